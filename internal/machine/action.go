@@ -1,0 +1,113 @@
+package machine
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Action is something the porter has to do, or to tell.
+type Action interface{ action() }
+
+// What has to be done.
+type (
+	// Claim: answer ARP and NDP for the addresses with our own MAC, and
+	// announce that. It replaces every earlier claim of the machine.
+	Claim struct{ Addrs []netip.Addr }
+
+	// Yield: stop answering for the machine, it speaks for itself; go on
+	// listening for those who still send to us.
+	Yield struct{}
+
+	// Release: the claim on the addresses is gone. With Announce, tell the
+	// LAN that they are at the machine's own MAC again; without, somebody
+	// else uses the address and must not be fought.
+	Release struct {
+		Addrs    []netip.Addr
+		Announce bool
+	}
+
+	// Probe: ask the machine's own MAC whether it is there; with Broadcast
+	// also ask everybody, to find another user of the address before it is
+	// claimed (RFC 5227 section 2.1).
+	Probe struct {
+		Addrs     []netip.Addr
+		Broadcast bool
+	}
+
+	// SendMagic: send a magic packet, the Attempt-th of this wake.
+	SendMagic struct{ Attempt int }
+
+	// HandOver: watch until the services can take their clients, and answer
+	// with ServicesReady. A later one replaces it.
+	HandOver struct{ Services []Service }
+
+	// Forget: drop the machine.
+	Forget struct{}
+)
+
+// What has to be told.
+type (
+	// Moved: the machine went from one state to another.
+	Moved struct {
+		From, To State
+		Why      Reason
+		After    time.Duration // spent in From
+	}
+
+	// WakeBegan: this is who woke it and why. Service and Source are set for
+	// a knock, By for a wake that was asked for.
+	WakeBegan struct {
+		Trigger Trigger
+		Service Service
+		Source  netip.AddrPort
+		By      string
+	}
+
+	// WakeEnded: it is up. Boot is the time from the first magic packet to
+	// its first frame, Ready that to the hand-over.
+	WakeEnded struct{ Boot, Ready time.Duration }
+
+	// WakeFailed: the last attempt brought nothing.
+	WakeFailed struct {
+		Trigger  Trigger
+		Attempts int
+	}
+
+	// ConflictSeen: the address is left to the other host.
+	ConflictSeen struct {
+		Addr netip.Addr
+		By   MAC
+	}
+)
+
+func (Claim) action()        {}
+func (Yield) action()        {}
+func (Release) action()      {}
+func (Probe) action()        {}
+func (SendMagic) action()    {}
+func (HandOver) action()     {}
+func (Forget) action()       {}
+func (Moved) action()        {}
+func (WakeBegan) action()    {}
+func (WakeEnded) action()    {}
+func (WakeFailed) action()   {}
+func (ConflictSeen) action() {}
+
+// Reason is why a machine changed its state, in words for the log.
+type Reason string
+
+// The reasons.
+const (
+	WhyRegistered   Reason = "registered"
+	WhySilent       Reason = "fell silent"
+	WhyNeverSilent  Reason = "did not fall silent within probe.timeout"
+	WhySpoke        Reason = "spoke in its sleep"
+	WhyStarted      Reason = "started without us"
+	WhyKnock        Reason = "knock"
+	WhyAsked        Reason = "wake asked for"
+	WhyArrived      Reason = "spoke for its address"
+	WhyFirmware     Reason = "silent again, that was firmware"
+	WhyReady        Reason = "ready"
+	WhyNotReady     Reason = "handed over unready after hold.ready_timeout"
+	WhyAttemptsGone Reason = "wake attempts used up"
+)

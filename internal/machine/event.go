@@ -1,0 +1,63 @@
+package machine
+
+import "net/netip"
+
+// Event is something that happened to a machine, or that somebody wants of it.
+type Event interface{ event() }
+
+// The events of a machine's life.
+type (
+	// Registered says that the machine is about to sleep, and what it wants
+	// to be woken for. It is welcome in every state.
+	Registered struct{ Spec Spec }
+
+	// Heard is a frame from the machine's MAC. Addr is the address it spoke
+	// for (sender of an ARP packet, target of a duplicate address detection,
+	// source of an IP packet), and invalid when it spoke for none of its own:
+	// boot firmware asks for DHCP with the same MAC.
+	Heard struct{ Addr netip.Addr }
+
+	// Knocked is a packet that may wake the machine.
+	Knocked struct {
+		Service Service
+		Source  netip.AddrPort // port 0 for an echo request
+	}
+
+	// WakeAsked is a person, a program or the schedule wanting it awake.
+	WakeAsked struct {
+		Trigger Trigger
+		By      string
+	}
+
+	// Ticked is due at Machine.Next. An early one does nothing.
+	Ticked struct{}
+
+	// ServicesReady answers a HandOver: the knocked services can take their
+	// clients.
+	ServicesReady struct{}
+
+	// Conflicted says that another host uses one of the machine's addresses
+	// (RFC 5227 section 2.4).
+	Conflicted struct {
+		Addr netip.Addr
+		By   MAC
+	}
+
+	// PolicyChanged brings new settings. It moves nothing by itself.
+	PolicyChanged struct{ Policy Policy }
+
+	// Stopped says that the porter ends: nothing of ours may stay behind.
+	// With Wake, a sleeping machine gets a last magic packet, because nobody
+	// will be there to wake it.
+	Stopped struct{ Wake bool }
+)
+
+func (Registered) event()    {}
+func (Heard) event()         {}
+func (Knocked) event()       {}
+func (WakeAsked) event()     {}
+func (Ticked) event()        {}
+func (ServicesReady) event() {}
+func (Conflicted) event()    {}
+func (PolicyChanged) event() {}
+func (Stopped) event()       {}

@@ -1,0 +1,225 @@
+package machine
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+)
+
+// Policy is what the operator decided about probing and waking.
+type Policy struct {
+	ProbeInterval time.Duration // between two probes of a settling machine
+	ProbeMisses   int           // unanswered probes in a row that mean it is off
+	ProbeTimeout  time.Duration // how long a machine may take to fall silent
+	WakeAttempts  int           // magic packets of one wake
+	WakeInterval  time.Duration // between two of them
+	Keep          bool          // keep a machine whose wake failed
+	Holdoff       time.Duration // no magic packet sooner than this after the claim
+	ReadyTimeout  time.Duration // from the first frame to a hand-over at any price
+}
+
+// silence is how long a machine must not have been heard to count as off.
+func (p *Policy) silence() time.Duration {
+	return time.Duration(p.ProbeMisses) * p.ProbeInterval
+}
+
+// arrivalProbeInterval is the pace of the probes that look for a booting
+// machine which does not announce itself. It bounds how late we notice.
+const arrivalProbeInterval = 100 * time.Millisecond
+
+// Machine is one machine and where it is in its life. It is not safe for
+// concurrent use.
+type Machine struct {
+	spec   Spec
+	policy Policy
+	tally  Tally
+
+	state    State
+	since    time.Time
+	lastWake time.Time
+
+	claimed    []netip.Addr        // what we hold, in every state
+	conflicted map[netip.Addr]bool // left to others until the next registration
+
+	settling settling
+	pending  *wake // to begin as soon as the machine is surely asleep
+	wake     wake
+	claimAt  time.Time // of the present claim
+
+	actions []Action // collected while one event is handled
+}
+
+// New returns a machine that is awake.
+func New(spec Spec, policy Policy, now time.Time) *Machine {
+	return &Machine{spec: spec, policy: policy, state: Awake, since: now}
+}
+
+// Status returns what can be told of the machine. It changes with Handle.
+func (m *Machine) Status() Status {
+	return Status{Spec: m.spec, State: m.state, Since: m.since, LastWake: m.lastWake, Tally: m.tally}
+}
+
+// State returns the machine's present state.
+func (m *Machine) State() State { return m.state }
+
+// Spec returns what the machine said of itself last.
+func (m *Machine) Spec() Spec { return m.spec }
+
+// Handle takes an event that happened now, and returns what follows from it,
+// in the order in which it has to be done.
+func (m *Machine) Handle(now time.Time, event Event) []Action {
+	m.actions = nil
+	switch e := event.(type) {
+	case Registered:
+		m.register(now, e.Spec)
+	case Heard:
+		m.hear(now, e)
+	case Knocked:
+		m.knock(now, e)
+	case WakeAsked:
+		m.ask(now, e)
+	case Ticked:
+		m.tick(now)
+	case ServicesReady:
+		if m.state == Arriving {
+			m.arrive(now, WhyReady)
+		}
+	case Conflicted:
+		m.conflict(e)
+	case PolicyChanged:
+		m.policy = e.Policy
+	case Stopped:
+		m.stop(e)
+	}
+	return m.actions
+}
+
+// Next returns when Ticked is due, or the zero time when nothing is.
+func (m *Machine) Next() time.Time {
+	switch m.state {
+	case Settling:
+		return m.settling.nextProbe
+	case Waking:
+		return earlier(m.wake.nextMagic, m.wake.nextProbe)
+	case Arriving:
+		return m.wake.nextProbe
+	default:
+		return time.Time{}
+	}
+}
+
+// earlier returns the earlier of two times, where zero means never.
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || (!b.IsZero() && b.Before(a)) {
+		return b
+	}
+	return a
+}
+
+func (m *Machine) do(a Action) { m.actions = append(m.actions, a) }
+
+// move changes the state and keeps the account of the time slept.
+func (m *Machine) move(now time.Time, to State, why Reason) {
+	after := now.Sub(m.since)
+	if m.state == Asleep {
+		m.tally.Slept += after
+		m.tally.SavedJoules += m.spec.saving(after)
+	}
+	m.do(Moved{From: m.state, To: to, Why: why, After: after})
+	m.state, m.since = to, now
+}
+
+// release gives every claimed address back to the machine.
+func (m *Machine) release() {
+	if len(m.claimed) == 0 {
+		return
+	}
+	m.do(Release{Addrs: m.claimed, Announce: true})
+	m.claimed = nil
+}
+
+// claim takes every address that nobody else uses.
+func (m *Machine) claim() {
+	m.claimed = slices.DeleteFunc(m.spec.Addrs(), func(a netip.Addr) bool { return m.conflicted[a] })
+	m.do(Claim{Addrs: slices.Clone(m.claimed)})
+}
+
+func (m *Machine) register(now time.Time, spec Spec) {
+	m.release()
+	if m.state == Waking {
+		// Whoever knocked still waits: wake it once it has really gone.
+		m.postponeWake()
+	}
+	m.conflicted = nil
+	m.enterSettling(now, WhyRegistered, false, func() { m.spec = spec })
+}
+
+// hear takes any frame from the machine. Only one for its own address says
+// that its operating system is up.
+func (m *Machine) hear(now time.Time, e Heard) {
+	up := e.Addr.IsValid() && m.spec.Has(e.Addr)
+	switch m.state {
+	case Settling:
+		m.heardSettling(now, up)
+	case Asleep:
+		m.release()
+		m.enterSettling(now, WhySpoke, true, nil)
+	case Waking:
+		switch {
+		case m.wake.attempts == 0:
+			// Still held off: we did not start this.
+			m.release()
+			m.postponeWake()
+			m.enterSettling(now, WhySpoke, true, nil)
+		case up:
+			m.enterArriving(now)
+		}
+	case Arriving:
+		m.wake.lastHeard = now
+	}
+}
+
+func (m *Machine) tick(now time.Time) {
+	if due := m.Next(); due.IsZero() || now.Before(due) {
+		return
+	}
+	switch m.state {
+	case Settling:
+		m.tickSettling(now)
+	case Waking:
+		m.tickWaking(now)
+	case Arriving:
+		m.tickArriving(now)
+	}
+}
+
+// conflict leaves an address to the host that uses it. RFC 5227 section 2.4
+// lets a host defend its address; it is not ours, so we never do.
+func (m *Machine) conflict(e Conflicted) {
+	if m.state == Awake || !m.spec.Has(e.Addr) || m.conflicted[e.Addr] {
+		return
+	}
+	if m.conflicted == nil {
+		m.conflicted = make(map[netip.Addr]bool)
+	}
+	m.conflicted[e.Addr] = true
+	m.tally.Conflicts++
+	m.do(ConflictSeen(e))
+	if i := slices.Index(m.claimed, e.Addr); i >= 0 {
+		m.claimed = slices.Delete(slices.Clone(m.claimed), i, i+1)
+		m.do(Release{Addrs: []netip.Addr{e.Addr}})
+	}
+}
+
+func (m *Machine) stop(e Stopped) {
+	m.release()
+	if e.Wake && m.state == Asleep {
+		m.magic(1)
+	}
+}
+
+// magic sends a magic packet and counts it.
+func (m *Machine) magic(attempt int) {
+	m.tally.Attempts++
+	m.do(SendMagic{Attempt: attempt})
+}

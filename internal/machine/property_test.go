@@ -1,0 +1,157 @@
+package machine_test
+
+import (
+	"net/netip"
+	"slices"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"nightporter/internal/machine"
+)
+
+// model follows the actions as the porter would carry them out, and knows what
+// a bystander on the LAN knows.
+type model struct {
+	held      []netip.Addr // claimed, perhaps yielded
+	answering bool         // for what is held
+	spec      machine.Spec
+	policy    machine.Policy
+	lastHeard time.Time // any frame, or a registration
+	up        bool      // it has spoken for an address since it was last silent
+	magic     int       // sent in this wake
+	gone      bool
+}
+
+func (mo *model) apply(t *rapid.T, now time.Time, state machine.State, actions []machine.Action) {
+	for _, a := range actions {
+		switch a := a.(type) {
+		case machine.Claim:
+			if quiet := now.Sub(mo.lastHeard); quiet < silence(mo.policy) {
+				t.Fatalf("claimed only %v after the machine was heard", quiet)
+			}
+			mo.up = false
+			mo.held, mo.answering = a.Addrs, true
+		case machine.Yield:
+			mo.answering = false
+		case machine.Release:
+			mo.held = slices.DeleteFunc(slices.Clone(mo.held), func(ip netip.Addr) bool { return slices.Contains(a.Addrs, ip) })
+		case machine.WakeBegan:
+			mo.magic = 0
+		case machine.SendMagic:
+			mo.magic++
+			if state != machine.Awake && mo.magic > mo.policy.WakeAttempts {
+				t.Fatalf("magic packet %d of a wake that allows %d", mo.magic, mo.policy.WakeAttempts)
+			}
+		case machine.Moved:
+			// A wake that was put off or begun anew after a firmware's frames
+			// has its own budget only when it starts from sleep.
+			if a.From == machine.Asleep && a.To == machine.Waking {
+				mo.magic = 0
+			}
+		case machine.Forget:
+			mo.gone = true
+		}
+	}
+}
+
+func silence(p machine.Policy) time.Duration {
+	return time.Duration(p.ProbeMisses) * p.ProbeInterval
+}
+
+func (mo *model) check(t *rapid.T, state machine.State) {
+	if mo.answering && len(mo.held) > 0 {
+		if mo.up {
+			t.Fatal("answering for a machine that is known to be up")
+		}
+		if state != machine.Asleep && state != machine.Waking {
+			t.Fatalf("answering for a machine that is %v", state)
+		}
+	}
+	if len(mo.held) > 0 && (state == machine.Awake || state == machine.Settling) {
+		t.Fatalf("a claim outlived the sleep: %v while %v", mo.held, state)
+	}
+	for _, ip := range mo.held {
+		if !mo.spec.Has(ip) {
+			t.Fatalf("holding %v, which is not the machine's", ip)
+		}
+	}
+}
+
+// TestPropertiesOfEveryLife: in no order of events is an address claimed while
+// its machine is known to be up, does a claim outlive the sleep, or are more
+// magic packets sent than allowed.
+func TestPropertiesOfEveryLife(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		p := machine.Policy{
+			ProbeInterval: time.Duration(rapid.IntRange(100, 2000).Draw(t, "interval")) * time.Millisecond,
+			ProbeMisses:   rapid.IntRange(1, 4).Draw(t, "misses"),
+			ProbeTimeout:  time.Duration(rapid.IntRange(5, 60).Draw(t, "timeout")) * time.Second,
+			WakeAttempts:  rapid.IntRange(1, 4).Draw(t, "attempts"),
+			WakeInterval:  time.Duration(rapid.IntRange(1, 20).Draw(t, "wakeInterval")) * time.Second,
+			Keep:          rapid.Bool().Draw(t, "keep"),
+			Holdoff:       time.Duration(rapid.IntRange(0, 10).Draw(t, "holdoff")) * time.Second,
+			ReadyTimeout:  time.Duration(rapid.IntRange(1, 60).Draw(t, "ready")) * time.Second,
+		}
+		now := time.Unix(1_000_000, 0)
+		m := machine.New(spec(), p, now)
+		mo := &model{spec: spec(), policy: p, lastHeard: now}
+		one := spec()
+		one.Monitor = one.Monitor[:1]
+
+		for range rapid.IntRange(1, 60).Draw(t, "steps") {
+			if mo.gone {
+				return
+			}
+			var e machine.Event
+			switch rapid.IntRange(0, 9).Draw(t, "event") {
+			case 0:
+				mo.spec = rapid.SampledFrom([]machine.Spec{spec(), one}).Draw(t, "spec")
+				e = machine.Registered{Spec: mo.spec}
+				mo.lastHeard = now
+			case 1:
+				e = machine.Heard{}
+				mo.lastHeard = now
+			case 2:
+				ip := rapid.SampledFrom([]netip.Addr{ip4, ip6}).Draw(t, "ip")
+				e = machine.Heard{Addr: ip}
+				mo.lastHeard = now
+				mo.up = mo.up || mo.spec.Has(ip)
+			case 3:
+				e = machine.Knocked{Service: rapid.SampledFrom([]machine.Service{ssh, game}).Draw(t, "service"), Source: client}
+			case 4:
+				e = machine.WakeAsked{Trigger: machine.ByAPI, By: "test"}
+			case 5:
+				e = machine.ServicesReady{}
+			case 6:
+				e = machine.Conflicted{Addr: ip4, By: otherMAC}
+			case 7:
+				e = machine.Ticked{} // early or late
+			default:
+				// Time passes; ticks may come late, as on a busy machine.
+				end := now.Add(time.Duration(rapid.IntRange(0, 30_000).Draw(t, "pass")) * time.Millisecond)
+				late := time.Duration(rapid.IntRange(0, 50).Draw(t, "late")) * time.Millisecond
+				for due := m.Next(); !due.IsZero() && !due.After(end); due = m.Next() {
+					if at := due.Add(late); at.After(now) {
+						now = at
+					}
+					mo.apply(t, now, m.State(), m.Handle(now, machine.Ticked{}))
+					mo.check(t, m.State())
+				}
+				if end.After(now) {
+					now = end
+				}
+				continue
+			}
+			before := m.State()
+			actions := m.Handle(now, e)
+			mo.apply(t, now, before, actions)
+			mo.check(t, m.State())
+		}
+		mo.apply(t, now, m.State(), m.Handle(now, machine.Stopped{}))
+		if len(mo.held) != 0 {
+			t.Fatalf("still holding %v after the stop", mo.held)
+		}
+	})
+}

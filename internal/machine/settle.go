@@ -1,0 +1,82 @@
+package machine
+
+import "time"
+
+// settling is what is known while we find out whether a machine is off.
+type settling struct {
+	afterSleep bool // it was asleep already, and spoke
+	probed     bool // a probe is out
+	heard      bool // it spoke since that probe
+	misses     int  // probes in a row without a word from it
+	nextProbe  time.Time
+}
+
+// enterSettling begins to probe. change is applied after the account of the
+// old state was closed.
+func (m *Machine) enterSettling(now time.Time, why Reason, afterSleep bool, change func()) {
+	m.move(now, Settling, why)
+	if change != nil {
+		change()
+	}
+	m.settling = settling{afterSleep: afterSleep, nextProbe: now}
+	m.tickSettling(now)
+}
+
+// heardSettling resets the count. A machine that registered may go on speaking
+// until probe.timeout, it is shutting down. One that was asleep has one silence
+// to show that the frame was a late one; who still speaks for an address then
+// was started by hand.
+func (m *Machine) heardSettling(now time.Time, up bool) {
+	m.settling.heard = true
+	if m.settling.afterSleep && up && now.Sub(m.since) >= m.policy.silence() {
+		m.startedByHand(now)
+	}
+}
+
+func (m *Machine) tickSettling(now time.Time) {
+	s := &m.settling
+	switch {
+	case s.heard:
+		s.misses, s.heard = 0, false
+	case s.probed:
+		s.misses++
+	}
+	if s.misses >= m.policy.ProbeMisses {
+		m.fallAsleep(now)
+		return
+	}
+	if now.Sub(m.since) >= m.policy.ProbeTimeout {
+		m.giveUpSettling(now)
+		return
+	}
+	// The last question before the claim goes to everybody.
+	m.do(Probe{Addrs: m.spec.Addrs(), Broadcast: s.misses == m.policy.ProbeMisses-1})
+	s.probed = true
+	s.nextProbe = now.Add(m.policy.ProbeInterval)
+}
+
+func (m *Machine) fallAsleep(now time.Time) {
+	m.move(now, Asleep, WhySilent)
+	m.claim()
+	m.claimAt = now
+	if w := m.pending; w != nil {
+		m.pending = nil
+		m.beginWake(now, *w)
+	}
+}
+
+func (m *Machine) giveUpSettling(now time.Time) {
+	if m.settling.afterSleep {
+		m.startedByHand(now)
+		return
+	}
+	m.tally.SettleTimeouts++
+	m.pending = nil
+	m.move(now, Awake, WhyNeverSilent)
+}
+
+func (m *Machine) startedByHand(now time.Time) {
+	m.tally.ExternalStarts++
+	m.pending = nil
+	m.move(now, Awake, WhyStarted)
+}

@@ -1,0 +1,84 @@
+package machine
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Address is one address of a machine, and the ports at which a packet for it
+// is a reason to wake. Without ports the address is claimed, but wakes nobody.
+type Address struct {
+	IP    netip.Addr // never IPv4-mapped, never with a zone
+	Ports []Port     // without duplicates
+}
+
+// Spec is what a machine says of itself when it registers, or what the
+// configuration says of it.
+type Spec struct {
+	Name       string
+	MAC        MAC
+	Monitor    []Address      // no address twice
+	IdleWatts  float64        // drawn while awake and idle, in watts
+	SleepWatts float64        // drawn while asleep, in watts
+	Password   []byte         // SecureOn password for magic packets: 0, 4 or 6 bytes
+	WakeFrom   []netip.Prefix // who may wake it; empty: everyone
+}
+
+// Addrs returns the machine's addresses in the order they were registered.
+func (s *Spec) Addrs() []netip.Addr {
+	addrs := make([]netip.Addr, len(s.Monitor))
+	for i, a := range s.Monitor {
+		addrs[i] = a.IP
+	}
+	return addrs
+}
+
+// Has reports whether ip is one of the machine's addresses.
+func (s *Spec) Has(ip netip.Addr) bool {
+	return slices.ContainsFunc(s.Monitor, func(a Address) bool { return a.IP == ip })
+}
+
+// maxNameLength bounds a name, in characters: it becomes a metric label and a
+// path segment.
+const maxNameLength = 64
+
+// CheckName says what is wrong with a machine's name, or returns nil.
+func CheckName(name string) error {
+	n := utf8.RuneCountInString(name)
+	switch {
+	case n == 0:
+		return errors.New("an empty name: expected 1 to 64 printable characters")
+	case !utf8.ValidString(name):
+		return fmt.Errorf("%q is not UTF-8", name)
+	case n > maxNameLength:
+		return fmt.Errorf("a name of %d characters: expected at most %d", n, maxNameLength)
+	case strings.TrimSpace(name) != name:
+		return fmt.Errorf("%q begins or ends with a space", name)
+	case name == "." || name == "..":
+		return fmt.Errorf("%q cannot be a path segment", name)
+	}
+	for _, r := range name {
+		if r == '/' || !unicode.IsPrint(r) {
+			return fmt.Errorf("%q contains %q: expected printable characters other than a slash", name, r)
+		}
+	}
+	return nil
+}
+
+// ParsePassword reads a SecureOn password: six octets written as a MAC
+// address, or four written as an IPv4 address (the two lengths that NICs know).
+func ParsePassword(s string) ([]byte, error) {
+	if m, err := ParseMAC(s); err == nil {
+		return m[:], nil
+	}
+	if a, err := netip.ParseAddr(s); err == nil && a.Is4() {
+		return a.AsSlice(), nil
+	}
+	// The text is a secret, so it is not repeated here.
+	return nil, errors.New("not a SecureOn password: expected six octets such as 01:23:45:67:89:ab, or four such as 192.0.2.1")
+}

@@ -1,0 +1,48 @@
+package machine
+
+import "time"
+
+// Tally counts what happened to one machine. It only ever grows.
+type Tally struct {
+	Attempts       uint64                // magic packets sent
+	Wakes          [len(Triggers)]uint64 // wakes begun, by trigger
+	Failures       [len(Triggers)]uint64 // wakes given up after the last attempt, by trigger
+	ExternalStarts uint64                // starts that nobody asked us for
+	Conflicts      uint64                // somebody else used one of its addresses
+	SettleTimeouts uint64                // it never fell silent within probe.timeout
+	Slept          time.Duration         // asleep, in all sleeps that have ended
+	SavedJoules    float64               // saved in those, an estimate
+}
+
+// Status is what can be told of a machine at one moment. Its slices are never
+// changed after it was made, so that it may be shared.
+type Status struct {
+	Spec
+	State    State
+	Since    time.Time // when State was entered
+	LastWake time.Time // when the last wake began; zero if there was none
+	Tally    Tally
+}
+
+// Slept returns how long the machine has slept by now, the present sleep
+// included.
+func (s *Status) Slept(now time.Time) time.Duration {
+	return s.Tally.Slept + s.sleeping(now)
+}
+
+// SavedJoules estimates the energy saved by now, in joules: each second of
+// sleep saves the difference between idle and sleep power.
+func (s *Status) SavedJoules(now time.Time) float64 {
+	return s.Tally.SavedJoules + s.saving(s.sleeping(now))
+}
+
+func (s *Status) sleeping(now time.Time) time.Duration {
+	if s.State != Asleep {
+		return 0
+	}
+	return max(0, now.Sub(s.Since))
+}
+
+func (s *Spec) saving(slept time.Duration) float64 {
+	return slept.Seconds() * max(0, s.IdleWatts-s.SleepWatts)
+}

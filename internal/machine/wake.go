@@ -1,0 +1,189 @@
+package machine
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+)
+
+// wake is one wake from its reason to its end.
+type wake struct {
+	began    WakeBegan
+	counted  bool      // told and counted already: it was put off by a late frame
+	services []Service // knocked on so far
+	attempts int       // magic packets sent
+
+	firstMagic time.Time
+	nextMagic  time.Time
+	nextProbe  time.Time
+	arrived    time.Time // its last first frame
+	lastHeard  time.Time
+}
+
+func (m *Machine) knock(now time.Time, e Knocked) {
+	w := wake{
+		began:    WakeBegan{Trigger: e.Service.Protocol.trigger(), Service: e.Service, Source: e.Source},
+		services: []Service{e.Service},
+	}
+	switch m.state {
+	case Settling:
+		if m.pending == nil {
+			m.pending = &w
+		} else {
+			m.pending.add(e.Service)
+		}
+	case Asleep:
+		m.beginWake(now, w)
+	case Waking:
+		m.wake.add(e.Service)
+	case Arriving:
+		if m.wake.add(e.Service) {
+			m.do(HandOver{Services: slices.Clone(m.wake.services)})
+		}
+	}
+}
+
+// add remembers one more service that somebody waits for, and reports whether
+// it is a new one.
+func (w *wake) add(s Service) bool {
+	if slices.Contains(w.services, s) {
+		return false
+	}
+	w.services = append(w.services, s)
+	return true
+}
+
+func (m *Machine) ask(now time.Time, e WakeAsked) {
+	w := wake{began: WakeBegan{Trigger: e.Trigger, By: e.By}}
+	switch m.state {
+	case Awake:
+		// We may be wrong about it: it can have been switched off without a
+		// word. A magic packet does no harm to a machine that runs.
+		m.magic(1)
+	case Settling:
+		if m.pending == nil {
+			m.pending = &w
+		}
+	case Asleep:
+		m.beginWake(now, w)
+	}
+}
+
+func (m *Machine) beginWake(now time.Time, w wake) {
+	w.attempts = 0
+	w.nextMagic = now
+	if earliest := m.claimAt.Add(m.policy.Holdoff); earliest.After(now) {
+		w.nextMagic = earliest
+	}
+	w.nextProbe = time.Time{}
+	if !w.counted {
+		w.counted = true
+		m.lastWake = now
+		m.tally.Wakes[w.began.Trigger]++
+		m.do(w.began)
+	}
+	m.wake = w
+	why := WhyKnock
+	if !w.began.Service.Addr.IsValid() {
+		why = WhyAsked
+	}
+	m.move(now, Waking, why)
+	m.tickWaking(now)
+}
+
+// postponeWake keeps the present wake for when the machine is asleep again.
+func (m *Machine) postponeWake() {
+	w := m.wake
+	m.pending = &w
+}
+
+func (m *Machine) tickWaking(now time.Time) {
+	w := &m.wake
+	if !now.Before(w.nextMagic) {
+		if w.attempts >= m.policy.WakeAttempts {
+			m.failWake(now)
+			return
+		}
+		if w.attempts++; w.attempts == 1 {
+			w.firstMagic = now
+			w.nextProbe = now
+		}
+		m.magic(w.attempts)
+		w.nextMagic = now.Add(m.policy.WakeInterval)
+	}
+	m.probeArrival(now)
+}
+
+// probeArrival asks a booting machine whether it is there: one that does not
+// announce itself is heard no other way while we answer for its address.
+func (m *Machine) probeArrival(now time.Time) {
+	w := &m.wake
+	if w.nextProbe.IsZero() || now.Before(w.nextProbe) {
+		return
+	}
+	m.do(Probe{Addrs: m.awaited()})
+	w.nextProbe = now.Add(arrivalProbeInterval)
+}
+
+// awaited returns the addresses somebody waits for, or all when nobody does.
+func (m *Machine) awaited() []netip.Addr {
+	var addrs []netip.Addr
+	for _, s := range m.wake.services {
+		if !slices.Contains(addrs, s.Addr) && m.spec.Has(s.Addr) {
+			addrs = append(addrs, s.Addr)
+		}
+	}
+	if len(addrs) == 0 {
+		return m.spec.Addrs()
+	}
+	return addrs
+}
+
+func (m *Machine) failWake(now time.Time) {
+	m.tally.Failures[m.wake.began.Trigger]++
+	m.do(WakeFailed{Trigger: m.wake.began.Trigger, Attempts: m.wake.attempts})
+	if m.policy.Keep {
+		m.move(now, Asleep, WhyAttemptsGone)
+		return
+	}
+	m.release()
+	m.move(now, Awake, WhyAttemptsGone)
+	m.do(Forget{})
+}
+
+func (m *Machine) enterArriving(now time.Time) {
+	w := &m.wake
+	w.arrived, w.lastHeard = now, now
+	w.nextProbe = now
+	m.move(now, Arriving, WhyArrived)
+	m.do(Yield{})
+	m.do(HandOver{Services: slices.Clone(w.services)})
+	m.tickArriving(now)
+}
+
+func (m *Machine) tickArriving(now time.Time) {
+	w := &m.wake
+	switch {
+	case now.Sub(w.lastHeard) >= m.policy.silence():
+		// Take it back, and give the operating system its time: the attempts
+		// go on from where they were.
+		m.move(now, Waking, WhyFirmware)
+		m.claim()
+		if w.attempts >= m.policy.WakeAttempts {
+			w.nextMagic = now.Add(m.policy.WakeInterval)
+		}
+		m.tickWaking(now)
+	case now.Sub(w.arrived) >= m.policy.ReadyTimeout:
+		m.arrive(now, WhyNotReady)
+	default:
+		m.probeArrival(now)
+	}
+}
+
+// arrive ends the wake: the machine has its addresses back.
+func (m *Machine) arrive(now time.Time, why Reason) {
+	w := &m.wake
+	m.release()
+	m.do(WakeEnded{Boot: w.arrived.Sub(w.firstMagic), Ready: now.Sub(w.firstMagic)})
+	m.move(now, Awake, why)
+}
