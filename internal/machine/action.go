@@ -18,13 +18,11 @@ type (
 	// listening for those who still send to us.
 	Yield struct{}
 
-	// Release: the claim on the addresses is gone. With Announce, tell the
-	// LAN that they are at the machine's own MAC again; without, somebody
-	// else uses the address and must not be fought.
-	Release struct {
-		Addrs    []netip.Addr
-		Announce bool
-	}
+	// Release: the claim on the addresses is gone.
+	Release struct{ Addrs []netip.Addr }
+
+	// Announce: tell the LAN that the addresses are at the machine's own MAC.
+	Announce struct{ Addrs []netip.Addr }
 
 	// Probe: ask the machine's own MAC whether it is there; with Broadcast
 	// also ask everybody, to find another user of the address before it is
@@ -83,6 +81,7 @@ type (
 func (Claim) action()        {}
 func (Yield) action()        {}
 func (Release) action()      {}
+func (Announce) action()     {}
 func (Probe) action()        {}
 func (SendMagic) action()    {}
 func (HandOver) action()     {}

@@ -14,8 +14,12 @@ type (
 	// Heard is a frame from the machine's MAC. Addr is the address it spoke
 	// for (sender of an ARP packet, target of a duplicate address detection,
 	// source of an IP packet), and invalid when it spoke for none of its own:
-	// boot firmware asks for DHCP with the same MAC.
-	Heard struct{ Addr netip.Addr }
+	// boot firmware asks for DHCP with the same MAC. InUse says that it uses
+	// the address, rather than testing whether it may.
+	Heard struct {
+		Addr  netip.Addr
+		InUse bool
+	}
 
 	// Knocked is a packet that may wake the machine.
 	Knocked struct {

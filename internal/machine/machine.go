@@ -23,6 +23,15 @@ func (p *Policy) silence() time.Duration {
 	return time.Duration(p.ProbeMisses) * p.ProbeInterval
 }
 
+// startSilence is the least silence that means off once a machine has spoken in
+// or after its sleep. One that starts pauses for up to 2 s while it tests its
+// addresses (RFC 5227 section 1.1, PROBE_MAX and ANNOUNCE_WAIT; RFC 4862 section
+// 5.4 for 1 s), and would take our announcement for a duplicate.
+const startSilence = 3 * time.Second
+
+// startSilence is as long as silence, but no shorter than a start may pause.
+func (p *Policy) startSilence() time.Duration { return max(p.silence(), startSilence) }
+
 // arrivalProbeInterval is the pace of the probes that look for a booting
 // machine which does not announce itself. It bounds how late we notice.
 const arrivalProbeInterval = 100 * time.Millisecond
@@ -40,6 +49,7 @@ type Machine struct {
 
 	claimed    []netip.Addr        // what we hold, in every state
 	conflicted map[netip.Addr]bool // left to others until the next registration
+	owed       owed
 
 	settling settling
 	pending  *wake // to begin as soon as the machine is surely asleep
@@ -97,6 +107,8 @@ func (m *Machine) Handle(now time.Time, event Event) []Action {
 // Next returns when Ticked is due, or the zero time when nothing is.
 func (m *Machine) Next() time.Time {
 	switch m.state {
+	case Awake:
+		return m.owed.nextProbe
 	case Settling:
 		return m.settling.nextProbe
 	case Waking:
@@ -129,23 +141,35 @@ func (m *Machine) move(now time.Time, to State, why Reason) {
 	m.state, m.since = to, now
 }
 
-// release gives every claimed address back to the machine.
+// giveBack releases every address of a machine that is off, or that is up and
+// uses its addresses: the LAN may know at once.
+func (m *Machine) giveBack() {
+	addrs := m.claimed
+	m.release()
+	if len(addrs) > 0 {
+		m.do(Announce{Addrs: addrs})
+	}
+}
+
+// release lets go of every claimed address, without a word.
 func (m *Machine) release() {
 	if len(m.claimed) == 0 {
 		return
 	}
-	m.do(Release{Addrs: m.claimed, Announce: true})
+	m.do(Release{Addrs: m.claimed})
 	m.claimed = nil
 }
 
 // claim takes every address that nobody else uses.
 func (m *Machine) claim() {
+	m.owed = owed{}
 	m.claimed = slices.DeleteFunc(m.spec.Addrs(), func(a netip.Addr) bool { return m.conflicted[a] })
 	m.do(Claim{Addrs: slices.Clone(m.claimed)})
 }
 
 func (m *Machine) register(now time.Time, spec Spec) {
-	m.release()
+	m.giveBack()
+	m.owed = owed{}
 	if m.state == Waking {
 		// Whoever knocked still waits: wake it once it has really gone.
 		m.postponeWake()
@@ -162,13 +186,13 @@ func (m *Machine) hear(now time.Time, e Heard) {
 	case Settling:
 		m.heardSettling(now, up)
 	case Asleep:
-		m.release()
+		m.letGo(now)
 		m.enterSettling(now, WhySpoke, true, nil)
 	case Waking:
 		switch {
 		case m.wake.attempts == 0:
 			// Still held off: we did not start this.
-			m.release()
+			m.letGo(now)
 			m.postponeWake()
 			m.enterSettling(now, WhySpoke, true, nil)
 		case up:
@@ -177,6 +201,9 @@ func (m *Machine) hear(now time.Time, e Heard) {
 	case Arriving:
 		m.wake.lastHeard = now
 	}
+	if up && e.InUse {
+		m.uses(e.Addr)
+	}
 }
 
 func (m *Machine) tick(now time.Time) {
@@ -184,6 +211,8 @@ func (m *Machine) tick(now time.Time) {
 		return
 	}
 	switch m.state {
+	case Awake:
+		m.tickOwed(now)
 	case Settling:
 		m.tickSettling(now)
 	case Waking:
@@ -212,7 +241,12 @@ func (m *Machine) conflict(e Conflicted) {
 }
 
 func (m *Machine) stop(e Stopped) {
-	m.release()
+	if m.state == Arriving {
+		m.handBack()
+	} else {
+		m.giveBack()
+	}
+	m.owed = owed{}
 	if e.Wake && m.state == Asleep {
 		m.magic(1)
 	}

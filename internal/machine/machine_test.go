@@ -153,7 +153,8 @@ func arriving(t *testing.T, change func(*machine.Policy)) *life {
 var (
 	both        = []netip.Addr{ip4, ip6}
 	knockOnSSH  = machine.WakeBegan{Trigger: machine.ByTCP, Service: ssh, Source: client}
-	releaseBoth = machine.Release{Addrs: both, Announce: true}
+	releaseBoth = machine.Release{Addrs: both}
+	tellBoth    = machine.Announce{Addrs: both}
 )
 
 func TestRegisteredMachineSettlesThenIsClaimed(t *testing.T) {
@@ -200,8 +201,9 @@ func TestSettlingGivesUp(t *testing.T) {
 }
 
 func TestLateFrameLeadsBackToSettlingNotToAwake(t *testing.T) {
-	l := asleep(t, nil).pass(time.Second).event(machine.Heard{Addr: ip4}).want(machine.Settling).
-		reason(machine.Asleep, machine.Settling, machine.WhySpoke).wantActions(releaseBoth)
+	l := asleep(t, nil).pass(time.Second).event(machine.Heard{Addr: ip4, InUse: true}).want(machine.Settling).
+		reason(machine.Asleep, machine.Settling, machine.WhySpoke).
+		wantActions(releaseBoth, machine.Announce{Addrs: both[:1]})
 	l.pass(4 * time.Second).want(machine.Asleep).wantActions(machine.Claim{Addrs: both})
 	if got := l.m.Status().Tally.ExternalStarts; got != 0 {
 		t.Errorf("a late frame counted as %d starts", got)
@@ -209,13 +211,34 @@ func TestLateFrameLeadsBackToSettlingNotToAwake(t *testing.T) {
 }
 
 func TestHandStart(t *testing.T) {
+	// It tests its addresses first: a word from us about them, and the test fails.
 	l := asleep(t, nil).pass(time.Hour).event(machine.Heard{Addr: ip6}).wantActions(releaseBoth)
-	for range 4 {
-		l.pass(time.Second).event(machine.Heard{Addr: ip4}) // it answers the probes
+	l.pass(time.Second).event(machine.Heard{Addr: ip4, InUse: true}).wantActions(machine.Announce{Addrs: both[:1]})
+	for range 3 {
+		l.pass(time.Second).event(machine.Heard{Addr: ip4, InUse: true}) // it answers the probes
 	}
 	l.want(machine.Awake).reason(machine.Settling, machine.Awake, machine.WhyStarted).wantActions()
+	// The other address is looked for, and announced when it is in use.
+	if !l.m.Owing() {
+		t.Fatal("the IPv6 address is forgotten")
+	}
+	l.pass(time.Second).event(machine.Heard{Addr: ip6, InUse: true}).wantActions(machine.Announce{Addrs: both[1:]})
+	if l.m.Owing() || !l.m.Next().IsZero() {
+		t.Error("something is still owed")
+	}
 	if got := l.m.Status().Tally.ExternalStarts; got != 1 {
 		t.Errorf("%d external starts, want 1", got)
+	}
+}
+
+func TestAnAddressThatTheMachineDropsIsNeverAnnounced(t *testing.T) {
+	l := asleep(t, nil).event(machine.Heard{Addr: ip4}).forget()
+	for range 4 {
+		l.pass(time.Second).event(machine.Heard{Addr: ip4, InUse: true})
+	}
+	l.want(machine.Awake).wantActions(machine.Announce{Addrs: both[:1]}).pass(time.Minute).wantActions()
+	if l.m.Owing() || !l.m.Next().IsZero() {
+		t.Error("it is looked for for ever")
 	}
 }
 
@@ -242,12 +265,15 @@ func TestKnockWakes(t *testing.T) {
 	l := asleep(t, nil).pass(time.Hour).event(machine.Knocked{Service: ssh, Source: client}).want(machine.Waking).
 		reason(machine.Asleep, machine.Waking, machine.WhyKnock).wantActions(knockOnSSH, machine.SendMagic{Attempt: 1})
 	l.pass(8 * time.Second).event(machine.Heard{}).want(machine.Waking).wantActions() // firmware
-	l.pass(2*time.Second).event(machine.Heard{Addr: ip4}).want(machine.Arriving).
+	l.pass(2*time.Second).event(machine.Heard{Addr: ip4, InUse: true}).want(machine.Arriving).
 		reason(machine.Waking, machine.Arriving, machine.WhyArrived).
 		wantActions(machine.Yield{}, machine.HandOver{Services: []machine.Service{ssh}})
 	l.pass(500*time.Millisecond).event(machine.ServicesReady{}).want(machine.Awake).
 		reason(machine.Arriving, machine.Awake, machine.WhyReady).
-		wantActions(releaseBoth, machine.WakeEnded{Boot: 10 * time.Second, Ready: 10500 * time.Millisecond})
+		wantActions(releaseBoth, machine.Announce{Addrs: both[:1]},
+			machine.WakeEnded{Boot: 10 * time.Second, Ready: 10500 * time.Millisecond})
+	// Its IPv6 address was still being tested.
+	l.pass(time.Second).event(machine.Heard{Addr: ip6, InUse: true}).wantActions(machine.Announce{Addrs: both[1:]})
 
 	got := l.m.Status()
 	if got.Tally.Wakes[machine.ByTCP] != 1 || got.Tally.Attempts != 1 || got.Tally.ExternalStarts != 0 {
@@ -290,7 +316,7 @@ func TestMagicPacketsAreRepeatedThenTheWakeFails(t *testing.T) {
 
 func TestFailedWakeWithoutKeepForgets(t *testing.T) {
 	l := waking(t, func(p *machine.Policy) { p.Keep = false; p.WakeAttempts = 1 })
-	l.pass(15 * time.Second).wantActions(machine.WakeFailed{Trigger: machine.ByTCP, Attempts: 1}, releaseBoth, machine.Forget{})
+	l.pass(15*time.Second).wantActions(machine.WakeFailed{Trigger: machine.ByTCP, Attempts: 1}, releaseBoth, tellBoth, machine.Forget{})
 }
 
 func TestHoldoffDelaysTheFirstMagicPacket(t *testing.T) {
@@ -302,7 +328,7 @@ func TestHoldoffDelaysTheFirstMagicPacket(t *testing.T) {
 	// A frame before the first magic packet is none of our doing.
 	l = asleep(t, holdoff).event(machine.Knocked{Service: ssh, Source: client}).forget()
 	l.pass(time.Second).event(machine.Heard{Addr: ip4}).want(machine.Settling).wantActions(releaseBoth)
-	l.pass(4*time.Second).want(machine.Waking).wantActions(machine.Claim{Addrs: both})
+	l.pass(4 * time.Second).want(machine.Waking).wantActions(machine.Claim{Addrs: both})
 	l.pass(10 * time.Second).wantActions(machine.SendMagic{Attempt: 1})
 	if got := l.m.Status().Tally.Wakes[machine.ByTCP]; got != 1 {
 		t.Errorf("one wake counted as %d", got)
@@ -361,9 +387,9 @@ func TestRegistrationIsWelcomeInEveryState(t *testing.T) {
 		{machine.Settling, func(t *testing.T, c func(*machine.Policy)) *life {
 			return newLife(t, c).event(machine.Registered{Spec: spec()}).pass(2 * time.Second).forget()
 		}, []machine.Action{machine.Claim{Addrs: both[:1]}}},
-		{machine.Asleep, asleep, []machine.Action{releaseBoth, machine.Claim{Addrs: both[:1]}}},
-		{machine.Waking, waking, []machine.Action{releaseBoth, machine.Claim{Addrs: both[:1]}, machine.SendMagic{Attempt: 1}}},
-		{machine.Arriving, arriving, []machine.Action{releaseBoth, machine.Claim{Addrs: both[:1]}}},
+		{machine.Asleep, asleep, []machine.Action{releaseBoth, tellBoth, machine.Claim{Addrs: both[:1]}}},
+		{machine.Waking, waking, []machine.Action{releaseBoth, tellBoth, machine.Claim{Addrs: both[:1]}, machine.SendMagic{Attempt: 1}}},
+		{machine.Arriving, arriving, []machine.Action{releaseBoth, tellBoth, machine.Claim{Addrs: both[:1]}}},
 	} {
 		t.Run(start.state.String(), func(t *testing.T) {
 			l := start.life(t, nil).want(start.state)
@@ -377,7 +403,7 @@ func TestConflictLeavesTheAddressToTheOther(t *testing.T) {
 	l := asleep(t, nil).event(machine.Conflicted{Addr: ip4, By: otherMAC}).want(machine.Asleep).
 		wantActions(seen, machine.Release{Addrs: both[:1]})
 	l.event(machine.Conflicted{Addr: ip4, By: otherMAC}).wantActions() // told once
-	l.event(machine.Heard{Addr: ip6}).wantActions(machine.Release{Addrs: both[1:], Announce: true})
+	l.event(machine.Heard{Addr: ip6}).wantActions(machine.Release{Addrs: both[1:]})
 	l.pass(4 * time.Second).want(machine.Asleep).wantActions(machine.Claim{Addrs: both[1:]})
 	l.event(machine.Registered{Spec: spec()}).forget().pass(3 * time.Second).wantActions(machine.Claim{Addrs: both})
 	if got := l.m.Status().Tally.Conflicts; got != 1 {
@@ -393,10 +419,12 @@ func TestConflictLeavesTheAddressToTheOther(t *testing.T) {
 }
 
 func TestStopReleases(t *testing.T) {
-	asleep(t, nil).event(machine.Stopped{}).wantActions(releaseBoth)
-	asleep(t, nil).event(machine.Stopped{Wake: true}).wantActions(releaseBoth, machine.SendMagic{Attempt: 1})
-	waking(t, nil).event(machine.Stopped{Wake: true}).wantActions(releaseBoth)
+	asleep(t, nil).event(machine.Stopped{}).wantActions(releaseBoth, tellBoth)
+	asleep(t, nil).event(machine.Stopped{Wake: true}).wantActions(releaseBoth, tellBoth, machine.SendMagic{Attempt: 1})
+	waking(t, nil).event(machine.Stopped{Wake: true}).wantActions(releaseBoth, tellBoth)
 	arriving(t, nil).event(machine.Stopped{}).wantActions(releaseBoth)
+	arriving(t, nil).event(machine.Heard{Addr: ip6, InUse: true}).event(machine.Stopped{}).
+		wantActions(releaseBoth, machine.Announce{Addrs: both[1:]})
 	newLife(t, nil).event(machine.Stopped{Wake: true}).wantActions()
 }
 

@@ -18,9 +18,11 @@ type model struct {
 	answering bool         // for what is held
 	spec      machine.Spec
 	policy    machine.Policy
-	lastHeard time.Time // any frame, or a registration
-	up        bool      // it has spoken for an address since it was last silent
-	magic     int       // sent in this wake
+	lastHeard time.Time           // any frame, or a registration
+	up        bool                // it has spoken for an address since it was last silent
+	magic     int                 // sent in this wake
+	testing   map[netip.Addr]bool // addresses the machine tests before it uses them
+	slept     bool                // since it registered last
 	gone      bool
 }
 
@@ -28,15 +30,26 @@ func (mo *model) apply(t *rapid.T, now time.Time, state machine.State, actions [
 	for _, a := range actions {
 		switch a := a.(type) {
 		case machine.Claim:
-			if quiet := now.Sub(mo.lastHeard); quiet < silence(mo.policy) {
+			least := silence(mo.policy)
+			if state != machine.Settling || mo.slept {
+				least = max(least, 3*time.Second) // it may be testing its addresses
+			}
+			if quiet := now.Sub(mo.lastHeard); quiet < least {
 				t.Fatalf("claimed only %v after the machine was heard", quiet)
 			}
-			mo.up = false
+			mo.up, mo.slept = false, true
+			clear(mo.testing)
 			mo.held, mo.answering = a.Addrs, true
 		case machine.Yield:
 			mo.answering = false
 		case machine.Release:
 			mo.held = slices.DeleteFunc(slices.Clone(mo.held), func(ip netip.Addr) bool { return slices.Contains(a.Addrs, ip) })
+		case machine.Announce:
+			for _, ip := range a.Addrs {
+				if mo.testing[ip] {
+					t.Fatalf("announced %v while its machine tests it for duplicates", ip)
+				}
+			}
 		case machine.WakeBegan:
 			mo.magic = 0
 		case machine.SendMagic:
@@ -80,8 +93,9 @@ func (mo *model) check(t *rapid.T, state machine.State) {
 }
 
 // TestPropertiesOfEveryLife: in no order of events is an address claimed while
-// its machine is known to be up, does a claim outlive the sleep, or are more
-// magic packets sent than allowed.
+// its machine is known to be up, does a claim outlive the sleep, is an address
+// announced that the machine still tests, or are more magic packets sent than
+// allowed.
 func TestPropertiesOfEveryLife(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		p := machine.Policy{
@@ -96,7 +110,7 @@ func TestPropertiesOfEveryLife(t *testing.T) {
 		}
 		now := time.Unix(1_000_000, 0)
 		m := machine.New(spec(), p, now)
-		mo := &model{spec: spec(), policy: p, lastHeard: now}
+		mo := &model{spec: spec(), policy: p, lastHeard: now, testing: map[netip.Addr]bool{}}
 		one := spec()
 		one.Monitor = one.Monitor[:1]
 
@@ -109,13 +123,16 @@ func TestPropertiesOfEveryLife(t *testing.T) {
 			case 0:
 				mo.spec = rapid.SampledFrom([]machine.Spec{spec(), one}).Draw(t, "spec")
 				e = machine.Registered{Spec: mo.spec}
-				mo.lastHeard = now
+				mo.lastHeard, mo.slept = now, false
+				clear(mo.testing)
 			case 1:
 				e = machine.Heard{}
 				mo.lastHeard = now
 			case 2:
 				ip := rapid.SampledFrom([]netip.Addr{ip4, ip6}).Draw(t, "ip")
-				e = machine.Heard{Addr: ip}
+				inUse := rapid.Bool().Draw(t, "inUse")
+				e = machine.Heard{Addr: ip, InUse: inUse}
+				mo.testing[ip] = !inUse
 				mo.lastHeard = now
 				mo.up = mo.up || mo.spec.Has(ip)
 			case 3:

@@ -8,6 +8,7 @@ type settling struct {
 	probed     bool // a probe is out
 	heard      bool // it spoke since that probe
 	misses     int  // probes in a row without a word from it
+	lastHeard  time.Time
 	nextProbe  time.Time
 }
 
@@ -18,7 +19,7 @@ func (m *Machine) enterSettling(now time.Time, why Reason, afterSleep bool, chan
 	if change != nil {
 		change()
 	}
-	m.settling = settling{afterSleep: afterSleep, nextProbe: now}
+	m.settling = settling{afterSleep: afterSleep, lastHeard: now, nextProbe: now}
 	m.tickSettling(now)
 }
 
@@ -27,8 +28,8 @@ func (m *Machine) enterSettling(now time.Time, why Reason, afterSleep bool, chan
 // to show that the frame was a late one; who still speaks for an address then
 // was started by hand.
 func (m *Machine) heardSettling(now time.Time, up bool) {
-	m.settling.heard = true
-	if m.settling.afterSleep && up && now.Sub(m.since) >= m.policy.silence() {
+	m.settling.heard, m.settling.lastHeard = true, now
+	if m.settling.afterSleep && up && now.Sub(m.since) >= m.policy.startSilence() {
 		m.startedByHand(now)
 	}
 }
@@ -41,7 +42,7 @@ func (m *Machine) tickSettling(now time.Time) {
 	case s.probed:
 		s.misses++
 	}
-	if s.misses >= m.policy.ProbeMisses {
+	if s.misses >= m.policy.ProbeMisses && (!s.afterSleep || now.Sub(s.lastHeard) >= m.policy.startSilence()) {
 		m.fallAsleep(now)
 		return
 	}
@@ -50,7 +51,7 @@ func (m *Machine) tickSettling(now time.Time) {
 		return
 	}
 	// The last question before the claim goes to everybody.
-	m.do(Probe{Addrs: m.spec.Addrs(), Broadcast: s.misses == m.policy.ProbeMisses-1})
+	m.do(Probe{Addrs: m.spec.Addrs(), Broadcast: s.misses >= m.policy.ProbeMisses-1})
 	s.probed = true
 	s.nextProbe = now.Add(m.policy.ProbeInterval)
 }

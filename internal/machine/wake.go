@@ -18,6 +18,7 @@ type wake struct {
 	nextProbe  time.Time
 	arrived    time.Time // its last first frame
 	lastHeard  time.Time
+	inUse      []netip.Addr // addresses it uses since it arrived
 }
 
 func (m *Machine) knock(now time.Time, e Knocked) {
@@ -146,14 +147,14 @@ func (m *Machine) failWake(now time.Time) {
 		m.move(now, Asleep, WhyAttemptsGone)
 		return
 	}
-	m.release()
+	m.giveBack()
 	m.move(now, Awake, WhyAttemptsGone)
 	m.do(Forget{})
 }
 
 func (m *Machine) enterArriving(now time.Time) {
 	w := &m.wake
-	w.arrived, w.lastHeard = now, now
+	w.arrived, w.lastHeard, w.inUse = now, now, nil
 	w.nextProbe = now
 	m.move(now, Arriving, WhyArrived)
 	m.do(Yield{})
@@ -164,7 +165,7 @@ func (m *Machine) enterArriving(now time.Time) {
 func (m *Machine) tickArriving(now time.Time) {
 	w := &m.wake
 	switch {
-	case now.Sub(w.lastHeard) >= m.policy.silence():
+	case now.Sub(w.lastHeard) >= m.policy.startSilence():
 		// Take it back, and give the operating system its time: the attempts
 		// go on from where they were.
 		m.move(now, Waking, WhyFirmware)
@@ -183,7 +184,30 @@ func (m *Machine) tickArriving(now time.Time) {
 // arrive ends the wake: the machine has its addresses back.
 func (m *Machine) arrive(now time.Time, why Reason) {
 	w := &m.wake
-	m.release()
+	m.owe(now, m.handBack())
 	m.do(WakeEnded{Boot: w.arrived.Sub(w.firstMagic), Ready: now.Sub(w.firstMagic)})
 	m.move(now, Awake, why)
+}
+
+// handBack releases the addresses of a machine that arrives, announces those it
+// uses already, and returns the rest.
+func (m *Machine) handBack() (rest []netip.Addr) {
+	inUse, rest := split(m.claimed, m.wake.inUse)
+	m.release()
+	if len(inUse) > 0 {
+		m.do(Announce{Addrs: inUse})
+	}
+	return rest
+}
+
+// split divides addrs into those that are among some and the rest.
+func split(addrs, some []netip.Addr) (in, out []netip.Addr) {
+	for _, a := range addrs {
+		if slices.Contains(some, a) {
+			in = append(in, a)
+		} else {
+			out = append(out, a)
+		}
+	}
+	return in, out
 }

@@ -1,0 +1,56 @@
+# nightporter. `make demo` shows what it does, `make test` proves it.
+
+GO          ?= go
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+VERSION     := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+REVISION    := $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
+VARS        := github.com/prometheus/common/version
+LDFLAGS     := -s -w -X $(VARS).Version=$(VERSION) -X $(VARS).Revision=$(REVISION)
+
+# The race detector needs cgo; without a C compiler the tests run without it.
+RACE     := $(shell command -v $$($(GO) env CC) >/dev/null 2>&1 && echo -race)
+FUZZTIME ?= 5s
+
+.PHONY: build test lint fmt fuzz cross bench demo ci clean
+
+build: ## the program, for this machine
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o nightporter ./cmd/nightporter
+
+test: ## unit and end-to-end tests; these need root or user namespaces
+	$(GO) test $(RACE) -timeout 10m ./...
+
+lint: ## gofmt, vet, staticcheck
+	@unformatted=$$(gofmt -l cmd internal); if [ -n "$$unformatted" ]; then echo "gofmt -l: $$unformatted"; exit 1; fi
+	$(GO) vet ./...
+	$(GO) run $(STATICCHECK) ./...
+	$(GO) mod tidy -diff
+
+# Every fuzz target of every package, for a few seconds each.
+fuzz: ## fuzz each parser for FUZZTIME
+	@for pkg in $$($(GO) list ./...); do \
+	  for target in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz'); do \
+	    echo "$$pkg $$target"; \
+	    $(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$pkg || exit 1; \
+	  done; \
+	done
+
+cross: ## the program for every platform it is made for, into dist/
+	@for target in amd64 arm64 arm/6 arm/7; do \
+	  arch=$${target%/*}; arm=$${target#*/}; name=$$arch; \
+	  [ "$$arch" = "$$arm" ] && arm= || name=armv$$arm; \
+	  echo "linux/$$name"; \
+	  CGO_ENABLED=0 GOOS=linux GOARCH=$$arch GOARM=$$arm $(GO) build -trimpath -ldflags '$(LDFLAGS)' \
+	    -o dist/nightporter-linux-$$name ./cmd/nightporter || exit 1; \
+	done
+
+bench: ## the benchmarks, on this machine, in one run
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+demo: build ## a LAN with sleeping machines, and one of them woken
+	./nightporter demo
+
+ci: ## what continuous integration runs
+	.ci/run
+
+clean:
+	rm -rf nightporter dist

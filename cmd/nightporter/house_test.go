@@ -1,0 +1,262 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"nightporter/internal/lab"
+	"nightporter/internal/machine"
+	"nightporter/internal/rig"
+)
+
+// brisk makes the daemon settle in 0.3 s instead of 3 s.
+const brisk = "probe: {interval: 100ms}\n"
+
+// house is a LAN with a running daemon, for one test.
+type house struct {
+	*testing.T
+	ctx context.Context
+	lan *lab.LAN
+	d   *rig.Daemon
+}
+
+// newLAN builds a lab, or skips the test where that is impossible. In CI a
+// skip would hide that nothing was proved.
+func newLAN(t *testing.T) (context.Context, *lab.LAN) {
+	t.Helper()
+	err := labError
+	if err == nil {
+		err = lab.Available()
+	}
+	if err != nil {
+		if os.Getenv("CI") != "" {
+			t.Fatal("no lab:", err)
+		}
+		t.Skip("no lab:", err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	t.Cleanup(cancel)
+	lan, err := lab.New(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := lan.Close(); err != nil {
+			t.Error("close the lab:", err)
+		}
+	})
+	return ctx, lan
+}
+
+// open starts a house. conf is added to the daemon's configuration.
+func open(t *testing.T, conf string) *house {
+	t.Helper()
+	t.Parallel()
+	ctx, lan := newLAN(t)
+	d, err := rig.Start(ctx, lan, t.TempDir(), rig.Options{Exe: os.Args[0], Env: []string{asProgram + "=1"}, Config: conf})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := &house{T: t, ctx: ctx, lan: lan, d: d}
+	t.Cleanup(func() {
+		d.Kill()
+		if t.Failed() {
+			t.Log("the daemon's log:\n" + d.Log.Text())
+		}
+		if strings.Contains(d.Log.Text(), "DATA RACE") {
+			t.Error("the daemon has a data race:\n" + d.Log.Text())
+		}
+	})
+	return h
+}
+
+// within returns the test's context with a deadline.
+func (h *house) within(d time.Duration) context.Context {
+	ctx, cancel := context.WithTimeout(h.ctx, d)
+	h.Cleanup(cancel)
+	return ctx
+}
+
+func (h *house) must(err error) {
+	h.Helper()
+	if err != nil {
+		h.Fatal(err)
+	}
+}
+
+// The machine most tests use.
+var (
+	nas4 = netip.MustParseAddr("10.77.0.20")
+	nas6 = netip.MustParseAddr("fd77::20")
+)
+
+// nas adds a machine with SSH over TCP and a game over UDP. It boots in a time
+// that falls between a client's SYN retransmissions.
+func (h *house) nas(change func(*lab.MachineConfig)) *lab.Machine {
+	h.Helper()
+	cfg := lab.MachineConfig{
+		Name:  "nas",
+		Addrs: []netip.Prefix{netip.PrefixFrom(nas4, 24), netip.PrefixFrom(nas6, 64)},
+		Boot:  450 * time.Millisecond,
+		Services: []lab.ServiceConfig{
+			{Network: "tcp", Port: 22},
+			{Network: "udp", Port: 27015},
+		},
+	}
+	if change != nil {
+		change(&cfg)
+	}
+	m, err := h.lan.AddMachine(cfg)
+	h.must(err)
+	return m
+}
+
+// entry is one element of a registration's monitor.
+type entry struct {
+	IP   netip.Addr `json:"ip"`
+	Port []any      `json:"port"`
+}
+
+// body returns a registration.
+func body(name string, mac machine.MAC, monitor ...entry) string {
+	b, err := json.Marshal(map[string]any{"name": name, "mac": mac, "monitor": monitor})
+	if err != nil {
+		panic(err) // of our own making
+	}
+	return string(b)
+}
+
+// everything is what nas registers.
+func everything(m *lab.Machine) string {
+	ports := []any{22, "27015/udp", "icmp"}
+	return body(m.Name(), m.MAC(), entry{nas4, ports}, entry{nas6, ports})
+}
+
+func (h *house) register(from *lab.Host, body string) {
+	h.Helper()
+	answer, err := h.d.Register(h.within(10*time.Second), from, body)
+	h.must(err)
+	if answer != "OK." {
+		h.Fatalf("registration answered %q", answer)
+	}
+}
+
+// refused registers, and expects an answer that contains each of the words.
+func (h *house) refused(from *lab.Host, body string, words ...string) {
+	h.Helper()
+	answer, err := h.d.Register(h.within(10*time.Second), from, body)
+	h.must(err)
+	if answer == "OK." || strings.Count(strings.TrimRight(answer, "\n"), "\n") > 0 {
+		h.Errorf("registering %s answered %q", body, answer)
+	}
+	for _, w := range words {
+		if !strings.Contains(answer, w) {
+			h.Errorf("registering %s answered %q, without %q", body, answer, w)
+		}
+	}
+}
+
+// moved waits for a transition that is logged after the first n entries.
+func (h *house) moved(n int, name, from, to string, reason machine.Reason) rig.Entry {
+	h.Helper()
+	e, err := h.d.Log.Wait(h.within(20*time.Second), n, rig.Moved(name, from, to, string(reason)))
+	if err != nil {
+		h.Fatalf("no transition of %s from %q to %q (%s): %v", name, from, to, reason, err)
+	}
+	return e
+}
+
+// putToSleep registers m and lets it sleep until it is claimed.
+func (h *house) putToSleep(m *lab.Machine) {
+	h.Helper()
+	n := h.d.Log.Len()
+	h.register(m.Host, everything(m))
+	h.must(m.Sleep(h.ctx))
+	h.moved(n, m.Name(), "settling", "asleep", machine.WhySilent)
+}
+
+func (h *house) event(m *lab.Machine, kind lab.EventKind) lab.Event {
+	h.Helper()
+	e, err := m.WaitEvent(h.within(20*time.Second), kind)
+	h.must(err)
+	return e
+}
+
+// connect opens a TCP connection from a host and returns what the service says.
+// A client whose SYN meets the machine before its service listens is refused;
+// it tries again, as a person would.
+func (h *house) connect(from *lab.Host, ip netip.Addr, port uint16) string {
+	h.Helper()
+	ctx := h.within(30 * time.Second)
+	conn, err := from.Dial(ctx, "tcp", netip.AddrPortFrom(ip, port).String())
+	for errors.Is(err, syscall.ECONNREFUSED) {
+		conn, err = from.Dial(ctx, "tcp", netip.AddrPortFrom(ip, port).String())
+	}
+	h.must(err)
+	defer conn.Close()
+	h.must(conn.SetDeadline(time.Now().Add(5 * time.Second)))
+	banner := make([]byte, len(lab.Banner("nas")))
+	n, err := conn.Read(banner)
+	h.must(err)
+	return string(banner[:n])
+}
+
+// neighbor waits until a host's kernel has ip at mac.
+func (h *house) neighbor(host *lab.Host, ip netip.Addr, mac machine.MAC) {
+	h.Helper()
+	deadline := time.Now().Add(10 * time.Second)
+	var last machine.MAC
+	for time.Now().Before(deadline) {
+		got, _, ok, err := host.Neighbor(ip)
+		h.must(err)
+		if last = got; ok && got == mac {
+			return
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	h.Fatalf("%s has %v at %v, want %v", host.Name(), ip, last, mac)
+}
+
+// metric returns a sample; series are written as in a query.
+func (h *house) metric(format string, args ...any) float64 {
+	h.Helper()
+	all, err := h.d.Metrics(h.within(5 * time.Second))
+	h.must(err)
+	series := fmt.Sprintf(format, args...)
+	v, ok := all[series]
+	if !ok {
+		h.Fatalf("no series %s", series)
+	}
+	return v
+}
+
+func (h *house) wantMetric(want float64, format string, args ...any) {
+	h.Helper()
+	if got := h.metric(format, args...); got != want {
+		h.Errorf("%s is %v, want %v", fmt.Sprintf(format, args...), got, want)
+	}
+}
+
+// magicPackets returns what m saw, by transport.
+func magicPackets(m *lab.Machine) map[lab.Transport]int {
+	seen := make(map[lab.Transport]int)
+	for _, e := range m.Log() {
+		if e.Kind == lab.MagicPacket {
+			seen[e.Transport]++
+		}
+	}
+	return seen
+}
+
+func happened(m *lab.Machine, kind lab.EventKind) bool {
+	return slices.ContainsFunc(m.Log(), func(e lab.Event) bool { return e.Kind == kind })
+}

@@ -1,0 +1,177 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"nightporter/internal/registration"
+)
+
+// defaultRegistrationPort is the port of registration.listen.
+const defaultRegistrationPort = "13717"
+
+const registerHelp = `Register this machine with its night porter. Run it just before the machine
+goes to sleep: from then on the porter watches for the machine to fall silent.
+
+Without --mac and --monitor the machine describes itself: the interface that
+leads to the porter, its MAC address, its lasting global addresses, each with
+the ports of --port.
+
+Exit code 0 means that the porter answered OK.`
+
+const registerExample = `  nightporter register --to raspberrypi --port 22/tcp,25565
+  nightporter register --to 192.168.1.2:13717 --mac d8:cb:8a:39:be:a1 --name tower \
+      --monitor 192.168.1.5=22,51820/udp --monitor 2001:db8::5=22/tcp,icmp`
+
+// registerFlags are the flags of the register command.
+type registerFlags struct {
+	to, mac, name, token, tokenFile, password string
+
+	monitor, wakeFrom     []string
+	port                  string
+	known                 bool
+	idleWatts, sleepWatts float64
+	retries               int
+	timeout               time.Duration
+}
+
+// newRegisterCommand returns the command "register".
+func newRegisterCommand() *cobra.Command {
+	var f registerFlags
+	cmd := &cobra.Command{
+		Use:     "register --to HOST[:PORT]",
+		Short:   "Register this machine with a night porter, just before it sleeps",
+		Long:    registerHelp,
+		Example: registerExample,
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cmd.SilenceUsage = true // from here on a mistake is not one of usage
+			return f.run(cmd)
+		},
+	}
+	fs := cmd.Flags()
+	fs.StringVar(&f.to, "to", "", "the porter's `HOST[:PORT]` (default port "+defaultRegistrationPort+")")
+	fs.StringVar(&f.mac, "mac", "", "the machine's `MAC` address (default: of the interface that leads to the porter)")
+	fs.StringVar(&f.name, "name", "", "the machine's `NAME` (default: the host name, unless --mac is given)")
+	fs.StringArrayVar(&f.monitor, "monitor", nil, "an address and the ports to wake for, as `IP=PORT,PORT`; may be repeated")
+	fs.StringVar(&f.port, "port", "", "the `PORTS` to wake for at each address found, such as 22/tcp,51820/udp,icmp")
+	fs.BoolVar(&f.known, "known", false, "send no addresses: the porter's configuration has them")
+	fs.StringVar(&f.token, "token", "", "the `TOKEN` the porter asks for (visible to other users; see --token-file)")
+	fs.StringVar(&f.tokenFile, "token-file", "", "the `FILE` that holds the token")
+	fs.Float64Var(&f.idleWatts, "idle-watts", 0, "the power drawn while awake and idle, in `WATTS`")
+	fs.Float64Var(&f.sleepWatts, "sleep-watts", 0, "the power drawn while asleep, in `WATTS`")
+	fs.StringVar(&f.password, "password", "", "the SecureOn `PASSWORD` for magic packets")
+	fs.StringSliceVar(&f.wakeFrom, "wake-from", nil, "the `PREFIXES` whose hosts may wake the machine (default: all)")
+	fs.IntVar(&f.retries, "retries", 3, "how `OFTEN` to try again")
+	fs.DurationVar(&f.timeout, "timeout", 10*time.Second, "give up after this `TIME` in all")
+	cmd.MarkFlagsMutuallyExclusive("monitor", "port", "known")
+	cmd.MarkFlagsMutuallyExclusive("token", "token-file")
+	return cmd
+}
+
+// run registers, and tells the user how it went.
+func (f *registerFlags) run(cmd *cobra.Command) error {
+	addr, err := porterAddress(f.to)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(cmd.Context(), f.timeout)
+	defer cancel()
+	w, err := f.wire(ctx, addr, cmd.Flags().Changed)
+	if err != nil {
+		return err
+	}
+	if err := w.Check(); err != nil {
+		return err
+	}
+	if err := registration.SendRetry(ctx, addr, w, f.retries); err != nil {
+		return fmt.Errorf("register with %s: %w", addr, err)
+	}
+	_, err = fmt.Fprintf(cmd.OutOrStdout(), "registered %s with %s\n", strings.TrimSpace(w.Name+" "+w.MAC), addr)
+	return err
+}
+
+// porterAddress completes HOST, HOST:PORT, [IPV6]:PORT or a bare IPv6 address.
+func porterAddress(to string) (string, error) {
+	if to == "" {
+		return "", errors.New("--to is missing: expected the porter's HOST or HOST:PORT")
+	}
+	if host, port, err := net.SplitHostPort(to); err == nil {
+		if host == "" || port == "" {
+			return "", fmt.Errorf("--to: found %q: expected HOST or HOST:PORT", to)
+		}
+		return to, nil
+	}
+	return net.JoinHostPort(strings.Trim(to, "[]"), defaultRegistrationPort), nil
+}
+
+// wire builds the registration; changed tells which flags were given.
+func (f *registerFlags) wire(ctx context.Context, addr string, changed func(string) bool) (registration.Wire, error) {
+	w := registration.Wire{MAC: f.mac, Name: f.name, Password: f.password, WakeFrom: f.wakeFrom}
+	var err error
+	if w.Token, err = f.readToken(); err != nil {
+		return w, err
+	}
+	if changed("idle-watts") {
+		w.IdleWatts = &f.idleWatts
+	}
+	if changed("sleep-watts") {
+		w.SleepWatts = &f.sleepWatts
+	}
+	for _, m := range f.monitor {
+		w.Monitor = append(w.Monitor, registration.ParseMonitor(m))
+	}
+	if err := f.describeSelf(ctx, addr, &w); err != nil {
+		return w, err
+	}
+	return w, nil
+}
+
+// describeSelf fills in what the flags leave to be found out.
+func (f *registerFlags) describeSelf(ctx context.Context, addr string, w *registration.Wire) error {
+	findAddrs := len(f.monitor) == 0 && !f.known
+	if f.mac != "" && !findAddrs {
+		return nil
+	}
+	ports := registration.ParsePorts(f.port)
+	if findAddrs && len(ports) == 0 {
+		return errors.New("nothing would wake this machine: expected --port (such as --port 22/tcp), --monitor or --known")
+	}
+	self, err := registration.Detect(ctx, addr)
+	if err != nil {
+		return fmt.Errorf("%w: give --mac and --monitor", err)
+	}
+	if f.mac == "" {
+		w.MAC = self.MAC.String()
+		if w.Name == "" {
+			host, err := os.Hostname()
+			if err != nil {
+				return fmt.Errorf("find the host name: %w: give --name", err)
+			}
+			w.Name, _, _ = strings.Cut(host, ".")
+		}
+	}
+	if findAddrs {
+		w.Monitor = self.Monitor(ports)
+	}
+	return nil
+}
+
+// readToken returns the token, from its file if there is one.
+func (f *registerFlags) readToken() (string, error) {
+	if f.tokenFile == "" {
+		return f.token, nil
+	}
+	b, err := os.ReadFile(f.tokenFile)
+	if err != nil {
+		return "", fmt.Errorf("--token-file: %w", err)
+	}
+	return strings.TrimSpace(string(b)), nil
+}

@@ -1,0 +1,137 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"nightporter/internal/registration"
+)
+
+// porterFor runs a registration server, and returns its address and what it was
+// asked.
+func porterFor(t *testing.T, answer error) (string, <-chan registration.Request) {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked := make(chan registration.Request, 1)
+	handler := func(_ context.Context, r registration.Request, _ netip.AddrPort) error {
+		asked <- r
+		return answer
+	}
+	cfg := registration.Config{Timeout: 10 * time.Second, MaxConnections: 8}
+	srv := registration.New(cfg, registration.HandlerFunc(handler), slog.New(slog.DiscardHandler), func(registration.Outcome) {})
+	ctx, cancel := context.WithCancel(t.Context())
+	served := make(chan error, 1)
+	go func() { served <- srv.Serve(ctx, ln) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-served; err != nil {
+			t.Error(err)
+		}
+	})
+	return ln.Addr().String(), asked
+}
+
+func register(t *testing.T, args ...string) (string, error) {
+	t.Helper()
+	cmd := newRegisterCommand()
+	var out bytes.Buffer
+	cmd.SetArgs(args)
+	cmd.SetOut(&out)
+	cmd.SetErr(&out)
+	cmd.SilenceErrors = true
+	err := cmd.ExecuteContext(t.Context())
+	return out.String(), err
+}
+
+func TestRegister(t *testing.T) {
+	addr, asked := porterFor(t, nil)
+	token := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(token, []byte("s3cret\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, err := register(t, "--to", addr, "--mac", "d8:cb:8a:39:be:a1", "--name", "tower", "--monitor", "192.168.1.5=22,51820/udp",
+		"--monitor", "fd00::5=", "--token-file", token, "--idle-watts", "40", "--sleep-watts", "0", "--wake-from", "10.0.0.0/8,fd00::/8")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := "registered tower d8:cb:8a:39:be:a1 with " + addr + "\n"; out != want {
+		t.Errorf("printed %q, want %q", out, want)
+	}
+	r := <-asked
+	if r.Name != "tower" || r.Token != "s3cret" || len(r.WakeFrom) != 2 || !r.HasSleepWatts || r.IdleWatts != 40 ||
+		len(r.Monitor) != 2 || len(r.Monitor[0].Ports) != 3 || len(r.Monitor[1].Ports) != 0 {
+		t.Errorf("the porter was asked %+v", r)
+	}
+}
+
+func TestRegisterKnownMachine(t *testing.T) {
+	addr, asked := porterFor(t, nil)
+	if _, err := register(t, "--to", addr, "--mac", "d8:cb:8a:39:be:a1", "--known"); err != nil {
+		t.Fatal(err)
+	}
+	if r := <-asked; r.HasMonitor || r.HasName || r.HasIdleWatts {
+		t.Errorf("the porter was asked %+v", r)
+	}
+}
+
+func TestRegisterErrors(t *testing.T) {
+	addr, _ := porterFor(t, registration.Refuse(registration.Refused, "not you"))
+	machine := []string{"--to", addr, "--mac", "d8:cb:8a:39:be:a1", "--monitor", "192.168.1.5=22"}
+	for _, tt := range []struct {
+		name string
+		args []string
+		want string
+	}{
+		{"refused", machine, "register with " + addr + ": the porter refused: not you"},
+		{"nobody there", append(machine, "--to", "127.0.0.1:1", "--retries", "0"), "register with 127.0.0.1:1: dial tcp 127.0.0.1:1: connect: connection refused"},
+		{"no porter", []string{"--port", "22"}, "--to is missing: expected the porter's HOST or HOST:PORT"},
+		{"no port", []string{"--to", addr}, "nothing would wake this machine: expected --port (such as --port 22/tcp), --monitor or --known"},
+		{"bad port", append(machine, "--monitor", "192.168.1.6=70000"), `monitor[1].port[0]: found 70000: expected 1 to 65535, "22/tcp", "51820/udp" or "icmp"`},
+		{"nothing to find out", []string{"--to", addr, "--port", "22"}, "the route to " + addr + " leads through lo, which has no Ethernet address: give --mac and --monitor"},
+		{"two ways at once", append(machine, "--port", "22"), "if any flags in the group [monitor port known] are set none of the others can be; [monitor port] were all set"},
+		{"an argument", append(machine, "tower"), `unknown command "tower" for "register"`},
+		{"no token file", append(machine, "--token-file", "/nonexistent"), "--token-file: open /nonexistent: no such file or directory"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			out, err := register(t, tt.args...)
+			if err == nil || err.Error() != tt.want {
+				t.Errorf("got  %v\nwant %s", err, tt.want)
+			}
+			if strings.Contains(out, "registered") {
+				t.Errorf("printed %q", out)
+			}
+		})
+	}
+}
+
+func TestPorterAddress(t *testing.T) {
+	for to, want := range map[string]string{
+		"pi":           "pi:13717",
+		"pi:1":         "pi:1",
+		"192.168.1.2":  "192.168.1.2:13717",
+		"fd00::2":      "[fd00::2]:13717",
+		"[fd00::2]":    "[fd00::2]:13717",
+		"[fd00::2]:99": "[fd00::2]:99",
+		"fe80::2%eth0": "[fe80::2%eth0]:13717",
+	} {
+		if got, err := porterAddress(to); got != want || err != nil {
+			t.Errorf("%q: got %q, %v, want %q", to, got, err, want)
+		}
+	}
+	for _, to := range []string{"", ":13717", "pi:"} {
+		if got, err := porterAddress(to); err == nil {
+			t.Errorf("%q: got %q, want an error", to, got)
+		}
+	}
+}

@@ -1,0 +1,96 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/prometheus/common/version"
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"nightporter/internal/config"
+	"nightporter/internal/porter"
+)
+
+func newServeCommand() *cobra.Command {
+	var path string
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Speak for sleeping machines until stopped",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cmd.SilenceUsage = true
+			return serve(cmd.Context(), func() (*config.Config, error) { return load(cmd, path) }, cmd.ErrOrStderr())
+		},
+	}
+	addConfigFlags(cmd, &path)
+	return cmd
+}
+
+func addConfigFlags(cmd *cobra.Command, path *string) {
+	cmd.Flags().StringVar(path, "config", config.DefaultPath, "the configuration `FILE`")
+	config.AddFlags(cmd.Flags())
+}
+
+// load reads the configuration with the layers of this command line.
+func load(cmd *cobra.Command, path string) (*config.Config, error) {
+	return config.Load(path, cmd.Flags().Changed("config"), os.Environ(), cmd.Flags())
+}
+
+// serve runs the daemon until ctx ends; SIGHUP loads the configuration anew.
+func serve(ctx context.Context, load func() (*config.Config, error), stderr io.Writer) error {
+	conf, err := load()
+	if err != nil {
+		return fmt.Errorf("the configuration is not valid:\n%w", err)
+	}
+	var level slog.LevelVar
+	level.Set(conf.Log.Level)
+	log := newLogger(stderr, conf.Log.Format, &level)
+	d, err := porter.NewDaemon(conf, version.Version, log, &level)
+	if err != nil {
+		return err
+	}
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
+
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return d.Run(ctx) })
+	g.Go(func() error {
+		for {
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-hangup:
+				reload(ctx, d, load, log)
+			}
+		}
+	})
+	err = g.Wait()
+	log.Info("stopped")
+	return err
+}
+
+// reload takes over a new configuration. A bad one changes nothing.
+func reload(ctx context.Context, d *porter.Daemon, load func() (*config.Config, error), log *slog.Logger) {
+	conf, err := load()
+	if err == nil {
+		err = d.Reload(ctx, conf)
+	}
+	if err != nil {
+		log.Error("configuration not reloaded, the old one stays", "err", err)
+	}
+}
+
+func newLogger(w io.Writer, format string, level slog.Leveler) *slog.Logger {
+	opts := &slog.HandlerOptions{Level: level}
+	if format == config.FormatJSON {
+		return slog.New(slog.NewJSONHandler(w, opts))
+	}
+	return slog.New(slog.NewTextHandler(w, opts))
+}

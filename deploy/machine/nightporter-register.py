@@ -1,0 +1,243 @@
+#!/usr/bin/env python3
+"""Tell the night porter that this machine is about to sleep.
+
+Runs on the machine that sleeps, just before it does. Needs nothing but
+Python 3.7 and, to find out the machine's own addresses, the command "ip".
+Settings come from the command line, or from the section [register] of a
+configuration file, whose keys are the long options. The exit code is 0 only
+if the porter answered "OK.".
+"""
+
+import argparse
+import configparser
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+
+DEFAULT_CONFIG = "/etc/nightporter/register.conf"
+DEFAULT_PORT = 13717
+ANSWER_LIMIT = 1024
+FIRST_PAUSE = 0.25  # seconds
+LAST_PAUSE = 2.0
+NUMBER = re.compile(r"[0-9]{1,5}\Z")
+# Flags of addresses that will not be there tomorrow, or are not there yet.
+PASSING = ("temporary", "deprecated", "tentative", "dadfailed")
+
+
+class Failure(Exception):
+    """Something that a further attempt will not mend."""
+
+
+class Busy(Exception):
+    """The porter asked to be tried again."""
+
+
+def options():
+    """Return the parser of the command line."""
+    p = argparse.ArgumentParser(description="Tell the night porter that this machine is about to sleep.")
+    p.add_argument("--config", metavar="FILE", help="settings (default: %s if it exists)" % DEFAULT_CONFIG)
+    p.add_argument("--to", metavar="HOST[:PORT]", help="the porter (default port %d)" % DEFAULT_PORT)
+    p.add_argument("--mac", help="default: of the interface that leads to the porter")
+    p.add_argument("--name", help="default: the host name")
+    p.add_argument("--port", metavar="PORTS", help="ports to wake for at every address found: 22/tcp,51820/udp,icmp")
+    p.add_argument("--monitor", action="append", metavar="IP=PORTS", help="an address and its ports; may be repeated")
+    p.add_argument("--token", help="better in the configuration file, where others cannot read it")
+    p.add_argument("--idle-watts", type=float, metavar="WATTS")
+    p.add_argument("--sleep-watts", type=float, metavar="WATTS")
+    p.add_argument("--password", help="SecureOn password for magic packets")
+    p.add_argument("--wake-from", metavar="PREFIXES", help="whose hosts may wake the machine (default: all)")
+    p.add_argument("--retries", type=int, help="how often to try again (default: 3)")
+    p.add_argument("--timeout", type=float, metavar="SECONDS", help="give up after this time in all (default: 10)")
+    p.add_argument("--at-shutdown", action="store_true", help="do nothing unless systemd is about to power off or halt")
+    p.add_argument("--check", action="store_true", help="print what would be sent, and send nothing")
+    return p
+
+
+def settings(argv):
+    """Merge the command line over the configuration file."""
+    args = options().parse_args(argv)
+    path = args.config or DEFAULT_CONFIG
+    if args.config or os.path.exists(path):
+        merge(args, path)
+    if not args.to:
+        raise Failure("to: missing: expected the porter's HOST or HOST:PORT")
+    if args.retries is None:
+        args.retries = 3
+    if args.timeout is None:
+        args.timeout = 10.0
+    return args
+
+
+def merge(args, path):
+    """Take from the file at path what the command line left open."""
+    conf = configparser.ConfigParser(interpolation=None)
+    try:
+        with open(path, encoding="utf-8") as f:
+            conf.read_file(f)
+    except (OSError, configparser.Error, UnicodeDecodeError) as e:
+        raise Failure("%s: %s" % (path, e)) from e
+    numbers = {"idle_watts": float, "sleep_watts": float, "timeout": float, "retries": int}
+    texts = {"to", "mac", "name", "port", "token", "password", "wake_from"}
+    for key, value in conf.items("register") if conf.has_section("register") else []:
+        name = key.replace("-", "_")
+        if name == "monitor":
+            parsed = value.split()
+        elif name in numbers:
+            try:
+                parsed = numbers[name](value)
+            except ValueError:
+                raise Failure("%s: %s: found %r: expected a number" % (path, key, value)) from None
+        elif name in texts:
+            parsed = value
+        else:
+            raise Failure("%s: %s: unknown key" % (path, key))
+        if getattr(args, name) is None and value != "":
+            setattr(args, name, parsed)
+
+
+def split_host_port(to):
+    """Read HOST, HOST:PORT, [IPV6]:PORT or a bare IPv6 address."""
+    host, port = to, str(DEFAULT_PORT)
+    if to.startswith("["):
+        host, _, rest = to[1:].partition("]")
+        port = rest[1:] if rest.startswith(":") else port
+    elif to.count(":") == 1:
+        host, port = to.split(":")
+    if not host or not NUMBER.match(port) or not 0 < int(port) < 65536:
+        raise Failure("to: found %r: expected HOST or HOST:PORT" % to)
+    return host, int(port)
+
+
+def ports(text):
+    """Split a list of ports. A bare number (TCP and UDP) travels as a number."""
+    entries = [p for p in text.replace(",", " ").split() if p]
+    return [int(p) if NUMBER.match(p) else p for p in entries]
+
+
+def ask_ip(*args):
+    """Return what the command "ip" says, as parsed JSON."""
+    try:
+        out = subprocess.run(("ip", "-j") + args, check=True, timeout=5,
+                             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        return json.loads(out.stdout.decode())
+    except (OSError, subprocess.SubprocessError, ValueError) as e:
+        raise Failure("cannot find out this machine's own addresses (%s): give mac and monitor" % e) from e
+
+
+def identity(host, port):
+    """Return the MAC and the lasting global addresses of the way to host."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except OSError as e:
+        raise Failure("%s: %s" % (host, e)) from e
+    routes = ask_ip("route", "get", found[0][4][0].partition("%")[0])
+    links = ask_ip("addr", "show", "dev", routes[0]["dev"])
+    link = [entry for entry in links if entry.get("ifname")][0]
+    if link.get("link_type") != "ether":
+        raise Failure("the way to %s leads through %s, which has no Ethernet address: give mac and monitor"
+                      % (host, link["ifname"]))
+    addrs = [a["local"] for a in link.get("addr_info", [])
+             if a.get("scope") == "global" and not any(a.get(flag) for flag in PASSING)]
+    return link["address"], addrs
+
+
+def describe(args):
+    """Build the registration."""
+    host, port = split_host_port(args.to)
+    body = {"mac": args.mac, "name": args.name or socket.gethostname().partition(".")[0]}
+    if args.monitor:
+        pairs = [m.partition("=") for m in args.monitor]
+        body["monitor"] = [{"ip": ip, "port": ports(rest)} for ip, _, rest in pairs]
+    elif not args.port:
+        raise Failure("nothing would wake this machine: expected port (such as 22/tcp) or monitor")
+    if not (args.mac and args.monitor):
+        mac, addrs = identity(host, port)
+        body["mac"] = args.mac or mac
+        if not args.monitor:
+            body["monitor"] = [{"ip": ip, "port": ports(args.port)} for ip in addrs]
+    for key in ("token", "idle_watts", "sleep_watts", "password"):
+        if getattr(args, key) is not None:
+            body[key] = getattr(args, key)
+    if args.wake_from:
+        body["wake_from"] = args.wake_from.replace(",", " ").split()
+    return body
+
+
+def send(host, port, body, connect_time, deadline):
+    """Send the registration once, and return the porter's answer."""
+    with socket.create_connection((host, port), timeout=connect_time) as s:
+        s.settimeout(max(0.1, deadline - time.monotonic()))
+        try:
+            s.sendall(json.dumps(body).encode("utf-8"))
+        except ConnectionError:
+            pass  # it may have answered before it read all
+        answer = b""
+        while len(answer) < ANSWER_LIMIT:
+            part = s.recv(ANSWER_LIMIT - len(answer))
+            if not part:
+                break
+            answer += part
+            s.settimeout(max(0.1, deadline - time.monotonic()))
+    text = answer.decode("utf-8", "replace")
+    text = "".join(c if c.isprintable() else " " for c in text).strip()
+    if answer == b"OK.":
+        return text
+    if not text:
+        raise OSError("the porter closed the connection without an answer")
+    if text.endswith("try again"):
+        raise Busy(text)
+    raise Failure("the porter refused: " + text)
+
+
+def send_retrying(args, body):
+    """Send until the porter has answered, or retries or time have run out."""
+    host, port = split_host_port(args.to)
+    deadline = time.monotonic() + args.timeout
+    pause = FIRST_PAUSE
+    for left in range(max(args.retries, 0), -1, -1):
+        remaining = deadline - time.monotonic()
+        try:
+            return send(host, port, body, max(0.1, remaining / (left + 1)), deadline)
+        except (OSError, Busy) as e:
+            if left == 0 or time.monotonic() + pause >= deadline:
+                raise Failure("%s: %s" % (args.to, e)) from e
+            print("%s: %s: trying again" % (args.to, e), file=sys.stderr, flush=True)
+        time.sleep(pause)
+        pause = min(2 * pause, LAST_PAUSE)
+
+
+def powering_off():
+    """Ask systemd whether the machine is going off, and not merely rebooting."""
+    try:
+        out = subprocess.run(("systemctl", "list-jobs", "--no-legend", "--plain"), check=True, timeout=5,
+                             stdout=subprocess.PIPE, stderr=subprocess.PIPE).stdout.decode()
+    except (OSError, subprocess.SubprocessError) as e:
+        print("cannot ask systemd whether it powers off (%s): registering" % e, file=sys.stderr)
+        return True
+    jobs = [line.split() for line in out.splitlines()]
+    return any(job[1:3] in (["poweroff.target", "start"], ["halt.target", "start"]) for job in jobs)
+
+
+def main(argv):
+    """Register, and return the exit code."""
+    try:
+        args = settings(argv)
+        body = describe(args)
+        if args.check:
+            print(json.dumps(dict(body, **{k: "********" for k in ("token", "password") if k in body}), indent=2))
+        elif args.at_shutdown and not powering_off():
+            print("the machine does not power off: nothing to register")
+        else:
+            print(send_retrying(args, body))
+    except Failure as e:
+        print("nightporter-register: %s" % e, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

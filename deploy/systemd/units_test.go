@@ -1,0 +1,201 @@
+// Package systemd_test checks the systemd units that are shipped.
+package systemd_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// units are all the shipped units, and what each must contain. An empty value
+// means that the key must not be there.
+var units = map[string]map[string]string{
+	"nightporter.service": {
+		"Unit.Wants":                      "network-online.target",
+		"Unit.After":                      "network-online.target",
+		"Service.Type":                    "notify",
+		"Service.ExecStart":               "/usr/local/bin/nightporter serve",
+		"Service.ExecReload":              "/bin/kill -HUP $MAINPID",
+		"Service.Restart":                 "on-failure",
+		"Service.WatchdogSec":             "30",
+		"Service.DynamicUser":             "yes",
+		"Service.User":                    "nightporter",
+		"Service.StateDirectory":          "nightporter",
+		"Service.ConfigurationDirectory":  "nightporter",
+		"Service.AmbientCapabilities":     "CAP_NET_RAW CAP_NET_ADMIN",
+		"Service.CapabilityBoundingSet":   "CAP_NET_RAW CAP_NET_ADMIN",
+		"Service.NoNewPrivileges":         "yes",
+		"Service.ProtectSystem":           "strict",
+		"Service.ProtectHome":             "yes",
+		"Service.PrivateTmp":              "yes",
+		"Service.ProtectKernelTunables":   "yes",
+		"Service.ProtectKernelModules":    "yes",
+		"Service.ProtectKernelLogs":       "yes",
+		"Service.RestrictAddressFamilies": "AF_UNIX AF_INET AF_INET6 AF_NETLINK AF_PACKET",
+		"Service.SystemCallFilter":        "@system-service",
+		"Service.MemoryDenyWriteExecute":  "yes",
+		"Service.LockPersonality":         "yes",
+		"Service.RestrictNamespaces":      "yes",
+		"Service.PrivateNetwork":          "", // it would see no LAN at all
+		"Service.PrivateUsers":            "", // capabilities would not hold outside
+		"Install.WantedBy":                "multi-user.target",
+	},
+	"../machine/nightporter-register.service": {
+		"Unit.Wants":                 "network-online.target",
+		"Unit.After":                 "network.target network-online.target nss-lookup.target",
+		"Unit.DefaultDependencies":   "", // they stop it at shutdown
+		"Service.Type":               "oneshot",
+		"Service.RemainAfterExit":    "yes", // or there were nothing to stop
+		"Service.ExecStart":          "-/usr/local/lib/nightporter/nightporter-register.py --check",
+		"Service.ExecStop":           "/usr/local/lib/nightporter/nightporter-register.py --at-shutdown",
+		"Service.TimeoutStopSec":     "20",
+		"Service.RestrictNamespaces": "yes",
+		"Install.WantedBy":           "multi-user.target",
+	},
+	"../machine/nightporter-register-sleep.service": {
+		"Unit.Before":             "sleep.target",
+		"Service.Type":            "oneshot",
+		"Service.RemainAfterExit": "", // or it would run before the first sleep only
+		"Service.ExecStart":       "/usr/local/lib/nightporter/nightporter-register.py",
+		"Service.ExecStop":        "",
+		"Service.TimeoutStartSec": "20",
+		"Install.WantedBy":        "sleep.target",
+	},
+}
+
+// parse returns the values of a unit file by "Section.Key".
+func parse(t *testing.T, path string) map[string]string {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	values := make(map[string]string)
+	section := ""
+	for line := range strings.Lines(string(b)) {
+		line = strings.TrimSpace(line)
+		switch {
+		case line == "" || line[0] == '#':
+		case line[0] == '[':
+			section = strings.Trim(line, "[]")
+		default:
+			key, value, ok := strings.Cut(line, "=")
+			key = section + "." + key
+			if _, twice := values[key]; !ok || section == "" || twice {
+				t.Errorf("%s: %q is misplaced, or there twice", path, line)
+			}
+			values[key] = value
+		}
+	}
+	return values
+}
+
+func TestUnits(t *testing.T) {
+	for path, want := range units {
+		t.Run(filepath.Base(path), func(t *testing.T) {
+			got := parse(t, path)
+			for key, value := range want {
+				if got[key] != value {
+					t.Errorf("%s: found %q, want %q", key, got[key], value)
+				}
+			}
+			if got["Unit.Description"] == "" {
+				t.Error("no description")
+			}
+		})
+	}
+}
+
+func TestEveryUnitIsChecked(t *testing.T) {
+	var all []string
+	for _, pattern := range []string{"*.service", "../machine/*.service"} {
+		found, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, found...)
+	}
+	for _, path := range all {
+		if units[path] == nil {
+			t.Errorf("%s is not checked", path)
+		}
+	}
+	if len(all) != len(units) {
+		t.Errorf("found %q", all)
+	}
+}
+
+// TestScriptIsWhereTheUnitsLook compares the units with the README's install
+// commands, and with the script itself.
+func TestScriptIsWhereTheUnitsLook(t *testing.T) {
+	readme, err := os.ReadFile("../machine/README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const script = "/usr/local/lib/nightporter/nightporter-register.py"
+	if !strings.Contains(string(readme), "install -D -m 755 nightporter-register.py "+script+"\n") {
+		t.Errorf("the README does not install %s", script)
+	}
+	info, err := os.Stat("../machine/nightporter-register.py")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info.Mode()&0o111 == 0 {
+		t.Error("the script is not executable")
+	}
+	source, err := os.ReadFile("../machine/nightporter-register.py")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{"../machine/nightporter-register.service", "../machine/nightporter-register-sleep.service"} {
+		for key, value := range parse(t, path) {
+			if !strings.HasPrefix(key, "Service.Exec") {
+				continue
+			}
+			words := strings.Fields(strings.TrimPrefix(value, "-"))
+			if words[0] != script {
+				t.Errorf("%s: %s runs %s", path, key, words[0])
+			}
+			for _, option := range words[1:] {
+				if !strings.Contains(string(source), `add_argument("`+option+`"`) {
+					t.Errorf("%s: the script knows no %s", path, option)
+				}
+			}
+		}
+	}
+}
+
+var commands = regexp.MustCompile(`(?m)^(Exec\w+=-?)\S+`)
+
+// TestVerify lets systemd itself read the units.
+func TestVerify(t *testing.T) {
+	const analyze = "systemd-analyze"
+	if _, err := exec.LookPath(analyze); err != nil {
+		t.Skipf("not tested: no %s in PATH", analyze)
+	}
+	dir := t.TempDir()
+	args := []string{"verify", "--man=no"}
+	for path := range units {
+		b, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		// The commands are not installed here; systemd would miss them.
+		b = commands.ReplaceAll(b, []byte("${1}/bin/true"))
+		copied := filepath.Join(dir, filepath.Base(path))
+		if err := os.WriteFile(copied, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		args = append(args, copied)
+	}
+	slices.Sort(args[2:])
+	out, err := exec.Command(analyze, args...).CombinedOutput()
+	// It also reads the host's own units, whose faults are not ours.
+	if ours := regexp.MustCompile(`(?m)^.*nightporter.*$`).FindAllString(string(out), -1); len(ours) > 0 {
+		t.Errorf("%v: %s", err, strings.Join(ours, "\n"))
+	}
+}

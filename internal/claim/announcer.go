@@ -1,0 +1,69 @@
+package claim
+
+import (
+	"net/netip"
+	"time"
+
+	"nightporter/internal/due"
+	"nightporter/internal/machine"
+)
+
+// announceAt is when an address that changed hands is announced, counted from
+// the change: a client with a warm neighbour entry learns of it by nothing
+// else, and one announcement can be lost. RFC 5227 section 1.1 asks for two,
+// 2 s apart.
+var announceAt = [...]time.Duration{0, time.Second, 3 * time.Second, 7 * time.Second}
+
+// Announcer tells the LAN who has an address, several times. It is driven from
+// outside: Run sends what is due, Next says when to come again. It is not safe
+// for concurrent use.
+type Announcer struct {
+	// Send tells the LAN once that ip is at owner.
+	Send func(ip netip.Addr, owner machine.MAC)
+
+	queue due.Queue[netip.Addr]
+	told  map[netip.Addr]*announcement
+}
+
+type announcement struct {
+	owner machine.MAC
+	since time.Time
+	sent  int
+}
+
+// Announce begins to tell that ip is at owner, the first time at once. It
+// replaces what was being told about ip.
+func (a *Announcer) Announce(now time.Time, ip netip.Addr, owner machine.MAC) {
+	if a.told == nil {
+		a.told = make(map[netip.Addr]*announcement)
+	}
+	a.told[ip] = &announcement{owner: owner, since: now}
+	a.tell(ip)
+}
+
+// Cancel stops telling about ip.
+func (a *Announcer) Cancel(ip netip.Addr) {
+	delete(a.told, ip)
+	a.queue.Remove(ip)
+}
+
+// Next returns when Run is due, or the zero time.
+func (a *Announcer) Next() time.Time { return a.queue.Next() }
+
+// Run sends every announcement that is due.
+func (a *Announcer) Run(now time.Time) {
+	for ip, ok := a.queue.Pop(now); ok; ip, ok = a.queue.Pop(now) {
+		a.tell(ip)
+	}
+}
+
+func (a *Announcer) tell(ip netip.Addr) {
+	an := a.told[ip]
+	a.Send(ip, an.owner)
+	an.sent++
+	if an.sent == len(announceAt) {
+		a.Cancel(ip)
+		return
+	}
+	a.queue.Set(ip, an.since.Add(announceAt[an.sent]))
+}

@@ -1,0 +1,143 @@
+package metrics
+
+import (
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
+
+	"nightporter/internal/machine"
+)
+
+// facts is the Collector of what is read from its owner at each scrape.
+type facts struct {
+	src Source
+
+	state, info, stateChanged, lastWake       *prometheus.Desc
+	slept, saved                              *prometheus.Desc
+	attempts, wakes, failures                 *prometheus.Desc
+	externalStarts, conflicts, settleTimeouts *prometheus.Desc
+	captureDrops, framesRejected              *prometheus.Desc
+
+	states   [len(machine.States)]*dto.LabelPair
+	triggers [len(machine.Triggers)]*dto.LabelPair
+
+	mu    sync.Mutex
+	marks map[string]mark // by machine
+}
+
+func newFacts(src Source) *facts {
+	f := &facts{
+		src: src,
+		state: desc("machine_state",
+			"1 for the state that the machine is in, 0 for the others.", "machine", "state"),
+		info: desc("machine_info",
+			"Always 1; the labels tell what is known of the machine.", "machine", "mac"),
+		stateChanged: desc("machine_state_changed_timestamp_seconds",
+			"When the machine entered its state, as Unix time.", "machine"),
+		lastWake: desc("machine_last_wake_timestamp_seconds",
+			"When the last wake began, as Unix time; 0 if there was none.", "machine"),
+		slept: desc("machine_sleep_seconds_total",
+			"Time that the machine was asleep.", "machine"),
+		saved: desc("machine_energy_saved_joules_total",
+			"Estimated energy saved by sleeping: sleep time by the difference of idle and sleep power.", "machine"),
+		attempts: desc("machine_wake_attempts_total",
+			"Magic packets sent.", "machine"),
+		wakes: desc("machine_wakes_total",
+			"Wakes begun.", "machine", "trigger"),
+		failures: desc("machine_wake_failures_total",
+			"Wakes given up after the last attempt.", "machine", "trigger"),
+		externalStarts: desc("machine_external_starts_total",
+			"Starts of the machine that nobody asked the porter for.", "machine"),
+		conflicts: desc("address_conflicts_total",
+			"Times that another host was found to use an address of the machine.", "machine"),
+		settleTimeouts: desc("machine_settle_timeouts_total",
+			"Times that the machine did not fall silent within probe.timeout.", "machine"),
+		captureDrops: desc("capture_drops_total",
+			"Packets that the kernel dropped because they were not read in time.", "interface"),
+		framesRejected: desc("frames_rejected_total",
+			"Frames that were read but could not be used.", "interface", "reason"),
+		marks: make(map[string]mark),
+	}
+	for _, s := range machine.States {
+		f.states[s] = label("state", s.String())
+	}
+	for _, t := range machine.Triggers {
+		f.triggers[t] = label("trigger", t.String())
+	}
+	return f
+}
+
+func desc(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc(prometheus.BuildFQName(namespace, "", name), help, labels, nil)
+}
+
+// Describe implements prometheus.Collector.
+func (f *facts) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{
+		f.state, f.info, f.stateChanged, f.lastWake, f.slept, f.saved,
+		f.attempts, f.wakes, f.failures, f.externalStarts, f.conflicts, f.settleTimeouts,
+		f.captureDrops, f.framesRejected,
+	} {
+		ch <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (f *facts) Collect(ch chan<- prometheus.Metric) {
+	// The time first: a machine that wakes between the two calls then shows at
+	// most as much sleep as its tally has afterwards.
+	now := f.src.Now()
+	machines := f.src.Machines()
+	marks := f.raise(machines, now)
+	for i := range machines {
+		f.collectMachine(ch, &machines[i], marks[i])
+	}
+	if f.src.Drops != nil {
+		for iface, n := range f.src.Drops() {
+			counter(ch, f.captureDrops, float64(n), label("interface", iface))
+		}
+	}
+	if f.src.Rejected != nil {
+		for iface, reasons := range f.src.Rejected() {
+			for reason, n := range reasons {
+				counter(ch, f.framesRejected, float64(n), label("interface", iface), label("reason", reason))
+			}
+		}
+	}
+}
+
+func (f *facts) collectMachine(ch chan<- prometheus.Metric, s *machine.Status, m mark) {
+	name := label("machine", s.Name)
+	own := []*dto.LabelPair{name} // shared by all samples that have no other label
+	for _, state := range machine.States {
+		v := 0.0
+		if s.State == state {
+			v = 1
+		}
+		gauge(ch, f.state, v, name, f.states[state])
+	}
+	gauge(ch, f.info, 1, label("mac", s.MAC.String()), name)
+	gauge(ch, f.stateChanged, unix(s.Since), own...)
+	gauge(ch, f.lastWake, unix(s.LastWake), own...)
+	counter(ch, f.slept, m.slept.Seconds(), own...)
+	counter(ch, f.saved, m.joules, own...)
+	counter(ch, f.attempts, float64(s.Tally.Attempts), own...)
+	for _, t := range machine.Triggers {
+		labels := []*dto.LabelPair{name, f.triggers[t]}
+		counter(ch, f.wakes, float64(s.Tally.Wakes[t]), labels...)
+		counter(ch, f.failures, float64(s.Tally.Failures[t]), labels...)
+	}
+	counter(ch, f.externalStarts, float64(s.Tally.ExternalStarts), own...)
+	counter(ch, f.conflicts, float64(s.Tally.Conflicts), own...)
+	counter(ch, f.settleTimeouts, float64(s.Tally.SettleTimeouts), own...)
+}
+
+// unix returns t in seconds since 1970, and 0 for no time.
+func unix(t time.Time) float64 {
+	if t.IsZero() {
+		return 0
+	}
+	return float64(t.UnixMilli()) / 1000
+}

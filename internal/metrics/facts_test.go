@@ -1,0 +1,269 @@
+package metrics_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"nightporter/internal/machine"
+	"nightporter/internal/metrics"
+)
+
+// machineFacts are the metrics that are read at each scrape.
+var machineFacts = []string{
+	"nightporter_machine_state",
+	"nightporter_machine_info",
+	"nightporter_machine_state_changed_timestamp_seconds",
+	"nightporter_machine_last_wake_timestamp_seconds",
+	"nightporter_machine_sleep_seconds_total",
+	"nightporter_machine_energy_saved_joules_total",
+	"nightporter_machine_wake_attempts_total",
+	"nightporter_machine_wakes_total",
+	"nightporter_machine_wake_failures_total",
+	"nightporter_machine_external_starts_total",
+	"nightporter_machine_settle_timeouts_total",
+	"nightporter_address_conflicts_total",
+}
+
+func TestMachineFacts(t *testing.T) {
+	h := new(house)
+	nas := asleep("nas", midnight)
+	nas.LastWake = midnight.Add(-1500 * time.Millisecond)
+	nas.Tally = machine.Tally{
+		Attempts: 7, ExternalStarts: 8, Conflicts: 9, SettleTimeouts: 10,
+		Slept: time.Hour, SavedJoules: 1000,
+	}
+	nas.Tally.Wakes[machine.ByTCP] = 3
+	nas.Tally.Wakes[machine.BySchedule] = 2
+	nas.Tally.Failures[machine.ByAPI] = 1
+	h.set(midnight.Add(10*time.Second), nas)
+	_, reg := newMetrics(t, h.source())
+	expect(t, reg, `
+# HELP nightporter_address_conflicts_total Times that another host was found to use an address of the machine.
+# TYPE nightporter_address_conflicts_total counter
+nightporter_address_conflicts_total{machine="nas"} 9
+# HELP nightporter_machine_energy_saved_joules_total Estimated energy saved by sleeping: sleep time by the difference of idle and sleep power.
+# TYPE nightporter_machine_energy_saved_joules_total counter
+nightporter_machine_energy_saved_joules_total{machine="nas"} 1480
+# HELP nightporter_machine_external_starts_total Starts of the machine that nobody asked the porter for.
+# TYPE nightporter_machine_external_starts_total counter
+nightporter_machine_external_starts_total{machine="nas"} 8
+# HELP nightporter_machine_info Always 1; the labels tell what is known of the machine.
+# TYPE nightporter_machine_info gauge
+nightporter_machine_info{mac="d8:cb:8a:39:be:a1",machine="nas"} 1
+# HELP nightporter_machine_last_wake_timestamp_seconds When the last wake began, as Unix time; 0 if there was none.
+# TYPE nightporter_machine_last_wake_timestamp_seconds gauge
+nightporter_machine_last_wake_timestamp_seconds{machine="nas"} 1.7673119985e+09
+# HELP nightporter_machine_settle_timeouts_total Times that the machine did not fall silent within probe.timeout.
+# TYPE nightporter_machine_settle_timeouts_total counter
+nightporter_machine_settle_timeouts_total{machine="nas"} 10
+# HELP nightporter_machine_sleep_seconds_total Time that the machine was asleep.
+# TYPE nightporter_machine_sleep_seconds_total counter
+nightporter_machine_sleep_seconds_total{machine="nas"} 3610
+# HELP nightporter_machine_state 1 for the state that the machine is in, 0 for the others.
+# TYPE nightporter_machine_state gauge
+nightporter_machine_state{machine="nas",state="arriving"} 0
+nightporter_machine_state{machine="nas",state="asleep"} 1
+nightporter_machine_state{machine="nas",state="awake"} 0
+nightporter_machine_state{machine="nas",state="settling"} 0
+nightporter_machine_state{machine="nas",state="waking"} 0
+# HELP nightporter_machine_state_changed_timestamp_seconds When the machine entered its state, as Unix time.
+# TYPE nightporter_machine_state_changed_timestamp_seconds gauge
+nightporter_machine_state_changed_timestamp_seconds{machine="nas"} 1.767312e+09
+# HELP nightporter_machine_wake_attempts_total Magic packets sent.
+# TYPE nightporter_machine_wake_attempts_total counter
+nightporter_machine_wake_attempts_total{machine="nas"} 7
+# HELP nightporter_machine_wake_failures_total Wakes given up after the last attempt.
+# TYPE nightporter_machine_wake_failures_total counter
+nightporter_machine_wake_failures_total{machine="nas",trigger="api"} 1
+nightporter_machine_wake_failures_total{machine="nas",trigger="icmp"} 0
+nightporter_machine_wake_failures_total{machine="nas",trigger="schedule"} 0
+nightporter_machine_wake_failures_total{machine="nas",trigger="tcp"} 0
+nightporter_machine_wake_failures_total{machine="nas",trigger="udp"} 0
+# HELP nightporter_machine_wakes_total Wakes begun.
+# TYPE nightporter_machine_wakes_total counter
+nightporter_machine_wakes_total{machine="nas",trigger="api"} 0
+nightporter_machine_wakes_total{machine="nas",trigger="icmp"} 0
+nightporter_machine_wakes_total{machine="nas",trigger="schedule"} 2
+nightporter_machine_wakes_total{machine="nas",trigger="tcp"} 3
+nightporter_machine_wakes_total{machine="nas",trigger="udp"} 0
+`, machineFacts...)
+}
+
+func TestExactlyOneState(t *testing.T) {
+	h := new(house)
+	_, reg := newMetrics(t, h.source())
+	for _, state := range machine.States {
+		s := asleep("nas", midnight)
+		s.State = state
+		h.set(midnight, s)
+		var ones []string
+		for _, m := range family(t, reg, "nightporter_machine_state").GetMetric() {
+			if m.GetGauge().GetValue() == 1 {
+				ones = append(ones, m.GetLabel()[1].GetValue())
+			}
+		}
+		if len(ones) != 1 || ones[0] != state.String() {
+			t.Errorf("%v is shown as %q", state, ones)
+		}
+	}
+}
+
+func TestNeverWokenIsZero(t *testing.T) {
+	h := new(house)
+	h.set(midnight, asleep("nas", midnight))
+	_, reg := newMetrics(t, h.source())
+	if v := value(t, reg, "nightporter_machine_last_wake_timestamp_seconds"); v != 0 {
+		t.Errorf("last wake of a machine that was never woken: %v, want 0", v)
+	}
+}
+
+func TestForgottenAndRenamed(t *testing.T) {
+	h := new(house)
+	h.set(midnight, asleep("nas", midnight), asleep("pc", midnight))
+	m, reg := newMetrics(t, h.source())
+	m.AddMachine("nas")
+	m.AddMachine("pc")
+	if got := machinesShown(t, reg); got != "nas pc" {
+		t.Fatalf("series of %q, want nas and pc", got)
+	}
+
+	h.set(midnight, asleep("nas", midnight))
+	m.RemoveMachine("pc")
+	if got := machinesShown(t, reg); got != "nas" {
+		t.Errorf("pc is forgotten: series of %q, want nas", got)
+	}
+
+	h.set(midnight, asleep("attic", midnight))
+	m.RemoveMachine("nas")
+	m.AddMachine("attic")
+	if got := machinesShown(t, reg); got != "attic" {
+		t.Errorf("nas is called attic now: series of %q, want attic", got)
+	}
+
+	m.Booted("pc", time.Second)
+	m.Ready("nas", time.Second)
+	if got := machinesShown(t, reg); got != "attic" {
+		t.Errorf("late events of forgotten machines: series of %q, want attic", got)
+	}
+}
+
+// A machine that slept an hour, is forgotten and registers again starts at 0,
+// even when no scrape came between.
+func TestSameNameStartsAnew(t *testing.T) {
+	h := new(house)
+	h.set(midnight.Add(time.Hour), asleep("nas", midnight))
+	m, reg := newMetrics(t, h.source())
+	const slept = "nightporter_machine_sleep_seconds_total"
+	if v := value(t, reg, slept); v != 3600 {
+		t.Fatalf("slept %v s, want 3600", v)
+	}
+	m.RemoveMachine("nas")
+	h.set(midnight.Add(time.Hour), asleep("nas", midnight.Add(time.Hour)))
+	if v := value(t, reg, slept); v != 0 {
+		t.Errorf("the new machine slept %v s, want 0", v)
+	}
+}
+
+func TestSleepNeverFalls(t *testing.T) {
+	at := func(s float64) time.Time { return midnight.Add(time.Duration(s * float64(time.Second))) }
+	woken := func(slept float64) machine.Status {
+		s := asleep("nas", at(slept))
+		s.State = machine.Waking
+		s.Tally.Slept = at(slept).Sub(midnight)
+		s.Tally.SavedJoules = 48 * slept
+		return s
+	}
+	thrifty := asleep("nas", midnight)
+	thrifty.IdleWatts = 12
+	tests := []struct {
+		name                  string
+		now                   float64 // of the second scrape; the first is at 100 s, asleep since 0 s
+		then                  machine.Status
+		wantSlept, wantJoules float64
+	}{
+		{"sleeps on", 150, asleep("nas", midnight), 150, 7200},
+		{"woken later", 200, woken(120), 120, 5760},
+		{"woken at the same moment", 100, woken(100), 100, 4800},
+		{"woken by a knock older than the scrape", 101, woken(99.5), 100, 4800},
+		{"the clock is set back", 40, asleep("nas", midnight), 100, 4800},
+		{"it draws less than it said before", 200, thrifty, 200, 4800},
+		{"and catches up", 500, thrifty, 500, 5000},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			h := new(house)
+			_, reg := newMetrics(t, h.source())
+			h.set(at(100), asleep("nas", midnight))
+			if v := value(t, reg, "nightporter_machine_sleep_seconds_total"); v != 100 {
+				t.Fatalf("slept %v s at first, want 100", v)
+			}
+			h.set(at(tt.now), tt.then)
+			if v := value(t, reg, "nightporter_machine_sleep_seconds_total"); v != tt.wantSlept {
+				t.Errorf("slept %v s, want %v", v, tt.wantSlept)
+			}
+			if v := value(t, reg, "nightporter_machine_energy_saved_joules_total"); v != tt.wantJoules {
+				t.Errorf("saved %v J, want %v", v, tt.wantJoules)
+			}
+		})
+	}
+}
+
+// The time of a scrape is read before the machines are: otherwise a machine that
+// wakes between the two would be shown with more sleep than it had.
+func TestTimeIsReadFirst(t *testing.T) {
+	var calls []string
+	_, reg := newMetrics(t, metrics.Source{
+		Machines: func() []machine.Status { calls = append(calls, "machines"); return nil },
+		Now:      func() time.Time { calls = append(calls, "now"); return midnight },
+	})
+	if _, err := reg.Gather(); err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Join(calls, " "); got != "now machines" {
+		t.Errorf("read %q, want the time and then the machines", got)
+	}
+}
+
+func TestInterfaces(t *testing.T) {
+	src := new(house).source()
+	drops := map[string]uint64{"eth0": 5, "wlan0": 0}
+	src.Drops = func() map[string]uint64 { return drops }
+	src.Rejected = func() map[string]map[string]uint64 {
+		return map[string]map[string]uint64{"eth0": {"truncated": 4, "checksum": 1}}
+	}
+	_, reg := newMetrics(t, src)
+	expect(t, reg, `
+# HELP nightporter_capture_drops_total Packets that the kernel dropped because they were not read in time.
+# TYPE nightporter_capture_drops_total counter
+nightporter_capture_drops_total{interface="eth0"} 5
+nightporter_capture_drops_total{interface="wlan0"} 0
+# HELP nightporter_frames_rejected_total Frames that were read but could not be used.
+# TYPE nightporter_frames_rejected_total counter
+nightporter_frames_rejected_total{interface="eth0",reason="checksum"} 1
+nightporter_frames_rejected_total{interface="eth0",reason="truncated"} 4
+`, "nightporter_capture_drops_total", "nightporter_frames_rejected_total")
+}
+
+// A name that is no UTF-8 cannot be exported. The scrape says so; nothing else
+// is lost and nothing panics.
+func TestBadNameIsAnError(t *testing.T) {
+	h := new(house)
+	h.set(midnight, asleep("n\xffs", midnight), asleep("pc", midnight))
+	m, reg := newMetrics(t, h.source())
+	m.AddMachine("n\xffs")
+	m.Booted("n\xffs", time.Second)
+	families, err := reg.Gather()
+	if err == nil || !strings.Contains(err.Error(), "not utf8") {
+		t.Errorf("error %v, want one about UTF-8", err)
+	}
+	for _, f := range families {
+		if f.GetName() == "nightporter_machine_info" {
+			if n := len(f.GetMetric()); n != 1 {
+				t.Errorf("%d machines shown, want pc alone", n)
+			}
+			return
+		}
+	}
+	t.Error("no machine is shown")
+}

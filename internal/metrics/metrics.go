@@ -1,0 +1,151 @@
+package metrics
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/collectors/version"
+
+	"nightporter/internal/machine"
+)
+
+const namespace = "nightporter"
+
+// The reasons for which a registration is rejected.
+const (
+	Invalid = "invalid" // it could not be understood
+	Refused = "refused" // understood, but not allowed
+	Limited = "limited" // too large, too slow or too many
+)
+
+// Source gives the facts that are read at each scrape. Its functions are
+// called from the goroutine of the scrape, several at once where scrapes
+// overlap.
+type Source struct {
+	// Machines returns every machine known at this moment. Required.
+	Machines func() []machine.Status
+	// Drops returns, by interface, how many packets the kernel dropped because
+	// the porter did not read them in time. Optional.
+	Drops func() map[string]uint64
+	// Rejected returns, by interface and reason, how many frames were read but
+	// could not be used. Optional.
+	Rejected func() map[string]map[string]uint64
+	// Now tells the time on the clock of the machines' Since. Optional:
+	// time.Now.
+	Now func() time.Time
+}
+
+// Metrics counts what happens. Its methods are safe for concurrent use.
+type Metrics struct {
+	facts    *facts
+	machines *machineHistograms
+
+	arpReplies    prometheus.Counter
+	ndpReplies    prometheus.Counter
+	registrations prometheus.Counter
+	rejections    map[string]prometheus.Counter // by reason; never changed
+	wakeLatency   prometheus.Histogram
+}
+
+// New registers all metrics of the porter with reg, those of the Go runtime, of
+// the process and of the build among them. It returns an error when src has no
+// Machines or when reg has a metric of one of these names already.
+func New(reg prometheus.Registerer, src Source) (*Metrics, error) {
+	if src.Machines == nil {
+		return nil, errors.New("metrics: the source has no Machines function")
+	}
+	if src.Now == nil {
+		src.Now = time.Now
+	}
+	replies := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Namespace: namespace, Name: "neighbor_replies_total",
+		Help: "Answers given for the addresses of sleeping machines.",
+	}, []string{"protocol"})
+	rejections := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Namespace: namespace, Name: "registrations_rejected_total",
+		Help: "Registrations that were turned down.",
+	}, []string{"reason"})
+	m := &Metrics{
+		facts:      newFacts(src),
+		machines:   newMachineHistograms(),
+		arpReplies: replies.WithLabelValues("arp"),
+		ndpReplies: replies.WithLabelValues("ndp"),
+		registrations: prometheus.NewCounter(prometheus.CounterOpts{
+			Namespace: namespace, Name: "registrations_total",
+			Help: "Registrations that were accepted, repeated ones included.",
+		}),
+		rejections:  make(map[string]prometheus.Counter),
+		wakeLatency: newWakeLatency(),
+	}
+	for _, reason := range [...]string{Invalid, Refused, Limited} {
+		m.rejections[reason] = rejections.WithLabelValues(reason)
+	}
+	for _, c := range []prometheus.Collector{
+		m.facts, m.machines.boot, m.machines.ready, m.wakeLatency,
+		replies, m.registrations, rejections,
+		version.NewCollector(namespace),
+		collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+	} {
+		if err := reg.Register(c); err != nil {
+			return nil, fmt.Errorf("metrics: %w", err)
+		}
+	}
+	return m, nil
+}
+
+// AddMachine makes the series of a machine's histograms, without observations.
+// Adding a machine twice changes nothing.
+func (m *Metrics) AddMachine(name string) { m.machines.add(name) }
+
+// RemoveMachine drops what is kept about a machine. A machine of the same name
+// that comes later starts anew.
+func (m *Metrics) RemoveMachine(name string) {
+	m.machines.remove(name)
+	m.facts.forget(name)
+}
+
+// Booted records the time from the first magic packet to the machine's first
+// frame. It does nothing for a machine that was not added.
+func (m *Metrics) Booted(name string, d time.Duration) {
+	if h, ok := m.machines.of(name); ok {
+		observe(h.boot, d)
+	}
+}
+
+// Ready records the time from the first magic packet to the moment when the
+// knocked services were ready. It does nothing for a machine that was not
+// added.
+func (m *Metrics) Ready(name string, d time.Duration) {
+	if h, ok := m.machines.of(name); ok {
+		observe(h.ready, d)
+	}
+}
+
+// WakeLatency records the time from a knock's arrival in the kernel to the
+// magic packet's handing over to the kernel.
+func (m *Metrics) WakeLatency(d time.Duration) { observe(m.wakeLatency, d) }
+
+// ARPReplied counts an ARP reply given for a sleeping machine.
+func (m *Metrics) ARPReplied() { m.arpReplies.Inc() }
+
+// NDPReplied counts a neighbour advertisement given in answer to a solicitation
+// for a sleeping machine.
+func (m *Metrics) NDPReplied() { m.ndpReplies.Inc() }
+
+// Registered counts an accepted registration.
+func (m *Metrics) Registered() { m.registrations.Inc() }
+
+// RegistrationRejected counts a registration that was turned down. A reason
+// other than Invalid, Refused and Limited is counted as Refused, so that no
+// rejection goes uncounted and no caller can make new series.
+func (m *Metrics) RegistrationRejected(reason string) {
+	c, ok := m.rejections[reason]
+	if !ok {
+		c = m.rejections[Refused]
+	}
+	c.Inc()
+}

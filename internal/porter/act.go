@@ -1,0 +1,218 @@
+package porter
+
+import (
+	"context"
+	"log/slog"
+	"net/netip"
+	"time"
+
+	"nightporter/internal/config"
+	"nightporter/internal/lan"
+	"nightporter/internal/machine"
+)
+
+// tell gives a machine an event, and does what follows from it.
+func (p *Porter) tell(r *resident, e machine.Event) {
+	now := time.Now()
+	before := r.watched()
+	var about []slog.Attr // goes with the next transition's line
+	for _, a := range r.Handle(now, e) {
+		switch a := a.(type) {
+		case machine.WakeBegan, machine.WakeEnded, machine.WakeFailed:
+			about = append(about, p.tellWake(r, a)...)
+		case machine.Moved:
+			p.logMove(r, a, about)
+			about = nil
+		default:
+			p.do(now, r, a)
+		}
+	}
+	if r.watched() != before {
+		r.nic.stale = true
+	}
+	p.timers.Set(r, r.Next())
+}
+
+// do carries out one action.
+func (p *Porter) do(now time.Time, r *resident, a machine.Action) {
+	switch a := a.(type) {
+	case machine.Claim:
+		p.claim(now, r, a.Addrs)
+	case machine.Yield:
+		p.yield(r)
+	case machine.Release:
+		p.release(r, a.Addrs)
+	case machine.Announce:
+		for _, ip := range a.Addrs {
+			r.nic.announcer.Announce(now, ip, r.watch.mac)
+		}
+	case machine.Probe:
+		p.probe(r, a)
+	case machine.SendMagic:
+		p.sendMagic(r, a.Attempt)
+	case machine.HandOver:
+		r.expect(a.Services)
+	case machine.ConflictSeen:
+		p.log.Warn("address conflict: left to the other host", "machine", r, "ip", a.Addr, "used_by", a.By,
+			"remedy", "give the machine or the other host another address, then register the machine again")
+	case machine.Forget:
+		p.forget(r, "wake failed and wake.keep is false")
+	}
+}
+
+func (p *Porter) claim(now time.Time, r *resident, addrs []netip.Addr) {
+	r.watch.answerFor(addrs)
+	for _, ip := range addrs {
+		if ip.Is6() {
+			if err := r.nic.JoinSolicitedNode(ip); err != nil {
+				p.log.Warn("cannot join the solicited-node group: a switch with MLD snooping may hide solicitations from us",
+					"machine", r, "ip", ip, "err", err)
+			} else {
+				r.joined = append(r.joined, ip)
+			}
+		}
+		r.nic.announcer.Announce(now, ip, r.nic.MAC())
+	}
+}
+
+// yield falls silent about the machine's addresses. An announcement would be as
+// wrong as an answer: the machine may be testing whether somebody uses them.
+func (p *Porter) yield(r *resident) {
+	r.watch.answerFor(nil)
+	for _, a := range r.watch.addrs {
+		r.nic.announcer.Cancel(a.ip)
+	}
+}
+
+func (p *Porter) release(r *resident, addrs []netip.Addr) {
+	r.watch.silence(addrs)
+	for _, ip := range addrs {
+		r.nic.announcer.Cancel(ip)
+	}
+	r.leaveGroups(p.log, addrs)
+}
+
+// probe asks for the machine's addresses. That one cannot be asked says
+// nothing about the machine, so it must not count as silence: then the porter
+// says so itself.
+func (p *Porter) probe(r *resident, a machine.Probe) {
+	mac := r.Spec().MAC
+	for _, ip := range a.Addrs {
+		err := r.nic.probe(mac, ip)
+		if err == nil && a.Broadcast {
+			err = r.nic.probe(machine.Broadcast, ip)
+		}
+		if err != nil {
+			p.log.Warn("cannot probe", "machine", r, "ip", ip, "err", err)
+			r.Handle(time.Now(), machine.Heard{})
+			return
+		}
+	}
+}
+
+// sendMagic sends one round of magic packets, and tells how long the knock
+// waited for the first of them.
+func (p *Porter) sendMagic(r *resident, attempt int) {
+	var failed error
+	for _, n := range p.nicsOf(r) {
+		for _, frame := range n.magicFrames(r.Spec(), p.conf.Wake.Transports) {
+			if err := n.Send(frame); err != nil {
+				failed = err
+			}
+			if !r.knockedAt.IsZero() {
+				p.metrics.WakeLatency(time.Since(r.knockedAt))
+				r.knockedAt = time.Time{}
+			}
+		}
+	}
+	if failed != nil {
+		p.log.Warn("magic packet not sent", "machine", r, "attempt", attempt, "err", failed)
+		return
+	}
+	p.log.Debug("magic packet sent", "machine", r, "attempt", attempt)
+}
+
+// nicsOf returns where a machine lives. One that the configuration knows and
+// that has not registered yet may live anywhere.
+func (p *Porter) nicsOf(r *resident) []*nic {
+	if r.nic != nil {
+		return []*nic{r.nic}
+	}
+	return p.nics
+}
+
+// magicFrames returns one round of magic packets: broadcast first, it needs no
+// switch to remember the port, then unicast, which reaches a Wi-Fi host that
+// missed a group key, then UDP for NICs and relays that know only that.
+func (n *nic) magicFrames(spec machine.Spec, transports []string) [][]byte {
+	var frames [][]byte
+	for _, transport := range transports {
+		switch transport {
+		case config.TransportEthernet:
+			frames = append(frames,
+				lan.MagicFrame(n.MAC(), machine.Broadcast, spec.MAC, spec.Password),
+				lan.MagicFrame(n.MAC(), spec.MAC, spec.MAC, spec.Password))
+		case config.TransportUDP:
+			if from, ok := n.magicSource(); ok {
+				frames = append(frames, lan.MagicUDPFrame(n.MAC(), from, spec.MAC, spec.Password))
+			}
+		}
+	}
+	return frames
+}
+
+// magicSource returns the address magic datagrams come from, IPv4 if there is
+// one: NICs that look into UDP know it best.
+func (n *nic) magicSource() (netip.Addr, bool) {
+	own := n.own()
+	for _, ip := range own {
+		if ip.Is4() {
+			return ip, true
+		}
+	}
+	if len(own) == 0 {
+		return netip.Addr{}, false
+	}
+	return own[0], true
+}
+
+// tellWake counts what a wake came to, and returns what the log line says.
+func (p *Porter) tellWake(r *resident, a machine.Action) []slog.Attr {
+	switch a := a.(type) {
+	case machine.WakeBegan:
+		if a.Service.Addr.IsValid() {
+			return []slog.Attr{slog.String("knock", knock(a))}
+		}
+		return []slog.Attr{slog.String("trigger", a.Trigger.String()), slog.String("by", a.By)}
+	case machine.WakeEnded:
+		p.metrics.Booted(r.name(), a.Boot)
+		p.metrics.Ready(r.name(), a.Ready)
+		return []slog.Attr{slog.Duration("boot", round(a.Boot)), slog.Duration("ready", round(a.Ready))}
+	case machine.WakeFailed:
+		return []slog.Attr{slog.String("trigger", a.Trigger.String()), slog.Int("attempts", a.Attempts)}
+	}
+	return nil
+}
+
+// knock says who knocked where. An echo request comes from no port.
+func knock(w machine.WakeBegan) string {
+	source := w.Source.String()
+	if w.Trigger == machine.ByICMP {
+		source = w.Source.Addr().String()
+	}
+	return source + " -> " + w.Service.String()
+}
+
+func round(d time.Duration) time.Duration { return d.Round(time.Millisecond) }
+
+func (p *Porter) logMove(r *resident, m machine.Moved, about []slog.Attr) {
+	level := slog.LevelInfo
+	if m.Why == machine.WhyNeverSilent || m.Why == machine.WhyAttemptsGone || m.Why == machine.WhyNotReady {
+		level = slog.LevelWarn
+	}
+	attrs := append([]slog.Attr{
+		slog.Any("machine", r), slog.String("from", m.From.String()), slog.String("to", m.To.String()),
+		slog.String("reason", string(m.Why)), slog.Duration("after", round(m.After)),
+	}, about...)
+	p.log.LogAttrs(context.Background(), level, "machine "+m.To.String(), attrs...)
+}

@@ -1,0 +1,177 @@
+package porter
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"syscall"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
+
+	"nightporter/internal/config"
+	"nightporter/internal/machine"
+	"nightporter/internal/metrics"
+	"nightporter/internal/registration"
+	"nightporter/internal/web"
+)
+
+// Daemon is the porter with its two doors to the world: registration and HTTP.
+type Daemon struct {
+	porter    *Porter
+	conf      *config.Config
+	log       *slog.Logger
+	level     *slog.LevelVar
+	clerk     *registration.Server
+	listeners []net.Listener
+	web       *web.Server
+}
+
+// NewDaemon opens every socket that conf asks for, or none: its error names
+// what is missing. level is set by conf now and at each reload.
+func NewDaemon(conf *config.Config, version string, log *slog.Logger, level *slog.LevelVar) (d *Daemon, err error) {
+	d = &Daemon{conf: conf, log: log, level: level}
+	defer func() {
+		if err != nil {
+			d.Close()
+		}
+	}()
+	reg := prometheus.NewRegistry()
+	m, err := metrics.New(reg, metrics.Source{
+		Machines: func() []machine.Status { return d.porter.Machines() },
+		Drops:    func() map[string]uint64 { return d.porter.Drops() },
+		Rejected: func() map[string]map[string]uint64 { return d.porter.Rejected() },
+	})
+	if err != nil {
+		return nil, err
+	}
+	if d.porter, err = New(conf, m, log); err != nil {
+		return nil, err
+	}
+	d.clerk = registration.New(clerkConfig(conf), d.porter, log, func(o registration.Outcome) {
+		if o == registration.Accepted {
+			m.Registered()
+			return
+		}
+		m.RegistrationRejected(o.String())
+	})
+	for _, addr := range conf.Registration.Listen {
+		ln, err := net.Listen("tcp", addr)
+		if err != nil {
+			return nil, fmt.Errorf("registration.listen: cannot listen on %s: %w", addr, reason(err))
+		}
+		d.listeners = append(d.listeners, ln)
+	}
+	d.web, err = web.New(web.Options{
+		House: d.porter, Gatherer: reg, Registerer: reg, Log: log,
+		Listen: conf.HTTP.Listen, WebConfig: conf.HTTP.WebConfig, Version: version,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := d.web.Listen(context.Background()); err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
+// reason takes the system's own words out of a network error, which repeats
+// the address.
+func reason(err error) error {
+	var errno syscall.Errno
+	if errors.As(err, &errno) {
+		return errno
+	}
+	return err
+}
+
+func clerkConfig(conf *config.Config) registration.Config {
+	return registration.Config{
+		Timeout:        conf.Registration.Timeout,
+		MaxConnections: conf.Registration.MaxConnections,
+		Defaults:       registration.Defaults{IdleWatts: conf.Energy.IdleWatts, SleepWatts: conf.Energy.SleepWatts},
+	}
+}
+
+// Close closes the sockets of a daemon that is not run.
+func (d *Daemon) Close() {
+	if d.web != nil {
+		d.web.Close()
+	}
+	for _, ln := range d.listeners {
+		ln.Close()
+	}
+	if d.porter != nil {
+		d.porter.Close()
+	}
+}
+
+// Run works until ctx ends, and returns nil then, with every claim released
+// within 2 s. It returns an error when a part of it fails.
+func (d *Daemon) Run(ctx context.Context) error {
+	defer d.Close()
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return d.porter.Run(ctx) })
+	g.Go(func() error { return d.web.Run(ctx) })
+	for _, ln := range d.listeners {
+		g.Go(func() error { return d.clerk.Serve(ctx, ln) })
+	}
+	g.Go(func() error { return d.attend(ctx) })
+	return g.Wait()
+}
+
+// attend tells the service manager how we are.
+func (d *Daemon) attend(ctx context.Context) error {
+	select {
+	case <-d.porter.Started():
+	case <-ctx.Done():
+		return nil
+	}
+	d.log.Info("ready", "interfaces", d.porter.interfaces(), "registration", d.conf.Registration.Listen, "http", d.conf.HTTP.Listen)
+	d.notify(daemon.SdNotifyReady)
+	defer d.notify(daemon.SdNotifyStopping)
+	interval, err := daemon.SdWatchdogEnabled(false)
+	if err != nil || interval == 0 {
+		<-ctx.Done()
+		return nil
+	}
+	pulse := time.NewTicker(interval / 3)
+	defer pulse.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-pulse.C:
+			// Only a loop that still turns keeps the watchdog quiet.
+			if d.porter.inLoop(ctx, func() {}) == nil {
+				d.notify(daemon.SdNotifyWatchdog)
+			}
+		}
+	}
+}
+
+func (d *Daemon) notify(state string) {
+	if _, err := daemon.SdNotify(false, state); err != nil {
+		d.log.Warn("cannot notify the service manager", "err", err)
+	}
+}
+
+// Reload takes over what may change without dropping a claim, and says in the
+// log what has to wait for a restart.
+func (d *Daemon) Reload(ctx context.Context, conf *config.Config) error {
+	restart, err := d.porter.Reload(ctx, conf)
+	if err != nil {
+		return err
+	}
+	d.level.Set(conf.Log.Level)
+	d.clerk.SetConfig(clerkConfig(conf))
+	d.log.Info("configuration reloaded", "machines", len(conf.Machines))
+	if len(restart) > 0 {
+		d.log.Warn("these keys changed, but take effect only after a restart", "keys", restart)
+	}
+	return nil
+}

@@ -1,0 +1,246 @@
+package porter
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"nightporter/internal/config"
+	"nightporter/internal/machine"
+	"nightporter/internal/web"
+)
+
+// admit takes a machine that registered into the house, or finds it there, and
+// lets it settle. It runs on the loop.
+func (p *Porter) admit(spec machine.Spec, n *nic) {
+	r := p.byMAC[spec.MAC]
+	if r == nil {
+		r = p.add(spec)
+	}
+	if old := r.name(); old != spec.Name {
+		delete(p.residents, old)
+		p.residents[spec.Name] = r
+		p.metrics.RemoveMachine(old)
+		p.metrics.AddMachine(spec.Name)
+	}
+	if r.nic != nil && r.nic != n {
+		// It moved to another network: nothing of it stays on the old one.
+		p.tell(r, machine.Stopped{})
+		r.nic.stale = true
+	}
+	r.nic = n
+	p.log.Info("machine registered", "machine", spec.Name, "mac", spec.MAC, "monitor", monitored(spec))
+	// The old watch stays until the event was carried out: what it claimed is
+	// released by it.
+	p.tell(r, machine.Registered{Spec: spec})
+	r.watch = newWatch(r, spec)
+	n.stale = true
+}
+
+// monitored lists what spec wants to be woken for.
+func monitored(spec machine.Spec) string {
+	var b strings.Builder
+	for i, a := range spec.Monitor {
+		if i > 0 {
+			b.WriteByte(' ')
+		}
+		b.WriteString(a.IP.String())
+		for _, port := range a.Ports {
+			b.WriteByte(',')
+			b.WriteString(port.String())
+		}
+	}
+	return b.String()
+}
+
+// add makes spec's machine a resident, awake.
+func (p *Porter) add(spec machine.Spec) *resident {
+	r := &resident{Machine: machine.New(spec, p.policy(), time.Now())}
+	p.byMAC[spec.MAC] = r
+	p.residents[spec.Name] = r
+	p.metrics.AddMachine(spec.Name)
+	return r
+}
+
+// configure takes in what the configuration says of a machine. One that has
+// registered keeps what it said itself until it registers again.
+func (p *Porter) configure(spec machine.Spec) {
+	r := p.byMAC[spec.MAC]
+	if r != nil && r.nic == nil {
+		p.remove(r)
+		r = nil
+	}
+	if r == nil {
+		r = p.add(spec)
+	}
+	r.configured = &spec
+}
+
+// forget drops a machine whose claims are released. One that the configuration
+// knows comes back as if it had never registered.
+func (p *Porter) forget(r *resident, why string) {
+	p.log.Info("machine forgotten", "machine", r, "reason", why)
+	p.remove(r)
+	if r.configured != nil {
+		p.configure(*r.configured)
+	}
+}
+
+func (p *Porter) remove(r *resident) {
+	delete(p.residents, r.name())
+	delete(p.byMAC, r.Spec().MAC)
+	p.timers.Remove(r)
+	p.metrics.RemoveMachine(r.name())
+	r.watch = nil
+	if r.nic != nil {
+		r.nic.stale = true
+	}
+}
+
+// policy is what the configuration says about probing and waking.
+func (p *Porter) policy() machine.Policy {
+	c := p.conf
+	return machine.Policy{
+		ProbeInterval: c.Probe.Interval, ProbeMisses: c.Probe.Misses, ProbeTimeout: c.Probe.Timeout,
+		WakeAttempts: c.Wake.Attempts, WakeInterval: c.Wake.Interval, Keep: c.Wake.Keep, Holdoff: c.Wake.Holdoff,
+		ReadyTimeout: c.Hold.ReadyTimeout,
+	}
+}
+
+// Reload takes over what may change while claims are held. It returns the keys
+// whose change takes effect only after a restart.
+func (p *Porter) Reload(ctx context.Context, conf *config.Config) ([]string, error) {
+	var restart []string
+	err := p.inLoop(ctx, func() {
+		restart = config.NeedsRestart(p.conf, conf)
+		p.conf = conf
+		p.setTrust(conf)
+		known := make(map[machine.MAC]bool)
+		for _, spec := range conf.Machines {
+			p.configure(spec)
+			known[spec.MAC] = true
+		}
+		for _, r := range p.sorted() {
+			if r.configured != nil && !known[r.Spec().MAC] {
+				r.configured = nil
+				if r.nic == nil {
+					p.forget(r, "no longer in the configuration")
+					continue
+				}
+			}
+			p.tell(r, machine.PolicyChanged{Policy: p.policy()})
+		}
+		for _, n := range p.nics {
+			n.stale = true // wake.from may have changed
+		}
+	})
+	return restart, err
+}
+
+func (p *Porter) find(name string) (*resident, error) {
+	if r := p.residents[name]; r != nil {
+		return r, nil
+	}
+	return nil, fmt.Errorf("%w: %q", web.ErrUnknownMachine, name)
+}
+
+// sorted returns the residents by name.
+func (p *Porter) sorted() []*resident {
+	all := make([]*resident, 0, len(p.residents))
+	for _, r := range p.residents {
+		all = append(all, r)
+	}
+	slices.SortFunc(all, func(a, b *resident) int { return strings.Compare(a.name(), b.name()) })
+	return all
+}
+
+// Machines returns every machine as it is now, by name; nothing once the
+// porter has stopped.
+func (p *Porter) Machines() []machine.Status {
+	var all []machine.Status
+	_ = p.inLoop(context.Background(), func() {
+		for _, r := range p.sorted() {
+			all = append(all, r.Status())
+		}
+	})
+	return all
+}
+
+// Wake wakes a machine for somebody who asked for it.
+func (p *Porter) Wake(ctx context.Context, name, by string) error {
+	return p.withMachine(ctx, name, func(r *resident) {
+		p.tell(r, machine.WakeAsked{Trigger: machine.ByAPI, By: by})
+	})
+}
+
+// Forget releases a machine and drops it.
+func (p *Porter) Forget(ctx context.Context, name, by string) error {
+	return p.withMachine(ctx, name, func(r *resident) {
+		if r.nic != nil {
+			p.tell(r, machine.Stopped{})
+		}
+		p.forget(r, "asked for by "+by)
+	})
+}
+
+func (p *Porter) withMachine(ctx context.Context, name string, f func(*resident)) error {
+	var unknown error
+	err := p.inLoop(ctx, func() {
+		var r *resident
+		if r, unknown = p.find(name); r != nil {
+			f(r)
+		}
+	})
+	if err != nil {
+		return err
+	}
+	return unknown
+}
+
+// Ready returns nil when the porter does its work, or why it does not.
+func (p *Porter) Ready() error {
+	select {
+	case <-p.stopped:
+		return errStopping
+	case <-p.running:
+		return nil
+	default:
+		return errors.New("nightporter is starting")
+	}
+}
+
+// Started is closed once machines can register and be answered for.
+func (p *Porter) Started() <-chan struct{} { return p.running }
+
+// Drops returns how many packets the kernel dropped, by interface.
+func (p *Porter) Drops() map[string]uint64 {
+	drops := make(map[string]uint64, len(p.nics))
+	for _, n := range p.nics {
+		drops[n.Name()] = n.Drops()
+	}
+	return drops
+}
+
+// Rejected returns how many frames could not be used, by interface and reason.
+func (p *Porter) Rejected() map[string]map[string]uint64 {
+	rejected := make(map[string]map[string]uint64, len(p.nics))
+	for _, n := range p.nics {
+		by := make(map[string]uint64)
+		for v, count := range n.Interface.Rejected() {
+			by[v.String()] = count
+		}
+		rejected[n.Name()] = by
+	}
+	return rejected
+}
+
+func (p *Porter) interfaces() []string {
+	var names []string
+	for _, n := range p.nics {
+		names = append(names, n.Name())
+	}
+	return names
+}

@@ -1,0 +1,179 @@
+package porter
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"sync/atomic"
+	"time"
+
+	"nightporter/internal/claim"
+	"nightporter/internal/lan"
+	"nightporter/internal/machine"
+)
+
+// nic is one interface the porter works on.
+type nic struct {
+	*lan.Interface
+	log       *slog.Logger
+	network   atomic.Pointer[lan.Network] // as the kernel had it last
+	reader    reader
+	announcer claim.Announcer // the loop's
+	stale     bool            // the readers' view has to be made anew; the loop's
+}
+
+// openNIC opens the interface, and answers for nobody yet.
+func openNIC(name string, sightings chan<- sighting, replied func(lan.Kind), log *slog.Logger) (*nic, error) {
+	ifi, err := lan.Open(name, log)
+	if err != nil {
+		return nil, err
+	}
+	n := &nic{Interface: ifi, log: log.With("interface", name)}
+	if err := n.refresh(); err != nil {
+		ifi.Close()
+		return nil, err
+	}
+	if len(n.network.Load().Prefixes) == 0 {
+		ifi.Close()
+		return nil, fmt.Errorf("interface %s has no address: it needs one in each network whose machines it is to speak for", name)
+	}
+	n.reader.view.Store(&view{})
+	n.reader.sightings = sightings
+	n.reader.responder = claim.Responder{Self: ifi.MAC(), Send: ifi.Send, Replied: replied}
+	n.announcer.Send = n.announce
+	return n, nil
+}
+
+// refresh reads the interface's addresses and routes anew.
+func (n *nic) refresh() error {
+	network, err := lan.ReadNetwork(n.Index())
+	if err != nil {
+		return fmt.Errorf("interface %s: read addresses and routes: %w", n.Name(), err)
+	}
+	n.network.Store(&network)
+	return nil
+}
+
+// own returns the host's addresses on this interface.
+func (n *nic) own() []netip.Addr {
+	var own []netip.Addr
+	for _, p := range n.network.Load().Prefixes {
+		own = append(own, p.Addr())
+	}
+	return own
+}
+
+// announce tells everyone once that ip is at owner.
+func (n *nic) announce(ip netip.Addr, owner machine.MAC) {
+	from, ok := n.network.Load().SourceFor(ip)
+	if !ok {
+		from = ip // better said by the address itself than not at all
+	}
+	frames, err := lan.Announcement(n.MAC(), owner, ip, from)
+	if err != nil {
+		n.log.Warn("cannot announce", "ip", ip, "err", err)
+		return
+	}
+	for _, f := range frames {
+		n.send(f)
+	}
+}
+
+// send is for frames whose loss is repaired by the next of their kind.
+func (n *nic) send(frame []byte) {
+	if err := n.Send(frame); err != nil {
+		n.log.Debug("frame not sent", "err", err)
+	}
+}
+
+// probe asks to for ip: a machine's own MAC, or everybody. The sender is our
+// own address: a zero sender poisons the table of some access points.
+func (n *nic) probe(to machine.MAC, ip netip.Addr) error {
+	from, ok := n.network.Load().SourceFor(ip)
+	if !ok {
+		return fmt.Errorf("interface %s has no address to ask for %s from", n.Name(), ip)
+	}
+	frame, err := lan.NeighborProbe(n.MAC(), to, from, ip)
+	if err != nil {
+		return err
+	}
+	return n.Send(frame)
+}
+
+// site is the registration rules' view of an interface.
+type site struct {
+	*nic
+	network lan.Network
+	local   []netip.Addr  // of the host, on any interface
+	macs    []machine.MAC // of the host's interfaces
+}
+
+// survey reads the host's addresses, so that a registration is judged by what
+// holds at this moment.
+func (n *nic) survey() (*site, error) {
+	if err := n.refresh(); err != nil {
+		return nil, err
+	}
+	s := &site{nic: n, network: *n.network.Load()}
+	addrs, err := net.InterfaceAddrs()
+	if err != nil {
+		return nil, fmt.Errorf("read the host's addresses: %w", err)
+	}
+	for _, a := range addrs {
+		if p, err := netip.ParsePrefix(a.String()); err == nil {
+			s.local = append(s.local, p.Addr().Unmap())
+		}
+	}
+	ifis, err := net.Interfaces()
+	if err != nil {
+		return nil, fmt.Errorf("read the host's interfaces: %w", err)
+	}
+	for _, ifi := range ifis {
+		if len(ifi.HardwareAddr) == len(machine.MAC{}) {
+			s.macs = append(s.macs, machine.MAC(ifi.HardwareAddr))
+		}
+	}
+	return s, nil
+}
+
+func (s *site) Own(ip netip.Addr) bool {
+	for _, a := range s.local {
+		if a == ip {
+			return true
+		}
+	}
+	return s.network.Own(ip)
+}
+
+func (s *site) Gateway(ip netip.Addr) bool {
+	for _, g := range s.network.Gateways {
+		if g == ip {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *site) OnLink(ip netip.Addr) bool    { return s.network.Contains(ip) }
+func (s *site) Broadcast(ip netip.Addr) bool { return s.network.IsBroadcast(ip) }
+
+func (s *site) OwnMAC(mac machine.MAC) bool {
+	for _, m := range s.macs {
+		if m == mac {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *site) NeighborMAC(ip netip.Addr) (machine.MAC, bool, error) {
+	return lan.NeighborMAC(s.Index(), ip)
+}
+
+func (s *site) WhoHas(ctx context.Context, ip netip.Addr) ([]machine.MAC, error) {
+	ctx, cancel := context.WithTimeout(ctx, lookupTries*lookupPause+time.Second)
+	defer cancel()
+	return s.reader.lookups.ask(ctx, ip, func() error { return s.probe(machine.Broadcast, ip) })
+}

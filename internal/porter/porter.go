@@ -1,0 +1,301 @@
+package porter
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"nightporter/internal/config"
+	"nightporter/internal/due"
+	"nightporter/internal/lan"
+	"nightporter/internal/machine"
+	"nightporter/internal/metrics"
+	"nightporter/internal/registration"
+)
+
+// sightingQueue is how many sightings may wait for the loop. Each watched
+// machine has at most a few on their way at once.
+const sightingQueue = 8192
+
+// errStopping answers whoever asks while the porter ends.
+var errStopping = errors.New("nightporter is stopping")
+
+// Porter is the daemon's core. Make it with New, then Run it.
+type Porter struct {
+	conf    *config.Config
+	log     *slog.Logger
+	metrics *metrics.Metrics
+	nics    []*nic
+	trust   atomic.Pointer[registration.Policy]
+
+	sightings chan sighting
+	requests  chan func()
+	running   chan struct{} // closed once the loop runs
+	stopped   chan struct{} // closed once the loop has ended
+
+	// The loop's own.
+	residents map[string]*resident // by name
+	byMAC     map[machine.MAC]*resident
+	timers    due.Queue[*resident]
+}
+
+// New opens the interfaces that conf names. Nothing is answered before Run.
+func New(conf *config.Config, m *metrics.Metrics, log *slog.Logger) (*Porter, error) {
+	p := &Porter{
+		conf: conf, log: log, metrics: m,
+		sightings: make(chan sighting, sightingQueue),
+		requests:  make(chan func()),
+		running:   make(chan struct{}),
+		stopped:   make(chan struct{}),
+		residents: make(map[string]*resident),
+		byMAC:     make(map[machine.MAC]*resident),
+	}
+	p.setTrust(conf)
+	names := conf.Interfaces
+	if len(names) == 0 {
+		name, err := lan.DefaultInterface()
+		if err != nil {
+			return nil, err
+		}
+		names = []string{name}
+	}
+	for _, name := range names {
+		n, err := openNIC(name, p.sightings, p.replied, log)
+		if err != nil {
+			p.Close()
+			return nil, err
+		}
+		p.nics = append(p.nics, n)
+	}
+	for _, spec := range conf.Machines {
+		p.configure(spec)
+	}
+	p.warnAboutForwarding()
+	return p, nil
+}
+
+// Close closes the interfaces. Run need not have been called.
+func (p *Porter) Close() {
+	for _, n := range p.nics {
+		n.Close()
+	}
+}
+
+func (p *Porter) setTrust(conf *config.Config) {
+	t, err := registration.ParseTrust(conf.Registration.Trust)
+	if err != nil {
+		t = registration.Self // the strictest; the configuration was checked before
+	}
+	p.trust.Store(&registration.Policy{Trust: t, Allow: conf.Registration.Allow, Token: conf.Registration.Token})
+}
+
+// warnAboutForwarding: a host that forwards packets tells clients of a
+// sleeping machine "host unreachable" or redirects them (design, fact 4).
+func (p *Porter) warnAboutForwarding() {
+	for _, path := range []string{"/proc/sys/net/ipv4/ip_forward", "/proc/sys/net/ipv6/conf/all/forwarding"} {
+		if b, err := os.ReadFile(path); err == nil && strings.TrimSpace(string(b)) != "0" {
+			p.log.Warn("this host forwards packets, so its kernel may answer a sleeping machine's clients with ICMP errors before the machine is up",
+				"setting", path, "remedy", "drop forwarded packets for the machines' addresses in the firewall; see the README")
+		}
+	}
+}
+
+func (p *Porter) replied(k lan.Kind) {
+	if k == lan.NeighborSolicitation {
+		p.metrics.NDPReplied()
+		return
+	}
+	p.metrics.ARPReplied()
+}
+
+// Run answers, watches and wakes until ctx ends; then it releases every claim
+// and returns nil. An interface that fails for good ends it with an error.
+func (p *Porter) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	g, gctx := errgroup.WithContext(ctx)
+
+	// The readers outlive the loop, so that a machine which speaks during the
+	// release is not answered in the meantime.
+	readCtx, stopReading := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopReading()
+	for _, n := range p.nics {
+		g.Go(func() error {
+			if err := n.Run(readCtx, n.reader.handle); err != nil {
+				return fmt.Errorf("interface %s: %w", n.Name(), err)
+			}
+			return nil
+		})
+	}
+	g.Go(func() error {
+		defer stopReading()
+		p.loop(gctx)
+		return nil
+	})
+	return g.Wait()
+}
+
+// loop owns the machines. Everything that happens to them happens here, one
+// thing after the other.
+func (p *Porter) loop(ctx context.Context) {
+	defer close(p.stopped)
+	close(p.running)
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			p.leave()
+			return
+		case s := <-p.sightings:
+			p.see(s)
+			p.drain()
+		case f := <-p.requests:
+			f()
+		case <-timer.C:
+		}
+		p.tick()
+		p.publish()
+		if next := p.next(); !next.IsZero() {
+			timer.Reset(time.Until(next))
+		}
+	}
+}
+
+// drain takes what else the readers saw, so that a crowd of machines costs one
+// new view and not one each. It is bounded, requests and timers wait.
+func (p *Porter) drain() {
+	for range sightingQueue {
+		select {
+		case s := <-p.sightings:
+			p.see(s)
+		default:
+			return
+		}
+	}
+}
+
+func (p *Porter) see(s sighting) {
+	s.taken()
+	r := s.watch.resident
+	if r.watch != s.watch {
+		return // it registered anew or was forgotten meanwhile
+	}
+	switch s.kind {
+	case sawFrame:
+		p.tell(r, machine.Heard{})
+	case sawTest:
+		p.tell(r, machine.Heard{Addr: s.addr.ip})
+	case sawUse:
+		p.tell(r, machine.Heard{Addr: s.addr.ip, InUse: true})
+	case sawAnswer:
+		p.tell(r, machine.Heard{Addr: s.addr.ip, InUse: true})
+		if r.State() == machine.Arriving && r.answered(s.addr.ip) {
+			p.tell(r, machine.ServicesReady{})
+		}
+	case sawKnock:
+		if r.State() == machine.Asleep {
+			r.knockedAt = s.at
+		}
+		p.tell(r, machine.Knocked{Service: s.door.service, Source: s.source})
+	case sawConflict:
+		p.tell(r, machine.Conflicted{Addr: s.addr.ip, By: s.by})
+	}
+}
+
+// tick delivers what is due.
+func (p *Porter) tick() {
+	now := time.Now()
+	for r, ok := p.timers.Pop(now); ok; r, ok = p.timers.Pop(now) {
+		p.tell(r, machine.Ticked{})
+	}
+	for _, n := range p.nics {
+		n.announcer.Run(now)
+	}
+}
+
+func (p *Porter) next() time.Time {
+	next := p.timers.Next()
+	for _, n := range p.nics {
+		if at := n.announcer.Next(); !at.IsZero() && (next.IsZero() || at.Before(next)) {
+			next = at
+		}
+	}
+	return next
+}
+
+// publish gives the readers a new view where machines came or went.
+func (p *Porter) publish() {
+	for _, n := range p.nics {
+		if !n.stale {
+			continue
+		}
+		n.stale = false
+		v := &view{machines: make(map[machine.MAC]*watch), addrs: make(map[netip.Addr]*address), from: p.conf.Wake.From}
+		for _, r := range p.residents {
+			if r.nic != n || !r.watched() {
+				continue
+			}
+			v.machines[r.watch.mac] = r.watch
+			for _, a := range r.watch.addrs {
+				v.addrs[a.ip] = a
+			}
+		}
+		n.reader.view.Store(v)
+		if err := n.SetInterest(v.interest(n.own())); err != nil {
+			p.log.Error("cannot set the kernel filter", "interface", n.Name(), "err", err)
+		}
+	}
+}
+
+// leave releases everything. The second announcement a second later is for
+// those who missed the first.
+func (p *Porter) leave() {
+	held := false
+	for _, r := range p.residents {
+		if r.nic == nil {
+			continue
+		}
+		held = held || slices.Contains([]machine.State{machine.Asleep, machine.Waking, machine.Arriving}, r.State())
+		p.tell(r, machine.Stopped{Wake: p.conf.Wake.OnExit == config.OnExitAll})
+	}
+	if !held {
+		return
+	}
+	time.Sleep(lastWord)
+	for _, n := range p.nics {
+		n.announcer.Run(time.Now())
+	}
+	p.log.Info("all claims released")
+}
+
+// lastWord is when the last announcement goes out; the porter has 2 s to end.
+const lastWord = 1010 * time.Millisecond
+
+// inLoop runs f on the loop and waits for it.
+func (p *Porter) inLoop(ctx context.Context, f func()) error {
+	done := make(chan struct{})
+	request := func() {
+		f()
+		p.publish()
+		close(done)
+	}
+	select {
+	case p.requests <- request:
+	case <-p.stopped:
+		return errStopping
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	<-done
+	return nil
+}

@@ -1,0 +1,115 @@
+package porter
+
+import (
+	"context"
+	"net/netip"
+
+	"nightporter/internal/registration"
+)
+
+// Register takes a registration: it is judged by the rules of trust, on the
+// caller's goroutine because that asks the LAN, and then the machine begins to
+// settle. It implements registration.Handler.
+func (p *Porter) Register(ctx context.Context, req registration.Request, peer netip.AddrPort) error {
+	// What the configuration says of the machine fills in what the client
+	// left out, and so has to be known before it is judged.
+	if err := p.inLoop(ctx, func() { p.complete(&req) }); err != nil {
+		return err
+	}
+	if len(req.Monitor) == 0 {
+		return registration.Refuse(registration.Invalid,
+			"monitor: found nothing: expected the machine's addresses, because the configuration has none for %s", req.MAC)
+	}
+	n := p.nicFor(req.Monitor[0].IP, peer.Addr())
+	s, err := n.survey()
+	if err != nil {
+		return err
+	}
+	if err := p.trust.Load().Check(ctx, req, peer.Addr(), s); err != nil {
+		return err
+	}
+	var refused error
+	err = p.inLoop(ctx, func() {
+		if refused = p.place(req); refused == nil {
+			p.admit(req.Spec, n)
+		}
+	})
+	if err != nil {
+		return err
+	}
+	for _, w := range req.Warnings {
+		p.log.Warn("registration: "+w, "machine", req.Name, "peer", peer)
+	}
+	return refused
+}
+
+// complete fills in from what is known of the machine already.
+func (p *Porter) complete(req *registration.Request) {
+	r := p.byMAC[req.MAC]
+	if r == nil {
+		if !req.HasName {
+			req.Name = req.MAC.String()
+		}
+		return
+	}
+	known := r.Spec()
+	if !req.HasName {
+		req.Name = known.Name
+	}
+	conf := r.configured
+	if conf == nil {
+		return
+	}
+	if !req.HasMonitor {
+		req.Monitor = conf.Monitor
+	}
+	if !req.HasIdleWatts {
+		req.IdleWatts = conf.IdleWatts
+	}
+	if !req.HasSleepWatts {
+		req.SleepWatts = conf.SleepWatts
+	}
+	if !req.HasPassword {
+		req.Password = conf.Password
+	}
+	if !req.HasWakeFrom {
+		req.WakeFrom = conf.WakeFrom
+	}
+}
+
+// nicFor returns the interface on whose network ip is, else the one the peer
+// is on, else the first: the rules of trust will refuse it with a reason.
+func (p *Porter) nicFor(ip, peer netip.Addr) *nic {
+	for _, candidate := range []netip.Addr{ip, peer} {
+		for _, n := range p.nics {
+			if n.network.Load().Contains(candidate.WithZone("")) {
+				return n
+			}
+		}
+	}
+	return p.nics[0]
+}
+
+// place refuses a machine for which there is no room in the house: its name or
+// an address belongs to another, or there are too many.
+func (p *Porter) place(req registration.Request) error {
+	if other := p.residents[req.Name]; other != nil && other.Spec().MAC != req.MAC {
+		return registration.Refuse(registration.Refused, "name: %q belongs to %s already", req.Name, other.Spec().MAC)
+	}
+	for _, r := range p.residents {
+		spec := r.Spec()
+		if spec.MAC == req.MAC || !r.watched() {
+			continue
+		}
+		for _, a := range req.Monitor {
+			if spec.Has(a.IP) {
+				return registration.Refuse(registration.Refused, "monitor: %s is registered for %q (%s), which is %s",
+					a.IP, spec.Name, spec.MAC, r.State())
+			}
+		}
+	}
+	if p.byMAC[req.MAC] == nil && len(p.residents) >= p.conf.Registration.MaxMachines {
+		return registration.Refuse(registration.Limited, "no room: %d machines are registered (registration.max_machines)", len(p.residents))
+	}
+	return nil
+}

@@ -1,0 +1,72 @@
+package porter
+
+import (
+	"log/slog"
+	"net/netip"
+	"slices"
+	"time"
+
+	"nightporter/internal/machine"
+)
+
+// resident is a machine that lives in our house: its life, and what the loop
+// keeps beside it.
+type resident struct {
+	*machine.Machine
+	nic        *nic // where it lives; nil until it registers
+	watch      *watch
+	configured *machine.Spec // what the configuration says of it; nil: nothing
+	joined     []netip.Addr  // whose solicited-node groups we are in
+	awaited    []netip.Addr  // addresses that must be in use before the hand-over
+	knockedAt  time.Time     // kernel time of the knock that began the present wake; zero when told
+}
+
+func (r *resident) name() string { return r.Spec().Name }
+
+// watched reports whether the readers have to look out for it. An awake
+// machine's traffic with our host is none of our business, once the LAN knows
+// where its addresses are.
+func (r *resident) watched() bool {
+	return r.nic != nil && (r.State() != machine.Awake || r.Owing())
+}
+
+// expect remembers for which addresses the hand-over waits. A machine that
+// answers a probe for one can take its clients as far as the network goes.
+func (r *resident) expect(services []machine.Service) {
+	r.awaited = nil
+	for _, s := range services {
+		if !slices.Contains(r.awaited, s.Addr) {
+			r.awaited = append(r.awaited, s.Addr)
+		}
+	}
+	if len(r.awaited) == 0 { // nobody waits: any address will do
+		spec := r.Spec()
+		r.awaited = spec.Addrs()[:min(1, len(spec.Monitor))]
+	}
+}
+
+// answered notes that the machine answered for ip, and reports whether nothing
+// more is awaited.
+func (r *resident) answered(ip netip.Addr) bool {
+	if len(r.awaited) == 0 {
+		return false
+	}
+	r.awaited = slices.DeleteFunc(r.awaited, func(a netip.Addr) bool { return a == ip })
+	return len(r.awaited) == 0
+}
+
+// LogValue shows the machine in a log line by its name.
+func (r *resident) LogValue() slog.Value { return slog.StringValue(r.name()) }
+
+// leaveGroups leaves the solicited-node groups of addresses no longer claimed.
+func (r *resident) leaveGroups(log *slog.Logger, addrs []netip.Addr) {
+	r.joined = slices.DeleteFunc(r.joined, func(ip netip.Addr) bool {
+		if !slices.Contains(addrs, ip) {
+			return false
+		}
+		if err := r.nic.LeaveSolicitedNode(ip); err != nil {
+			log.Debug("cannot leave the solicited-node group", "machine", r, "ip", ip, "err", err)
+		}
+		return true
+	})
+}

@@ -1,0 +1,129 @@
+package porter
+
+import (
+	"net/netip"
+	"slices"
+	"sync/atomic"
+
+	"nightporter/internal/claim"
+	"nightporter/internal/lan"
+	"nightporter/internal/machine"
+)
+
+// view is what the reader of one interface looks for. It is never changed once
+// readers have it; what changes often inside it is atomic.
+type view struct {
+	machines map[machine.MAC]*watch
+	addrs    map[netip.Addr]*address
+	from     []netip.Prefix // who may wake a machine that does not say so itself; empty: everyone
+}
+
+// watch is one machine as the readers see it. The flags on the way to the loop
+// bound what a flood of frames can queue: one sighting of each kind.
+type watch struct {
+	resident *resident // the loop's; readers only pass it on
+	mac      machine.MAC
+	from     []netip.Prefix // who may wake it; empty: see the view
+	addrs    []*address
+	framed   atomic.Bool // a frame for none of its addresses is on its way to the loop
+}
+
+// address is one address of a watched machine.
+type address struct {
+	*watch
+	ip     netip.Addr
+	doors  []*door
+	answer atomic.Bool // answer for it now; the reader itself clears it when the machine speaks
+
+	spoken   [sightingKinds]atomic.Bool // by kind: on its way to the loop
+	conflict atomic.Bool                // on its way to the loop
+}
+
+// door is one service, at which a knock wakes.
+type door struct {
+	service machine.Service
+	knocked atomic.Bool // on its way to the loop
+}
+
+func newWatch(r *resident, spec machine.Spec) *watch {
+	w := &watch{resident: r, mac: spec.MAC, from: spec.WakeFrom}
+	for _, m := range spec.Monitor {
+		a := &address{watch: w, ip: m.IP}
+		for _, p := range m.Ports {
+			a.doors = append(a.doors, &door{service: machine.Service{Addr: m.IP, Port: p}})
+		}
+		w.addrs = append(w.addrs, a)
+	}
+	return w
+}
+
+// answerFor makes the readers answer for exactly these addresses.
+func (w *watch) answerFor(ips []netip.Addr) {
+	for _, a := range w.addrs {
+		a.answer.Store(slices.Contains(ips, a.ip))
+	}
+}
+
+// silence stops answering for some of the addresses.
+func (w *watch) silence(ips []netip.Addr) {
+	for _, a := range w.addrs {
+		if slices.Contains(ips, a.ip) {
+			a.answer.Store(false)
+		}
+	}
+}
+
+// mayWake reports whether a knock from ip counts.
+func (v *view) mayWake(w *watch, ip netip.Addr) bool {
+	from := w.from
+	if len(from) == 0 {
+		from = v.from
+	}
+	return len(from) == 0 || slices.ContainsFunc(from, func(p netip.Prefix) bool { return p.Contains(ip) })
+}
+
+// door returns the service that p knocks at, if it does: a SYN, any datagram,
+// or an echo request.
+func (a *address) door(p *lan.Packet) *door {
+	var want machine.Port
+	switch p.Kind {
+	case lan.TCP:
+		if !p.SYN() {
+			return nil
+		}
+		want = machine.Port{Protocol: machine.TCP, Number: p.ToPort}
+	case lan.UDP:
+		want = machine.Port{Protocol: machine.UDP, Number: p.ToPort}
+	case lan.EchoRequest:
+		want = machine.Port{Protocol: machine.ICMP}
+	default:
+		return nil
+	}
+	for _, d := range a.doors {
+		if d.service.Port == want {
+			return d
+		}
+	}
+	return nil
+}
+
+// holding tells the responder about an address.
+func (v *view) holding(ip netip.Addr) (claim.Holding, bool) {
+	a, ok := v.addrs[ip]
+	if !ok {
+		return claim.Holding{}, false
+	}
+	return claim.Holding{Owner: a.mac, Answer: a.answer.Load()}, true
+}
+
+// interest returns what the kernel filter has to let through for v.
+func (v *view) interest(own []netip.Addr) lan.Interest {
+	in := lan.Interest{Own: own}
+	for mac := range v.machines {
+		in.MACs = append(in.MACs, mac)
+	}
+	for ip := range v.addrs {
+		in.Addrs = append(in.Addrs, ip)
+	}
+	return in
+}

@@ -1,0 +1,154 @@
+package registration
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"time"
+)
+
+// Wire is a registration as it travels. Absent fields are left to the porter.
+type Wire struct {
+	MAC        string        `json:"mac"`
+	Name       string        `json:"name,omitempty"`
+	Monitor    []WireAddress `json:"monitor,omitempty"`
+	Token      string        `json:"token,omitempty"`
+	IdleWatts  *float64      `json:"idle_watts,omitempty"`
+	SleepWatts *float64      `json:"sleep_watts,omitempty"`
+	Password   string        `json:"password,omitempty"`
+	WakeFrom   []string      `json:"wake_from,omitempty"`
+}
+
+// WireAddress is one address of a Wire. Port must not be nil: an empty list
+// claims the address and wakes nobody.
+type WireAddress struct {
+	IP   string     `json:"ip"`
+	Port []WirePort `json:"port"`
+}
+
+// WirePort is one port in any form that machine.ParsePort reads.
+type WirePort string
+
+// MarshalJSON writes a bare number as a number, as the older tool expects it.
+func (p WirePort) MarshalJSON() ([]byte, error) {
+	if p != "" && strings.Trim(string(p), "0123456789") == "" && p[0] != '0' {
+		return []byte(p), nil
+	}
+	return json.Marshal(string(p))
+}
+
+// ParseMonitor reads "IP=PORT,PORT" ("192.168.1.5=22,51820/udp"), or an address
+// alone. What the parts may be is checked by Wire.Check.
+func ParseMonitor(s string) WireAddress {
+	ip, list, _ := strings.Cut(s, "=")
+	return WireAddress{IP: strings.TrimSpace(ip), Port: ParsePorts(list)}
+}
+
+// ParsePorts splits a list of ports at its commas. The result is never nil.
+func ParsePorts(list string) []WirePort {
+	ports := []WirePort{}
+	for p := range strings.SplitSeq(list, ",") {
+		if p = strings.TrimSpace(p); p != "" {
+			ports = append(ports, WirePort(p))
+		}
+	}
+	return ports
+}
+
+// Check finds the mistakes that the porter would find by reading w.
+func (w Wire) Check() error {
+	body, err := json.Marshal(w)
+	if err != nil {
+		return err
+	}
+	_, err = Decode(body, Defaults{IdleWatts: maxWatts})
+	return err
+}
+
+// Rejection is the porter's answer when it is not OK.
+type Rejection struct{ Answer string }
+
+// Error returns the answer.
+func (r *Rejection) Error() string { return "the porter refused: " + r.Answer }
+
+// Temporary reports whether the same registration may be accepted later.
+func (r *Rejection) Temporary() bool { return strings.HasSuffix(r.Answer, tryAgain) }
+
+// Send registers w with the porter at addr ("host:port"), once. The error is a
+// *Rejection if the porter answered.
+func Send(ctx context.Context, addr string, w Wire) error {
+	return attempt(ctx, addr, w, 0)
+}
+
+// Retry pauses. They are short, because a machine waits for the answer before
+// it goes to sleep.
+const (
+	firstPause = 250 * time.Millisecond
+	lastPause  = 2 * time.Second
+)
+
+// SendRetry is Send with up to retries further attempts, as long as ctx allows.
+// It tries again when the porter could not be reached, when the connection
+// broke, and when the porter asked for it; another refusal is final. The time
+// until the deadline of ctx is shared out over the attempts to connect, so that
+// a porter that is silent at first is not waited for until the end.
+func SendRetry(ctx context.Context, addr string, w Wire, retries int) error {
+	pause := firstPause
+	for left := max(retries, 0); ; left-- {
+		err := attempt(ctx, addr, w, left)
+		var r *Rejection
+		if err == nil || left == 0 || errors.As(err, &r) && !r.Temporary() {
+			return err
+		}
+		if !sleep(ctx, pause) {
+			return fmt.Errorf("no time left to try again: %w", err)
+		}
+		pause = min(2*pause, lastPause)
+	}
+}
+
+// attempt is one Send in which connecting takes only its share of the time.
+func attempt(ctx context.Context, addr string, w Wire, left int) error {
+	var d net.Dialer
+	if deadline, ok := ctx.Deadline(); ok {
+		d.Timeout = time.Until(deadline) / time.Duration(left+1)
+	}
+	conn, err := d.DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return err
+	}
+	return exchange(ctx, conn, w)
+}
+
+// exchange sends w, reads the answer and closes conn.
+func exchange(ctx context.Context, conn net.Conn, w Wire) error {
+	defer conn.Close()
+	defer context.AfterFunc(ctx, func() {
+		_ = conn.SetDeadline(time.Unix(1, 0)) // fails only on a closed connection
+	})()
+	body, err := json.Marshal(w)
+	if err != nil {
+		return err
+	}
+	// A porter that turns us away answers without reading, so a failed write may
+	// still be followed by an answer.
+	_, writeErr := conn.Write(body)
+	reply, readErr := io.ReadAll(io.LimitReader(conn, 1024))
+	switch {
+	case string(reply) == okAnswer:
+		return nil
+	case len(reply) > 0:
+		return &Rejection{Answer: oneLine(string(reply))}
+	case ctx.Err() != nil:
+		return fmt.Errorf("the porter at %s did not answer in time: %w", conn.RemoteAddr(), ctx.Err())
+	}
+	err = errors.Join(writeErr, readErr)
+	if err == nil {
+		err = io.EOF
+	}
+	return fmt.Errorf("the porter at %s closed the connection without an answer: %w", conn.RemoteAddr(), err)
+}

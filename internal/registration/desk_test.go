@@ -1,0 +1,158 @@
+package registration_test
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"nightporter/internal/registration"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const (
+	goodBody = `{"mac":"d8:cb:8a:39:be:a1","name":"tower","monitor":[{"ip":"192.168.1.5","port":[22]}]}`
+	patience = 20 * time.Second // far more than any event takes
+)
+
+// desk is a Server on the loopback, and what it did.
+type desk struct {
+	*registration.Server
+	addr     string
+	stop     func() // ends the server and waits for it
+	mu       sync.Mutex
+	outcomes map[registration.Outcome]int
+	changed  chan struct{}
+	log      bytes.Buffer
+}
+
+func config() registration.Config {
+	return registration.Config{Timeout: patience, MaxConnections: 64, Defaults: defaults}
+}
+
+func accept(context.Context, registration.Request, netip.AddrPort) error { return nil }
+
+// newDesk serves on listen, "127.0.0.1:0" in most tests.
+func newDesk(t *testing.T, listen string, cfg registration.Config, h registration.HandlerFunc) *desk {
+	t.Helper()
+	ln, err := net.Listen("tcp", listen)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := &desk{addr: ln.Addr().String(), outcomes: make(map[registration.Outcome]int), changed: make(chan struct{}, 1)}
+	log := slog.New(slog.NewTextHandler(&lockedWriter{d: d}, nil))
+	d.Server = registration.New(cfg, h, log, d.observe)
+	ctx, cancel := context.WithCancel(t.Context())
+	served := make(chan error, 1)
+	go func() { served <- d.Serve(ctx, ln) }()
+	d.stop = sync.OnceFunc(func() {
+		cancel()
+		select {
+		case err := <-served:
+			if err != nil {
+				t.Errorf("Serve: %v", err)
+			}
+		case <-time.After(patience):
+			t.Error("Serve does not end")
+		}
+	})
+	t.Cleanup(d.stop)
+	return d
+}
+
+type lockedWriter struct{ d *desk }
+
+func (w *lockedWriter) Write(p []byte) (int, error) {
+	w.d.mu.Lock()
+	defer w.d.mu.Unlock()
+	return w.d.log.Write(p)
+}
+
+func (d *desk) observe(o registration.Outcome) {
+	d.mu.Lock()
+	d.outcomes[o]++
+	d.mu.Unlock()
+	select {
+	case d.changed <- struct{}{}:
+	default:
+	}
+}
+
+func (d *desk) count(o registration.Outcome) int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.outcomes[o]
+}
+
+func (d *desk) logged() string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.log.String()
+}
+
+// waitCount waits until n registrations ended with o.
+func (d *desk) waitCount(t *testing.T, o registration.Outcome, n int) {
+	t.Helper()
+	deadline := time.After(patience)
+	for d.count(o) < n {
+		select {
+		case <-d.changed:
+		case <-deadline:
+			t.Fatalf("%d %v, want %d", d.count(o), o, n)
+		}
+	}
+}
+
+func (d *desk) dial(t *testing.T) net.Conn {
+	t.Helper()
+	return dialFrom(t, d.addr, "")
+}
+
+func dialFrom(t *testing.T, addr, source string) net.Conn {
+	t.Helper()
+	dialer := net.Dialer{Timeout: patience}
+	if source != "" {
+		dialer.LocalAddr = &net.TCPAddr{IP: net.ParseIP(source)}
+	}
+	conn, err := dialer.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
+		t.Fatal(err)
+	}
+	return conn
+}
+
+func write(t *testing.T, conn net.Conn, s string) {
+	t.Helper()
+	if _, err := io.WriteString(conn, s); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// read returns all that comes until the server closes.
+func read(t *testing.T, conn net.Conn) string {
+	t.Helper()
+	b, err := io.ReadAll(conn)
+	if err != nil {
+		t.Fatalf("after %q: %v", b, err)
+	}
+	return string(b)
+}
+
+func (d *desk) ask(t *testing.T, body string) string {
+	t.Helper()
+	conn := d.dial(t)
+	write(t, conn, body)
+	return read(t, conn)
+}

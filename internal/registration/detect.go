@@ -1,0 +1,167 @@
+package registration
+
+import (
+	"bufio"
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"strconv"
+	"strings"
+
+	"nightporter/internal/machine"
+)
+
+// Identity is what a machine finds out about itself in order to register.
+type Identity struct {
+	Interface string
+	MAC       machine.MAC
+	Addrs     []netip.Addr // those of global scope that last, IPv4 first as the kernel lists them
+}
+
+// Detect returns the identity of the interface that leads to addr
+// ("host:port"). It sends no packet to addr, though it may ask a name server.
+func Detect(ctx context.Context, addr string) (Identity, error) {
+	local, err := sourceOf(ctx, addr)
+	if err != nil {
+		return Identity{}, fmt.Errorf("find the route to %s: %w", addr, err)
+	}
+	ifi, addrs, err := interfaceOf(local)
+	if err != nil {
+		return Identity{}, err
+	}
+	id := Identity{Interface: ifi.Name}
+	if len(ifi.HardwareAddr) != len(id.MAC) {
+		return Identity{}, fmt.Errorf("the route to %s leads through %s, which has no Ethernet address", addr, ifi.Name)
+	}
+	copy(id.MAC[:], ifi.HardwareAddr)
+	passing, err := passingAddrs()
+	if err != nil {
+		return Identity{}, err
+	}
+	for _, ip := range addrs {
+		if ip.IsGlobalUnicast() && !passing[ip] {
+			id.Addrs = append(id.Addrs, ip)
+		}
+	}
+	if len(id.Addrs) == 0 {
+		return Identity{}, fmt.Errorf("%s has no address of global scope", ifi.Name)
+	}
+	return id, nil
+}
+
+// Monitor returns a registration's list of addresses, each with all ports.
+func (id Identity) Monitor(ports []WirePort) []WireAddress {
+	monitor := make([]WireAddress, len(id.Addrs))
+	for i, ip := range id.Addrs {
+		monitor[i] = WireAddress{IP: ip.String(), Port: ports}
+	}
+	return monitor
+}
+
+// sourceOf returns the address that the kernel would send from. To connect a
+// UDP socket looks the route up and sends nothing.
+func sourceOf(ctx context.Context, addr string) (netip.Addr, error) {
+	conn, err := (&net.Dialer{}).DialContext(ctx, "udp", addr)
+	if err != nil {
+		return netip.Addr{}, err
+	}
+	defer conn.Close()
+	udp, ok := conn.LocalAddr().(*net.UDPAddr)
+	if !ok {
+		return netip.Addr{}, errors.New("the kernel named no source address")
+	}
+	return udp.AddrPort().Addr().Unmap().WithZone(""), nil
+}
+
+// interfaceOf returns the interface that has the address ip, and all addresses
+// of that interface.
+func interfaceOf(ip netip.Addr) (net.Interface, []netip.Addr, error) {
+	all, err := net.Interfaces()
+	if err != nil {
+		return net.Interface{}, nil, fmt.Errorf("list the interfaces: %w", err)
+	}
+	for _, ifi := range all {
+		addrs, err := ifi.Addrs()
+		if err != nil {
+			return net.Interface{}, nil, fmt.Errorf("list the addresses of %s: %w", ifi.Name, err)
+		}
+		var found []netip.Addr
+		mine := false
+		for _, a := range addrs {
+			p, err := netip.ParsePrefix(a.String())
+			if err != nil {
+				continue // not an IP address
+			}
+			found = append(found, p.Addr().Unmap())
+			mine = mine || p.Addr().Unmap() == ip
+		}
+		if mine {
+			return ifi, found, nil
+		}
+	}
+	return net.Interface{}, nil, fmt.Errorf("no interface has the address %s", ip)
+}
+
+// Address flags of linux/if_addr.h that make an address unfit to register: it
+// will not be there tomorrow, or is not there yet.
+const (
+	flagTemporary  = 0x01 // IFA_F_TEMPORARY: a privacy address, RFC 8981
+	flagDADFailed  = 0x08 // IFA_F_DADFAILED
+	flagDeprecated = 0x20 // IFA_F_DEPRECATED
+	flagTentative  = 0x40 // IFA_F_TENTATIVE: duplicate address detection is under way
+	flagsPassing   = flagTemporary | flagDADFailed | flagDeprecated | flagTentative
+)
+
+// passingAddrs returns the IPv6 addresses of this host that are unfit to
+// register.
+func passingAddrs() (map[netip.Addr]bool, error) {
+	// Not /proc/net, which shows the network namespace of the process's first
+	// thread, whatever that of this one is.
+	f, err := os.Open("/proc/thread-self/net/if_inet6")
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil // a kernel without IPv6
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return parseInet6(f)
+}
+
+// parseInet6 reads lines such as
+//
+//	20010db8000000000000000000000002 04 40 00 21     eth0
+//
+// (address, interface index, prefix length, scope, flags, interface; all in
+// hexadecimal) and returns the addresses with passing flags.
+func parseInet6(r io.Reader) (map[netip.Addr]bool, error) {
+	passing := make(map[netip.Addr]bool)
+	sc := bufio.NewScanner(r)
+	for sc.Scan() {
+		fields := strings.Fields(sc.Text())
+		if len(fields) != 6 {
+			return nil, fmt.Errorf("if_inet6: found %d fields in %q: expected 6", len(fields), sc.Text())
+		}
+		b, err := hex.DecodeString(fields[0])
+		if err != nil {
+			return nil, fmt.Errorf("if_inet6: address: %w", err)
+		}
+		ip, ok := netip.AddrFromSlice(b)
+		if !ok {
+			return nil, fmt.Errorf("if_inet6: found an address of %d bytes: expected 16", len(b))
+		}
+		flags, err := strconv.ParseUint(fields[4], 16, 32)
+		if err != nil {
+			return nil, fmt.Errorf("if_inet6: flags: %w", err)
+		}
+		if flags&flagsPassing != 0 {
+			passing[ip] = true
+		}
+	}
+	return passing, sc.Err()
+}

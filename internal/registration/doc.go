@@ -1,0 +1,22 @@
+// Package registration is the desk at which a machine says "I am going to
+// sleep": the TCP JSON protocol, its server and client, and the rules about
+// who may register what.
+//
+// # Protocol
+//
+// A client connects, writes one JSON object and reads the answer. There is no
+// framing, and the client need not shut down its side: the request is complete
+// with the object's closing brace. The answer "OK." (three bytes, no newline)
+// means accepted. Anything else is one line that says what is wrong. Then the
+// server closes.
+//
+//	{"mac": "d8:cb:8a:39:be:a1", "name": "tower",
+//	 "monitor": [{"ip": "192.168.1.5", "port": [22, "51820/udp", "icmp"]}]}
+//
+// Optional are name, token, idle_watts, sleep_watts, password (SecureOn) and
+// wake_from (who may wake the machine: CIDRs or bare addresses). The clients of
+// Wakupator speak the same protocol.
+//
+// A refusal for want of time or room ends in "try again"; every other refusal
+// is final until somebody changes something.
+package registration

@@ -1,0 +1,170 @@
+package registration
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"nightporter/internal/machine"
+)
+
+// reader builds a Request from the JSON object of a registration.
+type reader struct {
+	req     Request
+	hasMAC  bool
+	unknown int // keys nobody knows, also those too many to be warned of
+}
+
+// registration reads the outermost object.
+func (r *reader) registration(raw json.RawMessage, d Defaults) error {
+	fields := map[string]func(string, json.RawMessage) error{
+		"mac":         r.mac,
+		"name":        r.name,
+		"monitor":     r.monitor,
+		"token":       r.token,
+		"idle_watts":  r.idleWatts,
+		"sleep_watts": r.sleepWatts,
+		"password":    r.password,
+		"wake_from":   r.wakeFrom,
+	}
+	if err := r.object("", raw, fields); err != nil {
+		return err
+	}
+	if !r.hasMAC {
+		return missing("mac", `a MAC address such as "d8:cb:8a:39:be:a1"`)
+	}
+	if over := r.unknown - maxWarnings; over > 0 {
+		r.req.Warnings = append(r.req.Warnings, fmt.Sprintf("%d more unknown keys, ignored", over))
+	}
+	return r.fillWatts(d)
+}
+
+// fillWatts completes the power figures. A default gives way to what the
+// machine said of itself; what it said must fit together.
+func (r *reader) fillWatts(d Defaults) error {
+	if !r.req.HasIdleWatts {
+		r.req.IdleWatts = d.IdleWatts
+	}
+	if !r.req.HasSleepWatts {
+		r.req.SleepWatts = min(d.SleepWatts, r.req.IdleWatts)
+	}
+	if r.req.SleepWatts > r.req.IdleWatts {
+		return Refuse(Invalid, "sleep_watts: found %v: expected at most idle_watts (%v)", r.req.SleepWatts, r.req.IdleWatts)
+	}
+	return nil
+}
+
+func (r *reader) mac(path string, raw json.RawMessage) error {
+	const expected = `a MAC address such as "d8:cb:8a:39:be:a1"`
+	s, err := text(path, raw, expected)
+	if err != nil {
+		return err
+	}
+	mac, err := machine.ParseMAC(s)
+	if err != nil {
+		return wrong(path, raw, expected)
+	}
+	if !mac.Unicast() {
+		return wrong(path, raw, "the address of one machine, not of a group or of nobody")
+	}
+	r.req.MAC, r.hasMAC = mac, true
+	return nil
+}
+
+func (r *reader) name(path string, raw json.RawMessage) error {
+	s, err := text(path, raw, "a name")
+	if err != nil {
+		return err
+	}
+	if err := machine.CheckName(s); err != nil {
+		return Refuse(Invalid, "%s: found %v", path, err)
+	}
+	r.req.Name, r.req.HasName = s, true
+	return nil
+}
+
+func (r *reader) token(path string, raw json.RawMessage) error {
+	if err := json.Unmarshal(raw, &r.req.Token); err != nil {
+		return Refuse(Invalid, "%s: expected a string", path) // a secret is not repeated
+	}
+	return nil
+}
+
+func (r *reader) password(path string, raw json.RawMessage) error {
+	var s string
+	if err := json.Unmarshal(raw, &s); err != nil {
+		return Refuse(Invalid, "%s: expected a string", path)
+	}
+	p, err := machine.ParsePassword(s)
+	if err != nil {
+		return Refuse(Invalid, "%s: %v", path, err)
+	}
+	r.req.Password, r.req.HasPassword = p, true
+	return nil
+}
+
+func (r *reader) idleWatts(path string, raw json.RawMessage) (err error) {
+	r.req.IdleWatts, err = watts(path, raw)
+	r.req.HasIdleWatts = true
+	return err
+}
+
+func (r *reader) sleepWatts(path string, raw json.RawMessage) (err error) {
+	r.req.SleepWatts, err = watts(path, raw)
+	r.req.HasSleepWatts = true
+	return err
+}
+
+func watts(path string, raw json.RawMessage) (float64, error) {
+	var w float64
+	// The negated comparison also refuses what is not a number.
+	if err := json.Unmarshal(raw, &w); err != nil || !(w >= 0 && w <= maxWatts) {
+		return 0, wrong(path, raw, fmt.Sprintf("a number of watts from 0 to %d", maxWatts))
+	}
+	return w, nil
+}
+
+func (r *reader) wakeFrom(path string, raw json.RawMessage) error {
+	entries, err := list(path, raw, MaxWakeFrom, `such as ["192.168.1.0/24"]`)
+	if err != nil {
+		return err
+	}
+	for i, raw := range entries {
+		path := fmt.Sprintf("%s[%d]", path, i)
+		const expected = `a prefix such as "192.168.1.0/24", or an address`
+		s, err := text(path, raw, expected)
+		if err != nil {
+			return err
+		}
+		p, ok := parsePrefix(s)
+		if !ok {
+			return wrong(path, raw, expected)
+		}
+		if !slices.Contains(r.req.WakeFrom, p) {
+			r.req.WakeFrom = append(r.req.WakeFrom, p)
+		}
+	}
+	r.req.HasWakeFrom = true
+	return nil
+}
+
+// parsePrefix reads a CIDR or a bare address, masked and never IPv4-mapped.
+func parsePrefix(s string) (netip.Prefix, bool) {
+	if a, err := netip.ParseAddr(s); err == nil {
+		a = a.Unmap()
+		return netip.PrefixFrom(a, a.BitLen()), a.Zone() == ""
+	}
+	p, err := netip.ParsePrefix(s)
+	if err != nil {
+		return netip.Prefix{}, false
+	}
+	if p.Addr().Is4In6() {
+		const mapped = 96 // ::ffff:0:0/96, RFC 4291 section 2.5.5.2
+		if p.Bits() < mapped {
+			return netip.Prefix{}, false
+		}
+		p = netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-mapped)
+	}
+	return p.Masked(), true
+}

@@ -1,0 +1,103 @@
+package registration
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Outcome is how a registration ended. Its names are the metrics' label values.
+type Outcome uint8
+
+// The outcomes.
+const (
+	Accepted Outcome = iota // answered OK.
+	Invalid                 // not a registration: broken JSON, a wrong type or value
+	Refused                 // understood, but not allowed
+	Limited                 // too many, too large or too slow
+)
+
+// Outcomes lists every outcome.
+var Outcomes = [...]Outcome{Accepted, Invalid, Refused, Limited}
+
+var outcomeNames = [...]string{"accepted", "invalid", "refused", "limited"}
+
+// String returns the outcome's name as the metrics show it.
+func (o Outcome) String() string {
+	if int(o) >= len(outcomeNames) {
+		return fmt.Sprintf("outcome(%d)", uint8(o))
+	}
+	return outcomeNames[o]
+}
+
+// Refusal is an answer other than OK. A Handler returns one to choose the
+// outcome that is counted; any other error counts as Refused.
+type Refusal struct {
+	Outcome Outcome
+	Text    string // one line for the client
+}
+
+// Error returns the text.
+func (r *Refusal) Error() string { return r.Text }
+
+// Refuse makes a Refusal with a formatted text, which it makes fit for the
+// client: one line of at most 400 bytes, without control characters.
+func Refuse(o Outcome, format string, args ...any) *Refusal {
+	return &Refusal{Outcome: o, Text: oneLine(fmt.Sprintf(format, args...))}
+}
+
+// tryAgain ends the text of every refusal that may pass by itself.
+const tryAgain = "try again"
+
+// classify turns what went wrong into what is counted and what is answered.
+// stopping tells that the server itself is ending.
+func classify(err error, stopping bool) (Outcome, string) {
+	var r *Refusal
+	switch {
+	case err == nil:
+		return Accepted, okAnswer
+	case stopping && !errors.As(err, &r):
+		return Limited, "the porter is stopping, " + tryAgain
+	case errors.As(err, &r):
+		return r.Outcome, oneLine(err.Error())
+	case errors.Is(err, context.DeadlineExceeded):
+		return Limited, "checking the registration took too long, " + tryAgain
+	default:
+		return Refused, oneLine(err.Error())
+	}
+}
+
+// maxAnswer bounds an answer, in bytes: the older clients read at most 1024 of
+// them.
+const maxAnswer = 400
+
+// oneLine makes text fit to be answered and logged: one line of printable
+// characters, never longer than maxAnswer, and never to be taken for an OK.
+func oneLine(text string) string {
+	text = strings.TrimSpace(strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return ' '
+		}
+		return r
+	}, text))
+	if text == "" || strings.HasPrefix(text, okAnswer) {
+		text = "refused: " + text
+	}
+	return truncate(text, maxAnswer)
+}
+
+// truncate cuts s to at most n bytes, between characters, and shows that it did.
+func truncate(s string, n int) string {
+	const dots = "..."
+	if len(s) <= n {
+		return s
+	}
+	cut := n - len(dots)
+	for cut > 0 && !utf8.RuneStart(s[cut]) {
+		cut--
+	}
+	return s[:cut] + dots
+}

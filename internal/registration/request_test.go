@@ -1,0 +1,306 @@
+package registration_test
+
+import (
+	"errors"
+	"net/netip"
+	"strconv"
+	"strings"
+	"testing"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"nightporter/internal/machine"
+	"nightporter/internal/registration"
+)
+
+var defaults = registration.Defaults{IdleWatts: 50, SleepWatts: 2}
+
+var towerMAC = machine.MAC{0xd8, 0xcb, 0x8a, 0x39, 0xbe, 0xa1}
+
+func tcpUDP(n uint16) []machine.Port {
+	return []machine.Port{{Protocol: machine.TCP, Number: n}, {Protocol: machine.UDP, Number: n}}
+}
+
+func TestDecode(t *testing.T) {
+	base := machine.Spec{MAC: towerMAC, IdleWatts: 50, SleepWatts: 2}
+	with := func(change func(*registration.Request)) registration.Request {
+		r := registration.Request{Spec: base}
+		change(&r)
+		return r
+	}
+	tests := []struct {
+		name, body string
+		want       registration.Request
+	}{
+		{
+			name: "the older tool's example",
+			body: `{"mac": "d8:cb:8a:39:be:a1", "monitor": [
+				{"ip": "2001:0db8:3c4d:4d58:1::2222", "port": [25565, 22]},
+				{"ip": "192.168.0.37", "port": [22]}]}`,
+			want: with(func(r *registration.Request) {
+				r.HasMonitor = true
+				r.Monitor = []machine.Address{
+					{IP: netip.MustParseAddr("2001:db8:3c4d:4d58:1::2222"), Ports: append(tcpUDP(25565), tcpUDP(22)...)},
+					{IP: netip.MustParseAddr("192.168.0.37"), Ports: tcpUDP(22)},
+				}
+			}),
+		},
+		{
+			name: "everything",
+			body: "\ufeff \r\n\t" + `{"mac":"D8-CB-8A-39-BE-A1","name":"tower é","monitor":[
+				{"ip":"::ffff:192.168.0.37","port":["22/tcp",22,"51820/udp","icmp",22.0,"22"]},{"ip":"fd00::1","port":[]}],
+				"token":"s3cret","idle_watts":40.5,"sleep_watts":0,"password":"01:23:45:67:89:ab",
+				"wake_from":["192.168.0.9/24","192.168.0.0/24","fd00::7","::ffff:10.0.0.0/104"]}` + " \n",
+			want: with(func(r *registration.Request) {
+				*r = registration.Request{
+					Spec: machine.Spec{
+						Name: "tower é", MAC: towerMAC, IdleWatts: 40.5, Password: []byte{1, 0x23, 0x45, 0x67, 0x89, 0xab},
+						Monitor: []machine.Address{
+							{IP: netip.MustParseAddr("192.168.0.37"), Ports: []machine.Port{
+								{Protocol: machine.TCP, Number: 22}, {Protocol: machine.UDP, Number: 22},
+								{Protocol: machine.UDP, Number: 51820}, {Protocol: machine.ICMP}}},
+							{IP: netip.MustParseAddr("fd00::1")},
+						},
+						WakeFrom: []netip.Prefix{netip.MustParsePrefix("192.168.0.0/24"),
+							netip.MustParsePrefix("fd00::7/128"), netip.MustParsePrefix("10.0.0.0/8")},
+					},
+					Token: "s3cret", HasName: true, HasMonitor: true, HasIdleWatts: true, HasSleepWatts: true,
+					HasPassword: true, HasWakeFrom: true,
+				}
+			}),
+		},
+		{
+			name: "null is absent",
+			body: `{"mac":"d8:cb:8a:39:be:a1","name":null,"monitor":null,"token":null,"idle_watts":null,"password":null,"wake_from":null}`,
+			want: with(func(*registration.Request) {}),
+		},
+		{
+			name: "unknown keys are ignored, and said so",
+			body: `{"mac":"d8:cb:8a:39:be:a1","shutdown_time":4,"monitor":[{"ip":"10.0.0.1","port":[],"a\u0000b":{}}]}`,
+			want: with(func(r *registration.Request) {
+				r.HasMonitor = true
+				r.Monitor = []machine.Address{{IP: netip.MustParseAddr("10.0.0.1")}}
+				r.Warnings = []string{"shutdown_time: unknown key, ignored", `monitor[0]."a\x00b": unknown key, ignored`}
+			}),
+		},
+		{
+			name: "a default gives way to what the machine says",
+			body: `{"mac":"d8:cb:8a:39:be:a1","idle_watts":1.5}`,
+			want: with(func(r *registration.Request) {
+				r.IdleWatts, r.SleepWatts, r.HasIdleWatts = 1.5, 1.5, true
+			}),
+		},
+		{
+			name: "not too many warnings",
+			body: `{"mac":"d8:cb:8a:39:be:a1","a":0,"b":0,"c":0,"d":0,"e":0,"f":0,"g":0,"h":0,"i":0,"j":0}`,
+			want: with(func(r *registration.Request) {
+				for _, k := range strings.Split("abcdefgh", "") {
+					r.Warnings = append(r.Warnings, k+": unknown key, ignored")
+				}
+				r.Warnings = append(r.Warnings, "2 more unknown keys, ignored")
+			}),
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got, err := registration.Decode([]byte(tt.body), defaults)
+			if err != nil {
+				t.Fatal(err)
+			}
+			opts := []cmp.Option{cmpopts.EquateEmpty(), cmp.Comparer(func(a, b netip.Addr) bool { return a == b }),
+				cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })}
+			if diff := cmp.Diff(tt.want, got, opts...); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+// ports returns the JSON list of the ports 1 to n.
+func ports(n int) string {
+	s := make([]string, n)
+	for i := range s {
+		s[i] = strconv.Itoa(i + 1)
+	}
+	return "[" + strings.Join(s, ",") + "]"
+}
+
+func addresses(n int) string {
+	s := make([]string, n)
+	for i := range s {
+		s[i] = `{"ip":"10.0.0.` + strconv.Itoa(i+1) + `","port":[1]}`
+	}
+	return "[" + strings.Join(s, ",") + "]"
+}
+
+func TestDecodeErrors(t *testing.T) {
+	const noObject = `expected one JSON object such as {"mac": "d8:cb:8a:39:be:a1", "monitor": [...]}`
+	const anyMAC = `expected a MAC address such as "d8:cb:8a:39:be:a1"`
+	const anyPort = `expected 1 to 65535, "22/tcp", "51820/udp" or "icmp"`
+	tests := []struct{ name, body, want string }{
+		{"empty", "", "the request was empty: expected one JSON object"},
+		{"white space", " \n", "the request was empty: expected one JSON object"},
+		{"number", "12", noObject},
+		{"list", "[]", noObject},
+		{"HTTP", "GET / HTTP/1.1\r\n\r\n", noObject},
+		{"half a byte order mark", "\xef\xbb{}", noObject},
+		{"two byte order marks", "\ufeff\ufeff{}", noObject},
+		{"cut off", `{"mac":`, "the request ended inside the JSON object"},
+		{"broken", `{"mac";1}`, "not valid JSON: invalid character ';' after object key"},
+		{"control character", "{\x00", `not valid JSON: invalid character '\x00' looking for beginning of object key string`},
+		{"garbage behind", `{"mac":"d8:cb:8a:39:be:a1"} x`, "found more text behind the JSON object: expected nothing"},
+		{"two objects", `{}{}`, "found more text behind the JSON object: expected nothing"},
+		{"not UTF-8", "{\"name\":\"caf\xe9\"}", "the request is not UTF-8"},
+		{"no mac", `{"name":"tower"}`, "mac: missing: " + anyMAC},
+		{"null mac", `{"mac":null}`, "mac: missing: " + anyMAC},
+		{"mac of a wrong type", `{"mac":[1]}`, "mac: found a list: " + anyMAC},
+		{"mac of nobody", `{"mac":"00:00:00:00:00:00"}`, `mac: found "00:00:00:00:00:00": expected the address of one machine, not of a group or of nobody`},
+		{"mac of a group", `{"mac":"01:00:5e:00:00:01"}`, `mac: found "01:00:5e:00:00:01": expected the address of one machine, not of a group or of nobody`},
+		{"mac with control characters", `{"mac":"\u001b[2J\n"}`, `mac: found "\x1b[2J\n": ` + anyMAC},
+		{"long mac", `{"mac":"` + strings.Repeat("é", 40) + `"}`, `mac: found "` + strings.Repeat("é", 24) + `"...: ` + anyMAC},
+		{"mac twice", `{"mac":"d8:cb:8a:39:be:a1","mac":"d8:cb:8a:39:be:a2"}`, "mac: found twice: expected once"},
+		{"name with a slash", `{"mac":"d8:cb:8a:39:be:a1","name":"a/b"}`, `name: found "a/b" contains '/': expected printable characters other than a slash`},
+		{"empty name", `{"mac":"d8:cb:8a:39:be:a1","name":""}`, "name: found an empty name: expected 1 to 64 printable characters"},
+		{"name of a wrong type", `{"mac":"d8:cb:8a:39:be:a1","name":7}`, "name: found 7: expected a name"},
+		{"monitor of a wrong type", `{"monitor":{}}`, `monitor: found an object: expected a list such as [{"ip": "192.168.1.5", "port": [22]}]`},
+		{"no address", `{"monitor":[]}`, "monitor: found an empty list: expected at least one address"},
+		{"too many addresses", `{"monitor":` + addresses(17) + `}`, "monitor: found 17 entries: expected at most 16"},
+		{"address of a wrong type", `{"monitor":["10.0.0.1"]}`, `monitor[0]: found "10.0.0.1": expected an object`},
+		{"no ip", `{"monitor":[{"port":[1]}]}`, "monitor[0].ip: missing: expected an IPv4 or IPv6 address"},
+		{"ip with a leading zero", `{"monitor":[{"ip":"10.0.0.01","port":[1]}]}`, `monitor[0].ip: found "10.0.0.01": expected an IPv4 or IPv6 address`},
+		{"ip with a port", `{"monitor":[{"ip":"10.0.0.1:22","port":[1]}]}`, `monitor[0].ip: found "10.0.0.1:22": expected an IPv4 or IPv6 address`},
+		{"ip with a zone", `{"monitor":[{"ip":"fe80::1%eth0","port":[1]}]}`, `monitor[0].ip: found "fe80::1%eth0": expected an address without a zone`},
+		{"ip twice", `{"monitor":[{"ip":"10.0.0.1","port":[1]},{"ip":"::ffff:10.0.0.1","port":[2]}]}`, `monitor[1].ip: found "::ffff:10.0.0.1": expected an address that is not in the list already`},
+		{"no port", `{"monitor":[{"ip":"10.0.0.1"}]}`, "monitor[0].port: missing: expected a list of ports; an empty one claims the address and wakes nobody"},
+		{"port of a wrong type", `{"monitor":[{"ip":"10.0.0.1","port":22}]}`, `monitor[0].port: found 22: expected a list such as [22, "51820/udp"]`},
+		{"too many ports", `{"monitor":[{"ip":"10.0.0.1","port":` + ports(257) + `}]}`, "monitor[0].port: found 257 entries: expected at most 256"},
+		{"large port", `{"monitor":[{"ip":"10.0.0.1","port":[22,70000]}]}`, "monitor[0].port[1]: found 70000: " + anyPort},
+		{"huge port", `{"monitor":[{"ip":"10.0.0.1","port":[1e300]}]}`, "monitor[0].port[0]: found 1e300: " + anyPort},
+		{"port 0", `{"monitor":[{"ip":"10.0.0.1","port":[0]}]}`, "monitor[0].port[0]: found 0: " + anyPort},
+		{"negative port", `{"monitor":[{"ip":"10.0.0.1","port":[-22]}]}`, "monitor[0].port[0]: found -22: " + anyPort},
+		{"half a port", `{"monitor":[{"ip":"10.0.0.1","port":[22.5]}]}`, "monitor[0].port[0]: found 22.5: " + anyPort},
+		{"unknown protocol", `{"monitor":[{"ip":"10.0.0.1","port":["22/sctp"]}]}`, `monitor[0].port[0]: found "22/sctp": ` + anyPort},
+		{"null port", `{"monitor":[{"ip":"10.0.0.1","port":[null]}]}`, "monitor[0].port[0]: found null: " + anyPort},
+		{"true port", `{"monitor":[{"ip":"10.0.0.1","port":[true]}]}`, "monitor[0].port[0]: found true: " + anyPort},
+		{"watts as a string", `{"idle_watts":"50"}`, `idle_watts: found "50": expected a number of watts from 0 to 100000`},
+		{"negative watts", `{"sleep_watts":-1}`, "sleep_watts: found -1: expected a number of watts from 0 to 100000"},
+		{"asleep above idle", `{"mac":"d8:cb:8a:39:be:a1","sleep_watts":51}`, "sleep_watts: found 51: expected at most idle_watts (50)"},
+		{"password is not repeated", `{"password":"hunter2"}`, "password: not a SecureOn password: expected six octets such as 01:23:45:67:89:ab, or four such as 192.0.2.1"},
+		{"password of a wrong type", `{"password":12}`, "password: expected a string"},
+		{"token of a wrong type", `{"token":12}`, "token: expected a string"},
+		{"wake_from", `{"wake_from":["10.0.0.0/33"]}`, `wake_from[0]: found "10.0.0.0/33": expected a prefix such as "192.168.1.0/24", or an address`},
+		{"wake_from with a zone", `{"wake_from":["fe80::1%eth0"]}`, `wake_from[0]: found "fe80::1%eth0": expected a prefix such as "192.168.1.0/24", or an address`},
+		{"wake_from half mapped", `{"wake_from":["::ffff:0.0.0.0/90"]}`, `wake_from[0]: found "::ffff:0.0.0.0/90": expected a prefix such as "192.168.1.0/24", or an address`},
+		{"wake_from of a wrong type", `{"wake_from":"10.0.0.0/8"}`, `wake_from: found "10.0.0.0/8": expected a list such as ["192.168.1.0/24"]`},
+		{"too large", `{"mac":"` + strings.Repeat("x", registration.MaxBody) + `"}`, "the request is larger than 65536 bytes"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := registration.Decode([]byte(tt.body), defaults)
+			var r *registration.Refusal
+			if !errors.As(err, &r) {
+				t.Fatalf("got error %v of type %T, want a *Refusal", err, err)
+			}
+			if r.Text != tt.want {
+				t.Errorf("got  %s\nwant %s", r.Text, tt.want)
+			}
+			want := registration.Invalid
+			if tt.name == "too large" {
+				want = registration.Limited
+			}
+			if r.Outcome != want {
+				t.Errorf("counted as %v, want %v", r.Outcome, want)
+			}
+		})
+	}
+}
+
+func TestDecodeAtTheLimits(t *testing.T) {
+	body := `{"mac":"d8:cb:8a:39:be:a1","monitor":` + addresses(15) + `}`
+	body = strings.Replace(body, `"port":[1]`, `"port":`+ports(registration.MaxPorts), 1)
+	body = strings.Replace(body, `]}`, `]},{"ip":"::1","port":[]}`, 1)
+	body += strings.Repeat(" ", registration.MaxBody-len(body))
+	r, err := registration.Decode([]byte(body), defaults)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(r.Monitor) != registration.MaxAddresses || len(r.Monitor[0].Ports) != 2*registration.MaxPorts {
+		t.Errorf("got %d addresses, %d ports", len(r.Monitor), len(r.Monitor[0].Ports))
+	}
+}
+
+// checkText fails unless s may be shown to anybody.
+func checkText(t *testing.T, s string) {
+	t.Helper()
+	if s == "" || len(s) > 400 || !utf8.ValidString(s) {
+		t.Errorf("a text of %d bytes: %q", len(s), s)
+	}
+	if i := strings.IndexFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }); i >= 0 {
+		t.Errorf("not printable at %d: %q", i, s)
+	}
+}
+
+func FuzzDecode(f *testing.F) {
+	f.Add([]byte(`{"mac":"d8:cb:8a:39:be:a1","name":"a","monitor":[{"ip":"10.0.0.1","port":[22,"icmp","5/udp"]}],"token":"x"}`))
+	f.Add([]byte(`{"mac":"d8:cb:8a:39:be:a1","monitor":[{"ip":"::ffff:1.2.3.4","port":[]}],"wake_from":["1.2.3.4/8","::/0"],"x\u0000":1}`))
+	f.Add([]byte("\ufeff{\"idle_watts\":1e5,\"sleep_watts\":1,\"password\":\"1.2.3.4\",\"mac\":\"02-00-00-00-00-01\"}"))
+	f.Add([]byte(`{"mac":"\u202e\ud800","monitor":[[[[]]]]}`))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		r, err := registration.Decode(body, defaults)
+		for _, w := range r.Warnings {
+			checkText(t, w)
+		}
+		if err != nil {
+			var refusal *registration.Refusal
+			if !errors.As(err, &refusal) {
+				t.Fatalf("not a refusal: %v", err)
+			}
+			checkText(t, refusal.Text)
+			return
+		}
+		checkRequest(t, r)
+	})
+}
+
+// checkRequest fails unless r keeps every rule of an accepted registration.
+func checkRequest(t *testing.T, r registration.Request) {
+	t.Helper()
+	if !r.MAC.Unicast() {
+		t.Errorf("mac %v", r.MAC)
+	}
+	if r.HasName != (r.Name != "") || r.HasName && machine.CheckName(r.Name) != nil {
+		t.Errorf("name %q", r.Name)
+	}
+	if r.HasMonitor != (len(r.Monitor) > 0) || len(r.Monitor) > registration.MaxAddresses {
+		t.Errorf("%d addresses", len(r.Monitor))
+	}
+	if !(r.SleepWatts >= 0 && r.SleepWatts <= r.IdleWatts && r.IdleWatts <= 100_000) {
+		t.Errorf("watts %v, %v", r.IdleWatts, r.SleepWatts)
+	}
+	if n := len(r.Password); n != 0 && n != 4 && n != 6 {
+		t.Errorf("password of %d bytes", n)
+	}
+	seen := make(map[any]bool)
+	for _, a := range r.Monitor {
+		if !a.IP.IsValid() || a.IP.Is4In6() || a.IP.Zone() != "" || seen[a.IP] {
+			t.Errorf("address %v", a.IP)
+		}
+		seen[a.IP] = true
+		for _, p := range a.Ports {
+			s := machine.Service{Addr: a.IP, Port: p}
+			if (p.Protocol == machine.ICMP) != (p.Number == 0) || seen[s] {
+				t.Errorf("service %v", s)
+			}
+			seen[s] = true
+		}
+	}
+	for _, p := range r.WakeFrom {
+		if !p.IsValid() || p.Addr().Is4In6() || p != p.Masked() || seen[p] {
+			t.Errorf("prefix %v", p)
+		}
+		seen[p] = true
+	}
+}

@@ -1,0 +1,218 @@
+package registration
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"golang.org/x/time/rate"
+)
+
+// okAnswer is the whole answer to an accepted registration. The clients of
+// Wakupator compare it byte by byte, so that no newline follows.
+const okAnswer = "OK."
+
+// Handler decides about a registration and keeps it. A nil error answers OK.;
+// the text of an error is the one-line refusal. See Refusal.
+type Handler interface {
+	Register(ctx context.Context, req Request, peer netip.AddrPort) error
+}
+
+// HandlerFunc is a function that is a Handler.
+type HandlerFunc func(ctx context.Context, req Request, peer netip.AddrPort) error
+
+// Register calls f.
+func (f HandlerFunc) Register(ctx context.Context, req Request, peer netip.AddrPort) error {
+	return f(ctx, req, peer)
+}
+
+// Config limits what a Server does for its clients.
+type Config struct {
+	Timeout        time.Duration // for the whole request to arrive
+	HandlerTimeout time.Duration // for the Handler to decide; zero: 10 s
+	MaxConnections int           // at once, over all listeners
+	Defaults       Defaults
+}
+
+// defaultHandlerTimeout leaves time to ask the LAN about every address, and
+// ends before the machine that waits for the answer loses its patience.
+const defaultHandlerTimeout = 10 * time.Second
+
+// Server answers registrations.
+type Server struct {
+	cfg       atomic.Pointer[Config]
+	handler   Handler
+	log       *slog.Logger
+	observe   func(Outcome)
+	gate      gate
+	farewells chan struct{} // held while a turned away client reads its answer
+	noise     *rate.Limiter // of log lines about refusals
+	unlogged  atomic.Int64  // refusals that noise kept out of the log
+}
+
+// maxFarewells bounds the connections that were turned away at the gate and
+// still have to read why.
+const maxFarewells = 64
+
+// The log takes a burst of refusals, then one line a second: a host that tries
+// for ever must not fill the disk. Every refusal is counted.
+const (
+	noiseBurst = 20
+	noiseEvery = time.Second
+)
+
+// New returns a Server. observe is called once for every connection, from
+// several goroutines.
+func New(cfg Config, h Handler, log *slog.Logger, observe func(Outcome)) *Server {
+	s := &Server{
+		handler:   h,
+		log:       log,
+		observe:   observe,
+		farewells: make(chan struct{}, maxFarewells),
+		noise:     rate.NewLimiter(rate.Every(noiseEvery), noiseBurst),
+	}
+	s.SetConfig(cfg)
+	return s
+}
+
+// SetConfig changes the limits for connections that are yet to come.
+func (s *Server) SetConfig(cfg Config) {
+	if cfg.HandlerTimeout <= 0 {
+		cfg.HandlerTimeout = defaultHandlerTimeout
+	}
+	s.cfg.Store(&cfg)
+}
+
+// Serve answers the clients of ln until ctx ends, and then returns nil. Several
+// listeners can be served at once; the limits hold for all of them together. It
+// closes ln, and returns when all its goroutines have ended. An error means that
+// ln is beyond use.
+func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
+	var conns sync.WaitGroup
+	defer conns.Wait()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer ln.Close()
+	defer context.AfterFunc(ctx, func() { ln.Close() })()
+
+	var pause time.Duration
+	for {
+		conn, err := ln.Accept()
+		switch {
+		case err == nil:
+			pause = 0
+			s.admit(ctx, &conns, conn)
+		case ctx.Err() != nil:
+			return nil
+		case temporary(err):
+			pause = min(max(2*pause, 5*time.Millisecond), time.Second)
+			s.log.Warn("cannot accept a registration", "listen", ln.Addr().String(), "error", err, "pause", pause)
+			if !sleep(ctx, pause) {
+				return nil
+			}
+		default:
+			return fmt.Errorf("accept on %s: %w", ln.Addr(), err)
+		}
+	}
+}
+
+// temporary tells a want of file descriptors or memory, or a client that gave
+// up (accept(2)), from a listener that is gone.
+func temporary(err error) bool {
+	for _, e := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.ECONNABORTED, syscall.EINTR} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
+}
+
+// sleep waits for d, and reports false if ctx ended before.
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// admit starts the conversation with a client, or turns it away.
+func (s *Server) admit(ctx context.Context, conns *sync.WaitGroup, conn net.Conn) {
+	cfg := s.cfg.Load()
+	peer := peerOf(conn)
+	if s.gate.enter(peer.Addr(), cfg.MaxConnections) {
+		conns.Go(func() {
+			defer s.gate.leave(peer.Addr())
+			s.converse(ctx, cfg, conn, peer)
+		})
+		return
+	}
+	text := s.conclude(ctx, Request{}, peer, errCrowded)
+	select {
+	case s.farewells <- struct{}{}:
+		conns.Go(func() {
+			defer func() { <-s.farewells }()
+			answer(ctx, conn, text)
+		})
+	default:
+		// Too many even to wait for: the answer goes out, and whether the client
+		// can read it depends on what it has sent meanwhile.
+		send(conn, text)
+		conn.Close()
+	}
+}
+
+var errCrowded = Refuse(Limited, "too many connections, %s", tryAgain)
+
+// peerOf returns the client's address as itself: a dual-stack socket shows IPv4
+// clients as IPv4-mapped (RFC 4291 section 2.5.5.2). A zone stays, because a
+// link-local address means nothing without it.
+func peerOf(conn net.Conn) netip.AddrPort {
+	tcp, ok := conn.RemoteAddr().(*net.TCPAddr)
+	if !ok {
+		return netip.AddrPort{}
+	}
+	ap := tcp.AddrPort()
+	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
+}
+
+// conclude counts and logs how a registration ended, before the client hears of
+// it, and returns the answer.
+func (s *Server) conclude(ctx context.Context, req Request, peer netip.AddrPort, err error) string {
+	outcome, text := classify(err, ctx.Err() != nil)
+	s.observe(outcome)
+	attrs := []any{"peer", peer.String()}
+	if req.MAC.Unicast() { // it is not when the request could not be read
+		attrs = append(attrs, "mac", req.MAC.String())
+	}
+	if req.HasName {
+		attrs = append(attrs, "machine", req.Name)
+	}
+	if len(req.Warnings) > 0 {
+		attrs = append(attrs, "warnings", req.Warnings)
+	}
+	switch {
+	case outcome == Accepted:
+		s.log.Info("registration accepted", attrs...)
+	case errors.Is(err, errNothing):
+		s.log.Debug("connection without a registration", "peer", peer.String())
+	case s.noise.Allow():
+		if n := s.unlogged.Swap(0); n > 0 {
+			attrs = append(attrs, "unlogged", n)
+		}
+		s.log.Warn("registration refused", append(attrs, "outcome", outcome.String(), "reason", text)...)
+	default:
+		s.unlogged.Add(1)
+	}
+	return text
+}

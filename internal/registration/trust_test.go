@@ -1,0 +1,276 @@
+package registration_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"nightporter/internal/machine"
+	"nightporter/internal/registration"
+)
+
+// fakeNetwork is 192.168.1.0/24 and fd00::/64 with a porter at .1 (and ::1 of
+// the latter), a gateway at .254 and fe80::fe, and some machines.
+type fakeNetwork struct {
+	answers   map[netip.Addr][]machine.MAC
+	neighbors map[netip.Addr]machine.MAC
+	broken    error
+	delay     time.Duration
+}
+
+var (
+	porterMAC = machine.MAC{0xb8, 0x27, 0xeb, 0, 0, 1}
+	otherMAC  = machine.MAC{0xaa, 0, 0, 0, 0, 2}
+
+	towerIP4 = netip.MustParseAddr("192.168.1.5")
+	towerIP6 = netip.MustParseAddr("fd00::5")
+	prefixes = []netip.Prefix{netip.MustParsePrefix("192.168.1.0/24"), netip.MustParsePrefix("fd00::/64"), netip.MustParsePrefix("fe80::/64")}
+)
+
+func newNetwork() *fakeNetwork {
+	return &fakeNetwork{
+		answers:   map[netip.Addr][]machine.MAC{towerIP4: {towerMAC}, towerIP6: {towerMAC, towerMAC}},
+		neighbors: map[netip.Addr]machine.MAC{towerIP4: towerMAC, netip.MustParseAddr("fe80::5"): towerMAC},
+	}
+}
+
+func (n *fakeNetwork) is(ip netip.Addr, list ...string) bool {
+	return slices.Contains(list, ip.String())
+}
+func (n *fakeNetwork) Own(ip netip.Addr) bool {
+	return n.is(ip, "192.168.1.1", "fd00::1", "10.9.9.9") // the last is of another interface
+}
+func (n *fakeNetwork) Gateway(ip netip.Addr) bool { return n.is(ip, "192.168.1.254", "fe80::fe") }
+func (n *fakeNetwork) Broadcast(ip netip.Addr) bool {
+	return n.is(ip, "192.168.1.255", "192.168.1.0", "fd00::")
+}
+func (n *fakeNetwork) OnLink(ip netip.Addr) bool {
+	return slices.ContainsFunc(prefixes, func(p netip.Prefix) bool { return p.Contains(ip) })
+}
+func (n *fakeNetwork) OwnMAC(mac machine.MAC) bool { return mac == porterMAC }
+
+func (n *fakeNetwork) NeighborMAC(ip netip.Addr) (machine.MAC, bool, error) {
+	mac, ok := n.neighbors[ip]
+	return mac, ok, n.broken
+}
+
+func (n *fakeNetwork) WhoHas(ctx context.Context, ip netip.Addr) ([]machine.MAC, error) {
+	select {
+	case <-time.After(n.delay):
+		return n.answers[ip], n.broken
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// request registers addresses of a machine.
+func request(mac machine.MAC, ips ...string) registration.Request {
+	r := registration.Request{Spec: machine.Spec{MAC: mac}, HasMonitor: len(ips) > 0}
+	for _, ip := range ips {
+		r.Monitor = append(r.Monitor, machine.Address{IP: netip.MustParseAddr(ip)})
+	}
+	return r
+}
+
+// refusal returns the text of a refusal, "" for none.
+func refusal(t *testing.T, err error) string {
+	t.Helper()
+	if err == nil {
+		return ""
+	}
+	var r *registration.Refusal
+	if !errors.As(err, &r) {
+		t.Fatalf("%v is no refusal", err)
+	}
+	if r.Outcome != registration.Refused {
+		t.Errorf("%v is counted as %v", err, r.Outcome)
+	}
+	return r.Text
+}
+
+func TestNeverClaimed(t *testing.T) {
+	tests := []struct{ ip, what string }{
+		{"0.0.0.0", "the unspecified address"},
+		{"::", "the unspecified address"},
+		{"127.0.0.1", "a loopback address"},
+		{"::1", "a loopback address"},
+		{"224.0.0.251", "a multicast address"},
+		{"ff02::fb", "a multicast address"},
+		{"255.255.255.255", "the broadcast address"},
+		{"192.168.1.1", "an address of the porter's own host"},
+		{"10.9.9.9", "an address of the porter's own host"},
+		{"fd00::1", "an address of the porter's own host"},
+		{"192.168.1.254", "a gateway's address"},
+		{"fe80::fe", "a gateway's address"},
+		{"192.168.1.255", "a broadcast or network address"},
+		{"192.168.1.0", "a broadcast or network address"},
+		{"fd00::", "a broadcast or network address"},
+		{"10.0.0.5", "which is not in a network of the porter's interface"},
+		{"2001:db8::5", "which is not in a network of the porter's interface"},
+	}
+	for _, trust := range []registration.Trust{registration.Self, registration.Allowlist, registration.Open} {
+		p := registration.Policy{Trust: trust, Allow: []machine.MAC{towerMAC, porterMAC}}
+		for _, tt := range tests {
+			t.Run(trust.String()+" "+tt.ip, func(t *testing.T) {
+				n := newNetwork()
+				n.answers[netip.MustParseAddr(tt.ip)] = []machine.MAC{towerMAC} // it even answers for it
+				err := p.Check(t.Context(), request(towerMAC, towerIP4.String(), tt.ip), towerIP4, n)
+				want := "monitor[1].ip: found " + tt.ip + ", " + tt.what + ": expected an address of the machine"
+				if got := refusal(t, err); got != want {
+					t.Errorf("got  %s\nwant %s", got, want)
+				}
+			})
+		}
+		t.Run(trust.String()+" own MAC", func(t *testing.T) {
+			err := p.Check(t.Context(), request(porterMAC, towerIP4.String()), towerIP4, newNetwork())
+			const want = "mac: found b8:27:eb:00:00:01, an interface of the porter's own host: expected the machine's"
+			if got := refusal(t, err); got != want {
+				t.Errorf("got  %s\nwant %s", got, want)
+			}
+		})
+	}
+}
+
+func TestTrust(t *testing.T) {
+	const only = "a machine may register only itself (trust: self)"
+	self := registration.Policy{Trust: registration.Self}
+	allow := registration.Policy{Trust: registration.Allowlist, Allow: []machine.MAC{otherMAC, towerMAC}}
+	open := registration.Policy{Trust: registration.Open}
+	tests := []struct {
+		name   string
+		policy registration.Policy
+		req    registration.Request
+		peer   string
+		change func(*fakeNetwork)
+		want   string
+	}{
+		{name: "itself", policy: self, req: request(towerMAC, "192.168.1.5", "fd00::5"), peer: "192.168.1.5"},
+		{name: "itself, no addresses", policy: self, req: request(towerMAC), peer: "192.168.1.5"},
+		{name: "itself, mapped peer", policy: self, req: request(towerMAC, "192.168.1.5"), peer: "::ffff:192.168.1.5"},
+		{name: "itself, link-local peer", policy: self, req: request(towerMAC, "fd00::5"), peer: "fe80::5%eth0"},
+		{name: "another's MAC", policy: self, req: request(otherMAC, "192.168.1.6"), peer: "192.168.1.5",
+			want: "this connection comes from d8:cb:8a:39:be:a1, not from aa:00:00:00:00:02: " + only},
+		{name: "another's MAC, no addresses", policy: self, req: request(otherMAC), peer: "192.168.1.5",
+			want: "this connection comes from d8:cb:8a:39:be:a1, not from aa:00:00:00:00:02: " + only},
+		{name: "another's address", policy: self, req: request(towerMAC, "192.168.1.5", "192.168.1.6"), peer: "192.168.1.5",
+			change: func(n *fakeNetwork) {
+				n.answers[netip.MustParseAddr("192.168.1.6")] = []machine.MAC{otherMAC}
+			},
+			want: "monitor[1].ip: aa:00:00:00:00:02 answers for 192.168.1.6: expected d8:cb:8a:39:be:a1 alone (trust: self)"},
+		{name: "an address in dispute", policy: self, req: request(towerMAC, "192.168.1.5"), peer: "192.168.1.5",
+			change: func(n *fakeNetwork) { n.answers[towerIP4] = []machine.MAC{towerMAC, otherMAC} },
+			want:   "monitor[0].ip: aa:00:00:00:00:02 answers for 192.168.1.5: expected d8:cb:8a:39:be:a1 alone (trust: self)"},
+		{name: "an unused address", policy: self, req: request(towerMAC, "192.168.1.5", "fd00::7"), peer: "192.168.1.5",
+			want: "monitor[1].ip: nobody answers for fd00::7: expected d8:cb:8a:39:be:a1 (trust: self)"},
+		{name: "the first mistake is reported", policy: self, req: request(towerMAC, "192.168.1.8", "192.168.1.9"), peer: "192.168.1.5",
+			want: "monitor[0].ip: nobody answers for 192.168.1.8: expected d8:cb:8a:39:be:a1 (trust: self)"},
+		{name: "the porter's own host", policy: self, req: request(towerMAC, "192.168.1.5"), peer: "192.168.1.1",
+			want: "this connection comes from the porter's own host, " + only},
+		{name: "loopback", policy: self, req: request(towerMAC, "192.168.1.5"), peer: "::1",
+			want: "this connection comes from the porter's own host, " + only},
+		{name: "mapped loopback", policy: self, req: request(towerMAC, "192.168.1.5"), peer: "::ffff:127.0.0.1",
+			want: "this connection comes from the porter's own host, " + only},
+		{name: "through a router", policy: self, req: request(towerMAC, "192.168.1.5"), peer: "10.0.0.5",
+			want: "this connection comes from 10.0.0.5, which is not in a network of the porter's interface, " + only},
+		{name: "not in the neighbour table", policy: self, req: request(towerMAC, "192.168.1.5"), peer: "192.168.1.77",
+			want: "the MAC address of 192.168.1.77 is not known here, " + only + ", try again"},
+		{name: "allowed, asleep, from afar", policy: allow, req: request(towerMAC, "192.168.1.99"), peer: "10.0.0.5"},
+		{name: "not allowed", policy: allow, req: request(machine.MAC{2}, "192.168.1.99"), peer: "192.168.1.5",
+			want: "mac: 02:00:00:00:00:00 is not in registration.allow (trust: allowlist)"},
+		{name: "open, from the porter itself", policy: open, req: request(otherMAC, "192.168.1.99"), peer: "127.0.0.1"},
+		{name: "the zero policy is the strictest", req: request(otherMAC, "192.168.1.5"), peer: "192.168.1.5",
+			want: "this connection comes from d8:cb:8a:39:be:a1, not from aa:00:00:00:00:02: " + only},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			n := newNetwork()
+			if tt.change != nil {
+				tt.change(n)
+			}
+			err := tt.policy.Check(t.Context(), tt.req, netip.MustParseAddr(tt.peer), n)
+			if got := refusal(t, err); got != tt.want {
+				t.Errorf("got  %s\nwant %s", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestToken(t *testing.T) {
+	for _, trust := range []registration.Trust{registration.Self, registration.Allowlist, registration.Open} {
+		p := registration.Policy{Trust: trust, Allow: []machine.MAC{towerMAC}, Token: "s3cret"}
+		for token, want := range map[string]string{
+			"":        "token: missing: this porter asks for one",
+			"s3cre":   "token: not the one this porter asks for",
+			"s3cret ": "token: not the one this porter asks for",
+			"s3cret":  "",
+		} {
+			r := request(towerMAC, towerIP4.String())
+			r.Token = token
+			if got := refusal(t, p.Check(t.Context(), r, towerIP4, newNetwork())); got != want {
+				t.Errorf("%v, token %q: got %q, want %q", trust, token, got, want)
+			}
+		}
+		p.Token = ""
+		r := request(towerMAC, towerIP4.String())
+		r.Token = "not asked for"
+		if err := p.Check(t.Context(), r, towerIP4, newNetwork()); err != nil {
+			t.Errorf("%v: %v", trust, err)
+		}
+	}
+}
+
+func TestCheckAsksAllAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork()
+		n.delay = time.Second
+		r := request(towerMAC)
+		for i := range 16 {
+			ip := netip.MustParseAddr(fmt.Sprintf("192.168.1.%d", 100+i))
+			n.answers[ip] = []machine.MAC{towerMAC}
+			r.Monitor = append(r.Monitor, machine.Address{IP: ip})
+		}
+		begun := time.Now()
+		if err := (registration.Policy{}).Check(t.Context(), r, towerIP4, n); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(begun); took != n.delay {
+			t.Errorf("took %v, want %v", took, n.delay)
+		}
+	})
+}
+
+func TestCheckFailures(t *testing.T) {
+	n := newNetwork()
+	n.broken = errors.New("netlink: broken")
+	err := registration.Policy{}.Check(t.Context(), request(towerMAC, "192.168.1.5"), towerIP4, n)
+	if want := "look up 192.168.1.5 in the neighbour table: netlink: broken"; err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	n = newNetwork()
+	n.delay = patience
+	err = registration.Policy{}.Check(ctx, request(towerMAC, "192.168.1.5"), towerIP4, n)
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+	if err := (registration.Policy{Trust: 9}).Check(t.Context(), request(towerMAC), towerIP4, newNetwork()); err == nil {
+		t.Error("an unknown trust lets everybody in")
+	}
+}
+
+func TestParseTrust(t *testing.T) {
+	for _, want := range []registration.Trust{registration.Self, registration.Allowlist, registration.Open} {
+		if got, err := registration.ParseTrust(want.String()); got != want || err != nil {
+			t.Errorf("%v: got %v, %v", want, got, err)
+		}
+	}
+	if _, err := registration.ParseTrust("Self"); err == nil || err.Error() != `found "Self": expected self, allowlist or open` {
+		t.Errorf("got %v", err)
+	}
+}

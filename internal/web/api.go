@@ -1,0 +1,157 @@
+package web
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"nightporter/internal/machine"
+)
+
+// actionTimeout bounds how long a client waits for the porter to take up what
+// it asked for.
+const actionTimeout = 5 * time.Second
+
+// api serves /api. All its answers are JSON, the errors too:
+// {"error": "what is wrong"}.
+type api struct {
+	house House
+	log   *slog.Logger
+	now   func() time.Time
+}
+
+func (a *api) addTo(mux *http.ServeMux) {
+	mux.Handle("/api/v1/machines", methods{http.MethodGet: a.list})
+	mux.Handle("/api/v1/machines/{name}", methods{http.MethodGet: a.get, http.MethodDelete: a.forget})
+	mux.Handle("/api/v1/machines/{name}/wake", methods{http.MethodPost: a.wake})
+	mux.HandleFunc("/api/", func(w http.ResponseWriter, r *http.Request) {
+		writeError(w, http.StatusNotFound, fmt.Sprintf("no such path: %s", r.URL.Path))
+	})
+}
+
+// methods serves one path, by method. It stands in for the mux's own choice by
+// method, whose errors are plain text.
+type methods map[string]http.HandlerFunc
+
+// ServeHTTP implements http.Handler.
+func (m methods) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	method := r.Method
+	if method == http.MethodHead {
+		method = http.MethodGet // net/http leaves the body out
+	}
+	if h, ok := m[method]; ok {
+		h(w, r)
+		return
+	}
+	allowed := slices.Collect(maps.Keys(m))
+	if _, ok := m[http.MethodGet]; ok {
+		allowed = append(allowed, http.MethodHead)
+	}
+	slices.Sort(allowed)
+	allow := strings.Join(allowed, ", ")
+	w.Header().Set("Allow", allow)
+	writeError(w, http.StatusMethodNotAllowed, fmt.Sprintf("%s is not allowed here: expected %s", r.Method, allow))
+}
+
+func (a *api) list(w http.ResponseWriter, _ *http.Request) {
+	now := a.now()
+	all := sorted(a.house.Machines())
+	out := make([]machineJSON, len(all))
+	for i := range all {
+		out[i] = toJSON(&all[i], now)
+	}
+	a.write(w, http.StatusOK, out)
+}
+
+func (a *api) get(w http.ResponseWriter, r *http.Request) {
+	a.writeMachine(w, http.StatusOK, r.PathValue("name"))
+}
+
+func (a *api) forget(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), actionTimeout)
+	defer cancel()
+	name := r.PathValue("name")
+	if err := a.house.Forget(ctx, name, r.RemoteAddr); err != nil {
+		a.fail(w, "forget", name, err)
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
+}
+
+func (a *api) wake(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), actionTimeout)
+	defer cancel()
+	name := r.PathValue("name")
+	if err := a.house.Wake(ctx, name, r.RemoteAddr); err != nil {
+		a.fail(w, "wake", name, err)
+		return
+	}
+	a.writeMachine(w, http.StatusAccepted, name)
+}
+
+func (a *api) writeMachine(w http.ResponseWriter, status int, name string) {
+	now := a.now()
+	all := a.house.Machines()
+	i := slices.IndexFunc(all, func(s machine.Status) bool { return s.Name == name })
+	if i < 0 {
+		writeError(w, http.StatusNotFound, unknown(name))
+		return
+	}
+	a.write(w, status, toJSON(&all[i], now))
+}
+
+// fail answers for an error of the House.
+func (a *api) fail(w http.ResponseWriter, action, name string, err error) {
+	switch {
+	case errors.Is(err, ErrUnknownMachine):
+		writeError(w, http.StatusNotFound, unknown(name))
+	case errors.Is(err, ErrConflict):
+		writeError(w, http.StatusConflict, err.Error())
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		writeError(w, http.StatusServiceUnavailable, "the porter did not take it up in time")
+	default:
+		a.log.Error("request failed", "action", action, "machine", name, "err", err)
+		writeError(w, http.StatusInternalServerError, err.Error())
+	}
+}
+
+func unknown(name string) string { return fmt.Sprintf("no machine is named %q", name) }
+
+// write sends v. It is encoded first, so that an error can still be told.
+func (a *api) write(w http.ResponseWriter, status int, v any) {
+	body, err := json.Marshal(v)
+	if err != nil {
+		a.log.Error("answer cannot be encoded", "err", err)
+		writeError(w, http.StatusInternalServerError, "the answer cannot be encoded")
+		return
+	}
+	writeJSON(w, status, body)
+}
+
+func writeError(w http.ResponseWriter, status int, message string) {
+	body, _ := json.Marshal(struct { // one string: it cannot fail
+		Error string `json:"error"`
+	}{message})
+	writeJSON(w, status, body)
+}
+
+func writeJSON(w http.ResponseWriter, status int, body []byte) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	w.Write(append(body, '\n')) // an error here is the client's going away
+}
+
+// sorted returns the machines by name, and leaves its argument as it is: others
+// may read it.
+func sorted(all []machine.Status) []machine.Status {
+	all = slices.Clone(all)
+	slices.SortFunc(all, func(a, b machine.Status) int { return strings.Compare(a.Name, b.Name) })
+	return all
+}

@@ -1,0 +1,109 @@
+package web
+
+import (
+	"embed"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// maxScrapes bounds the scrapes under way at once: each holds every series in
+// memory.
+const maxScrapes = 3
+
+//go:embed page
+var files embed.FS
+
+// newHandler joins all routes.
+func newHandler(opts Options) (http.Handler, error) {
+	page, err := newLanding(opts)
+	if err != nil {
+		return nil, fmt.Errorf("web: %w", err)
+	}
+	style, err := files.ReadFile("page/style.css")
+	if err != nil {
+		return nil, fmt.Errorf("web: %w", err)
+	}
+	mux := http.NewServeMux()
+	mux.Handle("GET /{$}", page)
+	mux.HandleFunc("GET /style.css", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/css; charset=utf-8")
+		w.Write(style) // an error here is the client's going away
+	})
+	mux.Handle("GET /metrics", newMetrics(opts))
+	mux.HandleFunc("GET /-/healthy", func(w http.ResponseWriter, _ *http.Request) {
+		text(w, http.StatusOK, "nightporter is healthy.")
+	})
+	mux.HandleFunc("GET /-/ready", func(w http.ResponseWriter, _ *http.Request) {
+		if err := opts.House.Ready(); err != nil {
+			text(w, http.StatusServiceUnavailable, "nightporter is not ready: "+err.Error())
+			return
+		}
+		text(w, http.StatusOK, "nightporter is ready.")
+	})
+	(&api{house: opts.House, log: opts.Log, now: opts.Now}).addTo(mux)
+
+	// A page of another site must not be able to wake or forget a machine
+	// through the browser of somebody who may.
+	guard := http.NewCrossOriginProtection()
+	guard.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		writeError(w, http.StatusForbidden, "a request from another site")
+	}))
+	return secure(guard.Handler(mux)), nil
+}
+
+// secure sets the headers that keep a page from doing anything but what it is
+// for. A header that the operator set in the toolkit's file is left as it is.
+func secure(next http.Handler) http.Handler {
+	headers := [...][2]string{
+		{"Content-Security-Policy", "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"},
+		{"X-Content-Type-Options", "nosniff"},
+		{"Referrer-Policy", "no-referrer"},
+		{"Cache-Control", "no-store"},
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		for _, h := range headers {
+			if w.Header().Get(h[0]) == "" {
+				w.Header().Set(h[0], h[1])
+			}
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+func newMetrics(opts Options) http.Handler {
+	h := promhttp.HandlerFor(opts.Gatherer, promhttp.HandlerOpts{
+		ErrorLog: scrapeLog{opts.Log},
+		// One broken series must not hide all others: the error is logged, and
+		// counted where there is a Registerer.
+		ErrorHandling:       promhttp.ContinueOnError,
+		Registry:            opts.Registerer,
+		MaxRequestsInFlight: maxScrapes,
+		EnableOpenMetrics:   true,
+	})
+	if opts.Registerer == nil {
+		return h
+	}
+	return promhttp.InstrumentMetricHandler(opts.Registerer, h)
+}
+
+// scrapeLog is promhttp's logger: its messages of many lines become one.
+type scrapeLog struct{ log *slog.Logger }
+
+func (l scrapeLog) Println(v ...any) {
+	message := strings.Join(strings.Fields(fmt.Sprintln(v...)), " ")
+	l.log.Error("scrape failed", "err", message)
+}
+
+func text(w http.ResponseWriter, status int, line string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.WriteHeader(status)
+	fmt.Fprintln(w, line)
+}
+
+// rfc3339 is how times are shown: to the second, in UTC.
+func rfc3339(t time.Time) string { return t.UTC().Format(time.RFC3339) }

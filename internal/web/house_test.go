@@ -1,0 +1,151 @@
+package web_test
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/goleak"
+
+	"nightporter/internal/machine"
+	"nightporter/internal/web"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+var midnight = time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC)
+
+// house is a House that remembers what it was asked to do.
+type house struct {
+	machines []machine.Status
+	ready    error
+	fail     error // of Wake and Forget, whoever is meant
+	block    bool  // Wake and Forget wait for their context
+
+	mu   sync.Mutex
+	done []string // "wake nas"
+	by   []string
+}
+
+func (h *house) Machines() []machine.Status { return h.machines }
+func (h *house) Ready() error               { return h.ready }
+
+func (h *house) Wake(ctx context.Context, name, by string) error {
+	return h.act(ctx, "wake", name, by)
+}
+
+func (h *house) Forget(ctx context.Context, name, by string) error {
+	return h.act(ctx, "forget", name, by)
+}
+
+func (h *house) act(ctx context.Context, action, name, by string) error {
+	h.mu.Lock()
+	h.done = append(h.done, action+" "+name)
+	h.by = append(h.by, by)
+	h.mu.Unlock()
+	if h.block {
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	if h.fail != nil {
+		return h.fail
+	}
+	for _, m := range h.machines {
+		if m.Name == name {
+			return nil
+		}
+	}
+	return web.ErrUnknownMachine
+}
+
+// log collects what is logged.
+type log struct {
+	mu sync.Mutex
+	sb strings.Builder
+}
+
+func (l *log) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.sb.Write(b)
+}
+
+func (l *log) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.sb.String()
+}
+
+func (l *log) logger() *slog.Logger { return slog.New(slog.NewTextHandler(l, nil)) }
+
+func nas() machine.Status {
+	s := machine.Status{
+		Spec: machine.Spec{
+			Name: "nas", MAC: machine.MAC{0xd8, 0xcb, 0x8a, 0x39, 0xbe, 0xa1},
+			Monitor: []machine.Address{
+				{IP: netip.MustParseAddr("192.0.2.5"), Ports: []machine.Port{
+					{Protocol: machine.TCP, Number: 22}, {Protocol: machine.UDP, Number: 51820}, {Protocol: machine.ICMP},
+				}},
+				{IP: netip.MustParseAddr("2001:db8::5")},
+			},
+			IdleWatts: 50, SleepWatts: 2,
+			Password: []byte("hunter"),
+		},
+		State:    machine.Asleep,
+		Since:    midnight,
+		LastWake: midnight.Add(-time.Hour),
+		Tally: machine.Tally{
+			Attempts: 7, ExternalStarts: 8, Conflicts: 9,
+			Slept: time.Hour, SavedJoules: 1000,
+		},
+	}
+	s.Tally.Wakes[machine.ByTCP] = 3
+	s.Tally.Failures[machine.ByAPI] = 1
+	return s
+}
+
+func named(name string) machine.Status {
+	return machine.Status{Spec: machine.Spec{Name: name}, Since: midnight}
+}
+
+func options(h *house) web.Options {
+	return web.Options{
+		House:    h,
+		Gatherer: prometheus.NewRegistry(),
+		Version:  "1.2.3",
+		Now:      func() time.Time { return midnight.Add(10 * time.Second) },
+	}
+}
+
+func newServer(t *testing.T, opts web.Options) *web.Server {
+	t.Helper()
+	s, err := web.New(opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// ask sends one request to the pages of h. Headers are name and value in turn.
+func ask(t *testing.T, h *house, method, path string, headers ...string) *httptest.ResponseRecorder {
+	t.Helper()
+	return askWith(t, options(h), method, path, headers...)
+}
+
+func askWith(t *testing.T, opts web.Options, method, path string, headers ...string) *httptest.ResponseRecorder {
+	t.Helper()
+	r := httptest.NewRequest(method, "http://porter.example"+path, http.NoBody)
+	for i := 0; i < len(headers); i += 2 {
+		r.Header.Set(headers[i], headers[i+1])
+	}
+	w := httptest.NewRecorder()
+	newServer(t, opts).Handler().ServeHTTP(w, r)
+	return w
+}

@@ -1,0 +1,68 @@
+package web
+
+import (
+	"time"
+
+	"nightporter/internal/machine"
+)
+
+// machineJSON is a machine as the API shows it. It is spelt out, field by field,
+// so that a new field of machine.Spec is not published by accident: the SecureOn
+// password never is.
+type machineJSON struct {
+	Name           string            `json:"name"`
+	MAC            machine.MAC       `json:"mac"`
+	State          machine.State     `json:"state"`
+	Since          string            `json:"since"` // RFC 3339
+	Monitor        []addressJSON     `json:"monitor"`
+	LastWake       *string           `json:"last_wake"` // null: never woken
+	SleptSeconds   float64           `json:"slept_seconds"`
+	SavedJoules    float64           `json:"saved_joules"`
+	WakeAttempts   uint64            `json:"wake_attempts"`
+	Wakes          map[string]uint64 `json:"wakes"`         // by trigger
+	WakeFailures   map[string]uint64 `json:"wake_failures"` // by trigger
+	ExternalStarts uint64            `json:"external_starts"`
+	Conflicts      uint64            `json:"conflicts"`
+	IdleWatts      float64           `json:"idle_watts"`
+	SleepWatts     float64           `json:"sleep_watts"`
+}
+
+type addressJSON struct {
+	IP   string   `json:"ip"`
+	Port []string `json:"port"` // as in a registration: "22/tcp"
+}
+
+func toJSON(s *machine.Status, now time.Time) machineJSON {
+	out := machineJSON{
+		Name:           s.Name,
+		MAC:            s.MAC,
+		State:          s.State,
+		Since:          rfc3339(s.Since),
+		Monitor:        make([]addressJSON, len(s.Monitor)),
+		SleptSeconds:   s.Slept(now).Seconds(),
+		SavedJoules:    s.SavedJoules(now),
+		WakeAttempts:   s.Tally.Attempts,
+		Wakes:          make(map[string]uint64, len(machine.Triggers)),
+		WakeFailures:   make(map[string]uint64, len(machine.Triggers)),
+		ExternalStarts: s.Tally.ExternalStarts,
+		Conflicts:      s.Tally.Conflicts,
+		IdleWatts:      s.IdleWatts,
+		SleepWatts:     s.SleepWatts,
+	}
+	for i, a := range s.Monitor {
+		ports := make([]string, len(a.Ports))
+		for j, p := range a.Ports {
+			ports[j] = p.String()
+		}
+		out.Monitor[i] = addressJSON{IP: a.IP.String(), Port: ports}
+	}
+	if !s.LastWake.IsZero() {
+		at := rfc3339(s.LastWake)
+		out.LastWake = &at
+	}
+	for _, t := range machine.Triggers {
+		out.Wakes[t.String()] = s.Tally.Wakes[t]
+		out.WakeFailures[t.String()] = s.Tally.Failures[t]
+	}
+	return out
+}

@@ -1,0 +1,167 @@
+package web_test
+
+import (
+	"errors"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"nightporter/internal/machine"
+)
+
+func TestProbes(t *testing.T) {
+	tests := []struct {
+		name, method, path string
+		ready              error
+		status             int
+		body               string
+	}{
+		{"alive", "GET", "/-/healthy", errors.New("not yet"), 200, "nightporter is healthy.\n"},
+		{"ready", "GET", "/-/ready", nil, 200, "nightporter is ready.\n"},
+		{"not ready", "GET", "/-/ready", errors.New("3 claims to restore"), 503, "nightporter is not ready: 3 claims to restore\n"},
+		{"wrong method", "POST", "/-/ready", nil, 405, "Method Not Allowed\n"},
+		{"no such page", "GET", "/robots.txt", nil, 404, "404 page not found\n"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			w := ask(t, &house{ready: tt.ready}, tt.method, tt.path)
+			if w.Code != tt.status || w.Body.String() != tt.body {
+				t.Errorf("status %d, %q; want %d, %q", w.Code, w.Body, tt.status, tt.body)
+			}
+		})
+	}
+}
+
+func TestLandingPage(t *testing.T) {
+	w := ask(t, &house{machines: []machine.Status{named("pc"), nas()}}, "GET", "/")
+	if w.Code != 200 || w.Header().Get("Content-Type") != "text/html; charset=utf-8" {
+		t.Errorf("status %d, content %q", w.Code, w.Header().Get("Content-Type"))
+	}
+	page := w.Body.String()
+	for _, want := range []string{
+		`<html lang="en">`, `<title>nightporter</title>`, `<h1>nightporter</h1>`, `<main>`, "Version 1.2.3.",
+		`href="/metrics"`, `href="/api/v1/machines"`, `href="/-/healthy"`, `href="/-/ready"`,
+		`<caption id="machines">Machines</caption>`, `<th scope="col">State</th>`,
+		`<th scope="row"><bdi>nas</bdi></th><td class="asleep">asleep</td><td><time datetime="2026-01-02T00:00:00Z">`,
+	} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the page lacks %s", want)
+		}
+	}
+	if strings.Index(page, "nas") > strings.Index(page, "pc") {
+		t.Error("the machines are not in order")
+	}
+}
+
+func TestLandingPageWithoutMachines(t *testing.T) {
+	page := ask(t, new(house), "GET", "/").Body.String()
+	if !strings.Contains(page, "No machine is registered.") || strings.Contains(page, "<table") {
+		t.Error("an empty house is not said to be empty")
+	}
+}
+
+func TestHostileName(t *testing.T) {
+	for _, name := range []string{"<script>alert(1)</script>", `"><img src=x onerror=alert(1)>`, "{{.Version}}"} {
+		page := ask(t, &house{machines: []machine.Status{named(name)}}, "GET", "/").Body.String()
+		for _, tag := range []string{"<script", "<img", "<bdi>1.2.3"} {
+			if strings.Contains(page, tag) {
+				t.Errorf("%q got %q into the page", name, tag)
+			}
+		}
+		if !strings.Contains(page, "<bdi>") {
+			t.Errorf("%q is not shown at all", name)
+		}
+	}
+}
+
+// The page is whole without the Internet, and asks no other host for anything.
+func TestNoOtherHost(t *testing.T) {
+	h := &house{machines: []machine.Status{nas()}}
+	refs := regexp.MustCompile(`(?:href|src|action)="([^"]*)"|url\(([^)]*)\)|(https?:)?//`)
+	for _, path := range []string{"/", "/style.css"} {
+		w := ask(t, h, "GET", path)
+		if w.Code != 200 {
+			t.Fatalf("%s: status %d", path, w.Code)
+		}
+		for _, m := range refs.FindAllStringSubmatch(w.Body.String(), -1) {
+			target := m[1] + m[2]
+			if !strings.HasPrefix(target, "/") || strings.HasPrefix(target, "//") {
+				t.Errorf("%s refers to %q", path, m[0])
+				continue
+			}
+			if got := ask(t, h, "GET", target).Code; got != 200 {
+				t.Errorf("%s refers to %s: status %d", path, target, got)
+			}
+		}
+	}
+}
+
+func TestSecurityHeaders(t *testing.T) {
+	for _, path := range []string{"/", "/metrics", "/api/v1/machines", "/-/ready", "/nowhere"} {
+		h := ask(t, new(house), "GET", path).Header()
+		csp := h.Get("Content-Security-Policy")
+		if !strings.HasPrefix(csp, "default-src 'none';") || strings.Contains(csp, "unsafe") || !strings.Contains(csp, "frame-ancestors 'none'") {
+			t.Errorf("%s: policy %q", path, csp)
+		}
+		if h.Get("X-Content-Type-Options") != "nosniff" || h.Get("Cache-Control") != "no-store" {
+			t.Errorf("%s: headers %v", path, h)
+		}
+	}
+}
+
+func TestMetricsPage(t *testing.T) {
+	reg := prometheus.NewRegistry()
+	reg.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "knocks_total", Help: "Knocks."},
+		func() float64 { return 4 }))
+	opts := options(new(house))
+	opts.Gatherer, opts.Registerer = reg, reg
+	tests := []struct{ accept, content, body string }{
+		{"", "text/plain; version=0.0.4", "# TYPE knocks_total counter\nknocks_total 4\n"},
+		{"application/openmetrics-text;version=1.0.0", "application/openmetrics-text; version=1.0.0", "# TYPE knocks counter\nknocks_total 4.0\n"},
+		{"application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited", "application/vnd.google.protobuf", "knocks_total"},
+	}
+	for _, tt := range tests {
+		w := askWith(t, opts, "GET", "/metrics", "Accept", tt.accept)
+		if got := w.Header().Get("Content-Type"); w.Code != 200 || !strings.HasPrefix(got, tt.content) {
+			t.Errorf("accepting %q: status %d, %q; want %q", tt.accept, w.Code, got, tt.content)
+		}
+		if !strings.Contains(w.Body.String(), tt.body) {
+			t.Errorf("accepting %q: %q lacks %q", tt.accept, w.Body, tt.body)
+		}
+	}
+	w := askWith(t, opts, "GET", "/metrics")
+	if !strings.Contains(w.Body.String(), `promhttp_metric_handler_requests_total{code="200"} 3`) {
+		t.Errorf("%s\nthe scrapes before are not counted", w.Body)
+	}
+	problems, err := testutil.GatherAndLint(reg)
+	if err != nil || len(problems) != 0 {
+		t.Errorf("lint: %v, %v", problems, err)
+	}
+}
+
+// One broken series does not hide the others, and is not passed over in silence.
+func TestBrokenSeries(t *testing.T) {
+	reg := prometheus.NewRegistry()
+	desc := prometheus.NewDesc("knocks_total", "Knocks.", nil, nil)
+	reg.MustRegister(prometheus.CollectorFunc(func(ch chan<- prometheus.Metric) {
+		ch <- prometheus.MustNewConstMetric(desc, prometheus.CounterValue, 4)
+		ch <- prometheus.NewInvalidMetric(desc, errors.New("lost\ncount"))
+	}))
+	var l log
+	opts := options(new(house))
+	opts.Gatherer, opts.Registerer, opts.Log = reg, reg, l.logger()
+	w := askWith(t, opts, "GET", "/metrics")
+	if w.Code != 200 || !strings.Contains(w.Body.String(), "\nknocks_total 4\n") {
+		t.Errorf("status %d, %s", w.Code, w.Body)
+	}
+	if strings.Count(l.String(), "\n") != 1 || !strings.Contains(l.String(), "lost count") {
+		t.Errorf("logged %q, want one line with the reason", &l)
+	}
+	w = askWith(t, opts, "GET", "/metrics")
+	if !strings.Contains(w.Body.String(), `promhttp_metric_handler_errors_total{cause="gathering"} 1`) {
+		t.Error("the error is not counted")
+	}
+}

@@ -1,0 +1,222 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"syscall"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	toolkit "github.com/prometheus/exporter-toolkit/web"
+	"golang.org/x/net/netutil"
+	"golang.org/x/sync/errgroup"
+
+	"nightporter/internal/machine"
+)
+
+// Limits on clients. A client that is slow or silent must not hold what the
+// porter needs to answer for sleeping machines.
+const (
+	headerTimeout  = 5 * time.Second
+	readTimeout    = 10 * time.Second
+	writeTimeout   = 30 * time.Second
+	idleTimeout    = 2 * time.Minute // longer than the usual time between two scrapes
+	stopTimeout    = time.Second     // for requests under way when the porter stops
+	maxHeaderBytes = 16 << 10
+	maxConnections = 128 // for each address listened on
+)
+
+// The errors of a House that have a meaning for the client. The House may wrap
+// them to say more.
+var (
+	// ErrUnknownMachine says that no machine has the name.
+	ErrUnknownMachine = errors.New("unknown machine")
+	// ErrConflict says that what was asked for does not go with the state the
+	// machine is in.
+	ErrConflict = errors.New("not possible in the machine's state")
+)
+
+// House is what the pages show and do. Its methods are called from several
+// goroutines at once.
+type House interface {
+	// Machines returns every machine known at this moment, in any order.
+	Machines() []machine.Status
+	// Wake begins to wake a machine, and returns before it is up. By tells who
+	// asked, for the log.
+	Wake(ctx context.Context, name, by string) error
+	// Forget ends what is done for a machine and drops what is known of it.
+	Forget(ctx context.Context, name, by string) error
+	// Ready returns nil once claims are restored and sockets open, and before
+	// that why not.
+	Ready() error
+}
+
+// Options says what to serve, and where. House and Gatherer are required.
+type Options struct {
+	House    House
+	Gatherer prometheus.Gatherer
+	// Registerer is for the metrics of the metrics page itself. Optional.
+	Registerer prometheus.Registerer
+	Log        *slog.Logger // optional: nothing is logged
+	Listen     []string     // addresses "host:port" or ":port"; none: Run serves nobody
+	WebConfig  string       // exporter-toolkit's file for TLS and passwords; empty: neither
+	Version    string       // shown on the page
+	Now        func() time.Time
+}
+
+// Server serves a House over HTTP.
+type Server struct {
+	opts      Options
+	handler   http.Handler
+	listeners []net.Listener
+}
+
+// New returns a server that does not listen yet. Its error names the key of the
+// configuration that is at fault.
+func New(opts Options) (*Server, error) {
+	if opts.House == nil || opts.Gatherer == nil {
+		return nil, errors.New("web: a House and a Gatherer are required")
+	}
+	if opts.Log == nil {
+		opts.Log = slog.New(slog.DiscardHandler)
+	}
+	if opts.Now == nil {
+		opts.Now = time.Now
+	}
+	if err := toolkit.Validate(opts.WebConfig); err != nil {
+		return nil, webConfigError(opts.WebConfig, err)
+	}
+	handler, err := newHandler(opts)
+	if err != nil {
+		return nil, err
+	}
+	return &Server{opts: opts, handler: handler}, nil
+}
+
+// Handler returns the pages without TLS and passwords, which belong to the
+// listeners.
+func (s *Server) Handler() http.Handler { return s.handler }
+
+// Listen opens all listening sockets, or none and says why. It lets the caller
+// learn of a port in use before anything else is begun; Run does it otherwise.
+func (s *Server) Listen(ctx context.Context) error {
+	for _, addr := range s.opts.Listen {
+		l, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
+		if err != nil {
+			s.Close()
+			s.listeners = nil
+			return listenError(addr, err)
+		}
+		s.listeners = append(s.listeners, netutil.LimitListener(l, maxConnections))
+	}
+	return nil
+}
+
+// Addrs returns the addresses that Listen opened, in the order of the options.
+// It may be called while the server runs if Listen was called before Run.
+func (s *Server) Addrs() []net.Addr {
+	addrs := make([]net.Addr, len(s.listeners))
+	for i, l := range s.listeners {
+		addrs[i] = l.Addr()
+	}
+	return addrs
+}
+
+// Close closes the listening sockets of a server that is not run. Run closes
+// them by itself.
+func (s *Server) Close() {
+	for _, l := range s.listeners {
+		l.Close() // a second close is harmless
+	}
+}
+
+// Run serves until ctx ends, then gives the requests under way a second to end
+// and returns nil. It returns an error when it cannot listen or serve. A server
+// runs once.
+func (s *Server) Run(ctx context.Context) error {
+	if len(s.listeners) == 0 {
+		if err := s.Listen(ctx); err != nil {
+			return err
+		}
+	}
+	defer s.Close()
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { // without listeners there is only this to wait for
+		<-ctx.Done()
+		return nil
+	})
+	for _, l := range s.listeners {
+		group.Go(func() error { return s.serve(ctx, l) })
+	}
+	return group.Wait()
+}
+
+// serve serves one listener until ctx ends. Each listener has an http.Server of
+// its own, because the toolkit writes to the server it is given.
+func (s *Server) serve(ctx context.Context, l net.Listener) error {
+	// Requests outlive ctx by the time that a stop allows them.
+	requests, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	server := &http.Server{
+		Handler:           s.handler,
+		ReadHeaderTimeout: headerTimeout,
+		ReadTimeout:       readTimeout,
+		WriteTimeout:      writeTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		ErrorLog:          slog.NewLogLogger(s.opts.Log.Handler(), slog.LevelWarn),
+		BaseContext:       func(net.Listener) context.Context { return requests },
+	}
+	stopped := make(chan struct{})
+	served := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		select {
+		case <-ctx.Done():
+			stop(server)
+		case <-served: // it failed
+		}
+	}()
+	flags := &toolkit.FlagConfig{WebListenAddresses: &s.opts.Listen, WebConfigFile: &s.opts.WebConfig}
+	err := toolkit.Serve(l, server, flags, s.opts.Log)
+	close(served)
+	<-stopped
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return fmt.Errorf("http: serving %s: %w", l.Addr(), err)
+}
+
+// stop lets the requests under way end, for a while, and then cuts them off.
+func stop(server *http.Server) {
+	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
+	defer cancel()
+	if server.Shutdown(ctx) != nil {
+		server.Close()
+	}
+}
+
+// webConfigError names the file once: some errors of the toolkit do, some do not.
+func webConfigError(path string, err error) error {
+	var unreadable *fs.PathError
+	if errors.As(err, &unreadable) && unreadable.Path == path {
+		err = unreadable.Err
+	}
+	return fmt.Errorf("http.web_config: %s: %w", path, err)
+}
+
+func listenError(addr string, err error) error {
+	var errno syscall.Errno
+	if !errors.As(err, &errno) {
+		return fmt.Errorf("http.listen: cannot listen on %s: %w", addr, err)
+	}
+	if errno == syscall.EACCES {
+		return fmt.Errorf("http.listen: cannot listen on %s: %w (a port below 1024 needs CAP_NET_BIND_SERVICE)", addr, errno)
+	}
+	return fmt.Errorf("http.listen: cannot listen on %s: %w", addr, errno)
+}
