@@ -1,3 +1,58 @@
 package main
-import "github.com/spf13/cobra"
-func newDemoCommand() *cobra.Command { return &cobra.Command{Use:"demo"} }
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"nightporter/internal/demo"
+	"nightporter/internal/lab"
+)
+
+func newDemoCommand() *cobra.Command {
+	var keep bool
+	cmd := &cobra.Command{
+		Use:   "demo",
+		Short: "Build a LAN with a sleeping machine on this host, and wake it",
+		Long: `Build a LAN out of network namespaces, run nightporter in it, put a machine to
+sleep and connect to it. Nothing leaves this host, and nothing stays behind.
+Without root it uses a user namespace, where the kernel allows that.
+
+Exit code 0 means that the client was served.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cmd.SilenceUsage = true
+			code, elsewhere, err := lab.EnterUserNamespace()
+			if elsewhere {
+				if code != 0 {
+					return exitCode(code)
+				}
+				return nil
+			}
+			if err == nil {
+				err = lab.Available()
+			}
+			if err != nil {
+				return fmt.Errorf("the demo needs network namespaces: %w", err)
+			}
+			exe, err := os.Executable()
+			if err != nil {
+				return err
+			}
+			return demo.Run(cmd.Context(), demo.Options{Exe: exe, Out: cmd.OutOrStdout(), Color: onTerminal(cmd), Keep: keep})
+		},
+	}
+	cmd.Flags().BoolVar(&keep, "keep", false, "leave it running until Ctrl-C, and print where to look")
+	return cmd
+}
+
+// onTerminal reports whether colours make sense (see no-color.org).
+func onTerminal(cmd *cobra.Command) bool {
+	f, isFile := cmd.OutOrStdout().(*os.File)
+	if !isFile || os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb" {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -62,7 +63,7 @@ func open(t *testing.T, conf string) *house {
 	t.Helper()
 	t.Parallel()
 	ctx, lan := newLAN(t)
-	d, err := rig.Start(ctx, lan, t.TempDir(), rig.Options{Exe: os.Args[0], Env: []string{asProgram + "=1"}, Config: conf})
+	d, err := rig.Start(ctx, lan, t.TempDir(), rig.Options{Exe: os.Args[0], Env: programEnv, Config: conf})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -260,3 +261,36 @@ func magicPackets(m *lab.Machine) map[lab.Transport]int {
 func happened(m *lab.Machine, kind lab.EventKind) bool {
 	return slices.ContainsFunc(m.Log(), func(e lab.Event) bool { return e.Kind == kind })
 }
+
+// neighborOf makes a host resolve ip afresh, and expects mac.
+func (h *house) neighborOf(host *lab.Host, ip netip.Addr, mac machine.MAC) {
+	h.Helper()
+	h.must(host.ForgetNeighbor(ip))
+	h.must(host.WarmNeighbor(h.within(5*time.Second), ip))
+	h.neighbor(host, ip, mac)
+}
+
+// runOn runs nightporter on a host and returns what it printed.
+func (h *house) runOn(host *lab.Host, args ...string) (string, error) {
+	h.Helper()
+	var out bytes.Buffer
+	cmd := host.Command(h.within(20*time.Second), os.Args[0], args...)
+	cmd.Env = append(os.Environ(), programEnv...)
+	cmd.Stdout, cmd.Stderr = &out, &out
+	h.must(host.Start(cmd))
+	err := cmd.Wait()
+	return out.String(), err
+}
+
+// isConflict matches the warning that somebody else uses an address.
+func isConflict(ip netip.Addr, by machine.MAC) func(rig.Entry) bool {
+	return func(e rig.Entry) bool {
+		return strings.HasPrefix(e.Message, "address conflict") && e.Field("ip") == ip.String() && e.Field("used_by") == by.String()
+	}
+}
+
+func contains(s string, words ...string) bool {
+	return !slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(s, w) })
+}
+
+const hangup = syscall.SIGHUP

@@ -15,6 +15,10 @@ import (
 // that the end-to-end tests run the code under test, race detector included.
 const asProgram = "NIGHTPORTER_TEST_AS_PROGRAM"
 
+// programEnv makes a child the program. Its race detector must not add the
+// second it otherwise waits at the exit.
+var programEnv = []string{asProgram + "=1", "GORACE=atexit_sleep_ms=0"}
+
 // labError is why there can be no lab here; nil where there can.
 var labError error
 

@@ -33,13 +33,17 @@ type Daemon struct {
 
 // NewDaemon opens every socket that conf asks for, or none: its error names
 // what is missing. level is set by conf now and at each reload.
-func NewDaemon(conf *config.Config, version string, log *slog.Logger, level *slog.LevelVar) (d *Daemon, err error) {
-	d = &Daemon{conf: conf, log: log, level: level}
-	defer func() {
-		if err != nil {
-			d.Close()
-		}
-	}()
+func NewDaemon(conf *config.Config, version string, log *slog.Logger, level *slog.LevelVar) (*Daemon, error) {
+	d := &Daemon{conf: conf, log: log, level: level}
+	if err := d.open(version); err != nil {
+		d.Close()
+		return nil, err
+	}
+	return d, nil
+}
+
+func (d *Daemon) open(version string) error {
+	conf, log := d.conf, d.log
 	reg := prometheus.NewRegistry()
 	m, err := metrics.New(reg, metrics.Source{
 		Machines: func() []machine.Status { return d.porter.Machines() },
@@ -47,10 +51,10 @@ func NewDaemon(conf *config.Config, version string, log *slog.Logger, level *slo
 		Rejected: func() map[string]map[string]uint64 { return d.porter.Rejected() },
 	})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if d.porter, err = New(conf, m, log); err != nil {
-		return nil, err
+		return err
 	}
 	d.clerk = registration.New(clerkConfig(conf), d.porter, log, func(o registration.Outcome) {
 		if o == registration.Accepted {
@@ -62,7 +66,7 @@ func NewDaemon(conf *config.Config, version string, log *slog.Logger, level *slo
 	for _, addr := range conf.Registration.Listen {
 		ln, err := net.Listen("tcp", addr)
 		if err != nil {
-			return nil, fmt.Errorf("registration.listen: cannot listen on %s: %w", addr, reason(err))
+			return fmt.Errorf("registration.listen: cannot listen on %s: %w", addr, reason(err))
 		}
 		d.listeners = append(d.listeners, ln)
 	}
@@ -71,12 +75,12 @@ func NewDaemon(conf *config.Config, version string, log *slog.Logger, level *slo
 		Listen: conf.HTTP.Listen, WebConfig: conf.HTTP.WebConfig, Version: version,
 	})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if err := d.web.Listen(context.Background()); err != nil {
-		return nil, err
+		return err
 	}
-	return d, nil
+	return nil
 }
 
 // reason takes the system's own words out of a network error, which repeats

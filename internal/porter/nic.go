@@ -35,10 +35,6 @@ func openNIC(name string, sightings chan<- sighting, replied func(lan.Kind), log
 		ifi.Close()
 		return nil, err
 	}
-	if len(n.network.Load().Prefixes) == 0 {
-		ifi.Close()
-		return nil, fmt.Errorf("interface %s has no address: it needs one in each network whose machines it is to speak for", name)
-	}
 	n.reader.view.Store(&view{})
 	n.reader.sightings = sightings
 	n.reader.responder = claim.Responder{Self: ifi.MAC(), Send: ifi.Send, Replied: replied}

@@ -1,0 +1,135 @@
+package main
+
+import (
+	"net/netip"
+	"testing"
+	"time"
+
+	"nightporter/internal/machine"
+	"nightporter/internal/rig"
+)
+
+// TestRegistrationInTwoHalves: a slow client that does not close is served, and
+// so is one that comes over IPv6.
+func TestRegistrationInTwoHalves(t *testing.T) {
+	h := open(t, brisk)
+	nas := h.nas(nil)
+	text := everything(nas)
+	for _, to := range []netip.Addr{h.lan.Porter().Addr4(), h.lan.Porter().Addr6()} {
+		answer, err := h.d.RegisterIn(h.within(10*time.Second), nas.Host, to, []string{text[:40], text[40:]}, time.Second)
+		h.must(err)
+		if answer != "OK." {
+			t.Errorf("over %v: answered %q", to, answer)
+		}
+	}
+}
+
+// TestAMachineMayRegisterOnlyItself (trust: self).
+func TestAMachineMayRegisterOnlyItself(t *testing.T) {
+	h := open(t, brisk)
+	nas := h.nas(nil)
+	client, porter, router := h.lan.Client(), h.lan.Porter(), h.lan.Router()
+	ports := []any{22}
+	at := func(ip netip.Addr) entry { return entry{ip, ports} }
+
+	h.refused(client, everything(nas), "trust: self", client.MAC().String())             // another's MAC
+	h.refused(client, body("me", client.MAC(), at(nas4)), "monitor[0].ip", "10.77.0.20") // another's address
+	h.refused(client, body("me", client.MAC(), at(client.Addr4()), at(nas6)), "monitor[1].ip", "fd77::20")
+	h.refused(client, body("me", client.MAC(), at(router.Addr4())), "monitor[0].ip", "gateway")
+	h.refused(client, body("me", client.MAC(), at(router.Addr6())), "monitor[0].ip", "gateway")
+	h.refused(client, body("me", client.MAC(), at(porter.Addr4())), "monitor[0].ip")                                  // ours
+	h.refused(client, body("me", client.MAC(), at(porter.Addr6())), "monitor[0].ip")                                  //
+	h.refused(client, body("me", porter.MAC(), at(client.Addr4())), "mac")                                            // our MAC
+	h.refused(client, body("me", client.MAC(), at(netip.MustParseAddr("10.77.0.77"))), "monitor[0].ip", "10.77.0.77") // nobody's
+	h.refused(client, body("me", client.MAC(), at(netip.MustParseAddr("fd77::77"))), "monitor[0].ip", "fd77::77")
+	h.refused(client, body("me", client.MAC(), at(netip.MustParseAddr("10.77.0.255"))), "monitor[0].ip", "broadcast")
+	h.refused(client, body("me", client.MAC(), at(netip.MustParseAddr("224.0.0.5"))), "monitor[0].ip", "multicast")
+	h.refused(client, body("me", client.MAC(), at(netip.MustParseAddr("192.0.2.1"))), "monitor[0].ip", "192.0.2.1")
+	h.refused(h.lan.Outside(), body("me", client.MAC(), at(client.Addr4()))) // from behind the router
+	h.refused(porter, body("me", nas.MAC(), at(nas4)))                       // from our own host
+	h.refused(client, `{"mac":"nonsense"}`, "mac", "nonsense")
+	h.refused(client, `{"mac":`+"\n"+`[]}`, "mac")
+	h.refused(client, `not JSON`)
+	h.wantMetric(0, `nightporter_registrations_total`)
+	h.wantMetric(15, `nightporter_registrations_rejected_total{reason="refused"}`)
+	h.wantMetric(3, `nightporter_registrations_rejected_total{reason="invalid"}`)
+
+	h.register(client, body("me", client.MAC(), at(client.Addr4()), at(client.Addr6())))
+	h.refused(nas.Host, body("me", nas.MAC(), at(nas4)), "name", "me") // a name that is taken
+	h.wantMetric(1, `nightporter_registrations_total`)
+}
+
+// TestConfiguredMachineRegistersWithItsMACAlone: the configuration knows the
+// rest.
+func TestConfiguredMachineRegistersWithItsMACAlone(t *testing.T) {
+	h := open(t, brisk+`
+machines:
+- {name: tower, mac: '02:77:00:00:00:14', monitor: [{ip: 10.77.0.20, port: [22/tcp]}]}
+`)
+	nas := h.nas(nil)
+	h.wantMetric(1, `nightporter_machine_state{machine="tower", state="awake"}`)
+	h.register(nas.Host, `{"mac":"02:77:00:00:00:14"}`)
+	h.must(nas.Sleep(h.ctx))
+	h.moved(0, "tower", "settling", "asleep", machine.WhySilent)
+	if got := h.connect(h.lan.Client(), nas4, 22); got != "nas\n" {
+		t.Errorf("the service said %q", got)
+	}
+}
+
+// TestRegisterCommand registers the machine it runs on, found out by itself.
+func TestRegisterCommand(t *testing.T) {
+	h := open(t, brisk)
+	nas := h.nas(nil)
+	out, err := h.runOn(nas.Host, "register", "--to", h.lan.Porter().Addr4().String(), "--name", "nas", "--port", "22/tcp,icmp")
+	if err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	h.must(nas.Sleep(h.ctx))
+	h.moved(0, "nas", "settling", "asleep", machine.WhySilent)
+	h.must(h.lan.Client().Ping(h.within(20*time.Second), nas6))
+	h.moved(0, "nas", "asleep", "waking", machine.WhyKnock)
+
+	if out, err := h.runOn(h.lan.Client(), "register", "--to", h.lan.Porter().Addr4().String(),
+		"--mac", nas.MAC().String(), "--monitor", "10.77.0.20=22"); err == nil {
+		t.Errorf("a refused registration exits with 0: %s", out)
+	}
+}
+
+// TestReload: SIGHUP takes over what may change while a claim is held; a bad
+// file changes nothing.
+func TestReload(t *testing.T) {
+	const slow = "wake: {attempts: 1, interval: 30s}\n"
+	h := open(t, brisk+slow)
+	nas := h.nas(nil)
+	h.putToSleep(nas)
+	reload := func(conf, message string) rig.Entry {
+		t.Helper()
+		n := h.d.Log.Len()
+		h.must(h.d.Reconfigure(conf))
+		h.must(h.d.Signal(hangup))
+		e, err := h.d.Log.Wait(h.within(5*time.Second), n, func(e rig.Entry) bool { return e.Message == message })
+		h.must(err)
+		return e
+	}
+	e := reload(brisk+"wake: {attempts: -1}\n", "configuration not reloaded, the old one stays")
+	if got := e.Field("err"); !contains(got, "wake.attempts", "-1") {
+		t.Errorf("the error is %q", got)
+	}
+	h.wantMetric(1, `nightporter_machine_state{machine="nas", state="asleep"}`)
+	h.neighborOf(h.lan.Client(), nas4, h.lan.Porter().MAC())
+
+	reload(brisk+"wake: {attempts: 2, interval: 200ms, from: [192.0.2.1]}\n", "configuration reloaded")
+	conn := h.startConnecting(h.lan.Client(), nas4, 22)
+	defer conn.cancel()
+	h.neighborOf(h.lan.Client(), nas4, h.lan.Porter().MAC())
+	status, _, err := h.d.Post(h.ctx, "/api/v1/machines/nas/wake")
+	h.must(err)
+	if status != 202 {
+		t.Errorf("wake answered %d", status)
+	}
+	h.moved(0, "nas", "asleep", "waking", machine.WhyAsked) // and not by the knock
+	e = reload(brisk+"claim: {guard: 'off'}\n", "these keys changed, but take effect only after a restart")
+	if got := e.Field("keys"); !contains(got, "claim.guard") {
+		t.Errorf("keys %q", got)
+	}
+}

@@ -1,0 +1,124 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"nightporter/internal/lab"
+)
+
+// TestBadStart: each mistake ends the daemon at once with exit code 1 and a
+// line that names the key or the remedy.
+func TestBadStart(t *testing.T) {
+	t.Parallel()
+	ctx, lan := newLAN(t)
+	host := lan.Porter()
+	taken, err := host.Listen(ctx, "tcp", host.Addr4().String()+":9999")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	address := netip.MustParsePrefix("10.77.0.66/24")
+	bare, err := lan.AddHost("bare", address)
+	if err == nil {
+		err = errors.Join(bare.DelAddr(address), bare.Sysctl("net/ipv6/conf/eth0/disable_ipv6", "1"))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	missing := filepath.Join(t.TempDir(), "missing.yaml")
+	for _, c := range []struct {
+		name string
+		host *lab.Host
+		args []string
+		uid  uint32
+		want []string
+	}{
+		{"no such interface", host, []string{"--interfaces", "eth7"}, 0, []string{"eth7", "eth0"}},
+		{"loopback", host, []string{"--interfaces", "lo"}, 0, []string{"lo", "Ethernet"}},
+		{"no default route", bare, nil, 0, []string{"default route", "interfaces"}},
+		{"interface without address", bare, []string{"--interfaces", "eth0"}, 0, []string{"eth0", "no IP address"}},
+		{"registration port in use", host, []string{"--registration.listen", "10.77.0.2:9999"}, 0, []string{"registration.listen", "10.77.0.2:9999", "address already in use"}},
+		{"http port in use", host, []string{"--http.listen", "10.77.0.2:9999"}, 0, []string{"http.listen", "10.77.0.2:9999", "address already in use"}},
+		{"no capability", host, nil, 65534, []string{"CAP_NET_RAW", "setcap"}},
+		{"bad value", host, []string{"--wake.attempts", "0"}, 0, []string{"wake.attempts", "0", "--wake.attempts"}},
+		{"no such file", host, []string{"--config", missing}, 0, []string{missing}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if c.uid != 0 && os.Getuid() != 0 {
+				t.Skip("needs root to become another user")
+			}
+			var out bytes.Buffer
+			ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+			defer cancel()
+			cmd := c.host.Command(ctx, os.Args[0], append([]string{"serve"}, c.args...)...)
+			cmd.Env = append(os.Environ(), programEnv...)
+			cmd.Stdout, cmd.Stderr = &out, &out
+			if c.uid != 0 {
+				cmd.Path = "/proc/self/exe" // the other user may not reach the test binary's folder
+				if cmd.SysProcAttr == nil {
+					cmd.SysProcAttr = &syscall.SysProcAttr{}
+				}
+				cmd.SysProcAttr.Credential = &syscall.Credential{Uid: c.uid, Gid: c.uid}
+			}
+			if err := c.host.Start(cmd); err != nil {
+				t.Fatal(err)
+			}
+			_ = cmd.Wait()
+			if code := cmd.ProcessState.ExitCode(); code != 1 {
+				t.Errorf("exit code %d, want 1", code)
+			}
+			for _, w := range c.want {
+				if !strings.Contains(out.String(), w) {
+					t.Errorf("said %q, without %q", out.String(), w)
+				}
+			}
+			if strings.Contains(out.String(), "Usage:") {
+				t.Errorf("printed its usage for a mistake that is none of usage:\n%s", out.String())
+			}
+		})
+	}
+}
+
+// TestCheck prints what is in effect, or each error with its key.
+func TestCheck(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "config.yaml")
+	write := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	check := func() (int, string, string) {
+		var stdout, stderr bytes.Buffer
+		code := run(t.Context(), []string{"check", "--config", file}, &stdout, &stderr)
+		return code, stdout.String(), stderr.String()
+	}
+	write("wake: {attempts: 4}\n")
+	if code, out, errs := check(); code != 0 || !strings.Contains(out, "attempts: 4") || errs != "" {
+		t.Errorf("exit code %d\n%s\n%s", code, out, errs)
+	}
+	write("wake: {atempts: 4}\nprobe: {misses: none}\n")
+	code, out, errs := check()
+	if code != 1 || out != "" || !strings.Contains(errs, "wake.atempts") || !strings.Contains(errs, "probe.misses") {
+		t.Errorf("exit code %d\n%s\n%s", code, out, errs)
+	}
+}
+
+func TestVersion(t *testing.T) {
+	var stdout, stderr bytes.Buffer
+	if code := run(t.Context(), []string{"version"}, &stdout, &stderr); code != 0 || !strings.HasPrefix(stdout.String(), "nightporter") {
+		t.Errorf("exit code %d: %s%s", code, stdout.String(), stderr.String())
+	}
+	if code := run(t.Context(), []string{"dance"}, &stdout, &stderr); code != 1 || !strings.Contains(stderr.String(), `"dance"`) {
+		t.Errorf("exit code %d: %s", code, stderr.String())
+	}
+}

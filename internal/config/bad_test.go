@@ -1,0 +1,201 @@
+package config_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/spf13/pflag"
+
+	"nightporter/internal/config"
+)
+
+// badValues are files with one bad value each, and what is said about it. FILE
+// stands for the path of the file.
+var badValues = []struct{ file, want string }{
+	{"interfaces: eth0", `interfaces: found "eth0" (from FILE): expected a list`},
+	{"interfaces: {eth0: yes}", `interfaces: found a mapping (from FILE): expected a list`},
+	{"interfaces: [eth0, a/b]", `interfaces[1]: found "a/b" (from FILE): expected the name of a network interface, such as eth0`},
+	{"interfaces: [~]", `interfaces[0]: found nothing (from FILE): expected the name of a network interface, such as eth0`},
+	{"interfaces: [abcdefghijklmnop]", `interfaces[0]: found "abcdefghijklmnop" (from FILE): expected the name of a network interface, such as eth0`},
+	{"interfaces: [eth0, eth1, eth0]", `interfaces[2]: found "eth0" (from FILE): expected no entry twice: interfaces[0] is the same`},
+	{"state_dir: state", `state_dir: found "state" (from FILE): expected an absolute path of printable characters`},
+	{"state_dir: 5", `state_dir: found 5 (from FILE): expected an absolute path of printable characters`},
+	{`state_dir: "/a\nb"`, `state_dir: found "/a\nb" (from FILE): expected an absolute path of printable characters`},
+	{"log: {level: INFO}", `log.level: found "INFO" (from FILE): expected debug, info, warn or error`},
+	{"log: {format: xml}", `log.format: found "xml" (from FILE): expected text or json`},
+	{"log: verbose", `log: found a single value (from FILE): expected keys with values below it`},
+	{"wake: [1, 2]", `wake: found a list (from FILE): expected keys with values below it`},
+	{"registration: {listen: [13717]}", `registration.listen[0]: found 13717 (from FILE): expected "host:port" or ":port" with a port from 0 to 65535`},
+	{"registration: {listen: ['13717']}", `registration.listen[0]: found "13717" (from FILE): expected "host:port" or ":port" with a port from 0 to 65535`},
+	{"registration: {listen: [':65536']}", `registration.listen[0]: found ":65536" (from FILE): expected "host:port" or ":port" with a port from 0 to 65535`},
+	{"registration: {listen: [':http']}", `registration.listen[0]: found ":http" (from FILE): expected "host:port" or ":port" with a port from 0 to 65535`},
+	{"registration: {listen: ['192.0.2.256:1']}", `registration.listen[0]: found "192.0.2.256:1" (from FILE): expected "host:port" or ":port" with a port from 0 to 65535`},
+	{"registration: {listen: ['-a:1']}", `registration.listen[0]: found "-a:1" (from FILE): expected "host:port" or ":port" with a port from 0 to 65535`},
+	{"registration: {listen: ['a b:1']}", `registration.listen[0]: found "a b:1" (from FILE): expected "host:port" or ":port" with a port from 0 to 65535`},
+	{"registration: {listen: ['::1:1']}", `registration.listen[0]: found "::1:1" (from FILE): expected "host:port" or ":port" with a port from 0 to 65535`},
+	{"registration: {trust: everyone}", `registration.trust: found "everyone" (from FILE): expected self, allowlist or open`},
+	{"registration: {trust: allowlist}", `registration.allow: found an empty list (the default): expected at least one MAC address, since registration.trust is allowlist`},
+	{"registration: {token: 12345}", `registration.token: found a hidden value (from FILE): expected text of at most 256 bytes, in quotes if it looks like a number`},
+	{"registration: {token: {hunter2: x}}", `registration.token: found a hidden value (from FILE): expected text of at most 256 bytes, in quotes if it looks like a number`},
+	{"registration: {token: '********'}", `registration.token: found a hidden value (from FILE): expected the token itself: ******** is printed in its place`},
+	{"registration: {token: " + strings.Repeat("hunter2", 40) + "}", `registration.token: found a hidden value (from FILE): expected text of at most 256 bytes, in quotes if it looks like a number`},
+	{"registration: {allow: [d8:cb:8a:39:be]}", `registration.allow[0]: found "d8:cb:8a:39:be" (from FILE): expected the MAC address of one machine, such as d8:cb:8a:39:be:a1`},
+	{"registration: {allow: [ff:ff:ff:ff:ff:ff]}", `registration.allow[0]: found "ff:ff:ff:ff:ff:ff" (from FILE): expected the MAC address of one machine, such as d8:cb:8a:39:be:a1`},
+	{"registration: {allow: [02:00:00:00:00:0a, 02-00-00-00-00-0A]}", `registration.allow[1]: found "02-00-00-00-00-0A" (from FILE): expected no entry twice: registration.allow[0] is the same`},
+	{"registration: {timeout: 5}", `registration.timeout: found 5 (from FILE): expected a duration with its unit from 10ms to 1h, such as 5s`},
+	{"registration: {timeout: 0s}", `registration.timeout: found "0s" (from FILE): expected a duration with its unit from 10ms to 1h, such as 5s`},
+	{"registration: {timeout: -5s}", `registration.timeout: found "-5s" (from FILE): expected a duration with its unit from 10ms to 1h, such as 5s`},
+	{"registration: {timeout: 61m}", `registration.timeout: found "61m" (from FILE): expected a duration with its unit from 10ms to 1h, such as 5s`},
+	{"registration: {max_connections: 0}", `registration.max_connections: found 0 (from FILE): expected a whole number from 1 to 65536`},
+	{"registration: {max_machines: 65537}", `registration.max_machines: found 65537 (from FILE): expected a whole number from 1 to 65536`},
+	{"http: {listen: ~, web_config: /nonexistent/web.yaml}", `http.web_config: found "/nonexistent/web.yaml" (from FILE): expected the path of a regular file: no such file or directory`},
+	{"http: {web_config: /}", `http.web_config: found "/" (from FILE): expected the path of a regular file`},
+	{"http: {listen: [':1', ':13717']}", `http.listen[1]: found ":13717" (from FILE): expected an address that is not in registration.listen`},
+	{"probe: {interval: soon}", `probe.interval: found "soon" (from FILE): expected a duration with its unit from 10ms to 1h, such as 5s`},
+	{"probe: {interval: 1h, misses: 100}", `probe.timeout: found 10m (the default): expected at least probe.interval x probe.misses, which is 100h`},
+	{"probe: {misses: 3.5}", `probe.misses: found 3.5 (from FILE): expected a whole number from 1 to 100`},
+	{"probe: {misses: '3'}", `probe.misses: found "3" (from FILE): expected a whole number from 1 to 100`},
+	{"probe: {misses: 99999999999999999999}", `probe.misses: found 1e+20 (from FILE): expected a whole number from 1 to 100`},
+	{"probe: {timeout: 2s}", `probe.timeout: found 2s (from FILE): expected at least probe.interval x probe.misses, which is 3s`},
+	{"claim: {mode: bind}", `claim.mode: found "bind" (from FILE): expected responder (this version does not support bind)`},
+	{"claim: {mode: proxy}", `claim.mode: found "proxy" (from FILE): expected responder`},
+	{"claim: {guard: on}", `claim.guard: found "on" (from FILE): expected auto or off (this version does not support on)`},
+	{"claim: {guard: false}", `claim.guard: found false (from FILE): expected auto or off`},
+	{"wake: {attempts: -1}", `wake.attempts: found -1 (from FILE): expected a whole number from 1 to 100`},
+	{"wake: {attempts: 101}", `wake.attempts: found 101 (from FILE): expected a whole number from 1 to 100`},
+	{"wake: {attempts: 2026-01-02}", `wake.attempts: found 2026-01-02 00:00:00 +0000 UTC (from FILE): expected a whole number from 1 to 100`},
+	{"wake: {keep: yes}", `wake.keep: found "yes" (from FILE): expected true or false`},
+	{"wake: {transports: []}", `wake.transports: found an empty list (from FILE): expected at least one of ethernet and udp`},
+	{"wake: {transports: [pigeon]}", `wake.transports[0]: found "pigeon" (from FILE): expected ethernet or udp`},
+	{"wake: {on_exit: some}", `wake.on_exit: found "some" (from FILE): expected none or all`},
+	{"wake: {from: [192.0.2.7/24]}", `wake.from[0]: found "192.0.2.7/24" (from FILE): expected a network such as 192.0.2.0/24 without bits beyond its length, or one address`},
+	{"wake: {from: [192.0.2.0/33]}", `wake.from[0]: found "192.0.2.0/33" (from FILE): expected a network such as 192.0.2.0/24 without bits beyond its length, or one address`},
+	{"wake: {from: ['fe80::1%eth0']}", `wake.from[0]: found "fe80::1%eth0" (from FILE): expected a network such as 192.0.2.0/24 without bits beyond its length, or one address`},
+	{"wake: {from: ['::ffff:192.0.2.1']}", `wake.from[0]: found "::ffff:192.0.2.1" (from FILE): expected a network such as 192.0.2.0/24 without bits beyond its length, or one address`},
+	{"wake: {from: [192.0.2.1, 192.0.2.1/32]}", `wake.from[1]: found "192.0.2.1/32" (from FILE): expected no entry twice: wake.from[0] is the same`},
+	{"wake: {holdoff: 2h}", `wake.holdoff: found "2h" (from FILE): expected a duration with its unit from 0s to 1h, such as 5s`},
+	{"hold: {packets: 0}", `hold.packets: found 0 (from FILE): expected a whole number from 1 to 65536`},
+	{"hold: {ready_timeout: 0s}", `hold.ready_timeout: found "0s" (from FILE): expected a duration with its unit from 10ms to 1h, such as 5s`},
+	{"energy: {idle_watts: .nan}", `energy.idle_watts: found NaN (from FILE): expected a number of watts from 0 to 100000`},
+	{"energy: {idle_watts: -1}", `energy.idle_watts: found -1 (from FILE): expected a number of watts from 0 to 100000`},
+	{"energy: {idle_watts: .inf}", `energy.idle_watts: found +Inf (from FILE): expected a number of watts from 0 to 100000`},
+	{"energy: {idle_watts: 50W}", `energy.idle_watts: found "50W" (from FILE): expected a number of watts from 0 to 100000`},
+	{"energy: {sleep_watts: 50.5}", `energy.sleep_watts: found 50.5 (from FILE): expected at most energy.idle_watts, which is 50`},
+	{"wake: {atempts: 3}", `wake.atempts: unknown key (from FILE): did you mean wake.attempts?`},
+	{"atempts: 3", `atempts: unknown key (from FILE): did you mean wake.attempts?`},
+	{"attempts: 3", `attempts: unknown key (from FILE): did you mean wake.attempts?`},
+	{"wake.attempts: 3", `wake.attempts: unknown key (from FILE): did you mean attempts below wake?`},
+	{"clam: {mode: responder}", `clam: unknown key (from FILE): did you mean claim?`},
+	{"colour: blue", `colour: unknown key (from FILE)`},
+	{"wake: {1: 2}", `wake.1: unknown key (from FILE)`},
+	{`"a\nb": 1`, `"a\nb": unknown key (from FILE)`},
+	{strings.Repeat("k", 200) + ": 1", `kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk...: unknown key (from FILE)`},
+}
+
+func TestBadValues(t *testing.T) {
+	for _, tt := range badValues {
+		t.Run(tt.file, func(t *testing.T) { refusedFile(t, tt.file, tt.want) })
+	}
+}
+
+func refusedFile(t *testing.T, file, want string) {
+	t.Helper()
+	path := write(t, "config.yaml", file)
+	refused(t, path, nil, nil, strings.ReplaceAll(want, "FILE", path))
+}
+
+func refused(t *testing.T, path string, environ []string, flags *pflag.FlagSet, want string) {
+	t.Helper()
+	c, err := config.Load(path, true, environ, flags)
+	if err == nil {
+		t.Fatalf("accepted; want %s", want)
+	}
+	if c != nil {
+		t.Error("an error, but a configuration as well")
+	}
+	if err.Error() != want {
+		t.Errorf("error differs\n got: %s\nwant: %s", err, want)
+	}
+	if strings.Contains(strings.ReplaceAll(err.Error(), path, "FILE"), "hunter2") {
+		t.Error("the error shows a secret")
+	}
+}
+
+func TestBadEnvironment(t *testing.T) {
+	path := write(t, "config.yaml", "")
+	for _, tt := range []struct{ variable, want string }{
+		{"NIGHTPORTER_WAKE__ATTEMPTS=-1", `wake.attempts: found -1 (from NIGHTPORTER_WAKE__ATTEMPTS): expected a whole number from 1 to 100`},
+		{"NIGHTPORTER_WAKE__ATTEMPTS=six", `wake.attempts: found "six" (from NIGHTPORTER_WAKE__ATTEMPTS): expected a whole number from 1 to 100`},
+		{"NIGHTPORTER_WAKE__KEEP=1", `wake.keep: found "1" (from NIGHTPORTER_WAKE__KEEP): expected true or false`},
+		{"NIGHTPORTER_ENERGY__IDLE_WATTS=NaN", `energy.idle_watts: found NaN (from NIGHTPORTER_ENERGY__IDLE_WATTS): expected a number of watts from 0 to 100000`},
+		{"NIGHTPORTER_ENERGY__IDLE_WATTS=", `energy.idle_watts: found "" (from NIGHTPORTER_ENERGY__IDLE_WATTS): expected a number of watts from 0 to 100000`},
+		{"NIGHTPORTER_INTERFACES=eth0,,eth1", `interfaces[1]: found "" (from NIGHTPORTER_INTERFACES): expected the name of a network interface, such as eth0`},
+		{"NIGHTPORTER_INTERFACES=eth\xff", `interfaces[0]: found "eth\xff" (from NIGHTPORTER_INTERFACES): expected the name of a network interface, such as eth0`},
+		{"NIGHTPORTER_REGISTRATION__TOKEN=hunter2\x01", `registration.token: found a hidden value (from NIGHTPORTER_REGISTRATION__TOKEN): expected text of at most 256 bytes, in quotes if it looks like a number`},
+		{"NIGHTPORTER_REGISTRATION__TRUST=allowlist", `registration.allow: found an empty list (the default): expected at least one MAC address, since registration.trust is allowlist`},
+		{"NIGHTPORTER_MACHINES=hunter2", `machines: found a hidden value (from NIGHTPORTER_MACHINES): expected a list in the configuration file, the only place for it`},
+		{"NIGHTPORTER_WAKE__ATEMPTS=3", `NIGHTPORTER_WAKE__ATEMPTS: unknown key (from the environment): did you mean NIGHTPORTER_WAKE__ATTEMPTS?`},
+		{"NIGHTPORTER_WAKE_ATTEMPTS=3", `NIGHTPORTER_WAKE_ATTEMPTS: unknown key (from the environment): did you mean NIGHTPORTER_WAKE__ATTEMPTS?`},
+		{"NIGHTPORTER_wake__attempts=3", `NIGHTPORTER_wake__attempts: unknown key (from the environment): did you mean NIGHTPORTER_WAKE__ATTEMPTS?`},
+		{"NIGHTPORTER_STATEDIR=/x", `NIGHTPORTER_STATEDIR: unknown key (from the environment): did you mean NIGHTPORTER_STATE_DIR?`},
+		{"NIGHTPORTER_=hunter2", `NIGHTPORTER_: unknown key (from the environment)`},
+		{"NIGHTPORTER_COLOUR=hunter2", `NIGHTPORTER_COLOUR: unknown key (from the environment)`},
+	} {
+		t.Run(tt.variable, func(t *testing.T) { refused(t, path, []string{tt.variable}, nil, tt.want) })
+	}
+}
+
+func TestBadFlags(t *testing.T) {
+	path := write(t, "config.yaml", "wake: {attempts: 3}")
+	for _, tt := range []struct{ flag, want string }{
+		{"--wake.attempts=-1", `wake.attempts: found -1 (from --wake.attempts): expected a whole number from 1 to 100`},
+		{"--wake.keep=maybe", `wake.keep: found "maybe" (from --wake.keep): expected true or false`},
+		{"--http.listen=:13717", `http.listen[0]: found ":13717" (from --http.listen): expected an address that is not in registration.listen`},
+		{"--wake.transports=", `wake.transports: found an empty list (from --wake.transports): expected at least one of ethernet and udp`},
+	} {
+		t.Run(tt.flag, func(t *testing.T) { refused(t, path, nil, parseFlags(t, tt.flag), tt.want) })
+	}
+}
+
+// Everything wrong is said at once, each as an error of its own.
+func TestErrorsAreJoined(t *testing.T) {
+	path := write(t, "config.yaml", "wake: {attempts: 0, atempts: 1}\nhold: {packets: 0}\n")
+	_, err := config.Load(path, true, []string{"NIGHTPORTER_X=1"}, parseFlags(t, "--wake.holdoff=-1s"))
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok || len(joined.Unwrap()) != 5 {
+		t.Fatalf("got %v, want five joined errors", err)
+	}
+	if bad, ok := errors.AsType[*config.Error](err); !ok || bad.Key != "wake.attempts" || bad.Origin != "from "+path {
+		t.Errorf("got %+v, want the error of wake.attempts", bad)
+	}
+	if unknown, ok := errors.AsType[*config.UnknownKeyError](err); !ok || unknown.Key != "wake.atempts" || unknown.Suggestion != "wake.attempts" {
+		t.Errorf("got %+v, want the unknown key wake.atempts", unknown)
+	}
+}
+
+// A value that is wrong by itself is not also compared with others.
+func TestOneMistakeOneError(t *testing.T) {
+	for _, tt := range []struct{ file, key string }{
+		{"energy: {idle_watts: x}\n" + oneMachine("sleep_watts: 60"), "energy.idle_watts"},
+		{"probe: {misses: 1000, timeout: 10ms}", "probe.misses"},
+		{"registration: {trust: allowlist, allow: [x]}", "registration.allow[0]"},
+		{"registration: {listen: [':9717', x]}", "registration.listen[1]"},
+	} {
+		_, err := config.Load(write(t, "config.yaml", tt.file), true, nil, nil)
+		if err == nil || strings.Contains(err.Error(), "\n") || !strings.HasPrefix(err.Error(), tt.key+": ") {
+			t.Errorf("%s: got %v, want one error of %s", tt.file, err, tt.key)
+		}
+	}
+}
+
+func TestManyErrors(t *testing.T) {
+	_, err := config.Load(write(t, "config.yaml", "interfaces: ["+strings.Repeat("a/b, ", 1000)+"]"), true, nil, nil)
+	if err == nil {
+		t.Fatal("accepted")
+	}
+	lines := strings.Split(err.Error(), "\n")
+	if len(lines) != 21 || lines[20] != "and 980 more errors" {
+		t.Errorf("got %d lines, the last %q; want 20 and how many more", len(lines), lines[len(lines)-1])
+	}
+}

@@ -1,0 +1,82 @@
+package config_test
+
+import (
+	"fmt"
+	"testing"
+)
+
+// badMachines is badValues for the list of machines.
+var badMachines = []struct{ file, want string }{
+	{"machines: {}", `machines: found a mapping (from FILE): expected a list of machines`},
+	{"machines: [tower]", `machines[0]: found "tower" (from FILE): expected a mapping with name, mac, monitor, idle_watts, sleep_watts, wake_from, agentless and password`},
+	{"machines: [{}]", `machines[0].name: found nothing (from FILE): expected a name of 1 to 64 printable characters, no slash, no space at either end, in quotes if it looks like a number
+machines[0].mac: found nothing (from FILE): expected the MAC address of one machine, such as d8:cb:8a:39:be:a1
+machines[0].monitor: found nothing (from FILE): expected a list of at least one address, such as {ip: 192.0.2.7, port: [22, "51820/udp", "icmp"]}`},
+	{named("mac: 02:00:00:00:00:01"), `machines[0].name: found nothing (from FILE): expected a name of 1 to 64 printable characters, no slash, no space at either end, in quotes if it looks like a number`},
+	{named("name: a/b, mac: 02:00:00:00:00:01"), `machines[0].name: found "a/b" (from FILE): expected a name of 1 to 64 printable characters, no slash, no space at either end, in quotes if it looks like a number`},
+	{named("name: 5, mac: 02:00:00:00:00:01"), `machines[0].name: found 5 (from FILE): expected a name of 1 to 64 printable characters, no slash, no space at either end, in quotes if it looks like a number`},
+	{named("name: ' a', mac: 02:00:00:00:00:01"), `machines[0].name: found " a" (from FILE): expected a name of 1 to 64 printable characters, no slash, no space at either end, in quotes if it looks like a number`},
+	{named("name: a, mac: 01:00:00:00:00:01"), `machines[0].mac: found "01:00:00:00:00:01" (from FILE): expected the MAC address of one machine, such as d8:cb:8a:39:be:a1`},
+	{monitoring("[]"), `machines[0].monitor: found an empty list (from FILE): expected a list of at least one address, such as {ip: 192.0.2.7, port: [22, "51820/udp", "icmp"]}`},
+	{monitoring("{ip: 192.0.2.7, port: []}"), `machines[0].monitor: found a mapping (from FILE): expected a list of at least one address, such as {ip: 192.0.2.7, port: [22, "51820/udp", "icmp"]}`},
+	{monitoring("[192.0.2.7]"), `machines[0].monitor[0]: found "192.0.2.7" (from FILE): expected a mapping with ip and port`},
+	{monitoring("[{ip: 192.0.2.7}]"), `machines[0].monitor[0].port: found nothing (from FILE): expected a list of ports; an empty one claims the address, but wakes nobody`},
+	{monitoring("[{ip: 192.0.2.7, port: 22}]"), `machines[0].monitor[0].port: found 22 (from FILE): expected a list of ports; an empty one claims the address, but wakes nobody`},
+	{monitoring("[{ip: 192.0.2.7, ports: [22], port: []}]"), `machines[0].monitor[0].ports: unknown key (from FILE): did you mean machines[0].monitor[0].port?`},
+	{monitoring("[{ip: 192.0.2.7, port: [22, 22/sctp]}]"), `machines[0].monitor[0].port[1]: found "22/sctp" (from FILE): expected 1 to 65535 (TCP and UDP), "22/tcp", "51820/udp" or "icmp"`},
+	{monitoring("[{ip: 192.0.2.7, port: [0]}]"), `machines[0].monitor[0].port[0]: found 0 (from FILE): expected 1 to 65535 (TCP and UDP), "22/tcp", "51820/udp" or "icmp"`},
+	{monitoring("[{ip: 192.0.2.7, port: [-1]}]"), `machines[0].monitor[0].port[0]: found -1 (from FILE): expected 1 to 65535 (TCP and UDP), "22/tcp", "51820/udp" or "icmp"`},
+	{monitoring("[{ip: 192.0.2.7, port: [22.5]}]"), `machines[0].monitor[0].port[0]: found 22.5 (from FILE): expected 1 to 65535 (TCP and UDP), "22/tcp", "51820/udp" or "icmp"`},
+	{monitoring("[{ip: 192.0.2.7, port: [~]}]"), `machines[0].monitor[0].port[0]: found nothing (from FILE): expected 1 to 65535 (TCP and UDP), "22/tcp", "51820/udp" or "icmp"`},
+	{monitoring("[{ip: 192.0.2, port: []}]"), `machines[0].monitor[0].ip: found "192.0.2" (from FILE): expected the unicast address of one machine, such as 192.0.2.7 or 2001:db8::7`},
+	{monitoring("[{ip: 224.0.0.1, port: []}]"), `machines[0].monitor[0].ip: found "224.0.0.1" (from FILE): expected the unicast address of one machine, such as 192.0.2.7 or 2001:db8::7`},
+	{monitoring("[{ip: 255.255.255.255, port: []}]"), `machines[0].monitor[0].ip: found "255.255.255.255" (from FILE): expected the unicast address of one machine, such as 192.0.2.7 or 2001:db8::7`},
+	{monitoring("[{ip: '::1', port: []}]"), `machines[0].monitor[0].ip: found "::1" (from FILE): expected the unicast address of one machine, such as 192.0.2.7 or 2001:db8::7`},
+	{monitoring("[{ip: '::', port: []}]"), `machines[0].monitor[0].ip: found "::" (from FILE): expected the unicast address of one machine, such as 192.0.2.7 or 2001:db8::7`},
+	{monitoring("[{ip: '::ffff:192.0.2.7', port: []}]"), `machines[0].monitor[0].ip: found "::ffff:192.0.2.7" (from FILE): expected the unicast address of one machine, such as 192.0.2.7 or 2001:db8::7`},
+	{monitoring("[{ip: 'fe80::1%2', port: []}]"), `machines[0].monitor[0].ip: found "fe80::1%2" (from FILE): expected the unicast address of one machine, such as 192.0.2.7 or 2001:db8::7`},
+	{monitoring("[{ip: 192.0.2.7, port: []}, {ip: 192.0.2.7, port: []}]"), `machines[0].monitor[1].ip: found "192.0.2.7" (from FILE): expected one that is not used yet: machines[0].monitor[0].ip is the same`},
+	{twoMachines("a", "02:00:00:00:00:02", "192.0.2.8"), `machines[1].name: found "a" (from FILE): expected one that is not used yet: machines[0].name is the same`},
+	{twoMachines("b", "02-00-00-00-00-01", "192.0.2.8"), `machines[1].mac: found "02:00:00:00:00:01" (from FILE): expected one that is not used yet: machines[0].mac is the same`},
+	{twoMachines("b", "02:00:00:00:00:02", "192.0.2.7"), `machines[1].monitor[1].ip: found "192.0.2.7" (from FILE): expected one that is not used yet: machines[0].monitor[0].ip is the same`},
+	{oneMachine("idle_watts: much"), `machines[0].idle_watts: found "much" (from FILE): expected a number of watts from 0 to 100000`},
+	{oneMachine("sleep_watts: 51"), `machines[0].sleep_watts: found 51 (from FILE): expected at most energy.idle_watts, which is 50`},
+	{oneMachine("idle_watts: 1"), `machines[0].sleep_watts: found 2 (from energy.sleep_watts): expected at most machines[0].idle_watts, which is 1`},
+	{oneMachine("idle_watts: 10, sleep_watts: 11"), `machines[0].sleep_watts: found 11 (from FILE): expected at most machines[0].idle_watts, which is 10`},
+	{oneMachine("wake_from: 192.0.2.1"), `machines[0].wake_from: found "192.0.2.1" (from FILE): expected a list`},
+	{oneMachine("wake_from: [home]"), `machines[0].wake_from[0]: found "home" (from FILE): expected a network such as 192.0.2.0/24 without bits beyond its length, or one address`},
+	{oneMachine("agentless: true"), `machines[0].agentless: found true (from FILE): expected false (this version does not support machines without an agent)`},
+	{oneMachine("agentless: 1"), `machines[0].agentless: found 1 (from FILE): expected true or false`},
+	{oneMachine("password: hunter2"), `machines[0].password: found a hidden value (from FILE): expected a SecureOn password in quotes: six octets such as 01:23:45:67:89:ab, or four such as 192.0.2.1`},
+	{oneMachine("password: '********'"), `machines[0].password: found a hidden value (from FILE): expected a SecureOn password in quotes: six octets such as 01:23:45:67:89:ab, or four such as 192.0.2.1`},
+	{oneMachine("passwort: hunter2"), `machines[0].passwort: unknown key (from FILE): did you mean machines[0].password?`},
+	{oneMachine("wake.from: []"), `machines[0].wake.from: unknown key (from FILE): did you mean machines[0].wake_from?`},
+}
+
+// named is a file with one machine, which has the given name and MAC.
+func named(members string) string {
+	return "machines: [{" + members + ", monitor: [{ip: 192.0.2.7, port: []}]}]"
+}
+
+// monitoring is a file with one machine, which has the given addresses.
+func monitoring(addresses string) string {
+	return "machines: [{name: a, mac: 02:00:00:00:00:01, monitor: " + addresses + "}]"
+}
+
+// oneMachine is a file with one good machine and more members.
+func oneMachine(more string) string {
+	return "machines: [{name: a, mac: 02:00:00:00:00:01, monitor: [{ip: 192.0.2.7, port: []}], " + more + "}]"
+}
+
+// twoMachines is a file with two machines, of which the second is given.
+func twoMachines(name, mac, ip string) string {
+	return fmt.Sprintf(`machines:
+  - {name: a, mac: "02:00:00:00:00:01", monitor: [{ip: 192.0.2.7, port: []}]}
+  - {name: %s, mac: %s, monitor: [{ip: "2001:db8::8", port: []}, {ip: %s, port: []}]}`, name, mac, ip)
+}
+
+func TestBadMachines(t *testing.T) {
+	for _, tt := range badMachines {
+		t.Run(tt.file, func(t *testing.T) { refusedFile(t, tt.file, tt.want) })
+	}
+}

@@ -1,0 +1,265 @@
+package config
+
+import (
+	"fmt"
+	"log/slog"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+)
+
+// codec reads values of type T from what a YAML parser makes of a file, and
+// writes them back.
+type codec[T any] struct {
+	noun string                           // what the help of a flag calls a value
+	text func(string) any                 // turns text from the environment or a flag into what a file would hold
+	read func(p place, raw any) (T, bool) // false: the value is bad, and reported
+	show func(T) any                      // what a file would hold
+}
+
+func asText(s string) any { return s }
+
+func asIs[T any](v T) any { return v }
+
+// text reads text for which ok is true.
+func text(noun, expected string, ok func(string) bool) codec[string] {
+	return parsed(noun, expected, func(s string) (string, bool) { return s, ok(s) }, asIs)
+}
+
+// parsed reads text that parse understands.
+func parsed[T any](noun, expected string, parse func(string) (T, bool), show func(T) any) codec[T] {
+	read := func(p place, raw any) (T, bool) {
+		var zero T
+		s, isText := raw.(string)
+		if !isText || !clean(s) {
+			return zero, p.wrong(raw, expected)
+		}
+		v, ok := parse(s)
+		if !ok {
+			return zero, p.wrong(raw, expected)
+		}
+		return v, true
+	}
+	return codec[T]{noun: noun, text: asText, read: read, show: show}
+}
+
+// clean reports whether s is UTF-8 without control characters, which no value
+// needs and which would garble logs and terminals.
+func clean(s string) bool {
+	return utf8.ValidString(s) && strings.IndexFunc(s, unicode.IsControl) < 0
+}
+
+// oneOf reads one of the given words.
+func oneOf(words ...string) codec[string] { return oneOfSoFar(words) }
+
+// oneOfSoFar reads one of the given words, and says of others that they have a
+// meaning, but not in this version.
+func oneOfSoFar(words []string, missing ...string) codec[string] {
+	expected := join(words, "or")
+	c := text("word", expected, func(s string) bool { return slices.Contains(words, s) })
+	read := c.read
+	c.read = func(p place, raw any) (string, bool) {
+		if s, ok := raw.(string); ok && slices.Contains(missing, s) {
+			return "", p.wrong(raw, expected+" (this version does not support "+s+")")
+		}
+		return read(p, raw)
+	}
+	return c
+}
+
+// join lists words as a sentence does.
+func join(words []string, last string) string {
+	n := len(words) - 1
+	if n == 0 {
+		return words[0]
+	}
+	return strings.Join(words[:n], ", ") + " " + last + " " + words[n]
+}
+
+// wholeNumber reads an integer within bounds.
+func wholeNumber(low, high int) codec[int] {
+	expected := fmt.Sprintf("a whole number from %d to %d", low, high)
+	return codec[int]{
+		noun: "number",
+		text: func(s string) any {
+			if n, err := strconv.ParseInt(s, 10, 64); err == nil {
+				return n
+			}
+			return s
+		},
+		read: func(p place, raw any) (int, bool) {
+			n, ok := integer(raw)
+			if !ok || n < int64(low) || n > int64(high) {
+				return 0, p.wrong(raw, expected)
+			}
+			return int(n), true
+		},
+		show: asIs[int],
+	}
+}
+
+// integer returns the integer that a parser found, in whatever type that fits
+// it on this platform.
+func integer(raw any) (int64, bool) {
+	switch n := raw.(type) {
+	case int:
+		return int64(n), true
+	case int64:
+		return n, true
+	}
+	return 0, false
+}
+
+// maxWatts is beyond any machine that a magic packet wakes; it catches
+// milliwatts and slips of the finger.
+const maxWatts = 100_000
+
+func watts() codec[float64] {
+	expected := fmt.Sprintf("a number of watts from 0 to %d", maxWatts)
+	return codec[float64]{
+		noun: "watts",
+		text: func(s string) any {
+			if w, err := strconv.ParseFloat(s, 64); err == nil {
+				return w
+			}
+			return s
+		},
+		read: func(p place, raw any) (float64, bool) {
+			w, ok := raw.(float64)
+			if n, whole := integer(raw); whole {
+				w, ok = float64(n), true
+			}
+			if !ok || !(w >= 0 && w <= maxWatts) { // so written, it also refuses NaN
+				return 0, p.wrong(raw, expected)
+			}
+			return w + 0, true // makes 0 of -0
+		},
+		show: asIs[float64],
+	}
+}
+
+func boolean() codec[bool] {
+	return codec[bool]{
+		noun: "bool",
+		text: func(s string) any {
+			if s == "true" || s == "false" {
+				return s == "true"
+			}
+			return s
+		},
+		read: func(p place, raw any) (bool, bool) {
+			b, ok := raw.(bool)
+			if !ok {
+				return false, p.wrong(raw, "true or false")
+			}
+			return b, true
+		},
+		show: asIs[bool],
+	}
+}
+
+// duration reads a duration within bounds, in Go's syntax ("1m30s").
+func duration(low, high time.Duration) codec[time.Duration] {
+	expected := fmt.Sprintf("a duration with its unit from %s to %s, such as 5s", brief(low), brief(high))
+	return parsed("duration", expected, func(s string) (time.Duration, bool) {
+		d, err := time.ParseDuration(s)
+		return d, err == nil && d >= low && d <= high
+	}, func(d time.Duration) any { return brief(d) })
+}
+
+// brief writes a duration without the zero units that Go appends: "10m", not
+// "10m0s".
+func brief(d time.Duration) string {
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}
+
+func level() codec[slog.Level] {
+	levels := map[string]slog.Level{
+		"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError,
+	}
+	return parsed("word", "debug, info, warn or error", func(s string) (slog.Level, bool) {
+		l, ok := levels[s]
+		return l, ok
+	}, func(l slog.Level) any { return strings.ToLower(l.String()) })
+}
+
+// listOf reads a list without repetitions. As text its entries are separated
+// by commas.
+func listOf[T comparable](entry codec[T]) codec[[]T] {
+	return codec[[]T]{
+		noun: entry.noun + ",...",
+		text: func(s string) any { return splitText(s, entry.text) },
+		read: func(p place, raw any) ([]T, bool) { return readList(p, raw, entry) },
+		show: func(vs []T) any {
+			shown := make([]any, len(vs))
+			for i, v := range vs {
+				shown[i] = entry.show(v)
+			}
+			return shown
+		},
+	}
+}
+
+func splitText(s string, entry func(string) any) any {
+	list := []any{}
+	if strings.TrimSpace(s) == "" {
+		return list
+	}
+	for part := range strings.SplitSeq(s, ",") {
+		list = append(list, entry(strings.TrimSpace(part)))
+	}
+	return list
+}
+
+func readList[T comparable](p place, raw any, entry codec[T]) ([]T, bool) {
+	list, ok := raw.([]any)
+	if !ok {
+		return nil, p.wrong(raw, "a list")
+	}
+	var vs []T
+	seen := make(map[T]int, len(list))
+	for i, r := range list {
+		v, good := entry.read(p.entry(i), r)
+		if !good {
+			ok = false
+			continue
+		}
+		if first, twice := seen[v]; twice {
+			ok = p.entry(i).wrong(r, "no entry twice: "+p.entry(first).path+" is the same")
+			continue
+		}
+		seen[v] = i
+		vs = append(vs, v)
+	}
+	return vs, ok
+}
+
+// notEmpty refuses the empty list.
+func notEmpty[T any](c codec[[]T], expected string) codec[[]T] {
+	read := c.read
+	c.read = func(p place, raw any) ([]T, bool) {
+		vs, ok := read(p, raw)
+		if ok && len(vs) == 0 {
+			ok = p.wrong(raw, expected)
+		}
+		return vs, ok
+	}
+	return c
+}
+
+// hidden keeps the value out of errors.
+func hidden[T any](c codec[T]) codec[T] {
+	read := c.read
+	c.read = func(p place, raw any) (T, bool) { return read(p.hidden(), raw) }
+	return c
+}

@@ -1,0 +1,126 @@
+package config
+
+import (
+	"log/slog"
+	"net/netip"
+	"time"
+
+	"nightporter/internal/machine"
+)
+
+// DefaultPath is the file that is read when no other is named. It may be
+// missing.
+const DefaultPath = "/etc/nightporter/config.yaml"
+
+// Log formats.
+const (
+	FormatText = "text"
+	FormatJSON = "json"
+)
+
+// Who may register what (registration.trust).
+const (
+	TrustSelf      = "self"      // a machine registers itself only
+	TrustAllowlist = "allowlist" // the MACs of registration.allow, from anywhere
+	TrustOpen      = "open"      // anyone, anything
+)
+
+// How addresses are claimed (claim.mode).
+const (
+	ModeResponder = "responder" // answer ARP and NDP ourselves
+	ModeBind      = "bind"      // let the kernel own the address; not supported yet
+)
+
+// Whether the kernel is kept silent about claimed addresses (claim.guard).
+const (
+	GuardAuto = "auto" // where it is needed and possible
+	GuardOn   = "on"   // always; not supported yet
+	GuardOff  = "off"
+)
+
+// How a magic packet travels (wake.transports).
+const (
+	TransportEthernet = "ethernet" // EtherType 0x0842
+	TransportUDP      = "udp"      // a UDP broadcast to port 9
+)
+
+// Which sleeping machines are woken when the porter stops (wake.on_exit).
+const (
+	OnExitNone = "none"
+	OnExitAll  = "all"
+)
+
+// Config is a checked configuration: every value is within its bounds and fits
+// the others. An empty list is nil. Do not change one that is in use.
+type Config struct {
+	Interfaces   []string // names; empty: the interface of the default route
+	StateDir     string   // absolute path
+	Log          Log
+	Registration Registration
+	HTTP         HTTP
+	Probe        Probe
+	Claim        Claim
+	Wake         Wake
+	Hold         Hold
+	Energy       Energy
+	Machines     []machine.Spec // names, MACs and IPs are unique; watts are filled in from Energy
+}
+
+// Log says how to log.
+type Log struct {
+	Level  slog.Level
+	Format string // FormatText or FormatJSON
+}
+
+// Registration says who may register machines, and how many.
+type Registration struct {
+	Listen         []string      // "host:port" or ":port"; empty: no registration
+	Trust          string        // TrustSelf, TrustAllowlist or TrustOpen
+	Token          string        // a secret; empty: none asked for
+	Allow          []machine.MAC // not empty under TrustAllowlist
+	Timeout        time.Duration // for one client to send its request
+	MaxConnections int           // served at once
+	MaxMachines    int
+}
+
+// HTTP says where metrics, API and status page are served.
+type HTTP struct {
+	Listen    []string // "host:port" or ":port"; empty: no HTTP
+	WebConfig string   // path of an exporter-toolkit web configuration; empty: plain HTTP
+}
+
+// Probe says how to find out that a machine is off.
+type Probe struct {
+	Interval time.Duration // between two probes
+	Misses   int           // unanswered probes in a row that mean "off"
+	Timeout  time.Duration // after which a machine that speaks on is taken for awake
+}
+
+// Claim says how a sleeping machine's addresses are claimed.
+type Claim struct {
+	Mode  string // ModeResponder
+	Guard string // GuardAuto or GuardOff
+}
+
+// Wake says how machines are woken, and by whom.
+type Wake struct {
+	Attempts   int            // rounds of magic packets
+	Interval   time.Duration  // between two rounds
+	Keep       bool           // keep a machine whose wake failed
+	Transports []string       // TransportEthernet, TransportUDP; not empty
+	OnExit     string         // OnExitNone or OnExitAll
+	From       []netip.Prefix // sources whose packets may wake; empty: everyone
+	Holdoff    time.Duration  // after a claim, before a knock's first magic packet
+}
+
+// Hold says what is kept for a machine until it can take it.
+type Hold struct {
+	Packets      int           // per machine
+	ReadyTimeout time.Duration // for a knocked service to answer
+}
+
+// Energy holds the watts of machines that do not state their own.
+type Energy struct {
+	IdleWatts  float64 // awake and idle
+	SleepWatts float64 // asleep; at most IdleWatts
+}

@@ -1,0 +1,10 @@
+package config
+
+// Reveal is YAML with the secrets in it.
+func (c *Config) Reveal() ([]byte, error) { return c.render(true) }
+
+// Distance and Suggest are tested by themselves.
+var (
+	Distance = distance
+	Suggest  = suggest
+)

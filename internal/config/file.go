@@ -1,0 +1,204 @@
+package config
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"syscall"
+
+	koanfyaml "github.com/knadh/koanf/parsers/yaml"
+	"go.yaml.in/yaml/v3"
+)
+
+// Limits of a file. The lists and mappings of a good one are nested seven
+// deep; aliases count as what they stand for.
+const (
+	maxFile  = 1 << 20 // bytes
+	maxDepth = 16
+	maxNodes = 1 << 18
+	maxKeys  = 64 // in one mapping
+)
+
+// readFile returns the content of a file, or nothing if it does not exist and
+// need not.
+func readFile(path string, explicit bool) ([]byte, error) {
+	// Without O_NONBLOCK, opening a named pipe would wait for its writer.
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if errors.Is(err, fs.ErrNotExist) && !explicit {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case info.IsDir():
+		return nil, fmt.Errorf("%s is a directory: expected a regular file", path)
+	case !info.Mode().IsRegular():
+		return nil, fmt.Errorf("%s is a device or a pipe: expected a regular file", path)
+	}
+	b, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(b) > maxFile {
+		return nil, fmt.Errorf("%s is too large: expected at most %d bytes", path, maxFile)
+	}
+	return b, nil
+}
+
+// content is a koanf provider of bytes that were read before.
+type content []byte
+
+func (c content) ReadBytes() ([]byte, error) { return c, nil }
+
+func (c content) Read() (map[string]any, error) {
+	return nil, errors.New("a file needs a parser")
+}
+
+// parser is a koanf parser of YAML that is strict: one document, which is a
+// mapping of known keys, and nothing that takes long to read.
+type parser struct {
+	table  table
+	report *report
+	origin string
+}
+
+// Unmarshal reports unknown keys, and leaves them out. Keys without a value
+// are left out as well: often all that was below them is commented out.
+func (p *parser) Unmarshal(b []byte) (map[string]any, error) {
+	empty, err := checkDocument(b)
+	if empty || err != nil {
+		return nil, err
+	}
+	values, err := koanfyaml.Parser().Unmarshal(b)
+	if err != nil {
+		return nil, flatten(err)
+	}
+	p.prune(values, "")
+	return values, nil
+}
+
+// Marshal is not used: Config.YAML writes in the order of the table.
+func (p *parser) Marshal(map[string]any) ([]byte, error) {
+	return nil, errors.New("writing is not supported")
+}
+
+// checkDocument reports whether b holds no values at all.
+func checkDocument(b []byte) (empty bool, err error) {
+	d := yaml.NewDecoder(bytes.NewReader(b))
+	var doc, next yaml.Node
+	if err := d.Decode(&doc); errors.Is(err, io.EOF) {
+		return true, nil
+	} else if err != nil {
+		return false, flatten(err)
+	}
+	root := doc.Content[0]
+	switch {
+	case root.Kind == yaml.ScalarNode && root.Tag == "!!null":
+		empty = true
+	case root.Kind != yaml.MappingNode:
+		return false, fmt.Errorf("line %d: expected keys with values, such as %q", root.Line, "state_dir: /var/lib/nightporter")
+	}
+	nodes := maxNodes
+	if err := checkSize(root, 0, &nodes); err != nil {
+		return false, err
+	}
+	err = d.Decode(&next)
+	switch {
+	case errors.Is(err, io.EOF):
+		return empty, nil
+	case err != nil:
+		return false, flatten(err)
+	}
+	return false, fmt.Errorf("line %d: a second document: expected one", next.Line)
+}
+
+// checkSize walks through all that n stands for. The parser itself compares
+// the keys of a mapping with each other, one by one, and accepts aliases up to
+// a size that takes seconds to copy.
+func checkSize(n *yaml.Node, depth int, nodes *int) error {
+	*nodes--
+	switch {
+	case depth > maxDepth:
+		return fmt.Errorf("line %d: expected at most %d levels", n.Line, maxDepth)
+	case *nodes < 0:
+		return fmt.Errorf("line %d: expected at most %d values, aliases counted as what they stand for", n.Line, maxNodes)
+	case n.Kind == yaml.MappingNode && len(n.Content) > 2*maxKeys:
+		return fmt.Errorf("line %d: expected at most %d keys in one mapping", n.Line, maxKeys)
+	case n.Kind == yaml.AliasNode:
+		return checkSize(n.Alias, depth+1, nodes)
+	}
+	for _, c := range n.Content {
+		if err := checkSize(c, depth+1, nodes); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// flatten makes one line of the several of a YAML error.
+func flatten(err error) error {
+	var many *yaml.TypeError
+	if errors.As(err, &many) {
+		return errors.New(strings.Join(many.Errors, "; "))
+	}
+	return errors.New(strings.TrimPrefix(err.Error(), "yaml: "))
+}
+
+// prune reports and removes what is not in the table.
+func (p *parser) prune(values map[string]any, prefix string) {
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		path := prefix + name
+		_, isKey := p.table.find(path)
+		switch section, isMapping := stringKeys(values[name]); {
+		case strings.Contains(name, ".") || !isKey && !p.table.sections[path]:
+			p.report.add(&UnknownKeyError{Key: printable(path), Origin: p.origin, Suggestion: p.table.suggest(path)})
+		case values[name] == nil:
+		case isKey:
+			continue
+		case isMapping:
+			p.prune(section, path+".")
+			values[name] = section
+			continue
+		default:
+			p.report.add(&Error{Key: path, Found: shape(values[name]), Origin: p.origin, Expected: "keys with values below it"})
+		}
+		delete(values, name)
+	}
+}
+
+// shape describes a value that stands where keys should, without showing it: it
+// may be a secret on the wrong line.
+func shape(v any) string {
+	if _, ok := v.([]any); ok {
+		return "a list"
+	}
+	return "a single value"
+}
+
+// stringKeys returns a mapping with its keys as text: YAML allows others, and
+// none of ours are.
+func stringKeys(raw any) (map[string]any, bool) {
+	switch m := raw.(type) {
+	case map[string]any:
+		return m, true
+	case map[any]any:
+		values := make(map[string]any, len(m))
+		for k, v := range m {
+			values[fmt.Sprint(k)] = v
+		}
+		return values, true
+	}
+	return nil, false
+}

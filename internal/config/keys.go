@@ -1,0 +1,152 @@
+package config
+
+import (
+	"log/slog"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"nightporter/internal/machine"
+)
+
+// key is one line of the table of keys.
+type key struct {
+	path    string
+	help    string // one line, starts with a small letter
+	def     any    // the default, as a file would hold it
+	noun    string // what the help of a flag calls a value; empty: not a flag, nor a variable
+	restart bool   // a change takes effect only after a restart
+	secret  bool
+	text    func(string) any
+	set     func(c *Config, p place, raw any) // reads, checks and stores a value
+	get     func(c *Config) any               // as a file would hold it, secrets included
+	hide    func(any) any                     // masks the secrets in what get returned; nil: there are none
+}
+
+// envPrefix begins the name of every environment variable.
+const envPrefix = "NIGHTPORTER_"
+
+func (k key) env() string {
+	return envPrefix + strings.ToUpper(strings.ReplaceAll(k.path, ".", "__"))
+}
+
+// field makes the key whose value is kept at one field of Config.
+func field[T any](path string, def any, at func(*Config) *T, c codec[T], help string) key {
+	return key{
+		path: path, help: help, def: def, noun: c.noun, text: c.text,
+		set: func(conf *Config, p place, raw any) {
+			if v, ok := c.read(p, raw); ok {
+				*at(conf) = v
+			}
+		},
+		get: func(conf *Config) any { return c.show(*at(conf)) },
+	}
+}
+
+func (k key) needsRestart() key {
+	k.restart = true
+	return k
+}
+
+func (k key) masked() key {
+	k.secret = true
+	k.hide = func(v any) any {
+		if v == "" {
+			return v
+		}
+		return mask
+	}
+	return k
+}
+
+// Bounds of durations. The lower one keeps a slip (1ms for 1m) from flooding
+// the network; the upper ones are beyond any use.
+const (
+	shortest = 10 * time.Millisecond
+	hour     = time.Hour
+	day      = 24 * time.Hour
+)
+
+// keys returns the table, in the order in which the configuration is printed.
+func keys() []key {
+	return slices.Concat(generalKeys(), doorKeys(), sleepKeys(), []key{machinesKey()})
+}
+
+func generalKeys() []key {
+	return []key{
+		field("interfaces", []any{}, func(c *Config) *[]string { return &c.Interfaces }, listOf(interfaceName()),
+			"network interfaces to watch; empty: the interface of the default route").needsRestart(),
+		field("state_dir", "/var/lib/nightporter", func(c *Config) *string { return &c.StateDir }, absolutePath(),
+			"directory of the journal, which lets claims outlive a restart").needsRestart(),
+		field("log.level", "info", func(c *Config) *slog.Level { return &c.Log.Level }, level(),
+			"least level that is logged: debug, info, warn or error"),
+		field("log.format", FormatText, func(c *Config) *string { return &c.Log.Format }, oneOf(FormatText, FormatJSON),
+			"text for people, json for log collectors"),
+	}
+}
+
+// doorKeys are about who comes in: registration and HTTP.
+func doorKeys() []key {
+	return []key{
+		field("registration.listen", []any{":13717"}, func(c *Config) *[]string { return &c.Registration.Listen }, listOf(listenAddress()),
+			"addresses where machines register before they sleep; empty: no registration").needsRestart(),
+		field("registration.trust", TrustSelf, func(c *Config) *string { return &c.Registration.Trust },
+			oneOf(TrustSelf, TrustAllowlist, TrustOpen),
+			"self: a machine registers only itself; allowlist: the MACs in allow, from anywhere; open: anyone"),
+		field("registration.token", "", func(c *Config) *string { return &c.Registration.Token }, token(),
+			"secret that every registration must carry; empty: none; not for the command line, which everyone on the host can see").masked(),
+		field("registration.allow", []any{}, func(c *Config) *[]machine.MAC { return &c.Registration.Allow }, listOf(mac()),
+			"MAC addresses that may be registered under trust: allowlist"),
+		field("registration.timeout", "5s", func(c *Config) *time.Duration { return &c.Registration.Timeout }, duration(shortest, hour),
+			"time for a client to send its request, so that slow ones hold no place"),
+		field("registration.max_connections", 64, func(c *Config) *int { return &c.Registration.MaxConnections }, wholeNumber(1, 65536),
+			"clients served at once; more are turned away"),
+		field("registration.max_machines", 1024, func(c *Config) *int { return &c.Registration.MaxMachines }, wholeNumber(1, 65536),
+			"machines known at once, so that nobody fills the memory or the metrics"),
+		field("http.listen", []any{":9717"}, func(c *Config) *[]string { return &c.HTTP.Listen }, listOf(listenAddress()),
+			"addresses of metrics, API and status page; empty: no HTTP").needsRestart(),
+		field("http.web_config", "", func(c *Config) *string { return &c.HTTP.WebConfig }, optionalFile(),
+			"exporter-toolkit web configuration for TLS and passwords; empty: plain HTTP for everyone").needsRestart(),
+	}
+}
+
+// sleepKeys are about the machines' nights: falling asleep, being claimed,
+// being woken.
+func sleepKeys() []key {
+	return []key{
+		field("probe.interval", "1s", func(c *Config) *time.Duration { return &c.Probe.Interval }, duration(shortest, hour),
+			"time between two probes of a machine that is falling asleep"),
+		field("probe.misses", 3, func(c *Config) *int { return &c.Probe.Misses }, wholeNumber(1, 100),
+			"probes in a row without an answer that mean it is off"),
+		field("probe.timeout", "10m", func(c *Config) *time.Duration { return &c.Probe.Timeout }, duration(shortest, day),
+			"a machine that still speaks after this long did not go to sleep"),
+		field("claim.mode", ModeResponder, func(c *Config) *string { return &c.Claim.Mode }, oneOfSoFar([]string{ModeResponder}, ModeBind),
+			"responder: answer ARP and NDP ourselves, the kernel never owns a claimed address").needsRestart(),
+		field("claim.guard", GuardAuto, func(c *Config) *string { return &c.Claim.Guard }, oneOfSoFar([]string{GuardAuto, GuardOff}, GuardOn),
+			"auto: keep our own kernel silent about claimed addresses where needed and possible; off: never").needsRestart(),
+		field("wake.attempts", 6, func(c *Config) *int { return &c.Wake.Attempts }, wholeNumber(1, 100),
+			"rounds of magic packets before a wake counts as failed"),
+		field("wake.interval", "15s", func(c *Config) *time.Duration { return &c.Wake.Interval }, duration(shortest, hour),
+			"time between two rounds; attempts x interval must outlast the slowest boot"),
+		field("wake.keep", true, func(c *Config) *bool { return &c.Wake.Keep }, boolean(),
+			"true: a machine whose wake failed stays claimed for another try; false: it is forgotten"),
+		field("wake.transports", []any{TransportEthernet, TransportUDP}, func(c *Config) *[]string { return &c.Wake.Transports },
+			notEmpty(listOf(oneOf(TransportEthernet, TransportUDP)), "at least one of ethernet and udp"),
+			"how magic packets travel: some cards heed only one of ethernet (0x0842) and udp (port 9)"),
+		field("wake.on_exit", OnExitNone, func(c *Config) *string { return &c.Wake.OnExit }, oneOf(OnExitNone, OnExitAll),
+			"all: wake every sleeping machine when the porter stops, since nobody answers for them then; none: let them sleep"),
+		field("wake.from", []any{}, func(c *Config) *[]netip.Prefix { return &c.Wake.From }, listOf(network()),
+			"networks or addresses whose packets may wake; empty: everyone"),
+		field("wake.holdoff", "0s", func(c *Config) *time.Duration { return &c.Wake.Holdoff }, duration(0, hour),
+			"rest after power-off before a packet may wake, for boards that misbehave when woken at once"),
+		field("hold.packets", 64, func(c *Config) *int { return &c.Hold.Packets }, wholeNumber(1, 65536),
+			"packets kept per machine until it can take them; more are dropped"),
+		field("hold.ready_timeout", "60s", func(c *Config) *time.Duration { return &c.Hold.ReadyTimeout }, duration(shortest, hour),
+			"time for a knocked service to open before its client is handed over all the same"),
+		field("energy.idle_watts", 50, func(c *Config) *float64 { return &c.Energy.IdleWatts }, watts(),
+			"watts of an idle machine that states none, to estimate what its sleep saves"),
+		field("energy.sleep_watts", 2, func(c *Config) *float64 { return &c.Energy.SleepWatts }, watts(),
+			"watts of a sleeping machine that states none"),
+	}
+}

@@ -1,0 +1,79 @@
+package config
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/knadh/koanf/providers/confmap"
+	"github.com/knadh/koanf/providers/env/v2"
+	"github.com/knadh/koanf/providers/posflag"
+	"github.com/knadh/koanf/v2"
+	"github.com/spf13/pflag"
+)
+
+// layer is one source of values. Its values hold known keys only.
+type layer struct {
+	values *koanf.Koanf
+	origin func(k key) string // where its value of k stands
+}
+
+func newLayer(p koanf.Provider, parser koanf.Parser, origin func(key) string) (layer, error) {
+	l := layer{values: koanf.New("."), origin: origin}
+	return l, l.values.Load(p, parser)
+}
+
+func defaultsLayer(t table) (layer, error) {
+	values := make(map[string]any, len(t.keys))
+	for _, k := range t.keys {
+		values[k.path] = k.def
+	}
+	return newLayer(confmap.Provider(values, "."), nil, func(key) string { return "the default" })
+}
+
+func fileLayer(t table, path string, explicit bool, r *report) (layer, error) {
+	origin := "from " + path
+	b, err := readFile(path, explicit)
+	if err != nil {
+		return layer{}, fmt.Errorf("configuration file: %w", err)
+	}
+	l, err := newLayer(content(b), &parser{table: t, report: r, origin: origin}, func(key) string { return origin })
+	if err != nil {
+		return layer{}, fmt.Errorf("configuration file %s: %w", path, err)
+	}
+	return l, nil
+}
+
+func envLayer(t table, environ []string, r *report) (layer, error) {
+	names := make(map[string]key, len(t.keys))
+	for _, k := range t.keys {
+		names[k.env()] = k
+	}
+	read := func(name, value string) (string, any) {
+		k, ok := names[name]
+		switch {
+		case !ok:
+			known := slices.Sorted(maps.Keys(names))
+			r.add(&UnknownKeyError{Key: printable(name), Origin: "from the environment", Suggestion: suggestVariable(name, known)})
+			return "", nil
+		case k.noun == "":
+			place{report: r, key: k.path, path: k.path, origin: "from " + name, secret: true}.
+				wrong(value, "a list in the configuration file, the only place for it")
+			return "", nil
+		}
+		return k.path, k.text(value)
+	}
+	opt := env.Opt{Prefix: envPrefix, TransformFunc: read, EnvironFunc: func() []string { return environ }}
+	return newLayer(env.Provider(".", opt), nil, func(k key) string { return "from " + k.env() })
+}
+
+func flagLayer(t table, flags *pflag.FlagSet) (layer, error) {
+	read := func(f *pflag.Flag) (string, any) {
+		k, ok := t.find(f.Name)
+		if !ok || k.noun == "" {
+			return "", nil // a flag of somebody else, such as --config
+		}
+		return k.path, k.text(f.Value.String())
+	}
+	return newLayer(posflag.ProviderWithFlag(flags, ".", nil, read), nil, func(k key) string { return "from --" + k.path })
+}

@@ -1,0 +1,86 @@
+package config
+
+import (
+	"slices"
+
+	"github.com/knadh/koanf/v2"
+	"github.com/spf13/pflag"
+)
+
+// Load reads the configuration: the defaults, and over them the file at path,
+// the variables in environ ("NAME=value") whose names begin with NIGHTPORTER_,
+// and the flags of AddFlags that were given. The file may be missing unless it
+// was asked for explicitly. flags may be nil.
+//
+// A bad value is an *Error and a key that does not exist an *UnknownKeyError;
+// all are reported, joined with errors.Join. A file that cannot be read or
+// parsed is an error by itself.
+func Load(path string, explicit bool, environ []string, flags *pflag.FlagSet) (*Config, error) {
+	s := stack{table: newTable(), report: newReport(), merged: koanf.New(".")}
+	s.add(defaultsLayer(s.table))
+	s.add(fileLayer(s.table, path, explicit, s.report))
+	s.add(envLayer(s.table, environ, s.report))
+	if flags != nil {
+		s.add(flagLayer(s.table, flags))
+	}
+	if s.err != nil {
+		return nil, s.err
+	}
+	c := s.read()
+	if err := s.report.err(); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// Default returns the configuration that holds when nothing is set.
+func Default() *Config {
+	t, c := newTable(), &Config{}
+	for _, k := range t.keys {
+		k.set(c, place{report: newReport(), key: k.path, path: k.path}, k.def)
+	}
+	return c
+}
+
+// stack is the layers, one over the other.
+type stack struct {
+	table  table
+	report *report
+	layers []layer
+	merged *koanf.Koanf
+	err    error // the first layer that could not be read at all
+}
+
+func (s *stack) add(l layer, err error) {
+	if s.err == nil {
+		s.err = err
+	}
+	if s.err == nil {
+		s.layers = append(s.layers, l)
+		s.err = s.merged.Merge(l.values)
+	}
+}
+
+// read makes a Config of the merged layers. It is of use only if the report is
+// empty afterwards.
+func (s *stack) read() *Config {
+	c := &Config{}
+	for _, k := range s.table.keys {
+		k.set(c, s.place(k.path), s.merged.Get(k.path))
+	}
+	s.relate(c)
+	return c
+}
+
+// place says where the effective value of a key comes from.
+func (s *stack) place(path string) place {
+	k, _ := s.table.find(path)
+	p := place{report: s.report, key: path, path: path, secret: k.secret}
+	for _, l := range slices.Backward(s.layers) {
+		if l.values.Exists(path) {
+			p.origin = l.origin(k)
+			break
+		}
+	}
+	return p
+}

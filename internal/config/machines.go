@@ -1,0 +1,269 @@
+package config
+
+import (
+	"fmt"
+	"maps"
+	"net"
+	"net/netip"
+	"slices"
+	"strconv"
+
+	"nightporter/internal/machine"
+)
+
+// machinesKey is the list of machines that need not register. It is set in the
+// file only: one variable or flag is no place for it.
+func machinesKey() key {
+	return key{
+		path: "machines",
+		help: "machines that are known without registering",
+		def:  []any{},
+		set:  func(c *Config, p place, raw any) { c.Machines = readMachines(p, raw, c.Energy) },
+		get:  func(c *Config) any { return showMachines(c.Machines) },
+		hide: hidePasswords,
+	}
+}
+
+func readMachines(p place, raw any, energy Energy) []machine.Spec {
+	list, ok := raw.([]any)
+	if !ok {
+		p.wrong(raw, "a list of machines")
+		return nil
+	}
+	var specs []machine.Spec
+	seen := taken{}
+	for i, r := range list {
+		at := p.entry(i)
+		if spec, ok := readMachine(at, r, energy); ok && seen.add(at, &spec) {
+			specs = append(specs, spec)
+		}
+	}
+	return specs
+}
+
+// taken remembers where each name, MAC and IP was seen, by its text: the three
+// cannot be confused with each other, since each has a prefix of its own.
+type taken map[string]string
+
+// add reports whether all that must be unique in spec is new.
+func (t taken) add(p place, spec *machine.Spec) bool {
+	ok := t.one(p.member("name"), "name ", spec.Name)
+	ok = t.one(p.member("mac"), "MAC ", spec.MAC.String()) && ok
+	for i, a := range spec.Monitor {
+		ok = t.one(p.member("monitor").entry(i).member("ip"), "IP ", a.IP.String()) && ok
+	}
+	return ok
+}
+
+func (t taken) one(p place, what, value string) bool {
+	if first, ok := t[what+value]; ok {
+		return p.wrong(value, "one that is not used yet: "+first+" is the same")
+	}
+	t[what+value] = p.path
+	return true
+}
+
+func readMachine(p place, raw any, energy Energy) (machine.Spec, bool) {
+	e, ok := openEntry(p, raw, "name", "mac", "monitor", "idle_watts", "sleep_watts", "wake_from", "agentless", "password")
+	if !ok {
+		return machine.Spec{}, false
+	}
+	spec := machine.Spec{
+		Name:       required(e, "name", machineName()),
+		MAC:        required(e, "mac", mac()),
+		Monitor:    required(e, "monitor", monitor()),
+		IdleWatts:  optional(e, "idle_watts", watts(), energy.IdleWatts),
+		SleepWatts: optional(e, "sleep_watts", watts(), energy.SleepWatts),
+		WakeFrom:   optional(e, "wake_from", listOf(network()), nil),
+		Password:   optional(e, "password", hidden(password()), nil),
+	}
+	if optional(e, "agentless", boolean(), false) {
+		e.ok = p.member("agentless").wrong(true, "false (this version does not support machines without an agent)")
+	}
+	if e.ok && p.report.sound("energy.idle_watts", "energy.sleep_watts") {
+		checkWatts(e, &spec)
+	}
+	return spec, e.ok
+}
+
+// checkWatts refuses a machine that draws more asleep than awake, also where
+// one of the two is what energy says.
+func checkWatts(e *entry, spec *machine.Spec) {
+	if spec.SleepWatts <= spec.IdleWatts {
+		return
+	}
+	at, idle := e.place.member("sleep_watts"), e.place.member("idle_watts").path
+	if e.values["sleep_watts"] == nil {
+		at.origin = "from energy.sleep_watts"
+	}
+	if e.values["idle_watts"] == nil {
+		idle = "energy.idle_watts"
+	}
+	e.ok = at.wrong(spec.SleepWatts, fmt.Sprintf("at most %s, which is %v", idle, spec.IdleWatts))
+}
+
+func machineName() codec[string] {
+	return text("name", "a name of 1 to 64 printable characters, no slash, no space at either end, in quotes if it looks like a number",
+		func(s string) bool { return machine.CheckName(s) == nil })
+}
+
+func password() codec[[]byte] {
+	return parsed("password", "a SecureOn password in quotes: six octets such as 01:23:45:67:89:ab, or four such as 192.0.2.1",
+		func(s string) ([]byte, bool) {
+			b, err := machine.ParsePassword(s)
+			return b, err == nil
+		}, func(b []byte) any {
+			if len(b) == net.IPv4len {
+				return netip.AddrFrom4([4]byte(b)).String()
+			}
+			return net.HardwareAddr(b).String()
+		})
+}
+
+// monitor reads the addresses of a machine and their ports.
+func monitor() codec[[]machine.Address] {
+	const expected = `a list of at least one address, such as {ip: 192.0.2.7, port: [22, "51820/udp", "icmp"]}`
+	read := func(p place, raw any) ([]machine.Address, bool) {
+		list, ok := raw.([]any)
+		if !ok || len(list) == 0 {
+			return nil, p.wrong(raw, expected)
+		}
+		addrs := make([]machine.Address, 0, len(list))
+		for i, r := range list {
+			a, good := readAddress(p.entry(i), r)
+			addrs, ok = append(addrs, a), ok && good
+		}
+		return addrs, ok
+	}
+	show := func(addrs []machine.Address) any {
+		shown := make([]any, len(addrs))
+		for i, a := range addrs {
+			shown[i] = ordered{{"ip", a.IP.String()}, {"port", showPorts(a.Ports)}}
+		}
+		return shown
+	}
+	return codec[[]machine.Address]{read: read, show: show}
+}
+
+func readAddress(p place, raw any) (machine.Address, bool) {
+	e, ok := openEntry(p, raw, "ip", "port")
+	if !ok {
+		return machine.Address{}, false
+	}
+	a := machine.Address{
+		IP:    required(e, "ip", hostAddress()),
+		Ports: required(e, "port", codec[[]machine.Port]{read: readPorts}),
+	}
+	return a, e.ok
+}
+
+func readPorts(p place, raw any) ([]machine.Port, bool) {
+	list, ok := raw.([]any)
+	if !ok {
+		return nil, p.wrong(raw, "a list of ports; an empty one claims the address, but wakes nobody")
+	}
+	var ports []machine.Port
+	seen := map[machine.Port]bool{}
+	for i, r := range list {
+		s, isText := r.(string)
+		if n, whole := integer(r); whole {
+			s, isText = strconv.FormatInt(n, 10), true
+		}
+		some, err := machine.ParsePort(s)
+		if !isText || err != nil {
+			ok = p.entry(i).wrong(r, `1 to 65535 (TCP and UDP), "22/tcp", "51820/udp" or "icmp"`)
+		}
+		for _, port := range some {
+			if !seen[port] { // 22 and "22/tcp" may stand side by side
+				seen[port] = true
+				ports = append(ports, port)
+			}
+		}
+	}
+	return ports, ok
+}
+
+// showPorts writes a port with both protocols as a number.
+func showPorts(ports []machine.Port) any {
+	shown := []any{}
+	for i := 0; i < len(ports); i++ {
+		p := ports[i]
+		if p.Protocol == machine.TCP && i+1 < len(ports) && ports[i+1] == (machine.Port{Protocol: machine.UDP, Number: p.Number}) {
+			shown = append(shown, int(p.Number))
+			i++
+			continue
+		}
+		shown = append(shown, p.String())
+	}
+	return shown
+}
+
+func showMachines(specs []machine.Spec) any {
+	shown := make([]any, len(specs))
+	for i, s := range specs {
+		m := ordered{
+			{"name", s.Name},
+			{"mac", s.MAC.String()},
+			{"monitor", monitor().show(s.Monitor)},
+			{"idle_watts", s.IdleWatts},
+			{"sleep_watts", s.SleepWatts},
+			{"wake_from", listOf(network()).show(s.WakeFrom)},
+			{"agentless", false},
+		}
+		if len(s.Password) > 0 {
+			m = append(m, member{"password", password().show(s.Password)})
+		}
+		shown[i] = m
+	}
+	return shown
+}
+
+func hidePasswords(shown any) any {
+	list := shown.([]any)
+	for _, m := range list {
+		for i, field := range m.(ordered) {
+			if field.name == "password" {
+				m.(ordered)[i].value = mask
+			}
+		}
+	}
+	return list
+}
+
+// entry is one mapping of a list, while it is read.
+type entry struct {
+	place  place
+	values map[string]any
+	ok     bool // nothing was wrong so far
+}
+
+// openEntry checks that raw is a mapping without unknown members.
+func openEntry(p place, raw any, known ...string) (*entry, bool) {
+	values, ok := stringKeys(raw)
+	if !ok {
+		return nil, p.wrong(raw, "a mapping with "+join(known, "and"))
+	}
+	e := &entry{place: p, values: values, ok: true}
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		if !slices.Contains(known, name) {
+			p.unknown(name, known)
+			e.ok = false
+		}
+	}
+	return e, true
+}
+
+// required reads a member that must be there.
+func required[T any](e *entry, name string, c codec[T]) T {
+	v, ok := c.read(e.place.member(name), e.values[name])
+	e.ok = e.ok && ok
+	return v
+}
+
+// optional reads a member, or takes the fallback if it is not there.
+func optional[T any](e *entry, name string, c codec[T], fallback T) T {
+	if e.values[name] == nil {
+		return fallback
+	}
+	return required(e, name, c)
+}

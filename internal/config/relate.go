@@ -1,0 +1,56 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// relate checks the values that must fit each other, as far as each is sound
+// by itself.
+func (s *stack) relate(c *Config) {
+	if s.report.sound("registration.trust", "registration.allow") {
+		s.relateTrust(c.Registration)
+	}
+	if s.report.sound("registration.listen", "http.listen") {
+		s.relateListen(c)
+	}
+	if s.report.sound("probe.interval", "probe.misses", "probe.timeout") {
+		s.relateProbe(c.Probe)
+	}
+	if s.report.sound("energy.idle_watts", "energy.sleep_watts") {
+		s.relateEnergy(c.Energy)
+	}
+}
+
+func (s *stack) relateTrust(r Registration) {
+	if r.Trust == TrustAllowlist && len(r.Allow) == 0 {
+		s.place("registration.allow").wrong([]any{}, "at least one MAC address, since registration.trust is allowlist")
+	}
+}
+
+// relateListen finds the address that would be "in use" by ourselves. Port 0
+// takes a free port each time.
+func (s *stack) relateListen(c *Config) {
+	for i, addr := range c.HTTP.Listen {
+		if slices.Contains(c.Registration.Listen, addr) && !strings.HasSuffix(addr, ":0") {
+			s.place("http.listen").entry(i).wrong(addr, "an address that is not in registration.listen")
+		}
+	}
+}
+
+// relateProbe refuses a timeout that is over before silence could be noticed:
+// no machine would ever be claimed.
+func (s *stack) relateProbe(p Probe) {
+	if least := p.Interval * time.Duration(p.Misses); p.Timeout < least {
+		s.place("probe.timeout").wrong(p.Timeout,
+			fmt.Sprintf("at least probe.interval x probe.misses, which is %s", brief(least)))
+	}
+}
+
+func (s *stack) relateEnergy(e Energy) {
+	if e.SleepWatts > e.IdleWatts {
+		s.place("energy.sleep_watts").wrong(e.SleepWatts, fmt.Sprintf("at most energy.idle_watts, which is %v", e.IdleWatts))
+	}
+}

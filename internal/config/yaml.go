@@ -1,0 +1,107 @@
+package config
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// ordered is a mapping that keeps its order.
+type ordered []member
+
+type member struct {
+	name  string
+	value any
+}
+
+// YAML returns the effective configuration as a file that Load reads. In place
+// of secrets (registration.token, the passwords of machines) it shows
+// "********", which Load refuses: whoever makes a file of it must fill them in.
+func (c *Config) YAML() ([]byte, error) { return c.render(false) }
+
+func (c *Config) render(secrets bool) ([]byte, error) {
+	root := ordered{}
+	for _, k := range keys() {
+		value := k.get(c)
+		if k.hide != nil && !secrets {
+			value = k.hide(value)
+		}
+		root = root.put(k.path, value)
+	}
+	var b bytes.Buffer
+	e := yaml.NewEncoder(&b)
+	e.SetIndent(2)
+	n, err := node(root)
+	if err == nil {
+		err = e.Encode(n)
+	}
+	if err == nil {
+		err = e.Close()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("write configuration: %w", err)
+	}
+	return b.Bytes(), nil
+}
+
+// put adds a value at a path of one or two names. Keys of one section stand
+// side by side in the table.
+func (o ordered) put(path string, value any) ordered {
+	section, name, nested := strings.Cut(path, ".")
+	if !nested {
+		return append(o, member{path, value})
+	}
+	last := len(o) - 1
+	if last < 0 || o[last].name != section {
+		o, last = append(o, member{section, ordered{}}), last+1
+	}
+	o[last].value = append(o[last].value.(ordered), member{name, value})
+	return o
+}
+
+// node makes a YAML node of what a codec shows. Lists of plain values are
+// written on one line.
+func node(v any) (*yaml.Node, error) {
+	n := &yaml.Node{}
+	var children []any
+	switch v := v.(type) {
+	case ordered:
+		n.Kind = yaml.MappingNode
+		for _, m := range v {
+			children = append(children, m.name, m.value)
+		}
+	case []any:
+		n.Kind, n.Style, children = yaml.SequenceNode, yaml.FlowStyle, v
+	default:
+		err := n.Encode(v)
+		if s, ok := v.(string); ok && (n.Style == yaml.SingleQuotedStyle || strings.Contains(s, ":")) {
+			n.Style = yaml.DoubleQuotedStyle // one kind of quotes, and a colon never in doubt
+		}
+		return n, err
+	}
+	for _, c := range children {
+		child, err := node(c)
+		if err != nil {
+			return nil, err
+		}
+		if child.Kind == yaml.MappingNode && n.Kind == yaml.SequenceNode {
+			n.Style = 0
+		}
+		n.Content = append(n.Content, child)
+	}
+	return n, nil
+}
+
+func oneLine(def any) string {
+	n, err := node(def)
+	if err != nil {
+		return fmt.Sprint(def)
+	}
+	b, err := yaml.Marshal(n)
+	if err != nil {
+		return fmt.Sprint(def)
+	}
+	return strings.TrimSpace(string(b))
+}

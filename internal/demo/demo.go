@@ -1,0 +1,203 @@
+// Package demo shows the main job: it builds a LAN in network namespaces, runs
+// the real daemon in it, puts a machine to sleep, connects to it with an
+// ordinary client, and tells what happens as it happens.
+package demo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"syscall"
+	"time"
+
+	"nightporter/internal/lab"
+	"nightporter/internal/rig"
+)
+
+// Options says how to show it.
+type Options struct {
+	Exe   string // nightporter itself
+	Out   io.Writer
+	Color bool
+	Keep  bool // leave the LAN running until ctx ends
+}
+
+// The machine of the demo. It boots in a time that falls between the client's
+// SYN retransmissions, and has both families of addresses.
+var (
+	nas4    = netip.MustParseAddr("10.77.0.20")
+	nas6    = netip.MustParseAddr("fd77::20")
+	machine = lab.MachineConfig{
+		Name:     "nas",
+		Addrs:    []netip.Prefix{netip.PrefixFrom(nas4, 24), netip.PrefixFrom(nas6, 64)},
+		Boot:     2300 * time.Millisecond,
+		Services: []lab.ServiceConfig{{Network: "tcp", Port: 22}},
+	}
+)
+
+// daemonConfig makes the demo short: the machine counts as off after 0.6 s of
+// silence instead of 3 s.
+const daemonConfig = "probe: {interval: 200ms}\n"
+
+// connectTimeout is how long the client has patience.
+const connectTimeout = 30 * time.Second
+
+// show is one run of the demo.
+type show struct {
+	*timeline
+	lan *lab.LAN
+	d   *rig.Daemon
+	nas *lab.Machine
+}
+
+// Run shows the demo. It returns nil only if the client was served, over IPv4
+// and over IPv6.
+func Run(ctx context.Context, o Options) (err error) {
+	dir, err := os.MkdirTemp("", "nightporter-demo-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	s := &show{timeline: newTimeline(o.Out, o.Color)}
+	if s.lan, err = lab.New(ctx); err != nil {
+		return fmt.Errorf("build the LAN: %w", err)
+	}
+	defer func() { err = errors.Join(err, s.lan.Close()) }()
+	s.say("lan", "a switch, a router, a client, the porter's host and a NAS, each in a network namespace")
+	if s.d, err = rig.Start(ctx, s.lan, dir, rig.Options{Exe: o.Exe, Config: daemonConfig}); err != nil {
+		return err
+	}
+	defer s.d.Kill()
+	s.say("porter", "nightporter runs on %s, %s", s.lan.Porter().Addr4(), s.lan.Porter().Addr6())
+	if s.nas, err = s.lan.AddMachine(machine); err != nil {
+		return err
+	}
+	s.say("nas", "is awake, serves SSH on %s and %s", nas4, nas6)
+
+	ctx, stopTelling := context.WithCancel(ctx)
+	told := s.follow(ctx, s.d, s.nas)
+	defer func() { stopTelling(); <-told }()
+
+	before, err := s.d.Metrics(ctx)
+	if err != nil {
+		return err
+	}
+	for _, ip := range []netip.Addr{nas4, nas6} {
+		if err := s.night(ctx, ip); err != nil {
+			return err
+		}
+	}
+	if err := s.metrics(ctx, before); err != nil {
+		return err
+	}
+	if o.Keep {
+		return s.keep(ctx)
+	}
+	return s.stop(ctx)
+}
+
+// night lets the machine sleep, and a client wake it at one of its addresses.
+func (s *show) night(ctx context.Context, ip netip.Addr) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	family := "IPv4"
+	if ip.Is6() {
+		family = "IPv6"
+	}
+	s.title("A night, and a knock over " + family)
+	seen := s.d.Log.Len()
+	body := fmt.Sprintf(`{"mac":%q,"name":"nas","monitor":[{"ip":%q,"port":["22/tcp"]},{"ip":%q,"port":["22/tcp"]}]}`,
+		s.nas.MAC(), nas4, nas6)
+	s.say("nas", "registers with the porter: I am about to sleep, wake me for SSH")
+	answer, err := s.d.Register(ctx, s.nas.Host, body)
+	if err != nil {
+		return err
+	}
+	if answer != "OK." {
+		return fmt.Errorf("the porter refused the registration: %s", answer)
+	}
+	if err := s.nas.SleepAfter(500 * time.Millisecond); err != nil {
+		return err
+	}
+	if _, err := s.d.Log.Wait(ctx, seen, rig.Moved("nas", "settling", "asleep", "")); err != nil {
+		return err
+	}
+	if err := s.connect(ctx, ip); err != nil {
+		return fmt.Errorf("the client was not served: %w", err)
+	}
+	_, err = s.d.Log.Wait(ctx, seen, rig.Moved("nas", "arriving", "awake", ""))
+	return err
+}
+
+// connect is the client. A client whose SYN meets the machine before its
+// service listens is refused; it tries again, as a browser does.
+func (s *show) connect(ctx context.Context, ip netip.Addr) error {
+	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+	defer cancel()
+	client, to := s.lan.Client(), netip.AddrPortFrom(ip, 22).String()
+	began := time.Now()
+	s.say("client", "connects to %s", to)
+	conn, err := client.Dial(ctx, "tcp", to)
+	for errors.Is(err, syscall.ECONNREFUSED) {
+		s.say("client", "is refused: the machine is up, its service is not; tries again")
+		conn, err = client.Dial(ctx, "tcp", to)
+	}
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	connected := time.Since(began)
+	if err := conn.SetReadDeadline(time.Now().Add(5 * time.Second)); err != nil {
+		return err
+	}
+	hello := make([]byte, len(lab.Banner(machine.Name)))
+	if _, err := io.ReadFull(conn, hello); err != nil {
+		return err
+	}
+	if string(hello) != lab.Banner(machine.Name) {
+		return fmt.Errorf("a stranger answered: %q", hello)
+	}
+	s.say("client", "is connected to %q after %v", machine.Name, connected.Round(time.Millisecond))
+	return nil
+}
+
+// metrics shows what changed for a scraper.
+func (s *show) metrics(ctx context.Context, before rig.Samples) error {
+	after, err := s.d.Metrics(ctx)
+	if err != nil {
+		return err
+	}
+	s.title("What Prometheus sees")
+	for _, line := range after.Changed(before, "nightporter_") {
+		s.line(line)
+	}
+	return nil
+}
+
+// stop ends the daemon in good order.
+func (s *show) stop(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	code, err := s.d.Stop(ctx)
+	if err == nil && code != 0 {
+		err = fmt.Errorf("the daemon ended with exit code %d", code)
+	}
+	return err
+}
+
+// keep leaves everything running, reachable from this host's loopback.
+func (s *show) keep(ctx context.Context) error {
+	addr, err := s.lan.Proxy(s.lan.Porter(), netip.AddrPortFrom(s.lan.Porter().Addr4(), rig.HTTPPort).String())
+	if err != nil {
+		return err
+	}
+	s.title("It goes on running until Ctrl-C")
+	for _, path := range []string{"/", "/metrics", "/api/v1/machines"} {
+		s.line(fmt.Sprintf("http://%s%s", addr, path))
+	}
+	<-ctx.Done()
+	return s.stop(context.WithoutCancel(ctx))
+}

@@ -1,0 +1,138 @@
+package demo
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"nightporter/internal/lab"
+	"nightporter/internal/rig"
+)
+
+// ANSI colours by who speaks.
+var colors = map[string]string{"porter": "\x1b[36m", "nas": "\x1b[33m", "client": "\x1b[32m", "lan": "\x1b[90m"}
+
+const (
+	bold  = "\x1b[1m"
+	plain = "\x1b[0m"
+)
+
+// timeline prints what happens, with the time since the demo began.
+type timeline struct {
+	mu    sync.Mutex
+	out   io.Writer
+	color bool
+	start time.Time
+}
+
+func newTimeline(out io.Writer, color bool) *timeline {
+	return &timeline{out: out, color: color, start: time.Now()}
+}
+
+// say prints that somebody does something now.
+func (t *timeline) say(who, format string, args ...any) {
+	t.sayAt(time.Now(), who, fmt.Sprintf(format, args...))
+}
+
+func (t *timeline) sayAt(at time.Time, who, what string) {
+	begin, end := "", ""
+	if t.color {
+		begin, end = colors[who], plain
+	}
+	t.line(fmt.Sprintf("%8.3fs  %s%-7s%s %s", at.Sub(t.start).Seconds(), begin, who, end, what))
+}
+
+func (t *timeline) title(text string) {
+	if t.color {
+		text = bold + text + plain
+	}
+	t.line("\n" + text)
+}
+
+func (t *timeline) line(text string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	fmt.Fprintln(t.out, text)
+}
+
+// follow tells what the daemon logs and what the machine does, until ctx ends.
+// The channel is closed when it has stopped.
+func (t *timeline) follow(ctx context.Context, d *rig.Daemon, m *lab.Machine) <-chan struct{} {
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for seen := 0; ; seen++ {
+			e, err := d.Log.Wait(ctx, seen, func(rig.Entry) bool { return true })
+			if err != nil {
+				return
+			}
+			if text := porterText(e); text != "" {
+				t.sayAt(e.Time, "porter", text)
+			}
+		}
+	})
+	wg.Go(func() {
+		for e := range m.Events(ctx) {
+			if text := machineText(e); text != "" {
+				t.sayAt(e.Time, "nas", text)
+			}
+		}
+	})
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		wg.Wait()
+	}()
+	return done
+}
+
+// porterText tells a log entry of the daemon in the words of the timeline;
+// nothing for one that adds nothing to it.
+func porterText(e rig.Entry) string {
+	switch e.Message {
+	case "machine settling":
+		return "settle: probes the machine until it is silent (" + e.Field("reason") + ")"
+	case "machine asleep":
+		if e.Field("reason") != "fell silent" {
+			return "gives up: " + e.Field("reason")
+		}
+		return "claim: the machine is silent, so the porter answers ARP and NDP for it, and announces that"
+	case "machine waking":
+		if e.Field("reason") == "knock" {
+			return "knock: " + e.Field("knock")
+		}
+		return "wakes: " + e.Field("reason")
+	case "magic packet sent":
+		return "magic packet " + e.Field("attempt")
+	case "machine arriving":
+		return fmt.Sprintf("first frame from the machine, %v after the magic packet", e.Duration("after"))
+	case "machine awake":
+		return fmt.Sprintf("release: %s after %v, the addresses are the machine's own again (%s)",
+			e.Field("machine"), e.Duration("ready"), e.Field("reason"))
+	}
+	if e.Level == "WARN" || e.Level == "ERROR" {
+		return e.Level + ": " + e.Message + " " + e.Field("err")
+	}
+	return ""
+}
+
+func machineText(e lab.Event) string {
+	switch e.Kind {
+	case lab.AsleepNow:
+		return "is asleep: no address, no ARP, nothing but a network card that waits for a magic packet"
+	case lab.PoweredOn:
+		return "powers on (" + e.Detail + ")"
+	case lab.NetworkUp:
+		return "network is up, duplicate address detection passed"
+	case lab.DADFailed:
+		return "finds its address " + e.Addr.String() + " in use by somebody else"
+	case lab.ServiceUp:
+		return "listens on " + e.Service.String()
+	case lab.Accepted:
+		return "accepts " + e.Remote.String()
+	case lab.Failed:
+		return "fails: " + e.Detail
+	}
+	return ""
+}

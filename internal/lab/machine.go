@@ -1,0 +1,202 @@
+package lab
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/mdlayher/packet"
+	"golang.org/x/sys/unix"
+
+	"nightporter/internal/machine"
+)
+
+// A PowerState is what a machine is doing.
+type PowerState string
+
+// The states of a machine's power.
+const (
+	Awake        PowerState = "awake"
+	ShuttingDown PowerState = "shutting down"
+	Asleep       PowerState = "asleep"
+	Booting      PowerState = "booting"
+)
+
+// IgnoreAll as MachineConfig.IgnoreMagic: no magic packet wakes the machine.
+const IgnoreAll = -1
+
+// MachineConfig describes a machine.
+type MachineConfig struct {
+	Name  string
+	MAC   machine.MAC    // zero: derived from the first address
+	Addrs []netip.Prefix // when awake; without an IPv6 one IPv6 stays off
+
+	// Boot is the time from power-on until the operating system configures
+	// the network. Duplicate address detection comes on top: a second for IPv6.
+	Boot     time.Duration
+	Services []ServiceConfig
+
+	Announce bool // gratuitous ARP and unsolicited NA once the network is up
+	ARPProbe bool // probe IPv4 addresses before use (RFC 5227), shortened to 300 ms
+
+	// Firmware is the time from power-on until the boot firmware speaks with
+	// the machine's MAC, if one of the following is set. It is then silent
+	// until the operating system comes up.
+	Firmware     time.Duration
+	FirmwareDHCP bool // two DHCPDISCOVER from 0.0.0.0, 100 ms apart
+	FirmwareARP  bool // a gratuitous ARP for its own IPv4 address, once
+
+	IgnoreMagic      int    // after each power-off, this many magic packets do nothing; or IgnoreAll
+	AnswersARPAsleep bool   // the sleeping network card answers ARP and neighbour solicitations
+	SecureOn         []byte // password (4 or 6 bytes) that a magic packet must carry
+}
+
+// validate returns cfg with every service's address filled in.
+func (cfg MachineConfig) validate() (MachineConfig, error) {
+	if n := len(cfg.SecureOn); n != 0 && n != 4 && n != 6 {
+		return cfg, fmt.Errorf("machine %s: SecureOn: %d bytes, want 4 or 6", cfg.Name, n)
+	}
+	if cfg.Boot < 0 || cfg.Firmware < 0 || cfg.Firmware > cfg.Boot {
+		return cfg, fmt.Errorf("machine %s: Firmware %s, Boot %s: want 0 <= Firmware <= Boot",
+			cfg.Name, cfg.Firmware, cfg.Boot)
+	}
+	if cfg.IgnoreMagic < IgnoreAll {
+		return cfg, fmt.Errorf("machine %s: IgnoreMagic %d: want a number or IgnoreAll", cfg.Name, cfg.IgnoreMagic)
+	}
+	var services []ServiceConfig
+	for i, s := range cfg.Services {
+		expanded, err := s.expand(cfg.Addrs)
+		if err != nil {
+			return cfg, fmt.Errorf("machine %s: service %d: %w", cfg.Name, i, err)
+		}
+		services = append(services, expanded...)
+	}
+	cfg.Services = services
+	return cfg, nil
+}
+
+// A Machine is a host that sleeps. Asleep it has no address, answers nothing
+// and sends nothing; only its network card looks for magic packets.
+type Machine struct {
+	*Host
+	cfg MachineConfig
+	log *eventLog
+	nic *packet.Conn // what the network card sees, in every state
+
+	transition sync.Mutex // held while the power goes; taken before mu
+
+	mu      sync.Mutex // guards what follows
+	state   PowerState
+	session *session
+	ignore  int // magic packets still to be ignored
+	magic   int
+	retired bool // the LAN is closing
+}
+
+// AddMachine puts a machine on the LAN. It returns when the machine is awake
+// and its services listen; their Delay, duplicate address detection and Boot
+// count from the first time it is woken.
+func (l *LAN) AddMachine(cfg MachineConfig) (*Machine, error) {
+	cfg, err := cfg.validate()
+	if err != nil {
+		return nil, err
+	}
+	h, err := l.addHost(cfg.Name, cfg.MAC, cfg.Addrs)
+	if err != nil {
+		return nil, err
+	}
+	m := &Machine{Host: h, cfg: cfg, log: newEventLog(), state: Awake, ignore: cfg.IgnoreMagic}
+	if err := m.openNIC(); err != nil {
+		l.unregister(h)
+		return nil, err
+	}
+	m.session = newSession(l.ctx)
+	// The retiring goroutine owns card and session from here on.
+	if !l.start(m.retire) {
+		return nil, errors.Join(fmt.Errorf("machine %s: %w", cfg.Name, errClosed), m.nic.Close())
+	}
+	if err := m.firstStart(); err != nil {
+		return nil, fmt.Errorf("machine %s: %w", cfg.Name, err)
+	}
+	return m, nil
+}
+
+func (m *Machine) openNIC() error {
+	filter, err := nicFilter()
+	if err != nil {
+		return fmt.Errorf("machine %s: network card's filter: %w", m.name, err)
+	}
+	m.nic, err = m.packetConn(unix.ETH_P_ALL, &packet.Config{Filter: filter})
+	return err
+}
+
+func (m *Machine) firstStart() error {
+	m.log.add(Event{Kind: NetworkUp})
+	for _, s := range m.cfg.Services {
+		if err := m.openService(m.session, s); err != nil {
+			return err
+		}
+	}
+	if !m.lan.start(m.watch) {
+		return errClosed
+	}
+	m.log.skip(NetworkUp, ServiceUp)
+	return nil
+}
+
+// retire ends the machine with the LAN.
+func (m *Machine) retire() {
+	<-m.lan.ctx.Done()
+	m.nic.Close() // nothing was written that could be lost
+	m.mu.Lock()
+	m.retired = true
+	s := m.session
+	m.mu.Unlock()
+	s.abort()
+}
+
+// State returns what the machine is doing.
+func (m *Machine) State() PowerState {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.state
+}
+
+// MagicCount returns how many magic packets for this machine were seen, in
+// whatever state it was.
+func (m *Machine) MagicCount() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.magic
+}
+
+// IgnoreMagic has the machine ignore the next n magic packets that it sees
+// asleep, or all with IgnoreAll. The next power-off sets it back to what was
+// configured.
+func (m *Machine) IgnoreMagic(n int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.ignore = n
+}
+
+// Services returns the machine's services, one for each address and port.
+func (m *Machine) Services() []ServiceConfig { return slices.Clone(m.cfg.Services) }
+
+// hasIPv6 tells whether IPv6 is on when the machine is awake.
+func (m *Machine) hasIPv6() bool { return m.Addr6().IsValid() }
+
+// sleepUntil waits for a moment; false if ctx ended before.
+func sleepUntil(ctx context.Context, at time.Time) bool {
+	t := time.NewTimer(time.Until(at))
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
+}

@@ -1,0 +1,102 @@
+package lab
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"net/netip"
+
+	"github.com/jsimonetti/rtnetlink/v2"
+	"github.com/mdlayher/netlink"
+	"golang.org/x/sys/unix"
+
+	"nightporter/internal/machine"
+)
+
+// Neighbor looks ip up in the host's neighbour table: the MAC it is mapped to
+// and the state of the entry (unix.NUD_*). ok is false where there is no entry
+// with a MAC.
+func (h *Host) Neighbor(ip netip.Addr) (mac machine.MAC, state uint16, ok bool, err error) {
+	err = h.ns.rtnl(func(c *rtnetlink.Conn) error {
+		mac, state, ok, err = neighbor(c, h.index, ip)
+		return err
+	})
+	if err != nil {
+		return machine.MAC{}, 0, false, fmt.Errorf("host %s: neighbour %s: %w", h.name, ip, err)
+	}
+	return mac, state, ok, nil
+}
+
+func neighbor(c *rtnetlink.Conn, index uint32, ip netip.Addr) (machine.MAC, uint16, bool, error) {
+	entries, err := c.Neigh.List()
+	if err != nil {
+		return machine.MAC{}, 0, false, fmt.Errorf("list neighbours: %w", err)
+	}
+	for _, e := range entries {
+		if e.Index != index || e.Attributes == nil {
+			continue
+		}
+		a, ok := netip.AddrFromSlice(e.Attributes.Address)
+		if !ok || a.Unmap() != ip {
+			continue
+		}
+		if len(e.Attributes.LLAddress) != len(machine.MAC{}) {
+			return machine.MAC{}, e.State, false, nil
+		}
+		return machine.MAC(e.Attributes.LLAddress), e.State, true, nil
+	}
+	return machine.MAC{}, 0, false, nil
+}
+
+// WarmNeighbor makes the host resolve ip and waits until its neighbour table
+// has the MAC. No packet but the resolution itself is sent.
+func (h *Host) WarmNeighbor(ctx context.Context, ip netip.Addr) error {
+	if err := h.neighborRequest(unix.RTM_NEWNEIGH, netlink.Create, unix.NTF_USE, ip); err != nil {
+		return err
+	}
+	return h.ns.rtnl(func(c *rtnetlink.Conn) error {
+		return poll(ctx, func() (bool, error) {
+			_, _, ok, err := neighbor(c, h.index, ip)
+			return ok, err
+		}, fmt.Sprintf("host %s knows neighbour %s", h.name, ip))
+	})
+}
+
+// ForgetNeighbor drops ip from the host's neighbour table: the next packet to
+// it starts with a fresh resolution. It is no error if there was no entry.
+func (h *Host) ForgetNeighbor(ip netip.Addr) error {
+	if _, state, ok, err := h.Neighbor(ip); err != nil || (!ok && state == 0) {
+		return err
+	}
+	return h.neighborRequest(unix.RTM_DELNEIGH, 0, 0, ip)
+}
+
+// neighborRequest speaks netlink directly: rtnetlink's message always carries
+// a link-layer address, which neither "resolve this" nor "drop this" may have.
+func (h *Host) neighborRequest(kind netlink.HeaderType, flags netlink.HeaderFlags, use uint8, ip netip.Addr) error {
+	data := make([]byte, unix.SizeofNdMsg)
+	data[0] = family(ip)
+	binary.NativeEndian.PutUint32(data[4:8], h.index)
+	data[10] = use
+	ae := netlink.NewAttributeEncoder()
+	ae.Bytes(unix.NDA_DST, ip.AsSlice())
+	attrs, err := ae.Encode()
+	if err != nil {
+		return fmt.Errorf("host %s: neighbour %s: %w", h.name, ip, err)
+	}
+	return h.ns.do(func() error {
+		c, err := netlink.Dial(unix.NETLINK_ROUTE, nil)
+		if err != nil {
+			return fmt.Errorf("open routing netlink: %w", err)
+		}
+		defer c.Close()
+		_, err = c.Execute(netlink.Message{
+			Header: netlink.Header{Type: kind, Flags: netlink.Request | netlink.Acknowledge | flags},
+			Data:   append(data, attrs...),
+		})
+		if err != nil {
+			return fmt.Errorf("host %s: change neighbour %s: %w", h.name, ip, err)
+		}
+		return nil
+	})
+}

@@ -1,0 +1,184 @@
+package lab
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jsimonetti/rtnetlink/v2"
+	"golang.org/x/sys/unix"
+)
+
+// Sleep shuts the machine down in order: services end (their connections with
+// a FIN), addresses go, then it is asleep. The link stays up.
+func (m *Machine) Sleep(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("machine %s: sleep: %w", m.name, err)
+	}
+	m.transition.Lock()
+	defer m.transition.Unlock()
+	s, err := m.leave(Awake)
+	if err != nil {
+		return err
+	}
+	return m.shutDown(s)
+}
+
+// SleepAfter begins a shutdown that takes d: until then the machine serves as
+// before, and only its state tells. It returns at once; AsleepNow follows.
+func (m *Machine) SleepAfter(d time.Duration) error {
+	at := time.Now().Add(d)
+	s, err := m.leave(Awake)
+	if err != nil {
+		return err
+	}
+	ok := m.lan.start(func() {
+		// A power cut meanwhile ends the session and with it this shutdown.
+		if !sleepUntil(s.ctx, at) {
+			return
+		}
+		m.transition.Lock()
+		defer m.transition.Unlock()
+		if s.ctx.Err() != nil {
+			return
+		}
+		if err := m.shutDown(s); err != nil {
+			m.log.add(Event{Kind: Failed, Detail: err.Error()})
+		}
+	})
+	if !ok {
+		return fmt.Errorf("machine %s: sleep: %w", m.name, errClosed)
+	}
+	return nil
+}
+
+// PowerCut takes the power away, in any state: no FIN, no goodbye. The link
+// goes down and comes back, as it does with a card that has standby power.
+func (m *Machine) PowerCut(ctx context.Context) error {
+	m.transition.Lock()
+	defer m.transition.Unlock()
+	s, err := m.leave(Awake, ShuttingDown, Booting, Asleep)
+	if err != nil {
+		return err
+	}
+	if err := m.setLink(0); err != nil {
+		return err
+	}
+	s.abort()
+	if err := m.deconfigure(); err != nil {
+		return err
+	}
+	if err := m.setLink(unix.IFF_UP); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, setupTimeout)
+	defer cancel()
+	err = m.ns.rtnl(func(c *rtnetlink.Conn) error { return waitLinkUp(ctx, c, Interface) })
+	if err != nil {
+		return fmt.Errorf("machine %s: %w", m.name, err)
+	}
+	if err := m.lan.waitPort(m.Host); err != nil {
+		return fmt.Errorf("machine %s: %w", m.name, err)
+	}
+	m.fallAsleep("power cut")
+	return nil
+}
+
+// PowerOn starts the machine by hand: the same boot as after a magic packet.
+func (m *Machine) PowerOn() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.powerOn("by hand")
+}
+
+// powerOn starts the boot. The caller holds m.mu.
+func (m *Machine) powerOn(reason string) error {
+	if m.retired {
+		return fmt.Errorf("machine %s: power on: %w", m.name, errClosed)
+	}
+	if m.state != Asleep {
+		return fmt.Errorf("machine %s: power on: it is %s, want %s", m.name, m.state, Asleep)
+	}
+	m.state = Booting
+	m.session = newSession(m.lan.ctx)
+	m.log.add(Event{Kind: PoweredOn, Detail: reason})
+	s := m.session
+	s.start(func() { m.boot(s) })
+	return nil
+}
+
+// leave claims the machine for a shutdown, if it is in one of the states.
+func (m *Machine) leave(from ...PowerState) (*session, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.retired {
+		return nil, fmt.Errorf("machine %s: shut down: %w", m.name, errClosed)
+	}
+	for _, state := range from {
+		if m.state == state {
+			m.state = ShuttingDown
+			return m.session, nil
+		}
+	}
+	return nil, fmt.Errorf("machine %s: shut down: it is %s, want %v", m.name, m.state, from)
+}
+
+func (m *Machine) shutDown(s *session) error {
+	s.finish()
+	err := m.deconfigure()
+	s.abort()
+	if err != nil {
+		return err
+	}
+	m.fallAsleep("shut down")
+	return nil
+}
+
+func (m *Machine) fallAsleep(detail string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.state = Asleep
+	m.ignore = m.cfg.IgnoreMagic
+	m.log.add(Event{Kind: AsleepNow, Detail: detail})
+}
+
+// deconfigure takes everything away that could make the kernel speak. With
+// ARP off the kernel also forgets its neighbours and their timers.
+func (m *Machine) deconfigure() error {
+	err := m.ns.rtnl(func(c *rtnetlink.Conn) error {
+		addrs, err := listAddrs(c, m.index)
+		if err != nil {
+			return err
+		}
+		for _, a := range addrs {
+			if !a.prefix.Addr().Is4() {
+				continue
+			}
+			// A secondary address goes with its primary one.
+			err := delAddr(c, m.index, a.prefix)
+			if err != nil && !errors.Is(err, unix.EADDRNOTAVAIL) {
+				return err
+			}
+		}
+		if err := writeSysctl(sysctlIPv6("disable_ipv6"), "1"); err != nil {
+			return err
+		}
+		return setLinkFlags(c, m.index, unix.IFF_NOARP, unix.IFF_NOARP)
+	})
+	if err != nil {
+		return fmt.Errorf("machine %s: shut down: %w", m.name, err)
+	}
+	return nil
+}
+
+func (m *Machine) setLink(flag uint32) error {
+	err := m.ns.rtnl(func(c *rtnetlink.Conn) error { return setLinkFlags(c, m.index, flag, unix.IFF_UP) })
+	if err != nil {
+		return fmt.Errorf("machine %s: %w", m.name, err)
+	}
+	return nil
+}
+
+// sysctlIPv6 names a parameter of the machine's interface.
+func sysctlIPv6(name string) string { return "net/ipv6/conf/" + Interface + "/" + name }

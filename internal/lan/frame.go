@@ -1,0 +1,124 @@
+package lan
+
+import (
+	"fmt"
+	"net/netip"
+
+	"github.com/mdlayher/ethernet"
+
+	"nightporter/internal/machine"
+)
+
+// ethernetFrame puts an Ethernet header before payload, and pads the frame to
+// the 60 octets that Ethernet asks for (IEEE 802.3, without the checksum).
+func ethernetFrame(src, dst machine.MAC, etherType ethernet.EtherType, payload []byte) ([]byte, error) {
+	frame := ethernet.Frame{
+		Destination: dst[:],
+		Source:      src[:],
+		EtherType:   etherType,
+		Payload:     payload,
+	}
+	b, err := frame.MarshalBinary()
+	if err != nil {
+		return nil, fmt.Errorf("ethernet frame: %w", err)
+	}
+	return b, nil
+}
+
+// multicastMAC returns the group address that carries IPv6 packets for the
+// multicast address ip: 33:33 and its last four octets (RFC 2464, section 7).
+func multicastMAC(ip netip.Addr) machine.MAC {
+	b := ip.As16()
+	return machine.MAC{0x33, 0x33, b[12], b[13], b[14], b[15]}
+}
+
+// NeighborProbe returns a frame that asks who has target: an ARP request with
+// from as the sender address, or a neighbour solicitation with from as its
+// source and src as its source link-layer option.
+//
+// It goes to the machine dst alone. With machine.Broadcast it goes to everybody:
+// the ARP request as a broadcast, the solicitation to target's solicited-node
+// group. It is an error if from is not an address to speak from (an ARP request
+// without a sender address confuses the proxy-ARP tables of some access points),
+// or if target is not a unicast address of the same family.
+func NeighborProbe(src, dst machine.MAC, from, target netip.Addr) ([]byte, error) {
+	if err := checkUnicast("target", target); err != nil {
+		return nil, fmt.Errorf("neighbor probe: %w", err)
+	}
+	if err := checkUnicast("source", from); err != nil {
+		return nil, fmt.Errorf("neighbor probe: %w", err)
+	}
+	if from.Is4() != target.Is4() {
+		return nil, fmt.Errorf("neighbor probe: source %v and target %v: expected one address family", from, target)
+	}
+	if target.Is4() {
+		return arpRequest(src, dst, src, from, target)
+	}
+	return solicitation(src, dst, from, target)
+}
+
+// Announcement returns the frames that tell everybody that ip is at the
+// link-layer address owner. They leave from our own address src.
+//
+// For IPv4 they are two gratuitous ARP packets, in request and in reply form:
+// some kernels take only the one, some only the other. For IPv6 it is one
+// unsolicited neighbour advertisement to all nodes with the override flag, which
+// comes from our own address from; for IPv4 from is not used.
+func Announcement(src, owner machine.MAC, ip, from netip.Addr) ([][]byte, error) {
+	return AnnouncementTo(src, machine.Broadcast, owner, ip, from, netip.Addr{})
+}
+
+// AnnouncementTo is Announcement for the one client that has the link-layer
+// address dst, in frames that nobody else receives. The address of the client,
+// if it is known, becomes the destination of an advertisement; without one the
+// all-nodes address in a unicast frame serves (RFC 6085).
+func AnnouncementTo(src, dst, owner machine.MAC, ip, from, client netip.Addr) ([][]byte, error) {
+	if err := checkUnicast("address", ip); err != nil {
+		return nil, fmt.Errorf("announcement: %w", err)
+	}
+	if !owner.Unicast() {
+		return nil, fmt.Errorf("announcement of %v: owner %v: expected a unicast MAC address", ip, owner)
+	}
+	if ip.Is4() {
+		return gratuitousARP(src, dst, owner, ip)
+	}
+	if err := checkUnicast("source", from); err != nil || !from.Is6() {
+		return nil, fmt.Errorf("announcement of %v: source %v: expected an IPv6 address of our own", ip, from)
+	}
+	if dst != machine.Broadcast && client.IsValid() && !client.Is6() {
+		return nil, fmt.Errorf("announcement of %v: client %v: expected an IPv6 address", ip, client)
+	}
+	frame, err := unsolicitedAdvertisement(src, dst, owner, ip, from, client)
+	if err != nil {
+		return nil, err
+	}
+	return [][]byte{frame}, nil
+}
+
+// AnswerTo returns the frame that answers p, an ARP request or a neighbour
+// solicitation, and says that what it asks for is at the link-layer address
+// owner. It leaves from our own address src. It is an error if p is of another
+// kind, or does not say whom to answer.
+func AnswerTo(p *Packet, src, owner machine.MAC) ([]byte, error) {
+	if !owner.Unicast() {
+		return nil, fmt.Errorf("answer: owner %v: expected a unicast MAC address", owner)
+	}
+	switch p.Kind {
+	case ARPRequest:
+		return arpAnswer(p, src, owner)
+	case NeighborSolicitation:
+		return solicitedAdvertisement(p, src, owner)
+	}
+	return nil, fmt.Errorf("answer: %v from %v: expected an arp request or a neighbor solicitation", p.Kind, p.Src)
+}
+
+// checkUnicast says what is wrong with ip as the address of one host.
+func checkUnicast(field string, ip netip.Addr) error {
+	switch {
+	case !ip.IsValid() || ip.IsUnspecified() || ip.IsMulticast() || ip.Is4In6():
+		return fmt.Errorf("%s %v: expected a unicast address", field, ip)
+	case ip == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
+		return fmt.Errorf("%s %v: expected a unicast address, found the broadcast address", field, ip)
+	}
+	return nil
+}

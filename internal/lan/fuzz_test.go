@@ -1,0 +1,140 @@
+package lan_test
+
+import (
+	"bytes"
+	"net/netip"
+	"testing"
+
+	"github.com/mdlayher/arp"
+	"github.com/mdlayher/ndp"
+
+	"nightporter/internal/lan"
+	"nightporter/internal/machine"
+)
+
+func FuzzParse(f *testing.F) {
+	for _, frame := range [][]byte{
+		nil, ether(0x88cc, 1, 2, 3), ether(0x0806, arpBody(1)...), tagged(ether(0x0806, arpBody(2)...), 0xe000),
+		question().frame(f), advice().frame(f),
+		ether(0x0800, packet4(6, tcp(2))...), ether(0x0800, options4(packet4(17, udp(9)), 12)...),
+		ether(0x0800, packet4(1, echo(8))...), ether(0x0800, fragment4(packet4(6, tcp(2)), 0x2001)...),
+		ether(0x86dd, extended6(0, extension(43, 8), extension(60, 24), extension(6, 16), tcp(2))...),
+		ether(0x86dd, extended6(44, fragment6(6, 1), tcp(2))...), ether(0x86dd, extended6(58, echo(128))...),
+		ether(0x86dd, extended6(51, with(make([]byte, 24), 0, 17, 4), udp(1))...),
+	} {
+		f.Add(frame)
+	}
+	f.Fuzz(func(t *testing.T, frame []byte) {
+		frame = signed(frame)
+		var p lan.Packet
+		before := bytes.Clone(frame)
+		verdict := p.Parse(frame)
+		if !bytes.Equal(frame, before) {
+			t.Fatal("the frame was changed")
+		}
+		if verdict != lan.Accepted {
+			return
+		}
+		checkOffsets(t, &p)
+		switch p.Kind {
+		case lan.ARPRequest, lan.ARPReply:
+			checkARP(t, &p)
+		case lan.NeighborSolicitation, lan.NeighborAdvertisement:
+			checkND(t, &p)
+		}
+	})
+}
+
+// signed returns frame, if it is an ICMPv6 message, with a right checksum: a
+// fuzzer hardly finds one.
+func signed(frame []byte) []byte {
+	if len(frame) < 58 || frame[12] != 0x86 || frame[13] != 0xdd || frame[20] != 58 {
+		return frame
+	}
+	b := bytes.Clone(frame)
+	end := min(54+int(b[18])<<8+int(b[19]), len(b))
+	if end < 58 {
+		return frame
+	}
+	b[56], b[57] = 0, 0
+	sum := 58 + uint32(end-54)
+	for i := 22; i < end; i += 2 {
+		sum += uint32(b[i]) << 8
+		if i+1 < end {
+			sum += uint32(b[i+1])
+		}
+	}
+	for sum > 0xffff {
+		sum = sum>>16 + sum&0xffff
+	}
+	b[56], b[57] = byte(^sum>>8), byte(^sum)
+	return b
+}
+
+func checkOffsets(t *testing.T, p *lan.Packet) {
+	t.Helper()
+	header := map[lan.Kind]int{
+		lan.TCP: 20, lan.UDP: 8, lan.EchoRequest: 8, lan.NeighborSolicitation: 24, lan.NeighborAdvertisement: 24,
+	}
+	need, transport := header[p.Kind]
+	switch {
+	case transport != (p.Transport != 0):
+		t.Fatalf("%v with the transport header at %d", p.Kind, p.Transport)
+	case (transport || p.Kind == lan.IP) != (p.Network != 0):
+		t.Fatalf("%v with the network header at %d", p.Kind, p.Network)
+	case p.Network != 0 && p.Network != 14 && p.Network != 18:
+		t.Fatalf("network header at %d", p.Network)
+	case transport && (p.Transport < p.Network+20 || p.Transport+need > len(p.Frame)):
+		t.Fatalf("%v at %d of %d octets", p.Kind, p.Transport, len(p.Frame))
+	case (p.Kind != lan.Other) != (p.From.IsValid() && p.To.IsValid()):
+		t.Fatalf("%v from %v to %v", p.Kind, p.From, p.To)
+	}
+}
+
+// checkARP compares with another library.
+func checkARP(t *testing.T, p *lan.Packet) {
+	t.Helper()
+	at := 14
+	if p.Frame[12] == 0x81 {
+		at = 18
+	}
+	var other arp.Packet
+	if err := other.UnmarshalBinary(p.Frame[at:]); err != nil {
+		t.Fatalf("arp: %v", err)
+	}
+	want := map[arp.Operation]lan.Kind{arp.OperationRequest: lan.ARPRequest, arp.OperationReply: lan.ARPReply}[other.Operation]
+	if p.Kind != want || p.From != other.SenderIP || p.To != other.TargetIP || !bytes.Equal(p.SenderMAC[:], other.SenderHardwareAddr) {
+		t.Fatalf("got %+v, want %+v", p, other)
+	}
+}
+
+// checkND compares with another library, where that understands every option.
+func checkND(t *testing.T, p *lan.Packet) {
+	t.Helper()
+	length := int(p.Frame[p.Network+4])<<8 | int(p.Frame[p.Network+5])
+	m, err := ndp.ParseMessage(p.Frame[p.Transport : p.Network+40+length])
+	if err != nil {
+		return
+	}
+	var target netip.Addr
+	var options []ndp.Option
+	var solicited bool
+	direction, kind := ndp.Source, lan.NeighborSolicitation
+	switch m := m.(type) {
+	case *ndp.NeighborSolicitation:
+		target, options = m.TargetAddress, m.Options
+	case *ndp.NeighborAdvertisement:
+		target, options, solicited = m.TargetAddress, m.Options, m.Solicited
+		direction, kind = ndp.Target, lan.NeighborAdvertisement
+	}
+	var sender machine.MAC
+	for _, o := range options {
+		if a, ok := o.(*ndp.LinkLayerAddress); ok && a.Direction == direction {
+			sender = machine.MAC(a.Addr)
+			break
+		}
+	}
+	if p.Kind != kind || p.Target != target || p.Solicited != solicited || p.SenderMAC != sender {
+		t.Fatalf("got %+v, want %v for %v, solicited %v, by %v", p, kind, target, solicited, sender)
+	}
+}

@@ -1,0 +1,98 @@
+package lan
+
+import (
+	"bytes"
+	"encoding/binary"
+	"net/netip"
+
+	"golang.org/x/sys/unix"
+
+	"nightporter/internal/machine"
+)
+
+const (
+	etherTypeWakeOnLAN = 0x0842
+	magicRepeats       = 16
+	discardPort        = 9 // RFC 863; the customary port, though a NIC looks at no port
+	defaultHopLimit    = 64
+	dontFragment       = 0x4000
+)
+
+// MagicPacket returns what a sleeping NIC looks for anywhere in a frame: six
+// octets of ones and sixteen times its own address, then the SecureOn password
+// (0, 4 or 6 octets). It is 102 octets long, and as much longer as the password.
+func MagicPacket(mac machine.MAC, password []byte) []byte {
+	b := make([]byte, 0, 6+6*magicRepeats+len(password))
+	b = append(b, machine.Broadcast[:]...)
+	b = append(b, bytes.Repeat(mac[:], magicRepeats)...)
+	return append(b, password...)
+}
+
+// MagicFrame returns the magic packet for mac in an Ethernet frame of its own
+// EtherType. dst is machine.Broadcast, or mac itself.
+func MagicFrame(src, dst, mac machine.MAC, password []byte) []byte {
+	return append(ethernetHead(src, dst, etherTypeWakeOnLAN), MagicPacket(mac, password)...)
+}
+
+// MagicUDPFrame returns the magic packet for mac in a UDP datagram to port 9,
+// for NICs that know only that form. It is a broadcast from our own address
+// from; for an IPv6 address it goes to all nodes. With an invalid address it
+// comes from 0.0.0.0.
+func MagicUDPFrame(src machine.MAC, from netip.Addr, mac machine.MAC, password []byte) []byte {
+	magic := MagicPacket(mac, password)
+	from = plain(from)
+	if from.Is6() {
+		to := allNodes()
+		b := ethernetHead(src, multicastMAC(to), unix.ETH_P_IPV6)
+		b = appendIPv6(b, from, to, unix.IPPROTO_UDP, defaultHopLimit, udpHeader+len(magic))
+		return appendUDP(b, from, to, magic)
+	}
+	if !from.IsValid() {
+		from = netip.IPv4Unspecified()
+	}
+	to := netip.AddrFrom4([4]byte{255, 255, 255, 255})
+	b := ethernetHead(src, machine.Broadcast, unix.ETH_P_IP)
+	b = appendIPv4(b, from, to, unix.IPPROTO_UDP, udpHeader+len(magic))
+	return appendUDP(b, from, to, magic)
+}
+
+// ethernetHead returns an Ethernet header, with room for a magic packet in the
+// largest form. A magic packet is longer than Ethernet's least payload.
+func ethernetHead(src, dst machine.MAC, etherType uint16) []byte {
+	b := make([]byte, 0, ethernetHeader+ipv6Header+udpHeader+6+6*magicRepeats+6)
+	b = append(b, dst[:]...)
+	b = append(b, src[:]...)
+	return binary.BigEndian.AppendUint16(b, etherType)
+}
+
+// appendIPv4 appends the header of an IPv4 packet with length octets of payload.
+func appendIPv4(b []byte, from, to netip.Addr, protocol byte, length int) []byte {
+	at := len(b)
+	b = append(b, 4<<4|ipv4Header/4, 0)
+	b = binary.BigEndian.AppendUint16(b, uint16(ipv4Header+length))
+	b = append(b, 0, 0) // an identification means nothing where nobody fragments (RFC 6864, section 4.1)
+	b = binary.BigEndian.AppendUint16(b, dontFragment)
+	b = append(b, defaultHopLimit, protocol, 0, 0)
+	source, destination := from.As4(), to.As4()
+	b = append(b, source[:]...)
+	b = append(b, destination[:]...)
+	binary.BigEndian.PutUint16(b[at+10:], checksum(b[at:], 0))
+	return b
+}
+
+// appendUDP appends a datagram from and to port 9. The addresses are those of
+// the IP header before it: the checksum covers them.
+func appendUDP(b []byte, from, to netip.Addr, payload []byte) []byte {
+	at, length := len(b), udpHeader+len(payload)
+	b = binary.BigEndian.AppendUint16(b, discardPort)
+	b = binary.BigEndian.AppendUint16(b, discardPort)
+	b = binary.BigEndian.AppendUint16(b, uint16(length))
+	b = append(b, 0, 0)
+	b = append(b, payload...)
+	sum := checksum(b[at:], pseudoHeader(from, to, unix.IPPROTO_UDP, length))
+	if sum == 0 {
+		sum = 0xffff // 0 would mean that there is none (RFC 768)
+	}
+	binary.BigEndian.PutUint16(b[at+6:], sum)
+	return b
+}

@@ -1,0 +1,247 @@
+package lan_test
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/jsimonetti/rtnetlink/v2"
+	"github.com/jsimonetti/rtnetlink/v2/driver"
+	"golang.org/x/sys/unix"
+
+	"nightporter/internal/lan"
+	"nightporter/internal/machine"
+)
+
+// patience is how long a test waits for something that should come at once.
+const patience = 10 * time.Second
+
+// namespace is a network namespace that ends with its test.
+type namespace struct {
+	tb   testing.TB
+	file *os.File
+}
+
+// newNamespace makes a namespace. Without the right to do so the test is
+// skipped; in CI, where nobody would notice, it fails.
+func newNamespace(tb testing.TB) *namespace {
+	tb.Helper()
+	n := &namespace{tb: tb}
+	err := onThread(func() error {
+		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+			return err
+		}
+		// No link-local addresses of the kernel's own making: the tests set
+		// theirs, and duplicate address detection takes seconds.
+		err := os.WriteFile("/proc/sys/net/ipv6/conf/default/addr_gen_mode", []byte("1"), 0)
+		if err != nil {
+			return err
+		}
+		n.file, err = os.Open(fmt.Sprintf("/proc/self/task/%d/ns/net", unix.Gettid()))
+		return err
+	})
+	switch {
+	case errors.Is(err, unix.EPERM) && os.Getenv("CI") != "true":
+		tb.Skipf("needs root for a network namespace: %v", err)
+	case err != nil:
+		tb.Fatalf("network namespace: %v", err)
+	}
+	tb.Cleanup(func() {
+		if err := n.file.Close(); err != nil {
+			tb.Errorf("close the namespace: %v", err)
+		}
+	})
+	return n
+}
+
+// onThread runs f on a thread of its own, which ends with it.
+func onThread(f func() error) error {
+	done := make(chan error, 1)
+	go func() {
+		runtime.LockOSThread() // and never unlocked, so that nobody else gets the thread
+		done <- f()
+	}()
+	return <-done
+}
+
+// do runs f inside the namespace. An error ends the test.
+func (n *namespace) do(f func() error) {
+	n.tb.Helper()
+	err := onThread(func() error {
+		if err := unix.Setns(int(n.file.Fd()), unix.CLONE_NEWNET); err != nil {
+			return err
+		}
+		return f()
+	})
+	if err != nil {
+		n.tb.Fatal(err)
+	}
+}
+
+// netlink runs f with a connection inside the namespace.
+func (n *namespace) netlink(f func(*rtnetlink.Conn) error) {
+	n.tb.Helper()
+	n.do(func() error {
+		c, err := rtnetlink.Dial(nil)
+		if err != nil {
+			return err
+		}
+		return errors.Join(f(c), c.Close())
+	})
+}
+
+// cable connects a and b by a pair of interfaces, a0 and b0, which are down.
+func cable(a *namespace, a0 string, aMAC machine.MAC, b *namespace, b0 string, bMAC machine.MAC) {
+	a.tb.Helper()
+	peer := rtnetlink.LinkMessage{Attributes: &rtnetlink.LinkAttributes{
+		Name: b0, Address: bMAC.HardwareAddr(), NetNS: rtnetlink.NetNSForFD(uint32(b.file.Fd())),
+	}}
+	a.netlink(func(c *rtnetlink.Conn) error {
+		return c.Link.New(&rtnetlink.LinkMessage{Attributes: &rtnetlink.LinkAttributes{
+			Name: a0, Address: aMAC.HardwareAddr(),
+			Info: &rtnetlink.LinkInfo{Kind: "veth", Data: &driver.Veth{PeerInfo: &peer}},
+		}})
+	})
+}
+
+// setUp brings an interface up, or down.
+func (n *namespace) setUp(name string, up bool) {
+	n.tb.Helper()
+	n.netlink(func(c *rtnetlink.Conn) error {
+		ifi, err := net.InterfaceByName(name)
+		if err != nil {
+			return err
+		}
+		m := rtnetlink.LinkMessage{Index: uint32(ifi.Index), Change: unix.IFF_UP}
+		if up {
+			m.Flags = unix.IFF_UP
+		}
+		return c.Link.Set(&m)
+	})
+}
+
+// address gives an interface an address, without detection of duplicates unless
+// flags say otherwise.
+func (n *namespace) address(name string, prefix string, flags uint32) {
+	n.tb.Helper()
+	p := netip.MustParsePrefix(prefix)
+	n.netlink(func(c *rtnetlink.Conn) error {
+		ifi, err := net.InterfaceByName(name)
+		if err != nil {
+			return err
+		}
+		return c.Address.New(&rtnetlink.AddressMessage{
+			Family: family(p.Addr()), PrefixLength: uint8(p.Bits()), Index: uint32(ifi.Index),
+			Attributes: &rtnetlink.AddressAttributes{Address: p.Addr().AsSlice(), Local: p.Addr().AsSlice(), Flags: flags},
+		})
+	})
+}
+
+// route adds a route to dst.
+func (n *namespace) route(name string, dst netip.Prefix, gateway string, metric uint32) {
+	n.tb.Helper()
+	n.netlink(func(c *rtnetlink.Conn) error {
+		ifi, err := net.InterfaceByName(name)
+		if err != nil {
+			return err
+		}
+		m := rtnetlink.RouteMessage{
+			Family: family(dst.Addr()), DstLength: uint8(dst.Bits()),
+			Table: unix.RT_TABLE_MAIN, Type: unix.RTN_UNICAST, Protocol: unix.RTPROT_STATIC,
+			Attributes: rtnetlink.RouteAttributes{OutIface: uint32(ifi.Index), Priority: metric},
+		}
+		if dst.Bits() > 0 {
+			m.Attributes.Dst = dst.Addr().AsSlice()
+		}
+		if gateway != "" {
+			m.Attributes.Gateway = netip.MustParseAddr(gateway).AsSlice()
+		}
+		return c.Route.Add(&m)
+	})
+}
+
+func family(ip netip.Addr) uint8 {
+	if ip.Is4() {
+		return unix.AF_INET
+	}
+	return unix.AF_INET6
+}
+
+// open opens an interface of the namespace until the test ends.
+func (n *namespace) open(name string) *lan.Interface {
+	n.tb.Helper()
+	return n.openWith(name, nil)
+}
+
+func (n *namespace) openWith(name string, log *slog.Logger) *lan.Interface {
+	n.tb.Helper()
+	var i *lan.Interface
+	n.do(func() (err error) {
+		i, err = lan.Open(name, log)
+		return err
+	})
+	n.tb.Cleanup(func() { _ = i.Close() }) // some tests close it themselves
+	return i
+}
+
+const noDAD = unix.IFA_F_NODAD
+
+// neighbors is a porter and a client on one cable, with the addresses of the cast.
+func neighbors(tb testing.TB) (porter, client *namespace) {
+	tb.Helper()
+	porter, client = newNamespace(tb), newNamespace(tb)
+	cable(porter, "porter0", porterMAC, client, "client0", clientMAC)
+	porter.setUp("porter0", true)
+	client.setUp("client0", true)
+	porter.address("porter0", "192.168.7.1/24", 0)
+	porter.address("porter0", "fe80::1/64", noDAD)
+	porter.address("porter0", "2001:db8::1/64", noDAD)
+	client.address("client0", "192.168.7.2/24", 0)
+	client.address("client0", "fe80::2/64", noDAD)
+	client.address("client0", "2001:db8::2/64", noDAD)
+	porter.ready("porter0")
+	client.ready("client0")
+	return porter, client
+}
+
+// ready waits until the three addresses of an interface can be used. The kernel
+// learns of the carrier a little later than the cable is there, and keeps IPv6
+// addresses tentative until then.
+func (n *namespace) ready(name string) {
+	n.tb.Helper()
+	eventually(n.tb, "the addresses of "+name, func() bool {
+		count := 0
+		n.do(func() error {
+			ifi, err := net.InterfaceByName(name)
+			if err != nil {
+				return err
+			}
+			network, err := lan.ReadNetwork(ifi.Index)
+			count = len(network.Prefixes)
+			return err
+		})
+		return count == 3
+	})
+}
+
+// eventually waits until what is true.
+func eventually(tb testing.TB, what string, true func() bool) {
+	tb.Helper()
+	deadline := time.NewTimer(patience)
+	defer deadline.Stop()
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	for !true() {
+		select {
+		case <-deadline.C:
+			tb.Fatalf("not within %v: %s", patience, what)
+		case <-tick.C:
+		}
+	}
+}

@@ -1,0 +1,249 @@
+package lan_test
+
+import (
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"nightporter/internal/lan"
+)
+
+// view returns an accepted frame taken apart, to be compared as a whole.
+func view(tb testing.TB, frame []byte) lan.Packet {
+	tb.Helper()
+	var p lan.Packet
+	if v := p.Parse(frame); v != lan.Accepted {
+		tb.Fatalf("verdict %v, want accepted, for % x", v, frame)
+	}
+	p.Frame = nil
+	return p
+}
+
+var comparable = cmpopts.EquateComparable(netip.Addr{})
+
+// packet fills in the addresses that most test frames have.
+func packet(p lan.Packet) lan.Packet {
+	p.Src, p.Dst = clientMAC, porterMAC
+	if p.Network != 0 && !p.From.IsValid() {
+		p.From, p.To = client4, sleepy4
+	}
+	return p
+}
+
+func in6(p lan.Packet) lan.Packet {
+	p.From, p.To, p.Network = client6, sleepy6, 14
+	return packet(p)
+}
+
+func TestParseAccepts(t *testing.T) {
+	syn := lan.Packet{Kind: lan.TCP, FromPort: 40000, ToPort: 22, Flags: 0x02, Network: 14, Transport: 34}
+	at := func(p lan.Packet, network, transport int) lan.Packet {
+		p.Network, p.Transport = network, transport
+		return p
+	}
+	datagram := lan.Packet{Kind: lan.UDP, FromPort: 40000, ToPort: 53, Network: 14, Transport: 34}
+	plainIP := lan.Packet{Kind: lan.IP, Network: 14}
+	arp := lan.Packet{From: client4, To: sleepy4, SenderMAC: clientMAC}
+	arp.Kind = lan.ARPRequest
+	arpReply := arp
+	arpReply.Kind = lan.ARPReply
+	cases := []struct {
+		name  string
+		frame []byte
+		want  lan.Packet
+	}{
+		{"other", ether(0x88cc, 1, 2, 3), packet(lan.Packet{})},
+		{"802.3 length", ether(0x0026, 0x42, 0x42, 3), packet(lan.Packet{})},
+		{"arp request", ether(0x0806, arpBody(1)...), packet(arp)},
+		{"arp reply", ether(0x0806, arpBody(2)...), packet(arpReply)},
+		{"arp, padded", ether(0x0806, append(arpBody(1), make([]byte, 18)...)...), packet(arp)},
+		{"arp, priority tag", tagged(ether(0x0806, arpBody(1)...), 0xe000), packet(arp)},
+		{"tcp", ether(0x0800, packet4(6, tcp(2))...), packet(syn)},
+		{"tcp, padded", ether(0x0800, append(packet4(6, tcp(2)), 0, 0, 0, 0, 0, 0)...), packet(syn)},
+		{"tcp, priority tag", tagged(ether(0x0800, packet4(6, tcp(2))...), 0x2000), packet(at(syn, 18, 38))},
+		{"tcp, ip options", ether(0x0800, options4(packet4(6, tcp(2)), 8)...), packet(at(syn, 14, 42))},
+		{"tcp, most ip options", ether(0x0800, options4(packet4(6, tcp(2)), 40)...), packet(at(syn, 14, 74))},
+		{"tcp, first fragment", ether(0x0800, fragment4(packet4(6, tcp(2)), 0x2000)...), packet(syn)},
+		{"tcp, do not fragment", ether(0x0800, fragment4(packet4(6, tcp(2)), 0x4000)...), packet(syn)},
+		{"tcp, later fragment", ether(0x0800, fragment4(packet4(6, tcp(2)), 0x2001)...), packet(plainIP)},
+		{"tcp, last fragment", ether(0x0800, fragment4(packet4(6, tcp(2)), 0x00b9)...), packet(plainIP)},
+		{"tcp, header cut off", ether(0x0800, packet4(6, tcp(2)[:19])...), packet(plainIP)},
+		{"tcp, no header at all", ether(0x0800, packet4(6, nil)...), packet(plainIP)},
+		{"tcp, header only in the padding", ether(0x0800, append(packet4(6, nil), tcp(2)...)...), packet(plainIP)},
+		{"tcp, data offset too small", ether(0x0800, packet4(6, with(tcp(2), 12, 4<<4))...), packet(plainIP)},
+		{"tcp, options cut off", ether(0x0800, packet4(6, with(tcp(2), 12, 6<<4))...), packet(plainIP)},
+		{"udp", ether(0x0800, packet4(17, udp(5))...), packet(datagram)},
+		{"udp, empty", ether(0x0800, packet4(17, udp(0))...), packet(datagram)},
+		{"udp, header cut off", ether(0x0800, packet4(17, udp(0)[:7])...), packet(plainIP)},
+		{"udp, length too small", ether(0x0800, packet4(17, with(udp(5), 4, 0, 7))...), packet(plainIP)},
+		{"udp, length too large", ether(0x0800, packet4(17, with(udp(5), 4, 0, 14))...), packet(plainIP)},
+		{"udp, first fragment", ether(0x0800, fragment4(packet4(17, with(udp(5), 4, 9, 0)), 0x2000)...), packet(datagram)},
+		{"echo request", ether(0x0800, packet4(1, echo(8))...),
+			packet(lan.Packet{Kind: lan.EchoRequest, Network: 14, Transport: 34})},
+		{"echo reply", ether(0x0800, packet4(1, echo(0))...), packet(plainIP)},
+		{"echo request, bad code", ether(0x0800, packet4(1, with(echo(8), 1, 1))...), packet(plainIP)},
+		{"echo request, cut off", ether(0x0800, packet4(1, echo(8)[:7])...), packet(plainIP)},
+		{"ipv4 with icmpv6", ether(0x0800, packet4(58, echo(128))...), packet(plainIP)},
+		{"gre", ether(0x0800, packet4(47, make([]byte, 20))...), packet(plainIP)},
+
+		{"ipv6 tcp", ether(0x86dd, extended6(6, tcp(2))...), in6(at(syn, 14, 54))},
+		{"ipv6 udp", ether(0x86dd, extended6(17, udp(3))...), in6(at(datagram, 14, 54))},
+		{"ipv6 echo request", ether(0x86dd, extended6(58, echo(128))...), in6(lan.Packet{Kind: lan.EchoRequest, Transport: 54})},
+		{"ipv6 echo reply", ether(0x86dd, extended6(58, echo(129))...), in6(plainIP)},
+		{"ipv6 with icmpv4", ether(0x86dd, extended6(1, echo(8))...), in6(plainIP)},
+		{"ipv6 icmp without a type", ether(0x86dd, extended6(58)...), in6(plainIP)},
+		{"ipv6 no next header", ether(0x86dd, extended6(59, tcp(2))...), in6(plainIP)},
+		{"ipv6 esp", ether(0x86dd, extended6(50, make([]byte, 40))...), in6(plainIP)},
+		{"ipv6 hop-by-hop, routing, options", ether(0x86dd, extended6(0, extension(43, 8), extension(60, 24), extension(6, 16), tcp(2))...),
+			in6(at(syn, 14, 54+48))},
+		{"ipv6 authenticated", ether(0x86dd, extended6(51, with(make([]byte, 24), 0, 6, 4), tcp(2))...), in6(at(syn, 14, 54+24))},
+		{"ipv6 first fragment", ether(0x86dd, extended6(44, fragment6(6, 0x0001), tcp(2))...), in6(at(syn, 14, 54+8))},
+		{"ipv6 first fragment, reserved bits", ether(0x86dd, extended6(44, fragment6(6, 0x0007), tcp(2))...), in6(at(syn, 14, 54+8))},
+		{"ipv6 atomic fragment", ether(0x86dd, extended6(44, fragment6(17, 0), udp(3))...), in6(at(datagram, 14, 54+8))},
+		{"ipv6 later fragment", ether(0x86dd, extended6(44, fragment6(6, 0x0009), tcp(2))...), in6(plainIP)},
+		{"ipv6 fragment header cut off", ether(0x86dd, extended6(44, fragment6(6, 1)[:7])...), in6(plainIP)},
+		{"ipv6 extension cut off", ether(0x86dd, extended6(60, extension(6, 16)[:12])...), in6(plainIP)},
+		{"ipv6 extension of one octet", ether(0x86dd, extended6(60, []byte{6})...), in6(plainIP)},
+		{"ipv6 authentication of one octet", ether(0x86dd, extended6(51, []byte{6})...), in6(plainIP)},
+		{"ipv6 seven extensions", ether(0x86dd, extended6(60, chain(7), tcp(2))...), in6(at(syn, 14, 54+7*8))},
+		{"ipv6 too many extensions", ether(0x86dd, extended6(60, chain(8), tcp(2))...), in6(plainIP)},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			if diff := cmp.Diff(c.want, view(t, c.frame), comparable); diff != "" {
+				t.Errorf("packet (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// chain builds n destination options headers, the last followed by TCP.
+func chain(n int) []byte {
+	var b []byte
+	for range n - 1 {
+		b = append(b, extension(60, 8)...)
+	}
+	return append(b, extension(6, 8)...)
+}
+
+func TestParseRejects(t *testing.T) {
+	cases := []struct {
+		name  string
+		frame []byte
+		want  lan.Verdict
+	}{
+		{"nothing", nil, lan.Truncated},
+		{"header cut off", ether(0x0800)[:13], lan.Truncated},
+		{"tag cut off", tagged(ether(0x0800), 0)[:17], lan.Truncated},
+		{"another vlan", tagged(ether(0x0800, packet4(6, tcp(2))...), 0x2005), lan.ForeignVLAN},
+		{"service tag", ether(0x88a8, 0, 0, 8, 0), lan.ForeignVLAN},
+		{"arp cut off", ether(0x0806, arpBody(1)[:27]...), lan.Truncated},
+		{"arp hardware type", ether(0x0806, with(arpBody(1), 1, 6)...), lan.BadARP},
+		{"arp protocol type", ether(0x0806, with(arpBody(1), 2, 0x86, 0xdd)...), lan.BadARP},
+		{"arp hardware length", ether(0x0806, with(arpBody(1), 4, 128)...), lan.BadARP},
+		{"arp protocol length", ether(0x0806, with(arpBody(1), 5, 16)...), lan.BadARP},
+		{"arp operation 0", ether(0x0806, arpBody(0)...), lan.BadARP},
+		{"rarp operation", ether(0x0806, arpBody(3)...), lan.BadARP},
+		{"ipv4 cut off", ether(0x0800, packet4(6, nil)[:19]...), lan.Truncated},
+		{"ipv4 version", ether(0x0800, with(packet4(6, tcp(2)), 0, 0x65)...), lan.BadIP},
+		{"ipv4 header too short", ether(0x0800, with(packet4(6, tcp(2)), 0, 0x44)...), lan.BadIP},
+		{"ipv4 length below its header", ether(0x0800, with(packet4(6, tcp(2)), 2, 0, 19)...), lan.BadIP},
+		{"ipv4 length beyond the frame", ether(0x0800, packet4(6, tcp(2))[:39]...), lan.Truncated},
+		{"ipv4 options beyond the frame", ether(0x0800, with(packet4(6, nil), 0, 0x46, 0, 0, 24)...), lan.Truncated},
+		{"ipv6 cut off", ether(0x86dd, extended6(6)[:39]...), lan.Truncated},
+		{"ipv6 version", ether(0x86dd, with(extended6(6, tcp(2)), 0, 0x45)...), lan.BadIP},
+		{"ipv6 length beyond the frame", ether(0x86dd, extended6(6, tcp(2))[:59]...), lan.Truncated},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			var p lan.Packet
+			if got := p.Parse(c.frame); got != c.want {
+				t.Errorf("verdict %v, want %v", got, c.want)
+			}
+		})
+	}
+}
+
+func TestParseKeepsTimeAndForgetsTheLastFrame(t *testing.T) {
+	now := time.Unix(1, 2)
+	p := lan.Packet{Time: now}
+	if v := p.Parse(advice().frame(t)); v != lan.Accepted {
+		t.Fatalf("verdict %v", v)
+	}
+	frame := ether(0x88cc)
+	if v := p.Parse(frame); v != lan.Accepted {
+		t.Fatalf("verdict %v", v)
+	}
+	want := lan.Packet{Time: now, Frame: frame, Src: clientMAC, Dst: porterMAC}
+	if diff := cmp.Diff(want, p, comparable); diff != "" {
+		t.Errorf("packet (-want +got):\n%s", diff)
+	}
+}
+
+func TestSYN(t *testing.T) {
+	const fin, syn, rst, psh, ack, ece, cwr = 1, 2, 4, 8, 16, 64, 128
+	for flags, want := range map[byte]bool{
+		syn: true, syn | ece | cwr: true, syn | psh: true,
+		syn | ack: false, syn | rst: false, syn | fin: false, ack: false, rst: false, 0: false, fin | ack: false,
+	} {
+		p := view(t, ether(0x0800, packet4(6, tcp(flags))...))
+		if p.SYN() != want {
+			t.Errorf("flags %#02x: SYN is %v, want %v", flags, p.SYN(), want)
+		}
+	}
+	if (&lan.Packet{Kind: lan.UDP, Flags: syn}).SYN() {
+		t.Error("a UDP packet is a SYN")
+	}
+}
+
+func TestParseAllocatesNothing(t *testing.T) {
+	frames := [][]byte{
+		ether(0x0806, arpBody(1)...), question().frame(t), advice().frame(t),
+		ether(0x0800, packet4(6, tcp(2))...), ether(0x86dd, extended6(60, chain(4), tcp(2))...), ether(0x0806), nil,
+	}
+	var p lan.Packet
+	if n := testing.AllocsPerRun(100, func() {
+		for _, f := range frames {
+			p.Parse(f)
+		}
+	}); n != 0 {
+		t.Errorf("%v allocations for %d frames, want 0", n, len(frames))
+	}
+}
+
+func TestNames(t *testing.T) {
+	if got := lan.NeighborSolicitation.String(); got != "neighbor solicitation" {
+		t.Errorf("kind is %q", got)
+	}
+	if got := lan.IP.String(); got != "ip" {
+		t.Errorf("kind is %q", got)
+	}
+	if got := lan.Kind(99).String(); got != "kind(99)" {
+		t.Errorf("kind is %q", got)
+	}
+	if got := lan.ForeignVLAN.String(); got != "foreign_vlan" {
+		t.Errorf("verdict is %q", got)
+	}
+	if got := lan.Verdict(99).String(); got != "verdict(99)" {
+		t.Errorf("verdict is %q", got)
+	}
+}
+
+func BenchmarkParse(b *testing.B) {
+	for name, frame := range map[string][]byte{
+		"arp": ether(0x0806, arpBody(1)...),
+		"ns":  question().frame(b),
+		"syn": ether(0x0800, packet4(6, tcp(2))...),
+	} {
+		b.Run(name, func(b *testing.B) {
+			var p lan.Packet
+			b.ReportAllocs()
+			for b.Loop() {
+				p.Parse(frame)
+			}
+		})
+	}
+}

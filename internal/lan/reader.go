@@ -1,0 +1,228 @@
+package lan
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"sync/atomic"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// The largest frame the kernel makes of several (GRO) is 64 KiB and headers.
+	frameBuffer = 1<<16 + 64
+
+	// struct __kernel_timespec: two 64-bit words on every architecture.
+	timespecLength = 16
+
+	// While the link is down: how often to look whether it still exists.
+	downPoll = 250 * time.Millisecond
+
+	// After an error that may pass (no memory): how long to wait, in octaves.
+	minBackOff = 10 * time.Millisecond
+	maxBackOff = time.Second
+)
+
+// errGone is why a reader ends by itself.
+var errGone = errors.New("the interface is gone")
+
+// Run reads frames until ctx ends, and then returns nil. handle gets each one
+// that is well formed; it runs on the reader's goroutine and must not block, and
+// the Packet is its own only until it returns. Malformed frames are counted (see
+// Rejected) and otherwise ignored. A link that goes down is waited for; an
+// interface that is gone, or a closed socket, is an error. There can be one Run
+// at a time.
+func (i *Interface) Run(ctx context.Context, handle func(*Packet)) error {
+	r := newReader(handle, &i.rejected)
+	if err := i.conn.SetReadDeadline(time.Time{}); err != nil {
+		return i.unlessClosed(fmt.Errorf("read: %w", err))
+	}
+	ended := make(chan struct{})
+	cancelled := context.AfterFunc(ctx, func() {
+		defer close(ended)
+		r.stop.Store(true)
+		// Breaks the wait for the next frame. It fails only on a closed socket,
+		// where nothing waits.
+		_ = i.conn.SetReadDeadline(time.Unix(1, 0))
+	})
+	err := i.read(ctx, r)
+	if !cancelled() {
+		<-ended
+	}
+	if ctx.Err() != nil {
+		return nil
+	}
+	return i.unlessClosed(fmt.Errorf("read: %w", err))
+}
+
+// read returns when ctx ends or when the socket is of no more use.
+func (i *Interface) read(ctx context.Context, r *reader) error {
+	drain := r.drain // made once: a method value is an allocation
+	backOff, down := minBackOff, false
+	for {
+		before := r.frames
+		err := i.raw.Read(drain)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if r.frames != before {
+			backOff = minBackOff
+		}
+		switch {
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			if i.gone() {
+				return errGone
+			}
+			if down && r.frames != before {
+				down = false
+				i.log.Info("the link is up again")
+			}
+		case err != nil:
+			return err
+		case r.errno == unix.ENETDOWN:
+			if i.gone() {
+				return errGone
+			}
+			if !down {
+				i.log.Warn("the link is down")
+			}
+			down = true
+		case r.errno == unix.ENOBUFS || r.errno == unix.ENOMEM:
+			i.log.Warn("cannot read frames for the moment", "error", r.errno, "wait", backOff)
+			if !wait(ctx, backOff) {
+				return nil
+			}
+			backOff = min(2*backOff, maxBackOff)
+		default:
+			return r.errno
+		}
+		if err := i.watchDown(down); err != nil {
+			return err
+		}
+		// The deadline that cancels may have come before the one just set.
+		if ctx.Err() != nil {
+			return nil
+		}
+	}
+}
+
+// watchDown makes the next read return after a while if the link is down: the
+// kernel tells the socket that the link went down, not that it was removed later.
+func (i *Interface) watchDown(down bool) error {
+	var deadline time.Time
+	if down {
+		deadline = time.Now().Add(downPoll)
+	}
+	return i.conn.SetReadDeadline(deadline)
+}
+
+// gone reports whether the kernel has detached the socket from its interface.
+func (i *Interface) gone() bool {
+	gone := false
+	err := i.raw.Control(func(fd uintptr) {
+		sa, err := unix.Getsockname(int(fd))
+		if ll, ok := sa.(*unix.SockaddrLinklayer); err == nil && ok {
+			gone = ll.Ifindex != i.index
+		}
+	})
+	return gone || err != nil
+}
+
+// wait reports whether d passed before ctx ended.
+func wait(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}
+
+// reader keeps what recvmsg(2) needs from one frame to the next, so that none of
+// it is allocated again. It is used by one goroutine, but for stop.
+type reader struct {
+	handle   func(*Packet)
+	rejected *[verdicts]atomic.Uint64
+	stop     atomic.Bool
+
+	packet  Packet
+	buffer  []byte
+	control [8]uint64 // of words, so that it is aligned for a Cmsghdr
+	iov     unix.Iovec
+	msg     unix.Msghdr
+
+	frames uint64     // received so far
+	errno  unix.Errno // why drain ended
+}
+
+func newReader(handle func(*Packet), rejected *[verdicts]atomic.Uint64) *reader {
+	r := &reader{handle: handle, rejected: rejected, buffer: make([]byte, frameBuffer)}
+	r.iov.Base = &r.buffer[0]
+	r.iov.SetLen(len(r.buffer))
+	r.msg.Iov = &r.iov
+	r.msg.SetIovlen(1)
+	r.msg.Control = (*byte)(unsafe.Pointer(&r.control[0]))
+	return r
+}
+
+// drain reads until there is nothing more to read, and then asks for a wait by
+// returning false. It returns true when it has to stop, for errno or stop.
+func (r *reader) drain(fd uintptr) bool {
+	r.errno = 0
+	for !r.stop.Load() {
+		n, errno := r.receive(fd)
+		switch errno {
+		case 0:
+			r.deliver(r.buffer[:n])
+		case unix.EAGAIN:
+			return false
+		case unix.EINTR:
+		default:
+			r.errno = errno
+			return true
+		}
+	}
+	return true
+}
+
+// receive reads one frame into the buffer.
+func (r *reader) receive(fd uintptr) (int, unix.Errno) {
+	r.msg.SetControllen(int(unsafe.Sizeof(r.control)))
+	n, _, errno := unix.Syscall(unix.SYS_RECVMSG, fd, uintptr(unsafe.Pointer(&r.msg)), unix.MSG_DONTWAIT)
+	return int(n), errno
+}
+
+// deliver hands one frame on, or counts why not.
+func (r *reader) deliver(frame []byte) {
+	r.frames++
+	r.packet.Time = r.timestamp()
+	if v := r.packet.Parse(frame); v != Accepted {
+		r.rejected[v].Add(1)
+		return
+	}
+	r.handle(&r.packet)
+}
+
+// timestamp returns the time in the control message of the last frame. The
+// timestamp is the only option the socket asked for, so it comes first.
+func (r *reader) timestamp() time.Time {
+	if int(r.msg.Controllen) < unix.CmsgLen(timespecLength) {
+		return time.Time{}
+	}
+	header := (*unix.Cmsghdr)(unsafe.Pointer(&r.control[0]))
+	if header.Level != unix.SOL_SOCKET || header.Type != unix.SO_TIMESTAMPNS_NEW {
+		return time.Time{}
+	}
+	control := (*[unsafe.Sizeof(r.control)]byte)(unsafe.Pointer(&r.control))
+	data := control[unix.CmsgLen(0):]
+	seconds := int64(binary.NativeEndian.Uint64(data))
+	nanoseconds := int64(binary.NativeEndian.Uint64(data[8:]))
+	return time.Unix(seconds, nanoseconds)
+}
