@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"os"
+	"os/signal"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -36,6 +38,9 @@ Exit code 0 means that the client was served.`,
 			if err != nil {
 				return fmt.Errorf("the demo needs network namespaces: %w", err)
 			}
+			// A reader that goes away, such as head, must not keep it from
+			// cleaning up.
+			signal.Ignore(syscall.SIGPIPE)
 			exe, err := os.Executable()
 			if err != nil {
 				return err

@@ -13,7 +13,7 @@ import (
 
 // asProgram in the environment makes the test binary be nightporter itself, so
 // that the end-to-end tests run the code under test, race detector included.
-const asProgram = "NIGHTPORTER_TEST_AS_PROGRAM"
+const asProgram = "TEST_AS_NIGHTPORTER"
 
 // programEnv makes a child the program. Its race detector must not add the
 // second it otherwise waits at the exit.
@@ -24,7 +24,6 @@ var labError error
 
 func TestMain(m *testing.M) {
 	if os.Getenv(asProgram) != "" {
-		os.Unsetenv(asProgram) // it would be an unknown key of the configuration
 		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 		defer stop()
 		os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))

@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/netip"
 	"os"
+	"strings"
 	"syscall"
 	"time"
 
@@ -42,8 +43,11 @@ var (
 // silence instead of 3 s.
 const daemonConfig = "probe: {interval: 200ms}\n"
 
-// connectTimeout is how long the client has patience.
-const connectTimeout = 30 * time.Second
+// How patient the client is, and how long it waits after a refusal.
+const (
+	connectTimeout = 30 * time.Second
+	retryPause     = 100 * time.Millisecond
+)
 
 // show is one run of the demo.
 type show struct {
@@ -62,7 +66,8 @@ func Run(ctx context.Context, o Options) (err error) {
 	}
 	defer os.RemoveAll(dir)
 	s := &show{timeline: newTimeline(o.Out, o.Color)}
-	if s.lan, err = lab.New(ctx); err != nil {
+	// The LAN outlives an interruption by as long as the daemon takes to leave.
+	if s.lan, err = lab.New(context.WithoutCancel(ctx)); err != nil {
 		return fmt.Errorf("build the LAN: %w", err)
 	}
 	defer func() { err = errors.Join(err, s.lan.Close()) }()
@@ -141,8 +146,15 @@ func (s *show) connect(ctx context.Context, ip netip.Addr) error {
 	began := time.Now()
 	s.say("client", "connects to %s", to)
 	conn, err := client.Dial(ctx, "tcp", to)
-	for errors.Is(err, syscall.ECONNREFUSED) {
-		s.say("client", "is refused: the machine is up, its service is not; tries again")
+	for tries := 0; errors.Is(err, syscall.ECONNREFUSED); tries++ {
+		if tries == 0 {
+			s.say("client", "is refused: the machine is up, its service is not; tries again")
+		}
+		select {
+		case <-time.After(retryPause):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 		conn, err = client.Dial(ctx, "tcp", to)
 	}
 	if err != nil {
@@ -172,7 +184,9 @@ func (s *show) metrics(ctx context.Context, before rig.Samples) error {
 	}
 	s.title("What Prometheus sees")
 	for _, line := range after.Changed(before, "nightporter_") {
-		s.line(line)
+		if !strings.Contains(line, "_bucket{") {
+			s.line("  " + line)
+		}
 	}
 	return nil
 }
@@ -196,7 +210,7 @@ func (s *show) keep(ctx context.Context) error {
 	}
 	s.title("It goes on running until Ctrl-C")
 	for _, path := range []string{"/", "/metrics", "/api/v1/machines"} {
-		s.line(fmt.Sprintf("http://%s%s", addr, path))
+		s.line(fmt.Sprintf("  http://%s%s", addr, path))
 	}
 	<-ctx.Done()
 	return s.stop(context.WithoutCancel(ctx))

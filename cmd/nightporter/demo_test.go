@@ -1,0 +1,94 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// TestDemo: its timeline shows the whole life of a machine, over both families,
+// and it leaves by itself.
+func TestDemo(t *testing.T) {
+	t.Parallel()
+	newLAN(t) // skips where there is no lab
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, os.Args[0], "demo")
+	cmd.Env = append(os.Environ(), programEnv...)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	rest := string(out)
+	for _, family := range []string{"IPv4", "IPv6"} {
+		for _, step := range []string{
+			family, "porter  settle", "porter  claim", "porter  knock", "porter  magic packet 1",
+			"porter  first frame", "porter  release",
+		} {
+			_, after, found := strings.Cut(rest, step)
+			if !found {
+				t.Fatalf("the timeline lacks %q (%s) at its place:\n%s", step, family, out)
+			}
+			rest = after
+		}
+	}
+	if !strings.Contains(rest, `nightporter_machine_wakes_total{machine="nas", trigger="tcp"} 2`) {
+		t.Errorf("the metrics do not show two wakes:\n%s", out)
+	}
+	if bytes.Contains(out, []byte("\x1b[")) {
+		t.Error("colours in a pipe")
+	}
+}
+
+// TestDemoKeep leaves it running, reachable on this host's loopback, until
+// Ctrl-C.
+func TestDemoKeep(t *testing.T) {
+	t.Parallel()
+	newLAN(t)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, os.Args[0], "demo", "--keep")
+	cmd.Env = append(os.Environ(), programEnv...)
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var page string
+	lines := bufio.NewScanner(stdout)
+	for lines.Scan() {
+		if url := strings.TrimSpace(lines.Text()); strings.HasPrefix(url, "http://") && strings.HasSuffix(url, "/metrics") {
+			page = url
+			break
+		}
+	}
+	if page == "" {
+		t.Fatal("no page to look at")
+	}
+	resp, err := http.Get(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := io.ReadAll(resp.Body)
+	resp.Body.Close()
+	if err != nil || !bytes.Contains(body, []byte("nightporter_machine_state")) {
+		t.Errorf("%s: %v\n%s", page, err, body)
+	}
+	if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	_, _ = io.Copy(io.Discard, stdout)
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("after Ctrl-C: %v", err)
+	}
+}
