@@ -72,8 +72,8 @@ func TestOnlyKnocksWake(t *testing.T) {
 	h.wantMetric(0, `nightporter_machine_wakes_total{machine="nas", trigger="icmp"}`)
 }
 
-// TestWakeFrom: only these sources wake, by wake.from or by the machine's own
-// wake_from, which goes before.
+// TestWakeFrom: only these sources wake: those of wake.from, and of them those
+// of the machine's own wake_from.
 func TestWakeFrom(t *testing.T) {
 	h := open(t, brisk+"wake: {from: [10.77.0.10, 10.78.0.0/24]}\n")
 	nas := h.nas(nil)
@@ -103,8 +103,8 @@ func TestWakeFrom(t *testing.T) {
 	}
 	register("")
 	wokenBy([]*lab.Host{other}, h.lan.Client())
-	register(`,"wake_from":["10.77.0.66"]`)
-	wokenBy([]*lab.Host{h.lan.Client()}, other)
+	register(`,"wake_from":["10.77.0.66","10.78.0.2"]`)
+	wokenBy([]*lab.Host{h.lan.Client(), other}, h.lan.Outside())
 }
 
 // TestHoldoff delays the first magic packet, not the wake.

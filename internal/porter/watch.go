@@ -15,7 +15,7 @@ import (
 type view struct {
 	machines map[machine.MAC]*watch
 	addrs    map[netip.Addr]*address
-	from     []netip.Prefix // who may wake a machine that does not say so itself; empty: everyone
+	from     []netip.Prefix // who may wake at all; empty: everyone
 }
 
 // watch is one machine as the readers see it. The flags on the way to the loop
@@ -23,7 +23,7 @@ type view struct {
 type watch struct {
 	resident *resident // the loop's; readers only pass it on
 	mac      machine.MAC
-	from     []netip.Prefix // who may wake it; empty: see the view
+	from     []netip.Prefix // who may wake it, of those who may at all; empty: all of them
 	addrs    []*address
 	framed   atomic.Bool // a frame for none of its addresses is on its way to the loop
 }
@@ -73,13 +73,13 @@ func (w *watch) silence(ips []netip.Addr) {
 	}
 }
 
-// mayWake reports whether a knock from ip counts.
-func (v *view) mayWake(w *watch, ip netip.Addr) bool {
-	from := w.from
-	if len(from) == 0 {
-		from = v.from
-	}
-	return len(from) == 0 || slices.ContainsFunc(from, func(p netip.Prefix) bool { return p.Contains(ip) })
+// mayWake reports whether a knock from ip counts. A machine can narrow what the
+// operator allows, and not widen it.
+func (v *view) mayWake(w *watch, ip netip.Addr) bool { return within(v.from, ip) && within(w.from, ip) }
+
+// within reports whether ip is in one of the prefixes; without any it is.
+func within(prefixes []netip.Prefix, ip netip.Addr) bool {
+	return len(prefixes) == 0 || slices.ContainsFunc(prefixes, func(p netip.Prefix) bool { return p.Contains(ip) })
 }
 
 // door returns the service that p knocks at, if it does: a SYN, any datagram,
