@@ -18,6 +18,7 @@ build: ## the program, for this machine
 
 test: ## unit and end-to-end tests; these need root or user namespaces
 	$(GO) test $(RACE) -timeout 10m ./...
+	@$(GO) test -v -run '^TestLabIsThere$$' ./internal/lab | sed -n 's/^ *[a-z_]*_test.go:[0-9]*: //p'
 
 lint: ## gofmt, vet, staticcheck
 	@unformatted=$$(gofmt -l cmd internal); if [ -n "$$unformatted" ]; then echo "gofmt -l: $$unformatted"; exit 1; fi

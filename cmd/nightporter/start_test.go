@@ -39,35 +39,34 @@ func TestBadStart(t *testing.T) {
 		name string
 		host *lab.Host
 		args []string
-		uid  uint32
+		bare bool // without capabilities
 		want []string
 	}{
-		{"no such interface", host, []string{"--interfaces", "eth7"}, 0, []string{"eth7", "eth0"}},
-		{"loopback", host, []string{"--interfaces", "lo"}, 0, []string{"lo", "Ethernet"}},
-		{"no default route", bare, nil, 0, []string{"default route", "interfaces"}},
-		{"interface without address", bare, []string{"--interfaces", "eth0"}, 0, []string{"eth0", "no IP address"}},
-		{"registration port in use", host, []string{"--registration.listen", "10.77.0.2:9999"}, 0, []string{"registration.listen", "10.77.0.2:9999", "address already in use"}},
-		{"http port in use", host, []string{"--http.listen", "10.77.0.2:9999"}, 0, []string{"http.listen", "10.77.0.2:9999", "address already in use"}},
-		{"no capability", host, nil, 65534, []string{"CAP_NET_RAW", "setcap"}},
-		{"bad value", host, []string{"--wake.attempts", "0"}, 0, []string{"wake.attempts", "0", "--wake.attempts"}},
-		{"no such file", host, []string{"--config", missing}, 0, []string{missing}},
+		{"no such interface", host, []string{"--interfaces", "eth7"}, false, []string{"eth7", "eth0"}},
+		{"loopback", host, []string{"--interfaces", "lo"}, false, []string{"lo", "Ethernet"}},
+		{"no default route", bare, nil, false, []string{"default route", "interfaces"}},
+		{"interface without address", bare, []string{"--interfaces", "eth0"}, false, []string{"eth0", "no IP address"}},
+		{"registration port in use", host, []string{"--registration.listen", "10.77.0.2:9999"}, false, []string{"registration.listen", "10.77.0.2:9999", "address already in use"}},
+		{"http port in use", host, []string{"--http.listen", "10.77.0.2:9999"}, false, []string{"http.listen", "10.77.0.2:9999", "address already in use"}},
+		{"no capability", host, nil, true, []string{"CAP_NET_RAW", "setcap"}},
+		{"bad value", host, []string{"--wake.attempts", "0"}, false, []string{"wake.attempts", "0", "--wake.attempts"}},
+		{"no such file", host, []string{"--config", missing}, false, []string{missing}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if c.uid != 0 && os.Getuid() != 0 {
-				t.Skip("needs root to become another user")
-			}
 			var out bytes.Buffer
 			ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 			defer cancel()
 			cmd := c.host.Command(ctx, os.Args[0], append([]string{"serve"}, c.args...)...)
 			cmd.Env = append(os.Environ(), programEnv...)
 			cmd.Stdout, cmd.Stderr = &out, &out
-			if c.uid != 0 {
-				cmd.Path = "/proc/self/exe" // the other user may not reach the test binary's folder
-				if cmd.SysProcAttr == nil {
-					cmd.SysProcAttr = &syscall.SysProcAttr{}
+			if c.bare {
+				// In a user namespace below the one that owns the network it
+				// has no capability there, whoever runs the test.
+				cmd.SysProcAttr = &syscall.SysProcAttr{
+					Cloneflags:  syscall.CLONE_NEWUSER,
+					UidMappings: []syscall.SysProcIDMap{{ContainerID: 1000, HostID: os.Getuid(), Size: 1}},
+					GidMappings: []syscall.SysProcIDMap{{ContainerID: 1000, HostID: os.Getgid(), Size: 1}},
 				}
-				cmd.SysProcAttr.Credential = &syscall.Credential{Uid: c.uid, Gid: c.uid}
 			}
 			if err := c.host.Start(cmd); err != nil {
 				t.Fatal(err)

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
-	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -26,16 +24,12 @@ func TestMain(m *testing.M) {
 	if mode := os.Getenv(childMode); mode != "" && mode != "exit" && mode != "signal" {
 		os.Exit(child(mode))
 	}
-	// The workers of a fuzz test talk to their parent through files that a
-	// second process would not inherit; they need no privileges.
-	if !slices.ContainsFunc(os.Args, func(a string) bool { return strings.HasPrefix(a, "-test.fuzzworker") }) {
-		code, reexeced, err := lab.EnterUserNamespace()
-		if reexeced {
-			os.Exit(code)
-		}
-		if err != nil {
-			fmt.Fprintln(os.Stderr, "no user namespace:", err) // each test that needs one says so
-		}
+	code, reexeced, err := lab.EnterUserNamespace()
+	if reexeced {
+		os.Exit(code)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "no user namespace:", err) // each test that needs one says so
 	}
 	if mode := os.Getenv(childMode); mode != "" {
 		os.Exit(child(mode))

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -26,7 +27,13 @@ const userNamespaceMark = "LAB_IN_USER_NAMESPACE"
 // it is root, and waits: then reexeced is true and the caller exits with code.
 // SIGINT and SIGTERM are passed on. The error tells what the kernel forbids
 // and what would help.
+//
+// A worker of `go test -fuzz` goes on as it is: it talks to its parent through
+// files that a second process would not inherit, and needs no privileges.
 func EnterUserNamespace() (code int, reexeced bool, err error) {
+	if slices.ContainsFunc(os.Args, func(a string) bool { return strings.HasPrefix(a, "-test.fuzzworker") }) {
+		return 0, false, nil
+	}
 	if os.Getenv(userNamespaceMark) != "" {
 		// Children of this process are to decide for themselves.
 		if err := os.Unsetenv(userNamespaceMark); err != nil {

@@ -3,20 +3,32 @@ package registration_test
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/netip"
+	"os"
 	"sync"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
 
+	"nightporter/internal/lab"
 	"nightporter/internal/registration"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// TestMain lets the tests make namespaces without root, where the kernel allows
+// it; each test that needs one says what is missing.
+func TestMain(m *testing.M) {
+	if code, elsewhere, err := lab.EnterUserNamespace(); elsewhere {
+		os.Exit(code)
+	} else if err != nil {
+		fmt.Fprintln(os.Stderr, "no user namespace:", err)
+	}
+	goleak.VerifyTestMain(m)
+}
 
 const (
 	goodBody = `{"mac":"d8:cb:8a:39:be:a1","name":"tower","monitor":[{"ip":"192.168.1.5","port":[22]}]}`
