@@ -282,6 +282,17 @@ func (h *house) runOn(host *lab.Host, args ...string) (string, error) {
 	return out.String(), err
 }
 
+// reload gives the daemon a new configuration, and waits for what it says.
+func (h *house) reload(conf, message string) rig.Entry {
+	h.Helper()
+	n := h.d.Log.Len()
+	h.must(h.d.Reconfigure(conf))
+	h.must(h.d.Signal(syscall.SIGHUP))
+	e, err := h.d.Log.Wait(h.within(5*time.Second), n, func(e rig.Entry) bool { return e.Message == message })
+	h.must(err)
+	return e
+}
+
 // isConflict matches the warning that somebody else uses an address.
 func isConflict(ip netip.Addr, by machine.MAC) func(rig.Entry) bool {
 	return func(e rig.Entry) bool {
@@ -292,5 +303,3 @@ func isConflict(ip netip.Addr, by machine.MAC) func(rig.Entry) bool {
 func contains(s string, words ...string) bool {
 	return !slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(s, w) })
 }
-
-const hangup = syscall.SIGHUP

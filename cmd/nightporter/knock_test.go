@@ -120,4 +120,23 @@ func TestHoldoff(t *testing.T) {
 	if after := magic.Time.Sub(asleep.Time); after < 1500*time.Millisecond {
 		t.Errorf("the magic packet came %v after the claim, want 1.5 s", after)
 	}
+	h.wantMetric(0, `nightporter_wake_latency_seconds_count`) // the wait was asked for
+}
+
+// TestPostponedWakeStillNamesItsKnock: a late frame puts a wake off, and does
+// not hide who wanted it.
+func TestPostponedWakeStillNamesItsKnock(t *testing.T) {
+	h := open(t, brisk+"wake: {holdoff: 1s}\n")
+	nas := h.nas(nil)
+	h.putToSleep(nas)
+	conn := h.startConnecting(h.lan.Client(), nas4, 22)
+	defer conn.cancel()
+	first := h.moved(0, "nas", "asleep", "waking", machine.WhyKnock)
+	n := h.d.Log.Len()
+	h.must(nas.LateFrame())
+	h.moved(n, "nas", "waking", "settling", machine.WhySpoke)
+	if again := h.moved(n, "nas", "asleep", "waking", machine.WhyKnock); again.Field("knock") != first.Field("knock") {
+		t.Errorf("woken by %q, want %q", again.Field("knock"), first.Field("knock"))
+	}
+	h.wantMetric(1, `nightporter_machine_wakes_total{machine="nas", trigger="tcp"}`)
 }

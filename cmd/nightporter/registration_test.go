@@ -2,11 +2,11 @@ package main
 
 import (
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
 	"nightporter/internal/machine"
-	"nightporter/internal/rig"
 )
 
 // TestRegistrationInTwoHalves: a slow client that does not close is served, and
@@ -102,23 +102,14 @@ func TestReload(t *testing.T) {
 	h := open(t, brisk+slow)
 	nas := h.nas(nil)
 	h.putToSleep(nas)
-	reload := func(conf, message string) rig.Entry {
-		t.Helper()
-		n := h.d.Log.Len()
-		h.must(h.d.Reconfigure(conf))
-		h.must(h.d.Signal(hangup))
-		e, err := h.d.Log.Wait(h.within(5*time.Second), n, func(e rig.Entry) bool { return e.Message == message })
-		h.must(err)
-		return e
-	}
-	e := reload(brisk+"wake: {attempts: -1}\n", "configuration not reloaded, the old one stays")
+	e := h.reload(brisk+"wake: {attempts: -1}\n", "configuration not reloaded, the old one stays")
 	if got := e.Field("err"); !contains(got, "wake.attempts", "-1") {
 		t.Errorf("the error is %q", got)
 	}
 	h.wantMetric(1, `nightporter_machine_state{machine="nas", state="asleep"}`)
 	h.neighborOf(h.lan.Client(), nas4, h.lan.Porter().MAC())
 
-	reload(brisk+"wake: {attempts: 2, interval: 200ms, from: [192.0.2.1]}\n", "configuration reloaded")
+	h.reload(brisk+"wake: {attempts: 2, interval: 200ms, from: [192.0.2.1]}\n", "configuration reloaded")
 	conn := h.startConnecting(h.lan.Client(), nas4, 22)
 	defer conn.cancel()
 	h.neighborOf(h.lan.Client(), nas4, h.lan.Porter().MAC())
@@ -128,8 +119,15 @@ func TestReload(t *testing.T) {
 		t.Errorf("wake answered %d", status)
 	}
 	h.moved(0, "nas", "asleep", "waking", machine.WhyAsked) // and not by the knock
-	e = reload(brisk+"claim: {guard: 'off'}\n", "these keys changed, but take effect only after a restart")
+	e = h.reload(brisk+"claim: {guard: 'off'}\n", "these keys changed, but take effect only after a restart")
 	if got := e.Field("keys"); !contains(got, "claim.guard") {
 		t.Errorf("keys %q", got)
+	}
+	// Back to what runs there is nothing to restart for.
+	h.reload(brisk, "configuration reloaded")
+	h.reload(brisk+"claim: {guard: 'off'}\n", "these keys changed, but take effect only after a restart")
+	asked := strings.Count(h.d.Log.Text(), "only after a restart")
+	if asked != 2 {
+		t.Errorf("asked %d times for a restart, want 2", asked)
 	}
 }

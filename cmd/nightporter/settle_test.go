@@ -158,7 +158,9 @@ func TestAddressInUseIsNotClaimed(t *testing.T) {
 // TestRegistersAgainInEveryState: it never gets an error for that.
 func TestRegistersAgainInEveryState(t *testing.T) {
 	h := open(t, "probe: {interval: 300ms}\nregistration: {trust: allowlist, allow: ['02:77:00:00:00:14']}\n")
-	nas := h.nas(func(c *lab.MachineConfig) { c.Boot = 1450 * time.Millisecond })
+	nas := h.nas(func(c *lab.MachineConfig) {
+		c.Boot, c.Firmware, c.FirmwareARP = 9450*time.Millisecond, 1450*time.Millisecond, true
+	})
 	client := h.lan.Client()
 	again := func(state string) {
 		t.Helper()
@@ -177,8 +179,15 @@ func TestRegistersAgainInEveryState(t *testing.T) {
 	conn := h.startConnecting(client, nas4, 22)
 	defer conn.cancel()
 	h.moved(n, "nas", "asleep", "waking", machine.WhyKnock)
+	h.moved(n, "nas", "waking", "arriving", machine.WhyArrived)
+	again("arriving")
+	n = h.d.Log.Len()
+	h.moved(n, "nas", "settling", "asleep", machine.WhySilent)
+	conn2 := h.startConnecting(client, nas6, 22)
+	defer conn2.cancel()
+	h.moved(n, "nas", "asleep", "waking", machine.WhyKnock)
 	again("waking")
-	h.wantMetric(4, `nightporter_registrations_total`)
+	h.wantMetric(5, `nightporter_registrations_total`)
 }
 
 // TestSIGTERMReleases every claim within 2 s: the LAN is told that the

@@ -18,7 +18,7 @@ func TestChanged(t *testing.T) {
 			want = []string{path}
 		}
 		if section, _, _ := strings.Cut(path, "."); len(want) > 0 &&
-			slices.Contains([]string{"interfaces", "state_dir", "registration.listen", "http", "claim"}, section) || path == "registration.listen" {
+			slices.Contains([]string{"interfaces", "state_dir", "registration.listen", "http", "claim"}, section) || path == "registration.listen" || path == "log.format" {
 			restart = []string{path}
 		}
 		if got := config.Changed(config.Default(), now); !slices.Equal(got, want) {

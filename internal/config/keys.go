@@ -82,7 +82,7 @@ func generalKeys() []key {
 		field("log.level", "info", func(c *Config) *slog.Level { return &c.Log.Level }, level(),
 			"least level that is logged: debug, info, warn or error"),
 		field("log.format", FormatText, func(c *Config) *string { return &c.Log.Format }, oneOf(FormatText, FormatJSON),
-			"text for people, json for log collectors"),
+			"text for people, json for log collectors").needsRestart(),
 	}
 }
 

@@ -21,8 +21,12 @@ type (
 	// Release: the claim on the addresses is gone.
 	Release struct{ Addrs []netip.Addr }
 
-	// Announce: tell the LAN that the addresses are at the machine's own MAC.
+	// Announce: tell the LAN that the addresses are at the machine's own MAC,
+	// several times (see AnnouncedFor).
 	Announce struct{ Addrs []netip.Addr }
+
+	// Hush: stop telling anything about the address, its machine tests it.
+	Hush struct{ Addr netip.Addr }
 
 	// Probe: ask the machine's own MAC whether it is there; with Broadcast
 	// also ask everybody, to find another user of the address before it is
@@ -53,12 +57,14 @@ type (
 	}
 
 	// WakeBegan: this is who woke it and why. Service and Source are set for
-	// a knock, By for a wake that was asked for.
+	// a knock, By for a wake that was asked for. One that goes on after it was
+	// put off, because the machine spoke, is told again, and not counted.
 	WakeBegan struct {
 		Trigger Trigger
 		Service Service
 		Source  netip.AddrPort
 		By      string
+		GoesOn  bool
 	}
 
 	// WakeEnded: it is up. Boot is the time from the first magic packet to
@@ -82,6 +88,7 @@ func (Claim) action()        {}
 func (Yield) action()        {}
 func (Release) action()      {}
 func (Announce) action()     {}
+func (Hush) action()         {}
 func (Probe) action()        {}
 func (SendMagic) action()    {}
 func (HandOver) action()     {}
@@ -99,6 +106,7 @@ type Reason string
 const (
 	WhyRegistered   Reason = "registered"
 	WhySilent       Reason = "fell silent"
+	WhySilentAgain  Reason = "fell silent, though it seemed to have started"
 	WhyNeverSilent  Reason = "did not fall silent within probe.timeout"
 	WhySpoke        Reason = "spoke in its sleep"
 	WhyStarted      Reason = "started without us"

@@ -50,6 +50,8 @@ type Machine struct {
 	claimed    []netip.Addr        // what we hold, in every state
 	conflicted map[netip.Addr]bool // left to others until the next registration
 	owed       owed
+	vigil      vigil     // in Awake only
+	registered time.Time // when it registered last
 
 	settling settling
 	pending  *wake // to begin as soon as the machine is surely asleep
@@ -99,7 +101,7 @@ func (m *Machine) Handle(now time.Time, event Event) []Action {
 	case PolicyChanged:
 		m.policy = e.Policy
 	case Stopped:
-		m.stop(e)
+		m.stop(now, e)
 	}
 	return m.actions
 }
@@ -108,7 +110,7 @@ func (m *Machine) Handle(now time.Time, event Event) []Action {
 func (m *Machine) Next() time.Time {
 	switch m.state {
 	case Awake:
-		return m.owed.nextProbe
+		return earlier(m.owed.telling, earlier(m.owed.nextProbe, m.vigil.nextProbe))
 	case Settling:
 		return m.settling.nextProbe
 	case Waking:
@@ -139,16 +141,16 @@ func (m *Machine) move(now time.Time, to State, why Reason) {
 	}
 	m.do(Moved{From: m.state, To: to, Why: why, After: after})
 	m.state, m.since = to, now
+	m.vigil = vigil{}
 }
 
 // giveBack releases every address of a machine that is off, or that is up and
 // uses its addresses: the LAN may know at once.
-func (m *Machine) giveBack() {
+func (m *Machine) giveBack(now time.Time) {
 	addrs := m.claimed
 	m.release()
-	if len(addrs) > 0 {
-		m.do(Announce{Addrs: addrs})
-	}
+	m.owed = owed{telling: m.owed.telling}
+	m.announce(now, addrs)
 }
 
 // release lets go of every claimed address, without a word.
@@ -168,13 +170,13 @@ func (m *Machine) claim() {
 }
 
 func (m *Machine) register(now time.Time, spec Spec) {
-	m.giveBack()
-	m.owed = owed{}
+	m.giveBack(now)
 	if m.state == Waking {
 		// Whoever knocked still waits: wake it once it has really gone.
 		m.postponeWake()
 	}
 	m.conflicted = nil
+	m.registered = now
 	m.enterSettling(now, WhyRegistered, false, func() { m.spec = spec })
 }
 
@@ -183,6 +185,8 @@ func (m *Machine) register(now time.Time, spec Spec) {
 func (m *Machine) hear(now time.Time, e Heard) {
 	up := e.Addr.IsValid() && m.spec.Has(e.Addr)
 	switch m.state {
+	case Awake:
+		m.vigil.heard = true
 	case Settling:
 		m.heardSettling(now, up)
 	case Asleep:
@@ -201,8 +205,11 @@ func (m *Machine) hear(now time.Time, e Heard) {
 	case Arriving:
 		m.wake.lastHeard = now
 	}
-	if up && e.InUse {
-		m.uses(e.Addr)
+	switch {
+	case up && e.InUse:
+		m.uses(now, e.Addr)
+	case up:
+		m.tests(now, e.Addr)
 	}
 }
 
@@ -212,7 +219,7 @@ func (m *Machine) tick(now time.Time) {
 	}
 	switch m.state {
 	case Awake:
-		m.tickOwed(now)
+		m.tickAwake(now)
 	case Settling:
 		m.tickSettling(now)
 	case Waking:
@@ -221,6 +228,26 @@ func (m *Machine) tick(now time.Time) {
 		m.tickArriving(now)
 	}
 }
+
+// tickAwake looks for what an awake machine still has to show: addresses in
+// use, or that it stays.
+func (m *Machine) tickAwake(now time.Time) {
+	if !now.Before(m.owed.telling) {
+		m.owed.telling = time.Time{}
+	}
+	if next := m.owed.nextProbe; !next.IsZero() && !now.Before(next) {
+		m.tickOwed(now)
+	}
+	if next := m.vigil.nextProbe; !next.IsZero() && !now.Before(next) {
+		m.tickVigil(now)
+	}
+}
+
+// Conceded reports whether an address of the machine was left to another host.
+func (m *Machine) Conceded(ip netip.Addr) bool { return m.conflicted[ip] }
+
+// Claimed returns the addresses that are held for the machine.
+func (m *Machine) Claimed() []netip.Addr { return slices.Clone(m.claimed) }
 
 // conflict leaves an address to the host that uses it. RFC 5227 section 2.4
 // lets a host defend its address; it is not ours, so we never do.
@@ -237,17 +264,19 @@ func (m *Machine) conflict(e Conflicted) {
 	if i := slices.Index(m.claimed, e.Addr); i >= 0 {
 		m.claimed = slices.Delete(slices.Clone(m.claimed), i, i+1)
 		m.do(Release{Addrs: []netip.Addr{e.Addr}})
+	} else {
+		m.do(Hush{Addr: e.Addr}) // its return may be on the air
 	}
 }
 
-func (m *Machine) stop(e Stopped) {
+func (m *Machine) stop(now time.Time, e Stopped) {
 	if m.state == Arriving {
-		m.handBack()
+		m.handBack(now)
 	} else {
-		m.giveBack()
+		m.giveBack(now)
 	}
-	m.owed = owed{}
-	if e.Wake && m.state == Asleep {
+	m.vigil = vigil{}
+	if e.Wake && (m.state == Settling || m.state == Asleep || m.state == Waking) {
 		m.magic(1)
 	}
 }

@@ -219,11 +219,12 @@ func TestHandStart(t *testing.T) {
 	}
 	l.want(machine.Awake).reason(machine.Settling, machine.Awake, machine.WhyStarted).wantActions()
 	// The other address is looked for, and announced when it is in use.
-	if !l.m.Owing() {
+	if !l.m.Watched() {
 		t.Fatal("the IPv6 address is forgotten")
 	}
 	l.pass(time.Second).event(machine.Heard{Addr: ip6, InUse: true}).wantActions(machine.Announce{Addrs: both[1:]})
-	if l.m.Owing() || !l.m.Next().IsZero() {
+	l.pass(machine.AnnouncedFor)
+	if l.m.Watched() || !l.m.Next().IsZero() {
 		t.Error("something is still owed")
 	}
 	if got := l.m.Status().Tally.ExternalStarts; got != 1 {
@@ -231,14 +232,54 @@ func TestHandStart(t *testing.T) {
 	}
 }
 
+// TestFirmwareUsesTheAddressThatTheSystemThenTests: what we say about it stops at
+// once, and is said again when the system uses it.
+func TestFirmwareUsesTheAddressThatTheSystemThenTests(t *testing.T) {
+	l := asleep(t, nil).pass(time.Hour).event(machine.Heard{Addr: ip4, InUse: true}).
+		wantActions(releaseBoth, machine.Announce{Addrs: both[:1]})
+	l.pass(2 * time.Second).event(machine.Heard{Addr: ip4}).wantActions(machine.Hush{Addr: ip4})
+	l.pass(2 * time.Second).event(machine.Heard{Addr: ip4, InUse: true}).want(machine.Awake).
+		wantActions(machine.Announce{Addrs: both[:1]})
+}
+
 func TestAnAddressThatTheMachineDropsIsNeverAnnounced(t *testing.T) {
-	l := asleep(t, nil).event(machine.Heard{Addr: ip4}).forget()
+	l := asleep(t, nil).pass(time.Hour).event(machine.Heard{Addr: ip4}).forget()
 	for range 4 {
 		l.pass(time.Second).event(machine.Heard{Addr: ip4, InUse: true})
 	}
 	l.want(machine.Awake).wantActions(machine.Announce{Addrs: both[:1]}).pass(time.Minute).wantActions()
-	if l.m.Owing() || !l.m.Next().IsZero() {
+	if l.m.Watched() || !l.m.Next().IsZero() {
 		t.Error("it is looked for for ever")
+	}
+}
+
+// TestPauseInTheShutdown: hibernation is silent, speaks on while it writes its
+// picture, and then is off. It looks like a start by hand, and is not.
+func TestPauseInTheShutdown(t *testing.T) {
+	l := asleep(t, nil)
+	for range 5 {
+		l.pass(time.Second).event(machine.Heard{Addr: ip4, InUse: true})
+	}
+	l.want(machine.Awake).reason(machine.Settling, machine.Awake, machine.WhyStarted)
+	l.pass(10*time.Second).want(machine.Asleep).reason(machine.Awake, machine.Settling, machine.WhySilentAgain)
+
+	// One that stays is left alone when its registration is old.
+	l.event(machine.Heard{Addr: ip4, InUse: true})
+	for range 700 {
+		l.pass(time.Second).event(machine.Heard{Addr: ip4, InUse: true})
+	}
+	l.want(machine.Awake)
+	if l.m.Watched() || !l.m.Next().IsZero() {
+		t.Error("it is watched for ever")
+	}
+}
+
+func TestLateFramesAndAShortTimeout(t *testing.T) {
+	l := asleep(t, func(p *machine.Policy) { p.ProbeTimeout = 4 * time.Second })
+	l.event(machine.Heard{Addr: ip4}).pass(1500 * time.Millisecond).event(machine.Heard{})
+	l.pass(5 * time.Second).want(machine.Asleep)
+	if got := l.m.Status().Tally.ExternalStarts; got != 0 {
+		t.Errorf("two late frames counted as %d starts", got)
 	}
 }
 
@@ -290,8 +331,9 @@ func TestWakeAskedFor(t *testing.T) {
 		wantActions(machine.WakeBegan{Trigger: machine.ByAPI, By: "10.77.0.10"}, machine.SendMagic{Attempt: 1}).
 		event(asked).want(machine.Waking).wantActions()
 
-	// While it settles the wish is kept until it is surely off.
-	newLife(t, nil).event(machine.Registered{Spec: spec()}).event(asked).wantActions().
+	// While it settles the wish is kept until it is surely off; until then one
+	// packet, because a network card can answer for a machine that is.
+	newLife(t, nil).event(machine.Registered{Spec: spec()}).event(asked).wantActions(machine.SendMagic{Attempt: 1}).
 		pass(3*time.Second).want(machine.Waking).
 		wantActions(machine.Claim{Addrs: both}, machine.WakeBegan{Trigger: machine.ByAPI, By: "10.77.0.10"}, machine.SendMagic{Attempt: 1})
 
@@ -328,7 +370,9 @@ func TestHoldoffDelaysTheFirstMagicPacket(t *testing.T) {
 	// A frame before the first magic packet is none of our doing.
 	l = asleep(t, holdoff).event(machine.Knocked{Service: ssh, Source: client}).forget()
 	l.pass(time.Second).event(machine.Heard{Addr: ip4}).want(machine.Settling).wantActions(releaseBoth)
-	l.pass(4 * time.Second).want(machine.Waking).wantActions(machine.Claim{Addrs: both})
+	goesOn := knockOnSSH
+	goesOn.GoesOn = true
+	l.pass(4*time.Second).want(machine.Waking).wantActions(machine.Claim{Addrs: both}, goesOn)
 	l.pass(10 * time.Second).wantActions(machine.SendMagic{Attempt: 1})
 	if got := l.m.Status().Tally.Wakes[machine.ByTCP]; got != 1 {
 		t.Errorf("one wake counted as %d", got)
@@ -376,6 +420,8 @@ func TestKnockFromAStaleNeighbourEntryWhileItSettles(t *testing.T) {
 }
 
 func TestRegistrationIsWelcomeInEveryState(t *testing.T) {
+	goesOn := knockOnSSH
+	goesOn.GoesOn = true
 	moved := spec()
 	moved.Monitor = moved.Monitor[:1]
 	for _, start := range []struct {
@@ -388,7 +434,7 @@ func TestRegistrationIsWelcomeInEveryState(t *testing.T) {
 			return newLife(t, c).event(machine.Registered{Spec: spec()}).pass(2 * time.Second).forget()
 		}, []machine.Action{machine.Claim{Addrs: both[:1]}}},
 		{machine.Asleep, asleep, []machine.Action{releaseBoth, tellBoth, machine.Claim{Addrs: both[:1]}}},
-		{machine.Waking, waking, []machine.Action{releaseBoth, tellBoth, machine.Claim{Addrs: both[:1]}, machine.SendMagic{Attempt: 1}}},
+		{machine.Waking, waking, []machine.Action{releaseBoth, tellBoth, machine.Claim{Addrs: both[:1]}, goesOn, machine.SendMagic{Attempt: 1}}},
 		{machine.Arriving, arriving, []machine.Action{releaseBoth, tellBoth, machine.Claim{Addrs: both[:1]}}},
 	} {
 		t.Run(start.state.String(), func(t *testing.T) {
@@ -412,7 +458,7 @@ func TestConflictLeavesTheAddressToTheOther(t *testing.T) {
 
 	// Found before the claim, the address is never taken.
 	newLife(t, nil).event(machine.Registered{Spec: spec()}).event(machine.Conflicted{Addr: ip4, By: otherMAC}).
-		pass(3*time.Second).wantActions(seen, machine.Claim{Addrs: both[1:]})
+		pass(3*time.Second).wantActions(seen, machine.Hush{Addr: ip4}, machine.Claim{Addrs: both[1:]})
 	// An address that is not the machine's, or a machine that is up, is none of our business.
 	asleep(t, nil).event(machine.Conflicted{Addr: client.Addr(), By: otherMAC}).wantActions()
 	newLife(t, nil).event(machine.Conflicted{Addr: ip4, By: otherMAC}).wantActions()
@@ -421,7 +467,9 @@ func TestConflictLeavesTheAddressToTheOther(t *testing.T) {
 func TestStopReleases(t *testing.T) {
 	asleep(t, nil).event(machine.Stopped{}).wantActions(releaseBoth, tellBoth)
 	asleep(t, nil).event(machine.Stopped{Wake: true}).wantActions(releaseBoth, tellBoth, machine.SendMagic{Attempt: 1})
-	waking(t, nil).event(machine.Stopped{Wake: true}).wantActions(releaseBoth, tellBoth)
+	waking(t, nil).event(machine.Stopped{Wake: true}).wantActions(releaseBoth, tellBoth, machine.SendMagic{Attempt: 1})
+	newLife(t, nil).event(machine.Registered{Spec: spec()}).event(machine.Stopped{Wake: true}).
+		wantActions(machine.SendMagic{Attempt: 1})
 	arriving(t, nil).event(machine.Stopped{}).wantActions(releaseBoth)
 	arriving(t, nil).event(machine.Heard{Addr: ip6, InUse: true}).event(machine.Stopped{}).
 		wantActions(releaseBoth, machine.Announce{Addrs: both[1:]})

@@ -18,11 +18,12 @@ type model struct {
 	answering bool         // for what is held
 	spec      machine.Spec
 	policy    machine.Policy
-	lastHeard time.Time           // any frame, or a registration
-	up        bool                // it has spoken for an address since it was last silent
-	magic     int                 // sent in this wake
-	testing   map[netip.Addr]bool // addresses the machine tests before it uses them
-	slept     bool                // since it registered last
+	lastHeard time.Time                // any frame, or a registration
+	up        bool                     // it has spoken for an address since it was last silent
+	magic     int                      // sent in this wake
+	testing   map[netip.Addr]bool      // addresses the machine tests before it uses them
+	telling   map[netip.Addr]time.Time // until when its return is announced
+	slept     bool                     // since it registered last
 	gone      bool
 }
 
@@ -39,6 +40,7 @@ func (mo *model) apply(t *rapid.T, now time.Time, state machine.State, actions [
 			}
 			mo.up, mo.slept = false, true
 			clear(mo.testing)
+			clear(mo.telling)
 			mo.held, mo.answering = a.Addrs, true
 		case machine.Yield:
 			mo.answering = false
@@ -49,12 +51,15 @@ func (mo *model) apply(t *rapid.T, now time.Time, state machine.State, actions [
 				if mo.testing[ip] {
 					t.Fatalf("announced %v while its machine tests it for duplicates", ip)
 				}
+				mo.telling[ip] = now.Add(7 * time.Second)
 			}
+		case machine.Hush:
+			delete(mo.telling, a.Addr)
 		case machine.WakeBegan:
 			mo.magic = 0
 		case machine.SendMagic:
 			mo.magic++
-			if state != machine.Awake && mo.magic > mo.policy.WakeAttempts {
+			if state != machine.Awake && state != machine.Settling && mo.magic > mo.policy.WakeAttempts {
 				t.Fatalf("magic packet %d of a wake that allows %d", mo.magic, mo.policy.WakeAttempts)
 			}
 		case machine.Moved:
@@ -73,7 +78,19 @@ func silence(p machine.Policy) time.Duration {
 	return time.Duration(p.ProbeMisses) * p.ProbeInterval
 }
 
-func (mo *model) check(t *rapid.T, state machine.State) {
+func (mo *model) check(t *rapid.T, now time.Time, m *machine.Machine) {
+	state := m.State()
+	for ip, until := range mo.telling {
+		if !now.Before(until) || !mo.spec.Has(ip) {
+			continue
+		}
+		if mo.testing[ip] {
+			t.Fatalf("still announcing %v while its machine tests it for duplicates", ip)
+		}
+		if !m.Watched() {
+			t.Fatalf("announcing %v without watching whether its machine tests it", ip)
+		}
+	}
 	if mo.answering && len(mo.held) > 0 {
 		if mo.up {
 			t.Fatal("answering for a machine that is known to be up")
@@ -110,7 +127,7 @@ func TestPropertiesOfEveryLife(t *testing.T) {
 		}
 		now := time.Unix(1_000_000, 0)
 		m := machine.New(spec(), p, now)
-		mo := &model{spec: spec(), policy: p, lastHeard: now, testing: map[netip.Addr]bool{}}
+		mo := &model{spec: spec(), policy: p, lastHeard: now, testing: map[netip.Addr]bool{}, telling: map[netip.Addr]time.Time{}}
 		one := spec()
 		one.Monitor = one.Monitor[:1]
 
@@ -154,7 +171,7 @@ func TestPropertiesOfEveryLife(t *testing.T) {
 						now = at
 					}
 					mo.apply(t, now, m.State(), m.Handle(now, machine.Ticked{}))
-					mo.check(t, m.State())
+					mo.check(t, now, m)
 				}
 				if end.After(now) {
 					now = end
@@ -164,9 +181,9 @@ func TestPropertiesOfEveryLife(t *testing.T) {
 			before := m.State()
 			actions := m.Handle(now, e)
 			mo.apply(t, now, before, actions)
-			mo.check(t, m.State())
+			mo.check(t, now, m)
 		}
-		mo.apply(t, now, m.State(), m.Handle(now, machine.Stopped{}))
+		mo.apply(t, now, machine.Awake, m.Handle(now, machine.Stopped{Wake: rapid.Bool().Draw(t, "wake")}))
 		if len(mo.held) != 0 {
 			t.Fatalf("still holding %v after the stop", mo.held)
 		}

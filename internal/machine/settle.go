@@ -2,12 +2,27 @@ package machine
 
 import "time"
 
+// listening counts how many probes in a row a machine left without a word.
+type listening struct {
+	probed bool // a probe is out
+	heard  bool // it spoke since that probe
+	misses int
+}
+
+// count closes the time since the last probe.
+func (l *listening) count() {
+	switch {
+	case l.heard:
+		l.misses, l.heard = 0, false
+	case l.probed:
+		l.misses++
+	}
+}
+
 // settling is what is known while we find out whether a machine is off.
 type settling struct {
+	listening
 	afterSleep bool // it was asleep already, and spoke
-	probed     bool // a probe is out
-	heard      bool // it spoke since that probe
-	misses     int  // probes in a row without a word from it
 	lastHeard  time.Time
 	nextProbe  time.Time
 }
@@ -36,17 +51,13 @@ func (m *Machine) heardSettling(now time.Time, up bool) {
 
 func (m *Machine) tickSettling(now time.Time) {
 	s := &m.settling
-	switch {
-	case s.heard:
-		s.misses, s.heard = 0, false
-	case s.probed:
-		s.misses++
-	}
+	s.count()
 	if s.misses >= m.policy.ProbeMisses && (!s.afterSleep || now.Sub(s.lastHeard) >= m.policy.startSilence()) {
 		m.fallAsleep(now)
 		return
 	}
-	if now.Sub(m.since) >= m.policy.ProbeTimeout {
+	// Who is silent at this moment may yet turn out to be off.
+	if s.misses == 0 && now.Sub(m.since) >= m.policy.ProbeTimeout {
 		m.giveUpSettling(now)
 		return
 	}
@@ -80,4 +91,5 @@ func (m *Machine) startedByHand(now time.Time) {
 	m.tally.ExternalStarts++
 	m.pending = nil
 	m.move(now, Awake, WhyStarted)
+	m.keepVigil(now)
 }

@@ -9,7 +9,6 @@ import (
 // wake is one wake from its reason to its end.
 type wake struct {
 	began    WakeBegan
-	counted  bool      // told and counted already: it was put off by a late frame
 	services []Service // knocked on so far
 	attempts int       // magic packets sent
 
@@ -62,6 +61,8 @@ func (m *Machine) ask(now time.Time, e WakeAsked) {
 		// word. A magic packet does no harm to a machine that runs.
 		m.magic(1)
 	case Settling:
+		// It may be off already behind a network card that answers for it.
+		m.magic(1)
 		if m.pending == nil {
 			m.pending = &w
 		}
@@ -77,12 +78,12 @@ func (m *Machine) beginWake(now time.Time, w wake) {
 		w.nextMagic = earliest
 	}
 	w.nextProbe = time.Time{}
-	if !w.counted {
-		w.counted = true
+	if !w.began.GoesOn {
 		m.lastWake = now
 		m.tally.Wakes[w.began.Trigger]++
-		m.do(w.began)
 	}
+	m.do(w.began)
+	w.began.GoesOn = true // if it has to begin again
 	m.wake = w
 	why := WhyKnock
 	if !w.began.Service.Addr.IsValid() {
@@ -147,7 +148,7 @@ func (m *Machine) failWake(now time.Time) {
 		m.move(now, Asleep, WhyAttemptsGone)
 		return
 	}
-	m.giveBack()
+	m.giveBack(now)
 	m.move(now, Awake, WhyAttemptsGone)
 	m.do(Forget{})
 }
@@ -184,19 +185,17 @@ func (m *Machine) tickArriving(now time.Time) {
 // arrive ends the wake: the machine has its addresses back.
 func (m *Machine) arrive(now time.Time, why Reason) {
 	w := &m.wake
-	m.owe(now, m.handBack())
+	m.owe(now, m.handBack(now))
 	m.do(WakeEnded{Boot: w.arrived.Sub(w.firstMagic), Ready: now.Sub(w.firstMagic)})
 	m.move(now, Awake, why)
 }
 
 // handBack releases the addresses of a machine that arrives, announces those it
 // uses already, and returns the rest.
-func (m *Machine) handBack() (rest []netip.Addr) {
+func (m *Machine) handBack(now time.Time) (rest []netip.Addr) {
 	inUse, rest := split(m.claimed, m.wake.inUse)
 	m.release()
-	if len(inUse) > 0 {
-		m.do(Announce{Addrs: inUse})
-	}
+	m.announce(now, inUse)
 	return rest
 }
 

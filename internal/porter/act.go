@@ -2,6 +2,7 @@ package porter
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/netip"
 	"time"
@@ -15,14 +16,24 @@ import (
 func (p *Porter) tell(r *resident, e machine.Event) {
 	now := time.Now()
 	before := r.watched()
+	actions := r.Handle(now, e)
+	var magicErr error
+	for _, a := range actions {
+		// Before all else, and before a line of log: somebody waits for it.
+		if _, ok := a.(machine.SendMagic); ok {
+			magicErr = p.sendMagic(r)
+		}
+	}
 	var about []slog.Attr // goes with the next transition's line
-	for _, a := range r.Handle(now, e) {
+	for _, a := range actions {
 		switch a := a.(type) {
 		case machine.WakeBegan, machine.WakeEnded, machine.WakeFailed:
 			about = append(about, p.tellWake(r, a)...)
 		case machine.Moved:
 			p.logMove(r, a, about)
 			about = nil
+		case machine.SendMagic:
+			p.logMagic(r, a.Attempt, magicErr)
 		default:
 			p.do(now, r, a)
 		}
@@ -31,6 +42,7 @@ func (p *Porter) tell(r *resident, e machine.Event) {
 		r.nic.stale = true
 	}
 	p.timers.Set(r, r.Next())
+	r.knockedAt = time.Time{} // held off: what follows is not our latency
 }
 
 // do carries out one action.
@@ -46,10 +58,10 @@ func (p *Porter) do(now time.Time, r *resident, a machine.Action) {
 		for _, ip := range a.Addrs {
 			r.nic.announcer.Announce(now, ip, r.watch.mac)
 		}
+	case machine.Hush:
+		r.nic.announcer.Cancel(a.Addr)
 	case machine.Probe:
 		p.probe(r, a)
-	case machine.SendMagic:
-		p.sendMagic(r, a.Attempt)
 	case machine.HandOver:
 		r.expect(a.Services)
 	case machine.ConflictSeen:
@@ -92,28 +104,37 @@ func (p *Porter) release(r *resident, addrs []netip.Addr) {
 	r.leaveGroups(p.log, addrs)
 }
 
-// probe asks for the machine's addresses. That one cannot be asked says
-// nothing about the machine, so it must not count as silence: then the porter
-// says so itself.
+// probe asks for the machine's addresses. That nobody can be asked says nothing
+// about the machine, so it must not count as silence: then the porter says
+// itself that it heard something.
 func (p *Porter) probe(r *resident, a machine.Probe) {
 	mac := r.Spec().MAC
+	var failed error
+	asked := false
 	for _, ip := range a.Addrs {
 		err := r.nic.probe(mac, ip)
 		if err == nil && a.Broadcast {
 			err = r.nic.probe(machine.Broadcast, ip)
 		}
-		if err != nil {
-			p.log.Warn("cannot probe", "machine", r, "ip", ip, "err", err)
-			r.Handle(time.Now(), machine.Heard{})
-			return
-		}
+		asked = asked || err == nil
+		failed = errors.Join(failed, err)
+	}
+	if a.Broadcast && failed == nil {
+		failed = r.nic.carrier()
+		asked = failed == nil
+	}
+	if failed != nil && !r.deaf {
+		p.log.Warn("cannot probe", "machine", r, "err", failed)
+	}
+	r.deaf = failed != nil
+	if !asked {
+		r.Handle(time.Now(), machine.Heard{})
 	}
 }
 
 // sendMagic sends one round of magic packets, and tells how long the knock
 // waited for the first of them.
-func (p *Porter) sendMagic(r *resident, attempt int) {
-	var failed error
+func (p *Porter) sendMagic(r *resident) (failed error) {
 	for _, n := range p.nicsOf(r) {
 		for _, frame := range n.magicFrames(r.Spec(), p.conf.Wake.Transports) {
 			if err := n.Send(frame); err != nil {
@@ -125,8 +146,12 @@ func (p *Porter) sendMagic(r *resident, attempt int) {
 			}
 		}
 	}
-	if failed != nil {
-		p.log.Warn("magic packet not sent", "machine", r, "attempt", attempt, "err", failed)
+	return failed
+}
+
+func (p *Porter) logMagic(r *resident, attempt int, err error) {
+	if err != nil {
+		p.log.Warn("magic packet not sent", "machine", r, "attempt", attempt, "err", err)
 		return
 	}
 	p.log.Debug("magic packet sent", "machine", r, "attempt", attempt)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -65,18 +66,32 @@ func (p *Porter) add(spec machine.Spec) *resident {
 	return r
 }
 
-// configure takes in what the configuration says of a machine. One that has
-// registered keeps what it said itself until it registers again.
-func (p *Porter) configure(spec machine.Spec) {
-	r := p.byMAC[spec.MAC]
-	if r != nil && r.nic == nil {
-		p.remove(r)
-		r = nil
+// configure takes in what the configuration says of the machines. One that has
+// registered keeps what it said itself until it registers again; it goes before
+// the configuration, so that a name of its own is an error for the whole.
+func (p *Porter) configure(specs []machine.Spec) error {
+	said := make(map[machine.MAC]machine.Spec, len(specs))
+	for i, spec := range specs {
+		said[spec.MAC] = spec
+		if r := p.residents[spec.Name]; r != nil && r.nic != nil && r.Spec().MAC != spec.MAC {
+			return fmt.Errorf("machines[%d].name: found %q: %s has registered with that name", i, spec.Name, r.Spec().MAC)
+		}
 	}
-	if r == nil {
-		r = p.add(spec)
+	for _, r := range p.sorted() {
+		spec, known := said[r.Spec().MAC]
+		if r.nic == nil && !(known && reflect.DeepEqual(spec, r.Spec())) {
+			p.remove(r)
+		}
+		r.configured = nil
 	}
-	r.configured = &spec
+	for _, spec := range specs {
+		r := p.byMAC[spec.MAC]
+		if r == nil {
+			r = p.add(spec)
+		}
+		r.configured = &spec
+	}
+	return nil
 }
 
 // forget drops a machine whose claims are released. One that the configuration
@@ -85,7 +100,7 @@ func (p *Porter) forget(r *resident, why string) {
 	p.log.Info("machine forgotten", "machine", r, "reason", why)
 	p.remove(r)
 	if r.configured != nil {
-		p.configure(*r.configured)
+		p.add(*r.configured).configured = r.configured
 	}
 }
 
@@ -111,33 +126,24 @@ func (p *Porter) policy() machine.Policy {
 }
 
 // Reload takes over what may change while claims are held. It returns the keys
-// whose change takes effect only after a restart.
+// whose change takes effect only after a restart. An error means that nothing
+// has changed.
 func (p *Porter) Reload(ctx context.Context, conf *config.Config) ([]string, error) {
-	var restart []string
+	var bad error
 	err := p.inLoop(ctx, func() {
-		restart = config.NeedsRestart(p.conf, conf)
+		if bad = p.configure(conf.Machines); bad != nil {
+			return
+		}
 		p.conf = conf
 		p.setTrust(conf)
-		known := make(map[machine.MAC]bool)
-		for _, spec := range conf.Machines {
-			p.configure(spec)
-			known[spec.MAC] = true
-		}
 		for _, r := range p.sorted() {
-			if r.configured != nil && !known[r.Spec().MAC] {
-				r.configured = nil
-				if r.nic == nil {
-					p.forget(r, "no longer in the configuration")
-					continue
-				}
-			}
 			p.tell(r, machine.PolicyChanged{Policy: p.policy()})
 		}
 		for _, n := range p.nics {
 			n.stale = true // wake.from may have changed
 		}
 	})
-	return restart, err
+	return config.NeedsRestart(p.started, conf), errors.Join(err, bad)
 }
 
 func (p *Porter) find(name string) (*resident, error) {
@@ -172,6 +178,7 @@ func (p *Porter) Machines() []machine.Status {
 // Wake wakes a machine for somebody who asked for it.
 func (p *Porter) Wake(ctx context.Context, name, by string) error {
 	return p.withMachine(ctx, name, func(r *resident) {
+		p.log.Info("wake asked for", "machine", r, "by", by, "state", r.State().String())
 		p.tell(r, machine.WakeAsked{Trigger: machine.ByAPI, By: by})
 	})
 }
@@ -232,6 +239,7 @@ func (p *Porter) Rejected() map[string]map[string]uint64 {
 		for v, count := range n.Interface.Rejected() {
 			by[v.String()] = count
 		}
+		by["overrun"] = n.reader.lost.Load() // the loop was too far behind
 		rejected[n.Name()] = by
 	}
 	return rejected

@@ -14,12 +14,12 @@ import (
 )
 
 // How long a question to the LAN is kept open. Answers take well below a
-// millisecond on a wire and some tens on a sleepy Wi-Fi; a second host that
-// uses the same address answers just as fast as the first.
+// millisecond on a wire and up to some hundred on a sleepy Wi-Fi, and whoever
+// answers first need not be the only one.
 const (
 	lookupTries  = 3
 	lookupPause  = 300 * time.Millisecond // between two tries
-	lookupLinger = 100 * time.Millisecond // after the first answer
+	lookupLinger = 300 * time.Millisecond // after the first answer
 )
 
 // lookups are the open questions "who has this address?" of one interface.

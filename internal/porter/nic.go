@@ -17,11 +17,15 @@ import (
 // nic is one interface the porter works on.
 type nic struct {
 	*lan.Interface
-	log       *slog.Logger
-	network   atomic.Pointer[lan.Network] // as the kernel had it last
-	reader    reader
-	announcer claim.Announcer // the loop's
-	stale     bool            // the readers' view has to be made anew; the loop's
+	log     *slog.Logger
+	network atomic.Pointer[lan.Network] // as the kernel had it last
+	reader  reader
+
+	// The loop's own.
+	announcer  claim.Announcer
+	stale      bool   // the readers' view has to be made anew
+	stuck      bool   // the kernel filter could not be set, and the log says so
+	lostBefore uint64 // sightings known to be lost
 }
 
 // openNIC opens the interface, and answers for nobody yet.
@@ -61,8 +65,24 @@ func (n *nic) own() []netip.Addr {
 	return own
 }
 
+// carrier says what is wrong with the cable. Frames go nowhere without a
+// complaint when it is out, so its silence is not the machine's.
+func (n *nic) carrier() error {
+	ifi, err := net.InterfaceByIndex(n.Index())
+	if err != nil {
+		return err
+	}
+	if ifi.Flags&net.FlagRunning == 0 {
+		return fmt.Errorf("interface %s has no carrier", n.Name())
+	}
+	return nil
+}
+
 // announce tells everyone once that ip is at owner.
 func (n *nic) announce(ip netip.Addr, owner machine.MAC) {
+	if a := n.reader.view.Load().addrs[ip]; owner == n.MAC() && a != nil && !a.answer.Load() {
+		return // its machine spoke, and the loop is about to hear of it
+	}
 	from, ok := n.network.Load().SourceFor(ip)
 	if !ok {
 		from = ip // better said by the address itself than not at all

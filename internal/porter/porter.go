@@ -31,6 +31,7 @@ var errStopping = errors.New("nightporter is stopping")
 
 // Porter is the daemon's core. Make it with New, then Run it.
 type Porter struct {
+	started *config.Config // what the sockets were opened with
 	conf    *config.Config
 	log     *slog.Logger
 	metrics *metrics.Metrics
@@ -51,7 +52,7 @@ type Porter struct {
 // New opens the interfaces that conf names. Nothing is answered before Run.
 func New(conf *config.Config, m *metrics.Metrics, log *slog.Logger) (*Porter, error) {
 	p := &Porter{
-		conf: conf, log: log, metrics: m,
+		started: conf, conf: conf, log: log, metrics: m,
 		sightings: make(chan sighting, sightingQueue),
 		requests:  make(chan func()),
 		running:   make(chan struct{}),
@@ -76,8 +77,9 @@ func New(conf *config.Config, m *metrics.Metrics, log *slog.Logger) (*Porter, er
 		}
 		p.nics = append(p.nics, n)
 	}
-	for _, spec := range conf.Machines {
-		p.configure(spec)
+	if err := p.configure(conf.Machines); err != nil {
+		p.Close()
+		return nil, err
 	}
 	p.warnAboutForwarding()
 	return p, nil
@@ -158,7 +160,6 @@ func (p *Porter) loop(ctx context.Context) {
 			return
 		case s := <-p.sightings:
 			p.see(s)
-			p.drain()
 		case f := <-p.requests:
 			f()
 		case <-timer.C:
@@ -212,14 +213,37 @@ func (p *Porter) see(s sighting) {
 	}
 }
 
-// tick delivers what is due.
+// tick delivers what is due. What the readers saw goes first: a frame that has
+// come in already must not be overtaken by the claim of its sender's address.
 func (p *Porter) tick() {
 	now := time.Now()
+	p.drain()
 	for r, ok := p.timers.Pop(now); ok; r, ok = p.timers.Pop(now) {
 		p.tell(r, machine.Ticked{})
+		p.drain()
 	}
 	for _, n := range p.nics {
 		n.announcer.Run(now)
+		p.recoverLost(n)
+	}
+}
+
+// recoverLost treats every machine whose speech may not have reached us as
+// having spoken: its reader has stopped answering for it already.
+func (p *Porter) recoverLost(n *nic) {
+	lost := n.reader.lost.Load()
+	if lost == n.lostBefore {
+		return
+	}
+	p.log.Warn("too busy to hear every machine", "interface", n.Name(), "lost", lost-n.lostBefore)
+	n.lostBefore = lost
+	for _, r := range p.sorted() {
+		if r.nic != n {
+			continue
+		}
+		if ip, silenced := r.silenced(); silenced {
+			p.tell(r, machine.Heard{Addr: ip})
+		}
 	}
 }
 
@@ -239,7 +263,6 @@ func (p *Porter) publish() {
 		if !n.stale {
 			continue
 		}
-		n.stale = false
 		v := &view{machines: make(map[machine.MAC]*watch), addrs: make(map[netip.Addr]*address), from: p.conf.Wake.From}
 		for _, r := range p.residents {
 			if r.nic != n || !r.watched() {
@@ -251,9 +274,14 @@ func (p *Porter) publish() {
 			}
 		}
 		n.reader.view.Store(v)
-		if err := n.SetInterest(v.interest(n.own())); err != nil {
+		// A filter that is not set is tried again with the next thing that
+		// happens.
+		err := n.SetInterest(v.interest(n.own()))
+		if err != nil && !n.stuck {
 			p.log.Error("cannot set the kernel filter", "interface", n.Name(), "err", err)
 		}
+		n.stuck = err != nil
+		n.stale = err != nil
 	}
 }
 

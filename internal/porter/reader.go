@@ -49,9 +49,9 @@ func (r *reader) handle(p *lan.Packet) {
 	case lan.ARPReply, lan.NeighborAdvertisement:
 		r.lookups.answered(p)
 	}
+	// A watched machine can be the client of another one.
 	if w, ok := v.machines[p.Src]; ok {
 		r.heard(v, w, p)
-		return
 	}
 	switch p.Kind {
 	case lan.TCP, lan.UDP, lan.EchoRequest:
@@ -103,7 +103,7 @@ func spokenFor(p *lan.Packet) (sightingKind, netip.Addr) {
 
 func (r *reader) knock(v *view, p *lan.Packet) {
 	a := v.addrs[p.To]
-	if a == nil {
+	if a == nil || a.mac == p.Src {
 		return
 	}
 	d := a.door(p)

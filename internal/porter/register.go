@@ -3,6 +3,7 @@ package porter
 import (
 	"context"
 	"net/netip"
+	"slices"
 
 	"nightporter/internal/registration"
 )
@@ -16,17 +17,20 @@ func (p *Porter) Register(ctx context.Context, req registration.Request, peer ne
 	if err := p.inLoop(ctx, func() { p.complete(&req) }); err != nil {
 		return err
 	}
-	if len(req.Monitor) == 0 {
-		return registration.Refuse(registration.Invalid,
-			"monitor: found nothing: expected the machine's addresses, because the configuration has none for %s", req.MAC)
+	n, err := p.nicFor(req.Spec.Addrs(), peer.Addr())
+	if err != nil {
+		return err
 	}
-	n := p.nicFor(req.Monitor[0].IP, peer.Addr())
 	s, err := n.survey()
 	if err != nil {
 		return err
 	}
 	if err := p.trust.Load().Check(ctx, req, peer.Addr(), s); err != nil {
 		return err
+	}
+	if len(req.Monitor) == 0 {
+		return registration.Refuse(registration.Invalid,
+			"monitor: found nothing: expected the machine's addresses, because the configuration has none for %s", req.MAC)
 	}
 	var refused error
 	err = p.inLoop(ctx, func() {
@@ -36,9 +40,6 @@ func (p *Porter) Register(ctx context.Context, req registration.Request, peer ne
 	})
 	if err != nil {
 		return err
-	}
-	for _, w := range req.Warnings {
-		p.log.Warn("registration: "+w, "machine", req.Name, "peer", peer)
 	}
 	return refused
 }
@@ -52,13 +53,15 @@ func (p *Porter) complete(req *registration.Request) {
 		}
 		return
 	}
-	known := r.Spec()
-	if !req.HasName {
-		req.Name = known.Name
-	}
 	conf := r.configured
 	if conf == nil {
+		if !req.HasName {
+			req.Name = r.name()
+		}
 		return
+	}
+	if !req.HasName {
+		req.Name = conf.Name
 	}
 	if !req.HasMonitor {
 		req.Monitor = conf.Monitor
@@ -77,32 +80,50 @@ func (p *Porter) complete(req *registration.Request) {
 	}
 }
 
-// nicFor returns the interface on whose network ip is, else the one the peer
-// is on, else the first: the rules of trust will refuse it with a reason.
-func (p *Porter) nicFor(ip, peer netip.Addr) *nic {
-	for _, candidate := range []netip.Addr{ip, peer} {
+// nicFor returns the interface of a machine: the one its peer's zone names, the
+// one on whose network the machine is to be found, else the one the peer is on,
+// else the first, where the rules of trust will refuse it with a reason.
+func (p *Porter) nicFor(addrs []netip.Addr, peer netip.Addr) (*nic, error) {
+	for _, n := range p.nics {
+		if peer.Zone() != "" && peer.Zone() == n.Name() {
+			return n, nil
+		}
+	}
+	for range 2 {
+		for _, ip := range append(slices.Clone(addrs), peer) {
+			for _, n := range p.nics {
+				if !ip.IsLinkLocalUnicast() && n.network.Load().Contains(ip) {
+					return n, nil
+				}
+			}
+		}
+		// An interface may have got its address since we looked last.
 		for _, n := range p.nics {
-			if n.network.Load().Contains(candidate.WithZone("")) {
-				return n
+			if err := n.refresh(); err != nil {
+				return nil, err
 			}
 		}
 	}
-	return p.nics[0]
+	return p.nics[0], nil
 }
 
 // place refuses a machine for which there is no room in the house: its name or
 // an address belongs to another, or there are too many.
 func (p *Porter) place(req registration.Request) error {
-	if other := p.residents[req.Name]; other != nil && other.Spec().MAC != req.MAC {
-		return registration.Refuse(registration.Refused, "name: %q belongs to %s already", req.Name, other.Spec().MAC)
-	}
 	for _, r := range p.residents {
 		spec := r.Spec()
-		if spec.MAC == req.MAC || !r.watched() {
+		if spec.MAC == req.MAC {
+			continue
+		}
+		if spec.Name == req.Name || (r.configured != nil && r.configured.Name == req.Name) {
+			return registration.Refuse(registration.Refused,
+				"name: %q belongs to %s already: expected another, or that one to be forgotten first", req.Name, spec.MAC)
+		}
+		if !r.watched() {
 			continue
 		}
 		for _, a := range req.Monitor {
-			if spec.Has(a.IP) {
+			if spec.Has(a.IP) && !r.Conceded(a.IP) {
 				return registration.Refuse(registration.Refused, "monitor: %s is registered for %q (%s), which is %s",
 					a.IP, spec.Name, spec.MAC, r.State())
 			}

@@ -190,5 +190,8 @@ func checkAnswer(ctx context.Context, path string, ip netip.Addr, mac machine.MA
 	for i, m := range others {
 		names[i] = m.String()
 	}
-	return Refuse(Refused, "%s: %s answers for %s: expected %s alone (trust: self)", path, strings.Join(names, " and "), ip, mac)
+	// A Linux host with two cards on one LAN answers with both for each of its
+	// addresses, unless it is told not to.
+	return Refuse(Refused, "%s: %s answers for %s: expected %s alone (trust: self); if that is a second card of the machine, set its sysctl net.ipv4.conf.all.arp_ignore=1",
+		path, strings.Join(names, " and "), ip, mac)
 }

@@ -161,10 +161,10 @@ func TestTrust(t *testing.T) {
 			change: func(n *fakeNetwork) {
 				n.answers[netip.MustParseAddr("192.168.1.6")] = []machine.MAC{otherMAC}
 			},
-			want: "monitor[1].ip: aa:00:00:00:00:02 answers for 192.168.1.6: expected d8:cb:8a:39:be:a1 alone (trust: self)"},
+			want: "monitor[1].ip: aa:00:00:00:00:02 answers for 192.168.1.6: expected d8:cb:8a:39:be:a1 alone (trust: self); if that is a second card of the machine, set its sysctl net.ipv4.conf.all.arp_ignore=1"},
 		{name: "an address in dispute", policy: self, req: request(towerMAC, "192.168.1.5"), peer: "192.168.1.5",
 			change: func(n *fakeNetwork) { n.answers[towerIP4] = []machine.MAC{towerMAC, otherMAC} },
-			want:   "monitor[0].ip: aa:00:00:00:00:02 answers for 192.168.1.5: expected d8:cb:8a:39:be:a1 alone (trust: self)"},
+			want:   "monitor[0].ip: aa:00:00:00:00:02 answers for 192.168.1.5: expected d8:cb:8a:39:be:a1 alone (trust: self); if that is a second card of the machine, set its sysctl net.ipv4.conf.all.arp_ignore=1"},
 		{name: "an unused address", policy: self, req: request(towerMAC, "192.168.1.5", "fd00::7"), peer: "192.168.1.5",
 			want: "monitor[1].ip: nobody answers for fd00::7: expected d8:cb:8a:39:be:a1 (trust: self)"},
 		{name: "the first mistake is reported", policy: self, req: request(towerMAC, "192.168.1.8", "192.168.1.9"), peer: "192.168.1.5",

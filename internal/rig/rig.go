@@ -41,7 +41,7 @@ type Daemon struct {
 	host   *lab.Host
 	client *http.Client
 	cmd    *exec.Cmd
-	dir    string
+	conf   string // path of its configuration
 	exited chan struct{}
 	err    error // of the process; after exited
 }
@@ -51,16 +51,15 @@ type Daemon struct {
 func Start(ctx context.Context, lan *lab.LAN, dir string, o Options) (*Daemon, error) {
 	host := lan.Porter()
 	conf := filepath.Join(dir, "config.yaml")
-	text := fmt.Sprintf("interfaces: [eth0]\nstate_dir: %s\nlog: {level: debug, format: json}\n%s", dir, o.Config)
-	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
-		return nil, err
-	}
 	d := &Daemon{
-		host: host, dir: dir, Log: newLog(o.Log), exited: make(chan struct{}),
+		host: host, conf: conf, Log: newLog(o.Log), exited: make(chan struct{}),
 		client: &http.Client{Transport: &http.Transport{DisableKeepAlives: true,
 			DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
 				return host.Dial(ctx, network, addr)
 			}}},
+	}
+	if err := d.Reconfigure(o.Config); err != nil {
+		return nil, err
 	}
 	d.cmd = host.Command(context.WithoutCancel(ctx), o.Exe, "serve", "--config", conf)
 	d.cmd.Env = append(os.Environ(), o.Env...)
@@ -145,8 +144,8 @@ func (d *Daemon) Signal(s syscall.Signal) error { return d.cmd.Process.Signal(s)
 
 // Reconfigure replaces what Options.Config said. It takes effect with SIGHUP.
 func (d *Daemon) Reconfigure(text string) error {
-	text = fmt.Sprintf("interfaces: [eth0]\nstate_dir: %s\nlog: {level: debug, format: json}\n%s", d.dir, text)
-	return os.WriteFile(filepath.Join(d.dir, "config.yaml"), []byte(text), 0o600)
+	text = fmt.Sprintf("state_dir: %s\nlog: {level: debug, format: json}\n%s", filepath.Dir(d.conf), text)
+	return os.WriteFile(d.conf, []byte(text), 0o600)
 }
 
 // Stop ends the daemon in good order, and returns its exit code.

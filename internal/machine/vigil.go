@@ -1,0 +1,44 @@
+package machine
+
+import "time"
+
+// vigil looks after a machine that is awake, but said a short while ago that it
+// would sleep. What passes for a start by hand can be a pause in a long
+// shutdown: hibernation stops the network, takes its picture, and speaks on
+// while it writes that to the disk.
+type vigil struct {
+	listening
+	until     time.Time
+	nextProbe time.Time
+}
+
+// keepVigil watches the machine until probe.timeout after its registration.
+func (m *Machine) keepVigil(now time.Time) {
+	if until := m.registered.Add(m.policy.ProbeTimeout); !m.registered.IsZero() && now.Before(until) {
+		m.vigil = vigil{until: until, nextProbe: now}
+	}
+}
+
+// tickVigil probes. A machine that falls silent settles once more.
+func (m *Machine) tickVigil(now time.Time) {
+	v := &m.vigil
+	v.count()
+	if v.misses >= m.policy.ProbeMisses {
+		m.enterSettling(now, WhySilentAgain, true, nil)
+		return
+	}
+	if !now.Before(v.until) {
+		m.vigil = vigil{}
+		return
+	}
+	m.do(Probe{Addrs: m.spec.Addrs()})
+	v.probed = true
+	v.nextProbe = now.Add(m.policy.ProbeInterval)
+}
+
+// Watched reports whether anything the machine says matters: always, but for
+// one that is awake, whose addresses the LAN knows, and that is not expected to
+// fall silent.
+func (m *Machine) Watched() bool {
+	return m.state != Awake || !m.Next().IsZero()
+}
