@@ -64,13 +64,16 @@ func (r *Responder) Handle(p *lan.Packet, holding func(netip.Addr) (Holding, boo
 // section 2.4: any ARP packet whose sender address is ours is a conflict), and
 // then for the question it asks. The all-zero sender of a probe says nothing.
 func (r *Responder) arp(p *lan.Packet, holding func(netip.Addr) (Holding, bool)) Verdict {
-	if v := r.statement(p, p.From, holding); v == Conflict || v == FromOwner || v == FromUs {
+	v := r.statement(p, p.From, holding)
+	switch {
+	case v == Conflict || v == FromUs:
+		return v
+	case p.Kind == lan.ARPRequest: // also from the owner of another address
+		return r.question(p, p.To, holding)
+	case v == FromOwner:
 		return v
 	}
-	if p.Kind != lan.ARPRequest {
-		return NotAQuestion
-	}
-	return r.question(p, p.To, holding)
+	return NotAQuestion
 }
 
 // statement judges a frame that says "ip is at my address".
@@ -93,7 +96,7 @@ func (r *Responder) question(p *lan.Packet, ip netip.Addr, holding func(netip.Ad
 	switch {
 	case !ok:
 		return NotOurs
-	case p.Src == h.Owner:
+	case p.Src == h.Owner || p.SenderMAC == h.Owner: // the latter behind a repeater
 		return FromOwner
 	case p.Src == r.Self:
 		return FromUs

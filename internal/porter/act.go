@@ -41,7 +41,9 @@ func (p *Porter) tell(r *resident, e machine.Event) {
 	if r.watched() != before {
 		r.nic.stale = true
 	}
-	p.timers.Set(r, r.Next())
+	if p.byMAC[r.Spec().MAC] == r { // it was not forgotten
+		p.timers.Set(r, r.Next())
+	}
 	r.knockedAt = time.Time{} // held off: what follows is not our latency
 }
 

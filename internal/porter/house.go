@@ -212,6 +212,9 @@ func (p *Porter) Ready() error {
 	select {
 	case <-p.stopped:
 		return errStopping
+	default:
+	}
+	select {
 	case <-p.running:
 		return nil
 	default:

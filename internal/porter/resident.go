@@ -33,8 +33,9 @@ func (r *resident) watched() bool { return r.nic != nil && r.Watched() }
 // answers a probe for one can take its clients as far as the network goes.
 func (r *resident) expect(services []machine.Service) {
 	r.awaited = nil
+	spec := r.Spec()
 	for _, s := range services {
-		if !slices.Contains(r.awaited, s.Addr) {
+		if spec.Has(s.Addr) && !slices.Contains(r.awaited, s.Addr) { // it may have registered anew
 			r.awaited = append(r.awaited, s.Addr)
 		}
 	}

@@ -1,0 +1,90 @@
+package porter
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"nightporter/internal/config"
+	"nightporter/internal/lan"
+	"nightporter/internal/machine"
+)
+
+// A watched machine (settling, arriving, or awake with an address still to be
+// seen) is a client of the others too.
+func TestWatchedMachineIsAClientToo(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		p       *lan.Packet
+		want    []string
+		answers int
+	}{
+		{"it asks for another machine", arpRequest(nasMAC, machine.Broadcast, nas4, tv4), []string{"nas use 10.77.0.20"}, 1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			h := newHall(t, 8, nas(), tv())
+			h.handle(c.p)
+			if diff := cmp.Diff(c.want, h.seen()); diff != "" {
+				t.Errorf("sightings (-want +got):\n%s", diff)
+			}
+			if len(h.sent) != c.answers {
+				t.Errorf("%d answers, want %d", len(h.sent), c.answers)
+			}
+		})
+	}
+}
+
+// A knock at an address that the machine has no more cannot hold up the
+// hand-over until hold.ready_timeout.
+func TestHandOverOfAnAddressThatIsGone(t *testing.T) {
+	overnight(t, nil, func(h *night) {
+		h.asleep(nas())
+		h.frame(syn(nas6, 22))
+		fewer := nas()
+		fewer.Monitor = fewer.Monitor[:1] // nas4 only
+		r := h.register(fewer)
+		h.pass(3*time.Second + time.Millisecond)
+		h.want(r, machine.Waking, nas4)
+		h.frame(arpReply(nasMAC, h.n.MAC(), nas4, porter4))
+		if r.State() != machine.Awake {
+			t.Errorf("it is %v and waits for %v, want awake", r.State(), r.awaited)
+		}
+	})
+}
+
+// Once stopped, the porter is never ready.
+func TestNeverReadyAfterTheEnd(t *testing.T) {
+	p, _ := vacant(t, nil)
+	turn(t, p)()
+	for range 100 {
+		if p.Ready() == nil {
+			t.Fatal("ready after the loop has ended")
+		}
+	}
+}
+
+// What is due of a machine goes with it.
+func TestNothingIsDueForAMachineThatIsForgotten(t *testing.T) {
+	overnight(t, func(c *config.Config) { c.Wake.Attempts, c.Wake.Interval, c.Wake.Keep = 2, time.Second, false }, func(h *night) {
+		h.asleep(nas())
+		h.frame(syn(nas4, 22))
+		h.pass(2100 * time.Millisecond)
+		h.wantNames(t)
+		if next := h.timers.Next(); !next.IsZero() {
+			t.Errorf("something is due in %v", time.Until(next))
+		}
+	})
+}
+
+// Behind a repeater that puts its own MAC on the frames, the machine is known
+// by what its ARP probe says. An answer would make the test of its address fail.
+func TestMachineBehindARepeaterIsNotAnswered(t *testing.T) {
+	h := newHall(t, 8, nas())
+	p := arpProbe(nasMAC, nas4)
+	p.Src = thiefMAC
+	h.handle(p)
+	if len(h.sent) != 0 {
+		t.Error("it was answered about itself: a duplicate")
+	}
+}

@@ -1,0 +1,204 @@
+package porter
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"nightporter/internal/lan"
+	"nightporter/internal/machine"
+)
+
+// answer is a frame that arrives some time after the question.
+type answer struct {
+	after time.Duration
+	p     *lan.Packet
+}
+
+// inquiry is one lookup on fake time, and what came of it.
+type inquiry struct {
+	macs  []machine.MAC
+	err   error
+	took  time.Duration
+	asked []time.Duration // when the question went out
+}
+
+// lookUp asks for ip while answers arrive at the reader. It has to run in a
+// bubble of synctest.
+func lookUp(ctx context.Context, h *hall, ip netip.Addr, answers ...answer) inquiry {
+	begin := time.Now()
+	for _, a := range answers {
+		time.AfterFunc(a.after, func() { h.handle(a.p) })
+	}
+	var q inquiry
+	q.macs, q.err = h.lookups.ask(ctx, ip, func() error {
+		q.asked = append(q.asked, time.Since(begin))
+		return nil
+	})
+	q.took = time.Since(begin)
+	return q
+}
+
+// closed fails the test if a lookup was left open.
+func (h *hall) closed() {
+	h.tb.Helper()
+	if n := h.lookups.open.Load(); n != 0 || len(h.lookups.wants) != 0 {
+		h.tb.Errorf("%d lookups left open, for %d addresses", n, len(h.lookups.wants))
+	}
+}
+
+func TestLookup(t *testing.T) {
+	const (
+		ms     = time.Millisecond
+		pause  = lookupPause
+		linger = lookupLinger
+	)
+	nasAnswer := arpReply(nasMAC, porterMAC, nas4, porter4)
+	thiefAnswer := arpReply(thiefMAC, porterMAC, nas4, porter4)
+	once, twice, thrice := []time.Duration{0}, []time.Duration{0, pause}, []time.Duration{0, pause, 2 * pause}
+	for _, c := range []struct {
+		name    string
+		ip      netip.Addr
+		answers []answer
+		want    []machine.MAC
+		took    time.Duration
+		asked   []time.Duration
+	}{
+		{"the first answer ends it after the linger", nas4, []answer{{10 * ms, nasAnswer}}, []machine.MAC{nasMAC}, 10*ms + linger, once},
+		{"two hosts answer", nas4, []answer{{ms, nasAnswer}, {linger, thiefAnswer}}, []machine.MAC{nasMAC, thiefMAC}, ms + linger, once},
+		{"one host answers several times", nas4, []answer{{ms, nasAnswer}, {50 * ms, nasAnswer}, {60 * ms, nasAnswer}}, []machine.MAC{nasMAC}, ms + linger, once},
+		{"an answer after the linger is too late", nas4, []answer{{ms, nasAnswer}, {linger + 5*ms, thiefAnswer}}, []machine.MAC{nasMAC}, ms + linger, once},
+		{"the second question is answered", nas4, []answer{{pause + 10*ms, nasAnswer}}, []machine.MAC{nasMAC}, pause + 10*ms + linger, twice},
+		{"the answer crosses the end of a pause", nas4, []answer{{pause - ms, nasAnswer}}, []machine.MAC{nasMAC}, pause - ms + linger, once},
+		{"the last question is answered late", nas4, []answer{{3*pause - ms, nasAnswer}}, []machine.MAC{nasMAC}, 3*pause - ms + linger, thrice},
+		{"nobody answers", nas4, nil, nil, 3 * pause, thrice},
+		{"the answers are for other addresses", nas4, []answer{{ms, arpReply(tvMAC, porterMAC, tv4, porter4)}, {ms, advertise(nasMAC, porterMAC, nasMAC, nas6)}}, nil, 3 * pause, thrice},
+		{"a request is no answer", nas4, []answer{{ms, arpRequest(nasMAC, machine.Broadcast, nas4, nas4)}}, nil, 3 * pause, thrice},
+		{"an advertisement answers for its target", nas6, []answer{{ms, &lan.Packet{Kind: lan.NeighborAdvertisement, Src: nasMAC,
+			From: netip.MustParseAddr("fe80::20"), Target: nas6, SenderMAC: nasMAC}}}, []machine.MAC{nasMAC}, ms + linger, once},
+		{"an advertisement without an option", nas6, []answer{{ms, advertise(nasMAC, porterMAC, machine.MAC{}, nas6)}}, []machine.MAC{nasMAC}, ms + linger, once},
+		{"a proxy answers for the machine", nas4, []answer{{ms, &lan.Packet{Kind: lan.ARPReply, Src: thiefMAC, SenderMAC: nasMAC, From: nas4}}}, []machine.MAC{nasMAC}, ms + linger, once},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := newHall(t, 8)
+				q := lookUp(t.Context(), h, c.ip, c.answers...)
+				if q.err != nil {
+					t.Fatal(q.err)
+				}
+				if diff := cmp.Diff(c.want, q.macs); diff != "" {
+					t.Errorf("who answered (-want +got):\n%s", diff)
+				}
+				if diff := cmp.Diff(c.asked, q.asked); diff != "" {
+					t.Errorf("asked at (-want +got):\n%s", diff)
+				}
+				if q.took != c.took {
+					t.Errorf("took %v, want %v", q.took, c.took)
+				}
+				h.closed()
+				time.Sleep(time.Second) // late answers find nobody
+			})
+		})
+	}
+}
+
+// The answer of a watched machine ends a lookup and is a sighting too.
+func TestLookupOfAWatchedMachine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHall(t, 8, nas())
+		q := lookUp(t.Context(), h, nas4, answer{0, arpReply(nasMAC, porterMAC, nas4, porter4)})
+		if diff := cmp.Diff([]machine.MAC{nasMAC}, q.macs); q.err != nil || diff != "" {
+			t.Errorf("%v, who answered (-want +got):\n%s", q.err, diff)
+		}
+		if diff := cmp.Diff([]string{"nas answer 10.77.0.20"}, h.seen()); diff != "" {
+			t.Errorf("sightings (-want +got):\n%s", diff)
+		}
+	})
+}
+
+func TestLookupCancelled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHall(t, 8)
+		ctx, cancel := context.WithTimeout(t.Context(), lookupPause+50*time.Millisecond)
+		defer cancel()
+		q := lookUp(ctx, h, nas4)
+		if !errors.Is(q.err, context.DeadlineExceeded) || q.took != lookupPause+50*time.Millisecond || len(q.asked) != 2 {
+			t.Errorf("%v after %v and %d questions", q.err, q.took, len(q.asked))
+		}
+		// ... also when somebody has answered already: there may be more to say.
+		ctx, cancel = context.WithTimeout(t.Context(), 50*time.Millisecond)
+		defer cancel()
+		q = lookUp(ctx, h, nas4, answer{time.Millisecond, arpReply(nasMAC, porterMAC, nas4, porter4)})
+		if !errors.Is(q.err, context.DeadlineExceeded) || q.macs != nil {
+			t.Errorf("%v, %v answered", q.err, q.macs)
+		}
+		h.closed()
+	})
+}
+
+func TestLookupThatCannotAsk(t *testing.T) {
+	h := newHall(t, 8)
+	broken := errors.New("no buffer space")
+	if macs, err := h.lookups.ask(t.Context(), nas4, func() error { return broken }); !errors.Is(err, broken) || macs != nil {
+		t.Errorf("%v, %v", macs, err)
+	}
+	h.closed()
+}
+
+// Every lookup of an address gets every answer, and ends by itself.
+func TestConcurrentLookups(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHall(t, 8)
+		results := make(chan inquiry, 4)
+		for i := range 3 {
+			time.AfterFunc(time.Duration(i)*20*time.Millisecond, func() { results <- lookUp(t.Context(), h, nas4) })
+		}
+		time.AfterFunc(0, func() { results <- lookUp(t.Context(), h, tv4) })
+		time.AfterFunc(50*time.Millisecond, func() { h.handle(arpReply(nasMAC, porterMAC, nas4, porter4)) })
+		for i := range 3 {
+			q := <-results
+			if diff := cmp.Diff([]machine.MAC{nasMAC}, q.macs); q.err != nil || diff != "" {
+				t.Errorf("lookup %d: %v, who answered (-want +got):\n%s", i, q.err, diff)
+			}
+			// They began at 0, 20 and 40 ms, and end at one moment, in any order.
+			last := 50*time.Millisecond + lookupLinger
+			if took := last - q.took; took < 0 || took > 40*time.Millisecond {
+				t.Errorf("lookup %d took %v", i, q.took)
+			}
+		}
+		if q := <-results; q.err != nil || q.macs != nil || q.took != 3*lookupPause {
+			t.Errorf("the lookup of another address: %v, %v after %v", q.macs, q.err, q.took)
+		}
+		h.closed()
+	})
+}
+
+// A flood of answers neither blocks the reader nor grows without bound.
+func TestLookupFlooded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHall(t, 8)
+		flood := make([]answer, 0, 100)
+		for i := range 100 {
+			flood = append(flood, answer{time.Millisecond, arpReply(machine.MAC{2, 1, 0, 0, 0, byte(i)}, porterMAC, nas4, porter4)})
+		}
+		q := lookUp(t.Context(), h, nas4, flood...)
+		if q.err != nil || len(q.macs) == 0 || q.took != time.Millisecond+lookupLinger {
+			t.Errorf("%d hosts answered, %v after %v", len(q.macs), q.err, q.took)
+		}
+		answers, done := h.lookups.want(nas4)
+		began := time.Now()
+		for _, a := range flood {
+			h.handle(a.p) // nobody takes them
+		}
+		if len(answers) != cap(answers) || time.Since(began) != 0 {
+			t.Errorf("%d of %d answers wait, the reader was held up for %v", len(answers), cap(answers), time.Since(began))
+		}
+		done()
+		h.closed()
+	})
+}

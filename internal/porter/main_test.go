@@ -1,0 +1,134 @@
+package porter
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/goleak"
+
+	"nightporter/internal/config"
+	"nightporter/internal/due"
+	"nightporter/internal/lab"
+	"nightporter/internal/machine"
+	"nightporter/internal/metrics"
+)
+
+// patience is how long a test waits for what must happen, in real time.
+const patience = 20 * time.Second
+
+// discard is for what is logged and not looked at.
+var discard = slog.New(slog.DiscardHandler)
+
+// labError is why there can be no lab here; nil where there can.
+var labError error
+
+func TestMain(m *testing.M) {
+	code, elsewhere, err := lab.EnterUserNamespace()
+	if elsewhere {
+		os.Exit(code)
+	}
+	if labError = err; err != nil {
+		fmt.Fprintln(os.Stderr, "tests on a real interface cannot run here:", err)
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// newLAN builds a lab, or skips the test where that is impossible. In CI a
+// skip would hide that nothing was proved.
+func newLAN(t testing.TB) *lab.LAN {
+	t.Helper()
+	err := labError
+	if err == nil {
+		err = lab.Available()
+	}
+	if err != nil {
+		if os.Getenv("CI") != "" {
+			t.Fatal("no lab:", err)
+		}
+		t.Skip("no lab:", err)
+	}
+	lan, err := lab.New(context.WithoutCancel(t.Context()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := lan.Close(); err != nil {
+			t.Error("close the lab:", err)
+		}
+	})
+	return lan
+}
+
+// vacant returns a porter without an interface, and the registry of its
+// metrics. What it logs goes to log, which may be nil.
+func vacant(t testing.TB, log io.Writer) (*Porter, *prometheus.Registry) {
+	t.Helper()
+	reg := prometheus.NewRegistry()
+	m, err := metrics.New(reg, metrics.Source{Machines: func() []machine.Status { return nil }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if log == nil {
+		log = io.Discard
+	}
+	p := &Porter{
+		conf: config.Default(), metrics: m,
+		log:       slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		sightings: make(chan sighting, sightingQueue),
+		requests:  make(chan func()),
+		running:   make(chan struct{}),
+		stopped:   make(chan struct{}),
+		residents: make(map[string]*resident),
+		byMAC:     make(map[machine.MAC]*resident),
+		timers:    due.Queue[*resident]{},
+	}
+	p.started = p.conf
+	p.setTrust(p.conf)
+	return p, reg
+}
+
+// series returns how many series the metric has for the machine.
+func series(t *testing.T, reg *prometheus.Registry, metric, name string) int {
+	t.Helper()
+	families, err := reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for _, f := range families {
+		if f.GetName() != metric {
+			continue
+		}
+		for _, m := range f.GetMetric() {
+			for _, l := range m.GetLabel() {
+				if l.GetName() == "machine" && l.GetValue() == name {
+					n++
+				}
+			}
+		}
+	}
+	return n
+}
+
+// observations returns the count and the sum of a histogram without labels.
+func observations(t *testing.T, reg *prometheus.Registry, metric string) (count uint64, sum float64) {
+	t.Helper()
+	families, err := reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() == metric {
+			h := f.GetMetric()[0].GetHistogram()
+			return h.GetSampleCount(), h.GetSampleSum()
+		}
+	}
+	t.Fatalf("no metric %s", metric)
+	return 0, 0
+}

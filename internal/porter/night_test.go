@@ -1,0 +1,271 @@
+package porter
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"nightporter/internal/config"
+	"nightporter/internal/machine"
+)
+
+// One whole night: claim, announce, knock, wake, hand back.
+func TestNight(t *testing.T) {
+	overnight(t, nil, func(h *night) {
+		r := h.register(nas())
+		h.want(r, machine.Settling)
+		h.pass(2900 * time.Millisecond)
+		h.want(r, machine.Settling)
+		h.pass(200 * time.Millisecond)
+		h.want(r, machine.Asleep, nas4, nas6)
+		h.pass(10 * time.Second)
+		var at []time.Duration
+		for _, a := range h.announced {
+			if a.to != h.n.MAC() {
+				t.Errorf("%v announced at %v while it is claimed", a.ip, a.to)
+			}
+			if a.ip == nas4 {
+				at = append(at, a.at-h.announced[0].at)
+			}
+		}
+		if diff := cmp.Diff([]time.Duration{0, time.Second, 3 * time.Second, 7 * time.Second}, at); diff != "" {
+			t.Errorf("announced after the claim (-want +got):\n%s", diff)
+		}
+		if !slices.Equal(r.joined, []netip.Addr{nas6}) {
+			t.Errorf("in the solicited-node groups of %v", r.joined)
+		}
+		h.announced = nil
+
+		knock := syn(nas4, 22)
+		knock.Time = time.Now().Add(-time.Millisecond)
+		h.frame(knock)
+		h.want(r, machine.Waking, nas4, nas6)
+		if n, sum := observations(t, h.reg, "nightporter_wake_latency_seconds"); n != 1 || sum != 0.001 {
+			t.Errorf("%d wake latencies of %v s, want one of 1 ms", n, sum)
+		}
+		if !strings.Contains(h.log.String(), `knock="10.77.0.10:40000 -> 10.77.0.20:22/tcp"`) {
+			t.Errorf("the log does not say who knocked:\n%s", &h.log)
+		}
+		h.pass(5 * time.Second)
+		h.frame(arpProbe(nasMAC, nas4))
+		h.want(r, machine.Arriving)
+		h.pass(time.Second)
+		h.frame(arpReply(nasMAC, h.n.MAC(), nas4, porter4))
+		h.want(r, machine.Awake)
+		if owners := h.told(nas4); !slices.Equal(owners, []machine.MAC{nasMAC}) {
+			t.Errorf("%v announced at %v after the hand-over", nas4, owners)
+		}
+		if owners := h.told(nas6); owners != nil {
+			t.Errorf("%v announced at %v although it is not seen in use", nas6, owners)
+		}
+		if len(r.joined) != 0 {
+			t.Errorf("still in the solicited-node groups of %v", r.joined)
+		}
+		if !r.watched() {
+			t.Error("nobody looks out for the address that is not in use so far")
+		}
+		h.frame(solicit(nasMAC, nas6, client6))
+		if owners := h.told(nas6); !slices.Equal(owners, []machine.MAC{nasMAC}) {
+			t.Errorf("%v announced at %v once it is in use", nas6, owners)
+		}
+		h.pass(machine.AnnouncedFor)
+		h.unwatched()
+		if want := "boot=5s ready=6s"; !strings.Contains(h.log.String(), want) {
+			t.Errorf("the log lacks %q:\n%s", want, &h.log)
+		}
+	})
+}
+
+// unwatched fails the test if the readers look out for anything.
+func (h *night) unwatched() {
+	h.Helper()
+	for i, n := range h.nics {
+		if v := n.reader.view.Load(); len(v.machines) != 0 || len(v.addrs) != 0 {
+			h.Errorf("interface %d: %d machines and %d addresses are watched", i, len(v.machines), len(v.addrs))
+		}
+	}
+}
+
+// A machine that registers again is accepted in every state, with what it says
+// now. Nothing of the old claim stays.
+func TestRegisterAgain(t *testing.T) {
+	moved := nas()
+	moved.Name = "tower"
+	moved.Monitor = []machine.Address{{IP: nas6}, {IP: tv4, Ports: []machine.Port{show}}}
+	for state, reach := range map[machine.State]func(*night) *resident{
+		machine.Settling: func(h *night) *resident { return h.register(nas()) },
+		machine.Asleep:   func(h *night) *resident { return h.asleep(nas()) },
+		machine.Waking: func(h *night) *resident {
+			r := h.asleep(nas())
+			h.frame(syn(nas6, 22))
+			return r
+		},
+		machine.Arriving: func(h *night) *resident {
+			r := h.asleep(nas())
+			h.frame(syn(nas6, 22))
+			h.frame(dad(nasMAC, nas6))
+			return r
+		},
+		machine.Awake: func(h *night) *resident {
+			r := h.asleep(nas())
+			h.frame(syn(nas6, 22))
+			h.frame(advertise(nasMAC, h.n.MAC(), nasMAC, nas6))
+			return r
+		},
+	} {
+		t.Run(state.String(), func(t *testing.T) {
+			overnight(t, nil, func(h *night) {
+				r := reach(h)
+				if r.State() != state {
+					t.Fatalf("%v, want %v", r.State(), state)
+				}
+				late := sighting{kind: sawUse, watch: r.watch, addr: r.watch.addrs[0]}
+				if again := h.register(moved); again != r {
+					t.Fatal("it became another resident")
+				}
+				h.want(r, machine.Settling)
+				h.wantNames(t, "tower")
+				if h.answers(nas4) {
+					t.Errorf("still answered for at %v, which it has no more", nas4)
+				}
+				if n := len(r.joined); n != 0 {
+					t.Errorf("in %d solicited-node groups", n)
+				}
+				v := h.n.reader.view.Load()
+				if v.machines[nasMAC] != r.watch || v.addrs[nas4] != nil || v.addrs[tv4] == nil || v.addrs[nas6] == nil {
+					t.Errorf("watched: %v", v.addrs)
+				}
+				// What was seen of the old addresses says nothing any more.
+				h.see(late)
+				h.pass(3*time.Second + time.Millisecond)
+				if state != machine.Waking { // there somebody waits: it is woken at once
+					h.want(r, machine.Asleep, nas6, tv4)
+					return
+				}
+				h.want(r, machine.Waking, nas6, tv4)
+			})
+		})
+	}
+}
+
+func TestRenameMovesTheSeries(t *testing.T) {
+	overnight(t, nil, func(h *night) {
+		h.asleep(nas())
+		renamed := nas()
+		renamed.Name = "tower"
+		h.register(renamed)
+		for name, want := range map[string]int{"nas": 0, "tower": 1} {
+			if got := series(t, h.reg, "nightporter_machine_boot_duration_seconds", name); got != want {
+				t.Errorf("%d series of %q, want %d", got, name, want)
+			}
+		}
+	})
+}
+
+// A machine that registers on another network leaves nothing on the old one.
+func TestMoveToAnotherInterface(t *testing.T) {
+	overnight(t, nil, func(h *night) {
+		r := h.asleep(nas())
+		h.told(nas4)
+		old, other := h.n, h.open()
+		h.admit(nas(), other)
+		h.publish()
+		if r.nic != other || len(r.joined) != 0 {
+			t.Errorf("in %d groups after the move", len(r.joined))
+		}
+		if v := old.reader.view.Load(); len(v.machines) != 0 {
+			t.Error("still watched on the old interface")
+		}
+		if owners := h.told(nas4); !slices.Equal(owners, []machine.MAC{nasMAC}) {
+			t.Errorf("announced on the old interface at %v", owners)
+		}
+		if err := old.LeaveSolicitedNode(nas6); err == nil {
+			t.Error("still in the solicited-node group on the old interface")
+		}
+		h.n = other
+		h.pass(3*time.Second + time.Millisecond)
+		h.want(r, machine.Asleep, nas4, nas6)
+		h.n = old
+		if h.answers(nas4) {
+			t.Error("answered for on the old interface")
+		}
+	})
+}
+
+// While a machine arrives nobody says where its addresses are: it may be testing
+// them. The announcements of the claim stop too.
+func TestArrivalIsSilent(t *testing.T) {
+	overnight(t, nil, func(h *night) {
+		r := h.asleep(nas())
+		h.frame(syn(nas4, 22))
+		h.frame(dad(nasMAC, nas6))
+		h.announced = nil
+		for range 8 {
+			h.pass(time.Second)
+			h.frame(dad(nasMAC, nas6)) // it tests on
+		}
+		h.want(r, machine.Arriving)
+		if len(h.announced) != 0 {
+			t.Errorf("announced meanwhile: %v", h.announced)
+		}
+	})
+}
+
+// The hand-over waits for every address that somebody knocked at.
+func TestHandOverWaitsForEachAddress(t *testing.T) {
+	overnight(t, nil, func(h *night) {
+		r := h.asleep(nas())
+		h.frame(syn(nas4, 22))
+		h.frame(syn(nas6, 22))
+		h.frame(arpReply(nasMAC, h.n.MAC(), nas4, porter4))
+		h.want(r, machine.Arriving)
+		h.pass(100 * time.Millisecond)
+		h.frame(arpReply(nasMAC, h.n.MAC(), nas4, porter4))
+		h.want(r, machine.Arriving)
+		h.frame(advertise(nasMAC, h.n.MAC(), nasMAC, nas6))
+		h.want(r, machine.Awake)
+	})
+}
+
+// The latency of a knock is not that of a wake that has nothing to do with it.
+func TestLatencyOfAnotherWake(t *testing.T) {
+	overnight(t, func(c *config.Config) { c.Wake.Holdoff = 10 * time.Second }, func(h *night) {
+		r := h.asleep(nas())
+		knock := syn(nas4, 22)
+		knock.Time = time.Now()
+		h.frame(knock) // held off
+		for range 5 {  // and then it is started by hand
+			h.frame(arpReply(nasMAC, clientMAC, nas4, client4))
+			h.pass(time.Second)
+		}
+		h.frame(advertise(nasMAC, clientMAC, nasMAC, nas6))
+		if r.State() != machine.Awake {
+			t.Fatalf("it is %v", r.State())
+		}
+		h.pass(time.Hour)
+		h.tell(r, machine.WakeAsked{Trigger: machine.ByAPI, By: "test"})
+		if n, sum := observations(t, h.reg, "nightporter_wake_latency_seconds"); n != 0 {
+			t.Errorf("%d wake latencies of %v s for a wake through the API", n, sum)
+		}
+	})
+}
+
+// The loop was too far behind for the only frame of a machine: it is asleep,
+// and nobody answers for it, for ever.
+func TestLostSightingIsNotForgotten(t *testing.T) {
+	overnight(t, nil, func(h *night) {
+		r := h.asleep(nas())
+		for len(h.sightings) < cap(h.sightings) { // a flood of knocks
+			h.sightings <- sighting{kind: sawFrame, watch: newWatch(r, nas())}
+		}
+		h.n.reader.handle(segment(nasMAC, nas4, client4, 443, flagACK))
+		h.drain()
+		h.publish()
+		h.pass(10 * time.Second)
+		h.want(r, machine.Asleep, nas4, nas6)
+	})
+}
