@@ -1,0 +1,11 @@
+// Package bench measures the daemon in the lab: the real program, as a process
+// of its own, on the porter's host of a LAN in network namespaces. Its
+// benchmarks are in the test files; run them with
+//
+//	go test -run '^$' -bench . ./internal/bench
+//
+// Each compares in one run with what the kernel does by itself, since absolute
+// times say little about another machine. Latencies are differences of kernel
+// timestamps on the porter's interface. A sample that is missing fails the
+// benchmark.
+package bench
