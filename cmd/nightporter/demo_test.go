@@ -12,13 +12,15 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"nightporter/internal/lab/labtest"
 )
 
 // TestDemo: its timeline shows the whole life of a machine, over both families,
 // and it leaves by itself.
 func TestDemo(t *testing.T) {
 	t.Parallel()
-	newLAN(t) // skips where there is no lab
+	labtest.Need(t)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, os.Args[0], "demo")
@@ -52,7 +54,7 @@ func TestDemo(t *testing.T) {
 // Ctrl-C.
 func TestDemoKeep(t *testing.T) {
 	t.Parallel()
-	newLAN(t)
+	labtest.Need(t)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, os.Args[0], "demo", "--keep")

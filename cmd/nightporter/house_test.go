@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"nightporter/internal/lab"
+	"nightporter/internal/lab/labtest"
 	"nightporter/internal/machine"
 	"nightporter/internal/rig"
 )
@@ -30,32 +31,12 @@ type house struct {
 	d   *rig.Daemon
 }
 
-// newLAN builds a lab, or skips the test where that is impossible. In CI a
-// skip would hide that nothing was proved.
+// newLAN builds a lab, and a context for what happens in it.
 func newLAN(t *testing.T) (context.Context, *lab.LAN) {
 	t.Helper()
-	err := labError
-	if err == nil {
-		err = lab.Available()
-	}
-	if err != nil {
-		if os.Getenv("CI") != "" {
-			t.Fatal("no lab:", err)
-		}
-		t.Skip("no lab:", err)
-	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	t.Cleanup(cancel)
-	lan, err := lab.New(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := lan.Close(); err != nil {
-			t.Error("close the lab:", err)
-		}
-	})
-	return ctx, lan
+	return ctx, labtest.New(t)
 }
 
 // open starts a house. conf is added to the daemon's configuration.

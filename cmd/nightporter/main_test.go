@@ -2,13 +2,12 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
 	"testing"
 
-	"nightporter/internal/lab"
+	"nightporter/internal/lab/labtest"
 )
 
 // asProgram in the environment makes the test binary be nightporter itself, so
@@ -19,21 +18,12 @@ const asProgram = "TEST_AS_NIGHTPORTER"
 // second it otherwise waits at the exit.
 var programEnv = []string{asProgram + "=1", "GORACE=atexit_sleep_ms=0"}
 
-// labError is why there can be no lab here; nil where there can.
-var labError error
-
 func TestMain(m *testing.M) {
 	if os.Getenv(asProgram) != "" {
 		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 		defer stop()
 		os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 	}
-	code, elsewhere, err := lab.EnterUserNamespace()
-	if elsewhere {
-		os.Exit(code)
-	}
-	if labError = err; err != nil {
-		fmt.Fprintln(os.Stderr, "end-to-end tests cannot run here:", err)
-	}
+	labtest.Enter()
 	os.Exit(m.Run())
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nightporter/internal/lab"
+	"nightporter/internal/lab/labtest"
 	"nightporter/internal/machine"
 	"nightporter/internal/rig"
 )
@@ -31,25 +31,12 @@ type house struct {
 // open starts a house. conf is added to the daemon's configuration.
 func open(b *testing.B, conf string) *house {
 	b.Helper()
-	if labError != nil {
-		if os.Getenv("CI") != "" {
-			b.Fatal("no lab:", labError)
-		}
-		b.Skip("no lab:", labError)
-	}
 	ctx, cancel := context.WithTimeout(b.Context(), 2*time.Minute)
 	b.Cleanup(cancel)
-	lan, err := lab.New(ctx)
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() {
-		if err := lan.Close(); err != nil {
-			b.Error("close the lab:", err)
-		}
-	})
+	lan := labtest.New(b)
 	h := &house{B: b, ctx: ctx, lan: lan}
 	// The rig's configuration logs for tests; this is what an operator has.
+	var err error
 	h.d, err = rig.Start(ctx, lan, b.TempDir(), rig.Options{Exe: *exe, Config: conf, Env: []string{"NIGHTPORTER_LOG__LEVEL=info"}})
 	h.must(err)
 	b.Cleanup(h.d.Kill)

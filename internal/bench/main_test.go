@@ -8,23 +8,14 @@ import (
 	"path/filepath"
 	"testing"
 
-	"nightporter/internal/lab"
+	"nightporter/internal/lab/labtest"
 )
 
-// The program that is measured, and why there can be no lab here.
-var (
-	exe      = flag.String("nightporter", "", "measure this `program` instead of the one of this tree")
-	labError error
-)
+// exe is the program that is measured.
+var exe = flag.String("nightporter", "", "measure this `program` instead of the one of this tree")
 
 func TestMain(m *testing.M) {
-	code, elsewhere, err := lab.EnterUserNamespace()
-	if elsewhere {
-		os.Exit(code)
-	}
-	if labError = err; err == nil {
-		labError = lab.Available()
-	}
+	labtest.Enter()
 	flag.Parse()
 	os.Exit(run(m))
 }
@@ -32,7 +23,7 @@ func TestMain(m *testing.M) {
 // run builds the program as it is delivered, if there is a benchmark to run: a
 // test binary would have another size and, with the race detector, speed.
 func run(m *testing.M) int {
-	if *exe != "" || flag.Lookup("test.bench").Value.String() == "" || labError != nil {
+	if *exe != "" || flag.Lookup("test.bench").Value.String() == "" {
 		return m.Run()
 	}
 	dir, err := os.MkdirTemp("", "nightporter-bench-")

@@ -34,13 +34,23 @@ func newGroups(index int) *groups {
 	return &groups{index: index, members: make(map[netip.Addr]*membership)}
 }
 
+// solicitedNode returns the group to which solicitations for ip are sent (RFC
+// 4291, section 2.7.1).
+func solicitedNode(ip netip.Addr) (netip.Addr, error) {
+	group, err := ndp.SolicitedNodeMulticast(plain(ip))
+	if err != nil {
+		return netip.Addr{}, fmt.Errorf("solicited-node group of %v: %w", ip, err)
+	}
+	return group, nil
+}
+
 func (g *groups) join(ip netip.Addr) error {
 	if ip.Is4() {
 		return nil
 	}
-	group, err := ndp.SolicitedNodeMulticast(plain(ip))
+	group, err := solicitedNode(ip)
 	if err != nil {
-		return fmt.Errorf("solicited-node group of %v: %w", ip, err)
+		return err
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -63,9 +73,9 @@ func (g *groups) leave(ip netip.Addr) error {
 	if ip.Is4() {
 		return nil
 	}
-	group, err := ndp.SolicitedNodeMulticast(plain(ip))
+	group, err := solicitedNode(ip)
 	if err != nil {
-		return fmt.Errorf("solicited-node group of %v: %w", ip, err)
+		return err
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()

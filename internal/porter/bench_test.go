@@ -4,6 +4,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"nightporter/internal/lab/labtest"
 	"nightporter/internal/lan"
 	"nightporter/internal/machine"
 )
@@ -75,7 +76,7 @@ func BenchmarkLookup(b *testing.B) {
 // BenchmarkPublish is a new view and kernel filter, because one machine of a
 // thousand came or went.
 func BenchmarkPublish(b *testing.B) {
-	host := newLAN(b).Porter()
+	host := labtest.New(b).Porter()
 	p, _ := vacant(b, nil)
 	if err := host.Do(func() error { return p.openStubbed(new(atomic.Int64)) }); err != nil {
 		b.Fatal(err)

@@ -1,11 +1,8 @@
 package porter
 
 import (
-	"context"
-	"fmt"
 	"io"
 	"log/slog"
-	"os"
 	"testing"
 	"time"
 
@@ -14,7 +11,7 @@ import (
 
 	"nightporter/internal/config"
 	"nightporter/internal/due"
-	"nightporter/internal/lab"
+	"nightporter/internal/lab/labtest"
 	"nightporter/internal/machine"
 	"nightporter/internal/metrics"
 )
@@ -25,44 +22,9 @@ const patience = 20 * time.Second
 // discard is for what is logged and not looked at.
 var discard = slog.New(slog.DiscardHandler)
 
-// labError is why there can be no lab here; nil where there can.
-var labError error
-
 func TestMain(m *testing.M) {
-	code, elsewhere, err := lab.EnterUserNamespace()
-	if elsewhere {
-		os.Exit(code)
-	}
-	if labError = err; err != nil {
-		fmt.Fprintln(os.Stderr, "tests on a real interface cannot run here:", err)
-	}
+	labtest.Enter()
 	goleak.VerifyTestMain(m)
-}
-
-// newLAN builds a lab, or skips the test where that is impossible. In CI a
-// skip would hide that nothing was proved.
-func newLAN(t testing.TB) *lab.LAN {
-	t.Helper()
-	err := labError
-	if err == nil {
-		err = lab.Available()
-	}
-	if err != nil {
-		if os.Getenv("CI") != "" {
-			t.Fatal("no lab:", err)
-		}
-		t.Skip("no lab:", err)
-	}
-	lan, err := lab.New(context.WithoutCancel(t.Context()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := lan.Close(); err != nil {
-			t.Error("close the lab:", err)
-		}
-	})
-	return lan
 }
 
 // vacant returns a porter without an interface, and the registry of its

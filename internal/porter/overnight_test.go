@@ -12,6 +12,7 @@ import (
 
 	"nightporter/internal/config"
 	"nightporter/internal/lab"
+	"nightporter/internal/lab/labtest"
 	"nightporter/internal/lan"
 	"nightporter/internal/machine"
 )
@@ -40,7 +41,7 @@ type announced struct {
 // porter. conf may be nil.
 func overnight(t *testing.T, conf func(*config.Config), f func(*night)) {
 	t.Helper()
-	host := newLAN(t).Porter()
+	host := labtest.New(t).Porter()
 	synctest.Test(t, func(t *testing.T) {
 		t.Helper()
 		err := host.Do(func() error {

@@ -10,6 +10,7 @@ import (
 
 	"nightporter/internal/config"
 	"nightporter/internal/lab"
+	"nightporter/internal/lab/labtest"
 	"nightporter/internal/lan"
 	"nightporter/internal/machine"
 )
@@ -50,7 +51,7 @@ func bustle(spec machine.Spec, speaks bool) []*lan.Packet {
 // forgets share the views and their flags. The race detector looks on. In the
 // end no flag is stuck, and nothing is answered any more.
 func TestReadersAndLoop(t *testing.T) {
-	host := newLAN(t).Porter()
+	host := labtest.New(t).Porter()
 	p, _ := vacant(t, nil)
 	p.conf.Probe = config.Probe{Interval: time.Millisecond, Misses: 1, Timeout: time.Second}
 	p.conf.Wake.Attempts, p.conf.Wake.Interval = 2, 5*time.Millisecond

@@ -15,6 +15,7 @@ import (
 
 	"nightporter/internal/config"
 	"nightporter/internal/lab"
+	"nightporter/internal/lab/labtest"
 	"nightporter/internal/lan"
 	"nightporter/internal/machine"
 	"nightporter/internal/metrics"
@@ -67,7 +68,7 @@ func (p *Porter) work(ctx context.Context, host *lab.Host) error {
 // The whole porter on a wire: it lets machines in, claims them, counts what it
 // cannot use, and releases when it ends.
 func TestOnTheWire(t *testing.T) {
-	network := newLAN(t)
+	network := labtest.New(t)
 	host, client := network.Porter(), network.Client()
 	conf := config.Default()
 	conf.Interfaces = []string{lab.Interface}
@@ -164,7 +165,7 @@ func wantStopping(t *testing.T, err error) {
 
 // An interface that is gone ends the porter with an error that names it.
 func TestRunWithoutItsInterface(t *testing.T) {
-	host := newLAN(t).Porter()
+	host := labtest.New(t).Porter()
 	conf := config.Default()
 	conf.Interfaces = []string{lab.Interface}
 	p, err := opened(host, conf)
@@ -179,7 +180,7 @@ func TestRunWithoutItsInterface(t *testing.T) {
 }
 
 func TestNewNeedsItsInterfaces(t *testing.T) {
-	host := newLAN(t).Porter()
+	host := labtest.New(t).Porter()
 	conf := config.Default()
 	// The first is opened and has to be closed again.
 	conf.Interfaces = []string{lab.Interface, "eth7"}
@@ -199,7 +200,7 @@ func TestNewNeedsItsInterfaces(t *testing.T) {
 
 // An address that a second interface got after the start is on its network.
 func TestAddressAfterTheStart(t *testing.T) {
-	network := newLAN(t)
+	network := labtest.New(t)
 	router := network.Router() // has two interfaces
 	conf := config.Default()
 	conf.Interfaces = []string{"eth1", "eth0"}
@@ -232,7 +233,7 @@ func TestAddressAfterTheStart(t *testing.T) {
 // A claim is not announced once its machine has spoken, though the loop does
 // not know that so far; the machine's own return is.
 func TestAnnounce(t *testing.T) {
-	host := newLAN(t).Porter()
+	host := labtest.New(t).Porter()
 	conf := config.Default()
 	conf.Interfaces = []string{lab.Interface}
 	p, err := opened(host, conf)

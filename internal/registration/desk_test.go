@@ -3,30 +3,24 @@ package registration_test
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/netip"
-	"os"
 	"sync"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
 
-	"nightporter/internal/lab"
+	"nightporter/internal/lab/labtest"
 	"nightporter/internal/registration"
 )
 
 // TestMain lets the tests make namespaces without root, where the kernel allows
 // it; each test that needs one says what is missing.
 func TestMain(m *testing.M) {
-	if code, elsewhere, err := lab.EnterUserNamespace(); elsewhere {
-		os.Exit(code)
-	} else if err != nil {
-		fmt.Fprintln(os.Stderr, "no user namespace:", err)
-	}
+	labtest.Enter()
 	goleak.VerifyTestMain(m)
 }
 

@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"nightporter/internal/lab"
+	"nightporter/internal/lab/labtest"
 )
 
 // standIn in the environment makes the test binary a daemon of little talent.
@@ -22,46 +22,12 @@ const standIn = "RIG_TEST_STAND_IN"
 // patience is how long a test waits for what must happen.
 const patience = 20 * time.Second
 
-var labError error // why there can be no lab here
-
 func TestMain(m *testing.M) {
 	if how := os.Getenv(standIn); how != "" {
 		os.Exit(serve(how))
 	}
-	code, elsewhere, err := lab.EnterUserNamespace()
-	if elsewhere {
-		os.Exit(code)
-	}
-	if labError = err; err != nil {
-		fmt.Fprintln(os.Stderr, "tests of a running daemon cannot run here:", err)
-	}
+	labtest.Enter()
 	os.Exit(m.Run())
-}
-
-// newLAN builds a lab, or skips the test where that is impossible. In CI a
-// skip would hide that nothing was proved.
-func newLAN(t *testing.T) *lab.LAN {
-	t.Helper()
-	err := labError
-	if err == nil {
-		err = lab.Available()
-	}
-	if err != nil {
-		if os.Getenv("CI") != "" {
-			t.Fatal("no lab:", err)
-		}
-		t.Skip("no lab:", err)
-	}
-	lan, err := lab.New(context.WithoutCancel(t.Context()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := lan.Close(); err != nil {
-			t.Error("close the lab:", err)
-		}
-	})
-	return lan
 }
 
 const exposition = `# HELP nightporter_machine_state State.

@@ -11,12 +11,13 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"nightporter/internal/lab"
+	"nightporter/internal/lab/labtest"
 )
 
 // start starts the stand-in.
 func start(t *testing.T, how string) (*lab.LAN, *Daemon, string) {
 	t.Helper()
-	lan, dir := newLAN(t), t.TempDir()
+	lan, dir := labtest.New(t), t.TempDir()
 	d, err := Start(t.Context(), lan, dir, Options{Exe: os.Args[0], Env: []string{standIn + "=" + how}, Config: "wake: {attempts: 2}\n"})
 	if err != nil {
 		t.Fatal(err)
@@ -112,7 +113,7 @@ func TestChanged(t *testing.T) {
 
 // A daemon that ends at once is an error that shows what it said.
 func TestStartFails(t *testing.T) {
-	lan := newLAN(t)
+	lan := labtest.New(t)
 	_, err := Start(t.Context(), lan, t.TempDir(), Options{Exe: os.Args[0], Env: []string{standIn + "=broken"}})
 	for _, want := range []string{"ended at once", "exit status 1", "interface eth0: it is broken"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
