@@ -96,6 +96,45 @@ func TestLateFrame(t *testing.T) {
 	}
 }
 
+// TestAddressTestsAfterWeLetGo: whatever made us let go of a machine, what we say
+// about its addresses stops before it tests them.
+func TestAddressTestsAfterWeLetGo(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		conf  string
+		boot  time.Duration
+		start func(*house, *lab.Machine)
+	}{
+		{"woken by our own exit", "wake: {on_exit: all}\n", 400 * time.Millisecond, func(h *house, _ *lab.Machine) {
+			h.must(h.d.Signal(syscall.SIGTERM))
+		}},
+		{"forgotten, then started by hand", "", 200 * time.Millisecond, func(h *house, nas *lab.Machine) {
+			status, text, err := h.d.Delete(h.ctx, "/api/v1/machines/nas")
+			h.must(err)
+			if status != 204 {
+				h.Fatalf("DELETE answered %d: %s", status, text)
+			}
+			h.must(nas.PowerOn())
+		}},
+		{"boots slower than its wake may take", "wake: {attempts: 1, interval: 1s, keep: false}\n", 1300 * time.Millisecond, func(h *house, _ *lab.Machine) {
+			_, _, err := h.d.Post(h.ctx, "/api/v1/machines/nas/wake")
+			h.must(err)
+			h.moved(0, "nas", "waking", "awake", machine.WhyAttemptsGone)
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			h := open(t, brisk+c.conf)
+			nas := h.nas(func(m *lab.MachineConfig) { m.Boot, m.ARPProbe = c.boot, true })
+			h.putToSleep(nas)
+			c.start(h, nas)
+			h.event(nas, lab.NetworkUp)
+			if happened(nas, lab.DADFailed) {
+				t.Error("duplicate address detection failed")
+			}
+		})
+	}
+}
+
 // TestConflict: somebody else takes a claimed address. It is left to them.
 func TestConflict(t *testing.T) {
 	h := open(t, brisk)

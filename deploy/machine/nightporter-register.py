@@ -148,7 +148,9 @@ def identity(host, port):
 def describe(args):
     """Build the registration."""
     host, port = split_host_port(args.to)
-    body = {"mac": args.mac, "name": args.name or socket.gethostname().partition(".")[0]}
+    body = {"mac": args.mac}
+    if args.name or not args.mac:  # the name of this host is not that of another machine
+        body["name"] = args.name or socket.gethostname().partition(".")[0]
     if args.monitor:
         pairs = [m.partition("=") for m in args.monitor]
         body["monitor"] = [{"ip": ip, "port": ports(rest)} for ip, _, rest in pairs]
@@ -193,10 +195,9 @@ def send(host, port, body, connect_time, deadline):
     raise Failure("the porter refused: " + text)
 
 
-def send_retrying(args, body):
+def send_retrying(args, body, deadline):
     """Send until the porter has answered, or retries or time have run out."""
     host, port = split_host_port(args.to)
-    deadline = time.monotonic() + args.timeout
     pause = FIRST_PAUSE
     for left in range(max(args.retries, 0), -1, -1):
         remaining = deadline - time.monotonic()
@@ -226,13 +227,15 @@ def main(argv):
     """Register, and return the exit code."""
     try:
         args = settings(argv)
+        deadline = time.monotonic() + args.timeout
+        if args.at_shutdown and not args.check and not powering_off():
+            print("the machine does not power off: nothing to register")
+            return 0
         body = describe(args)
         if args.check:
             print(json.dumps(dict(body, **{k: "********" for k in ("token", "password") if k in body}), indent=2))
-        elif args.at_shutdown and not powering_off():
-            print("the machine does not power off: nothing to register")
         else:
-            print(send_retrying(args, body))
+            print(send_retrying(args, body, deadline))
     except Failure as e:
         print("nightporter-register: %s" % e, file=sys.stderr)
         return 1

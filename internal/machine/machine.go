@@ -171,7 +171,10 @@ func (m *Machine) claim() {
 
 func (m *Machine) register(now time.Time, spec Spec) {
 	m.giveBack(now)
-	if m.state == Waking {
+	switch m.state {
+	case Awake:
+		m.pending = nil // it was up when it was asked for
+	case Waking:
 		// Whoever knocked still waits: wake it once it has really gone.
 		m.postponeWake()
 	}
@@ -266,6 +269,13 @@ func (m *Machine) conflict(e Conflicted) {
 		m.do(Release{Addrs: []netip.Addr{e.Addr}})
 	} else {
 		m.do(Hush{Addr: e.Addr}) // its return may be on the air
+	}
+	m.owed.addrs = slices.DeleteFunc(m.owed.addrs, func(ip netip.Addr) bool { return ip == e.Addr })
+	if len(m.owed.addrs) == 0 {
+		m.owed = owed{telling: m.owed.telling}
+	}
+	if m.state == Arriving {
+		m.handOver()
 	}
 }
 

@@ -1,6 +1,7 @@
 package machine_test
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -52,6 +53,32 @@ func TestConflictLeavesTheAddressToTheOther(t *testing.T) {
 	newLife(t, nil).event(machine.Conflicted{Addr: ip4, By: otherMAC}).wantActions()
 }
 
+// TestConcededAddressIsLeftAlone: it is neither announced for the machine, nor
+// is the machine looked for there.
+func TestConcededAddressIsLeftAlone(t *testing.T) {
+	asleep(t, nil).event(machine.Heard{}).event(machine.Conflicted{Addr: ip6, By: otherMAC}).forget().
+		event(machine.Heard{Addr: ip6, InUse: true}).wantActions()
+
+	l := waking(t, nil).event(machine.Conflicted{Addr: ip4, By: otherMAC}).forget().pass(time.Second)
+	for _, a := range l.log {
+		if p, ok := a.(machine.Probe); ok && !slices.Contains(p.Addrs, ip6) {
+			t.Fatalf("asks only for %v", p.Addrs)
+		}
+	}
+	arriving(t, nil).event(machine.Conflicted{Addr: ip4, By: otherMAC}).
+		wantActions(machine.ConflictSeen{Addr: ip4, By: otherMAC}, machine.Release{Addrs: both[:1]}, machine.HandOver{})
+}
+
+// TestWakeAskedForInTheVigil is kept until the machine is surely off.
+func TestWakeAskedForInTheVigil(t *testing.T) {
+	l := asleep(t, nil)
+	for range 4 {
+		l.event(machine.Heard{Addr: ip4, InUse: true}).pass(time.Second)
+	}
+	l.want(machine.Awake).forget().event(machine.WakeAsked{Trigger: machine.ByAPI, By: "test"}).
+		wantActions(machine.SendMagic{Attempt: 1}).pass(20 * time.Second).want(machine.Waking)
+}
+
 func TestStopReleases(t *testing.T) {
 	asleep(t, nil).event(machine.Stopped{}).wantActions(releaseBoth, tellBoth)
 	asleep(t, nil).event(machine.Stopped{Wake: true}).wantActions(releaseBoth, tellBoth, machine.SendMagic{Attempt: 1})
@@ -72,7 +99,7 @@ func TestPolicyChangeTakesEffectWithoutAMove(t *testing.T) {
 }
 
 func TestEarlyTicksDoNothing(t *testing.T) {
-	l := newLife(t, nil).event(machine.Registered{Spec: spec()}).forget()
+	l := newLife(t, nil).event(machine.Registered{Spec: spec()}).event(machine.Ticked{}).forget()
 	for range 10 {
 		l.event(machine.Ticked{})
 	}

@@ -71,7 +71,7 @@ func (m *Machine) tests(now time.Time, ip netip.Addr) {
 		m.wake.inUse = slices.DeleteFunc(m.wake.inUse, func(a netip.Addr) bool { return a == ip })
 		return
 	}
-	if now.Before(m.owed.telling) && !slices.Contains(m.claimed, ip) {
+	if now.Before(m.owed.telling) && !slices.Contains(m.claimed, ip) && !m.conflicted[ip] {
 		m.do(Hush{Addr: ip})
 		m.owe(now, []netip.Addr{ip})
 	}

@@ -23,7 +23,11 @@ type model struct {
 	magic     int                      // sent in this wake
 	testing   map[netip.Addr]bool      // addresses the machine tests before it uses them
 	telling   map[netip.Addr]time.Time // until when its return is announced
-	slept     bool                     // since it registered last
+	conceded  map[netip.Addr]bool      // left to another host
+	asleepAt  time.Time
+	asleepFor time.Duration // in all sleeps that have ended
+	wanted    bool          // a wake was asked for while it settled
+	slept     bool          // since it registered last
 	gone      bool
 }
 
@@ -42,11 +46,15 @@ func (mo *model) apply(t *rapid.T, now time.Time, state machine.State, actions [
 			clear(mo.testing)
 			clear(mo.telling)
 			mo.held, mo.answering = a.Addrs, true
+			mo.leftAlone(t, a.Addrs)
 		case machine.Yield:
 			mo.answering = false
 		case machine.Release:
 			mo.held = slices.DeleteFunc(slices.Clone(mo.held), func(ip netip.Addr) bool { return slices.Contains(a.Addrs, ip) })
+		case machine.ConflictSeen:
+			mo.conceded[a.Addr] = true
 		case machine.Announce:
+			mo.leftAlone(t, a.Addrs)
 			for _, ip := range a.Addrs {
 				if mo.testing[ip] {
 					t.Fatalf("announced %v while its machine tests it for duplicates", ip)
@@ -68,9 +76,32 @@ func (mo *model) apply(t *rapid.T, now time.Time, state machine.State, actions [
 			if a.From == machine.Asleep && a.To == machine.Waking {
 				mo.magic = 0
 			}
+			mo.account(now, a)
 		case machine.Forget:
 			mo.gone = true
 		}
+	}
+}
+
+// leftAlone: nothing is said about an address that belongs to another host.
+func (mo *model) leftAlone(t *rapid.T, addrs []netip.Addr) {
+	for _, ip := range addrs {
+		if mo.conceded[ip] {
+			t.Fatalf("says who has %v, which was left to another host", ip)
+		}
+	}
+}
+
+// account keeps the time slept, and whether a wish was forgotten.
+func (mo *model) account(now time.Time, a machine.Moved) {
+	if a.From == machine.Asleep {
+		mo.asleepFor += now.Sub(mo.asleepAt)
+	}
+	switch a.To {
+	case machine.Asleep:
+		mo.asleepAt = now
+	case machine.Waking, machine.Awake:
+		mo.wanted = false
 	}
 }
 
@@ -80,6 +111,15 @@ func silence(p machine.Policy) time.Duration {
 
 func (mo *model) check(t *rapid.T, now time.Time, m *machine.Machine) {
 	state := m.State()
+	if status := m.Status(); status.Tally.Slept != mo.asleepFor {
+		t.Fatalf("slept %v by the tally, %v in truth", status.Tally.Slept, mo.asleepFor)
+	}
+	if mo.wanted && state == machine.Asleep {
+		t.Fatal("asleep, although a wake was asked for while it settled")
+	}
+	if state != machine.Awake && state != machine.Asleep && m.Next().IsZero() {
+		t.Fatalf("nothing is due while %v", state)
+	}
 	for ip, until := range mo.telling {
 		if !now.Before(until) || !mo.spec.Has(ip) {
 			continue
@@ -127,7 +167,7 @@ func TestPropertiesOfEveryLife(t *testing.T) {
 		}
 		now := time.Unix(1_000_000, 0)
 		m := machine.New(spec(), p, now)
-		mo := &model{spec: spec(), policy: p, lastHeard: now, testing: map[netip.Addr]bool{}, telling: map[netip.Addr]time.Time{}}
+		mo := &model{spec: spec(), policy: p, lastHeard: now, testing: map[netip.Addr]bool{}, telling: map[netip.Addr]time.Time{}, conceded: map[netip.Addr]bool{}}
 		one := spec()
 		one.Monitor = one.Monitor[:1]
 
@@ -142,6 +182,7 @@ func TestPropertiesOfEveryLife(t *testing.T) {
 				e = machine.Registered{Spec: mo.spec}
 				mo.lastHeard, mo.slept = now, false
 				clear(mo.testing)
+				clear(mo.conceded)
 			case 1:
 				e = machine.Heard{}
 				mo.lastHeard = now
@@ -180,6 +221,9 @@ func TestPropertiesOfEveryLife(t *testing.T) {
 			}
 			before := m.State()
 			actions := m.Handle(now, e)
+			if _, asked := e.(machine.WakeAsked); asked && before == machine.Settling {
+				mo.wanted = true
+			}
 			mo.apply(t, now, before, actions)
 			mo.check(t, now, m)
 		}

@@ -27,15 +27,15 @@ type settling struct {
 	nextProbe  time.Time
 }
 
-// enterSettling begins to probe. change is applied after the account of the
-// old state was closed.
+// enterSettling makes the first probe due. It goes out with the next tick and not
+// with this event: whoever watches for the answer has to know of the machine
+// first. change is applied after the account of the old state was closed.
 func (m *Machine) enterSettling(now time.Time, why Reason, afterSleep bool, change func()) {
 	m.move(now, Settling, why)
 	if change != nil {
 		change()
 	}
 	m.settling = settling{afterSleep: afterSleep, lastHeard: now, nextProbe: now}
-	m.tickSettling(now)
 }
 
 // heardSettling resets the count. A machine that registered may go on speaking

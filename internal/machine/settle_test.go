@@ -30,6 +30,20 @@ func TestSettlingProbesTheMachineAndLastOfAllEverybody(t *testing.T) {
 	}
 }
 
+// The first probe is due at once, and not sent by the event itself: its answer
+// would come before anybody watches for it.
+func TestTheFirstProbeIsDueAndNotSent(t *testing.T) {
+	l := newLife(t, nil).event(machine.Registered{Spec: spec()})
+	for _, a := range l.log {
+		if _, probe := a.(machine.Probe); probe {
+			t.Error("probed by the registration")
+		}
+	}
+	if !l.m.Next().Equal(l.now) {
+		t.Errorf("due at %v, want now", l.m.Next())
+	}
+}
+
 func TestSettlingWaitsWhileTheMachineSpeaks(t *testing.T) {
 	l := newLife(t, nil).event(machine.Registered{Spec: spec()})
 	for range 20 {

@@ -28,7 +28,7 @@ func (m *Machine) tickVigil(now time.Time) {
 		return
 	}
 	if !now.Before(v.until) {
-		m.vigil = vigil{}
+		m.vigil, m.pending = vigil{}, nil
 		return
 	}
 	m.do(Probe{Addrs: m.spec.Addrs()})

@@ -38,7 +38,7 @@ func (m *Machine) knock(now time.Time, e Knocked) {
 		m.wake.add(e.Service)
 	case Arriving:
 		if m.wake.add(e.Service) {
-			m.do(HandOver{Services: slices.Clone(m.wake.services)})
+			m.handOver()
 		}
 	}
 }
@@ -60,6 +60,9 @@ func (m *Machine) ask(now time.Time, e WakeAsked) {
 		// We may be wrong about it: it can have been switched off without a
 		// word. A magic packet does no harm to a machine that runs.
 		m.magic(1)
+		if !m.vigil.until.IsZero() && m.pending == nil {
+			m.pending = &w // it may be about to fall silent after all
+		}
 	case Settling:
 		// It may be off already behind a network card that answers for it.
 		m.magic(1)
@@ -127,11 +130,17 @@ func (m *Machine) probeArrival(now time.Time) {
 	w.nextProbe = now.Add(arrivalProbeInterval)
 }
 
+// handOver tells for which services somebody waits. At an address that was left
+// to another host the machine will never answer.
+func (m *Machine) handOver() {
+	m.do(HandOver{Services: slices.DeleteFunc(slices.Clone(m.wake.services), func(s Service) bool { return m.conflicted[s.Addr] })})
+}
+
 // awaited returns the addresses somebody waits for, or all when nobody does.
 func (m *Machine) awaited() []netip.Addr {
 	var addrs []netip.Addr
 	for _, s := range m.wake.services {
-		if !slices.Contains(addrs, s.Addr) && m.spec.Has(s.Addr) {
+		if !slices.Contains(addrs, s.Addr) && m.spec.Has(s.Addr) && !m.conflicted[s.Addr] {
 			addrs = append(addrs, s.Addr)
 		}
 	}
@@ -159,7 +168,7 @@ func (m *Machine) enterArriving(now time.Time) {
 	w.nextProbe = now
 	m.move(now, Arriving, WhyArrived)
 	m.do(Yield{})
-	m.do(HandOver{Services: slices.Clone(w.services)})
+	m.handOver()
 	m.tickArriving(now)
 }
 

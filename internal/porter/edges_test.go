@@ -88,3 +88,41 @@ func TestMachineBehindARepeaterIsNotAnswered(t *testing.T) {
 		t.Error("it was answered about itself: a duplicate")
 	}
 }
+
+// An address that was left to another host, and that this host then registers,
+// is the new owner's in every view.
+func TestConcededAddressBelongsToItsNewOwner(t *testing.T) {
+	overnight(t, nil, func(h *night) {
+		a := h.asleep(nas())
+		h.frame(arpReply(tvMAC, machine.Broadcast, nas4, nas4))
+		if !a.Conceded(nas4) {
+			t.Fatal("no conflict")
+		}
+		spec := tv()
+		spec.Monitor = []machine.Address{{IP: nas4, Ports: []machine.Port{show}}}
+		for range 20 { // a view is made from a map
+			b := h.register(spec)
+			if got := h.n.reader.view.Load().addrs[nas4]; got.watch != b.watch {
+				t.Fatalf("%v is still at the machine that conceded it", nas4)
+			}
+		}
+	})
+}
+
+// A knock at an address that turns out to be another's does not hold up the
+// hand-over of a machine that is up at the rest of its addresses.
+func TestConflictWhileWaking(t *testing.T) {
+	overnight(t, nil, func(h *night) {
+		r := h.asleep(nas())
+		h.frame(syn(nas4, 22))
+		h.want(r, machine.Waking, nas4, nas6)
+		h.frame(arpReply(thiefMAC, machine.Broadcast, nas4, nas4))
+		h.pass(5 * time.Second)
+		h.frame(dad(nasMAC, nas6))
+		h.want(r, machine.Arriving)
+		h.frame(advertise(nasMAC, h.n.MAC(), nasMAC, nas6))
+		if r.State() != machine.Awake {
+			t.Errorf("%v although it answers for the only address it has left", r.State())
+		}
+	})
+}

@@ -109,6 +109,14 @@ func (p *Porter) remove(r *resident) {
 	delete(p.byMAC, r.Spec().MAC)
 	p.timers.Remove(r)
 	p.metrics.RemoveMachine(r.name())
+	if r.watched() {
+		// Nobody will notice when it starts and tests its addresses.
+		for _, a := range r.watch.addrs {
+			if !r.Conceded(a.ip) {
+				r.nic.announcer.Cancel(a.ip)
+			}
+		}
+	}
 	r.watch = nil
 	if r.nic != nil {
 		r.nic.stale = true

@@ -161,6 +161,7 @@ func (p *Porter) loop(ctx context.Context) {
 		case s := <-p.sightings:
 			p.see(s)
 		case f := <-p.requests:
+			p.drain()
 			f()
 		case <-timer.C:
 		}
@@ -270,7 +271,10 @@ func (p *Porter) publish() {
 			}
 			v.machines[r.watch.mac] = r.watch
 			for _, a := range r.watch.addrs {
-				v.addrs[a.ip] = a
+				// The host to which an address was left may have registered it.
+				if held := v.addrs[a.ip]; held == nil || held.resident.Conceded(a.ip) {
+					v.addrs[a.ip] = a
+				}
 			}
 		}
 		n.reader.view.Store(v)
@@ -288,6 +292,7 @@ func (p *Porter) publish() {
 // leave releases everything. The second announcement a second later is for
 // those who missed the first.
 func (p *Porter) leave() {
+	p.drain() // who tests an address must not hear of it
 	held := false
 	for _, r := range p.residents {
 		if r.nic == nil {
@@ -299,11 +304,26 @@ func (p *Porter) leave() {
 	if !held {
 		return
 	}
-	time.Sleep(lastWord)
+	p.listen(lastWord)
 	for _, n := range p.nics {
 		n.announcer.Run(time.Now())
 	}
 	p.log.Info("all claims released")
+}
+
+// listen waits, and stops telling about each address that its machine tests
+// meanwhile: it may have been woken a moment ago.
+func (p *Porter) listen(d time.Duration) {
+	for end := time.After(d); ; {
+		select {
+		case s := <-p.sightings:
+			if s.taken(); s.kind == sawTest {
+				s.watch.resident.nic.announcer.Cancel(s.addr.ip)
+			}
+		case <-end:
+			return
+		}
+	}
 }
 
 // lastWord is when the last announcement goes out; the porter has 2 s to end.

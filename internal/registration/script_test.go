@@ -190,6 +190,20 @@ func TestScriptAtShutdown(t *testing.T) {
 			}
 		})
 	}
+	t.Run("reboot without a porter", func(t *testing.T) {
+		s.command("systemctl", "2 reboot.target start waiting")
+		// Not even its own address is looked up, which would fail here.
+		code, out, errs := s.run("--to", "nowhere.invalid", "--port", "22/tcp", "--at-shutdown")
+		if code != 0 || out != idle || errs != "" {
+			t.Errorf("exit code %d, %q, %q", code, out, errs)
+		}
+	})
+	t.Run("another machine keeps its name", func(t *testing.T) {
+		_, out, _ := s.run(append(args, "--check")...)
+		if strings.Contains(out, `"name"`) {
+			t.Errorf("sends this host's name for another: %s", out)
+		}
+	})
 	t.Run("no systemd", func(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(s.bin, "systemctl"), []byte("#!/bin/sh\nexit 1\n"), 0o755); err != nil {
 			t.Fatal(err)

@@ -122,6 +122,11 @@ func (d *Daemon) Post(ctx context.Context, path string) (status int, body string
 	return d.request(ctx, http.MethodPost, path)
 }
 
+// Delete sends a DELETE request.
+func (d *Daemon) Delete(ctx context.Context, path string) (status int, body string, err error) {
+	return d.request(ctx, http.MethodDelete, path)
+}
+
 func (d *Daemon) request(ctx context.Context, method, path string) (int, string, error) {
 	req, err := http.NewRequestWithContext(ctx, method, d.URL(path), nil)
 	if err != nil {
