@@ -2,10 +2,14 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"os/signal"
+	"runtime"
 	"syscall"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"nightporter/internal/lab/labtest"
 )
@@ -18,7 +22,27 @@ const asProgram = "TEST_AS_NIGHTPORTER"
 // second it otherwise waits at the exit.
 var programEnv = []string{asProgram + "=1", "GORACE=atexit_sleep_ms=0"}
 
+// withoutNetAdmin in the environment takes CAP_NET_ADMIN from the program.
+const withoutNetAdmin = "TEST_WITHOUT_NET_ADMIN"
+
+// dropNetAdmin starts this program once more, without CAP_NET_ADMIN: what the
+// bounding set lacks, root does not get either.
+func dropNetAdmin() error {
+	runtime.LockOSThread() // both are the thread's own
+	if err := unix.Prctl(unix.PR_CAPBSET_DROP, unix.CAP_NET_ADMIN, 0, 0, 0); err != nil {
+		return fmt.Errorf("drop CAP_NET_ADMIN: %w", err)
+	}
+	if err := os.Unsetenv(withoutNetAdmin); err != nil {
+		return err
+	}
+	return unix.Exec("/proc/self/exe", os.Args, os.Environ())
+}
+
 func TestMain(m *testing.M) {
+	if os.Getenv(withoutNetAdmin) != "" {
+		fmt.Fprintln(os.Stderr, dropNetAdmin())
+		os.Exit(1)
+	}
 	if os.Getenv(asProgram) != "" {
 		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 		defer stop()

@@ -33,8 +33,8 @@ const (
 
 // Whether the kernel is kept silent about claimed addresses (claim.guard).
 const (
-	GuardAuto = "auto" // where it is needed and possible
-	GuardOn   = "on"   // always; not supported yet
+	GuardAuto = "auto" // where it is possible
+	GuardOn   = "on"   // always, or the porter does not start
 	GuardOff  = "off"
 )
 
@@ -99,7 +99,7 @@ type Probe struct {
 // Claim says how a sleeping machine's addresses are claimed.
 type Claim struct {
 	Mode  string // ModeResponder
-	Guard string // GuardAuto or GuardOff
+	Guard string // GuardAuto, GuardOn or GuardOff
 }
 
 // Wake says how machines are woken, and by whom.

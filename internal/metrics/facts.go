@@ -19,6 +19,7 @@ type facts struct {
 	attempts, wakes, failures                 *prometheus.Desc
 	externalStarts, conflicts, settleTimeouts *prometheus.Desc
 	captureDrops, framesRejected              *prometheus.Desc
+	guardActive                               *prometheus.Desc
 
 	states   [len(machine.States)]*dto.LabelPair
 	triggers [len(machine.Triggers)]*dto.LabelPair
@@ -58,6 +59,8 @@ func newFacts(src Source) *facts {
 			"Packets that the kernel dropped because they were not read in time.", "interface"),
 		framesRejected: desc("frames_rejected_total",
 			"Frames that were read but could not be used.", "interface", "reason"),
+		guardActive: desc("guard_active",
+			"1 while this host's kernel is kept silent about claimed addresses, 0 while it is not."),
 		marks: make(map[string]mark),
 	}
 	for _, s := range machine.States {
@@ -78,7 +81,7 @@ func (f *facts) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		f.state, f.info, f.stateChanged, f.lastWake, f.slept, f.saved,
 		f.attempts, f.wakes, f.failures, f.externalStarts, f.conflicts, f.settleTimeouts,
-		f.captureDrops, f.framesRejected,
+		f.captureDrops, f.framesRejected, f.guardActive,
 	} {
 		ch <- d
 	}
@@ -93,6 +96,13 @@ func (f *facts) Collect(ch chan<- prometheus.Metric) {
 	marks := f.raise(machines, now)
 	for i := range machines {
 		f.collectMachine(ch, &machines[i], marks[i])
+	}
+	if f.src.Guarded != nil {
+		v := 0.0
+		if f.src.Guarded() {
+			v = 1
+		}
+		gauge(ch, f.guardActive, v)
 	}
 	if f.src.Drops != nil {
 		for iface, n := range f.src.Drops() {

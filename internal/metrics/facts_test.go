@@ -245,6 +245,21 @@ nightporter_frames_rejected_total{interface="eth0",reason="truncated"} 4
 `, "nightporter_capture_drops_total", "nightporter_frames_rejected_total")
 }
 
+func TestGuard(t *testing.T) {
+	for _, c := range []struct {
+		guarded bool
+		value   string
+	}{{true, "1"}, {false, "0"}} {
+		src := new(house).source()
+		src.Guarded = func() bool { return c.guarded }
+		_, reg := newMetrics(t, src)
+		expect(t, reg, `
+# HELP nightporter_guard_active 1 while this host's kernel is kept silent about claimed addresses, 0 while it is not.
+# TYPE nightporter_guard_active gauge
+nightporter_guard_active `+c.value+"\n", "nightporter_guard_active")
+	}
+}
+
 // A name that is no UTF-8 cannot be exported. The scrape says so; nothing else
 // is lost and nothing panics.
 func TestBadNameIsAnError(t *testing.T) {

@@ -33,6 +33,9 @@ type Source struct {
 	// Rejected returns, by interface and reason, how many frames were read but
 	// could not be used. Optional.
 	Rejected func() map[string]map[string]uint64
+	// Guarded tells whether our kernel is kept silent about claimed addresses.
+	// Optional.
+	Guarded func() bool
 	// Now tells the time on the clock of the machines' Since. Optional:
 	// time.Now.
 	Now func() time.Time

@@ -75,6 +75,7 @@ func (p *Porter) do(now time.Time, r *resident, a machine.Action) {
 }
 
 func (p *Porter) claim(now time.Time, r *resident, addrs []netip.Addr) {
+	p.sentry.hold(addrs) // before the first packet can come to us
 	r.watch.answerFor(addrs)
 	for _, ip := range addrs {
 		if ip.Is6() {
@@ -90,7 +91,8 @@ func (p *Porter) claim(now time.Time, r *resident, addrs []netip.Addr) {
 }
 
 // yield falls silent about the machine's addresses. An announcement would be as
-// wrong as an answer: the machine may be testing whether somebody uses them.
+// wrong as an answer: the machine may be testing whether somebody uses them. The
+// guard stays, for clients that have not heard of the machine yet.
 func (p *Porter) yield(r *resident) {
 	r.watch.answerFor(nil)
 	for _, a := range r.watch.addrs {
@@ -98,8 +100,11 @@ func (p *Porter) yield(r *resident) {
 	}
 }
 
+// release also ends the guard, before anybody is told: from then on our host
+// may forward packets to the machine like any others.
 func (p *Porter) release(r *resident, addrs []netip.Addr) {
 	r.watch.silence(addrs)
+	p.sentry.release(addrs)
 	for _, ip := range addrs {
 		r.nic.announcer.Cancel(ip)
 	}

@@ -49,6 +49,7 @@ func (d *Daemon) open(version string) error {
 		Machines: func() []machine.Status { return d.porter.Machines() },
 		Drops:    func() map[string]uint64 { return d.porter.Drops() },
 		Rejected: func() map[string]map[string]uint64 { return d.porter.Rejected() },
+		Guarded:  func() bool { return d.porter.Guard().Active },
 	})
 	if err != nil {
 		return err
@@ -79,6 +80,9 @@ func (d *Daemon) open(version string) error {
 	}
 	if err := d.web.Listen(context.Background()); err != nil {
 		return err
+	}
+	if err := d.porter.mountGuard(); err != nil {
+		return fmt.Errorf("claim.guard: on, but there can be none: %w; or set claim.guard to auto", err)
 	}
 	return nil
 }

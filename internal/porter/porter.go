@@ -6,9 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
-	"os"
 	"slices"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -47,6 +45,7 @@ type Porter struct {
 	residents map[string]*resident // by name
 	byMAC     map[machine.MAC]*resident
 	timers    due.Queue[*resident]
+	sentry    sentry
 }
 
 // New opens the interfaces that conf names. Nothing is answered before Run.
@@ -81,12 +80,13 @@ func New(conf *config.Config, m *metrics.Metrics, log *slog.Logger) (*Porter, er
 		p.Close()
 		return nil, err
 	}
-	p.warnAboutForwarding()
 	return p, nil
 }
 
-// Close closes the interfaces. Run need not have been called.
+// Close removes the guard and closes the interfaces. Run has ended, or was not
+// called.
 func (p *Porter) Close() {
+	p.sentry.close()
 	for _, n := range p.nics {
 		n.Close()
 	}
@@ -98,17 +98,6 @@ func (p *Porter) setTrust(conf *config.Config) {
 		t = registration.Self // the strictest; the configuration was checked before
 	}
 	p.trust.Store(&registration.Policy{Trust: t, Allow: conf.Registration.Allow, Token: conf.Registration.Token})
-}
-
-// warnAboutForwarding: a host that forwards packets tells clients of a
-// sleeping machine "host unreachable" or redirects them (design, fact 4).
-func (p *Porter) warnAboutForwarding() {
-	for _, path := range []string{"/proc/sys/net/ipv4/ip_forward", "/proc/sys/net/ipv6/conf/all/forwarding"} {
-		if b, err := os.ReadFile(path); err == nil && strings.TrimSpace(string(b)) != "0" {
-			p.log.Warn("this host forwards packets, so its kernel may answer a sleeping machine's clients with ICMP errors before the machine is up",
-				"setting", path, "remedy", "drop forwarded packets for the machines' addresses in the firewall; see the README")
-		}
-	}
 }
 
 func (p *Porter) replied(k lan.Kind) {
@@ -227,6 +216,7 @@ func (p *Porter) tick() {
 		n.announcer.Run(now)
 		p.recoverLost(n)
 	}
+	p.sentry.round(now)
 }
 
 // recoverLost treats every machine whose speech may not have reached us as
@@ -250,6 +240,9 @@ func (p *Porter) recoverLost(n *nic) {
 
 func (p *Porter) next() time.Time {
 	next := p.timers.Next()
+	if at := p.sentry.next; !at.IsZero() && (next.IsZero() || at.Before(next)) {
+		next = at
+	}
 	for _, n := range p.nics {
 		if at := n.announcer.Next(); !at.IsZero() && (next.IsZero() || at.Before(next)) {
 			next = at

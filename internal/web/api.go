@@ -22,12 +22,14 @@ const actionTimeout = 5 * time.Second
 // api serves /api. All its answers are JSON, the errors too:
 // {"error": "what is wrong"}.
 type api struct {
-	house House
-	log   *slog.Logger
-	now   func() time.Time
+	house   House
+	log     *slog.Logger
+	now     func() time.Time
+	version string
 }
 
 func (a *api) addTo(mux *http.ServeMux) {
+	mux.Handle("/api/v1/status", methods{http.MethodGet: a.status})
 	mux.Handle("/api/v1/machines", methods{http.MethodGet: a.list})
 	mux.Handle("/api/v1/machines/{name}", methods{http.MethodGet: a.get, http.MethodDelete: a.forget})
 	mux.Handle("/api/v1/machines/{name}/wake", methods{http.MethodPost: a.wake})
@@ -58,6 +60,15 @@ func (m methods) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	allow := strings.Join(allowed, ", ")
 	w.Header().Set("Allow", allow)
 	writeError(w, http.StatusMethodNotAllowed, fmt.Sprintf("%s is not allowed here: expected %s", r.Method, allow))
+}
+
+// status tells how the porter is, as opposed to its machines.
+func (a *api) status(w http.ResponseWriter, _ *http.Request) {
+	a.write(w, http.StatusOK, struct {
+		Version string `json:"version"`
+		Ready   bool   `json:"ready"`
+		Guard   Guard  `json:"guard"`
+	}{a.version, a.house.Ready() == nil, a.house.Guard()})
 }
 
 func (a *api) list(w http.ResponseWriter, _ *http.Request) {

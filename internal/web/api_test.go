@@ -70,6 +70,30 @@ func indent(t *testing.T, b []byte) string {
 	return out.String()
 }
 
+func TestStatus(t *testing.T) {
+	for _, c := range []struct {
+		house *house
+		want  string
+	}{
+		{
+			&house{guard: web.Guard{Mode: "auto", Active: true}},
+			`{"version":"1.2.3","ready":true,"guard":{"mode":"auto","active":true,"reason":""}}`,
+		},
+		{
+			&house{ready: errors.New("starting"), guard: web.Guard{Mode: "off", Reason: "claim.guard is off"}},
+			`{"version":"1.2.3","ready":false,"guard":{"mode":"off","active":false,"reason":"claim.guard is off"}}`,
+		},
+	} {
+		w := ask(t, c.house, "GET", "/api/v1/status")
+		if got := strings.TrimSpace(w.Body.String()); w.Code != 200 || got != c.want {
+			t.Errorf("%d %s, want %s", w.Code, got, c.want)
+		}
+	}
+	if w := ask(t, &house{}, "POST", "/api/v1/status"); w.Code != 405 {
+		t.Errorf("POST answered %d", w.Code)
+	}
+}
+
 func TestGetMachine(t *testing.T) {
 	w := ask(t, &house{machines: []machine.Status{named("pc"), nas()}}, "GET", "/api/v1/machines/nas")
 	if w.Code != 200 || w.Header().Get("Content-Type") != "application/json" {

@@ -45,7 +45,7 @@ func newHandler(opts Options) (http.Handler, error) {
 		}
 		text(w, http.StatusOK, "nightporter is ready.")
 	})
-	(&api{house: opts.House, log: opts.Log, now: opts.Now}).addTo(mux)
+	(&api{house: opts.House, log: opts.Log, now: opts.Now, version: opts.Version}).addTo(mux)
 
 	// A page of another site must not be able to wake or forget a machine
 	// through the browser of somebody who may.

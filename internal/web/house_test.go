@@ -26,6 +26,7 @@ var midnight = time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC)
 type house struct {
 	machines []machine.Status
 	ready    error
+	guard    web.Guard
 	fail     error // of Wake and Forget, whoever is meant
 	block    bool  // Wake and Forget wait for their context
 
@@ -36,6 +37,7 @@ type house struct {
 
 func (h *house) Machines() []machine.Status { return h.machines }
 func (h *house) Ready() error               { return h.ready }
+func (h *house) Guard() web.Guard           { return h.guard }
 
 func (h *house) Wake(ctx context.Context, name, by string) error {
 	return h.act(ctx, "wake", name, by)

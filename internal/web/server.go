@@ -54,6 +54,16 @@ type House interface {
 	// Ready returns nil once claims are restored and sockets open, and before
 	// that why not.
 	Ready() error
+	// Guard tells whether our kernel is kept silent about claimed addresses.
+	Guard() Guard
+}
+
+// Guard says whether our own host's kernel is kept silent about claimed
+// addresses, as the API shows it.
+type Guard struct {
+	Mode   string `json:"mode"` // claim.guard
+	Active bool   `json:"active"`
+	Reason string `json:"reason"` // why it is not active, and what that means
 }
 
 // Options says what to serve, and where. House and Gatherer are required.

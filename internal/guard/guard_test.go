@@ -1,0 +1,314 @@
+package guard
+
+import (
+	"encoding/binary"
+	"errors"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/nftables"
+	"github.com/google/nftables/expr"
+	"github.com/mdlayher/netlink"
+	"github.com/mdlayher/netlink/nltest"
+	"golang.org/x/sys/unix"
+
+	"nightporter/internal/lab"
+	"nightporter/internal/lab/labtest"
+)
+
+var (
+	nas4 = netip.MustParseAddr("10.77.0.20")
+	nas6 = netip.MustParseAddr("fd77::20")
+	tv4  = netip.MustParseAddr("10.77.0.30")
+)
+
+// post is a guard on a host of the lab, and a view of the host's tables that
+// does not go through it.
+type post struct {
+	testing.TB
+	host *lab.Host
+	g    *Guard
+	conn *nftables.Conn
+}
+
+func newPost(t testing.TB) *post {
+	t.Helper()
+	p := &post{TB: t, host: labtest.New(t).Porter()}
+	p.must(p.host.Do(func() (err error) {
+		p.conn, err = nftables.New(nftables.AsLasting())
+		return err
+	}))
+	t.Cleanup(func() { p.must(p.conn.CloseLasting()) })
+	p.g = p.install()
+	return p
+}
+
+func (p *post) install() *Guard {
+	p.Helper()
+	var g *Guard
+	p.must(p.host.Do(func() (err error) {
+		g, err = Install([]string{"eth0", "wlan-fifteen-ch"})
+		return err
+	}))
+	p.Cleanup(func() { _ = g.Close() }) // the test may have closed it
+	return g
+}
+
+func (p *post) must(err error) {
+	p.Helper()
+	if err != nil {
+		p.Fatal(err)
+	}
+}
+
+// addrs returns what the kernel holds.
+func (p *post) addrs() []string {
+	p.Helper()
+	var all []string
+	for _, s := range []*nftables.Set{claimed4(), claimed6()} {
+		elements, err := p.conn.GetSetElements(s)
+		p.must(err)
+		for _, e := range elements {
+			ip, _ := netip.AddrFromSlice(e.Key)
+			all = append(all, ip.String())
+		}
+	}
+	slices.Sort(all)
+	return all
+}
+
+func (p *post) wantAddrs(want ...netip.Addr) {
+	p.Helper()
+	var texts []string
+	for _, ip := range want {
+		texts = append(texts, ip.String())
+	}
+	slices.Sort(texts)
+	if diff := cmp.Diff(texts, p.addrs()); diff != "" {
+		p.Errorf("held by the kernel (-want +got):\n%s", diff)
+	}
+}
+
+func (p *post) tables() map[string]string {
+	p.Helper()
+	all, err := p.host.Ruleset()
+	p.must(err)
+	return all
+}
+
+// TestInstalled reads back what the kernel has: the whole of it.
+func TestInstalled(t *testing.T) {
+	p := newPost(t)
+	chains, err := p.conn.ListChainsOfTableFamily(nftables.TableFamilyINet)
+	p.must(err)
+	if len(chains) != 1 {
+		t.Fatalf("%d chains", len(chains))
+	}
+	c := chains[0]
+	if c.Table.Name != "nightporter" || c.Type != nftables.ChainTypeFilter || *c.Hooknum != *nftables.ChainHookPrerouting ||
+		*c.Priority != -300 || *c.Policy != nftables.ChainPolicyAccept {
+		t.Errorf("the chain is %+v at %d, priority %d", c, *c.Hooknum, *c.Priority)
+	}
+	rules, err := p.conn.GetRules(c.Table, c)
+	p.must(err)
+	var got [][]expr.Any
+	for _, r := range rules {
+		got = append(got, r.Exprs)
+	}
+	drop := func(family byte, offset, size uint32, set string) []expr.Any {
+		return []expr.Any{
+			&expr.Meta{Key: expr.MetaKeyNFPROTO, Register: 1},
+			&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{family}},
+			&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseNetworkHeader, Offset: offset, Len: size},
+			&expr.Lookup{SourceRegister: 1, SetName: set},
+			&expr.Meta{Key: expr.MetaKeyIIFNAME, Register: 1},
+			&expr.Lookup{SourceRegister: 1, SetName: "interfaces"},
+			&expr.Verdict{Kind: expr.VerdictDrop},
+		}
+	}
+	want := [][]expr.Any{drop(unix.NFPROTO_IPV4, 16, 4, "claimed4"), drop(unix.NFPROTO_IPV6, 24, 16, "claimed6")}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("rules (-want +got):\n%s", diff)
+	}
+	names, err := p.conn.GetSetElements(interfaceSet())
+	p.must(err)
+	var interfaces []string
+	for _, e := range names {
+		interfaces = append(interfaces, strings.TrimRight(string(e.Key), "\x00"))
+	}
+	slices.Sort(interfaces)
+	if want := []string{"eth0", "wlan-fifteen-ch"}; !slices.Equal(interfaces, want) {
+		t.Errorf("interfaces %q, want %q", interfaces, want)
+	}
+	p.wantAddrs()
+}
+
+func TestHoldAndRelease(t *testing.T) {
+	p := newPost(t)
+	p.must(p.g.Hold(nas4, nas6))
+	p.wantAddrs(nas4, nas6)
+	p.must(p.g.Hold(nas6, nas4, tv4)) // two of them again
+	p.wantAddrs(nas4, nas6, tv4)
+	p.must(p.g.Release(nas4))
+	p.must(p.g.Release(nas4))
+	p.wantAddrs(nas6, tv4)
+	p.must(p.g.Hold())
+	p.must(p.g.Release(nas6, tv4, nas4))
+	p.wantAddrs()
+	p.must(p.g.Close())
+	if tables := p.tables(); len(tables) != 0 {
+		t.Errorf("left behind: %v", tables)
+	}
+}
+
+// TestReplacesALeftover: the table of a run that crashed, whatever is in it, is
+// as if it had never been, and all other tables stay as they are.
+func TestReplacesALeftover(t *testing.T) {
+	p := newPost(t)
+	p.must(p.g.Close())
+	foreign(p.conn)
+	p.must(p.conn.Flush())
+	before := p.tables()
+	crashed := p.install()
+	fresh := len(p.tables()["inet nightporter"])
+	p.must(crashed.Hold(nas4, nas6))
+	p.conn.AddChain(&nftables.Chain{Name: "odd", Table: table()})
+	p.must(p.conn.Flush())
+
+	again := p.install()
+	p.wantAddrs()
+	if got := len(p.tables()["inet nightporter"]); got != fresh {
+		t.Errorf("the table is %d octets, the first was %d", got, fresh)
+	}
+	p.must(again.Hold(tv4))
+	p.wantAddrs(tv4)
+	p.must(again.Release(tv4))
+	p.must(again.Close())
+	if diff := cmp.Diff(before, p.tables()); diff != "" {
+		t.Errorf("tables of others (-before +after):\n%s", diff)
+	}
+
+	p.install()
+	p.must(p.host.Do(Clear))
+	p.must(p.host.Do(Clear))
+	if diff := cmp.Diff(before, p.tables()); diff != "" {
+		t.Errorf("tables of others after Clear (-before +after):\n%s", diff)
+	}
+}
+
+// foreign queues tables such as others have: one of them with our name.
+func foreign(conn *nftables.Conn) {
+	for _, t := range []*nftables.Table{
+		{Name: "filter", Family: nftables.TableFamilyINet},
+		{Name: "nightporter", Family: nftables.TableFamilyIPv4},
+	} {
+		conn.AddTable(t)
+		c := conn.AddChain(&nftables.Chain{Name: "pre", Table: t, Type: nftables.ChainTypeFilter,
+			Hooknum: nftables.ChainHookPrerouting, Priority: nftables.ChainPriorityRaw})
+		conn.AddRule(&nftables.Rule{Table: t, Chain: c, Exprs: []expr.Any{&expr.Verdict{Kind: expr.VerdictAccept}}})
+		_ = conn.AddSet(&nftables.Set{Table: t, ID: 9, Name: "friends", KeyType: nftables.TypeIPAddr},
+			[]nftables.SetElement{{Key: nas4.AsSlice()}})
+	}
+}
+
+// TestPutsBackWhatOthersDeleted: with the next change or round.
+func TestPutsBackWhatOthersDeleted(t *testing.T) {
+	for name, next := range map[string]func(*Guard) error{
+		"hold":    func(g *Guard) error { return g.Hold(tv4) },
+		"release": func(g *Guard) error { return errors.Join(g.Hold(tv4), g.Release(tv4)) },
+		"check":   (*Guard).Check,
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := newPost(t)
+			p.must(p.g.Hold(nas4, nas6))
+			p.conn.FlushRuleset()
+			p.must(p.conn.Flush())
+			p.must(next(p.g))
+			want := []netip.Addr{nas4, nas6}
+			if name == "hold" {
+				want = append(want, tv4)
+			}
+			p.wantAddrs(want...)
+			before := p.tables()["inet nightporter"]
+			p.must(p.g.Check())
+			if p.tables()["inet nightporter"] != before {
+				t.Error("a table that is there was replaced")
+			}
+		})
+	}
+	t.Run("close", func(t *testing.T) {
+		p := newPost(t)
+		p.conn.FlushRuleset()
+		p.must(p.conn.Flush())
+		p.must(p.g.Close())
+	})
+}
+
+// TestThousands of addresses go in one transaction.
+func TestThousands(t *testing.T) {
+	p := newPost(t)
+	var all []netip.Addr
+	for i := range 20000 {
+		ip4, ip6 := nas4.As4(), nas6.As16()
+		binary.BigEndian.PutUint16(ip4[2:], uint16(i))
+		binary.BigEndian.PutUint16(ip6[14:], uint16(i))
+		all = append(all, netip.AddrFrom4(ip4), netip.AddrFrom16(ip6))
+	}
+	p.must(p.g.Hold(all...))
+	if got := len(p.addrs()); got != len(all) {
+		t.Errorf("%d addresses are held, want %d", got, len(all))
+	}
+	p.conn.FlushRuleset()
+	p.must(p.conn.Flush())
+	p.must(p.g.Check())
+	if got := len(p.addrs()); got != len(all) {
+		t.Errorf("%d addresses are back, want %d", got, len(all))
+	}
+	p.must(p.g.Release(all[:39999]...))
+	p.wantAddrs(all[39999])
+}
+
+// TestErrorsNameTheRemedy with a kernel that refuses.
+func TestErrorsNameTheRemedy(t *testing.T) {
+	for _, c := range []struct {
+		errno unix.Errno
+		want  []string
+	}{
+		{unix.EPERM, []string{"inet nightporter", "operation not permitted", "CAP_NET_ADMIN", "setcap"}},
+		{unix.EOPNOTSUPP, []string{"inet nightporter", "operation not supported", "modprobe nf_tables"}},
+	} {
+		conn, err := nftables.New(nftables.AsLasting(), nftables.WithTestDial(func(reqs []netlink.Message) ([]netlink.Message, error) {
+			if len(reqs) == 0 { // the answers to all messages but the first
+				reqs = make([]netlink.Message, 1)
+			}
+			return nltest.Error(int(c.errno), reqs[:1])
+		}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = install(conn, []string{"eth0"})
+		if err == nil {
+			t.Fatalf("%v: installed", c.errno)
+		}
+		for _, w := range c.want {
+			if !strings.Contains(err.Error(), w) {
+				t.Errorf("%q lacks %q", err, w)
+			}
+		}
+		if strings.Contains(err.Error(), "\n") {
+			t.Errorf("%q is more than a line", err)
+		}
+	}
+}
+
+// BenchmarkHold is what one claim and one release cost the loop.
+func BenchmarkHold(b *testing.B) {
+	p := newPost(b)
+	for b.Loop() {
+		p.must(p.g.Hold(nas4, nas6))
+		p.must(p.g.Release(nas4, nas6))
+	}
+}

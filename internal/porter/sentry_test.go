@@ -1,0 +1,223 @@
+package porter
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"nightporter/internal/config"
+	"nightporter/internal/lab/labtest"
+	"nightporter/internal/machine"
+)
+
+// fakeGuard remembers what it was told, and fails when it is to.
+type fakeGuard struct {
+	held   map[netip.Addr]bool
+	did    []string
+	fails  error
+	closed int
+}
+
+func (g *fakeGuard) Hold(addrs ...netip.Addr) error {
+	for _, ip := range addrs {
+		g.held[ip] = true
+	}
+	g.did = append(g.did, fmt.Sprint("hold ", addrs))
+	return g.fails
+}
+
+func (g *fakeGuard) Release(addrs ...netip.Addr) error {
+	for _, ip := range addrs {
+		delete(g.held, ip)
+	}
+	g.did = append(g.did, fmt.Sprint("release ", addrs))
+	return g.fails
+}
+
+func (g *fakeGuard) Check() error {
+	g.did = append(g.did, "check")
+	return g.fails
+}
+
+func (g *fakeGuard) Close() error {
+	g.closed++
+	return g.fails
+}
+
+// mounted gives the night a guard.
+func (h *night) mounted() *fakeGuard {
+	h.Helper()
+	g := &fakeGuard{held: make(map[netip.Addr]bool)}
+	install := func() (kernelGuard, error) { return g, nil }
+	if err := h.sentry.mount(config.GuardAuto, h.Porter.log, install, time.Now()); err != nil {
+		h.Fatal(err)
+	}
+	return g
+}
+
+// The guard holds an address from before its claim is announced until before
+// its release is, the arrival included.
+func TestGuardFollowsTheClaim(t *testing.T) {
+	overnight(t, nil, func(h *night) {
+		g := h.mounted()
+		var wrong []string
+		announce := h.n.announcer.Send
+		h.n.announcer.Send = func(ip netip.Addr, owner machine.MAC) {
+			if ours := owner == h.n.MAC(); g.held[ip] != ours {
+				wrong = append(wrong, fmt.Sprintf("%v announced at %v, held: %t", ip, owner, g.held[ip]))
+			}
+			announce(ip, owner)
+		}
+		r := h.register(nas())
+		if len(g.did) != 0 {
+			t.Errorf("before the claim: %q", g.did)
+		}
+		h.pass(4 * time.Second)
+		h.want(r, machine.Asleep, nas4, nas6)
+		h.frame(syn(nas4, 22))
+		h.want(r, machine.Waking, nas4, nas6)
+		h.frame(arpProbe(nasMAC, nas4))
+		h.want(r, machine.Arriving)
+		if !g.held[nas4] || !g.held[nas6] {
+			t.Errorf("held in arriving: %v", g.held)
+		}
+		h.frame(arpReply(nasMAC, h.n.MAC(), nas4, porter4))
+		h.want(r, machine.Awake)
+		if len(g.held) != 0 {
+			t.Errorf("held when awake: %v", g.held)
+		}
+		g.did = slices.DeleteFunc(g.did, func(s string) bool { return s == "check" })
+		if want := []string{"hold [10.77.0.20 fd77::20]", "release [10.77.0.20 fd77::20]"}; !slices.Equal(g.did, want) {
+			t.Errorf("the guard was told %q, want %q", g.did, want)
+		}
+		if len(h.told(nas4)) == 0 || len(wrong) > 0 {
+			t.Errorf("announced against the guard: %q", wrong)
+		}
+	})
+}
+
+// Whatever else ends a claim ends the guard.
+func TestGuardEndsWithTheClaim(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		end  func(*night, *resident)
+		want []netip.Addr
+	}{
+		{"speaks in its sleep", func(h *night, _ *resident) { h.frame(segment(nasMAC, nas4, client4, 443, flagACK)) }, nil},
+		{"registers again", func(h *night, _ *resident) { h.register(nas()) }, nil},
+		{"is forgotten", func(h *night, r *resident) { h.tell(r, machine.Stopped{}); h.forget(r, "test") }, nil},
+		{"loses an address", func(h *night, _ *resident) { h.frame(arpReply(thiefMAC, machine.Broadcast, nas4, nas4)) }, []netip.Addr{nas6}},
+		{"the porter leaves", func(h *night, _ *resident) { h.leave() }, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			overnight(t, nil, func(h *night) {
+				g := h.mounted()
+				r := h.asleep(nas())
+				if len(g.held) != 2 {
+					t.Fatalf("held asleep: %v", g.held)
+				}
+				c.end(h, r)
+				var got []netip.Addr
+				for ip := range g.held {
+					got = append(got, ip)
+				}
+				if diff := cmp.Diff(c.want, got, comparable); diff != "" {
+					t.Errorf("held (-want +got):\n%s", diff)
+				}
+			})
+		})
+	}
+}
+
+// A guard that fails stops no claim. It is said once, shown, and tried again.
+func TestGuardFails(t *testing.T) {
+	overnight(t, nil, func(h *night) {
+		g := h.mounted()
+		if s := h.Guard(); !s.Active || s.Mode != config.GuardAuto || s.Reason != "" {
+			t.Errorf("at first: %+v", s)
+		}
+		g.fails = errors.New("no more room")
+		h.asleep(nas())
+		h.asleep(tv())
+		h.pass(30 * time.Second)
+		if n := strings.Count(h.log.String(), "the guard fails"); n != 1 {
+			t.Errorf("said %d times:\n%s", n, &h.log)
+		}
+		if s := h.Guard(); s.Active || s.Reason != "no more room" {
+			t.Errorf("while it fails: %+v", s)
+		}
+		g.fails = nil
+		h.pass(sentryRound)
+		if s := h.Guard(); !s.Active || s.Reason != "" || !strings.Contains(h.log.String(), "the guard works again") {
+			t.Errorf("afterwards: %+v\n%s", s, &h.log)
+		}
+		if n := strings.Count(strings.Join(g.did, "\n"), "check"); n < 3 || n > 4 {
+			t.Errorf("looked after %d times", n)
+		}
+		h.Porter.Close()
+		h.Porter.Close()
+		if s := h.Guard(); g.closed != 1 || s.Active {
+			t.Errorf("closed %d times: %+v", g.closed, s)
+		}
+	})
+}
+
+// What a start without a guard comes to, in each mode. The lab's porter does
+// not forward, unless it is told to.
+func TestMountWithoutNFTables(t *testing.T) {
+	missing := errors.New("no nftables")
+	for _, c := range []struct {
+		mode     string
+		forwards bool
+		err      error
+		level    string
+		reason   []string
+	}{
+		{config.GuardAuto, false, nil, "INFO", []string{"no nftables", "safe without it"}},
+		{config.GuardAuto, true, nil, "WARN", []string{"no nftables", "forwards packets"}},
+		{config.GuardOff, false, nil, "INFO", []string{"off", "safe without it"}},
+		{config.GuardOff, true, nil, "WARN", []string{"off", "forwards packets"}},
+		{config.GuardOn, true, missing, "", []string{"no nftables"}},
+	} {
+		t.Run(fmt.Sprintf("%s forwarding=%t", c.mode, c.forwards), func(t *testing.T) {
+			host := labtest.New(t).Porter()
+			if c.forwards {
+				if err := host.Sysctl("net/ipv6/conf/all/forwarding", "1"); err != nil {
+					t.Fatal(err)
+				}
+			}
+			var s sentry
+			var log bytes.Buffer
+			err := host.Do(func() error {
+				return s.mount(c.mode, slog.New(slog.NewTextHandler(&log, nil)), func() (kernelGuard, error) { return nil, missing }, time.Now())
+			})
+			if !errors.Is(err, c.err) {
+				t.Errorf("%v, want %v", err, c.err)
+			}
+			if n := strings.Count(log.String(), "level="); c.level == "" && n != 0 || c.level != "" && (n != 1 || !strings.Contains(log.String(), "level="+c.level)) {
+				t.Errorf("logged, want one line of level %q:\n%s", c.level, &log)
+			}
+			got := s.status()
+			for _, w := range c.reason {
+				if !strings.Contains(got.Reason, w) {
+					t.Errorf("the reason %q lacks %q", got.Reason, w)
+				}
+			}
+			if got.Active || got.Mode != c.mode || !s.next.IsZero() {
+				t.Errorf("the state is %+v, the next round at %v", got, s.next)
+			}
+			s.hold([]netip.Addr{nas4}) // without a guard nothing happens
+			s.release([]netip.Addr{nas4})
+			s.round(time.Now())
+			s.close()
+		})
+	}
+}
