@@ -14,7 +14,8 @@ import (
 	"nightporter/internal/machine"
 )
 
-// answer is a frame that arrives some time after the question.
+// answer is a frame that arrives some time after the question: more than none,
+// or it may come before the question is asked.
 type answer struct {
 	after time.Duration
 	p     *lan.Packet
@@ -111,7 +112,7 @@ func TestLookup(t *testing.T) {
 func TestLookupOfAWatchedMachine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHall(t, 8, nas())
-		q := lookUp(t.Context(), h, nas4, answer{0, arpReply(nasMAC, porterMAC, nas4, porter4)})
+		q := lookUp(t.Context(), h, nas4, answer{time.Millisecond, arpReply(nasMAC, porterMAC, nas4, porter4)})
 		if diff := cmp.Diff([]machine.MAC{nasMAC}, q.macs); q.err != nil || diff != "" {
 			t.Errorf("%v, who answered (-want +got):\n%s", q.err, diff)
 		}
