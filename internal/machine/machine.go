@@ -270,10 +270,7 @@ func (m *Machine) conflict(e Conflicted) {
 	} else {
 		m.do(Hush{Addr: e.Addr}) // its return may be on the air
 	}
-	m.owed.addrs = slices.DeleteFunc(m.owed.addrs, func(ip netip.Addr) bool { return ip == e.Addr })
-	if len(m.owed.addrs) == 0 {
-		m.owed = owed{telling: m.owed.telling}
-	}
+	m.owed.drop(e.Addr)
 	if m.state == Arriving {
 		m.handOver()
 	}

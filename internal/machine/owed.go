@@ -42,6 +42,20 @@ func (m *Machine) owe(now time.Time, addrs []netip.Addr) {
 	}
 }
 
+// drop takes ip out, and reports whether it was owed. With the last one the
+// search ends.
+func (o *owed) drop(ip netip.Addr) bool {
+	i := slices.Index(o.addrs, ip)
+	if i < 0 {
+		return false
+	}
+	o.addrs = slices.Delete(o.addrs, i, i+1)
+	if len(o.addrs) == 0 {
+		*o = owed{telling: o.telling}
+	}
+	return true
+}
+
 // announce tells the LAN that the machine has its addresses.
 func (m *Machine) announce(now time.Time, addrs []netip.Addr) {
 	if len(addrs) > 0 {
@@ -55,12 +69,8 @@ func (m *Machine) uses(now time.Time, ip netip.Addr) {
 	if m.state == Arriving && !slices.Contains(m.wake.inUse, ip) {
 		m.wake.inUse = append(m.wake.inUse, ip)
 	}
-	if i := slices.Index(m.owed.addrs, ip); i >= 0 {
-		m.owed.addrs = slices.Delete(m.owed.addrs, i, i+1)
+	if m.owed.drop(ip) {
 		m.announce(now, []netip.Addr{ip})
-	}
-	if len(m.owed.addrs) == 0 {
-		m.owed = owed{telling: m.owed.telling}
 	}
 }
 

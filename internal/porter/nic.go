@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -155,34 +156,13 @@ func (n *nic) survey() (*site, error) {
 }
 
 func (s *site) Own(ip netip.Addr) bool {
-	for _, a := range s.local {
-		if a == ip {
-			return true
-		}
-	}
-	return s.network.Own(ip)
+	return slices.Contains(s.local, ip) || s.network.Own(ip)
 }
 
-func (s *site) Gateway(ip netip.Addr) bool {
-	for _, g := range s.network.Gateways {
-		if g == ip {
-			return true
-		}
-	}
-	return false
-}
-
+func (s *site) Gateway(ip netip.Addr) bool   { return slices.Contains(s.network.Gateways, ip) }
 func (s *site) OnLink(ip netip.Addr) bool    { return s.network.Contains(ip) }
 func (s *site) Broadcast(ip netip.Addr) bool { return s.network.IsBroadcast(ip) }
-
-func (s *site) OwnMAC(mac machine.MAC) bool {
-	for _, m := range s.macs {
-		if m == mac {
-			return true
-		}
-	}
-	return false
-}
+func (s *site) OwnMAC(mac machine.MAC) bool  { return slices.Contains(s.macs, mac) }
 
 func (s *site) NeighborMAC(ip netip.Addr) (machine.MAC, bool, error) {
 	return lan.NeighborMAC(s.Index(), ip)

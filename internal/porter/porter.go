@@ -239,12 +239,13 @@ func (p *Porter) recoverLost(n *nic) {
 }
 
 func (p *Porter) next() time.Time {
-	next := p.timers.Next()
-	if at := p.sentry.next; !at.IsZero() && (next.IsZero() || at.Before(next)) {
-		next = at
-	}
+	moments := []time.Time{p.timers.Next(), p.sentry.next}
 	for _, n := range p.nics {
-		if at := n.announcer.Next(); !at.IsZero() && (next.IsZero() || at.Before(next)) {
+		moments = append(moments, n.announcer.Next())
+	}
+	var next time.Time // zero: nothing is due
+	for _, at := range moments {
+		if !at.IsZero() && (next.IsZero() || at.Before(next)) {
 			next = at
 		}
 	}
