@@ -22,6 +22,15 @@ type Status struct {
 	Since    time.Time // when State was entered
 	LastWake time.Time // when the last wake began; zero if there was none
 	Tally    Tally
+	Packets  Packets
+}
+
+// Packets counts what was kept for a machine until it could take it. It only
+// ever grows.
+type Packets struct {
+	Held     uint64 // kept, each packet once
+	Replayed uint64 // sent to the machine
+	Dropped  uint64 // lost: there was no room, or the wake failed
 }
 
 // Slept returns how long the machine has slept by now, the present sleep
