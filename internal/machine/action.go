@@ -18,8 +18,13 @@ type (
 	// listening for those who still send to us.
 	Yield struct{}
 
-	// Release: the claim on the addresses is gone.
+	// Release: the claim on the addresses is gone. Some clients may not have
+	// heard of it yet.
 	Release struct{ Addrs []netip.Addr }
+
+	// Part: whatever still comes to us for the addresses is none of our
+	// business any more. It ends what began with Claim.
+	Part struct{ Addrs []netip.Addr }
 
 	// Announce: tell the LAN that the addresses are at the machine's own MAC,
 	// several times (see AnnouncedFor).
@@ -30,17 +35,20 @@ type (
 
 	// Probe: ask the machine's own MAC whether it is there; with Broadcast
 	// also ask everybody, to find another user of the address before it is
-	// claimed (RFC 5227 section 2.1).
+	// claimed (RFC 5227 section 2.1). A Spare one makes us notice sooner, and
+	// may be left out when there is too much to send.
 	Probe struct {
 		Addrs     []netip.Addr
 		Broadcast bool
+		Spare     bool
 	}
 
 	// SendMagic: send a magic packet, the Attempt-th of this wake.
 	SendMagic struct{ Attempt int }
 
 	// HandOver: watch until the services can take their clients, and answer
-	// with ServicesReady. A later one replaces it.
+	// with ServicesReady; let clients in as soon as theirs can. A later one
+	// replaces it.
 	HandOver struct{ Services []Service }
 
 	// Forget: drop the machine.
@@ -87,6 +95,7 @@ type (
 func (Claim) action()        {}
 func (Yield) action()        {}
 func (Release) action()      {}
+func (Part) action()         {}
 func (Announce) action()     {}
 func (Hush) action()         {}
 func (Probe) action()        {}

@@ -155,4 +155,5 @@ var (
 	knockOnSSH  = machine.WakeBegan{Trigger: machine.ByTCP, Service: ssh, Source: client}
 	releaseBoth = machine.Release{Addrs: both}
 	tellBoth    = machine.Announce{Addrs: both}
+	partBoth    = machine.Part{Addrs: both}
 )

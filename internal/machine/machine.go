@@ -33,8 +33,15 @@ const startSilence = 3 * time.Second
 func (p *Policy) startSilence() time.Duration { return max(p.silence(), startSilence) }
 
 // arrivalProbeInterval is the pace of the probes that look for a booting
-// machine which does not announce itself. It bounds how late we notice.
+// machine which does not announce itself, and for addresses not yet in use.
 const arrivalProbeInterval = 100 * time.Millisecond
+
+// Pace returns how long to wait with the next question to a machine that is
+// awaited since waited: a 400th of that, so that we notice hardly later than it
+// takes anyway, but no less than 10 ms and no more than slowest.
+func Pace(waited, slowest time.Duration) time.Duration {
+	return min(max(waited/400, 10*time.Millisecond), slowest)
+}
 
 // Machine is one machine and where it is in its life. It is not safe for
 // concurrent use.
@@ -48,6 +55,7 @@ type Machine struct {
 	lastWake time.Time
 
 	claimed    []netip.Addr        // what we hold, in every state
+	kept       []netip.Addr        // what was claimed and is not parted with: clients may still send it to us
 	conflicted map[netip.Addr]bool // left to others until the next registration
 	owed       owed
 	vigil      vigil     // in Awake only
@@ -116,7 +124,8 @@ func (m *Machine) Next() time.Time {
 	case Waking:
 		return earlier(m.wake.nextMagic, m.wake.nextProbe)
 	case Arriving:
-		return m.wake.nextProbe
+		w := &m.wake
+		return earlier(w.nextProbe, earlier(w.lastHeard.Add(m.policy.startSilence()), w.arrived.Add(m.policy.ReadyTimeout)))
 	default:
 		return time.Time{}
 	}
@@ -166,11 +175,33 @@ func (m *Machine) release() {
 func (m *Machine) claim() {
 	m.owed = owed{}
 	m.claimed = slices.DeleteFunc(m.spec.Addrs(), func(a netip.Addr) bool { return m.conflicted[a] })
+	m.kept = slices.Clone(m.claimed)
 	m.do(Claim{Addrs: slices.Clone(m.claimed)})
 }
 
+// part ends what began with the claim.
+func (m *Machine) part() {
+	if len(m.kept) == 0 {
+		return
+	}
+	m.do(Part{Addrs: m.kept})
+	m.kept = nil
+}
+
+// partTold parts with the addresses of an awake machine once everybody has been
+// told where they are, or they have turned out not to be in use.
+func (m *Machine) partTold() {
+	if m.owed.telling.IsZero() && len(m.owed.addrs) == 0 {
+		m.part()
+	}
+}
+
+// Kept reports whether clients may still send packets for the machine to us.
+func (m *Machine) Kept() bool { return len(m.kept) > 0 }
+
 func (m *Machine) register(now time.Time, spec Spec) {
 	m.giveBack(now)
+	m.part()
 	switch m.state {
 	case Awake:
 		m.pending = nil // it was up when it was asked for
@@ -241,6 +272,7 @@ func (m *Machine) tickAwake(now time.Time) {
 	if next := m.owed.nextProbe; !next.IsZero() && !now.Before(next) {
 		m.tickOwed(now)
 	}
+	m.partTold()
 	if next := m.vigil.nextProbe; !next.IsZero() && !now.Before(next) {
 		m.tickVigil(now)
 	}
@@ -271,6 +303,10 @@ func (m *Machine) conflict(e Conflicted) {
 		m.do(Hush{Addr: e.Addr}) // its return may be on the air
 	}
 	m.owed.drop(e.Addr)
+	if i := slices.Index(m.kept, e.Addr); i >= 0 {
+		m.kept = slices.Delete(m.kept, i, i+1)
+		m.do(Part{Addrs: []netip.Addr{e.Addr}})
+	}
 	if m.state == Arriving {
 		m.handOver()
 	}
@@ -282,6 +318,7 @@ func (m *Machine) stop(now time.Time, e Stopped) {
 	} else {
 		m.giveBack(now)
 	}
+	m.part()
 	m.vigil = vigil{}
 	if e.Wake && (m.state == Settling || m.state == Asleep || m.state == Waking) {
 		m.magic(1)

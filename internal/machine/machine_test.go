@@ -22,9 +22,9 @@ func TestRegistrationIsWelcomeInEveryState(t *testing.T) {
 		{machine.Settling, func(t *testing.T, c func(*machine.Policy)) *life {
 			return newLife(t, c).event(machine.Registered{Spec: spec()}).pass(2 * time.Second).forget()
 		}, []machine.Action{machine.Claim{Addrs: both[:1]}}},
-		{machine.Asleep, asleep, []machine.Action{releaseBoth, tellBoth, machine.Claim{Addrs: both[:1]}}},
-		{machine.Waking, waking, []machine.Action{releaseBoth, tellBoth, machine.Claim{Addrs: both[:1]}, goesOn, machine.SendMagic{Attempt: 1}}},
-		{machine.Arriving, arriving, []machine.Action{releaseBoth, tellBoth, machine.Claim{Addrs: both[:1]}}},
+		{machine.Asleep, asleep, []machine.Action{releaseBoth, tellBoth, partBoth, machine.Claim{Addrs: both[:1]}}},
+		{machine.Waking, waking, []machine.Action{releaseBoth, tellBoth, partBoth, machine.Claim{Addrs: both[:1]}, goesOn, machine.SendMagic{Attempt: 1}}},
+		{machine.Arriving, arriving, []machine.Action{releaseBoth, tellBoth, partBoth, machine.Claim{Addrs: both[:1]}}},
 	} {
 		t.Run(start.state.String(), func(t *testing.T) {
 			l := start.life(t, nil).want(start.state)
@@ -36,7 +36,7 @@ func TestRegistrationIsWelcomeInEveryState(t *testing.T) {
 func TestConflictLeavesTheAddressToTheOther(t *testing.T) {
 	seen := machine.ConflictSeen{Addr: ip4, By: otherMAC}
 	l := asleep(t, nil).event(machine.Conflicted{Addr: ip4, By: otherMAC}).want(machine.Asleep).
-		wantActions(seen, machine.Release{Addrs: both[:1]})
+		wantActions(seen, machine.Release{Addrs: both[:1]}, machine.Part{Addrs: both[:1]})
 	l.event(machine.Conflicted{Addr: ip4, By: otherMAC}).wantActions() // told once
 	l.event(machine.Heard{Addr: ip6}).wantActions(machine.Release{Addrs: both[1:]})
 	l.pass(4 * time.Second).want(machine.Asleep).wantActions(machine.Claim{Addrs: both[1:]})
@@ -66,7 +66,7 @@ func TestConcededAddressIsLeftAlone(t *testing.T) {
 		}
 	}
 	arriving(t, nil).event(machine.Conflicted{Addr: ip4, By: otherMAC}).
-		wantActions(machine.ConflictSeen{Addr: ip4, By: otherMAC}, machine.Release{Addrs: both[:1]}, machine.HandOver{})
+		wantActions(machine.ConflictSeen{Addr: ip4, By: otherMAC}, machine.Release{Addrs: both[:1]}, machine.Part{Addrs: both[:1]}, machine.HandOver{})
 }
 
 // TestWakeAskedForInTheVigil is kept until the machine is surely off.
@@ -80,14 +80,14 @@ func TestWakeAskedForInTheVigil(t *testing.T) {
 }
 
 func TestStopReleases(t *testing.T) {
-	asleep(t, nil).event(machine.Stopped{}).wantActions(releaseBoth, tellBoth)
-	asleep(t, nil).event(machine.Stopped{Wake: true}).wantActions(releaseBoth, tellBoth, machine.SendMagic{Attempt: 1})
-	waking(t, nil).event(machine.Stopped{Wake: true}).wantActions(releaseBoth, tellBoth, machine.SendMagic{Attempt: 1})
+	asleep(t, nil).event(machine.Stopped{}).wantActions(releaseBoth, tellBoth, partBoth)
+	asleep(t, nil).event(machine.Stopped{Wake: true}).wantActions(releaseBoth, tellBoth, partBoth, machine.SendMagic{Attempt: 1})
+	waking(t, nil).event(machine.Stopped{Wake: true}).wantActions(releaseBoth, tellBoth, partBoth, machine.SendMagic{Attempt: 1})
 	newLife(t, nil).event(machine.Registered{Spec: spec()}).event(machine.Stopped{Wake: true}).
 		wantActions(machine.SendMagic{Attempt: 1})
-	arriving(t, nil).event(machine.Stopped{}).wantActions(releaseBoth)
+	arriving(t, nil).event(machine.Stopped{}).wantActions(releaseBoth, partBoth)
 	arriving(t, nil).event(machine.Heard{Addr: ip6, InUse: true}).event(machine.Stopped{}).
-		wantActions(releaseBoth, machine.Announce{Addrs: both[1:]})
+		wantActions(releaseBoth, machine.Announce{Addrs: both[1:]}, partBoth)
 	newLife(t, nil).event(machine.Stopped{Wake: true}).wantActions()
 }
 

@@ -15,6 +15,7 @@ import (
 // a bystander on the LAN knows.
 type model struct {
 	held      []netip.Addr // claimed, perhaps yielded
+	kept      []netip.Addr // claimed, and clients may still send it to us
 	answering bool         // for what is held
 	spec      machine.Spec
 	policy    machine.Policy
@@ -46,11 +47,14 @@ func (mo *model) apply(t *rapid.T, now time.Time, state machine.State, actions [
 			clear(mo.testing)
 			clear(mo.telling)
 			mo.held, mo.answering = a.Addrs, true
+			mo.kept = slices.Clone(a.Addrs)
 			mo.leftAlone(t, a.Addrs)
 		case machine.Yield:
 			mo.answering = false
 		case machine.Release:
 			mo.held = slices.DeleteFunc(slices.Clone(mo.held), func(ip netip.Addr) bool { return slices.Contains(a.Addrs, ip) })
+		case machine.Part:
+			mo.parted(t, a.Addrs)
 		case machine.ConflictSeen:
 			mo.conceded[a.Addr] = true
 		case machine.Announce:
@@ -80,6 +84,20 @@ func (mo *model) apply(t *rapid.T, now time.Time, state machine.State, actions [
 		case machine.Forget:
 			mo.gone = true
 		}
+	}
+}
+
+// parted: an address is given up once, and not while it is held.
+func (mo *model) parted(t *rapid.T, addrs []netip.Addr) {
+	for _, ip := range addrs {
+		i := slices.Index(mo.kept, ip)
+		if i < 0 {
+			t.Fatalf("parts with %v, which it did not keep", ip)
+		}
+		if slices.Contains(mo.held, ip) {
+			t.Fatalf("parts with %v, and still holds it", ip)
+		}
+		mo.kept = slices.Delete(mo.kept, i, i+1)
 	}
 }
 
@@ -142,7 +160,16 @@ func (mo *model) check(t *rapid.T, now time.Time, m *machine.Machine) {
 	if len(mo.held) > 0 && (state == machine.Awake || state == machine.Settling) {
 		t.Fatalf("a claim outlived the sleep: %v while %v", mo.held, state)
 	}
+	if m.Kept() != (len(mo.kept) > 0) {
+		t.Fatalf("keeps an address: %v, want %v", m.Kept(), mo.kept)
+	}
+	if len(mo.kept) > 0 && !m.Watched() {
+		t.Fatalf("%v are kept for ever", mo.kept)
+	}
 	for _, ip := range mo.held {
+		if !slices.Contains(mo.kept, ip) {
+			t.Fatalf("holding %v without keeping it", ip)
+		}
 		if !mo.spec.Has(ip) {
 			t.Fatalf("holding %v, which is not the machine's", ip)
 		}
@@ -230,6 +257,9 @@ func TestPropertiesOfEveryLife(t *testing.T) {
 		mo.apply(t, now, machine.Awake, m.Handle(now, machine.Stopped{Wake: rapid.Bool().Draw(t, "wake")}))
 		if len(mo.held) != 0 {
 			t.Fatalf("still holding %v after the stop", mo.held)
+		}
+		if len(mo.kept) != 0 {
+			t.Fatalf("still keeping %v after the stop", mo.kept)
 		}
 	})
 }

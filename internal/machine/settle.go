@@ -85,11 +85,13 @@ func (m *Machine) giveUpSettling(now time.Time) {
 	m.tally.SettleTimeouts++
 	m.pending = nil
 	m.move(now, Awake, WhyNeverSilent)
+	m.partTold()
 }
 
 func (m *Machine) startedByHand(now time.Time) {
 	m.tally.ExternalStarts++
 	m.pending = nil
 	m.move(now, Awake, WhyStarted)
+	m.partTold()
 	m.keepVigil(now)
 }

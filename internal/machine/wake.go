@@ -15,6 +15,7 @@ type wake struct {
 	firstMagic time.Time
 	nextMagic  time.Time
 	nextProbe  time.Time
+	sureProbe  time.Time // from then on a probe must not be left out
 	arrived    time.Time // its last first frame
 	lastHeard  time.Time
 	inUse      []netip.Addr // addresses it uses since it arrived
@@ -126,8 +127,12 @@ func (m *Machine) probeArrival(now time.Time) {
 	if w.nextProbe.IsZero() || now.Before(w.nextProbe) {
 		return
 	}
-	m.do(Probe{Addrs: m.awaited()})
-	w.nextProbe = now.Add(arrivalProbeInterval)
+	spare := now.Before(w.sureProbe)
+	if !spare {
+		w.sureProbe = now.Add(arrivalProbeInterval)
+	}
+	m.do(Probe{Addrs: m.awaited(), Spare: spare})
+	w.nextProbe = now.Add(Pace(now.Sub(w.firstMagic), arrivalProbeInterval))
 }
 
 // handOver tells for which services somebody waits. At an address that was left
@@ -158,6 +163,7 @@ func (m *Machine) failWake(now time.Time) {
 		return
 	}
 	m.giveBack(now)
+	m.part()
 	m.move(now, Awake, WhyAttemptsGone)
 	m.do(Forget{})
 }
@@ -197,6 +203,7 @@ func (m *Machine) arrive(now time.Time, why Reason) {
 	m.owe(now, m.handBack(now))
 	m.do(WakeEnded{Boot: w.arrived.Sub(w.firstMagic), Ready: now.Sub(w.firstMagic)})
 	m.move(now, Awake, why)
+	m.partTold()
 }
 
 // handBack releases the addresses of a machine that arrives, announces those it

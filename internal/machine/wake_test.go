@@ -63,7 +63,7 @@ func TestMagicPacketsAreRepeatedThenTheWakeFails(t *testing.T) {
 
 func TestFailedWakeWithoutKeepForgets(t *testing.T) {
 	l := waking(t, func(p *machine.Policy) { p.Keep = false; p.WakeAttempts = 1 })
-	l.pass(15*time.Second).wantActions(machine.WakeFailed{Trigger: machine.ByTCP, Attempts: 1}, releaseBoth, tellBoth, machine.Forget{})
+	l.pass(15*time.Second).wantActions(machine.WakeFailed{Trigger: machine.ByTCP, Attempts: 1}, releaseBoth, tellBoth, partBoth, machine.Forget{})
 }
 
 func TestHoldoffDelaysTheFirstMagicPacket(t *testing.T) {
