@@ -58,8 +58,9 @@ var badValues = []struct{ file, want string }{
 	{"probe: {misses: '3'}", `probe.misses: found "3" (from FILE): expected a whole number from 1 to 100`},
 	{"probe: {misses: 99999999999999999999}", `probe.misses: found 1e+20 (from FILE): expected a whole number from 1 to 100`},
 	{"probe: {timeout: 2s}", `probe.timeout: found 2s (from FILE): expected at least probe.interval x probe.misses, which is 3s`},
-	{"claim: {mode: bind}", `claim.mode: found "bind" (from FILE): expected responder (this version does not support bind)`},
-	{"claim: {mode: proxy}", `claim.mode: found "proxy" (from FILE): expected responder`},
+	{"claim: {mode: proxy}", `claim.mode: found "proxy" (from FILE): expected responder or bind`},
+	{"claim: {mode: bind, guard: off}", `claim.guard: found "off" (from FILE): expected auto or on, since claim.mode is bind: without the guard our own kernel would refuse every first connection`},
+	{"claim: {mode: bind}\nwake: {local: true}", `wake.local: found true (from FILE): expected false, since claim.mode is bind: what this host sends to an address that its kernel owns never leaves it`},
 	{"claim: {guard: maybe}", `claim.guard: found "maybe" (from FILE): expected auto, on or off`},
 	{"claim: {guard: false}", `claim.guard: found false (from FILE): expected auto, on or off`},
 	{"wake: {attempts: -1}", `wake.attempts: found -1 (from FILE): expected a whole number from 1 to 100`},
@@ -74,6 +75,8 @@ var badValues = []struct{ file, want string }{
 	{"wake: {from: ['fe80::1%eth0']}", `wake.from[0]: found "fe80::1%eth0" (from FILE): expected a network such as 192.0.2.0/24 without bits beyond its length, or one address`},
 	{"wake: {from: ['::ffff:192.0.2.1']}", `wake.from[0]: found "::ffff:192.0.2.1" (from FILE): expected a network such as 192.0.2.0/24 without bits beyond its length, or one address`},
 	{"wake: {from: [192.0.2.1, 192.0.2.1/32]}", `wake.from[1]: found "192.0.2.1/32" (from FILE): expected no entry twice: wake.from[0] is the same`},
+	{"wake: {local: on}", `wake.local: found "on" (from FILE): expected true or false`},
+	{"wake: {established: 1}", `wake.established: found 1 (from FILE): expected true or false`},
 	{"wake: {holdoff: 2h}", `wake.holdoff: found "2h" (from FILE): expected a duration with its unit from 0s to 1h, such as 5s`},
 	{"hold: {packets: 0}", `hold.packets: found 0 (from FILE): expected a whole number from 1 to 65536`},
 	{"hold: {ready_timeout: 0s}", `hold.ready_timeout: found "0s" (from FILE): expected a duration with its unit from 10ms to 1h, such as 5s`},
@@ -134,6 +137,7 @@ func TestBadEnvironment(t *testing.T) {
 		{"NIGHTPORTER_INTERFACES=eth\xff", `interfaces[0]: found "eth\xff" (from NIGHTPORTER_INTERFACES): expected the name of a network interface, such as eth0`},
 		{"NIGHTPORTER_REGISTRATION__TOKEN=hunter2\x01", `registration.token: found a hidden value (from NIGHTPORTER_REGISTRATION__TOKEN): expected text of at most 256 bytes, in quotes if it looks like a number`},
 		{"NIGHTPORTER_REGISTRATION__TRUST=allowlist", `registration.allow: found an empty list (the default): expected at least one MAC address, since registration.trust is allowlist`},
+		{"NIGHTPORTER_WAKE__LOCAL=yes", `wake.local: found "yes" (from NIGHTPORTER_WAKE__LOCAL): expected true or false`},
 		{"NIGHTPORTER_MACHINES=hunter2", `machines: found a hidden value (from NIGHTPORTER_MACHINES): expected a list in the configuration file, the only place for it`},
 		{"NIGHTPORTER_WAKE__ATEMPTS=3", `NIGHTPORTER_WAKE__ATEMPTS: unknown key (from the environment): did you mean NIGHTPORTER_WAKE__ATTEMPTS?`},
 		{"NIGHTPORTER_WAKE_ATTEMPTS=3", `NIGHTPORTER_WAKE_ATTEMPTS: unknown key (from the environment): did you mean NIGHTPORTER_WAKE__ATTEMPTS?`},
@@ -174,6 +178,21 @@ func TestErrorsAreJoined(t *testing.T) {
 	}
 }
 
+// Bind mode names every setting beside it that cannot work, each at its source.
+func TestBindNeedsOthers(t *testing.T) {
+	path := write(t, "config.yaml", "claim: {guard: off}\n")
+	refused(t, path, []string{"NIGHTPORTER_CLAIM__MODE=bind"}, parseFlags(t, "--wake.local"), "claim.guard: found \"off\" (from "+path+
+		"): expected auto or on, since claim.mode is bind: without the guard our own kernel would refuse every first connection\n"+
+		"wake.local: found true (from --wake.local): expected false, since claim.mode is bind: what this host sends to an address that its kernel owns never leaves it")
+	for _, file := range []string{
+		"claim: {mode: bind, guard: on}\nwake: {established: true}",
+		"claim: {mode: bind, guard: auto}",
+		"claim: {mode: responder, guard: off}\nwake: {local: true}",
+	} {
+		load(t, file, nil)
+	}
+}
+
 // A value that is wrong by itself is not also compared with others.
 func TestOneMistakeOneError(t *testing.T) {
 	for _, tt := range []struct{ file, key string }{
@@ -181,6 +200,9 @@ func TestOneMistakeOneError(t *testing.T) {
 		{"probe: {misses: 1000, timeout: 10ms}", "probe.misses"},
 		{"registration: {trust: allowlist, allow: [x]}", "registration.allow[0]"},
 		{"registration: {listen: [':9717', x]}", "registration.listen[1]"},
+		{"claim: {mode: proxy, guard: off}\nwake: {local: true}", "claim.mode"},
+		{"claim: {mode: bind, guard: never}\nwake: {local: true}", "claim.guard"},
+		{"claim: {mode: bind, guard: off}\nwake: {local: 1}", "wake.local"},
 	} {
 		_, err := config.Load(write(t, "config.yaml", tt.file), true, nil, nil)
 		if err == nil || strings.Contains(err.Error(), "\n") || !strings.HasPrefix(err.Error(), tt.key+": ") {

@@ -13,13 +13,11 @@ func TestChanged(t *testing.T) {
 	for path, s := range settings(t) {
 		now := config.Default()
 		s.change(now)
-		var want, restart []string
-		if path != "claim.mode" { // it has one value so far
-			want = []string{path}
-		}
-		if section, _, _ := strings.Cut(path, "."); len(want) > 0 &&
-			slices.Contains([]string{"interfaces", "state_dir", "registration.listen", "http", "claim"}, section) || path == "registration.listen" || path == "log.format" {
-			restart = []string{path}
+		want := []string{path}
+		var restart []string
+		if section, _, _ := strings.Cut(path, "."); slices.Contains([]string{"interfaces", "state_dir", "http", "claim"}, section) ||
+			slices.Contains([]string{"registration.listen", "log.format", "wake.local"}, path) {
+			restart = want
 		}
 		if got := config.Changed(config.Default(), now); !slices.Equal(got, want) {
 			t.Errorf("%s: Changed = %v, want %v", path, got, want)

@@ -53,21 +53,8 @@ func clean(s string) bool {
 }
 
 // oneOf reads one of the given words.
-func oneOf(words ...string) codec[string] { return oneOfSoFar(words) }
-
-// oneOfSoFar reads one of the given words, and says of others that they have a
-// meaning, but not in this version.
-func oneOfSoFar(words []string, missing ...string) codec[string] {
-	expected := join(words, "or")
-	c := text("word", expected, func(s string) bool { return slices.Contains(words, s) })
-	read := c.read
-	c.read = func(p place, raw any) (string, bool) {
-		if s, ok := raw.(string); ok && slices.Contains(missing, s) {
-			return "", p.wrong(raw, expected+" (this version does not support "+s+")")
-		}
-		return read(p, raw)
-	}
-	return c
+func oneOf(words ...string) codec[string] {
+	return text("word", join(words, "or"), func(s string) bool { return slices.Contains(words, s) })
 }
 
 // join lists words as a sentence does.

@@ -28,7 +28,7 @@ const (
 // How addresses are claimed (claim.mode).
 const (
 	ModeResponder = "responder" // answer ARP and NDP ourselves
-	ModeBind      = "bind"      // let the kernel own the address; not supported yet
+	ModeBind      = "bind"      // let the kernel own the address; takes the guard
 )
 
 // Whether the kernel is kept silent about claimed addresses (claim.guard).
@@ -98,19 +98,21 @@ type Probe struct {
 
 // Claim says how a sleeping machine's addresses are claimed.
 type Claim struct {
-	Mode  string // ModeResponder
-	Guard string // GuardAuto, GuardOn or GuardOff
+	Mode  string // ModeResponder or ModeBind
+	Guard string // GuardAuto, GuardOn or GuardOff; not GuardOff under ModeBind
 }
 
 // Wake says how machines are woken, and by whom.
 type Wake struct {
-	Attempts   int            // rounds of magic packets
-	Interval   time.Duration  // between two rounds
-	Keep       bool           // keep a machine whose wake failed
-	Transports []string       // TransportEthernet, TransportUDP; not empty
-	OnExit     string         // OnExitNone or OnExitAll
-	From       []netip.Prefix // sources whose packets may wake; empty: everyone
-	Holdoff    time.Duration  // after a claim, before a knock's first magic packet
+	Attempts    int            // rounds of magic packets
+	Interval    time.Duration  // between two rounds
+	Keep        bool           // keep a machine whose wake failed
+	Transports  []string       // TransportEthernet, TransportUDP; not empty
+	OnExit      string         // OnExitNone or OnExitAll
+	From        []netip.Prefix // sources whose packets may wake; empty: everyone
+	Local       bool           // this host's own packets may wake; not under ModeBind
+	Established bool           // data on an established TCP connection wakes
+	Holdoff     time.Duration  // after a claim, before a knock's first magic packet
 }
 
 // Hold says what is kept for a machine until it can take it.

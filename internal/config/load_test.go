@@ -36,9 +36,8 @@ func contract() *config.Config {
 	}
 }
 
-// settings gives every key but machines a value, as text and as YAML, and makes
-// the same change to a Config. The value is not the default, except for
-// claim.mode, which has no other so far.
+// settings gives every key but machines a value that is not the default, as text
+// and as YAML, and makes the same change to a Config.
 func settings(t *testing.T) map[string]setting {
 	webConfig := write(t, "web.yaml", "{}")
 	return map[string]setting{
@@ -58,8 +57,8 @@ func settings(t *testing.T) map[string]setting {
 		"probe.interval":               {"10ms", "10ms", func(c *config.Config) { c.Probe.Interval = 10 * time.Millisecond }},
 		"probe.misses":                 {"100", "100", func(c *config.Config) { c.Probe.Misses = 100 }},
 		"probe.timeout":                {"24h", "24h", func(c *config.Config) { c.Probe.Timeout = 24 * time.Hour }},
-		"claim.mode":                   {"responder", "responder", func(*config.Config) {}},
-		"claim.guard":                  {"off", "off", func(c *config.Config) { c.Claim.Guard = config.GuardOff }},
+		"claim.mode":                   {"bind", "bind", func(c *config.Config) { c.Claim.Mode = config.ModeBind }},
+		"claim.guard":                  {"on", "on", func(c *config.Config) { c.Claim.Guard = config.GuardOn }},
 		"wake.attempts":                {"1", "1", func(c *config.Config) { c.Wake.Attempts = 1 }},
 		"wake.interval":                {"1h", "1h", func(c *config.Config) { c.Wake.Interval = time.Hour }},
 		"wake.keep":                    {"false", "false", func(c *config.Config) { c.Wake.Keep = false }},
@@ -68,6 +67,8 @@ func settings(t *testing.T) map[string]setting {
 		"wake.from": {"192.0.2.0/24,2001:db8::1", `[192.0.2.0/24, "2001:db8::1"]`, func(c *config.Config) {
 			c.Wake.From = []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("2001:db8::1/128")}
 		}},
+		"wake.local":         {"true", "true", func(c *config.Config) { c.Wake.Local = true }},
+		"wake.established":   {"true", "true", func(c *config.Config) { c.Wake.Established = true }},
 		"wake.holdoff":       {"7s", "7s", func(c *config.Config) { c.Wake.Holdoff = 7 * time.Second }},
 		"hold.packets":       {"65536", "65536", func(c *config.Config) { c.Hold.Packets = 65536 }},
 		"hold.ready_timeout": {"500ms", "500ms", func(c *config.Config) { c.Hold.ReadyTimeout = 500 * time.Millisecond }},

@@ -19,6 +19,9 @@ func (s *stack) relate(c *Config) {
 	if s.report.sound("probe.interval", "probe.misses", "probe.timeout") {
 		s.relateProbe(c.Probe)
 	}
+	if s.report.sound("claim.mode", "claim.guard", "wake.local") {
+		s.relateBind(c)
+	}
 	if s.report.sound("energy.idle_watts", "energy.sleep_watts") {
 		s.relateEnergy(c.Energy)
 	}
@@ -46,6 +49,24 @@ func (s *stack) relateProbe(p Probe) {
 	if least := p.Interval * time.Duration(p.Misses); p.Timeout < least {
 		s.place("probe.timeout").wrong(p.Timeout,
 			fmt.Sprintf("at least probe.interval x probe.misses, which is %s", brief(least)))
+	}
+}
+
+// relateBind refuses what cannot work where the kernel owns claimed addresses.
+// It answers a SYN to such an address with a reset (RFC 9293, section 3.10.7.1)
+// unless the guard takes it away, and delivers what local programs send there
+// to itself, so that no packet socket on the LAN sees it.
+func (s *stack) relateBind(c *Config) {
+	if c.Claim.Mode != ModeBind {
+		return
+	}
+	if c.Claim.Guard == GuardOff {
+		s.place("claim.guard").wrong(c.Claim.Guard,
+			"auto or on, since claim.mode is bind: without the guard our own kernel would refuse every first connection")
+	}
+	if c.Wake.Local {
+		s.place("wake.local").wrong(c.Wake.Local,
+			"false, since claim.mode is bind: what this host sends to an address that its kernel owns never leaves it")
 	}
 }
 

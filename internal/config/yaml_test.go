@@ -39,6 +39,8 @@ wake:
   transports: [ethernet, udp]
   on_exit: none
   from: []
+  local: false
+  established: false
   holdoff: 0s
 hold:
   packets: 64
@@ -105,19 +107,21 @@ func effective(t testing.TB, c *config.Config) string {
 	return string(b)
 }
 
-// What is printed can be loaded, whatever was set.
+// What is printed can be loaded, whatever was set. Of two settings that exclude
+// each other, each is left out once.
 func TestYAMLLoadsAgain(t *testing.T) {
 	all := settings(t)
-	file := machinesFile
-	var environ []string
-	for _, k := range config.Keys() {
-		if s, ok := all[k.Path]; ok && k.Path != "registration.token" {
-			environ = append(environ, k.Env+"="+s.text)
+	for _, without := range []string{"claim.mode", "wake.local"} {
+		var environ []string
+		for _, k := range config.Keys() {
+			if s, ok := all[k.Path]; ok && k.Path != "registration.token" && k.Path != without {
+				environ = append(environ, k.Env+"="+s.text)
+			}
 		}
+		c := load(t, machinesFile, environ)
+		c.Machines[0].Password, c.Machines[1].Password = nil, nil
+		same(t, load(t, effective(t, c), nil), c)
 	}
-	c := load(t, file, environ)
-	c.Machines[0].Password, c.Machines[1].Password = nil, nil
-	same(t, load(t, effective(t, c), nil), c)
 }
 
 // A printed configuration with masked secrets is not taken for a real one.
