@@ -18,6 +18,7 @@ type facts struct {
 	slept, saved                              *prometheus.Desc
 	attempts, wakes, failures                 *prometheus.Desc
 	externalStarts, conflicts, settleTimeouts *prometheus.Desc
+	held, replayed, dropped                   *prometheus.Desc
 	captureDrops, framesRejected              *prometheus.Desc
 	guardActive                               *prometheus.Desc
 
@@ -55,6 +56,12 @@ func newFacts(src Source) *facts {
 			"Times that another host was found to use an address of the machine.", "machine"),
 		settleTimeouts: desc("machine_settle_timeouts_total",
 			"Times that the machine did not fall silent within probe.timeout.", "machine"),
+		held: desc("held_packets_total",
+			"Packets kept for the machine until it could take them.", "machine"),
+		replayed: desc("replayed_packets_total",
+			"Held packets that were sent to the machine when it could take them.", "machine"),
+		dropped: desc("held_packets_dropped_total",
+			"Packets lost because there was no room to hold them, or because the wake failed.", "machine"),
 		captureDrops: desc("capture_drops_total",
 			"Packets that the kernel dropped because they were not read in time.", "interface"),
 		framesRejected: desc("frames_rejected_total",
@@ -81,6 +88,7 @@ func (f *facts) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		f.state, f.info, f.stateChanged, f.lastWake, f.slept, f.saved,
 		f.attempts, f.wakes, f.failures, f.externalStarts, f.conflicts, f.settleTimeouts,
+		f.held, f.replayed, f.dropped,
 		f.captureDrops, f.framesRejected, f.guardActive,
 	} {
 		ch <- d
@@ -142,6 +150,9 @@ func (f *facts) collectMachine(ch chan<- prometheus.Metric, s *machine.Status, m
 	counter(ch, f.externalStarts, float64(s.Tally.ExternalStarts), own...)
 	counter(ch, f.conflicts, float64(s.Tally.Conflicts), own...)
 	counter(ch, f.settleTimeouts, float64(s.Tally.SettleTimeouts), own...)
+	counter(ch, f.held, float64(m.packets.Held), own...)
+	counter(ch, f.replayed, float64(m.packets.Replayed), own...)
+	counter(ch, f.dropped, float64(m.packets.Dropped), own...)
 }
 
 // unix returns t in seconds since 1970, and 0 for no time.

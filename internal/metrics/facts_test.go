@@ -23,6 +23,9 @@ var machineFacts = []string{
 	"nightporter_machine_external_starts_total",
 	"nightporter_machine_settle_timeouts_total",
 	"nightporter_address_conflicts_total",
+	"nightporter_held_packets_total",
+	"nightporter_replayed_packets_total",
+	"nightporter_held_packets_dropped_total",
 }
 
 func TestMachineFacts(t *testing.T) {
@@ -33,6 +36,7 @@ func TestMachineFacts(t *testing.T) {
 		Attempts: 7, ExternalStarts: 8, Conflicts: 9, SettleTimeouts: 10,
 		Slept: time.Hour, SavedJoules: 1000,
 	}
+	nas.Packets = machine.Packets{Held: 13, Replayed: 11, Dropped: 12}
 	nas.Tally.Wakes[machine.ByTCP] = 3
 	nas.Tally.Wakes[machine.BySchedule] = 2
 	nas.Tally.Failures[machine.ByAPI] = 1
@@ -42,6 +46,12 @@ func TestMachineFacts(t *testing.T) {
 # HELP nightporter_address_conflicts_total Times that another host was found to use an address of the machine.
 # TYPE nightporter_address_conflicts_total counter
 nightporter_address_conflicts_total{machine="nas"} 9
+# HELP nightporter_held_packets_dropped_total Packets lost because there was no room to hold them, or because the wake failed.
+# TYPE nightporter_held_packets_dropped_total counter
+nightporter_held_packets_dropped_total{machine="nas"} 12
+# HELP nightporter_held_packets_total Packets kept for the machine until it could take them.
+# TYPE nightporter_held_packets_total counter
+nightporter_held_packets_total{machine="nas"} 13
 # HELP nightporter_machine_energy_saved_joules_total Estimated energy saved by sleeping: sleep time by the difference of idle and sleep power.
 # TYPE nightporter_machine_energy_saved_joules_total counter
 nightporter_machine_energy_saved_joules_total{machine="nas"} 1480
@@ -87,6 +97,9 @@ nightporter_machine_wakes_total{machine="nas",trigger="icmp"} 0
 nightporter_machine_wakes_total{machine="nas",trigger="schedule"} 2
 nightporter_machine_wakes_total{machine="nas",trigger="tcp"} 3
 nightporter_machine_wakes_total{machine="nas",trigger="udp"} 0
+# HELP nightporter_replayed_packets_total Held packets that were sent to the machine when it could take them.
+# TYPE nightporter_replayed_packets_total counter
+nightporter_replayed_packets_total{machine="nas"} 11
 `, machineFacts...)
 }
 
@@ -145,67 +158,6 @@ func TestForgottenAndRenamed(t *testing.T) {
 	m.Ready("nas", time.Second)
 	if got := machinesShown(t, reg); got != "attic" {
 		t.Errorf("late events of forgotten machines: series of %q, want attic", got)
-	}
-}
-
-// A machine that slept an hour, is forgotten and registers again starts at 0,
-// even when no scrape came between.
-func TestSameNameStartsAnew(t *testing.T) {
-	h := new(house)
-	h.set(midnight.Add(time.Hour), asleep("nas", midnight))
-	m, reg := newMetrics(t, h.source())
-	const slept = "nightporter_machine_sleep_seconds_total"
-	if v := value(t, reg, slept); v != 3600 {
-		t.Fatalf("slept %v s, want 3600", v)
-	}
-	m.RemoveMachine("nas")
-	h.set(midnight.Add(time.Hour), asleep("nas", midnight.Add(time.Hour)))
-	if v := value(t, reg, slept); v != 0 {
-		t.Errorf("the new machine slept %v s, want 0", v)
-	}
-}
-
-func TestSleepNeverFalls(t *testing.T) {
-	at := func(s float64) time.Time { return midnight.Add(time.Duration(s * float64(time.Second))) }
-	woken := func(slept float64) machine.Status {
-		s := asleep("nas", at(slept))
-		s.State = machine.Waking
-		s.Tally.Slept = at(slept).Sub(midnight)
-		s.Tally.SavedJoules = 48 * slept
-		return s
-	}
-	thrifty := asleep("nas", midnight)
-	thrifty.IdleWatts = 12
-	tests := []struct {
-		name                  string
-		now                   float64 // of the second scrape; the first is at 100 s, asleep since 0 s
-		then                  machine.Status
-		wantSlept, wantJoules float64
-	}{
-		{"sleeps on", 150, asleep("nas", midnight), 150, 7200},
-		{"woken later", 200, woken(120), 120, 5760},
-		{"woken at the same moment", 100, woken(100), 100, 4800},
-		{"woken by a knock older than the scrape", 101, woken(99.5), 100, 4800},
-		{"the clock is set back", 40, asleep("nas", midnight), 100, 4800},
-		{"it draws less than it said before", 200, thrifty, 200, 4800},
-		{"and catches up", 500, thrifty, 500, 5000},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			h := new(house)
-			_, reg := newMetrics(t, h.source())
-			h.set(at(100), asleep("nas", midnight))
-			if v := value(t, reg, "nightporter_machine_sleep_seconds_total"); v != 100 {
-				t.Fatalf("slept %v s at first, want 100", v)
-			}
-			h.set(at(tt.now), tt.then)
-			if v := value(t, reg, "nightporter_machine_sleep_seconds_total"); v != tt.wantSlept {
-				t.Errorf("slept %v s, want %v", v, tt.wantSlept)
-			}
-			if v := value(t, reg, "nightporter_machine_energy_saved_joules_total"); v != tt.wantJoules {
-				t.Errorf("saved %v J, want %v", v, tt.wantJoules)
-			}
-		})
 	}
 }
 

@@ -13,9 +13,13 @@ import (
 // machine asleep, or the machine registers less power in its sleep. Prometheus
 // takes a counter that falls for one that restarted at 0, and would count all of
 // it again. So the totals stand still until they have caught up.
+//
+// Packets are counted beside the loop that owns the machines. However a status
+// came by its counts, what was shown stands.
 type mark struct {
-	slept  time.Duration
-	joules float64
+	slept   time.Duration
+	joules  float64
+	packets machine.Packets
 }
 
 // raise lifts the marks to what is true now and returns those of the machines,
@@ -30,10 +34,20 @@ func (f *facts) raise(machines []machine.Status, now time.Time) []mark {
 		m := f.marks[s.Name]
 		m.slept = max(m.slept, s.Slept(now))
 		m.joules = max(m.joules, s.SavedJoules(now))
+		m.packets = most(m.packets, s.Packets)
 		marks[i], next[s.Name] = m, m
 	}
 	f.marks = next
 	return marks
+}
+
+// most returns the larger of each count.
+func most(a, b machine.Packets) machine.Packets {
+	return machine.Packets{
+		Held:     max(a.Held, b.Held),
+		Replayed: max(a.Replayed, b.Replayed),
+		Dropped:  max(a.Dropped, b.Dropped),
+	}
 }
 
 func (f *facts) forget(name string) {
