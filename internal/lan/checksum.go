@@ -1,6 +1,11 @@
 package lan
 
-import "net/netip"
+import (
+	"encoding/binary"
+	"net/netip"
+
+	"golang.org/x/sys/unix"
+)
 
 // checksum returns the Internet checksum (RFC 1071) of b, on top of the partial
 // sum start. Over data that carries a right checksum the result is 0.
@@ -36,4 +41,31 @@ func addressSum(ip netip.Addr) uint64 {
 		sum += uint64(be16(b[i:]))
 	}
 	return sum
+}
+
+// setChecksum sets the checksum of the upper-layer packet b, which is whole and
+// goes from and to these addresses. protocol is one that this package knows.
+func setChecksum(b []byte, protocol byte, from, to netip.Addr) {
+	start := pseudoHeader(from, to, protocol, len(b))
+	at := 2 // ICMP and ICMPv6
+	switch protocol {
+	case unix.IPPROTO_TCP:
+		at = 16
+	case unix.IPPROTO_UDP:
+		at = 6
+	case unix.IPPROTO_ICMP:
+		start = 0 // no pseudo-header (RFC 792)
+	}
+	b[at], b[at+1] = 0, 0
+	sum := checksum(b, start)
+	if sum == 0 && protocol == unix.IPPROTO_UDP {
+		sum = 0xffff // 0 would mean that there is none (RFC 768)
+	}
+	binary.BigEndian.PutUint16(b[at:], sum)
+}
+
+// setHeaderChecksum sets the checksum of an IPv4 header.
+func setHeaderChecksum(header []byte) {
+	header[10], header[11] = 0, 0
+	binary.BigEndian.PutUint16(header[10:], checksum(header, 0))
 }

@@ -3,16 +3,19 @@ package lan
 import "golang.org/x/net/bpf"
 
 // What the black-box tests have to see of the inside.
-var (
-	IsWireless = isWireless
-	Prologue   = prologue
-)
+var IsWireless = isWireless
 
 // Body returns the part of the kernel filter that a VM can run.
-func (in Interest) Body(limit int) ([]bpf.Instruction, bool) { return in.body(limit) }
+func (in Interest) Body(limit int) ([]bpf.Instruction, bool) { return in.sets().body(limit) }
+
+// Prologue returns the part that it cannot run.
+func Prologue() []bpf.Instruction { return new(sets).prologue() }
 
 // Program returns the whole kernel filter.
-func (in Interest) Program() ([]bpf.RawInstruction, error) { return in.program() }
+func (in Interest) Program() ([]bpf.RawInstruction, error) {
+	program, _, err := in.sets().program(maxInstructions)
+	return program, err
+}
 
 // GroupSockets returns how many sockets the group memberships take.
 func (i *Interface) GroupSockets() int {

@@ -44,25 +44,38 @@ const (
 	maxOwn          = 32   // own addresses that the filter looks at; more only cost CPU time
 )
 
-// sets are an Interest in the form that the program compares: sorted keys, and
+// sets are what a program wants, in the form that it compares: sorted keys, and
 // which of the sets were given up because they are too large.
 type sets struct {
 	own4                 []uint32
 	own6                 [][4]uint32
 	macs, addrs4, addrs6 []uint32
 	anyMAC, any4, any6   bool
+
+	// Of frames that the host itself sends, where only IP packets are wanted;
+	// otherwise of frames that it receives.
+	outgoing bool
 }
 
-// prologue drops what a NIC would not have shown to the host, and what the host
-// itself sends. Both need the kernel's ancillary data, so this part cannot run in
-// the VM of package bpf.
-func prologue() []bpf.Instruction {
-	return []bpf.Instruction{
-		// A frame that was flooded to us, but is for somebody else's address, has
-		// the type PACKET_OTHERHOST. Those above it, PACKET_OUTGOING first, are
-		// not from the network.
+// prologue drops what is not of the right direction. This needs the kernel's
+// ancillary data, so this part cannot run in the VM of package bpf.
+func (s *sets) prologue() []bpf.Instruction {
+	// A frame that was flooded to us, but is for somebody else's address, has the
+	// type PACKET_OTHERHOST, and a NIC would not have shown it to the host. Those
+	// above it, PACKET_OUTGOING first, are not from the network.
+	direction := []bpf.Instruction{
 		bpf.LoadExtension{Num: bpf.ExtType},
 		bpf.JumpIf{Cond: bpf.JumpGreaterOrEqual, Val: unix.PACKET_OTHERHOST, SkipTrue: 4},
+	}
+	if s.outgoing {
+		direction = []bpf.Instruction{
+			bpf.LoadExtension{Num: bpf.ExtType},
+			bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: unix.PACKET_OUTGOING, SkipTrue: 6},
+			bpf.LoadExtension{Num: bpf.ExtMark},
+			bpf.JumpIf{Cond: bpf.JumpEqual, Val: ownMark, SkipTrue: 4},
+		}
+	}
+	return append(direction,
 		// The kernel takes a VLAN tag out of the frame before we see it. With
 		// VID 0 it is a priority tag; any other is a VLAN interface's.
 		bpf.LoadExtension{Num: bpf.ExtVLANTagPresent},
@@ -70,20 +83,15 @@ func prologue() []bpf.Instruction {
 		bpf.LoadExtension{Num: bpf.ExtVLANTag},
 		bpf.JumpIf{Cond: bpf.JumpBitsSet, Val: vidMask, SkipFalse: 1},
 		bpf.RetConstant{Val: 0},
-	}
+	)
 }
 
-// program returns the kernel filter for in.
-func (in Interest) program() ([]bpf.RawInstruction, error) {
-	p, _, err := in.programWithin(maxInstructions)
-	return p, err
-}
-
-// programWithin returns the kernel filter for in, of at most limit instructions,
-// and whether it had to give up a set for that.
-func (in Interest) programWithin(limit int) (program []bpf.RawInstruction, whole bool, err error) {
-	body, whole := in.body(limit - len(prologue()))
-	program, err = bpf.Assemble(append(prologue(), body...))
+// program returns the kernel filter for s, of at most limit instructions, and
+// whether it had to give up a set for that.
+func (s sets) program(limit int) (program []bpf.RawInstruction, whole bool, err error) {
+	prologue := s.prologue()
+	body, whole := s.body(limit - len(prologue))
+	program, err = bpf.Assemble(append(prologue, body...))
 	if err != nil {
 		return nil, false, fmt.Errorf("kernel filter: %w", err)
 	}
@@ -94,8 +102,7 @@ func (in Interest) programWithin(limit int) (program []bpf.RawInstruction, whole
 // limit instructions if that can be had by giving up sets: addresses first, the
 // larger family before the smaller, since the MACs' stage guards the rest of the
 // host's traffic.
-func (in Interest) body(limit int) (code []bpf.Instruction, whole bool) {
-	s := in.sets()
+func (s sets) body(limit int) (code []bpf.Instruction, whole bool) {
 	for {
 		code := s.assemble()
 		switch {
@@ -117,10 +124,14 @@ func (s *sets) assemble() []bpf.Instruction {
 		a.accept()
 		return a.code
 	}
-	a.emit(
-		bpf.LoadAbsolute{Off: offType, Size: 2},
-		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: unix.ETH_P_ARP, SkipTrue: 1},
-	)
+	a.emit(bpf.LoadAbsolute{Off: offType, Size: 2})
+	if s.outgoing {
+		a.stage(unix.ETH_P_IP, s.stage4)
+		a.stage(unix.ETH_P_IPV6, s.destinations6)
+		a.drop()
+		return a.code
+	}
+	a.emit(bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: unix.ETH_P_ARP, SkipTrue: 1})
 	a.accept()
 	if len(s.macs) > 0 {
 		a.emit(
@@ -179,6 +190,11 @@ func (s *sets) stage6(a *assembler) {
 		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: uint32(ipv6.ICMPTypeNeighborAdvertisement), SkipTrue: 1},
 	)
 	a.accept()
+	s.destinations6(a)
+}
+
+// destinations6 wants the destinations of addrs6.
+func (s *sets) destinations6(a *assembler) {
 	if len(s.addrs6) == 0 && !s.any6 {
 		return
 	}
@@ -220,9 +236,8 @@ func stageTag(a *assembler) {
 	a.accept()
 }
 
-// sets returns in's sets as keys.
-func (in Interest) sets() sets {
-	var s sets
+// sets returns in's sets as keys. What in repeats is in them once.
+func (in Interest) sets() (s sets) {
 	own := make(map[netip.Addr]bool, len(in.Own))
 	for _, ip := range in.Own {
 		ip = plain(ip)

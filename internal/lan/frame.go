@@ -42,14 +42,8 @@ func multicastMAC(ip netip.Addr) machine.MAC {
 // without a sender address confuses the proxy-ARP tables of some access points),
 // or if target is not a unicast address of the same family.
 func NeighborProbe(src, dst machine.MAC, from, target netip.Addr) ([]byte, error) {
-	if err := checkUnicast("target", target); err != nil {
+	if err := checkPair(from, target); err != nil {
 		return nil, fmt.Errorf("neighbor probe: %w", err)
-	}
-	if err := checkUnicast("source", from); err != nil {
-		return nil, fmt.Errorf("neighbor probe: %w", err)
-	}
-	if from.Is4() != target.Is4() {
-		return nil, fmt.Errorf("neighbor probe: source %v and target %v: expected one address family", from, target)
 	}
 	if target.Is4() {
 		return arpRequest(src, dst, src, from, target)
@@ -119,6 +113,20 @@ func checkUnicast(field string, ip netip.Addr) error {
 		return fmt.Errorf("%s %v: expected a unicast address", field, ip)
 	case ip == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
 		return fmt.Errorf("%s %v: expected a unicast address, found the broadcast address", field, ip)
+	}
+	return nil
+}
+
+// checkPair says what is wrong with from and target as the two ends of a packet.
+func checkPair(from, target netip.Addr) error {
+	if err := checkUnicast("target", target); err != nil {
+		return err
+	}
+	if err := checkUnicast("source", from); err != nil {
+		return err
+	}
+	if from.Is4() != target.Is4() {
+		return fmt.Errorf("source %v and target %v: expected one address family", from, target)
 	}
 	return nil
 }

@@ -107,6 +107,14 @@ func tcp(flags byte) []byte {
 	return b
 }
 
+// data is a TCP segment with a payload.
+func data(flags byte, seq, ack uint32, payload string) []byte {
+	b := tcp(flags)
+	binary.BigEndian.PutUint32(b[4:], seq)
+	binary.BigEndian.PutUint32(b[8:], ack)
+	return append(b, payload...)
+}
+
 func udp(payload int) []byte {
 	b := make([]byte, 8+payload)
 	binary.BigEndian.PutUint16(b, 40000)
@@ -116,6 +124,24 @@ func udp(payload int) []byte {
 }
 
 func echo(typ byte) []byte { return []byte{typ, 0, 0, 0, 0, 1, 0, 1} }
+
+// lost4 and lost6 are datagrams of ours that nobody wanted: packets from client4
+// and client6.
+func lost4() []byte { return packet4(17, udp(4)) }
+func lost6() []byte { return extended6(17, udp(4)) }
+
+// unreachable4 and unreachable6 are frames in which the machine tells the client
+// that the port of the packet lost is closed.
+func unreachable4(lost []byte) []byte {
+	b := packet4(1, append([]byte{3, 3, 0, 0, 0, 0, 0, 0}, lost...))
+	copy(b[12:], sleepy4.AsSlice())
+	copy(b[16:], client4.AsSlice())
+	return ether(0x0800, b...)
+}
+
+func unreachable6(lost []byte) []byte {
+	return ether(0x86dd, packet6(sleepy6, client6, 58, 64, append([]byte{1, 4, 0, 0, 0, 0, 0, 0}, lost...))...)
+}
 
 // arpBody builds an ARP packet from the client for sleepy4.
 func arpBody(op byte) []byte {

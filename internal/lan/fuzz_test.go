@@ -21,6 +21,8 @@ func FuzzParse(f *testing.F) {
 		ether(0x86dd, extended6(0, extension(43, 8), extension(60, 24), extension(6, 16), tcp(2))...),
 		ether(0x86dd, extended6(44, fragment6(6, 1), tcp(2))...), ether(0x86dd, extended6(58, echo(128))...),
 		ether(0x86dd, extended6(51, with(make([]byte, 24), 0, 17, 4), udp(1))...),
+		unreachable4(lost4()), unreachable4(options4(lost4(), 8)), unreachable6(lost6()),
+		unreachable6(extended6(60, extension(44, 8), fragment6(17, 1), udp(9))),
 	} {
 		f.Add(frame)
 	}
@@ -41,6 +43,8 @@ func FuzzParse(f *testing.F) {
 			checkARP(t, &p)
 		case lan.NeighborSolicitation, lan.NeighborAdvertisement:
 			checkND(t, &p)
+		case lan.PortUnreachable:
+			checkUnreachable(t, &p)
 		}
 	})
 }
@@ -74,10 +78,16 @@ func signed(frame []byte) []byte {
 func checkOffsets(t *testing.T, p *lan.Packet) {
 	t.Helper()
 	header := map[lan.Kind]int{
-		lan.TCP: 20, lan.UDP: 8, lan.EchoRequest: 8, lan.NeighborSolicitation: 24, lan.NeighborAdvertisement: 24,
+		lan.TCP: 20, lan.UDP: 8, lan.EchoRequest: 8, lan.PortUnreachable: 8, lan.NeighborSolicitation: 24, lan.NeighborAdvertisement: 24,
 	}
 	need, transport := header[p.Kind]
 	switch {
+	case p.Payload < 0 || p.Payload > 0 && p.Transport+need+p.Payload > len(p.Frame):
+		t.Fatalf("%v at %d with %d octets of payload in %d", p.Kind, p.Transport, p.Payload, len(p.Frame))
+	case p.Payload > 0 && p.Kind != lan.TCP && p.Kind != lan.UDP:
+		t.Fatalf("%v with %d octets of payload", p.Kind, p.Payload)
+	case p.Fragment && p.Network == 0:
+		t.Fatalf("%v as a fragment", p.Kind)
 	case transport != (p.Transport != 0):
 		t.Fatalf("%v with the transport header at %d", p.Kind, p.Transport)
 	case (transport || p.Kind == lan.IP) != (p.Network != 0):
@@ -88,6 +98,25 @@ func checkOffsets(t *testing.T, p *lan.Packet) {
 		t.Fatalf("%v at %d of %d octets", p.Kind, p.Transport, len(p.Frame))
 	case (p.Kind != lan.Other) != (p.From.IsValid() && p.To.IsValid()):
 		t.Fatalf("%v from %v to %v", p.Kind, p.From, p.To)
+	}
+}
+
+// checkUnreachable reads the datagram inside as a packet of its own, once it is
+// as long as its headers say.
+func checkUnreachable(t *testing.T, p *lan.Packet) {
+	t.Helper()
+	inside := bytes.Clone(p.Frame[p.Transport+8:])
+	inside = append(inside, make([]byte, 1<<16)...)
+	etherType := uint16(0x0800)
+	if p.From.Is6() {
+		etherType = 0x86dd
+	}
+	var q lan.Packet
+	if v := q.Parse(ether(etherType, inside...)); v != lan.Accepted {
+		return // lengths that cannot be
+	}
+	if q.From != p.To || q.To != p.Target || q.Kind == lan.UDP && (q.FromPort != p.FromPort || q.ToPort != p.ToPort) {
+		t.Fatalf("got %+v for %+v", p, q)
 	}
 }
 

@@ -45,7 +45,7 @@ func MagicUDPFrame(src machine.MAC, from netip.Addr, mac machine.MAC, password [
 		to := allNodes()
 		b := ethernetHead(src, multicastMAC(to), unix.ETH_P_IPV6)
 		b = appendIPv6(b, from, to, unix.IPPROTO_UDP, defaultHopLimit, udpHeader+len(magic))
-		return appendUDP(b, from, to, magic)
+		return appendUDP(b, discard(from), discard(to), magic)
 	}
 	if !from.IsValid() {
 		from = netip.IPv4Unspecified()
@@ -53,8 +53,10 @@ func MagicUDPFrame(src machine.MAC, from netip.Addr, mac machine.MAC, password [
 	to := netip.AddrFrom4([4]byte{255, 255, 255, 255})
 	b := ethernetHead(src, machine.Broadcast, unix.ETH_P_IP)
 	b = appendIPv4(b, from, to, unix.IPPROTO_UDP, udpHeader+len(magic))
-	return appendUDP(b, from, to, magic)
+	return appendUDP(b, discard(from), discard(to), magic)
 }
+
+func discard(ip netip.Addr) netip.AddrPort { return netip.AddrPortFrom(ip, discardPort) }
 
 // ethernetHead returns an Ethernet header, with room for a magic packet in the
 // largest form. A magic packet is longer than Ethernet's least payload.
@@ -76,23 +78,19 @@ func appendIPv4(b []byte, from, to netip.Addr, protocol byte, length int) []byte
 	source, destination := from.As4(), to.As4()
 	b = append(b, source[:]...)
 	b = append(b, destination[:]...)
-	binary.BigEndian.PutUint16(b[at+10:], checksum(b[at:], 0))
+	setHeaderChecksum(b[at:])
 	return b
 }
 
-// appendUDP appends a datagram from and to port 9. The addresses are those of
-// the IP header before it: the checksum covers them.
-func appendUDP(b []byte, from, to netip.Addr, payload []byte) []byte {
-	at, length := len(b), udpHeader+len(payload)
-	b = binary.BigEndian.AppendUint16(b, discardPort)
-	b = binary.BigEndian.AppendUint16(b, discardPort)
-	b = binary.BigEndian.AppendUint16(b, uint16(length))
+// appendUDP appends a datagram. The addresses are those of the IP header before
+// it: the checksum covers them.
+func appendUDP(b []byte, from, to netip.AddrPort, payload []byte) []byte {
+	at := len(b)
+	b = binary.BigEndian.AppendUint16(b, from.Port())
+	b = binary.BigEndian.AppendUint16(b, to.Port())
+	b = binary.BigEndian.AppendUint16(b, uint16(udpHeader+len(payload)))
 	b = append(b, 0, 0)
 	b = append(b, payload...)
-	sum := checksum(b[at:], pseudoHeader(from, to, unix.IPPROTO_UDP, length))
-	if sum == 0 {
-		sum = 0xffff // 0 would mean that there is none (RFC 768)
-	}
-	binary.BigEndian.PutUint16(b[at+6:], sum)
+	setChecksum(b[at:], unix.IPPROTO_UDP, from.Addr(), to.Addr())
 	return b
 }

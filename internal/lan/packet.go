@@ -21,12 +21,13 @@ const (
 	TCP                               //
 	UDP                               //
 	EchoRequest                       // ICMP or ICMPv6
+	PortUnreachable                   // ICMP (RFC 792) or ICMPv6 (RFC 4443, section 3.1), about a UDP datagram
 	IP                                // any other IP packet, also one without a whole transport header
 )
 
 var kindNames = [...]string{
 	"other", "arp request", "arp reply", "neighbor solicitation", "neighbor advertisement",
-	"tcp", "udp", "echo request", "ip",
+	"tcp", "udp", "echo request", "port unreachable", "ip",
 }
 
 // String returns the kind's name for logs.
@@ -71,11 +72,14 @@ type Packet struct {
 	Kind      Kind
 	From, To  netip.Addr  // ARP: sender and target protocol address; IP: source and destination; otherwise invalid
 	SenderMAC machine.MAC // ARP: sender hardware address; NS: source link-layer option, NA: target link-layer option, zero without one
-	Target    netip.Addr  // NS and NA: the target
+	Target    netip.Addr  // NS and NA: the target; PortUnreachable: the destination of the datagram
 	Solicited bool        // NA: the S flag
 
-	FromPort, ToPort uint16 // TCP and UDP
+	FromPort, ToPort uint16 // TCP and UDP; PortUnreachable: those of the datagram, as it was sent
 	Flags            byte   // TCP: the flags octet
+	Seq, Ack         uint32 // TCP: sequence and acknowledgment number
+	Payload          int    // TCP and UDP: octets of payload; of a first fragment those in this frame
+	Fragment         bool   // part of a fragmented packet, the first or a later one
 
 	Network, Transport int // offsets of the IP and the transport header in Frame; 0 where there is none
 }
@@ -85,11 +89,25 @@ const (
 	tcpFIN = 1 << 0
 	tcpSYN = 1 << 1
 	tcpRST = 1 << 2
+	tcpPSH = 1 << 3
 	tcpACK = 1 << 4
+	tcpCWR = 1 << 7
 )
 
 // SYN reports whether p opens a TCP connection: SYN is set, and none of ACK,
 // RST and FIN.
 func (p *Packet) SYN() bool {
 	return p.Kind == TCP && p.Flags&(tcpSYN|tcpACK|tcpRST|tcpFIN) == tcpSYN
+}
+
+// SYNACK reports whether p answers a SYN and takes the connection: SYN and ACK
+// are set, and neither RST nor FIN.
+func (p *Packet) SYNACK() bool {
+	return p.Kind == TCP && p.Flags&(tcpSYN|tcpACK|tcpRST|tcpFIN) == tcpSYN|tcpACK
+}
+
+// Data reports whether p carries data of a TCP connection that is established:
+// ACK is set, and none of SYN, RST and FIN, and there is a payload.
+func (p *Packet) Data() bool {
+	return p.Kind == TCP && p.Payload > 0 && p.Flags&(tcpSYN|tcpACK|tcpRST|tcpFIN) == tcpACK
 }

@@ -83,3 +83,4 @@ func (p *Packet) parseARP(at int) Verdict {
 }
 
 func be16(b []byte) uint16 { return binary.BigEndian.Uint16(b) }
+func be32(b []byte) uint32 { return binary.BigEndian.Uint32(b) }

@@ -3,7 +3,6 @@ package lan
 import (
 	"net/netip"
 
-	"golang.org/x/net/ipv4"
 	"golang.org/x/net/ipv6"
 	"golang.org/x/sys/unix"
 )
@@ -14,10 +13,11 @@ const (
 	ipv6Header = 40 // RFC 8200, section 3
 	tcpHeader  = 20 // RFC 9293, section 3.1
 	udpHeader  = 8  // RFC 768
-	echoHeader = 8  // RFC 792 and RFC 4443, section 4.1
+	icmpHeader = 8  // of an echo or an error: RFC 792; RFC 4443, sections 3.1 and 4.1
 
 	moreFragments  = 0x2000
 	fragmentOffset = 0x1fff
+	reservedBits   = 0x0006 // of the fragment header's field: RFC 8200, section 4.5
 
 	// A packet with more extension headers than this is nothing an honest
 	// client sends; RFC 8200 has six kinds of them.
@@ -40,16 +40,17 @@ func (p *Packet) parseIPv4(at int) Verdict {
 	p.Kind, p.Network = IP, at
 	p.From = netip.AddrFrom4([4]byte(b[12:16]))
 	p.To = netip.AddrFrom4([4]byte(b[16:20]))
-	fragment := be16(b[6:])
-	if fragment&fragmentOffset != 0 {
+	field := be16(b[6:])
+	p.Fragment = field&(moreFragments|fragmentOffset) != 0
+	if field&fragmentOffset != 0 {
 		return Accepted
 	}
 	start, end := at+header, at+total
 	switch b[9] {
 	case unix.IPPROTO_ICMP:
-		p.parseEcho(start, end, byte(ipv4.ICMPTypeEcho))
+		p.parseICMP(start, end)
 	default:
-		p.parsePorts(b[9], start, end, fragment&moreFragments != 0)
+		p.parsePorts(b[9], start, end)
 	}
 	return Accepted
 }
@@ -70,86 +71,115 @@ func (p *Packet) parseIPv6(at int) Verdict {
 	p.Network = at
 	p.From = netip.AddrFrom16([16]byte(b[8:24]))
 	p.To = netip.AddrFrom16([16]byte(b[24:40]))
-	next, start, fragment := skipExtensions(p.Frame[:end], b[6], at+ipv6Header)
-	if next == unix.IPPROTO_ICMPV6 && start < end {
-		switch p.Frame[start] {
+	u := skipExtensions(p.Frame[:end], b[6], at+ipv6Header)
+	if u.next == unix.IPPROTO_ICMPV6 && u.at < end {
+		switch p.Frame[u.at] {
 		case byte(ipv6.ICMPTypeNeighborSolicitation), byte(ipv6.ICMPTypeNeighborAdvertisement):
-			if fragment { // RFC 6980, section 5
+			if u.fragmentHeader { // RFC 6980, section 5
 				return BadNDP
 			}
-			return p.parseND(start, end)
+			return p.parseND(u.at, end)
 		}
 	}
-	p.Kind = IP
-	switch next {
+	p.Kind, p.Fragment = IP, u.fragment
+	switch u.next {
 	case unix.IPPROTO_ICMPV6:
-		p.parseEcho(start, end, byte(ipv6.ICMPTypeEchoRequest))
+		p.parseICMPv6(u.at, end)
 	default:
-		p.parsePorts(next, start, end, fragment)
+		p.parsePorts(u.next, u.at, end)
 	}
 	return Accepted
 }
 
+// upper is what follows the extension headers of an IPv6 packet.
+type upper struct {
+	// The type of the header there. unix.IPPROTO_NONE stands for everything that
+	// has no transport header here: a later fragment, a header that is cut off,
+	// too many headers.
+	next byte
+	at   int // its offset
+
+	fragmentHeader bool // there is a fragment header
+	fragment       bool // the packet is part of a larger one; an atomic fragment (RFC 6946) is not
+	rerouted       bool // a routing header names more stops, so that the destination is not the last
+}
+
 // skipExtensions walks the extension headers of packet (RFC 8200, section 4)
-// from the one of type next at offset at. It returns the type and the offset of
-// what follows them, and whether the packet is a first fragment.
-// unix.IPPROTO_NONE stands for everything that has no transport header here: a
-// later fragment, a header that is cut off, too many headers.
-func skipExtensions(packet []byte, next byte, at int) (byte, int, bool) {
-	fragment := false
+// from the one of type next at offset at.
+func skipExtensions(packet []byte, next byte, at int) upper {
+	u := upper{next: next, at: at}
 	for range maxExtensions {
-		var length int
-		switch next {
-		case unix.IPPROTO_HOPOPTS, unix.IPPROTO_ROUTING, unix.IPPROTO_DSTOPTS:
-			if at+2 > len(packet) {
-				return unix.IPPROTO_NONE, at, fragment
-			}
-			length = (int(packet[at+1]) + 1) * 8
-		case unix.IPPROTO_AH: // counts in units of four octets, minus two (RFC 4302, section 2.2)
-			if at+2 > len(packet) {
-				return unix.IPPROTO_NONE, at, fragment
-			}
-			length = (int(packet[at+1]) + 2) * 4
-		case unix.IPPROTO_FRAGMENT:
-			length = 8
-			if at+length > len(packet) || be16(packet[at+2:])&^7 != 0 {
-				return unix.IPPROTO_NONE, at, fragment
-			}
-			fragment = true
-		default:
-			return next, at, fragment
+		length := u.extension(packet)
+		switch {
+		case length == 0:
+			return u
+		case length < 0 || u.at+length > len(packet):
+			u.next = unix.IPPROTO_NONE
+			return u
 		}
-		if at+length > len(packet) {
-			return unix.IPPROTO_NONE, at, fragment
-		}
-		next, at = packet[at], at+length
+		u.next, u.at = packet[u.at], u.at+length
 	}
-	return unix.IPPROTO_NONE, at, fragment
+	u.next = unix.IPPROTO_NONE
+	return u
+}
+
+// extension returns the length of the extension header at u, and notes what it
+// says. The length is 0 if this is no extension header, and negative if nothing
+// that follows can be read.
+func (u *upper) extension(packet []byte) int {
+	b := packet[u.at:]
+	switch u.next {
+	case unix.IPPROTO_HOPOPTS, unix.IPPROTO_ROUTING, unix.IPPROTO_DSTOPTS:
+		if len(b) < 8 {
+			return -1
+		}
+		u.rerouted = u.rerouted || u.next == unix.IPPROTO_ROUTING && b[3] != 0
+		return (int(b[1]) + 1) * 8
+	case unix.IPPROTO_AH: // counts in units of four octets, minus two (RFC 4302, section 2.2)
+		if len(b) < 2 {
+			return -1
+		}
+		return (int(b[1]) + 2) * 4
+	case unix.IPPROTO_FRAGMENT:
+		if len(b) < 8 {
+			return -1
+		}
+		u.fragmentHeader = true
+		u.fragment = u.fragment || be16(b[2:])&^reservedBits != 0
+		if be16(b[2:])&^7 != 0 {
+			return -1
+		}
+		return 8
+	}
+	return 0
 }
 
 // parsePorts reads the TCP or UDP header in p.Frame[at:end]. Where it is not
 // whole, or impossible, p stays an IP packet: the machine could do nothing with
 // it either.
-func (p *Packet) parsePorts(protocol byte, at, end int, fragment bool) {
+func (p *Packet) parsePorts(protocol byte, at, end int) {
 	b := p.Frame[at:end]
 	switch protocol {
 	case unix.IPPROTO_TCP:
 		if len(b) < tcpHeader {
 			return
 		}
-		if header := int(b[12]>>4) * 4; header < tcpHeader || header > len(b) {
+		header := tcpLength(b)
+		if header < tcpHeader || header > len(b) {
 			return
 		}
-		p.Kind, p.Flags = TCP, b[13]
+		p.Kind, p.Flags, p.Payload = TCP, b[13], len(b)-header
+		p.Seq, p.Ack = be32(b[4:]), be32(b[8:])
 	case unix.IPPROTO_UDP:
 		if len(b) < udpHeader {
 			return
 		}
 		// The length counts the whole datagram, so in a fragment it is larger.
-		if length := int(be16(b[4:])); length < udpHeader || length > len(b) && !fragment {
+		length := int(be16(b[4:]))
+		if length < udpHeader || length > len(b) && !p.Fragment {
 			return
 		}
-		p.Kind = UDP
+		p.Kind, p.Payload = UDP, min(length, len(b))-udpHeader
 	default:
 		return
 	}
@@ -157,12 +187,6 @@ func (p *Packet) parsePorts(protocol byte, at, end int, fragment bool) {
 	p.FromPort, p.ToPort = be16(b), be16(b[2:])
 }
 
-// parseEcho reads the ICMP or ICMPv6 message in p.Frame[at:end]. Anything but a
-// whole echo request, which is what has type request, stays an IP packet.
-func (p *Packet) parseEcho(at, end int, request byte) {
-	b := p.Frame[at:end]
-	if len(b) < echoHeader || b[0] != request || b[1] != 0 {
-		return
-	}
-	p.Kind, p.Transport = EchoRequest, at
-}
+// tcpLength returns the length of the TCP header at the beginning of b, with its
+// options (RFC 9293, section 3.1: the data offset).
+func tcpLength(b []byte) int { return int(b[12]>>4) * 4 }

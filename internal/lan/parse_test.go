@@ -44,6 +44,17 @@ func TestParseAccepts(t *testing.T) {
 		p.Network, p.Transport = network, transport
 		return p
 	}
+	part := func(p lan.Packet) lan.Packet {
+		p.Fragment = true
+		return p
+	}
+	carrying := func(payload int, p lan.Packet) lan.Packet {
+		p.Payload = payload
+		return p
+	}
+	numbered := syn
+	numbered.Flags, numbered.Seq, numbered.Ack, numbered.Payload = 0x18, 0xfedcba98, 0x01020304, 3
+	numbered.Transport = 34
 	datagram := lan.Packet{Kind: lan.UDP, FromPort: 40000, ToPort: 53, Network: 14, Transport: 34}
 	plainIP := lan.Packet{Kind: lan.IP, Network: 14}
 	arp := lan.Packet{From: client4, To: sleepy4, SenderMAC: clientMAC}
@@ -62,25 +73,29 @@ func TestParseAccepts(t *testing.T) {
 		{"arp, padded", ether(0x0806, append(arpBody(1), make([]byte, 18)...)...), packet(arp)},
 		{"arp, priority tag", tagged(ether(0x0806, arpBody(1)...), 0xe000), packet(arp)},
 		{"tcp", ether(0x0800, packet4(6, tcp(2))...), packet(syn)},
+		{"tcp, data", ether(0x0800, append(packet4(6, data(0x18, 0xfedcba98, 0x01020304, "abc")), 0)...), packet(numbered)},
+		{"tcp, data after options", ether(0x0800, packet4(6, with(data(0x18, 0xfedcba98, 0x01020304, "four and the rest")[:27], 12, 6<<4))...),
+			packet(numbered)},
 		{"tcp, padded", ether(0x0800, append(packet4(6, tcp(2)), 0, 0, 0, 0, 0, 0)...), packet(syn)},
 		{"tcp, priority tag", tagged(ether(0x0800, packet4(6, tcp(2))...), 0x2000), packet(at(syn, 18, 38))},
 		{"tcp, ip options", ether(0x0800, options4(packet4(6, tcp(2)), 8)...), packet(at(syn, 14, 42))},
 		{"tcp, most ip options", ether(0x0800, options4(packet4(6, tcp(2)), 40)...), packet(at(syn, 14, 74))},
-		{"tcp, first fragment", ether(0x0800, fragment4(packet4(6, tcp(2)), 0x2000)...), packet(syn)},
+		{"tcp, first fragment", ether(0x0800, fragment4(packet4(6, tcp(2)), 0x2000)...), packet(part(syn))},
 		{"tcp, do not fragment", ether(0x0800, fragment4(packet4(6, tcp(2)), 0x4000)...), packet(syn)},
-		{"tcp, later fragment", ether(0x0800, fragment4(packet4(6, tcp(2)), 0x2001)...), packet(plainIP)},
-		{"tcp, last fragment", ether(0x0800, fragment4(packet4(6, tcp(2)), 0x00b9)...), packet(plainIP)},
+		{"tcp, later fragment", ether(0x0800, fragment4(packet4(6, tcp(2)), 0x2001)...), packet(part(plainIP))},
+		{"tcp, last fragment", ether(0x0800, fragment4(packet4(6, tcp(2)), 0x00b9)...), packet(part(plainIP))},
 		{"tcp, header cut off", ether(0x0800, packet4(6, tcp(2)[:19])...), packet(plainIP)},
 		{"tcp, no header at all", ether(0x0800, packet4(6, nil)...), packet(plainIP)},
 		{"tcp, header only in the padding", ether(0x0800, append(packet4(6, nil), tcp(2)...)...), packet(plainIP)},
 		{"tcp, data offset too small", ether(0x0800, packet4(6, with(tcp(2), 12, 4<<4))...), packet(plainIP)},
 		{"tcp, options cut off", ether(0x0800, packet4(6, with(tcp(2), 12, 6<<4))...), packet(plainIP)},
-		{"udp", ether(0x0800, packet4(17, udp(5))...), packet(datagram)},
+		{"udp", ether(0x0800, packet4(17, udp(5))...), packet(carrying(5, datagram))},
+		{"udp, less than the packet holds", ether(0x0800, packet4(17, with(udp(5), 4, 0, 10))...), packet(carrying(2, datagram))},
 		{"udp, empty", ether(0x0800, packet4(17, udp(0))...), packet(datagram)},
 		{"udp, header cut off", ether(0x0800, packet4(17, udp(0)[:7])...), packet(plainIP)},
 		{"udp, length too small", ether(0x0800, packet4(17, with(udp(5), 4, 0, 7))...), packet(plainIP)},
 		{"udp, length too large", ether(0x0800, packet4(17, with(udp(5), 4, 0, 14))...), packet(plainIP)},
-		{"udp, first fragment", ether(0x0800, fragment4(packet4(17, with(udp(5), 4, 9, 0)), 0x2000)...), packet(datagram)},
+		{"udp, first fragment", ether(0x0800, fragment4(packet4(17, with(udp(5), 4, 9, 0)), 0x2000)...), packet(part(carrying(5, datagram)))},
 		{"echo request", ether(0x0800, packet4(1, echo(8))...),
 			packet(lan.Packet{Kind: lan.EchoRequest, Network: 14, Transport: 34})},
 		{"echo reply", ether(0x0800, packet4(1, echo(0))...), packet(plainIP)},
@@ -90,7 +105,7 @@ func TestParseAccepts(t *testing.T) {
 		{"gre", ether(0x0800, packet4(47, make([]byte, 20))...), packet(plainIP)},
 
 		{"ipv6 tcp", ether(0x86dd, extended6(6, tcp(2))...), in6(at(syn, 14, 54))},
-		{"ipv6 udp", ether(0x86dd, extended6(17, udp(3))...), in6(at(datagram, 14, 54))},
+		{"ipv6 udp", ether(0x86dd, extended6(17, udp(3))...), in6(carrying(3, at(datagram, 14, 54)))},
 		{"ipv6 echo request", ether(0x86dd, extended6(58, echo(128))...), in6(lan.Packet{Kind: lan.EchoRequest, Transport: 54})},
 		{"ipv6 echo reply", ether(0x86dd, extended6(58, echo(129))...), in6(plainIP)},
 		{"ipv6 with icmpv4", ether(0x86dd, extended6(1, echo(8))...), in6(plainIP)},
@@ -100,10 +115,10 @@ func TestParseAccepts(t *testing.T) {
 		{"ipv6 hop-by-hop, routing, options", ether(0x86dd, extended6(0, extension(43, 8), extension(60, 24), extension(6, 16), tcp(2))...),
 			in6(at(syn, 14, 54+48))},
 		{"ipv6 authenticated", ether(0x86dd, extended6(51, with(make([]byte, 24), 0, 6, 4), tcp(2))...), in6(at(syn, 14, 54+24))},
-		{"ipv6 first fragment", ether(0x86dd, extended6(44, fragment6(6, 0x0001), tcp(2))...), in6(at(syn, 14, 54+8))},
-		{"ipv6 first fragment, reserved bits", ether(0x86dd, extended6(44, fragment6(6, 0x0007), tcp(2))...), in6(at(syn, 14, 54+8))},
-		{"ipv6 atomic fragment", ether(0x86dd, extended6(44, fragment6(17, 0), udp(3))...), in6(at(datagram, 14, 54+8))},
-		{"ipv6 later fragment", ether(0x86dd, extended6(44, fragment6(6, 0x0009), tcp(2))...), in6(plainIP)},
+		{"ipv6 first fragment", ether(0x86dd, extended6(44, fragment6(6, 0x0001), tcp(2))...), in6(part(at(syn, 14, 54+8)))},
+		{"ipv6 first fragment, reserved bits", ether(0x86dd, extended6(44, fragment6(6, 0x0007), tcp(2))...), in6(part(at(syn, 14, 54+8)))},
+		{"ipv6 atomic fragment", ether(0x86dd, extended6(44, fragment6(17, 0), udp(3))...), in6(carrying(3, at(datagram, 14, 54+8)))},
+		{"ipv6 later fragment", ether(0x86dd, extended6(44, fragment6(6, 0x0009), tcp(2))...), in6(part(plainIP))},
 		{"ipv6 fragment header cut off", ether(0x86dd, extended6(44, fragment6(6, 1)[:7])...), in6(plainIP)},
 		{"ipv6 extension cut off", ether(0x86dd, extended6(60, extension(6, 16)[:12])...), in6(plainIP)},
 		{"ipv6 extension of one octet", ether(0x86dd, extended6(60, []byte{6})...), in6(plainIP)},
@@ -203,6 +218,7 @@ func TestParseAllocatesNothing(t *testing.T) {
 	frames := [][]byte{
 		ether(0x0806, arpBody(1)...), question().frame(t), advice().frame(t),
 		ether(0x0800, packet4(6, tcp(2))...), ether(0x86dd, extended6(60, chain(4), tcp(2))...), ether(0x0806), nil,
+		unreachable4(lost4()), unreachable6(lost6()),
 	}
 	var p lan.Packet
 	if n := testing.AllocsPerRun(100, func() {
@@ -234,9 +250,11 @@ func TestNames(t *testing.T) {
 
 func BenchmarkParse(b *testing.B) {
 	for name, frame := range map[string][]byte{
-		"arp": ether(0x0806, arpBody(1)...),
-		"ns":  question().frame(b),
-		"syn": ether(0x0800, packet4(6, tcp(2))...),
+		"arp":  ether(0x0806, arpBody(1)...),
+		"ns":   question().frame(b),
+		"syn":  ether(0x0800, packet4(6, tcp(2))...),
+		"udp":  ether(0x86dd, extended6(17, udp(3))...),
+		"icmp": unreachable4(lost4()),
 	} {
 		b.Run(name, func(b *testing.B) {
 			var p lan.Packet

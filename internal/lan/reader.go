@@ -37,10 +37,10 @@ var errGone = errors.New("the interface is gone")
 // Rejected) and otherwise ignored. A link that goes down is waited for; an
 // interface that is gone, or a closed socket, is an error. There can be one Run
 // at a time.
-func (i *Interface) Run(ctx context.Context, handle func(*Packet)) error {
-	r := newReader(handle, &i.rejected)
-	if err := i.conn.SetReadDeadline(time.Time{}); err != nil {
-		return i.unlessClosed(fmt.Errorf("read: %w", err))
+func (t *tap) Run(ctx context.Context, handle func(*Packet)) error {
+	r := newReader(handle, &t.rejected)
+	if err := t.conn.SetReadDeadline(time.Time{}); err != nil {
+		return t.unlessClosed(fmt.Errorf("read: %w", err))
 	}
 	ended := make(chan struct{})
 	cancelled := context.AfterFunc(ctx, func() {
@@ -48,25 +48,25 @@ func (i *Interface) Run(ctx context.Context, handle func(*Packet)) error {
 		r.stop.Store(true)
 		// Breaks the wait for the next frame. It fails only on a closed socket,
 		// where nothing waits.
-		_ = i.conn.SetReadDeadline(time.Unix(1, 0))
+		_ = t.conn.SetReadDeadline(time.Unix(1, 0))
 	})
-	err := i.read(ctx, r)
+	err := t.read(ctx, r)
 	if !cancelled() {
 		<-ended
 	}
 	if ctx.Err() != nil {
 		return nil
 	}
-	return i.unlessClosed(fmt.Errorf("read: %w", err))
+	return t.unlessClosed(fmt.Errorf("read: %w", err))
 }
 
 // read returns when ctx ends or when the socket is of no more use.
-func (i *Interface) read(ctx context.Context, r *reader) error {
+func (t *tap) read(ctx context.Context, r *reader) error {
 	drain := r.drain // made once: a method value is an allocation
 	backOff, down := minBackOff, false
 	for {
 		before := r.frames
-		err := i.raw.Read(drain)
+		err := t.raw.Read(drain)
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -75,25 +75,25 @@ func (i *Interface) read(ctx context.Context, r *reader) error {
 		}
 		switch {
 		case errors.Is(err, os.ErrDeadlineExceeded):
-			if i.gone() {
+			if t.gone() {
 				return errGone
 			}
 			if down && r.frames != before {
 				down = false
-				i.log.Info("the link is up again")
+				t.log.Info("the link is up again")
 			}
 		case err != nil:
 			return err
 		case r.errno == unix.ENETDOWN:
-			if i.gone() {
+			if t.gone() {
 				return errGone
 			}
 			if !down {
-				i.log.Warn("the link is down")
+				t.log.Warn("the link is down")
 			}
 			down = true
 		case r.errno == unix.ENOBUFS || r.errno == unix.ENOMEM:
-			i.log.Warn("cannot read frames for the moment", "error", r.errno, "wait", backOff)
+			t.log.Warn("cannot read frames for the moment", "error", r.errno, "wait", backOff)
 			if !wait(ctx, backOff) {
 				return nil
 			}
@@ -101,7 +101,7 @@ func (i *Interface) read(ctx context.Context, r *reader) error {
 		default:
 			return r.errno
 		}
-		if err := i.watchDown(down); err != nil {
+		if err := t.watchDown(down); err != nil {
 			return err
 		}
 		// The deadline that cancels may have come before the one just set.
@@ -113,21 +113,21 @@ func (i *Interface) read(ctx context.Context, r *reader) error {
 
 // watchDown makes the next read return after a while if the link is down: the
 // kernel tells the socket that the link went down, not that it was removed later.
-func (i *Interface) watchDown(down bool) error {
+func (t *tap) watchDown(down bool) error {
 	var deadline time.Time
 	if down {
 		deadline = time.Now().Add(downPoll)
 	}
-	return i.conn.SetReadDeadline(deadline)
+	return t.conn.SetReadDeadline(deadline)
 }
 
 // gone reports whether the kernel has detached the socket from its interface.
-func (i *Interface) gone() bool {
+func (t *tap) gone() bool {
 	gone := false
-	err := i.raw.Control(func(fd uintptr) {
+	err := t.raw.Control(func(fd uintptr) {
 		sa, err := unix.Getsockname(int(fd))
 		if ll, ok := sa.(*unix.SockaddrLinklayer); err == nil && ok {
-			gone = ll.Ifindex != i.index
+			gone = ll.Ifindex != t.index
 		}
 	})
 	return gone || err != nil

@@ -11,23 +11,49 @@ const (
 	// memory, as the kernel counts it. None of it is used while nothing is queued.
 	receiveBuffer = 4 << 20
 	sendBuffer    = 1 << 20
+
+	// The mark (SO_MARK) of the frames that an Interface sends, by which the
+	// filter of an Outgoing knows them. Marks are the host's own affair and no
+	// part of a frame; this one only has to be one that nobody else uses.
+	ownMark = 0x6e707472
 )
 
-// configure sets the options of i's socket. Those that only make things better
-// are allowed to fail, and leave a line in the log.
-func (i *Interface) configure() error {
-	raw, err := i.conn.SyscallConn()
-	if err != nil {
-		return fmt.Errorf("interface %s: packet socket: %w", i.name, err)
-	}
-	i.raw = raw
+// configure sets options of t's socket.
+func (t *tap) configure(set func(fd int) error) error {
 	var failed error
-	err = raw.Control(func(fd uintptr) { failed = i.setOptions(int(fd)) })
-	if err != nil {
-		return fmt.Errorf("interface %s: packet socket: %w", i.name, err)
+	if err := t.raw.Control(func(fd uintptr) { failed = set(int(fd)) }); err != nil {
+		return err
 	}
-	if failed != nil {
-		return fmt.Errorf("interface %s: %w", i.name, failed)
+	return failed
+}
+
+// setReceiveOptions sets the options that every socket needs. They only make
+// things better, and so are allowed to fail, and leave a line in the log.
+func (t *tap) setReceiveOptions(fd int) error {
+	// The newer of the two forms has 64-bit seconds on 32-bit hosts too.
+	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS_NEW, 1); err != nil {
+		t.log.Warn("no kernel timestamps, so wake latency will not be measured", "error", err)
+	}
+	t.setBuffer(fd, "receive", receiveBuffer, unix.SO_RCVBUFFORCE, unix.SO_RCVBUF)
+	return nil
+}
+
+// setBuffer goes beyond the system's limit where we may (CAP_NET_ADMIN), and up
+// to it otherwise.
+func (t *tap) setBuffer(fd int, which string, size, force, ordinary int) {
+	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, force, size) == nil {
+		return
+	}
+	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, ordinary, size); err != nil {
+		t.log.Warn("cannot enlarge the socket buffer", "buffer", which, "octets", size, "error", err)
+	}
+}
+
+// configure sets what an Interface needs besides: to hear what is not for the
+// host, and to send.
+func (i *Interface) configure() error {
+	if err := i.tap.configure(i.setOptions); err != nil {
+		return fmt.Errorf("interface %s: %w", i.name, err)
 	}
 	if !i.wireless {
 		return nil
@@ -49,22 +75,9 @@ func (i *Interface) setOptions(fd int) error {
 	if err := unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_IGNORE_OUTGOING, 1); err != nil {
 		i.log.Debug("cannot ignore outgoing frames in the socket", "error", err)
 	}
-	// The newer of the two forms has 64-bit seconds on 32-bit hosts too.
-	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS_NEW, 1); err != nil {
-		i.log.Warn("no kernel timestamps, so wake latency will not be measured", "error", err)
+	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_MARK, ownMark); err != nil {
+		i.log.Warn("cannot mark the porter's own frames, so they look like those of local programs", "error", err)
 	}
-	i.setBuffer(fd, "receive", receiveBuffer, unix.SO_RCVBUFFORCE, unix.SO_RCVBUF)
 	i.setBuffer(fd, "send", sendBuffer, unix.SO_SNDBUFFORCE, unix.SO_SNDBUF)
 	return nil
-}
-
-// setBuffer goes beyond the system's limit where we may (CAP_NET_ADMIN), and up
-// to it otherwise.
-func (i *Interface) setBuffer(fd int, which string, size, force, ordinary int) {
-	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, force, size) == nil {
-		return
-	}
-	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, ordinary, size); err != nil {
-		i.log.Warn("cannot enlarge the socket buffer", "buffer", which, "octets", size, "error", err)
-	}
 }

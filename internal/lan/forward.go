@@ -1,0 +1,216 @@
+package lan
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"golang.org/x/sys/unix"
+
+	"nightporter/internal/machine"
+)
+
+// minFrame is what Ethernet asks for at least (IEEE 802.3, without the checksum).
+const minFrame = 60
+
+// Forward hands the IP packet p to send in frames from src to the host dst, of at
+// most mtu octets of IP packet each. Nothing but the Ethernet addresses is
+// changed, and no time to live is counted: for the two ends nobody stands between
+// them. But
+//   - the checksums of the IPv4 header and of TCP, UDP, echo requests and port
+//     unreachable are set: a frame that never left the host (a virtual link) may
+//     carry one that nobody has finished. Other ICMP messages never do. A
+//     fragment's, and that of a source route's stopover, cover what is not in the
+//     frame, and stay as they are;
+//   - a TCP segment that is larger than the MTU, because the NIC or the kernel has
+//     merged several or cuts it later, becomes several;
+//   - an Ethernet trailer and a priority tag are left out.
+//
+// Forward works in place: p and its frame are of no more use afterwards. It
+// allocates only for frames shorter than Ethernet's least. send must not keep the
+// frame; its first error ends Forward, and comes back as it is. Other errors
+// name what is wrong with p: not IP, or too large and not to be cut.
+func Forward(p *Packet, src, dst machine.MAC, mtu int, send func(frame []byte) error) error {
+	if err := checkDestination(dst); err != nil {
+		return fmt.Errorf("forward: %w", err)
+	}
+	o, err := p.outbound(src, dst)
+	if err != nil {
+		return fmt.Errorf("forward: %v from %v to %v: %w", p.Kind, p.From, p.To, err)
+	}
+	if size := len(o.frame) - ethernetHeader; size > mtu {
+		if err := o.cuttable(mtu); err != nil {
+			return fmt.Errorf("forward: %v packet of %d octets from %v to %v: expected at most the mtu, %d octets: %w",
+				p.Kind, size, p.From, p.To, mtu, err)
+		}
+		return o.cut(mtu, send)
+	}
+	o.setChecksums(o.frame)
+	return send(padded(o.frame))
+}
+
+// padded returns frame with zeros up to Ethernet's least length. The octets that
+// follow it in memory may be somebody else's.
+func padded(frame []byte) []byte {
+	if len(frame) >= minFrame {
+		return frame
+	}
+	return append(make([]byte, 0, minFrame), frame...)[:minFrame]
+}
+
+// outbound is an IP packet on its way out, in a frame with new addresses.
+type outbound struct {
+	p         *Packet
+	frame     []byte // without tag and trailer, so the IP header follows the Ethernet header
+	transport int    // offset of the transport header, 0 if its checksum is to stay as it is
+	protocol  byte
+}
+
+// outbound puts a new Ethernet header in front of p's IP packet. An 802.1Q tag
+// lies between the addresses and the type, so it falls away.
+func (p *Packet) outbound(src, dst machine.MAC) (outbound, error) {
+	if p.Network == 0 {
+		return outbound{}, errors.New("expected an ip packet")
+	}
+	rest := p.Frame[p.Network:]
+	length, rerouted := int(be16(rest[2:])), false
+	if rest[0]>>4 == 6 {
+		length = ipv6Header + int(be16(rest[4:]))
+		if length == ipv6Header && rest[6] == unix.IPPROTO_HOPOPTS { // RFC 2675, section 2
+			return outbound{}, errors.New("expected a packet of at most 65535 octets of payload, found a jumbogram")
+		}
+		rerouted = skipExtensions(rest[:length], rest[6], ipv6Header).rerouted
+	} else {
+		rerouted = sourceRouted(rest[ipv4Header : int(rest[0]&0x0f)*4])
+	}
+	start := p.Network - ethernetHeader
+	o := outbound{p: p, frame: p.Frame[start : p.Network+length]}
+	copy(o.frame, dst[:])
+	copy(o.frame[len(dst):], src[:])
+	if p.Transport != 0 && !p.Fragment && !rerouted {
+		o.transport, o.protocol = p.Transport-start, p.protocol()
+	}
+	return o, nil
+}
+
+// protocol returns the protocol number of a packet with a transport header.
+func (p *Packet) protocol() byte {
+	switch {
+	case p.Kind == TCP:
+		return unix.IPPROTO_TCP
+	case p.Kind == UDP:
+		return unix.IPPROTO_UDP
+	case p.From.Is4():
+		return unix.IPPROTO_ICMP
+	}
+	return unix.IPPROTO_ICMPV6
+}
+
+// Options of the IPv4 header (RFC 791, section 3.1).
+const (
+	optionEnd         = 0
+	optionNothing     = 1
+	optionLooseRoute  = 131
+	optionStrictRoute = 137
+)
+
+// sourceRouted reports whether the options name the stops of a source route: the
+// destination need not be the last, which is the one that the checksums cover.
+func sourceRouted(options []byte) bool {
+	for len(options) > 1 && options[0] != optionEnd {
+		length := 1
+		switch options[0] {
+		case optionNothing:
+		case optionLooseRoute, optionStrictRoute:
+			return true
+		default:
+			length = int(options[1])
+		}
+		if length == 0 || length > len(options) {
+			return false
+		}
+		options = options[length:]
+	}
+	return false
+}
+
+// setChecksums sets the checksums of frame, which begins like o.frame.
+func (o *outbound) setChecksums(frame []byte) {
+	packet := frame[ethernetHeader:]
+	if packet[0]>>4 == 4 {
+		setHeaderChecksum(packet[:int(packet[0]&0x0f)*4])
+	}
+	if o.transport == 0 {
+		return
+	}
+	b := frame[o.transport:]
+	if o.protocol == unix.IPPROTO_UDP {
+		b = b[:be16(b[4:])] // what follows is the IP packet's, not the datagram's
+		if o.p.From.Is4() && be16(b[6:]) == 0 {
+			return // the sender left it out (RFC 768)
+		}
+	}
+	setChecksum(b, o.protocol, o.p.From, o.p.To)
+}
+
+// cuttable says why o cannot be cut to the MTU.
+func (o *outbound) cuttable(mtu int) error {
+	switch {
+	case o.p.Kind != TCP:
+		return errors.New("only tcp can be cut")
+	case o.transport == 0:
+		return errors.New("a fragment, or a stop of a source route, cannot be cut")
+	case o.p.Flags&(tcpSYN|tcpRST) != 0:
+		return fmt.Errorf("found the flags %#02x: only data can be cut", o.p.Flags)
+	}
+	if headers := o.headers() - ethernetHeader; headers >= mtu {
+		return fmt.Errorf("no room for data after %d octets of headers", headers)
+	}
+	return nil
+}
+
+// headers returns the length of all the headers of a TCP segment.
+func (o *outbound) headers() int { return o.transport + tcpLength(o.frame[o.transport:]) }
+
+// cut sends o, a TCP segment that is cuttable, as several. Each gets its headers
+// directly in front of its share of the payload, over what has been sent already.
+func (o *outbound) cut(mtu int, send func([]byte) error) error {
+	headers := o.headers()
+	share := ethernetHeader + mtu - headers
+	id := be16(o.frame[ethernetHeader+4:])
+	for n, at := 0, 0; at < o.p.Payload; n, at = n+1, at+share {
+		size := min(share, o.p.Payload-at)
+		segment := o.frame[at : at+headers+size]
+		if at > 0 {
+			copy(segment, o.frame[at-share:at-share+headers])
+		}
+		packet := segment[ethernetHeader:]
+		if packet[0]>>4 == 4 {
+			binary.BigEndian.PutUint16(packet[2:], uint16(len(packet)))
+			binary.BigEndian.PutUint16(packet[4:], id+uint16(n))
+		} else {
+			binary.BigEndian.PutUint16(packet[4:], uint16(len(packet)-ipv6Header))
+		}
+		o.mark(segment[o.transport:], at, at+size == o.p.Payload)
+		o.setChecksums(segment)
+		if err := send(padded(segment)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// mark sets the sequence number and the flags of the segment that carries the
+// payload from offset at on. Of the flags that mean one moment of the stream, FIN
+// and PSH belong to the end of it, CWR to its first octet (RFC 3168, section 6.1.2).
+func (o *outbound) mark(tcp []byte, at int, last bool) {
+	flags := o.p.Flags
+	if !last {
+		flags &^= tcpFIN | tcpPSH
+	}
+	if at > 0 {
+		flags &^= tcpCWR
+	}
+	binary.BigEndian.PutUint32(tcp[4:], o.p.Seq+uint32(at))
+	tcp[13] = flags
+}

@@ -1,0 +1,117 @@
+package lan
+
+import (
+	"encoding/binary"
+	"fmt"
+	"net/netip"
+
+	"github.com/mdlayher/ethernet"
+	"golang.org/x/sys/unix"
+
+	"nightporter/internal/machine"
+)
+
+const (
+	// The window of a SYN. Nobody will send into it.
+	probeWindow = 64240
+
+	// What fits into an Ethernet frame of 1500 octets beside the headers (RFC
+	// 9293, section 3.7.1). It is the only option: a service that takes a
+	// connection answers a SYN without any others.
+	mss4           = 1500 - ipv4Header - tcpHeader
+	mss6           = 1500 - ipv6Header - tcpHeader
+	optionMSS      = 2
+	optionMSSWords = 1
+)
+
+// SYNProbe returns a frame from src to the machine dst that asks to open a TCP
+// connection from one of our own addresses to a service, with the initial
+// sequence number seq. A service that is there answers with a SYN-ACK, which
+// ResetFor answers; a closed port with a RST. It is an error if an address or a
+// port is none that a host can have, if the addresses are of two families, or
+// if dst is not the address of one machine.
+func SYNProbe(src, dst machine.MAC, from, to netip.AddrPort, seq uint32) ([]byte, error) {
+	if err := checkProbe(dst, from, to); err != nil {
+		return nil, fmt.Errorf("syn probe: %w", err)
+	}
+	mss := uint16(mss4)
+	if to.Addr().Is6() {
+		mss = mss6
+	}
+	segment := appendTCP(nil, from.Port(), to.Port(), seq, tcpSYN, probeWindow, optionMSSWords)
+	segment = append(segment, optionMSS, 4)
+	segment = binary.BigEndian.AppendUint16(segment, mss)
+	return transportFrame(src, dst, from.Addr(), to.Addr(), unix.IPPROTO_TCP, segment)
+}
+
+// ResetFor returns the frame from src that takes back what a SYNProbe began: the
+// RST for the SYN-ACK p. Its sequence number is what p acknowledges, so that it
+// is sure to be believed, and it has no ACK (RFC 9293, section 3.5.2). It is an
+// error if p is anything else, or if its sender is not the address of one machine.
+func ResetFor(p *Packet, src machine.MAC) ([]byte, error) {
+	if !p.SYNACK() {
+		return nil, fmt.Errorf("reset: %v from %v with the flags %#02x: expected a syn-ack", p.Kind, p.From, p.Flags)
+	}
+	from, to := netip.AddrPortFrom(p.To, p.ToPort), netip.AddrPortFrom(p.From, p.FromPort)
+	if err := checkProbe(p.Src, from, to); err != nil {
+		return nil, fmt.Errorf("reset: %w", err)
+	}
+	segment := appendTCP(nil, from.Port(), to.Port(), p.Ack, tcpRST, 0, 0)
+	return transportFrame(src, p.Src, from.Addr(), to.Addr(), unix.IPPROTO_TCP, segment)
+}
+
+// DatagramProbe returns a frame from src to the machine dst with an empty UDP
+// datagram from one of our own addresses to a service. A closed port answers
+// with port unreachable; the answer of a service, if there is one, is its own.
+// The errors are those of SYNProbe.
+func DatagramProbe(src, dst machine.MAC, from, to netip.AddrPort) ([]byte, error) {
+	if err := checkProbe(dst, from, to); err != nil {
+		return nil, fmt.Errorf("datagram probe: %w", err)
+	}
+	datagram := appendUDP(nil, from, to, nil)
+	return transportFrame(src, dst, from.Addr(), to.Addr(), unix.IPPROTO_UDP, datagram)
+}
+
+func checkProbe(dst machine.MAC, from, to netip.AddrPort) error {
+	if err := checkPair(from.Addr(), to.Addr()); err != nil {
+		return err
+	}
+	switch {
+	case from.Port() == 0:
+		return fmt.Errorf("source %v: expected a port from 1 to 65535", from)
+	case to.Port() == 0:
+		return fmt.Errorf("target %v: expected a port from 1 to 65535", to)
+	}
+	return checkDestination(dst)
+}
+
+// checkDestination says what is wrong with dst as the address of one machine.
+func checkDestination(dst machine.MAC) error {
+	if !dst.Unicast() {
+		return fmt.Errorf("destination %v: expected a unicast MAC address", dst)
+	}
+	return nil
+}
+
+// appendTCP appends a TCP header without an acknowledgment, which announces so
+// many 32-bit words of options after it. The checksum is still missing.
+func appendTCP(b []byte, from, to uint16, seq uint32, flags byte, window uint16, words byte) []byte {
+	b = binary.BigEndian.AppendUint16(b, from)
+	b = binary.BigEndian.AppendUint16(b, to)
+	b = binary.BigEndian.AppendUint32(b, seq)
+	b = append(b, 0, 0, 0, 0, (tcpHeader/4+words)<<4, flags)
+	b = binary.BigEndian.AppendUint16(b, window)
+	return append(b, 0, 0, 0, 0) // checksum and urgent pointer
+}
+
+// transportFrame returns the upper-layer packet b, with its checksum set, in an
+// IP packet in an Ethernet frame.
+func transportFrame(src, dst machine.MAC, from, to netip.Addr, protocol byte, b []byte) ([]byte, error) {
+	setChecksum(b, protocol, from, to)
+	if to.Is6() {
+		packet := appendIPv6(nil, from, to, protocol, defaultHopLimit, len(b))
+		return ethernetFrame(src, dst, ethernet.EtherTypeIPv6, append(packet, b...))
+	}
+	packet := appendIPv4(nil, from, to, protocol, len(b))
+	return ethernetFrame(src, dst, ethernet.EtherTypeIPv4, append(packet, b...))
+}

@@ -1,0 +1,219 @@
+package lan
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/jsimonetti/rtnetlink/v2"
+	"github.com/mdlayher/packet"
+	"golang.org/x/net/bpf"
+	"golang.org/x/sys/unix"
+
+	"nightporter/internal/machine"
+)
+
+// tap is a packet socket on one network interface, with a kernel filter and a
+// reader: what an Interface and an Outgoing have in common.
+type tap struct {
+	name  string
+	index int
+	log   *slog.Logger
+
+	conn packetConn
+	raw  syscall.RawConn
+
+	closed   atomic.Bool
+	rejected [verdicts]atomic.Uint64
+
+	filterMu sync.Mutex // one swap of the filter at a time
+
+	dropsMu sync.Mutex
+	drops   uint64
+}
+
+// packetConn is what a tap needs of a *packet.Conn.
+type packetConn interface {
+	Close() error
+	SetBPF([]bpf.RawInstruction) error
+	SetPromiscuous(bool) error
+	SetReadDeadline(time.Time) error
+	Stats() (*packet.Stats, error)
+	SyscallConn() (syscall.RawConn, error)
+}
+
+// open opens t's socket, with a filter that passes what s wants.
+func (t *tap) open(ifi *net.Interface, s sets, log *slog.Logger) error {
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	filter, _, err := s.program(maxInstructions)
+	if err != nil {
+		return err
+	}
+	conn, err := packet.Listen(ifi, packet.Raw, unix.ETH_P_ALL, &packet.Config{Filter: filter})
+	if err != nil {
+		return openError(ifi.Name, err)
+	}
+	t.name, t.index, t.log = ifi.Name, ifi.Index, log.With("interface", ifi.Name)
+	t.conn = conn
+	t.raw, err = conn.SyscallConn()
+	if err == nil {
+		err = t.configure(t.setReceiveOptions)
+	}
+	if err != nil {
+		return errors.Join(fmt.Errorf("interface %s: packet socket: %w", t.name, err), conn.Close())
+	}
+	return nil
+}
+
+// Name returns the interface's name, as it was when the interface was opened.
+func (t *tap) Name() string { return t.name }
+
+// Index returns the kernel's number of the interface.
+func (t *tap) Index() int { return t.index }
+
+// close closes the socket. Only the first call does.
+func (t *tap) close() error {
+	if t.closed.Swap(true) {
+		return t.unlessClosed(net.ErrClosed)
+	}
+	return t.conn.Close()
+}
+
+// unlessClosed puts t's name before err, and says that t is closed if that is
+// the reason: the socket's own errors for it are of several kinds.
+func (t *tap) unlessClosed(err error) error {
+	if t.closed.Load() {
+		err = net.ErrClosed
+	}
+	return fmt.Errorf("interface %s: %w", t.name, err)
+}
+
+// swap puts the filter for s in the place of the one before.
+func (t *tap) swap(s sets) error {
+	t.filterMu.Lock()
+	defer t.filterMu.Unlock()
+	// The kernel charges a filter to the socket's option memory, which is small,
+	// and the old one is still there while the new one comes in. A coarse filter
+	// in between makes room; it passes more than is wanted, never less.
+	whole, err := t.attach(s, maxInstructions)
+	for limit := maxInstructions; errors.Is(err, unix.ENOMEM) && limit >= minInstructions; limit /= 2 {
+		if _, err = t.attach(s, coarse); err != nil {
+			break
+		}
+		whole, err = t.attach(s, limit)
+	}
+	macs, addrs := len(s.macs), len(s.addrs4)+len(s.addrs6)
+	if err != nil {
+		return t.unlessClosed(fmt.Errorf("kernel filter for %d machines and %d addresses: %w (net.core.optmem_max limits it)",
+			macs, addrs, err))
+	}
+	if !whole {
+		t.log.Warn("too many addresses for the kernel filter, so it passes more traffic than needed; a larger net.core.optmem_max may help",
+			"machines", macs, "addresses", addrs)
+	}
+	return nil
+}
+
+const (
+	coarse          = 0   // no room: every set is given up
+	minInstructions = 128 // swap tries no smaller filter
+)
+
+// attach puts in place the filter for s of at most limit instructions, and
+// tells whether it holds all of the sets.
+func (t *tap) attach(s sets, limit int) (whole bool, err error) {
+	program, whole, err := s.program(limit)
+	if err != nil {
+		return false, err
+	}
+	return whole, t.conn.SetBPF(program)
+}
+
+// Drops returns how many frames the kernel has dropped on this socket since
+// Open because the reader was too slow.
+func (t *tap) Drops() uint64 {
+	t.dropsMu.Lock()
+	defer t.dropsMu.Unlock()
+	// The kernel starts again from 0 after every read. On an error (the socket
+	// is closed) what is known already is still true.
+	if stats, err := t.conn.Stats(); err == nil {
+		t.drops += uint64(stats.Drops)
+	}
+	return t.drops
+}
+
+// Rejected returns how many frames Run has thrown away since Open, by reason.
+// Every reason is there, also at 0.
+func (t *tap) Rejected() map[Verdict]uint64 {
+	counts := make(map[Verdict]uint64, verdicts-1)
+	for v := Accepted + 1; v < verdicts; v++ {
+		counts[v] = t.rejected[v].Load()
+	}
+	return counts
+}
+
+// usable returns the interface if the porter can work on it, or says why not.
+func usable(name string) (*net.Interface, error) {
+	ifi, err := net.InterfaceByName(name)
+	if err != nil {
+		return nil, fmt.Errorf("interface %q: %w; there are: %s", name, err, interfaceNames())
+	}
+	var link rtnetlink.LinkMessage
+	err = withNetlink(func(c *rtnetlink.Conn) (err error) {
+		link, err = c.Link.Get(uint32(ifi.Index))
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("interface %q: %w", name, err)
+	}
+	if link.Type != unix.ARPHRD_ETHER || len(ifi.HardwareAddr) != len(machine.MAC{}) {
+		return nil, fmt.Errorf("interface %q is not Ethernet (link type %d): expected an Ethernet or Wi-Fi interface", name, link.Type)
+	}
+	if ifi.Flags&net.FlagUp == 0 {
+		return nil, fmt.Errorf("interface %q is down: bring it up with `ip link set %s up`", name, name)
+	}
+	addrs, err := ifi.Addrs()
+	if err != nil {
+		return nil, fmt.Errorf("interface %q: addresses: %w", name, err)
+	}
+	if len(addrs) == 0 {
+		return nil, fmt.Errorf("interface %q has no IP address: give it one first", name)
+	}
+	return ifi, nil
+}
+
+func interfaceNames() string {
+	all, err := net.Interfaces()
+	if err != nil {
+		return fmt.Sprintf("unknown (%v)", err)
+	}
+	names := make([]string, len(all))
+	for i, ifi := range all {
+		names[i] = ifi.Name
+	}
+	slices.Sort(names)
+	return strings.Join(names, ", ")
+}
+
+// openError names the remedy where there is one.
+func openError(name string, err error) error {
+	if !errors.Is(err, unix.EPERM) && !errors.Is(err, unix.EACCES) {
+		return fmt.Errorf("interface %q: packet socket: %w", name, err)
+	}
+	binary, e := os.Executable()
+	if e != nil {
+		binary = "nightporter"
+	}
+	return fmt.Errorf("interface %q: packet socket: %w: needs CAP_NET_RAW: run as root, or: setcap cap_net_raw,cap_net_admin=ep %s",
+		name, err, binary)
+}
