@@ -11,8 +11,12 @@ import (
 // sum start. Over data that carries a right checksum the result is 0.
 func checksum(b []byte, start uint64) uint16 {
 	sum := start
-	for ; len(b) >= 2; b = b[2:] {
+	for ; len(b) >= 4; b = b[4:] { // two at a time come to the same, once the carries are folded in
+		sum += uint64(be32(b))
+	}
+	if len(b) >= 2 {
 		sum += uint64(be16(b))
+		b = b[2:]
 	}
 	if len(b) == 1 {
 		sum += uint64(b[0]) << 8

@@ -71,22 +71,26 @@ func (p *Packet) parseIPv6(at int) Verdict {
 	p.Network = at
 	p.From = netip.AddrFrom16([16]byte(b[8:24]))
 	p.To = netip.AddrFrom16([16]byte(b[24:40]))
-	u := skipExtensions(p.Frame[:end], b[6], at+ipv6Header)
-	if u.next == unix.IPPROTO_ICMPV6 && u.at < end {
-		switch p.Frame[u.at] {
+	next, start, fragmentHeader := b[6], at+ipv6Header, false
+	if isExtension(next) {
+		u := skipExtensions(p.Frame[:end], next, start)
+		next, start, fragmentHeader, p.Fragment = u.next, u.at, u.fragmentHeader, u.fragment
+	}
+	if next == unix.IPPROTO_ICMPV6 && start < end {
+		switch p.Frame[start] {
 		case byte(ipv6.ICMPTypeNeighborSolicitation), byte(ipv6.ICMPTypeNeighborAdvertisement):
-			if u.fragmentHeader { // RFC 6980, section 5
+			if fragmentHeader { // RFC 6980, section 5
 				return BadNDP
 			}
-			return p.parseND(u.at, end)
+			return p.parseND(start, end)
 		}
 	}
-	p.Kind, p.Fragment = IP, u.fragment
-	switch u.next {
+	p.Kind = IP
+	switch next {
 	case unix.IPPROTO_ICMPV6:
-		p.parseICMPv6(u.at, end)
+		p.parseICMPv6(start, end)
 	default:
-		p.parsePorts(u.next, u.at, end)
+		p.parsePorts(next, start, end)
 	}
 	return Accepted
 }
@@ -104,16 +108,24 @@ type upper struct {
 	rerouted       bool // a routing header names more stops, so that the destination is not the last
 }
 
+func isExtension(next byte) bool {
+	switch next {
+	case unix.IPPROTO_HOPOPTS, unix.IPPROTO_ROUTING, unix.IPPROTO_DSTOPTS, unix.IPPROTO_AH, unix.IPPROTO_FRAGMENT:
+		return true
+	}
+	return false
+}
+
 // skipExtensions walks the extension headers of packet (RFC 8200, section 4)
 // from the one of type next at offset at.
-func skipExtensions(packet []byte, next byte, at int) upper {
-	u := upper{next: next, at: at}
+func skipExtensions(packet []byte, next byte, at int) (u upper) {
+	u.next, u.at = next, at
 	for range maxExtensions {
-		length := u.extension(packet)
-		switch {
-		case length == 0:
+		if !isExtension(u.next) {
 			return u
-		case length < 0 || u.at+length > len(packet):
+		}
+		length := u.extension(packet[u.at:])
+		if length == 0 {
 			u.next = unix.IPPROTO_NONE
 			return u
 		}
@@ -123,35 +135,30 @@ func skipExtensions(packet []byte, next byte, at int) upper {
 	return u
 }
 
-// extension returns the length of the extension header at u, and notes what it
-// says. The length is 0 if this is no extension header, and negative if nothing
-// that follows can be read.
-func (u *upper) extension(packet []byte) int {
-	b := packet[u.at:]
+// extension returns the length of the extension header at the beginning of b,
+// and notes what it says. It is 0 if nothing that follows can be read.
+func (u *upper) extension(b []byte) int {
+	if len(b) < 8 { // none is shorter
+		return 0
+	}
+	length := (int(b[1]) + 1) * 8
 	switch u.next {
-	case unix.IPPROTO_HOPOPTS, unix.IPPROTO_ROUTING, unix.IPPROTO_DSTOPTS:
-		if len(b) < 8 {
-			return -1
-		}
-		u.rerouted = u.rerouted || u.next == unix.IPPROTO_ROUTING && b[3] != 0
-		return (int(b[1]) + 1) * 8
+	case unix.IPPROTO_ROUTING:
+		u.rerouted = u.rerouted || b[3] != 0
 	case unix.IPPROTO_AH: // counts in units of four octets, minus two (RFC 4302, section 2.2)
-		if len(b) < 2 {
-			return -1
-		}
-		return (int(b[1]) + 2) * 4
+		length = (int(b[1]) + 2) * 4
 	case unix.IPPROTO_FRAGMENT:
-		if len(b) < 8 {
-			return -1
-		}
+		length = 8
 		u.fragmentHeader = true
 		u.fragment = u.fragment || be16(b[2:])&^reservedBits != 0
 		if be16(b[2:])&^7 != 0 {
-			return -1
+			return 0
 		}
-		return 8
 	}
-	return 0
+	if length > len(b) {
+		return 0
+	}
+	return length
 }
 
 // parsePorts reads the TCP or UDP header in p.Frame[at:end]. Where it is not

@@ -1,0 +1,141 @@
+package lan_test
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"nightporter/internal/lan"
+	"nightporter/internal/machine"
+)
+
+// ends4 and ends6 are the ends of a probe: from us to a service of the machine.
+func ends4() (from, to netip.AddrPort) {
+	return netip.AddrPortFrom(porter4, 61000), netip.AddrPortFrom(sleepy4, 22)
+}
+
+func ends6() (from, to netip.AddrPort) {
+	return netip.AddrPortFrom(porter6, 61000), netip.AddrPortFrom(sleepy6, 22)
+}
+
+// checkSent compares a frame with what it has to be, and looks at its checksums.
+func checkSent(t *testing.T, frame []byte, want lan.Packet) {
+	t.Helper()
+	check(t, frame, want)
+	if err := wrongSums(t, frame); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestSYNProbe(t *testing.T) {
+	for _, c := range []struct {
+		name      string
+		ends      func() (from, to netip.AddrPort)
+		transport int
+		mss       []byte
+	}{
+		{"IPv4", ends4, 34, []byte{2, 4, 0x05, 0xb4}}, // 1460
+		{"IPv6", ends6, 54, []byte{2, 4, 0x05, 0xa0}}, // 1440
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			from, to := c.ends()
+			frame, err := lan.SYNProbe(porterMAC, sleepyMAC, from, to, 0x89abcdef)
+			if err != nil {
+				t.Fatal(err)
+			}
+			checkSent(t, frame, lan.Packet{
+				Src: porterMAC, Dst: sleepyMAC, Kind: lan.TCP, From: from.Addr(), To: to.Addr(),
+				FromPort: 61000, ToPort: 22, Flags: 0x02, Seq: 0x89abcdef, Network: 14, Transport: c.transport,
+			})
+			if diff := cmp.Diff(c.mss, frame[c.transport+20:c.transport+24]); diff != "" {
+				t.Errorf("options (-want +got):\n%s", diff)
+			}
+			if c.transport == 34 && frame[20] != 0x40 {
+				t.Errorf("flags and fragment offset %#02x, want do not fragment", frame[20])
+			}
+		})
+	}
+}
+
+func TestDatagramProbe(t *testing.T) {
+	for name, c := range map[string]struct {
+		ends      func() (from, to netip.AddrPort)
+		transport int
+	}{"IPv4": {ends4, 34}, "IPv6": {ends6, 54}} {
+		t.Run(name, func(t *testing.T) {
+			from, to := c.ends()
+			frame, err := lan.DatagramProbe(porterMAC, sleepyMAC, from, to)
+			if err != nil {
+				t.Fatal(err)
+			}
+			checkSent(t, frame, lan.Packet{
+				Src: porterMAC, Dst: sleepyMAC, Kind: lan.UDP, From: from.Addr(), To: to.Addr(),
+				FromPort: 61000, ToPort: 22, Network: 14, Transport: c.transport,
+			})
+			if frame[c.transport+6] == 0 && frame[c.transport+7] == 0 {
+				t.Error("the datagram has no checksum")
+			}
+		})
+	}
+}
+
+func TestResetFor(t *testing.T) {
+	synack4 := packet(lan.Packet{Kind: lan.TCP, FromPort: 22, ToPort: 61000, Flags: 0x12, Seq: 7, Ack: 0x89abcdf0, Network: 14})
+	synack6 := in6(synack4)
+	synack4.From, synack4.To = sleepy4, porter4
+	for name, c := range map[string]struct {
+		answered  lan.Packet
+		transport int
+	}{"IPv4": {synack4, 34}, "IPv6": {synack6, 54}} {
+		t.Run(name, func(t *testing.T) {
+			frame, err := lan.ResetFor(&c.answered, porterMAC)
+			if err != nil {
+				t.Fatal(err)
+			}
+			checkSent(t, frame, lan.Packet{
+				Src: porterMAC, Dst: clientMAC, Kind: lan.TCP, From: c.answered.To, To: c.answered.From,
+				FromPort: 61000, ToPort: 22, Flags: 0x04, Seq: 0x89abcdf0, Network: 14, Transport: c.transport,
+			})
+		})
+	}
+}
+
+func TestProbeErrors(t *testing.T) {
+	from4, to4 := ends4()
+	from6, _ := ends6()
+	nowhere := netip.AddrPortFrom(netip.IPv4Unspecified(), 22)
+	for _, c := range []struct {
+		name     string
+		dst      machine.MAC
+		from, to netip.AddrPort
+		want     string
+	}{
+		{"no source", sleepyMAC, netip.AddrPort{}, to4, "source invalid IP: expected a unicast address"},
+		{"no target", sleepyMAC, from4, nowhere, "target 0.0.0.0: expected a unicast address"},
+		{"two families", sleepyMAC, from6, to4, "source fe80::1 and target 192.168.7.3: expected one address family"},
+		{"no source port", sleepyMAC, netip.AddrPortFrom(porter4, 0), to4, "source 192.168.7.1:0: expected a port from 1 to 65535"},
+		{"no target port", sleepyMAC, from4, netip.AddrPortFrom(sleepy4, 0), "target 192.168.7.3:0: expected a port from 1 to 65535"},
+		{"to everybody", machine.Broadcast, from4, to4, "destination ff:ff:ff:ff:ff:ff: expected a unicast MAC address"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, syn := lan.SYNProbe(porterMAC, c.dst, c.from, c.to, 1)
+			_, datagram := lan.DatagramProbe(porterMAC, c.dst, c.from, c.to)
+			_, reset := lan.ResetFor(&lan.Packet{
+				Kind: lan.TCP, Flags: 0x12, Src: c.dst,
+				From: c.to.Addr(), FromPort: c.to.Port(), To: c.from.Addr(), ToPort: c.from.Port(),
+			}, porterMAC)
+			for what, err := range map[string]error{"syn probe": syn, "datagram probe": datagram, "reset": reset} {
+				if err == nil || !strings.HasPrefix(err.Error(), what+": "+c.want) {
+					t.Errorf("error %v, want %q", err, what+": "+c.want)
+				}
+			}
+		})
+	}
+	for _, p := range []lan.Packet{{Kind: lan.UDP, From: sleepy4, Flags: 0x12}, {Kind: lan.TCP, From: sleepy4, Flags: 0x14}} {
+		if _, err := lan.ResetFor(&p, porterMAC); err == nil || !strings.Contains(err.Error(), "from 192.168.7.3 with the flags") {
+			t.Errorf("error %v for %v, want one that it is no syn-ack", err, p.Kind)
+		}
+	}
+}
