@@ -3,8 +3,8 @@
 // them with ICMP redirects and "host unreachable", and one that owns the
 // address with RST. A table of nftables of our own drops them before the kernel
 // looks at them; packet sockets have seen them by then. ARP is another family,
-// and solicitations go to multicast addresses: neither is touched, nor is any
-// other table.
+// and solicitations go to multicast addresses: neither is touched, unless the
+// kernel owns the addresses and would answer those too. No other table is.
 package guard
 
 import (
@@ -25,29 +25,44 @@ const sendBuffer = 4 << 20
 // Guard is the table in the kernel. Its methods are not for several goroutines
 // at once.
 type Guard struct {
-	conn       *nftables.Conn
-	interfaces []string
-	held       map[netip.Addr]bool
-	broken     bool // the kernel may hold something else than held
+	conn   *nftables.Conn
+	opts   Options
+	held   map[netip.Addr]bool
+	broken bool // the kernel may hold something else than held
+}
+
+// Options are what a Guard has to know.
+type Options struct {
+	Interfaces []string // on which the addresses are claimed
+	// Bound says that the kernel owns the claimed addresses. Then packets to them
+	// are dropped wherever they come from, and ARP requests and neighbour
+	// solicitations about them as well: the kernel would answer also the machine
+	// itself, whose duplicate address detection would fail. An address is to be
+	// held before it is bound, and until it is unbound.
+	Bound bool
 }
 
 // Install puts the table into the network namespace of the calling thread, in
 // one transaction, and in place of what an earlier run may have left. Packets
 // that come in on one of the interfaces are dropped for the addresses held;
 // there are none at first. The error names the remedy.
-func Install(interfaces []string) (*Guard, error) {
+func Install(o Options) (*Guard, error) {
 	conn, err := nftables.New(nftables.AsLasting(), nftables.WithSockOptions(func(c *netlink.Conn) error {
 		return c.SetWriteBuffer(sendBuffer)
 	}))
 	if err != nil {
 		return nil, explain(err)
 	}
-	return install(conn, interfaces)
+	return install(conn, o)
 }
 
-func install(conn *nftables.Conn, interfaces []string) (*Guard, error) {
-	g := &Guard{conn: conn, interfaces: interfaces, held: make(map[netip.Addr]bool)}
-	if err := g.replace(); err != nil {
+func install(conn *nftables.Conn, o Options) (*Guard, error) {
+	g := &Guard{conn: conn, opts: o, held: make(map[netip.Addr]bool)}
+	err := g.replace()
+	if err == nil && !o.Bound {
+		err = remove(conn, arpTable()) // an earlier run was bound
+	}
+	if err != nil {
 		return nil, errors.Join(err, conn.CloseLasting())
 	}
 	return g, nil
@@ -85,27 +100,30 @@ func (g *Guard) change(alter func(*nftables.Set, []nftables.SetElement) error, a
 	if len(addrs) == 0 && !g.broken {
 		return nil
 	}
-	if !g.broken && errors.Join(each(alter, addrs), g.conn.Flush()) == nil {
+	if !g.broken && errors.Join(each(g.opts.Bound, alter, addrs), g.conn.Flush()) == nil {
 		return nil
 	}
 	return g.replace()
 }
 
-// Check looks whether the table is still there, and puts it back where it is
-// not: reloading a firewall's rules often begins with deleting all tables.
+// Check looks whether all is still there, and puts it back where it is not:
+// reloading a firewall's rules often begins with deleting all tables.
 func (g *Guard) Check() error {
-	if !g.broken {
-		if _, err := g.conn.ListTableOfFamily(table().Name, table().Family); err == nil {
-			return nil
-		}
+	if !g.broken && g.there(inetTable()) && (!g.opts.Bound || g.there(arpTable())) {
+		return nil
 	}
 	return g.replace()
+}
+
+func (g *Guard) there(t *nftables.Table) bool {
+	_, err := g.conn.ListTableOfFamily(t.Name, t.Family)
+	return err == nil
 }
 
 // replace makes the table as it has to be, in one transaction.
 func (g *Guard) replace() error {
 	g.broken = true
-	if err := errors.Join(build(g.conn, g.interfaces, g.held), g.conn.Flush()); err != nil {
+	if err := errors.Join(build(g.conn, g.opts, g.held), g.conn.Flush()); err != nil {
 		return explain(err)
 	}
 	g.broken = false
@@ -113,7 +131,7 @@ func (g *Guard) replace() error {
 }
 
 // Close removes the table. The Guard is of no use afterwards.
-func (g *Guard) Close() error { return errors.Join(remove(g.conn), g.conn.CloseLasting()) }
+func (g *Guard) Close() error { return errors.Join(removeAll(g.conn), g.conn.CloseLasting()) }
 
 // Clear removes the table that an earlier run may have left.
 func Clear() error {
@@ -121,11 +139,17 @@ func Clear() error {
 	if err != nil {
 		return explain(err)
 	}
-	return remove(conn)
+	return removeAll(conn)
 }
 
-func remove(conn *nftables.Conn) error {
-	conn.DelTable(table())
+func removeAll(conn *nftables.Conn) error {
+	return errors.Join(remove(conn, inetTable()), remove(conn, arpTable()))
+}
+
+// remove has a transaction of its own for each table: one that is not there
+// ends it, and a kernel may know no ARP tables at all.
+func remove(conn *nftables.Conn, t *nftables.Table) error {
+	conn.DelTable(t)
 	if err := conn.Flush(); err != nil && !errors.Is(err, unix.ENOENT) {
 		return explain(err)
 	}
@@ -139,11 +163,11 @@ func explain(err error) error {
 	if errors.As(err, &errno) {
 		err = errno
 	}
-	remedy := "the kernel needs nf_tables with the inet family: modprobe nf_tables"
+	remedy := "the kernel needs nf_tables with the inet family, in bind mode the arp family too: modprobe nf_tables"
 	if errors.Is(err, unix.EPERM) {
 		remedy = "needs CAP_NET_ADMIN: run as root, or: setcap cap_net_raw,cap_net_admin=ep " + executable()
 	}
-	return fmt.Errorf("nftables table inet %s: %w: %s", table().Name, err, remedy)
+	return fmt.Errorf("nftables table inet %s: %w: %s", tableName, err, remedy)
 }
 
 func executable() string {

@@ -51,7 +51,7 @@ func (p *post) install() *Guard {
 	p.Helper()
 	var g *Guard
 	p.must(p.host.Do(func() (err error) {
-		g, err = Install([]string{"eth0", "wlan-fifteen-ch"})
+		g, err = Install(Options{Interfaces: []string{"eth0", "wlan-fifteen-ch"}})
 		return err
 	}))
 	p.Cleanup(func() { _ = g.Close() }) // the test may have closed it
@@ -189,7 +189,7 @@ func TestReplacesALeftover(t *testing.T) {
 	crashed := p.install()
 	fresh := len(p.tables()["inet nightporter"])
 	p.must(crashed.Hold(nas4, nas6))
-	p.conn.AddChain(&nftables.Chain{Name: "odd", Table: table()})
+	p.conn.AddChain(&nftables.Chain{Name: "odd", Table: inetTable()})
 	p.must(p.conn.Flush())
 
 	again := p.install()
@@ -305,7 +305,7 @@ func TestErrorsNameTheRemedy(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = install(conn, []string{"eth0"})
+		_, err = install(conn, Options{Interfaces: []string{"eth0"}})
 		if err == nil {
 			t.Fatalf("%v: installed", c.errno)
 		}

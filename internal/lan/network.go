@@ -21,7 +21,7 @@ type Network struct {
 	Name     string
 	Index    int
 	MAC      machine.MAC
-	Prefixes []netip.Prefix // our own addresses with their prefix lengths; none that is tentative or a duplicate
+	Prefixes []netip.Prefix // our own addresses with their prefix lengths; none that is tentative, a duplicate or BindAddr's
 	Gateways []netip.Addr   // the next hops of all routes out of this interface, sorted, each once
 }
 
@@ -116,25 +116,19 @@ func (n Network) SourceFor(ip netip.Addr) (netip.Addr, bool) {
 	return best.Addr(), best.IsValid()
 }
 
-// prefixes returns the addresses of the interface index.
+// prefixes returns the host's own addresses on the interface index.
 func prefixes(addresses []rtnetlink.AddressMessage, index int) []netip.Prefix {
 	var found []netip.Prefix
 	for _, m := range addresses {
-		if int(m.Index) != index || m.Attributes == nil {
+		a, ok := localAddr(m)
+		if !ok || int(m.Index) != index || isBound(m) {
 			continue
 		}
 		flags := uint32(m.Flags) | m.Attributes.Flags
 		if flags&(unix.IFA_F_TENTATIVE|unix.IFA_F_DADFAILED) != 0 {
 			continue
 		}
-		// On a point-to-point link the address is the peer's, the local one ours.
-		ip := m.Attributes.Local
-		if ip == nil {
-			ip = m.Attributes.Address
-		}
-		if a, ok := netip.AddrFromSlice(ip); ok {
-			found = append(found, netip.PrefixFrom(a, int(m.PrefixLength)))
-		}
+		found = append(found, netip.PrefixFrom(a, int(m.PrefixLength)))
 	}
 	return found
 }
@@ -215,31 +209,6 @@ func defaultRoute(routes []rtnetlink.RouteMessage) (uint32, bool) {
 		return cmp.Or(cmp.Compare(a.dead, b.dead), cmp.Compare(a.family, b.family), cmp.Compare(a.metric, b.metric))
 	})
 	return best.index, true
-}
-
-// NeighborMAC returns the link-layer address of ip as the kernel's neighbour
-// table has it for the interface index. It is false where there is no entry, or
-// one without an answer so far.
-func NeighborMAC(index int, ip netip.Addr) (machine.MAC, bool, error) {
-	var neighbors []rtnetlink.NeighMessage
-	err := withNetlink(func(c *rtnetlink.Conn) (err error) {
-		neighbors, err = c.Neigh.List()
-		return err
-	})
-	if err != nil {
-		return machine.MAC{}, false, fmt.Errorf("neighbor table: %w", err)
-	}
-	const known = unix.NUD_REACHABLE | unix.NUD_STALE | unix.NUD_DELAY | unix.NUD_PROBE | unix.NUD_PERMANENT
-	for _, n := range neighbors {
-		if int(n.Index) != index || n.Attributes == nil || n.State&known == 0 {
-			continue
-		}
-		a, ok := netip.AddrFromSlice(n.Attributes.Address)
-		if ok && a == plain(ip) && len(n.Attributes.LLAddress) == len(machine.MAC{}) {
-			return machine.MAC(n.Attributes.LLAddress), true, nil
-		}
-	}
-	return machine.MAC{}, false, nil
 }
 
 // withNetlink runs f with a route netlink connection.

@@ -8,7 +8,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"nightporter/internal/lan"
-	"nightporter/internal/machine"
 )
 
 func prefixList(texts ...string) []netip.Prefix {
@@ -151,34 +150,4 @@ func TestDefaultInterface(t *testing.T) {
 	want("eth0") // IPv4 goes first
 	n.route("eth1", any4, "192.168.8.254", 100)
 	want("eth1") // the lower metric
-}
-
-func TestNeighborMAC(t *testing.T) {
-	porter, _ := neighbors(t)
-	i := porter.open("porter0")
-	ask := func(index int, who netip.Addr) (mac machine.MAC, ok bool) {
-		porter.do(func() (err error) {
-			mac, ok, err = lan.NeighborMAC(index, who)
-			return err
-		})
-		return mac, ok
-	}
-	if mac, ok := ask(i.Index(), client4); ok {
-		t.Fatalf("%v is at %v before anybody asked", client4, mac)
-	}
-	for _, who := range []netip.Addr{client4, ip("2001:db8::2")} {
-		call(porter, who)
-		eventually(t, "an entry for "+who.String(), func() bool { _, ok := ask(i.Index(), who); return ok })
-		if mac, _ := ask(i.Index(), who); mac != clientMAC {
-			t.Errorf("%v is at %v, want %v", who, mac, clientMAC)
-		}
-		if mac, ok := ask(i.Index()+1000, who); ok {
-			t.Errorf("%v is at %v on another interface", who, mac)
-		}
-	}
-	// Nobody answers for this one: its entry is there, but without an answer.
-	call(porter, sleepy4)
-	if mac, ok := ask(i.Index(), sleepy4); ok {
-		t.Errorf("%v is at %v, want no answer", sleepy4, mac)
-	}
 }
