@@ -3,6 +3,7 @@ package guard
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -30,28 +31,43 @@ var (
 // does not go through it.
 type post struct {
 	testing.TB
+	lan  *lab.LAN
 	host *lab.Host
 	g    *Guard
 	conn *nftables.Conn
 }
 
+// options are what most tests install.
+var (
+	options = Options{Interfaces: []string{"eth0", "wlan-fifteen-ch"}}
+	bound   = Options{Interfaces: options.Interfaces, Bound: true}
+)
+
 func newPost(t testing.TB) *post {
 	t.Helper()
-	p := &post{TB: t, host: labtest.New(t).Porter()}
+	p := newHost(t)
+	p.g = p.install(options)
+	return p
+}
+
+// newHost has no guard yet.
+func newHost(t testing.TB) *post {
+	t.Helper()
+	p := &post{TB: t, lan: labtest.New(t)}
+	p.host = p.lan.Porter()
 	p.must(p.host.Do(func() (err error) {
 		p.conn, err = nftables.New(nftables.AsLasting())
 		return err
 	}))
 	t.Cleanup(func() { p.must(p.conn.CloseLasting()) })
-	p.g = p.install()
 	return p
 }
 
-func (p *post) install() *Guard {
+func (p *post) install(o Options) *Guard {
 	p.Helper()
 	var g *Guard
 	p.must(p.host.Do(func() (err error) {
-		g, err = Install(Options{Interfaces: []string{"eth0", "wlan-fifteen-ch"}})
+		g, err = Install(o)
 		return err
 	}))
 	p.Cleanup(func() { _ = g.Close() }) // the test may have closed it
@@ -70,15 +86,29 @@ func (p *post) addrs() []string {
 	p.Helper()
 	var all []string
 	for _, s := range []*nftables.Set{claimed4(), claimed6()} {
-		elements, err := p.conn.GetSetElements(s)
-		p.must(err)
-		for _, e := range elements {
-			ip, _ := netip.AddrFromSlice(e.Key)
-			all = append(all, ip.String())
+		all = append(all, p.elements(s)...)
+	}
+	if _, err := p.conn.ListTableOfFamily(arpTable().Name, arpTable().Family); err == nil {
+		ip4, arp := p.elements(claimed4()), p.elements(claimedARP())
+		slices.Sort(ip4)
+		slices.Sort(arp)
+		if diff := cmp.Diff(ip4, arp); diff != "" {
+			p.Errorf("held for IPv4 and for ARP (-IPv4 +ARP):\n%s", diff)
 		}
 	}
 	slices.Sort(all)
 	return slices.Compact(all)
+}
+
+func (p *post) elements(set *nftables.Set) (all []string) {
+	p.Helper()
+	elements, err := p.conn.GetSetElements(set)
+	p.must(err)
+	for _, e := range elements {
+		ip, _ := netip.AddrFromSlice(e.Key)
+		all = append(all, ip.String())
+	}
+	return all
 }
 
 // settled reads the addresses until there are n, or for a while. A set is a hash
@@ -113,53 +143,6 @@ func (p *post) tables() map[string]string {
 	return all
 }
 
-// TestInstalled reads back what the kernel has: the whole of it.
-func TestInstalled(t *testing.T) {
-	p := newPost(t)
-	chains, err := p.conn.ListChainsOfTableFamily(nftables.TableFamilyINet)
-	p.must(err)
-	if len(chains) != 1 {
-		t.Fatalf("%d chains", len(chains))
-	}
-	c := chains[0]
-	if c.Table.Name != "nightporter" || c.Type != nftables.ChainTypeFilter || *c.Hooknum != *nftables.ChainHookPrerouting ||
-		*c.Priority != -300 || *c.Policy != nftables.ChainPolicyAccept {
-		t.Errorf("the chain is %+v at %d, priority %d", c, *c.Hooknum, *c.Priority)
-	}
-	rules, err := p.conn.GetRules(c.Table, c)
-	p.must(err)
-	var got [][]expr.Any
-	for _, r := range rules {
-		got = append(got, r.Exprs)
-	}
-	drop := func(family byte, offset, size uint32, set string) []expr.Any {
-		return []expr.Any{
-			&expr.Meta{Key: expr.MetaKeyNFPROTO, Register: 1},
-			&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{family}},
-			&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseNetworkHeader, Offset: offset, Len: size},
-			&expr.Lookup{SourceRegister: 1, SetName: set},
-			&expr.Meta{Key: expr.MetaKeyIIFNAME, Register: 1},
-			&expr.Lookup{SourceRegister: 1, SetName: "interfaces"},
-			&expr.Verdict{Kind: expr.VerdictDrop},
-		}
-	}
-	want := [][]expr.Any{drop(unix.NFPROTO_IPV4, 16, 4, "claimed4"), drop(unix.NFPROTO_IPV6, 24, 16, "claimed6")}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("rules (-want +got):\n%s", diff)
-	}
-	names, err := p.conn.GetSetElements(interfaceSet())
-	p.must(err)
-	var interfaces []string
-	for _, e := range names {
-		interfaces = append(interfaces, strings.TrimRight(string(e.Key), "\x00"))
-	}
-	slices.Sort(interfaces)
-	if want := []string{"eth0", "wlan-fifteen-ch"}; !slices.Equal(interfaces, want) {
-		t.Errorf("interfaces %q, want %q", interfaces, want)
-	}
-	p.wantAddrs()
-}
-
 func TestHoldAndRelease(t *testing.T) {
 	p := newPost(t)
 	p.must(p.g.Hold(nas4, nas6))
@@ -186,13 +169,14 @@ func TestReplacesALeftover(t *testing.T) {
 	foreign(p.conn)
 	p.must(p.conn.Flush())
 	before := p.tables()
-	crashed := p.install()
+	crashed := p.install(options)
 	fresh := len(p.tables()["inet nightporter"])
 	p.must(crashed.Hold(nas4, nas6))
+	p.must(p.install(bound).Hold(nas4)) // it was in bind mode once
 	p.conn.AddChain(&nftables.Chain{Name: "odd", Table: inetTable()})
 	p.must(p.conn.Flush())
 
-	again := p.install()
+	again := p.install(options)
 	p.wantAddrs()
 	if got := len(p.tables()["inet nightporter"]); got != fresh {
 		t.Errorf("the table is %d octets, the first was %d", got, fresh)
@@ -205,7 +189,7 @@ func TestReplacesALeftover(t *testing.T) {
 		t.Errorf("tables of others (-before +after):\n%s", diff)
 	}
 
-	p.install()
+	p.install(bound)
 	p.must(p.host.Do(Clear))
 	p.must(p.host.Do(Clear))
 	if diff := cmp.Diff(before, p.tables()); diff != "" {
@@ -218,6 +202,7 @@ func foreign(conn *nftables.Conn) {
 	for _, t := range []*nftables.Table{
 		{Name: "filter", Family: nftables.TableFamilyINet},
 		{Name: "nightporter", Family: nftables.TableFamilyIPv4},
+		{Name: "nightporter", Family: nftables.TableFamilyBridge},
 	} {
 		conn.AddTable(t)
 		c := conn.AddChain(&nftables.Chain{Name: "pre", Table: t, Type: nftables.ChainTypeFilter,
@@ -230,35 +215,56 @@ func foreign(conn *nftables.Conn) {
 
 // TestPutsBackWhatOthersDeleted: with the next change or round.
 func TestPutsBackWhatOthersDeleted(t *testing.T) {
-	for name, next := range map[string]func(*Guard) error{
-		"hold":    func(g *Guard) error { return g.Hold(tv4) },
-		"release": func(g *Guard) error { return errors.Join(g.Hold(tv4), g.Release(tv4)) },
-		"check":   (*Guard).Check,
+	for _, c := range []struct {
+		name  string
+		opts  Options
+		table *nftables.Table // nil: all
+		next  func(*Guard) error
+	}{
+		{"hold", options, nil, func(g *Guard) error { return g.Hold(tv4) }},
+		{"release", options, nil, func(g *Guard) error { return errors.Join(g.Hold(tv4), g.Release(tv4)) }},
+		{"check", options, nil, (*Guard).Check},
+		{"bound, hold", bound, arpTable(), func(g *Guard) error { return g.Hold(tv4) }},
+		{"bound, check", bound, nil, (*Guard).Check},
+		{"bound, check inet", bound, inetTable(), (*Guard).Check},
+		{"bound, check arp", bound, arpTable(), (*Guard).Check},
 	} {
-		t.Run(name, func(t *testing.T) {
-			p := newPost(t)
-			p.must(p.g.Hold(nas4, nas6))
-			p.conn.FlushRuleset()
+		t.Run(c.name, func(t *testing.T) {
+			p := newHost(t)
+			g := p.install(c.opts)
+			p.must(g.Hold(nas4, nas6))
+			whole := p.tables()
+			if c.table != nil {
+				p.conn.DelTable(c.table)
+			} else {
+				p.conn.FlushRuleset()
+			}
 			p.must(p.conn.Flush())
-			p.must(next(p.g))
+			p.must(c.next(g))
 			want := []netip.Addr{nas4, nas6}
-			if name == "hold" {
+			if strings.HasSuffix(c.name, "hold") {
 				want = append(want, tv4)
 			}
 			p.wantAddrs(want...)
-			before := p.tables()["inet nightporter"]
-			p.must(p.g.Check())
-			if p.tables()["inet nightporter"] != before {
-				t.Error("a table that is there was replaced")
+			before := p.tables()
+			if len(before) != len(whole) {
+				t.Errorf("%d tables, want %d", len(before), len(whole))
+			}
+			p.must(g.Check())
+			if diff := cmp.Diff(before, p.tables()); diff != "" {
+				t.Errorf("a table that is there was replaced:\n%s", diff)
 			}
 		})
 	}
-	t.Run("close", func(t *testing.T) {
-		p := newPost(t)
-		p.conn.FlushRuleset()
-		p.must(p.conn.Flush())
-		p.must(p.g.Close())
-	})
+	for _, o := range []Options{options, bound} {
+		t.Run(fmt.Sprintf("close, bound %v", o.Bound), func(t *testing.T) {
+			p := newHost(t)
+			g := p.install(o)
+			p.conn.FlushRuleset()
+			p.must(p.conn.Flush())
+			p.must(g.Close())
+		})
+	}
 }
 
 // TestThousands of addresses go in one transaction.
@@ -305,7 +311,7 @@ func TestErrorsNameTheRemedy(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = install(conn, Options{Interfaces: []string{"eth0"}})
+		_, err = install(conn, options)
 		if err == nil {
 			t.Fatalf("%v: installed", c.errno)
 		}
