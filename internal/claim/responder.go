@@ -46,9 +46,12 @@ type Responder struct {
 	Replied func(kind lan.Kind) // called for every answer sent
 }
 
-// Handle judges an ARP or ND frame, and answers it where that is due. holding
-// tells about an address, and false for one that is not watched.
-func (r *Responder) Handle(p *lan.Packet, holding func(netip.Addr) (Holding, bool)) Verdict {
+// Lookup tells about an address, as far as a host with the MAC asker is
+// concerned, and false for one that is not watched.
+type Lookup func(ip netip.Addr, asker machine.MAC) (Holding, bool)
+
+// Handle judges an ARP or ND frame, and answers it where that is due.
+func (r *Responder) Handle(p *lan.Packet, holding Lookup) Verdict {
 	switch p.Kind {
 	case lan.ARPRequest, lan.ARPReply:
 		return r.arp(p, holding)
@@ -63,7 +66,7 @@ func (r *Responder) Handle(p *lan.Packet, holding func(netip.Addr) (Holding, boo
 // arp takes an ARP packet first for what its sender says of itself (RFC 5227
 // section 2.4: any ARP packet whose sender address is ours is a conflict), and
 // then for the question it asks. The all-zero sender of a probe says nothing.
-func (r *Responder) arp(p *lan.Packet, holding func(netip.Addr) (Holding, bool)) Verdict {
+func (r *Responder) arp(p *lan.Packet, holding Lookup) Verdict {
 	v := r.statement(p, p.From, holding)
 	switch {
 	case v == Conflict || v == FromUs:
@@ -77,8 +80,8 @@ func (r *Responder) arp(p *lan.Packet, holding func(netip.Addr) (Holding, bool))
 }
 
 // statement judges a frame that says "ip is at my address".
-func (r *Responder) statement(p *lan.Packet, ip netip.Addr, holding func(netip.Addr) (Holding, bool)) Verdict {
-	h, ok := holding(ip)
+func (r *Responder) statement(p *lan.Packet, ip netip.Addr, holding Lookup) Verdict {
+	h, ok := holding(ip, p.Src)
 	switch {
 	case !ok:
 		return NotOurs
@@ -91,8 +94,8 @@ func (r *Responder) statement(p *lan.Packet, ip netip.Addr, holding func(netip.A
 }
 
 // question judges a frame that asks who has ip.
-func (r *Responder) question(p *lan.Packet, ip netip.Addr, holding func(netip.Addr) (Holding, bool)) Verdict {
-	h, ok := holding(ip)
+func (r *Responder) question(p *lan.Packet, ip netip.Addr, holding Lookup) Verdict {
+	h, ok := holding(ip, p.Src)
 	switch {
 	case !ok:
 		return NotOurs

@@ -10,8 +10,8 @@ import (
 	"io"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"nightporter/internal/lab"
@@ -26,8 +26,9 @@ type Options struct {
 	Keep  bool // leave the LAN running until ctx ends
 }
 
-// The machine of the demo. It boots in a time that falls between the client's
-// SYN retransmissions, and has both families of addresses.
+// The machine of the demo. It announces itself long before its service listens,
+// which falls between two of the client's SYN retransmissions, and has both
+// families of addresses.
 var (
 	nas4    = netip.MustParseAddr("10.77.0.20")
 	nas6    = netip.MustParseAddr("fd77::20")
@@ -35,7 +36,8 @@ var (
 		Name:     "nas",
 		Addrs:    []netip.Prefix{netip.PrefixFrom(nas4, 24), netip.PrefixFrom(nas6, 64)},
 		Boot:     2300 * time.Millisecond,
-		Services: []lab.ServiceConfig{{Network: "tcp", Port: 22}},
+		Announce: true,
+		Services: []lab.ServiceConfig{{Network: "tcp", Port: 22, Delay: 1200 * time.Millisecond}},
 	}
 )
 
@@ -43,11 +45,8 @@ var (
 // silence instead of 3 s.
 const daemonConfig = "probe: {interval: 200ms}\n"
 
-// How patient the client is, and how long it waits after a refusal.
-const (
-	connectTimeout = 30 * time.Second
-	retryPause     = 100 * time.Millisecond
-)
+// connectTimeout is how patient the client is.
+const connectTimeout = 30 * time.Second
 
 // show is one run of the demo.
 type show struct {
@@ -137,8 +136,7 @@ func (s *show) night(ctx context.Context, ip netip.Addr) error {
 	return err
 }
 
-// connect is the client. A client whose SYN meets the machine before its
-// service listens is refused; it tries again, as a browser does.
+// connect is the client. It tries once, like most programs.
 func (s *show) connect(ctx context.Context, ip netip.Addr) error {
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
@@ -146,22 +144,11 @@ func (s *show) connect(ctx context.Context, ip netip.Addr) error {
 	began := time.Now()
 	s.say("client", "connects to %s", to)
 	conn, err := client.Dial(ctx, "tcp", to)
-	for tries := 0; errors.Is(err, syscall.ECONNREFUSED); tries++ {
-		if tries == 0 {
-			s.say("client", "is refused: the machine is up, its service is not; tries again")
-		}
-		select {
-		case <-time.After(retryPause):
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-		conn, err = client.Dial(ctx, "tcp", to)
-	}
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
-	connected := time.Since(began)
+	at := time.Now()
 	if err := conn.SetReadDeadline(time.Now().Add(5 * time.Second)); err != nil {
 		return err
 	}
@@ -172,8 +159,23 @@ func (s *show) connect(ctx context.Context, ip netip.Addr) error {
 	if string(hello) != lab.Banner(machine.Name) {
 		return fmt.Errorf("a stranger answered: %q", hello)
 	}
-	s.say("client", "is connected to %q after %v", machine.Name, connected.Round(time.Millisecond))
+	s.sayAt(at, "client", fmt.Sprintf("is connected to %q with its first attempt, %v after it began", machine.Name, at.Sub(began).Round(time.Millisecond)))
+	ready, err := s.ready(ip)
+	if err != nil {
+		return err
+	}
+	s.sayAt(at, "client", fmt.Sprintf("handover: service ready -> client connected: %.1f ms", float64(at.Sub(ready).Microseconds())/1000))
 	return nil
+}
+
+// ready tells when the service at ip began to listen this night.
+func (s *show) ready(ip netip.Addr) (time.Time, error) {
+	for _, e := range slices.Backward(s.nas.Log()) {
+		if e.Kind == lab.ServiceUp && e.Service.Addr == ip {
+			return e.Time, nil
+		}
+	}
+	return time.Time{}, fmt.Errorf("no service came up at %s", ip)
 }
 
 // metrics shows what changed for a scraper.

@@ -107,6 +107,8 @@ func porterText(e rig.Entry) string {
 		return "magic packet " + e.Field("attempt")
 	case "machine arriving":
 		return fmt.Sprintf("first frame from the machine, %v after the magic packet", e.Duration("after"))
+	case "waiting packets sent on":
+		return "replay: the client's own SYN, which has waited since the knock"
 	case "machine awake":
 		return fmt.Sprintf("release: %s after %v, the addresses are the machine's own again (%s)",
 			e.Field("machine"), e.Duration("ready"), e.Field("reason"))
@@ -124,7 +126,7 @@ func machineText(e lab.Event) string {
 	case lab.PoweredOn:
 		return "powers on (" + e.Detail + ")"
 	case lab.NetworkUp:
-		return "network is up, duplicate address detection passed"
+		return "network is up, duplicate address detection passed; announces its addresses; its service is still starting"
 	case lab.DADFailed:
 		return "finds its address " + e.Addr.String() + " in use by somebody else"
 	case lab.ServiceUp:

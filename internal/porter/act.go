@@ -38,6 +38,7 @@ func (p *Porter) tell(r *resident, e machine.Event) {
 			p.do(now, r, a)
 		}
 	}
+	p.usher(now, r)
 	if r.watched() != before {
 		r.nic.stale = true
 	}
@@ -56,7 +57,11 @@ func (p *Porter) do(now time.Time, r *resident, a machine.Action) {
 		p.yield(r)
 	case machine.Release:
 		p.release(r, a.Addrs)
+	case machine.Part:
+		p.letHostAsk(r, a.Addrs)
+		p.sentry.release(a.Addrs)
 	case machine.Announce:
+		p.guideHost(r, a.Addrs)
 		for _, ip := range a.Addrs {
 			r.nic.announcer.Announce(now, ip, r.watch.mac)
 		}
@@ -65,7 +70,8 @@ func (p *Porter) do(now time.Time, r *resident, a machine.Action) {
 	case machine.Probe:
 		p.probe(r, a)
 	case machine.HandOver:
-		r.expect(a.Services)
+		r.expect(now, a.Services)
+		p.pin(r) // it may have announced itself with its first frame
 	case machine.ConflictSeen:
 		p.log.Warn("address conflict: left to the other host", "machine", r, "ip", a.Addr, "used_by", a.By,
 			"remedy", "give the machine or the other host another address, then register the machine again")
@@ -76,6 +82,7 @@ func (p *Porter) do(now time.Time, r *resident, a machine.Action) {
 
 func (p *Porter) claim(now time.Time, r *resident, addrs []netip.Addr) {
 	p.sentry.hold(addrs) // before the first packet can come to us
+	p.own(r, addrs)
 	r.watch.answerFor(addrs)
 	for _, ip := range addrs {
 		if ip.Is6() {
@@ -98,16 +105,18 @@ func (p *Porter) yield(r *resident) {
 	for _, a := range r.watch.addrs {
 		r.nic.announcer.Cancel(a.ip)
 	}
+	p.disown(r, r.Claimed())
 }
 
-// release also ends the guard, before anybody is told: from then on our host
-// may forward packets to the machine like any others.
+// release ends what we say about the addresses. The guard stays until nobody
+// sends us packets for them: they would reach the machine twice where our host
+// forwards too.
 func (p *Porter) release(r *resident, addrs []netip.Addr) {
 	r.watch.silence(addrs)
-	p.sentry.release(addrs)
 	for _, ip := range addrs {
 		r.nic.announcer.Cancel(ip)
 	}
+	p.disown(r, addrs)
 	r.leaveGroups(p.log, addrs)
 }
 
@@ -115,6 +124,9 @@ func (p *Porter) release(r *resident, addrs []netip.Addr) {
 // about the machine, so it must not count as silence: then the porter says
 // itself that it heard something.
 func (p *Porter) probe(r *resident, a machine.Probe) {
+	if a.Spare && !p.spare.Allow() {
+		return
+	}
 	mac := r.Spec().MAC
 	var failed error
 	asked := false
@@ -221,6 +233,7 @@ func (p *Porter) tellWake(r *resident, a machine.Action) []slog.Attr {
 		p.metrics.Ready(r.name(), a.Ready)
 		return []slog.Attr{slog.Duration("boot", round(a.Boot)), slog.Duration("ready", round(a.Ready))}
 	case machine.WakeFailed:
+		r.hold.Drop()
 		return []slog.Attr{slog.String("trigger", a.Trigger.String()), slog.Int("attempts", a.Attempts)}
 	}
 	return nil

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"nightporter/internal/claim"
+	"nightporter/internal/handover"
 	"nightporter/internal/lan"
 	"nightporter/internal/machine"
 )
@@ -17,6 +18,7 @@ var (
 	clientMAC = machine.MAC{2, 0x77, 0, 0, 0, 10}
 	nasMAC    = machine.MAC{2, 0x77, 0, 0, 0, 20}
 	tvMAC     = machine.MAC{2, 0x77, 0, 0, 0, 30}
+	passerMAC = machine.MAC{2, 0x77, 0, 0, 0, 11} // asks, and never knocks
 	thiefMAC  = machine.MAC{2, 0x77, 0, 0, 0, 66} // uses addresses that are not its own
 
 	porter4, porter6 = netip.MustParseAddr("10.77.0.2"), netip.MustParseAddr("fe80::2")
@@ -106,6 +108,17 @@ func datagram(to netip.Addr, port uint16) *lan.Packet {
 
 func echo(to netip.Addr) *lan.Packet { return ipPacket(lan.EchoRequest, clientMAC, client4, to) }
 
+// accepts is the machine's SYN-ACK to our question at a service.
+func (h *night) accepts(ip netip.Addr, port uint16) *lan.Packet {
+	to := porter4
+	if ip.Is6() {
+		to = porter6
+	}
+	p := segment(nasMAC, ip, to, firstPort, flagSYN|flagACK)
+	p.Dst, p.FromPort, p.Ack = h.n.MAC(), port, h.n.reader.isn+1
+	return p
+}
+
 // parsed reads a frame that package lan has built.
 func parsed(tb testing.TB, frame []byte, err error) *lan.Packet {
 	tb.Helper()
@@ -139,7 +152,8 @@ func newHall(tb testing.TB, room int, specs ...machine.Spec) *hall {
 	}
 	v := &view{machines: make(map[machine.MAC]*watch), addrs: make(map[netip.Addr]*address)}
 	for _, spec := range specs {
-		r := &resident{Machine: machine.New(spec, machine.Policy{}, time.Now())}
+		r := &resident{Machine: machine.New(spec, machine.Policy{}, time.Now()), hold: handover.NewHold(8)}
+		r.hold.Keep()
 		r.watch = newWatch(r, spec)
 		r.watch.answerFor(spec.Addrs())
 		v.machines[spec.MAC] = r.watch
@@ -189,6 +203,12 @@ func describe(s sighting) string {
 		return fmt.Sprintf("%s use %s", name, s.addr.ip)
 	case sawAnswer:
 		return fmt.Sprintf("%s answer %s", name, s.addr.ip)
+	case sawTold:
+		return name + " told"
+	case sawAccepted:
+		return fmt.Sprintf("%s accepts %s", name, s.door.service)
+	case sawObjected:
+		return fmt.Sprintf("%s objects %s", name, s.door.service)
 	case sawKnock:
 		return fmt.Sprintf("%s knock %s from %s", name, s.door.service, s.source)
 	case sawConflict:

@@ -81,10 +81,10 @@ func (d *Daemon) open(version string) error {
 	if err := d.web.Listen(context.Background()); err != nil {
 		return err
 	}
-	if err := d.porter.mountGuard(); err != nil {
-		return fmt.Errorf("claim.guard: on, but there can be none: %w; or set claim.guard to auto", err)
+	if err := d.porter.repair(); err != nil {
+		return err
 	}
-	return nil
+	return d.porter.mountGuard()
 }
 
 // reason takes the system's own words out of a network error, which repeats

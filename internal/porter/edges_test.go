@@ -48,7 +48,7 @@ func TestHandOverOfAnAddressThatIsGone(t *testing.T) {
 		h.want(r, machine.Waking, nas4)
 		h.frame(arpReply(nasMAC, h.n.MAC(), nas4, porter4))
 		if r.State() != machine.Awake {
-			t.Errorf("it is %v and waits for %v, want awake", r.State(), r.awaited)
+			t.Errorf("it is %v, want awake", r.State())
 		}
 	})
 }

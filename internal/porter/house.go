@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"nightporter/internal/config"
+	"nightporter/internal/handover"
 	"nightporter/internal/machine"
 	"nightporter/internal/web"
 )
@@ -33,6 +34,9 @@ func (p *Porter) admit(spec machine.Spec, n *nic) {
 		r.nic.stale = true
 	}
 	r.nic = n
+	if r.State() == machine.Arriving {
+		r.hold.Drop() // it goes before they could be served
+	}
 	p.log.Info("machine registered", "machine", spec.Name, "mac", spec.MAC, "monitor", monitored(spec))
 	// The old watch stays until the event was carried out: what it claimed is
 	// released by it.
@@ -59,7 +63,7 @@ func monitored(spec machine.Spec) string {
 
 // add makes spec's machine a resident, awake.
 func (p *Porter) add(spec machine.Spec) *resident {
-	r := &resident{Machine: machine.New(spec, p.policy(), time.Now())}
+	r := &resident{Machine: machine.New(spec, p.policy(), time.Now()), hold: handover.NewHold(p.conf.Hold.Packets)}
 	p.byMAC[spec.MAC] = r
 	p.residents[spec.Name] = r
 	p.metrics.AddMachine(spec.Name)
@@ -108,6 +112,8 @@ func (p *Porter) remove(r *resident) {
 	delete(p.residents, r.name())
 	delete(p.byMAC, r.Spec().MAC)
 	p.timers.Remove(r)
+	p.inquiries.Remove(r)
+	r.hold.Close()
 	p.metrics.RemoveMachine(r.name())
 	if r.watched() {
 		// Nobody will notice when it starts and tests its addresses.
@@ -146,9 +152,10 @@ func (p *Porter) Reload(ctx context.Context, conf *config.Config) ([]string, err
 		p.setTrust(conf)
 		for _, r := range p.sorted() {
 			p.tell(r, machine.PolicyChanged{Policy: p.policy()})
+			r.hold.SetLimit(conf.Hold.Packets)
 		}
 		for _, n := range p.nics {
-			n.stale = true // wake.from may have changed
+			n.stale = true // wake.from or wake.established may have changed
 		}
 	})
 	return config.NeedsRestart(p.started, conf), errors.Join(err, bad)
@@ -177,7 +184,9 @@ func (p *Porter) Machines() []machine.Status {
 	var all []machine.Status
 	_ = p.inLoop(context.Background(), func() {
 		for _, r := range p.sorted() {
-			all = append(all, r.Status())
+			s := r.Status()
+			s.Packets = r.hold.Counts()
+			all = append(all, s)
 		}
 	})
 	return all

@@ -139,6 +139,7 @@ func TestSpeaksInItsSleep(t *testing.T) {
 			t.Errorf("in the groups of %v, want one membership for each claim", r.joined)
 		}
 		h.frame(arpReply(nasMAC, h.n.MAC(), nas4, porter4))
+		h.frame(h.accepts(nas4, 22))
 		h.want(r, machine.Awake)
 		if len(r.joined) != 0 {
 			t.Errorf("still in the groups of %v", r.joined)

@@ -9,6 +9,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
 
+	"golang.org/x/time/rate"
+
 	"nightporter/internal/config"
 	"nightporter/internal/due"
 	"nightporter/internal/lab/labtest"
@@ -43,6 +45,7 @@ func vacant(t testing.TB, log io.Writer) (*Porter, *prometheus.Registry) {
 		conf: config.Default(), metrics: m,
 		log:       slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		sightings: make(chan sighting, sightingQueue),
+		spare:     rate.NewLimiter(rate.Inf, 0),
 		requests:  make(chan func()),
 		running:   make(chan struct{}),
 		stopped:   make(chan struct{}),

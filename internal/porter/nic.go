@@ -2,8 +2,10 @@ package porter
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"slices"
@@ -22,29 +24,57 @@ type nic struct {
 	network atomic.Pointer[lan.Network] // as the kernel had it last
 	reader  reader
 
+	outgoing *lan.Outgoing // what our own host sends; nil unless that may wake
+
 	// The loop's own.
 	announcer  claim.Announcer
+	binder     *claim.Binder
 	stale      bool   // the readers' view has to be made anew
 	stuck      bool   // the kernel filter could not be set, and the log says so
 	lostBefore uint64 // sightings known to be lost
+	port       uint16 // counts our questions to services
 }
 
-// openNIC opens the interface, and answers for nobody yet.
-func openNIC(name string, sightings chan<- sighting, replied func(lan.Kind), log *slog.Logger) (*nic, error) {
+// openNIC opens the interface, and answers for nobody yet. With local it looks
+// at what our own host sends, too.
+func openNIC(name string, local bool, sightings chan<- sighting, replied func(lan.Kind), log *slog.Logger) (*nic, error) {
 	ifi, err := lan.Open(name, log)
 	if err != nil {
 		return nil, err
 	}
 	n := &nic{Interface: ifi, log: log.With("interface", name)}
 	if err := n.refresh(); err != nil {
-		ifi.Close()
+		n.Close()
 		return nil, err
 	}
+	if local {
+		if n.outgoing, err = lan.OpenOutgoing(name, log); err != nil {
+			n.Close()
+			return nil, err
+		}
+	}
+	n.binder = claim.NewBinder(n.Index())
 	n.reader.view.Store(&view{})
 	n.reader.sightings = sightings
+	n.reader.isn = rand.Uint32()
+	n.reader.forward = n.forward
 	n.reader.responder = claim.Responder{Self: ifi.MAC(), Send: ifi.Send, Replied: replied}
 	n.announcer.Send = n.announce
 	return n, nil
+}
+
+// Close closes the sockets.
+func (n *nic) Close() error {
+	err := n.Interface.Close()
+	if n.outgoing != nil {
+		err = errors.Join(err, n.outgoing.Close())
+	}
+	return err
+}
+
+// forward sends a packet that came to us on to the machine.
+func (n *nic) forward(p *lan.Packet, to machine.MAC) error {
+	return lan.Forward(p, n.MAC(), to, n.MTU(), n.Send)
 }
 
 // refresh reads the interface's addresses and routes anew.
@@ -134,14 +164,9 @@ func (n *nic) survey() (*site, error) {
 		return nil, err
 	}
 	s := &site{nic: n, network: *n.network.Load()}
-	addrs, err := net.InterfaceAddrs()
-	if err != nil {
+	var err error
+	if s.local, err = lan.HostAddrs(); err != nil {
 		return nil, fmt.Errorf("read the host's addresses: %w", err)
-	}
-	for _, a := range addrs {
-		if p, err := netip.ParsePrefix(a.String()); err == nil {
-			s.local = append(s.local, p.Addr().Unmap())
-		}
 	}
 	ifis, err := net.Interfaces()
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"nightporter/internal/config"
+	"nightporter/internal/lan"
 	"nightporter/internal/machine"
 )
 
@@ -55,6 +56,8 @@ func TestNight(t *testing.T) {
 		h.want(r, machine.Arriving)
 		h.pass(time.Second)
 		h.frame(arpReply(nasMAC, h.n.MAC(), nas4, porter4))
+		h.want(r, machine.Arriving)
+		h.frame(h.accepts(nas4, 22))
 		h.want(r, machine.Awake)
 		if owners := h.told(nas4); !slices.Equal(owners, []machine.MAC{nasMAC}) {
 			t.Errorf("%v announced at %v after the hand-over", nas4, owners)
@@ -114,6 +117,7 @@ func TestRegisterAgain(t *testing.T) {
 			r := h.asleep(nas())
 			h.frame(syn(nas6, 22))
 			h.frame(advertise(nasMAC, h.n.MAC(), nasMAC, nas6))
+			h.frame(h.accepts(nas6, 22))
 			return r
 		},
 	} {
@@ -209,24 +213,42 @@ func TestArrivalIsSilent(t *testing.T) {
 			h.frame(dad(nasMAC, nas6)) // it tests on
 		}
 		h.want(r, machine.Arriving)
+		if !h.answersTo(clientMAC, nas4) || h.answersTo(clientMAC, nas6) {
+			t.Error("who waits is answered elsewhere than where it waits")
+		}
 		if len(h.announced) != 0 {
 			t.Errorf("announced meanwhile: %v", h.announced)
 		}
 	})
 }
 
-// The hand-over waits for every address that somebody knocked at.
-func TestHandOverWaitsForEachAddress(t *testing.T) {
+// The hand-over waits for every service that somebody knocked at, and takes no
+// stranger's word for it.
+func TestHandOverWaitsForEachService(t *testing.T) {
 	overnight(t, nil, func(h *night) {
 		r := h.asleep(nas())
 		h.frame(syn(nas4, 22))
 		h.frame(syn(nas6, 22))
-		h.frame(arpReply(nasMAC, h.n.MAC(), nas4, porter4))
+		h.frame(echo(nas4))
+		h.frame(arpReply(nasMAC, clientMAC, nas4, client4))
 		h.want(r, machine.Arriving)
 		h.pass(100 * time.Millisecond)
+		h.frame(h.accepts(nas4, 22))
+		for _, wrong := range []func(*lan.Packet){
+			func(p *lan.Packet) { p.Src = clientMAC },
+			func(p *lan.Packet) { p.Dst = clientMAC },
+			func(p *lan.Packet) { p.ToPort = 60999 },
+			func(p *lan.Packet) { p.FromPort = 23 },
+			func(p *lan.Packet) { p.Ack++ },
+			func(p *lan.Packet) { p.Flags = flagRST | flagACK },
+		} {
+			p := h.accepts(nas6, 22)
+			wrong(p)
+			h.frame(p)
+		}
 		h.frame(arpReply(nasMAC, h.n.MAC(), nas4, porter4))
 		h.want(r, machine.Arriving)
-		h.frame(advertise(nasMAC, h.n.MAC(), nasMAC, nas6))
+		h.frame(h.accepts(nas6, 22))
 		h.want(r, machine.Awake)
 	})
 }

@@ -64,7 +64,7 @@ func overnight(t *testing.T, conf func(*config.Config), f func(*night)) {
 // open opens the interface once more.
 func (h *night) open() *nic {
 	h.Helper()
-	n, err := openNIC(lab.Interface, h.sightings, h.replied, h.Porter.log)
+	n, err := openNIC(lab.Interface, false, h.sightings, h.replied, h.Porter.log)
 	if err != nil {
 		h.Fatal(err)
 	}
@@ -105,13 +105,17 @@ func (h *night) frame(p *lan.Packet) {
 	h.publish()
 }
 
-// answers tells whether a client that asks for ip is answered.
-func (h *night) answers(ip netip.Addr) bool {
+// answers tells whether a client that has not knocked and asks for ip is
+// answered.
+func (h *night) answers(ip netip.Addr) bool { return h.answersTo(passerMAC, ip) }
+
+// answersTo tells whether the client with this MAC is.
+func (h *night) answersTo(mac machine.MAC, ip netip.Addr) bool {
 	before := h.replies
 	if ip.Is4() {
-		h.frame(arpRequest(clientMAC, machine.Broadcast, client4, ip))
+		h.frame(arpRequest(mac, machine.Broadcast, client4, ip))
 	} else {
-		h.frame(solicit(clientMAC, client6, ip))
+		h.frame(solicit(mac, client6, ip))
 	}
 	return h.replies > before
 }

@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/netip"
 	"slices"
 	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/time/rate"
 
 	"nightporter/internal/config"
 	"nightporter/internal/due"
@@ -23,6 +25,11 @@ import (
 // sightingQueue is how many sightings may wait for the loop. Each watched
 // machine has at most a few on their way at once.
 const sightingQueue = 8192
+
+// spareQuestions is how many may be sent in a second, to all machines together.
+// It is plenty for a house, and nothing for a LAN; without it a thousand
+// machines that boot at once would be asked a hundred thousand times.
+const spareQuestions = 4000
 
 // errStopping answers whoever asks while the porter ends.
 var errStopping = errors.New("nightporter is stopping")
@@ -45,6 +52,8 @@ type Porter struct {
 	residents map[string]*resident // by name
 	byMAC     map[machine.MAC]*resident
 	timers    due.Queue[*resident]
+	inquiries due.Queue[*resident] // when to ask its services whether they are ready
+	spare     *rate.Limiter        // of questions that only make us notice sooner
 	sentry    sentry
 }
 
@@ -56,6 +65,7 @@ func New(conf *config.Config, m *metrics.Metrics, log *slog.Logger) (*Porter, er
 		requests:  make(chan func()),
 		running:   make(chan struct{}),
 		stopped:   make(chan struct{}),
+		spare:     rate.NewLimiter(spareQuestions, spareQuestions/10),
 		residents: make(map[string]*resident),
 		byMAC:     make(map[machine.MAC]*resident),
 	}
@@ -69,7 +79,7 @@ func New(conf *config.Config, m *metrics.Metrics, log *slog.Logger) (*Porter, er
 		names = []string{name}
 	}
 	for _, name := range names {
-		n, err := openNIC(name, p.sightings, p.replied, log)
+		n, err := openNIC(name, conf.Wake.Local, p.sightings, p.replied, log)
 		if err != nil {
 			p.Close()
 			return nil, err
@@ -122,6 +132,15 @@ func (p *Porter) Run(ctx context.Context) error {
 	for _, n := range p.nics {
 		g.Go(func() error {
 			if err := n.Run(readCtx, n.reader.handle); err != nil {
+				return fmt.Errorf("interface %s: %w", n.Name(), err)
+			}
+			return nil
+		})
+		if n.outgoing == nil {
+			continue
+		}
+		g.Go(func() error {
+			if err := n.listenToHost(readCtx); err != nil {
 				return fmt.Errorf("interface %s: %w", n.Name(), err)
 			}
 			return nil
@@ -190,9 +209,13 @@ func (p *Porter) see(s sighting) {
 		p.tell(r, machine.Heard{Addr: s.addr.ip, InUse: true})
 	case sawAnswer:
 		p.tell(r, machine.Heard{Addr: s.addr.ip, InUse: true})
-		if r.State() == machine.Arriving && r.answered(s.addr.ip) {
-			p.tell(r, machine.ServicesReady{})
-		}
+		p.answered(r, s.addr.ip)
+	case sawTold:
+		p.pin(r)
+	case sawAccepted:
+		p.accepted(r, s.door.service)
+	case sawObjected:
+		p.objected(r, s.door.service)
 	case sawKnock:
 		if r.State() == machine.Asleep {
 			r.knockedAt = s.at
@@ -212,11 +235,16 @@ func (p *Porter) tick() {
 		p.tell(r, machine.Ticked{})
 		p.drain()
 	}
+	for r, ok := p.inquiries.Pop(now); ok; r, ok = p.inquiries.Pop(now) {
+		p.inquire(now, r)
+	}
 	for _, n := range p.nics {
 		n.announcer.Run(now)
 		p.recoverLost(n)
 	}
-	p.sentry.round(now)
+	if p.sentry.round(now) && p.bound() {
+		p.checkOwned()
+	}
 }
 
 // recoverLost treats every machine whose speech may not have reached us as
@@ -239,7 +267,7 @@ func (p *Porter) recoverLost(n *nic) {
 }
 
 func (p *Porter) next() time.Time {
-	moments := []time.Time{p.timers.Next(), p.sentry.next}
+	moments := []time.Time{p.timers.Next(), p.inquiries.Next(), p.sentry.next}
 	for _, n := range p.nics {
 		moments = append(moments, n.announcer.Next())
 	}
@@ -258,7 +286,7 @@ func (p *Porter) publish() {
 		if !n.stale {
 			continue
 		}
-		v := &view{machines: make(map[machine.MAC]*watch), addrs: make(map[netip.Addr]*address), from: p.conf.Wake.From}
+		v := &view{machines: make(map[machine.MAC]*watch), addrs: make(map[netip.Addr]*address), from: p.conf.Wake.From, established: p.conf.Wake.Established}
 		for _, r := range p.residents {
 			if r.nic != n || !r.watched() {
 				continue
@@ -275,6 +303,9 @@ func (p *Porter) publish() {
 		// A filter that is not set is tried again with the next thing that
 		// happens.
 		err := n.SetInterest(v.interest(n.own()))
+		if n.outgoing != nil {
+			err = errors.Join(err, n.outgoing.SetAddrs(slices.Collect(maps.Keys(v.addrs))))
+		}
 		if err != nil && !n.stuck {
 			p.log.Error("cannot set the kernel filter", "interface", n.Name(), "err", err)
 		}

@@ -131,7 +131,7 @@ func TestReadersAndLoop(t *testing.T) {
 
 // openStubbed opens the interface. Answers and announcements are only counted.
 func (p *Porter) openStubbed(answers *atomic.Int64) error {
-	n, err := openNIC(lab.Interface, p.sightings, p.replied, p.log)
+	n, err := openNIC(lab.Interface, false, p.sightings, p.replied, p.log)
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"nightporter/internal/claim"
+	"nightporter/internal/handover"
 	"nightporter/internal/lan"
 	"nightporter/internal/machine"
 )
@@ -15,7 +16,7 @@ type sighting struct {
 	kind   sightingKind
 	watch  *watch
 	addr   *address       // nil for a frame that spoke for no address
-	door   *door          // of a knock
+	door   *door          // of a knock, and of what was accepted or objected to
 	source netip.AddrPort // of a knock
 	at     time.Time      // of a knock: the kernel's receive time
 	by     machine.MAC    // of a conflict: who else uses the address
@@ -28,6 +29,9 @@ const (
 	sawTest                         // testing whether it may use an address (RFC 5227, RFC 4862 section 5.4)
 	sawUse                          // using an address
 	sawAnswer                       // answering our own question for an address
+	sawTold                         // telling everybody where an address is, by asking or by saying so
+	sawAccepted                     // taking our SYN
+	sawObjected                     // refusing our datagram
 	sawKnock                        //
 	sawConflict                     //
 	sightingKinds
@@ -38,6 +42,8 @@ const (
 type reader struct {
 	view      atomic.Pointer[view]
 	responder claim.Responder
+	forward   func(p *lan.Packet, to machine.MAC) error
+	isn       uint32 // initial sequence number of our SYNs
 	lookups   lookups
 	sightings chan<- sighting
 	lost      atomic.Uint64 // sightings that the loop was too far behind to take
@@ -54,13 +60,32 @@ func (r *reader) handle(p *lan.Packet) {
 		r.heard(v, w, p)
 	}
 	switch p.Kind {
-	case lan.TCP, lan.UDP, lan.EchoRequest:
-		r.knock(v, p)
+	case lan.TCP, lan.UDP, lan.EchoRequest, lan.PortUnreachable, lan.IP:
+		r.visit(v, p)
 	default:
-		if r.responder.Handle(p, v.holding) == claim.Conflict {
-			r.conflict(v, p)
+		r.neighbor(v, p)
+	}
+}
+
+// neighbor takes ARP and neighbour discovery.
+func (r *reader) neighbor(v *view, p *lan.Packet) {
+	switch r.responder.Handle(p, v.holding) {
+	case claim.Conflict:
+		r.conflict(v, p)
+	case claim.Answered:
+		// A machine that arrives may have answered as well, and last.
+		if a := v.addrs[asked(p)]; a != nil {
+			r.drawn(a.watch, p)
 		}
 	}
+}
+
+// asked returns the address that p asks for.
+func asked(p *lan.Packet) netip.Addr {
+	if p.Kind == lan.NeighborSolicitation {
+		return p.Target
+	}
+	return p.To
 }
 
 // heard takes a frame from a watched machine.
@@ -80,6 +105,40 @@ func (r *reader) heard(v *view, w *watch, p *lan.Packet) {
 		kind = sawUse // it answered somebody else, or announced itself
 	}
 	r.report(&a.spoken[kind], sighting{kind: kind, watch: w, addr: a})
+	switch {
+	case p.Kind == lan.TCP || p.Kind == lan.PortUnreachable:
+		r.replied(a, p)
+	case p.Network == 0 || p.Target.IsValid(): // ARP and neighbour discovery
+		r.drawn(w, p)
+	}
+}
+
+// drawn notes that a machine which arrives has told everybody where it is, also
+// those who have to wait here.
+func (r *reader) drawn(w *watch, p *lan.Packet) {
+	if p.Dst != r.responder.Self && w.hold.Passing() {
+		r.report(&w.told, sighting{kind: sawTold, watch: w})
+	}
+}
+
+// replied takes a machine's reply to our question whether a service is ready.
+func (r *reader) replied(a *address, p *lan.Packet) {
+	switch {
+	case p.Dst != r.responder.Self:
+	case p.Kind == lan.PortUnreachable && ours(p.FromPort):
+		if d := a.door(machine.Port{Protocol: machine.UDP, Number: p.ToPort}); d != nil && p.Target == a.ip {
+			r.report(&d.objected, sighting{kind: sawObjected, watch: a.watch, addr: a, door: d})
+		}
+	case p.Kind == lan.TCP && p.SYNACK() && ours(p.ToPort) && p.Ack == r.isn+1:
+		if d := a.door(machine.Port{Protocol: machine.TCP, Number: p.FromPort}); d != nil {
+			r.report(&d.accepted, sighting{kind: sawAccepted, watch: a.watch, addr: a, door: d})
+		}
+		// Our kernel knows nothing of that connection and would end it too, as
+		// far as its firewall lets it.
+		if reset, err := lan.ResetFor(p, r.responder.Self); err == nil {
+			_ = r.responder.Send(reset) // the machine gives up by itself as well
+		}
+	}
 }
 
 // spokenFor returns the address for which the sender of p speaks, and how.
@@ -101,19 +160,26 @@ func spokenFor(p *lan.Packet) (sightingKind, netip.Addr) {
 	return sawUse, p.From
 }
 
-func (r *reader) knock(v *view, p *lan.Packet) {
+// visit takes a packet that came to us for the address of a machine.
+func (r *reader) visit(v *view, p *lan.Packet) {
 	a := v.addrs[p.To]
-	if a == nil || a.mac == p.Src {
+	if a == nil || a.mac == p.Src || p.Dst != r.responder.Self {
 		return
 	}
-	d := a.door(p)
-	if d == nil || !v.mayWake(a.watch, p.From) {
-		return
+	d := a.knockedAt(p, v.established)
+	knocks := d != nil && v.mayWake(a.watch, p.From)
+	var service machine.Service
+	if knocks {
+		service = d.service
+		r.report(&d.knocked, sighting{
+			kind: sawKnock, watch: a.watch, addr: a, door: d,
+			source: netip.AddrPortFrom(p.From, p.FromPort), at: p.Time,
+		})
 	}
-	r.report(&d.knocked, sighting{
-		kind: sawKnock, watch: a.watch, addr: a, door: d,
-		source: netip.AddrPortFrom(p.From, p.FromPort), at: p.Time,
-	})
+	if a.hold.Take(p, knocks, service) == handover.Forward {
+		// Who sends it again is forwarded again.
+		_ = r.forward(p, a.mac)
+	}
 }
 
 func (r *reader) conflict(v *view, p *lan.Packet) {
@@ -146,6 +212,12 @@ func (s *sighting) taken() {
 	switch s.kind {
 	case sawFrame:
 		s.watch.framed.Store(false)
+	case sawTold:
+		s.watch.told.Store(false)
+	case sawAccepted:
+		s.door.accepted.Store(false)
+	case sawObjected:
+		s.door.objected.Store(false)
 	case sawTest, sawUse, sawAnswer:
 		s.addr.spoken[s.kind].Store(false)
 	case sawKnock:

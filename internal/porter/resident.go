@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"nightporter/internal/handover"
 	"nightporter/internal/machine"
 )
 
@@ -17,10 +18,11 @@ type resident struct {
 	watch      *watch
 	configured *machine.Spec // what the configuration says of it; nil: nothing
 	joined     []netip.Addr  // whose solicited-node groups we are in
-	expecting  bool          // a hand-over is due
-	awaited    []netip.Addr  // addresses it must answer for before that
-	deaf       bool          // it cannot be probed, and the log says so already
-	knockedAt  time.Time     // kernel time of the knock that began the present wake; zero when told
+	hold       *handover.Hold
+	readiness  handover.Readiness // while it arrives
+	repin      time.Time          // when those who wait have to be told again that they do it here
+	deaf       bool               // it cannot be probed, and the log says so already
+	knockedAt  time.Time          // kernel time of the knock that began the present wake; zero when told
 }
 
 func (r *resident) name() string { return r.Spec().Name }
@@ -29,28 +31,12 @@ func (r *resident) name() string { return r.Spec().Name }
 // machine's traffic with our host is none of our business, as a rule.
 func (r *resident) watched() bool { return r.nic != nil && r.Watched() }
 
-// expect remembers for which addresses the hand-over waits. A machine that
-// answers a probe for one can take its clients as far as the network goes.
-func (r *resident) expect(services []machine.Service) {
-	r.awaited = nil
+// expect has the hand-over wait for services.
+func (r *resident) expect(now time.Time, services []machine.Service) {
 	spec := r.Spec()
-	for _, s := range services {
-		if spec.Has(s.Addr) && !slices.Contains(r.awaited, s.Addr) { // it may have registered anew
-			r.awaited = append(r.awaited, s.Addr)
-		}
-	}
-	r.expecting = true
-}
-
-// answered notes that the machine answered for ip, and reports whether nothing
-// more is awaited. When nobody waits, any address will do.
-func (r *resident) answered(ip netip.Addr) bool {
-	r.awaited = slices.DeleteFunc(r.awaited, func(a netip.Addr) bool { return a == ip })
-	if !r.expecting || len(r.awaited) > 0 {
-		return false
-	}
-	r.expecting = false
-	return true
+	r.readiness.Expect(now, slices.DeleteFunc(slices.Clone(services), func(s machine.Service) bool {
+		return !spec.Has(s.Addr) // it may have registered anew
+	}))
 }
 
 // LogValue shows the machine in a log line by its name.

@@ -1,6 +1,7 @@
 package porter
 
 import (
+	"fmt"
 	"log/slog"
 	"net/netip"
 	"os"
@@ -109,13 +110,14 @@ func (s *sentry) release(addrs []netip.Addr) {
 	}
 }
 
-// round looks after the guard when that is due.
-func (s *sentry) round(now time.Time) {
+// round looks after the guard when that is due, and reports whether it did.
+func (s *sentry) round(now time.Time) bool {
 	if s.guard == nil || now.Before(s.next) {
-		return
+		return false
 	}
 	s.next = now.Add(sentryRound)
 	s.note(s.guard.Check())
+	return true
 }
 
 // note says what has changed: a guard that fails is asked to do its work with
@@ -149,9 +151,13 @@ func (s *sentry) close() {
 
 // mountGuard makes the guard for our interfaces. It comes after everything else
 // that can fail at the start: a second nightporter, started by mistake, then
-// ends before it has touched the first one's table.
+// ends before it has touched the first one's table. In bind mode there has to be
+// one: a kernel that owns the addresses refuses every connection.
 func (p *Porter) mountGuard() error {
-	mode := p.conf.Claim.Guard
+	mode, key := p.conf.Claim.Guard, "claim.guard: on"
+	if p.bound() {
+		mode, key = config.GuardOn, "claim.mode: bind needs the guard"
+	}
 	if mode == config.GuardOff {
 		// A run that crashed may have left one. Where there are no nftables
 		// there is nothing to clear either.
@@ -159,7 +165,13 @@ func (p *Porter) mountGuard() error {
 			p.log.Debug("cannot look for an old guard", "err", err)
 		}
 	}
-	return p.sentry.mount(mode, p.log, func() (kernelGuard, error) { return guard.Install(p.interfaces()) }, time.Now())
+	err := p.sentry.mount(mode, p.log, func() (kernelGuard, error) {
+		return guard.Install(guard.Options{Interfaces: p.interfaces(), Bound: p.bound()})
+	}, time.Now())
+	if err != nil {
+		return fmt.Errorf("%s, but there can be none: %w; or set claim.mode to responder and claim.guard to auto", key, err)
+	}
+	return nil
 }
 
 // Guard tells whether our kernel is kept silent about claimed addresses.

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 
 	"nightporter/internal/claim"
+	"nightporter/internal/handover"
 	"nightporter/internal/lan"
 	"nightporter/internal/machine"
 )
@@ -16,6 +17,8 @@ type view struct {
 	machines map[machine.MAC]*watch
 	addrs    map[netip.Addr]*address
 	from     []netip.Prefix // who may wake at all; empty: everyone
+
+	established bool // data on a connection knocks too
 }
 
 // watch is one machine as the readers see it. The flags on the way to the loop
@@ -25,7 +28,9 @@ type watch struct {
 	mac      machine.MAC
 	from     []netip.Prefix // who may wake it, of those who may at all; empty: all of them
 	addrs    []*address
+	hold     *handover.Hold
 	framed   atomic.Bool // a frame for none of its addresses is on its way to the loop
+	told     atomic.Bool // so is one that may have drawn clients to the machine
 }
 
 // address is one address of a watched machine.
@@ -42,11 +47,15 @@ type address struct {
 // door is one service, at which a knock wakes.
 type door struct {
 	service machine.Service
-	knocked atomic.Bool // on its way to the loop
+
+	// On their way to the loop.
+	knocked  atomic.Bool
+	accepted atomic.Bool // it took our SYN
+	objected atomic.Bool // it refused our datagram
 }
 
 func newWatch(r *resident, spec machine.Spec) *watch {
-	w := &watch{resident: r, mac: spec.MAC, from: spec.WakeFrom}
+	w := &watch{resident: r, mac: spec.MAC, from: spec.WakeFrom, hold: r.hold}
 	for _, m := range spec.Monitor {
 		a := &address{watch: w, ip: m.IP}
 		for _, p := range m.Ports {
@@ -82,13 +91,13 @@ func within(prefixes []netip.Prefix, ip netip.Addr) bool {
 	return len(prefixes) == 0 || slices.ContainsFunc(prefixes, func(p netip.Prefix) bool { return p.Contains(ip) })
 }
 
-// door returns the service that p knocks at, if it does: a SYN, any datagram,
-// or an echo request.
-func (a *address) door(p *lan.Packet) *door {
+// knockedAt returns the door that p knocks at, if it does: a SYN, any datagram,
+// an echo request, or data on a connection where that counts.
+func (a *address) knockedAt(p *lan.Packet, established bool) *door {
 	var want machine.Port
 	switch p.Kind {
 	case lan.TCP:
-		if !p.SYN() {
+		if !p.SYN() && !(established && p.Data()) {
 			return nil
 		}
 		want = machine.Port{Protocol: machine.TCP, Number: p.ToPort}
@@ -99,21 +108,26 @@ func (a *address) door(p *lan.Packet) *door {
 	default:
 		return nil
 	}
+	return a.door(want)
+}
+
+func (a *address) door(port machine.Port) *door {
 	for _, d := range a.doors {
-		if d.service.Port == want {
+		if d.service.Port == port {
 			return d
 		}
 	}
 	return nil
 }
 
-// holding tells the responder about an address.
-func (v *view) holding(ip netip.Addr) (claim.Holding, bool) {
+// holding tells the responder about an address. Who waits for a service that is
+// not ready is answered also when the machine speaks for itself.
+func (v *view) holding(ip netip.Addr, asker machine.MAC) (claim.Holding, bool) {
 	a, ok := v.addrs[ip]
 	if !ok {
 		return claim.Holding{}, false
 	}
-	return claim.Holding{Owner: a.mac, Answer: a.answer.Load()}, true
+	return claim.Holding{Owner: a.mac, Answer: a.answer.Load() || a.hold.Waits(ip, asker)}, true
 }
 
 // interest returns what the kernel filter has to let through for v.

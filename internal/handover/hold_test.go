@@ -1,0 +1,216 @@
+package handover_test
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"nightporter/internal/handover"
+	"nightporter/internal/lan"
+	"nightporter/internal/machine"
+)
+
+var (
+	routerMAC = machine.MAC{2, 0x77, 0, 0, 0, 1}
+	clientMAC = machine.MAC{2, 0x77, 0, 0, 0, 10}
+	client    = netip.MustParseAddr("10.77.0.10")
+	outside   = netip.MustParseAddr("10.78.0.2")
+)
+
+// A packet of the tests carries its own name as its frame.
+
+func syn(name string, port uint16) *lan.Packet {
+	return &lan.Packet{Kind: lan.TCP, Flags: 2, Frame: []byte(name), Src: clientMAC, From: client, To: nas4, FromPort: port, ToPort: 22, Seq: uint32(len(name))}
+}
+
+func data(name string, seq uint32) *lan.Packet {
+	return &lan.Packet{Kind: lan.TCP, Flags: 16, Frame: []byte(name), Src: clientMAC, From: client, To: nas4, FromPort: 40000, ToPort: 22, Seq: seq, Payload: 1}
+}
+
+func datagram(name string) *lan.Packet {
+	return &lan.Packet{Kind: lan.UDP, Frame: []byte(name), Src: routerMAC, From: outside, To: nas4, FromPort: 5000, ToPort: 27015}
+}
+
+func fragment(name string, from netip.Addr) *lan.Packet {
+	return &lan.Packet{Kind: lan.IP, Fragment: true, Frame: []byte(name), Src: routerMAC, From: from, To: nas4}
+}
+
+// door collects what is let in.
+type door struct{ in []string }
+
+func (d *door) send(frame []byte) error {
+	d.in = append(d.in, string(frame))
+	return nil
+}
+
+func (d *door) want(t *testing.T, want string) {
+	t.Helper()
+	if got := strings.Join(d.in, " "); got != want {
+		t.Errorf("let in %q, want %q", got, want)
+	}
+	d.in = nil
+}
+
+func wantCounts(t *testing.T, h *handover.Hold, want machine.Packets) {
+	t.Helper()
+	if d := cmp.Diff(want, h.Counts()); d != "" {
+		t.Errorf("counts (-want +got):\n%s", d)
+	}
+}
+
+func take(t *testing.T, h *handover.Hold, p *lan.Packet, s machine.Service, want handover.Verdict) {
+	t.Helper()
+	if got := h.Take(p, s != machine.Service{}, s); got != want {
+		t.Errorf("%q: verdict %d, want %d", p.Frame, got, want)
+	}
+}
+
+var nobody machine.Service // the packet does not knock
+
+func TestWhatBecomesOfAPacket(t *testing.T) {
+	h := handover.NewHold(8)
+	other := syn("other", 5)
+	for _, c := range []struct {
+		name           string
+		enter          func()
+		knock, nothing handover.Verdict
+	}{
+		{"closed", func() {}, handover.Ignore, handover.Ignore},
+		{"the machine sleeps", h.Keep, handover.Kept, handover.Ignore},
+		{"it arrives", h.Pass, handover.Kept, handover.Forward},
+		{"its service is ready", func() { h.Admit(ssh, (&door{}).send) }, handover.Forward, handover.Forward},
+		{"it turns out to be firmware", h.Keep, handover.Kept, handover.Ignore},
+		{"it has all its addresses back", func() { h.Open((&door{}).send) }, handover.Forward, handover.Forward},
+		{"nobody sends to us any more", h.Close, handover.Ignore, handover.Ignore},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			c.enter()
+			take(t, h, syn("syn", 1), ssh, c.knock)
+			take(t, h, other, nobody, c.nothing)
+		})
+	}
+}
+
+func TestPacketsAreLetInInOrder(t *testing.T) {
+	var d door
+	h := handover.NewHold(8)
+	h.Keep()
+	p := datagram("a")
+	take(t, h, p, game, handover.Kept)
+	copy(p.Frame, "X") // the reader uses its buffer again
+	take(t, h, syn("syn1", 1), ssh, handover.Kept)
+	take(t, h, datagram("b"), game, handover.Kept)
+	take(t, h, syn("syn2", 2), ssh, handover.Kept)
+	take(t, h, syn("syn1-again", 1), ssh, handover.Kept) // one for each connection
+	take(t, h, data("data", 77), ssh, handover.Kept)
+	take(t, h, data("more", 78), ssh, handover.Kept)
+	take(t, h, data("data-again", 77), ssh, handover.Kept)
+	take(t, h, datagram("a"), game, handover.Kept) // the same twice is two
+	wantCounts(t, h, machine.Packets{Held: 7})
+	h.Pass()
+	if n := h.Admit(game, d.send); n != 3 {
+		t.Errorf("%d datagrams replayed", n)
+	}
+	d.want(t, "a b a")
+	h.Open(d.send)
+	d.want(t, "syn1-again syn2 data-again more")
+	wantCounts(t, h, machine.Packets{Held: 7, Replayed: 7})
+	h.Open(d.send)
+	d.want(t, "")
+}
+
+// TestFull: the oldest datagram gives way, and no SYN.
+func TestFull(t *testing.T) {
+	var d door
+	h := handover.NewHold(3)
+	h.Keep()
+	take(t, h, syn("syn1", 1), ssh, handover.Kept)
+	for i := range 4 {
+		take(t, h, datagram(fmt.Sprint("d", i)), game, handover.Kept)
+	}
+	wantCounts(t, h, machine.Packets{Held: 5, Dropped: 2})
+	take(t, h, syn("syn2", 2), ssh, handover.Kept)
+	take(t, h, syn("syn3", 3), ssh, handover.Kept)
+	take(t, h, syn("syn4", 4), ssh, handover.Kept)       // no room, and nobody who could give way
+	take(t, h, syn("syn1-again", 1), ssh, handover.Kept) // needs none
+	h.SetLimit(4)
+	take(t, h, datagram("last"), game, handover.Kept)
+	h.Open(d.send)
+	d.want(t, "syn1-again syn2 syn3 last")
+	wantCounts(t, h, machine.Packets{Held: 8, Replayed: 4, Dropped: 5})
+}
+
+func TestLostPacketsAreCounted(t *testing.T) {
+	h := handover.NewHold(8)
+	h.Keep()
+	take(t, h, &lan.Packet{Kind: lan.UDP, Frame: make([]byte, 10_000), To: nas4}, game, handover.Kept)
+	wantCounts(t, h, machine.Packets{Dropped: 1})
+	take(t, h, datagram("a"), game, handover.Kept)
+	take(t, h, datagram("b"), game, handover.Kept)
+	if n := h.Drop(); n != 2 {
+		t.Errorf("dropped %d", n)
+	}
+	wantCounts(t, h, machine.Packets{Held: 2, Dropped: 3})
+	take(t, h, datagram("c"), game, handover.Kept)
+	h.Close()
+	h.Keep()
+	take(t, h, datagram("d"), game, handover.Kept)
+	h.Open(func([]byte) error { return errors.New("the cable is out") })
+	wantCounts(t, h, machine.Packets{Held: 4, Dropped: 5})
+}
+
+// TestFragments: only the first fragment tells the port.
+func TestFragments(t *testing.T) {
+	var d door
+	h := handover.NewHold(8)
+	h.Keep()
+	take(t, h, fragment("too early", outside), nobody, handover.Ignore)
+	first := datagram("first")
+	first.Fragment = true
+	take(t, h, first, game, handover.Kept)
+	take(t, h, fragment("second", outside), nobody, handover.Kept)
+	take(t, h, fragment("somebody else's", client), nobody, handover.Ignore)
+	h.Pass()
+	take(t, h, fragment("third", outside), nobody, handover.Kept)
+	take(t, h, fragment("somebody else's", client), nobody, handover.Forward)
+	h.Admit(game, d.send)
+	d.want(t, "first second third")
+	take(t, h, fragment("fourth", outside), nobody, handover.Forward)
+}
+
+func TestGuests(t *testing.T) {
+	h := handover.NewHold(8)
+	h.Keep()
+	take(t, h, syn("syn1", 1), ssh, handover.Kept)
+	take(t, h, syn("syn2", 2), ssh, handover.Kept)
+	take(t, h, datagram("a"), game, handover.Kept)
+	farSSH := syn("far", 3)
+	farSSH.Src, farSSH.From = routerMAC, outside
+	take(t, h, farSSH, ssh, handover.Kept)
+	near, far := handover.Guest{Addr: nas4, MAC: clientMAC, IP: client}, handover.Guest{Addr: nas4, MAC: routerMAC, IP: outside}
+	opt := cmp.Comparer(func(a, b netip.Addr) bool { return a == b })
+	if d := cmp.Diff([]handover.Guest{near, far}, h.Guests(), opt); d != "" {
+		t.Errorf("guests (-want +got):\n%s", d)
+	}
+	if h.Waits(nas4, clientMAC) {
+		t.Error("somebody is kept with us although the machine takes nobody")
+	}
+	h.Pass()
+	if !h.Waits(nas4, clientMAC) || !h.Waits(nas4, routerMAC) || h.Waits(nas6, clientMAC) || h.Waits(nas4, machine.MAC{2}) {
+		t.Error("not those wait who do")
+	}
+	if d := cmp.Diff([]handover.Guest{near}, h.Leaving(ssh), opt); d != "" {
+		t.Errorf("with SSH leave (-want +got):\n%s", d)
+	}
+	h.Admit(ssh, (&door{}).send)
+	if h.Waits(nas4, clientMAC) || !h.Waits(nas4, routerMAC) {
+		t.Error("who has been let in still waits, or the other does not")
+	}
+	if d := cmp.Diff([]handover.Guest{far}, h.Leaving(game), opt); d != "" {
+		t.Errorf("with the game leave (-want +got):\n%s", d)
+	}
+}

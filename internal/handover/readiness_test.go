@@ -1,0 +1,160 @@
+package handover_test
+
+import (
+	"net/netip"
+	"slices"
+	"testing"
+	"time"
+
+	"nightporter/internal/handover"
+	"nightporter/internal/machine"
+)
+
+var (
+	nas4 = netip.MustParseAddr("10.77.0.20")
+	nas6 = netip.MustParseAddr("fd77::20")
+
+	ssh  = machine.Service{Addr: nas4, Port: machine.Port{Protocol: machine.TCP, Number: 22}}
+	web6 = machine.Service{Addr: nas6, Port: machine.Port{Protocol: machine.TCP, Number: 80}}
+	game = machine.Service{Addr: nas4, Port: machine.Port{Protocol: machine.UDP, Number: 27015}}
+	ping = machine.Service{Addr: nas4, Port: machine.Port{Protocol: machine.ICMP}}
+
+	start = time.Date(2026, 11, 22, 22, 0, 0, 0, time.UTC)
+)
+
+// run drives r until a moment, and returns when each service was asked.
+func run(r *handover.Readiness, from, until time.Duration) (asked map[machine.Service][]time.Duration, sure int, ready []machine.Service) {
+	asked = make(map[machine.Service][]time.Duration)
+	for now := from; now <= until; now += time.Millisecond {
+		next := r.Next()
+		ask, open := r.Due(start.Add(now))
+		if (len(ask) > 0 || len(open) > 0) && (next.IsZero() || next.After(start.Add(now))) {
+			panic("something was due that Next had not told")
+		}
+		for _, q := range ask {
+			asked[q.Service] = append(asked[q.Service], now)
+			if !q.Spare {
+				sure++
+			}
+		}
+		ready = append(ready, open...)
+	}
+	return asked, sure, ready
+}
+
+func TestTCPIsAskedAtOnceAndEvenMoreSlowly(t *testing.T) {
+	var r handover.Readiness
+	r.Expect(start, []machine.Service{ssh})
+	asked, sure, ready := run(&r, 0, 40*time.Second)
+	at := asked[ssh]
+	if at[0] != 0 || at[1] != 10*time.Millisecond || at[100] != time.Second {
+		t.Errorf("asked at %v ...", at[:5])
+	}
+	for i := range at[1:] {
+		if gap := at[i+1] - at[i]; gap < 10*time.Millisecond || gap > max(10*time.Millisecond, at[i]/400)+time.Millisecond {
+			t.Fatalf("%v between two questions after %v", gap, at[i])
+		}
+	}
+	if sure < 130 || sure > 162 {
+		t.Errorf("%d questions in 40 s that must not be left out, want one each 250 ms", sure)
+	}
+	if ready != nil || r.Done() {
+		t.Error("ready without an answer")
+	}
+	if !r.Accepted(ssh) || !r.Done() || !r.Next().IsZero() {
+		t.Error("not ready with the SYN-ACK")
+	}
+	if r.Accepted(ssh) {
+		t.Error("ready a second time")
+	}
+}
+
+func TestServicesBecomeReadyOneByOne(t *testing.T) {
+	var r handover.Readiness
+	if r.Done() {
+		t.Error("done before anything was expected")
+	}
+	r.Expect(start, []machine.Service{ssh, web6, ping})
+	if r.Accepted(game) || !r.Accepted(web6) || r.Done() {
+		t.Error("a service that was accepted is not the only one that is ready")
+	}
+	if got := r.Answered(start, nas6); got != nil {
+		t.Errorf("%v are ready by an answer for another address", got)
+	}
+	if got := r.Answered(start, nas4); !slices.Equal(got, []machine.Service{ping}) || r.Done() {
+		t.Errorf("%v are ready by an answer for their address", got)
+	}
+	// One more comes; what is ready stays so.
+	r.Expect(start.Add(time.Second), []machine.Service{ssh, web6, ping, game})
+	asked, _, _ := run(&r, time.Second, 2*time.Second)
+	if len(asked[web6]) > 0 || len(asked[ssh]) == 0 {
+		t.Errorf("asked %v", asked)
+	}
+	r.Expect(start, []machine.Service{web6, ping})
+	if !r.Done() {
+		t.Error("waits for services that nobody waits for")
+	}
+	r.Reset()
+	if r.Done() {
+		t.Error("done after a reset")
+	}
+}
+
+// TestDatagramsAreObjectedTo: a machine may send few objections, so that only
+// the first questions follow each other closely.
+func TestDatagramsAreObjectedTo(t *testing.T) {
+	var r handover.Readiness
+	r.Expect(start, []machine.Service{game})
+	if asked, _, _ := run(&r, 0, time.Second); len(asked) > 0 {
+		t.Fatal("asked before the machine has answered for its address")
+	}
+	now := start
+	r.Answered(now, nas4)
+	var gaps []time.Duration
+	for range 8 {
+		due := r.Next()
+		gaps = append(gaps, due.Sub(now))
+		ask, ready := r.Due(due)
+		if len(ask) != 1 || len(ready) != 0 {
+			t.Fatalf("asks %v, ready %v", ask, ready)
+		}
+		now = due.Add(time.Millisecond)
+		r.Objected(now, game)
+		r.Objected(now, game) // a second one says nothing new
+	}
+	want := []time.Duration{0, 50, 100, 200, 400, 1100, 1100, 1100}
+	for i := range want {
+		if gaps[i] != want[i]*time.Millisecond {
+			t.Errorf("gaps %v, want %v ms", gaps, want)
+			break
+		}
+	}
+	due := r.Next()
+	r.Due(due)
+	if _, ready := r.Due(due.Add(49 * time.Millisecond)); ready != nil {
+		t.Error("ready before the machine could object")
+	}
+	if got := r.Next(); got != due.Add(50*time.Millisecond) {
+		t.Errorf("next at %v", got.Sub(due))
+	}
+	if _, ready := r.Due(due.Add(50 * time.Millisecond)); !slices.Equal(ready, []machine.Service{game}) || !r.Done() {
+		t.Error("not ready although the machine did not object")
+	}
+	r.Answered(due, nas4)
+	r.Objected(due, game) // too late
+	if !r.Next().IsZero() {
+		t.Error("asks a service that is ready")
+	}
+}
+
+func TestNobodyWaits(t *testing.T) {
+	var r handover.Readiness
+	r.Expect(start, nil)
+	if r.Done() || !r.Next().IsZero() {
+		t.Error("done before any address answered")
+	}
+	r.Answered(start, nas6)
+	if !r.Done() {
+		t.Error("not done although an address answered")
+	}
+}

@@ -1,0 +1,114 @@
+package porter
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+
+	"nightporter/internal/config"
+	"nightporter/internal/lan"
+)
+
+// What our own host's kernel is told about claimed addresses, besides the
+// guard: in bind mode it owns them; under wake.local its programs wait here like
+// any client; and once a machine is up it hears where that is.
+
+// own has the kernel own addresses, or treat them as at our own MAC.
+func (p *Porter) own(r *resident, addrs []netip.Addr) {
+	// A kernel that owned addresses without the guard would refuse everybody.
+	if p.bound() && p.Guard().Active {
+		if err := r.nic.binder.Bind(addrs...); err != nil {
+			p.log.Error("cannot add claimed addresses to the interface", "machine", r, "err", err)
+		}
+	}
+	if r.nic.outgoing == nil {
+		return
+	}
+	for _, ip := range addrs {
+		if err := lan.PinNeighbor(r.nic.Index(), ip, r.nic.MAC()); err != nil {
+			p.log.Warn("programs of this host cannot wake the machine", "machine", r, "ip", ip, "err", err)
+		}
+	}
+}
+
+// disown ends what own began, as far as the machine itself must not be
+// disturbed by it.
+func (p *Porter) disown(r *resident, addrs []netip.Addr) {
+	if !p.bound() {
+		return
+	}
+	if err := r.nic.binder.Unbind(addrs...); err != nil {
+		p.log.Error("cannot remove claimed addresses from the interface", "machine", r, "err", err)
+	}
+}
+
+// guideHost tells our kernel that addresses are at their machine: its own entry
+// went bad while the machine slept, and would keep local programs waiting.
+func (p *Porter) guideHost(r *resident, addrs []netip.Addr) {
+	for _, ip := range addrs {
+		if err := lan.SetNeighbor(r.nic.Index(), ip, r.watch.mac); err != nil {
+			p.log.Debug("cannot tell our own kernel where the machine is", "machine", r, "ip", ip, "err", err)
+		}
+	}
+}
+
+// letHostAsk has our kernel find out by itself where addresses are.
+func (p *Porter) letHostAsk(r *resident, addrs []netip.Addr) {
+	if r.nic.outgoing == nil {
+		return
+	}
+	for _, ip := range addrs {
+		if err := lan.DropNeighbor(r.nic.Index(), ip); err != nil {
+			p.log.Debug("cannot drop a neighbour entry", "machine", r, "ip", ip, "err", err)
+		}
+	}
+}
+
+// checkOwned puts back what somebody has removed from the interfaces.
+func (p *Porter) checkOwned() {
+	for _, n := range p.nics {
+		if err := n.binder.Check(); err != nil {
+			p.log.Error("cannot look after the claimed addresses of the interface", "interface", n.Name(), "err", err)
+		}
+	}
+}
+
+func (p *Porter) bound() bool { return p.started.Claim.Mode == config.ModeBind }
+
+// repair removes what an earlier run left in the kernel when it crashed, or
+// this one when it ends.
+func (n *nic) repair() error {
+	failed := n.binder.Clear()
+	pinned, err := lan.PinnedNeighbors(n.Index(), n.MAC())
+	failed = errors.Join(failed, err)
+	for _, ip := range pinned {
+		failed = errors.Join(failed, lan.DropNeighbor(n.Index(), ip))
+	}
+	return failed
+}
+
+// repair is for every interface. Without the right to change addresses there is
+// nothing of ours to remove, but in bind mode it is needed.
+func (p *Porter) repair() error {
+	for _, n := range p.nics {
+		err := n.repair()
+		switch {
+		case err == nil:
+		case p.bound():
+			return fmt.Errorf("claim.mode: bind, but the addresses of %s cannot be changed: %w", n.Name(), err)
+		default:
+			p.log.Debug("cannot look for what an earlier run left", "interface", n.Name(), "err", err)
+		}
+	}
+	return nil
+}
+
+// listenToHost sees what our own host sends to watched machines, until ctx
+// ends.
+func (n *nic) listenToHost(ctx context.Context) error {
+	return n.outgoing.Run(ctx, func(p *lan.Packet) {
+		// Only what our neighbour entry sends nowhere; the rest is on its way.
+		n.reader.visit(n.reader.view.Load(), p)
+	})
+}
