@@ -1,6 +1,10 @@
 package lan
 
-import "golang.org/x/net/bpf"
+import (
+	"net/netip"
+
+	"golang.org/x/net/bpf"
+)
 
 // What the black-box tests have to see of the inside.
 var IsWireless = isWireless
@@ -22,4 +26,9 @@ func (i *Interface) GroupSockets() int {
 	i.groups.mu.Lock()
 	defer i.groups.mu.Unlock()
 	return len(i.groups.sockets)
+}
+
+// OutgoingBody is Body for what the host itself sends to addrs.
+func OutgoingBody(addrs []netip.Addr, limit int) ([]bpf.Instruction, bool) {
+	return outgoingTo(addrs).body(limit)
 }
