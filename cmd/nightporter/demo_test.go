@@ -42,6 +42,11 @@ func TestDemo(t *testing.T) {
 			rest = after
 		}
 	}
+	for _, step := range []string{"client  handover: service ready -> client connected: ", "porter  replay: "} {
+		if n := strings.Count(string(out), step); n != 2 {
+			t.Errorf("%d times %q, want one for each family:\n%s", n, step, out)
+		}
+	}
 	if !strings.Contains(rest, `nightporter_machine_wakes_total{machine="nas", trigger="tcp"} 2`) {
 		t.Errorf("the metrics do not show two wakes:\n%s", out)
 	}

@@ -132,9 +132,18 @@ func (s *show) night(ctx context.Context, ip netip.Addr) error {
 	if err := s.connect(ctx, ip); err != nil {
 		return fmt.Errorf("the client was not served: %w", err)
 	}
-	_, err = s.d.Log.Wait(ctx, seen, rig.Moved("nas", "arriving", "awake", ""))
-	return err
+	if _, err := s.d.Log.Wait(ctx, seen, rig.Moved("nas", "arriving", "awake", "")); err != nil {
+		return err
+	}
+	replayed := func(e rig.Entry) bool { return e.Message == replayed }
+	if _, err := s.d.Log.Wait(ctx, seen, replayed); err != nil {
+		return err
+	}
+	return s.caughtUp(ctx, s.d.Log.Len())
 }
+
+// replayed is what the daemon logs when it sends waiting packets on.
+const replayed = "waiting packets sent on"
 
 // connect is the client. It tries once, like most programs.
 func (s *show) connect(ctx context.Context, ip netip.Addr) error {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"nightporter/internal/lab"
@@ -25,6 +26,7 @@ type timeline struct {
 	out   io.Writer
 	color bool
 	start time.Time
+	told  atomic.Int64 // entries of the daemon's log that have been read
 }
 
 func newTimeline(out io.Writer, color bool) *timeline {
@@ -70,6 +72,7 @@ func (t *timeline) follow(ctx context.Context, d *rig.Daemon, m *lab.Machine) <-
 			if text := porterText(e); text != "" {
 				t.sayAt(e.Time, "porter", text)
 			}
+			t.told.Store(int64(seen) + 1)
 		}
 	})
 	wg.Go(func() {
@@ -85,6 +88,20 @@ func (t *timeline) follow(ctx context.Context, d *rig.Daemon, m *lab.Machine) <-
 		wg.Wait()
 	}()
 	return done
+}
+
+// caughtUp waits until n entries of the daemon's log have been told.
+func (t *timeline) caughtUp(ctx context.Context, n int) error {
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for t.told.Load() < int64(n) {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
 }
 
 // porterText tells a log entry of the daemon in the words of the timeline;
@@ -107,7 +124,7 @@ func porterText(e rig.Entry) string {
 		return "magic packet " + e.Field("attempt")
 	case "machine arriving":
 		return fmt.Sprintf("first frame from the machine, %v after the magic packet", e.Duration("after"))
-	case "waiting packets sent on":
+	case replayed:
 		return "replay: the client's own SYN, which has waited since the knock"
 	case "machine awake":
 		return fmt.Sprintf("release: %s after %v, the addresses are the machine's own again (%s)",

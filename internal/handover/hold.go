@@ -112,6 +112,9 @@ func (h *Hold) set(m mode) {
 // Passing reports whether the machine takes some packets, and not others.
 func (h *Hold) Passing() bool { return mode(h.mode.Load()) == passing }
 
+// Closed reports whether the machine takes its packets itself.
+func (h *Hold) Closed() bool { return mode(h.mode.Load()) == closed }
+
 // Take decides about a packet for the machine. A knock at a service that cannot
 // take it yet is kept. The frame is copied.
 func (h *Hold) Take(p *lan.Packet, knocks bool, service machine.Service) Verdict {

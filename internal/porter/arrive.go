@@ -34,13 +34,13 @@ func (p *Porter) usher(now time.Time, r *resident) {
 	switch s := r.State(); {
 	case s == machine.Settling:
 		r.hold.Keep() // perhaps it is to wake as soon as it is off
-	case s == machine.Awake:
-		p.letAllIn(r)
+	case s == machine.Awake || !r.Kept(): // the latter when the porter leaves
+		if !r.hold.Closed() && s != machine.Asleep && s != machine.Waking {
+			p.letAllIn(r)
+		}
 		if !r.Kept() {
 			r.hold.Close()
 		}
-	case !r.Kept(): // the porter leaves
-		r.hold.Close()
 	case s == machine.Arriving:
 		r.hold.Pass()
 	default:
