@@ -57,7 +57,7 @@ func (p *Porter) inquire(now time.Time, r *resident) {
 	ask, ready := r.readiness.Due(now)
 	for _, q := range ask {
 		if !q.Spare || p.spare.Allow() {
-			r.nic.ask(r.watch.mac, q.Service, r.nic.reader.isn)
+			r.nic.ask(r.watch.mac, q.Service)
 		}
 	}
 	if !now.Before(r.repin) {
@@ -117,7 +117,7 @@ func (r *resident) replay(frame []byte) error {
 	if v := p.Parse(frame); v != lan.Accepted {
 		return fmt.Errorf("a frame that was kept is %v", v)
 	}
-	return r.nic.forward(&p, r.watch.mac)
+	return r.nic.reader.forward(&p, r.watch.mac)
 }
 
 // pin keeps everybody who waits with us, although the machine speaks for
@@ -130,7 +130,7 @@ func (p *Porter) pin(r *resident) {
 	r.repin = time.Now().Add(pinAgain)
 	for _, g := range r.hold.Guests() {
 		if g.MAC != r.nic.MAC() { // our own host's entry does not listen
-			r.nic.tellGuest(g, r.nic.MAC())
+			r.nic.guide(g, r.nic.MAC())
 		}
 	}
 }
@@ -142,7 +142,7 @@ func (p *Porter) unpin(r *resident, guests []handover.Guest) {
 			p.guideHost(r, []netip.Addr{g.Addr})
 			continue
 		}
-		r.nic.tellGuest(g, r.watch.mac)
+		r.nic.guide(g, r.watch.mac)
 	}
 }
 
@@ -167,8 +167,8 @@ func (n *nic) tellGuest(g handover.Guest, owner machine.MAC) {
 	}
 }
 
-// ask asks a service of the machine whether it is ready.
-func (n *nic) ask(mac machine.MAC, s machine.Service, isn uint32) {
+// question asks a service of the machine whether it is ready.
+func (n *nic) question(mac machine.MAC, s machine.Service) {
 	source, ok := n.sourceNear(s.Addr)
 	if !ok {
 		n.log.Debug("no address to ask a service from", "service", s)
@@ -182,7 +182,7 @@ func (n *nic) ask(mac machine.MAC, s machine.Service, isn uint32) {
 	if s.Protocol == machine.UDP {
 		frame, err = lan.DatagramProbe(n.MAC(), mac, from, to)
 	} else {
-		frame, err = lan.SYNProbe(n.MAC(), mac, from, to, isn)
+		frame, err = lan.SYNProbe(n.MAC(), mac, from, to, n.reader.isn)
 	}
 	if err != nil {
 		n.log.Warn("cannot ask a service", "service", s, "err", err)

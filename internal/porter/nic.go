@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"nightporter/internal/claim"
+	"nightporter/internal/handover"
 	"nightporter/internal/lan"
 	"nightporter/internal/machine"
 )
@@ -33,6 +34,10 @@ type nic struct {
 	stuck      bool   // the kernel filter could not be set, and the log says so
 	lostBefore uint64 // sightings known to be lost
 	port       uint16 // counts our questions to services
+
+	// What a machine that arrives needs. Tests look here.
+	ask   func(machine.MAC, machine.Service)
+	guide func(handover.Guest, machine.MAC)
 }
 
 // openNIC opens the interface, and answers for nobody yet. With local it looks
@@ -60,6 +65,7 @@ func openNIC(name string, local bool, sightings chan<- sighting, replied func(la
 	n.reader.forward = n.forward
 	n.reader.responder = claim.Responder{Self: ifi.MAC(), Send: ifi.Send, Replied: replied}
 	n.announcer.Send = n.announce
+	n.ask, n.guide = n.question, n.tellGuest
 	return n, nil
 }
 
