@@ -29,6 +29,7 @@ type Guard struct {
 	opts   Options
 	held   map[netip.Addr]bool
 	broken bool // the kernel may hold something else than held
+	room   int  // for how many addresses the table was made
 }
 
 // Options are what a Guard has to know.
@@ -78,7 +79,7 @@ func (g *Guard) Hold(addrs ...netip.Addr) error {
 			added = append(added, ip)
 		}
 	}
-	return g.change(g.conn.SetAddElements, added)
+	return g.change(g.conn.SetAddElements, added, tails(added, nil))
 }
 
 // Release lets the kernel do with addresses what it likes. With an error Check
@@ -91,16 +92,16 @@ func (g *Guard) Release(addrs ...netip.Addr) error {
 			gone = append(gone, ip)
 		}
 	}
-	return g.change(g.conn.SetDeleteElements, gone)
+	return g.change(g.conn.SetDeleteElements, gone, tails(gone, g.held))
 }
 
 // change alters the sets, all of it or nothing. Where that fails, somebody has
-// changed our table: then it is made anew.
-func (g *Guard) change(alter func(*nftables.Set, []nftables.SetElement) error, addrs []netip.Addr) error {
+// changed our table: then it is made anew, as it is where there is no room.
+func (g *Guard) change(alter func(*nftables.Set, []nftables.SetElement) error, addrs []netip.Addr, tails []nftables.SetElement) error {
 	if len(addrs) == 0 && !g.broken {
 		return nil
 	}
-	if !g.broken && errors.Join(each(g.opts.Bound, alter, addrs), g.conn.Flush()) == nil {
+	if !g.broken && len(g.held) <= g.room && errors.Join(each(g.opts.Bound, alter, addrs, tails), g.conn.Flush()) == nil {
 		return nil
 	}
 	return g.replace()
@@ -126,7 +127,7 @@ func (g *Guard) replace() error {
 	if err := errors.Join(build(g.conn, g.opts, g.held), g.conn.Flush()); err != nil {
 		return explain(err)
 	}
-	g.broken = false
+	g.broken, g.room = false, roomFor(len(g.held))
 	return nil
 }
 

@@ -100,6 +100,26 @@ func (p *post) addrs() []string {
 	return slices.Compact(all)
 }
 
+// wantTails: the first filter of IPv6 packets has what belongs to the addresses.
+func (p *post) wantTails() {
+	p.Helper()
+	var want, got []string
+	for _, text := range p.elements(claimed6()) {
+		ip := netip.MustParseAddr(text).As16()
+		want = append(want, fmt.Sprintf("%x", ip[12:]))
+	}
+	elements, err := p.conn.GetSetElements(tails6(0))
+	p.must(err)
+	for _, e := range elements {
+		got = append(got, fmt.Sprintf("%x", e.Key))
+	}
+	slices.Sort(want)
+	slices.Sort(got)
+	if diff := cmp.Diff(slices.Compact(want), got); diff != "" {
+		p.Errorf("tails of the addresses held (-want +got):\n%s", diff)
+	}
+}
+
 func (p *post) elements(set *nftables.Set) (all []string) {
 	p.Helper()
 	elements, err := p.conn.GetSetElements(set)
@@ -134,6 +154,7 @@ func (p *post) wantAddrs(want ...netip.Addr) {
 	if diff := cmp.Diff(texts, p.addrs()); diff != "" {
 		p.Errorf("held by the kernel (-want +got):\n%s", diff)
 	}
+	p.wantTails()
 }
 
 func (p *post) tables() map[string]string {
@@ -153,7 +174,13 @@ func TestHoldAndRelease(t *testing.T) {
 	p.must(p.g.Release(nas4))
 	p.wantAddrs(nas6, tv4)
 	p.must(p.g.Hold())
-	p.must(p.g.Release(nas6, tv4, nas4))
+	alike6 := netip.MustParseAddr("2001:db8:77::20") // the same identifier in another network
+	p.must(p.g.Hold(alike6))
+	p.wantAddrs(nas6, tv4, alike6)
+	p.must(p.g.Release(nas6))
+	p.wantAddrs(tv4, alike6)
+	p.must(p.g.Hold(nas6))
+	p.must(p.g.Release(nas6, tv4, nas4, alike6))
 	p.wantAddrs()
 	p.must(p.g.Close())
 	if tables := p.tables(); len(tables) != 0 {

@@ -28,8 +28,9 @@ func familyIs(family byte) []expr.Any {
 }
 
 var (
-	to4      = slices.Concat(familyIs(unix.NFPROTO_IPV4), fieldIn(expr.PayloadBaseNetworkHeader, 16, 4, "claimed4"))
-	to6      = slices.Concat(familyIs(unix.NFPROTO_IPV6), fieldIn(expr.PayloadBaseNetworkHeader, 24, 16, "claimed6"))
+	to4 = slices.Concat(familyIs(unix.NFPROTO_IPV4), fieldIn(expr.PayloadBaseNetworkHeader, 16, 4, "claimed4"))
+	to6 = slices.Concat(familyIs(unix.NFPROTO_IPV6),
+		fieldIn(expr.PayloadBaseNetworkHeader, 36, 4, "tails6"), fieldIn(expr.PayloadBaseNetworkHeader, 24, 16, "claimed6"))
 	incoming = []expr.Any{
 		&expr.Meta{Key: expr.MetaKeyIIFNAME, Register: 1},
 		&expr.Lookup{SourceRegister: 1, SetName: "interfaces"},

@@ -37,6 +37,19 @@ func interfaceSet() *nftables.Set {
 func claimed4() *nftables.Set { return claimed(inetTable(), 2, "claimed4", nftables.TypeIPAddr) }
 func claimed6() *nftables.Set { return claimed(inetTable(), 3, "claimed6", nftables.TypeIP6Addr) }
 
+// tails6 has the last four octets of the elements of claimed6. Four octets are
+// read and looked up in much less time than sixteen, and nearly every packet that
+// is not for us ends there. A known size lets the kernel take its hash table for
+// keys of four octets.
+func tails6(held int) *nftables.Set {
+	s := claimed(inetTable(), 5, "tails6", nftables.TypeInteger)
+	s.Size = uint32(roomFor(held))
+	return s
+}
+
+// roomFor is the size of a set that has so many elements now.
+func roomFor(held int) int { return max(1024, 2*held) }
+
 // claimedARP has the elements of claimed4: a set belongs to its table.
 func claimedARP() *nftables.Set { return claimed(arpTable(), 4, "claimed4", nftables.TypeIPAddr) }
 
@@ -51,7 +64,8 @@ func build(conn *nftables.Conn, o Options, held map[netip.Addr]bool) error {
 	for i, name := range o.Interfaces {
 		names[i].Key = interfaceKey(name)
 	}
-	failed := errors.Join(conn.AddSet(interfaceSet(), names), conn.AddSet(claimed4(), nil), conn.AddSet(claimed6(), nil))
+	failed := errors.Join(conn.AddSet(interfaceSet(), names), conn.AddSet(claimed4(), nil), conn.AddSet(claimed6(), nil),
+		conn.AddSet(tails6(len(held)), nil))
 	hook(conn, &nftables.Chain{
 		Name: "prerouting", Table: inetTable(), Hooknum: nftables.ChainHookPrerouting, Priority: nftables.ChainPriorityRaw,
 	}, packetRules(o.Bound))
@@ -62,7 +76,8 @@ func build(conn *nftables.Conn, o Options, held map[netip.Addr]bool) error {
 			Name: "input", Table: arpTable(), Hooknum: arpInput(), Priority: nftables.ChainPriorityFilter,
 		}, arpRules())
 	}
-	return errors.Join(failed, each(o.Bound, conn.SetAddElements, slices.Collect(maps.Keys(held))))
+	all := slices.Collect(maps.Keys(held))
+	return errors.Join(failed, each(o.Bound, conn.SetAddElements, all, tails(all, nil)))
 }
 
 // renew queues an empty table in place of what may be there.
@@ -106,19 +121,20 @@ func interfaceKey(name string) []byte {
 // packet to them would be taken in, wherever it comes from: from containers, from
 // other networks, or over lo from the host itself.
 func packetRules(bound bool) [][]expr.Any {
-	to4, to6 := to(unix.NFPROTO_IPV4, 16, claimed4()), to(unix.NFPROTO_IPV6, 24, claimed6())
+	to4 := slices.Concat(family(unix.NFPROTO_IPV4), in(claimed4(), expr.PayloadBaseNetworkHeader, 16))
+	to6 := slices.Concat(family(unix.NFPROTO_IPV6),
+		in(tails6(0), expr.PayloadBaseNetworkHeader, 24+16-4), in(claimed6(), expr.PayloadBaseNetworkHeader, 24))
 	if !bound {
 		return [][]expr.Any{drop(to4, fromOurs()), drop(to6, fromOurs())}
 	}
 	return [][]expr.Any{drop(to4), drop(to6), drop(aboutClaimed(), fromOurs())}
 }
 
-// to matches packets of a family for a claimed address.
-func to(family byte, offset uint32, claimed *nftables.Set) []expr.Any {
-	return append([]expr.Any{
+func family(family byte) []expr.Any {
+	return []expr.Any{
 		&expr.Meta{Key: expr.MetaKeyNFPROTO, Register: 1},
 		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{family}},
-	}, in(claimed, expr.PayloadBaseNetworkHeader, offset)...)
+	}
 }
 
 // aboutClaimed matches neighbour solicitations and advertisements, ICMPv6 types
@@ -167,8 +183,8 @@ func drop(matches ...[]expr.Any) []expr.Any {
 	return append(slices.Concat(matches...), &expr.Verdict{Kind: expr.VerdictDrop})
 }
 
-// each has alter take the addresses of all sets.
-func each(bound bool, alter func(*nftables.Set, []nftables.SetElement) error, addrs []netip.Addr) error {
+// each has alter take addresses, and tails of them, of all sets.
+func each(bound bool, alter func(*nftables.Set, []nftables.SetElement) error, addrs []netip.Addr, tails []nftables.SetElement) error {
 	var v4, v6 []nftables.SetElement
 	for _, ip := range addrs {
 		if e := (nftables.SetElement{Key: ip.AsSlice()}); ip.Is4() {
@@ -177,7 +193,7 @@ func each(bound bool, alter func(*nftables.Set, []nftables.SetElement) error, ad
 			v6 = append(v6, e)
 		}
 	}
-	failed := errors.Join(chunks(alter, claimed4(), v4), chunks(alter, claimed6(), v6))
+	failed := errors.Join(chunks(alter, claimed4(), v4), chunks(alter, claimed6(), v6), chunks(alter, tails6(0), tails))
 	if bound {
 		failed = errors.Join(failed, chunks(alter, claimedARP(), v4))
 	}
@@ -189,4 +205,30 @@ func chunks(alter func(*nftables.Set, []nftables.SetElement) error, set *nftable
 		failed = errors.Join(failed, alter(set, some))
 	}
 	return failed
+}
+
+// tails returns the elements of tails6 for addresses, each once, without those
+// that one of the others has too: a machine often has the same interface
+// identifier in each of its networks.
+func tails(addrs []netip.Addr, others map[netip.Addr]bool) []nftables.SetElement {
+	seen := make(map[[4]byte]bool)
+	for ip := range others {
+		if ip.Is6() {
+			seen[tail(ip)] = true
+		}
+	}
+	var elements []nftables.SetElement
+	for _, ip := range addrs {
+		if ip.Is6() && !seen[tail(ip)] {
+			key := tail(ip)
+			seen[key] = true
+			elements = append(elements, nftables.SetElement{Key: key[:]})
+		}
+	}
+	return elements
+}
+
+func tail(ip netip.Addr) [4]byte {
+	b := ip.As16()
+	return [4]byte(b[12:])
 }
