@@ -25,6 +25,8 @@ func (l latencies) report(b *testing.B, prefix string) {
 
 func micros(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
 
+func millis(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+
 // median of numbers, which it sorts.
 func median(v []float64) float64 {
 	slices.Sort(v)
