@@ -11,6 +11,7 @@ import (
 const (
 	crowd       = 1000
 	crowdRounds = 3
+	crowdWaking = 5 * time.Second
 	crowdWithin = 10 * time.Second // for the last magic packet; the figure is far below
 )
 
@@ -20,23 +21,13 @@ const (
 func BenchmarkThousandKnocks(b *testing.B) {
 	h := open(b, anyone+"wake: {attempts: 1, interval: 2s}\n")
 	guests := h.guests(crowd)
-	client, porter := h.lan.Client(), h.lan.Porter()
-	from, line := sender(b, client), tap(b, porter)
+	from, line := sender(b, h.lan.Client()), tap(b, h.lan.Porter())
 
 	var all latencies
 	for b.Loop() {
 		for round := range crowdRounds {
-			var knocks [][]byte
-			for i, g := range guests {
-				source := netip.AddrPortFrom(client.Addr4(), uint16(10000+crowd*round+i))
-				knocks = append(knocks, syn(client.MAC(), porter.MAC(), source, netip.AddrPortFrom(g.ip4, port)))
-			}
 			n := h.d.Log.Len()
-			line.skip()
-			for _, k := range knocks {
-				from.send(k)
-			}
-			all = append(all, line.everyMagic(knocks[0]))
+			all = append(all, h.knockEverywhere(guests, round, from, line))
 			h.moved(n, "asleep", crowd) // nobody wakes, all are given up
 		}
 	}
@@ -44,6 +35,43 @@ func BenchmarkThousandKnocks(b *testing.B) {
 	b.ReportMetric(millis(all.percentile(0.5)), "p50-ms")
 	b.ReportMetric(millis(all.percentile(1)), "max-ms")
 	b.ReportMetric(h.resident().total, "rss-MiB")
+}
+
+// BenchmarkThousandWaking measures what the daemon does while a thousand
+// machines have got their magic packets and none comes up.
+func BenchmarkThousandWaking(b *testing.B) {
+	h := open(b, anyone+"wake: {attempts: 1, interval: 60s}\n")
+	guests := h.guests(crowd)
+	from, line := sender(b, h.lan.Client()), tap(b, h.lan.Porter())
+	h.knockEverywhere(guests, 0, from, line)
+	line.close()
+
+	var elapsed, used time.Duration
+	for b.Loop() {
+		began, before := time.Now(), h.cpu()
+		time.Sleep(crowdWaking)
+		elapsed, used = elapsed+time.Since(began), used+h.cpu()-before
+	}
+	b.ReportMetric(0, "ns/op")
+	b.ReportMetric(millis(used)/elapsed.Seconds(), "daemon-cpu-ms/s")
+	b.ReportMetric(h.resident().total, "rss-MiB")
+}
+
+// knockEverywhere sends one knock to each guest, and returns the time from the
+// first to the last guest's magic packet. Each round comes from other ports.
+func (h *house) knockEverywhere(guests []guest, round int, from, line *wire) time.Duration {
+	h.Helper()
+	client, porter := h.lan.Client(), h.lan.Porter()
+	var knocks [][]byte
+	for i, g := range guests {
+		source := netip.AddrPortFrom(client.Addr4(), uint16(10000+crowd*round+i))
+		knocks = append(knocks, syn(client.MAC(), porter.MAC(), source, netip.AddrPortFrom(g.ip4, port)))
+	}
+	line.skip()
+	for _, k := range knocks {
+		from.send(k)
+	}
+	return line.everyMagic(knocks[0])
 }
 
 // everyMagic returns the time between a frame and the moment when every machine
