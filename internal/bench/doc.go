@@ -5,7 +5,8 @@
 //	go test -run '^$' -bench . ./internal/bench
 //
 // Each compares in one run with what the kernel does by itself, since absolute
-// times say little about another machine. Latencies are differences of kernel
-// timestamps on the porter's interface. A sample that is missing fails the
-// benchmark.
+// times say little about another machine. The latencies that a client feels
+// stand together: ConnectedAfterReady, KnockToMagic, NeighborAnswer. The first
+// is what a program sees, the others are differences of kernel timestamps on
+// the porter's interface. A sample that is missing fails the benchmark.
 package bench
