@@ -39,16 +39,8 @@ type Readiness struct {
 type wait struct {
 	machine.Service
 	next     time.Time // of the next question; zero: not before the address answers
-	sure     time.Time // from then on a question must not be left out
 	accepted time.Time // then a datagram was not objected to; zero: none is out
 	objected int       // datagrams that were
-}
-
-// Question is a service to be asked now. A Spare one may be left out when there
-// is too much to send.
-type Question struct {
-	machine.Service
-	Spare bool
 }
 
 // Expect waits for services. A later call replaces the list; what is known of a
@@ -97,31 +89,28 @@ func (r *Readiness) Next() time.Time {
 }
 
 // Due returns which services have to be asked now, and which are ready because
-// their machine has not objected.
-func (r *Readiness) Due(now time.Time) (ask []Question, ready []machine.Service) {
+// their machine has not objected. While many machines are awaited, pace is the
+// least time between two questions to one service.
+func (r *Readiness) Due(now time.Time, pace time.Duration) (ask, ready []machine.Service) {
 	for _, w := range slices.Clone(r.waits) {
 		switch {
 		case !w.accepted.IsZero() && !now.Before(w.accepted):
 			r.open(w)
 			ready = append(ready, w.Service)
 		case !w.next.IsZero() && !now.Before(w.next):
-			ask = append(ask, w.ask(now, r.began))
+			w.ask(now, r.began, pace)
+			ask = append(ask, w.Service)
 		}
 	}
 	return ask, ready
 }
 
-func (w *wait) ask(now, began time.Time) Question {
+func (w *wait) ask(now, began time.Time, pace time.Duration) {
 	if w.Protocol == machine.UDP {
 		w.next, w.accepted = time.Time{}, now.Add(objection)
-		return Question{Service: w.Service}
+		return
 	}
-	q := Question{Service: w.Service, Spare: now.Before(w.sure)}
-	if !q.Spare {
-		w.sure = now.Add(slowest)
-	}
-	w.next = now.Add(machine.Pace(now.Sub(began), slowest))
-	return q
+	w.next = now.Add(machine.Pace(now.Sub(began), pace, slowest))
 }
 
 // Answered says that the machine answers for ip. It returns the services that

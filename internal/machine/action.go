@@ -35,12 +35,10 @@ type (
 
 	// Probe: ask the machine's own MAC whether it is there; with Broadcast
 	// also ask everybody, to find another user of the address before it is
-	// claimed (RFC 5227 section 2.1). A Spare one makes us notice sooner, and
-	// may be left out when there is too much to send.
+	// claimed (RFC 5227 section 2.1).
 	Probe struct {
 		Addrs     []netip.Addr
 		Broadcast bool
-		Spare     bool
 	}
 
 	// SendMagic: send a magic packet, the Attempt-th of this wake.

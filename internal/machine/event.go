@@ -1,6 +1,9 @@
 package machine
 
-import "net/netip"
+import (
+	"net/netip"
+	"time"
+)
 
 // Event is something that happened to a machine, or that somebody wants of it.
 type Event interface{ event() }
@@ -33,8 +36,9 @@ type (
 		By      string
 	}
 
-	// Ticked is due at Machine.Next. An early one does nothing.
-	Ticked struct{}
+	// Ticked is due at Machine.Next. An early one does nothing. While many
+	// machines are awaited, Pace is the least time between two questions to one.
+	Ticked struct{ Pace time.Duration }
 
 	// ServicesReady answers a HandOver: the knocked services can take their
 	// clients.

@@ -38,9 +38,9 @@ const arrivalProbeInterval = 100 * time.Millisecond
 
 // Pace returns how long to wait with the next question to a machine that is
 // awaited since waited: a 400th of that, so that we notice hardly later than it
-// takes anyway, but no less than 10 ms and no more than slowest.
-func Pace(waited, slowest time.Duration) time.Duration {
-	return min(max(waited/400, 10*time.Millisecond), slowest)
+// takes anyway, but no less than 10 ms or fastest, and no more than slowest.
+func Pace(waited, fastest, slowest time.Duration) time.Duration {
+	return min(max(waited/400, 10*time.Millisecond, fastest), slowest)
 }
 
 // Machine is one machine and where it is in its life. It is not safe for
@@ -61,6 +61,7 @@ type Machine struct {
 	vigil      vigil     // in Awake only
 	registered time.Time // when it registered last
 
+	pace     time.Duration // of questions while it is awaited, at the fastest
 	settling settling
 	pending  *wake // to begin as soon as the machine is surely asleep
 	wake     wake
@@ -99,6 +100,7 @@ func (m *Machine) Handle(now time.Time, event Event) []Action {
 	case WakeAsked:
 		m.ask(now, e)
 	case Ticked:
+		m.pace = e.Pace
 		m.tick(now)
 	case ServicesReady:
 		if m.state == Arriving {

@@ -15,7 +15,6 @@ type wake struct {
 	firstMagic time.Time
 	nextMagic  time.Time
 	nextProbe  time.Time
-	sureProbe  time.Time // from then on a probe must not be left out
 	arrived    time.Time // its last first frame
 	lastHeard  time.Time
 	inUse      []netip.Addr // addresses it uses since it arrived
@@ -127,12 +126,8 @@ func (m *Machine) probeArrival(now time.Time) {
 	if w.nextProbe.IsZero() || now.Before(w.nextProbe) {
 		return
 	}
-	spare := now.Before(w.sureProbe)
-	if !spare {
-		w.sureProbe = now.Add(arrivalProbeInterval)
-	}
-	m.do(Probe{Addrs: m.awaited(), Spare: spare})
-	w.nextProbe = now.Add(Pace(now.Sub(w.firstMagic), arrivalProbeInterval))
+	m.do(Probe{Addrs: m.awaited()})
+	w.nextProbe = now.Add(Pace(now.Sub(w.firstMagic), m.pace, arrivalProbeInterval))
 }
 
 // handOver tells for which services somebody waits. At an address that was left

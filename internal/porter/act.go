@@ -38,6 +38,7 @@ func (p *Porter) tell(r *resident, e machine.Event) {
 			p.do(now, r, a)
 		}
 	}
+	p.await(r)
 	p.usher(now, r)
 	if r.watched() != before {
 		r.nic.stale = true
@@ -124,9 +125,6 @@ func (p *Porter) release(r *resident, addrs []netip.Addr) {
 // about the machine, so it must not count as silence: then the porter says
 // itself that it heard something.
 func (p *Porter) probe(r *resident, a machine.Probe) {
-	if a.Spare && !p.spare.Allow() {
-		return
-	}
 	mac := r.Spec().MAC
 	var failed error
 	asked := false

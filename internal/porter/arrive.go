@@ -54,11 +54,9 @@ func (p *Porter) usher(now time.Time, r *resident) {
 
 // inquire asks the services whose turn it is whether they are ready.
 func (p *Porter) inquire(now time.Time, r *resident) {
-	ask, ready := r.readiness.Due(now)
-	for _, q := range ask {
-		if !q.Spare || p.spare.Allow() {
-			r.nic.ask(r.watch.mac, q.Service)
-		}
+	ask, ready := r.readiness.Due(now, p.pace())
+	for _, s := range ask {
+		r.nic.ask(r.watch.mac, s)
 	}
 	if !now.Before(r.repin) {
 		p.pin(r)

@@ -113,6 +113,7 @@ func (p *Porter) remove(r *resident) {
 	delete(p.byMAC, r.Spec().MAC)
 	p.timers.Remove(r)
 	p.inquiries.Remove(r)
+	delete(p.awaited, r)
 	r.hold.Close()
 	p.metrics.RemoveMachine(r.name())
 	if r.watched() {

@@ -9,8 +9,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
 
-	"golang.org/x/time/rate"
-
 	"nightporter/internal/config"
 	"nightporter/internal/due"
 	"nightporter/internal/lab/labtest"
@@ -45,12 +43,12 @@ func vacant(t testing.TB, log io.Writer) (*Porter, *prometheus.Registry) {
 		conf: config.Default(), metrics: m,
 		log:       slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		sightings: make(chan sighting, sightingQueue),
-		spare:     rate.NewLimiter(rate.Inf, 0),
 		requests:  make(chan func()),
 		running:   make(chan struct{}),
 		stopped:   make(chan struct{}),
 		residents: make(map[string]*resident),
 		byMAC:     make(map[machine.MAC]*resident),
+		awaited:   make(map[*resident]bool),
 		timers:    due.Queue[*resident]{},
 	}
 	p.started = p.conf

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
-	"golang.org/x/time/rate"
 
 	"nightporter/internal/config"
 	"nightporter/internal/due"
@@ -26,10 +25,10 @@ import (
 // machine has at most a few on their way at once.
 const sightingQueue = 8192
 
-// spareQuestions is how many may be sent in a second, to all machines together.
-// It is plenty for a house, and nothing for a LAN; without it a thousand
-// machines that boot at once would be asked a hundred thousand times.
-const spareQuestions = 4000
+// questions is how many we would send in a second to all machines that are
+// awaited together. It is plenty for a house, and nothing for a LAN; at the pace
+// of a single machine a thousand would be asked a hundred thousand times.
+const questions = 4000
 
 // errStopping answers whoever asks while the porter ends.
 var errStopping = errors.New("nightporter is stopping")
@@ -53,7 +52,7 @@ type Porter struct {
 	byMAC     map[machine.MAC]*resident
 	timers    due.Queue[*resident]
 	inquiries due.Queue[*resident] // when to ask its services whether they are ready
-	spare     *rate.Limiter        // of questions that only make us notice sooner
+	awaited   map[*resident]bool   // those that wake or arrive
 	sentry    sentry
 }
 
@@ -65,9 +64,9 @@ func New(conf *config.Config, m *metrics.Metrics, log *slog.Logger) (*Porter, er
 		requests:  make(chan func()),
 		running:   make(chan struct{}),
 		stopped:   make(chan struct{}),
-		spare:     rate.NewLimiter(spareQuestions, spareQuestions/10),
 		residents: make(map[string]*resident),
 		byMAC:     make(map[machine.MAC]*resident),
+		awaited:   make(map[*resident]bool),
 	}
 	p.setTrust(conf)
 	names := conf.Interfaces
@@ -232,7 +231,7 @@ func (p *Porter) tick() {
 	now := time.Now()
 	p.drain()
 	for r, ok := p.timers.Pop(now); ok; r, ok = p.timers.Pop(now) {
-		p.tell(r, machine.Ticked{})
+		p.tell(r, machine.Ticked{Pace: p.pace()})
 		p.drain()
 	}
 	for r, ok := p.inquiries.Pop(now); ok; r, ok = p.inquiries.Pop(now) {
@@ -245,6 +244,21 @@ func (p *Porter) tick() {
 	if p.sentry.round(now) && p.bound() {
 		p.checkOwned()
 	}
+}
+
+// await notes whether r is awaited.
+func (p *Porter) await(r *resident) {
+	if s := r.State(); s == machine.Waking || s == machine.Arriving {
+		p.awaited[r] = true
+	} else {
+		delete(p.awaited, r)
+	}
+}
+
+// pace returns how often one of those that are awaited may be asked, so that
+// all get their share of the questions.
+func (p *Porter) pace() time.Duration {
+	return time.Second * time.Duration(len(p.awaited)) / questions
 }
 
 // recoverLost treats every machine whose speech may not have reached us as
