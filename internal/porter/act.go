@@ -40,6 +40,7 @@ func (p *Porter) tell(r *resident, e machine.Event) {
 	}
 	p.await(r)
 	p.usher(now, r)
+	p.doChores()
 	if r.watched() != before {
 		r.nic.stale = true
 	}
@@ -47,6 +48,17 @@ func (p *Porter) tell(r *resident, e machine.Event) {
 		p.timers.Set(r, r.Next())
 	}
 	r.knockedAt = time.Time{} // held off: what follows is not our latency
+}
+
+// later puts off what the kernel may take its time for (its lock on all network
+// settings is held for long by others) until nobody waits for it.
+func (p *Porter) later(chore func()) { p.chores = append(p.chores, chore) }
+
+func (p *Porter) doChores() {
+	for _, chore := range p.chores {
+		chore()
+	}
+	p.chores = p.chores[:0]
 }
 
 // do carries out one action.
@@ -59,10 +71,13 @@ func (p *Porter) do(now time.Time, r *resident, a machine.Action) {
 	case machine.Release:
 		p.release(r, a.Addrs)
 	case machine.Part:
-		p.letHostAsk(r, a.Addrs)
-		p.sentry.release(a.Addrs)
+		p.later(func() {
+			p.letHostAsk(r, a.Addrs)
+			p.sentry.release(a.Addrs) // the kernel does not own them any more
+		})
 	case machine.Announce:
-		p.guideHost(r, a.Addrs)
+		mac := r.watch.mac
+		p.later(func() { p.guideHost(r.nic, a.Addrs, mac) })
 		for _, ip := range a.Addrs {
 			r.nic.announcer.Announce(now, ip, r.watch.mac)
 		}
@@ -106,7 +121,8 @@ func (p *Porter) yield(r *resident) {
 	for _, a := range r.watch.addrs {
 		r.nic.announcer.Cancel(a.ip)
 	}
-	p.disown(r, r.Claimed())
+	addrs := r.Claimed()
+	p.later(func() { p.disown(r, addrs) })
 }
 
 // release ends what we say about the addresses. The guard stays until nobody
@@ -117,8 +133,10 @@ func (p *Porter) release(r *resident, addrs []netip.Addr) {
 	for _, ip := range addrs {
 		r.nic.announcer.Cancel(ip)
 	}
-	p.disown(r, addrs)
-	r.leaveGroups(p.log, addrs)
+	p.later(func() {
+		p.disown(r, addrs)
+		r.leaveGroups(p.log, addrs)
+	})
 }
 
 // probe asks for the machine's addresses. That nobody can be asked says nothing

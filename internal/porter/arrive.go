@@ -137,7 +137,7 @@ func (p *Porter) pin(r *resident) {
 func (p *Porter) unpin(r *resident, guests []handover.Guest) {
 	for _, g := range guests {
 		if g.MAC == r.nic.MAC() {
-			p.guideHost(r, []netip.Addr{g.Addr})
+			p.guideHost(r.nic, []netip.Addr{g.Addr}, r.watch.mac)
 			continue
 		}
 		r.nic.guide(g, r.watch.mac)

@@ -8,6 +8,7 @@ import (
 
 	"nightporter/internal/config"
 	"nightporter/internal/lan"
+	"nightporter/internal/machine"
 )
 
 // What our own host's kernel is told about claimed addresses, besides the
@@ -45,10 +46,10 @@ func (p *Porter) disown(r *resident, addrs []netip.Addr) {
 
 // guideHost tells our kernel that addresses are at their machine: its own entry
 // went bad while the machine slept, and would keep local programs waiting.
-func (p *Porter) guideHost(r *resident, addrs []netip.Addr) {
+func (p *Porter) guideHost(n *nic, addrs []netip.Addr, mac machine.MAC) {
 	for _, ip := range addrs {
-		if err := lan.SetNeighbor(r.nic.Index(), ip, r.watch.mac); err != nil {
-			p.log.Debug("cannot tell our own kernel where the machine is", "machine", r, "ip", ip, "err", err)
+		if err := lan.SetNeighbor(n.Index(), ip, mac); err != nil {
+			p.log.Debug("cannot tell our own kernel where a machine is", "mac", mac, "ip", ip, "err", err)
 		}
 	}
 }

@@ -54,6 +54,7 @@ type Porter struct {
 	inquiries due.Queue[*resident] // when to ask its services whether they are ready
 	awaited   map[*resident]bool   // those that wake or arrive
 	sentry    sentry
+	chores    []func() // of the event that is being handled
 }
 
 // New opens the interfaces that conf names. Nothing is answered before Run.
