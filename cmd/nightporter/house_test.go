@@ -34,7 +34,12 @@ type house struct {
 // newLAN builds a lab, and a context for what happens in it.
 func newLAN(t *testing.T) (context.Context, *lab.LAN) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	return newLANFor(t, time.Minute)
+}
+
+func newLANFor(t *testing.T, limit time.Duration) (context.Context, *lab.LAN) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	t.Cleanup(cancel)
 	return ctx, labtest.New(t)
 }
@@ -42,8 +47,14 @@ func newLAN(t *testing.T) (context.Context, *lab.LAN) {
 // open starts a house. conf is added to the daemon's configuration.
 func open(t *testing.T, conf string) *house {
 	t.Helper()
+	return openFor(t, conf, time.Minute)
+}
+
+// openFor is open for a test that takes up to limit.
+func openFor(t *testing.T, conf string, limit time.Duration) *house {
+	t.Helper()
 	t.Parallel()
-	ctx, lan := newLAN(t)
+	ctx, lan := newLANFor(t, limit)
 	d, err := rig.Start(ctx, lan, t.TempDir(), rig.Options{Exe: os.Args[0], Env: programEnv, Config: conf})
 	if err != nil {
 		t.Fatal(err)
