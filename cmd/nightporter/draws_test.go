@@ -19,12 +19,13 @@ var retransmissions = []time.Duration{1 * time.Second, 2 * time.Second, 3 * time
 // nothing.
 const tooNear = 150 * time.Millisecond
 
-// nearest returns how far a moment, counted from the first SYN, is from the
-// next retransmission on either side.
-func nearest(at time.Duration) time.Duration {
+// apart returns how far a moment, counted from the first SYN, is from the
+// nearest retransmission. The kernel's timers are late by up to a sixteenth (its
+// timer wheel rounds up), which adds up: no moment of that time is apart.
+func apart(at time.Duration) time.Duration {
 	least := time.Hour
 	for _, r := range retransmissions {
-		least = min(least, (at - r).Abs())
+		least = min(least, max(r-at, at-(r+r/16), 0))
 	}
 	return least
 }
@@ -49,7 +50,7 @@ func (d draw) String() string {
 		return no
 	}
 	return fmt.Sprintf("connection %d (%s to a %s machine%s, %s client, boot %v, service %v later)", d.n, word(d.six, "IPv6", "IPv4"),
-		word(d.announce, "announcing", "quiet"), word(d.both, " with both families", ""), word(d.warm, "warm", "cold"), d.boot, d.delay)
+		word(d.announce, "talkative", "quiet"), word(d.both, " with both families", ""), word(d.warm, "warm", "cold"), d.boot, d.delay)
 }
 
 // detection is what duplicate address detection adds to a boot with IPv6: one
@@ -80,7 +81,7 @@ func drawConnections(seed uint64, n int) []draw {
 				d.delay = between(200*time.Millisecond, 4*time.Second)
 			}
 			// What a busy computer adds makes it later, never earlier.
-			if nearest(d.ready()) >= 200*time.Millisecond && nearest(d.ready()+200*time.Millisecond) >= 200*time.Millisecond {
+			if apart(d.ready()) >= 200*time.Millisecond && apart(d.ready()+200*time.Millisecond) >= 200*time.Millisecond {
 				break
 			}
 		}

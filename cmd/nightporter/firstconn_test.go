@@ -180,29 +180,29 @@ func (h *house) firstConnection(d draw, m *lab.Machine, client *lab.Host, atClie
 		return r
 	}
 	defer c.conn.Close()
-	r.judge(c, m, h.lan.Porter(), atClient, atMachine)
+	r.judge(ctx, c, m, h.lan.Porter(), atClient, atMachine)
 	return r
 }
 
 // judge reads from the logs and the captures how a call was served.
-func (r *result) judge(c *call, m *lab.Machine, porter *lab.Host, atClient, atMachine *lab.Capture) {
+func (r *result) judge(ctx context.Context, c *call, m *lab.Machine, porter *lab.Host, atClient, atMachine *lab.Capture) {
 	odd := func(format string, args ...any) { r.odd = append(r.odd, fmt.Sprintf(format, args...)) }
 	if want := lab.Banner(m.Name()); c.banner != want {
 		odd("the service said %q, want %q", c.banner, want)
 	}
 	up := lastUp(m, c.to)
 	r.after = c.ended.Sub(up)
-	s, err := howServed(c, atClient, atMachine)
+	s, err := howServed(ctx, c, atClient, atMachine)
 	if err != nil {
 		odd("%v", err)
 		return
 	}
 	r.syns = len(s.got)
 	first := s.sent[0].Time
-	r.near = nearest(up.Sub(first)) < tooNear
+	r.near = apart(up.Sub(first)) < tooNear
 	for _, f := range s.sent[1:] {
 		at := f.Time.Sub(first)
-		if nearest(at) > 100*time.Millisecond {
+		if apart(at) > 100*time.Millisecond {
 			odd("the client's kernel repeated its SYN after %v, which the draw did not reckon with", at)
 		}
 		r.near = r.near || f.Time.Sub(up).Abs() < tooNear

@@ -152,17 +152,12 @@ const (
 	flagACK
 )
 
-// passed returns the segments of a flow that a capture saw go one way, and that
-// have exactly the flags.
-func passed(frames []lab.Frame, outgoing bool, from, to netip.AddrPort, flags byte) (found []lab.Frame) {
-	for _, f := range frames {
-		var p lan.Packet
-		if f.Outgoing == outgoing && p.Parse(f.Data) == lan.Accepted && p.Kind == lan.TCP && p.Flags&(flagFIN|flagSYN|flagRST|flagACK) == flags &&
-			p.From == from.Addr() && p.FromPort == from.Port() && p.To == to.Addr() && p.ToPort == to.Port() {
-			found = append(found, f)
-		}
-	}
-	return found
+// isSegment tells whether a frame carries a segment of a flow that has exactly
+// the flags, PSH and such aside.
+func isSegment(f lab.Frame, from, to netip.AddrPort, flags byte) bool {
+	var p lan.Packet
+	return p.Parse(f.Data) == lan.Accepted && p.Kind == lan.TCP && p.Flags&(flagFIN|flagSYN|flagRST|flagACK) == flags &&
+		p.From == from.Addr() && p.FromPort == from.Port() && p.To == to.Addr() && p.ToPort == to.Port()
 }
 
 // served is how a machine came to answer a call, as two captures saw it.
@@ -175,27 +170,33 @@ type served struct {
 
 // howServed reads it from the captures at the client's and at the machine's
 // port.
-func howServed(c *call, client, nas *lab.Capture) (served, error) {
-	atClient, atMachine := client.Frames(), nas.Frames()
-	s := served{
-		sent: passed(atClient, true, c.from, c.to, flagSYN),
-		got:  passed(atMachine, false, c.from, c.to, flagSYN),
-	}
-	answers := passed(atMachine, true, c.to, c.from, flagSYN|flagACK)
-	if len(s.sent) == 0 || len(s.got) == 0 || len(answers) == 0 {
-		return s, fmt.Errorf("the captures have %d SYNs of the client, %d at the machine, %d answers: want each", len(s.sent), len(s.got), len(answers))
+func howServed(ctx context.Context, c *call, client, nas *lab.Capture) (s served, err error) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	answer, err := nas.Wait(ctx, func(f lab.Frame) bool { return f.Outgoing && isSegment(f, c.to, c.from, flagSYN|flagACK) })
+	if err != nil {
+		return s, fmt.Errorf("the machine's SYN-ACK: %w", err)
 	}
 	var which lab.Frame
-	for _, f := range s.got {
-		if !f.Time.After(answers[0].Time) {
-			which = f
+	for _, f := range nas.Frames() {
+		if !f.Outgoing && isSegment(f, c.from, c.to, flagSYN) {
+			s.got = append(s.got, f)
+			if !f.Time.After(answer.Time) {
+				which = f
+			}
 		}
 	}
-	s.by = which.Src()
-	for _, f := range s.sent {
-		if !f.Time.After(which.Time) {
-			s.sinceOwn = which.Time.Sub(f.Time)
+	s.by, s.sinceOwn = which.Src(), -1
+	for _, f := range client.Frames() {
+		if f.Outgoing && isSegment(f, c.from, c.to, flagSYN) {
+			s.sent = append(s.sent, f)
+			if !f.Time.After(which.Time) {
+				s.sinceOwn = which.Time.Sub(f.Time)
+			}
 		}
+	}
+	if len(s.got) == 0 || len(s.sent) == 0 {
+		return s, fmt.Errorf("the captures have %d SYNs of the client and %d at the machine, want both", len(s.sent), len(s.got))
 	}
 	return s, nil
 }
