@@ -109,6 +109,7 @@ func TestMachineConfigIsChecked(t *testing.T) {
 	tests := map[string]func(*lab.MachineConfig){
 		"SecureOn: 5 bytes, want 4 or 6":             func(c *lab.MachineConfig) { c.SecureOn = make([]byte, 5) },
 		"Firmware 1s, Boot 20ms: want 0 <=":          func(c *lab.MachineConfig) { c.Firmware = time.Second },
+		"Suspend: want":                              func(c *lab.MachineConfig) { c.Suspend, c.FirmwareDHCP = true, true },
 		"IgnoreMagic -2: want":                       func(c *lab.MachineConfig) { c.IgnoreMagic = -2 },
 		`service 0: network "sctp": want tcp or`:     func(c *lab.MachineConfig) { c.Services[0].Network = "sctp" },
 		"service 0: port 0, delay 0s: want":          func(c *lab.MachineConfig) { c.Services[0].Port = 0 },

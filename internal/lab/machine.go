@@ -43,6 +43,10 @@ type MachineConfig struct {
 	Announce bool // gratuitous ARP and unsolicited NA once the network is up
 	ARPProbe bool // probe IPv4 addresses before use (RFC 5227), shortened to 300 ms
 
+	// Suspend has Sleep suspend to RAM instead of shutting down: services,
+	// connections and addresses stay, off the wire. Firmware says nothing then.
+	Suspend bool
+
 	// Firmware is the time from power-on until the boot firmware speaks with
 	// the machine's MAC, if one of the following is set. It is then silent
 	// until the operating system comes up.
@@ -63,6 +67,9 @@ func (cfg MachineConfig) validate() (MachineConfig, error) {
 	if cfg.Boot < 0 || cfg.Firmware < 0 || cfg.Firmware > cfg.Boot {
 		return cfg, fmt.Errorf("machine %s: Firmware %s, Boot %s: want 0 <= Firmware <= Boot",
 			cfg.Name, cfg.Firmware, cfg.Boot)
+	}
+	if cfg.Suspend && (cfg.FirmwareDHCP || cfg.FirmwareARP || cfg.ARPProbe || cfg.AnswersARPAsleep) {
+		return cfg, fmt.Errorf("machine %s: Suspend: want no firmware, no probes and a card that is mute", cfg.Name)
 	}
 	if cfg.IgnoreMagic < IgnoreAll {
 		return cfg, fmt.Errorf("machine %s: IgnoreMagic %d: want a number or IgnoreAll", cfg.Name, cfg.IgnoreMagic)
@@ -89,12 +96,13 @@ type Machine struct {
 
 	transition sync.Mutex // held while the power goes; taken before mu
 
-	mu      sync.Mutex // guards what follows
-	state   PowerState
-	session *session
-	ignore  int // magic packets still to be ignored
-	magic   int
-	retired bool // the LAN is closing
+	mu        sync.Mutex // guards what follows
+	state     PowerState
+	session   *session
+	ignore    int // magic packets still to be ignored
+	magic     int
+	retired   bool // the LAN is closing
+	suspended bool // the session goes on, muted
 }
 
 // AddMachine puts a machine on the LAN. It returns when the machine is awake

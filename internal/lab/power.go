@@ -11,7 +11,8 @@ import (
 )
 
 // Sleep shuts the machine down in order: services end (their connections with
-// a FIN), addresses go, then it is asleep. The link stays up.
+// a FIN), addresses go, then it is asleep. The link stays up. With
+// MachineConfig.Suspend it is suspended instead.
 func (m *Machine) Sleep(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("machine %s: sleep: %w", m.name, err)
@@ -22,10 +23,13 @@ func (m *Machine) Sleep(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if m.cfg.Suspend {
+		return m.suspend()
+	}
 	return m.shutDown(s)
 }
 
-// SleepAfter begins a shutdown that takes d: until then the machine serves as
+// SleepAfter begins a shutdown (never a suspension) that takes d: until then the machine serves as
 // before, and only its state tells. It returns at once; AsleepNow follows.
 func (m *Machine) SleepAfter(d time.Duration) error {
 	at := time.Now().Add(d)
@@ -62,14 +66,17 @@ func (m *Machine) PowerCut(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := m.setLink(0); err != nil {
+	if err := m.setLink(0, unix.IFF_UP); err != nil {
 		return err
 	}
 	s.abort()
 	if err := m.deconfigure(); err != nil {
 		return err
 	}
-	if err := m.setLink(unix.IFF_UP); err != nil {
+	if err := m.unmute(); err != nil {
+		return err
+	}
+	if err := m.setLink(unix.IFF_UP, unix.IFF_UP); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, setupTimeout)
@@ -101,8 +108,13 @@ func (m *Machine) powerOn(reason string) error {
 		return fmt.Errorf("machine %s: power on: it is %s, want %s", m.name, m.state, Asleep)
 	}
 	m.state = Booting
-	m.session = newSession(m.lan.ctx)
 	m.log.add(Event{Kind: PoweredOn, Detail: reason})
+	if m.suspended {
+		s := m.session
+		s.start(func() { m.resume(s) })
+		return nil
+	}
+	m.session = newSession(m.lan.ctx)
 	s := m.session
 	s.start(func() { m.boot(s) })
 	return nil
@@ -172,8 +184,10 @@ func (m *Machine) deconfigure() error {
 	return nil
 }
 
-func (m *Machine) setLink(flag uint32) error {
-	err := m.ns.rtnl(func(c *rtnetlink.Conn) error { return setLinkFlags(c, m.index, flag, unix.IFF_UP) })
+// setLink sets those flags of the interface of mask (unix.IFF_*) that are in
+// flags, and clears the rest of mask.
+func (m *Machine) setLink(flags, mask uint32) error {
+	err := m.ns.rtnl(func(c *rtnetlink.Conn) error { return setLinkFlags(c, m.index, flags, mask) })
 	if err != nil {
 		return fmt.Errorf("machine %s: %w", m.name, err)
 	}
