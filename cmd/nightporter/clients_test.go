@@ -104,18 +104,18 @@ func TestOpenPortWhileAnotherStarts(t *testing.T) {
 			client := h.lan.Client()
 			atClient, atMachine := h.capturePort(client), h.capturePort(nas.Host)
 			waits := h.callLater(client, c.ip, 22)
-			up := h.event(nas, lab.NetworkUp).Time
+			up := h.opened(nas, netip.AddrPortFrom(c.ip, 80))
 
 			same, another := h.callLater(client, c.ip, 80), h.callLater(other, c.ip, 80)
 			own := h.answer(same, nas)
 			for who, got := range map[string]*call{"the same client": own, "another": h.answer(another, nas)} {
 				if took := got.ended.Sub(up); took > time.Second {
-					t.Errorf("%s had an open port %v after the network was up", who, took)
+					t.Errorf("%s was connected %v after its service was up", who, took)
 				}
 			}
 			h.echo(own.conn, 1<<20)
 			if took := time.Since(up); took > delay {
-				t.Errorf("1 MiB there and back took until %v after the network was up", took)
+				t.Errorf("1 MiB there and back took until %v after the service was up", took)
 			}
 			late := h.answer(waits, nas)
 			s, err := howServed(h.ctx, late, atClient, atMachine)
@@ -126,6 +126,16 @@ func TestOpenPortWhileAnotherStarts(t *testing.T) {
 			h.echo(late.conn, 1<<10)
 			h.echo(own.conn, 1<<10) // its way has changed under it
 		})
+	}
+}
+
+// opened waits until a service is up, and returns when that was.
+func (h *house) opened(m *lab.Machine, service netip.AddrPort) time.Time {
+	h.Helper()
+	for {
+		if e := h.event(m, lab.ServiceUp); e.Service.AddrPort() == service {
+			return e.Time
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"net"
 	"net/netip"
@@ -58,6 +59,14 @@ func (h *house) arrived(m *lab.Machine, text string) {
 		if e := h.event(m, lab.Datagram); e.Detail == text {
 			return
 		}
+	}
+}
+
+// isDatagram matches a datagram to ip's game on its way into a host.
+func isDatagram(ip netip.Addr, text string) func(lab.Frame) bool {
+	return func(f lab.Frame) bool {
+		var p lan.Packet
+		return !f.Outgoing && p.Parse(f.Data) == lan.Accepted && p.Kind == lan.UDP && p.To == ip && bytes.HasSuffix(f.Data, []byte(text))
 	}
 }
 
