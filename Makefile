@@ -11,7 +11,7 @@ LDFLAGS     := -s -w -X $(VARS).Version=$(VERSION) -X $(VARS).Revision=$(REVISIO
 RACE     := $(shell command -v $$($(GO) env CC) >/dev/null 2>&1 && echo -race)
 FUZZTIME ?= 5s
 
-.PHONY: build test lint fmt fuzz cross bench demo ci clean
+.PHONY: build test connections lint fmt fuzz cross bench demo ci clean
 
 build: ## the program, for this machine
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o nightporter ./cmd/nightporter
@@ -19,6 +19,12 @@ build: ## the program, for this machine
 test: ## unit and end-to-end tests; these need root or user namespaces
 	$(GO) test $(RACE) -timeout 10m ./...
 	@$(GO) test -v -run '^TestLabIsThere$$' ./internal/lab | sed -n 's/^ *[a-z_]*_test.go:[0-9]*: //p'
+
+# Alone, one after the other and without the race detector: their figures are
+# asserted, which wants a quiet machine.
+connections: ## 100 first connections to sleeping machines, and 100 hand starts
+	$(GO) test -count 1 -timeout 10m -v -run '^TestFirstConnections$$' ./cmd/nightporter -connections 100
+	$(GO) test -count 1 -timeout 10m -v -run '^TestHandStartsAtOnce$$' ./cmd/nightporter -connections 100
 
 lint: ## gofmt, vet, staticcheck
 	@unformatted=$$(gofmt -l cmd internal); if [ -n "$$unformatted" ]; then echo "gofmt -l: $$unformatted"; exit 1; fi

@@ -118,7 +118,13 @@ const patient = brisk + "wake: {interval: 500ms, attempts: 100}\n"
 // takes long to wake sees neither ICMP nor RST, and is served in the end. Then
 // the host forwards as it is told to.
 func TestForwardingHostStaysSilent(t *testing.T) {
-	h := open(t, patient+"claim: {guard: on}\n")
+	for _, mode := range []string{"responder", "bind"} {
+		t.Run(mode, func(t *testing.T) { forwardingHostStaysSilent(t, patient+"claim: {guard: on, mode: "+mode+"}\n") })
+	}
+}
+
+func forwardingHostStaysSilent(t *testing.T, conf string) {
+	h := open(t, conf)
 	porter := h.lan.Porter()
 	forward(t, porter)
 	own, err := porter.Listen(h.ctx, "tcp", ":22") // must not be taken for the machine's
