@@ -22,8 +22,8 @@ test: ## unit and end-to-end tests; these need root or user namespaces
 
 # Alone, one after the other and without the race detector: their figures are
 # asserted, which wants a quiet machine.
-connections: ## 100 first connections to sleeping machines, and 100 hand starts
-	$(GO) test -count 1 -timeout 10m -v -run '^TestFirstConnections$$' ./cmd/nightporter -connections 100
+connections: ## 100 first connections to sleeping machines, and 100 hand starts; SEED=n draws others
+	$(GO) test -count 1 -timeout 10m -v -run '^TestFirstConnections$$' ./cmd/nightporter -connections 100 $(if $(SEED),-seed $(SEED))
 	$(GO) test -count 1 -timeout 10m -v -run '^TestHandStartsAtOnce$$' ./cmd/nightporter -connections 100
 
 lint: ## gofmt, vet, staticcheck
