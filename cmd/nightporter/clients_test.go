@@ -33,7 +33,7 @@ func TestClientBehindTheRouterIsHandedOver(t *testing.T) {
 			h.putToSleep(nas)
 			atRouter, atMachine := h.capturePort(h.lan.Router()), h.capturePort(nas.Host)
 			c := h.call(h.lan.Outside(), nas, ip, 22)
-			s, err := howServed(h.ctx, c, atRouter, atMachine)
+			s, err := h.howServed(h.ctx, c, atRouter, atMachine)
 			h.must(err)
 			if err := s.replayed(h.lan.Porter()); err != nil {
 				t.Error(err)
@@ -65,7 +65,7 @@ func TestManyClientsAtOnce(t *testing.T) {
 			replayed := 0
 			for i, p := range calls {
 				c := h.answer(p, nas)
-				s, err := howServed(h.ctx, c, captures[i], atMachine)
+				s, err := h.howServed(h.ctx, c, captures[i], atMachine)
 				h.must(err)
 				if err = s.replayed(h.lan.Porter()); err == nil {
 					replayed++
@@ -118,7 +118,7 @@ func TestOpenPortWhileAnotherStarts(t *testing.T) {
 				t.Errorf("1 MiB there and back took until %v after the service was up", took)
 			}
 			late := h.answer(waits, nas)
-			s, err := howServed(h.ctx, late, atClient, atMachine)
+			s, err := h.howServed(h.ctx, late, atClient, atMachine)
 			h.must(err)
 			if err := s.replayed(h.lan.Porter()); err != nil {
 				t.Error(err)

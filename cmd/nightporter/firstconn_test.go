@@ -72,7 +72,9 @@ type result struct {
 	odd   []string      // what else is not as it is to be
 	after time.Duration // from ready to connected
 	syns  int           // that the machine got
-	near  bool          // the service came up close to a retransmission
+	sent  []lab.Frame   // the client's SYNs
+	up    time.Time     // when the service came up
+	near  bool          // that was close to a retransmission
 	mine  bool          // served by the porter's replay
 }
 
@@ -116,7 +118,7 @@ func (h *house) firstConnections(draws []draw) []result {
 			h.Errorf("%v: %s", r.draw, what)
 		}
 		if r.near {
-			h.Logf("%v: its service came up too near to a retransmission", r.draw)
+			h.Logf("%v: its service came up %v after the first of %d SYNs, too near to a retransmission", r.draw, r.up.Sub(r.sent[0].Time), len(r.sent))
 			near++
 		}
 	}
@@ -168,6 +170,12 @@ func (h *house) firstConnection(d draw, m *lab.Machine, client *lab.Host, atClie
 	if r.err = h.sleepAs(ctx, m, body(m.Name(), m.MAC(), monitor...)); r.err != nil {
 		return r
 	}
+	if d.warm {
+		// What it sends before it has heard of the claim goes to the machine.
+		if r.err = follows(ctx, client, to.Addr(), h.lan.Porter().MAC()); r.err != nil {
+			return r
+		}
+	}
 	atMachine, err := h.lan.CapturePort(ctx, m.Host)
 	if err != nil {
 		r.err = err
@@ -180,34 +188,34 @@ func (h *house) firstConnection(d draw, m *lab.Machine, client *lab.Host, atClie
 		return r
 	}
 	defer c.conn.Close()
-	r.judge(ctx, c, m, h.lan.Porter(), atClient, atMachine)
+	h.judge(ctx, &r, c, m, atClient, atMachine)
 	return r
 }
 
 // judge reads from the logs and the captures how a call was served.
-func (r *result) judge(ctx context.Context, c *call, m *lab.Machine, porter *lab.Host, atClient, atMachine *lab.Capture) {
+func (h *house) judge(ctx context.Context, r *result, c *call, m *lab.Machine, atClient, atMachine *lab.Capture) {
 	odd := func(format string, args ...any) { r.odd = append(r.odd, fmt.Sprintf(format, args...)) }
 	if want := lab.Banner(m.Name()); c.banner != want {
 		odd("the service said %q, want %q", c.banner, want)
 	}
-	up := lastUp(m, c.to)
-	r.after = c.ended.Sub(up)
-	s, err := howServed(ctx, c, atClient, atMachine)
+	r.up = lastUp(m, c.to)
+	r.after = c.ended.Sub(r.up)
+	s, err := h.howServed(ctx, c, atClient, atMachine)
 	if err != nil {
 		odd("%v", err)
 		return
 	}
-	r.syns = len(s.got)
+	r.syns, r.sent = len(s.got), s.sent
 	first := s.sent[0].Time
-	r.near = apart(up.Sub(first)) < tooNear
+	r.near = apart(r.up.Sub(first)) < tooNear
 	for _, f := range s.sent[1:] {
 		at := f.Time.Sub(first)
 		if apart(at) > 100*time.Millisecond {
 			odd("the client's kernel repeated its SYN after %v, which the draw did not reckon with", at)
 		}
-		r.near = r.near || f.Time.Sub(up).Abs() < tooNear
+		r.near = r.near || f.Time.Sub(r.up).Abs() < tooNear
 	}
-	err = s.replayed(porter)
+	err = s.replayed(h.lan.Porter())
 	r.mine = err == nil
 	if err != nil && !r.near {
 		odd("%v", err)

@@ -39,7 +39,7 @@ func forward(t *testing.T, host *lab.Host) {
 // 4443 section 3.1, RFC 4861 section 4.5).
 func complaint(f lab.Frame) string {
 	b := f.Payload()
-	if f.Outgoing || len(b) < 60 {
+	if f.Outgoing || len(b) < 40 {
 		return ""
 	}
 	var protocol byte
@@ -47,7 +47,7 @@ func complaint(f lab.Frame) string {
 	kinds := map[byte]string{}
 	switch f.EtherType() {
 	case 0x0800:
-		protocol, rest = b[9], b[4*int(b[0]&0xf):]
+		protocol, rest = b[9], b[min(4*int(b[0]&0xf), len(b)):]
 		kinds[3], kinds[5] = "unreachable", "redirect"
 	case 0x86dd:
 		protocol, rest = b[6], b[40:]

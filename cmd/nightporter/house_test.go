@@ -206,17 +206,24 @@ func (h *house) connect(from *lab.Host, ip netip.Addr, port uint16) string {
 // neighbor waits until a host's kernel has ip at mac.
 func (h *house) neighbor(host *lab.Host, ip netip.Addr, mac machine.MAC) {
 	h.Helper()
-	deadline := time.Now().Add(10 * time.Second)
-	var last machine.MAC
-	for time.Now().Before(deadline) {
+	h.must(follows(h.within(10*time.Second), host, ip, mac))
+}
+
+// follows is neighbor for many at once.
+func follows(ctx context.Context, host *lab.Host, ip netip.Addr, mac machine.MAC) error {
+	again := time.NewTicker(5 * time.Millisecond)
+	defer again.Stop()
+	for {
 		got, _, ok, err := host.Neighbor(ip)
-		h.must(err)
-		if last = got; ok && got == mac {
-			return
+		if err != nil || ok && got == mac {
+			return err
 		}
-		time.Sleep(5 * time.Millisecond)
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			return fmt.Errorf("%s has %v at %v, want %v: %w", host.Name(), ip, got, mac, ctx.Err())
+		}
 	}
-	h.Fatalf("%s has %v at %v, want %v", host.Name(), ip, last, mac)
 }
 
 // metric returns a sample; series are written as in a query.

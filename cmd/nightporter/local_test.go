@@ -9,7 +9,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"nightporter/internal/lab"
 	"nightporter/internal/machine"
 	"nightporter/internal/rig"
 )
@@ -65,7 +64,7 @@ func TestLocalProgramsWake(t *testing.T) {
 			if source, _, _ := cutKnock(began.Field("knock")); source.Addr() != clientAddr(porter, ip) {
 				t.Errorf("the log says %q knocked, want %v", began.Field("knock"), clientAddr(porter, ip))
 			}
-			s, err := howServed(h.ctx, c, atPorter, atMachine)
+			s, err := h.howServed(h.ctx, c, atPorter, atMachine)
 			h.must(err)
 			if s.sinceOwn < 50*time.Millisecond {
 				t.Errorf("served by the local kernel's own retransmission %v before", s.sinceOwn)
@@ -126,7 +125,7 @@ func TestLocalPinsAfterACrash(t *testing.T) {
 				t.Error("the entries of the run that crashed are still there")
 			}
 			h.must(nas.PowerOn())
-			h.event(nas, lab.NetworkUp)
+			h.opened(nas, netip.AddrPortFrom(nas4, 22))
 			h.call(h.lan.Porter(), nas, nas4, 22)
 		})
 	}
