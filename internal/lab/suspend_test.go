@@ -81,7 +81,9 @@ func TestPowerCutInSuspension(t *testing.T) {
 	if err := m.PowerOn(); err != nil {
 		t.Fatal(err)
 	}
-	wait(t, m, lab.ServiceUp)
+	for range m.Services() {
+		wait(t, m, lab.ServiceUp)
+	}
 	served(t, l.Client(), "10.77.0.20:22", "nas")
 	putToSleep(t, m)
 	if err := m.PowerOn(); err != nil {
