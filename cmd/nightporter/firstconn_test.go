@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"nightporter/internal/lab"
+	"nightporter/internal/lan"
 )
 
 // wholeProof is how many connections are the proof; fewer are a sample of it.
@@ -184,12 +185,31 @@ func (h *house) firstConnection(d draw, m *lab.Machine, client *lab.Host, atClie
 	defer atMachine.Close()
 	c, err := callOnce(ctx, client, to)
 	if err != nil {
-		r.err = err
+		r.err = fmt.Errorf("%w; %s", err, story(m, to, atMachine))
 		return r
 	}
 	defer c.conn.Close()
 	h.judge(ctx, &r, c, m, atClient, atMachine)
 	return r
+}
+
+// story tells what happened to a machine that a client did not reach.
+func story(m *lab.Machine, to netip.AddrPort, atMachine *lab.Capture) string {
+	var lines []string
+	for _, e := range m.Log() {
+		if e.Kind != lab.MagicPacket {
+			lines = append(lines, fmt.Sprintf("%s %s %s", e.Time.Format("05.000"), e.Kind, e.Detail))
+		}
+	}
+	for _, f := range atMachine.Frames() {
+		var p lan.Packet
+		if p.Parse(f.Data) == lan.Accepted && p.Kind == lan.TCP && (p.To == to.Addr() || p.From == to.Addr()) {
+			lines = append(lines, fmt.Sprintf("%s %v > %v TCP %v > %v flags %#x", f.Time.Format("05.000"), f.Src(), f.Dst(),
+				netip.AddrPortFrom(p.From, p.FromPort), netip.AddrPortFrom(p.To, p.ToPort), p.Flags))
+		}
+	}
+	slices.Sort(lines)
+	return fmt.Sprintf("the machine is %s:\n%s", m.State(), strings.Join(lines, "\n"))
 }
 
 // judge reads from the logs and the captures how a call was served.

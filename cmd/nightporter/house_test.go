@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -185,22 +184,12 @@ func (h *house) event(m *lab.Machine, kind lab.EventKind) lab.Event {
 }
 
 // connect opens a TCP connection from a host and returns what the service says.
-// A client whose SYN meets the machine before its service listens is refused;
-// it tries again, as a person would.
 func (h *house) connect(from *lab.Host, ip netip.Addr, port uint16) string {
 	h.Helper()
-	ctx := h.within(30 * time.Second)
-	conn, err := from.Dial(ctx, "tcp", netip.AddrPortFrom(ip, port).String())
-	for errors.Is(err, syscall.ECONNREFUSED) {
-		conn, err = from.Dial(ctx, "tcp", netip.AddrPortFrom(ip, port).String())
-	}
+	c, err := callOnce(h.within(30*time.Second), from, netip.AddrPortFrom(ip, port))
 	h.must(err)
-	defer conn.Close()
-	h.must(conn.SetDeadline(time.Now().Add(5 * time.Second)))
-	banner := make([]byte, len(lab.Banner("nas")))
-	n, err := conn.Read(banner)
-	h.must(err)
-	return string(banner[:n])
+	h.must(c.conn.Close())
+	return c.banner
 }
 
 // neighbor waits until a host's kernel has ip at mac.
