@@ -198,13 +198,13 @@ func story(m *lab.Machine, to netip.AddrPort, atMachine *lab.Capture) string {
 	var lines []string
 	for _, e := range m.Log() {
 		if e.Kind != lab.MagicPacket {
-			lines = append(lines, fmt.Sprintf("%s %s %s", e.Time.Format("05.000"), e.Kind, e.Detail))
+			lines = append(lines, fmt.Sprintf("%s %s %s", e.Time.Format("15:04:05.000"), e.Kind, e.Detail))
 		}
 	}
 	for _, f := range atMachine.Frames() {
 		var p lan.Packet
 		if p.Parse(f.Data) == lan.Accepted && p.Kind == lan.TCP && (p.To == to.Addr() || p.From == to.Addr()) {
-			lines = append(lines, fmt.Sprintf("%s %v > %v TCP %v > %v flags %#x", f.Time.Format("05.000"), f.Src(), f.Dst(),
+			lines = append(lines, fmt.Sprintf("%s %v > %v TCP %v > %v flags %#x", f.Time.Format("15:04:05.000"), f.Src(), f.Dst(),
 				netip.AddrPortFrom(p.From, p.FromPort), netip.AddrPortFrom(p.To, p.ToPort), p.Flags))
 		}
 	}
