@@ -77,6 +77,9 @@ func TestManyClientsAtOnce(t *testing.T) {
 				t.Errorf("%d of %d were served by the replay", replayed, len(calls))
 			}
 			h.wantMetric(1, `nightporter_machine_wakes_total{machine="nas", trigger="tcp"}`)
+			h.wantMetric(10, `nightporter_held_packets_total{machine="nas"}`) // a SYN that is repeated counts once
+			h.wantMetric(10, `nightporter_replayed_packets_total{machine="nas"}`)
+			h.wantMetric(0, `nightporter_held_packets_dropped_total{machine="nas"}`)
 		})
 	}
 }

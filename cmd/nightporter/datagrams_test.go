@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -144,6 +145,23 @@ func TestDatagramsWhileTheServiceStarts(t *testing.T) {
 			got, _ := datagrams(nas)
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("what arrived (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestDatagramInFragments is held and replayed as a whole.
+func TestDatagramInFragments(t *testing.T) {
+	for _, ip := range []netip.Addr{nas4, nas6} {
+		t.Run(ip.String(), func(t *testing.T) {
+			h := open(t, brisk)
+			nas := h.nas(nil)
+			h.putToSleep(nas)
+			long := strings.Repeat("goodbye ", 500)
+			h.say(h.dialGame(h.lan.Client(), ip), "hello", long, "the end")
+			h.arrived(nas, "the end")
+			if got, _ := datagrams(nas); !slices.Equal(got, []string{"hello", long, "the end"}) {
+				t.Errorf("%d datagrams arrived: %.100q", len(got), got)
 			}
 		})
 	}
