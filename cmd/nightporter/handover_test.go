@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -164,7 +165,7 @@ func isSegment(f lab.Frame, from, to netip.AddrPort, flags byte) bool {
 type served struct {
 	sent     []lab.Frame   // the SYNs that the client sent
 	got      []lab.Frame   // the SYNs that the machine got
-	by       machine.MAC   // whose frame brought the SYN that was answered
+	answered lab.Frame     // the SYN that it answered
 	sinceOwn time.Duration // from the client's last SYN before that one
 }
 
@@ -177,23 +178,22 @@ func (h *house) howServed(ctx context.Context, c *call, client, nas *lab.Capture
 	if err != nil {
 		return s, fmt.Errorf("the machine's SYN-ACK: %w", err)
 	}
-	var which lab.Frame
 	for _, f := range nas.Frames() {
 		if !f.Outgoing && isSegment(f, c.from, c.to, flagSYN) {
 			s.got = append(s.got, f)
 			if !f.Time.After(answer.Time) {
-				which = f
+				s.answered = f
 			}
 		}
 	}
-	s.by, s.sinceOwn = which.Src(), -1
+	s.sinceOwn = -1
 	for _, f := range client.Frames() {
 		// Where the client is a program of the porter's host, the replay passes too.
-		replay := f.Src() == h.lan.Porter().MAC() && f.Dst() == which.Dst()
+		replay := f.Src() == h.lan.Porter().MAC() && f.Dst() == s.answered.Dst()
 		if f.Outgoing && isSegment(f, c.from, c.to, flagSYN) && !replay {
 			s.sent = append(s.sent, f)
-			if !f.Time.After(which.Time) {
-				s.sinceOwn = which.Time.Sub(f.Time)
+			if !f.Time.After(s.answered.Time) {
+				s.sinceOwn = s.answered.Time.Sub(f.Time)
 			}
 		}
 	}
@@ -204,16 +204,32 @@ func (h *house) howServed(ctx context.Context, c *call, client, nas *lab.Capture
 }
 
 // replayed is an error unless the machine answered a SYN that the porter had
-// held: it came in a frame of the porter's, and the client had sent none just
-// before, which the porter might only have passed on.
+// held: it came in a frame of the porter's, is the last that the client sent,
+// and not just now: the porter might only have passed it on.
 func (s served) replayed(porter *lab.Host) error {
-	if s.by != porter.MAC() {
-		return fmt.Errorf("the machine answered a SYN from %v, want the porter's %v", s.by, porter.MAC())
+	if by := s.answered.Src(); by != porter.MAC() {
+		return fmt.Errorf("the machine answered a SYN from %v, want the porter's %v", by, porter.MAC())
 	}
 	if s.sinceOwn < 50*time.Millisecond {
 		return fmt.Errorf("the machine answered a SYN that the client had sent %v before: passed on, not replayed", s.sinceOwn)
 	}
+	// A SYN that is repeated has a timestamp of its own (RFC 7323, section 3).
+	if last := s.sent[len(s.sent)-1]; !bytes.Equal(segmentOf(last), segmentOf(s.answered)) {
+		return fmt.Errorf("the machine answered the SYN %x, and the client's last is %x", segmentOf(s.answered), segmentOf(last))
+	}
 	return nil
+}
+
+// segmentOf returns a frame's TCP segment without its checksum, which a kernel
+// may leave to its network card.
+func segmentOf(f lab.Frame) []byte {
+	var p lan.Packet
+	if p.Parse(f.Data) != lan.Accepted || p.Kind != lan.TCP {
+		return nil
+	}
+	segment := bytes.Clone(f.Data[p.Transport:])
+	segment[16], segment[17] = 0, 0
+	return segment
 }
 
 // asleepNow matches the claim of m.
