@@ -30,8 +30,9 @@ type (
 	// several times (see AnnouncedFor).
 	Announce struct{ Addrs []netip.Addr }
 
-	// Hush: stop telling anything about the address, its machine tests it.
-	Hush struct{ Addr netip.Addr }
+	// Hush: stop telling anything about the addresses, their machine tests them,
+	// or may be about to.
+	Hush struct{ Addrs []netip.Addr }
 
 	// Probe: ask the machine's own MAC whether it is there; with Broadcast
 	// also ask everybody, to find another user of the address before it is
@@ -74,8 +75,12 @@ type (
 	}
 
 	// WakeEnded: it is up. Boot is the time from the first magic packet to
-	// its first frame, Ready that to the hand-over.
-	WakeEnded struct{ Boot, Ready time.Duration }
+	// its first frame, Ready that to the hand-over. An Unready one means that
+	// somebody's service was not there in time.
+	WakeEnded struct {
+		Boot, Ready time.Duration
+		Unready     bool
+	}
 
 	// WakeFailed: the last attempt brought nothing.
 	WakeFailed struct {

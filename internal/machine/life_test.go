@@ -156,4 +156,5 @@ var (
 	releaseBoth = machine.Release{Addrs: both}
 	tellBoth    = machine.Announce{Addrs: both}
 	partBoth    = machine.Part{Addrs: both}
+	hushBoth    = machine.Hush{Addrs: both}
 )

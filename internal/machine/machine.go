@@ -302,7 +302,7 @@ func (m *Machine) conflict(e Conflicted) {
 		m.claimed = slices.Delete(slices.Clone(m.claimed), i, i+1)
 		m.do(Release{Addrs: []netip.Addr{e.Addr}})
 	} else {
-		m.do(Hush{Addr: e.Addr}) // its return may be on the air
+		m.do(Hush{Addrs: []netip.Addr{e.Addr}}) // its return may be on the air
 	}
 	m.owed.drop(e.Addr)
 	if i := slices.Index(m.kept, e.Addr); i >= 0 {

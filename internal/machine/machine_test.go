@@ -23,7 +23,7 @@ func TestRegistrationIsWelcomeInEveryState(t *testing.T) {
 			return newLife(t, c).event(machine.Registered{Spec: spec()}).pass(2 * time.Second).forget()
 		}, []machine.Action{machine.Claim{Addrs: both[:1]}}},
 		{machine.Asleep, asleep, []machine.Action{releaseBoth, tellBoth, partBoth, machine.Claim{Addrs: both[:1]}}},
-		{machine.Waking, waking, []machine.Action{releaseBoth, tellBoth, partBoth, machine.Claim{Addrs: both[:1]}, goesOn, machine.SendMagic{Attempt: 1}}},
+		{machine.Waking, waking, []machine.Action{releaseBoth, tellBoth, partBoth, machine.Claim{Addrs: both[:1]}, goesOn, machine.SendMagic{Attempt: 1}, machine.Hush{Addrs: both[:1]}}},
 		{machine.Arriving, arriving, []machine.Action{releaseBoth, tellBoth, partBoth, machine.Claim{Addrs: both[:1]}}},
 	} {
 		t.Run(start.state.String(), func(t *testing.T) {
@@ -47,7 +47,7 @@ func TestConflictLeavesTheAddressToTheOther(t *testing.T) {
 
 	// Found before the claim, the address is never taken.
 	newLife(t, nil).event(machine.Registered{Spec: spec()}).event(machine.Conflicted{Addr: ip4, By: otherMAC}).
-		pass(3*time.Second).wantActions(seen, machine.Hush{Addr: ip4}, machine.Claim{Addrs: both[1:]})
+		pass(3*time.Second).wantActions(seen, machine.Hush{Addrs: both[:1]}, machine.Claim{Addrs: both[1:]})
 	// An address that is not the machine's, or a machine that is up, is none of our business.
 	asleep(t, nil).event(machine.Conflicted{Addr: client.Addr(), By: otherMAC}).wantActions()
 	newLife(t, nil).event(machine.Conflicted{Addr: ip4, By: otherMAC}).wantActions()

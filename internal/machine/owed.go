@@ -82,7 +82,7 @@ func (m *Machine) tests(now time.Time, ip netip.Addr) {
 		return
 	}
 	if now.Before(m.owed.telling) && !slices.Contains(m.claimed, ip) && !m.conflicted[ip] {
-		m.do(Hush{Addr: ip})
+		m.do(Hush{Addrs: []netip.Addr{ip}})
 		m.owe(now, []netip.Addr{ip})
 	}
 }

@@ -66,7 +66,9 @@ func (mo *model) apply(t *rapid.T, now time.Time, state machine.State, actions [
 				mo.telling[ip] = now.Add(7 * time.Second)
 			}
 		case machine.Hush:
-			delete(mo.telling, a.Addr)
+			for _, ip := range a.Addrs {
+				delete(mo.telling, ip)
+			}
 		case machine.WakeBegan:
 			mo.magic = 0
 		case machine.SendMagic:

@@ -103,7 +103,7 @@ func TestHandStart(t *testing.T) {
 func TestFirmwareUsesTheAddressThatTheSystemThenTests(t *testing.T) {
 	l := asleep(t, nil).pass(time.Hour).event(machine.Heard{Addr: ip4, InUse: true}).
 		wantActions(releaseBoth, machine.Announce{Addrs: both[:1]})
-	l.pass(2 * time.Second).event(machine.Heard{Addr: ip4}).wantActions(machine.Hush{Addr: ip4})
+	l.pass(2 * time.Second).event(machine.Heard{Addr: ip4}).wantActions(machine.Hush{Addrs: both[:1]})
 	l.pass(2 * time.Second).event(machine.Heard{Addr: ip4, InUse: true}).want(machine.Awake).
 		wantActions(machine.Announce{Addrs: both[:1]})
 }

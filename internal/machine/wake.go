@@ -109,14 +109,26 @@ func (m *Machine) tickWaking(now time.Time) {
 			m.failWake(now)
 			return
 		}
-		if w.attempts++; w.attempts == 1 {
+		w.attempts++
+		m.magic(w.attempts)
+		if w.attempts == 1 {
 			w.firstMagic = now
 			w.nextProbe = now
+			m.hush()
 		}
-		m.magic(w.attempts)
 		w.nextMagic = now.Add(m.policy.WakeInterval)
 	}
 	m.probeArrival(now)
+}
+
+// hush ends the announcements of a claim whose machine boots: any of them would
+// fail the test of an address. The machine takes up to a second between the
+// moment when that begins and its first packet (Linux, router_solicitation_delay;
+// RFC 5227 section 1.1, PROBE_WAIT), so that stopping then would be too late.
+func (m *Machine) hush() {
+	if len(m.claimed) > 0 {
+		m.do(Hush{Addrs: slices.Clone(m.claimed)})
+	}
 }
 
 // probeArrival asks a booting machine whether it is there: one that does not
@@ -181,6 +193,7 @@ func (m *Machine) tickArriving(now time.Time) {
 		// go on from where they were.
 		m.move(now, Waking, WhyFirmware)
 		m.claim()
+		m.hush()
 		if w.attempts >= m.policy.WakeAttempts {
 			w.nextMagic = now.Add(m.policy.WakeInterval)
 		}
@@ -196,7 +209,7 @@ func (m *Machine) tickArriving(now time.Time) {
 func (m *Machine) arrive(now time.Time, why Reason) {
 	w := &m.wake
 	m.owe(now, m.handBack(now))
-	m.do(WakeEnded{Boot: w.arrived.Sub(w.firstMagic), Ready: now.Sub(w.firstMagic)})
+	m.do(WakeEnded{Boot: w.arrived.Sub(w.firstMagic), Ready: now.Sub(w.firstMagic), Unready: why == WhyNotReady})
 	m.move(now, Awake, why)
 	m.partTold()
 }

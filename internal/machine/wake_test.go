@@ -9,7 +9,7 @@ import (
 
 func TestKnockWakes(t *testing.T) {
 	l := asleep(t, nil).pass(time.Hour).event(machine.Knocked{Service: ssh, Source: client}).want(machine.Waking).
-		reason(machine.Asleep, machine.Waking, machine.WhyKnock).wantActions(knockOnSSH, machine.SendMagic{Attempt: 1})
+		reason(machine.Asleep, machine.Waking, machine.WhyKnock).wantActions(knockOnSSH, machine.SendMagic{Attempt: 1}, hushBoth)
 	l.pass(8 * time.Second).event(machine.Heard{}).want(machine.Waking).wantActions() // firmware
 	l.pass(2*time.Second).event(machine.Heard{Addr: ip4, InUse: true}).want(machine.Arriving).
 		reason(machine.Waking, machine.Arriving, machine.WhyArrived).
@@ -33,14 +33,14 @@ func TestKnockWakes(t *testing.T) {
 func TestWakeAskedFor(t *testing.T) {
 	asked := machine.WakeAsked{Trigger: machine.ByAPI, By: "10.77.0.10"}
 	asleep(t, nil).event(asked).want(machine.Waking).reason(machine.Asleep, machine.Waking, machine.WhyAsked).
-		wantActions(machine.WakeBegan{Trigger: machine.ByAPI, By: "10.77.0.10"}, machine.SendMagic{Attempt: 1}).
+		wantActions(machine.WakeBegan{Trigger: machine.ByAPI, By: "10.77.0.10"}, machine.SendMagic{Attempt: 1}, hushBoth).
 		event(asked).want(machine.Waking).wantActions()
 
 	// While it settles the wish is kept until it is surely off; until then one
 	// packet, because a network card can answer for a machine that is.
 	newLife(t, nil).event(machine.Registered{Spec: spec()}).event(asked).wantActions(machine.SendMagic{Attempt: 1}).
 		pass(3*time.Second).want(machine.Waking).
-		wantActions(machine.Claim{Addrs: both}, machine.WakeBegan{Trigger: machine.ByAPI, By: "10.77.0.10"}, machine.SendMagic{Attempt: 1})
+		wantActions(machine.Claim{Addrs: both}, machine.WakeBegan{Trigger: machine.ByAPI, By: "10.77.0.10"}, machine.SendMagic{Attempt: 1}, hushBoth)
 
 	newLife(t, nil).event(asked).want(machine.Awake).wantActions(machine.SendMagic{Attempt: 1})
 	arriving(t, nil).event(asked).want(machine.Arriving).wantActions()
@@ -51,14 +51,14 @@ func TestMagicPacketsAreRepeatedThenTheWakeFails(t *testing.T) {
 	l.pass(44 * time.Second).want(machine.Waking)
 	l.pass(time.Second).want(machine.Asleep).reason(machine.Waking, machine.Asleep, machine.WhyAttemptsGone).wantActions(
 		machine.WakeBegan{Trigger: machine.ByUDP, Service: game, Source: client},
-		machine.SendMagic{Attempt: 1}, machine.SendMagic{Attempt: 2}, machine.SendMagic{Attempt: 3},
+		machine.SendMagic{Attempt: 1}, hushBoth, machine.SendMagic{Attempt: 2}, machine.SendMagic{Attempt: 3},
 		machine.WakeFailed{Trigger: machine.ByUDP, Attempts: 3})
 	if got := l.m.Status().Tally; got.Failures[machine.ByUDP] != 1 || got.Attempts != 3 {
 		t.Errorf("tally %+v", got)
 	}
 	// It is still claimed, and the next knock tries again.
 	l.event(machine.Knocked{Service: ssh, Source: client}).want(machine.Waking).
-		wantActions(knockOnSSH, machine.SendMagic{Attempt: 1})
+		wantActions(knockOnSSH, machine.SendMagic{Attempt: 1}, hushBoth)
 }
 
 func TestFailedWakeWithoutKeepForgets(t *testing.T) {
@@ -70,7 +70,7 @@ func TestHoldoffDelaysTheFirstMagicPacket(t *testing.T) {
 	holdoff := func(p *machine.Policy) { p.Holdoff = 10 * time.Second }
 	l := asleep(t, holdoff).pass(4 * time.Second).event(machine.Knocked{Service: ssh, Source: client}).want(machine.Waking)
 	l.pass(5 * time.Second).wantActions(knockOnSSH)
-	l.pass(time.Second).wantActions(machine.SendMagic{Attempt: 1})
+	l.pass(time.Second).wantActions(machine.SendMagic{Attempt: 1}, hushBoth)
 
 	// A frame before the first magic packet is none of our doing.
 	l = asleep(t, holdoff).event(machine.Knocked{Service: ssh, Source: client}).forget()
@@ -78,7 +78,7 @@ func TestHoldoffDelaysTheFirstMagicPacket(t *testing.T) {
 	goesOn := knockOnSSH
 	goesOn.GoesOn = true
 	l.pass(4*time.Second).want(machine.Waking).wantActions(machine.Claim{Addrs: both}, goesOn)
-	l.pass(10 * time.Second).wantActions(machine.SendMagic{Attempt: 1})
+	l.pass(10*time.Second).wantActions(machine.SendMagic{Attempt: 1}, hushBoth)
 	if got := l.m.Status().Tally.Wakes[machine.ByTCP]; got != 1 {
 		t.Errorf("one wake counted as %d", got)
 	}
@@ -86,7 +86,7 @@ func TestHoldoffDelaysTheFirstMagicPacket(t *testing.T) {
 
 func TestFirmwareThatSpeaksForTheAddressAndFallsSilent(t *testing.T) {
 	l := arriving(t, nil).pass(3*time.Second).want(machine.Waking).
-		reason(machine.Arriving, machine.Waking, machine.WhyFirmware).wantActions(machine.Claim{Addrs: both})
+		reason(machine.Arriving, machine.Waking, machine.WhyFirmware).wantActions(machine.Claim{Addrs: both}, hushBoth)
 	// The attempts go on from where they were: 15 s after the first.
 	l.pass(6999 * time.Millisecond).wantActions()
 	l.pass(time.Millisecond).wantActions(machine.SendMagic{Attempt: 2})
@@ -104,7 +104,7 @@ func TestArrivingHandsOverUnreadyAfterTheTimeout(t *testing.T) {
 		l.pass(time.Second).event(machine.Heard{})
 	}
 	l.want(machine.Awake).reason(machine.Arriving, machine.Awake, machine.WhyNotReady).
-		wantActions(releaseBoth, machine.WakeEnded{Boot: 5 * time.Second, Ready: 65 * time.Second})
+		wantActions(releaseBoth, machine.WakeEnded{Boot: 5 * time.Second, Ready: 65 * time.Second, Unready: true})
 }
 
 func TestKnockOnAnotherServiceWhileItArrives(t *testing.T) {
@@ -121,5 +121,5 @@ func TestKnockFromAStaleNeighbourEntryWhileItSettles(t *testing.T) {
 		want(machine.Settling).wantActions(releaseBoth).
 		event(machine.Knocked{Service: game, Source: client}).
 		pass(4*time.Second).want(machine.Waking).
-		wantActions(machine.Claim{Addrs: both}, knockOnSSH, machine.SendMagic{Attempt: 1})
+		wantActions(machine.Claim{Addrs: both}, knockOnSSH, machine.SendMagic{Attempt: 1}, hushBoth)
 }

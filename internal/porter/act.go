@@ -82,7 +82,9 @@ func (p *Porter) do(now time.Time, r *resident, a machine.Action) {
 			r.nic.announcer.Announce(now, ip, r.watch.mac)
 		}
 	case machine.Hush:
-		r.nic.announcer.Cancel(a.Addr)
+		for _, ip := range a.Addrs {
+			r.nic.announcer.Cancel(ip)
+		}
 	case machine.Probe:
 		p.probe(r, a)
 	case machine.HandOver:
@@ -246,8 +248,12 @@ func (p *Porter) tellWake(r *resident, a machine.Action) []slog.Attr {
 		return []slog.Attr{slog.String("trigger", a.Trigger.String()), slog.String("by", a.By)}
 	case machine.WakeEnded:
 		p.metrics.Booted(r.name(), a.Boot)
+		boot := slog.Duration("boot", round(a.Boot))
+		if a.Unready {
+			return []slog.Attr{boot}
+		}
 		p.metrics.Ready(r.name(), a.Ready)
-		return []slog.Attr{slog.Duration("boot", round(a.Boot)), slog.Duration("ready", round(a.Ready))}
+		return []slog.Attr{boot, slog.Duration("ready", round(a.Ready))}
 	case machine.WakeFailed:
 		r.hold.Drop()
 		return []slog.Attr{slog.String("trigger", a.Trigger.String()), slog.Int("attempts", a.Attempts)}

@@ -200,6 +200,23 @@ func TestMoveToAnotherInterface(t *testing.T) {
 	})
 }
 
+// A machine that boots may begin to test its addresses any moment, and does not
+// say so at once: the announcements of the claim end with the magic packet.
+func TestAWakeEndsTheAnnouncements(t *testing.T) {
+	overnight(t, func(c *config.Config) { c.Wake.Holdoff = 2 * time.Second }, func(h *night) {
+		h.asleep(nas())
+		h.frame(syn(nas4, 22))
+		h.pass(1500 * time.Millisecond)
+		if owners := h.told(nas4); len(owners) != 2 {
+			t.Errorf("announced at %v while the magic packet is held off, want twice", owners)
+		}
+		h.pass(10 * time.Second)
+		if owners := h.told(nas4); len(owners) != 0 {
+			t.Errorf("announced at %v while the machine boots", owners)
+		}
+	})
+}
+
 // While a machine arrives nobody says where its addresses are: it may be testing
 // them. The announcements of the claim stop too.
 func TestArrivalIsSilent(t *testing.T) {
