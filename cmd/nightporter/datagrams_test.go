@@ -229,3 +229,38 @@ func answersEcho(reply, request []byte) bool {
 	ra, rq := reply[a.Network+header:], request[q.Transport:]
 	return ra[0] == kind && [4]byte(ra[4:8]) == [4]byte(rq[4:8])
 }
+
+// TestTwoUDPServices: both come up late, and neither loses its datagram.
+func TestTwoUDPServices(t *testing.T) {
+	h := open(t, brisk)
+	nas := h.nas(func(c *lab.MachineConfig) {
+		c.Services = []lab.ServiceConfig{{Network: "udp", Port: 27015, Delay: 3 * time.Second}, {Network: "udp", Port: 27016, Delay: 3 * time.Second}}
+	})
+	client := h.lan.Client()
+	n := h.d.Log.Len()
+	h.register(nas.Host, body("nas", nas.MAC(), entry{nas4, []any{"27015/udp", "27016/udp"}}))
+	h.must(nas.Sleep(h.ctx))
+	h.moved(n, "nas", "settling", "asleep", machine.WhySilent)
+	for _, port := range []uint16{27015, 27016} {
+		conn, err := client.Dial(h.ctx, "udp", netip.AddrPortFrom(nas4, port).String())
+		h.must(err)
+		defer conn.Close()
+		_, err = conn.Write([]byte("hello"))
+		h.must(err)
+	}
+	e := h.moved(0, "nas", "arriving", "awake", machine.WhyReady)
+	t.Log("handed over", e.Field("after"), "after its arrival; the services take 3 s")
+	got := map[string]bool{}
+	for deadline := time.Now().Add(6 * time.Second); len(got) < 2 && time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		for _, e := range nas.Log() {
+			if e.Kind == lab.Datagram && e.Detail != "" {
+				got[e.Service.String()+" "+e.Detail] = true
+			}
+		}
+	}
+	for _, s := range []string{"10.77.0.20:27015/udp hello", "10.77.0.20:27016/udp hello"} {
+		if !got[s] {
+			t.Errorf("lost: %q; got %v", s, got)
+		}
+	}
+}

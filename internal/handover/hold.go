@@ -270,7 +270,8 @@ func (h *Hold) Admit(service machine.Service, send func(frame []byte) error) (re
 func (h *Hold) Open(send func(frame []byte) error) (replayed int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.mode.Store(uint32(open))
+	// Only then: who finds it open does not wait for the lock.
+	defer h.mode.Store(uint32(open))
 	return h.replay(func(packet) bool { return true }, send)
 }
 
@@ -288,6 +289,17 @@ func (h *Hold) replay(chosen func(packet) bool, send func(frame []byte) error) (
 		return true
 	})
 	return replayed
+}
+
+// Dismiss forgets those who wait for some of the services, and returns them.
+func (h *Hold) Dismiss(of func(machine.Service) bool) []Guest {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	gone := h.guests(of)
+	waiting := len(h.packets)
+	h.packets = slices.DeleteFunc(h.packets, func(w packet) bool { return of(w.service) })
+	h.dropped.Add(uint64(waiting - len(h.packets)))
+	return gone
 }
 
 // Drop forgets everybody who waits, and returns how many packets that were.

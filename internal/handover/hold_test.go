@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -213,4 +214,29 @@ func TestGuests(t *testing.T) {
 	if d := cmp.Diff([]handover.Guest{far}, h.Leaving(game), opt); d != "" {
 		t.Errorf("with the game leave (-want +got):\n%s", d)
 	}
+}
+
+// Nothing overtakes those who are let in.
+func TestNobodyOvertakesOpen(t *testing.T) {
+	h := handover.NewHold(8)
+	h.Keep()
+	take(t, h, datagram("1"), game, handover.Kept)
+	take(t, h, datagram("2"), game, handover.Kept)
+	h.Pass()
+	verdict := make(chan handover.Verdict)
+	first := true
+	h.Open(func([]byte) error {
+		if !first {
+			return nil
+		}
+		first = false
+		go func() { verdict <- h.Take(datagram("3"), true, game) }()
+		select {
+		case v := <-verdict:
+			t.Errorf("the third datagram has verdict %d while the first is on its way", v)
+		case <-time.After(200 * time.Millisecond):
+			go func() { <-verdict }()
+		}
+		return nil
+	})
 }

@@ -16,11 +16,16 @@ const (
 	// unreachable". On a wire it takes well below a millisecond.
 	objection = 50 * time.Millisecond
 
-	// rationed is how many "port unreachable" a machine sends at once; from
-	// then on one each second (Linux, icmp_ratelimit). An answer that was
-	// saved would look like a service that is there.
+	// rationed is how many "port unreachable" a machine sends us at once, about
+	// all its ports together; from then on one each second (Linux,
+	// icmp_ratelimit). An answer that was saved would look like a service that
+	// is there, so no more datagrams go out than can be objected to.
 	rationed = 5
 	ration   = 1100 * time.Millisecond
+
+	// eased is the longest pause between two datagrams to one service that is
+	// not kept waiting by the ration.
+	eased = 400 * time.Millisecond
 )
 
 // Readiness finds out when the services that somebody waits for can take their
@@ -33,6 +38,8 @@ type Readiness struct {
 	any   bool // nobody waits for a service: any address will do
 	waits []*wait
 	ready []machine.Service
+
+	rations map[netip.Addr]time.Time // of each address: when all of them will be there again
 }
 
 // wait is what is known about one service that is not ready.
@@ -97,20 +104,43 @@ func (r *Readiness) Due(now time.Time, pace time.Duration) (ask, ready []machine
 		case !w.accepted.IsZero() && !now.Before(w.accepted):
 			r.open(w)
 			ready = append(ready, w.Service)
-		case !w.next.IsZero() && !now.Before(w.next):
-			w.ask(now, r.began, pace)
+		case w.next.IsZero() || now.Before(w.next):
+		case w.Protocol == machine.UDP:
+			if r.spend(now, w) {
+				w.next, w.accepted = time.Time{}, now.Add(objection)
+				ask = append(ask, w.Service)
+			}
+		default:
+			w.next = now.Add(machine.Pace(now.Sub(r.began), pace, slowest))
 			ask = append(ask, w.Service)
 		}
 	}
 	return ask, ready
 }
 
-func (w *wait) ask(now, began time.Time, pace time.Duration) {
-	if w.Protocol == machine.UDP {
-		w.next, w.accepted = time.Time{}, now.Add(objection)
-		return
+// spend takes one of the objections that w's machine may make for its address,
+// or has w wait for the next. Who was asked stands behind the others then.
+func (r *Readiness) spend(now time.Time, w *wait) bool {
+	if free := r.free(w); now.Before(free) {
+		w.next = free
+		return false
 	}
-	w.next = now.Add(machine.Pace(now.Sub(began), pace, slowest))
+	if r.rations == nil {
+		r.rations = make(map[netip.Addr]time.Time)
+	}
+	r.rations[w.Addr] = later(r.rations[w.Addr], now).Add(ration)
+	r.waits = append(slices.DeleteFunc(r.waits, func(o *wait) bool { return o == w }), w)
+	return true
+}
+
+// free returns when w's machine may object once more.
+func (r *Readiness) free(w *wait) time.Time { return r.rations[w.Addr].Add(-(rationed - 1) * ration) }
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 // Answered says that the machine answers for ip. It returns the services that
@@ -148,12 +178,8 @@ func (r *Readiness) Objected(now time.Time, s machine.Service) {
 		return
 	}
 	w.accepted = time.Time{}
+	w.next = later(now.Add(min(objection<<min(w.objected, 8), eased)), r.free(w))
 	w.objected++
-	pause := ration
-	if w.objected < rationed {
-		pause = objection << (w.objected - 1)
-	}
-	w.next = now.Add(pause)
 }
 
 func (r *Readiness) find(s machine.Service) *wait {

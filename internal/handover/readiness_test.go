@@ -116,7 +116,7 @@ func TestDatagramsAreObjectedTo(t *testing.T) {
 		r.Objected(now, game)
 		r.Objected(now, game) // a second one says nothing new
 	}
-	want := []time.Duration{0, 50, 100, 200, 400, 1100, 1100, 1100}
+	want := []time.Duration{0, 50, 100, 200, 400, 400, 1044, 1099}
 	for i := range want {
 		if gaps[i] != want[i]*time.Millisecond {
 			t.Errorf("gaps %v, want %v ms", gaps, want)
@@ -163,6 +163,41 @@ func TestCrowdIsAskedMoreSlowly(t *testing.T) {
 		r.Due(start, pace)
 		if got := r.Next().Sub(start); got != want {
 			t.Errorf("at a pace of %v the second question comes after %v, want %v", pace, got, want)
+		}
+	}
+}
+
+// linux is the limiter of icmp errors to one peer.
+type linux struct {
+	tokens float64
+	last   time.Time
+}
+
+func (l *linux) object(now time.Time) bool {
+	l.tokens = min(6, l.tokens+now.Sub(l.last).Seconds())
+	l.last = now
+	if l.tokens < 1 {
+		return false
+	}
+	l.tokens--
+	return true
+}
+
+func TestTwoUDPServicesShareTheRation(t *testing.T) {
+	var r handover.Readiness
+	game2 := machine.Service{Addr: nas4, Port: machine.Port{Protocol: machine.UDP, Number: 27016}}
+	r.Expect(start, []machine.Service{game, game2})
+	r.Answered(start, nas4)
+	l := linux{tokens: 6, last: start}
+	for now := start; now.Before(start.Add(20 * time.Second)); now = now.Add(time.Millisecond) {
+		ask, ready := r.Due(now, 0)
+		for _, s := range ask {
+			if l.object(now) {
+				r.Objected(now, s)
+			}
+		}
+		if len(ready) > 0 {
+			t.Fatalf("%v is ready after %v, though nobody listens at either", ready, now.Sub(start))
 		}
 	}
 }

@@ -43,6 +43,13 @@ func (s *Spec) Has(ip netip.Addr) bool {
 	return slices.ContainsFunc(s.Monitor, func(a Address) bool { return a.IP == ip })
 }
 
+// Serves reports whether a packet for s is a reason to wake the machine.
+func (s *Spec) Serves(service Service) bool {
+	return slices.ContainsFunc(s.Monitor, func(a Address) bool {
+		return a.IP == service.Addr && slices.Contains(a.Ports, service.Port)
+	})
+}
+
 // maxNameLength bounds a name, in characters: it becomes a metric label and a
 // path segment.
 const maxNameLength = 64

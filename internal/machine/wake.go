@@ -21,6 +21,9 @@ type wake struct {
 }
 
 func (m *Machine) knock(now time.Time, e Knocked) {
+	if m.conflicted[e.Service.Addr] {
+		return // it was on its way when the address was left to another host
+	}
 	w := wake{
 		began:    WakeBegan{Trigger: e.Service.Protocol.trigger(), Service: e.Service, Source: e.Source},
 		services: []Service{e.Service},

@@ -35,7 +35,9 @@ func (p *Porter) usher(now time.Time, r *resident) {
 	case s == machine.Settling:
 		r.hold.Keep() // perhaps it is to wake as soon as it is off
 	case s == machine.Awake || !r.Kept(): // the latter when the porter leaves
-		if !r.hold.Closed() && s != machine.Asleep && s != machine.Waking {
+		// Who came while it was only said to go to sleep has reached it otherwise
+		// by now, or has given up.
+		if !r.hold.Closed() && (s == machine.Arriving || s == machine.Awake && r.Kept()) {
 			p.letAllIn(r)
 		}
 		if !r.Kept() {

@@ -38,6 +38,7 @@ func (p *Porter) admit(spec machine.Spec, n *nic) {
 		r.hold.Drop() // it goes before they could be served
 	}
 	p.log.Info("machine registered", "machine", spec.Name, "mac", spec.MAC, "monitor", monitored(spec))
+	r.hold.Dismiss(func(s machine.Service) bool { return !spec.Serves(s) })
 	// The old watch stays until the event was carried out: what it claimed is
 	// released by it.
 	p.tell(r, machine.Registered{Spec: spec})

@@ -18,7 +18,9 @@ import (
 // own has the kernel own addresses, or treat them as at our own MAC.
 func (p *Porter) own(r *resident, addrs []netip.Addr) {
 	// A kernel that owned addresses without the guard would refuse everybody.
-	if p.bound() && p.Guard().Active {
+	guarded := p.Guard().Active
+	p.disowned = p.disowned || !guarded
+	if p.bound() && guarded {
 		if err := r.nic.binder.Bind(addrs...); err != nil {
 			p.log.Error("cannot add claimed addresses to the interface", "machine", r, "err", err)
 		}
@@ -66,8 +68,21 @@ func (p *Porter) letHostAsk(r *resident, addrs []netip.Addr) {
 	}
 }
 
-// checkOwned puts back what somebody has removed from the interfaces.
+// checkOwned puts back what somebody has removed from the interfaces. The kernel
+// owns addresses only while the guard works.
 func (p *Porter) checkOwned() {
+	if guarded := p.Guard().Active; guarded == p.disowned {
+		p.disowned = !guarded
+		for _, r := range p.sorted() {
+			switch s := r.State(); {
+			case r.nic == nil || s != machine.Asleep && s != machine.Waking:
+			case guarded:
+				p.own(r, r.Claimed())
+			default:
+				p.disown(r, r.Claimed())
+			}
+		}
+	}
 	for _, n := range p.nics {
 		if err := n.binder.Check(); err != nil {
 			p.log.Error("cannot look after the claimed addresses of the interface", "interface", n.Name(), "err", err)

@@ -55,6 +55,7 @@ type Porter struct {
 	awaited   map[*resident]bool   // those that wake or arrive
 	sentry    sentry
 	chores    []func() // of the event that is being handled
+	disowned  bool     // in bind mode: the kernel lacks what is claimed, for want of the guard
 }
 
 // New opens the interfaces that conf names. Nothing is answered before Run.

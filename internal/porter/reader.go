@@ -163,7 +163,7 @@ func spokenFor(p *lan.Packet) (sightingKind, netip.Addr) {
 // visit takes a packet that came to us for the address of a machine.
 func (r *reader) visit(v *view, p *lan.Packet) {
 	a := v.addrs[p.To]
-	if a == nil || a.mac == p.Src || p.Dst != r.responder.Self {
+	if a == nil || a.mac == p.Src || p.Dst != r.responder.Self || !p.Src.Unicast() || a.conceded.Load() {
 		return
 	}
 	d := a.knockedAt(p, v.established)

@@ -35,7 +35,7 @@ func (r *resident) watched() bool { return r.nic != nil && r.Watched() }
 func (r *resident) expect(now time.Time, services []machine.Service) {
 	spec := r.Spec()
 	r.readiness.Expect(now, slices.DeleteFunc(slices.Clone(services), func(s machine.Service) bool {
-		return !spec.Has(s.Addr) // it may have registered anew
+		return !spec.Serves(s) // it may have registered anew
 	}))
 }
 

@@ -40,6 +40,8 @@ type address struct {
 	doors  []*door
 	answer atomic.Bool // answer for it now; the reader itself clears it when the machine speaks
 
+	conceded atomic.Bool // left to another host: its packets are none of our business
+
 	spoken   [sightingKinds]atomic.Bool // by kind: on its way to the loop
 	conflict atomic.Bool                // on its way to the loop
 }
