@@ -78,7 +78,7 @@ var badValues = []struct{ file, want string }{
 	{"wake: {local: on}", `wake.local: found "on" (from FILE): expected true or false`},
 	{"wake: {established: 1}", `wake.established: found 1 (from FILE): expected true or false`},
 	{"wake: {holdoff: 2h}", `wake.holdoff: found "2h" (from FILE): expected a duration with its unit from 0s to 1h, such as 5s`},
-	{"hold: {packets: 0}", `hold.packets: found 0 (from FILE): expected a whole number from 1 to 65536`},
+	{"hold: {packets: 0}", `hold.packets: found 0 (from FILE): expected a whole number from 1 to 1024`},
 	{"hold: {ready_timeout: 0s}", `hold.ready_timeout: found "0s" (from FILE): expected a duration with its unit from 10ms to 1h, such as 5s`},
 	{"energy: {idle_watts: .nan}", `energy.idle_watts: found NaN (from FILE): expected a number of watts from 0 to 100000`},
 	{"energy: {idle_watts: -1}", `energy.idle_watts: found -1 (from FILE): expected a number of watts from 0 to 100000`},

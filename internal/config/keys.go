@@ -144,7 +144,7 @@ func sleepKeys() []key {
 			"true: data on an established TCP connection to a registered service wakes as well, for machines that suspend to RAM and keep their connections"),
 		field("wake.holdoff", "0s", func(c *Config) *time.Duration { return &c.Wake.Holdoff }, duration(0, hour),
 			"rest after the claim before the first magic packet, for boards that misbehave when woken at once"),
-		field("hold.packets", 64, func(c *Config) *int { return &c.Hold.Packets }, wholeNumber(1, 65536),
+		field("hold.packets", 64, func(c *Config) *int { return &c.Hold.Packets }, wholeNumber(1, 1024),
 			"packets kept per machine until it can take them; beyond that the oldest datagram gives way"),
 		field("hold.ready_timeout", "60s", func(c *Config) *time.Duration { return &c.Hold.ReadyTimeout }, duration(shortest, hour),
 			"time for a knocked service to open before its client is handed over all the same"),

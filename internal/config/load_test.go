@@ -70,7 +70,7 @@ func settings(t *testing.T) map[string]setting {
 		"wake.local":         {"true", "true", func(c *config.Config) { c.Wake.Local = true }},
 		"wake.established":   {"true", "true", func(c *config.Config) { c.Wake.Established = true }},
 		"wake.holdoff":       {"7s", "7s", func(c *config.Config) { c.Wake.Holdoff = 7 * time.Second }},
-		"hold.packets":       {"65536", "65536", func(c *config.Config) { c.Hold.Packets = 65536 }},
+		"hold.packets":       {"1024", "1024", func(c *config.Config) { c.Hold.Packets = 1024 }},
 		"hold.ready_timeout": {"500ms", "500ms", func(c *config.Config) { c.Hold.ReadyTimeout = 500 * time.Millisecond }},
 		"energy.idle_watts":  {"1e5", "100000", func(c *config.Config) { c.Energy.IdleWatts = 100000 }},
 		"energy.sleep_watts": {"0.5", "0.5", func(c *config.Config) { c.Energy.SleepWatts = 0.5 }},

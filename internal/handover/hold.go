@@ -14,6 +14,30 @@ import (
 // Segments that the kernel has merged into more are sent again by their client.
 const largest = 9216
 
+// Budget bounds what the holds that share it may keep, in octets, so that a
+// flood of datagrams to many machines does not fill the memory. It is safe for
+// concurrent use.
+type Budget struct{ left atomic.Int64 }
+
+// NewBudget returns a Budget of so many octets.
+func NewBudget(octets int64) *Budget {
+	b := new(Budget)
+	b.left.Store(octets)
+	return b
+}
+
+// take reserves n octets, or reports that there are not so many. A SYN is small,
+// and its client waits: it always fits.
+func (b *Budget) take(n int, always bool) bool {
+	if b.left.Add(int64(-n)) >= 0 || always {
+		return true
+	}
+	b.left.Add(int64(n))
+	return false
+}
+
+func (b *Budget) give(n int) { b.left.Add(int64(n)) }
+
 // Verdict is what to do with a packet.
 type Verdict uint8
 
@@ -47,7 +71,8 @@ const (
 type Hold struct {
 	held, replayed, dropped atomic.Uint64
 
-	mode atomic.Uint32 // written under mu
+	budget *Budget
+	mode   atomic.Uint32 // written under mu
 
 	mu      sync.Mutex
 	limit   int // packets
@@ -72,8 +97,9 @@ type flow struct {
 	syn      bool
 }
 
-// NewHold returns a Hold for at most limit packets, which is closed.
-func NewHold(limit int) *Hold { return &Hold{limit: limit} }
+// NewHold returns a Hold for at most limit packets out of budget, which is
+// closed.
+func NewHold(limit int, budget *Budget) *Hold { return &Hold{limit: limit, budget: budget} }
 
 // SetLimit changes how many packets may wait. Those that do stay.
 func (h *Hold) SetLimit(limit int) {
@@ -105,7 +131,7 @@ func (h *Hold) set(m mode) {
 	h.mode.Store(uint32(m))
 	h.ready = nil
 	if m == closed {
-		h.drop()
+		h.drop(everyone)
 	}
 }
 
@@ -176,12 +202,13 @@ func (h *Hold) keep(p *lan.Packet, service machine.Service) {
 	if w.flow != (flow{}) {
 		if i := slices.IndexFunc(h.packets, func(o packet) bool { return o.flow == w.flow }); i >= 0 {
 			// The client's clock has gone on: the later one is the better.
+			h.budget.give(len(h.packets[i].frame) - len(p.Frame))
 			w.frame = append(h.packets[i].frame[:0], p.Frame...)
 			h.packets[i] = w
 			return
 		}
 	}
-	if !h.room() {
+	if !h.room() || !h.budget.take(len(p.Frame), w.flow.syn) {
 		h.dropped.Add(1)
 		return
 	}
@@ -200,6 +227,7 @@ func (h *Hold) room() bool {
 	if i < 0 {
 		return false
 	}
+	h.budget.give(len(h.packets[i].frame))
 	h.packets = slices.Delete(h.packets, i, i+1)
 	h.dropped.Add(1)
 	return true
@@ -221,7 +249,7 @@ func flowOf(p *lan.Packet) flow {
 func (h *Hold) Guests() []Guest {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.guests(func(machine.Service) bool { return true })
+	return h.guests(everyone)
 }
 
 // Leaving returns those who wait for nothing but service.
@@ -280,6 +308,7 @@ func (h *Hold) replay(chosen func(packet) bool, send func(frame []byte) error) (
 		if !chosen(w) {
 			return false
 		}
+		h.budget.give(len(w.frame))
 		if send(w.frame) != nil {
 			h.dropped.Add(1)
 			return true
@@ -296,9 +325,7 @@ func (h *Hold) Dismiss(of func(machine.Service) bool) []Guest {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	gone := h.guests(of)
-	waiting := len(h.packets)
-	h.packets = slices.DeleteFunc(h.packets, func(w packet) bool { return of(w.service) })
-	h.dropped.Add(uint64(waiting - len(h.packets)))
+	h.drop(of)
 	return gone
 }
 
@@ -306,12 +333,21 @@ func (h *Hold) Dismiss(of func(machine.Service) bool) []Guest {
 func (h *Hold) Drop() int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.drop()
+	return h.drop(everyone)
 }
 
-func (h *Hold) drop() int {
-	n := len(h.packets)
-	h.packets = nil
+func everyone(machine.Service) bool { return true }
+
+func (h *Hold) drop(of func(machine.Service) bool) int {
+	before := len(h.packets)
+	h.packets = slices.DeleteFunc(h.packets, func(w packet) bool {
+		if of(w.service) {
+			h.budget.give(len(w.frame))
+			return true
+		}
+		return false
+	})
+	n := before - len(h.packets)
 	h.dropped.Add(uint64(n))
 	return n
 }

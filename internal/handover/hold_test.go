@@ -40,6 +40,8 @@ func fragment(name string, from netip.Addr) *lan.Packet {
 	return &lan.Packet{Kind: lan.IP, Fragment: true, Frame: []byte(name), Src: routerMAC, From: from, To: nas4}
 }
 
+func plenty() *handover.Budget { return handover.NewBudget(1 << 20) }
+
 // door collects what is let in.
 type door struct{ in []string }
 
@@ -73,7 +75,7 @@ func take(t *testing.T, h *handover.Hold, p *lan.Packet, s machine.Service, want
 var nobody machine.Service // the packet does not knock
 
 func TestWhatBecomesOfAPacket(t *testing.T) {
-	h := handover.NewHold(8)
+	h := handover.NewHold(8, plenty())
 	other := syn("other", 5)
 	for _, c := range []struct {
 		name           string
@@ -98,7 +100,7 @@ func TestWhatBecomesOfAPacket(t *testing.T) {
 
 func TestPacketsAreLetInInOrder(t *testing.T) {
 	var d door
-	h := handover.NewHold(8)
+	h := handover.NewHold(8, plenty())
 	h.Keep()
 	p := datagram("a")
 	take(t, h, p, game, handover.Kept)
@@ -127,7 +129,7 @@ func TestPacketsAreLetInInOrder(t *testing.T) {
 // TestFull: the oldest datagram gives way, and no SYN.
 func TestFull(t *testing.T) {
 	var d door
-	h := handover.NewHold(3)
+	h := handover.NewHold(3, plenty())
 	h.Keep()
 	take(t, h, syn("syn1", 1), ssh, handover.Kept)
 	for i := range 4 {
@@ -146,7 +148,7 @@ func TestFull(t *testing.T) {
 }
 
 func TestLostPacketsAreCounted(t *testing.T) {
-	h := handover.NewHold(8)
+	h := handover.NewHold(8, plenty())
 	h.Keep()
 	take(t, h, &lan.Packet{Kind: lan.UDP, Frame: make([]byte, 10_000), To: nas4}, game, handover.Kept)
 	wantCounts(t, h, machine.Packets{Dropped: 1})
@@ -167,7 +169,7 @@ func TestLostPacketsAreCounted(t *testing.T) {
 // TestFragments: only the first fragment tells the port.
 func TestFragments(t *testing.T) {
 	var d door
-	h := handover.NewHold(8)
+	h := handover.NewHold(8, plenty())
 	h.Keep()
 	take(t, h, fragment("too early", outside), nobody, handover.Ignore)
 	first := datagram("first")
@@ -184,7 +186,7 @@ func TestFragments(t *testing.T) {
 }
 
 func TestGuests(t *testing.T) {
-	h := handover.NewHold(8)
+	h := handover.NewHold(8, plenty())
 	h.Keep()
 	take(t, h, syn("syn1", 1), ssh, handover.Kept)
 	take(t, h, syn("syn2", 2), ssh, handover.Kept)
@@ -218,7 +220,7 @@ func TestGuests(t *testing.T) {
 
 // Nothing overtakes those who are let in.
 func TestNobodyOvertakesOpen(t *testing.T) {
-	h := handover.NewHold(8)
+	h := handover.NewHold(8, plenty())
 	h.Keep()
 	take(t, h, datagram("1"), game, handover.Kept)
 	take(t, h, datagram("2"), game, handover.Kept)
@@ -239,4 +241,40 @@ func TestNobodyOvertakesOpen(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// TestTheBudgetIsShared: beyond it nothing is kept but SYNs, and what waits no
+// more makes room.
+func TestTheBudgetIsShared(t *testing.T) {
+	budget := handover.NewBudget(10)
+	a, b := handover.NewHold(8, budget), handover.NewHold(8, budget)
+	a.Keep()
+	b.Keep()
+	take(t, a, datagram("12345"), game, handover.Kept)
+	take(t, b, datagram("12345"), game, handover.Kept)
+	take(t, a, datagram("6"), game, handover.Kept)
+	wantCounts(t, a, machine.Packets{Held: 1, Dropped: 1})
+	take(t, a, syn("a long syn", 1), ssh, handover.Kept)
+	take(t, a, syn("syn", 1), ssh, handover.Kept) // its retransmission is shorter
+	a.Open((&door{}).send)
+	b.Drop()
+	for range 2 { // all of it is there again
+		take(t, b, datagram("12345"), game, handover.Kept)
+	}
+	take(t, b, datagram("6"), game, handover.Kept)
+	wantCounts(t, b, machine.Packets{Held: 3, Dropped: 2})
+	for _, end := range []func(){
+		func() { b.SetLimit(1); take(t, b, datagram("1234"), game, handover.Kept); b.SetLimit(8) },
+		func() { b.Pass(); b.Admit(game, (&door{}).send) },
+		func() { b.Keep(); take(t, b, datagram("1234567890"), game, handover.Kept); b.Close() },
+		func() {
+			b.Keep()
+			take(t, b, datagram("1234567890"), game, handover.Kept)
+			b.Dismiss(func(machine.Service) bool { return true })
+		},
+		func() { take(t, b, datagram("1234567890"), game, handover.Kept) },
+	} {
+		end()
+	}
+	wantCounts(t, b, machine.Packets{Held: 7, Replayed: 2, Dropped: 5})
 }

@@ -210,6 +210,12 @@ func (m *Machine) register(now time.Time, spec Spec) {
 	case Waking:
 		// Whoever knocked still waits: wake it once it has really gone.
 		m.postponeWake()
+	case Arriving:
+		// One that we woke and that goes to sleep at once is not woken again for
+		// the same knock, or it would be for ever.
+		if m.wake.attempts == 0 {
+			m.postponeWake()
+		}
 	}
 	m.conflicted = nil
 	m.registered = now
@@ -228,6 +234,7 @@ func (m *Machine) hear(now time.Time, e Heard) {
 	case Asleep:
 		m.letGo(now)
 		m.enterSettling(now, WhySpoke, true, nil)
+		m.settling.up = up
 	case Waking:
 		switch {
 		case m.wake.attempts == 0:
@@ -235,6 +242,8 @@ func (m *Machine) hear(now time.Time, e Heard) {
 			m.letGo(now)
 			m.postponeWake()
 			m.enterSettling(now, WhySpoke, true, nil)
+			m.settling.up = up
+			m.joinArrival(now)
 		case up:
 			m.enterArriving(now)
 		}

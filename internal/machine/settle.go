@@ -1,6 +1,9 @@
 package machine
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // listening counts how many probes in a row a machine left without a word.
 type listening struct {
@@ -23,6 +26,7 @@ func (l *listening) count() {
 type settling struct {
 	listening
 	afterSleep bool // it was asleep already, and spoke
+	up         bool // it spoke for one of its addresses
 	lastHeard  time.Time
 	nextProbe  time.Time
 }
@@ -43,10 +47,30 @@ func (m *Machine) enterSettling(now time.Time, why Reason, afterSleep bool, chan
 // to show that the frame was a late one; who still speaks for an address then
 // was started by hand.
 func (m *Machine) heardSettling(now time.Time, up bool) {
-	m.settling.heard, m.settling.lastHeard = true, now
-	if m.settling.afterSleep && up && now.Sub(m.since) >= m.policy.startSilence() {
+	s := &m.settling
+	s.heard, s.lastHeard, s.up = true, now, s.up || up
+	if m.joinArrival(now) {
+		return
+	}
+	if s.afterSleep && up && now.Sub(m.since) >= m.policy.startSilence() {
 		m.startedByHand(now)
 	}
+}
+
+// joinArrival takes a machine that speaks although we did not wake it, and that
+// somebody knocks at, for one that starts by hand: whoever waits for its services
+// is to be let in like after a wake.
+func (m *Machine) joinArrival(now time.Time) bool {
+	s := &m.settling
+	if m.state != Settling || !s.afterSleep || !s.up || m.pending == nil || len(m.pending.services) == 0 || len(m.kept) == 0 {
+		return false
+	}
+	m.wake, m.pending = *m.pending, nil
+	m.wake.attempts, m.wake.firstMagic = 0, now
+	m.claimed, m.owed = slices.Clone(m.kept), owed{telling: m.owed.telling}
+	m.enterArriving(now)
+	m.hush() // who waits must not hear of the machine
+	return true
 }
 
 func (m *Machine) tickSettling(now time.Time) {

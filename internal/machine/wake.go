@@ -35,6 +35,7 @@ func (m *Machine) knock(now time.Time, e Knocked) {
 		} else {
 			m.pending.add(e.Service)
 		}
+		m.joinArrival(now)
 	case Asleep:
 		m.beginWake(now, w)
 	case Waking:
@@ -191,6 +192,10 @@ func (m *Machine) enterArriving(now time.Time) {
 func (m *Machine) tickArriving(now time.Time) {
 	w := &m.wake
 	switch {
+	case now.Sub(w.lastHeard) >= m.policy.startSilence() && w.attempts == 0:
+		// It did not start after all, so the wake begins now.
+		m.pending = w
+		m.fallAsleep(now)
 	case now.Sub(w.lastHeard) >= m.policy.startSilence():
 		// Take it back, and give the operating system its time: the attempts
 		// go on from where they were.
@@ -212,9 +217,16 @@ func (m *Machine) tickArriving(now time.Time) {
 func (m *Machine) arrive(now time.Time, why Reason) {
 	w := &m.wake
 	m.owe(now, m.handBack(now))
-	m.do(WakeEnded{Boot: w.arrived.Sub(w.firstMagic), Ready: now.Sub(w.firstMagic), Unready: why == WhyNotReady})
+	if w.attempts > 0 {
+		m.do(WakeEnded{Boot: w.arrived.Sub(w.firstMagic), Ready: now.Sub(w.firstMagic), Unready: why == WhyNotReady})
+	} else {
+		m.tally.ExternalStarts++
+	}
 	m.move(now, Awake, why)
 	m.partTold()
+	if w.attempts == 0 {
+		m.keepVigil(now)
+	}
 }
 
 // handBack releases the addresses of a machine that arrives, announces those it

@@ -74,7 +74,7 @@ func TestHoldoffDelaysTheFirstMagicPacket(t *testing.T) {
 
 	// A frame before the first magic packet is none of our doing.
 	l = asleep(t, holdoff).event(machine.Knocked{Service: ssh, Source: client}).forget()
-	l.pass(time.Second).event(machine.Heard{Addr: ip4}).want(machine.Settling).wantActions(releaseBoth)
+	l.pass(time.Second).event(machine.Heard{}).want(machine.Settling).wantActions(releaseBoth)
 	goesOn := knockOnSSH
 	goesOn.GoesOn = true
 	l.pass(4*time.Second).want(machine.Waking).wantActions(machine.Claim{Addrs: both}, goesOn)
@@ -116,8 +116,41 @@ func TestKnockOnAnotherServiceWhileItArrives(t *testing.T) {
 		wantActions(machine.Yield{}, machine.HandOver{Services: []machine.Service{ssh, game}})
 }
 
+// TestKnockWhileItStartsByHand: whoever waits is let in when its service is
+// ready, in whatever order they come. Nobody woke it.
+func TestKnockWhileItStartsByHand(t *testing.T) {
+	knock, hello := machine.Knocked{Service: ssh, Source: client}, machine.Heard{Addr: ip4, InUse: true}
+	holdoff := func(p *machine.Policy) { p.Holdoff = 10 * time.Second }
+	for name, l := range map[string]*life{
+		"it speaks first":  asleep(t, nil).pass(time.Minute).event(hello).pass(time.Second).event(knock),
+		"knocked at first": asleep(t, nil).pass(time.Minute).event(machine.Heard{}).event(knock).pass(time.Second).event(hello),
+		"held off":         asleep(t, holdoff).event(knock).pass(time.Second).event(hello),
+	} {
+		t.Run(name, func(t *testing.T) {
+			l.t = t
+			before := l.m.Status().Tally.Wakes[machine.ByTCP]
+			l.want(machine.Arriving).forget()
+			l.pass(2*time.Second).event(hello).event(machine.ServicesReady{}).want(machine.Awake).
+				wantActions(releaseBoth, machine.Announce{Addrs: both[:1]})
+			if got := l.m.Status().Tally; got.ExternalStarts != 1 || got.Attempts != 0 || got.Wakes[machine.ByTCP] != before {
+				t.Errorf("tally %+v", got)
+			}
+		})
+	}
+}
+
+// TestALateFrameWhileSomebodyKnocks is no start: the machine is woken.
+func TestALateFrameWhileSomebodyKnocks(t *testing.T) {
+	l := asleep(t, nil).pass(time.Minute).event(machine.Heard{Addr: ip4}).event(machine.Knocked{Service: ssh, Source: client})
+	l.want(machine.Arriving).wantActions(releaseBoth, machine.Yield{}, machine.HandOver{Services: []machine.Service{ssh}}, hushBoth)
+	l.pass(3*time.Second).want(machine.Waking).wantActions(machine.Claim{Addrs: both}, knockOnSSH, machine.SendMagic{Attempt: 1}, hushBoth)
+	if got := l.m.Status().Tally; got.ExternalStarts != 0 || got.Wakes[machine.ByTCP] != 1 {
+		t.Errorf("tally %+v", got)
+	}
+}
+
 func TestKnockFromAStaleNeighbourEntryWhileItSettles(t *testing.T) {
-	asleep(t, nil).event(machine.Heard{Addr: ip4}).event(machine.Knocked{Service: ssh, Source: client}).
+	asleep(t, nil).event(machine.Heard{}).event(machine.Knocked{Service: ssh, Source: client}).
 		want(machine.Settling).wantActions(releaseBoth).
 		event(machine.Knocked{Service: game, Source: client}).
 		pass(4*time.Second).want(machine.Waking).

@@ -64,7 +64,7 @@ func monitored(spec machine.Spec) string {
 
 // add makes spec's machine a resident, awake.
 func (p *Porter) add(spec machine.Spec) *resident {
-	r := &resident{Machine: machine.New(spec, p.policy(), time.Now()), hold: handover.NewHold(p.conf.Hold.Packets)}
+	r := &resident{Machine: machine.New(spec, p.policy(), time.Now()), hold: handover.NewHold(p.conf.Hold.Packets, p.budget)}
 	p.byMAC[spec.MAC] = r
 	p.residents[spec.Name] = r
 	p.metrics.AddMachine(spec.Name)

@@ -11,6 +11,7 @@ import (
 
 	"nightporter/internal/config"
 	"nightporter/internal/due"
+	"nightporter/internal/handover"
 	"nightporter/internal/lab/labtest"
 	"nightporter/internal/machine"
 	"nightporter/internal/metrics"
@@ -43,6 +44,7 @@ func vacant(t testing.TB, log io.Writer) (*Porter, *prometheus.Registry) {
 		conf: config.Default(), metrics: m,
 		log:       slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		sightings: make(chan sighting, sightingQueue),
+		budget:    handover.NewBudget(heldOctets),
 		requests:  make(chan func()),
 		running:   make(chan struct{}),
 		stopped:   make(chan struct{}),

@@ -282,6 +282,7 @@ func TestLatencyOfAnotherWake(t *testing.T) {
 			h.pass(time.Second)
 		}
 		h.frame(advertise(nasMAC, clientMAC, nasMAC, nas6))
+		h.frame(h.accepts(nas4, 22))
 		if r.State() != machine.Awake {
 			t.Fatalf("it is %v", r.State())
 		}

@@ -15,6 +15,7 @@ import (
 
 	"nightporter/internal/config"
 	"nightporter/internal/due"
+	"nightporter/internal/handover"
 	"nightporter/internal/lan"
 	"nightporter/internal/machine"
 	"nightporter/internal/metrics"
@@ -29,6 +30,10 @@ const sightingQueue = 8192
 // awaited together. It is plenty for a house, and nothing for a LAN; at the pace
 // of a single machine a thousand would be asked a hundred thousand times.
 const questions = 4000
+
+// heldOctets is how much the packets that wait may take, of all machines
+// together.
+const heldOctets = 16 << 20
 
 // errStopping answers whoever asks while the porter ends.
 var errStopping = errors.New("nightporter is stopping")
@@ -52,7 +57,8 @@ type Porter struct {
 	byMAC     map[machine.MAC]*resident
 	timers    due.Queue[*resident]
 	inquiries due.Queue[*resident] // when to ask its services whether they are ready
-	awaited   map[*resident]bool   // those that wake or arrive
+	budget    *handover.Budget
+	awaited   map[*resident]bool // those that wake or arrive
 	sentry    sentry
 	chores    []func() // of the event that is being handled
 	disowned  bool     // in bind mode: the kernel lacks what is claimed, for want of the guard
@@ -66,6 +72,7 @@ func New(conf *config.Config, m *metrics.Metrics, log *slog.Logger) (*Porter, er
 		requests:  make(chan func()),
 		running:   make(chan struct{}),
 		stopped:   make(chan struct{}),
+		budget:    handover.NewBudget(heldOctets),
 		residents: make(map[string]*resident),
 		byMAC:     make(map[machine.MAC]*resident),
 		awaited:   make(map[*resident]bool),

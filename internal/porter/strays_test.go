@@ -146,3 +146,24 @@ func TestBoundWhileGuarded(t *testing.T) {
 		}
 	})
 }
+
+// A machine that is started by hand while somebody knocks: its service is asked
+// before the client's packet goes there.
+func TestKnockWhileItStartsByHand(t *testing.T) {
+	overnight(t, nil, func(h *night) {
+		r := h.asleep(nas())
+		h.pass(10 * time.Second)
+		l := h.lobby()
+		h.frame(arpReply(nasMAC, machine.Broadcast, nas4, nas4))
+		h.pass(time.Second)
+		l.happened()
+		h.frame(l.real(clientMAC, lan.TCP, 22))
+		h.want(r, machine.Arriving)
+		l.wantHappened("send client to us", "ask 22/tcp")
+		h.frame(arpReply(nasMAC, machine.Broadcast, nas4, nas4))
+		l.wantHappened("send client to us")
+		h.frame(h.accepts(nas4, 22))
+		h.want(r, machine.Awake)
+		l.wantHappened("announce 10.77.0.20 at nas", "send client to nas", "forward tcp from client")
+	})
+}
