@@ -202,6 +202,7 @@ func (m *Machine) partTold() {
 func (m *Machine) Kept() bool { return len(m.kept) > 0 }
 
 func (m *Machine) register(now time.Time, spec Spec) {
+	m.endSlumber(now)
 	m.giveBack(now)
 	m.part()
 	switch m.state {

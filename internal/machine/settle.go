@@ -29,6 +29,7 @@ type settling struct {
 	up         bool // it spoke for one of its addresses
 	lastHeard  time.Time
 	nextProbe  time.Time
+	asleep     slumber // when the porter was last there
 }
 
 // enterSettling makes the first probe due. It goes out with the next tick and not
@@ -49,6 +50,7 @@ func (m *Machine) enterSettling(now time.Time, why Reason, afterSleep bool, chan
 func (m *Machine) heardSettling(now time.Time, up bool) {
 	s := &m.settling
 	s.heard, s.lastHeard, s.up = true, now, s.up || up
+	m.endSlumber(now)
 	if m.joinArrival(now) {
 		return
 	}
@@ -76,7 +78,11 @@ func (m *Machine) joinArrival(now time.Time) bool {
 func (m *Machine) tickSettling(now time.Time) {
 	s := &m.settling
 	s.count()
-	if s.misses >= m.policy.ProbeMisses && (!s.afterSleep || now.Sub(s.lastHeard) >= m.policy.startSilence()) {
+	interval, misses := m.policy.ProbeInterval, m.policy.ProbeMisses
+	if s.asleep.known() {
+		interval, misses = min(interval, slumberInterval), slumberMisses
+	}
+	if s.misses >= misses && (!s.afterSleep || now.Sub(s.lastHeard) >= m.policy.startSilence()) {
 		m.fallAsleep(now)
 		return
 	}
@@ -86,13 +92,17 @@ func (m *Machine) tickSettling(now time.Time) {
 		return
 	}
 	// The last question before the claim goes to everybody.
-	m.do(Probe{Addrs: m.spec.Addrs(), Broadcast: s.misses >= m.policy.ProbeMisses-1})
+	m.do(Probe{Addrs: m.spec.Addrs(), Broadcast: s.misses >= misses-1})
 	s.probed = true
-	s.nextProbe = now.Add(m.policy.ProbeInterval)
+	s.nextProbe = now.Add(interval)
 }
 
 func (m *Machine) fallAsleep(now time.Time) {
+	since := m.settling.asleep.since
 	m.move(now, Asleep, WhySilent)
+	if !since.IsZero() {
+		m.since = earlier(since, now) // it slept on
+	}
 	m.claim()
 	m.claimAt = now
 	if w := m.pending; w != nil {

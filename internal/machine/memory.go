@@ -1,0 +1,78 @@
+package machine
+
+import "time"
+
+// Memory is what has to be known of a machine to go on with its life after the
+// porter was away.
+type Memory struct {
+	Spec       Spec
+	State      State
+	Since      time.Time // when State was entered
+	LastWake   time.Time // when the last wake began; zero if there was none
+	Registered time.Time // when it registered last; zero if it never did
+	Tally      Tally
+}
+
+// Memory returns what has to be known of the machine.
+func (m *Machine) Memory() Memory {
+	mem := Memory{
+		Spec: m.spec, State: m.state, Since: m.since, LastWake: m.lastWake, Registered: m.registered, Tally: m.tally,
+	}
+	if s := m.settling.asleep; m.state == Settling && s.known() {
+		mem.State, mem.Since = Asleep, s.since // nothing is known to have ended it
+	}
+	return mem
+}
+
+// slumber is a sleep that the porter did not see the whole of.
+type slumber struct {
+	since time.Time // when it began
+	seen  time.Time // until then at least it lasted
+}
+
+func (s slumber) known() bool { return !s.since.IsZero() }
+
+// A machine that slept when the porter was last there is looked for quickly: it
+// is hardly just shutting down, and its clients wait for somebody to answer.
+const (
+	slumberMisses   = 3
+	slumberInterval = 300 * time.Millisecond
+)
+
+// Resume returns the machine that mem tells of, which was true until seen. One
+// that was asleep is looked for before it is claimed again, since it may have
+// been started meanwhile; while it is silent, its sleep has gone on. A wake that
+// was under way has come to its end without us, one way or the other.
+func Resume(mem Memory, policy Policy, seen, now time.Time) *Machine {
+	m := &Machine{
+		spec: mem.Spec, policy: policy, state: mem.State, since: mem.Since,
+		lastWake: mem.LastWake, registered: mem.Registered, tally: mem.Tally,
+	}
+	if mem.State == Awake {
+		return m
+	}
+	m.state, m.settling = Settling, settling{lastHeard: now, nextProbe: now}
+	switch mem.State {
+	case Asleep:
+		m.since = now
+		m.settling.asleep = slumber{since: mem.Since, seen: seen}
+	case Waking, Arriving:
+		m.since = now
+		m.settling.afterSleep = true // it may be testing its addresses
+	}
+	return m
+}
+
+// endSlumber closes the account of a sleep that ended while we were away: who
+// speaks does not sleep any more, or has just been woken.
+func (m *Machine) endSlumber(now time.Time) {
+	s := m.settling.asleep
+	if !s.known() {
+		return
+	}
+	slept := max(0, s.seen.Sub(s.since))
+	m.tally.Slept += slept
+	m.tally.SavedJoules += m.spec.saving(slept)
+	m.since = now
+	m.settling.asleep, m.settling.afterSleep = slumber{}, true
+}
