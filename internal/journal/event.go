@@ -1,0 +1,118 @@
+package journal
+
+import (
+	"encoding/json"
+	"net/netip"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"nightporter/internal/machine"
+)
+
+// Kind is what an event tells. The names are part of the file's format.
+type Kind string
+
+// The kinds of events.
+const (
+	Registered Kind = "registered" // the machine said that it is about to sleep
+	Refused    Kind = "refused"    // a registration was not accepted
+	Settling   Kind = "settling"   // the machine is watched for silence
+	Asleep     Kind = "asleep"     // its addresses are claimed
+	Knock      Kind = "knock"      // somebody wants one of its services
+	Magic      Kind = "magic"      // a magic packet went out
+	Arrived    Kind = "arrived"    // it spoke for one of its addresses
+	Ready      Kind = "ready"      // it was handed over
+	Failed     Kind = "failed"     // a wake was given up
+	HandStart  Kind = "hand_start" // it started without us
+	Awake      Kind = "awake"      // it is up for any other reason
+	Conflict   Kind = "conflict"   // somebody else uses one of its addresses
+	Forgotten  Kind = "forgotten"  // it is no longer known
+	Suppressed Kind = "suppressed" // a knock that was not allowed to wake
+)
+
+// Event is something that happened, as the history keeps it. Beyond At, Seq and
+// Kind only the fields are set that the kind has something to say in. In JSON
+// durations are seconds, to the microsecond.
+type Event struct {
+	At   time.Time
+	Seq  uint64 // given by Append, counts from 1 and goes on after a restart
+	Kind Kind
+
+	Machine  string // its name
+	MAC      machine.MAC
+	IP       netip.Addr     // the address it is about
+	Source   netip.AddrPort // who knocked or asked; port 0 if there is none
+	Service  string         // what was knocked at, as in "192.0.2.5:22/tcp"
+	Trigger  string         // of a wake
+	By       string         // who asked for it, or who else uses the address
+	Reason   string
+	Attempts int           // magic packets so far
+	Boot     time.Duration // from the first magic packet to the first frame
+	Ready    time.Duration // from the first magic packet to the hand-over
+	Slept    time.Duration
+}
+
+// eventForm is an event in JSON.
+type eventForm struct {
+	Seq      uint64         `json:"seq"`
+	At       moment         `json:"at,omitzero"`
+	Kind     Kind           `json:"kind"`
+	Machine  string         `json:"machine,omitempty"`
+	MAC      machine.MAC    `json:"mac,omitzero"`
+	IP       netip.Addr     `json:"ip,omitzero"`
+	Source   netip.AddrPort `json:"source,omitzero"`
+	Service  string         `json:"service,omitempty"`
+	Trigger  string         `json:"trigger,omitempty"`
+	By       string         `json:"by,omitempty"`
+	Reason   string         `json:"reason,omitempty"`
+	Attempts int            `json:"attempts,omitempty"`
+	Boot     seconds        `json:"boot_seconds,omitempty"`
+	Ready    seconds        `json:"ready_seconds,omitempty"`
+	Slept    seconds        `json:"slept_seconds,omitempty"`
+}
+
+// MarshalJSON implements json.Marshaler. It does not fail.
+func (e Event) MarshalJSON() ([]byte, error) {
+	return json.Marshal(eventForm{
+		Seq: e.Seq, At: moment{e.At}, Kind: e.Kind, Machine: e.Machine, MAC: e.MAC, IP: e.IP, Source: e.Source,
+		Service: e.Service, Trigger: e.Trigger, By: e.By, Reason: e.Reason, Attempts: e.Attempts,
+		Boot: inSeconds(e.Boot), Ready: inSeconds(e.Ready), Slept: inSeconds(e.Slept),
+	})
+}
+
+// UnmarshalJSON implements json.Unmarshaler. Unknown fields are ignored, and
+// unknown kinds kept.
+func (e *Event) UnmarshalJSON(b []byte) error {
+	var f eventForm
+	if err := json.Unmarshal(b, &f); err != nil {
+		return err
+	}
+	*e = Event{
+		Seq: f.Seq, At: f.At.Time, Kind: f.Kind, Machine: f.Machine, MAC: f.MAC, IP: f.IP, Source: f.Source,
+		Service: f.Service, Trigger: f.Trigger, By: f.By, Reason: f.Reason, Attempts: f.Attempts,
+		Boot: f.Boot.duration(), Ready: f.Ready.duration(), Slept: f.Slept.duration(),
+	}
+	return nil
+}
+
+// maxText bounds a text of an event, in bytes: some come from the network.
+const maxText = 256
+
+// bound makes e fit to be kept, whoever wrote its texts.
+func (e *Event) bound() {
+	for _, s := range []*string{&e.Machine, &e.Service, &e.Trigger, &e.By, &e.Reason} {
+		*s = bounded(*s)
+	}
+}
+
+func bounded(s string) string {
+	if len(s) > maxText {
+		cut := maxText
+		for cut > maxText-utf8.UTFMax && !utf8.RuneStart(s[cut]) {
+			cut--
+		}
+		s = strings.Clone(s[:cut]) // or the rest would be kept as well
+	}
+	return strings.ToValidUTF8(s, "\uFFFD")
+}

@@ -1,0 +1,354 @@
+package journal
+
+import (
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// trouble is a disk that fails on demand, over a real one.
+type trouble struct {
+	disk
+	mu sync.Mutex
+	faults
+}
+
+type faults struct {
+	openErr, replaceErr, writeErr, cutErr error
+	syncErr                               error
+	half                                  bool // a failing write writes half
+	writes, syncs, replaces               int
+}
+
+func (d *trouble) set(change func(*trouble)) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	change(d)
+}
+
+func (d *trouble) counts() faults {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.faults
+}
+
+func (d *trouble) open() (file, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.openErr != nil {
+		return nil, d.openErr
+	}
+	f, err := d.disk.open()
+	return &troubled{f, d}, err
+}
+
+func (d *trouble) replace(content []byte) (file, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.replaces++
+	if d.replaceErr != nil && !errors.Is(d.replaceErr, errUnlinked) {
+		return nil, d.replaceErr
+	}
+	f, err := d.disk.replace(content)
+	if err == nil && d.replaceErr != nil {
+		return nil, errors.Join(d.replaceErr, f.Close())
+	}
+	return &troubled{f, d}, err
+}
+
+type troubled struct {
+	file
+	d *trouble
+}
+
+func (f *troubled) Write(p []byte) (int, error) {
+	f.d.mu.Lock()
+	defer f.d.mu.Unlock()
+	f.d.writes++
+	if f.d.writeErr == nil && !f.d.half {
+		return f.file.Write(p)
+	}
+	n := 0
+	if f.d.half {
+		n, _ = f.file.Write(p[:len(p)/2])
+	}
+	return n, f.d.writeErr
+}
+
+func (f *troubled) Sync() error {
+	f.d.mu.Lock()
+	defer f.d.mu.Unlock()
+	f.d.syncs++
+	return errors.Join(f.d.syncErr, f.file.Sync())
+}
+
+func (f *troubled) Truncate(size int64) error {
+	f.d.mu.Lock()
+	defer f.d.mu.Unlock()
+	if f.d.cutErr != nil {
+		return f.d.cutErr
+	}
+	return f.file.Truncate(size)
+}
+
+// openedOn opens the journal in dir over a disk that can fail.
+func openedOn(t *testing.T, dir string, limit int64, d *trouble) (*Journal, *logged) {
+	t.Helper()
+	l := &logged{}
+	folder, err := openFolder(dir, l.logger())
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.disk = folder
+	j, _, err := open(folder, d, limit, l.logger())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = j.Close() })
+	return j, l
+}
+
+// onDisk says which machines a start would find, however the file looks.
+func onDisk(t *testing.T, dir string) int {
+	t.Helper()
+	c, err := (&folder{path: dir}).read()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.fault != nil {
+		t.Fatal("the file is unfit:", c.fault)
+	}
+	return len(c.machines)
+}
+
+var errDisk = errors.New("no luck")
+
+// TestFailures: a disk that fails in one way or another loses nothing, is told
+// of once, and is good again when it works again.
+func TestFailures(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		spoil func(*trouble)
+	}{
+		{"write", func(d *trouble) { d.writeErr = errDisk }},
+		{"half a write", func(d *trouble) { d.writeErr, d.half = errDisk, true }},
+		{"half a write without a word", func(d *trouble) { d.half = true }},
+		{"half a write that cannot be taken back", func(d *trouble) { d.half, d.cutErr = true, errDisk }},
+		{"sync", func(d *trouble) { d.syncErr = errDisk }},
+		{"sync of the directory", func(d *trouble) { d.writeErr, d.replaceErr = errDisk, errUnlinked }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dir := t.TempDir()
+			var d trouble
+			j, l := openedOn(t, dir, minLimit, &d)
+			j.Append(Record{Memory: memoryOf(1)})
+			synced(t, j)
+			d.set(func(d *trouble) { d.replaceErr = errDisk; c.spoil(d) })
+			for i := range 5 {
+				j.Append(Record{Memory: memoryOf(2 + i)})
+				if err := trySync(t, j); err == nil {
+					t.Fatal("acknowledged what is not durable")
+				}
+			}
+			if err := j.Healthy(); err == nil {
+				t.Error("healthy, though nothing can be written")
+			}
+			if n := onDisk(t, dir); n < 1 {
+				t.Error("what was durable is lost")
+			}
+			d.set(func(d *trouble) { d.faults = faults{} })
+			synced(t, j)
+			if err := j.Healthy(); err != nil {
+				t.Error("not healthy again:", err)
+			}
+			if n := onDisk(t, dir); n != 6 {
+				t.Errorf("%d machines are durable, want 6", n)
+			}
+			j.Append(Record{Memory: memoryOf(7)})
+			closed(t, j)
+			if n := onDisk(t, dir); n != 7 {
+				t.Errorf("%d machines at the end, want 7", n)
+			}
+			if told := l.lines("level="); len(told) != 2 || !strings.Contains(told[0], "cannot write") || !strings.Contains(told[1], "again") {
+				t.Errorf("log %q, want that it failed and that it works again", told)
+			}
+		})
+	}
+}
+
+// What cannot be appended may still be written in another place.
+func TestReplacedAfterFailure(t *testing.T) {
+	dir := t.TempDir()
+	var d trouble
+	j, l := openedOn(t, dir, minLimit, &d)
+	d.set(func(d *trouble) { d.syncErr = errDisk })
+	j.Append(Record{Memory: memoryOf(1)})
+	synced(t, j)
+	if len(l.lines("level=")) > 0 || onDisk(t, dir) != 1 {
+		t.Errorf("log %q, %d machines", l.lines(""), onDisk(t, dir))
+	}
+	// The file whose sync failed is not used any more: the kernel tells such an
+	// error once only.
+	d.set(func(d *trouble) { d.syncErr = nil; d.syncs, d.replaces = 0, 0 })
+	j.Append(Record{Memory: memoryOf(2)})
+	synced(t, j)
+	if got := d.counts(); got.syncs != 1 || got.replaces != 0 {
+		t.Errorf("then %d syncs, %d new files; want 1 and 0", got.syncs, got.replaces)
+	}
+}
+
+// A file may get too long when there is no room for a shorter one beside it.
+func TestTooLong(t *testing.T) {
+	dir := t.TempDir()
+	var d trouble
+	j, l := openedOn(t, dir, 4096, &d)
+	d.set(func(d *trouble) { d.replaceErr, d.replaces = errDisk, 0 })
+	for i := range 30 {
+		j.Append(Record{Memory: memoryOf(i)})
+		synced(t, j)
+	}
+	if len(l.lines("level=")) > 0 || onDisk(t, dir) != 30 {
+		t.Errorf("log %q, %d machines", l.lines(""), onDisk(t, dir))
+	}
+	if n := d.counts().replaces; n > 10 {
+		t.Errorf("a new file was tried %d times in 30 writes", n)
+	}
+}
+
+// The queue is bounded even when nothing can be written for long.
+func TestLongFailure(t *testing.T) {
+	dir := t.TempDir()
+	var d trouble
+	j, _ := openedOn(t, dir, minLimit, &d)
+	d.set(func(d *trouble) { d.writeErr, d.replaceErr = errDisk, errDisk })
+	const n = 3 * maxQueue
+	for i := range n {
+		j.Append(Record{Event: Event{Kind: Knock}, Memory: memoryOf(i % 300)})
+		if i%(maxQueue/2) == 0 && trySync(t, j) == nil {
+			t.Fatal("acknowledged")
+		}
+	}
+	j.mu.Lock()
+	waiting := len(j.state.queue)
+	j.mu.Unlock()
+	if waiting > maxQueue {
+		t.Errorf("%d transitions wait, want at most %d", waiting, maxQueue)
+	}
+	d.set(func(d *trouble) { d.writeErr, d.replaceErr = nil, nil })
+	synced(t, j)
+	if c := read(strings.NewReader(string(contentOf(t, dir)))); len(c.machines) != 300 || c.events.last() != n {
+		t.Errorf("%d machines, last event %d; want 300 and %d", len(c.machines), c.events.last(), n)
+	}
+}
+
+// TestPace: what happens together is one write, what changes no machine waits for
+// more, and after a failure the next write comes by itself.
+func TestPace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var d trouble
+		j, l := openedOn(t, t.TempDir(), minLimit, &d)
+		defer closed(t, j)
+		step := func(wait time.Duration, want int) {
+			t.Helper()
+			time.Sleep(wait)
+			synctest.Wait()
+			if got := d.counts().writes; got != want {
+				t.Fatalf("%d writes, want %d", got, want)
+			}
+		}
+		for i := range 50 {
+			j.Append(Record{Event: Event{Kind: Magic}, Memory: memoryOf(i % 2)})
+		}
+		step(gather/2, 0)
+		step(gather, 1)
+		step(time.Hour, 1)
+		j.Append(Record{Event: Event{Kind: Refused}})
+		step(patience/2, 1)
+		j.Append(Record{Event: Event{Kind: Refused}})
+		step(patience, 2)
+		j.Append(Record{Event: Event{Kind: Refused}})
+		j.Append(Record{Forgotten: macOf(1)})
+		step(2*gather, 3)
+		step(time.Hour, 3)
+
+		d.set(func(d *trouble) { d.writeErr, d.replaceErr = errDisk, errDisk })
+		j.Append(Record{Memory: memoryOf(1)})
+		step(2*gather, 4)
+		if err := j.Healthy(); !errors.Is(err, errDisk) {
+			t.Fatalf("health: %v", err)
+		}
+		step(retry, 5)
+		step(retry, 6)
+		d.set(func(d *trouble) { d.writeErr, d.replaceErr = nil, nil })
+		step(retry, 7)
+		step(time.Hour, 7)
+		if err := j.Healthy(); err != nil || len(l.lines("again")) != 1 {
+			t.Errorf("health: %v, log %q", err, l.lines(""))
+		}
+	})
+}
+
+// A disk that hangs holds up neither Append nor, for ever, Sync.
+func TestHang(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var d trouble
+		dir := t.TempDir()
+		j, _ := openedOn(t, dir, minLimit, &d)
+		hang := make(chan struct{})
+		j.writer.file = &hanging{j.writer.file, hang}
+		j.Append(Record{Memory: memoryOf(1)})
+		time.Sleep(time.Second)
+		for range 100 {
+			j.Append(Record{Memory: memoryOf(2)})
+		}
+		if err := syncFor(t, j, time.Second); err == nil {
+			t.Error("acknowledged what hangs")
+		}
+		start := time.Now()
+		if err := j.Close(); err == nil || time.Since(start) != closePatience {
+			t.Errorf("close: %v after %v, want an error after %v", err, time.Since(start), closePatience)
+		}
+		close(hang)
+		<-j.done
+		if onDisk(t, dir) != 2 {
+			t.Errorf("%d machines in the end, want 2", onDisk(t, dir))
+		}
+	})
+}
+
+type hanging struct {
+	file
+	until chan struct{}
+}
+
+func (f *hanging) Write(p []byte) (int, error) {
+	<-f.until
+	return f.file.Write(p)
+}
+
+func TestNotWritable(t *testing.T) {
+	// The errors of a card that the kernel has made read-only.
+	dir := t.TempDir()
+	put(t, dir, written(t, 3))
+	d := trouble{faults: faults{openErr: unix.EROFS, replaceErr: unix.EROFS}}
+	j, l := openedOn(t, dir, minLimit, &d)
+	if err := j.Healthy(); !errors.Is(err, unix.EROFS) {
+		t.Errorf("health: %v", err)
+	}
+	if err := trySync(t, j); !errors.Is(err, unix.EROFS) {
+		t.Errorf("sync: %v", err)
+	}
+	if len(l.lines("cannot write")) != 1 {
+		t.Errorf("log %q", l.lines(""))
+	}
+	d.set(func(d *trouble) { d.openErr, d.replaceErr = nil, nil })
+	synced(t, j)
+	if onDisk(t, dir) != 3 {
+		t.Errorf("%d machines, want 3", onDisk(t, dir))
+	}
+}

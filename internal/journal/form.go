@@ -1,0 +1,183 @@
+package journal
+
+import (
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"math"
+	"net/netip"
+	"time"
+
+	"nightporter/internal/machine"
+)
+
+// machineForm is the memory of a machine in JSON. The names are the file's
+// format and have nothing to do with those of the Go types.
+type machineForm struct {
+	MAC        machine.MAC    `json:"mac"`
+	Name       string         `json:"name"`
+	Monitor    []addressForm  `json:"monitor,omitempty"`
+	IdleWatts  float64        `json:"idle_watts,omitempty"`
+	SleepWatts float64        `json:"sleep_watts,omitempty"`
+	Password   string         `json:"password,omitempty"` // hexadecimal
+	WakeFrom   []netip.Prefix `json:"wake_from,omitempty"`
+	State      string         `json:"state"`
+	Since      moment         `json:"since,omitzero"`
+	LastWake   moment         `json:"last_wake,omitzero"`
+	Registered moment         `json:"registered,omitzero"`
+	Tally      tallyForm      `json:"tally,omitzero"`
+}
+
+type addressForm struct {
+	IP    netip.Addr `json:"ip"`
+	Ports []string   `json:"ports,omitempty"` // "22/tcp", "icmp"
+}
+
+type tallyForm struct {
+	Attempts       uint64            `json:"magic_packets,omitempty"`
+	Wakes          map[string]uint64 `json:"wakes,omitempty"`    // by trigger
+	Failures       map[string]uint64 `json:"failures,omitempty"` // by trigger
+	ExternalStarts uint64            `json:"hand_starts,omitempty"`
+	Conflicts      uint64            `json:"conflicts,omitempty"`
+	SettleTimeouts uint64            `json:"settle_timeouts,omitempty"`
+	Slept          span              `json:"slept,omitempty"`
+	SavedJoules    float64           `json:"saved_joules,omitempty"`
+}
+
+func formOf(m *machine.Memory) *machineForm {
+	f := &machineForm{
+		MAC: m.Spec.MAC, Name: m.Spec.Name, WakeFrom: m.Spec.WakeFrom,
+		IdleWatts: finite(m.Spec.IdleWatts), SleepWatts: finite(m.Spec.SleepWatts),
+		Password: hex.EncodeToString(m.Spec.Password),
+		State:    m.State.String(), Since: moment{m.Since}, LastWake: moment{m.LastWake}, Registered: moment{m.Registered},
+		Tally: tallyForm{
+			Attempts: m.Tally.Attempts, Wakes: byTrigger(m.Tally.Wakes), Failures: byTrigger(m.Tally.Failures),
+			ExternalStarts: m.Tally.ExternalStarts, Conflicts: m.Tally.Conflicts, SettleTimeouts: m.Tally.SettleTimeouts,
+			Slept: span(m.Tally.Slept), SavedJoules: finite(m.Tally.SavedJoules),
+		},
+	}
+	for _, a := range m.Spec.Monitor {
+		ports := make([]string, len(a.Ports))
+		for i, p := range a.Ports {
+			ports[i] = p.String()
+		}
+		f.Monitor = append(f.Monitor, addressForm{IP: a.IP, Ports: ports})
+	}
+	return f
+}
+
+func (f *machineForm) memory() (machine.Memory, error) {
+	state, err := parseState(f.State)
+	if err != nil {
+		return machine.Memory{}, err
+	}
+	password, err := hex.DecodeString(f.Password)
+	if err != nil {
+		return machine.Memory{}, errors.New("password: not hexadecimal") // it is a secret, and not repeated
+	}
+	m := machine.Memory{
+		Spec: machine.Spec{
+			Name: f.Name, MAC: f.MAC, IdleWatts: f.IdleWatts, SleepWatts: f.SleepWatts, WakeFrom: f.WakeFrom,
+		},
+		State: state, Since: f.Since.Time, LastWake: f.LastWake.Time, Registered: f.Registered.Time,
+		Tally: machine.Tally{
+			Attempts: f.Tally.Attempts, Wakes: ofTriggers(f.Tally.Wakes), Failures: ofTriggers(f.Tally.Failures),
+			ExternalStarts: f.Tally.ExternalStarts, Conflicts: f.Tally.Conflicts, SettleTimeouts: f.Tally.SettleTimeouts,
+			Slept: time.Duration(f.Tally.Slept), SavedJoules: f.Tally.SavedJoules,
+		},
+	}
+	if len(password) > 0 {
+		m.Spec.Password = password
+	}
+	for _, a := range f.Monitor {
+		address := machine.Address{IP: a.IP}
+		for _, s := range a.Ports {
+			ports, err := machine.ParsePort(s)
+			if err != nil {
+				return machine.Memory{}, err
+			}
+			address.Ports = append(address.Ports, ports...)
+		}
+		m.Spec.Monitor = append(m.Spec.Monitor, address)
+	}
+	return m, nil
+}
+
+func parseState(name string) (machine.State, error) {
+	for _, s := range machine.States {
+		if s.String() == name {
+			return s, nil
+		}
+	}
+	return 0, fmt.Errorf("state: found %q, expected one of %v", name, machine.States)
+}
+
+func byTrigger(counts [len(machine.Triggers)]uint64) map[string]uint64 {
+	var m map[string]uint64
+	for _, t := range machine.Triggers {
+		if counts[t] == 0 {
+			continue
+		}
+		if m == nil {
+			m = make(map[string]uint64, len(counts))
+		}
+		m[t.String()] = counts[t]
+	}
+	return m
+}
+
+// ofTriggers is the inverse of byTrigger. It leaves out triggers that only a
+// newer version knows.
+func ofTriggers(m map[string]uint64) (counts [len(machine.Triggers)]uint64) {
+	for _, t := range machine.Triggers {
+		counts[t] = m[t.String()]
+	}
+	return counts
+}
+
+// finite replaces what JSON has no word for: one bad figure must not keep a
+// machine from being written.
+func finite(x float64) float64 {
+	if math.IsNaN(x) || math.IsInf(x, 0) {
+		return 0
+	}
+	return x
+}
+
+// moment is a time in UTC (RFC 3339). One outside of the years 0 to 9999, which a
+// broken clock can show, is written as zero.
+type moment struct{ time.Time }
+
+func (m moment) MarshalJSON() ([]byte, error) {
+	t := m.UTC()
+	if y := t.Year(); y < 0 || y > 9999 {
+		t = time.Time{}
+	}
+	return t.MarshalJSON()
+}
+
+// span is an exact duration, such as "8h0m3.2s".
+type span time.Duration
+
+func (s span) MarshalText() ([]byte, error) { return []byte(time.Duration(s).String()), nil }
+
+func (s *span) UnmarshalText(b []byte) error {
+	d, err := time.ParseDuration(string(b))
+	*s = span(d)
+	return err
+}
+
+// seconds is a duration for those who read the history.
+type seconds float64
+
+// maxSeconds keeps durations where seconds are exact to the microsecond.
+const maxSeconds = 1e9
+
+func inSeconds(d time.Duration) seconds {
+	return seconds(min(d.Round(time.Microsecond).Seconds(), maxSeconds))
+}
+
+func (s seconds) duration() time.Duration {
+	s = max(-maxSeconds, min(s, maxSeconds))
+	return time.Duration(float64(s) * float64(time.Second)).Round(time.Microsecond)
+}

@@ -1,0 +1,188 @@
+package journal
+
+import (
+	"bytes"
+	"slices"
+
+	"nightporter/internal/machine"
+)
+
+// maxQueue is how many transitions may wait to be written. When there are more,
+// what is known is written anew instead: that holds them all.
+const maxQueue = 2048
+
+// carries is what a transition says of a machine.
+type carries uint8
+
+const (
+	nothing     carries = iota
+	itsMemory           // the newest one there is when the line is written
+	itsOblivion         // it is forgotten
+)
+
+// transition is one that has not been written.
+type transition struct {
+	event   Event // none if its Kind is empty
+	mac     machine.MAC
+	carries carries
+}
+
+// known is the newest memory of a machine.
+type known struct {
+	memory machine.Memory
+	at     uint64 // the transition that carries it, or did: its number
+}
+
+// state is all that the journal knows, and how much of it the file does not.
+type state struct {
+	machines map[machine.MAC]*known
+	events   history
+
+	queue []transition
+	first uint64 // number of queue[0]; numbers count up for ever
+	whole bool   // the queue is not enough: all has to be written anew
+
+	// changes counts what was appended; written is its value at the last write.
+	changes, written uint64
+}
+
+func newState(c *content) state {
+	s := state{machines: make(map[machine.MAC]*known, len(c.machines)), events: c.events}
+	for mac, m := range c.machines {
+		s.machines[mac] = &known{memory: m}
+	}
+	s.first = 1 // so that no memory from the file is in the queue
+	return s
+}
+
+// add takes a record in, whose event is complete.
+func (s *state) add(r *Record) {
+	t := transition{event: r.Event}
+	if r.Event.Kind != "" {
+		s.events.add(r.Event)
+	}
+	number := s.first + uint64(len(s.queue))
+	switch {
+	case r.Memory != nil:
+		t.mac, t.carries = r.Memory.Spec.MAC, itsMemory
+		k := s.machines[t.mac]
+		if k == nil {
+			k = &known{}
+			s.machines[t.mac] = k
+		}
+		s.supersede(k)
+		k.memory, k.at = *r.Memory, number
+	case r.Forgotten != machine.MAC{}:
+		t.mac, t.carries = r.Forgotten, itsOblivion
+		if k := s.machines[t.mac]; k != nil {
+			s.supersede(k)
+			delete(s.machines, t.mac)
+		}
+	}
+	s.changes++
+	if s.whole {
+		s.first = number + 1
+		return
+	}
+	s.queue = append(s.queue, t)
+	if len(s.queue) > maxQueue {
+		s.rewriteAll()
+	}
+}
+
+// supersede takes an older memory out of the queue: only the newest has to be
+// written.
+func (s *state) supersede(k *known) {
+	if k.at >= s.first && k.at-s.first < uint64(len(s.queue)) {
+		s.queue[k.at-s.first].carries = nothing
+	}
+}
+
+// rewriteAll gives the queue up for writing everything.
+func (s *state) rewriteAll() {
+	s.first += uint64(len(s.queue))
+	s.queue, s.whole = nil, true
+}
+
+// batch is a copy of what is to be written.
+type batch struct {
+	lines   []line
+	whole   bool   // it is everything
+	instead bool   // ... in place of a queue that was given up
+	end     uint64 // number after the last transition in it
+	changes uint64 // what will have been written with it
+}
+
+// line is what a record is made of.
+type line struct {
+	event     Event
+	memory    machine.Memory
+	forgotten machine.MAC
+	carries   carries
+}
+
+// pending returns what waits to be written.
+func (s *state) pending() *batch {
+	if s.whole {
+		return s.everything()
+	}
+	b := &batch{end: s.first + uint64(len(s.queue)), changes: s.changes, lines: make([]line, 0, len(s.queue))}
+	for i := range s.queue {
+		t := &s.queue[i]
+		l := line{event: t.event, carries: t.carries}
+		switch t.carries {
+		case itsMemory:
+			l.memory = s.machines[t.mac].memory
+		case itsOblivion:
+			l.forgotten = t.mac
+		case nothing:
+			if t.event.Kind == "" {
+				continue
+			}
+		}
+		b.lines = append(b.lines, l)
+	}
+	return b
+}
+
+// everything returns all that still counts. What is added from now on is queued
+// again.
+func (s *state) everything() *batch {
+	b := &batch{
+		whole: true, instead: s.whole, end: s.first + uint64(len(s.queue)), changes: s.changes,
+		lines: make([]line, 0, len(s.events.ring)+len(s.machines)),
+	}
+	s.whole = false
+	for e := range s.events.all {
+		b.lines = append(b.lines, line{event: *e})
+	}
+	for _, mac := range s.macs() {
+		b.lines = append(b.lines, line{memory: s.machines[mac].memory, carries: itsMemory})
+	}
+	return b
+}
+
+func (s *state) macs() []machine.MAC {
+	macs := make([]machine.MAC, 0, len(s.machines))
+	for mac := range s.machines {
+		macs = append(macs, mac)
+	}
+	slices.SortFunc(macs, func(a, b machine.MAC) int { return bytes.Compare(a[:], b[:]) })
+	return macs
+}
+
+// stored says that b is in the file.
+func (s *state) stored(b *batch) {
+	s.written = b.changes
+	if b.end >= s.first { // otherwise the queue was given up meanwhile
+		s.queue = slices.Delete(s.queue, 0, int(b.end-s.first))
+		s.first = b.end
+	}
+}
+
+// lost says that b is not in the file.
+func (s *state) lost(b *batch) {
+	if b.instead {
+		s.rewriteAll()
+	}
+}

@@ -1,0 +1,141 @@
+package journal
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"nightporter/internal/machine"
+)
+
+const (
+	// maxLine bounds a line that is read, in bytes. A registration of a machine
+	// is far smaller.
+	maxLine = 1 << 20
+
+	// maxRead bounds a file that is read, in bytes: a longer one was not
+	// written here.
+	maxRead = 256 << 20
+)
+
+// content is what a file was found to hold.
+type content struct {
+	machines map[machine.MAC]machine.Memory
+	events   history
+	seen     time.Time // when the last record was written
+	sound    int64     // length of the part without any fault, in bytes
+	torn     int64     // length of the unfinished line after it
+	fault    error     // why the file cannot be gone on with; nil if it can
+}
+
+func (c *content) fail(line int, err error) {
+	if c.fault == nil {
+		c.fault = fmt.Errorf("line %d: %w", line, err)
+	}
+}
+
+// read reads a file. It always returns what can be had from it: each line stands
+// for itself, so one that is damaged takes nothing away from the others.
+//
+// Only the end of the file may be unfinished. A write that a power cut came into
+// was never acknowledged, so nothing is lost by cutting it off.
+func read(r io.Reader) *content {
+	c := &content{machines: make(map[machine.MAC]machine.Memory)}
+	in := bufio.NewReaderSize(r, 1<<16)
+	for n := 1; ; n++ {
+		line, err := readLine(in)
+		if err != nil {
+			if !errors.Is(err, io.EOF) {
+				c.fail(n, err)
+			}
+			return c
+		}
+		body, whole := bytes.CutSuffix(line, []byte("\n"))
+		if !whole && (n > 1 || bytes.HasPrefix(headerLine(), line)) {
+			c.torn = int64(len(line))
+			return c
+		}
+		if n == 1 {
+			err = checkHeader(body)
+		} else {
+			err = c.take(body)
+		}
+		if err != nil {
+			c.fail(n, err)
+			if errors.Is(err, errVersion) {
+				return c // the lines may not mean what they say
+			}
+		}
+		if c.fault == nil {
+			c.sound += int64(len(line))
+		}
+	}
+}
+
+// readLine returns the next line with its end, or what there is of one at the
+// end of the input. The result holds until the next call.
+func readLine(in *bufio.Reader) ([]byte, error) {
+	line, err := in.ReadSlice('\n')
+	if errors.Is(err, bufio.ErrBufferFull) {
+		line = bytes.Clone(line)
+		for errors.Is(err, bufio.ErrBufferFull) && len(line) <= maxLine {
+			var more []byte
+			more, err = in.ReadSlice('\n')
+			line = append(line, more...)
+		}
+	}
+	switch {
+	case len(line) > maxLine:
+		return nil, fmt.Errorf("longer than %d bytes", maxLine)
+	case errors.Is(err, io.EOF) && len(line) > 0:
+		return line, nil
+	}
+	return line, err
+}
+
+var errVersion = errors.New("of another version")
+
+func checkHeader(line []byte) error {
+	var h header
+	if err := json.Unmarshal(line, &h); err != nil || h.Version == nil {
+		return errors.New("not the header of a journal")
+	}
+	if *h.Version != formatVersion {
+		return fmt.Errorf("a journal %w: found %d, expected %d", errVersion, *h.Version, formatVersion)
+	}
+	return nil
+}
+
+// take puts what a line tells in its place.
+func (c *content) take(line []byte) error {
+	raw, err := recordIn(line)
+	if err != nil {
+		return err
+	}
+	var r record
+	if err := json.Unmarshal(raw, &r); err != nil {
+		return fmt.Errorf("a record that cannot be understood: %w", err)
+	}
+	if r.Machine != nil {
+		m, err := r.Machine.memory()
+		if err != nil {
+			return fmt.Errorf("machine %q: %w", bounded(r.Machine.Name), err)
+		}
+		c.machines[m.Spec.MAC] = m
+	}
+	if r.Forgotten != (machine.MAC{}) {
+		delete(c.machines, r.Forgotten)
+	}
+	// A history in disorder could not be followed.
+	if r.Event != nil && r.Event.Kind != "" && r.Event.Seq > c.events.last() {
+		c.events.add(*r.Event)
+	}
+	if r.At.After(c.seen) {
+		c.seen = r.At.Time
+	}
+	return nil
+}

@@ -1,0 +1,205 @@
+package journal
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+const (
+	// gather is how long a transition waits for others to be written with: what
+	// happens at one moment is one write, and the magic packet is out before.
+	gather = 10 * time.Millisecond
+
+	// patience is how long an event waits that changes no machine. A flood of
+	// refused registrations must not wear the disk out.
+	patience = 5 * time.Second
+
+	// retry is how long after a failed write the next one is tried.
+	retry = 5 * time.Second
+
+	// minLimit is how long the file may be, in bytes, however little of it
+	// still counts.
+	minLimit = 1 << 20
+)
+
+// run writes what is due until the journal is closed.
+func (j *Journal) run() {
+	defer close(j.done)
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		due, closing := j.next()
+		if closing {
+			j.flush()
+			j.giveUp()
+			return
+		}
+		var expired <-chan time.Time
+		if !due.IsZero() {
+			wait := time.Until(due)
+			if wait <= 0 {
+				j.flush()
+				continue
+			}
+			timer.Reset(wait)
+			expired = timer.C
+		}
+		select {
+		case <-expired:
+		case <-j.wake:
+		}
+	}
+}
+
+func (j *Journal) next() (due time.Time, closing bool) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.due, j.closing
+}
+
+// flush writes what waits to be written.
+func (j *Journal) flush() {
+	j.mu.Lock()
+	j.due = time.Time{}
+	if j.state.written == j.state.changes {
+		j.mu.Unlock()
+		return
+	}
+	b := j.state.pending()
+	j.mu.Unlock()
+	stored, err := j.store(b)
+	if err != nil {
+		j.failed(err)
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if err != nil {
+		j.dueBy(time.Now().Add(retry))
+	} else {
+		j.state.stored(stored)
+		if j.err != nil {
+			j.err = nil
+			j.log.Info("the journal is written again", "file", j.folder.file())
+		}
+	}
+	j.answer(stored.changes, err)
+}
+
+// answer tells those who wait for no more than these changes. The caller holds
+// j.mu.
+func (j *Journal) answer(changes uint64, err error) {
+	var left []waiter
+	for _, w := range j.waiters {
+		if w.changes <= changes {
+			w.answer <- err
+		} else {
+			left = append(left, w)
+		}
+	}
+	j.waiters = left
+	if len(left) > 0 {
+		j.dueBy(time.Now())
+	}
+}
+
+// giveUp tells those who came too late.
+func (j *Journal) giveUp() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for _, w := range j.waiters {
+		w.answer <- ErrClosed
+	}
+	j.waiters = nil
+}
+
+// failed takes note of an error, and says so if all was well before.
+func (j *Journal) failed(err error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.err == nil {
+		j.log.Error("cannot write the journal, which a restart would miss; trying on", "file", j.folder.file(), "err", err)
+	}
+	j.err = err
+}
+
+// store puts b in the file, or everything if that is the better way or the only
+// one. It returns what it put there, or tried to.
+func (j *Journal) store(b *batch) (*batch, error) {
+	w := &j.writer
+	var lines []byte
+	var err error
+	tried := false
+	if w.file != nil && !b.whole {
+		if lines, err = encode(b, nil); err != nil {
+			return b, err
+		}
+		if tried = w.size+int64(len(lines)) <= w.limit; tried {
+			if err = w.append(lines); err == nil {
+				return b, nil
+			}
+		}
+	}
+	all, rewriteErr := j.rewrite(b)
+	switch {
+	case rewriteErr == nil:
+		return all, nil
+	case w.file != nil && !b.whole && !tried:
+		// Too long is better than not written.
+		w.limit = w.size + int64(len(lines)) + w.least
+		return b, w.append(lines)
+	}
+	return all, errors.Join(err, rewriteErr)
+}
+
+// rewrite puts everything in a new file; b is what would do.
+func (j *Journal) rewrite(b *batch) (*batch, error) {
+	if !b.whole {
+		j.mu.Lock()
+		b = j.state.everything()
+		j.mu.Unlock()
+	}
+	content, err := encode(b, headerLine())
+	if err == nil {
+		err = j.replace(content)
+	}
+	if err != nil {
+		j.mu.Lock()
+		j.state.lost(b)
+		j.mu.Unlock()
+	}
+	return b, err
+}
+
+// replace puts a new file in the place of the present one, which is kept if it
+// is unfit: that may not have been possible before.
+func (j *Journal) replace(content []byte) error {
+	if j.unfit {
+		name, err := j.folder.setAside(time.Now())
+		if name == "" {
+			return fmt.Errorf("set an unfit journal aside: %w", err)
+		}
+		j.unfit = false
+		j.log.Info("the unfit journal is set aside", "set_aside", name)
+	}
+	return j.writer.replace(content)
+}
+
+func encode(b *batch, buf []byte) ([]byte, error) {
+	now := moment{time.Now()}
+	for i := range b.lines {
+		l := &b.lines[i]
+		r := record{At: now, Forgotten: l.forgotten}
+		if l.event.Kind != "" {
+			r.Event = &l.event
+		}
+		if l.carries == itsMemory {
+			r.Machine = formOf(&l.memory)
+		}
+		var err error
+		if buf, err = appendLine(buf, &r); err != nil {
+			return nil, err
+		}
+	}
+	return buf, nil
+}
