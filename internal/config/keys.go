@@ -78,7 +78,7 @@ func generalKeys() []key {
 		field("interfaces", []any{}, func(c *Config) *[]string { return &c.Interfaces }, listOf(interfaceName()),
 			"network interfaces to watch; empty: the interface of the default route").needsRestart(),
 		field("state_dir", "/var/lib/nightporter", func(c *Config) *string { return &c.StateDir }, absolutePath(),
-			"directory for what has to outlive a restart; this version keeps nothing there yet").needsRestart(),
+			"directory for what has to outlive a restart: machines, their counters, and the last events").needsRestart(),
 		field("log.level", "info", func(c *Config) *slog.Level { return &c.Log.Level }, level(),
 			"least level that is logged: debug, info, warn or error"),
 		field("log.format", FormatText, func(c *Config) *string { return &c.Log.Format }, oneOf(FormatText, FormatJSON),

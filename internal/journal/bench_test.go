@@ -54,7 +54,13 @@ func TestAppendIsQuick(t *testing.T) {
 	if each := time.Since(start) / n; each > 100*time.Microsecond {
 		t.Errorf("Append takes %v, want well below 10 µs", each)
 	}
-	if allocs := testing.AllocsPerRun(1000, func() { j.Append(r) }); allocs > 2 {
-		t.Errorf("Append allocates %.1f times, want hardly ever", allocs)
+}
+
+func TestAppendHardlyAllocates(t *testing.T) {
+	// Without a writer, whose work would be counted as well.
+	j := &Journal{state: newState(&content{}), wake: make(chan struct{}, 1)}
+	r := Record{Event: fullEvent(), Memory: memoryOf(1)}
+	if allocs := testing.AllocsPerRun(maxQueue/2, func() { j.Append(r) }); allocs > 0 {
+		t.Errorf("Append allocates %.0f times, want hardly ever", allocs)
 	}
 }

@@ -20,6 +20,7 @@ const (
 	Settling   Kind = "settling"   // the machine is watched for silence
 	Asleep     Kind = "asleep"     // its addresses are claimed
 	Knock      Kind = "knock"      // somebody wants one of its services
+	Asked      Kind = "asked"      // somebody asked for it to be woken
 	Magic      Kind = "magic"      // a magic packet went out
 	Arrived    Kind = "arrived"    // it spoke for one of its addresses
 	Ready      Kind = "ready"      // it was handed over

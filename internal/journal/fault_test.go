@@ -202,6 +202,27 @@ func TestReplacedAfterFailure(t *testing.T) {
 	}
 }
 
+// TestNotTrusted: after a failed sync the same file may look good again, and is
+// not used for that.
+func TestNotTrusted(t *testing.T) {
+	dir := t.TempDir()
+	var d trouble
+	j, _ := openedOn(t, dir, minLimit, &d)
+	d.set(func(d *trouble) { d.syncErr, d.replaceErr = errDisk, errDisk })
+	j.Append(Record{Memory: memoryOf(1)})
+	for range 2 {
+		if trySync(t, j) == nil {
+			t.Fatal("acknowledged what may not be durable")
+		}
+		d.set(func(d *trouble) { d.syncErr = nil })
+	}
+	d.set(func(d *trouble) { d.replaceErr = nil })
+	synced(t, j)
+	if onDisk(t, dir) != 1 {
+		t.Errorf("%d machines, want 1", onDisk(t, dir))
+	}
+}
+
 // A file may get too long when there is no room for a shorter one beside it.
 func TestTooLong(t *testing.T) {
 	dir := t.TempDir()
@@ -321,6 +342,34 @@ func TestHang(t *testing.T) {
 	})
 }
 
+// A write that began before a record was appended says nothing of that record.
+func TestAnsweredByItsOwnWrite(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var d trouble
+		j, _ := openedOn(t, t.TempDir(), minLimit, &d)
+		hang := make(chan struct{})
+		j.writer.file = &hanging{j.writer.file, hang}
+		j.Append(Record{Memory: memoryOf(1)})
+		time.Sleep(time.Second)
+		j.Append(Record{Memory: memoryOf(2)})
+		answered := make(chan error, 1)
+		go func() { answered <- trySync(t, j) }()
+		synctest.Wait()
+		hang <- struct{}{}
+		synctest.Wait()
+		select {
+		case err := <-answered:
+			t.Fatalf("answered %v before it was written", err)
+		default:
+		}
+		hang <- struct{}{}
+		if err := <-answered; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// hanging is a file whose writes each wait for a word.
 type hanging struct {
 	file
 	until chan struct{}

@@ -97,3 +97,17 @@ func TestQueue(t *testing.T) {
 		}
 	})
 }
+
+// TestGivenUp: what is added while all is to be written anew does not disturb
+// what is queued after it.
+func TestGivenUp(t *testing.T) {
+	s := newState(&content{})
+	s.rewriteAll()
+	s.add(&Record{Memory: memoryOf(1)})
+	s.stored(s.pending())
+	s.add(&Record{Memory: memoryOf(2)})
+	s.add(&Record{Memory: memoryOf(1)})
+	if b := s.pending(); b.whole || len(b.lines) != 2 {
+		t.Errorf("%d lines, everything: %v; want the memories of both machines", len(b.lines), b.whole)
+	}
+}

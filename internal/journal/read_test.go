@@ -166,6 +166,20 @@ func TestNewerAdditions(t *testing.T) {
 	same(t, "machine", past.Machines[2], *memoryOf(2))
 }
 
+// What follows the history goes by Seq, so that has to rise.
+func TestDisorder(t *testing.T) {
+	b := &batch{}
+	for _, seq := range []uint64{4, 2, 4, 5} {
+		b.lines = append(b.lines, line{event: Event{Kind: Magic, Seq: seq}})
+	}
+	content, err := encode(b, headerLine())
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := read(bytes.NewReader(content))
+	same(t, "events", c.events.newest(0, "", 0), []Event{{Kind: Magic, Seq: 4}, {Kind: Magic, Seq: 5}})
+}
+
 func TestFewSetAside(t *testing.T) {
 	dir := t.TempDir()
 	var last string

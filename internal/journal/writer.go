@@ -86,7 +86,8 @@ func (j *Journal) flush() {
 	j.answer(stored.changes, err)
 }
 
-// answer tells those who wait for no more than these changes. The caller holds
+// answer tells those who wait for no more than these changes. The others came
+// after the write had begun, and have had the next one made due. The caller holds
 // j.mu.
 func (j *Journal) answer(changes uint64, err error) {
 	var left []waiter
@@ -98,9 +99,6 @@ func (j *Journal) answer(changes uint64, err error) {
 		}
 	}
 	j.waiters = left
-	if len(left) > 0 {
-		j.dueBy(time.Now())
-	}
 }
 
 // giveUp tells those who came too late.

@@ -58,7 +58,7 @@ func Resume(mem Memory, policy Policy, seen, now time.Time) *Machine {
 		m.settling.asleep = slumber{since: mem.Since, seen: seen}
 	case Waking, Arriving:
 		m.since = now
-		m.settling.afterSleep = true // it may be testing its addresses
+		m.settling.afterSleep, m.settling.resumed = true, true // it may be testing its addresses
 	}
 	return m
 }

@@ -90,6 +90,15 @@ func TestResumeInEveryState(t *testing.T) {
 				}
 			}
 			l.pass(4 * time.Second).want(c.later)
+			if c.state == machine.Waking {
+				up := waking(t, nil).away(time.Minute)
+				for range 8 {
+					up.pass(500 * time.Millisecond).event(machine.Heard{Addr: ip4, InUse: true})
+				}
+				if got := up.want(machine.Awake).m.Status().Tally.ExternalStarts; got != 0 {
+					t.Errorf("%d external starts of a machine that we woke", got)
+				}
+			}
 			if got := l.m.Status().Tally.Wakes; got != before.Tally.Wakes {
 				t.Errorf("wakes %v, before %v", got, before.Tally.Wakes)
 			}

@@ -27,6 +27,7 @@ type settling struct {
 	listening
 	afterSleep bool // it was asleep already, and spoke
 	up         bool // it spoke for one of its addresses
+	resumed    bool // it was being woken when the porter was last there
 	lastHeard  time.Time
 	nextProbe  time.Time
 	asleep     slumber // when the porter was last there
@@ -123,7 +124,9 @@ func (m *Machine) giveUpSettling(now time.Time) {
 }
 
 func (m *Machine) startedByHand(now time.Time) {
-	m.tally.ExternalStarts++
+	if !m.settling.resumed { // else we may have woken it ourselves
+		m.tally.ExternalStarts++
+	}
 	m.pending = nil
 	m.move(now, Awake, WhyStarted)
 	m.partTold()

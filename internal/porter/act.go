@@ -40,6 +40,7 @@ func (p *Porter) tell(r *resident, e machine.Event) {
 	}
 	p.await(r)
 	p.usher(now, r)
+	p.note(r, actions)
 	p.doChores()
 	if r.watched() != before {
 		r.nic.stale = true

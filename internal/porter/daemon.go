@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"nightporter/internal/config"
+	"nightporter/internal/journal"
 	"nightporter/internal/machine"
 	"nightporter/internal/metrics"
 	"nightporter/internal/registration"
@@ -28,6 +29,7 @@ type Daemon struct {
 	level     *slog.LevelVar
 	clerk     *registration.Server
 	listeners []net.Listener
+	journal   *journal.Journal
 	web       *web.Server
 }
 
@@ -54,15 +56,22 @@ func (d *Daemon) open(version string) error {
 	if err != nil {
 		return err
 	}
-	if d.porter, err = New(conf, m, log); err != nil {
+	var past journal.Past
+	if d.journal, past, err = journal.Open(conf.StateDir, log); err != nil {
+		return fmt.Errorf("state_dir: %w", err)
+	}
+	if d.porter, err = New(conf, m, d.journal, past, log); err != nil {
 		return err
 	}
-	d.clerk = registration.New(clerkConfig(conf), d.porter, log, func(o registration.Outcome) {
-		if o == registration.Accepted {
+	d.clerk = registration.New(clerkConfig(conf), d.porter, log, func(c registration.Conclusion) {
+		if c.Outcome == registration.Accepted {
 			m.Registered()
 			return
 		}
-		m.RegistrationRejected(o.String())
+		m.RegistrationRejected(c.Outcome.String())
+		if c.Noted {
+			d.porter.Refused(c.Peer, c.MAC, c.Text)
+		}
 	})
 	for _, addr := range conf.Registration.Listen {
 		ln, err := net.Listen("tcp", addr)
@@ -115,6 +124,11 @@ func (d *Daemon) Close() {
 	}
 	if d.porter != nil {
 		d.porter.Close()
+	}
+	if d.journal != nil {
+		if err := d.journal.Close(); err != nil {
+			d.log.Error("the journal is not complete", "err", err)
+		}
 	}
 }
 

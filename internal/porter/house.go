@@ -11,6 +11,7 @@ import (
 
 	"nightporter/internal/config"
 	"nightporter/internal/handover"
+	"nightporter/internal/journal"
 	"nightporter/internal/machine"
 	"nightporter/internal/web"
 )
@@ -64,7 +65,13 @@ func monitored(spec machine.Spec) string {
 
 // add makes spec's machine a resident, awake.
 func (p *Porter) add(spec machine.Spec) *resident {
-	r := &resident{Machine: machine.New(spec, p.policy(), time.Now()), hold: handover.NewHold(p.conf.Hold.Packets, p.budget)}
+	return p.settleIn(machine.New(spec, p.policy(), time.Now()))
+}
+
+// settleIn makes a machine a resident, whatever it does at present.
+func (p *Porter) settleIn(m *machine.Machine) *resident {
+	spec := m.Spec()
+	r := &resident{Machine: m, hold: handover.NewHold(p.conf.Hold.Packets, p.budget)}
 	p.byMAC[spec.MAC] = r
 	p.residents[spec.Name] = r
 	p.metrics.AddMachine(spec.Name)
@@ -104,6 +111,8 @@ func (p *Porter) configure(specs []machine.Spec) error {
 func (p *Porter) forget(r *resident, why string) {
 	p.log.Info("machine forgotten", "machine", r, "reason", why)
 	p.remove(r)
+	p.journal.Append(journal.Record{Forgotten: r.Spec().MAC, Event: journal.Event{
+		Kind: journal.Forgotten, At: time.Now(), Machine: r.name(), MAC: r.Spec().MAC, Reason: why}})
 	if r.configured != nil {
 		p.add(*r.configured).configured = r.configured
 	}

@@ -44,6 +44,7 @@ func vacant(t testing.TB, log io.Writer) (*Porter, *prometheus.Registry) {
 		conf: config.Default(), metrics: m,
 		log:       slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		sightings: make(chan sighting, sightingQueue),
+		journal:   new(notebook),
 		budget:    handover.NewBudget(heldOctets),
 		requests:  make(chan func()),
 		running:   make(chan struct{}),

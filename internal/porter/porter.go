@@ -16,6 +16,7 @@ import (
 	"nightporter/internal/config"
 	"nightporter/internal/due"
 	"nightporter/internal/handover"
+	"nightporter/internal/journal"
 	"nightporter/internal/lan"
 	"nightporter/internal/machine"
 	"nightporter/internal/metrics"
@@ -60,14 +61,16 @@ type Porter struct {
 	budget    *handover.Budget
 	awaited   map[*resident]bool // those that wake or arrive
 	sentry    sentry
+	journal   book
 	chores    []func() // of the event that is being handled
 	disowned  bool     // in bind mode: the kernel lacks what is claimed, for want of the guard
 }
 
-// New opens the interfaces that conf names. Nothing is answered before Run.
-func New(conf *config.Config, m *metrics.Metrics, log *slog.Logger) (*Porter, error) {
+// New opens the interfaces that conf names, and takes in the machines of past.
+// What happens to them goes to j. Nothing is answered before Run.
+func New(conf *config.Config, m *metrics.Metrics, j book, past journal.Past, log *slog.Logger) (*Porter, error) {
 	p := &Porter{
-		started: conf, conf: conf, log: log, metrics: m,
+		started: conf, conf: conf, log: log, metrics: m, journal: j,
 		sightings: make(chan sighting, sightingQueue),
 		requests:  make(chan func()),
 		running:   make(chan struct{}),
@@ -98,6 +101,7 @@ func New(conf *config.Config, m *metrics.Metrics, log *slog.Logger) (*Porter, er
 		p.Close()
 		return nil, err
 	}
+	p.resume(past)
 	return p, nil
 }
 

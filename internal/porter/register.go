@@ -41,7 +41,19 @@ func (p *Porter) Register(ctx context.Context, req registration.Request, peer ne
 	if err != nil {
 		return err
 	}
-	return refused
+	if refused != nil {
+		return refused
+	}
+	return p.kept(ctx)
+}
+
+// kept returns once what was promised is sure to be known after a crash.
+func (p *Porter) kept(ctx context.Context) error {
+	if err := p.journal.Sync(ctx); err != nil {
+		return registration.Refuse(registration.Limited,
+			"cannot store the registration, so it would be lost with a restart: %v", err)
+	}
+	return nil
 }
 
 // complete fills in from what is known of the machine already.

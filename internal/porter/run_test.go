@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"nightporter/internal/config"
+	"nightporter/internal/journal"
 	"nightporter/internal/lab"
 	"nightporter/internal/lab/labtest"
 	"nightporter/internal/lan"
@@ -29,7 +30,7 @@ func opened(host *lab.Host, conf *config.Config) (p *Porter, err error) {
 		return nil, err
 	}
 	err = host.Do(func() (err error) {
-		p, err = New(conf, m, discard)
+		p, err = New(conf, m, new(notebook), journal.Past{}, discard)
 		return err
 	})
 	return p, err

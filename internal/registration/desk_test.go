@@ -82,7 +82,8 @@ func (w *lockedWriter) Write(p []byte) (int, error) {
 	return w.d.log.Write(p)
 }
 
-func (d *desk) observe(o registration.Outcome) {
+func (d *desk) observe(c registration.Conclusion) {
+	o := c.Outcome
 	d.mu.Lock()
 	d.outcomes[o]++
 	d.mu.Unlock()

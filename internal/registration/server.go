@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"nightporter/internal/machine"
 )
 
 // okAnswer is the whole answer to an accepted registration. The clients of
@@ -50,7 +52,7 @@ type Server struct {
 	cfg       atomic.Pointer[Config]
 	handler   Handler
 	log       *slog.Logger
-	observe   func(Outcome)
+	observe   func(Conclusion)
 	gate      gate
 	farewells chan struct{} // held while a turned away client reads its answer
 	noise     *rate.Limiter // of log lines about refusals
@@ -70,7 +72,7 @@ const (
 
 // New returns a Server. observe is called once for every connection, from
 // several goroutines.
-func New(cfg Config, h Handler, log *slog.Logger, observe func(Outcome)) *Server {
+func New(cfg Config, h Handler, log *slog.Logger, observe func(Conclusion)) *Server {
 	s := &Server{
 		handler:   h,
 		log:       log,
@@ -186,11 +188,21 @@ func peerOf(conn net.Conn) netip.AddrPort {
 	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
 }
 
+// Conclusion is how one connection ended.
+type Conclusion struct {
+	Outcome Outcome
+	Peer    netip.AddrPort
+	MAC     machine.MAC // of the machine; zero if the request could not be read
+	Text    string      // the answer
+	Noted   bool        // a refusal that is worth a line of log, and not one of a flood
+}
+
 // conclude counts and logs how a registration ended, before the client hears of
 // it, and returns the answer.
 func (s *Server) conclude(ctx context.Context, req Request, peer netip.AddrPort, err error) string {
 	outcome, text := classify(err, ctx.Err() != nil)
-	s.observe(outcome)
+	end := Conclusion{Outcome: outcome, Peer: peer, MAC: req.MAC, Text: text}
+	defer func() { s.observe(end) }()
 	attrs := []any{"peer", peer.String()}
 	if req.MAC.Unicast() { // it is not when the request could not be read
 		attrs = append(attrs, "mac", req.MAC.String())
@@ -210,6 +222,7 @@ func (s *Server) conclude(ctx context.Context, req Request, peer netip.AddrPort,
 		if n := s.unlogged.Swap(0); n > 0 {
 			attrs = append(attrs, "unlogged", n)
 		}
+		end.Noted = true
 		s.log.Warn("registration refused", append(attrs, "outcome", outcome.String(), "reason", text)...)
 	default:
 		s.unlogged.Add(1)

@@ -42,6 +42,8 @@ type Daemon struct {
 	client *http.Client
 	cmd    *exec.Cmd
 	conf   string // path of its configuration
+	lan    *lab.LAN
+	opts   Options
 	exited chan struct{}
 	err    error // of the process; after exited
 }
@@ -52,7 +54,7 @@ func Start(ctx context.Context, lan *lab.LAN, dir string, o Options) (*Daemon, e
 	host := lan.Porter()
 	conf := filepath.Join(dir, "config.yaml")
 	d := &Daemon{
-		host: host, conf: conf, Log: newLog(o.Log), exited: make(chan struct{}),
+		host: host, conf: conf, lan: lan, opts: o, Log: newLog(o.Log), exited: make(chan struct{}),
 		client: &http.Client{Transport: &http.Transport{DisableKeepAlives: true,
 			DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
 				return host.Dial(ctx, network, addr)
@@ -78,6 +80,14 @@ func Start(ctx context.Context, lan *lab.LAN, dir string, o Options) (*Daemon, e
 		return nil, fmt.Errorf("%w; it said:\n%s", err, d.Log.Text())
 	}
 	return d, nil
+}
+
+// Again starts another daemon in the place of this one, which has ended, with
+// the state that it left.
+func (d *Daemon) Again(ctx context.Context, config string) (*Daemon, error) {
+	o := d.opts
+	o.Config = config
+	return Start(ctx, d.lan, d.Dir(), o)
 }
 
 // waitReady asks /-/ready until it says yes.
@@ -141,6 +151,9 @@ func (d *Daemon) request(ctx context.Context, method, path string) (int, string,
 	return resp.StatusCode, string(b), err
 }
 
+// Dir returns where the daemon's configuration and state are.
+func (d *Daemon) Dir() string { return filepath.Dir(d.conf) }
+
 // Pid returns the process id of the daemon.
 func (d *Daemon) Pid() int { return d.cmd.Process.Pid }
 
@@ -149,7 +162,7 @@ func (d *Daemon) Signal(s syscall.Signal) error { return d.cmd.Process.Signal(s)
 
 // Reconfigure replaces what Options.Config said. It takes effect with SIGHUP.
 func (d *Daemon) Reconfigure(text string) error {
-	text = fmt.Sprintf("state_dir: %s\nlog: {level: debug, format: json}\n%s", filepath.Dir(d.conf), text)
+	text = fmt.Sprintf("state_dir: %s\nlog: {level: debug, format: json}\n%s", d.Dir(), text)
 	return os.WriteFile(d.conf, []byte(text), 0o600)
 }
 

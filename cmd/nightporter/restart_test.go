@@ -1,0 +1,167 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"nightporter/internal/lab"
+	"nightporter/internal/machine"
+	"nightporter/internal/rig"
+)
+
+// again starts the daemon anew, with the state that the one before has left.
+func (h *house) again(conf string) {
+	h.Helper()
+	d, err := h.d.Again(h.ctx, conf)
+	h.must(err)
+	h.d = d
+	h.Cleanup(d.Kill)
+}
+
+// stored waits until the journal has so many events of a kind: a transition that
+// nobody was promised is written a moment later.
+func (h *house) stored(kind string, count int) {
+	h.Helper()
+	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); time.Sleep(2 * time.Millisecond) {
+		b, err := os.ReadFile(filepath.Join(h.d.Dir(), "journal.jsonl"))
+		h.must(err)
+		if bytes.Count(b, []byte(`"kind":"`+kind+`"`)) >= count {
+			return
+		}
+	}
+	h.Fatalf("%q is not %d times in the journal", kind, count)
+}
+
+// resumed waits until a machine from before the restart is claimed again.
+func (h *house) resumed(name string) rig.Entry {
+	h.Helper()
+	return h.moved(0, name, "settling", "asleep", machine.WhySilent)
+}
+
+// TestSleepersSurviveKill: who was asleep is claimed again, is woken by the next
+// knock, and has lost nothing that was counted.
+func TestSleepersSurviveKill(t *testing.T) {
+	for _, end := range []struct {
+		name string
+		end  func(*house)
+	}{
+		{"kill -9", func(h *house) { h.d.Kill() }},
+		{"SIGTERM", func(h *house) {
+			if _, err := h.d.Stop(h.within(10 * time.Second)); err != nil {
+				h.Fatal(err)
+			}
+		}},
+	} {
+		t.Run(end.name, func(t *testing.T) {
+			h := open(t, brisk)
+			nas := h.nas(nil)
+			h.putToSleep(nas)
+			h.connect(h.lan.Client(), nas4, 22)
+			h.moved(0, "nas", "arriving", "awake", machine.WhyReady)
+			h.putToSleep(nas)
+			h.stored("asleep", 2)
+			slept := h.metric(`nightporter_machine_sleep_seconds_total{machine="nas"}`)
+			began := time.Now()
+			end.end(h)
+			h.again(brisk)
+			h.resumed("nas")
+			away := time.Since(began).Seconds()
+			h.neighborOf(h.lan.Client(), nas4, h.lan.Porter().MAC())
+			h.wantMetric(1, `nightporter_machine_wakes_total{machine="nas", trigger="tcp"}`)
+			h.wantMetric(1, `nightporter_machine_wake_attempts_total{machine="nas"}`)
+			if got := h.metric(`nightporter_machine_sleep_seconds_total{machine="nas"}`); got < slept+away {
+				t.Errorf("slept %v s before the restart, which took %v s, and %v s after it", slept, away, got)
+			}
+			if got := h.connect(h.lan.Client(), nas6, 22); got != lab.Banner("nas") {
+				t.Errorf("the service said %q", got)
+			}
+			h.wantMetric(2, `nightporter_machine_wakes_total{machine="nas", trigger="tcp"}`)
+			if happened(nas, lab.DADFailed) {
+				t.Error("duplicate address detection failed")
+			}
+		})
+	}
+}
+
+// TestStartedWhileThePorterWasDown: it is not claimed.
+func TestStartedWhileThePorterWasDown(t *testing.T) {
+	h := open(t, brisk)
+	nas := h.nas(nil)
+	h.putToSleep(nas)
+	h.stored("asleep", 1)
+	h.d.Kill()
+	h.must(nas.PowerOn())
+	h.event(nas, lab.ServiceUp)
+	h.again(brisk)
+	h.moved(0, "nas", "settling", "awake", machine.WhyStarted)
+	h.neighborOf(h.lan.Client(), nas4, nas.MAC())
+	h.connect(h.lan.Client(), nas4, 22)
+	h.wantMetric(1, `nightporter_machine_state{machine="nas", state="awake"}`)
+	h.wantMetric(0, `nightporter_machine_wakes_total{machine="nas", trigger="tcp"}`)
+}
+
+// TestWhatWasAcknowledgedSurvives: the daemon is killed the moment that it has
+// answered OK.
+func TestWhatWasAcknowledgedSurvives(t *testing.T) {
+	h := open(t, brisk)
+	nas := h.nas(nil)
+	h.register(nas.Host, everything(nas))
+	h.d.Kill()
+	h.must(nas.Sleep(h.ctx))
+	h.again(brisk)
+	h.resumed("nas")
+	h.connect(h.lan.Client(), nas4, 22)
+}
+
+// TestAThousandSleepersSurviveKill, and are claimed again soon.
+func TestAThousandSleepersSurviveKill(t *testing.T) {
+	const count = 1000
+	conf := brisk + "registration: {trust: open, max_connections: 256}\n"
+	h := openFor(t, conf, 2*time.Minute)
+	h.must(h.lan.Porter().AddAddr(h.ctx, netip.MustParsePrefix("10.80.0.2/16")))
+	var group errgroup.Group
+	group.SetLimit(12)
+	n := h.d.Log.Len()
+	for i := range count {
+		group.Go(func() error {
+			ip := netip.AddrFrom4([4]byte{10, 80, byte(1 + i>>8), byte(i)})
+			mac := machine.MAC{2, 0x80, 0, 0, byte(i >> 8), byte(i)}
+			name := fmt.Sprintf("sleeper%d", i)
+			answer, err := h.d.Register(h.ctx, h.lan.Client(), body(name, mac, entry{ip, []any{"22/tcp"}}))
+			if err == nil && answer != "OK." {
+				err = fmt.Errorf("%s: %s", name, answer)
+			}
+			return err
+		})
+	}
+	h.must(group.Wait())
+	h.asleep(n, count)
+	h.d.Kill()
+	began := time.Now()
+	h.again(conf)
+	last := h.asleep(0, count)
+	t.Logf("%d machines claimed again %v after the start", count, last.Sub(began).Round(time.Millisecond))
+}
+
+// asleep waits until count different machines have fallen asleep.
+func (h *house) asleep(n, count int) time.Time {
+	h.Helper()
+	seen := make(map[string]bool)
+	e, err := h.d.Log.Wait(h.within(30*time.Second), n, func(e rig.Entry) bool {
+		if rig.Moved(e.Field("machine"), "", "asleep", "")(e) {
+			seen[e.Field("machine")] = true
+		}
+		return len(seen) == count
+	})
+	if err != nil {
+		h.Fatalf("%d of %d machines are asleep: %.500v", len(seen), count, err)
+	}
+	return e.Time
+}

@@ -1,0 +1,201 @@
+package porter
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"time"
+
+	"nightporter/internal/journal"
+	"nightporter/internal/machine"
+)
+
+// book is what the porter writes into; *journal.Journal is the one in earnest.
+type book interface {
+	Append(journal.Record) (seq uint64)
+	Sync(context.Context) error
+	Events(since uint64, machine string, limit int) []journal.Event
+	Follow(context.Context) <-chan journal.Event
+}
+
+// note puts what an event led to into the journal, which waits for no disk. The
+// machine's memory goes with the last of it.
+func (p *Porter) note(r *resident, actions []machine.Action) {
+	var told []journal.Event
+	for _, a := range actions {
+		if e := tale(a, actions); e.Kind != "" {
+			e.At, e.Machine, e.MAC = time.Now(), r.name(), r.Spec().MAC
+			told = append(told, e)
+		}
+	}
+	for i, e := range told {
+		record := journal.Record{Event: e}
+		if i == len(told)-1 {
+			p.remember(r, &record)
+		}
+		p.journal.Append(record)
+	}
+}
+
+// remember has record carry what is to be known of the machine after a restart.
+func (p *Porter) remember(r *resident, record *journal.Record) {
+	mac := r.Spec().MAC
+	if p.byMAC[mac] != r || r.nic == nil {
+		record.Forgotten = mac // it would have to register again
+		return
+	}
+	mem := r.Memory()
+	record.Memory = &mem
+}
+
+// tale tells an action as an event, or nothing. What belongs to a transition
+// stands in the actions beside it.
+func tale(a machine.Action, beside []machine.Action) journal.Event {
+	switch a := a.(type) {
+	case machine.WakeBegan:
+		return taleOfWake(a)
+	case machine.SendMagic:
+		return journal.Event{Kind: journal.Magic, Attempts: a.Attempt}
+	case machine.ConflictSeen:
+		return journal.Event{Kind: journal.Conflict, IP: a.Addr, By: a.By.String()}
+	case machine.Moved:
+		e := taleOfMove(a)
+		for _, b := range beside {
+			switch b := b.(type) {
+			case machine.WakeEnded:
+				e.Boot = b.Boot
+				if !b.Unready {
+					e.Ready = b.Ready
+				}
+			case machine.WakeFailed:
+				e.Trigger, e.Attempts = b.Trigger.String(), b.Attempts
+			}
+		}
+		return e
+	}
+	return journal.Event{}
+}
+
+func taleOfWake(w machine.WakeBegan) journal.Event {
+	e := journal.Event{Kind: journal.Asked, Trigger: w.Trigger.String(), By: w.By}
+	if w.Service.Addr.IsValid() {
+		e.Kind, e.Source, e.Service = journal.Knock, w.Source, w.Service.String()
+	}
+	return e
+}
+
+func taleOfMove(m machine.Moved) journal.Event {
+	e := journal.Event{Reason: string(m.Why)}
+	if m.From == machine.Asleep {
+		e.Slept = m.After
+	}
+	switch m.To {
+	case machine.Settling:
+		e.Kind = journal.Settling
+		if m.Why == machine.WhyRegistered {
+			e.Kind = journal.Registered
+		}
+	case machine.Asleep:
+		e.Kind = journal.Asleep
+		if m.Why == machine.WhyAttemptsGone {
+			e.Kind = journal.Failed
+		}
+	case machine.Arriving:
+		e.Kind = journal.Arrived
+	case machine.Awake:
+		switch m.Why {
+		case machine.WhyReady, machine.WhyNotReady:
+			e.Kind = journal.Ready
+		case machine.WhyStarted:
+			e.Kind = journal.HandStart
+		case machine.WhyAttemptsGone:
+			e.Kind = journal.Failed
+		default:
+			e.Kind = journal.Awake
+		}
+	}
+	// Who wakes it has been told already; one that turns out to be firmware is
+	// told as what it was not.
+	if m.To == machine.Waking && m.Why == machine.WhyFirmware {
+		e.Kind = journal.Settling
+	}
+	return e
+}
+
+// Refused notes a registration that was turned down.
+func (p *Porter) Refused(peer netip.AddrPort, mac machine.MAC, reason string) {
+	p.journal.Append(journal.Record{Event: journal.Event{Kind: journal.Refused, At: time.Now(), Source: peer, MAC: mac, Reason: reason}})
+}
+
+// Events returns what happened after since, to the machine of that name or to
+// all: the newest limit of it, oldest first.
+func (p *Porter) Events(since uint64, name string, limit int) []journal.Event {
+	return p.journal.Events(since, name, limit)
+}
+
+// Follow returns a channel that gets every event from now on, until ctx ends.
+func (p *Porter) Follow(ctx context.Context) <-chan journal.Event { return p.journal.Follow(ctx) }
+
+// resume takes in the machines that were here before.
+func (p *Porter) resume(past journal.Past) {
+	now := time.Now()
+	sites := make(map[*nic]*site)
+	for _, mem := range past.Machines {
+		s, err := p.siteFor(mem.Spec.Addrs(), sites)
+		if err == nil {
+			err = p.takeBack(mem, s, past.Seen, now)
+		}
+		if err != nil {
+			p.log.Warn("a machine from before the restart cannot be taken back", "machine", mem.Spec.Name, "mac", mem.Spec.MAC, "err", err)
+		}
+	}
+	if n := len(past.Machines); n > 0 {
+		p.log.Info("machines from before the restart", "machines", n, "last_seen", past.Seen)
+	}
+}
+
+// siteFor returns the site of a machine with these addresses. Each interface is
+// looked at once.
+func (p *Porter) siteFor(addrs []netip.Addr, known map[*nic]*site) (*site, error) {
+	n, err := p.nicFor(addrs, netip.Addr{})
+	if err != nil || known[n] != nil {
+		return known[n], err
+	}
+	known[n], err = n.survey()
+	return known[n], err
+}
+
+// takeBack goes on with one machine's life. What was allowed when it registered
+// need not be so now: the network may be another.
+func (p *Porter) takeBack(mem machine.Memory, s *site, seen, now time.Time) error {
+	spec, n := mem.Spec, s.nic
+	if other := p.residents[spec.Name]; other != nil && other.Spec().MAC != spec.MAC {
+		return fmt.Errorf("name: %q belongs to %s now", spec.Name, other.Spec().MAC)
+	}
+	var bad error
+	for _, ip := range spec.Addrs() {
+		if s.Own(ip) || s.Gateway(ip) || s.Broadcast(ip) || !s.OnLink(ip) {
+			bad = errors.Join(bad, fmt.Errorf("%s is our own, a gateway's, a broadcast address or not on %s", ip, n.Name()))
+		}
+	}
+	if bad != nil {
+		return bad
+	}
+	r := p.byMAC[spec.MAC]
+	var configured *machine.Spec
+	if r != nil { // the configuration knows it
+		configured = r.configured
+		p.remove(r)
+	}
+	r = p.settleIn(machine.Resume(mem, p.policy(), seen, now))
+	r.configured, r.nic = configured, n
+	r.watch = newWatch(r, spec)
+	p.timers.Set(r, r.Next())
+	p.usher(now, r)
+	n.stale = true
+	p.log.LogAttrs(context.Background(), slog.LevelInfo, "machine resumed", slog.Any("machine", r),
+		slog.String("was", mem.State.String()), slog.Time("since", mem.Since), slog.String("state", r.State().String()))
+	return nil
+}
