@@ -15,8 +15,8 @@ func TestChanged(t *testing.T) {
 		s.change(now)
 		want := []string{path}
 		var restart []string
-		if section, _, _ := strings.Cut(path, "."); slices.Contains([]string{"interfaces", "state_dir", "http", "claim"}, section) ||
-			slices.Contains([]string{"registration.listen", "log.format", "wake.local"}, path) {
+		if section, _, _ := strings.Cut(path, "."); slices.Contains([]string{"interfaces", "state_dir", "claim"}, section) ||
+			slices.Contains([]string{"registration.listen", "http.listen", "http.web_config", "log.format", "wake.local"}, path) {
 			restart = want
 		}
 		if got := config.Changed(config.Default(), now); !slices.Equal(got, want) {
@@ -49,7 +49,7 @@ func TestChangedOrder(t *testing.T) {
 // A new password is a change, although neither is ever shown.
 func TestChangedSecrets(t *testing.T) {
 	old := load(t, machinesFile, nil)
-	now := load(t, strings.Replace(machinesFile, "1.2.3.4", "1.2.3.5", 1), []string{"NIGHTPORTER_REGISTRATION__TOKEN=new"})
+	now := load(t, strings.Replace(machinesFile, "1.2.3.4", "1.2.3.5", 1), []string{"NIGHTPORTER_REGISTRATION__TOKEN=another one"})
 	if got, want := config.Changed(old, now), []string{"registration.token", "machines"}; !slices.Equal(got, want) {
 		t.Errorf("Changed = %v, want %v", got, want)
 	}

@@ -81,12 +81,14 @@ type Registration struct {
 	Timeout        time.Duration // for one client to send its request
 	MaxConnections int           // served at once
 	MaxMachines    int
+	Rate           int // registrations a minute from one source; 0: any number
 }
 
 // HTTP says where metrics, API and status page are served.
 type HTTP struct {
 	Listen    []string // "host:port" or ":port"; empty: no HTTP
 	WebConfig string   // path of an exporter-toolkit web configuration; empty: plain HTTP
+	Rate      int      // wakes and forgets a minute from one source; 0: any number
 }
 
 // Probe says how to find out that a machine is off.

@@ -25,7 +25,7 @@ func FuzzLoad(f *testing.F) {
 	f.Add([]byte(machinesFile))
 	f.Add([]byte(defaultYAML))
 	f.Add([]byte(effectiveMachines))
-	f.Add([]byte("wake: &w {attempts: 3, <<: {keep: false}}\nregistration: {token: !!binary aGk=, allow: [*w]}\n? [a]\n: b\n"))
+	f.Add([]byte("wake: &w {attempts: 3, <<: {keep: false}}\nregistration: {token: !!binary aGkgdGhlcmUh, allow: [*w]}\n? [a]\n: b\n"))
 	path := filepath.Join(f.TempDir(), "config.yaml")
 	load := func(t *testing.T, b []byte) (*config.Config, error) {
 		if err := os.WriteFile(path, b, 0o600); err != nil {

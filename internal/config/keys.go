@@ -68,6 +68,9 @@ const (
 	day      = 24 * time.Hour
 )
 
+// maxRate, in events a minute, is a thousand a second: more is no limit.
+const maxRate = 60_000
+
 // keys returns the table, in the order in which the configuration is printed.
 func keys() []key {
 	return slices.Concat(generalKeys(), doorKeys(), sleepKeys(), []key{machinesKey()})
@@ -95,7 +98,7 @@ func doorKeys() []key {
 			oneOf(TrustSelf, TrustAllowlist, TrustOpen),
 			"self: a machine registers only itself; allowlist: the MACs in allow, from anywhere; open: anyone"),
 		field("registration.token", "", func(c *Config) *string { return &c.Registration.Token }, token(),
-			"secret that every registration must carry; empty: none; not for the command line, which everyone on the host can see").masked(),
+			"secret of at least 8 bytes that every registration must carry; empty: none; not for the command line, which everyone on the host can see").masked(),
 		field("registration.allow", []any{}, func(c *Config) *[]machine.MAC { return &c.Registration.Allow }, listOf(mac()),
 			"MAC addresses that may be registered under trust: allowlist"),
 		field("registration.timeout", "5s", func(c *Config) *time.Duration { return &c.Registration.Timeout }, duration(shortest, hour),
@@ -104,10 +107,14 @@ func doorKeys() []key {
 			"clients served at once; more are turned away"),
 		field("registration.max_machines", 1024, func(c *Config) *int { return &c.Registration.MaxMachines }, wholeNumber(1, 65536),
 			"machines known at once, so that nobody fills the memory or the metrics"),
+		field("registration.rate", 60, func(c *Config) *int { return &c.Registration.Rate }, wholeNumber(0, maxRate),
+			"registrations a minute from one source, which is an IPv4 address or an IPv6 network of 64 bits; half of them may come at once; 0: any number"),
 		field("http.listen", []any{":9717"}, func(c *Config) *[]string { return &c.HTTP.Listen }, listOf(listenAddress()),
 			"addresses of metrics, API and status page; empty: no HTTP").needsRestart(),
 		field("http.web_config", "", func(c *Config) *string { return &c.HTTP.WebConfig }, optionalFile(),
 			"exporter-toolkit web configuration for TLS and passwords; empty: plain HTTP for everyone").needsRestart(),
+		field("http.rate", 30, func(c *Config) *int { return &c.HTTP.Rate }, wholeNumber(0, maxRate),
+			"wakes and forgets a minute from one source, as above; 0: any number, for a reverse proxy that rations them itself"),
 	}
 }
 

@@ -22,9 +22,11 @@ registration:
   timeout: 5s
   max_connections: 64
   max_machines: 1024
+  rate: 60
 http:
   listen: [":9717"]
   web_config: ""
+  rate: 30
 probe:
   interval: 1s
   misses: 3
@@ -82,7 +84,7 @@ func TestYAML(t *testing.T) {
 	if got := effective(t, config.Default()); got != defaultYAML {
 		t.Errorf("got:\n%s", got)
 	}
-	got := effective(t, load(t, machinesFile, []string{"NIGHTPORTER_REGISTRATION__TOKEN=hunter2", "NIGHTPORTER_CLAIM__GUARD=off"}))
+	got := effective(t, load(t, machinesFile, []string{"NIGHTPORTER_REGISTRATION__TOKEN=hunter2!", "NIGHTPORTER_CLAIM__GUARD=off"}))
 	if _, machines, _ := strings.Cut(got, "\nmachines:"); "machines:"+machines != effectiveMachines {
 		t.Errorf("got:\nmachines:%s", machines)
 	}
@@ -126,7 +128,7 @@ func TestYAMLLoadsAgain(t *testing.T) {
 
 // A printed configuration with masked secrets is not taken for a real one.
 func TestMaskIsRefused(t *testing.T) {
-	c := load(t, machinesFile, []string{"NIGHTPORTER_REGISTRATION__TOKEN=hunter2"})
+	c := load(t, machinesFile, []string{"NIGHTPORTER_REGISTRATION__TOKEN=hunter2!"})
 	path := write(t, "config.yaml", effective(t, c))
 	_, err := config.Load(path, true, nil, nil)
 	for _, key := range []string{"registration.token: ", "machines[0].password: ", "machines[1].password: "} {
