@@ -1,8 +1,9 @@
 package registration
 
 import (
-	"net/netip"
 	"sync"
+
+	"nightporter/internal/ratelimit"
 )
 
 // minPerSource is how many connections every source may hold, however few there
@@ -13,19 +14,19 @@ const minPerSource = 4
 type gate struct {
 	mu       sync.Mutex
 	total    int
-	bySource map[netip.Addr]int
+	bySource map[ratelimit.Source]int
 }
 
 // enter admits one more connection of source, unless there are most already, or
 // source alone holds a quarter of them: one host cannot shut the others out.
-func (g *gate) enter(source netip.Addr, most int) bool {
+func (g *gate) enter(source ratelimit.Source, most int) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.total >= most || g.bySource[source] >= max(most/4, minPerSource) {
 		return false
 	}
 	if g.bySource == nil {
-		g.bySource = make(map[netip.Addr]int)
+		g.bySource = make(map[ratelimit.Source]int)
 	}
 	g.total++
 	g.bySource[source]++
@@ -33,7 +34,7 @@ func (g *gate) enter(source netip.Addr, most int) bool {
 }
 
 // leave gives back what enter took.
-func (g *gate) leave(source netip.Addr) {
+func (g *gate) leave(source ratelimit.Source) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.total--

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"nightporter/internal/machine"
+	"nightporter/internal/ratelimit"
 )
 
 // okAnswer is the whole answer to an accepted registration. The clients of
@@ -40,6 +41,7 @@ type Config struct {
 	Timeout        time.Duration // for the whole request to arrive
 	HandlerTimeout time.Duration // for the Handler to decide; zero: 10 s
 	MaxConnections int           // at once, over all listeners
+	Rate           int           // connections a minute from one source, half of them at once; zero: any number
 	Defaults       Defaults
 }
 
@@ -54,20 +56,26 @@ type Server struct {
 	log       *slog.Logger
 	observe   func(Conclusion)
 	gate      gate
-	farewells chan struct{} // held while a turned away client reads its answer
-	noise     *rate.Limiter // of log lines about refusals
-	unlogged  atomic.Int64  // refusals that noise kept out of the log
+	ration    ratelimit.Limiter
+	farewells chan struct{}      // held while a turned away client reads its answer
+	repeats   *ratelimit.Limiter // of log lines about refusals of one source
+	noise     *rate.Limiter      // of log lines about refusals
+	unlogged  atomic.Int64       // refusals that repeats and noise kept out of the log
 }
 
 // maxFarewells bounds the connections that were turned away at the gate and
 // still have to read why.
 const maxFarewells = 64
 
-// The log takes a burst of refusals, then one line a second: a host that tries
-// for ever must not fill the disk. Every refusal is counted.
+// The log takes a few refusals of each source, for whoever is trying things out,
+// and then one a minute: a host that tries for ever must not fill the disk. From
+// all sources together it takes a burst, and then one a second. Every refusal is
+// counted.
 const (
-	noiseBurst = 20
-	noiseEvery = time.Second
+	repeatBurst = 3
+	repeatEvery = time.Minute
+	noiseBurst  = 20
+	noiseEvery  = time.Second
 )
 
 // New returns a Server. observe is called once for every connection, from
@@ -78,6 +86,7 @@ func New(cfg Config, h Handler, log *slog.Logger, observe func(Conclusion)) *Ser
 		log:       log,
 		observe:   observe,
 		farewells: make(chan struct{}, maxFarewells),
+		repeats:   ratelimit.New(rate.Every(repeatEvery), repeatBurst),
 		noise:     rate.NewLimiter(rate.Every(noiseEvery), noiseBurst),
 	}
 	s.SetConfig(cfg)
@@ -89,6 +98,7 @@ func (s *Server) SetConfig(cfg Config) {
 	if cfg.HandlerTimeout <= 0 {
 		cfg.HandlerTimeout = defaultHandlerTimeout
 	}
+	s.ration.SetLimit(ratelimit.PerMinute(cfg.Rate))
 	s.cfg.Store(&cfg)
 }
 
@@ -152,14 +162,16 @@ func sleep(ctx context.Context, d time.Duration) bool {
 func (s *Server) admit(ctx context.Context, conns *sync.WaitGroup, conn net.Conn) {
 	cfg := s.cfg.Load()
 	peer := peerOf(conn)
-	if s.gate.enter(peer.Addr(), cfg.MaxConnections) {
+	source := ratelimit.SourceOf(peer.Addr())
+	refusal := s.enter(cfg, source)
+	if refusal == nil {
 		conns.Go(func() {
-			defer s.gate.leave(peer.Addr())
+			defer s.gate.leave(source)
 			s.converse(ctx, cfg, conn, peer)
 		})
 		return
 	}
-	text := s.conclude(ctx, Request{}, peer, errCrowded)
+	text := s.conclude(ctx, Request{}, peer, refusal)
 	select {
 	case s.farewells <- struct{}{}:
 		conns.Go(func() {
@@ -172,6 +184,22 @@ func (s *Server) admit(ctx context.Context, conns *sync.WaitGroup, conn net.Conn
 		send(conn, text)
 		conn.Close()
 	}
+}
+
+// enter lets a client of source through the gate, which it has to leave again,
+// or says why not. It is judged before it is read: to turn it away costs next to
+// nothing then, and a client that says nothing is rationed like all others.
+func (s *Server) enter(cfg *Config, source ratelimit.Source) error {
+	if !s.gate.enter(source, cfg.MaxConnections) {
+		return errCrowded
+	}
+	wait := s.ration.Take(source)
+	if wait == 0 {
+		return nil
+	}
+	s.gate.leave(source)
+	return Refuse(Limited, "too many registrations from %s: expected at most %d a minute (registration.rate), wait %ds and %s",
+		source, cfg.Rate, ratelimit.Seconds(wait), tryAgain)
 }
 
 var errCrowded = Refuse(Limited, "too many connections, %s", tryAgain)
@@ -218,7 +246,7 @@ func (s *Server) conclude(ctx context.Context, req Request, peer netip.AddrPort,
 		s.log.Info("registration accepted", attrs...)
 	case errors.Is(err, errNothing):
 		s.log.Debug("connection without a registration", "peer", peer.String())
-	case s.noise.Allow():
+	case s.repeats.Take(ratelimit.SourceOf(peer.Addr())) == 0 && s.noise.Allow():
 		if n := s.unlogged.Swap(0); n > 0 {
 			attrs = append(attrs, "unlogged", n)
 		}
