@@ -26,13 +26,14 @@ type api struct {
 	log     *slog.Logger
 	now     func() time.Time
 	version string
+	ration  *ration
 }
 
 func (a *api) addTo(mux *http.ServeMux) {
 	mux.Handle("/api/v1/status", methods{http.MethodGet: a.status})
 	mux.Handle("/api/v1/machines", methods{http.MethodGet: a.list})
-	mux.Handle("/api/v1/machines/{name}", methods{http.MethodGet: a.get, http.MethodDelete: a.forget})
-	mux.Handle("/api/v1/machines/{name}/wake", methods{http.MethodPost: a.wake})
+	mux.Handle("/api/v1/machines/{name}", methods{http.MethodGet: a.get, http.MethodDelete: a.ration.of(a.forget)})
+	mux.Handle("/api/v1/machines/{name}/wake", methods{http.MethodPost: a.ration.of(a.wake)})
 	mux.HandleFunc("/api/", func(w http.ResponseWriter, r *http.Request) {
 		writeError(w, http.StatusNotFound, fmt.Sprintf("no such path: %s", r.URL.Path))
 	})

@@ -75,6 +75,7 @@ type Options struct {
 	Log        *slog.Logger // optional: nothing is logged
 	Listen     []string     // addresses "host:port" or ":port"; none: Run serves nobody
 	WebConfig  string       // exporter-toolkit's file for TLS and passwords; empty: neither
+	Rate       int          // wakes and forgets a minute from one source, half of them at once; zero: any number
 	Version    string       // shown on the page
 	Now        func() time.Time
 }
@@ -83,6 +84,7 @@ type Options struct {
 type Server struct {
 	opts      Options
 	handler   http.Handler
+	ration    *ration
 	listeners []net.Listener
 }
 
@@ -101,12 +103,17 @@ func New(opts Options) (*Server, error) {
 	if err := toolkit.Validate(opts.WebConfig); err != nil {
 		return nil, webConfigError(opts.WebConfig, err)
 	}
-	handler, err := newHandler(opts)
-	if err != nil {
+	s := &Server{opts: opts, ration: new(ration)}
+	s.SetRate(opts.Rate)
+	var err error
+	if s.handler, err = newHandler(opts, s.ration); err != nil {
 		return nil, err
 	}
-	return &Server{opts: opts, handler: handler}, nil
+	return s, nil
 }
+
+// SetRate changes Options.Rate.
+func (s *Server) SetRate(perMinute int) { s.ration.set(perMinute) }
 
 // Handler returns the pages without TLS and passwords, which belong to the
 // listeners.

@@ -1,0 +1,42 @@
+package web
+
+import (
+	"fmt"
+	"net/http"
+	"net/netip"
+	"strconv"
+	"sync/atomic"
+
+	"nightporter/internal/ratelimit"
+)
+
+// ration limits how often one source may change something.
+type ration struct {
+	limiter   ratelimit.Limiter
+	perMinute atomic.Int64 // for the answer
+}
+
+func (r *ration) set(perMinute int) {
+	r.perMinute.Store(int64(perMinute))
+	r.limiter.SetLimit(ratelimit.PerMinute(perMinute))
+}
+
+// of is next for whoever has not asked too often, and status 429 for others (RFC
+// 6585 section 4). The source is the peer of the connection: what a header says
+// of an earlier one, anybody could write.
+func (r *ration) of(next http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, req *http.Request) {
+		peer, _ := netip.ParseAddrPort(req.RemoteAddr) // the zero one is a source, too
+		source := ratelimit.SourceOf(peer.Addr())
+		wait := r.limiter.Take(source)
+		if wait == 0 {
+			next(w, req)
+			return
+		}
+		seconds := ratelimit.Seconds(wait)
+		w.Header().Set("Retry-After", strconv.Itoa(seconds)) // RFC 9110 section 10.2.3
+		writeError(w, http.StatusTooManyRequests, fmt.Sprintf(
+			"too many wakes and forgets from %s: expected at most %d a minute (http.rate), try again in %ds",
+			source, r.perMinute.Load(), seconds))
+	}
+}
