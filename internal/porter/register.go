@@ -14,7 +14,8 @@ import (
 func (p *Porter) Register(ctx context.Context, req registration.Request, peer netip.AddrPort) error {
 	// What the configuration says of the machine fills in what the client
 	// left out, and so has to be known before it is judged.
-	if err := p.inLoop(ctx, func() { p.complete(&req) }); err != nil {
+	var configured bool
+	if err := p.inLoop(ctx, func() { configured = p.complete(&req) }); err != nil {
 		return err
 	}
 	n, err := p.nicFor(req.Spec.Addrs(), peer.Addr())
@@ -25,8 +26,15 @@ func (p *Porter) Register(ctx context.Context, req registration.Request, peer ne
 	if err != nil {
 		return err
 	}
-	if err := p.trust.Load().Check(ctx, req, peer.Addr(), s); err != nil {
+	policy := p.trust.Load()
+	if err := policy.Check(ctx, req, peer.Addr(), s); err != nil {
 		return err
+	}
+	itself := false
+	if configured { // nobody else has to be known
+		if itself, err = policy.FromItself(req, peer.Addr(), s); err != nil {
+			return err
+		}
 	}
 	if len(req.Monitor) == 0 {
 		return registration.Refuse(registration.Invalid,
@@ -34,7 +42,13 @@ func (p *Porter) Register(ctx context.Context, req registration.Request, peer ne
 	}
 	var refused error
 	err = p.inLoop(ctx, func() {
-		if refused = p.place(req); refused == nil {
+		if policy.Trust != registration.Self {
+			refused = p.protect(req, itself)
+		}
+		if refused == nil {
+			refused = p.place(req)
+		}
+		if refused == nil {
 			p.admit(req.Spec, n)
 		}
 	})
@@ -56,21 +70,22 @@ func (p *Porter) kept(ctx context.Context) error {
 	return nil
 }
 
-// complete fills in from what is known of the machine already.
-func (p *Porter) complete(req *registration.Request) {
+// complete fills in from what is known of the machine already, and reports
+// whether the configuration knows it.
+func (p *Porter) complete(req *registration.Request) bool {
 	r := p.byMAC[req.MAC]
 	if r == nil {
 		if !req.HasName {
 			req.Name = req.MAC.String()
 		}
-		return
+		return false
 	}
 	conf := r.configured
 	if conf == nil {
 		if !req.HasName {
 			req.Name = r.name()
 		}
-		return
+		return false
 	}
 	if !req.HasName {
 		req.Name = conf.Name
@@ -90,6 +105,27 @@ func (p *Porter) complete(req *registration.Request) {
 	if !req.HasWakeFrom {
 		req.WakeFrom = conf.WakeFrom
 	}
+	return true
+}
+
+// protect refuses what would change a machine that the configuration knows:
+// from anybody but that machine its fields, and from everybody its addresses
+// under another MAC. Under trust: self both are proven otherwise.
+func (p *Porter) protect(req registration.Request, itself bool) error {
+	for _, r := range p.sorted() {
+		switch {
+		case r.configured == nil:
+		case r.configured.MAC != req.MAC:
+			if err := registration.CheckForeign(req, *r.configured); err != nil {
+				return err
+			}
+		case !itself:
+			if err := registration.CheckConfigured(req, *r.configured); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // nicFor returns the interface of a machine: the one its peer's zone names, the

@@ -94,6 +94,25 @@ func (p Policy) Check(ctx context.Context, req Request, peer netip.Addr, n Netwo
 	}
 }
 
+// FromItself reports whether a registration that Check has allowed was sent by
+// the machine that it is about. Under Self that was proven.
+func (p Policy) FromItself(req Request, peer netip.Addr, n Network) (bool, error) {
+	if p.Trust == Self {
+		return true, nil
+	}
+	seen, known, err := macOf(peer.Unmap().WithZone(""), n)
+	return known && seen == req.MAC, err
+}
+
+// macOf returns the MAC that a connection from peer comes from.
+func macOf(peer netip.Addr, n Network) (machine.MAC, bool, error) {
+	mac, known, err := n.NeighborMAC(peer)
+	if err != nil {
+		return machine.MAC{}, false, fmt.Errorf("look up %s in the neighbour table: %w", peer, err)
+	}
+	return mac, known, nil
+}
+
 // checkToken compares in constant time. The hashes are compared, so that not
 // even the length of the token shows.
 func (p Policy) checkToken(token string) error {
@@ -146,11 +165,11 @@ func checkSelf(ctx context.Context, req Request, peer netip.Addr, n Network) err
 	if !n.OnLink(peer) {
 		return Refuse(Refused, "this connection comes from %s, which is not in a network of the porter's interface, %s", peer, rule)
 	}
-	seen, ok, err := n.NeighborMAC(peer)
+	seen, known, err := macOf(peer, n)
 	switch {
 	case err != nil:
-		return fmt.Errorf("look up %s in the neighbour table: %w", peer, err)
-	case !ok:
+		return err
+	case !known:
 		return Refuse(Refused, "the MAC address of %s is not known here, %s, %s", peer, rule, tryAgain)
 	case seen != req.MAC:
 		return Refuse(Refused, "this connection comes from %s, not from %s: %s", seen, req.MAC, rule)

@@ -1,0 +1,115 @@
+package registration
+
+import (
+	"crypto/subtle"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"nightporter/internal/machine"
+)
+
+// CheckConfigured returns nil if req says of a machine just what the
+// configuration says of it. That is asked of everybody but the machine itself:
+// nobody else may rename it, move it, close its services or open it to other
+// people. What req leaves out has been filled in from conf. The error is a
+// *Refusal that names the first field that differs.
+func CheckConfigured(req Request, conf machine.Spec) error {
+	differs := func(path, found, expected string) error {
+		return Refuse(Refused, "%s: found %s: expected %s: the configuration knows this machine, and only %s itself may change that",
+			path, found, expected, conf.MAC)
+	}
+	if req.Name != conf.Name {
+		return differs("name", quoted(req.Name), quoted(conf.Name))
+	}
+	if path, found, expected := monitorDiffers(req.Monitor, conf.Monitor); path != "" {
+		return differs(path, found, expected)
+	}
+	// A secret is not repeated, and not guessed bit by bit.
+	if subtle.ConstantTimeCompare(req.Password, conf.Password) != 1 {
+		return differs("password", "one that the configuration does not have", "the one that it has, or none")
+	}
+	if found, expected := setDiffers(req.WakeFrom, conf.WakeFrom, func(p netip.Prefix) string { return p.String() }); found != "" {
+		return differs("wake_from", found, expected)
+	}
+	if req.IdleWatts != conf.IdleWatts {
+		return differs("idle_watts", fmt.Sprint(req.IdleWatts), fmt.Sprint(conf.IdleWatts))
+	}
+	if req.SleepWatts != conf.SleepWatts {
+		return differs("sleep_watts", fmt.Sprint(req.SleepWatts), fmt.Sprint(conf.SleepWatts))
+	}
+	return nil
+}
+
+// monitorDiffers compares addresses and their ports, in whatever order they
+// are, and describes the first difference.
+func monitorDiffers(got, want []machine.Address) (path, found, expected string) {
+	byIP := func(as []machine.Address, ip netip.Addr) int {
+		return slices.IndexFunc(as, func(a machine.Address) bool { return a.IP == ip })
+	}
+	for i, a := range got {
+		j := byIP(want, a.IP)
+		if j < 0 {
+			return monitorIP(i), a.IP.String(), oneOf(want, func(a machine.Address) string { return a.IP.String() })
+		}
+		found, expected := setDiffers(a.Ports, want[j].Ports, machine.Port.String)
+		if found != "" {
+			return fmt.Sprintf("monitor[%d].port", i), found, expected
+		}
+	}
+	for _, a := range want {
+		if byIP(got, a.IP) < 0 {
+			return "monitor", "no entry for " + a.IP.String(), "one"
+		}
+	}
+	return "", "", ""
+}
+
+// setDiffers describes the first element that only one of two lists has.
+func setDiffers[T comparable](got, want []T, text func(T) string) (found, expected string) {
+	for _, v := range got {
+		if !slices.Contains(want, v) {
+			return text(v), oneOf(want, text)
+		}
+	}
+	for _, v := range want {
+		if !slices.Contains(got, v) {
+			return "no " + text(v), "it"
+		}
+	}
+	return "", ""
+}
+
+// maxNamed bounds how many alternatives are listed, so that the line does not
+// lose its end.
+const maxNamed = 4
+
+// oneOf lists what was expected.
+func oneOf[T any](all []T, text func(T) string) string {
+	var names []string
+	for _, v := range all[:min(len(all), maxNamed)] {
+		names = append(names, text(v))
+	}
+	switch {
+	case len(all) == 0:
+		return "none"
+	case len(all) > maxNamed:
+		return fmt.Sprintf("one of %s and %d more", strings.Join(names, ", "), len(all)-maxNamed)
+	case len(all) > 1:
+		return "one of " + strings.Join(names, ", ")
+	}
+	return names[0]
+}
+
+// CheckForeign returns nil if req takes no address that the configuration gives
+// to another machine, conf. The error is a *Refusal.
+func CheckForeign(req Request, conf machine.Spec) error {
+	for i, a := range req.Monitor {
+		if conf.Has(a.IP) {
+			return Refuse(Refused, "%s: found %s, which the configuration gives to %q (%s): expected an address of %s",
+				monitorIP(i), a.IP, conf.Name, conf.MAC, req.MAC)
+		}
+	}
+	return nil
+}
