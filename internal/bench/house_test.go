@@ -132,7 +132,7 @@ func guestNumber(i int) guest {
 }
 
 // anyone lets the guests be registered by somebody else.
-const anyone = brisk + "registration: {trust: open, max_connections: 256}\n"
+const anyone = brisk + "registration: {trust: open, max_connections: 256, rate: 0}\n"
 
 // roomy gives a host addresses in the guests' networks.
 func (h *house) roomy(host *lab.Host, last string) {

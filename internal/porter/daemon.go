@@ -82,7 +82,7 @@ func (d *Daemon) open(version string) error {
 	}
 	d.web, err = web.New(web.Options{
 		House: d.porter, Gatherer: reg, Registerer: reg, Log: log,
-		Listen: conf.HTTP.Listen, WebConfig: conf.HTTP.WebConfig, Version: version,
+		Listen: conf.HTTP.Listen, WebConfig: conf.HTTP.WebConfig, Rate: conf.HTTP.Rate, Version: version,
 	})
 	if err != nil {
 		return err
@@ -110,6 +110,7 @@ func clerkConfig(conf *config.Config) registration.Config {
 	return registration.Config{
 		Timeout:        conf.Registration.Timeout,
 		MaxConnections: conf.Registration.MaxConnections,
+		Rate:           conf.Registration.Rate,
 		Defaults:       registration.Defaults{IdleWatts: conf.Energy.IdleWatts, SleepWatts: conf.Energy.SleepWatts},
 	}
 }
@@ -191,6 +192,7 @@ func (d *Daemon) Reload(ctx context.Context, conf *config.Config) error {
 	}
 	d.level.Set(conf.Log.Level)
 	d.clerk.SetConfig(clerkConfig(conf))
+	d.web.SetRate(conf.HTTP.Rate)
 	d.log.Info("configuration reloaded", "machines", len(conf.Machines))
 	if len(restart) > 0 {
 		d.log.Warn("these keys changed, but take effect only after a restart", "keys", restart)
