@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"nightporter/internal/machine"
+	"nightporter/internal/rig"
 )
 
 // TestRegistrationInTwoHalves: a slow client that does not close is served, and
@@ -73,6 +74,97 @@ machines:
 	h.moved(0, "tower", "settling", "asleep", machine.WhySilent)
 	if got := h.connect(h.lan.Client(), nas4, 22); got != "nas\n" {
 		t.Errorf("the service said %q", got)
+	}
+}
+
+// TestNobodyElseRedefinesAConfiguredMachine, not even where anyone may register.
+func TestNobodyElseRedefinesAConfiguredMachine(t *testing.T) {
+	const known = `
+machines:
+- {name: tower, mac: '02:77:00:00:00:14', monitor: [{ip: 10.77.0.20, port: [22/tcp]}], wake_from: [10.77.0.0/24], password: '192.0.2.1'}
+`
+	for trust, rule := range map[string]string{
+		"open":      "registration: {trust: open}\n",
+		"allowlist": "registration: {trust: allowlist, allow: ['02:77:00:00:00:14', '02:77:00:00:00:0a']}\n",
+	} {
+		t.Run(trust, func(t *testing.T) {
+			h := open(t, brisk+rule+known)
+			nas, client := h.nas(nil), h.lan.Client()
+			if client.MAC().String() != "02:77:00:00:00:0a" {
+				t.Fatalf("the client is %v", client.MAC())
+			}
+			said := func(rest string) string { return `{"mac":"02:77:00:00:00:14"` + rest + `}` }
+			const only = "only 02:77:00:00:00:14 itself"
+			for rest, words := range map[string][]string{
+				`,"name":"thief"`: {"name", `found "thief"`, `expected "tower"`, only},
+				`,"monitor":[{"ip":"10.77.0.20","port":["22/tcp"]},{"ip":"fd77::20","port":[]}]`: {"monitor[1].ip", "found fd77::20", "expected 10.77.0.20", only},
+				`,"monitor":[{"ip":"10.77.0.20","port":[]}]`:                                     {"monitor[0].port", "found no 22/tcp", only},
+				`,"password":"192.0.2.2"`:                                                        {"password", only},
+				`,"wake_from":["0.0.0.0/0"]`:                                                     {"wake_from", "found 0.0.0.0/0", "expected 10.77.0.0/24", only},
+				`,"wake_from":[]`:                                                                {"wake_from", "found no 10.77.0.0/24", only},
+				`,"name":"tower","sleep_watts":1`:                                                {"sleep_watts", "found 1", "expected 2", only},
+			} {
+				h.refused(client, said(rest), words...)
+			}
+			h.refused(client, body("me", client.MAC(), entry{nas4, []any{22}}), "monitor[0].ip", "10.77.0.20", "tower") // its address
+			h.wantMetric(8, `nightporter_registrations_rejected_total{reason="refused"}`)
+			h.wantMetric(1, `nightporter_machine_state{machine="tower", state="awake"}`)
+			e, err := h.d.Log.Wait(h.ctx, 0, func(e rig.Entry) bool { return e.Message == "registration refused" })
+			h.must(err)
+			if !contains(e.Field("peer"), client.Addr4().String()) || !contains(e.Field("reason"), "expected") {
+				t.Errorf("logged %q, %q", e.Field("peer"), e.Field("reason"))
+			}
+
+			h.register(client, said("")) // says nothing that is not so
+			h.register(client, said(`,"password":"192.0.2.1","wake_from":["10.77.0.0/24"]`))
+			h.register(nas.Host, said(`,"name":"mine","monitor":[{"ip":"10.77.0.20","port":[80]},{"ip":"fd77::20","port":[]}],"wake_from":[],"password":"192.0.2.3"`))
+			h.wantMetric(1, `nightporter_machine_state{machine="mine", state="settling"}`)
+		})
+	}
+}
+
+// TestTooManyFromOneSource are told when to come again, others are served.
+func TestTooManyFromOneSource(t *testing.T) {
+	const slowly = "registration: {rate: 2, trust: open}\nhttp: {rate: 2}\n"
+	h := open(t, brisk+slowly)
+	nas := h.nas(nil)
+	client := h.lan.Client()
+	h.refused(client, "garbage")
+	h.refused(client, everything(nas), "too many registrations from "+client.Addr4().String(), "registration.rate", "at most 2 a minute", "try again")
+	h.register(nas.Host, everything(nas))
+	h.wantMetric(1, `nightporter_registrations_rejected_total{reason="limited"}`)
+
+	wake := func(want int) {
+		t.Helper()
+		status, text, err := h.d.Post(h.ctx, "/api/v1/machines/nas/wake")
+		h.must(err)
+		if status != want || want == 429 && !contains(text, "http.rate", "try again") {
+			t.Errorf("wake answered %d %s, want %d", status, text, want)
+		}
+	}
+	wake(202)
+	wake(429)
+	h.reload(brisk+"registration: {rate: 0, trust: open}\nhttp: {rate: 0}\n", "configuration reloaded")
+	wake(202)
+	wake(202)
+	h.register(client, everything(nas))
+}
+
+// TestToken: who does not know it is refused, and nobody reads it in the log.
+func TestToken(t *testing.T) {
+	const token = "open sesame"
+	h := open(t, "registration: {token: "+token+"}\n")
+	nas := h.nas(nil)
+	with := func(token string) string {
+		return strings.Replace(everything(nas), "{", `{"token":"`+token+`",`, 1)
+	}
+	h.refused(nas.Host, everything(nas), "token: missing")
+	h.refused(nas.Host, with("open sesam"), "token: not the one")
+	h.register(nas.Host, with(token))
+	h.reload("registration: {token: "+token+"!}\n", "configuration reloaded")
+	h.refused(nas.Host, with(token), "token: not the one")
+	if strings.Contains(h.d.Log.Text(), "sesam") {
+		t.Errorf("the log shows a token:\n%s", h.d.Log.Text())
 	}
 }
 
