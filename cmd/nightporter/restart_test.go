@@ -123,7 +123,7 @@ func TestWhatWasAcknowledgedSurvives(t *testing.T) {
 // TestAThousandSleepersSurviveKill, and are claimed again soon.
 func TestAThousandSleepersSurviveKill(t *testing.T) {
 	const count = 1000
-	conf := brisk + "registration: {trust: open, max_connections: 256}\n"
+	conf := brisk + "registration: {trust: open, max_connections: 256, rate: 0}\n"
 	h := openFor(t, conf, 2*time.Minute)
 	h.must(h.lan.Porter().AddAddr(h.ctx, netip.MustParsePrefix("10.80.0.2/16")))
 	var group errgroup.Group

@@ -107,13 +107,13 @@ func doorKeys() []key {
 			"clients served at once; more are turned away"),
 		field("registration.max_machines", 1024, func(c *Config) *int { return &c.Registration.MaxMachines }, wholeNumber(1, 65536),
 			"machines known at once, so that nobody fills the memory or the metrics"),
-		field("registration.rate", 60, func(c *Config) *int { return &c.Registration.Rate }, wholeNumber(0, maxRate),
+		field("registration.rate", 6000, func(c *Config) *int { return &c.Registration.Rate }, wholeNumber(0, maxRate),
 			"registrations a minute from one source, which is an IPv4 address or an IPv6 network of 64 bits; half of them may come at once; 0: any number"),
 		field("http.listen", []any{":9717"}, func(c *Config) *[]string { return &c.HTTP.Listen }, listOf(listenAddress()),
 			"addresses of metrics, API and status page; empty: no HTTP").needsRestart(),
 		field("http.web_config", "", func(c *Config) *string { return &c.HTTP.WebConfig }, optionalFile(),
 			"exporter-toolkit web configuration for TLS and passwords; empty: plain HTTP for everyone").needsRestart(),
-		field("http.rate", 30, func(c *Config) *int { return &c.HTTP.Rate }, wholeNumber(0, maxRate),
+		field("http.rate", 600, func(c *Config) *int { return &c.HTTP.Rate }, wholeNumber(0, maxRate),
 			"wakes and forgets a minute from one source, as above; 0: any number, for a reverse proxy that rations them itself"),
 	}
 }

@@ -25,9 +25,9 @@ func contract() *config.Config {
 		StateDir: "/var/lib/nightporter",
 		Log:      config.Log{Level: slog.LevelInfo, Format: "text"},
 		Registration: config.Registration{
-			Listen: []string{":13717"}, Trust: "self", Timeout: 5 * time.Second, MaxConnections: 64, MaxMachines: 1024, Rate: 60,
+			Listen: []string{":13717"}, Trust: "self", Timeout: 5 * time.Second, MaxConnections: 64, MaxMachines: 1024, Rate: 6000,
 		},
-		HTTP:   config.HTTP{Listen: []string{":9717"}, Rate: 30},
+		HTTP:   config.HTTP{Listen: []string{":9717"}, Rate: 600},
 		Probe:  config.Probe{Interval: time.Second, Misses: 3, Timeout: 10 * time.Minute},
 		Claim:  config.Claim{Mode: "responder", Guard: "auto"},
 		Wake:   config.Wake{Attempts: 6, Interval: 15 * time.Second, Keep: true, Transports: []string{"ethernet", "udp"}, OnExit: "none"},

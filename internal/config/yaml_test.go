@@ -22,11 +22,11 @@ registration:
   timeout: 5s
   max_connections: 64
   max_machines: 1024
-  rate: 60
+  rate: 6000
 http:
   listen: [":9717"]
   web_config: ""
-  rate: 30
+  rate: 600
 probe:
   interval: 1s
   misses: 3

@@ -62,10 +62,10 @@ type reception struct {
 	counts map[registration.Outcome]int
 }
 
-func (r *reception) observe(o registration.Outcome) {
+func (r *reception) observe(c registration.Conclusion) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.counts[o]++
+	r.counts[c.Outcome]++
 }
 
 // receive runs f with a Server in a bubble, and ends it afterwards.
