@@ -57,20 +57,16 @@ func reason(err error) string {
 	return err.Error()
 }
 
-// Bounds of a token, in bytes. A shorter one could be guessed in spite of
-// registration.rate, by many who try for long.
-const (
-	minToken = 8
-	maxToken = 256
-)
+// maxToken bounds a token, in bytes.
+const maxToken = 256
 
 // mask is printed in place of a secret. It is refused as a secret, so that a
 // printed configuration that became a file never runs with a known one.
 const mask = "********"
 
 func token() codec[string] {
-	const expected = "text of 8 to 256 bytes, in quotes if it looks like a number, or none"
-	c := text("text", expected, func(s string) bool { return s == "" || len(s) >= minToken && len(s) <= maxToken })
+	const expected = "text of up to 256 bytes, in quotes if it looks like a number, or none"
+	c := text("text", expected, func(s string) bool { return len(s) <= maxToken })
 	read := c.read
 	c.read = func(p place, raw any) (string, bool) {
 		if raw == mask {
