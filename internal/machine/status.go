@@ -23,6 +23,8 @@ type Status struct {
 	LastWake time.Time // when the last wake began; zero if there was none
 	Tally    Tally
 	Packets  Packets
+
+	Suppressed [len(Suppressions)]uint64 // knocks that did not wake it, by reason
 }
 
 // Packets counts what was kept for a machine until it could take it. It only

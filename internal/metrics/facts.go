@@ -16,7 +16,7 @@ type facts struct {
 
 	state, info, stateChanged, lastWake       *prometheus.Desc
 	slept, saved                              *prometheus.Desc
-	attempts, wakes, failures                 *prometheus.Desc
+	attempts, wakes, failures, suppressed     *prometheus.Desc
 	externalStarts, conflicts, settleTimeouts *prometheus.Desc
 	held, replayed, dropped                   *prometheus.Desc
 	captureDrops, framesRejected              *prometheus.Desc
@@ -24,6 +24,7 @@ type facts struct {
 
 	states   [len(machine.States)]*dto.LabelPair
 	triggers [len(machine.Triggers)]*dto.LabelPair
+	reasons  [len(machine.Suppressions)]*dto.LabelPair
 
 	mu    sync.Mutex
 	marks map[string]mark // by machine
@@ -50,6 +51,8 @@ func newFacts(src Source) *facts {
 			"Wakes begun.", "machine", "trigger"),
 		failures: desc("machine_wake_failures_total",
 			"Wakes given up after the last attempt.", "machine", "trigger"),
+		suppressed: desc("knocks_suppressed_total",
+			"Knocks at the sleeping machine that were not to wake it.", "machine", "reason"),
 		externalStarts: desc("machine_external_starts_total",
 			"Starts of the machine that nobody asked the porter for.", "machine"),
 		conflicts: desc("address_conflicts_total",
@@ -76,6 +79,9 @@ func newFacts(src Source) *facts {
 	for _, t := range machine.Triggers {
 		f.triggers[t] = label("trigger", t.String())
 	}
+	for _, s := range machine.Suppressions {
+		f.reasons[s] = label("reason", s.String())
+	}
 	return f
 }
 
@@ -87,7 +93,7 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 func (f *facts) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		f.state, f.info, f.stateChanged, f.lastWake, f.slept, f.saved,
-		f.attempts, f.wakes, f.failures, f.externalStarts, f.conflicts, f.settleTimeouts,
+		f.attempts, f.wakes, f.failures, f.suppressed, f.externalStarts, f.conflicts, f.settleTimeouts,
 		f.held, f.replayed, f.dropped,
 		f.captureDrops, f.framesRejected, f.guardActive,
 	} {
@@ -146,6 +152,9 @@ func (f *facts) collectMachine(ch chan<- prometheus.Metric, s *machine.Status, m
 		labels := []*dto.LabelPair{name, f.triggers[t]}
 		counter(ch, f.wakes, float64(s.Tally.Wakes[t]), labels...)
 		counter(ch, f.failures, float64(s.Tally.Failures[t]), labels...)
+	}
+	for _, why := range machine.Suppressions {
+		counter(ch, f.suppressed, float64(s.Suppressed[why]), name, f.reasons[why])
 	}
 	counter(ch, f.externalStarts, float64(s.Tally.ExternalStarts), own...)
 	counter(ch, f.conflicts, float64(s.Tally.Conflicts), own...)

@@ -20,6 +20,7 @@ var machineFacts = []string{
 	"nightporter_machine_wake_attempts_total",
 	"nightporter_machine_wakes_total",
 	"nightporter_machine_wake_failures_total",
+	"nightporter_knocks_suppressed_total",
 	"nightporter_machine_external_starts_total",
 	"nightporter_machine_settle_timeouts_total",
 	"nightporter_address_conflicts_total",
@@ -37,6 +38,7 @@ func TestMachineFacts(t *testing.T) {
 		Slept: time.Hour, SavedJoules: 1000,
 	}
 	nas.Packets = machine.Packets{Held: 13, Replayed: 11, Dropped: 12}
+	nas.Suppressed[machine.TooFewKnocks], nas.Suppressed[machine.WhileCooling] = 14, 15
 	nas.Tally.Wakes[machine.ByTCP] = 3
 	nas.Tally.Wakes[machine.BySchedule] = 2
 	nas.Tally.Failures[machine.ByAPI] = 1
@@ -52,6 +54,11 @@ nightporter_held_packets_dropped_total{machine="nas"} 12
 # HELP nightporter_held_packets_total Packets kept for the machine until it could take them.
 # TYPE nightporter_held_packets_total counter
 nightporter_held_packets_total{machine="nas"} 13
+# HELP nightporter_knocks_suppressed_total Knocks at the sleeping machine that were not to wake it.
+# TYPE nightporter_knocks_suppressed_total counter
+nightporter_knocks_suppressed_total{machine="nas",reason="cooldown"} 15
+nightporter_knocks_suppressed_total{machine="nas",reason="min_knocks"} 14
+nightporter_knocks_suppressed_total{machine="nas",reason="quiet_hours"} 0
 # HELP nightporter_machine_energy_saved_joules_total Estimated energy saved by sleeping: sleep time by the difference of idle and sleep power.
 # TYPE nightporter_machine_energy_saved_joules_total counter
 nightporter_machine_energy_saved_joules_total{machine="nas"} 1480

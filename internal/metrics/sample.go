@@ -7,7 +7,7 @@ import (
 
 // sample is one value, read at a scrape. It is leaner than what
 // prometheus.NewConstMetric makes, because the samples of one machine share
-// their labels: with a thousand machines there are 27,000 samples, and a scrape
+// their labels: with a thousand machines there are 30,000 samples, and a scrape
 // must fit into the memory of a small host.
 type sample struct {
 	desc   *prometheus.Desc

@@ -1,0 +1,46 @@
+package machine
+
+import (
+	"fmt"
+	"time"
+)
+
+// Suppression is why a knock did not wake a machine that it could have woken.
+type Suppression uint8
+
+// The reasons.
+const (
+	TooFewKnocks Suppression = iota // its source has not knocked often enough
+	InQuietHours                    // nobody's knock wakes at this time of day
+	WhileCooling                    // it may be a leftover of what ended with the machine's sleep
+)
+
+// Suppressions lists every reason.
+var Suppressions = [...]Suppression{TooFewKnocks, InQuietHours, WhileCooling}
+
+var suppressionNames = [...]string{"min_knocks", "quiet_hours", "cooldown"}
+
+// String returns the reason as the metrics show it: the key that is behind it.
+func (s Suppression) String() string {
+	if int(s) >= len(suppressionNames) {
+		return fmt.Sprintf("suppression(%d)", uint8(s))
+	}
+	return suppressionNames[s]
+}
+
+// MarshalText implements encoding.TextMarshaler.
+func (s Suppression) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// Rests reports whether a knock would be the first reason to wake the machine:
+// it is asleep, or about to be, and nobody has knocked or asked. claimed is when
+// its claim began, and zero while it settles.
+func (m *Machine) Rests() (claimed time.Time, rests bool) {
+	switch m.state {
+	case Settling:
+		return time.Time{}, m.pending == nil
+	case Asleep:
+		return m.claimAt, true
+	default:
+		return time.Time{}, false
+	}
+}
