@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"time"
 
+	"nightporter/internal/fair"
 	"nightporter/internal/machine"
 )
 
@@ -115,6 +116,10 @@ type Wake struct {
 	Local       bool           // this host's own packets may wake; not under ModeBind
 	Established bool           // data on an established TCP connection wakes
 	Holdoff     time.Duration  // after a claim, before a knock's first magic packet
+	MinKnocks   int            // of one source within KnockWindow that wake
+	KnockWindow time.Duration
+	QuietHours  fair.Hours    // when no knock wakes
+	Cooldown    time.Duration // after a claim, when only a new TCP connection wakes
 }
 
 // Hold says what is kept for a machine until it can take it.

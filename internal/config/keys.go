@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"nightporter/internal/fair"
 	"nightporter/internal/machine"
 )
 
@@ -151,6 +152,14 @@ func sleepKeys() []key {
 			"true: data on an established TCP connection to a registered service wakes as well, for machines that suspend to RAM and keep their connections"),
 		field("wake.holdoff", "0s", func(c *Config) *time.Duration { return &c.Wake.Holdoff }, duration(0, hour),
 			"rest after the claim before the first magic packet, for boards that misbehave when woken at once"),
+		field("wake.min_knocks", 1, func(c *Config) *int { return &c.Wake.MinKnocks }, wholeNumber(1, 10),
+			"knocks of one source at a machine within knock_window that wake it; 2 or more: a stray scan does not; a client that connects repeats its SYN after 1, 2 or 3 s and later"),
+		field("wake.knock_window", "10s", func(c *Config) *time.Duration { return &c.Wake.KnockWindow }, duration(time.Second, 5*time.Minute),
+			"time in which min_knocks have to come"),
+		field("wake.quiet_hours", "", func(c *Config) *fair.Hours { return &c.Wake.QuietHours }, hours(),
+			"local times of the day when no knock wakes, such as 23:00-07:00, several separated by commas; a wake that is asked for does; empty: never"),
+		field("wake.cooldown", "0s", func(c *Config) *time.Duration { return &c.Wake.Cooldown }, duration(0, hour),
+			"time after the claim in which datagrams, pings and data of old connections do not wake, only a new TCP connection does"),
 		field("hold.packets", 64, func(c *Config) *int { return &c.Hold.Packets }, wholeNumber(1, 1024),
 			"packets kept per machine until it can take them; beyond that the oldest datagram gives way"),
 		field("hold.ready_timeout", "60s", func(c *Config) *time.Duration { return &c.Hold.ReadyTimeout }, duration(shortest, hour),

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"nightporter/internal/config"
+	"nightporter/internal/fair"
 	"nightporter/internal/machine"
 )
 
@@ -30,7 +31,7 @@ func contract() *config.Config {
 		HTTP:   config.HTTP{Listen: []string{":9717"}, Rate: 600},
 		Probe:  config.Probe{Interval: time.Second, Misses: 3, Timeout: 10 * time.Minute},
 		Claim:  config.Claim{Mode: "responder", Guard: "auto"},
-		Wake:   config.Wake{Attempts: 6, Interval: 15 * time.Second, Keep: true, Transports: []string{"ethernet", "udp"}, OnExit: "none"},
+		Wake:   config.Wake{Attempts: 6, Interval: 15 * time.Second, Keep: true, Transports: []string{"ethernet", "udp"}, OnExit: "none", MinKnocks: 1, KnockWindow: 10 * time.Second},
 		Hold:   config.Hold{Packets: 64, ReadyTimeout: time.Minute},
 		Energy: config.Energy{IdleWatts: 50, SleepWatts: 2},
 	}
@@ -69,9 +70,15 @@ func settings(t *testing.T) map[string]setting {
 		"wake.from": {"192.0.2.0/24,2001:db8::1", `[192.0.2.0/24, "2001:db8::1"]`, func(c *config.Config) {
 			c.Wake.From = []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("2001:db8::1/128")}
 		}},
-		"wake.local":         {"true", "true", func(c *config.Config) { c.Wake.Local = true }},
-		"wake.established":   {"true", "true", func(c *config.Config) { c.Wake.Established = true }},
-		"wake.holdoff":       {"7s", "7s", func(c *config.Config) { c.Wake.Holdoff = 7 * time.Second }},
+		"wake.local":        {"true", "true", func(c *config.Config) { c.Wake.Local = true }},
+		"wake.established":  {"true", "true", func(c *config.Config) { c.Wake.Established = true }},
+		"wake.holdoff":      {"7s", "7s", func(c *config.Config) { c.Wake.Holdoff = 7 * time.Second }},
+		"wake.min_knocks":   {"3", "3", func(c *config.Config) { c.Wake.MinKnocks = 3 }},
+		"wake.knock_window": {"5m", "5m", func(c *config.Config) { c.Wake.KnockWindow = 5 * time.Minute }},
+		"wake.quiet_hours": {"23:00-7:00,13:00-14:30", "23:00-07:00, 13:00-14:30", func(c *config.Config) {
+			c.Wake.QuietHours = fair.Hours{{From: 23 * 60, To: 7 * 60}, {From: 13 * 60, To: 14*60 + 30}}
+		}},
+		"wake.cooldown":      {"1m30s", "1m30s", func(c *config.Config) { c.Wake.Cooldown = 90 * time.Second }},
 		"hold.packets":       {"1024", "1024", func(c *config.Config) { c.Hold.Packets = 1024 }},
 		"hold.ready_timeout": {"500ms", "500ms", func(c *config.Config) { c.Hold.ReadyTimeout = 500 * time.Millisecond }},
 		"energy.idle_watts":  {"1e5", "100000", func(c *config.Config) { c.Energy.IdleWatts = 100000 }},

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"nightporter/internal/fair"
 	"nightporter/internal/machine"
 )
 
@@ -133,6 +134,16 @@ func network() codec[netip.Prefix] {
 			n, err := netip.ParsePrefix(s)
 			return n, err == nil && n == n.Masked() && !n.Addr().Is4In6()
 		}, func(n netip.Prefix) any { return n.String() })
+}
+
+// hours reads times of the day, as one text: without brackets it is the same in
+// a file, in the environment and as a flag.
+func hours() codec[fair.Hours] {
+	return parsed("times", "times of the day such as 23:00-07:00, several separated by commas",
+		func(s string) (fair.Hours, bool) {
+			h, err := fair.ParseHours(s)
+			return h, err == nil
+		}, func(h fair.Hours) any { return h.String() })
 }
 
 // hostAddress reads an address that a machine can have. What depends on the

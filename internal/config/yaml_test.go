@@ -44,6 +44,10 @@ wake:
   local: false
   established: false
   holdoff: 0s
+  min_knocks: 1
+  knock_window: 10s
+  quiet_hours: ""
+  cooldown: 0s
 hold:
   packets: 64
   ready_timeout: 1m
