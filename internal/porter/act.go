@@ -260,7 +260,7 @@ func (p *Porter) tellWake(r *resident, a machine.Action) []slog.Attr {
 	switch a := a.(type) {
 	case machine.WakeBegan:
 		if a.Service.Addr.IsValid() {
-			return []slog.Attr{slog.String("knock", knock(a))}
+			return []slog.Attr{slog.String("knock", knock(a.Source, a.Service))}
 		}
 		return []slog.Attr{slog.String("trigger", a.Trigger.String()), slog.String("by", a.By)}
 	case machine.WakeEnded:
@@ -279,12 +279,12 @@ func (p *Porter) tellWake(r *resident, a machine.Action) []slog.Attr {
 }
 
 // knock says who knocked where. An echo request comes from no port.
-func knock(w machine.WakeBegan) string {
-	source := w.Source.String()
-	if w.Trigger == machine.ByICMP {
-		source = w.Source.Addr().String()
+func knock(from netip.AddrPort, at machine.Service) string {
+	source := from.String()
+	if at.Protocol == machine.ICMP {
+		source = from.Addr().String()
 	}
-	return source + " -> " + w.Service.String()
+	return source + " -> " + at.String()
 }
 
 func round(d time.Duration) time.Duration { return d.Round(time.Millisecond) }

@@ -31,6 +31,7 @@ func (p *Porter) usher(now time.Time, r *resident) {
 	if r.nic == nil {
 		return
 	}
+	r.judge.Follow(r.Rests())
 	switch s := r.State(); {
 	case s == machine.Settling:
 		r.hold.Keep() // perhaps it is to wake as soon as it is off

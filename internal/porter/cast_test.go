@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"nightporter/internal/claim"
+	"nightporter/internal/fair"
 	"nightporter/internal/handover"
 	"nightporter/internal/lan"
 	"nightporter/internal/machine"
@@ -152,7 +153,7 @@ func newHall(tb testing.TB, room int, specs ...machine.Spec) *hall {
 	}
 	v := &view{machines: make(map[machine.MAC]*watch), addrs: make(map[netip.Addr]*address)}
 	for _, spec := range specs {
-		r := &resident{Machine: machine.New(spec, machine.Policy{}, time.Now()), hold: handover.NewHold(8, handover.NewBudget(1<<20))}
+		r := &resident{Machine: machine.New(spec, machine.Policy{}, time.Now()), hold: handover.NewHold(8, handover.NewBudget(1<<20)), judge: new(fair.Judge)}
 		r.hold.Keep()
 		r.watch = newWatch(r, spec)
 		r.watch.answerFor(spec.Addrs())
@@ -211,6 +212,8 @@ func describe(s sighting) string {
 		return fmt.Sprintf("%s objects %s", name, s.door.service)
 	case sawKnock:
 		return fmt.Sprintf("%s knock %s from %s", name, s.door.service, s.source)
+	case sawSuppressed:
+		return fmt.Sprintf("%s suppressed %s from %s: %s", name, s.door.service, s.source, s.why)
 	case sawConflict:
 		return fmt.Sprintf("%s conflict %s by %s", name, s.addr.ip, s.by)
 	}

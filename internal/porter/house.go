@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"nightporter/internal/config"
+	"nightporter/internal/fair"
 	"nightporter/internal/handover"
 	"nightporter/internal/journal"
 	"nightporter/internal/machine"
@@ -71,7 +72,7 @@ func (p *Porter) add(spec machine.Spec) *resident {
 // settleIn makes a machine a resident, whatever it does at present.
 func (p *Porter) settleIn(m *machine.Machine) *resident {
 	spec := m.Spec()
-	r := &resident{Machine: m, hold: handover.NewHold(p.conf.Hold.Packets, p.budget)}
+	r := &resident{Machine: m, hold: handover.NewHold(p.conf.Hold.Packets, p.budget), judge: new(fair.Judge)}
 	p.byMAC[spec.MAC] = r
 	p.residents[spec.Name] = r
 	p.metrics.AddMachine(spec.Name)
@@ -166,7 +167,7 @@ func (p *Porter) Reload(ctx context.Context, conf *config.Config) ([]string, err
 			r.hold.SetLimit(conf.Hold.Packets)
 		}
 		for _, n := range p.nics {
-			n.stale = true // wake.from or wake.established may have changed
+			n.stale = true // who may wake, and what does, may have changed
 		}
 	})
 	return config.NeedsRestart(p.started, conf), errors.Join(err, bad)
@@ -196,7 +197,7 @@ func (p *Porter) Machines() []machine.Status {
 	_ = p.inLoop(context.Background(), func() {
 		for _, r := range p.sorted() {
 			s := r.Status()
-			s.Packets = r.hold.Counts()
+			s.Packets, s.Suppressed = r.hold.Counts(), r.judge.Suppressed()
 			all = append(all, s)
 		}
 	})

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
-	"net/netip"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -235,6 +234,8 @@ func (p *Porter) see(s sighting) {
 		p.tell(r, machine.Knocked{Service: s.door.service, Source: s.source})
 	case sawConflict:
 		p.tell(r, machine.Conflicted{Addr: s.addr.ip, By: s.by})
+	case sawSuppressed:
+		p.logSuppressed(r, s)
 	}
 }
 
@@ -313,7 +314,7 @@ func (p *Porter) publish() {
 		if !n.stale {
 			continue
 		}
-		v := &view{machines: make(map[machine.MAC]*watch), addrs: make(map[netip.Addr]*address), from: p.conf.Wake.From, established: p.conf.Wake.Established}
+		v := newView(&p.conf.Wake)
 		for _, r := range p.residents {
 			if r.nic != n || !r.watched() {
 				continue

@@ -14,6 +14,7 @@ import (
 // sighting is what a reader reports to the loop.
 type sighting struct {
 	kind   sightingKind
+	why    machine.Suppression // of a knock that does not wake
 	watch  *watch
 	addr   *address       // nil for a frame that spoke for no address
 	door   *door          // of a knock, and of what was accepted or objected to
@@ -25,15 +26,16 @@ type sighting struct {
 type sightingKind uint8
 
 const (
-	sawFrame    sightingKind = iota // from its MAC, for none of its addresses
-	sawTest                         // testing whether it may use an address (RFC 5227, RFC 4862 section 5.4)
-	sawUse                          // using an address
-	sawAnswer                       // answering our own question for an address
-	sawTold                         // telling everybody where an address is, by asking or by saying so
-	sawAccepted                     // taking our SYN
-	sawObjected                     // refusing our datagram
-	sawKnock                        //
-	sawConflict                     //
+	sawFrame      sightingKind = iota // from its MAC, for none of its addresses
+	sawTest                           // testing whether it may use an address (RFC 5227, RFC 4862 section 5.4)
+	sawUse                            // using an address
+	sawAnswer                         // answering our own question for an address
+	sawTold                           // telling everybody where an address is, by asking or by saying so
+	sawAccepted                       // taking our SYN
+	sawObjected                       // refusing our datagram
+	sawKnock                          //
+	sawConflict                       //
+	sawSuppressed                     // a knock that is not to wake
 	sightingKinds
 )
 
@@ -167,7 +169,7 @@ func (r *reader) visit(v *view, p *lan.Packet) {
 		return
 	}
 	d := a.knockedAt(p, v.established)
-	knocks := d != nil && v.mayWake(a.watch, p.From)
+	knocks := d != nil && v.mayWake(a.watch, p.From) && (v.rules == nil || !r.suppressed(v.rules, a, d, p))
 	var service machine.Service
 	if knocks {
 		service = d.service
@@ -224,5 +226,7 @@ func (s *sighting) taken() {
 		s.door.knocked.Store(false)
 	case sawConflict:
 		s.addr.conflict.Store(false)
+	case sawSuppressed:
+		s.watch.suppressed[s.why].Store(false)
 	}
 }

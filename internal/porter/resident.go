@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"nightporter/internal/fair"
 	"nightporter/internal/handover"
 	"nightporter/internal/machine"
 )
@@ -19,10 +20,13 @@ type resident struct {
 	configured *machine.Spec // what the configuration says of it; nil: nothing
 	joined     []netip.Addr  // whose solicited-node groups we are in
 	hold       *handover.Hold
+	judge      *fair.Judge
 	readiness  handover.Readiness // while it arrives
 	repin      time.Time          // when those who wait have to be told again that they do it here
 	deaf       bool               // it cannot be probed, and the log says so already
 	knockedAt  time.Time          // kernel time of the knock that began the present wake; zero when told
+
+	suppressionTold [len(machine.Suppressions)]time.Time // when the log said so last
 }
 
 func (r *resident) name() string { return r.Spec().Name }

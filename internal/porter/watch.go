@@ -6,6 +6,8 @@ import (
 	"sync/atomic"
 
 	"nightporter/internal/claim"
+	"nightporter/internal/config"
+	"nightporter/internal/fair"
 	"nightporter/internal/handover"
 	"nightporter/internal/lan"
 	"nightporter/internal/machine"
@@ -18,7 +20,16 @@ type view struct {
 	addrs    map[netip.Addr]*address
 	from     []netip.Prefix // who may wake at all; empty: everyone
 
-	established bool // data on a connection knocks too
+	established bool        // data on a connection knocks too
+	rules       *fair.Rules // which knocks wake; nil: all of them
+}
+
+// newView returns a view of no machine.
+func newView(c *config.Wake) *view {
+	return &view{
+		machines: make(map[machine.MAC]*watch), addrs: make(map[netip.Addr]*address),
+		from: c.From, established: c.Established, rules: fairRules(c),
+	}
 }
 
 // watch is one machine as the readers see it. The flags on the way to the loop
@@ -29,8 +40,11 @@ type watch struct {
 	from     []netip.Prefix // who may wake it, of those who may at all; empty: all of them
 	addrs    []*address
 	hold     *handover.Hold
+	judge    *fair.Judge
 	framed   atomic.Bool // a frame for none of its addresses is on its way to the loop
 	told     atomic.Bool // so is one that may have drawn clients to the machine
+
+	suppressed [len(machine.Suppressions)]atomic.Bool // by reason: a knock that does not wake is
 }
 
 // address is one address of a watched machine.
@@ -57,7 +71,7 @@ type door struct {
 }
 
 func newWatch(r *resident, spec machine.Spec) *watch {
-	w := &watch{resident: r, mac: spec.MAC, from: spec.WakeFrom, hold: r.hold}
+	w := &watch{resident: r, mac: spec.MAC, from: spec.WakeFrom, hold: r.hold, judge: r.judge}
 	for _, m := range spec.Monitor {
 		a := &address{watch: w, ip: m.IP}
 		for _, p := range m.Ports {
