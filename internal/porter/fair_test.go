@@ -197,7 +197,7 @@ func TestCooldownIsOfTheClaim(t *testing.T) {
 	overnight(t, func(c *config.Config) { c.Wake.Cooldown = 10 * time.Second }, func(h *night) {
 		r := h.asleep(nas())
 		h.frame(syn(nas4, 22))
-		h.pass(2 * time.Minute)
+		h.pass(91 * time.Second) // of which 90 were its attempts
 		h.want(r, machine.Asleep, nas4, nas6)
 		h.frame(echo(nas4))
 		h.want(r, machine.Waking, nas4, nas6)

@@ -1,0 +1,42 @@
+package machine_test
+
+import (
+	"testing"
+	"time"
+
+	"nightporter/internal/machine"
+)
+
+// A machine rests until somebody wants it, and then no more before its next
+// sleep. A wake that fails begins no new claim.
+func TestRests(t *testing.T) {
+	knock := machine.Knocked{Service: ssh, Source: client}
+	settling := func() *life { return newLife(t, nil).event(machine.Registered{Spec: spec()}) }
+	for _, c := range []struct {
+		name    string
+		life    *life
+		rests   bool
+		claimed time.Duration // since it registered; 0: never
+	}{
+		{"awake", newLife(t, nil), false, 0},
+		{"settling", settling(), true, 0},
+		{"settling, and somebody has knocked", settling().event(knock), false, 0},
+		{"settling, and somebody has asked", settling().event(machine.WakeAsked{Trigger: machine.ByAPI}), false, 0},
+		{"asleep", asleep(t, nil).pass(time.Minute), true, 3 * time.Second},
+		{"settling after it spoke in its sleep", asleep(t, nil).event(machine.Heard{}).want(machine.Settling), true, 0},
+		{"waking", waking(t, nil), false, 0},
+		{"arriving", arriving(t, nil), false, 0},
+		{"asleep after a wake that failed", waking(t, nil).pass(time.Minute).want(machine.Asleep), true, 3 * time.Second},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var want time.Time
+			if c.claimed > 0 {
+				want = newLife(t, nil).now.Add(c.claimed)
+			}
+			claimed, rests := c.life.m.Rests()
+			if rests != c.rests || !claimed.Equal(want) {
+				t.Errorf("rests: %t, claimed %v; want %t, %v", rests, claimed, c.rests, want)
+			}
+		})
+	}
+}
