@@ -15,7 +15,7 @@ type Rules struct {
 	MinKnocks int           // as many from one source, within Window, wake
 	Window    time.Duration // positive where MinKnocks is more than 1
 	Quiet     Hours         // when no knock wakes
-	Cooldown  time.Duration // from the claim on, only what opens a connection wakes
+	Cooldown  time.Duration // once it fell asleep, in which only what opens a connection wakes
 }
 
 // None reports whether every knock wakes.
@@ -36,8 +36,8 @@ const remembered = 256
 type Judge struct {
 	mu         sync.Mutex
 	rests      bool
-	claimed    time.Time
-	recent     []visit // that have not sufficed, oldest first
+	fell       time.Time // asleep; zero: it still settles
+	recent     []visit   // that have not sufficed, oldest first
 	suppressed [len(machine.Suppressions)]uint64
 }
 
@@ -48,10 +48,10 @@ type visit struct {
 
 // Follow tells what machine.Rests does. A machine that does not rest is awake, or
 // will be whoever else knocks.
-func (j *Judge) Follow(claimed time.Time, rests bool) {
+func (j *Judge) Follow(fell time.Time, rests bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.claimed, j.rests = claimed, rests
+	j.fell, j.rests = fell, rests
 	if !rests {
 		j.recent = nil
 	}
@@ -91,10 +91,10 @@ func (j *Judge) cooling(cooldown time.Duration, at time.Time) bool {
 	switch {
 	case cooldown <= 0:
 		return false
-	case j.claimed.IsZero(): // it still settles
+	case j.fell.IsZero():
 		return true
 	}
-	return near(at, j.claimed, cooldown)
+	return near(at, j.fell, cooldown)
 }
 
 // suffices reports whether the knock, with those that its source made before,

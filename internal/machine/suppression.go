@@ -32,14 +32,15 @@ func (s Suppression) String() string {
 func (s Suppression) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
 // Rests reports whether a knock would be the first reason to wake the machine:
-// it is asleep, or about to be, and nobody has knocked or asked. claimed is when
-// its claim began, and zero while it settles.
-func (m *Machine) Rests() (claimed time.Time, rests bool) {
+// it is asleep, or about to be, and nobody has knocked or asked. fell is when it
+// fell asleep, and zero while it settles. A wake that failed and a restart of the
+// porter do not interrupt a sleep.
+func (m *Machine) Rests() (fell time.Time, rests bool) {
 	switch m.state {
 	case Settling:
-		return time.Time{}, m.pending == nil
+		return m.settling.asleep.since, m.pending == nil
 	case Asleep:
-		return m.claimAt, true
+		return earlier(m.claimAt, m.since), true
 	default:
 		return time.Time{}, false
 	}

@@ -8,15 +8,21 @@ import (
 )
 
 // A machine rests until somebody wants it, and then no more before its next
-// sleep. A wake that fails begins no new claim.
+// sleep. Neither a wake that fails nor a restart begins a new sleep.
 func TestRests(t *testing.T) {
 	knock := machine.Knocked{Service: ssh, Source: client}
 	settling := func() *life { return newLife(t, nil).event(machine.Registered{Spec: spec()}) }
+	resumed := func() *life {
+		l := asleep(t, nil).pass(time.Hour)
+		l.m = machine.Resume(l.m.Memory(), policy(), l.now, l.now.Add(time.Hour))
+		l.now = l.now.Add(time.Hour)
+		return l
+	}
 	for _, c := range []struct {
-		name    string
-		life    *life
-		rests   bool
-		claimed time.Duration // since it registered; 0: never
+		name  string
+		life  *life
+		rests bool
+		fell  time.Duration // asleep, since it registered; 0: never
 	}{
 		{"awake", newLife(t, nil), false, 0},
 		{"settling", settling(), true, 0},
@@ -27,15 +33,17 @@ func TestRests(t *testing.T) {
 		{"waking", waking(t, nil), false, 0},
 		{"arriving", arriving(t, nil), false, 0},
 		{"asleep after a wake that failed", waking(t, nil).pass(time.Minute).want(machine.Asleep), true, 3 * time.Second},
+		{"settling after a restart", resumed(), true, 3 * time.Second},
+		{"asleep after a restart", resumed().pass(time.Minute).want(machine.Asleep), true, 3 * time.Second},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var want time.Time
-			if c.claimed > 0 {
-				want = newLife(t, nil).now.Add(c.claimed)
+			if c.fell > 0 {
+				want = newLife(t, nil).now.Add(c.fell)
 			}
-			claimed, rests := c.life.m.Rests()
-			if rests != c.rests || !claimed.Equal(want) {
-				t.Errorf("rests: %t, claimed %v; want %t, %v", rests, claimed, c.rests, want)
+			fell, rests := c.life.m.Rests()
+			if rests != c.rests || !fell.Equal(want) {
+				t.Errorf("rests: %t, fell asleep %v; want %t, %v", rests, fell, c.rests, want)
 			}
 		})
 	}

@@ -8,6 +8,7 @@ import (
 
 	"nightporter/internal/config"
 	"nightporter/internal/fair"
+	"nightporter/internal/journal"
 	"nightporter/internal/lan"
 )
 
@@ -43,11 +44,16 @@ func (r *reader) suppressed(rules *fair.Rules, a *address, d *door, p *lan.Packe
 }
 
 // logSuppressed tells of a knock that does not wake: the first of an hour to
-// everybody, so that who wonders why a machine sleeps on finds the reason.
+// everybody, so that who wonders why a machine sleeps on finds the reason. More
+// in the journal would wear out the disk.
 func (p *Porter) logSuppressed(r *resident, s sighting) {
 	now, level := time.Now(), slog.LevelDebug
 	if told := r.suppressionTold[s.why]; told.IsZero() || now.Sub(told) >= suppressedAgain {
 		level, r.suppressionTold[s.why] = slog.LevelInfo, now
+		p.journal.Append(journal.Record{Event: journal.Event{
+			Kind: journal.Suppressed, At: now, Machine: r.name(), MAC: r.Spec().MAC,
+			Source: s.source, Service: s.door.service.String(), Reason: "wake." + s.why.String(),
+		}})
 	}
 	ctx := context.Background()
 	if !p.log.Enabled(ctx, level) {

@@ -262,6 +262,18 @@ func TestSuppressedInTheLog(t *testing.T) {
 		if n := lines("INFO"); n != 2 {
 			t.Errorf("%d lines at info level an hour later", n)
 		}
+		var noted []string
+		for _, line := range h.journal.(*notebook).told() {
+			if strings.HasPrefix(line, "suppressed,") {
+				noted = append(noted, line)
+			}
+		}
+		if diff := cmp.Diff([]string{
+			"suppressed, nas, 10.77.0.20/icmp, wake.quiet_hours, from 10.77.0.10:0",
+			"suppressed, nas, 10.77.0.20:22/tcp, wake.quiet_hours, from 10.77.0.10:40000",
+		}, noted); diff != "" {
+			t.Errorf("in the journal (-want +got):\n%s", diff)
+		}
 	})
 }
 

@@ -78,6 +78,15 @@ func (n *nic) Close() error {
 	return err
 }
 
+// replied counts an answer that a reader gave.
+func (p *Porter) replied(k lan.Kind) {
+	if k == lan.NeighborSolicitation {
+		p.metrics.NDPReplied()
+		return
+	}
+	p.metrics.ARPReplied()
+}
+
 // forward sends a packet that came to us on to the machine.
 func (n *nic) forward(p *lan.Packet, to machine.MAC) error {
 	return lan.Forward(p, n.MAC(), to, n.MTU(), n.Send)

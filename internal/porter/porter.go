@@ -121,14 +121,6 @@ func (p *Porter) setTrust(conf *config.Config) {
 	p.trust.Store(&registration.Policy{Trust: t, Allow: conf.Registration.Allow, Token: conf.Registration.Token})
 }
 
-func (p *Porter) replied(k lan.Kind) {
-	if k == lan.NeighborSolicitation {
-		p.metrics.NDPReplied()
-		return
-	}
-	p.metrics.ARPReplied()
-}
-
 // Run answers, watches and wakes until ctx ends; then it releases every claim
 // and returns nil. An interface that fails for good ends it with an error.
 func (p *Porter) Run(ctx context.Context) error {
