@@ -44,11 +44,11 @@ func TestTCPIsAskedAtOnceAndEvenMoreSlowly(t *testing.T) {
 	r.Expect(start, []machine.Service{ssh})
 	asked, ready := run(&r, 0, 40*time.Second)
 	at := asked[ssh]
-	if at[0] != 0 || at[1] != 10*time.Millisecond || at[100] != time.Second {
+	if at[0] != 0 || at[1] != 5*time.Millisecond || at[200] != time.Second {
 		t.Errorf("asked at %v ...", at[:5])
 	}
 	for i := range at[1:] {
-		if gap := at[i+1] - at[i]; gap < 10*time.Millisecond || gap > max(10*time.Millisecond, at[i]/400)+time.Millisecond {
+		if gap := at[i+1] - at[i]; gap < 5*time.Millisecond || gap > max(5*time.Millisecond, at[i]/800)+time.Millisecond {
 			t.Fatalf("%v between two questions after %v", gap, at[i])
 		}
 	}
@@ -156,7 +156,7 @@ func TestNobodyWaits(t *testing.T) {
 // In a crowd each service is asked less often, but not too rarely.
 func TestCrowdIsAskedMoreSlowly(t *testing.T) {
 	for pace, want := range map[time.Duration]time.Duration{
-		0: 10 * time.Millisecond, 50 * time.Millisecond: 50 * time.Millisecond, time.Second: 250 * time.Millisecond,
+		0: 5 * time.Millisecond, 50 * time.Millisecond: 50 * time.Millisecond, time.Second: 250 * time.Millisecond,
 	} {
 		var r handover.Readiness
 		r.Expect(start, []machine.Service{ssh})

@@ -37,10 +37,10 @@ func (p *Policy) startSilence() time.Duration { return max(p.silence(), startSil
 const arrivalProbeInterval = 100 * time.Millisecond
 
 // Pace returns how long to wait with the next question to a machine that is
-// awaited since waited: a 400th of that, so that we notice hardly later than it
-// takes anyway, but no less than 10 ms or fastest, and no more than slowest.
+// awaited since waited: an 800th of that, so that we notice hardly later than it
+// takes anyway, but no less than 5 ms or fastest, and no more than slowest.
 func Pace(waited, fastest, slowest time.Duration) time.Duration {
-	return min(max(waited/400, 10*time.Millisecond, fastest), slowest)
+	return min(max(waited/800, 5*time.Millisecond, fastest), slowest)
 }
 
 // Machine is one machine and where it is in its life. It is not safe for
