@@ -48,6 +48,7 @@ func TestBadStart(t *testing.T) {
 		{"interface without address", bare, []string{"--interfaces", "eth0"}, false, []string{"eth0", "no IP address"}},
 		{"registration port in use", host, []string{"--registration.listen", "10.77.0.2:9999"}, false, []string{"registration.listen", "10.77.0.2:9999", "address already in use"}},
 		{"http port in use", host, []string{"--http.listen", "10.77.0.2:9999"}, false, []string{"http.listen", "10.77.0.2:9999", "address already in use"}},
+		{"no place for the journal", host, []string{"--state_dir", "/proc/nightporter"}, false, []string{"state_dir", "/proc/nightporter", "expected a directory"}},
 		{"no capability", host, nil, true, []string{"CAP_NET_RAW", "setcap"}},
 		{"bad value", host, []string{"--wake.attempts", "0"}, false, []string{"wake.attempts", "0", "--wake.attempts"}},
 		{"no such file", host, []string{"--config", missing}, false, []string{missing}},
@@ -56,7 +57,7 @@ func TestBadStart(t *testing.T) {
 			var out bytes.Buffer
 			ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 			defer cancel()
-			cmd := c.host.Command(ctx, os.Args[0], append([]string{"serve"}, c.args...)...)
+			cmd := c.host.Command(ctx, os.Args[0], append([]string{"serve", "--state_dir", t.TempDir()}, c.args...)...)
 			cmd.Env = append(os.Environ(), programEnv...)
 			cmd.Stdout, cmd.Stderr = &out, &out
 			if c.bare {

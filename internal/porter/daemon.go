@@ -56,11 +56,7 @@ func (d *Daemon) open(version string) error {
 	if err != nil {
 		return err
 	}
-	var past journal.Past
-	if d.journal, past, err = journal.Open(conf.StateDir, log); err != nil {
-		return fmt.Errorf("state_dir: %w", err)
-	}
-	if d.porter, err = New(conf, m, d.journal, past, log); err != nil {
+	if d.porter, err = New(conf, m, log); err != nil {
 		return err
 	}
 	d.clerk = registration.New(clerkConfig(conf), d.porter, log, func(c registration.Conclusion) {
@@ -90,6 +86,12 @@ func (d *Daemon) open(version string) error {
 	if err := d.web.Listen(context.Background()); err != nil {
 		return err
 	}
+	// From here on something of an earlier run is changed.
+	var past journal.Past
+	if d.journal, past, err = journal.Open(conf.StateDir, log); err != nil {
+		return fmt.Errorf("state_dir: %w: expected a directory that nightporter can write to, and no other nightporter does", err)
+	}
+	d.porter.resume(d.journal, past)
 	if err := d.porter.repair(); err != nil {
 		return err
 	}

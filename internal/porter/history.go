@@ -138,8 +138,10 @@ func (p *Porter) Events(since uint64, name string, limit int) []journal.Event {
 // Follow returns a channel that gets every event from now on, until ctx ends.
 func (p *Porter) Follow(ctx context.Context) <-chan journal.Event { return p.journal.Follow(ctx) }
 
-// resume takes in the machines that were here before.
-func (p *Porter) resume(past journal.Past) {
+// resume takes in the machines that were here before. What happens from now on
+// goes into the book.
+func (p *Porter) resume(b book, past journal.Past) {
+	p.journal = b
 	now := time.Now()
 	sites := make(map[*nic]*site)
 	for _, mem := range past.Machines {

@@ -15,7 +15,6 @@ import (
 	"nightporter/internal/config"
 	"nightporter/internal/due"
 	"nightporter/internal/handover"
-	"nightporter/internal/journal"
 	"nightporter/internal/lan"
 	"nightporter/internal/machine"
 	"nightporter/internal/metrics"
@@ -65,11 +64,11 @@ type Porter struct {
 	disowned  bool     // in bind mode: the kernel lacks what is claimed, for want of the guard
 }
 
-// New opens the interfaces that conf names, and takes in the machines of past.
-// What happens to them goes to j. Nothing is answered before Run.
-func New(conf *config.Config, m *metrics.Metrics, j book, past journal.Past, log *slog.Logger) (*Porter, error) {
+// New opens the interfaces that conf names. It has to be given a book before Run;
+// nothing is answered earlier.
+func New(conf *config.Config, m *metrics.Metrics, log *slog.Logger) (*Porter, error) {
 	p := &Porter{
-		started: conf, conf: conf, log: log, metrics: m, journal: j,
+		started: conf, conf: conf, log: log, metrics: m,
 		sightings: make(chan sighting, sightingQueue),
 		requests:  make(chan func()),
 		running:   make(chan struct{}),
@@ -100,7 +99,6 @@ func New(conf *config.Config, m *metrics.Metrics, j book, past journal.Past, log
 		p.Close()
 		return nil, err
 	}
-	p.resume(past)
 	return p, nil
 }
 

@@ -14,7 +14,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"nightporter/internal/config"
-	"nightporter/internal/journal"
 	"nightporter/internal/lab"
 	"nightporter/internal/lab/labtest"
 	"nightporter/internal/lan"
@@ -30,7 +29,9 @@ func opened(host *lab.Host, conf *config.Config) (p *Porter, err error) {
 		return nil, err
 	}
 	err = host.Do(func() (err error) {
-		p, err = New(conf, m, new(notebook), journal.Past{}, discard)
+		if p, err = New(conf, m, discard); err == nil {
+			p.journal = new(notebook)
+		}
 		return err
 	})
 	return p, err
