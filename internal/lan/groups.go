@@ -1,11 +1,13 @@
 package lan
 
 import (
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/mdlayher/ndp"
@@ -26,9 +28,11 @@ type groups struct {
 }
 
 type membership struct {
-	socket int
+	socket int // noSocket: it could not be joined so far
 	count  int // addresses that share the group
 }
+
+const noSocket = -1
 
 func newGroups(index int) *groups {
 	return &groups{index: index, members: make(map[netip.Addr]*membership)}
@@ -80,7 +84,7 @@ func (g *groups) leave(ip netip.Addr) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	m, ok := g.members[group]
-	if !ok {
+	if !ok || g.closed {
 		return fmt.Errorf("leave %v: not joined for %v", group, ip)
 	}
 	m.count--
@@ -88,6 +92,9 @@ func (g *groups) leave(ip netip.Addr) error {
 		return nil
 	}
 	delete(g.members, group)
+	if m.socket == noSocket {
+		return nil
+	}
 	if err := unix.SetsockoptIPv6Mreq(m.socket, unix.IPPROTO_IPV6, unix.IPV6_LEAVE_GROUP, g.request(group)); err != nil {
 		return fmt.Errorf("leave %v: %w", group, err)
 	}
@@ -115,11 +122,58 @@ func (g *groups) joinOnSome(group netip.Addr) (int, error) {
 	return socket, nil
 }
 
+// adopt joins what the members of old, which is closed, have joined. What fails
+// is tried again by check.
+func (g *groups) adopt(old *groups) error {
+	old.mu.Lock()
+	defer old.mu.Unlock()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for group, m := range old.members {
+		g.members[group] = &membership{socket: noSocket, count: m.count}
+	}
+	return g.rejoin()
+}
+
+// check joins every group anew where the kernel is not in one: it forgets them
+// with IPv6 on the interface, as for an MTU below 1280, and leaves the sockets in
+// the belief that they are members, so that they are of no more use. there tells
+// which groups it is in. What fails is tried again by the next check.
+func (g *groups) check(there map[netip.Addr]bool) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for group := range g.members {
+		if !there[group] {
+			return g.rejoin()
+		}
+	}
+	return nil
+}
+
+func (g *groups) rejoin() error {
+	if g.closed {
+		return net.ErrClosed
+	}
+	var failed error
+	for _, socket := range g.sockets {
+		failed = errors.Join(failed, unix.Close(socket))
+	}
+	g.sockets = nil
+	for group, m := range g.members {
+		var err error
+		if m.socket, err = g.joinOnSome(group); err != nil {
+			m.socket = noSocket
+			failed = errors.Join(failed, fmt.Errorf("join %v: %w", group, err))
+		}
+	}
+	return failed
+}
+
 func (g *groups) request(group netip.Addr) *unix.IPv6Mreq {
 	return &unix.IPv6Mreq{Multiaddr: group.As16(), Interface: uint32(g.index)}
 }
 
-// close leaves all groups.
+// close leaves all groups. Who they were for is kept for adopt.
 func (g *groups) close() error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -128,6 +182,23 @@ func (g *groups) close() error {
 		err = errors.Join(err, unix.Close(socket))
 	}
 	g.sockets, g.closed = nil, true
-	clear(g.members)
 	return err
+}
+
+// groupsOf returns the groups that the kernel is in on the interface name, from
+// the text of igmp6: index, name, address in hexadecimal, and more.
+func groupsOf(igmp6, name string) map[netip.Addr]bool {
+	there := make(map[netip.Addr]bool)
+	for line := range strings.Lines(igmp6) {
+		fields := strings.Fields(line)
+		if len(fields) < 3 || fields[1] != name {
+			continue
+		}
+		if b, err := hex.DecodeString(fields[2]); err == nil {
+			if group, ok := netip.AddrFromSlice(b); ok {
+				there[group] = true
+			}
+		}
+	}
+	return there
 }

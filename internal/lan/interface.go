@@ -2,6 +2,7 @@ package lan
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/netip"
 	"os"
@@ -10,7 +11,10 @@ import (
 	"nightporter/internal/machine"
 )
 
-const sysClassNet = "/sys/class/net"
+const (
+	sysClassNet  = "/sys/class/net"
+	joinedGroups = "/proc/thread-self/net/igmp6" // of this thread's network namespace
+)
 
 // Interface is one network interface with a packet socket on it. All its
 // methods are safe for concurrent use.
@@ -61,6 +65,9 @@ func (i *Interface) MTU() int { return i.mtu }
 // Wireless reports whether this is a Wi-Fi interface.
 func (i *Interface) Wireless() bool { return i.wireless }
 
+// Closed reports whether Close was called.
+func (i *Interface) Closed() bool { return i.closed.Load() }
+
 // Close closes the socket and leaves all groups. Run, if it is running, returns
 // an error that is net.ErrClosed, and so does everything that is called later.
 func (i *Interface) Close() error {
@@ -89,6 +96,28 @@ func (i *Interface) JoinSolicitedNode(ip netip.Addr) error {
 func (i *Interface) LeaveSolicitedNode(ip netip.Addr) error {
 	if err := i.groups.leave(ip); err != nil {
 		return i.unlessClosed(err)
+	}
+	return nil
+}
+
+// AdoptGroups joins the solicited-node groups that were joined on old, which is
+// closed, and needs their Leaves. After an error CheckGroups tries again.
+func (i *Interface) AdoptGroups(old *Interface) error {
+	if err := i.groups.adopt(old.groups); err != nil {
+		return i.unlessClosed(fmt.Errorf("solicited-node groups: %w", err))
+	}
+	return nil
+}
+
+// CheckGroups joins the solicited-node groups anew if the kernel has lost any,
+// as it does with IPv6 on the interface.
+func (i *Interface) CheckGroups() error {
+	b, err := os.ReadFile(joinedGroups)
+	if err == nil {
+		err = i.groups.check(groupsOf(string(b), i.name))
+	}
+	if err != nil {
+		return i.unlessClosed(fmt.Errorf("solicited-node groups: %w", err))
 	}
 	return nil
 }

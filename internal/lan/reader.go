@@ -80,7 +80,7 @@ func (t *tap) read(ctx context.Context, r *reader) error {
 			}
 			if down && r.frames != before {
 				down = false
-				t.log.Info("the link is up again")
+				t.log.Debug("the link is up again")
 			}
 		case err != nil:
 			return err
@@ -89,7 +89,7 @@ func (t *tap) read(ctx context.Context, r *reader) error {
 				return errGone
 			}
 			if !down {
-				t.log.Warn("the link is down")
+				t.log.Debug("the link is down")
 			}
 			down = true
 		case r.errno == unix.ENOBUFS || r.errno == unix.ENOMEM:

@@ -151,7 +151,7 @@ func (l *logText) count(what string) int {
 func TestRunSurvivesALinkThatIsDown(t *testing.T) {
 	porter, client := neighbors(t)
 	var text logText
-	i, peer := porter.openWith("porter0", slog.New(slog.NewTextHandler(&text, nil))), client.open("client0")
+	i, peer := porter.openWith("porter0", slog.New(slog.NewTextHandler(&text, &slog.HandlerOptions{Level: slog.LevelDebug}))), client.open("client0")
 	seen := make(chan machine.MAC, 1000)
 	_, ended := run(t, i, func(p *lan.Packet) { seen <- p.SenderMAC })
 	for round := range byte(3) {

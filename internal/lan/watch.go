@@ -1,0 +1,229 @@
+package lan
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/mdlayher/netlink"
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// gathering is how long changes are collected from the first on: a link that
+	// comes up is a dozen messages, and what they end in is what matters.
+	gathering = 150 * time.Millisecond
+
+	// redialPause is how long to wait before a subscription that failed is
+	// opened anew; until then everything may have changed.
+	redialPause = time.Second
+)
+
+// Change is what the kernel said of one interface. That it said something means
+// that its link, addresses or routes may be others now. What is lost for a moment
+// takes with it what the kernel ties to it, even if all looks as before when one
+// comes to look.
+type Change struct {
+	LinkLost bool // it was down, without a carrier, or removed
+	AddrLost bool // an address was removed
+}
+
+// Changes are what happened to the interfaces of the host in a short while.
+type Changes struct {
+	Everything bool           // the kernel could not tell all: read everything anew
+	Of         map[int]Change // by index
+}
+
+// To returns what happened to the interface with an index, and whether anything
+// may have.
+func (c Changes) To(index int) (Change, bool) {
+	if c.Everything {
+		return Change{LinkLost: true, AddrLost: true}, true
+	}
+	change, ok := c.Of[index]
+	return change, ok
+}
+
+// Watcher is a subscription to the kernel's news of links, addresses and routes
+// (rtnetlink(7)).
+type Watcher struct {
+	log  *slog.Logger
+	dial func() (subscription, error)
+	conn subscription
+}
+
+// subscription is what a Watcher needs of a *netlink.Conn.
+type subscription interface {
+	Receive() ([]netlink.Message, error)
+	SetReadDeadline(time.Time) error
+	Close() error
+}
+
+// Watch subscribes in the network namespace of the calling thread. What happens
+// from now on is kept by the kernel until Run takes it.
+func Watch(log *slog.Logger) (*Watcher, error) {
+	w := &Watcher{log: log, dial: subscribe}
+	var err error
+	w.conn, err = w.dial()
+	return w, err
+}
+
+func subscribe() (subscription, error) {
+	conn, err := netlink.Dial(unix.NETLINK_ROUTE, &netlink.Config{
+		Groups: unix.RTMGRP_LINK | unix.RTMGRP_IPV4_IFADDR | unix.RTMGRP_IPV6_IFADDR |
+			unix.RTMGRP_IPV4_ROUTE | unix.RTMGRP_IPV6_ROUTE,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("subscribe to network changes: %w", err)
+	}
+	return conn, nil
+}
+
+// Close ends the subscription. Run has ended, or was not called.
+func (w *Watcher) Close() error {
+	if w.conn == nil {
+		return nil
+	}
+	return w.conn.Close()
+}
+
+// Run hands changes to tell until ctx ends, those of a burst together, some
+// 150 ms after the first. A subscription that fails is opened anew.
+func (w *Watcher) Run(ctx context.Context, tell func(Changes)) {
+	for failing := false; ; failing = true {
+		err := w.follow(ctx, tell)
+		if ctx.Err() != nil {
+			return
+		}
+		if !failing {
+			w.log.Warn("cannot follow the changes of the network, so it is looked at every now and then", "err", err, "every", redialPause)
+		}
+		if !wait(ctx, redialPause) {
+			return
+		}
+		tell(Changes{Everything: true})
+	}
+}
+
+// follow reads until ctx ends or the subscription fails.
+func (w *Watcher) follow(ctx context.Context, tell func(Changes)) error {
+	if w.conn == nil {
+		conn, err := w.dial()
+		if err != nil {
+			return err
+		}
+		w.conn = conn
+	}
+	conn := w.conn
+	cancelled := context.AfterFunc(ctx, func() {
+		// Breaks the wait for the next message. On a socket that fails nothing waits.
+		_ = conn.SetReadDeadline(time.Unix(1, 0))
+	})
+	defer cancelled()
+	for ctx.Err() == nil {
+		burst, err := gather(ctx, conn)
+		if err != nil {
+			w.conn = nil
+			return errors.Join(err, conn.Close())
+		}
+		if burst.Everything || len(burst.Of) > 0 {
+			tell(burst)
+		}
+	}
+	return nil
+}
+
+// gather waits for a message and collects those that follow it. With ctx it
+// ends early.
+func gather(ctx context.Context, conn subscription) (Changes, error) {
+	burst := Changes{Of: make(map[int]Change)}
+	if err := conn.SetReadDeadline(time.Time{}); err != nil {
+		return burst, err
+	}
+	for waiting := true; ctx.Err() == nil; {
+		messages, err := conn.Receive()
+		switch {
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			return burst, nil
+		case errors.Is(err, unix.ENOBUFS): // netlink(7): messages were dropped
+			burst.Everything = true
+		case err != nil:
+			return burst, err
+		}
+		for _, m := range messages {
+			burst.note(m)
+		}
+		if waiting && (burst.Everything || len(burst.Of) > 0) {
+			waiting = false
+			if err := conn.SetReadDeadline(time.Now().Add(gathering)); err != nil {
+				return burst, err
+			}
+		}
+	}
+	return burst, nil
+}
+
+// note takes one message in. Of one that is not understood it is only known that
+// something has happened.
+func (c *Changes) note(m netlink.Message) {
+	var index int
+	var change Change
+	ok := true
+	switch m.Header.Type {
+	case unix.RTM_NEWLINK, unix.RTM_DELLINK:
+		if ok = len(m.Data) >= unix.SizeofIfInfomsg; !ok {
+			break
+		}
+		if m.Data[0] != unix.AF_UNSPEC {
+			return // of a port of a bridge: none of the link's own news
+		}
+		index = word(m.Data[4:])
+		const works = unix.IFF_UP | unix.IFF_RUNNING
+		change.LinkLost = m.Header.Type == unix.RTM_DELLINK || word(m.Data[8:])&works != works
+	case unix.RTM_NEWADDR, unix.RTM_DELADDR:
+		if ok = len(m.Data) >= unix.SizeofIfAddrmsg; ok {
+			index = word(m.Data[4:])
+		}
+		change.AddrLost = m.Header.Type == unix.RTM_DELADDR
+	case unix.RTM_NEWROUTE, unix.RTM_DELROUTE:
+		if index, ok = routeIndex(m.Data); ok && index == 0 {
+			return // leads nowhere
+		}
+	default:
+		return
+	}
+	if !ok {
+		c.Everything = true
+		return
+	}
+	had := c.Of[index]
+	c.Of[index] = Change{LinkLost: had.LinkLost || change.LinkLost, AddrLost: had.AddrLost || change.AddrLost}
+}
+
+// routeIndex returns the interface that a route leaves by, 0 for one that leaves
+// by none, and false where that cannot be said in one number.
+func routeIndex(data []byte) (int, bool) {
+	if len(data) < unix.SizeofRtMsg {
+		return 0, false
+	}
+	attributes, err := netlink.NewAttributeDecoder(data[unix.SizeofRtMsg:])
+	if err != nil {
+		return 0, false
+	}
+	index := 0
+	for attributes.Next() {
+		switch attributes.Type() {
+		case unix.RTA_OIF:
+			index = int(attributes.Uint32())
+		case unix.RTA_MULTIPATH:
+			return 0, false
+		}
+	}
+	return index, attributes.Err() == nil
+}
+
+func word(b []byte) int { return int(binary.NativeEndian.Uint32(b)) }
