@@ -25,8 +25,17 @@ func (l *LAN) attach(h *Host) error {
 	if err := h.prepare(); err != nil {
 		return err
 	}
-	err := l.fabric.rtnl(func(c *rtnetlink.Conn) error {
-		return cable{near: h.port, master: l.bridge, far: h.ns, farName: Interface, farMAC: h.mac}.lay(c)
+	return l.plugIn(h)
+}
+
+// plugIn connects a host that has its namespace to the switch.
+func (l *LAN) plugIn(h *Host) error {
+	bridge, err := l.bridge(h.segment)
+	if err != nil {
+		return err
+	}
+	err = l.fabric.rtnl(func(c *rtnetlink.Conn) error {
+		return cable{near: h.port, master: bridge, far: h.ns, farName: Interface, farMAC: h.mac}.lay(c)
 	})
 	if err != nil {
 		return err

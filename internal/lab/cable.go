@@ -1,11 +1,14 @@
 package lab
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
 	"github.com/jsimonetti/rtnetlink/v2"
 	"golang.org/x/sys/unix"
+
+	"nightporter/internal/machine"
 )
 
 // SetCable pulls the host's cable out of the switch, or plugs it in again and
@@ -30,6 +33,79 @@ func (l *LAN) SetCable(h *Host, plugged bool) error {
 	}
 	if err != nil {
 		return errors.Join(fmt.Errorf("host %s: cable", h.name), err)
+	}
+	return nil
+}
+
+// SetLink switches one of the host's interfaces off or on, as `ip link set down`
+// does. On, it returns when the interface carries frames.
+func (h *Host) SetLink(name string, up bool) error {
+	ctx, cancel := context.WithTimeout(h.lan.ctx, setupTimeout)
+	defer cancel()
+	return h.alter("switch "+name, func(c *rtnetlink.Conn) error {
+		index, err := linkIndex(c, name)
+		if err != nil {
+			return err
+		}
+		var flags uint32
+		if up {
+			flags = unix.IFF_UP
+		}
+		if err := setLinkFlags(c, index, flags, unix.IFF_UP); err != nil || !up {
+			return err
+		}
+		return waitLinkUp(ctx, c, name)
+	})
+}
+
+// SetMAC gives the host's interface another MAC.
+func (h *Host) SetMAC(mac machine.MAC) error {
+	return h.alter("set the MAC to "+mac.String(), func(c *rtnetlink.Conn) error {
+		return c.Link.Set(&rtnetlink.LinkMessage{Index: h.index, Attributes: &rtnetlink.LinkAttributes{Address: mac.HardwareAddr()}})
+	})
+}
+
+// SetMTU gives one of the host's interfaces another MTU, in octets. Below 1280
+// the kernel ends IPv6 on it.
+func (h *Host) SetMTU(name string, mtu uint32) error {
+	return h.alter(fmt.Sprintf("set the MTU of %s to %d", name, mtu), func(c *rtnetlink.Conn) error {
+		index, err := linkIndex(c, name)
+		if err != nil {
+			return err
+		}
+		return c.Link.Set(&rtnetlink.LinkMessage{Index: index, Attributes: &rtnetlink.LinkAttributes{MTU: mtu}})
+	})
+}
+
+// RemoveLink removes one of the host's interfaces, as when a USB adapter is
+// pulled out.
+func (h *Host) RemoveLink(name string) error {
+	return h.alter("remove "+name, func(c *rtnetlink.Conn) error {
+		index, err := linkIndex(c, name)
+		if err != nil {
+			return err
+		}
+		return c.Link.Delete(index)
+	})
+}
+
+// RestoreLink makes the host's interface anew after RemoveLink, with the MAC,
+// the addresses and the routes that the host was made with. Nothing else may be
+// asked of the host meanwhile.
+func (l *LAN) RestoreLink(h *Host) error {
+	if h.port == "" {
+		return fmt.Errorf("host %s: restore %s: it is not on the switch", h.name, Interface)
+	}
+	if err := l.plugIn(h); err != nil {
+		return fmt.Errorf("host %s: restore %s: %w", h.name, Interface, err)
+	}
+	return nil
+}
+
+// alter runs fn with the host's routing netlink; what names it in the error.
+func (h *Host) alter(what string, fn func(*rtnetlink.Conn) error) error {
+	if err := h.ns.rtnl(fn); err != nil {
+		return fmt.Errorf("host %s: %s: %w", h.name, what, err)
 	}
 	return nil
 }

@@ -18,14 +18,15 @@ import (
 // A Host is one network namespace with an interface on the LAN. Its methods
 // may be called from several goroutines.
 type Host struct {
-	name  string
-	mac   machine.MAC
-	addrs []netip.Prefix
-	lan   *LAN
-	ns    *namespace
-	port  string // its interface at the switch; empty: not on the switch
-	index uint32 // of Interface
-	built bool   // guarded by lan.mu
+	name    string
+	mac     machine.MAC
+	addrs   []netip.Prefix
+	lan     *LAN
+	ns      *namespace
+	port    string // its interface at the switch; empty: not on the switch
+	segment uint16 // of that port; 0: the LAN
+	index   uint32 // of Interface
+	built   bool   // guarded by lan.mu
 
 	mu      sync.Mutex // guards spawner
 	spawner *spawner
@@ -34,7 +35,7 @@ type Host struct {
 // Name returns the host's name.
 func (h *Host) Name() string { return h.name }
 
-// MAC returns the address of the host's interface on the LAN.
+// MAC returns the address that the host's interface on the LAN was made with.
 func (h *Host) MAC() machine.MAC { return h.mac }
 
 // Addr4 returns the first IPv4 address the host was made with, or the zero

@@ -33,21 +33,21 @@ type LAN struct {
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 	fabric *namespace // the switch lives here
-	bridge uint32
 
 	work sync.WaitGroup // every goroutine of the LAN
 
-	mu     sync.Mutex // guards what follows
-	closed bool
-	hosts  map[string]*Host
-	macs   map[machine.MAC]string
-	ports  int
+	mu       sync.Mutex // guards what follows
+	closed   bool
+	hosts    map[string]*Host
+	macs     map[machine.MAC]string
+	ports    int
+	segments map[uint16]uint32 // the bridge of each; 0 is the LAN
 }
 
 // New builds a LAN with router, outside, porter and client on it. The LAN
 // stands still when ctx ends, and must be closed.
 func New(ctx context.Context) (*LAN, error) {
-	l := &LAN{hosts: make(map[string]*Host), macs: make(map[machine.MAC]string)}
+	l := &LAN{hosts: make(map[string]*Host), macs: make(map[machine.MAC]string), segments: make(map[uint16]uint32)}
 	l.ctx, l.cancel = context.WithCancelCause(ctx)
 	if err := l.build(); err != nil {
 		return nil, errors.Join(fmt.Errorf("build LAN: %w", err), l.Close())
@@ -64,12 +64,11 @@ func (l *LAN) build() error {
 		if err := writeSysctls(switchSettings()); err != nil {
 			return err
 		}
-		if err := unfilter(); err != nil {
-			return err
-		}
-		l.bridge, err = addBridge(c)
-		return err
+		return unfilter()
 	})
+	if err == nil {
+		_, err = l.bridge(0)
+	}
 	if err != nil {
 		return fmt.Errorf("switch: %w", err)
 	}
@@ -103,16 +102,17 @@ func gateways() []netip.Addr {
 // AddHost puts a host with the given addresses on the LAN, with default routes
 // via the router, and returns when its addresses are usable.
 func (l *LAN) AddHost(name string, addrs ...netip.Prefix) (*Host, error) {
-	return l.addHost(name, machine.MAC{}, addrs)
+	return l.addHost(name, machine.MAC{}, addrs, 0)
 }
 
 // addHost derives the MAC from the first address where mac is zero.
-func (l *LAN) addHost(name string, mac machine.MAC, addrs []netip.Prefix) (*Host, error) {
+func (l *LAN) addHost(name string, mac machine.MAC, addrs []netip.Prefix, segment uint16) (*Host, error) {
 	h, err := l.register(name, mac, addrs)
 	if err != nil {
 		return nil, err
 	}
 	defer l.work.Done()
+	h.segment = segment
 	if err := l.attach(h); err != nil {
 		l.unregister(h)
 		return nil, fmt.Errorf("host %s: %w", name, err)

@@ -14,7 +14,6 @@ import (
 
 const (
 	loopbackIndex = 1
-	bridgeName    = "br0"
 	// pollInterval is how often the kernel is asked whether it is done.
 	pollInterval = 2 * time.Millisecond
 )
@@ -24,13 +23,13 @@ func bridgeMAC() machine.MAC { return machine.MAC{0x02, 0x77, 0xff, 0xff, 0xff, 
 
 // addBridge makes the switch: no spanning tree, no forward delay, no multicast
 // snooping, so that it forwards at once and says nothing itself.
-func addBridge(c *rtnetlink.Conn) (index uint32, err error) {
+func addBridge(c *rtnetlink.Conn, name string) (index uint32, err error) {
 	delay, stp, snooping := uint32(0), driver.BridgeStpStateDisabled, driver.BridgeEnableDisabled
 	err = c.Link.New(&rtnetlink.LinkMessage{
 		Flags:  unix.IFF_UP,
 		Change: unix.IFF_UP,
 		Attributes: &rtnetlink.LinkAttributes{
-			Name:    bridgeName,
+			Name:    name,
 			Address: bridgeMAC().HardwareAddr(),
 			Info: &rtnetlink.LinkInfo{Kind: "bridge", Data: &driver.Bridge{
 				ForwardDelay: &delay, StpState: &stp, McastSnooping: &snooping,
@@ -38,9 +37,9 @@ func addBridge(c *rtnetlink.Conn) (index uint32, err error) {
 		},
 	})
 	if err != nil {
-		return 0, fmt.Errorf("add bridge %s: %w", bridgeName, err)
+		return 0, fmt.Errorf("add bridge %s: %w", name, err)
 	}
-	return linkIndex(c, bridgeName)
+	return linkIndex(c, name)
 }
 
 // A cable is a pair of virtual Ethernet interfaces: one end here, in the

@@ -35,6 +35,9 @@ type MachineConfig struct {
 	MAC   machine.MAC    // zero: derived from the first address
 	Addrs []netip.Prefix // when awake; without an IPv6 one IPv6 stays off
 
+	// Segment of the switch that it is on, with hosts of AddHostIn; 0: the LAN.
+	Segment uint16
+
 	// Boot is the time from power-on until the operating system configures
 	// the network. Duplicate address detection comes on top: a second for IPv6.
 	Boot     time.Duration
@@ -113,7 +116,7 @@ func (l *LAN) AddMachine(cfg MachineConfig) (*Machine, error) {
 	if err != nil {
 		return nil, err
 	}
-	h, err := l.addHost(cfg.Name, cfg.MAC, cfg.Addrs)
+	h, err := l.addHost(cfg.Name, cfg.MAC, cfg.Addrs, cfg.Segment)
 	if err != nil {
 		return nil, err
 	}

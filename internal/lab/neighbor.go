@@ -62,6 +62,16 @@ func (h *Host) WarmNeighbor(ctx context.Context, ip netip.Addr) error {
 	})
 }
 
+// SetNeighbor has the host believe that ip is at mac, until it hears otherwise.
+func (h *Host) SetNeighbor(ip netip.Addr, mac machine.MAC) error {
+	return h.alter(fmt.Sprintf("neighbour %s at %s", ip, mac), func(c *rtnetlink.Conn) error {
+		m := &rtnetlink.NeighMessage{Family: uint16(family(ip)), Index: h.index, State: unix.NUD_STALE, Type: unix.RTN_UNICAST,
+			Attributes: &rtnetlink.NeighAttributes{Address: ip.AsSlice(), LLAddress: mac.HardwareAddr(), IfIndex: h.index}}
+		_, err := c.Execute(m, unix.RTM_NEWNEIGH, netlink.Request|netlink.Acknowledge|netlink.Create|netlink.Replace)
+		return err
+	})
+}
+
 // ForgetNeighbor drops ip from the host's neighbour table: the next packet to
 // it starts with a fresh resolution. It is no error if there was no entry.
 func (h *Host) ForgetNeighbor(ip netip.Addr) error {
