@@ -24,12 +24,13 @@ type Binder struct {
 	held map[netip.Addr]bool
 }
 
-// NewBinder returns a Binder for the interface with the given index.
-func NewBinder(index int) *Binder {
+// NewBinder returns a Binder for the interface whose index is told each time: one
+// that is removed and made again has another.
+func NewBinder(index func() int) *Binder {
 	return &Binder{
-		Add:    func(addrs ...netip.Addr) error { return lan.BindAddr(index, addrs...) },
-		Remove: func(addrs ...netip.Addr) error { return lan.UnbindAddr(index, addrs...) },
-		List:   func() ([]netip.Addr, error) { return lan.BoundAddrs(index) },
+		Add:    func(addrs ...netip.Addr) error { return lan.BindAddr(index(), addrs...) },
+		Remove: func(addrs ...netip.Addr) error { return lan.UnbindAddr(index(), addrs...) },
+		List:   func() ([]netip.Addr, error) { return lan.BoundAddrs(index()) },
 	}
 }
 

@@ -172,7 +172,7 @@ func TestBinderInTheKernel(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	first, second := claim.NewBinder(index), claim.NewBinder(index)
+	first, second := claim.NewBinder(func() int { return index }), claim.NewBinder(func() int { return index })
 	do(func() error { return first.Bind(ip4, quiet4, ip6) })
 	do(func() error { return first.Unbind(quiet4) })
 	want("the first run", ip4, ip6)

@@ -121,7 +121,7 @@ func (p *Porter) claim(now time.Time, r *resident, addrs []netip.Addr) {
 	r.watch.answerFor(addrs)
 	for _, ip := range addrs {
 		if ip.Is6() {
-			if err := r.nic.JoinSolicitedNode(ip); err != nil {
+			if err := r.nic.link.Load().JoinSolicitedNode(ip); err != nil {
 				p.log.Warn("cannot join the solicited-node group: a switch with MLD snooping may hide solicitations from us",
 					"machine", r, "ip", ip, "err", err)
 			} else {

@@ -236,7 +236,8 @@ func (p *Porter) withMachine(ctx context.Context, name string, f func(*resident)
 	return unknown
 }
 
-// Ready returns nil when the porter does its work, or why it does not.
+// Ready returns nil when the porter does its work on every interface, or why it
+// does not.
 func (p *Porter) Ready() error {
 	select {
 	case <-p.stopped:
@@ -245,10 +246,19 @@ func (p *Porter) Ready() error {
 	}
 	select {
 	case <-p.running:
-		return nil
 	default:
 		return errors.New("nightporter is starting")
 	}
+	var faults []string
+	for _, n := range p.nics {
+		if err := n.out(); err != nil {
+			faults = append(faults, err.Error())
+		}
+	}
+	if len(faults) > 0 {
+		return errors.New(strings.Join(faults, "; "))
+	}
+	return nil
 }
 
 // Started is closed once machines can register and be answered for.
@@ -258,7 +268,7 @@ func (p *Porter) Started() <-chan struct{} { return p.running }
 func (p *Porter) Drops() map[string]uint64 {
 	drops := make(map[string]uint64, len(p.nics))
 	for _, n := range p.nics {
-		drops[n.Name()] = n.Drops()
+		drops[n.Name()], _ = n.link.Load().counts()
 	}
 	return drops
 }
@@ -268,7 +278,8 @@ func (p *Porter) Rejected() map[string]map[string]uint64 {
 	rejected := make(map[string]map[string]uint64, len(p.nics))
 	for _, n := range p.nics {
 		by := make(map[string]uint64)
-		for v, count := range n.Interface.Rejected() {
+		_, counts := n.link.Load().counts()
+		for v, count := range counts {
 			by[v.String()] = count
 		}
 		by["overrun"] = n.reader.lost.Load() // the loop was too far behind

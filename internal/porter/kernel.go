@@ -25,7 +25,12 @@ func (p *Porter) own(r *resident, addrs []netip.Addr) {
 			p.log.Error("cannot add claimed addresses to the interface", "machine", r, "err", err)
 		}
 	}
-	if r.nic.outgoing == nil {
+	p.pinForHost(r, addrs)
+}
+
+// pinForHost leads what programs of our own host send to addresses to us.
+func (p *Porter) pinForHost(r *resident, addrs []netip.Addr) {
+	if !r.nic.local {
 		return
 	}
 	for _, ip := range addrs {
@@ -58,7 +63,7 @@ func (p *Porter) guideHost(n *nic, addrs []netip.Addr, mac machine.MAC) {
 
 // letHostAsk has our kernel find out by itself where addresses are.
 func (p *Porter) letHostAsk(r *resident, addrs []netip.Addr) {
-	if r.nic.outgoing == nil {
+	if !r.nic.local {
 		return
 	}
 	for _, ip := range addrs {
@@ -84,6 +89,9 @@ func (p *Porter) checkOwned() {
 		}
 	}
 	for _, n := range p.nics {
+		if n.out() != nil {
+			continue // it is looked after when it is back
+		}
 		if err := n.binder.Check(); err != nil {
 			p.log.Error("cannot look after the claimed addresses of the interface", "interface", n.Name(), "err", err)
 		}
@@ -122,8 +130,8 @@ func (p *Porter) repair() error {
 
 // listenToHost sees what our own host sends to watched machines, until ctx
 // ends.
-func (n *nic) listenToHost(ctx context.Context) error {
-	return n.outgoing.Run(ctx, func(p *lan.Packet) {
+func (n *nic) listenToHost(ctx context.Context, outgoing *lan.Outgoing) error {
+	return outgoing.Run(ctx, func(p *lan.Packet) {
 		// Only what our neighbour entry sends nowhere; the rest is on its way.
 		n.reader.visit(n.reader.view.Load(), p)
 	})

@@ -2,13 +2,13 @@ package porter
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"net"
 	"net/netip"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -18,22 +18,31 @@ import (
 	"nightporter/internal/machine"
 )
 
-// nic is one interface the porter works on.
+// nic is one interface the porter works on, known by its name. It stays when the
+// interface goes and comes again; what is open on it is its link.
 type nic struct {
-	*lan.Interface
+	name    string
+	local   bool // our own host's programs may wake
 	log     *slog.Logger
+	link    atomic.Pointer[link]
 	network atomic.Pointer[lan.Network] // as the kernel had it last
 	reader  reader
 
-	outgoing *lan.Outgoing // what our own host sends; nil unless that may wake
+	reading sync.Mutex             // of network, one at a time: what is older must not win
+	trouble atomic.Pointer[string] // why there is no work to be done on it; nil: there is
 
 	// The loop's own.
 	announcer  claim.Announcer
 	binder     *claim.Binder
-	stale      bool   // the readers' view has to be made anew
-	stuck      bool   // the kernel filter could not be set, and the log says so
-	lostBefore uint64 // sightings known to be lost
-	port       uint16 // counts our questions to services
+	stale      bool        // the readers' view has to be made anew
+	stuck      bool        // the kernel filter could not be set, and the log says so
+	lostBefore uint64      // sightings known to be lost
+	port       uint16      // counts our questions to services
+	known      lan.Network // what was acted upon last
+	outSince   time.Time   // when the trouble began
+	again      time.Time   // when to look at the interface unasked; zero: no need
+	missed     lan.Change  // what was not acted upon when it could not be looked at
+	restate    time.Time   // when to announce the claims anew; zero: no need
 
 	// What a machine that arrives needs. Tests look here.
 	ask   func(machine.MAC, machine.Service)
@@ -43,39 +52,24 @@ type nic struct {
 // openNIC opens the interface, and answers for nobody yet. With local it looks
 // at what our own host sends, too.
 func openNIC(name string, local bool, sightings chan<- sighting, replied func(lan.Kind), log *slog.Logger) (*nic, error) {
-	ifi, err := lan.Open(name, log)
-	if err != nil {
-		return nil, err
-	}
-	n := &nic{Interface: ifi, log: log.With("interface", name)}
-	if err := n.refresh(); err != nil {
-		n.Close()
-		return nil, err
-	}
-	if local {
-		if n.outgoing, err = lan.OpenOutgoing(name, log); err != nil {
-			n.Close()
-			return nil, err
-		}
-	}
-	n.binder = claim.NewBinder(n.Index())
+	n := &nic{name: name, local: local, log: log.With("interface", name)}
 	n.reader.view.Store(&view{})
 	n.reader.sightings = sightings
 	n.reader.isn = rand.Uint32()
 	n.reader.forward = n.forward
-	n.reader.responder = claim.Responder{Self: ifi.MAC(), Send: ifi.Send, Replied: replied}
+	n.reader.responder = claim.Responder{Send: n.Send, Replied: replied}
+	n.binder = claim.NewBinder(n.Index)
 	n.announcer.Send = n.announce
 	n.ask, n.guide = n.question, n.tellGuest
-	return n, nil
-}
-
-// Close closes the sockets.
-func (n *nic) Close() error {
-	err := n.Interface.Close()
-	if n.outgoing != nil {
-		err = errors.Join(err, n.outgoing.Close())
+	if err := n.open(log); err != nil {
+		return nil, err
 	}
-	return err
+	if err := n.refresh(); err != nil {
+		n.Close()
+		return nil, err
+	}
+	n.known = *n.network.Load()
+	return n, nil
 }
 
 // replied counts an answer that a reader gave.
@@ -92,9 +86,20 @@ func (n *nic) forward(p *lan.Packet, to machine.MAC) error {
 	return lan.Forward(p, n.MAC(), to, n.MTU(), n.Send)
 }
 
-// refresh reads the interface's addresses and routes anew.
+// refresh reads the interface's addresses and routes anew. While there is no
+// interface what was known stays.
 func (n *nic) refresh() error {
-	network, err := lan.ReadNetwork(n.Index())
+	if n.out() != nil {
+		return nil
+	}
+	return n.read(n.Index())
+}
+
+// read is refresh for the interface with an index.
+func (n *nic) read(index int) error {
+	n.reading.Lock()
+	defer n.reading.Unlock()
+	network, err := lan.ReadNetwork(index)
 	if err != nil {
 		return fmt.Errorf("interface %s: read addresses and routes: %w", n.Name(), err)
 	}
@@ -114,14 +119,11 @@ func (n *nic) own() []netip.Addr {
 // carrier says what is wrong with the cable. Frames go nowhere without a
 // complaint when it is out, so its silence is not the machine's.
 func (n *nic) carrier() error {
-	ifi, err := net.InterfaceByIndex(n.Index())
+	s, err := lan.ReadStatus(n.Name())
 	if err != nil {
 		return err
 	}
-	if ifi.Flags&net.FlagRunning == 0 {
-		return fmt.Errorf("interface %s has no carrier", n.Name())
-	}
-	return nil
+	return n.says(faultOf(s))
 }
 
 // announce tells everyone once that ip is at owner.
@@ -175,6 +177,9 @@ type site struct {
 // survey reads the host's addresses, so that a registration is judged by what
 // holds at this moment.
 func (n *nic) survey() (*site, error) {
+	if err := n.out(); err != nil {
+		return nil, err
+	}
 	if err := n.refresh(); err != nil {
 		return nil, err
 	}

@@ -187,7 +187,7 @@ func TestMoveToAnotherInterface(t *testing.T) {
 		if owners := h.told(nas4); !slices.Equal(owners, []machine.MAC{nasMAC}) {
 			t.Errorf("announced on the old interface at %v", owners)
 		}
-		if err := old.LeaveSolicitedNode(nas6); err == nil {
+		if err := old.link.Load().LeaveSolicitedNode(nas6); err == nil {
 			t.Error("still in the solicited-node group on the old interface")
 		}
 		h.n = other

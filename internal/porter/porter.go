@@ -3,9 +3,7 @@ package porter
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
-	"maps"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -43,13 +41,16 @@ type Porter struct {
 	conf    *config.Config
 	log     *slog.Logger
 	metrics *metrics.Metrics
-	nics    []*nic
+	nics    []*nic // never others; what is open on each is
+	watcher *lan.Watcher
 	trust   atomic.Pointer[registration.Policy]
 
 	sightings chan sighting
 	requests  chan func()
-	running   chan struct{} // closed once the loop runs
-	stopped   chan struct{} // closed once the loop has ended
+	changes   chan lan.Changes // of the host's network
+	kicks     chan struct{}    // a reader has failed
+	running   chan struct{}    // closed once the loop runs
+	stopped   chan struct{}    // closed once the loop has ended
 
 	// The loop's own.
 	residents map[string]*resident // by name
@@ -60,8 +61,9 @@ type Porter struct {
 	awaited   map[*resident]bool // those that wake or arrive
 	sentry    sentry
 	journal   book
-	chores    []func() // of the event that is being handled
-	disowned  bool     // in bind mode: the kernel lacks what is claimed, for want of the guard
+	reading   context.Context // of the readers; nil while there are none
+	chores    []func()        // of the event that is being handled
+	disowned  bool            // in bind mode: the kernel lacks what is claimed, for want of the guard
 }
 
 // New opens the interfaces that conf names. It has to be given a book before Run;
@@ -71,6 +73,8 @@ func New(conf *config.Config, m *metrics.Metrics, log *slog.Logger) (*Porter, er
 		started: conf, conf: conf, log: log, metrics: m,
 		sightings: make(chan sighting, sightingQueue),
 		requests:  make(chan func()),
+		changes:   make(chan lan.Changes),
+		kicks:     make(chan struct{}, 1),
 		running:   make(chan struct{}),
 		stopped:   make(chan struct{}),
 		budget:    handover.NewBudget(heldOctets),
@@ -79,21 +83,13 @@ func New(conf *config.Config, m *metrics.Metrics, log *slog.Logger) (*Porter, er
 		awaited:   make(map[*resident]bool),
 	}
 	p.setTrust(conf)
-	names := conf.Interfaces
-	if len(names) == 0 {
-		name, err := lan.DefaultInterface()
-		if err != nil {
-			return nil, err
-		}
-		names = []string{name}
+	var err error
+	if p.watcher, err = lan.Watch(log); err != nil { // before the first look, so that nothing is missed
+		return nil, err
 	}
-	for _, name := range names {
-		n, err := openNIC(name, conf.Wake.Local, p.sightings, p.replied, log)
-		if err != nil {
-			p.Close()
-			return nil, err
-		}
-		p.nics = append(p.nics, n)
+	if err := p.openNICs(conf); err != nil {
+		p.Close()
+		return nil, err
 	}
 	if err := p.configure(conf.Machines); err != nil {
 		p.Close()
@@ -109,6 +105,9 @@ func (p *Porter) Close() {
 	for _, n := range p.nics {
 		n.Close()
 	}
+	if p.watcher != nil {
+		p.watcher.Close()
+	}
 }
 
 func (p *Porter) setTrust(conf *config.Config) {
@@ -119,39 +118,29 @@ func (p *Porter) setTrust(conf *config.Config) {
 	p.trust.Store(&registration.Policy{Trust: t, Allow: conf.Registration.Allow, Token: conf.Registration.Token})
 }
 
-// Run answers, watches and wakes until ctx ends; then it releases every claim
-// and returns nil. An interface that fails for good ends it with an error.
+// Run answers, watches and wakes until ctx ends; then it releases every claim. An
+// interface that goes is waited for.
 func (p *Porter) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	g, gctx := errgroup.WithContext(ctx)
-
 	// The readers outlive the loop, so that a machine which speaks during the
 	// release is not answered in the meantime.
-	readCtx, stopReading := context.WithCancel(context.WithoutCancel(ctx))
+	reading, stopReading := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopReading()
+	p.reading = reading
 	for _, n := range p.nics {
-		g.Go(func() error {
-			if err := n.Run(readCtx, n.reader.handle); err != nil {
-				return fmt.Errorf("interface %s: %w", n.Name(), err)
-			}
-			return nil
-		})
-		if n.outgoing == nil {
-			continue
-		}
-		g.Go(func() error {
-			if err := n.listenToHost(readCtx); err != nil {
-				return fmt.Errorf("interface %s: %w", n.Name(), err)
-			}
-			return nil
-		})
+		n.listen(reading, p.kick)
 	}
-	g.Go(func() error {
-		defer stopReading()
-		p.loop(gctx)
-		return nil
-	})
+	var g errgroup.Group
+	g.Go(func() error { p.follow(ctx); return nil })
+	p.loop(ctx)
+	cancel()
+	stopReading()
+	for _, n := range p.nics {
+		if err := n.link.Load().readers.Wait(); err != nil {
+			return err
+		}
+	}
 	return g.Wait()
 }
 
@@ -159,6 +148,9 @@ func (p *Porter) Run(ctx context.Context) error {
 // thing after the other.
 func (p *Porter) loop(ctx context.Context) {
 	defer close(p.stopped)
+	for _, n := range p.nics {
+		p.inspect(n, lan.Change{}) // the cable may be out from the start
+	}
 	close(p.running)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -172,6 +164,10 @@ func (p *Porter) loop(ctx context.Context) {
 		case f := <-p.requests:
 			p.drain()
 			f()
+		case c := <-p.changes:
+			p.changed(c)
+		case <-p.kicks:
+			p.failed()
 		case <-timer.C:
 		}
 		p.tick()
@@ -242,6 +238,7 @@ func (p *Porter) tick() {
 		p.inquire(now, r)
 	}
 	for _, n := range p.nics {
+		p.attendNIC(now, n)
 		n.announcer.Run(now)
 		p.recoverLost(n)
 	}
@@ -287,7 +284,7 @@ func (p *Porter) recoverLost(n *nic) {
 func (p *Porter) next() time.Time {
 	moments := []time.Time{p.timers.Next(), p.inquiries.Next(), p.sentry.next}
 	for _, n := range p.nics {
-		moments = append(moments, n.announcer.Next())
+		moments = append(moments, n.announcer.Next(), n.again, n.restate)
 	}
 	var next time.Time // zero: nothing is due
 	for _, at := range moments {
@@ -320,9 +317,9 @@ func (p *Porter) publish() {
 		n.reader.view.Store(v)
 		// A filter that is not set is tried again with the next thing that
 		// happens.
-		err := n.SetInterest(v.interest(n.own()))
-		if n.outgoing != nil {
-			err = errors.Join(err, n.outgoing.SetAddrs(slices.Collect(maps.Keys(v.addrs))))
+		err := n.link.Load().filter(v, n.own())
+		if n.out() != nil {
+			err = nil // a new link gets the filter
 		}
 		if err != nil && !n.stuck {
 			p.log.Error("cannot set the kernel filter", "interface", n.Name(), "err", err)

@@ -67,7 +67,7 @@ func (r *resident) leaveGroups(log *slog.Logger, addrs []netip.Addr) {
 		if !slices.Contains(addrs, ip) {
 			return false
 		}
-		if err := r.nic.LeaveSolicitedNode(ip); err != nil {
+		if err := r.nic.link.Load().LeaveSolicitedNode(ip); err != nil {
 			log.Debug("cannot leave the solicited-node group", "machine", r, "ip", ip, "err", err)
 		}
 		return true

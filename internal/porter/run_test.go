@@ -11,7 +11,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
-	"golang.org/x/sync/errgroup"
 
 	"nightporter/internal/config"
 	"nightporter/internal/lab"
@@ -53,18 +52,10 @@ func eventually(t *testing.T, what string, true func() bool) {
 	}
 }
 
-// work is Run with the loop inside the host's namespace, where only the thread
-// that it starts on is; it ends after the loop.
+// work is Run inside the host's namespace: its loop opens sockets, on the thread
+// that it is called on.
 func (p *Porter) work(ctx context.Context, host *lab.Host) error {
-	reading, stopReading := context.WithCancel(context.WithoutCancel(ctx))
-	defer stopReading()
-	var g errgroup.Group
-	for _, n := range p.nics {
-		g.Go(func() error { return n.Run(reading, n.reader.handle) })
-	}
-	err := host.Do(func() error { p.loop(ctx); return nil })
-	stopReading()
-	return errors.Join(err, g.Wait())
+	return host.Do(func() error { return p.Run(ctx) })
 }
 
 // The whole porter on a wire: it lets machines in, claims them, counts what it
@@ -162,22 +153,6 @@ func wantStopping(t *testing.T, err error) {
 	t.Helper()
 	if !errors.Is(err, errStopping) {
 		t.Errorf("%v, want %v", err, errStopping)
-	}
-}
-
-// An interface that is gone ends the porter with an error that names it.
-func TestRunWithoutItsInterface(t *testing.T) {
-	host := labtest.New(t).Porter()
-	conf := config.Default()
-	conf.Interfaces = []string{lab.Interface}
-	p, err := opened(host, conf)
-	if err != nil {
-		t.Fatal(err)
-	}
-	p.Close()
-	err = host.Do(func() error { return p.Run(t.Context()) })
-	if err == nil || !strings.Contains(err.Error(), "interface "+lab.Interface) {
-		t.Errorf("Run: %v", err)
 	}
 }
 
