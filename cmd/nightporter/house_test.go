@@ -54,6 +54,12 @@ func openFor(t *testing.T, conf string, limit time.Duration) *house {
 	t.Helper()
 	t.Parallel()
 	ctx, lan := newLANFor(t, limit)
+	return openOn(ctx, t, lan, conf)
+}
+
+// openOn starts a house on a LAN that is there already.
+func openOn(ctx context.Context, t *testing.T, lan *lab.LAN, conf string) *house {
+	t.Helper()
 	d, err := rig.Start(ctx, lan, t.TempDir(), rig.Options{Exe: os.Args[0], Env: programEnv, Config: conf})
 	if err != nil {
 		t.Fatal(err)

@@ -1,0 +1,431 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"nightporter/internal/lab"
+	"nightporter/internal/lan"
+	"nightporter/internal/machine"
+	"nightporter/internal/rig"
+)
+
+// otherMAC is what the porter's interface gets.
+var otherMAC = machine.MAC{2, 0x77, 0, 0, 0xab, 0xcd}
+
+// said waits for a line about an interface after the first n.
+func (h *house) said(n int, message, ifi string, words ...string) rig.Entry {
+	h.Helper()
+	e, err := h.d.Log.Wait(h.within(10*time.Second), n, func(e rig.Entry) bool {
+		return strings.HasPrefix(e.Message, message) && e.Field("interface") == ifi && contains(e.Field("reason"), words...)
+	})
+	h.must(err)
+	return e
+}
+
+// counted returns how often that was said after the first n lines.
+func (h *house) counted(n int, message string) int {
+	count := 0
+	for _, line := range strings.Split(h.d.Log.Text(), "\n")[n:] {
+		if strings.Contains(line, `"msg":"`+message) {
+			count++
+		}
+	}
+	return count
+}
+
+const (
+	isOut   = "an interface is out:"
+	isBack  = "an interface works again"
+	restate = "claims announced anew"
+)
+
+// ready asks the daemon by way of the loopback of its own host, which has no cable.
+func (h *house) ready() (status int, body string) {
+	h.Helper()
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: h.lan.Porter().Dial}}
+	req, err := http.NewRequestWithContext(h.within(5*time.Second), http.MethodGet, fmt.Sprintf("http://127.0.0.1:%d/-/ready", rig.HTTPPort), nil)
+	h.must(err)
+	resp, err := client.Do(req)
+	h.must(err)
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	h.must(err)
+	return resp.StatusCode, string(b)
+}
+
+func (h *house) wantUnready(reason string) {
+	h.Helper()
+	if status, body := h.ready(); status != http.StatusServiceUnavailable || !strings.Contains(body, reason) {
+		h.Errorf("/-/ready: %d %q, want 503 with %q", status, body, reason)
+	}
+}
+
+func (h *house) wantReady() {
+	h.Helper()
+	if status, body := h.ready(); status != http.StatusOK {
+		h.Errorf("/-/ready: %d %q, want 200", status, body)
+	}
+}
+
+// misled has the client believe that the sleeping machine's addresses are at its
+// own MAC, as one that missed the claim does: only an announcement changes that.
+func (h *house) misled(m *lab.Machine) {
+	h.Helper()
+	for _, ip := range []netip.Addr{nas4, nas6} {
+		h.must(h.lan.Client().SetNeighbor(ip, m.MAC()))
+	}
+}
+
+// announced waits until the client was told where the machine's addresses are.
+func (h *house) announced(mac machine.MAC) {
+	h.Helper()
+	for _, ip := range []netip.Addr{nas4, nas6} {
+		h.neighbor(h.lan.Client(), ip, mac)
+	}
+}
+
+// TestCableOutWhileAsleep: the porter says that it cannot work, and once it can
+// it announces its claims anew, to a LAN that may have forgotten them.
+func TestCableOutWhileAsleep(t *testing.T) {
+	h := open(t, brisk)
+	nas, porter := h.nas(nil), h.lan.Porter()
+	h.putToSleep(nas)
+	h.wantReady()
+	n := h.d.Log.Len()
+	h.must(h.lan.SetCable(porter, false))
+	h.said(n, isOut, "eth0", "interface eth0 has no carrier")
+	h.wantUnready("interface eth0 has no carrier")
+	h.misled(nas)
+	h.must(h.lan.SetCable(porter, true))
+	h.said(n, isBack, "eth0")
+	h.announced(porter.MAC())
+	h.wantReady()
+	if got := h.counted(n, isOut); got != 1 {
+		t.Errorf("said %d times that the interface is out, want once", got)
+	}
+	h.call(h.lan.Client(), nas, nas4, 22)
+}
+
+// TestStartedWhileTheCableWasOut: a machine that was started by hand meanwhile
+// answers when it is asked, and its claim is not announced to anybody.
+func TestStartedWhileTheCableWasOut(t *testing.T) {
+	h := open(t, brisk)
+	nas, porter := h.nas(nil), h.lan.Porter()
+	h.putToSleep(nas)
+	n := h.d.Log.Len()
+	h.must(h.lan.SetCable(porter, false))
+	h.said(n, isOut, "eth0")
+	h.must(nas.PowerOn())
+	h.event(nas, lab.NetworkUp)
+	h.misled(nas) // now it is the truth
+	capture, err := h.lan.Client().Capture(h.ctx)
+	h.must(err)
+	defer capture.Close()
+	h.must(h.lan.SetCable(porter, true))
+	h.moved(n, "nas", "asleep", "settling", "")
+	h.said(n, restate, "eth0")
+	for _, f := range capture.Frames() {
+		if !f.Outgoing && claims(f, porter.MAC(), nas4, nas6) {
+			t.Errorf("announced an address of a machine that is awake: % x", f.Data)
+		}
+	}
+	if got := h.connect(h.lan.Client(), nas4, 22); got != lab.Banner("nas") {
+		t.Errorf("the service said %q", got)
+	}
+}
+
+// TestLinkDownAndUp: the kernel forgets addresses and neighbours with a link that
+// is switched off; the porter puts its own back.
+func TestLinkDownAndUp(t *testing.T) {
+	for _, conf := range []string{"wake: {local: true}\n", "claim: {mode: bind}\n"} {
+		local := strings.Contains(conf, "local")
+		t.Run(conf, func(t *testing.T) {
+			h := open(t, brisk+conf)
+			nas, porter := h.nas(nil), h.lan.Porter()
+			before := h.addresses()
+			whole := before
+			if !local {
+				whole = with(before, "10.77.0.20/32", "fd77::20/128")
+			}
+			h.putToSleep(nas)
+			h.becomes(whole)
+			n := h.d.Log.Len()
+			h.must(porter.SetLink(lab.Interface, false))
+			h.said(n, isOut, "eth0", "interface eth0 is down")
+			h.wantUnready("interface eth0 is down")
+			if h.pinned(nas4) || len(h.addresses()) == len(whole) {
+				t.Fatal("a kernel that forgets nothing proves nothing")
+			}
+			h.misled(nas)
+			h.must(porter.SetLink(lab.Interface, true))
+			h.must(porter.AddAddr(h.ctx, netip.MustParsePrefix("fd77::2/64"))) // as a network manager does
+			h.said(n, isBack, "eth0")
+			h.becomes(whole)
+			if local {
+				h.becomesPinned(nas4)
+				h.becomesPinned(nas6)
+			}
+			h.announced(porter.MAC())
+			h.call(h.lan.Client(), nas, nas6, 22)
+			h.becomes(before)
+		})
+	}
+}
+
+// becomesPinned waits until the porter's kernel has a permanent entry for ip.
+func (h *house) becomesPinned(ip netip.Addr) {
+	h.Helper()
+	deadline := time.Now().Add(10 * time.Second)
+	for !h.pinned(ip) {
+		if time.Now().After(deadline) {
+			h.Fatalf("the porter's kernel has no permanent entry for %v", ip)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+// TestGroupsAfterIPv6WasOff: the solicited-node group is joined anew, which a
+// switch that snoops on MLD must hear.
+func TestGroupsAfterIPv6WasOff(t *testing.T) {
+	h := open(t, brisk)
+	nas, porter := h.nas(nil), h.lan.Porter()
+	h.putToSleep(nas)
+	joined := func() bool {
+		var groups []byte
+		h.must(porter.Do(func() (err error) {
+			groups, err = os.ReadFile("/proc/thread-self/net/igmp6")
+			return err
+		}))
+		return strings.Contains(string(groups), "ff0200000000000000000001ff000020")
+	}
+	become := func() {
+		for deadline := time.Now().Add(10 * time.Second); !joined(); time.Sleep(5 * time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatal("the porter is not in the group")
+			}
+		}
+	}
+	become()
+	n := h.d.Log.Len()
+	h.must(porter.SetMTU(lab.Interface, 1000))
+	if joined() {
+		t.Fatal("a kernel that forgets nothing proves nothing")
+	}
+	h.said(n, restate, "eth0") // it was opened anew, without IPv6
+	h.must(porter.SetMTU(lab.Interface, 1500))
+	h.must(porter.AddAddr(h.ctx, netip.MustParsePrefix("fd77::2/64")))
+	become()
+}
+
+// TestOurAddressChanges: a new lease. Probes leave from the address that we have.
+func TestOurAddressChanges(t *testing.T) {
+	h := open(t, brisk)
+	nas, porter := h.nas(nil), h.lan.Porter()
+	n := h.d.Log.Len()
+	h.register(nas.Host, everything(nas))
+	capture, err := nas.Capture(h.ctx)
+	h.must(err)
+	defer capture.Close()
+	h.must(porter.DelAddr(netip.MustParsePrefix("10.77.0.2/24")))
+	h.must(porter.AddAddr(h.ctx, netip.MustParsePrefix("10.77.0.3/24")))
+	e, err := h.d.Log.Wait(h.within(10*time.Second), n, func(e rig.Entry) bool {
+		return e.Message == "this host's addresses have changed" && contains(e.Field("addresses"), "10.77.0.3/24")
+	})
+	h.must(err)
+	if contains(e.Field("addresses"), "10.77.0.2/24") {
+		t.Errorf("addresses: %s", e.Field("addresses"))
+	}
+	_, err = capture.Wait(h.within(10*time.Second), func(f lab.Frame) bool { return asks(f, netip.MustParseAddr("10.77.0.3"), nas4) })
+	h.must(err)
+	// That it fell silent is seen from the new address too.
+	h.must(nas.Sleep(h.ctx))
+	h.moved(n, "nas", "settling", "asleep", machine.WhySilent)
+	h.call(h.lan.Client(), nas, nas4, 22)
+}
+
+// TestOurAddressIsAMachines: what DHCP has given to our own host is no longer a
+// sleeping machine's to be claimed.
+func TestOurAddressIsAMachines(t *testing.T) {
+	h := open(t, brisk)
+	nas, porter := h.nas(nil), h.lan.Porter()
+	h.putToSleep(nas)
+	n := h.d.Log.Len()
+	h.must(porter.AddAddr(h.ctx, netip.PrefixFrom(nas4, 24)))
+	_, err := h.d.Log.Wait(h.within(10*time.Second), n, isConflict(nas4, porter.MAC()))
+	h.must(err)
+	h.call(h.lan.Client(), nas, nas6, 22)
+}
+
+// TestOurMACChanges: everybody is told, and everything is answered and sent with
+// the new one.
+func TestOurMACChanges(t *testing.T) {
+	h := open(t, brisk+"wake: {local: true}\n")
+	nas, porter, client := h.nas(nil), h.lan.Porter(), h.lan.Client()
+	h.putToSleep(nas)
+	h.neighborOf(client, nas4, porter.MAC())
+	h.neighborOf(client, nas6, porter.MAC())
+	n := h.d.Log.Len()
+	h.must(porter.SetMAC(otherMAC))
+	h.said(n, restate, "eth0")
+	h.announced(otherMAC)
+	h.neighborOf(client, nas4, otherMAC)
+	h.neighborOf(client, nas6, otherMAC)
+	h.becomesPinned(nas4)
+	if mac, _, _, err := porter.Neighbor(nas4); err != nil || mac != otherMAC {
+		t.Errorf("the porter's kernel has the machine at %v (%v), want %v", mac, err, otherMAC)
+	}
+	h.call(client, nas, nas4, 22)
+	h.wantReady()
+}
+
+// TestInterfaceComesAgain: a USB adapter is pulled out and put in again.
+func TestInterfaceComesAgain(t *testing.T) {
+	for _, mode := range modes {
+		t.Run(mode.name, func(t *testing.T) {
+			h := open(t, brisk+mode.conf)
+			nas, porter, client := h.nas(nil), h.lan.Porter(), h.lan.Client()
+			before := h.addresses()
+			h.putToSleep(nas)
+			n := h.d.Log.Len()
+			h.must(porter.RemoveLink(lab.Interface))
+			h.said(n, isOut, "eth0")
+			h.unreadyFor("interface eth0 is gone")
+			h.misled(nas)
+			h.must(h.lan.RestoreLink(porter))
+			h.said(n, isBack, "eth0")
+			h.said(n, restate, "eth0")
+			h.announced(porter.MAC())
+			h.wantReady()
+			if mode.name == "bind" {
+				h.becomes(with(before, "10.77.0.20/32", "fd77::20/128"))
+			}
+			h.call(client, nas, nas4, 22)
+			h.putToSleep(nas)
+			h.call(client, nas, nas6, 22)
+			// Counters go on.
+			h.wantMetric(0, `nightporter_capture_drops_total{interface="eth0"}`)
+		})
+	}
+}
+
+// unreadyFor waits until that is the reason.
+func (h *house) unreadyFor(reason string) {
+	h.Helper()
+	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		if _, body := h.ready(); strings.Contains(body, reason) {
+			h.wantUnready(reason)
+			return
+		}
+		if time.Now().After(deadline) {
+			h.wantUnready(reason)
+			return
+		}
+	}
+}
+
+// TestTwoNetworks: a machine on each of two networks, the second on a card of its
+// own or in a VLAN. While that interface is gone the other works on.
+func TestTwoNetworks(t *testing.T) {
+	for _, c := range []struct {
+		name, second string
+		add          func(*lab.LAN, *lab.Host, uint16, ...netip.Prefix) (string, error)
+	}{
+		{"card", "eth10", (*lab.LAN).AddLeg},
+		{"VLAN", "eth0.10", (*lab.LAN).AddVLAN},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			ctx, network := newLAN(t)
+			addTo := func(l *lab.LAN) error {
+				_, err := c.add(l, l.Porter(), 10, netip.MustParsePrefix("10.80.0.2/24"), netip.MustParsePrefix("fd80::2/64"))
+				return err
+			}
+			if err := addTo(network); errors.Is(err, unix.EOPNOTSUPP) {
+				t.Skip("this kernel has no VLANs:", err)
+			} else if err != nil {
+				t.Fatal(err)
+			}
+			twoNetworks(openOn(ctx, t, network, brisk+"interfaces: [eth0, "+c.second+"]\n"), c.second, addTo)
+		})
+	}
+}
+
+func twoNetworks(h *house, second string, add func(*lab.LAN) error) {
+	nas, porter := h.nas(nil), h.lan.Porter()
+	attic4, attic6 := netip.MustParseAddr("10.80.0.20"), netip.MustParseAddr("fd80::20")
+	guest, err := h.lan.AddHostIn(10, "guest", netip.MustParsePrefix("10.80.0.10/24"), netip.MustParsePrefix("fd80::10/64"))
+	h.must(err)
+	attic := h.nas(func(c *lab.MachineConfig) {
+		c.Name, c.Segment = "attic", 10
+		c.Addrs = []netip.Prefix{netip.PrefixFrom(attic4, 24), netip.PrefixFrom(attic6, 64)}
+	})
+	sleep := func() {
+		h.Helper()
+		n := h.d.Log.Len()
+		answer, err := h.d.RegisterIn(h.within(10*time.Second), attic.Host, netip.MustParseAddr("10.80.0.2"),
+			[]string{body("attic", attic.MAC(), entry{attic4, []any{22}}, entry{attic6, []any{22}})}, 0)
+		h.must(err)
+		if answer != "OK." {
+			h.Fatalf("registration answered %q", answer)
+		}
+		h.must(attic.Sleep(h.ctx))
+		h.moved(n, "attic", "settling", "asleep", machine.WhySilent)
+	}
+	h.putToSleep(nas)
+	sleep()
+	h.call(h.lan.Client(), nas, nas4, 22)
+	h.call(guest, attic, attic4, 22)
+	h.putToSleep(nas)
+	sleep()
+	h.call(guest, attic, attic6, 22)
+
+	sleep()
+	n := h.d.Log.Len()
+	h.must(porter.RemoveLink(second))
+	h.said(n, isOut, second)
+	h.unreadyFor("interface " + second + " is gone")
+	h.call(h.lan.Client(), nas, nas6, 22)
+	h.must(add(h.lan))
+	h.said(n, restate, second)
+	h.wantReady()
+	h.call(guest, attic, attic4, 22)
+
+	// The parent takes its VLANs with it.
+	if !strings.Contains(second, ".") {
+		return
+	}
+	sleep()
+	n = h.d.Log.Len()
+	h.must(porter.SetLink(lab.Interface, false))
+	h.said(n, isOut, second)
+	h.must(porter.SetLink(lab.Interface, true))
+	h.said(n, restate, second)
+	h.call(guest, attic, attic4, 22)
+}
+
+// claims tells whether a frame says that one of the addresses is at mac.
+func claims(f lab.Frame, mac machine.MAC, ips ...netip.Addr) bool {
+	var p lan.Packet
+	if p.Parse(f.Data) != lan.Accepted || p.SenderMAC != mac {
+		return false
+	}
+	return p.Kind == lan.NeighborAdvertisement && slices.Contains(ips, p.Target) ||
+		(p.Kind == lan.ARPRequest || p.Kind == lan.ARPReply) && slices.Contains(ips, p.From)
+}
+
+// asks tells whether a frame is an ARP request from one address for another.
+func asks(f lab.Frame, from, to netip.Addr) bool {
+	var p lan.Packet
+	return p.Parse(f.Data) == lan.Accepted && p.Kind == lan.ARPRequest && p.From == from && p.To == to
+}
