@@ -33,8 +33,8 @@ func (h *house) said(n int, message, ifi string, words ...string) rig.Entry {
 	return e
 }
 
-// counted returns how often that was said after the first n lines.
-func (h *house) counted(n int, message string) int {
+// repeated returns how often that was said after the first n lines.
+func (h *house) repeated(n int, message string) int {
 	count := 0
 	for _, line := range strings.Split(h.d.Log.Text(), "\n")[n:] {
 		if strings.Contains(line, `"msg":"`+message) {
@@ -111,7 +111,7 @@ func TestCableOutWhileAsleep(t *testing.T) {
 	h.said(n, isBack, "eth0")
 	h.announced(porter.MAC())
 	h.wantReady()
-	if got := h.counted(n, isOut); got != 1 {
+	if got := h.repeated(n, isOut); got != 1 {
 		t.Errorf("said %d times that the interface is out, want once", got)
 	}
 	h.call(h.lan.Client(), nas, nas4, 22)
