@@ -15,7 +15,7 @@ func TestChanged(t *testing.T) {
 		s.change(now)
 		want := []string{path}
 		var restart []string
-		if section, _, _ := strings.Cut(path, "."); slices.Contains([]string{"interfaces", "state_dir", "claim"}, section) ||
+		if section, _, _ := strings.Cut(path, "."); slices.Contains([]string{"interfaces", "state_dir", "user", "claim"}, section) ||
 			slices.Contains([]string{"registration.listen", "http.listen", "http.web_config", "log.format", "wake.local"}, path) {
 			restart = want
 		}

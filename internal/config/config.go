@@ -56,6 +56,7 @@ const (
 type Config struct {
 	Interfaces   []string // names; empty: the interface of the default route
 	StateDir     string   // absolute path
+	User         string   // whom a porter that was started as root becomes; empty: nobody else
 	Log          Log
 	Registration Registration
 	HTTP         HTTP

@@ -25,36 +25,36 @@ const (
 	maxKeys  = 64 // in one mapping
 )
 
-// readFile returns the content of a file, or nothing if it does not exist and
-// need not.
-func readFile(path string, explicit bool) ([]byte, error) {
+// readFile returns the content and the mode of a file, or nothing if it does not
+// exist and need not.
+func readFile(path string, explicit bool) ([]byte, fs.FileMode, error) {
 	// Without O_NONBLOCK, opening a named pipe would wait for its writer.
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if errors.Is(err, fs.ErrNotExist) && !explicit {
-		return nil, nil
+		return nil, 0, nil
 	}
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	defer f.Close()
 	info, err := f.Stat()
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	switch {
 	case info.IsDir():
-		return nil, fmt.Errorf("%s is a directory: expected a regular file", path)
+		return nil, 0, fmt.Errorf("%s is a directory: expected a regular file", path)
 	case !info.Mode().IsRegular():
-		return nil, fmt.Errorf("%s is a device or a pipe: expected a regular file", path)
+		return nil, 0, fmt.Errorf("%s is a device or a pipe: expected a regular file", path)
 	}
 	b, err := io.ReadAll(io.LimitReader(f, maxFile+1))
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	if len(b) > maxFile {
-		return nil, fmt.Errorf("%s is too large: expected at most %d bytes", path, maxFile)
+		return nil, 0, fmt.Errorf("%s is too large: expected at most %d bytes", path, maxFile)
 	}
-	return b, nil
+	return b, info.Mode(), nil
 }
 
 // content is a koanf provider of bytes that were read before.

@@ -141,3 +141,51 @@ func manyLines(format string, n int) string {
 	}
 	return b.String()
 }
+
+// A token in a file that everybody may read is refused, unless it is not the one
+// in use; a group may read it.
+func TestWorldReadableToken(t *testing.T) {
+	const token = "registration: {token: hunter2hunter2}\n"
+	override := []string{"NIGHTPORTER_REGISTRATION__TOKEN=swordfish"}
+	for _, tt := range []struct {
+		name    string
+		content string
+		mode    os.FileMode
+		environ []string
+		refused bool
+	}{
+		{"everybody", token, 0o644, nil, true},
+		{"everybody but the group", token, 0o604, nil, true},
+		{"the group", token, 0o640, nil, false},
+		{"the owner", token, 0o600, nil, false},
+		{"others may write, not read", token, 0o602, nil, false},
+		{"everybody, no token", "registration: {token: ''}\n", 0o644, nil, false},
+		{"everybody, token in the environment", "log: {level: info}\n", 0o644, override, false},
+		{"everybody, another token in the environment", token, 0o644, override, false},
+		{"everybody, a bad token", "registration: {token: short}\n", 0o644, nil, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			path := write(t, "config.yaml", tt.content)
+			if err := os.Chmod(path, tt.mode); err != nil {
+				t.Fatal(err)
+			}
+			_, err := config.Load(path, true, tt.environ, nil)
+			if (err != nil) != tt.refused {
+				t.Fatalf("error %v, want one: %v", err, tt.refused)
+			}
+			if err != nil && strings.Contains(err.Error(), "hunter2") {
+				t.Errorf("the error tells the token: %v", err)
+			}
+		})
+	}
+
+	path := write(t, "config.yaml", token)
+	if err := os.Chmod(path, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	want := "registration.token: found a hidden value (from " + path + "): expected a file that not everybody may read, " +
+		"since it holds a secret, and its mode is 0644: try `chmod o-rwx " + path + "`"
+	if _, err := config.Load(path, true, nil, nil); err == nil || err.Error() != want {
+		t.Errorf("error differs\n got: %v\nwant: %s", err, want)
+	}
+}

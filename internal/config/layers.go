@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"io/fs"
 	"maps"
 	"slices"
 
@@ -16,6 +17,8 @@ import (
 type layer struct {
 	values *koanf.Koanf
 	origin func(k key) string // where its value of k stands
+	file   string             // the path of its file, if it is one
+	mode   fs.FileMode        // of that file
 }
 
 func newLayer(p koanf.Provider, parser koanf.Parser, origin func(key) string) (layer, error) {
@@ -33,7 +36,7 @@ func defaultsLayer(t table) (layer, error) {
 
 func fileLayer(t table, path string, explicit bool, r *report) (layer, error) {
 	origin := "from " + path
-	b, err := readFile(path, explicit)
+	b, mode, err := readFile(path, explicit)
 	if err != nil {
 		return layer{}, fmt.Errorf("configuration file: %w", err)
 	}
@@ -41,6 +44,7 @@ func fileLayer(t table, path string, explicit bool, r *report) (layer, error) {
 	if err != nil {
 		return layer{}, fmt.Errorf("configuration file %s: %w", path, err)
 	}
+	l.file, l.mode = path, mode
 	return l, nil
 }
 

@@ -76,11 +76,18 @@ func (s *stack) read() *Config {
 func (s *stack) place(path string) place {
 	k, _ := s.table.find(path)
 	p := place{report: s.report, key: path, path: path, secret: k.secret}
-	for _, l := range slices.Backward(s.layers) {
-		if l.values.Exists(path) {
-			p.origin = l.origin(k)
-			break
-		}
+	if l, ok := s.source(path); ok {
+		p.origin = l.origin(k)
 	}
 	return p
+}
+
+// source returns the layer that the effective value of a key comes from.
+func (s *stack) source(path string) (layer, bool) {
+	for _, l := range slices.Backward(s.layers) {
+		if l.values.Exists(path) {
+			return l, true
+		}
+	}
+	return layer{}, false
 }

@@ -13,6 +13,9 @@ func (s *stack) relate(c *Config) {
 	if s.report.sound("registration.trust", "registration.allow") {
 		s.relateTrust(c.Registration)
 	}
+	if s.report.sound("registration.token") {
+		s.relateToken(c.Registration)
+	}
 	if s.report.sound("registration.listen", "http.listen") {
 		s.relateListen(c)
 	}
@@ -31,6 +34,21 @@ func (s *stack) relateTrust(r Registration) {
 	if r.Trust == TrustAllowlist && len(r.Allow) == 0 {
 		s.place("registration.allow").wrong([]any{}, "at least one MAC address, since registration.trust is allowlist")
 	}
+}
+
+// othersRead is the permission of those who are neither the owner nor in the
+// group, which is whoever runs any program on this host.
+const othersRead = 0o004
+
+// relateToken refuses a secret that is none. A group may read it: that is how a
+// daemon that is not root gets at it.
+func (s *stack) relateToken(r Registration) {
+	l, ok := s.source("registration.token")
+	if !ok || r.Token == "" || l.mode&othersRead == 0 {
+		return
+	}
+	s.place("registration.token").wrong(r.Token, fmt.Sprintf(
+		"a file that not everybody may read, since it holds a secret, and its mode is %04o: try `chmod o-rwx %s`", l.mode.Perm(), l.file))
 }
 
 // relateListen finds the address that would be "in use" by ourselves. Port 0

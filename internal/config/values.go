@@ -12,6 +12,7 @@ import (
 
 	"nightporter/internal/fair"
 	"nightporter/internal/machine"
+	"nightporter/internal/privilege"
 )
 
 // maxInterfaceName is IFNAMSIZ of linux/if.h without the final zero.
@@ -21,6 +22,14 @@ const maxInterfaceName = 15
 func interfaceName() codec[string] {
 	return text("name", "the name of a network interface, such as eth0", func(s string) bool {
 		return s != "" && s != "." && s != ".." && len(s) <= maxInterfaceName && !strings.ContainsAny(s, "/: \t")
+	})
+}
+
+// userName reads the name of a user that there is, or "".
+func userName() codec[string] {
+	return text("name", "the name of a user of this host, or none", func(s string) bool {
+		_, err := privilege.Find(s)
+		return err == nil
 	})
 }
 

@@ -11,6 +11,7 @@ import (
 
 const defaultYAML = `interfaces: []
 state_dir: /var/lib/nightporter
+user: ""
 log:
   level: info
   format: text
