@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -16,6 +18,7 @@ import (
 
 	"nightporter/internal/config"
 	"nightporter/internal/porter"
+	"nightporter/internal/privilege"
 )
 
 func newServeCommand() *cobra.Command {
@@ -26,7 +29,7 @@ func newServeCommand() *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cmd.SilenceUsage = true
-			return serve(cmd.Context(), func() (*config.Config, error) { return load(cmd, path) }, cmd.ErrOrStderr())
+			return serve(cmd.Context(), path, func() (*config.Config, error) { return load(cmd, path) }, cmd.ErrOrStderr())
 		},
 	}
 	addConfigFlags(cmd, &path)
@@ -43,8 +46,9 @@ func load(cmd *cobra.Command, path string) (*config.Config, error) {
 	return config.Load(path, cmd.Flags().Changed("config"), os.Environ(), cmd.Flags())
 }
 
-// serve runs the daemon until ctx ends; SIGHUP loads the configuration anew.
-func serve(ctx context.Context, load func() (*config.Config, error), stderr io.Writer) error {
+// serve runs the daemon until ctx ends; SIGHUP loads the configuration anew, from
+// the file at path among others.
+func serve(ctx context.Context, path string, load func() (*config.Config, error), stderr io.Writer) error {
 	conf, err := load()
 	if err != nil {
 		return fmt.Errorf("the configuration is not valid:\n%w", err)
@@ -53,7 +57,7 @@ func serve(ctx context.Context, load func() (*config.Config, error), stderr io.W
 	var level slog.LevelVar
 	level.Set(conf.Log.Level)
 	log := newLogger(stderr, conf.Log.Format, &level)
-	d, err := porter.NewDaemon(conf, version.Version, log, &level)
+	d, err := openUnprivileged(conf, path, log, &level)
 	if err != nil {
 		return err
 	}
@@ -76,6 +80,48 @@ func serve(ctx context.Context, load func() (*config.Config, error), stderr io.W
 	err = g.Wait()
 	log.Info("stopped")
 	return err
+}
+
+// openUnprivileged opens the daemon, and gives up on the way what it does not
+// need: the name of root before the first file or socket is opened, so that what
+// the daemon makes is the user's, and what was for opening before the first
+// packet is looked at.
+func openUnprivileged(conf *config.Config, path string, log *slog.Logger, level *slog.LevelVar) (*porter.Daemon, error) {
+	user, err := privilege.Find(conf.User)
+	if err != nil {
+		return nil, fmt.Errorf("user: %w", err)
+	}
+	if err := privilege.Own(conf.StateDir, user); err != nil {
+		return nil, fmt.Errorf("state_dir: %w", err)
+	}
+	if err := privilege.Become(user, privilege.Opening); err != nil {
+		return nil, fmt.Errorf("user: %w", err)
+	}
+	d, err := porter.NewDaemon(conf, version.Version, log, level)
+	if err != nil {
+		return nil, err
+	}
+	left, err := privilege.Keep(privilege.Working)
+	if err != nil {
+		d.Close()
+		return nil, err
+	}
+	log.Info("running with least privilege", "user", user.Name, "uid", user.UID, "capabilities", left.String())
+	warnUnreadable(path, user, log)
+	return d, nil
+}
+
+// warnUnreadable tells at the start what would otherwise be found out at the
+// first reload, perhaps months later.
+func warnUnreadable(path string, user privilege.User, log *slog.Logger) {
+	f, err := os.Open(path)
+	if err == nil {
+		err = f.Close()
+	}
+	if errors.Is(err, fs.ErrPermission) {
+		log.Warn("SIGHUP will change nothing: the user that the daemon runs as may not read the configuration file",
+			"file", path, "user", user.Name, "try", fmt.Sprintf("chgrp %d %s; chmod 640 %s", user.GID, path, path))
+	}
 }
 
 // reload takes over a new configuration. A bad one changes nothing.
