@@ -29,30 +29,39 @@ func Own(dir string, u User) error {
 	if os.Geteuid() != 0 {
 		return nil
 	}
-	// Parents are nobody's secret, and u has to get through them.
-	if err := os.MkdirAll(filepath.Dir(dir), parentMode); err != nil {
-		return err
+	made, err := makeDir(dir)
+	if err == nil && made {
+		err = give(dir, u)
 	}
-	err := os.Mkdir(dir, dirMode)
-	if err == nil {
-		return give(dir, u)
-	}
-	if !errors.Is(err, fs.ErrExist) {
-		return err
+	if err != nil {
+		return fmt.Errorf("%w: expected a directory that %s can write to", err, u.Name)
 	}
 	info, err := os.Stat(dir)
 	if err != nil {
 		return err
 	}
-	if !info.IsDir() {
-		return fmt.Errorf("%s is not a directory", dir)
-	}
-	owner := int(info.Sys().(*syscall.Stat_t).Uid)
-	if owner != u.UID {
+	if owner := int(info.Sys().(*syscall.Stat_t).Uid); owner != u.UID {
 		return fmt.Errorf("%s belongs to %s, expected %s: try `chown -R %d:%d %s`",
 			dir, nameOf(owner), u.Name, u.UID, u.GID, dir)
 	}
 	return nil
+}
+
+// makeDir reports whether the directory was not there before.
+func makeDir(dir string) (made bool, err error) {
+	// Parents are nobody's secret, and the user has to get through them.
+	if err := os.MkdirAll(filepath.Dir(dir), parentMode); err != nil {
+		return false, err
+	}
+	err = os.Mkdir(dir, dirMode)
+	if !errors.Is(err, fs.ErrExist) {
+		return err == nil, err
+	}
+	info, err := os.Stat(dir)
+	if err == nil && !info.IsDir() {
+		err = fmt.Errorf("%s is a file", dir)
+	}
+	return false, err
 }
 
 // give makes u the owner of a directory that was just made, and of no other that

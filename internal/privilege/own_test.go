@@ -60,8 +60,8 @@ func TestOwnRefuses(t *testing.T) {
 	}{
 		{dir, User{"nobody", nobody, 7}, dir + " belongs to root, expected nobody: try `chown -R 65534:7 " + dir + "`"},
 		{theirs, User{"root", 0, 0}, theirs + " belongs to nobody, expected root: try `chown -R 0:0 " + theirs + "`"},
-		{file, User{"root", 0, 0}, file + " is not a directory"},
-		{filepath.Join(file, "dir"), User{"root", 0, 0}, "mkdir " + file + ": not a directory"},
+		{file, User{"root", 0, 0}, file + " is a file: expected a directory that root can write to"},
+		{filepath.Join(file, "dir"), User{"root", 0, 0}, "mkdir " + file + ": not a directory: expected a directory that root can write to"},
 	} {
 		if err := Own(tt.dir, tt.user); err == nil || err.Error() != tt.want {
 			t.Errorf("error differs\n got: %v\nwant: %s", err, tt.want)
