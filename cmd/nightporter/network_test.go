@@ -87,6 +87,24 @@ func (h *house) misled(m *lab.Machine) {
 	}
 }
 
+// longAsleep is putToSleep, until the claim has been announced for the last time:
+// what the client hears from then on is another announcement.
+func (h *house) longAsleep(m *lab.Machine) {
+	h.Helper()
+	capture, err := h.lan.Client().Capture(h.ctx)
+	h.must(err)
+	defer capture.Close()
+	h.putToSleep(m)
+	frames := 0
+	_, err = capture.Wait(h.within(20*time.Second), func(f lab.Frame) bool {
+		if claims(f, h.lan.Porter().MAC(), nas4) {
+			frames++
+		}
+		return frames == 4*2 // a request and a reply each time
+	})
+	h.must(err)
+}
+
 // announced waits until the client was told where the machine's addresses are.
 func (h *house) announced(mac machine.MAC) {
 	h.Helper()
@@ -100,7 +118,7 @@ func (h *house) announced(mac machine.MAC) {
 func TestCableOutWhileAsleep(t *testing.T) {
 	h := open(t, brisk)
 	nas, porter := h.nas(nil), h.lan.Porter()
-	h.putToSleep(nas)
+	h.longAsleep(nas)
 	h.wantReady()
 	n := h.d.Log.Len()
 	h.must(h.lan.SetCable(porter, false))
@@ -132,7 +150,16 @@ func TestStartedWhileTheCableWasOut(t *testing.T) {
 	capture, err := h.lan.Client().Capture(h.ctx)
 	h.must(err)
 	defer capture.Close()
+	atMachine, err := nas.Capture(h.ctx)
+	h.must(err)
+	defer atMachine.Close()
 	h.must(h.lan.SetCable(porter, true))
+	_, err = atMachine.Wait(h.within(10*time.Second), func(f lab.Frame) bool {
+		var p lan.Packet
+		return p.Parse(f.Data) == lan.Accepted && p.Kind == lan.NeighborSolicitation && p.Target == nas6 &&
+			p.Src == porter.MAC() && p.Dst == nas.MAC()
+	})
+	h.must(err)
 	h.moved(n, "nas", "asleep", "settling", "")
 	h.said(n, restate, "eth0")
 	for _, f := range capture.Frames() {
@@ -158,7 +185,7 @@ func TestLinkDownAndUp(t *testing.T) {
 			if !local {
 				whole = with(before, "10.77.0.20/32", "fd77::20/128")
 			}
-			h.putToSleep(nas)
+			h.longAsleep(nas)
 			h.becomes(whole)
 			n := h.d.Log.Len()
 			h.must(porter.SetLink(lab.Interface, false))
@@ -272,7 +299,7 @@ func TestOurAddressIsAMachines(t *testing.T) {
 func TestOurMACChanges(t *testing.T) {
 	h := open(t, brisk+"wake: {local: true}\n")
 	nas, porter, client := h.nas(nil), h.lan.Porter(), h.lan.Client()
-	h.putToSleep(nas)
+	h.longAsleep(nas)
 	h.neighborOf(client, nas4, porter.MAC())
 	h.neighborOf(client, nas6, porter.MAC())
 	n := h.d.Log.Len()
@@ -296,7 +323,7 @@ func TestInterfaceComesAgain(t *testing.T) {
 			h := open(t, brisk+mode.conf)
 			nas, porter, client := h.nas(nil), h.lan.Porter(), h.lan.Client()
 			before := h.addresses()
-			h.putToSleep(nas)
+			h.longAsleep(nas)
 			n := h.d.Log.Len()
 			h.must(porter.RemoveLink(lab.Interface))
 			h.said(n, isOut, "eth0")
