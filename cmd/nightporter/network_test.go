@@ -318,9 +318,16 @@ func TestOurMACChanges(t *testing.T) {
 
 // TestInterfaceComesAgain: a USB adapter is pulled out and put in again.
 func TestInterfaceComesAgain(t *testing.T) {
-	for _, mode := range modes {
+	for _, mode := range []struct {
+		name, conf string
+		open       func(*testing.T, string) *house
+	}{
+		{modes[0].name, modes[0].conf, open},
+		{modes[1].name, modes[1].conf, open},
+		{"as nobody", modes[0].conf, openAsNobody}, // sockets are opened without root
+	} {
 		t.Run(mode.name, func(t *testing.T) {
-			h := open(t, brisk+mode.conf)
+			h := mode.open(t, brisk+mode.conf)
 			nas, porter, client := h.nas(nil), h.lan.Porter(), h.lan.Client()
 			before := h.addresses()
 			h.longAsleep(nas)
