@@ -27,6 +27,7 @@ type api struct {
 	now     func() time.Time
 	version string
 	ration  *ration
+	streams *streams
 }
 
 func (a *api) addTo(mux *http.ServeMux) {
@@ -34,6 +35,7 @@ func (a *api) addTo(mux *http.ServeMux) {
 	mux.Handle("/api/v1/machines", methods{http.MethodGet: a.list})
 	mux.Handle("/api/v1/machines/{name}", methods{http.MethodGet: a.get, http.MethodDelete: a.ration.of(a.forget)})
 	mux.Handle("/api/v1/machines/{name}/wake", methods{http.MethodPost: a.ration.of(a.wake)})
+	mux.Handle("/api/v1/events", methods{http.MethodGet: a.events})
 	mux.HandleFunc("/api/", func(w http.ResponseWriter, r *http.Request) {
 		writeError(w, http.StatusNotFound, fmt.Sprintf("no such path: %s", r.URL.Path))
 	})

@@ -19,7 +19,7 @@ const maxScrapes = 3
 var files embed.FS
 
 // newHandler joins all routes.
-func newHandler(opts Options, r *ration) (http.Handler, error) {
+func newHandler(opts Options, r *ration, s *streams) (http.Handler, error) {
 	page, err := newLanding(opts)
 	if err != nil {
 		return nil, fmt.Errorf("web: %w", err)
@@ -45,7 +45,7 @@ func newHandler(opts Options, r *ration) (http.Handler, error) {
 		}
 		text(w, http.StatusOK, "nightporter is ready.")
 	})
-	(&api{house: opts.House, log: opts.Log, now: opts.Now, version: opts.Version, ration: r}).addTo(mux)
+	(&api{house: opts.House, log: opts.Log, now: opts.Now, version: opts.Version, ration: r, streams: s}).addTo(mux)
 
 	// A page of another site must not be able to wake or forget a machine
 	// through the browser of somebody who may.

@@ -24,6 +24,7 @@ var midnight = time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC)
 
 // house is a House that remembers what it was asked to do.
 type house struct {
+	chronicle
 	machines []machine.Status
 	ready    error
 	guard    web.Guard

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/net/netutil"
 	"golang.org/x/sync/errgroup"
 
+	"nightporter/internal/journal"
 	"nightporter/internal/machine"
 )
 
@@ -54,6 +55,15 @@ type House interface {
 	// Ready returns nil once claims are restored and sockets open, and before
 	// that why not.
 	Ready() error
+	// Events returns what happened and is not forgotten yet, oldest first: what
+	// has a Seq above since, of the machine of that name unless it is empty, and
+	// only the newest of it if there is more than limit.
+	Events(since uint64, machine string, limit int) []journal.Event
+	// Follow returns a channel that gets every event from now on, in the order of
+	// their Seq, which counts without a gap. Events that there is no room for are
+	// left out, and can still be had from Events. The channel is closed when ctx
+	// ends or nothing will happen any more.
+	Follow(ctx context.Context) <-chan journal.Event
 	// Guard tells whether our kernel is kept silent about claimed addresses.
 	Guard() Guard
 }
@@ -85,6 +95,7 @@ type Server struct {
 	opts      Options
 	handler   http.Handler
 	ration    *ration
+	streams   *streams
 	listeners []net.Listener
 }
 
@@ -103,10 +114,10 @@ func New(opts Options) (*Server, error) {
 	if err := toolkit.Validate(opts.WebConfig); err != nil {
 		return nil, webConfigError(opts.WebConfig, err)
 	}
-	s := &Server{opts: opts, ration: new(ration)}
+	s := &Server{opts: opts, ration: new(ration), streams: newStreams()}
 	s.SetRate(opts.Rate)
 	var err error
-	if s.handler, err = newHandler(opts, s.ration); err != nil {
+	if s.handler, err = newHandler(opts, s.ration, s.streams); err != nil {
 		return nil, err
 	}
 	return s, nil
@@ -165,6 +176,7 @@ func (s *Server) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { // without listeners there is only this to wait for
 		<-ctx.Done()
+		s.streams.stop()
 		return nil
 	})
 	for _, l := range s.listeners {

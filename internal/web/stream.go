@@ -1,0 +1,215 @@
+package web
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"nightporter/internal/journal"
+)
+
+// Limits on clients that follow the events.
+const (
+	maxStreams     = 32
+	keepAlive      = 15 * time.Second // proxies close what is silent for longer than a minute or so
+	streamPatience = 10 * time.Second // for one that does not read
+)
+
+// streams bounds how many clients follow the events at once, and has them end
+// when the server stops: by themselves they would hold a stop up until they are
+// cut off.
+type streams struct {
+	free    chan struct{} // has room for as many as may be under way
+	stopped <-chan struct{}
+	stop    context.CancelFunc // may be called more than once
+}
+
+func newStreams() *streams {
+	ctx, stop := context.WithCancel(context.Background())
+	return &streams{free: make(chan struct{}, maxStreams), stopped: ctx.Done(), stop: stop}
+}
+
+func (s *streams) enter() bool {
+	select {
+	case s.free <- struct{}{}:
+		return true
+	default:
+		return false
+	}
+}
+
+func (s *streams) leave() { <-s.free }
+
+// follow sends events as they happen, as server-sent events (the HTML standard,
+// section 9.2), until the client goes or the server stops.
+func (a *api) follow(w http.ResponseWriter, r *http.Request, q EventQuery) {
+	// A browser that connects again names the last event that it has got. The
+	// address it asks for is still that of the first time.
+	if id := r.Header.Get("Last-Event-ID"); id != "" {
+		var err error
+		if q.Since, err = parseSeq("Last-Event-ID", id); err != nil {
+			writeError(w, http.StatusBadRequest, err.Error())
+			return
+		}
+	}
+	if !a.streams.enter() {
+		w.Header().Set("Retry-After", "60")
+		writeError(w, http.StatusServiceUnavailable,
+			fmt.Sprintf("%d clients follow the events already, which is as many as may: try again later", maxStreams))
+		return
+	}
+	defer a.streams.leave()
+	control := http.NewResponseController(w)
+	// The server's own limit is for answers that end.
+	if err := control.SetWriteDeadline(time.Time{}); err != nil {
+		a.log.Error("events cannot be followed", "err", err)
+		writeError(w, http.StatusInternalServerError, "events cannot be followed over this connection")
+		return
+	}
+	// What is left of the answer when the stream ends must not wait for ever either.
+	defer func() { _ = control.SetWriteDeadline(time.Now().Add(streamPatience)) }()
+	header := w.Header()
+	header.Set("Content-Type", eventStream)
+	header.Set("X-Accel-Buffering", "no") // or nginx would keep events back
+	if r.Method == http.MethodHead {
+		return
+	}
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	s := &stream{w: w, control: control, house: a.house, machine: q.Machine}
+	// The rest is the client's going away, or too slow to be followed: it knows
+	// what it has got, and may ask for what came after.
+	if err := s.run(ctx, q, a); err != nil {
+		a.log.Debug("a stream of events ended", "client", r.RemoteAddr, "err", err)
+	}
+}
+
+// stream is the answer to one client that follows the events.
+type stream struct {
+	w       http.ResponseWriter
+	control *http.ResponseController
+	house   House
+	machine string
+	sent    uint64 // Seq of the newest event of the history
+	heard   uint64 // Seq of the last event that happened meanwhile; 0 before the first
+}
+
+var errTooSlow = errors.New("the client is so far behind that events are forgotten")
+
+func (s *stream) run(ctx context.Context, q EventQuery, a *api) error {
+	// First follow, then look back: what happens in between is seen twice and sent
+	// once. The other way round it would be missed.
+	news := a.house.Follow(ctx)
+	var past []journal.Event
+	if q.Since != nil {
+		past = a.history(q, cmp.Or(q.Limit, MaxEvents))
+	}
+	if err := s.flush(nil); err != nil { // the client learns that it follows from now on
+		return err
+	}
+	for _, e := range past {
+		if err := s.send(e); err != nil {
+			return err
+		}
+		s.sent = e.Seq
+	}
+	return s.goOn(ctx, news, a.streams.stopped)
+}
+
+// goOn sends what happens from now on.
+func (s *stream) goOn(ctx context.Context, news <-chan journal.Event, stopped <-chan struct{}) error {
+	silence := time.NewTicker(keepAlive)
+	defer silence.Stop()
+	behind := false // events may have been left out
+	for {
+		var err error
+		select {
+		case e, ok := <-news:
+			if !ok {
+				return context.Cause(ctx)
+			}
+			// Events are left out while there is no room, which there was not before
+			// this one was taken; maybe nothing happens after them.
+			behind = behind || len(news) >= cap(news)-1
+			err = s.pass(e)
+			if err == nil && behind && len(news) == 0 {
+				behind = false
+				err = s.catchUp()
+			}
+		case <-silence.C:
+			err = s.flush([]byte(": keep-alive\n\n"))
+		case <-stopped:
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// pass sends on what the House told of. What is missing before it is looked up.
+func (s *stream) pass(e journal.Event) error {
+	if s.heard != 0 && e.Seq > s.heard+1 {
+		if err := s.catchUp(); err != nil {
+			return err
+		}
+		if e.Seq > s.heard+1 {
+			return errTooSlow
+		}
+	}
+	return s.relay(e)
+}
+
+// catchUp sends what the House did not tell of, because this stream did not take
+// it in time.
+func (s *stream) catchUp() error {
+	missing := s.house.Events(s.heard, "", MaxEvents)
+	if len(missing) > 0 && missing[0].Seq > s.heard+1 {
+		return errTooSlow
+	}
+	for _, e := range missing {
+		if err := s.relay(e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// relay sends e if the client asked for it and has not got it.
+func (s *stream) relay(e journal.Event) error {
+	if e.Seq <= s.heard {
+		return nil
+	}
+	s.heard = e.Seq
+	if e.Seq <= s.sent || s.machine != "" && e.Machine != s.machine {
+		return nil
+	}
+	return s.send(e)
+}
+
+func (s *stream) send(e journal.Event) error {
+	data, err := json.Marshal(e) // in one line
+	if err != nil {
+		return err
+	}
+	return s.flush(fmt.Appendf(nil, "id: %d\ndata: %s\n\n", e.Seq, data))
+}
+
+// flush sends b now. A client that does not take it is cut off.
+func (s *stream) flush(b []byte) error {
+	if err := s.control.SetWriteDeadline(time.Now().Add(streamPatience)); err != nil {
+		return err
+	}
+	if _, err := s.w.Write(b); err != nil {
+		return err
+	}
+	if err := s.control.Flush(); err != nil {
+		return err
+	}
+	// In HTTP/2 a deadline ends the stream also when nothing is being written.
+	return s.control.SetWriteDeadline(time.Time{})
+}
