@@ -54,6 +54,7 @@ func newRootCommand() *cobra.Command {
 		newServeCommand(),
 		newCheckCommand(),
 		newRegisterCommand(),
+		newEventsCommand(),
 		newDemoCommand(),
 		newVersionCommand(),
 	)
