@@ -196,10 +196,15 @@ func TestWithoutGuard(t *testing.T) {
 			said[fmt.Sprintf("%s over %s", complaint(f), f.EtherType())]++
 		}
 	}
-	for _, want := range []string{"redirect over EtherTypeIPv4", "unreachable over EtherTypeIPv4", "redirect over EtherTypeIPv6", "unreachable over EtherTypeIPv6"} {
-		if said[want] == 0 {
-			t.Errorf("the porter's kernel said %v, no %s", said, want)
+	for _, family := range []string{"IPv4", "IPv6"} {
+		// Redirects and errors to one host share a ration (Linux, inet_peer), so
+		// that the one may keep back the other.
+		if said["redirect over EtherType"+family]+said["unreachable over EtherType"+family] == 0 {
+			t.Errorf("the porter's kernel said %v, nothing over %s", said, family)
 		}
+	}
+	if said["unreachable over EtherTypeIPv4"]+said["unreachable over EtherTypeIPv6"] == 0 {
+		t.Errorf("the porter's kernel said %v, no unreachable", said)
 	}
 }
 
