@@ -104,7 +104,7 @@ func TestAddressGoesToAnotherHost(t *testing.T) {
 			other, err := h.lan.AddHost("other", netip.MustParsePrefix("10.77.0.66/24"), netip.MustParsePrefix("fd77::66/64"))
 			h.must(err)
 			h.must(other.AddAddr(h.ctx, netip.PrefixFrom(c.ip, c.bits)))
-			frames, err := lan.Announcement(other.MAC(), other.MAC(), c.ip, c.from)
+			frames, err := lan.Announcement(other.MAC(), machine.Broadcast, other.MAC(), c.ip, c.from, netip.Addr{})
 			h.must(err)
 			h.must(other.SendFrame(frames[0]))
 			_, err = h.d.Log.Wait(h.within(5*time.Second), 0, isConflict(c.ip, other.MAC()))

@@ -146,7 +146,7 @@ func TestConflict(t *testing.T) {
 	h.must(err)
 	defer capture.Close()
 
-	frames, err := lan.Announcement(other.MAC(), other.MAC(), nas4, netip.Addr{})
+	frames, err := lan.Announcement(other.MAC(), machine.Broadcast, other.MAC(), nas4, netip.Addr{}, netip.Addr{})
 	h.must(err)
 	h.must(other.SendFrame(frames[0]))
 	_, err = h.d.Log.Wait(h.within(5*time.Second), 0, isConflict(nas4, other.MAC()))

@@ -51,22 +51,17 @@ func NeighborProbe(src, dst machine.MAC, from, target netip.Addr) ([]byte, error
 	return solicitation(src, dst, from, target)
 }
 
-// Announcement returns the frames that tell everybody that ip is at the
-// link-layer address owner. They leave from our own address src.
+// Announcement returns the frames that tell dst that ip is at the link-layer
+// address owner: everybody, with machine.Broadcast, or one client in frames that
+// nobody else receives. They leave from our own address src.
 //
 // For IPv4 they are two gratuitous ARP packets, in request and in reply form:
 // some kernels take only the one, some only the other. For IPv6 it is one
-// unsolicited neighbour advertisement to all nodes with the override flag, which
-// comes from our own address from; for IPv4 from is not used.
-func Announcement(src, owner machine.MAC, ip, from netip.Addr) ([][]byte, error) {
-	return AnnouncementTo(src, machine.Broadcast, owner, ip, from, netip.Addr{})
-}
-
-// AnnouncementTo is Announcement for the one client that has the link-layer
-// address dst, in frames that nobody else receives. The address of the client,
-// if it is known, becomes the destination of an advertisement; without one the
-// all-nodes address in a unicast frame serves (RFC 6085).
-func AnnouncementTo(src, dst, owner machine.MAC, ip, from, client netip.Addr) ([][]byte, error) {
+// unsolicited neighbour advertisement with the override flag, which comes from our
+// own address from; for IPv4 from is not used. The address of the one client, if
+// it is known, becomes the destination of the advertisement; without one the
+// all-nodes address serves, in a unicast frame too (RFC 6085).
+func Announcement(src, dst, owner machine.MAC, ip, from, client netip.Addr) ([][]byte, error) {
 	if err := checkUnicast("address", ip); err != nil {
 		return nil, fmt.Errorf("announcement: %w", err)
 	}

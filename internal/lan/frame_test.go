@@ -104,7 +104,7 @@ func TestNeighborProbeErrors(t *testing.T) {
 func TestAnnouncementIPv4(t *testing.T) {
 	for name, dst := range map[string]machine.MAC{"everybody": machine.Broadcast, "one client": clientMAC} {
 		t.Run(name, func(t *testing.T) {
-			frames, err := lan.AnnouncementTo(porterMAC, dst, sleepyMAC, sleepy4, none, client4)
+			frames, err := lan.Announcement(porterMAC, dst, sleepyMAC, sleepy4, none, client4)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -126,7 +126,7 @@ func TestAnnouncementIPv4(t *testing.T) {
 }
 
 func TestAnnouncementIPv6(t *testing.T) {
-	frames, err := lan.Announcement(porterMAC, sleepyMAC, sleepy6, porter6)
+	frames, err := lan.Announcement(porterMAC, machine.Broadcast, sleepyMAC, sleepy6, porter6, netip.Addr{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -142,7 +142,7 @@ func TestAnnouncementIPv6(t *testing.T) {
 		t.Error("the override flag is clear")
 	}
 	for _, c := range []struct{ client, to netip.Addr }{{client6, client6}, {none, allNodes}} {
-		frames, err := lan.AnnouncementTo(porterMAC, clientMAC, sleepyMAC, sleepy6, porter6, c.client)
+		frames, err := lan.Announcement(porterMAC, clientMAC, sleepyMAC, sleepy6, porter6, c.client)
 		if err != nil || len(frames) != 1 {
 			t.Fatalf("%d frames, error %v", len(frames), err)
 		}
@@ -169,7 +169,7 @@ func TestAnnouncementErrors(t *testing.T) {
 		{"client of the other family", sleepyMAC, sleepy6, porter6, client4, "client 192.168.7.2"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			_, err := lan.AnnouncementTo(porterMAC, clientMAC, c.owner, c.ip, c.from, c.client)
+			_, err := lan.Announcement(porterMAC, clientMAC, c.owner, c.ip, c.from, c.client)
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("error %v, want one with %q", err, c.want)
 			}

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nightporter/internal/lan"
+	"nightporter/internal/machine"
 )
 
 func TestOpenErrors(t *testing.T) {
@@ -151,7 +152,7 @@ func TestSend(t *testing.T) {
 			got <- lan.Packet{Time: p.Time, Frame: slices.Clone(p.Frame)}
 		}
 	})
-	frames, err := lan.Announcement(sleepyMAC, sleepyMAC, sleepy4, none)
+	frames, err := lan.Announcement(sleepyMAC, machine.Broadcast, sleepyMAC, sleepy4, none, none)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -93,15 +93,15 @@ func TestClientTakesTheAnnouncement(t *testing.T) {
 			}
 			eventually(t, ip.String()+" at "+mac.String(), func() bool { return knows(client, ip) == mac })
 		}
-		frames, err := lan.Announcement(porterMAC, porterMAC, ip, porter6)
+		frames, err := lan.Announcement(porterMAC, machine.Broadcast, porterMAC, ip, porter6, netip.Addr{})
 		owner(porterMAC, frames, err)
-		frames, err = lan.AnnouncementTo(porterMAC, clientMAC, sleepyMAC, ip, porter6, netip.Addr{})
+		frames, err = lan.Announcement(porterMAC, clientMAC, sleepyMAC, ip, porter6, netip.Addr{})
 		owner(sleepyMAC, frames, err)
-		frames, err = lan.AnnouncementTo(porterMAC, clientMAC, porterMAC, ip, porter6, client6)
+		frames, err = lan.Announcement(porterMAC, clientMAC, porterMAC, ip, porter6, client6)
 		owner(porterMAC, frames, err)
 		if ip.Is4() { // each form alone
 			for n, mac := range []machine.MAC{sleepyMAC, porterMAC} {
-				frames, err = lan.AnnouncementTo(porterMAC, clientMAC, mac, ip, porter6, client4)
+				frames, err = lan.Announcement(porterMAC, clientMAC, mac, ip, porter6, client4)
 				owner(mac, frames[n:n+1], err)
 			}
 		}

@@ -59,7 +59,7 @@ func TestHotPathAllocatesNothing(t *testing.T) {
 			seen <- struct{}{}
 		}
 	})
-	frames, err := lan.Announcement(sleepyMAC, sleepyMAC, sleepy4, none)
+	frames, err := lan.Announcement(sleepyMAC, machine.Broadcast, sleepyMAC, sleepy4, none, none)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,7 +102,7 @@ func TestRunEndsWithTheSocket(t *testing.T) {
 	i := porter.open("porter0")
 	seen := make(chan struct{}, 1000)
 	_, ended := run(t, i, func(*lan.Packet) { seen <- struct{}{} })
-	frames, err := lan.Announcement(clientMAC, clientMAC, sleepy4, none)
+	frames, err := lan.Announcement(clientMAC, machine.Broadcast, clientMAC, sleepy4, none, none)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -158,7 +158,7 @@ func TestRunSurvivesALinkThatIsDown(t *testing.T) {
 		porter.setUp("porter0", false)
 		porter.setUp("porter0", true)
 		mark := machine.MAC{2, 0xaa, 0, 0, 0, round}
-		frames, err := lan.Announcement(clientMAC, mark, sleepy4, none)
+		frames, err := lan.Announcement(clientMAC, machine.Broadcast, mark, sleepy4, none, none)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -214,7 +214,7 @@ func TestDrops(t *testing.T) {
 	if got := i.Drops(); got != 0 {
 		t.Errorf("%d drops before anything was sent", got)
 	}
-	frames, err := lan.Announcement(clientMAC, clientMAC, sleepy4, none)
+	frames, err := lan.Announcement(clientMAC, machine.Broadcast, clientMAC, sleepy4, none, none)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -149,23 +149,11 @@ func (p *Porter) unpin(r *resident, guests []handover.Guest) {
 
 // tellGuest says to one client alone that the machine's address is at owner.
 func (n *nic) tellGuest(g handover.Guest, owner machine.MAC) {
-	network := n.network.Load()
-	from, ok := network.SourceFor(g.Addr)
-	if !ok {
-		from = g.Addr
-	}
 	client := g.IP
-	if !network.Contains(client) {
+	if !n.network.Load().Contains(client) {
 		client = netip.Addr{} // the frame goes to a router
 	}
-	frames, err := lan.AnnouncementTo(n.MAC(), g.MAC, owner, g.Addr, from, client)
-	if err != nil {
-		n.log.Warn("cannot tell a client where the machine is", "client", g.IP, "ip", g.Addr, "err", err)
-		return
-	}
-	for _, f := range frames {
-		n.send(f)
-	}
+	n.say(g.MAC, client, g.Addr, owner)
 }
 
 // question asks a service of the machine whether it is ready.

@@ -2,7 +2,6 @@ package porter
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/netip"
@@ -10,6 +9,7 @@ import (
 
 	"nightporter/internal/journal"
 	"nightporter/internal/machine"
+	"nightporter/internal/registration"
 )
 
 // book is what the porter writes into; *journal.Journal is the one in earnest.
@@ -97,6 +97,12 @@ func taleOfMove(m machine.Moved) journal.Event {
 		if m.Why == machine.WhyRegistered {
 			e.Kind = journal.Registered
 		}
+	case machine.Waking:
+		// Who wakes it has been told already; one that turns out to be firmware
+		// is told as what it was not.
+		if m.Why == machine.WhyFirmware {
+			e.Kind = journal.Settling
+		}
 	case machine.Asleep:
 		e.Kind = journal.Asleep
 		if m.Why == machine.WhyAttemptsGone {
@@ -115,11 +121,6 @@ func taleOfMove(m machine.Moved) journal.Event {
 		default:
 			e.Kind = journal.Awake
 		}
-	}
-	// Who wakes it has been told already; one that turns out to be firmware is
-	// told as what it was not.
-	if m.To == machine.Waking && m.Why == machine.WhyFirmware {
-		e.Kind = journal.Settling
 	}
 	return e
 }
@@ -176,14 +177,8 @@ func (p *Porter) takeBack(mem machine.Memory, s *site, seen, now time.Time) erro
 	if other := p.residents[spec.Name]; other != nil && other.Spec().MAC != spec.MAC {
 		return fmt.Errorf("name: %q belongs to %s now", spec.Name, other.Spec().MAC)
 	}
-	var bad error
-	for _, ip := range spec.Addrs() {
-		if s.Own(ip) || s.Gateway(ip) || s.Broadcast(ip) || !s.OnLink(ip) {
-			bad = errors.Join(bad, fmt.Errorf("%s is our own, a gateway's, a broadcast address or not on %s", ip, n.Name()))
-		}
-	}
-	if bad != nil {
-		return bad
+	if err := registration.CheckAddresses(spec.Monitor, s); err != nil {
+		return err
 	}
 	r := p.byMAC[spec.MAC]
 	var configured *machine.Spec

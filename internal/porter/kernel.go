@@ -89,19 +89,22 @@ func (p *Porter) checkOwned() {
 		}
 	}
 	for _, n := range p.nics {
-		if n.out() != nil {
-			continue // it is looked after when it is back
+		if n.out() == nil { // else it is looked after when it is back
+			p.checkBound(n)
 		}
-		if err := n.binder.Check(); err != nil {
-			p.log.Error("cannot look after the claimed addresses of the interface", "interface", n.Name(), "err", err)
-		}
+	}
+}
+
+// checkBound makes the interface have what our kernel is to own.
+func (p *Porter) checkBound(n *nic) {
+	if err := n.binder.Check(); err != nil {
+		p.log.Error("cannot look after the claimed addresses of the interface", "interface", n.name, "err", err)
 	}
 }
 
 func (p *Porter) bound() bool { return p.started.Claim.Mode == config.ModeBind }
 
-// repair removes what an earlier run left in the kernel when it crashed, or
-// this one when it ends.
+// repair removes what an earlier run left in the kernel when it crashed.
 func (n *nic) repair() error {
 	failed := n.binder.Clear()
 	pinned, err := lan.PinnedNeighbors(n.Index(), n.MAC())

@@ -131,13 +131,19 @@ func (n *nic) announce(ip netip.Addr, owner machine.MAC) {
 	if a := n.reader.view.Load().addrs[ip]; owner == n.MAC() && a != nil && !a.answer.Load() {
 		return // its machine spoke, and the loop is about to hear of it
 	}
+	n.say(machine.Broadcast, netip.Addr{}, ip, owner)
+}
+
+// say tells to, which is everyone or one neighbour, that ip is at owner. client
+// is the neighbour's address, if it is known.
+func (n *nic) say(to machine.MAC, client, ip netip.Addr, owner machine.MAC) {
 	from, ok := n.network.Load().SourceFor(ip)
 	if !ok {
 		from = ip // better said by the address itself than not at all
 	}
-	frames, err := lan.Announcement(n.MAC(), owner, ip, from)
+	frames, err := lan.Announcement(n.MAC(), to, owner, ip, from, client)
 	if err != nil {
-		n.log.Warn("cannot announce", "ip", ip, "err", err)
+		n.log.Warn("cannot announce", "ip", ip, "to", to, "err", err)
 		return
 	}
 	for _, f := range frames {

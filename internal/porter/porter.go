@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"slices"
 	"sync/atomic"
 	"time"
 
@@ -338,7 +337,7 @@ func (p *Porter) leave() {
 		if r.nic == nil {
 			continue
 		}
-		held = held || slices.Contains([]machine.State{machine.Asleep, machine.Waking, machine.Arriving}, r.State())
+		held = held || awaitsAtOurs(r)
 		p.tell(r, machine.Stopped{Wake: p.conf.Wake.OnExit == config.OnExitAll})
 	}
 	if !held {

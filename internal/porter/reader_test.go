@@ -150,14 +150,14 @@ func TestReaderAnswersWithOurMAC(t *testing.T) {
 // Frames as package lan builds them for the wire.
 func TestReaderOnRealFrames(t *testing.T) {
 	h := newHall(t, 8, nas())
-	frames, err := lan.Announcement(nasMAC, nasMAC, nas4, netip.Addr{})
+	frames, err := lan.Announcement(nasMAC, machine.Broadcast, nasMAC, nas4, netip.Addr{}, netip.Addr{})
 	for _, f := range frames { // the request form and the reply form
 		h.handle(parsed(t, f, err))
 		if diff := cmp.Diff([]string{"nas use 10.77.0.20"}, h.seen()); diff != "" {
 			t.Errorf("the machine announces itself (-want +got):\n%s", diff)
 		}
 	}
-	frames, err = lan.Announcement(thiefMAC, thiefMAC, nas6, nas6)
+	frames, err = lan.Announcement(thiefMAC, machine.Broadcast, thiefMAC, nas6, nas6, netip.Addr{})
 	h.handle(parsed(t, frames[0], err))
 	if diff := cmp.Diff([]string{"nas conflict fd77::20 by " + thiefMAC.String()}, h.seen()); diff != "" {
 		t.Errorf("another host announces itself (-want +got):\n%s", diff)

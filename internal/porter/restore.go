@@ -15,9 +15,7 @@ func (p *Porter) restore(n *nic) {
 		p.log.Warn("a switch with MLD snooping may hide solicitations from us", "interface", n.name, "err", err)
 	}
 	if p.bound() && p.Guard().Active {
-		if err := n.binder.Check(); err != nil {
-			p.log.Error("cannot look after the claimed addresses of the interface", "interface", n.name, "err", err)
-		}
+		p.checkBound(n)
 	}
 	if !n.local {
 		return

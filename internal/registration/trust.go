@@ -74,10 +74,8 @@ func (p Policy) Check(ctx context.Context, req Request, peer netip.Addr, n Netwo
 	if n.OwnMAC(req.MAC) {
 		return Refuse(Refused, "mac: found %s, an interface of the porter's own host: expected the machine's", req.MAC)
 	}
-	for i, a := range req.Monitor {
-		if what := forbidden(a.IP, n); what != "" {
-			return Refuse(Refused, "%s: found %s, %s: expected an address of the machine", monitorIP(i), a.IP, what)
-		}
+	if err := CheckAddresses(req.Monitor, n); err != nil {
+		return err
 	}
 	switch p.Trust {
 	case Self:
@@ -130,6 +128,17 @@ func (p Policy) checkToken(token string) error {
 }
 
 func monitorIP(i int) string { return fmt.Sprintf("monitor[%d].ip", i) }
+
+// CheckAddresses returns nil if addresses may be claimed at all, whatever the
+// trust, or a *Refusal that names the first that may not.
+func CheckAddresses(monitor []machine.Address, n Network) error {
+	for i, a := range monitor {
+		if what := forbidden(a.IP, n); what != "" {
+			return Refuse(Refused, "%s: found %s, %s: expected an address of the machine", monitorIP(i), a.IP, what)
+		}
+	}
+	return nil
+}
 
 // forbidden says why nobody may register ip, whatever the trust. To claim such
 // an address would take the network down, or ourselves off it.
