@@ -15,8 +15,8 @@ func TestChanged(t *testing.T) {
 		s.change(now)
 		want := []string{path}
 		var restart []string
-		if section, _, _ := strings.Cut(path, "."); slices.Contains([]string{"interfaces", "state_dir", "user", "claim"}, section) ||
-			slices.Contains([]string{"registration.listen", "http.listen", "http.web_config", "log.format", "wake.local"}, path) {
+		if section, _, _ := strings.Cut(path, "."); slices.Contains([]string{"interfaces", "state_dir", "user"}, section) ||
+			slices.Contains([]string{"registration.listen", "http.listen", "http.web_config", "log.format", "claim.mode", "claim.guard", "wake.local"}, path) {
 			restart = want
 		}
 		if got := config.Changed(config.Default(), now); !slices.Equal(got, want) {

@@ -104,6 +104,8 @@ type Probe struct {
 type Claim struct {
 	Mode  string // ModeResponder or ModeBind
 	Guard string // GuardAuto, GuardOn or GuardOff; not GuardOff under ModeBind
+
+	OverrideOffload bool // claim a machine also where its network card answers while it sleeps
 }
 
 // Wake says how machines are woken, and by whom.

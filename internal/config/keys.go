@@ -135,6 +135,8 @@ func sleepKeys() []key {
 			"responder: answer ARP and NDP ourselves, the kernel never owns a claimed address; bind: the kernel owns it, for networks where it must; takes the guard").needsRestart(),
 		field("claim.guard", GuardAuto, func(c *Config) *string { return &c.Claim.Guard }, oneOf(GuardAuto, GuardOn, GuardOff),
 			"auto: drop what comes in for claimed addresses with nftables, so that our own kernel stays silent, and go without where that cannot be; on: do not start without; off: never").needsRestart(),
+		field("claim.override_offload", false, func(c *Config) *bool { return &c.Claim.OverrideOffload }, boolean(),
+			"true: a machine whose network card answers ARP and neighbour solicitations while it sleeps is claimed all the same; it has to answer pings, or TCP at its services, while it is up; false: it counts as awake, and the log says what to do"),
 		field("wake.attempts", 6, func(c *Config) *int { return &c.Wake.Attempts }, wholeNumber(1, 100),
 			"rounds of magic packets before a wake counts as failed"),
 		field("wake.interval", "15s", func(c *Config) *time.Duration { return &c.Wake.Interval }, duration(shortest, hour),

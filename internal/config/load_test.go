@@ -63,6 +63,7 @@ func settings(t *testing.T) map[string]setting {
 		"probe.timeout":                {"24h", "24h", func(c *config.Config) { c.Probe.Timeout = 24 * time.Hour }},
 		"claim.mode":                   {"bind", "bind", func(c *config.Config) { c.Claim.Mode = config.ModeBind }},
 		"claim.guard":                  {"on", "on", func(c *config.Config) { c.Claim.Guard = config.GuardOn }},
+		"claim.override_offload":       {"true", "true", func(c *config.Config) { c.Claim.OverrideOffload = true }},
 		"wake.attempts":                {"1", "1", func(c *config.Config) { c.Wake.Attempts = 1 }},
 		"wake.interval":                {"1h", "1h", func(c *config.Config) { c.Wake.Interval = time.Hour }},
 		"wake.keep":                    {"false", "false", func(c *config.Config) { c.Wake.Keep = false }},

@@ -35,6 +35,7 @@ probe:
 claim:
   mode: responder
   guard: auto
+  override_offload: false
 wake:
   attempts: 6
   interval: 15s

@@ -26,6 +26,7 @@ type machineForm struct {
 	LastWake   moment         `json:"last_wake,omitzero"`
 	Registered moment         `json:"registered,omitzero"`
 	Tally      tallyForm      `json:"tally,omitzero"`
+	Card       bool           `json:"card_answers,omitempty"`
 }
 
 type addressForm struct {
@@ -49,6 +50,7 @@ func formOf(m *machine.Memory) *machineForm {
 		MAC: m.Spec.MAC, Name: m.Spec.Name, WakeFrom: m.Spec.WakeFrom,
 		IdleWatts: finite(m.Spec.IdleWatts), SleepWatts: finite(m.Spec.SleepWatts),
 		Password: hex.EncodeToString(m.Spec.Password),
+		Card:     m.Card,
 		State:    m.State.String(), Since: moment{m.Since}, LastWake: moment{m.LastWake}, Registered: moment{m.Registered},
 		Tally: tallyForm{
 			Attempts: m.Tally.Attempts, Wakes: byTrigger(m.Tally.Wakes), Failures: byTrigger(m.Tally.Failures),
@@ -79,6 +81,7 @@ func (f *machineForm) memory() (machine.Memory, error) {
 		Spec: machine.Spec{
 			Name: f.Name, MAC: f.MAC, IdleWatts: f.IdleWatts, SleepWatts: f.SleepWatts, WakeFrom: f.WakeFrom,
 		},
+		Card:  f.Card,
 		State: state, Since: f.Since.Time, LastWake: f.LastWake.Time, Registered: f.Registered.Time,
 		Tally: machine.Tally{
 			Attempts: f.Tally.Attempts, Wakes: ofTriggers(f.Tally.Wakes), Failures: ofTriggers(f.Tally.Failures),

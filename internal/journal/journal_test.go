@@ -85,7 +85,7 @@ func TestFormat(t *testing.T) {
 		`"idle_watts":52.5,"sleep_watts":2,"password":"01020304","wake_from":["10.77.0.0/16"],"state":"asleep",`+
 		`"since":"2026-11-22T22:00:00.123456789Z","last_wake":"2026-11-22T21:00:00.123456789Z","registered":"2026-11-22T21:59:59.123456789Z",`+
 		`"tally":{"magic_packets":1,"wakes":{"udp":5},"failures":{"schedule":6},"hand_starts":2,"conflicts":3,"settle_timeouts":4,`+
-		`"slept":"1000h0m0.000000007s","saved_joules":180000000}}}
+		`"slept":"1000h0m0.000000007s","saved_joules":180000000},"card_answers":true}}
 "forgotten":"02:77:00:00:00:02"}
 `)
 }

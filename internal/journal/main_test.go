@@ -45,7 +45,7 @@ func memoryOf(i int) *machine.Memory {
 			},
 			Password: []byte{1, 2, 3, 4}, WakeFrom: []netip.Prefix{netip.MustParsePrefix("10.77.0.0/16")},
 		},
-		State: machine.Asleep, Since: night, LastWake: night.Add(-time.Hour), Registered: night.Add(-time.Second),
+		State: machine.Asleep, Since: night, LastWake: night.Add(-time.Hour), Registered: night.Add(-time.Second), Card: true,
 		Tally: machine.Tally{
 			Attempts: uint64(i), ExternalStarts: 2, Conflicts: 3, SettleTimeouts: 4,
 			Slept: 1000*time.Hour + 7, SavedJoules: 1.8e8,

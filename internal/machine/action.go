@@ -120,6 +120,7 @@ const (
 	WhySilent       Reason = "fell silent"
 	WhySilentAgain  Reason = "fell silent, though it seemed to have started"
 	WhyNeverSilent  Reason = "did not fall silent within probe.timeout"
+	WhyOnlyCard     Reason = "only its network card answers"
 	WhySpoke        Reason = "spoke in its sleep"
 	WhyStarted      Reason = "started without us"
 	WhyKnock        Reason = "knock"

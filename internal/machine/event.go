@@ -18,10 +18,13 @@ type (
 	// for (sender of an ARP packet, target of a duplicate address detection,
 	// source of an IP packet), and invalid when it spoke for none of its own:
 	// boot firmware asks for DHCP with the same MAC. InUse says that it uses
-	// the address, rather than testing whether it may.
+	// the address, rather than testing whether it may. Answer says that it was
+	// nothing but an ARP reply or an advertisement for which somebody had asked:
+	// a network card can send that while its machine sleeps.
 	Heard struct {
-		Addr  netip.Addr
-		InUse bool
+		Addr   netip.Addr
+		InUse  bool
+		Answer bool
 	}
 
 	// Knocked is a packet that may wake the machine.

@@ -16,6 +16,8 @@ type Policy struct {
 	Keep          bool          // keep a machine whose wake failed
 	Holdoff       time.Duration // no magic packet sooner than this after the claim
 	ReadyTimeout  time.Duration // from the first frame to a hand-over at any price
+
+	OverrideOffload bool // claim a machine also where its network card answers while it sleeps
 }
 
 // silence is how long a machine must not have been heard to count as off.
@@ -60,6 +62,7 @@ type Machine struct {
 	owed       owed
 	vigil      vigil     // in Awake only
 	registered time.Time // when it registered last
+	card       bool      // its network card answers while it sleeps
 
 	pace     time.Duration // of questions while it is awaited, at the fastest
 	settling settling
@@ -226,16 +229,19 @@ func (m *Machine) register(now time.Time, spec Spec) {
 // hear takes any frame from the machine. Only one for its own address says
 // that its operating system is up.
 func (m *Machine) hear(now time.Time, e Heard) {
+	if m.mere(now, e) {
+		return
+	}
 	up := e.Addr.IsValid() && m.spec.Has(e.Addr)
 	switch m.state {
 	case Awake:
 		m.vigil.heard = true
 	case Settling:
-		m.heardSettling(now, up)
+		m.heardSettling(now, e, up)
 	case Asleep:
 		m.letGo(now)
 		m.enterSettling(now, WhySpoke, true, nil)
-		m.settling.up = up
+		m.settling.up = up && !e.Answer
 	case Waking:
 		switch {
 		case m.wake.attempts == 0:
@@ -243,7 +249,7 @@ func (m *Machine) hear(now time.Time, e Heard) {
 			m.letGo(now)
 			m.postponeWake()
 			m.enterSettling(now, WhySpoke, true, nil)
-			m.settling.up = up
+			m.settling.up = up && !e.Answer
 			m.joinArrival(now)
 		case up:
 			m.enterArriving(now)

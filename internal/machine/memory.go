@@ -11,12 +11,14 @@ type Memory struct {
 	LastWake   time.Time // when the last wake began; zero if there was none
 	Registered time.Time // when it registered last; zero if it never did
 	Tally      Tally
+	Card       bool // its network card answers while it sleeps
 }
 
 // Memory returns what has to be known of the machine.
 func (m *Machine) Memory() Memory {
 	mem := Memory{
 		Spec: m.spec, State: m.state, Since: m.since, LastWake: m.lastWake, Registered: m.registered, Tally: m.tally,
+		Card: m.card,
 	}
 	if s := m.settling.asleep; m.state == Settling && s.known() {
 		mem.State, mem.Since = Asleep, s.since // nothing is known to have ended it
@@ -46,12 +48,12 @@ const (
 func Resume(mem Memory, policy Policy, seen, now time.Time) *Machine {
 	m := &Machine{
 		spec: mem.Spec, policy: policy, state: mem.State, since: mem.Since,
-		lastWake: mem.LastWake, registered: mem.Registered, tally: mem.Tally,
+		lastWake: mem.LastWake, registered: mem.Registered, tally: mem.Tally, card: mem.Card,
 	}
 	if mem.State == Awake {
 		return m
 	}
-	m.state, m.settling = Settling, settling{lastHeard: now, nextProbe: now}
+	m.state, m.settling = Settling, settling{listening: m.listen(now), lastHeard: now, nextProbe: now}
 	switch mem.State {
 	case Asleep:
 		m.since = now

@@ -93,6 +93,6 @@ func (m *Machine) tickOwed(now time.Time) {
 		m.owed = owed{telling: m.owed.telling}
 		return
 	}
-	m.do(Probe{Addrs: slices.Clone(m.owed.addrs)})
+	m.probe(Probe{Addrs: slices.Clone(m.owed.addrs)}, m.CardAnswers())
 	m.owed.nextProbe = now.Add(arrivalProbeInterval)
 }

@@ -10,23 +10,37 @@ type listening struct {
 	probed bool // a probe is out
 	heard  bool // it spoke since that probe
 	misses int
+
+	// What tells a machine from its network card.
+	questioned bool      // it is asked what a card does not answer, and answers are not heard
+	answered   bool      // there were answers since that probe
+	spoke      bool      // there was something else
+	mere       bool      // before that probe there were answers alone
+	silent     int       // probes in a row without so much as an answer
+	proved     time.Time // when something else came last, or we began to listen
+	answeredAt time.Time
 }
 
 // count closes the time since the last probe.
 func (l *listening) count() {
 	switch {
 	case l.heard:
-		l.misses, l.heard = 0, false
-	case l.probed:
-		l.misses++
+		l.misses, l.silent = 0, 0
+	case !l.probed:
+	case l.answered:
+		l.misses, l.silent = l.misses+1, 0
+	default:
+		l.misses, l.silent = l.misses+1, l.silent+1
 	}
+	l.mere = l.answered && !l.spoke
+	l.heard, l.answered, l.spoke = false, false, false
 }
 
 // settling is what is known while we find out whether a machine is off.
 type settling struct {
 	listening
 	afterSleep bool // it was asleep already, and spoke
-	up         bool // it spoke for one of its addresses
+	up         bool // it spoke for one of its addresses, and did not only answer
 	resumed    bool // it was being woken when the porter was last there
 	lastHeard  time.Time
 	nextProbe  time.Time
@@ -41,21 +55,25 @@ func (m *Machine) enterSettling(now time.Time, why Reason, afterSleep bool, chan
 	if change != nil {
 		change()
 	}
-	m.settling = settling{afterSleep: afterSleep, lastHeard: now, nextProbe: now}
+	m.settling = settling{listening: m.listen(now), afterSleep: afterSleep, lastHeard: now, nextProbe: now}
 }
 
 // heardSettling resets the count. A machine that registered may go on speaking
 // until probe.timeout, it is shutting down. One that was asleep has one silence
 // to show that the frame was a late one; who still speaks for an address then
-// was started by hand.
-func (m *Machine) heardSettling(now time.Time, up bool) {
+// was started by hand, unless it only answers: then it is questioned.
+func (m *Machine) heardSettling(now time.Time, e Heard, up bool) {
 	s := &m.settling
-	s.heard, s.lastHeard, s.up = true, now, s.up || up
+	s.heard, s.lastHeard, s.up = true, now, s.up || up && !e.Answer
 	m.endSlumber(now)
 	if m.joinArrival(now) {
 		return
 	}
-	if s.afterSleep && up && now.Sub(m.since) >= m.policy.startSilence() {
+	switch {
+	case !s.afterSleep || !up || now.Sub(m.since) < m.policy.startSilence():
+	case e.Answer:
+		s.question(now)
+	default:
 		m.startedByHand(now)
 	}
 }
@@ -65,7 +83,13 @@ func (m *Machine) heardSettling(now time.Time, up bool) {
 // is to be let in like after a wake.
 func (m *Machine) joinArrival(now time.Time) bool {
 	s := &m.settling
-	if m.state != Settling || !s.afterSleep || !s.up || m.pending == nil || len(m.pending.services) == 0 || len(m.kept) == 0 {
+	if m.state != Settling || !s.afterSleep || m.pending == nil || len(m.pending.services) == 0 || len(m.kept) == 0 {
+		return false
+	}
+	if !s.up {
+		if !s.answeredAt.IsZero() {
+			s.question(now) // nobody is to wait on the word of a network card
+		}
 		return false
 	}
 	m.wake, m.pending = *m.pending, nil
@@ -83,24 +107,23 @@ func (m *Machine) tickSettling(now time.Time) {
 	if s.asleep.known() {
 		interval, misses = min(interval, slumberInterval), slumberMisses
 	}
-	if s.misses >= misses && (!s.afterSleep || now.Sub(s.lastHeard) >= m.policy.startSilence()) {
-		m.fallAsleep(now)
+	if s.misses >= misses && (!s.afterSleep || now.Sub(s.lastHeard) >= m.policy.startSilence()) && m.settled(now, misses) {
 		return
 	}
 	// Who is silent at this moment may yet turn out to be off.
-	if s.misses == 0 && now.Sub(m.since) >= m.policy.ProbeTimeout {
+	if s.misses == 0 && now.Sub(m.since) >= m.policy.ProbeTimeout && !m.doubts(now, &s.listening) {
 		m.giveUpSettling(now)
 		return
 	}
 	// The last question before the claim goes to everybody.
-	m.do(Probe{Addrs: m.spec.Addrs(), Broadcast: s.misses >= misses-1})
+	m.probe(Probe{Addrs: m.spec.Addrs(), Broadcast: s.misses >= misses-1}, m.questions(&s.listening))
 	s.probed = true
 	s.nextProbe = now.Add(interval)
 }
 
-func (m *Machine) fallAsleep(now time.Time) {
+func (m *Machine) fallAsleep(now time.Time, why Reason) {
 	since := m.settling.asleep.since
-	m.move(now, Asleep, WhySilent)
+	m.move(now, Asleep, why)
 	if !since.IsZero() {
 		m.since = earlier(since, now) // it slept on
 	}

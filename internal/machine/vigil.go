@@ -15,7 +15,7 @@ type vigil struct {
 // keepVigil watches the machine until probe.timeout after its registration.
 func (m *Machine) keepVigil(now time.Time) {
 	if until := m.registered.Add(m.policy.ProbeTimeout); !m.registered.IsZero() && now.Before(until) {
-		m.vigil = vigil{until: until, nextProbe: now}
+		m.vigil = vigil{listening: m.listen(now), until: until, nextProbe: now}
 	}
 }
 
@@ -27,11 +27,11 @@ func (m *Machine) tickVigil(now time.Time) {
 		m.enterSettling(now, WhySilentAgain, true, nil)
 		return
 	}
-	if !now.Before(v.until) {
+	if !now.Before(v.until) && !m.doubts(now, &v.listening) {
 		m.vigil, m.pending = vigil{}, nil
 		return
 	}
-	m.do(Probe{Addrs: m.spec.Addrs()})
+	m.probe(Probe{Addrs: m.spec.Addrs()}, m.questions(&v.listening))
 	v.probed = true
 	v.nextProbe = now.Add(m.policy.ProbeInterval)
 }

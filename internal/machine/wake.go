@@ -142,7 +142,7 @@ func (m *Machine) probeArrival(now time.Time) {
 	if w.nextProbe.IsZero() || now.Before(w.nextProbe) {
 		return
 	}
-	m.do(Probe{Addrs: m.awaited()})
+	m.probe(Probe{Addrs: m.awaited()}, m.CardAnswers())
 	w.nextProbe = now.Add(Pace(now.Sub(w.firstMagic), m.pace, arrivalProbeInterval))
 }
 
@@ -195,7 +195,7 @@ func (m *Machine) tickArriving(now time.Time) {
 	case now.Sub(w.lastHeard) >= m.policy.startSilence() && w.attempts == 0:
 		// It did not start after all, so the wake begins now.
 		m.pending = w
-		m.fallAsleep(now)
+		m.fallAsleep(now, WhySilent)
 	case now.Sub(w.lastHeard) >= m.policy.startSilence():
 		// Take it back, and give the operating system its time: the attempts
 		// go on from where they were.

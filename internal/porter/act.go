@@ -39,6 +39,7 @@ func (p *Porter) tell(r *resident, e machine.Event) {
 		}
 	}
 	p.await(r)
+	r.discount()
 	p.usher(now, r)
 	p.note(r, actions)
 	p.doChores()
@@ -88,6 +89,8 @@ func (p *Porter) do(now time.Time, r *resident, a machine.Action) {
 		}
 	case machine.Probe:
 		p.probe(r, a)
+	case machine.Question:
+		p.interrogate(r, a.Addrs)
 	case machine.HandOver:
 		r.expect(now, a.Services)
 		p.pin(r) // it may have announced itself with its first frame
@@ -118,6 +121,7 @@ func (p *Porter) concede(r *resident, c machine.ConflictSeen) {
 func (p *Porter) claim(now time.Time, r *resident, addrs []netip.Addr) {
 	p.sentry.hold(addrs) // before the first packet can come to us
 	p.own(r, addrs)
+	r.discount() // before the first answer of its network card would silence us
 	r.watch.answerFor(addrs)
 	for _, ip := range addrs {
 		if ip.Is6() {
@@ -293,6 +297,9 @@ func (p *Porter) logMove(r *resident, m machine.Moved, about []slog.Attr) {
 	level := slog.LevelInfo
 	if m.Why == machine.WhyNeverSilent || m.Why == machine.WhyAttemptsGone || m.Why == machine.WhyNotReady {
 		level = slog.LevelWarn
+	}
+	if m.Why == machine.WhyOnlyCard && m.To == machine.Awake {
+		level, about = slog.LevelWarn, append(about, slog.String("remedy", offloadRemedy))
 	}
 	attrs := append([]slog.Attr{
 		slog.Any("machine", r), slog.String("from", m.From.String()), slog.String("to", m.To.String()),

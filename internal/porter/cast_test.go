@@ -73,7 +73,7 @@ func dad(src machine.MAC, ip netip.Addr) *lan.Packet {
 // advertise names its own sender; without an option it does so by the frame.
 func advertise(src, dst, option machine.MAC, target netip.Addr) *lan.Packet {
 	return &lan.Packet{Kind: lan.NeighborAdvertisement, Src: src, Dst: dst, From: target,
-		To: netip.IPv6LinkLocalAllNodes(), SenderMAC: option, Target: target}
+		To: netip.IPv6LinkLocalAllNodes(), SenderMAC: option, Target: target, Solicited: dst == porterMAC}
 }
 
 func ipPacket(kind lan.Kind, src machine.MAC, from, to netip.Addr) *lan.Packet {
@@ -202,6 +202,10 @@ func describe(s sighting) string {
 		return fmt.Sprintf("%s test %s", name, s.addr.ip)
 	case sawUse:
 		return fmt.Sprintf("%s use %s", name, s.addr.ip)
+	case sawPacket:
+		return fmt.Sprintf("%s packet %s", name, s.addr.ip)
+	case sawAsked:
+		return name + " asked"
 	case sawAnswer:
 		return fmt.Sprintf("%s answer %s", name, s.addr.ip)
 	case sawTold:

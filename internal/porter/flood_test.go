@@ -12,11 +12,11 @@ import (
 // floods are the frames of which each leaves a sighting.
 func floods() map[string]*lan.Packet {
 	return map[string]*lan.Packet{
-		"nas frame":           {Kind: lan.Other, Src: nasMAC},
-		"nas test 10.77.0.20": arpProbe(nasMAC, nas4),
-		"nas test fd77::20":   dad(nasMAC, nas6),
-		"nas use 10.77.0.20":  segment(nasMAC, nas4, client4, 443, flagACK),
-		"nas answer fd77::20": advertise(nasMAC, porterMAC, nasMAC, nas6),
+		"nas frame":             {Kind: lan.Other, Src: nasMAC},
+		"nas test 10.77.0.20":   arpProbe(nasMAC, nas4),
+		"nas test fd77::20":     dad(nasMAC, nas6),
+		"nas packet 10.77.0.20": segment(nasMAC, nas4, client4, 443, flagACK),
+		"nas answer fd77::20":   advertise(nasMAC, porterMAC, nasMAC, nas6),
 		"nas conflict fd77::20 by " + thiefMAC.String():     advertise(thiefMAC, clientMAC, thiefMAC, nas6),
 		"nas conflict 10.77.0.20 by " + thiefMAC.String():   arpReply(thiefMAC, clientMAC, nas4, client4),
 		"nas knock 10.77.0.20:22/tcp from 10.77.0.10:40000": syn(nas4, 22),

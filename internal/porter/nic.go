@@ -43,6 +43,7 @@ type nic struct {
 	again      time.Time   // when to look at the interface unasked; zero: no need
 	missed     lan.Change  // what was not acted upon when it could not be looked at
 	restate    time.Time   // when to announce the claims anew; zero: no need
+	reminders  reminders   // of who has an address that a network card answers for too
 
 	// What a machine that arrives needs. Tests look here.
 	ask   func(machine.MAC, machine.Service)

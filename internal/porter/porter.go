@@ -203,9 +203,15 @@ func (p *Porter) see(s sighting) {
 		p.tell(r, machine.Heard{Addr: s.addr.ip})
 	case sawUse:
 		p.tell(r, machine.Heard{Addr: s.addr.ip, InUse: true})
-	case sawAnswer:
+	case sawPacket:
 		p.tell(r, machine.Heard{Addr: s.addr.ip, InUse: true})
-		p.answered(r, s.addr.ip)
+		if r.CardAnswers() {
+			p.answered(r, s.addr.ip)
+		}
+	case sawAnswer:
+		p.heardAnswer(r, s.addr.ip)
+	case sawAsked:
+		p.asked(r)
 	case sawTold:
 		p.pin(r)
 	case sawAccepted:
@@ -239,6 +245,7 @@ func (p *Porter) tick() {
 	for _, n := range p.nics {
 		p.attendNIC(now, n)
 		n.announcer.Run(now)
+		n.reminders.run(now, n.remind)
 		p.recoverLost(n)
 	}
 	if p.sentry.round(now) && p.bound() {
@@ -283,7 +290,7 @@ func (p *Porter) recoverLost(n *nic) {
 func (p *Porter) next() time.Time {
 	moments := []time.Time{p.timers.Next(), p.inquiries.Next(), p.sentry.next}
 	for _, n := range p.nics {
-		moments = append(moments, n.announcer.Next(), n.again, n.restate)
+		moments = append(moments, n.announcer.Next(), n.reminders.next(), n.again, n.restate)
 	}
 	var next time.Time // zero: nothing is due
 	for _, at := range moments {

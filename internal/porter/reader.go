@@ -29,6 +29,7 @@ const (
 	sawFrame      sightingKind = iota // from its MAC, for none of its addresses
 	sawTest                           // testing whether it may use an address (RFC 5227, RFC 4862 section 5.4)
 	sawUse                            // using an address
+	sawPacket                         // sending an IP packet from an address
 	sawAnswer                         // answering our own question for an address
 	sawTold                           // telling everybody where an address is, by asking or by saying so
 	sawAccepted                       // taking our SYN
@@ -36,6 +37,7 @@ const (
 	sawKnock                          //
 	sawConflict                       //
 	sawSuppressed                     // a knock that is not to wake
+	sawAsked                          // somebody else asking for an address that its network card answers for too
 	sightingKinds
 )
 
@@ -78,6 +80,7 @@ func (r *reader) neighbor(v *view, p *lan.Packet) {
 		// A machine that arrives may have answered as well, and last.
 		if a := v.addrs[asked(p)]; a != nil {
 			r.drawn(a.watch, p)
+			r.rivalled(a, p)
 		}
 	}
 }
@@ -94,6 +97,14 @@ func asked(p *lan.Packet) netip.Addr {
 func (r *reader) heard(v *view, w *watch, p *lan.Packet) {
 	kind, ip := spokenFor(p)
 	a := v.addrs[ip]
+	mere := kind == sawAnswer && r.mere(p)
+	if mere && w.card.Load() {
+		// It says nothing of the machine, and we go on answering.
+		if a != nil && a.watch == w {
+			r.report(&a.spoken[kind], sighting{kind: kind, watch: w, addr: a})
+		}
+		return
+	}
 	if a == nil || a.watch != w {
 		r.report(&w.framed, sighting{kind: sawFrame, watch: w})
 		return
@@ -103,7 +114,7 @@ func (r *reader) heard(v *view, w *watch, p *lan.Packet) {
 	for _, mine := range w.addrs {
 		mine.answer.Store(false)
 	}
-	if kind == sawAnswer && p.Dst != r.responder.Self {
+	if kind == sawAnswer && !mere {
 		kind = sawUse // it answered somebody else, or announced itself
 	}
 	r.report(&a.spoken[kind], sighting{kind: kind, watch: w, addr: a})
@@ -158,6 +169,8 @@ func spokenFor(p *lan.Packet) (sightingKind, netip.Addr) {
 		}
 	case lan.NeighborAdvertisement:
 		return sawAnswer, p.Target
+	case lan.TCP, lan.UDP, lan.EchoRequest, lan.PortUnreachable, lan.IP:
+		return sawPacket, p.From
 	}
 	return sawUse, p.From
 }
@@ -220,7 +233,7 @@ func (s *sighting) taken() {
 		s.door.accepted.Store(false)
 	case sawObjected:
 		s.door.objected.Store(false)
-	case sawTest, sawUse, sawAnswer:
+	case sawTest, sawUse, sawPacket, sawAnswer:
 		s.addr.spoken[s.kind].Store(false)
 	case sawKnock:
 		s.door.knocked.Store(false)
@@ -228,5 +241,7 @@ func (s *sighting) taken() {
 		s.addr.conflict.Store(false)
 	case sawSuppressed:
 		s.watch.suppressed[s.why].Store(false)
+	case sawAsked:
+		s.watch.asked.Store(false)
 	}
 }

@@ -38,20 +38,20 @@ func TestReader(t *testing.T) {
 		{"it answers our solicitation", advertise(nasMAC, porterMAC, nasMAC, nas6), []string{"nas answer fd77::20"}, nil},
 		{"... without an option", advertise(nasMAC, porterMAC, none, nas6), []string{"nas answer fd77::20"}, nil},
 		{"it advertises to all", advertise(nasMAC, all, nasMAC, nas6), []string{"nas use fd77::20"}, nil},
-		{"it sends TCP", segment(nasMAC, nas4, client4, 443, flagACK), []string{"nas use 10.77.0.20"}, nil},
-		{"it opens a connection", segment(nasMAC, nas4, client4, 443, flagSYN), []string{"nas use 10.77.0.20"}, nil},
-		{"it sends UDP", ipPacket(lan.UDP, nasMAC, nas6, client6), []string{"nas use fd77::20"}, nil},
-		{"it pings", ipPacket(lan.EchoRequest, nasMAC, nas4, client4), []string{"nas use 10.77.0.20"}, nil},
-		{"it sends other IP", ipPacket(lan.IP, nasMAC, nas6, client6), []string{"nas use fd77::20"}, nil},
+		{"it sends TCP", segment(nasMAC, nas4, client4, 443, flagACK), []string{"nas packet 10.77.0.20"}, nil},
+		{"it opens a connection", segment(nasMAC, nas4, client4, 443, flagSYN), []string{"nas packet 10.77.0.20"}, nil},
+		{"it sends UDP", ipPacket(lan.UDP, nasMAC, nas6, client6), []string{"nas packet fd77::20"}, nil},
+		{"it pings", ipPacket(lan.EchoRequest, nasMAC, nas4, client4), []string{"nas packet 10.77.0.20"}, nil},
+		{"it sends other IP", ipPacket(lan.IP, nasMAC, nas6, client6), []string{"nas packet fd77::20"}, nil},
 		{"its firmware asks for DHCP", ipPacket(lan.UDP, nasMAC, netip.IPv4Unspecified(), netip.MustParseAddr("255.255.255.255")), []string{"nas frame"}, nil},
 		{"it sends neither ARP nor IP", &lan.Packet{Kind: lan.Other, Src: nasMAC}, []string{"nas frame"}, nil},
 		{"it uses an address that it did not register", arpRequest(nasMAC, machine.Broadcast, nobody4, client4), []string{"nas frame"}, nil},
-		{"it knocks at itself", segment(nasMAC, nas4, nas4, 22, flagSYN), []string{"nas use 10.77.0.20"}, nil},
+		{"it knocks at itself", segment(nasMAC, nas4, nas4, 22, flagSYN), []string{"nas packet 10.77.0.20"}, nil},
 		{"it knocks at itself from nowhere", segment(nasMAC, nobody4, nas4, 22, flagSYN), []string{"nas frame"}, nil},
 
 		// A watched machine can be the client of another.
 		{"it solicits another machine", solicit(tvMAC, netip.MustParseAddr("fe80::30"), nas6), []string{"tv frame"}, []lan.Kind{ndp}},
-		{"it knocks at another machine", segment(nasMAC, nas4, tv4, 80, flagSYN), []string{"nas use 10.77.0.20", "tv knock 10.77.0.30:80/tcp from 10.77.0.20:40000"}, nil},
+		{"it knocks at another machine", segment(nasMAC, nas4, tv4, 80, flagSYN), []string{"nas packet 10.77.0.20", "tv knock 10.77.0.30:80/tcp from 10.77.0.20:40000"}, nil},
 		{"it uses the address of another machine", arpReply(nasMAC, clientMAC, tv4, client4), []string{"nas frame", "tv conflict 10.77.0.30 by " + nasMAC.String()}, nil},
 
 		// Questions of others.

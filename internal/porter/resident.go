@@ -24,6 +24,7 @@ type resident struct {
 	readiness  handover.Readiness // while it arrives
 	repin      time.Time          // when those who wait have to be told again that they do it here
 	deaf       bool               // it cannot be probed, and the log says so already
+	nextAsked  int                // which of its TCP services was questioned last
 	knockedAt  time.Time          // kernel time of the knock that began the present wake; zero when told
 
 	suppressionTold [len(machine.Suppressions)]time.Time // when the log said so last

@@ -48,6 +48,9 @@ func (p *Porter) askFirst(n *nic) {
 				p.log.Debug("cannot ask a machine whether it sleeps", "machine", r, "ip", ip, "err", err)
 			}
 		}
+		if r.CardAnswers() {
+			p.interrogate(r, r.Claimed())
+		}
 	}
 }
 

@@ -95,7 +95,7 @@ func TestNothingOldIsSentToAMachineThatNeverSlept(t *testing.T) {
 		l := h.lobby()
 		h.frame(l.real(clientMAC, lan.UDP, game.Number))
 		for range 601 {
-			h.frame(arpReply(nasMAC, h.n.MAC(), nas4, porter4))
+			h.frame(arpRequest(nasMAC, h.n.MAC(), nas4, porter4))
 			h.pass(time.Second)
 		}
 		h.want(r, machine.Awake)

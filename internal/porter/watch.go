@@ -44,6 +44,10 @@ type watch struct {
 	framed   atomic.Bool // a frame for none of its addresses is on its way to the loop
 	told     atomic.Bool // so is one that may have drawn clients to the machine
 
+	card   atomic.Bool // mere answers are its network card's and say nothing; the loop sets it
+	askers askers
+	asked  atomic.Bool // that there are any is on its way to the loop
+
 	suppressed [len(machine.Suppressions)]atomic.Bool // by reason: a knock that does not wake is
 }
 
@@ -72,6 +76,7 @@ type door struct {
 
 func newWatch(r *resident, spec machine.Spec) *watch {
 	w := &watch{resident: r, mac: spec.MAC, from: spec.WakeFrom, hold: r.hold, judge: r.judge}
+	w.card.Store(r.CardAnswers())
 	for _, m := range spec.Monitor {
 		a := &address{watch: w, ip: m.IP}
 		for _, p := range m.Ports {
