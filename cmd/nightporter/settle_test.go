@@ -24,32 +24,17 @@ func TestSlowShutdownIsAwaited(t *testing.T) {
 	}
 }
 
-// TestMachineThatNeverFallsSilent is left alone after probe.timeout, also when
-// it is its sleeping network card that answers.
+// TestMachineThatNeverFallsSilent is left alone after probe.timeout.
 func TestMachineThatNeverFallsSilent(t *testing.T) {
-	for _, c := range []struct {
-		name   string
-		change func(*lab.MachineConfig)
-		sleep  bool
-	}{
-		{"stays awake", nil, false},
-		{"network card answers ARP", func(c *lab.MachineConfig) { c.AnswersARPAsleep = true }, true},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			h := open(t, "probe: {interval: 100ms, timeout: 1s}\n")
-			nas := h.nas(c.change)
-			h.register(nas.Host, everything(nas))
-			if c.sleep {
-				h.must(nas.Sleep(h.ctx))
-			}
-			e := h.moved(0, "nas", "settling", "awake", machine.WhyNeverSilent)
-			if e.Level != "WARN" {
-				t.Errorf("logged as %s", e.Level)
-			}
-			h.wantMetric(1, `nightporter_machine_settle_timeouts_total{machine="nas"}`)
-			h.wantMetric(0, `nightporter_machine_sleep_seconds_total{machine="nas"}`)
-		})
+	h := open(t, "probe: {interval: 100ms, timeout: 1s}\n")
+	nas := h.nas(nil)
+	h.register(nas.Host, everything(nas))
+	e := h.moved(0, "nas", "settling", "awake", machine.WhyNeverSilent)
+	if e.Level != "WARN" {
+		t.Errorf("logged as %s", e.Level)
 	}
+	h.wantMetric(1, `nightporter_machine_settle_timeouts_total{machine="nas"}`)
+	h.wantMetric(0, `nightporter_machine_sleep_seconds_total{machine="nas"}`)
 }
 
 // TestHandStart: duplicate address detection passes, for IPv6 and by RFC 5227
