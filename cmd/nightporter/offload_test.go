@@ -11,9 +11,8 @@ import (
 	"nightporter/internal/rig"
 )
 
-// hasty gives a machine a second to fall silent.
 const (
-	hasty      = "probe: {interval: 100ms, timeout: 1s}\n"
+	hasty      = "probe: {interval: 100ms, timeout: 1s}\n" // a machine has a second to fall silent
 	overridden = hasty + "claim: {override_offload: true}\n"
 )
 

@@ -20,6 +20,7 @@ type model struct {
 	spec      machine.Spec
 	policy    machine.Policy
 	lastHeard time.Time                // any frame, or a registration
+	lastProof time.Time                // likewise, but for what a network card can send
 	up        bool                     // it has spoken for an address since it was last silent
 	magic     int                      // sent in this wake
 	testing   map[netip.Addr]bool      // addresses the machine tests before it uses them
@@ -40,7 +41,11 @@ func (mo *model) apply(t *rapid.T, now time.Time, state machine.State, actions [
 			if state != machine.Settling || mo.slept {
 				least = max(least, 3*time.Second) // it may be testing its addresses
 			}
-			if quiet := now.Sub(mo.lastHeard); quiet < least {
+			quiet := now.Sub(mo.lastHeard)
+			if mo.policy.OverrideOffload {
+				quiet = now.Sub(mo.lastProof)
+			}
+			if quiet < least {
 				t.Fatalf("claimed only %v after the machine was heard", quiet)
 			}
 			mo.up, mo.slept = false, true
@@ -85,6 +90,40 @@ func (mo *model) apply(t *rapid.T, now time.Time, state machine.State, actions [
 			mo.account(now, a)
 		case machine.Forget:
 			mo.gone = true
+		}
+	}
+}
+
+// behindCard: for a while the machine's network card answers each question that a
+// card understands, and nothing else comes from it.
+func (mo *model) behindCard(t *rapid.T, now *time.Time, m *machine.Machine) {
+	for range rapid.IntRange(1, 40).Draw(t, "answers") {
+		due := m.Next()
+		if due.IsZero() {
+			return
+		}
+		if due.After(*now) {
+			*now = due
+		}
+		before := m.State()
+		actions := m.Handle(*now, machine.Ticked{})
+		mo.apply(t, *now, before, actions)
+		mo.check(t, *now, m)
+		for _, a := range actions {
+			probe, ok := a.(machine.Probe)
+			if !ok || mo.gone {
+				continue
+			}
+			for _, ip := range probe.Addrs {
+				mo.lastHeard = *now
+				if !m.CardAnswers() {
+					mo.testing[ip] = false
+					mo.up = mo.up || mo.spec.Has(ip)
+				}
+				before := m.State()
+				mo.apply(t, *now, before, m.Handle(*now, machine.Heard{Addr: ip, InUse: true, Answer: true}))
+				mo.check(t, *now, m)
+			}
 		}
 	}
 }
@@ -193,10 +232,12 @@ func TestPropertiesOfEveryLife(t *testing.T) {
 			Keep:          rapid.Bool().Draw(t, "keep"),
 			Holdoff:       time.Duration(rapid.IntRange(0, 10).Draw(t, "holdoff")) * time.Second,
 			ReadyTimeout:  time.Duration(rapid.IntRange(1, 60).Draw(t, "ready")) * time.Second,
+
+			OverrideOffload: rapid.Bool().Draw(t, "override"),
 		}
 		now := time.Unix(1_000_000, 0)
 		m := machine.New(spec(), p, now)
-		mo := &model{spec: spec(), policy: p, lastHeard: now, testing: map[netip.Addr]bool{}, telling: map[netip.Addr]time.Time{}, conceded: map[netip.Addr]bool{}}
+		mo := &model{spec: spec(), policy: p, lastHeard: now, lastProof: now, testing: map[netip.Addr]bool{}, telling: map[netip.Addr]time.Time{}, conceded: map[netip.Addr]bool{}}
 		one := spec()
 		one.Monitor = one.Monitor[:1]
 
@@ -205,22 +246,22 @@ func TestPropertiesOfEveryLife(t *testing.T) {
 				return
 			}
 			var e machine.Event
-			switch rapid.IntRange(0, 9).Draw(t, "event") {
+			switch rapid.IntRange(0, 12).Draw(t, "event") {
 			case 0:
 				mo.spec = rapid.SampledFrom([]machine.Spec{spec(), one}).Draw(t, "spec")
 				e = machine.Registered{Spec: mo.spec}
-				mo.lastHeard, mo.slept = now, false
+				mo.lastHeard, mo.lastProof, mo.slept = now, now, false
 				clear(mo.testing)
 				clear(mo.conceded)
 			case 1:
 				e = machine.Heard{}
-				mo.lastHeard = now
+				mo.lastHeard, mo.lastProof = now, now
 			case 2:
 				ip := rapid.SampledFrom([]netip.Addr{ip4, ip6}).Draw(t, "ip")
 				inUse := rapid.Bool().Draw(t, "inUse")
 				e = machine.Heard{Addr: ip, InUse: inUse}
 				mo.testing[ip] = !inUse
-				mo.lastHeard = now
+				mo.lastHeard, mo.lastProof = now, now
 				mo.up = mo.up || mo.spec.Has(ip)
 			case 3:
 				e = machine.Knocked{Service: rapid.SampledFrom([]machine.Service{ssh, game}).Draw(t, "service"), Source: client}
@@ -232,6 +273,21 @@ func TestPropertiesOfEveryLife(t *testing.T) {
 				e = machine.Conflicted{Addr: ip4, By: otherMAC}
 			case 7:
 				e = machine.Ticked{} // early or late
+			case 8:
+				ip := rapid.SampledFrom([]netip.Addr{ip4, ip6}).Draw(t, "ip")
+				e = machine.Heard{Addr: ip, InUse: true, Answer: true}
+				mo.lastHeard = now
+				if !m.CardAnswers() {
+					mo.testing[ip] = false
+					mo.up = mo.up || mo.spec.Has(ip)
+				}
+			case 9:
+				p.OverrideOffload = !p.OverrideOffload
+				mo.policy = p
+				e = machine.PolicyChanged{Policy: p}
+			case 10:
+				mo.behindCard(t, &now, m)
+				continue
 			default:
 				// Time passes; ticks may come late, as on a busy machine.
 				end := now.Add(time.Duration(rapid.IntRange(0, 30_000).Draw(t, "pass")) * time.Millisecond)
