@@ -53,7 +53,7 @@ func Resume(mem Memory, policy Policy, seen, now time.Time) *Machine {
 	if mem.State == Awake {
 		return m
 	}
-	m.state, m.settling = Settling, settling{listening: m.listen(now), lastHeard: now, nextProbe: now}
+	m.state, m.settling = Settling, settling{listening: listening{proved: now}, lastHeard: now, nextProbe: now}
 	switch mem.State {
 	case Asleep:
 		m.since = now

@@ -40,11 +40,6 @@ func (m *Machine) listener() *listening {
 	return &m.vigil.listening
 }
 
-// listen begins to listen to the machine.
-func (m *Machine) listen(now time.Time) listening {
-	return listening{questioned: m.CardAnswers(), proved: now}
-}
-
 // mere notes what kind of frame came from the machine, and reports whether it is
 // to be taken for its network card's.
 func (m *Machine) mere(now time.Time, e Heard) bool {

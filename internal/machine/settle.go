@@ -55,7 +55,7 @@ func (m *Machine) enterSettling(now time.Time, why Reason, afterSleep bool, chan
 	if change != nil {
 		change()
 	}
-	m.settling = settling{listening: m.listen(now), afterSleep: afterSleep, lastHeard: now, nextProbe: now}
+	m.settling = settling{listening: listening{proved: now}, afterSleep: afterSleep, lastHeard: now, nextProbe: now}
 }
 
 // heardSettling resets the count. A machine that registered may go on speaking

@@ -15,7 +15,7 @@ type vigil struct {
 // keepVigil watches the machine until probe.timeout after its registration.
 func (m *Machine) keepVigil(now time.Time) {
 	if until := m.registered.Add(m.policy.ProbeTimeout); !m.registered.IsZero() && now.Before(until) {
-		m.vigil = vigil{listening: m.listen(now), until: until, nextProbe: now}
+		m.vigil = vigil{listening: listening{proved: now}, until: until, nextProbe: now}
 	}
 }
 

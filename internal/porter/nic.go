@@ -47,6 +47,7 @@ type nic struct {
 
 	// What a machine that arrives needs. Tests look here.
 	ask   func(machine.MAC, machine.Service)
+	ping  func(machine.MAC, netip.Addr) error
 	guide func(handover.Guest, machine.MAC)
 }
 
@@ -61,7 +62,7 @@ func openNIC(name string, local bool, sightings chan<- sighting, replied func(la
 	n.reader.responder = claim.Responder{Send: n.Send, Replied: replied}
 	n.binder = claim.NewBinder(n.Index)
 	n.announcer.Send = n.announce
-	n.ask, n.guide = n.question, n.tellGuest
+	n.ask, n.ping, n.guide = n.question, n.echo, n.tellGuest
 	if err := n.open(log); err != nil {
 		return nil, err
 	}

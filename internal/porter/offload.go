@@ -72,8 +72,8 @@ func (p *Porter) heardAnswer(r *resident, ip netip.Addr) {
 	}
 }
 
-// ping asks the machine itself for an echo reply.
-func (n *nic) ping(mac machine.MAC, ip netip.Addr) error {
+// echo asks the machine itself for an echo reply.
+func (n *nic) echo(mac machine.MAC, ip netip.Addr) error {
 	source, ok := n.sourceNear(ip)
 	if !ok {
 		return fmt.Errorf("interface %s has no address to ask %s from", n.Name(), ip)
