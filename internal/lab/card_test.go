@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"nightporter/internal/lab"
+	"nightporter/internal/lan"
 	"nightporter/internal/machine"
 )
 
@@ -50,6 +51,44 @@ func TestCardAnswersForSleepingMachine(t *testing.T) {
 	}
 	sendFrame(t, l.Porter(), magicFrame(machine.Broadcast, m.MAC()))
 	wait(t, m, lab.PoweredOn)
+}
+
+// TestCardAnswersWhoeverAsks: a question to the card's own MAC is answered like one
+// to all, and so is an announcement of its address by somebody else, which is a
+// question for ARP.
+func TestCardAnswersWhoeverAsks(t *testing.T) {
+	t.Parallel()
+	l := newLAN(t)
+	cfg := nas6()
+	cfg.AnswersARPAsleep = true
+	m, porter := addMachine(t, l, cfg), l.Porter()
+	capture, err := porter.Capture(testContext(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	putToSleep(t, m)
+	answered := func(frame []byte, err error, answer func(lab.Frame) bool) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		sendFrame(t, porter, frame)
+		_, err = capture.Wait(testContext(t), func(f lab.Frame) bool {
+			return !f.Outgoing && f.Src() == m.MAC() && f.Dst() == porter.MAC() && answer(f)
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	replied := func(to netip.Addr) func(lab.Frame) bool {
+		return func(f lab.Frame) bool { return isARPFrom(f, m.MAC(), m.Addr4(), to) }
+	}
+	request, err := lan.NeighborProbe(porter.MAC(), m.MAC(), porter.Addr4(), m.Addr4())
+	answered(request, err, replied(porter.Addr4()))
+	announcement, err := lan.Announcement(porter.MAC(), machine.Broadcast, porter.MAC(), m.Addr4(), netip.Addr{}, netip.Addr{})
+	answered(announcement[0], err, replied(m.Addr4()))
+	solicitation, err := lan.NeighborProbe(porter.MAC(), m.MAC(), porter.Addr6(), m.Addr6())
+	answered(solicitation, err, func(f lab.Frame) bool { return isAnswer(f, m.Addr6()) })
 }
 
 func TestFirmwareSpeaksAndFallsSilent(t *testing.T) {

@@ -49,6 +49,14 @@ func isUnsolicited(f lab.Frame, mac machine.MAC, ip netip.Addr) bool {
 		b[24] == 0xff && machine.MAC(b[66:72]) == mac
 }
 
+// isAnswer tells whether f is a solicited neighbour advertisement for ip.
+func isAnswer(f lab.Frame, ip netip.Addr) bool {
+	b := f.Payload()
+	const advertisement, icmpAt, flagsAt, targetAt, solicited = 136, 40, 44, 48, 0x40
+	return f.EtherType() == 0x86dd && len(b) >= targetAt+16 && b[6] == 58 && b[icmpAt] == advertisement &&
+		b[flagsAt]&solicited != 0 && netip.AddrFrom16([16]byte(b[targetAt:targetAt+16])) == ip
+}
+
 // isSolicitation tells whether f is a neighbour solicitation for target.
 func isSolicitation(f lab.Frame, src, target netip.Addr) bool {
 	b := f.Payload()
