@@ -87,7 +87,7 @@ func TestCardIsOverridden(t *testing.T) {
 				t.Errorf("claimed after %v, when nobody could know yet that only the card answers", took)
 			}
 			h.stubborn(nas)
-			h.neighborOf(client, c.cold, h.lan.Porter().MAC()) // both answer; in the end it is ours
+			h.reminded(nas, c.cold)
 			h.must(client.ForgetNeighbor(c.cold))
 			h.served(nas, c.cold)
 
@@ -127,6 +127,25 @@ func (h *house) stubborn(nas *lab.Machine) {
 	if _, err := h.d.Log.Wait(h.within(300*time.Millisecond), n, rig.Moved("nas", "", "settling", "")); err == nil {
 		h.Error("the card's answers count as the machine's")
 	}
+}
+
+// reminded has the client believe the card, and ask everybody: that alone changes
+// nothing, since the card answers too, and so it is told once more.
+func (h *house) reminded(nas *lab.Machine, ip netip.Addr) {
+	h.Helper()
+	client, porter := h.lan.Client(), h.lan.Porter()
+	capture := h.capturePort(client)
+	h.must(client.SetNeighbor(ip, nas.MAC()))
+	question, err := lan.NeighborProbe(client.MAC(), machine.Broadcast, clientAddr(client, ip), ip)
+	h.must(err)
+	h.must(client.SendFrame(question))
+	_, err = capture.Wait(h.within(3*time.Second), func(f lab.Frame) bool {
+		var p lan.Packet
+		unasked := p.Parse(f.Data) == lan.Accepted && !p.Solicited && (p.Kind == lan.NeighborAdvertisement || p.From == p.To)
+		return unasked && f.Dst() == client.MAC() && claims(f, porter.MAC(), ip)
+	})
+	h.must(err)
+	h.neighbor(client, ip, porter.MAC())
 }
 
 // served connects to a machine that sleeps behind its card.
