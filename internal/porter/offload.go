@@ -21,7 +21,7 @@ const offloadRemedy = `switch ARP offload and NS offload off for the machine's n
 
 // questioned is how many TCP services one round of questions asks at most. Where
 // there are more, the next round goes on with the rest.
-const questioned = 8
+const questioned = 4
 
 // interrogate asks a machine for what its network card does not answer. If nothing
 // can be asked, its silence proves nothing, and it is taken for awake.
@@ -68,6 +68,15 @@ func (p *Porter) heardAnswer(r *resident, ip netip.Addr) {
 	_, silenced := r.silenced()
 	p.tell(r, machine.Heard{Addr: ip, InUse: true, Answer: !known || !silenced})
 	if !known {
+		p.answered(r, ip)
+	}
+}
+
+// heardPacket takes an IP packet from an address of the machine, which shows more
+// than its network card's answer.
+func (p *Porter) heardPacket(r *resident, ip netip.Addr) {
+	p.tell(r, machine.Heard{Addr: ip, InUse: true})
+	if r.CardAnswers() {
 		p.answered(r, ip)
 	}
 }

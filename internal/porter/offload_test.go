@@ -192,7 +192,7 @@ func TestReadyBehindItsCard(t *testing.T) {
 func TestQuestions(t *testing.T) {
 	overnight(t, overridden, func(h *night) {
 		spec := nas()
-		for i := range 2 * questioned {
+		for i := range 4 * questioned {
 			spec.Monitor[0].Ports = append(spec.Monitor[0].Ports, machine.Port{Protocol: machine.TCP, Number: uint16(1000 + i)})
 		}
 		r := h.register(spec)

@@ -204,10 +204,7 @@ func (p *Porter) see(s sighting) {
 	case sawUse:
 		p.tell(r, machine.Heard{Addr: s.addr.ip, InUse: true})
 	case sawPacket:
-		p.tell(r, machine.Heard{Addr: s.addr.ip, InUse: true})
-		if r.CardAnswers() {
-			p.answered(r, s.addr.ip)
-		}
+		p.heardPacket(r, s.addr.ip)
 	case sawAnswer:
 		p.heardAnswer(r, s.addr.ip)
 	case sawAsked:
