@@ -9,27 +9,23 @@ package guard
 
 import (
 	"errors"
-	"fmt"
 	"net/netip"
 	"os"
 
 	"github.com/google/nftables"
-	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
 )
-
-// sendBuffer holds the largest transaction in octets: every address of as many
-// machines as can be configured.
-const sendBuffer = 4 << 20
 
 // Guard is the table in the kernel. Its methods are not for several goroutines
 // at once.
 type Guard struct {
-	conn   *nftables.Conn
-	opts   Options
-	held   map[netip.Addr]bool
-	broken bool // the kernel may hold something else than held
-	room   int  // for how many addresses the table was made
+	dial    func() (*session, error)
+	session *session // nil: the next transaction opens one
+	opts    Options
+	held    map[netip.Addr]bool
+	broken  bool  // the kernel may hold something else than held
+	mute    error // the kernel does not answer; nil: it does
+	room    int   // for how many addresses the table was made
 }
 
 // Options are what a Guard has to know.
@@ -47,24 +43,16 @@ type Options struct {
 // one transaction, and in place of what an earlier run may have left. Packets
 // that come in on one of the interfaces are dropped for the addresses held;
 // there are none at first. The error names the remedy.
-func Install(o Options) (*Guard, error) {
-	conn, err := nftables.New(nftables.AsLasting(), nftables.WithSockOptions(func(c *netlink.Conn) error {
-		return c.SetWriteBuffer(sendBuffer)
-	}))
-	if err != nil {
-		return nil, explain(err)
-	}
-	return install(conn, o)
-}
+func Install(o Options) (*Guard, error) { return install(dial, o) }
 
-func install(conn *nftables.Conn, o Options) (*Guard, error) {
-	g := &Guard{conn: conn, opts: o, held: make(map[netip.Addr]bool)}
+func install(dial func() (*session, error), o Options) (*Guard, error) {
+	g := &Guard{dial: dial, opts: o, held: make(map[netip.Addr]bool)}
 	err := g.replace()
 	if err == nil && !o.Bound {
-		err = remove(conn, arpTable()) // an earlier run was bound
+		err = g.remove(arpTable()) // an earlier run was bound
 	}
 	if err != nil {
-		return nil, errors.Join(err, conn.CloseLasting())
+		return nil, errors.Join(err, g.disconnect())
 	}
 	return g, nil
 }
@@ -79,7 +67,7 @@ func (g *Guard) Hold(addrs ...netip.Addr) error {
 			added = append(added, ip)
 		}
 	}
-	return g.change(g.conn.SetAddElements, added, tails(added, nil))
+	return g.change((*nftables.Conn).SetAddElements, added, tails(added, nil))
 }
 
 // Release lets the kernel do with addresses what it likes. With an error Check
@@ -92,16 +80,23 @@ func (g *Guard) Release(addrs ...netip.Addr) error {
 			gone = append(gone, ip)
 		}
 	}
-	return g.change(g.conn.SetDeleteElements, gone, tails(gone, g.held))
+	return g.change((*nftables.Conn).SetDeleteElements, gone, tails(gone, g.held))
 }
 
 // change alters the sets, all of it or nothing. Where that fails, somebody has
-// changed our table: then it is made anew, as it is where there is no room.
-func (g *Guard) change(alter func(*nftables.Set, []nftables.SetElement) error, addrs []netip.Addr, tails []nftables.SetElement) error {
-	if len(addrs) == 0 && !g.broken {
+// changed our table: then it is made anew, as it is where there is no room. A
+// kernel that does not answer is not waited for again with each claim: Check asks
+// it, once in a while.
+func (g *Guard) change(alter alteration, addrs []netip.Addr, tails []nftables.SetElement) error {
+	switch {
+	case len(addrs) == 0 && !g.broken:
 		return nil
-	}
-	if !g.broken && len(g.held) <= g.room && errors.Join(each(g.opts.Bound, alter, addrs, tails), g.conn.Flush()) == nil {
+	case g.mute != nil:
+		g.broken = true
+		return g.mute
+	case !g.broken && len(g.held) <= g.room && g.transact(func(conn *nftables.Conn) error {
+		return errors.Join(each(conn, g.opts.Bound, alter, addrs, tails), conn.Flush())
+	}) == nil:
 		return nil
 	}
 	return g.replace()
@@ -117,63 +112,55 @@ func (g *Guard) Check() error {
 }
 
 func (g *Guard) there(t *nftables.Table) bool {
-	_, err := g.conn.ListTableOfFamily(t.Name, t.Family)
-	return err == nil
+	return g.transact(func(conn *nftables.Conn) error {
+		_, err := conn.ListTableOfFamily(t.Name, t.Family)
+		return err
+	}) == nil
 }
 
 // replace makes the table as it has to be, in one transaction.
 func (g *Guard) replace() error {
-	g.broken = true
-	if err := errors.Join(build(g.conn, g.opts, g.held), g.conn.Flush()); err != nil {
-		return explain(err)
+	g.broken, g.mute = true, nil
+	err := g.transact(func(conn *nftables.Conn) error {
+		return errors.Join(build(conn, g.opts, g.held), conn.Flush())
+	})
+	if err == nil {
+		g.broken, g.room = false, roomFor(len(g.held))
+		return nil
 	}
-	g.broken, g.room = false, roomFor(len(g.held))
-	return nil
+	mute := errors.Is(err, os.ErrDeadlineExceeded)
+	err = explain(err)
+	if mute {
+		g.mute = err
+	}
+	return err
 }
 
-// Close removes the table. The Guard is of no use afterwards.
-func (g *Guard) Close() error { return errors.Join(removeAll(g.conn), g.conn.CloseLasting()) }
+// Close removes the table. The Guard is of no use afterwards. A kernel that does
+// not answer is not asked: the next Install replaces what is left.
+func (g *Guard) Close() error {
+	if g.mute != nil {
+		return errors.Join(g.mute, g.disconnect())
+	}
+	return errors.Join(g.removeAll(), g.disconnect())
+}
 
 // Clear removes the table that an earlier run may have left.
-func Clear() error {
-	conn, err := nftables.New()
-	if err != nil {
-		return explain(err)
-	}
-	return removeAll(conn)
-}
+func Clear() error { return (&Guard{dial: dial}).Close() }
 
-func removeAll(conn *nftables.Conn) error {
-	return errors.Join(remove(conn, inetTable()), remove(conn, arpTable()))
+func (g *Guard) removeAll() error {
+	return errors.Join(g.remove(inetTable()), g.remove(arpTable()))
 }
 
 // remove has a transaction of its own for each table: one that is not there
 // ends it, and a kernel may know no ARP tables at all.
-func remove(conn *nftables.Conn, t *nftables.Table) error {
-	conn.DelTable(t)
-	if err := conn.Flush(); err != nil && !errors.Is(err, unix.ENOENT) {
+func (g *Guard) remove(t *nftables.Table) error {
+	err := g.transact(func(conn *nftables.Conn) error {
+		conn.DelTable(t)
+		return conn.Flush()
+	})
+	if err != nil && !errors.Is(err, unix.ENOENT) {
 		return explain(err)
 	}
 	return nil
-}
-
-// explain says what was tried and what helps. Each message of a transaction may
-// have an error of its own; the first tells the cause.
-func explain(err error) error {
-	var errno unix.Errno
-	if errors.As(err, &errno) {
-		err = errno
-	}
-	remedy := "the kernel needs nf_tables with the inet family, in bind mode the arp family too: modprobe nf_tables"
-	if errors.Is(err, unix.EPERM) {
-		remedy = "needs CAP_NET_ADMIN: run as root, or: setcap cap_net_raw,cap_net_admin=ep " + executable()
-	}
-	return fmt.Errorf("nftables table inet %s: %w: %s", tableName, err, remedy)
-}
-
-func executable() string {
-	if path, err := os.Executable(); err == nil {
-		return path
-	}
-	return "nightporter"
 }

@@ -13,8 +13,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
-	"github.com/mdlayher/netlink"
-	"github.com/mdlayher/netlink/nltest"
 	"golang.org/x/sys/unix"
 
 	"nightporter/internal/lab"
@@ -65,13 +63,20 @@ func newHost(t testing.TB) *post {
 
 func (p *post) install(o Options) *Guard {
 	p.Helper()
-	var g *Guard
-	p.must(p.host.Do(func() (err error) {
-		g, err = Install(o)
-		return err
-	}))
+	g, err := install(p.dial, o)
+	p.must(err)
 	p.Cleanup(func() { _ = g.Close() }) // the test may have closed it
 	return g
+}
+
+// dial opens a session inside the host, from whatever thread.
+func (p *post) dial() (s *session, err error) {
+	err = p.host.Do(func() error {
+		var failed error
+		s, failed = dial()
+		return failed
+	})
+	return s, err
 }
 
 func (p *post) must(err error) {
@@ -329,16 +334,7 @@ func TestErrorsNameTheRemedy(t *testing.T) {
 		{unix.EPERM, []string{"inet nightporter", "operation not permitted", "CAP_NET_ADMIN", "setcap"}},
 		{unix.EOPNOTSUPP, []string{"inet nightporter", "operation not supported", "modprobe nf_tables"}},
 	} {
-		conn, err := nftables.New(nftables.AsLasting(), nftables.WithTestDial(func(reqs []netlink.Message) ([]netlink.Message, error) {
-			if len(reqs) == 0 { // the answers to all messages but the first
-				reqs = make([]netlink.Message, 1)
-			}
-			return nltest.Error(int(c.errno), reqs[:1])
-		}))
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, err = install(conn, options)
+		_, err := install(scripted(t, refusing(c.errno)), options)
 		if err == nil {
 			t.Fatalf("%v: installed", c.errno)
 		}

@@ -77,7 +77,7 @@ func build(conn *nftables.Conn, o Options, held map[netip.Addr]bool) error {
 		}, arpRules())
 	}
 	all := slices.Collect(maps.Keys(held))
-	return errors.Join(failed, each(o.Bound, conn.SetAddElements, all, tails(all, nil)))
+	return errors.Join(failed, each(conn, o.Bound, (*nftables.Conn).SetAddElements, all, tails(all, nil)))
 }
 
 // renew queues an empty table in place of what may be there.
@@ -183,8 +183,11 @@ func drop(matches ...[]expr.Any) []expr.Any {
 	return append(slices.Concat(matches...), &expr.Verdict{Kind: expr.VerdictDrop})
 }
 
+// alteration is what is done to the elements of a set: they are added, or deleted.
+type alteration func(*nftables.Conn, *nftables.Set, []nftables.SetElement) error
+
 // each has alter take addresses, and tails of them, of all sets.
-func each(bound bool, alter func(*nftables.Set, []nftables.SetElement) error, addrs []netip.Addr, tails []nftables.SetElement) error {
+func each(conn *nftables.Conn, bound bool, alter alteration, addrs []netip.Addr, tails []nftables.SetElement) error {
 	var v4, v6 []nftables.SetElement
 	for _, ip := range addrs {
 		if e := (nftables.SetElement{Key: ip.AsSlice()}); ip.Is4() {
@@ -193,16 +196,17 @@ func each(bound bool, alter func(*nftables.Set, []nftables.SetElement) error, ad
 			v6 = append(v6, e)
 		}
 	}
-	failed := errors.Join(chunks(alter, claimed4(), v4), chunks(alter, claimed6(), v6), chunks(alter, tails6(0), tails))
-	if bound {
-		failed = errors.Join(failed, chunks(alter, claimedARP(), v4))
+	var failed error
+	chunks := func(set *nftables.Set, elements []nftables.SetElement) {
+		for some := range slices.Chunk(elements, chunk) {
+			failed = errors.Join(failed, alter(conn, set, some))
+		}
 	}
-	return failed
-}
-
-func chunks(alter func(*nftables.Set, []nftables.SetElement) error, set *nftables.Set, elements []nftables.SetElement) (failed error) {
-	for some := range slices.Chunk(elements, chunk) {
-		failed = errors.Join(failed, alter(set, some))
+	chunks(claimed4(), v4)
+	chunks(claimed6(), v6)
+	chunks(tails6(0), tails)
+	if bound {
+		chunks(claimedARP(), v4)
 	}
 	return failed
 }
