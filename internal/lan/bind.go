@@ -31,34 +31,39 @@ const forever = math.MaxUint32
 // is bound already is no error; one that the host has for its own, on any
 // interface, is. An error with one does not stop the others.
 func BindAddr(index int, ips ...netip.Addr) error {
-	return withAddresses(func(c *rtnetlink.Conn, have []rtnetlink.AddressMessage) error {
-		link, err := c.Link.Get(uint32(index))
-		if err != nil {
-			return fmt.Errorf("interface %d: link: %w", index, err)
+	return withNetlink(func(c *rtnl) error { return c.bind(index, ips) })
+}
+
+func (c *rtnl) bind(index int, ips []netip.Addr) error {
+	have, err := c.addresses()
+	if err != nil {
+		return err
+	}
+	link, _, err := c.link(index, "")
+	if err != nil {
+		return fmt.Errorf("interface %d: %w", index, err)
+	}
+	ours, others := obstacles(have, index)
+	var failed error
+	for _, ip := range ips {
+		ip = plain(ip)
+		if m, ok := others[ip]; ok {
+			failed = errors.Join(failed, fmt.Errorf("bind %v to %s: the host has it for its own, as %v/%d on interface %d: expected an address of another host",
+				ip, link.Name, ip, m.PrefixLength, m.Index))
+			continue
 		}
-		name := ""
-		if link.Attributes != nil {
-			name = link.Attributes.Name
+		if _, ok := ours[ip]; ok {
+			continue
 		}
-		ours, others := obstacles(have, index)
-		var failed error
-		for _, ip := range ips {
-			ip = plain(ip)
-			if m, ok := others[ip]; ok {
-				failed = errors.Join(failed, fmt.Errorf("bind %v to %s: the host has it for its own, as %v/%d on interface %d: expected an address of another host",
-					ip, name, ip, m.PrefixLength, m.Index))
-				continue
-			}
-			if _, ok := ours[ip]; ok {
-				continue
-			}
-			_, err := c.Execute(bound(index, name, ip), unix.RTM_NEWADDR, netlink.Request|netlink.Acknowledge|netlink.Create|netlink.Excl)
-			if err != nil {
-				failed = errors.Join(failed, fmt.Errorf("bind %v to %s: %w", ip, name, err))
-			}
+		err := c.change(unix.RTM_NEWADDR, netlink.Create|netlink.Excl, bound(index, link.Name, ip))
+		if err != nil && !errors.Is(err, unix.EEXIST) { // somebody was faster
+			failed = errors.Join(failed, fmt.Errorf("bind %v to %s: %w", ip, link.Name, err))
 		}
-		return failed
-	})
+		if c.broken != nil {
+			return failed
+		}
+	}
+	return failed
 }
 
 // obstacles sorts out what keeps an address from being bound to the interface
@@ -83,41 +88,42 @@ func obstacles(have []rtnetlink.AddressMessage, index int) (ours, others map[net
 // Others are left alone, and one that is gone already is no error. An error with
 // one does not stop the others.
 func UnbindAddr(index int, ips ...netip.Addr) error {
-	return withAddresses(func(c *rtnetlink.Conn, have []rtnetlink.AddressMessage) error {
-		ours, _ := obstacles(have, index)
-		var failed error
-		for _, ip := range ips {
-			m, ok := ours[plain(ip)]
-			if !ok {
-				continue
-			}
-			err := c.Address.Delete(&m)
-			if err != nil && !errors.Is(err, unix.EADDRNOTAVAIL) { // somebody was faster
-				failed = errors.Join(failed, fmt.Errorf("unbind %v from interface %d: %w", ip, index, err))
-			}
+	return withNetlink(func(c *rtnl) error { return c.unbind(index, ips) })
+}
+
+func (c *rtnl) unbind(index int, ips []netip.Addr) error {
+	have, err := c.addresses()
+	if err != nil {
+		return err
+	}
+	ours, _ := obstacles(have, index)
+	var failed error
+	for _, ip := range ips {
+		m, ok := ours[plain(ip)]
+		if !ok {
+			continue
 		}
-		return failed
-	})
+		err := c.change(unix.RTM_DELADDR, 0, &m)
+		if err != nil && !errors.Is(err, unix.EADDRNOTAVAIL) { // somebody was faster
+			failed = errors.Join(failed, fmt.Errorf("unbind %v from interface %d: %w", ip, index, err))
+		}
+		if c.broken != nil {
+			return failed
+		}
+	}
+	return failed
 }
 
 // BoundAddrs returns the addresses that BindAddr gave to the interface index, in
 // this run of the program or another, sorted.
-func BoundAddrs(index int) (found []netip.Addr, err error) {
-	err = withAddresses(func(_ *rtnetlink.Conn, have []rtnetlink.AddressMessage) error {
-		found = addrsOf(have, func(m rtnetlink.AddressMessage) bool { return int(m.Index) == index && isBound(m) })
-		return nil
-	})
-	return found, err
+func BoundAddrs(index int) ([]netip.Addr, error) {
+	return allAddrs(func(m rtnetlink.AddressMessage) bool { return int(m.Index) == index && isBound(m) })
 }
 
 // HostAddrs returns the host's own addresses on all interfaces, those still
 // tentative included, sorted, each once: all but those of BindAddr.
-func HostAddrs() (found []netip.Addr, err error) {
-	err = withAddresses(func(_ *rtnetlink.Conn, have []rtnetlink.AddressMessage) error {
-		found = addrsOf(have, func(m rtnetlink.AddressMessage) bool { return !isBound(m) })
-		return nil
-	})
-	return found, err
+func HostAddrs() ([]netip.Addr, error) {
+	return allAddrs(func(m rtnetlink.AddressMessage) bool { return !isBound(m) })
 }
 
 // bound is the request for one address.
@@ -188,16 +194,15 @@ func addrsOf(messages []rtnetlink.AddressMessage, wanted func(rtnetlink.AddressM
 	return slices.Compact(found)
 }
 
-// withAddresses runs f with a route netlink connection and the addresses of all
-// interfaces.
-func withAddresses(f func(*rtnetlink.Conn, []rtnetlink.AddressMessage) error) error {
-	return withNetlink(func(c *rtnetlink.Conn) error {
-		have, err := c.Address.List()
-		if err != nil {
-			return fmt.Errorf("addresses: %w", err)
-		}
-		return f(c, have)
+// allAddrs asks the kernel for the addresses of all interfaces, and returns those
+// that are wanted.
+func allAddrs(wanted func(rtnetlink.AddressMessage) bool) (found []netip.Addr, err error) {
+	err = withNetlink(func(c *rtnl) error {
+		have, err := c.addresses()
+		found = addrsOf(have, wanted)
+		return err
 	})
+	return found, err
 }
 
 func family(ip netip.Addr) uint8 {

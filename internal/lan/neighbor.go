@@ -91,13 +91,17 @@ type neighborEntry struct {
 // neighborsOf reads the table of the interface index.
 func neighborsOf(index int) ([]neighborEntry, error) {
 	var messages []rtnetlink.NeighMessage
-	err := withNetlink(func(c *rtnetlink.Conn) (err error) {
-		messages, err = c.Neigh.List()
+	err := withNetlink(func(c *rtnl) (err error) {
+		messages, err = c.neighbors()
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("neighbor table: %w", err)
+		return nil, err
 	}
+	return entriesOf(messages, index), nil
+}
+
+func entriesOf(messages []rtnetlink.NeighMessage, index int) []neighborEntry {
 	var entries []neighborEntry
 	for _, m := range messages {
 		if int(m.Index) != index || m.Attributes == nil {
@@ -113,7 +117,7 @@ func neighborsOf(index int) ([]neighborEntry, error) {
 		}
 		entries = append(entries, e)
 	}
-	return entries, nil
+	return entries
 }
 
 func neighborMessage(index int, ip netip.Addr) *rtnetlink.NeighMessage {
@@ -125,8 +129,5 @@ func neighborMessage(index int, ip netip.Addr) *rtnetlink.NeighMessage {
 }
 
 func changeNeighbor(m *rtnetlink.NeighMessage, kind uint16, flags netlink.HeaderFlags) error {
-	return withNetlink(func(c *rtnetlink.Conn) error {
-		_, err := c.Execute(m, kind, netlink.Request|netlink.Acknowledge|flags)
-		return err
-	})
+	return withNetlink(func(c *rtnl) error { return c.change(kind, flags, m) })
 }

@@ -28,34 +28,34 @@ type Network struct {
 // ReadNetwork asks the kernel about the interface with the given index. It is
 // an error if there is none.
 func ReadNetwork(index int) (Network, error) {
-	n := Network{Index: index}
-	err := withNetlink(func(c *rtnetlink.Conn) error {
-		link, err := c.Link.Get(uint32(index))
-		if err != nil {
-			return fmt.Errorf("link: %w", err)
-		}
-		if link.Attributes != nil {
-			n.Name = link.Attributes.Name
-			if len(link.Attributes.Address) == len(n.MAC) {
-				n.MAC = machine.MAC(link.Attributes.Address)
-			}
-		}
-		addresses, err := c.Address.List()
-		if err != nil {
-			return fmt.Errorf("addresses: %w", err)
-		}
-		n.Prefixes = prefixes(addresses, index)
-		routes, err := c.Route.List()
-		if err != nil {
-			return fmt.Errorf("routes: %w", err)
-		}
-		n.Gateways = gateways(routes, index)
-		return nil
+	var n Network
+	err := withNetlink(func(c *rtnl) (err error) {
+		n, err = c.network(index)
+		return err
 	})
 	if err != nil {
 		return Network{}, fmt.Errorf("interface %d: %w", index, err)
 	}
 	return n, nil
+}
+
+func (c *rtnl) network(index int) (Network, error) {
+	link, _, err := c.link(index, "")
+	if err != nil {
+		return Network{}, err
+	}
+	addresses, err := c.addresses()
+	if err != nil {
+		return Network{}, err
+	}
+	routes, err := c.routes()
+	if err != nil {
+		return Network{}, err
+	}
+	return Network{
+		Name: link.Name, Index: index, MAC: macOf(link),
+		Prefixes: prefixes(addresses, index), Gateways: gateways(routes, index),
+	}, nil
 }
 
 // Own reports whether ip is an address of this interface.
@@ -128,7 +128,9 @@ func prefixes(addresses []rtnetlink.AddressMessage, index int) []netip.Prefix {
 		if flags&(unix.IFA_F_TENTATIVE|unix.IFA_F_DADFAILED) != 0 {
 			continue
 		}
-		found = append(found, netip.PrefixFrom(a, int(m.PrefixLength)))
+		if p := netip.PrefixFrom(a, int(m.PrefixLength)); p.IsValid() {
+			found = append(found, p)
+		}
 	}
 	return found
 }
@@ -156,22 +158,20 @@ func gateways(routes []rtnetlink.RouteMessage, index int) []netip.Addr {
 // without carrier counts only if there is no other.
 func DefaultInterface() (string, error) {
 	var name string
-	err := withNetlink(func(c *rtnetlink.Conn) error {
-		routes, err := c.Route.List()
+	err := withNetlink(func(c *rtnl) error {
+		routes, err := c.routes()
 		if err != nil {
-			return fmt.Errorf("routes: %w", err)
+			return err
 		}
 		index, ok := defaultRoute(routes)
 		if !ok {
 			return errors.New("no default route: name the interface in `interfaces`")
 		}
-		link, err := c.Link.Get(index)
+		link, _, err := c.link(int(index), "")
 		if err != nil {
-			return fmt.Errorf("link %d of the default route: %w", index, err)
+			return fmt.Errorf("interface %d of the default route: %w", index, err)
 		}
-		if link.Attributes != nil {
-			name = link.Attributes.Name
-		}
+		name = link.Name
 		return nil
 	})
 	return name, err
@@ -209,13 +209,4 @@ func defaultRoute(routes []rtnetlink.RouteMessage) (uint32, bool) {
 		return cmp.Or(cmp.Compare(a.dead, b.dead), cmp.Compare(a.family, b.family), cmp.Compare(a.metric, b.metric))
 	})
 	return best.index, true
-}
-
-// withNetlink runs f with a route netlink connection.
-func withNetlink(f func(*rtnetlink.Conn) error) error {
-	c, err := rtnetlink.Dial(nil)
-	if err != nil {
-		return fmt.Errorf("route netlink: %w", err)
-	}
-	return errors.Join(f(c), c.Close())
 }

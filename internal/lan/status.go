@@ -23,19 +23,48 @@ type Status struct {
 // ReadStatus asks the kernel about the interface name. Without one the error is
 // ErrNoInterface.
 func ReadStatus(name string) (Status, error) {
-	all, err := net.Interfaces()
+	var s Status
+	err := withNetlink(func(c *rtnl) (err error) {
+		s, err = c.status(name)
+		return err
+	})
 	if err != nil {
 		return Status{}, fmt.Errorf("interface %s: %w", name, err)
 	}
-	for _, ifi := range all {
-		if ifi.Name != name {
-			continue
-		}
-		s := Status{Index: ifi.Index, MTU: ifi.MTU, Up: ifi.Flags&net.FlagUp != 0, Carrier: ifi.Flags&net.FlagRunning != 0}
-		if len(ifi.HardwareAddr) == len(s.MAC) {
-			s.MAC = machine.MAC(ifi.HardwareAddr)
-		}
-		return s, nil
+	return s, nil
+}
+
+func (c *rtnl) status(name string) (Status, error) {
+	link, _, err := c.link(0, name)
+	if err != nil {
+		return Status{}, err
 	}
-	return Status{}, fmt.Errorf("interface %s: %w", name, ErrNoInterface)
+	return Status{
+		Index: link.Index, MAC: macOf(link), MTU: link.MTU,
+		Up: link.Flags&net.FlagUp != 0, Carrier: link.Flags&net.FlagRunning != 0,
+	}, nil
+}
+
+// HostMACs returns the link-layer addresses of the host's interfaces, as far as
+// they are like those of Ethernet.
+func HostMACs() ([]machine.MAC, error) {
+	var macs []machine.MAC
+	err := withNetlink(func(c *rtnl) error {
+		all, err := c.links()
+		for _, link := range all {
+			if mac := macOf(&link); mac != (machine.MAC{}) {
+				macs = append(macs, mac)
+			}
+		}
+		return err
+	})
+	return macs, err
+}
+
+// macOf returns a link's address; nought if it has none, or one of another kind.
+func macOf(link *net.Interface) (mac machine.MAC) {
+	if len(link.HardwareAddr) == len(mac) {
+		mac = machine.MAC(link.HardwareAddr)
+	}
+	return mac
 }

@@ -163,37 +163,40 @@ func (t *tap) Rejected() map[Verdict]uint64 {
 }
 
 // usable returns the interface if the porter can work on it, or says why not.
-func usable(name string) (*net.Interface, error) {
-	ifi, err := net.InterfaceByName(name)
-	if err != nil {
-		return nil, fmt.Errorf("interface %q: %w; there are: %s", name, err, interfaceNames())
-	}
-	var link rtnetlink.LinkMessage
-	err = withNetlink(func(c *rtnetlink.Conn) (err error) {
-		link, err = c.Link.Get(uint32(ifi.Index))
+func usable(name string) (ifi *net.Interface, err error) {
+	err = withNetlink(func(c *rtnl) (err error) {
+		ifi, err = c.usable(name)
 		return err
 	})
+	return ifi, err
+}
+
+func (c *rtnl) usable(name string) (*net.Interface, error) {
+	ifi, kind, err := c.link(0, name)
+	if errors.Is(err, ErrNoInterface) {
+		return nil, fmt.Errorf("interface %q: %w; there are: %s", name, ErrNoInterface, c.interfaceNames())
+	}
 	if err != nil {
 		return nil, fmt.Errorf("interface %q: %w", name, err)
 	}
-	if link.Type != unix.ARPHRD_ETHER || len(ifi.HardwareAddr) != len(machine.MAC{}) {
-		return nil, fmt.Errorf("interface %q is not Ethernet (link type %d): expected an Ethernet or Wi-Fi interface", name, link.Type)
+	if kind != unix.ARPHRD_ETHER || len(ifi.HardwareAddr) != len(machine.MAC{}) {
+		return nil, fmt.Errorf("interface %q is not Ethernet (link type %d): expected an Ethernet or Wi-Fi interface", name, kind)
 	}
 	if ifi.Flags&net.FlagUp == 0 {
 		return nil, fmt.Errorf("interface %q is down: bring it up with `ip link set %s up`", name, name)
 	}
-	addrs, err := ifi.Addrs()
+	addrs, err := c.addresses()
 	if err != nil {
-		return nil, fmt.Errorf("interface %q: addresses: %w", name, err)
+		return nil, fmt.Errorf("interface %q: %w", name, err)
 	}
-	if len(addrs) == 0 {
+	if !slices.ContainsFunc(addrs, func(m rtnetlink.AddressMessage) bool { return int(m.Index) == ifi.Index }) {
 		return nil, fmt.Errorf("interface %q has no IP address: give it one first", name)
 	}
 	return ifi, nil
 }
 
-func interfaceNames() string {
-	all, err := net.Interfaces()
+func (c *rtnl) interfaceNames() string {
+	all, err := c.links()
 	if err != nil {
 		return fmt.Sprintf("unknown (%v)", err)
 	}

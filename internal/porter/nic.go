@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"net"
 	"net/netip"
 	"slices"
 	"sync"
@@ -196,14 +195,8 @@ func (n *nic) survey() (*site, error) {
 	if s.local, err = lan.HostAddrs(); err != nil {
 		return nil, fmt.Errorf("read the host's addresses: %w", err)
 	}
-	ifis, err := net.Interfaces()
-	if err != nil {
+	if s.macs, err = lan.HostMACs(); err != nil {
 		return nil, fmt.Errorf("read the host's interfaces: %w", err)
-	}
-	for _, ifi := range ifis {
-		if len(ifi.HardwareAddr) == len(machine.MAC{}) {
-			s.macs = append(s.macs, machine.MAC(ifi.HardwareAddr))
-		}
 	}
 	return s, nil
 }
