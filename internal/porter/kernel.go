@@ -97,9 +97,14 @@ func (p *Porter) checkOwned() {
 
 // checkBound makes the interface have what our kernel is to own.
 func (p *Porter) checkBound(n *nic) {
-	if err := n.binder.Check(); err != nil {
-		p.log.Error("cannot look after the claimed addresses of the interface", "interface", n.name, "err", err)
+	err := n.binder.Check()
+	switch {
+	case err != nil && !n.refused:
+		p.log.Error("cannot look after the claimed addresses of the interface", "interface", n.name, "err", err, "again_every", sentryRound)
+	case err == nil && n.refused:
+		p.log.Info("the interface has the claimed addresses again", "interface", n.name)
 	}
+	n.refused = err != nil
 }
 
 func (p *Porter) bound() bool { return p.started.Claim.Mode == config.ModeBind }

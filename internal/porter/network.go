@@ -154,8 +154,8 @@ func (p *Porter) inspect(n *nic, news lan.Change) {
 	p.regain(n, now, c)
 }
 
-// look asks the kernel. That there is no such interface is no error.
-func (n *nic) look() (outlook, error) {
+// observe asks the kernel. That there is no such interface is no error.
+func (n *nic) observe() (outlook, error) {
 	status, err := lan.ReadStatus(n.name)
 	if errors.Is(err, lan.ErrNoInterface) {
 		return outlook{}, nil

@@ -35,6 +35,7 @@ type nic struct {
 	binder     *claim.Binder
 	stale      bool        // the readers' view has to be made anew
 	stuck      bool        // the kernel filter could not be set, and the log says so
+	refused    bool        // so could claimed addresses, in bind mode
 	lostBefore uint64      // sightings known to be lost
 	port       uint16      // counts our questions to services
 	known      lan.Network // what was acted upon last
@@ -43,6 +44,8 @@ type nic struct {
 	missed     lan.Change  // what was not acted upon when it could not be looked at
 	restate    time.Time   // when to announce the claims anew; zero: no need
 	reminders  reminders   // of who has an address that a network card answers for too
+
+	look func() (outlook, error) // asks the kernel; tests have it fail
 
 	// What a machine that arrives needs. Tests look here.
 	ask   func(machine.MAC, machine.Service)
@@ -61,7 +64,7 @@ func openNIC(name string, local bool, sightings chan<- sighting, replied func(la
 	n.reader.responder = claim.Responder{Send: n.Send, Replied: replied}
 	n.binder = claim.NewBinder(n.Index)
 	n.announcer.Send = n.announce
-	n.ask, n.ping, n.guide = n.question, n.echo, n.tellGuest
+	n.look, n.ask, n.ping, n.guide = n.observe, n.question, n.echo, n.tellGuest
 	if err := n.open(log); err != nil {
 		return nil, err
 	}

@@ -135,6 +135,9 @@ func TestBoundWhileGuarded(t *testing.T) {
 		h.n.binder.List = func() ([]netip.Addr, error) { return slices.Collect(maps.Keys(bound)), nil }
 		g.fails = errors.New("busy")
 		h.asleep(nas())
+		if len(bound) > 0 {
+			t.Errorf("bound while the guard does not work from the start: %v", bound)
+		}
 		for _, works := range []bool{true, false, true} {
 			if g.fails = nil; !works {
 				g.fails = errors.New("gone")
