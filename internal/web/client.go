@@ -97,6 +97,18 @@ func (c *Client) Follow(ctx context.Context, q EventQuery, each func(journal.Eve
 		return err
 	}
 	defer body.Close()
+	switch err := c.pass(body, each); {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case err == nil || errors.Is(err, io.ErrUnexpectedEOF): // the latter if it was cut off
+		return ErrStreamEnded
+	default:
+		return err
+	}
+}
+
+// pass calls each with the events of a stream until it ends.
+func (c *Client) pass(body io.Reader, each func(journal.Event) error) error {
 	lines := bufio.NewScanner(body)
 	lines.Buffer(nil, maxEventBytes)
 	for lines.Scan() {
@@ -113,14 +125,10 @@ func (c *Client) Follow(ctx context.Context, q EventQuery, each func(journal.Eve
 			return err
 		}
 	}
-	switch err := lines.Err(); {
-	case ctx.Err() != nil:
-		return ctx.Err()
-	case err == nil || errors.Is(err, io.ErrUnexpectedEOF): // the latter if it was cut off
-		return ErrStreamEnded
-	default:
+	if err := lines.Err(); err != nil {
 		return c.failed("lost the porter", err)
 	}
+	return nil
 }
 
 // get returns the body of an answer that is as expected.

@@ -1,0 +1,106 @@
+package machine_test
+
+import (
+	"bytes"
+	"net"
+	"slices"
+	"strings"
+	"testing"
+	"unicode"
+
+	"nightporter/internal/machine"
+)
+
+// FuzzParseMAC: what is read is what package net reads, in the two forms of six
+// octets, and nothing else.
+func FuzzParseMAC(f *testing.F) {
+	for _, s := range []string{"d8:cb:8a:39:be:a1", "D8-CB-8A-39-BE-A1", "d8:cb-8a:39:be:a1", "d8cb.8a39.bea1", "d8:cb:8a:39:be:a", "", "ff:ff:ff:ff:ff:fg"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		got, err := machine.ParseMAC(s)
+		want, wantErr := net.ParseMAC(s)
+		sixOctets := wantErr == nil && len(s) == len("d8:cb:8a:39:be:a1")
+		if (err == nil) != sixOctets {
+			t.Fatalf("%q: error %v, package net has %v, %v", s, err, want, wantErr)
+		}
+		if err != nil {
+			if got != (machine.MAC{}) {
+				t.Errorf("%q: %v with an error", s, got)
+			}
+			return
+		}
+		if !bytes.Equal(got[:], want) {
+			t.Errorf("%q: %v, want %v", s, got, want)
+		}
+		if again, err := machine.ParseMAC(got.String()); err != nil || again != got {
+			t.Errorf("%v is read again as %v, %v", got, again, err)
+		}
+	})
+}
+
+// FuzzParsePort: what is read is written in a way that is read as the same.
+func FuzzParsePort(f *testing.F) {
+	for _, s := range []string{"22/tcp", "51820/udp", "icmp", "22", "0", "65536", "+1", "-1", "22/sctp", "22/tcp/udp", "/", "022/tcp", "icmp/tcp", "2 2"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		ports, err := machine.ParsePort(s)
+		if err != nil {
+			if ports != nil {
+				t.Errorf("%q: %v with an error", s, ports)
+			}
+			return
+		}
+		number, _, named := strings.Cut(s, "/")
+		if want := 1; len(ports) != want && (named || s == "icmp" || len(ports) != 2) {
+			t.Fatalf("%q: %d ports", s, len(ports))
+		}
+		for _, p := range ports {
+			if (p.Number == 0) != (p.Protocol == machine.ICMP) || p.Number != 0 && strings.TrimLeft(number, "0") != strings.Split(p.String(), "/")[0] {
+				t.Errorf("%q: port %v", s, p)
+			}
+			again, err := machine.ParsePort(p.String())
+			if err != nil || !slices.Equal(again, []machine.Port{p}) {
+				t.Errorf("%v is read again as %v, %v", p, again, err)
+			}
+		}
+	})
+}
+
+// FuzzParsePassword: four octets or six, and the error never repeats a secret.
+func FuzzParsePassword(f *testing.F) {
+	for _, s := range []string{"01:23:45:67:89:ab", "192.0.2.1", "::1", "::ffff:192.0.2.1", "hunter2", ""} {
+		f.Add(s)
+	}
+	_, refused := machine.ParsePassword("")
+	f.Fuzz(func(t *testing.T, s string) {
+		p, err := machine.ParsePassword(s)
+		switch {
+		case err != nil && (p != nil || err.Error() != refused.Error()):
+			t.Errorf("%q: %x, error %v", s, p, err)
+		case err == nil && len(p) == 4 && net.IP(p).String() == s:
+		case err == nil && len(p) == 6 && strings.EqualFold(net.HardwareAddr(p).String(), strings.ReplaceAll(s, "-", ":")):
+		case err == nil:
+			t.Errorf("%q: %x", s, p)
+		}
+	})
+}
+
+// FuzzCheckName: a name that is accepted is a path segment and a word in a log.
+func FuzzCheckName(f *testing.F) {
+	for _, s := range []string{"tower", "böse Maus", ".", "..", "...", "a/b", " x", "\u202e", "\xff", strings.Repeat("ä", 65)} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		if machine.CheckName(s) != nil {
+			return
+		}
+		if s == "" || s == "." || s == ".." || s != strings.TrimSpace(s) || len([]rune(s)) > 64 || strings.ToValidUTF8(s, "") != s {
+			t.Errorf("%q is accepted", s)
+		}
+		if i := strings.IndexFunc(s, func(r rune) bool { return r == '/' || !unicode.IsPrint(r) }); i >= 0 {
+			t.Errorf("%q is accepted, with a character at %d that cannot be shown", s, i)
+		}
+	})
+}
