@@ -54,6 +54,11 @@ const nasJSON = `{
     "tcp": 0,
     "udp": 0
   },
+  "knocks_suppressed": {
+    "cooldown": 0,
+    "min_knocks": 5,
+    "quiet_hours": 2
+  },
   "external_starts": 8,
   "conflicts": 9,
   "idle_watts": 50,

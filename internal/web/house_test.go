@@ -111,6 +111,7 @@ func nas() machine.Status {
 	}
 	s.Tally.Wakes[machine.ByTCP] = 3
 	s.Tally.Failures[machine.ByAPI] = 1
+	s.Suppressed[machine.TooFewKnocks], s.Suppressed[machine.InQuietHours] = 5, 2
 	return s
 }
 

@@ -21,6 +21,7 @@ type machineJSON struct {
 	WakeAttempts   uint64            `json:"wake_attempts"`
 	Wakes          map[string]uint64 `json:"wakes"`         // by trigger
 	WakeFailures   map[string]uint64 `json:"wake_failures"` // by trigger
+	Suppressed     map[string]uint64 `json:"knocks_suppressed"` // by reason
 	ExternalStarts uint64            `json:"external_starts"`
 	Conflicts      uint64            `json:"conflicts"`
 	IdleWatts      float64           `json:"idle_watts"`
@@ -44,6 +45,7 @@ func toJSON(s *machine.Status, now time.Time) machineJSON {
 		WakeAttempts:   s.Tally.Attempts,
 		Wakes:          make(map[string]uint64, len(machine.Triggers)),
 		WakeFailures:   make(map[string]uint64, len(machine.Triggers)),
+		Suppressed:     make(map[string]uint64, len(machine.Suppressions)),
 		ExternalStarts: s.Tally.ExternalStarts,
 		Conflicts:      s.Tally.Conflicts,
 		IdleWatts:      s.IdleWatts,
@@ -63,6 +65,9 @@ func toJSON(s *machine.Status, now time.Time) machineJSON {
 	for _, t := range machine.Triggers {
 		out.Wakes[t.String()] = s.Tally.Wakes[t]
 		out.WakeFailures[t.String()] = s.Tally.Failures[t]
+	}
+	for _, why := range machine.Suppressions {
+		out.Suppressed[why.String()] = s.Suppressed[why]
 	}
 	return out
 }
