@@ -66,6 +66,9 @@ func parseBase(from string) (*url.URL, error) {
 		return nil, fmt.Errorf("found %q, expected a URL such as http://porter:%s", from, DefaultPort)
 	}
 	u.RawQuery, u.Fragment = "", ""
+	if _, err := url.Parse(u.String()); err != nil { // a zone that no URL can have
+		return nil, fmt.Errorf("found %q, expected an address that fits into a URL", from)
+	}
 	return u, nil
 }
 
