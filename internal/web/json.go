@@ -19,8 +19,8 @@ type machineJSON struct {
 	SleptSeconds   float64           `json:"slept_seconds"`
 	SavedJoules    float64           `json:"saved_joules"`
 	WakeAttempts   uint64            `json:"wake_attempts"`
-	Wakes          map[string]uint64 `json:"wakes"`         // by trigger
-	WakeFailures   map[string]uint64 `json:"wake_failures"` // by trigger
+	Wakes          map[string]uint64 `json:"wakes"`             // by trigger
+	WakeFailures   map[string]uint64 `json:"wake_failures"`     // by trigger
 	Suppressed     map[string]uint64 `json:"knocks_suppressed"` // by reason
 	ExternalStarts uint64            `json:"external_starts"`
 	Conflicts      uint64            `json:"conflicts"`
