@@ -60,21 +60,32 @@ func openFor(t *testing.T, conf string, limit time.Duration) *house {
 // openOn starts a house on a LAN that is there already.
 func openOn(ctx context.Context, t *testing.T, lan *lab.LAN, conf string) *house {
 	t.Helper()
-	d, err := rig.Start(ctx, lan, t.TempDir(), rig.Options{Exe: os.Args[0], Env: programEnv, Config: conf})
+	return openIn(ctx, t, lan, t.TempDir(), conf)
+}
+
+// openIn is openOn with a directory of the caller's for the daemon's state.
+func openIn(ctx context.Context, t *testing.T, lan *lab.LAN, dir, conf string) *house {
+	t.Helper()
+	d, err := rig.Start(ctx, lan, dir, rig.Options{Exe: os.Args[0], Env: programEnv, Config: conf})
 	if err != nil {
 		t.Fatal(err)
 	}
 	h := &house{T: t, ctx: ctx, lan: lan, d: d}
-	t.Cleanup(func() {
+	h.endWithTest(d)
+	return h
+}
+
+// endWithTest ends a daemon with the test, which then looks at its log.
+func (h *house) endWithTest(d *rig.Daemon) {
+	h.Cleanup(func() {
 		d.Kill()
-		if t.Failed() {
-			t.Log("the daemon's log:\n" + d.Log.Text())
+		if h.Failed() {
+			h.Log("the daemon's log:\n" + d.Log.Text())
 		}
 		if strings.Contains(d.Log.Text(), "DATA RACE") {
-			t.Error("the daemon has a data race:\n" + d.Log.Text())
+			h.Error("the daemon has a data race:\n" + d.Log.Text())
 		}
 	})
-	return h
 }
 
 // within returns the test's context with a deadline.

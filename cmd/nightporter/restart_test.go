@@ -22,7 +22,7 @@ func (h *house) again(conf string) {
 	d, err := h.d.Again(h.ctx, conf)
 	h.must(err)
 	h.d = d
-	h.Cleanup(d.Kill)
+	h.endWithTest(d)
 }
 
 // stored waits until the journal has so many events of a kind: a transition that

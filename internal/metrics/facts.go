@@ -20,7 +20,7 @@ type facts struct {
 	externalStarts, conflicts, settleTimeouts *prometheus.Desc
 	held, replayed, dropped                   *prometheus.Desc
 	captureDrops, framesRejected              *prometheus.Desc
-	guardActive                               *prometheus.Desc
+	guardActive, journalHealthy               *prometheus.Desc
 
 	states   [len(machine.States)]*dto.LabelPair
 	triggers [len(machine.Triggers)]*dto.LabelPair
@@ -71,6 +71,8 @@ func newFacts(src Source) *facts {
 			"Frames that were read but could not be used.", "interface", "reason"),
 		guardActive: desc("guard_active",
 			"1 while this host's kernel is kept silent about claimed addresses, 0 while it is not."),
+		journalHealthy: desc("journal_healthy",
+			"1 while the journal can be written, 0 while a restart would lose what happens."),
 		marks: make(map[string]mark),
 	}
 	for _, s := range machine.States {
@@ -95,7 +97,7 @@ func (f *facts) Describe(ch chan<- *prometheus.Desc) {
 		f.state, f.info, f.stateChanged, f.lastWake, f.slept, f.saved,
 		f.attempts, f.wakes, f.failures, f.suppressed, f.externalStarts, f.conflicts, f.settleTimeouts,
 		f.held, f.replayed, f.dropped,
-		f.captureDrops, f.framesRejected, f.guardActive,
+		f.captureDrops, f.framesRejected, f.guardActive, f.journalHealthy,
 	} {
 		ch <- d
 	}
@@ -111,13 +113,8 @@ func (f *facts) Collect(ch chan<- prometheus.Metric) {
 	for i := range machines {
 		f.collectMachine(ch, &machines[i], marks[i])
 	}
-	if f.src.Guarded != nil {
-		v := 0.0
-		if f.src.Guarded() {
-			v = 1
-		}
-		gauge(ch, f.guardActive, v)
-	}
+	truth(ch, f.guardActive, f.src.Guarded)
+	truth(ch, f.journalHealthy, f.src.Stored)
 	if f.src.Drops != nil {
 		for iface, n := range f.src.Drops() {
 			counter(ch, f.captureDrops, float64(n), label("interface", iface))
@@ -129,6 +126,17 @@ func (f *facts) Collect(ch chan<- prometheus.Metric) {
 				counter(ch, f.framesRejected, float64(n), label("interface", iface), label("reason", reason))
 			}
 		}
+	}
+}
+
+// truth tells whether something is so, where there is somebody to ask.
+func truth(ch chan<- prometheus.Metric, d *prometheus.Desc, is func() bool) {
+	switch {
+	case is == nil:
+	case is():
+		gauge(ch, d, 1)
+	default:
+		gauge(ch, d, 0)
 	}
 }
 

@@ -219,6 +219,21 @@ nightporter_guard_active `+c.value+"\n", "nightporter_guard_active")
 	}
 }
 
+func TestJournalHealth(t *testing.T) {
+	for _, c := range []struct {
+		stored bool
+		value  string
+	}{{true, "1"}, {false, "0"}} {
+		src := new(house).source()
+		src.Stored = func() bool { return c.stored }
+		_, reg := newMetrics(t, src)
+		expect(t, reg, `
+# HELP nightporter_journal_healthy 1 while the journal can be written, 0 while a restart would lose what happens.
+# TYPE nightporter_journal_healthy gauge
+nightporter_journal_healthy `+c.value+"\n", "nightporter_journal_healthy")
+	}
+}
+
 // A name that is no UTF-8 cannot be exported. The scrape says so; nothing else
 // is lost and nothing panics.
 func TestBadNameIsAnError(t *testing.T) {

@@ -36,6 +36,8 @@ type Source struct {
 	// Guarded tells whether our kernel is kept silent about claimed addresses.
 	// Optional.
 	Guarded func() bool
+	// Stored tells whether what has to survive a crash can be written. Optional.
+	Stored func() bool
 	// Now tells the time on the clock of the machines' Since. Optional:
 	// time.Now.
 	Now func() time.Time

@@ -52,6 +52,7 @@ func (d *Daemon) open(version string) error {
 		Drops:    func() map[string]uint64 { return d.porter.Drops() },
 		Rejected: func() map[string]map[string]uint64 { return d.porter.Rejected() },
 		Guarded:  func() bool { return d.porter.Guard().Active },
+		Stored:   func() bool { return d.porter.Storage().Healthy },
 	})
 	if err != nil {
 		return err

@@ -10,12 +10,14 @@ import (
 	"nightporter/internal/journal"
 	"nightporter/internal/machine"
 	"nightporter/internal/registration"
+	"nightporter/internal/web"
 )
 
 // book is what the porter writes into; *journal.Journal is the one in earnest.
 type book interface {
 	Append(journal.Record) (seq uint64)
 	Sync(context.Context) error
+	Healthy() error
 	Events(since uint64, machine string, limit int) []journal.Event
 	Follow(context.Context) <-chan journal.Event
 }
@@ -138,6 +140,14 @@ func (p *Porter) Events(since uint64, name string, limit int) []journal.Event {
 
 // Follow returns a channel that gets every event from now on, until ctx ends.
 func (p *Porter) Follow(ctx context.Context) <-chan journal.Event { return p.journal.Follow(ctx) }
+
+// Storage tells whether what happens can be stored.
+func (p *Porter) Storage() web.Storage {
+	if err := p.journal.Healthy(); err != nil {
+		return web.Storage{Reason: err.Error()}
+	}
+	return web.Storage{Healthy: true}
+}
 
 // resume takes in the machines that were here before. What happens from now on
 // goes into the book.

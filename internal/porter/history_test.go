@@ -33,6 +33,8 @@ func (n *notebook) Append(r journal.Record) uint64 {
 
 func (n *notebook) Sync(context.Context) error { return n.fails }
 
+func (n *notebook) Healthy() error { return n.fails }
+
 func (n *notebook) Events(uint64, string, int) []journal.Event { return nil }
 
 func (n *notebook) Follow(context.Context) <-chan journal.Event { return nil }

@@ -68,10 +68,11 @@ func (m methods) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // status tells how the porter is, as opposed to its machines.
 func (a *api) status(w http.ResponseWriter, _ *http.Request) {
 	a.write(w, http.StatusOK, struct {
-		Version string `json:"version"`
-		Ready   bool   `json:"ready"`
-		Guard   Guard  `json:"guard"`
-	}{a.version, a.house.Ready() == nil, a.house.Guard()})
+		Version string  `json:"version"`
+		Ready   bool    `json:"ready"`
+		Guard   Guard   `json:"guard"`
+		Journal Storage `json:"journal"`
+	}{a.version, a.house.Ready() == nil, a.house.Guard(), a.house.Storage()})
 }
 
 func (a *api) list(w http.ResponseWriter, _ *http.Request) {

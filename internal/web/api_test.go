@@ -81,12 +81,16 @@ func TestStatus(t *testing.T) {
 		want  string
 	}{
 		{
-			&house{guard: web.Guard{Mode: "auto", Active: true}},
-			`{"version":"1.2.3","ready":true,"guard":{"mode":"auto","active":true,"reason":""}}`,
+			&house{guard: web.Guard{Mode: "auto", Active: true}, storage: web.Storage{Healthy: true}},
+			`{"version":"1.2.3","ready":true,"guard":{"mode":"auto","active":true,"reason":""},"journal":{"healthy":true,"reason":""}}`,
 		},
 		{
-			&house{ready: errors.New("starting"), guard: web.Guard{Mode: "off", Reason: "claim.guard is off"}},
-			`{"version":"1.2.3","ready":false,"guard":{"mode":"off","active":false,"reason":"claim.guard is off"}}`,
+			&house{
+				ready: errors.New("starting"), guard: web.Guard{Mode: "off", Reason: "claim.guard is off"},
+				storage: web.Storage{Reason: "no space left"},
+			},
+			`{"version":"1.2.3","ready":false,"guard":{"mode":"off","active":false,"reason":"claim.guard is off"},` +
+				`"journal":{"healthy":false,"reason":"no space left"}}`,
 		},
 	} {
 		w := ask(t, c.house, "GET", "/api/v1/status")

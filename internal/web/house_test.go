@@ -28,6 +28,7 @@ type house struct {
 	machines []machine.Status
 	ready    error
 	guard    web.Guard
+	storage  web.Storage
 	fail     error // of Wake and Forget, whoever is meant
 	block    bool  // Wake and Forget wait for their context
 
@@ -39,6 +40,7 @@ type house struct {
 func (h *house) Machines() []machine.Status { return h.machines }
 func (h *house) Ready() error               { return h.ready }
 func (h *house) Guard() web.Guard           { return h.guard }
+func (h *house) Storage() web.Storage       { return h.storage }
 
 func (h *house) Wake(ctx context.Context, name, by string) error {
 	return h.act(ctx, "wake", name, by)

@@ -66,6 +66,8 @@ type House interface {
 	Follow(ctx context.Context) <-chan journal.Event
 	// Guard tells whether our kernel is kept silent about claimed addresses.
 	Guard() Guard
+	// Storage tells whether what happens can be stored.
+	Storage() Storage
 }
 
 // Guard says whether our own host's kernel is kept silent about claimed
@@ -74,6 +76,13 @@ type Guard struct {
 	Mode   string `json:"mode"` // claim.guard
 	Active bool   `json:"active"`
 	Reason string `json:"reason"` // why it is not active, and what that means
+}
+
+// Storage says whether what has to survive a crash can be written, as the API
+// shows it. While it cannot, registrations are refused, and all else goes on.
+type Storage struct {
+	Healthy bool   `json:"healthy"`
+	Reason  string `json:"reason"` // why it cannot be written
 }
 
 // Options says what to serve, and where. House and Gatherer are required.
