@@ -105,7 +105,7 @@ func openedOn(t *testing.T, dir string, limit int64, d *trouble) (*Journal, *log
 		t.Fatal(err)
 	}
 	d.disk = folder
-	j, _, err := open(folder, d, limit, l.logger())
+	j, _, err := open(folder, d, limit, hostClock(), l.logger())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -287,7 +287,7 @@ func TestPace(t *testing.T) {
 		}
 		step(gather/2, 0)
 		step(gather, 1)
-		step(time.Hour, 1)
+		step(markEvery/2, 1)
 		j.Append(Record{Event: Event{Kind: Refused}})
 		step(patience/2, 1)
 		j.Append(Record{Event: Event{Kind: Refused}})
@@ -295,19 +295,21 @@ func TestPace(t *testing.T) {
 		j.Append(Record{Event: Event{Kind: Refused}})
 		j.Append(Record{Forgotten: macOf(1)})
 		step(2*gather, 3)
-		step(time.Hour, 3)
+		step(markEvery-2*gather, 3)
+		step(2*gather, 4) // a machine sleeps on
+		step(markEvery, 5)
 
 		d.set(func(d *trouble) { d.writeErr, d.replaceErr = errDisk, errDisk })
 		j.Append(Record{Memory: memoryOf(1)})
-		step(2*gather, 4)
+		step(2*gather, 6)
 		if err := j.Healthy(); !errors.Is(err, errDisk) {
 			t.Fatalf("health: %v", err)
 		}
-		step(retry, 5)
-		step(retry, 6)
-		d.set(func(d *trouble) { d.writeErr, d.replaceErr = nil, nil })
 		step(retry, 7)
-		step(time.Hour, 7)
+		step(retry, 8)
+		d.set(func(d *trouble) { d.writeErr, d.replaceErr = nil, nil })
+		step(retry, 9)
+		step(markEvery/2, 9)
 		if err := j.Healthy(); err != nil || len(l.lines("again")) != 1 {
 			t.Errorf("health: %v, log %q", err, l.lines(""))
 		}
@@ -362,7 +364,7 @@ func TestAnsweredByItsOwnWrite(t *testing.T) {
 			t.Fatalf("answered %v before it was written", err)
 		default:
 		}
-		hang <- struct{}{}
+		close(hang)
 		if err := <-answered; err != nil {
 			t.Error(err)
 		}

@@ -45,13 +45,16 @@ type tallyForm struct {
 	SavedJoules    float64           `json:"saved_joules,omitempty"`
 }
 
-func formOf(m *machine.Memory) *machineForm {
+// formOf returns m in JSON, for a record of now. Its times are on the clock of now,
+// so that those who read the record know how long ago they were.
+func formOf(m *machine.Memory, now time.Time) *machineForm {
 	f := &machineForm{
 		MAC: m.Spec.MAC, Name: m.Spec.Name, WakeFrom: m.Spec.WakeFrom,
 		IdleWatts: finite(m.Spec.IdleWatts), SleepWatts: finite(m.Spec.SleepWatts),
 		Password: hex.EncodeToString(m.Spec.Password),
 		Card:     m.Card,
-		State:    m.State.String(), Since: moment{m.Since}, LastWake: moment{m.LastWake}, Registered: moment{m.Registered},
+		State:    m.State.String(), Since: moment{machine.OnClock(m.Since, now)},
+		LastWake: moment{machine.OnClock(m.LastWake, now)}, Registered: moment{machine.OnClock(m.Registered, now)},
 		Tally: tallyForm{
 			Attempts: m.Tally.Attempts, Wakes: byTrigger(m.Tally.Wakes), Failures: byTrigger(m.Tally.Failures),
 			ExternalStarts: m.Tally.ExternalStarts, Conflicts: m.Tally.Conflicts, SettleTimeouts: m.Tally.SettleTimeouts,
@@ -86,7 +89,7 @@ func (f *machineForm) memory() (machine.Memory, error) {
 		Tally: machine.Tally{
 			Attempts: f.Tally.Attempts, Wakes: ofTriggers(f.Tally.Wakes), Failures: ofTriggers(f.Tally.Failures),
 			ExternalStarts: f.Tally.ExternalStarts, Conflicts: f.Tally.Conflicts, SettleTimeouts: f.Tally.SettleTimeouts,
-			Slept: time.Duration(f.Tally.Slept), SavedJoules: f.Tally.SavedJoules,
+			Slept: max(0, time.Duration(f.Tally.Slept)), SavedJoules: max(0, f.Tally.SavedJoules),
 		},
 	}
 	if len(password) > 0 {

@@ -12,11 +12,14 @@ import (
 	"nightporter/internal/machine"
 )
 
-// Past is what a journal held when it was opened.
+// Past is what a journal held when it was opened. Its times, but for those of the
+// events, are on the clock as it is now, and as long ago as they truly are, as far
+// as that can be known.
 type Past struct {
 	Machines []machine.Memory // one for each MAC, in the order of the MACs
 	Events   []Event          // the last 1,000 at most, in the order of Seq
 	Seen     time.Time        // when the last record was written; zero if there is none
+	Until    time.Time        // by when the earlier run had ended for sure, an hour later at most; zero likewise
 	SetAside string           // where a file that was unfit is now; empty if none was
 }
 
@@ -35,6 +38,7 @@ type Journal struct {
 	log       *slog.Logger
 	folder    *folder
 	writer    writer
+	clock     clock
 	unfit     bool // the present file is one that has to be set aside
 	followers followers
 
@@ -45,6 +49,7 @@ type Journal struct {
 	state   state
 	seq     uint64 // of the last event
 	due     time.Time
+	stored  time.Time // when the last write succeeded
 	waiters []waiter
 	err     error // why the last write failed
 	closing bool
@@ -68,7 +73,7 @@ func Open(dir string, log *slog.Logger) (*Journal, Past, error) {
 	if err != nil {
 		return nil, Past{}, err
 	}
-	j, past, err := open(d, d, minLimit, log)
+	j, past, err := open(d, d, minLimit, hostClock(), log)
 	if err != nil {
 		return nil, Past{}, errors.Join(err, d.close())
 	}
@@ -77,7 +82,7 @@ func Open(dir string, log *slog.Logger) (*Journal, Past, error) {
 
 // open is Open with a disk of the caller's choice below the writer, and a file
 // that may be limit bytes long however little of it still counts.
-func open(d *folder, below disk, limit int64, log *slog.Logger) (*Journal, Past, error) {
+func open(d *folder, below disk, limit int64, now clock, log *slog.Logger) (*Journal, Past, error) {
 	if err := d.sweep(); err != nil {
 		log.Warn("cannot tidy the state directory", "err", err)
 	}
@@ -89,12 +94,13 @@ func open(d *folder, below disk, limit int64, log *slog.Logger) (*Journal, Past,
 	if missing {
 		c = &content{}
 	}
+	c.onClock(now())
 	j := &Journal{
-		log: log, folder: d, state: newState(c), seq: c.events.last(),
+		log: log, folder: d, clock: now, state: newState(c), seq: c.events.last(), stored: time.Now(),
 		wake: make(chan struct{}, 1), done: make(chan struct{}),
 		writer: writer{disk: below, least: limit, limit: limit},
 	}
-	past := Past{Events: c.events.newest(0, "", 0), Seen: c.seen}
+	past := Past{Events: c.events.newest(0, "", 0), Seen: c.seen, Until: c.until}
 	for _, mac := range j.state.macs() {
 		past.Machines = append(past.Machines, c.machines[mac])
 	}
@@ -233,6 +239,7 @@ func (j *Journal) Close() error {
 		return ErrClosed
 	}
 	j.closing = true
+	j.state.mark(true)
 	j.rouse()
 	j.mu.Unlock()
 	j.followers.close()

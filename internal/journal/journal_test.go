@@ -39,7 +39,10 @@ func TestRoundTrip(t *testing.T) {
 	if past.Seen.Before(before.Truncate(0)) || past.Seen.After(time.Now()) {
 		t.Errorf("seen %v, want the time of the write", past.Seen)
 	}
-	past.Seen = time.Time{}
+	if past.Until != past.Seen {
+		t.Errorf("a run that ended in order lasted until %v at most, want %v", past.Until, past.Seen)
+	}
+	past.Seen, past.Until = time.Time{}, time.Time{}
 	same(t, "past", past, Past{
 		Machines: []machine.Memory{*memoryOf(1), *changed},
 		Events:   []Event{event, {Seq: 2, Kind: Forgotten, At: night}, {Seq: 3, Kind: Refused, Reason: "why"}},
@@ -65,28 +68,31 @@ func TestFormat(t *testing.T) {
 	b, err := encode(&batch{lines: []line{
 		{event: Event{Kind: Magic, Seq: 9, At: night, Attempts: 2, Boot: 1500 * time.Millisecond}, memory: *memoryOf(1), carries: itsMemory},
 		{forgotten: macOf(2), carries: itsOblivion},
-	}}, headerLine())
+		{carries: theEnd},
+	}}, stamp{wall: night, boot: "1a2b3c4d", up: 90 * time.Second}, headerLine())
 	if err != nil {
 		t.Fatal(err)
 	}
 	for i, l := range strings.Split(strings.TrimSpace(string(b)), "\n") {
-		if i > 0 { // but for what changes with the time
+		if i > 0 {
 			raw, err := recordIn([]byte(l))
 			if err != nil {
 				t.Fatal(err)
 			}
-			_, l, _ = strings.Cut(string(raw), `",`)
+			l = string(raw)
 		}
 		fmt.Fprintln(&got, l)
 	}
 	same(t, "lines", got.String(), `{"nightporter_journal":1}
-"event":{"seq":9,"at":"2026-11-22T22:00:00.123456789Z","kind":"magic","attempts":2,"boot_seconds":1.5},`+
+{"at":"2025-11-22T22:00:00.123456789Z","boot":"1a2b3c4d","up":"1m30s",`+
+		`"event":{"seq":9,"at":"2025-11-22T22:00:00.123456789Z","kind":"magic","attempts":2,"boot_seconds":1.5},`+
 		`"machine":{"mac":"02:77:00:00:00:01","name":"machine-1 é","monitor":[{"ip":"10.77.0.1","ports":["22/tcp","icmp"]},{"ip":"fd77::20"}],`+
 		`"idle_watts":52.5,"sleep_watts":2,"password":"01020304","wake_from":["10.77.0.0/16"],"state":"asleep",`+
-		`"since":"2026-11-22T22:00:00.123456789Z","last_wake":"2026-11-22T21:00:00.123456789Z","registered":"2026-11-22T21:59:59.123456789Z",`+
+		`"since":"2025-11-22T22:00:00.123456789Z","last_wake":"2025-11-22T21:00:00.123456789Z","registered":"2025-11-22T21:59:59.123456789Z",`+
 		`"tally":{"magic_packets":1,"wakes":{"udp":5},"failures":{"schedule":6},"hand_starts":2,"conflicts":3,"settle_timeouts":4,`+
 		`"slept":"1000h0m0.000000007s","saved_joules":180000000},"card_answers":true}}
-"forgotten":"02:77:00:00:00:02"}
+{"at":"2025-11-22T22:00:00.123456789Z","boot":"1a2b3c4d","up":"1m30s","forgotten":"02:77:00:00:00:02"}
+{"at":"2025-11-22T22:00:00.123456789Z","boot":"1a2b3c4d","up":"1m30s","end":true}
 `)
 }
 

@@ -29,7 +29,7 @@ func victim(dir string) error {
 	if err != nil {
 		return err
 	}
-	j, past, err := open(d, d, victimLimit, log)
+	j, past, err := open(d, d, victimLimit, hostClock(), log)
 	if err != nil {
 		return err
 	}

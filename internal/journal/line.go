@@ -24,7 +24,10 @@ func headerLine() []byte { return fmt.Appendf(nil, `{"nightporter_journal":%d}`+
 
 // record is what one line tells.
 type record struct {
-	At        moment       `json:"at,omitzero"` // when it was written
+	At        moment       `json:"at,omitzero"`    // when it was written
+	Boot      string       `json:"boot,omitempty"` // in which start of the host
+	Up        span         `json:"up,omitempty"`   // how long after it
+	End       bool         `json:"end,omitempty"`  // the last of a run that ended in order
 	Event     *Event       `json:"event,omitempty"`
 	Machine   *machineForm `json:"machine,omitempty"`
 	Forgotten machine.MAC  `json:"forgotten,omitzero"`

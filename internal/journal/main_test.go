@@ -32,7 +32,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-var night = time.Date(2026, 11, 22, 22, 0, 0, 123456789, time.UTC)
+var night = time.Date(2025, 11, 22, 22, 0, 0, 123456789, time.UTC)
 
 // memoryOf returns the memory of the i-th machine, with every field set.
 func memoryOf(i int) *machine.Memory {

@@ -18,6 +18,8 @@ const (
 	nothing     carries = iota
 	itsMemory           // the newest one there is when the line is written
 	itsOblivion         // it is forgotten
+	presence            // of none: that we are there
+	theEnd              // of none: that the run ends in order
 )
 
 // transition is one that has not been written.
@@ -41,6 +43,7 @@ type state struct {
 	queue []transition
 	first uint64 // number of queue[0]; numbers count up for ever
 	whole bool   // the queue is not enough: all has to be written anew
+	ended bool   // the run ends in order
 
 	// changes counts what was appended; written is its value at the last write.
 	changes, written uint64
@@ -79,15 +82,44 @@ func (s *state) add(r *Record) {
 			delete(s.machines, t.mac)
 		}
 	}
+	s.push(t)
+}
+
+// push has a transition written.
+func (s *state) push(t transition) {
 	s.changes++
 	if s.whole {
-		s.first = number + 1
+		s.first++
 		return
 	}
 	s.queue = append(s.queue, t)
 	if len(s.queue) > maxQueue {
 		s.rewriteAll()
 	}
+}
+
+// mark adds a record that tells only that we are still there, or that the run ends
+// in order. It is of use while a machine sleeps: of one that speaks after a restart
+// we know how long it slept at most.
+func (s *state) mark(end bool) {
+	if !s.sleeps() {
+		return
+	}
+	t := transition{carries: presence}
+	if s.ended = end; end {
+		t.carries = theEnd
+	}
+	s.push(t)
+}
+
+// sleeps reports whether any machine does.
+func (s *state) sleeps() bool {
+	for _, k := range s.machines {
+		if k.memory.State == machine.Asleep {
+			return true
+		}
+	}
+	return false
 }
 
 // supersede takes an older memory out of the queue: only the newest has to be
@@ -158,6 +190,9 @@ func (s *state) everything() *batch {
 	}
 	for _, mac := range s.macs() {
 		b.lines = append(b.lines, line{memory: s.machines[mac].memory, carries: itsMemory})
+	}
+	if s.ended {
+		b.lines = append(b.lines, line{carries: theEnd})
 	}
 	return b
 }

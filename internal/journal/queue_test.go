@@ -30,7 +30,7 @@ func TestQueue(t *testing.T) {
 					before = headerLine()
 				}
 				var err error
-				if file, err = encode(flying, bytes.Clone(before)); err != nil {
+				if file, err = encode(flying, hostClock()(), bytes.Clone(before)); err != nil {
 					t.Fatal(err)
 				}
 				s.stored(flying)

@@ -26,10 +26,15 @@ const (
 type content struct {
 	machines map[machine.MAC]machine.Memory
 	events   history
-	seen     time.Time // when the last record was written
-	sound    int64     // length of the part without any fault, in bytes
-	torn     int64     // length of the unfinished line after it
-	fault    error     // why the file cannot be gone on with; nil if it can
+	writings map[machine.MAC]writing // of the machines
+	last     *stamp                  // of the last record; nil if there is none
+	elapsed  time.Duration           // from the first record to the last
+	ended    bool                    // the last record tells that the run ended in order
+	seen     time.Time               // when the last record was written, once it is onClock
+	until    time.Time               // likewise: when the run had ended at the latest
+	sound    int64                   // length of the part without any fault, in bytes
+	torn     int64                   // length of the unfinished line after it
+	fault    error                   // why the file cannot be gone on with; nil if it can
 }
 
 func (c *content) fail(line int, err error) {
@@ -44,7 +49,7 @@ func (c *content) fail(line int, err error) {
 // Only the end of the file may be unfinished. A write that a power cut came into
 // was never acknowledged, so nothing is lost by cutting it off.
 func read(r io.Reader) *content {
-	c := &content{machines: make(map[machine.MAC]machine.Memory)}
+	c := &content{machines: make(map[machine.MAC]machine.Memory), writings: make(map[machine.MAC]writing)}
 	in := bufio.NewReaderSize(r, 1<<16)
 	for n := 1; ; n++ {
 		line, err := readLine(in)
@@ -120,12 +125,17 @@ func (c *content) take(line []byte) error {
 	if err := json.Unmarshal(raw, &r); err != nil {
 		return fmt.Errorf("a record that cannot be understood: %w", err)
 	}
+	at := stamp{wall: r.At.Time, boot: r.Boot, up: min(max(0, time.Duration(r.Up)), century)}
+	if c.last != nil {
+		c.elapsed = min(c.elapsed+between(*c.last, at), century)
+	}
+	c.last, c.ended = &at, r.End
 	if r.Machine != nil {
 		m, err := r.Machine.memory()
 		if err != nil {
 			return fmt.Errorf("machine %q: %w", bounded(r.Machine.Name), err)
 		}
-		c.machines[m.Spec.MAC] = m
+		c.machines[m.Spec.MAC], c.writings[m.Spec.MAC] = m, writing{at: at, after: c.elapsed}
 	}
 	if r.Forgotten != (machine.MAC{}) {
 		delete(c.machines, r.Forgotten)
@@ -133,9 +143,6 @@ func (c *content) take(line []byte) error {
 	// A history in disorder could not be followed.
 	if r.Event != nil && r.Event.Kind != "" && r.Event.Seq > c.events.last() {
 		c.events.add(*r.Event)
-	}
-	if r.At.After(c.seen) {
-		c.seen = r.At.Time
 	}
 	return nil
 }

@@ -18,7 +18,7 @@ func written(tb testing.TB, machines int) []byte {
 		e.Seq = uint64(i + 1)
 		b.lines = append(b.lines, line{event: e, memory: *memoryOf(i), carries: itsMemory})
 	}
-	content, err := encode(b, headerLine())
+	content, err := encode(b, hostClock()(), headerLine())
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -172,7 +172,7 @@ func TestDisorder(t *testing.T) {
 	for _, seq := range []uint64{4, 2, 4, 5} {
 		b.lines = append(b.lines, line{event: Event{Kind: Magic, Seq: seq}})
 	}
-	content, err := encode(b, headerLine())
+	content, err := encode(b, hostClock()(), headerLine())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -247,7 +247,7 @@ func FuzzRead(f *testing.F) {
 			}
 			// What was believed once is believed again.
 			s := newState(c)
-			first, err := encode(s.everything(), headerLine())
+			first, err := encode(s.everything(), hostClock()(), headerLine())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -257,6 +257,17 @@ func FuzzRead(f *testing.F) {
 			}
 			same(t, "machines", again.machines, c.machines)
 			same(t, "events", again.events.newest(0, "", 0), c.events.newest(0, "", 0))
+			now := hostClock()()
+			c.onClock(now)
+			late := now.wall.Add(clockSlack)
+			for _, m := range c.machines {
+				if m.Since.After(late) || m.Registered.After(late) || m.LastWake.After(late) || m.Tally.Slept < 0 || m.Tally.SavedJoules < 0 {
+					t.Fatalf("%+v is to come, or less than nothing", m)
+				}
+			}
+			if c.seen.After(now.wall) || c.until.After(now.wall) || c.until.Before(c.seen) {
+				t.Fatalf("seen %v, until %v", c.seen, c.until)
+			}
 		}
 	})
 }

@@ -18,6 +18,10 @@ const (
 	// retry is how long after a failed write the next one is tried.
 	retry = 5 * time.Second
 
+	// markEvery is how often a record is written while machines sleep and nothing
+	// else is to be written. What a restart does not know of a sleep is no longer.
+	markEvery = time.Hour
+
 	// minLimit is how long the file may be, in bytes, however little of it
 	// still counts.
 	minLimit = 1 << 20
@@ -55,13 +59,19 @@ func (j *Journal) run() {
 func (j *Journal) next() (due time.Time, closing bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return j.due, j.closing
+	if due = j.due; due.IsZero() && j.state.sleeps() {
+		due = j.stored.Add(markEvery)
+	}
+	return due, j.closing
 }
 
 // flush writes what waits to be written.
 func (j *Journal) flush() {
 	j.mu.Lock()
 	j.due = time.Time{}
+	if j.state.written == j.state.changes && time.Since(j.stored) >= markEvery {
+		j.state.mark(false)
+	}
 	if j.state.written == j.state.changes {
 		j.mu.Unlock()
 		return
@@ -78,6 +88,7 @@ func (j *Journal) flush() {
 		j.dueBy(time.Now().Add(retry))
 	} else {
 		j.state.stored(stored)
+		j.stored = time.Now()
 		if j.err != nil {
 			j.err = nil
 			j.log.Info("the journal is written again", "file", j.folder.file())
@@ -129,7 +140,7 @@ func (j *Journal) store(b *batch) (*batch, error) {
 	var err error
 	tried := false
 	if w.file != nil && !b.whole {
-		if lines, err = encode(b, nil); err != nil {
+		if lines, err = encode(b, j.clock(), nil); err != nil {
 			return b, err
 		}
 		if tried = w.size+int64(len(lines)) <= w.limit; tried {
@@ -157,7 +168,7 @@ func (j *Journal) rewrite(b *batch) (*batch, error) {
 		b = j.state.everything()
 		j.mu.Unlock()
 	}
-	content, err := encode(b, headerLine())
+	content, err := encode(b, j.clock(), headerLine())
 	if err == nil {
 		err = j.replace(content)
 	}
@@ -183,16 +194,15 @@ func (j *Journal) replace(content []byte) error {
 	return j.writer.replace(content)
 }
 
-func encode(b *batch, buf []byte) ([]byte, error) {
-	now := moment{time.Now()}
+func encode(b *batch, now stamp, buf []byte) ([]byte, error) {
 	for i := range b.lines {
 		l := &b.lines[i]
-		r := record{At: now, Forgotten: l.forgotten}
+		r := record{At: moment{now.wall}, Boot: now.boot, Up: span(now.up), Forgotten: l.forgotten, End: l.carries == theEnd}
 		if l.event.Kind != "" {
 			r.Event = &l.event
 		}
 		if l.carries == itsMemory {
-			r.Machine = formOf(&l.memory)
+			r.Machine = formOf(&l.memory, now.wall)
 		}
 		var err error
 		if buf, err = appendLine(buf, &r); err != nil {

@@ -29,7 +29,7 @@ func (m *Machine) Memory() Memory {
 // slumber is a sleep that the porter did not see the whole of.
 type slumber struct {
 	since time.Time // when it began
-	seen  time.Time // until then at least it lasted
+	until time.Time // it lasted no longer, if it had ended
 }
 
 func (s slumber) known() bool { return !s.since.IsZero() }
@@ -41,14 +41,16 @@ const (
 	slumberInterval = 300 * time.Millisecond
 )
 
-// Resume returns the machine that mem tells of, which was true until seen. One
-// that was asleep is looked for before it is claimed again, since it may have
-// been started meanwhile; while it is silent, its sleep has gone on. A wake that
-// was under way has come to its end without us, one way or the other.
-func Resume(mem Memory, policy Policy, seen, now time.Time) *Machine {
+// Resume returns the machine that mem tells of, which was true until then at the
+// latest. One that was asleep is looked for before it is claimed again, since it
+// may have been started meanwhile; while it is silent, its sleep has gone on. A
+// wake that was under way has come to its end without us, one way or the other.
+// Nothing of what mem tells is taken to be later than now.
+func Resume(mem Memory, policy Policy, until, now time.Time) *Machine {
 	m := &Machine{
-		spec: mem.Spec, policy: policy, state: mem.State, since: mem.Since,
-		lastWake: mem.LastWake, registered: mem.Registered, tally: mem.Tally, card: mem.Card,
+		spec: mem.Spec, policy: policy, state: mem.State, since: notAfter(mem.Since, now),
+		lastWake: notAfter(mem.LastWake, now), registered: notAfter(mem.Registered, now), tally: mem.Tally,
+		card: mem.Card,
 	}
 	if mem.State == Awake {
 		return m
@@ -56,8 +58,8 @@ func Resume(mem Memory, policy Policy, seen, now time.Time) *Machine {
 	m.state, m.settling = Settling, settling{listening: listening{proved: now}, lastHeard: now, nextProbe: now}
 	switch mem.State {
 	case Asleep:
+		m.settling.asleep = slumber{since: m.since, until: notAfter(until, now)}
 		m.since = now
-		m.settling.asleep = slumber{since: mem.Since, seen: seen}
 	case Waking, Arriving:
 		m.since = now
 		m.settling.afterSleep, m.settling.resumed = true, true // it may be testing its addresses
@@ -66,13 +68,15 @@ func Resume(mem Memory, policy Policy, seen, now time.Time) *Machine {
 }
 
 // endSlumber closes the account of a sleep that ended while we were away: who
-// speaks does not sleep any more, or has just been woken.
+// speaks does not sleep any more, or has just been woken. When it ended nobody
+// knows, and it counts as long as it may have been shown: a total that were less
+// after a restart would be taken for one that began anew at 0, and be counted twice.
 func (m *Machine) endSlumber(now time.Time) {
 	s := m.settling.asleep
 	if !s.known() {
 		return
 	}
-	slept := max(0, s.seen.Sub(s.since))
+	slept := max(0, s.until.Sub(s.since))
 	m.tally.Slept += slept
 	m.tally.SavedJoules += m.spec.saving(slept)
 	m.since = now

@@ -199,7 +199,9 @@ func (p *Porter) sendMagic(r *resident) (failed error) {
 				failed = err
 			}
 			if !r.knockedAt.IsZero() {
-				p.metrics.WakeLatency(time.Since(r.knockedAt))
+				if d := time.Since(r.knockedAt); d < time.Minute { // else the clock of the kernel's times was set
+					p.metrics.WakeLatency(d)
+				}
 				r.knockedAt = time.Time{}
 			}
 		}

@@ -158,7 +158,7 @@ func (p *Porter) resume(b book, past journal.Past) {
 	for _, mem := range past.Machines {
 		s, err := p.siteFor(mem.Spec.Addrs(), sites)
 		if err == nil {
-			err = p.takeBack(mem, s, past.Seen, now)
+			err = p.takeBack(mem, s, past.Until, now)
 		}
 		if err != nil {
 			p.log.Warn("a machine from before the restart cannot be taken back", "machine", mem.Spec.Name, "mac", mem.Spec.MAC, "err", err)
@@ -182,7 +182,7 @@ func (p *Porter) siteFor(addrs []netip.Addr, known map[*nic]*site) (*site, error
 
 // takeBack goes on with one machine's life. What was allowed when it registered
 // need not be so now: the network may be another.
-func (p *Porter) takeBack(mem machine.Memory, s *site, seen, now time.Time) error {
+func (p *Porter) takeBack(mem machine.Memory, s *site, until, now time.Time) error {
 	spec, n := mem.Spec, s.nic
 	if other := p.residents[spec.Name]; other != nil && other.Spec().MAC != spec.MAC {
 		return fmt.Errorf("name: %q belongs to %s now", spec.Name, other.Spec().MAC)
@@ -196,7 +196,7 @@ func (p *Porter) takeBack(mem machine.Memory, s *site, seen, now time.Time) erro
 		configured = r.configured
 		p.remove(r)
 	}
-	r = p.settleIn(machine.Resume(mem, p.policy(), seen, now))
+	r = p.settleIn(machine.Resume(mem, p.policy(), until, now))
 	r.configured, r.nic = configured, n
 	r.watch = newWatch(r, spec)
 	p.timers.Set(r, r.Next())

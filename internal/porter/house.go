@@ -195,10 +195,9 @@ func (p *Porter) sorted() []*resident {
 func (p *Porter) Machines() []machine.Status {
 	var all []machine.Status
 	_ = p.inLoop(context.Background(), func() {
+		now := time.Now()
 		for _, r := range p.sorted() {
-			s := r.Status()
-			s.Packets, s.Suppressed = r.hold.Counts(), r.judge.Suppressed()
-			all = append(all, s)
+			all = append(all, r.shown(now))
 		}
 	})
 	return all

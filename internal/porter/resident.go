@@ -32,6 +32,14 @@ type resident struct {
 
 func (r *resident) name() string { return r.Spec().Name }
 
+// shown returns what is told of the machine, its times on the clock as it is now.
+func (r *resident) shown(now time.Time) machine.Status {
+	s := r.Status()
+	s.Since, s.LastWake = machine.OnClock(s.Since, now), machine.OnClock(s.LastWake, now)
+	s.Packets, s.Suppressed = r.hold.Counts(), r.judge.Suppressed()
+	return s
+}
+
 // watched reports whether the readers have to look out for it. An awake
 // machine's traffic with our host is none of our business, as a rule.
 func (r *resident) watched() bool { return r.nic != nil && r.Watched() }

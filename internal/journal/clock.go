@@ -1,0 +1,125 @@
+package journal
+
+import (
+	"os"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// longestGap is the longest time between two starts of the host that its clock on
+// the wall is believed. A host without a clock of its own starts in the past until
+// it has asked for the time, and a sleep of years in a counter is a lie that
+// nobody can take back.
+const longestGap = 7 * 24 * time.Hour
+
+// century bounds what is read, so that no sum overflows.
+const century = 100 * 365 * 24 * time.Hour
+
+// stamp is one moment on two clocks. The one on the wall can be set at any time;
+// the other only counts, but from a new beginning with each start of the host.
+type stamp struct {
+	wall time.Time
+	boot string        // which start of the host; empty: not known
+	up   time.Duration // since that start
+}
+
+// clock returns what clocks show, of the host that it is made for.
+type clock func() stamp
+
+// hostClock is the clock of our own host.
+func hostClock() clock {
+	boot := bootID()
+	return func() stamp { return stamp{wall: time.Now(), boot: boot, up: uptime()} }
+}
+
+// bootID returns a name of the host's present start, or nothing where the kernel
+// does not tell.
+func bootID() string {
+	b, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return ""
+	}
+	id, _, _ := strings.Cut(strings.TrimSpace(string(b)), "-") // 32 of its bits will do
+	return id
+}
+
+// uptime counts also while the host is suspended.
+func uptime() time.Duration {
+	var ts unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts); err != nil {
+		return 0
+	}
+	return time.Duration(ts.Nano())
+}
+
+// sameBoot reports whether the time between two stamps is certain.
+func sameBoot(a, b stamp) bool { return a.boot != "" && a.boot == b.boot }
+
+// between returns how much time is known to have passed from a to b: across two
+// starts of the host what the clock on the wall says, if that can be, else none.
+func between(a, b stamp) time.Duration {
+	if sameBoot(a, b) {
+		return max(0, b.up-a.up)
+	}
+	return believed(b.wall.Round(0).Sub(a.wall.Round(0)))
+}
+
+// believed returns d unless no clock that is right can have measured it.
+func believed(d time.Duration) time.Duration {
+	if d < 0 || d > longestGap {
+		return 0
+	}
+	return d
+}
+
+// writing is when a memory was written.
+type writing struct {
+	at    stamp
+	after time.Duration // the first record of the file
+}
+
+// onClock puts what the file says of machines on the present clock, so that each
+// time is as long ago as it truly is, and stays so when the clock is set from now
+// on. Each record may have been written by another clock.
+func (c *content) onClock(now stamp) {
+	if c.last == nil {
+		return
+	}
+	gap := between(*c.last, now)
+	c.seen = now.wall.Add(-gap)
+	c.until = c.seen
+	if !c.ended {
+		c.until = now.wall.Add(-max(0, gap-markEvery))
+	}
+	for mac, m := range c.machines {
+		w := c.writings[mac]
+		then := now.wall.Add(-gap - (c.elapsed - w.after))
+		m.Since = w.moved(m.Since, then, w.at.boot == "")
+		m.LastWake = w.moved(m.LastWake, then, false)
+		m.Registered = w.moved(m.Registered, then, false)
+		c.machines[mac] = m
+	}
+}
+
+// clockSlack is how far two clocks may be apart without one of them having been
+// set.
+const clockSlack = time.Second
+
+// moved returns t, which the clock showed when the memory was written, on the one
+// that shows then for that moment. A doubtful t may be of yet another clock.
+func (w writing) moved(t, then time.Time, doubtful bool) time.Time {
+	if t.IsZero() {
+		return t
+	}
+	age := max(0, w.at.wall.Sub(t))
+	if doubtful {
+		age = believed(age)
+	}
+	moved := then.Add(-age)
+	if d := t.Sub(moved.Round(0)); d.Abs() < clockSlack {
+		return moved.Add(d) // as it was, but with a monotonic reading
+	}
+	return moved
+}

@@ -1,0 +1,30 @@
+package machine
+
+import "time"
+
+// clockSlack is how far the clock on the wall and the monotonic one may be apart
+// without the former having been set.
+const clockSlack = time.Second
+
+// OnClock returns t as the clock on the wall has it now. A host without a clock of
+// its own starts in the past, and sets it by years once it has asked for the time;
+// what happened before is then as long ago as the monotonic clock says. The zero
+// time stays zero, and a t without a monotonic reading stays as it is.
+func OnClock(t, now time.Time) time.Time {
+	if t.IsZero() || t == t.Round(0) {
+		return t
+	}
+	then := now.Add(-now.Sub(t))
+	if then.Round(0).Sub(t.Round(0)).Abs() < clockSlack {
+		return t
+	}
+	return then
+}
+
+// notAfter returns t, or now if t is later: what has been cannot be to come.
+func notAfter(t, now time.Time) time.Time {
+	if t.After(now) {
+		return now
+	}
+	return t
+}
