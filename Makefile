@@ -11,7 +11,7 @@ LDFLAGS     := -s -w -X $(VARS).Version=$(VERSION) -X $(VARS).Revision=$(REVISIO
 RACE     := $(shell command -v $$($(GO) env CC) >/dev/null 2>&1 && echo -race)
 FUZZTIME ?= 2000x
 
-.PHONY: build test connections lint fmt fuzz cross bench demo ci clean
+.PHONY: build test connections soak lint fmt fuzz cross bench demo ci clean
 
 build: ## the program, for this machine
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o nightporter ./cmd/nightporter
@@ -25,6 +25,11 @@ test: ## unit and end-to-end tests; these need root or user namespaces
 connections: ## 100 first connections to sleeping machines, and 100 hand starts; SEED=n draws others
 	$(GO) test -count 1 -timeout 10m -v -run '^TestFirstConnections$$' ./cmd/nightporter -connections 100 $(if $(SEED),-seed $(SEED))
 	$(GO) test -count 1 -timeout 10m -v -run '^TestHandStartsAtOnce$$' ./cmd/nightporter -connections 100
+
+# With the race detector, and one fault at a time: they want the machine.
+soak: ## every fault at full size; SEED=n draws others
+	$(GO) test $(RACE) -count 1 -timeout 60m -parallel 1 -v -run '^TestFault' ./cmd/nightporter -soak $(if $(SEED),-seed $(SEED))
+	$(GO) test $(RACE) -count 1 -timeout 10m -run '^TestFault' ./internal/...
 
 lint: ## gofmt, vet, staticcheck
 	@unformatted=$$(gofmt -l cmd internal); if [ -n "$$unformatted" ]; then echo "gofmt -l: $$unformatted"; exit 1; fi

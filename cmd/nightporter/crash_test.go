@@ -108,7 +108,7 @@ func (f *fleet) daytime() {
 		lucky := m.random.IntN(3) == 0
 		switch {
 		case m == f.idle:
-		case m.State() == lab.Asleep && lucky:
+		case m.State() == lab.Asleep && f.claimed(m) && lucky:
 			f.startByHand(m)
 		case m.State() == lab.Awake && m.said && !lucky:
 			f.fallAsleep(m)
@@ -152,16 +152,16 @@ func (f *fleet) inOrder(bound bool) {
 	f.steady()
 	f.agreed()
 	table := f.ruleset()[ours]
-	var own []string
-	for _, p := range []string{"10.77.0.2/24", "fd77::2/64"} {
-		own = append(own, p)
-	}
+	own := []string{"10.77.0.2/24", "fd77::2/64"}
 	for _, m := range f.members {
 		if m.promised == "" {
 			continue // it never got so far
 		}
 		if got := f.services(m.Name()); !m.knows(got) {
 			f.Errorf("%s is known for %s, and was told OK. for %s; unanswered are %v", m.Name(), got, m.promised, m.open)
+		}
+		if happened(m.Machine, lab.DADFailed) {
+			f.Fatalf("%s found an address of its own in use", m.Name())
 		}
 		asleep := m.State() == lab.Asleep
 		_, err := f.d.Log.Wait(cancelled(), 0, rig.Moved(m.Name(), "", "asleep", ""))
@@ -178,9 +178,6 @@ func (f *fleet) inOrder(bound bool) {
 			if asleep && bound {
 				own = append(own, netip.PrefixFrom(ip, ip.BitLen()).String())
 			}
-		}
-		if happened(m.Machine, lab.DADFailed) {
-			f.Errorf("%s found an address of its own in use", m.Name())
 		}
 	}
 	f.haveOnly(own)

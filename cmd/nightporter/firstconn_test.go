@@ -25,7 +25,7 @@ const wholeProof = 100
 
 var (
 	connections = flag.Int("connections", 34, "first connections of TestFirstConnections; with 100 and more the figures are asserted")
-	seed        = flag.Uint64("seed", 1, "what TestFirstConnections draws from")
+	seed        = flag.Uint64("seed", 1, "what tests draw from that do something at random")
 )
 
 // What a first connection may take after its service is ready.

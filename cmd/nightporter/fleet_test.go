@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -58,6 +59,14 @@ func openFleet(t *testing.T, conf string, seed uint64, limit time.Duration) *fle
 		f.members = append(f.members, &member{Machine: m, random: rand.New(rand.NewPCG(seed, uint64(i+1)))})
 	}
 	f.idle = f.members[len(f.members)-1]
+	t.Cleanup(func() {
+		if t.Failed() && f.last != nil {
+			t.Logf("the log of the daemon that was killed last:\n%s\nthe log of the next:\n%s", f.last.Log.Text(), f.d.Log.Text())
+			for _, m := range f.members {
+				t.Logf("%s (%s): %v", m.Name(), m.State(), lastOf(m.Log(), 20))
+			}
+		}
+	})
 	return f
 }
 
@@ -148,7 +157,14 @@ func (f *fleet) live(ctx context.Context, m *member, promised func()) {
 
 // rouse has somebody wake m, or not.
 func (f *fleet) rouse(ctx context.Context, m *member) {
-	switch m.random.IntN(4) {
+	how := m.random.IntN(4)
+	if how > 1 && !f.claimed(m) {
+		// Who starts in the short silence of these tests may be in the pause of a
+		// test of its address when it is claimed.
+		pause(ctx, 20*time.Millisecond)
+		return
+	}
+	switch how {
 	case 0, 1:
 		if c, err := callOnce(ctx, f.lan.Client(), netip.AddrPortFrom(m.anyAddr(), 22)); err == nil {
 			c.conn.Close()
@@ -165,12 +181,26 @@ func (f *fleet) rouse(ctx context.Context, m *member) {
 	}
 }
 
+// claimed reports whether the daemon took m for asleep last.
+func (f *fleet) claimed(m *member) bool {
+	state := ""
+	_, _ = f.d.Log.Wait(cancelled(), 0, func(e rig.Entry) bool {
+		if strings.HasPrefix(e.Message, "machine ") && e.Field("machine") == m.Name() {
+			state = e.Field("to")
+		}
+		return false
+	})
+	return state == "asleep"
+}
+
 // startByHand starts a machine that somebody else may be starting.
 func (f *fleet) startByHand(m *member) {
 	if err := m.PowerOn(); err != nil && m.State() == lab.Asleep {
 		f.Error(err)
 	}
 }
+
+func lastOf[T any](all []T, n int) []T { return all[max(0, len(all)-n):] }
 
 // pause lets time pass in what happens at random.
 func pause(ctx context.Context, d time.Duration) {

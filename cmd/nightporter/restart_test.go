@@ -90,12 +90,18 @@ func TestSleepersSurviveKill(t *testing.T) {
 	}
 }
 
-// TestStartedWhileThePorterWasDown: it is not claimed.
+// TestStartedWhileThePorterWasDown: it is not claimed, and of its sleep nothing is
+// lost that was shown.
 func TestStartedWhileThePorterWasDown(t *testing.T) {
 	h := open(t, brisk)
 	nas := h.nas(nil)
 	h.putToSleep(nas)
 	h.stored("asleep", 1)
+	const sleep = `nightporter_machine_sleep_seconds_total{machine="nas"}`
+	shown := 0.0
+	for deadline := time.Now().Add(5 * time.Second); shown < 1 && time.Now().Before(deadline); shown = h.metric(sleep) {
+		time.Sleep(50 * time.Millisecond)
+	}
 	h.d.Kill()
 	h.must(nas.PowerOn())
 	h.event(nas, lab.ServiceUp)
@@ -103,6 +109,9 @@ func TestStartedWhileThePorterWasDown(t *testing.T) {
 	h.moved(0, "nas", "settling", "awake", machine.WhyStarted)
 	h.neighborOf(h.lan.Client(), nas4, nas.MAC())
 	h.connect(h.lan.Client(), nas4, 22)
+	if got := h.metric(sleep); got < shown || got > shown+10 {
+		t.Errorf("slept %v s, of which %v were shown before the crash", got, shown)
+	}
 	h.wantMetric(1, `nightporter_machine_state{machine="nas", state="awake"}`)
 	h.wantMetric(0, `nightporter_machine_wakes_total{machine="nas", trigger="tcp"}`)
 }

@@ -34,11 +34,17 @@ type announcement struct {
 // Announce begins to tell that ip is at owner, the first time at once. It
 // replaces what was being told about ip.
 func (a *Announcer) Announce(now time.Time, ip netip.Addr, owner machine.MAC) {
+	a.AnnounceFrom(now, ip, owner)
+	a.tell(ip)
+}
+
+// AnnounceFrom is Announce, but the first time not before at.
+func (a *Announcer) AnnounceFrom(at time.Time, ip netip.Addr, owner machine.MAC) {
 	if a.told == nil {
 		a.told = make(map[netip.Addr]*announcement)
 	}
-	a.told[ip] = &announcement{owner: owner, since: now}
-	a.tell(ip)
+	a.told[ip] = &announcement{owner: owner, since: at}
+	a.queue.Set(ip, at)
 }
 
 // Cancel stops telling about ip.

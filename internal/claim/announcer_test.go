@@ -72,3 +72,24 @@ func TestANewOwnerReplacesTheOldOne(t *testing.T) {
 		t.Error(d)
 	}
 }
+
+func TestAnnounceFrom(t *testing.T) {
+	start := time.Date(2026, 11, 22, 22, 0, 0, 0, time.UTC)
+	var told []time.Duration
+	now := start
+	a := claim.Announcer{Send: func(netip.Addr, machine.MAC) { told = append(told, now.Sub(start)) }}
+	a.Announce(now, netip.MustParseAddr("10.77.0.20"), machine.MAC{2})
+	told = nil
+	a.AnnounceFrom(start.Add(3*time.Second), netip.MustParseAddr("10.77.0.20"), machine.MAC{2}) // instead
+	for range 20 {
+		now = a.Next()
+		if now.IsZero() {
+			break
+		}
+		a.Run(now)
+	}
+	want := []time.Duration{3 * time.Second, 4 * time.Second, 6 * time.Second, 10 * time.Second}
+	if !slices.Equal(told, want) {
+		t.Errorf("told after %v, want %v", told, want)
+	}
+}

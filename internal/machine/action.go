@@ -12,7 +12,10 @@ type Action interface{ action() }
 type (
 	// Claim: answer ARP and NDP for the addresses with our own MAC, and
 	// announce that. It replaces every earlier claim of the machine.
-	Claim struct{ Addrs []netip.Addr }
+	Claim struct {
+		Addrs  []netip.Addr
+		Unsaid time.Duration // how long to wait with the first announcement
+	}
 
 	// Yield: stop answering for the machine, it speaks for itself; go on
 	// listening for those who still send to us.

@@ -177,11 +177,19 @@ func (m *Machine) release() {
 }
 
 // claim takes every address that nobody else uses.
-func (m *Machine) claim() {
+func (m *Machine) claim() { m.claimSaying(0) }
+
+// claimUnsaid is claim after a silence that may have been the pause of a machine
+// which was started meanwhile. It is answered for at once, but nothing is announced
+// until it would have been heard: those who ask hear of us, and all others have
+// before the porter was away.
+func (m *Machine) claimUnsaid() { m.claimSaying(startSilence) }
+
+func (m *Machine) claimSaying(after time.Duration) {
 	m.owed = owed{}
 	m.claimed = slices.DeleteFunc(m.spec.Addrs(), func(a netip.Addr) bool { return m.conflicted[a] })
 	m.kept = slices.Clone(m.claimed)
-	m.do(Claim{Addrs: slices.Clone(m.claimed)})
+	m.do(Claim{Addrs: slices.Clone(m.claimed), Unsaid: after})
 }
 
 // part ends what began with the claim.

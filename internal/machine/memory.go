@@ -60,6 +60,8 @@ func Resume(mem Memory, policy Policy, until, now time.Time) *Machine {
 	case Asleep:
 		m.settling.asleep = slumber{since: m.since, until: notAfter(until, now)}
 		m.since = now
+	case Settling:
+		m.settling.woken = now // perhaps the moment before the porter ended
 	case Waking, Arriving:
 		m.since = now
 		m.settling.afterSleep, m.settling.resumed = true, true // it may be testing its addresses

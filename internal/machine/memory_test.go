@@ -29,7 +29,7 @@ func TestSleepsOnWhileThePorterIsAway(t *testing.T) {
 	if p, ok := l.log[len(l.log)-1].(machine.Probe); !ok || !p.Broadcast {
 		t.Errorf("the last question is %+v, want one to everybody", l.log[len(l.log)-1])
 	}
-	l.pass(time.Millisecond).want(machine.Asleep).wantActions(machine.Claim{Addrs: both})
+	l.pass(time.Millisecond).want(machine.Asleep).wantActions(machine.Claim{Addrs: both, Unsaid: 3 * time.Second})
 	status := l.m.Status()
 	if got := status.Slept(l.now); got != 70*time.Minute+900*time.Millisecond {
 		t.Errorf("slept %v", got)

@@ -44,7 +44,8 @@ type settling struct {
 	resumed    bool // it was being woken when the porter was last there
 	lastHeard  time.Time
 	nextProbe  time.Time
-	asleep     slumber // when the porter was last there
+	asleep     slumber   // when the porter was last there
+	woken      time.Time // a magic packet may have reached it then
 }
 
 // enterSettling makes the first probe due. It goes out with the next tick and not
@@ -107,7 +108,8 @@ func (m *Machine) tickSettling(now time.Time) {
 	if s.asleep.known() {
 		interval, misses = min(interval, slumberInterval), slumberMisses
 	}
-	if s.misses >= misses && (!s.afterSleep || now.Sub(s.lastHeard) >= m.policy.startSilence()) && m.settled(now, misses) {
+	if s.misses >= misses && (!s.afterSleep || now.Sub(s.lastHeard) >= m.policy.startSilence()) &&
+		(s.woken.IsZero() || now.Sub(s.woken) >= m.policy.startSilence()) && m.settled(now, misses) {
 		return
 	}
 	// Who is silent at this moment may yet turn out to be off.
@@ -126,8 +128,10 @@ func (m *Machine) fallAsleep(now time.Time, why Reason) {
 	m.move(now, Asleep, why)
 	if !since.IsZero() {
 		m.since = earlier(since, now) // it slept on
+		m.claimUnsaid()
+	} else {
+		m.claim()
 	}
-	m.claim()
 	m.claimAt = now
 	if w := m.pending; w != nil {
 		m.pending = nil

@@ -167,3 +167,19 @@ func TestMachineThatSpeaksForNoneOfItsAddressesForeverIsLeftAlone(t *testing.T) 
 		t.Errorf("%d external starts, want 1", got)
 	}
 }
+
+// TestFaultWokenWhileItSettles: who was sent a magic packet may be starting, and is
+// not claimed in the pause of a start, however short the silence is that means off.
+func TestFaultWokenWhileItSettles(t *testing.T) {
+	brisk := func(p *machine.Policy) { p.ProbeInterval = 100 * time.Millisecond }
+	settling := func() *life { return newLife(t, brisk).event(machine.Registered{Spec: spec()}) }
+	l := settling().pass(200 * time.Millisecond).event(machine.WakeAsked{Trigger: machine.ByAPI})
+	l.pass(2900 * time.Millisecond).want(machine.Settling).pass(200 * time.Millisecond).want(machine.Waking)
+
+	// The porter may have ended the moment after it had sent one.
+	l = settling()
+	p := policy()
+	brisk(&p)
+	l.m = machine.Resume(l.m.Memory(), p, l.now, l.now)
+	l.pass(2900 * time.Millisecond).want(machine.Settling).pass(200 * time.Millisecond).want(machine.Asleep)
+}

@@ -68,8 +68,10 @@ func (m *Machine) ask(now time.Time, e WakeAsked) {
 			m.pending = &w // it may be about to fall silent after all
 		}
 	case Settling:
-		// It may be off already behind a network card that answers for it.
+		// It may be off already behind a network card that answers for it, and
+		// is silent while it starts.
 		m.magic(1)
+		m.settling.woken = now
 		if m.pending == nil {
 			m.pending = &w
 		}

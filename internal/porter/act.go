@@ -67,7 +67,7 @@ func (p *Porter) doChores() {
 func (p *Porter) do(now time.Time, r *resident, a machine.Action) {
 	switch a := a.(type) {
 	case machine.Claim:
-		p.claim(now, r, a.Addrs)
+		p.claim(now, r, a)
 	case machine.Yield:
 		p.yield(r)
 	case machine.Release:
@@ -118,12 +118,19 @@ func (p *Porter) concede(r *resident, c machine.ConflictSeen) {
 	}
 }
 
-func (p *Porter) claim(now time.Time, r *resident, addrs []netip.Addr) {
-	p.sentry.hold(addrs) // before the first packet can come to us
-	p.own(r, addrs)
+// claim takes addresses. What the kernel has to be told before can take long; a
+// machine that has spoken meanwhile tests its addresses perhaps, and must not hear
+// of us. What it said is on its way here.
+func (p *Porter) claim(now time.Time, r *resident, c machine.Claim) {
+	p.sentry.hold(c.Addrs) // before the first packet can come to us
+	p.own(r, c.Addrs)
 	r.discount() // before the first answer of its network card would silence us
-	r.watch.answerFor(addrs)
-	for _, ip := range addrs {
+	r.watch.answerFor(c.Addrs)
+	spoke := r.watch.spoke()
+	if spoke {
+		r.watch.answerFor(nil)
+	}
+	for _, ip := range c.Addrs {
 		if ip.Is6() {
 			if err := r.nic.link.Load().JoinSolicitedNode(ip); err != nil {
 				p.log.Warn("cannot join the solicited-node group: a switch with MLD snooping may hide solicitations from us",
@@ -132,7 +139,13 @@ func (p *Porter) claim(now time.Time, r *resident, addrs []netip.Addr) {
 				r.joined = append(r.joined, ip)
 			}
 		}
-		r.nic.announcer.Announce(now, ip, r.nic.MAC())
+		switch {
+		case spoke:
+		case c.Unsaid > 0:
+			r.nic.announcer.AnnounceFrom(now.Add(c.Unsaid), ip, r.nic.MAC())
+		default:
+			r.nic.announcer.Announce(now, ip, r.nic.MAC())
+		}
 	}
 }
 

@@ -103,6 +103,22 @@ func (w *watch) silence(ips []netip.Addr) {
 	}
 }
 
+// spoke reports whether something that the machine said is on its way to the loop,
+// as opposed to the answer of its network card.
+func (w *watch) spoke() bool {
+	if w.framed.Load() {
+		return true
+	}
+	for _, a := range w.addrs {
+		for _, kind := range []sightingKind{sawTest, sawUse, sawPacket, sawAnswer} {
+			if a.spoken[kind].Load() && !(kind == sawAnswer && w.card.Load()) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // mayWake reports whether a knock from ip counts. A machine can narrow what the
 // operator allows, and not widen it.
 func (v *view) mayWake(w *watch, ip netip.Addr) bool { return within(v.from, ip) && within(w.from, ip) }
