@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"nightporter/internal/lab"
+	"nightporter/internal/machine"
 	"nightporter/internal/rig"
 )
 
@@ -22,7 +23,7 @@ import (
 // the next one knows what was promised, answers for those who sleep and for
 // nobody else, and has lost nothing that was counted.
 func TestFaultKill(t *testing.T) {
-	rounds := soak(6, 100)
+	rounds := soak(5, 100)
 	t.Logf("%d rounds, seed %d", rounds, *seed)
 	const conf = brisk + "wake: {interval: 1s}\n"
 	f := openFleet(t, conf, *seed, time.Minute+time.Duration(rounds)*20*time.Second)
@@ -30,6 +31,8 @@ func TestFaultKill(t *testing.T) {
 		t.Fatal("not registered")
 	}
 	f.fallAsleep(f.idle)
+	f.moved(0, f.idle.Name(), "settling", "asleep", machine.WhySilent)
+	f.stored("asleep", 1)
 	began := time.Now()
 	var down time.Duration
 	for round := range rounds {
