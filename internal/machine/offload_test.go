@@ -218,7 +218,7 @@ func TestCardIsKnownAfterARestart(t *testing.T) {
 	l.now = l.now.Add(time.Minute)
 	l.m = machine.Resume(mem, p, seen, l.now)
 	l.behindCard(899*time.Millisecond, false).want(machine.Settling).wantQuestions(true)
-	l.behindCard(time.Millisecond, false).want(machine.Asleep).wantActions(machine.Claim{Addrs: both})
+	l.behindCard(time.Millisecond, false).want(machine.Asleep).wantActions(machine.Claim{Addrs: both, Unsaid: 3 * time.Second})
 	status := l.m.Status()
 	if got := status.Slept(l.now); got < 61*time.Minute {
 		t.Errorf("slept %v", got)
