@@ -121,6 +121,8 @@ type Reason string
 const (
 	WhyRegistered   Reason = "registered"
 	WhySilent       Reason = "fell silent"
+	WhyUnanswered   Reason = "answers no more"
+	WhyThere        Reason = "is there after all"
 	WhySilentAgain  Reason = "fell silent, though it seemed to have started"
 	WhyNeverSilent  Reason = "did not fall silent within probe.timeout"
 	WhyOnlyCard     Reason = "only its network card answers"

@@ -14,6 +14,11 @@ type (
 	// to be woken for. It is welcome in every state.
 	Registered struct{ Spec Spec }
 
+	// Entrusted says whether we have to notice ourselves that the machine falls
+	// silent (Spec.Agentless), now that we can see it. Without it an agentless
+	// machine is not looked after.
+	Entrusted struct{ Agentless bool }
+
 	// Heard is a frame from the machine's MAC. Addr is the address it spoke
 	// for (sender of an ARP packet, target of a duplicate address detection,
 	// source of an IP packet), and invalid when it spoke for none of its own:
@@ -26,6 +31,10 @@ type (
 		InUse  bool
 		Answer bool
 	}
+
+	// Unasked says that the last Probe could not be sent, for a reason of our
+	// own: that nobody answers it says nothing about the machine.
+	Unasked struct{}
 
 	// Knocked is a packet that may wake the machine.
 	Knocked struct {
@@ -64,7 +73,9 @@ type (
 )
 
 func (Registered) event()    {}
+func (Entrusted) event()     {}
 func (Heard) event()         {}
+func (Unasked) event()       {}
 func (Knocked) event()       {}
 func (WakeAsked) event()     {}
 func (Ticked) event()        {}

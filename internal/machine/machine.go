@@ -96,8 +96,12 @@ func (m *Machine) Handle(now time.Time, event Event) []Action {
 	switch e := event.(type) {
 	case Registered:
 		m.register(now, e.Spec)
+	case Entrusted:
+		m.entrust(now, e.Agentless)
 	case Heard:
 		m.hear(now, e)
+	case Unasked:
+		m.unasked(now)
 	case Knocked:
 		m.knock(now, e)
 	case WakeAsked:
@@ -113,6 +117,7 @@ func (m *Machine) Handle(now time.Time, event Event) []Action {
 		m.conflict(e)
 	case PolicyChanged:
 		m.policy = e.Policy
+		m.hasten(now)
 	case Stopped:
 		m.stop(now, e)
 	}
@@ -123,7 +128,7 @@ func (m *Machine) Handle(now time.Time, event Event) []Action {
 func (m *Machine) Next() time.Time {
 	switch m.state {
 	case Awake:
-		return earlier(m.owed.telling, earlier(m.owed.nextProbe, m.vigil.nextProbe))
+		return earlier(m.owed.next(), m.vigil.nextProbe)
 	case Settling:
 		return m.settling.nextProbe
 	case Waking:
@@ -156,6 +161,9 @@ func (m *Machine) move(now time.Time, to State, why Reason) {
 	m.do(Moved{From: m.state, To: to, Why: why, After: after})
 	m.state, m.since = to, now
 	m.vigil = vigil{}
+	if to == Awake {
+		m.lookAfter(now)
+	}
 }
 
 // giveBack releases every address of a machine that is off, or that is up and
@@ -243,7 +251,7 @@ func (m *Machine) hear(now time.Time, e Heard) {
 	up := e.Addr.IsValid() && m.spec.Has(e.Addr)
 	switch m.state {
 	case Awake:
-		m.vigil.heard = true
+		m.heardAwake(now)
 	case Settling:
 		m.heardSettling(now, e, up)
 	case Asleep:

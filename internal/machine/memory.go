@@ -56,6 +56,7 @@ func Resume(mem Memory, policy Policy, until, now time.Time) *Machine {
 		return m
 	}
 	m.state, m.settling = Settling, settling{listening: listening{proved: now}, lastHeard: now, nextProbe: now}
+	m.settling.unannounced = mem.State == Settling && mem.Spec.Agentless
 	switch mem.State {
 	case Asleep:
 		m.settling.asleep = slumber{since: m.since, until: notAfter(until, now)}

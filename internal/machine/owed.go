@@ -31,6 +31,9 @@ func (m *Machine) letGo(now time.Time) {
 	m.release()
 }
 
+// next returns when something is due, or the zero time.
+func (o *owed) next() time.Time { return earlier(o.telling, o.nextProbe) }
+
 func (m *Machine) owe(now time.Time, addrs []netip.Addr) {
 	for _, ip := range addrs {
 		if !slices.Contains(m.owed.addrs, ip) {

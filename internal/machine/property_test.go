@@ -29,7 +29,8 @@ type model struct {
 	asleepAt  time.Time
 	asleepFor time.Duration // in all sleeps that have ended
 	wanted    bool          // a wake was asked for while it settled
-	slept     bool          // since it registered last
+	slept     bool          // since it registered last, or was doubted
+	entrusted bool          // to be watched while it is awake
 	gone      bool
 }
 
@@ -161,6 +162,25 @@ func (mo *model) account(now time.Time, a machine.Moved) {
 		mo.asleepAt = now
 	case machine.Waking, machine.Awake:
 		mo.wanted = false
+	case machine.Settling:
+		if a.Why == machine.WhyUnanswered {
+			mo.slept = true // it may be starting
+		}
+	}
+}
+
+func asked(actions []machine.Action) bool {
+	return slices.ContainsFunc(actions, func(a machine.Action) bool { _, probe := a.(machine.Probe); return probe })
+}
+
+// unasked: that a question cannot be sent moves nothing, and no silence before it
+// counts.
+func (mo *model) unasked(t *rapid.T, now time.Time, m *machine.Machine) {
+	if actions := m.Handle(now, machine.Unasked{}); len(actions) != 0 {
+		t.Fatalf("a question that was not sent leads to %v", actions)
+	}
+	if m.State() != machine.Waking {
+		mo.lastHeard = now
 	}
 }
 
@@ -178,6 +198,9 @@ func (mo *model) check(t *rapid.T, now time.Time, m *machine.Machine) {
 	}
 	if state != machine.Awake && state != machine.Asleep && m.Next().IsZero() {
 		t.Fatalf("nothing is due while %v", state)
+	}
+	if mo.entrusted && state == machine.Awake && (m.Next().IsZero() || !m.Attended()) {
+		t.Fatal("nobody looks after an agentless machine")
 	}
 	for ip, until := range mo.telling {
 		if !now.Before(until) || !mo.spec.Has(ip) {
@@ -246,9 +269,10 @@ func TestPropertiesOfEveryLife(t *testing.T) {
 				return
 			}
 			var e machine.Event
-			switch rapid.IntRange(0, 12).Draw(t, "event") {
+			switch rapid.IntRange(0, 13).Draw(t, "event") {
 			case 0:
 				mo.spec = rapid.SampledFrom([]machine.Spec{spec(), one}).Draw(t, "spec")
+				mo.spec.Agentless = mo.entrusted
 				e = machine.Registered{Spec: mo.spec}
 				mo.lastHeard, mo.lastProof, mo.slept = now, now, false
 				clear(mo.testing)
@@ -288,6 +312,9 @@ func TestPropertiesOfEveryLife(t *testing.T) {
 			case 10:
 				mo.behindCard(t, &now, m)
 				continue
+			case 11:
+				mo.entrusted = rapid.Bool().Draw(t, "agentless")
+				e = machine.Entrusted{Agentless: mo.entrusted}
 			default:
 				// Time passes; ticks may come late, as on a busy machine.
 				end := now.Add(time.Duration(rapid.IntRange(0, 30_000).Draw(t, "pass")) * time.Millisecond)
@@ -296,7 +323,11 @@ func TestPropertiesOfEveryLife(t *testing.T) {
 					if at := due.Add(late); at.After(now) {
 						now = at
 					}
-					mo.apply(t, now, m.State(), m.Handle(now, machine.Ticked{}))
+					before, actions := m.State(), m.Handle(now, machine.Ticked{})
+					mo.apply(t, now, before, actions)
+					if asked(actions) && rapid.IntRange(0, 9).Draw(t, "out") == 0 {
+						mo.unasked(t, now, m)
+					}
 					mo.check(t, now, m)
 				}
 				if end.After(now) {

@@ -39,13 +39,14 @@ func (l *listening) count() {
 // settling is what is known while we find out whether a machine is off.
 type settling struct {
 	listening
-	afterSleep bool // it was asleep already, and spoke
-	up         bool // it spoke for one of its addresses, and did not only answer
-	resumed    bool // it was being woken when the porter was last there
-	lastHeard  time.Time
-	nextProbe  time.Time
-	asleep     slumber   // when the porter was last there
-	woken      time.Time // a magic packet may have reached it then
+	afterSleep  bool // it was asleep already, and spoke
+	unannounced bool // it never said that it would sleep, and answers no more
+	up          bool // it spoke for one of its addresses, and did not only answer
+	resumed     bool // it was being woken when the porter was last there
+	lastHeard   time.Time
+	nextProbe   time.Time
+	asleep      slumber   // when the porter was last there
+	woken       time.Time // a magic packet may have reached it then
 }
 
 // enterSettling makes the first probe due. It goes out with the next tick and not
@@ -67,6 +68,10 @@ func (m *Machine) heardSettling(now time.Time, e Heard, up bool) {
 	s := &m.settling
 	s.heard, s.lastHeard, s.up = true, now, s.up || up && !e.Answer
 	m.endSlumber(now)
+	if s.unannounced {
+		m.thereAfterAll(now)
+		return
+	}
 	if m.joinArrival(now) {
 		return
 	}
@@ -101,6 +106,14 @@ func (m *Machine) joinArrival(now time.Time) bool {
 	return true
 }
 
+// starting reports whether the machine may be in the middle of a start, where a
+// claim has to wait for a longer silence.
+func (s *settling) starting() bool { return s.afterSleep || s.unannounced }
+
+// waiting reports whether the machine has said nothing since it began to settle,
+// so that it goes on for as long as we cannot ask.
+func (s *settling) waiting() bool { return s.unannounced || s.asleep.known() }
+
 func (m *Machine) tickSettling(now time.Time) {
 	s := &m.settling
 	s.count()
@@ -108,12 +121,12 @@ func (m *Machine) tickSettling(now time.Time) {
 	if s.asleep.known() {
 		interval, misses = min(interval, slumberInterval), slumberMisses
 	}
-	if s.misses >= misses && (!s.afterSleep || now.Sub(s.lastHeard) >= m.policy.startSilence()) &&
+	if s.misses >= misses && (!s.starting() || now.Sub(s.lastHeard) >= m.policy.startSilence()) &&
 		(s.woken.IsZero() || now.Sub(s.woken) >= m.policy.startSilence()) && m.settled(now, misses) {
 		return
 	}
 	// Who is silent at this moment may yet turn out to be off.
-	if s.misses == 0 && now.Sub(m.since) >= m.policy.ProbeTimeout && !m.doubts(now, &s.listening) {
+	if s.misses == 0 && !s.waiting() && now.Sub(m.since) >= m.policy.ProbeTimeout && !m.doubts(now, &s.listening) {
 		m.giveUpSettling(now)
 		return
 	}

@@ -27,6 +27,7 @@ type Spec struct {
 	SleepWatts float64        // drawn while asleep, in watts
 	Password   []byte         // SecureOn password for magic packets: 0, 4 or 6 bytes
 	WakeFrom   []netip.Prefix // who may wake it; empty: everyone
+	Agentless  bool           // it need not register: its silence is enough. Only the configuration says so
 }
 
 // Addrs returns the machine's addresses in the order they were registered.

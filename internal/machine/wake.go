@@ -64,8 +64,9 @@ func (m *Machine) ask(now time.Time, e WakeAsked) {
 		// We may be wrong about it: it can have been switched off without a
 		// word. A magic packet does no harm to a machine that runs.
 		m.magic(1)
-		if !m.vigil.until.IsZero() && m.pending == nil {
+		if m.vigil.on() && m.pending == nil {
 			m.pending = &w // it may be about to fall silent after all
+			m.hurry(now)
 		}
 	case Settling:
 		// It may be off already behind a network card that answers for it, and
