@@ -11,8 +11,8 @@ import (
 	"nightporter/internal/machine"
 )
 
-// machinesKey is the list of machines that need not register. It is set in the
-// file only: one variable or flag is no place for it.
+// machinesKey is the list of machines that are known without a registration. It
+// is set in the file only: one variable or flag is no place for it.
 func machinesKey() key {
 	return key{
 		path: "machines",
@@ -76,9 +76,7 @@ func readMachine(p place, raw any, energy Energy) (machine.Spec, bool) {
 		SleepWatts: optional(e, "sleep_watts", watts(), energy.SleepWatts),
 		WakeFrom:   optional(e, "wake_from", listOf(network()), nil),
 		Password:   optional(e, "password", hidden(password()), nil),
-	}
-	if optional(e, "agentless", boolean(), false) {
-		e.ok = p.member("agentless").wrong(true, "false (this version does not support machines without an agent)")
+		Agentless:  optional(e, "agentless", boolean(), false),
 	}
 	if e.ok && p.report.sound("energy.idle_watts", "energy.sleep_watts") {
 		checkWatts(e, &spec)
@@ -208,7 +206,7 @@ func showMachines(specs []machine.Spec) any {
 			{"idle_watts", s.IdleWatts},
 			{"sleep_watts", s.SleepWatts},
 			{"wake_from", listOf(network()).show(s.WakeFrom)},
-			{"agentless", false},
+			{"agentless", s.Agentless},
 		}
 		if len(s.Password) > 0 {
 			m = append(m, member{"password", password().show(s.Password)})

@@ -28,6 +28,7 @@ machines:
     monitor: [{ip: 192.0.2.8, port: [9]}]
     idle_watts:
     wake_from:
+    agentless: true
     password: "01-23-45-67-89-AB"
 `
 
@@ -56,6 +57,7 @@ func TestMachines(t *testing.T) {
 		Monitor:    []machine.Address{{IP: netip.MustParseAddr("192.0.2.8"), Ports: []machine.Port{tcp(9), udp(9)}}},
 		IdleWatts:  40, // as energy says
 		SleepWatts: 1.25,
+		Agentless:  true,
 		Password:   []byte{0x01, 0x23, 0x45, 0x67, 0x89, 0xab},
 	}}
 	same(t, load(t, machinesFile, nil), want)

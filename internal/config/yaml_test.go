@@ -82,7 +82,7 @@ const effectiveMachines = `machines:
     idle_watts: 40
     sleep_watts: 1.25
     wake_from: []
-    agentless: false
+    agentless: true
     password: "********"
 `
 

@@ -26,6 +26,9 @@ func (m *Machine) Memory() Memory {
 	return mem
 }
 
+// HasRegistered reports whether the machine ever did, also before a restart.
+func (m *Machine) HasRegistered() bool { return !m.registered.IsZero() }
+
 // slumber is a sleep that the porter did not see the whole of.
 type slumber struct {
 	since time.Time // when it began

@@ -15,7 +15,7 @@ import (
 // tell gives a machine an event, and does what follows from it.
 func (p *Porter) tell(r *resident, e machine.Event) {
 	now := time.Now()
-	before := r.watched()
+	before := r.attention()
 	actions := r.Handle(now, e)
 	var magicErr error
 	for _, a := range actions {
@@ -43,10 +43,10 @@ func (p *Porter) tell(r *resident, e machine.Event) {
 	p.usher(now, r)
 	p.note(r, actions)
 	p.doChores()
-	if r.watched() != before {
+	if r.attention() != before {
 		r.nic.stale = true
 	}
-	if p.byMAC[r.Spec().MAC] == r { // it was not forgotten
+	if p.byMAC[r.Spec().MAC] == r && r.nic != nil { // it was not forgotten, and can be asked
 		p.timers.Set(r, r.Next())
 	}
 	r.knockedAt = time.Time{} // held off: what follows is not our latency
@@ -176,9 +176,12 @@ func (p *Porter) release(r *resident, addrs []netip.Addr) {
 }
 
 // probe asks for the machine's addresses. That nobody can be asked says nothing
-// about the machine, so it must not count as silence: then the porter says
-// itself that it heard something.
+// about the machine, so it must not count as silence.
 func (p *Porter) probe(r *resident, a machine.Probe) {
+	if r.nic.out() != nil { // as the log says of the interface
+		r.Handle(time.Now(), machine.Unasked{})
+		return
+	}
 	mac := r.Spec().MAC
 	var failed error
 	asked := false
@@ -199,7 +202,7 @@ func (p *Porter) probe(r *resident, a machine.Probe) {
 	}
 	r.deaf = failed != nil
 	if !asked {
-		r.Handle(time.Now(), machine.Heard{})
+		r.Handle(time.Now(), machine.Unasked{})
 	}
 }
 

@@ -44,7 +44,7 @@ func (p *Porter) note(r *resident, actions []machine.Action) {
 // remember has record carry what is to be known of the machine after a restart.
 func (p *Porter) remember(r *resident, record *journal.Record) {
 	mac := r.Spec().MAC
-	if p.byMAC[mac] != r || r.nic == nil {
+	if p.byMAC[mac] != r || r.nic == nil && !r.Spec().Agentless {
 		record.Forgotten = mac // it would have to register again
 		return
 	}
@@ -156,6 +156,10 @@ func (p *Porter) resume(b book, past journal.Past) {
 	now := time.Now()
 	sites := make(map[*nic]*site)
 	for _, mem := range past.Machines {
+		if mem.Registered.IsZero() {
+			p.resumeAgentless(mem, past.Seen)
+			continue
+		}
 		s, err := p.siteFor(mem.Spec.Addrs(), sites)
 		if err == nil {
 			err = p.takeBack(mem, s, past.Until, now)
@@ -167,6 +171,7 @@ func (p *Porter) resume(b book, past journal.Past) {
 	if n := len(past.Machines); n > 0 {
 		p.log.Info("machines from before the restart", "machines", n, "last_seen", past.Seen)
 	}
+	p.attend()
 }
 
 // siteFor returns the site of a machine with these addresses. Each interface is
@@ -195,6 +200,7 @@ func (p *Porter) takeBack(mem machine.Memory, s *site, until, now time.Time) err
 	if r != nil { // the configuration knows it
 		configured = r.configured
 		p.remove(r)
+		mem.Spec.Agentless = configured.Agentless
 	}
 	r = p.settleIn(machine.Resume(mem, p.policy(), until, now))
 	r.configured, r.nic = configured, n
@@ -202,7 +208,14 @@ func (p *Porter) takeBack(mem machine.Memory, s *site, until, now time.Time) err
 	p.timers.Set(r, r.Next())
 	p.usher(now, r)
 	n.stale = true
+	p.logResumed(r, mem)
+	if mem.Spec.Agentless {
+		p.tell(r, machine.Entrusted{Agentless: true})
+	}
+	return nil
+}
+
+func (p *Porter) logResumed(r *resident, mem machine.Memory) {
 	p.log.LogAttrs(context.Background(), slog.LevelInfo, "machine resumed", slog.Any("machine", r),
 		slog.String("was", mem.State.String()), slog.Time("since", mem.Since), slog.String("state", r.State().String()))
-	return nil
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -24,6 +23,7 @@ func (p *Porter) admit(spec machine.Spec, n *nic) {
 	if r == nil {
 		r = p.add(spec)
 	}
+	spec.Agentless = r.configured != nil && r.configured.Agentless
 	if old := r.name(); old != spec.Name {
 		delete(p.residents, old)
 		p.residents[spec.Name] = r
@@ -79,34 +79,6 @@ func (p *Porter) settleIn(m *machine.Machine) *resident {
 	return r
 }
 
-// configure takes in what the configuration says of the machines. One that has
-// registered keeps what it said itself until it registers again; it goes before
-// the configuration, so that a name of its own is an error for the whole.
-func (p *Porter) configure(specs []machine.Spec) error {
-	said := make(map[machine.MAC]machine.Spec, len(specs))
-	for i, spec := range specs {
-		said[spec.MAC] = spec
-		if r := p.residents[spec.Name]; r != nil && r.nic != nil && r.Spec().MAC != spec.MAC {
-			return fmt.Errorf("machines[%d].name: found %q: %s has registered with that name", i, spec.Name, r.Spec().MAC)
-		}
-	}
-	for _, r := range p.sorted() {
-		spec, known := said[r.Spec().MAC]
-		if r.nic == nil && !(known && reflect.DeepEqual(spec, r.Spec())) {
-			p.remove(r)
-		}
-		r.configured = nil
-	}
-	for _, spec := range specs {
-		r := p.byMAC[spec.MAC]
-		if r == nil {
-			r = p.add(spec)
-		}
-		r.configured = &spec
-	}
-	return nil
-}
-
 // forget drops a machine whose claims are released. One that the configuration
 // knows comes back as if it had never registered.
 func (p *Porter) forget(r *resident, why string) {
@@ -116,6 +88,7 @@ func (p *Porter) forget(r *resident, why string) {
 		Kind: journal.Forgotten, At: time.Now(), Machine: r.name(), MAC: r.Spec().MAC, Reason: why}})
 	if r.configured != nil {
 		p.add(*r.configured).configured = r.configured
+		p.attend()
 	}
 }
 
@@ -169,6 +142,7 @@ func (p *Porter) Reload(ctx context.Context, conf *config.Config) ([]string, err
 		for _, n := range p.nics {
 			n.stale = true // who may wake, and what does, may have changed
 		}
+		p.attend()
 	})
 	return config.NeedsRestart(p.started, conf), errors.Join(err, bad)
 }

@@ -5,10 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"net"
 	"net/netip"
-	"slices"
 
 	"golang.org/x/sync/errgroup"
 
@@ -77,7 +75,7 @@ func (n *nic) open(log *slog.Logger) error {
 func (l *link) filter(v *view, own []netip.Addr) error {
 	err := l.SetInterest(v.interest(own))
 	if l.outgoing != nil {
-		err = errors.Join(err, l.outgoing.SetAddrs(slices.Collect(maps.Keys(v.addrs))))
+		err = errors.Join(err, l.outgoing.SetAddrs(v.wanted.Addrs))
 	}
 	return err
 }

@@ -238,6 +238,10 @@ func (p *Porter) regain(n *nic, now time.Time, c course) {
 		p.log.Info("an interface works again", "interface", n.name, "after", round(outage))
 		n.stale = true
 	}
+	if c.readdr {
+		p.displace(n)
+	}
+	p.attend()
 	p.publish() // whoever hears of a claim may knock at once
 	if c.restore {
 		p.restore(n)

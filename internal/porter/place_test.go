@@ -60,7 +60,7 @@ func TestPlace(t *testing.T) {
 		},
 		{
 			name: "an address of a machine that is watched", prepare: func(t *testing.T, p *Porter) { p.settle(nas()) }, spec: at(tv(), nas6),
-			outcome: registration.Refused, text: `fd77::20 is registered for "nas" (` + nasMAC.String() + "), which is settling",
+			outcome: registration.Refused, text: `fd77::20 belongs to "nas" (` + nasMAC.String() + "), which is settling",
 		},
 		{
 			// It has the address no more, or the machine would not have answered for it.

@@ -306,15 +306,8 @@ func (p *Porter) publish() {
 		}
 		v := newView(&p.conf.Wake)
 		for _, r := range p.residents {
-			if r.nic != n || !r.watched() {
-				continue
-			}
-			v.machines[r.watch.mac] = r.watch
-			for _, a := range r.watch.addrs {
-				// The host to which an address was left may have registered it.
-				if held := v.addrs[a.ip]; held == nil || held.resident.Conceded(a.ip) {
-					v.addrs[a.ip] = a
-				}
+			if r.nic == n && r.attention() != ignored {
+				v.add(r)
 			}
 		}
 		n.reader.view.Store(v)

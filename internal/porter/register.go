@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 
+	"nightporter/internal/machine"
 	"nightporter/internal/registration"
 )
 
@@ -155,6 +156,20 @@ func (p *Porter) nicFor(addrs []netip.Addr, peer netip.Addr) (*nic, error) {
 	return p.nics[0], nil
 }
 
+// holder returns the machine, other than that with the MAC, that has ip as far as
+// we look after it, or nil.
+func (p *Porter) holder(ip netip.Addr, mac machine.MAC) *resident {
+	for _, r := range p.residents {
+		if r.attention() == ignored {
+			continue
+		}
+		if spec := r.Spec(); spec.MAC != mac && spec.Has(ip) && !r.Conceded(ip) {
+			return r
+		}
+	}
+	return nil
+}
+
 // place refuses a machine for which there is no room in the house: its name or
 // an address belongs to another, or there are too many.
 func (p *Porter) place(req registration.Request) error {
@@ -167,14 +182,12 @@ func (p *Porter) place(req registration.Request) error {
 			return registration.Refuse(registration.Refused,
 				"name: %q belongs to %s already: expected another, or that one to be forgotten first", req.Name, spec.MAC)
 		}
-		if !r.watched() {
-			continue
-		}
-		for _, a := range req.Monitor {
-			if spec.Has(a.IP) && !r.Conceded(a.IP) {
-				return registration.Refuse(registration.Refused, "monitor: %s is registered for %q (%s), which is %s",
-					a.IP, spec.Name, spec.MAC, r.State())
-			}
+	}
+	for _, a := range req.Monitor {
+		if r := p.holder(a.IP, req.MAC); r != nil {
+			spec := r.Spec()
+			return registration.Refuse(registration.Refused, "monitor: %s belongs to %q (%s), which is %s",
+				a.IP, spec.Name, spec.MAC, r.State())
 		}
 	}
 	if p.byMAC[req.MAC] == nil && len(p.residents) >= p.conf.Registration.MaxMachines {

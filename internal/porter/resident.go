@@ -15,7 +15,7 @@ import (
 // keeps beside it.
 type resident struct {
 	*machine.Machine
-	nic        *nic // where it lives; nil until it registers
+	nic        *nic // where it lives; nil until it registers, or is found a place
 	watch      *watch
 	configured *machine.Spec // what the configuration says of it; nil: nothing
 	joined     []netip.Addr  // whose solicited-node groups we are in
@@ -23,6 +23,7 @@ type resident struct {
 	judge      *fair.Judge
 	readiness  handover.Readiness // while it arrives
 	repin      time.Time          // when those who wait have to be told again that they do it here
+	homeless   string             // why there is no place for it, as the log says already; agentless only
 	deaf       bool               // it cannot be probed, and the log says so already
 	nextAsked  int                // which of its TCP services was questioned last
 	knockedAt  time.Time          // kernel time of the knock that began the present wake; zero when told
@@ -40,9 +41,29 @@ func (r *resident) shown(now time.Time) machine.Status {
 	return s
 }
 
-// watched reports whether the readers have to look out for it. An awake
-// machine's traffic with our host is none of our business, as a rule.
-func (r *resident) watched() bool { return r.nic != nil && r.Watched() }
+// attention is what the readers have to look out for.
+type attention uint8
+
+const (
+	ignored  attention = iota
+	attended           // what it says by ARP and neighbour discovery, of which the kernel filter drops nothing
+	watched            // everything it says, and all that is sent to it
+)
+
+// attention returns how much of it the machine takes. An awake machine's traffic
+// with our host is none of our business, as a rule.
+func (r *resident) attention() attention {
+	switch {
+	case r.nic == nil || !r.Attended():
+		return ignored
+	case r.Watched():
+		return watched
+	}
+	return attended
+}
+
+// watched reports whether the readers have to look out for all of it.
+func (r *resident) watched() bool { return r.attention() == watched }
 
 // expect has the hand-over wait for services.
 func (r *resident) expect(now time.Time, services []machine.Service) {

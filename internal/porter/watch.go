@@ -19,6 +19,7 @@ type view struct {
 	machines map[machine.MAC]*watch
 	addrs    map[netip.Addr]*address
 	from     []netip.Prefix // who may wake at all; empty: everyone
+	wanted   lan.Interest   // what the kernel filter has to let through, but for our own addresses
 
 	established bool        // data on a connection knocks too
 	rules       *fair.Rules // which knocks wake; nil: all of them
@@ -167,14 +168,28 @@ func (v *view) holding(ip netip.Addr, asker machine.MAC) (claim.Holding, bool) {
 	return claim.Holding{Owner: a.mac, Answer: a.answer.Load() || a.hold.Waits(ip, asker)}, true
 }
 
+// add puts a machine into the view. What passes between our own host and one that
+// is only attended, which may be a lot, is to cost nothing.
+func (v *view) add(r *resident) {
+	whole := r.watched()
+	v.machines[r.watch.mac] = r.watch
+	if whole {
+		v.wanted.MACs = append(v.wanted.MACs, r.watch.mac)
+	}
+	for _, a := range r.watch.addrs {
+		// The host to which an address was left may have registered it.
+		if held := v.addrs[a.ip]; held == nil || held.resident.Conceded(a.ip) {
+			v.addrs[a.ip] = a
+		}
+		if whole {
+			v.wanted.Addrs = append(v.wanted.Addrs, a.ip)
+		}
+	}
+}
+
 // interest returns what the kernel filter has to let through for v.
 func (v *view) interest(own []netip.Addr) lan.Interest {
-	in := lan.Interest{Own: own}
-	for mac := range v.machines {
-		in.MACs = append(in.MACs, mac)
-	}
-	for ip := range v.addrs {
-		in.Addrs = append(in.Addrs, ip)
-	}
+	in := v.wanted
+	in.Own = own
 	return in
 }

@@ -62,7 +62,8 @@ const nasJSON = `{
   "external_starts": 8,
   "conflicts": 9,
   "idle_watts": 50,
-  "sleep_watts": 2
+  "sleep_watts": 2,
+  "agentless": true
 }
 `
 

@@ -100,7 +100,7 @@ func nas() machine.Status {
 				}},
 				{IP: netip.MustParseAddr("2001:db8::5")},
 			},
-			IdleWatts: 50, SleepWatts: 2,
+			IdleWatts: 50, SleepWatts: 2, Agentless: true,
 			Password: []byte("hunter"),
 		},
 		State:    machine.Asleep,

@@ -26,6 +26,7 @@ type machineJSON struct {
 	Conflicts      uint64            `json:"conflicts"`
 	IdleWatts      float64           `json:"idle_watts"`
 	SleepWatts     float64           `json:"sleep_watts"`
+	Agentless      bool              `json:"agentless"` // it need not register
 }
 
 type addressJSON struct {
@@ -50,6 +51,7 @@ func toJSON(s *machine.Status, now time.Time) machineJSON {
 		Conflicts:      s.Tally.Conflicts,
 		IdleWatts:      s.IdleWatts,
 		SleepWatts:     s.SleepWatts,
+		Agentless:      s.Agentless,
 	}
 	for i, a := range s.Monitor {
 		ports := make([]string, len(a.Ports))

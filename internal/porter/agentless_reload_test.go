@@ -1,0 +1,222 @@
+package porter
+
+import (
+	"net/netip"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"nightporter/internal/journal"
+	"nightporter/internal/machine"
+)
+
+// A change of the configuration takes effect in every state, and one that leaves
+// a machine as it is does nothing.
+func TestReloadOfAnAgentlessMachine(t *testing.T) {
+	overnight(t, nil, func(h *night) {
+		h.watch(mute())
+		h.pass(20 * time.Second)
+		r := h.byMAC[nasMAC]
+		h.want(r, machine.Asleep, nas4, nas6)
+		began := r.Status().Since
+		h.pass(time.Hour)
+		h.watch(mute(), tv())
+		if h.byMAC[nasMAC] != r {
+			t.Error("it is another one, although nothing was changed")
+		}
+		h.want(r, machine.Asleep, nas4, nas6)
+
+		changed := mute()
+		changed.Name = "tower"
+		changed.Monitor = []machine.Address{{IP: nas4}, {IP: nobody4, Ports: []machine.Port{ssh}}}
+		h.told(nas6)
+		h.watch(changed, tv())
+		h.wantNames(t, "tower", "tv")
+		if h.answers(nas6) || h.answers(nas4) {
+			t.Error("still answered for")
+		}
+		if owners := h.told(nas6); !slices.Equal(owners, []machine.MAC{nasMAC}) {
+			t.Errorf("announced at %v", owners)
+		}
+		h.pass(time.Second)
+		r = h.byMAC[nasMAC]
+		h.want(r, machine.Asleep, nas4, nobody4)
+		if s := r.Status(); s.Slept(time.Now()) < time.Since(began) {
+			t.Errorf("slept %v of %v", s.Slept(time.Now()), time.Since(began))
+		}
+		h.frame(syn(nas4, 22)) // no service any more
+		h.want(r, machine.Asleep, nas4, nobody4)
+		h.frame(syn(nobody4, 22))
+		h.want(r, machine.Waking, nas4, nobody4)
+	})
+}
+
+func TestReloadEndsTheWatch(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		then []machine.Spec
+		want []string
+	}{
+		{"removed", nil, nil},
+		{"agentless no more", []machine.Spec{nas()}, []string{"nas"}},
+		{"another has its name", []machine.Spec{func() machine.Spec { s := tv(); s.Name = "nas"; return s }()}, []string{"nas"}},
+	} {
+		for _, asleep := range []bool{false, true} {
+			t.Run(c.name, func(t *testing.T) {
+				overnight(t, nil, func(h *night) {
+					h.watch(mute())
+					if asleep {
+						h.pass(20 * time.Second)
+						h.want(h.byMAC[nasMAC], machine.Asleep, nas4, nas6)
+					}
+					h.told(nas4)
+					h.watch(c.then...)
+					h.wantNames(t, c.want...)
+					h.unwatched()
+					if h.answers(nas4) || h.answers(nas6) {
+						t.Error("still answered for")
+					}
+					if owners := h.told(nas4); asleep && !slices.Equal(owners, []machine.MAC{nasMAC}) {
+						t.Errorf("announced at %v", owners)
+					}
+					records := h.journal.(*notebook).records
+					if len(records) == 0 || records[len(records)-1].Forgotten != nasMAC || records[len(records)-1].Event.Kind != journal.Forgotten {
+						t.Error("the journal goes on to remember it")
+					}
+					h.pass(time.Minute)
+					h.unwatched()
+				})
+			})
+		}
+	}
+}
+
+func TestReloadSwapsAgentlessNames(t *testing.T) {
+	overnight(t, nil, func(h *night) {
+		other := tv()
+		other.Agentless = true
+		h.watch(mute(), other)
+		h.pass(20 * time.Second)
+		first, second := mute(), other
+		first.Name, second.Name = second.Name, first.Name
+		h.watch(first, second)
+		h.pass(time.Second)
+		h.want(h.residents["tv"], machine.Asleep, nas4, nas6)
+		h.want(h.residents["nas"], machine.Asleep, tv4)
+	})
+}
+
+// What it registered holds until it registers again; whether it has to is for the
+// configuration to say, also later.
+func TestAgentlessThatRegistered(t *testing.T) {
+	overnight(t, nil, func(h *night) {
+		h.watch(mute())
+		said := nas()
+		said.Name, said.Monitor = "tower", said.Monitor[:1]
+		r := h.register(said)
+		h.want(r, machine.Settling)
+		h.pass(3*time.Second + time.Millisecond)
+		h.want(r, machine.Asleep, nas4)
+		h.hears(30 * time.Second)
+		h.want(r, machine.Awake)
+		h.pass(20 * time.Second)
+		h.want(r, machine.Asleep, nas4) // without a registration
+		h.watch(mute())
+		h.want(r, machine.Asleep, nas4)
+		h.wantNames(t, "tower")
+		mem := r.Memory()
+
+		h.hears(30 * time.Second)
+		h.watch(nas()) // agentless no more
+		h.pass(time.Minute)
+		h.want(r, machine.Awake)
+		if h.byMAC[nasMAC] != r || r.attention() != ignored {
+			t.Errorf("attention %d", r.attention())
+		}
+		h.watch(mute())
+		h.pass(20 * time.Second)
+		h.want(r, machine.Asleep, nas4)
+
+		// After a restart, too.
+		h.remove(r)
+		h.know(t, mute())
+		h.Porter.resume(h.journal, journal.Past{Seen: time.Now(), Machines: []machine.Memory{mem}})
+		h.publish()
+		r = h.byMAC[nasMAC]
+		if diff := cmp.Diff(said.Monitor, r.Spec().Monitor, comparable); diff != "" || !r.Spec().Agentless {
+			t.Errorf("agentless: %t, monitor (-want +got):\n%s", r.Spec().Agentless, diff)
+		}
+		h.pass(time.Second)
+		h.want(r, machine.Asleep, nas4)
+		h.hears(30 * time.Second)
+		h.want(r, machine.Awake)
+		h.pass(20 * time.Second)
+		h.want(r, machine.Asleep, nas4)
+	})
+}
+
+// It is not left on an interface where its addresses may be claimed no more.
+func TestAgentlessIsDisplaced(t *testing.T) {
+	overnight(t, nil, func(h *night) {
+		h.watch(mute())
+		h.pass(20 * time.Second)
+		r := h.byMAC[nasMAC]
+		h.want(r, machine.Asleep, nas4, nas6)
+		h.displace(h.n)
+		if h.byMAC[nasMAC] != r {
+			t.Error("displaced for nothing")
+		}
+		// Its entry names what another has, or the network is another.
+		intruder := tv()
+		intruder.Monitor = append(intruder.Monitor, machine.Address{IP: nas6})
+		h.settle(intruder)
+		h.displace(h.n)
+		h.attend()
+		h.publish()
+		r = h.byMAC[nasMAC]
+		if r.nic != nil || r.configured == nil || h.answers(nas4) || len(h.n.reader.view.Load().addrs) != 0 {
+			t.Errorf("it is on %v", r.nic)
+		}
+		h.pass(time.Hour)
+		if mem := r.Memory(); mem.State != machine.Asleep {
+			t.Errorf("it is %v", mem.State)
+		}
+		h.forget(h.byMAC[tvMAC], "test")
+		h.attend()
+		h.publish()
+		h.pass(time.Second)
+		h.want(r, machine.Asleep, nas4, nas6)
+		if got := h.byMAC[nasMAC].Status(); got.Slept(time.Now()) < time.Hour {
+			t.Errorf("slept %v", got.Slept(time.Now()))
+		}
+	})
+}
+
+// A thousand of them that answer cost little.
+func BenchmarkAttended(b *testing.B) {
+	specs := crowd(1000)
+	h := newHall(b, sightingQueue, specs...)
+	now := time.Now()
+	p, _ := vacant(b, nil)
+	for i := range specs {
+		specs[i].Agentless = true
+		r := h.view.Load().machines[specs[i].MAC].resident
+		r.Machine = machine.New(specs[i], p.policy(), now)
+		r.nic = new(nic)
+		p.byMAC[specs[i].MAC] = r
+		p.tell(r, machine.Entrusted{Agentless: true})
+	}
+	answer := func(s machine.Spec, ip netip.Addr) {
+		h.handle(arpReply(s.MAC, porterMAC, ip, porter4))
+		p.see(<-h.queue)
+	}
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		s := specs[i%len(specs)]
+		for _, ip := range s.Addrs() {
+			answer(s, ip)
+		}
+	}
+}
