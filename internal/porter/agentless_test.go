@@ -230,8 +230,11 @@ func TestAgentlessResume(t *testing.T) {
 			t.Error("the journal goes on to remember a machine that is agentless no more")
 		}
 		// One that cannot be seen at present is not forgotten.
-		if mem := h.byMAC[thiefMAC].Memory(); mem.State != machine.Asleep || !mem.Since.Equal(farther.Since) {
-			t.Errorf("far is %v since %v", mem.State, mem.Since)
+		h.tell(h.byMAC[thiefMAC], machine.WakeAsked{Trigger: machine.ByAPI, By: "test"})
+		h.pass(time.Minute)
+		last := h.journal.(*notebook).records[len(h.journal.(*notebook).records)-1]
+		if mem := last.Memory; mem == nil || mem.Spec.MAC != thiefMAC || mem.State != machine.Asleep || !mem.Since.Equal(farther.Since) {
+			t.Errorf("far is remembered as %+v", mem)
 		}
 	})
 }
