@@ -231,8 +231,9 @@ func TestAgentlessResume(t *testing.T) {
 		}
 		// One that cannot be seen at present is not forgotten.
 		h.tell(h.byMAC[thiefMAC], machine.WakeAsked{Trigger: machine.ByAPI, By: "test"})
+		records = h.journal.(*notebook).records
+		last := records[len(records)-1]
 		h.pass(time.Minute)
-		last := h.journal.(*notebook).records[len(h.journal.(*notebook).records)-1]
 		if mem := last.Memory; mem == nil || mem.Spec.MAC != thiefMAC || mem.State != machine.Asleep || !mem.Since.Equal(farther.Since) {
 			t.Errorf("far is remembered as %+v", mem)
 		}
