@@ -178,7 +178,8 @@ func (p *Porter) release(r *resident, addrs []netip.Addr) {
 // probe asks for the machine's addresses. That nobody can be asked says nothing
 // about the machine, so it must not count as silence.
 func (p *Porter) probe(r *resident, a machine.Probe) {
-	if r.nic.out() != nil { // as the log says of the interface
+	// The log says that of the interface.
+	if r.nic.out() != nil || r.attention() == attended && time.Now().Before(r.nic.credible) {
 		r.Handle(time.Now(), machine.Unasked{})
 		return
 	}

@@ -11,6 +11,7 @@ import (
 
 	"nightporter/internal/config"
 	"nightporter/internal/journal"
+	"nightporter/internal/lan"
 	"nightporter/internal/machine"
 	"nightporter/internal/registration"
 )
@@ -197,6 +198,24 @@ func TestAgentlessInAnOutage(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A switch may be slow to let anybody through after its link came up: that nobody
+// answers meanwhile would have every machine claimed that nobody expects to sleep.
+func TestAgentlessAfterAnOutage(t *testing.T) {
+	overnight(t, nil, func(h *night) {
+		h.watch(mute())
+		r := h.byMAC[nasMAC]
+		h.hears(10 * time.Second)
+		h.lose(h.n, time.Now(), "has no carrier")
+		h.n.again = time.Time{} // the test says when it is back
+		h.pass(time.Minute)
+		h.inspect(h.n, lan.Change{})
+		h.pass(switchPause)
+		h.want(r, machine.Awake)
+		h.pass(11 * time.Second)
+		h.want(r, machine.Asleep, nas4, nas6)
+	})
 }
 
 // The journal knows it, the configuration speaks for it.

@@ -21,6 +21,11 @@ const (
 	// long each is asked before its claim is announced anew.
 	longOutage = time.Second
 
+	// switchPause is how long a switch may keep a port to itself whose link came up
+	// (IEEE 802.1D-2004 table 17-1: twice a Bridge Forward Delay of 15 s). Nobody
+	// can be heard by then.
+	switchPause = 30 * time.Second
+
 	// answerTime is how long it has for that.
 	answerTime = 300 * time.Millisecond
 )
@@ -235,6 +240,7 @@ func (p *Porter) regain(n *nic, now time.Time, c course) {
 	var outage time.Duration
 	if n.trouble.Swap(nil) != nil {
 		outage = now.Sub(n.outSince)
+		n.credible = now.Add(switchPause)
 		p.log.Info("an interface works again", "interface", n.name, "after", round(outage))
 		n.stale = true
 	}

@@ -46,6 +46,7 @@ type nic struct {
 	reminders  reminders   // of who has an address that a network card answers for too
 
 	look func() (outlook, error) // asks the kernel; tests have it fail
+	credible   time.Time   // from then on silence is that of the machines
 
 	// What a machine that arrives needs. Tests look here.
 	ask   func(machine.MAC, machine.Service)
