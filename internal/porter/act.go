@@ -178,14 +178,27 @@ func (p *Porter) release(r *resident, addrs []netip.Addr) {
 // probe asks for the machine's addresses. That nobody can be asked says nothing
 // about the machine, so it must not count as silence.
 func (p *Porter) probe(r *resident, a machine.Probe) {
-	// The log says that of the interface.
-	if r.nic.out() != nil || r.attention() == attended && time.Now().Before(r.nic.credible) {
+	if !r.credible(time.Now()) {
 		r.Handle(time.Now(), machine.Unasked{})
 		return
 	}
+	asked, failed := false, r.nic.out()
+	if failed == nil {
+		asked, failed = r.ask(a)
+	}
+	if failed != nil && !r.deaf {
+		p.log.Warn("cannot probe", "machine", r, "err", failed)
+	}
+	r.deaf = failed != nil
+	if !asked {
+		r.Handle(time.Now(), machine.Unasked{})
+	}
+}
+
+// ask sends a question for each address, and reports whether anything that was
+// sent may be answered.
+func (r *resident) ask(a machine.Probe) (asked bool, failed error) {
 	mac := r.Spec().MAC
-	var failed error
-	asked := false
 	for _, ip := range a.Addrs {
 		err := r.nic.probe(mac, ip)
 		if err == nil && a.Broadcast {
@@ -198,13 +211,7 @@ func (p *Porter) probe(r *resident, a machine.Probe) {
 		failed = r.nic.carrier()
 		asked = failed == nil
 	}
-	if failed != nil && !r.deaf {
-		p.log.Warn("cannot probe", "machine", r, "err", failed)
-	}
-	r.deaf = failed != nil
-	if !asked {
-		r.Handle(time.Now(), machine.Unasked{})
-	}
+	return asked, failed
 }
 
 // sendMagic sends one round of magic packets, and tells how long the knock
