@@ -2,7 +2,6 @@ package porter
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"net/netip"
 	"time"
@@ -173,45 +172,6 @@ func (p *Porter) release(r *resident, addrs []netip.Addr) {
 		p.disown(r, addrs)
 		r.leaveGroups(p.log, addrs)
 	})
-}
-
-// probe asks for the machine's addresses. That nobody can be asked says nothing
-// about the machine, so it must not count as silence.
-func (p *Porter) probe(r *resident, a machine.Probe) {
-	if !r.credible(time.Now()) {
-		r.Handle(time.Now(), machine.Unasked{})
-		return
-	}
-	asked, failed := false, r.nic.out()
-	if failed == nil {
-		asked, failed = r.ask(a)
-	}
-	if failed != nil && !r.deaf {
-		p.log.Warn("cannot probe", "machine", r, "err", failed)
-	}
-	r.deaf = failed != nil
-	if !asked {
-		r.Handle(time.Now(), machine.Unasked{})
-	}
-}
-
-// ask sends a question for each address, and reports whether anything that was
-// sent may be answered.
-func (r *resident) ask(a machine.Probe) (asked bool, failed error) {
-	mac := r.Spec().MAC
-	for _, ip := range a.Addrs {
-		err := r.nic.probe(mac, ip)
-		if err == nil && a.Broadcast {
-			err = r.nic.probe(machine.Broadcast, ip)
-		}
-		asked = asked || err == nil
-		failed = errors.Join(failed, err)
-	}
-	if a.Broadcast && failed == nil {
-		failed = r.nic.carrier()
-		asked = failed == nil
-	}
-	return asked, failed
 }
 
 // sendMagic sends one round of magic packets, and tells how long the knock

@@ -119,12 +119,6 @@ func (p *Porter) displace(n *nic) {
 	}
 }
 
-// credible reports whether the silence of a machine that nobody expects to sleep
-// would be its own. What is wrong with the interface the log says of that.
-func (r *resident) credible(now time.Time) bool {
-	return r.attention() != attended || r.nic.out() == nil && !now.Before(r.nic.credible)
-}
-
 // retire takes a machine out of the house, with nothing left on its interface,
 // and returns what is known of it.
 func (p *Porter) retire(r *resident) machine.Memory {

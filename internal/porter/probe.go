@@ -1,0 +1,53 @@
+package porter
+
+import (
+	"errors"
+	"time"
+
+	"nightporter/internal/machine"
+)
+
+// probe asks for the machine's addresses. That nobody can be asked says nothing
+// about the machine, so it must not count as silence.
+func (p *Porter) probe(r *resident, a machine.Probe) {
+	if !r.credible(time.Now()) {
+		r.Handle(time.Now(), machine.Unasked{})
+		return
+	}
+	asked, failed := false, r.nic.out()
+	if failed == nil {
+		asked, failed = r.ask(a)
+	}
+	if failed != nil && !r.deaf {
+		p.log.Warn("cannot probe", "machine", r, "err", failed)
+	}
+	r.deaf = failed != nil
+	if !asked {
+		r.Handle(time.Now(), machine.Unasked{})
+	}
+}
+
+// ask sends a question for each address, and reports whether anything that was
+// sent may be answered.
+func (r *resident) ask(a machine.Probe) (asked bool, failed error) {
+	mac := r.Spec().MAC
+	for _, ip := range a.Addrs {
+		err := r.nic.probe(mac, ip)
+		if err == nil && a.Broadcast {
+			err = r.nic.probe(machine.Broadcast, ip)
+		}
+		asked = asked || err == nil
+		failed = errors.Join(failed, err)
+	}
+	if a.Broadcast && failed == nil {
+		failed = r.nic.carrier()
+		asked = failed == nil
+	}
+	return asked, failed
+}
+
+// credible reports whether the silence of a machine that nobody expects to sleep
+// would be its own. What is wrong with the interface the log says of that.
+func (r *resident) credible(now time.Time) bool {
+	return r.attention() != attended || r.nic.out() == nil && !now.Before(r.nic.credible)
+}
