@@ -43,10 +43,10 @@ type nic struct {
 	again      time.Time   // when to look at the interface unasked; zero: no need
 	missed     lan.Change  // what was not acted upon when it could not be looked at
 	restate    time.Time   // when to announce the claims anew; zero: no need
+	credible   time.Time   // from then on silence is that of the machines
 	reminders  reminders   // of who has an address that a network card answers for too
 
 	look func() (outlook, error) // asks the kernel; tests have it fail
-	credible   time.Time   // from then on silence is that of the machines
 
 	// What a machine that arrives needs. Tests look here.
 	ask   func(machine.MAC, machine.Service)
