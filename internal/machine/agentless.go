@@ -101,6 +101,8 @@ func (m *Machine) thereAfterAll(now time.Time) {
 
 // unasked has the silence after the last question count for nothing.
 func (m *Machine) unasked(now time.Time) {
+	l := m.listener()
+	l.spoke, l.proved = true, now
 	switch m.state {
 	case Awake:
 		m.putOff(now)
