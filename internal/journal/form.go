@@ -21,6 +21,7 @@ type machineForm struct {
 	SleepWatts float64        `json:"sleep_watts,omitempty"`
 	Password   string         `json:"password,omitempty"` // hexadecimal
 	WakeFrom   []netip.Prefix `json:"wake_from,omitempty"`
+	Agentless  bool           `json:"agentless,omitempty"`
 	State      string         `json:"state"`
 	Since      moment         `json:"since,omitzero"`
 	LastWake   moment         `json:"last_wake,omitzero"`
@@ -49,7 +50,7 @@ type tallyForm struct {
 // so that those who read the record know how long ago they were.
 func formOf(m *machine.Memory, now time.Time) *machineForm {
 	f := &machineForm{
-		MAC: m.Spec.MAC, Name: m.Spec.Name, WakeFrom: m.Spec.WakeFrom,
+		MAC: m.Spec.MAC, Name: m.Spec.Name, WakeFrom: m.Spec.WakeFrom, Agentless: m.Spec.Agentless,
 		IdleWatts: finite(m.Spec.IdleWatts), SleepWatts: finite(m.Spec.SleepWatts),
 		Password: hex.EncodeToString(m.Spec.Password),
 		Card:     m.Card,
@@ -83,6 +84,7 @@ func (f *machineForm) memory() (machine.Memory, error) {
 	m := machine.Memory{
 		Spec: machine.Spec{
 			Name: f.Name, MAC: f.MAC, IdleWatts: f.IdleWatts, SleepWatts: f.SleepWatts, WakeFrom: f.WakeFrom,
+			Agentless: f.Agentless,
 		},
 		Card:  f.Card,
 		State: state, Since: f.Since.Time, LastWake: f.LastWake.Time, Registered: f.Registered.Time,

@@ -43,7 +43,7 @@ func memoryOf(i int) *machine.Memory {
 				{IP: netip.AddrFrom4([4]byte{10, 77, byte(i >> 8), byte(i)}), Ports: []machine.Port{{Protocol: machine.TCP, Number: 22}, {Protocol: machine.ICMP}}},
 				{IP: netip.MustParseAddr("fd77::20")},
 			},
-			Password: []byte{1, 2, 3, 4}, WakeFrom: []netip.Prefix{netip.MustParsePrefix("10.77.0.0/16")},
+			Password: []byte{1, 2, 3, 4}, WakeFrom: []netip.Prefix{netip.MustParsePrefix("10.77.0.0/16")}, Agentless: true,
 		},
 		State: machine.Asleep, Since: night, LastWake: night.Add(-time.Hour), Registered: night.Add(-time.Second), Card: true,
 		Tally: machine.Tally{

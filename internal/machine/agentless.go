@@ -67,10 +67,11 @@ func (m *Machine) putOff(now time.Time) {
 // watches reports whether an awake machine is looked after without end.
 func (m *Machine) watches() bool { return m.vigil.on() && m.vigil.until.IsZero() }
 
-// hurry has an agentless machine asked at once: somebody thinks that it sleeps.
+// hurry has an agentless machine asked at once: somebody thinks that it sleeps. If
+// so it is perhaps starting from now on.
 func (m *Machine) hurry(now time.Time) {
 	if m.watches() {
-		m.vigil.nextProbe = now
+		m.vigil.nextProbe, m.vigil.lastHeard = now, now
 	}
 }
 

@@ -239,7 +239,7 @@ func TestAgentlessResumes(t *testing.T) {
 	l := back(watched(t, nil)).want(machine.Awake).pass(20 * time.Second).want(machine.Asleep)
 
 	// It is claimed again soon, and has slept all the time.
-	back(l.pass(time.Hour)).pass(900 * time.Millisecond).want(machine.Asleep).wantActions(machine.Claim{Addrs: both})
+	back(l.pass(time.Hour)).pass(900 * time.Millisecond).want(machine.Asleep).wantActions(machine.Claim{Addrs: both, Unsaid: 3 * time.Second})
 	if s := l.m.Status(); s.Slept(l.now) < time.Hour+time.Minute {
 		t.Errorf("slept %v", s.Slept(l.now))
 	}
@@ -264,4 +264,17 @@ func TestAgentlessBehindACard(t *testing.T) {
 		}
 	}
 	l.forget().behindCard(20*time.Second, false).want(machine.Asleep).reason(machine.Settling, machine.Asleep, machine.WhyOnlyCard)
+}
+
+// TestAgentlessThatTheMagicPacketReached is not claimed while it may be testing
+// its addresses.
+func TestAgentlessThatTheMagicPacketReached(t *testing.T) {
+	l := watched(t, func(p *machine.Policy) { p.ProbeInterval = 100 * time.Millisecond }).pass(2900 * time.Millisecond)
+	l.want(machine.Settling).event(machine.WakeAsked{Trigger: machine.ByAPI, By: "test"}).pass(2999 * time.Millisecond).want(machine.Settling)
+
+	l = watched(t, func(p *machine.Policy) { p.ProbeInterval = 600 * time.Millisecond }).pass(2900 * time.Millisecond)
+	l.want(machine.Awake).event(machine.WakeAsked{Trigger: machine.ByAPI, By: "test"}).pass(2999 * time.Millisecond)
+	if got := l.m.State(); got != machine.Awake && got != machine.Settling {
+		t.Errorf("it is %v", got)
+	}
 }

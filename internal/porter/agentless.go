@@ -130,14 +130,14 @@ func (p *Porter) retire(r *resident) machine.Memory {
 	return mem
 }
 
-// goOn takes in a machine that was known until seen. It has no place so far.
-func (p *Porter) goOn(mem machine.Memory, seen time.Time) *resident {
-	return p.settleIn(machine.Resume(mem, p.policy(), seen, time.Now()))
+// goOn takes in a machine of which mem was true until then at the latest. It has no place so far.
+func (p *Porter) goOn(mem machine.Memory, until time.Time) *resident {
+	return p.settleIn(machine.Resume(mem, p.policy(), until, time.Now()))
 }
 
 // resumeAgentless goes on with a machine that never registered: the configuration
 // alone speaks for it.
-func (p *Porter) resumeAgentless(mem machine.Memory, seen time.Time) {
+func (p *Porter) resumeAgentless(mem machine.Memory, until time.Time) {
 	r := p.byMAC[mem.Spec.MAC]
 	if r == nil || r.configured == nil || !r.configured.Agentless {
 		p.noLongerAgentless(mem.Spec)
@@ -146,7 +146,7 @@ func (p *Porter) resumeAgentless(mem machine.Memory, seen time.Time) {
 	configured := r.configured
 	p.remove(r)
 	mem.Spec = *configured
-	r = p.goOn(mem, seen)
+	r = p.goOn(mem, until)
 	r.configured = configured
 	p.logResumed(r, mem)
 }

@@ -140,11 +140,11 @@ func TestAgentlessThatRegistered(t *testing.T) {
 		h.want(r, machine.Asleep, nas4)
 
 		// After a restart, too, in whatever state it finds the machine.
-		mem.Spec.Agentless = false // the journal does not say
+		mem.Spec.Agentless = false // as it was when the journal was written
 		for _, mem.State = range []machine.State{machine.Asleep, machine.Awake} {
 			h.remove(h.byMAC[nasMAC])
 			h.know(t, mute())
-			h.Porter.resume(h.journal, journal.Past{Seen: time.Now(), Machines: []machine.Memory{mem}})
+			h.Porter.resume(h.journal, journal.Past{Until: time.Now(), Machines: []machine.Memory{mem}})
 			h.publish()
 			r = h.byMAC[nasMAC]
 			if diff := cmp.Diff(said.Monitor, r.Spec().Monitor, comparable); diff != "" || !r.Spec().Agentless {

@@ -221,15 +221,16 @@ func TestAgentlessAfterAnOutage(t *testing.T) {
 // The journal knows it, the configuration speaks for it.
 func TestAgentlessResume(t *testing.T) {
 	overnight(t, nil, func(h *night) {
-		mem := machine.Memory{State: machine.Asleep, Since: time.Now().Add(-time.Hour), Spec: nas()}
+		mem := machine.Memory{State: machine.Asleep, Since: time.Now().Add(-time.Hour), Spec: mute()}
 		mem.Tally.ExternalStarts = 7
 		mem.Spec.Monitor = mem.Spec.Monitor[1:] // as it was then
 		gone := machine.Memory{State: machine.Asleep, Since: time.Now().Add(-time.Hour), Spec: tv()}
+		gone.Spec.Agentless = true
 		far := mute()
 		far.Name, far.MAC, far.Monitor = "far", thiefMAC, []machine.Address{{IP: netip.MustParseAddr("192.0.2.1")}}
 		farther := machine.Memory{State: machine.Asleep, Since: time.Now().Add(-time.Hour), Spec: far}
 		h.know(t, mute(), tv(), far)
-		h.Porter.resume(h.journal, journal.Past{Seen: time.Now(), Machines: []machine.Memory{mem, gone, farther}})
+		h.Porter.resume(h.journal, journal.Past{Until: time.Now(), Machines: []machine.Memory{mem, gone, farther}})
 		h.publish()
 		r := h.byMAC[nasMAC]
 		h.want(r, machine.Settling)

@@ -156,8 +156,8 @@ func (p *Porter) resume(b book, past journal.Past) {
 	now := time.Now()
 	sites := make(map[*nic]*site)
 	for _, mem := range past.Machines {
-		if mem.Registered.IsZero() {
-			p.resumeAgentless(mem, past.Seen)
+		if mem.Spec.Agentless && mem.Registered.IsZero() {
+			p.resumeAgentless(mem, past.Until)
 			continue
 		}
 		s, err := p.siteFor(mem.Spec.Addrs(), sites)
@@ -200,8 +200,8 @@ func (p *Porter) takeBack(mem machine.Memory, s *site, until, now time.Time) err
 	if r != nil { // the configuration knows it
 		configured = r.configured
 		p.remove(r)
-		mem.Spec.Agentless = configured.Agentless
 	}
+	mem.Spec.Agentless = configured != nil && configured.Agentless
 	r = p.settleIn(machine.Resume(mem, p.policy(), until, now))
 	r.configured, r.nic = configured, n
 	r.watch = newWatch(r, spec)
