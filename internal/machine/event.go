@@ -54,6 +54,10 @@ type (
 		By   MAC
 	}
 
+	// Unasked answers an Ask that could not be carried out: that nobody answers
+	// says nothing.
+	Unasked struct{ Addr netip.Addr }
+
 	// PolicyChanged brings new settings. It moves nothing by itself.
 	PolicyChanged struct{ Policy Policy }
 
@@ -70,5 +74,6 @@ func (WakeAsked) event()     {}
 func (Ticked) event()        {}
 func (ServicesReady) event() {}
 func (Conflicted) event()    {}
+func (Unasked) event()       {}
 func (PolicyChanged) event() {}
 func (Stopped) event()       {}
