@@ -25,7 +25,9 @@ func (p *Porter) concede(r *resident, c machine.ConflictSeen) {
 func (p *Porter) reclaim(r *resident, ip netip.Addr) {
 	r.watch.concede(ip, false)
 	r.nic.stale = true // it may have been another machine's meanwhile
-	p.log.Info("address conflict over: nobody else answers for it", "machine", r, "ip", ip)
+	p.later(func() {   // when we answer for it
+		p.log.Info("address conflict over: nobody else answers for it", "machine", r, "ip", ip)
+	})
 }
 
 // ask asks everybody on the LAN for an address that was left to another host.
