@@ -99,21 +99,20 @@ func TestNobodyPushesOthersOut(t *testing.T) {
 	cfg := config()
 	cfg.MaxConnections = 16
 	receive(t, cfg, accept, func(t *testing.T, r *reception) {
-		var slow [4][]*idler
-		for i := range slow {
-			slow[i] = r.idleMany(4, fmt.Sprintf("10.0.1.%d", i+1))
+		var slow []*idler
+		for i := range 5 {
+			slow = append(slow, r.idleMany(3, fmt.Sprintf("10.0.1.%d", i+1))...)
 		}
 		bold := r.idleMany(8, "10.0.0.66")
-		if n := turnedAway(bold); n != 4 {
-			t.Errorf("%d of 8 were turned away, want 4: it may hold no more itself", n)
+		// There is room for one, and it may have three.
+		if n := turnedAway(slow); n != 2 {
+			t.Errorf("%d connections of others gave way, want 2", n)
 		}
-		for i, s := range slow {
-			if n := turnedAway(s); n > 1 {
-				t.Errorf("source %d lost %d connections", i, n)
-			}
+		if n := turnedAway(bold); n != 5 {
+			t.Errorf("%d of its own gave way, want 5", n)
 		}
-		if r.counts[registration.Limited] != 8 {
-			t.Errorf("%d were limited, want 8", r.counts[registration.Limited])
+		if r.counts[registration.Limited] != 7 {
+			t.Errorf("%d were counted as limited, want 7", r.counts[registration.Limited])
 		}
 	})
 }
