@@ -254,9 +254,7 @@ func (h *house) dropsAreCounted(flooder *lab.Host) {
 	h.must(h.d.Signal(syscall.SIGSTOP))
 	flood, err := flooder.Flood(0, torrents[3].deal(h, rand.New(rand.NewPCG(1, 1))))
 	h.must(err)
-	for end := time.Now().Add(20 * time.Second); flood.Sent() < most && time.Now().Before(end); {
-		time.Sleep(time.Millisecond)
-	}
+	h.must(h.sees(flood, most))
 	h.must(flood.Stop())
 	h.must(h.d.Signal(syscall.SIGCONT))
 	sent, lost := float64(flood.Sent()), h.metric(drops)-before
@@ -264,4 +262,15 @@ func (h *house) dropsAreCounted(flooder *lab.Host) {
 	if lost < sent/2 || lost > sent {
 		h.Errorf("%v of %v frames are counted as dropped", lost, sent)
 	}
+}
+
+// sees waits until a flood has sent so many more frames.
+func (h *house) sees(flood *lab.Flood, more uint64) error {
+	goal := flood.Sent() + more
+	for ctx := h.within(30 * time.Second); flood.Sent() < goal; time.Sleep(time.Millisecond) {
+		if ctx.Err() != nil {
+			return fmt.Errorf("the flood has sent %d frames, want %d: %w", flood.Sent(), goal, ctx.Err())
+		}
+	}
+	return nil
 }
