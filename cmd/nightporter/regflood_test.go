@@ -69,11 +69,19 @@ var pests = []func(ctx context.Context, r *rand.Rand, conn net.Conn){
 	func(context.Context, *rand.Rand, net.Conn) {}, // closes at once
 }
 
+// sitters is how many connections each host tries to keep open all the time,
+// without getting on with a request. All together they are more than there is
+// room for.
+const sitters = 20
+
 // rage makes n connections from each host, some hundred of them at a time, and
-// returns when all have come and gone, or ctx ends.
+// has the sitters sit until ctx ends.
 func (m *mob) rage(ctx context.Context, n int) {
 	var all sync.WaitGroup
 	for i, host := range m.from {
+		for range sitters {
+			all.Go(func() { m.sit(ctx, host) })
+		}
 		room := make(chan struct{}, 100)
 		for j := range n {
 			all.Go(func() {
@@ -83,15 +91,27 @@ func (m *mob) rage(ctx context.Context, n int) {
 					return
 				}
 				defer func() { <-room }()
-				m.visit(ctx, rand.New(rand.NewPCG(uint64(i), uint64(j))), host)
-				m.done.Add(1)
+				r := rand.New(rand.NewPCG(uint64(i), uint64(j)))
+				m.visit(ctx, r, host, pests[r.IntN(len(pests))])
 			})
 		}
 	}
 	all.Wait()
 }
 
-func (m *mob) visit(ctx context.Context, r *rand.Rand, host *lab.Host) {
+// sit comes back as soon as it is turned away, or nearly.
+func (m *mob) sit(ctx context.Context, host *lab.Host) {
+	for ctx.Err() == nil {
+		m.visit(ctx, nil, host, pests[0])
+		select {
+		case <-time.After(100 * time.Millisecond):
+		case <-ctx.Done():
+		}
+	}
+}
+
+func (m *mob) visit(ctx context.Context, r *rand.Rand, host *lab.Host, pest func(context.Context, *rand.Rand, net.Conn)) {
+	m.done.Add(1)
 	conn, err := host.Dial(ctx, "tcp", m.to)
 	if err != nil {
 		return
@@ -99,7 +119,7 @@ func (m *mob) visit(ctx context.Context, r *rand.Rand, host *lab.Host) {
 	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 	defer conn.Close()
-	pests[r.IntN(len(pests))](ctx, r, conn)
+	pest(ctx, r, conn)
 }
 
 // nights lets nas register by itself, sleep, and be woken by a kernel client,
@@ -154,18 +174,14 @@ func TestFaultRegistrationFlood(t *testing.T) {
 	raging, calm := context.WithCancel(h.ctx)
 	defer calm()
 	ended := make(chan struct{})
-	go func() { defer close(ended); m.rage(raging, soak(200, 2000)) }()
+	each := soak(200, 2000)
+	go func() { defer close(ended); m.rage(raging, each) }()
 	began := time.Now()
 	during, most := before, files
 	nights, slowest := h.nights(nas, func() bool {
 		resident, open := h.memory()
 		during, most = max(during, resident), max(most, open)
-		select {
-		case <-ended:
-			return false
-		default:
-			return time.Since(began) < time.Duration(soak(6, 60))*time.Second
-		}
+		return m.done.Load() < int64(len(m.from)*each) || time.Since(began) < time.Duration(soak(5, 60))*time.Second
 	})
 	calm()
 	<-ended
