@@ -109,13 +109,14 @@ func (p *Porter) do(now time.Time, r *resident, a machine.Action) {
 // machine that has spoken meanwhile tests its addresses perhaps, and must not hear
 // of us. What it said is on its way here.
 func (p *Porter) claim(now time.Time, r *resident, c machine.Claim) {
+	spec := r.Spec()
 	p.sentry.hold(c.Addrs) // before the first packet can come to us
 	p.own(r, c.Addrs)
 	r.discount() // before the first answer of its network card would silence us
 	r.watch.answerFor(c.Addrs)
 	spoke := r.watch.spoke()
 	if spoke {
-		r.watch.silence(r.Spec().Addrs())
+		r.watch.silence(spec.Addrs())
 	}
 	for _, ip := range c.Addrs {
 		if ip.Is6() {
