@@ -161,6 +161,8 @@ func inWords(e journal.Event) string {
 		return "started without us" + slept(e)
 	case journal.Conflict:
 		return fmt.Sprintf("address conflict: %s is also used by %s", e.IP, e.By)
+	case journal.ConflictOver:
+		return fmt.Sprintf("address conflict over: nobody else answers for %s", e.IP)
 	default: // and what only a newer porter tells
 		return strings.ReplaceAll(string(e.Kind), "_", " ") + ifAny(": ", e.Reason) + slept(e)
 	}

@@ -89,6 +89,8 @@ var (
 			"awake: did not fall silent within probe.timeout"},
 		{journal.Event{Kind: journal.Conflict, IP: netip.MustParseAddr("fd00::20"), By: "02:00:00:00:00:09"},
 			"address conflict: fd00::20 is also used by 02:00:00:00:00:09"},
+		{journal.Event{Kind: journal.ConflictOver, IP: netip.MustParseAddr("fd00::20")},
+			"address conflict over: nobody else answers for fd00::20"},
 		{journal.Event{Kind: journal.Forgotten, Reason: "asked for by 10.77.0.10:40002"}, "forgotten: asked for by 10.77.0.10:40002"},
 		{journal.Event{Kind: "moved_house", Reason: "what a newer porter tells"}, "moved house: what a newer porter tells"},
 		{journal.Event{Kind: journal.Refused, Source: fromPC, Reason: "\x1b[2Jname: \u202egreen\n"},

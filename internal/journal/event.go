@@ -15,21 +15,22 @@ type Kind string
 
 // The kinds of events.
 const (
-	Registered Kind = "registered" // the machine said that it is about to sleep
-	Refused    Kind = "refused"    // a registration was not accepted
-	Settling   Kind = "settling"   // the machine is watched for silence
-	Asleep     Kind = "asleep"     // its addresses are claimed
-	Knock      Kind = "knock"      // somebody wants one of its services
-	Asked      Kind = "asked"      // somebody asked for it to be woken
-	Magic      Kind = "magic"      // a magic packet went out
-	Arrived    Kind = "arrived"    // it spoke for one of its addresses
-	Ready      Kind = "ready"      // it was handed over
-	Failed     Kind = "failed"     // a wake was given up
-	HandStart  Kind = "hand_start" // it started without us
-	Awake      Kind = "awake"      // it is up for any other reason
-	Conflict   Kind = "conflict"   // somebody else uses one of its addresses
-	Forgotten  Kind = "forgotten"  // it is no longer known
-	Suppressed Kind = "suppressed" // a knock that was not allowed to wake
+	Registered   Kind = "registered"    // the machine said that it is about to sleep
+	Refused      Kind = "refused"       // a registration was not accepted
+	Settling     Kind = "settling"      // the machine is watched for silence
+	Asleep       Kind = "asleep"        // its addresses are claimed
+	Knock        Kind = "knock"         // somebody wants one of its services
+	Asked        Kind = "asked"         // somebody asked for it to be woken
+	Magic        Kind = "magic"         // a magic packet went out
+	Arrived      Kind = "arrived"       // it spoke for one of its addresses
+	Ready        Kind = "ready"         // it was handed over
+	Failed       Kind = "failed"        // a wake was given up
+	HandStart    Kind = "hand_start"    // it started without us
+	Awake        Kind = "awake"         // it is up for any other reason
+	Conflict     Kind = "conflict"      // somebody else uses one of its addresses
+	ConflictOver Kind = "conflict_over" // nobody else answers for that address any more
+	Forgotten    Kind = "forgotten"     // it is no longer known
+	Suppressed   Kind = "suppressed"    // a knock that was not allowed to wake
 )
 
 // Event is something that happened, as the history keeps it. Beyond At, Seq and

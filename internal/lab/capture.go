@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/mdlayher/socket"
+	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
 )
 
@@ -41,7 +42,7 @@ type Capture struct {
 // the end of ctx or of the LAN. Frames sent past the kernel's queues
 // (PACKET_QDISC_BYPASS) are only seen by CapturePort.
 func (h *Host) Capture(ctx context.Context) (*Capture, error) {
-	c, err := h.lan.capture(ctx, h.ns, Interface, false)
+	c, err := h.lan.capture(ctx, h.ns, Interface, false, nil)
 	if err != nil {
 		return nil, fmt.Errorf("host %s: %w", h.name, err)
 	}
@@ -49,22 +50,23 @@ func (h *Host) Capture(ctx context.Context) (*Capture, error) {
 }
 
 // CapturePort is Capture at the switch's end of the host's cable. Outgoing is
-// still as the host sees it.
-func (l *LAN) CapturePort(ctx context.Context, h *Host) (*Capture, error) {
+// still as the host sees it. With a filter, a program of classic BPF, it records
+// only the frames that this accepts.
+func (l *LAN) CapturePort(ctx context.Context, h *Host, filter ...bpf.RawInstruction) (*Capture, error) {
 	if h.port == "" {
 		return nil, fmt.Errorf("host %s: capture: it is not on the switch", h.name)
 	}
-	c, err := l.capture(ctx, l.fabric, h.port, true)
+	c, err := l.capture(ctx, l.fabric, h.port, true, filter)
 	if err != nil {
 		return nil, fmt.Errorf("host %s: %w", h.name, err)
 	}
 	return c, nil
 }
 
-func (l *LAN) capture(ctx context.Context, ns *namespace, name string, invert bool) (*Capture, error) {
+func (l *LAN) capture(ctx context.Context, ns *namespace, name string, invert bool, filter []bpf.RawInstruction) (*Capture, error) {
 	c := &Capture{done: make(chan struct{}), invert: invert, changed: make(chan struct{})}
 	err := ns.do(func() (err error) {
-		c.sock, err = captureSocket(name)
+		c.sock, err = captureSocket(name, filter)
 		return err
 	})
 	if err != nil {
@@ -92,7 +94,7 @@ func (l *LAN) capture(ctx context.Context, ns *namespace, name string, invert bo
 	return c, nil
 }
 
-func captureSocket(name string) (*socket.Conn, error) {
+func captureSocket(name string, filter []bpf.RawInstruction) (*socket.Conn, error) {
 	ifi, err := net.InterfaceByName(name)
 	if err != nil {
 		return nil, err
@@ -102,7 +104,13 @@ func captureSocket(name string) (*socket.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := prepareCapture(s, ifi.Index); err != nil {
+	if len(filter) > 0 {
+		err = s.SetBPF(filter)
+	}
+	if err == nil {
+		err = prepareCapture(s, ifi.Index)
+	}
+	if err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 
 	"nightporter/internal/machine"
 )
@@ -26,6 +27,7 @@ type Interface struct {
 
 	sender *sender
 	groups *groups
+	split  atomic.Bool // a Neighbors sees its part
 }
 
 // Open opens a packet socket on the interface name, which must be an Ethernet
@@ -78,7 +80,13 @@ func (i *Interface) Close() error {
 // step: there is no moment without one. Frames that are already queued still
 // come through. It is an error if the kernel takes no filter for in; Run then
 // sees what it saw before, or everything.
-func (i *Interface) SetInterest(in Interest) error { return i.swap(in.sets()) }
+func (i *Interface) SetInterest(in Interest) error {
+	s := in.sets()
+	if i.split.Load() {
+		s.part = noNeighbors
+	}
+	return i.swap(s)
+}
 
 // JoinSolicitedNode joins the solicited-node group of an IPv6 address through
 // the kernel, which tells switches that snoop on multicast listeners (MLD) to

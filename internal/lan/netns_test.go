@@ -210,23 +210,23 @@ func neighbors(tb testing.TB) (porter, client *namespace) {
 	return porter, client
 }
 
-// ready waits until the three addresses of an interface can be used. The kernel
-// learns of the carrier a little later than the cable is there, and keeps IPv6
-// addresses tentative until then.
+// ready waits until the three addresses of an interface can be used, and until it
+// is running: the kernel learns of the carrier a little later than the cable is
+// there, keeps IPv6 addresses tentative until then, and drops what is sent.
 func (n *namespace) ready(name string) {
 	n.tb.Helper()
 	eventually(n.tb, "the addresses of "+name, func() bool {
-		count := 0
+		count, running := 0, false
 		n.do(func() error {
 			ifi, err := net.InterfaceByName(name)
 			if err != nil {
 				return err
 			}
 			network, err := lan.ReadNetwork(ifi.Index)
-			count = len(network.Prefixes)
+			count, running = len(network.Prefixes), ifi.Flags&net.FlagRunning != 0
 			return err
 		})
-		return count == 3
+		return running && count == 3
 	})
 }
 

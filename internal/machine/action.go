@@ -11,7 +11,7 @@ type Action interface{ action() }
 // What has to be done.
 type (
 	// Claim: answer ARP and NDP for the addresses with our own MAC, and
-	// announce that. It replaces every earlier claim of the machine.
+	// announce that, beside what is claimed for the machine already.
 	Claim struct {
 		Addrs  []netip.Addr
 		Unsaid time.Duration // how long to wait with the first announcement
@@ -44,6 +44,11 @@ type (
 		Addrs     []netip.Addr
 		Broadcast bool
 	}
+
+	// Ask: ask everybody for an address that was left to another host, unless it
+	// is known to be in use. Whoever answers is told with Conflicted; if the
+	// question cannot be asked, that is told with Unasked.
+	Ask struct{ Addr netip.Addr }
 
 	// SendMagic: send a magic packet, the Attempt-th of this wake.
 	SendMagic struct{ Attempt int }
@@ -96,6 +101,10 @@ type (
 		Addr netip.Addr
 		By   MAC
 	}
+
+	// ConflictOver: nobody answers for an address that was left to another host.
+	// Its Claim follows.
+	ConflictOver struct{ Addr netip.Addr }
 )
 
 func (Claim) action()        {}
@@ -105,6 +114,7 @@ func (Part) action()         {}
 func (Announce) action()     {}
 func (Hush) action()         {}
 func (Probe) action()        {}
+func (Ask) action()          {}
 func (SendMagic) action()    {}
 func (HandOver) action()     {}
 func (Forget) action()       {}
@@ -113,6 +123,7 @@ func (WakeBegan) action()    {}
 func (WakeEnded) action()    {}
 func (WakeFailed) action()   {}
 func (ConflictSeen) action() {}
+func (ConflictOver) action() {}
 
 // Reason is why a machine changed its state, in words for the log.
 type Reason string

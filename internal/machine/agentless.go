@@ -100,8 +100,8 @@ func (m *Machine) thereAfterAll(now time.Time) {
 	m.heardAwake(now)
 }
 
-// unasked has the silence after the last question count for nothing.
-func (m *Machine) unasked(now time.Time) {
+// unprobed has the silence after the last question count for nothing.
+func (m *Machine) unprobed(now time.Time) {
 	l := m.listener()
 	l.spoke, l.proved = true, now
 	switch m.state {

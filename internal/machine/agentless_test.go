@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
 
 	"nightporter/internal/machine"
 )
@@ -48,13 +49,13 @@ func (l *life) probes(d time.Duration) (at []time.Duration, everybody []bool) {
 	return at, everybody
 }
 
-// unaskedFor lets time go by in which no question can be sent. The machine stays
+// unprobedFor lets time go by in which no question can be sent. The machine stays
 // in the state.
-func (l *life) unaskedFor(d time.Duration, state machine.State) *life {
+func (l *life) unprobedFor(d time.Duration, state machine.State) *life {
 	l.t.Helper()
 	for end := l.now.Add(d); l.now.Before(end); l.now = l.m.Next() {
 		if asked(l.m.Handle(l.now, machine.Ticked{})) {
-			l.event(machine.Unasked{})
+			l.event(machine.Unprobed{})
 		}
 		l.want(state)
 	}
@@ -149,7 +150,7 @@ func TestAgentlessCannotBeAsked(t *testing.T) {
 		if state == machine.Settling {
 			l.pass(9 * time.Second)
 		}
-		l.unaskedFor(time.Hour, state).pass(2999 * time.Millisecond).want(state)
+		l.unprobedFor(time.Hour, state).pass(2999 * time.Millisecond).want(state)
 		l.pass(11 * time.Second).want(machine.Asleep)
 		if got := l.m.Status().Tally; got.SettleTimeouts != 0 || got.ExternalStarts != 0 {
 			t.Errorf("tally %+v", got)
@@ -161,7 +162,7 @@ func TestAgentlessCannotBeAsked(t *testing.T) {
 // porter has to look for after its restart.
 func TestSleepsOnWhileItCannotBeAsked(t *testing.T) {
 	l := asleep(t, nil).pass(time.Hour).away(time.Minute)
-	l.unaskedFor(time.Hour, machine.Settling).pass(time.Second).want(machine.Asleep)
+	l.unprobedFor(time.Hour, machine.Settling).pass(time.Second).want(machine.Asleep)
 	status := l.m.Status()
 	if got := status.Slept(l.now); got < 2*time.Hour || status.Tally.ExternalStarts+status.Tally.SettleTimeouts != 0 {
 		t.Errorf("slept %v, tally %+v", got, status.Tally)
@@ -276,5 +277,20 @@ func TestAgentlessThatTheMagicPacketReached(t *testing.T) {
 	l.want(machine.Awake).event(machine.WakeAsked{Trigger: machine.ByAPI, By: "test"}).pass(2999 * time.Millisecond)
 	if got := l.m.State(); got != machine.Awake && got != machine.Settling {
 		t.Errorf("it is %v", got)
+	}
+}
+
+func asked(actions []machine.Action) bool {
+	return slices.ContainsFunc(actions, func(a machine.Action) bool { _, probe := a.(machine.Probe); return probe })
+}
+
+// unprobed: that a question cannot be sent moves nothing, and no silence before it
+// counts.
+func (mo *model) unprobed(t *rapid.T, now time.Time, m *machine.Machine) {
+	if actions := m.Handle(now, machine.Unprobed{}); len(actions) != 0 {
+		t.Fatalf("a question that was not sent leads to %v", actions)
+	}
+	if m.State() != machine.Waking {
+		mo.lastHeard = now
 	}
 }

@@ -32,9 +32,9 @@ type (
 		Answer bool
 	}
 
-	// Unasked says that the last Probe could not be sent, for a reason of our
-	// own: that nobody answers it says nothing about the machine.
-	Unasked struct{}
+	// Unprobed says that the last Probe, or Question, could not be sent for a
+	// reason of our own: that nobody answers it says nothing about the machine.
+	Unprobed struct{}
 
 	// Knocked is a packet that may wake the machine.
 	Knocked struct {
@@ -63,6 +63,10 @@ type (
 		By   MAC
 	}
 
+	// Unasked answers an Ask that could not be carried out: that nobody answers
+	// says nothing.
+	Unasked struct{ Addr netip.Addr }
+
 	// PolicyChanged brings new settings. It moves nothing by itself.
 	PolicyChanged struct{ Policy Policy }
 
@@ -75,11 +79,12 @@ type (
 func (Registered) event()    {}
 func (Entrusted) event()     {}
 func (Heard) event()         {}
-func (Unasked) event()       {}
+func (Unprobed) event()      {}
 func (Knocked) event()       {}
 func (WakeAsked) event()     {}
 func (Ticked) event()        {}
 func (ServicesReady) event() {}
 func (Conflicted) event()    {}
+func (Unasked) event()       {}
 func (PolicyChanged) event() {}
 func (Stopped) event()       {}

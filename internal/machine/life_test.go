@@ -40,6 +40,10 @@ func policy() machine.Policy {
 	}
 }
 
+func silence(p machine.Policy) time.Duration {
+	return time.Duration(p.ProbeMisses) * p.ProbeInterval
+}
+
 // life drives one machine through time and keeps what it asked for.
 type life struct {
 	t   *testing.T

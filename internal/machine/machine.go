@@ -16,6 +16,7 @@ type Policy struct {
 	Keep          bool          // keep a machine whose wake failed
 	Holdoff       time.Duration // no magic packet sooner than this after the claim
 	ReadyTimeout  time.Duration // from the first frame to a hand-over at any price
+	Porter        uint64        // tells this porter from others on the LAN: so they do not do the same at the same time
 
 	OverrideOffload bool // claim a machine also where its network card answers while it sleeps
 }
@@ -56,13 +57,13 @@ type Machine struct {
 	since    time.Time
 	lastWake time.Time
 
-	claimed    []netip.Addr        // what we hold, in every state
-	kept       []netip.Addr        // what was claimed and is not parted with: clients may still send it to us
-	conflicted map[netip.Addr]bool // left to others until the next registration
-	owed       owed
-	vigil      vigil     // in Awake only
-	registered time.Time // when it registered last
-	card       bool      // its network card answers while it sleeps
+	claimed     []netip.Addr // what we hold, in every state
+	kept        []netip.Addr // what was claimed and is not parted with: clients may still send it to us
+	concessions []concession // addresses left to others
+	owed        owed
+	vigil       vigil     // in Awake only
+	registered  time.Time // when it registered last
+	card        bool      // its network card answers while it sleeps
 
 	pace     time.Duration // of questions while it is awaited, at the fastest
 	settling settling
@@ -100,8 +101,8 @@ func (m *Machine) Handle(now time.Time, event Event) []Action {
 		m.entrust(now, e.Agentless)
 	case Heard:
 		m.hear(now, e)
-	case Unasked:
-		m.unasked(now)
+	case Unprobed:
+		m.unprobed(now)
 	case Knocked:
 		m.knock(now, e)
 	case WakeAsked:
@@ -114,7 +115,11 @@ func (m *Machine) Handle(now time.Time, event Event) []Action {
 			m.arrive(now, WhyReady)
 		}
 	case Conflicted:
-		m.conflict(e)
+		m.conflict(now, e)
+	case Unasked:
+		if c := m.concession(e.Addr); c != nil {
+			m.lookLater(now, c)
+		}
 	case PolicyChanged:
 		m.policy = e.Policy
 		m.hasten(now)
@@ -131,6 +136,8 @@ func (m *Machine) Next() time.Time {
 		return earlier(m.owed.next(), m.vigil.nextProbe)
 	case Settling:
 		return m.settling.nextProbe
+	case Asleep:
+		return m.nextLook()
 	case Waking:
 		return earlier(m.wake.nextMagic, m.wake.nextProbe)
 	case Arriving:
@@ -161,6 +168,7 @@ func (m *Machine) move(now time.Time, to State, why Reason) {
 	m.do(Moved{From: m.state, To: to, Why: why, After: after})
 	m.state, m.since = to, now
 	m.vigil = vigil{}
+	m.breakOff()
 	if to == Awake {
 		m.lookAfter(now)
 	}
@@ -195,7 +203,7 @@ func (m *Machine) claimUnsaid() { m.claimSaying(startSilence) }
 
 func (m *Machine) claimSaying(after time.Duration) {
 	m.owed = owed{}
-	m.claimed = slices.DeleteFunc(m.spec.Addrs(), func(a netip.Addr) bool { return m.conflicted[a] })
+	m.claimed = slices.DeleteFunc(m.spec.Addrs(), func(a netip.Addr) bool { return m.Conceded(a) })
 	m.kept = slices.Clone(m.claimed)
 	m.do(Claim{Addrs: slices.Clone(m.claimed), Unsaid: after})
 }
@@ -237,7 +245,7 @@ func (m *Machine) register(now time.Time, spec Spec) {
 			m.postponeWake()
 		}
 	}
-	m.conflicted = nil
+	m.concessions = nil
 	m.registered = now
 	m.enterSettling(now, WhyRegistered, false, func() { m.spec = spec })
 }
@@ -290,6 +298,8 @@ func (m *Machine) tick(now time.Time) {
 		m.tickAwake(now)
 	case Settling:
 		m.tickSettling(now)
+	case Asleep:
+		m.tickAsleep(now)
 	case Waking:
 		m.tickWaking(now)
 	case Arriving:
@@ -312,23 +322,21 @@ func (m *Machine) tickAwake(now time.Time) {
 	}
 }
 
-// Conceded reports whether an address of the machine was left to another host.
-func (m *Machine) Conceded(ip netip.Addr) bool { return m.conflicted[ip] }
-
 // Claimed returns the addresses that are held for the machine.
 func (m *Machine) Claimed() []netip.Addr { return slices.Clone(m.claimed) }
 
 // conflict leaves an address to the host that uses it. RFC 5227 section 2.4
 // lets a host defend its address; it is not ours, so we never do.
-func (m *Machine) conflict(e Conflicted) {
-	if m.state == Awake || !m.spec.Has(e.Addr) || m.conflicted[e.Addr] {
+func (m *Machine) conflict(now time.Time, e Conflicted) {
+	if c := m.concession(e.Addr); c != nil {
+		m.stillUsed(now, c)
 		return
 	}
-	if m.conflicted == nil {
-		m.conflicted = make(map[netip.Addr]bool)
+	if m.state == Awake || !m.spec.Has(e.Addr) {
+		return
 	}
-	m.conflicted[e.Addr] = true
 	m.tally.Conflicts++
+	m.concede(now, e.Addr)
 	m.do(ConflictSeen(e))
 	if i := slices.Index(m.claimed, e.Addr); i >= 0 {
 		m.claimed = slices.Delete(slices.Clone(m.claimed), i, i+1)

@@ -84,7 +84,7 @@ func (m *Machine) tests(now time.Time, ip netip.Addr) {
 		m.wake.inUse = slices.DeleteFunc(m.wake.inUse, func(a netip.Addr) bool { return a == ip })
 		return
 	}
-	if now.Before(m.owed.telling) && !slices.Contains(m.claimed, ip) && !m.conflicted[ip] {
+	if now.Before(m.owed.telling) && !slices.Contains(m.claimed, ip) && !m.Conceded(ip) {
 		m.do(Hush{Addrs: []netip.Addr{ip}})
 		m.owe(now, []netip.Addr{ip})
 	}

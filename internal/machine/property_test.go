@@ -26,6 +26,8 @@ type model struct {
 	testing   map[netip.Addr]bool      // addresses the machine tests before it uses them
 	telling   map[netip.Addr]time.Time // until when its return is announced
 	conceded  map[netip.Addr]bool      // left to another host
+	asked     map[netip.Addr]int       // questions to everybody since the last sign of that host
+	askedAt   map[netip.Addr]time.Time
 	asleepAt  time.Time
 	asleepFor time.Duration // in all sleeps that have ended
 	wanted    bool          // a wake was asked for while it settled
@@ -38,6 +40,11 @@ func (mo *model) apply(t *rapid.T, now time.Time, state machine.State, actions [
 	for _, a := range actions {
 		switch a := a.(type) {
 		case machine.Claim:
+			mo.leftAlone(t, a.Addrs)
+			if state == machine.Asleep {
+				mo.claimedBeside(t, a.Addrs)
+				continue
+			}
 			least := silence(mo.policy)
 			if state != machine.Settling || mo.slept {
 				least = max(least, 3*time.Second) // it may be testing its addresses
@@ -54,7 +61,6 @@ func (mo *model) apply(t *rapid.T, now time.Time, state machine.State, actions [
 			clear(mo.telling)
 			mo.held, mo.answering = a.Addrs, true
 			mo.kept = slices.Clone(a.Addrs)
-			mo.leftAlone(t, a.Addrs)
 		case machine.Yield:
 			mo.answering = false
 		case machine.Release:
@@ -63,6 +69,10 @@ func (mo *model) apply(t *rapid.T, now time.Time, state machine.State, actions [
 			mo.parted(t, a.Addrs)
 		case machine.ConflictSeen:
 			mo.conceded[a.Addr] = true
+		case machine.Ask:
+			mo.ask(t, now, state, a.Addr)
+		case machine.ConflictOver:
+			mo.isOver(t, now, a.Addr)
 		case machine.Announce:
 			mo.leftAlone(t, a.Addrs)
 			for _, ip := range a.Addrs {
@@ -88,6 +98,7 @@ func (mo *model) apply(t *rapid.T, now time.Time, state machine.State, actions [
 			if a.From == machine.Asleep && a.To == machine.Waking {
 				mo.magic = 0
 			}
+			clear(mo.asked)
 			mo.account(now, a)
 		case machine.Forget:
 			mo.gone = true
@@ -152,6 +163,51 @@ func (mo *model) leftAlone(t *rapid.T, addrs []netip.Addr) {
 	}
 }
 
+// claimedBeside: a claim is added to only while the machine has not been heard
+// since it fell asleep.
+func (mo *model) claimedBeside(t *rapid.T, addrs []netip.Addr) {
+	if mo.lastProof.After(mo.asleepAt) {
+		t.Fatalf("claimed %v of a machine that was heard in its sleep", addrs)
+	}
+	for _, ip := range addrs {
+		if slices.Contains(mo.held, ip) {
+			t.Fatalf("claimed %v twice", ip)
+		}
+	}
+	mo.held, mo.kept = slices.Concat(mo.held, addrs), slices.Concat(mo.kept, addrs)
+}
+
+// ask: only a machine that sleeps is asked for, and only where another host was.
+func (mo *model) ask(t *rapid.T, now time.Time, state machine.State, ip netip.Addr) {
+	if state != machine.Asleep || !mo.conceded[ip] {
+		t.Fatalf("asks everybody for %v of a machine that is %v", ip, state)
+	}
+	mo.asked[ip]++
+	mo.askedAt[ip] = now
+}
+
+// isOver: everybody was asked often enough, and had the time to answer.
+func (mo *model) isOver(t *rapid.T, now time.Time, ip netip.Addr) {
+	if n := mo.asked[ip]; n < mo.policy.ProbeMisses {
+		t.Fatalf("takes %v after %d questions, want %d", ip, n, mo.policy.ProbeMisses)
+	}
+	if waited := now.Sub(mo.askedAt[ip]); waited < mo.policy.ProbeInterval {
+		t.Fatalf("takes %v only %v after the last question", ip, waited)
+	}
+	delete(mo.conceded, ip)
+	delete(mo.asked, ip)
+}
+
+// lookedAfter: an address that was left to another host is not left for ever.
+func (mo *model) lookedAfter(t *rapid.T, now time.Time, m *machine.Machine) {
+	if m.State() != machine.Asleep || len(mo.conceded) == 0 {
+		return
+	}
+	if next := m.Next(); next.IsZero() || next.Sub(now) > 128*mo.policy.ProbeInterval {
+		t.Fatalf("%v are asked for at %v, and it is %v", mo.conceded, next, now)
+	}
+}
+
 // account keeps the time slept, and whether a wish was forgotten.
 func (mo *model) account(now time.Time, a machine.Moved) {
 	if a.From == machine.Asleep {
@@ -169,25 +225,6 @@ func (mo *model) account(now time.Time, a machine.Moved) {
 	}
 }
 
-func asked(actions []machine.Action) bool {
-	return slices.ContainsFunc(actions, func(a machine.Action) bool { _, probe := a.(machine.Probe); return probe })
-}
-
-// unasked: that a question cannot be sent moves nothing, and no silence before it
-// counts.
-func (mo *model) unasked(t *rapid.T, now time.Time, m *machine.Machine) {
-	if actions := m.Handle(now, machine.Unasked{}); len(actions) != 0 {
-		t.Fatalf("a question that was not sent leads to %v", actions)
-	}
-	if m.State() != machine.Waking {
-		mo.lastHeard = now
-	}
-}
-
-func silence(p machine.Policy) time.Duration {
-	return time.Duration(p.ProbeMisses) * p.ProbeInterval
-}
-
 func (mo *model) check(t *rapid.T, now time.Time, m *machine.Machine) {
 	state := m.State()
 	if status := m.Status(); status.Tally.Slept != mo.asleepFor {
@@ -196,6 +233,7 @@ func (mo *model) check(t *rapid.T, now time.Time, m *machine.Machine) {
 	if mo.wanted && state == machine.Asleep {
 		t.Fatal("asleep, although a wake was asked for while it settled")
 	}
+	mo.lookedAfter(t, now, m)
 	if state != machine.Awake && state != machine.Asleep && m.Next().IsZero() {
 		t.Fatalf("nothing is due while %v", state)
 	}
@@ -260,7 +298,8 @@ func TestPropertiesOfEveryLife(t *testing.T) {
 		}
 		now := time.Unix(1_000_000, 0)
 		m := machine.New(spec(), p, now)
-		mo := &model{spec: spec(), policy: p, lastHeard: now, lastProof: now, testing: map[netip.Addr]bool{}, telling: map[netip.Addr]time.Time{}, conceded: map[netip.Addr]bool{}}
+		mo := &model{spec: spec(), policy: p, lastHeard: now, lastProof: now, testing: map[netip.Addr]bool{}, telling: map[netip.Addr]time.Time{}, conceded: map[netip.Addr]bool{},
+			asked: map[netip.Addr]int{}, askedAt: map[netip.Addr]time.Time{}}
 		one := spec()
 		one.Monitor = one.Monitor[:1]
 
@@ -269,7 +308,7 @@ func TestPropertiesOfEveryLife(t *testing.T) {
 				return
 			}
 			var e machine.Event
-			switch rapid.IntRange(0, 13).Draw(t, "event") {
+			switch rapid.IntRange(0, 14).Draw(t, "event") {
 			case 0:
 				mo.spec = rapid.SampledFrom([]machine.Spec{spec(), one}).Draw(t, "spec")
 				mo.spec.Agentless = mo.entrusted
@@ -295,6 +334,10 @@ func TestPropertiesOfEveryLife(t *testing.T) {
 				e = machine.ServicesReady{}
 			case 6:
 				e = machine.Conflicted{Addr: ip4, By: otherMAC}
+				delete(mo.asked, ip4)
+			case 11:
+				e = machine.Unasked{Addr: rapid.SampledFrom([]netip.Addr{ip4, ip6}).Draw(t, "ip")}
+				delete(mo.asked, e.(machine.Unasked).Addr)
 			case 7:
 				e = machine.Ticked{} // early or late
 			case 8:
@@ -312,7 +355,7 @@ func TestPropertiesOfEveryLife(t *testing.T) {
 			case 10:
 				mo.behindCard(t, &now, m)
 				continue
-			case 11:
+			case 12:
 				mo.entrusted = rapid.Bool().Draw(t, "agentless")
 				e = machine.Entrusted{Agentless: mo.entrusted}
 			default:
@@ -326,7 +369,7 @@ func TestPropertiesOfEveryLife(t *testing.T) {
 					before, actions := m.State(), m.Handle(now, machine.Ticked{})
 					mo.apply(t, now, before, actions)
 					if asked(actions) && rapid.IntRange(0, 9).Draw(t, "out") == 0 {
-						mo.unasked(t, now, m)
+						mo.unprobed(t, now, m)
 					}
 					mo.check(t, now, m)
 				}

@@ -21,7 +21,7 @@ type wake struct {
 }
 
 func (m *Machine) knock(now time.Time, e Knocked) {
-	if m.conflicted[e.Service.Addr] {
+	if m.Conceded(e.Service.Addr) {
 		return // it was on its way when the address was left to another host
 	}
 	w := wake{
@@ -152,14 +152,14 @@ func (m *Machine) probeArrival(now time.Time) {
 // handOver tells for which services somebody waits. At an address that was left
 // to another host the machine will never answer.
 func (m *Machine) handOver() {
-	m.do(HandOver{Services: slices.DeleteFunc(slices.Clone(m.wake.services), func(s Service) bool { return m.conflicted[s.Addr] })})
+	m.do(HandOver{Services: slices.DeleteFunc(slices.Clone(m.wake.services), func(s Service) bool { return m.Conceded(s.Addr) })})
 }
 
 // awaited returns the addresses somebody waits for, or all when nobody does.
 func (m *Machine) awaited() []netip.Addr {
 	var addrs []netip.Addr
 	for _, s := range m.wake.services {
-		if !slices.Contains(addrs, s.Addr) && m.spec.Has(s.Addr) && !m.conflicted[s.Addr] {
+		if !slices.Contains(addrs, s.Addr) && m.spec.Has(s.Addr) && !m.Conceded(s.Addr) {
 			addrs = append(addrs, s.Addr)
 		}
 	}

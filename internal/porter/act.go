@@ -95,25 +95,12 @@ func (p *Porter) do(now time.Time, r *resident, a machine.Action) {
 		p.pin(r) // it may have announced itself with its first frame
 	case machine.ConflictSeen:
 		p.concede(r, a)
-		p.log.Warn("address conflict: left to the other host", "machine", r, "ip", a.Addr, "used_by", a.By,
-			"remedy", "give the machine or the other host another address, then register the machine again")
+	case machine.ConflictOver:
+		p.reclaim(r, a.Addr)
+	case machine.Ask:
+		p.ask(r, a.Addr)
 	case machine.Forget:
 		p.forget(r, "wake failed and wake.keep is false")
-	}
-}
-
-// concede leaves an address to the host that uses it: who waits there is sent
-// to that host, and nothing that comes for it is kept or forwarded any more.
-func (p *Porter) concede(r *resident, c machine.ConflictSeen) {
-	for _, a := range r.watch.addrs {
-		if a.ip == c.Addr {
-			a.conceded.Store(true)
-		}
-	}
-	for _, g := range r.hold.Dismiss(func(s machine.Service) bool { return s.Addr == c.Addr }) {
-		if g.MAC != r.nic.MAC() {
-			r.nic.guide(g, c.By)
-		}
 	}
 }
 
@@ -121,13 +108,14 @@ func (p *Porter) concede(r *resident, c machine.ConflictSeen) {
 // machine that has spoken meanwhile tests its addresses perhaps, and must not hear
 // of us. What it said is on its way here.
 func (p *Porter) claim(now time.Time, r *resident, c machine.Claim) {
+	spec := r.Spec()
 	p.sentry.hold(c.Addrs) // before the first packet can come to us
 	p.own(r, c.Addrs)
 	r.discount() // before the first answer of its network card would silence us
 	r.watch.answerFor(c.Addrs)
 	spoke := r.watch.spoke()
 	if spoke {
-		r.watch.answerFor(nil)
+		r.watch.silence(spec.Addrs())
 	}
 	for _, ip := range c.Addrs {
 		if ip.Is6() {
@@ -152,7 +140,8 @@ func (p *Porter) claim(now time.Time, r *resident, c machine.Claim) {
 // wrong as an answer: the machine may be testing whether somebody uses them. The
 // guard stays, for clients that have not heard of the machine yet.
 func (p *Porter) yield(r *resident) {
-	r.watch.answerFor(nil)
+	spec := r.Spec()
+	r.watch.silence(spec.Addrs())
 	claimed := r.Claimed() // one that was left to another host may be announced for that
 	for _, ip := range claimed {
 		r.nic.announcer.Cancel(ip)

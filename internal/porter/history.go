@@ -62,6 +62,8 @@ func tale(a machine.Action, beside []machine.Action) journal.Event {
 		return journal.Event{Kind: journal.Magic, Attempts: a.Attempt}
 	case machine.ConflictSeen:
 		return journal.Event{Kind: journal.Conflict, IP: a.Addr, By: a.By.String()}
+	case machine.ConflictOver:
+		return journal.Event{Kind: journal.ConflictOver, IP: a.Addr}
 	case machine.Moved:
 		e := taleOfMove(a)
 		for _, b := range beside {

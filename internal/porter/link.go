@@ -21,7 +21,8 @@ import (
 // then, so that there is never more than one and they need no lock.
 type link struct {
 	*lan.Interface
-	outgoing *lan.Outgoing // what our own host sends; nil unless that may wake
+	neighbors *lan.Neighbors // ARP and neighbour discovery, which must not hold up a knock
+	outgoing  *lan.Outgoing  // what our own host sends; nil unless that may wake
 
 	readers errgroup.Group
 	failed  chan error // why a reader ended by itself
@@ -57,7 +58,10 @@ func (n *nic) open(log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	l := &link{Interface: ifi, failed: make(chan error, 2)}
+	l := &link{Interface: ifi, failed: make(chan error, 3)}
+	if l.neighbors, err = ifi.OpenNeighbors(log); err != nil {
+		return errors.Join(err, ifi.Close())
+	}
 	if n.local {
 		if l.outgoing, err = lan.OpenOutgoing(n.name, log); err != nil {
 			return errors.Join(err, l.Close())
@@ -83,10 +87,12 @@ func (l *link) filter(v *view, own []netip.Addr) error {
 // counts returns what was dropped and rejected on this link and those before it.
 func (l *link) counts() (drops uint64, rejected map[lan.Verdict]uint64) {
 	rejected = l.Interface.Rejected()
-	for v, count := range l.rejected {
-		rejected[v] += count
+	for _, more := range []map[lan.Verdict]uint64{l.neighbors.Rejected(), l.rejected} {
+		for v, count := range more {
+			rejected[v] += count
+		}
 	}
-	return l.drops + l.Interface.Drops(), rejected
+	return l.drops + l.Interface.Drops() + l.neighbors.Drops(), rejected
 }
 
 // listen has n's readers work until ctx ends or the link is closed. One that ends
@@ -103,6 +109,7 @@ func (n *nic) listen(ctx context.Context, kick func()) {
 		})
 	}
 	read(func() error { return l.Run(ctx, n.reader.handle) })
+	read(func() error { return l.neighbors.Run(ctx, n.reader.handle) })
 	if l.outgoing != nil {
 		read(func() error { return n.listenToHost(ctx, l.outgoing) })
 	}
@@ -111,7 +118,8 @@ func (n *nic) listen(ctx context.Context, kick func()) {
 // Close closes the sockets, and returns when their readers have ended.
 func (l *link) Close() error {
 	l.Drops() // the kernel's count ends with the socket
-	err := l.Interface.Close()
+	l.neighbors.Drops()
+	err := errors.Join(l.Interface.Close(), l.neighbors.Close())
 	if l.outgoing != nil {
 		err = errors.Join(err, l.outgoing.Close())
 	}

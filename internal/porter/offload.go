@@ -49,7 +49,7 @@ func (p *Porter) interrogate(r *resident, addrs []netip.Addr) {
 		p.log.Debug("cannot question a machine", "machine", r, "err", failed)
 	}
 	if !asked {
-		r.Handle(time.Now(), machine.Unasked{})
+		r.Handle(time.Now(), machine.Unprobed{})
 	}
 }
 

@@ -166,7 +166,7 @@ func TestPolicyFollowsTheConfiguration(t *testing.T) {
 	p.conf.Probe = config.Probe{Interval: 1, Misses: 2, Timeout: 3}
 	p.conf.Wake = config.Wake{Attempts: 4, Interval: 5, Keep: true, Holdoff: 6}
 	p.conf.Hold.ReadyTimeout = 7
-	want := machine.Policy{ProbeInterval: 1, ProbeMisses: 2, ProbeTimeout: 3, WakeAttempts: 4, WakeInterval: 5, Keep: true, Holdoff: 6, ReadyTimeout: 7}
+	want := machine.Policy{ProbeInterval: 1, ProbeMisses: 2, ProbeTimeout: 3, WakeAttempts: 4, WakeInterval: 5, Keep: true, Holdoff: 6, ReadyTimeout: 7, Porter: p.number()}
 	if diff := cmp.Diff(want, p.policy()); diff != "" {
 		t.Errorf("policy (-want +got):\n%s", diff)
 	}

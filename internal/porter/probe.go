@@ -11,25 +11,25 @@ import (
 // about the machine, so it must not count as silence.
 func (p *Porter) probe(r *resident, a machine.Probe) {
 	if !r.credible(time.Now()) {
-		r.Handle(time.Now(), machine.Unasked{})
+		r.Handle(time.Now(), machine.Unprobed{})
 		return
 	}
 	asked, failed := false, r.nic.out()
 	if failed == nil {
-		asked, failed = r.ask(a)
+		asked, failed = r.send(a)
 	}
 	if failed != nil && !r.deaf {
 		p.log.Warn("cannot probe", "machine", r, "err", failed)
 	}
 	r.deaf = failed != nil
 	if !asked {
-		r.Handle(time.Now(), machine.Unasked{})
+		r.Handle(time.Now(), machine.Unprobed{})
 	}
 }
 
-// ask sends a question for each address, and reports whether anything that was
+// send asks a question for each address, and reports whether anything that was
 // sent may be answered.
-func (r *resident) ask(a machine.Probe) (asked bool, failed error) {
+func (r *resident) send(a machine.Probe) (asked bool, failed error) {
 	mac := r.Spec().MAC
 	for _, ip := range a.Addrs {
 		err := r.nic.probe(mac, ip)

@@ -42,7 +42,7 @@ const (
 )
 
 // reader turns the frames of one interface into answers and sightings. It runs
-// on the interface's reader goroutine and never blocks.
+// on the goroutines that read the interface's sockets, and never blocks.
 type reader struct {
 	view      atomic.Pointer[view]
 	responder claim.Responder

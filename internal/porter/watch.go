@@ -88,18 +88,26 @@ func newWatch(r *resident, spec machine.Spec) *watch {
 	return w
 }
 
-// answerFor makes the readers answer for exactly these addresses.
-func (w *watch) answerFor(ips []netip.Addr) {
+// answerFor makes the readers answer for these addresses too.
+func (w *watch) answerFor(ips []netip.Addr) { w.answers(ips, true) }
+
+// answers has the readers answer for some of the addresses, or be silent.
+func (w *watch) answers(ips []netip.Addr, answer bool) {
 	for _, a := range w.addrs {
-		a.answer.Store(slices.Contains(ips, a.ip))
+		if slices.Contains(ips, a.ip) {
+			a.answer.Store(answer)
+		}
 	}
 }
 
 // silence stops answering for some of the addresses.
-func (w *watch) silence(ips []netip.Addr) {
+func (w *watch) silence(ips []netip.Addr) { w.answers(ips, false) }
+
+// concede leaves an address to another host, or takes it back.
+func (w *watch) concede(ip netip.Addr, conceded bool) {
 	for _, a := range w.addrs {
-		if slices.Contains(ips, a.ip) {
-			a.answer.Store(false)
+		if a.ip == ip {
+			a.conceded.Store(conceded)
 		}
 	}
 }

@@ -20,8 +20,12 @@ const (
 )
 
 // converse reads one registration, has it decided and answers.
-func (s *Server) converse(ctx context.Context, cfg *Config, conn net.Conn, peer netip.AddrPort) {
+func (s *Server) converse(ctx context.Context, cfg *Config, conn net.Conn, peer netip.AddrPort, v *visitor) {
 	req, err := receive(ctx, cfg, conn)
+	if !s.gate.receive(v) {
+		s.turnAway(ctx, conn, s.conclude(ctx, Request{}, peer, errCrowded), func(f func()) { f() })
+		return
+	}
 	if err == nil {
 		hctx, cancel := context.WithTimeout(ctx, cfg.HandlerTimeout)
 		err = s.handler.Register(hctx, req, peer)
@@ -30,12 +34,9 @@ func (s *Server) converse(ctx context.Context, cfg *Config, conn net.Conn, peer 
 	answer(ctx, conn, s.conclude(ctx, req, peer, err))
 }
 
-// receive reads the request. It takes at most cfg.Timeout in all, however
-// steadily the bytes trickle in.
+// receive reads the request. It takes at most cfg.Timeout in all since the client
+// came in, however steadily the bytes trickle in.
 func receive(ctx context.Context, cfg *Config, conn net.Conn) (Request, error) {
-	if err := conn.SetReadDeadline(time.Now().Add(cfg.Timeout)); err != nil {
-		return Request{}, err
-	}
 	defer context.AfterFunc(ctx, func() { interrupt(conn) })()
 	raw, err := readObject(bufio.NewReader(&bounded{conn, MaxBody}))
 	if errors.Is(err, os.ErrDeadlineExceeded) && ctx.Err() == nil {

@@ -163,18 +163,25 @@ func (s *Server) admit(ctx context.Context, conns *sync.WaitGroup, conn net.Conn
 	cfg := s.cfg.Load()
 	peer := peerOf(conn)
 	source := ratelimit.SourceOf(peer.Addr())
-	refusal := s.enter(cfg, source)
+	// Before it enters, for it may have to give way at once. An error means that
+	// the connection is gone, which reading it will show.
+	_ = conn.SetReadDeadline(time.Now().Add(cfg.Timeout))
+	visitor, refusal := s.enter(cfg, source, conn)
 	if refusal == nil {
 		conns.Go(func() {
-			defer s.gate.leave(source)
-			s.converse(ctx, cfg, conn, peer)
+			defer s.gate.leave(visitor)
+			s.converse(ctx, cfg, conn, peer, visitor)
 		})
 		return
 	}
-	text := s.conclude(ctx, Request{}, peer, refusal)
+	s.turnAway(ctx, conn, s.conclude(ctx, Request{}, peer, refusal), conns.Go)
+}
+
+// turnAway answers a client that has no place, with run in its own time.
+func (s *Server) turnAway(ctx context.Context, conn net.Conn, text string, run func(func())) {
 	select {
 	case s.farewells <- struct{}{}:
-		conns.Go(func() {
+		run(func() {
 			defer func() { <-s.farewells }()
 			answer(ctx, conn, text)
 		})
@@ -189,17 +196,15 @@ func (s *Server) admit(ctx context.Context, conns *sync.WaitGroup, conn net.Conn
 // enter lets a client of source through the gate, which it has to leave again,
 // or says why not. It is judged before it is read: to turn it away costs next to
 // nothing then, and a client that says nothing is rationed like all others.
-func (s *Server) enter(cfg *Config, source ratelimit.Source) error {
-	if !s.gate.enter(source, cfg.MaxConnections) {
-		return errCrowded
-	}
-	wait := s.ration.Take(source)
-	if wait == 0 {
-		return nil
-	}
-	s.gate.leave(source)
-	return Refuse(Limited, "too many registrations from %s: expected at most %d a minute (registration.rate), wait %ds and %s",
-		source, cfg.Rate, ratelimit.Seconds(wait), tryAgain)
+func (s *Server) enter(cfg *Config, source ratelimit.Source, conn net.Conn) (*visitor, error) {
+	return s.gate.enter(source, cfg.MaxConnections, func() { interrupt(conn) }, func() error {
+		wait := s.ration.Take(source)
+		if wait == 0 {
+			return nil
+		}
+		return Refuse(Limited, "too many registrations from %s: expected at most %d a minute (registration.rate), wait %ds and %s",
+			source, cfg.Rate, ratelimit.Seconds(wait), tryAgain)
+	})
 }
 
 var errCrowded = Refuse(Limited, "too many connections, %s", tryAgain)

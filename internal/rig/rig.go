@@ -28,9 +28,10 @@ const (
 
 // Options says how to start a daemon.
 type Options struct {
-	Exe    string   // the program; its first argument will be "serve"
-	Env    []string // beside this process's own
-	Config string   // YAML, added to what the rig needs
+	Exe    string    // the program; its first argument will be "serve"
+	Env    []string  // beside this process's own
+	Config string    // YAML, added to what the rig needs
+	Host   *lab.Host // where it runs; nil: the porter's host
 	Log    io.Writer
 }
 
@@ -48,10 +49,13 @@ type Daemon struct {
 	err    error // of the process; after exited
 }
 
-// Start starts a daemon on the porter's host and waits until it is ready. dir
-// holds its configuration and state.
+// Start starts a daemon and waits until it is ready. dir holds its configuration
+// and state.
 func Start(ctx context.Context, lan *lab.LAN, dir string, o Options) (*Daemon, error) {
-	host := lan.Porter()
+	host := o.Host
+	if host == nil {
+		host = lan.Porter()
+	}
 	conf := filepath.Join(dir, "config.yaml")
 	d := &Daemon{
 		host: host, conf: conf, lan: lan, opts: o, Log: newLog(o.Log), exited: make(chan struct{}),
@@ -150,6 +154,9 @@ func (d *Daemon) request(ctx context.Context, method, path string) (int, string,
 	b, err := io.ReadAll(resp.Body)
 	return resp.StatusCode, string(b), err
 }
+
+// Host returns where the daemon runs.
+func (d *Daemon) Host() *lab.Host { return d.host }
 
 // Dir returns where the daemon's configuration and state are.
 func (d *Daemon) Dir() string { return filepath.Dir(d.conf) }
