@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"nightporter/internal/disktest"
 	"nightporter/internal/lab"
 	"nightporter/internal/machine"
 )
@@ -19,8 +20,8 @@ import (
 func TestFaultDiskFull(t *testing.T) {
 	t.Parallel()
 	ctx, lan := newLAN(t)
-	disk := tinyDisk(t, "128k")
-	dir := disk + "/porter"
+	disk := disktest.New(t, "128k")
+	dir := disk.Dir + "/porter"
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -28,7 +29,7 @@ func TestFaultDiskFull(t *testing.T) {
 	nas := h.nas(nil)
 	h.putToSleep(nas)
 	h.stored("asleep", 1)
-	free := fillDisk(t, disk)
+	free := disk.Fill()
 
 	pc := h.filler(1)
 	acknowledged := h.registerUntilRefused(pc)
