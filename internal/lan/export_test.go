@@ -32,12 +32,3 @@ func (i *Interface) GroupSockets() int {
 func OutgoingBody(addrs []netip.Addr, limit int) ([]bpf.Instruction, bool) {
 	return outgoingTo(addrs).body(limit)
 }
-
-// PartBodies returns Body for each of two sockets that share the frames.
-func (in Interest) PartBodies(limit int) (neighbors, others []bpf.Instruction) {
-	s := in.sets()
-	s.part = noNeighbors
-	others, _ = s.body(limit)
-	neighbors, _ = sets{part: neighborsOnly}.body(limit)
-	return neighbors, others
-}

@@ -52,8 +52,6 @@ type sets struct {
 	macs, addrs4, addrs6 []uint32
 	anyMAC, any4, any6   bool
 
-	part part
-
 	// Of frames that the host itself sends, where only IP packets are wanted;
 	// otherwise of frames that it receives.
 	outgoing bool
@@ -122,20 +120,11 @@ func (s sets) body(limit int) (code []bpf.Instruction, whole bool) {
 
 func (s *sets) assemble() []bpf.Instruction {
 	var a assembler
-	if s.anyMAC && s.part == everything {
+	if s.anyMAC {
 		a.accept()
 		return a.code
 	}
 	a.emit(bpf.LoadAbsolute{Off: offType, Size: 2})
-	a.divide(s.part)
-	switch {
-	case s.part == neighborsOnly:
-		a.drop()
-		return a.code
-	case s.anyMAC:
-		a.accept()
-		return a.code
-	}
 	if s.outgoing {
 		a.stage(unix.ETH_P_IP, s.stage4)
 		a.stage(unix.ETH_P_IPV6, s.destinations6)

@@ -7,7 +7,6 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"sync/atomic"
 
 	"nightporter/internal/machine"
 )
@@ -27,7 +26,6 @@ type Interface struct {
 
 	sender *sender
 	groups *groups
-	split  atomic.Bool // a Neighbors sees its part
 }
 
 // Open opens a packet socket on the interface name, which must be an Ethernet
@@ -81,11 +79,7 @@ func (i *Interface) Close() error {
 // come through. It is an error if the kernel takes no filter for in; Run then
 // sees what it saw before, or everything.
 func (i *Interface) SetInterest(in Interest) error {
-	s := in.sets()
-	if i.split.Load() {
-		s.part = noNeighbors
-	}
-	return i.swap(s)
+	return i.swap(in.sets())
 }
 
 // JoinSolicitedNode joins the solicited-node group of an IPv6 address through

@@ -216,18 +216,31 @@ func neighbors(tb testing.TB) (porter, client *namespace) {
 func (n *namespace) ready(name string) {
 	n.tb.Helper()
 	eventually(n.tb, "the addresses of "+name, func() bool {
-		count, running := 0, false
+		count := 0
 		n.do(func() error {
 			ifi, err := net.InterfaceByName(name)
 			if err != nil {
 				return err
 			}
 			network, err := lan.ReadNetwork(ifi.Index)
-			count, running = len(network.Prefixes), ifi.Flags&net.FlagRunning != 0
+			count = len(network.Prefixes)
 			return err
 		})
-		return running && count == 3
+		return count == 3 && n.running(name)
 	})
+}
+
+// running reports whether the kernel has noticed that the interface has a carrier.
+func (n *namespace) running(name string) (yes bool) {
+	n.tb.Helper()
+	n.do(func() error {
+		ifi, err := net.InterfaceByName(name)
+		if err == nil {
+			yes = ifi.Flags&net.FlagRunning != 0
+		}
+		return err
+	})
+	return yes
 }
 
 // eventually waits until what is true.

@@ -77,7 +77,8 @@ func (n *nic) open(log *slog.Logger) error {
 
 // filter sets the kernel filters for a view.
 func (l *link) filter(v *view, own []netip.Addr) error {
-	err := l.SetInterest(v.interest(own))
+	in := v.interest(own)
+	err := errors.Join(l.SetInterest(in), l.neighbors.SetInterest(in))
 	if l.outgoing != nil {
 		err = errors.Join(err, l.outgoing.SetAddrs(v.wanted.Addrs))
 	}
