@@ -20,7 +20,7 @@ type facts struct {
 	externalStarts, conflicts, settleTimeouts *prometheus.Desc
 	held, replayed, dropped                   *prometheus.Desc
 	captureDrops, framesRejected              *prometheus.Desc
-	guardActive, journalHealthy               *prometheus.Desc
+	switches                                  []switchOf
 
 	states   [len(machine.States)]*dto.LabelPair
 	triggers [len(machine.Triggers)]*dto.LabelPair
@@ -69,11 +69,8 @@ func newFacts(src Source) *facts {
 			"Packets that the kernel dropped because they were not read in time.", "interface"),
 		framesRejected: desc("frames_rejected_total",
 			"Frames that were read but could not be used.", "interface", "reason"),
-		guardActive: desc("guard_active",
-			"1 while this host's kernel is kept silent about claimed addresses, 0 while it is not."),
-		journalHealthy: desc("journal_healthy",
-			"1 while the journal can be written, 0 while a restart would lose what happens."),
-		marks: make(map[string]mark),
+		switches: newSwitches(src),
+		marks:    make(map[string]mark),
 	}
 	for _, s := range machine.States {
 		f.states[s] = label("state", s.String())
@@ -97,9 +94,12 @@ func (f *facts) Describe(ch chan<- *prometheus.Desc) {
 		f.state, f.info, f.stateChanged, f.lastWake, f.slept, f.saved,
 		f.attempts, f.wakes, f.failures, f.suppressed, f.externalStarts, f.conflicts, f.settleTimeouts,
 		f.held, f.replayed, f.dropped,
-		f.captureDrops, f.framesRejected, f.guardActive, f.journalHealthy,
+		f.captureDrops, f.framesRejected,
 	} {
 		ch <- d
+	}
+	for _, s := range f.switches {
+		ch <- s.desc
 	}
 }
 
@@ -113,8 +113,13 @@ func (f *facts) Collect(ch chan<- prometheus.Metric) {
 	for i := range machines {
 		f.collectMachine(ch, &machines[i], marks[i])
 	}
-	truth(ch, f.guardActive, f.src.Guarded)
-	truth(ch, f.journalHealthy, f.src.Stored)
+	for _, s := range f.switches {
+		v := 0.0
+		if s.on() {
+			v = 1
+		}
+		gauge(ch, s.desc, v)
+	}
 	if f.src.Drops != nil {
 		for iface, n := range f.src.Drops() {
 			counter(ch, f.captureDrops, float64(n), label("interface", iface))
@@ -126,17 +131,6 @@ func (f *facts) Collect(ch chan<- prometheus.Metric) {
 				counter(ch, f.framesRejected, float64(n), label("interface", iface), label("reason", reason))
 			}
 		}
-	}
-}
-
-// truth tells whether something is so, where there is somebody to ask.
-func truth(ch chan<- prometheus.Metric, d *prometheus.Desc, is func() bool) {
-	switch {
-	case is == nil:
-	case is():
-		gauge(ch, d, 1)
-	default:
-		gauge(ch, d, 0)
 	}
 }
 

@@ -1,6 +1,7 @@
 package metrics_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -204,33 +205,31 @@ nightporter_frames_rejected_total{interface="eth0",reason="truncated"} 4
 `, "nightporter_capture_drops_total", "nightporter_frames_rejected_total")
 }
 
-func TestGuard(t *testing.T) {
+// Each of these is 1 or 0 as its source says, and there is no series of what no
+// source tells of.
+func TestSwitches(t *testing.T) {
 	for _, c := range []struct {
-		guarded bool
-		value   string
-	}{{true, "1"}, {false, "0"}} {
+		name, help string
+		source     func(*metrics.Source) *func() bool
+	}{
+		{"ready", "1 while the porter does its work on every interface, 0 while it does not: see /-/ready.",
+			func(s *metrics.Source) *func() bool { return &s.Ready }},
+		{"guard_active", "1 while this host's kernel is kept silent about claimed addresses, 0 while it is not.",
+			func(s *metrics.Source) *func() bool { return &s.Guarded }},
+		{"guard_needed", "1 where this host's kernel has to be kept silent about claimed addresses, 0 where it is silent by itself or claim.guard is off.",
+			func(s *metrics.Source) *func() bool { return &s.GuardNeeded }},
+		{"journal_healthy", "1 while what has to outlive a restart is being stored, 0 while it cannot be and registrations are refused.",
+			func(s *metrics.Source) *func() bool { return &s.Stored }},
+	} {
+		on := false
 		src := new(house).source()
-		src.Guarded = func() bool { return c.guarded }
+		*c.source(&src) = func() bool { return on }
 		_, reg := newMetrics(t, src)
-		expect(t, reg, `
-# HELP nightporter_guard_active 1 while this host's kernel is kept silent about claimed addresses, 0 while it is not.
-# TYPE nightporter_guard_active gauge
-nightporter_guard_active `+c.value+"\n", "nightporter_guard_active")
-	}
-}
-
-func TestJournalHealth(t *testing.T) {
-	for _, c := range []struct {
-		stored bool
-		value  string
-	}{{true, "1"}, {false, "0"}} {
-		src := new(house).source()
-		src.Stored = func() bool { return c.stored }
-		_, reg := newMetrics(t, src)
-		expect(t, reg, `
-# HELP nightporter_journal_healthy 1 while the journal can be written, 0 while a restart would lose what happens.
-# TYPE nightporter_journal_healthy gauge
-nightporter_journal_healthy `+c.value+"\n", "nightporter_journal_healthy")
+		for _, value := range []string{"0", "1", "0"} {
+			on = value == "1"
+			expect(t, reg, fmt.Sprintf("# HELP nightporter_%[1]s %[2]s\n# TYPE nightporter_%[1]s gauge\nnightporter_%[1]s %[3]s\n", c.name, c.help, value),
+				"nightporter_ready", "nightporter_guard_active", "nightporter_guard_needed", "nightporter_journal_healthy")
+		}
 	}
 }
 

@@ -33,10 +33,12 @@ type Source struct {
 	// Rejected returns, by interface and reason, how many frames were read but
 	// could not be used. Optional.
 	Rejected func() map[string]map[string]uint64
-	// Guarded tells whether our kernel is kept silent about claimed addresses.
-	// Optional.
-	Guarded func() bool
-	// Stored tells whether what has to survive a crash can be written. Optional.
+	// Guarded tells whether our kernel is kept silent about claimed addresses,
+	// GuardNeeded whether it would speak otherwise. Optional.
+	Guarded, GuardNeeded func() bool
+	// Ready tells whether the porter does its work on every interface. Optional.
+	Ready func() bool
+	// Stored tells whether what has to outlive a restart gets written. Optional.
 	Stored func() bool
 	// Now tells the time on the clock of the machines' Since. Optional:
 	// time.Now.

@@ -52,7 +52,11 @@ func (d *Daemon) open(version string) error {
 		Drops:    func() map[string]uint64 { return d.porter.Drops() },
 		Rejected: func() map[string]map[string]uint64 { return d.porter.Rejected() },
 		Guarded:  func() bool { return d.porter.Guard().Active },
-		Stored:   func() bool { return d.porter.Storage().Healthy },
+		// Asked at each scrape: a host begins to forward when somebody installs
+		// containers on it, long after we have started.
+		GuardNeeded: func() bool { return d.porter.sentry.needed() },
+		Ready:       func() bool { return d.porter.Ready() == nil },
+		Stored:      func() bool { return d.porter.Storage().Healthy },
 	})
 	if err != nil {
 		return err

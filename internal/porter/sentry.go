@@ -75,6 +75,18 @@ func (s *sentry) absent(reason, remedy string) {
 	s.log.Warn("no guard: "+unsafe, "settings", settings, "reason", reason, "remedy", remedy)
 }
 
+// needed tells whether the absence of the guard would matter. Who has switched
+// it off does not want to be told.
+func (s *sentry) needed() bool {
+	switch s.mode {
+	case config.GuardOff:
+		return false
+	case config.GuardOn:
+		return true
+	}
+	return len(forwarding()) > 0
+}
+
 // forwarding returns the settings by which this host forwards packets (design,
 // fact 4).
 func forwarding() (settings []string) {

@@ -196,12 +196,14 @@ func TestMountWithoutNFTables(t *testing.T) {
 		err      error
 		level    string
 		reason   []string
+		needed   bool
 	}{
-		{config.GuardAuto, false, nil, "INFO", []string{"no nftables", "safe without it"}},
-		{config.GuardAuto, true, nil, "WARN", []string{"no nftables", "forwards packets"}},
-		{config.GuardOff, false, nil, "INFO", []string{"off", "safe without it"}},
-		{config.GuardOff, true, nil, "WARN", []string{"off", "forwards packets"}},
-		{config.GuardOn, true, missing, "", []string{"no nftables"}},
+		{config.GuardAuto, false, nil, "INFO", []string{"no nftables", "safe without it"}, false},
+		{config.GuardAuto, true, nil, "WARN", []string{"no nftables", "forwards packets"}, true},
+		{config.GuardOff, false, nil, "INFO", []string{"off", "safe without it"}, false},
+		{config.GuardOff, true, nil, "WARN", []string{"off", "forwards packets"}, false},
+		{config.GuardOn, false, missing, "", []string{"no nftables"}, true},
+		{config.GuardOn, true, missing, "", []string{"no nftables"}, true},
 	} {
 		t.Run(fmt.Sprintf("%s forwarding=%t", c.mode, c.forwards), func(t *testing.T) {
 			host := labtest.New(t).Porter()
@@ -229,6 +231,14 @@ func TestMountWithoutNFTables(t *testing.T) {
 			}
 			if got.Active || got.Mode != c.mode || !s.next.IsZero() {
 				t.Errorf("the state is %+v, the next round at %v", got, s.next)
+			}
+			if err := host.Do(func() error {
+				if needed := s.needed(); needed != c.needed {
+					t.Errorf("needed: %t, want %t", needed, c.needed)
+				}
+				return nil
+			}); err != nil {
+				t.Error(err)
 			}
 			s.hold([]netip.Addr{nas4}) // without a guard nothing happens
 			s.release([]netip.Addr{nas4})
