@@ -1,0 +1,41 @@
+package promtest
+
+import (
+	"os"
+	"os/exec"
+	"testing"
+)
+
+// The programs that tests ask for, and Debian's packages that have them.
+const (
+	Promtool = "promtool" // prometheus
+	Amtool   = "amtool"   // prometheus-alertmanager
+)
+
+// Need skips the test where there is no such program. In CI that is a failure: a
+// skip would hide that nothing was proved.
+func Need(tb testing.TB, program string) {
+	tb.Helper()
+	_, err := exec.LookPath(program)
+	switch {
+	case err == nil:
+	case os.Getenv("CI") != "":
+		tb.Fatalf("no %s in PATH: expected Debian's packages prometheus and prometheus-alertmanager: %v", program, err)
+	default:
+		tb.Skipf("not tested: no %s in PATH: %v", program, err)
+	}
+}
+
+// Run runs a program that Need has found, in a directory (empty: the test's
+// own), and returns what it said. It is an error of the test if the program is
+// not content.
+func Run(tb testing.TB, dir, program string, args ...string) string {
+	tb.Helper()
+	cmd := exec.CommandContext(tb.Context(), program, args...)
+	cmd.Dir = dir
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		tb.Errorf("%s: %v\n%s", cmd, err, out)
+	}
+	return string(out)
+}
