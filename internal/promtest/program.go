@@ -1,6 +1,7 @@
 package promtest
 
 import (
+	"io"
 	"os"
 	"os/exec"
 	"testing"
@@ -26,13 +27,12 @@ func Need(tb testing.TB, program string) {
 	}
 }
 
-// Run runs a program that Need has found, in a directory (empty: the test's
-// own), and returns what it said. It is an error of the test if the program is
-// not content.
-func Run(tb testing.TB, dir, program string, args ...string) string {
+// Run runs a program that Need has found, with what it is to read, and returns
+// what it said. It is an error of the test if the program is not content.
+func Run(tb testing.TB, stdin io.Reader, program string, args ...string) string {
 	tb.Helper()
 	cmd := exec.CommandContext(tb.Context(), program, args...)
-	cmd.Dir = dir
+	cmd.Stdin = stdin
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		tb.Errorf("%s: %v\n%s", cmd, err, out)

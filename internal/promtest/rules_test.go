@@ -75,7 +75,7 @@ func decode(t *testing.T, path string, into any) {
 func TestPromtoolChecksRules(t *testing.T) {
 	Need(t, Promtool)
 	args := append([]string{"check", "rules", "--lint=all", "--lint-fatal"}, files(t, rulesDir)...)
-	Run(t, "", Promtool, args...)
+	Run(t, nil, Promtool, args...)
 }
 
 func TestPromtoolTestsRules(t *testing.T) {
@@ -83,7 +83,7 @@ func TestPromtoolTestsRules(t *testing.T) {
 	for _, file := range files(t, filepath.Join(rulesDir, "tests")) {
 		t.Run(filepath.Base(file), func(t *testing.T) {
 			t.Parallel()
-			Run(t, "", Promtool, "test", "rules", file)
+			Run(t, nil, Promtool, "test", "rules", file)
 		})
 	}
 }
