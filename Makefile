@@ -11,15 +11,16 @@ LDFLAGS     := -s -w -X $(VARS).Version=$(VERSION) -X $(VARS).Revision=$(REVISIO
 RACE     := $(shell command -v $$($(GO) env CC) >/dev/null 2>&1 && echo -race)
 FUZZTIME ?= 2000x
 
-.PHONY: build test connections soak lint fmt fuzz cross bench demo ci clean
+.PHONY: build test connections soak lint fmt fuzz cross bench demo dashboards ci clean
 
 build: ## the program, for this machine
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o nightporter ./cmd/nightporter
 
 test: ## unit and end-to-end tests; these need root or user namespaces
 	$(GO) test $(RACE) -timeout 10m ./...
-	@$(GO) test -v -run '^TestLabIsThere$$' ./internal/lab | sed -n 's/^ *[a-z_]*_test.go:[0-9]*: //p'
+	$(GO) -C dashboards test ./...
 	$(GO) -C deploy/compose/schema test ./...
+	@$(GO) test -v -run '^TestLabIsThere$$' ./internal/lab | sed -n 's/^ *[a-z_]*_test.go:[0-9]*: //p'
 
 # Alone, one after the other and without the race detector: their figures are
 # asserted, which wants a quiet machine.
@@ -33,11 +34,13 @@ soak: ## every fault at full size; SEED=n draws others
 	$(GO) test $(RACE) -count 1 -timeout 10m -run '^TestFault' ./internal/...
 
 lint: ## gofmt, vet, staticcheck
-	@unformatted=$$(gofmt -l cmd internal); if [ -n "$$unformatted" ]; then echo "gofmt -l: $$unformatted"; exit 1; fi
+	@unformatted=$$(gofmt -l cmd internal dashboards deploy); if [ -n "$$unformatted" ]; then echo "gofmt -l: $$unformatted"; exit 1; fi
 	$(GO) vet ./...
 	$(GO) -C deploy/compose/schema vet ./...
 	$(GO) run $(STATICCHECK) ./...
 	$(GO) mod tidy -diff
+	$(GO) -C dashboards vet ./...
+	$(GO) -C dashboards run $(STATICCHECK) ./...
 
 # Every fuzz target of every package, for a second or two each. What is interesting
 # is hardly minimised: that would take most of the time. The default is a number of
@@ -64,6 +67,11 @@ bench: ## the benchmarks, on this machine, in one run
 
 demo: build ## a LAN with sleeping machines, and one of them woken
 	./nightporter demo
+
+# A module of its own: what describes dashboards stays out of the daemon. The
+# files are committed; its tests fail when they are not what the code says.
+dashboards: ## the Grafana dashboards, from their description in Go
+	cd dashboards && $(GO) run .
 
 ci: ## what continuous integration runs
 	.ci/run

@@ -1,0 +1,137 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/grafana/grafana-foundation-sdk/go/cog"
+	"github.com/grafana/grafana-foundation-sdk/go/dashboard"
+)
+
+type (
+	panel      = cog.Builder[dashboard.Panel]
+	variable   = cog.Builder[dashboard.VariableModel]
+	link       = cog.Builder[dashboard.DashboardLink]
+	thresholds = cog.Builder[dashboard.ThresholdsConfig]
+)
+
+// board is a dashboard before it is laid out.
+type board struct {
+	uid, title, description string
+	from                    string // the time shown at first begins here, and ends now
+	variables               []variable
+	annotations             []annotation
+	rows                    []row
+}
+
+// row is a line of panels under a title. More panels than fit begin a new line.
+type row struct {
+	title  string
+	panels []panel
+}
+
+// write writes all dashboards into a directory.
+func write(dir string) error {
+	for name, b := range boards() {
+		text, err := b.render()
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), text, 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// render returns the JSON that Grafana imports. The same board gives the same
+// bytes.
+func (b board) render() ([]byte, error) {
+	d, err := b.build()
+	if err != nil {
+		return nil, err
+	}
+	raw, err := json.Marshal(d)
+	if err != nil {
+		return nil, err
+	}
+	var model map[string]any
+	if err := json.Unmarshal(raw, &model); err != nil {
+		return nil, err
+	}
+	if err := complete(model, b.annotations); err != nil {
+		return nil, err
+	}
+	var text bytes.Buffer
+	enc := json.NewEncoder(&text)
+	enc.SetEscapeHTML(false) // PromQL is full of > and &
+	enc.SetIndent("", "  ")
+	if err := enc.Encode(model); err != nil { // sorts the keys
+		return nil, err
+	}
+	return text.Bytes(), nil
+}
+
+func (b board) build() (dashboard.Dashboard, error) {
+	builder := dashboard.NewDashboardBuilder(b.title).
+		Uid(b.uid).
+		Description(b.description).
+		Tags([]string{tag}).
+		Readonly(). // what is changed by hand would be lost at the next import
+		Tooltip(dashboard.DashboardCursorSyncCrosshair).
+		Timezone("browser").
+		Time(b.from, "now").
+		Refresh("1m").
+		Variables(b.variables).
+		Link(siblings())
+	for _, a := range b.annotations {
+		builder.Annotation(a.builder())
+	}
+	d, err := builder.Build()
+	if err != nil {
+		return d, err
+	}
+	d.Panels, err = layOut(b.rows)
+	return d, err
+}
+
+// The grid of a dashboard is this wide, in Grafana's own units.
+const gridWidth = 24
+
+// layOut places panels from left to right and from top to bottom. Links to a
+// panel go by its id, so the ids count within a row: a new panel changes no id
+// in any other row.
+func layOut(rows []row) ([]dashboard.PanelOrRowPanel, error) {
+	var laid []dashboard.PanelOrRowPanel
+	y := uint32(0)
+	for i, r := range rows {
+		id := uint32(100 * (i + 1))
+		title, err := dashboard.NewRowBuilder(r.title).Id(id).
+			GridPos(dashboard.GridPos{X: 0, Y: y, W: gridWidth, H: 1}).Build()
+		if err != nil {
+			return nil, err
+		}
+		laid = append(laid, dashboard.PanelOrRowPanel{RowPanel: &title})
+		x, tallest := uint32(0), uint32(0)
+		y++
+		for _, builder := range r.panels {
+			p, err := builder.Build()
+			if err != nil {
+				return nil, fmt.Errorf("row %q: %w", r.title, err)
+			}
+			if x+p.GridPos.W > gridWidth {
+				x, y, tallest = 0, y+tallest, 0
+			}
+			p.GridPos.X, p.GridPos.Y = x, y
+			x, tallest = x+p.GridPos.W, max(tallest, p.GridPos.H)
+			id++
+			p.Id = &[]uint32{id}[0]
+			laid = append(laid, dashboard.PanelOrRowPanel{Panel: &p})
+		}
+		y += tallest
+	}
+	return laid, nil
+}

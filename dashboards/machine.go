@@ -1,0 +1,199 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/grafana/grafana-foundation-sdk/go/common"
+	"github.com/grafana/grafana-foundation-sdk/go/dashboard"
+	"github.com/grafana/grafana-foundation-sdk/go/prometheus"
+	"github.com/grafana/grafana-foundation-sdk/go/stat"
+	"github.com/grafana/grafana-foundation-sdk/go/units"
+)
+
+// machine is about one machine: its nights, its wakes, and how fast it boots.
+func machine() board {
+	return board{
+		uid:   machineUID,
+		title: "nightporter / Machine",
+		description: "One machine: when it slept, what woke it, how long it took to boot and to be ready, and what became of the packets that waited. " +
+			"Who knocked at which service is in the event list: the porter's page, or nightporter events.",
+		from:        "now-7d",
+		variables:   append(porterVariables(), machineVariable()),
+		annotations: machineEvents(),
+		rows: []row{
+			{"Now", []panel{
+				stateNow().Span(3), stateSince(), lastWake(), hardware(),
+				sleepShare("@machine").Span(3), timeAsleep().Span(3), energySaved("@machine").Span(3),
+			}},
+			{"Sleep", []panel{stateOverTime(), powerSaved("@machine"), trouble()}},
+			{"Waking", []panel{
+				counted("Wakes", "Wakes begun in the time shown. Worry about many that nobody remembers asking for.",
+					"nightporter_machine_wakes_total", steps("text")),
+				counted("Failed wakes", "Wakes given up after the last magic packet, in the time shown. Worry about each: the machine may be unplugged, or its Wake-on-LAN off.",
+					"nightporter_machine_wake_failures_total", steps("green", step{1, "red"})),
+				attemptsPerWake(),
+				wakeQuantiles(),
+				wakeHeatmap("Boot", "boot", "its first frame"),
+				wakeHeatmap("Ready", "ready", "the readiness of the services that were knocked at"),
+				quantilesOverTime(),
+				attempts(),
+			}},
+			{"Knocks", []panel{startsByTrigger("@machine"), suppressedKnocks("@machine"), heldPackets("@machine").Span(24)}},
+		},
+	}
+}
+
+// machineEvents marks what happened to the machine, at the moment when it did.
+func machineEvents() []annotation {
+	return []annotation{
+		{
+			name: "Wakes", text: "{{machine}} is woken", color: "orange", timestamps: true,
+			expr: `max by (machine) (nightporter_machine_last_wake_timestamp_seconds{@machine} > 0) * 1000`,
+		},
+		failedWakes("@machine"),
+		{
+			name: "Starts by hand", text: "{{machine}} was started by hand", color: "green",
+			expr: `sum by (machine) (increase(nightporter_machine_external_starts_total{@machine}[$__rate_interval])) > 0`,
+		},
+		{
+			name: "State changes", text: "{{machine}} is {{state}}", color: "blue", timestamps: true, off: true,
+			expr: `max by (machine, state) (
+				(nightporter_machine_state{@machine} == 1)
+				* on (job, instance, machine) group_left () nightporter_machine_state_changed_timestamp_seconds{@machine}
+			) * 1000`,
+		},
+	}
+}
+
+func stateNow() *stat.PanelBuilder {
+	return statPanel("State",
+		"The state of the machine now. Worry when it stays settling (it does not fall silent), waking or arriving.",
+		units.Short,
+		total(stateNumber("@machine"), "{{machine}} ({{instance}})")).
+		Mappings([]dashboard.ValueMapping{stateNames()}).
+		ColorMode(common.BigValueColorModeBackground).
+		TextMode(common.BigValueTextModeValue)
+}
+
+func stateSince() panel {
+	return statPanel("Since",
+		"When the machine entered its state. Worry when a machine that should sleep has been awake for days.",
+		units.DateTimeFromNow,
+		total(`max by (machine) (nightporter_machine_state_changed_timestamp_seconds{@machine}) * 1000`, "{{machine}}"))
+}
+
+func lastWake() panel {
+	return statPanel("Last wake",
+		"When the last wake of the machine began, whatever became of it. Worry when it is long ago although somebody connects to it asleep.",
+		units.DateTimeFromNow,
+		total(`max by (machine) (nightporter_machine_last_wake_timestamp_seconds{@machine} > 0) * 1000`, "{{machine}}")).
+		NoValue("never")
+}
+
+func hardware() panel {
+	return statPanel("MAC address",
+		"The network card that is woken. Worry when it is not the machine's own: another machine has taken its name.",
+		units.NoUnit,
+		total(`max by (mac) (nightporter_machine_info{@machine})`, "{{mac}}")).
+		TextMode(common.BigValueTextModeName)
+}
+
+func timeAsleep() *stat.PanelBuilder {
+	return statPanel("Time asleep",
+		"How long the machine slept in the time shown, all sleeps together. It counts on while the porter is down. "+
+			"Worry when it is short after a quiet night.",
+		units.Seconds,
+		total(`sum(increase(nightporter_machine_sleep_seconds_total{@machine}[$__range]))`, "asleep")).
+		Decimals(1)
+}
+
+func stateOverTime() panel {
+	return timelinePanel("State",
+		"The state of the machine over time. Worry when it goes back and forth: something wakes it, or it does not stay asleep. "+
+			"A gap means that its porter was not scraped.",
+		stateNames(),
+		query(stateNumber("@machine"), "{{machine}} ({{instance}})")).
+		Height(5)
+}
+
+func trouble() panel {
+	return eventsPanel("Trouble",
+		"What should not happen: another host used an address of the machine; the machine registered for sleep and went on speaking for probe.timeout; "+
+			"a wake failed. Worry about each, and most about conflicts.",
+		query(`sum(increase(nightporter_address_conflicts_total{@machine}[$__rate_interval]))`, "address conflicts"),
+		query(`sum(increase(nightporter_machine_settle_timeouts_total{@machine}[$__rate_interval]))`, "did not fall asleep"),
+		query(`sum(increase(nightporter_machine_wake_failures_total{@machine}[$__rate_interval]))`, "failed wakes"))
+}
+
+// counted shows how often something happened in the time shown.
+func counted(title, description, metric string, limits thresholds) *stat.PanelBuilder {
+	return statPanel(title, description, units.Short,
+		total(`sum(increase(`+metric+`{@machine}[$__range]))`, strings.ToLower(title))).
+		Decimals(0).
+		Thresholds(limits)
+}
+
+func attemptsPerWake() panel {
+	return statPanel("Magic packets per wake",
+		"How many rounds of magic packets a wake took, on average over the time shown. One comes at once and one more each wake.interval until the machine speaks, "+
+			"so a slow boot takes some. Worry when it comes near wake.attempts: the next boot that is a little slower fails.",
+		units.Short,
+		total(`
+			sum(increase(nightporter_machine_wake_attempts_total{@machine}[$__range]))
+			/ sum(increase(nightporter_machine_wakes_total{@machine}[$__range]))`, "per wake")).
+		Decimals(1).
+		Thresholds(steps("green", step{4, "yellow"}, step{5, "orange"}))
+}
+
+// wakeDurations are the two latencies of a wake.
+func wakeDurations() []string { return []string{"boot", "ready"} }
+
+func quantile(q float64, what, machines, over string) string {
+	return fmt.Sprintf(`histogram_quantile(%v, sum by (le) (rate(nightporter_machine_%s_duration_seconds_bucket{%s}[%s])))`, q, what, machines, over)
+}
+
+func wakeQuantiles() panel {
+	var targets []*prometheus.DataqueryBuilder
+	for _, what := range wakeDurations() {
+		targets = append(targets,
+			total(quantile(0.5, what, "@machine", "$__range"), what+", median"),
+			total(quantile(0.9, what, "@machine", "$__range"), what+", 90 %"))
+	}
+	return statPanel("Boot and ready",
+		"Time from the first magic packet to the machine's first frame (boot) and to the readiness of its services (ready), over the time shown. "+
+			"Worry when clients give up before it is ready: many wait 30 s.",
+		units.Seconds, targets...).
+		Span(12).
+		Decimals(1).
+		Thresholds(steps("green", step{30, "yellow"}, step{60, "orange"}))
+}
+
+func wakeHeatmap(title, what, until string) panel {
+	return heatmapPanel(title+" durations",
+		"How long wakes took from the first magic packet to "+until+". Each cell is a number of wakes. "+
+			"Worry when the cells climb: boots grow slower.",
+		`sum by (le) (increase(nightporter_machine_`+what+`_duration_seconds_bucket{@machine}[$__rate_interval]))`)
+}
+
+func quantilesOverTime() panel {
+	var targets []*prometheus.DataqueryBuilder
+	for _, what := range wakeDurations() {
+		targets = append(targets,
+			query(quantile(0.5, what, "@machine", "$__rate_interval"), what+", median"),
+			query(quantile(0.9, what, "@machine", "$__rate_interval"), what+", 90 %"))
+	}
+	return quantilesPanel("Boot and ready, over time",
+		"Median and 90 % quantile of both times. A point stands for the wakes around it; most often that is one, and quantiles of one are "+
+			"as coarse as the buckets. Worry when a machine that booted fast no longer does.",
+		targets...).
+		Interval("5m")
+}
+
+func attempts() panel {
+	return eventsPanel("Wakes and magic packets",
+		"Wakes begun and magic packets sent for them. Worry when packets outnumber wakes by far: the machine heeds not every one, or boots slowly.",
+		query(`sum(increase(nightporter_machine_wakes_total{@machine}[$__rate_interval]))`, "wakes"),
+		query(`sum(increase(nightporter_machine_wake_attempts_total{@machine}[$__rate_interval]))`, "magic packets")).
+		Stacking(notStacked())
+}

@@ -1,0 +1,61 @@
+package main
+
+import (
+	"github.com/grafana/grafana-foundation-sdk/go/timeseries"
+	"github.com/grafana/grafana-foundation-sdk/go/units"
+)
+
+// The panels in this file are about the machines that a selector is for: those
+// that are chosen, or one.
+
+func startsByTrigger(machines string) *timeseries.PanelBuilder {
+	return eventsPanel("Starts by trigger",
+		"Wakes by what caused them: a packet to a registered service (tcp, udp, icmp), somebody who asked (api), a schedule. "+
+			"And starts by hand, in which the porter had no part. Worry about wakes at regular intervals: a monitor or a scanner causes them. "+
+			"Which client knocked at which service is in the event list: the porter's page, or nightporter events.",
+		query(`sum by (trigger) (increase(nightporter_machine_wakes_total{`+machines+`}[$__rate_interval]))`, "{{trigger}}"),
+		query(`sum(increase(nightporter_machine_external_starts_total{`+machines+`}[$__rate_interval]))`, "by hand"))
+}
+
+func wakesByOutcome() *timeseries.PanelBuilder {
+	return eventsPanel("Wakes by outcome",
+		"How wakes ended: ready means that the services that were knocked at took the waiting connections; not ready, that the machine "+
+			"came up but a service did not open within hold.ready_timeout; failed, that it stayed silent after the last magic packet. "+
+			"Worry about every failed one.",
+		query(`sum(increase(nightporter_machine_ready_duration_seconds_count{@machines}[$__rate_interval]))`, "ready"),
+		// increase() is no exact count, and the difference of two of them even less.
+		query(`round(
+			sum(increase(nightporter_machine_boot_duration_seconds_count{@machines}[$__rate_interval]))
+			- sum(increase(nightporter_machine_ready_duration_seconds_count{@machines}[$__rate_interval])))`, "not ready"),
+		query(`sum(increase(nightporter_machine_wake_failures_total{@machines}[$__rate_interval]))`, "failed")).
+		OverrideByName("ready", fixed("green")).
+		OverrideByName("not ready", fixed("orange")).
+		OverrideByName("failed", fixed("red"))
+}
+
+func suppressedKnocks(machines string) *timeseries.PanelBuilder {
+	return eventsPanel("Knocks that did not wake",
+		"Knocks at sleeping machines that wake.min_knocks, wake.quiet_hours or wake.cooldown kept from waking them. "+
+			"None with the default configuration. Worry when somebody waits for a machine and his knocks are among them.",
+		query(`sum by (reason) (increase(nightporter_knocks_suppressed_total{`+machines+`}[$__rate_interval]))`, "{{reason}}"))
+}
+
+func heldPackets(machines string) *timeseries.PanelBuilder {
+	return eventsPanel("Packets kept for machines",
+		"Packets that were held until the machine could take them, those replayed to it, and those dropped: there was no room, or the wake failed. "+
+			"Worry when packets are dropped although no wake failed: hold.packets is too small.",
+		query(`sum(increase(nightporter_held_packets_total{`+machines+`}[$__rate_interval]))`, "held"),
+		query(`sum(increase(nightporter_replayed_packets_total{`+machines+`}[$__rate_interval]))`, "replayed"),
+		query(`sum(increase(nightporter_held_packets_dropped_total{`+machines+`}[$__rate_interval]))`, "dropped")).
+		Stacking(notStacked()).
+		OverrideByName("dropped", fixed("red"))
+}
+
+func powerSaved(machines string) *timeseries.PanelBuilder {
+	return linesPanel("Power saved",
+		"The power that is not drawn because machines sleep, an estimate from their registered or configured watts. "+
+			"Next to it the sum of a whole night is the energy saved. Worry when it is 0 at times when machines should sleep.",
+		units.Watt,
+		query(`sum(rate(nightporter_machine_energy_saved_joules_total{`+machines+`}[$__rate_interval]))`, "saved")).
+		FillOpacity(40)
+}
