@@ -143,7 +143,8 @@ func captureDrops() panel {
 func framesRejected() panel {
 	return linesPanel("Frames rejected",
 		"Frames that were read but could not be used, by reason. A few are normal on any network. "+
-			"Worry about many: a broken card, or somebody who forges neighbour messages (bad_arp, bad_ndp).",
+			"Worry about overrun, which means that the porter was too far behind, and about many of the others: a broken card, "+
+			"or somebody who forges neighbour messages (bad_arp, bad_ndp).",
 		units.PacketsPerSecond,
 		query(`sum by (reason) (rate(nightporter_frames_rejected_total{@porters}[$__rate_interval]))`, "{{reason}}"))
 }

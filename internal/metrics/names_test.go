@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"nightporter/internal/lan"
 	"nightporter/internal/machine"
 	"nightporter/internal/metrics"
 )
@@ -21,9 +22,11 @@ func everything() metrics.Source {
 	yes := func() bool { return true }
 	src.Ready, src.Stored, src.Guarded, src.GuardNeeded = yes, yes, yes, yes
 	src.Drops = func() map[string]uint64 { return map[string]uint64{"eth0": 0} }
-	src.Rejected = func() map[string]map[string]uint64 {
-		return map[string]map[string]uint64{"eth0": {"truncated": 0}}
+	rejected := map[string]uint64{"overrun": 0} // the reason that is the porter's own
+	for _, v := range []lan.Verdict{lan.Truncated, lan.BadARP, lan.BadIP, lan.BadNDP, lan.ForeignVLAN} {
+		rejected[v.String()] = 0
 	}
+	src.Rejected = func() map[string]map[string]uint64 { return map[string]map[string]uint64{"eth0": rejected} }
 	return src
 }
 
