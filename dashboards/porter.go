@@ -43,7 +43,7 @@ func porters() panel {
 		column{title: "Up", looks: yes, expr: scraped},
 		column{title: "Ready", looks: yes, expr: `max by (instance) (nightporter_ready{@porters})`},
 		column{title: "Guarded", looks: yes, expr: guarded},
-		column{title: "Stores", looks: yes, expr: `max by (instance) (nightporter_journal_writable{@porters})`},
+		column{title: "Stores", looks: yes, expr: `max by (instance) (nightporter_journal_healthy{@porters})`},
 		column{title: "Started", looks: in(units.DateTimeFromNow, 0),
 			expr: `max by (instance) (process_start_time_seconds{@porters} @alive) * 1000`},
 		column{title: "Machines", looks: in(units.Short, 0), expr: `count by (instance) (nightporter_machine_info{@porters})`}).
@@ -66,7 +66,7 @@ func fitness() panel {
 		query(scraped, "{{instance}} up"),
 		query(`max by (instance) (nightporter_ready{@porters})`, "{{instance}} ready"),
 		query(guarded, "{{instance}} guarded"),
-		query(`max by (instance) (nightporter_journal_writable{@porters})`, "{{instance}} stores")).
+		query(`max by (instance) (nightporter_journal_healthy{@porters})`, "{{instance}} stores")).
 		ShowValue(common.VisibilityModeNever).
 		Height(8)
 }

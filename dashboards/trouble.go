@@ -21,7 +21,7 @@ func problems() []problem {
 		{"did not fall asleep", `sum by (instance, machine) (increase(nightporter_machine_settle_timeouts_total{@machines}[$__range]))`},
 		{"porter not ready", `sum by (instance) (1 - nightporter_ready{@porters})`},
 		{"porter without its guard", `sum by (instance) (nightporter_guard_needed{@porters} > bool nightporter_guard_active{@porters})`},
-		{"porter cannot store", `sum by (instance) (1 - nightporter_journal_writable{@porters})`},
+		{"porter cannot store", `sum by (instance) (1 - nightporter_journal_healthy{@porters})`},
 		{"porter down", `1 - ` + scraped},
 	}
 }

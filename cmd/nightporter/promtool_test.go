@@ -31,7 +31,7 @@ func TestPromtoolChecksMetrics(t *testing.T) {
 func TestReadyMetric(t *testing.T) {
 	h := open(t, brisk)
 	h.wantMetric(1, "nightporter_ready")
-	h.wantMetric(1, "nightporter_journal_writable")
+	h.wantMetric(1, "nightporter_journal_healthy")
 	n := h.d.Log.Len()
 	h.must(h.lan.SetCable(h.lan.Porter(), false))
 	h.said(n, isOut, "eth0")
