@@ -91,6 +91,8 @@ type HTTP struct {
 	Listen    []string // "host:port" or ":port"; empty: no HTTP
 	WebConfig string   // path of an exporter-toolkit web configuration; empty: plain HTTP
 	Rate      int      // wakes and forgets a minute from one source; 0: any number
+	Token     string   // a secret that wakes and forgets must carry; empty: none asked for
+	Hosts     []string // names by which a browser's pages may wake and forget, beside local ones
 }
 
 // Probe says how to find out that a machine is off.

@@ -162,6 +162,8 @@ func TestWorldReadableToken(t *testing.T) {
 		{"everybody, no token", "registration: {token: ''}\n", 0o644, nil, false},
 		{"everybody, token in the environment", "log: {level: info}\n", 0o644, override, false},
 		{"everybody, another token in the environment", token, 0o644, override, false},
+		{"everybody, the token of HTTP", "http: {token: hunter2hunter2}\n", 0o644, nil, true},
+		{"the group, the token of HTTP", "http: {token: hunter2hunter2}\n", 0o640, nil, false},
 		{"everybody, a bad token", "registration: {token: short}\n", 0o644, nil, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -11,7 +11,7 @@ import (
 // the key. Values are checked by Load.
 func AddFlags(fs *pflag.FlagSet) {
 	for _, k := range keys() {
-		if k.noun == "" {
+		if k.noun == "" || k.noFlag {
 			continue
 		}
 		_, isList := k.def.([]any)

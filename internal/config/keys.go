@@ -19,6 +19,7 @@ type key struct {
 	noun    string // what the help of a flag calls a value; empty: not a flag, nor a variable
 	restart bool   // a change takes effect only after a restart
 	secret  bool
+	noFlag  bool // not for the command line, which everyone on the host can see
 	text    func(string) any
 	set     func(c *Config, p place, raw any) // reads, checks and stores a value
 	get     func(c *Config) any               // as a file would hold it, secrets included
@@ -61,6 +62,11 @@ func (k key) masked() key {
 	return k
 }
 
+func (k key) notAFlag() key {
+	k.noFlag = true
+	return k
+}
+
 // Bounds of durations. The lower one keeps a slip (1ms for 1m) from flooding
 // the network; the upper ones are beyond any use.
 const (
@@ -100,7 +106,7 @@ func doorKeys() []key {
 		field("registration.trust", TrustSelf, func(c *Config) *string { return &c.Registration.Trust },
 			oneOf(TrustSelf, TrustAllowlist, TrustOpen),
 			"self: a machine registers only itself; allowlist: the MACs in allow, from anywhere; open: anyone"),
-		field("registration.token", "", func(c *Config) *string { return &c.Registration.Token }, token(),
+		field("registration.token", "", func(c *Config) *string { return &c.Registration.Token }, token(0),
 			"secret of at least 8 bytes that every registration must carry; empty: none; not for the command line, which everyone on the host can see").masked(),
 		field("registration.allow", []any{}, func(c *Config) *[]machine.MAC { return &c.Registration.Allow }, listOf(mac()),
 			"MAC addresses that may be registered under trust: allowlist"),
@@ -118,6 +124,10 @@ func doorKeys() []key {
 			"exporter-toolkit web configuration for TLS and passwords; empty: plain HTTP for everyone").needsRestart(),
 		field("http.rate", 600, func(c *Config) *int { return &c.HTTP.Rate }, wholeNumber(0, maxRate),
 			"wakes and forgets a minute from one source, as above; 0: any number, for a reverse proxy that rations them itself"),
+		field("http.token", "", func(c *Config) *string { return &c.HTTP.Token }, token(minToken),
+			"secret of at least 8 bytes that wakes and forgets must carry; empty: anyone who reaches the address may; not a flag, since everyone on the host can see the command line").masked().notAFlag(),
+		field("http.hosts", []any{}, func(c *Config) *[]string { return &c.HTTP.Hosts }, listOf(hostName()),
+			"names of this host in the DNS, such as porter.example.org, under which a browser's page may wake and forget; addresses, local names and its own are known; needless with a token or TLS"),
 	}
 }
 

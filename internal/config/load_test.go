@@ -56,6 +56,8 @@ func settings(t *testing.T) map[string]setting {
 		"registration.max_machines":    {"65536", "65536", func(c *config.Config) { c.Registration.MaxMachines = 65536 }},
 		"registration.rate":            {"60000", "60000", func(c *config.Config) { c.Registration.Rate = 60000 }},
 		"http.rate":                    {"0", "0", func(c *config.Config) { c.HTTP.Rate = 0 }},
+		"http.token":                   {"12345, 6", `"12345, 6"`, func(c *config.Config) { c.HTTP.Token = "12345, 6" }},
+		"http.hosts":                   {"pi.example.org, b", "[pi.example.org, b]", func(c *config.Config) { c.HTTP.Hosts = []string{"pi.example.org", "b"} }},
 		"http.listen":                  {"", "[]", func(c *config.Config) { c.HTTP.Listen = nil }},
 		"http.web_config":              {webConfig, webConfig, func(c *config.Config) { c.HTTP.WebConfig = webConfig }},
 		"probe.interval":               {"10ms", "10ms", func(c *config.Config) { c.Probe.Interval = 10 * time.Millisecond }},
@@ -184,6 +186,9 @@ func TestEveryKeyThroughEveryLayer(t *testing.T) {
 		s.change(want)
 		t.Run(k.Path+" file", func(t *testing.T) { same(t, load(t, nest(k.Path, s.yaml), nil), want) })
 		t.Run(k.Path+" environment", func(t *testing.T) { same(t, load(t, "", []string{k.Env + "=" + s.text}), want) })
+		if k.Path == "http.token" {
+			continue // it is no flag
+		}
 		t.Run(k.Path+" flag", func(t *testing.T) { same(t, load(t, "", nil, "--"+k.Path+"="+s.text), want) })
 	}
 }
@@ -217,7 +222,8 @@ func TestFlags(t *testing.T) {
 	fs := parseFlags(t)
 	for _, k := range config.Keys() {
 		f := fs.Lookup(k.Path)
-		if (f == nil) != (k.Path == "machines") {
+		// What is on the command line is seen by everyone on the host.
+		if (f == nil) != (k.Path == "machines" || k.Path == "http.token") {
 			t.Errorf("--%s: flag present: %v", k.Path, f != nil)
 			continue
 		}

@@ -14,7 +14,10 @@ func (s *stack) relate(c *Config) {
 		s.relateTrust(c.Registration)
 	}
 	if s.report.sound("registration.token") {
-		s.relateToken(c.Registration)
+		s.relateToken("registration.token", c.Registration.Token)
+	}
+	if s.report.sound("http.token") {
+		s.relateToken("http.token", c.HTTP.Token)
 	}
 	if s.report.sound("registration.listen", "http.listen") {
 		s.relateListen(c)
@@ -42,12 +45,12 @@ const othersRead = 0o004
 
 // relateToken refuses a secret that is none. A group may read it: that is how a
 // daemon that is not root gets at it.
-func (s *stack) relateToken(r Registration) {
-	l, ok := s.source("registration.token")
-	if !ok || r.Token == "" || l.mode&othersRead == 0 {
+func (s *stack) relateToken(path, token string) {
+	l, ok := s.source(path)
+	if !ok || token == "" || l.mode&othersRead == 0 {
 		return
 	}
-	s.place("registration.token").wrong(r.Token, fmt.Sprintf(
+	s.place(path).wrong(token, fmt.Sprintf(
 		"a file that not everybody may read, since it holds a secret, and its mode is %04o: try `chmod o-rwx %s`", l.mode.Perm(), l.file))
 }
 

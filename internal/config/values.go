@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"net"
 	"net/netip"
@@ -67,16 +68,25 @@ func reason(err error) string {
 	return err.Error()
 }
 
-// maxToken bounds a token, in bytes.
-const maxToken = 256
+// Bounds of a token, in bytes. A shorter one than minToken could be guessed in
+// spite of the rate.
+const (
+	minToken = 8
+	maxToken = 256
+)
 
 // mask is printed in place of a secret. It is refused as a secret, so that a
 // printed configuration that became a file never runs with a known one.
 const mask = "********"
 
-func token() codec[string] {
-	const expected = "text of up to 256 bytes, in quotes if it looks like a number, or none"
-	c := text("text", expected, func(s string) bool { return len(s) <= maxToken })
+// token reads a secret of at least so many bytes, or "".
+func token(least int) codec[string] {
+	length := fmt.Sprintf("up to %d", maxToken)
+	if least > 0 {
+		length = fmt.Sprintf("%d to %d", least, maxToken)
+	}
+	expected := "text of " + length + " bytes, in quotes if it looks like a number, or none"
+	c := text("text", expected, func(s string) bool { return s == "" || len(s) >= least && len(s) <= maxToken })
 	read := c.read
 	c.read = func(p place, raw any) (string, bool) {
 		if raw == mask {
@@ -100,6 +110,11 @@ func listenAddress() codec[string] {
 		_, err = netip.ParseAddr(host)
 		return host == "" || err == nil || hostname(host)
 	})
+}
+
+// hostName reads the name of a host, without a port.
+func hostName() codec[string] {
+	return text("name", "the name of a host, such as porter.example.org, without a port", hostname)
 }
 
 // hostname reports whether s has the form of a host name (RFC 1123, section

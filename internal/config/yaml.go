@@ -17,7 +17,7 @@ type member struct {
 }
 
 // YAML returns the effective configuration as a file that Load reads. In place
-// of secrets (registration.token, the passwords of machines) it shows
+// of secrets (registration.token, http.token, the passwords of machines) it shows
 // "********", which Load refuses: whoever makes a file of it must fill them in.
 func (c *Config) YAML() ([]byte, error) { return c.render(false) }
 

@@ -28,6 +28,8 @@ http:
   listen: [":9717"]
   web_config: ""
   rate: 600
+  token: ""
+  hosts: []
 probe:
   interval: 1s
   misses: 3
@@ -90,11 +92,11 @@ func TestYAML(t *testing.T) {
 	if got := effective(t, config.Default()); got != defaultYAML {
 		t.Errorf("got:\n%s", got)
 	}
-	got := effective(t, load(t, machinesFile, []string{"NIGHTPORTER_REGISTRATION__TOKEN=hunter2!", "NIGHTPORTER_CLAIM__GUARD=off"}))
+	got := effective(t, load(t, machinesFile, []string{"NIGHTPORTER_REGISTRATION__TOKEN=hunter2!", "NIGHTPORTER_HTTP__TOKEN=swordfish", "NIGHTPORTER_CLAIM__GUARD=off"}))
 	if _, machines, _ := strings.Cut(got, "\nmachines:"); "machines:"+machines != effectiveMachines {
 		t.Errorf("got:\nmachines:%s", machines)
 	}
-	for _, secret := range []string{"hunter2", "1.2.3.4", "01:23:45:67:89:ab"} {
+	for _, secret := range []string{"hunter2", "swordfish", "1.2.3.4", "01:23:45:67:89:ab"} {
 		if strings.Contains(got, secret) {
 			t.Errorf("the effective configuration shows the secret %q", secret)
 		}
@@ -122,7 +124,7 @@ func TestYAMLLoadsAgain(t *testing.T) {
 	for _, without := range []string{"claim.mode", "wake.local"} {
 		var environ []string
 		for _, k := range config.Keys() {
-			if s, ok := all[k.Path]; ok && k.Path != "registration.token" && k.Path != without {
+			if s, ok := all[k.Path]; ok && k.Path != "registration.token" && k.Path != "http.token" && k.Path != without {
 				environ = append(environ, k.Env+"="+s.text)
 			}
 		}
@@ -134,10 +136,10 @@ func TestYAMLLoadsAgain(t *testing.T) {
 
 // A printed configuration with masked secrets is not taken for a real one.
 func TestMaskIsRefused(t *testing.T) {
-	c := load(t, machinesFile, []string{"NIGHTPORTER_REGISTRATION__TOKEN=hunter2!"})
+	c := load(t, machinesFile, []string{"NIGHTPORTER_REGISTRATION__TOKEN=hunter2!", "NIGHTPORTER_HTTP__TOKEN=swordfish"})
 	path := write(t, "config.yaml", effective(t, c))
 	_, err := config.Load(path, true, nil, nil)
-	for _, key := range []string{"registration.token: ", "machines[0].password: ", "machines[1].password: "} {
+	for _, key := range []string{"registration.token: ", "http.token: ", "machines[0].password: ", "machines[1].password: "} {
 		if err == nil || !strings.Contains(err.Error(), key) {
 			t.Errorf("got %v, want an error of %s", err, key)
 		}

@@ -83,7 +83,7 @@ func (d *Daemon) open(version string) error {
 	}
 	d.web, err = web.New(web.Options{
 		House: d.porter, Gatherer: reg, Registerer: reg, Log: log,
-		Listen: conf.HTTP.Listen, WebConfig: conf.HTTP.WebConfig, Rate: conf.HTTP.Rate, Version: version,
+		Listen: conf.HTTP.Listen, WebConfig: conf.HTTP.WebConfig, Rate: conf.HTTP.Rate, Access: access(conf), Version: version,
 	})
 	if err != nil {
 		return err
@@ -120,6 +120,10 @@ func clerkConfig(conf *config.Config) registration.Config {
 		Rate:           conf.Registration.Rate,
 		Defaults:       registration.Defaults{IdleWatts: conf.Energy.IdleWatts, SleepWatts: conf.Energy.SleepWatts},
 	}
+}
+
+func access(conf *config.Config) web.Access {
+	return web.Access{Token: conf.HTTP.Token, Hosts: conf.HTTP.Hosts}
 }
 
 // Close closes the sockets of a daemon that is not run.
@@ -200,6 +204,7 @@ func (d *Daemon) Reload(ctx context.Context, conf *config.Config) error {
 	d.level.Set(conf.Log.Level)
 	d.clerk.SetConfig(clerkConfig(conf))
 	d.web.SetRate(conf.HTTP.Rate)
+	d.web.SetAccess(access(conf))
 	d.log.Info("configuration reloaded", "machines", len(conf.Machines))
 	if len(restart) > 0 {
 		d.log.Warn("these keys changed, but take effect only after a restart", "keys", restart)

@@ -27,18 +27,31 @@ type api struct {
 	now     func() time.Time
 	version string
 	ration  *ration
+	gate    *gate
 	streams *streams
 }
 
-func (a *api) addTo(mux *http.ServeMux) {
-	mux.Handle("/api/v1/status", methods{http.MethodGet: a.status})
-	mux.Handle("/api/v1/machines", methods{http.MethodGet: a.list})
-	mux.Handle("/api/v1/machines/{name}", methods{http.MethodGet: a.get, http.MethodDelete: a.ration.of(a.forget)})
-	mux.Handle("/api/v1/machines/{name}/wake", methods{http.MethodPost: a.ration.of(a.wake)})
-	mux.Handle("/api/v1/events", methods{http.MethodGet: a.events})
-	mux.HandleFunc("/api/", func(w http.ResponseWriter, r *http.Request) {
+func (a *api) addTo(mux *router) {
+	for path, m := range a.paths() {
+		mux.add(path, m)
+	}
+	mux.addFunc("/api/", func(w http.ResponseWriter, r *http.Request) {
 		writeError(w, http.StatusNotFound, fmt.Sprintf("no such path: %s", r.URL.Path))
 	})
+}
+
+// paths returns what the API serves, as openapi.yaml describes it.
+func (a *api) paths() map[string]methods {
+	// Whoever guesses tokens uses up the ration.
+	guarded := func(h http.HandlerFunc) http.HandlerFunc { return a.ration.of(a.gate.of(h)) }
+	return map[string]methods{
+		"/api/v1/openapi.yaml":         {http.MethodGet: description},
+		"/api/v1/status":               {http.MethodGet: a.status},
+		"/api/v1/machines":             {http.MethodGet: a.list},
+		"/api/v1/machines/{name}":      {http.MethodGet: a.get, http.MethodDelete: guarded(a.forget)},
+		"/api/v1/machines/{name}/wake": {http.MethodPost: guarded(a.wake)},
+		"/api/v1/events":               {http.MethodGet: a.events},
+	}
 }
 
 // methods serves one path, by method. It stands in for the mux's own choice by
@@ -65,14 +78,21 @@ func (m methods) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	writeError(w, http.StatusMethodNotAllowed, fmt.Sprintf("%s is not allowed here: expected %s", r.Method, allow))
 }
 
-// status tells how the porter is, as opposed to its machines.
+// Status tells how a porter is, as opposed to its machines.
+type Status struct {
+	Version string  `json:"version"`
+	Ready   bool    `json:"ready"`
+	Reason  string  `json:"reason"` // why it is not ready
+	Guard   Guard   `json:"guard"`
+	Journal Storage `json:"journal"`
+}
+
 func (a *api) status(w http.ResponseWriter, _ *http.Request) {
-	a.write(w, http.StatusOK, struct {
-		Version string  `json:"version"`
-		Ready   bool    `json:"ready"`
-		Guard   Guard   `json:"guard"`
-		Journal Storage `json:"journal"`
-	}{a.version, a.house.Ready() == nil, a.house.Guard(), a.house.Storage()})
+	s := Status{Version: a.version, Ready: true, Guard: a.house.Guard(), Journal: a.house.Storage()}
+	if err := a.house.Ready(); err != nil {
+		s.Ready, s.Reason = false, err.Error()
+	}
+	a.write(w, http.StatusOK, s)
 }
 
 func (a *api) list(w http.ResponseWriter, _ *http.Request) {

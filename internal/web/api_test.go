@@ -83,14 +83,14 @@ func TestStatus(t *testing.T) {
 	}{
 		{
 			&house{guard: web.Guard{Mode: "auto", Active: true}, storage: web.Storage{Healthy: true}},
-			`{"version":"1.2.3","ready":true,"guard":{"mode":"auto","active":true,"reason":""},"journal":{"healthy":true,"reason":""}}`,
+			`{"version":"1.2.3","ready":true,"reason":"","guard":{"mode":"auto","active":true,"reason":""},"journal":{"healthy":true,"reason":""}}`,
 		},
 		{
 			&house{
 				ready: errors.New("starting"), guard: web.Guard{Mode: "off", Reason: "claim.guard is off"},
 				storage: web.Storage{Reason: "no space left"},
 			},
-			`{"version":"1.2.3","ready":false,"guard":{"mode":"off","active":false,"reason":"claim.guard is off"},` +
+			`{"version":"1.2.3","ready":false,"reason":"starting","guard":{"mode":"off","active":false,"reason":"claim.guard is off"},` +
 				`"journal":{"healthy":false,"reason":"no space left"}}`,
 		},
 	} {
@@ -264,10 +264,10 @@ func TestOtherSitesAreKeptOut(t *testing.T) {
 		status  int
 	}{
 		{"a program", nil, 202},
-		{"our own page", []string{"Sec-Fetch-Site", "same-origin", "Origin", "http://porter.example"}, 202},
+		{"our own page", []string{"Sec-Fetch-Site", "same-origin", "Origin", "http://porter.local"}, 202},
 		{"another site", []string{"Sec-Fetch-Site", "cross-site", "Origin", "http://evil.example"}, 403},
 		{"another site, old browser", []string{"Origin", "http://evil.example"}, 403},
-		{"another port of this host", []string{"Sec-Fetch-Site", "same-site", "Origin", "http://porter.example:8080"}, 403},
+		{"another port of this host", []string{"Sec-Fetch-Site", "same-site", "Origin", "http://porter.local:8080"}, 403},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -1,6 +1,35 @@
 package web
 
-import "net"
+import (
+	"net"
+	"strings"
+)
 
 // UseListener has Run serve l instead of listening by itself.
 func (s *Server) UseListener(l net.Listener) { s.listeners = []net.Listener{l} }
+
+// Routes returns every route, as in "GET /metrics".
+func (s *Server) Routes() ([]string, error) {
+	mux, err := s.routes()
+	if err != nil {
+		return nil, err
+	}
+	var routes []string
+	for pattern, h := range mux.given {
+		served, ok := h.(methods)
+		if !ok {
+			routes = append(routes, strings.TrimSuffix(pattern, "{$}"))
+			continue
+		}
+		for method := range served {
+			routes = append(routes, method+" "+pattern)
+		}
+	}
+	return routes, nil
+}
+
+// FillStreams has as many clients follow as may.
+func (s *Server) FillStreams() {
+	for s.streams.enter() {
+	}
+}

@@ -18,8 +18,37 @@ const maxScrapes = 3
 //go:embed page
 var files embed.FS
 
-// newHandler joins all routes.
-func newHandler(opts Options, r *ration, s *streams) (http.Handler, error) {
+// newHandler joins all routes, and puts before them what holds for all.
+func (s *Server) newHandler() (http.Handler, error) {
+	mux, err := s.routes()
+	if err != nil {
+		return nil, err
+	}
+	// A page of another site must not be able to wake or forget a machine
+	// through the browser of somebody who may.
+	guard := http.NewCrossOriginProtection()
+	guard.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		writeError(w, http.StatusForbidden, "a request from another site")
+	}))
+	return secure(guard.Handler(s.gate.withoutRebinding(mux))), nil
+}
+
+// router is a mux that remembers what it was given, which is how a test finds all
+// routes.
+type router struct {
+	http.ServeMux
+	given map[string]http.Handler // by pattern, as in "GET /metrics"
+}
+
+func (m *router) add(pattern string, h http.Handler) {
+	m.Handle(pattern, h)
+	m.given[pattern] = h
+}
+
+func (m *router) addFunc(pattern string, h http.HandlerFunc) { m.add(pattern, h) }
+
+func (s *Server) routes() (*router, error) {
+	opts := s.opts
 	page, err := newLanding(opts)
 	if err != nil {
 		return nil, fmt.Errorf("web: %w", err)
@@ -28,32 +57,28 @@ func newHandler(opts Options, r *ration, s *streams) (http.Handler, error) {
 	if err != nil {
 		return nil, fmt.Errorf("web: %w", err)
 	}
-	mux := http.NewServeMux()
-	mux.Handle("GET /{$}", page)
-	mux.HandleFunc("GET /style.css", func(w http.ResponseWriter, _ *http.Request) {
+	mux := &router{given: make(map[string]http.Handler)}
+	mux.add("GET /{$}", page)
+	mux.addFunc("GET /style.css", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/css; charset=utf-8")
 		w.Write(style) // an error here is the client's going away
 	})
-	mux.Handle("GET /metrics", newMetrics(opts))
-	mux.HandleFunc("GET /-/healthy", func(w http.ResponseWriter, _ *http.Request) {
+	mux.add("GET /metrics", newMetrics(opts))
+	mux.addFunc("GET /-/healthy", func(w http.ResponseWriter, _ *http.Request) {
 		text(w, http.StatusOK, "nightporter is healthy.")
 	})
-	mux.HandleFunc("GET /-/ready", func(w http.ResponseWriter, _ *http.Request) {
+	mux.addFunc("GET /-/ready", func(w http.ResponseWriter, _ *http.Request) {
 		if err := opts.House.Ready(); err != nil {
 			text(w, http.StatusServiceUnavailable, "nightporter is not ready: "+err.Error())
 			return
 		}
 		text(w, http.StatusOK, "nightporter is ready.")
 	})
-	(&api{house: opts.House, log: opts.Log, now: opts.Now, version: opts.Version, ration: r, streams: s}).addTo(mux)
-
-	// A page of another site must not be able to wake or forget a machine
-	// through the browser of somebody who may.
-	guard := http.NewCrossOriginProtection()
-	guard.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		writeError(w, http.StatusForbidden, "a request from another site")
-	}))
-	return secure(guard.Handler(mux)), nil
+	(&api{
+		house: opts.House, log: opts.Log, now: opts.Now, version: opts.Version,
+		ration: s.ration, gate: s.gate, streams: s.streams,
+	}).addTo(mux)
+	return mux, nil
 }
 
 // secure sets the headers that keep a page from doing anything but what it is

@@ -147,7 +147,7 @@ func ask(t *testing.T, h *house, method, path string, headers ...string) *httpte
 
 func askWith(t *testing.T, opts web.Options, method, path string, headers ...string) *httptest.ResponseRecorder {
 	t.Helper()
-	r := httptest.NewRequest(method, "http://porter.example"+path, http.NoBody)
+	r := httptest.NewRequest(method, "http://porter.local"+path, http.NoBody)
 	for i := 0; i < len(headers); i += 2 {
 		r.Header.Set(headers[i], headers[i+1])
 	}

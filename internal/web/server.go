@@ -95,6 +95,7 @@ type Options struct {
 	Listen     []string     // addresses "host:port" or ":port"; none: Run serves nobody
 	WebConfig  string       // exporter-toolkit's file for TLS and passwords; empty: neither
 	Rate       int          // wakes and forgets a minute from one source, half of them at once; zero: any number
+	Access     Access       // who may wake and forget
 	Version    string       // shown on the page
 	Now        func() time.Time
 }
@@ -104,6 +105,7 @@ type Server struct {
 	opts      Options
 	handler   http.Handler
 	ration    *ration
+	gate      *gate
 	streams   *streams
 	listeners []net.Listener
 }
@@ -123,10 +125,11 @@ func New(opts Options) (*Server, error) {
 	if err := toolkit.Validate(opts.WebConfig); err != nil {
 		return nil, webConfigError(opts.WebConfig, err)
 	}
-	s := &Server{opts: opts, ration: new(ration), streams: newStreams()}
+	s := &Server{opts: opts, ration: new(ration), gate: newGate(), streams: newStreams()}
 	s.SetRate(opts.Rate)
+	s.SetAccess(opts.Access)
 	var err error
-	if s.handler, err = newHandler(opts, s.ration, s.streams); err != nil {
+	if s.handler, err = s.newHandler(); err != nil {
 		return nil, err
 	}
 	return s, nil
@@ -134,6 +137,9 @@ func New(opts Options) (*Server, error) {
 
 // SetRate changes Options.Rate.
 func (s *Server) SetRate(perMinute int) { s.ration.set(perMinute) }
+
+// SetAccess changes Options.Access.
+func (s *Server) SetAccess(a Access) { s.gate.set(a) }
 
 // Handler returns the pages without TLS and passwords, which belong to the
 // listeners.
