@@ -147,11 +147,16 @@ func ask(t *testing.T, h *house, method, path string, headers ...string) *httpte
 
 func askWith(t *testing.T, opts web.Options, method, path string, headers ...string) *httptest.ResponseRecorder {
 	t.Helper()
-	r := httptest.NewRequest(method, "http://porter.local"+path, http.NoBody)
+	return call(newServer(t, opts), method, "http://porter.local"+path, headers...)
+}
+
+// call sends a request to a server that is not run.
+func call(s *web.Server, method, url string, headers ...string) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(method, url, http.NoBody)
 	for i := 0; i < len(headers); i += 2 {
 		r.Header.Set(headers[i], headers[i+1])
 	}
 	w := httptest.NewRecorder()
-	newServer(t, opts).Handler().ServeHTTP(w, r)
+	s.Handler().ServeHTTP(w, r)
 	return w
 }

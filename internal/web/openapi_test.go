@@ -163,14 +163,6 @@ func (d *described) schemas() *jsonschema.Compiler {
 	return c
 }
 
-// pointer escapes a part of a JSON pointer (RFC 6901 section 3).
-func pointer(parts ...string) string {
-	for i, p := range parts {
-		parts[i] = strings.NewReplacer("~", "~0", "/", "~1").Replace(p)
-	}
-	return "/" + strings.Join(parts, "/")
-}
-
 // bodyOf returns the schema of an answer of JSON, which is nil for another, and
 // reports an answer that is not described.
 func (d *described) bodyOf(op object, status, contentType string) object {

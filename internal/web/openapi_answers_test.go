@@ -1,0 +1,238 @@
+package web_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"nightporter/internal/journal"
+	"nightporter/internal/machine"
+	"nightporter/internal/web"
+)
+
+// question is a request whose answer is held to the description.
+type question struct {
+	route   string // whose description it is
+	path    string // if it is not the route's own
+	status  int
+	headers []string
+	change  func(*web.Options, *house) // of a porter that knows nas
+	before  func(*web.Server)
+}
+
+// fullEvent has all that an event can have.
+func fullEvent() journal.Event {
+	return journal.Event{
+		At: midnight, Seq: 1, Kind: journal.Ready, Machine: "nas", MAC: nas().MAC, IP: netip.MustParseAddr("2001:db8::5"),
+		Source: netip.MustParseAddrPort("192.0.2.9:40000"), Service: "192.0.2.5:22/tcp", Trigger: "tcp", By: "192.0.2.9:1", Reason: "ready",
+		Attempts: 1, Boot: time.Second, Ready: 2 * time.Second, Slept: time.Hour,
+	}
+}
+
+const (
+	getOne  = "GET /api/v1/machines/{name}"
+	forget  = "DELETE /api/v1/machines/{name}"
+	wake    = "POST /api/v1/machines/{name}/wake"
+	list    = "GET /api/v1/machines"
+	history = "GET /api/v1/events"
+)
+
+func unencodable(_ *web.Options, h *house) { h.machines[0].IdleWatts = math.Inf(1) }
+
+func failing(err error) func(*web.Options, *house) {
+	return func(_ *web.Options, h *house) { h.fail = err }
+}
+
+func questions() []question {
+	all := []question{
+		{route: list, status: 200},
+		{route: list, status: 200, change: func(_ *web.Options, h *house) { h.machines = nil }},
+		{route: list, status: 500, change: unencodable},
+		{route: getOne, status: 200},
+		{route: getOne, status: 200, change: func(_ *web.Options, h *house) { h.machines = []machine.Status{{Spec: machine.Spec{Name: "nas"}}} }},
+		{route: getOne, path: "/api/v1/machines/tv", status: 404},
+		{route: getOne, status: 500, change: unencodable},
+		{route: history, status: 200, path: "/api/v1/events?since=0&machine=nas&limit=9"},
+		{route: history, status: 400, path: "/api/v1/events?limit=1001"},
+		{route: history, status: 400, headers: []string{"Accept", "text/event-stream", "Last-Event-ID", "x"}},
+		{route: history, status: 500, headers: []string{"Accept", "text/event-stream"}}, // over what cannot be flushed
+		{route: history, status: 503, headers: []string{"Accept", "text/event-stream"}, before: (*web.Server).FillStreams},
+		{route: "GET /api/v1/status", status: 200},
+		{route: "GET /api/v1/status", status: 200, change: func(_ *web.Options, h *house) {
+			h.ready, h.storage, h.guard = errors.New("starting"), web.Storage{Reason: "full"}, web.Guard{Mode: "off", Reason: "off"}
+		}},
+		{route: "GET /api/v1/openapi.yaml", status: 200},
+		{route: "GET /metrics", status: 200},
+		{route: "GET /metrics", status: 200, headers: []string{"Accept", "application/openmetrics-text;version=1.0.0"}},
+		{route: "GET /-/healthy", status: 200},
+		{route: "GET /-/ready", status: 200},
+		{route: "GET /-/ready", status: 503, change: func(_ *web.Options, h *house) { h.ready = errors.New("starting") }},
+	}
+	for route, done := range map[string]int{forget: 204, wake: 202} {
+		all = append(all,
+			question{route: route, status: done},
+			question{route: route, status: done, headers: []string{"Authorization", "Bearer open sesame"}, change: locked},
+			question{route: route, status: 401, change: locked},
+			question{route: route, status: 403, headers: []string{"Origin", "http://evil.example"}},
+			question{route: route, status: 404, path: strings.NewReplacer("{name}", "tv").Replace(strings.Fields(route)[1])},
+			question{route: route, status: 409, change: failing(web.ErrConflict)},
+			question{route: route, status: 429, change: func(o *web.Options, _ *house) { o.Rate = 2 }, before: func(s *web.Server) {
+				method, path, _ := strings.Cut(route, " ")
+				callFrom(s, "192.0.2.1:1", method, strings.Replace(path, "{name}", "nas", 1)) // there is one a moment
+			}},
+			question{route: route, status: 500, change: failing(errors.New("broken"))},
+			question{route: route, status: 503, change: failing(context.DeadlineExceeded)},
+		)
+	}
+	return all
+}
+
+// locked has the porter ask for a token.
+func locked(o *web.Options, _ *house) { o.Access.Token = "open sesame" }
+
+// What the server answers is what the description says, each status and each
+// field of it. The exception is a metrics page that is asked for too often.
+func TestAnswersAreAsDescribed(t *testing.T) {
+	d := describedBy(t)
+	compiler := d.schemas()
+	operations := d.operations()
+	answered := map[string]bool{"GET /metrics 503": true}
+	declared, seen := make(map[string]bool), make(map[string]bool)
+	for _, q := range questions() {
+		t.Run(fmt.Sprintf("%s %d", q.route, q.status), func(t *testing.T) {
+			d.t = t
+			contentType, body := q.ask(t)
+			answered[fmt.Sprintf("%s %d", q.route, q.status)] = true
+			schema := d.bodyOf(operations[q.route], strconv.Itoa(q.status), contentType)
+			if schema == nil {
+				return
+			}
+			value, err := jsonschema.UnmarshalJSON(strings.NewReader(body))
+			if err != nil {
+				t.Fatalf("%v in %s", err, body)
+			}
+			if err := validate(compiler, schema, value); err != nil {
+				t.Errorf("%s: %v", body, err)
+			}
+			d.fields(declared, schema, "", nil, true)
+			d.fields(seen, schema, "", value, false)
+		})
+	}
+	d.t = t
+	for route, op := range operations {
+		for status := range op["responses"].(object) {
+			if !answered[route+" "+status] {
+				t.Errorf("%s: status %s is described, and never answered", route, status)
+			}
+		}
+	}
+	for field := range declared {
+		if !seen[field] {
+			t.Errorf("%s is described, and never there", field)
+		}
+	}
+	if len(seen) < 40 {
+		t.Errorf("only %d fields were looked at", len(seen))
+	}
+}
+
+// ask returns the answer to a question, which has to have its status.
+func (q question) ask(t *testing.T) (contentType, body string) {
+	t.Helper()
+	h := &house{
+		machines: []machine.Status{nas()},
+		guard:    web.Guard{Mode: "auto", Active: true}, storage: web.Storage{Healthy: true},
+	}
+	h.all = []journal.Event{fullEvent()}
+	opts := options(h)
+	if q.change != nil {
+		q.change(&opts, h)
+	}
+	method, path, _ := strings.Cut(q.route, " ")
+	if q.path != "" {
+		path = q.path
+	}
+	path = strings.Replace(path, "{name}", "nas", 1)
+	synctest.Test(t, func(t *testing.T) { // so that no ration grows meanwhile
+		s := newServer(t, opts)
+		if q.before != nil {
+			q.before(s)
+		}
+		w := call(s, method, "http://porter.local"+path, q.headers...)
+		if w.Code != q.status {
+			t.Errorf("status %d, %s; want %d", w.Code, w.Body, q.status)
+		}
+		contentType, body = w.Header().Get("Content-Type"), w.Body.String()
+	})
+	return contentType, body
+}
+
+// validate holds a value to a schema, which is a reference or a list of such.
+func validate(c *jsonschema.Compiler, schema object, value any) error {
+	ref, ok := schema["$ref"].(string)
+	if !ok {
+		list, isList := value.([]any)
+		if !isList || schema["type"] != "array" {
+			return errors.New("no list")
+		}
+		for _, v := range list {
+			if err := validate(c, schema["items"].(object), v); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	compiled, err := c.Compile("openapi.json" + ref)
+	if err != nil {
+		return err
+	}
+	return compiled.Validate(value)
+}
+
+// The words that the description lists are all that there are.
+func TestDescriptionHasEveryWord(t *testing.T) {
+	d := describedBy(t)
+	words := func(kind, field, key string) []string {
+		var all []string
+		for _, v := range d.root["components"].(object)["schemas"].(object)[kind].(object)["properties"].(object)[field].(object)[key].([]any) {
+			all = append(all, v.(string))
+		}
+		return all
+	}
+	named := func(s fmt.Stringer) string { return s.String() }
+	var states, triggers []string
+	for _, s := range machine.States {
+		states = append(states, named(s))
+	}
+	for _, s := range machine.Triggers {
+		triggers = append(triggers, named(s))
+	}
+	if got := words("Machine", "state", "enum"); !slices.Equal(got, states) {
+		t.Errorf("states %q, want %q", got, states)
+	}
+	if got := words("Event", "trigger", "enum"); !slices.Equal(got, triggers) {
+		t.Errorf("triggers %q, want %q", got, triggers)
+	}
+	var sample map[string]any
+	b, err := json.Marshal(fullEvent())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(b, &sample); err != nil || len(sample) != 15 {
+		t.Errorf("%d fields, want all 15 of an event: %v", len(sample), err)
+	}
+	if kinds := words("Event", "kind", "examples"); len(kinds) != 15 || !slices.Contains(kinds, string(journal.HandStart)) {
+		t.Errorf("kinds %q", kinds)
+	}
+}
