@@ -29,9 +29,10 @@ const eventsExample = `  nightporter events --machine tower -n 20
 
 // eventsFlags are the flags of the events command.
 type eventsFlags struct {
-	from, machine string
-	number        int
-	follow, json  bool
+	asker
+	machine      string
+	number       int
+	follow, json bool
 }
 
 // newEventsCommand returns the command "events".
@@ -49,11 +50,12 @@ func newEventsCommand() *cobra.Command {
 		},
 	}
 	fs := cmd.Flags()
-	fs.StringVar(&f.from, "from", "http://localhost:"+web.DefaultPort, "the porter's `URL` or HOST[:PORT]")
+	f.addTo(fs)
 	fs.BoolVarP(&f.follow, "follow", "f", false, "go on with new events as they happen")
 	fs.StringVar(&f.machine, "machine", "", "only those of the machine with this `NAME`")
 	fs.IntVarP(&f.number, "number", "n", 100, "how `MANY` of those that have been; 0, with --follow, is none")
 	fs.BoolVar(&f.json, "json", false, "one JSON object a line")
+	f.completeFlag(cmd, "machine")
 	return cmd
 }
 
@@ -65,9 +67,9 @@ func (f *eventsFlags) run(cmd *cobra.Command) error {
 	if f.number < least || f.number > web.MaxEvents {
 		return fmt.Errorf("--number: found %d, expected %d to %d", f.number, least, web.MaxEvents)
 	}
-	client, err := web.NewClient(f.from)
+	client, err := f.client()
 	if err != nil {
-		return fmt.Errorf("--from: %w", err)
+		return err
 	}
 	defer client.Close()
 	show := showTable(cmd.OutOrStdout())

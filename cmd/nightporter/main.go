@@ -54,6 +54,8 @@ func newRootCommand() *cobra.Command {
 		newServeCommand(),
 		newCheckCommand(),
 		newRegisterCommand(),
+		newStatusCommand(),
+		newWakeCommand(),
 		newEventsCommand(),
 		newDemoCommand(),
 		newVersionCommand(),

@@ -169,9 +169,5 @@ func (f *registerFlags) readToken() (string, error) {
 	if f.tokenFile == "" {
 		return f.token, nil
 	}
-	b, err := os.ReadFile(f.tokenFile)
-	if err != nil {
-		return "", fmt.Errorf("--token-file: %w", err)
-	}
-	return strings.TrimSpace(string(b)), nil
+	return tokenFromFile(f.tokenFile)
 }

@@ -157,7 +157,10 @@ func (a *api) fail(w http.ResponseWriter, action, name string, err error) {
 	}
 }
 
-func unknown(name string) string { return fmt.Sprintf("no machine is named %q", name) }
+// notNamed begins the answer about a machine that is not known.
+const notNamed = "no machine is named"
+
+func unknown(name string) string { return fmt.Sprintf("%s %q", notNamed, name) }
 
 // write sends v. It is encoded first, so that an error can still be told.
 func (a *api) write(w http.ResponseWriter, status int, v any) {

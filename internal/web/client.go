@@ -24,6 +24,7 @@ const DefaultPort = "9717"
 // Limits on a porter that is asked.
 const (
 	answerTimeout = 10 * time.Second
+	maxRedirects  = 3
 	maxErrorBytes = 4 << 10
 	maxEventBytes = 64 << 10 // the texts of an event are bounded, and far below
 	maxListBytes  = MaxEvents * maxEventBytes
@@ -33,10 +34,14 @@ const (
 // was too slow for it.
 var ErrStreamEnded = errors.New("the porter ended the stream of events")
 
-// Client asks a porter for its events.
+// ErrToken says that the porter wants a token, or another one.
+var ErrToken = errors.New("401 Unauthorized")
+
+// Client asks a porter about its machines and its events, and to wake machines.
 type Client struct {
-	base *url.URL
-	http *http.Client
+	base  *url.URL
+	http  *http.Client
+	token string
 }
 
 // NewClient returns a client of the porter at from: a URL, or HOST, HOST:PORT,
@@ -49,7 +54,22 @@ func NewClient(from string) (*Client, error) {
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.ResponseHeaderTimeout = answerTimeout
-	return &Client{base: base, http: &http.Client{Transport: transport}}, nil
+	return &Client{base: base, http: &http.Client{Transport: transport, CheckRedirect: sameHost}}, nil
+}
+
+// SetToken sets what Wake shows to the porter: the value of its http.token.
+func (c *Client) SetToken(token string) { c.token = token }
+
+// sameHost lets a porter move its clients to TLS or another path, but send no token
+// of theirs to somebody else.
+func sameHost(r *http.Request, before []*http.Request) error {
+	if first := before[0].URL.Hostname(); r.URL.Hostname() != first {
+		return fmt.Errorf("it points to %q: expected the porter itself", r.URL.Hostname())
+	}
+	if len(before) >= maxRedirects {
+		return fmt.Errorf("it points from one address to another %d times: expected the porter itself", len(before))
+	}
+	return nil
 }
 
 func parseBase(from string) (*url.URL, error) {
@@ -79,7 +99,7 @@ func (c *Client) Close() { c.http.CloseIdleConnections() }
 func (c *Client) Events(ctx context.Context, q EventQuery) ([]journal.Event, error) {
 	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
 	defer cancel()
-	body, err := c.get(ctx, q, "application/json")
+	body, err := c.send(ctx, q.question(jsonType))
 	if err != nil {
 		return nil, err
 	}
@@ -95,7 +115,7 @@ func (c *Client) Events(ctx context.Context, q EventQuery) ([]journal.Event, err
 // in the order of their Seq. It ends with an error: that of each, the end of ctx
 // as context.Canceled, ErrStreamEnded, or what is wrong.
 func (c *Client) Follow(ctx context.Context, q EventQuery, each func(journal.Event) error) error {
-	body, err := c.get(ctx, q, eventStream)
+	body, err := c.send(ctx, q.question(eventStream))
 	if err != nil {
 		return err
 	}
@@ -134,15 +154,30 @@ func (c *Client) pass(body io.Reader, each func(journal.Event) error) error {
 	return nil
 }
 
-// get returns the body of an answer that is as expected.
-func (c *Client) get(ctx context.Context, q EventQuery, accept string) (io.ReadCloser, error) {
-	u := c.base.JoinPath("api/v1/events")
-	u.RawQuery = q.encode()
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), http.NoBody)
-	if err != nil {
-		return nil, err
+// question is a request to a porter.
+type question struct {
+	method string
+	path   []string // below /api/v1, each part unescaped
+	query  string
+	accept string // the one media type of an answer
+	want   int    // its status
+	failed string // what is said if there is no such answer
+	token  bool   // goes with it
+}
+
+func (q EventQuery) question(accept string) question {
+	return question{
+		method: http.MethodGet, path: []string{"events"}, query: q.encode(),
+		accept: accept, want: http.StatusOK, failed: "no events",
 	}
-	r.Header.Set("Accept", accept)
+}
+
+// send returns the body of an answer that is as expected.
+func (c *Client) send(ctx context.Context, q question) (io.ReadCloser, error) {
+	r, err := c.request(ctx, q)
+	if err != nil {
+		return nil, c.failed(q.failed, err)
+	}
 	resp, err := c.http.Do(r)
 	if err != nil {
 		var wrapped *url.Error // it repeats the address
@@ -152,14 +187,35 @@ func (c *Client) get(ctx context.Context, q EventQuery, accept string) (io.ReadC
 		return nil, c.failed("cannot reach the porter", err)
 	}
 	found, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
-	if resp.StatusCode == http.StatusOK && found == accept {
+	if resp.StatusCode == q.want && found == q.accept {
 		return resp.Body, nil
 	}
 	defer resp.Body.Close()
-	if resp.StatusCode == http.StatusOK {
-		return nil, c.failed("is it nightporter?", fmt.Errorf("content type: found %q, expected %s", found, accept))
+	if resp.StatusCode == q.want {
+		return nil, c.failed("is it nightporter?", fmt.Errorf("content type: found %q, expected %s", found, q.accept))
 	}
-	return nil, c.failed("no events", statusError(resp))
+	return nil, c.failed(q.failed, statusError(resp))
+}
+
+func (c *Client) request(ctx context.Context, q question) (*http.Request, error) {
+	u := c.base.JoinPath("api", "v1")
+	for _, part := range q.path {
+		u = u.JoinPath(url.PathEscape(part))
+	}
+	u.RawQuery = q.query
+	r, err := http.NewRequestWithContext(ctx, q.method, u.String(), http.NoBody)
+	if err != nil {
+		return nil, err
+	}
+	r.Header.Set("Accept", q.accept)
+	switch {
+	case !q.token || c.token == "":
+	case c.base.User != nil: // the password takes the other
+		r.Header.Set(TokenHeader, c.token)
+	default:
+		r.Header.Set("Authorization", "Bearer "+c.token)
+	}
+	return r, nil
 }
 
 // failed says which porter it was, without the password.
@@ -167,18 +223,24 @@ func (c *Client) failed(what string, err error) error {
 	return fmt.Errorf("%s: %s: %w", c.base.Redacted(), what, err)
 }
 
-// statusError tells an answer other than 200, in the porter's words if there are any.
+// statusError tells an answer that is not the expected one, in the porter's words
+// if there are any.
 func statusError(resp *http.Response) error {
 	var answer struct {
 		Error string `json:"error"`
 	}
 	text, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBytes)) // without it, the status says enough
-	switch err := json.Unmarshal(text, &answer); {
-	case resp.StatusCode == http.StatusUnauthorized:
+	inWords := json.Unmarshal(text, &answer) == nil && answer.Error != ""
+	switch {
+	case resp.StatusCode == http.StatusUnauthorized && !inWords: // by the toolkit
 		return fmt.Errorf("%s: expected http://USER:PASSWORD@HOST:PORT", resp.Status)
+	case resp.StatusCode == http.StatusUnauthorized:
+		return fmt.Errorf("%w: %q", ErrToken, answer.Error)
+	case resp.StatusCode == http.StatusNotFound && inWords && strings.HasPrefix(answer.Error, notNamed):
+		return ErrUnknownMachine
 	case resp.StatusCode == http.StatusNotFound:
 		return fmt.Errorf("%s: is it nightporter, and not older than this command?", resp.Status)
-	case err == nil && answer.Error != "":
+	case inWords:
 		return fmt.Errorf("%s: %q", resp.Status, answer.Error)
 	default:
 		return errors.New(resp.Status)

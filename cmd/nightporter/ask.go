@@ -1,0 +1,113 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"nightporter/internal/web"
+)
+
+// completionTimeout bounds what somebody waits for who pressed Tab.
+const completionTimeout = 2 * time.Second
+
+// asker is what the commands have in common that ask a running porter.
+type asker struct{ from string }
+
+func (a *asker) addTo(fs *pflag.FlagSet) {
+	fs.StringVar(&a.from, "from", "http://localhost:"+web.DefaultPort, "the porter's `URL` or HOST[:PORT]")
+}
+
+// client returns a client of the porter, for the caller to close.
+func (a *asker) client() (*web.Client, error) {
+	c, err := web.NewClient(a.from)
+	if err != nil {
+		return nil, fmt.Errorf("--from: %w", err)
+	}
+	return c, nil
+}
+
+// completeName completes the first argument with the names that the porter knows.
+func (a *asker) completeName(cmd *cobra.Command, args []string, begun string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	client, err := a.client()
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveError
+	}
+	defer client.Close()
+	ctx, cancel := context.WithTimeout(cmd.Context(), completionTimeout)
+	defer cancel()
+	all, err := client.Machines(ctx)
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveError
+	}
+	var names []cobra.Completion
+	for _, m := range all {
+		// A name that a terminal cannot show cannot be typed either.
+		if strings.HasPrefix(m.Name, begun) && printable(m.Name) == m.Name {
+			names = append(names, cobra.CompletionWithDesc(m.Name, m.State.String()))
+		}
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp
+}
+
+// completeFlag is completeName for the value of a flag.
+func (a *asker) completeFlag(cmd *cobra.Command, flag string) {
+	_ = cmd.RegisterFlagCompletionFunc(flag, // an error would mean that there is no such flag
+		func(cmd *cobra.Command, _ []string, begun string) ([]cobra.Completion, cobra.ShellCompDirective) {
+			return a.completeName(cmd, nil, begun)
+		})
+}
+
+// explain says which names there are, if err means that there is not this one.
+func explain(ctx context.Context, client *web.Client, name string, err error) error {
+	if !errors.Is(err, web.ErrUnknownMachine) {
+		return err
+	}
+	all, listErr := client.Machines(ctx)
+	switch {
+	case listErr != nil:
+		return err
+	case len(all) == 0:
+		return fmt.Errorf("found %q: the porter knows no machine: expected one to register first", name)
+	}
+	names := make([]string, len(all))
+	for i, m := range all {
+		names[i] = printable(m.Name)
+	}
+	return fmt.Errorf("found %q, which the porter does not know: expected one of %s", name, strings.Join(names, ", "))
+}
+
+// tokenFromFile returns the token that a file holds, without the newline after it.
+func tokenFromFile(path string) (string, error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return "", fmt.Errorf("--token-file: %w", err)
+	}
+	return strings.TrimSpace(string(b)), nil
+}
+
+// printJSON prints v for programs.
+func printJSON(w io.Writer, v any) error {
+	out := json.NewEncoder(w)
+	out.SetIndent("", "  ")
+	return out.Encode(v)
+}
+
+// oneName is cobra.ExactArgs(1) with an error that says of what.
+func oneName(_ *cobra.Command, args []string) error {
+	if len(args) != 1 {
+		return fmt.Errorf("found %d arguments, expected the name of one machine", len(args))
+	}
+	return nil
+}

@@ -1,0 +1,183 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"nightporter/internal/web"
+)
+
+const statusHelp = `Show the machines of a night porter, or with NAME all that it knows of one.
+
+Exit code 0 means that the porter answered and does its work on every interface.`
+
+const statusExample = `  nightporter status --from raspberrypi
+  nightporter status tower --json | jq .state`
+
+// statusFlags are the flags of the status command.
+type statusFlags struct {
+	asker
+	json bool
+}
+
+// statusJSON is what --json prints without a name.
+type statusJSON struct {
+	Status   web.Status    `json:"status"`
+	Machines []web.Machine `json:"machines"`
+}
+
+// newStatusCommand returns the command "status".
+func newStatusCommand() *cobra.Command {
+	var f statusFlags
+	cmd := &cobra.Command{
+		Use:               "status [NAME]",
+		Short:             "Show what sleeps",
+		Long:              statusHelp,
+		Example:           statusExample,
+		Args:              cobra.MaximumNArgs(1),
+		ValidArgsFunction: f.completeName,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			cmd.SilenceUsage = true // from here on a mistake is not one of usage
+			return f.run(cmd, args)
+		},
+	}
+	f.addTo(cmd.Flags())
+	cmd.Flags().BoolVar(&f.json, "json", false, "as the API says it")
+	return cmd
+}
+
+func (f *statusFlags) run(cmd *cobra.Command, args []string) error {
+	client, err := f.client()
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	porter, err := client.Status(cmd.Context())
+	if err != nil {
+		return err
+	}
+	if len(args) > 0 {
+		err = f.one(cmd, client, args[0])
+	} else {
+		err = f.all(cmd, client, porter)
+	}
+	if err != nil {
+		return err
+	}
+	warn(cmd.ErrOrStderr(), porter)
+	if !porter.Ready {
+		return fmt.Errorf("the porter is not ready: %s", printable(porter.Reason))
+	}
+	return nil
+}
+
+// warn says what is not as it should be, though the porter works.
+func warn(w io.Writer, s web.Status) {
+	if !s.Guard.Active && s.Guard.Reason != "" {
+		fmt.Fprintln(w, "guard:", printable(s.Guard.Reason))
+	}
+	if !s.Journal.Healthy {
+		fmt.Fprintln(w, "journal:", printable(s.Journal.Reason))
+	}
+}
+
+func (f *statusFlags) all(cmd *cobra.Command, client *web.Client, porter web.Status) error {
+	machines, err := client.Machines(cmd.Context())
+	if err != nil {
+		return err
+	}
+	if f.json {
+		return printJSON(cmd.OutOrStdout(), statusJSON{porter, machines})
+	}
+	if len(machines) == 0 {
+		fmt.Fprintln(cmd.ErrOrStderr(), "no machines")
+		return nil
+	}
+	table := newTable(cmd.OutOrStdout())
+	fmt.Fprintln(table, "MACHINE\tSTATE\tSINCE\tSLEPT\tSAVED\tLAST WAKE")
+	for _, m := range machines {
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n",
+			printable(m.Name), m.State, moment(&m.Since), howLong(m.SleptSeconds), saved(m.SavedJoules), moment(m.LastWake))
+	}
+	return table.Flush()
+}
+
+func (f *statusFlags) one(cmd *cobra.Command, client *web.Client, name string) error {
+	m, err := client.Machine(cmd.Context(), name)
+	if err != nil {
+		return explain(cmd.Context(), client, name, err)
+	}
+	if f.json {
+		return printJSON(cmd.OutOrStdout(), m)
+	}
+	table := newTable(cmd.OutOrStdout())
+	row := func(name string, value any) { fmt.Fprintf(table, "%s\t%v\n", name, value) }
+	row("machine", printable(m.Name))
+	row("MAC", m.MAC)
+	row("state", m.State)
+	row("since", moment(&m.Since))
+	for _, a := range m.Monitor {
+		row("address", a.IP+" "+cmp.Or(strings.Join(a.Port, " "), "(does not wake)"))
+	}
+	row("slept", howLong(m.SleptSeconds))
+	row("saved", fmt.Sprintf("%s (%g W awake, %g W asleep)", saved(m.SavedJoules), m.IdleWatts, m.SleepWatts))
+	row("last wake", moment(m.LastWake))
+	row("wakes", counts(m.Wakes))
+	row("failed wakes", counts(m.WakeFailures))
+	row("magic packets", m.WakeAttempts)
+	row("did not wake", counts(m.Suppressed))
+	row("started without us", m.ExternalStarts)
+	row("address conflicts", m.Conflicts)
+	return table.Flush()
+}
+
+func newTable(w io.Writer) *tabwriter.Writer { return tabwriter.NewWriter(w, 0, 0, 2, ' ', 0) }
+
+// moment shows a time of the API on the clock of whoever looks.
+func moment(s *string) string {
+	if s == nil {
+		return "never"
+	}
+	t, err := time.Parse(time.RFC3339, *s)
+	if err != nil {
+		return printable(*s)
+	}
+	return t.Local().Format(time.DateTime)
+}
+
+func howLong(seconds float64) string {
+	return time.Duration(seconds * float64(time.Second)).Round(time.Second).String()
+}
+
+// saved shows energy in the unit of electricity bills.
+func saved(joules float64) string {
+	wattHours := joules / 3600
+	if wattHours < 1000 {
+		return fmt.Sprintf("%.1f Wh", wattHours)
+	}
+	return fmt.Sprintf("%.1f kWh", wattHours/1000)
+}
+
+// counts lists what is not 0, by name.
+func counts(of map[string]uint64) string {
+	var sum uint64
+	var parts []string
+	for _, name := range slices.Sorted(maps.Keys(of)) {
+		if n := of[name]; n > 0 {
+			sum += n
+			parts = append(parts, fmt.Sprintf("%s %d", printable(name), n))
+		}
+	}
+	if sum == 0 {
+		return "0"
+	}
+	return fmt.Sprintf("%d (%s)", sum, strings.Join(parts, ", "))
+}

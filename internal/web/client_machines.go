@@ -1,0 +1,72 @@
+package web
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+)
+
+// maxMachineBytes bounds what is read of machines: a thousand with a hundred
+// services each are far below.
+const maxMachineBytes = 16 << 20
+
+// jsonType is the media type of all answers but streams.
+const jsonType = "application/json"
+
+// Machine is a machine as the API shows it.
+type Machine = machineJSON
+
+// Status returns how the porter is.
+func (c *Client) Status(ctx context.Context) (Status, error) {
+	var s Status
+	err := c.ask(ctx, question{
+		method: http.MethodGet, path: []string{"status"}, accept: jsonType, want: http.StatusOK, failed: "no status",
+	}, &s)
+	return s, err
+}
+
+// Machines returns all machines, by name.
+func (c *Client) Machines(ctx context.Context) ([]Machine, error) {
+	var all []Machine
+	err := c.ask(ctx, question{
+		method: http.MethodGet, path: []string{"machines"}, accept: jsonType, want: http.StatusOK, failed: "no machines",
+	}, &all)
+	return all, err
+}
+
+// Machine returns one machine, or an error that is ErrUnknownMachine if there is
+// none of that name.
+func (c *Client) Machine(ctx context.Context, name string) (Machine, error) {
+	var m Machine
+	err := c.ask(ctx, question{
+		method: http.MethodGet, path: []string{"machines", name}, accept: jsonType, want: http.StatusOK, failed: "no machine",
+	}, &m)
+	return m, err
+}
+
+// Wake begins to wake a machine, and returns it as it is then. Its error is
+// ErrUnknownMachine if there is none of that name.
+func (c *Client) Wake(ctx context.Context, name string) (Machine, error) {
+	var m Machine
+	err := c.ask(ctx, question{
+		method: http.MethodPost, path: []string{"machines", name, "wake"}, token: true,
+		accept: jsonType, want: http.StatusAccepted, failed: "not woken",
+	}, &m)
+	return m, err
+}
+
+// ask reads an answer that ends into what it is about.
+func (c *Client) ask(ctx context.Context, q question, into any) error {
+	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+	defer cancel()
+	body, err := c.send(ctx, q)
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	if err := json.NewDecoder(io.LimitReader(body, maxMachineBytes)).Decode(into); err != nil {
+		return c.failed("cannot read its answer", err)
+	}
+	return nil
+}
