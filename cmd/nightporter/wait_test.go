@@ -1,0 +1,98 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"nightporter/internal/journal"
+	"nightporter/internal/machine"
+	"nightporter/internal/web"
+)
+
+func TestWakeWaits(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		state machine.State // before
+		story []journal.Event
+		wait  string
+		code  int
+		last  string // begins the last line
+		lines int
+		awake bool
+		kind  journal.Kind
+	}{
+		{"ready", machine.Asleep, []journal.Event{
+			{Kind: journal.Asked, By: "192.0.2.9:1"}, {Kind: journal.Magic, Attempts: 1}, {Kind: journal.Arrived},
+			{Kind: journal.Ready, Boot: time.Second, Ready: 2 * time.Second},
+		}, "20s", 0, "nas is awake after ", 5, true, journal.Ready},
+		{"failed", machine.Asleep, []journal.Event{{Kind: journal.Magic, Attempts: 1}, {Kind: journal.Failed, Attempts: 1, Trigger: "api"}},
+			"20s", 1, "nas is not awake: wake given up after 1 magic packets, begun by api", 3, false, journal.Failed},
+		{"forgotten", machine.Asleep, []journal.Event{{Kind: journal.Forgotten}}, "20s", 1, "nas is not awake: forgotten", 2, false, journal.Forgotten},
+		{"did not fall asleep", machine.Settling, []journal.Event{{Kind: journal.Awake}}, "20s", 0, "nas is awake after ", 2, true, journal.Awake},
+		{"started by hand", machine.Settling, []journal.Event{{Kind: journal.HandStart}}, "20s", 0, "nas is awake after ", 2, true, journal.HandStart},
+		{"awake", machine.Awake, nil, "20s", 0, "nas is awake already; it got a magic packet all the same", 1, true, ""},
+		{"not in time", machine.Asleep, []journal.Event{{Kind: journal.Magic, Attempts: 1}}, "300ms", 2, "nas is not awake after 0.3 s", 2, false, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			for _, asJSON := range []bool{false, true} {
+				h := twoMachines()
+				h.machines[1].State = tt.state
+				h.wake = func(j *journal.Journal) {
+					j.Append(journal.Record{Event: journal.Event{At: evening, Kind: journal.Failed, Machine: "pc"}}) // of another
+					for _, e := range tt.story {
+						e.At, e.Machine = evening, "nas"
+						j.Append(journal.Record{Event: e})
+					}
+				}
+				args := []string{"wake", "nas", "--wait", tt.wait, "--from", staff(t, h, web.Access{})}
+				if asJSON {
+					args = append(args, "--json")
+				}
+				code, out, errs := program(t, args...)
+				if code != tt.code || errs != "" {
+					t.Errorf("exit code %d, %q; want %d", code, errs, tt.code)
+				}
+				if asJSON {
+					var got outcome
+					if err := json.Unmarshal([]byte(out), &got); err != nil {
+						t.Fatalf("%v in %s", err, out)
+					}
+					if got.Machine != "nas" || got.Awake != tt.awake || (got.Event == nil) != (tt.kind == "") || got.Event != nil && got.Event.Kind != tt.kind {
+						t.Errorf("%s, want awake: %v by %q", out, tt.awake, tt.kind)
+					}
+					continue
+				}
+				lines := strings.SplitAfter(strings.TrimSuffix(out, "\n"), "\n")
+				if len(lines) != tt.lines || !strings.HasPrefix(lines[len(lines)-1], tt.last) {
+					t.Errorf("printed\n%swant %d lines, the last %q", out, tt.lines, tt.last)
+				}
+			}
+		})
+	}
+}
+
+// A porter that stops meanwhile is an error, and so is Ctrl-C.
+func TestWakeWaitsInVain(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		end  func(*journal.Journal, context.CancelFunc)
+		want string
+	}{
+		{"the porter stops", func(j *journal.Journal, _ context.CancelFunc) { go j.Close() }, "the porter ended the stream of events\n"},
+		{"Ctrl-C", func(_ *journal.Journal, cancel context.CancelFunc) { cancel() }, "context canceled\n"},
+	} {
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		h := twoMachines()
+		h.wake = func(j *journal.Journal) { tt.end(j, cancel) }
+		var out, errs bytes.Buffer
+		code := run(ctx, []string{"wake", "nas", "--wait", "20s", "--from", staff(t, h, web.Access{})}, &out, &errs)
+		if code != 1 || !strings.HasSuffix(errs.String(), tt.want) {
+			t.Errorf("%s: exit code %d, %q, want %q", tt.name, code, errs.String(), tt.want)
+		}
+	}
+}
