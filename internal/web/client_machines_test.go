@@ -1,0 +1,145 @@
+package web_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"nightporter/internal/machine"
+	"nightporter/internal/web"
+)
+
+// What the client reads is what the server wrote, field by field.
+func TestClientReadsMachines(t *testing.T) {
+	h := &house{machines: []machine.Status{nas(), named("b\u00f6se Maus/50%?#")}, ready: errors.New("starting"), guard: web.Guard{Mode: "auto", Reason: "none"}}
+	srv := httptest.NewServer(newServer(t, options(h)).Handler())
+	defer srv.Close()
+	c := newAsker(t, srv.URL)
+	m, err := c.Machine(t.Context(), "nas")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := json.Marshal(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(strings.TrimSpace(nasJSON), indent(t, b)); diff != "" {
+		t.Errorf("machine (-want +got):\n%s", diff)
+	}
+	all, err := c.Machines(t.Context())
+	if err != nil || len(all) != 2 || all[1].Name != "nas" || all[1].State != machine.Asleep {
+		t.Errorf("%v, %v", all, err)
+	}
+	for _, m := range all {
+		if woken, err := c.Wake(t.Context(), m.Name); err != nil || woken.Name != m.Name {
+			t.Errorf("%q: %v, %v", m.Name, woken, err)
+		}
+	}
+	if got := strings.Join(h.done, ", "); got != "wake b\u00f6se Maus/50%?#, wake nas" {
+		t.Errorf("did %q", got)
+	}
+	s, err := c.Status(t.Context())
+	want := web.Status{Version: "1.2.3", Reason: "starting", Guard: h.guard}
+	if err != nil || s != want {
+		t.Errorf("%v, %v; want %v", s, err, want)
+	}
+	for _, ask := range []func() error{
+		func() error { _, err := c.Machine(t.Context(), "tv"); return err },
+		func() error { _, err := c.Wake(t.Context(), "tv"); return err },
+	} {
+		if err := ask(); !errors.Is(err, web.ErrUnknownMachine) {
+			t.Errorf("%v, want that it is unknown", err)
+		}
+	}
+}
+
+// A page of somebody else that is not there is no unknown machine.
+func TestClientIsElsewhere(t *testing.T) {
+	srv := httptest.NewServer(http.NotFoundHandler())
+	defer srv.Close()
+	_, err := newAsker(t, srv.URL).Machine(t.Context(), "nas")
+	want := srv.URL + ": no machine: 404 Not Found: is it nightporter, and not older than this command?"
+	if err == nil || err.Error() != want || errors.Is(err, web.ErrUnknownMachine) {
+		t.Errorf("%v, want %s", err, want)
+	}
+	for body, want := range map[string]string{
+		"{}":                   "",
+		`{"state":"dreaming"`:  "cannot read its answer: unexpected EOF",
+		`{"state":"dreaming"}`: `cannot read its answer: state: found "dreaming", expected one of [awake settling asleep waking arriving]`,
+		"[]":                   "cannot read its answer: json: cannot unmarshal array",
+	} {
+		srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			fmt.Fprint(w, body)
+		}))
+		_, err := newAsker(t, srv.URL).Machine(t.Context(), "nas")
+		if want == "" && err != nil || want != "" && (err == nil || !strings.HasPrefix(err.Error(), srv.URL+": "+want)) {
+			t.Errorf("%s: %v, want %s", body, err, want)
+		}
+		srv.Close()
+	}
+}
+
+// The token goes with what needs it, to the porter and nobody else.
+func TestClientKeepsTheToken(t *testing.T) {
+	var seen []string
+	note := func(r *http.Request) {
+		user, _, _ := r.BasicAuth()
+		seen = append(seen, fmt.Sprintf("%s %s %q %q %s", r.Method, r.URL.Path, strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer "), r.Header.Get(web.TokenHeader), user))
+	}
+	porter := newServer(t, options(&house{machines: []machine.Status{nas()}})).Handler()
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		note(r)
+		porter.ServeHTTP(w, r)
+	}))
+	defer srv.Close()
+	ask := func(from string) error {
+		c := newAsker(t, from)
+		c.SetToken(secret)
+		if _, err := c.Machine(t.Context(), "nas"); err != nil {
+			return err
+		}
+		_, err := c.Wake(t.Context(), "nas")
+		return err
+	}
+	if err := ask(srv.URL); err != nil {
+		t.Error(err)
+	}
+	if err := ask(strings.Replace(srv.URL, "://", "://anna:x@", 1)); err != nil {
+		t.Error(err)
+	}
+	want := []string{
+		`GET /api/v1/machines/nas "" "" `,
+		`POST /api/v1/machines/nas/wake "open sesame" "" `,
+		`GET /api/v1/machines/nas "Basic YW5uYTp4" "" anna`,
+		`POST /api/v1/machines/nas/wake "Basic YW5uYTp4" "open sesame" anna`,
+	}
+	if diff := cmp.Diff(want, seen); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+
+	seen = nil
+	away := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, strings.Replace(srv.URL, "127.0.0.1", "localhost", 1)+r.URL.Path, http.StatusTemporaryRedirect)
+	}))
+	defer away.Close()
+	c := newAsker(t, strings.Replace(away.URL, "://", "://anna:x@", 1))
+	c.SetToken(secret)
+	_, err := c.Wake(t.Context(), "nas")
+	if err == nil || !strings.Contains(err.Error(), `it points to "localhost": expected the porter itself`) || len(seen) != 0 {
+		t.Errorf("%v, and somebody else saw %q", err, seen)
+	}
+	loop := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, r.URL.Path, http.StatusTemporaryRedirect)
+	}))
+	defer loop.Close()
+	if _, err := newAsker(t, loop.URL).Status(t.Context()); err == nil || !strings.Contains(err.Error(), "from one address to another") {
+		t.Errorf("%v, want that it leads in circles", err)
+	}
+}
