@@ -3,9 +3,9 @@ package web
 import (
 	"crypto/sha256"
 	"crypto/subtle"
-	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"os"
 	"slices"
 	"strconv"
@@ -144,9 +144,5 @@ func (g *gate) local(host string) bool {
 // hostOf returns the host of a Host header without its port, brackets and final
 // dot, in lower case.
 func hostOf(s string) string {
-	if host, _, err := net.SplitHostPort(s); err == nil {
-		s = host
-	}
-	s = strings.TrimSuffix(strings.TrimPrefix(s, "["), "]")
-	return strings.ToLower(strings.TrimSuffix(s, "."))
+	return strings.ToLower(strings.TrimSuffix((&url.URL{Host: s}).Hostname(), "."))
 }

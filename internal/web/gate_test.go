@@ -190,7 +190,7 @@ func TestRebinding(t *testing.T) {
 		{"evil.example", web.Access{}, false},
 		{"evil.example:9717", web.Access{}, false},
 		{"local.evil.example", web.Access{}, false},
-		{"evillan.example", web.Access{}, false},
+		{"evil.notlan", web.Access{}, false},
 		{"192.0.2.1.evil.example", web.Access{}, false},
 		{own + ".evil.example", web.Access{}, false},
 		{"", web.Access{}, false},
