@@ -90,6 +90,7 @@ func twoMachines() *staffed {
 	}
 	nas.Tally.Wakes[machine.ByTCP], nas.Tally.Wakes[machine.ByAPI] = 3, 1
 	nas.Suppressed[machine.InQuietHours] = 2
+	nas.Agentless = true
 	return &staffed{
 		machines: []machine.Status{{Spec: machine.Spec{Name: "pc\x1b"}, Since: evening}, nas},
 		guard:    web.Guard{Mode: "auto", Active: true}, storage: web.Storage{Healthy: true},
@@ -120,6 +121,7 @@ func TestStatusTable(t *testing.T) {
 			"MAC                 d8:cb:8a:39:be:a1\n" +
 			"state               asleep\n" +
 			"since               " + at + "\n" +
+			"agentless           yes: it need not register\n" +
 			"address             10.77.0.20 22/tcp icmp\n" +
 			"address             fd77::20 (does not wake)\n" +
 			"slept               1h0m0s\n" +

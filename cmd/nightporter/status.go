@@ -124,6 +124,9 @@ func (f *statusFlags) one(cmd *cobra.Command, client *web.Client, name string) e
 	row("MAC", m.MAC)
 	row("state", m.State)
 	row("since", moment(&m.Since))
+	if m.Agentless {
+		row("agentless", "yes: it need not register")
+	}
 	for _, a := range m.Monitor {
 		row("address", a.IP+" "+cmp.Or(strings.Join(a.Port, " "), "(does not wake)"))
 	}
