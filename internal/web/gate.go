@@ -107,7 +107,7 @@ func changes(method string) bool {
 }
 
 // fromBrowser reports whether a request that changes something comes from a page.
-// Every browser sends Origin with it (the Fetch standard, section 3.2), and over
+// Every browser sends Origin with it (the Fetch standard, "`Origin` header"), and over
 // TLS and to this host Sec-Fetch-Site.
 func fromBrowser(r *http.Request) bool {
 	return r.Header.Get("Origin") != "" || r.Header.Get("Sec-Fetch-Site") != ""

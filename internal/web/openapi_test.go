@@ -120,6 +120,7 @@ func TestDescriptionIsComplete(t *testing.T) {
 			t.Errorf("%s: security %v", route, op["security"])
 		}
 	}
+	empty(t, d.root, "")
 	text, err := json.Marshal(d.root)
 	if err != nil {
 		t.Fatal(err)
@@ -129,6 +130,24 @@ func TestDescriptionIsComplete(t *testing.T) {
 			if kind != "securitySchemes" && !bytes.Contains(text, []byte(`"#/components/`+kind+`/`+name+`"`)) {
 				t.Errorf("nothing refers to %s/%s", kind, name)
 			}
+		}
+	}
+}
+
+// empty reports keys without a value: that is what YAML makes of the rest of a
+// sentence after a comma.
+func empty(t *testing.T, v any, at string) {
+	t.Helper()
+	switch v := v.(type) {
+	case nil:
+		t.Errorf("%s has no value", at)
+	case object:
+		for name, below := range v {
+			empty(t, below, at+"/"+name)
+		}
+	case []any:
+		for _, below := range v {
+			empty(t, below, at+"[]")
 		}
 	}
 }
