@@ -74,7 +74,7 @@ func TestWakeByCommandFails(t *testing.T) {
 		t.Errorf("exit code %d, %s", code, out)
 	}
 	code, out = h.asked("wake", "nas", "--wait", "100ms")
-	if code != 2 || !contains(out, "nas is not awake after 0.1 s") {
+	if code != 2 || !contains(out, "nas is not awake after ") {
 		t.Errorf("not in time: exit code %d, %s", code, out)
 	}
 }
