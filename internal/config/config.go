@@ -7,6 +7,7 @@ import (
 
 	"nightporter/internal/fair"
 	"nightporter/internal/machine"
+	"nightporter/internal/notify"
 )
 
 // DefaultPath is the file that is read when no other is named. It may be
@@ -65,6 +66,7 @@ type Config struct {
 	Wake         Wake
 	Hold         Hold
 	Energy       Energy
+	Notify       notify.Settings
 	Machines     []machine.Spec // names, MACs and IPs are unique; watts are filled in from Energy
 }
 

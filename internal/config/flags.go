@@ -11,7 +11,7 @@ import (
 // the key. Values are checked by Load.
 func AddFlags(fs *pflag.FlagSet) {
 	for _, k := range keys() {
-		if k.noun == "" || k.noFlag {
+		if k.noun == "" {
 			continue
 		}
 		_, isList := k.def.([]any)
@@ -20,6 +20,7 @@ func AddFlags(fs *pflag.FlagSet) {
 		if _, isBool := k.def.(bool); isBool {
 			f.NoOptDefVal = "true"
 		}
+		f.Hidden = k.unseen // it is there for Load to say where the value belongs
 	}
 }
 

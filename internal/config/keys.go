@@ -19,7 +19,7 @@ type key struct {
 	noun    string // what the help of a flag calls a value; empty: not a flag, nor a variable
 	restart bool   // a change takes effect only after a restart
 	secret  bool
-	noFlag  bool // not for the command line, which everyone on the host can see
+	unseen  bool // not for the command line, which everyone on the host can see
 	text    func(string) any
 	set     func(c *Config, p place, raw any) // reads, checks and stores a value
 	get     func(c *Config) any               // as a file would hold it, secrets included
@@ -62,8 +62,9 @@ func (k key) masked() key {
 	return k
 }
 
-func (k key) notAFlag() key {
-	k.noFlag = true
+// notSeen refuses a value on the command line, where everyone could see it.
+func (k key) notSeen() key {
+	k.unseen = true
 	return k
 }
 
@@ -80,7 +81,7 @@ const maxRate = 60_000
 
 // keys returns the table, in the order in which the configuration is printed.
 func keys() []key {
-	return slices.Concat(generalKeys(), doorKeys(), sleepKeys(), []key{machinesKey()})
+	return slices.Concat(generalKeys(), doorKeys(), sleepKeys(), notifyKeys(), []key{machinesKey()})
 }
 
 func generalKeys() []key {
@@ -125,7 +126,7 @@ func doorKeys() []key {
 		field("http.rate", 600, func(c *Config) *int { return &c.HTTP.Rate }, wholeNumber(0, maxRate),
 			"wakes and forgets a minute from one source, as above; 0: any number, for a reverse proxy that rations them itself"),
 		field("http.token", "", func(c *Config) *string { return &c.HTTP.Token }, token(minToken),
-			"secret of at least 8 bytes that wakes and forgets must carry; empty: anyone who reaches the address may; not a flag, since everyone on the host can see the command line").masked().notAFlag(),
+			"secret of at least 8 bytes that wakes and forgets must carry; empty: anyone who reaches the address may; not a flag, since everyone on the host can see the command line").masked().notSeen(),
 		field("http.hosts", []any{}, func(c *Config) *[]string { return &c.HTTP.Hosts }, listOf(hostName()),
 			"names of this host in the DNS, such as porter.example.org, under which a browser's page may wake and forget; addresses, local names and its own are known; needless with a token or TLS"),
 	}

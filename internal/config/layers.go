@@ -71,11 +71,16 @@ func envLayer(t table, environ []string, r *report) (layer, error) {
 	return newLayer(env.Provider(".", opt), nil, func(k key) string { return "from " + k.env() })
 }
 
-func flagLayer(t table, flags *pflag.FlagSet) (layer, error) {
+func flagLayer(t table, flags *pflag.FlagSet, r *report) (layer, error) {
 	read := func(f *pflag.Flag) (string, any) {
 		k, ok := t.find(f.Name)
 		if !ok || k.noun == "" {
 			return "", nil // a flag of somebody else, such as --config
+		}
+		if k.unseen && f.Changed {
+			place{report: r, key: k.path, path: k.path, origin: "from --" + k.path, secret: true}.
+				wrong(f.Value.String(), "a value in the configuration file or in "+k.env()+", since everyone on this host can see a command line")
+			return "", nil
 		}
 		return k.path, k.text(f.Value.String())
 	}

@@ -21,7 +21,7 @@ func Load(path string, explicit bool, environ []string, flags *pflag.FlagSet) (*
 	s.add(fileLayer(s.table, path, explicit, s.report))
 	s.add(envLayer(s.table, environ, s.report))
 	if flags != nil {
-		s.add(flagLayer(s.table, flags))
+		s.add(flagLayer(s.table, flags, s.report))
 	}
 	if s.err != nil {
 		return nil, s.err

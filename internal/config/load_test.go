@@ -16,7 +16,9 @@ import (
 
 	"nightporter/internal/config"
 	"nightporter/internal/fair"
+	"nightporter/internal/journal"
 	"nightporter/internal/machine"
+	"nightporter/internal/notify"
 )
 
 // contract is the defaults, written out a second time: they are promised to
@@ -34,6 +36,7 @@ func contract() *config.Config {
 		Wake:   config.Wake{Attempts: 6, Interval: 15 * time.Second, Keep: true, Transports: []string{"ethernet", "udp"}, OnExit: "none", MinKnocks: 1, KnockWindow: 10 * time.Second},
 		Hold:   config.Hold{Packets: 64, ReadyTimeout: time.Minute},
 		Energy: config.Energy{IdleWatts: 50, SleepWatts: 2},
+		Notify: notify.Settings{Events: []journal.Kind{"failed", "conflict"}, Rate: 12},
 	}
 }
 
@@ -86,6 +89,15 @@ func settings(t *testing.T) map[string]setting {
 		"hold.packets":       {"1024", "1024", func(c *config.Config) { c.Hold.Packets = 1024 }},
 		"hold.ready_timeout": {"500ms", "500ms", func(c *config.Config) { c.Hold.ReadyTimeout = 500 * time.Millisecond }},
 		"energy.idle_watts":  {"1e5", "100000", func(c *config.Config) { c.Energy.IdleWatts = 100000 }},
+		"notify.urls": {"telegram://1:hunter2@telegram?chats=a,b, ntfy://ntfy.sh/hunter2,generic+http://[::1]:8080/?@x=1",
+			`["telegram://1:hunter2@telegram?chats=a,b", ntfy://ntfy.sh/hunter2, "generic+http://[::1]:8080/?@x=1"]`,
+			func(c *config.Config) {
+				c.Notify.URLs = []notify.Target{
+					target(t, "telegram://1:hunter2@telegram?chats=a,b"), target(t, "ntfy://ntfy.sh/hunter2"), target(t, "generic+http://[::1]:8080/?@x=1"),
+				}
+			}},
+		"notify.events":      {"refused,failed", "[refused, failed]", func(c *config.Config) { c.Notify.Events = []journal.Kind{"refused", "failed"} }},
+		"notify.rate":        {"60", "60", func(c *config.Config) { c.Notify.Rate = 60 }},
 		"energy.sleep_watts": {"0.5", "0.5", func(c *config.Config) { c.Energy.SleepWatts = 0.5 }},
 	}
 }
@@ -130,10 +142,20 @@ func same(t *testing.T, got, want *config.Config) {
 	equal := cmp.Options{
 		cmp.Comparer(func(a, b netip.Addr) bool { return a == b }),
 		cmp.Comparer(func(a, b netip.Prefix) bool { return a == b }),
+		cmp.Comparer(func(a, b notify.Target) bool { return a == b }),
 	}
 	if d := cmp.Diff(want, got, equal); d != "" {
 		t.Errorf("configuration differs (-want +got):\n%s", d)
 	}
+}
+
+func target(t *testing.T, url string) notify.Target {
+	t.Helper()
+	parsed, err := notify.Parse(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return parsed
 }
 
 // nest writes a value below its path as YAML.
@@ -186,8 +208,8 @@ func TestEveryKeyThroughEveryLayer(t *testing.T) {
 		s.change(want)
 		t.Run(k.Path+" file", func(t *testing.T) { same(t, load(t, nest(k.Path, s.yaml), nil), want) })
 		t.Run(k.Path+" environment", func(t *testing.T) { same(t, load(t, "", []string{k.Env + "=" + s.text}), want) })
-		if k.Path == "http.token" {
-			continue // it is no flag
+		if k.Path == "notify.urls" || k.Path == "http.token" {
+			continue // refused there: see TestSecretsNotOnTheCommandLine
 		}
 		t.Run(k.Path+" flag", func(t *testing.T) { same(t, load(t, "", nil, "--"+k.Path+"="+s.text), want) })
 	}
@@ -222,8 +244,7 @@ func TestFlags(t *testing.T) {
 	fs := parseFlags(t)
 	for _, k := range config.Keys() {
 		f := fs.Lookup(k.Path)
-		// What is on the command line is seen by everyone on the host.
-		if (f == nil) != (k.Path == "machines" || k.Path == "http.token") {
+		if (f == nil) != (k.Path == "machines") {
 			t.Errorf("--%s: flag present: %v", k.Path, f != nil)
 			continue
 		}

@@ -13,11 +13,14 @@ func (s *stack) relate(c *Config) {
 	if s.report.sound("registration.trust", "registration.allow") {
 		s.relateTrust(c.Registration)
 	}
-	if s.report.sound("registration.token") {
-		s.relateToken("registration.token", c.Registration.Token)
+	if s.report.sound("registration.token") && c.Registration.Token != "" {
+		s.relateSecret("registration.token")
 	}
-	if s.report.sound("http.token") {
-		s.relateToken("http.token", c.HTTP.Token)
+	if s.report.sound("http.token") && c.HTTP.Token != "" {
+		s.relateSecret("http.token")
+	}
+	if s.report.sound("notify.urls") && len(c.Notify.URLs) > 0 {
+		s.relateSecret("notify.urls")
 	}
 	if s.report.sound("registration.listen", "http.listen") {
 		s.relateListen(c)
@@ -43,14 +46,14 @@ func (s *stack) relateTrust(r Registration) {
 // group, which is whoever runs any program on this host.
 const othersRead = 0o004
 
-// relateToken refuses a secret that is none. A group may read it: that is how a
+// relateSecret refuses a secret that is none. A group may read it: that is how a
 // daemon that is not root gets at it.
-func (s *stack) relateToken(path, token string) {
+func (s *stack) relateSecret(path string) {
 	l, ok := s.source(path)
-	if !ok || token == "" || l.mode&othersRead == 0 {
+	if !ok || l.mode&othersRead == 0 {
 		return
 	}
-	s.place(path).wrong(token, fmt.Sprintf(
+	s.place(path).wrong(s.merged.Get(path), fmt.Sprintf(
 		"a file that not everybody may read, since it holds a secret, and its mode is %04o: try `chmod o-rwx %s`", l.mode.Perm(), l.file))
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"nightporter/internal/fair"
 	"nightporter/internal/machine"
+	"nightporter/internal/notify"
 	"nightporter/internal/privilege"
 )
 
@@ -77,7 +78,7 @@ const (
 
 // mask is printed in place of a secret. It is refused as a secret, so that a
 // printed configuration that became a file never runs with a known one.
-const mask = "********"
+const mask = notify.Hidden
 
 // token reads a secret of at least so many bytes, or "".
 func token(least int) codec[string] {

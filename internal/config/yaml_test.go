@@ -58,6 +58,10 @@ hold:
 energy:
   idle_watts: 50
   sleep_watts: 2
+notify:
+  urls: []
+  events: [failed, conflict]
+  rate: 12
 machines: []
 `
 
@@ -124,7 +128,7 @@ func TestYAMLLoadsAgain(t *testing.T) {
 	for _, without := range []string{"claim.mode", "wake.local"} {
 		var environ []string
 		for _, k := range config.Keys() {
-			if s, ok := all[k.Path]; ok && k.Path != "registration.token" && k.Path != "http.token" && k.Path != without {
+			if s, ok := all[k.Path]; ok && k.Path != "registration.token" && k.Path != "http.token" && k.Path != "notify.urls" && k.Path != without {
 				environ = append(environ, k.Env+"="+s.text)
 			}
 		}

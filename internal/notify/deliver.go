@@ -1,0 +1,105 @@
+package notify
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net/http"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/nicholas-fedor/shoutrrr/pkg/services/push/ntfy"
+	"github.com/nicholas-fedor/shoutrrr/pkg/types"
+)
+
+// mailbox delivers to one target. It is for one goroutine at a time.
+type mailbox struct {
+	target  Target
+	service types.Service // set up at the first message
+	client  *http.Client
+}
+
+func newMailbox(t Target) *mailbox { return &mailbox{target: t} }
+
+// put delivers a message. It takes as long as the library does, which knows no
+// context. Its error repeats nothing of the URL.
+func (b *mailbox) put(m Message) (err error) {
+	defer func() {
+		if r := recover(); r != nil { // of the library, over an answer that it did not expect
+			err = errors.New("the answer was not understood")
+		}
+	}()
+	_, s, err := serviceOf(b.target.raw)
+	if err != nil {
+		return err
+	}
+	if b.service == nil {
+		if b.service, err = locate(b.target.raw); err != nil {
+			b.service = nil
+			return reason(err)
+		}
+	}
+	b.renew()
+	params := types.Params{}
+	if s.titled {
+		params.SetTitle(m.Title)
+	}
+	if err := b.service.Send(m.Text, &params); err != nil {
+		if s.login {
+			b.service = nil // what it got at the login may have expired
+		}
+		return reason(err)
+	}
+	return nil
+}
+
+// renew gives ntfy's service a fresh set of headers: it adds a title to those of
+// the messages before, and then sends the first. The transport is kept, or each
+// message would leave a connection behind.
+func (b *mailbox) renew() {
+	s, ok := b.service.(*ntfy.Service)
+	if !ok {
+		return
+	}
+	if b.client == nil {
+		b.client = &http.Client{Timeout: patience, Transport: &http.Transport{
+			Proxy: http.ProxyFromEnvironment, IdleConnTimeout: time.Minute,
+			TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: s.Config.DisableTLSVerification},
+		}}
+	}
+	s.SetHTTPClient(b.client)
+}
+
+// reasons are what an error of the library may say. It also repeats URLs, tokens
+// and answers, and keeps no chain of errors, so nothing else is passed on.
+func reasons() []string {
+	return []string{
+		"connection refused", "connection reset", "no route to host", "network is unreachable", "no such host", "server misbehaving",
+		"i/o timeout", "deadline exceeded", "certificate signed by unknown authority", "certificate has expired", "certificate is not valid",
+		"certificate is valid for", "server gave HTTP response to HTTPS client", "tls: handshake failure", "unexpected EOF", "EOF",
+	}
+}
+
+var errUnaccepted = errors.New("the service did not accept it")
+
+// reason says in known words why a message was not delivered.
+func reason(err error) error {
+	text := err.Error()
+	for code := http.StatusBadRequest; code < 600; code++ {
+		if status := http.StatusText(code); status != "" && strings.Contains(text, strconv.Itoa(code)+" "+status) {
+			return fmt.Errorf("HTTP %d %s", code, status)
+		}
+	}
+	statusCode := regexp.MustCompile(`(?i)\b(?:http|status|status code|code)\W{1,3}([45][0-9][0-9])\b`)
+	if found := statusCode.FindStringSubmatch(text); found != nil {
+		return fmt.Errorf("status %s", found[1])
+	}
+	for _, r := range reasons() {
+		if strings.Contains(text, r) {
+			return errors.New(r)
+		}
+	}
+	return errUnaccepted
+}

@@ -1,0 +1,119 @@
+package notify
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	"nightporter/internal/journal"
+)
+
+// Kinds are the events that somebody can be told of.
+func Kinds() []journal.Kind {
+	return []journal.Kind{
+		journal.Failed, journal.Conflict, journal.Refused, journal.HandStart, journal.Asleep, journal.Ready, journal.Forgotten,
+	}
+}
+
+// Message is plain text, in which names from the LAN mean nothing to anybody. Not
+// every service shows the title, so the text says it all.
+type Message struct{ Title, Text string }
+
+// compose says what happened. began is how the machine's last wake began; its
+// Kind is empty if that is not known.
+func compose(e, began journal.Event) Message {
+	name := plain(e.Machine)
+	switch e.Kind {
+	case journal.Failed:
+		return failed(e, began)
+	case journal.Conflict:
+		return Message{
+			Title: "Address conflict at " + name,
+			Text: fmt.Sprintf("Another host (%s) uses %s, which is an address of %s. The address is left to that host, so that nobody can wake %[3]s by it. "+
+				"Give one of the two another address, and have the DHCP server reserve it.", plain(e.By), e.IP, name),
+		}
+	case journal.Refused:
+		return Message{
+			Title: "Registration refused",
+			Text:  fmt.Sprintf("The registration of %s from %s was refused: %s", e.MAC, who(e.Source), plain(e.Reason)),
+		}
+	case journal.HandStart:
+		return simple(name, "was started without nightporter"+after(e.Slept))
+	case journal.Asleep:
+		return simple(name, "is asleep")
+	case journal.Ready:
+		return ready(e, began)
+	case journal.Forgotten:
+		return simple(name, "is forgotten: nobody can wake it until it registers again")
+	}
+	return simple(name, plain(string(e.Kind)))
+}
+
+func simple(name, what string) Message {
+	return Message{Title: name + " " + what, Text: name + " " + what + "."}
+}
+
+func failed(e, began journal.Event) Message {
+	name := plain(e.Machine)
+	m := Message{Title: name + " did not wake up"}
+	m.Text = fmt.Sprintf("%s did not wake up: nothing was heard of it after %d magic packets", name, e.Attempts)
+	if began.Kind != "" {
+		m.Text += fmt.Sprintf(", the first %s ago", e.At.Sub(began.At).Round(time.Second))
+	}
+	m.Text += ". " + beginning(began)
+	m.Text += fmt.Sprintf("Does it have power and a cable? Is Wake-on-LAN on in its firmware and in its operating system? Is %s the address of the card with the cable? "+
+		"What was tried: nightporter events --machine '%s'", e.MAC, name)
+	return m
+}
+
+func ready(e, began journal.Event) Message {
+	m := simple(plain(e.Machine), "is up")
+	if e.Ready > 0 {
+		m.Text = fmt.Sprintf("%s is up, ready after %.1f s.", plain(e.Machine), e.Ready.Seconds())
+	}
+	if s := beginning(began); s != "" {
+		m.Text += " " + s[:len(s)-1]
+	}
+	return m
+}
+
+// beginning says who wanted what, with a space after it; or nothing.
+func beginning(began journal.Event) string {
+	at := began.At.Local().Format("15:04:05 on Jan 2")
+	switch began.Kind {
+	case journal.Knock:
+		return fmt.Sprintf("%s knocked at %s at %s. ", who(began.Source), plain(began.Service), at)
+	case journal.Asked:
+		if began.By == "" {
+			return fmt.Sprintf("The wake was asked for at %s. ", at)
+		}
+		return fmt.Sprintf("%s asked for the wake at %s. ", plain(began.By), at)
+	}
+	return ""
+}
+
+// wakeOf finds in the history of one machine how the wake began that ended with e.
+func wakeOf(e journal.Event, history []journal.Event) journal.Event {
+	for _, past := range slices.Backward(history) {
+		if past.Seq < e.Seq && (past.Kind == journal.Knock || past.Kind == journal.Asked) {
+			return past
+		}
+	}
+	return journal.Event{}
+}
+
+// who leaves out the port, which says nothing of a client.
+func who(a netip.AddrPort) string {
+	if !a.IsValid() {
+		return "somebody"
+	}
+	return a.Addr().Unmap().WithZone("").String()
+}
+
+func after(slept time.Duration) string {
+	if slept <= 0 {
+		return ""
+	}
+	return fmt.Sprintf(", after %s asleep", slept.Round(time.Second))
+}

@@ -1,0 +1,74 @@
+package notify
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"nightporter/internal/journal"
+)
+
+// maxNamed bounds how many machines a message names.
+const maxNamed = 8
+
+// omitted is what nobody was told of, because of the rate.
+type omitted struct {
+	kinds []tally // in the order in which they came
+	total int
+}
+
+type tally struct {
+	kind     journal.Kind
+	n        int
+	machines []string // the first of them
+}
+
+func (o *omitted) add(e journal.Event) {
+	o.total++
+	i := slices.IndexFunc(o.kinds, func(t tally) bool { return t.kind == e.Kind })
+	if i < 0 {
+		i = len(o.kinds)
+		o.kinds = append(o.kinds, tally{kind: e.Kind})
+	}
+	t := &o.kinds[i]
+	t.n++
+	if e.Machine != "" && len(t.machines) <= maxNamed && !slices.Contains(t.machines, e.Machine) {
+		t.machines = append(t.machines, e.Machine)
+	}
+}
+
+// String says how many events of each kind there were, and of which machines.
+func (o *omitted) String() string {
+	parts := make([]string, len(o.kinds))
+	for i, t := range o.kinds {
+		parts[i] = fmt.Sprintf("%d %s", t.n, strings.ReplaceAll(string(t.kind), "_", " "))
+		if len(t.machines) == 0 {
+			continue
+		}
+		names := make([]string, 0, len(t.machines))
+		for j, m := range t.machines {
+			if j == maxNamed {
+				m = "and others"
+			}
+			names = append(names, plain(m))
+		}
+		parts[i] += " (" + strings.Join(names, ", ") + ")"
+	}
+	return strings.Join(parts, "; ")
+}
+
+// message tells all of it.
+func (o *omitted) message() Message {
+	return Message{
+		Title: fmt.Sprintf("nightporter: %d more events", o.total),
+		Text:  fmt.Sprintf("More happened than notify.rate allows to tell one by one: %s. All of it: nightporter events", o),
+	}
+}
+
+// appendTo tells it at the end of another message.
+func (o *omitted) appendTo(m Message) Message {
+	if o.total > 0 {
+		m.Text += fmt.Sprintf("\nBefore this, not told because of notify.rate: %s.", o)
+	}
+	return m
+}
