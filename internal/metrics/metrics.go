@@ -21,6 +21,13 @@ const (
 	Limited = "limited" // too large, too slow or too many
 )
 
+// What becomes of a notification.
+const (
+	NotificationSent       = "sent"
+	NotificationFailed     = "failed"     // given up after several tries
+	NotificationSuppressed = "suppressed" // more than notify.rate allows
+)
+
 // Source gives the facts that are read at each scrape. Its functions are
 // called from the goroutine of the scrape, several at once where scrapes
 // overlap.
@@ -54,6 +61,7 @@ type Metrics struct {
 	ndpReplies    prometheus.Counter
 	registrations prometheus.Counter
 	rejections    map[string]prometheus.Counter // by reason; never changed
+	notifications map[string]prometheus.Counter // by outcome; never changed
 	wakeLatency   prometheus.Histogram
 }
 
@@ -75,6 +83,10 @@ func New(reg prometheus.Registerer, src Source) (*Metrics, error) {
 		Namespace: namespace, Name: "registrations_rejected_total",
 		Help: "Registrations that were turned down.",
 	}, []string{"reason"})
+	notifications := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Namespace: namespace, Name: "notifications_total",
+		Help: "Messages to people, once for each target, and events that they were not told of because of the rate.",
+	}, []string{"outcome"})
 	m := &Metrics{
 		facts:      newFacts(src),
 		machines:   newMachineHistograms(),
@@ -84,15 +96,19 @@ func New(reg prometheus.Registerer, src Source) (*Metrics, error) {
 			Namespace: namespace, Name: "registrations_total",
 			Help: "Registrations that were accepted, repeated ones included.",
 		}),
-		rejections:  make(map[string]prometheus.Counter),
-		wakeLatency: newWakeLatency(),
+		rejections:    make(map[string]prometheus.Counter),
+		notifications: make(map[string]prometheus.Counter),
+		wakeLatency:   newWakeLatency(),
 	}
 	for _, reason := range [...]string{Invalid, Refused, Limited} {
 		m.rejections[reason] = rejections.WithLabelValues(reason)
 	}
+	for _, outcome := range [...]string{NotificationSent, NotificationFailed, NotificationSuppressed} {
+		m.notifications[outcome] = notifications.WithLabelValues(outcome)
+	}
 	for _, c := range []prometheus.Collector{
 		m.facts, m.machines.boot, m.machines.ready, m.wakeLatency,
-		replies, m.registrations, rejections,
+		replies, m.registrations, rejections, notifications,
 		version.NewCollector(namespace),
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
@@ -153,6 +169,16 @@ func (m *Metrics) RegistrationRejected(reason string) {
 	c, ok := m.rejections[reason]
 	if !ok {
 		c = m.rejections[Refused]
+	}
+	c.Inc()
+}
+
+// Notified counts what became of a notification. An outcome other than
+// NotificationSent and NotificationSuppressed is counted as NotificationFailed.
+func (m *Metrics) Notified(outcome string) {
+	c, ok := m.notifications[outcome]
+	if !ok {
+		c = m.notifications[NotificationFailed]
 	}
 	c.Inc()
 }

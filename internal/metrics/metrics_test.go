@@ -109,11 +109,19 @@ func TestEvents(t *testing.T) {
 	m.RegistrationRejected(metrics.Invalid)
 	m.RegistrationRejected(metrics.Limited)
 	m.RegistrationRejected("something that nobody foresaw")
+	m.Notified(metrics.NotificationSent)
+	m.Notified(metrics.NotificationSuppressed)
+	m.Notified("something that nobody foresaw")
 	expect(t, reg, `
 # HELP nightporter_neighbor_replies_total Answers given for the addresses of sleeping machines.
 # TYPE nightporter_neighbor_replies_total counter
 nightporter_neighbor_replies_total{protocol="arp"} 2
 nightporter_neighbor_replies_total{protocol="ndp"} 1
+# HELP nightporter_notifications_total Messages to people, once for each target, and events that they were not told of because of the rate.
+# TYPE nightporter_notifications_total counter
+nightporter_notifications_total{outcome="failed"} 1
+nightporter_notifications_total{outcome="sent"} 1
+nightporter_notifications_total{outcome="suppressed"} 1
 # HELP nightporter_registrations_rejected_total Registrations that were turned down.
 # TYPE nightporter_registrations_rejected_total counter
 nightporter_registrations_rejected_total{reason="invalid"} 1
@@ -122,7 +130,7 @@ nightporter_registrations_rejected_total{reason="refused"} 1
 # HELP nightporter_registrations_total Registrations that were accepted, repeated ones included.
 # TYPE nightporter_registrations_total counter
 nightporter_registrations_total 1
-`, "nightporter_neighbor_replies_total", "nightporter_registrations_total",
+`, "nightporter_neighbor_replies_total", "nightporter_notifications_total", "nightporter_registrations_total",
 		"nightporter_registrations_rejected_total")
 }
 
@@ -143,6 +151,7 @@ func TestEmptyHouse(t *testing.T) {
 	want := map[string]int{
 		"nightporter_build_info":                   1,
 		"nightporter_neighbor_replies_total":       2,
+		"nightporter_notifications_total":          3,
 		"nightporter_registrations_total":          1,
 		"nightporter_registrations_rejected_total": 3,
 		"nightporter_wake_latency_seconds":         1,

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -149,4 +150,19 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	case <-ctx.Done():
 		return false
 	}
+}
+
+// Try sends a message to each target, all at once and without trying again. It
+// returns within half a minute what each said, nil where the message got through.
+func Try(ctx context.Context, targets []Target, m Message) []error {
+	said := make([]error, len(targets))
+	var all sync.WaitGroup
+	for i, t := range targets {
+		all.Go(func() {
+			c := courier{put: newMailbox(t).put}
+			said[i] = c.try(ctx, m)
+		})
+	}
+	all.Wait()
+	return said
 }

@@ -17,6 +17,7 @@ import (
 	"nightporter/internal/journal"
 	"nightporter/internal/machine"
 	"nightporter/internal/metrics"
+	"nightporter/internal/notify"
 	"nightporter/internal/registration"
 	"nightporter/internal/web"
 )
@@ -30,6 +31,7 @@ type Daemon struct {
 	clerk     *registration.Server
 	listeners []net.Listener
 	journal   *journal.Journal
+	notifier  *notify.Notifier
 	web       *web.Server
 }
 
@@ -96,6 +98,7 @@ func (d *Daemon) open(version string) error {
 	if d.journal, past, err = journal.Open(conf.StateDir, log); err != nil {
 		return fmt.Errorf("state_dir: %w: expected a directory that nightporter can write to, and no other nightporter does", err)
 	}
+	d.notifier = notify.New(d.journal, conf.Notify, func(o notify.Outcome) { m.Notified(string(o)) }, log)
 	d.porter.resume(d.journal, past)
 	if err := d.porter.repair(); err != nil {
 		return err
@@ -151,6 +154,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return d.porter.Run(ctx) })
 	g.Go(func() error { return d.web.Run(ctx) })
+	g.Go(func() error { return d.notifier.Run(ctx) })
 	for _, ln := range d.listeners {
 		g.Go(func() error { return d.clerk.Serve(ctx, ln) })
 	}
@@ -205,6 +209,7 @@ func (d *Daemon) Reload(ctx context.Context, conf *config.Config) error {
 	d.clerk.SetConfig(clerkConfig(conf))
 	d.web.SetRate(conf.HTTP.Rate)
 	d.web.SetAccess(access(conf))
+	d.notifier.Configure(conf.Notify)
 	d.log.Info("configuration reloaded", "machines", len(conf.Machines))
 	if len(restart) > 0 {
 		d.log.Warn("these keys changed, but take effect only after a restart", "keys", restart)
