@@ -38,7 +38,7 @@ func (b *mailbox) put(m Message) (err error) {
 	if b.service == nil {
 		if b.service, err = locate(b.target.raw); err != nil {
 			b.service = nil
-			return reason(err)
+			return errSetUp
 		}
 	}
 	b.renew()
@@ -82,7 +82,10 @@ func reasons() []string {
 	}
 }
 
-var errUnaccepted = errors.New("the service did not accept it")
+var (
+	errUnaccepted = errors.New("the service did not accept it")
+	errSetUp      = errors.New("the service cannot be reached, or did not accept the login") // all that the library tells
+)
 
 // reason says in known words why a message was not delivered.
 func reason(err error) error {
@@ -92,7 +95,8 @@ func reason(err error) error {
 			return fmt.Errorf("HTTP %d %s", code, status)
 		}
 	}
-	statusCode := regexp.MustCompile(`(?i)\b(?:http|status|status code|code)\W{1,3}([45][0-9][0-9])\b`)
+	// As in "status code: 403", "(403)" of Gotify and "(40301)" of ntfy.
+	statusCode := regexp.MustCompile(`(?i)(?:\b(?:http|status|code)\W{1,3}|\()([45][0-9][0-9])(?:[0-9]{2}\)|\b)`)
 	if found := statusCode.FindStringSubmatch(text); found != nil {
 		return fmt.Errorf("status %s", found[1])
 	}

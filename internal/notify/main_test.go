@@ -1,0 +1,219 @@
+package notify
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"net/netip"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"nightporter/internal/journal"
+	"nightporter/internal/machine"
+)
+
+// diary is a journal in memory, with as little room for a follower as there may be.
+type diary struct {
+	mu     sync.Mutex
+	events []journal.Event
+	news   chan journal.Event
+	room   int
+	keeps  int // events; 0: all
+}
+
+func (d *diary) Events(since uint64, name string, limit int) []journal.Event {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var found []journal.Event
+	for _, e := range d.events {
+		if e.Seq > since && (name == "" || e.Machine == name) {
+			found = append(found, e)
+		}
+	}
+	if limit > 0 && len(found) > limit {
+		found = found[len(found)-limit:]
+	}
+	return found
+}
+
+func (d *diary) Follow(ctx context.Context) <-chan journal.Event {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	news := make(chan journal.Event, d.room)
+	d.news = news
+	context.AfterFunc(ctx, func() {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		if d.news == news {
+			d.news = nil
+		}
+		close(news)
+	})
+	return news
+}
+
+// add has events happen now.
+func (d *diary) add(events ...journal.Event) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, e := range events {
+		e.At = time.Now()
+		e.Seq = 1
+		if n := len(d.events); n > 0 {
+			e.Seq = d.events[n-1].Seq + 1
+		}
+		d.events = append(d.events, e)
+		if d.keeps > 0 && len(d.events) > d.keeps {
+			d.events = d.events[1:]
+		}
+		if d.news == nil {
+			continue
+		}
+		select {
+		case d.news <- e:
+		default:
+		}
+	}
+}
+
+// lines is a log.
+type lines struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+// post is what a target got.
+type post struct {
+	mu   sync.Mutex
+	got  []Message
+	at   []time.Time
+	fail func(try int) error // what a try comes to; nil: all are delivered
+	try  int
+}
+
+func (p *post) put(m Message) error {
+	p.mu.Lock()
+	p.try++
+	try, fail := p.try, p.fail
+	p.at = append(p.at, time.Now())
+	p.mu.Unlock()
+	if fail != nil {
+		if err := fail(try); err != nil {
+			return err
+		}
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.got = append(p.got, m)
+	return nil
+}
+
+func (p *post) texts() (texts []string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, m := range p.got {
+		texts = append(texts, m.Text)
+	}
+	return texts
+}
+
+// desk is a notifier in a bubble of synctest, with what it works on.
+type desk struct {
+	*Notifier
+	t      *testing.T
+	diary  *diary
+	log    *lines
+	posts  map[string]*post // by URL
+	mu     sync.Mutex
+	counts map[Outcome]int
+	ended  chan error
+	stop   context.CancelFunc
+}
+
+// target returns the target of a name.
+func target(name string) Target { return Target{raw: "ntfy://" + name + "/secret"} }
+
+func settings(rate int, names ...string) Settings {
+	s := Settings{Events: []journal.Kind{journal.Failed, journal.Conflict}, Rate: rate}
+	for _, name := range names {
+		s.URLs = append(s.URLs, target(name))
+	}
+	return s
+}
+
+// newDesk makes a notifier that is not running yet.
+func newDesk(t *testing.T, d *diary, s Settings) *desk {
+	k := &desk{t: t, diary: d, log: new(lines), posts: make(map[string]*post), counts: make(map[Outcome]int), ended: make(chan error, 1)}
+	k.Notifier = New(d, s, func(o Outcome) {
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		k.counts[o]++
+	}, slog.New(slog.NewTextHandler(k.log, nil)))
+	k.put = func(t Target) func(Message) error { return k.post(t).put }
+	return k
+}
+
+func (k *desk) post(t Target) *post {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	name := strings.TrimSuffix(strings.TrimPrefix(t.raw, "ntfy://"), "/secret")
+	if k.posts[name] == nil {
+		k.posts[name] = new(post)
+	}
+	return k.posts[name]
+}
+
+// run starts it; it ends with the test at the latest.
+func (k *desk) run() *desk {
+	ctx, stop := context.WithCancel(k.t.Context())
+	k.stop = stop
+	go func() { k.ended <- k.Run(ctx) }()
+	return k
+}
+
+// end stops it, which has to take no time.
+func (k *desk) end() {
+	k.t.Helper()
+	began := time.Now()
+	k.stop()
+	if err := <-k.ended; err != nil {
+		k.t.Errorf("Run returned %v", err)
+	}
+	if took := time.Since(began); took > 0 {
+		k.t.Errorf("it took %v to end", took)
+	}
+	if s := k.log.String(); strings.Contains(s, "secret") {
+		k.t.Errorf("the log tells a secret:\n%s", s)
+	}
+}
+
+func (k *desk) wantCounts(sent, failed, suppressed int) {
+	k.t.Helper()
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.counts[Sent] != sent || k.counts[Failed] != failed || k.counts[Suppressed] != suppressed {
+		k.t.Errorf("counted %v, want %d sent, %d failed, %d suppressed", k.counts, sent, failed, suppressed)
+	}
+}
+
+func failure(name string) journal.Event {
+	return journal.Event{Kind: journal.Failed, Machine: name, MAC: machine.MAC{2, 0, 0, 0, 0, 1}, Attempts: 6}
+}
+
+func knock(name string) journal.Event {
+	return journal.Event{Kind: journal.Knock, Machine: name, Source: netip.MustParseAddrPort("192.0.2.9:40000"), Service: "192.0.2.5:22/tcp"}
+}

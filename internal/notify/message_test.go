@@ -1,0 +1,131 @@
+package notify
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+	"unicode"
+
+	"github.com/google/go-cmp/cmp"
+
+	"nightporter/internal/journal"
+	"nightporter/internal/machine"
+)
+
+var (
+	atNight = time.Date(2026, 1, 2, 3, 4, 5, 0, time.Local)
+	mac     = machine.MAC{0xd8, 0xcb, 0x8a, 0x39, 0xbe, 0xa1}
+)
+
+func TestCompose(t *testing.T) {
+	knocked := journal.Event{
+		At: atNight, Kind: journal.Knock, Machine: "nas", Service: "10.77.0.20:22/tcp", Source: netip.MustParseAddrPort("[::ffff:10.77.0.9]:40000"),
+	}
+	asked := journal.Event{At: atNight, Kind: journal.Asked, Machine: "nas", By: "10.77.0.9"}
+	nobody := journal.Event{At: atNight, Kind: journal.Asked, Machine: "nas"}
+	failed := journal.Event{At: atNight.Add(90 * time.Second), Kind: journal.Failed, Machine: "nas", MAC: mac, Attempts: 6}
+	const advice = "Does it have power and a cable? Is Wake-on-LAN on in its firmware and in its operating system? " +
+		"Is d8:cb:8a:39:be:a1 the address of the card with the cable? What was tried: nightporter events --machine 'nas'"
+	for _, tt := range []struct {
+		name     string
+		e, began journal.Event
+		want     Message
+	}{
+		{"failed after a knock", failed, knocked, Message{"nas did not wake up",
+			"nas did not wake up: nothing was heard of it after 6 magic packets, the first 1m30s ago. 10.77.0.9 knocked at 10.77.0.20:22/tcp at 03:04:05 on Jan 2. " + advice}},
+		{"failed when asked", failed, asked, Message{"nas did not wake up",
+			"nas did not wake up: nothing was heard of it after 6 magic packets, the first 1m30s ago. 10.77.0.9 asked for the wake at 03:04:05 on Jan 2. " + advice}},
+		{"failed when somebody asked", failed, nobody, Message{"nas did not wake up",
+			"nas did not wake up: nothing was heard of it after 6 magic packets, the first 1m30s ago. The wake was asked for at 03:04:05 on Jan 2. " + advice}},
+		{"failed for a forgotten reason", failed, journal.Event{}, Message{"nas did not wake up",
+			"nas did not wake up: nothing was heard of it after 6 magic packets. " + advice}},
+		{"conflict", journal.Event{Kind: journal.Conflict, Machine: "nas", IP: netip.MustParseAddr("10.77.0.20"), By: "02:00:00:00:00:07"}, journal.Event{},
+			Message{"Address conflict at nas", "Another host (02:00:00:00:00:07) uses 10.77.0.20, which is an address of nas. The address is left to that host, " +
+				"so that nobody can wake nas by it. Give one of the two another address, and have the DHCP server reserve it."}},
+		{"refused", journal.Event{Kind: journal.Refused, MAC: mac, Source: netip.MustParseAddrPort("10.77.0.9:1"), Reason: "no such name: <b>@everyone</b>"}, journal.Event{},
+			Message{"Registration refused", "The registration of d8:cb:8a:39:be:a1 from 10.77.0.9 was refused: no such name: ?b??everyone?/b?"}},
+		{"hand start", journal.Event{Kind: journal.HandStart, Machine: "nas", Slept: 3*time.Hour + 4*time.Millisecond}, journal.Event{},
+			Message{"nas was started without nightporter, after 3h0m0s asleep", "nas was started without nightporter, after 3h0m0s asleep."}},
+		{"asleep", journal.Event{Kind: journal.Asleep, Machine: "nas"}, journal.Event{}, Message{"nas is asleep", "nas is asleep."}},
+		{"ready", journal.Event{Kind: journal.Ready, Machine: "nas", Ready: 12340 * time.Millisecond}, knocked,
+			Message{"nas is up", "nas is up, ready after 12.3 s. 10.77.0.9 knocked at 10.77.0.20:22/tcp at 03:04:05 on Jan 2."}},
+		{"handed over unready", journal.Event{Kind: journal.Ready, Machine: "nas"}, journal.Event{}, Message{"nas is up", "nas is up."}},
+		{"forgotten", journal.Event{Kind: journal.Forgotten, Machine: "nas"}, journal.Event{},
+			Message{"nas is forgotten: nobody can wake it until it registers again", "nas is forgotten: nobody can wake it until it registers again."}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if d := cmp.Diff(tt.want, compose(tt.e, tt.began)); d != "" {
+				t.Errorf("-want +got:\n%s", d)
+			}
+		})
+	}
+	for _, k := range Kinds() {
+		if m := compose(journal.Event{Kind: k, Machine: "nas"}, journal.Event{}); strings.Contains(m.Text, string(k)+".") && m.Title == "nas "+string(k) {
+			t.Errorf("%s has no words of its own", k)
+		}
+	}
+}
+
+// The last beginning before the end is the one that counts.
+func TestWakeOf(t *testing.T) {
+	history := []journal.Event{
+		{Seq: 1, Kind: journal.Knock, Service: "first"}, {Seq: 3, Kind: journal.Failed}, {Seq: 4, Kind: journal.Asked, By: "second"},
+		{Seq: 5, Kind: journal.Magic}, {Seq: 7, Kind: journal.Failed}, {Seq: 9, Kind: journal.Knock, Service: "third"},
+	}
+	for seq, want := range map[uint64]uint64{1: 0, 3: 1, 7: 4, 10: 9} {
+		if got := wakeOf(journal.Event{Seq: seq}, history); got.Seq != want {
+			t.Errorf("the wake that ended at %d began at %d, want %d", seq, got.Seq, want)
+		}
+	}
+}
+
+// FuzzPlain: whatever the LAN calls a machine, the message is plain text.
+func FuzzPlain(f *testing.F) {
+	f.Add("nas", "reason", "02:00:00:00:00:01")
+	f.Add("a\r\nBcc: x@example.org", "<script>", "\u202e\x1b[2J")
+	f.Add("@everyone <!channel>", "[x](http://evil.example)", "`*_~|\\#")
+	f.Add("\xff\xfe", "\u2028\u0000", "&amp;")
+	f.Fuzz(func(t *testing.T, name, why, by string) {
+		for _, k := range Kinds() {
+			e := journal.Event{Kind: k, Machine: name, Reason: why, By: by}
+			began := journal.Event{Kind: journal.Asked, By: by, Machine: name}
+			var o omitted
+			o.add(e)
+			m := o.appendTo(compose(e, began))
+			for _, s := range []string{m.Title, strings.ReplaceAll(m.Text, "\nBefore this", "Before this"), o.message().Text} {
+				if i := strings.IndexFunc(s, func(r rune) bool { return !unicode.IsPrint(r) || strings.ContainsRune("<>&@#*`~|\\[]{}", r) }); i >= 0 {
+					t.Fatalf("%s: %q has %q", k, s, s[i:])
+				}
+			}
+		}
+	})
+}
+
+func TestWindow(t *testing.T) {
+	w := window{rate: 2}
+	steps := []struct {
+		at   time.Duration
+		take bool
+	}{{0, true}, {30 * time.Minute, true}, {59 * time.Minute, false}, {time.Hour, true}, {61 * time.Minute, false}, {90 * time.Minute, true}, {5 * time.Hour, true}}
+	for _, s := range steps {
+		if got := w.take(atNight.Add(s.at)); got != s.take {
+			t.Errorf("after %v: %v", s.at, got)
+		}
+		if len(w.sent) > w.rate {
+			t.Fatalf("%d within an hour", len(w.sent))
+		}
+	}
+	w = window{rate: 3}
+	for i := range 3 {
+		w.take(atNight.Add(time.Duration(i) * time.Minute))
+	}
+	w.rate = 1 // the last of them has to be an hour old
+	if got := w.opens().Sub(atNight); got != time.Hour+2*time.Minute {
+		t.Errorf("opens after %v", got)
+	}
+	w.rate = 4
+	if !w.opens().IsZero() {
+		t.Error("not open, though there is room")
+	}
+}

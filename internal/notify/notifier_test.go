@@ -1,0 +1,301 @@
+package notify
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"nightporter/internal/journal"
+)
+
+// wantTexts compares the beginnings of what a target got.
+func (k *desk) wantTexts(name string, beginnings ...string) {
+	k.t.Helper()
+	got := k.post(target(name)).texts()
+	if len(got) != len(beginnings) {
+		k.t.Fatalf("%s got %q, want %q", name, got, beginnings)
+	}
+	for i, b := range beginnings {
+		if !strings.HasPrefix(got[i], b) {
+			k.t.Errorf("message %d to %s is %q, want %q...", i, name, got[i], b)
+		}
+	}
+}
+
+// What is asked for is told to each target, once, and nothing else.
+func TestTellsEveryTarget(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := newDesk(t, &diary{room: 64}, settings(12, "a", "b")).run()
+		synctest.Wait()
+		k.diary.add(knock("nas"))
+		time.Sleep(90 * time.Second)
+		k.diary.add(journal.Event{Kind: journal.Magic, Machine: "nas"}, failure("nas"), journal.Event{Kind: journal.Refused})
+		synctest.Wait()
+		for _, name := range []string{"a", "b"} {
+			k.wantTexts(name, "nas did not wake up: nothing was heard of it after 6 magic packets, the first 1m30s ago. 192.0.2.9 knocked at 192.0.2.5:22/tcp at ")
+		}
+		k.wantCounts(2, 0, 0)
+		k.end()
+	})
+}
+
+// What happened before a restart is not told again; what happens while the daemon
+// starts is.
+func TestOldEventsAreNotTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := &diary{room: 64}
+		d.add(failure("old"))
+		k := newDesk(t, d, settings(12, "a"))
+		d.add(failure("new"))
+		k.run()
+		synctest.Wait()
+		k.wantTexts("a", "new did not wake up")
+		k.end()
+	})
+}
+
+// A follower without room misses events; none goes untold, and none is told twice.
+func TestMissesNoEvent(t *testing.T) {
+	for _, room := range []int{1, 2, 64} {
+		synctest.Test(t, func(t *testing.T) {
+			k := newDesk(t, &diary{room: room}, settings(60, "a")).run()
+			synctest.Wait()
+			var want []string
+			for i := range 40 {
+				name := fmt.Sprintf("m%d ", i)
+				want = append(want, name+"did not")
+			}
+			for i := 0; i < 40; i += 10 {
+				var burst []journal.Event
+				for j := range 10 {
+					burst = append(burst, failure(fmt.Sprintf("m%d", i+j)))
+				}
+				k.diary.add(burst...)
+				synctest.Wait()
+			}
+			k.wantTexts("a", want...)
+			k.end()
+		})
+	}
+}
+
+// What the journal has forgotten before it was looked at is at least said.
+func TestForgottenEventsAreSaid(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := newDesk(t, &diary{room: 1, keeps: 3}, settings(60, "a"))
+		k.diary.add(failure("1"), failure("2"), failure("3"), failure("4"), failure("5"))
+		k.run()
+		synctest.Wait()
+		if s := k.log.String(); !strings.Contains(s, "too far behind") || !strings.Contains(s, "forgotten=2") {
+			t.Errorf("the log says\n%s", s)
+		}
+		k.wantTexts("a", "3 ", "4 ", "5 ")
+		k.end()
+	})
+}
+
+// No hour has more messages than the rate, and what is left out is told: in the
+// next message, or in one of its own as soon as there may be one.
+func TestRate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := newDesk(t, &diary{room: 64}, settings(2, "a")).run()
+		synctest.Wait()
+		began := time.Now()
+		for i := range 14 {
+			k.diary.add(failure(fmt.Sprintf("m%d", i)))
+			synctest.Wait()
+			time.Sleep(time.Minute)
+		}
+		k.diary.add(journal.Event{Kind: journal.Conflict, Machine: "tv"})
+		synctest.Wait()
+		k.wantTexts("a", "m0 ", "m1 ")
+		k.wantCounts(2, 0, 13)
+		time.Sleep(time.Hour - 14*time.Minute + time.Second) // past the first hour
+		synctest.Wait()
+		k.wantTexts("a", "m0 ", "m1 ",
+			"More happened than notify.rate allows to tell one by one: 12 failed (m2, m3, m4, m5, m6, m7, m8, m9, and others); 1 conflict (tv). All of it: nightporter events")
+		if at := k.post(target("a")).at[2].Sub(began); at != time.Hour {
+			t.Errorf("told after %v, want an hour", at)
+		}
+		// The second slot opens a minute later; nothing was left out since.
+		time.Sleep(30 * time.Minute)
+		k.diary.add(failure("late"))
+		synctest.Wait()
+		k.wantCounts(4, 0, 13)
+		if texts := k.post(target("a")).texts(); strings.Contains(texts[3], "notify.rate") {
+			t.Errorf("told again: %q", texts[3])
+		}
+		k.end()
+	})
+}
+
+// In the hour of a rate that grows, the next message says what was left out.
+func TestLeftOutIsInTheNextMessage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := newDesk(t, &diary{room: 64}, settings(1, "a")).run()
+		synctest.Wait()
+		k.diary.add(failure("m0"), failure("m1"))
+		synctest.Wait()
+		k.Configure(settings(3, "a"))
+		k.diary.add(failure("m2"))
+		synctest.Wait()
+		texts := strings.Join(k.post(target("a")).texts(), "\n---\n")
+		if n := strings.Count(texts, "1 failed (m1)"); n != 1 {
+			t.Errorf("m1 is told %d times:\n%s", n, texts)
+		}
+		k.end()
+	})
+}
+
+// A target that fails is tried again with growing pauses, and holds up no other.
+func TestTriesAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := newDesk(t, &diary{room: 64}, settings(12, "good", "bad"))
+		bad := k.post(target("bad"))
+		bad.fail = func(try int) error {
+			if try < 4 {
+				return errors.New("connection refused")
+			}
+			return nil
+		}
+		k.run()
+		synctest.Wait()
+		began := time.Now()
+		k.diary.add(failure("nas"))
+		synctest.Wait()
+		k.wantTexts("good", "nas did not")
+		k.wantTexts("bad")
+		time.Sleep(5 * time.Minute)
+		k.wantTexts("bad", "nas did not")
+		var after []time.Duration
+		for _, at := range bad.at {
+			after = append(after, at.Sub(began))
+		}
+		if want := "[0s 5s 35s 2m35s]"; fmt.Sprint(after) != want {
+			t.Errorf("tried after %v, want %s", after, want)
+		}
+		k.wantCounts(2, 0, 0)
+		k.end()
+	})
+}
+
+// A message is given up in the end; the log, the count and the next message say so.
+func TestGivesUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := newDesk(t, &diary{room: 64}, settings(12, "a"))
+		a := k.post(target("a"))
+		a.fail = func(try int) error {
+			if try <= 5 {
+				return errors.New("HTTP 403 Forbidden")
+			}
+			return nil
+		}
+		k.run()
+		synctest.Wait()
+		k.diary.add(failure("lost"))
+		time.Sleep(time.Hour)
+		k.wantCounts(0, 1, 0)
+		if s := k.log.String(); !strings.Contains(s, "notification not delivered\"") || !strings.Contains(s, "HTTP 403 Forbidden") {
+			t.Errorf("the log says\n%s", s)
+		}
+		k.diary.add(failure("nas"))
+		synctest.Wait()
+		k.wantTexts("a", "nas did not")
+		if got := a.texts()[0]; !strings.HasSuffix(got, "\nMessages before this that did not get through: 1.") {
+			t.Errorf("the next message is %q", got)
+		}
+		k.diary.add(failure("tv"))
+		synctest.Wait()
+		if got := a.texts()[1]; strings.Contains(got, "did not get through") {
+			t.Errorf("the message after that is %q", got)
+		}
+		k.end()
+	})
+}
+
+// A target that never answers costs one goroutine, not one a try; others get
+// theirs, and the end does not wait for it.
+func TestTargetThatHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := newDesk(t, &diary{room: 64}, settings(60, "good", "hangs"))
+		hangs, release := k.post(target("hangs")), make(chan struct{})
+		hangs.fail = func(int) error { <-release; return nil }
+		k.run()
+		synctest.Wait()
+		for i := range backlog + 5 {
+			k.diary.add(failure(fmt.Sprint("m", i)))
+			synctest.Wait()
+		}
+		if got := len(k.post(target("good")).texts()); got != backlog+5 {
+			t.Errorf("the good target got %d messages, want %d", got, backlog+5)
+		}
+		k.wantCounts(backlog+5, 4, 0) // one is being carried, as many as there is room for wait
+		time.Sleep(time.Hour)
+		if hangs.try != 1 {
+			t.Errorf("%d tries at once", hangs.try)
+		}
+		if s := k.log.String(); !strings.Contains(s, "no answer within 30s") || !strings.Contains(s, "an earlier try has not ended yet") {
+			t.Errorf("the log says\n%s", s)
+		}
+		k.end()
+		k.wantCounts(backlog+5, backlog+5, 0) // each is accounted for
+		close(release)
+	})
+}
+
+// What waits at the end is accounted for.
+func TestEndsAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := newDesk(t, &diary{room: 64}, settings(12, "a"))
+		k.post(target("a")).fail = func(int) error { return errors.New("connection refused") }
+		k.run()
+		synctest.Wait()
+		k.diary.add(failure("m0"), failure("m1"), failure("m2"))
+		time.Sleep(time.Second) // between two tries
+		k.end()
+		k.wantCounts(0, 3, 0)
+		if n := strings.Count(k.log.String(), "err=stopping"); n != 3 {
+			t.Errorf("%d lines about it, want 3:\n%s", n, k.log)
+		}
+	})
+}
+
+// A reload takes targets away and brings others, and leaves alone what stays.
+func TestConfigure(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := newDesk(t, &diary{room: 64}, settings(12)).run()
+		synctest.Wait()
+		k.diary.add(failure("before"))
+		k.Configure(settings(12, "stays", "goes"))
+		synctest.Wait()
+		k.wantTexts("stays") // what nobody was to hear is not told afterwards
+		stays := k.post(target("stays"))
+		stays.fail = func(try int) error {
+			if try == 1 {
+				return errors.New("connection refused")
+			}
+			return nil
+		}
+		k.diary.add(failure("nas"))
+		synctest.Wait()
+		k.wantTexts("goes", "nas did not")
+		s := settings(12, "stays", "comes")
+		s.Events = []journal.Kind{journal.Refused}
+		k.Configure(s)
+		synctest.Wait()
+		k.diary.add(failure("tv"), journal.Event{Kind: journal.Refused, Reason: "no"})
+		time.Sleep(time.Minute)
+		k.wantTexts("stays", "nas did not", "The registration of")
+		k.wantTexts("goes", "nas did not")
+		k.wantTexts("comes", "The registration of")
+		k.Configure(settings(12))
+		synctest.Wait()
+		if k.diary.news != nil {
+			t.Error("the journal is followed for nobody")
+		}
+		k.end()
+	})
+}
