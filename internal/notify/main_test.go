@@ -20,7 +20,8 @@ type diary struct {
 	events []journal.Event
 	news   chan journal.Event
 	room   int
-	keeps  int // events; 0: all
+	keeps  int  // events; 0: all
+	mute   bool // tell followers nothing
 }
 
 func (d *diary) Events(since uint64, name string, limit int) []journal.Event {
@@ -54,6 +55,12 @@ func (d *diary) Follow(ctx context.Context) <-chan journal.Event {
 	return news
 }
 
+func (d *diary) followed() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.news != nil
+}
+
 // add has events happen now.
 func (d *diary) add(events ...journal.Event) {
 	d.mu.Lock()
@@ -68,7 +75,7 @@ func (d *diary) add(events ...journal.Event) {
 		if d.keeps > 0 && len(d.events) > d.keeps {
 			d.events = d.events[1:]
 		}
-		if d.news == nil {
+		if d.news == nil || d.mute {
 			continue
 		}
 		select {
@@ -120,6 +127,12 @@ func (p *post) put(m Message) error {
 	defer p.mu.Unlock()
 	p.got = append(p.got, m)
 	return nil
+}
+
+func (p *post) tries() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.try
 }
 
 func (p *post) texts() (texts []string) {

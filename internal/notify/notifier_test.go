@@ -82,6 +82,21 @@ func TestMissesNoEvent(t *testing.T) {
 	}
 }
 
+// Nor does one that was left out for another reason.
+func TestFillsGaps(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := newDesk(t, &diary{room: 64}, settings(60, "a")).run()
+		synctest.Wait()
+		k.diary.mute = true
+		k.diary.add(failure("m0"))
+		k.diary.mute = false
+		k.diary.add(failure("m1"))
+		synctest.Wait()
+		k.wantTexts("a", "m0 ", "m1 ")
+		k.end()
+	})
+}
+
 // What the journal has forgotten before it was looked at is at least said.
 func TestForgottenEventsAreSaid(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -234,8 +249,8 @@ func TestTargetThatHangs(t *testing.T) {
 		}
 		k.wantCounts(backlog+5, 4, 0) // one is being carried, as many as there is room for wait
 		time.Sleep(time.Hour)
-		if hangs.try != 1 {
-			t.Errorf("%d tries at once", hangs.try)
+		if hangs.tries() != 1 {
+			t.Errorf("%d tries at once", hangs.tries())
 		}
 		if s := k.log.String(); !strings.Contains(s, "no answer within 30s") || !strings.Contains(s, "an earlier try has not ended yet") {
 			t.Errorf("the log says\n%s", s)
@@ -291,9 +306,18 @@ func TestConfigure(t *testing.T) {
 		k.wantTexts("stays", "nas did not", "The registration of")
 		k.wantTexts("goes", "nas did not")
 		k.wantTexts("comes", "The registration of")
-		k.Configure(settings(12))
+		comes := k.post(target("comes"))
+		comes.fail = func(int) error { return errors.New("connection refused") }
+		k.diary.add(journal.Event{Kind: journal.Refused})
 		synctest.Wait()
-		if k.diary.news != nil {
+		tries := comes.tries()
+		k.Configure(settings(12))
+		time.Sleep(time.Hour)
+		if comes.tries() != tries {
+			t.Error("a target that was taken away is tried again")
+		}
+		k.wantCounts(5, 1, 0)
+		if k.diary.followed() {
 			t.Error("the journal is followed for nobody")
 		}
 		k.end()
