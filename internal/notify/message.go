@@ -58,8 +58,8 @@ func failed(e, began journal.Event) Message {
 	name := plain(e.Machine)
 	m := Message{Title: name + " did not wake up"}
 	m.Text = fmt.Sprintf("%s did not wake up: nothing was heard of it after %d magic packets", name, e.Attempts)
-	if began.Kind != "" {
-		m.Text += fmt.Sprintf(", the first %s ago", e.At.Sub(began.At).Round(time.Second))
+	if took := e.At.Sub(began.At); began.Kind != "" && took >= 0 { // unless the clock was set
+		m.Text += fmt.Sprintf(", the first %s ago", took.Round(time.Second))
 	}
 	m.Text += ". " + beginning(began)
 	m.Text += fmt.Sprintf("Does it have power and a cable? Is Wake-on-LAN on in its firmware and in its operating system? Is %s the address of the card with the cable? "+

@@ -25,6 +25,8 @@ func TestCompose(t *testing.T) {
 	asked := journal.Event{At: atNight, Kind: journal.Asked, Machine: "nas", By: "10.77.0.9"}
 	nobody := journal.Event{At: atNight, Kind: journal.Asked, Machine: "nas"}
 	failed := journal.Event{At: atNight.Add(90 * time.Second), Kind: journal.Failed, Machine: "nas", MAC: mac, Attempts: 6}
+	early := failed
+	early.At = atNight.Add(-time.Hour)
 	const advice = "Does it have power and a cable? Is Wake-on-LAN on in its firmware and in its operating system? " +
 		"Is d8:cb:8a:39:be:a1 the address of the card with the cable? What was tried: nightporter events --machine 'nas'"
 	for _, tt := range []struct {
@@ -38,6 +40,8 @@ func TestCompose(t *testing.T) {
 			"nas did not wake up: nothing was heard of it after 6 magic packets, the first 1m30s ago. 10.77.0.9 asked for the wake at 03:04:05 on Jan 2. " + advice}},
 		{"failed when somebody asked", failed, nobody, Message{"nas did not wake up",
 			"nas did not wake up: nothing was heard of it after 6 magic packets, the first 1m30s ago. The wake was asked for at 03:04:05 on Jan 2. " + advice}},
+		{"failed before it began, on a clock that was set", early, asked, Message{"nas did not wake up",
+			"nas did not wake up: nothing was heard of it after 6 magic packets. 10.77.0.9 asked for the wake at 03:04:05 on Jan 2. " + advice}},
 		{"failed for a forgotten reason", failed, journal.Event{}, Message{"nas did not wake up",
 			"nas did not wake up: nothing was heard of it after 6 magic packets. " + advice}},
 		{"conflict", journal.Event{Kind: journal.Conflict, Machine: "nas", IP: netip.MustParseAddr("10.77.0.20"), By: "02:00:00:00:00:07"}, journal.Event{},
