@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -11,6 +12,10 @@ import (
 
 // maxNotices bounds notify.rate: one a minute is more than anybody reads.
 const maxNotices = 60
+
+// maxTargets bounds notify.urls: each is read by its service, which takes a
+// millisecond, and gets a courier.
+const maxTargets = 16
 
 // notifyKeys are about who is told of what.
 func notifyKeys() []key {
@@ -53,6 +58,13 @@ func targets() codec[[]notify.Target] {
 			list = append(list, strings.TrimSuffix(u, ","))
 		}
 		return list
+	}
+	read := c.read
+	c.read = func(p place, raw any) ([]notify.Target, bool) {
+		if list, _ := raw.([]any); len(list) > maxTargets {
+			return nil, p.wrong(raw, fmt.Sprintf("at most %d URLs", maxTargets))
+		}
+		return read(p, raw)
 	}
 	return c
 }

@@ -37,6 +37,7 @@ func TestBadTargets(t *testing.T) {
 	refusedFile(t, `notify: {urls: ntfy://ntfy.sh/hunter2}`, "notify.urls: found a hidden value (from FILE): expected a list")
 	refusedFile(t, `notify: {urls: ["ntfy://ntfy.sh/hunter2\n"]}`, form+"a URL of shoutrrr without control characters")
 	refusedFile(t, `notify: {urls: [{hunter2: 1}]}`, form+"a URL of shoutrrr without control characters")
+	refusedFile(t, "notify: {urls: ["+strings.Repeat("hunter2, ", 17)+"]}", "notify.urls: found a hidden value (from FILE): expected at most 16 URLs")
 	refusedFile(t, "notify: {events: [failure]}",
 		`notify.events[0]: found "failure" (from FILE): expected failed, conflict, refused, hand_start, asleep, ready or forgotten`)
 	refusedFile(t, "notify: {events: []}", "notify.events: found an empty list (from FILE): expected at least one kind of events")
