@@ -27,6 +27,7 @@ func porter() board {
 			{"Waking", []panel{latency(), latencyByPorter(), latencyOverTime(), latencyHeatmap()}},
 			{"LAN", []panel{neighborReplies(), conflicts(), captureDrops(), framesRejected(), heldByPorter()}},
 			{"Registration", []panel{registrations(), machinesKnown()}},
+			{"Notifications", []panel{notifications()}},
 			{"Resources", resources()},
 		},
 	}
@@ -159,6 +160,13 @@ func registrations() panel {
 			"or were too many, too large or too slow (limited). Worry about refused ones that repeat: a machine believes that it is looked after.",
 		query(`sum(increase(nightporter_registrations_total{@porters}[$__rate_interval]))`, "accepted"),
 		query(`sum by (reason) (increase(nightporter_registrations_rejected_total{@porters}[$__rate_interval]))`, "{{reason}}"))
+}
+
+func notifications() panel {
+	return eventsPanel("Notifications",
+		"What the porter tells by itself (notify.urls): messages that were sent, messages that were given up (failed), each counted for every target, "+
+			"and events that notify.rate left out (suppressed). Worry about failed ones: somebody was not told.",
+		query(`sum by (outcome) (increase(nightporter_notifications_total{@porters}[$__rate_interval]))`, "{{outcome}}")).Span(gridWidth)
 }
 
 func machinesKnown() panel {
