@@ -108,7 +108,7 @@ func doorKeys() []key {
 			oneOf(TrustSelf, TrustAllowlist, TrustOpen),
 			"self: a machine registers only itself; allowlist: the MACs in allow, from anywhere; open: anyone"),
 		field("registration.token", "", func(c *Config) *string { return &c.Registration.Token }, token(0),
-			"secret of at least 8 bytes that every registration must carry; empty: none; not for the command line, which everyone on the host can see").masked(),
+			"secret that every registration must carry; empty: none; not for the command line, which everyone on the host can see").masked(),
 		field("registration.allow", []any{}, func(c *Config) *[]machine.MAC { return &c.Registration.Allow }, listOf(mac()),
 			"MAC addresses that may be registered under trust: allowlist"),
 		field("registration.timeout", "5s", func(c *Config) *time.Duration { return &c.Registration.Timeout }, duration(shortest, hour),
