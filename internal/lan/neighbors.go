@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 
 	"golang.org/x/net/bpf"
 	"golang.org/x/net/ipv6"
@@ -25,17 +26,16 @@ type Neighbors struct {
 //
 // The two are a group (packet(7), PACKET_FANOUT), in which the kernel chooses the
 // socket of each frame: the host pays for one look at its packets, not for two.
+// Both have the filter of i, because the kernel may change their places in the
+// group while the interface is down.
 func (i *Interface) OpenNeighbors(log *slog.Logger) (*Neighbors, error) {
-	ifi, err := usable(i.name)
-	if err != nil {
-		return nil, err
-	}
 	n := new(Neighbors)
+	ifi := &net.Interface{Index: i.index, Name: i.name, HardwareAddr: i.mac.HardwareAddr()}
 	if err := n.open(ifi, Interest{}.sets(), log); err != nil {
 		return nil, err
 	}
 	var group int
-	err = i.tap.configure(func(fd int) (err error) {
+	err := i.tap.configure(func(fd int) (err error) {
 		group, err = foundGroup(fd)
 		return err
 	})
@@ -45,12 +45,9 @@ func (i *Interface) OpenNeighbors(log *slog.Logger) (*Neighbors, error) {
 	if err != nil {
 		return nil, errors.Join(i.unlessClosed(fmt.Errorf("dividing the frames between two packet sockets: %w", err)), n.close())
 	}
+	i.twin.Store(&n.tap)
 	return n, nil
 }
-
-// SetInterest has to be told the same as i. While the interface is down the
-// kernel may change the places of the two in their group.
-func (n *Neighbors) SetInterest(in Interest) error { return n.swap(in.sets()) }
 
 // Close closes the socket. Run, if it is running, returns an error that is
 // net.ErrClosed, and so does everything that is called later.

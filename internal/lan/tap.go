@@ -34,7 +34,8 @@ type tap struct {
 	closed   atomic.Bool
 	rejected [verdicts]atomic.Uint64
 
-	filterMu sync.Mutex // one swap of the filter at a time
+	filterMu sync.Mutex          // one swap of the filter at a time
+	twin     atomic.Pointer[tap] // has the same filter; nil: there is none
 
 	dropsMu sync.Mutex
 	drops   uint64
@@ -129,14 +130,18 @@ const (
 	minInstructions = 128 // swap tries no smaller filter
 )
 
-// attach puts in place the filter for s of at most limit instructions, and
-// tells whether it holds all of the sets.
+// attach puts in place the filter for s of at most limit instructions, on t and
+// its twin, and tells whether it holds all of the sets.
 func (t *tap) attach(s sets, limit int) (whole bool, err error) {
 	program, whole, err := s.program(limit)
 	if err != nil {
 		return false, err
 	}
-	return whole, t.conn.SetBPF(program)
+	err = t.conn.SetBPF(program)
+	if twin := t.twin.Load(); err == nil && twin != nil {
+		err = twin.conn.SetBPF(program)
+	}
+	return whole, err
 }
 
 // Drops returns how many frames the kernel has dropped on this socket since

@@ -77,8 +77,7 @@ func (n *nic) open(log *slog.Logger) error {
 
 // filter sets the kernel filters for a view.
 func (l *link) filter(v *view, own []netip.Addr) error {
-	in := v.interest(own)
-	err := errors.Join(l.SetInterest(in), l.neighbors.SetInterest(in))
+	err := l.SetInterest(v.interest(own))
 	if l.outgoing != nil {
 		err = errors.Join(err, l.outgoing.SetAddrs(v.wanted.Addrs))
 	}
