@@ -85,7 +85,11 @@ func twoMachines() *staffed {
 				{IP: netip.MustParseAddr("fd77::20")},
 			},
 		},
-		State: machine.Asleep, Since: evening, LastWake: evening.Add(-24 * time.Hour),
+		State: machine.Asleep, Since: evening, Diary: machine.Diary{{Date: evening.Local().AddDate(0, 0, -2).Format(time.DateOnly), Slept: 7 * time.Hour}}, LastWake: machine.LastWake{
+			At: evening.Add(-24 * time.Hour), Trigger: machine.ByTCP, Source: netip.MustParseAddrPort("10.77.0.10:40000"), Outcome: machine.Served,
+			Service:  machine.Service{Addr: netip.MustParseAddr("10.77.0.20"), Port: machine.Port{Protocol: machine.TCP, Number: 22}},
+			Attempts: 2, Boot: 12300 * time.Millisecond, Ready: 15 * time.Second,
+		},
 		Tally: machine.Tally{Attempts: 7, ExternalStarts: 8, Conflicts: 9, SavedJoules: 7.2e6},
 	}
 	nas.Tally.Wakes[machine.ByTCP], nas.Tally.Wakes[machine.ByAPI] = 3, 1
@@ -124,9 +128,9 @@ func TestStatusTable(t *testing.T) {
 			"agentless           yes: it need not register\n" +
 			"address             10.77.0.20 22/tcp icmp\n" +
 			"address             fd77::20 (does not wake)\n" +
-			"slept               1h0m0s\n" +
+			"slept               1h0m0s (today 1h0m0s, last 7 days 8h0m0s)\n" +
 			"saved               2.0 kWh (50 W awake, 2 W asleep)\n" +
-			"last wake           " + before + "\n" +
+			"last wake           " + before + ", for 10.77.0.10:40000 at 10.77.0.20:22/tcp: ready, boot 12.3 s, ready 15.0 s\n" +
 			"wakes               4 (api 1, tcp 3)\n" +
 			"failed wakes        0\n" +
 			"magic packets       7\n" +

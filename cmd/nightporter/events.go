@@ -158,7 +158,7 @@ func inWords(e journal.Event) string {
 	case journal.Ready:
 		return inWordsReady(e)
 	case journal.Failed:
-		return fmt.Sprintf("wake given up after %d magic packets%s", e.Attempts, ifAny(", begun by ", e.Trigger))
+		return fmt.Sprintf("wake given up after %d magic packets%s", e.Attempts, ifAny(", for ", client(e.Source, e.Service, e.By)))
 	case journal.HandStart:
 		return "started without us" + slept(e)
 	case journal.Conflict:
@@ -183,7 +183,16 @@ func inWordsReady(e journal.Event) string {
 	if e.Ready > 0 {
 		words += fmt.Sprintf(", ready %.1f s", e.Ready.Seconds())
 	}
-	return words
+	return words + ifAny(", for ", client(e.Source, e.Service, e.By))
+}
+
+// client says who wants a machine, and what of it: a knock has a source and a
+// service, and any other wake somebody who asked.
+func client(from netip.AddrPort, service, by string) string {
+	if !from.IsValid() {
+		return by
+	}
+	return source(from) + ifAny(" at ", service)
 }
 
 // ifAny returns what between and s say, or nothing if there is no s.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"nightporter/internal/machine"
 	"nightporter/internal/web"
 )
 
@@ -105,7 +106,7 @@ func (f *statusFlags) all(cmd *cobra.Command, client *web.Client, porter web.Sta
 	fmt.Fprintln(table, "MACHINE\tSTATE\tSINCE\tSLEPT\tSAVED\tLAST WAKE")
 	for _, m := range machines {
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n",
-			printable(m.Name), m.State, moment(&m.Since), howLong(m.SleptSeconds), saved(m.SavedJoules), moment(m.LastWake))
+			printable(m.Name), m.State, moment(m.Since), howLong(m.SleptSeconds), saved(m.SavedJoules), began(m.LastWake))
 	}
 	return table.Flush()
 }
@@ -123,16 +124,16 @@ func (f *statusFlags) one(cmd *cobra.Command, client *web.Client, name string) e
 	row("machine", printable(m.Name))
 	row("MAC", m.MAC)
 	row("state", m.State)
-	row("since", moment(&m.Since))
+	row("since", moment(m.Since))
 	if m.Agentless {
 		row("agentless", "yes: it need not register")
 	}
 	for _, a := range m.Monitor {
 		row("address", a.IP+" "+cmp.Or(strings.Join(a.Port, " "), "(does not wake)"))
 	}
-	row("slept", howLong(m.SleptSeconds))
+	row("slept", howLong(m.SleptSeconds)+sleptLately(m.SleptDays))
 	row("saved", fmt.Sprintf("%s (%g W awake, %g W asleep)", saved(m.SavedJoules), m.IdleWatts, m.SleepWatts))
-	row("last wake", moment(m.LastWake))
+	row("last wake", wakeStory(m.LastWake))
 	row("wakes", counts(m.Wakes))
 	row("failed wakes", counts(m.WakeFailures))
 	row("magic packets", m.WakeAttempts)
@@ -144,14 +145,55 @@ func (f *statusFlags) one(cmd *cobra.Command, client *web.Client, name string) e
 
 func newTable(w io.Writer) *tabwriter.Writer { return tabwriter.NewWriter(w, 0, 0, 2, ' ', 0) }
 
-// moment shows a time of the API on the clock of whoever looks.
-func moment(s *string) string {
-	if s == nil {
+// began shows when a machine was last woken.
+func began(w *web.LastWake) string {
+	if w == nil {
 		return "never"
 	}
-	t, err := time.Parse(time.RFC3339, *s)
+	return moment(w.At)
+}
+
+// wakeStory tells who woke a machine last, what for, and what came of it.
+func wakeStory(w *web.LastWake) string {
+	words := began(w)
+	if w == nil {
+		return words
+	}
+	words += ifAny(", for ", printable(client(w.Source, w.Service, w.By)))
+	if w.Outcome != machine.Over || w.Trigger != "" { // nothing is known of one from an old journal
+		words += ": " + outcomeWords[w.Outcome]
+	}
+	if w.BootSeconds > 0 {
+		words += fmt.Sprintf(", boot %.1f s", w.BootSeconds)
+	}
+	if w.ReadySeconds > 0 {
+		words += fmt.Sprintf(", ready %.1f s", w.ReadySeconds)
+	}
+	return words
+}
+
+var outcomeWords = map[machine.Outcome]string{
+	machine.Over: "ended without us", machine.UnderWay: "under way", machine.Served: "ready",
+	machine.Unready: "handed over unready", machine.GivenUp: "given up",
+}
+
+// sleptLately tells of today and of this week.
+func sleptLately(days []web.Day) string {
+	if len(days) == 0 {
+		return ""
+	}
+	var week float64
+	for _, d := range days {
+		week += d.Seconds
+	}
+	return fmt.Sprintf(" (today %s, last %d days %s)", howLong(days[len(days)-1].Seconds), len(days), howLong(week))
+}
+
+// moment shows a time of the API on the clock of whoever looks.
+func moment(s string) string {
+	t, err := time.Parse(time.RFC3339, s)
 	if err != nil {
-		return printable(*s)
+		return printable(s)
 	}
 	return t.Local().Format(time.DateTime)
 }

@@ -1,12 +1,16 @@
 package main
 
 import (
+	"encoding/json"
+	"math"
 	"net/netip"
 	"testing"
 	"time"
 
+	"nightporter/internal/journal"
 	"nightporter/internal/lab"
 	"nightporter/internal/machine"
+	"nightporter/internal/web"
 )
 
 // TestWake is the main job: a machine sleeps, somebody knocks, it wakes, and
@@ -78,8 +82,32 @@ func TestWake(t *testing.T) {
 				if slept := h.metric(`nightporter_machine_sleep_seconds_total{machine="nas"}`); slept <= 0 {
 					t.Errorf("slept %v s", slept)
 				}
+				h.wantStory(source, service, knock.trigger, boot)
 			})
 		}
+	}
+}
+
+// wantStory: the last wake and the events say which client knocked at what, and how
+// long it took: until the first frame as the metrics say, and until the handover.
+func (h *house) wantStory(source netip.AddrPort, service, trigger string, boot float64) {
+	h.Helper()
+	_, body, err := h.d.Get(h.within(5*time.Second), "/api/v1/machines/nas")
+	h.must(err)
+	var m web.Machine
+	h.must(json.Unmarshal([]byte(body), &m))
+	w := m.LastWake
+	if w == nil || w.Outcome != machine.Served || w.Source != source || w.Service != service || w.Trigger != trigger || w.Attempts != 1 ||
+		math.Abs(w.BootSeconds-boot) > 0.001 || w.ReadySeconds < boot {
+		h.Errorf("the last wake is %+v", w)
+	}
+	_, body, err = h.d.Get(h.within(5*time.Second), "/api/v1/events?machine=nas")
+	h.must(err)
+	var events []journal.Event
+	h.must(json.Unmarshal([]byte(body), &events))
+	last := events[len(events)-1]
+	if last.Kind != journal.Ready || last.Source != source || last.Service != service || math.Abs(last.Boot.Seconds()-boot) > 0.001 || last.Ready < last.Boot {
+		h.Errorf("the last event is %+v", last)
 	}
 }
 

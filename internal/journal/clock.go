@@ -97,7 +97,7 @@ func (c *content) onClock(now stamp) {
 		w := c.writings[mac]
 		then := now.wall.Add(-gap - (c.elapsed - w.after))
 		m.Since = w.moved(m.Since, then, w.at.boot == "")
-		m.LastWake = w.moved(m.LastWake, then, false)
+		m.LastWake.At = w.moved(m.LastWake.At, then, false)
 		m.Registered = w.moved(m.Registered, then, false)
 		c.machines[mac] = m
 	}

@@ -48,7 +48,7 @@ func TestFaultClock(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			mem := *memoryOf(1)
-			mem.Since, mem.Registered, mem.LastWake = c.asleep.wall, c.asleep.wall.Add(-time.Second), time.Time{}
+			mem.Since, mem.Registered, mem.LastWake = c.asleep.wall, c.asleep.wall.Add(-time.Second), machine.LastWake{}
 			past := pastOf(t, c.opened, []batchAt{
 				{c.asleep, line{memory: mem, carries: itsMemory}}, {c.wrote, line{event: Event{Kind: Refused, Seq: 1}}},
 			})
@@ -56,8 +56,8 @@ func TestFaultClock(t *testing.T) {
 			now := c.opened.wall
 			near(t, "asleep for", now.Sub(m.Since), c.longest)
 			near(t, "registered before that", m.Since.Sub(m.Registered), time.Second)
-			if !m.LastWake.IsZero() {
-				t.Errorf("woken %v, want never", m.LastWake)
+			if !m.LastWake.At.IsZero() {
+				t.Errorf("woken %v, want never", m.LastWake.At)
 			}
 			if past.until.Before(past.seen) || past.until.After(now) || past.until.Sub(past.seen) > markEvery {
 				t.Errorf("seen %v, until %v, now %v", past.seen, past.until, now)

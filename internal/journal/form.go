@@ -25,8 +25,10 @@ type machineForm struct {
 	State      string         `json:"state"`
 	Since      moment         `json:"since,omitzero"`
 	LastWake   moment         `json:"last_wake,omitzero"`
+	Wake       *wakeForm      `json:"wake,omitempty"` // of LastWake
 	Registered moment         `json:"registered,omitzero"`
 	Tally      tallyForm      `json:"tally,omitzero"`
+	Diary      diaryForm      `json:"diary,omitempty"`
 	Card       bool           `json:"card_answers,omitempty"`
 }
 
@@ -55,12 +57,13 @@ func formOf(m *machine.Memory, now time.Time) *machineForm {
 		Password: hex.EncodeToString(m.Spec.Password),
 		Card:     m.Card,
 		State:    m.State.String(), Since: moment{machine.OnClock(m.Since, now)},
-		LastWake: moment{machine.OnClock(m.LastWake, now)}, Registered: moment{machine.OnClock(m.Registered, now)},
+		LastWake: moment{machine.OnClock(m.LastWake.At, now)}, Registered: moment{machine.OnClock(m.Registered, now)},
 		Tally: tallyForm{
 			Attempts: m.Tally.Attempts, Wakes: byTrigger(m.Tally.Wakes), Failures: byTrigger(m.Tally.Failures),
 			ExternalStarts: m.Tally.ExternalStarts, Conflicts: m.Tally.Conflicts, SettleTimeouts: m.Tally.SettleTimeouts,
 			Slept: span(m.Tally.Slept), SavedJoules: finite(m.Tally.SavedJoules),
 		},
+		Wake: wakeFormOf(&m.LastWake), Diary: diaryFormOf(m.Diary),
 	}
 	for _, a := range m.Spec.Monitor {
 		ports := make([]string, len(a.Ports))
@@ -87,7 +90,8 @@ func (f *machineForm) memory() (machine.Memory, error) {
 			Agentless: f.Agentless,
 		},
 		Card:  f.Card,
-		State: state, Since: f.Since.Time, LastWake: f.LastWake.Time, Registered: f.Registered.Time,
+		Diary: f.Diary.diary(),
+		State: state, Since: f.Since.Time, LastWake: f.Wake.lastWake(f.LastWake.Time), Registered: f.Registered.Time,
 		Tally: machine.Tally{
 			Attempts: f.Tally.Attempts, Wakes: ofTriggers(f.Tally.Wakes), Failures: ofTriggers(f.Tally.Failures),
 			ExternalStarts: f.Tally.ExternalStarts, Conflicts: f.Tally.Conflicts, SettleTimeouts: f.Tally.SettleTimeouts,

@@ -45,7 +45,13 @@ func memoryOf(i int) *machine.Memory {
 			},
 			Password: []byte{1, 2, 3, 4}, WakeFrom: []netip.Prefix{netip.MustParsePrefix("10.77.0.0/16")}, Agentless: true,
 		},
-		State: machine.Asleep, Since: night, LastWake: night.Add(-time.Hour), Registered: night.Add(-time.Second), Card: true,
+		State: machine.Asleep, Since: night, Registered: night.Add(-time.Second), Card: true,
+		LastWake: machine.LastWake{
+			At: night.Add(-time.Hour), Trigger: machine.ByUDP, Source: netip.MustParseAddrPort("[fd77::9]:40000"), By: "somebody",
+			Service: machine.Service{Addr: netip.MustParseAddr("10.77.0.20"), Port: machine.Port{Protocol: machine.UDP, Number: 53}},
+			Outcome: machine.Served, Attempts: 2, Boot: 12345678 * time.Microsecond, Ready: 15 * time.Second,
+		},
+		Diary: machine.Diary{{Date: "2025-11-20", Slept: 25 * time.Hour}, {Date: "2025-11-22", Slept: 7}},
 		Tally: machine.Tally{
 			Attempts: uint64(i), ExternalStarts: 2, Conflicts: 3, SettleTimeouts: 4,
 			Slept: 1000*time.Hour + 7, SavedJoules: 1.8e8,

@@ -72,6 +72,7 @@ func TestUnfit(t *testing.T) {
 		b[at] ^= 1
 		return b
 	}
+	hole := len(lines[0]+lines[1]) - 60
 	inLine := func(n int) int { return len(strings.Join(lines[:n], "")) + 40 }
 	newState := strings.Replace(string(good), `"state":"asleep"`, `"state":"adream"`, 1)
 	for _, c := range []struct {
@@ -83,7 +84,7 @@ func TestUnfit(t *testing.T) {
 		{"a bit in the middle", flip(inLine(3)), 5, "line 4: checksum"},
 		{"a bit in the last line", flip(inLine(6)), 5, "line 7: checksum"},
 		{"a bit in the header", flip(5), 6, "line 1: not the header"},
-		{"a sector of zeros", append(append(bytes.Clone(good[:700]), make([]byte, 512)...), good[1212:]...), 4, "line 2: "},
+		{"a sector of zeros", append(append(bytes.Clone(good[:hole]), make([]byte, 512)...), good[hole+512:]...), 4, "line 2: "},
 		{"damaged and torn", flip(inLine(3))[:len(good)-9], 4, "line 4: checksum"},
 		{"a line missing its end", []byte(strings.Replace(string(good), "\n{", "{", 1)), 5, "line 1: "},
 		{"foreign text", []byte("Dear diary,\ntoday\n"), 0, "line 1: not the header"},
@@ -261,7 +262,7 @@ func FuzzRead(f *testing.F) {
 			c.onClock(now)
 			late := now.wall.Add(clockSlack)
 			for _, m := range c.machines {
-				if m.Since.After(late) || m.Registered.After(late) || m.LastWake.After(late) || m.Tally.Slept < 0 || m.Tally.SavedJoules < 0 {
+				if m.Since.After(late) || m.Registered.After(late) || m.LastWake.At.After(late) || m.Tally.Slept < 0 || len(m.Diary) > 8 || m.Tally.SavedJoules < 0 {
 					t.Fatalf("%+v is to come, or less than nothing", m)
 				}
 			}

@@ -70,11 +70,11 @@ func TestFaultClockSet(t *testing.T) {
 func TestFaultMemoryOfTheFuture(t *testing.T) {
 	l := asleep(t, nil)
 	mem := l.m.Memory()
-	mem.Since, mem.Registered, mem.LastWake = l.now.Add(years), l.now.Add(years), l.now.Add(years)
+	mem.Since, mem.Registered, mem.LastWake.At = l.now.Add(years), l.now.Add(years), l.now.Add(years)
 	l.m = machine.Resume(mem, policy(), l.now.Add(years), l.now)
 	l.forget().pass(time.Second).want(machine.Asleep)
-	if status := l.m.Status(); status.Slept(l.now) < 0 || status.Slept(l.now) > time.Second || status.LastWake.After(l.now) {
-		t.Errorf("slept %v, woken %v", status.Slept(l.now), status.LastWake)
+	if status := l.m.Status(); status.Slept(l.now) < 0 || status.Slept(l.now) > time.Second || status.LastWake.At.After(l.now) {
+		t.Errorf("slept %v, woken %v", status.Slept(l.now), status.LastWake.At)
 	}
 	// Started by hand it is looked after until probe.timeout, and not for years.
 	for range 8 {

@@ -119,8 +119,7 @@ func (l *life) wantActions(want ...machine.Action) *life {
 			got = append(got, a)
 		}
 	}
-	opts := cmp.Options{cmp.Comparer(func(a, b netip.Addr) bool { return a == b }),
-		cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b }), cmpopts.EquateEmpty()}
+	opts := cmp.Options{cmpopts.EquateComparable(netip.Addr{}, netip.AddrPort{}), cmpopts.EquateEmpty()}
 	if d := cmp.Diff(want, got, opts); d != "" {
 		l.t.Fatalf("actions (-want +got):\n%s", d)
 	}

@@ -55,7 +55,8 @@ type Machine struct {
 
 	state    State
 	since    time.Time
-	lastWake time.Time
+	lastWake LastWake
+	diary    Diary
 
 	claimed     []netip.Addr // what we hold, in every state
 	kept        []netip.Addr // what was claimed and is not parted with: clients may still send it to us
@@ -81,7 +82,7 @@ func New(spec Spec, policy Policy, now time.Time) *Machine {
 
 // Status returns what can be told of the machine. It changes with Handle.
 func (m *Machine) Status() Status {
-	return Status{Spec: m.spec, State: m.state, Since: m.since, LastWake: m.lastWake, Tally: m.tally}
+	return Status{Spec: m.spec, State: m.state, Since: m.since, LastWake: m.lastWake, Diary: m.diary, Tally: m.tally}
 }
 
 // State returns the machine's present state.
@@ -126,6 +127,7 @@ func (m *Machine) Handle(now time.Time, event Event) []Action {
 	case Stopped:
 		m.stop(now, e)
 	}
+	m.noteOver()
 	return m.actions
 }
 
@@ -158,12 +160,11 @@ func earlier(a, b time.Time) time.Time {
 
 func (m *Machine) do(a Action) { m.actions = append(m.actions, a) }
 
-// move changes the state and keeps the account of the time slept.
+// move changes the state.
 func (m *Machine) move(now time.Time, to State, why Reason) {
 	after := now.Sub(m.since)
 	if m.state == Asleep {
-		m.tally.Slept += after
-		m.tally.SavedJoules += m.spec.saving(after)
+		m.account(after, now)
 	}
 	m.do(Moved{From: m.state, To: to, Why: why, After: after})
 	m.state, m.since = to, now
@@ -172,6 +173,13 @@ func (m *Machine) move(now time.Time, to State, why Reason) {
 	if to == Awake {
 		m.lookAfter(now)
 	}
+}
+
+// account enters a sleep that ended then.
+func (m *Machine) account(slept time.Duration, then time.Time) {
+	m.tally.Slept += slept
+	m.tally.SavedJoules += m.spec.saving(slept)
+	m.diary = m.diary.with(slept, then)
 }
 
 // giveBack releases every address of a machine that is off, or that is up and

@@ -8,9 +8,10 @@ type Memory struct {
 	Spec       Spec
 	State      State
 	Since      time.Time // when State was entered
-	LastWake   time.Time // when the last wake began; zero if there was none
 	Registered time.Time // when it registered last; zero if it never did
+	LastWake   LastWake
 	Tally      Tally
+	Diary      Diary
 	Card       bool // its network card answers while it sleeps
 }
 
@@ -18,7 +19,7 @@ type Memory struct {
 func (m *Machine) Memory() Memory {
 	mem := Memory{
 		Spec: m.spec, State: m.state, Since: m.since, LastWake: m.lastWake, Registered: m.registered, Tally: m.tally,
-		Card: m.card,
+		Diary: m.diary, Card: m.card,
 	}
 	if s := m.settling.asleep; m.state == Settling && s.known() {
 		mem.State, mem.Since = Asleep, s.since // nothing is known to have ended it
@@ -52,8 +53,12 @@ const (
 func Resume(mem Memory, policy Policy, until, now time.Time) *Machine {
 	m := &Machine{
 		spec: mem.Spec, policy: policy, state: mem.State, since: notAfter(mem.Since, now),
-		lastWake: notAfter(mem.LastWake, now), registered: notAfter(mem.Registered, now), tally: mem.Tally,
+		lastWake: mem.LastWake, registered: notAfter(mem.Registered, now), tally: mem.Tally, diary: mem.Diary,
 		card: mem.Card,
+	}
+	m.lastWake.At = notAfter(m.lastWake.At, now)
+	if m.lastWake.Outcome == UnderWay {
+		m.lastWake.Outcome = Over
 	}
 	if mem.State == Awake {
 		return m
@@ -82,9 +87,7 @@ func (m *Machine) endSlumber(now time.Time) {
 	if !s.known() {
 		return
 	}
-	slept := max(0, s.until.Sub(s.since))
-	m.tally.Slept += slept
-	m.tally.SavedJoules += m.spec.saving(slept)
+	m.account(max(0, s.until.Sub(s.since)), OnClock(s.until, now).In(now.Location()))
 	m.since = now
 	m.settling.asleep, m.settling.afterSleep = slumber{}, true
 }

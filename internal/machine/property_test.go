@@ -28,6 +28,7 @@ type model struct {
 	conceded  map[netip.Addr]bool      // left to another host
 	asked     map[netip.Addr]int       // questions to everybody since the last sign of that host
 	askedAt   map[netip.Addr]time.Time
+	born      time.Time
 	asleepAt  time.Time
 	asleepFor time.Duration // in all sleeps that have ended
 	wanted    bool          // a wake was asked for while it settled
@@ -225,13 +226,35 @@ func (mo *model) account(now time.Time, a machine.Moved) {
 	}
 }
 
+// checkDiary: what was slept is in the diary, on its day.
+func (mo *model) checkDiary(t *rapid.T, now time.Time, s *machine.Status) {
+	want := mo.asleepFor
+	if s.State == machine.Asleep {
+		want += now.Sub(mo.asleepAt)
+	}
+	var sum time.Duration
+	for _, day := range s.SleptDays(now) {
+		if sum += day.Slept; day.Slept < 0 || day.Slept > 24*time.Hour {
+			t.Fatalf("slept %v on %s", day.Slept, day.Date)
+		}
+	}
+	if sum > want || sum < want && want < 6*24*time.Hour && now.Sub(mo.born) < 6*24*time.Hour {
+		t.Fatalf("slept %v by the diary, %v in truth", sum, want)
+	}
+}
+
 func (mo *model) check(t *rapid.T, now time.Time, m *machine.Machine) {
 	state := m.State()
 	if status := m.Status(); status.Tally.Slept != mo.asleepFor {
 		t.Fatalf("slept %v by the tally, %v in truth", status.Tally.Slept, mo.asleepFor)
+	} else {
+		mo.checkDiary(t, now, &status)
 	}
 	if mo.wanted && state == machine.Asleep {
 		t.Fatal("asleep, although a wake was asked for while it settled")
+	}
+	if under := m.LastWake().Outcome == machine.UnderWay; state == machine.Waking && !under || state == machine.Awake && under && !m.Attended() {
+		t.Fatalf("the last wake is %v, and the machine %v", m.LastWake().Outcome, state)
 	}
 	mo.lookedAfter(t, now, m)
 	if state != machine.Awake && state != machine.Asleep && m.Next().IsZero() {
@@ -298,7 +321,7 @@ func TestPropertiesOfEveryLife(t *testing.T) {
 		}
 		now := time.Unix(1_000_000, 0)
 		m := machine.New(spec(), p, now)
-		mo := &model{spec: spec(), policy: p, lastHeard: now, lastProof: now, testing: map[netip.Addr]bool{}, telling: map[netip.Addr]time.Time{}, conceded: map[netip.Addr]bool{},
+		mo := &model{spec: spec(), policy: p, born: now, lastHeard: now, lastProof: now, testing: map[netip.Addr]bool{}, telling: map[netip.Addr]time.Time{}, conceded: map[netip.Addr]bool{},
 			asked: map[netip.Addr]int{}, askedAt: map[netip.Addr]time.Time{}}
 		one := spec()
 		one.Monitor = one.Monitor[:1]

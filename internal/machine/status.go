@@ -20,8 +20,9 @@ type Status struct {
 	Spec
 	State    State
 	Since    time.Time // when State was entered
-	LastWake time.Time // when the last wake began; zero if there was none
+	LastWake LastWake
 	Tally    Tally
+	Diary    Diary // the sleeps that have ended; SleptDays tells of all
 	Packets  Packets
 
 	Suppressed [len(Suppressions)]uint64 // knocks that did not wake it, by reason

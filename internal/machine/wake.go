@@ -89,7 +89,8 @@ func (m *Machine) beginWake(now time.Time, w wake) {
 	}
 	w.nextProbe = time.Time{}
 	if !w.began.GoesOn {
-		m.lastWake = now
+		b := w.began
+		m.lastWake = LastWake{At: now, Trigger: b.Trigger, Service: b.Service, Source: b.Source, By: b.By, Outcome: UnderWay}
 		m.tally.Wakes[w.began.Trigger]++
 	}
 	m.do(w.began)
@@ -117,6 +118,7 @@ func (m *Machine) tickWaking(now time.Time) {
 			return
 		}
 		w.attempts++
+		m.lastWake.Attempts++
 		m.magic(w.attempts)
 		if w.attempts == 1 {
 			w.firstMagic = now
@@ -171,6 +173,7 @@ func (m *Machine) awaited() []netip.Addr {
 
 func (m *Machine) failWake(now time.Time) {
 	m.tally.Failures[m.wake.began.Trigger]++
+	m.lastWake.Outcome = GivenUp
 	m.do(WakeFailed{Trigger: m.wake.began.Trigger, Attempts: m.wake.attempts})
 	if m.policy.Keep {
 		m.move(now, Asleep, WhyAttemptsGone)
@@ -186,6 +189,9 @@ func (m *Machine) enterArriving(now time.Time) {
 	w := &m.wake
 	w.arrived, w.lastHeard, w.inUse = now, now, nil
 	w.nextProbe = now
+	if w.attempts > 0 {
+		m.lastWake.Boot = now.Sub(w.firstMagic)
+	}
 	m.move(now, Arriving, WhyArrived)
 	m.do(Yield{})
 	m.handOver()
@@ -202,6 +208,7 @@ func (m *Machine) tickArriving(now time.Time) {
 	case now.Sub(w.lastHeard) >= m.policy.startSilence():
 		// Take it back, and give the operating system its time: the attempts
 		// go on from where they were.
+		m.lastWake.Boot = 0
 		m.move(now, Waking, WhyFirmware)
 		m.claim()
 		m.hush()
@@ -221,7 +228,12 @@ func (m *Machine) arrive(now time.Time, why Reason) {
 	w := &m.wake
 	m.owe(now, m.handBack(now))
 	if w.attempts > 0 {
-		m.do(WakeEnded{Boot: w.arrived.Sub(w.firstMagic), Ready: now.Sub(w.firstMagic), Unready: why == WhyNotReady})
+		l := &m.lastWake
+		l.Ready, l.Outcome = now.Sub(w.firstMagic), Served
+		if why == WhyNotReady {
+			l.Outcome = Unready
+		}
+		m.do(WakeEnded{Boot: l.Boot, Ready: l.Ready, Unready: l.Outcome == Unready})
 	} else {
 		m.tally.ExternalStarts++
 	}

@@ -146,7 +146,7 @@ func (f *facts) collectMachine(ch chan<- prometheus.Metric, s *machine.Status, m
 	}
 	gauge(ch, f.info, 1, label("mac", s.MAC.String()), name)
 	gauge(ch, f.stateChanged, unix(s.Since), own...)
-	gauge(ch, f.lastWake, unix(s.LastWake), own...)
+	gauge(ch, f.lastWake, unix(s.LastWake.At), own...)
 	counter(ch, f.slept, m.slept.Seconds(), own...)
 	counter(ch, f.saved, m.joules, own...)
 	counter(ch, f.attempts, float64(s.Tally.Attempts), own...)

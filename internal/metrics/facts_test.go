@@ -33,7 +33,7 @@ var machineFacts = []string{
 func TestMachineFacts(t *testing.T) {
 	h := new(house)
 	nas := asleep("nas", midnight)
-	nas.LastWake = midnight.Add(-1500 * time.Millisecond)
+	nas.LastWake.At = midnight.Add(-1500 * time.Millisecond)
 	nas.Tally = machine.Tally{
 		Attempts: 7, ExternalStarts: 8, Conflicts: 9, SettleTimeouts: 10,
 		Slept: time.Hour, SavedJoules: 1000,

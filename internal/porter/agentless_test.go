@@ -65,7 +65,7 @@ func TestAgentlessNight(t *testing.T) {
 			"knock, nas, 10.77.0.20:22/tcp, tcp, from 10.77.0.10:40000",
 			"magic, nas, (waking)",
 			"arrived, nas, spoke for its address, (arriving)",
-			"ready, nas, ready, boot 5s, (awake)",
+			"ready, nas, 10.77.0.20:22/tcp, tcp, ready, from 10.77.0.10:40000, boot 5s, (awake)",
 			"settling, nas, answers no more, (settling)",
 			"asleep, nas, fell silent, (asleep)",
 		}

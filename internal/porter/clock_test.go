@@ -17,7 +17,7 @@ func TestFaultClockSetAfterTheStart(t *testing.T) {
 	p, _ := vacant(t, nil)
 	now := time.Now()
 	past := clocktest.Set(now.Add(-time.Hour), -years)
-	mem := machine.Memory{Spec: nas(), State: machine.Asleep, Since: past, LastWake: past.Add(-time.Minute)}
+	mem := machine.Memory{Spec: nas(), State: machine.Asleep, Since: past, LastWake: machine.LastWake{At: past.Add(-time.Minute)}}
 	r := p.settleIn(machine.Resume(mem, p.policy(), past, past))
 	for r.State() != machine.Asleep {
 		r.Handle(r.Next(), machine.Ticked{})
@@ -26,8 +26,8 @@ func TestFaultClockSetAfterTheStart(t *testing.T) {
 	if ago := now.Round(0).Sub(s.Since.Round(0)); ago != time.Hour {
 		t.Errorf("asleep since %v, want an hour before %v", s.Since, now)
 	}
-	if ago := now.Round(0).Sub(s.LastWake.Round(0)); ago != time.Hour+time.Minute {
-		t.Errorf("woken %v, want an hour and a minute before %v", s.LastWake, now)
+	if ago := now.Round(0).Sub(s.LastWake.At.Round(0)); ago != time.Hour+time.Minute {
+		t.Errorf("woken %v, want an hour and a minute before %v", s.LastWake.At, now)
 	}
 	if got := s.Slept(now); got != time.Hour {
 		t.Errorf("slept %v, want an hour", got)

@@ -26,8 +26,9 @@ type book interface {
 // machine's memory goes with the last of it.
 func (p *Porter) note(r *resident, actions []machine.Action) {
 	var told []journal.Event
+	wake := r.LastWake()
 	for _, a := range actions {
-		if e := tale(a, actions); e.Kind != "" {
+		if e := tale(a, actions, &wake); e.Kind != "" {
 			e.At, e.Machine, e.MAC = time.Now(), r.name(), r.Spec().MAC
 			told = append(told, e)
 		}
@@ -53,11 +54,11 @@ func (p *Porter) remember(r *resident, record *journal.Record) {
 }
 
 // tale tells an action as an event, or nothing. What belongs to a transition
-// stands in the actions beside it.
-func tale(a machine.Action, beside []machine.Action) journal.Event {
+// stands in the actions beside it; what ends a wake also tells whose it was.
+func tale(a machine.Action, beside []machine.Action, wake *machine.LastWake) journal.Event {
 	switch a := a.(type) {
 	case machine.WakeBegan:
-		return taleOfWake(a)
+		return causeOf(a.Trigger, a.Service, a.Source, a.By)
 	case machine.SendMagic:
 		return journal.Event{Kind: journal.Magic, Attempts: a.Attempt}
 	case machine.ConflictSeen:
@@ -74,18 +75,23 @@ func tale(a machine.Action, beside []machine.Action) journal.Event {
 					e.Ready = b.Ready
 				}
 			case machine.WakeFailed:
-				e.Trigger, e.Attempts = b.Trigger.String(), b.Attempts
+				e.Attempts = b.Attempts
+			default:
+				continue
 			}
+			cause := causeOf(wake.Trigger, wake.Service, wake.Source, wake.By)
+			e.Trigger, e.Service, e.Source, e.By = cause.Trigger, cause.Service, cause.Source, cause.By
 		}
 		return e
 	}
 	return journal.Event{}
 }
 
-func taleOfWake(w machine.WakeBegan) journal.Event {
-	e := journal.Event{Kind: journal.Asked, Trigger: w.Trigger.String(), By: w.By}
-	if w.Service.Addr.IsValid() {
-		e.Kind, e.Source, e.Service = journal.Knock, w.Source, w.Service.String()
+// causeOf tells why a machine is woken.
+func causeOf(t machine.Trigger, s machine.Service, source netip.AddrPort, by string) journal.Event {
+	e := journal.Event{Kind: journal.Asked, Trigger: t.String(), By: by}
+	if s.Addr.IsValid() {
+		e.Kind, e.Source, e.Service = journal.Knock, source, s.String()
 	}
 	return e
 }

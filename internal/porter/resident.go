@@ -36,7 +36,7 @@ func (r *resident) name() string { return r.Spec().Name }
 // shown returns what is told of the machine, its times on the clock as it is now.
 func (r *resident) shown(now time.Time) machine.Status {
 	s := r.Status()
-	s.Since, s.LastWake = machine.OnClock(s.Since, now), machine.OnClock(s.LastWake, now)
+	s.Since, s.LastWake.At = machine.OnClock(s.Since, now), machine.OnClock(s.LastWake.At, now)
 	s.Packets, s.Suppressed = r.hold.Counts(), r.judge.Suppressed()
 	return s
 }

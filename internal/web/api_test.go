@@ -36,8 +36,48 @@ const nasJSON = `{
       "port": []
     }
   ],
-  "last_wake": "2026-01-01T23:00:00Z",
+  "last_wake": {
+    "at": "2026-01-01T23:00:00Z",
+    "outcome": "ready",
+    "trigger": "tcp",
+    "source": "192.0.2.9:40000",
+    "service": "192.0.2.5:22/tcp",
+    "by": "somebody",
+    "attempts": 2,
+    "boot_seconds": 12.3,
+    "ready_seconds": 15
+  },
   "slept_seconds": 3610,
+  "slept_days": [
+    {
+      "date": "2025-12-27",
+      "seconds": 0
+    },
+    {
+      "date": "2025-12-28",
+      "seconds": 0
+    },
+    {
+      "date": "2025-12-29",
+      "seconds": 0
+    },
+    {
+      "date": "2025-12-30",
+      "seconds": 0
+    },
+    {
+      "date": "2025-12-31",
+      "seconds": 25200
+    },
+    {
+      "date": "2026-01-01",
+      "seconds": 1800
+    },
+    {
+      "date": "2026-01-02",
+      "seconds": 10
+    }
+  ],
   "saved_joules": 1480,
   "wake_attempts": 7,
   "wakes": {

@@ -17,6 +17,12 @@ const jsonType = "application/json"
 // Machine is a machine as the API shows it.
 type Machine = machineJSON
 
+// LastWake is who woke a machine last, as the API shows it.
+type LastWake = lastWakeJSON
+
+// Day is how long a machine slept on one day, as the API shows it.
+type Day = dayJSON
+
 // Status returns how the porter is.
 func (c *Client) Status(ctx context.Context) (Status, error) {
 	var s Status

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"net/netip"
 	"time"
 
 	"nightporter/internal/machine"
@@ -15,8 +16,9 @@ type machineJSON struct {
 	State          machine.State     `json:"state"`
 	Since          string            `json:"since"` // RFC 3339
 	Monitor        []addressJSON     `json:"monitor"`
-	LastWake       *string           `json:"last_wake"` // null: never woken
+	LastWake       *lastWakeJSON     `json:"last_wake"` // null: never woken
 	SleptSeconds   float64           `json:"slept_seconds"`
+	SleptDays      []dayJSON         `json:"slept_days"` // a week of them, oldest first; the last is today
 	SavedJoules    float64           `json:"saved_joules"`
 	WakeAttempts   uint64            `json:"wake_attempts"`
 	Wakes          map[string]uint64 `json:"wakes"`             // by trigger
@@ -32,6 +34,25 @@ type machineJSON struct {
 type addressJSON struct {
 	IP   string   `json:"ip"`
 	Port []string `json:"port"` // as in a registration: "22/tcp"
+}
+
+// lastWakeJSON is who woke a machine, what for, and what came of it. Only those
+// fields are there that have something to say.
+type lastWakeJSON struct {
+	At           string          `json:"at"` // RFC 3339
+	Outcome      machine.Outcome `json:"outcome"`
+	Trigger      string          `json:"trigger,omitempty"`
+	Source       netip.AddrPort  `json:"source,omitzero"`
+	Service      string          `json:"service,omitempty"`
+	By           string          `json:"by,omitempty"`
+	Attempts     int             `json:"attempts,omitempty"`
+	BootSeconds  float64         `json:"boot_seconds,omitempty"`
+	ReadySeconds float64         `json:"ready_seconds,omitempty"`
+}
+
+type dayJSON struct {
+	Date    string  `json:"date"` // 2026-11-22
+	Seconds float64 `json:"seconds"`
 }
 
 func toJSON(s *machine.Status, now time.Time) machineJSON {
@@ -60,9 +81,11 @@ func toJSON(s *machine.Status, now time.Time) machineJSON {
 		}
 		out.Monitor[i] = addressJSON{IP: a.IP.String(), Port: ports}
 	}
-	if !s.LastWake.IsZero() {
-		at := rfc3339(s.LastWake)
-		out.LastWake = &at
+	out.LastWake = lastWakeOf(&s.LastWake)
+	days := s.SleptDays(now)
+	out.SleptDays = make([]dayJSON, len(days))
+	for i, d := range days {
+		out.SleptDays[i] = dayJSON{d.Date, d.Slept.Seconds()}
 	}
 	for _, t := range machine.Triggers {
 		out.Wakes[t.String()] = s.Tally.Wakes[t]
@@ -70,6 +93,24 @@ func toJSON(s *machine.Status, now time.Time) machineJSON {
 	}
 	for _, why := range machine.Suppressions {
 		out.Suppressed[why.String()] = s.Suppressed[why]
+	}
+	return out
+}
+
+// lastWakeOf returns nil for a machine that was never woken.
+func lastWakeOf(w *machine.LastWake) *lastWakeJSON {
+	if w.At.IsZero() {
+		return nil
+	}
+	out := &lastWakeJSON{
+		At: rfc3339(w.At), Outcome: w.Outcome, Source: w.Source, By: w.By, Attempts: w.Attempts,
+		BootSeconds: w.Boot.Seconds(), ReadySeconds: w.Ready.Seconds(),
+	}
+	if w.Known() {
+		out.Trigger = w.Trigger.String()
+	}
+	if w.Service.Addr.IsValid() {
+		out.Service = w.Service.String()
 	}
 	return out
 }

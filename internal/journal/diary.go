@@ -1,0 +1,90 @@
+package journal
+
+import (
+	"maps"
+	"net/netip"
+	"slices"
+	"time"
+
+	"nightporter/internal/machine"
+)
+
+// wakeForm is the last wake of a machine in JSON, all but its time.
+type wakeForm struct {
+	Trigger  string         `json:"trigger"`
+	IP       netip.Addr     `json:"ip,omitzero"`     // of the service that was knocked at
+	Port     string         `json:"port,omitempty"`  // likewise: "22/tcp", "icmp"
+	Source   netip.AddrPort `json:"source,omitzero"` // of the knock
+	By       string         `json:"by,omitempty"`
+	Outcome  string         `json:"outcome"`
+	Attempts int            `json:"magic_packets,omitempty"`
+	Boot     span           `json:"boot,omitempty"`
+	Ready    span           `json:"ready,omitempty"`
+}
+
+func wakeFormOf(w *machine.LastWake) *wakeForm {
+	if !w.Known() {
+		return nil
+	}
+	f := &wakeForm{
+		Trigger: w.Trigger.String(), Source: w.Source, By: bounded(w.By), Outcome: w.Outcome.String(),
+		Attempts: w.Attempts, Boot: span(w.Boot), Ready: span(w.Ready),
+	}
+	if w.Service.Addr.IsValid() {
+		f.IP, f.Port = w.Service.Addr, w.Service.Port.String()
+	}
+	return f
+}
+
+// lastWake returns the wake that began at that time. Of one that only a newer
+// version understands, or whose file is older than this form, it is all.
+func (f *wakeForm) lastWake(at time.Time) machine.LastWake {
+	unknown := machine.LastWake{At: at}
+	if f == nil || at.IsZero() {
+		return unknown
+	}
+	w := machine.LastWake{
+		At: at, Source: f.Source, By: f.By,
+		Attempts: max(0, f.Attempts), Boot: max(0, time.Duration(f.Boot)), Ready: max(0, time.Duration(f.Ready)),
+	}
+	i := slices.IndexFunc(machine.Triggers[:], func(t machine.Trigger) bool { return t.String() == f.Trigger })
+	if i < 0 || w.Outcome.UnmarshalText([]byte(f.Outcome)) != nil {
+		return unknown
+	}
+	w.Trigger = machine.Triggers[i]
+	if f.IP.IsValid() {
+		ports, err := machine.ParsePort(f.Port)
+		if err != nil || len(ports) != 1 {
+			return unknown
+		}
+		w.Service = machine.Service{Addr: f.IP, Port: ports[0]}
+	}
+	return w
+}
+
+// diaryForm is a diary in JSON, by date.
+type diaryForm map[string]span
+
+func diaryFormOf(d machine.Diary) diaryForm {
+	if len(d) == 0 {
+		return nil
+	}
+	f := make(diaryForm, len(d))
+	for _, day := range d {
+		f[day.Date] = span(day.Slept)
+	}
+	return f
+}
+
+// longestDay has the hour that the end of summer time adds.
+const longestDay = 25 * time.Hour
+
+func (f diaryForm) diary() machine.Diary {
+	var d machine.Diary
+	for _, date := range slices.Sorted(maps.Keys(f)) {
+		if _, err := time.Parse(time.DateOnly, date); err == nil && f[date] > 0 {
+			d = append(d, machine.Day{Date: date, Slept: min(time.Duration(f[date]), longestDay)})
+		}
+	}
+	return d.Bounded()
+}

@@ -1,0 +1,106 @@
+package machine
+
+import (
+	"slices"
+	"strings"
+	"time"
+)
+
+// Day is one day on the calendar of the porter's time zone.
+type Day struct {
+	Date  string        // "2026-11-22"
+	Slept time.Duration // on that day
+}
+
+// Diary tells how long a machine slept on each of the last days on which it did,
+// oldest first. It is never changed once made, so that it may be shared.
+type Diary []Day
+
+// diaryDays bounds a diary: a week, and one day that a wrong clock may have put
+// into the future.
+const diaryDays = 8
+
+// with returns d and a sleep that ended at to, on the calendar of to. What was
+// slept on days before the last diaryDays is left out.
+func (d Diary) with(slept time.Duration, to time.Time) Diary {
+	to = to.Round(0) // days end on the wall, whatever the monotonic clock says
+	from := to.Add(-slept)
+	d = slices.Clone(d)
+	for i, date := range lastDates(to, diaryDays) {
+		// Not 24 h each: a change to or from summer time is in one of them.
+		start, end := midnight(to, diaryDays-1-i), midnight(to, diaryDays-2-i)
+		if part := earliest(end, to).Sub(latest(start, from)); part > 0 {
+			d = d.add(date, part)
+		}
+	}
+	return d.Bounded()
+}
+
+// Bounded returns the newest days of d, as many as are kept.
+func (d Diary) Bounded() Diary { return d[max(0, len(d)-diaryDays):] }
+
+// add changes d.
+func (d Diary) add(date string, slept time.Duration) Diary {
+	i, found := d.find(date)
+	if !found {
+		return slices.Insert(d, i, Day{Date: date, Slept: slept})
+	}
+	d[i].Slept += slept
+	return d
+}
+
+func (d Diary) find(date string) (int, bool) {
+	return slices.BinarySearchFunc(d, date, func(day Day, date string) int { return strings.Compare(day.Date, date) })
+}
+
+// Week is how many days Status.SleptDays tells of.
+const Week = 7
+
+// SleptDays returns how long the machine slept on each of the last days, the
+// present sleep included: oldest first, and the last is the day of now.
+func (s *Status) SleptDays(now time.Time) (days [Week]Day) {
+	d := s.Diary.with(s.sleeping(now), now)
+	for i, date := range lastDates(now, Week) {
+		days[i].Date = date
+		if at, found := d.find(date); found {
+			days[i].Slept = d[at].Slept
+		}
+	}
+	return days
+}
+
+// lastDates returns the dates of the n days that end with that of now.
+func lastDates(now time.Time, n int) []string {
+	y, m, d := now.Date()
+	dates := make([]string, n)
+	for i := range dates {
+		dates[i] = time.Date(y, m, d-(n-1-i), 0, 0, 0, 0, time.UTC).Format(time.DateOnly)
+	}
+	return dates
+}
+
+// midnight returns when the day began that was so many days before that of now.
+func midnight(now time.Time, before int) time.Time {
+	y, m, d := now.Date()
+	t := time.Date(y, m, d-before, 0, 0, 0, 0, now.Location())
+	if t.Hour() != 0 { // summer time begins there at midnight
+		if _, end := t.ZoneBounds(); end.Sub(t).Abs() < 12*time.Hour {
+			return end
+		}
+	}
+	return t
+}
+
+func earliest(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}
+
+func latest(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}

@@ -1,0 +1,75 @@
+package machine
+
+import (
+	"fmt"
+	"net/netip"
+	"time"
+)
+
+// Outcome is how a wake ended.
+type Outcome uint8
+
+// The outcomes of a wake.
+const (
+	Over     Outcome = iota // without the porter, or it was not there to see
+	UnderWay                // it has not ended
+	Served                  // the machine was handed over, its services ready
+	Unready                 // it was handed over after hold.ready_timeout, somebody's service not ready
+	GivenUp                 // the last attempt brought nothing
+)
+
+// Outcomes lists every outcome.
+var Outcomes = [...]Outcome{Over, UnderWay, Served, Unready, GivenUp}
+
+var outcomeNames = [...]string{"over", "under_way", "ready", "unready", "failed"}
+
+// String returns the outcome's name as the API shows it.
+func (o Outcome) String() string {
+	if int(o) >= len(outcomeNames) {
+		return fmt.Sprintf("outcome(%d)", uint8(o))
+	}
+	return outcomeNames[o]
+}
+
+// MarshalText implements encoding.TextMarshaler.
+func (o Outcome) MarshalText() ([]byte, error) { return []byte(o.String()), nil }
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (o *Outcome) UnmarshalText(b []byte) error {
+	for _, known := range Outcomes {
+		if known.String() == string(b) {
+			*o = known
+			return nil
+		}
+	}
+	return fmt.Errorf("outcome: found %q, expected one of %v", b, Outcomes)
+}
+
+// LastWake tells who woke a machine last, what for, and what came of it.
+type LastWake struct {
+	At      time.Time // when it began; zero if the machine was never woken
+	Trigger Trigger
+	Service Service        // that was knocked at
+	Source  netip.AddrPort // of the knock
+	By      string         // who asked for it, where nobody knocked
+	Outcome Outcome
+
+	Attempts int           // magic packets so far
+	Boot     time.Duration // from the first magic packet to the first frame; 0: not yet
+	Ready    time.Duration // from the first magic packet to the handover; 0: not yet
+}
+
+// Known reports whether it is known who woke the machine: journals of the first
+// versions only say when that was.
+func (w *LastWake) Known() bool { return w.Service.Addr.IsValid() || w.By != "" }
+
+// LastWake returns what is known of the last wake.
+func (m *Machine) LastWake() LastWake { return m.lastWake }
+
+// noteOver sees that a wake under way has come to its end without us: the machine
+// was started by hand, went to sleep once more, or is none of our business now.
+func (m *Machine) noteOver() {
+	if m.lastWake.Outcome == UnderWay && m.state != Waking && m.state != Arriving && m.pending == nil {
+		m.lastWake.Outcome = Over
+	}
+}
