@@ -153,17 +153,21 @@ func quantile(q float64, what, machines, over string) string {
 	return fmt.Sprintf(`histogram_quantile(%v, sum by (le) (rate(nightporter_machine_%s_duration_seconds_bucket{%s}[%s])))`, q, what, machines, over)
 }
 
-func wakeQuantiles() panel {
-	var targets []*prometheus.DataqueryBuilder
+// bothQuantiles asks for the median and the 90 % quantile of both durations of a wake.
+func bothQuantiles(ask func(expr, legend string) *prometheus.DataqueryBuilder, over string) (targets []*prometheus.DataqueryBuilder) {
 	for _, what := range wakeDurations() {
 		targets = append(targets,
-			total(quantile(0.5, what, "@machine", "$__range"), what+", median"),
-			total(quantile(0.9, what, "@machine", "$__range"), what+", 90 %"))
+			ask(quantile(0.5, what, "@machine", over), what+", median"),
+			ask(quantile(0.9, what, "@machine", over), what+", 90 %"))
 	}
+	return targets
+}
+
+func wakeQuantiles() panel {
 	return statPanel("Boot and ready",
 		"Time from the first magic packet to the machine's first frame (boot) and to the readiness of its services (ready), over the time shown. "+
 			"Worry when clients give up before it is ready: many wait 30 s.",
-		units.Seconds, targets...).
+		units.Seconds, bothQuantiles(total, "$__range")...).
 		Span(12).
 		Decimals(1).
 		Thresholds(steps("green", step{30, "yellow"}, step{60, "orange"}))
@@ -177,16 +181,10 @@ func wakeHeatmap(title, what, until string) panel {
 }
 
 func quantilesOverTime() panel {
-	var targets []*prometheus.DataqueryBuilder
-	for _, what := range wakeDurations() {
-		targets = append(targets,
-			query(quantile(0.5, what, "@machine", "$__rate_interval"), what+", median"),
-			query(quantile(0.9, what, "@machine", "$__rate_interval"), what+", 90 %"))
-	}
 	return quantilesPanel("Boot and ready, over time",
 		"Median and 90 % quantile of both times. A point stands for the wakes around it; most often that is one, and quantiles of one are "+
 			"as coarse as the buckets. Worry when a machine that booted fast no longer does.",
-		targets...).
+		bothQuantiles(query, "$__rate_interval")...).
 		Interval("5m")
 }
 
