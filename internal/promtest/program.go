@@ -9,8 +9,10 @@ import (
 
 // The programs that tests ask for, and Debian's packages that have them.
 const (
-	Promtool = "promtool" // prometheus
-	Amtool   = "amtool"   // prometheus-alertmanager
+	Promtool     = "promtool"                // prometheus
+	Prometheus   = "prometheus"              // prometheus
+	Amtool       = "amtool"                  // prometheus-alertmanager
+	Alertmanager = "prometheus-alertmanager" // prometheus-alertmanager
 )
 
 // Need skips the test where there is no such program. In CI that is a failure: a
