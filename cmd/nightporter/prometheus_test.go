@@ -1,0 +1,207 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"nightporter/internal/machine"
+	"nightporter/internal/promtest"
+)
+
+// TestPrometheus: a real Prometheus has an answer to every query of the
+// dashboards and the rules after an eventful night, and a real Alertmanager tells
+// of a machine that could not be woken.
+func TestPrometheus(t *testing.T) {
+	promtest.Need(t, promtest.Prometheus)
+	promtest.Need(t, promtest.Alertmanager)
+	t.Parallel()
+	began := time.Now()
+	ctx, home := newLANFor(t, 3*time.Minute)
+	host, err := home.AddHost("monitor", netip.MustParsePrefix("10.77.0.4/24"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	phone := newWebhook(t, host)
+	n := &night{hook: phone.url}
+	n.house = openOn(ctx, t, home, n.conf(""))
+	n.unguarded()
+	porters := []string{n.lan.Porter().Addr4().String() + ":9717", n.late.Host().Addr4().String() + ":9717"}
+	n.w = newWatch(n.house, host, porters...)
+	n.machines()
+	n.w.until(`count(up{job="nightporter"} == 1) == 2`)
+
+	n.known()
+	n.falls(n.brick)
+	n.startConnecting(n.lan.Client(), n.brick.Addr4(), 22)
+	n.lost()
+	n.notReady()
+	n.everyTrigger()
+	n.misfortunes()
+	n.nuisances()
+	n.w.delivered("brick", n.moved(0, "brick", "waking", "asleep", machine.WhyAttemptsGone).Time)
+	n.w.needs("porter without its guard")
+	n.late.Kill()
+	t.Logf("the night took %v", time.Since(began).Round(time.Millisecond))
+
+	n.w.needs("wake failed", "service not ready in time", "address used by another host", "did not fall asleep", "porter down")
+	n.w.dashboards(porters)
+	n.w.rules()
+	n.w.stays("brick")
+	t.Logf("all of it took %v", time.Since(began).Round(time.Millisecond))
+}
+
+// delivered waits until the webhook was told that a machine could not be woken.
+func (w *watch) delivered(machine string, failed time.Time) {
+	w.Helper()
+	w.poll(20*time.Second, func(context.Context) []string {
+		if len(w.inbox.of("NightporterWakeFailed", machine)) > 0 {
+			return nil
+		}
+		return []string{"the webhook was not told of " + machine}
+	})
+	m := w.inbox.of("NightporterWakeFailed", machine)[0]
+	w.Logf("told %v after the wake failed: %s", m.at.Sub(failed).Round(time.Millisecond), m.Annotations["summary"])
+	if m.Status != "firing" || m.Labels["severity"] != "critical" || m.Annotations["summary"] != machine+" could not be woken." ||
+		!contains(m.Annotations["description"], machine, "asked for by tcp", w.lan.Porter().Addr4().String()) {
+		w.Errorf("the webhook was told %+v", m)
+	}
+}
+
+// stays checks that the alert of a failed wake is not taken back: half an hour
+// has to pass without another.
+func (w *watch) stays(machine string) {
+	w.Helper()
+	for _, m := range w.inbox.of("NightporterWakeFailed", machine) {
+		if m.Status != "firing" {
+			w.Errorf("the webhook was told that the failed wake of %s is %s", machine, m.Status)
+		}
+	}
+	active, err := w.stack.Told(w.within(5 * time.Second))
+	w.must(err)
+	for _, a := range active {
+		if a.Labels["alertname"] == "NightporterWakeFailed" && a.Labels["machine"] == machine {
+			return
+		}
+	}
+	w.Errorf("Alertmanager knows nothing of %s any more: %+v", machine, active)
+}
+
+// needs waits until the overview says what is wrong.
+func (w *watch) needs(problems ...string) {
+	w.Helper()
+	w.poll(20*time.Second, func(ctx context.Context) (left []string) {
+		a, _ := w.show(ctx, "overview.json", nil)
+		var found []string
+		for i, q := range a.Queries {
+			for _, s := range a.series[i] {
+				if q.Panel == "What needs you" {
+					found = append(found, s.Labels["problem"])
+				}
+			}
+		}
+		for _, p := range problems {
+			if !slices.Contains(found, p) {
+				left = append(left, fmt.Sprintf("%q is not among what needs somebody: %q", p, found))
+			}
+		}
+		return left
+	})
+}
+
+// idle are queries whose values are all 0 after the night, by panel and legend.
+var idle = map[string]string{}
+
+// dashboards waits until every query of every dashboard has an answer, for all
+// that there is and for what somebody chose.
+func (w *watch) dashboards(porters []string) {
+	w.Helper()
+	for _, chosen := range []map[string]string{
+		{"machine": "nas"},
+		{"machine": "nas", "instance": porters[0], "job": "nightporter"},
+	} {
+		for _, file := range []string{"overview.json", "machine.json", "porter.json"} {
+			choice := chosen
+			if file == "overview.json" && chosen["job"] == "" {
+				choice = nil // all machines
+			}
+			var a answers
+			w.poll(20*time.Second, func(ctx context.Context) (faults []string) {
+				a, faults = w.show(ctx, file, choice)
+				return faults
+			})
+			w.Log(a.table())
+			w.judge(a, porters)
+		}
+	}
+}
+
+// judge looks at the answers as somebody who looks at the dashboard.
+func (w *watch) judge(a answers, porters []string) {
+	w.Helper()
+	for i, q := range a.Queries {
+		where := a.Title + ", " + q.Panel + " (" + q.Legend + ")"
+		if reason := idle[q.Panel+" / "+q.Legend]; (most(a.series[i]) <= 0) != (reason != "") {
+			w.Errorf("%s: the greatest value is %v; expected 0 only where nothing can happen (%s)", where, most(a.series[i]), reason)
+		}
+		for _, s := range a.series[i] {
+			if instance, ok := s.Labels["instance"]; ok && !slices.Contains(porters, instance) {
+				w.Errorf("%s: %s is no porter", where, instance)
+			}
+		}
+	}
+}
+
+// asked are the series that a rule asks for.
+var asked = regexp.MustCompile(`(?:machine:)?nightporter_[a-z_]+(?::[a-z0-9]+)?(?:\{[^}]*\})?|\bup\b(?:\{[^}]*\})?`)
+
+// patient are the alerts that cannot come of one night, or not with a porter that
+// is there, and why.
+var late = map[string]string{
+	"NightporterAbsent":        "there is a porter",
+	"NightporterNotReady":      "takes 3 minutes without another value",
+	"NightporterNothingStored": "takes 3 minutes without another value",
+	"NightporterOverrun":       "takes a machine that is too slow",
+	"NightporterBootsSlowly":   "takes 3 days",
+	"NightporterSleepsLess":    "takes 4 days",
+}
+
+// rules waits until every rule has been evaluated, has found the series that it
+// asks for, and gives something: a recording rule its series, an alert itself.
+func (w *watch) rules() {
+	w.Helper()
+	var lines []string
+	w.poll(20*time.Second, func(ctx context.Context) (faults []string) {
+		lines = nil
+		all, err := w.stack.Rules(ctx)
+		if err != nil || len(all) < 18 {
+			return []string{fmt.Sprintf("%d rules, %v", len(all), err)}
+		}
+		for _, r := range all {
+			if r.Health != "ok" || r.LastError != "" {
+				faults = append(faults, fmt.Sprintf("%s is %s: %s", r.Name, r.Health, r.LastError))
+			}
+			for _, selector := range asked.FindAllString(r.Query, -1) {
+				if answer, err := w.stack.Query(ctx, "last_over_time("+selector+"[10m])"); err != nil || len(answer) == 0 {
+					faults = append(faults, fmt.Sprintf("%s asks for %s: no series, %v", r.Name, selector, err))
+				}
+			}
+			answer, err := w.stack.Query(ctx, r.Query)
+			if gives := len(answer) > 0; err != nil || gives == (late[r.Name] != "") {
+				faults = append(faults, fmt.Sprintf("%s gives %v, %v; expected something (%s)", r.Name, answer, err, late[r.Name]))
+			}
+			var states []string
+			for _, a := range r.Alerts {
+				states = append(states, a.State+" "+a.Annotations["summary"])
+			}
+			lines = append(lines, fmt.Sprintf("  %-60s %d series %s", r.Name, len(answer), strings.Join(states, "; ")))
+		}
+		return faults
+	})
+	w.Log("rules\n" + strings.Join(lines, "\n"))
+}
