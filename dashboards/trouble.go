@@ -14,6 +14,12 @@ type problem struct{ name, expr string }
 func problems() []problem {
 	return []problem{
 		{"wake failed", `sum by (instance, machine) (increase(nightporter_machine_wake_failures_total{@machines}[$__range]))`},
+		// Its counters are gone with it, as the alert for it says too.
+		{"wake failed, and forgotten", `
+			max by (instance, machine) (
+				last_over_time(nightporter_machine_state{@machines, state="waking"}[$__range]) == 1
+				unless on (job, instance, machine) nightporter_machine_state{@machines}
+				and on (job, instance) up{@porters} == 1)`},
 		{"service not ready in time", `
 			sum by (instance, machine) (increase(nightporter_machine_boot_duration_seconds_count{@machines}[$__range]))
 			- sum by (instance, machine) (increase(nightporter_machine_ready_duration_seconds_count{@machines}[$__range]))`},

@@ -2,12 +2,15 @@ package main
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"net/netip"
 	"os"
+	"strings"
 	"syscall"
 	"time"
 
+	"nightporter/internal/disktest"
 	"nightporter/internal/lab"
 	"nightporter/internal/lan"
 	"nightporter/internal/machine"
@@ -24,7 +27,7 @@ type night struct {
 	tower *lab.Machine // whose SSH never comes up
 	brick *lab.Machine // heeds no magic packet
 	gone  *lab.Machine // neither, and is forgotten meanwhile
-	late  *rig.Daemon  // another porter, without the guard that it needs
+	late  *rig.Daemon  // another porter, which is fit for nothing
 }
 
 // conf is the porter's configuration, with more about wake.
@@ -199,15 +202,52 @@ func (n *night) nuisances() {
 	n.must(n.d.Signal(syscall.SIGCONT))
 }
 
-// unguarded starts the other porter. Its host forwards, and it may not have a
-// guard there.
-func (n *night) unguarded() {
+// unfit starts the other porter. Its host forwards, and it may not have a guard
+// there; its disk is full, and one of its interfaces is switched off.
+func (n *night) unfit() {
+	const second = "eth10"
 	host, err := n.lan.AddHost("porter2", netip.MustParsePrefix("10.77.0.3/24"), netip.MustParsePrefix("fd77::3/64"))
 	n.must(err)
+	_, err = n.lan.AddLeg(host, 10, netip.MustParsePrefix("10.80.0.3/24"))
+	n.must(err)
 	forward(n.T, host)
-	n.late, err = rig.Start(n.ctx, n.lan, n.TempDir(), rig.Options{
-		Exe: os.Args[0], Env: append([]string{withoutNetAdmin + "=1"}, programEnv...), Config: brisk, Host: host,
+	disk := disktest.New(n.T, "128k")
+	dir := disk.Dir + "/porter"
+	n.must(os.Mkdir(dir, 0o700))
+	n.late, err = rig.Start(n.ctx, n.lan, dir, rig.Options{
+		Exe: os.Args[0], Env: append([]string{withoutNetAdmin + "=1"}, programEnv...), Host: host,
+		Config: brisk + "interfaces: [eth0, " + second + "]\n",
 	})
 	n.must(err)
 	n.endWithTest(n.late)
+	late := &house{T: n.T, ctx: n.ctx, lan: n.lan, d: n.late}
+	disk.Fill()
+	late.registerUntilRefused(n.filler(1))
+	late.wantStored(false)
+	n.must(host.SetLink(second, false))
+	late.said(0, isOut, second)
+}
+
+// yesterday is what Prometheus remembers of nas: it slept nine hours of ten and
+// booted in 5 s for days, until it took two minutes twice within the last day.
+func yesterday(instance string) string {
+	var b strings.Builder
+	now := time.Now()
+	series := func(name string, from, to time.Duration, value func(ago time.Duration) float64) {
+		fmt.Fprintf(&b, "# TYPE %s unknown\n", name)
+		for ago := from; ago > to; ago -= 10 * time.Minute {
+			fmt.Fprintf(&b, "%s{job=\"nightporter\",instance=%q,machine=\"nas\"} %v %d\n", name, instance, value(ago), now.Add(-ago).Unix())
+		}
+	}
+	const day, boot = 24 * time.Hour, "nightporter_machine_boot_duration_seconds"
+	always := func(v float64) func(time.Duration) float64 { return func(time.Duration) float64 { return v } }
+	series("machine:"+boot+":mean1d", 5*day, day, always(5))
+	series("machine:nightporter_machine_sleep_seconds:rate1d", 5*day, day, always(0.9))
+	slow := func(each float64) func(time.Duration) float64 {
+		return func(ago time.Duration) float64 { return each * max(0, 2-math.Floor(ago.Hours()/6)) }
+	}
+	series(boot+"_sum", 20*time.Hour, 2*time.Hour, slow(120))
+	series(boot+"_count", 20*time.Hour, 2*time.Hour, slow(1))
+	b.WriteString("# EOF\n")
+	return b.String()
 }

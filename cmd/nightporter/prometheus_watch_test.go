@@ -85,15 +85,15 @@ func (in *inbox) of(alert, machine string) (found []mail) {
 	return found
 }
 
-// newWatch starts Prometheus and Alertmanager on a host. They watch some daemons,
-// and themselves, as they do everywhere.
+// newWatch starts Prometheus and Alertmanager on a host. Prometheus watches some
+// porters, and itself, as it does everywhere.
 func newWatch(h *house, host *lab.Host, porters ...string) *watch {
 	h.Helper()
 	rules, err := filepath.Glob("../../dashboards/rules/*.yml")
 	h.must(err)
 	w := &watch{house: h, inbox: newInbox(h.T, host)}
 	w.stack, err = promstack.Start(h.ctx, promstack.Options{
-		Host: host, Dir: h.TempDir(), Rules: rules, Webhook: w.inbox.url,
+		Host: host, Dir: h.TempDir(), Rules: rules, Webhook: w.inbox.url, History: yesterday(porters[0]),
 		Jobs: []promstack.Job{
 			{Name: "nightporter", Targets: porters},
 			{Name: "prometheus", Targets: []string{host.Addr4().String() + ":9090"}},

@@ -1,18 +1,24 @@
 package promstack
 
 import (
+	"context"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 
 	"go.yaml.in/yaml/v3"
+
+	"nightporter/internal/promtest"
 )
 
 const (
 	prometheusFile   = "prometheus.yml"
 	alertmanagerFile = "alertmanager.yml"
 	rulesDir         = "rules"
+	historyFile      = "history.txt"
+	dataDir          = "prometheus"
 )
 
 type object = map[string]any
@@ -89,6 +95,22 @@ func (o Options) copyRules() error {
 		if err := os.WriteFile(filepath.Join(dir, filepath.Base(path)), text, 0o600); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// remember puts the history into the data of Prometheus.
+func (o Options) remember(ctx context.Context) error {
+	if o.History == "" {
+		return nil
+	}
+	path := filepath.Join(o.Dir, historyFile)
+	if err := os.WriteFile(path, []byte(o.History), 0o600); err != nil {
+		return err
+	}
+	cmd := exec.CommandContext(ctx, promtest.Promtool, "tsdb", "create-blocks-from", "openmetrics", path, filepath.Join(o.Dir, dataDir))
+	if said, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%s: %w: %s", cmd, err, said)
 	}
 	return nil
 }

@@ -32,6 +32,7 @@ type Options struct {
 	Rules   []string  // paths of rule files
 	Jobs    []Job
 	Webhook string // URL that gets every alert
+	History string // what Prometheus remembers from before its start, in OpenMetrics
 }
 
 // A Job is a scrape job: its targets are written as host:port.
@@ -61,13 +62,16 @@ func Start(ctx context.Context, o Options) (*Stack, error) {
 	if err := o.write(); err != nil {
 		return nil, err
 	}
+	if err := o.remember(ctx); err != nil {
+		return nil, fmt.Errorf("history: %w", err)
+	}
 	s := &Stack{host: o.Host, dir: o.Dir, client: &http.Client{Transport: &http.Transport{DialContext: o.Host.Dial}}}
 	err := errors.Join(
 		s.start(ctx, promtest.Alertmanager,
 			"--config.file="+filepath.Join(o.Dir, alertmanagerFile), "--storage.path="+filepath.Join(o.Dir, "alertmanager"),
 			"--web.listen-address="+o.address(alertmanagerPort), "--cluster.listen-address="),
 		s.start(ctx, promtest.Prometheus,
-			"--config.file="+filepath.Join(o.Dir, prometheusFile), "--storage.tsdb.path="+filepath.Join(o.Dir, "prometheus"),
+			"--config.file="+filepath.Join(o.Dir, prometheusFile), "--storage.tsdb.path="+filepath.Join(o.Dir, dataDir),
 			"--web.listen-address="+o.address(prometheusPort)),
 	)
 	if err == nil {
