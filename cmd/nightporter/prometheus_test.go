@@ -125,40 +125,42 @@ func (w *watch) dashboards(porters []string) {
 		if file == "machine.json" {
 			choice["machine"] = "nas"
 		}
-		a := w.shown(file, choice)
-		w.Log(a.table())
-		w.judge(a, porters)
+		w.Log(w.shown(file, choice, porters).table())
 	}
 	for _, file := range files {
-		w.shown(file, map[string]string{"machine": "nas", "instance": porters[0], "job": "nightporter"})
+		w.shown(file, map[string]string{"machine": "nas", "instance": porters[0], "job": "nightporter"}, nil)
 	}
 }
 
-// shown waits until every query of a dashboard has an answer.
-func (w *watch) shown(file string, choice map[string]string) (a answers) {
+// shown waits until every query of a dashboard has an answer, and one in which
+// something is to be seen of these porters.
+func (w *watch) shown(file string, choice map[string]string, porters []string) (a answers) {
 	w.Helper()
 	w.poll(20*time.Second, func(ctx context.Context) (faults []string) {
 		a, faults = w.show(ctx, file, choice)
+		if len(faults) == 0 && porters != nil {
+			faults = a.faults(porters)
+		}
 		return faults
 	})
 	return a
 }
 
-// judge looks at the answers as somebody who looks at the dashboard: something
-// is to be seen in each, and only of porters.
-func (w *watch) judge(a answers, porters []string) {
-	w.Helper()
+// faults looks at the answers as somebody who looks at the dashboard: something
+// happened in the night that shows in each of them, and they are of porters only.
+func (a answers) faults(porters []string) (faults []string) {
 	for i, q := range a.Queries {
 		where := a.Title + ", " + q.Panel + " (" + q.Legend + ")"
 		if top := most(a.series[i]); top <= 0 {
-			w.Errorf("%s: the greatest value is %v, although it happened", where, top)
+			faults = append(faults, fmt.Sprintf("%s: the greatest value is %v, although it happened", where, top))
 		}
 		for _, s := range a.series[i] {
 			if instance, ok := s.Labels["instance"]; ok && !slices.Contains(porters, instance) {
-				w.Errorf("%s: %s is no porter", where, instance)
+				faults = append(faults, fmt.Sprintf("%s: %s is no porter", where, instance))
 			}
 		}
 	}
+	return faults
 }
 
 // asked are the series that a rule asks for.
