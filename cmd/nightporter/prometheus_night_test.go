@@ -130,6 +130,7 @@ func (n *night) everyTrigger() {
 	n.wakes(count, machine.WhyKnock)
 
 	count = n.d.Log.Len()
+	n.neighborOf(n.lan.Client(), nas6, n.lan.Porter().MAC()) // nobody repeats a datagram
 	n.say(n.dialGame(n.lan.Client(), nas6), "hello")
 	n.wakes(count, machine.WhyKnock)
 
