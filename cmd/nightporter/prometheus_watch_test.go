@@ -109,14 +109,15 @@ func newWatch(h *house, host *lab.Host, porters ...string) *watch {
 	return w
 }
 
-// poll asks until there is nothing left that is missing.
+// poll asks until there is nothing left that is missing. The last round is not
+// cut short, so that it says what is.
 func (w *watch) poll(limit time.Duration, missing func(context.Context) []string) {
 	w.Helper()
 	ctx := w.within(limit)
 	again := time.NewTicker(promstack.Interval / 5)
 	defer again.Stop()
 	for {
-		left := missing(ctx)
+		left := missing(w.ctx)
 		if len(left) == 0 {
 			return
 		}
