@@ -19,6 +19,7 @@ import (
 // dashboards and the rules after an eventful night, and a real Alertmanager tells
 // of a machine that could not be woken.
 func TestPrometheus(t *testing.T) {
+	promtest.Need(t, promtest.Promtool)
 	promtest.Need(t, promtest.Prometheus)
 	promtest.Need(t, promtest.Alertmanager)
 	t.Parallel()
