@@ -16,7 +16,8 @@ FUZZTIME ?= 2000x
 build: ## the program, for this machine
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o nightporter ./cmd/nightporter
 
-test: ## unit and end-to-end tests; these need root or user namespaces
+test: ## unit and end-to-end tests; these need root or user namespaces. INSTALL=no installs nothing
+	@[ "$(INSTALL)" = no ] || .ci/tools
 	$(GO) test $(RACE) -timeout 10m ./...
 	$(GO) -C dashboards test ./...
 	$(GO) -C deploy/compose/schema test ./...
