@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/netip"
 	"strings"
 	"time"
 	"unicode"
@@ -122,7 +121,7 @@ func showTable(w io.Writer) func(journal.Event) error {
 			name = "-"
 		}
 		width = max(width, utf8.RuneCountInString(name))
-		_, err := fmt.Fprintf(w, "%s  %-*s  %s\n", e.At.Local().Format(time.DateTime), width, name, printable(inWords(e)))
+		_, err := fmt.Fprintf(w, "%s  %-*s  %s\n", e.At.Local().Format(time.DateTime), width, name, printable(web.InWords(e)))
 		return err
 	}
 }
@@ -136,84 +135,4 @@ func printable(s string) string {
 		}
 		return r
 	}, s)
-}
-
-// inWords says what happened.
-func inWords(e journal.Event) string {
-	switch e.Kind {
-	case journal.Registered:
-		return "registered"
-	case journal.Refused:
-		return fmt.Sprintf("registration of %s from %s refused%s", e.MAC, source(e.Source), ifAny(": ", e.Reason))
-	case journal.Knock:
-		return fmt.Sprintf("knock from %s at %s", source(e.Source), e.Service)
-	case journal.Suppressed:
-		return fmt.Sprintf("knock from %s at %s does not wake%s", source(e.Source), e.Service, ifAny(": ", e.Reason))
-	case journal.Asked:
-		return "wake asked for" + ifAny(" by ", e.By)
-	case journal.Magic:
-		return fmt.Sprintf("magic packet %d", e.Attempts)
-	case journal.Arrived:
-		return "its system speaks"
-	case journal.Ready:
-		return inWordsReady(e)
-	case journal.Failed:
-		return fmt.Sprintf("wake given up after %d magic packets%s", e.Attempts, ifAny(", for ", client(e.Source, e.Service, e.By)))
-	case journal.HandStart:
-		return "started without us" + slept(e)
-	case journal.Conflict:
-		return fmt.Sprintf("address conflict: %s is also used by %s", e.IP, e.By)
-	case journal.ConflictOver:
-		return fmt.Sprintf("address conflict over: nobody else answers for %s", e.IP)
-	default: // and what only a newer porter tells
-		return strings.ReplaceAll(string(e.Kind), "_", " ") + ifAny(": ", e.Reason) + slept(e)
-	}
-}
-
-// inWordsReady tells a handover, which may have been one to a machine that was
-// not ready.
-func inWordsReady(e journal.Event) string {
-	words := "ready"
-	if e.Ready == 0 && e.Reason != "" {
-		words = e.Reason
-	}
-	if e.Boot > 0 {
-		words += fmt.Sprintf(", boot %.1f s", e.Boot.Seconds())
-	}
-	if e.Ready > 0 {
-		words += fmt.Sprintf(", ready %.1f s", e.Ready.Seconds())
-	}
-	return words + ifAny(", for ", client(e.Source, e.Service, e.By))
-}
-
-// client says who wants a machine, and what of it: a knock has a source and a
-// service, and any other wake somebody who asked.
-func client(from netip.AddrPort, service, by string) string {
-	if !from.IsValid() {
-		return by
-	}
-	return source(from) + ifAny(" at ", service)
-}
-
-// ifAny returns what between and s say, or nothing if there is no s.
-func ifAny(between, s string) string {
-	if s == "" {
-		return ""
-	}
-	return between + s
-}
-
-func slept(e journal.Event) string {
-	if e.Slept <= 0 {
-		return ""
-	}
-	return fmt.Sprintf(", slept %v", e.Slept.Round(time.Second))
-}
-
-// source leaves out the port where there is none, as for an echo request.
-func source(a netip.AddrPort) string {
-	if a.Port() == 0 {
-		return a.Addr().String()
-	}
-	return a.String()
 }

@@ -159,7 +159,9 @@ func wakeStory(w *web.LastWake) string {
 	if w == nil {
 		return words
 	}
-	words += ifAny(", for ", printable(client(w.Source, w.Service, w.By)))
+	if who := web.Wanted(w.Source, w.Service, w.By); who != "" {
+		words += ", for " + printable(who)
+	}
 	if w.Outcome != machine.Over || w.Trigger != "" { // nothing is known of one from an old journal
 		words += ": " + outcomeWords[w.Outcome]
 	}

@@ -80,7 +80,7 @@ func (o outcome) inWords() string {
 	case o.Event == nil:
 		return fmt.Sprintf("not awake after %.1f s", o.Seconds)
 	default:
-		return fmt.Sprintf("not awake: %s", inWords(*o.Event))
+		return fmt.Sprintf("not awake: %s", web.InWords(*o.Event))
 	}
 }
 

@@ -22,20 +22,25 @@ type chronicle struct {
 
 // happen lets something happen to each of the machines, in turn.
 func (c *chronicle) happen(machines ...string) {
+	for _, m := range machines {
+		c.tell(event(0, m))
+	}
+}
+
+// tell has e happen, as the next event.
+func (c *chronicle) tell(e journal.Event) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, m := range machines {
-		c.seq++
-		e := event(c.seq, m)
-		c.all = append(c.all, e)
-		if c.keep > 0 && len(c.all) > c.keep {
-			c.all = c.all[1:]
-		}
-		for f := range c.followers {
-			select {
-			case f <- e:
-			default:
-			}
+	c.seq++
+	e.Seq = c.seq
+	c.all = append(c.all, e)
+	if c.keep > 0 && len(c.all) > c.keep {
+		c.all = c.all[1:]
+	}
+	for f := range c.followers {
+		select {
+		case f <- e:
+		default:
 		}
 	}
 }

@@ -49,20 +49,24 @@ func (m *router) addFunc(pattern string, h http.HandlerFunc) { m.add(pattern, h)
 
 func (s *Server) routes() (*router, error) {
 	opts := s.opts
-	page, err := newLanding(opts)
-	if err != nil {
-		return nil, fmt.Errorf("web: %w", err)
-	}
-	style, err := files.ReadFile("page/style.css")
+	page, err := newPage(opts)
 	if err != nil {
 		return nil, fmt.Errorf("web: %w", err)
 	}
 	mux := &router{given: make(map[string]http.Handler)}
 	mux.add("GET /{$}", page)
-	mux.addFunc("GET /style.css", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "text/css; charset=utf-8")
-		w.Write(style) // an error here is the client's going away
-	})
+	for name, contentType := range map[string]string{
+		"style.css": "text/css; charset=utf-8", "script.js": "text/javascript; charset=utf-8", "icon.svg": "image/svg+xml",
+	} {
+		content, err := files.ReadFile("page/" + name)
+		if err != nil {
+			return nil, fmt.Errorf("web: %w", err)
+		}
+		mux.addFunc("GET /"+name, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", contentType)
+			w.Write(content) // an error here is the client's going away
+		})
+	}
 	mux.add("GET /metrics", newMetrics(opts))
 	mux.addFunc("GET /-/healthy", func(w http.ResponseWriter, _ *http.Request) {
 		text(w, http.StatusOK, "nightporter is healthy.")
@@ -85,7 +89,8 @@ func (s *Server) routes() (*router, error) {
 // for. A header that the operator set in the toolkit's file is left as it is.
 func secure(next http.Handler) http.Handler {
 	headers := [...][2]string{
-		{"Content-Security-Policy", "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"},
+		{"Content-Security-Policy", "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; " +
+			"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"},
 		{"X-Content-Type-Options", "nosniff"},
 		{"Referrer-Policy", "no-referrer"},
 		{"Cache-Control", "no-store"},

@@ -1,0 +1,280 @@
+package browsertest
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/page"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+)
+
+const (
+	program = "chromium"
+	// startLimit is for a browser that starts on a busy machine.
+	startLimit = time.Minute
+	// waitLimit is for what a page is expected to do.
+	waitLimit = 20 * time.Second
+)
+
+// Pictures in the environment names a directory that gets the pictures which tests
+// take. Without it they are taken and thrown away.
+const Pictures = "SCREENSHOTS"
+
+// Need skips the test where there is no browser. In CI that is a failure: a skip
+// would hide that nothing was proved.
+func Need(tb testing.TB) {
+	tb.Helper()
+	_, err := exec.LookPath(program)
+	switch {
+	case err == nil:
+	case os.Getenv("CI") != "":
+		tb.Fatalf("no %s in PATH: expected Debian's package of that name: %v", program, err)
+	default:
+		tb.Skipf("not tested: no %s in PATH: %v", program, err)
+	}
+}
+
+// Browser is a browser with one page open. An error of its methods ends the test.
+type Browser struct {
+	tb    testing.TB
+	ctx   context.Context
+	proxy *proxy
+
+	mu         sync.Mutex
+	complaints []string
+}
+
+// observer is run in each page before its own scripts.
+const observer = `
+window.observed = {shifts: [], violations: []};
+new PerformanceObserver((list) => {
+  for (const e of list.getEntries()) {
+    observed.shifts.push({value: e.value, who: e.sources.map((s) => s.node?.parentElement?.outerHTML?.slice(0, 100) ?? "").join(" ")});
+  }
+}).observe({type: "layout-shift", buffered: true});
+document.addEventListener("securitypolicyviolation", (e) => observed.violations.push(e.violatedDirective + " " + e.blockedURI));
+`
+
+// Open starts a browser that ends with the test, and reaches hosts through dial.
+func Open(tb testing.TB, dial Dial) *Browser {
+	tb.Helper()
+	Need(tb)
+	b := &Browser{tb: tb, proxy: newProxy(tb, dial)}
+	options := append(slices.Clone(chromedp.DefaultExecAllocatorOptions[:]),
+		chromedp.ExecPath(program), chromedp.UserDataDir(tb.TempDir()), chromedp.WSURLReadTimeout(startLimit),
+		chromedp.Flag("headless", "new"), chromedp.NoSandbox, chromedp.DisableGPU,
+		// The loopback interface, too, is reached through the proxy.
+		chromedp.ProxyServer(b.proxy.url), chromedp.Flag("proxy-bypass-list", "<-loopback>"),
+		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true),
+		chromedp.Flag("disable-features", "OptimizationHints,MediaRouter,Translate"),
+		chromedp.Flag("force-color-profile", "srgb"), chromedp.Flag("hide-scrollbars", false),
+	)
+	// The browser is ended in good order below, so that nothing writes to its
+	// directory when that is removed.
+	alone, end := chromedp.NewExecAllocator(context.WithoutCancel(tb.Context()), options...)
+	quiet := func(string, ...any) {} // of what a newer Chromium tells and the library does not know
+	ctx, closePage := chromedp.NewContext(alone, chromedp.WithErrorf(quiet), chromedp.WithLogf(quiet))
+	tb.Cleanup(func() {
+		_ = chromedp.Cancel(ctx) // it may have failed to start
+		closePage()
+		end()
+	})
+	b.ctx = ctx
+	chromedp.ListenTarget(ctx, b.hear)
+	b.do(log.Enable(), runtime.Enable(), chromedp.ActionFunc(func(ctx context.Context) error {
+		_, err := page.AddScriptToEvaluateOnNewDocument(observer).Do(ctx)
+		return err
+	}))
+	return b
+}
+
+// hear notes what a page complains about.
+func (b *Browser) hear(event any) {
+	var text string
+	switch e := event.(type) {
+	case *log.EventEntryAdded:
+		if e.Entry.Level == log.LevelError || e.Entry.Level == log.LevelWarning {
+			text = fmt.Sprintf("%s: %s %s", e.Entry.Source, e.Entry.Text, e.Entry.URL)
+		}
+	case *runtime.EventExceptionThrown:
+		text = e.ExceptionDetails.Error()
+	case *runtime.EventConsoleAPICalled:
+		text = fmt.Sprintf("console.%s", e.Type)
+		for _, a := range e.Args {
+			text += " " + string(a.Value)
+		}
+	}
+	if text != "" {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.complaints = append(b.complaints, text)
+	}
+}
+
+func (b *Browser) do(actions ...chromedp.Action) {
+	b.tb.Helper()
+	if err := b.try(startLimit, actions...); err != nil {
+		b.tb.Fatal(err)
+	}
+}
+
+// try runs actions. The first context with which a browser is used starts it, and
+// ends it, so the limit is kept beside it.
+func (b *Browser) try(limit time.Duration, actions ...chromedp.Action) error {
+	done := make(chan error, 1)
+	go func() { done <- chromedp.Run(b.ctx, actions...) }()
+	select {
+	case err := <-done:
+		return err
+	case <-time.After(limit):
+		return fmt.Errorf("the browser does not answer within %v", limit)
+	case <-b.tb.Context().Done():
+		return b.tb.Context().Err()
+	}
+}
+
+// Go opens an address.
+func (b *Browser) Go(url string) {
+	b.tb.Helper()
+	b.do(chromedp.Navigate(url))
+}
+
+// Eval evaluates a JavaScript expression, awaits it if it is a promise, and stores
+// what it says.
+func (b *Browser) Eval(expression string, into any) {
+	b.tb.Helper()
+	b.do(chromedp.Evaluate(expression, into, func(p *runtime.EvaluateParams) *runtime.EvaluateParams {
+		return p.WithAwaitPromise(true)
+	}))
+}
+
+// Text returns what an element shows, in one line.
+func (b *Browser) Text(selector string) string {
+	b.tb.Helper()
+	var text string
+	b.Eval(fmt.Sprintf("document.querySelector(%q)?.innerText ?? '(no such element)'", selector), &text)
+	return strings.Join(strings.Fields(text), " ")
+}
+
+// Until waits for a JavaScript expression to be true.
+func (b *Browser) Until(expression string) {
+	b.tb.Helper()
+	again := time.NewTicker(20 * time.Millisecond)
+	defer again.Stop()
+	deadline := time.After(waitLimit)
+	for {
+		var yes bool
+		b.Eval("Boolean("+expression+")", &yes)
+		if yes {
+			return
+		}
+		select {
+		case <-again.C:
+		case <-deadline:
+			b.tb.Fatalf("not within %v: %s\nthe page says:\n%s\nit complains: %q", waitLimit, expression, b.Text("body"), b.Complaints())
+		case <-b.tb.Context().Done():
+			b.tb.Fatal(b.tb.Context().Err())
+		}
+	}
+}
+
+// Click clicks on an element with the mouse.
+func (b *Browser) Click(selector string) {
+	b.tb.Helper()
+	b.do(chromedp.Click(selector, chromedp.ByQuery))
+}
+
+// Press types on the keyboard; package kb of chromedp names the keys without a
+// letter.
+func (b *Browser) Press(keys string) {
+	b.tb.Helper()
+	b.do(chromedp.KeyEvent(keys))
+}
+
+// Look has the browser show pages in so many pixels, dark or light.
+func (b *Browser) Look(width, height int64, dark bool) {
+	b.tb.Helper()
+	scheme := "light"
+	if dark {
+		scheme = "dark"
+	}
+	b.do(chromedp.EmulateViewport(width, height),
+		emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}))
+}
+
+// Scripts says whether pages may run scripts from the next one on.
+func (b *Browser) Scripts(allowed bool) {
+	b.tb.Helper()
+	b.do(emulation.SetScriptExecutionDisabled(!allowed))
+}
+
+// Picture takes a picture of the whole page, named NAME.png, or of what is in view.
+func (b *Browser) Picture(name string, whole bool) {
+	b.tb.Helper()
+	var png []byte
+	b.do(chromedp.ActionFunc(func(ctx context.Context) (err error) {
+		png, err = page.CaptureScreenshot().WithCaptureBeyondViewport(whole).Do(ctx)
+		return err
+	}))
+	if len(png) == 0 {
+		b.tb.Errorf("the picture %s is empty", name)
+	}
+	dir := os.Getenv(Pictures)
+	if dir == "" {
+		return
+	}
+	err := os.MkdirAll(dir, 0o755)
+	if err == nil {
+		err = os.WriteFile(filepath.Join(dir, name+".png"), png, 0o644)
+	}
+	if err != nil {
+		b.tb.Error(err)
+	}
+}
+
+// Shift returns how much has moved in the page without anybody's doing: the sum of
+// the layout shifts (the Layout Instability API), and what moved.
+func (b *Browser) Shift() (sum float64, what []string) {
+	b.tb.Helper()
+	var shifts []struct {
+		Value float64
+		Who   string
+	}
+	b.Eval("observed.shifts", &shifts)
+	for _, s := range shifts {
+		sum += s.Value
+		what = append(what, fmt.Sprintf("%.4f %s", s.Value, s.Who))
+	}
+	return sum, what
+}
+
+// Complaints returns what the browser and the page complained of: errors, warnings,
+// whatever was written to the console, and violations of the policy.
+func (b *Browser) Complaints() []string {
+	b.tb.Helper()
+	var violations []string
+	b.Eval("window.observed?.violations ?? []", &violations)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return append(slices.Clone(b.complaints), violations...)
+}
+
+// Hosts returns the hosts that were asked for anything, each once.
+func (b *Browser) Hosts() []string { return b.proxy.hosts() }
+
+// Sever cuts the browser off from the network.
+func (b *Browser) Sever() { b.proxy.sever() }
+
+// Mend is the inverse of Sever.
+func (b *Browser) Mend() { b.proxy.mend() }

@@ -1,0 +1,127 @@
+package web
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	"nightporter/internal/journal"
+)
+
+// line is an event on the page.
+type line struct {
+	Seq     uint64
+	At      moment
+	Machine string
+	Told    string
+	Icon    string // id of a symbol of the page
+	Mood    string // class: "good", "bad" or empty
+}
+
+func lineOf(e *journal.Event, now time.Time) line {
+	l := line{Seq: e.Seq, At: toSecond(e.At, now), Machine: e.Machine, Told: InWords(*e), Icon: "other"}
+	switch e.Kind {
+	case journal.Ready:
+		l.Icon, l.Mood = "done", "good"
+		if e.Ready == 0 {
+			l.Icon, l.Mood = "trouble", "bad"
+		}
+	case journal.Failed, journal.Conflict, journal.Refused:
+		l.Icon, l.Mood = "trouble", "bad"
+	case journal.Asleep:
+		l.Icon = "asleep"
+	case journal.Settling:
+		l.Icon = "settling"
+	case journal.Arrived:
+		l.Icon = "arriving"
+	case journal.Awake, journal.HandStart:
+		l.Icon = "awake"
+	case journal.Magic:
+		l.Icon = "waking"
+	case journal.Knock, journal.Suppressed, journal.Asked:
+		l.Icon = "knock"
+	}
+	return l
+}
+
+// InWords says what happened, for people. What it repeats of the network may have
+// any characters in it.
+func InWords(e journal.Event) string {
+	switch e.Kind {
+	case journal.Registered:
+		return "registered"
+	case journal.Refused:
+		return fmt.Sprintf("registration of %s from %s refused%s", e.MAC, source(e.Source), ifAny(": ", e.Reason))
+	case journal.Knock:
+		return fmt.Sprintf("knock from %s at %s", source(e.Source), e.Service)
+	case journal.Suppressed:
+		return fmt.Sprintf("knock from %s at %s does not wake%s", source(e.Source), e.Service, ifAny(": ", e.Reason))
+	case journal.Asked:
+		return "wake asked for" + ifAny(" by ", e.By)
+	case journal.Magic:
+		return fmt.Sprintf("magic packet %d", e.Attempts)
+	case journal.Arrived:
+		return "its system speaks"
+	case journal.Ready:
+		return readyInWords(e)
+	case journal.Failed:
+		return fmt.Sprintf("wake given up after %d magic packets%s", e.Attempts, ifAny(", for ", Wanted(e.Source, e.Service, e.By)))
+	case journal.HandStart:
+		return "started without us" + slept(e)
+	case journal.Conflict:
+		return fmt.Sprintf("address conflict: %s is also used by %s", e.IP, e.By)
+	case journal.ConflictOver:
+		return fmt.Sprintf("address conflict over: nobody else answers for %s", e.IP)
+	default: // and what only a newer porter tells
+		return strings.ReplaceAll(string(e.Kind), "_", " ") + ifAny(": ", e.Reason) + slept(e)
+	}
+}
+
+// readyInWords tells a handover, which may have been one to a machine that was
+// not ready.
+func readyInWords(e journal.Event) string {
+	words := "ready"
+	if e.Ready == 0 && e.Reason != "" {
+		words = e.Reason
+	}
+	if e.Boot > 0 {
+		words += fmt.Sprintf(", boot %.1f s", e.Boot.Seconds())
+	}
+	if e.Ready > 0 {
+		words += fmt.Sprintf(", ready %.1f s", e.Ready.Seconds())
+	}
+	return words + ifAny(", for ", Wanted(e.Source, e.Service, e.By))
+}
+
+// Wanted says who wanted a machine, and what of it: a knock has a source and a
+// service, and any other wake somebody who asked.
+func Wanted(from netip.AddrPort, service, by string) string {
+	if !from.IsValid() {
+		return by
+	}
+	return source(from) + ifAny(" at ", service)
+}
+
+// ifAny returns what between and s say, or nothing if there is no s.
+func ifAny(between, s string) string {
+	if s == "" {
+		return ""
+	}
+	return between + s
+}
+
+func slept(e journal.Event) string {
+	if e.Slept <= 0 {
+		return ""
+	}
+	return fmt.Sprintf(", slept %v", e.Slept.Round(time.Second))
+}
+
+// source leaves out the port where there is none, as for an echo request.
+func source(a netip.AddrPort) string {
+	if a.Port() == 0 {
+		return a.Addr().String()
+	}
+	return a.String()
+}
