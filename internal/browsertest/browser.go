@@ -3,6 +3,7 @@ package browsertest
 import (
 	"context"
 	"fmt"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
@@ -53,6 +55,7 @@ type Browser struct {
 
 	mu         sync.Mutex
 	complaints []string
+	hosts      []string // each once
 }
 
 // observer is run in each page before its own scripts.
@@ -78,7 +81,6 @@ func Open(tb testing.TB, dial Dial) *Browser {
 		chromedp.ProxyServer(b.proxy.url), chromedp.Flag("proxy-bypass-list", "<-loopback>"),
 		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true),
 		chromedp.Flag("disable-features", "OptimizationHints,MediaRouter,Translate"),
-		chromedp.Flag("force-color-profile", "srgb"), chromedp.Flag("hide-scrollbars", false),
 	)
 	// The browser is ended in good order below, so that nothing writes to its
 	// directory when that is removed.
@@ -92,7 +94,7 @@ func Open(tb testing.TB, dial Dial) *Browser {
 	})
 	b.ctx = ctx
 	chromedp.ListenTarget(ctx, b.hear)
-	b.do(log.Enable(), runtime.Enable(), chromedp.ActionFunc(func(ctx context.Context) error {
+	b.do(log.Enable(), runtime.Enable(), network.Enable(), chromedp.ActionFunc(func(ctx context.Context) error {
 		_, err := page.AddScriptToEvaluateOnNewDocument(observer).Do(ctx)
 		return err
 	}))
@@ -107,6 +109,8 @@ func (b *Browser) hear(event any) {
 		if e.Entry.Level == log.LevelError || e.Entry.Level == log.LevelWarning {
 			text = fmt.Sprintf("%s: %s %s", e.Entry.Source, e.Entry.Text, e.Entry.URL)
 		}
+	case *network.EventRequestWillBeSent:
+		b.note(e.Request.URL)
 	case *runtime.EventExceptionThrown:
 		text = e.ExceptionDetails.Error()
 	case *runtime.EventConsoleAPICalled:
@@ -119,6 +123,19 @@ func (b *Browser) hear(event any) {
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		b.complaints = append(b.complaints, text)
+	}
+}
+
+// note notes which host a page asks.
+func (b *Browser) note(address string) {
+	host := address
+	if u, err := url.Parse(address); err == nil {
+		host = u.Host
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !slices.Contains(b.hosts, host) {
+		b.hosts = append(b.hosts, host)
 	}
 }
 
@@ -144,10 +161,15 @@ func (b *Browser) try(limit time.Duration, actions ...chromedp.Action) error {
 	}
 }
 
-// Go opens an address.
-func (b *Browser) Go(url string) {
+// Go opens an address, whose host may then be asked for more.
+func (b *Browser) Go(address string) {
 	b.tb.Helper()
-	b.do(chromedp.Navigate(url))
+	u, err := url.Parse(address)
+	if err != nil {
+		b.tb.Fatal(err)
+	}
+	b.proxy.allow(u.Host)
+	b.do(chromedp.Navigate(address))
 }
 
 // Eval evaluates a JavaScript expression, awaits it if it is a promise, and stores
@@ -222,12 +244,12 @@ func (b *Browser) Scripts(allowed bool) {
 // Picture takes a picture of the whole page, named NAME.png, or of what is in view.
 func (b *Browser) Picture(name string, whole bool) {
 	b.tb.Helper()
-	var png []byte
+	var picture []byte
 	b.do(chromedp.ActionFunc(func(ctx context.Context) (err error) {
-		png, err = page.CaptureScreenshot().WithCaptureBeyondViewport(whole).Do(ctx)
+		picture, err = page.CaptureScreenshot().WithCaptureBeyondViewport(whole).Do(ctx)
 		return err
 	}))
-	if len(png) == 0 {
+	if len(picture) == 0 {
 		b.tb.Errorf("the picture %s is empty", name)
 	}
 	dir := os.Getenv(Pictures)
@@ -236,7 +258,7 @@ func (b *Browser) Picture(name string, whole bool) {
 	}
 	err := os.MkdirAll(dir, 0o755)
 	if err == nil {
-		err = os.WriteFile(filepath.Join(dir, name+".png"), png, 0o644)
+		err = os.WriteFile(filepath.Join(dir, name+".png"), picture, 0o644)
 	}
 	if err != nil {
 		b.tb.Error(err)
@@ -270,8 +292,12 @@ func (b *Browser) Complaints() []string {
 	return append(slices.Clone(b.complaints), violations...)
 }
 
-// Hosts returns the hosts that were asked for anything, each once.
-func (b *Browser) Hosts() []string { return b.proxy.hosts() }
+// Hosts returns the hosts that pages have asked for anything, each once.
+func (b *Browser) Hosts() []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.Clone(b.hosts)
+}
 
 // Sever cuts the browser off from the network.
 func (b *Browser) Sever() { b.proxy.sever() }

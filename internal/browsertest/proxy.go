@@ -21,7 +21,7 @@ type proxy struct {
 	url string
 
 	mu    sync.Mutex
-	asked []string        // hosts, each once
+	known []string        // hosts that may be asked; the browser has wishes of its own
 	alive context.Context // of the answers under way
 	cut   context.CancelFunc
 }
@@ -39,9 +39,9 @@ func newProxy(tb testing.TB, dial Dial) *proxy {
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithCancel(r.Context())
 		defer cancel()
-		alive := p.enter(r.Host)
+		alive, known := p.enter(r.Host)
 		defer context.AfterFunc(alive, cancel)()
-		if alive.Err() != nil {
+		if !known || alive.Err() != nil {
 			panic(http.ErrAbortHandler) // the connection is closed without an answer
 		}
 		onward.ServeHTTP(w, r.WithContext(ctx))
@@ -54,13 +54,16 @@ func newProxy(tb testing.TB, dial Dial) *proxy {
 	return p
 }
 
-func (p *proxy) enter(host string) context.Context {
+func (p *proxy) enter(host string) (alive context.Context, known bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !slices.Contains(p.asked, host) {
-		p.asked = append(p.asked, host)
-	}
-	return p.alive
+	return p.alive, slices.Contains(p.known, host)
+}
+
+func (p *proxy) allow(host string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.known = append(p.known, host)
 }
 
 // sever ends all connections, and takes no more.
@@ -75,10 +78,4 @@ func (p *proxy) mend() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.alive, p.cut = context.WithCancel(context.Background())
-}
-
-func (p *proxy) hosts() []string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return slices.Clone(p.asked)
 }

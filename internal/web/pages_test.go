@@ -3,6 +3,7 @@ package web_test
 import (
 	"errors"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -10,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"nightporter/internal/machine"
+	"nightporter/internal/web"
 )
 
 func TestProbes(t *testing.T) {
@@ -35,59 +37,82 @@ func TestProbes(t *testing.T) {
 	}
 }
 
-func TestLandingPage(t *testing.T) {
+func TestPage(t *testing.T) {
 	w := ask(t, &house{machines: []machine.Status{named("pc"), nas()}}, "GET", "/")
 	if w.Code != 200 || w.Header().Get("Content-Type") != "text/html; charset=utf-8" {
 		t.Errorf("status %d, content %q", w.Code, w.Header().Get("Content-Type"))
 	}
 	page := w.Body.String()
 	for _, want := range []string{
-		`<html lang="en">`, `<title>nightporter</title>`, `<h1>nightporter</h1>`, `<main>`, "Version 1.2.3.",
+		`<html lang="en" data-version="1.2.3">`, `<title>nightporter</title>`, `<main data-last="0">`, "Version 1.2.3",
 		`href="/metrics"`, `href="/api/v1/machines"`, `href="/-/healthy"`, `href="/-/ready"`,
-		`<caption id="machines">Machines</caption>`, `<th scope="col">State</th>`,
-		`<th scope="row"><bdi>nas</bdi></th><td class="asleep">asleep</td><td><time datetime="2026-01-02T00:00:00Z">`,
+		`<h2 id="machines">Machines</h2>`, `>State</th>`, `<bdi title="nas">nas</bdi><small>192.0.2.5</small><small>2001:db8::5</small>`,
+		`since <time datetime="2026-01-02T00:00:00Z">`, `ready in 15.0 s · boot 12.3 s`, `192.0.2.9 for 22/tcp`,
 	} {
 		if !strings.Contains(page, want) {
 			t.Errorf("the page lacks %s", want)
 		}
 	}
-	if strings.Index(page, "nas") > strings.Index(page, "pc") {
+	if strings.Index(page, `data-key="nas"`) > strings.Index(page, `data-key="pc"`) {
 		t.Error("the machines are not in order")
 	}
 }
 
-func TestLandingPageWithoutMachines(t *testing.T) {
+func TestPageWithoutMachines(t *testing.T) {
 	page := ask(t, new(house), "GET", "/").Body.String()
-	if !strings.Contains(page, "No machine is registered.") || strings.Contains(page, "<table") {
+	if !contains(page, "No machine is registered.", "Nothing has happened yet.") || strings.Contains(page, "<bdi") {
 		t.Error("an empty house is not said to be empty")
 	}
 }
 
+func TestPageTellsTroubles(t *testing.T) {
+	h := &house{
+		ready: errors.New("eth0 has no carrier"), guard: web.Guard{Reason: "no nftables"}, storage: web.Storage{Reason: "disk full"},
+	}
+	page := ask(t, h, "GET", "/").Body.String()
+	if !contains(page, "Not ready: eth0 has no carrier", "No guard: no nftables", "Not stored: disk full") {
+		t.Errorf("what is wrong is not told: %s", page)
+	}
+}
+
+func contains(s string, words ...string) bool {
+	return !slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(s, w) })
+}
+
 func TestHostileName(t *testing.T) {
 	for _, name := range []string{"<script>alert(1)</script>", `"><img src=x onerror=alert(1)>`, "{{.Version}}"} {
-		page := ask(t, &house{machines: []machine.Status{named(name)}}, "GET", "/").Body.String()
-		for _, tag := range []string{"<script", "<img", "<bdi>1.2.3"} {
+		h := &house{machines: []machine.Status{named(name)}}
+		h.happen(name)
+		page := ask(t, h, "GET", "/").Body.String()
+		for _, tag := range []string{"<script>", "<img", ">1.2.3<"} {
 			if strings.Contains(page, tag) {
 				t.Errorf("%q got %q into the page", name, tag)
 			}
 		}
-		if !strings.Contains(page, "<bdi>") {
-			t.Errorf("%q is not shown at all", name)
+		if strings.Count(page, "<bdi") != 2 {
+			t.Errorf("%q is not shown in its row and its event", name)
 		}
 	}
 }
+
+// noReference is what only looks like an address: comments of a script, and the
+// name of the SVG namespace.
+var noReference = regexp.MustCompile(`(?m)(^|[ \t])// .*$|xmlns="[^"]*"`)
 
 // The page is whole without the Internet, and asks no other host for anything.
 func TestNoOtherHost(t *testing.T) {
 	h := &house{machines: []machine.Status{nas()}}
 	refs := regexp.MustCompile(`(?:href|src|action)="([^"]*)"|url\(([^)]*)\)|(https?:)?//`)
-	for _, path := range []string{"/", "/style.css"} {
+	for _, path := range []string{"/", "/style.css", "/script.js", "/icon.svg"} {
 		w := ask(t, h, "GET", path)
 		if w.Code != 200 {
 			t.Fatalf("%s: status %d", path, w.Code)
 		}
-		for _, m := range refs.FindAllStringSubmatch(w.Body.String(), -1) {
+		for _, m := range refs.FindAllStringSubmatch(noReference.ReplaceAllString(w.Body.String(), ""), -1) {
 			target := m[1] + m[2]
+			if strings.HasPrefix(target, "#") {
+				continue // a symbol of the page
+			}
 			if !strings.HasPrefix(target, "/") || strings.HasPrefix(target, "//") {
 				t.Errorf("%s refers to %q", path, m[0])
 				continue

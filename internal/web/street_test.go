@@ -127,6 +127,9 @@ func (h *lively) set(name string, change func(*machine.Status)) {
 }
 
 func (h *lively) Wake(_ context.Context, name, by string) error {
+	if h.fail != nil {
+		return h.fail
+	}
 	h.set(name, func(s *machine.Status) {
 		s.State, s.Since = machine.Waking, evening
 		s.LastWake = machine.LastWake{At: evening, Trigger: machine.ByAPI, By: by, Outcome: machine.UnderWay}

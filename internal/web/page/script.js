@@ -3,6 +3,7 @@
 // its own: what the server escaped stays escaped, and all else is textContent.
 
 const main = document.querySelector("main");
+const region = main.querySelector(".events");
 const linkShown = document.getElementById("link");
 const said = document.getElementById("said");
 const ask = document.getElementById("ask");
@@ -67,20 +68,30 @@ function becomeKeyed(old, fresh) {
   }
 }
 
+let leading = false; // to the newest event
+
 function show(fresh) {
   if (fresh.documentElement.dataset.version !== document.documentElement.dataset.version) {
     location.reload(); // another nightporter, whose page may be another
     return;
   }
-  const region = main.querySelector(".events");
+  const newest = leading || region.scrollTop < 5;
   const first = region.querySelector("li");
-  const [top, before] = [region.scrollTop, first.offsetTop];
+  const before = first.getBoundingClientRect().top;
   become(main, fresh.querySelector("main"));
-  // What was read stays where it was; who looks at the newest is led to it.
-  const moved = first.isConnected ? first.offsetTop - before : 0;
+  // Whatever came in above, what is seen stays where it was. Whoever looks at the
+  // newest is taken to it when that has been drawn: in one step all would jump.
+  const moved = first.isConnected ? first.getBoundingClientRect().top - before : 0;
   if (moved <= 0) return;
-  region.scrollTop = top + moved;
-  if (top < first.offsetHeight) region.scrollTo({ top: 0 });
+  region.scrollTop += moved;
+  if (!newest || leading) return;
+  leading = true;
+  requestAnimationFrame(() =>
+    requestAnimationFrame(() => {
+      region.scrollTop = 0;
+      leading = false;
+    }),
+  );
 }
 
 /* ---- when to fetch ---- */
