@@ -77,6 +77,9 @@ func Open(tb testing.TB, dial Dial) *Browser {
 	options := append(slices.Clone(chromedp.DefaultExecAllocatorOptions[:]),
 		chromedp.ExecPath(program), chromedp.UserDataDir(tb.TempDir()), chromedp.WSURLReadTimeout(startLimit),
 		chromedp.Flag("headless", "new"), chromedp.NoSandbox, chromedp.DisableGPU,
+		// By default it would be killed with the thread that starts it, and the lab
+		// ends threads.
+		chromedp.ModifyCmdFunc(func(*exec.Cmd) {}),
 		// The loopback interface, too, is reached through the proxy.
 		chromedp.ProxyServer(b.proxy.url), chromedp.Flag("proxy-bypass-list", "<-loopback>"),
 		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true),
