@@ -57,7 +57,7 @@ func TestPageInABrowser(t *testing.T) {
 	b.Until(live)
 	for selector, want := range map[string]string{
 		".sum":                          "asleep now 2 of 5 slept in 7 days 459 h energy saved 88.8 kWh",
-		`[data-key=tower]`:              "tower 192.168.1.20 asleep for 3 h 12 min since 2026-01-02 17:24 ready in 14.9 s · boot 12.3 s 192.168.1.31 for 22/tcp 20 h ago · 2026-01-02 00:36 today 9 h 6 min 7 days 64 h 12.6 kWh Wake tower",
+		`[data-key=tower]`:              "tower 192.168.1.20 asleep for 3 h 12 min since 2026-01-02 17:24 ready in 14.9 s · boot 12.3 s 192.168.1.31 for 22/tcp 20 h ago · 2026-01-02 00:36 today 9 h 6 min week 64 h 12.6 kWh Wake tower",
 		`[data-key=desk] .wake`:         "never",
 		`[data-key=printer] .wake span`: "failed after 6 magic packets",
 		`.events li`:                    "2026-01-02 20:36:06 media magic packet 1",
