@@ -3,6 +3,7 @@ package web
 import (
 	"net"
 	"strings"
+	"time"
 )
 
 // UseListener has Run serve l instead of listening by itself.
@@ -33,3 +34,8 @@ func (s *Server) FillStreams() {
 	for s.streams.enter() {
 	}
 }
+
+// Span, Amount and Energy are how the page shows figures.
+func Span(d time.Duration) string   { return span(d) }
+func Amount(d time.Duration) string { return amount(d) }
+func Energy(joules float64) string  { return energy(joules) }
