@@ -164,6 +164,10 @@ func TestPageWithManyEvents(t *testing.T) {
 		b.Until(fmt.Sprintf(`document.querySelector(".events li").dataset.key === "%d"`, 12+20*(i+1)))
 	}
 	b.Until(`document.querySelectorAll(".events li").length === 100`)
+	// Nor does a row that has more to say.
+	h.set("desk", func(s *machine.Status) { s.LastWake = knockedAt(time.Minute, "192.168.1.31:50112", "192.168.1.71", 22) })
+	h.happen("desk")
+	b.Until(`document.querySelector("[data-key=desk] .wake").innerText.includes("ready in 14.9 s")`)
 	still(t, b)
 	content(t, b)
 }
@@ -292,6 +296,8 @@ func TestPageLosesTheStream(t *testing.T) {
 	b.Until(`document.getElementById("link").innerText === "Connection lost"`)
 	b.Click("[data-key=tower] button")
 	says(b, "tower was not woken: the porter cannot be reached.")
+	// Until it has also tried to look, after which it is for the page to go on.
+	b.Until(`performance.getEntriesByName(location.href, "resource").some((e) => e.responseStatus === 0)`)
 	h.set("nas", func(s *machine.Status) { s.State = machine.Asleep })
 	h.tell(journal.Event{At: evening, Kind: journal.Asleep, Machine: "nas", Reason: "fell silent"})
 	b.Mend()
