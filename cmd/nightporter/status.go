@@ -106,7 +106,7 @@ func (f *statusFlags) all(cmd *cobra.Command, client *web.Client, porter web.Sta
 	fmt.Fprintln(table, "MACHINE\tSTATE\tSINCE\tSLEPT\tSAVED\tLAST WAKE")
 	for _, m := range machines {
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n",
-			printable(m.Name), m.State, moment(m.Since), howLong(m.SleptSeconds), saved(m.SavedJoules), began(m.LastWake))
+			printable(m.Name), m.State, moment(m.Since), howLong(m.SleptSeconds), web.Energy(m.SavedJoules), began(m.LastWake))
 	}
 	return table.Flush()
 }
@@ -132,7 +132,7 @@ func (f *statusFlags) one(cmd *cobra.Command, client *web.Client, name string) e
 		row("address", a.IP+" "+cmp.Or(strings.Join(a.Port, " "), "(does not wake)"))
 	}
 	row("slept", howLong(m.SleptSeconds)+sleptLately(m.SleptDays))
-	row("saved", fmt.Sprintf("%s (%g W awake, %g W asleep)", saved(m.SavedJoules), m.IdleWatts, m.SleepWatts))
+	row("saved", fmt.Sprintf("%s (%g W awake, %g W asleep)", web.Energy(m.SavedJoules), m.IdleWatts, m.SleepWatts))
 	row("last wake", wakeStory(m.LastWake))
 	row("wakes", counts(m.Wakes))
 	row("failed wakes", counts(m.WakeFailures))
@@ -202,15 +202,6 @@ func moment(s string) string {
 
 func howLong(seconds float64) string {
 	return time.Duration(seconds * float64(time.Second)).Round(time.Second).String()
-}
-
-// saved shows energy in the unit of electricity bills.
-func saved(joules float64) string {
-	wattHours := joules / 3600
-	if wattHours < 1000 {
-		return fmt.Sprintf("%.1f Wh", wattHours)
-	}
-	return fmt.Sprintf("%.1f kWh", wattHours/1000)
 }
 
 // counts lists what is not 0, by name.

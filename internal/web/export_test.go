@@ -38,4 +38,3 @@ func (s *Server) FillStreams() {
 // Span, Amount and Energy are how the page shows figures.
 func Span(d time.Duration) string   { return span(d) }
 func Amount(d time.Duration) string { return amount(d) }
-func Energy(joules float64) string  { return energy(joules) }

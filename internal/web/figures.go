@@ -59,8 +59,8 @@ func amount(d time.Duration) string {
 	return fmt.Sprintf("%d h", d/time.Hour)
 }
 
-// energy shows joules in the unit of electricity bills.
-func energy(joules float64) string {
+// Energy shows joules in the unit of electricity bills.
+func Energy(joules float64) string {
 	wattHours := joules / 3600
 	switch {
 	case wattHours < 10:

@@ -83,7 +83,7 @@ func (p *page) data() *pageData {
 		week += r.Week.slept
 		joules += all[i].SavedJoules(now)
 	}
-	d.Week, d.Saved = amount(week), energy(joules)
+	d.Week, d.Saved = amount(week), Energy(joules)
 	return d
 }
 

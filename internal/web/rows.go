@@ -60,7 +60,7 @@ func rowOf(s *machine.Status, now time.Time) row {
 		Name: s.Name, State: s.State, sleeps: s.State == machine.Asleep,
 		Since: toMinute(s.Since, now), For: "under a minute",
 		Wake: wakeCellOf(&s.LastWake, now), Week: weekCellOf(s.SleptDays(now)),
-		Saved: energy(s.SavedJoules(now)), Do: "Wake",
+		Saved: Energy(s.SavedJoules(now)), Do: "Wake",
 	}
 	if d := now.Sub(s.Since); d >= time.Minute {
 		r.For = span(d)
