@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"net"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -30,18 +31,26 @@ const webhookSecret = "swordfish"
 
 func newWebhook(t *testing.T, host *lab.Host) *webhook {
 	t.Helper()
-	ln, err := host.Listen(t.Context(), "tcp", netip.AddrPortFrom(host.Addr4(), 0).String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	w := &webhook{told: make(chan told, 64), url: fmt.Sprintf("generic+http://%s/%s?template=json", ln.Addr(), webhookSecret)}
-	server := &http.Server{ReadTimeout: 10 * time.Second, Handler: http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+	w := &webhook{told: make(chan told, 64)}
+	addr := listening(t, host, func(_ http.ResponseWriter, r *http.Request) {
 		var m told
 		if err := json.NewDecoder(r.Body).Decode(&m); err != nil || r.URL.Path != "/"+webhookSecret {
 			t.Errorf("a request for %s: %v", r.URL, err)
 		}
 		w.told <- m
-	})}
+	})
+	w.url = fmt.Sprintf("generic+http://%s/%s?template=json", addr, webhookSecret)
+	return w
+}
+
+// listening serves HTTP on a host of the lab until the test ends.
+func listening(t *testing.T, host *lab.Host, handle http.HandlerFunc) net.Addr {
+	t.Helper()
+	ln, err := host.Listen(t.Context(), "tcp", netip.AddrPortFrom(host.Addr4(), 0).String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := &http.Server{ReadTimeout: 10 * time.Second, Handler: handle}
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -51,7 +60,7 @@ func newWebhook(t *testing.T, host *lab.Host) *webhook {
 		_ = server.Close()
 		<-ended
 	})
-	return w
+	return ln.Addr()
 }
 
 // next waits for a message.

@@ -7,7 +7,6 @@ import (
 	"maps"
 	"math"
 	"net/http"
-	"net/netip"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -44,12 +43,8 @@ type mail struct {
 
 func newInbox(t *testing.T, host *lab.Host) *inbox {
 	t.Helper()
-	ln, err := host.Listen(t.Context(), "tcp", netip.AddrPortFrom(host.Addr4(), 0).String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	in := &inbox{url: fmt.Sprintf("http://%s/alerts", ln.Addr())}
-	server := &http.Server{ReadTimeout: 10 * time.Second, Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+	in := new(inbox)
+	addr := listening(t, host, func(_ http.ResponseWriter, r *http.Request) {
 		var message struct{ Alerts []mail }
 		if err := json.NewDecoder(r.Body).Decode(&message); err != nil {
 			t.Errorf("the webhook got no JSON: %v", err)
@@ -60,16 +55,8 @@ func newInbox(t *testing.T, host *lab.Host) *inbox {
 			m.at = time.Now()
 			in.mails = append(in.mails, m)
 		}
-	})}
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		_ = server.Serve(ln) // until it is closed
-	}()
-	t.Cleanup(func() {
-		_ = server.Close()
-		<-ended
 	})
+	in.url = fmt.Sprintf("http://%s/alerts", addr)
 	return in
 }
 

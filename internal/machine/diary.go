@@ -29,7 +29,7 @@ func (d Diary) with(slept time.Duration, to time.Time) Diary {
 	for i, date := range lastDates(to, diaryDays) {
 		// Not 24 h each: a change to or from summer time is in one of them.
 		start, end := midnight(to, diaryDays-1-i), midnight(to, diaryDays-2-i)
-		if part := earliest(end, to).Sub(latest(start, from)); part > 0 {
+		if part := min(end.Sub(start), to.Sub(start), end.Sub(from), slept); part > 0 {
 			d = d.add(date, part)
 		}
 	}
@@ -89,18 +89,4 @@ func midnight(now time.Time, before int) time.Time {
 		}
 	}
 	return t
-}
-
-func earliest(a, b time.Time) time.Time {
-	if b.Before(a) {
-		return b
-	}
-	return a
-}
-
-func latest(a, b time.Time) time.Time {
-	if b.After(a) {
-		return b
-	}
-	return a
 }
