@@ -219,6 +219,17 @@ func TestPageWakesByKeyboard(t *testing.T) {
 	content(t, b)
 }
 
+// A machine may have been switched off without a word.
+func TestPageWakesOneThatCountsAsAwake(t *testing.T) {
+	h := newLively()
+	b := visit(t, h, nil)
+	b.Go(home)
+	b.Until(live)
+	b.Click("[data-key=nas] button")
+	says(b, "nas counts as awake. It got a magic packet all the same.")
+	content(t, b)
+}
+
 func TestPageTellsOfFailure(t *testing.T) {
 	h := newLively()
 	b := visit(t, h, nil)

@@ -65,11 +65,8 @@ func rowOf(s *machine.Status, now time.Time) row {
 	if d := now.Sub(s.Since); d >= time.Minute {
 		r.For = span(d)
 	}
-	switch s.State {
-	case machine.Waking, machine.Arriving:
+	if s.State == machine.Waking || s.State == machine.Arriving {
 		r.Do, r.Busy = "Waking", true
-	case machine.Awake:
-		r.Busy = true
 	}
 	for i, a := range s.Monitor {
 		if i == shownAddrs-1 && len(s.Monitor) > shownAddrs {

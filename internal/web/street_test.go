@@ -130,10 +130,18 @@ func (h *lively) Wake(_ context.Context, name, by string) error {
 	if h.fail != nil {
 		return h.fail
 	}
+	awake := false
 	h.set(name, func(s *machine.Status) {
+		if awake = s.State == machine.Awake; awake {
+			return
+		}
 		s.State, s.Since = machine.Waking, evening
 		s.LastWake = machine.LastWake{At: evening, Trigger: machine.ByAPI, By: by, Outcome: machine.UnderWay}
 	})
+	if awake {
+		h.tell(journal.Event{At: evening, Kind: journal.Magic, Machine: name, Attempts: 1})
+		return nil
+	}
 	h.tell(journal.Event{At: evening, Kind: journal.Asked, Machine: name, By: by, Trigger: "api"})
 	return nil
 }

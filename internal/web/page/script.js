@@ -224,6 +224,10 @@ function tokenHeaders() {
 }
 
 function takenUp(name, machine) {
+  if (machine.state === "awake") {
+    say(`${name} counts as awake. It got a magic packet all the same.`);
+    return;
+  }
   awaited.add(name);
   if (machine.state === "settling") say(`${name} is falling asleep, and is woken once it sleeps.`);
   else say(`${name} is being woken.`);
