@@ -39,7 +39,7 @@ func machine() board {
 				quantilesOverTime(),
 				attempts(),
 			}},
-			{"Knocks", []panel{startsByTrigger("@machine"), suppressedKnocks("@machine"), heldPackets("@machine").Span(24)}},
+			{"Knocks", []panel{startsByTrigger("@machine"), knocksByService(), suppressedKnocks("@machine"), heldPackets("@machine")}},
 		},
 	}
 }

@@ -12,7 +12,7 @@ func startsByTrigger(machines string) *timeseries.PanelBuilder {
 	return eventsPanel("Starts by trigger",
 		"Wakes by what caused them: a packet to a registered service (tcp, udp, icmp), somebody who asked (api), a schedule. "+
 			"And starts by hand, in which the porter had no part. Worry about wakes at regular intervals: a monitor or a scanner causes them. "+
-			"Which client knocked at which service is in the event list: the porter's page, or nightporter events.",
+			"Which client knocked is in the event list: the porter's page, or nightporter events.",
 		query(`sum by (trigger) (increase(nightporter_machine_wakes_total{`+machines+`}[$__rate_interval]))`, "{{trigger}}"),
 		query(`sum(increase(nightporter_machine_external_starts_total{`+machines+`}[$__rate_interval]))`, "by hand"))
 }
@@ -31,6 +31,13 @@ func wakesByOutcome() *timeseries.PanelBuilder {
 		OverrideByName("ready", fixed("green")).
 		OverrideByName("not ready", fixed("orange")).
 		OverrideByName("failed", fixed("red"))
+}
+
+func knocksByService() *timeseries.PanelBuilder {
+	return eventsPanel("Knocks by service",
+		"In how many wakes somebody wanted each registered service. A service counts once for each wake, however often its clients repeat themselves; "+
+			"beyond 32 services the rest is other. Worry about wakes for a service that nobody needs at night: leave it out of the registration.",
+		query(`sum by (service) (increase(nightporter_machine_knocks_total{@machine}[$__rate_interval]))`, "{{service}}"))
 }
 
 func suppressedKnocks(machines string) *timeseries.PanelBuilder {

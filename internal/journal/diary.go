@@ -88,3 +88,29 @@ func (f diaryForm) diary() machine.Diary {
 	}
 	return d.Bounded()
 }
+
+// knocksForm is knocks in JSON, by port: "22/tcp", "icmp".
+type knocksForm map[string]uint64
+
+func knocksFormOf(k machine.Knocks) knocksForm {
+	if len(k) == 0 {
+		return nil
+	}
+	f := make(knocksForm, len(k))
+	for _, at := range k {
+		f[at.Port.String()] = at.Count
+	}
+	return f
+}
+
+// knocks leaves out ports that only a newer version knows.
+func (f knocksForm) knocks() machine.Knocks {
+	var k machine.Knocks
+	for name, count := range f {
+		if ports, err := machine.ParsePort(name); err == nil && len(ports) == 1 && ports[0].String() == name {
+			k = append(k, machine.PortKnocks{Port: ports[0], Count: count})
+		}
+	}
+	slices.SortFunc(k, func(a, b machine.PortKnocks) int { return a.Port.Compare(b.Port) })
+	return k
+}

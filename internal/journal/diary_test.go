@@ -43,6 +43,14 @@ func TestWakeOfOtherVersions(t *testing.T) {
 	}
 }
 
+func TestKnocksFromTheFile(t *testing.T) {
+	got := knocksForm{"icmp": 1, "53/udp": 2, "22/tcp": 3, "9/tcp": 4, "22": 5, "22/quic": 6, "0022/tcp": 7, "": 8}.knocks()
+	port := func(p machine.Protocol, n uint16) machine.Port { return machine.Port{Protocol: p, Number: n} }
+	same(t, "knocks", got, machine.Knocks{
+		{Port: port(machine.TCP, 9), Count: 4}, {Port: port(machine.TCP, 22), Count: 3}, {Port: port(machine.UDP, 53), Count: 2}, {Port: port(machine.ICMP, 0), Count: 1},
+	})
+}
+
 func TestDiaryFromTheFile(t *testing.T) {
 	got := diaryForm{
 		"tomorrow": 1, "2025-11-31": 1, "2025-11-22": span(100 * time.Hour), "2025-11-21": -1, "2025-11-20": 0,

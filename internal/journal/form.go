@@ -29,6 +29,7 @@ type machineForm struct {
 	Registered moment         `json:"registered,omitzero"`
 	Tally      tallyForm      `json:"tally,omitzero"`
 	Diary      diaryForm      `json:"diary,omitempty"`
+	Knocks     knocksForm     `json:"knocks,omitempty"`
 	Card       bool           `json:"card_answers,omitempty"`
 }
 
@@ -63,7 +64,7 @@ func formOf(m *machine.Memory, now time.Time) *machineForm {
 			ExternalStarts: m.Tally.ExternalStarts, Conflicts: m.Tally.Conflicts, SettleTimeouts: m.Tally.SettleTimeouts,
 			Slept: span(m.Tally.Slept), SavedJoules: finite(m.Tally.SavedJoules),
 		},
-		Wake: wakeFormOf(&m.LastWake), Diary: diaryFormOf(m.Diary),
+		Wake: wakeFormOf(&m.LastWake), Diary: diaryFormOf(m.Diary), Knocks: knocksFormOf(m.Knocks),
 	}
 	for _, a := range m.Spec.Monitor {
 		ports := make([]string, len(a.Ports))
@@ -90,7 +91,7 @@ func (f *machineForm) memory() (machine.Memory, error) {
 			Agentless: f.Agentless,
 		},
 		Card:  f.Card,
-		Diary: f.Diary.diary(),
+		Diary: f.Diary.diary(), Knocks: f.Knocks.knocks(),
 		State: state, Since: f.Since.Time, LastWake: f.Wake.lastWake(f.LastWake.Time), Registered: f.Registered.Time,
 		Tally: machine.Tally{
 			Attempts: f.Tally.Attempts, Wakes: ofTriggers(f.Tally.Wakes), Failures: ofTriggers(f.Tally.Failures),

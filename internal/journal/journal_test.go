@@ -92,7 +92,7 @@ func TestFormat(t *testing.T) {
 		`"wake":{"trigger":"udp","ip":"10.77.0.20","port":"53/udp","source":"[fd77::9]:40000","by":"somebody","outcome":"ready","magic_packets":2,`+
 		`"boot":"12.345678s","ready":"15s"},"registered":"2025-11-22T21:59:59.123456789Z",`+
 		`"tally":{"magic_packets":1,"wakes":{"udp":5},"failures":{"schedule":6},"hand_starts":2,"conflicts":3,"settle_timeouts":4,`+
-		`"slept":"1000h0m0.000000007s","saved_joules":180000000},"diary":{"2025-11-20":"25h0m0s","2025-11-22":"7ns"},"card_answers":true}}
+		`"slept":"1000h0m0.000000007s","saved_joules":180000000},"diary":{"2025-11-20":"25h0m0s","2025-11-22":"7ns"},"knocks":{"22/tcp":5,"icmp":6},"card_answers":true}}
 {"at":"2025-11-22T22:00:00.123456789Z","boot":"1a2b3c4d","up":"1m30s","forgotten":"02:77:00:00:00:02"}
 {"at":"2025-11-22T22:00:00.123456789Z","boot":"1a2b3c4d","up":"1m30s","end":true}
 `)

@@ -51,7 +51,8 @@ func memoryOf(i int) *machine.Memory {
 			Service: machine.Service{Addr: netip.MustParseAddr("10.77.0.20"), Port: machine.Port{Protocol: machine.UDP, Number: 53}},
 			Outcome: machine.Served, Attempts: 2, Boot: 12345678 * time.Microsecond, Ready: 15 * time.Second,
 		},
-		Diary: machine.Diary{{Date: "2025-11-20", Slept: 25 * time.Hour}, {Date: "2025-11-22", Slept: 7}},
+		Knocks: machine.Knocks{{Port: machine.Port{Protocol: machine.TCP, Number: 22}, Count: 5}, {Port: machine.Port{Protocol: machine.ICMP}, Count: 6}},
+		Diary:  machine.Diary{{Date: "2025-11-20", Slept: 25 * time.Hour}, {Date: "2025-11-22", Slept: 7}},
 		Tally: machine.Tally{
 			Attempts: uint64(i), ExternalStarts: 2, Conflicts: 3, SettleTimeouts: 4,
 			Slept: 1000*time.Hour + 7, SavedJoules: 1.8e8,

@@ -57,6 +57,7 @@ type Machine struct {
 	since    time.Time
 	lastWake LastWake
 	diary    Diary
+	knocks   Knocks
 
 	claimed     []netip.Addr // what we hold, in every state
 	kept        []netip.Addr // what was claimed and is not parted with: clients may still send it to us
@@ -82,7 +83,7 @@ func New(spec Spec, policy Policy, now time.Time) *Machine {
 
 // Status returns what can be told of the machine. It changes with Handle.
 func (m *Machine) Status() Status {
-	return Status{Spec: m.spec, State: m.state, Since: m.since, LastWake: m.lastWake, Diary: m.diary, Tally: m.tally}
+	return Status{Spec: m.spec, State: m.state, Since: m.since, LastWake: m.lastWake, Diary: m.diary, Knocks: m.knocks, Tally: m.tally}
 }
 
 // State returns the machine's present state.
@@ -256,6 +257,7 @@ func (m *Machine) register(now time.Time, spec Spec) {
 	m.concessions = nil
 	m.registered = now
 	m.enterSettling(now, WhyRegistered, false, func() { m.spec = spec })
+	m.knocks = m.knocks.among(spec.Ports())
 }
 
 // hear takes any frame from the machine. Only one for its own address says

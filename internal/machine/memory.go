@@ -12,6 +12,7 @@ type Memory struct {
 	LastWake   LastWake
 	Tally      Tally
 	Diary      Diary
+	Knocks     Knocks
 	Card       bool // its network card answers while it sleeps
 }
 
@@ -19,7 +20,7 @@ type Memory struct {
 func (m *Machine) Memory() Memory {
 	mem := Memory{
 		Spec: m.spec, State: m.state, Since: m.since, LastWake: m.lastWake, Registered: m.registered, Tally: m.tally,
-		Diary: m.diary, Card: m.card,
+		Diary: m.diary, Knocks: m.knocks, Card: m.card,
 	}
 	if s := m.settling.asleep; m.state == Settling && s.known() {
 		mem.State, mem.Since = Asleep, s.since // nothing is known to have ended it
@@ -54,7 +55,7 @@ func Resume(mem Memory, policy Policy, until, now time.Time) *Machine {
 	m := &Machine{
 		spec: mem.Spec, policy: policy, state: mem.State, since: notAfter(mem.Since, now),
 		lastWake: mem.LastWake, registered: notAfter(mem.Registered, now), tally: mem.Tally, diary: mem.Diary,
-		card: mem.Card,
+		knocks: mem.Knocks.among(mem.Spec.Ports()), card: mem.Card,
 	}
 	m.lastWake.At = notAfter(m.lastWake.At, now)
 	if m.lastWake.Outcome == UnderWay {

@@ -23,6 +23,7 @@ type Status struct {
 	LastWake LastWake
 	Tally    Tally
 	Diary    Diary // the sleeps that have ended; SleptDays tells of all
+	Knocks   Knocks
 	Packets  Packets
 
 	Suppressed [len(Suppressions)]uint64 // knocks that did not wake it, by reason

@@ -28,6 +28,7 @@ func (m *Machine) knock(now time.Time, e Knocked) {
 		began:    WakeBegan{Trigger: e.Service.Protocol.trigger(), Service: e.Service, Source: e.Source},
 		services: []Service{e.Service},
 	}
+	m.countKnock(e.Service.Port)
 	switch m.state {
 	case Settling:
 		if m.pending == nil {
@@ -45,6 +46,24 @@ func (m *Machine) knock(now time.Time, e Knocked) {
 			m.handOver()
 		}
 	}
+}
+
+// countKnock counts a knock unless somebody knocked at the port already in the wake
+// that is to be or under way: clients repeat themselves, and try several addresses.
+func (m *Machine) countKnock(p Port) {
+	var w *wake
+	switch m.state {
+	case Awake:
+		return
+	case Settling:
+		w = m.pending
+	case Waking, Arriving:
+		w = &m.wake
+	}
+	if w != nil && slices.ContainsFunc(w.services, func(s Service) bool { return s.Port == p }) {
+		return
+	}
+	m.knocks = m.knocks.with(p)
 }
 
 // add remembers one more service that somebody waits for, and reports whether

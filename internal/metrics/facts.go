@@ -14,13 +14,13 @@ import (
 type facts struct {
 	src Source
 
-	state, info, stateChanged, lastWake       *prometheus.Desc
-	slept, saved                              *prometheus.Desc
-	attempts, wakes, failures, suppressed     *prometheus.Desc
-	externalStarts, conflicts, settleTimeouts *prometheus.Desc
-	held, replayed, dropped                   *prometheus.Desc
-	captureDrops, framesRejected              *prometheus.Desc
-	switches                                  []switchOf
+	state, info, stateChanged, lastWake           *prometheus.Desc
+	slept, saved                                  *prometheus.Desc
+	attempts, wakes, knocks, failures, suppressed *prometheus.Desc
+	externalStarts, conflicts, settleTimeouts     *prometheus.Desc
+	held, replayed, dropped                       *prometheus.Desc
+	captureDrops, framesRejected                  *prometheus.Desc
+	switches                                      []switchOf
 
 	states   [len(machine.States)]*dto.LabelPair
 	triggers [len(machine.Triggers)]*dto.LabelPair
@@ -49,6 +49,8 @@ func newFacts(src Source) *facts {
 			"Magic packets sent.", "machine"),
 		wakes: desc("machine_wakes_total",
 			"Wakes begun.", "machine", "trigger"),
+		knocks: desc("machine_knocks_total",
+			"Wakes of the machine in which somebody knocked at the service.", "machine", "service"),
 		failures: desc("machine_wake_failures_total",
 			"Wakes given up after the last attempt.", "machine", "trigger"),
 		suppressed: desc("knocks_suppressed_total",
@@ -92,7 +94,7 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 func (f *facts) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		f.state, f.info, f.stateChanged, f.lastWake, f.slept, f.saved,
-		f.attempts, f.wakes, f.failures, f.suppressed, f.externalStarts, f.conflicts, f.settleTimeouts,
+		f.attempts, f.wakes, f.knocks, f.failures, f.suppressed, f.externalStarts, f.conflicts, f.settleTimeouts,
 		f.held, f.replayed, f.dropped,
 		f.captureDrops, f.framesRejected,
 	} {
@@ -110,8 +112,9 @@ func (f *facts) Collect(ch chan<- prometheus.Metric) {
 	now := f.src.Now()
 	machines := f.src.Machines()
 	marks := f.raise(machines, now)
+	services := make(serviceLabels)
 	for i := range machines {
-		f.collectMachine(ch, &machines[i], marks[i])
+		f.collectMachine(ch, &machines[i], marks[i], services)
 	}
 	for _, s := range f.switches {
 		v := 0.0
@@ -134,7 +137,7 @@ func (f *facts) Collect(ch chan<- prometheus.Metric) {
 	}
 }
 
-func (f *facts) collectMachine(ch chan<- prometheus.Metric, s *machine.Status, m mark) {
+func (f *facts) collectMachine(ch chan<- prometheus.Metric, s *machine.Status, m mark, services serviceLabels) {
 	name := label("machine", s.Name)
 	own := []*dto.LabelPair{name} // shared by all samples that have no other label
 	for _, state := range machine.States {
@@ -155,6 +158,7 @@ func (f *facts) collectMachine(ch chan<- prometheus.Metric, s *machine.Status, m
 		counter(ch, f.wakes, float64(s.Tally.Wakes[t]), labels...)
 		counter(ch, f.failures, float64(s.Tally.Failures[t]), labels...)
 	}
+	f.collectKnocks(ch, s, name, services)
 	for _, why := range machine.Suppressions {
 		counter(ch, f.suppressed, float64(s.Suppressed[why]), name, f.reasons[why])
 	}
@@ -164,6 +168,36 @@ func (f *facts) collectMachine(ch chan<- prometheus.Metric, s *machine.Status, m
 	counter(ch, f.held, float64(m.packets.Held), own...)
 	counter(ch, f.replayed, float64(m.packets.Replayed), own...)
 	counter(ch, f.dropped, float64(m.packets.Dropped), own...)
+}
+
+// shownServices bounds the series of one machine: it may register thousands of
+// services. What is beyond has one series, whose service is "other".
+const shownServices = 32
+
+// serviceLabels are shared by the machines of one scrape: most have the same few.
+type serviceLabels map[machine.Port]*dto.LabelPair
+
+func (l serviceLabels) of(p machine.Port) *dto.LabelPair {
+	if l[p] == nil {
+		l[p] = label("service", p.String())
+	}
+	return l[p]
+}
+
+func (f *facts) collectKnocks(ch chan<- prometheus.Metric, s *machine.Status, name *dto.LabelPair, services serviceLabels) {
+	ports := s.Ports()
+	var others uint64
+	for i, p := range ports {
+		n := s.Knocks.Of(p)
+		if len(ports) > shownServices && i >= shownServices-1 {
+			others += n
+			continue
+		}
+		counter(ch, f.knocks, float64(n), name, services.of(p))
+	}
+	if len(ports) > shownServices {
+		counter(ch, f.knocks, float64(others), name, label("service", "other"))
+	}
 }
 
 // unix returns t in seconds since 1970, and 0 for no time.

@@ -20,6 +20,7 @@ var machineFacts = []string{
 	"nightporter_machine_energy_saved_joules_total",
 	"nightporter_machine_wake_attempts_total",
 	"nightporter_machine_wakes_total",
+	"nightporter_machine_knocks_total",
 	"nightporter_machine_wake_failures_total",
 	"nightporter_knocks_suppressed_total",
 	"nightporter_machine_external_starts_total",
@@ -41,6 +42,7 @@ func TestMachineFacts(t *testing.T) {
 	nas.Packets = machine.Packets{Held: 13, Replayed: 11, Dropped: 12}
 	nas.Suppressed[machine.TooFewKnocks], nas.Suppressed[machine.WhileCooling] = 14, 15
 	nas.Tally.Wakes[machine.ByTCP] = 3
+	nas.Knocks = machine.Knocks{{Port: machine.Port{Protocol: machine.TCP, Number: 22}, Count: 16}}
 	nas.Tally.Wakes[machine.BySchedule] = 2
 	nas.Tally.Failures[machine.ByAPI] = 1
 	h.set(midnight.Add(10*time.Second), nas)
@@ -72,6 +74,10 @@ nightporter_machine_info{mac="d8:cb:8a:39:be:a1",machine="nas"} 1
 # HELP nightporter_machine_last_wake_timestamp_seconds When the last wake began, as Unix time; 0 if there was none.
 # TYPE nightporter_machine_last_wake_timestamp_seconds gauge
 nightporter_machine_last_wake_timestamp_seconds{machine="nas"} 1.7673119985e+09
+# HELP nightporter_machine_knocks_total Wakes of the machine in which somebody knocked at the service.
+# TYPE nightporter_machine_knocks_total counter
+nightporter_machine_knocks_total{machine="nas",service="22/tcp"} 16
+nightporter_machine_knocks_total{machine="nas",service="icmp"} 0
 # HELP nightporter_machine_settle_timeouts_total Times that the machine did not fall silent within probe.timeout.
 # TYPE nightporter_machine_settle_timeouts_total counter
 nightporter_machine_settle_timeouts_total{machine="nas"} 10
@@ -254,4 +260,34 @@ func TestBadNameIsAnError(t *testing.T) {
 		}
 	}
 	t.Error("no machine is shown")
+}
+
+// A machine that registers thousands of services does not get as many series.
+func TestServicesAreBounded(t *testing.T) {
+	h := new(house)
+	nas := asleep("nas", midnight)
+	nas.Monitor[0].Ports = nil
+	for n := range 40 {
+		p := machine.Port{Protocol: machine.UDP, Number: uint16(1000 + n)}
+		nas.Monitor[0].Ports = append(nas.Monitor[0].Ports, p)
+		nas.Knocks = append(nas.Knocks, machine.PortKnocks{Port: p, Count: uint64(n)})
+	}
+	h.set(midnight, nas)
+	_, reg := newMetrics(t, h.source())
+	families, err := reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := make(map[string]float64)
+	for _, f := range families {
+		if f.GetName() == "nightporter_machine_knocks_total" {
+			for _, s := range f.GetMetric() {
+				got[s.GetLabel()[1].GetValue()] = s.GetCounter().GetValue()
+			}
+		}
+	}
+	// The first by protocol and number is 22/tcp of the other address.
+	if len(got) != 32 || got["22/tcp"] != 0 || got["1029/udp"] != 29 || got["other"] != 30+31+32+33+34+35+36+37+38+39 {
+		t.Errorf("%d series: %v", len(got), got)
+	}
 }

@@ -1,6 +1,7 @@
 package metrics_test
 
 import (
+	"net/netip"
 	"strings"
 	"sync"
 	"testing"
@@ -59,6 +60,10 @@ func asleep(name string, since time.Time) machine.Status {
 		Spec: machine.Spec{
 			Name: name, MAC: machine.MAC{0xd8, 0xcb, 0x8a, 0x39, 0xbe, 0xa1},
 			IdleWatts: 50, SleepWatts: 2,
+			Monitor: []machine.Address{
+				{IP: netip.MustParseAddr("192.0.2.5"), Ports: []machine.Port{{Protocol: machine.ICMP}, {Protocol: machine.TCP, Number: 22}}},
+				{IP: netip.MustParseAddr("2001:db8::5"), Ports: []machine.Port{{Protocol: machine.TCP, Number: 22}}},
+			},
 		},
 		State: machine.Asleep,
 		Since: since,

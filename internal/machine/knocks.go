@@ -1,0 +1,68 @@
+package machine
+
+import (
+	"cmp"
+	"slices"
+)
+
+// PortKnocks says how often somebody wanted a port of a sleeping machine,
+// whichever of its addresses it was. Within one wake a port counts once, however
+// often its clients repeat themselves.
+type PortKnocks struct {
+	Port  Port
+	Count uint64
+}
+
+// Knocks counts knocks by port, in the order of Port.Compare. It is never changed
+// once made, so that it may be shared.
+type Knocks []PortKnocks
+
+// Of returns how often a port was knocked at.
+func (k Knocks) Of(p Port) uint64 {
+	if i, found := k.find(p); found {
+		return k[i].Count
+	}
+	return 0
+}
+
+func (k Knocks) find(p Port) (int, bool) {
+	return slices.BinarySearchFunc(k, p, func(at PortKnocks, p Port) int { return at.Port.Compare(p) })
+}
+
+// with returns k and one more knock at a port.
+func (k Knocks) with(p Port) Knocks {
+	k = slices.Clone(k)
+	i, found := k.find(p)
+	if !found {
+		return slices.Insert(k, i, PortKnocks{Port: p, Count: 1})
+	}
+	k[i].Count++
+	return k
+}
+
+// among returns what k knows of these ports, which are sorted.
+func (k Knocks) among(ports []Port) Knocks {
+	var kept Knocks
+	for _, at := range k {
+		if _, found := slices.BinarySearchFunc(ports, at.Port, Port.Compare); found {
+			kept = append(kept, at)
+		}
+	}
+	return kept
+}
+
+// Compare orders ports by protocol and number.
+func (p Port) Compare(q Port) int {
+	return cmp.Or(cmp.Compare(p.Protocol, q.Protocol), cmp.Compare(p.Number, q.Number))
+}
+
+// Ports returns what a packet for any of the machine's addresses may wake it at:
+// sorted, each port once.
+func (s *Spec) Ports() []Port {
+	var ports []Port
+	for _, a := range s.Monitor {
+		ports = append(ports, a.Ports...)
+	}
+	slices.SortFunc(ports, Port.Compare)
+	return slices.Compact(ports)
+}
