@@ -69,6 +69,7 @@ func TestWake(t *testing.T) {
 					t.Errorf("magic packets %v, want a broadcast and a unicast one, and one over UDP", seen)
 				}
 				h.wantMetric(1, `nightporter_machine_wakes_total{machine="nas", trigger="%s"}`, knock.trigger)
+				h.wantMetric(1, `nightporter_machine_knocks_total{machine="nas", service="%s"}`, servicePort(knock.trigger))
 				h.wantMetric(1, `nightporter_machine_wake_attempts_total{machine="nas"}`)
 				h.wantMetric(0, `nightporter_machine_wake_failures_total{machine="nas", trigger="%s"}`, knock.trigger)
 				h.wantMetric(0, `nightporter_machine_external_starts_total{machine="nas"}`)
