@@ -26,12 +26,13 @@ func (d Diary) with(slept time.Duration, to time.Time) Diary {
 	to = to.Round(0) // days end on the wall, whatever the monotonic clock says
 	from := to.Add(-slept)
 	d = slices.Clone(d)
-	for i, date := range lastDates(to, diaryDays) {
-		// Not 24 h each: a change to or from summer time is in one of them.
-		start, end := midnight(to, diaryDays-1-i), midnight(to, diaryDays-2-i)
-		if part := min(end.Sub(start), to.Sub(start), end.Sub(from), slept); part > 0 {
-			d = d.add(date, part)
+	// Backwards, and no further than it lasted: a machine that is woken waits for us.
+	for before, end := 0, to; before < diaryDays && from.Before(end); before++ {
+		start := midnight(to, before) // days are not 24 h each: summer time begins and ends
+		if part := min(end.Sub(start), end.Sub(from)); part > 0 {
+			d = d.add(dateOf(to, before), part)
 		}
+		end = start
 	}
 	return d.Bounded()
 }
@@ -60,23 +61,19 @@ const Week = 7
 // present sleep included: oldest first, and the last is the day of now.
 func (s *Status) SleptDays(now time.Time) (days [Week]Day) {
 	d := s.Diary.with(s.sleeping(now), now)
-	for i, date := range lastDates(now, Week) {
-		days[i].Date = date
-		if at, found := d.find(date); found {
+	for i := range days {
+		days[i].Date = dateOf(now, Week-1-i)
+		if at, found := d.find(days[i].Date); found {
 			days[i].Slept = d[at].Slept
 		}
 	}
 	return days
 }
 
-// lastDates returns the dates of the n days that end with that of now.
-func lastDates(now time.Time, n int) []string {
+// dateOf returns the date of the day that was so many days before that of now.
+func dateOf(now time.Time, before int) string {
 	y, m, d := now.Date()
-	dates := make([]string, n)
-	for i := range dates {
-		dates[i] = time.Date(y, m, d-(n-1-i), 0, 0, 0, 0, time.UTC).Format(time.DateOnly)
-	}
-	return dates
+	return time.Date(y, m, d-before, 0, 0, 0, 0, time.UTC).Format(time.DateOnly)
 }
 
 // midnight returns when the day began that was so many days before that of now.
