@@ -58,7 +58,12 @@ func (p *Porter) remember(r *resident, record *journal.Record) {
 func tale(a machine.Action, beside []machine.Action, wake *machine.LastWake) journal.Event {
 	switch a := a.(type) {
 	case machine.WakeBegan:
-		return causeOf(a.Trigger, a.Service, a.Source, a.By)
+		e := journal.Event{Kind: journal.Asked}
+		if a.Service.Addr.IsValid() {
+			e.Kind = journal.Knock
+		}
+		because(&e, a.Trigger, a.Service, a.Source, a.By)
+		return e
 	case machine.SendMagic:
 		return journal.Event{Kind: journal.Magic, Attempts: a.Attempt}
 	case machine.ConflictSeen:
@@ -79,21 +84,19 @@ func tale(a machine.Action, beside []machine.Action, wake *machine.LastWake) jou
 			default:
 				continue
 			}
-			cause := causeOf(wake.Trigger, wake.Service, wake.Source, wake.By)
-			e.Trigger, e.Service, e.Source, e.By = cause.Trigger, cause.Service, cause.Source, cause.By
+			because(&e, wake.Trigger, wake.Service, wake.Source, wake.By)
 		}
 		return e
 	}
 	return journal.Event{}
 }
 
-// causeOf tells why a machine is woken.
-func causeOf(t machine.Trigger, s machine.Service, source netip.AddrPort, by string) journal.Event {
-	e := journal.Event{Kind: journal.Asked, Trigger: t.String(), By: by}
+// because has e tell why a machine is woken.
+func because(e *journal.Event, t machine.Trigger, s machine.Service, source netip.AddrPort, by string) {
+	e.Trigger, e.By = t.String(), by
 	if s.Addr.IsValid() {
-		e.Kind, e.Source, e.Service = journal.Knock, source, s.String()
+		e.Source, e.Service = source, s.String()
 	}
-	return e
 }
 
 func taleOfMove(m machine.Moved) journal.Event {
