@@ -52,9 +52,7 @@ func still(t *testing.T, b *browsertest.Browser) {
 
 func TestPageInABrowser(t *testing.T) {
 	h := newLively()
-	b := visit(t, h, nil)
-	b.Go(home)
-	b.Until(live)
+	b := opened(t, h, nil)
 	for selector, want := range map[string]string{
 		".sum":                          "asleep now 2 of 5 slept in 7 days 459 h energy saved 88.8 kWh",
 		`[data-key=tower]`:              "tower 192.168.1.20 asleep for 3 h 12 min since 2026-01-02 17:24 ready in 14.9 s · boot 12.3 s 192.168.1.31 for 22/tcp 20 h ago · 2026-01-02 00:36 today 9 h 6 min week 64 h 12.6 kWh Wake tower",
@@ -98,9 +96,7 @@ func TestPageInABrowser(t *testing.T) {
 
 // Without a script the page says the same, and has no buttons that do nothing.
 func TestPageWithoutScript(t *testing.T) {
-	b := visit(t, newLively(), nil)
-	b.Go(home)
-	b.Until(live)
+	b := opened(t, newLively(), nil)
 	// Taken over from a page fetched later, it is as if loaded then.
 	with := strings.ReplaceAll(b.Text("main"), " Wake tower", "")
 	b.Scripts(false)
@@ -117,9 +113,7 @@ func TestPageWithoutScript(t *testing.T) {
 
 func TestPageFollows(t *testing.T) {
 	h := newLively()
-	b := visit(t, h, nil)
-	b.Go(home)
-	b.Until(live)
+	b := opened(t, h, nil)
 	b.Eval(`window.kept = document.querySelector("[data-key=tower] button"); kept.focus({preventScroll: true})`, nil)
 	for range 3 {
 		h.happen("tower", "nas")
@@ -176,9 +170,7 @@ func TestPageWithManyEvents(t *testing.T) {
 
 func TestPageWakesByKeyboard(t *testing.T) {
 	h := newLively()
-	b := visit(t, h, nil)
-	b.Go(home)
-	b.Until(live)
+	b := opened(t, h, nil)
 	for range 20 {
 		b.Press(kb.Tab)
 		var on string
@@ -222,9 +214,7 @@ func TestPageWakesByKeyboard(t *testing.T) {
 // A machine may have been switched off without a word.
 func TestPageWakesOneThatCountsAsAwake(t *testing.T) {
 	h := newLively()
-	b := visit(t, h, nil)
-	b.Go(home)
-	b.Until(live)
+	b := opened(t, h, nil)
 	b.Click("[data-key=nas] button")
 	says(b, "nas counts as awake. It got a magic packet all the same.")
 	content(t, b)
@@ -232,9 +222,7 @@ func TestPageWakesOneThatCountsAsAwake(t *testing.T) {
 
 func TestPageTellsOfFailure(t *testing.T) {
 	h := newLively()
-	b := visit(t, h, nil)
-	b.Go(home)
-	b.Until(live)
+	b := opened(t, h, nil)
 	b.Click("[data-key=tower] button")
 	says(b, "tower is being woken.")
 	h.tell(journal.Event{At: evening, Kind: journal.Failed, Machine: "tower", Attempts: 6})
@@ -248,9 +236,7 @@ func TestPageTellsOfFailure(t *testing.T) {
 
 func TestPageToken(t *testing.T) {
 	h := newLively()
-	b := visit(t, h, func(o *web.Options) { o.Access.Token = "open sésame" })
-	b.Go(home)
-	b.Until(live)
+	b := opened(t, h, func(o *web.Options) { o.Access.Token = "open sésame" })
 	b.Click("[data-key=tower] button")
 	b.Until(`document.getElementById("ask").open`)
 	b.Press("wrong" + kb.Enter)
@@ -285,9 +271,7 @@ func TestPageTellsErrors(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			h := newLively()
 			h.fail = tt.fail
-			b := visit(t, h, func(o *web.Options) { o.Rate = tt.rate })
-			b.Go(home)
-			b.Until(live)
+			b := opened(t, h, func(o *web.Options) { o.Rate = tt.rate })
 			b.Click("[data-key=tower] button")
 			b.Until(`document.querySelector("#said p").textContent !== ""`)
 			b.Click("[data-key=desk] button")
@@ -302,9 +286,7 @@ func TestPageTellsErrors(t *testing.T) {
 // The page notices that the porter is gone, and takes up what it missed.
 func TestPageLosesTheStream(t *testing.T) {
 	h := newLively()
-	b := visit(t, h, nil)
-	b.Go(home)
-	b.Until(live)
+	b := opened(t, h, nil)
 	b.Sever()
 	b.Until(`document.getElementById("link").innerText === "Connection lost"`)
 	b.Click("[data-key=tower] button")
@@ -325,9 +307,7 @@ func TestHostileNamesInABrowser(t *testing.T) {
 	const evil = `<img src=x onerror=alert(1)><script>alert(2)</script>"'{{.Version}}`
 	h := newLively()
 	h.machines = append(h.machines, inhabitant(evil, "192.168.1.66", machine.Asleep, time.Hour))
-	b := visit(t, h, nil)
-	b.Go(home)
-	b.Until(live)
+	b := opened(t, h, nil)
 	h.tell(journal.Event{At: evening, Kind: journal.Refused, Machine: evil, Reason: evil})
 	b.Until(`document.querySelector(".events li").innerText.includes("onerror")`)
 	b.Click(`tbody tr:first-child button`) // it is first by name

@@ -159,7 +159,16 @@ func (h *lively) ready(name string) {
 // knows.
 const home = "http://porter.local/"
 
-// visit opens the page of a house in a browser.
+// opened opens the page of a house in a browser, and waits until it follows.
+func opened(t *testing.T, h web.House, change func(*web.Options)) *browsertest.Browser {
+	t.Helper()
+	b := visit(t, h, change)
+	b.Go(home)
+	b.Until(live)
+	return b
+}
+
+// visit returns a browser that reaches a house at home.
 func visit(t *testing.T, h web.House, change func(*web.Options)) *browsertest.Browser {
 	t.Helper()
 	opts := web.Options{
