@@ -1,7 +1,23 @@
 // Package machine knows what a sleeping machine is and how it lives: its
 // addresses and services, and the pure state machine that turns what happened
-// (events) into what must be done (actions).
+// (events) into what must be done (actions). It opens no socket, starts no
+// goroutine and reads no clock: the time comes in with every event.
 //
-// The package is pure. It opens no socket, starts no goroutine and reads no
-// clock: the time comes in with every event.
+// Two models make up a life. Presence (presence.go) is whether the machine is up,
+// as proved by its answers to our questions: a frame that merely arrives proves
+// nothing, it makes us ask. Each address has a life of its own (address.go). What
+// holds in which state:
+//
+//	state     the machine            an address that can be claimed            packets for it             asked
+//	awake     is up                  own; returned for a while after a claim   forwarded while returned   every watch.interval
+//	settling  in doubt               as before the doubt; nothing is           knocks are kept            every probe.interval
+//	                                 answered where the machine spoke
+//	asleep    is off                 claimed, or conceded to another host      knocks wake, and are kept  not at all
+//	waking    is off, magic packets  claimed                                   knocks are kept            at Pace
+//	          go out
+//	arriving  is up, its services    claimed, answered for only to clients     knocks at services that    at Pace
+//	          are not ready          that wait                                 are not ready are kept
+//
+// An address that cannot be claimed at present waits in every state, and spoils
+// nothing for the others.
 package machine

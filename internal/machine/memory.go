@@ -1,6 +1,10 @@
 package machine
 
-import "time"
+import (
+	"net/netip"
+	"slices"
+	"time"
+)
 
 // Memory is what has to be known of a machine to go on with its life after the
 // porter was away.
@@ -9,86 +13,95 @@ type Memory struct {
 	State      State
 	Since      time.Time // when State was entered
 	Registered time.Time // when it registered last; zero if it never did
+	Heard      time.Time // when a frame of it was heard last; zero if that is not known
 	LastWake   LastWake
 	Tally      Tally
 	Diary      Diary
 	Knocks     Knocks
-	Card       bool // its network card answers while it sleeps
+	Card       bool         // its network card or firmware answers while it sleeps
+	Unproved   []netip.Addr // addresses that it has never answered for: not claimed before it does
+	Others     []netip.Addr // addresses that it spoke from and did not register
+	Failures   int          // wakes in a row that brought no frame
 }
 
 // Memory returns what has to be known of the machine.
 func (m *Machine) Memory() Memory {
 	mem := Memory{
-		Spec: m.spec, State: m.state, Since: m.since, LastWake: m.lastWake, Registered: m.registered, Tally: m.tally,
-		Diary: m.diary, Knocks: m.knocks, Card: m.card,
+		Spec: m.spec, State: m.state, Since: m.since, LastWake: m.lastWake, Registered: m.registered, Heard: m.heard,
+		Tally: m.tally, Diary: m.diary, Knocks: m.knocks, Card: m.card,
+		Unproved: m.addrs.which(func(a *address) bool { return a.unproved }), Others: m.others, Failures: m.failures,
 	}
-	if s := m.settling.asleep; m.state == Settling && s.known() {
-		mem.State, mem.Since = Asleep, s.since // nothing is known to have ended it
+	switch {
+	case m.state != Settling:
+	case m.sleep.known():
+		mem.State, mem.Since = Asleep, m.sleep.since // nothing is known to have ended it
+	case m.settling == spoke:
+		mem.State = Asleep
 	}
 	return mem
 }
 
-// HasRegistered reports whether the machine ever did, also before a restart.
-func (m *Machine) HasRegistered() bool { return !m.registered.IsZero() }
-
-// slumber is a sleep that the porter did not see the whole of.
-type slumber struct {
+// sleep is one that the porter did not see the end of.
+type sleep struct {
 	since time.Time // when it began
 	until time.Time // it lasted no longer, if it had ended
 }
 
-func (s slumber) known() bool { return !s.since.IsZero() }
-
-// A machine that slept when the porter was last there is looked for quickly: it
-// is hardly just shutting down, and its clients wait for somebody to answer.
-const (
-	slumberMisses   = 3
-	slumberInterval = 300 * time.Millisecond
-)
+func (s sleep) known() bool { return !s.since.IsZero() }
 
 // Resume returns the machine that mem tells of, which was true until then at the
-// latest. One that was asleep is looked for before it is claimed again, since it
-// may have been started meanwhile; while it is silent, its sleep has gone on. A
-// wake that was under way has come to its end without us, one way or the other.
-// Nothing of what mem tells is taken to be later than now.
+// latest. One that was asleep is asked before it is claimed again, since it may
+// have been started meanwhile; while it is silent, its sleep has gone on. A wake
+// that was under way has come to its end without us, one way or the other. Nothing
+// of what mem tells is taken to be later than now.
 func Resume(mem Memory, policy Policy, until, now time.Time) *Machine {
 	m := &Machine{
 		spec: mem.Spec, policy: policy, state: mem.State, since: notAfter(mem.Since, now),
-		lastWake: mem.LastWake, registered: notAfter(mem.Registered, now), tally: mem.Tally, diary: mem.Diary,
-		knocks: mem.Knocks.among(mem.Spec.Ports()), card: mem.Card,
+		lastWake: mem.LastWake, registered: notAfter(mem.Registered, now), heard: notAfter(mem.Heard, now), tally: mem.Tally,
+		diary: mem.Diary, knocks: mem.Knocks.among(mem.Spec.Ports()), card: mem.Card, others: mem.Others,
+		failures: mem.Failures,
+	}
+	m.addrs = m.addressesOf(mem.Spec.Monitor)
+	for i := range m.addrs {
+		m.addrs[i].unproved = slices.Contains(mem.Unproved, m.addrs[i].IP)
 	}
 	m.lastWake.At = notAfter(m.lastWake.At, now)
 	if m.lastWake.Outcome == UnderWay {
 		m.lastWake.Outcome = Over
 	}
+	until = notAfter(until, now)
+	if m.heard.IsZero() || mem.State == Awake && until.After(m.heard) {
+		m.heard = until // a machine that was awake answered until then
+	}
 	if mem.State == Awake {
+		m.upSince = now
+		m.beginWatch(now)
 		return m
 	}
-	m.state, m.settling = Settling, settling{listening: listening{proved: now}, lastHeard: now, nextProbe: now}
-	m.settling.unannounced = mem.State == Settling && mem.Spec.Agentless
+	m.state, m.presence = Settling, doubt(now)
 	switch mem.State {
 	case Asleep:
-		m.settling.asleep = slumber{since: m.since, until: notAfter(until, now)}
+		m.settling, m.sleep = resumed, sleep{since: m.since, until: until}
 		m.since = now
 	case Settling:
-		m.settling.woken = now // perhaps the moment before the porter ended
+		m.settling = said
+		if mem.Spec.Agentless || m.registered.IsZero() {
+			m.settling = silent
+		}
 	case Waking, Arriving:
-		m.since = now
-		m.settling.afterSleep, m.settling.resumed = true, true // it may be testing its addresses
+		m.settling, m.since = rewoken, now
 	}
 	return m
 }
 
-// endSlumber closes the account of a sleep that ended while we were away: who
-// speaks does not sleep any more, or has just been woken. When it ended nobody
-// knows, and it counts as long as it may have been shown: a total that were less
-// after a restart would be taken for one that began anew at 0, and be counted twice.
-func (m *Machine) endSlumber(now time.Time) {
-	s := m.settling.asleep
+// endSleep closes the account of a sleep that ended while we were away. When it
+// ended is not known, and it counts as long as it may have been shown: a total that
+// is less after a restart is taken for one that began anew at 0, and counted twice.
+func (m *Machine) endSleep(now time.Time) {
+	s := m.sleep
 	if !s.known() {
 		return
 	}
 	m.account(max(0, s.until.Sub(s.since)), OnClock(s.until, now).In(now.Location()))
-	m.since = now
-	m.settling.asleep, m.settling.afterSleep = slumber{}, true
+	m.since, m.sleep = now, sleep{}
 }

@@ -1,174 +1,206 @@
 package machine
 
-import (
-	"slices"
-	"time"
+import "time"
+
+// settling is why a machine settles.
+type settling uint8
+
+const (
+	said    settling = iota // it said that it will sleep: its answers do not end that
+	silent                  // it left our questions unanswered
+	spoke                   // it spoke in its sleep
+	resumed                 // it slept when the porter was last there
+	rewoken                 // it was being woken when the porter was last there
 )
 
-// listening counts how many probes in a row a machine left without a word.
-type listening struct {
-	probed bool // a probe is out
-	heard  bool // it spoke since that probe
-	misses int
+// A machine that slept before is asked quickly: it is hardly just shutting down,
+// and its clients wait for an answer.
+const (
+	quickMisses   = 3
+	quickInterval = 300 * time.Millisecond
+)
 
-	// What tells a machine from its network card.
-	questioned bool      // it is asked what a card does not answer, and answers are not heard
-	answered   bool      // there were answers since that probe
-	spoke      bool      // there was something else
-	mere       bool      // before that probe there were answers alone
-	silent     int       // probes in a row without so much as an answer
-	proved     time.Time // when something else came last, or we began to listen
-	answeredAt time.Time
-}
+// repeatAfter is how often a change is reported that comes again and again.
+const repeatAfter = time.Hour
 
-// count closes the time since the last probe.
-func (l *listening) count() {
-	switch {
-	case l.heard:
-		l.misses, l.silent = 0, 0
-	case !l.probed:
-	case l.answered:
-		l.misses, l.silent = l.misses+1, 0
-	default:
-		l.misses, l.silent = l.misses+1, l.silent+1
+// enterSettling makes the first question due. It goes out with the next tick and
+// not with this event: the readers have to know of the machine first.
+func (m *Machine) enterSettling(now time.Time, why Reason, kind settling) {
+	m.repeats = kind == spoke && !m.reported.IsZero() && now.Sub(m.reported) < repeatAfter
+	if kind == spoke && !m.repeats {
+		m.reported = now
 	}
-	l.mere = l.answered && !l.spoke
-	l.heard, l.answered, l.spoke = false, false, false
+	m.report(now, Settling, why, m.repeats)
+	m.settling, m.presence = kind, doubt(now)
 }
 
-// settling is what is known while we find out whether a machine is off.
-type settling struct {
-	listening
-	afterSleep  bool // it was asleep already, and spoke
-	unannounced bool // it never said that it would sleep, and answers no more
-	up          bool // it spoke for one of its addresses, and did not only answer
-	resumed     bool // it was being woken when the porter was last there
-	lastHeard   time.Time
-	nextProbe   time.Time
-	asleep      slumber   // when the porter was last there
-	woken       time.Time // a magic packet may have reached it then
+// heardAsleep takes a frame of a machine that sleeps, which may have been started.
+func (m *Machine) heardAsleep(now time.Time, a *address, e Heard, unasked bool) {
+	m.stopAnnouncing()
+	m.enterSettling(now, WhySpoke, spoke)
+	m.presence.deep = unasked
+	m.heardSettling(now, a, e, unasked)
 }
 
-// enterSettling makes the first probe due. It goes out with the next tick and not
-// with this event: whoever watches for the answer has to know of the machine
-// first. change is applied after the account of the old state was closed.
-func (m *Machine) enterSettling(now time.Time, why Reason, afterSleep bool, change func()) {
-	m.move(now, Settling, why)
-	if change != nil {
-		change()
+// heardSettling takes a frame: nothing is answered for the address that it speaks
+// for until the question is settled.
+func (m *Machine) heardSettling(now time.Time, a *address, e Heard, unasked bool) {
+	if m.settling == resumed {
+		m.settling, m.presence = spoke, doubt(now)
 	}
-	m.settling = settling{listening: listening{proved: now}, afterSleep: afterSleep, lastHeard: now, nextProbe: now}
-}
-
-// heardSettling resets the count. A machine that registered may go on speaking
-// until probe.timeout, it is shutting down. One that was asleep has one silence
-// to show that the frame was a late one; who still speaks for an address then
-// was started by hand, unless it only answers: then it is questioned.
-func (m *Machine) heardSettling(now time.Time, e Heard, up bool) {
-	s := &m.settling
-	s.heard, s.lastHeard, s.up = true, now, s.up || up && !e.Answer
-	m.endSlumber(now)
-	if s.unannounced {
-		m.thereAfterAll(now)
+	if a == nil {
 		return
 	}
-	if m.joinArrival(now) {
-		return
+	m.yield(now, a)
+	if e.Sign == Tests {
+		m.presence.test(now)
 	}
-	switch {
-	case !s.afterSleep || !up || now.Sub(m.since) < m.policy.startSilence():
-	case e.Answer:
-		s.question(now)
-	default:
-		m.startedByHand(now)
+	if m.settling == spoke && !unasked {
+		m.presence.deep = false
+		m.joinArrival(now)
 	}
 }
 
-// joinArrival takes a machine that speaks although we did not wake it, and that
-// somebody knocks at, for one that starts by hand: whoever waits for its services
-// is to be let in like after a wake.
+// answeredSettling takes a proof of life. A machine that registered may go on
+// answering until probe.timeout: it is shutting down.
+func (m *Machine) answeredSettling(now time.Time) {
+	switch m.settling {
+	case said:
+		return
+	case silent:
+		m.pending = nil
+		m.returnAll(now)
+		m.move(now, Awake, WhyThere)
+		return
+	}
+	m.endSleep(now)
+	if !m.joinArrival(now) {
+		m.startedExternally(now)
+	}
+}
+
+// joinArrival treats a machine that starts although we did not wake it, and that
+// clients wait for, like one that arrives: so they wait for its services.
 func (m *Machine) joinArrival(now time.Time) bool {
-	s := &m.settling
-	if m.state != Settling || !s.afterSleep || m.pending == nil || len(m.pending.services) == 0 || len(m.kept) == 0 {
+	if m.pending == nil || len(m.pending.services) == 0 || len(m.Claimed()) == 0 {
 		return false
 	}
-	if !s.up {
-		if !s.answeredAt.IsZero() {
-			s.question(now) // nobody is to wait on the word of a network card
-		}
-		return false
-	}
+	m.endSleep(now)
 	m.wake, m.pending = *m.pending, nil
 	m.wake.attempts, m.wake.firstMagic = 0, now
-	m.claimed, m.owed = slices.Clone(m.kept), owed{telling: m.owed.telling}
 	m.enterArriving(now)
-	m.hush() // who waits must not hear of the machine
 	return true
 }
 
-// starting reports whether the machine may be in the middle of a start, where a
-// claim has to wait for a longer silence.
-func (s *settling) starting() bool { return s.afterSleep || s.unannounced }
-
-// waiting reports whether the machine has said nothing since it began to settle,
-// so that it goes on for as long as we cannot ask.
-func (s *settling) waiting() bool { return s.unannounced || s.asleep.known() }
-
-func (m *Machine) tickSettling(now time.Time) {
-	s := &m.settling
-	s.count()
-	interval, misses := m.policy.ProbeInterval, m.policy.ProbeMisses
-	if s.asleep.known() {
-		interval, misses = min(interval, slumberInterval), slumberMisses
+func (m *Machine) startedExternally(now time.Time) {
+	if m.settling != rewoken { // else we may have woken it ourselves
+		m.tally.ExternalStarts++
 	}
-	if s.misses >= misses && (!s.starting() || now.Sub(s.lastHeard) >= m.policy.startSilence()) &&
-		(s.woken.IsZero() || now.Sub(s.woken) >= m.policy.startSilence()) && m.settled(now, misses) {
-		return
-	}
-	// Who is silent at this moment may yet turn out to be off.
-	if s.misses == 0 && !s.waiting() && now.Sub(m.since) >= m.policy.ProbeTimeout && !m.doubts(now, &s.listening) {
-		m.giveUpSettling(now)
-		return
-	}
-	// The last question before the claim goes to everybody.
-	m.probe(Probe{Addrs: m.spec.Addrs(), Broadcast: s.misses >= misses-1}, m.questions(&s.listening))
-	s.probed = true
-	s.nextProbe = now.Add(interval)
+	m.pending = nil
+	m.reported = time.Time{}
+	m.returnAll(now)
+	m.move(now, Awake, WhyStarted)
 }
 
-func (m *Machine) fallAsleep(now time.Time, why Reason) {
-	since := m.settling.asleep.since
-	m.move(now, Asleep, why)
-	if !since.IsZero() {
-		m.since = earlier(since, now) // it slept on
-		m.claimUnsaid()
-	} else {
-		m.claim()
+func (m *Machine) tickSettling(now time.Time) {
+	p := &m.presence
+	if now.Before(p.next) {
+		return
 	}
+	p.count()
+	if m.settling == silent && now.Before(m.blind) {
+		p.excuse(now)
+	}
+	interval, misses, silence := m.policy.ProbeInterval, m.policy.ProbeMisses, startSilence
+	switch m.settling {
+	case silent:
+		misses *= 2 // it did not say that it would sleep: a lossy Wi-Fi is no sleep
+	case resumed:
+		interval, misses, silence = min(interval, quickInterval), quickMisses, 0
+	}
+	if p.off(now, misses, silence) && m.settled(now, misses) {
+		return
+	}
+	if m.settling == said && p.misses == 0 && !p.unsent && now.Sub(m.since) >= m.policy.ProbeTimeout && !m.suspects(now) {
+		m.neverSilent(now, WhyNeverSilent)
+		return
+	}
+	addrs := m.questioned()
+	if len(addrs) == 0 { // nothing of it can be asked for until it has a place
+		p.excuse(now)
+	} else {
+		// The last question before the claim goes to all hosts.
+		m.ask(now, addrs, p.misses >= misses-1)
+	}
+	p.next = now.Add(interval)
+	if due := p.since.Add(silence); p.misses >= misses-1 && due.After(now) && due.Before(p.next) {
+		p.next = due
+	}
+}
+
+// suspects reports whether a machine that answers may sleep behind its network
+// card: it gave no other sign lately. It is then asked for one.
+func (m *Machine) suspects(now time.Time) bool {
+	p := &m.presence
+	if p.deep {
+		return false
+	}
+	p.deep = now.Sub(p.system) >= startSilence
+	return p.deep
+}
+
+// settled ends the settling of a machine that gave no proof, unless it has just
+// stopped giving even answers that a network card can give.
+func (m *Machine) settled(now time.Time, misses int) bool {
+	p := &m.presence
+	switch {
+	case p.silent >= misses:
+		m.fallAsleep(now, WhySilent)
+	case m.CardAnswers():
+		m.fallAsleep(now, WhyOnlyCard)
+	case p.silent > 0:
+		return false
+	default:
+		m.foundCard(now)
+	}
+	return true
+}
+
+// foundCard takes note that something answers for the machine while it sleeps.
+func (m *Machine) foundCard(now time.Time) {
+	m.card = true
+	if m.policy.OverrideOffload {
+		m.fallAsleep(now, WhyOnlyCard)
+		return
+	}
+	m.neverSilent(now, WhyOnlyCard)
+}
+
+func (m *Machine) neverSilent(now time.Time, why Reason) {
+	m.tally.SettleTimeouts++
+	m.pending = nil
+	m.returnAll(now)
+	m.move(now, Awake, why)
+}
+
+// fallAsleep claims the addresses of a machine that is off.
+func (m *Machine) fallAsleep(now time.Time, why Reason) {
+	slept := m.sleep.since
+	m.sleep = sleep{}
+	m.report(now, Asleep, why, m.repeats)
+	m.repeats = false
+	m.observe() // before the first answer of its network card
+	announceAfter := time.Duration(0)
+	if !slept.IsZero() {
+		m.since = earlier(slept, now) // it slept on
+	}
+	if m.settling == resumed {
+		announceAfter = startSilence // it may be in the middle of a test of its addresses
+	}
+	m.claimAll(announceAfter)
 	m.claimAt = now
 	if w := m.pending; w != nil {
 		m.pending = nil
 		m.beginWake(now, *w)
 	}
-}
-
-func (m *Machine) giveUpSettling(now time.Time) {
-	if m.settling.afterSleep {
-		m.startedByHand(now)
-		return
-	}
-	m.tally.SettleTimeouts++
-	m.pending = nil
-	m.move(now, Awake, WhyNeverSilent)
-	m.partTold()
-}
-
-func (m *Machine) startedByHand(now time.Time) {
-	if !m.settling.resumed { // else we may have woken it ourselves
-		m.tally.ExternalStarts++
-	}
-	m.pending = nil
-	m.move(now, Awake, WhyStarted)
-	m.partTold()
-	m.keepVigil(now)
 }

@@ -18,13 +18,14 @@ type Tally struct {
 // changed after it was made, so that it may be shared.
 type Status struct {
 	Spec
-	State    State
-	Since    time.Time // when State was entered
-	LastWake LastWake
-	Tally    Tally
-	Diary    Diary // the sleeps that have ended; SleptDays tells of all
-	Knocks   Knocks
-	Packets  Packets
+	State     State
+	Since     time.Time // when State was entered
+	LastWake  LastWake
+	Tally     Tally
+	Diary     Diary // the sleeps that have ended; SleptDays tells of all
+	Knocks    Knocks
+	Packets   Packets
+	Addresses []AddressStatus // in the order of Monitor
 
 	Suppressed [len(Suppressions)]uint64 // knocks that did not wake it, by reason
 }

@@ -6,6 +6,17 @@ import (
 	"time"
 )
 
+// arrivalPace is the slowest pace of the questions that look for a booting machine
+// which does not announce itself, and for addresses not yet in use.
+const arrivalPace = 100 * time.Millisecond
+
+// A machine that does not wake is tried with growing pauses. The first wake that
+// fails may be an accident, and the next knock wakes again.
+const (
+	firstPause   = time.Minute
+	longestPause = time.Hour
+)
+
 // wake is one wake from its reason to its end.
 type wake struct {
 	began    WakeBegan
@@ -14,10 +25,7 @@ type wake struct {
 
 	firstMagic time.Time
 	nextMagic  time.Time
-	nextProbe  time.Time
-	arrived    time.Time // its last first frame
-	lastHeard  time.Time
-	inUse      []netip.Addr // addresses it uses since it arrived
+	arrived    time.Time // its last first proof of life
 }
 
 func (m *Machine) knock(now time.Time, e Knocked) {
@@ -28,6 +36,10 @@ func (m *Machine) knock(now time.Time, e Knocked) {
 		began:    WakeBegan{Trigger: e.Service.Protocol.trigger(), Service: e.Service, Source: e.Source},
 		services: []Service{e.Service},
 	}
+	if m.state == Asleep && now.Before(m.retryAt) {
+		m.do(DropPackets{}) // what waits now must not fill the hold
+		return
+	}
 	m.countKnock(e.Service.Port)
 	switch m.state {
 	case Settling:
@@ -36,7 +48,9 @@ func (m *Machine) knock(now time.Time, e Knocked) {
 		} else {
 			m.pending.add(e.Service)
 		}
-		m.joinArrival(now)
+		if m.settling == spoke && slices.ContainsFunc(m.addrs, func(a address) bool { return !a.yielded.IsZero() }) {
+			m.joinArrival(now)
+		}
 	case Asleep:
 		m.beginWake(now, w)
 	case Waking:
@@ -48,8 +62,8 @@ func (m *Machine) knock(now time.Time, e Knocked) {
 	}
 }
 
-// countKnock counts a knock unless somebody knocked at the port already in the wake
-// that is to be or under way: clients repeat themselves, and try several addresses.
+// countKnock counts a knock unless its port was knocked at already in the wake that
+// is to be or under way: clients repeat themselves, and try several addresses.
 func (m *Machine) countKnock(p Port) {
 	var w *wake
 	switch m.state {
@@ -64,10 +78,11 @@ func (m *Machine) countKnock(p Port) {
 		return
 	}
 	m.knocks = m.knocks.with(p)
+	m.do(Persist{}) // a counter must not fall after a crash
 }
 
-// add remembers one more service that somebody waits for, and reports whether
-// it is a new one.
+// add remembers one more service that a client waits for, and reports whether it
+// is a new one.
 func (w *wake) add(s Service) bool {
 	if slices.Contains(w.services, s) {
 		return false
@@ -76,22 +91,20 @@ func (w *wake) add(s Service) bool {
 	return true
 }
 
-func (m *Machine) ask(now time.Time, e WakeAsked) {
+func (m *Machine) requestWake(now time.Time, e WakeAsked) {
 	w := wake{began: WakeBegan{Trigger: e.Trigger, By: e.By}}
 	switch m.state {
 	case Awake:
-		// We may be wrong about it: it can have been switched off without a
-		// word. A magic packet does no harm to a machine that runs.
+		// It can have been switched off without a word. A magic packet does no
+		// harm to a machine that runs.
 		m.magic(1)
-		if m.vigil.on() && m.pending == nil {
-			m.pending = &w // it may be about to fall silent after all
-			m.hurry(now)
+		if !m.presence.next.IsZero() && m.pending == nil {
+			m.pending = &w
+			m.presence.next, m.presence.since = now, now // if it was off it starts now
 		}
 	case Settling:
-		// It may be off already behind a network card that answers for it, and
-		// is silent while it starts.
 		m.magic(1)
-		m.settling.woken = now
+		m.presence.since = now // it may be starting from now on
 		if m.pending == nil {
 			m.pending = &w
 		}
@@ -106,7 +119,7 @@ func (m *Machine) beginWake(now time.Time, w wake) {
 	if earliest := m.claimAt.Add(m.policy.Holdoff); earliest.After(now) {
 		w.nextMagic = earliest
 	}
-	w.nextProbe = time.Time{}
+	w.began.Repeated = m.failures > 0
 	if !w.began.GoesOn {
 		b := w.began
 		m.lastWake = LastWake{At: now, Trigger: b.Trigger, Service: b.Service, Source: b.Source, By: b.By, Outcome: UnderWay}
@@ -115,11 +128,12 @@ func (m *Machine) beginWake(now time.Time, w wake) {
 	m.do(w.began)
 	w.began.GoesOn = true // if it has to begin again
 	m.wake = w
+	m.presence = presence{}
 	why := WhyKnock
 	if !w.began.Service.Addr.IsValid() {
 		why = WhyAsked
 	}
-	m.move(now, Waking, why)
+	m.report(now, Waking, why, w.began.Repeated)
 	m.tickWaking(now)
 }
 
@@ -141,145 +155,130 @@ func (m *Machine) tickWaking(now time.Time) {
 		m.magic(w.attempts)
 		if w.attempts == 1 {
 			w.firstMagic = now
-			w.nextProbe = now
-			m.hush()
+			m.presence = doubt(now)
+			m.stopAnnouncing()
 		}
 		w.nextMagic = now.Add(m.policy.WakeInterval)
 	}
-	m.probeArrival(now)
+	m.askArriving(now)
+	m.reclaimYielded(now)
 }
 
-// hush ends the announcements of a claim whose machine boots: any of them would
-// fail the test of an address. The machine takes up to a second between the
+// stopAnnouncing ends the announcements of a claim whose machine boots: any of them
+// would fail the test of an address. The machine takes up to a second between the
 // moment when that begins and its first packet (Linux, router_solicitation_delay;
 // RFC 5227 section 1.1, PROBE_WAIT), so that stopping then would be too late.
-func (m *Machine) hush() {
-	if len(m.claimed) > 0 {
-		m.do(Hush{Addrs: slices.Clone(m.claimed)})
+func (m *Machine) stopAnnouncing() {
+	if held := m.Claimed(); len(held) > 0 {
+		m.do(StopAnnouncing{Addrs: held})
 	}
 }
 
-// probeArrival asks a booting machine whether it is there: one that does not
-// announce itself is heard no other way while we answer for its address.
-func (m *Machine) probeArrival(now time.Time) {
-	w := &m.wake
-	if w.nextProbe.IsZero() || now.Before(w.nextProbe) {
+// askArriving asks a booting machine whether it is there: one that does not
+// announce itself is found no other way while we answer for its address.
+func (m *Machine) askArriving(now time.Time) {
+	p := &m.presence
+	if p.next.IsZero() || now.Before(p.next) {
 		return
 	}
-	m.probe(Probe{Addrs: m.awaited()}, m.CardAnswers())
-	w.nextProbe = now.Add(Pace(now.Sub(w.firstMagic), m.pace, arrivalProbeInterval))
+	p.count()
+	m.ask(now, m.awaited(), false)
+	p.next = now.Add(Pace(now.Sub(m.wake.firstMagic), m.pace, arrivalPace))
 }
 
-// handOver tells for which services somebody waits. At an address that was left
-// to another host the machine will never answer.
-func (m *Machine) handOver() {
-	m.do(HandOver{Services: slices.DeleteFunc(slices.Clone(m.wake.services), func(s Service) bool { return m.Conceded(s.Addr) })})
+// heardWaking takes a frame of a machine that is being woken. A test of an address
+// is a start; other frames only make us ask.
+func (m *Machine) heardWaking(now time.Time, a *address, e Heard) {
+	switch {
+	case m.wake.attempts == 0:
+		// Still held off: we did not start this.
+		m.postponeWake()
+		m.enterSettling(now, WhySpoke, spoke)
+		m.heardSettling(now, a, e, false)
+	case a != nil && e.Sign == Tests:
+		m.yield(now, a)
+		m.enterArriving(now)
+	case a != nil:
+		m.yield(now, a)
+		m.presence.next = now
+	default:
+		m.presence.next = now
+	}
 }
 
-// awaited returns the addresses somebody waits for, or all when nobody does.
-func (m *Machine) awaited() []netip.Addr {
-	var addrs []netip.Addr
-	for _, s := range m.wake.services {
-		if !slices.Contains(addrs, s.Addr) && m.spec.Has(s.Addr) && !m.Conceded(s.Addr) {
-			addrs = append(addrs, s.Addr)
+// reclaimYielded answers again for addresses that a frame spoke for, and whose
+// machine has not proved to be up since.
+func (m *Machine) reclaimYielded(now time.Time) {
+	var ips []netip.Addr
+	for i := range m.addrs {
+		a := &m.addrs[i]
+		if a.standing == Claimed && !a.yielded.IsZero() && now.Sub(a.yielded) >= startSilence {
+			a.yielded, a.inUse = time.Time{}, false
+			ips = append(ips, a.IP)
 		}
 	}
-	if len(addrs) == 0 {
-		return m.spec.Addrs()
+	if len(ips) > 0 {
+		m.do(Claim{Addrs: ips})
+		m.do(StopAnnouncing{Addrs: ips})
 	}
-	return addrs
+}
+
+// awaited returns the addresses that clients wait for, or all when none does, and
+// those that the machine spoke from.
+func (m *Machine) awaited() []netip.Addr {
+	addrs := m.addrs.which(func(a *address) bool {
+		return a.standing != Conceded && slices.ContainsFunc(m.wake.services, func(s Service) bool { return s.Addr == a.IP })
+	})
+	if len(addrs) == 0 {
+		return m.questioned()
+	}
+	return append(addrs, m.others...)
+}
+
+// pause returns how long knocks do not wake a machine that did not wake so often.
+func pause(failures int) time.Duration {
+	if failures < 2 {
+		return 0
+	}
+	return min(firstPause<<min(failures-2, 10), longestPause)
 }
 
 func (m *Machine) failWake(now time.Time) {
+	if now.Sub(m.atOther) < lookFor {
+		m.foundElsewhere(now)
+		return
+	}
 	m.tally.Failures[m.wake.began.Trigger]++
 	m.lastWake.Outcome = GivenUp
-	m.do(WakeFailed{Trigger: m.wake.began.Trigger, Attempts: m.wake.attempts})
+	repeated := m.failures > 0
+	m.failures++
+	m.retryAt = now.Add(pause(m.failures))
+	m.do(WakeFailed{Trigger: m.wake.began.Trigger, Attempts: m.wake.attempts, Repeated: repeated})
+	m.do(DropPackets{})
 	if m.policy.Keep {
-		m.move(now, Asleep, WhyAttemptsGone)
+		m.report(now, Asleep, WhyAttemptsGone, repeated)
+		m.recheckOwn(now)
 		return
 	}
 	m.giveBack(now)
-	m.part()
+	m.endReturns()
 	m.move(now, Awake, WhyAttemptsGone)
-	m.do(Forget{})
+	m.do(Forget{Reason: "wake failed and wake.keep is false"})
 }
 
-func (m *Machine) enterArriving(now time.Time) {
-	w := &m.wake
-	w.arrived, w.lastHeard, w.inUse = now, now, nil
-	w.nextProbe = now
-	if w.attempts > 0 {
-		m.lastWake.Boot = now.Sub(w.firstMagic)
-	}
-	m.move(now, Arriving, WhyArrived)
-	m.do(Yield{})
-	m.handOver()
-	m.tickArriving(now)
-}
-
-func (m *Machine) tickArriving(now time.Time) {
-	w := &m.wake
-	switch {
-	case now.Sub(w.lastHeard) >= m.policy.startSilence() && w.attempts == 0:
-		// It did not start after all, so the wake begins now.
-		m.pending = w
-		m.fallAsleep(now, WhySilent)
-	case now.Sub(w.lastHeard) >= m.policy.startSilence():
-		// Take it back, and give the operating system its time: the attempts
-		// go on from where they were.
-		m.lastWake.Boot = 0
-		m.move(now, Waking, WhyFirmware)
-		m.claim()
-		m.hush()
-		if w.attempts >= m.policy.WakeAttempts {
-			w.nextMagic = now.Add(m.policy.WakeInterval)
-		}
-		m.tickWaking(now)
-	case now.Sub(w.arrived) >= m.policy.ReadyTimeout:
-		m.arrive(now, WhyNotReady)
-	default:
-		m.probeArrival(now)
+// foundElsewhere ends a wake whose machine is up at another address.
+func (m *Machine) foundElsewhere(now time.Time) {
+	m.do(DropPackets{})
+	m.returnAll(now)
+	m.move(now, Awake, WhyElsewhere)
+	m.elsewhere = true
+	if len(m.others) > 0 {
+		m.do(Elsewhere{Addr: m.others[len(m.others)-1]})
 	}
 }
 
-// arrive ends the wake: the machine has its addresses back.
-func (m *Machine) arrive(now time.Time, why Reason) {
-	w := &m.wake
-	m.owe(now, m.handBack(now))
-	if w.attempts > 0 {
-		l := &m.lastWake
-		l.Ready, l.Outcome = now.Sub(w.firstMagic), Served
-		if why == WhyNotReady {
-			l.Outcome = Unready
-		}
-		m.do(WakeEnded{Boot: l.Boot, Ready: l.Ready, Unready: l.Outcome == Unready})
-	} else {
-		m.tally.ExternalStarts++
-	}
-	m.move(now, Awake, why)
-	m.partTold()
-	if w.attempts == 0 {
-		m.keepVigil(now)
-	}
-}
-
-// handBack releases the addresses of a machine that arrives, announces those it
-// uses already, and returns the rest.
-func (m *Machine) handBack(now time.Time) (rest []netip.Addr) {
-	inUse, rest := split(m.claimed, m.wake.inUse)
-	m.release()
-	m.announce(now, inUse)
-	return rest
-}
-
-// split divides addrs into those that are among some and the rest.
-func split(addrs, some []netip.Addr) (in, out []netip.Addr) {
-	for _, a := range addrs {
-		if slices.Contains(some, a) {
-			in = append(in, a)
-		} else {
-			out = append(out, a)
-		}
-	}
-	return in, out
+// magic sends a magic packet and counts it.
+func (m *Machine) magic(attempt int) {
+	m.tally.Attempts++
+	m.do(SendMagic{Attempt: attempt, Repeated: m.failures > 0})
 }

@@ -1,0 +1,223 @@
+package machine
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Action is something that the porter has to do or to report.
+type Action interface{ action() }
+
+// What has to be done.
+type (
+	// Claim: answer ARP and NDP for the addresses with our own MAC, and announce
+	// that AnnounceAfter from now.
+	Claim struct {
+		Addrs         []netip.Addr
+		AnnounceAfter time.Duration
+	}
+
+	// Yield: stop answering for the addresses and stop announcing them. Packets
+	// for them are taken as before.
+	Yield struct{ Addrs []netip.Addr }
+
+	// Release: the claim on the addresses is over. Clients may still send to us.
+	Release struct{ Addrs []netip.Addr }
+
+	// EndClaim: stop forwarding packets for the addresses and end the guard. It is
+	// the last step of a claim.
+	EndClaim struct{ Addrs []netip.Addr }
+
+	// Announce: tell the LAN that the addresses are at the machine's own MAC,
+	// several times (see AnnouncedFor).
+	Announce struct{ Addrs []netip.Addr }
+
+	// StopAnnouncing: the machine tests the addresses, or is about to.
+	StopAnnouncing struct{ Addrs []netip.Addr }
+
+	// Probe: ask the machine's own MAC for the addresses by unicast. With
+	// Broadcast ask all hosts too, to find another user of an address before it is
+	// claimed (RFC 5227 section 2.1). With System ask for what only an operating
+	// system answers as well. If nothing could be sent the answer is ProbeFailed.
+	Probe struct {
+		Addrs     []netip.Addr
+		Broadcast bool
+		System    bool
+	}
+
+	// Recheck: ask all hosts for an address that is to be claimed while the
+	// machine sleeps. An answer is Conflicted; RecheckFailed if it cannot be sent.
+	Recheck struct{ Addr netip.Addr }
+
+	// SendMagic: send a magic packet, the Attempt-th of this wake.
+	SendMagic struct {
+		Attempt  int
+		Repeated bool // the machine did not wake before: not worth an event
+	}
+
+	// HandOver: check when the services can take their clients, and report that
+	// with ServicesReady. A later one replaces it.
+	HandOver struct{ Services []Service }
+
+	// AdmitClients: send on what is held for the services, and what follows.
+	AdmitClients struct{ Services []Service }
+
+	// Hold: do this with packets for the machine from now on.
+	Hold struct{ Mode HoldMode }
+
+	// DropPackets: forget what is held.
+	DropPackets struct{}
+
+	// Observe: this is what the readers have to look out for from now on.
+	Observe struct {
+		Attention  Attention
+		IgnoreBare bool // answers that a network card can give say nothing
+		Undefended bool // another host that tests an address may have it
+	}
+
+	// FilterKnocks: whether a knock would be the first reason to wake the machine,
+	// and since when it sleeps.
+	FilterKnocks struct {
+		Fell   time.Time
+		AtRest bool
+	}
+
+	// Persist: store the machine's Memory. It is the last action of an event.
+	Persist struct{}
+
+	// Forget: drop the machine.
+	Forget struct{ Reason string }
+)
+
+// What has to be reported.
+type (
+	// Moved: the machine went from one state to another.
+	Moved struct {
+		From, To State
+		Why      Reason
+		After    time.Duration // spent in From
+		Repeated bool          // the same was reported within the hour
+	}
+
+	// WakeBegan: this is who woke it and why. Service and Source are set for
+	// a knock, By for a wake that was requested. One that goes on after the
+	// machine spoke is reported again, and not counted.
+	WakeBegan struct {
+		Trigger  Trigger
+		Service  Service
+		Source   netip.AddrPort
+		By       string
+		GoesOn   bool
+		Repeated bool
+	}
+
+	// WakeEnded: it is up. Boot is the time from the first magic packet to its
+	// first proof of life, Ready that to the handover. An Unready one means that a
+	// service with a waiting client was not there in time.
+	WakeEnded struct {
+		Boot, Ready time.Duration
+		Unready     bool
+	}
+
+	// WakeFailed: the last attempt brought nothing.
+	WakeFailed struct {
+		Trigger  Trigger
+		Attempts int
+		Repeated bool
+	}
+
+	// ConflictSeen: the address is left to the other host.
+	ConflictSeen struct {
+		Addr       netip.Addr
+		By         MAC
+		Undefended bool // it was not defended, since the machine did not wake
+	}
+
+	// ConflictOver: no other host answers for the address any more. Its Claim
+	// follows.
+	ConflictOver struct{ Addr netip.Addr }
+
+	// AddressWaits: the address cannot be claimed at present, or can again where
+	// Reason is empty.
+	AddressWaits struct {
+		Addr   netip.Addr
+		Reason string
+	}
+
+	// WatchBegan: the machine registered to be looked after while it is awake.
+	WatchBegan struct{}
+
+	// Elsewhere: the machine is up, and answers for Addr instead of its own.
+	Elsewhere struct{ Addr netip.Addr }
+)
+
+func (Claim) action()          {}
+func (Yield) action()          {}
+func (Release) action()        {}
+func (EndClaim) action()       {}
+func (Announce) action()       {}
+func (StopAnnouncing) action() {}
+func (Probe) action()          {}
+func (Recheck) action()        {}
+func (SendMagic) action()      {}
+func (HandOver) action()       {}
+func (AdmitClients) action()   {}
+func (Hold) action()           {}
+func (DropPackets) action()    {}
+func (Observe) action()        {}
+func (FilterKnocks) action()   {}
+func (Persist) action()        {}
+func (Forget) action()         {}
+func (Moved) action()          {}
+func (WakeBegan) action()      {}
+func (WakeEnded) action()      {}
+func (WakeFailed) action()     {}
+func (ConflictSeen) action()   {}
+func (ConflictOver) action()   {}
+func (AddressWaits) action()   {}
+func (WatchBegan) action()     {}
+func (Elsewhere) action()      {}
+
+// HoldMode is what is done with packets that come to us for a machine.
+type HoldMode uint8
+
+// The modes.
+const (
+	Ignore      HoldMode = iota // they are not ours: the machine has its addresses
+	HoldAll                     // keep knocks
+	HoldUnready                 // keep knocks at services that are not ready, forward the rest
+	AdmitAll                    // send on what is held, and forward the rest
+)
+
+// Attention is how closely the readers have to look.
+type Attention uint8
+
+// The degrees of attention.
+const (
+	Unobserved Attention = iota
+	Attended             // to its ARP and neighbor discovery, which the kernel filter passes anyway
+	Observed             // to all it sends, and all that is sent to it
+)
+
+// Reason is why a machine changed its state, in words for the log.
+type Reason string
+
+// The reasons.
+const (
+	WhyRegistered   Reason = "registered"
+	WhySilent       Reason = "fell silent"
+	WhyUnanswered   Reason = "stopped answering"
+	WhyThere        Reason = "still up"
+	WhyNeverSilent  Reason = "did not fall silent within probe.timeout"
+	WhyOnlyCard     Reason = "only the network card or management firmware answers"
+	WhySpoke        Reason = "spoke in its sleep"
+	WhyStarted      Reason = "started externally"
+	WhyElsewhere    Reason = "up at another address"
+	WhyKnock        Reason = "knock"
+	WhyAsked        Reason = "wake requested"
+	WhyArrived      Reason = "up"
+	WhyFirmware     Reason = "silent again (boot firmware only)"
+	WhyReady        Reason = "ready"
+	WhyNotReady     Reason = "handed over unready after hold.ready_timeout"
+	WhyAttemptsGone Reason = "wake attempts used up"
+)

@@ -1,0 +1,144 @@
+package machine
+
+import (
+	"encoding/binary"
+	"hash/fnv"
+	"net/netip"
+	"time"
+)
+
+// recheck is how an address is looked at that is to be claimed while its machine
+// sleeps: it was left to another host, or had no place before. All hosts are asked
+// for it some times, as before any claim (RFC 5227 section 2.1). These are
+// ordinary questions from our own address: a host that uses it answers, and is not
+// disturbed.
+type recheck struct {
+	next  time.Time // of the next question; zero: none is due
+	asked int       // questions since the last sign of another user
+	looks int       // how often that ended with the other host there
+}
+
+// The wait before a conceded address is looked at is drawn from a span of probe
+// intervals that begins with firstWait, and doubles with each look that finds the
+// other host there, up to longestWait: two porters soon agree, and a host that
+// stays is hardly asked.
+const (
+	firstWait   = 8
+	longestWait = 64
+)
+
+// wait returns how long a conceded address is left alone. It is between one and
+// two spans, and differs between porters: of two that gave way to each other one
+// asks first, and answers when the other does.
+func (m *Machine) wait(a *address) time.Duration {
+	looks := a.recheck.looks
+	span := uint64(min(firstWait<<min(looks, 10), longestWait)) * uint64(m.policy.ProbeInterval)
+	h := fnv.New64a()
+	h.Write(a.IP.AsSlice())
+	for _, n := range []uint64{m.policy.Porter, m.tally.Conflicts, uint64(looks)} {
+		h.Write(binary.BigEndian.AppendUint64(nil, n))
+	}
+	return time.Duration(span + h.Sum64()%span)
+}
+
+// lookLater leaves an address alone for another wait.
+func (m *Machine) lookLater(now time.Time, a *address) {
+	a.recheck.asked = 0
+	a.recheck.next = now.Add(m.wait(a))
+}
+
+// conflict leaves an address to the host that uses it. RFC 5227 section 2.4
+// lets a host defend its address; it is not ours, so we never do.
+func (m *Machine) conflict(now time.Time, e Conflicted, undefended bool) {
+	a := m.addrs.of(e.Addr)
+	switch {
+	case a == nil:
+		return
+	case a.standing == Conceded:
+		if a.recheck.asked > 0 {
+			a.recheck.looks++
+		}
+		m.lookLater(now, a)
+		return
+	case m.state == Awake:
+		return
+	}
+	m.tally.Conflicts++
+	m.do(ConflictSeen{Addr: e.Addr, By: e.By, Undefended: undefended})
+	if a.standing == Claimed || a.standing == Returned {
+		m.endClaim(a)
+	}
+	m.do(StopAnnouncing{Addrs: []netip.Addr{e.Addr}})
+	a.standing, a.recheck = Conceded, recheck{}
+	m.lookLater(now, a)
+	if m.state == Arriving {
+		m.handOver()
+	}
+}
+
+// recheckFailed leaves an address alone that could not be asked for.
+func (m *Machine) recheckFailed(now time.Time, ip netip.Addr) {
+	switch a := m.addrs.of(ip); {
+	case a == nil:
+	case a.standing == Conceded:
+		m.lookLater(now, a)
+	case a.standing == Own:
+		a.recheck = recheck{next: now.Add(m.policy.ProbeInterval)}
+	}
+}
+
+// tickRechecks asks for addresses that may be claimed while the machine sleeps, and
+// claims those for which no other host has answered.
+func (m *Machine) tickRechecks(now time.Time) {
+	var free []netip.Addr
+	for i := range m.addrs {
+		a := &m.addrs[i]
+		r := &a.recheck
+		misses, pause := m.policy.ProbeMisses, m.policy.ProbeInterval
+		if a.standing == Own {
+			misses, pause = quickMisses, min(pause, quickInterval)
+		}
+		switch {
+		case r.next.IsZero() || now.Before(r.next):
+		case a.standing == Own && !a.claimable():
+			*r = recheck{} // its place is gone again
+		case r.asked >= misses:
+			if a.standing == Conceded {
+				m.do(ConflictOver{Addr: a.IP})
+			}
+			*r = recheck{}
+			a.standing = Own
+			if a.claimable() {
+				a.standing, a.yielded, a.inUse = Claimed, time.Time{}, false
+				free = append(free, a.IP)
+			}
+		default:
+			r.asked++
+			r.next = now.Add(pause)
+			m.do(Recheck{Addr: a.IP})
+		}
+	}
+	if len(free) > 0 {
+		m.do(Claim{Addrs: free})
+	}
+}
+
+// nextRecheck returns when tickRechecks is due, or the zero time.
+func (m *Machine) nextRecheck() (next time.Time) {
+	for i := range m.addrs {
+		next = earlier(next, m.addrs[i].recheck.next)
+	}
+	return next
+}
+
+// stopRechecks ends looks that are under way. What was asked before the machine
+// spoke, or before its wake, says nothing about the time after it.
+func (m *Machine) stopRechecks() {
+	for i := range m.addrs {
+		a := &m.addrs[i]
+		a.recheck.asked = 0
+		if a.standing == Own {
+			a.recheck = recheck{}
+		}
+	}
+}

@@ -1,0 +1,148 @@
+package machine
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Event is something that happened to a machine, or that is wanted of it.
+type Event interface{ event() }
+
+// The events of a machine's life.
+type (
+	// Registered says that the machine is about to sleep, and what shall wake it.
+	// With Here the machine is up and asks only to be watched. Places holds what
+	// is known of its addresses; an address without an entry can be claimed.
+	Registered struct {
+		Spec   Spec
+		Here   bool
+		Places []Place
+	}
+
+	// Configured brings what the configuration says of the machine.
+	Configured struct {
+		Agentless bool // nobody registers it: it is watched all the same
+		Unwatched bool // it is not watched while it is awake
+		Permanent bool // it is never forgotten
+	}
+
+	// Placed says which addresses can be claimed now, and why others cannot.
+	Placed struct{ Places []Place }
+
+	// Heard is a frame from the machine's MAC that answers no question of ours.
+	// Addr is the address that it speaks for, and invalid if it speaks for none:
+	// boot firmware asks for DHCP with the same MAC. A frame proves nothing.
+	Heard struct {
+		Addr netip.Addr
+		Sign Sign
+	}
+
+	// Answered is an answer to a question of ours about Addr, or a frame that has
+	// the form of one.
+	Answered struct {
+		Addr  netip.Addr
+		Proof Proof
+	}
+
+	// ProbeFailed says that the last question could not be sent for a reason of
+	// our own: its silence says nothing about the machine.
+	ProbeFailed struct{}
+
+	// Deafened says that until then the silence of a machine that was awake
+	// proves nothing: the porter has just started, or its interface was out.
+	Deafened struct{ Until time.Time }
+
+	// Knocked is a packet that may wake the machine.
+	Knocked struct {
+		Service Service
+		Source  netip.AddrPort // port 0 for an echo request
+	}
+
+	// WakeAsked is a request by a person or a program to wake the machine.
+	WakeAsked struct {
+		Trigger Trigger
+		By      string
+	}
+
+	// Ticked is due at Machine.Next. An early one does nothing. While many
+	// machines are awaited, Pace is the least time between two questions to one.
+	Ticked struct{ Pace time.Duration }
+
+	// ServicesReady answers a HandOver: these services can take their clients.
+	// With All none is left that a client waits for.
+	ServicesReady struct {
+		Services []Service
+		All      bool
+	}
+
+	// Conflicted says that another host uses one of the machine's addresses
+	// (RFC 5227 section 2.4).
+	Conflicted struct {
+		Addr netip.Addr
+		By   MAC
+	}
+
+	// Contested says that another host tests one of the machine's addresses, which
+	// was not defended (see Observe).
+	Contested struct {
+		Addr netip.Addr
+		By   MAC
+	}
+
+	// RecheckFailed answers a Recheck that could not be sent: that no answer comes
+	// says nothing.
+	RecheckFailed struct{ Addr netip.Addr }
+
+	// PolicyChanged brings new settings. It moves nothing by itself.
+	PolicyChanged struct{ Policy Policy }
+
+	// Stopped says that the porter ends: nothing of ours may stay behind. With
+	// Wake, a sleeping machine gets a last magic packet.
+	Stopped struct{ Wake bool }
+)
+
+func (Registered) event()    {}
+func (Configured) event()    {}
+func (Placed) event()        {}
+func (Heard) event()         {}
+func (Answered) event()      {}
+func (ProbeFailed) event()   {}
+func (Deafened) event()      {}
+func (Knocked) event()       {}
+func (WakeAsked) event()     {}
+func (Ticked) event()        {}
+func (ServicesReady) event() {}
+func (Conflicted) event()    {}
+func (Contested) event()     {}
+func (RecheckFailed) event() {}
+func (PolicyChanged) event() {}
+func (Stopped) event()       {}
+
+// Sign is what a frame shows that answers no question.
+type Sign uint8
+
+// The signs.
+const (
+	Frame Sign = iota // ARP, IPv4 or IPv6 for none of its addresses
+	Tests             // duplicate address detection (RFC 5227 section 2.1, RFC 4862 section 5.4)
+	Uses              // ARP or neighbor discovery that uses the address
+	Data              // an IP packet from the address
+)
+
+// Proof is how much an answer proves.
+type Proof uint8
+
+// The proofs, the weakest first.
+const (
+	ByNeighbor Proof = iota // ARP reply or solicited advertisement: a card with ARP offload sends it while its machine sleeps
+	ByEcho                  // echo reply: management firmware sends it as well
+	BySystem                // TCP from a service: only an operating system sends it
+)
+
+// Place says whether an address can be claimed at present.
+type Place struct {
+	Addr      netip.Addr
+	Reason    string // why it cannot; empty: it can
+	Forbidden bool   // it must not be claimed, so a claim ends at once
+	Unproved  bool   // the machine has to answer for it before it is claimed
+}

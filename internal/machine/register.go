@@ -1,0 +1,135 @@
+package machine
+
+import (
+	"slices"
+	"time"
+)
+
+// addressesOf returns the addresses of a registration. What is known of one that
+// was there before stays known.
+func (m *Machine) addressesOf(monitor []Address) addresses {
+	as := make(addresses, len(monitor))
+	for i, a := range monitor {
+		if old := m.addrs.of(a.IP); old != nil {
+			as[i] = *old
+		}
+		as[i].Address = a
+	}
+	return as
+}
+
+// register takes a registration, in every state.
+func (m *Machine) register(now time.Time, e Registered) {
+	m.heard, m.registered = now, now
+	m.failures, m.retryAt, m.reported = 0, time.Time{}, time.Time{}
+	m.elsewhere = false
+	m.endSleep(now)
+	if !e.Here {
+		m.prepareSleep(now)
+	}
+	if m.state == Asleep { // closed with the power figures of before
+		m.account(now.Sub(m.since), now)
+		m.since = now
+	}
+	m.takeSpec(now, e)
+	if e.Here {
+		m.isHere(now)
+		return
+	}
+	m.enterSettling(now, WhyRegistered, said)
+}
+
+// prepareSleep gives everything back to a machine that is up and about to sleep.
+func (m *Machine) prepareSleep(now time.Time) {
+	switch m.state {
+	case Awake:
+		m.pending = nil // it was up when the wake was requested
+	case Waking:
+		m.postponeWake() // clients still wait: wake it once it has really gone
+	case Arriving:
+		// One that we woke and that goes to sleep at once is not woken again for
+		// the same knock, or it would be for ever.
+		if m.wake.attempts == 0 {
+			m.postponeWake()
+		}
+		m.do(DropPackets{})
+	}
+	m.giveBack(now)
+}
+
+// takeSpec takes in the machine's own description and what is known of its
+// addresses.
+func (m *Machine) takeSpec(now time.Time, e Registered) {
+	for i := range m.addrs {
+		a := &m.addrs[i]
+		if a.standing != Own && a.standing != Conceded && !e.Spec.Has(a.IP) {
+			m.endClaim(a)
+		}
+	}
+	m.spec = e.Spec
+	m.addrs = m.addressesOf(e.Spec.Monitor)
+	for i := range m.addrs {
+		a := &m.addrs[i]
+		place := Place{Addr: a.IP}
+		if j := slices.IndexFunc(e.Places, func(p Place) bool { return p.Addr == a.IP }); j >= 0 {
+			place = e.Places[j]
+		}
+		if a.standing == Conceded {
+			a.standing, a.recheck = Own, recheck{}
+		}
+		a.reason, a.unproved = place.Reason, place.Unproved
+		if why := a.status().Reason; why != "" {
+			m.do(AddressWaits{Addr: a.IP, Reason: why})
+		}
+	}
+	m.others = slices.DeleteFunc(slices.Clone(m.others), m.spec.Has)
+	m.knocks = m.knocks.among(m.spec.Ports())
+}
+
+// isHere takes in that a machine is up and asks to be watched.
+func (m *Machine) isHere(now time.Time) {
+	switch m.state {
+	case Awake:
+		m.beginWatch(now)
+		m.do(WatchBegan{})
+	case Waking:
+		if m.wake.attempts > 0 {
+			m.enterArriving(now)
+			return
+		}
+		m.postponeWake()
+		m.settling = spoke
+		if !m.joinArrival(now) {
+			m.startedExternally(now)
+		}
+	case Arriving:
+		m.presence.prove(now)
+		m.handOver()
+	case Asleep:
+		m.settling = spoke
+		m.startedExternally(now)
+	case Settling:
+		if m.settling == spoke || m.settling == resumed || m.settling == rewoken {
+			m.answeredSettling(now)
+			return
+		}
+		m.pending = nil
+		m.returnAll(now)
+		m.move(now, Awake, WhyThere)
+	}
+}
+
+// contested leaves an address to a host that tests it, where the machine did not
+// wake and was not heard since.
+func (m *Machine) contested(now time.Time, e Contested) {
+	if m.failures > 0 && m.state == Asleep {
+		m.conflict(now, Conflicted(e), true)
+	}
+}
+
+// recheckOwn looks at addresses that got a place while the machine was woken.
+func (m *Machine) recheckOwn(now time.Time) {
+	for i := range m.addrs {
+		m.claimableAgain(now, &m.addrs[i])
+	}
+}

@@ -1,0 +1,158 @@
+package machine
+
+import (
+	"encoding/binary"
+	"time"
+)
+
+const (
+	// agentlessPace is how many times probe.interval a machine that is not
+	// registered is left alone where watch.interval is 0.
+	agentlessPace = 5
+
+	// oblivion is when a machine is forgotten that was neither heard nor woken.
+	oblivion = 90 * 24 * time.Hour
+)
+
+// watchPause returns how long a machine that is awake is left alone after it
+// answered, and 0 if it is not asked.
+func (m *Machine) watchPause(now time.Time) time.Duration {
+	switch {
+	case !m.spec.Agentless && m.registered.IsZero():
+		return 0 // nothing says yet that it is here
+	case !m.spec.Unwatched && m.policy.WatchInterval > 0:
+		return m.policy.WatchInterval
+	case m.spec.Agentless:
+		return agentlessPace * m.policy.ProbeInterval
+	case now.Sub(m.registered) < m.policy.ProbeTimeout:
+		// What passes for an external start can be a pause in a long shutdown:
+		// hibernation stops the network, and speaks on while it writes to the disk.
+		return m.policy.ProbeInterval
+	}
+	return 0
+}
+
+// beginWatch begins to look after a machine that is awake. Of many machines each has
+// its first question at another moment, and where they answer it stays like that.
+func (m *Machine) beginWatch(now time.Time) {
+	m.presence = doubt(now)
+	m.presence.next = time.Time{}
+	if pause := m.watchPause(now); pause > 0 && len(m.questioned()) > 0 {
+		m.presence.next = now.Add(m.share(pause))
+	}
+}
+
+// adjustWatch takes in that the policy changed.
+func (m *Machine) adjustWatch(now time.Time) {
+	if m.state != Awake {
+		return
+	}
+	pause := m.watchPause(now)
+	switch {
+	case pause == 0:
+		m.presence.next = time.Time{}
+	case m.presence.next.IsZero():
+		m.beginWatch(now)
+	default:
+		m.presence.next = earlier(m.presence.next, now.Add(m.share(pause)))
+	}
+}
+
+// nextWatch returns when a machine that answered is asked again, or the zero time.
+func (m *Machine) nextWatch(now time.Time) time.Time {
+	if pause := m.watchPause(now); pause > 0 {
+		return now.Add(pause)
+	}
+	return time.Time{}
+}
+
+// share returns a part of d that is the machine's own. A multiple of the golden
+// ratio spreads numbers evenly that follow each other, as MACs of one maker do.
+func (m *Machine) share(d time.Duration) time.Duration {
+	const golden = 2654435769 // 2^32 divided by the golden ratio
+	own := binary.BigEndian.Uint32(m.spec.MAC[2:]) * golden
+	return time.Duration(float64(d) * float64(own) / (1 << 32))
+}
+
+func (m *Machine) tickAwake(now time.Time) {
+	m.tickReturns(now)
+	if m.tickOblivion(now) {
+		return
+	}
+	p := &m.presence
+	if p.next.IsZero() || now.Before(p.next) {
+		return
+	}
+	p.count()
+	if now.Before(m.blind) {
+		p.excuse(now)
+	}
+	if p.misses >= m.policy.ProbeMisses {
+		m.stoppedAnswering(now)
+		return
+	}
+	m.findElsewhere(now)
+	addrs := m.questioned()
+	if p.next = m.nextWatch(now); p.next.IsZero() || len(addrs) == 0 {
+		p.next, m.pending = time.Time{}, nil
+		return
+	}
+	m.ask(now, addrs, false)
+	p.next = now.Add(m.policy.ProbeInterval) // an answer puts it off
+	if now.Before(m.blind) {
+		p.next = earlier(now.Add(m.watchPause(now)), m.blind)
+	}
+}
+
+// stoppedAnswering has a machine settle that left questions unanswered. They count
+// on, and its silence does.
+func (m *Machine) stoppedAnswering(now time.Time) {
+	before := m.presence
+	m.move(now, Settling, WhyUnanswered)
+	m.settling, m.presence = silent, before
+	m.presence.next = now
+}
+
+// findElsewhere reports once that a machine is up at another address than its own.
+func (m *Machine) findElsewhere(now time.Time) {
+	if m.elsewhere || len(m.others) == 0 || m.atOther.Before(m.upSince) {
+		return
+	}
+	if now.Sub(m.upSince) >= lookFor && now.Sub(m.atOwn) >= lookFor && now.Sub(m.atOther) < lookFor {
+		m.elsewhere = true
+		m.do(Elsewhere{Addr: m.others[len(m.others)-1]})
+	}
+}
+
+// nextOblivion returns when a machine is forgotten that keeps silent, or the zero time.
+func (m *Machine) nextOblivion() time.Time {
+	if m.permanent || m.registered.IsZero() || m.state == Awake && m.presence.next.IsZero() {
+		return time.Time{} // who is not watched may be up
+	}
+	last := m.heard
+	if m.lastWake.At.After(last) {
+		last = m.lastWake.At
+	}
+	return last.Add(oblivion)
+}
+
+// tickOblivion forgets a machine that is gone for good.
+func (m *Machine) tickOblivion(now time.Time) bool {
+	if at := m.nextOblivion(); at.IsZero() || now.Before(at) {
+		return false
+	}
+	m.giveBack(now)
+	m.endReturns()
+	m.do(Forget{Reason: "neither heard nor woken for 90 days"})
+	return true
+}
+
+// configure takes in what the configuration says.
+func (m *Machine) configure(now time.Time, c Configured) {
+	changed := m.spec.Agentless != c.Agentless || m.spec.Unwatched != c.Unwatched
+	m.spec.Agentless, m.spec.Unwatched, m.permanent = c.Agentless, c.Unwatched, c.Permanent
+	if changed && m.state == Awake {
+		m.pending = nil
+		m.beginWatch(now)
+	}
+}
