@@ -11,16 +11,6 @@ import (
 	"nightporter/internal/machine"
 )
 
-// Our questions to services come from ports that no kernel gives to a program
-// by default (Linux, ip_local_port_range), so that an answer is ours.
-const (
-	firstPort = 61000
-	lastPort  = 64999
-)
-
-// ours reports whether a question of ours came from port.
-func ours(port uint16) bool { return firstPort <= port && port <= lastPort }
-
 // pinAgain is how often those who wait are told that they do it here, if the
 // machine says nothing: it may have spoken to one of them alone.
 const pinAgain = time.Second
@@ -164,7 +154,7 @@ func (n *nic) question(mac machine.MAC, s machine.Service) {
 		return
 	}
 	n.port++
-	from := netip.AddrPortFrom(source, firstPort+n.port%(lastPort-firstPort+1))
+	from := netip.AddrPortFrom(source, lan.ProbePort(n.port))
 	to := netip.AddrPortFrom(s.Addr, s.Number)
 	var frame []byte
 	var err error

@@ -115,7 +115,7 @@ func (h *night) accepts(ip netip.Addr, port uint16) *lan.Packet {
 	if ip.Is6() {
 		to = porter6
 	}
-	p := segment(nasMAC, ip, to, firstPort, flagSYN|flagACK)
+	p := segment(nasMAC, ip, to, lan.ProbePort(0), flagSYN|flagACK)
 	p.Dst, p.FromPort, p.Ack = h.n.MAC(), port, h.n.reader.isn+1
 	return p
 }

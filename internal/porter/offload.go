@@ -88,7 +88,7 @@ func (n *nic) echo(mac machine.MAC, ip netip.Addr) error {
 		return fmt.Errorf("interface %s has no address to ask %s from", n.Name(), ip)
 	}
 	n.port++
-	frame, err := lan.EchoProbe(n.MAC(), mac, source, ip, firstPort, n.port)
+	frame, err := lan.EchoProbe(n.MAC(), mac, source, ip, lan.ProbePort(0), n.port)
 	if err != nil {
 		return err
 	}

@@ -138,11 +138,11 @@ func (r *reader) drawn(w *watch, p *lan.Packet) {
 func (r *reader) replied(a *address, p *lan.Packet) {
 	switch {
 	case p.Dst != r.responder.Self:
-	case p.Kind == lan.PortUnreachable && ours(p.FromPort):
+	case p.Kind == lan.PortUnreachable && lan.IsProbePort(p.FromPort):
 		if d := a.door(machine.Port{Protocol: machine.UDP, Number: p.ToPort}); d != nil && p.Target == a.ip {
 			r.report(&d.objected, sighting{kind: sawObjected, watch: a.watch, addr: a, door: d})
 		}
-	case p.Kind == lan.TCP && p.SYNACK() && ours(p.ToPort) && p.Ack == r.isn+1:
+	case p.Kind == lan.TCP && p.SYNACK() && lan.IsProbePort(p.ToPort) && p.Ack == r.isn+1:
 		if d := a.door(machine.Port{Protocol: machine.TCP, Number: p.FromPort}); d != nil {
 			r.report(&d.accepted, sighting{kind: sawAccepted, watch: a.watch, addr: a, door: d})
 		}
