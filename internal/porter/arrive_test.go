@@ -29,7 +29,7 @@ func (h *night) lobby() *lobby {
 	h.n.guide = func(g handover.Guest, owner machine.MAC) {
 		l.did = append(l.did, fmt.Sprintf("send %s to %s", who[g.MAC], who[owner]))
 	}
-	h.n.reader.forward = func(p *lan.Packet, _ machine.MAC) error {
+	h.forward = func(p *lan.Packet, _ machine.MAC) error {
 		l.did = append(l.did, fmt.Sprintf("forward %v from %s", p.Kind, who[p.Src]))
 		return nil
 	}
