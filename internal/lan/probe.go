@@ -22,7 +22,18 @@ const (
 	mss6           = 1500 - ipv6Header - tcpHeader
 	optionMSS      = 2
 	optionMSSWords = 1
+
+	// The ports that probes come from. Linux gives none of them to a program by
+	// default (ip_local_port_range), so what comes back to one answers a probe.
+	firstProbePort = 61000
+	lastProbePort  = 64999
 )
+
+// ProbePort returns the source port of the nth probe. The ports are used in turn.
+func ProbePort(n uint16) uint16 { return firstProbePort + n%(lastProbePort-firstProbePort+1) }
+
+// IsProbePort reports whether ProbePort returns port for some probe.
+func IsProbePort(port uint16) bool { return firstProbePort <= port && port <= lastProbePort }
 
 // SYNProbe returns a frame from src to the machine dst that asks to open a TCP
 // connection from one of our own addresses to a service, with the initial

@@ -139,3 +139,17 @@ func TestProbeErrors(t *testing.T) {
 		}
 	}
 }
+
+// The ports of probes are used in turn, and no other port is one of them.
+func TestProbePort(t *testing.T) {
+	for n, want := range map[uint16]uint16{0: 61000, 1: 61001, 3999: 64999, 4000: 61000, 65535: 62535} {
+		if got := lan.ProbePort(n); got != want || !lan.IsProbePort(got) {
+			t.Errorf("probe %d comes from port %d, want %d", n, got, want)
+		}
+	}
+	for _, port := range []uint16{0, 60999, 65000, 65535} {
+		if lan.IsProbePort(port) {
+			t.Errorf("port %d is one of a probe", port)
+		}
+	}
+}

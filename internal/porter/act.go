@@ -77,10 +77,10 @@ func (p *Porter) do(now time.Time, r *resident, a machine.Action) {
 			p.sentry.release(a.Addrs) // the kernel does not own them any more
 		})
 	case machine.Announce:
-		mac := r.watch.mac
+		mac := r.target.MAC
 		p.later(func() { p.guideHost(r.nic, a.Addrs, mac) })
 		for _, ip := range a.Addrs {
-			r.nic.announcer.Announce(now, ip, r.watch.mac)
+			r.nic.announcer.Announce(now, ip, r.target.MAC)
 		}
 	case machine.Hush:
 		for _, ip := range a.Addrs {
@@ -112,10 +112,10 @@ func (p *Porter) claim(now time.Time, r *resident, c machine.Claim) {
 	p.sentry.hold(c.Addrs) // before the first packet can come to us
 	p.own(r, c.Addrs)
 	r.discount() // before the first answer of its network card would silence us
-	r.watch.answerFor(c.Addrs)
-	spoke := r.watch.spoke()
+	r.target.Answer(c.Addrs)
+	spoke := r.target.Spoke()
 	if spoke {
-		r.watch.silence(spec.Addrs())
+		r.target.Silence(spec.Addrs())
 	}
 	for _, ip := range c.Addrs {
 		if ip.Is6() {
@@ -141,7 +141,7 @@ func (p *Porter) claim(now time.Time, r *resident, c machine.Claim) {
 // guard stays, for clients that have not heard of the machine yet.
 func (p *Porter) yield(r *resident) {
 	spec := r.Spec()
-	r.watch.silence(spec.Addrs())
+	r.target.Silence(spec.Addrs())
 	claimed := r.Claimed() // one that was left to another host may be announced for that
 	for _, ip := range claimed {
 		r.nic.announcer.Cancel(ip)
@@ -153,7 +153,7 @@ func (p *Porter) yield(r *resident) {
 // sends us packets for them: they would reach the machine twice where our host
 // forwards too.
 func (p *Porter) release(r *resident, addrs []netip.Addr) {
-	r.watch.silence(addrs)
+	r.target.Silence(addrs)
 	for _, ip := range addrs {
 		r.nic.announcer.Cancel(ip)
 	}

@@ -98,7 +98,7 @@ func (p *Porter) moveIn(r *resident, n *nic) {
 	spec := r.Spec()
 	p.log.Info("machine is watched", "machine", r, "mac", spec.MAC, "monitor", monitored(spec), "interface", n.Name(), "state", r.State().String())
 	r.nic, r.homeless = n, ""
-	r.watch = newWatch(r, spec)
+	r.target = r.newTarget(spec)
 	n.stale = true
 	p.tell(r, machine.Entrusted{Agentless: true})
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"nightporter/internal/fastpath"
 	"nightporter/internal/journal"
 	"nightporter/internal/machine"
 )
@@ -175,7 +176,7 @@ func TestAgentlessIsDisplaced(t *testing.T) {
 		h.attend()
 		h.publish()
 		r = h.byMAC[nasMAC]
-		if r.nic != nil || r.configured == nil || h.answers(nas4) || len(h.n.reader.view.Load().addrs) != 0 {
+		if r.nic != nil || r.configured == nil || h.answers(nas4) || h.n.reader.View().Address(nas4) != nil || h.n.reader.View().Address(nas6) != nil {
 			t.Errorf("it is on %v", r.nic)
 		}
 		h.pass(time.Hour)
@@ -196,20 +197,21 @@ func TestAgentlessIsDisplaced(t *testing.T) {
 // A thousand of them that answer cost little.
 func BenchmarkAttended(b *testing.B) {
 	specs := crowd(1000)
-	h := newHall(b, sightingQueue, specs...)
-	now := time.Now()
 	p, _ := vacant(b, nil)
+	reader := fastpath.New(fastpath.Options{Sightings: p.sightings})
+	reader.SetSelf(porterMAC)
+	v := fastpath.NewView(fastpath.Rules{})
 	for i := range specs {
 		specs[i].Agentless = true
-		r := h.view.Load().machines[specs[i].MAC].resident
-		r.Machine = machine.New(specs[i], p.policy(), now)
-		r.nic = new(nic)
-		p.byMAC[specs[i].MAC] = r
+		r := p.add(specs[i])
+		r.nic, r.target = new(nic), r.newTarget(specs[i])
+		v.Add(r.target, false, r.Conceded)
 		p.tell(r, machine.Entrusted{Agentless: true})
 	}
+	reader.SetView(v)
 	answer := func(s machine.Spec, ip netip.Addr) {
-		h.handle(arpReply(s.MAC, porterMAC, ip, porter4))
-		p.see(<-h.queue)
+		reader.Handle(arpReply(s.MAC, porterMAC, ip, porter4))
+		p.see(<-p.sightings)
 	}
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {

@@ -87,11 +87,11 @@ func TestAwakeAgentlessCostsNothing(t *testing.T) {
 		r := h.byMAC[nasMAC]
 		wanted := func(macs, addrs int) {
 			t.Helper()
-			v := h.n.reader.view.Load()
-			if v.machines[nasMAC] != r.watch || v.addrs[nas4] == nil {
+			v := h.n.reader.View()
+			if a := v.Address(nas4); a == nil || a.Target() != r.target {
 				t.Errorf("%v: the reader does not know it", r.State())
 			}
-			if in := v.interest(nil); len(in.MACs) != macs || len(in.Addrs) != addrs {
+			if in := v.Interest(nil); len(in.MACs) != macs || len(in.Addrs) != addrs {
 				t.Errorf("%v: the filter passes %v and %v", r.State(), in.MACs, in.Addrs)
 			}
 		}

@@ -11,16 +11,6 @@ import (
 	"nightporter/internal/machine"
 )
 
-// Our questions to services come from ports that no kernel gives to a program
-// by default (Linux, ip_local_port_range), so that an answer is ours.
-const (
-	firstPort = 61000
-	lastPort  = 64999
-)
-
-// ours reports whether a question of ours came from port.
-func ours(port uint16) bool { return firstPort <= port && port <= lastPort }
-
 // pinAgain is how often those who wait are told that they do it here, if the
 // machine says nothing: it may have spoken to one of them alone.
 const pinAgain = time.Second
@@ -59,7 +49,7 @@ func (p *Porter) usher(now time.Time, r *resident) {
 func (p *Porter) inquire(now time.Time, r *resident) {
 	ask, ready := r.readiness.Due(now, p.pace())
 	for _, s := range ask {
-		r.nic.ask(r.watch.mac, s)
+		r.nic.ask(r.target.MAC, s)
 	}
 	if !now.Before(r.repin) {
 		p.pin(r)
@@ -118,7 +108,7 @@ func (r *resident) replay(frame []byte) error {
 	if v := p.Parse(frame); v != lan.Accepted {
 		return fmt.Errorf("a frame that was kept is %v", v)
 	}
-	return r.nic.reader.forward(&p, r.watch.mac)
+	return r.nic.reader.Forward(&p, r.target.MAC)
 }
 
 // pin keeps everybody who waits with us, although the machine speaks for
@@ -140,10 +130,10 @@ func (p *Porter) pin(r *resident) {
 func (p *Porter) unpin(r *resident, guests []handover.Guest) {
 	for _, g := range guests {
 		if g.MAC == r.nic.MAC() {
-			p.guideHost(r.nic, []netip.Addr{g.Addr}, r.watch.mac)
+			p.guideHost(r.nic, []netip.Addr{g.Addr}, r.target.MAC)
 			continue
 		}
-		r.nic.guide(g, r.watch.mac)
+		r.nic.guide(g, r.target.MAC)
 	}
 }
 
@@ -164,14 +154,14 @@ func (n *nic) question(mac machine.MAC, s machine.Service) {
 		return
 	}
 	n.port++
-	from := netip.AddrPortFrom(source, firstPort+n.port%(lastPort-firstPort+1))
+	from := netip.AddrPortFrom(source, lan.ProbePort(n.port))
 	to := netip.AddrPortFrom(s.Addr, s.Number)
 	var frame []byte
 	var err error
 	if s.Protocol == machine.UDP {
 		frame, err = lan.DatagramProbe(n.MAC(), mac, from, to)
 	} else {
-		frame, err = lan.SYNProbe(n.MAC(), mac, from, to, n.reader.isn)
+		frame, err = lan.SYNProbe(n.MAC(), mac, from, to, n.reader.Sequence())
 	}
 	if err != nil {
 		n.log.Warn("cannot ask a service", "service", s, "err", err)

@@ -29,7 +29,7 @@ func (h *night) lobby() *lobby {
 	h.n.guide = func(g handover.Guest, owner machine.MAC) {
 		l.did = append(l.did, fmt.Sprintf("send %s to %s", who[g.MAC], who[owner]))
 	}
-	h.n.reader.forward = func(p *lan.Packet, _ machine.MAC) error {
+	h.forward = func(p *lan.Packet, _ machine.MAC) error {
 		l.did = append(l.did, fmt.Sprintf("forward %v from %s", p.Kind, who[p.Src]))
 		return nil
 	}
@@ -129,7 +129,7 @@ func TestEachIsLetInWhenItsServiceIsReady(t *testing.T) {
 // objection is the machine's answer to our datagram for a port.
 func objection(h *night, port uint16) *lan.Packet {
 	p := ipPacket(lan.PortUnreachable, nasMAC, nas4, porter4)
-	p.Dst, p.Target, p.FromPort, p.ToPort = h.n.MAC(), nas4, firstPort, port
+	p.Dst, p.Target, p.FromPort, p.ToPort = h.n.MAC(), nas4, lan.ProbePort(0), port
 	return p
 }
 
@@ -146,7 +146,7 @@ func TestPinsAreRenewed(t *testing.T) {
 		h.frame(arpRequest(nasMAC, machine.Broadcast, nas4, nobody4))
 		l.wantHappened("send client to us")
 		h.frame(arpReply(nasMAC, h.n.MAC(), nas4, porter4)) // to us alone
-		h.frame(segment(nasMAC, nas4, porter4, firstPort, flagRST|flagACK))
+		h.frame(segment(nasMAC, nas4, porter4, lan.ProbePort(0), flagRST|flagACK))
 		l.wantHappened()
 		h.frame(arpRequest(passerMAC, machine.Broadcast, client4, nas4)) // answered by the machine alone
 		l.wantHappened()

@@ -1,14 +1,9 @@
 package porter
 
 import (
-	"fmt"
 	"net/netip"
 	"testing"
-	"time"
 
-	"nightporter/internal/claim"
-	"nightporter/internal/fair"
-	"nightporter/internal/handover"
 	"nightporter/internal/lan"
 	"nightporter/internal/machine"
 )
@@ -27,7 +22,6 @@ var (
 	nas4, nas6       = netip.MustParseAddr("10.77.0.20"), netip.MustParseAddr("fd77::20")
 	tv4              = netip.MustParseAddr("10.77.0.30")
 	nobody4          = netip.MustParseAddr("10.77.0.99")
-	nobody6          = netip.MustParseAddr("fd77::99")
 
 	ssh  = machine.Port{Protocol: machine.TCP, Number: 22}
 	game = machine.Port{Protocol: machine.UDP, Number: 27015}
@@ -115,8 +109,8 @@ func (h *night) accepts(ip netip.Addr, port uint16) *lan.Packet {
 	if ip.Is6() {
 		to = porter6
 	}
-	p := segment(nasMAC, ip, to, firstPort, flagSYN|flagACK)
-	p.Dst, p.FromPort, p.Ack = h.n.MAC(), port, h.n.reader.isn+1
+	p := segment(nasMAC, ip, to, lan.ProbePort(0), flagSYN|flagACK)
+	p.Dst, p.FromPort, p.Ack = h.n.MAC(), port, h.n.reader.Sequence()+1
 	return p
 }
 
@@ -131,95 +125,4 @@ func parsed(tb testing.TB, frame []byte, err error) *lan.Packet {
 		tb.Fatalf("a frame of our own making is %v", v)
 	}
 	return p
-}
-
-// hall is a reader that watches machines, and what comes out of it.
-type hall struct {
-	*reader
-	tb      testing.TB
-	queue   chan sighting
-	sent    [][]byte
-	replied []lan.Kind
-}
-
-// newHall has a reader watch specs and answer for all their addresses. room is
-// how many sightings may wait for the loop.
-func newHall(tb testing.TB, room int, specs ...machine.Spec) *hall {
-	h := &hall{tb: tb, queue: make(chan sighting, room), reader: new(reader)}
-	h.reader.sightings = h.queue
-	h.responder = claim.Responder{Self: porterMAC,
-		Send:    func(frame []byte) error { h.sent = append(h.sent, frame); return nil },
-		Replied: func(k lan.Kind) { h.replied = append(h.replied, k) },
-	}
-	v := &view{machines: make(map[machine.MAC]*watch), addrs: make(map[netip.Addr]*address)}
-	for _, spec := range specs {
-		r := &resident{Machine: machine.New(spec, machine.Policy{}, time.Now()), hold: handover.NewHold(8, handover.NewBudget(1<<20)), judge: new(fair.Judge)}
-		r.hold.Keep()
-		r.watch = newWatch(r, spec)
-		r.watch.answerFor(spec.Addrs())
-		v.machines[spec.MAC] = r.watch
-		for _, a := range r.watch.addrs {
-			v.addrs[a.ip] = a
-		}
-	}
-	h.view.Store(v)
-	return h
-}
-
-// seen takes every sighting that waits, as the loop does, and describes it.
-func (h *hall) seen() []string {
-	var all []string
-	for {
-		select {
-		case s := <-h.queue:
-			s.taken()
-			all = append(all, describe(s))
-		default:
-			return all
-		}
-	}
-}
-
-// answers tells whether the reader answers a client that asks for ip.
-func (h *hall) answers(ip netip.Addr) bool {
-	h.tb.Helper()
-	n := len(h.sent)
-	if ip.Is4() {
-		h.handle(arpRequest(clientMAC, machine.Broadcast, client4, ip))
-	} else {
-		h.handle(solicit(clientMAC, client6, ip))
-	}
-	return len(h.sent) > n
-}
-
-// describe says what a sighting is about.
-func describe(s sighting) string {
-	name := s.watch.resident.name()
-	switch s.kind {
-	case sawFrame:
-		return name + " frame"
-	case sawTest:
-		return fmt.Sprintf("%s test %s", name, s.addr.ip)
-	case sawUse:
-		return fmt.Sprintf("%s use %s", name, s.addr.ip)
-	case sawPacket:
-		return fmt.Sprintf("%s packet %s", name, s.addr.ip)
-	case sawAsked:
-		return name + " asked"
-	case sawAnswer:
-		return fmt.Sprintf("%s answer %s", name, s.addr.ip)
-	case sawTold:
-		return name + " told"
-	case sawAccepted:
-		return fmt.Sprintf("%s accepts %s", name, s.door.service)
-	case sawObjected:
-		return fmt.Sprintf("%s objects %s", name, s.door.service)
-	case sawKnock:
-		return fmt.Sprintf("%s knock %s from %s", name, s.door.service, s.source)
-	case sawSuppressed:
-		return fmt.Sprintf("%s suppressed %s from %s: %s", name, s.door.service, s.source, s.why)
-	case sawConflict:
-		return fmt.Sprintf("%s conflict %s by %s", name, s.addr.ip, s.by)
-	}
-	return fmt.Sprintf("%s kind %d", name, s.kind)
 }

@@ -11,7 +11,7 @@ import (
 // concede leaves an address to the host that uses it: who waits there is sent
 // to that host, and nothing that comes for it is kept or forwarded any more.
 func (p *Porter) concede(r *resident, c machine.ConflictSeen) {
-	r.watch.concede(c.Addr, true)
+	r.target.Concede(c.Addr, true)
 	for _, g := range r.hold.Dismiss(func(s machine.Service) bool { return s.Addr == c.Addr }) {
 		if g.MAC != r.nic.MAC() {
 			r.nic.guide(g, c.By)
@@ -23,7 +23,7 @@ func (p *Porter) concede(r *resident, c machine.ConflictSeen) {
 
 // reclaim takes an address back that was left to another host.
 func (p *Porter) reclaim(r *resident, ip netip.Addr) {
-	r.watch.concede(ip, false)
+	r.target.Concede(ip, false)
 	r.nic.stale = true // it may have been another machine's meanwhile
 	p.later(func() {   // when we answer for it
 		p.log.Info("address conflict over: nobody else answers for it", "machine", r, "ip", ip)

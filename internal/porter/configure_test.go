@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"nightporter/internal/fastpath"
 	"nightporter/internal/machine"
 	"nightporter/internal/registration"
 )
@@ -107,7 +108,7 @@ func TestForget(t *testing.T) {
 			t.Errorf("%d series of a machine that was forgotten", n)
 		}
 		// A frame that was on its way moves nobody.
-		p.see(sighting{kind: sawFrame, watch: newWatch(r, nas())})
+		p.see(fastpath.Sighting{Kind: fastpath.SawFrame, Target: r.newTarget(nas())})
 	})
 	t.Run("the configuration brings it back", func(t *testing.T) {
 		p, reg := vacant(t, nil)

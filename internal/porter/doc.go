@@ -1,8 +1,7 @@
-// Package porter is the daemon: one event loop that joins the rooms.
+// Package porter is the daemon's core: one event loop that joins the other rooms.
 //
-// Frames come in on one reader goroutine per interface. The reader works on an
-// immutable view (what is watched, what is answered for) and takes no lock: it
-// answers ARP and NDP by itself, and reports to the loop what a machine has to
-// know: it spoke, somebody knocked, somebody else uses its address. The loop
-// owns every machine, and alone changes anything.
+// The readers of each interface (package fastpath) answer and hold by themselves,
+// and report to the loop what a machine has to know: that it spoke, that a client
+// knocked, that another host uses its address. The loop owns every machine, and
+// alone changes anything.
 package porter

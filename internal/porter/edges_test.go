@@ -4,36 +4,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"nightporter/internal/config"
-	"nightporter/internal/lan"
 	"nightporter/internal/machine"
 )
-
-// A watched machine (settling, arriving, or awake with an address still to be
-// seen) is a client of the others too.
-func TestWatchedMachineIsAClientToo(t *testing.T) {
-	for _, c := range []struct {
-		name    string
-		p       *lan.Packet
-		want    []string
-		answers int
-	}{
-		{"it asks for another machine", arpRequest(nasMAC, machine.Broadcast, nas4, tv4), []string{"nas use 10.77.0.20"}, 1},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			h := newHall(t, 8, nas(), tv())
-			h.handle(c.p)
-			if diff := cmp.Diff(c.want, h.seen()); diff != "" {
-				t.Errorf("sightings (-want +got):\n%s", diff)
-			}
-			if len(h.sent) != c.answers {
-				t.Errorf("%d answers, want %d", len(h.sent), c.answers)
-			}
-		})
-	}
-}
 
 // A knock at an address that the machine has no more cannot hold up the
 // hand-over until hold.ready_timeout.
@@ -77,18 +50,6 @@ func TestNothingIsDueForAMachineThatIsForgotten(t *testing.T) {
 	})
 }
 
-// Behind a repeater that puts its own MAC on the frames, the machine is known
-// by what its ARP probe says. An answer would make the test of its address fail.
-func TestMachineBehindARepeaterIsNotAnswered(t *testing.T) {
-	h := newHall(t, 8, nas())
-	p := arpProbe(nasMAC, nas4)
-	p.Src = thiefMAC
-	h.handle(p)
-	if len(h.sent) != 0 {
-		t.Error("it was answered about itself: a duplicate")
-	}
-}
-
 // An address that was left to another host, and that this host then registers,
 // is the new owner's in every view.
 func TestConcededAddressBelongsToItsNewOwner(t *testing.T) {
@@ -102,7 +63,7 @@ func TestConcededAddressBelongsToItsNewOwner(t *testing.T) {
 		spec.Monitor = []machine.Address{{IP: nas4, Ports: []machine.Port{show}}}
 		for range 20 { // a view is made from a map
 			b := h.register(spec)
-			if got := h.n.reader.view.Load().addrs[nas4]; got.watch != b.watch {
+			if got := h.n.reader.View().Address(nas4); got.Target() != b.target {
 				t.Fatalf("%v is still at the machine that conceded it", nas4)
 			}
 		}

@@ -1,7 +1,6 @@
 package porter
 
 import (
-	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
@@ -76,8 +75,8 @@ func TestKnocksInOneBurst(t *testing.T) {
 	overnight(t, func(c *config.Config) { c.Wake.MinKnocks = 3 }, func(h *night) {
 		r := h.asleep(nas())
 		for range 2 {
-			h.n.reader.handle(datagram(nas4, 27015))
-			h.n.reader.handle(scan(nas4, 22))
+			h.n.reader.Handle(datagram(nas4, 27015))
+			h.n.reader.Handle(scan(nas4, 22))
 		}
 		h.frame(&lan.Packet{Kind: lan.Other, Src: clientMAC})
 		h.want(r, machine.Asleep, nas4, nas6)
@@ -275,38 +274,4 @@ func TestSuppressedInTheLog(t *testing.T) {
 			t.Errorf("in the journal (-want +got):\n%s", diff)
 		}
 	})
-}
-
-// A flood that does not wake leaves one sighting of each reason, and no garbage.
-func TestFloodOfSuppressedKnocks(t *testing.T) {
-	h := newHall(t, 8, nas())
-	rules := &fair.Rules{MinKnocks: 1, Quiet: fair.Hours{{From: 0, To: 24 * 60}}}
-	h.view.Load().rules = rules
-	judge := h.view.Load().machines[nasMAC].judge
-	judge.Follow(time.Now(), true)
-	p := syn(nas4, 22)
-	if n := testing.AllocsPerRun(100, func() { h.handle(p) }); n > 0 {
-		t.Errorf("%v allocations for each frame", n)
-	}
-	for range 10 {
-		h.handle(echo(nas4))
-	}
-	*rules = fair.Rules{MinKnocks: 10, Window: time.Minute}
-	for range 3 {
-		h.handle(datagram(nas4, 27015))
-	}
-	want := []string{
-		fmt.Sprintf("nas suppressed %s:22/tcp from %s:40000: quiet_hours", nas4, client4),
-		fmt.Sprintf("nas suppressed %s:27015/udp from %s:40000: min_knocks", nas4, client4),
-	}
-	for range 2 {
-		if diff := cmp.Diff(want, h.seen()); diff != "" {
-			t.Errorf("sightings (-want +got):\n%s", diff)
-		}
-		h.handle(datagram(nas4, 27015)) // the last was taken, and so the next is reported
-		want = want[1:]
-	}
-	if got := judge.Suppressed(); got[machine.InQuietHours] != 111 || got[machine.TooFewKnocks] != 5 {
-		t.Errorf("counted %v", got)
-	}
 }

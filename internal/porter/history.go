@@ -215,7 +215,7 @@ func (p *Porter) takeBack(mem machine.Memory, s *site, until, now time.Time) err
 	mem.Spec.Agentless = configured != nil && configured.Agentless
 	r = p.settleIn(machine.Resume(mem, p.policy(), until, now))
 	r.configured, r.nic = configured, n
-	r.watch = newWatch(r, spec)
+	r.target = r.newTarget(spec)
 	p.timers.Set(r, r.Next())
 	p.usher(now, r)
 	n.stale = true

@@ -41,10 +41,10 @@ func (p *Porter) admit(spec machine.Spec, n *nic) {
 	}
 	p.log.Info("machine registered", "machine", spec.Name, "mac", spec.MAC, "monitor", monitored(spec))
 	r.hold.Dismiss(func(s machine.Service) bool { return !spec.Serves(s) })
-	// The old watch stays until the event was carried out: what it claimed is
+	// The old target stays until the event was carried out: what it claimed is
 	// released by it.
 	p.tell(r, machine.Registered{Spec: spec})
-	r.watch = newWatch(r, spec)
+	r.target = r.newTarget(spec)
 	n.stale = true
 }
 
@@ -102,13 +102,13 @@ func (p *Porter) remove(r *resident) {
 	p.metrics.RemoveMachine(r.name())
 	if r.watched() {
 		// Nobody will notice when it starts and tests its addresses.
-		for _, a := range r.watch.addrs {
-			if !r.Conceded(a.ip) {
-				r.nic.announcer.Cancel(a.ip)
+		for _, ip := range r.target.Addrs() {
+			if !r.Conceded(ip) {
+				r.nic.announcer.Cancel(ip)
 			}
 		}
 	}
-	r.watch = nil
+	r.target = nil
 	if r.nic != nil {
 		r.nic.stale = true
 	}
@@ -255,7 +255,7 @@ func (p *Porter) Rejected() map[string]map[string]uint64 {
 		for v, count := range counts {
 			by[v.String()] = count
 		}
-		by["overrun"] = n.reader.lost.Load() // the loop was too far behind
+		by["overrun"] = n.reader.Lost() // the loop was too far behind
 		rejected[n.Name()] = by
 	}
 	return rejected

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"nightporter/internal/config"
+	"nightporter/internal/fastpath"
 	"nightporter/internal/lan"
 	"nightporter/internal/machine"
 )
@@ -70,16 +71,17 @@ func (n *nic) open(log *slog.Logger) error {
 	if old := n.link.Load(); old != nil {
 		l.drops, l.rejected = old.counts()
 	}
-	n.reader.responder.Self = ifi.MAC()
+	n.reader.SetSelf(ifi.MAC())
 	n.link.Store(l)
 	return nil
 }
 
 // filter sets the kernel filters for a view.
-func (l *link) filter(v *view, own []netip.Addr) error {
-	err := l.SetInterest(v.interest(own))
+func (l *link) filter(v *fastpath.View, own []netip.Addr) error {
+	in := v.Interest(own)
+	err := l.SetInterest(in)
 	if l.outgoing != nil {
-		err = errors.Join(err, l.outgoing.SetAddrs(v.wanted.Addrs))
+		err = errors.Join(err, l.outgoing.SetAddrs(in.Addrs))
 	}
 	return err
 }
@@ -108,10 +110,10 @@ func (n *nic) listen(ctx context.Context, kick func()) {
 			return nil
 		})
 	}
-	read(func() error { return l.Run(ctx, n.reader.handle) })
-	read(func() error { return l.neighbors.Run(ctx, n.reader.handle) })
+	read(func() error { return l.Run(ctx, n.reader.Handle) })
+	read(func() error { return l.neighbors.Run(ctx, n.reader.Handle) })
 	if l.outgoing != nil {
-		read(func() error { return n.listenToHost(ctx, l.outgoing) })
+		read(func() error { return l.outgoing.Run(ctx, n.reader.HandleOutgoing) })
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"nightporter/internal/config"
 	"nightporter/internal/due"
+	"nightporter/internal/fastpath"
 	"nightporter/internal/handover"
 	"nightporter/internal/lab/labtest"
 	"nightporter/internal/machine"
@@ -43,7 +44,7 @@ func vacant(t testing.TB, log io.Writer) (*Porter, *prometheus.Registry) {
 	p := &Porter{
 		conf: config.Default(), metrics: m,
 		log:       slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})),
-		sightings: make(chan sighting, sightingQueue),
+		sightings: make(chan fastpath.Sighting, sightingQueue),
 		journal:   new(notebook),
 		budget:    handover.NewBudget(heldOctets),
 		requests:  make(chan func()),

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"net/netip"
 	"slices"
 	"sync"
@@ -12,6 +11,7 @@ import (
 	"time"
 
 	"nightporter/internal/claim"
+	"nightporter/internal/fastpath"
 	"nightporter/internal/handover"
 	"nightporter/internal/lan"
 	"nightporter/internal/machine"
@@ -25,7 +25,7 @@ type nic struct {
 	log     *slog.Logger
 	link    atomic.Pointer[link]
 	network atomic.Pointer[lan.Network] // as the kernel had it last
-	reader  reader
+	reader  *fastpath.Reader
 
 	reading sync.Mutex             // of network, one at a time: what is older must not win
 	trouble atomic.Pointer[string] // why there is no work to be done on it; nil: there is
@@ -56,13 +56,9 @@ type nic struct {
 
 // openNIC opens the interface, and answers for nobody yet. With local it looks
 // at what our own host sends, too.
-func openNIC(name string, local bool, sightings chan<- sighting, replied func(lan.Kind), log *slog.Logger) (*nic, error) {
+func openNIC(name string, local bool, sightings chan<- fastpath.Sighting, replied func(lan.Kind), log *slog.Logger) (*nic, error) {
 	n := &nic{name: name, local: local, log: log.With("interface", name)}
-	n.reader.view.Store(&view{})
-	n.reader.sightings = sightings
-	n.reader.isn = rand.Uint32()
-	n.reader.forward = n.forward
-	n.reader.responder = claim.Responder{Send: n.Send, Replied: replied}
+	n.reader = fastpath.New(fastpath.Options{Send: n.Send, Forward: n.forward, Replied: replied, Sightings: sightings})
 	n.binder = claim.NewBinder(n.Index)
 	n.announcer.Send = n.announce
 	n.look, n.ask, n.ping, n.guide = n.observe, n.question, n.echo, n.tellGuest
@@ -133,7 +129,7 @@ func (n *nic) carrier() error {
 
 // announce tells everyone once that ip is at owner.
 func (n *nic) announce(ip netip.Addr, owner machine.MAC) {
-	if a := n.reader.view.Load().addrs[ip]; owner == n.MAC() && a != nil && !a.answer.Load() {
+	if a := n.reader.View().Address(ip); owner == n.MAC() && a != nil && !a.Answered() {
 		return // its machine spoke, and the loop is about to hear of it
 	}
 	n.say(machine.Broadcast, netip.Addr{}, ip, owner)
@@ -219,7 +215,7 @@ func (s *site) NeighborMAC(ip netip.Addr) (machine.MAC, bool, error) {
 }
 
 func (s *site) WhoHas(ctx context.Context, ip netip.Addr) ([]machine.MAC, error) {
-	ctx, cancel := context.WithTimeout(ctx, lookupTries*lookupPause+time.Second)
+	ctx, cancel := context.WithTimeout(ctx, fastpath.ResolveTime+time.Second)
 	defer cancel()
-	return s.reader.lookups.ask(ctx, ip, func() error { return s.probe(machine.Broadcast, ip) })
+	return s.reader.Resolve(ctx, ip, func() error { return s.probe(machine.Broadcast, ip) })
 }

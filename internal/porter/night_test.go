@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"nightporter/internal/config"
+	"nightporter/internal/fastpath"
 	"nightporter/internal/lan"
 	"nightporter/internal/machine"
 )
@@ -87,8 +88,16 @@ func TestNight(t *testing.T) {
 func (h *night) unwatched() {
 	h.Helper()
 	for i, n := range h.nics {
-		if v := n.reader.view.Load(); len(v.machines) != 0 || len(v.addrs) != 0 {
-			h.Errorf("interface %d: %d machines and %d addresses are watched", i, len(v.machines), len(v.addrs))
+		v := n.reader.View()
+		for _, spec := range []machine.Spec{nas(), tv()} {
+			for _, ip := range spec.Addrs() {
+				if v.Address(ip) != nil {
+					h.Errorf("interface %d: %v is watched", i, ip)
+				}
+			}
+		}
+		if in := v.Interest(nil); len(in.MACs) > 0 || len(in.Addrs) > 0 {
+			h.Errorf("interface %d: the filter passes %v and %v", i, in.MACs, in.Addrs)
 		}
 	}
 }
@@ -127,7 +136,7 @@ func TestRegisterAgain(t *testing.T) {
 				if r.State() != state {
 					t.Fatalf("%v, want %v", r.State(), state)
 				}
-				late := sighting{kind: sawUse, watch: r.watch, addr: r.watch.addrs[0]}
+				late := fastpath.Sighting{Kind: fastpath.SawUse, Target: r.target, Address: h.n.reader.View().Address(nas4)}
 				if again := h.register(moved); again != r {
 					t.Fatal("it became another resident")
 				}
@@ -139,9 +148,9 @@ func TestRegisterAgain(t *testing.T) {
 				if n := len(r.joined); n != 0 {
 					t.Errorf("in %d solicited-node groups", n)
 				}
-				v := h.n.reader.view.Load()
-				if v.machines[nasMAC] != r.watch || v.addrs[nas4] != nil || v.addrs[tv4] == nil || v.addrs[nas6] == nil {
-					t.Errorf("watched: %v", v.addrs)
+				v := h.n.reader.View()
+				if a := v.Address(nas6); a == nil || a.Target() != r.target || v.Address(nas4) != nil || v.Address(tv4) == nil {
+					t.Errorf("not watched at what it registered: %v", v.Interest(nil))
 				}
 				// What was seen of the old addresses says nothing any more.
 				h.see(late)
@@ -181,7 +190,7 @@ func TestMoveToAnotherInterface(t *testing.T) {
 		if r.nic != other || len(r.joined) != 0 {
 			t.Errorf("in %d groups after the move", len(r.joined))
 		}
-		if v := old.reader.view.Load(); len(v.machines) != 0 {
+		if v := old.reader.View(); v.Address(nas4) != nil || v.Address(nas6) != nil {
 			t.Error("still watched on the old interface")
 		}
 		if owners := h.told(nas4); !slices.Equal(owners, []machine.MAC{nasMAC}) {
@@ -300,9 +309,9 @@ func TestLostSightingIsNotForgotten(t *testing.T) {
 	overnight(t, nil, func(h *night) {
 		r := h.asleep(nas())
 		for len(h.sightings) < cap(h.sightings) { // a flood of knocks
-			h.sightings <- sighting{kind: sawFrame, watch: newWatch(r, nas())}
+			h.sightings <- fastpath.Sighting{Kind: fastpath.SawFrame, Target: r.newTarget(nas())}
 		}
-		h.n.reader.handle(segment(nasMAC, nas4, client4, 443, flagACK))
+		h.n.reader.Handle(segment(nasMAC, nas4, client4, 443, flagACK))
 		h.drain()
 		h.publish()
 		h.pass(10 * time.Second)

@@ -29,21 +29,19 @@ func (p *Porter) interrogate(r *resident, addrs []netip.Addr) {
 	var failed error
 	asked := false
 	for _, ip := range addrs {
-		err := r.nic.ping(r.watch.mac, ip)
+		err := r.nic.ping(r.target.MAC, ip)
 		asked = asked || err == nil
 		failed = errors.Join(failed, err)
 	}
 	var services []machine.Service
-	for _, a := range r.watch.addrs {
-		for _, d := range a.doors {
-			if d.service.Protocol == machine.TCP && slices.Contains(addrs, a.ip) {
-				services = append(services, d.service)
-			}
+	for _, service := range r.target.Services() {
+		if service.Protocol == machine.TCP && slices.Contains(addrs, service.Addr) {
+			services = append(services, service)
 		}
 	}
 	for range min(len(services), questioned) {
 		r.nextAsked = (r.nextAsked + 1) % len(services)
-		r.nic.ask(r.watch.mac, services[r.nextAsked])
+		r.nic.ask(r.target.MAC, services[r.nextAsked])
 	}
 	if failed != nil {
 		p.log.Debug("cannot question a machine", "machine", r, "err", failed)
@@ -55,8 +53,8 @@ func (p *Porter) interrogate(r *resident, addrs []netip.Addr) {
 
 // discount tells the reader whether mere answers are to count.
 func (r *resident) discount() {
-	if r.watch != nil {
-		r.watch.card.Store(r.CardAnswers())
+	if r.target != nil {
+		r.target.SetCardAnswers(r.CardAnswers())
 	}
 }
 
@@ -88,16 +86,9 @@ func (n *nic) echo(mac machine.MAC, ip netip.Addr) error {
 		return fmt.Errorf("interface %s has no address to ask %s from", n.Name(), ip)
 	}
 	n.port++
-	frame, err := lan.EchoProbe(n.MAC(), mac, source, ip, firstPort, n.port)
+	frame, err := lan.EchoProbe(n.MAC(), mac, source, ip, lan.ProbePort(0), n.port)
 	if err != nil {
 		return err
 	}
 	return n.Send(frame)
-}
-
-// mere reports whether p is nothing but the answer to a question of ours. Nobody
-// announces anything to a single neighbour by an ARP reply, and an advertisement
-// says itself that it was asked for (RFC 4861 section 4.4).
-func (r *reader) mere(p *lan.Packet) bool {
-	return p.Dst == r.responder.Self && (p.Kind == lan.ARPReply || p.Kind == lan.NeighborAdvertisement && p.Solicited)
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"nightporter/internal/config"
+	"nightporter/internal/fastpath"
 	"nightporter/internal/handover"
 	"nightporter/internal/lan"
 	"nightporter/internal/machine"
@@ -43,77 +44,6 @@ func (h *night) offloaded() *resident {
 	h.want(r, machine.Asleep, nas4, nas6)
 	h.pass(8 * time.Second) // nothing is announced any more, and nobody reminded
 	return r
-}
-
-// What a card can send while its machine sleeps is told from everything else, and
-// alone it leaves the answers be.
-func TestReaderKnowsTheCard(t *testing.T) {
-	for _, c := range []struct {
-		name string
-		p    *lan.Packet
-		want []string
-		mere bool
-	}{
-		{"it answers us", arpReply(nasMAC, porterMAC, nas4, porter4), []string{"nas answer 10.77.0.20"}, true},
-		{"it answers our announcement", arpReply(nasMAC, porterMAC, nas4, nas4), []string{"nas answer 10.77.0.20"}, true},
-		{"it answers our solicitation", advertise(nasMAC, porterMAC, nasMAC, nas6), []string{"nas answer fd77::20"}, true},
-		{"it answers for an address that is not registered", arpReply(nasMAC, porterMAC, nobody4, porter4), nil, true},
-		{"it advertises unasked", &lan.Packet{Kind: lan.NeighborAdvertisement, Src: nasMAC, Dst: porterMAC, From: nas6, SenderMAC: nasMAC, Target: nas6},
-			[]string{"nas use fd77::20"}, false},
-		{"it advertises to all", advertise(nasMAC, machine.MAC{0x33, 0x33, 0, 0, 0, 1}, nasMAC, nas6), []string{"nas use fd77::20"}, false},
-		{"it announces itself by a reply", arpReply(nasMAC, machine.Broadcast, nas4, nas4), []string{"nas use 10.77.0.20"}, false},
-		{"it announces itself", arpRequest(nasMAC, machine.Broadcast, nas4, nas4), []string{"nas use 10.77.0.20"}, false},
-		{"it asks us", arpRequest(nasMAC, porterMAC, nas4, porter4), []string{"nas use 10.77.0.20"}, false},
-		{"it tests its address", arpProbe(nasMAC, nas4), []string{"nas test 10.77.0.20"}, false},
-		{"it sends a packet", ipPacket(lan.IP, nasMAC, nas6, porter6), []string{"nas packet fd77::20"}, false},
-		{"its firmware asks for DHCP", ipPacket(lan.UDP, nasMAC, netip.IPv4Unspecified(), netip.MustParseAddr("255.255.255.255")), []string{"nas frame"}, true},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			h := newHall(t, 8, nas(), tv())
-			h.view.Load().machines[nasMAC].card.Store(true)
-			h.handle(c.p)
-			if diff := cmp.Diff(c.want, h.seen()); diff != "" {
-				t.Errorf("sightings (-want +got):\n%s", diff)
-			}
-			h.view.Load().machines[nasMAC].card.Store(false) // or askers would be noted
-			if got := h.answers(nas4) && h.answers(nas6); got != c.mere {
-				t.Errorf("still answered for: %t", got)
-			}
-		})
-	}
-}
-
-// Whoever asks everybody gets two answers, and is noted; once, however often.
-func TestReaderNotesAskers(t *testing.T) {
-	h := newHall(t, 8, nas(), tv())
-	w := h.view.Load().machines[nasMAC]
-	ask := func() {
-		h.handle(arpRequest(clientMAC, machine.Broadcast, client4, nas4))
-		h.handle(arpRequest(clientMAC, machine.Broadcast, client4, tv4))
-	}
-	ask()
-	w.card.Store(true)
-	h.handle(arpRequest(clientMAC, porterMAC, client4, nas4)) // verifies what it has from us
-	h.handle(arpProbe(thiefMAC, nas4))
-	if got := h.seen(); len(got) > 0 || len(w.askers.take()) > 0 {
-		t.Errorf("%q for no rival", got)
-	}
-	ask()
-	h.handle(solicit(passerMAC, client6, nas6))
-	ask()
-	if diff := cmp.Diff([]string{"nas asked"}, h.seen()); diff != "" {
-		t.Errorf("sightings (-want +got):\n%s", diff)
-	}
-	want := map[asker]netip.Addr{{nas4, clientMAC}: client4, {nas6, passerMAC}: client6}
-	if got := w.askers.take(); fmt.Sprint(got) != fmt.Sprint(want) {
-		t.Errorf("askers %v, want %v", got, want)
-	}
-	for i := range 2 * mostAskers {
-		h.handle(arpRequest(machine.MAC{2, 1, 0, 0, byte(i >> 8), byte(i)}, machine.Broadcast, client4, nas4))
-	}
-	if got := len(w.askers.take()); got != mostAskers {
-		t.Errorf("%d askers noted in a flood, want %d", got, mostAskers)
-	}
 }
 
 // Reported with the remedy, or claimed with the override: then it stays claimed
@@ -156,7 +86,7 @@ func TestMachineBehindItsCard(t *testing.T) {
 func TestAnswerBeforeTheCardWasKnown(t *testing.T) {
 	overnight(t, overridden, func(h *night) {
 		r := h.offloaded()
-		r.watch.card.Store(false)
+		r.target.SetCardAnswers(false)
 		h.frame(cardSays()[0])
 		h.want(r, machine.Settling)
 		h.behindItsCard(7 * time.Second)
@@ -293,14 +223,14 @@ func TestAskersAreReminded(t *testing.T) {
 func TestFloodOfAskers(t *testing.T) {
 	var q reminders
 	now := time.Now()
-	for i := range 3 * mostAskers {
-		q.add(now, asker{nas4, machine.MAC{2, 1, 0, 0, byte(i >> 8), byte(i)}}, client4)
+	for i := range 3 * fastpath.MaxRequesters {
+		q.add(now, fastpath.Requester{Addr: nas4, MAC: machine.MAC{2, 1, 0, 0, byte(i >> 8), byte(i)}}, client4)
 	}
 	n := 0
 	for at := q.next(); !at.IsZero(); at = q.next() {
 		q.run(at, func(handover.Guest) { n++ })
 	}
-	if want := len(remindAt) * mostAskers; n != want || len(q.told) != 0 {
+	if want := len(remindAt) * fastpath.MaxRequesters; n != want || len(q.told) != 0 {
 		t.Errorf("told %d times, want %d; %d are left", n, want, len(q.told))
 	}
 }

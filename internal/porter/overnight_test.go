@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"nightporter/internal/config"
+	"nightporter/internal/fastpath"
 	"nightporter/internal/lab"
 	"nightporter/internal/lab/labtest"
 	"nightporter/internal/lan"
@@ -28,6 +29,7 @@ type night struct {
 	log       bytes.Buffer
 	announced []announced
 	replies   int
+	forward   func(*lan.Packet, machine.MAC) error // nil: onto the wire
 }
 
 type announced struct {
@@ -69,12 +71,23 @@ func (h *night) open() *nic {
 		h.Fatal(err)
 	}
 	began := time.Now()
-	n.reader.responder.Send = func([]byte) error { h.replies++; return nil }
+	h.stub(n, func([]byte) error { h.replies++; return nil }, func(p *lan.Packet, to machine.MAC) error {
+		if h.forward != nil {
+			return h.forward(p, to)
+		}
+		return n.forward(p, to)
+	})
 	n.announcer.Send = func(ip netip.Addr, owner machine.MAC) {
 		h.announced = append(h.announced, announced{n, time.Since(began), ip, owner})
 	}
 	h.nics = append(h.nics, n)
 	return n
+}
+
+// stub gives n a reader whose frames and packets go elsewhere.
+func (p *Porter) stub(n *nic, send func([]byte) error, forward func(*lan.Packet, machine.MAC) error) {
+	n.reader = fastpath.New(fastpath.Options{Send: send, Forward: forward, Replied: p.replied, Sightings: p.sightings})
+	n.reader.SetSelf(n.MAC())
 }
 
 // register lets a machine in.
@@ -100,7 +113,7 @@ func (h *night) pass(d time.Duration) {
 
 // frame hands a frame to the reader, and what it saw to the loop.
 func (h *night) frame(p *lan.Packet) {
-	h.n.reader.handle(p)
+	h.n.reader.Handle(p)
 	h.tick()
 	h.publish()
 }

@@ -28,8 +28,8 @@ func TestFaultSlowGuard(t *testing.T) {
 		name  string
 		frame func(*night)
 	}{
-		{"it tests an address", func(h *night) { h.n.reader.handle(arpProbe(nasMAC, nas4)) }},
-		{"it uses an address", func(h *night) { h.n.reader.handle(arpReply(nasMAC, machine.Broadcast, nas4, nas4)) }},
+		{"it tests an address", func(h *night) { h.n.reader.Handle(arpProbe(nasMAC, nas4)) }},
+		{"it uses an address", func(h *night) { h.n.reader.Handle(arpReply(nasMAC, machine.Broadcast, nas4, nas4)) }},
 	} {
 		t.Run(said.name, func(t *testing.T) {
 			overnight(t, nil, func(h *night) {

@@ -20,7 +20,7 @@ import (
 func (p *Porter) settle(spec machine.Spec) *resident {
 	r := p.add(spec)
 	r.nic = &nic{}
-	r.watch = newWatch(r, spec)
+	r.target = r.newTarget(spec)
 	r.Handle(time.Now(), machine.Registered{Spec: spec})
 	return r
 }

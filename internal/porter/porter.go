@@ -11,6 +11,7 @@ import (
 
 	"nightporter/internal/config"
 	"nightporter/internal/due"
+	"nightporter/internal/fastpath"
 	"nightporter/internal/handover"
 	"nightporter/internal/lan"
 	"nightporter/internal/machine"
@@ -44,7 +45,7 @@ type Porter struct {
 	watcher *lan.Watcher
 	trust   atomic.Pointer[registration.Policy]
 
-	sightings chan sighting
+	sightings chan fastpath.Sighting
 	requests  chan func()
 	changes   chan lan.Changes // of the host's network
 	kicks     chan struct{}    // a reader has failed
@@ -70,7 +71,7 @@ type Porter struct {
 func New(conf *config.Config, m *metrics.Metrics, log *slog.Logger) (*Porter, error) {
 	p := &Porter{
 		started: conf, conf: conf, log: log, metrics: m,
-		sightings: make(chan sighting, sightingQueue),
+		sightings: make(chan fastpath.Sighting, sightingQueue),
 		requests:  make(chan func()),
 		changes:   make(chan lan.Changes),
 		kicks:     make(chan struct{}, 1),
@@ -190,39 +191,39 @@ func (p *Porter) drain() {
 	}
 }
 
-func (p *Porter) see(s sighting) {
-	s.taken()
-	r := s.watch.resident
-	if r.watch != s.watch {
+func (p *Porter) see(s fastpath.Sighting) {
+	s.Taken()
+	r := p.byMAC[s.Target.MAC]
+	if r == nil || r.target != s.Target {
 		return // it registered anew or was forgotten meanwhile
 	}
-	switch s.kind {
-	case sawFrame:
+	switch s.Kind {
+	case fastpath.SawFrame:
 		p.tell(r, machine.Heard{})
-	case sawTest:
-		p.tell(r, machine.Heard{Addr: s.addr.ip})
-	case sawUse:
-		p.tell(r, machine.Heard{Addr: s.addr.ip, InUse: true})
-	case sawPacket:
-		p.heardPacket(r, s.addr.ip)
-	case sawAnswer:
-		p.heardAnswer(r, s.addr.ip)
-	case sawAsked:
+	case fastpath.SawTest:
+		p.tell(r, machine.Heard{Addr: s.Address.IP()})
+	case fastpath.SawUse:
+		p.tell(r, machine.Heard{Addr: s.Address.IP(), InUse: true})
+	case fastpath.SawPacket:
+		p.heardPacket(r, s.Address.IP())
+	case fastpath.SawAnswer:
+		p.heardAnswer(r, s.Address.IP())
+	case fastpath.SawRequest:
 		p.asked(r)
-	case sawTold:
+	case fastpath.SawDiversion:
 		p.pin(r)
-	case sawAccepted:
-		p.accepted(r, s.door.service)
-	case sawObjected:
-		p.objected(r, s.door.service)
-	case sawKnock:
+	case fastpath.SawAccept:
+		p.accepted(r, s.Service.ID)
+	case fastpath.SawReject:
+		p.objected(r, s.Service.ID)
+	case fastpath.SawKnock:
 		if r.State() == machine.Asleep {
-			r.knockedAt = s.at
+			r.knockedAt = s.At
 		}
-		p.tell(r, machine.Knocked{Service: s.door.service, Source: s.source})
-	case sawConflict:
-		p.tell(r, machine.Conflicted{Addr: s.addr.ip, By: s.by})
-	case sawSuppressed:
+		p.tell(r, machine.Knocked{Service: s.Service.ID, Source: s.Source})
+	case fastpath.SawConflict:
+		p.tell(r, machine.Conflicted{Addr: s.Address.IP(), By: s.By})
+	case fastpath.SawSuppressed:
 		p.logSuppressed(r, s)
 	}
 }
@@ -268,7 +269,7 @@ func (p *Porter) pace() time.Duration {
 // recoverLost treats every machine whose speech may not have reached us as
 // having spoken: its reader has stopped answering for it already.
 func (p *Porter) recoverLost(n *nic) {
-	lost := n.reader.lost.Load()
+	lost := n.reader.Lost()
 	if lost == n.lostBefore {
 		return
 	}
@@ -304,13 +305,13 @@ func (p *Porter) publish() {
 		if !n.stale {
 			continue
 		}
-		v := newView(&p.conf.Wake)
+		v := fastpath.NewView(readerRules(&p.conf.Wake))
 		for _, r := range p.residents {
 			if r.nic == n && r.attention() != ignored {
-				v.add(r)
+				v.Add(r.target, r.watched(), r.Conceded)
 			}
 		}
-		n.reader.view.Store(v)
+		n.reader.SetView(v)
 		// A filter that is not set is tried again with the next thing that
 		// happens.
 		err := n.link.Load().filter(v, n.own())
@@ -353,8 +354,9 @@ func (p *Porter) listen(d time.Duration) {
 	for end := time.After(d); ; {
 		select {
 		case s := <-p.sightings:
-			if s.taken(); s.kind == sawTest {
-				s.watch.resident.nic.announcer.Cancel(s.addr.ip)
+			s.Taken()
+			if r := p.byMAC[s.Target.MAC]; s.Kind == fastpath.SawTest && r != nil && r.nic != nil {
+				r.nic.announcer.Cancel(s.Address.IP())
 			}
 		case <-end:
 			return

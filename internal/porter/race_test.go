@@ -8,7 +8,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"nightporter/internal/config"
+	"nightporter/internal/fastpath"
 	"nightporter/internal/lab"
 	"nightporter/internal/lab/labtest"
 	"nightporter/internal/lan"
@@ -76,7 +79,7 @@ func TestReadersAndLoop(t *testing.T) {
 			for i := 0; hammering.Err() == nil; i++ {
 				for j, spec := range specs {
 					for _, packet := range bustle(spec, j%2 == 0 && i%8 == 0) {
-						n.reader.handle(packet)
+						n.reader.Handle(packet)
 					}
 				}
 			}
@@ -135,43 +138,54 @@ func (p *Porter) openStubbed(answers *atomic.Int64) error {
 	if err != nil {
 		return err
 	}
-	n.reader.responder.Send = func([]byte) error { answers.Add(1); return nil }
+	p.stub(n, func([]byte) error { answers.Add(1); return nil }, n.forward)
 	n.announcer.Send = func(netip.Addr, machine.MAC) {}
 	p.nics = append(p.nics, n)
 	return nil
 }
 
-// wantQuiet fails the test if a flag is stuck on the way to the loop, or if
-// anybody is answered about the machines.
+// wantQuiet fails the test if a machine is answered for, or if a sighting is
+// stuck on its way to the loop: then no other of its kind is reported.
 func (p *Porter) wantQuiet(t *testing.T, specs []machine.Spec, answers *atomic.Int64) {
 	t.Helper()
-	for mac, w := range p.nics[0].reader.view.Load().machines {
-		if w.framed.Load() {
-			t.Errorf("%v: a frame is on its way for ever", mac)
-		}
-		for _, a := range w.addrs {
-			for kind := range a.spoken {
-				if a.spoken[kind].Load() {
-					t.Errorf("%v: sighting %d is on its way for ever", a.ip, kind)
-				}
-			}
-			if a.conflict.Load() || a.answer.Load() {
-				t.Errorf("%v: conflict %t, answered for %t", a.ip, a.conflict.Load(), a.answer.Load())
-			}
-			for _, d := range a.doors {
-				if d.knocked.Load() {
-					t.Errorf("%v: a knock is on its way for ever", d.service)
-				}
-			}
-		}
-	}
+	reader := p.nics[0].reader
 	before := answers.Load()
 	for _, spec := range specs {
 		for _, packet := range bustle(spec, false) {
-			p.nics[0].reader.handle(packet)
+			reader.Handle(packet)
 		}
 	}
 	if got := answers.Load() - before; got != 0 {
 		t.Errorf("%d answers after everything was released", got)
+	}
+	p.drain()
+	for _, spec := range specs {
+		if reader.View().Address(spec.Monitor[0].IP) == nil {
+			continue
+		}
+		for _, packet := range bustle(spec, true) {
+			reader.Handle(packet)
+		}
+		got := make(map[fastpath.Kind]int)
+		for len(p.sightings) > 0 {
+			s := <-p.sightings
+			s.Taken()
+			got[s.Kind]++
+		}
+		want := map[fastpath.Kind]int{fastpath.SawFrame: 1, fastpath.SawTest: 2, fastpath.SawPacket: 1, fastpath.SawAnswer: 1, fastpath.SawConflict: 1}
+		for _, ip := range spec.Addrs() {
+			switch a := reader.View().Address(ip); {
+			case a == nil || a.Answered():
+				t.Errorf("%v: %+v", ip, a)
+			case p.byMAC[spec.MAC].Conceded(ip):
+			case ip.Is4():
+				want[fastpath.SawKnock] += 3
+			default:
+				want[fastpath.SawKnock]++
+			}
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s: sightings (-want +got):\n%s", spec.Name, diff)
+		}
 	}
 }

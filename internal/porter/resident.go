@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"nightporter/internal/fair"
+	"nightporter/internal/fastpath"
 	"nightporter/internal/handover"
 	"nightporter/internal/machine"
 )
@@ -15,10 +16,10 @@ import (
 // keeps beside it.
 type resident struct {
 	*machine.Machine
-	nic        *nic // where it lives; nil until it registers, or is found a place
-	watch      *watch
-	configured *machine.Spec // what the configuration says of it; nil: nothing
-	joined     []netip.Addr  // whose solicited-node groups we are in
+	nic        *nic             // where it lives; nil until it registers, or is found a place
+	target     *fastpath.Target // as the readers see it
+	configured *machine.Spec    // what the configuration says of it; nil: nothing
+	joined     []netip.Addr     // whose solicited-node groups we are in
 	hold       *handover.Hold
 	judge      *fair.Judge
 	readiness  handover.Readiness // while it arrives
@@ -39,6 +40,13 @@ func (r *resident) shown(now time.Time) machine.Status {
 	s.Since, s.LastWake.At = machine.OnClock(s.Since, now), machine.OnClock(s.LastWake.At, now)
 	s.Packets, s.Suppressed = r.hold.Counts(), r.judge.Suppressed()
 	return s
+}
+
+// newTarget returns r as the readers are to see it, with what spec registers.
+func (r *resident) newTarget(spec machine.Spec) *fastpath.Target {
+	t := fastpath.NewTarget(spec, r.hold, r.judge)
+	t.SetCardAnswers(r.CardAnswers())
+	return t
 }
 
 // attention is what the readers have to look out for.
@@ -82,13 +90,7 @@ func (r *resident) silenced() (netip.Addr, bool) {
 	if s := r.State(); s != machine.Asleep && s != machine.Waking {
 		return netip.Addr{}, false
 	}
-	claimed := r.Claimed()
-	for _, a := range r.watch.addrs {
-		if !a.answer.Load() && slices.Contains(claimed, a.ip) {
-			return a.ip, true
-		}
-	}
-	return netip.Addr{}, false
+	return r.target.Silent(r.Claimed())
 }
 
 // leaveGroups leaves the solicited-node groups of addresses no longer claimed.

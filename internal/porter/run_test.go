@@ -231,7 +231,7 @@ func TestAnnounce(t *testing.T) {
 	p.publish()
 	n.announce(nas4, n.MAC()) // not answered for: nothing
 	n.announce(nas4, nasMAC)
-	r.watch.answerFor([]netip.Addr{nas4, nas6})
+	r.target.Answer([]netip.Addr{nas4, nas6})
 	n.announce(nas6, n.MAC())
 	n.announce(nobody4, n.MAC()) // the last, and so everything was seen
 	var got []string

@@ -1,4 +1,4 @@
-package porter
+package fastpath
 
 import (
 	"context"
@@ -29,15 +29,15 @@ type inquiry struct {
 	asked []time.Duration // when the question went out
 }
 
-// lookUp asks for ip while answers arrive at the reader. It has to run in a
+// resolved asks for ip while answers arrive at the reader. It has to run in a
 // bubble of synctest.
-func lookUp(ctx context.Context, h *hall, ip netip.Addr, answers ...answer) inquiry {
+func resolved(ctx context.Context, h *fixture, ip netip.Addr, answers ...answer) inquiry {
 	begin := time.Now()
 	for _, a := range answers {
-		time.AfterFunc(a.after, func() { h.handle(a.p) })
+		time.AfterFunc(a.after, func() { h.Handle(a.p) })
 	}
 	var q inquiry
-	q.macs, q.err = h.lookups.ask(ctx, ip, func() error {
+	q.macs, q.err = h.Resolve(ctx, ip, func() error {
 		q.asked = append(q.asked, time.Since(begin))
 		return nil
 	})
@@ -46,21 +46,21 @@ func lookUp(ctx context.Context, h *hall, ip netip.Addr, answers ...answer) inqu
 }
 
 // closed fails the test if a lookup was left open.
-func (h *hall) closed() {
+func (h *fixture) closed() {
 	h.tb.Helper()
-	if n := h.lookups.open.Load(); n != 0 || len(h.lookups.wants) != 0 {
-		h.tb.Errorf("%d lookups left open, for %d addresses", n, len(h.lookups.wants))
+	if n := h.resolver.open.Load(); n != 0 || len(h.resolver.waiting) != 0 {
+		h.tb.Errorf("%d lookups left open, for %d addresses", n, len(h.resolver.waiting))
 	}
 }
 
-func TestLookup(t *testing.T) {
+func TestResolve(t *testing.T) {
 	const (
 		ms     = time.Millisecond
-		pause  = lookupPause
-		linger = lookupLinger
+		pause  = resolvePause
+		linger = resolveLinger
 	)
 	nasAnswer := arpReply(nasMAC, porterMAC, nas4, porter4)
-	thiefAnswer := arpReply(thiefMAC, porterMAC, nas4, porter4)
+	thiefAnswer := arpReply(intruderMAC, porterMAC, nas4, porter4)
 	once, twice, thrice := []time.Duration{0}, []time.Duration{0, pause}, []time.Duration{0, pause, 2 * pause}
 	for _, c := range []struct {
 		name    string
@@ -71,24 +71,24 @@ func TestLookup(t *testing.T) {
 		asked   []time.Duration
 	}{
 		{"the first answer ends it after the linger", nas4, []answer{{10 * ms, nasAnswer}}, []machine.MAC{nasMAC}, 10*ms + linger, once},
-		{"two hosts answer", nas4, []answer{{ms, nasAnswer}, {linger, thiefAnswer}}, []machine.MAC{nasMAC, thiefMAC}, ms + linger, once},
+		{"two hosts answer", nas4, []answer{{ms, nasAnswer}, {linger, thiefAnswer}}, []machine.MAC{nasMAC, intruderMAC}, ms + linger, once},
 		{"one host answers several times", nas4, []answer{{ms, nasAnswer}, {50 * ms, nasAnswer}, {60 * ms, nasAnswer}}, []machine.MAC{nasMAC}, ms + linger, once},
 		{"an answer after the linger is too late", nas4, []answer{{ms, nasAnswer}, {linger + 5*ms, thiefAnswer}}, []machine.MAC{nasMAC}, ms + linger, once},
 		{"the second question is answered", nas4, []answer{{pause + 10*ms, nasAnswer}}, []machine.MAC{nasMAC}, pause + 10*ms + linger, twice},
 		{"the answer crosses the end of a pause", nas4, []answer{{pause - ms, nasAnswer}}, []machine.MAC{nasMAC}, pause - ms + linger, once},
 		{"the last question is answered late", nas4, []answer{{3*pause - ms, nasAnswer}}, []machine.MAC{nasMAC}, 3*pause - ms + linger, thrice},
-		{"nobody answers", nas4, nil, nil, 3 * pause, thrice},
+		{"no host answers", nas4, nil, nil, 3 * pause, thrice},
 		{"the answers are for other addresses", nas4, []answer{{ms, arpReply(tvMAC, porterMAC, tv4, porter4)}, {ms, advertise(nasMAC, porterMAC, nasMAC, nas6)}}, nil, 3 * pause, thrice},
 		{"a request is no answer", nas4, []answer{{ms, arpRequest(nasMAC, machine.Broadcast, nas4, nas4)}}, nil, 3 * pause, thrice},
 		{"an advertisement answers for its target", nas6, []answer{{ms, &lan.Packet{Kind: lan.NeighborAdvertisement, Src: nasMAC,
 			From: netip.MustParseAddr("fe80::20"), Target: nas6, SenderMAC: nasMAC}}}, []machine.MAC{nasMAC}, ms + linger, once},
 		{"an advertisement without an option", nas6, []answer{{ms, advertise(nasMAC, porterMAC, machine.MAC{}, nas6)}}, []machine.MAC{nasMAC}, ms + linger, once},
-		{"a proxy answers for the machine", nas4, []answer{{ms, &lan.Packet{Kind: lan.ARPReply, Src: thiefMAC, SenderMAC: nasMAC, From: nas4}}}, []machine.MAC{nasMAC}, ms + linger, once},
+		{"a proxy answers for the machine", nas4, []answer{{ms, &lan.Packet{Kind: lan.ARPReply, Src: intruderMAC, SenderMAC: nasMAC, From: nas4}}}, []machine.MAC{nasMAC}, ms + linger, once},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				h := newHall(t, 8)
-				q := lookUp(t.Context(), h, c.ip, c.answers...)
+				h := newFixture(t, 8)
+				q := resolved(t.Context(), h, c.ip, c.answers...)
 				if q.err != nil {
 					t.Fatal(q.err)
 				}
@@ -102,17 +102,17 @@ func TestLookup(t *testing.T) {
 					t.Errorf("took %v, want %v", q.took, c.took)
 				}
 				h.closed()
-				time.Sleep(time.Second) // late answers find nobody
+				time.Sleep(time.Second) // late answers are dropped
 			})
 		})
 	}
 }
 
 // The answer of a watched machine ends a lookup and is a sighting too.
-func TestLookupOfAWatchedMachine(t *testing.T) {
+func TestResolveOfAWatchedMachine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := newHall(t, 8, nas())
-		q := lookUp(t.Context(), h, nas4, answer{time.Millisecond, arpReply(nasMAC, porterMAC, nas4, porter4)})
+		h := newFixture(t, 8, nas())
+		q := resolved(t.Context(), h, nas4, answer{time.Millisecond, arpReply(nasMAC, porterMAC, nas4, porter4)})
 		if diff := cmp.Diff([]machine.MAC{nasMAC}, q.macs); q.err != nil || diff != "" {
 			t.Errorf("%v, who answered (-want +got):\n%s", q.err, diff)
 		}
@@ -122,19 +122,19 @@ func TestLookupOfAWatchedMachine(t *testing.T) {
 	})
 }
 
-func TestLookupCancelled(t *testing.T) {
+func TestResolveCancelled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := newHall(t, 8)
-		ctx, cancel := context.WithTimeout(t.Context(), lookupPause+50*time.Millisecond)
+		h := newFixture(t, 8)
+		ctx, cancel := context.WithTimeout(t.Context(), resolvePause+50*time.Millisecond)
 		defer cancel()
-		q := lookUp(ctx, h, nas4)
-		if !errors.Is(q.err, context.DeadlineExceeded) || q.took != lookupPause+50*time.Millisecond || len(q.asked) != 2 {
+		q := resolved(ctx, h, nas4)
+		if !errors.Is(q.err, context.DeadlineExceeded) || q.took != resolvePause+50*time.Millisecond || len(q.asked) != 2 {
 			t.Errorf("%v after %v and %d questions", q.err, q.took, len(q.asked))
 		}
-		// ... also when somebody has answered already: there may be more to say.
+		// ... also when a host has answered already: there may be more to say.
 		ctx, cancel = context.WithTimeout(t.Context(), 50*time.Millisecond)
 		defer cancel()
-		q = lookUp(ctx, h, nas4, answer{time.Millisecond, arpReply(nasMAC, porterMAC, nas4, porter4)})
+		q = resolved(ctx, h, nas4, answer{time.Millisecond, arpReply(nasMAC, porterMAC, nas4, porter4)})
 		if !errors.Is(q.err, context.DeadlineExceeded) || q.macs != nil {
 			t.Errorf("%v, %v answered", q.err, q.macs)
 		}
@@ -142,37 +142,37 @@ func TestLookupCancelled(t *testing.T) {
 	})
 }
 
-func TestLookupThatCannotAsk(t *testing.T) {
-	h := newHall(t, 8)
+func TestResolveThatCannotAsk(t *testing.T) {
+	h := newFixture(t, 8)
 	broken := errors.New("no buffer space")
-	if macs, err := h.lookups.ask(t.Context(), nas4, func() error { return broken }); !errors.Is(err, broken) || macs != nil {
+	if macs, err := h.Resolve(t.Context(), nas4, func() error { return broken }); !errors.Is(err, broken) || macs != nil {
 		t.Errorf("%v, %v", macs, err)
 	}
 	h.closed()
 }
 
 // Every lookup of an address gets every answer, and ends by itself.
-func TestConcurrentLookups(t *testing.T) {
+func TestConcurrentResolves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := newHall(t, 8)
+		h := newFixture(t, 8)
 		results := make(chan inquiry, 4)
 		for i := range 3 {
-			time.AfterFunc(time.Duration(i)*20*time.Millisecond, func() { results <- lookUp(t.Context(), h, nas4) })
+			time.AfterFunc(time.Duration(i)*20*time.Millisecond, func() { results <- resolved(t.Context(), h, nas4) })
 		}
-		time.AfterFunc(0, func() { results <- lookUp(t.Context(), h, tv4) })
-		time.AfterFunc(50*time.Millisecond, func() { h.handle(arpReply(nasMAC, porterMAC, nas4, porter4)) })
+		time.AfterFunc(0, func() { results <- resolved(t.Context(), h, tv4) })
+		time.AfterFunc(50*time.Millisecond, func() { h.Handle(arpReply(nasMAC, porterMAC, nas4, porter4)) })
 		for i := range 3 {
 			q := <-results
 			if diff := cmp.Diff([]machine.MAC{nasMAC}, q.macs); q.err != nil || diff != "" {
 				t.Errorf("lookup %d: %v, who answered (-want +got):\n%s", i, q.err, diff)
 			}
 			// They began at 0, 20 and 40 ms, and end at one moment, in any order.
-			last := 50*time.Millisecond + lookupLinger
+			last := 50*time.Millisecond + resolveLinger
 			if took := last - q.took; took < 0 || took > 40*time.Millisecond {
 				t.Errorf("lookup %d took %v", i, q.took)
 			}
 		}
-		if q := <-results; q.err != nil || q.macs != nil || q.took != 3*lookupPause {
+		if q := <-results; q.err != nil || q.macs != nil || q.took != 3*resolvePause {
 			t.Errorf("the lookup of another address: %v, %v after %v", q.macs, q.err, q.took)
 		}
 		h.closed()
@@ -180,21 +180,21 @@ func TestConcurrentLookups(t *testing.T) {
 }
 
 // A flood of answers neither blocks the reader nor grows without bound.
-func TestLookupFlooded(t *testing.T) {
+func TestResolveFlooded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := newHall(t, 8)
+		h := newFixture(t, 8)
 		flood := make([]answer, 0, 100)
 		for i := range 100 {
 			flood = append(flood, answer{time.Millisecond, arpReply(machine.MAC{2, 1, 0, 0, 0, byte(i)}, porterMAC, nas4, porter4)})
 		}
-		q := lookUp(t.Context(), h, nas4, flood...)
-		if q.err != nil || len(q.macs) == 0 || q.took != time.Millisecond+lookupLinger {
+		q := resolved(t.Context(), h, nas4, flood...)
+		if q.err != nil || len(q.macs) == 0 || q.took != time.Millisecond+resolveLinger {
 			t.Errorf("%d hosts answered, %v after %v", len(q.macs), q.err, q.took)
 		}
-		answers, done := h.lookups.want(nas4)
+		answers, done := h.resolver.wait(nas4)
 		began := time.Now()
 		for _, a := range flood {
-			h.handle(a.p) // nobody takes them
+			h.Handle(a.p) // they are not taken
 		}
 		if len(answers) != cap(answers) || time.Since(began) != 0 {
 			t.Errorf("%d of %d answers wait, the reader was held up for %v", len(answers), cap(answers), time.Since(began))
@@ -202,4 +202,16 @@ func TestLookupFlooded(t *testing.T) {
 		done()
 		h.closed()
 	})
+}
+
+// BenchmarkResolve is an answer to an open question.
+func BenchmarkResolve(b *testing.B) {
+	h, _ := benchFixture(b)
+	answers, done := h.resolver.wait(free4)
+	defer done()
+	p := arpReply(clientMAC, porterMAC, free4, porter4)
+	for b.Loop() {
+		h.Handle(p)
+		<-answers
+	}
 }

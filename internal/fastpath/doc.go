@@ -1,0 +1,19 @@
+// Package fastpath handles the frames of one network interface. It answers ARP
+// and neighbour discovery for sleeping machines, holds or forwards the packets
+// that clients send to them, and reports to the event loop what it saw.
+//
+// Three kinds of goroutines use it:
+//
+//   - Reader goroutines, one for each packet socket of the interface, call
+//     Reader.Handle or Reader.HandleOutgoing with each frame. They work on one
+//     View, which never changes once it is set. They lock only the hold of a
+//     machine that a packet is for, its judge where there are rules, the list of
+//     requesters of a machine whose network card answers too, and the resolver
+//     while a question is open. They never wait for the event loop: a sighting for
+//     which there is no room is counted and dropped.
+//   - The event loop makes each Target and each View, and calls Reader.SetView. It
+//     takes the sightings from their channel and calls Sighting.Taken for each. It
+//     alone calls the methods of Target. What these share with the readers is
+//     atomic or has a lock.
+//   - Other goroutines call Reader.Resolve, which waits for answers, and Reader.Lost.
+package fastpath

@@ -1,0 +1,221 @@
+package fastpath
+
+import (
+	"net/netip"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"nightporter/internal/lan"
+	"nightporter/internal/machine"
+)
+
+// A machine that speaks for one of its addresses is up. Not one more answer may
+// go out for any of them, even while the loop is busy elsewhere: a machine that
+// tests an address would take the answer for a duplicate (RFC 4862 section 5.4.4).
+func TestSpeakingSilencesAtOnce(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		p    *lan.Packet
+	}{
+		{"it tests its address", arpProbe(nasMAC, nas4)},
+		{"it tests its IPv6 address", dad(nasMAC, nas6)},
+		{"it announces its address", arpRequest(nasMAC, machine.Broadcast, nas4, nas4)},
+		{"it answers our probe", arpReply(nasMAC, porterMAC, nas4, porter4)},
+		{"it advertises its address", advertise(nasMAC, porterMAC, nasMAC, nas6)},
+		{"it sends a packet", segment(nasMAC, nas6, client6, 443, flagACK)},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			h := newFixture(t, 8, nas(), tv())
+			if !h.answers(nas4) || !h.answers(nas6) {
+				t.Fatal("the machine is not answered for before it speaks")
+			}
+			h.Handle(c.p)
+			h.mute(t)
+			if !h.answers(tv4) {
+				t.Error("the other machine is not answered for any more")
+			}
+		})
+	}
+}
+
+// mute fails the test if a question for an address of nas is answered.
+func (h *fixture) mute(t *testing.T) {
+	t.Helper()
+	n := len(h.sent)
+	for _, p := range []*lan.Packet{
+		arpRequest(clientMAC, machine.Broadcast, client4, nas4), arpRequest(clientMAC, porterMAC, client4, nas4),
+		arpProbe(intruderMAC, nas4), arpProbe(nasMAC, nas4),
+		solicit(clientMAC, client6, nas6), dad(intruderMAC, nas6), dad(nasMAC, nas6),
+	} {
+		h.Handle(p)
+	}
+	if got := len(h.sent) - n; got != 0 {
+		t.Errorf("%d answers for a machine that speaks", got)
+	}
+}
+
+// ... and even when the loop is so far behind that the sighting is lost.
+func TestLostSightingSilencesToo(t *testing.T) {
+	h := newFixture(t, 1, nas(), tv())
+	h.Handle(syn(tv4, 80)) // fills the queue
+	h.Handle(dad(nasMAC, nas6))
+	if h.Lost() != 1 {
+		t.Fatalf("%d sightings lost, want 1", h.Lost())
+	}
+	h.mute(t)
+}
+
+// The machine itself is never answered, whether or not it has been heard.
+func TestMachineIsNeverAnswered(t *testing.T) {
+	h := newFixture(t, 8, nas())
+	for _, p := range []*lan.Packet{
+		arpProbe(nasMAC, nas4), dad(nasMAC, nas6),
+		arpRequest(nasMAC, machine.Broadcast, free4, nas4), solicit(nasMAC, free6, nas6),
+	} {
+		h.Handle(p)
+	}
+	if len(h.sent) != 0 {
+		t.Errorf("%d answers to the machine about itself", len(h.sent))
+	}
+}
+
+// A frame that speaks for none of its addresses proves nothing: boot firmware
+// asks for DHCP with the same MAC. The claim stands.
+func TestFirmwareDoesNotSilence(t *testing.T) {
+	h := newFixture(t, 8, nas())
+	h.Handle(&lan.Packet{Kind: lan.Other, Src: nasMAC})
+	h.Handle(arpRequest(nasMAC, machine.Broadcast, free4, client4))
+	if !h.answers(nas4) || !h.answers(nas6) {
+		t.Error("the machine is not answered for any more")
+	}
+}
+
+// A machine that claims to be another speaks for none of its own addresses, and
+// not for those of the other.
+func TestMachineSpeaksForItselfOnly(t *testing.T) {
+	for _, p := range []*lan.Packet{
+		arpReply(nasMAC, clientMAC, tv4, client4), arpProbe(nasMAC, tv4), segment(nasMAC, tv4, client4, 443, flagACK),
+	} {
+		h := newFixture(t, 8, nas(), tv())
+		h.Handle(p)
+		got := h.seen()
+		if len(got) == 0 || got[0] != "nas frame" || slices.Contains(got, "tv test 10.77.0.30") || slices.Contains(got, "tv use 10.77.0.30") {
+			t.Errorf("%v for another machine: reported %q", p.Kind, got)
+		}
+		if !h.answers(tv4) || !h.answers(nas4) {
+			t.Errorf("%v for another machine silences", p.Kind)
+		}
+	}
+}
+
+// What a card can send while its machine sleeps is distinguished from everything else, and
+// alone it leaves the answers be.
+func TestReaderKnowsTheCard(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		p    *lan.Packet
+		want []string
+		mere bool
+	}{
+		{"it answers us", arpReply(nasMAC, porterMAC, nas4, porter4), []string{"nas answer 10.77.0.20"}, true},
+		{"it answers our announcement", arpReply(nasMAC, porterMAC, nas4, nas4), []string{"nas answer 10.77.0.20"}, true},
+		{"it answers our solicitation", advertise(nasMAC, porterMAC, nasMAC, nas6), []string{"nas answer fd77::20"}, true},
+		{"it answers for an address that is not registered", arpReply(nasMAC, porterMAC, free4, porter4), nil, true},
+		{"it advertises unasked", &lan.Packet{Kind: lan.NeighborAdvertisement, Src: nasMAC, Dst: porterMAC, From: nas6, SenderMAC: nasMAC, Target: nas6},
+			[]string{"nas use fd77::20"}, false},
+		{"it advertises to all", advertise(nasMAC, machine.MAC{0x33, 0x33, 0, 0, 0, 1}, nasMAC, nas6), []string{"nas use fd77::20"}, false},
+		{"it announces itself by a reply", arpReply(nasMAC, machine.Broadcast, nas4, nas4), []string{"nas use 10.77.0.20"}, false},
+		{"it announces itself", arpRequest(nasMAC, machine.Broadcast, nas4, nas4), []string{"nas use 10.77.0.20"}, false},
+		{"it asks us", arpRequest(nasMAC, porterMAC, nas4, porter4), []string{"nas use 10.77.0.20"}, false},
+		{"it tests its address", arpProbe(nasMAC, nas4), []string{"nas test 10.77.0.20"}, false},
+		{"it sends a packet", ipPacket(lan.IP, nasMAC, nas6, porter6), []string{"nas packet fd77::20"}, false},
+		{"its firmware asks for DHCP", ipPacket(lan.UDP, nasMAC, netip.IPv4Unspecified(), netip.MustParseAddr("255.255.255.255")), []string{"nas frame"}, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			h := newFixture(t, 8, nas(), tv())
+			h.View().targets[nasMAC].SetCardAnswers(true)
+			h.Handle(c.p)
+			if diff := cmp.Diff(c.want, h.seen()); diff != "" {
+				t.Errorf("sightings (-want +got):\n%s", diff)
+			}
+			h.View().targets[nasMAC].SetCardAnswers(false) // or requesters would be noted
+			if got := h.answers(nas4) && h.answers(nas6); got != c.mere {
+				t.Errorf("still answered for: %t", got)
+			}
+		})
+	}
+}
+
+// The reply to a probe of a service is reported. A connection is reset at once.
+func TestRepliesToProbes(t *testing.T) {
+	accept := func() *lan.Packet {
+		p := segment(nasMAC, nas4, porter4, lan.ProbePort(0), flagSYN|flagACK)
+		p.FromPort = 22
+		return p
+	}
+	reject := func() *lan.Packet {
+		p := ipPacket(lan.PortUnreachable, nasMAC, nas4, porter4)
+		p.Network, p.Target, p.FromPort, p.ToPort = 14, nas4, lan.ProbePort(0), game.Number
+		return p
+	}
+	const packet = "nas packet 10.77.0.20"
+	for _, c := range []struct {
+		name   string
+		p      *lan.Packet
+		change func(*lan.Packet)
+		want   []string
+		resets int
+	}{
+		{"accepted", accept(), nil, []string{packet, "nas accept 10.77.0.20:22/tcp"}, 1},
+		{"accepted by a service that is not registered", accept(), func(p *lan.Packet) { p.FromPort = 23 }, []string{packet}, 1},
+		{"not to a port of ours", accept(), func(p *lan.Packet) { p.ToPort = 60999 }, []string{packet}, 0},
+		{"not to our MAC", accept(), func(p *lan.Packet) { p.Dst = clientMAC }, []string{packet}, 0},
+		{"of another SYN", accept(), func(p *lan.Packet) { p.Ack++ }, []string{packet}, 0},
+		{"refused", accept(), func(p *lan.Packet) { p.Flags = flagRST | flagACK }, []string{packet}, 0},
+		{"rejected", reject(), nil, []string{packet, "nas reject 10.77.0.20:27015/udp"}, 0},
+		{"rejected for another address", reject(), func(p *lan.Packet) { p.Target = nas6 }, []string{packet}, 0},
+		{"rejected to another port", reject(), func(p *lan.Packet) { p.FromPort = 65000 }, []string{packet}, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			h := newFixture(t, 8, nas())
+			c.p.Ack = h.Sequence() + 1
+			if c.change != nil {
+				c.change(c.p)
+			}
+			h.Handle(c.p)
+			if diff := cmp.Diff(c.want, h.seen()); diff != "" {
+				t.Errorf("sightings (-want +got):\n%s", diff)
+			}
+			if len(h.sent) != c.resets {
+				t.Errorf("%d resets, want %d", len(h.sent), c.resets)
+			}
+		})
+	}
+}
+
+// While packets are held for a machine that is up, what neighbours hear of it is
+// reported: they may send the next packet to it.
+func TestDiversion(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		p    *lan.Packet
+		want bool
+	}{
+		{"it announces itself", arpRequest(nasMAC, machine.Broadcast, nas4, nas4), true},
+		{"it answers a client", arpReply(nasMAC, clientMAC, nas4, client4), true},
+		{"it answers us", arpReply(nasMAC, porterMAC, nas4, porter4), false},
+	} {
+		h := newFixture(t, 8, nas())
+		for _, passing := range []bool{false, true} {
+			if passing {
+				h.View().targets[nasMAC].hold.Pass()
+			}
+			h.Handle(c.p)
+			if got := slices.Contains(h.seen(), "nas diversion"); got != (passing && c.want) {
+				t.Errorf("%s: reported: %t; the hold passes: %t", c.name, got, passing)
+			}
+		}
+	}
+}

@@ -1,0 +1,239 @@
+package fastpath
+
+import (
+	"fmt"
+	"net/netip"
+	"testing"
+
+	"nightporter/internal/fair"
+	"nightporter/internal/handover"
+	"nightporter/internal/lan"
+	"nightporter/internal/machine"
+)
+
+// The cast of the tests. The addresses are those of the lab.
+var (
+	porterMAC   = machine.MAC{2, 0x77, 0, 0, 0, 2}
+	clientMAC   = machine.MAC{2, 0x77, 0, 0, 0, 10}
+	nasMAC      = machine.MAC{2, 0x77, 0, 0, 0, 20}
+	tvMAC       = machine.MAC{2, 0x77, 0, 0, 0, 30}
+	otherMAC    = machine.MAC{2, 0x77, 0, 0, 0, 11} // asks, and never knocks
+	intruderMAC = machine.MAC{2, 0x77, 0, 0, 0, 66} // uses addresses that are not its own
+
+	porter4, porter6 = netip.MustParseAddr("10.77.0.2"), netip.MustParseAddr("fe80::2")
+	client4, client6 = netip.MustParseAddr("10.77.0.10"), netip.MustParseAddr("fd77::10")
+	nas4, nas6       = netip.MustParseAddr("10.77.0.20"), netip.MustParseAddr("fd77::20")
+	tv4              = netip.MustParseAddr("10.77.0.30")
+	free4            = netip.MustParseAddr("10.77.0.99")
+	free6            = netip.MustParseAddr("fd77::99")
+
+	ssh  = machine.Port{Protocol: machine.TCP, Number: 22}
+	game = machine.Port{Protocol: machine.UDP, Number: 27015}
+	ping = machine.Port{Protocol: machine.ICMP}
+	show = machine.Port{Protocol: machine.TCP, Number: 80}
+)
+
+// nas has both families and a service of each protocol; tv has one address.
+func nas() machine.Spec {
+	ports := []machine.Port{ssh, game, ping}
+	return machine.Spec{Name: "nas", MAC: nasMAC, IdleWatts: 50, SleepWatts: 2,
+		Monitor: []machine.Address{{IP: nas4, Ports: ports}, {IP: nas6, Ports: ports}}}
+}
+
+func tv() machine.Spec {
+	return machine.Spec{Name: "tv", MAC: tvMAC, Monitor: []machine.Address{{IP: tv4, Ports: []machine.Port{show}}}}
+}
+
+// The frames of the tests, as the parser leaves them.
+
+func arpRequest(src, dst machine.MAC, from, to netip.Addr) *lan.Packet {
+	return &lan.Packet{Kind: lan.ARPRequest, Src: src, Dst: dst, SenderMAC: src, From: from, To: to}
+}
+
+// arpProbe asks whether ip is free (RFC 5227 section 2.1.1).
+func arpProbe(src machine.MAC, ip netip.Addr) *lan.Packet {
+	return arpRequest(src, machine.Broadcast, netip.IPv4Unspecified(), ip)
+}
+
+func arpReply(src, dst machine.MAC, from, to netip.Addr) *lan.Packet {
+	return &lan.Packet{Kind: lan.ARPReply, Src: src, Dst: dst, SenderMAC: src, From: from, To: to}
+}
+
+func solicit(src machine.MAC, from, target netip.Addr) *lan.Packet {
+	return &lan.Packet{Kind: lan.NeighborSolicitation, Src: src, From: from, To: target, SenderMAC: src, Target: target}
+}
+
+// dad asks whether ip is free (RFC 4862 section 5.4.2). It carries no option.
+func dad(src machine.MAC, ip netip.Addr) *lan.Packet {
+	return &lan.Packet{Kind: lan.NeighborSolicitation, Src: src, From: netip.IPv6Unspecified(), Target: ip}
+}
+
+// advertise names its own sender; without an option it does so by the frame.
+func advertise(src, dst, option machine.MAC, target netip.Addr) *lan.Packet {
+	return &lan.Packet{Kind: lan.NeighborAdvertisement, Src: src, Dst: dst, From: target,
+		To: netip.IPv6LinkLocalAllNodes(), SenderMAC: option, Target: target, Solicited: dst == porterMAC}
+}
+
+func ipPacket(kind lan.Kind, src machine.MAC, from, to netip.Addr) *lan.Packet {
+	return &lan.Packet{Kind: kind, Src: src, Dst: porterMAC, From: from, To: to}
+}
+
+const (
+	flagFIN, flagSYN, flagRST, flagACK = 1, 2, 4, 16
+
+	clientPort = 40000
+)
+
+func segment(src machine.MAC, from, to netip.Addr, port uint16, flags byte) *lan.Packet {
+	p := ipPacket(lan.TCP, src, from, to)
+	p.FromPort, p.ToPort, p.Flags = clientPort, port, flags
+	return p
+}
+
+// syn is a client that opens a TCP connection.
+func syn(to netip.Addr, port uint16) *lan.Packet {
+	from := client4
+	if to.Is6() {
+		from = client6
+	}
+	return segment(clientMAC, from, to, port, flagSYN)
+}
+
+func datagram(to netip.Addr, port uint16) *lan.Packet {
+	p := ipPacket(lan.UDP, clientMAC, client4, to)
+	p.FromPort, p.ToPort = clientPort, port
+	return p
+}
+
+func echo(to netip.Addr) *lan.Packet { return ipPacket(lan.EchoRequest, clientMAC, client4, to) }
+
+// parsed reads a frame that package lan has built.
+func parsed(tb testing.TB, frame []byte, err error) *lan.Packet {
+	tb.Helper()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	p := new(lan.Packet)
+	if v := p.Parse(frame); v != lan.Accepted {
+		tb.Fatalf("a frame of our own making is %v", v)
+	}
+	return p
+}
+
+// fixture is a reader that watches machines, and what comes out of it.
+type fixture struct {
+	*Reader
+	tb      testing.TB
+	queue   chan Sighting
+	names   map[machine.MAC]string
+	sent    [][]byte
+	replied []lan.Kind
+}
+
+// newFixture has a reader watch specs and answer for all their addresses. room is
+// how many sightings may wait for the loop.
+func newFixture(tb testing.TB, room int, specs ...machine.Spec) *fixture {
+	h := &fixture{tb: tb, queue: make(chan Sighting, room), names: make(map[machine.MAC]string)}
+	h.Reader = New(Options{
+		Send:      func(frame []byte) error { h.sent = append(h.sent, frame); return nil },
+		Replied:   func(k lan.Kind) { h.replied = append(h.replied, k) },
+		Sightings: h.queue,
+	})
+	h.SetSelf(porterMAC)
+	v := NewView(Rules{})
+	for _, spec := range specs {
+		hold := handover.NewHold(8, handover.NewBudget(1<<20))
+		hold.Keep()
+		t := NewTarget(spec, hold, new(fair.Judge))
+		t.Answer(spec.Addrs())
+		v.Add(t, true, func(netip.Addr) bool { return false })
+		h.names[spec.MAC] = spec.Name
+	}
+	h.SetView(v)
+	return h
+}
+
+// crowd returns n machines with both families.
+func crowd(n int) []machine.Spec {
+	ports := []machine.Port{ssh, game, ping}
+	all := make([]machine.Spec, n)
+	for i := range all {
+		mac := machine.MAC{2, 0x77, 1, 0, byte(i >> 8), byte(i)}
+		ip6 := nas6.As16()
+		ip6[14], ip6[15] = byte(i>>8)+1, byte(i)
+		all[i] = machine.Spec{Name: "m" + mac.String(), MAC: mac, Monitor: []machine.Address{
+			{IP: netip.AddrFrom4([4]byte{10, 77, byte(i>>8) + 1, byte(i)}), Ports: ports},
+			{IP: netip.AddrFrom16(ip6), Ports: ports},
+		}}
+	}
+	return all
+}
+
+// benchFixture watches a thousand machines. Answers go nowhere, and what is
+// reported stays on its way: the loop is a step behind, as in a flood.
+func benchFixture(b *testing.B) (*fixture, machine.Spec) {
+	specs := crowd(1000)
+	h := newFixture(b, 8192, specs...)
+	h.responder.Send = func([]byte) error { return nil }
+	h.responder.Replied = func(lan.Kind) {}
+	b.ReportAllocs()
+	return h, specs[len(specs)/2]
+}
+
+// seen takes every sighting that waits, as the loop does, and describes it.
+func (h *fixture) seen() []string {
+	var all []string
+	for {
+		select {
+		case s := <-h.queue:
+			s.Taken()
+			all = append(all, h.describe(s))
+		default:
+			return all
+		}
+	}
+}
+
+// answers tells whether the reader answers a client that asks for ip.
+func (h *fixture) answers(ip netip.Addr) bool {
+	h.tb.Helper()
+	n := len(h.sent)
+	if ip.Is4() {
+		h.Handle(arpRequest(clientMAC, machine.Broadcast, client4, ip))
+	} else {
+		h.Handle(solicit(clientMAC, client6, ip))
+	}
+	return len(h.sent) > n
+}
+
+// describe says what a sighting is about.
+func (h *fixture) describe(s Sighting) string {
+	name := h.names[s.Target.MAC]
+	switch s.Kind {
+	case SawFrame:
+		return name + " frame"
+	case SawTest:
+		return fmt.Sprintf("%s test %s", name, s.Address.IP())
+	case SawUse:
+		return fmt.Sprintf("%s use %s", name, s.Address.IP())
+	case SawPacket:
+		return fmt.Sprintf("%s packet %s", name, s.Address.IP())
+	case SawAnswer:
+		return fmt.Sprintf("%s answer %s", name, s.Address.IP())
+	case SawAccept:
+		return fmt.Sprintf("%s accept %s", name, s.Service.ID)
+	case SawReject:
+		return fmt.Sprintf("%s reject %s", name, s.Service.ID)
+	case SawKnock:
+		return fmt.Sprintf("%s knock %s from %s", name, s.Service.ID, s.Source)
+	case SawSuppressed:
+		return fmt.Sprintf("%s suppressed %s from %s: %s", name, s.Service.ID, s.Source, s.Reason)
+	case SawConflict:
+		return fmt.Sprintf("%s conflict %s by %s", name, s.Address.IP(), s.By)
+	case SawRequest:
+		return name + " request"
+	case SawDiversion:
+		return name + " diversion"
+	}
+	return fmt.Sprintf("%s kind %d", name, s.Kind)
+}

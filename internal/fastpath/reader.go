@@ -1,0 +1,130 @@
+package fastpath
+
+import (
+	"context"
+	"math/rand/v2"
+	"net/netip"
+	"sync/atomic"
+
+	"nightporter/internal/claim"
+	"nightporter/internal/lan"
+	"nightporter/internal/machine"
+)
+
+// Options are what a Reader needs. The readers call the functions, several at a
+// time, so these must not block.
+type Options struct {
+	Send      func(frame []byte) error                  // puts a frame on the wire
+	Forward   func(p *lan.Packet, to machine.MAC) error // sends a packet on to its machine
+	Replied   func(lan.Kind)                            // called for every answer sent
+	Sightings chan<- Sighting                           // to the event loop
+}
+
+// Reader turns the frames of one interface into answers and sightings. All its
+// methods but SetSelf may be called by several goroutines at a time.
+type Reader struct {
+	view      atomic.Pointer[View]
+	responder claim.Responder
+	forward   func(p *lan.Packet, to machine.MAC) error
+	sequence  uint32
+	resolver  resolver
+	sightings chan<- Sighting
+	lost      atomic.Uint64
+}
+
+// New returns a reader with an empty view. SetSelf has to follow before the first
+// frame.
+func New(o Options) *Reader {
+	r := &Reader{
+		responder: claim.Responder{Send: o.Send, Replied: o.Replied},
+		forward:   o.Forward, sequence: rand.Uint32(), sightings: o.Sightings,
+	}
+	r.SetView(NewView(Rules{}))
+	return r
+}
+
+// SetSelf says which MAC address is the interface's own. No reader may run
+// meanwhile: the responder reads it without a lock.
+func (r *Reader) SetSelf(mac machine.MAC) { r.responder.Self = mac }
+
+// SetView has the frames that follow be handled by v, which must not change any
+// more.
+func (r *Reader) SetView(v *View) { r.view.Store(v) }
+
+// View returns the view that was set last.
+func (r *Reader) View() *View { return r.view.Load() }
+
+// Lost returns how many sightings were dropped because the event loop was too far
+// behind to take them.
+func (r *Reader) Lost() uint64 { return r.lost.Load() }
+
+// Sequence returns the initial sequence number of the SYNs that probe services.
+// The reader knows the SYN-ACKs to them by it.
+func (r *Reader) Sequence() uint32 { return r.sequence }
+
+// Forward sends a packet on to its machine, as the reader itself does.
+func (r *Reader) Forward(p *lan.Packet, to machine.MAC) error { return r.forward(p, to) }
+
+// Resolve asks the LAN who has ip, by calling send up to three times, and returns
+// every MAC address that answered. No answer is no error.
+func (r *Reader) Resolve(ctx context.Context, ip netip.Addr, send func() error) ([]machine.MAC, error) {
+	return r.resolver.resolve(ctx, ip, send)
+}
+
+// Handle takes one frame that came in on the interface.
+func (r *Reader) Handle(p *lan.Packet) {
+	v := r.view.Load()
+	switch p.Kind {
+	case lan.ARPReply, lan.NeighborAdvertisement:
+		r.resolver.answered(p)
+	}
+	// A watched machine can be the client of another one. (The maps are indexed
+	// by what is in the packet: a copy of the key would double the time.)
+	if t, ok := v.targets[p.Src]; ok {
+		r.heard(v, t, p)
+	}
+	switch p.Kind {
+	case lan.TCP, lan.UDP, lan.EchoRequest, lan.PortUnreachable, lan.IP:
+		r.visit(v, p)
+	default:
+		r.neighbor(v, p)
+	}
+}
+
+// HandleOutgoing takes one frame that our own host sends. Only packets that the
+// host's neighbour entry leads to our own MAC go nowhere, and are looked at. The
+// others are on their way.
+func (r *Reader) HandleOutgoing(p *lan.Packet) { r.visit(r.view.Load(), p) }
+
+// neighbor takes ARP and neighbour discovery.
+func (r *Reader) neighbor(v *View, p *lan.Packet) {
+	switch r.responder.Handle(p, v.holding) {
+	case claim.Conflict:
+		r.conflict(v, p)
+	case claim.Answered:
+		// A machine that arrives may have answered as well, and last.
+		if a := v.Address(requested(p)); a != nil {
+			r.diverted(a.target, p)
+			r.noteRequester(a, p)
+		}
+	}
+}
+
+// requested returns the address that p asks for.
+func requested(p *lan.Packet) netip.Addr {
+	if p.Kind == lan.NeighborSolicitation {
+		return p.Target
+	}
+	return p.To
+}
+
+// conflict takes a frame by which another host uses an address of a machine.
+func (r *Reader) conflict(v *View, p *lan.Packet) {
+	ip := p.From
+	if p.Kind == lan.NeighborAdvertisement {
+		ip = p.Target
+	}
+	if a := v.Address(ip); a != nil {
+		r.report(&a.conflict, Sighting{Kind: SawConflict, Target: a.target, Address: a, By: claim.Stated(p)})
+	}
+}

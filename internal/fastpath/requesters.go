@@ -1,0 +1,59 @@
+package fastpath
+
+import (
+	"net/netip"
+	"sync"
+
+	"nightporter/internal/lan"
+	"nightporter/internal/machine"
+)
+
+// Requester is a neighbour that asked everyone for an address of a machine.
+type Requester struct {
+	Addr netip.Addr  // the machine's
+	MAC  machine.MAC // the neighbour's
+}
+
+// MaxRequesters bounds how many requesters are kept of one machine: a flood of
+// invented ones must not fill the memory. The ones that find no room are left with
+// the answer that reached them first.
+const MaxRequesters = 256
+
+// requesters are those that the loop has not taken, with their own addresses.
+type requesters struct {
+	mu  sync.Mutex
+	all map[Requester]netip.Addr
+}
+
+// add notes a requester with its own address, if there is room.
+func (q *requesters) add(who Requester, ip netip.Addr) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.all == nil {
+		q.all = make(map[Requester]netip.Addr)
+	}
+	if _, known := q.all[who]; known || len(q.all) < MaxRequesters {
+		q.all[who] = ip
+	}
+}
+
+// TakeRequesters returns the requesters with their own addresses, and forgets them.
+func (t *Target) TakeRequesters() map[Requester]netip.Addr {
+	q := &t.requesters
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	all := q.all
+	q.all = nil
+	return all
+}
+
+// noteRequester takes a question to everyone that we have answered for a machine
+// whose network card answers it too. The requester keeps one of the two answers.
+func (r *Reader) noteRequester(a *Address, p *lan.Packet) {
+	t := a.target
+	if !t.cardAnswers.Load() || p.Dst == r.responder.Self || p.From.IsUnspecified() {
+		return
+	}
+	t.requesters.add(Requester{a.ip, p.Src}, p.From)
+	r.report(&t.request, Sighting{Kind: SawRequest, Target: t})
+}

@@ -1,0 +1,106 @@
+package fastpath
+
+import (
+	"context"
+	"net/netip"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"nightporter/internal/claim"
+	"nightporter/internal/lan"
+	"nightporter/internal/machine"
+)
+
+// How long a question to the LAN is kept open. Answers take well below a
+// millisecond on a wire and up to some hundred on a sleepy Wi-Fi, and the host
+// that answers first need not be the only one.
+const (
+	resolveTries  = 3
+	resolvePause  = 300 * time.Millisecond // between two tries
+	resolveLinger = 300 * time.Millisecond // after the first answer
+)
+
+// ResolveTime is how long Resolve takes if there is no answer.
+const ResolveTime = resolveTries * resolvePause
+
+// resolver has the open questions "who has this address?" of one interface.
+type resolver struct {
+	open    atomic.Int32 // lets the readers pass by without the lock
+	mu      sync.Mutex
+	waiting map[netip.Addr][]chan<- machine.MAC
+}
+
+// answered takes a reply or an advertisement to those that wait for it.
+func (q *resolver) answered(p *lan.Packet) {
+	if q.open.Load() == 0 {
+		return
+	}
+	ip := p.From
+	if p.Kind == lan.NeighborAdvertisement {
+		ip = p.Target
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, c := range q.waiting[ip] {
+		select {
+		case c <- claim.Stated(p):
+		default: // it has plenty of answers already
+		}
+	}
+}
+
+// wait opens a question for ip, until done is called.
+func (q *resolver) wait(ip netip.Addr) (answers <-chan machine.MAC, done func()) {
+	c := make(chan machine.MAC, 16)
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.waiting == nil {
+		q.waiting = make(map[netip.Addr][]chan<- machine.MAC)
+	}
+	q.waiting[ip] = append(q.waiting[ip], c)
+	q.open.Add(1)
+	return c, func() {
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		q.open.Add(-1)
+		q.waiting[ip] = slices.DeleteFunc(q.waiting[ip], func(o chan<- machine.MAC) bool { return o == c })
+		if len(q.waiting[ip]) == 0 {
+			delete(q.waiting, ip)
+		}
+	}
+}
+
+// resolve is Reader.Resolve.
+func (q *resolver) resolve(ctx context.Context, ip netip.Addr, send func() error) ([]machine.MAC, error) {
+	answers, done := q.wait(ip)
+	defer done()
+	var macs []machine.MAC
+	for range resolveTries {
+		if err := send(); err != nil {
+			return nil, err
+		}
+		pause := time.NewTimer(resolvePause)
+		for waiting := true; waiting; {
+			select {
+			case mac := <-answers:
+				if len(macs) == 0 {
+					pause.Reset(resolveLinger)
+				}
+				if !slices.Contains(macs, mac) {
+					macs = append(macs, mac)
+				}
+			case <-pause.C:
+				waiting = false
+			case <-ctx.Done():
+				pause.Stop()
+				return nil, ctx.Err()
+			}
+		}
+		if len(macs) > 0 {
+			break
+		}
+	}
+	return macs, nil
+}

@@ -1,0 +1,84 @@
+package fastpath
+
+import (
+	"net/netip"
+	"sync/atomic"
+	"time"
+
+	"nightporter/internal/machine"
+)
+
+// Sighting is what a reader reports to the event loop. Who takes one from the
+// channel has to call Taken before the next of its kind can follow.
+type Sighting struct {
+	Kind    Kind
+	Reason  machine.Suppression // of SawSuppressed
+	Target  *Target
+	Address *Address       // nil for SawFrame, SawDiversion and SawRequest
+	Service *Service       // of a knock, and of an accepted or rejected probe
+	Source  netip.AddrPort // of a knock
+	At      time.Time      // of SawKnock: the kernel's receive time
+	By      machine.MAC    // of SawConflict: the other host
+}
+
+// Kind is what a sighting is about. The first group is what the machine itself
+// sent.
+type Kind uint8
+
+// The kinds of sightings.
+const (
+	SawFrame  Kind = iota // a frame for none of its addresses
+	SawTest               // a test whether it may use an address (RFC 5227, RFC 4862 section 5.4)
+	SawUse                // ARP or neighbour discovery from an address
+	SawPacket             // an IP packet from an address
+	SawAnswer             // an answer to our own question for an address
+	SawAccept             // a SYN-ACK to our probe of a service
+	SawReject             // a "port unreachable" to our probe of a service
+
+	SawKnock      // a client's packet that may wake the machine
+	SawSuppressed // a client's packet that would wake it, but for the rules
+	SawConflict   // another host that uses an address of the machine
+	SawRequest    // a client's question for an address, which the machine's network card answers too
+	SawDiversion  // ARP or neighbour discovery that may divert held clients to the machine
+	kinds
+)
+
+// report sends s to the event loop. While one of its kind is on its way already,
+// which underway says, it does nothing.
+func (r *Reader) report(underway *atomic.Bool, s Sighting) {
+	if !underway.CompareAndSwap(false, true) {
+		return
+	}
+	select {
+	case r.sightings <- s:
+	default:
+		// The loop is far behind. A client repeats its knock, and a machine
+		// that is up goes on speaking.
+		underway.Store(false)
+		r.lost.Add(1)
+	}
+}
+
+// Taken marks s as arrived, so that the next of its kind is reported.
+func (s *Sighting) Taken() {
+	switch s.Kind {
+	case SawFrame:
+		s.Target.frame.Store(false)
+	case SawTest, SawUse, SawPacket, SawAnswer:
+		s.Address.spoken[s.Kind].Store(false)
+	case SawAccept:
+		s.Service.accept.Store(false)
+	case SawReject:
+		s.Service.reject.Store(false)
+	case SawKnock:
+		s.Service.knock.Store(false)
+	case SawSuppressed:
+		s.Target.suppressed[s.Reason].Store(false)
+	case SawConflict:
+		s.Address.conflict.Store(false)
+	case SawRequest:
+		s.Target.request.Store(false)
+	case SawDiversion:
+		s.Target.diversion.Store(false)
+	}
+}

@@ -1,0 +1,168 @@
+package fastpath
+
+import (
+	"net/netip"
+	"slices"
+	"sync/atomic"
+
+	"nightporter/internal/fair"
+	"nightporter/internal/handover"
+	"nightporter/internal/machine"
+)
+
+// Target is one machine as the readers see it. What it registered never changes:
+// a machine that registers anew gets a new Target. Its flags for sightings on
+// their way to the loop bound what a flood of frames can queue: one of each kind.
+type Target struct {
+	MAC   machine.MAC    // by which the loop finds its own state of the machine
+	from  []netip.Prefix // may wake it, of those that may wake at all; empty: all of them
+	addrs []*Address
+	hold  *handover.Hold
+	judge *fair.Judge
+
+	cardAnswers atomic.Bool // answers to our questions are its network card's and say nothing; the loop sets it
+	requesters  requesters
+
+	// On their way to the loop.
+	frame      atomic.Bool
+	diversion  atomic.Bool
+	request    atomic.Bool
+	suppressed [len(machine.Suppressions)]atomic.Bool // by reason
+}
+
+// Address is one address of a target.
+type Address struct {
+	target   *Target
+	ip       netip.Addr
+	services []*Service
+
+	answer   atomic.Bool // answer for it now; the reader itself clears it when the machine speaks
+	conceded atomic.Bool // left to another host: its packets are not looked at
+
+	// On their way to the loop.
+	spoken   [kinds]atomic.Bool // by kind, of what the machine sent
+	conflict atomic.Bool
+}
+
+// Service is one service of an address, at which a knock wakes.
+type Service struct {
+	ID machine.Service
+
+	// On their way to the loop.
+	knock  atomic.Bool
+	accept atomic.Bool
+	reject atomic.Bool
+}
+
+// NewTarget returns the machine of spec, with the packets that are held for it and
+// the judge of which knocks wake it. Nothing is answered for it so far.
+func NewTarget(spec machine.Spec, hold *handover.Hold, judge *fair.Judge) *Target {
+	t := &Target{MAC: spec.MAC, from: spec.WakeFrom, hold: hold, judge: judge}
+	for _, m := range spec.Monitor {
+		a := &Address{target: t, ip: m.IP}
+		for _, p := range m.Ports {
+			a.services = append(a.services, &Service{ID: machine.Service{Addr: m.IP, Port: p}})
+		}
+		t.addrs = append(t.addrs, a)
+	}
+	return t
+}
+
+// Addrs returns the machine's addresses.
+func (t *Target) Addrs() []netip.Addr {
+	addrs := make([]netip.Addr, len(t.addrs))
+	for i, a := range t.addrs {
+		addrs[i] = a.ip
+	}
+	return addrs
+}
+
+// Services returns the services of the machine, at all its addresses.
+func (t *Target) Services() []machine.Service {
+	var all []machine.Service
+	for _, a := range t.addrs {
+		for _, s := range a.services {
+			all = append(all, s.ID)
+		}
+	}
+	return all
+}
+
+// Answer has the readers answer for these addresses too.
+func (t *Target) Answer(ips []netip.Addr) { t.setAnswer(ips, true) }
+
+// Silence stops answering for these addresses.
+func (t *Target) Silence(ips []netip.Addr) { t.setAnswer(ips, false) }
+
+func (t *Target) setAnswer(ips []netip.Addr, answer bool) {
+	for _, a := range t.addrs {
+		if slices.Contains(ips, a.ip) {
+			a.answer.Store(answer)
+		}
+	}
+}
+
+// Silent returns one of these addresses that is not answered for, if there is any.
+func (t *Target) Silent(ips []netip.Addr) (netip.Addr, bool) {
+	for _, a := range t.addrs {
+		if !a.answer.Load() && slices.Contains(ips, a.ip) {
+			return a.ip, true
+		}
+	}
+	return netip.Addr{}, false
+}
+
+// Concede leaves an address to another host, or takes it back.
+func (t *Target) Concede(ip netip.Addr, conceded bool) {
+	for _, a := range t.addrs {
+		if a.ip == ip {
+			a.conceded.Store(conceded)
+		}
+	}
+}
+
+// SetCardAnswers says whether the machine's network card answers while the
+// machine sleeps, so that an answer to our questions proves nothing.
+func (t *Target) SetCardAnswers(answers bool) { t.cardAnswers.Store(answers) }
+
+// Spoke reports whether something that the machine said is on its way to the loop,
+// as opposed to the answer of its network card.
+func (t *Target) Spoke() bool {
+	if t.frame.Load() {
+		return true
+	}
+	for _, a := range t.addrs {
+		for _, kind := range []Kind{SawTest, SawUse, SawPacket, SawAnswer} {
+			if a.spoken[kind].Load() && !(kind == SawAnswer && t.cardAnswers.Load()) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// IP returns the address itself.
+func (a *Address) IP() netip.Addr { return a.ip }
+
+// Target returns the machine whose address it is.
+func (a *Address) Target() *Target { return a.target }
+
+// Answered reports whether the readers answer for the address.
+func (a *Address) Answered() bool { return a.answer.Load() }
+
+// AnsweredTo reports whether the readers answer a neighbour for the address. A
+// client whose service is not ready is answered also when the machine speaks for
+// itself.
+func (a *Address) AnsweredTo(mac machine.MAC) bool {
+	return a.answer.Load() || a.target.hold.Waits(a.ip, mac)
+}
+
+// service returns the service at a port, or nil.
+func (a *Address) service(port machine.Port) *Service {
+	for _, s := range a.services {
+		if s.ID.Port == port {
+			return s
+		}
+	}
+	return nil
+}

@@ -1,0 +1,85 @@
+package fastpath
+
+import (
+	"net/netip"
+	"slices"
+
+	"nightporter/internal/claim"
+	"nightporter/internal/fair"
+	"nightporter/internal/lan"
+	"nightporter/internal/machine"
+)
+
+// Rules are what holds for all machines of a view.
+type Rules struct {
+	From        []netip.Prefix // may wake at all; empty: every client
+	Established bool           // data on a connection knocks too
+	Filter      *fair.Rules    // which knocks wake; nil: all of them
+}
+
+// View is what the readers of one interface look for. It never changes once they
+// have it; what changes often inside its targets is atomic.
+type View struct {
+	rules   Rules
+	targets map[machine.MAC]*Target
+	addrs   map[netip.Addr]*Address
+	wanted  lan.Interest // but for our own addresses
+}
+
+// NewView returns a view without targets.
+func NewView(rules Rules) *View {
+	return &View{rules: rules, targets: make(map[machine.MAC]*Target), addrs: make(map[netip.Addr]*Address)}
+}
+
+// Add puts a target into the view, before readers have it. With whole the kernel
+// filter lets through all that the machine sends and all that is sent to it, and
+// otherwise only ARP and neighbour discovery: what passes between our own host and
+// an awake machine may be a lot, and is to cost nothing.
+//
+// conceded reports which of its addresses the target has left to another host.
+// That host may have registered the address, and then is the target for it.
+func (v *View) Add(t *Target, whole bool, conceded func(netip.Addr) bool) {
+	v.targets[t.MAC] = t
+	if whole {
+		v.wanted.MACs = append(v.wanted.MACs, t.MAC)
+	}
+	for _, a := range t.addrs {
+		if v.addrs[a.ip] == nil || !conceded(a.ip) {
+			v.addrs[a.ip] = a
+		}
+		if whole {
+			v.wanted.Addrs = append(v.wanted.Addrs, a.ip)
+		}
+	}
+}
+
+// Address returns the address of a target, or nil.
+func (v *View) Address(ip netip.Addr) *Address { return v.addrs[ip] }
+
+// Interest returns what the kernel filter has to let through, beside what is for
+// the addresses of our own host.
+func (v *View) Interest(own []netip.Addr) lan.Interest {
+	in := v.wanted
+	in.Own = own
+	return in
+}
+
+// holding says for the responder whether a neighbour is answered for an address.
+func (v *View) holding(ip netip.Addr, asker machine.MAC) (claim.Holding, bool) {
+	a := v.addrs[ip]
+	if a == nil {
+		return claim.Holding{}, false
+	}
+	return claim.Holding{Owner: a.target.MAC, Answer: a.AnsweredTo(asker)}, true
+}
+
+// mayWake reports whether a knock from ip counts. A machine can narrow what the
+// operator allows, and not widen it.
+func (v *View) mayWake(t *Target, ip netip.Addr) bool {
+	return within(v.rules.From, ip) && within(t.from, ip)
+}
+
+// within reports whether ip is in one of the prefixes; without any it is.
+func within(prefixes []netip.Prefix, ip netip.Addr) bool {
+	return len(prefixes) == 0 || slices.ContainsFunc(prefixes, func(p netip.Prefix) bool { return p.Contains(ip) })
+}
