@@ -10,7 +10,6 @@ import (
 	"nightporter/internal/journal"
 	"nightporter/internal/machine"
 	"nightporter/internal/registration"
-	"nightporter/internal/web"
 )
 
 // book is what the porter writes into; *journal.Journal is the one in earnest.
@@ -153,11 +152,11 @@ func (p *Porter) Events(since uint64, name string, limit int) []journal.Event {
 func (p *Porter) Follow(ctx context.Context) <-chan journal.Event { return p.journal.Follow(ctx) }
 
 // Storage tells whether what happens can be stored.
-func (p *Porter) Storage() web.Storage {
+func (p *Porter) Storage() journal.Health {
 	if err := p.journal.Healthy(); err != nil {
-		return web.Storage{Reason: err.Error()}
+		return journal.Health{Reason: err.Error()}
 	}
-	return web.Storage{Healthy: true}
+	return journal.Health{Healthy: true}
 }
 
 // resume takes in the machines that were here before. What happens from now on

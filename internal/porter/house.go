@@ -13,7 +13,6 @@ import (
 	"nightporter/internal/handover"
 	"nightporter/internal/journal"
 	"nightporter/internal/machine"
-	"nightporter/internal/web"
 )
 
 // admit takes a machine that registered into the house, or finds it there, and
@@ -151,7 +150,7 @@ func (p *Porter) find(name string) (*resident, error) {
 	if r := p.residents[name]; r != nil {
 		return r, nil
 	}
-	return nil, fmt.Errorf("%w: %q", web.ErrUnknownMachine, name)
+	return nil, fmt.Errorf("%w: %q", machine.ErrUnknown, name)
 }
 
 // sorted returns the residents by name.

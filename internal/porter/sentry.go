@@ -11,7 +11,6 @@ import (
 
 	"nightporter/internal/config"
 	"nightporter/internal/guard"
-	"nightporter/internal/web"
 )
 
 // sentryRound is how often the guard is looked after: somebody who loads a
@@ -34,8 +33,8 @@ type sentry struct {
 	guard kernelGuard // nil: there is none
 	mode  string
 	log   *slog.Logger
-	next  time.Time                 // of the next round
-	state atomic.Pointer[web.Guard] // nil: nothing has been said so far
+	next  time.Time                    // of the next round
+	state atomic.Pointer[guard.Status] // nil: nothing has been said so far
 }
 
 // mount has install make a guard, as far as the mode asks for one. The error
@@ -99,15 +98,15 @@ func forwarding() (settings []string) {
 }
 
 func (s *sentry) say(reason string) {
-	s.state.Store(&web.Guard{Mode: s.mode, Active: s.guard != nil && reason == "", Reason: reason})
+	s.state.Store(&guard.Status{Mode: s.mode, Active: s.guard != nil && reason == "", Reason: reason})
 }
 
 // status may be asked for by any goroutine.
-func (s *sentry) status() web.Guard {
+func (s *sentry) status() guard.Status {
 	if state := s.state.Load(); state != nil {
 		return *state
 	}
-	return web.Guard{Mode: s.mode, Reason: "nightporter is starting"}
+	return guard.Status{Mode: s.mode, Reason: "nightporter is starting"}
 }
 
 func (s *sentry) hold(addrs []netip.Addr) {
@@ -187,4 +186,4 @@ func (p *Porter) mountGuard() error {
 }
 
 // Guard tells whether our kernel is kept silent about claimed addresses.
-func (p *Porter) Guard() web.Guard { return p.sentry.status() }
+func (p *Porter) Guard() guard.Status { return p.sentry.status() }
