@@ -74,7 +74,7 @@ func (p *Porter) do(now time.Time, r *resident, a machine.Action) {
 	case machine.Part:
 		p.later(func() {
 			p.letHostAsk(r, a.Addrs)
-			p.sentry.release(a.Addrs) // the kernel does not own them any more
+			p.guard.Release(a.Addrs) // the kernel does not own them any more
 		})
 	case machine.Announce:
 		mac := r.watch.mac
@@ -109,7 +109,7 @@ func (p *Porter) do(now time.Time, r *resident, a machine.Action) {
 // of us. What it said is on its way here.
 func (p *Porter) claim(now time.Time, r *resident, c machine.Claim) {
 	spec := r.Spec()
-	p.sentry.hold(c.Addrs) // before the first packet can come to us
+	p.guard.Hold(c.Addrs) // before the first packet can come to us
 	p.own(r, c.Addrs)
 	r.discount() // before the first answer of its network card would silence us
 	r.watch.answerFor(c.Addrs)

@@ -65,7 +65,7 @@ func (p *Porter) siteOf(spec machine.Spec, sites []*site) (*site, error) {
 			return s, p.mayClaim(spec, s)
 		}
 	}
-	return nil, fmt.Errorf("none of its addresses (%s) is in a network of %s", monitored(spec), strings.Join(p.interfaces(), " or "))
+	return nil, fmt.Errorf("none of its addresses (%s) is in a network of %s", monitored(spec), strings.Join(p.Interfaces(), " or "))
 }
 
 // mayClaim says which of spec's addresses may not be claimed at s, if any. All of

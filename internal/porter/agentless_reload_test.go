@@ -144,7 +144,7 @@ func TestAgentlessThatRegistered(t *testing.T) {
 		for _, mem.State = range []machine.State{machine.Asleep, machine.Awake} {
 			h.remove(h.byMAC[nasMAC])
 			h.know(t, mute())
-			h.Porter.resume(h.journal, journal.Past{Until: time.Now(), Machines: []machine.Memory{mem}})
+			h.Porter.Resume(h.journal, journal.Past{Until: time.Now(), Machines: []machine.Memory{mem}})
 			h.publish()
 			r = h.byMAC[nasMAC]
 			if diff := cmp.Diff(said.Monitor, r.Spec().Monitor, comparable); diff != "" || !r.Spec().Agentless {

@@ -230,7 +230,7 @@ func TestAgentlessResume(t *testing.T) {
 		far.Name, far.MAC, far.Monitor = "far", thiefMAC, []machine.Address{{IP: netip.MustParseAddr("192.0.2.1")}}
 		farther := machine.Memory{State: machine.Asleep, Since: time.Now().Add(-time.Hour), Spec: far}
 		h.know(t, mute(), tv(), far)
-		h.Porter.resume(h.journal, journal.Past{Until: time.Now(), Machines: []machine.Memory{mem, gone, farther}})
+		h.Porter.Resume(h.journal, journal.Past{Until: time.Now(), Machines: []machine.Memory{mem, gone, farther}})
 		h.publish()
 		r := h.byMAC[nasMAC]
 		h.want(r, machine.Settling)

@@ -1,8 +1,9 @@
-// Package porter is the daemon: one event loop that joins the rooms.
+// Package porter is the event loop that joins the rooms.
 //
-// Frames come in on one reader goroutine per interface. The reader works on an
-// immutable view (what is watched, what is answered for) and takes no lock: it
-// answers ARP and NDP by itself, and reports to the loop what a machine has to
-// know: it spoke, somebody knocked, somebody else uses its address. The loop
+// Frames come in on two or three reader goroutines per interface. They work on an
+// immutable view (what is watched, what is answered for), answer ARP and NDP by
+// themselves, and report to the loop what a machine has to know: it spoke, a client
+// knocked, another host uses its address. They lock only what belongs to one
+// machine: its held packets, its judge, the neighbours that asked for it. The loop
 // owns every machine, and alone changes anything.
 package porter

@@ -159,9 +159,9 @@ func (p *Porter) Storage() journal.Health {
 	return journal.Health{Healthy: true}
 }
 
-// resume takes in the machines that were here before. What happens from now on
-// goes into the book.
-func (p *Porter) resume(b book, past journal.Past) {
+// Resume takes in the machines that were here before. What happens from now on
+// goes into the log.
+func (p *Porter) Resume(b book, past journal.Past) {
 	p.journal = b
 	now := time.Now()
 	sites := make(map[*nic]*site)

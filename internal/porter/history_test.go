@@ -123,7 +123,7 @@ func TestResume(t *testing.T) {
 		if err := h.configure([]machine.Spec{configured}); err != nil {
 			t.Fatal(err)
 		}
-		h.Porter.resume(h.journal, journal.Past{Until: time.Now(), Machines: []machine.Memory{
+		h.Porter.Resume(h.journal, journal.Past{Until: time.Now(), Machines: []machine.Memory{
 			mem("nas", nasMAC, nas4), mem("tv", tvMAC, tv4),
 			mem("router", thiefMAC, gateway), mem("far", passerMAC, netip.MustParseAddr("192.0.2.1")), mem("us", clientMAC, porter4),
 		}})

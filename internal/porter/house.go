@@ -260,7 +260,8 @@ func (p *Porter) Rejected() map[string]map[string]uint64 {
 	return rejected
 }
 
-func (p *Porter) interfaces() []string {
+// Interfaces returns the names of the interfaces that the porter works on.
+func (p *Porter) Interfaces() []string {
 	var names []string
 	for _, n := range p.nics {
 		names = append(names, n.Name())

@@ -5,15 +5,41 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"time"
 
 	"nightporter/internal/config"
+	"nightporter/internal/guard"
 	"nightporter/internal/lan"
 	"nightporter/internal/machine"
 )
 
-// What our own host's kernel is told about claimed addresses, besides the
-// guard: in bind mode it owns them; under wake.local its programs wait here like
-// any client; and once a machine is up it hears where that is.
+// What our own host's kernel has to know about claimed addresses: the guard keeps
+// it silent about them; in bind mode it owns them; under wake.local its programs
+// wait here like any client; and once a machine is up it learns where that is.
+
+// MountGuard makes the guard for our interfaces. It comes after everything else
+// that can fail at the start: a second nightporter, started by mistake, then
+// ends before it has touched the first one's table. In bind mode there has to be
+// one: a kernel that owns the addresses refuses every connection.
+func (p *Porter) MountGuard() error {
+	mode, key := p.conf.Claim.Guard, "claim.guard: on"
+	if p.bound() {
+		mode, key = guard.ModeOn, "claim.mode: bind needs the guard"
+	}
+	err := p.guard.Mount(mode, func() (guard.Table, error) {
+		return guard.Install(guard.Options{Interfaces: p.Interfaces(), Bound: p.bound()})
+	}, p.log, time.Now())
+	if err != nil {
+		return fmt.Errorf("%s, but there can be none: %w; or set claim.mode to responder and claim.guard to auto", key, err)
+	}
+	return nil
+}
+
+// Guard returns whether our kernel is kept silent about claimed addresses.
+func (p *Porter) Guard() guard.Status { return p.guard.Status() }
+
+// GuardNeeded reports whether the absence of the guard would matter at present.
+func (p *Porter) GuardNeeded() bool { return p.guard.Needed() }
 
 // own has the kernel own addresses, or treat them as at our own MAC.
 func (p *Porter) own(r *resident, addrs []netip.Addr) {
@@ -100,7 +126,7 @@ func (p *Porter) checkBound(n *nic) {
 	err := n.binder.Check()
 	switch {
 	case err != nil && !n.refused:
-		p.log.Error("cannot look after the claimed addresses of the interface", "interface", n.name, "err", err, "again_every", sentryRound)
+		p.log.Error("cannot look after the claimed addresses of the interface", "interface", n.name, "err", err, "again_every", guard.CheckInterval)
 	case err == nil && n.refused:
 		p.log.Info("the interface has the claimed addresses again", "interface", n.name)
 	}
@@ -120,9 +146,10 @@ func (n *nic) repair() error {
 	return failed
 }
 
-// repair is for every interface. Without the right to change addresses there is
-// nothing of ours to remove, but in bind mode it is needed.
-func (p *Porter) repair() error {
+// Repair removes from every interface what an earlier run left in the kernel.
+// Without the right to change addresses there is nothing of ours to remove, but in
+// bind mode it is needed.
+func (p *Porter) Repair() error {
 	for _, n := range p.nics {
 		err := n.repair()
 		switch {

@@ -11,6 +11,7 @@ import (
 
 	"nightporter/internal/config"
 	"nightporter/internal/due"
+	"nightporter/internal/guard"
 	"nightporter/internal/handover"
 	"nightporter/internal/lan"
 	"nightporter/internal/machine"
@@ -58,7 +59,7 @@ type Porter struct {
 	inquiries due.Queue[*resident] // when to ask its services whether they are ready
 	budget    *handover.Budget
 	awaited   map[*resident]bool // those that wake or arrive
-	sentry    sentry
+	guard     guard.Keeper
 	journal   book
 	reading   context.Context // of the readers; nil while there are none
 	chores    []func()        // of the event that is being handled
@@ -100,7 +101,7 @@ func New(conf *config.Config, m *metrics.Metrics, log *slog.Logger) (*Porter, er
 // Close removes the guard and closes the interfaces. Run has ended, or was not
 // called.
 func (p *Porter) Close() {
-	p.sentry.close()
+	p.guard.Close()
 	for _, n := range p.nics {
 		n.Close()
 	}
@@ -245,7 +246,7 @@ func (p *Porter) tick() {
 		n.reminders.run(now, n.remind)
 		p.recoverLost(n)
 	}
-	if p.sentry.round(now) && p.bound() {
+	if p.guard.Check(now) && p.bound() {
 		p.checkOwned()
 	}
 }
@@ -285,7 +286,7 @@ func (p *Porter) recoverLost(n *nic) {
 }
 
 func (p *Porter) next() time.Time {
-	moments := []time.Time{p.timers.Next(), p.inquiries.Next(), p.sentry.next}
+	moments := []time.Time{p.timers.Next(), p.inquiries.Next(), p.guard.Next()}
 	for _, n := range p.nics {
 		moments = append(moments, n.announcer.Next(), n.reminders.next(), n.again, n.restate)
 	}
@@ -364,6 +365,10 @@ func (p *Porter) listen(d time.Duration) {
 
 // lastWord is when the last announcement goes out; the porter has 2 s to end.
 const lastWord = 1010 * time.Millisecond
+
+// Alive returns nil once the loop has taken up what came before the call, or why it
+// does not.
+func (p *Porter) Alive(ctx context.Context) error { return p.inLoop(ctx, func() {}) }
 
 // inLoop runs f on the loop and waits for it.
 func (p *Porter) inLoop(ctx context.Context, f func()) error {
