@@ -134,7 +134,7 @@ func TestFaultLook(t *testing.T) {
 				h.pass(10 * time.Second)
 				h.told(nas4)
 				looks := 0
-				h.n.look = func() (outlook, error) { looks++; return outlook{}, fault }
+				h.n.look = func() (lan.Outlook, error) { looks++; return lan.Outlook{}, fault }
 				h.inspect(h.n, lan.Change{LinkLost: true})
 				h.pass(10 * time.Second)
 				if looks != 11 {

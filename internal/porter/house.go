@@ -240,7 +240,7 @@ func (p *Porter) Started() <-chan struct{} { return p.running }
 func (p *Porter) Drops() map[string]uint64 {
 	drops := make(map[string]uint64, len(p.nics))
 	for _, n := range p.nics {
-		drops[n.Name()], _ = n.link.Load().counts()
+		drops[n.Name()] = n.link.Load().Drops()
 	}
 	return drops
 }
@@ -250,8 +250,7 @@ func (p *Porter) Rejected() map[string]map[string]uint64 {
 	rejected := make(map[string]map[string]uint64, len(p.nics))
 	for _, n := range p.nics {
 		by := make(map[string]uint64)
-		_, counts := n.link.Load().counts()
-		for v, count := range counts {
+		for v, count := range n.link.Load().Rejected() {
 			by[v.String()] = count
 		}
 		by["overrun"] = n.reader.lost.Load() // the loop was too far behind

@@ -1,7 +1,6 @@
 package porter
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -163,11 +162,8 @@ func (p *Porter) Repair() error {
 	return nil
 }
 
-// listenToHost sees what our own host sends to watched machines, until ctx
-// ends.
-func (n *nic) listenToHost(ctx context.Context, outgoing *lan.Outgoing) error {
-	return outgoing.Run(ctx, func(p *lan.Packet) {
-		// Only what our neighbour entry sends nowhere; the rest is on its way.
-		n.reader.visit(n.reader.view.Load(), p)
-	})
+// sentByHost takes what our own host sends to watched machines.
+func (n *nic) sentByHost(p *lan.Packet) {
+	// Only what our neighbour entry sends nowhere; the rest is on its way.
+	n.reader.visit(n.reader.view.Load(), p)
 }

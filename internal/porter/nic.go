@@ -23,7 +23,7 @@ type nic struct {
 	name    string
 	local   bool // our own host's programs may wake
 	log     *slog.Logger
-	link    atomic.Pointer[link]
+	link    atomic.Pointer[lan.Link]
 	network atomic.Pointer[lan.Network] // as the kernel had it last
 	reader  reader
 
@@ -31,6 +31,7 @@ type nic struct {
 	trouble atomic.Pointer[string] // why there is no work to be done on it; nil: there is
 
 	// The loop's own.
+	failed     chan error // why readers of the link ended by themselves
 	announcer  claim.Announcer
 	binder     *claim.Binder
 	stale      bool        // the readers' view has to be made anew
@@ -46,7 +47,7 @@ type nic struct {
 	credible   time.Time   // from then on silence is that of the machines
 	reminders  reminders   // of who has an address that a network card answers for too
 
-	look func() (outlook, error) // asks the kernel; tests have it fail
+	look func() (lan.Outlook, error) // asks the kernel; tests have it fail
 
 	// What a machine that arrives needs. Tests look here.
 	ask   func(machine.MAC, machine.Service)
@@ -128,7 +129,7 @@ func (n *nic) carrier() error {
 	if err != nil {
 		return err
 	}
-	return n.says(faultOf(s))
+	return n.says(s.Fault())
 }
 
 // announce tells everyone once that ip is at owner.

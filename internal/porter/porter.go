@@ -137,7 +137,7 @@ func (p *Porter) Run(ctx context.Context) error {
 	cancel()
 	stopReading()
 	for _, n := range p.nics {
-		if err := n.link.Load().readers.Wait(); err != nil {
+		if err := n.link.Load().Wait(); err != nil {
 			return err
 		}
 	}
@@ -314,7 +314,7 @@ func (p *Porter) publish() {
 		n.reader.view.Store(v)
 		// A filter that is not set is tried again with the next thing that
 		// happens.
-		err := n.link.Load().filter(v, n.own())
+		err := n.link.Load().SetInterest(v.interest(n.own()))
 		if n.out() != nil {
 			err = nil // a new link gets the filter
 		}
