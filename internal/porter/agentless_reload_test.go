@@ -103,8 +103,8 @@ func TestReloadSwapsAgentlessNames(t *testing.T) {
 		first.Name, second.Name = second.Name, first.Name
 		h.watch(first, second)
 		h.pass(time.Second)
-		h.want(h.residents["tv"], machine.Asleep, nas4, nas6)
-		h.want(h.residents["nas"], machine.Asleep, tv4)
+		h.want(h.machines["tv"], machine.Asleep, nas4, nas6)
+		h.want(h.machines["nas"], machine.Asleep, tv4)
 	})
 }
 
@@ -172,7 +172,7 @@ func TestAgentlessIsDisplaced(t *testing.T) {
 		intruder.Monitor = append(intruder.Monitor, machine.Address{IP: nas6})
 		h.settle(intruder)
 		h.displace(h.n)
-		h.attend()
+		h.placeAgentless()
 		h.publish()
 		r = h.byMAC[nasMAC]
 		if r.nic != nil || r.configured == nil || h.answers(nas4) || len(h.n.reader.view.Load().addrs) != 0 {
@@ -183,7 +183,7 @@ func TestAgentlessIsDisplaced(t *testing.T) {
 			t.Errorf("it is %v", mem.State)
 		}
 		h.forget(h.byMAC[tvMAC], "test")
-		h.attend()
+		h.placeAgentless()
 		h.publish()
 		h.pass(time.Second)
 		h.want(r, machine.Asleep, nas4, nas6)

@@ -27,7 +27,7 @@ func mute() machine.Spec {
 func (h *night) watch(specs ...machine.Spec) {
 	h.Helper()
 	h.know(h.T, specs...)
-	h.attend()
+	h.placeAgentless()
 	h.publish()
 }
 
@@ -145,7 +145,7 @@ func TestAgentlessWithoutAPlace(t *testing.T) {
 			overnight(t, nil, func(h *night) {
 				spec := c.spec(h)
 				h.watch(spec)
-				h.attend()
+				h.placeAgentless()
 				r := h.byMAC[spec.MAC]
 				// Somebody may still ask for it; the magic packet goes everywhere.
 				h.tell(r, machine.WakeAsked{Trigger: machine.ByAPI, By: "test"})

@@ -46,7 +46,7 @@ func (r *reader) suppressed(rules *fair.Rules, a *address, d *door, p *lan.Packe
 // logSuppressed tells of a knock that does not wake: the first of an hour to
 // everybody, so that who wonders why a machine sleeps on finds the reason. More
 // in the journal would wear out the disk.
-func (p *Porter) logSuppressed(r *resident, s sighting) {
+func (p *Porter) logSuppressed(r *entry, s sighting) {
 	now, level := time.Now(), slog.LevelDebug
 	if told := r.suppressionTold[s.why]; told.IsZero() || now.Sub(told) >= suppressedAgain {
 		level, r.suppressionTold[s.why] = slog.LevelInfo, now

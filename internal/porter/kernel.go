@@ -41,8 +41,8 @@ func (p *Porter) Guard() guard.Status { return p.guard.Status() }
 func (p *Porter) GuardNeeded() bool { return p.guard.Needed() }
 
 // own has the kernel own addresses, or treat them as at our own MAC.
-func (p *Porter) own(r *resident, addrs []netip.Addr) {
-	// A kernel that owned addresses without the guard would refuse everybody.
+func (p *Porter) own(r *entry, addrs []netip.Addr) {
+	// A kernel that owned addresses without the guard would refuse all connections.
 	guarded := p.Guard().Active
 	p.disowned = p.disowned || !guarded
 	if p.bound() && guarded {
@@ -54,7 +54,7 @@ func (p *Porter) own(r *resident, addrs []netip.Addr) {
 }
 
 // pinForHost leads what programs of our own host send to addresses to us.
-func (p *Porter) pinForHost(r *resident, addrs []netip.Addr) {
+func (p *Porter) pinForHost(r *entry, addrs []netip.Addr) {
 	if !r.nic.local {
 		return
 	}
@@ -67,7 +67,7 @@ func (p *Porter) pinForHost(r *resident, addrs []netip.Addr) {
 
 // disown ends what own began, as far as the machine itself must not be
 // disturbed by it.
-func (p *Porter) disown(r *resident, addrs []netip.Addr) {
+func (p *Porter) disown(r *entry, addrs []netip.Addr) {
 	if !p.bound() {
 		return
 	}
@@ -76,7 +76,7 @@ func (p *Porter) disown(r *resident, addrs []netip.Addr) {
 	}
 }
 
-// guideHost tells our kernel that addresses are at their machine: its own entry
+// guideHost has our kernel know that addresses are at their machine: its own entry
 // went bad while the machine slept, and would keep local programs waiting.
 func (p *Porter) guideHost(n *nic, addrs []netip.Addr, mac machine.MAC) {
 	for _, ip := range addrs {
@@ -87,7 +87,7 @@ func (p *Porter) guideHost(n *nic, addrs []netip.Addr, mac machine.MAC) {
 }
 
 // letHostAsk has our kernel find out by itself where addresses are.
-func (p *Porter) letHostAsk(r *resident, addrs []netip.Addr) {
+func (p *Porter) letHostAsk(r *entry, addrs []netip.Addr) {
 	if !r.nic.local {
 		return
 	}
@@ -98,7 +98,7 @@ func (p *Porter) letHostAsk(r *resident, addrs []netip.Addr) {
 	}
 }
 
-// checkOwned puts back what somebody has removed from the interfaces. The kernel
+// checkOwned puts back what was removed from the interfaces by others. The kernel
 // owns addresses only while the guard works.
 func (p *Porter) checkOwned() {
 	if guarded := p.Guard().Active; guarded == p.disowned {

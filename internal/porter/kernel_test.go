@@ -116,12 +116,12 @@ func TestGuardFollowsTheClaim(t *testing.T) {
 func TestGuardEndsWithTheClaim(t *testing.T) {
 	for _, c := range []struct {
 		name string
-		end  func(*night, *resident)
+		end  func(*night, *entry)
 		want []netip.Addr
 	}{
 		// Who has not heard of it still sends to us, and our host may forward.
-		{"speaks in its sleep", func(h *night, _ *resident) { h.frame(segment(nasMAC, nas4, client4, 443, flagACK)) }, []netip.Addr{nas4, nas6}},
-		{"is started by hand", func(h *night, r *resident) {
+		{"speaks in its sleep", func(h *night, _ *entry) { h.frame(segment(nasMAC, nas4, client4, 443, flagACK)) }, []netip.Addr{nas4, nas6}},
+		{"is started by hand", func(h *night, r *entry) {
 			for range 4 + machine.AnnouncedFor/time.Second {
 				h.frame(advertise(nasMAC, clientMAC, nasMAC, nas6))
 				h.frame(arpReply(nasMAC, clientMAC, nas4, client4))
@@ -129,10 +129,10 @@ func TestGuardEndsWithTheClaim(t *testing.T) {
 			}
 			h.want(r, machine.Awake)
 		}, nil},
-		{"registers again", func(h *night, _ *resident) { h.register(nas()) }, nil},
-		{"is forgotten", func(h *night, r *resident) { h.tell(r, machine.Stopped{}); h.forget(r, "test") }, nil},
-		{"loses an address", func(h *night, _ *resident) { h.frame(arpReply(thiefMAC, machine.Broadcast, nas4, nas4)) }, []netip.Addr{nas6}},
-		{"the porter leaves", func(h *night, _ *resident) { h.leave() }, nil},
+		{"registers again", func(h *night, _ *entry) { h.register(nas()) }, nil},
+		{"is forgotten", func(h *night, r *entry) { h.tell(r, machine.Stopped{}); h.forget(r, "test") }, nil},
+		{"loses an address", func(h *night, _ *entry) { h.frame(arpReply(thiefMAC, machine.Broadcast, nas4, nas4)) }, []netip.Addr{nas6}},
+		{"the porter leaves", func(h *night, _ *entry) { h.leave() }, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			overnight(t, nil, func(h *night) {

@@ -49,7 +49,7 @@ func (p *Porter) kick() {
 
 // changed takes the kernel's news.
 func (p *Porter) changed(c lan.Changes) {
-	p.drain() // who has spoken is not to be announced for
+	p.drain() // a machine that has spoken is not to be announced for
 	for _, n := range p.nics {
 		// One that is not there comes back with another index.
 		if news, told := c.To(n.Index()); told || n.out() != nil {
@@ -168,8 +168,8 @@ func texts(prefixes []netip.Prefix) string {
 	return strings.Join(all, " ")
 }
 
-// lose notes that nothing can be done on the interface. Its machines stay as
-// they are: that nobody hears them says nothing about them.
+// lose notes that nothing can be done on the interface. Its machines stay as they
+// are: that they cannot be heard says nothing about them.
 func (p *Porter) lose(n *nic, now time.Time, fault string) {
 	n.restate = time.Time{}
 	n.again = now.Add(lookAgain)
@@ -195,8 +195,8 @@ func (p *Porter) regain(n *nic, now time.Time, c lan.Course) {
 	if c.Readdress {
 		p.displace(n)
 	}
-	p.attend()
-	p.publish() // whoever hears of a claim may knock at once
+	p.placeAgentless()
+	p.publish() // a client that hears of a claim may knock at once
 	if c.Restore {
 		p.restore(n)
 	}

@@ -1,12 +1,10 @@
 package porter
 
 import (
-	"context"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"net/netip"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -55,7 +53,7 @@ type nic struct {
 	guide func(handover.Guest, machine.MAC)
 }
 
-// openNIC opens the interface, and answers for nobody yet. With local it looks
+// openNIC opens the interface, and answers for no machine yet. With local it looks
 // at what our own host sends, too.
 func openNIC(name string, local bool, sightings chan<- sighting, replied func(lan.Kind), log *slog.Logger) (*nic, error) {
 	n := &nic{name: name, local: local, log: log.With("interface", name)}
@@ -164,8 +162,8 @@ func (n *nic) send(frame []byte) {
 	}
 }
 
-// probe asks to for ip: a machine's own MAC, or everybody. The sender is our
-// own address: a zero sender poisons the table of some access points.
+// probe asks for ip at a MAC: a machine's own, or broadcast. The sender is our own
+// address: a zero sender poisons the table of some access points.
 func (n *nic) probe(to machine.MAC, ip netip.Addr) error {
 	from, ok := n.network.Load().SourceFor(ip)
 	if !ok {
@@ -176,51 +174,4 @@ func (n *nic) probe(to machine.MAC, ip netip.Addr) error {
 		return err
 	}
 	return n.Send(frame)
-}
-
-// site is the registration rules' view of an interface.
-type site struct {
-	*nic
-	network lan.Network
-	local   []netip.Addr  // of the host, on any interface
-	macs    []machine.MAC // of the host's interfaces
-}
-
-// survey reads the host's addresses, so that a registration is judged by what
-// holds at this moment.
-func (n *nic) survey() (*site, error) {
-	if err := n.out(); err != nil {
-		return nil, err
-	}
-	if err := n.refresh(); err != nil {
-		return nil, err
-	}
-	s := &site{nic: n, network: *n.network.Load()}
-	var err error
-	if s.local, err = lan.HostAddrs(); err != nil {
-		return nil, fmt.Errorf("read the host's addresses: %w", err)
-	}
-	if s.macs, err = lan.HostMACs(); err != nil {
-		return nil, fmt.Errorf("read the host's interfaces: %w", err)
-	}
-	return s, nil
-}
-
-func (s *site) Own(ip netip.Addr) bool {
-	return slices.Contains(s.local, ip) || s.network.Own(ip)
-}
-
-func (s *site) Gateway(ip netip.Addr) bool   { return slices.Contains(s.network.Gateways, ip) }
-func (s *site) OnLink(ip netip.Addr) bool    { return s.network.Contains(ip) }
-func (s *site) Broadcast(ip netip.Addr) bool { return s.network.IsBroadcast(ip) }
-func (s *site) OwnMAC(mac machine.MAC) bool  { return slices.Contains(s.macs, mac) }
-
-func (s *site) NeighborMAC(ip netip.Addr) (machine.MAC, bool, error) {
-	return lan.NeighborMAC(s.Index(), ip)
-}
-
-func (s *site) WhoHas(ctx context.Context, ip netip.Addr) ([]machine.MAC, error) {
-	ctx, cancel := context.WithTimeout(ctx, lookupTries*lookupPause+time.Second)
-	defer cancel()
-	return s.reader.lookups.ask(ctx, ip, func() error { return s.probe(machine.Broadcast, ip) })
 }

@@ -25,7 +25,7 @@ const questioned = 4
 
 // interrogate asks a machine for what its network card does not answer. If nothing
 // can be asked, its silence proves nothing, and it is taken for awake.
-func (p *Porter) interrogate(r *resident, addrs []netip.Addr) {
+func (p *Porter) interrogate(r *entry, addrs []netip.Addr) {
 	var failed error
 	asked := false
 	for _, ip := range addrs {
@@ -54,7 +54,7 @@ func (p *Porter) interrogate(r *resident, addrs []netip.Addr) {
 }
 
 // discount tells the reader whether mere answers are to count.
-func (r *resident) discount() {
+func (r *entry) discount() {
 	if r.watch != nil {
 		r.watch.card.Store(r.CardAnswers())
 	}
@@ -63,7 +63,7 @@ func (r *resident) discount() {
 // heardAnswer takes an answer to our question. For a machine whose network card is
 // known to answer it is a word of that card, unless the reader took it for the
 // machine's because it did not know yet: then nobody is answered any more.
-func (p *Porter) heardAnswer(r *resident, ip netip.Addr) {
+func (p *Porter) heardAnswer(r *entry, ip netip.Addr) {
 	known := r.CardAnswers()
 	_, silenced := r.silenced()
 	p.tell(r, machine.Heard{Addr: ip, InUse: true, Answer: !known || !silenced})
@@ -74,7 +74,7 @@ func (p *Porter) heardAnswer(r *resident, ip netip.Addr) {
 
 // heardPacket takes an IP packet from an address of the machine, which shows more
 // than its network card's answer.
-func (p *Porter) heardPacket(r *resident, ip netip.Addr) {
+func (p *Porter) heardPacket(r *entry, ip netip.Addr) {
 	p.tell(r, machine.Heard{Addr: ip, InUse: true})
 	if r.CardAnswers() {
 		p.answered(r, ip)

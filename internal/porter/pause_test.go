@@ -53,7 +53,7 @@ func TestFaultSlowGuard(t *testing.T) {
 // TestFaultStartedBesideThePorter: who was asleep is answered for soon after a
 // start, and announced only when it would have been heard if it were starting too.
 func TestFaultStartedBesideThePorter(t *testing.T) {
-	resumed := func(h *night) *resident {
+	resumed := func(h *night) *entry {
 		mem := machine.Memory{Spec: nas(), State: machine.Asleep, Since: time.Now().Add(-time.Hour)}
 		h.Porter.Resume(h.journal, journal.Past{Until: time.Now(), Machines: []machine.Memory{mem}})
 		h.publish()

@@ -2,7 +2,6 @@ package porter
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"sync/atomic"
 	"time"
@@ -24,16 +23,13 @@ import (
 const sightingQueue = 8192
 
 // questions is how many we would send in a second to all machines that are
-// awaited together. It is plenty for a house, and nothing for a LAN; at the pace
+// awaited together. It is plenty for a home, and nothing for a LAN; at the pace
 // of a single machine a thousand would be asked a hundred thousand times.
 const questions = 4000
 
 // heldOctets is how much the packets that wait may take, of all machines
 // together.
 const heldOctets = 16 << 20
-
-// errStopping answers whoever asks while the porter ends.
-var errStopping = errors.New("nightporter is stopping")
 
 // Porter is the daemon's core. Make it with New, then Run it.
 type Porter struct {
@@ -53,21 +49,21 @@ type Porter struct {
 	stopped   chan struct{}    // closed once the loop has ended
 
 	// The loop's own.
-	residents map[string]*resident // by name
-	byMAC     map[machine.MAC]*resident
-	timers    due.Queue[*resident]
-	inquiries due.Queue[*resident] // when to ask its services whether they are ready
+	machines  map[string]*entry // by name
+	byMAC     map[machine.MAC]*entry
+	timers    due.Queue[*entry]
+	inquiries due.Queue[*entry] // when to ask its services whether they are ready
 	budget    *handover.Budget
-	awaited   map[*resident]bool // those that wake or arrive
+	awaited   map[*entry]bool // those that wake or arrive
 	guard     guard.Keeper
-	journal   book
+	journal   eventLog
 	reading   context.Context // of the readers; nil while there are none
-	chores    []func()        // of the event that is being handled
-	disowned  bool            // in bind mode: the kernel lacks what is claimed, for want of the guard
+	deferred  []func()        // by the event that is being handled
+	disowned  bool            // bind mode: claimed addresses were removed from the interfaces, because the guard is down
 }
 
-// New opens the interfaces that conf names. It has to be given a book before Run;
-// nothing is answered earlier.
+// New opens the interfaces that conf names. Resume has to come before Run; nothing
+// is answered earlier.
 func New(conf *config.Config, m *metrics.Metrics, log *slog.Logger) (*Porter, error) {
 	p := &Porter{
 		started: conf, conf: conf, log: log, metrics: m,
@@ -78,9 +74,9 @@ func New(conf *config.Config, m *metrics.Metrics, log *slog.Logger) (*Porter, er
 		running:   make(chan struct{}),
 		stopped:   make(chan struct{}),
 		budget:    handover.NewBudget(heldOctets),
-		residents: make(map[string]*resident),
-		byMAC:     make(map[machine.MAC]*resident),
-		awaited:   make(map[*resident]bool),
+		machines:  make(map[string]*entry),
+		byMAC:     make(map[machine.MAC]*entry),
+		awaited:   make(map[*entry]bool),
 	}
 	p.setTrust(conf)
 	var err error
@@ -252,7 +248,7 @@ func (p *Porter) tick() {
 }
 
 // await notes whether r is awaited.
-func (p *Porter) await(r *resident) {
+func (p *Porter) await(r *entry) {
 	if s := r.State(); s == machine.Waking || s == machine.Arriving {
 		p.awaited[r] = true
 	} else {
@@ -306,7 +302,7 @@ func (p *Porter) publish() {
 			continue
 		}
 		v := newView(&p.conf.Wake)
-		for _, r := range p.residents {
+		for _, r := range p.machines {
 			if r.nic == n && r.attention() != ignored {
 				v.add(r)
 			}
@@ -331,7 +327,7 @@ func (p *Porter) publish() {
 func (p *Porter) leave() {
 	p.drain() // who tests an address must not hear of it
 	held := false
-	for _, r := range p.residents {
+	for _, r := range p.machines {
 		if r.nic == nil {
 			continue
 		}
@@ -365,26 +361,3 @@ func (p *Porter) listen(d time.Duration) {
 
 // lastWord is when the last announcement goes out; the porter has 2 s to end.
 const lastWord = 1010 * time.Millisecond
-
-// Alive returns nil once the loop has taken up what came before the call, or why it
-// does not.
-func (p *Porter) Alive(ctx context.Context) error { return p.inLoop(ctx, func() {}) }
-
-// inLoop runs f on the loop and waits for it.
-func (p *Porter) inLoop(ctx context.Context, f func()) error {
-	done := make(chan struct{})
-	request := func() {
-		f()
-		p.publish()
-		close(done)
-	}
-	select {
-	case p.requests <- request:
-	case <-p.stopped:
-		return errStopping
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	<-done
-	return nil
-}

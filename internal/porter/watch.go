@@ -36,7 +36,7 @@ func newView(c *config.Wake) *view {
 // watch is one machine as the readers see it. The flags on the way to the loop
 // bound what a flood of frames can queue: one sighting of each kind.
 type watch struct {
-	resident *resident // the loop's; readers only pass it on
+	resident *entry // the loop's; readers only pass it on
 	mac      machine.MAC
 	from     []netip.Prefix // who may wake it, of those who may at all; empty: all of them
 	addrs    []*address
@@ -75,7 +75,7 @@ type door struct {
 	objected atomic.Bool // it refused our datagram
 }
 
-func newWatch(r *resident, spec machine.Spec) *watch {
+func newWatch(r *entry, spec machine.Spec) *watch {
 	w := &watch{resident: r, mac: spec.MAC, from: spec.WakeFrom, hold: r.hold, judge: r.judge}
 	w.card.Store(r.CardAnswers())
 	for _, m := range spec.Monitor {
@@ -178,7 +178,7 @@ func (v *view) holding(ip netip.Addr, asker machine.MAC) (claim.Holding, bool) {
 
 // add puts a machine into the view. What passes between our own host and one that
 // is only attended, which may be a lot, is to cost nothing.
-func (v *view) add(r *resident) {
+func (v *view) add(r *entry) {
 	whole := r.watched()
 	v.machines[r.watch.mac] = r.watch
 	if whole {

@@ -11,37 +11,38 @@ import (
 	"nightporter/internal/machine"
 )
 
-// resident is a machine that lives in our house: its life, and what the loop
-// keeps beside it.
-type resident struct {
+// entry is a machine that the porter knows: its life, and what the loop keeps
+// beside it.
+type entry struct {
 	*machine.Machine
-	nic        *nic // where it lives; nil until it registers, or is found a place
-	watch      *watch
-	configured *machine.Spec // what the configuration says of it; nil: nothing
-	joined     []netip.Addr  // whose solicited-node groups we are in
-	hold       *handover.Hold
-	judge      *fair.Judge
-	readiness  handover.Readiness // while it arrives
-	repin      time.Time          // when those who wait have to be told again that they do it here
-	homeless   string             // why there is no place for it, as the log says already; agentless only
-	deaf       bool               // it cannot be probed, and the log says so already
-	nextAsked  int                // which of its TCP services was questioned last
-	knockedAt  time.Time          // kernel time of the knock that began the present wake; zero when told
+	nic         *nic // on whose network it is; nil until it registers, or is found a place
+	watch       *watch
+	configured  *machine.Spec // what the configuration says of it; nil: nothing
+	joined      []netip.Addr  // whose solicited-node groups we are in
+	hold        *handover.Hold
+	judge       *fair.Judge
+	readiness   handover.Readiness // while it arrives
+	repin       time.Time          // when clients with held packets are to be pinned to our MAC again
+	unplaceable string             // why there is no place for it, as the log says already; agentless only
+	probeFailed bool               // it cannot be probed, and the log says so already
+	nextAsked   int                // which of its TCP services was questioned last
+	knockedAt   time.Time          // kernel time of the knock that began the present wake; zero once it is measured
 
 	suppressionTold [len(machine.Suppressions)]time.Time // when the log said so last
 }
 
-func (r *resident) name() string { return r.Spec().Name }
+func (r *entry) name() string { return r.Spec().Name }
 
-// shown returns what is told of the machine, its times on the clock as it is now.
-func (r *resident) shown(now time.Time) machine.Status {
+// shown returns what the pages show of the machine, its times on the clock as it is
+// now.
+func (r *entry) shown(now time.Time) machine.Status {
 	s := r.Status()
 	s.Since, s.LastWake.At = machine.OnClock(s.Since, now), machine.OnClock(s.LastWake.At, now)
 	s.Packets, s.Suppressed = r.hold.Counts(), r.judge.Suppressed()
 	return s
 }
 
-// attention is what the readers have to look out for.
+// attention is how much of a machine's traffic the readers look at.
 type attention uint8
 
 const (
@@ -50,9 +51,9 @@ const (
 	watched            // everything it says, and all that is sent to it
 )
 
-// attention returns how much of it the machine takes. An awake machine's traffic
-// with our host is none of our business, as a rule.
-func (r *resident) attention() attention {
+// attention returns how closely the readers must watch the machine. An awake
+// machine's traffic with our host is of no interest, as a rule.
+func (r *entry) attention() attention {
 	switch {
 	case r.nic == nil || !r.Attended():
 		return ignored
@@ -63,10 +64,10 @@ func (r *resident) attention() attention {
 }
 
 // watched reports whether the readers have to look out for all of it.
-func (r *resident) watched() bool { return r.attention() == watched }
+func (r *entry) watched() bool { return r.attention() == watched }
 
 // expect has the hand-over wait for services.
-func (r *resident) expect(now time.Time, services []machine.Service) {
+func (r *entry) expect(now time.Time, services []machine.Service) {
 	spec := r.Spec()
 	r.readiness.Expect(now, slices.DeleteFunc(slices.Clone(services), func(s machine.Service) bool {
 		return !spec.Serves(s) // it may have registered anew
@@ -74,11 +75,11 @@ func (r *resident) expect(now time.Time, services []machine.Service) {
 }
 
 // LogValue shows the machine in a log line by its name.
-func (r *resident) LogValue() slog.Value { return slog.StringValue(r.name()) }
+func (r *entry) LogValue() slog.Value { return slog.StringValue(r.name()) }
 
 // silenced returns an address that is claimed and that its reader does not
 // answer for: it heard the machine.
-func (r *resident) silenced() (netip.Addr, bool) {
+func (r *entry) silenced() (netip.Addr, bool) {
 	if s := r.State(); s != machine.Asleep && s != machine.Waking {
 		return netip.Addr{}, false
 	}
@@ -92,7 +93,7 @@ func (r *resident) silenced() (netip.Addr, bool) {
 }
 
 // leaveGroups leaves the solicited-node groups of addresses no longer claimed.
-func (r *resident) leaveGroups(log *slog.Logger, addrs []netip.Addr) {
+func (r *entry) leaveGroups(log *slog.Logger, addrs []netip.Addr) {
 	r.joined = slices.DeleteFunc(r.joined, func(ip netip.Addr) bool {
 		if !slices.Contains(addrs, ip) {
 			return false
