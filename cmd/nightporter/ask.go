@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"nightporter/internal/machine"
 	"nightporter/internal/web"
 )
 
@@ -71,7 +72,7 @@ func (a *asker) completeFlag(cmd *cobra.Command, flag string) {
 
 // explain says which names there are, if err means that there is not this one.
 func explain(ctx context.Context, client *web.Client, name string, err error) error {
-	if !errors.Is(err, web.ErrUnknownMachine) {
+	if !errors.Is(err, machine.ErrUnknown) {
 		return err
 	}
 	all, listErr := client.Machines(ctx)

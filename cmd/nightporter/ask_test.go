@@ -15,6 +15,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"nightporter/internal/guard"
 	"nightporter/internal/journal"
 	"nightporter/internal/machine"
 	"nightporter/internal/web"
@@ -25,15 +26,15 @@ type staffed struct {
 	storied
 	machines []machine.Status
 	ready    error
-	guard    web.Guard
-	storage  web.Storage
+	guard    guard.Status
+	storage  journal.Health
 	wake     func(*journal.Journal) // after it was asked for; may be nil
 }
 
 func (s *staffed) Machines() []machine.Status { return s.machines }
 func (s *staffed) Ready() error               { return s.ready }
-func (s *staffed) Guard() web.Guard           { return s.guard }
-func (s *staffed) Storage() web.Storage       { return s.storage }
+func (s *staffed) Guard() guard.Status        { return s.guard }
+func (s *staffed) Storage() journal.Health    { return s.storage }
 
 func (s *staffed) Wake(_ context.Context, name, _ string) error {
 	for i := range s.machines {
@@ -48,7 +49,7 @@ func (s *staffed) Wake(_ context.Context, name, _ string) error {
 		}
 		return nil
 	}
-	return web.ErrUnknownMachine
+	return machine.ErrUnknown
 }
 
 // staff opens a house, and returns where it is.
@@ -97,7 +98,7 @@ func twoMachines() *staffed {
 	nas.Agentless = true
 	return &staffed{
 		machines: []machine.Status{{Spec: machine.Spec{Name: "pc\x1b"}, Since: evening}, nas},
-		guard:    web.Guard{Mode: "auto", Active: true}, storage: web.Storage{Healthy: true},
+		guard:    guard.Status{Mode: "auto", Active: true}, storage: journal.Health{Healthy: true},
 	}
 }
 
@@ -163,7 +164,7 @@ func TestStatusJSON(t *testing.T) {
 
 func TestStatusTellsWhatIsWrong(t *testing.T) {
 	h := twoMachines()
-	h.ready, h.guard, h.storage = errors.New("eth0: no carrier"), web.Guard{Mode: "auto", Reason: "no nf_tables"}, web.Storage{Reason: "no space left"}
+	h.ready, h.guard, h.storage = errors.New("eth0: no carrier"), guard.Status{Mode: "auto", Reason: "no nf_tables"}, journal.Health{Reason: "no space left"}
 	url := staff(t, h, web.Access{})
 	for _, args := range [][]string{nil, {"nas"}, {"--json"}} {
 		code, out, errs := program(t, append([]string{"status", "--from", url}, args...)...)

@@ -17,7 +17,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"nightporter/internal/config"
-	"nightporter/internal/porter"
+	"nightporter/internal/daemon"
 	"nightporter/internal/privilege"
 )
 
@@ -86,7 +86,7 @@ func serve(ctx context.Context, path string, load func() (*config.Config, error)
 // need: the name of root before the first file or socket is opened, so that what
 // the daemon makes is the user's, and what was for opening before the first
 // packet is looked at.
-func openUnprivileged(conf *config.Config, path string, log *slog.Logger, level *slog.LevelVar) (*porter.Daemon, error) {
+func openUnprivileged(conf *config.Config, path string, log *slog.Logger, level *slog.LevelVar) (*daemon.Daemon, error) {
 	user, err := privilege.Find(conf.User)
 	if err != nil {
 		return nil, fmt.Errorf("user: %w", err)
@@ -97,7 +97,7 @@ func openUnprivileged(conf *config.Config, path string, log *slog.Logger, level 
 	if err := privilege.Become(user, privilege.Opening); err != nil {
 		return nil, fmt.Errorf("user: %w", err)
 	}
-	d, err := porter.NewDaemon(conf, version.Version, log, level)
+	d, err := daemon.New(conf, version.Version, log, level)
 	if err != nil {
 		return nil, err
 	}
@@ -125,7 +125,7 @@ func warnUnreadable(path string, user privilege.User, log *slog.Logger) {
 }
 
 // reload takes over a new configuration. A bad one changes nothing.
-func reload(ctx context.Context, d *porter.Daemon, load func() (*config.Config, error), log *slog.Logger) {
+func reload(ctx context.Context, d *daemon.Daemon, load func() (*config.Config, error), log *slog.Logger) {
 	conf, err := load()
 	if err == nil {
 		err = d.Reload(ctx, conf)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"nightporter/internal/fair"
+	"nightporter/internal/guard"
 	"nightporter/internal/machine"
 	"nightporter/internal/notify"
 )
@@ -35,9 +36,9 @@ const (
 
 // Whether the kernel is kept silent about claimed addresses (claim.guard).
 const (
-	GuardAuto = "auto" // where it is possible
-	GuardOn   = "on"   // always, or the porter does not start
-	GuardOff  = "off"
+	GuardAuto = guard.ModeAuto // where it is possible
+	GuardOn   = guard.ModeOn   // always, or the porter does not start
+	GuardOff  = guard.ModeOff
 )
 
 // How a magic packet travels (wake.transports).

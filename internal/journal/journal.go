@@ -203,6 +203,13 @@ func (j *Journal) Sync(ctx context.Context) error {
 	}
 }
 
+// Health says whether what has to survive a crash can be written, as the API shows
+// it. While it cannot, registrations are refused, and all else goes on.
+type Health struct {
+	Healthy bool   `json:"healthy"`
+	Reason  string `json:"reason"` // why it cannot be written
+}
+
 // Healthy returns nil if what is appended gets written, or why it does not.
 func (j *Journal) Healthy() error {
 	j.mu.Lock()

@@ -32,3 +32,6 @@ func (i *Interface) GroupSockets() int {
 func OutgoingBody(addrs []netip.Addr, limit int) ([]bpf.Instruction, bool) {
 	return outgoingTo(addrs).body(limit)
 }
+
+// CountDrops counts n frames as dropped by links before l.
+func (l *Link) CountDrops(n uint64) { l.drops += n }

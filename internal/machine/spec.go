@@ -10,6 +10,9 @@ import (
 	"unicode/utf8"
 )
 
+// ErrUnknown says that no machine has the name.
+var ErrUnknown = errors.New("unknown machine")
+
 // Address is one address of a machine, and the ports at which a packet for it
 // is a reason to wake. Without ports the address is claimed, but wakes nobody.
 type Address struct {

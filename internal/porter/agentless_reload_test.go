@@ -104,8 +104,8 @@ func TestReloadSwapsAgentlessNames(t *testing.T) {
 		first.Name, second.Name = second.Name, first.Name
 		h.watch(first, second)
 		h.pass(time.Second)
-		h.want(h.residents["tv"], machine.Asleep, nas4, nas6)
-		h.want(h.residents["nas"], machine.Asleep, tv4)
+		h.want(h.machines["tv"], machine.Asleep, nas4, nas6)
+		h.want(h.machines["nas"], machine.Asleep, tv4)
 	})
 }
 
@@ -145,7 +145,7 @@ func TestAgentlessThatRegistered(t *testing.T) {
 		for _, mem.State = range []machine.State{machine.Asleep, machine.Awake} {
 			h.remove(h.byMAC[nasMAC])
 			h.know(t, mute())
-			h.Porter.resume(h.journal, journal.Past{Until: time.Now(), Machines: []machine.Memory{mem}})
+			h.Porter.Resume(h.journal, journal.Past{Until: time.Now(), Machines: []machine.Memory{mem}})
 			h.publish()
 			r = h.byMAC[nasMAC]
 			if diff := cmp.Diff(said.Monitor, r.Spec().Monitor, comparable); diff != "" || !r.Spec().Agentless {
@@ -173,7 +173,7 @@ func TestAgentlessIsDisplaced(t *testing.T) {
 		intruder.Monitor = append(intruder.Monitor, machine.Address{IP: nas6})
 		h.settle(intruder)
 		h.displace(h.n)
-		h.attend()
+		h.placeAgentless()
 		h.publish()
 		r = h.byMAC[nasMAC]
 		if r.nic != nil || r.configured == nil || h.answers(nas4) || h.n.reader.View().Address(nas4) != nil || h.n.reader.View().Address(nas6) != nil {
@@ -184,7 +184,7 @@ func TestAgentlessIsDisplaced(t *testing.T) {
 			t.Errorf("it is %v", mem.State)
 		}
 		h.forget(h.byMAC[tvMAC], "test")
-		h.attend()
+		h.placeAgentless()
 		h.publish()
 		h.pass(time.Second)
 		h.want(r, machine.Asleep, nas4, nas6)

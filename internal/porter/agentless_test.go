@@ -27,7 +27,7 @@ func mute() machine.Spec {
 func (h *night) watch(specs ...machine.Spec) {
 	h.Helper()
 	h.know(h.T, specs...)
-	h.attend()
+	h.placeAgentless()
 	h.publish()
 }
 
@@ -145,7 +145,7 @@ func TestAgentlessWithoutAPlace(t *testing.T) {
 			overnight(t, nil, func(h *night) {
 				spec := c.spec(h)
 				h.watch(spec)
-				h.attend()
+				h.placeAgentless()
 				r := h.byMAC[spec.MAC]
 				// Somebody may still ask for it; the magic packet goes everywhere.
 				h.tell(r, machine.WakeAsked{Trigger: machine.ByAPI, By: "test"})
@@ -230,7 +230,7 @@ func TestAgentlessResume(t *testing.T) {
 		far.Name, far.MAC, far.Monitor = "far", thiefMAC, []machine.Address{{IP: netip.MustParseAddr("192.0.2.1")}}
 		farther := machine.Memory{State: machine.Asleep, Since: time.Now().Add(-time.Hour), Spec: far}
 		h.know(t, mute(), tv(), far)
-		h.Porter.resume(h.journal, journal.Past{Until: time.Now(), Machines: []machine.Memory{mem, gone, farther}})
+		h.Porter.Resume(h.journal, journal.Past{Until: time.Now(), Machines: []machine.Memory{mem, gone, farther}})
 		h.publish()
 		r := h.byMAC[nasMAC]
 		h.want(r, machine.Settling)

@@ -18,7 +18,7 @@ func TestFaultClockSetAfterTheStart(t *testing.T) {
 	now := time.Now()
 	past := clocktest.Set(now.Add(-time.Hour), -years)
 	mem := machine.Memory{Spec: nas(), State: machine.Asleep, Since: past, LastWake: machine.LastWake{At: past.Add(-time.Minute)}}
-	r := p.settleIn(machine.Resume(mem, p.policy(), past, past))
+	r := p.insert(machine.Resume(mem, p.policy(), past, past))
 	for r.State() != machine.Asleep {
 		r.Handle(r.Next(), machine.Ticked{})
 	}

@@ -10,8 +10,8 @@ import (
 
 // concede leaves an address to the host that uses it: who waits there is sent
 // to that host, and nothing that comes for it is kept or forwarded any more.
-func (p *Porter) concede(r *resident, c machine.ConflictSeen) {
-	r.target.Concede(c.Addr, true)
+func (p *Porter) concede(r *entry, c machine.ConflictSeen) {
+	r.watch.concede(c.Addr, true)
 	for _, g := range r.hold.Dismiss(func(s machine.Service) bool { return s.Addr == c.Addr }) {
 		if g.MAC != r.nic.MAC() {
 			r.nic.guide(g, c.By)
@@ -22,16 +22,16 @@ func (p *Porter) concede(r *resident, c machine.ConflictSeen) {
 }
 
 // reclaim takes an address back that was left to another host.
-func (p *Porter) reclaim(r *resident, ip netip.Addr) {
-	r.target.Concede(ip, false)
-	r.nic.stale = true // it may have been another machine's meanwhile
-	p.later(func() {   // when we answer for it
+func (p *Porter) reclaim(r *entry, ip netip.Addr) {
+	r.watch.concede(ip, false)
+	r.nic.stale = true          // it may have been another machine's meanwhile
+	p.deferUntilServed(func() { // when we answer for it
 		p.log.Info("address conflict over: nobody else answers for it", "machine", r, "ip", ip)
 	})
 }
 
-// ask asks everybody on the LAN for an address that was left to another host.
-func (p *Porter) ask(r *resident, ip netip.Addr) {
+// ask asks the whole LAN for an address that was left to another host.
+func (p *Porter) ask(r *entry, ip netip.Addr) {
 	now := time.Now()
 	if by, used := p.userOf(r, ip); used {
 		r.Handle(now, machine.Conflicted{Addr: ip, By: by})
@@ -50,11 +50,11 @@ func (p *Porter) ask(r *resident, ip netip.Addr) {
 // userOf returns who is known to use an address that was left to another host,
 // although no question to the LAN would find out: our own kernel, or a machine
 // that registered it since, perhaps asleep.
-func (p *Porter) userOf(r *resident, ip netip.Addr) (machine.MAC, bool) {
+func (p *Porter) userOf(r *entry, ip netip.Addr) (machine.MAC, bool) {
 	if r.nic.network.Load().Own(ip) {
 		return r.nic.MAC(), true
 	}
-	for _, other := range p.residents {
+	for _, other := range p.machines {
 		spec := other.Spec()
 		if other != r && other.watched() && spec.Has(ip) && !other.Conceded(ip) {
 			return spec.MAC, true

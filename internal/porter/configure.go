@@ -16,7 +16,7 @@ func (p *Porter) configure(specs []machine.Spec) error {
 	said := make(map[machine.MAC]machine.Spec, len(specs))
 	for i, spec := range specs {
 		said[spec.MAC] = spec
-		if r := p.residents[spec.Name]; r != nil && r.HasRegistered() && r.Spec().MAC != spec.MAC {
+		if r := p.machines[spec.Name]; r != nil && r.HasRegistered() && r.Spec().MAC != spec.MAC {
 			return fmt.Errorf("machines[%d].name: found %q: %s has registered with that name", i, spec.Name, r.Spec().MAC)
 		}
 	}
@@ -36,7 +36,7 @@ func (p *Porter) configure(specs []machine.Spec) error {
 		r := p.byMAC[spec.MAC]
 		if mem, ok := changed[spec.MAC]; ok {
 			mem.Spec = spec
-			r = p.goOn(mem, time.Now())
+			r = p.insertResumed(mem, time.Now())
 		} else if r == nil {
 			r = p.add(spec)
 		}
@@ -48,7 +48,7 @@ func (p *Porter) configure(specs []machine.Spec) error {
 
 // dismiss is retire for a machine that the configuration does not name, or does
 // not call agentless, any more.
-func (p *Porter) dismiss(r *resident) {
+func (p *Porter) dismiss(r *entry) {
 	p.retire(r)
 	if r.Spec().Agentless {
 		p.log.Info("machine is watched no more", "machine", r, "mac", r.Spec().MAC)

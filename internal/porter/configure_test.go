@@ -20,7 +20,7 @@ func TestConfigure(t *testing.T) {
 		renamed.Name, renamed.IdleWatts = "tower", 80
 		p.know(t, renamed)
 		p.wantNames(t, "tower")
-		r := p.residents["tower"]
+		r := p.machines["tower"]
 		if spec := r.Spec(); spec.IdleWatts != 80 || r.State() != machine.Awake || r.nic != nil || p.byMAC[nasMAC] != r {
 			t.Errorf("%s is %v with %v W", spec.Name, r.State(), spec.IdleWatts)
 		}
@@ -68,7 +68,7 @@ func TestNamesOfTheConfiguration(t *testing.T) {
 		p.know(t, nas(), tv())
 		p.know(t, named(nas(), "tv"), named(tv(), "nas"))
 		p.wantNames(t, "nas", "tv")
-		if p.residents["tv"].Spec().MAC != nasMAC || series(t, reg, "nightporter_machine_ready_duration_seconds", "tv") != 1 {
+		if p.machines["tv"].Spec().MAC != nasMAC || series(t, reg, "nightporter_machine_ready_duration_seconds", "tv") != 1 {
 			t.Error("the names or the series were not swapped")
 		}
 	})
@@ -88,7 +88,7 @@ func TestNamesOfTheConfiguration(t *testing.T) {
 			p.settle(nas())
 		}
 		p.forget(renamed, "test")
-		if p.wantNames(t, "nas"); p.residents["nas"].Spec().MAC != tvMAC {
+		if p.wantNames(t, "nas"); p.machines["nas"].Spec().MAC != tvMAC {
 			t.Error("another machine got the name that the configuration keeps")
 		}
 	})
@@ -129,19 +129,19 @@ func TestForget(t *testing.T) {
 	})
 }
 
-// wantNames fails the test unless exactly these machines live in the house, and
+// wantNames fails the test unless exactly these machines are known, and
 // both of its lists agree.
 func (p *Porter) wantNames(t *testing.T, want ...string) {
 	t.Helper()
 	var got []string
 	for _, r := range p.sorted() {
 		got = append(got, r.name())
-		if p.residents[r.name()] != r || p.byMAC[r.Spec().MAC] != r {
+		if p.machines[r.name()] != r || p.byMAC[r.Spec().MAC] != r {
 			t.Errorf("the lists disagree about %s", r.name())
 		}
 	}
-	if len(p.byMAC) != len(p.residents) {
-		t.Errorf("%d machines by MAC, %d by name", len(p.byMAC), len(p.residents))
+	if len(p.byMAC) != len(p.machines) {
+		t.Errorf("%d machines by MAC, %d by name", len(p.byMAC), len(p.machines))
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("machines (-want +got):\n%s", diff)

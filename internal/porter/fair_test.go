@@ -28,7 +28,7 @@ func established(to netip.Addr, port uint16) *lan.Packet {
 
 // wantSuppressed fails the test unless so many knocks at the machine did not
 // wake it, and none of them is held.
-func (h *night) wantSuppressed(r *resident, want map[machine.Suppression]uint64) {
+func (h *night) wantSuppressed(r *entry, want map[machine.Suppression]uint64) {
 	h.Helper()
 	got := make(map[machine.Suppression]uint64)
 	for why, n := range r.judge.Suppressed() {

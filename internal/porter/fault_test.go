@@ -1,11 +1,10 @@
 package porter
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
-	"net/http"
-	"net/http/httptest"
 	"net/netip"
 	"os"
 	"slices"
@@ -18,10 +17,10 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nightporter/internal/config"
+	"nightporter/internal/guard"
 	"nightporter/internal/lan"
 	"nightporter/internal/machine"
 	"nightporter/internal/metrics"
-	"nightporter/internal/web"
 )
 
 // The faults of the kernel as the loop meets them. What is on the other side of
@@ -30,8 +29,8 @@ import (
 // kernelFaults are what a call into the kernel fails with.
 var kernelFaults = []error{unix.EPERM, unix.ENOBUFS, unix.EBUSY, os.ErrDeadlineExceeded, os.ErrClosed}
 
-// guardShown returns what is seen of the guard from outside: the metric, and
-// /api/v1/status.
+// guardShown returns what is seen of the guard from outside: the metric, and what
+// /api/v1/status shows.
 func (h *night) guardShown() (metric float64, status string) {
 	h.Helper()
 	reg := prometheus.NewRegistry()
@@ -52,13 +51,11 @@ func (h *night) guardShown() (metric float64, status string) {
 			metric = f.GetMetric()[0].GetGauge().GetValue()
 		}
 	}
-	srv, err := web.New(web.Options{House: h.Porter, Gatherer: reg, Registerer: reg, Log: discard, Rate: 1})
+	shown, err := json.Marshal(h.Guard())
 	if err != nil {
 		h.Fatal(err)
 	}
-	w := httptest.NewRecorder()
-	srv.Handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/api/v1/status", nil))
-	return metric, w.Body.String()
+	return metric, string(shown)
 }
 
 // TestFaultGuard: a guard that fails in the middle of the night keeps no machine
@@ -78,7 +75,7 @@ func TestFaultGuard(t *testing.T) {
 					t.Errorf("while it fails: guard_active %v, status %s", metric, status)
 				}
 				g.fails = nil
-				h.pass(sentryRound)
+				h.pass(guard.CheckInterval)
 				if metric, status := h.guardShown(); metric != 1 || !strings.Contains(status, `"active":true`) {
 					t.Errorf("when it works again: guard_active %v, status %s", metric, status)
 				}
@@ -118,7 +115,7 @@ func TestFaultBind(t *testing.T) {
 					t.Errorf("said %d times, want once; bound are %v", n, bound)
 				}
 				failed = nil
-				h.pass(sentryRound)
+				h.pass(guard.CheckInterval)
 				if len(bound) != 2 || !strings.Contains(h.log.String(), "has the claimed addresses again") {
 					t.Errorf("made good: bound are %v", bound)
 				}
@@ -137,7 +134,7 @@ func TestFaultLook(t *testing.T) {
 				h.pass(10 * time.Second)
 				h.told(nas4)
 				looks := 0
-				h.n.look = func() (outlook, error) { looks++; return outlook{}, fault }
+				h.n.look = func() (lan.Outlook, error) { looks++; return lan.Outlook{}, fault }
 				h.inspect(h.n, lan.Change{LinkLost: true})
 				h.pass(10 * time.Second)
 				if looks != 11 {

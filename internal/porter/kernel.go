@@ -4,19 +4,45 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"time"
 
 	"nightporter/internal/config"
+	"nightporter/internal/guard"
 	"nightporter/internal/lan"
 	"nightporter/internal/machine"
 )
 
-// What our own host's kernel is told about claimed addresses, besides the
-// guard: in bind mode it owns them; under wake.local its programs wait here like
-// any client; and once a machine is up it hears where that is.
+// What our own host's kernel has to know about claimed addresses: the guard keeps
+// it silent about them; in bind mode it owns them; under wake.local its programs
+// wait here like any client; and once a machine is up it learns where that is.
+
+// MountGuard makes the guard for our interfaces. It comes after everything else
+// that can fail at the start: a second nightporter, started by mistake, then
+// ends before it has touched the first one's table. In bind mode there has to be
+// one: a kernel that owns the addresses refuses every connection.
+func (p *Porter) MountGuard() error {
+	mode, key := p.conf.Claim.Guard, "claim.guard: on"
+	if p.bound() {
+		mode, key = guard.ModeOn, "claim.mode: bind needs the guard"
+	}
+	err := p.guard.Mount(mode, func() (guard.Table, error) {
+		return guard.Install(guard.Options{Interfaces: p.Interfaces(), Bound: p.bound()})
+	}, p.log, time.Now())
+	if err != nil {
+		return fmt.Errorf("%s, but there can be none: %w; or set claim.mode to responder and claim.guard to auto", key, err)
+	}
+	return nil
+}
+
+// Guard returns whether our kernel is kept silent about claimed addresses.
+func (p *Porter) Guard() guard.Status { return p.guard.Status() }
+
+// GuardNeeded reports whether the absence of the guard would matter at present.
+func (p *Porter) GuardNeeded() bool { return p.guard.Needed() }
 
 // own has the kernel own addresses, or treat them as at our own MAC.
-func (p *Porter) own(r *resident, addrs []netip.Addr) {
-	// A kernel that owned addresses without the guard would refuse everybody.
+func (p *Porter) own(r *entry, addrs []netip.Addr) {
+	// A kernel that owned addresses without the guard would refuse all connections.
 	guarded := p.Guard().Active
 	p.disowned = p.disowned || !guarded
 	if p.bound() && guarded {
@@ -28,7 +54,7 @@ func (p *Porter) own(r *resident, addrs []netip.Addr) {
 }
 
 // pinForHost leads what programs of our own host send to addresses to us.
-func (p *Porter) pinForHost(r *resident, addrs []netip.Addr) {
+func (p *Porter) pinForHost(r *entry, addrs []netip.Addr) {
 	if !r.nic.local {
 		return
 	}
@@ -41,7 +67,7 @@ func (p *Porter) pinForHost(r *resident, addrs []netip.Addr) {
 
 // disown ends what own began, as far as the machine itself must not be
 // disturbed by it.
-func (p *Porter) disown(r *resident, addrs []netip.Addr) {
+func (p *Porter) disown(r *entry, addrs []netip.Addr) {
 	if !p.bound() {
 		return
 	}
@@ -50,7 +76,7 @@ func (p *Porter) disown(r *resident, addrs []netip.Addr) {
 	}
 }
 
-// guideHost tells our kernel that addresses are at their machine: its own entry
+// guideHost has our kernel know that addresses are at their machine: its own entry
 // went bad while the machine slept, and would keep local programs waiting.
 func (p *Porter) guideHost(n *nic, addrs []netip.Addr, mac machine.MAC) {
 	for _, ip := range addrs {
@@ -61,7 +87,7 @@ func (p *Porter) guideHost(n *nic, addrs []netip.Addr, mac machine.MAC) {
 }
 
 // letHostAsk has our kernel find out by itself where addresses are.
-func (p *Porter) letHostAsk(r *resident, addrs []netip.Addr) {
+func (p *Porter) letHostAsk(r *entry, addrs []netip.Addr) {
 	if !r.nic.local {
 		return
 	}
@@ -72,7 +98,7 @@ func (p *Porter) letHostAsk(r *resident, addrs []netip.Addr) {
 	}
 }
 
-// checkOwned puts back what somebody has removed from the interfaces. The kernel
+// checkOwned puts back what was removed from the interfaces by others. The kernel
 // owns addresses only while the guard works.
 func (p *Porter) checkOwned() {
 	if guarded := p.Guard().Active; guarded == p.disowned {
@@ -99,7 +125,7 @@ func (p *Porter) checkBound(n *nic) {
 	err := n.binder.Check()
 	switch {
 	case err != nil && !n.refused:
-		p.log.Error("cannot look after the claimed addresses of the interface", "interface", n.name, "err", err, "again_every", sentryRound)
+		p.log.Error("cannot look after the claimed addresses of the interface", "interface", n.name, "err", err, "again_every", guard.CheckInterval)
 	case err == nil && n.refused:
 		p.log.Info("the interface has the claimed addresses again", "interface", n.name)
 	}
@@ -119,9 +145,10 @@ func (n *nic) repair() error {
 	return failed
 }
 
-// repair is for every interface. Without the right to change addresses there is
-// nothing of ours to remove, but in bind mode it is needed.
-func (p *Porter) repair() error {
+// Repair removes from every interface what an earlier run left in the kernel.
+// Without the right to change addresses there is nothing of ours to remove, but in
+// bind mode it is needed.
+func (p *Porter) Repair() error {
 	for _, n := range p.nics {
 		err := n.repair()
 		switch {
@@ -133,4 +160,10 @@ func (p *Porter) repair() error {
 		}
 	}
 	return nil
+}
+
+// sentByHost takes what our own host sends to watched machines.
+func (n *nic) sentByHost(p *lan.Packet) {
+	// Only what our neighbour entry sends nowhere; the rest is on its way.
+	n.reader.visit(n.reader.view.Load(), p)
 }

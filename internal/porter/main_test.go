@@ -50,10 +50,10 @@ func vacant(t testing.TB, log io.Writer) (*Porter, *prometheus.Registry) {
 		requests:  make(chan func()),
 		running:   make(chan struct{}),
 		stopped:   make(chan struct{}),
-		residents: make(map[string]*resident),
-		byMAC:     make(map[machine.MAC]*resident),
-		awaited:   make(map[*resident]bool),
-		timers:    due.Queue[*resident]{},
+		machines:  make(map[string]*entry),
+		byMAC:     make(map[machine.MAC]*entry),
+		awaited:   make(map[*entry]bool),
+		timers:    due.Queue[*entry]{},
 	}
 	p.started = p.conf
 	p.setTrust(p.conf)

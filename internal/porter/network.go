@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/netip"
-	"slices"
 	"strings"
 	"time"
 
@@ -18,68 +17,17 @@ const (
 	lookAgain = time.Second
 
 	// longOutage is what a machine takes at least to start unnoticed: after as
-	// long each is asked before its claim is announced anew.
+	// long each is probed before its claim is announced anew.
 	longOutage = time.Second
 
-	// switchPause is how long a switch may keep a port to itself whose link came up
-	// (IEEE 802.1D-2004 table 17-1: twice a Bridge Forward Delay of 15 s). Nobody
-	// can be heard by then.
-	switchPause = 30 * time.Second
-
-	// answerTime is how long it has for that.
+	// answerTime is how long a machine has to answer that probe.
 	answerTime = 300 * time.Millisecond
+
+	// switchPause is how long a switch may keep a port to itself whose link came up
+	// (IEEE 802.1D-2004 table 17-1: twice a Bridge Forward Delay of 15 s). No
+	// machine can be heard by then.
+	switchPause = 30 * time.Second
 )
-
-// outlook is what the kernel says of an interface and its network at one moment.
-type outlook struct {
-	status  lan.Status // no index: there is no such interface
-	network lan.Network
-}
-
-// course is what a change asks for.
-type course struct {
-	fault    string // why there is no work to be done on the interface; empty: there is
-	reopen   bool   // the sockets belong to an interface that is no more as it was
-	readdr   bool   // we have other addresses
-	restore  bool   // the kernel may have forgotten what we told it
-	announce bool   // the LAN may have forgotten our claims
-}
-
-// steer compares the interface as it is with what its sockets were opened with
-// and what was acted upon last, and with the kernel's news of it.
-func steer(is outlook, opened lan.Status, known lan.Network, news lan.Change, wasOut bool) course {
-	c := course{fault: is.fault()}
-	opened.Up, opened.Carrier = true, true // or there would be a fault
-	if c.fault != "" {
-		return c
-	}
-	c.reopen = is.status != opened
-	c.readdr = !slices.Equal(is.network.Prefixes, known.Prefixes)
-	c.announce = wasOut || news.LinkLost || c.reopen
-	c.restore = c.announce || news.AddrLost || c.readdr
-	return c
-}
-
-func (o outlook) fault() string {
-	switch {
-	case o.status.Index == 0:
-		return "is gone"
-	case len(o.network.Prefixes) == 0 && o.status.Up && o.status.Carrier:
-		return "has no IP address"
-	}
-	return faultOf(o.status)
-}
-
-// faultOf says why no frame can be sent on an interface, or nothing.
-func faultOf(s lan.Status) string {
-	switch {
-	case !s.Up:
-		return "is down"
-	case !s.Carrier:
-		return "has no carrier"
-	}
-	return ""
-}
 
 // follow takes the kernel's news to the loop until ctx ends.
 func (p *Porter) follow(ctx context.Context) {
@@ -101,7 +49,7 @@ func (p *Porter) kick() {
 
 // changed takes the kernel's news.
 func (p *Porter) changed(c lan.Changes) {
-	p.drain() // who has spoken is not to be announced for
+	p.drain() // a machine that has spoken is not to be announced for
 	for _, n := range p.nics {
 		// One that is not there comes back with another index.
 		if news, told := c.To(n.Index()); told || n.out() != nil {
@@ -114,7 +62,7 @@ func (p *Porter) changed(c lan.Changes) {
 func (p *Porter) failed() {
 	for _, n := range p.nics {
 		select {
-		case err := <-n.link.Load().failed:
+		case err := <-n.failed:
 			p.log.Debug("a reader has ended", "interface", n.name, "err", err)
 			// Most often because the interface is gone, which the kernel tells of
 			// too. Otherwise the sockets are opened anew, after a pause: a reader
@@ -143,32 +91,32 @@ func (p *Porter) inspect(n *nic, news lan.Change) {
 	if n.closed() {
 		opened = lan.Status{}
 	}
-	c := steer(is, opened, n.known, news, n.out() != nil)
-	if c.reopen {
+	c := lan.Diff(is, opened, n.known, news, n.out() != nil)
+	if c.Reopen {
 		if err := p.reopen(n); err != nil {
-			c.fault = "cannot be opened: " + err.Error()
+			c.Fault = "cannot be opened: " + err.Error()
 		}
 	}
-	if c.fault != "" {
-		p.lose(n, now, c.fault)
+	if c.Fault != "" {
+		p.lose(n, now, c.Fault)
 		return
 	}
-	if c.readdr {
-		p.readdress(n, is.network)
+	if c.Readdress {
+		p.readdress(n, is.Network)
 	}
 	p.regain(n, now, c)
 }
 
 // observe asks the kernel. That there is no such interface is no error.
-func (n *nic) observe() (outlook, error) {
+func (n *nic) observe() (lan.Outlook, error) {
 	status, err := lan.ReadStatus(n.name)
 	if errors.Is(err, lan.ErrNoInterface) {
-		return outlook{}, nil
+		return lan.Outlook{}, nil
 	}
 	if err == nil {
 		err = n.read(status.Index)
 	}
-	return outlook{status, *n.network.Load()}, err
+	return lan.Outlook{Status: status, Network: *n.network.Load()}, err
 }
 
 // reopen gives n a new link in place of the old one. The readers of that end
@@ -220,8 +168,8 @@ func texts(prefixes []netip.Prefix) string {
 	return strings.Join(all, " ")
 }
 
-// lose notes that nothing can be done on the interface. Its machines stay as
-// they are: that nobody hears them says nothing about them.
+// lose notes that nothing can be done on the interface. Its machines stay as they
+// are: that they cannot be heard says nothing about them.
 func (p *Porter) lose(n *nic, now time.Time, fault string) {
 	n.restate = time.Time{}
 	n.again = now.Add(lookAgain)
@@ -236,7 +184,7 @@ func (p *Porter) lose(n *nic, now time.Time, fault string) {
 }
 
 // regain puts back what an interface that works may have lost.
-func (p *Porter) regain(n *nic, now time.Time, c course) {
+func (p *Porter) regain(n *nic, now time.Time, c lan.Course) {
 	var outage time.Duration
 	if n.trouble.Swap(nil) != nil {
 		outage = now.Sub(n.outSince)
@@ -244,15 +192,15 @@ func (p *Porter) regain(n *nic, now time.Time, c course) {
 		p.log.Info("an interface works again", "interface", n.name, "after", round(outage))
 		n.stale = true
 	}
-	if c.readdr {
+	if c.Readdress {
 		p.displace(n)
 	}
-	p.attend()
-	p.publish() // whoever hears of a claim may knock at once
-	if c.restore {
+	p.placeAgentless()
+	p.publish() // a client that hears of a claim may knock at once
+	if c.Restore {
 		p.restore(n)
 	}
-	if c.announce {
+	if c.Announce {
 		n.restate = now
 		if outage >= longOutage {
 			p.askFirst(n)

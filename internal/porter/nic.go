@@ -1,17 +1,15 @@
 package porter
 
 import (
-	"context"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net/netip"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"nightporter/internal/claim"
-	"nightporter/internal/fastpath"
 	"nightporter/internal/handover"
 	"nightporter/internal/lan"
 	"nightporter/internal/machine"
@@ -23,14 +21,15 @@ type nic struct {
 	name    string
 	local   bool // our own host's programs may wake
 	log     *slog.Logger
-	link    atomic.Pointer[link]
+	link    atomic.Pointer[lan.Link]
 	network atomic.Pointer[lan.Network] // as the kernel had it last
-	reader  *fastpath.Reader
+	reader  reader
 
 	reading sync.Mutex             // of network, one at a time: what is older must not win
 	trouble atomic.Pointer[string] // why there is no work to be done on it; nil: there is
 
 	// The loop's own.
+	failed     chan error // why readers of the link ended by themselves
 	announcer  claim.Announcer
 	binder     *claim.Binder
 	stale      bool        // the readers' view has to be made anew
@@ -46,7 +45,7 @@ type nic struct {
 	credible   time.Time   // from then on silence is that of the machines
 	reminders  reminders   // of who has an address that a network card answers for too
 
-	look func() (outlook, error) // asks the kernel; tests have it fail
+	look func() (lan.Outlook, error) // asks the kernel; tests have it fail
 
 	// What a machine that arrives needs. Tests look here.
 	ask   func(machine.MAC, machine.Service)
@@ -54,11 +53,15 @@ type nic struct {
 	guide func(handover.Guest, machine.MAC)
 }
 
-// openNIC opens the interface, and answers for nobody yet. With local it looks
+// openNIC opens the interface, and answers for no machine yet. With local it looks
 // at what our own host sends, too.
-func openNIC(name string, local bool, sightings chan<- fastpath.Sighting, replied func(lan.Kind), log *slog.Logger) (*nic, error) {
+func openNIC(name string, local bool, sightings chan<- sighting, replied func(lan.Kind), log *slog.Logger) (*nic, error) {
 	n := &nic{name: name, local: local, log: log.With("interface", name)}
-	n.reader = fastpath.New(fastpath.Options{Send: n.Send, Forward: n.forward, Replied: replied, Sightings: sightings})
+	n.reader.view.Store(&view{})
+	n.reader.sightings = sightings
+	n.reader.isn = rand.Uint32()
+	n.reader.forward = n.forward
+	n.reader.responder = claim.Responder{Send: n.Send, Replied: replied}
 	n.binder = claim.NewBinder(n.Index)
 	n.announcer.Send = n.announce
 	n.look, n.ask, n.ping, n.guide = n.observe, n.question, n.echo, n.tellGuest
@@ -124,12 +127,12 @@ func (n *nic) carrier() error {
 	if err != nil {
 		return err
 	}
-	return n.says(faultOf(s))
+	return n.says(s.Fault())
 }
 
 // announce tells everyone once that ip is at owner.
 func (n *nic) announce(ip netip.Addr, owner machine.MAC) {
-	if a := n.reader.View().Address(ip); owner == n.MAC() && a != nil && !a.Answered() {
+	if a := n.reader.view.Load().addrs[ip]; owner == n.MAC() && a != nil && !a.answer.Load() {
 		return // its machine spoke, and the loop is about to hear of it
 	}
 	n.say(machine.Broadcast, netip.Addr{}, ip, owner)
@@ -159,8 +162,8 @@ func (n *nic) send(frame []byte) {
 	}
 }
 
-// probe asks to for ip: a machine's own MAC, or everybody. The sender is our
-// own address: a zero sender poisons the table of some access points.
+// probe asks for ip at a MAC: a machine's own, or broadcast. The sender is our own
+// address: a zero sender poisons the table of some access points.
 func (n *nic) probe(to machine.MAC, ip netip.Addr) error {
 	from, ok := n.network.Load().SourceFor(ip)
 	if !ok {
@@ -171,51 +174,4 @@ func (n *nic) probe(to machine.MAC, ip netip.Addr) error {
 		return err
 	}
 	return n.Send(frame)
-}
-
-// site is the registration rules' view of an interface.
-type site struct {
-	*nic
-	network lan.Network
-	local   []netip.Addr  // of the host, on any interface
-	macs    []machine.MAC // of the host's interfaces
-}
-
-// survey reads the host's addresses, so that a registration is judged by what
-// holds at this moment.
-func (n *nic) survey() (*site, error) {
-	if err := n.out(); err != nil {
-		return nil, err
-	}
-	if err := n.refresh(); err != nil {
-		return nil, err
-	}
-	s := &site{nic: n, network: *n.network.Load()}
-	var err error
-	if s.local, err = lan.HostAddrs(); err != nil {
-		return nil, fmt.Errorf("read the host's addresses: %w", err)
-	}
-	if s.macs, err = lan.HostMACs(); err != nil {
-		return nil, fmt.Errorf("read the host's interfaces: %w", err)
-	}
-	return s, nil
-}
-
-func (s *site) Own(ip netip.Addr) bool {
-	return slices.Contains(s.local, ip) || s.network.Own(ip)
-}
-
-func (s *site) Gateway(ip netip.Addr) bool   { return slices.Contains(s.network.Gateways, ip) }
-func (s *site) OnLink(ip netip.Addr) bool    { return s.network.Contains(ip) }
-func (s *site) Broadcast(ip netip.Addr) bool { return s.network.IsBroadcast(ip) }
-func (s *site) OwnMAC(mac machine.MAC) bool  { return slices.Contains(s.macs, mac) }
-
-func (s *site) NeighborMAC(ip netip.Addr) (machine.MAC, bool, error) {
-	return lan.NeighborMAC(s.Index(), ip)
-}
-
-func (s *site) WhoHas(ctx context.Context, ip netip.Addr) ([]machine.MAC, error) {
-	ctx, cancel := context.WithTimeout(ctx, fastpath.ResolveTime+time.Second)
-	defer cancel()
-	return s.reader.Resolve(ctx, ip, func() error { return s.probe(machine.Broadcast, ip) })
 }

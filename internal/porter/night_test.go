@@ -108,21 +108,21 @@ func TestRegisterAgain(t *testing.T) {
 	moved := nas()
 	moved.Name = "tower"
 	moved.Monitor = []machine.Address{{IP: nas6}, {IP: tv4, Ports: []machine.Port{show}}}
-	for state, reach := range map[machine.State]func(*night) *resident{
-		machine.Settling: func(h *night) *resident { return h.register(nas()) },
-		machine.Asleep:   func(h *night) *resident { return h.asleep(nas()) },
-		machine.Waking: func(h *night) *resident {
+	for state, reach := range map[machine.State]func(*night) *entry{
+		machine.Settling: func(h *night) *entry { return h.register(nas()) },
+		machine.Asleep:   func(h *night) *entry { return h.asleep(nas()) },
+		machine.Waking: func(h *night) *entry {
 			r := h.asleep(nas())
 			h.frame(syn(nas6, 22))
 			return r
 		},
-		machine.Arriving: func(h *night) *resident {
+		machine.Arriving: func(h *night) *entry {
 			r := h.asleep(nas())
 			h.frame(syn(nas6, 22))
 			h.frame(dad(nasMAC, nas6))
 			return r
 		},
-		machine.Awake: func(h *night) *resident {
+		machine.Awake: func(h *night) *entry {
 			r := h.asleep(nas())
 			h.frame(syn(nas6, 22))
 			h.frame(advertise(nasMAC, h.n.MAC(), nasMAC, nas6))
@@ -138,7 +138,7 @@ func TestRegisterAgain(t *testing.T) {
 				}
 				late := fastpath.Sighting{Kind: fastpath.SawUse, Target: r.target, Address: h.n.reader.View().Address(nas4)}
 				if again := h.register(moved); again != r {
-					t.Fatal("it became another resident")
+					t.Fatal("it became another entry")
 				}
 				h.want(r, machine.Settling)
 				h.wantNames(t, "tower")

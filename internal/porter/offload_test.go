@@ -37,7 +37,7 @@ func (h *night) behindItsCard(d time.Duration) {
 }
 
 // offloaded is a machine that sleeps behind its card.
-func (h *night) offloaded() *resident {
+func (h *night) offloaded() *entry {
 	h.Helper()
 	r := h.register(nas())
 	h.behindItsCard(10 * time.Second)

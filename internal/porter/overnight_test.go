@@ -91,7 +91,7 @@ func (p *Porter) stub(n *nic, send func([]byte) error, forward func(*lan.Packet,
 }
 
 // register lets a machine in.
-func (h *night) register(spec machine.Spec) *resident {
+func (h *night) register(spec machine.Spec) *entry {
 	h.admit(spec, h.n)
 	h.publish()
 	return h.byMAC[spec.MAC]
@@ -135,7 +135,7 @@ func (h *night) answersTo(mac machine.MAC, ip netip.Addr) bool {
 
 // want fails the test unless the machine is in the state, and answered for at
 // exactly these addresses.
-func (h *night) want(r *resident, state machine.State, answered ...netip.Addr) {
+func (h *night) want(r *entry, state machine.State, answered ...netip.Addr) {
 	h.Helper()
 	if r.State() != state {
 		h.Fatalf("%s is %v, want %v\n%s", r.name(), r.State(), state, &h.log)
@@ -161,7 +161,7 @@ func (h *night) told(ip netip.Addr) (owners []machine.MAC) {
 }
 
 // asleep lets a machine register and fall silent, with the defaults.
-func (h *night) asleep(spec machine.Spec) *resident {
+func (h *night) asleep(spec machine.Spec) *entry {
 	h.Helper()
 	r := h.register(spec)
 	h.pass(3*time.Second + time.Millisecond)

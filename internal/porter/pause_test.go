@@ -35,7 +35,7 @@ func TestFaultSlowGuard(t *testing.T) {
 			overnight(t, nil, func(h *night) {
 				g := &slowGuard{fakeGuard: h.mounted()}
 				g.meanwhile = func() { said.frame(h); g.meanwhile = func() {} }
-				h.sentry.guard = g
+				h.mount(g)
 				r := h.register(nas())
 				h.pass(3500 * time.Millisecond)
 				h.want(r, machine.Settling)
@@ -53,9 +53,9 @@ func TestFaultSlowGuard(t *testing.T) {
 // TestFaultStartedBesideThePorter: who was asleep is answered for soon after a
 // start, and announced only when it would have been heard if it were starting too.
 func TestFaultStartedBesideThePorter(t *testing.T) {
-	resumed := func(h *night) *resident {
+	resumed := func(h *night) *entry {
 		mem := machine.Memory{Spec: nas(), State: machine.Asleep, Since: time.Now().Add(-time.Hour)}
-		h.Porter.resume(h.journal, journal.Past{Until: time.Now(), Machines: []machine.Memory{mem}})
+		h.Porter.Resume(h.journal, journal.Past{Until: time.Now(), Machines: []machine.Memory{mem}})
 		h.publish()
 		h.pass(1500 * time.Millisecond)
 		r := h.byMAC[nasMAC]

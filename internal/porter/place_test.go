@@ -15,9 +15,9 @@ import (
 	"nightporter/internal/registration"
 )
 
-// settle puts a machine into the house as if it had just registered, without
-// an interface that could be asked.
-func (p *Porter) settle(spec machine.Spec) *resident {
+// settle adds a machine as if it had just registered, without an interface that
+// could be asked.
+func (p *Porter) settle(spec machine.Spec) *entry {
 	r := p.add(spec)
 	r.nic = &nic{}
 	r.target = r.newTarget(spec)

@@ -2,7 +2,6 @@ package porter
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"sync/atomic"
 	"time"
@@ -11,7 +10,7 @@ import (
 
 	"nightporter/internal/config"
 	"nightporter/internal/due"
-	"nightporter/internal/fastpath"
+	"nightporter/internal/guard"
 	"nightporter/internal/handover"
 	"nightporter/internal/lan"
 	"nightporter/internal/machine"
@@ -24,16 +23,13 @@ import (
 const sightingQueue = 8192
 
 // questions is how many we would send in a second to all machines that are
-// awaited together. It is plenty for a house, and nothing for a LAN; at the pace
+// awaited together. It is plenty for a home, and nothing for a LAN; at the pace
 // of a single machine a thousand would be asked a hundred thousand times.
 const questions = 4000
 
 // heldOctets is how much the packets that wait may take, of all machines
 // together.
 const heldOctets = 16 << 20
-
-// errStopping answers whoever asks while the porter ends.
-var errStopping = errors.New("nightporter is stopping")
 
 // Porter is the daemon's core. Make it with New, then Run it.
 type Porter struct {
@@ -45,7 +41,7 @@ type Porter struct {
 	watcher *lan.Watcher
 	trust   atomic.Pointer[registration.Policy]
 
-	sightings chan fastpath.Sighting
+	sightings chan sighting
 	requests  chan func()
 	changes   chan lan.Changes // of the host's network
 	kicks     chan struct{}    // a reader has failed
@@ -53,34 +49,34 @@ type Porter struct {
 	stopped   chan struct{}    // closed once the loop has ended
 
 	// The loop's own.
-	residents map[string]*resident // by name
-	byMAC     map[machine.MAC]*resident
-	timers    due.Queue[*resident]
-	inquiries due.Queue[*resident] // when to ask its services whether they are ready
+	machines  map[string]*entry // by name
+	byMAC     map[machine.MAC]*entry
+	timers    due.Queue[*entry]
+	inquiries due.Queue[*entry] // when to ask its services whether they are ready
 	budget    *handover.Budget
-	awaited   map[*resident]bool // those that wake or arrive
-	sentry    sentry
-	journal   book
+	awaited   map[*entry]bool // those that wake or arrive
+	guard     guard.Keeper
+	journal   eventLog
 	reading   context.Context // of the readers; nil while there are none
-	chores    []func()        // of the event that is being handled
-	disowned  bool            // in bind mode: the kernel lacks what is claimed, for want of the guard
+	deferred  []func()        // by the event that is being handled
+	disowned  bool            // bind mode: claimed addresses were removed from the interfaces, because the guard is down
 }
 
-// New opens the interfaces that conf names. It has to be given a book before Run;
-// nothing is answered earlier.
+// New opens the interfaces that conf names. Resume has to come before Run; nothing
+// is answered earlier.
 func New(conf *config.Config, m *metrics.Metrics, log *slog.Logger) (*Porter, error) {
 	p := &Porter{
 		started: conf, conf: conf, log: log, metrics: m,
-		sightings: make(chan fastpath.Sighting, sightingQueue),
+		sightings: make(chan sighting, sightingQueue),
 		requests:  make(chan func()),
 		changes:   make(chan lan.Changes),
 		kicks:     make(chan struct{}, 1),
 		running:   make(chan struct{}),
 		stopped:   make(chan struct{}),
 		budget:    handover.NewBudget(heldOctets),
-		residents: make(map[string]*resident),
-		byMAC:     make(map[machine.MAC]*resident),
-		awaited:   make(map[*resident]bool),
+		machines:  make(map[string]*entry),
+		byMAC:     make(map[machine.MAC]*entry),
+		awaited:   make(map[*entry]bool),
 	}
 	p.setTrust(conf)
 	var err error
@@ -101,7 +97,7 @@ func New(conf *config.Config, m *metrics.Metrics, log *slog.Logger) (*Porter, er
 // Close removes the guard and closes the interfaces. Run has ended, or was not
 // called.
 func (p *Porter) Close() {
-	p.sentry.close()
+	p.guard.Close()
 	for _, n := range p.nics {
 		n.Close()
 	}
@@ -137,7 +133,7 @@ func (p *Porter) Run(ctx context.Context) error {
 	cancel()
 	stopReading()
 	for _, n := range p.nics {
-		if err := n.link.Load().readers.Wait(); err != nil {
+		if err := n.link.Load().Wait(); err != nil {
 			return err
 		}
 	}
@@ -191,39 +187,39 @@ func (p *Porter) drain() {
 	}
 }
 
-func (p *Porter) see(s fastpath.Sighting) {
-	s.Taken()
-	r := p.byMAC[s.Target.MAC]
-	if r == nil || r.target != s.Target {
+func (p *Porter) see(s sighting) {
+	s.taken()
+	r := s.watch.resident
+	if r.watch != s.watch {
 		return // it registered anew or was forgotten meanwhile
 	}
-	switch s.Kind {
-	case fastpath.SawFrame:
+	switch s.kind {
+	case sawFrame:
 		p.tell(r, machine.Heard{})
-	case fastpath.SawTest:
-		p.tell(r, machine.Heard{Addr: s.Address.IP()})
-	case fastpath.SawUse:
-		p.tell(r, machine.Heard{Addr: s.Address.IP(), InUse: true})
-	case fastpath.SawPacket:
-		p.heardPacket(r, s.Address.IP())
-	case fastpath.SawAnswer:
-		p.heardAnswer(r, s.Address.IP())
-	case fastpath.SawRequest:
+	case sawTest:
+		p.tell(r, machine.Heard{Addr: s.addr.ip})
+	case sawUse:
+		p.tell(r, machine.Heard{Addr: s.addr.ip, InUse: true})
+	case sawPacket:
+		p.heardPacket(r, s.addr.ip)
+	case sawAnswer:
+		p.heardAnswer(r, s.addr.ip)
+	case sawAsked:
 		p.asked(r)
-	case fastpath.SawDiversion:
+	case sawTold:
 		p.pin(r)
-	case fastpath.SawAccept:
-		p.accepted(r, s.Service.ID)
-	case fastpath.SawReject:
-		p.objected(r, s.Service.ID)
-	case fastpath.SawKnock:
+	case sawAccepted:
+		p.accepted(r, s.door.service)
+	case sawObjected:
+		p.objected(r, s.door.service)
+	case sawKnock:
 		if r.State() == machine.Asleep {
-			r.knockedAt = s.At
+			r.knockedAt = s.at
 		}
-		p.tell(r, machine.Knocked{Service: s.Service.ID, Source: s.Source})
-	case fastpath.SawConflict:
-		p.tell(r, machine.Conflicted{Addr: s.Address.IP(), By: s.By})
-	case fastpath.SawSuppressed:
+		p.tell(r, machine.Knocked{Service: s.door.service, Source: s.source})
+	case sawConflict:
+		p.tell(r, machine.Conflicted{Addr: s.addr.ip, By: s.by})
+	case sawSuppressed:
 		p.logSuppressed(r, s)
 	}
 }
@@ -246,13 +242,13 @@ func (p *Porter) tick() {
 		n.reminders.run(now, n.remind)
 		p.recoverLost(n)
 	}
-	if p.sentry.round(now) && p.bound() {
+	if p.guard.Check(now) && p.bound() {
 		p.checkOwned()
 	}
 }
 
 // await notes whether r is awaited.
-func (p *Porter) await(r *resident) {
+func (p *Porter) await(r *entry) {
 	if s := r.State(); s == machine.Waking || s == machine.Arriving {
 		p.awaited[r] = true
 	} else {
@@ -269,7 +265,7 @@ func (p *Porter) pace() time.Duration {
 // recoverLost treats every machine whose speech may not have reached us as
 // having spoken: its reader has stopped answering for it already.
 func (p *Porter) recoverLost(n *nic) {
-	lost := n.reader.Lost()
+	lost := n.reader.lost.Load()
 	if lost == n.lostBefore {
 		return
 	}
@@ -286,7 +282,7 @@ func (p *Porter) recoverLost(n *nic) {
 }
 
 func (p *Porter) next() time.Time {
-	moments := []time.Time{p.timers.Next(), p.inquiries.Next(), p.sentry.next}
+	moments := []time.Time{p.timers.Next(), p.inquiries.Next(), p.guard.Next()}
 	for _, n := range p.nics {
 		moments = append(moments, n.announcer.Next(), n.reminders.next(), n.again, n.restate)
 	}
@@ -305,16 +301,16 @@ func (p *Porter) publish() {
 		if !n.stale {
 			continue
 		}
-		v := fastpath.NewView(readerRules(&p.conf.Wake))
-		for _, r := range p.residents {
+		v := newView(&p.conf.Wake)
+		for _, r := range p.machines {
 			if r.nic == n && r.attention() != ignored {
-				v.Add(r.target, r.watched(), r.Conceded)
+				v.add(r)
 			}
 		}
-		n.reader.SetView(v)
+		n.reader.view.Store(v)
 		// A filter that is not set is tried again with the next thing that
 		// happens.
-		err := n.link.Load().filter(v, n.own())
+		err := n.link.Load().SetInterest(v.interest(n.own()))
 		if n.out() != nil {
 			err = nil // a new link gets the filter
 		}
@@ -331,7 +327,7 @@ func (p *Porter) publish() {
 func (p *Porter) leave() {
 	p.drain() // who tests an address must not hear of it
 	held := false
-	for _, r := range p.residents {
+	for _, r := range p.machines {
 		if r.nic == nil {
 			continue
 		}
@@ -354,9 +350,8 @@ func (p *Porter) listen(d time.Duration) {
 	for end := time.After(d); ; {
 		select {
 		case s := <-p.sightings:
-			s.Taken()
-			if r := p.byMAC[s.Target.MAC]; s.Kind == fastpath.SawTest && r != nil && r.nic != nil {
-				r.nic.announcer.Cancel(s.Address.IP())
+			if s.taken(); s.kind == sawTest {
+				s.watch.resident.nic.announcer.Cancel(s.addr.ip)
 			}
 		case <-end:
 			return
@@ -366,22 +361,3 @@ func (p *Porter) listen(d time.Duration) {
 
 // lastWord is when the last announcement goes out; the porter has 2 s to end.
 const lastWord = 1010 * time.Millisecond
-
-// inLoop runs f on the loop and waits for it.
-func (p *Porter) inLoop(ctx context.Context, f func()) error {
-	done := make(chan struct{})
-	request := func() {
-		f()
-		p.publish()
-		close(done)
-	}
-	select {
-	case p.requests <- request:
-	case <-p.stopped:
-		return errStopping
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	<-done
-	return nil
-}

@@ -7,9 +7,9 @@ import (
 	"nightporter/internal/machine"
 )
 
-// probe asks for the machine's addresses. That nobody can be asked says nothing
+// probe asks for the machine's addresses. A probe that could not be sent says nothing
 // about the machine, so it must not count as silence.
-func (p *Porter) probe(r *resident, a machine.Probe) {
+func (p *Porter) probe(r *entry, a machine.Probe) {
 	if !r.credible(time.Now()) {
 		r.Handle(time.Now(), machine.Unprobed{})
 		return
@@ -18,10 +18,10 @@ func (p *Porter) probe(r *resident, a machine.Probe) {
 	if failed == nil {
 		asked, failed = r.send(a)
 	}
-	if failed != nil && !r.deaf {
+	if failed != nil && !r.probeFailed {
 		p.log.Warn("cannot probe", "machine", r, "err", failed)
 	}
-	r.deaf = failed != nil
+	r.probeFailed = failed != nil
 	if !asked {
 		r.Handle(time.Now(), machine.Unprobed{})
 	}
@@ -29,7 +29,7 @@ func (p *Porter) probe(r *resident, a machine.Probe) {
 
 // send asks a question for each address, and reports whether anything that was
 // sent may be answered.
-func (r *resident) send(a machine.Probe) (asked bool, failed error) {
+func (r *entry) send(a machine.Probe) (asked bool, failed error) {
 	mac := r.Spec().MAC
 	for _, ip := range a.Addrs {
 		err := r.nic.probe(mac, ip)
@@ -46,8 +46,8 @@ func (r *resident) send(a machine.Probe) (asked bool, failed error) {
 	return asked, failed
 }
 
-// credible reports whether the silence of a machine that nobody expects to sleep
-// would be its own. What is wrong with the interface the log says of that.
-func (r *resident) credible(now time.Time) bool {
+// credible reports whether the silence of a machine that is not expected to sleep
+// would be its own. If not, the log says so of the interface.
+func (r *entry) credible(now time.Time) bool {
 	return r.attention() != attended || r.nic.out() == nil && !now.Before(r.nic.credible)
 }

@@ -92,7 +92,7 @@ func TestReadersAndLoop(t *testing.T) {
 			}
 			err := p.inLoop(ctx, func() {
 				p.admit(spec, n)
-				for _, r := range p.residents {
+				for _, r := range p.machines {
 					if r.State() == machine.Asleep || r.State() == machine.Waking {
 						asleep.Add(1)
 					}

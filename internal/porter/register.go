@@ -23,7 +23,7 @@ func (p *Porter) Register(ctx context.Context, req registration.Request, peer ne
 	if err != nil {
 		return err
 	}
-	s, err := n.survey()
+	s, err := n.readNetView()
 	if err != nil {
 		return err
 	}
@@ -32,7 +32,7 @@ func (p *Porter) Register(ctx context.Context, req registration.Request, peer ne
 		return err
 	}
 	itself := false
-	if configured { // nobody else has to be known
+	if configured { // the only machines that are protected from others
 		if itself, err = policy.FromItself(req, peer.Addr(), s); err != nil {
 			return err
 		}
@@ -109,9 +109,9 @@ func (p *Porter) complete(req *registration.Request) bool {
 	return true
 }
 
-// protect refuses what would change a machine that the configuration knows:
-// from anybody but that machine its fields, and from everybody its addresses
-// under another MAC. Under trust: self both are proven otherwise.
+// protect refuses what would change a machine that the configuration knows: its
+// fields, unless it registers itself, and its addresses under another MAC. Under
+// trust: self both are proven otherwise.
 func (p *Porter) protect(req registration.Request, itself bool) error {
 	for _, r := range p.sorted() {
 		switch {
@@ -158,8 +158,8 @@ func (p *Porter) nicFor(addrs []netip.Addr, peer netip.Addr) (*nic, error) {
 
 // holder returns the machine, other than that with the MAC, that has ip as far as
 // we look after it, or nil.
-func (p *Porter) holder(ip netip.Addr, mac machine.MAC) *resident {
-	for _, r := range p.residents {
+func (p *Porter) holder(ip netip.Addr, mac machine.MAC) *entry {
+	for _, r := range p.machines {
 		if r.attention() == ignored {
 			continue
 		}
@@ -170,10 +170,10 @@ func (p *Porter) holder(ip netip.Addr, mac machine.MAC) *resident {
 	return nil
 }
 
-// place refuses a machine for which there is no room in the house: its name or
-// an address belongs to another, or there are too many.
+// place refuses a machine for which there is no room: its name or an address belongs
+// to another, or there are too many.
 func (p *Porter) place(req registration.Request) error {
-	for _, r := range p.residents {
+	for _, r := range p.machines {
 		spec := r.Spec()
 		if spec.MAC == req.MAC {
 			continue
@@ -190,8 +190,8 @@ func (p *Porter) place(req registration.Request) error {
 				a.IP, spec.Name, spec.MAC, r.State())
 		}
 	}
-	if p.byMAC[req.MAC] == nil && len(p.residents) >= p.conf.Registration.MaxMachines {
-		return registration.Refuse(registration.Limited, "no room: %d machines are registered (registration.max_machines)", len(p.residents))
+	if p.byMAC[req.MAC] == nil && len(p.machines) >= p.conf.Registration.MaxMachines {
+		return registration.Refuse(registration.Limited, "no room: %d machines are registered (registration.max_machines)", len(p.machines))
 	}
 	return nil
 }

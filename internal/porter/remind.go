@@ -65,7 +65,7 @@ func (q *reminders) run(now time.Time, remind func(handover.Guest)) {
 }
 
 // asked takes those who have asked for an address of r.
-func (p *Porter) asked(r *resident) {
+func (p *Porter) asked(r *entry) {
 	now := time.Now()
 	for who, ip := range r.target.TakeRequesters() {
 		r.nic.reminders.add(now, who, ip)

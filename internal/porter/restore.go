@@ -32,7 +32,7 @@ func (p *Porter) restore(n *nic) {
 }
 
 // awaitsAtOurs tells whether a machine's clients are to come to us.
-func awaitsAtOurs(r *resident) bool {
+func awaitsAtOurs(r *entry) bool {
 	return r.State() == machine.Asleep || r.State() == machine.Waking || r.State() == machine.Arriving
 }
 
@@ -57,7 +57,7 @@ func (p *Porter) askFirst(n *nic) {
 // restateClaims announces what is claimed on n once more: switches and clients
 // may have forgotten it, or know it with a MAC that we no longer have. Of
 // machines that wake nothing is said, for they may be testing their addresses;
-// those who wait for one that arrives are told alone.
+// clients that wait for one that arrives are pinned by unicast.
 func (p *Porter) restateClaims(now time.Time, n *nic) {
 	n.restate = time.Time{}
 	claims := 0

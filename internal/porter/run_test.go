@@ -170,7 +170,7 @@ func TestNewNeedsItsInterfaces(t *testing.T) {
 		t.Fatalf("the interface of the default route: %v", err)
 	}
 	defer p.Close()
-	if got := strings.Join(p.interfaces(), " "); got != lab.Interface {
+	if got := strings.Join(p.Interfaces(), " "); got != lab.Interface {
 		t.Errorf("works on %q", got)
 	}
 }

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"time"
 
+	"nightporter/internal/guard"
+	"nightporter/internal/journal"
 	"nightporter/internal/machine"
 )
 
@@ -80,11 +82,11 @@ func (m methods) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // Status tells how a porter is, as opposed to its machines.
 type Status struct {
-	Version string  `json:"version"`
-	Ready   bool    `json:"ready"`
-	Reason  string  `json:"reason"` // why it is not ready
-	Guard   Guard   `json:"guard"`
-	Journal Storage `json:"journal"`
+	Version string         `json:"version"`
+	Ready   bool           `json:"ready"`
+	Reason  string         `json:"reason"` // why it is not ready
+	Guard   guard.Status   `json:"guard"`
+	Journal journal.Health `json:"journal"`
 }
 
 func (a *api) status(w http.ResponseWriter, _ *http.Request) {
@@ -145,7 +147,7 @@ func (a *api) writeMachine(w http.ResponseWriter, status int, name string) {
 // fail answers for an error of the House.
 func (a *api) fail(w http.ResponseWriter, action, name string, err error) {
 	switch {
-	case errors.Is(err, ErrUnknownMachine):
+	case errors.Is(err, machine.ErrUnknown):
 		writeError(w, http.StatusNotFound, unknown(name))
 	case errors.Is(err, ErrConflict):
 		writeError(w, http.StatusConflict, err.Error())

@@ -13,6 +13,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"nightporter/internal/guard"
+	"nightporter/internal/journal"
 	"nightporter/internal/machine"
 	"nightporter/internal/web"
 )
@@ -122,13 +124,13 @@ func TestStatus(t *testing.T) {
 		want  string
 	}{
 		{
-			&house{guard: web.Guard{Mode: "auto", Active: true}, storage: web.Storage{Healthy: true}},
+			&house{guard: guard.Status{Mode: "auto", Active: true}, storage: journal.Health{Healthy: true}},
 			`{"version":"1.2.3","ready":true,"reason":"","guard":{"mode":"auto","active":true,"reason":""},"journal":{"healthy":true,"reason":""}}`,
 		},
 		{
 			&house{
-				ready: errors.New("starting"), guard: web.Guard{Mode: "off", Reason: "claim.guard is off"},
-				storage: web.Storage{Reason: "no space left"},
+				ready: errors.New("starting"), guard: guard.Status{Mode: "off", Reason: "claim.guard is off"},
+				storage: journal.Health{Reason: "no space left"},
 			},
 			`{"version":"1.2.3","ready":false,"reason":"starting","guard":{"mode":"off","active":false,"reason":"claim.guard is off"},` +
 				`"journal":{"healthy":false,"reason":"no space left"}}`,

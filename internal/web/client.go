@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"nightporter/internal/journal"
+	"nightporter/internal/machine"
 )
 
 // DefaultPort is the port of http.listen.
@@ -237,7 +238,7 @@ func statusError(resp *http.Response) error {
 	case resp.StatusCode == http.StatusUnauthorized:
 		return fmt.Errorf("%w: %q", ErrToken, answer.Error)
 	case resp.StatusCode == http.StatusNotFound && inWords && strings.HasPrefix(answer.Error, notNamed):
-		return ErrUnknownMachine
+		return machine.ErrUnknown
 	case resp.StatusCode == http.StatusNotFound:
 		return fmt.Errorf("%s: is it nightporter, and not older than this command?", resp.Status)
 	case inWords:

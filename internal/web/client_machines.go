@@ -41,7 +41,7 @@ func (c *Client) Machines(ctx context.Context) ([]Machine, error) {
 	return all, err
 }
 
-// Machine returns one machine, or an error that is ErrUnknownMachine if there is
+// Machine returns one machine, or an error that is machine.ErrUnknown if there is
 // none of that name.
 func (c *Client) Machine(ctx context.Context, name string) (Machine, error) {
 	var m Machine
@@ -52,7 +52,7 @@ func (c *Client) Machine(ctx context.Context, name string) (Machine, error) {
 }
 
 // Wake begins to wake a machine, and returns it as it is then. Its error is
-// ErrUnknownMachine if there is none of that name.
+// machine.ErrUnknown if there is none of that name.
 func (c *Client) Wake(ctx context.Context, name string) (Machine, error) {
 	var m Machine
 	err := c.ask(ctx, question{

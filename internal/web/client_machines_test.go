@@ -11,13 +11,14 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"nightporter/internal/guard"
 	"nightporter/internal/machine"
 	"nightporter/internal/web"
 )
 
 // What the client reads is what the server wrote, field by field.
 func TestClientReadsMachines(t *testing.T) {
-	h := &house{machines: []machine.Status{nas(), named("b\u00f6se Maus/50%?#")}, ready: errors.New("starting"), guard: web.Guard{Mode: "auto", Reason: "none"}}
+	h := &house{machines: []machine.Status{nas(), named("b\u00f6se Maus/50%?#")}, ready: errors.New("starting"), guard: guard.Status{Mode: "auto", Reason: "none"}}
 	srv := httptest.NewServer(newServer(t, options(h)).Handler())
 	defer srv.Close()
 	c := newAsker(t, srv.URL)
@@ -53,7 +54,7 @@ func TestClientReadsMachines(t *testing.T) {
 		func() error { _, err := c.Machine(t.Context(), "tv"); return err },
 		func() error { _, err := c.Wake(t.Context(), "tv"); return err },
 	} {
-		if err := ask(); !errors.Is(err, web.ErrUnknownMachine) {
+		if err := ask(); !errors.Is(err, machine.ErrUnknown) {
 			t.Errorf("%v, want that it is unknown", err)
 		}
 	}
@@ -65,7 +66,7 @@ func TestClientIsElsewhere(t *testing.T) {
 	defer srv.Close()
 	_, err := newAsker(t, srv.URL).Machine(t.Context(), "nas")
 	want := srv.URL + ": no machine: 404 Not Found: is it nightporter, and not older than this command?"
-	if err == nil || err.Error() != want || errors.Is(err, web.ErrUnknownMachine) {
+	if err == nil || err.Error() != want || errors.Is(err, machine.ErrUnknown) {
 		t.Errorf("%v, want %s", err, want)
 	}
 	for body, want := range map[string]string{

@@ -14,6 +14,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
 
+	"nightporter/internal/guard"
+	"nightporter/internal/journal"
 	"nightporter/internal/machine"
 	"nightporter/internal/web"
 )
@@ -27,8 +29,8 @@ type house struct {
 	chronicle
 	machines []machine.Status
 	ready    error
-	guard    web.Guard
-	storage  web.Storage
+	guard    guard.Status
+	storage  journal.Health
 	fail     error // of Wake and Forget, whoever is meant
 	block    bool  // Wake and Forget wait for their context
 
@@ -39,8 +41,8 @@ type house struct {
 
 func (h *house) Machines() []machine.Status { return h.machines }
 func (h *house) Ready() error               { return h.ready }
-func (h *house) Guard() web.Guard           { return h.guard }
-func (h *house) Storage() web.Storage       { return h.storage }
+func (h *house) Guard() guard.Status        { return h.guard }
+func (h *house) Storage() journal.Health    { return h.storage }
 
 func (h *house) Wake(ctx context.Context, name, by string) error {
 	return h.act(ctx, "wake", name, by)
@@ -67,7 +69,7 @@ func (h *house) act(ctx context.Context, action, name, by string) error {
 			return nil
 		}
 	}
-	return web.ErrUnknownMachine
+	return machine.ErrUnknown
 }
 
 // log collects what is logged.

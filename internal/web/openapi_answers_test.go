@@ -21,6 +21,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
+	"nightporter/internal/guard"
 	"nightporter/internal/journal"
 	"nightporter/internal/machine"
 	"nightporter/internal/web"
@@ -75,7 +76,7 @@ func questions() []question {
 		{route: history, status: 503, headers: []string{"Accept", "text/event-stream"}, before: (*web.Server).FillStreams},
 		{route: "GET /api/v1/status", status: 200},
 		{route: "GET /api/v1/status", status: 200, change: func(_ *web.Options, h *house) {
-			h.ready, h.storage, h.guard = errors.New("starting"), web.Storage{Reason: "full"}, web.Guard{Mode: "off", Reason: "off"}
+			h.ready, h.storage, h.guard = errors.New("starting"), journal.Health{Reason: "full"}, guard.Status{Mode: "off", Reason: "off"}
 		}},
 		{route: "GET /api/v1/openapi.yaml", status: 200},
 		{route: "GET /metrics", status: 200},
@@ -157,7 +158,7 @@ func (q question) ask(t *testing.T) (contentType, body string) {
 	t.Helper()
 	h := &house{
 		machines: []machine.Status{nas()},
-		guard:    web.Guard{Mode: "auto", Active: true}, storage: web.Storage{Healthy: true},
+		guard:    guard.Status{Mode: "auto", Active: true}, storage: journal.Health{Healthy: true},
 	}
 	h.all = []journal.Event{fullEvent()}
 	opts := options(h)

@@ -10,8 +10,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
+	"nightporter/internal/guard"
+	"nightporter/internal/journal"
 	"nightporter/internal/machine"
-	"nightporter/internal/web"
 )
 
 func TestProbes(t *testing.T) {
@@ -67,7 +68,7 @@ func TestPageWithoutMachines(t *testing.T) {
 
 func TestPageTellsTroubles(t *testing.T) {
 	h := &house{
-		ready: errors.New("eth0 has no carrier"), guard: web.Guard{Reason: "no nftables"}, storage: web.Storage{Reason: "disk full"},
+		ready: errors.New("eth0 has no carrier"), guard: guard.Status{Reason: "no nftables"}, storage: journal.Health{Reason: "disk full"},
 	}
 	page := ask(t, h, "GET", "/").Body.String()
 	if !contains(page, "Not ready: eth0 has no carrier", "No guard: no nftables", "Not stored: disk full") {

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/net/netutil"
 	"golang.org/x/sync/errgroup"
 
+	"nightporter/internal/guard"
 	"nightporter/internal/journal"
 	"nightporter/internal/machine"
 )
@@ -32,18 +33,13 @@ const (
 	maxConnections = 128 // for each address listened on
 )
 
-// The errors of a House that have a meaning for the client. The House may wrap
-// them to say more.
-var (
-	// ErrUnknownMachine says that no machine has the name.
-	ErrUnknownMachine = errors.New("unknown machine")
-	// ErrConflict says that what was asked for does not go with the state the
-	// machine is in.
-	ErrConflict = errors.New("not possible in the machine's state")
-)
+// ErrConflict says that what was asked for does not go with the state the machine
+// is in. The House may wrap it to say more.
+var ErrConflict = errors.New("not possible in the machine's state")
 
 // House is what the pages show and do. Its methods are called from several
-// goroutines at once.
+// goroutines at once. The error for a name that no machine has is
+// machine.ErrUnknown, which may be wrapped to say more.
 type House interface {
 	// Machines returns every machine known at this moment, in any order.
 	Machines() []machine.Status
@@ -65,24 +61,9 @@ type House interface {
 	// ends or nothing will happen any more.
 	Follow(ctx context.Context) <-chan journal.Event
 	// Guard tells whether our kernel is kept silent about claimed addresses.
-	Guard() Guard
+	Guard() guard.Status
 	// Storage tells whether what happens can be stored.
-	Storage() Storage
-}
-
-// Guard says whether our own host's kernel is kept silent about claimed
-// addresses, as the API shows it.
-type Guard struct {
-	Mode   string `json:"mode"` // claim.guard
-	Active bool   `json:"active"`
-	Reason string `json:"reason"` // why it is not active, and what that means
-}
-
-// Storage says whether what has to survive a crash can be written, as the API
-// shows it. While it cannot, registrations are refused, and all else goes on.
-type Storage struct {
-	Healthy bool   `json:"healthy"`
-	Reason  string `json:"reason"` // why it cannot be written
+	Storage() journal.Health
 }
 
 // Options says what to serve, and where. House and Gatherer are required.

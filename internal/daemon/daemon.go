@@ -1,4 +1,4 @@
-package porter
+package daemon
 
 import (
 	"context"
@@ -7,9 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"syscall"
-	"time"
 
-	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
@@ -18,26 +16,28 @@ import (
 	"nightporter/internal/machine"
 	"nightporter/internal/metrics"
 	"nightporter/internal/notify"
+	"nightporter/internal/porter"
 	"nightporter/internal/registration"
 	"nightporter/internal/web"
 )
 
-// Daemon is the porter with its two doors to the world: registration and HTTP.
+// Daemon is the porter with the servers for registration and HTTP, its journal and
+// its notifier. Make it with New, then Run it.
 type Daemon struct {
-	porter    *Porter
+	porter    *porter.Porter
 	conf      *config.Config
 	log       *slog.Logger
 	level     *slog.LevelVar
-	clerk     *registration.Server
+	registrar *registration.Server
 	listeners []net.Listener
 	journal   *journal.Journal
 	notifier  *notify.Notifier
 	web       *web.Server
 }
 
-// NewDaemon opens every socket that conf asks for, or none: its error names
-// what is missing. level is set by conf now and at each reload.
-func NewDaemon(conf *config.Config, version string, log *slog.Logger, level *slog.LevelVar) (*Daemon, error) {
+// New opens every socket that conf asks for, or none: its error names what is
+// missing. level follows conf at each reload.
+func New(conf *config.Config, version string, log *slog.Logger, level *slog.LevelVar) (*Daemon, error) {
 	d := &Daemon{conf: conf, log: log, level: level}
 	if err := d.open(version); err != nil {
 		d.Close()
@@ -54,19 +54,19 @@ func (d *Daemon) open(version string) error {
 		Drops:    func() map[string]uint64 { return d.porter.Drops() },
 		Rejected: func() map[string]map[string]uint64 { return d.porter.Rejected() },
 		Guarded:  func() bool { return d.porter.Guard().Active },
-		// Asked at each scrape: a host begins to forward when somebody installs
-		// containers on it, long after we have started.
-		GuardNeeded: func() bool { return d.porter.sentry.needed() },
+		// Read at each scrape: a host begins to forward when containers are
+		// installed on it, long after we have started.
+		GuardNeeded: func() bool { return d.porter.GuardNeeded() },
 		Ready:       func() bool { return d.porter.Ready() == nil },
 		Stored:      func() bool { return d.porter.Storage().Healthy },
 	})
 	if err != nil {
 		return err
 	}
-	if d.porter, err = New(conf, m, log); err != nil {
+	if d.porter, err = porter.New(conf, m, log); err != nil {
 		return err
 	}
-	d.clerk = registration.New(clerkConfig(conf), d.porter, log, func(c registration.Conclusion) {
+	d.registrar = registration.New(registrarConfig(conf), d.porter, log, func(c registration.Conclusion) {
 		if c.Outcome == registration.Accepted {
 			m.Registered()
 			return
@@ -99,15 +99,15 @@ func (d *Daemon) open(version string) error {
 		return fmt.Errorf("state_dir: %w: expected a directory that nightporter can write to, and no other nightporter does", err)
 	}
 	d.notifier = notify.New(d.journal, conf.Notify, func(o notify.Outcome) { m.Notified(string(o)) }, log)
-	d.porter.resume(d.journal, past)
-	if err := d.porter.repair(); err != nil {
+	d.porter.Resume(d.journal, past)
+	if err := d.porter.Repair(); err != nil {
 		return err
 	}
-	return d.porter.mountGuard()
+	return d.porter.MountGuard()
 }
 
-// reason takes the system's own words out of a network error, which repeats
-// the address.
+// reason takes the system's own words out of a network error, which repeats the
+// address.
 func reason(err error) error {
 	var errno syscall.Errno
 	if errors.As(err, &errno) {
@@ -116,7 +116,7 @@ func reason(err error) error {
 	return err
 }
 
-func clerkConfig(conf *config.Config) registration.Config {
+func registrarConfig(conf *config.Config) registration.Config {
 	return registration.Config{
 		Timeout:        conf.Registration.Timeout,
 		MaxConnections: conf.Registration.MaxConnections,
@@ -156,57 +156,21 @@ func (d *Daemon) Run(ctx context.Context) error {
 	g.Go(func() error { return d.web.Run(ctx) })
 	g.Go(func() error { return d.notifier.Run(ctx) })
 	for _, ln := range d.listeners {
-		g.Go(func() error { return d.clerk.Serve(ctx, ln) })
+		g.Go(func() error { return d.registrar.Serve(ctx, ln) })
 	}
-	g.Go(func() error { return d.attend(ctx) })
+	g.Go(func() error { return d.report(ctx) })
 	return g.Wait()
 }
 
-// attend tells the service manager how we are.
-func (d *Daemon) attend(ctx context.Context) error {
-	select {
-	case <-d.porter.Started():
-	case <-ctx.Done():
-		return nil
-	}
-	d.log.Info("ready", "interfaces", d.porter.interfaces(), "registration", d.conf.Registration.Listen, "http", d.conf.HTTP.Listen)
-	d.notify(daemon.SdNotifyReady)
-	defer d.notify(daemon.SdNotifyStopping)
-	interval, err := daemon.SdWatchdogEnabled(false)
-	if err != nil || interval == 0 {
-		<-ctx.Done()
-		return nil
-	}
-	pulse := time.NewTicker(interval / 3)
-	defer pulse.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-pulse.C:
-			// Only a loop that still turns keeps the watchdog quiet.
-			if d.porter.inLoop(ctx, func() {}) == nil {
-				d.notify(daemon.SdNotifyWatchdog)
-			}
-		}
-	}
-}
-
-func (d *Daemon) notify(state string) {
-	if _, err := daemon.SdNotify(false, state); err != nil {
-		d.log.Warn("cannot notify the service manager", "err", err)
-	}
-}
-
-// Reload takes over what may change without dropping a claim, and says in the
-// log what has to wait for a restart.
+// Reload takes over what may change without dropping a claim, and logs what has to
+// wait for a restart.
 func (d *Daemon) Reload(ctx context.Context, conf *config.Config) error {
 	restart, err := d.porter.Reload(ctx, conf)
 	if err != nil {
 		return err
 	}
 	d.level.Set(conf.Log.Level)
-	d.clerk.SetConfig(clerkConfig(conf))
+	d.registrar.SetConfig(registrarConfig(conf))
 	d.web.SetRate(conf.HTTP.Rate)
 	d.web.SetAccess(access(conf))
 	d.notifier.Configure(conf.Notify)

@@ -8,8 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"nightporter/internal/config"
 	"nightporter/internal/lan"
 	"nightporter/internal/machine"
@@ -171,7 +169,7 @@ func TestLeave(t *testing.T) {
 			t.Errorf("announced too: %v", h.announced)
 		}
 		// One that settles may be off already.
-		for r, want := range map[*resident]uint64{sleeping: 1, settling: 1, h.residents["attic"]: 0} {
+		for r, want := range map[*entry]uint64{sleeping: 1, settling: 1, h.machines["attic"]: 0} {
 			if got := r.Status().Tally.Attempts; got != want {
 				t.Errorf("%d magic packets for %s, want %d", got, r.name(), want)
 			}
@@ -186,47 +184,6 @@ func TestLeaveAnEmptyHouse(t *testing.T) {
 		h.leave()
 		if took := time.Since(before); took != 0 {
 			t.Errorf("took %v with nothing to release", took)
-		}
-	})
-}
-
-// One round of magic packets: which frames, from whom and to whom.
-func TestMagicFrames(t *testing.T) {
-	overnight(t, nil, func(h *night) {
-		spec := nas()
-		spec.Password = []byte{1, 2, 3, 4}
-		self := h.n.MAC()
-		for _, c := range []struct {
-			transports []string
-			want       []machine.MAC // destinations
-		}{
-			{[]string{config.TransportEthernet}, []machine.MAC{machine.Broadcast, nasMAC}},
-			{[]string{config.TransportUDP}, []machine.MAC{machine.Broadcast}},
-			{[]string{config.TransportEthernet, config.TransportUDP}, []machine.MAC{machine.Broadcast, nasMAC, machine.Broadcast}},
-		} {
-			var got []machine.MAC
-			for _, f := range h.n.magicFrames(spec, c.transports) {
-				p := parsed(t, f, nil)
-				got = append(got, p.Dst)
-				if p.Src != self || !strings.HasSuffix(string(f), string(lan.MagicPacket(nasMAC, spec.Password))) {
-					t.Errorf("%v: a frame from %v of %d octets", c.transports, p.Src, len(f))
-				}
-			}
-			if diff := cmp.Diff(c.want, got); diff != "" {
-				t.Errorf("%v (-want +got):\n%s", c.transports, diff)
-			}
-		}
-		// A magic datagram comes from an IPv4 address if there is one.
-		if ip, ok := h.n.magicSource(); !ok || ip != porter4 {
-			t.Errorf("from %v", ip)
-		}
-		h.n.network.Store(&lan.Network{Prefixes: []netip.Prefix{netip.MustParsePrefix("fe80::2/64")}})
-		if ip, ok := h.n.magicSource(); !ok || ip != porter6 {
-			t.Errorf("from %v without IPv4", ip)
-		}
-		h.n.network.Store(&lan.Network{})
-		if frames := h.n.magicFrames(spec, []string{config.TransportUDP}); frames != nil {
-			t.Errorf("%d datagrams from an interface without an address", len(frames))
 		}
 	})
 }

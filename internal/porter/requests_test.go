@@ -13,7 +13,6 @@ import (
 	"nightporter/internal/config"
 	"nightporter/internal/machine"
 	"nightporter/internal/registration"
-	"nightporter/internal/web"
 )
 
 // turn runs the loop of p, and returns what ends it.
@@ -124,7 +123,7 @@ func TestAPIOfTheHouse(t *testing.T) {
 			t.Errorf("machines %q, want them by name", got)
 		}
 		for _, err := range []error{p.Wake(ctx, "attic", "test"), p.Forget(ctx, "attic", "test")} {
-			if !errors.Is(err, web.ErrUnknownMachine) || !strings.Contains(err.Error(), `"attic"`) {
+			if !errors.Is(err, machine.ErrUnknown) || !strings.Contains(err.Error(), `"attic"`) {
 				t.Errorf("an unknown machine: %v", err)
 			}
 		}

@@ -6,19 +6,17 @@ import (
 	"net/netip"
 	"time"
 
-	"nightporter/internal/config"
-	"nightporter/internal/lan"
 	"nightporter/internal/machine"
 )
 
-// tell gives a machine an event, and does what follows from it.
-func (p *Porter) tell(r *resident, e machine.Event) {
+// tell gives a machine an event, and carries out what follows from it.
+func (p *Porter) tell(r *entry, e machine.Event) {
 	now := time.Now()
 	before := r.attention()
 	actions := r.Handle(now, e)
 	var magicErr error
 	for _, a := range actions {
-		// Before all else, and before a line of log: somebody waits for it.
+		// Before all else, and before a line of log: a client waits for it.
 		if _, ok := a.(machine.SendMagic); ok {
 			magicErr = p.sendMagic(r)
 		}
@@ -39,9 +37,9 @@ func (p *Porter) tell(r *resident, e machine.Event) {
 	}
 	p.await(r)
 	r.discount()
-	p.usher(now, r)
+	p.syncHold(now, r)
 	p.note(r, actions)
-	p.doChores()
+	p.runDeferred()
 	if r.attention() != before {
 		r.nic.stale = true
 	}
@@ -51,19 +49,19 @@ func (p *Porter) tell(r *resident, e machine.Event) {
 	r.knockedAt = time.Time{} // held off: what follows is not our latency
 }
 
-// later puts off what the kernel may take its time for (its lock on all network
-// settings is held for long by others) until nobody waits for it.
-func (p *Porter) later(chore func()) { p.chores = append(p.chores, chore) }
+// deferUntilServed puts off what the kernel may take its time for (its lock on all
+// network settings is held for long by others) until no client waits for it.
+func (p *Porter) deferUntilServed(f func()) { p.deferred = append(p.deferred, f) }
 
-func (p *Porter) doChores() {
-	for _, chore := range p.chores {
-		chore()
+func (p *Porter) runDeferred() {
+	for _, f := range p.deferred {
+		f()
 	}
-	p.chores = p.chores[:0]
+	p.deferred = p.deferred[:0]
 }
 
 // do carries out one action.
-func (p *Porter) do(now time.Time, r *resident, a machine.Action) {
+func (p *Porter) do(now time.Time, r *entry, a machine.Action) {
 	switch a := a.(type) {
 	case machine.Claim:
 		p.claim(now, r, a)
@@ -72,15 +70,15 @@ func (p *Porter) do(now time.Time, r *resident, a machine.Action) {
 	case machine.Release:
 		p.release(r, a.Addrs)
 	case machine.Part:
-		p.later(func() {
+		p.deferUntilServed(func() {
 			p.letHostAsk(r, a.Addrs)
-			p.sentry.release(a.Addrs) // the kernel does not own them any more
+			p.guard.Release(a.Addrs) // the kernel does not own them any more
 		})
 	case machine.Announce:
-		mac := r.target.MAC
-		p.later(func() { p.guideHost(r.nic, a.Addrs, mac) })
+		mac := r.watch.mac
+		p.deferUntilServed(func() { p.guideHost(r.nic, a.Addrs, mac) })
 		for _, ip := range a.Addrs {
-			r.nic.announcer.Announce(now, ip, r.target.MAC)
+			r.nic.announcer.Announce(now, ip, r.watch.mac)
 		}
 	case machine.Hush:
 		for _, ip := range a.Addrs {
@@ -104,18 +102,18 @@ func (p *Porter) do(now time.Time, r *resident, a machine.Action) {
 	}
 }
 
-// claim takes addresses. What the kernel has to be told before can take long; a
-// machine that has spoken meanwhile tests its addresses perhaps, and must not hear
-// of us. What it said is on its way here.
-func (p *Porter) claim(now time.Time, r *resident, c machine.Claim) {
+// claim takes addresses. What the kernel has to do before can take long; a machine
+// that has spoken meanwhile tests its addresses perhaps, and must not hear of us.
+// What it said is on its way here.
+func (p *Porter) claim(now time.Time, r *entry, c machine.Claim) {
 	spec := r.Spec()
-	p.sentry.hold(c.Addrs) // before the first packet can come to us
+	p.guard.Hold(c.Addrs) // before the first packet can come to us
 	p.own(r, c.Addrs)
 	r.discount() // before the first answer of its network card would silence us
-	r.target.Answer(c.Addrs)
-	spoke := r.target.Spoke()
+	r.watch.answerFor(c.Addrs)
+	spoke := r.watch.spoke()
 	if spoke {
-		r.target.Silence(spec.Addrs())
+		r.watch.silence(spec.Addrs())
 	}
 	for _, ip := range c.Addrs {
 		if ip.Is6() {
@@ -137,105 +135,34 @@ func (p *Porter) claim(now time.Time, r *resident, c machine.Claim) {
 }
 
 // yield falls silent about the machine's addresses. An announcement would be as
-// wrong as an answer: the machine may be testing whether somebody uses them. The
+// wrong as an answer: the machine may be testing whether another host uses them. The
 // guard stays, for clients that have not heard of the machine yet.
-func (p *Porter) yield(r *resident) {
+func (p *Porter) yield(r *entry) {
 	spec := r.Spec()
-	r.target.Silence(spec.Addrs())
+	r.watch.silence(spec.Addrs())
 	claimed := r.Claimed() // one that was left to another host may be announced for that
 	for _, ip := range claimed {
 		r.nic.announcer.Cancel(ip)
 	}
-	p.later(func() { p.disown(r, claimed) })
+	p.deferUntilServed(func() { p.disown(r, claimed) })
 }
 
-// release ends what we say about the addresses. The guard stays until nobody
+// release ends what we say about the addresses. The guard stays until no client
 // sends us packets for them: they would reach the machine twice where our host
 // forwards too.
-func (p *Porter) release(r *resident, addrs []netip.Addr) {
-	r.target.Silence(addrs)
+func (p *Porter) release(r *entry, addrs []netip.Addr) {
+	r.watch.silence(addrs)
 	for _, ip := range addrs {
 		r.nic.announcer.Cancel(ip)
 	}
-	p.later(func() {
+	p.deferUntilServed(func() {
 		p.disown(r, addrs)
 		r.leaveGroups(p.log, addrs)
 	})
 }
 
-// sendMagic sends one round of magic packets, and tells how long the knock
-// waited for the first of them.
-func (p *Porter) sendMagic(r *resident) (failed error) {
-	for _, n := range p.nicsOf(r) {
-		for _, frame := range n.magicFrames(r.Spec(), p.conf.Wake.Transports) {
-			if err := n.Send(frame); err != nil {
-				failed = err
-			}
-			if !r.knockedAt.IsZero() {
-				if d := time.Since(r.knockedAt); d < time.Minute { // else the clock of the kernel's times was set
-					p.metrics.WakeLatency(d)
-				}
-				r.knockedAt = time.Time{}
-			}
-		}
-	}
-	return failed
-}
-
-func (p *Porter) logMagic(r *resident, attempt int, err error) {
-	if err != nil {
-		p.log.Warn("magic packet not sent", "machine", r, "attempt", attempt, "err", err)
-		return
-	}
-	p.log.Debug("magic packet sent", "machine", r, "attempt", attempt)
-}
-
-// nicsOf returns where a machine lives. One that the configuration knows and
-// that has not registered yet may live anywhere.
-func (p *Porter) nicsOf(r *resident) []*nic {
-	if r.nic != nil {
-		return []*nic{r.nic}
-	}
-	return p.nics
-}
-
-// magicFrames returns one round of magic packets: broadcast first, it needs no
-// switch to remember the port, then unicast, which reaches a Wi-Fi host that
-// missed a group key, then UDP for NICs and relays that know only that.
-func (n *nic) magicFrames(spec machine.Spec, transports []string) [][]byte {
-	var frames [][]byte
-	for _, transport := range transports {
-		switch transport {
-		case config.TransportEthernet:
-			frames = append(frames,
-				lan.MagicFrame(n.MAC(), machine.Broadcast, spec.MAC, spec.Password),
-				lan.MagicFrame(n.MAC(), spec.MAC, spec.MAC, spec.Password))
-		case config.TransportUDP:
-			if from, ok := n.magicSource(); ok {
-				frames = append(frames, lan.MagicUDPFrame(n.MAC(), from, spec.MAC, spec.Password))
-			}
-		}
-	}
-	return frames
-}
-
-// magicSource returns the address magic datagrams come from, IPv4 if there is
-// one: NICs that look into UDP know it best.
-func (n *nic) magicSource() (netip.Addr, bool) {
-	own := n.own()
-	for _, ip := range own {
-		if ip.Is4() {
-			return ip, true
-		}
-	}
-	if len(own) == 0 {
-		return netip.Addr{}, false
-	}
-	return own[0], true
-}
-
 // tellWake counts what a wake came to, and returns what the log line says.
-func (p *Porter) tellWake(r *resident, a machine.Action) []slog.Attr {
+func (p *Porter) tellWake(r *entry, a machine.Action) []slog.Attr {
 	switch a := a.(type) {
 	case machine.WakeBegan:
 		if a.Service.Addr.IsValid() {
@@ -268,7 +195,7 @@ func knock(from netip.AddrPort, at machine.Service) string {
 
 func round(d time.Duration) time.Duration { return d.Round(time.Millisecond) }
 
-func (p *Porter) logMove(r *resident, m machine.Moved, about []slog.Attr) {
+func (p *Porter) logMove(r *entry, m machine.Moved, about []slog.Attr) {
 	level := slog.LevelInfo
 	if m.Why == machine.WhyNeverSilent || m.Why == machine.WhyAttemptsGone || m.Why == machine.WhyNotReady {
 		level = slog.LevelWarn

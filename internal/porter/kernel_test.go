@@ -1,10 +1,8 @@
 package porter
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/netip"
 	"slices"
 	"strings"
@@ -13,8 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"nightporter/internal/config"
-	"nightporter/internal/lab/labtest"
+	"nightporter/internal/guard"
 	"nightporter/internal/machine"
 )
 
@@ -56,11 +53,16 @@ func (g *fakeGuard) Close() error {
 func (h *night) mounted() *fakeGuard {
 	h.Helper()
 	g := &fakeGuard{held: make(map[netip.Addr]bool)}
-	install := func() (kernelGuard, error) { return g, nil }
-	if err := h.sentry.mount(config.GuardAuto, h.Porter.log, install, time.Now()); err != nil {
+	h.mount(g)
+	return g
+}
+
+// mount has t for the porter's guard.
+func (h *night) mount(t guard.Table) {
+	h.Helper()
+	if err := h.guard.Mount(guard.ModeAuto, func() (guard.Table, error) { return t, nil }, h.Porter.log, time.Now()); err != nil {
 		h.Fatal(err)
 	}
-	return g
 }
 
 // The guard holds an address from before its claim is announced until before
@@ -114,12 +116,12 @@ func TestGuardFollowsTheClaim(t *testing.T) {
 func TestGuardEndsWithTheClaim(t *testing.T) {
 	for _, c := range []struct {
 		name string
-		end  func(*night, *resident)
+		end  func(*night, *entry)
 		want []netip.Addr
 	}{
 		// Who has not heard of it still sends to us, and our host may forward.
-		{"speaks in its sleep", func(h *night, _ *resident) { h.frame(segment(nasMAC, nas4, client4, 443, flagACK)) }, []netip.Addr{nas4, nas6}},
-		{"is started by hand", func(h *night, r *resident) {
+		{"speaks in its sleep", func(h *night, _ *entry) { h.frame(segment(nasMAC, nas4, client4, 443, flagACK)) }, []netip.Addr{nas4, nas6}},
+		{"is started by hand", func(h *night, r *entry) {
 			for range 4 + machine.AnnouncedFor/time.Second {
 				h.frame(advertise(nasMAC, clientMAC, nasMAC, nas6))
 				h.frame(arpReply(nasMAC, clientMAC, nas4, client4))
@@ -127,10 +129,10 @@ func TestGuardEndsWithTheClaim(t *testing.T) {
 			}
 			h.want(r, machine.Awake)
 		}, nil},
-		{"registers again", func(h *night, _ *resident) { h.register(nas()) }, nil},
-		{"is forgotten", func(h *night, r *resident) { h.tell(r, machine.Stopped{}); h.forget(r, "test") }, nil},
-		{"loses an address", func(h *night, _ *resident) { h.frame(arpReply(thiefMAC, machine.Broadcast, nas4, nas4)) }, []netip.Addr{nas6}},
-		{"the porter leaves", func(h *night, _ *resident) { h.leave() }, nil},
+		{"registers again", func(h *night, _ *entry) { h.register(nas()) }, nil},
+		{"is forgotten", func(h *night, r *entry) { h.tell(r, machine.Stopped{}); h.forget(r, "test") }, nil},
+		{"loses an address", func(h *night, _ *entry) { h.frame(arpReply(thiefMAC, machine.Broadcast, nas4, nas4)) }, []netip.Addr{nas6}},
+		{"the porter leaves", func(h *night, _ *entry) { h.leave() }, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			overnight(t, nil, func(h *night) {
@@ -157,7 +159,7 @@ func TestGuardEndsWithTheClaim(t *testing.T) {
 func TestGuardFails(t *testing.T) {
 	overnight(t, nil, func(h *night) {
 		g := h.mounted()
-		if s := h.Guard(); !s.Active || s.Mode != config.GuardAuto || s.Reason != "" {
+		if s := h.Guard(); !s.Active || s.Mode != guard.ModeAuto || s.Reason != "" {
 			t.Errorf("at first: %+v", s)
 		}
 		g.fails = errors.New("no more room")
@@ -171,7 +173,7 @@ func TestGuardFails(t *testing.T) {
 			t.Errorf("while it fails: %+v", s)
 		}
 		g.fails = nil
-		h.pass(sentryRound)
+		h.pass(guard.CheckInterval)
 		if s := h.Guard(); !s.Active || s.Reason != "" || !strings.Contains(h.log.String(), "the guard works again") {
 			t.Errorf("afterwards: %+v\n%s", s, &h.log)
 		}
@@ -184,66 +186,4 @@ func TestGuardFails(t *testing.T) {
 			t.Errorf("closed %d times: %+v", g.closed, s)
 		}
 	})
-}
-
-// What a start without a guard comes to, in each mode. The lab's porter does
-// not forward, unless it is told to.
-func TestMountWithoutNFTables(t *testing.T) {
-	missing := errors.New("no nftables")
-	for _, c := range []struct {
-		mode     string
-		forwards bool
-		err      error
-		level    string
-		reason   []string
-		needed   bool
-	}{
-		{config.GuardAuto, false, nil, "INFO", []string{"no nftables", "safe without it"}, false},
-		{config.GuardAuto, true, nil, "WARN", []string{"no nftables", "forwards packets"}, true},
-		{config.GuardOff, false, nil, "INFO", []string{"off", "safe without it"}, false},
-		{config.GuardOff, true, nil, "WARN", []string{"off", "forwards packets"}, false},
-		{config.GuardOn, false, missing, "", []string{"no nftables"}, true},
-		{config.GuardOn, true, missing, "", []string{"no nftables"}, true},
-	} {
-		t.Run(fmt.Sprintf("%s forwarding=%t", c.mode, c.forwards), func(t *testing.T) {
-			host := labtest.New(t).Porter()
-			if c.forwards {
-				if err := host.Sysctl("net/ipv6/conf/all/forwarding", "1"); err != nil {
-					t.Fatal(err)
-				}
-			}
-			var s sentry
-			var log bytes.Buffer
-			err := host.Do(func() error {
-				return s.mount(c.mode, slog.New(slog.NewTextHandler(&log, nil)), func() (kernelGuard, error) { return nil, missing }, time.Now())
-			})
-			if !errors.Is(err, c.err) {
-				t.Errorf("%v, want %v", err, c.err)
-			}
-			if n := strings.Count(log.String(), "level="); c.level == "" && n != 0 || c.level != "" && (n != 1 || !strings.Contains(log.String(), "level="+c.level)) {
-				t.Errorf("logged, want one line of level %q:\n%s", c.level, &log)
-			}
-			got := s.status()
-			for _, w := range c.reason {
-				if !strings.Contains(got.Reason, w) {
-					t.Errorf("the reason %q lacks %q", got.Reason, w)
-				}
-			}
-			if got.Active || got.Mode != c.mode || !s.next.IsZero() {
-				t.Errorf("the state is %+v, the next round at %v", got, s.next)
-			}
-			if err := host.Do(func() error {
-				if needed := s.needed(); needed != c.needed {
-					t.Errorf("needed: %t, want %t", needed, c.needed)
-				}
-				return nil
-			}); err != nil {
-				t.Error(err)
-			}
-			s.hold([]netip.Addr{nas4}) // without a guard nothing happens
-			s.release([]netip.Addr{nas4})
-			s.round(time.Now())
-			s.close()
-		})
-	}
 }

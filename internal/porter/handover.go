@@ -11,13 +11,23 @@ import (
 	"nightporter/internal/machine"
 )
 
-// pinAgain is how often those who wait are told that they do it here, if the
+// Our questions to services come from ports that no kernel gives to a program
+// by default (Linux, ip_local_port_range), so that an answer is ours.
+const (
+	firstPort = 61000
+	lastPort  = 64999
+)
+
+// ours reports whether a question of ours came from port.
+func ours(port uint16) bool { return firstPort <= port && port <= lastPort }
+
+// pinAgain is how often clients with held packets are pinned to our MAC anew, if the
 // machine says nothing: it may have spoken to one of them alone.
 const pinAgain = time.Second
 
-// usher has the machine's clients wait, or lets them through, as its state
-// asks for.
-func (p *Porter) usher(now time.Time, r *resident) {
+// syncHold has the machine's hold keep packets, pass them or let them out, as its
+// state asks for.
+func (p *Porter) syncHold(now time.Time, r *entry) {
 	if r.nic == nil {
 		return
 	}
@@ -26,10 +36,10 @@ func (p *Porter) usher(now time.Time, r *resident) {
 	case s == machine.Settling:
 		r.hold.Keep() // perhaps it is to wake as soon as it is off
 	case s == machine.Awake || !r.Kept(): // the latter when the porter leaves
-		// Who came while it was only said to go to sleep has reached it otherwise
-		// by now, or has given up.
+		// A client that came while it was only said to go to sleep has reached it
+		// otherwise by now, or has given up.
 		if !r.hold.Closed() && (s == machine.Arriving || s == machine.Awake && r.Kept()) {
-			p.letAllIn(r)
+			p.admitAll(r)
 		}
 		if !r.Kept() {
 			r.hold.Close()
@@ -46,38 +56,38 @@ func (p *Porter) usher(now time.Time, r *resident) {
 }
 
 // inquire asks the services whose turn it is whether they are ready.
-func (p *Porter) inquire(now time.Time, r *resident) {
+func (p *Porter) inquire(now time.Time, r *entry) {
 	ask, ready := r.readiness.Due(now, p.pace())
 	for _, s := range ask {
-		r.nic.ask(r.target.MAC, s)
+		r.nic.ask(r.watch.mac, s)
 	}
 	if !now.Before(r.repin) {
 		p.pin(r)
 	}
-	p.letIn(r, ready)
+	p.admitReady(r, ready)
 }
 
 // answered takes the machine's answer for one of its addresses.
-func (p *Porter) answered(r *resident, ip netip.Addr) {
+func (p *Porter) answered(r *entry, ip netip.Addr) {
 	if r.State() == machine.Arriving {
-		p.letIn(r, r.readiness.Answered(time.Now(), ip))
+		p.admitReady(r, r.readiness.Answered(time.Now(), ip))
 	}
 }
 
-func (p *Porter) accepted(r *resident, s machine.Service) {
+func (p *Porter) accepted(r *entry, s machine.Service) {
 	if r.State() == machine.Arriving && r.readiness.Accepted(s) {
-		p.letIn(r, []machine.Service{s})
+		p.admitReady(r, []machine.Service{s})
 	}
 }
 
-func (p *Porter) objected(r *resident, s machine.Service) {
+func (p *Porter) objected(r *entry, s machine.Service) {
 	r.readiness.Objected(time.Now(), s)
 	p.inquiries.Set(r, r.readiness.Next())
 }
 
-// letIn lets those through who wait for services that have become ready. With
-// the last of them the wake ends.
-func (p *Porter) letIn(r *resident, ready []machine.Service) {
+// admitReady lets those clients through that wait for services that have become
+// ready. With the last of them the wake ends.
+func (p *Porter) admitReady(r *entry, ready []machine.Service) {
 	if r.readiness.Done() {
 		p.tell(r, machine.ServicesReady{})
 		return
@@ -89,32 +99,32 @@ func (p *Porter) letIn(r *resident, ready []machine.Service) {
 	p.inquiries.Set(r, r.readiness.Next())
 }
 
-// letAllIn lets everybody through. Where the machine's addresses are is said
-// before the first packet reaches it, so that its client's next one does too.
-func (p *Porter) letAllIn(r *resident) {
+// admitAll lets all clients through. They learn where the machine's addresses are
+// before their first packet reaches it, so that their next one does too.
+func (p *Porter) admitAll(r *entry) {
 	p.unpin(r, r.hold.Guests())
 	p.logReplay(r, "all", r.hold.Open(r.replay))
 }
 
-func (p *Porter) logReplay(r *resident, service string, packets int) {
+func (p *Porter) logReplay(r *entry, service string, packets int) {
 	if packets > 0 {
 		p.log.Debug("waiting packets sent on", "machine", r, "service", service, "packets", packets)
 	}
 }
 
-// replay sends a packet that has waited to its machine.
-func (r *resident) replay(frame []byte) error {
+// replay sends a packet that was held to its machine.
+func (r *entry) replay(frame []byte) error {
 	var p lan.Packet
 	if v := p.Parse(frame); v != lan.Accepted {
 		return fmt.Errorf("a frame that was kept is %v", v)
 	}
-	return r.nic.reader.Forward(&p, r.target.MAC)
+	return r.nic.reader.forward(&p, r.watch.mac)
 }
 
-// pin keeps everybody who waits with us, although the machine speaks for
-// itself: its next SYN would be refused by a machine whose service is not ready
-// (design, fact 8).
-func (p *Porter) pin(r *resident) {
+// pin has all clients with held packets go on sending to our MAC, although the
+// machine speaks for itself: one whose service is not ready would refuse their next
+// SYN.
+func (p *Porter) pin(r *entry) {
 	if r.State() != machine.Arriving {
 		return
 	}
@@ -127,13 +137,13 @@ func (p *Porter) pin(r *resident) {
 }
 
 // unpin sends guests to the machine.
-func (p *Porter) unpin(r *resident, guests []handover.Guest) {
+func (p *Porter) unpin(r *entry, guests []handover.Guest) {
 	for _, g := range guests {
 		if g.MAC == r.nic.MAC() {
-			p.guideHost(r.nic, []netip.Addr{g.Addr}, r.target.MAC)
+			p.guideHost(r.nic, []netip.Addr{g.Addr}, r.watch.mac)
 			continue
 		}
-		r.nic.guide(g, r.target.MAC)
+		r.nic.guide(g, r.watch.mac)
 	}
 }
 
@@ -154,14 +164,14 @@ func (n *nic) question(mac machine.MAC, s machine.Service) {
 		return
 	}
 	n.port++
-	from := netip.AddrPortFrom(source, lan.ProbePort(n.port))
+	from := netip.AddrPortFrom(source, firstPort+n.port%(lastPort-firstPort+1))
 	to := netip.AddrPortFrom(s.Addr, s.Number)
 	var frame []byte
 	var err error
 	if s.Protocol == machine.UDP {
 		frame, err = lan.DatagramProbe(n.MAC(), mac, from, to)
 	} else {
-		frame, err = lan.SYNProbe(n.MAC(), mac, from, to, n.reader.Sequence())
+		frame, err = lan.SYNProbe(n.MAC(), mac, from, to, n.reader.isn)
 	}
 	if err != nil {
 		n.log.Warn("cannot ask a service", "service", s, "err", err)

@@ -16,7 +16,7 @@ import (
 	"nightporter/internal/registration"
 )
 
-// notebook is a book that forgets with the process.
+// notebook is an event log that forgets with the process.
 type notebook struct {
 	mu      sync.Mutex
 	records []journal.Record
@@ -70,7 +70,7 @@ func (n *notebook) told() (lines []string) {
 // The journal tells a night, and knows the machine after each transition.
 func TestHistoryOfANight(t *testing.T) {
 	overnight(t, nil, func(h *night) {
-		book := h.journal.(*notebook)
+		notes := h.journal.(*notebook)
 		r := h.asleep(nas())
 		h.pass(57 * time.Second)
 		h.frame(syn(nas4, 22))
@@ -91,10 +91,10 @@ func TestHistoryOfANight(t *testing.T) {
 			"registered, nas, registered, (settling)",
 			"forgotten, nas, test",
 		}
-		if diff := cmp.Diff(want, book.told()); diff != "" {
+		if diff := cmp.Diff(want, notes.told()); diff != "" {
 			t.Errorf("told (-want +got):\n%s", diff)
 		}
-		if last := book.records[len(book.records)-1]; last.Forgotten != nasMAC {
+		if last := notes.records[len(notes.records)-1]; last.Forgotten != nasMAC {
 			t.Errorf("the last record forgets %v", last.Forgotten)
 		}
 	})
@@ -123,7 +123,7 @@ func TestResume(t *testing.T) {
 		if err := h.configure([]machine.Spec{configured}); err != nil {
 			t.Fatal(err)
 		}
-		h.Porter.resume(h.journal, journal.Past{Until: time.Now(), Machines: []machine.Memory{
+		h.Porter.Resume(h.journal, journal.Past{Until: time.Now(), Machines: []machine.Memory{
 			mem("nas", nasMAC, nas4), mem("tv", tvMAC, tv4),
 			mem("router", thiefMAC, gateway), mem("far", passerMAC, netip.MustParseAddr("192.0.2.1")), mem("us", clientMAC, porter4),
 		}})

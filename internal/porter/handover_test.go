@@ -74,7 +74,7 @@ func (l *lobby) real(from machine.MAC, kind lan.Kind, port uint16) *lan.Packet {
 	return parsed(l, frame, err)
 }
 
-func (l *lobby) counts(r *resident) machine.Packets { return r.hold.Counts() }
+func (l *lobby) counts(r *entry) machine.Packets { return r.hold.Counts() }
 
 // Those who wait for different services are let in one after the other, each
 // when its own is ready, and are told where the machine is before that.
@@ -115,7 +115,7 @@ func TestEachIsLetInWhenItsServiceIsReady(t *testing.T) {
 		if got := l.counts(r); got != (machine.Packets{Held: 3, Replayed: 3}) {
 			t.Errorf("counts %+v", got)
 		}
-		if got := h.Porter.residents["nas"].hold.Counts(); got.Held != 3 {
+		if got := h.Porter.machines["nas"].hold.Counts(); got.Held != 3 {
 			t.Errorf("the status has %+v", got)
 		}
 		h.frame(advertise(nasMAC, h.n.MAC(), nasMAC, nas6))
@@ -166,16 +166,16 @@ func TestPinsAreRenewed(t *testing.T) {
 func TestEndsOfTheWait(t *testing.T) {
 	for _, c := range []struct {
 		name string
-		end  func(*night, *resident)
+		end  func(*night, *entry)
 		want machine.Packets
 	}{
-		{"the wake fails", func(h *night, r *resident) { h.pass(10 * time.Second); h.want(r, machine.Asleep, nas4, nas6) }, machine.Packets{Held: 1, Dropped: 1}},
-		{"it is forgotten", func(h *night, r *resident) { h.tell(r, machine.Stopped{}); h.forget(r, "test") }, machine.Packets{Held: 1, Dropped: 1}},
-		{"the porter leaves", func(h *night, _ *resident) { h.leave() }, machine.Packets{Held: 1, Dropped: 1}},
-		{"the porter leaves while it arrives", func(h *night, _ *resident) { h.frame(arpProbe(nasMAC, nas4)); h.leave() }, machine.Packets{Held: 1, Replayed: 1}},
-		{"it goes to sleep while it arrives", func(h *night, _ *resident) { h.frame(arpProbe(nasMAC, nas4)); h.register(nas()) }, machine.Packets{Held: 1, Dropped: 1}},
-		{"it registers while it wakes", func(h *night, _ *resident) { h.register(nas()) }, machine.Packets{Held: 1}},
-		{"its service never comes up", func(h *night, r *resident) {
+		{"the wake fails", func(h *night, r *entry) { h.pass(10 * time.Second); h.want(r, machine.Asleep, nas4, nas6) }, machine.Packets{Held: 1, Dropped: 1}},
+		{"it is forgotten", func(h *night, r *entry) { h.tell(r, machine.Stopped{}); h.forget(r, "test") }, machine.Packets{Held: 1, Dropped: 1}},
+		{"the porter leaves", func(h *night, _ *entry) { h.leave() }, machine.Packets{Held: 1, Dropped: 1}},
+		{"the porter leaves while it arrives", func(h *night, _ *entry) { h.frame(arpProbe(nasMAC, nas4)); h.leave() }, machine.Packets{Held: 1, Replayed: 1}},
+		{"it goes to sleep while it arrives", func(h *night, _ *entry) { h.frame(arpProbe(nasMAC, nas4)); h.register(nas()) }, machine.Packets{Held: 1, Dropped: 1}},
+		{"it registers while it wakes", func(h *night, _ *entry) { h.register(nas()) }, machine.Packets{Held: 1}},
+		{"its service never comes up", func(h *night, r *entry) {
 			for range 21 {
 				h.frame(arpReply(nasMAC, h.n.MAC(), nas4, porter4))
 				h.pass(time.Second)

@@ -7,14 +7,14 @@ import (
 	"nightporter/internal/machine"
 )
 
-func newResident(spec machine.Spec) *resident {
-	return &resident{Machine: machine.New(spec, machine.Policy{ProbeInterval: time.Second, ProbeMisses: 3, ProbeTimeout: time.Minute}, time.Now())}
+func newEntry(spec machine.Spec) *entry {
+	return &entry{Machine: machine.New(spec, machine.Policy{ProbeInterval: time.Second, ProbeMisses: 3, ProbeTimeout: time.Minute}, time.Now())}
 }
 
 // The readers look out for a machine that has registered and does not speak
 // for itself.
 func TestWatched(t *testing.T) {
-	r := newResident(nas())
+	r := newEntry(nas())
 	if r.watched() {
 		t.Error("a machine that never registered is watched")
 	}

@@ -10,11 +10,10 @@ import (
 	"nightporter/internal/journal"
 	"nightporter/internal/machine"
 	"nightporter/internal/registration"
-	"nightporter/internal/web"
 )
 
-// book is what the porter writes into; *journal.Journal is the one in earnest.
-type book interface {
+// eventLog is the part of *journal.Journal that the porter uses.
+type eventLog interface {
 	Append(journal.Record) (seq uint64)
 	Sync(context.Context) error
 	Healthy() error
@@ -24,26 +23,26 @@ type book interface {
 
 // note puts what an event led to into the journal, which waits for no disk. The
 // machine's memory goes with the last of it.
-func (p *Porter) note(r *resident, actions []machine.Action) {
-	var told []journal.Event
+func (p *Porter) note(r *entry, actions []machine.Action) {
+	var events []journal.Event
 	wake := r.LastWake()
 	for _, a := range actions {
-		if e := tale(a, actions, &wake); e.Kind != "" {
+		if e := eventOf(a, actions, &wake); e.Kind != "" {
 			e.At, e.Machine, e.MAC = time.Now(), r.name(), r.Spec().MAC
-			told = append(told, e)
+			events = append(events, e)
 		}
 	}
-	for i, e := range told {
+	for i, e := range events {
 		record := journal.Record{Event: e}
-		if i == len(told)-1 {
+		if i == len(events)-1 {
 			p.remember(r, &record)
 		}
 		p.journal.Append(record)
 	}
 }
 
-// remember has record carry what is to be known of the machine after a restart.
-func (p *Porter) remember(r *resident, record *journal.Record) {
+// remember has record carry what a restart has to know of the machine.
+func (p *Porter) remember(r *entry, record *journal.Record) {
 	mac := r.Spec().MAC
 	if p.byMAC[mac] != r || r.nic == nil && !r.Spec().Agentless {
 		record.Forgotten = mac // it would have to register again
@@ -53,16 +52,16 @@ func (p *Porter) remember(r *resident, record *journal.Record) {
 	record.Memory = &mem
 }
 
-// tale tells an action as an event, or nothing. What belongs to a transition
-// stands in the actions beside it; what ends a wake also tells whose it was.
-func tale(a machine.Action, beside []machine.Action, wake *machine.LastWake) journal.Event {
+// eventOf returns the event for an action, or none. What belongs to a transition
+// stands in the actions beside it; what ends a wake also says who caused it.
+func eventOf(a machine.Action, beside []machine.Action, wake *machine.LastWake) journal.Event {
 	switch a := a.(type) {
 	case machine.WakeBegan:
 		e := journal.Event{Kind: journal.Asked}
 		if a.Service.Addr.IsValid() {
 			e.Kind = journal.Knock
 		}
-		because(&e, a.Trigger, a.Service, a.Source, a.By)
+		setCause(&e, a.Trigger, a.Service, a.Source, a.By)
 		return e
 	case machine.SendMagic:
 		return journal.Event{Kind: journal.Magic, Attempts: a.Attempt}
@@ -71,7 +70,7 @@ func tale(a machine.Action, beside []machine.Action, wake *machine.LastWake) jou
 	case machine.ConflictOver:
 		return journal.Event{Kind: journal.ConflictOver, IP: a.Addr}
 	case machine.Moved:
-		e := taleOfMove(a)
+		e := eventOfMove(a)
 		for _, b := range beside {
 			switch b := b.(type) {
 			case machine.WakeEnded:
@@ -84,22 +83,22 @@ func tale(a machine.Action, beside []machine.Action, wake *machine.LastWake) jou
 			default:
 				continue
 			}
-			because(&e, wake.Trigger, wake.Service, wake.Source, wake.By)
+			setCause(&e, wake.Trigger, wake.Service, wake.Source, wake.By)
 		}
 		return e
 	}
 	return journal.Event{}
 }
 
-// because has e tell why a machine is woken.
-func because(e *journal.Event, t machine.Trigger, s machine.Service, source netip.AddrPort, by string) {
+// setCause has e say why a machine is woken.
+func setCause(e *journal.Event, t machine.Trigger, s machine.Service, source netip.AddrPort, by string) {
 	e.Trigger, e.By = t.String(), by
 	if s.Addr.IsValid() {
 		e.Source, e.Service = source, s.String()
 	}
 }
 
-func taleOfMove(m machine.Moved) journal.Event {
+func eventOfMove(m machine.Moved) journal.Event {
 	e := journal.Event{Reason: string(m.Why)}
 	if m.From == machine.Asleep {
 		e.Slept = m.After
@@ -111,8 +110,8 @@ func taleOfMove(m machine.Moved) journal.Event {
 			e.Kind = journal.Registered
 		}
 	case machine.Waking:
-		// Who wakes it has been told already; one that turns out to be firmware
-		// is told as what it was not.
+		// The wake's cause was already recorded; firmware that fell silent again
+		// is recorded as Settling.
 		if m.Why == machine.WhyFirmware {
 			e.Kind = journal.Settling
 		}
@@ -152,28 +151,28 @@ func (p *Porter) Events(since uint64, name string, limit int) []journal.Event {
 // Follow returns a channel that gets every event from now on, until ctx ends.
 func (p *Porter) Follow(ctx context.Context) <-chan journal.Event { return p.journal.Follow(ctx) }
 
-// Storage tells whether what happens can be stored.
-func (p *Porter) Storage() web.Storage {
+// Storage returns whether what happens can be stored.
+func (p *Porter) Storage() journal.Health {
 	if err := p.journal.Healthy(); err != nil {
-		return web.Storage{Reason: err.Error()}
+		return journal.Health{Reason: err.Error()}
 	}
-	return web.Storage{Healthy: true}
+	return journal.Health{Healthy: true}
 }
 
-// resume takes in the machines that were here before. What happens from now on
-// goes into the book.
-func (p *Porter) resume(b book, past journal.Past) {
-	p.journal = b
+// Resume adds the machines that were here before, and restores what they did. What
+// happens from now on goes into events.
+func (p *Porter) Resume(events eventLog, past journal.Past) {
+	p.journal = events
 	now := time.Now()
-	sites := make(map[*nic]*site)
+	views := make(map[*nic]*netView)
 	for _, mem := range past.Machines {
 		if mem.Spec.Agentless && mem.Registered.IsZero() {
 			p.resumeAgentless(mem, past.Until)
 			continue
 		}
-		s, err := p.siteFor(mem.Spec.Addrs(), sites)
+		s, err := p.netViewFor(mem.Spec.Addrs(), views)
 		if err == nil {
-			err = p.takeBack(mem, s, past.Until, now)
+			err = p.resumeRegistered(mem, s, past.Until, now)
 		}
 		if err != nil {
 			p.log.Warn("a machine from before the restart cannot be taken back", "machine", mem.Spec.Name, "mac", mem.Spec.MAC, "err", err)
@@ -182,25 +181,14 @@ func (p *Porter) resume(b book, past journal.Past) {
 	if n := len(past.Machines); n > 0 {
 		p.log.Info("machines from before the restart", "machines", n, "last_seen", past.Seen)
 	}
-	p.attend()
+	p.placeAgentless()
 }
 
-// siteFor returns the site of a machine with these addresses. Each interface is
-// looked at once.
-func (p *Porter) siteFor(addrs []netip.Addr, known map[*nic]*site) (*site, error) {
-	n, err := p.nicFor(addrs, netip.Addr{})
-	if err != nil || known[n] != nil {
-		return known[n], err
-	}
-	known[n], err = n.survey()
-	return known[n], err
-}
-
-// takeBack goes on with one machine's life. What was allowed when it registered
-// need not be so now: the network may be another.
-func (p *Porter) takeBack(mem machine.Memory, s *site, until, now time.Time) error {
+// resumeRegistered goes on with the life of a machine that had registered. What was
+// allowed then need not be so now: the network may be another.
+func (p *Porter) resumeRegistered(mem machine.Memory, s *netView, until, now time.Time) error {
 	spec, n := mem.Spec, s.nic
-	if other := p.residents[spec.Name]; other != nil && other.Spec().MAC != spec.MAC {
+	if other := p.machines[spec.Name]; other != nil && other.Spec().MAC != spec.MAC {
 		return fmt.Errorf("name: %q belongs to %s now", spec.Name, other.Spec().MAC)
 	}
 	if err := registration.CheckAddresses(spec.Monitor, s); err != nil {
@@ -213,11 +201,11 @@ func (p *Porter) takeBack(mem machine.Memory, s *site, until, now time.Time) err
 		p.remove(r)
 	}
 	mem.Spec.Agentless = configured != nil && configured.Agentless
-	r = p.settleIn(machine.Resume(mem, p.policy(), until, now))
+	r = p.insert(machine.Resume(mem, p.policy(), until, now))
 	r.configured, r.nic = configured, n
 	r.target = r.newTarget(spec)
 	p.timers.Set(r, r.Next())
-	p.usher(now, r)
+	p.syncHold(now, r)
 	n.stale = true
 	p.logResumed(r, mem)
 	if mem.Spec.Agentless {
@@ -226,7 +214,7 @@ func (p *Porter) takeBack(mem machine.Memory, s *site, until, now time.Time) err
 	return nil
 }
 
-func (p *Porter) logResumed(r *resident, mem machine.Memory) {
+func (p *Porter) logResumed(r *entry, mem machine.Memory) {
 	p.log.LogAttrs(context.Background(), slog.LevelInfo, "machine resumed", slog.Any("machine", r),
 		slog.String("was", mem.State.String()), slog.Time("since", mem.Since), slog.String("state", r.State().String()))
 }

@@ -1,0 +1,61 @@
+package main
+
+import (
+	"net"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// TestStartUnderAServiceManager: the manager hears that the daemon is ready, again
+// and again that its loop turns, and that it stops (sd_notify(3)).
+func TestStartUnderAServiceManager(t *testing.T) {
+	t.Parallel()
+	ctx, lan := newLAN(t)
+	path := filepath.Join(t.TempDir(), "notify")
+	manager, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer manager.Close()
+	host := lan.Porter()
+	cmd := host.Command(ctx, os.Args[0], "serve", "--state_dir", t.TempDir(), "--http.listen", "127.0.0.1:0", "--registration.listen", "127.0.0.1:0")
+	cmd.Env = append(append(os.Environ(), programEnv...), "NOTIFY_SOCKET="+path, "WATCHDOG_USEC=150000")
+	cmd.Stdout, cmd.Stderr = t.Output(), t.Output()
+	if err := host.Start(cmd); err != nil {
+		t.Fatal(err)
+	}
+	deadline, _ := ctx.Deadline()
+	if err := manager.SetReadDeadline(deadline.Add(-time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	buffer := make([]byte, 100)
+	next := func() string {
+		t.Helper()
+		n, err := manager.Read(buffer)
+		if err != nil {
+			t.Fatalf("the manager hears nothing more: %v", err)
+		}
+		return string(buffer[:n])
+	}
+	for _, want := range []string{"READY=1", "WATCHDOG=1", "WATCHDOG=1"} {
+		if got := next(); got != want {
+			t.Errorf("the manager hears %q, want %q", got, want)
+		}
+	}
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	said := next()
+	for said == "WATCHDOG=1" {
+		said = next()
+	}
+	if said != "STOPPING=1" {
+		t.Errorf("the manager hears %q at the end", said)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Error(err)
+	}
+}

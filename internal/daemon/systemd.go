@@ -1,0 +1,51 @@
+package daemon
+
+import (
+	"context"
+	"time"
+
+	systemd "github.com/coreos/go-systemd/v22/daemon"
+)
+
+// report keeps the service manager informed until ctx ends: that the daemon is
+// ready, and as long as the loop turns that it is alive.
+func (d *Daemon) report(ctx context.Context) error {
+	select {
+	case <-d.porter.Started():
+	case <-ctx.Done():
+		return nil
+	}
+	d.log.Info("ready", "interfaces", d.porter.Interfaces(), "registration", d.conf.Registration.Listen, "http", d.conf.HTTP.Listen)
+	d.notify(systemd.SdNotifyReady)
+	defer d.notify(systemd.SdNotifyStopping)
+	interval, err := systemd.SdWatchdogEnabled(false)
+	if err != nil || interval == 0 {
+		<-ctx.Done()
+		return nil
+	}
+	d.feedWatchdog(ctx, interval/3)
+	return nil
+}
+
+// feedWatchdog reports every pause that the loop still turns. A loop that hangs
+// ends that, and the service manager restarts the daemon.
+func (d *Daemon) feedWatchdog(ctx context.Context, pause time.Duration) {
+	pulse := time.NewTicker(pause)
+	defer pulse.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-pulse.C:
+			if d.porter.Alive(ctx) == nil {
+				d.notify(systemd.SdNotifyWatchdog)
+			}
+		}
+	}
+}
+
+func (d *Daemon) notify(state string) {
+	if _, err := systemd.SdNotify(false, state); err != nil {
+		d.log.Warn("cannot notify the service manager", "err", err)
+	}
+}

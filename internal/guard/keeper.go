@@ -1,0 +1,187 @@
+package guard
+
+import (
+	"log/slog"
+	"net/netip"
+	"os"
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+// CheckInterval is how often a Keeper looks after the table: a firewall that is
+// loaded anew may delete all tables, ours among them.
+const CheckInterval = 10 * time.Second
+
+// The modes of a Keeper (claim.guard).
+const (
+	ModeAuto = "auto" // where it is possible
+	ModeOn   = "on"   // always, or Mount fails
+	ModeOff  = "off"
+)
+
+// Status says whether our own host's kernel is kept silent about claimed
+// addresses, as the API shows it.
+type Status struct {
+	Mode   string `json:"mode"` // claim.guard
+	Active bool   `json:"active"`
+	Reason string `json:"reason"` // why it is not active, and what that means
+}
+
+// Table keeps the kernel silent about addresses, as Guard does. After an error
+// Check tries again.
+type Table interface {
+	Hold(addrs ...netip.Addr) error
+	Release(addrs ...netip.Addr) error
+	Check() error
+	Close() error
+}
+
+// Keeper looks after the guard, and says how it is. Without a guard it does
+// nothing. A guard that fails does not stop the claims: a machine that could not
+// be woken would be worse than an ICMP error.
+//
+// The zero Keeper has no guard. Only Status and Needed are for other goroutines
+// than the one that mounted it.
+type Keeper struct {
+	table Table // nil: there is none
+	mode  string
+	log   *slog.Logger
+	next  time.Time              // of the next check
+	state atomic.Pointer[Status] // nil: not mounted so far
+}
+
+// Mount has install make a guard, as far as the mode asks for one. The error
+// says that there has to be one, and that there is none.
+func (k *Keeper) Mount(mode string, install func() (Table, error), log *slog.Logger, now time.Time) error {
+	k.mode, k.log = mode, log
+	if mode == ModeOff {
+		// A run that crashed may have left one. Where there are no nftables
+		// there is nothing to clear either.
+		if err := Clear(); err != nil {
+			log.Debug("cannot look for an old guard", "err", err)
+		}
+		k.absent("claim.guard is off", "claim.guard: auto")
+		return nil
+	}
+	t, err := install()
+	switch {
+	case err == nil:
+		k.table, k.next = t, now.Add(CheckInterval)
+		k.set("")
+		log.Info("the guard keeps this host's kernel silent about claimed addresses", "mode", mode)
+		return nil
+	case mode == ModeOn:
+		k.set(err.Error())
+		return err
+	}
+	k.absent(err.Error(), "give nightporter nftables and CAP_NET_ADMIN")
+	return nil
+}
+
+// absent logs once what it means that there is no guard.
+func (k *Keeper) absent(reason, remedy string) {
+	const safe = "claims are safe without it: this host forwards no packets, and the kernel owns no claimed address"
+	const unsafe = "this host forwards packets, so its kernel may answer a sleeping machine's clients with ICMP errors"
+	settings := forwarding()
+	if len(settings) == 0 {
+		k.set(reason + "; " + safe)
+		k.log.Info("no guard, and none is needed: "+safe, "reason", reason)
+		return
+	}
+	k.set(reason + "; " + unsafe)
+	k.log.Warn("no guard: "+unsafe, "settings", settings, "reason", reason, "remedy", remedy)
+}
+
+// Needed reports whether the absence of the guard would matter. An operator who
+// has switched it off knows.
+func (k *Keeper) Needed() bool {
+	switch k.mode {
+	case ModeOff:
+		return false
+	case ModeOn:
+		return true
+	}
+	return len(forwarding()) > 0
+}
+
+// forwarding returns the settings by which this host forwards packets: its kernel
+// answers then for addresses that are not its own.
+func forwarding() (settings []string) {
+	for _, path := range []string{"/proc/sys/net/ipv4/ip_forward", "/proc/sys/net/ipv6/conf/all/forwarding"} {
+		if b, err := os.ReadFile(path); err == nil && strings.TrimSpace(string(b)) != "0" {
+			settings = append(settings, path)
+		}
+	}
+	return settings
+}
+
+// set notes why the guard is not active; without a reason it is.
+func (k *Keeper) set(reason string) {
+	k.state.Store(&Status{Mode: k.mode, Active: k.table != nil && reason == "", Reason: reason})
+}
+
+// Status returns how the guard is.
+func (k *Keeper) Status() Status {
+	if state := k.state.Load(); state != nil {
+		return *state
+	}
+	return Status{Mode: k.mode, Reason: "nightporter is starting"}
+}
+
+// Hold silences the kernel about addresses. What fails is logged, and tried again
+// by Check.
+func (k *Keeper) Hold(addrs []netip.Addr) {
+	if k.table != nil {
+		k.note(k.table.Hold(addrs...))
+	}
+}
+
+// Release ends what Hold began.
+func (k *Keeper) Release(addrs []netip.Addr) {
+	if k.table != nil {
+		k.note(k.table.Release(addrs...))
+	}
+}
+
+// Check looks after the guard when that is due, and reports whether it did.
+func (k *Keeper) Check(now time.Time) bool {
+	if k.table == nil || now.Before(k.next) {
+		return false
+	}
+	k.next = now.Add(CheckInterval)
+	k.note(k.table.Check())
+	return true
+}
+
+// Next returns when Check is due, or the zero time.
+func (k *Keeper) Next() time.Time { return k.next }
+
+// note logs what has changed. A guard that fails is tried again with every claim,
+// release and check, which would fill the log.
+func (k *Keeper) note(err error) {
+	active := k.Status().Active
+	switch {
+	case err != nil:
+		k.set(err.Error())
+		if active {
+			k.log.Error("the guard fails: this host's kernel may answer for claimed addresses, or drop packets for released ones",
+				"err", err, "again_every", CheckInterval)
+		}
+	case !active:
+		k.set("")
+		k.log.Info("the guard works again")
+	}
+}
+
+// Close takes the guard away. The Keeper has none afterwards.
+func (k *Keeper) Close() {
+	if k.table == nil {
+		return
+	}
+	if err := k.table.Close(); err != nil {
+		k.log.Error("cannot remove the guard", "err", err)
+	}
+	k.table = nil
+	k.set("nightporter has stopped")
+}
