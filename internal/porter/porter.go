@@ -259,8 +259,8 @@ func (p *Porter) await(r *resident) {
 	}
 }
 
-// pace returns how often one of those that are awaited may be asked, so that
-// all get their share of the questions.
+// pace returns how often one of those that are awaited may be asked, about any
+// of its services, so that all get their share of the questions.
 func (p *Porter) pace() time.Duration {
 	return time.Second * time.Duration(len(p.awaited)) / questions
 }
