@@ -153,7 +153,7 @@ func newHall(tb testing.TB, room int, specs ...machine.Spec) *hall {
 	}
 	v := &view{machines: make(map[machine.MAC]*watch), addrs: make(map[netip.Addr]*address)}
 	for _, spec := range specs {
-		r := &resident{Machine: machine.New(spec, machine.Policy{}, time.Now()), hold: handover.NewHold(8, handover.NewBudget(1<<20)), judge: new(fair.Judge)}
+		r := &resident{Machine: machine.New(spec, machine.Policy{}, time.Now()), hold: handover.NewHold(8, handover.NewBudget(1<<20, 0)), judge: new(fair.Judge)}
 		r.hold.Keep()
 		r.watch = newWatch(r, spec)
 		r.watch.answerFor(spec.Addrs())

@@ -27,9 +27,15 @@ const sightingQueue = 8192
 // of a single machine a thousand would be asked a hundred thousand times.
 const questions = 4000
 
-// heldOctets is how much the packets that wait may take, of all machines
-// together.
-const heldOctets = 16 << 20
+const (
+	// heldOctets is how much memory the packets that wait may take, of all
+	// machines together.
+	heldOctets = 16 << 20
+
+	// heldReserve is how much each machine has besides, whatever is sent to
+	// others: enough for a dozen connections and a large datagram.
+	heldReserve = 16 << 10
+)
 
 // errStopping answers whoever asks while the porter ends.
 var errStopping = errors.New("nightporter is stopping")
@@ -76,7 +82,7 @@ func New(conf *config.Config, m *metrics.Metrics, log *slog.Logger) (*Porter, er
 		kicks:     make(chan struct{}, 1),
 		running:   make(chan struct{}),
 		stopped:   make(chan struct{}),
-		budget:    handover.NewBudget(heldOctets),
+		budget:    handover.NewBudget(heldOctets, heldReserve),
 		residents: make(map[string]*resident),
 		byMAC:     make(map[machine.MAC]*resident),
 		awaited:   make(map[*resident]bool),
