@@ -13,7 +13,7 @@ type Kind uint8
 
 // The kinds of frames.
 const (
-	Other                 Kind = iota // a well formed frame that is neither ARP nor IP
+	Other                 Kind = iota // a well formed frame that is neither ARP nor IP; Run passes none on
 	ARPRequest                        // RFC 826, also probes and announcements
 	ARPReply                          //
 	NeighborSolicitation              // RFC 4861, section 4.3
