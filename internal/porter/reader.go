@@ -64,7 +64,7 @@ func (r *reader) handle(p *lan.Packet) {
 		r.heard(v, w, p)
 	}
 	switch p.Kind {
-	case lan.TCP, lan.UDP, lan.EchoRequest, lan.PortUnreachable, lan.IP:
+	case lan.TCP, lan.UDP, lan.EchoRequest, lan.EchoReply, lan.PortUnreachable, lan.IP:
 		r.visit(v, p)
 	default:
 		r.neighbor(v, p)
@@ -169,7 +169,7 @@ func spokenFor(p *lan.Packet) (sightingKind, netip.Addr) {
 		}
 	case lan.NeighborAdvertisement:
 		return sawAnswer, p.Target
-	case lan.TCP, lan.UDP, lan.EchoRequest, lan.PortUnreachable, lan.IP:
+	case lan.TCP, lan.UDP, lan.EchoRequest, lan.EchoReply, lan.PortUnreachable, lan.IP:
 		return sawPacket, p.From
 	}
 	return sawUse, p.From
