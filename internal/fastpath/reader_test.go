@@ -40,6 +40,7 @@ func TestReader(t *testing.T) {
 		{"it opens a connection", segment(nasMAC, nas4, client4, 443, flagSYN), []string{"nas packet 10.77.0.20"}, nil},
 		{"it sends UDP", ipPacket(lan.UDP, nasMAC, nas6, client6), []string{"nas packet fd77::20"}, nil},
 		{"it pings", ipPacket(lan.EchoRequest, nasMAC, nas4, client4), []string{"nas packet 10.77.0.20"}, nil},
+		{"it answers a ping", ipPacket(lan.EchoReply, nasMAC, nas4, client4), []string{"nas packet 10.77.0.20"}, nil},
 		{"it sends other IP", ipPacket(lan.IP, nasMAC, nas6, client6), []string{"nas packet fd77::20"}, nil},
 		{"its firmware asks for DHCP", ipPacket(lan.UDP, nasMAC, netip.IPv4Unspecified(), netip.MustParseAddr("255.255.255.255")), []string{"nas frame"}, nil},
 		{"it sends neither ARP nor IP", &lan.Packet{Kind: lan.Other, Src: nasMAC}, []string{"nas frame"}, nil},

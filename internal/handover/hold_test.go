@@ -40,7 +40,7 @@ func fragment(name string, from netip.Addr) *lan.Packet {
 	return &lan.Packet{Kind: lan.IP, Fragment: true, Frame: []byte(name), Src: routerMAC, From: from, To: nas4}
 }
 
-func plenty() *handover.Budget { return handover.NewBudget(1 << 20) }
+func plenty() *handover.Budget { return handover.NewBudget(1<<20, 0) }
 
 // door collects what is let in.
 type door struct{ in []string }
@@ -241,40 +241,4 @@ func TestNobodyOvertakesOpen(t *testing.T) {
 		}
 		return nil
 	})
-}
-
-// TestTheBudgetIsShared: beyond it nothing is kept but SYNs, and what waits no
-// more makes room.
-func TestTheBudgetIsShared(t *testing.T) {
-	budget := handover.NewBudget(10)
-	a, b := handover.NewHold(8, budget), handover.NewHold(8, budget)
-	a.Keep()
-	b.Keep()
-	take(t, a, datagram("12345"), game, handover.Kept)
-	take(t, b, datagram("12345"), game, handover.Kept)
-	take(t, a, datagram("6"), game, handover.Kept)
-	wantCounts(t, a, machine.Packets{Held: 1, Dropped: 1})
-	take(t, a, syn("a long syn", 1), ssh, handover.Kept)
-	take(t, a, syn("syn", 1), ssh, handover.Kept) // its retransmission is shorter
-	a.Open((&door{}).send)
-	b.Drop()
-	for range 2 { // all of it is there again
-		take(t, b, datagram("12345"), game, handover.Kept)
-	}
-	take(t, b, datagram("6"), game, handover.Kept)
-	wantCounts(t, b, machine.Packets{Held: 3, Dropped: 2})
-	for _, end := range []func(){
-		func() { b.SetLimit(1); take(t, b, datagram("1234"), game, handover.Kept); b.SetLimit(8) },
-		func() { b.Pass(); b.Admit(game, (&door{}).send) },
-		func() { b.Keep(); take(t, b, datagram("1234567890"), game, handover.Kept); b.Close() },
-		func() {
-			b.Keep()
-			take(t, b, datagram("1234567890"), game, handover.Kept)
-			b.Dismiss(func(machine.Service) bool { return true })
-		},
-		func() { take(t, b, datagram("1234567890"), game, handover.Kept) },
-	} {
-		end()
-	}
-	wantCounts(t, b, machine.Packets{Held: 7, Replayed: 2, Dropped: 5})
 }

@@ -12,20 +12,10 @@ const (
 	// slowest is the pace of the questions to a service that takes long.
 	slowest = 250 * time.Millisecond
 
-	// objection is how long a machine has to answer a datagram with "port
-	// unreachable". On a wire it takes well below a millisecond.
-	objection = 50 * time.Millisecond
-
-	// rationed is how many "port unreachable" a machine sends us at once, about
-	// all its ports together; from then on one each second (Linux,
-	// icmp_ratelimit). An answer that was saved would look like a service that
-	// is there, so no more datagrams go out than can be objected to.
-	rationed = 5
-	ration   = 1100 * time.Millisecond
-
-	// eased is the longest pause between two datagrams to one service that is
-	// not kept waiting by the ration.
-	eased = 400 * time.Millisecond
+	// overdue is how late a question may be without costing a later one its turn:
+	// a loop that sleeps wakes to the millisecond (epoll_wait(2)), and turns follow
+	// each other faster.
+	overdue = 2 * time.Millisecond
 )
 
 // Readiness finds out when the services that somebody waits for can take their
@@ -38,6 +28,7 @@ type Readiness struct {
 	any   bool // nobody waits for a service: any address will do
 	waits []*wait
 	ready []machine.Service
+	turn  time.Time // no TCP service is asked before
 
 	rations map[netip.Addr]time.Time // of each address: when all of them will be there again
 }
@@ -46,6 +37,7 @@ type Readiness struct {
 type wait struct {
 	machine.Service
 	next     time.Time // of the next question; zero: not before the address answers
+	asked    bool      // there was one; TCP only
 	accepted time.Time // then a datagram was not objected to; zero: none is out
 	objected int       // datagrams that were
 }
@@ -86,55 +78,65 @@ func (r *Readiness) Done() bool { return !r.began.IsZero() && !r.any && len(r.wa
 func (r *Readiness) Next() time.Time {
 	var next time.Time
 	for _, w := range r.waits {
-		for _, at := range []time.Time{w.next, w.accepted} {
-			if !at.IsZero() && (next.IsZero() || at.Before(next)) {
-				next = at
-			}
+		at := w.next
+		if w.Protocol == machine.TCP {
+			at = later(at, r.turn)
 		}
+		next = sooner(sooner(next, at), w.accepted)
 	}
 	return next
 }
 
 // Due returns which services have to be asked now, and which are ready because
-// their machine has not objected. While many machines are awaited, pace is the
-// least time between two questions to one service.
+// their machine has not objected. pace is the least time between two questions
+// to TCP services, which take turns: the more of them are waited for, the more
+// rarely each is asked. UDP services have their ration.
 func (r *Readiness) Due(now time.Time, pace time.Duration) (ask, ready []machine.Service) {
-	for _, w := range slices.Clone(r.waits) {
+	for _, w := range r.datagrams(now) {
 		switch {
-		case !w.accepted.IsZero() && !now.Before(w.accepted):
+		case !w.accepted.IsZero():
 			r.open(w)
 			ready = append(ready, w.Service)
-		case w.next.IsZero() || now.Before(w.next):
-		case w.Protocol == machine.UDP:
-			if r.spend(now, w) {
-				w.next, w.accepted = time.Time{}, now.Add(objection)
-				ask = append(ask, w.Service)
-			}
-		default:
-			w.next = now.Add(machine.Pace(now.Sub(r.began), pace, slowest))
+		case r.spend(now, w):
+			w.next, w.accepted = time.Time{}, now.Add(objection)
 			ask = append(ask, w.Service)
 		}
+	}
+	for w := r.first(now); w != nil && !now.Before(r.turn); w = r.first(now) {
+		due := later(later(r.turn, w.next), now.Add(-overdue))
+		r.turn = due.Add(pace)
+		w.next, w.asked = now.Add(machine.Pace(now.Sub(r.began), 0, slowest)), true
+		ask = append(ask, w.Service)
 	}
 	return ask, ready
 }
 
-// spend takes one of the objections that w's machine may make for its address,
-// or has w wait for the next. Who was asked stands behind the others then.
-func (r *Readiness) spend(now time.Time, w *wait) bool {
-	if free := r.free(w); now.Before(free) {
-		w.next = free
-		return false
+// first returns the TCP service that is to be asked before the others, or nil if
+// none is due. One that was never asked goes before all that were, so that it
+// does not wait for a whole round.
+func (r *Readiness) first(now time.Time) (first *wait) {
+	for _, w := range r.waits {
+		if w.Protocol == machine.TCP && !now.Before(w.next) && (first == nil || w.before(first)) {
+			first = w
+		}
 	}
-	if r.rations == nil {
-		r.rations = make(map[netip.Addr]time.Time)
-	}
-	r.rations[w.Addr] = later(r.rations[w.Addr], now).Add(ration)
-	r.waits = append(slices.DeleteFunc(r.waits, func(o *wait) bool { return o == w }), w)
-	return true
+	return first
 }
 
-// free returns when w's machine may object once more.
-func (r *Readiness) free(w *wait) time.Time { return r.rations[w.Addr].Add(-(rationed - 1) * ration) }
+func (w *wait) before(o *wait) bool {
+	if w.asked != o.asked {
+		return !w.asked
+	}
+	return w.next.Before(o.next)
+}
+
+// sooner returns the earlier of two times of which either may be zero: never.
+func sooner(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}
 
 func later(a, b time.Time) time.Time {
 	if a.After(b) {
@@ -169,17 +171,6 @@ func (r *Readiness) Accepted(s machine.Service) bool {
 	}
 	r.open(w)
 	return true
-}
-
-// Objected says that nobody takes datagrams at s.
-func (r *Readiness) Objected(now time.Time, s machine.Service) {
-	w := r.find(s)
-	if w == nil || w.accepted.IsZero() {
-		return
-	}
-	w.accepted = time.Time{}
-	w.next = later(now.Add(min(objection<<min(w.objected, 8), eased)), r.free(w))
-	w.objected++
 }
 
 func (r *Readiness) find(s machine.Service) *wait {

@@ -24,6 +24,7 @@ func TestEchoProbe(t *testing.T) {
 			}
 			checkSent(t, frame, lan.Packet{
 				Src: porterMAC, Dst: sleepyMAC, Kind: lan.EchoRequest, From: c.from, To: c.to, Network: 14, Transport: c.transport,
+				EchoID: 0x1234, EchoSeq: 0x5678,
 			})
 			b := frame[c.transport:]
 			if b[0] != c.request || b[1] != 0 || string(b[4:8]) != "\x12\x34\x56\x78" {
@@ -58,7 +59,7 @@ func TestKernelAnswersEcho(t *testing.T) {
 	if err := i.SetInterest(lan.Interest{MACs: []machine.MAC{clientMAC}}); err != nil {
 		t.Fatal(err)
 	}
-	replies4, replies6 := make(chan []byte, 100), make(chan []byte, 100)
+	replies4, replies6 := make(chan lan.Packet, 100), make(chan lan.Packet, 100)
 	run(t, i, func(p *lan.Packet) {
 		switch {
 		case p.Kind == lan.ARPRequest && p.To == sleepy4, p.Kind == lan.NeighborSolicitation && p.Target == sleepy6:
@@ -66,41 +67,40 @@ func TestKernelAnswersEcho(t *testing.T) {
 			if err := errors.Join(err, i.Send(frame)); err != nil {
 				t.Error(err)
 			}
-		case p.Kind == lan.IP && p.To == sleepy4:
-			replies4 <- append([]byte(nil), p.Frame[34:42]...)
-		case p.Kind == lan.IP && p.To == sleepy6:
-			replies6 <- append([]byte(nil), p.Frame[54:62]...)
+		case p.Kind == lan.EchoReply && p.To == sleepy4:
+			replies4 <- *p
+		case p.Kind == lan.EchoReply && p.To == sleepy6:
+			replies6 <- *p
 		}
 	})
 	for _, c := range []struct {
 		from, to netip.Addr
-		reply    byte
-		replies  chan []byte
-	}{{sleepy4, client4, 0, replies4}, {sleepy6, clientGlobal6, 129, replies6}} {
+		replies  chan lan.Packet
+	}{{sleepy4, client4, replies4}, {sleepy6, clientGlobal6, replies6}} {
 		frame, err := lan.EchoProbe(porterMAC, clientMAC, c.from, c.to, 0xabcd, 7)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if b := insist(t, i, frame, c.replies); b[0] != c.reply || string(b[4:]) != "\xab\xcd\x00\x07" {
-			t.Errorf("%v answered % x", c.to, b)
+		if p := insist(t, i, frame, c.replies); p.From != c.to || p.EchoID != 0xabcd || p.EchoSeq != 7 {
+			t.Errorf("%v answered %+v", c.to, p)
 		}
 	}
 }
 
 // insist sends a question until there is an answer: a kernel that is busy may drop
 // its own.
-func insist(t *testing.T, i *lan.Interface, question []byte, answers <-chan []byte) []byte {
+func insist[T any](t *testing.T, i *lan.Interface, question []byte, answers <-chan T) (answer T) {
 	t.Helper()
 	for range 10 {
 		if err := i.Send(question); err != nil {
 			t.Fatal(err)
 		}
 		select {
-		case answer := <-answers:
+		case answer = <-answers:
 			return answer
 		case <-time.After(500 * time.Millisecond):
 		}
 	}
 	t.Fatal("no answer to 10 questions")
-	return nil
+	return answer
 }

@@ -22,8 +22,8 @@ import (
 // all) costs CPU time, not packets: the filter then passes every packet of that
 // family that is not for one of Own, or every frame if it was the MACs.
 type Interest struct {
-	Own   []netip.Addr  // the host's own addresses: packets for them are none of our business, even if in Addrs
-	MACs  []machine.MAC // frames from these machines are wanted, wherever they go
+	Own   []netip.Addr  // the host's own addresses: packets for them are not wanted, even if in Addrs
+	MACs  []machine.MAC // IP packets from these machines are wanted, wherever they go
 	Addrs []netip.Addr  // packets for these addresses are wanted
 }
 
@@ -131,8 +131,16 @@ func (s *sets) assemble() []bpf.Instruction {
 		a.drop()
 		return a.code
 	}
-	a.emit(bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: unix.ETH_P_ARP, SkipTrue: 1})
+	// Of other types a machine's network card sends frames by itself (LLDP, LACP,
+	// EAPOL), whatever the machine does.
+	a.emit(
+		bpf.JumpIf{Cond: bpf.JumpEqual, Val: unix.ETH_P_IP, SkipTrue: 5},
+		bpf.JumpIf{Cond: bpf.JumpEqual, Val: unix.ETH_P_IPV6, SkipTrue: 4},
+		bpf.JumpIf{Cond: bpf.JumpEqual, Val: unix.ETH_P_8021Q, SkipTrue: 3},
+		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: unix.ETH_P_ARP, SkipTrue: 1},
+	)
 	a.accept()
+	a.drop()
 	if len(s.macs) > 0 {
 		a.emit(
 			bpf.TAX{},

@@ -25,11 +25,15 @@ func wanted(in lan.Interest, frame []byte) (must, may bool) {
 	if len(frame) < 14 {
 		return false, false
 	}
+	etherType := binary.BigEndian.Uint16(frame[12:])
+	if !slices.Contains([]uint16{0x0800, 0x0806, 0x86dd, 0x8100}, etherType) {
+		return false, false
+	}
 	source := machine.MAC(frame[6:12])
 	must = slices.Contains(in.MACs, source)
 	may = slices.ContainsFunc(in.MACs, func(m machine.MAC) bool { return low(m[:]) == low(source[:]) })
 	at, length := 0, 0
-	switch etherType := binary.BigEndian.Uint16(frame[12:]); {
+	switch {
 	case etherType == 0x0806:
 		return true, true
 	case etherType == 0x8100 && len(frame) >= 16:
@@ -228,9 +232,7 @@ func TestFilterOfACrowd(t *testing.T) {
 	in := crowd(1024)
 	machine, _ := vm(t, in, 4096)
 	for _, mac := range in.MACs {
-		frame := ether(0x88cc)
-		copy(frame[6:], mac[:])
-		if !passes(t, machine, frame) {
+		if !passes(t, machine, from(mac, to(porter4))) {
 			t.Errorf("a frame from %v is dropped", mac)
 		}
 	}

@@ -62,7 +62,7 @@ func TestForward(t *testing.T) {
 	short := finished(packet4(17, udp(2)), 17, 20) // of 30 octets, and five more
 	longer := append(bytes.Clone(short), 1, 2, 3, 4, 5)
 	binary.BigEndian.PutUint16(longer[2:], 35)
-	reply := summed(packet4(1, with(echo(0), 2, 9, 9)))
+	other := summed(packet4(1, with(echo(13), 2, 9, 9))) // timestamp
 	for _, c := range []struct {
 		name  string
 		frame []byte
@@ -86,7 +86,7 @@ func TestForward(t *testing.T) {
 		{"ipv6 echo request", ether(v6, with(ping6, 42, 0, 0)...), arrival(v6, ping6)},
 		{"port unreachable", unreachable4(lost4()), arrival(v4, finished(unreachable4(lost4())[14:], 1, 20))},
 		{"ipv6 port unreachable", unreachable6(lost6()), arrival(v6, finished(unreachable6(lost6())[14:], 58, 40))},
-		{"other icmp", ether(v4, reply...), arrival(v4, reply)},
+		{"other icmp", ether(v4, other...), arrival(v4, other)},
 		{"first fragment", ether(v4, first...), arrival(v4, first)},
 		{"later fragment", ether(v4, later...), arrival(v4, later)},
 		{"atomic fragment", ether(v6, unfinished(extended6(44, fragment6(6, 0), tcp(2)), 6, 48)...),

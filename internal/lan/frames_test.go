@@ -123,7 +123,7 @@ func udp(payload int) []byte {
 	return b
 }
 
-func echo(typ byte) []byte { return []byte{typ, 0, 0, 0, 0, 1, 0, 1} }
+func echo(typ byte) []byte { return []byte{typ, 0, 0, 0, 0, 1, 0, 2} }
 
 // lost4 and lost6 are datagrams of ours that nobody wanted: packets from client4
 // and client6.

@@ -7,6 +7,9 @@ import (
 
 	"github.com/mdlayher/arp"
 	"github.com/mdlayher/ndp"
+	"golang.org/x/net/icmp"
+	"golang.org/x/net/ipv4"
+	"golang.org/x/net/ipv6"
 
 	"nightporter/internal/lan"
 	"nightporter/internal/machine"
@@ -17,7 +20,8 @@ func FuzzParse(f *testing.F) {
 		nil, ether(0x88cc, 1, 2, 3), ether(0x0806, arpBody(1)...), tagged(ether(0x0806, arpBody(2)...), 0xe000),
 		question().frame(f), advice().frame(f),
 		ether(0x0800, packet4(6, tcp(2))...), ether(0x0800, options4(packet4(17, udp(9)), 12)...),
-		ether(0x0800, packet4(1, echo(8))...), ether(0x0800, fragment4(packet4(6, tcp(2)), 0x2001)...),
+		ether(0x0800, packet4(1, echo(8))...), ether(0x0800, packet4(1, echo(0))...), ether(0x86dd, extended6(58, echo(129))...),
+		ether(0x0800, fragment4(packet4(6, tcp(2)), 0x2001)...),
 		ether(0x86dd, extended6(0, extension(43, 8), extension(60, 24), extension(6, 16), tcp(2))...),
 		ether(0x86dd, extended6(44, fragment6(6, 1), tcp(2))...), ether(0x86dd, extended6(58, echo(128))...),
 		ether(0x86dd, extended6(51, with(make([]byte, 24), 0, 17, 4), udp(1))...),
@@ -45,6 +49,8 @@ func FuzzParse(f *testing.F) {
 			checkND(t, &p)
 		case lan.PortUnreachable:
 			checkUnreachable(t, &p)
+		case lan.EchoRequest, lan.EchoReply:
+			checkEcho(t, &p)
 		}
 	})
 }
@@ -78,7 +84,7 @@ func signed(frame []byte) []byte {
 func checkOffsets(t *testing.T, p *lan.Packet) {
 	t.Helper()
 	header := map[lan.Kind]int{
-		lan.TCP: 20, lan.UDP: 8, lan.EchoRequest: 8, lan.PortUnreachable: 8, lan.NeighborSolicitation: 24, lan.NeighborAdvertisement: 24,
+		lan.TCP: 20, lan.UDP: 8, lan.EchoRequest: 8, lan.EchoReply: 8, lan.PortUnreachable: 8, lan.NeighborSolicitation: 24, lan.NeighborAdvertisement: 24,
 	}
 	need, transport := header[p.Kind]
 	switch {
@@ -86,6 +92,8 @@ func checkOffsets(t *testing.T, p *lan.Packet) {
 		t.Fatalf("%v at %d with %d octets of payload in %d", p.Kind, p.Transport, p.Payload, len(p.Frame))
 	case p.Payload > 0 && p.Kind != lan.TCP && p.Kind != lan.UDP:
 		t.Fatalf("%v with %d octets of payload", p.Kind, p.Payload)
+	case p.EchoID|p.EchoSeq != 0 && p.Kind != lan.EchoRequest && p.Kind != lan.EchoReply:
+		t.Fatalf("%v with the number of an echo", p.Kind)
 	case p.Fragment && p.Network == 0:
 		t.Fatalf("%v as a fragment", p.Kind)
 	case transport != (p.Transport != 0):
@@ -117,6 +125,23 @@ func checkUnreachable(t *testing.T, p *lan.Packet) {
 	}
 	if q.From != p.To || q.To != p.Target || q.Kind == lan.UDP && (q.FromPort != p.FromPort || q.ToPort != p.ToPort) {
 		t.Fatalf("got %+v for %+v", p, q)
+	}
+}
+
+// checkEcho compares with another library, which knows no pseudo-header here.
+func checkEcho(t *testing.T, p *lan.Packet) {
+	t.Helper()
+	protocol, want := 1, map[icmp.Type]lan.Kind{ipv4.ICMPTypeEcho: lan.EchoRequest, ipv4.ICMPTypeEchoReply: lan.EchoReply}
+	if p.From.Is6() {
+		protocol, want = 58, map[icmp.Type]lan.Kind{ipv6.ICMPTypeEchoRequest: lan.EchoRequest, ipv6.ICMPTypeEchoReply: lan.EchoReply}
+	}
+	m, err := icmp.ParseMessage(protocol, p.Frame[p.Transport:])
+	if err != nil {
+		t.Fatalf("echo: %v", err)
+	}
+	other, ok := m.Body.(*icmp.Echo)
+	if !ok || want[m.Type] != p.Kind || other.ID != int(p.EchoID) || other.Seq != int(p.EchoSeq) {
+		t.Fatalf("got %+v, want %+v", p, m.Body)
 	}
 }
 

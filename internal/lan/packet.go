@@ -13,7 +13,7 @@ type Kind uint8
 
 // The kinds of frames.
 const (
-	Other                 Kind = iota // a well formed frame that is neither ARP nor IP
+	Other                 Kind = iota // a well formed frame that is neither ARP nor IP; Run passes none on
 	ARPRequest                        // RFC 826, also probes and announcements
 	ARPReply                          //
 	NeighborSolicitation              // RFC 4861, section 4.3
@@ -21,13 +21,14 @@ const (
 	TCP                               //
 	UDP                               //
 	EchoRequest                       // ICMP or ICMPv6
+	EchoReply                         // likewise; network cards send some for their sleeping machine
 	PortUnreachable                   // ICMP (RFC 792) or ICMPv6 (RFC 4443, section 3.1), about a UDP datagram
 	IP                                // any other IP packet, also one without a whole transport header
 )
 
 var kindNames = [...]string{
 	"other", "arp request", "arp reply", "neighbor solicitation", "neighbor advertisement",
-	"tcp", "udp", "echo request", "port unreachable", "ip",
+	"tcp", "udp", "echo request", "echo reply", "port unreachable", "ip",
 }
 
 // String returns the kind's name for logs.
@@ -78,6 +79,7 @@ type Packet struct {
 	FromPort, ToPort uint16 // TCP and UDP; PortUnreachable: those of the datagram, as it was sent
 	Flags            byte   // TCP: the flags octet
 	Seq, Ack         uint32 // TCP: sequence and acknowledgment number
+	EchoID, EchoSeq  uint16 // EchoRequest and EchoReply: identifier and sequence number
 	Payload          int    // TCP and UDP: octets of payload; of a first fragment those in this frame
 	Fragment         bool   // part of a fragmented packet, the first or a later one
 

@@ -15,13 +15,15 @@ const (
 )
 
 // parseICMP reads the ICMP message in p.Frame[at:end]. Anything but a whole echo
-// request or port unreachable stays an IP packet.
+// request or reply, or port unreachable, stays an IP packet.
 func (p *Packet) parseICMP(at, end int) {
 	b := p.Frame[at:end]
 	switch {
 	case len(b) < icmpHeader:
 	case b[0] == byte(ipv4.ICMPTypeEcho) && b[1] == 0:
-		p.Kind, p.Transport = EchoRequest, at
+		p.echo(EchoRequest, at)
+	case b[0] == byte(ipv4.ICMPTypeEchoReply) && b[1] == 0:
+		p.echo(EchoReply, at)
 	case b[0] == byte(ipv4.ICMPTypeDestinationUnreachable) && b[1] == codePort4:
 		if p.parseUnreachable4(b[icmpHeader:]) {
 			p.Kind, p.Transport = PortUnreachable, at
@@ -35,12 +37,20 @@ func (p *Packet) parseICMPv6(at, end int) {
 	switch {
 	case len(b) < icmpHeader:
 	case b[0] == byte(ipv6.ICMPTypeEchoRequest) && b[1] == 0:
-		p.Kind, p.Transport = EchoRequest, at
+		p.echo(EchoRequest, at)
+	case b[0] == byte(ipv6.ICMPTypeEchoReply) && b[1] == 0:
+		p.echo(EchoReply, at)
 	case b[0] == byte(ipv6.ICMPTypeDestinationUnreachable) && b[1] == codePort6:
 		if p.parseUnreachable6(b[icmpHeader:]) {
 			p.Kind, p.Transport = PortUnreachable, at
 		}
 	}
+}
+
+// echo takes the echo message at offset at (RFC 792; RFC 4443, section 4).
+func (p *Packet) echo(kind Kind, at int) {
+	p.Kind, p.Transport = kind, at
+	p.EchoID, p.EchoSeq = be16(p.Frame[at+4:]), be16(p.Frame[at+6:])
 }
 
 // parseUnreachable4 reads the beginning of the datagram that an ICMP error is

@@ -31,10 +31,11 @@ const (
 // errGone is why a reader ends by itself.
 var errGone = errors.New("the interface is gone")
 
-// Run reads frames until ctx ends, and then returns nil. handle gets each one
-// that is well formed; it runs on the reader's goroutine and must not block, and
-// the Packet is its own only until it returns. Malformed frames are counted (see
-// Rejected) and otherwise ignored. A link that goes down is waited for; an
+// Run reads frames until ctx ends, and then returns nil. handle gets each one of
+// ARP and IP that is well formed; it runs on the reader's goroutine and must not
+// block, and the Packet is its own only until it returns. Malformed frames are
+// counted (see Rejected) and otherwise ignored; those of other types say nothing
+// about a machine, whose network card may send them by itself. A link that goes down is waited for; an
 // interface that is gone, or a closed socket, is an error. There can be one Run
 // at a time.
 func (t *tap) Run(ctx context.Context, handle func(*Packet)) error {
@@ -205,6 +206,9 @@ func (r *reader) deliver(frame []byte) {
 	r.packet.Time = r.timestamp()
 	if v := r.packet.Parse(frame); v != Accepted {
 		r.rejected[v].Add(1)
+		return
+	}
+	if r.packet.Kind == Other { // the kernel filter lets few of them through
 		return
 	}
 	r.handle(&r.packet)

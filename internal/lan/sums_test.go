@@ -98,7 +98,7 @@ func wrongSums(tb testing.TB, frame []byte) error {
 	} else {
 		packet = packet[:40+int(binary.BigEndian.Uint16(packet[4:]))]
 	}
-	protocol := map[lan.Kind]byte{lan.TCP: 6, lan.UDP: 17, lan.EchoRequest: 1, lan.PortUnreachable: 1}[p.Kind]
+	protocol := map[lan.Kind]byte{lan.TCP: 6, lan.UDP: 17, lan.EchoRequest: 1, lan.EchoReply: 1, lan.PortUnreachable: 1}[p.Kind]
 	if protocol == 0 || p.Fragment {
 		return nil
 	}

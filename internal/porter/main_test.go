@@ -46,7 +46,7 @@ func vacant(t testing.TB, log io.Writer) (*Porter, *prometheus.Registry) {
 		log:       slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		sightings: make(chan fastpath.Sighting, sightingQueue),
 		journal:   new(notebook),
-		budget:    handover.NewBudget(heldOctets),
+		budget:    handover.NewBudget(heldOctets, heldReserve),
 		requests:  make(chan func()),
 		running:   make(chan struct{}),
 		stopped:   make(chan struct{}),
