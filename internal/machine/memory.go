@@ -1,6 +1,9 @@
 package machine
 
-import "time"
+import (
+	"net/netip"
+	"time"
+)
 
 // Memory is what has to be known of a machine to go on with its life after the
 // porter was away.
@@ -13,7 +16,11 @@ type Memory struct {
 	Tally      Tally
 	Diary      Diary
 	Knocks     Knocks
-	Card       bool // its network card answers while it sleeps
+	Card       bool         // its network card answers while it sleeps
+	Heard      time.Time    // when a frame of it was heard last
+	Unproved   []netip.Addr // addresses that it has never answered for: not claimed before it does
+	Others     []netip.Addr // addresses it spoke from that it did not register
+	Failures   int          // wakes in a row that brought no frame
 }
 
 // Memory returns what has to be known of the machine.

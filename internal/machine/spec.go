@@ -28,6 +28,7 @@ type Spec struct {
 	Password   []byte         // SecureOn password for magic packets: 0, 4 or 6 bytes
 	WakeFrom   []netip.Prefix // who may wake it; empty: everyone
 	Agentless  bool           // it need not register: its silence is enough. Only the configuration says so
+	Unwatched  bool           // the configuration says watch: false
 }
 
 // Addrs returns the machine's addresses in the order they were registered.
