@@ -8,7 +8,7 @@ import (
 // badMachines is badValues for the list of machines.
 var badMachines = []struct{ file, want string }{
 	{"machines: {}", `machines: found a mapping (from FILE): expected a list of machines`},
-	{"machines: [tower]", `machines[0]: found "tower" (from FILE): expected a mapping with name, mac, monitor, idle_watts, sleep_watts, wake_from, agentless and password`},
+	{"machines: [tower]", `machines[0]: found "tower" (from FILE): expected a mapping with name, mac, monitor, idle_watts, sleep_watts, wake_from, agentless, watch and password`},
 	{"machines: [{}]", `machines[0].name: found nothing (from FILE): expected a name of 1 to 64 printable characters, no slash, no space at either end, in quotes if it looks like a number
 machines[0].mac: found nothing (from FILE): expected the MAC address of one machine, such as d8:cb:8a:39:be:a1
 machines[0].monitor: found nothing (from FILE): expected a list of at least one address, such as {ip: 192.0.2.7, port: [22, "51820/udp", "icmp"]}`},
@@ -48,6 +48,8 @@ machines[0].monitor: found nothing (from FILE): expected a list of at least one 
 	{`machines: [{name: a, mac: 02:00:00:00:00:01, agentless: true}]`, `machines[0].monitor: found nothing (from FILE): expected a list of at least one address, such as {ip: 192.0.2.7, port: [22, "51820/udp", "icmp"]}`},
 	{`machines: [{name: a, mac: 02:00:00:00:00:01, agentless: true, monitor: []}]`, `machines[0].monitor: found an empty list (from FILE): expected a list of at least one address, such as {ip: 192.0.2.7, port: [22, "51820/udp", "icmp"]}`},
 	{oneMachine("agentless: 1"), `machines[0].agentless: found 1 (from FILE): expected true or false`},
+	{oneMachine("watch: 0"), `machines[0].watch: found 0 (from FILE): expected true or false`},
+	{oneMachine("watch: 'no'"), `machines[0].watch: found "no" (from FILE): expected true or false`},
 	{oneMachine("password: hunter2"), `machines[0].password: found a hidden value (from FILE): expected a SecureOn password in quotes: six octets such as 01:23:45:67:89:ab, or four such as 192.0.2.1`},
 	{oneMachine("password: '********'"), `machines[0].password: found a hidden value (from FILE): expected a SecureOn password in quotes: six octets such as 01:23:45:67:89:ab, or four such as 192.0.2.1`},
 	{oneMachine("passwort: hunter2"), `machines[0].passwort: unknown key (from FILE): did you mean machines[0].password?`},

@@ -64,7 +64,7 @@ func (t taken) one(p place, what, value string) bool {
 }
 
 func readMachine(p place, raw any, energy Energy) (machine.Spec, bool) {
-	e, ok := openEntry(p, raw, "name", "mac", "monitor", "idle_watts", "sleep_watts", "wake_from", "agentless", "password")
+	e, ok := openEntry(p, raw, "name", "mac", "monitor", "idle_watts", "sleep_watts", "wake_from", "agentless", "watch", "password")
 	if !ok {
 		return machine.Spec{}, false
 	}
@@ -77,6 +77,7 @@ func readMachine(p place, raw any, energy Energy) (machine.Spec, bool) {
 		WakeFrom:   optional(e, "wake_from", listOf(network()), nil),
 		Password:   optional(e, "password", hidden(password()), nil),
 		Agentless:  optional(e, "agentless", boolean(), false),
+		Unwatched:  !optional(e, "watch", boolean(), true),
 	}
 	if e.ok && p.report.sound("energy.idle_watts", "energy.sleep_watts") {
 		checkWatts(e, &spec)
@@ -207,6 +208,7 @@ func showMachines(specs []machine.Spec) any {
 			{"sleep_watts", s.SleepWatts},
 			{"wake_from", listOf(network()).show(s.WakeFrom)},
 			{"agentless", s.Agentless},
+			{"watch", !s.Unwatched},
 		}
 		if len(s.Password) > 0 {
 			m = append(m, member{"password", password().show(s.Password)})
