@@ -214,6 +214,14 @@ func (s *site) OnLink(ip netip.Addr) bool    { return s.network.Contains(ip) }
 func (s *site) Broadcast(ip netip.Addr) bool { return s.network.IsBroadcast(ip) }
 func (s *site) OwnMAC(mac machine.MAC) bool  { return slices.Contains(s.macs, mac) }
 
+// CanAsk reports whether a neighbour that has ip can answer a question of ours. To
+// a solicitation from a link-local address each can, whatever our prefixes are
+// (RFC 4861 section 4.3).
+func (s *site) CanAsk(ip netip.Addr) bool {
+	from, ok := s.network.SourceFor(ip)
+	return s.OnLink(ip) || ok && ip.Is6() && from.IsLinkLocalUnicast()
+}
+
 func (s *site) NeighborMAC(ip netip.Addr) (machine.MAC, bool, error) {
 	return lan.NeighborMAC(s.Index(), ip)
 }

@@ -127,6 +127,23 @@ func TestSendRetryUntilThereIsRoom(t *testing.T) {
 	}
 }
 
+// TestSendRetryTellsWhatThePorterSaid, and not only that the time was over.
+func TestSendRetryTellsWhatThePorterSaid(t *testing.T) {
+	calls := atomic.Int32{}
+	d := newDesk(t, "127.0.0.1:0", config(), func(ctx context.Context, _ registration.Request, _ netip.AddrPort) error {
+		if calls.Add(1) == 1 {
+			return registration.Refuse(registration.Refused, "nobody answers, try again")
+		}
+		<-ctx.Done()
+		return ctx.Err()
+	})
+	err := registration.SendRetry(deadline(t, time.Second), d.addr, goodWire(), 3)
+	if want := "no time left to try again: the porter refused: nobody answers, try again"; err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+	d.stop()
+}
+
 // oddPorter answers every connection as told, without reading.
 func oddPorter(t *testing.T, answer string) string {
 	t.Helper()
