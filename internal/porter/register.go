@@ -102,6 +102,7 @@ func (p *Porter) complete(req *registration.Request) bool {
 		}
 		return false
 	}
+	req.Unwatched = conf.Unwatched // the configuration alone says so
 	if !req.HasName {
 		req.Name = conf.Name
 	}

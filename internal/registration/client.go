@@ -21,6 +21,7 @@ type Wire struct {
 	SleepWatts *float64      `json:"sleep_watts,omitempty"`
 	Password   string        `json:"password,omitempty"`
 	WakeFrom   []string      `json:"wake_from,omitempty"`
+	Watch      bool          `json:"watch,omitempty"` // here, and not about to sleep
 }
 
 // WireAddress is one address of a Wire. Port must not be nil: an empty list

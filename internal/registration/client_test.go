@@ -37,13 +37,14 @@ func TestWireJSON(t *testing.T) {
 	w := goodWire()
 	idle := 0.0
 	w.IdleWatts = &idle
+	w.Watch = true
 	w.Monitor = append(w.Monitor, registration.ParseMonitor("fd00::5"))
 	got, err := json.Marshal(w)
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := `{"mac":"d8:cb:8a:39:be:a1","name":"tower","monitor":[{"ip":"192.168.1.5","port":[22,"51820/udp","icmp"]},` +
-		`{"ip":"fd00::5","port":[]}],"idle_watts":0}`
+		`{"ip":"fd00::5","port":[]}],"idle_watts":0,"watch":true}`
 	if string(got) != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}

@@ -74,7 +74,17 @@ func TestDecode(t *testing.T) {
 		},
 		{
 			name: "null is absent",
-			body: `{"mac":"d8:cb:8a:39:be:a1","name":null,"monitor":null,"token":null,"idle_watts":null,"password":null,"wake_from":null}`,
+			body: `{"mac":"d8:cb:8a:39:be:a1","name":null,"monitor":null,"token":null,"idle_watts":null,"password":null,"wake_from":null,"watch":null}`,
+			want: with(func(*registration.Request) {}),
+		},
+		{
+			name: "here, and to be looked after",
+			body: `{"mac":"d8:cb:8a:39:be:a1","watch":true}`,
+			want: with(func(r *registration.Request) { r.Here = true }),
+		},
+		{
+			name: "about to sleep",
+			body: `{"mac":"d8:cb:8a:39:be:a1","watch":false}`,
 			want: with(func(*registration.Request) {}),
 		},
 		{
@@ -191,6 +201,8 @@ func TestDecodeErrors(t *testing.T) {
 		{"password is not repeated", `{"password":"hunter2"}`, "password: not a SecureOn password: expected six octets such as 01:23:45:67:89:ab, or four such as 192.0.2.1"},
 		{"password of a wrong type", `{"password":12}`, "password: expected a string"},
 		{"token of a wrong type", `{"token":12}`, "token: expected a string"},
+		{"watch", `{"watch":1}`, `watch: found 1: expected true (here, and to be looked after) or false (about to sleep)`},
+		{"watch as text", `{"watch":"true"}`, `watch: found "true": expected true (here, and to be looked after) or false (about to sleep)`},
 		{"wake_from", `{"wake_from":["10.0.0.0/33"]}`, `wake_from[0]: found "10.0.0.0/33": expected a prefix such as "192.168.1.0/24", or an address`},
 		{"wake_from with a zone", `{"wake_from":["fe80::1%eth0"]}`, `wake_from[0]: found "fe80::1%eth0": expected a prefix such as "192.168.1.0/24", or an address`},
 		{"wake_from half mapped", `{"wake_from":["::ffff:0.0.0.0/90"]}`, `wake_from[0]: found "::ffff:0.0.0.0/90": expected a prefix such as "192.168.1.0/24", or an address`},
@@ -245,7 +257,7 @@ func checkText(t *testing.T, s string) {
 
 func FuzzDecode(f *testing.F) {
 	f.Add([]byte(`{"mac":"d8:cb:8a:39:be:a1","name":"a","monitor":[{"ip":"10.0.0.1","port":[22,"icmp","5/udp"]}],"token":"x"}`))
-	f.Add([]byte(`{"mac":"d8:cb:8a:39:be:a1","monitor":[{"ip":"::ffff:1.2.3.4","port":[]}],"wake_from":["1.2.3.4/8","::/0"],"x\u0000":1}`))
+	f.Add([]byte(`{"mac":"d8:cb:8a:39:be:a1","monitor":[{"ip":"::ffff:1.2.3.4","port":[]}],"wake_from":["1.2.3.4/8","::/0"],"x\u0000":1,"watch":true}`))
 	f.Add([]byte("\ufeff{\"idle_watts\":1e5,\"sleep_watts\":1,\"password\":\"1.2.3.4\",\"mac\":\"02-00-00-00-00-01\"}"))
 	f.Add([]byte(`{"mac":"\u202e\ud800","monitor":[[[[]]]]}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
