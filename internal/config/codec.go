@@ -262,6 +262,19 @@ func notEmpty[T any](c codec[[]T], expected string) codec[[]T] {
 	return c
 }
 
+// noMore refuses a list of more than most entries.
+func noMore[T any](c codec[[]T], most int) codec[[]T] {
+	read := c.read
+	c.read = func(p place, raw any) ([]T, bool) {
+		vs, ok := read(p, raw)
+		if ok && len(vs) > most {
+			ok = p.exceeds(len(vs), "entries", most)
+		}
+		return vs, ok
+	}
+	return c
+}
+
 // hidden keeps the value out of errors.
 func hidden[T any](c codec[T]) codec[T] {
 	read := c.read

@@ -74,7 +74,7 @@ func readMachine(p place, raw any, energy Energy) (machine.Spec, bool) {
 		Monitor:    required(e, "monitor", monitor()),
 		IdleWatts:  optional(e, "idle_watts", watts(), energy.IdleWatts),
 		SleepWatts: optional(e, "sleep_watts", watts(), energy.SleepWatts),
-		WakeFrom:   optional(e, "wake_from", listOf(network()), nil),
+		WakeFrom:   optional(e, "wake_from", noMore(listOf(network()), machine.MaxWakeFrom), nil),
 		Password:   optional(e, "password", hidden(password()), nil),
 		Agentless:  optional(e, "agentless", boolean(), false),
 		Unwatched:  !optional(e, "watch", boolean(), true),
@@ -132,7 +132,7 @@ func monitor() codec[[]machine.Address] {
 			a, good := readAddress(p.entry(i), r)
 			addrs, ok = append(addrs, a), ok && good
 		}
-		return addrs, ok
+		return addrs, ok && monitorBounded(p, addrs)
 	}
 	show := func(addrs []machine.Address) any {
 		shown := make([]any, len(addrs))
@@ -142,6 +142,14 @@ func monitor() codec[[]machine.Address] {
 		return shown
 	}
 	return codec[[]machine.Address]{read: read, show: show}
+}
+
+// monitorBounded refuses what is too much for one machine.
+func monitorBounded(p place, addrs []machine.Address) bool {
+	if n := machine.CountServices(addrs); n > machine.MaxServices {
+		return p.exceeds(n, "services", machine.MaxServices)
+	}
+	return len(addrs) <= machine.MaxAddresses || p.exceeds(len(addrs), "addresses", machine.MaxAddresses)
 }
 
 func readAddress(p place, raw any) (machine.Address, bool) {

@@ -187,6 +187,8 @@ func TestDecodeErrors(t *testing.T) {
 		{"no port", `{"monitor":[{"ip":"10.0.0.1"}]}`, "monitor[0].port: missing: expected a list of ports; an empty one claims the address and wakes nobody"},
 		{"port of a wrong type", `{"monitor":[{"ip":"10.0.0.1","port":22}]}`, `monitor[0].port: found 22: expected a list such as [22, "51820/udp"]`},
 		{"too many ports", `{"monitor":[{"ip":"10.0.0.1","port":` + ports(257) + `}]}`, "monitor[0].port: found 257 entries: expected at most 256"},
+		{"too many services", `{"monitor":` + strings.ReplaceAll(addresses(16), "[1]", ports(256)) + `}`, "monitor: found 8192 services: expected at most 256"},
+		{"a number is two services", `{"monitor":[{"ip":"10.0.0.1","port":` + ports(128) + `},{"ip":"10.0.0.2","port":["icmp"]}]}`, "monitor: found 257 services: expected at most 256"},
 		{"large port", `{"monitor":[{"ip":"10.0.0.1","port":[22,70000]}]}`, "monitor[0].port[1]: found 70000: " + anyPort},
 		{"huge port", `{"monitor":[{"ip":"10.0.0.1","port":[1e300]}]}`, "monitor[0].port[0]: found 1e300: " + anyPort},
 		{"port 0", `{"monitor":[{"ip":"10.0.0.1","port":[0]}]}`, "monitor[0].port[0]: found 0: " + anyPort},
@@ -232,14 +234,15 @@ func TestDecodeErrors(t *testing.T) {
 
 func TestDecodeAtTheLimits(t *testing.T) {
 	body := `{"mac":"d8:cb:8a:39:be:a1","monitor":` + addresses(15) + `}`
-	body = strings.Replace(body, `"port":[1]`, `"port":`+ports(registration.MaxPorts), 1)
+	const first = machine.MaxServices/2 - 14 // a number is two services, and each of the other addresses has one
+	body = strings.Replace(body, `"port":[1]`, `"port":`+ports(first), 1)
 	body = strings.Replace(body, `]}`, `]},{"ip":"::1","port":[]}`, 1)
 	body += strings.Repeat(" ", registration.MaxBody-len(body))
 	r, err := registration.Decode([]byte(body), defaults)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(r.Monitor) != registration.MaxAddresses || len(r.Monitor[0].Ports) != 2*registration.MaxPorts {
+	if len(r.Monitor) != registration.MaxAddresses || len(r.Monitor[0].Ports) != 2*first || machine.CountServices(r.Monitor) != machine.MaxServices {
 		t.Errorf("got %d addresses, %d ports", len(r.Monitor), len(r.Monitor[0].Ports))
 	}
 }
@@ -286,7 +289,7 @@ func checkRequest(t *testing.T, r registration.Request) {
 	if r.HasName != (r.Name != "") || r.HasName && machine.CheckName(r.Name) != nil {
 		t.Errorf("name %q", r.Name)
 	}
-	if r.HasMonitor != (len(r.Monitor) > 0) || len(r.Monitor) > registration.MaxAddresses {
+	if r.HasMonitor != (len(r.Monitor) > 0) || len(r.Monitor) > registration.MaxAddresses || machine.CountServices(r.Monitor) > machine.MaxServices {
 		t.Errorf("%d addresses", len(r.Monitor))
 	}
 	if !(r.SleepWatts >= 0 && r.SleepWatts <= r.IdleWatts && r.IdleWatts <= 100_000) {
