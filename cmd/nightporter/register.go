@@ -19,6 +19,8 @@ const defaultRegistrationPort = "13717"
 
 const registerHelp = `Register this machine with its night porter. Run it just before the machine
 goes to sleep: from then on the porter watches for the machine to fall silent.
+With --watch it says that it is up instead, to be run when it has started: the
+porter looks after it, and needs no word before it sleeps.
 
 Without --mac and --monitor the machine describes itself: the interface that
 leads to the porter, its MAC address, its lasting global addresses, each with
@@ -36,7 +38,7 @@ type registerFlags struct {
 
 	monitor, wakeFrom     []string
 	port                  string
-	known                 bool
+	known, watch          bool
 	idleWatts, sleepWatts float64
 	retries               int
 	timeout               time.Duration
@@ -63,6 +65,7 @@ func newRegisterCommand() *cobra.Command {
 	fs.StringArrayVar(&f.monitor, "monitor", nil, "an address and the ports to wake for, as `IP=PORT,PORT`; may be repeated")
 	fs.StringVar(&f.port, "port", "", "the `PORTS` to wake for at each address found, such as 22/tcp,51820/udp,icmp")
 	fs.BoolVar(&f.known, "known", false, "send no addresses: the porter's configuration has them")
+	fs.BoolVar(&f.watch, "watch", false, "this machine is up and to be looked after, and not about to sleep")
 	fs.StringVar(&f.token, "token", "", "the `TOKEN` the porter asks for (visible to other users; see --token-file)")
 	fs.StringVar(&f.tokenFile, "token-file", "", "the `FILE` that holds the token")
 	fs.Float64Var(&f.idleWatts, "idle-watts", 0, "the power drawn while awake and idle, in `WATTS`")
@@ -114,7 +117,7 @@ func porterAddress(to string) (string, error) {
 
 // wire builds the registration; changed tells which flags were given.
 func (f *registerFlags) wire(ctx context.Context, addr string, changed func(string) bool) (registration.Wire, error) {
-	w := registration.Wire{MAC: f.mac, Name: f.name, Password: f.password, WakeFrom: f.wakeFrom}
+	w := registration.Wire{MAC: f.mac, Name: f.name, Password: f.password, WakeFrom: f.wakeFrom, Watch: f.watch}
 	var err error
 	if w.Token, err = f.readToken(); err != nil {
 		return w, err

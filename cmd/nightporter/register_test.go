@@ -70,7 +70,17 @@ func TestRegister(t *testing.T) {
 	}
 	r := <-asked
 	if r.Name != "tower" || r.Token != "s3cret" || len(r.WakeFrom) != 2 || !r.HasSleepWatts || r.IdleWatts != 40 ||
-		len(r.Monitor) != 2 || len(r.Monitor[0].Ports) != 3 || len(r.Monitor[1].Ports) != 0 {
+		len(r.Monitor) != 2 || len(r.Monitor[0].Ports) != 3 || len(r.Monitor[1].Ports) != 0 || r.Here {
+		t.Errorf("the porter was asked %+v", r)
+	}
+}
+
+func TestRegisterToBeWatched(t *testing.T) {
+	addr, asked := porterFor(t, nil)
+	if _, err := register(t, "--to", addr, "--mac", "d8:cb:8a:39:be:a1", "--known", "--watch"); err != nil {
+		t.Fatal(err)
+	}
+	if r := <-asked; !r.Here {
 		t.Errorf("the porter was asked %+v", r)
 	}
 }

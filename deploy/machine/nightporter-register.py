@@ -199,13 +199,15 @@ def send_retrying(args, body, deadline):
     """Send until the porter has answered, or retries or time have run out."""
     host, port = split_host_port(args.to)
     pause = FIRST_PAUSE
+    said = None  # the porter's last answer, which says more than that the time is over
     for left in range(max(args.retries, 0), -1, -1):
         remaining = deadline - time.monotonic()
         try:
             return send(host, port, body, max(0.1, remaining / (left + 1)), deadline)
         except (OSError, Busy) as e:
+            said = e if isinstance(e, Busy) else said
             if left == 0 or time.monotonic() + pause >= deadline:
-                raise Failure("%s: %s" % (args.to, e)) from e
+                raise Failure("%s: %s" % (args.to, said or e)) from e
             print("%s: %s: trying again" % (args.to, e), file=sys.stderr, flush=True)
         time.sleep(pause)
         pause = min(2 * pause, LAST_PAUSE)

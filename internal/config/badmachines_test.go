@@ -2,13 +2,14 @@ package config_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 )
 
 // badMachines is badValues for the list of machines.
 var badMachines = []struct{ file, want string }{
 	{"machines: {}", `machines: found a mapping (from FILE): expected a list of machines`},
-	{"machines: [tower]", `machines[0]: found "tower" (from FILE): expected a mapping with name, mac, monitor, idle_watts, sleep_watts, wake_from, agentless and password`},
+	{"machines: [tower]", `machines[0]: found "tower" (from FILE): expected a mapping with name, mac, monitor, idle_watts, sleep_watts, wake_from, agentless, watch and password`},
 	{"machines: [{}]", `machines[0].name: found nothing (from FILE): expected a name of 1 to 64 printable characters, no slash, no space at either end, in quotes if it looks like a number
 machines[0].mac: found nothing (from FILE): expected the MAC address of one machine, such as d8:cb:8a:39:be:a1
 machines[0].monitor: found nothing (from FILE): expected a list of at least one address, such as {ip: 192.0.2.7, port: [22, "51820/udp", "icmp"]}`},
@@ -48,10 +49,43 @@ machines[0].monitor: found nothing (from FILE): expected a list of at least one 
 	{`machines: [{name: a, mac: 02:00:00:00:00:01, agentless: true}]`, `machines[0].monitor: found nothing (from FILE): expected a list of at least one address, such as {ip: 192.0.2.7, port: [22, "51820/udp", "icmp"]}`},
 	{`machines: [{name: a, mac: 02:00:00:00:00:01, agentless: true, monitor: []}]`, `machines[0].monitor: found an empty list (from FILE): expected a list of at least one address, such as {ip: 192.0.2.7, port: [22, "51820/udp", "icmp"]}`},
 	{oneMachine("agentless: 1"), `machines[0].agentless: found 1 (from FILE): expected true or false`},
+	{oneMachine("watch: 0"), `machines[0].watch: found 0 (from FILE): expected true or false`},
+	{oneMachine("watch: 'no'"), `machines[0].watch: found "no" (from FILE): expected true or false`},
 	{oneMachine("password: hunter2"), `machines[0].password: found a hidden value (from FILE): expected a SecureOn password in quotes: six octets such as 01:23:45:67:89:ab, or four such as 192.0.2.1`},
 	{oneMachine("password: '********'"), `machines[0].password: found a hidden value (from FILE): expected a SecureOn password in quotes: six octets such as 01:23:45:67:89:ab, or four such as 192.0.2.1`},
 	{oneMachine("passwort: hunter2"), `machines[0].passwort: unknown key (from FILE): did you mean machines[0].password?`},
 	{oneMachine("wake.from: []"), `machines[0].wake.from: unknown key (from FILE): did you mean machines[0].wake_from?`},
+}
+
+// repeated is n entries, of which each holds its number.
+func repeated(n int, format string) string {
+	entries := make([]string, n)
+	for i := range entries {
+		entries[i] = fmt.Sprintf(format, i+1)
+	}
+	return "[" + strings.Join(entries, ", ") + "]"
+}
+
+func TestMachinesAreBounded(t *testing.T) {
+	for _, tt := range []struct{ name, file, want string }{
+		{"services", monitoring("[{ip: 192.0.2.7, port: " + repeated(128, "%d") + "}, {ip: 192.0.2.8, port: [icmp]}]"),
+			`machines[0].monitor: found 257 services (from FILE): expected at most 256`},
+		{"services once each", monitoring("[{ip: 192.0.2.7, port: " + repeated(128, "%d") + "}, {ip: 192.0.2.8, port: []}]"), ""},
+		{"addresses", monitoring(repeated(257, "{ip: '2001:db8::%d', port: []}")),
+			`machines[0].monitor: found 257 addresses (from FILE): expected at most 256`},
+		{"addresses that are few enough", monitoring(repeated(256, "{ip: '2001:db8::%d', port: [1/tcp]}")), ""},
+		{"wake_from", oneMachine("wake_from: " + repeated(257, "'2001:db8::%d'")),
+			`machines[0].wake_from: found 257 entries (from FILE): expected at most 256`},
+		{"wake_from that is short enough", oneMachine("wake_from: " + repeated(256, "'2001:db8::%d'")), ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if tt.want == "" {
+				load(t, tt.file, nil)
+				return
+			}
+			refusedFile(t, tt.file, tt.want)
+		})
+	}
 }
 
 // named is a file with one machine, which has the given name and MAC.

@@ -63,6 +63,7 @@ type Config struct {
 	Registration Registration
 	HTTP         HTTP
 	Probe        Probe
+	Watch        Watch
 	Claim        Claim
 	Wake         Wake
 	Hold         Hold
@@ -103,6 +104,11 @@ type Probe struct {
 	Interval time.Duration // between two probes
 	Misses   int           // unanswered probes in a row that mean "off"
 	Timeout  time.Duration // after which a machine that speaks on is taken for awake
+}
+
+// Watch says how to find out that a machine is off that said nothing.
+type Watch struct {
+	Interval time.Duration // between two questions to a machine that is awake; 0: none
 }
 
 // Claim says how a sleeping machine's addresses are claimed.

@@ -142,6 +142,8 @@ func sleepKeys() []key {
 			"probes in a row without an answer that mean it is off"),
 		field("probe.timeout", "10m", func(c *Config) *time.Duration { return &c.Probe.Timeout }, duration(shortest, day),
 			"a machine that still speaks after this long did not go to sleep"),
+		field("watch.interval", "10s", func(c *Config) *time.Duration { return &c.Watch.Interval }, durationOrNone(shortest, hour),
+			"time between two questions to a machine that is awake; 0: none, machines are looked after only until probe.timeout after they registered"),
 		field("claim.mode", ModeResponder, func(c *Config) *string { return &c.Claim.Mode }, oneOf(ModeResponder, ModeBind),
 			"responder: answer ARP and NDP ourselves, the kernel never owns a claimed address; bind: the kernel owns it, for networks where it must; takes the guard").needsRestart(),
 		field("claim.guard", GuardAuto, func(c *Config) *string { return &c.Claim.Guard }, oneOf(GuardAuto, GuardOn, GuardOff),

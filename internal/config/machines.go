@@ -64,7 +64,7 @@ func (t taken) one(p place, what, value string) bool {
 }
 
 func readMachine(p place, raw any, energy Energy) (machine.Spec, bool) {
-	e, ok := openEntry(p, raw, "name", "mac", "monitor", "idle_watts", "sleep_watts", "wake_from", "agentless", "password")
+	e, ok := openEntry(p, raw, "name", "mac", "monitor", "idle_watts", "sleep_watts", "wake_from", "agentless", "watch", "password")
 	if !ok {
 		return machine.Spec{}, false
 	}
@@ -74,9 +74,10 @@ func readMachine(p place, raw any, energy Energy) (machine.Spec, bool) {
 		Monitor:    required(e, "monitor", monitor()),
 		IdleWatts:  optional(e, "idle_watts", watts(), energy.IdleWatts),
 		SleepWatts: optional(e, "sleep_watts", watts(), energy.SleepWatts),
-		WakeFrom:   optional(e, "wake_from", listOf(network()), nil),
+		WakeFrom:   optional(e, "wake_from", noMore(listOf(network()), machine.MaxWakeFrom), nil),
 		Password:   optional(e, "password", hidden(password()), nil),
 		Agentless:  optional(e, "agentless", boolean(), false),
+		Unwatched:  !optional(e, "watch", boolean(), true),
 	}
 	if e.ok && p.report.sound("energy.idle_watts", "energy.sleep_watts") {
 		checkWatts(e, &spec)
@@ -131,7 +132,7 @@ func monitor() codec[[]machine.Address] {
 			a, good := readAddress(p.entry(i), r)
 			addrs, ok = append(addrs, a), ok && good
 		}
-		return addrs, ok
+		return addrs, ok && monitorBounded(p, addrs)
 	}
 	show := func(addrs []machine.Address) any {
 		shown := make([]any, len(addrs))
@@ -141,6 +142,14 @@ func monitor() codec[[]machine.Address] {
 		return shown
 	}
 	return codec[[]machine.Address]{read: read, show: show}
+}
+
+// monitorBounded refuses what is too much for one machine.
+func monitorBounded(p place, addrs []machine.Address) bool {
+	if n := machine.CountServices(addrs); n > machine.MaxServices {
+		return p.exceeds(n, "services", machine.MaxServices)
+	}
+	return len(addrs) <= machine.MaxAddresses || p.exceeds(len(addrs), "addresses", machine.MaxAddresses)
 }
 
 func readAddress(p place, raw any) (machine.Address, bool) {
@@ -207,6 +216,7 @@ func showMachines(specs []machine.Spec) any {
 			{"sleep_watts", s.SleepWatts},
 			{"wake_from", listOf(network()).show(s.WakeFrom)},
 			{"agentless", s.Agentless},
+			{"watch", !s.Unwatched},
 		}
 		if len(s.Password) > 0 {
 			m = append(m, member{"password", password().show(s.Password)})

@@ -29,6 +29,7 @@ machines:
     idle_watts:
     wake_from:
     agentless: true
+    watch: false
     password: "01-23-45-67-89-AB"
 `
 
@@ -58,6 +59,7 @@ func TestMachines(t *testing.T) {
 		IdleWatts:  40, // as energy says
 		SleepWatts: 1.25,
 		Agentless:  true,
+		Unwatched:  true,
 		Password:   []byte{0x01, 0x23, 0x45, 0x67, 0x89, 0xab},
 	}}
 	same(t, load(t, machinesFile, nil), want)

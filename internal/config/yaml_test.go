@@ -34,6 +34,8 @@ probe:
   interval: 1s
   misses: 3
   timeout: 10m
+watch:
+  interval: 10s
 claim:
   mode: responder
   guard: auto
@@ -79,6 +81,7 @@ const effectiveMachines = `machines:
     sleep_watts: 0
     wake_from: [192.0.2.0/24, 198.51.100.1/32, "2001:db8::/64"]
     agentless: false
+    watch: true
     password: "********"
   - name: "Wohnzimmer: Fernseher ☕"
     mac: "02:00:00:00:00:01"
@@ -89,6 +92,7 @@ const effectiveMachines = `machines:
     sleep_watts: 1.25
     wake_from: []
     agentless: true
+    watch: false
     password: "********"
 `
 

@@ -115,7 +115,7 @@ func TestPlace(t *testing.T) {
 func TestComplete(t *testing.T) {
 	conf := machine.Spec{
 		Name: "tower", MAC: nasMAC, Monitor: []machine.Address{{IP: nas4, Ports: []machine.Port{ssh}}},
-		IdleWatts: 80, SleepWatts: 3, Password: []byte{1, 2, 3, 4}, WakeFrom: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")},
+		IdleWatts: 80, SleepWatts: 3, Unwatched: true, Password: []byte{1, 2, 3, 4}, WakeFrom: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")},
 	}
 	said := registration.Request{
 		Spec: machine.Spec{
@@ -134,7 +134,7 @@ func TestComplete(t *testing.T) {
 		{"a stranger gets its MAC for a name", nil, mac, machine.Spec{Name: nasMAC.String(), MAC: nasMAC, IdleWatts: 50, SleepWatts: 2}},
 		{"a stranger that says everything", nil, said, said.Spec},
 		{"the configuration fills in everything", func(t *testing.T, p *Porter) { p.know(t, conf) }, mac, conf},
-		{"the configuration changes nothing that was said", func(t *testing.T, p *Porter) { p.know(t, conf) }, said, said.Spec},
+		{"the configuration changes nothing that was said", func(t *testing.T, p *Porter) { p.know(t, conf) }, said, unwatched(said.Spec)},
 		{
 			"a machine keeps the name that it said before", func(_ *testing.T, p *Porter) { p.settle(nas()) },
 			mac, machine.Spec{Name: "nas", MAC: nasMAC, IdleWatts: 50, SleepWatts: 2},
@@ -156,6 +156,12 @@ func TestComplete(t *testing.T) {
 			}
 		})
 	}
+}
+
+// unwatched is what only the configuration can say.
+func unwatched(spec machine.Spec) machine.Spec {
+	spec.Unwatched = true
+	return spec
 }
 
 // comparable lets cmp look at addresses.

@@ -28,7 +28,8 @@ func (p *Porter) Register(ctx context.Context, req registration.Request, peer ne
 		return err
 	}
 	policy := p.trust.Load()
-	if err := policy.Check(ctx, req, peer.Addr(), s); err != nil {
+	verdict, err := policy.Check(ctx, req, peer.Addr(), s)
+	if err != nil {
 		return err
 	}
 	itself := false
@@ -50,7 +51,7 @@ func (p *Porter) Register(ctx context.Context, req registration.Request, peer ne
 			refused = p.place(req)
 		}
 		if refused == nil {
-			p.admit(req.Spec, n)
+			p.admit(p.claimable(req.Spec, verdict), n)
 		}
 	})
 	if err != nil {
@@ -60,6 +61,19 @@ func (p *Porter) Register(ctx context.Context, req registration.Request, peer ne
 		return refused
 	}
 	return p.kept(ctx)
+}
+
+// claimable returns spec with the addresses that can be claimed now. The log names
+// those that have to wait.
+func (p *Porter) claimable(spec machine.Spec, v registration.Verdict) machine.Spec {
+	waiting := v.Waiting()
+	for _, w := range waiting {
+		p.log.Warn("address waiting", "machine", spec.Name, "ip", w.IP, "reason", string(w.Waiting))
+	}
+	spec.Monitor = slices.DeleteFunc(slices.Clone(spec.Monitor), func(a machine.Address) bool {
+		return slices.ContainsFunc(waiting, func(w registration.Place) bool { return w.IP == a.IP })
+	})
+	return spec
 }
 
 // kept returns once what was promised is sure to be known after a crash.
@@ -88,6 +102,7 @@ func (p *Porter) complete(req *registration.Request) bool {
 		}
 		return false
 	}
+	req.Unwatched = conf.Unwatched // the configuration alone says so
 	if !req.HasName {
 		req.Name = conf.Name
 	}

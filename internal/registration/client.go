@@ -21,6 +21,7 @@ type Wire struct {
 	SleepWatts *float64      `json:"sleep_watts,omitempty"`
 	Password   string        `json:"password,omitempty"`
 	WakeFrom   []string      `json:"wake_from,omitempty"`
+	Watch      bool          `json:"watch,omitempty"` // here, and not about to sleep
 }
 
 // WireAddress is one address of a Wire. Port must not be nil: an empty list
@@ -98,11 +99,17 @@ const (
 // a porter that is silent at first is not waited for until the end.
 func SendRetry(ctx context.Context, addr string, w Wire, retries int) error {
 	pause := firstPause
+	var last *Rejection
 	for left := max(retries, 0); ; left-- {
 		err := attempt(ctx, addr, w, left)
 		var r *Rejection
 		if err == nil || left == 0 || errors.As(err, &r) && !r.Temporary() {
 			return err
+		}
+		if r != nil {
+			last = r
+		} else if last != nil && ctx.Err() != nil {
+			err = last // what the porter said says more than that the time is over
 		}
 		if !sleep(ctx, pause) {
 			return fmt.Errorf("no time left to try again: %w", err)

@@ -37,13 +37,14 @@ func TestWireJSON(t *testing.T) {
 	w := goodWire()
 	idle := 0.0
 	w.IdleWatts = &idle
+	w.Watch = true
 	w.Monitor = append(w.Monitor, registration.ParseMonitor("fd00::5"))
 	got, err := json.Marshal(w)
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := `{"mac":"d8:cb:8a:39:be:a1","name":"tower","monitor":[{"ip":"192.168.1.5","port":[22,"51820/udp","icmp"]},` +
-		`{"ip":"fd00::5","port":[]}],"idle_watts":0}`
+		`{"ip":"fd00::5","port":[]}],"idle_watts":0,"watch":true}`
 	if string(got) != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
@@ -125,6 +126,23 @@ func TestSendRetryUntilThereIsRoom(t *testing.T) {
 	if want := "the porter refused: not now, try again"; err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
+}
+
+// TestSendRetryTellsWhatThePorterSaid, and not only that the time was over.
+func TestSendRetryTellsWhatThePorterSaid(t *testing.T) {
+	calls := atomic.Int32{}
+	d := newDesk(t, "127.0.0.1:0", config(), func(ctx context.Context, _ registration.Request, _ netip.AddrPort) error {
+		if calls.Add(1) == 1 {
+			return registration.Refuse(registration.Refused, "nobody answers, try again")
+		}
+		<-ctx.Done()
+		return ctx.Err()
+	})
+	err := registration.SendRetry(deadline(t, time.Second), d.addr, goodWire(), 3)
+	if want := "no time left to try again: the porter refused: nobody answers, try again"; err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+	d.stop()
 }
 
 // oddPorter answers every connection as told, without reading.

@@ -27,6 +27,7 @@ func (r *reader) registration(raw json.RawMessage, d Defaults) error {
 		"sleep_watts": r.sleepWatts,
 		"password":    r.password,
 		"wake_from":   r.wakeFrom,
+		"watch":       r.watch,
 	}
 	if err := r.object("", raw, fields); err != nil {
 		return err
@@ -101,6 +102,13 @@ func (r *reader) password(path string, raw json.RawMessage) error {
 		return Refuse(Invalid, "%s: %v", path, err)
 	}
 	r.req.Password, r.req.HasPassword = p, true
+	return nil
+}
+
+func (r *reader) watch(path string, raw json.RawMessage) error {
+	if err := json.Unmarshal(raw, &r.req.Here); err != nil {
+		return wrong(path, raw, "true (here, and to be looked after) or false (about to sleep)")
+	}
 	return nil
 }
 

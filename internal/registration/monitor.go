@@ -27,6 +27,9 @@ func (r *reader) monitor(path string, raw json.RawMessage) error {
 		}
 		r.req.Monitor = append(r.req.Monitor, a)
 	}
+	if n := machine.CountServices(r.req.Monitor); n > machine.MaxServices {
+		return Refuse(Invalid, "%s: found %d services: expected at most %d", path, n, machine.MaxServices)
+	}
 	r.req.HasMonitor = true
 	return nil
 }

@@ -32,6 +32,7 @@ type Defaults struct {
 type Request struct {
 	machine.Spec
 	Token    string
+	Here     bool     // it is up and wants to be looked after; otherwise it is about to sleep
 	Warnings []string // what was ignored, one line each
 
 	HasName       bool // otherwise Name is empty

@@ -74,7 +74,17 @@ func TestDecode(t *testing.T) {
 		},
 		{
 			name: "null is absent",
-			body: `{"mac":"d8:cb:8a:39:be:a1","name":null,"monitor":null,"token":null,"idle_watts":null,"password":null,"wake_from":null}`,
+			body: `{"mac":"d8:cb:8a:39:be:a1","name":null,"monitor":null,"token":null,"idle_watts":null,"password":null,"wake_from":null,"watch":null}`,
+			want: with(func(*registration.Request) {}),
+		},
+		{
+			name: "here, and to be looked after",
+			body: `{"mac":"d8:cb:8a:39:be:a1","watch":true}`,
+			want: with(func(r *registration.Request) { r.Here = true }),
+		},
+		{
+			name: "about to sleep",
+			body: `{"mac":"d8:cb:8a:39:be:a1","watch":false}`,
 			want: with(func(*registration.Request) {}),
 		},
 		{
@@ -177,6 +187,8 @@ func TestDecodeErrors(t *testing.T) {
 		{"no port", `{"monitor":[{"ip":"10.0.0.1"}]}`, "monitor[0].port: missing: expected a list of ports; an empty one claims the address and wakes nobody"},
 		{"port of a wrong type", `{"monitor":[{"ip":"10.0.0.1","port":22}]}`, `monitor[0].port: found 22: expected a list such as [22, "51820/udp"]`},
 		{"too many ports", `{"monitor":[{"ip":"10.0.0.1","port":` + ports(257) + `}]}`, "monitor[0].port: found 257 entries: expected at most 256"},
+		{"too many services", `{"monitor":` + strings.ReplaceAll(addresses(16), "[1]", ports(256)) + `}`, "monitor: found 8192 services: expected at most 256"},
+		{"a number is two services", `{"monitor":[{"ip":"10.0.0.1","port":` + ports(128) + `},{"ip":"10.0.0.2","port":["icmp"]}]}`, "monitor: found 257 services: expected at most 256"},
 		{"large port", `{"monitor":[{"ip":"10.0.0.1","port":[22,70000]}]}`, "monitor[0].port[1]: found 70000: " + anyPort},
 		{"huge port", `{"monitor":[{"ip":"10.0.0.1","port":[1e300]}]}`, "monitor[0].port[0]: found 1e300: " + anyPort},
 		{"port 0", `{"monitor":[{"ip":"10.0.0.1","port":[0]}]}`, "monitor[0].port[0]: found 0: " + anyPort},
@@ -191,6 +203,8 @@ func TestDecodeErrors(t *testing.T) {
 		{"password is not repeated", `{"password":"hunter2"}`, "password: not a SecureOn password: expected six octets such as 01:23:45:67:89:ab, or four such as 192.0.2.1"},
 		{"password of a wrong type", `{"password":12}`, "password: expected a string"},
 		{"token of a wrong type", `{"token":12}`, "token: expected a string"},
+		{"watch", `{"watch":1}`, `watch: found 1: expected true (here, and to be looked after) or false (about to sleep)`},
+		{"watch as text", `{"watch":"true"}`, `watch: found "true": expected true (here, and to be looked after) or false (about to sleep)`},
 		{"wake_from", `{"wake_from":["10.0.0.0/33"]}`, `wake_from[0]: found "10.0.0.0/33": expected a prefix such as "192.168.1.0/24", or an address`},
 		{"wake_from with a zone", `{"wake_from":["fe80::1%eth0"]}`, `wake_from[0]: found "fe80::1%eth0": expected a prefix such as "192.168.1.0/24", or an address`},
 		{"wake_from half mapped", `{"wake_from":["::ffff:0.0.0.0/90"]}`, `wake_from[0]: found "::ffff:0.0.0.0/90": expected a prefix such as "192.168.1.0/24", or an address`},
@@ -220,14 +234,15 @@ func TestDecodeErrors(t *testing.T) {
 
 func TestDecodeAtTheLimits(t *testing.T) {
 	body := `{"mac":"d8:cb:8a:39:be:a1","monitor":` + addresses(15) + `}`
-	body = strings.Replace(body, `"port":[1]`, `"port":`+ports(registration.MaxPorts), 1)
+	const first = machine.MaxServices/2 - 14 // a number is two services, and each of the other addresses has one
+	body = strings.Replace(body, `"port":[1]`, `"port":`+ports(first), 1)
 	body = strings.Replace(body, `]}`, `]},{"ip":"::1","port":[]}`, 1)
 	body += strings.Repeat(" ", registration.MaxBody-len(body))
 	r, err := registration.Decode([]byte(body), defaults)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(r.Monitor) != registration.MaxAddresses || len(r.Monitor[0].Ports) != 2*registration.MaxPorts {
+	if len(r.Monitor) != registration.MaxAddresses || len(r.Monitor[0].Ports) != 2*first || machine.CountServices(r.Monitor) != machine.MaxServices {
 		t.Errorf("got %d addresses, %d ports", len(r.Monitor), len(r.Monitor[0].Ports))
 	}
 }
@@ -245,7 +260,7 @@ func checkText(t *testing.T, s string) {
 
 func FuzzDecode(f *testing.F) {
 	f.Add([]byte(`{"mac":"d8:cb:8a:39:be:a1","name":"a","monitor":[{"ip":"10.0.0.1","port":[22,"icmp","5/udp"]}],"token":"x"}`))
-	f.Add([]byte(`{"mac":"d8:cb:8a:39:be:a1","monitor":[{"ip":"::ffff:1.2.3.4","port":[]}],"wake_from":["1.2.3.4/8","::/0"],"x\u0000":1}`))
+	f.Add([]byte(`{"mac":"d8:cb:8a:39:be:a1","monitor":[{"ip":"::ffff:1.2.3.4","port":[]}],"wake_from":["1.2.3.4/8","::/0"],"x\u0000":1,"watch":true}`))
 	f.Add([]byte("\ufeff{\"idle_watts\":1e5,\"sleep_watts\":1,\"password\":\"1.2.3.4\",\"mac\":\"02-00-00-00-00-01\"}"))
 	f.Add([]byte(`{"mac":"\u202e\ud800","monitor":[[[[]]]]}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
@@ -274,7 +289,7 @@ func checkRequest(t *testing.T, r registration.Request) {
 	if r.HasName != (r.Name != "") || r.HasName && machine.CheckName(r.Name) != nil {
 		t.Errorf("name %q", r.Name)
 	}
-	if r.HasMonitor != (len(r.Monitor) > 0) || len(r.Monitor) > registration.MaxAddresses {
+	if r.HasMonitor != (len(r.Monitor) > 0) || len(r.Monitor) > registration.MaxAddresses || machine.CountServices(r.Monitor) > machine.MaxServices {
 		t.Errorf("%d addresses", len(r.Monitor))
 	}
 	if !(r.SleepWatts >= 0 && r.SleepWatts <= r.IdleWatts && r.IdleWatts <= 100_000) {

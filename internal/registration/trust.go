@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"strings"
-	"sync"
 
 	"nightporter/internal/machine"
 )
@@ -54,6 +52,7 @@ type Network interface {
 	Own(ip netip.Addr) bool       // an address of this host, on any interface
 	Gateway(ip netip.Addr) bool   // the next hop of a route
 	OnLink(ip netip.Addr) bool    // inside one of the interface's prefixes
+	CanAsk(ip netip.Addr) bool    // on link, or IPv6 where the interface has a link-local address to ask from
 	Broadcast(ip netip.Addr) bool // a directed broadcast, or a network's own address
 	OwnMAC(mac machine.MAC) bool  // the Ethernet address of an interface of this host
 
@@ -65,31 +64,33 @@ type Network interface {
 	WhoHas(ctx context.Context, ip netip.Addr) ([]machine.MAC, error)
 }
 
-// Check returns nil if peer may register req. A *Refusal says what is not
-// allowed; any other error means that the network could not be asked.
-func (p Policy) Check(ctx context.Context, req Request, peer netip.Addr, n Network) error {
+// Check judges a registration of peer's, each address for itself. It is accepted
+// if at least one address can be claimed now; a *Refusal says why it is not. Any
+// other error means that the network could not be asked.
+func (p Policy) Check(ctx context.Context, req Request, peer netip.Addr, n Network) (Verdict, error) {
 	if err := p.checkToken(req.Token); err != nil {
-		return err
+		return Verdict{}, err
 	}
 	if n.OwnMAC(req.MAC) {
-		return Refuse(Refused, "mac: found %s, an interface of the porter's own host: expected the machine's", req.MAC)
+		return Verdict{}, Refuse(Refused, "mac: found %s, an interface of the porter's own host: expected the machine's", req.MAC)
 	}
-	if err := CheckAddresses(req.Monitor, n); err != nil {
-		return err
+	if err := checkAddresses(req.Monitor, n, Forbidden); err != nil {
+		return Verdict{}, err
 	}
 	switch p.Trust {
 	case Self:
-		return checkSelf(ctx, req, peer.Unmap().WithZone(""), n)
+		if err := checkPeer(ctx, req, peer.Unmap().WithZone(""), n); err != nil {
+			return Verdict{}, err
+		}
 	case Allowlist:
 		if !slices.Contains(p.Allow, req.MAC) {
-			return Refuse(Refused, "mac: %s is not in registration.allow (trust: allowlist)", req.MAC)
+			return Verdict{}, Refuse(Refused, "mac: %s is not in registration.allow (trust: allowlist)", req.MAC)
 		}
-		return nil
 	case Open:
-		return nil
 	default:
-		return fmt.Errorf("registration.trust: found %v: expected self, allowlist or open", p.Trust)
+		return Verdict{}, fmt.Errorf("registration.trust: found %v: expected self, allowlist or open", p.Trust)
 	}
+	return p.judge(ctx, req, n)
 }
 
 // FromItself reports whether a registration that Check has allowed was sent by
@@ -129,20 +130,31 @@ func (p Policy) checkToken(token string) error {
 
 func monitorIP(i int) string { return fmt.Sprintf("monitor[%d].ip", i) }
 
-// CheckAddresses returns nil if addresses may be claimed at all, whatever the
+// CheckAddresses returns nil if all addresses may be claimed at n, whatever the
 // trust, or a *Refusal that names the first that may not.
 func CheckAddresses(monitor []machine.Address, n Network) error {
+	return checkAddresses(monitor, n, func(ip netip.Addr, n Network) string {
+		what := Forbidden(ip, n)
+		if what == "" && !n.OnLink(ip) {
+			what = "which is not in a network of the porter's interface"
+		}
+		return what
+	})
+}
+
+func checkAddresses(monitor []machine.Address, n Network, wrong func(netip.Addr, Network) string) error {
 	for i, a := range monitor {
-		if what := forbidden(a.IP, n); what != "" {
+		if what := wrong(a.IP, n); what != "" {
 			return Refuse(Refused, "%s: found %s, %s: expected an address of the machine", monitorIP(i), a.IP, what)
 		}
 	}
 	return nil
 }
 
-// forbidden says why nobody may register ip, whatever the trust. To claim such
-// an address would take the network down, or ourselves off it.
-func forbidden(ip netip.Addr, n Network) string {
+// Forbidden says why ip is never claimed, whatever the trust and wherever it is,
+// or returns nothing. To claim such an address would cut the LAN off its router,
+// or ourselves off it.
+func Forbidden(ip netip.Addr, n Network) string {
 	switch {
 	case !ip.IsValid() || ip.IsUnspecified():
 		return "the unspecified address"
@@ -158,68 +170,53 @@ func forbidden(ip netip.Addr, n Network) string {
 		return "a gateway's address"
 	case n.Broadcast(ip):
 		return "a broadcast or network address"
-	case !n.OnLink(ip):
-		return "which is not in a network of the porter's interface"
 	}
 	return ""
 }
 
-// checkSelf proves that the machine registers itself: the connection comes from
-// its MAC, and that MAC answers for each of its addresses at this moment.
-func checkSelf(ctx context.Context, req Request, peer netip.Addr, n Network) error {
+// checkPeer proves that the machine registers itself: the connection comes from
+// its MAC.
+func checkPeer(ctx context.Context, req Request, peer netip.Addr, n Network) error {
 	const rule = "a machine may register only itself (trust: self)"
 	if peer.IsLoopback() || n.Own(peer) {
 		return Refuse(Refused, "this connection comes from the porter's own host, %s", rule)
 	}
-	if !n.OnLink(peer) {
+	seen, err := machinesAt(ctx, peer, n)
+	if err != nil {
+		return err
+	}
+	switch {
+	case len(seen) == 0 && n.OnLink(peer):
+		return Refuse(Refused, "the MAC address of %s is not known here, %s, %s", peer, rule, tryAgain)
+	case len(seen) == 0:
 		return Refuse(Refused, "this connection comes from %s, which is not in a network of the porter's interface, %s", peer, rule)
 	}
-	seen, known, err := macOf(peer, n)
-	switch {
-	case err != nil:
-		return err
-	case !known:
-		return Refuse(Refused, "the MAC address of %s is not known here, %s, %s", peer, rule, tryAgain)
-	case seen != req.MAC:
-		return Refuse(Refused, "this connection comes from %s, not from %s: %s", seen, req.MAC, rule)
+	for _, mac := range seen {
+		if mac != req.MAC {
+			return Refuse(Refused, "this connection comes from %s, not from %s: %s", mac, req.MAC, rule)
+		}
 	}
-	return checkAnswers(ctx, req, n)
+	return nil
 }
 
-// checkAnswers asks the LAN about all addresses at once, and reports the first
-// in the order of the request that is not the machine's alone.
-func checkAnswers(ctx context.Context, req Request, n Network) error {
-	errs := make([]error, len(req.Monitor)) // each goroutine has its own element
-	var asked sync.WaitGroup
-	for i, a := range req.Monitor {
-		asked.Go(func() { errs[i] = checkAnswer(ctx, monitorIP(i), a.IP, req.MAC, n) })
+// machinesAt returns the MACs that a connection from peer may come from. The
+// kernel knows who it speaks to in a network of its own. Another IPv6 address may
+// be on the link all the same (RFC 4861 section 2.1, "on-link"): who answers for
+// it there is where it is.
+func machinesAt(ctx context.Context, peer netip.Addr, n Network) ([]machine.MAC, error) {
+	if n.OnLink(peer) {
+		mac, known, err := macOf(peer, n)
+		if err != nil || !known {
+			return nil, err
+		}
+		return []machine.MAC{mac}, nil
 	}
-	asked.Wait()
-	i := slices.IndexFunc(errs, func(err error) bool { return err != nil })
-	if i < 0 {
-		return nil
+	if !n.CanAsk(peer) {
+		return nil, nil
 	}
-	return errs[i]
-}
-
-func checkAnswer(ctx context.Context, path string, ip netip.Addr, mac machine.MAC, n Network) error {
-	macs, err := n.WhoHas(ctx, ip)
+	macs, err := n.WhoHas(ctx, peer)
 	if err != nil {
-		return fmt.Errorf("%s: ask who has %s: %w", path, ip, err)
+		return nil, fmt.Errorf("ask who has %s: %w", peer, err)
 	}
-	if len(macs) == 0 {
-		return Refuse(Refused, "%s: nobody answers for %s: expected %s (trust: self)", path, ip, mac)
-	}
-	others := slices.DeleteFunc(slices.Clone(macs), func(m machine.MAC) bool { return m == mac })
-	if len(others) == 0 {
-		return nil
-	}
-	names := make([]string, len(others))
-	for i, m := range others {
-		names[i] = m.String()
-	}
-	// A Linux host with two cards on one LAN answers with both for each of its
-	// addresses, unless it is told not to.
-	return Refuse(Refused, "%s: %s answers for %s: expected %s alone (trust: self); if that is a second card of the machine, set its sysctl net.ipv4.conf.all.arp_ignore=1",
-		path, strings.Join(names, " and "), ip, mac)
+	return macs, nil
 }

@@ -1,0 +1,146 @@
+package registration
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"nightporter/internal/machine"
+)
+
+// Reason is why an address cannot be claimed at present, in words.
+type Reason string
+
+// The reasons.
+const (
+	NoNetwork Reason = "it is in no network of the porter's interface"
+	NoAnswer  Reason = "nobody answers for it"
+	NotFound  Reason = "it is in no network of the porter's interface, and nobody answers for it" // though it was asked for on the link
+)
+
+// Place is what the rules say of one address of a registration.
+type Place struct {
+	IP       netip.Addr
+	Waiting  Reason // empty: it can be claimed
+	Unproved bool   // it must not be claimed before the machine has answered for it (trust: self)
+}
+
+// Verdict is what the rules say of a registration that is accepted.
+type Verdict struct {
+	Places []Place // in the order of the request's addresses
+}
+
+// Waiting returns the places that have to wait.
+func (v Verdict) Waiting() []Place {
+	var waiting []Place
+	for _, p := range v.Places {
+		if p.Waiting != "" {
+			waiting = append(waiting, p)
+		}
+	}
+	return waiting
+}
+
+// judge looks for a place for each address, all at once, and reports the first in
+// the order of the request that refuses the registration.
+func (p Policy) judge(ctx context.Context, req Request, n Network) (Verdict, error) {
+	v := Verdict{Places: make([]Place, len(req.Monitor))} // each goroutine has its own element
+	errs := make([]error, len(req.Monitor))
+	var asked sync.WaitGroup
+	for i, a := range req.Monitor {
+		asked.Go(func() { v.Places[i], errs[i] = p.place(ctx, monitorIP(i), a.IP, req.MAC, n) })
+	}
+	asked.Wait()
+	if i := slices.IndexFunc(errs, func(err error) bool { return err != nil }); i >= 0 {
+		return Verdict{}, errs[i]
+	}
+	if len(v.Places) > 0 && len(v.Waiting()) == len(v.Places) {
+		return Verdict{}, nothingToClaim(v.Places, req.MAC)
+	}
+	return v, nil
+}
+
+// place says whether ip can be claimed for mac. Who has to prove that ip is its
+// own answers for it; who is in none of our prefixes proves by that where it is.
+func (p Policy) place(ctx context.Context, path string, ip netip.Addr, mac machine.MAC, n Network) (Place, error) {
+	here, self := n.OnLink(ip), p.Trust == Self
+	switch {
+	case here && !self:
+		return Place{IP: ip}, nil
+	case !n.CanAsk(ip):
+		return Place{IP: ip, Waiting: NoNetwork, Unproved: self}, nil
+	}
+	macs, err := ask(ctx, ip, n)
+	if err != nil {
+		return Place{}, fmt.Errorf("%s: ask who has %s: %w", path, ip, err)
+	}
+	others := slices.DeleteFunc(slices.Clone(macs), func(m machine.MAC) bool { return m == mac })
+	switch {
+	case len(others) > 0:
+		return Place{}, p.disputed(path, ip, mac, others)
+	case len(macs) > 0:
+		return Place{IP: ip}, nil
+	case here:
+		return Place{IP: ip, Waiting: NoAnswer, Unproved: self}, nil
+	default:
+		return Place{IP: ip, Waiting: NotFound, Unproved: self}, nil
+	}
+}
+
+// How long silence is asked again. An address that is under test answers nobody
+// for a second or two (RFC 4862 section 5.4, RFC 5227 section 2.1). The clients
+// wait for an answer for 10 s, and that time has to do for a second attempt.
+const (
+	askTime  = 2500 * time.Millisecond // no question begins later
+	askPause = 300 * time.Millisecond  // between the beginnings of two, at least
+)
+
+// ask asks who has ip until one answers. No answer is no error.
+func ask(ctx context.Context, ip netip.Addr, n Network) ([]machine.MAC, error) {
+	end := time.Now().Add(askTime)
+	for {
+		next := time.Now().Add(askPause)
+		macs, err := n.WhoHas(ctx, ip)
+		if err != nil || len(macs) > 0 {
+			return macs, err
+		}
+		if !sleep(ctx, time.Until(next)) {
+			return nil, ctx.Err()
+		}
+		if time.Now().After(end) {
+			return nil, nil
+		}
+	}
+}
+
+// disputed refuses an address that others answer for.
+func (p Policy) disputed(path string, ip netip.Addr, mac machine.MAC, others []machine.MAC) error {
+	names := make([]string, len(others))
+	for i, m := range others {
+		names[i] = m.String()
+	}
+	// A Linux host with two cards on one LAN answers with both for each of its
+	// addresses, unless it is told not to.
+	return Refuse(Refused, "%s: %s answers for %s: expected %s alone (trust: %v); if that is a second card of the machine, set its sysctl net.ipv4.conf.all.arp_ignore=1",
+		path, strings.Join(names, " and "), ip, mac, p.Trust)
+}
+
+// nothingToClaim refuses a registration of which every address has to wait. Where
+// one of them may be answered for in a moment, trying again helps.
+func nothingToClaim(places []Place, mac machine.MAC) error {
+	for i, p := range places {
+		switch p.Waiting {
+		case NoAnswer:
+			return Refuse(Refused, "%s: nobody answers for %s: expected %s (trust: self), %s", monitorIP(i), p.IP, mac, tryAgain)
+		case NotFound:
+			return Refuse(Refused, "%s: nobody answers for %s, which is in no network of the porter's interface: expected %s, %s",
+				monitorIP(i), p.IP, mac, tryAgain)
+		}
+	}
+	return Refuse(Refused, "%s: found %s, which is in no network of the porter's interface: expected an address in one of them",
+		monitorIP(0), places[0].IP)
+}
