@@ -11,31 +11,37 @@ import (
 func (r *Reader) heard(v *View, t *Target, p *lan.Packet) {
 	kind, ip := spokenFor(p)
 	a := v.addrs[ip]
+	own := a != nil && a.target == t
 	solicited := kind == SawAnswer && r.answersUs(p)
-	if solicited && t.cardAnswers.Load() {
-		// It says nothing about the machine, and we go on answering.
-		if a != nil && a.target == t {
-			r.report(&a.spoken[kind], Sighting{Kind: kind, Target: t, Address: a})
-		}
+	switch {
+	case !own && solicited:
+		r.report(&t.otherAnswer, Sighting{Kind: SawOtherAnswer, Target: t, Other: ip})
 		return
-	}
-	if a == nil || a.target != t {
-		r.report(&t.frame, Sighting{Kind: SawFrame, Target: t})
+	case !own:
+		if kind != SawUse && kind != SawAnswer {
+			ip = netip.Addr{} // an IP packet may be one that the machine forwards
+		}
+		r.report(&t.frame, Sighting{Kind: SawFrame, Target: t, Other: ip})
+		return
+	case solicited && t.cardAnswers.Load(), kind == SawEcho && r.repliesTo(p):
+		// It says little or nothing about the machine, and we go on answering.
+		r.report(&a.spoken[kind], Sighting{Kind: kind, Target: t, Address: a})
 		return
 	}
 	// Not one more answer, whatever the loop is busy with: a machine that tests
 	// its address would take the answer for a duplicate (RFC 5227 section 2.1.1,
 	// RFC 4862 section 5.4.4).
-	for _, mine := range t.addrs {
-		mine.answer.Store(false)
-	}
-	if kind == SawAnswer && !solicited {
+	a.answer.Store(false)
+	if kind == SawAnswer && !solicited || kind == SawEcho {
 		kind = SawUse // it answered another host, or announced itself
+	}
+	if p.Kind == lan.TCP && p.Dst == r.responder.Self && r.replied(a, p) {
+		return
 	}
 	r.report(&a.spoken[kind], Sighting{Kind: kind, Target: t, Address: a})
 	switch {
-	case p.Kind == lan.TCP || p.Kind == lan.PortUnreachable:
-		r.replied(a, p)
+	case p.Kind == lan.PortUnreachable:
+		r.rejected(a, p)
 	case p.Network == 0 || p.Target.IsValid(): // ARP and neighbour discovery
 		r.diverted(t, p)
 	}
@@ -56,7 +62,9 @@ func spokenFor(p *lan.Packet) (Kind, netip.Addr) {
 		}
 	case lan.NeighborAdvertisement:
 		return SawAnswer, p.Target
-	case lan.TCP, lan.UDP, lan.EchoRequest, lan.PortUnreachable, lan.IP:
+	case lan.EchoReply:
+		return SawEcho, p.From
+	case lan.TCP, lan.UDP:
 		return SawPacket, p.From
 	}
 	return SawUse, p.From
@@ -77,22 +85,40 @@ func (r *Reader) diverted(t *Target, p *lan.Packet) {
 	}
 }
 
-// replied takes a machine's reply to a probe of one of its services.
-func (r *Reader) replied(a *Address, p *lan.Packet) {
+// repliesTo reports whether an echo reply answers a request of ours.
+func (r *Reader) repliesTo(p *lan.Packet) bool {
+	return p.Dst == r.responder.Self && lan.IsProbePort(p.EchoID)
+}
+
+// replied takes a machine's reply to our probe of a service, and reports whether p
+// is one.
+func (r *Reader) replied(a *Address, p *lan.Packet) bool {
+	s := a.service(machine.Port{Protocol: machine.TCP, Number: p.FromPort})
+	if s == nil || !lan.IsProbePort(p.ToPort) || p.Ack != r.sequence+1 {
+		return false
+	}
 	switch {
-	case p.Dst != r.responder.Self:
-	case p.Kind == lan.PortUnreachable && lan.IsProbePort(p.FromPort):
-		if s := a.service(machine.Port{Protocol: machine.UDP, Number: p.ToPort}); s != nil && p.Target == a.ip {
-			r.report(&s.reject, Sighting{Kind: SawReject, Target: a.target, Address: a, Service: s})
-		}
-	case p.Kind == lan.TCP && p.SYNACK() && lan.IsProbePort(p.ToPort) && p.Ack == r.sequence+1:
-		if s := a.service(machine.Port{Protocol: machine.TCP, Number: p.FromPort}); s != nil {
-			r.report(&s.accept, Sighting{Kind: SawAccept, Target: a.target, Address: a, Service: s})
-		}
+	case p.RST():
+		r.report(&s.reset, Sighting{Kind: SawReset, Target: a.target, Address: a, Service: s})
+	case p.SYNACK():
+		r.report(&s.accept, Sighting{Kind: SawAccept, Target: a.target, Address: a, Service: s})
 		// Our kernel knows nothing of that connection and would reset it too, as
 		// far as its firewall lets it.
 		if reset, err := lan.ResetFor(p, r.responder.Self); err == nil {
 			_ = r.responder.Send(reset) // the machine gives up by itself as well
 		}
+	default:
+		return false
+	}
+	return true
+}
+
+// rejected takes a "port unreachable" that answers our datagram.
+func (r *Reader) rejected(a *Address, p *lan.Packet) {
+	if p.Dst != r.responder.Self || !lan.IsProbePort(p.FromPort) || p.Target != a.ip {
+		return
+	}
+	if s := a.service(machine.Port{Protocol: machine.UDP, Number: p.ToPort}); s != nil {
+		r.report(&s.reject, Sighting{Kind: SawReject, Target: a.target, Address: a, Service: s})
 	}
 }

@@ -84,7 +84,7 @@ func (r *Reader) Handle(p *lan.Packet) {
 		r.heard(v, t, p)
 	}
 	switch p.Kind {
-	case lan.TCP, lan.UDP, lan.EchoRequest, lan.PortUnreachable, lan.IP:
+	case lan.TCP, lan.UDP, lan.EchoRequest, lan.EchoReply, lan.PortUnreachable, lan.IP:
 		r.visit(v, p)
 	default:
 		r.neighbor(v, p)
@@ -98,6 +98,9 @@ func (r *Reader) HandleOutgoing(p *lan.Packet) { r.visit(r.view.Load(), p) }
 
 // neighbor takes ARP and neighbour discovery.
 func (r *Reader) neighbor(v *View, p *lan.Packet) {
+	if p.From.IsUnspecified() && r.contested(v, p) {
+		return
+	}
 	switch r.responder.Handle(p, v.holding) {
 	case claim.Conflict:
 		r.conflict(v, p)
@@ -116,6 +119,17 @@ func requested(p *lan.Packet) netip.Addr {
 		return p.Target
 	}
 	return p.To
+}
+
+// contested takes a test of an address that is not defended, and reports whether p
+// is one.
+func (r *Reader) contested(v *View, p *lan.Packet) bool {
+	a := v.addrs[requested(p)]
+	if a == nil || !a.target.undefended.Load() || p.Src == a.target.MAC || p.Kind != lan.ARPRequest && p.Kind != lan.NeighborSolicitation {
+		return false
+	}
+	r.report(&a.contest, Sighting{Kind: SawContest, Target: a.target, Address: a, By: p.Src})
+	return true
 }
 
 // conflict takes a frame by which another host uses an address of a machine.

@@ -16,9 +16,10 @@ type Sighting struct {
 	Target  *Target
 	Address *Address       // nil for SawFrame, SawDiversion and SawRequest
 	Service *Service       // of a knock, and of an accepted or rejected probe
+	Other   netip.Addr     // of SawFrame and SawOtherAnswer: an address that is not the target's; may be invalid
 	Source  netip.AddrPort // of a knock
 	At      time.Time      // of SawKnock: the kernel's receive time
-	By      machine.MAC    // of SawConflict: the other host
+	By      machine.MAC    // of SawConflict and SawContest: the other host
 }
 
 // Kind is what a sighting is about. The first group is what the machine itself
@@ -27,17 +28,21 @@ type Kind uint8
 
 // The kinds of sightings.
 const (
-	SawFrame  Kind = iota // a frame for none of its addresses
-	SawTest               // a test whether it may use an address (RFC 5227, RFC 4862 section 5.4)
-	SawUse                // ARP or neighbour discovery from an address
-	SawPacket             // an IP packet from an address
-	SawAnswer             // an answer to our own question for an address
-	SawAccept             // a SYN-ACK to our probe of a service
-	SawReject             // a "port unreachable" to our probe of a service
+	SawFrame       Kind = iota // a frame for none of its addresses
+	SawTest                    // a test whether it may use an address (RFC 5227, RFC 4862 section 5.4)
+	SawUse                     // ARP or neighbour discovery from an address, or ICMP
+	SawPacket                  // TCP or UDP from an address
+	SawAnswer                  // an answer to our own question for an address
+	SawOtherAnswer             // ... for an address that is not its own
+	SawEcho                    // an echo reply to our own request
+	SawAccept                  // a SYN-ACK to our probe of a service
+	SawReset                   // a RST to our probe of a service
+	SawReject                  // a "port unreachable" to our probe of a service
 
 	SawKnock      // a client's packet that may wake the machine
 	SawSuppressed // a client's packet that would wake it, but for the rules
 	SawConflict   // another host that uses an address of the machine
+	SawContest    // another host that tests an address that is not defended
 	SawRequest    // a client's question for an address, which the machine's network card answers too
 	SawDiversion  // ARP or neighbour discovery that may divert held clients to the machine
 	kinds
@@ -64,8 +69,12 @@ func (s *Sighting) Taken() {
 	switch s.Kind {
 	case SawFrame:
 		s.Target.frame.Store(false)
-	case SawTest, SawUse, SawPacket, SawAnswer:
+	case SawOtherAnswer:
+		s.Target.otherAnswer.Store(false)
+	case SawTest, SawUse, SawPacket, SawAnswer, SawEcho:
 		s.Address.spoken[s.Kind].Store(false)
+	case SawReset:
+		s.Service.reset.Store(false)
 	case SawAccept:
 		s.Service.accept.Store(false)
 	case SawReject:
@@ -74,6 +83,8 @@ func (s *Sighting) Taken() {
 		s.Service.knock.Store(false)
 	case SawSuppressed:
 		s.Target.suppressed[s.Reason].Store(false)
+	case SawContest:
+		s.Address.contest.Store(false)
 	case SawConflict:
 		s.Address.conflict.Store(false)
 	case SawRequest:

@@ -21,10 +21,12 @@ type Target struct {
 	judge *fair.Judge
 
 	cardAnswers atomic.Bool // answers to our questions are its network card's and say nothing; the loop sets it
+	undefended  atomic.Bool // another host that tests an address may have it; the loop sets it
 	requesters  requesters
 
 	// On their way to the loop.
-	frame      atomic.Bool
+	frame       atomic.Bool
+	otherAnswer atomic.Bool
 	diversion  atomic.Bool
 	request    atomic.Bool
 	suppressed [len(machine.Suppressions)]atomic.Bool // by reason
@@ -42,6 +44,7 @@ type Address struct {
 	// On their way to the loop.
 	spoken   [kinds]atomic.Bool // by kind, of what the machine sent
 	conflict atomic.Bool
+	contest  atomic.Bool
 }
 
 // Service is one service of an address, at which a knock wakes.
@@ -51,6 +54,7 @@ type Service struct {
 	// On their way to the loop.
 	knock  atomic.Bool
 	accept atomic.Bool
+	reset  atomic.Bool
 	reject atomic.Bool
 }
 
@@ -125,14 +129,18 @@ func (t *Target) Concede(ip netip.Addr, conceded bool) {
 // machine sleeps, so that an answer to our questions proves nothing.
 func (t *Target) SetCardAnswers(answers bool) { t.cardAnswers.Store(answers) }
 
+// SetUndefended says whether another host that tests an address may have it: the
+// machine did not wake.
+func (t *Target) SetUndefended(undefended bool) { t.undefended.Store(undefended) }
+
 // Spoke reports whether something that the machine said is on its way to the loop,
 // as opposed to the answer of its network card.
 func (t *Target) Spoke() bool {
-	if t.frame.Load() {
+	if t.frame.Load() || t.otherAnswer.Load() {
 		return true
 	}
 	for _, a := range t.addrs {
-		for _, kind := range []Kind{SawTest, SawUse, SawPacket, SawAnswer} {
+		for _, kind := range []Kind{SawTest, SawUse, SawPacket, SawAnswer, SawEcho} {
 			if a.spoken[kind].Load() && !(kind == SawAnswer && t.cardAnswers.Load()) {
 				return true
 			}

@@ -108,6 +108,9 @@ func (p *Packet) SYNACK() bool {
 	return p.Kind == TCP && p.Flags&(tcpSYN|tcpACK|tcpRST|tcpFIN) == tcpSYN|tcpACK
 }
 
+// RST reports whether p refuses or ends a TCP connection.
+func (p *Packet) RST() bool { return p.Kind == TCP && p.Flags&tcpRST != 0 }
+
 // Data reports whether p carries data of a TCP connection that is established:
 // ACK is set, and none of SYN, RST and FIN, and there is a payload.
 func (p *Packet) Data() bool {

@@ -60,6 +60,7 @@ type address struct {
 	standing Standing
 	reason   string    // why it cannot be claimed at present; empty: it can
 	unproved bool      // the machine has to answer for it before it is claimed
+	answered bool      // it has, or need not
 	away     time.Time // of a claimed one with a reason: since when
 	yielded  time.Time // of a claimed one: since when the machine speaks for it; zero: it does not
 	inUse    bool      // the machine uses it since it came up
@@ -284,6 +285,7 @@ func (m *Machine) placed(now time.Time, places []Place) {
 		}
 		before := a.reason
 		a.reason = p.Reason
+		a.unproved = a.unproved || p.Unproved && !a.answered
 		switch {
 		case a.reason == "":
 			a.away = time.Time{}
@@ -299,8 +301,11 @@ func (m *Machine) placed(now time.Time, places []Place) {
 			m.do(AddressWaits{Addr: a.IP, Reason: a.reason})
 		}
 	}
-	if m.state == Awake && m.presence.next.IsZero() {
+	switch {
+	case m.state == Awake && m.presence.next.IsZero():
 		m.beginWatch(now)
+	case m.state == Settling && m.presence.asked.IsZero() && len(m.questioned()) > 0:
+		m.presence.next = now // it could not be asked before
 	}
 }
 

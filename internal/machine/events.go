@@ -48,8 +48,9 @@ type (
 	// our own: its silence says nothing about the machine.
 	ProbeFailed struct{}
 
-	// Deafened says that until then the silence of a machine that was awake
-	// proves nothing: the porter has just started, or its interface was out.
+	// Deafened says that the porter heard nothing for a while, because it has just
+	// started or its interface was out. Until then the silence of a machine that
+	// was awake proves nothing. One that sleeps is asked.
 	Deafened struct{ Until time.Time }
 
 	// Knocked is a packet that may wake the machine.
@@ -144,5 +145,5 @@ type Place struct {
 	Addr      netip.Addr
 	Reason    string // why it cannot; empty: it can
 	Forbidden bool   // it must not be claimed, so a claim ends at once
-	Unproved  bool   // the machine has to answer for it before it is claimed
+	Unproved  bool   // the machine has to answer for it before it is claimed, unless it has already
 }

@@ -1,14 +1,10 @@
 package machine
 
 import (
-	"errors"
 	"net/netip"
 	"slices"
 	"time"
 )
-
-// ErrUnknown says that there is no machine of that name.
-var ErrUnknown = errors.New("no such machine")
 
 // Policy is what the operator decided about probing and waking.
 type Policy struct {
@@ -128,7 +124,7 @@ func (m *Machine) Handle(now time.Time, event Event) []Action {
 	case ProbeFailed:
 		m.presence.excuse(now)
 	case Deafened:
-		m.blind = e.Until
+		m.deafened(now, e)
 	case Knocked:
 		m.knock(now, e)
 	case WakeAsked:

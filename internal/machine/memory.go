@@ -63,7 +63,9 @@ func Resume(mem Memory, policy Policy, until, now time.Time) *Machine {
 	}
 	m.addrs = m.addressesOf(mem.Spec.Monitor)
 	for i := range m.addrs {
-		m.addrs[i].unproved = slices.Contains(mem.Unproved, m.addrs[i].IP)
+		a := &m.addrs[i]
+		a.unproved = slices.Contains(mem.Unproved, a.IP)
+		a.answered = !a.unproved
 	}
 	m.lastWake.At = notAfter(m.lastWake.At, now)
 	if m.lastWake.Outcome == UnderWay {

@@ -125,9 +125,13 @@ func (m *Machine) questioned() []netip.Addr {
 func (m *Machine) answered(now time.Time, e Answered) {
 	p := &m.presence
 	a := m.addrs.of(e.Addr)
-	if now.Sub(p.last) < answerTime && a != nil && a.unproved {
-		a.unproved = false
-		m.claimableAgain(now, a)
+	if now.Sub(p.last) < answerTime && a != nil && !a.answered {
+		a.answered = true
+		if a.unproved {
+			a.unproved = false
+			m.do(AddressWaits{Addr: a.IP})
+			m.claimableAgain(now, a)
+		}
 	}
 	if e.Proof >= BySystem || e.Proof >= ByEcho && !m.hasTCP() {
 		p.system = now
@@ -137,7 +141,7 @@ func (m *Machine) answered(now time.Time, e Answered) {
 		p.bare = now
 		m.heardBare(now)
 		return
-	case p.asked.IsZero():
+	case p.asked.IsZero() || now.Sub(p.asked) >= answerTime:
 		m.hear(now, Heard{Addr: e.Addr, Sign: Uses}, true)
 		return
 	}
@@ -164,6 +168,9 @@ func (m *Machine) provedUp(now time.Time, a *address) {
 		m.pending = nil // it was up when the wake was requested
 	case Settling:
 		m.answeredSettling(now)
+	case Asleep:
+		m.settling = spoke
+		m.startedExternally(now)
 	case Waking:
 		if a != nil && m.wake.attempts > 0 {
 			m.enterArriving(now)

@@ -77,7 +77,8 @@ func (m *Machine) takeSpec(now time.Time, e Registered) {
 		if a.standing == Conceded {
 			a.standing, a.recheck = Own, recheck{}
 		}
-		a.reason, a.unproved = place.Reason, place.Unproved
+		a.answered = a.answered || !place.Unproved
+		a.reason, a.unproved = place.Reason, !a.answered
 		if why := a.status().Reason; why != "" {
 			m.do(AddressWaits{Addr: a.IP, Reason: why})
 		}

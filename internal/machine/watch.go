@@ -113,6 +113,15 @@ func (m *Machine) stoppedAnswering(now time.Time) {
 	m.presence.next = now
 }
 
+// deafened takes in that the porter heard nothing for a while. A machine that
+// slept may have been started meanwhile.
+func (m *Machine) deafened(now time.Time, e Deafened) {
+	m.blind = e.Until
+	if addrs := m.questioned(); m.state == Asleep && len(addrs) > 0 {
+		m.ask(now, addrs, false)
+	}
+}
+
 // findElsewhere reports once that a machine is up at another address than its own.
 func (m *Machine) findElsewhere(now time.Time) {
 	if m.elsewhere || len(m.others) == 0 || m.atOther.Before(m.upSince) {
