@@ -114,6 +114,11 @@ func returned(a *address) bool { return a.standing == Returned }
 // Claimed returns the addresses that are held for the machine.
 func (m *Machine) Claimed() []netip.Addr { return m.addrs.which(claimed) }
 
+// Answered returns the addresses that the readers answer for.
+func (m *Machine) Answered() []netip.Addr {
+	return m.addrs.which(func(a *address) bool { return a.standing == Claimed && a.yielded.IsZero() })
+}
+
 // Conceded reports whether an address of the machine was left to another host.
 func (m *Machine) Conceded(ip netip.Addr) bool {
 	a := m.addrs.of(ip)

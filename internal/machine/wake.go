@@ -218,8 +218,8 @@ func (m *Machine) reclaimYielded(now time.Time) {
 		}
 	}
 	if len(ips) > 0 {
-		m.do(Claim{Addrs: ips})
-		m.do(StopAnnouncing{Addrs: ips})
+		m.do(Claim{Addrs: ips, AnnounceAfter: startSilence})
+		m.do(StopAnnouncing{Addrs: ips}) // it may be about to test them
 	}
 }
 
