@@ -124,7 +124,7 @@ func (p Policy) disputed(path string, ip netip.Addr, mac machine.MAC, others []m
 		names[i] = m.String()
 	}
 	// A Linux host with two cards on one LAN answers with both for each of its
-	// addresses, unless it is told not to.
+	// addresses, unless a sysctl says otherwise.
 	return Refuse(Refused, "%s: %s answers for %s: expected %s alone (trust: %v); if that is a second card of the machine, set its sysctl net.ipv4.conf.all.arp_ignore=1",
 		path, strings.Join(names, " and "), ip, mac, p.Trust)
 }

@@ -90,7 +90,7 @@ func TestRecordsAreBounded(t *testing.T) {
 	}
 }
 
-// TestRestraintForgets: whoever invents MACs takes no memory for good.
+// TestRestraintForgets: invented MACs take no memory for good.
 func TestRestraintForgets(t *testing.T) {
 	var r registration.Restraint
 	now := time.Now()
