@@ -37,7 +37,7 @@ func TestRegistrationOneAddressTooMany(t *testing.T) {
 	if took := time.Since(begun); took > 5*time.Second {
 		t.Errorf("took %v", took)
 	}
-	for ip, reason := range map[netip.Addr]string{nas6: "in no network", unused: "nobody answers"} {
+	for ip, reason := range map[netip.Addr]string{nas6: "not in a network", unused: "nobody answers"} {
 		e, err := h.d.Log.Wait(h.ctx, 0, func(e rig.Entry) bool {
 			return e.Message == "address waiting" && e.Field("ip") == ip.String()
 		})

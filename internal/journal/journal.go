@@ -98,7 +98,7 @@ func open(d *folder, below disk, limit int64, now clock, log *slog.Logger) (*Jou
 	j := &Journal{
 		log: log, folder: d, clock: now, state: newState(c), seq: c.events.last(), stored: time.Now(),
 		wake: make(chan struct{}, 1), done: make(chan struct{}),
-		writer: writer{disk: below, least: limit, limit: limit},
+		writer: writer{disk: below, least: limit, limit: limit, most: d.most},
 	}
 	past := Past{Events: c.events.newest(0, "", 0), Seen: c.seen, Until: c.until}
 	for _, mac := range j.state.macs() {

@@ -153,9 +153,9 @@ func (j *Journal) store(b *batch) (*batch, error) {
 	switch {
 	case rewriteErr == nil:
 		return all, nil
-	case w.file != nil && !b.whole && !tried:
-		// Too long is better than not written.
-		w.limit = w.size + int64(len(lines)) + w.least
+	case w.file != nil && !b.whole && !tried && w.size+int64(len(lines)) <= w.most:
+		// Too long is better than not written, while it can be read.
+		w.limit = min(w.size+int64(len(lines))+w.least, w.most)
 		return b, w.append(lines)
 	}
 	return all, errors.Join(err, rewriteErr)
