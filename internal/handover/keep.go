@@ -18,8 +18,18 @@ type packet struct {
 	flow    flow
 	service machine.Service
 	guest   Guest
-	part    bool // a fragment: the rest may follow
+	whole   whole
 }
+
+// whole tells the parts of a fragmented packet, together with its ends, from those
+// of others. The zero value is that of a packet which is none.
+type whole struct {
+	fragment bool
+	of       byte
+	id       uint32
+}
+
+func wholeOf(p *lan.Packet) whole { return whole{p.Fragment, p.FragmentOf, p.FragmentID} }
 
 // flow tells a TCP segment's retransmission from a new one. A SYN stands for
 // its whole connection.
@@ -35,7 +45,7 @@ func (h *Hold) keep(p *lan.Packet, service machine.Service) {
 		return
 	}
 	w := packet{
-		flow: flowOf(p), service: service, part: p.Fragment,
+		flow: flowOf(p), service: service, whole: wholeOf(p),
 		guest: Guest{Addr: p.To, MAC: p.Src, IP: p.From},
 	}
 	if w.flow != (flow{}) {
