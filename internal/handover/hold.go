@@ -131,7 +131,7 @@ func (m mode) otherwise() Verdict {
 // rest finds the service of the datagram to which a later fragment belongs.
 func (h *Hold) rest(p *lan.Packet) (machine.Service, bool) {
 	for _, w := range h.packets {
-		if w.part && w.guest.IP == p.From && w.guest.Addr == p.To {
+		if w.whole == wholeOf(p) && w.guest.IP == p.From && w.guest.Addr == p.To {
 			return w.service, true
 		}
 	}

@@ -81,7 +81,14 @@ type Packet struct {
 	Seq, Ack         uint32 // TCP: sequence and acknowledgment number
 	EchoID, EchoSeq  uint16 // EchoRequest and EchoReply: identifier and sequence number
 	Payload          int    // TCP and UDP: octets of payload; of a first fragment those in this frame
-	Fragment         bool   // part of a fragmented packet, the first or a later one
+
+	// Fragment says that this is part of a fragmented packet, the first or a later
+	// one. What its parts have in common are From, To and these two: the
+	// identification, and in IPv4 the protocol (RFC 791, section 3.2; RFC 8200,
+	// section 4.5). Both are 0 otherwise.
+	Fragment   bool
+	FragmentID uint32
+	FragmentOf byte
 
 	Network, Transport int // offsets of the IP and the transport header in Frame; 0 where there is none
 }
