@@ -36,7 +36,8 @@ func (m *Machine) register(now time.Time, e Registered) {
 		m.isHere(now)
 		return
 	}
-	m.enterSettling(now, WhyRegistered, said)
+	m.report(now, Settling, WhyRegistered, e.Repeated)
+	m.settling, m.presence, m.repeats = said, doubt(now), false
 }
 
 // prepareSleep gives everything back to a machine that is up and about to sleep.

@@ -23,21 +23,21 @@ const (
 // repeatAfter is how often a change is reported that comes again and again.
 const repeatAfter = time.Hour
 
-// enterSettling makes the first question due. It goes out with the next tick and
+// enterSettling begins to ask a machine that spoke in its sleep. It goes out with the next tick and
 // not with this event: the readers have to know of the machine first.
-func (m *Machine) enterSettling(now time.Time, why Reason, kind settling) {
-	m.repeats = kind == spoke && !m.reported.IsZero() && now.Sub(m.reported) < repeatAfter
-	if kind == spoke && !m.repeats {
+func (m *Machine) enterSettling(now time.Time) {
+	m.repeats = !m.reported.IsZero() && now.Sub(m.reported) < repeatAfter
+	if !m.repeats {
 		m.reported = now
 	}
-	m.report(now, Settling, why, m.repeats)
-	m.settling, m.presence = kind, doubt(now)
+	m.report(now, Settling, WhySpoke, m.repeats)
+	m.settling, m.presence = spoke, doubt(now)
 }
 
 // heardAsleep takes a frame of a machine that sleeps, which may have been started.
 func (m *Machine) heardAsleep(now time.Time, a *address, e Heard, unasked bool) {
 	m.stopAnnouncing()
-	m.enterSettling(now, WhySpoke, spoke)
+	m.enterSettling(now)
 	m.presence.deep = unasked
 	m.heardSettling(now, a, e, unasked)
 }

@@ -12,6 +12,7 @@ import (
 	"nightporter/internal/lan"
 	"nightporter/internal/machine"
 	"nightporter/internal/metrics"
+	"nightporter/internal/registration"
 )
 
 const (
@@ -48,13 +49,14 @@ type loop struct {
 	kicks     chan struct{}   // a reader has failed
 	reading   context.Context // of the readers; nil while there are none
 
-	machines registry
-	timers   due.Queue[*entry]
-	checks   due.Queue[*entry] // of services: are they ready?
-	budget   *handover.Budget
-	awaited  map[*entry]bool // those that wake or arrive
-	pending  []pending       // events that are not handled yet
-	deferred []func()        // by the event that is being handled
+	machines  registry
+	timers    due.Queue[*entry]
+	checks    due.Queue[*entry] // of services: are they ready?
+	budget    *handover.Budget
+	awaited   map[*entry]bool // those that wake or arrive
+	restraint registration.Restraint
+	pending   []pending // events that are not handled yet
+	deferred  []func()  // by the event that is being handled
 }
 
 // pending is an event on its way to a machine.

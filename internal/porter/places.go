@@ -123,13 +123,13 @@ func (l *loop) placeEntry(e *entry, views map[*nic]*netView, holders map[netip.A
 		return
 	}
 	e.places = places
-	l.tell(e, machine.Placed{Places: places})
 	for _, a := range spec.Monitor {
 		// What our host uses now cannot be a machine's.
 		if v := views[e.nic]; v != nil && v.Own(a.IP) {
 			l.tell(e, machine.Conflicted{Addr: a.IP, By: e.nic.MAC()})
 		}
 	}
+	l.tell(e, machine.Placed{Places: places})
 }
 
 // nicOf returns the interface on whose network a machine is to be looked for, or
