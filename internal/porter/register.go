@@ -197,8 +197,11 @@ func (l *loop) register(e *entry, req registration.Request, places []machine.Pla
 	// released by it.
 	l.tell(e, machine.Registered{Spec: spec, Here: req.Here, Places: places, Repeated: repeated})
 	e.setTarget()
-	if slices.ContainsFunc(l.machines.sorted(), func(o *entry) bool { return o != e && o.shares(spec) }) {
-		l.place() // the other one loses the address
+	for _, o := range l.machines.byMAC {
+		if o != e && o.shares(spec) {
+			l.place() // the other one loses the address
+			break
+		}
 	}
 	return nil
 }
