@@ -113,8 +113,8 @@ func (p *Porter) logReplay(r *resident, service string, packets int) {
 }
 
 // replay sends a packet that has waited to its machine.
-func (r *resident) replay(frame []byte) error {
-	var p lan.Packet
+func (r *resident) replay(frame []byte, sum lan.Checksum) error {
+	p := lan.Packet{Sum: sum}
 	if v := p.Parse(frame); v != lan.Accepted {
 		return fmt.Errorf("a frame that was kept is %v", v)
 	}
