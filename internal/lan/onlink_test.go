@@ -66,8 +66,8 @@ func (n *namespace) addRoute(name, dst string, table byte, more ...netlink.Attri
 
 var samePrefix = cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })
 
-// TestOnLink: what the kernel reaches without a gateway is on the link, whoever
-// said so.
+// TestOnLink: what the kernel reaches without a gateway is on the link, for
+// whatever reason.
 func TestOnLink(t *testing.T) {
 	porter, _ := neighbors(t)
 	want := prefixList("192.168.7.0/24", "2001:db8::/64", "fe80::/64")

@@ -12,8 +12,8 @@ import (
 )
 
 // TestKernelSaysWhatIsUnfinished: what the kernel of a host on a virtual link
-// sends has no checksums yet, also that of our own; a frame that somebody has made
-// has what it has.
+// sends has no checksums yet, also that of our own; a frame that a program
+// has made itself has what it has.
 func TestKernelSaysWhatIsUnfinished(t *testing.T) {
 	porter, client := neighbors(t)
 	in, out, peer := porter.open("porter0"), porter.openOutgoing("porter0"), client.open("client0")
