@@ -17,19 +17,6 @@ import (
 	"nightporter/internal/lan"
 )
 
-// network returns what the kernel says of an interface of the namespace.
-func (n *namespace) network(name string) (network lan.Network) {
-	n.tb.Helper()
-	n.do(func() error {
-		ifi, err := net.InterfaceByName(name)
-		if err == nil {
-			network, err = lan.ReadNetwork(ifi.Index)
-		}
-		return err
-	})
-	return network
-}
-
 // addRoute adds a route that the helper for plain ones cannot.
 func (n *namespace) addRoute(name, dst string, table byte, more ...netlink.Attribute) {
 	n.tb.Helper()
