@@ -49,9 +49,10 @@ type Machine struct {
 	heard    time.Time    // when it was heard last
 	others   []netip.Addr // addresses that it spoke from and did not register
 	atOwn    time.Time    // last proof at an address of its own
-	atOther  time.Time    // ... at another one
-	upSince  time.Time    // when it came up; for elsewhere
-	card     bool         // its network card or firmware answers while it sleeps
+	atOther  time.Time    // ... at another one, which is other
+	other    netip.Addr
+	upSince  time.Time // when it came up; for elsewhere
+	card     bool      // its network card or firmware answers while it sleeps
 
 	elsewhere  bool      // it is up at another address, and that was reported
 	permanent  bool      // the configuration knows it

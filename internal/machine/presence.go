@@ -20,8 +20,9 @@ const (
 	// answerTime is how long an answer may take to be one to a question of ours.
 	answerTime = 3 * time.Second
 
-	// maxOthers bounds the addresses that a machine is asked for beside its own.
-	maxOthers = 2
+	// maxOthers bounds the addresses that a machine is asked for beside its own: one
+	// of each family, and a link-local one.
+	maxOthers = 3
 )
 
 // presence is whether a machine is up, as far as it was proved by answers to
@@ -148,19 +149,20 @@ func (m *Machine) answered(now time.Time, e Answered) {
 	m.heard = now
 	m.failures, m.retryAt = 0, time.Time{}
 	p.prove(now)
-	m.provedUp(now, a)
+	m.provedUp(now, e.Addr, a)
 	if a != nil {
 		m.addrs.uses(now, a)
 	}
 }
 
-// provedUp does what follows from a proof of life at one of the machine's
-// addresses, or, where a is nil, at another one.
-func (m *Machine) provedUp(now time.Time, a *address) {
-	if a != nil {
+// provedUp does what follows from a proof of life at ip, which is the machine's own
+// unless a is nil.
+func (m *Machine) provedUp(now time.Time, ip netip.Addr, a *address) {
+	switch {
+	case a != nil:
 		m.atOwn, m.elsewhere = now, false
-	} else {
-		m.atOther = now
+	case !ip.IsLinkLocalUnicast(): // which a machine has whatever its network gives it
+		m.atOther, m.other = now, ip
 	}
 	switch m.state {
 	case Awake:
@@ -230,7 +232,9 @@ func (m *Machine) remember(ip netip.Addr) {
 	if slices.Contains(m.others, ip) {
 		return
 	}
-	same := func(o netip.Addr) bool { return o.Is4() == ip.Is4() }
+	same := func(o netip.Addr) bool {
+		return o.Is4() == ip.Is4() && o.IsLinkLocalUnicast() == ip.IsLinkLocalUnicast()
+	}
 	m.others = append(slices.DeleteFunc(slices.Clone(m.others), same), ip)
 	if len(m.others) > maxOthers {
 		m.others = m.others[1:]
