@@ -1,0 +1,299 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"nightporter/internal/journal"
+	"nightporter/internal/lab"
+	"nightporter/internal/lan"
+	"nightporter/internal/machine"
+	"nightporter/internal/rig"
+)
+
+// The tests named TestField are cases that people reported of tools like this one.
+
+const (
+	// fieldProbe takes a machine for off after 0.6 s if it said that it would sleep.
+	fieldProbe = "probe: {interval: 300ms, misses: 2}\n"
+	// forgotten is fieldProbe, and soon no registration explains a silence.
+	forgotten = "probe: {interval: 300ms, misses: 2, timeout: 2s}\n"
+	// often asks machines that are awake ten times as often as the default.
+	often = "watch: {interval: 1s}\n"
+	// slack is what the machine under the tests may be late by.
+	slack = time.Second
+)
+
+// address is an address of a machine, as the API tells how it stands.
+type address struct {
+	IP               netip.Addr
+	Standing, Reason string
+}
+
+// known is what these tests look for in the API's machines.
+type known struct {
+	Name         string
+	MAC          machine.MAC
+	State        machine.State
+	SleptSeconds float64 `json:"slept_seconds"`
+	Addresses    []address
+}
+
+// inside asks the API by the loopback, for a porter whose addresses come and go.
+func (h *house) inside(path string, into any) {
+	h.Helper()
+	status, text, err := h.d.GetInside(h.within(5*time.Second), path)
+	h.must(err)
+	if status != 200 {
+		h.Fatalf("%s answered %d: %s", path, status, text)
+	}
+	h.must(json.Unmarshal([]byte(text), into))
+}
+
+// machines returns what the porter knows.
+func (h *house) machines() (all []known) {
+	h.Helper()
+	h.inside("/api/v1/machines", &all)
+	return all
+}
+
+// knows returns the machine of a name; without one the test fails.
+func (h *house) knows(name string) known {
+	h.Helper()
+	all := h.machines()
+	i := slices.IndexFunc(all, func(m known) bool { return m.Name == name })
+	if i < 0 {
+		h.Fatalf("%s is unknown", name)
+	}
+	return all[i]
+}
+
+func (k known) address(ip netip.Addr) address {
+	i := slices.IndexFunc(k.Addresses, func(a address) bool { return a.IP == ip })
+	if i < 0 {
+		return address{IP: ip, Standing: "not told"}
+	}
+	return k.Addresses[i]
+}
+
+// stands waits until an address of nas has one of the standings.
+func (h *house) stands(limit time.Duration, ip netip.Addr, standings ...string) address {
+	h.Helper()
+	for deadline := time.Now().Add(limit); ; time.Sleep(20 * time.Millisecond) {
+		a := h.knows("nas").address(ip)
+		if slices.Contains(standings, a.Standing) {
+			return a
+		}
+		if time.Now().After(deadline) {
+			h.Fatalf("%v stands as %q (%s) after %v, want %q", ip, a.Standing, a.Reason, limit, standings)
+		}
+	}
+}
+
+// events returns what was told of a machine, of one kind.
+func (h *house) events(name string, kind journal.Kind) (found []journal.Event) {
+	h.Helper()
+	var all []journal.Event
+	h.inside("/api/v1/events?limit=1000&machine="+name, &all)
+	for _, e := range all {
+		if e.Kind == kind {
+			found = append(found, e)
+		}
+	}
+	return found
+}
+
+// told waits for an event that matches.
+func (h *house) told(name string, kind journal.Kind, match func(journal.Event) bool) journal.Event {
+	h.Helper()
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		all := h.events(name, kind)
+		if i := slices.IndexFunc(all, match); i >= 0 {
+			return all[i]
+		}
+		if time.Now().After(deadline) {
+			h.Fatalf("no event %q that fits, only %+v", kind, all)
+		}
+	}
+}
+
+// about matches an event by the address that it is about.
+func about(ip netip.Addr) func(journal.Event) bool {
+	return func(e journal.Event) bool { return e.IP == ip }
+}
+
+// moves returns how often a machine came to a state after the first n entries.
+func (h *house) moves(n int, name, to string) (count int) {
+	for _, e := range h.d.Log.Entries(n) {
+		if rig.Moved(name, "", to, "")(e) {
+			count++
+		}
+	}
+	return count
+}
+
+// comes waits until a machine comes to a state, for any reason.
+func (h *house) comes(limit time.Duration, n int, name, to string) rig.Entry {
+	h.Helper()
+	e, err := h.d.Log.Wait(h.within(limit), n, rig.Moved(name, "", to, ""))
+	if err != nil {
+		h.Fatalf("%s is not %s after %v: %v", name, to, limit, err)
+	}
+	return e
+}
+
+// quietFor expects that nothing matches in the log for a while.
+func (h *house) quietFor(d time.Duration, n int, what string, match func(rig.Entry) bool) {
+	h.Helper()
+	if e, err := h.d.Log.Wait(h.within(d), n, match); err == nil {
+		h.Fatalf("%s: %q %v", what, e.Message, e.Fields)
+	}
+}
+
+// says matches what an operator reads at the levels, with all of the words in it,
+// wherever.
+func says(levels string, words ...string) func(rig.Entry) bool {
+	return func(e rig.Entry) bool {
+		return strings.Contains(levels, e.Level) && contains(e.Message+fmt.Sprint(e.Fields), words...)
+	}
+}
+
+// named waits for a line that an operator sees by default.
+func (h *house) named(n int, words ...string) rig.Entry {
+	h.Helper()
+	e, err := h.d.Log.Wait(h.within(10*time.Second), n, says("INFO WARN", words...))
+	if err != nil {
+		h.Fatalf("no line with %q: %v", words, err)
+	}
+	return e
+}
+
+// lines returns how many records the journal has.
+func (h *house) lines() int {
+	h.Helper()
+	b, err := os.ReadFile(filepath.Join(h.d.Dir(), "journal.jsonl"))
+	h.must(err)
+	return bytes.Count(b, []byte("\n"))
+}
+
+// resolves asks everybody for ip as from, until mac answers; who else answers
+// meanwhile may.
+func (h *house) resolves(limit time.Duration, from *lab.Host, ip netip.Addr, mac machine.MAC) {
+	h.Helper()
+	deadline := time.Now().Add(limit)
+	for {
+		h.must(from.ForgetNeighbor(ip))
+		ctx, cancel := context.WithTimeout(h.ctx, 300*time.Millisecond)
+		_ = from.WarmNeighbor(ctx, ip) // no answer yet
+		cancel()
+		got, _, ok, err := from.Neighbor(ip)
+		h.must(err)
+		if ok && got == mac {
+			return
+		}
+		if time.Now().After(deadline) {
+			h.Fatalf("%s has %v at %v after %v, want %v", from.Name(), ip, got, limit, mac)
+		}
+	}
+}
+
+// claiming returns how many frames of the porter since a moment say that ip is
+// at its MAC.
+func (h *house) claiming(capture *lab.Capture, since time.Time, ip netip.Addr) (count int) {
+	for _, f := range capture.Frames() {
+		if f.Time.After(since) && f.Src() == h.lan.Porter().MAC() && claims(f, h.lan.Porter().MAC(), ip) {
+			count++
+		}
+	}
+	return count
+}
+
+// subject is a house with nas in it, which a test has in several kinds.
+type subject struct {
+	*house
+	nas       *lab.Machine
+	conf      string
+	agentless bool
+}
+
+// ways are the ways in which the porter knows a machine and claims its addresses.
+var ways = []struct {
+	name, conf string
+	agentless  bool
+}{
+	{"registered", "", false},
+	{"agentless", "", true},
+	{"bind", "claim: {mode: bind}\n", false},
+}
+
+// prepare opens a house for nas, which is awake and known when it returns. Closed,
+// the porter's port lets nothing through, and nas is only known if it is agentless.
+func prepare(t *testing.T, conf string, agentless bool, change func(*lab.MachineConfig)) *subject {
+	t.Helper()
+	t.Parallel()
+	ctx, network := newLANFor(t, 3*time.Minute)
+	bare := &house{T: t, ctx: ctx, lan: network}
+	s := &subject{nas: bare.nas(change), conf: conf, agentless: agentless}
+	if agentless {
+		s.conf += strings.TrimPrefix(mute(s.nas.MAC(), s.addrs()...), brisk)
+	}
+	s.house = openOn(ctx, t, network, s.conf)
+	if agentless {
+		s.isWatched(0)
+	}
+	return s
+}
+
+// addrs returns the addresses that nas has.
+func (s *subject) addrs() (all []netip.Addr) {
+	for _, ip := range []netip.Addr{s.nas.Addr4(), s.nas.Addr6()} {
+		if ip.IsValid() {
+			all = append(all, ip)
+		}
+	}
+	return all
+}
+
+// sleeps lets nas sleep until it is claimed.
+func (s *subject) sleeps() {
+	s.Helper()
+	n := s.d.Log.Len()
+	if !s.agentless {
+		var monitor []entry
+		for _, ip := range s.addrs() {
+			monitor = append(monitor, entry{ip, []any{22, "27015/udp", "icmp"}})
+		}
+		answer, err := s.d.RegisterIn(s.within(10*time.Second), s.nas.Host, porterAddr(s.lan.Porter(), s.nas), []string{body("nas", s.nas.MAC(), monitor...)}, 0)
+		s.must(err)
+		if answer != "OK." {
+			s.Fatalf("registration answered %q", answer)
+		}
+	}
+	s.must(s.nas.Sleep(s.ctx))
+	s.comes(20*time.Second, n, "nas", "asleep")
+}
+
+// serves connects to nas in its sleep, and expects that it was woken for that.
+func (s *subject) serves(ip netip.Addr) {
+	s.Helper()
+	n, magic := s.d.Log.Len(), s.nas.MagicCount()
+	s.call(s.lan.Client(), s.nas, ip, 22)
+	s.comes(10*time.Second, n, "nas", "awake")
+	if s.nas.MagicCount() == magic {
+		s.Error("served without a magic packet: it was not asleep")
+	}
+}
+
+// parses returns what a frame is, for matches that look closer.
+func parses(f lab.Frame) (p lan.Packet, ok bool) {
+	return p, p.Parse(f.Data) == lan.Accepted
+}
