@@ -15,7 +15,6 @@ import (
 
 	"nightporter/internal/journal"
 	"nightporter/internal/lab"
-	"nightporter/internal/lan"
 	"nightporter/internal/machine"
 	"nightporter/internal/rig"
 )
@@ -151,6 +150,16 @@ func (h *house) comes(limit time.Duration, n int, name, to string) rig.Entry {
 	return e
 }
 
+// path returns where a machine went after the first n entries, for messages.
+func (h *house) path(n int, name string) (states []string) {
+	for _, e := range h.d.Log.Entries(n) {
+		if e.Field("machine") == name && e.Field("to") != "" {
+			states = append(states, fmt.Sprintf("%s %s (%s)", e.Time.Format("05.000"), e.Field("to"), e.Field("reason")))
+		}
+	}
+	return states
+}
+
 // quietFor expects that nothing matches in the log for a while.
 func (h *house) quietFor(d time.Duration, n int, what string, match func(rig.Entry) bool) {
 	h.Helper()
@@ -189,21 +198,27 @@ func (h *house) lines() int {
 // meanwhile may.
 func (h *house) resolves(limit time.Duration, from *lab.Host, ip netip.Addr, mac machine.MAC) {
 	h.Helper()
-	deadline := time.Now().Add(limit)
-	for {
-		h.must(from.ForgetNeighbor(ip))
-		ctx, cancel := context.WithTimeout(h.ctx, 300*time.Millisecond)
-		_ = from.WarmNeighbor(ctx, ip) // no answer yet
-		cancel()
-		got, _, ok, err := from.Neighbor(ip)
-		h.must(err)
-		if ok && got == mac {
+	for deadline := time.Now().Add(limit); ; {
+		got := h.whoHas(from, ip)
+		if got == mac {
 			return
 		}
 		if time.Now().After(deadline) {
 			h.Fatalf("%s has %v at %v after %v, want %v", from.Name(), ip, got, limit, mac)
 		}
 	}
+}
+
+// whoHas asks everybody for an address, and returns who answers.
+func (h *house) whoHas(from *lab.Host, ip netip.Addr) machine.MAC {
+	h.Helper()
+	h.must(from.ForgetNeighbor(ip))
+	ctx, cancel := context.WithTimeout(h.ctx, 300*time.Millisecond)
+	defer cancel()
+	_ = from.WarmNeighbor(ctx, ip) // without an answer there is no MAC
+	mac, _, _, err := from.Neighbor(ip)
+	h.must(err)
+	return mac
 }
 
 // claiming returns how many frames of the porter since a moment say that ip is
@@ -291,9 +306,4 @@ func (s *subject) serves(ip netip.Addr) {
 	if s.nas.MagicCount() == magic {
 		s.Error("served without a magic packet: it was not asleep")
 	}
-}
-
-// parses returns what a frame is, for matches that look closer.
-func parses(f lab.Frame) (p lan.Packet, ok bool) {
-	return p, p.Parse(f.Data) == lan.Accepted
 }

@@ -4,6 +4,7 @@
 package rig
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -33,6 +34,7 @@ type Options struct {
 	Config string    // YAML, added to what the rig needs
 	Host   *lab.Host // where it runs; nil: the porter's host
 	Log    io.Writer
+	Await  string // the page that says that it has started; empty: /-/ready
 }
 
 // Daemon is a running nightporter.
@@ -78,7 +80,7 @@ func Start(ctx context.Context, lan *lab.LAN, dir string, o Options) (*Daemon, e
 		close(d.exited)
 		d.Log.end()
 	}()
-	if err := d.waitReady(ctx); err != nil {
+	if err := d.waitFor(ctx, cmp.Or(o.Await, "/-/ready")); err != nil {
 		d.Kill()
 		return nil, fmt.Errorf("%w; it said:\n%s", err, d.Log.Text())
 	}
@@ -93,19 +95,25 @@ func dialing(dial func(ctx context.Context, network, addr string) (net.Conn, err
 // Again starts another daemon in the place of this one, which has ended, with
 // the state that it left.
 func (d *Daemon) Again(ctx context.Context, config string) (*Daemon, error) {
+	return d.AgainUntil(ctx, config, d.opts.Await)
+}
+
+// AgainUntil is Again with a page of its own that says that it has started, such as
+// /-/healthy for a daemon that has no network.
+func (d *Daemon) AgainUntil(ctx context.Context, config, await string) (*Daemon, error) {
 	o := d.opts
-	o.Config = config
+	o.Config, o.Await = config, await
 	return Start(ctx, d.lan, d.Dir(), o)
 }
 
-// waitReady asks /-/ready until it says yes.
-func (d *Daemon) waitReady(ctx context.Context) error {
+// waitFor asks a page until it says yes.
+func (d *Daemon) waitFor(ctx context.Context, page string) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	again := time.NewTicker(10 * time.Millisecond)
 	defer again.Stop()
 	for {
-		if status, _, err := d.GetInside(ctx, "/-/ready"); err == nil && status == http.StatusOK {
+		if status, _, err := d.GetInside(ctx, page); err == nil && status == http.StatusOK {
 			return nil
 		}
 		select {
