@@ -71,7 +71,7 @@ func TestFieldOneAddressTooMany(t *testing.T) {
 				}
 				register()
 				if !lack.linkLocal {
-					h.named(n, lack.ip.String())
+					h.named(n, "INFO WARN", lack.ip.String())
 					if e := h.told("nas", "address_waiting", about(lack.ip)); e.Reason == "" {
 						t.Error("the event has no reason")
 					}
@@ -116,7 +116,7 @@ func TestFieldAddressThatIsNotThereYet(t *testing.T) {
 			h := open(t, fieldProbe)
 			nas := h.nas(nil)
 			h.register(nas.Host, body("nas", nas.MAC(), entry{nas4, []any{22}}, entry{ip, []any{22}}))
-			h.named(0, ip.String())
+			h.named(0, "INFO WARN", ip.String())
 			h.stands(time.Second, ip, "waiting")
 			h.told("nas", "address_waiting", about(ip))
 			h.must(nas.Sleep(h.ctx))
