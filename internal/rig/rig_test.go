@@ -87,6 +87,14 @@ func TestDaemon(t *testing.T) {
 	if code, err := d.Stop(ctx); code != 3 || err != nil {
 		t.Errorf("stopped again: %d, %v", code, err)
 	}
+	d, err = d.AgainUntil(ctx, "wake: {attempts: 4}\n", "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Kill()
+	if d.Dir() != dir || !strings.HasSuffix(conf(), "wake: {attempts: 4}\n") {
+		t.Errorf("started again in %s:\n%s", d.Dir(), conf())
+	}
 }
 
 func TestMetrics(t *testing.T) {
