@@ -18,8 +18,8 @@ func (r *Reader) heard(v *View, t *Target, p *lan.Packet) {
 		r.report(&t.otherAnswer, Sighting{Kind: SawOtherAnswer, Target: t, Other: ip})
 		return
 	case !own:
-		if kind != SawUse && kind != SawAnswer {
-			ip = netip.Addr{} // an IP packet may be one that the machine forwards
+		if kind == SawTest || !discovers(p) {
+			ip = netip.Addr{} // not used yet, or perhaps another host's whose packet the machine forwards
 		}
 		r.report(&t.frame, Sighting{Kind: SawFrame, Target: t, Other: ip})
 		return
@@ -42,7 +42,7 @@ func (r *Reader) heard(v *View, t *Target, p *lan.Packet) {
 	switch {
 	case p.Kind == lan.PortUnreachable:
 		r.rejected(a, p)
-	case p.Network == 0 || p.Target.IsValid(): // ARP and neighbour discovery
+	case discovers(p):
 		r.diverted(t, p)
 	}
 }
@@ -68,6 +68,15 @@ func spokenFor(p *lan.Packet) (Kind, netip.Addr) {
 		return SawPacket, p.From
 	}
 	return SawUse, p.From
+}
+
+// discovers reports whether p is ARP or neighbour discovery.
+func discovers(p *lan.Packet) bool {
+	switch p.Kind {
+	case lan.ARPRequest, lan.ARPReply, lan.NeighborSolicitation, lan.NeighborAdvertisement:
+		return true
+	}
+	return false
 }
 
 // answersUs reports whether p is nothing but the answer to a question of ours. No

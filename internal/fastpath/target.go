@@ -27,9 +27,9 @@ type Target struct {
 	// On their way to the loop.
 	frame       atomic.Bool
 	otherAnswer atomic.Bool
-	diversion  atomic.Bool
-	request    atomic.Bool
-	suppressed [len(machine.Suppressions)]atomic.Bool // by reason
+	diversion   atomic.Bool
+	request     atomic.Bool
+	suppressed  [len(machine.Suppressions)]atomic.Bool // by reason
 }
 
 // Address is one address of a target.
