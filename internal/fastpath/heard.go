@@ -102,20 +102,24 @@ func (r *Reader) repliesTo(p *lan.Packet) bool {
 // replied takes a machine's reply to our probe of a service, and reports whether p
 // is one.
 func (r *Reader) replied(a *Address, p *lan.Packet) bool {
-	s := a.service(machine.Port{Protocol: machine.TCP, Number: p.FromPort})
-	if s == nil || !lan.IsProbePort(p.ToPort) || p.Ack != r.sequence+1 {
+	if !lan.IsProbePort(p.ToPort) || p.Ack != r.sequence+1 {
 		return false
 	}
-	switch {
-	case p.RST():
-		r.report(&s.reset, Sighting{Kind: SawReset, Target: a.target, Address: a, Service: s})
-	case p.SYNACK():
-		r.report(&s.accept, Sighting{Kind: SawAccept, Target: a.target, Address: a, Service: s})
+	if p.SYNACK() {
 		// Our kernel knows nothing of that connection and would reset it too, as
 		// far as its firewall lets it.
 		if reset, err := lan.ResetFor(p, r.responder.Self); err == nil {
 			_ = r.responder.Send(reset) // the machine gives up by itself as well
 		}
+	}
+	s := a.service(machine.Port{Protocol: machine.TCP, Number: p.FromPort})
+	switch {
+	case s == nil: // it has registered anew since
+		return false
+	case p.RST():
+		r.report(&s.reset, Sighting{Kind: SawReset, Target: a.target, Address: a, Service: s})
+	case p.SYNACK():
+		r.report(&s.accept, Sighting{Kind: SawAccept, Target: a.target, Address: a, Service: s})
 	default:
 		return false
 	}
