@@ -302,9 +302,6 @@ func (m *Machine) placed(now time.Time, places []Place) {
 		case a.standing == Claimed && a.away.IsZero():
 			a.away = now
 		}
-		if before != a.reason {
-			m.do(AddressWaits{Addr: a.IP, Reason: a.reason})
-		}
 	}
 	switch {
 	case m.state == Awake && m.presence.next.IsZero():

@@ -48,7 +48,7 @@ func (m *Machine) wasFirmware(now time.Time) {
 	w := &m.wake
 	if w.attempts == 0 { // it did not start after all, so the wake begins now
 		m.pending = w
-		m.settling = spoke
+		m.settling, m.repeats = spoke, false
 		m.fallAsleep(now, WhySilent)
 		return
 	}

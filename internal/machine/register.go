@@ -33,11 +33,11 @@ func (m *Machine) register(now time.Time, e Registered) {
 	}
 	m.takeSpec(now, e)
 	if e.Here {
-		m.isHere(now)
+		m.isHere(now, e.Repeated)
 		return
 	}
 	m.report(now, Settling, WhyRegistered, e.Repeated)
-	m.settling, m.presence, m.repeats = said, doubt(now), false
+	m.settling, m.presence = said, doubt(now)
 }
 
 // prepareSleep gives everything back to a machine that is up and about to sleep.
@@ -89,11 +89,13 @@ func (m *Machine) takeSpec(now time.Time, e Registered) {
 }
 
 // isHere takes in that a machine is up and asks to be watched.
-func (m *Machine) isHere(now time.Time) {
+func (m *Machine) isHere(now time.Time, repeated bool) {
 	switch m.state {
 	case Awake:
 		m.beginWatch(now)
-		m.do(WatchBegan{})
+		if !repeated {
+			m.do(WatchBegan{})
+		}
 	case Waking:
 		if m.wake.attempts > 0 {
 			m.enterArriving(now)

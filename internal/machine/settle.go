@@ -23,21 +23,22 @@ const (
 // repeatAfter is how often a change is reported that comes again and again.
 const repeatAfter = time.Hour
 
-// enterSettling begins to ask a machine that spoke in its sleep. It goes out with the next tick and
-// not with this event: the readers have to know of the machine first.
-func (m *Machine) enterSettling(now time.Time) {
+// enterSettling begins to doubt a machine. Doubts that come to nothing are reported
+// once an hour.
+func (m *Machine) enterSettling(now time.Time, why Reason, kind settling) {
 	m.repeats = !m.reported.IsZero() && now.Sub(m.reported) < repeatAfter
 	if !m.repeats {
 		m.reported = now
 	}
-	m.report(now, Settling, WhySpoke, m.repeats)
-	m.settling, m.presence = spoke, doubt(now)
+	m.report(now, Settling, why, m.repeats)
+	m.settling = kind
 }
 
 // heardAsleep takes a frame of a machine that sleeps, which may have been started.
 func (m *Machine) heardAsleep(now time.Time, a *address, e Heard, unasked bool) {
 	m.stopAnnouncing()
-	m.enterSettling(now)
+	m.enterSettling(now, WhySpoke, spoke)
+	m.presence = doubt(now)
 	m.presence.deep = unasked
 	m.heardSettling(now, a, e, unasked)
 }
@@ -70,7 +71,7 @@ func (m *Machine) answeredSettling(now time.Time) {
 	case silent:
 		m.pending = nil
 		m.returnAll(now)
-		m.move(now, Awake, WhyThere)
+		m.report(now, Awake, WhyThere, m.repeats)
 		return
 	}
 	m.endSleep(now)
@@ -130,7 +131,7 @@ func (m *Machine) tickSettling(now time.Time) {
 		p.excuse(now)
 	} else {
 		// The last question before the claim goes to all hosts.
-		m.ask(now, addrs, p.misses >= misses-1)
+		m.ask(now, addrs, p.misses >= misses-1 && !now.Add(interval).Before(p.since.Add(silence)))
 	}
 	p.next = now.Add(interval)
 	if due := p.since.Add(silence); p.misses >= misses-1 && due.After(now) && due.Before(p.next) {
@@ -187,8 +188,7 @@ func (m *Machine) neverSilent(now time.Time, why Reason) {
 func (m *Machine) fallAsleep(now time.Time, why Reason) {
 	slept := m.sleep.since
 	m.sleep = sleep{}
-	m.report(now, Asleep, why, m.repeats)
-	m.repeats = false
+	m.report(now, Asleep, why, m.repeats && m.settling == spoke)
 	m.observe() // before the first answer of its network card
 	announceAfter := time.Duration(0)
 	if !slept.IsZero() {

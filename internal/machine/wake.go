@@ -193,7 +193,8 @@ func (m *Machine) heardWaking(now time.Time, a *address, e Heard) {
 	case m.wake.attempts == 0:
 		// Still held off: we did not start this.
 		m.postponeWake()
-		m.enterSettling(now)
+		m.enterSettling(now, WhySpoke, spoke)
+		m.presence = doubt(now)
 		m.heardSettling(now, a, e, false)
 	case a != nil && e.Sign == Tests:
 		m.yield(now, a)

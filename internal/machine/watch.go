@@ -107,9 +107,7 @@ func (m *Machine) tickAwake(now time.Time) {
 // stoppedAnswering has a machine settle that left questions unanswered. They count
 // on, and its silence does.
 func (m *Machine) stoppedAnswering(now time.Time) {
-	before := m.presence
-	m.move(now, Settling, WhyUnanswered)
-	m.settling, m.presence = silent, before
+	m.enterSettling(now, WhyUnanswered, silent)
 	m.presence.next = now
 }
 

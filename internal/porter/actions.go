@@ -34,6 +34,7 @@ func (l *loop) handle(e *entry, event machine.Event) {
 			magicErr = l.sendMagic(e)
 		}
 	}
+	persist := false
 	var about []slog.Attr // goes with the next transition's line
 	for _, a := range actions {
 		switch a := a.(type) {
@@ -43,12 +44,13 @@ func (l *loop) handle(e *entry, event machine.Event) {
 			l.logMove(e, a, about)
 			about = nil
 		case machine.Persist:
-			l.record(e, actions)
+			persist = true
 		default:
 			about = append(about, wakeAttrs(a)...)
 			l.do(now, e, a)
 		}
 	}
+	l.record(e, actions, persist)
 	l.runDeferred()
 	if l.machines.has(e) {
 		l.timers.Set(e, e.Next())
@@ -110,7 +112,7 @@ func (l *loop) do(now time.Time, e *entry, a machine.Action) {
 	case machine.ConflictOver:
 		l.takeBack(e, a.Addr)
 	case machine.AddressWaits:
-		l.logWaits(e, a)
+		l.logWaits(e, a.Addr, a.Reason)
 	case machine.WatchBegan:
 		l.log.Info("machine is watched", "event", "watched", "machine", e, "mac", e.Spec().MAC)
 	case machine.Elsewhere:
@@ -218,12 +220,12 @@ func (l *loop) takeBack(e *entry, ip netip.Addr) {
 	})
 }
 
-func (l *loop) logWaits(e *entry, a machine.AddressWaits) {
-	if a.Reason == "" {
-		l.log.Info("address can be claimed", "event", "address_claimable", "machine", e, "ip", a.Addr)
+func (l *loop) logWaits(e *entry, ip netip.Addr, reason string) {
+	if reason == "" {
+		l.log.Info("address can be claimed", "event", "address_claimable", "machine", e, "ip", ip)
 		return
 	}
-	l.log.Warn("address waits: it cannot be claimed at present", "event", "address_waiting", "machine", e, "ip", a.Addr, "reason", a.Reason)
+	l.log.Warn("address waits: it cannot be claimed at present", "event", "address_waiting", "machine", e, "ip", ip, "reason", reason)
 }
 
 // wakeAttrs returns what a transition's log line says of the wake.
@@ -280,21 +282,20 @@ func (l *loop) logMove(e *entry, m machine.Moved, about []slog.Attr) {
 	l.log.LogAttrs(context.Background(), level, "machine "+m.To.String(), attrs...)
 }
 
-// record puts what an event led to into the journal, which waits for no disk. The
-// machine's memory goes with the last of it.
-func (l *loop) record(e *entry, actions []machine.Action) {
+// record puts what an event led to into the journal, which waits for no disk. With
+// persist the machine's memory goes with the last of it.
+func (l *loop) record(e *entry, actions []machine.Action, persist bool) {
 	wake := e.LastWake()
 	events := journal.EventsOf(actions, &wake)
-	if len(events) == 0 {
+	if len(events) == 0 && persist {
 		events = append(events, journal.Event{}) // the memory alone
 	}
-	now := time.Now()
 	for i, event := range events {
 		if event.Kind != "" {
-			event.At, event.Machine, event.MAC = now, e.name(), e.Spec().MAC
+			event.At, event.Machine, event.MAC = time.Now(), e.name(), e.Spec().MAC
 		}
 		r := journal.Record{Event: event}
-		if i == len(events)-1 {
+		if persist && i == len(events)-1 {
 			l.remember(e, &r)
 		}
 		l.journal.Append(r)

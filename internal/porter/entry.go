@@ -112,8 +112,7 @@ func (r *registry) sorted() []*entry {
 	return all
 }
 
-// holder returns the machine, other than that with the MAC, that has ip as far as
-// it is looked after, or nil.
+// holder returns the machine, other than that with the MAC, that holds ip, or nil.
 func (r *registry) holder(ip netip.Addr, mac machine.MAC) *entry {
 	for other, e := range r.byMAC {
 		if other != mac && e.holds(ip) {
@@ -123,8 +122,9 @@ func (r *registry) holder(ip netip.Addr, mac machine.MAC) *entry {
 	return nil
 }
 
-// holds reports whether ip is the machine's, as far as it is looked after.
+// holds reports whether ip is held for the machine, or about to be: one that is
+// awake proves by its answers what is its own.
 func (e *entry) holds(ip netip.Addr) bool {
 	spec := e.Spec()
-	return e.attention != machine.Unobserved && spec.Has(ip) && !e.Conceded(ip)
+	return (e.State() != machine.Awake || spec.Agentless) && spec.Has(ip) && !e.Conceded(ip)
 }

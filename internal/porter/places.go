@@ -70,7 +70,8 @@ func (v *netView) WhoHas(ctx context.Context, ip netip.Addr) ([]machine.MAC, err
 }
 
 // place judges where each address of each machine can be claimed now, and has the
-// machines know where that changed.
+// machines know where that changed. While an interface is out, what was known of
+// its network stays.
 func (l *loop) place() {
 	views := make(map[*nic]*netView)
 	for _, n := range l.nics {
@@ -78,58 +79,82 @@ func (l *loop) place() {
 			views[n] = v
 		}
 	}
-	holders := l.holders()
+	owners := l.owners()
+	var changes []change
 	for _, e := range l.machines.sorted() {
-		if !e.looked() {
-			continue // nothing says yet that it is here
+		if e.looked() { // else nothing says yet that it is here
+			changes = append(changes, l.placeEntry(e, views, owners)...)
 		}
-		l.placeEntry(e, views, holders)
 	}
+	l.logPlaces(changes)
 }
 
-// holders returns which machines hold each address.
-func (l *loop) holders() map[netip.Addr][]*entry {
-	holders := make(map[netip.Addr][]*entry)
-	for _, e := range l.machines.named {
+// owners returns the machine to which each address belongs: the one that holds it,
+// or else that registered it last.
+func (l *loop) owners() map[netip.Addr]*entry {
+	owners := make(map[netip.Addr]*entry)
+	for _, e := range l.machines.sorted() {
 		spec := e.Spec()
 		for _, a := range spec.Monitor {
-			if e.attention != machine.Unobserved && !e.Conceded(a.IP) {
-				holders[a.IP] = append(holders[a.IP], e)
+			if o := owners[a.IP]; !e.Conceded(a.IP) && (o == nil || !o.holds(a.IP) && (e.holds(a.IP) || e.Registered().After(o.Registered()))) {
+				owners[a.IP] = e
 			}
 		}
 	}
-	return holders
+	return owners
 }
 
-func (l *loop) placeEntry(e *entry, views map[*nic]*netView, holders map[netip.Addr][]*entry) {
+// change is what became of an address's place.
+type change struct {
+	entry *entry
+	place machine.Place
+}
+
+func (l *loop) placeEntry(e *entry, views map[*nic]*netView, owners map[netip.Addr]*entry) (changes []change) {
 	spec := e.Spec()
 	if e.nic == nil {
 		if n := l.nicOf(spec, views); n != nil {
 			l.settleOn(e, n)
 		}
 	}
-	if e.nic != nil && views[e.nic] == nil && e.places != nil {
-		return // the interface is out: what was known of its network stays
+	v := views[e.nic]
+	if e.nic != nil && v == nil {
+		return nil
 	}
 	places := make([]machine.Place, len(spec.Monitor))
 	for i, a := range spec.Monitor {
-		places[i] = l.placeOf(e, a.IP, views[e.nic])
-		if i := slices.IndexFunc(holders[a.IP], func(o *entry) bool { return o != e }); i >= 0 && places[i].Reason == "" && !slices.Contains(e.Claimed(), a.IP) {
-			other := holders[a.IP][i].Spec()
-			places[i].Reason = fmt.Sprintf("it belongs to %q (%s) already", other.Name, other.MAC)
+		p := l.placeOf(e, a.IP, v)
+		if o := owners[a.IP]; p.Reason == "" && o != nil && o != e {
+			p.Reason = fmt.Sprintf("it belongs to %q (%s)", o.name(), o.Spec().MAC)
 		}
-	}
-	if slices.Equal(places, e.places) {
-		return
-	}
-	e.places = places
-	for _, a := range spec.Monitor {
-		// What our host uses now cannot be a machine's.
-		if v := views[e.nic]; v != nil && v.Own(a.IP) {
+		places[i] = p
+		if was := i < len(e.places) && e.places[i].Addr == a.IP && e.places[i].Reason != ""; was != (p.Reason != "") {
+			changes = append(changes, change{e, p})
+		}
+		if v != nil && v.Own(a.IP) { // what our host uses now cannot be a machine's
 			l.tell(e, machine.Conflicted{Addr: a.IP, By: e.nic.MAC()})
 		}
 	}
-	l.tell(e, machine.Placed{Places: places})
+	if !slices.Equal(places, e.places) {
+		e.places = places
+		l.tell(e, machine.Placed{Places: places})
+	}
+	return changes
+}
+
+// mostChanges is how many addresses are logged one by one when their network comes
+// or goes.
+const mostChanges = 8
+
+func (l *loop) logPlaces(changes []change) {
+	if len(changes) > mostChanges {
+		l.log.Info("the network of many addresses changed", "event", "addresses_moved", "addresses", len(changes),
+			"machine", changes[0].entry, "ip", changes[0].place.Addr, "reason", changes[0].place.Reason)
+		return
+	}
+	for _, c := range changes {
+		l.logWaits(c.entry, c.place.Addr, c.place.Reason)
+	}
 }
 
 // nicOf returns the interface on whose network a machine is to be looked for, or
@@ -160,11 +185,8 @@ func (l *loop) settleOn(e *entry, n *nic) {
 func (l *loop) placeOf(e *entry, ip netip.Addr, v *netView) machine.Place {
 	p := machine.Place{Addr: ip}
 	switch {
-	case v == nil && e.nic == nil:
-		p.Reason = "it is in no network of " + strings.Join(l.interfaces(), " or ")
-		return p
 	case v == nil:
-		p.Reason = "the interface is unavailable"
+		p.Reason = "it is in no network of " + strings.Join(l.interfaces(), " or ")
 		return p
 	case v.OwnMAC(e.Spec().MAC):
 		p.Reason, p.Forbidden = "the MAC is that of an interface of this host", true

@@ -197,7 +197,19 @@ func (l *loop) register(e *entry, req registration.Request, places []machine.Pla
 	// released by it.
 	l.tell(e, machine.Registered{Spec: spec, Here: req.Here, Places: places, Repeated: repeated})
 	e.setTarget()
+	for _, o := range l.machines.byMAC {
+		if o != e && o.shares(spec) {
+			l.place() // the other one loses the address
+			break
+		}
+	}
 	return nil
+}
+
+// shares reports whether an address of spec is one of the machine's, too.
+func (e *entry) shares(spec machine.Spec) bool {
+	own := e.Spec()
+	return slices.ContainsFunc(spec.Monitor, func(a machine.Address) bool { return own.Has(a.IP) })
 }
 
 // replaceCard gives the name of a machine, and what is known of it, to a new card.
