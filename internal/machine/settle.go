@@ -189,6 +189,7 @@ func (m *Machine) fallAsleep(now time.Time, why Reason) {
 	slept := m.sleep.since
 	m.sleep = sleep{}
 	m.report(now, Asleep, why, m.repeats && m.settling == spoke)
+	m.presence.deep = false // a later answer is looked into anew
 	m.observe() // before the first answer of its network card
 	announceAfter := time.Duration(0)
 	if !slept.IsZero() {
