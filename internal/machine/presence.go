@@ -130,7 +130,7 @@ func (m *Machine) answered(now time.Time, e Answered) {
 		if a.unproved {
 			a.unproved = false
 			m.do(AddressWaits{Addr: a.IP})
-			m.claimableAgain(now, a)
+			m.addrs.claimableAgain(now, a)
 		}
 	}
 	if e.Proof >= BySystem || e.Proof >= ByEcho && !m.hasTCP() {
@@ -153,7 +153,7 @@ func (m *Machine) answered(now time.Time, e Answered) {
 	p.prove(now)
 	m.provedUp(now, a)
 	if a != nil {
-		m.uses(now, a)
+		m.addrs.uses(now, a)
 	}
 }
 
@@ -167,16 +167,16 @@ func (m *Machine) provedUp(now time.Time, a *address) {
 	}
 	switch m.state {
 	case Awake:
-		m.presence.next = m.nextWatch(now)
+		m.presence.next = m.awake().nextWatch(now)
 		m.pending = nil // it was up when the wake was requested
 	case Settling:
-		m.answeredSettling(now)
+		m.inDoubt().answeredSettling(now)
 	case Asleep:
 		m.settling = spoke
-		m.startedExternally(now)
+		m.inDoubt().startedExternally(now)
 	case Waking:
 		if a != nil && m.wake.attempts > 0 {
-			m.enterArriving(now)
+			m.woken().enterArriving(now)
 		}
 	}
 }
@@ -208,11 +208,11 @@ func (m *Machine) hear(now time.Time, e Heard, unasked bool) {
 			p.next = now
 		}
 	case Settling:
-		m.heardSettling(now, a, e, unasked)
+		m.inDoubt().heardSettling(now, a, e, unasked)
 	case Asleep:
-		m.heardAsleep(now, a, e, unasked)
+		m.inDoubt().heardAsleep(now, a, e, unasked)
 	case Waking:
-		m.heardWaking(now, a, e)
+		m.woken().heardWaking(now, a, e)
 	case Arriving:
 		if e.Sign == Tests {
 			p.test(now)
@@ -221,9 +221,9 @@ func (m *Machine) hear(now time.Time, e Heard, unasked bool) {
 	switch {
 	case a == nil:
 	case e.Sign == Tests:
-		m.tests(now, a)
+		m.addrs.tests(now, a)
 	default:
-		m.uses(now, a)
+		m.addrs.uses(now, a)
 	}
 }
 
