@@ -140,7 +140,7 @@ func (m *Machine) answered(now time.Time, e Answered) {
 	case e.Proof < m.wanted():
 		p.bare = now
 		if a != nil && e.Proof == ByNeighbor && !m.CardAnswers() {
-			m.yield(now, a) // the readers have stopped answering for it already
+			m.addrs.yield(now, a) // the readers have stopped answering for it already
 		}
 		m.heardBare(now)
 		return
