@@ -64,7 +64,7 @@ func openFolder(path string, log *slog.Logger) (*folder, error) {
 	case err != nil:
 		// Some network file systems have no such locks. That is no reason to
 		// let machines sleep on.
-		log.Warn("cannot lock the state directory, so a second nightporter would not be noticed", "dir", path, "err", err)
+		log.Warn("cannot lock the state directory, so a second nightporter would not be noticed", "event", "journal_lock_failed", "dir", path, "err", err)
 	}
 	return &folder{path: path, lock: d, most: maxRead}, nil
 }

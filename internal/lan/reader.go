@@ -77,7 +77,7 @@ func (t *tap) read(ctx context.Context, r *reader) error {
 			}
 			if down && r.frames != before {
 				down = false
-				t.log.Debug("the link is up again")
+				t.log.Debug("the link is up again", "event", "link_up")
 			}
 		case err != nil:
 			return err
@@ -86,11 +86,11 @@ func (t *tap) read(ctx context.Context, r *reader) error {
 				return errGone
 			}
 			if !down {
-				t.log.Debug("the link is down")
+				t.log.Debug("the link is down", "event", "link_down")
 			}
 			down = true
 		case r.errno == unix.ENOBUFS || r.errno == unix.ENOMEM:
-			t.log.Warn("cannot read frames for the moment", "error", r.errno, "wait", backOff)
+			t.log.Warn("cannot read frames for the moment", "event", "read_failed", "err", r.errno, "wait", backOff)
 			if !wait(ctx, backOff) {
 				return nil
 			}

@@ -119,7 +119,7 @@ func (t *tap) swap(s sets) error {
 			macs, addrs, err))
 	}
 	if !whole {
-		t.log.Warn("too many addresses for the kernel filter, so it passes more traffic than needed; a larger net.core.optmem_max may help",
+		t.log.Warn("too many addresses for the kernel filter, so it passes more traffic than needed; a larger net.core.optmem_max may help", "event", "filter_coarse",
 			"machines", macs, "addresses", addrs)
 	}
 	return nil

@@ -1,6 +1,7 @@
 package machine
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 	"time"
@@ -18,6 +19,9 @@ const (
 	Waiting                  // it cannot be claimed at present
 )
 
+// Standings lists every standing.
+var Standings = [...]Standing{Own, Claimed, Returned, Conceded, Waiting}
+
 var standingNames = [...]string{"own", "claimed", "returned", "conceded", "waiting"}
 
 // String returns the standing's name as the API shows it.
@@ -31,7 +35,17 @@ func (s Standing) String() string {
 // MarshalText implements encoding.TextMarshaler.
 func (s Standing) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
-// AddressStatus tells how one address stands, and why it waits.
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (s *Standing) UnmarshalText(b []byte) error {
+	i := slices.Index(standingNames[:], string(b))
+	if i < 0 {
+		return fmt.Errorf("standing: found %q, expected one of %v", b, Standings)
+	}
+	*s = Standing(i)
+	return nil
+}
+
+// AddressStatus tells how one address stands, and why it cannot be claimed.
 type AddressStatus struct {
 	IP       netip.Addr
 	Standing Standing
@@ -51,8 +65,11 @@ const (
 	awayTime = time.Minute
 )
 
-// unprovedReason is why an address waits that its machine has not answered for.
-const unprovedReason = "the machine has not answered for it yet"
+// The reasons that lie in the machine's own life.
+const (
+	unprovedReason = "the machine has not answered for it yet"
+	concededReason = "another host uses it"
+)
 
 // address is one address of a machine and where it is in its life.
 type address struct {
@@ -77,8 +94,11 @@ func (a *address) status() AddressStatus {
 	if s.Reason == "" && a.unproved {
 		s.Reason = unprovedReason
 	}
-	if s.Standing == Own && s.Reason != "" {
+	switch {
+	case s.Standing == Own && s.Reason != "":
 		s.Standing = Waiting
+	case s.Standing == Conceded && s.Reason == "":
+		s.Reason = concededReason
 	}
 	return s
 }

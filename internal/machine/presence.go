@@ -140,6 +140,9 @@ func (m *Machine) answered(now time.Time, e Answered) {
 	switch {
 	case e.Proof < m.wanted():
 		p.bare = now
+		if a != nil && e.Proof == ByNeighbor && !m.CardAnswers() {
+			m.addrs.yield(now, a) // the readers have stopped answering for it already
+		}
 		m.heardBare(now)
 		return
 	case p.asked.IsZero() || now.Sub(p.asked) >= answerTime:

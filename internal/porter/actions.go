@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"time"
 
 	"nightporter/internal/journal"
@@ -162,23 +163,20 @@ func (e *entry) stopAnnouncing(addrs []netip.Addr) {
 }
 
 // claim takes addresses. What the kernel has to be told before can take long; a
-// machine that has spoken meanwhile tests its addresses perhaps, and must not hear
-// of us. What it said is on its way here.
+// machine that has spoken for one meanwhile tests it perhaps, and must not hear of
+// us there. What it said is on its way here, and yields that address.
 func (l *loop) claim(now time.Time, e *entry, c machine.Claim) {
 	l.kernel.own(e.nic, c.Addrs) // before the first packet can come to us
 	e.target.Answer(c.Addrs)
-	spoke := e.target.Spoke()
-	if spoke {
-		e.target.Silence(c.Addrs)
-	}
+	spoken := e.target.Spoken(c.Addrs)
+	e.target.Silence(spoken)
 	e.joinGroups(l.log, c.Addrs)
-	if spoke {
-		return
-	}
 	for _, ip := range c.Addrs {
-		if c.AnnounceAfter > 0 {
+		switch {
+		case slices.Contains(spoken, ip):
+		case c.AnnounceAfter > 0:
 			e.nic.announcer.AnnounceFrom(now.Add(c.AnnounceAfter), ip, e.nic.MAC())
-		} else {
+		default:
 			e.nic.announcer.Announce(now, ip, e.nic.MAC())
 		}
 	}
