@@ -302,13 +302,15 @@ func remembered(a Action) bool {
 
 // stop ends everything.
 func (m *Machine) stop(now time.Time, e Stopped) {
-	wasArriving := m.state == Arriving
-	if wasArriving {
-		m.returnAll(now)
-	} else {
-		m.giveBack(now)
+	// Nothing is said about an address that the machine speaks for: it may be
+	// testing it.
+	for i := range m.addrs {
+		if a := &m.addrs[i]; a.standing == Claimed && a.yielded.IsZero() {
+			a.inUse = true
+		}
 	}
-	if wasArriving || m.told.hold == AdmitAll {
+	m.returnAll(now)
+	if m.state == Arriving || m.told.hold == AdmitAll {
 		m.do(Hold{Mode: AdmitAll})
 	}
 	m.endReturns()
