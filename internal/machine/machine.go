@@ -70,6 +70,7 @@ type Machine struct {
 	pace     time.Duration // of questions while it is awaited, at the fastest
 
 	actions []Action // collected while one event is handled
+	changed bool     // what has to be stored did, although no action says so
 	told    told     // what the porter does at present
 }
 
@@ -109,7 +110,7 @@ func (m *Machine) HasRegistered() bool { return !m.registered.IsZero() }
 // Handle takes an event that happened now, and returns what follows from it,
 // in the order in which it has to be done.
 func (m *Machine) Handle(now time.Time, event Event) []Action {
-	m.actions = nil
+	m.actions, m.changed = nil, false
 	switch e := event.(type) {
 	case Registered:
 		m.register(now, e)
@@ -248,7 +249,7 @@ func (m *Machine) syncPorter() {
 		m.told.hold = mode
 		m.do(Hold{Mode: mode})
 	}
-	if slices.ContainsFunc(m.actions, remembered) {
+	if m.changed || slices.ContainsFunc(m.actions, remembered) {
 		m.do(Persist{})
 	}
 }
