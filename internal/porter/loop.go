@@ -215,7 +215,7 @@ func (l *loop) recoverLost(n *nic) {
 	l.log.Warn("event queue full, frames skipped", "event", "overrun", "interface", n.name, "lost", lost-n.lostBefore)
 	n.lostBefore = lost
 	for _, e := range l.machines.sorted() {
-		if s := e.State(); e.nic != n || s != machine.Asleep && s != machine.Waking {
+		if e.nic != n {
 			continue
 		}
 		if ip, silent := e.target.Silent(e.Answered()); silent {
