@@ -136,14 +136,24 @@ func (t *Target) SetUndefended(undefended bool) { t.undefended.Store(undefended)
 // Spoke reports whether something that the machine said is on its way to the loop,
 // as opposed to the answer of its network card.
 func (t *Target) Spoke() bool {
-	if t.frame.Load() || t.otherAnswer.Load() {
-		return true
-	}
+	return t.frame.Load() || t.otherAnswer.Load() || len(t.SpokenFor()) > 0
+}
+
+// SpokenFor returns the addresses for which the machine spoke by that.
+func (t *Target) SpokenFor() []netip.Addr {
+	var ips []netip.Addr
 	for _, a := range t.addrs {
-		for _, kind := range []Kind{SawTest, SawUse, SawPacket, SawAnswer, SawEcho} {
-			if a.spoken[kind].Load() && !(kind == SawAnswer && t.cardAnswers.Load()) {
-				return true
-			}
+		if a.spoke(t.cardAnswers.Load()) {
+			ips = append(ips, a.ip)
+		}
+	}
+	return ips
+}
+
+func (a *Address) spoke(cardAnswers bool) bool {
+	for _, kind := range []Kind{SawTest, SawUse, SawPacket, SawAnswer, SawEcho} {
+		if a.spoken[kind].Load() && !(kind == SawAnswer && cardAnswers) {
+			return true
 		}
 	}
 	return false

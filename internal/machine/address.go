@@ -131,13 +131,13 @@ func (m *Machine) reaches() bool {
 }
 
 // claimAll claims what may be claimed for a machine that is off, and answers again
-// for what it spoke for.
+// for what it spoke for. What is claimed already is announced anew: when the machine
+// spoke, that had to stop.
 func (m *Machine) claimAll(announceAfter time.Duration) {
 	var ips []netip.Addr
 	for i := range m.addrs {
 		a := &m.addrs[i]
 		switch {
-		case a.standing == Claimed && a.yielded.IsZero():
 		case a.standing == Claimed || a.claimable():
 			a.standing, a.yielded, a.inUse = Claimed, time.Time{}, false
 			ips = append(ips, a.IP)

@@ -159,27 +159,22 @@ func (e *entry) stopAnnouncing(addrs []netip.Addr) {
 	}
 }
 
-// claim takes addresses. What the kernel has to be told before can take long; a
+// claim takes addresses. What the kernel has to be told before can take long: a
 // machine that has spoken meanwhile tests its addresses perhaps, and must not hear
 // of us. What it said is on its way here.
 func (l *loop) claim(now time.Time, e *entry, c machine.Claim) {
 	l.kernel.own(e.nic, c.Addrs) // before the first packet can come to us
 	e.target.Answer(c.Addrs)
 	spoke := e.target.Spoke()
-	if spoke {
-		e.target.Silence(c.Addrs)
-	}
+	e.target.Silence(e.target.SpokenFor())
 	e.joinGroups(l.log, c.Addrs)
 	if spoke {
 		return
 	}
 	for _, ip := range c.Addrs {
-		if c.AnnounceAfter > 0 {
-			e.nic.announcer.AnnounceFrom(now.Add(c.AnnounceAfter), ip, e.nic.MAC())
-		} else {
-			e.nic.announcer.Announce(now, ip, e.nic.MAC())
-		}
+		e.nic.announcer.AnnounceFrom(now.Add(c.AnnounceAfter), ip, e.nic.MAC())
 	}
+	e.nic.announcer.Run(now)
 }
 
 // observe changes what the readers look out for.

@@ -1,0 +1,286 @@
+package porter
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"nightporter/internal/config"
+	"nightporter/internal/lan"
+	"nightporter/internal/machine"
+)
+
+// done returns what the porter has sent since the last call, a line each: whom it
+// told where an address is, what it forwarded, and which service it probed, each
+// once in a row. Questions for addresses are left out.
+func (x *fixture) done() (lines []string) {
+	x.Helper()
+	who := map[machine.MAC]string{clientMAC: "client", otherMAC: "other", nasMAC: "nas", x.n.MAC(): "us", strangerMAC: "stranger"}
+	for _, s := range x.sent {
+		line := ""
+		ip, owner, all := s.announces()
+		switch {
+		case all && s.Kind != lan.ARPRequest:
+			line = fmt.Sprintf("announce %v at %s", ip, who[owner])
+		case ip.IsValid() && !all:
+			line = fmt.Sprintf("point %s to %s", who[s.Dst], who[owner])
+		case s.Dst == nasMAC && lan.IsProbePort(s.FromPort):
+			line = fmt.Sprintf("probe %d/%v", s.ToPort, s.Kind)
+		case s.Dst == nasMAC && (s.Kind == lan.TCP || s.Kind == lan.UDP):
+			line = fmt.Sprintf("forward %v from %v", s.Kind, s.From)
+		}
+		if line != "" && (len(lines) == 0 || lines[len(lines)-1] != line) {
+			lines = append(lines, line)
+		}
+	}
+	x.sent = nil
+	return lines
+}
+
+func (x *fixture) wantDone(want ...string) {
+	x.Helper()
+	if diff := cmp.Diff(want, x.done()); diff != "" {
+		x.Errorf("done (-want +got):\n%s", diff)
+	}
+}
+
+// Clients that wait for different services are let in one after the other, each
+// when its own is ready, and are told where the machine is before that.
+func TestEachIsLetInWhenItsServiceIsReady(t *testing.T) {
+	withLoop(t, nil, func(x *fixture) {
+		e := x.asleep(nas())
+		x.pass(10 * time.Second)
+		x.done()
+		x.hear(syn(nas4, 22))
+		x.hear(datagramFrom(otherMAC, nas4, game.Number))
+		x.hear(synFrom(otherMAC, nas4, 81)) // not registered
+		x.wantDone()
+		x.hear(arpTest(nasMAC, nas4))
+		x.wantDone("point client to us", "point other to us", "probe 22/tcp")
+		x.hear(synFrom(otherMAC, nas4, 81))
+		x.wantDone("forward tcp from 10.77.0.10")
+
+		up := x.up(nas())
+		x.pass(300 * time.Millisecond)
+		if got := x.done(); !slices.Contains(got, "probe 27015/udp") || slices.Contains(got, "forward udp from 10.77.0.10") {
+			t.Errorf("done %q while the port is closed", got)
+		}
+		up.open = []uint16{game.Number}
+		x.pass(time.Second)
+		got := x.done()
+		want := []string{"point other to nas", "forward udp from 10.77.0.10"}
+		if i := slices.Index(got, want[0]); i < 0 || !slices.Equal(got[i:i+2], want) {
+			t.Errorf("done %q, want among it %q", got, want)
+		}
+		x.hear(datagramFrom(otherMAC, nas4, game.Number))
+		if got := x.done(); !slices.Contains(got, want[1]) {
+			t.Errorf("done %q: a client whose service is ready waits", got)
+		}
+		x.want(e, machine.Arriving)
+
+		up.open = append(up.open, ssh.Number)
+		for e.State() == machine.Arriving {
+			x.done()
+			x.pass(10 * time.Millisecond)
+		}
+		got = x.done()
+		want = []string{"announce 10.77.0.20 at nas", "point client to nas", "forward tcp from 10.77.0.10"}
+		if i := slices.Index(got, want[0]); i < 0 || !slices.Equal(got[i:i+3], want) {
+			t.Errorf("done %q at the handover", got)
+		}
+		x.hear(syn(nas4, 23))
+		x.wantDone("forward tcp from 10.77.0.10")
+		if got := e.hold.Counts(); got != (machine.Packets{Held: 2, Replayed: 2}) {
+			t.Errorf("counts %+v", got)
+		}
+		x.pass(machine.AnnouncedFor)
+		x.done()
+		x.hear(syn(nas4, 23))
+		x.wantDone()
+	})
+}
+
+// A client that waits is told again that it waits here when the machine says
+// something that others hear, and from time to time.
+func TestPinsAreRenewed(t *testing.T) {
+	withLoop(t, nil, func(x *fixture) {
+		x.asleep(nas())
+		x.pass(10 * time.Second)
+		x.done()
+		x.hear(syn(nas4, 22))
+		x.hear(arpTest(nasMAC, nas4))
+		x.wantDone("point client to us", "probe 22/tcp")
+		x.hear(arpRequest(nasMAC, machine.Broadcast, nas4, unused4))
+		x.wantDone("point client to us")
+		x.hear(arpReply(nasMAC, x.n.MAC(), nas4, porter4)) // to us alone
+		x.hear(segment(nasMAC, nas4, porter4, lan.ProbePort(0), flagRST|flagACK))
+		x.wantDone()
+		x.hear(arpRequest(otherMAC, machine.Broadcast, client4, nas4)) // answered by the machine alone
+		x.wantDone()
+		x.hear(arpRequest(clientMAC, machine.Broadcast, client4, nas4)) // perhaps answered by both
+		x.wantDone("point client to us")
+		x.up(nas()) // and no service
+		for range 3 {
+			x.pass(pinInterval + 20*time.Millisecond)
+			if got := x.done(); !slices.Contains(got, "point client to us") {
+				t.Errorf("done %q, without a renewal", got)
+			}
+		}
+	})
+}
+
+// What waits is dropped where no client can be let in, and let in where one can.
+func TestEndsOfTheWait(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		end  func(*fixture, *entry)
+		want machine.Packets
+	}{
+		{"the wake fails", func(x *fixture, e *entry) { x.pass(10 * time.Second); x.want(e, machine.Asleep, nas4, nas6) }, machine.Packets{Held: 1, Dropped: 1}},
+		{"it is forgotten", func(x *fixture, e *entry) { x.tell(e, machine.Stopped{}); x.forget(e, "test") }, machine.Packets{Held: 1, Dropped: 1}},
+		{"the porter leaves", func(x *fixture, _ *entry) { x.leave() }, machine.Packets{Held: 1, Dropped: 1}},
+		{"the porter leaves while it arrives", func(x *fixture, _ *entry) { x.hear(arpTest(nasMAC, nas4)); x.leave() }, machine.Packets{Held: 1, Replayed: 1}},
+		{"it goes to sleep while it arrives", func(x *fixture, _ *entry) { x.hear(arpTest(nasMAC, nas4)); x.register(nas()) }, machine.Packets{Held: 1, Dropped: 1}},
+		{"it registers while it wakes", func(x *fixture, _ *entry) { x.register(nas()) }, machine.Packets{Held: 1}},
+		{"its service never comes up", func(x *fixture, e *entry) {
+			x.up(nas())
+			x.pass(21 * time.Second)
+			x.want(e, machine.Awake)
+		}, machine.Packets{Held: 1, Replayed: 1}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			withLoop(t, func(conf *config.Config) {
+				conf.Wake.Attempts, conf.Wake.Interval, conf.Hold.ReadyTimeout = 2, 5*time.Second, 20*time.Second
+			}, func(x *fixture) {
+				e := x.asleep(nas())
+				x.hear(syn(nas4, 22))
+				c.end(x, e)
+				if got := e.hold.Counts(); got != c.want {
+					t.Errorf("counts %+v, want %+v", got, c.want)
+				}
+			})
+		})
+	}
+}
+
+// A client that waits at an address that is left to another host is sent there,
+// and nothing of ours is said or sent about it any more.
+func TestNoClientWaitsAtAConcededAddress(t *testing.T) {
+	for _, arriving := range []bool{false, true} {
+		withLoop(t, nil, func(x *fixture) {
+			e := x.asleep(nas())
+			x.pass(10 * time.Second)
+			x.hear(syn(nas4, 22))
+			if arriving {
+				x.hear(arpTest(nasMAC, nas4))
+			}
+			x.done()
+			x.hear(arpUse(strangerMAC, nas4))
+			x.wantDone("point client to stranger")
+			x.hear(ndTest(nasMAC, nas6))
+			if x.answersTo(clientMAC, nas4) {
+				t.Error("answered for the address of another host")
+			}
+			x.hear(synFrom(otherMAC, nas4, 22))
+			x.hear(advertise(nasMAC, x.n.MAC(), nasMAC, nas6))
+			x.want(e, machine.Awake)
+			x.hear(syn(nas4, 22))
+			x.wantDone("announce fd77::20 at nas")
+		})
+	}
+}
+
+// A knock at an address that the machine has no more cannot hold up the handover
+// until hold.ready_timeout, nor can one at a service that it has no more.
+func TestHandoverOfWhatIsNoMore(t *testing.T) {
+	for name, knock := range map[string]*lan.Packet{"an address": syn(nas6, 22), "a service": syn(nas4, 22)} {
+		t.Run(name, func(t *testing.T) {
+			withLoop(t, nil, func(x *fixture) {
+				x.asleep(nas())
+				x.hear(knock)
+				spec := nas()
+				spec.Monitor = []machine.Address{{IP: nas4, Ports: []machine.Port{http}}}
+				e := x.register(spec)
+				x.pass(claimTime)
+				x.want(e, machine.Waking, nas4)
+				x.up(spec)
+				x.pass(200 * time.Millisecond)
+				x.want(e, machine.Awake)
+			})
+		})
+	}
+}
+
+// What came while a machine only said that it would sleep was repeated, or is of
+// no use any more, when it turns out that it did not sleep.
+func TestNothingOldIsSentToAMachineThatNeverSlept(t *testing.T) {
+	withLoop(t, nil, func(x *fixture) {
+		e := x.register(nas())
+		x.hear(datagram(nas4, game.Number))
+		x.up(nas())
+		x.pass(10*time.Minute + time.Second)
+		x.want(e, machine.Awake)
+		if got := x.done(); slices.ContainsFunc(got, func(s string) bool { return s[:4] == "forw" }) {
+			t.Errorf("done %q", got)
+		}
+	})
+}
+
+// Nothing is told at a group address.
+func TestAGroupIsNoGuest(t *testing.T) {
+	withLoop(t, nil, func(x *fixture) {
+		x.asleep(nas())
+		x.done()
+		frame, err := lan.SYNProbe(clientMAC, x.n.MAC(), netip.AddrPortFrom(client4, clientPort), netip.AddrPortFrom(nas4, 22), 1)
+		copy(frame[6:12], machine.Broadcast[:])
+		x.hear(parsed(frame, err))
+		x.hear(arpTest(nasMAC, nas4))
+		x.wantDone()
+	})
+}
+
+// A machine that is started by hand while a client knocks: its service is probed
+// before the client's packet goes there.
+func TestKnockWhileItStartsByHand(t *testing.T) {
+	withLoop(t, nil, func(x *fixture) {
+		e := x.asleep(nas())
+		x.pass(10 * time.Second)
+		x.hear(arpUse(nasMAC, nas4))
+		x.pass(time.Second)
+		x.done()
+		x.hear(syn(nas4, 22))
+		x.want(e, machine.Arriving)
+		x.wantDone("point client to us", "probe 22/tcp")
+		x.hear(arpUse(nasMAC, nas4))
+		x.wantDone("point client to us")
+		x.up(nas()).open = []uint16{22}
+		x.pass(time.Second)
+		x.want(e, machine.Awake)
+		if got := x.done(); !slices.Contains(got, "forward tcp from 10.77.0.10") {
+			t.Errorf("done %q", got)
+		}
+	})
+}
+
+// A packet on a connection knocks only where that is wanted.
+func TestEstablished(t *testing.T) {
+	for _, established := range []bool{false, true} {
+		withLoop(t, func(c *config.Config) { c.Wake.Established = established }, func(x *fixture) {
+			e := x.asleep(nas())
+			p := segment(clientMAC, client4, nas4, 22, flagACK)
+			x.hear(p) // no data
+			x.want(e, machine.Asleep, nas4, nas6)
+			p.Payload = 2
+			x.hear(p)
+			want := machine.Asleep
+			if established {
+				want = machine.Waking
+			}
+			x.want(e, want, nas4, nas6)
+		})
+	}
+}
