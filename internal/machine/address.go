@@ -125,6 +125,13 @@ func (m *Machine) Conceded(ip netip.Addr) bool {
 	return a != nil && a.standing == Conceded
 }
 
+// Holds reports whether an address is the machine's, as far as is known: it neither
+// waits nor was left to another host.
+func (m *Machine) Holds(ip netip.Addr) bool {
+	a := m.addrs.of(ip)
+	return a != nil && (a.claimable() || claimed(a))
+}
+
 // reaches reports whether clients may still send packets for the machine to us.
 func (m *Machine) reaches() bool {
 	return slices.ContainsFunc(m.addrs, func(a address) bool { return a.standing == Claimed || a.standing == Returned })

@@ -216,6 +216,9 @@ func (l *loop) takeBack(e *entry, ip netip.Addr) {
 }
 
 func (l *loop) logWaits(e *entry, a machine.AddressWaits) {
+	if e.nic != nil {
+		e.nic.stale = true // it may be another machine's now, or no more
+	}
 	if a.Reason == "" {
 		l.log.Info("address can be claimed", "event", "address_claimable", "machine", e, "ip", a.Addr)
 		return

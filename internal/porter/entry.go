@@ -124,7 +124,13 @@ func (r *registry) holder(ip netip.Addr, mac machine.MAC) *entry {
 }
 
 // holds reports whether ip is the machine's, as far as it is looked after.
-func (e *entry) holds(ip netip.Addr) bool {
-	spec := e.Spec()
-	return e.attention != machine.Unobserved && spec.Has(ip) && !e.Conceded(ip)
+func (e *entry) holds(ip netip.Addr) bool { return e.attention != machine.Unobserved && e.Holds(ip) }
+
+// before reports whether ip is rather the machine's than another's that holds it
+// too: it is claimed for it, or it registered later, and so has proved it last.
+func (e *entry) before(other *entry, ip netip.Addr) bool {
+	if mine, others := slices.Contains(e.Claimed(), ip), slices.Contains(other.Claimed(), ip); mine != others {
+		return mine
+	}
+	return e.Memory().Registered.After(other.Memory().Registered)
 }

@@ -87,37 +87,42 @@ func (l *loop) place() {
 	}
 }
 
-// holders returns which machines hold each address.
-func (l *loop) holders() map[netip.Addr][]*entry {
-	holders := make(map[netip.Addr][]*entry)
-	for _, e := range l.machines.named {
+// holders returns which machine has each address.
+func (l *loop) holders() map[netip.Addr]*entry {
+	holders := make(map[netip.Addr]*entry)
+	for _, e := range l.machines.sorted() {
 		spec := e.Spec()
 		for _, a := range spec.Monitor {
-			if e.attention != machine.Unobserved && !e.Conceded(a.IP) {
-				holders[a.IP] = append(holders[a.IP], e)
+			if other := holders[a.IP]; e.holds(a.IP) && (other == nil || e.before(other, a.IP)) {
+				holders[a.IP] = e
 			}
 		}
 	}
 	return holders
 }
 
-func (l *loop) placeEntry(e *entry, views map[*nic]*netView, holders map[netip.Addr][]*entry) {
+func (l *loop) placeEntry(e *entry, views map[*nic]*netView, holders map[netip.Addr]*entry) {
 	spec := e.Spec()
 	if e.nic == nil {
 		if n := l.nicOf(spec, views); n != nil {
 			l.settleOn(e, n)
 		}
 	}
-	if e.nic != nil && views[e.nic] == nil && e.places != nil {
+	v := views[e.nic]
+	if e.nic != nil && v == nil && e.places != nil {
 		return // the interface is out: what was known of its network stays
 	}
 	places := make([]machine.Place, len(spec.Monitor))
 	for i, a := range spec.Monitor {
-		places[i] = l.placeOf(e, a.IP, views[e.nic])
-		if i := slices.IndexFunc(holders[a.IP], func(o *entry) bool { return o != e }); i >= 0 && places[i].Reason == "" && !slices.Contains(e.Claimed(), a.IP) {
-			other := holders[a.IP][i].Spec()
-			places[i].Reason = fmt.Sprintf("it belongs to %q (%s) already", other.Name, other.MAC)
+		p := l.placeOf(e, a.IP, v)
+		if other := holders[a.IP]; p.Reason == "" && other != nil && other != e {
+			spec := other.Spec()
+			p.Reason = fmt.Sprintf("it belongs to %q (%s) already", spec.Name, spec.MAC)
 		}
+		if p.Reason == "" {
+			holders[a.IP] = e
+		}
+		places[i] = p
 	}
 	if slices.Equal(places, e.places) {
 		return
@@ -125,7 +130,7 @@ func (l *loop) placeEntry(e *entry, views map[*nic]*netView, holders map[netip.A
 	e.places = places
 	for _, a := range spec.Monitor {
 		// What our host uses now cannot be a machine's.
-		if v := views[e.nic]; v != nil && v.Own(a.IP) {
+		if v != nil && v.Own(a.IP) {
 			l.tell(e, machine.Conflicted{Addr: a.IP, By: e.nic.MAC()})
 		}
 	}
@@ -189,7 +194,7 @@ func (l *loop) placeOf(e *entry, ip netip.Addr, v *netView) machine.Place {
 func registeredPlaces(v registration.Verdict) []machine.Place {
 	places := make([]machine.Place, len(v.Places))
 	for i, p := range v.Places {
-		places[i] = machine.Place{Addr: p.IP, Unproved: p.Unproved || p.Waiting != ""}
+		places[i] = machine.Place{Addr: p.IP, Unproved: p.Unproved || p.Waiting == registration.NotFound}
 		if p.Waiting == registration.NoNetwork {
 			places[i].Reason = string(p.Waiting)
 		}
