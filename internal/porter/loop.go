@@ -3,6 +3,7 @@ package porter
 import (
 	"context"
 	"log/slog"
+	"net/netip"
 	"time"
 
 	"nightporter/internal/config"
@@ -215,7 +216,7 @@ func (l *loop) recoverLost(n *nic) {
 	l.log.Warn("event queue full, frames skipped", "event", "overrun", "interface", n.name, "lost", lost-n.lostBefore)
 	n.lostBefore = lost
 	for _, e := range l.machines.sorted() {
-		if s := e.State(); e.nic != n || s != machine.Asleep && s != machine.Waking {
+		if e.nic != n {
 			continue
 		}
 		if ip, silent := e.target.Silent(e.Answered()); silent {
@@ -247,7 +248,7 @@ func (l *loop) publish() {
 		v := fastpath.NewView(readerRules(&l.conf.Wake))
 		for _, e := range l.machines.named {
 			if e.nic == n && e.attention != machine.Unobserved {
-				v.Add(e.target, e.attention == machine.Observed, e.Conceded)
+				v.Add(e.target, e.attention == machine.Observed, func(ip netip.Addr) bool { return !e.Holds(ip) })
 			}
 		}
 		n.reader.SetView(v)
