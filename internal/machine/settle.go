@@ -151,7 +151,7 @@ func (m inDoubt) suspects(now time.Time) bool {
 	if p.deep {
 		return false
 	}
-	p.deep = now.Sub(p.system) >= startSilence
+	p.deep = now.Sub(p.system) >= min(startSilence, m.policy.ProbeTimeout)
 	return p.deep
 }
 
@@ -195,7 +195,7 @@ func (m inDoubt) fallAsleep(now time.Time, why Reason) {
 	m.sleep = sleep{}
 	m.report(now, Asleep, why, m.repeats && m.settling == spoke)
 	m.presence.deep = false // a later answer is looked into anew
-	m.observe() // before the first answer of its network card
+	m.observe()             // before the first answer of its network card
 	announceAfter := time.Duration(0)
 	if !slept.IsZero() {
 		m.since = earlier(slept, now) // it slept on
