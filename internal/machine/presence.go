@@ -105,6 +105,9 @@ func (m *Machine) wanted() Proof {
 	return ByEcho
 }
 
+// Proves reports whether an answer is as good as a proof of life.
+func (m *Machine) Proves(p Proof) bool { return p >= m.wanted() }
+
 func (m *Machine) hasTCP() bool {
 	return slices.ContainsFunc(m.spec.Monitor, func(a Address) bool {
 		return slices.ContainsFunc(a.Ports, func(p Port) bool { return p.Protocol == TCP })
