@@ -135,15 +135,15 @@ func (s *show) night(ctx context.Context, ip netip.Addr) error {
 	if _, err := s.d.Log.Wait(ctx, seen, rig.Moved("nas", "arriving", "awake", "")); err != nil {
 		return err
 	}
-	replayed := func(e rig.Entry) bool { return e.Message == replayed }
+	replayed := func(e rig.Entry) bool { return e.Field("event") == replayed }
 	if _, err := s.d.Log.Wait(ctx, seen, replayed); err != nil {
 		return err
 	}
 	return s.caughtUp(ctx, s.d.Log.Len())
 }
 
-// replayed is what the daemon logs when it sends waiting packets on.
-const replayed = "waiting packets sent on"
+// replayed is the daemon's event when it sends held packets on.
+const replayed = "replayed"
 
 // connect is the client. It tries once, like most programs.
 func (s *show) connect(ctx context.Context, ip netip.Addr) error {

@@ -107,6 +107,9 @@ func (t *timeline) caughtUp(ctx context.Context, n int) error {
 // porterText tells a log entry of the daemon in the words of the timeline;
 // nothing for one that adds nothing to it.
 func porterText(e rig.Entry) string {
+	if e.Field("event") == replayed {
+		return "replay: the client's own SYN, which has waited since the knock"
+	}
 	switch e.Message {
 	case "machine settling":
 		return "settle: probes the machine until it is silent (" + e.Field("reason") + ")"
@@ -124,8 +127,6 @@ func porterText(e rig.Entry) string {
 		return "magic packet " + e.Field("attempt")
 	case "machine arriving":
 		return fmt.Sprintf("first frame from the machine, %v after the magic packet", e.Duration("after"))
-	case replayed:
-		return "replay: the client's own SYN, which has waited since the knock"
 	case "machine awake":
 		return fmt.Sprintf("release: %s after %v, the addresses are the machine's own again (%s)",
 			e.Field("machine"), e.Duration("ready"), e.Field("reason"))
