@@ -106,6 +106,9 @@ func (m *Machine) wanted() Proof {
 	return ByEcho
 }
 
+// Proves reports whether an answer is as good as a proof of life.
+func (m *Machine) Proves(p Proof) bool { return p >= m.wanted() }
+
 func (m *Machine) hasTCP() bool {
 	return slices.ContainsFunc(m.spec.Monitor, func(a Address) bool {
 		return slices.ContainsFunc(a.Ports, func(p Port) bool { return p.Protocol == TCP })
@@ -117,9 +120,14 @@ func (m *Machine) hasTCP() bool {
 func (m *Machine) CardAnswers() bool { return m.card && m.policy.OverrideOffload }
 
 // questioned returns the addresses that the machine is asked for: its own, as far
-// as they have a place, and those it spoke from.
+// as they have a place, and those it spoke from. Where all its own were left to other
+// hosts it is asked for these, at its MAC: it may be off all the same.
 func (m *Machine) questioned() []netip.Addr {
-	return append(m.addrs.which(func(a *address) bool { return a.reason == "" && a.standing != Conceded }), m.others...)
+	own := m.addrs.which(func(a *address) bool { return a.reason == "" && a.standing != Conceded })
+	if len(own) == 0 {
+		own = m.addrs.which(func(a *address) bool { return a.reason == "" })
+	}
+	return append(own, m.others...)
 }
 
 // answered takes an answer.
@@ -232,8 +240,8 @@ func (m *Machine) hear(now time.Time, e Heard, unasked bool) {
 // remember notes an address that the machine speaks from and did not register: it
 // may be up there.
 func (m *Machine) remember(ip netip.Addr) {
-	if slices.Contains(m.others, ip) {
-		return
+	if slices.Contains(m.others, ip) || !ip.IsGlobalUnicast() && !ip.IsLinkLocalUnicast() {
+		return // a frame may name anything, and not all of it can be asked for
 	}
 	same := func(o netip.Addr) bool {
 		return o.Is4() == ip.Is4() && o.IsLinkLocalUnicast() == ip.IsLinkLocalUnicast()

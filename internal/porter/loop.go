@@ -149,14 +149,17 @@ func (l *loop) see(s fastpath.Sighting) {
 		l.tell(e, machine.Answered{Addr: s.Other, Proof: machine.ByNeighbor})
 	case fastpath.SawAnswer:
 		l.tell(e, machine.Answered{Addr: s.Address.IP(), Proof: machine.ByNeighbor})
-		l.answered(e, s.Address.IP(), !e.CardAnswers())
+		l.answered(e, s.Address.IP(), e.Proves(machine.ByNeighbor))
 	case fastpath.SawEcho:
 		l.tell(e, machine.Answered{Addr: s.Address.IP(), Proof: machine.ByEcho})
+		l.answered(e, s.Address.IP(), e.Proves(machine.ByEcho))
 	case fastpath.SawAccept:
 		l.tell(e, machine.Answered{Addr: s.Address.IP(), Proof: machine.BySystem})
+		l.answered(e, s.Address.IP(), true)
 		l.accepted(e, s.Service.ID)
 	case fastpath.SawReset:
 		l.tell(e, machine.Answered{Addr: s.Address.IP(), Proof: machine.BySystem})
+		l.answered(e, s.Address.IP(), true)
 	case fastpath.SawReject:
 		l.rejected(e, s.Service.ID)
 	case fastpath.SawKnock:
