@@ -68,6 +68,7 @@ type Machine struct {
 	failures int           // wakes in a row that brought no frame
 	retryAt  time.Time     // no knock wakes before
 	pace     time.Duration // of questions while it is awaited, at the fastest
+	counted  bool          // a knock was, and is to be stored
 
 	actions []Action // collected while one event is handled
 	told    told     // what the porter does at present
@@ -114,7 +115,7 @@ func (m *Machine) HasRegistered() bool { return !m.registered.IsZero() }
 // Handle takes an event that happened now, and returns what follows from it,
 // in the order in which it has to be done.
 func (m *Machine) Handle(now time.Time, event Event) []Action {
-	m.actions = nil
+	m.actions, m.counted = nil, false
 	switch e := event.(type) {
 	case Registered:
 		m.register(now, e)
@@ -253,7 +254,7 @@ func (m *Machine) syncPorter() {
 		m.told.hold = mode
 		m.do(Hold{Mode: mode})
 	}
-	if slices.ContainsFunc(m.actions, remembered) {
+	if m.counted || slices.ContainsFunc(m.actions, remembered) {
 		m.do(Persist{})
 	}
 }
