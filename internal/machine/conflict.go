@@ -96,7 +96,7 @@ func (m *Machine) tickRechecks(now time.Time) {
 		r := &a.recheck
 		misses, pause := m.policy.ProbeMisses, m.policy.ProbeInterval
 		if a.standing == Own {
-			misses, pause = quickMisses, min(pause, quickInterval)
+			misses, pause = quickMisses, m.answerPace()
 		}
 		switch {
 		case r.next.IsZero() || now.Before(r.next):

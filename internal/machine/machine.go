@@ -172,7 +172,7 @@ func (m *Machine) Next() time.Time {
 	case Waking:
 		return earliest(w.nextMagic, m.presence.next)
 	case Arriving:
-		return earliest(m.presence.next, m.presence.since.Add(startSilence), w.arrived.Add(m.policy.ReadyTimeout))
+		return earliest(m.presence.next, w.arrived.Add(m.policy.ReadyTimeout))
 	default:
 		return time.Time{}
 	}

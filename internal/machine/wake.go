@@ -181,7 +181,6 @@ func (m *Machine) askArriving(now time.Time) {
 	if p.next.IsZero() || now.Before(p.next) {
 		return
 	}
-	p.count()
 	m.ask(now, m.awaited(), false)
 	p.next = now.Add(Pace(now.Sub(m.wake.firstMagic), m.pace, arrivalPace))
 }
@@ -200,9 +199,9 @@ func (m *Machine) heardWaking(now time.Time, a *address, e Heard) {
 		m.enterArriving(now)
 	case a != nil:
 		m.yield(now, a)
-		m.presence.next = now
+		m.askSoon(Pace(0, m.pace, arrivalPace))
 	default:
-		m.presence.next = now
+		m.askSoon(Pace(0, m.pace, arrivalPace))
 	}
 }
 
@@ -227,7 +226,7 @@ func (m *Machine) reclaimYielded(now time.Time) {
 // those that the machine spoke from.
 func (m *Machine) awaited() []netip.Addr {
 	addrs := m.addrs.which(func(a *address) bool {
-		return a.standing != Conceded && slices.ContainsFunc(m.wake.services, func(s Service) bool { return s.Addr == a.IP })
+		return a.reason == "" && a.standing != Conceded && slices.ContainsFunc(m.wake.services, func(s Service) bool { return s.Addr == a.IP })
 	})
 	if len(addrs) == 0 {
 		return m.questioned()

@@ -117,8 +117,8 @@ func (m *Machine) stoppedAnswering(now time.Time) {
 // slept may have been started meanwhile.
 func (m *Machine) deafened(now time.Time, e Deafened) {
 	m.blind = e.Until
-	if addrs := m.questioned(); m.state == Asleep && len(addrs) > 0 {
-		m.ask(now, addrs, false)
+	if m.state == Asleep {
+		m.ask(now, m.questioned(), false)
 	}
 }
 
