@@ -126,13 +126,13 @@ func (m *Machine) reaches() bool {
 }
 
 // claimAll claims what may be claimed for a machine that is off, and answers again
-// for what it spoke for.
-func (m *Machine) claimAll(announceAfter time.Duration) {
+// for what it spoke for. With again it announces all: a frame had cut that short.
+func (m *Machine) claimAll(announceAfter time.Duration, again bool) {
 	var ips []netip.Addr
 	for i := range m.addrs {
 		a := &m.addrs[i]
 		switch {
-		case a.standing == Claimed && a.yielded.IsZero():
+		case a.standing == Claimed && a.yielded.IsZero() && !again:
 		case a.standing == Claimed || a.claimable():
 			a.standing, a.yielded, a.inUse = Claimed, time.Time{}, false
 			ips = append(ips, a.IP)
@@ -197,11 +197,12 @@ func (m *Machine) announce(now time.Time, a *address) {
 	m.do(Announce{Addrs: []netip.Addr{a.IP}})
 }
 
-// giveBack releases and announces every address of a machine that uses its
-// addresses, or is off and no longer looked after.
+// giveBack releases every address of a machine that uses its addresses, or is off
+// and no longer looked after, and announces them but for those that it may test.
 func (m *Machine) giveBack(now time.Time) {
 	for i := range m.addrs {
-		m.addrs[i].inUse = m.addrs[i].standing == Claimed
+		a := &m.addrs[i]
+		a.inUse = a.inUse || a.yielded.IsZero()
 	}
 	m.returnAll(now)
 }

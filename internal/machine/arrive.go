@@ -55,7 +55,7 @@ func (m *Machine) wasFirmware(now time.Time) {
 	}
 	m.lastWake.Boot = 0
 	m.move(now, Waking, WhyFirmware)
-	m.claimAll(0)
+	m.claimAll(0, false)
 	m.stopAnnouncing()
 	m.presence = doubt(now)
 	if w.attempts >= m.policy.WakeAttempts {

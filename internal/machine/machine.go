@@ -308,13 +308,8 @@ func remembered(a Action) bool {
 
 // stop ends everything.
 func (m *Machine) stop(now time.Time, e Stopped) {
-	wasArriving := m.state == Arriving
-	if wasArriving {
-		m.returnAll(now)
-	} else {
-		m.giveBack(now)
-	}
-	if wasArriving || m.told.hold == AdmitAll {
+	m.giveBack(now)
+	if m.state == Arriving || m.told.hold == AdmitAll {
 		m.do(Hold{Mode: AdmitAll})
 	}
 	m.endReturns()

@@ -184,6 +184,7 @@ func (m *Machine) neverSilent(now time.Time, why Reason) {
 func (m *Machine) fallAsleep(now time.Time, why Reason) {
 	slept := m.sleep.since
 	m.sleep = sleep{}
+	cut := m.since.Sub(m.claimAt) < AnnouncedFor
 	m.report(now, Asleep, why, m.repeats)
 	m.repeats = false
 	m.observe() // before the first answer of its network card
@@ -194,7 +195,7 @@ func (m *Machine) fallAsleep(now time.Time, why Reason) {
 	if m.settling == resumed {
 		announceAfter = startSilence // it may be in the middle of a test of its addresses
 	}
-	m.claimAll(announceAfter)
+	m.claimAll(announceAfter, cut)
 	m.claimAt = now
 	if w := m.pending; w != nil {
 		m.pending = nil
