@@ -275,7 +275,7 @@ func (m *Machine) attention() Attention {
 		return Observed
 	case m.presence.next.IsZero():
 		return Unobserved
-	case m.CardAnswers() || m.presence.deep:
+	case m.CardAnswers():
 		return Observed
 	}
 	return Attended

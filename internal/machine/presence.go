@@ -153,7 +153,6 @@ func (m *Machine) answered(now time.Time, e Answered) {
 	switch {
 	case e.Proof < m.wanted():
 		p.bare = now
-		m.heardBare(now)
 		return
 	case p.asked.IsZero() || now.Sub(p.asked) >= answerTime:
 		m.hear(now, Heard{Addr: e.Addr, Sign: Uses}, true)
@@ -189,14 +188,6 @@ func (m *Machine) provedUp(now time.Time, a *address) {
 		if a != nil && m.wake.attempts > 0 {
 			m.enterArriving(now)
 		}
-	}
-}
-
-// heardBare takes an answer that a network card may have given. The machine of
-// which clients wait is then asked for more.
-func (m *Machine) heardBare(now time.Time) {
-	if m.state == Settling && m.settling == spoke && m.pending != nil && !m.presence.deep {
-		m.presence.deep, m.presence.next = true, now
 	}
 }
 

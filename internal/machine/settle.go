@@ -118,7 +118,7 @@ func (m *Machine) tickSettling(now time.Time) {
 	case silent:
 		misses *= 2 // it did not say that it would sleep: a lossy Wi-Fi is no sleep
 	case resumed:
-		interval, misses, silence = min(interval, quickInterval), quickMisses, 0
+		interval, misses, silence = m.answerPace(), quickMisses, 0
 	}
 	if p.off(now, misses, silence) && m.settled(now, misses) {
 		return
@@ -186,7 +186,7 @@ func (m *Machine) fallAsleep(now time.Time, why Reason) {
 	m.sleep = sleep{}
 	cut := m.since.Sub(m.claimAt) < AnnouncedFor
 	m.report(now, Asleep, why, m.repeats)
-	m.repeats = false
+	m.repeats, m.presence.deep = false, false
 	m.observe() // before the first answer of its network card
 	announceAfter := time.Duration(0)
 	if !slept.IsZero() {

@@ -48,7 +48,7 @@ func (m *Machine) knock(now time.Time, e Knocked) {
 		} else {
 			m.pending.add(e.Service)
 		}
-		if m.settling == spoke && slices.ContainsFunc(m.addrs, func(a address) bool { return !a.yielded.IsZero() }) {
+		if m.settling == spoke && !m.presence.deep && slices.ContainsFunc(m.addrs, func(a address) bool { return !a.yielded.IsZero() }) {
 			m.joinArrival(now)
 		}
 	case Asleep:

@@ -48,14 +48,11 @@ func (m *Machine) adjustWatch(now time.Time) {
 		return
 	}
 	pause := m.watchPause(now)
-	switch {
-	case pause == 0:
-		m.presence.next = time.Time{}
-	case m.presence.next.IsZero():
+	if pause == 0 || m.presence.next.IsZero() {
 		m.beginWatch(now)
-	default:
-		m.presence.next = earlier(m.presence.next, now.Add(m.share(pause)))
+		return
 	}
+	m.presence.next = earlier(m.presence.next, now.Add(m.share(pause)))
 }
 
 // nextWatch returns when a machine that answered is asked again, or the zero time.
@@ -93,8 +90,8 @@ func (m *Machine) tickAwake(now time.Time) {
 	}
 	m.findElsewhere(now)
 	addrs := m.questioned()
-	if p.next = m.nextWatch(now); p.next.IsZero() || len(addrs) == 0 {
-		p.next, m.pending = time.Time{}, nil
+	if m.watchPause(now) == 0 || len(addrs) == 0 {
+		m.presence, m.pending = presence{}, nil
 		return
 	}
 	m.ask(now, addrs, false)
@@ -160,7 +157,7 @@ func (m *Machine) tickOblivion(now time.Time) bool {
 func (m *Machine) configure(now time.Time, c Configured) {
 	changed := m.spec.Agentless != c.Agentless || m.spec.Unwatched != c.Unwatched
 	m.spec.Agentless, m.spec.Unwatched, m.permanent = c.Agentless, c.Unwatched, c.Permanent
-	if changed && m.state == Awake {
+	if m.state == Awake && (changed || m.presence.next.IsZero()) {
 		m.pending = nil
 		m.beginWatch(now)
 	}
