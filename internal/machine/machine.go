@@ -90,12 +90,12 @@ func New(spec Spec, policy Policy, now time.Time) *Machine {
 
 // Status returns what can be told of the machine. It changes with Handle.
 func (m *Machine) Status() Status {
-	s := Status{Spec: m.spec, State: m.state, Since: m.since, LastWake: m.lastWake, Diary: m.diary, Knocks: m.knocks, Tally: m.tally}
 	if m.sleep.known() { // what was shown of it stays shown
 		c := *m
 		c.account(c.sleep.lasted())
 		m = &c
 	}
+	s := Status{Spec: m.spec, State: m.state, Since: m.since, LastWake: m.lastWake, Diary: m.diary, Knocks: m.knocks, Tally: m.tally}
 	s.Addresses = make([]AddressStatus, len(m.addrs))
 	for i := range m.addrs {
 		s.Addresses[i] = m.addrs[i].status()
