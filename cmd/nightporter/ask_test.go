@@ -86,6 +86,10 @@ func twoMachines() *staffed {
 				{IP: netip.MustParseAddr("fd77::20")},
 			},
 		},
+		Addresses: []machine.AddressStatus{
+			{IP: netip.MustParseAddr("10.77.0.20"), Standing: machine.Claimed},
+			{IP: netip.MustParseAddr("fd77::20"), Standing: machine.Waiting, Reason: "it is out\x1b"},
+		},
 		State: machine.Asleep, Since: evening, Diary: machine.Diary{{Date: evening.Local().AddDate(0, 0, -2).Format(time.DateOnly), Slept: 7 * time.Hour}}, LastWake: machine.LastWake{
 			At: evening.Add(-24 * time.Hour), Trigger: machine.ByTCP, Source: netip.MustParseAddrPort("10.77.0.10:40000"), Outcome: machine.Served,
 			Service:  machine.Service{Addr: netip.MustParseAddr("10.77.0.20"), Port: machine.Port{Protocol: machine.TCP, Number: 22}},
@@ -119,7 +123,7 @@ func TestStatusTable(t *testing.T) {
 	}{
 		{nil, "" +
 			"MACHINE  STATE   SINCE                SLEPT   SAVED    LAST WAKE\n" +
-			"nas      asleep  " + at + "  1h0m0s  2.0 kWh  " + before + "\n" +
+			"nas      asleep  " + at + "  1h0m0s  2.0 kWh  " + before + "  ! fd77::20 waiting\n" +
 			"pc\uFFFD      awake   " + at + "  0s      0.0 Wh   never\n"},
 		{[]string{"nas"}, "" +
 			"machine             nas\n" +
@@ -127,8 +131,8 @@ func TestStatusTable(t *testing.T) {
 			"state               asleep\n" +
 			"since               " + at + "\n" +
 			"agentless           yes: it need not register\n" +
-			"address             10.77.0.20 22/tcp icmp\n" +
-			"address             fd77::20 (does not wake)\n" +
+			"address             10.77.0.20 22/tcp icmp: claimed\n" +
+			"address             fd77::20 (does not wake): waiting (it is out\uFFFD)\n" +
 			"slept               1h0m0s (today 1h0m0s, last 7 days 8h0m0s)\n" +
 			"saved               2.0 kWh (50 W awake, 2 W asleep)\n" +
 			"last wake           " + before + ", for 10.77.0.10:40000 at 10.77.0.20:22/tcp: ready, boot 12.3 s, ready 15.0 s\n" +
@@ -261,6 +265,33 @@ func TestNamesAreCompleted(t *testing.T) {
 		code, out, _ := program(t, append([]string{"__complete"}, tt.args...)...)
 		if code != 0 || out != tt.want {
 			t.Errorf("%q: exit code %d, %q, want %q", tt.args, code, out, tt.want)
+		}
+	}
+}
+
+// The list marks a machine that has addresses which cannot be claimed. An older
+// porter says nothing of them.
+func TestAddressMarks(t *testing.T) {
+	conceded := web.Standing{IP: "10.77.0.20", Standing: machine.Conceded, Reason: "another host uses it"}
+	waiting := web.Standing{IP: "fd77::20", Standing: machine.Waiting, Reason: "no network"}
+	own := web.Standing{IP: "10.77.0.21"}
+	for _, tt := range []struct {
+		all  []web.Standing
+		want string
+	}{
+		{nil, ""},
+		{[]web.Standing{own}, ""},
+		{[]web.Standing{own, conceded}, "\t! 10.77.0.20 conceded"},
+		{[]web.Standing{waiting, own, conceded}, "\t! 2 addresses cannot be claimed"},
+	} {
+		if got := mark(tt.all); got != tt.want {
+			t.Errorf("%v: marked %q, want %q", tt.all, got, tt.want)
+		}
+	}
+	all := []web.Standing{own, conceded}
+	for ip, want := range map[string]string{"10.77.0.21": ": own", "10.77.0.20": ": conceded (another host uses it)", "10.77.0.22": ""} {
+		if got := standing(all, ip); got != want {
+			t.Errorf("%s stands %q, want %q", ip, got, want)
 		}
 	}
 }

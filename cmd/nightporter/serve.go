@@ -78,7 +78,7 @@ func serve(ctx context.Context, path string, load func() (*config.Config, error)
 		}
 	})
 	err = g.Wait()
-	log.Info("stopped")
+	log.Info("stopped", "event", "stopped")
 	return err
 }
 
@@ -106,7 +106,7 @@ func openUnprivileged(conf *config.Config, path string, log *slog.Logger, level 
 		d.Close()
 		return nil, err
 	}
-	log.Info("running with least privilege", "user", user.Name, "uid", user.UID, "capabilities", left.String())
+	log.Info("running with least privilege", "event", "privileges_dropped", "user", user.Name, "uid", user.UID, "capabilities", left.String())
 	warnUnreadable(path, user, log)
 	return d, nil
 }
@@ -119,7 +119,7 @@ func warnUnreadable(path string, user privilege.User, log *slog.Logger) {
 		err = f.Close()
 	}
 	if errors.Is(err, fs.ErrPermission) {
-		log.Warn("SIGHUP will change nothing: the user that the daemon runs as may not read the configuration file",
+		log.Warn("SIGHUP will change nothing: the user that the daemon runs as may not read the configuration file", "event", "reload_impossible",
 			"file", path, "user", user.Name, "try", fmt.Sprintf("chgrp %d %s; chmod 640 %s", user.GID, path, path))
 	}
 }
@@ -131,7 +131,7 @@ func reload(ctx context.Context, d *daemon.Daemon, load func() (*config.Config, 
 		err = d.Reload(ctx, conf)
 	}
 	if err != nil {
-		log.Error("configuration not reloaded, the old one stays", "err", err)
+		log.Error("configuration not reloaded, the old one stays", "event", "reload_failed", "err", err)
 	}
 }
 

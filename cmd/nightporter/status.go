@@ -105,8 +105,8 @@ func (f *statusFlags) all(cmd *cobra.Command, client *web.Client, porter web.Sta
 	table := newTable(cmd.OutOrStdout())
 	fmt.Fprintln(table, "MACHINE\tSTATE\tSINCE\tSLEPT\tSAVED\tLAST WAKE")
 	for _, m := range machines {
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n",
-			printable(m.Name), m.State, moment(m.Since), howLong(m.SleptSeconds), web.Energy(m.SavedJoules), began(m.LastWake))
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s%s\n",
+			printable(m.Name), m.State, moment(m.Since), howLong(m.SleptSeconds), web.Energy(m.SavedJoules), began(m.LastWake), mark(m.Addresses))
 	}
 	return table.Flush()
 }
@@ -129,7 +129,7 @@ func (f *statusFlags) one(cmd *cobra.Command, client *web.Client, name string) e
 		row("agentless", "yes: it need not register")
 	}
 	for _, a := range m.Monitor {
-		row("address", a.IP+" "+cmp.Or(strings.Join(a.Port, " "), "(does not wake)"))
+		row("address", a.IP+" "+cmp.Or(strings.Join(a.Port, " "), "(does not wake)")+standing(m.Addresses, a.IP))
 	}
 	row("slept", howLong(m.SleptSeconds)+sleptLately(m.SleptDays))
 	row("saved", fmt.Sprintf("%s (%g W awake, %g W asleep)", web.Energy(m.SavedJoules), m.IdleWatts, m.SleepWatts))
@@ -141,6 +141,31 @@ func (f *statusFlags) one(cmd *cobra.Command, client *web.Client, name string) e
 	row("started without us", m.ExternalStarts)
 	row("address conflicts", m.Conflicts)
 	return table.Flush()
+}
+
+// standing says how an address stands, and why it cannot be claimed.
+func standing(all []web.Standing, ip string) string {
+	i := slices.IndexFunc(all, func(s web.Standing) bool { return s.IP == ip })
+	if i < 0 {
+		return "" // an older porter says nothing of it
+	}
+	words := ": " + all[i].Standing.String()
+	if all[i].Reason != "" {
+		words += " (" + printable(all[i].Reason) + ")"
+	}
+	return words
+}
+
+// mark is what the list says of a machine with addresses that cannot be claimed.
+func mark(all []web.Standing) string {
+	stuck := slices.DeleteFunc(slices.Clone(all), func(s web.Standing) bool { return !s.Stuck() })
+	switch len(stuck) {
+	case 0:
+		return ""
+	case 1:
+		return fmt.Sprintf("\t! %s %s", stuck[0].IP, stuck[0].Standing)
+	}
+	return fmt.Sprintf("\t! %d addresses cannot be claimed", len(stuck))
 }
 
 func newTable(w io.Writer) *tabwriter.Writer { return tabwriter.NewWriter(w, 0, 0, 2, ' ', 0) }

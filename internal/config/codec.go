@@ -157,24 +157,6 @@ func duration(low, high time.Duration) codec[time.Duration] {
 	}, func(d time.Duration) any { return brief(d) })
 }
 
-// durationOrNone is duration, or 0 with or without a unit, for what can be left
-// out altogether.
-func durationOrNone(low, high time.Duration) codec[time.Duration] {
-	expected := fmt.Sprintf("0, or a duration with its unit from %s to %s, such as 5s", brief(low), brief(high))
-	c := parsed("duration", expected, func(s string) (time.Duration, bool) {
-		d, err := time.ParseDuration(s)
-		return d, err == nil && (d == 0 || d >= low && d <= high)
-	}, func(d time.Duration) any { return brief(d) })
-	read := c.read
-	c.read = func(p place, raw any) (time.Duration, bool) {
-		if n, ok := integer(raw); ok && n == 0 {
-			return 0, true
-		}
-		return read(p, raw)
-	}
-	return c
-}
-
 // brief writes a duration without the zero units that Go appends: "10m", not
 // "10m0s".
 func brief(d time.Duration) string {
@@ -256,19 +238,6 @@ func notEmpty[T any](c codec[[]T], expected string) codec[[]T] {
 		vs, ok := read(p, raw)
 		if ok && len(vs) == 0 {
 			ok = p.wrong(raw, expected)
-		}
-		return vs, ok
-	}
-	return c
-}
-
-// noMore refuses a list of more than most entries.
-func noMore[T any](c codec[[]T], most int) codec[[]T] {
-	read := c.read
-	c.read = func(p place, raw any) ([]T, bool) {
-		vs, ok := read(p, raw)
-		if ok && len(vs) > most {
-			ok = p.exceeds(len(vs), "entries", most)
 		}
 		return vs, ok
 	}

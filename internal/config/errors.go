@@ -115,14 +115,6 @@ func (p place) wrong(found any, expected string) bool {
 	return false
 }
 
-// amount is how much there is of something. An error tells it instead of the value.
-type amount string
-
-// exceeds reports that there is too much of something. It returns false.
-func (p place) exceeds(n int, of string, most int) bool {
-	return p.wrong(amount(fmt.Sprintf("%d %s", n, of)), fmt.Sprintf("at most %d", most))
-}
-
 // unknown reports a member that does not exist.
 func (p place) unknown(name string, known []string) {
 	p.report.failed[p.key] = true

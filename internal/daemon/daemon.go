@@ -142,7 +142,7 @@ func (d *Daemon) Close() {
 	}
 	if d.journal != nil {
 		if err := d.journal.Close(); err != nil {
-			d.log.Error("the journal is not complete", "err", err)
+			d.log.Error("the journal is not complete", "event", "journal_incomplete", "err", err)
 		}
 	}
 }
@@ -174,9 +174,9 @@ func (d *Daemon) Reload(ctx context.Context, conf *config.Config) error {
 	d.web.SetRate(conf.HTTP.Rate)
 	d.web.SetAccess(access(conf))
 	d.notifier.Configure(conf.Notify)
-	d.log.Info("configuration reloaded", "machines", len(conf.Machines))
+	d.log.Info("configuration reloaded", "event", "reloaded", "machines", len(conf.Machines))
 	if len(restart) > 0 {
-		d.log.Warn("these keys changed, but take effect only after a restart", "keys", restart)
+		d.log.Warn("these keys changed, but take effect only after a restart", "event", "restart_needed", "keys", restart)
 	}
 	return nil
 }

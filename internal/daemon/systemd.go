@@ -15,7 +15,7 @@ func (d *Daemon) report(ctx context.Context) error {
 	case <-ctx.Done():
 		return nil
 	}
-	d.log.Info("ready", "interfaces", d.porter.Interfaces(), "registration", d.conf.Registration.Listen, "http", d.conf.HTTP.Listen)
+	d.log.Info("ready", "event", "ready", "interfaces", d.porter.Interfaces(), "registration", d.conf.Registration.Listen, "http", d.conf.HTTP.Listen)
 	d.notify(systemd.SdNotifyReady)
 	defer d.notify(systemd.SdNotifyStopping)
 	interval, err := systemd.SdWatchdogEnabled(false)
@@ -46,6 +46,6 @@ func (d *Daemon) feedWatchdog(ctx context.Context, pause time.Duration) {
 
 func (d *Daemon) notify(state string) {
 	if _, err := systemd.SdNotify(false, state); err != nil {
-		d.log.Warn("cannot notify the service manager", "err", err)
+		d.log.Warn("cannot notify the service manager", "event", "systemd_failed", "err", err)
 	}
 }

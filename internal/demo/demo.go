@@ -32,7 +32,7 @@ type Options struct {
 var (
 	nas4    = netip.MustParseAddr("10.77.0.20")
 	nas6    = netip.MustParseAddr("fd77::20")
-	machine = lab.MachineConfig{
+	sleeper = lab.MachineConfig{
 		Name:     "nas",
 		Addrs:    []netip.Prefix{netip.PrefixFrom(nas4, 24), netip.PrefixFrom(nas6, 64)},
 		Boot:     2300 * time.Millisecond,
@@ -41,8 +41,8 @@ var (
 	}
 )
 
-// daemonConfig makes the demo short: the machine counts as off after 0.6 s of
-// silence instead of 3 s.
+// daemonConfig makes the demo short: asked so often, the machine counts as off 3 s
+// after its last answer.
 const daemonConfig = "probe: {interval: 200ms}\n"
 
 // connectTimeout is how patient the client is.
@@ -76,7 +76,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	}
 	defer s.d.Kill()
 	s.say("porter", "nightporter runs on %s, %s", s.lan.Porter().Addr4(), s.lan.Porter().Addr6())
-	if s.nas, err = s.lan.AddMachine(machine); err != nil {
+	if s.nas, err = s.lan.AddMachine(sleeper); err != nil {
 		return err
 	}
 	s.say("nas", "is awake, serves SSH on %s and %s", nas4, nas6)
@@ -135,15 +135,11 @@ func (s *show) night(ctx context.Context, ip netip.Addr) error {
 	if _, err := s.d.Log.Wait(ctx, seen, rig.Moved("nas", "arriving", "awake", "")); err != nil {
 		return err
 	}
-	replayed := func(e rig.Entry) bool { return e.Message == replayed }
-	if _, err := s.d.Log.Wait(ctx, seen, replayed); err != nil {
+	if _, err := s.d.Log.Wait(ctx, seen, rig.Is("replayed")); err != nil {
 		return err
 	}
 	return s.caughtUp(ctx, s.d.Log.Len())
 }
-
-// replayed is what the daemon logs when it sends waiting packets on.
-const replayed = "waiting packets sent on"
 
 // connect is the client. It tries once, like most programs.
 func (s *show) connect(ctx context.Context, ip netip.Addr) error {
@@ -161,14 +157,14 @@ func (s *show) connect(ctx context.Context, ip netip.Addr) error {
 	if err := conn.SetReadDeadline(time.Now().Add(5 * time.Second)); err != nil {
 		return err
 	}
-	hello := make([]byte, len(lab.Banner(machine.Name)))
+	hello := make([]byte, len(lab.Banner(sleeper.Name)))
 	if _, err := io.ReadFull(conn, hello); err != nil {
 		return err
 	}
-	if string(hello) != lab.Banner(machine.Name) {
+	if string(hello) != lab.Banner(sleeper.Name) {
 		return fmt.Errorf("a stranger answered: %q", hello)
 	}
-	s.sayAt(at, "client", fmt.Sprintf("is connected to %q with its first attempt, %v after it began", machine.Name, at.Sub(began).Round(time.Millisecond)))
+	s.sayAt(at, "client", fmt.Sprintf("is connected to %q with its first attempt, %v after it began", sleeper.Name, at.Sub(began).Round(time.Millisecond)))
 	ready, err := s.ready(ip)
 	if err != nil {
 		return err

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"nightporter/internal/lab"
+	"nightporter/internal/machine"
 	"nightporter/internal/rig"
 )
 
@@ -107,33 +108,40 @@ func (t *timeline) caughtUp(ctx context.Context, n int) error {
 // porterText tells a log entry of the daemon in the words of the timeline;
 // nothing for one that adds nothing to it.
 func porterText(e rig.Entry) string {
-	switch e.Message {
-	case "machine settling":
-		return "settle: probes the machine until it is silent (" + e.Field("reason") + ")"
-	case "machine asleep":
-		if e.Field("reason") != "fell silent" {
-			return "gives up: " + e.Field("reason")
-		}
-		return "claim: the machine is silent, so the porter answers ARP and NDP for it, and announces that"
-	case "machine waking":
-		if e.Field("reason") == "knock" {
-			return "knock: " + e.Field("knock")
-		}
-		return "wakes: " + e.Field("reason")
-	case "magic packet sent":
+	switch e.Event() {
+	case "moved":
+		return moveText(e)
+	case "magic":
 		return "magic packet " + e.Field("attempt")
-	case "machine arriving":
-		return fmt.Sprintf("first frame from the machine, %v after the magic packet", e.Duration("after"))
-	case replayed:
+	case "replayed":
 		return "replay: the client's own SYN, which has waited since the knock"
-	case "machine awake":
-		return fmt.Sprintf("release: %s after %v, the addresses are the machine's own again (%s)",
-			e.Field("machine"), e.Duration("ready"), e.Field("reason"))
 	}
 	if e.Level == "WARN" || e.Level == "ERROR" {
 		return e.Level + ": " + e.Message + " " + e.Field("err")
 	}
 	return ""
+}
+
+// moveText tells a transition of the machine.
+func moveText(e rig.Entry) string {
+	reason := e.Field("reason")
+	switch e.Field("to") {
+	case machine.Settling.String():
+		return "settle: probes the machine until it is silent (" + reason + ")"
+	case machine.Asleep.String():
+		if reason != string(machine.WhySilent) {
+			return "gives up: " + reason
+		}
+		return "claim: the machine is silent, so the porter answers ARP and NDP for it, and announces that"
+	case machine.Waking.String():
+		if knock := e.Field("knock"); knock != "" {
+			return "knock: " + knock
+		}
+		return "wakes: " + reason
+	case machine.Arriving.String():
+		return fmt.Sprintf("first frame from the machine, %v after the magic packet", e.Duration("after"))
+	}
+	return fmt.Sprintf("release: %s after %v, the addresses are the machine's own again (%s)", e.Field("machine"), e.Duration("ready"), reason)
 }
 
 func machineText(e lab.Event) string {

@@ -18,8 +18,8 @@ func (r *Reader) heard(v *View, t *Target, p *lan.Packet) {
 		r.report(&t.otherAnswer, Sighting{Kind: SawOtherAnswer, Target: t, Other: ip})
 		return
 	case !own:
-		if kind != SawUse && kind != SawAnswer {
-			ip = netip.Addr{} // an IP packet may be one that the machine forwards
+		if kind == SawTest || !discovers(p) {
+			ip = netip.Addr{} // not used yet, or perhaps another host's whose packet the machine forwards
 		}
 		r.report(&t.frame, Sighting{Kind: SawFrame, Target: t, Other: ip})
 		return
@@ -42,7 +42,7 @@ func (r *Reader) heard(v *View, t *Target, p *lan.Packet) {
 	switch {
 	case p.Kind == lan.PortUnreachable:
 		r.rejected(a, p)
-	case p.Network == 0 || p.Target.IsValid(): // ARP and neighbour discovery
+	case discovers(p):
 		r.diverted(t, p)
 	}
 }
@@ -70,6 +70,15 @@ func spokenFor(p *lan.Packet) (Kind, netip.Addr) {
 	return SawUse, p.From
 }
 
+// discovers reports whether p is ARP or neighbour discovery.
+func discovers(p *lan.Packet) bool {
+	switch p.Kind {
+	case lan.ARPRequest, lan.ARPReply, lan.NeighborSolicitation, lan.NeighborAdvertisement:
+		return true
+	}
+	return false
+}
+
 // answersUs reports whether p is nothing but the answer to a question of ours. No
 // host announces anything to a single neighbour by an ARP reply, and an
 // advertisement says itself that it was solicited (RFC 4861 section 4.4).
@@ -93,20 +102,24 @@ func (r *Reader) repliesTo(p *lan.Packet) bool {
 // replied takes a machine's reply to our probe of a service, and reports whether p
 // is one.
 func (r *Reader) replied(a *Address, p *lan.Packet) bool {
-	s := a.service(machine.Port{Protocol: machine.TCP, Number: p.FromPort})
-	if s == nil || !lan.IsProbePort(p.ToPort) || p.Ack != r.sequence+1 {
+	if !lan.IsProbePort(p.ToPort) || p.Ack != r.sequence+1 {
 		return false
 	}
-	switch {
-	case p.RST():
-		r.report(&s.reset, Sighting{Kind: SawReset, Target: a.target, Address: a, Service: s})
-	case p.SYNACK():
-		r.report(&s.accept, Sighting{Kind: SawAccept, Target: a.target, Address: a, Service: s})
+	if p.SYNACK() {
 		// Our kernel knows nothing of that connection and would reset it too, as
 		// far as its firewall lets it.
 		if reset, err := lan.ResetFor(p, r.responder.Self); err == nil {
 			_ = r.responder.Send(reset) // the machine gives up by itself as well
 		}
+	}
+	s := a.service(machine.Port{Protocol: machine.TCP, Number: p.FromPort})
+	switch {
+	case s == nil: // it has registered anew since
+		return false
+	case p.RST():
+		r.report(&s.reset, Sighting{Kind: SawReset, Target: a.target, Address: a, Service: s})
+	case p.SYNACK():
+		r.report(&s.accept, Sighting{Kind: SawAccept, Target: a.target, Address: a, Service: s})
 	default:
 		return false
 	}

@@ -11,20 +11,25 @@ import (
 	"nightporter/internal/machine"
 )
 
-// A machine that speaks for one of its addresses is up. Not one more answer may
-// go out for any of them, even while the loop is busy elsewhere: a machine that
-// tests an address would take the answer for a duplicate (RFC 4862 section 5.4.4).
-func TestSpeakingSilencesAtOnce(t *testing.T) {
+// A machine may be up, and use the address that it speaks for. Not one more answer
+// may go out for it, even while the loop is busy elsewhere: a machine that tests an
+// address would take the answer for a duplicate (RFC 4862 section 5.4.4). Its other
+// addresses are answered for: boot firmware speaks for one of them, and is gone.
+func TestSpeakingSilencesItsAddressAtOnce(t *testing.T) {
 	for _, c := range []struct {
-		name string
-		p    *lan.Packet
+		name  string
+		p     *lan.Packet
+		mute  netip.Addr
+		other netip.Addr
 	}{
-		{"it tests its address", arpProbe(nasMAC, nas4)},
-		{"it tests its IPv6 address", dad(nasMAC, nas6)},
-		{"it announces its address", arpRequest(nasMAC, machine.Broadcast, nas4, nas4)},
-		{"it answers our probe", arpReply(nasMAC, porterMAC, nas4, porter4)},
-		{"it advertises its address", advertise(nasMAC, porterMAC, nasMAC, nas6)},
-		{"it sends a packet", segment(nasMAC, nas6, client6, 443, flagACK)},
+		{"it tests its address", arpProbe(nasMAC, nas4), nas4, nas6},
+		{"it tests its IPv6 address", dad(nasMAC, nas6), nas6, nas4},
+		{"it announces its address", arpRequest(nasMAC, machine.Broadcast, nas4, nas4), nas4, nas6},
+		{"it answers our probe", arpReply(nasMAC, porterMAC, nas4, porter4), nas4, nas6},
+		{"it advertises its address", advertise(nasMAC, porterMAC, nasMAC, nas6), nas6, nas4},
+		{"it sends a packet", segment(nasMAC, nas6, client6, 443, flagACK), nas6, nas4},
+		{"it pings", ipPacket(lan.EchoRequest, nasMAC, nas4, client4), nas4, nas6},
+		{"it answers the ping of a client", ipPacket(lan.EchoReply, nasMAC, nas4, client4), nas4, nas6},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			h := newFixture(t, 8, nas(), tv())
@@ -32,27 +37,30 @@ func TestSpeakingSilencesAtOnce(t *testing.T) {
 				t.Fatal("the machine is not answered for before it speaks")
 			}
 			h.Handle(c.p)
-			h.mute(t)
-			if !h.answers(tv4) {
-				t.Error("the other machine is not answered for any more")
+			h.mute(t, c.mute)
+			if !h.answers(c.other) || !h.answers(tv4) {
+				t.Error("another address is not answered for any more")
 			}
 		})
 	}
 }
 
-// mute fails the test if a question for an address of nas is answered.
-func (h *fixture) mute(t *testing.T) {
+// mute fails the test if a question for ip is answered.
+func (h *fixture) mute(t *testing.T, ip netip.Addr) {
 	t.Helper()
 	n := len(h.sent)
-	for _, p := range []*lan.Packet{
-		arpRequest(clientMAC, machine.Broadcast, client4, nas4), arpRequest(clientMAC, porterMAC, client4, nas4),
-		arpProbe(intruderMAC, nas4), arpProbe(nasMAC, nas4),
-		solicit(clientMAC, client6, nas6), dad(intruderMAC, nas6), dad(nasMAC, nas6),
-	} {
+	questions := []*lan.Packet{
+		arpRequest(clientMAC, machine.Broadcast, client4, ip), arpRequest(clientMAC, porterMAC, client4, ip),
+		arpProbe(intruderMAC, ip), arpProbe(nasMAC, ip),
+	}
+	if ip.Is6() {
+		questions = []*lan.Packet{solicit(clientMAC, client6, ip), dad(intruderMAC, ip), dad(nasMAC, ip)}
+	}
+	for _, p := range questions {
 		h.Handle(p)
 	}
 	if got := len(h.sent) - n; got != 0 {
-		t.Errorf("%d answers for a machine that speaks", got)
+		t.Errorf("%d answers for %v, for which the machine speaks", got, ip)
 	}
 }
 
@@ -64,7 +72,7 @@ func TestLostSightingSilencesToo(t *testing.T) {
 	if h.Lost() != 1 {
 		t.Fatalf("%d sightings lost, want 1", h.Lost())
 	}
-	h.mute(t)
+	h.mute(t, nas6)
 }
 
 // The machine itself is never answered, whether or not it has been heard.
@@ -85,8 +93,9 @@ func TestMachineIsNeverAnswered(t *testing.T) {
 // asks for DHCP with the same MAC. The claim stands.
 func TestFirmwareDoesNotSilence(t *testing.T) {
 	h := newFixture(t, 8, nas())
-	h.Handle(&lan.Packet{Kind: lan.Other, Src: nasMAC})
+	h.Handle(&lan.Packet{Kind: lan.IP, Src: nasMAC})
 	h.Handle(arpRequest(nasMAC, machine.Broadcast, free4, client4))
+	h.Handle(arpReply(nasMAC, porterMAC, free4, porter4))
 	if !h.answers(nas4) || !h.answers(nas6) {
 		t.Error("the machine is not answered for any more")
 	}
@@ -95,17 +104,23 @@ func TestFirmwareDoesNotSilence(t *testing.T) {
 // A machine that claims to be another speaks for none of its own addresses, and
 // not for those of the other.
 func TestMachineSpeaksForItselfOnly(t *testing.T) {
-	for _, p := range []*lan.Packet{
-		arpReply(nasMAC, clientMAC, tv4, client4), arpProbe(nasMAC, tv4), segment(nasMAC, tv4, client4, 443, flagACK),
+	for _, c := range []struct {
+		p    *lan.Packet
+		want string
+	}{
+		{arpReply(nasMAC, clientMAC, tv4, client4), "nas frame from 10.77.0.30"},
+		{arpReply(nasMAC, porterMAC, tv4, porter4), "nas answer from 10.77.0.30"},
+		{arpProbe(nasMAC, tv4), "nas frame"},
+		{segment(nasMAC, tv4, client4, 443, flagACK), "nas frame"},
 	} {
 		h := newFixture(t, 8, nas(), tv())
-		h.Handle(p)
+		h.Handle(c.p)
 		got := h.seen()
-		if len(got) == 0 || got[0] != "nas frame" || slices.Contains(got, "tv test 10.77.0.30") || slices.Contains(got, "tv use 10.77.0.30") {
-			t.Errorf("%v for another machine: reported %q", p.Kind, got)
+		if len(got) == 0 || got[0] != c.want || slices.Contains(got, "tv test 10.77.0.30") || slices.Contains(got, "tv use 10.77.0.30") {
+			t.Errorf("%v for another machine: reported %q", c.p.Kind, got)
 		}
 		if !h.answers(tv4) || !h.answers(nas4) {
-			t.Errorf("%v for another machine silences", p.Kind)
+			t.Errorf("%v for another machine silences", c.p.Kind)
 		}
 	}
 }
@@ -122,7 +137,8 @@ func TestReaderKnowsTheCard(t *testing.T) {
 		{"it answers us", arpReply(nasMAC, porterMAC, nas4, porter4), []string{"nas answer 10.77.0.20"}, true},
 		{"it answers our announcement", arpReply(nasMAC, porterMAC, nas4, nas4), []string{"nas answer 10.77.0.20"}, true},
 		{"it answers our solicitation", advertise(nasMAC, porterMAC, nasMAC, nas6), []string{"nas answer fd77::20"}, true},
-		{"it answers for an address that is not registered", arpReply(nasMAC, porterMAC, free4, porter4), nil, true},
+		{"it answers for an address that is not registered", arpReply(nasMAC, porterMAC, free4, porter4), []string{"nas answer from 10.77.0.99"}, true},
+		{"it answers our ping", pong(nas4, porter4), []string{"nas echo 10.77.0.20"}, true},
 		{"it advertises unasked", &lan.Packet{Kind: lan.NeighborAdvertisement, Src: nasMAC, Dst: porterMAC, From: nas6, SenderMAC: nasMAC, Target: nas6},
 			[]string{"nas use fd77::20"}, false},
 		{"it advertises to all", advertise(nasMAC, machine.MAC{0x33, 0x33, 0, 0, 0, 1}, nasMAC, nas6), []string{"nas use fd77::20"}, false},
@@ -130,7 +146,7 @@ func TestReaderKnowsTheCard(t *testing.T) {
 		{"it announces itself", arpRequest(nasMAC, machine.Broadcast, nas4, nas4), []string{"nas use 10.77.0.20"}, false},
 		{"it asks us", arpRequest(nasMAC, porterMAC, nas4, porter4), []string{"nas use 10.77.0.20"}, false},
 		{"it tests its address", arpProbe(nasMAC, nas4), []string{"nas test 10.77.0.20"}, false},
-		{"it sends a packet", ipPacket(lan.IP, nasMAC, nas6, porter6), []string{"nas packet fd77::20"}, false},
+		{"it sends a packet", ipPacket(lan.UDP, nasMAC, nas6, porter6), []string{"nas packet fd77::20"}, false},
 		{"its firmware asks for DHCP", ipPacket(lan.UDP, nasMAC, netip.IPv4Unspecified(), netip.MustParseAddr("255.255.255.255")), []string{"nas frame"}, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -148,7 +164,8 @@ func TestReaderKnowsTheCard(t *testing.T) {
 	}
 }
 
-// The reply to a probe of a service is reported. A connection is reset at once.
+// The reply to a probe of a service is reported. A connection is reset at once. The
+// address speaks in any case.
 func TestRepliesToProbes(t *testing.T) {
 	accept := func() *lan.Packet {
 		p := segment(nasMAC, nas4, porter4, lan.ProbePort(0), flagSYN|flagACK)
@@ -160,7 +177,8 @@ func TestRepliesToProbes(t *testing.T) {
 		p.Network, p.Target, p.FromPort, p.ToPort = 14, nas4, lan.ProbePort(0), game.Number
 		return p
 	}
-	const packet = "nas packet 10.77.0.20"
+	refuse := func(p *lan.Packet) { p.Flags = flagRST | flagACK }
+	const packet, use = "nas packet 10.77.0.20", "nas use 10.77.0.20"
 	for _, c := range []struct {
 		name   string
 		p      *lan.Packet
@@ -168,15 +186,20 @@ func TestRepliesToProbes(t *testing.T) {
 		want   []string
 		resets int
 	}{
-		{"accepted", accept(), nil, []string{packet, "nas accept 10.77.0.20:22/tcp"}, 1},
+		{"accepted", accept(), nil, []string{"nas accept 10.77.0.20:22/tcp"}, 1},
 		{"accepted by a service that is not registered", accept(), func(p *lan.Packet) { p.FromPort = 23 }, []string{packet}, 1},
 		{"not to a port of ours", accept(), func(p *lan.Packet) { p.ToPort = 60999 }, []string{packet}, 0},
 		{"not to our MAC", accept(), func(p *lan.Packet) { p.Dst = clientMAC }, []string{packet}, 0},
 		{"of another SYN", accept(), func(p *lan.Packet) { p.Ack++ }, []string{packet}, 0},
-		{"refused", accept(), func(p *lan.Packet) { p.Flags = flagRST | flagACK }, []string{packet}, 0},
-		{"rejected", reject(), nil, []string{packet, "nas reject 10.77.0.20:27015/udp"}, 0},
-		{"rejected for another address", reject(), func(p *lan.Packet) { p.Target = nas6 }, []string{packet}, 0},
-		{"rejected to another port", reject(), func(p *lan.Packet) { p.FromPort = 65000 }, []string{packet}, 0},
+		{"refused", accept(), refuse, []string{"nas reset 10.77.0.20:22/tcp"}, 0},
+		{"refused by a service that is not registered", accept(), func(p *lan.Packet) { refuse(p); p.FromPort = 23 }, []string{packet}, 0},
+		{"another SYN refused", accept(), func(p *lan.Packet) { refuse(p); p.Ack++ }, []string{packet}, 0},
+		{"another client refused", accept(), func(p *lan.Packet) { refuse(p); p.Dst = clientMAC }, []string{packet}, 0},
+		{"neither", accept(), func(p *lan.Packet) { p.Flags = flagACK }, []string{packet}, 0},
+		{"rejected", reject(), nil, []string{use, "nas reject 10.77.0.20:27015/udp"}, 0},
+		{"rejected for another address", reject(), func(p *lan.Packet) { p.Target = nas6 }, []string{use}, 0},
+		{"rejected to another port", reject(), func(p *lan.Packet) { p.FromPort = 65000 }, []string{use}, 0},
+		{"rejected to a client", reject(), func(p *lan.Packet) { p.Dst = clientMAC }, []string{use}, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			h := newFixture(t, 8, nas())
@@ -191,6 +214,7 @@ func TestRepliesToProbes(t *testing.T) {
 			if len(h.sent) != c.resets {
 				t.Errorf("%d resets, want %d", len(h.sent), c.resets)
 			}
+			h.mute(t, nas4)
 		})
 	}
 }

@@ -107,6 +107,13 @@ func datagram(to netip.Addr, port uint16) *lan.Packet {
 
 func echo(to netip.Addr) *lan.Packet { return ipPacket(lan.EchoRequest, clientMAC, client4, to) }
 
+// pong answers an echo request of ours.
+func pong(from, to netip.Addr) *lan.Packet {
+	p := ipPacket(lan.EchoReply, nasMAC, from, to)
+	p.EchoID = lan.ProbePort(0)
+	return p
+}
+
 // parsed reads a frame that package lan has built.
 func parsed(tb testing.TB, frame []byte, err error) *lan.Packet {
 	tb.Helper()
@@ -142,7 +149,7 @@ func newFixture(tb testing.TB, room int, specs ...machine.Spec) *fixture {
 	h.SetSelf(porterMAC)
 	v := NewView(Rules{})
 	for _, spec := range specs {
-		hold := handover.NewHold(8, handover.NewBudget(1<<20))
+		hold := handover.NewHold(8, handover.NewBudget(1<<20, 0))
 		hold.Keep()
 		t := NewTarget(spec, hold, new(fair.Judge))
 		t.Answer(spec.Addrs())
@@ -211,6 +218,9 @@ func (h *fixture) describe(s Sighting) string {
 	name := h.names[s.Target.MAC]
 	switch s.Kind {
 	case SawFrame:
+		if s.Other.IsValid() {
+			return fmt.Sprintf("%s frame from %s", name, s.Other)
+		}
 		return name + " frame"
 	case SawTest:
 		return fmt.Sprintf("%s test %s", name, s.Address.IP())
@@ -220,8 +230,14 @@ func (h *fixture) describe(s Sighting) string {
 		return fmt.Sprintf("%s packet %s", name, s.Address.IP())
 	case SawAnswer:
 		return fmt.Sprintf("%s answer %s", name, s.Address.IP())
+	case SawOtherAnswer:
+		return fmt.Sprintf("%s answer from %s", name, s.Other)
+	case SawEcho:
+		return fmt.Sprintf("%s echo %s", name, s.Address.IP())
 	case SawAccept:
 		return fmt.Sprintf("%s accept %s", name, s.Service.ID)
+	case SawReset:
+		return fmt.Sprintf("%s reset %s", name, s.Service.ID)
 	case SawReject:
 		return fmt.Sprintf("%s reject %s", name, s.Service.ID)
 	case SawKnock:
@@ -230,6 +246,8 @@ func (h *fixture) describe(s Sighting) string {
 		return fmt.Sprintf("%s suppressed %s from %s: %s", name, s.Service.ID, s.Source, s.Reason)
 	case SawConflict:
 		return fmt.Sprintf("%s conflict %s by %s", name, s.Address.IP(), s.By)
+	case SawContest:
+		return fmt.Sprintf("%s contest %s by %s", name, s.Address.IP(), s.By)
 	case SawRequest:
 		return name + " request"
 	case SawDiversion:

@@ -98,7 +98,7 @@ func (r *Reader) HandleOutgoing(p *lan.Packet) { r.visit(r.view.Load(), p) }
 
 // neighbor takes ARP and neighbour discovery.
 func (r *Reader) neighbor(v *View, p *lan.Packet) {
-	if p.From.IsUnspecified() && r.contested(v, p) {
+	if r.contested(v, p) {
 		return
 	}
 	switch r.responder.Handle(p, v.holding) {
@@ -121,14 +121,18 @@ func requested(p *lan.Packet) netip.Addr {
 	return p.To
 }
 
-// contested takes a test of an address that is not defended, and reports whether p
-// is one.
+// contested takes another host's test of an address that is not defended, and
+// reports whether p is one. Behind a repeater the machine's own test is known by
+// the address that it names.
 func (r *Reader) contested(v *View, p *lan.Packet) bool {
-	a := v.addrs[requested(p)]
-	if a == nil || !a.target.undefended.Load() || p.Src == a.target.MAC || p.Kind != lan.ARPRequest && p.Kind != lan.NeighborSolicitation {
+	if kind, _ := spokenFor(p); kind != SawTest {
 		return false
 	}
-	r.report(&a.contest, Sighting{Kind: SawContest, Target: a.target, Address: a, By: p.Src})
+	a, by := v.addrs[requested(p)], claim.Stated(p)
+	if a == nil || !a.target.undefended.Load() || by == a.target.MAC || p.Src == a.target.MAC || p.Src == r.responder.Self {
+		return false
+	}
+	r.report(&a.contest, Sighting{Kind: SawContest, Target: a.target, Address: a, By: by})
 	return true
 }
 

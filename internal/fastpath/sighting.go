@@ -14,9 +14,9 @@ type Sighting struct {
 	Kind    Kind
 	Reason  machine.Suppression // of SawSuppressed
 	Target  *Target
-	Address *Address       // nil for SawFrame, SawDiversion and SawRequest
-	Service *Service       // of a knock, and of an accepted or rejected probe
-	Other   netip.Addr     // of SawFrame and SawOtherAnswer: an address that is not the target's; may be invalid
+	Address *Address       // nil for SawFrame, SawOtherAnswer, SawDiversion and SawRequest
+	Service *Service       // of a knock, and of what answers a probe of a service
+	Other   netip.Addr     // of SawFrame and SawOtherAnswer: the address it speaks for, which is not the target's; may be invalid
 	Source  netip.AddrPort // of a knock
 	At      time.Time      // of SawKnock: the kernel's receive time
 	By      machine.MAC    // of SawConflict and SawContest: the other host

@@ -1,6 +1,7 @@
 package fastpath
 
 import (
+	"net/netip"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -11,11 +12,14 @@ import (
 // floods are the frames of which each leaves a sighting.
 func floods() map[string]*lan.Packet {
 	return map[string]*lan.Packet{
-		"nas frame":             {Kind: lan.Other, Src: nasMAC},
-		"nas test 10.77.0.20":   arpProbe(nasMAC, nas4),
-		"nas test fd77::20":     dad(nasMAC, nas6),
-		"nas packet 10.77.0.20": segment(nasMAC, nas4, client4, 443, flagACK),
-		"nas answer fd77::20":   advertise(nasMAC, porterMAC, nasMAC, nas6),
+		"nas frame":                  ipPacket(lan.UDP, nasMAC, netip.IPv4Unspecified(), netip.MustParseAddr("255.255.255.255")),
+		"nas answer from 10.77.0.99": arpReply(nasMAC, porterMAC, free4, porter4),
+		"nas use fd77::20":           ipPacket(lan.IP, nasMAC, nas6, client6),
+		"nas echo 10.77.0.20":        pong(nas4, porter4),
+		"nas test 10.77.0.20":        arpProbe(nasMAC, nas4),
+		"nas test fd77::20":          dad(nasMAC, nas6),
+		"nas packet 10.77.0.20":      segment(nasMAC, nas4, client4, 443, flagACK),
+		"nas answer fd77::20":        advertise(nasMAC, porterMAC, nasMAC, nas6),
 		"nas conflict fd77::20 by " + intruderMAC.String():   advertise(intruderMAC, clientMAC, intruderMAC, nas6),
 		"nas conflict 10.77.0.20 by " + intruderMAC.String(): arpReply(intruderMAC, clientMAC, nas4, client4),
 		"nas knock 10.77.0.20:22/tcp from 10.77.0.10:40000":  syn(nas4, 22),
@@ -73,7 +77,7 @@ func TestFullQueueLosesAndRecovers(t *testing.T) {
 	for want, p := range floods() {
 		t.Run(want, func(t *testing.T) {
 			h := newFixture(t, 1, nas(), tv())
-			h.Handle(&lan.Packet{Kind: lan.Other, Src: tvMAC})
+			h.Handle(&lan.Packet{Kind: lan.IP, Src: tvMAC})
 			for i := range uint64(3) {
 				h.Handle(p)
 				if got := h.Lost(); got != i+1 {

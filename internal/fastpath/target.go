@@ -27,9 +27,9 @@ type Target struct {
 	// On their way to the loop.
 	frame       atomic.Bool
 	otherAnswer atomic.Bool
-	diversion  atomic.Bool
-	request    atomic.Bool
-	suppressed [len(machine.Suppressions)]atomic.Bool // by reason
+	diversion   atomic.Bool
+	request     atomic.Bool
+	suppressed  [len(machine.Suppressions)]atomic.Bool // by reason
 }
 
 // Address is one address of a target.
@@ -133,20 +133,28 @@ func (t *Target) SetCardAnswers(answers bool) { t.cardAnswers.Store(answers) }
 // machine did not wake.
 func (t *Target) SetUndefended(undefended bool) { t.undefended.Store(undefended) }
 
-// Spoke reports whether something that the machine said is on its way to the loop,
-// as opposed to the answer of its network card.
-func (t *Target) Spoke() bool {
-	if t.frame.Load() || t.otherAnswer.Load() {
-		return true
-	}
+// Spoken returns those of the addresses for which the machine spoke, as far as
+// that is on its way to the loop. What its network card may have sent does not
+// count, as the readers go on answering then.
+func (t *Target) Spoken(ips []netip.Addr) []netip.Addr {
+	var spoken []netip.Addr
 	for _, a := range t.addrs {
-		for _, kind := range []Kind{SawTest, SawUse, SawPacket, SawAnswer, SawEcho} {
-			if a.spoken[kind].Load() && !(kind == SawAnswer && t.cardAnswers.Load()) {
-				return true
-			}
+		if slices.Contains(ips, a.ip) && a.spokenFor() {
+			spoken = append(spoken, a.ip)
 		}
 	}
-	return false
+	return spoken
+}
+
+// spokenFor reports whether a sighting of the address is underway that has
+// silenced it.
+func (a *Address) spokenFor() bool {
+	for _, kind := range []Kind{SawTest, SawUse, SawPacket, SawAnswer} {
+		if a.spoken[kind].Load() && !(kind == SawAnswer && a.target.cardAnswers.Load()) {
+			return true
+		}
+	}
+	return slices.ContainsFunc(a.services, func(s *Service) bool { return s.accept.Load() || s.reset.Load() })
 }
 
 // IP returns the address itself.

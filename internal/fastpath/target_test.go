@@ -60,30 +60,51 @@ func TestConcede(t *testing.T) {
 	}
 }
 
-// Spoke knows what is on its way to the loop, but for the answers of a network card.
-func TestSpoke(t *testing.T) {
+// Spoken knows for which address something is on its way to the loop that has
+// silenced it.
+func TestSpoken(t *testing.T) {
+	reply := func(flags byte) func(*fixture) *lan.Packet {
+		return func(h *fixture) *lan.Packet {
+			p := segment(nasMAC, nas4, porter4, lan.ProbePort(0), flags)
+			p.FromPort, p.Ack = 22, h.Sequence()+1
+			return p
+		}
+	}
+	frame := func(p *lan.Packet) func(*fixture) *lan.Packet { return func(*fixture) *lan.Packet { return p } }
 	for _, c := range []struct {
 		name        string
-		p           *lan.Packet
+		p           func(*fixture) *lan.Packet
 		cardAnswers bool
-		want        bool
+		want        []netip.Addr
 	}{
-		{"a test", arpProbe(nasMAC, nas4), false, true},
-		{"a packet", segment(nasMAC, nas4, client4, 443, flagACK), false, true},
-		{"another frame", &lan.Packet{Kind: lan.Other, Src: nasMAC}, false, true},
-		{"an answer", arpReply(nasMAC, porterMAC, nas4, porter4), false, true},
-		{"an answer of its card", arpReply(nasMAC, porterMAC, nas4, porter4), true, false},
-		{"a knock at it", syn(nas4, 22), false, false},
+		{"a test", frame(arpProbe(nasMAC, nas4)), false, []netip.Addr{nas4}},
+		{"a packet", frame(segment(nasMAC, nas6, client6, 443, flagACK)), false, []netip.Addr{nas6}},
+		{"an answer", frame(arpReply(nasMAC, porterMAC, nas4, porter4)), false, []netip.Addr{nas4}},
+		{"an accepted probe", reply(flagSYN | flagACK), false, []netip.Addr{nas4}},
+		{"a refused probe", reply(flagRST | flagACK), false, []netip.Addr{nas4}},
+		{"an answer of its card", frame(arpReply(nasMAC, porterMAC, nas4, porter4)), true, nil},
+		{"an echo reply", frame(pong(nas4, porter4)), false, nil},
+		{"a frame for none of its addresses", frame(&lan.Packet{Kind: lan.IP, Src: nasMAC}), false, nil},
+		{"an answer from another address", frame(arpReply(nasMAC, porterMAC, free4, porter4)), false, nil},
+		{"a knock at it", frame(syn(nas4, 22)), false, nil},
 	} {
 		h := newFixture(t, 8, nas())
 		w := h.View().targets[nasMAC]
 		w.SetCardAnswers(c.cardAnswers)
-		h.Handle(c.p)
-		if got := w.Spoke(); got != c.want {
-			t.Errorf("%s: spoke: %t", c.name, got)
+		h.Handle(c.p(h))
+		if got := w.Spoken(w.Addrs()); !slices.Equal(got, c.want) {
+			t.Errorf("%s: spoken for %v, want %v", c.name, got, c.want)
 		}
-		if h.seen(); w.Spoke() {
-			t.Errorf("%s: spoke although the loop has taken it", c.name)
+		for _, ip := range w.Addrs() {
+			if _, silent := w.Silent([]netip.Addr{ip}); silent != slices.Contains(c.want, ip) {
+				t.Errorf("%s: %v is silenced: %t", c.name, ip, silent)
+			}
+		}
+		if got := w.Spoken(nil); got != nil {
+			t.Errorf("%s: %v spoken for, of none", c.name, got)
+		}
+		if h.seen(); w.Spoken(w.Addrs()) != nil {
+			t.Errorf("%s: spoken for although the loop has taken it", c.name)
 		}
 	}
 }

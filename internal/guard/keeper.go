@@ -59,7 +59,7 @@ func (k *Keeper) Mount(mode string, install func() (Table, error), log *slog.Log
 		// A run that crashed may have left one. Where there are no nftables
 		// there is nothing to clear either.
 		if err := Clear(); err != nil {
-			log.Debug("cannot look for an old guard", "err", err)
+			log.Debug("cannot look for an old guard", "event", "guard_unknown", "err", err)
 		}
 		k.absent("claim.guard is off", "claim.guard: auto")
 		return nil
@@ -69,7 +69,7 @@ func (k *Keeper) Mount(mode string, install func() (Table, error), log *slog.Log
 	case err == nil:
 		k.table, k.next = t, now.Add(CheckInterval)
 		k.set("")
-		log.Info("the guard keeps this host's kernel silent about claimed addresses", "mode", mode)
+		log.Info("the guard keeps this host's kernel silent about claimed addresses", "event", "guard_up", "mode", mode)
 		return nil
 	case mode == ModeOn:
 		k.set(err.Error())
@@ -86,11 +86,11 @@ func (k *Keeper) absent(reason, remedy string) {
 	settings := forwarding()
 	if len(settings) == 0 {
 		k.set(reason + "; " + safe)
-		k.log.Info("no guard, and none is needed: "+safe, "reason", reason)
+		k.log.Info("no guard, and none is needed: "+safe, "event", "guard_needless", "reason", reason)
 		return
 	}
 	k.set(reason + "; " + unsafe)
-	k.log.Warn("no guard: "+unsafe, "settings", settings, "reason", reason, "remedy", remedy)
+	k.log.Warn("no guard: "+unsafe, "event", "guard_missing", "settings", settings, "reason", reason, "remedy", remedy)
 }
 
 // Needed reports whether the absence of the guard would matter. An operator who
@@ -165,12 +165,12 @@ func (k *Keeper) note(err error) {
 	case err != nil:
 		k.set(err.Error())
 		if active {
-			k.log.Error("the guard fails: this host's kernel may answer for claimed addresses, or drop packets for released ones",
+			k.log.Error("the guard fails: this host's kernel may answer for claimed addresses, or drop packets for released ones", "event", "guard_failed",
 				"err", err, "again_every", CheckInterval)
 		}
 	case !active:
 		k.set("")
-		k.log.Info("the guard works again")
+		k.log.Info("the guard works again", "event", "guard_back")
 	}
 }
 
@@ -180,7 +180,7 @@ func (k *Keeper) Close() {
 		return
 	}
 	if err := k.table.Close(); err != nil {
-		k.log.Error("cannot remove the guard", "err", err)
+		k.log.Error("cannot remove the guard", "event", "guard_stuck", "err", err)
 	}
 	k.table = nil
 	k.set("nightporter has stopped")

@@ -71,16 +71,26 @@ func TestMemoryIsBounded(t *testing.T) {
 	}
 }
 
-// A flood that is dropped costs no allocation.
-func TestDroppingAllocatesNothing(t *testing.T) {
-	h := handover.NewHold(4, plenty())
-	h.Keep()
-	for n := range 4 {
-		take(t, h, syn("syn", uint16(n)), ssh, handover.Kept)
-	}
-	p := syn("one more", 9)
-	if n := testing.AllocsPerRun(100, func() { h.Take(p, true, ssh) }); n != 0 {
-		t.Errorf("%v allocations for a packet that is dropped", n)
+// A flood that finds the hold full costs no allocation.
+func TestFullAllocatesNothing(t *testing.T) {
+	for name, p := range map[string]*lan.Packet{
+		"a SYN that is dropped": syn("one more", 9), "a SYN that is repeated": syn("one more", 0), "a datagram": datagram("one more"),
+	} {
+		h := handover.NewHold(4, plenty())
+		h.Keep()
+		for n := range 4 {
+			first := syn("syn", uint16(n))
+			if p.Kind == lan.UDP {
+				first = datagram("old")
+			}
+			take(t, h, first, ssh, handover.Kept)
+		}
+		for range 4 {
+			take(t, h, p, ssh, handover.Kept)
+		}
+		if n := testing.AllocsPerRun(100, func() { h.Take(p, true, ssh) }); n != 0 {
+			t.Errorf("%s: %v allocations", name, n)
+		}
 	}
 }
 
@@ -157,7 +167,9 @@ func TestRepeatedSYNIsCharged(t *testing.T) {
 	take(t, h, sized(syn("other", 2), 60), ssh, handover.Kept)
 	wantCounts(t, h, machine.Packets{Held: 2, Dropped: 1})
 	var d door
-	h.Open(func(frame []byte) error { return d.send([]byte(strings.TrimRight(string(frame), "."))) })
+	h.Open(func(frame []byte, sum lan.Checksum) error {
+		return d.send([]byte(strings.TrimRight(string(frame), ".")), sum)
+	})
 	d.want(t, "small other")
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -36,8 +37,8 @@ func datagram(name string) *lan.Packet {
 	return &lan.Packet{Kind: lan.UDP, Frame: []byte(name), Src: routerMAC, From: outside, To: nas4, FromPort: 5000, ToPort: 27015}
 }
 
-func fragment(name string, from netip.Addr) *lan.Packet {
-	return &lan.Packet{Kind: lan.IP, Fragment: true, Frame: []byte(name), Src: routerMAC, From: from, To: nas4}
+func fragment(name string, from netip.Addr, of byte, id uint32) *lan.Packet {
+	return &lan.Packet{Kind: lan.IP, Fragment: true, FragmentOf: of, FragmentID: id, Frame: []byte(name), Src: routerMAC, From: from, To: nas4}
 }
 
 func plenty() *handover.Budget { return handover.NewBudget(1<<20, 0) }
@@ -45,7 +46,7 @@ func plenty() *handover.Budget { return handover.NewBudget(1<<20, 0) }
 // door collects what is let in.
 type door struct{ in []string }
 
-func (d *door) send(frame []byte) error {
+func (d *door) send(frame []byte, _ lan.Checksum) error {
 	d.in = append(d.in, string(frame))
 	return nil
 }
@@ -162,27 +163,8 @@ func TestLostPacketsAreCounted(t *testing.T) {
 	h.Close()
 	h.Keep()
 	take(t, h, datagram("d"), game, handover.Kept)
-	h.Open(func([]byte) error { return errors.New("the cable is out") })
+	h.Open(func([]byte, lan.Checksum) error { return errors.New("the cable is out") })
 	wantCounts(t, h, machine.Packets{Held: 4, Dropped: 5})
-}
-
-// TestFragments: only the first fragment tells the port.
-func TestFragments(t *testing.T) {
-	var d door
-	h := handover.NewHold(8, plenty())
-	h.Keep()
-	take(t, h, fragment("too early", outside), nobody, handover.Ignore)
-	first := datagram("first")
-	first.Fragment = true
-	take(t, h, first, game, handover.Kept)
-	take(t, h, fragment("second", outside), nobody, handover.Kept)
-	take(t, h, fragment("somebody else's", client), nobody, handover.Ignore)
-	h.Pass()
-	take(t, h, fragment("third", outside), nobody, handover.Kept)
-	take(t, h, fragment("somebody else's", client), nobody, handover.Forward)
-	h.Admit(game, d.send)
-	d.want(t, "first second third")
-	take(t, h, fragment("fourth", outside), nobody, handover.Forward)
 }
 
 func TestGuests(t *testing.T) {
@@ -218,6 +200,30 @@ func TestGuests(t *testing.T) {
 	}
 }
 
+// TestChecksumsTravel: what the kernel said of a checksum is not in the frame, and
+// is needed when that is sent.
+func TestChecksumsTravel(t *testing.T) {
+	h := handover.NewHold(8, plenty())
+	h.Keep()
+	var want, got []lan.Checksum
+	for port, sum := range []lan.Checksum{lan.Unfinished, lan.Unchecked, lan.Verified} {
+		p := syn("syn", uint16(port))
+		p.Sum = sum
+		take(t, h, p, ssh, handover.Kept)
+		want = append(want, sum)
+	}
+	again := syn("syn", 0) // by another way: its checksum is there
+	take(t, h, again, ssh, handover.Kept)
+	want[0] = again.Sum
+	h.Open(func(_ []byte, sum lan.Checksum) error {
+		got = append(got, sum)
+		return nil
+	})
+	if !slices.Equal(got, want) {
+		t.Errorf("sent with %v, want %v", got, want)
+	}
+}
+
 // Nothing overtakes those who are let in.
 func TestNobodyOvertakesOpen(t *testing.T) {
 	h := handover.NewHold(8, plenty())
@@ -227,7 +233,7 @@ func TestNobodyOvertakesOpen(t *testing.T) {
 	h.Pass()
 	verdict := make(chan handover.Verdict)
 	first := true
-	h.Open(func([]byte) error {
+	h.Open(func([]byte, lan.Checksum) error {
 		if !first {
 			return nil
 		}

@@ -15,11 +15,22 @@ const largest = 9216
 // packet is one that waits.
 type packet struct {
 	frame   []byte
+	sum     lan.Checksum
 	flow    flow
 	service machine.Service
 	guest   Guest
-	part    bool // a fragment: the rest may follow
+	whole   whole
 }
+
+// whole tells the parts of a fragmented packet, together with its ends, from those
+// of others. The zero value is that of a packet which is none.
+type whole struct {
+	fragment bool
+	of       byte
+	id       uint32
+}
+
+func wholeOf(p *lan.Packet) whole { return whole{p.Fragment, p.FragmentOf, p.FragmentID} }
 
 // flow tells a TCP segment's retransmission from a new one. A SYN stands for
 // its whole connection.
@@ -35,7 +46,7 @@ func (h *Hold) keep(p *lan.Packet, service machine.Service) {
 		return
 	}
 	w := packet{
-		flow: flowOf(p), service: service, part: p.Fragment,
+		flow: flowOf(p), service: service, whole: wholeOf(p), sum: p.Sum,
 		guest: Guest{Addr: p.To, MAC: p.Src, IP: p.From},
 	}
 	if w.flow != (flow{}) {
@@ -44,13 +55,17 @@ func (h *Hold) keep(p *lan.Packet, service machine.Service) {
 			return
 		}
 	}
-	if !h.room() || !h.pay(costOf(len(p.Frame)), w.flow.syn) {
+	kept, ok := h.room()
+	if !ok || !h.pay(costOf(len(p.Frame)), w.flow.syn) {
 		h.dropped.Add(1)
 		return
 	}
-	kept := w // what is dropped costs no allocation
-	kept.frame = slices.Clone(p.Frame)
-	h.packets = append(h.packets, &kept)
+	if kept == nil {
+		kept = new(packet)
+	}
+	w.frame = overwrite(kept.frame, p.Frame)
+	*kept = w
+	h.packets = append(h.packets, kept)
 	h.held.Add(1)
 }
 
@@ -62,19 +77,36 @@ func (h *Hold) repeat(i int, w packet, frame []byte) {
 	if !h.account.take(costOf(len(frame)) - costOf(len(before))) {
 		return
 	}
-	if len(before) == len(frame) {
-		w.frame = before
-		copy(w.frame, frame)
-	} else {
-		w.frame = slices.Clone(frame)
-	}
+	w.frame = overwrite(before, frame)
 	*h.packets[i] = w
 }
 
-// room makes room for a packet, at the cost of the oldest datagram: who sends
-// datagrams expects to lose some. A SYN stays, a client waits for it.
-func (h *Hold) room() bool {
-	return len(h.packets) < h.limit || h.displace(func(int64) bool { return true })
+// overwrite returns a copy of frame, in the place of another of the same length:
+// the packets of a flood are alike, and so cost no allocation.
+func overwrite(before, frame []byte) []byte {
+	if len(before) != len(frame) {
+		return slices.Clone(frame)
+	}
+	copy(before, frame)
+	return before
+}
+
+// room makes room for a packet, at the cost of the oldest datagram, which it
+// returns: who sends datagrams expects to lose some. A SYN stays, a client waits
+// for it.
+func (h *Hold) room() (displaced *packet, ok bool) {
+	if len(h.packets) < h.limit {
+		return nil, true
+	}
+	i := slices.IndexFunc(h.packets, func(w *packet) bool { return !w.flow.syn })
+	if i < 0 {
+		return nil, false
+	}
+	displaced = h.packets[i]
+	h.packets = slices.Delete(h.packets, i, i+1)
+	h.account.give(displaced.cost())
+	h.dropped.Add(1)
+	return displaced, true
 }
 
 // pay takes octets of memory for a packet. A SYN has those of the oldest datagrams
@@ -83,18 +115,18 @@ func (h *Hold) pay(octets int64, syn bool) bool {
 	if h.account.take(octets) {
 		return true
 	}
-	return syn && h.displace(func(given int64) bool { return h.account.fits(octets, given) }) && h.account.take(octets)
+	return syn && h.displace(octets) && h.account.take(octets)
 }
 
-// displace gives up the oldest datagrams, until what they took is enough. It gives
-// up none if all of them would not be.
-func (h *Hold) displace(enough func(octets int64) bool) bool {
-	var octets int64
+// displace gives up the oldest datagrams, until octets could be taken. It gives up
+// none if all of them would not be enough.
+func (h *Hold) displace(octets int64) bool {
+	var given int64
 	for i := range h.packets {
 		if h.packets[i].flow.syn {
 			continue
 		}
-		if octets += h.packets[i].cost(); !enough(octets) {
+		if given += h.packets[i].cost(); !h.account.fits(octets, given) {
 			continue
 		}
 		at := -1

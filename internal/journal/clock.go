@@ -99,6 +99,7 @@ func (c *content) onClock(now stamp) {
 		m.Since = w.moved(m.Since, then, w.at.boot == "")
 		m.LastWake.At = w.moved(m.LastWake.At, then, false)
 		m.Registered = w.moved(m.Registered, then, false)
+		m.Heard = w.moved(m.Heard, then, false)
 		c.machines[mac] = m
 	}
 }

@@ -47,6 +47,7 @@ type file interface {
 type folder struct {
 	path string
 	lock *os.File // the directory itself
+	most int64    // how long the file may be, in bytes: a longer one is not read
 }
 
 func openFolder(path string, log *slog.Logger) (*folder, error) {
@@ -63,9 +64,9 @@ func openFolder(path string, log *slog.Logger) (*folder, error) {
 	case err != nil:
 		// Some network file systems have no such locks. That is no reason to
 		// let machines sleep on.
-		log.Warn("cannot lock the state directory, so a second nightporter would not be noticed", "dir", path, "err", err)
+		log.Warn("cannot lock the state directory, so a second nightporter would not be noticed", "event", "journal_lock_failed", "dir", path, "err", err)
 	}
-	return &folder{path: path, lock: d}, nil
+	return &folder{path: path, lock: d, most: maxRead}, nil
 }
 
 // flock locks the directory rather than a file in it: that takes no space and no
@@ -108,8 +109,8 @@ func (d *folder) read() (*content, error) {
 	switch {
 	case !info.Mode().IsRegular():
 		return &content{fault: fmt.Errorf("not a regular file: mode %v", info.Mode())}, nil
-	case info.Size() > maxRead:
-		return &content{fault: fmt.Errorf("%d bytes long, expected at most %d", info.Size(), maxRead)}, nil
+	case info.Size() > d.most:
+		return &content{fault: fmt.Errorf("%d bytes long, expected at most %d", info.Size(), d.most)}, nil
 	}
 	return read(f), nil
 }

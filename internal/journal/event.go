@@ -31,6 +31,11 @@ const (
 	ConflictOver Kind = "conflict_over" // nobody else answers for that address any more
 	Forgotten    Kind = "forgotten"     // it is no longer known
 	Suppressed   Kind = "suppressed"    // a knock that was not allowed to wake
+
+	Waiting      Kind = "address_waiting"   // an address of it cannot be claimed at present
+	Proved       Kind = "address_claimable" // it can now
+	Elsewhere    Kind = "elsewhere"         // the machine is up, at another address than those it registered
+	CardReplaced Kind = "card_replaced"     // its name has moved to another MAC
 )
 
 // Event is something that happened, as the history keeps it. Beyond At, Seq and
@@ -47,7 +52,7 @@ type Event struct {
 	Source   netip.AddrPort // who knocked or asked; port 0 if there is none
 	Service  string         // what was knocked at, as in "192.0.2.5:22/tcp"
 	Trigger  string         // of a wake
-	By       string         // who asked for it, or who else uses the address
+	By       string         // who asked for it, who else uses the address, or the MAC that had the name
 	Reason   string
 	Attempts int           // magic packets so far
 	Boot     time.Duration // from the first magic packet to the first frame

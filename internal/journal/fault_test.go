@@ -116,7 +116,7 @@ func openedOn(t *testing.T, dir string, limit int64, d *trouble) (*Journal, *log
 // onDisk says which machines a start would find, however the file looks.
 func onDisk(t *testing.T, dir string) int {
 	t.Helper()
-	c, err := (&folder{path: dir}).read()
+	c, err := (&folder{path: dir, most: maxRead}).read()
 	if err != nil {
 		t.Fatal(err)
 	}

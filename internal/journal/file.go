@@ -17,6 +17,7 @@ type writer struct {
 	size  int64 // of the part that is durable, in bytes
 	least int64 // what limit is at least
 	limit int64 // how long it may get before it is written anew, in bytes
+	most  int64 // how long it may ever be, in bytes: no longer one is read
 }
 
 // resume goes on with the present file after its sound part of size bytes. What
@@ -65,6 +66,9 @@ func (w *writer) append(lines []byte) error {
 
 // replace puts a new file with this content in the place of the present one.
 func (w *writer) replace(content []byte) error {
+	if n := int64(len(content)); n > w.most {
+		return fmt.Errorf("the journal would be %d bytes long: expected at most %d", n, w.most)
+	}
 	f, err := w.disk.replace(content)
 	if err != nil {
 		if errors.Is(err, errUnlinked) {
@@ -80,9 +84,10 @@ func (w *writer) replace(content []byte) error {
 	return nil
 }
 
-// longest returns how long the file may get: no longer than wanted, and while
-// that leaves room for a new one beside it.
+// longest returns how long the file may get: no longer than wanted or than is
+// read, and while that leaves room for a new one beside it.
 func (w *writer) longest(wanted int64) int64 {
+	wanted = min(wanted, w.most)
 	if half := w.size/2 + w.disk.room()/2; half > 2*w.size {
 		return min(wanted, half)
 	}

@@ -22,20 +22,20 @@ type machineForm struct {
 	Password   string         `json:"password,omitempty"` // hexadecimal
 	WakeFrom   []netip.Prefix `json:"wake_from,omitempty"`
 	Agentless  bool           `json:"agentless,omitempty"`
+	Unwatched  bool           `json:"unwatched,omitempty"`
 	State      string         `json:"state"`
 	Since      moment         `json:"since,omitzero"`
 	LastWake   moment         `json:"last_wake,omitzero"`
 	Wake       *wakeForm      `json:"wake,omitempty"` // of LastWake
 	Registered moment         `json:"registered,omitzero"`
+	Heard      moment         `json:"heard,omitzero"`
 	Tally      tallyForm      `json:"tally,omitzero"`
 	Diary      diaryForm      `json:"diary,omitempty"`
 	Knocks     knocksForm     `json:"knocks,omitempty"`
 	Card       bool           `json:"card_answers,omitempty"`
-}
-
-type addressForm struct {
-	IP    netip.Addr `json:"ip"`
-	Ports []string   `json:"ports,omitempty"` // "22/tcp", "icmp"
+	Unproved   []netip.Addr   `json:"unproved,omitempty"`
+	Others     []netip.Addr   `json:"others,omitempty"`
+	Failures   int            `json:"failed_in_a_row,omitempty"` // wakes
 }
 
 type tallyForm struct {
@@ -53,31 +53,31 @@ type tallyForm struct {
 // so that those who read the record know how long ago they were.
 func formOf(m *machine.Memory, now time.Time) *machineForm {
 	f := &machineForm{
-		MAC: m.Spec.MAC, Name: m.Spec.Name, WakeFrom: m.Spec.WakeFrom, Agentless: m.Spec.Agentless,
+		MAC: m.Spec.MAC, Name: bounded(m.Spec.Name), WakeFrom: first(machine.MaxWakeFrom, m.Spec.WakeFrom),
+		Monitor: addressFormsOf(m.Spec.Monitor), Agentless: m.Spec.Agentless, Unwatched: m.Spec.Unwatched,
 		IdleWatts: finite(m.Spec.IdleWatts), SleepWatts: finite(m.Spec.SleepWatts),
 		Password: hex.EncodeToString(m.Spec.Password),
-		Card:     m.Card,
-		State:    m.State.String(), Since: moment{machine.OnClock(m.Since, now)},
+		Card:     m.Card, Failures: m.Failures,
+		Unproved: first(machine.MaxAddresses, m.Unproved), Others: first(maxOthers, m.Others),
+		State: m.State.String(), Since: moment{machine.OnClock(m.Since, now)},
 		LastWake: moment{machine.OnClock(m.LastWake.At, now)}, Registered: moment{machine.OnClock(m.Registered, now)},
+		Heard: moment{machine.OnClock(m.Heard, now)},
 		Tally: tallyForm{
 			Attempts: m.Tally.Attempts, Wakes: byTrigger(m.Tally.Wakes), Failures: byTrigger(m.Tally.Failures),
 			ExternalStarts: m.Tally.ExternalStarts, Conflicts: m.Tally.Conflicts, SettleTimeouts: m.Tally.SettleTimeouts,
 			Slept: span(m.Tally.Slept), SavedJoules: finite(m.Tally.SavedJoules),
 		},
-		Wake: wakeFormOf(&m.LastWake), Diary: diaryFormOf(m.Diary), Knocks: knocksFormOf(m.Knocks),
-	}
-	for _, a := range m.Spec.Monitor {
-		ports := make([]string, len(a.Ports))
-		for i, p := range a.Ports {
-			ports[i] = p.String()
-		}
-		f.Monitor = append(f.Monitor, addressForm{IP: a.IP, Ports: ports})
+		Wake: wakeFormOf(&m.LastWake), Diary: diaryFormOf(m.Diary.Bounded()), Knocks: knocksFormOf(first(machine.MaxServices, m.Knocks)),
 	}
 	return f
 }
 
 func (f *machineForm) memory() (machine.Memory, error) {
 	state, err := parseState(f.State)
+	if err != nil {
+		return machine.Memory{}, err
+	}
+	monitor, err := addressesOf(f.Monitor)
 	if err != nil {
 		return machine.Memory{}, err
 	}
@@ -88,9 +88,10 @@ func (f *machineForm) memory() (machine.Memory, error) {
 	m := machine.Memory{
 		Spec: machine.Spec{
 			Name: f.Name, MAC: f.MAC, IdleWatts: f.IdleWatts, SleepWatts: f.SleepWatts, WakeFrom: f.WakeFrom,
-			Agentless: f.Agentless,
+			Monitor: monitor, Agentless: f.Agentless, Unwatched: f.Unwatched,
 		},
-		Card:  f.Card,
+		Card: f.Card, Heard: f.Heard.Time, Failures: max(0, f.Failures),
+		Unproved: first(machine.MaxAddresses, valid(f.Unproved)), Others: first(maxOthers, valid(f.Others)),
 		Diary: f.Diary.diary(), Knocks: f.Knocks.knocks(),
 		State: state, Since: f.Since.Time, LastWake: f.Wake.lastWake(f.LastWake.Time), Registered: f.Registered.Time,
 		Tally: machine.Tally{
@@ -101,17 +102,6 @@ func (f *machineForm) memory() (machine.Memory, error) {
 	}
 	if len(password) > 0 {
 		m.Spec.Password = password
-	}
-	for _, a := range f.Monitor {
-		address := machine.Address{IP: a.IP}
-		for _, s := range a.Ports {
-			ports, err := machine.ParsePort(s)
-			if err != nil {
-				return machine.Memory{}, err
-			}
-			address.Ports = append(address.Ports, ports...)
-		}
-		m.Spec.Monitor = append(m.Spec.Monitor, address)
 	}
 	return m, nil
 }

@@ -84,7 +84,7 @@ func Open(dir string, log *slog.Logger) (*Journal, Past, error) {
 // that may be limit bytes long however little of it still counts.
 func open(d *folder, below disk, limit int64, now clock, log *slog.Logger) (*Journal, Past, error) {
 	if err := d.sweep(); err != nil {
-		log.Warn("cannot tidy the state directory", "err", err)
+		log.Warn("cannot tidy the state directory", "event", "journal_tidy_failed", "err", err)
 	}
 	c, err := d.read()
 	missing := errors.Is(err, fs.ErrNotExist)
@@ -98,7 +98,7 @@ func open(d *folder, below disk, limit int64, now clock, log *slog.Logger) (*Jou
 	j := &Journal{
 		log: log, folder: d, clock: now, state: newState(c), seq: c.events.last(), stored: time.Now(),
 		wake: make(chan struct{}, 1), done: make(chan struct{}),
-		writer: writer{disk: below, least: limit, limit: limit},
+		writer: writer{disk: below, least: limit, limit: limit, most: d.most},
 	}
 	past := Past{Events: c.events.newest(0, "", 0), Seen: c.seen, Until: c.until}
 	for _, mac := range j.state.macs() {
@@ -106,7 +106,7 @@ func open(d *folder, below disk, limit int64, now clock, log *slog.Logger) (*Jou
 	}
 	if c.fault != nil {
 		past.SetAside = j.setAside()
-		log.Warn("the journal is unfit: going on with what could be read of it", "file", d.file(), "why", c.fault,
+		log.Warn("the journal is unfit: going on with what could be read of it", "event", "journal_unfit", "file", d.file(), "why", c.fault,
 			"set_aside", past.SetAside, "machines", len(c.machines), "events", len(c.events.ring))
 	}
 	j.begin(c, missing)
@@ -119,7 +119,7 @@ func open(d *folder, below disk, limit int64, now clock, log *slog.Logger) (*Jou
 func (j *Journal) setAside() string {
 	name, err := j.folder.setAside(time.Now())
 	if err != nil {
-		j.log.Warn("cannot set an unfit journal aside", "file", j.folder.file(), "err", err)
+		j.log.Warn("cannot set an unfit journal aside", "event", "journal_aside_failed", "file", j.folder.file(), "err", err)
 	}
 	j.unfit = name == ""
 	return name
@@ -130,7 +130,7 @@ func (j *Journal) begin(c *content, missing bool) {
 	var err error
 	if !missing && c.fault == nil && c.sound > 0 {
 		if c.torn > 0 {
-			j.log.Warn("the journal ends in an unfinished line, which is cut off", "file", j.folder.file(), "bytes", c.torn)
+			j.log.Warn("the journal ends in an unfinished line, which is cut off", "event", "journal_torn", "file", j.folder.file(), "bytes", c.torn)
 		}
 		if err = j.writer.resume(c.sound, c.torn > 0); err == nil {
 			return

@@ -44,8 +44,11 @@ func memoryOf(i int) *machine.Memory {
 				{IP: netip.MustParseAddr("fd77::20")},
 			},
 			Password: []byte{1, 2, 3, 4}, WakeFrom: []netip.Prefix{netip.MustParsePrefix("10.77.0.0/16")}, Agentless: true,
+			Unwatched: true,
 		},
 		State: machine.Asleep, Since: night, Registered: night.Add(-time.Second), Card: true,
+		Heard: night.Add(-2 * time.Second), Failures: 7,
+		Unproved: []netip.Addr{netip.MustParseAddr("fd77::20")}, Others: []netip.Addr{netip.MustParseAddr("10.77.0.77")},
 		LastWake: machine.LastWake{
 			At: night.Add(-time.Hour), Trigger: machine.ByUDP, Source: netip.MustParseAddrPort("[fd77::9]:40000"), By: "somebody",
 			Service: machine.Service{Addr: netip.MustParseAddr("10.77.0.20"), Port: machine.Port{Protocol: machine.UDP, Number: 53}},

@@ -13,12 +13,11 @@ import (
 )
 
 const (
-	// maxLine bounds a line that is read, in bytes. A registration of a machine
-	// is far smaller.
+	// maxLine bounds a line that is read, in bytes. The bounds of a record (formOf,
+	// Event.bound) keep those that are written far below it.
 	maxLine = 1 << 20
 
-	// maxRead bounds a file that is read, in bytes: a longer one was not
-	// written here.
+	// maxRead bounds a file that is read, in bytes. The writer keeps to it.
 	maxRead = 256 << 20
 )
 

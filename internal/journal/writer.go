@@ -91,7 +91,7 @@ func (j *Journal) flush() {
 		j.stored = time.Now()
 		if j.err != nil {
 			j.err = nil
-			j.log.Info("the journal is written again", "file", j.folder.file())
+			j.log.Info("the journal is written again", "event", "journal_back", "file", j.folder.file())
 		}
 	}
 	j.answer(stored.changes, err)
@@ -127,7 +127,7 @@ func (j *Journal) failed(err error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if j.err == nil {
-		j.log.Error("cannot write the journal, which a restart would miss; trying on", "file", j.folder.file(), "err", err)
+		j.log.Error("cannot write the journal, which a restart would miss; trying on", "event", "journal_failed", "file", j.folder.file(), "err", err)
 	}
 	j.err = err
 }
@@ -153,9 +153,9 @@ func (j *Journal) store(b *batch) (*batch, error) {
 	switch {
 	case rewriteErr == nil:
 		return all, nil
-	case w.file != nil && !b.whole && !tried:
-		// Too long is better than not written.
-		w.limit = w.size + int64(len(lines)) + w.least
+	case w.file != nil && !b.whole && !tried && w.size+int64(len(lines)) <= w.most:
+		// Too long is better than not written, while it can be read.
+		w.limit = min(w.size+int64(len(lines))+w.least, w.most)
 		return b, w.append(lines)
 	}
 	return all, errors.Join(err, rewriteErr)
@@ -189,7 +189,7 @@ func (j *Journal) replace(content []byte) error {
 			return fmt.Errorf("set an unfit journal aside: %w", err)
 		}
 		j.unfit = false
-		j.log.Info("the unfit journal is set aside", "set_aside", name)
+		j.log.Info("the unfit journal is set aside", "event", "journal_aside", "set_aside", name)
 	}
 	return j.writer.replace(content)
 }

@@ -53,6 +53,7 @@ func packet4(protocol byte, payload []byte) []byte {
 
 // fragment4 sets the fragment field of an IPv4 packet.
 func fragment4(packet []byte, field uint16) []byte {
+	binary.BigEndian.PutUint16(packet[4:], 0x1234) // identification
 	binary.BigEndian.PutUint16(packet[6:], field)
 	return packet
 }
@@ -94,7 +95,7 @@ func extension(next byte, length int) []byte {
 
 // fragment6 builds a fragment header.
 func fragment6(next byte, field uint16) []byte {
-	b := []byte{next, 0, 0, 0, 0, 0, 0, 1}
+	b := []byte{next, 0, 0, 0, 0x12, 0x34, 0x56, 0x78}
 	binary.BigEndian.PutUint16(b[2:], field)
 	return b
 }

@@ -2,6 +2,7 @@ package lan_test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"net/netip"
 	"testing"
 
@@ -94,6 +95,12 @@ func checkOffsets(t *testing.T, p *lan.Packet) {
 		t.Fatalf("%v with %d octets of payload", p.Kind, p.Payload)
 	case p.EchoID|p.EchoSeq != 0 && p.Kind != lan.EchoRequest && p.Kind != lan.EchoReply:
 		t.Fatalf("%v with the number of an echo", p.Kind)
+	case !p.Fragment && (p.FragmentID != 0 || p.FragmentOf != 0):
+		t.Fatalf("%v with an identification, and no fragment", p.Kind)
+	case p.Fragment && p.From.Is4() && (p.FragmentID != uint32(p.Frame[p.Network+4])<<8+uint32(p.Frame[p.Network+5]) || p.FragmentOf != p.Frame[p.Network+9]):
+		t.Fatalf("fragment %#x of protocol %d", p.FragmentID, p.FragmentOf)
+	case p.Fragment && p.From.Is6() && !bytes.Contains(p.Frame[p.Network+40:], binary.BigEndian.AppendUint32(nil, p.FragmentID)):
+		t.Fatalf("fragment %#x", p.FragmentID)
 	case p.Fragment && p.Network == 0:
 		t.Fatalf("%v as a fragment", p.Kind)
 	case transport != (p.Transport != 0):

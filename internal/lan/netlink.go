@@ -153,14 +153,6 @@ func (c *rtnl) addresses() ([]rtnetlink.AddressMessage, error) {
 	return all, nil
 }
 
-func (c *rtnl) routes() ([]rtnetlink.RouteMessage, error) {
-	all, err := decode[rtnetlink.RouteMessage](c.dump(unix.RTM_GETROUTE, unix.RTM_NEWROUTE, &rtnetlink.RouteMessage{}))
-	if err != nil {
-		return nil, fmt.Errorf("routes: %w", err)
-	}
-	return all, nil
-}
-
 func (c *rtnl) neighbors() ([]rtnetlink.NeighMessage, error) {
 	all, err := decode[rtnetlink.NeighMessage](c.dump(unix.RTM_GETNEIGH, unix.RTM_NEWNEIGH, &rtnetlink.NeighMessage{}))
 	if err != nil {

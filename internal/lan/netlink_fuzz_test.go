@@ -73,9 +73,9 @@ func FuzzEntries(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		index := 7
 		if addresses, err := decode[rtnetlink.AddressMessage]([][]byte{data}, nil); err == nil {
-			n := Network{Prefixes: prefixes(addresses, index)}
+			n := Network{Prefixes: prefixes(addresses, index), OnLink: onLink(addresses, nil, index)}
 			for _, p := range n.Prefixes {
-				if !p.IsValid() || !n.Own(p.Addr()) || !n.Contains(p.Addr()) && !p.Addr().IsUnspecified() {
+				if !p.IsValid() || !n.Own(p.Addr()) || !n.Contains(p.Addr()) {
 					t.Errorf("own prefix %v", p)
 				}
 				if p.Addr().Is4() && p.Bits() < 31 && !n.IsBroadcast(lastAddr(p)) {
@@ -92,10 +92,15 @@ func FuzzEntries(f *testing.F) {
 				}
 			}
 		}
-		if routes, err := decode[rtnetlink.RouteMessage]([][]byte{data}, nil); err == nil {
+		if routes, err := decode[route]([][]byte{data}, nil); err == nil {
 			for _, ip := range gateways(routes, index) {
 				if !ip.IsValid() {
 					t.Errorf("a gateway that is no address")
+				}
+			}
+			for _, p := range onLink(nil, routes, index) {
+				if !p.IsValid() || p != p.Masked() || p.Addr().IsMulticast() || p.Bits() < defaultBits {
+					t.Errorf("%v is on the link", p)
 				}
 			}
 			if out, ok := defaultRoute(routes); ok && out == 0 {

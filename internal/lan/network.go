@@ -1,12 +1,9 @@
 package lan
 
 import (
-	"cmp"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"math"
-	"net"
 	"net/netip"
 	"slices"
 
@@ -22,6 +19,7 @@ type Network struct {
 	Index    int
 	MAC      machine.MAC
 	Prefixes []netip.Prefix // our own addresses with their prefix lengths; none that is tentative, a duplicate or BindAddr's
+	OnLink   []netip.Prefix // what is reached by this interface without a gateway, sorted, each once
 	Gateways []netip.Addr   // the next hops of all routes out of this interface, sorted, each once
 }
 
@@ -54,21 +52,13 @@ func (c *rtnl) network(index int) (Network, error) {
 	}
 	return Network{
 		Name: link.Name, Index: index, MAC: macOf(link),
-		Prefixes: prefixes(addresses, index), Gateways: gateways(routes, index),
+		Prefixes: prefixes(addresses, index), OnLink: onLink(addresses, routes, index), Gateways: gateways(routes, index),
 	}, nil
 }
 
 // Own reports whether ip is an address of this interface.
 func (n Network) Own(ip netip.Addr) bool {
 	return slices.ContainsFunc(n.Prefixes, func(p netip.Prefix) bool { return p.Addr() == ip })
-}
-
-// Contains reports whether ip is on this link: inside one of the prefixes, or
-// link-local where we have a link-local address too.
-func (n Network) Contains(ip netip.Addr) bool {
-	return slices.ContainsFunc(n.Prefixes, func(p netip.Prefix) bool {
-		return p.Masked().Contains(ip) || ip.Is6() && ip.IsLinkLocalUnicast() && p.Addr().IsLinkLocalUnicast() && p.Addr().Is6()
-	})
 }
 
 // IsBroadcast reports whether ip is the limited broadcast address, or the
@@ -133,80 +123,4 @@ func prefixes(addresses []rtnetlink.AddressMessage, index int) []netip.Prefix {
 		}
 	}
 	return found
-}
-
-// gateways returns the next hops of the routes that leave by the interface index.
-func gateways(routes []rtnetlink.RouteMessage, index int) []netip.Addr {
-	var found []netip.Addr
-	add := func(out uint32, gateway net.IP) {
-		if a, ok := netip.AddrFromSlice(gateway); ok && int(out) == index {
-			found = append(found, a)
-		}
-	}
-	for _, r := range routes {
-		add(r.Attributes.OutIface, r.Attributes.Gateway)
-		for _, hop := range r.Attributes.Multipath {
-			add(hop.Hop.IfIndex, hop.Gateway)
-		}
-	}
-	slices.SortFunc(found, netip.Addr.Compare)
-	return slices.Compact(found)
-}
-
-// DefaultInterface returns the name of the interface of the default route: the
-// IPv4 one with the lowest metric, without one the IPv6 one. A route over a link
-// without carrier counts only if there is no other.
-func DefaultInterface() (string, error) {
-	var name string
-	err := withNetlink(func(c *rtnl) error {
-		routes, err := c.routes()
-		if err != nil {
-			return err
-		}
-		index, ok := defaultRoute(routes)
-		if !ok {
-			return errors.New("no default route: name the interface in `interfaces`")
-		}
-		link, _, err := c.link(int(index), "")
-		if err != nil {
-			return fmt.Errorf("interface %d of the default route: %w", index, err)
-		}
-		name = link.Name
-		return nil
-	})
-	return name, err
-}
-
-// defaultRoute returns the interface index of the best default route.
-func defaultRoute(routes []rtnetlink.RouteMessage) (uint32, bool) {
-	type candidate struct {
-		dead   int
-		family uint8
-		metric uint32
-		index  uint32
-	}
-	var all []candidate
-	for _, r := range routes {
-		if r.DstLength != 0 || r.Type != unix.RTN_UNICAST || r.Table != unix.RT_TABLE_MAIN {
-			continue
-		}
-		c := candidate{family: r.Family, metric: r.Attributes.Priority, index: r.Attributes.OutIface}
-		if c.index == 0 && len(r.Attributes.Multipath) > 0 {
-			c.index = r.Attributes.Multipath[0].Hop.IfIndex
-		}
-		if r.Flags&(unix.RTNH_F_DEAD|unix.RTNH_F_LINKDOWN) != 0 {
-			c.dead = 1
-		}
-		if c.index != 0 && (c.family == unix.AF_INET || c.family == unix.AF_INET6) {
-			all = append(all, c)
-		}
-	}
-	if len(all) == 0 {
-		return 0, false
-	}
-	// AF_INET is the smaller of the two family numbers.
-	best := slices.MinFunc(all, func(a, b candidate) int {
-		return cmp.Or(cmp.Compare(a.dead, b.dead), cmp.Compare(a.family, b.family), cmp.Compare(a.metric, b.metric))
-	})
-	return best.index, true
 }

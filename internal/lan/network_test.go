@@ -22,6 +22,10 @@ func ip(s string) netip.Addr { return netip.MustParseAddr(s) }
 
 func TestNetworkQuestions(t *testing.T) {
 	n := lan.Network{Prefixes: prefixList("192.168.7.1/24", "10.1.2.3/20", "10.9.9.9/31", "10.8.8.8/32", "fe80::1/64", "2001:db8::1/64")}
+	for _, p := range n.Prefixes[:5] {
+		n.OnLink = append(n.OnLink, p.Masked())
+	}
+	n.OnLink = append(n.OnLink, prefixList("2001:db8:0:2::/64")...)
 	for _, c := range []struct {
 		ip                       string
 		own, contains, broadcast bool
@@ -41,7 +45,9 @@ func TestNetworkQuestions(t *testing.T) {
 		{"255.255.255.255", false, false, true},
 		{"fe80::1", true, true, false},
 		{"fe80:0:0:1::7", false, true, false},
-		{"2001:db8::ffff:ffff:ffff:ffff", false, true, false},
+		{"2001:db8::1", true, true, false},
+		{"2001:db8::ffff:ffff:ffff:ffff", false, false, false},
+		{"2001:db8:0:2:ffff:ffff:ffff:ffff", false, true, false},
 		{"2001:db8:0:1::1", false, false, false},
 		{"::ffff:192.168.7.1", false, false, false},
 	} {
@@ -103,6 +109,7 @@ func TestReadNetwork(t *testing.T) {
 	want := lan.Network{
 		Name: "porter0", Index: i.Index(), MAC: porterMAC,
 		Prefixes: prefixList("192.168.7.1/24", "192.168.7.77/32", "2001:db8::1/64", "fe80::1/64"),
+		OnLink:   prefixList("192.168.7.0/24", "192.168.7.77/32", "2001:db8::/64", "fe80::/64"),
 		Gateways: []netip.Addr{ip("192.168.7.253"), ip("192.168.7.254"), ip("fe80::fe")},
 	}
 	if diff := cmp.Diff(want, got, comparable, cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); diff != "" {

@@ -65,9 +65,21 @@ func (v Verdict) String() string {
 	return verdictNames[v]
 }
 
+// Checksum is what the kernel says of the checksum of TCP, UDP or ICMP in a
+// packet.
+type Checksum uint8
+
+// What the kernel says of a checksum.
+const (
+	Unchecked  Checksum = iota // nothing
+	Verified                   // the network card has found it right
+	Unfinished                 // the sender left it to a card, and it went by none
+)
+
 // Packet is one frame, taken apart as far as the porter looks into it.
 type Packet struct {
 	Time      time.Time   // when the kernel received it, by the wall clock; zero if unknown
+	Sum       Checksum    // of the transport header
 	Frame     []byte      // the whole frame; valid only until the handler returns
 	Src, Dst  machine.MAC // of the Ethernet header
 	Kind      Kind
@@ -81,7 +93,14 @@ type Packet struct {
 	Seq, Ack         uint32 // TCP: sequence and acknowledgment number
 	EchoID, EchoSeq  uint16 // EchoRequest and EchoReply: identifier and sequence number
 	Payload          int    // TCP and UDP: octets of payload; of a first fragment those in this frame
-	Fragment         bool   // part of a fragmented packet, the first or a later one
+
+	// Fragment says that this is part of a fragmented packet, the first or a later
+	// one. What its parts have in common are From, To and these two: the
+	// identification, and in IPv4 the protocol (RFC 791, section 3.2; RFC 8200,
+	// section 4.5). Both are 0 otherwise.
+	Fragment   bool
+	FragmentID uint32
+	FragmentOf byte
 
 	Network, Transport int // offsets of the IP and the transport header in Frame; 0 where there is none
 }

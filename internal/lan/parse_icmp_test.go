@@ -15,7 +15,7 @@ func TestParsePortUnreachable(t *testing.T) {
 	want4.Kind, want4.Target, want4.FromPort, want4.ToPort, want4.Transport = lan.PortUnreachable, sleepy4, 40000, 53, 34
 	want6.Kind, want6.Target, want6.FromPort, want6.ToPort, want6.Transport = lan.PortUnreachable, sleepy6, 40000, 53, 54
 	first := want4
-	first.Fragment = true
+	first.Fragment, first.FragmentOf = true, 1
 	stranger := with(lost4(), 12, 10, 9, 8, 7)
 	for _, c := range []struct {
 		name  string

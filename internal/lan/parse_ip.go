@@ -41,7 +41,9 @@ func (p *Packet) parseIPv4(at int) Verdict {
 	p.From = netip.AddrFrom4([4]byte(b[12:16]))
 	p.To = netip.AddrFrom4([4]byte(b[16:20]))
 	field := be16(b[6:])
-	p.Fragment = field&(moreFragments|fragmentOffset) != 0
+	if field&(moreFragments|fragmentOffset) != 0 {
+		p.Fragment, p.FragmentID, p.FragmentOf = true, uint32(be16(b[4:])), b[9]
+	}
 	if field&fragmentOffset != 0 {
 		return Accepted
 	}
@@ -74,7 +76,7 @@ func (p *Packet) parseIPv6(at int) Verdict {
 	next, start, fragmentHeader := b[6], at+ipv6Header, false
 	if isExtension(next) {
 		u := skipExtensions(p.Frame[:end], next, start)
-		next, start, fragmentHeader, p.Fragment = u.next, u.at, u.fragmentHeader, u.fragment
+		next, start, fragmentHeader, p.Fragment, p.FragmentID = u.next, u.at, u.fragmentHeader, u.fragment, u.id
 	}
 	if next == unix.IPPROTO_ICMPV6 && start < end {
 		switch p.Frame[start] {
@@ -103,9 +105,10 @@ type upper struct {
 	next byte
 	at   int // its offset
 
-	fragmentHeader bool // there is a fragment header
-	fragment       bool // the packet is part of a larger one; an atomic fragment (RFC 6946) is not
-	rerouted       bool // a routing header names more stops, so that the destination is not the last
+	fragmentHeader bool   // there is a fragment header
+	fragment       bool   // the packet is part of a larger one; an atomic fragment (RFC 6946) is not
+	id             uint32 // of the larger one
+	rerouted       bool   // a routing header names more stops, so that the destination is not the last
 }
 
 func isExtension(next byte) bool {
@@ -150,7 +153,9 @@ func (u *upper) extension(b []byte) int {
 	case unix.IPPROTO_FRAGMENT:
 		length = 8
 		u.fragmentHeader = true
-		u.fragment = u.fragment || be16(b[2:])&^reservedBits != 0
+		if be16(b[2:])&^reservedBits != 0 {
+			u.fragment, u.id = true, be32(b[4:])
+		}
 		if be16(b[2:])&^7 != 0 {
 			return 0
 		}

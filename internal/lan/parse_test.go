@@ -44,8 +44,16 @@ func TestParseAccepts(t *testing.T) {
 		p.Network, p.Transport = network, transport
 		return p
 	}
-	part := func(p lan.Packet) lan.Packet {
-		p.Fragment = true
+	part := func(p lan.Packet) lan.Packet { // of IPv4
+		p.Fragment, p.FragmentID, p.FragmentOf = true, 0x1234, 6
+		return p
+	}
+	of := func(protocol byte, p lan.Packet) lan.Packet {
+		p.FragmentOf = protocol
+		return p
+	}
+	part6 := func(p lan.Packet) lan.Packet {
+		p.Fragment, p.FragmentID = true, 0x12345678
 		return p
 	}
 	carrying := func(payload int, p lan.Packet) lan.Packet {
@@ -95,7 +103,7 @@ func TestParseAccepts(t *testing.T) {
 		{"udp, header cut off", ether(0x0800, packet4(17, udp(0)[:7])...), packet(plainIP)},
 		{"udp, length too small", ether(0x0800, packet4(17, with(udp(5), 4, 0, 7))...), packet(plainIP)},
 		{"udp, length too large", ether(0x0800, packet4(17, with(udp(5), 4, 0, 14))...), packet(plainIP)},
-		{"udp, first fragment", ether(0x0800, fragment4(packet4(17, with(udp(5), 4, 9, 0)), 0x2000)...), packet(part(carrying(5, datagram)))},
+		{"udp, first fragment", ether(0x0800, fragment4(packet4(17, with(udp(5), 4, 9, 0)), 0x2000)...), packet(of(17, part(carrying(5, datagram))))},
 		{"echo request", ether(0x0800, packet4(1, echo(8))...),
 			packet(lan.Packet{Kind: lan.EchoRequest, EchoID: 1, EchoSeq: 2, Network: 14, Transport: 34})},
 		{"echo reply", ether(0x0800, packet4(1, echo(0))...),
@@ -103,7 +111,8 @@ func TestParseAccepts(t *testing.T) {
 		{"echo reply, bad code", ether(0x0800, packet4(1, with(echo(0), 1, 1))...), packet(plainIP)},
 		{"echo reply, cut off", ether(0x0800, packet4(1, echo(0)[:7])...), packet(plainIP)},
 		{"echo reply, first fragment", ether(0x0800, fragment4(packet4(1, echo(0)), 0x2000)...),
-			packet(part(lan.Packet{Kind: lan.EchoReply, EchoID: 1, EchoSeq: 2, Network: 14, Transport: 34}))},
+			packet(of(1, part(lan.Packet{Kind: lan.EchoReply, EchoID: 1, EchoSeq: 2, Network: 14, Transport: 34})))},
+		{"later fragment of an unknown protocol", ether(0x0800, fragment4(packet4(47, tcp(2)), 0x0003)...), packet(of(47, part(plainIP)))},
 		{"echo request, bad code", ether(0x0800, packet4(1, with(echo(8), 1, 1))...), packet(plainIP)},
 		{"echo request, cut off", ether(0x0800, packet4(1, echo(8)[:7])...), packet(plainIP)},
 		{"ipv4 with icmpv6", ether(0x0800, packet4(58, echo(128))...), packet(plainIP)},
@@ -123,10 +132,11 @@ func TestParseAccepts(t *testing.T) {
 		{"ipv6 hop-by-hop, routing, options", ether(0x86dd, extended6(0, extension(43, 8), extension(60, 24), extension(6, 16), tcp(2))...),
 			in6(at(syn, 14, 54+48))},
 		{"ipv6 authenticated", ether(0x86dd, extended6(51, with(make([]byte, 24), 0, 6, 4), tcp(2))...), in6(at(syn, 14, 54+24))},
-		{"ipv6 first fragment", ether(0x86dd, extended6(44, fragment6(6, 0x0001), tcp(2))...), in6(part(at(syn, 14, 54+8)))},
-		{"ipv6 first fragment, reserved bits", ether(0x86dd, extended6(44, fragment6(6, 0x0007), tcp(2))...), in6(part(at(syn, 14, 54+8)))},
+		{"ipv6 first fragment", ether(0x86dd, extended6(44, fragment6(6, 0x0001), tcp(2))...), in6(part6(at(syn, 14, 54+8)))},
+		{"ipv6 first fragment, reserved bits", ether(0x86dd, extended6(44, fragment6(6, 0x0007), tcp(2))...), in6(part6(at(syn, 14, 54+8)))},
 		{"ipv6 atomic fragment", ether(0x86dd, extended6(44, fragment6(17, 0), udp(3))...), in6(carrying(3, at(datagram, 14, 54+8)))},
-		{"ipv6 later fragment", ether(0x86dd, extended6(44, fragment6(6, 0x0009), tcp(2))...), in6(part(plainIP))},
+		{"ipv6 later fragment", ether(0x86dd, extended6(44, fragment6(6, 0x0009), tcp(2))...), in6(part6(plainIP))},
+		{"ipv6 later fragment of extensions", ether(0x86dd, extended6(60, extension(44, 8), fragment6(60, 0x0009), extension(6, 8))...), in6(part6(plainIP))},
 		{"ipv6 fragment header cut off", ether(0x86dd, extended6(44, fragment6(6, 1)[:7])...), in6(plainIP)},
 		{"ipv6 extension cut off", ether(0x86dd, extended6(60, extension(6, 16)[:12])...), in6(plainIP)},
 		{"ipv6 extension of one octet", ether(0x86dd, extended6(60, []byte{6})...), in6(plainIP)},

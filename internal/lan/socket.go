@@ -27,12 +27,15 @@ func (t *tap) configure(set func(fd int) error) error {
 	return failed
 }
 
-// setReceiveOptions sets the options that every socket needs. They only make
-// things better, and so are allowed to fail, and leave a line in the log.
+// setReceiveOptions sets the options that every socket needs. Those that only make
+// things better are allowed to fail, and leave a line in the log.
 func (t *tap) setReceiveOptions(fd int) error {
+	if err := unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_AUXDATA, 1); err != nil {
+		return fmt.Errorf("what the kernel says of checksums: %w", err)
+	}
 	// The newer of the two forms has 64-bit seconds on 32-bit hosts too.
 	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS_NEW, 1); err != nil {
-		t.log.Warn("no kernel timestamps, so wake latency will not be measured", "error", err)
+		t.log.Warn("no kernel timestamps, so wake latency will not be measured", "event", "timestamps_missing", "err", err)
 	}
 	t.setBuffer(fd, "receive", receiveBuffer, unix.SO_RCVBUFFORCE, unix.SO_RCVBUF)
 	return nil
@@ -45,7 +48,7 @@ func (t *tap) setBuffer(fd int, which string, size, force, ordinary int) {
 		return
 	}
 	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, ordinary, size); err != nil {
-		t.log.Warn("cannot enlarge the socket buffer", "buffer", which, "octets", size, "error", err)
+		t.log.Warn("cannot enlarge the socket buffer", "event", "buffer_small", "buffer", which, "octets", size, "err", err)
 	}
 }
 
@@ -61,7 +64,7 @@ func (i *Interface) configure() error {
 	if err := i.conn.SetPromiscuous(true); err != nil {
 		return fmt.Errorf("interface %s: promiscuous mode: %w", i.name, err)
 	}
-	i.log.Info("promiscuous mode is on: this is a Wi-Fi interface, and its chip would answer ARP for its own addresses only")
+	i.log.Info("promiscuous mode is on: this is a Wi-Fi interface, and its chip would answer ARP for its own addresses only", "event", "promiscuous")
 	return nil
 }
 
@@ -73,10 +76,10 @@ func (i *Interface) setOptions(fd int) error {
 	}
 	// The filter drops our own frames too; this saves the way to it.
 	if err := unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_IGNORE_OUTGOING, 1); err != nil {
-		i.log.Debug("cannot ignore outgoing frames in the socket", "error", err)
+		i.log.Debug("cannot ignore outgoing frames in the socket", "event", "socket_option_failed", "err", err)
 	}
 	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_MARK, ownMark); err != nil {
-		i.log.Warn("cannot mark the porter's own frames, so they look like those of local programs", "error", err)
+		i.log.Warn("cannot mark the porter's own frames, so they look like those of local programs", "event", "mark_failed", "err", err)
 	}
 	i.setBuffer(fd, "send", sendBuffer, unix.SO_SNDBUFFORCE, unix.SO_SNDBUF)
 	return nil

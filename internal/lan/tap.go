@@ -119,7 +119,7 @@ func (t *tap) swap(s sets) error {
 			macs, addrs, err))
 	}
 	if !whole {
-		t.log.Warn("too many addresses for the kernel filter, so it passes more traffic than needed; a larger net.core.optmem_max may help",
+		t.log.Warn("too many addresses for the kernel filter, so it passes more traffic than needed; a larger net.core.optmem_max may help", "event", "filter_coarse",
 			"machines", macs, "addresses", addrs)
 	}
 	return nil
@@ -168,6 +168,13 @@ func (t *tap) Rejected() map[Verdict]uint64 {
 }
 
 // usable returns the interface if the porter can work on it, or says why not.
+// NotReadyError says that an interface is there and cannot be used yet: it is down,
+// or has no address.
+type NotReadyError struct{ text string }
+
+// Error implements error.
+func (e *NotReadyError) Error() string { return e.text }
+
 func usable(name string) (ifi *net.Interface, err error) {
 	err = withNetlink(func(c *rtnl) (err error) {
 		ifi, err = c.usable(name)
@@ -188,14 +195,14 @@ func (c *rtnl) usable(name string) (*net.Interface, error) {
 		return nil, fmt.Errorf("interface %q is not Ethernet (link type %d): expected an Ethernet or Wi-Fi interface", name, kind)
 	}
 	if ifi.Flags&net.FlagUp == 0 {
-		return nil, fmt.Errorf("interface %q is down: bring it up with `ip link set %s up`", name, name)
+		return nil, &NotReadyError{fmt.Sprintf("interface %q is down: bring it up with `ip link set %s up`", name, name)}
 	}
 	addrs, err := c.addresses()
 	if err != nil {
 		return nil, fmt.Errorf("interface %q: %w", name, err)
 	}
 	if !slices.ContainsFunc(addrs, func(m rtnetlink.AddressMessage) bool { return int(m.Index) == ifi.Index }) {
-		return nil, fmt.Errorf("interface %q has no IP address: give it one first", name)
+		return nil, &NotReadyError{fmt.Sprintf("interface %q has no IP address: give it one first", name)}
 	}
 	return ifi, nil
 }

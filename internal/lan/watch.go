@@ -100,7 +100,7 @@ func (w *Watcher) Run(ctx context.Context, tell func(Changes)) {
 			return
 		}
 		if !failing {
-			w.log.Warn("cannot follow the changes of the network, so it is looked at every now and then", "err", err, "every", redialPause)
+			w.log.Warn("cannot follow the changes of the network, so it is looked at every now and then", "event", "watch_failed", "err", err, "every", redialPause)
 		}
 		if !wait(ctx, redialPause) {
 			return

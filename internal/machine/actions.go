@@ -137,8 +137,8 @@ type (
 	// follows.
 	ConflictOver struct{ Addr netip.Addr }
 
-	// AddressWaits: the address cannot be claimed at present, or can again where
-	// Reason is empty.
+	// AddressWaits: an address of a registration cannot be claimed at present, or
+	// can from now on where Reason is empty.
 	AddressWaits struct {
 		Addr   netip.Addr
 		Reason string

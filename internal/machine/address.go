@@ -1,6 +1,7 @@
 package machine
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 	"time"
@@ -18,6 +19,9 @@ const (
 	Waiting                  // it cannot be claimed at present
 )
 
+// Standings lists every standing.
+var Standings = [...]Standing{Own, Claimed, Returned, Conceded, Waiting}
+
 var standingNames = [...]string{"own", "claimed", "returned", "conceded", "waiting"}
 
 // String returns the standing's name as the API shows it.
@@ -31,7 +35,17 @@ func (s Standing) String() string {
 // MarshalText implements encoding.TextMarshaler.
 func (s Standing) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
-// AddressStatus tells how one address stands, and why it waits.
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (s *Standing) UnmarshalText(b []byte) error {
+	i := slices.Index(standingNames[:], string(b))
+	if i < 0 {
+		return fmt.Errorf("standing: found %q, expected one of %v", b, Standings)
+	}
+	*s = Standing(i)
+	return nil
+}
+
+// AddressStatus tells how one address stands, and why it cannot be claimed.
 type AddressStatus struct {
 	IP       netip.Addr
 	Standing Standing
@@ -51,8 +65,11 @@ const (
 	awayTime = time.Minute
 )
 
-// unprovedReason is why an address waits that its machine has not answered for.
-const unprovedReason = "the machine has not answered for it yet"
+// The reasons that lie in the machine's own life.
+const (
+	unprovedReason = "the machine has not answered for it yet"
+	concededReason = "another host uses it"
+)
 
 // address is one address of a machine and where it is in its life.
 type address struct {
@@ -77,8 +94,11 @@ func (a *address) status() AddressStatus {
 	if s.Reason == "" && a.unproved {
 		s.Reason = unprovedReason
 	}
-	if s.Standing == Own && s.Reason != "" {
+	switch {
+	case s.Standing == Own && s.Reason != "":
 		s.Standing = Waiting
+	case s.Standing == Conceded && s.Reason == "":
+		s.Reason = concededReason
 	}
 	return s
 }
@@ -87,22 +107,29 @@ func (a *address) status() AddressStatus {
 func (a *address) claimable() bool { return a.reason == "" && !a.unproved && a.standing != Conceded }
 
 // addresses are all of one machine, in the order of its registration.
-type addresses []address
+type addresses struct {
+	all      []address
+	nextLook time.Time // when to ask for returned ones that are not in use
+
+	machine *Machine // whose they are; for its settings and its actions
+}
+
+func (as *addresses) do(a Action) { as.machine.do(a) }
 
 // of returns one address, or nil.
-func (as addresses) of(ip netip.Addr) *address {
-	if i := slices.IndexFunc(as, func(a address) bool { return a.IP == ip }); i >= 0 {
-		return &as[i]
+func (as *addresses) of(ip netip.Addr) *address {
+	if i := slices.IndexFunc(as.all, func(a address) bool { return a.IP == ip }); i >= 0 {
+		return &as.all[i]
 	}
 	return nil
 }
 
 // which returns the addresses that match.
-func (as addresses) which(match func(*address) bool) []netip.Addr {
+func (as *addresses) which(match func(*address) bool) []netip.Addr {
 	var ips []netip.Addr
-	for i := range as {
-		if match(&as[i]) {
-			ips = append(ips, as[i].IP)
+	for i := range as.all {
+		if match(&as.all[i]) {
+			ips = append(ips, as.all[i].IP)
 		}
 	}
 	return ips
@@ -114,133 +141,145 @@ func returned(a *address) bool { return a.standing == Returned }
 // Claimed returns the addresses that are held for the machine.
 func (m *Machine) Claimed() []netip.Addr { return m.addrs.which(claimed) }
 
+// Answered returns the addresses that the readers answer for.
+func (m *Machine) Answered() []netip.Addr {
+	return m.addrs.which(func(a *address) bool { return a.standing == Claimed && a.yielded.IsZero() })
+}
+
 // Conceded reports whether an address of the machine was left to another host.
 func (m *Machine) Conceded(ip netip.Addr) bool {
 	a := m.addrs.of(ip)
 	return a != nil && a.standing == Conceded
 }
 
+// Holds reports whether an address is the machine's, as far as is known: it neither
+// waits nor was left to another host.
+func (m *Machine) Holds(ip netip.Addr) bool {
+	a := m.addrs.of(ip)
+	return a != nil && (a.claimable() || claimed(a))
+}
+
 // reaches reports whether clients may still send packets for the machine to us.
-func (m *Machine) reaches() bool {
-	return slices.ContainsFunc(m.addrs, func(a address) bool { return a.standing == Claimed || a.standing == Returned })
+func (as *addresses) reaches() bool {
+	return slices.ContainsFunc(as.all, func(a address) bool { return a.standing == Claimed || a.standing == Returned })
 }
 
 // claimAll claims what may be claimed for a machine that is off, and answers again
-// for what it spoke for. With again it announces all: a frame had cut that short.
-func (m *Machine) claimAll(announceAfter time.Duration, again bool) {
+// for what it spoke for. What is claimed already is announced anew: when the machine
+// spoke, that had to stop.
+func (as *addresses) claimAll(announceAfter time.Duration) {
 	var ips []netip.Addr
-	for i := range m.addrs {
-		a := &m.addrs[i]
+	for i := range as.all {
+		a := &as.all[i]
 		switch {
-		case a.standing == Claimed && a.yielded.IsZero() && !again:
 		case a.standing == Claimed || a.claimable():
 			a.standing, a.yielded, a.inUse = Claimed, time.Time{}, false
 			ips = append(ips, a.IP)
 		case a.standing == Returned:
-			m.endClaim(a)
+			as.endClaim(a)
 		}
 	}
 	if len(ips) > 0 {
-		m.do(Claim{Addrs: ips, AnnounceAfter: announceAfter})
+		as.do(Claim{Addrs: ips, AnnounceAfter: announceAfter})
 	}
 }
 
 // yield stops answering for an address that the machine speaks for.
-func (m *Machine) yield(now time.Time, as ...*address) {
+func (as *addresses) yield(now time.Time, some ...*address) {
 	var ips []netip.Addr
-	for _, a := range as {
+	for _, a := range some {
 		if a.standing == Claimed && a.yielded.IsZero() {
 			a.yielded = now
 			ips = append(ips, a.IP)
 		}
 	}
 	if len(ips) > 0 {
-		m.do(Yield{Addrs: ips})
+		as.do(Yield{Addrs: ips})
 	}
 }
 
 // yieldAll stops answering for a machine that is up.
-func (m *Machine) yieldAll(now time.Time) {
-	all := make([]*address, len(m.addrs))
-	for i := range m.addrs {
-		all[i] = &m.addrs[i]
+func (as *addresses) yieldAll(now time.Time) {
+	every := make([]*address, len(as.all))
+	for i := range as.all {
+		every[i] = &as.all[i]
 	}
-	m.yield(now, all...)
+	as.yield(now, every...)
 }
 
 // returnAll gives a machine that is up its addresses back. While it still tests
 // one, a packet that says who has it would make the test fail, even one that names
 // the machine itself (RFC 4862 section 5.4.4, RFC 5227 section 2.1.1). So each is
 // announced once it is in use.
-func (m *Machine) returnAll(now time.Time) {
-	held := m.Claimed()
+func (as *addresses) returnAll(now time.Time) {
+	held := as.machine.Claimed()
 	if len(held) == 0 {
 		return
 	}
-	m.do(Release{Addrs: held})
-	for i := range m.addrs {
-		a := &m.addrs[i]
+	as.do(Release{Addrs: held})
+	for i := range as.all {
+		a := &as.all[i]
 		if a.standing != Claimed {
 			continue
 		}
 		a.standing, a.announced, a.until, a.yielded, a.away = Returned, false, now.Add(lookFor), time.Time{}, time.Time{}
 		if a.inUse {
-			m.announce(now, a)
+			as.announce(now, a)
 		}
 	}
-	m.nextLook = now
+	as.nextLook = now
 }
 
 // announce tells the LAN that the machine has a returned address.
-func (m *Machine) announce(now time.Time, a *address) {
+func (as *addresses) announce(now time.Time, a *address) {
 	a.announced, a.until = true, now.Add(AnnouncedFor)
-	m.do(Announce{Addrs: []netip.Addr{a.IP}})
+	as.do(Announce{Addrs: []netip.Addr{a.IP}})
 }
 
 // giveBack releases every address of a machine that uses its addresses, or is off
 // and no longer looked after, and announces them but for those that it may test.
-func (m *Machine) giveBack(now time.Time) {
-	for i := range m.addrs {
-		a := &m.addrs[i]
+func (as *addresses) giveBack(now time.Time) {
+	for i := range as.all {
+		a := &as.all[i]
 		a.inUse = a.inUse || a.yielded.IsZero()
 	}
-	m.returnAll(now)
+	as.returnAll(now)
 }
 
 // endClaim ends what began with the claim of an address.
-func (m *Machine) endClaim(a *address) {
+func (as *addresses) endClaim(a *address) {
 	if a.standing == Claimed {
-		m.do(Release{Addrs: []netip.Addr{a.IP}})
+		as.do(Release{Addrs: []netip.Addr{a.IP}})
 	}
 	a.standing, a.yielded, a.away = Own, time.Time{}, time.Time{}
-	m.do(EndClaim{Addrs: []netip.Addr{a.IP}})
+	as.do(EndClaim{Addrs: []netip.Addr{a.IP}})
 }
 
 // endReturns ends every return at once.
-func (m *Machine) endReturns() {
-	for i := range m.addrs {
-		if m.addrs[i].standing == Returned {
-			m.endClaim(&m.addrs[i])
+func (as *addresses) endReturns() {
+	for i := range as.all {
+		if as.all[i].standing == Returned {
+			as.endClaim(&as.all[i])
 		}
 	}
 }
 
 // uses notes that the machine uses an address.
-func (m *Machine) uses(now time.Time, a *address) {
+func (as *addresses) uses(now time.Time, a *address) {
 	a.inUse = true
 	if a.standing == Returned && !a.announced {
-		m.announce(now, a)
+		as.announce(now, a)
 	}
 }
 
 // tests notes that the machine tests an address, perhaps one that its firmware
 // has used before.
-func (m *Machine) tests(now time.Time, a *address) {
+func (as *addresses) tests(now time.Time, a *address) {
 	a.inUse = false
 	if a.standing == Returned && a.announced {
 		a.announced, a.until = false, now.Add(lookFor)
-		m.nextLook = now
-		m.do(StopAnnouncing{Addrs: []netip.Addr{a.IP}})
+		as.nextLook = now
+		as.do(StopAnnouncing{Addrs: []netip.Addr{a.IP}})
 	}
 }
 
@@ -248,39 +287,38 @@ func (m *Machine) tests(now time.Time, a *address) {
 func looksFor(a *address) bool { return a.standing == Returned && !a.announced }
 
 // nextReturn returns when tickReturns is due, or the zero time.
-func (m *Machine) nextReturn() (next time.Time) {
-	for i := range m.addrs {
-		if a := &m.addrs[i]; a.standing == Returned {
+func (as *addresses) nextReturn() (next time.Time) {
+	for i := range as.all {
+		if a := &as.all[i]; a.standing == Returned {
 			next = earlier(next, a.until)
-			if looksFor(a) && m.state == Awake { // while it settles it is asked anyway
-				next = earlier(next, m.nextLook)
+			if looksFor(a) && as.machine.state == Awake { // while it settles it is asked anyway
+				next = earlier(next, as.nextLook)
 			}
 		}
 	}
 	return next
 }
 
-// tickReturns ends returns whose time is over, and asks an awake machine for
-// addresses that it has not shown yet.
-func (m *Machine) tickReturns(now time.Time) {
-	for i := range m.addrs {
-		if a := &m.addrs[i]; a.standing == Returned && !now.Before(a.until) {
-			m.endClaim(a)
+// tickReturns ends returns whose time is over, and returns the addresses that a
+// machine which is awake has not shown yet.
+func (as *addresses) tickReturns(now time.Time) (ask []netip.Addr) {
+	for i := range as.all {
+		if a := &as.all[i]; a.standing == Returned && !now.Before(a.until) {
+			as.endClaim(a)
 		}
 	}
-	if m.state == Awake && !now.Before(m.nextLook) {
-		if ips := m.addrs.which(looksFor); len(ips) > 0 {
-			m.ask(now, ips, false)
-			m.nextLook = now.Add(arrivalPace)
-		}
+	if as.machine.state != Awake || now.Before(as.nextLook) {
+		return nil
 	}
+	as.nextLook = now.Add(arrivalPace)
+	return as.which(looksFor)
 }
 
 // placed takes in where the addresses can be claimed now. A claim outlives a gap
 // of its network, unless the address must not be claimed.
-func (m *Machine) placed(now time.Time, places []Place) {
+func (as *addresses) placed(now time.Time, places []Place) {
 	for _, p := range places {
-		a := m.addrs.of(p.Addr)
+		a := as.of(p.Addr)
 		if a == nil {
 			continue
 		}
@@ -291,45 +329,36 @@ func (m *Machine) placed(now time.Time, places []Place) {
 		case a.reason == "":
 			a.away = time.Time{}
 			if before != "" {
-				m.claimableAgain(now, a)
+				as.claimableAgain(now, a)
 			}
 		case p.Forbidden && (a.standing == Claimed || a.standing == Returned):
-			m.endClaim(a)
+			as.endClaim(a)
 		case a.standing == Claimed && a.away.IsZero():
 			a.away = now
 		}
-		if before != a.reason {
-			m.do(AddressWaits{Addr: a.IP, Reason: a.reason})
-		}
-	}
-	switch {
-	case m.state == Awake && m.presence.next.IsZero():
-		m.beginWatch(now)
-	case m.state == Settling && m.presence.asked.IsZero() && len(m.questioned()) > 0:
-		m.presence.next = now // it could not be asked before
 	}
 }
 
 // claimableAgain has an address of a machine that sleeps claimed, once all hosts
 // have been asked for it.
-func (m *Machine) claimableAgain(now time.Time, a *address) {
-	if m.state == Asleep && a.standing == Own && a.claimable() {
+func (as *addresses) claimableAgain(now time.Time, a *address) {
+	if as.machine.state == Asleep && a.standing == Own && a.claimable() {
 		a.recheck = recheck{next: now}
 	}
 }
 
 // tickAway ends claims whose network is gone for good.
-func (m *Machine) tickAway(now time.Time) {
-	for i := range m.addrs {
-		if a := &m.addrs[i]; a.standing == Claimed && !a.away.IsZero() && now.Sub(a.away) >= awayTime {
-			m.endClaim(a)
+func (as *addresses) tickAway(now time.Time) {
+	for i := range as.all {
+		if a := &as.all[i]; a.standing == Claimed && !a.away.IsZero() && now.Sub(a.away) >= awayTime {
+			as.endClaim(a)
 		}
 	}
 }
 
-func (m *Machine) nextAway() (next time.Time) {
-	for i := range m.addrs {
-		if a := &m.addrs[i]; a.standing == Claimed && !a.away.IsZero() {
+func (as *addresses) nextAway() (next time.Time) {
+	for i := range as.all {
+		if a := &as.all[i]; a.standing == Claimed && !a.away.IsZero() {
 			next = earlier(next, a.away.Add(awayTime))
 		}
 	}

@@ -47,7 +47,7 @@ func TestOneAddressWaits(t *testing.T) {
 	}
 	// It gets a network while the machine sleeps: all hosts are asked, and it is claimed.
 	l.event(free(ip4, ip6)).pass(time.Minute).wantStandings(machine.Claimed, machine.Claimed).
-		wantActions(machine.AddressWaits{Addr: ip6}, recheck6, recheck6, recheck6, machine.Claim{Addrs: only6})
+		wantActions(recheck6, recheck6, recheck6, machine.Claim{Addrs: only6})
 	l.event(free(ip4, ip6)).pass(time.Minute).wantActions()
 
 	// Another host has taken it meanwhile: it is left to that one.
@@ -91,8 +91,7 @@ func TestRestartBeforeTheNetwork(t *testing.T) {
 // TestAClaimOutlivesItsNetwork for a minute: our own address may be gone for a
 // moment. Then the claim ends, and the address waits.
 func TestAClaimOutlivesItsNetwork(t *testing.T) {
-	l := asleep(t, nil).event(waits6).pass(59*s).event(waits6).wantStandings(machine.Claimed, machine.Claimed).
-		wantActions(machine.AddressWaits{Addr: ip6, Reason: noNetwork})
+	l := asleep(t, nil).event(waits6).pass(59*s).event(waits6).wantStandings(machine.Claimed, machine.Claimed).wantActions()
 	l.pass(s).wantStandings(machine.Claimed, machine.Waiting).wantActions(machine.Release{Addrs: only6}, end6)
 	l.event(free(ip6)).pass(2*s).wantStandings(machine.Claimed, machine.Claimed)
 
@@ -109,12 +108,12 @@ func TestAClaimOutlivesItsNetwork(t *testing.T) {
 func TestAForbiddenAddressIsGivenUpAtOnce(t *testing.T) {
 	const ours = "our own address"
 	forbidden := machine.Placed{Places: []machine.Place{{Addr: ip4, Reason: ours, Forbidden: true}}}
-	l := asleep(t, nil).event(forbidden).wantActions(machine.Release{Addrs: only4}, end4, machine.AddressWaits{Addr: ip4, Reason: ours})
+	l := asleep(t, nil).event(forbidden).wantActions(machine.Release{Addrs: only4}, end4)
 	l.wantStandings(machine.Waiting, machine.Claimed)
 	l.event(free(ip4)).pass(2*s).wantStandings(machine.Claimed, machine.Claimed)
 	// Of one that was handed back nothing is forwarded any more.
 	awake4 := arriving(t, nil).event(ready).wantStandings(machine.Returned, machine.Returned).forget()
-	awake4.event(forbidden).wantActions(end4, machine.AddressWaits{Addr: ip4, Reason: ours})
+	awake4.event(forbidden).wantActions(end4)
 	// An address that is not the machine's means nothing.
 	asleep(t, nil).event(waits(away4)).wantActions()
 }

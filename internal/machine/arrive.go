@@ -5,32 +5,32 @@ import (
 	"time"
 )
 
-func (m *Machine) enterArriving(now time.Time) {
+func (m woken) enterArriving(now time.Time) {
 	w := &m.wake
 	w.arrived = now
 	m.presence = doubt(now)
-	for i := range m.addrs {
-		m.addrs[i].inUse = false
+	for i := range m.addrs.all {
+		m.addrs.all[i].inUse = false
 	}
 	if w.attempts > 0 {
 		m.lastWake.Boot = now.Sub(w.firstMagic)
 	}
 	m.move(now, Arriving, WhyArrived)
 	m.stopAnnouncing()
-	m.yieldAll(now)
+	m.addrs.yieldAll(now)
 	m.handOver()
 	m.tickArriving(now)
 }
 
 // handOver tells for which services clients wait. At an address that was left to
 // another host the machine will never answer, and it may have registered anew.
-func (m *Machine) handOver() {
+func (m woken) handOver() {
 	m.do(HandOver{Services: slices.DeleteFunc(slices.Clone(m.wake.services), func(s Service) bool {
 		return m.Conceded(s.Addr) || !m.spec.Serves(s)
 	})})
 }
 
-func (m *Machine) tickArriving(now time.Time) {
+func (m woken) tickArriving(now time.Time) {
 	w, p := &m.wake, &m.presence
 	p.count()
 	switch {
@@ -45,17 +45,17 @@ func (m *Machine) tickArriving(now time.Time) {
 
 // wasFirmware takes a machine back that is silent again. Its operating system gets
 // its time: the attempts go on from where they were.
-func (m *Machine) wasFirmware(now time.Time) {
+func (m woken) wasFirmware(now time.Time) {
 	w := &m.wake
 	if w.attempts == 0 { // it did not start after all, so the wake begins now
 		m.pending = w
-		m.settling = spoke
-		m.fallAsleep(now, WhySilent)
+		m.settling, m.repeats = spoke, false
+		m.inDoubt().fallAsleep(now, WhySilent)
 		return
 	}
 	m.lastWake.Boot = 0
 	m.move(now, Waking, WhyFirmware)
-	m.claimAll(0, false)
+	m.addrs.claimAll(0)
 	m.stopAnnouncing()
 	m.presence = doubt(now)
 	if w.attempts >= m.policy.WakeAttempts {
@@ -65,7 +65,7 @@ func (m *Machine) wasFirmware(now time.Time) {
 }
 
 // servicesReady takes in which services can take their clients.
-func (m *Machine) servicesReady(now time.Time, e ServicesReady) {
+func (m woken) servicesReady(now time.Time, e ServicesReady) {
 	switch {
 	case m.state != Arriving:
 	case e.All:
@@ -76,9 +76,9 @@ func (m *Machine) servicesReady(now time.Time, e ServicesReady) {
 }
 
 // arrive ends the wake: the machine has its addresses back.
-func (m *Machine) arrive(now time.Time, why Reason) {
+func (m woken) arrive(now time.Time, why Reason) {
 	w := &m.wake
-	m.returnAll(now)
+	m.addrs.returnAll(now)
 	if w.attempts > 0 {
 		l := &m.lastWake
 		l.Ready, l.Outcome = now.Sub(w.firstMagic), Served

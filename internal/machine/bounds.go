@@ -1,7 +1,7 @@
 package machine
 
-// What a Spec holds at most, whoever says it. Without bounds one machine could
-// take the memory, the questions and the journal of all.
+// What a Spec holds at most, registered or configured. Without bounds one machine
+// could take the memory, the questions and the journal of all.
 const (
 	MaxServices  = 256 // (address, protocol, port)
 	MaxAddresses = 256 // services or not

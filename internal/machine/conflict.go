@@ -30,21 +30,21 @@ const (
 // wait returns how long a conceded address is left alone. It is between one and
 // two spans, and differs between porters: of two that gave way to each other one
 // asks first, and answers when the other does.
-func (m *Machine) wait(a *address) time.Duration {
+func (as *addresses) wait(a *address) time.Duration {
 	looks := a.recheck.looks
-	span := uint64(min(firstWait<<min(looks, 10), longestWait)) * uint64(m.policy.ProbeInterval)
+	span := uint64(min(firstWait<<min(looks, 10), longestWait)) * uint64(as.machine.policy.ProbeInterval)
 	h := fnv.New64a()
 	h.Write(a.IP.AsSlice())
-	for _, n := range []uint64{m.policy.Porter, m.tally.Conflicts, uint64(looks)} {
+	for _, n := range []uint64{as.machine.policy.Porter, as.machine.tally.Conflicts, uint64(looks)} {
 		h.Write(binary.BigEndian.AppendUint64(nil, n))
 	}
 	return time.Duration(span + h.Sum64()%span)
 }
 
 // lookLater leaves an address alone for another wait.
-func (m *Machine) lookLater(now time.Time, a *address) {
+func (as *addresses) lookLater(now time.Time, a *address) {
 	a.recheck.asked = 0
-	a.recheck.next = now.Add(m.wait(a))
+	a.recheck.next = now.Add(as.wait(a))
 }
 
 // conflict leaves an address to the host that uses it. RFC 5227 section 2.4
@@ -58,7 +58,7 @@ func (m *Machine) conflict(now time.Time, e Conflicted, undefended bool) {
 		if a.recheck.asked > 0 {
 			a.recheck.looks++
 		}
-		m.lookLater(now, a)
+		m.addrs.lookLater(now, a)
 		return
 	case m.state == Awake:
 		return
@@ -66,37 +66,37 @@ func (m *Machine) conflict(now time.Time, e Conflicted, undefended bool) {
 	m.tally.Conflicts++
 	m.do(ConflictSeen{Addr: e.Addr, By: e.By, Undefended: undefended})
 	if a.standing == Claimed || a.standing == Returned {
-		m.endClaim(a)
+		m.addrs.endClaim(a)
 	}
 	m.do(StopAnnouncing{Addrs: []netip.Addr{e.Addr}})
 	a.standing, a.recheck = Conceded, recheck{}
-	m.lookLater(now, a)
+	m.addrs.lookLater(now, a)
 	if m.state == Arriving {
-		m.handOver()
+		m.woken().handOver()
 	}
 }
 
 // recheckFailed leaves an address alone that could not be asked for.
-func (m *Machine) recheckFailed(now time.Time, ip netip.Addr) {
-	switch a := m.addrs.of(ip); {
+func (as *addresses) recheckFailed(now time.Time, ip netip.Addr) {
+	switch a := as.of(ip); {
 	case a == nil:
 	case a.standing == Conceded:
-		m.lookLater(now, a)
+		as.lookLater(now, a)
 	case a.standing == Own:
-		a.recheck = recheck{next: now.Add(m.policy.ProbeInterval)}
+		a.recheck = recheck{next: now.Add(as.machine.policy.ProbeInterval)}
 	}
 }
 
 // tickRechecks asks for addresses that may be claimed while the machine sleeps, and
 // claims those for which no other host has answered.
-func (m *Machine) tickRechecks(now time.Time) {
+func (as *addresses) tickRechecks(now time.Time) {
 	var free []netip.Addr
-	for i := range m.addrs {
-		a := &m.addrs[i]
+	for i := range as.all {
+		a := &as.all[i]
 		r := &a.recheck
-		misses, pause := m.policy.ProbeMisses, m.policy.ProbeInterval
+		misses, pause := as.machine.policy.ProbeMisses, as.machine.policy.ProbeInterval
 		if a.standing == Own {
-			misses, pause = quickMisses, m.answerPace()
+			misses, pause = quickMisses, as.machine.answerPace()
 		}
 		switch {
 		case r.next.IsZero() || now.Before(r.next):
@@ -104,7 +104,7 @@ func (m *Machine) tickRechecks(now time.Time) {
 			*r = recheck{} // its place is gone again
 		case r.asked >= misses:
 			if a.standing == Conceded {
-				m.do(ConflictOver{Addr: a.IP})
+				as.do(ConflictOver{Addr: a.IP})
 			}
 			*r = recheck{}
 			a.standing = Own
@@ -115,27 +115,27 @@ func (m *Machine) tickRechecks(now time.Time) {
 		default:
 			r.asked++
 			r.next = now.Add(pause)
-			m.do(Recheck{Addr: a.IP})
+			as.do(Recheck{Addr: a.IP})
 		}
 	}
 	if len(free) > 0 {
-		m.do(Claim{Addrs: free})
+		as.do(Claim{Addrs: free})
 	}
 }
 
 // nextRecheck returns when tickRechecks is due, or the zero time.
-func (m *Machine) nextRecheck() (next time.Time) {
-	for i := range m.addrs {
-		next = earlier(next, m.addrs[i].recheck.next)
+func (as *addresses) nextRecheck() (next time.Time) {
+	for i := range as.all {
+		next = earlier(next, as.all[i].recheck.next)
 	}
 	return next
 }
 
 // stopRechecks ends looks that are under way. What was asked before the machine
 // spoke, or before its wake, says nothing about the time after it.
-func (m *Machine) stopRechecks() {
-	for i := range m.addrs {
-		a := &m.addrs[i]
+func (as *addresses) stopRechecks() {
+	for i := range as.all {
+		a := &as.all[i]
 		a.recheck.asked = 0
 		if a.standing == Own {
 			a.recheck = recheck{}

@@ -43,7 +43,7 @@ func TestConflictLeavesTheAddressToTheOther(t *testing.T) {
 // waits for it there, and a knock at it wakes nothing.
 func TestConcededAddressIsLeftAlone(t *testing.T) {
 	l := asleep(t, nil).pass(time.Minute).event(frame, machine.Conflicted{Addr: ip6, By: otherMAC}).forget().event(uses(ip6)).wantActions()
-	l.pass(3 * s).want(machine.Asleep).event(knockGame).want(machine.Asleep).wantActions()
+	l.pass(3 * s).want(machine.Asleep).wantActions(machine.Claim{Addrs: only4}).event(knockGame).want(machine.Asleep).wantActions()
 
 	l = waking(t, nil).event(conflict).forget().pass(s)
 	for _, p := range actions[machine.Probe](l) {

@@ -17,6 +17,8 @@ type (
 		Spec   Spec
 		Here   bool
 		Places []Place
+
+		Repeated bool // it changes nothing and comes often: not worth an event
 	}
 
 	// Configured brings what the configuration says of the machine.

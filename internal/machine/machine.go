@@ -42,17 +42,17 @@ type Machine struct {
 	diary    Diary
 	knocks   Knocks
 
-	addrs    addresses
-	nextLook time.Time // when to ask for returned addresses that are not in use
+	addrs addresses
 
 	presence presence
 	blind    time.Time    // until then the silence of a machine that was awake proves nothing
 	heard    time.Time    // when it was heard last
 	others   []netip.Addr // addresses that it spoke from and did not register
 	atOwn    time.Time    // last proof at an address of its own
-	atOther  time.Time    // ... at another one
-	upSince  time.Time    // when it came up; for elsewhere
-	card     bool         // its network card or firmware answers while it sleeps
+	atOther  time.Time    // ... at another one, which is other
+	other    netip.Addr
+	upSince  time.Time // when it came up; for elsewhere
+	card     bool      // its network card or firmware answers while it sleeps
 
 	elsewhere  bool      // it is up at another address, and that was reported
 	permanent  bool      // the configuration knows it
@@ -68,9 +68,9 @@ type Machine struct {
 	failures int           // wakes in a row that brought no frame
 	retryAt  time.Time     // no knock wakes before
 	pace     time.Duration // of questions while it is awaited, at the fastest
-	counted  bool          // a knock was, and is to be stored
 
 	actions []Action // collected while one event is handled
+	changed bool     // what has to be stored did, although no action says so
 	told    told     // what the porter does at present
 }
 
@@ -84,7 +84,8 @@ type told struct {
 // New returns a machine that is awake.
 func New(spec Spec, policy Policy, now time.Time) *Machine {
 	m := &Machine{spec: spec, policy: policy, state: Awake, since: now, heard: now}
-	m.addrs = m.addressesOf(spec.Monitor)
+	m.addrs.machine = m
+	m.addrs.register(spec.Monitor)
 	return m
 }
 
@@ -96,9 +97,9 @@ func (m *Machine) Status() Status {
 		m = &c
 	}
 	s := Status{Spec: m.spec, State: m.state, Since: m.since, LastWake: m.lastWake, Diary: m.diary, Knocks: m.knocks, Tally: m.tally}
-	s.Addresses = make([]AddressStatus, len(m.addrs))
-	for i := range m.addrs {
-		s.Addresses[i] = m.addrs[i].status()
+	s.Addresses = make([]AddressStatus, len(m.addrs.all))
+	for i := range m.addrs.all {
+		s.Addresses[i] = m.addrs.all[i].status()
 	}
 	return s
 }
@@ -112,15 +113,18 @@ func (m *Machine) Spec() Spec { return m.spec }
 // HasRegistered reports whether the machine ever did, also before a restart.
 func (m *Machine) HasRegistered() bool { return !m.registered.IsZero() }
 
+// Registered returns when the machine registered last, or the zero time.
+func (m *Machine) Registered() time.Time { return m.registered }
+
 // Handle takes an event that happened now, and returns what follows from it,
 // in the order in which it has to be done.
 func (m *Machine) Handle(now time.Time, event Event) []Action {
-	m.actions, m.counted = nil, false
+	m.actions, m.changed = nil, false
 	switch e := event.(type) {
 	case Registered:
 		m.register(now, e)
 	case Configured:
-		m.configure(now, e)
+		m.awake().configure(now, e)
 	case Placed:
 		m.placed(now, e.Places)
 	case Heard:
@@ -130,25 +134,25 @@ func (m *Machine) Handle(now time.Time, event Event) []Action {
 	case ProbeFailed:
 		m.presence.excuse(now)
 	case Deafened:
-		m.deafened(now, e)
+		m.awake().deafened(now, e)
 	case Knocked:
-		m.knock(now, e)
+		m.woken().knock(now, e)
 	case WakeAsked:
-		m.requestWake(now, e)
+		m.woken().requestWake(now, e)
 	case Ticked:
 		m.pace = e.Pace
 		m.tick(now)
 	case ServicesReady:
-		m.servicesReady(now, e)
+		m.woken().servicesReady(now, e)
 	case Conflicted:
 		m.conflict(now, e, false)
 	case Contested:
 		m.contested(now, e)
 	case RecheckFailed:
-		m.recheckFailed(now, e.Addr)
+		m.addrs.recheckFailed(now, e.Addr)
 	case PolicyChanged:
 		m.policy = e.Policy
-		m.adjustWatch(now)
+		m.awake().adjustWatch(now)
 	case Stopped:
 		m.stop(now, e)
 	}
@@ -164,17 +168,29 @@ func (m *Machine) Next() time.Time {
 	w := &m.wake
 	switch m.state {
 	case Awake:
-		return earliest(m.presence.next, m.nextReturn(), m.nextOblivion())
+		return earliest(m.presence.next, m.addrs.nextReturn(), m.awake().nextOblivion())
 	case Settling:
-		return earliest(m.presence.next, m.nextReturn())
+		return earliest(m.presence.next, m.addrs.nextReturn())
 	case Asleep:
-		return earliest(m.nextRecheck(), m.nextAway(), m.nextOblivion())
+		return earliest(m.addrs.nextRecheck(), m.addrs.nextAway(), m.awake().nextOblivion())
 	case Waking:
 		return earliest(w.nextMagic, m.presence.next)
 	case Arriving:
 		return earliest(m.presence.next, w.arrived.Add(m.policy.ReadyTimeout))
 	default:
 		return time.Time{}
+	}
+}
+
+// placed takes in where the addresses can be claimed now. A machine that could not
+// be asked before is asked.
+func (m *Machine) placed(now time.Time, places []Place) {
+	m.addrs.placed(now, places)
+	switch {
+	case m.state == Awake && m.presence.next.IsZero():
+		m.awake().beginWatch(now)
+	case m.state == Settling && m.presence.asked.IsZero() && len(m.questioned()) > 0:
+		m.presence.next = now
 	}
 }
 
@@ -201,18 +217,18 @@ func (m *Machine) tick(now time.Time) {
 	}
 	switch m.state {
 	case Awake:
-		m.tickAwake(now)
+		m.awake().tickAwake(now)
 	case Settling:
-		m.tickReturns(now)
-		m.tickSettling(now)
+		m.addrs.tickReturns(now)
+		m.inDoubt().tickSettling(now)
 	case Asleep:
-		m.tickAway(now)
-		m.tickRechecks(now)
-		m.tickOblivion(now)
+		m.addrs.tickAway(now)
+		m.addrs.tickRechecks(now)
+		m.awake().tickOblivion(now)
 	case Waking:
-		m.tickWaking(now)
+		m.woken().tickWaking(now)
 	case Arriving:
-		m.tickArriving(now)
+		m.woken().tickArriving(now)
 	}
 }
 
@@ -227,10 +243,10 @@ func (m *Machine) report(now time.Time, to State, why Reason, repeated bool) {
 	}
 	m.do(Moved{From: m.state, To: to, Why: why, After: after, Repeated: repeated})
 	m.state, m.since = to, now
-	m.stopRechecks()
+	m.addrs.stopRechecks()
 	if to == Awake {
 		m.upSince = now
-		m.beginWatch(now)
+		m.awake().beginWatch(now)
 	}
 }
 
@@ -254,7 +270,7 @@ func (m *Machine) syncPorter() {
 		m.told.hold = mode
 		m.do(Hold{Mode: mode})
 	}
-	if m.counted || slices.ContainsFunc(m.actions, remembered) {
+	if m.changed || slices.ContainsFunc(m.actions, remembered) {
 		m.do(Persist{})
 	}
 }
@@ -271,11 +287,11 @@ func (m *Machine) observe() {
 // own host and a machine that is awake may be a lot, and says nothing.
 func (m *Machine) attention() Attention {
 	switch {
-	case m.state != Awake || !m.nextReturn().IsZero():
+	case m.state != Awake || !m.addrs.nextReturn().IsZero():
 		return Observed
 	case m.presence.next.IsZero():
 		return Unobserved
-	case m.CardAnswers():
+	case m.CardAnswers() || m.presence.deep:
 		return Observed
 	}
 	return Attended
@@ -287,7 +303,7 @@ func (m *Machine) holdMode() HoldMode {
 		return HoldUnready
 	case m.state != Awake:
 		return HoldAll
-	case m.reaches():
+	case m.addrs.reaches():
 		return AdmitAll
 	}
 	return Ignore
@@ -298,7 +314,7 @@ func remembered(a Action) bool {
 	switch a := a.(type) {
 	case Moved:
 		return !a.Repeated
-	case WakeBegan, WakeFailed, WatchBegan, ConflictSeen, ConflictOver, Elsewhere, AddressWaits:
+	case WakeBegan, WakeFailed, WatchBegan, ConflictSeen, ConflictOver, Elsewhere:
 		return true
 	case SendMagic:
 		return !a.Repeated
@@ -308,15 +324,15 @@ func remembered(a Action) bool {
 
 // stop ends everything.
 func (m *Machine) stop(now time.Time, e Stopped) {
-	m.giveBack(now)
+	m.addrs.giveBack(now)
 	if m.state == Arriving || m.told.hold == AdmitAll {
 		m.do(Hold{Mode: AdmitAll})
 	}
-	m.endReturns()
+	m.addrs.endReturns()
 	m.told.hold = Ignore
 	m.do(Hold{Mode: Ignore})
 	m.presence = presence{}
 	if e.Wake && (m.state == Settling || m.state == Asleep || m.state == Waking) {
-		m.magic(1)
+		m.woken().magic(1)
 	}
 }

@@ -66,9 +66,10 @@ func Resume(mem Memory, policy Policy, until, now time.Time) *Machine {
 		diary: mem.Diary, knocks: mem.Knocks.among(mem.Spec.Ports()), card: mem.Card, others: mem.Others,
 		failures: mem.Failures,
 	}
-	m.addrs = m.addressesOf(mem.Spec.Monitor)
-	for i := range m.addrs {
-		a := &m.addrs[i]
+	m.addrs.machine = m
+	m.addrs.register(mem.Spec.Monitor)
+	for i := range m.addrs.all {
+		a := &m.addrs.all[i]
 		a.unproved = slices.Contains(mem.Unproved, a.IP)
 		a.answered = !a.unproved
 	}
@@ -82,7 +83,7 @@ func Resume(mem Memory, policy Policy, until, now time.Time) *Machine {
 	}
 	if mem.State == Awake {
 		m.upSince = now
-		m.beginWatch(now)
+		m.awake().beginWatch(now)
 		return m
 	}
 	m.state, m.presence = Settling, doubt(now)

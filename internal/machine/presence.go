@@ -20,8 +20,9 @@ const (
 	// answerTime is how long an answer may take to be one to a question of ours.
 	answerTime = 3 * time.Second
 
-	// maxOthers bounds the addresses that a machine is asked for beside its own.
-	maxOthers = 2
+	// maxOthers bounds the addresses that a machine is asked for beside its own: one
+	// of each family, and a link-local one.
+	maxOthers = 3
 )
 
 // presence is whether a machine is up, as far as it was proved by answers to
@@ -118,6 +119,9 @@ func (m *Machine) wanted() Proof {
 	return ByEcho
 }
 
+// Proves reports whether an answer is as good as a proof of life.
+func (m *Machine) Proves(p Proof) bool { return p >= m.wanted() }
+
 func (m *Machine) hasTCP() bool {
 	return slices.ContainsFunc(m.spec.Monitor, func(a Address) bool {
 		return slices.ContainsFunc(a.Ports, func(p Port) bool { return p.Protocol == TCP })
@@ -129,10 +133,14 @@ func (m *Machine) hasTCP() bool {
 func (m *Machine) CardAnswers() bool { return m.card && m.policy.OverrideOffload }
 
 // questioned returns the addresses that the machine is asked for: its own, as far
-// as they have a place, and those it spoke from. It may have an address that was
-// left to another host, and be known to be up by no other.
+// as they have a place, and those it spoke from. Where all its own were left to other
+// hosts it is asked for these, at its MAC: it may be off all the same.
 func (m *Machine) questioned() []netip.Addr {
-	return append(m.addrs.which(func(a *address) bool { return a.reason == "" }), m.others...)
+	own := m.addrs.which(func(a *address) bool { return a.reason == "" && a.standing != Conceded })
+	if len(own) == 0 {
+		own = m.addrs.which(func(a *address) bool { return a.reason == "" })
+	}
+	return append(own, m.others...)
 }
 
 // answered takes an answer.
@@ -144,7 +152,7 @@ func (m *Machine) answered(now time.Time, e Answered) {
 		if a.unproved {
 			a.unproved = false
 			m.do(AddressWaits{Addr: a.IP})
-			m.claimableAgain(now, a)
+			m.addrs.claimableAgain(now, a)
 		}
 	}
 	if e.Proof >= BySystem || e.Proof >= ByEcho && !m.hasTCP() {
@@ -153,6 +161,9 @@ func (m *Machine) answered(now time.Time, e Answered) {
 	switch {
 	case e.Proof < m.wanted():
 		p.bare = now
+		if a != nil && e.Proof == ByNeighbor && !m.CardAnswers() {
+			m.addrs.yield(now, a) // the readers have stopped answering for it already
+		}
 		return
 	case p.asked.IsZero() || now.Sub(p.asked) >= answerTime:
 		m.hear(now, Heard{Addr: e.Addr, Sign: Uses}, true)
@@ -161,32 +172,33 @@ func (m *Machine) answered(now time.Time, e Answered) {
 	m.heard = now
 	m.failures, m.retryAt = 0, time.Time{}
 	p.prove(now)
-	m.provedUp(now, a)
+	m.provedUp(now, e.Addr, a)
 	if a != nil {
-		m.uses(now, a)
+		m.addrs.uses(now, a)
 	}
 }
 
-// provedUp does what follows from a proof of life at one of the machine's
-// addresses, or, where a is nil, at another one.
-func (m *Machine) provedUp(now time.Time, a *address) {
-	if a != nil {
+// provedUp does what follows from a proof of life at ip, which is the machine's own
+// unless a is nil.
+func (m *Machine) provedUp(now time.Time, ip netip.Addr, a *address) {
+	switch {
+	case a != nil:
 		m.atOwn, m.elsewhere = now, false
-	} else {
-		m.atOther = now
+	case !ip.IsLinkLocalUnicast(): // which a machine has whatever its network gives it
+		m.atOther, m.other = now, ip
 	}
 	switch m.state {
 	case Awake:
-		m.presence.next = m.nextWatch(now)
+		m.presence.next = m.awake().nextWatch(now)
 		m.pending = nil // it was up when the wake was requested
 	case Settling:
-		m.answeredSettling(now)
+		m.inDoubt().answeredSettling(now)
 	case Asleep:
 		m.settling = spoke
-		m.startedExternally(now)
+		m.inDoubt().startedExternally(now)
 	case Waking:
 		if a != nil && m.wake.attempts > 0 {
-			m.enterArriving(now)
+			m.woken().enterArriving(now)
 		}
 	}
 }
@@ -206,11 +218,11 @@ func (m *Machine) hear(now time.Time, e Heard, unasked bool) {
 	}
 	switch m.state {
 	case Settling:
-		m.heardSettling(now, a, e, unasked)
+		m.inDoubt().heardSettling(now, a, e, unasked)
 	case Asleep:
-		m.heardAsleep(now, a, e, unasked)
+		m.inDoubt().heardAsleep(now, a, e, unasked)
 	case Waking:
-		m.heardWaking(now, a, e)
+		m.woken().heardWaking(now, a, e)
 	}
 	if e.Sign == Tests {
 		p.test(now)
@@ -218,19 +230,21 @@ func (m *Machine) hear(now time.Time, e Heard, unasked bool) {
 	switch {
 	case a == nil:
 	case e.Sign == Tests:
-		m.tests(now, a)
+		m.addrs.tests(now, a)
 	default:
-		m.uses(now, a)
+		m.addrs.uses(now, a)
 	}
 }
 
 // remember notes an address that the machine speaks from and did not register: it
 // may be up there.
 func (m *Machine) remember(ip netip.Addr) {
-	if slices.Contains(m.others, ip) {
-		return
+	if slices.Contains(m.others, ip) || !ip.IsGlobalUnicast() && !ip.IsLinkLocalUnicast() {
+		return // a frame may name anything, and not all of it can be asked for
 	}
-	same := func(o netip.Addr) bool { return o.Is4() == ip.Is4() }
+	same := func(o netip.Addr) bool {
+		return o.Is4() == ip.Is4() && o.IsLinkLocalUnicast() == ip.IsLinkLocalUnicast()
+	}
 	m.others = append(slices.DeleteFunc(slices.Clone(m.others), same), ip)
 	if len(m.others) > maxOthers {
 		m.others = m.others[1:]

@@ -5,17 +5,17 @@ import (
 	"time"
 )
 
-// addressesOf returns the addresses of a registration. What is known of one that
-// was there before stays known.
-func (m *Machine) addressesOf(monitor []Address) addresses {
-	as := make(addresses, len(monitor))
+// register takes in the addresses of a registration. What is known of one that was
+// there before stays known.
+func (as *addresses) register(monitor []Address) {
+	all := make([]address, len(monitor))
 	for i, a := range monitor {
-		if old := m.addrs.of(a.IP); old != nil {
-			as[i] = *old
+		if old := as.of(a.IP); old != nil {
+			all[i] = *old
 		}
-		as[i].Address = a
+		all[i].Address = a
 	}
-	return as
+	as.all = all
 }
 
 // register takes a registration, in every state.
@@ -33,10 +33,11 @@ func (m *Machine) register(now time.Time, e Registered) {
 	}
 	m.takeSpec(now, e)
 	if e.Here {
-		m.isHere(now)
+		m.isHere(now, e.Repeated)
 		return
 	}
-	m.enterSettling(now, WhyRegistered, said)
+	m.report(now, Settling, WhyRegistered, e.Repeated)
+	m.settling, m.presence = said, doubt(now)
 }
 
 // prepareSleep gives everything back to a machine that is up and about to sleep.
@@ -45,31 +46,31 @@ func (m *Machine) prepareSleep(now time.Time) {
 	case Awake:
 		m.pending = nil // it was up when the wake was requested
 	case Waking:
-		m.postponeWake() // clients still wait: wake it once it has really gone
+		m.woken().postponeWake() // clients still wait: wake it once it has really gone
 	case Arriving:
 		// One that we woke and that goes to sleep at once is not woken again for
 		// the same knock, or it would be for ever.
 		if m.wake.attempts == 0 {
-			m.postponeWake()
+			m.woken().postponeWake()
 		}
 		m.do(DropPackets{})
 	}
-	m.giveBack(now)
+	m.addrs.giveBack(now)
 }
 
 // takeSpec takes in the machine's own description and what is known of its
 // addresses.
 func (m *Machine) takeSpec(now time.Time, e Registered) {
-	for i := range m.addrs {
-		a := &m.addrs[i]
+	for i := range m.addrs.all {
+		a := &m.addrs.all[i]
 		if a.standing != Own && a.standing != Conceded && !e.Spec.Has(a.IP) {
-			m.endClaim(a)
+			m.addrs.endClaim(a)
 		}
 	}
 	m.spec = e.Spec
-	m.addrs = m.addressesOf(e.Spec.Monitor)
-	for i := range m.addrs {
-		a := &m.addrs[i]
+	m.addrs.register(e.Spec.Monitor)
+	for i := range m.addrs.all {
+		a := &m.addrs.all[i]
 		place := Place{Addr: a.IP}
 		if j := slices.IndexFunc(e.Places, func(p Place) bool { return p.Addr == a.IP }); j >= 0 {
 			place = e.Places[j]
@@ -88,34 +89,36 @@ func (m *Machine) takeSpec(now time.Time, e Registered) {
 }
 
 // isHere takes in that a machine is up and asks to be watched.
-func (m *Machine) isHere(now time.Time) {
+func (m *Machine) isHere(now time.Time, repeated bool) {
 	switch m.state {
 	case Awake:
-		m.beginWatch(now)
-		m.do(WatchBegan{})
+		m.awake().beginWatch(now)
+		if !repeated {
+			m.do(WatchBegan{})
+		}
 	case Waking:
 		if m.wake.attempts > 0 {
-			m.enterArriving(now)
+			m.woken().enterArriving(now)
 			return
 		}
-		m.postponeWake()
+		m.woken().postponeWake()
 		m.settling = spoke
-		if !m.joinArrival(now) {
-			m.startedExternally(now)
+		if !m.inDoubt().joinArrival(now) {
+			m.inDoubt().startedExternally(now)
 		}
 	case Arriving:
 		m.presence.prove(now)
-		m.handOver()
+		m.woken().handOver()
 	case Asleep:
 		m.settling = spoke
-		m.startedExternally(now)
+		m.inDoubt().startedExternally(now)
 	case Settling:
 		if m.settling == spoke || m.settling == resumed || m.settling == rewoken {
-			m.answeredSettling(now)
+			m.inDoubt().answeredSettling(now)
 			return
 		}
 		m.pending = nil
-		m.returnAll(now)
+		m.addrs.returnAll(now)
 		m.move(now, Awake, WhyThere)
 	}
 }
@@ -129,8 +132,8 @@ func (m *Machine) contested(now time.Time, e Contested) {
 }
 
 // recheckOwn looks at addresses that got a place while the machine was woken.
-func (m *Machine) recheckOwn(now time.Time) {
-	for i := range m.addrs {
-		m.claimableAgain(now, &m.addrs[i])
+func (as *addresses) recheckOwn(now time.Time) {
+	for i := range as.all {
+		as.claimableAgain(now, &as.all[i])
 	}
 }

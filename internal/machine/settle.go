@@ -27,28 +27,34 @@ func (m *Machine) answerPace() time.Duration { return min(m.policy.ProbeInterval
 // repeatAfter is how often a change is reported that comes again and again.
 const repeatAfter = time.Hour
 
-// enterSettling makes the first question due. It goes out with the next tick and
-// not with this event: the readers have to know of the machine first.
-func (m *Machine) enterSettling(now time.Time, why Reason, kind settling) {
-	m.repeats = kind == spoke && !m.reported.IsZero() && now.Sub(m.reported) < repeatAfter
-	if kind == spoke && !m.repeats {
+// inDoubt is the part of a life in which it is open whether the machine is off.
+type inDoubt struct{ *Machine }
+
+func (m *Machine) inDoubt() inDoubt { return inDoubt{m} }
+
+// enterSettling begins to doubt a machine. Doubts that come to nothing are reported
+// once an hour.
+func (m inDoubt) enterSettling(now time.Time, why Reason, kind settling) {
+	m.repeats = !m.reported.IsZero() && now.Sub(m.reported) < repeatAfter
+	if !m.repeats {
 		m.reported = now
 	}
 	m.report(now, Settling, why, m.repeats)
-	m.settling, m.presence = kind, doubt(now)
+	m.settling = kind
 }
 
 // heardAsleep takes a frame of a machine that sleeps, which may have been started.
-func (m *Machine) heardAsleep(now time.Time, a *address, e Heard, unasked bool) {
-	m.stopAnnouncing()
+func (m inDoubt) heardAsleep(now time.Time, a *address, e Heard, unasked bool) {
+	m.woken().stopAnnouncing()
 	m.enterSettling(now, WhySpoke, spoke)
+	m.presence = doubt(now)
 	m.presence.deep = unasked
 	m.heardSettling(now, a, e, unasked)
 }
 
 // heardSettling takes a frame: nothing is answered for the address that it speaks
 // for until the question is settled.
-func (m *Machine) heardSettling(now time.Time, a *address, e Heard, unasked bool) {
+func (m inDoubt) heardSettling(now time.Time, a *address, e Heard, unasked bool) {
 	if m.settling == resumed {
 		m.settling, m.presence = spoke, doubt(now)
 	}
@@ -56,7 +62,7 @@ func (m *Machine) heardSettling(now time.Time, a *address, e Heard, unasked bool
 	if a == nil {
 		return
 	}
-	m.yield(now, a)
+	m.addrs.yield(now, a)
 	if m.settling == spoke && !unasked {
 		m.presence.deep = false
 		m.joinArrival(now)
@@ -65,14 +71,14 @@ func (m *Machine) heardSettling(now time.Time, a *address, e Heard, unasked bool
 
 // answeredSettling takes a proof of life. A machine that registered may go on
 // answering until probe.timeout: it is shutting down.
-func (m *Machine) answeredSettling(now time.Time) {
+func (m inDoubt) answeredSettling(now time.Time) {
 	switch m.settling {
 	case said:
 		return
 	case silent:
 		m.pending = nil
-		m.returnAll(now)
-		m.move(now, Awake, WhyThere)
+		m.addrs.returnAll(now)
+		m.report(now, Awake, WhyThere, m.repeats)
 		return
 	}
 	m.endSleep(now)
@@ -83,28 +89,28 @@ func (m *Machine) answeredSettling(now time.Time) {
 
 // joinArrival treats a machine that starts although we did not wake it, and that
 // clients wait for, like one that arrives: so they wait for its services.
-func (m *Machine) joinArrival(now time.Time) bool {
+func (m inDoubt) joinArrival(now time.Time) bool {
 	if m.pending == nil || len(m.pending.services) == 0 || len(m.Claimed()) == 0 {
 		return false
 	}
 	m.endSleep(now)
 	m.wake, m.pending = *m.pending, nil
 	m.wake.attempts, m.wake.firstMagic = 0, now
-	m.enterArriving(now)
+	m.woken().enterArriving(now)
 	return true
 }
 
-func (m *Machine) startedExternally(now time.Time) {
+func (m inDoubt) startedExternally(now time.Time) {
 	if m.settling != rewoken { // else we may have woken it ourselves
 		m.tally.ExternalStarts++
 	}
 	m.pending = nil
 	m.reported = time.Time{}
-	m.returnAll(now)
+	m.addrs.returnAll(now)
 	m.move(now, Awake, WhyStarted)
 }
 
-func (m *Machine) tickSettling(now time.Time) {
+func (m inDoubt) tickSettling(now time.Time) {
 	p := &m.presence
 	if now.Before(p.next) {
 		return
@@ -123,12 +129,12 @@ func (m *Machine) tickSettling(now time.Time) {
 	if p.off(now, misses, silence) && m.settled(now, misses) {
 		return
 	}
-	if m.settling == said && p.misses == 0 && !p.unsent && now.Sub(m.since) >= max(m.policy.ProbeTimeout, startSilence) && !m.suspects(now) {
+	if m.settling == said && p.misses == 0 && !p.unsent && now.Sub(m.since) >= m.policy.ProbeTimeout && !m.suspects(now) {
 		m.neverSilent(now, WhyNeverSilent)
 		return
 	}
 	// The last question before the claim goes to all hosts.
-	m.ask(now, m.questioned(), p.misses >= misses-1)
+	m.ask(now, m.questioned(), p.misses >= misses-1 && !now.Add(interval).Before(p.since.Add(silence)))
 	p.next = now.Add(interval)
 	if due := p.since.Add(silence); p.misses >= misses-1 && due.After(now) {
 		p.next = earlier(p.next, notBefore(due, now.Add(m.answerPace())))
@@ -137,18 +143,18 @@ func (m *Machine) tickSettling(now time.Time) {
 
 // suspects reports whether a machine that answers may sleep behind its network
 // card: it gave no other sign lately. It is then asked for one.
-func (m *Machine) suspects(now time.Time) bool {
+func (m inDoubt) suspects(now time.Time) bool {
 	p := &m.presence
 	if p.deep {
 		return false
 	}
-	p.deep = now.Sub(p.system) >= startSilence
+	p.deep = now.Sub(p.system) >= min(startSilence, m.policy.ProbeTimeout)
 	return p.deep
 }
 
 // settled ends the settling of a machine that gave no proof, unless it has just
 // stopped giving even answers that a network card can give.
-func (m *Machine) settled(now time.Time, misses int) bool {
+func (m inDoubt) settled(now time.Time, misses int) bool {
 	p := &m.presence
 	switch {
 	case p.silent >= misses:
@@ -164,7 +170,7 @@ func (m *Machine) settled(now time.Time, misses int) bool {
 }
 
 // foundCard takes note that something answers for the machine while it sleeps.
-func (m *Machine) foundCard(now time.Time) {
+func (m inDoubt) foundCard(now time.Time) {
 	m.card = true
 	if m.policy.OverrideOffload {
 		m.fallAsleep(now, WhyOnlyCard)
@@ -173,21 +179,20 @@ func (m *Machine) foundCard(now time.Time) {
 	m.neverSilent(now, WhyOnlyCard)
 }
 
-func (m *Machine) neverSilent(now time.Time, why Reason) {
+func (m inDoubt) neverSilent(now time.Time, why Reason) {
 	m.tally.SettleTimeouts++
 	m.pending = nil
-	m.returnAll(now)
+	m.addrs.returnAll(now)
 	m.move(now, Awake, why)
 }
 
 // fallAsleep claims the addresses of a machine that is off.
-func (m *Machine) fallAsleep(now time.Time, why Reason) {
+func (m inDoubt) fallAsleep(now time.Time, why Reason) {
 	slept := m.sleep.since
 	m.sleep = sleep{}
-	cut := m.since.Sub(m.claimAt) < AnnouncedFor
-	m.report(now, Asleep, why, m.repeats)
-	m.repeats, m.presence.deep = false, false
-	m.observe() // before the first answer of its network card
+	m.report(now, Asleep, why, m.repeats && m.settling == spoke)
+	m.presence.deep = false // a later answer is looked into anew
+	m.observe()             // before the first answer of its network card
 	announceAfter := time.Duration(0)
 	if !slept.IsZero() {
 		m.since = earlier(slept, now) // it slept on
@@ -195,10 +200,10 @@ func (m *Machine) fallAsleep(now time.Time, why Reason) {
 	if m.settling == resumed {
 		announceAfter = startSilence // it may be in the middle of a test of its addresses
 	}
-	m.claimAll(announceAfter, cut)
+	m.addrs.claimAll(announceAfter)
 	m.claimAt = now
 	if w := m.pending; w != nil {
 		m.pending = nil
-		m.beginWake(now, *w)
+		m.woken().beginWake(now, *w)
 	}
 }

@@ -28,7 +28,12 @@ type wake struct {
 	arrived    time.Time // its last first proof of life
 }
 
-func (m *Machine) knock(now time.Time, e Knocked) {
+// woken is the part of a life from a wake's reason to the machine's arrival.
+type woken struct{ *Machine }
+
+func (m *Machine) woken() woken { return woken{m} }
+
+func (m woken) knock(now time.Time, e Knocked) {
 	if m.Conceded(e.Service.Addr) {
 		return // it was on its way when the address was left to another host
 	}
@@ -48,8 +53,8 @@ func (m *Machine) knock(now time.Time, e Knocked) {
 		} else {
 			m.pending.add(e.Service)
 		}
-		if m.settling == spoke && !m.presence.deep && slices.ContainsFunc(m.addrs, func(a address) bool { return !a.yielded.IsZero() }) {
-			m.joinArrival(now)
+		if m.settling == spoke && !m.presence.deep && slices.ContainsFunc(m.addrs.all, func(a address) bool { return !a.yielded.IsZero() }) {
+			m.inDoubt().joinArrival(now)
 		}
 	case Asleep:
 		m.beginWake(now, w)
@@ -64,7 +69,7 @@ func (m *Machine) knock(now time.Time, e Knocked) {
 
 // countKnock counts a knock unless its port was knocked at already in the wake that
 // is to be or under way: clients repeat themselves, and try several addresses.
-func (m *Machine) countKnock(p Port) {
+func (m woken) countKnock(p Port) {
 	var w *wake
 	switch m.state {
 	case Awake:
@@ -78,7 +83,7 @@ func (m *Machine) countKnock(p Port) {
 		return
 	}
 	m.knocks = m.knocks.with(p)
-	m.counted = true // a counter must not fall after a crash
+	m.changed = true // a counter must not fall after a crash
 }
 
 // add remembers one more service that a client waits for, and reports whether it
@@ -91,7 +96,7 @@ func (w *wake) add(s Service) bool {
 	return true
 }
 
-func (m *Machine) requestWake(now time.Time, e WakeAsked) {
+func (m woken) requestWake(now time.Time, e WakeAsked) {
 	w := wake{began: WakeBegan{Trigger: e.Trigger, By: e.By}}
 	switch m.state {
 	case Awake:
@@ -113,7 +118,7 @@ func (m *Machine) requestWake(now time.Time, e WakeAsked) {
 	}
 }
 
-func (m *Machine) beginWake(now time.Time, w wake) {
+func (m woken) beginWake(now time.Time, w wake) {
 	w.attempts = 0
 	w.nextMagic = now
 	if earliest := m.claimAt.Add(m.policy.Holdoff); earliest.After(now) {
@@ -138,12 +143,12 @@ func (m *Machine) beginWake(now time.Time, w wake) {
 }
 
 // postponeWake keeps the present wake for when the machine is asleep again.
-func (m *Machine) postponeWake() {
+func (m woken) postponeWake() {
 	w := m.wake
 	m.pending = &w
 }
 
-func (m *Machine) tickWaking(now time.Time) {
+func (m woken) tickWaking(now time.Time) {
 	w := &m.wake
 	if !now.Before(w.nextMagic) {
 		if w.attempts >= m.policy.WakeAttempts {
@@ -168,7 +173,7 @@ func (m *Machine) tickWaking(now time.Time) {
 // would fail the test of an address. The machine takes up to a second between the
 // moment when that begins and its first packet (Linux, router_solicitation_delay;
 // RFC 5227 section 1.1, PROBE_WAIT), so that stopping then would be too late.
-func (m *Machine) stopAnnouncing() {
+func (m woken) stopAnnouncing() {
 	if held := m.Claimed(); len(held) > 0 {
 		m.do(StopAnnouncing{Addrs: held})
 	}
@@ -176,7 +181,7 @@ func (m *Machine) stopAnnouncing() {
 
 // askArriving asks a booting machine whether it is there: one that does not
 // announce itself is found no other way while we answer for its address.
-func (m *Machine) askArriving(now time.Time) {
+func (m woken) askArriving(now time.Time) {
 	p := &m.presence
 	if p.next.IsZero() || now.Before(p.next) {
 		return
@@ -187,18 +192,19 @@ func (m *Machine) askArriving(now time.Time) {
 
 // heardWaking takes a frame of a machine that is being woken. A test of an address
 // is a start; other frames only make us ask.
-func (m *Machine) heardWaking(now time.Time, a *address, e Heard) {
+func (m woken) heardWaking(now time.Time, a *address, e Heard) {
 	switch {
 	case m.wake.attempts == 0:
 		// Still held off: we did not start this.
 		m.postponeWake()
-		m.enterSettling(now, WhySpoke, spoke)
-		m.heardSettling(now, a, e, false)
+		m.inDoubt().enterSettling(now, WhySpoke, spoke)
+		m.presence = doubt(now)
+		m.inDoubt().heardSettling(now, a, e, false)
 	case a != nil && e.Sign == Tests:
-		m.yield(now, a)
+		m.addrs.yield(now, a)
 		m.enterArriving(now)
 	case a != nil:
-		m.yield(now, a)
+		m.addrs.yield(now, a)
 		m.askSoon(Pace(0, m.pace, arrivalPace))
 	default:
 		m.askSoon(Pace(0, m.pace, arrivalPace))
@@ -207,24 +213,24 @@ func (m *Machine) heardWaking(now time.Time, a *address, e Heard) {
 
 // reclaimYielded answers again for addresses that a frame spoke for, and whose
 // machine has not proved to be up since.
-func (m *Machine) reclaimYielded(now time.Time) {
+func (m woken) reclaimYielded(now time.Time) {
 	var ips []netip.Addr
-	for i := range m.addrs {
-		a := &m.addrs[i]
+	for i := range m.addrs.all {
+		a := &m.addrs.all[i]
 		if a.standing == Claimed && !a.yielded.IsZero() && now.Sub(a.yielded) >= startSilence {
 			a.yielded, a.inUse = time.Time{}, false
 			ips = append(ips, a.IP)
 		}
 	}
 	if len(ips) > 0 {
-		m.do(Claim{Addrs: ips})
-		m.do(StopAnnouncing{Addrs: ips})
+		m.do(Claim{Addrs: ips, AnnounceAfter: startSilence})
+		m.do(StopAnnouncing{Addrs: ips}) // it may be about to test them
 	}
 }
 
 // awaited returns the addresses that clients wait for, or all when none does, and
 // those that the machine spoke from.
-func (m *Machine) awaited() []netip.Addr {
+func (m woken) awaited() []netip.Addr {
 	addrs := m.addrs.which(func(a *address) bool {
 		return a.reason == "" && a.standing != Conceded && slices.ContainsFunc(m.wake.services, func(s Service) bool { return s.Addr == a.IP })
 	})
@@ -242,7 +248,7 @@ func pause(failures int) time.Duration {
 	return min(firstPause<<min(failures-2, 10), longestPause)
 }
 
-func (m *Machine) failWake(now time.Time) {
+func (m woken) failWake(now time.Time) {
 	if now.Sub(m.atOther) < lookFor {
 		m.foundElsewhere(now)
 		return
@@ -256,28 +262,26 @@ func (m *Machine) failWake(now time.Time) {
 	m.do(DropPackets{})
 	if m.policy.Keep {
 		m.report(now, Asleep, WhyAttemptsGone, repeated)
-		m.recheckOwn(now)
+		m.addrs.recheckOwn(now)
 		return
 	}
-	m.giveBack(now)
-	m.endReturns()
+	m.addrs.giveBack(now)
+	m.addrs.endReturns()
 	m.move(now, Awake, WhyAttemptsGone)
 	m.do(Forget{Reason: "wake failed and wake.keep is false"})
 }
 
 // foundElsewhere ends a wake whose machine is up at another address.
-func (m *Machine) foundElsewhere(now time.Time) {
+func (m woken) foundElsewhere(now time.Time) {
 	m.do(DropPackets{})
-	m.returnAll(now)
+	m.addrs.returnAll(now)
 	m.move(now, Awake, WhyElsewhere)
 	m.elsewhere = true
-	if len(m.others) > 0 {
-		m.do(Elsewhere{Addr: m.others[len(m.others)-1]})
-	}
+	m.do(Elsewhere{Addr: m.other})
 }
 
 // magic sends a magic packet and counts it.
-func (m *Machine) magic(attempt int) {
+func (m woken) magic(attempt int) {
 	m.tally.Attempts++
 	m.do(SendMagic{Attempt: attempt, Repeated: m.failures > 0})
 }

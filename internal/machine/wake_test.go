@@ -116,7 +116,7 @@ func TestHoldoffDelaysTheFirstMagicPacket(t *testing.T) {
 	// A frame before the first magic packet is no effect of it.
 	l = asleep(t, func(p *machine.Policy) { p.Holdoff = time.Minute + 10*s }).pass(time.Minute).event(knockSSH).forget()
 	l.pass(s).event(frame).want(machine.Settling).wantActions()
-	l.pass(3 * s).want(machine.Waking).wantActions(goesOn)
+	l.pass(3*s).want(machine.Waking).wantActions(claimBoth, goesOn)
 	l.pass(70*s).wantActions(firstMagic, quietBoth)
 	if got := l.tally().Wakes[machine.ByTCP]; got != 1 {
 		t.Errorf("one wake counted as %d", got)
@@ -128,7 +128,7 @@ func TestHoldoffDelaysTheFirstMagicPacket(t *testing.T) {
 func TestAFrameWhileItIsWoken(t *testing.T) {
 	l := waking(t, nil).pass(5 * s).event(uses(ip4)).want(machine.Waking).wantActions(machine.Yield{Addrs: only4})
 	l.pass(2999 * time.Millisecond).wantActions()
-	l.pass(101*time.Millisecond).want(machine.Waking).wantActions(machine.Claim{Addrs: only4}, machine.StopAnnouncing{Addrs: only4})
+	l.pass(101*time.Millisecond).want(machine.Waking).wantActions(machine.Claim{Addrs: only4, AnnounceAfter: 3 * s}, machine.StopAnnouncing{Addrs: only4})
 	// A test of an address is a start: nothing is answered for any.
 	waking(t, nil).pass(5*s).event(tests(ip6)).want(machine.Arriving).
 		wantActions(machine.Yield{Addrs: only6}, quietBoth, machine.Yield{Addrs: only4}, machine.HandOver{Services: []machine.Service{ssh}})
@@ -168,7 +168,7 @@ func TestALateFrameWhileAClientKnocks(t *testing.T) {
 
 func TestKnockWhileItSettles(t *testing.T) {
 	asleep(t, nil).pass(time.Minute).event(frame, knockSSH).want(machine.Settling).wantActions(quietBoth).
-		event(knockGame).pass(3*s).want(machine.Waking).wantActions(knockOnSSH, firstMagic, quietBoth)
+		event(knockGame).pass(3*s).want(machine.Waking).wantActions(claimBoth, knockOnSSH, firstMagic, quietBoth)
 	// From a stale neighbor entry, before the claim.
 	newLife(t, nil).event(registered, knockSSH).pass(3*s).want(machine.Waking).
 		wantActions(claimBoth, knockOnSSH, firstMagic, quietBoth)

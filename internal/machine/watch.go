@@ -14,9 +14,14 @@ const (
 	oblivion = 90 * 24 * time.Hour
 )
 
+// awake is the part of a life in which the machine is up and looked after.
+type awake struct{ *Machine }
+
+func (m *Machine) awake() awake { return awake{m} }
+
 // watchPause returns how long a machine that is awake is left alone after it
 // answered, and 0 if it is not asked.
-func (m *Machine) watchPause(now time.Time) time.Duration {
+func (m awake) watchPause(now time.Time) time.Duration {
 	switch {
 	case !m.spec.Agentless && m.registered.IsZero():
 		return 0 // nothing says yet that it is here
@@ -34,7 +39,7 @@ func (m *Machine) watchPause(now time.Time) time.Duration {
 
 // beginWatch begins to look after a machine that is awake. Of many machines each has
 // its first question at another moment, and where they answer it stays like that.
-func (m *Machine) beginWatch(now time.Time) {
+func (m awake) beginWatch(now time.Time) {
 	m.presence = doubt(now)
 	m.presence.next = time.Time{}
 	if pause := m.watchPause(now); pause > 0 && len(m.questioned()) > 0 {
@@ -43,7 +48,7 @@ func (m *Machine) beginWatch(now time.Time) {
 }
 
 // adjustWatch takes in that the policy changed.
-func (m *Machine) adjustWatch(now time.Time) {
+func (m awake) adjustWatch(now time.Time) {
 	if m.state != Awake {
 		return
 	}
@@ -56,7 +61,7 @@ func (m *Machine) adjustWatch(now time.Time) {
 }
 
 // nextWatch returns when a machine that answered is asked again, or the zero time.
-func (m *Machine) nextWatch(now time.Time) time.Time {
+func (m awake) nextWatch(now time.Time) time.Time {
 	if pause := m.watchPause(now); pause > 0 {
 		return now.Add(pause)
 	}
@@ -65,14 +70,16 @@ func (m *Machine) nextWatch(now time.Time) time.Time {
 
 // share returns a part of d that is the machine's own. A multiple of the golden
 // ratio spreads numbers evenly that follow each other, as MACs of one maker do.
-func (m *Machine) share(d time.Duration) time.Duration {
+func (m awake) share(d time.Duration) time.Duration {
 	const golden = 2654435769 // 2^32 divided by the golden ratio
 	own := binary.BigEndian.Uint32(m.spec.MAC[2:]) * golden
 	return time.Duration(float64(d) * float64(own) / (1 << 32))
 }
 
-func (m *Machine) tickAwake(now time.Time) {
-	m.tickReturns(now)
+func (m awake) tickAwake(now time.Time) {
+	if ips := m.addrs.tickReturns(now); len(ips) > 0 {
+		m.ask(now, ips, false)
+	}
 	if m.tickOblivion(now) {
 		return
 	}
@@ -89,6 +96,9 @@ func (m *Machine) tickAwake(now time.Time) {
 		return
 	}
 	m.findElsewhere(now)
+	if m.policy.OverrideOffload && !m.card && now.Sub(p.system) >= m.policy.ProbeTimeout {
+		p.deep = true // its card or firmware may answer for it
+	}
 	addrs := m.questioned()
 	if m.watchPause(now) == 0 || len(addrs) == 0 {
 		m.presence, m.pending = presence{}, nil
@@ -103,16 +113,14 @@ func (m *Machine) tickAwake(now time.Time) {
 
 // stoppedAnswering has a machine settle that left questions unanswered. They count
 // on, and its silence does.
-func (m *Machine) stoppedAnswering(now time.Time) {
-	before := m.presence
-	m.move(now, Settling, WhyUnanswered)
-	m.settling, m.presence = silent, before
+func (m awake) stoppedAnswering(now time.Time) {
+	m.inDoubt().enterSettling(now, WhyUnanswered, silent)
 	m.presence.next = now
 }
 
 // deafened takes in that the porter heard nothing for a while. A machine that
 // slept may have been started meanwhile.
-func (m *Machine) deafened(now time.Time, e Deafened) {
+func (m awake) deafened(now time.Time, e Deafened) {
 	m.blind = e.Until
 	if m.state == Asleep {
 		m.ask(now, m.questioned(), false)
@@ -120,18 +128,18 @@ func (m *Machine) deafened(now time.Time, e Deafened) {
 }
 
 // findElsewhere reports once that a machine is up at another address than its own.
-func (m *Machine) findElsewhere(now time.Time) {
-	if m.elsewhere || len(m.others) == 0 || m.atOther.Before(m.upSince) {
+func (m awake) findElsewhere(now time.Time) {
+	if m.elsewhere || m.atOther.Before(m.upSince) {
 		return
 	}
 	if now.Sub(m.upSince) >= lookFor && now.Sub(m.atOwn) >= lookFor && now.Sub(m.atOther) < lookFor {
 		m.elsewhere = true
-		m.do(Elsewhere{Addr: m.others[len(m.others)-1]})
+		m.do(Elsewhere{Addr: m.other})
 	}
 }
 
 // nextOblivion returns when a machine is forgotten that keeps silent, or the zero time.
-func (m *Machine) nextOblivion() time.Time {
+func (m awake) nextOblivion() time.Time {
 	if m.permanent || m.registered.IsZero() || m.state == Awake && m.presence.next.IsZero() {
 		return time.Time{} // who is not watched may be up
 	}
@@ -143,18 +151,18 @@ func (m *Machine) nextOblivion() time.Time {
 }
 
 // tickOblivion forgets a machine that is gone for good.
-func (m *Machine) tickOblivion(now time.Time) bool {
+func (m awake) tickOblivion(now time.Time) bool {
 	if at := m.nextOblivion(); at.IsZero() || now.Before(at) {
 		return false
 	}
-	m.giveBack(now)
-	m.endReturns()
+	m.addrs.giveBack(now)
+	m.addrs.endReturns()
 	m.do(Forget{Reason: "neither heard nor woken for 90 days"})
 	return true
 }
 
 // configure takes in what the configuration says.
-func (m *Machine) configure(now time.Time, c Configured) {
+func (m awake) configure(now time.Time, c Configured) {
 	changed := m.spec.Agentless != c.Agentless || m.spec.Unwatched != c.Unwatched
 	m.spec.Agentless, m.spec.Unwatched, m.permanent = c.Agentless, c.Unwatched, c.Permanent
 	if m.state == Awake && (changed || m.presence.next.IsZero()) {

@@ -83,7 +83,7 @@ func (c *courier) carry(ctx context.Context, m Message) {
 	var err error
 	for i, pause := range pauses() {
 		if i > 0 {
-			c.log.Warn("notification not delivered yet", "target", c.target, "title", m.Title, "err", err, "again_in", pause)
+			c.log.Warn("notification not delivered yet", "event", "notification_delayed", "target", c.target, "title", m.Title, "err", err, "again_in", pause)
 		}
 		if !sleep(ctx, pause) {
 			break
@@ -91,7 +91,7 @@ func (c *courier) carry(ctx context.Context, m Message) {
 		if err = c.try(ctx, sent); err == nil {
 			c.lost.Add(-lost)
 			c.count(Sent)
-			c.log.Info("notification sent", "target", c.target, "title", m.Title)
+			c.log.Info("notification sent", "event", "notification_sent", "target", c.target, "title", m.Title)
 			return
 		}
 	}
@@ -104,7 +104,7 @@ func (c *courier) carry(ctx context.Context, m Message) {
 func (c *courier) fail(m Message, err error) {
 	c.lost.Add(1)
 	c.count(Failed)
-	c.log.Error("notification not delivered", "target", c.target, "title", m.Title, "err", err)
+	c.log.Error("notification not delivered", "event", "notification_failed", "target", c.target, "title", m.Title, "err", err)
 }
 
 // try delivers a message, or says why not within the time there is for a try. The

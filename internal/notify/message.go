@@ -13,6 +13,7 @@ import (
 func Kinds() []journal.Kind {
 	return []journal.Kind{
 		journal.Failed, journal.Conflict, journal.Refused, journal.HandStart, journal.Asleep, journal.Ready, journal.Forgotten,
+		journal.Waiting, journal.Proved, journal.Elsewhere, journal.CardReplaced,
 	}
 }
 
@@ -46,6 +47,36 @@ func compose(e, began journal.Event) Message {
 		return ready(e, began)
 	case journal.Forgotten:
 		return simple(name, "is forgotten: nobody can wake it until it registers again")
+	}
+	return addressed(e)
+}
+
+// addressed is compose for what has become of a machine's addresses.
+func addressed(e journal.Event) Message {
+	name := plain(e.Machine)
+	switch e.Kind {
+	case journal.Waiting:
+		return Message{
+			Title: "An address of " + name + " waits",
+			Text: fmt.Sprintf("%s, an address of %s, cannot be claimed at present, so that nobody can wake %[2]s by it: %[3]s. It is tried again by itself.",
+				e.IP, name, plain(e.Reason)),
+		}
+	case journal.Proved:
+		return Message{
+			Title: "An address of " + name + " can be claimed",
+			Text:  fmt.Sprintf("%s, an address of %s, can be claimed now.", e.IP, name),
+		}
+	case journal.Elsewhere:
+		return Message{
+			Title: name + " is up at another address",
+			Text: fmt.Sprintf("%s is up at %s, which it has not registered: a packet for it wakes nobody. "+
+				"Have the DHCP server reserve its address, or register it again.", name, e.IP),
+		}
+	case journal.CardReplaced:
+		return Message{
+			Title: name + " has another network card",
+			Text:  fmt.Sprintf("%s has another network card: %s in place of %s.", name, e.MAC, plain(e.By)),
+		}
 	}
 	return simple(name, plain(string(e.Kind)))
 }

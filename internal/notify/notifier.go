@@ -177,7 +177,7 @@ func (n *Notifier) hear(e journal.Event) {
 func (n *Notifier) catchUp() {
 	missed := n.journal.Events(n.seen, "", 0)
 	if len(missed) > 0 && missed[0].Seq > n.seen+1 {
-		n.log.Warn("too far behind to notify of all events", "forgotten", missed[0].Seq-n.seen-1)
+		n.log.Warn("too far behind to notify of all events", "event", "notification_overrun", "forgotten", missed[0].Seq-n.seen-1)
 	}
 	for _, e := range missed {
 		n.seen = e.Seq
@@ -192,9 +192,9 @@ func (n *Notifier) tell(e journal.Event) {
 	}
 	if !n.window.take(time.Now()) {
 		if n.omitted.total == 0 {
-			n.log.Warn("more notifications than notify.rate allows, the rest is told together later", "rate", n.window.rate, "until", n.window.opens())
+			n.log.Warn("more notifications than notify.rate allows, the rest is told together later", "event", "notification_rate", "rate", n.window.rate, "until", n.window.opens())
 		}
-		n.log.Debug("notification suppressed", "machine", e.Machine, "kind", e.Kind, "seq", e.Seq)
+		n.log.Debug("notification suppressed", "event", "notification_suppressed", "machine", e.Machine, "kind", e.Kind, "seq", e.Seq)
 		n.omitted.add(e)
 		n.count(Suppressed)
 		return

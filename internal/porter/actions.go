@@ -4,165 +4,235 @@ import (
 	"context"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"time"
 
+	"nightporter/internal/journal"
 	"nightporter/internal/machine"
 )
 
-// tell gives a machine an event, and carries out what follows from it.
-func (p *Porter) tell(r *entry, e machine.Event) {
+// tell gives a machine an event, and carries out what follows from it. An event
+// that an action leads to is handled after that of the action.
+func (l *loop) tell(e *entry, event machine.Event) {
+	l.pending = append(l.pending, pending{e, event})
+	if len(l.pending) > 1 {
+		return // the outermost call goes on with it
+	}
+	for i := 0; i < len(l.pending); i++ {
+		l.handle(l.pending[i].entry, l.pending[i].event)
+	}
+	l.pending = l.pending[:0]
+}
+
+func (l *loop) handle(e *entry, event machine.Event) {
 	now := time.Now()
-	before := r.attention()
-	actions := r.Handle(now, e)
+	actions := e.Handle(now, event)
 	var magicErr error
 	for _, a := range actions {
 		// Before all else, and before a line of log: a client waits for it.
 		if _, ok := a.(machine.SendMagic); ok {
-			magicErr = p.sendMagic(r)
+			magicErr = l.sendMagic(e)
 		}
 	}
+	persist := false
 	var about []slog.Attr // goes with the next transition's line
 	for _, a := range actions {
 		switch a := a.(type) {
-		case machine.WakeBegan, machine.WakeEnded, machine.WakeFailed:
-			about = append(about, p.tellWake(r, a)...)
-		case machine.Moved:
-			p.logMove(r, a, about)
-			about = nil
 		case machine.SendMagic:
-			p.logMagic(r, a.Attempt, magicErr)
+			l.logMagic(e, a.Attempt, magicErr)
+		case machine.Moved:
+			l.logMove(e, a, about)
+			about = nil
+		case machine.Persist:
+			persist = true
 		default:
-			p.do(now, r, a)
+			about = append(about, wakeAttrs(a)...)
+			l.do(now, e, a)
 		}
 	}
-	p.await(r)
-	r.discount()
-	p.syncHold(now, r)
-	p.note(r, actions)
-	p.runDeferred()
-	if r.attention() != before {
-		r.nic.stale = true
+	l.record(e, actions, persist)
+	l.runDeferred()
+	if l.machines.has(e) {
+		l.timers.Set(e, e.Next())
+		l.checks.Set(e, e.readiness.Next())
+		l.await(e)
 	}
-	if p.byMAC[r.Spec().MAC] == r && r.nic != nil { // it was not forgotten, and can be asked
-		p.timers.Set(r, r.Next())
-	}
-	r.knockedAt = time.Time{} // held off: what follows is not our latency
+	e.knockedAt = time.Time{} // held off: what follows is not our latency
 }
 
-// deferUntilServed puts off what the kernel may take its time for (its lock on all
-// network settings is held for long by others) until no client waits for it.
-func (p *Porter) deferUntilServed(f func()) { p.deferred = append(p.deferred, f) }
+// await notes whether a machine is awaited.
+func (l *loop) await(e *entry) {
+	if s := e.State(); s == machine.Waking || s == machine.Arriving {
+		l.awaited[e] = true
+	} else {
+		delete(l.awaited, e)
+	}
+}
 
-func (p *Porter) runDeferred() {
-	for _, f := range p.deferred {
+// deferUntilServed puts off what the kernel may take its time for, as its lock on
+// all network settings can be held for long, until no client waits for it.
+func (l *loop) deferUntilServed(f func()) { l.deferred = append(l.deferred, f) }
+
+func (l *loop) runDeferred() {
+	for _, f := range l.deferred {
 		f()
 	}
-	p.deferred = p.deferred[:0]
+	l.deferred = l.deferred[:0]
 }
 
 // do carries out one action.
-func (p *Porter) do(now time.Time, r *entry, a machine.Action) {
+func (l *loop) do(now time.Time, e *entry, a machine.Action) {
+	switch a := a.(type) {
+	case machine.Claim, machine.Yield, machine.Release, machine.EndClaim, machine.Announce, machine.StopAnnouncing:
+		l.doAddresses(now, e, a)
+	case machine.Probe:
+		l.probe(e, a)
+	case machine.Recheck:
+		l.recheck(e, a.Addr)
+	case machine.HandOver:
+		e.readiness.Expect(now, a.Services)
+		l.pin(e) // it may have announced itself with its first frame
+	case machine.AdmitClients:
+		l.admitClients(e, a.Services)
+	case machine.Hold:
+		l.setHold(e, a.Mode)
+	case machine.DropPackets:
+		e.hold.Drop()
+	case machine.Observe:
+		l.observe(e, a)
+	case machine.FilterKnocks:
+		e.judge.Follow(a.Fell, a.AtRest)
+	case machine.WakeEnded:
+		l.metrics.Booted(e.name(), a.Boot)
+		if !a.Unready {
+			l.metrics.Ready(e.name(), a.Ready)
+		}
+	case machine.ConflictSeen:
+		l.concede(e, a)
+	case machine.ConflictOver:
+		l.takeBack(e, a.Addr)
+	case machine.AddressWaits:
+		l.logWaits(e, a.Addr, a.Reason)
+	case machine.WatchBegan:
+		l.log.Info("machine is watched", "event", "watched", "machine", e, "mac", e.Spec().MAC)
+	case machine.Elsewhere:
+		l.log.Warn("machine is up at another address", "event", "elsewhere", "machine", e, "mac", e.Spec().MAC, "ip", a.Addr,
+			"remedy", "give the machine its address back, or register the new one")
+	case machine.Forget:
+		l.forget(e, a.Reason)
+	}
+}
+
+// doAddresses carries out what changes who answers for addresses.
+func (l *loop) doAddresses(now time.Time, e *entry, a machine.Action) {
+	if e.nic == nil {
+		return // nothing was ever claimed
+	}
 	switch a := a.(type) {
 	case machine.Claim:
-		p.claim(now, r, a)
+		l.claim(now, e, a)
 	case machine.Yield:
-		p.yield(r)
+		e.target.Silence(a.Addrs)
+		e.stopAnnouncing(a.Addrs)
+		l.deferUntilServed(func() { l.kernel.disown(e.nic, a.Addrs) })
 	case machine.Release:
-		p.release(r, a.Addrs)
-	case machine.Part:
-		p.deferUntilServed(func() {
-			p.letHostAsk(r, a.Addrs)
-			p.guard.Release(a.Addrs) // the kernel does not own them any more
+		e.target.Silence(a.Addrs)
+		e.stopAnnouncing(a.Addrs)
+		l.deferUntilServed(func() {
+			l.kernel.disown(e.nic, a.Addrs)
+			e.leaveGroups(l.log, a.Addrs)
 		})
+	case machine.EndClaim:
+		l.deferUntilServed(func() { l.kernel.forget(e.nic, a.Addrs) })
 	case machine.Announce:
-		mac := r.watch.mac
-		p.deferUntilServed(func() { p.guideHost(r.nic, a.Addrs, mac) })
+		mac := e.target.MAC
+		l.deferUntilServed(func() { l.kernel.guide(e.nic, a.Addrs, mac) })
 		for _, ip := range a.Addrs {
-			r.nic.announcer.Announce(now, ip, r.watch.mac)
+			e.nic.announcer.Announce(now, ip, mac)
 		}
-	case machine.Hush:
-		for _, ip := range a.Addrs {
-			r.nic.announcer.Cancel(ip)
-		}
-	case machine.Probe:
-		p.probe(r, a)
-	case machine.Question:
-		p.interrogate(r, a.Addrs)
-	case machine.HandOver:
-		r.expect(now, a.Services)
-		p.pin(r) // it may have announced itself with its first frame
-	case machine.ConflictSeen:
-		p.concede(r, a)
-	case machine.ConflictOver:
-		p.reclaim(r, a.Addr)
-	case machine.Ask:
-		p.ask(r, a.Addr)
-	case machine.Forget:
-		p.forget(r, "wake failed and wake.keep is false")
+	case machine.StopAnnouncing:
+		e.stopAnnouncing(a.Addrs)
 	}
 }
 
-// claim takes addresses. What the kernel has to do before can take long; a machine
-// that has spoken meanwhile tests its addresses perhaps, and must not hear of us.
-// What it said is on its way here.
-func (p *Porter) claim(now time.Time, r *entry, c machine.Claim) {
-	spec := r.Spec()
-	p.guard.Hold(c.Addrs) // before the first packet can come to us
-	p.own(r, c.Addrs)
-	r.discount() // before the first answer of its network card would silence us
-	r.watch.answerFor(c.Addrs)
-	spoke := r.watch.spoke()
-	if spoke {
-		r.watch.silence(spec.Addrs())
-	}
-	for _, ip := range c.Addrs {
-		if ip.Is6() {
-			if err := r.nic.link.Load().JoinSolicitedNode(ip); err != nil {
-				p.log.Warn("cannot join the solicited-node group: a switch with MLD snooping may hide solicitations from us",
-					"machine", r, "ip", ip, "err", err)
-			} else {
-				r.joined = append(r.joined, ip)
-			}
-		}
-		switch {
-		case spoke:
-		case c.Unsaid > 0:
-			r.nic.announcer.AnnounceFrom(now.Add(c.Unsaid), ip, r.nic.MAC())
-		default:
-			r.nic.announcer.Announce(now, ip, r.nic.MAC())
-		}
-	}
-}
-
-// yield falls silent about the machine's addresses. An announcement would be as
-// wrong as an answer: the machine may be testing whether another host uses them. The
-// guard stays, for clients that have not heard of the machine yet.
-func (p *Porter) yield(r *entry) {
-	spec := r.Spec()
-	r.watch.silence(spec.Addrs())
-	claimed := r.Claimed() // one that was left to another host may be announced for that
-	for _, ip := range claimed {
-		r.nic.announcer.Cancel(ip)
-	}
-	p.deferUntilServed(func() { p.disown(r, claimed) })
-}
-
-// release ends what we say about the addresses. The guard stays until no client
-// sends us packets for them: they would reach the machine twice where our host
-// forwards too.
-func (p *Porter) release(r *entry, addrs []netip.Addr) {
-	r.watch.silence(addrs)
+// stopAnnouncing ends the announcements of addresses.
+func (e *entry) stopAnnouncing(addrs []netip.Addr) {
 	for _, ip := range addrs {
-		r.nic.announcer.Cancel(ip)
+		e.nic.announcer.Cancel(ip)
 	}
-	p.deferUntilServed(func() {
-		p.disown(r, addrs)
-		r.leaveGroups(p.log, addrs)
+}
+
+// claim takes addresses. What the kernel has to be told before can take long; a
+// machine that has spoken for one meanwhile tests it perhaps, and must not hear of
+// us there. What it said is on its way here, and yields that address.
+func (l *loop) claim(now time.Time, e *entry, c machine.Claim) {
+	l.kernel.own(e.nic, c.Addrs) // before the first packet can come to us
+	e.target.Answer(c.Addrs)
+	spoken := e.target.Spoken(c.Addrs)
+	e.target.Silence(spoken)
+	e.joinGroups(l.log, c.Addrs)
+	for _, ip := range c.Addrs {
+		switch {
+		case slices.Contains(spoken, ip):
+		case c.AnnounceAfter > 0:
+			e.nic.announcer.AnnounceFrom(now.Add(c.AnnounceAfter), ip, e.nic.MAC())
+		default:
+			e.nic.announcer.Announce(now, ip, e.nic.MAC())
+		}
+	}
+}
+
+// observe changes what the readers look out for.
+func (l *loop) observe(e *entry, o machine.Observe) {
+	e.target.SetCardAnswers(o.IgnoreBare)
+	e.target.SetUndefended(o.Undefended)
+	if e.attention != o.Attention && e.nic != nil {
+		e.nic.stale = true
+	}
+	e.attention = o.Attention
+}
+
+// concede leaves an address to the host that uses it: clients that wait there are
+// sent to that host, and nothing that comes for it is kept or forwarded any more.
+func (l *loop) concede(e *entry, c machine.ConflictSeen) {
+	e.target.Concede(c.Addr, true)
+	for _, g := range e.hold.Dismiss(func(s machine.Service) bool { return s.Addr == c.Addr }) {
+		if e.nic != nil && g.MAC != e.nic.MAC() {
+			e.nic.point(g, c.By)
+		}
+	}
+	if c.Undefended {
+		l.log.Warn("address left to a host that tests it, because the machine does not wake", "event", "conflict", "machine", e, "ip", c.Addr, "used_by", c.By)
+		return
+	}
+	l.log.Warn("address conflict: left to the other host", "event", "conflict", "machine", e, "ip", c.Addr, "used_by", c.By,
+		"remedy", "give the machine or the other host another address, then register the machine again")
+}
+
+// takeBack takes an address back that was left to another host.
+func (l *loop) takeBack(e *entry, ip netip.Addr) {
+	e.target.Concede(ip, false)
+	if e.nic != nil {
+		e.nic.stale = true // it may have been another machine's meanwhile
+	}
+	l.deferUntilServed(func() { // when we answer for it
+		l.log.Info("address conflict over: no other host answers for it", "event", "conflict_over", "machine", e, "ip", ip)
 	})
 }
 
-// tellWake counts what a wake came to, and returns what the log line says.
-func (p *Porter) tellWake(r *entry, a machine.Action) []slog.Attr {
+func (l *loop) logWaits(e *entry, ip netip.Addr, reason string) {
+	if e.nic != nil {
+		e.nic.stale = true // it may be another machine's now, or no more
+	}
+	if reason == "" {
+		l.log.Info("address can be claimed", "event", "address_claimable", "machine", e, "ip", ip)
+		return
+	}
+	l.log.Warn("address waits: it cannot be claimed at present", "event", "address_waiting", "machine", e, "ip", ip, "reason", reason)
+}
+
+// wakeAttrs returns what a transition's log line says of the wake.
+func wakeAttrs(a machine.Action) []slog.Attr {
 	switch a := a.(type) {
 	case machine.WakeBegan:
 		if a.Service.Addr.IsValid() {
@@ -170,21 +240,18 @@ func (p *Porter) tellWake(r *entry, a machine.Action) []slog.Attr {
 		}
 		return []slog.Attr{slog.String("trigger", a.Trigger.String()), slog.String("by", a.By)}
 	case machine.WakeEnded:
-		p.metrics.Booted(r.name(), a.Boot)
 		boot := slog.Duration("boot", round(a.Boot))
 		if a.Unready {
 			return []slog.Attr{boot}
 		}
-		p.metrics.Ready(r.name(), a.Ready)
 		return []slog.Attr{boot, slog.Duration("ready", round(a.Ready))}
 	case machine.WakeFailed:
-		r.hold.Drop()
 		return []slog.Attr{slog.String("trigger", a.Trigger.String()), slog.Int("attempts", a.Attempts)}
 	}
 	return nil
 }
 
-// knock says who knocked where. An echo request comes from no port.
+// knock says which client knocked where. An echo request comes from no port.
 func knock(from netip.AddrPort, at machine.Service) string {
 	source := from.String()
 	if at.Protocol == machine.ICMP {
@@ -195,17 +262,55 @@ func knock(from netip.AddrPort, at machine.Service) string {
 
 func round(d time.Duration) time.Duration { return d.Round(time.Millisecond) }
 
-func (p *Porter) logMove(r *entry, m machine.Moved, about []slog.Attr) {
+// firmwareRemedy goes with the warning that a machine is not claimed because
+// something else answers for it.
+const firmwareRemedy = `switch ARP offload and NS offload off for the machine's network card ` +
+	`(Windows: Set-NetAdapterPowerManagement -Name NAME -ArpOffload Disabled -NSOffload Disabled, or the adapter's advanced properties; ` +
+	`elsewhere in its driver or firmware), give its management firmware (AMT, BMC) an address of its own, or set claim.override_offload: true`
+
+func (l *loop) logMove(e *entry, m machine.Moved, about []slog.Attr) {
 	level := slog.LevelInfo
-	if m.Why == machine.WhyNeverSilent || m.Why == machine.WhyAttemptsGone || m.Why == machine.WhyNotReady {
+	switch {
+	case m.Repeated:
+		level = slog.LevelDebug
+	case m.Why == machine.WhyOnlyCard && m.To == machine.Awake:
+		level, about = slog.LevelWarn, append(about, slog.String("remedy", firmwareRemedy))
+	case m.Why == machine.WhyNeverSilent || m.Why == machine.WhyAttemptsGone || m.Why == machine.WhyNotReady:
 		level = slog.LevelWarn
 	}
-	if m.Why == machine.WhyOnlyCard && m.To == machine.Awake {
-		level, about = slog.LevelWarn, append(about, slog.String("remedy", offloadRemedy))
-	}
 	attrs := append([]slog.Attr{
-		slog.Any("machine", r), slog.String("from", m.From.String()), slog.String("to", m.To.String()),
+		slog.String("event", "moved"), slog.Any("machine", e), slog.String("from", m.From.String()), slog.String("to", m.To.String()),
 		slog.String("reason", string(m.Why)), slog.Duration("after", round(m.After)),
 	}, about...)
-	p.log.LogAttrs(context.Background(), level, "machine "+m.To.String(), attrs...)
+	l.log.LogAttrs(context.Background(), level, "machine "+m.To.String(), attrs...)
+}
+
+// record puts what an event led to into the journal, which waits for no disk. With
+// persist the machine's memory goes with the last of it.
+func (l *loop) record(e *entry, actions []machine.Action, persist bool) {
+	wake := e.LastWake()
+	events := journal.EventsOf(actions, &wake)
+	if len(events) == 0 && persist {
+		events = append(events, journal.Event{}) // the memory alone
+	}
+	for i, event := range events {
+		if event.Kind != "" {
+			event.At, event.Machine, event.MAC = time.Now(), e.name(), e.Spec().MAC
+		}
+		r := journal.Record{Event: event}
+		if persist && i == len(events)-1 {
+			l.remember(e, &r)
+		}
+		l.journal.Append(r)
+	}
+}
+
+// remember has a record carry what is to be known of the machine after a restart.
+func (l *loop) remember(e *entry, r *journal.Record) {
+	if !l.machines.has(e) || !e.looked() {
+		r.Forgotten = e.Spec().MAC // it would have to register again
+		return
+	}
+	mem := e.Memory()
+	r.Memory = &mem
 }

@@ -4,103 +4,126 @@ import (
 	"log/slog"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"nightporter/internal/fair"
+	"nightporter/internal/fastpath"
 	"nightporter/internal/handover"
 	"nightporter/internal/machine"
 )
 
-// entry is a machine that the porter knows: its life, and what the loop keeps
-// beside it.
+// entry is a machine, and what the loop keeps beside its life.
 type entry struct {
 	*machine.Machine
-	nic         *nic // on whose network it is; nil until it registers, or is found a place
-	watch       *watch
-	configured  *machine.Spec // what the configuration says of it; nil: nothing
-	joined      []netip.Addr  // whose solicited-node groups we are in
-	hold        *handover.Hold
-	judge       *fair.Judge
-	readiness   handover.Readiness // while it arrives
-	repin       time.Time          // when clients with held packets are to be pinned to our MAC again
-	unplaceable string             // why there is no place for it, as the log says already; agentless only
-	probeFailed bool               // it cannot be probed, and the log says so already
-	nextAsked   int                // which of its TCP services was questioned last
-	knockedAt   time.Time          // kernel time of the knock that began the present wake; zero once it is measured
+	nic        *nic             // where it is looked for; nil while no interface is known to reach it
+	target     *fastpath.Target // as the readers see it
+	attention  machine.Attention
+	configured *machine.Spec // what the configuration says of it; nil: nothing
+	places     []machine.Place
+	joined     []netip.Addr // whose solicited-node groups we are in
+	hold       *handover.Hold
+	judge      *fair.Judge
+	readiness  handover.Readiness // while it arrives
+	repin      time.Time          // when clients with held packets are to be pinned again
+	unasked    bool               // it cannot be probed, and the log says so already
+	nextProbed int                // which of its TCP services was probed last beside a question
+	knockedAt  time.Time          // kernel time of the knock that began the present wake; zero when told
 
 	suppressionTold [len(machine.Suppressions)]time.Time // when the log said so last
 }
 
-func (r *entry) name() string { return r.Spec().Name }
+func (e *entry) name() string { return e.Spec().Name }
 
-// shown returns what the pages show of the machine, its times on the clock as it is
-// now.
-func (r *entry) shown(now time.Time) machine.Status {
-	s := r.Status()
+// LogValue shows the machine in a log line by its name.
+func (e *entry) LogValue() slog.Value { return slog.StringValue(e.name()) }
+
+// setTarget makes the readers' view of the machine anew.
+func (e *entry) setTarget() {
+	e.target = fastpath.NewTarget(e.Spec(), e.hold, e.judge)
+	e.target.SetCardAnswers(e.CardAnswers())
+	if e.nic != nil {
+		e.nic.stale = true
+	}
+}
+
+// shown returns what is shown of the machine, its times on the clock as it is now.
+func (e *entry) shown(now time.Time) machine.Status {
+	s := e.Status()
 	s.Since, s.LastWake.At = machine.OnClock(s.Since, now), machine.OnClock(s.LastWake.At, now)
-	s.Packets, s.Suppressed = r.hold.Counts(), r.judge.Suppressed()
+	s.Packets, s.Suppressed = e.hold.Counts(), e.judge.Suppressed()
 	return s
 }
 
-// attention is how much of a machine's traffic the readers look at.
-type attention uint8
-
-const (
-	ignored  attention = iota
-	attended           // what it says by ARP and neighbour discovery, of which the kernel filter drops nothing
-	watched            // everything it says, and all that is sent to it
-)
-
-// attention returns how closely the readers must watch the machine. An awake
-// machine's traffic with our host is of no interest, as a rule.
-func (r *entry) attention() attention {
-	switch {
-	case r.nic == nil || !r.Attended():
-		return ignored
-	case r.Watched():
-		return watched
-	}
-	return attended
+// looked reports whether the machine is looked after: it has registered, or need
+// not.
+func (e *entry) looked() bool {
+	spec := e.Spec()
+	return spec.Agentless || e.HasRegistered()
 }
 
-// watched reports whether the readers have to look out for all of it.
-func (r *entry) watched() bool { return r.attention() == watched }
-
-// expect has the hand-over wait for services.
-func (r *entry) expect(now time.Time, services []machine.Service) {
-	spec := r.Spec()
-	r.readiness.Expect(now, slices.DeleteFunc(slices.Clone(services), func(s machine.Service) bool {
-		return !spec.Serves(s) // it may have registered anew
-	}))
-}
-
-// LogValue shows the machine in a log line by its name.
-func (r *entry) LogValue() slog.Value { return slog.StringValue(r.name()) }
-
-// silenced returns an address that is claimed and that its reader does not
-// answer for: it heard the machine.
-func (r *entry) silenced() (netip.Addr, bool) {
-	if s := r.State(); s != machine.Asleep && s != machine.Waking {
-		return netip.Addr{}, false
-	}
-	claimed := r.Claimed()
-	for _, a := range r.watch.addrs {
-		if !a.answer.Load() && slices.Contains(claimed, a.ip) {
-			return a.ip, true
+// monitored lists what spec wants to be woken for.
+func monitored(spec machine.Spec) string {
+	var b strings.Builder
+	for i, a := range spec.Monitor {
+		if i > 0 {
+			b.WriteByte(' ')
+		}
+		b.WriteString(a.IP.String())
+		for _, port := range a.Ports {
+			b.WriteByte(',')
+			b.WriteString(port.String())
 		}
 	}
-	return netip.Addr{}, false
+	return b.String()
 }
 
-// leaveGroups leaves the solicited-node groups of addresses no longer claimed.
-func (r *entry) leaveGroups(log *slog.Logger, addrs []netip.Addr) {
-	r.joined = slices.DeleteFunc(r.joined, func(ip netip.Addr) bool {
-		if !slices.Contains(addrs, ip) {
-			return false
+// registry has every machine, by name and by MAC.
+type registry struct {
+	named map[string]*entry
+	byMAC map[machine.MAC]*entry
+}
+
+func newRegistry() registry {
+	return registry{named: make(map[string]*entry), byMAC: make(map[machine.MAC]*entry)}
+}
+
+func (r *registry) add(e *entry) {
+	spec := e.Spec()
+	r.named[spec.Name], r.byMAC[spec.MAC] = e, e
+}
+
+func (r *registry) remove(e *entry) {
+	spec := e.Spec()
+	delete(r.named, spec.Name)
+	delete(r.byMAC, spec.MAC)
+}
+
+// has reports whether e was not removed.
+func (r *registry) has(e *entry) bool { return r.byMAC[e.Spec().MAC] == e }
+
+// sorted returns the machines by name.
+func (r *registry) sorted() []*entry {
+	all := make([]*entry, 0, len(r.named))
+	for _, e := range r.named {
+		all = append(all, e)
+	}
+	slices.SortFunc(all, func(a, b *entry) int { return strings.Compare(a.name(), b.name()) })
+	return all
+}
+
+// holder returns the machine, other than that with the MAC, that holds ip, or nil.
+func (r *registry) holder(ip netip.Addr, mac machine.MAC) *entry {
+	for other, e := range r.byMAC {
+		if other != mac && e.holds(ip) {
+			return e
 		}
-		if err := r.nic.link.Load().LeaveSolicitedNode(ip); err != nil {
-			log.Debug("cannot leave the solicited-node group", "machine", r, "ip", ip, "err", err)
-		}
-		return true
-	})
+	}
+	return nil
+}
+
+// holds reports whether ip is held for the machine, or about to be: one that is
+// awake proves by its answers what is its own.
+func (e *entry) holds(ip netip.Addr) bool {
+	return (e.State() != machine.Awake || e.Spec().Agentless) && e.Holds(ip)
 }

@@ -3,7 +3,6 @@ package porter
 import (
 	"fmt"
 	"net/netip"
-	"slices"
 	"time"
 
 	"nightporter/internal/handover"
@@ -11,182 +10,125 @@ import (
 	"nightporter/internal/machine"
 )
 
-// Our questions to services come from ports that no kernel gives to a program
-// by default (Linux, ip_local_port_range), so that an answer is ours.
-const (
-	firstPort = 61000
-	lastPort  = 64999
-)
+// pinInterval is how often clients with held packets are sent a unicast ARP/NA that
+// points the address at our MAC, if the machine says nothing: it may have spoken to
+// one of them alone.
+const pinInterval = time.Second
 
-// ours reports whether a question of ours came from port.
-func ours(port uint16) bool { return firstPort <= port && port <= lastPort }
+// setHold changes what is done with packets for a machine.
+func (l *loop) setHold(e *entry, mode machine.HoldMode) {
+	switch mode {
+	case machine.HoldAll:
+		e.hold.Keep()
+	case machine.HoldUnready:
+		e.hold.Pass()
+		return // the readiness of its services is found out from now on
+	case machine.AdmitAll:
+		l.admitAll(e)
+	case machine.Ignore:
+		e.hold.Close()
+	}
+	e.readiness.Reset()
+}
 
-// pinAgain is how often clients with held packets are pinned to our MAC anew, if the
-// machine says nothing: it may have spoken to one of them alone.
-const pinAgain = time.Second
+// checkReadiness probes the services whose turn it is.
+func (l *loop) checkReadiness(now time.Time, e *entry) {
+	probe, ready := e.readiness.Due(now, l.pace())
+	for _, s := range probe {
+		e.nic.probeService(e.target.MAC, s)
+	}
+	if !now.Before(e.repin) {
+		l.pin(e)
+	}
+	l.ready(e, ready)
+}
 
-// syncHold has the machine's hold keep packets, pass them or let them out, as its
-// state asks for.
-func (p *Porter) syncHold(now time.Time, r *entry) {
-	if r.nic == nil {
+// answered takes an answer, or data, of the machine for one of its addresses. It
+// counts where something else cannot have sent it.
+func (l *loop) answered(e *entry, ip netip.Addr, counts bool) {
+	if counts && e.State() == machine.Arriving {
+		l.ready(e, e.readiness.Answered(time.Now(), ip))
+	}
+}
+
+// accepted takes a service's SYN-ACK.
+func (l *loop) accepted(e *entry, s machine.Service) {
+	if e.State() == machine.Arriving && e.readiness.Accepted(s) {
+		l.ready(e, []machine.Service{s})
+	}
+}
+
+// rejected takes the machine's "port unreachable" for a service.
+func (l *loop) rejected(e *entry, s machine.Service) {
+	e.readiness.Objected(time.Now(), s)
+	l.checks.Set(e, e.readiness.Next())
+}
+
+// ready has the machine know which services can take their clients.
+func (l *loop) ready(e *entry, services []machine.Service) {
+	if all := e.readiness.Done(); all || len(services) > 0 {
+		l.tell(e, machine.ServicesReady{Services: services, All: all})
 		return
 	}
-	r.judge.Follow(r.Rests())
-	switch s := r.State(); {
-	case s == machine.Settling:
-		r.hold.Keep() // perhaps it is to wake as soon as it is off
-	case s == machine.Awake || !r.Kept(): // the latter when the porter leaves
-		// A client that came while it was only said to go to sleep has reached it
-		// otherwise by now, or has given up.
-		if !r.hold.Closed() && (s == machine.Arriving || s == machine.Awake && r.Kept()) {
-			p.admitAll(r)
-		}
-		if !r.Kept() {
-			r.hold.Close()
-		}
-	case s == machine.Arriving:
-		r.hold.Pass()
-	default:
-		r.hold.Keep()
-	}
-	if r.State() != machine.Arriving {
-		r.readiness.Reset()
-	}
-	p.inquiries.Set(r, r.readiness.Next())
+	l.checks.Set(e, e.readiness.Next())
 }
 
-// inquire asks the services whose turn it is whether they are ready.
-func (p *Porter) inquire(now time.Time, r *entry) {
-	ask, ready := r.readiness.Due(now, p.pace())
-	for _, s := range ask {
-		r.nic.ask(r.watch.mac, s)
-	}
-	if !now.Before(r.repin) {
-		p.pin(r)
-	}
-	p.admitReady(r, ready)
-}
-
-// answered takes the machine's answer for one of its addresses.
-func (p *Porter) answered(r *entry, ip netip.Addr) {
-	if r.State() == machine.Arriving {
-		p.admitReady(r, r.readiness.Answered(time.Now(), ip))
+// admitClients sends on what is held for services. Where the machine's addresses
+// are is announced before the first packet reaches it, so that its client's next
+// one does too.
+func (l *loop) admitClients(e *entry, services []machine.Service) {
+	for _, s := range services {
+		l.unpin(e, e.hold.Leaving(s))
+		l.logReplay(e, s.String(), e.hold.Admit(s, e.replay))
 	}
 }
 
-func (p *Porter) accepted(r *entry, s machine.Service) {
-	if r.State() == machine.Arriving && r.readiness.Accepted(s) {
-		p.admitReady(r, []machine.Service{s})
-	}
-}
-
-func (p *Porter) objected(r *entry, s machine.Service) {
-	r.readiness.Objected(time.Now(), s)
-	p.inquiries.Set(r, r.readiness.Next())
-}
-
-// admitReady lets those clients through that wait for services that have become
-// ready. With the last of them the wake ends.
-func (p *Porter) admitReady(r *entry, ready []machine.Service) {
-	if r.readiness.Done() {
-		p.tell(r, machine.ServicesReady{})
+// admitAll sends on all that is held.
+func (l *loop) admitAll(e *entry) {
+	if e.nic == nil || e.hold.Closed() {
 		return
 	}
-	for _, s := range ready {
-		p.unpin(r, r.hold.Leaving(s))
-		p.logReplay(r, s.String(), r.hold.Admit(s, r.replay))
-	}
-	p.inquiries.Set(r, r.readiness.Next())
+	l.unpin(e, e.hold.Guests())
+	l.logReplay(e, "all", e.hold.Open(e.replay))
 }
 
-// admitAll lets all clients through. They learn where the machine's addresses are
-// before their first packet reaches it, so that their next one does too.
-func (p *Porter) admitAll(r *entry) {
-	p.unpin(r, r.hold.Guests())
-	p.logReplay(r, "all", r.hold.Open(r.replay))
-}
-
-func (p *Porter) logReplay(r *entry, service string, packets int) {
+func (l *loop) logReplay(e *entry, service string, packets int) {
 	if packets > 0 {
-		p.log.Debug("waiting packets sent on", "machine", r, "service", service, "packets", packets)
+		l.log.Debug("held packets replayed", "event", "replayed", "machine", e, "service", service, "packets", packets)
 	}
 }
 
-// replay sends a packet that was held to its machine.
-func (r *entry) replay(frame []byte) error {
-	var p lan.Packet
+// replay sends a held packet to its machine. sum is what the kernel said of its
+// checksum when it came.
+func (e *entry) replay(frame []byte, sum lan.Checksum) error {
+	p := lan.Packet{Sum: sum}
 	if v := p.Parse(frame); v != lan.Accepted {
-		return fmt.Errorf("a frame that was kept is %v", v)
+		return fmt.Errorf("a held frame is %v", v)
 	}
-	return r.nic.reader.forward(&p, r.watch.mac)
+	return e.nic.reader.Forward(&p, e.target.MAC)
 }
 
-// pin has all clients with held packets go on sending to our MAC, although the
-// machine speaks for itself: one whose service is not ready would refuse their next
-// SYN.
-func (p *Porter) pin(r *entry) {
-	if r.State() != machine.Arriving {
+// pin keeps clients with held packets here, although the machine speaks for itself:
+// a machine whose service is not ready would refuse their next SYN.
+func (l *loop) pin(e *entry) {
+	if e.State() != machine.Arriving || e.nic == nil {
 		return
 	}
-	r.repin = time.Now().Add(pinAgain)
-	for _, g := range r.hold.Guests() {
-		if g.MAC != r.nic.MAC() { // our own host's entry does not listen
-			r.nic.guide(g, r.nic.MAC())
+	e.repin = time.Now().Add(pinInterval)
+	for _, g := range e.hold.Guests() {
+		if g.MAC != e.nic.MAC() { // our own host's entry is permanent
+			e.nic.point(g, e.nic.MAC())
 		}
 	}
 }
 
-// unpin sends guests to the machine.
-func (p *Porter) unpin(r *entry, guests []handover.Guest) {
+// unpin sends clients to the machine.
+func (l *loop) unpin(e *entry, guests []handover.Guest) {
 	for _, g := range guests {
-		if g.MAC == r.nic.MAC() {
-			p.guideHost(r.nic, []netip.Addr{g.Addr}, r.watch.mac)
+		if g.MAC == e.nic.MAC() {
+			l.kernel.guide(e.nic, []netip.Addr{g.Addr}, e.target.MAC)
 			continue
 		}
-		r.nic.guide(g, r.watch.mac)
+		e.nic.point(g, e.target.MAC)
 	}
-}
-
-// tellGuest says to one client alone that the machine's address is at owner.
-func (n *nic) tellGuest(g handover.Guest, owner machine.MAC) {
-	client := g.IP
-	if !n.network.Load().Contains(client) {
-		client = netip.Addr{} // the frame goes to a router
-	}
-	n.say(g.MAC, client, g.Addr, owner)
-}
-
-// question asks a service of the machine whether it is ready.
-func (n *nic) question(mac machine.MAC, s machine.Service) {
-	source, ok := n.sourceNear(s.Addr)
-	if !ok {
-		n.log.Debug("no address to ask a service from", "service", s)
-		return
-	}
-	n.port++
-	from := netip.AddrPortFrom(source, firstPort+n.port%(lastPort-firstPort+1))
-	to := netip.AddrPortFrom(s.Addr, s.Number)
-	var frame []byte
-	var err error
-	if s.Protocol == machine.UDP {
-		frame, err = lan.DatagramProbe(n.MAC(), mac, from, to)
-	} else {
-		frame, err = lan.SYNProbe(n.MAC(), mac, from, to, n.reader.isn)
-	}
-	if err != nil {
-		n.log.Warn("cannot ask a service", "service", s, "err", err)
-		return
-	}
-	n.send(frame)
-}
-
-// sourceNear returns our address in the network of ip, which the machine's own
-// firewall lets in where it lets its neighbours in.
-func (n *nic) sourceNear(ip netip.Addr) (netip.Addr, bool) {
-	network := n.network.Load()
-	i := slices.IndexFunc(network.Prefixes, func(p netip.Prefix) bool { return p.Masked().Contains(ip) })
-	if i >= 0 {
-		return network.Prefixes[i].Addr(), true
-	}
-	return network.SourceFor(ip)
 }

@@ -1,130 +1,224 @@
 package porter
 
 import (
-	"slices"
-	"strings"
+	"context"
+	"fmt"
+	"log/slog"
+	"reflect"
 	"time"
 
+	"nightporter/internal/config"
 	"nightporter/internal/fair"
 	"nightporter/internal/handover"
 	"nightporter/internal/journal"
 	"nightporter/internal/machine"
 )
 
-// admit adds a machine that registered, or finds it there, and lets it settle. It
-// runs on the loop.
-func (p *Porter) admit(spec machine.Spec, n *nic) {
-	r := p.byMAC[spec.MAC]
-	if r == nil {
-		r = p.add(spec)
-	}
-	spec.Agentless = r.configured != nil && r.configured.Agentless
-	if old := r.name(); old != spec.Name {
-		delete(p.machines, old)
-		p.machines[spec.Name] = r
-		p.metrics.RemoveMachine(old)
-		p.metrics.AddMachine(spec.Name)
-	}
-	if r.nic != nil && r.nic != n {
-		// It moved to another network: nothing of it stays on the old one.
-		p.tell(r, machine.Stopped{})
-		r.nic.stale = true
-	}
-	r.nic = n
-	if r.State() == machine.Arriving {
-		r.hold.Drop() // it goes before they could be served
-	}
-	p.log.Info("machine registered", "machine", spec.Name, "mac", spec.MAC, "monitor", monitored(spec))
-	r.hold.Dismiss(func(s machine.Service) bool { return !spec.Serves(s) })
-	// The old watch stays until the event was carried out: what it claimed is
-	// released by it.
-	p.tell(r, machine.Registered{Spec: spec})
-	r.watch = newWatch(r, spec)
-	n.stale = true
+// eventLog is the part of *journal.Journal that the porter uses; tests replace it.
+type eventLog interface {
+	Append(journal.Record) (seq uint64)
+	Sync(context.Context) error
+	Healthy() error
+	Events(since uint64, machine string, limit int) []journal.Event
+	Follow(context.Context) <-chan journal.Event
 }
 
-// monitored lists what spec wants to be woken for.
-func monitored(spec machine.Spec) string {
-	var b strings.Builder
-	for i, a := range spec.Monitor {
-		if i > 0 {
-			b.WriteByte(' ')
-		}
-		b.WriteString(a.IP.String())
-		for _, port := range a.Ports {
-			b.WriteByte(',')
-			b.WriteString(port.String())
-		}
+// policy is what the configuration says about probing and waking.
+func (l *loop) policy() machine.Policy {
+	c := l.conf
+	return machine.Policy{
+		ProbeInterval: c.Probe.Interval, ProbeMisses: c.Probe.Misses, ProbeTimeout: c.Probe.Timeout, WatchInterval: c.Watch.Interval,
+		WakeAttempts: c.Wake.Attempts, WakeInterval: c.Wake.Interval, Keep: c.Wake.Keep, Holdoff: c.Wake.Holdoff,
+		ReadyTimeout: c.Hold.ReadyTimeout, OverrideOffload: c.Claim.OverrideOffload, Porter: l.porterNumber(),
 	}
-	return b.String()
 }
 
-// add adds spec's machine, awake.
-func (p *Porter) add(spec machine.Spec) *entry {
-	return p.insert(machine.New(spec, p.policy(), time.Now()))
-}
-
-// insert adds a machine in whatever state it is.
-func (p *Porter) insert(m *machine.Machine) *entry {
-	spec := m.Spec()
-	r := &entry{Machine: m, hold: handover.NewHold(p.conf.Hold.Packets, p.budget), judge: new(fair.Judge)}
-	p.byMAC[spec.MAC] = r
-	p.machines[spec.Name] = r
-	p.metrics.AddMachine(spec.Name)
-	return r
+// insert takes in a machine, whatever it does at present.
+func (l *loop) insert(m *machine.Machine) *entry {
+	e := &entry{Machine: m, hold: handover.NewHold(l.conf.Hold.Packets, l.budget), judge: new(fair.Judge)}
+	e.setTarget()
+	l.machines.add(e)
+	l.metrics.AddMachine(e.name())
+	l.timers.Set(e, e.Next())
+	return e
 }
 
 // forget drops a machine whose claims are released. One that the configuration
 // knows comes back as if it had never registered.
-func (p *Porter) forget(r *entry, why string) {
-	p.log.Info("machine forgotten", "machine", r, "reason", why)
-	p.remove(r)
-	p.journal.Append(journal.Record{Forgotten: r.Spec().MAC, Event: journal.Event{
-		Kind: journal.Forgotten, At: time.Now(), Machine: r.name(), MAC: r.Spec().MAC, Reason: why}})
-	if r.configured != nil {
-		p.add(*r.configured).configured = r.configured
-		p.placeAgentless()
+func (l *loop) forget(e *entry, why string) {
+	l.log.Info("machine forgotten", "event", "forgotten", "machine", e, "reason", why)
+	l.remove(e)
+	l.journal.Append(journal.Record{Forgotten: e.Spec().MAC, Event: journal.Event{
+		Kind: journal.Forgotten, At: time.Now(), Machine: e.name(), MAC: e.Spec().MAC, Reason: why}})
+	if e.configured != nil {
+		l.know(machine.New(*e.configured, l.policy(), time.Now()), e.configured)
+		l.place()
 	}
 }
 
-func (p *Porter) remove(r *entry) {
-	delete(p.machines, r.name())
-	delete(p.byMAC, r.Spec().MAC)
-	p.timers.Remove(r)
-	p.inquiries.Remove(r)
-	delete(p.awaited, r)
-	r.hold.Close()
-	p.metrics.RemoveMachine(r.name())
-	if r.watched() {
-		// The readers will not notice when it starts and tests its addresses.
-		for _, a := range r.watch.addrs {
-			if !r.Conceded(a.ip) {
-				r.nic.announcer.Cancel(a.ip)
-			}
+func (l *loop) remove(e *entry) {
+	l.machines.remove(e)
+	l.timers.Remove(e)
+	l.checks.Remove(e)
+	delete(l.awaited, e)
+	e.hold.Close()
+	l.metrics.RemoveMachine(e.name())
+	if e.nic == nil {
+		return
+	}
+	e.nic.stale = true
+	for _, ip := range e.target.Addrs() {
+		if !e.Conceded(ip) { // else it may be announced for another machine
+			e.nic.announcer.Cancel(ip) // a start and its tests would not be noticed
 		}
 	}
-	r.watch = nil
-	if r.nic != nil {
-		r.nic.stale = true
+}
+
+// know takes in a machine that the configuration names.
+func (l *loop) know(m *machine.Machine, configured *machine.Spec) *entry {
+	e := l.insert(m)
+	e.configured = configured
+	l.tell(e, e.configuration())
+	return e
+}
+
+// configuration is what the configuration says of a machine's care.
+func (e *entry) configuration() machine.Configured {
+	c := e.configured
+	if c == nil {
+		return machine.Configured{}
+	}
+	return machine.Configured{Agentless: c.Agentless, Unwatched: c.Unwatched, Permanent: true}
+}
+
+// configure takes in what the configuration says of the machines. One that has
+// registered keeps what it said itself until it registers again; it goes before
+// the configuration, so that a name of its own is an error for the whole.
+func (l *loop) configure(specs []machine.Spec) error {
+	said := make(map[machine.MAC]machine.Spec, len(specs))
+	for i, spec := range specs {
+		said[spec.MAC] = spec
+		if e := l.machines.named[spec.Name]; e != nil && e.HasRegistered() && e.Spec().MAC != spec.MAC {
+			return fmt.Errorf("machines[%d].name: found %q: %s has registered with that name", i, spec.Name, e.Spec().MAC)
+		}
+	}
+	changed := make(map[machine.MAC]machine.Memory)
+	for _, e := range l.machines.sorted() {
+		spec, known := said[e.Spec().MAC]
+		switch {
+		case e.HasRegistered() || known && reflect.DeepEqual(spec, e.Spec()):
+		case known && spec.Agentless:
+			changed[spec.MAC] = l.retire(e)
+		default:
+			l.dismiss(e)
+		}
+		e.configured = nil
+	}
+	for _, spec := range specs {
+		e := l.machines.byMAC[spec.MAC]
+		if mem, ok := changed[spec.MAC]; ok {
+			mem.Spec = spec
+			l.know(machine.Resume(mem, l.policy(), time.Now(), time.Now()), &spec)
+		} else if e == nil {
+			l.know(machine.New(spec, l.policy(), time.Now()), &spec)
+		} else {
+			e.configured = &spec
+		}
+	}
+	for _, e := range l.machines.sorted() {
+		l.tell(e, e.configuration())
+	}
+	return nil
+}
+
+// retire takes a machine out, with nothing left on its interface, and returns what
+// is known of it.
+func (l *loop) retire(e *entry) machine.Memory {
+	l.tell(e, machine.Stopped{})
+	mem := e.Memory()
+	l.remove(e)
+	return mem
+}
+
+// dismiss is retire for a machine that the configuration does not name, or does
+// not call agentless, any more.
+func (l *loop) dismiss(e *entry) {
+	l.retire(e)
+	if e.Spec().Agentless {
+		l.log.Info("machine no longer monitored", "event", "forgotten", "machine", e, "mac", e.Spec().MAC)
+		l.noLongerAgentless(e.Spec())
 	}
 }
 
-// policy is what the configuration says about probing and waking.
-func (p *Porter) policy() machine.Policy {
-	c := p.conf
-	return machine.Policy{
-		ProbeInterval: c.Probe.Interval, ProbeMisses: c.Probe.Misses, ProbeTimeout: c.Probe.Timeout,
-		WakeAttempts: c.Wake.Attempts, WakeInterval: c.Wake.Interval, Keep: c.Wake.Keep, Holdoff: c.Wake.Holdoff,
-		ReadyTimeout: c.Hold.ReadyTimeout, OverrideOffload: c.Claim.OverrideOffload, Porter: p.number(),
+func (l *loop) noLongerAgentless(spec machine.Spec) {
+	l.journal.Append(journal.Record{Forgotten: spec.MAC, Event: journal.Event{
+		Kind: journal.Forgotten, At: time.Now(), Machine: spec.Name, MAC: spec.MAC, Reason: "no longer agentless"}})
+}
+
+// reload takes over a new configuration.
+func (l *loop) reload(conf *config.Config) error {
+	if err := l.configure(conf.Machines); err != nil {
+		return err
+	}
+	l.conf = conf
+	for _, e := range l.machines.sorted() {
+		l.tell(e, machine.PolicyChanged{Policy: l.policy()})
+		e.hold.SetLimit(conf.Hold.Packets)
+	}
+	for _, n := range l.nics {
+		n.stale = true // which clients may wake, and what does, may have changed
+	}
+	l.place()
+	return nil
+}
+
+// Resume takes in the machines that were here before. What happens from now on
+// goes into the journal.
+func (p *Porter) Resume(events eventLog, past journal.Past) {
+	l := p.loop
+	l.journal = events
+	now := time.Now()
+	for _, mem := range past.Machines {
+		l.resume(mem, past.Until, now)
+	}
+	if n := len(past.Machines); n > 0 {
+		l.log.Info("machines from before the restart", "event", "resumed_all", "machines", n, "last_seen", past.Seen)
+	}
+	l.place()
+	for _, e := range l.machines.sorted() {
+		if e.State() == machine.Awake {
+			l.tell(e, machine.Deafened{Until: now.Add(switchPause)})
+		}
 	}
 }
 
-// sorted returns the machines by name.
-func (p *Porter) sorted() []*entry {
-	all := make([]*entry, 0, len(p.machines))
-	for _, r := range p.machines {
-		all = append(all, r)
+// resume goes on with one machine's life. Where its addresses can be claimed is
+// judged afterwards: the network may be another, or not be there yet.
+func (l *loop) resume(mem machine.Memory, until, now time.Time) {
+	known := l.machines.byMAC[mem.Spec.MAC]
+	var configured *machine.Spec
+	if known != nil {
+		configured = known.configured
 	}
-	slices.SortFunc(all, func(a, b *entry) int { return strings.Compare(a.name(), b.name()) })
-	return all
+	switch {
+	case !mem.Registered.IsZero():
+	case configured == nil || !configured.Agentless:
+		l.noLongerAgentless(mem.Spec)
+		return
+	default: // the configuration alone speaks for it
+		mem.Spec = *configured
+	}
+	if other := l.machines.named[mem.Spec.Name]; other != nil && other != known {
+		l.log.Warn("cannot restore machine from journal", "event", "resume_failed", "machine", mem.Spec.Name, "mac", mem.Spec.MAC,
+			"err", fmt.Sprintf("name: %q belongs to %s now", mem.Spec.Name, other.Spec().MAC))
+		return
+	}
+	if known != nil {
+		l.remove(known)
+	}
+	e := l.insert(machine.Resume(mem, l.policy(), until, now))
+	e.configured = configured
+	l.log.LogAttrs(context.Background(), slog.LevelInfo, "machine resumed", slog.String("event", "resumed"), slog.Any("machine", e),
+		slog.String("was", mem.State.String()), slog.Time("since", mem.Since), slog.String("state", e.State().String()))
+	l.tell(e, e.configuration())
 }

@@ -11,38 +11,38 @@ import (
 
 // sendMagic sends one round of magic packets, and measures how long the knock
 // waited for the first of them.
-func (p *Porter) sendMagic(r *entry) (failed error) {
-	for _, n := range p.nicsOf(r) {
-		for _, frame := range n.magicFrames(r.Spec(), p.conf.Wake.Transports) {
-			if err := n.Send(frame); err != nil {
+func (l *loop) sendMagic(e *entry) (failed error) {
+	for _, n := range l.nicsOf(e) {
+		for _, frame := range n.magicFrames(e.Spec(), l.conf.Wake.Transports) {
+			if err := n.transmit(frame); err != nil {
 				failed = err
 			}
-			if !r.knockedAt.IsZero() {
-				if d := time.Since(r.knockedAt); d < time.Minute { // else the clock of the kernel's times was set
-					p.metrics.WakeLatency(d)
+			if !e.knockedAt.IsZero() {
+				if d := time.Since(e.knockedAt); d < time.Minute { // else the clock of the kernel's times was set
+					l.metrics.WakeLatency(d)
 				}
-				r.knockedAt = time.Time{}
+				e.knockedAt = time.Time{}
 			}
 		}
 	}
 	return failed
 }
 
-func (p *Porter) logMagic(r *entry, attempt int, err error) {
+func (l *loop) logMagic(e *entry, attempt int, err error) {
 	if err != nil {
-		p.log.Warn("magic packet not sent", "machine", r, "attempt", attempt, "err", err)
+		l.log.Warn("magic packet not sent", "event", "magic_failed", "machine", e, "attempt", attempt, "err", err)
 		return
 	}
-	p.log.Debug("magic packet sent", "machine", r, "attempt", attempt)
+	l.log.Debug("magic packet sent", "event", "magic", "machine", e, "attempt", attempt)
 }
 
-// nicsOf returns where a machine lives. One that the configuration knows and
-// that has not registered yet may live anywhere.
-func (p *Porter) nicsOf(r *entry) []*nic {
-	if r.nic != nil {
-		return []*nic{r.nic}
+// nicsOf returns where a machine lives. One that has no place so far may live
+// anywhere.
+func (l *loop) nicsOf(e *entry) []*nic {
+	if e.nic != nil {
+		return []*nic{e.nic}
 	}
-	return p.nics
+	return l.nics
 }
 
 // magicFrames returns one round of magic packets: broadcast first, it needs no

@@ -1,114 +1,221 @@
 package porter
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
+	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"nightporter/internal/claim"
+	"nightporter/internal/fastpath"
 	"nightporter/internal/handover"
 	"nightporter/internal/lan"
 	"nightporter/internal/machine"
 )
 
-// nic is one interface the porter works on, known by its name. It stays when the
-// interface goes and comes again; what is open on it is its link.
+// nic is one interface that the porter works on, known by its name. It stays when
+// the interface goes and comes again; what is open on it is its link.
 type nic struct {
 	name    string
 	local   bool // our own host's programs may wake
 	log     *slog.Logger
-	link    atomic.Pointer[lan.Link]
+	link    atomic.Pointer[lan.Link]    // nil until the interface was there once
 	network atomic.Pointer[lan.Network] // as the kernel had it last
-	reader  reader
+	reader  *fastpath.Reader
 
 	reading sync.Mutex             // of network, one at a time: what is older must not win
 	trouble atomic.Pointer[string] // why there is no work to be done on it; nil: there is
 
 	// The loop's own.
-	failed     chan error // why readers of the link ended by themselves
-	announcer  claim.Announcer
-	binder     *claim.Binder
-	stale      bool        // the readers' view has to be made anew
-	stuck      bool        // the kernel filter could not be set, and the log says so
-	refused    bool        // so could claimed addresses, in bind mode
-	lostBefore uint64      // sightings known to be lost
-	port       uint16      // counts our questions to services
-	known      lan.Network // what was acted upon last
-	outSince   time.Time   // when the trouble began
-	again      time.Time   // when to look at the interface unasked; zero: no need
-	missed     lan.Change  // what was not acted upon when it could not be looked at
-	restate    time.Time   // when to announce the claims anew; zero: no need
-	credible   time.Time   // from then on silence is that of the machines
-	reminders  reminders   // of who has an address that a network card answers for too
+	failed      chan error // why readers of the link ended by themselves
+	announcer   claim.Announcer
+	binder      *claim.Binder
+	corrections corrections
+	stale       bool        // the readers' view has to be made anew
+	stuck       bool        // the kernel filter could not be set, and the log says so
+	refused     bool        // so could claimed addresses, in bind mode
+	lostBefore  uint64      // sightings known to be lost
+	probes      uint16      // counts our probes of services
+	known       lan.Network // what was acted upon last
+	outSince    time.Time   // when the trouble began
+	again       time.Time   // when to look at the interface unasked; zero: no need
+	missed      lan.Change  // what was not acted upon when it could not be looked at
+	restate     time.Time   // when to announce the claims anew; zero: no need
 
-	look func() (lan.Outlook, error) // asks the kernel; tests have it fail
-
-	// What a machine that arrives needs. Tests look here.
-	ask   func(machine.MAC, machine.Service)
-	ping  func(machine.MAC, netip.Addr) error
-	guide func(handover.Guest, machine.MAC)
+	observe  func() (lan.Outlook, error) // asks the kernel; tests have it fail
+	transmit func(frame []byte) error    // puts a frame on the wire; tests look here
 }
 
-// openNIC opens the interface, and answers for no machine yet. With local it looks
-// at what our own host sends, too.
-func openNIC(name string, local bool, sightings chan<- sighting, replied func(lan.Kind), log *slog.Logger) (*nic, error) {
+// newNIC returns an interface that is not open, and answers for no machine. With
+// local it looks at what our own host sends, too.
+func newNIC(name string, local bool, sightings chan<- fastpath.Sighting, replied func(lan.Kind), log *slog.Logger) *nic {
 	n := &nic{name: name, local: local, log: log.With("interface", name)}
-	n.reader.view.Store(&view{})
-	n.reader.sightings = sightings
-	n.reader.isn = rand.Uint32()
-	n.reader.forward = n.forward
-	n.reader.responder = claim.Responder{Send: n.Send, Replied: replied}
+	n.network.Store(&lan.Network{Name: name})
+	n.observe, n.transmit = n.observeKernel, n.Send
+	send := func(frame []byte) error { return n.transmit(frame) }
+	n.reader = fastpath.New(fastpath.Options{Send: send, Forward: n.forward, Replied: replied, Sightings: sightings})
 	n.binder = claim.NewBinder(n.Index)
 	n.announcer.Send = n.announce
-	n.look, n.ask, n.ping, n.guide = n.observe, n.question, n.echo, n.tellGuest
-	if err := n.open(log); err != nil {
-		return nil, err
-	}
-	if err := n.refresh(); err != nil {
-		n.Close()
-		return nil, err
-	}
-	n.known = *n.network.Load()
-	return n, nil
+	return n
 }
 
-// replied counts an answer that a reader gave.
-func (p *Porter) replied(k lan.Kind) {
-	if k == lan.NeighborSolicitation {
-		p.metrics.NDPReplied()
+// open gives n a link, in place of a closed one where there is any, and reads its
+// network.
+func (n *nic) open(log *slog.Logger) error {
+	link, err := lan.OpenLink(n.name, n.local, n.link.Load(), log)
+	if err != nil {
+		return err
+	}
+	n.reader.SetSelf(link.MAC())
+	n.link.Store(link)
+	return n.read(n.Index())
+}
+
+// listen has n's readers work until ctx ends or the link is closed. One that ends
+// for another reason leaves it in failed, and then calls kick.
+func (n *nic) listen(ctx context.Context, kick func()) {
+	if n.closed() {
 		return
 	}
-	p.metrics.ARPReplied()
+	failed := make(chan error, lan.LinkReaders)
+	n.failed = failed
+	n.link.Load().Listen(ctx, lan.Handlers{
+		Received: n.reader.Handle,
+		Sent:     n.reader.HandleOutgoing,
+		Failed: func(err error) {
+			failed <- err
+			kick()
+		},
+	})
+}
+
+// wait returns when the readers have ended.
+func (n *nic) wait() error {
+	if link := n.link.Load(); link != nil {
+		return link.Wait()
+	}
+	return nil
+}
+
+// Close closes what is open on the interface.
+func (n *nic) Close() error {
+	if link := n.link.Load(); link != nil {
+		return link.Close()
+	}
+	return nil
+}
+
+// closed reports whether nothing is open.
+func (n *nic) closed() bool {
+	link := n.link.Load()
+	return link == nil || link.Closed()
+}
+
+// opened returns what the link was opened with; nothing if it is closed.
+func (n *nic) opened() lan.Status {
+	if n.closed() {
+		return lan.Status{}
+	}
+	return n.link.Load().Opened()
+}
+
+// Index returns the kernel's number of the interface, as it was when it was opened
+// last.
+func (n *nic) Index() int {
+	if link := n.link.Load(); link != nil {
+		return link.Index()
+	}
+	return 0
+}
+
+// MAC returns our address on the interface, as it was then.
+func (n *nic) MAC() machine.MAC {
+	if link := n.link.Load(); link != nil {
+		return link.MAC()
+	}
+	return machine.MAC{}
+}
+
+// Send puts a frame on the wire.
+func (n *nic) Send(frame []byte) error {
+	if link := n.link.Load(); link != nil {
+		return link.Send(frame)
+	}
+	return net.ErrClosed
 }
 
 // forward sends a packet that came to us on to the machine.
 func (n *nic) forward(p *lan.Packet, to machine.MAC) error {
-	return lan.Forward(p, n.MAC(), to, n.MTU(), n.Send)
+	link := n.link.Load()
+	if link == nil {
+		return net.ErrClosed
+	}
+	return lan.Forward(p, link.MAC(), to, link.MTU(), n.transmit)
 }
 
-// refresh reads the interface's addresses and routes anew. While there is no
-// interface what was known stays.
-func (n *nic) refresh() error {
-	if n.out() != nil {
+// setInterest sets the kernel filter for a view. A link that is opened later gets it
+// then.
+func (n *nic) setInterest(v *fastpath.View) error {
+	if n.closed() || n.out() != nil {
 		return nil
 	}
-	return n.read(n.Index())
+	return n.link.Load().SetInterest(v.Interest(n.own()))
 }
 
-// read is refresh for the interface with an index.
+// out returns why nothing can be done on the interface, or nil.
+func (n *nic) out() error {
+	if reason := n.trouble.Load(); reason != nil {
+		return n.fault(*reason)
+	}
+	return nil
+}
+
+// fault makes an error of what is wrong with the interface; nothing is none.
+func (n *nic) fault(what string) error {
+	if what == "" {
+		return nil
+	}
+	return fmt.Errorf("interface %s %s", n.name, what)
+}
+
+// read reads the addresses and routes of the interface with an index.
 func (n *nic) read(index int) error {
 	n.reading.Lock()
 	defer n.reading.Unlock()
 	network, err := lan.ReadNetwork(index)
 	if err != nil {
-		return fmt.Errorf("interface %s: read addresses and routes: %w", n.Name(), err)
+		return fmt.Errorf("interface %s: read addresses and routes: %w", n.name, err)
 	}
 	n.network.Store(&network)
 	return nil
+}
+
+// observeKernel asks the kernel about the interface. That there is none is no error.
+func (n *nic) observeKernel() (lan.Outlook, error) {
+	status, err := lan.ReadStatus(n.name)
+	if errors.Is(err, lan.ErrNoInterface) {
+		return lan.Outlook{}, nil
+	}
+	if err == nil {
+		err = n.read(status.Index)
+	}
+	return lan.Outlook{Status: status, Network: *n.network.Load()}, err
+}
+
+// carrier returns what is wrong with the cable. Frames go nowhere without a
+// complaint when it is out, so the silence that follows is not the machine's.
+func (n *nic) carrier() error {
+	s, err := lan.ReadStatus(n.name)
+	if err != nil {
+		return err
+	}
+	return n.fault(s.Fault())
 }
 
 // own returns the host's addresses on this interface.
@@ -120,45 +227,44 @@ func (n *nic) own() []netip.Addr {
 	return own
 }
 
-// carrier says what is wrong with the cable. Frames go nowhere without a
-// complaint when it is out, so its silence is not the machine's.
-func (n *nic) carrier() error {
-	s, err := lan.ReadStatus(n.Name())
-	if err != nil {
-		return err
+// send is for frames whose loss is repaired by the next of their kind.
+func (n *nic) send(frame []byte) {
+	if err := n.transmit(frame); err != nil {
+		n.log.Debug("frame not sent", "event", "send_failed", "err", err)
 	}
-	return n.says(s.Fault())
 }
 
-// announce tells everyone once that ip is at owner.
+// announce tells all hosts once that ip is at owner.
 func (n *nic) announce(ip netip.Addr, owner machine.MAC) {
-	if a := n.reader.view.Load().addrs[ip]; owner == n.MAC() && a != nil && !a.answer.Load() {
+	if a := n.reader.View().Address(ip); owner == n.MAC() && a != nil && !a.Answered() {
 		return // its machine spoke, and the loop is about to hear of it
 	}
-	n.say(machine.Broadcast, netip.Addr{}, ip, owner)
+	n.tellOwner(machine.Broadcast, netip.Addr{}, ip, owner)
 }
 
-// say tells to, which is everyone or one neighbour, that ip is at owner. client
-// is the neighbour's address, if it is known.
-func (n *nic) say(to machine.MAC, client, ip netip.Addr, owner machine.MAC) {
+// point tells one client alone that the machine's address is at owner.
+func (n *nic) point(g handover.Guest, owner machine.MAC) {
+	client := g.IP
+	if !n.network.Load().Contains(client) {
+		client = netip.Addr{} // the frame goes to a router
+	}
+	n.tellOwner(g.MAC, client, g.Addr, owner)
+}
+
+// tellOwner tells a neighbor, or all, that ip is at owner. client is the neighbor's
+// address, if it is known.
+func (n *nic) tellOwner(to machine.MAC, client, ip netip.Addr, owner machine.MAC) {
 	from, ok := n.network.Load().SourceFor(ip)
 	if !ok {
-		from = ip // better said by the address itself than not at all
+		from = ip // better announced by the address itself than not at all
 	}
 	frames, err := lan.Announcement(n.MAC(), to, owner, ip, from, client)
 	if err != nil {
-		n.log.Warn("cannot announce", "ip", ip, "to", to, "err", err)
+		n.log.Warn("cannot announce", "event", "announce_failed", "ip", ip, "to", to, "err", err)
 		return
 	}
 	for _, f := range frames {
 		n.send(f)
-	}
-}
-
-// send is for frames whose loss is repaired by the next of their kind.
-func (n *nic) send(frame []byte) {
-	if err := n.Send(frame); err != nil {
-		n.log.Debug("frame not sent", "err", err)
 	}
 }
 
@@ -167,11 +273,60 @@ func (n *nic) send(frame []byte) {
 func (n *nic) probe(to machine.MAC, ip netip.Addr) error {
 	from, ok := n.network.Load().SourceFor(ip)
 	if !ok {
-		return fmt.Errorf("interface %s has no address to ask for %s from", n.Name(), ip)
+		return fmt.Errorf("interface %s has no address to ask for %s from", n.name, ip)
 	}
 	frame, err := lan.NeighborProbe(n.MAC(), to, from, ip)
 	if err != nil {
 		return err
 	}
-	return n.Send(frame)
+	return n.transmit(frame)
+}
+
+// ping asks the machine itself for an echo reply.
+func (n *nic) ping(mac machine.MAC, ip netip.Addr) error {
+	source, ok := n.sourceNear(ip)
+	if !ok {
+		return fmt.Errorf("interface %s has no address to ask %s from", n.name, ip)
+	}
+	n.probes++
+	frame, err := lan.EchoProbe(n.MAC(), mac, source, ip, lan.ProbePort(0), n.probes)
+	if err != nil {
+		return err
+	}
+	return n.transmit(frame)
+}
+
+// probeService probes whether a service of the machine takes clients.
+func (n *nic) probeService(mac machine.MAC, s machine.Service) {
+	source, ok := n.sourceNear(s.Addr)
+	if !ok {
+		n.log.Debug("no address to probe a service from", "event", "probe_failed", "service", s)
+		return
+	}
+	n.probes++
+	from := netip.AddrPortFrom(source, lan.ProbePort(n.probes))
+	to := netip.AddrPortFrom(s.Addr, s.Number)
+	var frame []byte
+	var err error
+	if s.Protocol == machine.UDP {
+		frame, err = lan.DatagramProbe(n.MAC(), mac, from, to)
+	} else {
+		frame, err = lan.SYNProbe(n.MAC(), mac, from, to, n.reader.Sequence())
+	}
+	if err != nil {
+		n.log.Warn("cannot probe a service", "event", "probe_failed", "service", s, "err", err)
+		return
+	}
+	n.send(frame)
+}
+
+// sourceNear returns our address in the network of ip, which the machine's own
+// firewall lets in where it lets its neighbors in.
+func (n *nic) sourceNear(ip netip.Addr) (netip.Addr, bool) {
+	network := n.network.Load()
+	i := slices.IndexFunc(network.Prefixes, func(p netip.Prefix) bool { return p.Masked().Contains(ip) })
+	if i >= 0 {
+		return network.Prefixes[i].Addr(), true
+	}
+	return network.SourceFor(ip)
 }

@@ -2,103 +2,70 @@ package porter
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
+	"strings"
 	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"nightporter/internal/config"
-	"nightporter/internal/due"
 	"nightporter/internal/guard"
-	"nightporter/internal/handover"
+	"nightporter/internal/journal"
 	"nightporter/internal/lan"
 	"nightporter/internal/machine"
 	"nightporter/internal/metrics"
 	"nightporter/internal/registration"
 )
 
-// sightingQueue is how many sightings may wait for the loop. Each watched
-// machine has at most a few on their way at once.
-const sightingQueue = 8192
+// errStopping answers requests that come while the porter ends.
+var errStopping = errors.New("nightporter is stopping")
 
-// questions is how many we would send in a second to all machines that are
-// awaited together. It is plenty for a home, and nothing for a LAN; at the pace
-// of a single machine a thousand would be asked a hundred thousand times.
-const questions = 4000
-
-// heldOctets is how much the packets that wait may take, of all machines
-// together.
-const heldOctets = 16 << 20
-
-// Porter is the daemon's core. Make it with New, then Run it.
+// Porter is the daemon's core, as other goroutines see it: it sends requests to
+// the loop. Make it with New, then Resume and Run it.
 type Porter struct {
-	started *config.Config // what the sockets were opened with
-	conf    *config.Config
-	log     *slog.Logger
-	metrics *metrics.Metrics
-	nics    []*nic // never others; what is open on each is
+	loop    *loop
 	watcher *lan.Watcher
 	trust   atomic.Pointer[registration.Policy]
 
-	sightings chan sighting
-	requests  chan func()
-	changes   chan lan.Changes // of the host's network
-	kicks     chan struct{}    // a reader has failed
-	running   chan struct{}    // closed once the loop runs
-	stopped   chan struct{}    // closed once the loop has ended
-
-	// The loop's own.
-	machines  map[string]*entry // by name
-	byMAC     map[machine.MAC]*entry
-	timers    due.Queue[*entry]
-	inquiries due.Queue[*entry] // when to ask its services whether they are ready
-	budget    *handover.Budget
-	awaited   map[*entry]bool // those that wake or arrive
-	guard     guard.Keeper
-	journal   eventLog
-	reading   context.Context // of the readers; nil while there are none
-	deferred  []func()        // by the event that is being handled
-	disowned  bool            // bind mode: claimed addresses were removed from the interfaces, because the guard is down
+	requests chan func()
+	running  chan struct{} // closed once the loop runs
+	stopped  chan struct{} // closed once the loop has ended
 }
 
-// New opens the interfaces that conf names. Resume has to come before Run; nothing
-// is answered earlier.
+// New opens the interfaces that conf names. One that is not there is waited for,
+// unless all are missing. Resume has to come before Run; nothing is answered
+// earlier.
 func New(conf *config.Config, m *metrics.Metrics, log *slog.Logger) (*Porter, error) {
-	p := &Porter{
-		started: conf, conf: conf, log: log, metrics: m,
-		sightings: make(chan sighting, sightingQueue),
-		requests:  make(chan func()),
-		changes:   make(chan lan.Changes),
-		kicks:     make(chan struct{}, 1),
-		running:   make(chan struct{}),
-		stopped:   make(chan struct{}),
-		budget:    handover.NewBudget(heldOctets),
-		machines:  make(map[string]*entry),
-		byMAC:     make(map[machine.MAC]*entry),
-		awaited:   make(map[*entry]bool),
-	}
-	p.setTrust(conf)
+	p := newPorter(conf, m, log)
 	var err error
 	if p.watcher, err = lan.Watch(log); err != nil { // before the first look, so that nothing is missed
 		return nil, err
 	}
-	if err := p.openNICs(conf); err != nil {
-		p.Close()
-		return nil, err
+	if err = p.loop.openNICs(); err == nil {
+		err = p.loop.configure(conf.Machines)
 	}
-	if err := p.configure(conf.Machines); err != nil {
+	if err != nil {
 		p.Close()
 		return nil, err
 	}
 	return p, nil
 }
 
+// newPorter returns a porter that works on no interface so far.
+func newPorter(conf *config.Config, m *metrics.Metrics, log *slog.Logger) *Porter {
+	p := &Porter{loop: newLoop(conf, m, log), requests: make(chan func()), running: make(chan struct{}), stopped: make(chan struct{})}
+	p.setTrust(conf)
+	return p
+}
+
 // Close removes the guard and closes the interfaces. Run has ended, or was not
 // called.
 func (p *Porter) Close() {
-	p.guard.Close()
-	for _, n := range p.nics {
+	p.loop.kernel.guard.Close()
+	for _, n := range p.loop.nics {
 		n.Close()
 	}
 	if p.watcher != nil {
@@ -123,241 +90,183 @@ func (p *Porter) Run(ctx context.Context) error {
 	// release is not answered in the meantime.
 	reading, stopReading := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopReading()
-	p.reading = reading
-	for _, n := range p.nics {
-		n.listen(reading, p.kick)
-	}
+	p.loop.listen(reading)
+	changes := make(chan lan.Changes)
 	var g errgroup.Group
-	g.Go(func() error { p.follow(ctx); return nil })
-	p.loop(ctx)
+	g.Go(func() error {
+		p.watcher.Run(ctx, func(c lan.Changes) {
+			select {
+			case changes <- c:
+			case <-ctx.Done():
+			}
+		})
+		return nil
+	})
+	p.loop.run(ctx, p.requests, changes, func() { close(p.running) })
+	close(p.stopped)
 	cancel()
 	stopReading()
-	for _, n := range p.nics {
-		if err := n.link.Load().Wait(); err != nil {
+	for _, n := range p.loop.nics {
+		if err := n.wait(); err != nil {
 			return err
 		}
 	}
 	return g.Wait()
 }
 
-// loop owns the machines. Everything that happens to them happens here, one
-// thing after the other.
-func (p *Porter) loop(ctx context.Context) {
-	defer close(p.stopped)
-	for _, n := range p.nics {
-		p.inspect(n, lan.Change{}) // the cable may be out from the start
+// inLoop runs f on the loop and waits for it.
+func (p *Porter) inLoop(ctx context.Context, f func()) error {
+	done := make(chan struct{})
+	request := func() {
+		f()
+		p.loop.publish()
+		close(done)
 	}
-	close(p.running)
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			p.leave()
-			return
-		case s := <-p.sightings:
-			p.see(s)
-		case f := <-p.requests:
-			p.drain()
-			f()
-		case c := <-p.changes:
-			p.changed(c)
-		case <-p.kicks:
-			p.failed()
-		case <-timer.C:
-		}
-		p.tick()
-		p.publish()
-		if next := p.next(); !next.IsZero() {
-			timer.Reset(time.Until(next))
-		}
+	select {
+	case p.requests <- request:
+	case <-p.stopped:
+		return errStopping
+	case <-ctx.Done():
+		return ctx.Err()
 	}
+	<-done
+	return nil
 }
 
-// drain takes what else the readers saw, so that a crowd of machines costs one
-// new view and not one each. It is bounded, requests and timers wait.
-func (p *Porter) drain() {
-	for range sightingQueue {
-		select {
-		case s := <-p.sightings:
-			p.see(s)
-		default:
-			return
+// Alive returns nil if the loop still turns.
+func (p *Porter) Alive(ctx context.Context) error { return p.inLoop(ctx, func() {}) }
+
+// Started is closed once machines can register and be answered for.
+func (p *Porter) Started() <-chan struct{} { return p.running }
+
+// Ready returns nil when the porter does its work on every interface, or why it
+// does not.
+func (p *Porter) Ready() error {
+	select {
+	case <-p.stopped:
+		return errStopping
+	default:
+	}
+	select {
+	case <-p.running:
+	default:
+		return errors.New("nightporter is starting")
+	}
+	var faults []string
+	for _, n := range p.loop.nics {
+		if err := n.out(); err != nil {
+			faults = append(faults, err.Error())
 		}
 	}
+	if len(faults) > 0 {
+		return errors.New(strings.Join(faults, "; "))
+	}
+	return nil
 }
 
-func (p *Porter) see(s sighting) {
-	s.taken()
-	r := s.watch.resident
-	if r.watch != s.watch {
-		return // it registered anew or was forgotten meanwhile
-	}
-	switch s.kind {
-	case sawFrame:
-		p.tell(r, machine.Heard{})
-	case sawTest:
-		p.tell(r, machine.Heard{Addr: s.addr.ip})
-	case sawUse:
-		p.tell(r, machine.Heard{Addr: s.addr.ip, InUse: true})
-	case sawPacket:
-		p.heardPacket(r, s.addr.ip)
-	case sawAnswer:
-		p.heardAnswer(r, s.addr.ip)
-	case sawAsked:
-		p.asked(r)
-	case sawTold:
-		p.pin(r)
-	case sawAccepted:
-		p.accepted(r, s.door.service)
-	case sawObjected:
-		p.objected(r, s.door.service)
-	case sawKnock:
-		if r.State() == machine.Asleep {
-			r.knockedAt = s.at
+// Machines returns every machine as it is now, by name; nothing once the porter
+// has stopped.
+func (p *Porter) Machines() []machine.Status {
+	var all []machine.Status
+	_ = p.inLoop(context.Background(), func() {
+		now := time.Now()
+		for _, e := range p.loop.machines.sorted() {
+			all = append(all, e.shown(now))
 		}
-		p.tell(r, machine.Knocked{Service: s.door.service, Source: s.source})
-	case sawConflict:
-		p.tell(r, machine.Conflicted{Addr: s.addr.ip, By: s.by})
-	case sawSuppressed:
-		p.logSuppressed(r, s)
-	}
+	})
+	return all
 }
 
-// tick delivers what is due. What the readers saw goes first: a frame that has
-// come in already must not be overtaken by the claim of its sender's address.
-func (p *Porter) tick() {
-	now := time.Now()
-	p.drain()
-	for r, ok := p.timers.Pop(now); ok; r, ok = p.timers.Pop(now) {
-		p.tell(r, machine.Ticked{Pace: p.pace()})
-		p.drain()
-	}
-	for r, ok := p.inquiries.Pop(now); ok; r, ok = p.inquiries.Pop(now) {
-		p.inquire(now, r)
-	}
-	for _, n := range p.nics {
-		p.attendNIC(now, n)
-		n.announcer.Run(now)
-		n.reminders.run(now, n.remind)
-		p.recoverLost(n)
-	}
-	if p.guard.Check(now) && p.bound() {
-		p.checkOwned()
-	}
+// Wake wakes a machine on behalf of by.
+func (p *Porter) Wake(ctx context.Context, name, by string) error {
+	return p.withMachine(ctx, name, func(e *entry) {
+		p.loop.log.Info("wake requested", "event", "wake_requested", "machine", e, "by", by, "state", e.State().String())
+		p.loop.tell(e, machine.WakeAsked{Trigger: machine.ByAPI, By: by})
+	})
 }
 
-// await notes whether r is awaited.
-func (p *Porter) await(r *entry) {
-	if s := r.State(); s == machine.Waking || s == machine.Arriving {
-		p.awaited[r] = true
-	} else {
-		delete(p.awaited, r)
-	}
+// Forget releases a machine and drops it.
+func (p *Porter) Forget(ctx context.Context, name, by string) error {
+	return p.withMachine(ctx, name, func(e *entry) {
+		p.loop.tell(e, machine.Stopped{})
+		p.loop.forget(e, "asked for by "+by)
+	})
 }
 
-// pace returns how often one of those that are awaited may be asked, so that
-// all get their share of the questions.
-func (p *Porter) pace() time.Duration {
-	return time.Second * time.Duration(len(p.awaited)) / questions
-}
-
-// recoverLost treats every machine whose speech may not have reached us as
-// having spoken: its reader has stopped answering for it already.
-func (p *Porter) recoverLost(n *nic) {
-	lost := n.reader.lost.Load()
-	if lost == n.lostBefore {
-		return
-	}
-	p.log.Warn("too busy to hear every machine", "interface", n.Name(), "lost", lost-n.lostBefore)
-	n.lostBefore = lost
-	for _, r := range p.sorted() {
-		if r.nic != n {
-			continue
+func (p *Porter) withMachine(ctx context.Context, name string, f func(*entry)) error {
+	var unknown error
+	err := p.inLoop(ctx, func() {
+		if e := p.loop.machines.named[name]; e != nil {
+			f(e)
+		} else {
+			unknown = fmt.Errorf("%w: %q", machine.ErrUnknown, name)
 		}
-		if ip, silenced := r.silenced(); silenced {
-			p.tell(r, machine.Heard{Addr: ip})
+	})
+	return errors.Join(err, unknown)
+}
+
+// Reload takes over what may change while claims are held. It returns the keys
+// whose change takes effect only after a restart. An error means that nothing has
+// changed.
+func (p *Porter) Reload(ctx context.Context, conf *config.Config) ([]string, error) {
+	var bad error
+	err := p.inLoop(ctx, func() {
+		if bad = p.loop.reload(conf); bad == nil {
+			p.setTrust(conf)
+		}
+	})
+	return config.NeedsRestart(p.loop.started, conf), errors.Join(err, bad)
+}
+
+// Guard tells whether our kernel is kept silent about claimed addresses.
+func (p *Porter) Guard() guard.Status { return p.loop.kernel.guard.Status() }
+
+// GuardNeeded tells whether the absence of the guard would matter.
+func (p *Porter) GuardNeeded() bool { return p.loop.kernel.guard.Needed() }
+
+// Interfaces returns the names of the interfaces that the porter works on.
+func (p *Porter) Interfaces() []string { return p.loop.interfaces() }
+
+// Drops returns how many packets the kernel dropped, by interface.
+func (p *Porter) Drops() map[string]uint64 {
+	drops := make(map[string]uint64)
+	for _, n := range p.loop.nics {
+		drops[n.name] = 0
+		if l := n.link.Load(); l != nil {
+			drops[n.name] = l.Drops()
 		}
 	}
+	return drops
 }
 
-func (p *Porter) next() time.Time {
-	moments := []time.Time{p.timers.Next(), p.inquiries.Next(), p.guard.Next()}
-	for _, n := range p.nics {
-		moments = append(moments, n.announcer.Next(), n.reminders.next(), n.again, n.restate)
-	}
-	var next time.Time // zero: nothing is due
-	for _, at := range moments {
-		if !at.IsZero() && (next.IsZero() || at.Before(next)) {
-			next = at
-		}
-	}
-	return next
-}
-
-// publish gives the readers a new view where machines came or went.
-func (p *Porter) publish() {
-	for _, n := range p.nics {
-		if !n.stale {
-			continue
-		}
-		v := newView(&p.conf.Wake)
-		for _, r := range p.machines {
-			if r.nic == n && r.attention() != ignored {
-				v.add(r)
+// Rejected returns how many frames could not be used, by interface and reason.
+func (p *Porter) Rejected() map[string]map[string]uint64 {
+	rejected := make(map[string]map[string]uint64)
+	for _, n := range p.loop.nics {
+		by := map[string]uint64{"overrun": n.reader.Lost()} // the loop was too far behind
+		if l := n.link.Load(); l != nil {
+			for v, count := range l.Rejected() {
+				by[v.String()] = count
 			}
 		}
-		n.reader.view.Store(v)
-		// A filter that is not set is tried again with the next thing that
-		// happens.
-		err := n.link.Load().SetInterest(v.interest(n.own()))
-		if n.out() != nil {
-			err = nil // a new link gets the filter
-		}
-		if err != nil && !n.stuck {
-			p.log.Error("cannot set the kernel filter", "interface", n.Name(), "err", err)
-		}
-		n.stuck = err != nil
-		n.stale = err != nil
+		rejected[n.name] = by
 	}
+	return rejected
 }
 
-// leave releases everything. The second announcement a second later is for
-// those who missed the first.
-func (p *Porter) leave() {
-	p.drain() // who tests an address must not hear of it
-	held := false
-	for _, r := range p.machines {
-		if r.nic == nil {
-			continue
-		}
-		held = held || awaitsAtOurs(r)
-		p.tell(r, machine.Stopped{Wake: p.conf.Wake.OnExit == config.OnExitAll})
-	}
-	if !held {
-		return
-	}
-	p.listen(lastWord)
-	for _, n := range p.nics {
-		n.announcer.Run(time.Now())
-	}
-	p.log.Info("all claims released")
+// Events returns what happened after since, to the machine of that name or to
+// all: the newest limit of it, oldest first.
+func (p *Porter) Events(since uint64, name string, limit int) []journal.Event {
+	return p.loop.journal.Events(since, name, limit)
 }
 
-// listen waits, and stops telling about each address that its machine tests
-// meanwhile: it may have been woken a moment ago.
-func (p *Porter) listen(d time.Duration) {
-	for end := time.After(d); ; {
-		select {
-		case s := <-p.sightings:
-			if s.taken(); s.kind == sawTest {
-				s.watch.resident.nic.announcer.Cancel(s.addr.ip)
-			}
-		case <-end:
-			return
-		}
-	}
-}
+// Follow returns a channel that gets every event from now on, until ctx ends.
+func (p *Porter) Follow(ctx context.Context) <-chan journal.Event { return p.loop.journal.Follow(ctx) }
 
-// lastWord is when the last announcement goes out; the porter has 2 s to end.
-const lastWord = 1010 * time.Millisecond
+// Storage tells whether what happens can be stored.
+func (p *Porter) Storage() journal.Health {
+	if err := p.loop.journal.Healthy(); err != nil {
+		return journal.Health{Reason: err.Error()}
+	}
+	return journal.Health{Healthy: true}
+}

@@ -2,52 +2,118 @@ package porter
 
 import (
 	"errors"
-	"time"
+	"hash/fnv"
+	"net/netip"
+	"slices"
 
 	"nightporter/internal/machine"
 )
 
-// probe asks for the machine's addresses. A probe that could not be sent says nothing
-// about the machine, so it must not count as silence.
-func (p *Porter) probe(r *entry, a machine.Probe) {
-	if !r.credible(time.Now()) {
-		r.Handle(time.Now(), machine.Unprobed{})
-		return
+// servicesProbed is how many TCP services one question probes at most. Where there
+// are more, the next question goes on with the rest.
+const servicesProbed = 4
+
+// probe asks a machine for addresses. That it cannot be asked says nothing about
+// the machine, so it must not count as silence.
+func (l *loop) probe(e *entry, p machine.Probe) {
+	asked, failed := false, errors.New("no interface of this host reaches it")
+	if e.nic != nil {
+		if failed = e.nic.out(); failed == nil {
+			asked, failed = e.send(p)
+		}
 	}
-	asked, failed := false, r.nic.out()
-	if failed == nil {
-		asked, failed = r.send(a)
+	if failed != nil && !e.unasked {
+		l.log.Warn("cannot probe", "event", "probe_failed", "machine", e, "err", failed)
 	}
-	if failed != nil && !r.probeFailed {
-		p.log.Warn("cannot probe", "machine", r, "err", failed)
+	e.unasked = failed != nil
+	if asked && p.System {
+		asked = l.probeSystem(e, p.Addrs)
 	}
-	r.probeFailed = failed != nil
 	if !asked {
-		r.Handle(time.Now(), machine.Unprobed{})
+		l.tell(e, machine.ProbeFailed{})
 	}
 }
 
 // send asks a question for each address, and reports whether anything that was
 // sent may be answered.
-func (r *entry) send(a machine.Probe) (asked bool, failed error) {
-	mac := r.Spec().MAC
-	for _, ip := range a.Addrs {
-		err := r.nic.probe(mac, ip)
-		if err == nil && a.Broadcast {
-			err = r.nic.probe(machine.Broadcast, ip)
+func (e *entry) send(p machine.Probe) (asked bool, failed error) {
+	mac := e.Spec().MAC
+	for _, ip := range p.Addrs {
+		err := e.nic.probe(mac, ip)
+		if err == nil && p.Broadcast {
+			err = e.nic.probe(machine.Broadcast, ip)
 		}
 		asked = asked || err == nil
 		failed = errors.Join(failed, err)
 	}
-	if a.Broadcast && failed == nil {
-		failed = r.nic.carrier()
+	if p.Broadcast && failed == nil {
+		failed = e.nic.carrier()
 		asked = failed == nil
 	}
 	return asked, failed
 }
 
-// credible reports whether the silence of a machine that is not expected to sleep
-// would be its own. If not, the log says so of the interface.
-func (r *entry) credible(now time.Time) bool {
-	return r.attention() != attended || r.nic.out() == nil && !now.Before(r.nic.credible)
+// probeSystem asks a machine for what only an operating system answers: an echo
+// reply for each address, and TCP from its services there. Management firmware
+// answers the former too.
+func (l *loop) probeSystem(e *entry, addrs []netip.Addr) (asked bool) {
+	var failed error
+	for _, ip := range addrs {
+		err := e.nic.ping(e.target.MAC, ip)
+		asked = asked || err == nil
+		failed = errors.Join(failed, err)
+	}
+	services := slices.DeleteFunc(e.target.Services(), func(s machine.Service) bool {
+		return s.Protocol != machine.TCP || !slices.Contains(addrs, s.Addr)
+	})
+	for range min(len(services), servicesProbed) {
+		e.nextProbed = (e.nextProbed + 1) % len(services)
+		e.nic.probeService(e.target.MAC, services[e.nextProbed])
+	}
+	if failed != nil {
+		l.log.Debug("cannot probe a machine's operating system", "event", "probe_failed", "machine", e, "err", failed)
+	}
+	return asked
+}
+
+// recheck asks all hosts on the LAN for an address.
+func (l *loop) recheck(e *entry, ip netip.Addr) {
+	if by, used := l.userOf(e, ip); used {
+		l.tell(e, machine.Conflicted{Addr: ip, By: by})
+		return
+	}
+	err := errors.New("no interface of this host reaches it")
+	if e.nic != nil {
+		if err = e.nic.probe(machine.Broadcast, ip); err == nil {
+			err = e.nic.carrier()
+		}
+	}
+	if err != nil {
+		l.log.Debug("cannot recheck an address", "event", "recheck_failed", "machine", e, "ip", ip, "err", err)
+		l.tell(e, machine.RecheckFailed{Addr: ip})
+	}
+}
+
+// userOf returns the known user of an address, although no question to the LAN
+// would find it: our own kernel, or a machine that registered it, perhaps asleep.
+func (l *loop) userOf(e *entry, ip netip.Addr) (machine.MAC, bool) {
+	if e.nic != nil && e.nic.network.Load().Own(ip) {
+		return e.nic.MAC(), true
+	}
+	for mac, other := range l.machines.byMAC {
+		if other != e && other.attention == machine.Observed && other.Holds(ip) {
+			return mac, true
+		}
+	}
+	return machine.MAC{}, false
+}
+
+// porterNumber tells this porter from others, from one start to the next.
+func (l *loop) porterNumber() uint64 {
+	h := fnv.New64a()
+	for _, n := range l.nics {
+		mac := n.MAC()
+		h.Write(mac[:])
+	}
+	return h.Sum64()
 }

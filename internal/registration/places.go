@@ -17,9 +17,9 @@ type Reason string
 
 // The reasons.
 const (
-	NoNetwork Reason = "it is in no network of the porter's interface"
+	NoNetwork Reason = "it is not in a network of the porter's interface"
 	NoAnswer  Reason = "nobody answers for it"
-	NotFound  Reason = "it is in no network of the porter's interface, and nobody answers for it" // though it was asked for on the link
+	NotFound  Reason = "it is not in a network of the porter's interface, and nobody answers for it" // though it was asked for on the link
 )
 
 // Place is what the rules say of one address of a registration.
@@ -124,7 +124,7 @@ func (p Policy) disputed(path string, ip netip.Addr, mac machine.MAC, others []m
 		names[i] = m.String()
 	}
 	// A Linux host with two cards on one LAN answers with both for each of its
-	// addresses, unless it is told not to.
+	// addresses, unless a sysctl says otherwise.
 	return Refuse(Refused, "%s: %s answers for %s: expected %s alone (trust: %v); if that is a second card of the machine, set its sysctl net.ipv4.conf.all.arp_ignore=1",
 		path, strings.Join(names, " and "), ip, mac, p.Trust)
 }
@@ -137,10 +137,10 @@ func nothingToClaim(places []Place, mac machine.MAC) error {
 		case NoAnswer:
 			return Refuse(Refused, "%s: nobody answers for %s: expected %s (trust: self), %s", monitorIP(i), p.IP, mac, tryAgain)
 		case NotFound:
-			return Refuse(Refused, "%s: nobody answers for %s, which is in no network of the porter's interface: expected %s, %s",
+			return Refuse(Refused, "%s: nobody answers for %s, which is not in a network of the porter's interface: expected %s, %s",
 				monitorIP(i), p.IP, mac, tryAgain)
 		}
 	}
-	return Refuse(Refused, "%s: found %s, which is in no network of the porter's interface: expected an address in one of them",
+	return Refuse(Refused, "%s: found %s, which is not in a network of the porter's interface: expected an address in one",
 		monitorIP(0), places[0].IP)
 }

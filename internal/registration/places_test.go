@@ -53,11 +53,11 @@ func TestPlaces(t *testing.T) {
 		{name: "only silent ones", trusts: []registration.Trust{self}, ips: "192.168.1.8 192.168.1.9",
 			text: "monitor[0].ip: nobody answers for 192.168.1.8: expected d8:cb:8a:39:be:a1 " + only},
 		{name: "only one that is nowhere", trusts: []registration.Trust{self, allow, open}, ips: "10.0.0.5",
-			text: "monitor[0].ip: found 10.0.0.5, which is in no network of the porter's interface: expected an address in one of them"},
+			text: "monitor[0].ip: found 10.0.0.5, which is not in a network of the porter's interface: expected an address in one"},
 		{name: "trying again helps one of them", trusts: []registration.Trust{self}, ips: "10.0.0.5 192.168.1.8",
 			text: "monitor[1].ip: nobody answers for 192.168.1.8: expected d8:cb:8a:39:be:a1 " + only},
 		{name: "only one that is not found", trusts: []registration.Trust{self, allow, open}, ips: "2001:db8::5", change: answered(slaac),
-			text: "monitor[0].ip: nobody answers for 2001:db8::5, which is in no network of the porter's interface: expected d8:cb:8a:39:be:a1, try again"},
+			text: "monitor[0].ip: nobody answers for 2001:db8::5, which is not in a network of the porter's interface: expected d8:cb:8a:39:be:a1, try again"},
 	} {
 		for _, trust := range tt.trusts {
 			t.Run(tt.name+", "+trust.String(), func(t *testing.T) {

@@ -125,7 +125,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 			return nil
 		case temporary(err):
 			pause = min(max(2*pause, 5*time.Millisecond), time.Second)
-			s.log.Warn("cannot accept a registration", "listen", ln.Addr().String(), "error", err, "pause", pause)
+			s.log.Warn("cannot accept a registration", "event", "accept_failed", "listen", ln.Addr().String(), "err", err, "pause", pause)
 			if !sleep(ctx, pause) {
 				return nil
 			}
@@ -248,15 +248,15 @@ func (s *Server) conclude(ctx context.Context, req Request, peer netip.AddrPort,
 	}
 	switch {
 	case outcome == Accepted:
-		s.log.Info("registration accepted", attrs...)
+		s.log.Info("registration accepted", append(attrs, "event", "registration_accepted")...)
 	case errors.Is(err, errNothing):
-		s.log.Debug("connection without a registration", "peer", peer.String())
+		s.log.Debug("connection without a registration", "event", "registration_missing", "peer", peer.String())
 	case s.repeats.Take(ratelimit.SourceOf(peer.Addr())) == 0 && s.noise.Allow():
 		if n := s.unlogged.Swap(0); n > 0 {
 			attrs = append(attrs, "unlogged", n)
 		}
 		end.Noted = true
-		s.log.Warn("registration refused", append(attrs, "outcome", outcome.String(), "reason", text)...)
+		s.log.Warn("registration refused", append(attrs, "event", "registration_refused", "outcome", outcome.String(), "reason", text)...)
 	default:
 		s.unlogged.Add(1)
 	}

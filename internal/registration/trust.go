@@ -128,52 +128,6 @@ func (p Policy) checkToken(token string) error {
 	return nil
 }
 
-func monitorIP(i int) string { return fmt.Sprintf("monitor[%d].ip", i) }
-
-// CheckAddresses returns nil if all addresses may be claimed at n, whatever the
-// trust, or a *Refusal that names the first that may not.
-func CheckAddresses(monitor []machine.Address, n Network) error {
-	return checkAddresses(monitor, n, func(ip netip.Addr, n Network) string {
-		what := Forbidden(ip, n)
-		if what == "" && !n.OnLink(ip) {
-			what = "which is not in a network of the porter's interface"
-		}
-		return what
-	})
-}
-
-func checkAddresses(monitor []machine.Address, n Network, wrong func(netip.Addr, Network) string) error {
-	for i, a := range monitor {
-		if what := wrong(a.IP, n); what != "" {
-			return Refuse(Refused, "%s: found %s, %s: expected an address of the machine", monitorIP(i), a.IP, what)
-		}
-	}
-	return nil
-}
-
-// Forbidden says why ip is never claimed, whatever the trust and wherever it is,
-// or returns nothing. To claim such an address would cut the LAN off its router,
-// or ourselves off it.
-func Forbidden(ip netip.Addr, n Network) string {
-	switch {
-	case !ip.IsValid() || ip.IsUnspecified():
-		return "the unspecified address"
-	case ip.IsLoopback():
-		return "a loopback address"
-	case ip.IsMulticast():
-		return "a multicast address"
-	case ip == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
-		return "the broadcast address" // limited broadcast, RFC 919 section 7
-	case n.Own(ip):
-		return "an address of the porter's own host"
-	case n.Gateway(ip):
-		return "a gateway's address"
-	case n.Broadcast(ip):
-		return "a broadcast or network address"
-	}
-	return ""
-}
-
 // checkPeer proves that the machine registers itself: the connection comes from
 // its MAC.
 func checkPeer(ctx context.Context, req Request, peer netip.Addr, n Network) error {

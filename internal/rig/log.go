@@ -6,7 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"strings"
+	"slices"
 	"sync"
 	"time"
 )
@@ -122,6 +122,13 @@ func (l *Log) Wait(ctx context.Context, after int, match func(Entry) bool) (Entr
 	}
 }
 
+// Entries returns those after the first n.
+func (l *Log) Entries(n int) []Entry {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.entries[min(n, len(l.entries)):])
+}
+
 // Len returns how many entries there are.
 func (l *Log) Len() int {
 	l.mu.Lock()
@@ -129,10 +136,19 @@ func (l *Log) Len() int {
 	return len(l.entries)
 }
 
+// Event returns what kind of line it is, by a word that stays when the message is
+// put in other words.
+func (e Entry) Event() string { return e.Field("event") }
+
+// Is matches the lines of one event.
+func Is(event string) func(Entry) bool {
+	return func(e Entry) bool { return e.Event() == event }
+}
+
 // Moved matches a machine's transition. An empty from or reason matches any.
 func Moved(machine, from, to, reason string) func(Entry) bool {
 	return func(e Entry) bool {
-		return strings.HasPrefix(e.Message, "machine ") && e.Field("machine") == machine && e.Field("to") == to &&
+		return e.Event() == "moved" && e.Field("machine") == machine && e.Field("to") == to &&
 			(from == "" || e.Field("from") == from) && (reason == "" || e.Field("reason") == reason)
 	}
 }

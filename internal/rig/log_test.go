@@ -55,6 +55,9 @@ func TestEntries(t *testing.T) {
 		if e.Duration("machine") != 0 || e.Duration("none") != 0 {
 			t.Errorf("pieces of %d: what is no duration has one", size)
 		}
+		if last := l.Entries(1); len(last) != 1 || last[0].Level != "DEBUG" || len(l.Entries(3)) != 0 {
+			t.Errorf("pieces of %d: after the first entry %v", size, last)
+		}
 		if l.Text() != text.String() || also.String() != text.String() {
 			t.Errorf("pieces of %d: the text was changed", size)
 		}
@@ -152,14 +155,15 @@ func TestWaitWhileWriting(t *testing.T) {
 
 func TestMoved(t *testing.T) {
 	entry := func(pairs ...string) Entry {
-		e := Entry{Message: "machine asleep", Fields: map[string]any{"machine": "nas", "from": "settling", "to": "asleep", "reason": "fell silent"}}
+		e := Entry{Fields: map[string]any{"event": "moved", "machine": "nas", "from": "settling", "to": "asleep", "reason": "fell silent"}}
 		for i := 0; i < len(pairs); i += 2 {
 			e.Fields[pairs[i]] = pairs[i+1]
 		}
 		return e
 	}
-	other := entry()
-	other.Message = "address conflict"
+	other := entry("event", "conflict")
+	reworded := entry()
+	reworded.Message = "something else"
 	for _, c := range []struct {
 		name                      string
 		machine, from, to, reason string
@@ -169,6 +173,7 @@ func TestMoved(t *testing.T) {
 		{"all of it", "nas", "settling", "asleep", "fell silent", entry(), true},
 		{"from anywhere", "nas", "", "asleep", "fell silent", entry(), true},
 		{"for any reason", "nas", "settling", "asleep", "", entry(), true},
+		{"in other words", "nas", "settling", "asleep", "fell silent", reworded, true},
 		{"another machine", "tv", "", "asleep", "", entry(), false},
 		{"another beginning", "nas", "waking", "asleep", "", entry(), false},
 		{"another end", "nas", "", "awake", "", entry(), false},
@@ -177,6 +182,9 @@ func TestMoved(t *testing.T) {
 		{"no fields", "nas", "", "asleep", "", Entry{Message: "machine asleep"}, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			if got := Is("moved")(c.e); got != (c.e.Event() == "moved") {
+				t.Errorf("%q taken for a transition: %t", c.e.Event(), got)
+			}
 			if got := Moved(c.machine, c.from, c.to, c.reason)(c.e); got != c.want {
 				t.Errorf("%t, want %t", got, c.want)
 			}

@@ -154,7 +154,7 @@ func (a *api) fail(w http.ResponseWriter, action, name string, err error) {
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		writeError(w, http.StatusServiceUnavailable, "the porter did not take it up in time")
 	default:
-		a.log.Error("request failed", "action", action, "machine", name, "err", err)
+		a.log.Error("request failed", "event", "request_failed", "action", action, "machine", name, "err", err)
 		writeError(w, http.StatusInternalServerError, err.Error())
 	}
 }
@@ -168,7 +168,7 @@ func unknown(name string) string { return fmt.Sprintf("%s %q", notNamed, name) }
 func (a *api) write(w http.ResponseWriter, status int, v any) {
 	body, err := json.Marshal(v)
 	if err != nil {
-		a.log.Error("answer cannot be encoded", "err", err)
+		a.log.Error("answer cannot be encoded", "event", "answer_failed", "err", err)
 		writeError(w, http.StatusInternalServerError, "the answer cannot be encoded")
 		return
 	}

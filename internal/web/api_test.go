@@ -38,6 +38,17 @@ const nasJSON = `{
       "port": []
     }
   ],
+  "addresses": [
+    {
+      "ip": "192.0.2.5",
+      "standing": "claimed"
+    },
+    {
+      "ip": "2001:db8::5",
+      "standing": "waiting",
+      "reason": "the network is out"
+    }
+  ],
   "last_wake": {
     "at": "2026-01-01T23:00:00Z",
     "outcome": "ready",

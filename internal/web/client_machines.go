@@ -17,6 +17,9 @@ const jsonType = "application/json"
 // Machine is a machine as the API shows it.
 type Machine = machineJSON
 
+// Standing is how one address of a machine stands, as the API shows it.
+type Standing = standingJSON
+
 // LastWake is who woke a machine last, as the API shows it.
 type LastWake = lastWakeJSON
 

@@ -126,7 +126,7 @@ type scrapeLog struct{ log *slog.Logger }
 
 func (l scrapeLog) Println(v ...any) {
 	message := strings.Join(strings.Fields(fmt.Sprintln(v...)), " ")
-	l.log.Error("scrape failed", "err", message)
+	l.log.Error("scrape failed", "event", "scrape_failed", "err", message)
 }
 
 func text(w http.ResponseWriter, status int, line string) {

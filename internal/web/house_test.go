@@ -107,6 +107,10 @@ func nas() machine.Status {
 		},
 		State: machine.Asleep,
 		Since: midnight,
+		Addresses: []machine.AddressStatus{
+			{IP: netip.MustParseAddr("192.0.2.5"), Standing: machine.Claimed},
+			{IP: netip.MustParseAddr("2001:db8::5"), Standing: machine.Waiting, Reason: "the network is out"},
+		},
 		LastWake: machine.LastWake{
 			At: midnight.Add(-time.Hour), Trigger: machine.ByTCP, Outcome: machine.Served,
 			Service: machine.Service{Addr: netip.MustParseAddr("192.0.2.5"), Port: machine.Port{Protocol: machine.TCP, Number: 22}},

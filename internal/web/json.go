@@ -16,6 +16,7 @@ type machineJSON struct {
 	State          machine.State     `json:"state"`
 	Since          string            `json:"since"` // RFC 3339
 	Monitor        []addressJSON     `json:"monitor"`
+	Addresses      []standingJSON    `json:"addresses"`
 	LastWake       *lastWakeJSON     `json:"last_wake"` // null: never woken
 	SleptSeconds   float64           `json:"slept_seconds"`
 	SleptDays      []dayJSON         `json:"slept_days"` // a week of them, oldest first; the last is today
@@ -34,6 +35,18 @@ type machineJSON struct {
 type addressJSON struct {
 	IP   string   `json:"ip"`
 	Port []string `json:"port"` // as in a registration: "22/tcp"
+}
+
+// standingJSON is how one address stands, and why it cannot be claimed.
+type standingJSON struct {
+	IP       string           `json:"ip"`
+	Standing machine.Standing `json:"standing"`
+	Reason   string           `json:"reason,omitempty"`
+}
+
+// Stuck reports whether the address cannot be claimed at present.
+func (s *standingJSON) Stuck() bool {
+	return s.Standing == machine.Waiting || s.Standing == machine.Conceded
 }
 
 // lastWakeJSON is who woke a machine, what for, and what came of it. Only those
@@ -62,6 +75,7 @@ func toJSON(s *machine.Status, now time.Time) machineJSON {
 		State:          s.State,
 		Since:          rfc3339(s.Since),
 		Monitor:        make([]addressJSON, len(s.Monitor)),
+		Addresses:      make([]standingJSON, len(s.Addresses)),
 		SleptSeconds:   s.Slept(now).Seconds(),
 		SavedJoules:    s.SavedJoules(now),
 		WakeAttempts:   s.Tally.Attempts,
@@ -80,6 +94,9 @@ func toJSON(s *machine.Status, now time.Time) machineJSON {
 			ports[j] = p.String()
 		}
 		out.Monitor[i] = addressJSON{IP: a.IP.String(), Port: ports}
+	}
+	for i, a := range s.Addresses {
+		out.Addresses[i] = standingJSON{IP: a.IP.String(), Standing: a.Standing, Reason: a.Reason}
 	}
 	out.LastWake = lastWakeOf(&s.LastWake)
 	days := s.SleptDays(now)

@@ -217,7 +217,14 @@ func TestDescriptionHasEveryWord(t *testing.T) {
 		return all
 	}
 	named := func(s fmt.Stringer) string { return s.String() }
-	var states, triggers []string
+	var states, triggers, standings []string
+	for _, s := range machine.Standings {
+		standings = append(standings, named(s))
+	}
+	addresses := d.root["components"].(object)["schemas"].(object)["Machine"].(object)["properties"].(object)["addresses"].(object)["items"].(object)
+	if got := fmt.Sprint(addresses["properties"].(object)["standing"].(object)["enum"]); got != fmt.Sprint(standings) {
+		t.Errorf("standings %s, want %q", got, standings)
+	}
 	for _, s := range machine.States {
 		states = append(states, named(s))
 	}

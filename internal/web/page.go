@@ -51,7 +51,7 @@ func newPage(opts Options) (*page, error) {
 func (p *page) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 	var body bytes.Buffer
 	if err := p.template.Execute(&body, p.data()); err != nil {
-		p.log.Error("status page failed", "err", err)
+		p.log.Error("status page failed", "event", "page_failed", "err", err)
 		text(w, http.StatusInternalServerError, "the page cannot be shown; see the log")
 		return
 	}

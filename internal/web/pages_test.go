@@ -2,6 +2,7 @@ package web_test
 
 import (
 	"errors"
+	"net/netip"
 	"regexp"
 	"slices"
 	"strings"
@@ -47,7 +48,7 @@ func TestPage(t *testing.T) {
 	for _, want := range []string{
 		`<html lang="en" data-version="1.2.3">`, `<title>nightporter</title>`, `<main data-last="0">`, "Version 1.2.3",
 		`href="/metrics"`, `href="/api/v1/machines"`, `href="/-/healthy"`, `href="/-/ready"`,
-		`<h2 id="machines">Machines</h2>`, `>State</th>`, `<bdi title="nas">nas</bdi><small>192.0.2.5</small><small>2001:db8::5</small>`,
+		`<h2 id="machines">Machines</h2>`, `>State</th>`, `<bdi title="nas">nas</bdi><small>192.0.2.5</small><small class="stuck">2001:db8::5 waits: the network is out</small></th>`,
 		`since <time datetime="2026-01-02T00:00:00Z">`, `ready in 15.0 s · boot 12.3 s`, `192.0.2.9 for 22/tcp`,
 	} {
 		if !strings.Contains(page, want) {
@@ -56,6 +57,36 @@ func TestPage(t *testing.T) {
 	}
 	if strings.Index(page, `data-key="nas"`) > strings.Index(page, `data-key="pc"`) {
 		t.Error("the machines are not in order")
+	}
+}
+
+// The page is quiet about addresses while all is well. It says of each that cannot
+// be claimed why.
+func TestPageTellsOfAddresses(t *testing.T) {
+	at := func(n byte, s machine.Standing, reason string) machine.AddressStatus {
+		return machine.AddressStatus{IP: netip.AddrFrom4([4]byte{192, 0, 2, n}), Standing: s, Reason: reason}
+	}
+	for _, tt := range []struct {
+		name string
+		all  []machine.AddressStatus
+		want string
+	}{
+		{"none", nil, `nas</bdi></th>`},
+		{"well", []machine.AddressStatus{at(1, machine.Own, ""), at(2, machine.Returned, "")}, `<small>192.0.2.1</small><small>192.0.2.2</small></th>`},
+		{"claimed while the network is out", []machine.AddressStatus{at(1, machine.Claimed, "the interface is unavailable")}, `<small>192.0.2.1</small></th>`},
+		{"many", []machine.AddressStatus{at(1, machine.Own, ""), at(2, machine.Own, ""), at(3, machine.Own, "")},
+			`<small>192.0.2.1</small><small>and 2 more</small></th>`},
+		{"conceded", []machine.AddressStatus{at(1, machine.Claimed, ""), at(2, machine.Conceded, "another host uses it")},
+			`<small>192.0.2.1</small><small class="stuck">192.0.2.2 is left alone: another host uses it</small></th>`},
+		{"all wait", []machine.AddressStatus{at(1, machine.Waiting, "a"), at(2, machine.Waiting, "b"), at(3, machine.Waiting, "<c>")},
+			`<small class="stuck">192.0.2.1 waits: a</small><small class="stuck">and 2 more</small></th>`},
+		{"hostile", []machine.AddressStatus{at(1, machine.Waiting, "<b>")}, `<small class="stuck">192.0.2.1 waits: &lt;b&gt;</small></th>`},
+	} {
+		s := nas()
+		s.Addresses = tt.all
+		if page := ask(t, &house{machines: []machine.Status{s}}, "GET", "/").Body.String(); !strings.Contains(page, tt.want) {
+			t.Errorf("%s: the page lacks %s", tt.name, tt.want)
+		}
 	}
 }
 

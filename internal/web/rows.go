@@ -9,13 +9,15 @@ import (
 	"nightporter/internal/machine"
 )
 
-// shownAddrs is how many addresses a row has room for.
+// shownAddrs is how many addresses a row has room for, and as many again that cannot
+// be claimed.
 const shownAddrs = 2
 
 // row is a machine on the page.
 type row struct {
 	Name   string
 	Addrs  []string
+	Stuck  []string // addresses that cannot be claimed, and why
 	State  machine.State
 	Since  moment
 	For    string
@@ -68,14 +70,27 @@ func rowOf(s *machine.Status, now time.Time) row {
 	if s.State == machine.Waking || s.State == machine.Arriving {
 		r.Do, r.Busy = "Waking", true
 	}
-	for i, a := range s.Monitor {
-		if i == shownAddrs-1 && len(s.Monitor) > shownAddrs {
-			r.Addrs = append(r.Addrs, fmt.Sprintf("and %d more", len(s.Monitor)-i))
-			break
+	var quiet, stuck []string
+	for _, a := range s.Addresses {
+		switch a.Standing {
+		case machine.Waiting:
+			stuck = append(stuck, a.IP.String()+" waits: "+a.Reason)
+		case machine.Conceded:
+			stuck = append(stuck, a.IP.String()+" is left alone: "+a.Reason)
+		default:
+			quiet = append(quiet, a.IP.String())
 		}
-		r.Addrs = append(r.Addrs, a.IP.String())
 	}
+	r.Addrs, r.Stuck = shortened(quiet), shortened(stuck)
 	return r
+}
+
+// shortened leaves out what a row has no room for.
+func shortened(lines []string) []string {
+	if len(lines) <= shownAddrs {
+		return lines
+	}
+	return append(lines[:shownAddrs-1], fmt.Sprintf("and %d more", len(lines)-shownAddrs+1))
 }
 
 func wakeCellOf(w *machine.LastWake, now time.Time) *wakeCell {

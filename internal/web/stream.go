@@ -66,7 +66,7 @@ func (a *api) follow(w http.ResponseWriter, r *http.Request, q EventQuery) {
 	control := http.NewResponseController(w)
 	// The server's own limit is for answers that end.
 	if err := control.SetWriteDeadline(time.Time{}); err != nil {
-		a.log.Error("events cannot be followed", "err", err)
+		a.log.Error("events cannot be followed", "event", "stream_failed", "err", err)
 		writeError(w, http.StatusInternalServerError, "events cannot be followed over this connection")
 		return
 	}
@@ -84,7 +84,7 @@ func (a *api) follow(w http.ResponseWriter, r *http.Request, q EventQuery) {
 	// The rest is the client's going away, or too slow to be followed: it knows
 	// what it has got, and may ask for what came after.
 	if err := s.run(ctx, q, a); err != nil {
-		a.log.Debug("a stream of events ended", "client", r.RemoteAddr, "err", err)
+		a.log.Debug("a stream of events ended", "event", "stream_ended", "client", r.RemoteAddr, "err", err)
 	}
 }
 

@@ -27,7 +27,7 @@ func lineOf(e *journal.Event, now time.Time) line {
 		if e.Ready == 0 {
 			l.Icon, l.Mood = "trouble", "bad"
 		}
-	case journal.Failed, journal.Conflict, journal.Refused:
+	case journal.Failed, journal.Conflict, journal.Refused, journal.Waiting, journal.Elsewhere:
 		l.Icon, l.Mood = "trouble", "bad"
 	case journal.Asleep:
 		l.Icon = "asleep"
@@ -73,6 +73,14 @@ func InWords(e journal.Event) string {
 		return fmt.Sprintf("address conflict: %s is also used by %s", e.IP, e.By)
 	case journal.ConflictOver:
 		return fmt.Sprintf("address conflict over: nobody else answers for %s", e.IP)
+	case journal.Waiting:
+		return fmt.Sprintf("%s cannot be claimed at present%s", e.IP, ifAny(": ", e.Reason))
+	case journal.Proved:
+		return fmt.Sprintf("%s can be claimed now", e.IP)
+	case journal.Elsewhere:
+		return fmt.Sprintf("is up at another address: %s", e.IP)
+	case journal.CardReplaced:
+		return fmt.Sprintf("its name has moved from %s to %s", e.By, e.MAC)
 	default: // and what only a newer porter tells
 		return strings.ReplaceAll(string(e.Kind), "_", " ") + ifAny(": ", e.Reason) + slept(e)
 	}

@@ -1,0 +1,125 @@
+package journal
+
+import (
+	"net/netip"
+
+	"nightporter/internal/machine"
+)
+
+// EventsOf returns what a machine's actions report, without time, name and MAC.
+// What ends a wake also says whose it was.
+func EventsOf(actions []machine.Action, wake *machine.LastWake) []Event {
+	var events []Event
+	for _, a := range actions {
+		if e := eventOf(a, actions, wake); e.Kind != "" {
+			events = append(events, e)
+		}
+	}
+	return events
+}
+
+// eventOf returns one action as an event, or nothing. What belongs to a transition
+// stands in the actions beside it.
+func eventOf(a machine.Action, beside []machine.Action, wake *machine.LastWake) Event {
+	switch a := a.(type) {
+	case machine.WakeBegan:
+		if a.Repeated {
+			return Event{}
+		}
+		e := Event{Kind: Asked}
+		if a.Service.Addr.IsValid() {
+			e.Kind = Knock
+		}
+		setCause(&e, a.Trigger, a.Service, a.Source, a.By)
+		return e
+	case machine.SendMagic:
+		if !a.Repeated {
+			return Event{Kind: Magic, Attempts: a.Attempt}
+		}
+	case machine.ConflictSeen:
+		e := Event{Kind: Conflict, IP: a.Addr, By: a.By.String()}
+		if a.Undefended {
+			e.Reason = "not defended, because the machine does not wake"
+		}
+		return e
+	case machine.ConflictOver:
+		return Event{Kind: ConflictOver, IP: a.Addr}
+	case machine.AddressWaits:
+		if a.Reason == "" {
+			return Event{Kind: Proved, IP: a.Addr}
+		}
+		return Event{Kind: Waiting, IP: a.Addr, Reason: a.Reason}
+	case machine.WatchBegan:
+		return Event{Kind: Registered, Reason: "here, to be watched"}
+	case machine.Elsewhere:
+		return Event{Kind: Elsewhere, IP: a.Addr}
+	case machine.Moved:
+		if !a.Repeated {
+			return eventOfMove(a, beside, wake)
+		}
+	}
+	return Event{}
+}
+
+// setCause has e tell why a machine is woken.
+func setCause(e *Event, t machine.Trigger, s machine.Service, source netip.AddrPort, by string) {
+	e.Trigger, e.By = t.String(), by
+	if s.Addr.IsValid() {
+		e.Source, e.Service = source, s.String()
+	}
+}
+
+func eventOfMove(m machine.Moved, beside []machine.Action, wake *machine.LastWake) Event {
+	e := Event{Kind: kindOfMove(m), Reason: string(m.Why)}
+	if m.From == machine.Asleep {
+		e.Slept = m.After
+	}
+	for _, b := range beside {
+		switch b := b.(type) {
+		case machine.WakeEnded:
+			e.Boot = b.Boot
+			if !b.Unready {
+				e.Ready = b.Ready
+			}
+		case machine.WakeFailed:
+			e.Attempts = b.Attempts
+		default:
+			continue
+		}
+		setCause(&e, wake.Trigger, wake.Service, wake.Source, wake.By)
+	}
+	return e
+}
+
+func kindOfMove(m machine.Moved) Kind {
+	switch m.To {
+	case machine.Settling:
+		if m.Why == machine.WhyRegistered {
+			return Registered
+		}
+		return Settling
+	case machine.Waking:
+		// The wake's cause was already recorded; firmware that fell silent again is
+		// recorded as Settling.
+		if m.Why == machine.WhyFirmware {
+			return Settling
+		}
+		return ""
+	case machine.Asleep:
+		if m.Why == machine.WhyAttemptsGone {
+			return Failed
+		}
+		return Asleep
+	case machine.Arriving:
+		return Arrived
+	}
+	switch m.Why {
+	case machine.WhyReady, machine.WhyNotReady:
+		return Ready
+	case machine.WhyStarted:
+		return HandStart
+	case machine.WhyAttemptsGone:
+		return Failed
+	}
+	return Awake
+}

@@ -1,0 +1,71 @@
+package journal
+
+import (
+	"net/netip"
+	"slices"
+
+	"nightporter/internal/machine"
+)
+
+// addressForm is one address of a machine in JSON.
+type addressForm struct {
+	IP    netip.Addr `json:"ip"`
+	Ports []string   `json:"ports,omitempty"` // "22/tcp", "icmp"
+}
+
+func addressFormsOf(monitor []machine.Address) []addressForm {
+	var forms []addressForm
+	for _, a := range within(monitor) {
+		ports := make([]string, len(a.Ports))
+		for i, p := range a.Ports {
+			ports[i] = p.String()
+		}
+		forms = append(forms, addressForm{IP: a.IP, Ports: ports})
+	}
+	return forms
+}
+
+// addressesOf is the inverse of addressFormsOf. An older file may hold more of one
+// machine than is allowed now.
+func addressesOf(forms []addressForm) ([]machine.Address, error) {
+	var monitor []machine.Address
+	for _, f := range forms {
+		a := machine.Address{IP: f.IP}
+		for _, s := range f.Ports {
+			ports, err := machine.ParsePort(s)
+			if err != nil {
+				return nil, err
+			}
+			a.Ports = append(a.Ports, ports...)
+		}
+		monitor = append(monitor, a)
+	}
+	return within(monitor), nil
+}
+
+// within returns the addresses with no more services than a machine may have: of
+// those beyond it the address stays, so that it is claimed still.
+func within(monitor []machine.Address) []machine.Address {
+	monitor = slices.Clone(first(machine.MaxAddresses, monitor))
+	left := machine.MaxServices
+	for i := range monitor {
+		monitor[i].Ports = first(left, monitor[i].Ports)
+		left -= len(monitor[i].Ports)
+	}
+	return monitor
+}
+
+// maxOthers bounds the addresses that a machine was seen at without having
+// registered them.
+const maxOthers = 16
+
+// first returns the first n elements of s, or all if there are fewer.
+func first[S ~[]E, E any](n int, s S) S {
+	n = min(n, len(s))
+	return s[:n:n]
+}
+
+// valid leaves out what is no address.
+func valid(addrs []netip.Addr) []netip.Addr {
+	return slices.DeleteFunc(addrs, func(a netip.Addr) bool { return !a.IsValid() })
+}

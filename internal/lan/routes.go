@@ -1,0 +1,128 @@
+package lan
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+
+	"github.com/jsimonetti/rtnetlink/v2"
+	"github.com/mdlayher/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// route is a route with what rtnetlink leaves out of it.
+type route struct {
+	rtnetlink.RouteMessage
+	via     net.IP // a gateway of the other family (RFC 8950)
+	wrapped bool   // packets are put into others on their way
+}
+
+// UnmarshalBinary reads a struct rtmsg and its attributes.
+func (r *route) UnmarshalBinary(data []byte) error {
+	if err := r.RouteMessage.UnmarshalBinary(data); err != nil {
+		return err
+	}
+	attributes, err := netlink.NewAttributeDecoder(data[unix.SizeofRtMsg:])
+	if err != nil {
+		return err
+	}
+	for attributes.Next() {
+		switch attributes.Type() {
+		case unix.RTA_VIA: // struct rtvia: the family comes first
+			if b := attributes.Bytes(); len(b) > 2 {
+				r.via = b[2:]
+			}
+		case unix.RTA_ENCAP:
+			r.wrapped = true
+		}
+	}
+	return attributes.Err()
+}
+
+func (c *rtnl) routes() ([]route, error) {
+	all, err := decode[route](c.dump(unix.RTM_GETROUTE, unix.RTM_NEWROUTE, &rtnetlink.RouteMessage{}))
+	if err != nil {
+		return nil, fmt.Errorf("routes: %w", err)
+	}
+	return all, nil
+}
+
+// gateways returns the next hops of the routes that leave by the interface index.
+func gateways(routes []route, index int) []netip.Addr {
+	var found []netip.Addr
+	add := func(out uint32, gateway net.IP) {
+		if a, ok := netip.AddrFromSlice(gateway); ok && int(out) == index {
+			found = append(found, a)
+		}
+	}
+	for _, r := range routes {
+		add(r.Attributes.OutIface, r.Attributes.Gateway)
+		add(r.Attributes.OutIface, r.via)
+		for _, hop := range r.Attributes.Multipath {
+			add(hop.Hop.IfIndex, hop.Gateway)
+		}
+	}
+	slices.SortFunc(found, netip.Addr.Compare)
+	return slices.Compact(found)
+}
+
+// DefaultInterface returns the name of the interface of the default route: the
+// IPv4 one with the lowest metric, without one the IPv6 one. A route over a link
+// without carrier counts only if there is no other.
+func DefaultInterface() (string, error) {
+	var name string
+	err := withNetlink(func(c *rtnl) error {
+		routes, err := c.routes()
+		if err != nil {
+			return err
+		}
+		index, ok := defaultRoute(routes)
+		if !ok {
+			return errors.New("no default route: name the interface in `interfaces`")
+		}
+		link, _, err := c.link(int(index), "")
+		if err != nil {
+			return fmt.Errorf("interface %d of the default route: %w", index, err)
+		}
+		name = link.Name
+		return nil
+	})
+	return name, err
+}
+
+// defaultRoute returns the interface index of the best default route.
+func defaultRoute(routes []route) (uint32, bool) {
+	type candidate struct {
+		dead   int
+		family uint8
+		metric uint32
+		index  uint32
+	}
+	var all []candidate
+	for _, r := range routes {
+		if r.DstLength != 0 || r.Type != unix.RTN_UNICAST || r.Table != unix.RT_TABLE_MAIN {
+			continue
+		}
+		c := candidate{family: r.Family, metric: r.Attributes.Priority, index: r.Attributes.OutIface}
+		if c.index == 0 && len(r.Attributes.Multipath) > 0 {
+			c.index = r.Attributes.Multipath[0].Hop.IfIndex
+		}
+		if r.Flags&(unix.RTNH_F_DEAD|unix.RTNH_F_LINKDOWN) != 0 {
+			c.dead = 1
+		}
+		if c.index != 0 && (c.family == unix.AF_INET || c.family == unix.AF_INET6) {
+			all = append(all, c)
+		}
+	}
+	if len(all) == 0 {
+		return 0, false
+	}
+	// AF_INET is the smaller of the two family numbers.
+	best := slices.MinFunc(all, func(a, b candidate) int {
+		return cmp.Or(cmp.Compare(a.dead, b.dead), cmp.Compare(a.family, b.family), cmp.Compare(a.metric, b.metric))
+	})
+	return best.index, true
+}

@@ -1,0 +1,82 @@
+package porter
+
+import (
+	"net/netip"
+	"time"
+
+	"nightporter/internal/due"
+	"nightporter/internal/fastpath"
+	"nightporter/internal/handover"
+)
+
+// correctAt is when a neighbor that asked for an address is sent once more who has
+// it, where the machine's network card answers too. Linux ignores a second ordinary
+// reply within a second (locktime) and takes the last of two advertisements, so that
+// it is left with the card's answer in half of all cases; what it is sent by itself
+// counts at once. A card may be slow.
+var correctAt = [...]time.Duration{50 * time.Millisecond, 300 * time.Millisecond, 1100 * time.Millisecond}
+
+// corrections are the neighbors to correct on one interface, and when. The zero
+// value is empty. It is the loop's own.
+type corrections struct {
+	queue due.Queue[fastpath.Requester]
+	open  map[fastpath.Requester]*correction
+}
+
+type correction struct {
+	ip    netip.Addr // of the requester
+	since time.Time
+	sent  int
+}
+
+// add has a requester be corrected from now on, or anew.
+func (q *corrections) add(now time.Time, who fastpath.Requester, ip netip.Addr) {
+	c := q.open[who]
+	if c == nil {
+		if len(q.open) >= fastpath.MaxRequesters {
+			return
+		}
+		if q.open == nil {
+			q.open = make(map[fastpath.Requester]*correction)
+		}
+		c = new(correction)
+		q.open[who] = c
+	} else if c.sent == 0 {
+		return // keep the running schedule, or repeated requests would postpone the first correction for ever
+	}
+	*c = correction{ip: ip, since: now}
+	q.queue.Set(who, now.Add(correctAt[0]))
+}
+
+// next returns when run is due, or the zero time.
+func (q *corrections) next() time.Time { return q.queue.Next() }
+
+// run calls correct for every requester whose time has come.
+func (q *corrections) run(now time.Time, correct func(handover.Guest)) {
+	for who, ok := q.queue.Pop(now); ok; who, ok = q.queue.Pop(now) {
+		c := q.open[who]
+		correct(handover.Guest{Addr: who.Addr, MAC: who.MAC, IP: c.ip})
+		c.sent++
+		if c.sent == len(correctAt) {
+			delete(q.open, who)
+			continue
+		}
+		q.queue.Set(who, c.since.Add(correctAt[c.sent]))
+	}
+}
+
+// noteRequesters takes the neighbors that have asked for an address of e.
+func (l *loop) noteRequesters(e *entry) {
+	now := time.Now()
+	for who, ip := range e.target.TakeRequesters() {
+		e.nic.corrections.add(now, who, ip)
+	}
+}
+
+// correct sends a requester that the address is at our MAC, if we still answer for
+// it.
+func (n *nic) correct(g handover.Guest) {
+	if a := n.reader.View().Address(g.Addr); a != nil && a.AnsweredTo(g.MAC) {
+		n.point(g, n.MAC())
+	}
+}

@@ -1,0 +1,303 @@
+package porter
+
+import (
+	"context"
+	"log/slog"
+	"net/netip"
+	"time"
+
+	"nightporter/internal/config"
+	"nightporter/internal/due"
+	"nightporter/internal/fastpath"
+	"nightporter/internal/handover"
+	"nightporter/internal/lan"
+	"nightporter/internal/machine"
+	"nightporter/internal/metrics"
+	"nightporter/internal/registration"
+)
+
+const (
+	// sightingQueue is how many sightings may wait for the loop. Each watched
+	// machine has at most a few on their way at once.
+	sightingQueue = 8192
+
+	// questions is how many are sent in a second to all machines that are awaited
+	// together. It is plenty for a home, and nothing for a LAN.
+	questions = 4000
+
+	// heldOctets is how much memory the packets that wait may take, of all machines
+	// together.
+	heldOctets = 16 << 20
+
+	// heldReserve is how much each machine has besides, whatever is sent to others:
+	// enough for a dozen connections and a large datagram.
+	heldReserve = 16 << 10
+)
+
+// loop owns the machines. Everything that happens to them happens on its
+// goroutine, one thing after the other. It executes the actions that a machine
+// returns, and decides nothing about its life.
+type loop struct {
+	started *config.Config // what the sockets were opened with
+	conf    *config.Config
+	log     *slog.Logger
+	metrics *metrics.Metrics
+	nics    []*nic // never others; what is open on each is
+	kernel  kernel
+	journal eventLog
+
+	sightings chan fastpath.Sighting
+	kicks     chan struct{}   // a reader has failed
+	reading   context.Context // of the readers; nil while there are none
+
+	machines  registry
+	timers    due.Queue[*entry]
+	checks    due.Queue[*entry] // of services: are they ready?
+	budget    *handover.Budget
+	awaited   map[*entry]bool // those that wake or arrive
+	restraint registration.Restraint
+	pending   []pending // events that are not handled yet
+	deferred  []func()  // by the event that is being handled
+}
+
+// pending is an event on its way to a machine.
+type pending struct {
+	entry *entry
+	event machine.Event
+}
+
+func newLoop(conf *config.Config, m *metrics.Metrics, log *slog.Logger) *loop {
+	return &loop{
+		started: conf, conf: conf, log: log, metrics: m,
+		kernel:    kernel{bind: conf.Claim.Mode == config.ModeBind, log: log},
+		sightings: make(chan fastpath.Sighting, sightingQueue),
+		kicks:     make(chan struct{}, 1),
+		machines:  newRegistry(),
+		budget:    handover.NewBudget(heldOctets, heldReserve),
+		awaited:   make(map[*entry]bool),
+	}
+}
+
+// run works until ctx ends, and releases everything then.
+func (l *loop) run(ctx context.Context, requests <-chan func(), changes <-chan lan.Changes, running func()) {
+	for _, n := range l.nics {
+		l.inspect(n, lan.Change{}) // the cable may be out from the start
+	}
+	l.place()
+	running()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			l.leave()
+			return
+		case s := <-l.sightings:
+			l.see(s)
+		case f := <-requests:
+			l.drain()
+			f()
+		case c := <-changes:
+			l.changed(c)
+		case <-l.kicks:
+			l.failed()
+		case <-timer.C:
+		}
+		l.tick()
+		l.publish()
+		if next := l.next(); !next.IsZero() {
+			timer.Reset(time.Until(next))
+		}
+	}
+}
+
+// drain takes what else the readers saw, so that a crowd of machines costs one
+// new view and not one each. It is bounded, requests and timers wait.
+func (l *loop) drain() {
+	for range sightingQueue {
+		select {
+		case s := <-l.sightings:
+			l.see(s)
+		default:
+			return
+		}
+	}
+}
+
+// see turns a sighting into the event that its machine has to know.
+func (l *loop) see(s fastpath.Sighting) {
+	s.Taken()
+	e := l.machines.byMAC[s.Target.MAC]
+	if e == nil || e.target != s.Target {
+		return // it registered anew or was forgotten meanwhile
+	}
+	switch s.Kind {
+	case fastpath.SawFrame:
+		sign := machine.Frame
+		if s.Other.IsValid() {
+			sign = machine.Uses
+		}
+		l.tell(e, machine.Heard{Addr: s.Other, Sign: sign})
+	case fastpath.SawTest:
+		l.tell(e, machine.Heard{Addr: s.Address.IP(), Sign: machine.Tests})
+	case fastpath.SawUse:
+		l.tell(e, machine.Heard{Addr: s.Address.IP(), Sign: machine.Uses})
+	case fastpath.SawPacket:
+		l.tell(e, machine.Heard{Addr: s.Address.IP(), Sign: machine.Data})
+		l.answered(e, s.Address.IP(), e.CardAnswers())
+	case fastpath.SawOtherAnswer:
+		l.tell(e, machine.Answered{Addr: s.Other, Proof: machine.ByNeighbor})
+	case fastpath.SawAnswer:
+		l.tell(e, machine.Answered{Addr: s.Address.IP(), Proof: machine.ByNeighbor})
+		l.answered(e, s.Address.IP(), e.Proves(machine.ByNeighbor))
+	case fastpath.SawEcho:
+		l.tell(e, machine.Answered{Addr: s.Address.IP(), Proof: machine.ByEcho})
+		l.answered(e, s.Address.IP(), e.Proves(machine.ByEcho))
+	case fastpath.SawAccept:
+		l.tell(e, machine.Answered{Addr: s.Address.IP(), Proof: machine.BySystem})
+		l.answered(e, s.Address.IP(), true)
+		l.accepted(e, s.Service.ID)
+	case fastpath.SawReset:
+		l.tell(e, machine.Answered{Addr: s.Address.IP(), Proof: machine.BySystem})
+		l.answered(e, s.Address.IP(), true)
+	case fastpath.SawReject:
+		l.rejected(e, s.Service.ID)
+	case fastpath.SawKnock:
+		if e.State() == machine.Asleep {
+			e.knockedAt = s.At
+		}
+		l.tell(e, machine.Knocked{Service: s.Service.ID, Source: s.Source})
+	case fastpath.SawSuppressed:
+		l.logSuppressed(e, s)
+	case fastpath.SawConflict:
+		l.tell(e, machine.Conflicted{Addr: s.Address.IP(), By: s.By})
+	case fastpath.SawContest:
+		l.tell(e, machine.Contested{Addr: s.Address.IP(), By: s.By})
+	case fastpath.SawRequest:
+		l.noteRequesters(e)
+	case fastpath.SawDiversion:
+		l.pin(e)
+	}
+}
+
+// tick delivers what is due. What the readers saw goes first: a frame that has
+// come in already must not be overtaken by the claim of its sender's address.
+func (l *loop) tick() {
+	now := time.Now()
+	l.drain()
+	for e, ok := l.timers.Pop(now); ok; e, ok = l.timers.Pop(now) {
+		l.tell(e, machine.Ticked{Pace: l.pace()})
+		l.drain()
+	}
+	for e, ok := l.checks.Pop(now); ok; e, ok = l.checks.Pop(now) {
+		l.checkReadiness(now, e)
+	}
+	for _, n := range l.nics {
+		l.tickNIC(now, n)
+		n.announcer.Run(now)
+		n.corrections.run(now, n.correct)
+		l.recoverLost(n)
+	}
+	if l.kernel.guard.Check(now) && l.kernel.bind {
+		l.checkOwned()
+	}
+}
+
+// pace returns how often one of the machines that are awaited may be asked, about
+// any of its services, so that all get their share of the questions.
+func (l *loop) pace() time.Duration {
+	return time.Second * time.Duration(len(l.awaited)) / questions
+}
+
+// recoverLost treats every machine whose frame may not have reached us as having
+// spoken: its reader has stopped answering for it already.
+func (l *loop) recoverLost(n *nic) {
+	lost := n.reader.Lost()
+	if lost == n.lostBefore {
+		return
+	}
+	l.log.Warn("event queue full, frames skipped", "event", "overrun", "interface", n.name, "lost", lost-n.lostBefore)
+	n.lostBefore = lost
+	for _, e := range l.machines.sorted() {
+		if e.nic != n {
+			continue
+		}
+		if ip, silent := e.target.Silent(e.Answered()); silent {
+			l.tell(e, machine.Heard{Addr: ip, Sign: machine.Tests})
+		}
+	}
+}
+
+// next returns when tick is due, or the zero time.
+func (l *loop) next() (next time.Time) {
+	moments := []time.Time{l.timers.Next(), l.checks.Next(), l.kernel.guard.Next()}
+	for _, n := range l.nics {
+		moments = append(moments, n.announcer.Next(), n.corrections.next(), n.again, n.restate)
+	}
+	for _, at := range moments {
+		if !at.IsZero() && (next.IsZero() || at.Before(next)) {
+			next = at
+		}
+	}
+	return next
+}
+
+// publish gives the readers a new view where machines came or went.
+func (l *loop) publish() {
+	for _, n := range l.nics {
+		if !n.stale {
+			continue
+		}
+		v := fastpath.NewView(readerRules(&l.conf.Wake))
+		for _, e := range l.machines.named {
+			if e.nic == n && e.attention != machine.Unobserved {
+				v.Add(e.target, e.attention == machine.Observed, func(ip netip.Addr) bool { return !e.Holds(ip) })
+			}
+		}
+		n.reader.SetView(v)
+		// A filter that is not set is tried again with the next event.
+		err := n.setInterest(v)
+		if err != nil && !n.stuck {
+			l.log.Error("cannot set the kernel filter", "event", "filter_failed", "interface", n.name, "err", err)
+		}
+		n.stuck, n.stale = err != nil, err != nil
+	}
+}
+
+// leave releases everything. The second announcement a second later is for
+// neighbors that missed the first.
+func (l *loop) leave() {
+	l.drain() // a machine that tests an address must not hear of it
+	held := false
+	for _, e := range l.machines.named {
+		held = held || len(e.Claimed()) > 0
+		l.tell(e, machine.Stopped{Wake: l.conf.Wake.OnExit == config.OnExitAll})
+	}
+	if !held {
+		return
+	}
+	l.waitSilently(lastWord)
+	for _, n := range l.nics {
+		n.announcer.Run(time.Now())
+	}
+	l.log.Info("all claims released", "event", "released")
+}
+
+// lastWord is when the last announcement goes out; the porter has 2 s to end.
+const lastWord = 1010 * time.Millisecond
+
+// waitSilently waits, and stops announcing each address that its machine tests
+// meanwhile: it may have been woken a moment ago.
+func (l *loop) waitSilently(d time.Duration) {
+	for end := time.After(d); ; {
+		select {
+		case s := <-l.sightings:
+			s.Taken()
+			if e := l.machines.byMAC[s.Target.MAC]; s.Kind == fastpath.SawTest && e != nil && e.nic != nil {
+				e.nic.announcer.Cancel(s.Address.IP())
+			}
+		case <-end:
+			return
+		}
+	}
+}

@@ -1,0 +1,84 @@
+package registration
+
+import (
+	"strconv"
+	"time"
+
+	"nightporter/internal/machine"
+	"nightporter/internal/ratelimit"
+)
+
+// A machine that changes its name without end makes new series in the metrics
+// without end, and one that registers without end washes the history out.
+const (
+	mostRenames = 10
+	mostRecords = 10
+	restrained  = time.Hour // in which there may be so many
+)
+
+// Restraint bounds what each machine can change by registering again. The zero
+// Restraint is ready. It is not safe for concurrent use.
+type Restraint struct {
+	renames, records hourly
+}
+
+// Rename returns nil if the machine that is known as was may be called name from
+// now on. The error is a *Refusal.
+func (r *Restraint) Rename(mac machine.MAC, was, name string, now time.Time) error {
+	if was == "" || was == name {
+		return nil
+	}
+	wait := r.renames.take(mac, mostRenames, now)
+	if wait == 0 {
+		return nil
+	}
+	return Refuse(Limited, "name: found %s, the %dth change of the name within an hour: expected at most %d; %s stays for %d s",
+		quoted(name), mostRenames+1, mostRenames, strconv.Quote(was), ratelimit.Seconds(wait))
+}
+
+// Record reports whether a registration that changes nothing is worth a record in
+// the history. The first ones of an hour are.
+func (r *Restraint) Record(mac machine.MAC, now time.Time) bool {
+	return r.records.take(mac, mostRecords, now) == 0
+}
+
+// Known returns how many machines are remembered, for each kind of thing.
+func (r *Restraint) Known() int { return len(r.renames.byMAC) + len(r.records.byMAC) }
+
+// hourly remembers what each machine did within the last hour. A token bucket
+// would let through twice as much in its first hour.
+type hourly struct {
+	byMAC map[machine.MAC][]time.Time // oldest first
+	swept time.Time
+}
+
+// take notes that mac does it once more and returns 0, or notes nothing and
+// returns how long it has to wait.
+func (h *hourly) take(mac machine.MAC, most int, now time.Time) time.Duration {
+	h.sweep(now)
+	times := h.byMAC[mac]
+	for len(times) > 0 && now.Sub(times[0]) >= restrained {
+		times = times[1:]
+	}
+	if len(times) >= most {
+		return restrained - now.Sub(times[0])
+	}
+	if h.byMAC == nil {
+		h.byMAC = make(map[machine.MAC][]time.Time)
+	}
+	h.byMAC[mac] = append(times[:len(times):len(times)], now)
+	return 0
+}
+
+// sweep forgets, once an hour, those that did nothing in it.
+func (h *hourly) sweep(now time.Time) {
+	if now.Sub(h.swept) < restrained {
+		return
+	}
+	h.swept = now
+	for mac, times := range h.byMAC {
+		if now.Sub(times[len(times)-1]) >= restrained {
+			delete(h.byMAC, mac)
+		}
+	}
+}
