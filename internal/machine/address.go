@@ -236,11 +236,12 @@ func (as *addresses) announce(now time.Time, a *address) {
 	as.do(Announce{Addrs: []netip.Addr{a.IP}})
 }
 
-// giveBack releases and announces every address of a machine that uses its
-// addresses, or is off and no longer looked after.
+// giveBack releases every address of a machine that uses its addresses, or is off
+// and no longer looked after, and announces them but for those that it may test.
 func (as *addresses) giveBack(now time.Time) {
 	for i := range as.all {
-		as.all[i].inUse = as.all[i].standing == Claimed
+		a := &as.all[i]
+		a.inUse = a.inUse || a.yielded.IsZero()
 	}
 	as.returnAll(now)
 }

@@ -32,8 +32,9 @@ func (m woken) handOver() {
 
 func (m woken) tickArriving(now time.Time) {
 	w, p := &m.wake, &m.presence
+	p.count()
 	switch {
-	case now.Sub(p.since) >= startSilence:
+	case p.off(now, m.policy.ProbeMisses, startSilence):
 		m.wasFirmware(now)
 	case now.Sub(w.arrived) >= m.policy.ReadyTimeout:
 		m.arrive(now, WhyNotReady)

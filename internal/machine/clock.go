@@ -21,6 +21,14 @@ func OnClock(t, now time.Time) time.Time {
 	return then
 }
 
+// notBefore returns t, or least if t is earlier.
+func notBefore(t, least time.Time) time.Time {
+	if t.Before(least) {
+		return least
+	}
+	return t
+}
+
 // notAfter returns t, or now if t is later: what has been cannot be to come.
 func notAfter(t, now time.Time) time.Time {
 	if t.After(now) {

@@ -47,7 +47,7 @@ func TestFaultClockSet(t *testing.T) {
 	for _, by := range []time.Duration{years, -years} {
 		l := newLife(t, nil)
 		l.now = time.Now()
-		l.event(machine.Registered{Spec: spec()})
+		l.event(registered)
 		l.now = clocktest.Set(l.now, by) // while it settles
 		l.pass(2900 * time.Millisecond).want(machine.Settling).pass(200 * time.Millisecond).want(machine.Asleep)
 		l.now = clocktest.Set(l.now, by/2) // while it sleeps
@@ -77,14 +77,10 @@ func TestFaultMemoryOfTheFuture(t *testing.T) {
 		t.Errorf("slept %v, woken %v", status.Slept(l.now), status.LastWake.At)
 	}
 	// Started by hand it is looked after until probe.timeout, and not for years.
-	for range 8 {
-		l.pass(500 * time.Millisecond).event(machine.Heard{Addr: ip4, InUse: true})
-	}
-	l.want(machine.Awake)
-	for range int(policy().ProbeTimeout/time.Second) + 5 {
-		l.pass(time.Second).event(machine.Heard{})
-	}
-	if l.m.Watched() {
-		t.Error("an awake machine is still probed")
+	p := policy()
+	unwatched(&p)
+	l.event(machine.PolicyChanged{Policy: p}, uses(ip4)).up(4 * time.Second).want(machine.Awake)
+	if l.up(p.ProbeTimeout + 20*time.Second); !l.m.Next().IsZero() {
+		t.Error("an awake machine is still asked")
 	}
 }

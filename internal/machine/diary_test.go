@@ -117,7 +117,7 @@ func TestAWeekIsTold(t *testing.T) {
 func TestDiaryIsBounded(t *testing.T) {
 	l := newLife(t, nil)
 	for range 30 {
-		l.event(machine.Registered{Spec: spec()}).pass(24 * time.Hour)
+		l.event(registered).pass(24 * time.Hour)
 	}
 	diary := l.m.Status().Diary
 	if len(diary) != 8 || diary[7].Date != l.now.AddDate(0, 0, -1).Format(time.DateOnly) {
@@ -129,7 +129,7 @@ func TestDiaryIsBounded(t *testing.T) {
 		}
 	}
 	before := append(machine.Diary(nil), diary...)
-	l.event(machine.Registered{Spec: spec()})
+	l.event(registered)
 	if d := cmp.Diff(before, diary); d != "" {
 		t.Errorf("what was told has changed (-before +after):\n%s", d)
 	}

@@ -16,8 +16,7 @@ func TestKnocksByPort(t *testing.T) {
 	both.Monitor[1].Ports = append(both.Monitor[1].Ports, ssh.Port)
 	ssh6 := machine.Service{Addr: ip6, Port: ssh.Port}
 	knock := func(s machine.Service) machine.Event { return machine.Knocked{Service: s, Source: client} }
-	asked := machine.WakeAsked{Trigger: machine.ByAPI, By: "test"}
-	heard := machine.Heard{Addr: ip4, InUse: true}
+	heard := answer(ip4)
 	sleeps := func() *life {
 		return newLife(t, nil).event(machine.Registered{Spec: both}).pass(4 * time.Second).want(machine.Asleep)
 	}
@@ -30,7 +29,7 @@ func TestKnocksByPort(t *testing.T) {
 		{"one", sleeps().event(knock(ssh)), 1, 0},
 		{"repeated", sleeps().event(knock(ssh)).event(knock(ssh)).event(knock(ssh6)), 1, 0},
 		{"another port", sleeps().event(knock(ssh)).event(knock(game)).event(knock(game)), 1, 1},
-		{"after somebody asked", sleeps().event(asked).event(knock(game)), 0, 1},
+		{"after a wake asked for", sleeps().event(wakeAsked).event(knock(game)), 0, 1},
 		{"while it arrives", sleeps().event(knock(ssh)).pass(time.Second).event(heard).want(machine.Arriving).event(knock(ssh6)).event(knock(game)), 1, 1},
 		{"while it settles", newLife(t, nil).event(machine.Registered{Spec: both}).event(knock(ssh)).event(knock(ssh6)).pass(4 * time.Second).want(machine.Waking).event(knock(ssh)), 1, 0},
 		{"while it is up", newLife(t, nil).event(knock(ssh)), 0, 0},

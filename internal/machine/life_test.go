@@ -18,9 +18,57 @@ var (
 	otherMAC = machine.MAC{0x02, 0, 0, 0, 0, 0x0b}
 	ip4      = netip.MustParseAddr("10.77.0.20")
 	ip6      = netip.MustParseAddr("fd77::20")
+	away4    = netip.MustParseAddr("10.77.0.77") // not registered
 	ssh      = machine.Service{Addr: ip4, Port: machine.Port{Protocol: machine.TCP, Number: 22}}
 	game     = machine.Service{Addr: ip6, Port: machine.Port{Protocol: machine.UDP, Number: 27015}}
 	client   = netip.MustParseAddrPort("10.77.0.10:40000")
+)
+
+// The events of most tests.
+var (
+	registered = machine.Registered{Spec: spec()}
+	isHere     = machine.Registered{Spec: spec(), Here: true}
+	knockSSH   = machine.Knocked{Service: ssh, Source: client}
+	knockGame  = machine.Knocked{Service: game, Source: client}
+	wakeAsked  = machine.WakeAsked{Trigger: machine.ByAPI, By: "test"}
+	ready      = machine.ServicesReady{All: true}
+	conflict   = machine.Conflicted{Addr: ip4, By: otherMAC}
+	frame      = machine.Heard{} // such as a DHCP discovery
+)
+
+func tests(ip netip.Addr) machine.Event  { return machine.Heard{Addr: ip, Sign: machine.Tests} }
+func uses(ip netip.Addr) machine.Event   { return machine.Heard{Addr: ip, Sign: machine.Uses} }
+func data(ip netip.Addr) machine.Event   { return machine.Heard{Addr: ip, Sign: machine.Data} }
+func answer(ip netip.Addr) machine.Event { return machine.Answered{Addr: ip} }
+func free(ips ...netip.Addr) machine.Event {
+	var e machine.Placed
+	for _, ip := range ips {
+		e.Places = append(e.Places, machine.Place{Addr: ip})
+	}
+	return e
+}
+
+func waits(ip netip.Addr) machine.Event {
+	return machine.Placed{Places: []machine.Place{{Addr: ip, Reason: noNetwork}}}
+}
+
+const noNetwork = "on none of our networks"
+
+// The actions of most tests.
+var (
+	both        = []netip.Addr{ip4, ip6}
+	only4       = both[:1]
+	only6       = both[1:]
+	knockOnSSH  = machine.WakeBegan{Trigger: machine.ByTCP, Service: ssh, Source: client}
+	claimBoth   = machine.Claim{Addrs: both}
+	releaseBoth = machine.Release{Addrs: both}
+	announce4   = machine.Announce{Addrs: only4}
+	announce6   = machine.Announce{Addrs: only6}
+	end4        = machine.EndClaim{Addrs: only4}
+	end6        = machine.EndClaim{Addrs: only6}
+	quietBoth   = machine.StopAnnouncing{Addrs: both}
+	firstMagic  = machine.SendMagic{Attempt: 1}
+	goesOn      = machine.WakeBegan{Trigger: machine.ByTCP, Service: ssh, Source: client, GoesOn: true}
 )
 
 func spec() machine.Spec {
@@ -33,59 +81,150 @@ func spec() machine.Spec {
 	}
 }
 
+// policy is the default of the configuration, with half as many attempts.
 func policy() machine.Policy {
 	return machine.Policy{
-		ProbeInterval: time.Second, ProbeMisses: 3, ProbeTimeout: 10 * time.Minute,
+		ProbeInterval: time.Second, ProbeMisses: 3, ProbeTimeout: 10 * time.Minute, WatchInterval: 10 * time.Second,
 		WakeAttempts: 3, WakeInterval: 15 * time.Second, Keep: true, ReadyTimeout: time.Minute,
 	}
 }
 
-func silence(p machine.Policy) time.Duration {
-	return time.Duration(p.ProbeMisses) * p.ProbeInterval
-}
+// unwatched is a policy without questions to machines that are awake.
+func unwatched(p *machine.Policy) { p.WatchInterval = 0 }
+
+// brisk is a policy whose misses are over long before the pause of a start.
+func brisk(p *machine.Policy) { p.ProbeInterval = 100 * time.Millisecond }
 
 // life drives one machine through time and keeps what it asked for.
 type life struct {
 	t   *testing.T
 	m   *machine.Machine
 	now time.Time
-	log []machine.Action // since the last call of did or wantState
+	log []machine.Action // since the last call of forget or wantActions
+
+	gone bool // the machine was forgotten
 }
 
 func newLife(t *testing.T, change func(*machine.Policy)) *life {
+	t.Helper()
+	return lifeOf(t, spec(), change)
+}
+
+func lifeOf(t *testing.T, s machine.Spec, change func(*machine.Policy)) *life {
 	t.Helper()
 	p := policy()
 	if change != nil {
 		change(&p)
 	}
 	now := time.Date(2026, 11, 22, 22, 0, 0, 0, time.UTC)
-	return &life{t: t, m: machine.New(spec(), p, now), now: now}
+	return &life{t: t, m: machine.New(s, p, now), now: now}
 }
 
-func (l *life) event(e machine.Event) *life {
-	l.log = append(l.log, l.m.Handle(l.now, e)...)
+func (l *life) event(es ...machine.Event) *life {
+	for _, e := range es {
+		l.log = append(l.log, l.m.Handle(l.now, e)...)
+	}
 	return l
 }
 
-// pass lets time go by and delivers every tick when it is due.
-func (l *life) pass(d time.Duration) *life {
+// reaction is how a machine takes a question.
+type reaction func(machine.Probe) []machine.Event
+
+// silent answers nothing: it is off.
+func silent(machine.Probe) []machine.Event { return nil }
+
+// running answers all it is asked.
+func running(p machine.Probe) []machine.Event {
+	es := onlyCard(p)
+	for _, ip := range p.Addrs {
+		if p.System {
+			proof := machine.ByEcho
+			if ip == ip4 {
+				proof = machine.BySystem
+			}
+			es = append(es, machine.Answered{Addr: ip, Proof: proof})
+		}
+	}
+	return es
+}
+
+// onlyCard is a machine whose network card answers while it sleeps.
+func onlyCard(p machine.Probe) (es []machine.Event) {
+	for _, ip := range p.Addrs {
+		if ip == ip4 || ip == ip6 {
+			es = append(es, machine.Answered{Addr: ip})
+		}
+	}
+	return es
+}
+
+// firmware is a machine whose management firmware answers while it sleeps.
+func firmware(p machine.Probe) []machine.Event {
+	es := onlyCard(p)
+	if p.System {
+		for _, ip := range p.Addrs {
+			es = append(es, machine.Answered{Addr: ip, Proof: machine.ByEcho})
+		}
+	}
+	return es
+}
+
+// at is a machine that is up at one address alone.
+func at(up netip.Addr) reaction {
+	return func(p machine.Probe) (es []machine.Event) {
+		for _, ip := range p.Addrs {
+			if ip == up {
+				es = append(es, machine.Answered{Addr: ip, Proof: machine.BySystem})
+			}
+		}
+		return es
+	}
+}
+
+// cut is our own link that is out: no question can be sent.
+func cut(machine.Probe) []machine.Event { return []machine.Event{machine.ProbeFailed{}} }
+
+// as lets time go by, delivers every tick when it is due, and answers each
+// question as the machine does.
+func (l *life) as(react reaction, d time.Duration) *life {
 	l.t.Helper()
 	end := l.now.Add(d)
 	for n := 0; ; n++ {
 		due := l.m.Next()
-		if due.IsZero() || due.After(end) {
+		if due.IsZero() || due.After(end) || l.gone {
 			break
 		}
-		if n > 100_000 {
+		if n > 10_000_000 {
 			l.t.Fatal("ticks do not advance the time")
 		}
 		if due.After(l.now) {
 			l.now = due
 		}
-		l.event(machine.Ticked{})
+		actions := l.m.Handle(l.now, machine.Ticked{})
+		l.log = append(l.log, actions...)
+		for _, a := range actions {
+			switch a := a.(type) {
+			case machine.Probe:
+				l.event(react(a)...)
+			case machine.Forget:
+				l.gone = true
+			}
+		}
 	}
 	l.now = end
 	return l
+}
+
+// pass lets time go by with a machine that is off, up with one that runs.
+func (l *life) pass(d time.Duration) *life { l.t.Helper(); return l.as(silent, d) }
+func (l *life) up(d time.Duration) *life   { l.t.Helper(); return l.as(running, d) }
+
+// away stops the porter with everything in l, and starts it again later.
+func (l *life) away(d time.Duration) *life {
+	mem, seen := l.m.Memory(), l.now
+	l.now = l.now.Add(d)
+	l.m = machine.Resume(mem, policy(), seen, l.now)
+	return l.forget()
 }
 
 func (l *life) forget() *life { l.log = nil; return l }
@@ -109,12 +248,14 @@ func (l *life) story() string {
 	return b.String()
 }
 
+// wantActions compares what was done since the last look. What follows from the
+// state alone (Moved, what the readers and the hold do, Persist) has tests of its own.
 func (l *life) wantActions(want ...machine.Action) *life {
 	l.t.Helper()
 	var got []machine.Action
 	for _, a := range l.log {
 		switch a.(type) {
-		case machine.Probe, machine.Moved:
+		case machine.Probe, machine.Moved, machine.Observe, machine.FilterKnocks, machine.Hold, machine.Persist:
 		default:
 			got = append(got, a)
 		}
@@ -127,10 +268,20 @@ func (l *life) wantActions(want ...machine.Action) *life {
 	return l
 }
 
+// actions returns those of one type since the last look.
+func actions[A machine.Action](l *life) (as []A) {
+	for _, a := range l.log {
+		if a, ok := a.(A); ok {
+			as = append(as, a)
+		}
+	}
+	return as
+}
+
 func (l *life) reason(from, to machine.State, why machine.Reason) *life {
 	l.t.Helper()
-	for _, a := range l.log {
-		if m, ok := a.(machine.Moved); ok && m.From == from && m.To == to && m.Why == why {
+	for _, m := range actions[machine.Moved](l) {
+		if m.From == from && m.To == to && m.Why == why {
 			return l
 		}
 	}
@@ -138,26 +289,26 @@ func (l *life) reason(from, to machine.State, why machine.Reason) *life {
 	return l
 }
 
+func (l *life) tally() machine.Tally { return l.m.Status().Tally }
+
 func asleep(t *testing.T, change func(*machine.Policy)) *life {
 	t.Helper()
-	return newLife(t, change).event(machine.Registered{Spec: spec()}).pass(3 * time.Second).want(machine.Asleep).forget()
+	return newLife(t, change).event(registered).pass(3 * time.Second).want(machine.Asleep).forget()
 }
 
 func waking(t *testing.T, change func(*machine.Policy)) *life {
 	t.Helper()
-	return asleep(t, change).event(machine.Knocked{Service: ssh, Source: client}).want(machine.Waking).forget()
+	return asleep(t, change).event(knockSSH).want(machine.Waking).forget()
 }
 
+// arriving is a life whose machine uses its IPv4 address, and not yet the other.
 func arriving(t *testing.T, change func(*machine.Policy)) *life {
 	t.Helper()
-	return waking(t, change).pass(5 * time.Second).event(machine.Heard{Addr: ip4}).want(machine.Arriving).forget()
+	return waking(t, change).pass(5 * time.Second).event(answer(ip4)).want(machine.Arriving).forget()
 }
 
-var (
-	both        = []netip.Addr{ip4, ip6}
-	knockOnSSH  = machine.WakeBegan{Trigger: machine.ByTCP, Service: ssh, Source: client}
-	releaseBoth = machine.Release{Addrs: both}
-	tellBoth    = machine.Announce{Addrs: both}
-	partBoth    = machine.Part{Addrs: both}
-	hushBoth    = machine.Hush{Addrs: both}
-)
+// awake is a life whose machine was woken, and answers.
+func awake(t *testing.T, change func(*machine.Policy)) *life {
+	t.Helper()
+	return arriving(t, change).event(ready).up(time.Minute).want(machine.Awake).forget()
+}

@@ -91,6 +91,11 @@ func New(spec Spec, policy Policy, now time.Time) *Machine {
 
 // Status returns what can be told of the machine. It changes with Handle.
 func (m *Machine) Status() Status {
+	if m.sleep.known() { // what was shown of it stays shown
+		c := *m
+		c.account(c.sleep.lasted())
+		m = &c
+	}
 	s := Status{Spec: m.spec, State: m.state, Since: m.since, LastWake: m.lastWake, Diary: m.diary, Knocks: m.knocks, Tally: m.tally}
 	s.Addresses = make([]AddressStatus, len(m.addrs.all))
 	for i := range m.addrs.all {
@@ -171,7 +176,7 @@ func (m *Machine) Next() time.Time {
 	case Waking:
 		return earliest(w.nextMagic, m.presence.next)
 	case Arriving:
-		return earliest(m.presence.next, m.presence.since.Add(startSilence), w.arrived.Add(m.policy.ReadyTimeout))
+		return earliest(m.presence.next, w.arrived.Add(m.policy.ReadyTimeout))
 	default:
 		return time.Time{}
 	}
@@ -319,14 +324,7 @@ func remembered(a Action) bool {
 
 // stop ends everything.
 func (m *Machine) stop(now time.Time, e Stopped) {
-	// Nothing is said about an address that the machine speaks for: it may be
-	// testing it.
-	for i := range m.addrs.all {
-		if a := &m.addrs.all[i]; a.standing == Claimed && a.yielded.IsZero() {
-			a.inUse = true
-		}
-	}
-	m.addrs.returnAll(now)
+	m.addrs.giveBack(now)
 	if m.state == Arriving || m.told.hold == AdmitAll {
 		m.do(Hold{Mode: AdmitAll})
 	}

@@ -8,103 +8,175 @@ import (
 	"nightporter/internal/machine"
 )
 
-func TestRegistrationIsWelcomeInEveryState(t *testing.T) {
-	goesOn := knockOnSSH
-	goesOn.GoesOn = true
-	moved := spec()
-	moved.Monitor = moved.Monitor[:1]
-	for _, start := range []struct {
-		state machine.State
-		life  func(*testing.T, func(*machine.Policy)) *life
-		want  []machine.Action // until it is asleep again
+// TestTransitions goes through the table of the design, and no move is missing.
+func TestTransitions(t *testing.T) {
+	const (
+		awakeS, settlingS, asleepS, wakingS, arrivingS = machine.Awake, machine.Settling, machine.Asleep, machine.Waking, machine.Arriving
+	)
+	holdoff := func(p *machine.Policy) { p.Holdoff = time.Minute }
+	oneAttempt := func(p *machine.Policy) { p.WakeAttempts = 1 }
+	for _, c := range []struct {
+		name     string
+		life     *life
+		do       func(*life)
+		from, to machine.State
+		why      machine.Reason
 	}{
-		{machine.Awake, newLife, []machine.Action{machine.Claim{Addrs: both[:1]}}},
-		{machine.Settling, func(t *testing.T, c func(*machine.Policy)) *life {
-			return newLife(t, c).event(machine.Registered{Spec: spec()}).pass(2 * time.Second).forget()
-		}, []machine.Action{machine.Claim{Addrs: both[:1]}}},
-		{machine.Asleep, asleep, []machine.Action{releaseBoth, tellBoth, partBoth, machine.Claim{Addrs: both[:1]}}},
-		{machine.Waking, waking, []machine.Action{releaseBoth, tellBoth, partBoth, machine.Claim{Addrs: both[:1]}, goesOn, machine.SendMagic{Attempt: 1}, machine.Hush{Addrs: both[:1]}}},
-		{machine.Arriving, arriving, []machine.Action{releaseBoth, tellBoth, partBoth, machine.Claim{Addrs: both[:1]}}},
+		{"it says that it will sleep", newLife(t, nil), func(l *life) { l.event(registered) }, awakeS, settlingS, machine.WhyRegistered},
+		{"it leaves questions unanswered", awake(t, nil), func(l *life) { l.pass(14 * s) }, awakeS, settlingS, machine.WhyUnanswered},
+		{"it is off", newLife(t, nil).event(registered), func(l *life) { l.pass(3 * s) }, settlingS, asleepS, machine.WhySilent},
+		{"only its card answers", newLife(t, override).event(registered), func(l *life) { l.as(onlyCard, 11*time.Minute) }, settlingS, asleepS, machine.WhyOnlyCard},
+		{"it answers after all", agentless(t, nil).pass(14 * s), func(l *life) { l.up(s) }, settlingS, awakeS, machine.WhyThere},
+		{"it never falls silent", newLife(t, nil).event(registered), func(l *life) { l.up(11 * time.Minute) }, settlingS, awakeS, machine.WhyNeverSilent},
+		{"only its card answers, and that counts", newLife(t, nil).event(registered), func(l *life) { l.as(onlyCard, 11*time.Minute) }, settlingS, awakeS, machine.WhyOnlyCard},
+		{"it was started", asleep(t, nil).event(frame), func(l *life) { l.up(0) }, settlingS, awakeS, machine.WhyStarted},
+		{"it was started, and a client waits", asleep(t, nil).event(frame, knockSSH), func(l *life) { l.up(0) }, settlingS, arrivingS, machine.WhyArrived},
+		{"a frame of its own", asleep(t, nil), func(l *life) { l.event(frame) }, asleepS, settlingS, machine.WhySpoke},
+		{"it registers in its sleep", asleep(t, nil), func(l *life) { l.event(registered) }, asleepS, settlingS, machine.WhyRegistered},
+		{"it says that it is up", asleep(t, nil), func(l *life) { l.event(isHere) }, asleepS, awakeS, machine.WhyStarted},
+		{"a knock", asleep(t, nil), func(l *life) { l.event(knockSSH) }, asleepS, wakingS, machine.WhyKnock},
+		{"a wake asked for", asleep(t, nil), func(l *life) { l.event(wakeAsked) }, asleepS, wakingS, machine.WhyAsked},
+		{"it answers", waking(t, nil).pass(s), func(l *life) { l.event(answer(ip6)) }, wakingS, arrivingS, machine.WhyArrived},
+		{"it tests an address", waking(t, nil).pass(s), func(l *life) { l.event(tests(ip6)) }, wakingS, arrivingS, machine.WhyArrived},
+		{"it speaks before the first magic packet", asleep(t, holdoff).event(knockSSH), func(l *life) { l.event(frame) }, wakingS, settlingS, machine.WhySpoke},
+		{"it registers while it is woken", waking(t, nil), func(l *life) { l.event(registered) }, wakingS, settlingS, machine.WhyRegistered},
+		{"the attempts are used up", waking(t, oneAttempt), func(l *life) { l.pass(15 * s) }, wakingS, asleepS, machine.WhyAttemptsGone},
+		{"it is up elsewhere", waking(t, oneAttempt), func(l *life) { l.event(uses(away4)).as(at(away4), 15*s) }, wakingS, awakeS, machine.WhyElsewhere},
+		{"its services are ready", arriving(t, nil), func(l *life) { l.event(ready) }, arrivingS, awakeS, machine.WhyReady},
+		{"they are not in time", arriving(t, nil), func(l *life) { l.up(time.Minute) }, arrivingS, awakeS, machine.WhyNotReady},
+		{"it is off again", arriving(t, nil), func(l *life) { l.pass(4 * s) }, arrivingS, wakingS, machine.WhyFirmware},
+		{"it registers while it arrives", arriving(t, nil), func(l *life) { l.event(registered) }, arrivingS, settlingS, machine.WhyRegistered},
+		{"it never started", asleep(t, nil).event(tests(ip4), knockSSH), func(l *life) { l.pass(4 * s) }, arrivingS, asleepS, machine.WhySilent},
 	} {
-		t.Run(start.state.String(), func(t *testing.T) {
-			l := start.life(t, nil).want(start.state)
-			l.event(machine.Registered{Spec: moved}).want(machine.Settling).pass(3 * time.Second).wantActions(start.want...)
+		t.Run(c.name, func(t *testing.T) {
+			l := c.life
+			l.t = t
+			l.want(c.from).forget()
+			c.do(l)
+			l.reason(c.from, c.to, c.why)
 		})
 	}
 }
 
-func TestConflictLeavesTheAddressToTheOther(t *testing.T) {
-	seen := machine.ConflictSeen{Addr: ip4, By: otherMAC}
-	l := asleep(t, nil).event(machine.Conflicted{Addr: ip4, By: otherMAC}).want(machine.Asleep).
-		wantActions(seen, machine.Release{Addrs: both[:1]}, machine.Part{Addrs: both[:1]})
-	l.event(machine.Conflicted{Addr: ip4, By: otherMAC}).wantActions() // told once
-	l.event(machine.Heard{Addr: ip6}).wantActions(machine.Release{Addrs: both[1:]})
-	l.pass(4 * time.Second).want(machine.Asleep).wantActions(machine.Claim{Addrs: both[1:]})
-	l.event(machine.Registered{Spec: spec()}).forget().pass(3 * time.Second).wantActions(machine.Claim{Addrs: both})
-	if got := l.m.Status().Tally.Conflicts; got != 1 {
-		t.Errorf("%d conflicts, want 1", got)
+// TestWhatHoldsInEachState is the table of the package.
+func TestWhatHoldsInEachState(t *testing.T) {
+	const watchPause = 10 * s
+	for _, c := range []struct {
+		state     machine.State
+		life      *life // its last actions say what the porter does
+		hold      machine.HoldMode
+		attention machine.Attention
+		four      machine.Standing
+		pace      time.Duration // between two questions; 0: none
+	}{
+		{machine.Awake, newLife(t, nil), machine.Ignore, machine.Unobserved, machine.Own, 0},
+		{machine.Awake, newLife(t, nil).event(isHere).up(20 * s), machine.Ignore, machine.Attended, machine.Own, watchPause},
+		{machine.Awake, keep(waking(t, nil)).pass(s).event(answer(ip4), ready), machine.AdmitAll, machine.Observed, machine.Returned, 100 * time.Millisecond},
+		{machine.Settling, newLife(t, nil).event(registered), machine.HoldAll, machine.Observed, machine.Own, s},
+		{machine.Settling, keep(asleep(t, nil)).event(frame), machine.HoldAll, machine.Observed, machine.Claimed, s},
+		{machine.Asleep, keep(asleep(t, nil)), machine.HoldAll, machine.Observed, machine.Claimed, 0},
+		{machine.Waking, keep(waking(t, nil)), machine.HoldAll, machine.Observed, machine.Claimed, 5 * time.Millisecond},
+		{machine.Arriving, keep(waking(t, nil)).pass(s).event(answer(ip4)), machine.HoldUnready, machine.Observed, machine.Claimed, 5 * time.Millisecond},
+	} {
+		t.Run(c.state.String(), func(t *testing.T) {
+			l := c.life
+			l.t = t
+			l.want(c.state)
+			hold, observe := machine.Ignore, machine.Observe{}
+			if all := actions[machine.Hold](l); len(all) > 0 {
+				hold = all[len(all)-1].Mode
+			}
+			if all := actions[machine.Observe](l); len(all) > 0 {
+				observe = all[len(all)-1]
+			}
+			if hold != c.hold || observe.Attention != c.attention {
+				t.Errorf("hold %v, attention %v; want %v, %v", hold, observe.Attention, c.hold, c.attention)
+			}
+			if got := l.m.Status().Addresses[0].Standing; got != c.four {
+				t.Errorf("the address is %v, want %v", got, c.four)
+			}
+			asked := 0
+			var last, pace time.Duration
+			l.as(func(p machine.Probe) []machine.Event {
+				at := time.Duration(l.now.UnixNano())
+				if asked++; asked == 3 {
+					pace = at - last
+				}
+				last = at
+				if c.state == machine.Awake {
+					return at4only(p)
+				}
+				return nil
+			}, 3*watchPause)
+			if c.pace != 0 && pace != c.pace || c.pace == 0 && asked > 0 {
+				t.Errorf("asked %d times, %v after each other; want %v", asked, pace, c.pace)
+			}
+		})
 	}
-
-	// Found before the claim, the address is never taken.
-	newLife(t, nil).event(machine.Registered{Spec: spec()}).event(machine.Conflicted{Addr: ip4, By: otherMAC}).
-		pass(3*time.Second).wantActions(seen, machine.Hush{Addrs: both[:1]}, machine.Claim{Addrs: both[1:]})
-	// An address that is not the machine's, or a machine that is up, is none of our business.
-	asleep(t, nil).event(machine.Conflicted{Addr: client.Addr(), By: otherMAC}).wantActions()
-	newLife(t, nil).event(machine.Conflicted{Addr: ip4, By: otherMAC}).wantActions()
 }
 
-// TestConcededAddressIsLeftAlone: it is neither announced for the machine, nor
-// is the machine looked for there.
-func TestConcededAddressIsLeftAlone(t *testing.T) {
-	asleep(t, nil).event(machine.Heard{}).event(machine.Conflicted{Addr: ip6, By: otherMAC}).forget().
-		event(machine.Heard{Addr: ip6, InUse: true}).wantActions()
-
-	l := waking(t, nil).event(machine.Conflicted{Addr: ip4, By: otherMAC}).forget().pass(time.Second)
-	for _, a := range l.log {
-		if p, ok := a.(machine.Probe); ok && !slices.Contains(p.Addrs, ip6) {
-			t.Fatalf("asks only for %v", p.Addrs)
-		}
+// keep begins a life anew whose log was forgotten: the same events, all its actions.
+func keep(l *life) *life {
+	again := newLife(l.t, nil).event(registered).pass(3 * s)
+	if l.m.State() == machine.Waking {
+		again.event(knockSSH)
 	}
-	arriving(t, nil).event(machine.Conflicted{Addr: ip4, By: otherMAC}).
-		wantActions(machine.ConflictSeen{Addr: ip4, By: otherMAC}, machine.Release{Addrs: both[:1]}, machine.Part{Addrs: both[:1]}, machine.HandOver{})
+	return again
 }
 
-// TestWakeAskedForInTheVigil is kept until the machine is surely off.
-func TestWakeAskedForInTheVigil(t *testing.T) {
-	l := asleep(t, nil)
-	for range 4 {
-		l.event(machine.Heard{Addr: ip4, InUse: true}).pass(time.Second)
-	}
-	l.want(machine.Awake).forget().event(machine.WakeAsked{Trigger: machine.ByAPI, By: "test"}).
-		wantActions(machine.SendMagic{Attempt: 1}).pass(20 * time.Second).want(machine.Waking)
-}
+func at4only(p machine.Probe) []machine.Event { return at(ip4)(p) }
 
 func TestStopReleases(t *testing.T) {
-	asleep(t, nil).event(machine.Stopped{}).wantActions(releaseBoth, tellBoth, partBoth)
-	asleep(t, nil).event(machine.Stopped{Wake: true}).wantActions(releaseBoth, tellBoth, partBoth, machine.SendMagic{Attempt: 1})
-	waking(t, nil).event(machine.Stopped{Wake: true}).wantActions(releaseBoth, tellBoth, partBoth, machine.SendMagic{Attempt: 1})
-	newLife(t, nil).event(machine.Registered{Spec: spec()}).event(machine.Stopped{Wake: true}).
-		wantActions(machine.SendMagic{Attempt: 1})
-	arriving(t, nil).event(machine.Stopped{}).wantActions(releaseBoth, partBoth)
-	arriving(t, nil).event(machine.Heard{Addr: ip6, InUse: true}).event(machine.Stopped{}).
-		wantActions(releaseBoth, machine.Announce{Addrs: both[1:]}, partBoth)
-	newLife(t, nil).event(machine.Stopped{Wake: true}).wantActions()
+	stopped, wake := machine.Stopped{}, machine.Stopped{Wake: true}
+	given := []machine.Action{releaseBoth, announce4, announce6, end4, end6}
+	asleep(t, nil).event(stopped).wantActions(given...)
+	asleep(t, nil).event(wake).wantActions(append(given, firstMagic)...)
+	waking(t, nil).event(wake).wantActions(append(given, firstMagic)...)
+	newLife(t, nil).event(registered, wake).wantActions(firstMagic)
+	waking(t, nil).pass(s).event(tests(ip4)).forget().event(stopped).wantActions(releaseBoth, end4, end6)
+	arriving(t, nil).event(stopped).wantActions(releaseBoth, announce4, end4, end6)
+	arriving(t, nil).event(uses(ip6), stopped).wantActions(releaseBoth, announce4, announce6, end4, end6)
+	newLife(t, nil).event(wake).wantActions()
+	// An address that the machine tests is not announced.
+	asleep(t, nil).event(tests(ip6)).forget().event(stopped).wantActions(releaseBoth, announce4, end4, end6)
+	// What is held goes out, and nothing is kept any more.
+	for name, l := range map[string]*life{"arriving": arriving(t, nil), "returned": arriving(t, nil).event(ready).forget()} {
+		l.event(stopped)
+		if d := actions[machine.Hold](l); len(d) != 2 || d[0].Mode != machine.AdmitAll || d[1].Mode != machine.Ignore {
+			t.Errorf("%s: %v", name, d)
+		}
+	}
 }
 
 func TestPolicyChangeTakesEffectWithoutAMove(t *testing.T) {
 	p := policy()
 	p.WakeAttempts = 1
 	l := waking(t, nil).event(machine.PolicyChanged{Policy: p}).want(machine.Waking).wantActions()
-	l.pass(15 * time.Second).want(machine.Asleep).wantActions(machine.WakeFailed{Trigger: machine.ByTCP, Attempts: 1})
+	l.pass(15*s).want(machine.Asleep).wantActions(machine.WakeFailed{Trigger: machine.ByTCP, Attempts: 1}, machine.DropPackets{})
 }
 
 func TestEarlyTicksDoNothing(t *testing.T) {
-	l := newLife(t, nil).event(machine.Registered{Spec: spec()}).event(machine.Ticked{}).forget()
+	l := newLife(t, nil).event(registered, machine.Ticked{}).forget()
 	for range 10 {
 		l.event(machine.Ticked{})
 	}
 	if len(l.log) != 0 {
 		t.Errorf("early ticks led to %v", l.log)
+	}
+}
+
+// TestTheMagicPacketComesFirst: a record that is written before it would delay it.
+func TestTheMagicPacketComesFirst(t *testing.T) {
+	l := asleep(t, nil).event(knockSSH)
+	magic := slices.IndexFunc(l.log, func(a machine.Action) bool { _, ok := a.(machine.SendMagic); return ok })
+	persist := slices.IndexFunc(l.log, func(a machine.Action) bool { _, ok := a.(machine.Persist); return ok })
+	if magic < 0 || persist != len(l.log)-1 {
+		t.Errorf("magic packet at %d, record at %d of %d actions", magic, persist, len(l.log))
+	}
+	// A knock that wakes nothing is counted all the same.
+	l = waking(t, nil).event(knockGame)
+	if n := len(actions[machine.Persist](l)); n != 1 {
+		t.Errorf("%d records of a knock", n)
 	}
 }
 

@@ -31,15 +31,17 @@ func (m *Machine) Memory() Memory {
 		Tally: m.tally, Diary: m.diary, Knocks: m.knocks, Card: m.card,
 		Unproved: m.addrs.which(func(a *address) bool { return a.unproved }), Others: m.others, Failures: m.failures,
 	}
-	switch {
-	case m.state != Settling:
-	case m.sleep.known():
-		mem.State, mem.Since = Asleep, m.sleep.since // nothing is known to have ended it
-	case m.settling == spoke:
-		mem.State = Asleep
+	if m.state == Settling {
+		mem.State = before[m.settling]
+	}
+	if m.sleep.known() {
+		mem.Since = m.sleep.since // nothing is known to have ended it
 	}
 	return mem
 }
+
+// before is what a machine that settles was last known to be.
+var before = [...]State{said: Settling, silent: Awake, spoke: Asleep, resumed: Asleep, rewoken: Waking}
 
 // sleep is one that the porter did not see the end of.
 type sleep struct {
@@ -48,6 +50,9 @@ type sleep struct {
 }
 
 func (s sleep) known() bool { return !s.since.IsZero() }
+
+// lasted returns how long it lasted for sure, and until when.
+func (s sleep) lasted() (time.Duration, time.Time) { return max(0, s.until.Sub(s.since)), s.until }
 
 // Resume returns the machine that mem tells of, which was true until then at the
 // latest. One that was asleep is asked before it is claimed again, since it may
@@ -84,13 +89,10 @@ func Resume(mem Memory, policy Policy, until, now time.Time) *Machine {
 	m.state, m.presence = Settling, doubt(now)
 	switch mem.State {
 	case Asleep:
-		m.settling, m.sleep = resumed, sleep{since: m.since, until: until}
+		m.settling, m.sleep = resumed, sleep{since: m.since, until: until.In(now.Location())}
 		m.since = now
 	case Settling:
 		m.settling = said
-		if mem.Spec.Agentless || m.registered.IsZero() {
-			m.settling = silent
-		}
 	case Waking, Arriving:
 		m.settling, m.since = rewoken, now
 	}
@@ -101,10 +103,10 @@ func Resume(mem Memory, policy Policy, until, now time.Time) *Machine {
 // ended is not known, and it counts as long as it may have been shown: a total that
 // is less after a restart is taken for one that began anew at 0, and counted twice.
 func (m *Machine) endSleep(now time.Time) {
-	s := m.sleep
-	if !s.known() {
+	if !m.sleep.known() {
 		return
 	}
-	m.account(max(0, s.until.Sub(s.since)), OnClock(s.until, now).In(now.Location()))
+	slept, until := m.sleep.lasted()
+	m.account(slept, OnClock(until, now))
 	m.since, m.sleep = now, sleep{}
 }

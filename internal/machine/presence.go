@@ -34,7 +34,7 @@ type presence struct {
 	misses int       // questions in a row without a proof of life
 	silent int       // of these, questions without any answer
 	since  time.Time // silence counts from here: the last proof, or when the doubt began
-	began  time.Time // of the present doubt
+	tested time.Time // the first test of an address since then; zero: none
 	bare   time.Time // last answer that proved too little
 	system time.Time // last sign of an operating system
 	deep   bool      // only what an operating system answers is a proof
@@ -43,7 +43,7 @@ type presence struct {
 
 // doubt returns a presence of which nothing is known, with a question due now.
 func doubt(now time.Time) presence {
-	return presence{next: now, since: now, began: now, system: now}
+	return presence{next: now, since: now, system: now}
 }
 
 // count closes the question that is open.
@@ -63,13 +63,16 @@ func (p *presence) count() {
 // prove takes a proof of life. It answers the question that is open, so that what
 // comes later does not put off the next one.
 func (p *presence) prove(now time.Time) {
-	p.since, p.began, p.asked = now, now, time.Time{}
+	p.since, p.tested, p.asked = now, time.Time{}, time.Time{}
 	p.misses, p.silent, p.unsent = 0, 0, false
 }
 
 // test takes a test of an address: the machine may pause before the next frame.
 func (p *presence) test(now time.Time) {
-	if now.Sub(p.began) < testTime {
+	if p.tested.IsZero() {
+		p.tested = now
+	}
+	if now.Sub(p.tested) < testTime {
 		p.since = now
 	}
 }
@@ -86,11 +89,21 @@ func (p *presence) off(now time.Time, misses int, silence time.Duration) bool {
 	return p.misses >= misses && now.Sub(p.since) >= silence
 }
 
-// ask sends a question about the addresses.
+// ask sends a question about the addresses. Without any the machine cannot be
+// asked, and its silence says nothing.
 func (m *Machine) ask(now time.Time, addrs []netip.Addr, broadcast bool) {
 	p := &m.presence
+	if len(addrs) == 0 {
+		p.excuse(now)
+		return
+	}
 	p.asked, p.last = now, now
 	m.do(Probe{Addrs: addrs, Broadcast: broadcast, System: m.wanted() > ByNeighbor})
+}
+
+// askSoon has a machine asked that was heard: at once, but not for each frame of many.
+func (m *Machine) askSoon(pause time.Duration) {
+	m.presence.next = earlier(m.presence.next, m.presence.last.Add(pause))
 }
 
 // wanted returns the least proof that counts. Where a network card or management
@@ -151,7 +164,6 @@ func (m *Machine) answered(now time.Time, e Answered) {
 		if a != nil && e.Proof == ByNeighbor && !m.CardAnswers() {
 			m.addrs.yield(now, a) // the readers have stopped answering for it already
 		}
-		m.heardBare(now)
 		return
 	case p.asked.IsZero() || now.Sub(p.asked) >= answerTime:
 		m.hear(now, Heard{Addr: e.Addr, Sign: Uses}, true)
@@ -191,14 +203,6 @@ func (m *Machine) provedUp(now time.Time, ip netip.Addr, a *address) {
 	}
 }
 
-// heardBare takes an answer that a network card may have given. The machine of
-// which clients wait is then asked for more.
-func (m *Machine) heardBare(now time.Time) {
-	if m.state == Settling && m.settling == spoke && m.pending != nil && !m.presence.deep {
-		m.presence.deep, m.presence.next = true, now
-	}
-}
-
 // hear takes a frame that proves nothing. unasked says that it has the form of an
 // answer, which a network card may have sent.
 func (m *Machine) hear(now time.Time, e Heard, unasked bool) {
@@ -213,20 +217,15 @@ func (m *Machine) hear(now time.Time, e Heard, unasked bool) {
 		m.remember(e.Addr)
 	}
 	switch m.state {
-	case Awake:
-		if p.misses > 0 && now.Sub(p.last) >= m.policy.ProbeInterval {
-			p.next = now
-		}
 	case Settling:
 		m.inDoubt().heardSettling(now, a, e, unasked)
 	case Asleep:
 		m.inDoubt().heardAsleep(now, a, e, unasked)
 	case Waking:
 		m.woken().heardWaking(now, a, e)
-	case Arriving:
-		if e.Sign == Tests {
-			p.test(now)
-		}
+	}
+	if e.Sign == Tests {
+		p.test(now)
 	}
 	switch {
 	case a == nil:

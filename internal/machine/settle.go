@@ -20,6 +20,10 @@ const (
 	quickInterval = 300 * time.Millisecond
 )
 
+// answerPace is how soon a settling machine may be asked again, and the least time
+// that it has for its answer.
+func (m *Machine) answerPace() time.Duration { return min(m.policy.ProbeInterval, quickInterval) }
+
 // repeatAfter is how often a change is reported that comes again and again.
 const repeatAfter = time.Hour
 
@@ -54,13 +58,11 @@ func (m inDoubt) heardSettling(now time.Time, a *address, e Heard, unasked bool)
 	if m.settling == resumed {
 		m.settling, m.presence = spoke, doubt(now)
 	}
+	m.askSoon(m.answerPace())
 	if a == nil {
 		return
 	}
 	m.addrs.yield(now, a)
-	if e.Sign == Tests {
-		m.presence.test(now)
-	}
 	if m.settling == spoke && !unasked {
 		m.presence.deep = false
 		m.joinArrival(now)
@@ -122,7 +124,7 @@ func (m inDoubt) tickSettling(now time.Time) {
 	case silent:
 		misses *= 2 // it did not say that it would sleep: a lossy Wi-Fi is no sleep
 	case resumed:
-		interval, misses, silence = min(interval, quickInterval), quickMisses, 0
+		interval, misses, silence = m.answerPace(), quickMisses, 0
 	}
 	if p.off(now, misses, silence) && m.settled(now, misses) {
 		return
@@ -131,16 +133,11 @@ func (m inDoubt) tickSettling(now time.Time) {
 		m.neverSilent(now, WhyNeverSilent)
 		return
 	}
-	addrs := m.questioned()
-	if len(addrs) == 0 { // nothing of it can be asked for until it has a place
-		p.excuse(now)
-	} else {
-		// The last question before the claim goes to all hosts.
-		m.ask(now, addrs, p.misses >= misses-1 && !now.Add(interval).Before(p.since.Add(silence)))
-	}
+	// The last question before the claim goes to all hosts.
+	m.ask(now, m.questioned(), p.misses >= misses-1 && !now.Add(interval).Before(p.since.Add(silence)))
 	p.next = now.Add(interval)
-	if due := p.since.Add(silence); p.misses >= misses-1 && due.After(now) && due.Before(p.next) {
-		p.next = due
+	if due := p.since.Add(silence); p.misses >= misses-1 && due.After(now) {
+		p.next = earlier(p.next, notBefore(due, now.Add(m.answerPace())))
 	}
 }
 

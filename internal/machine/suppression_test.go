@@ -7,11 +7,9 @@ import (
 	"nightporter/internal/machine"
 )
 
-// A machine rests until somebody wants it, and then no more before its next
-// sleep. Neither a wake that fails nor a restart begins a new sleep.
+// A machine rests until it is wanted, and then no more before its next sleep. Neither a wake that fails nor a restart begins a new sleep.
 func TestRests(t *testing.T) {
-	knock := machine.Knocked{Service: ssh, Source: client}
-	settling := func() *life { return newLife(t, nil).event(machine.Registered{Spec: spec()}) }
+	settling := func() *life { return newLife(t, nil).event(registered) }
 	resumed := func() *life {
 		l := asleep(t, nil).pass(time.Hour)
 		l.m = machine.Resume(l.m.Memory(), policy(), l.now, l.now.Add(time.Hour))
@@ -26,10 +24,10 @@ func TestRests(t *testing.T) {
 	}{
 		{"awake", newLife(t, nil), false, 0},
 		{"settling", settling(), true, 0},
-		{"settling, and somebody has knocked", settling().event(knock), false, 0},
-		{"settling, and somebody has asked", settling().event(machine.WakeAsked{Trigger: machine.ByAPI}), false, 0},
+		{"settling, and knocked at", settling().event(knockSSH), false, 0},
+		{"settling, and a wake asked for", settling().event(machine.WakeAsked{Trigger: machine.ByAPI}), false, 0},
 		{"asleep", asleep(t, nil).pass(time.Minute), true, 3 * time.Second},
-		{"settling after it spoke in its sleep", asleep(t, nil).event(machine.Heard{}).want(machine.Settling), true, 0},
+		{"settling after it spoke in its sleep", asleep(t, nil).event(frame).want(machine.Settling), true, 0},
 		{"waking", waking(t, nil), false, 0},
 		{"arriving", arriving(t, nil), false, 0},
 		{"asleep after a wake that failed", waking(t, nil).pass(time.Minute).want(machine.Asleep), true, 3 * time.Second},

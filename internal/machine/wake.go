@@ -53,7 +53,7 @@ func (m woken) knock(now time.Time, e Knocked) {
 		} else {
 			m.pending.add(e.Service)
 		}
-		if m.settling == spoke && slices.ContainsFunc(m.addrs.all, func(a address) bool { return !a.yielded.IsZero() }) {
+		if m.settling == spoke && !m.presence.deep && slices.ContainsFunc(m.addrs.all, func(a address) bool { return !a.yielded.IsZero() }) {
 			m.inDoubt().joinArrival(now)
 		}
 	case Asleep:
@@ -186,7 +186,6 @@ func (m woken) askArriving(now time.Time) {
 	if p.next.IsZero() || now.Before(p.next) {
 		return
 	}
-	p.count()
 	m.ask(now, m.awaited(), false)
 	p.next = now.Add(Pace(now.Sub(m.wake.firstMagic), m.pace, arrivalPace))
 }
@@ -206,9 +205,9 @@ func (m woken) heardWaking(now time.Time, a *address, e Heard) {
 		m.enterArriving(now)
 	case a != nil:
 		m.addrs.yield(now, a)
-		m.presence.next = now
+		m.askSoon(Pace(0, m.pace, arrivalPace))
 	default:
-		m.presence.next = now
+		m.askSoon(Pace(0, m.pace, arrivalPace))
 	}
 }
 
@@ -233,7 +232,7 @@ func (m woken) reclaimYielded(now time.Time) {
 // those that the machine spoke from.
 func (m woken) awaited() []netip.Addr {
 	addrs := m.addrs.which(func(a *address) bool {
-		return a.standing != Conceded && slices.ContainsFunc(m.wake.services, func(s Service) bool { return s.Addr == a.IP })
+		return a.reason == "" && a.standing != Conceded && slices.ContainsFunc(m.wake.services, func(s Service) bool { return s.Addr == a.IP })
 	})
 	if len(addrs) == 0 {
 		return m.questioned()

@@ -8,18 +8,17 @@ import (
 )
 
 func TestKnockWakes(t *testing.T) {
-	l := asleep(t, nil).pass(time.Hour).event(machine.Knocked{Service: ssh, Source: client}).want(machine.Waking).
-		reason(machine.Asleep, machine.Waking, machine.WhyKnock).wantActions(knockOnSSH, machine.SendMagic{Attempt: 1}, hushBoth)
-	l.pass(8 * time.Second).event(machine.Heard{}).want(machine.Waking).wantActions() // firmware
-	l.pass(2*time.Second).event(machine.Heard{Addr: ip4, InUse: true}).want(machine.Arriving).
+	l := asleep(t, nil).pass(time.Hour).event(knockSSH).want(machine.Waking).
+		reason(machine.Asleep, machine.Waking, machine.WhyKnock).wantActions(knockOnSSH, firstMagic, quietBoth)
+	l.pass(8 * s).event(frame).pass(2 * s).want(machine.Waking).wantActions() // firmware
+	l.event(answer(ip4)).want(machine.Arriving).
 		reason(machine.Waking, machine.Arriving, machine.WhyArrived).
-		wantActions(machine.Yield{}, machine.HandOver{Services: []machine.Service{ssh}})
-	l.pass(500*time.Millisecond).event(machine.ServicesReady{}).want(machine.Awake).
+		wantActions(quietBoth, machine.Yield{Addrs: both}, machine.HandOver{Services: []machine.Service{ssh}})
+	l.as(at(ip4), 500*time.Millisecond).event(ready).want(machine.Awake).
 		reason(machine.Arriving, machine.Awake, machine.WhyReady).
-		wantActions(releaseBoth, machine.Announce{Addrs: both[:1]},
-			machine.WakeEnded{Boot: 10 * time.Second, Ready: 10500 * time.Millisecond})
+		wantActions(releaseBoth, announce4, machine.WakeEnded{Boot: 10 * s, Ready: 10500 * time.Millisecond})
 	// Its IPv6 address was still being tested.
-	l.pass(time.Second).event(machine.Heard{Addr: ip6, InUse: true}).wantActions(machine.Announce{Addrs: both[1:]})
+	l.as(at(ip4), s).event(uses(ip6)).wantActions(announce6)
 
 	got := l.m.Status()
 	if got.Tally.Wakes[machine.ByTCP] != 1 || got.Tally.Attempts != 1 || got.Tally.ExternalStarts != 0 {
@@ -31,128 +30,146 @@ func TestKnockWakes(t *testing.T) {
 }
 
 func TestWakeAskedFor(t *testing.T) {
-	asked := machine.WakeAsked{Trigger: machine.ByAPI, By: "10.77.0.10"}
-	asleep(t, nil).event(asked).want(machine.Waking).reason(machine.Asleep, machine.Waking, machine.WhyAsked).
-		wantActions(machine.WakeBegan{Trigger: machine.ByAPI, By: "10.77.0.10"}, machine.SendMagic{Attempt: 1}, hushBoth).
-		event(asked).want(machine.Waking).wantActions()
+	began := machine.WakeBegan{Trigger: machine.ByAPI, By: "test"}
+	asleep(t, nil).event(wakeAsked).want(machine.Waking).reason(machine.Asleep, machine.Waking, machine.WhyAsked).
+		wantActions(began, firstMagic, quietBoth).
+		event(wakeAsked).want(machine.Waking).wantActions()
 
 	// While it settles the wish is kept until it is surely off; until then one
 	// packet, because a network card can answer for a machine that is.
-	newLife(t, nil).event(machine.Registered{Spec: spec()}).event(asked).wantActions(machine.SendMagic{Attempt: 1}).
-		pass(3*time.Second).want(machine.Waking).
-		wantActions(machine.Claim{Addrs: both}, machine.WakeBegan{Trigger: machine.ByAPI, By: "10.77.0.10"}, machine.SendMagic{Attempt: 1}, hushBoth)
+	newLife(t, nil).event(registered, wakeAsked).wantActions(firstMagic).
+		pass(3*s).want(machine.Waking).wantActions(claimBoth, began, firstMagic, quietBoth)
 
-	newLife(t, nil).event(asked).want(machine.Awake).wantActions(machine.SendMagic{Attempt: 1})
-	arriving(t, nil).event(asked).want(machine.Arriving).wantActions()
+	newLife(t, nil).event(wakeAsked).want(machine.Awake).wantActions(firstMagic)
+	arriving(t, nil).event(wakeAsked).want(machine.Arriving).wantActions()
+}
+
+// TestWakeAskedForAfterAStartByHand is kept until the machine is surely off.
+func TestWakeAskedForAfterAStartByHand(t *testing.T) {
+	l := asleep(t, nil).event(uses(ip4)).up(5 * s).want(machine.Awake).forget()
+	l.event(wakeAsked).wantActions(firstMagic).pass(20 * s).want(machine.Waking)
 }
 
 func TestMagicPacketsAreRepeatedThenTheWakeFails(t *testing.T) {
-	l := asleep(t, nil).event(machine.Knocked{Service: game, Source: client})
-	l.pass(44 * time.Second).want(machine.Waking)
-	l.pass(time.Second).want(machine.Asleep).reason(machine.Waking, machine.Asleep, machine.WhyAttemptsGone).wantActions(
+	l := asleep(t, nil).event(knockGame)
+	l.pass(44 * s).want(machine.Waking)
+	l.pass(s).want(machine.Asleep).reason(machine.Waking, machine.Asleep, machine.WhyAttemptsGone).wantActions(
 		machine.WakeBegan{Trigger: machine.ByUDP, Service: game, Source: client},
-		machine.SendMagic{Attempt: 1}, hushBoth, machine.SendMagic{Attempt: 2}, machine.SendMagic{Attempt: 3},
-		machine.WakeFailed{Trigger: machine.ByUDP, Attempts: 3})
-	if got := l.m.Status().Tally; got.Failures[machine.ByUDP] != 1 || got.Attempts != 3 {
+		firstMagic, quietBoth, machine.SendMagic{Attempt: 2}, machine.SendMagic{Attempt: 3},
+		machine.WakeFailed{Trigger: machine.ByUDP, Attempts: 3}, machine.DropPackets{})
+	if got := l.tally(); got.Failures[machine.ByUDP] != 1 || got.Attempts != 3 {
 		t.Errorf("tally %+v", got)
 	}
 	// It is still claimed, and the next knock tries again.
-	l.event(machine.Knocked{Service: ssh, Source: client}).want(machine.Waking).
-		wantActions(knockOnSSH, machine.SendMagic{Attempt: 1}, hushBoth)
+	again := knockOnSSH
+	again.Repeated = true
+	l.event(knockSSH).want(machine.Waking).wantActions(again, machine.SendMagic{Attempt: 1, Repeated: true}, quietBoth)
+}
+
+// TestPausesOfAMachineThatDoesNotWake is FAULTS case 14: pinged every 10 s for a
+// day, it is tried with growing pauses, told of once, and costs few records.
+func TestPausesOfAMachineThatDoesNotWake(t *testing.T) {
+	l := asleep(t, nil)
+	for range 24 * 360 {
+		l.event(knockSSH).pass(10 * s)
+	}
+	told, again := 0, 0
+	for _, f := range actions[machine.WakeFailed](l) {
+		if f.Repeated {
+			again++
+		} else {
+			told++
+		}
+	}
+	if told != 1 || again < 23 || again > 40 {
+		t.Errorf("%d failed wakes told, %d not", told, again)
+	}
+	if n := len(actions[machine.Persist](l)); n >= 100 {
+		t.Errorf("%d records", n)
+	}
+	if n := len(actions[machine.SendMagic](l)); n != 3*(told+again) && n != 3*(told+again)+3 {
+		t.Errorf("%d magic packets", n)
+	}
+	// What waits meanwhile must not fill the hold. A request wakes all the same.
+	if l.m.State() == machine.Waking {
+		l.pass(time.Minute)
+	}
+	l.forget().event(knockSSH).want(machine.Asleep).wantActions(machine.DropPackets{})
+	l.event(wakeAsked).want(machine.Waking)
+	// Whatever it says ends the pause, and it is told of anew.
+	l.pass(time.Minute).want(machine.Asleep).event(frame).pass(3 * s).want(machine.Asleep).forget()
+	l.event(knockSSH).want(machine.Waking).wantActions(knockOnSSH, firstMagic, quietBoth)
 }
 
 func TestFailedWakeWithoutKeepForgets(t *testing.T) {
 	l := waking(t, func(p *machine.Policy) { p.Keep = false; p.WakeAttempts = 1 })
-	l.pass(15*time.Second).wantActions(machine.WakeFailed{Trigger: machine.ByTCP, Attempts: 1}, releaseBoth, tellBoth, partBoth, machine.Forget{})
+	l.pass(15*s).wantActions(machine.WakeFailed{Trigger: machine.ByTCP, Attempts: 1}, machine.DropPackets{},
+		releaseBoth, announce4, announce6, end4, end6, machine.Forget{Reason: "wake failed and wake.keep is false"})
 }
 
 func TestHoldoffDelaysTheFirstMagicPacket(t *testing.T) {
-	holdoff := func(p *machine.Policy) { p.Holdoff = 10 * time.Second }
-	l := asleep(t, holdoff).pass(4 * time.Second).event(machine.Knocked{Service: ssh, Source: client}).want(machine.Waking)
-	l.pass(5 * time.Second).wantActions(knockOnSSH)
-	l.pass(time.Second).wantActions(machine.SendMagic{Attempt: 1}, hushBoth)
+	holdoff := func(p *machine.Policy) { p.Holdoff = 10 * s }
+	l := asleep(t, holdoff).pass(4 * s).event(knockSSH).want(machine.Waking)
+	l.pass(5 * s).wantActions(knockOnSSH)
+	l.pass(s).wantActions(firstMagic, quietBoth)
 
-	// A frame before the first magic packet is none of our doing.
-	l = asleep(t, holdoff).event(machine.Knocked{Service: ssh, Source: client}).forget()
-	l.pass(time.Second).event(machine.Heard{}).want(machine.Settling).wantActions(releaseBoth)
-	goesOn := knockOnSSH
-	goesOn.GoesOn = true
-	l.pass(4*time.Second).want(machine.Waking).wantActions(machine.Claim{Addrs: both}, goesOn)
-	l.pass(10*time.Second).wantActions(machine.SendMagic{Attempt: 1}, hushBoth)
-	if got := l.m.Status().Tally.Wakes[machine.ByTCP]; got != 1 {
+	// A frame before the first magic packet is no effect of it.
+	l = asleep(t, func(p *machine.Policy) { p.Holdoff = time.Minute + 10*s }).pass(time.Minute).event(knockSSH).forget()
+	l.pass(s).event(frame).want(machine.Settling).wantActions()
+	l.pass(3*s).want(machine.Waking).wantActions(claimBoth, goesOn)
+	l.pass(70*s).wantActions(firstMagic, quietBoth)
+	if got := l.tally().Wakes[machine.ByTCP]; got != 1 {
 		t.Errorf("one wake counted as %d", got)
 	}
 }
 
-func TestFirmwareThatSpeaksForTheAddressAndFallsSilent(t *testing.T) {
-	l := arriving(t, nil).pass(3*time.Second).want(machine.Waking).
-		reason(machine.Arriving, machine.Waking, machine.WhyFirmware).wantActions(machine.Claim{Addrs: both}, hushBoth)
-	// The attempts go on from where they were: 15 s after the first.
-	l.pass(6999 * time.Millisecond).wantActions()
-	l.pass(time.Millisecond).wantActions(machine.SendMagic{Attempt: 2})
-	l.pass(time.Second).event(machine.Heard{Addr: ip4}).forget().event(machine.ServicesReady{}).
-		wantActions(releaseBoth, machine.WakeEnded{Boot: 16 * time.Second, Ready: 16 * time.Second})
-
-	// With its attempts used up it still gets one interval to boot.
-	l = arriving(t, func(p *machine.Policy) { p.WakeAttempts = 1 }).pass(17 * time.Second).want(machine.Waking)
-	l.pass(time.Second).want(machine.Asleep)
+// TestAFrameWhileItIsWoken silences us for the address that it speaks for, until it
+// answered or was silent for as long as a start may be.
+func TestAFrameWhileItIsWoken(t *testing.T) {
+	l := waking(t, nil).pass(5 * s).event(uses(ip4)).want(machine.Waking).wantActions(machine.Yield{Addrs: only4})
+	l.pass(2999 * time.Millisecond).wantActions()
+	l.pass(101*time.Millisecond).want(machine.Waking).wantActions(machine.Claim{Addrs: only4, AnnounceAfter: 3 * s}, machine.StopAnnouncing{Addrs: only4})
+	// A test of an address is a start: nothing is answered for any.
+	waking(t, nil).pass(5*s).event(tests(ip6)).want(machine.Arriving).
+		wantActions(machine.Yield{Addrs: only6}, quietBoth, machine.Yield{Addrs: only4}, machine.HandOver{Services: []machine.Service{ssh}})
 }
 
-func TestArrivingHandsOverUnreadyAfterTheTimeout(t *testing.T) {
-	l := arriving(t, nil)
-	for range 60 {
-		l.pass(time.Second).event(machine.Heard{})
-	}
-	l.want(machine.Awake).reason(machine.Arriving, machine.Awake, machine.WhyNotReady).
-		wantActions(releaseBoth, machine.WakeEnded{Boot: 5 * time.Second, Ready: 65 * time.Second, Unready: true})
-}
-
-func TestKnockOnAnotherServiceWhileItArrives(t *testing.T) {
-	arriving(t, nil).event(machine.Knocked{Service: game, Source: client}).
-		wantActions(machine.HandOver{Services: []machine.Service{ssh, game}}).
-		event(machine.Knocked{Service: game, Source: client}).wantActions()
-	waking(t, nil).event(machine.Knocked{Service: game, Source: client}).wantActions().
-		event(machine.Heard{Addr: ip6}).
-		wantActions(machine.Yield{}, machine.HandOver{Services: []machine.Service{ssh, game}})
-}
-
-// TestKnockWhileItStartsByHand: whoever waits is let in when its service is
-// ready, in whatever order they come. Nobody woke it.
+// TestKnockWhileItStartsByHand: its packet is sent on when its service is ready, in
+// whatever order they come. The porter did not wake the machine.
 func TestKnockWhileItStartsByHand(t *testing.T) {
-	knock, hello := machine.Knocked{Service: ssh, Source: client}, machine.Heard{Addr: ip4, InUse: true}
-	holdoff := func(p *machine.Policy) { p.Holdoff = 10 * time.Second }
+	holdoff := func(p *machine.Policy) { p.Holdoff = 10 * s }
 	for name, l := range map[string]*life{
-		"it speaks first":  asleep(t, nil).pass(time.Minute).event(hello).pass(time.Second).event(knock),
-		"knocked at first": asleep(t, nil).pass(time.Minute).event(machine.Heard{}).event(knock).pass(time.Second).event(hello),
-		"held off":         asleep(t, holdoff).event(knock).pass(time.Second).event(hello),
+		"it speaks first":  asleep(t, nil).pass(time.Minute).event(uses(ip4)).pass(s).event(knockSSH),
+		"knocked at first": asleep(t, nil).pass(time.Minute).event(frame, knockSSH).pass(s).event(uses(ip4)),
+		"held off":         asleep(t, holdoff).event(knockSSH).pass(s).event(uses(ip4)),
 	} {
 		t.Run(name, func(t *testing.T) {
 			l.t = t
-			before := l.m.Status().Tally.Wakes[machine.ByTCP]
+			before := l.tally().Wakes[machine.ByTCP]
 			l.want(machine.Arriving).forget()
-			l.pass(2*time.Second).event(hello).event(machine.ServicesReady{}).want(machine.Awake).
-				wantActions(releaseBoth, machine.Announce{Addrs: both[:1]})
-			if got := l.m.Status().Tally; got.ExternalStarts != 1 || got.Attempts != 0 || got.Wakes[machine.ByTCP] != before {
+			l.as(at(ip4), 2*s).event(ready).want(machine.Awake).wantActions(releaseBoth, announce4)
+			if got := l.tally(); got.ExternalStarts != 1 || got.Attempts != 0 || got.Wakes[machine.ByTCP] != before {
 				t.Errorf("tally %+v", got)
 			}
 		})
 	}
 }
 
-// TestALateFrameWhileSomebodyKnocks is no start: the machine is woken.
-func TestALateFrameWhileSomebodyKnocks(t *testing.T) {
-	l := asleep(t, nil).pass(time.Minute).event(machine.Heard{Addr: ip4}).event(machine.Knocked{Service: ssh, Source: client})
-	l.want(machine.Arriving).wantActions(releaseBoth, machine.Yield{}, machine.HandOver{Services: []machine.Service{ssh}}, hushBoth)
-	l.pass(3*time.Second).want(machine.Waking).wantActions(machine.Claim{Addrs: both}, knockOnSSH, machine.SendMagic{Attempt: 1}, hushBoth)
-	if got := l.m.Status().Tally; got.ExternalStarts != 0 || got.Wakes[machine.ByTCP] != 1 {
+// TestALateFrameWhileAClientKnocks is no start: the machine is woken.
+func TestALateFrameWhileAClientKnocks(t *testing.T) {
+	l := asleep(t, nil).pass(time.Minute).event(tests(ip4), knockSSH)
+	l.want(machine.Arriving).wantActions(quietBoth, machine.Yield{Addrs: only4}, quietBoth, machine.Yield{Addrs: only6},
+		machine.HandOver{Services: []machine.Service{ssh}})
+	l.pass(4*s).want(machine.Waking).wantActions(claimBoth, knockOnSSH, firstMagic, quietBoth)
+	if got := l.tally(); got.ExternalStarts != 0 || got.Wakes[machine.ByTCP] != 1 {
 		t.Errorf("tally %+v", got)
 	}
 }
 
-func TestKnockFromAStaleNeighbourEntryWhileItSettles(t *testing.T) {
-	asleep(t, nil).event(machine.Heard{}).event(machine.Knocked{Service: ssh, Source: client}).
-		want(machine.Settling).wantActions(releaseBoth).
-		event(machine.Knocked{Service: game, Source: client}).
-		pass(4*time.Second).want(machine.Waking).
-		wantActions(machine.Claim{Addrs: both}, knockOnSSH, machine.SendMagic{Attempt: 1}, hushBoth)
+func TestKnockWhileItSettles(t *testing.T) {
+	asleep(t, nil).pass(time.Minute).event(frame, knockSSH).want(machine.Settling).wantActions(quietBoth).
+		event(knockGame).pass(3*s).want(machine.Waking).wantActions(claimBoth, knockOnSSH, firstMagic, quietBoth)
+	// From a stale neighbor entry, before the claim.
+	newLife(t, nil).event(registered, knockSSH).pass(3*s).want(machine.Waking).
+		wantActions(claimBoth, knockOnSSH, firstMagic, quietBoth)
 }

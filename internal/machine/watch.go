@@ -53,14 +53,11 @@ func (m awake) adjustWatch(now time.Time) {
 		return
 	}
 	pause := m.watchPause(now)
-	switch {
-	case pause == 0:
-		m.presence.next = time.Time{}
-	case m.presence.next.IsZero():
+	if pause == 0 || m.presence.next.IsZero() {
 		m.beginWatch(now)
-	default:
-		m.presence.next = earlier(m.presence.next, now.Add(m.share(pause)))
+		return
 	}
+	m.presence.next = earlier(m.presence.next, now.Add(m.share(pause)))
 }
 
 // nextWatch returns when a machine that answered is asked again, or the zero time.
@@ -103,8 +100,8 @@ func (m awake) tickAwake(now time.Time) {
 		p.deep = true // its card or firmware may answer for it
 	}
 	addrs := m.questioned()
-	if p.next = m.nextWatch(now); p.next.IsZero() || len(addrs) == 0 {
-		p.next, m.pending = time.Time{}, nil
+	if m.watchPause(now) == 0 || len(addrs) == 0 {
+		m.presence, m.pending = presence{}, nil
 		return
 	}
 	m.ask(now, addrs, false)
@@ -125,8 +122,8 @@ func (m awake) stoppedAnswering(now time.Time) {
 // slept may have been started meanwhile.
 func (m awake) deafened(now time.Time, e Deafened) {
 	m.blind = e.Until
-	if addrs := m.questioned(); m.state == Asleep && len(addrs) > 0 {
-		m.ask(now, addrs, false)
+	if m.state == Asleep {
+		m.ask(now, m.questioned(), false)
 	}
 }
 
@@ -168,7 +165,7 @@ func (m awake) tickOblivion(now time.Time) bool {
 func (m awake) configure(now time.Time, c Configured) {
 	changed := m.spec.Agentless != c.Agentless || m.spec.Unwatched != c.Unwatched
 	m.spec.Agentless, m.spec.Unwatched, m.permanent = c.Agentless, c.Unwatched, c.Permanent
-	if changed && m.state == Awake {
+	if m.state == Awake && (changed || m.presence.next.IsZero()) {
 		m.pending = nil
 		m.beginWatch(now)
 	}

@@ -1,0 +1,80 @@
+package machine_test
+
+import (
+	"testing"
+	"time"
+
+	"nightporter/internal/machine"
+)
+
+func TestFirmwareThatAnswersAndFallsSilent(t *testing.T) {
+	l := arriving(t, nil).pass(2999*time.Millisecond).want(machine.Arriving).pass(101*time.Millisecond).want(machine.Waking).
+		reason(machine.Arriving, machine.Waking, machine.WhyFirmware).wantActions(claimBoth, quietBoth)
+	// The attempts go on from where they were: 15 s after the first.
+	l.pass(6899 * time.Millisecond).wantActions()
+	l.pass(time.Millisecond).wantActions(machine.SendMagic{Attempt: 2})
+	l.pass(s).event(answer(ip4)).forget().event(ready).
+		wantActions(releaseBoth, announce4, machine.WakeEnded{Boot: 16 * s, Ready: 16 * s})
+
+	// With its attempts used up it still gets one interval to boot.
+	l = arriving(t, func(p *machine.Policy) { p.WakeAttempts = 1 }).pass(17 * s).want(machine.Waking)
+	l.pass(2 * s).want(machine.Asleep)
+}
+
+// TestALateTickIsNoSilence: the loop stood still, and a question that was not sent
+// was not left unanswered.
+func TestALateTickIsNoSilence(t *testing.T) {
+	l := arriving(t, nil).as(at(ip4), s)
+	l.now = l.now.Add(20 * s)
+	l.event(machine.Ticked{}).want(machine.Arriving).as(at(ip4), 500*time.Millisecond).want(machine.Arriving)
+	// Neither is one that our own link did not let through.
+	l.as(cut, 200*time.Millisecond).want(machine.Arriving)
+	arriving(t, nil).as(cut, 20*s).want(machine.Arriving)
+	// One that cannot be asked, since no address has a place, is not silent either.
+	arriving(t, nil).event(waits(ip4), waits(ip6)).pass(20 * s).want(machine.Arriving)
+}
+
+// TestTestsWhileItArrives: a pause of its test is not the silence of firmware.
+func TestTestsWhileItArrives(t *testing.T) {
+	l := waking(t, nil).pass(5 * s)
+	for range 4 {
+		l.event(tests(ip4)).want(machine.Arriving).pass(2400 * time.Millisecond)
+	}
+	l.want(machine.Arriving).event(uses(ip4)).as(at(ip4), s).want(machine.Arriving)
+	// Forged ones keep the claim away no longer than a test may last.
+	l = waking(t, nil).pass(5 * s)
+	for range 14 {
+		l.event(tests(ip4)).pass(s)
+	}
+	l.reason(machine.Arriving, machine.Waking, machine.WhyFirmware)
+}
+
+func TestArrivingHandsOverUnreadyAfterTheTimeout(t *testing.T) {
+	arriving(t, nil).as(at(ip4), time.Minute).
+		want(machine.Awake).reason(machine.Arriving, machine.Awake, machine.WhyNotReady).
+		wantActions(releaseBoth, announce4, machine.WakeEnded{Boot: 5 * s, Ready: 65 * s, Unready: true})
+}
+
+func TestKnockOnAnotherServiceWhileItArrives(t *testing.T) {
+	two := machine.HandOver{Services: []machine.Service{ssh, game}}
+	arriving(t, nil).event(knockGame).wantActions(two).event(knockGame).wantActions()
+	waking(t, nil).event(knockGame).wantActions().
+		event(answer(ip6)).wantActions(quietBoth, machine.Yield{Addrs: both}, two)
+}
+
+// TestServicesBecomeReadyOneByOne: each takes its clients at once.
+func TestServicesBecomeReadyOneByOne(t *testing.T) {
+	some := machine.ServicesReady{Services: []machine.Service{game}}
+	arriving(t, nil).event(some).want(machine.Arriving).wantActions(machine.AdmitClients{Services: some.Services}).
+		event(machine.ServicesReady{}).wantActions()
+	// An answer that comes too late does nothing.
+	awake(t, nil).event(ready, some).want(machine.Awake).wantActions()
+	asleep(t, nil).event(ready, some).want(machine.Asleep).wantActions()
+}
+
+// TestConflictWhileItArrives: the machine will never answer at an address that is
+// left to another host, so that no client waits for it there.
+func TestConflictWhileItArrives(t *testing.T) {
+	arriving(t, nil).event(conflict).wantActions(machine.ConflictSeen{Addr: ip4, By: otherMAC}, machine.Release{Addrs: only4},
+		end4, machine.StopAnnouncing{Addrs: only4}, machine.HandOver{})
+}

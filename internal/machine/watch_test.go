@@ -1,0 +1,337 @@
+package machine_test
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"nightporter/internal/machine"
+)
+
+func agentlessSpec() machine.Spec {
+	s := spec()
+	s.Agentless = true
+	return s
+}
+
+// agentless is a life of a machine that never registers. It answered a moment ago,
+// so that it is asked again in 10 s.
+func agentless(t *testing.T, change func(*machine.Policy)) *life {
+	t.Helper()
+	l := lifeOf(t, agentlessSpec(), change).event(machine.Configured{Agentless: true})
+	for len(actions[machine.Probe](l)) == 0 {
+		l.up(time.Millisecond)
+	}
+	return l.want(machine.Awake).forget()
+}
+
+// probes returns when the machine is asked in the time to come, and whether all
+// other hosts are asked too. It answers none.
+func (l *life) probes(d time.Duration) (at []time.Duration, broadcast []bool) {
+	l.t.Helper()
+	began := l.now
+	l.as(func(p machine.Probe) []machine.Event {
+		at, broadcast = append(at, l.now.Sub(began)), append(broadcast, p.Broadcast)
+		return nil
+	}, d)
+	return at, broadcast
+}
+
+const s = time.Second
+
+// TestWatchedFallsSilent: probe.misses questions are not answered, and then as many
+// more before it is claimed, of which the last goes to all hosts. One rule for all.
+func TestWatchedFallsSilent(t *testing.T) {
+	for name, l := range map[string]*life{
+		"agentless": agentless(t, nil), "registered": awake(t, nil), "here": newLife(t, nil).event(isHere).up(11 * s),
+	} {
+		t.Run(name, func(t *testing.T) {
+			l.t = t
+			next := l.m.Next().Sub(l.now)
+			at, broadcast := l.forget().probes(next + 6*s - 1)
+			if d := cmp.Diff([]time.Duration{next, next + s, next + 2*s, next + 3*s, next + 4*s, next + 5*s}, at); d != "" {
+				t.Errorf("asked at (-want +got):\n%s", d)
+			}
+			if d := cmp.Diff([]bool{false, false, false, false, false, true}, broadcast); d != "" {
+				t.Errorf("all hosts were asked (-want +got):\n%s", d)
+			}
+			l.want(machine.Settling).reason(machine.Awake, machine.Settling, machine.WhyUnanswered).wantActions()
+			l.pass(1).want(machine.Asleep).reason(machine.Settling, machine.Asleep, machine.WhySilent).wantActions(claimBoth)
+			l.event(knockSSH).want(machine.Waking)
+		})
+	}
+}
+
+// TestWatchedIsAskedNowAndThen: every watch.interval while it answers. Frames are
+// no answers, and ARP and neighbor discovery are all that has to be seen.
+func TestWatchedIsAskedNowAndThen(t *testing.T) {
+	l := agentless(t, nil)
+	for range 1000 {
+		l.up(s).event(data(ip4))
+	}
+	if n := len(actions[machine.Probe](l)); n != 100 {
+		t.Errorf("asked %d times in 100 pauses", n)
+	}
+	for _, o := range actions[machine.Observe](l.want(machine.Awake)) {
+		if o.Attention == machine.Observed {
+			t.Errorf("%+v", o)
+		}
+	}
+}
+
+// TestALossyNetworkIsNoSleep: five questions in a row may go unanswered.
+func TestALossyNetworkIsNoSleep(t *testing.T) {
+	l := agentless(t, nil).pass(14500 * time.Millisecond).want(machine.Settling).up(time.Second)
+	l.want(machine.Awake).reason(machine.Settling, machine.Awake, machine.WhyThere).wantActions()
+	if got := l.tally(); got.SettleTimeouts != 0 || got.ExternalStarts != 0 {
+		t.Errorf("tally %+v", got)
+	}
+	// The watch goes on, each machine at its own moment.
+	if at, _ := l.probes(10 * s); len(at) == 0 {
+		t.Error("not asked any more")
+	}
+}
+
+// TestCrashIsNoticed is the first half of FAULTS case 3, whoever registered the
+// machine: it is claimed within 20 s of its last answer.
+func TestCrashIsNoticed(t *testing.T) {
+	for d := range 20 {
+		awake(t, nil).up(time.Duration(d) * 997 * time.Millisecond).pass(20 * s).want(machine.Asleep)
+	}
+}
+
+// TestAwakeForAMoment is FAULTS case 3: its own timer wakes it for a moment, and
+// it sleeps again without a word, long after it registered.
+func TestAwakeForAMoment(t *testing.T) {
+	for _, up := range []time.Duration{s, 8 * s, 30 * s, 5 * time.Minute} {
+		l := asleep(t, nil).pass(time.Hour).event(tests(ip4)).pass(2 * s).event(uses(ip4)).up(up).want(machine.Awake)
+		l.pass(20 * s).want(machine.Asleep)
+		if got := l.m.Claimed(); !slices.Equal(got, both) {
+			t.Errorf("up for %v: claimed %v", up, got)
+		}
+		l.event(knockSSH).want(machine.Waking)
+	}
+}
+
+// TestAgentlessReboots: the porter took it for asleep, so it is a start by hand, and
+// it may test its addresses in peace.
+func TestAgentlessReboots(t *testing.T) {
+	l := agentless(t, nil).pass(25 * s).want(machine.Asleep).forget()
+	l.event(tests(ip4)).pass(2*s).event(uses(ip4), uses(ip6)).up(4 * s)
+	l.want(machine.Awake).reason(machine.Settling, machine.Awake, machine.WhyStarted)
+	if got := l.tally(); got.ExternalStarts != 1 || got.Slept.Round(10*time.Millisecond) != 9*s {
+		t.Errorf("tally %+v", got)
+	}
+	l.pass(20 * s).want(machine.Asleep) // and it goes on
+}
+
+// TestAgentlessPausesInItsStart: with quick probes its addresses are not claimed
+// in the pause of a start that was not noticed.
+func TestAgentlessPausesInItsStart(t *testing.T) {
+	quick := func(p *machine.Policy) { p.ProbeInterval = 100 * time.Millisecond }
+	l := agentless(t, quick).pass(10500 * time.Millisecond).want(machine.Settling)
+	l.event(tests(ip6)).pass(2999 * time.Millisecond).want(machine.Settling).wantActions()
+	l.event(uses(ip6)).up(s).want(machine.Awake).pass(20 * s).want(machine.Asleep)
+}
+
+// TestCannotBeAsked: that our own link is out is not its silence, for however long.
+func TestCannotBeAsked(t *testing.T) {
+	for _, state := range []machine.State{machine.Awake, machine.Settling} {
+		l := agentless(t, nil)
+		if state == machine.Settling {
+			l.pass(14 * s)
+		}
+		l.want(state).as(cut, time.Hour).want(state).pass(2 * s).want(state)
+		l.pass(20 * s).want(machine.Asleep)
+		if got := l.tally(); got.SettleTimeouts != 0 || got.ExternalStarts != 0 {
+			t.Errorf("tally %+v", got)
+		}
+	}
+}
+
+// TestDeafened is FAULTS case 13: after a start or an outage of ours the silence of
+// a machine that was awake proves nothing for a while. Then it is claimed soon.
+func TestDeafened(t *testing.T) {
+	for name, l := range map[string]*life{"awake": agentless(t, nil), "settling": agentless(t, nil).pass(14 * s), "back": agentless(t, nil).away(time.Hour)} {
+		t.Run(name, func(t *testing.T) {
+			l.t = t
+			before := l.m.State()
+			deaf := machine.Deafened{Until: l.now.Add(30 * s)}
+			l.event(deaf).pass(30 * s).want(before).pass(20 * s).want(machine.Asleep)
+		})
+	}
+	// One that answers meanwhile is not disturbed.
+	l := agentless(t, nil)
+	l.event(machine.Deafened{Until: l.now.Add(30 * s)}).up(time.Hour).want(machine.Awake).wantActions()
+	// One that said that it sleeps is believed.
+	l = newLife(t, nil)
+	l.event(machine.Deafened{Until: l.now.Add(30 * s)}).event(registered).pass(3 * s).want(machine.Asleep)
+	// One that slept is asked at once, and gives nothing up unless it answers.
+	l = asleep(t, nil).pass(time.Hour)
+	deaf := machine.Deafened{Until: l.now.Add(30 * s)}
+	if l.event(deaf); len(actions[machine.Probe](l)) != 1 {
+		t.Error("not asked")
+	}
+	l.pass(time.Minute).want(machine.Asleep).wantActions()
+	l.event(deaf, answer(ip4)).want(machine.Awake).reason(machine.Asleep, machine.Awake, machine.WhyStarted)
+}
+
+// TestWakeOfAMachineThatSeemsAwake: it is asked at once, and woken in earnest if it
+// sleeps.
+func TestWakeOfAMachineThatSeemsAwake(t *testing.T) {
+	l := agentless(t, nil).pass(s).event(wakeAsked).want(machine.Awake).wantActions(firstMagic)
+	l.pass(6 * s).want(machine.Waking)
+
+	up := agentless(t, nil).pass(s).event(wakeAsked).up(0).forget()
+	up.pass(30 * s).want(machine.Asleep) // the wish was fulfilled before
+}
+
+// TestAgentlessThatRegisters settles like others, and is watched again when it
+// has started.
+func TestAgentlessThatRegisters(t *testing.T) {
+	l := agentless(t, nil).event(machine.Registered{Spec: agentlessSpec()}).want(machine.Settling)
+	l.up(2900 * time.Millisecond).want(machine.Settling)
+	l.pass(4 * s).want(machine.Asleep).event(knockSSH).up(s).event(ready).want(machine.Awake)
+	l.pass(40 * s).want(machine.Asleep)
+}
+
+// TestFailedWakeOfAnAgentlessMachine leaves it claimed, and to be knocked at.
+func TestFailedWakeOfAnAgentlessMachine(t *testing.T) {
+	l := agentless(t, nil).pass(time.Minute).event(knockSSH).pass(45 * s).want(machine.Asleep)
+	l.event(knockSSH).want(machine.Waking)
+}
+
+func TestWhoIsWatched(t *testing.T) {
+	due := func(l *life) bool { return !l.m.Next().IsZero() }
+	// A machine is not watched before the configuration, a registration or its
+	// place on a network says that it is here.
+	for name, l := range map[string]*life{"new": newLife(t, nil), "new, agentless": lifeOf(t, agentlessSpec(), nil)} {
+		if due(l) {
+			t.Errorf("%s: watched", name)
+		}
+	}
+	for name, c := range map[string]struct {
+		life *life
+		want bool
+	}{
+		"agentless":              {lifeOf(t, agentlessSpec(), nil).event(machine.Configured{Agentless: true}), true},
+		"agentless, placed":      {lifeOf(t, agentlessSpec(), nil).event(free(ip4)), true},
+		"no longer":              {agentless(t, nil).event(machine.Configured{}), false},
+		"agentless, watch 0":     {agentless(t, unwatched), true},
+		"agentless, watch false": {agentless(t, nil).event(machine.Configured{Agentless: true, Unwatched: true}), true},
+		"here":                   {newLife(t, nil).event(isHere), true},
+		"here, watch 0":          {newLife(t, unwatched).event(isHere).up(time.Hour), false},
+		"here, watch false":      {newLife(t, nil).event(isHere, machine.Configured{Unwatched: true}).up(time.Hour), false},
+		"woken":                  {awake(t, nil), true},
+		"woken, watch 0":         {awake(t, unwatched).up(time.Hour), false},
+		"no address has a place": {newLife(t, nil).event(isHere, waits(ip4), waits(ip6)).up(time.Hour), false},
+		"it has one again":       {newLife(t, nil).event(isHere, waits(ip4), waits(ip6)).up(time.Hour).event(free(ip6)), true},
+	} {
+		if due(c.life) != c.want {
+			t.Errorf("%s: watched %t", name, !c.want)
+		}
+	}
+	agentless(t, nil).event(machine.Configured{}, machine.Configured{Agentless: true}).pass(30 * s).want(machine.Asleep)
+	agentless(t, nil).event(machine.Stopped{}).pass(time.Minute).want(machine.Awake).wantActions()
+}
+
+// TestAShorterPauseTakesEffect at once, where the next question is far away.
+func TestAShorterPauseTakesEffect(t *testing.T) {
+	l := agentless(t, func(p *machine.Policy) { p.WatchInterval = time.Hour })
+	l.event(machine.PolicyChanged{Policy: policy()}).pass(20 * s).want(machine.Asleep)
+	l = awake(t, unwatched).up(time.Hour)
+	l.event(machine.PolicyChanged{Policy: policy()}).pass(20 * s).want(machine.Asleep)
+}
+
+// TestQuestionsAreSpread: of a thousand machines that are watched from one moment
+// on no 100 ms see more than three times their share.
+func TestQuestionsAreSpread(t *testing.T) {
+	now := time.Now()
+	var slots [100]int
+	for i := range 1000 {
+		s := agentlessSpec()
+		s.MAC = machine.MAC{2, 0x80, 0, 0, byte(i >> 8), byte(i)}
+		m := machine.New(s, policy(), now)
+		m.Handle(now, machine.Configured{Agentless: true})
+		slots[m.Next().Sub(now)/(100*time.Millisecond)]++
+	}
+	if most := slices.Max(slots[:]); most > 3*1000/len(slots) {
+		t.Errorf("up to %d questions in 100 ms: %v", most, slots)
+	}
+}
+
+func TestAgentlessResumes(t *testing.T) {
+	back := func(l *life) *life { return l.away(time.Minute).event(machine.Configured{Agentless: true}) }
+	l := back(agentless(t, nil)).want(machine.Awake).pass(20 * s).want(machine.Asleep)
+
+	// It is claimed again soon, and has slept all the time.
+	back(l.pass(time.Hour)).pass(900 * time.Millisecond).want(machine.Asleep).wantActions(machine.Claim{Addrs: both, AnnounceAfter: 3 * s})
+	if s := l.m.Status(); s.Slept(l.now) < time.Hour+time.Minute {
+		t.Errorf("slept %v", s.Slept(l.now))
+	}
+
+	// One whose silence was in doubt was awake: nothing had proved that it slept.
+	back(agentless(t, nil).pass(14 * s).want(machine.Settling)).want(machine.Awake).pass(20 * s).want(machine.Asleep)
+}
+
+// TestAgentlessBehindACard that is known from a registration: while it runs its
+// other answers have to be seen, and when only the card is left it is claimed.
+func TestAgentlessBehindACard(t *testing.T) {
+	l := agentless(t, override).event(machine.Registered{Spec: agentlessSpec()}).as(onlyCard, 11*time.Minute).want(machine.Asleep)
+	l.event(knockSSH).up(10 * time.Millisecond).event(ready).up(10 * time.Minute).want(machine.Awake)
+	if moved := actions[machine.Moved](l); len(moved) != 5 {
+		t.Fatalf("%+v although it runs", moved)
+	}
+	if o := actions[machine.Observe](l); o[len(o)-1].Attention != machine.Observed {
+		t.Error("its answers to questions are not seen")
+	}
+	l.forget().as(onlyCard, 20*s).want(machine.Asleep).reason(machine.Settling, machine.Asleep, machine.WhyOnlyCard)
+}
+
+// TestAgentlessThatTheMagicPacketReached is not claimed while it may be testing
+// its addresses.
+func TestAgentlessThatTheMagicPacketReached(t *testing.T) {
+	l := agentless(t, brisk).pass(10400 * time.Millisecond).want(machine.Settling).event(wakeAsked)
+	l.pass(2999 * time.Millisecond).want(machine.Settling)
+
+	l = agentless(t, func(p *machine.Policy) { p.ProbeInterval = 600 * time.Millisecond }).pass(11 * s)
+	l.want(machine.Awake).event(wakeAsked).pass(2999 * time.Millisecond)
+	if got := l.m.State(); got != machine.Awake && got != machine.Settling {
+		t.Errorf("it is %v", got)
+	}
+}
+
+// TestOblivion: a machine that was neither heard nor woken for 90 days is forgotten,
+// and nothing of it stays behind.
+func TestOblivion(t *testing.T) {
+	const days = 24 * time.Hour
+	gone := machine.Forget{Reason: "neither heard nor woken for 90 days"}
+	l := asleep(t, nil).pass(90*days - 4*s).wantActions()
+	l.pass(4*s).wantActions(releaseBoth, announce4, announce6, end4, end6, gone)
+
+	for name, e := range map[string]machine.Event{"heard": frame, "woken": wakeAsked} {
+		l := asleep(t, nil).pass(80 * days).event(e).pass(80 * days)
+		if n := len(actions[machine.Forget](l)); n > 0 {
+			t.Errorf("%s: forgotten", name)
+		}
+		if l.pass(20 * days); len(actions[machine.Forget](l)) == 0 {
+			t.Errorf("%s: not forgotten", name)
+		}
+	}
+	for name, l := range map[string]*life{
+		"answers": awake(t, nil).up(100 * days), "not watched": awake(t, unwatched).up(100 * days),
+		"permanent": asleep(t, nil).event(machine.Configured{Permanent: true}).pass(100 * days),
+		"agentless": agentless(t, nil).pass(100 * days),
+	} {
+		if len(actions[machine.Forget](l)) > 0 {
+			t.Errorf("%s: forgotten", name)
+		}
+	}
+	// A restart does not begin the 90 days anew.
+	l = asleep(t, nil).pass(80 * days).away(time.Minute).pass(9 * days).want(machine.Asleep)
+	if l.pass(2 * days); len(actions[machine.Forget](l)) == 0 {
+		t.Error("not forgotten after a restart")
+	}
+}
