@@ -32,6 +32,7 @@ connections: ## 100 first connections to sleeping machines, and 100 hand starts;
 # With the race detector, and one fault at a time: they want the machine.
 soak: ## every fault at full size; SEED=n draws others
 	$(GO) test $(RACE) -count 1 -timeout 60m -parallel 1 -v -run '^TestFault' ./cmd/nightporter -soak $(if $(SEED),-seed $(SEED))
+	$(GO) test $(RACE) -count 1 -timeout 60m -parallel 8 -run '^TestField' ./cmd/nightporter -soak
 	$(GO) test $(RACE) -count 1 -timeout 10m -run '^TestFault' ./internal/...
 
 lint: ## gofmt, vet, staticcheck

@@ -2,44 +2,65 @@ package main
 
 import (
 	"fmt"
+	"log/slog"
 	"net/netip"
 	"strings"
 	"testing"
 	"time"
 
+	"nightporter/internal/journal"
 	"nightporter/internal/lab"
 	"nightporter/internal/machine"
 	"nightporter/internal/rig"
 )
 
-// mute is a configuration in which nas need not register. With probes every 100 ms
-// it is asked every 500 ms, and claimed after 3 s, which is the least for a machine
-// that may be starting.
+// mute is a configuration in which nas need not register.
 func mute(mac machine.MAC, addrs ...netip.Addr) string {
 	var monitor []string
 	for _, ip := range addrs {
 		monitor = append(monitor, fmt.Sprintf("{ip: %q, port: [22, 27015/udp, icmp]}", ip))
 	}
-	return brisk + fmt.Sprintf("machines: [{name: nas, mac: %q, agentless: true, monitor: [%s]}]\n", mac, strings.Join(monitor, ", "))
+	return brisk + "watch: {interval: 500ms}\n" + fmt.Sprintf("machines: [{name: nas, mac: %q, agentless: true, monitor: [%s]}]\n", mac, strings.Join(monitor, ", "))
 }
 
-// watched starts a house that knows nas, and tells when it was first watched.
-func watched(t *testing.T) (*house, *lab.Machine, string) {
+// watched starts a house that knows nas. After the start of a porter no silence is
+// believed for 30 s.
+func watched(t *testing.T) (*house, *lab.Machine) {
+	t.Helper()
+	t.Parallel()
+	ctx, network := newLANFor(t, 2*time.Minute)
+	h := &house{T: t, ctx: ctx, lan: network}
+	nas := h.nas(func(c *lab.MachineConfig) { c.ARPProbe, c.Announce = true, true })
+	h = openOn(ctx, t, network, mute(nas.MAC(), nas4, nas6))
+	h.isWatched(0)
+	return h, nas
+}
+
+// watchedAsleep is watched for a machine that slept when an earlier porter ended.
+func watchedAsleep(t *testing.T) (*house, *lab.Machine, string) {
 	t.Helper()
 	t.Parallel()
 	ctx, network := newLAN(t)
 	h := &house{T: t, ctx: ctx, lan: network}
 	nas := h.nas(func(c *lab.MachineConfig) { c.ARPProbe, c.Announce = true, true })
+	h.must(nas.Sleep(ctx))
+	dir, slept := t.TempDir(), time.Now().Add(-time.Second)
+	past, _, err := journal.Open(dir, slog.New(slog.DiscardHandler))
+	h.must(err)
+	mem := machine.Memory{State: machine.Asleep, Since: slept, Spec: machine.Spec{
+		Name: "nas", MAC: nas.MAC(), Agentless: true, Monitor: []machine.Address{{IP: nas4}, {IP: nas6}}}}
+	past.Append(journal.Record{Memory: &mem, Event: journal.Event{Kind: journal.Asleep, At: slept, Machine: "nas", MAC: nas.MAC()}})
+	h.must(past.Close())
 	conf := mute(nas.MAC(), nas4, nas6)
-	h = openOn(ctx, t, network, conf)
-	h.isWatched(0)
+	h = openIn(ctx, t, network, dir, conf)
+	h.resumed("nas")
 	return h, nas, conf
 }
 
 func (h *house) isWatched(n int) {
 	h.Helper()
 	_, err := h.d.Log.Wait(h.within(5*time.Second), n, func(e rig.Entry) bool {
-		return e.Message == "machine is watched" && e.Field("machine") == "nas"
+		return e.Field("event") == "placed" && e.Field("machine") == "nas"
 	})
 	h.must(err)
 }
@@ -49,14 +70,15 @@ func (h *house) fallsAsleep(nas *lab.Machine) {
 	h.Helper()
 	n := h.d.Log.Len()
 	h.must(nas.Sleep(h.ctx))
-	h.moved(n, "nas", "awake", "settling", machine.WhyUnanswered)
+	_, err := h.d.Log.Wait(h.within(40*time.Second), n, rig.Moved("nas", "awake", "settling", string(machine.WhyUnanswered)))
+	h.must(err)
 	h.moved(n, "nas", "settling", "asleep", machine.WhySilent)
 }
 
 // TestAgentless: every series is there from the start; asleep without a word it is
 // claimed, the first connection succeeds, and so it goes on.
 func TestAgentless(t *testing.T) {
-	h, nas, _ := watched(t)
+	h, nas := watched(t)
 	h.wantMetric(1, `nightporter_machine_state{machine="nas", state="awake"}`)
 	h.wantMetric(0, `nightporter_machine_wakes_total{machine="nas", trigger="tcp"}`)
 	h.wantMetric(0, `nightporter_machine_boot_duration_seconds_count{machine="nas"}`)
@@ -81,8 +103,7 @@ func TestAgentless(t *testing.T) {
 
 // TestAgentlessStartedByHand passes the test of its addresses, and ends awake.
 func TestAgentlessStartedByHand(t *testing.T) {
-	h, nas, _ := watched(t)
-	h.fallsAsleep(nas)
+	h, nas, _ := watchedAsleep(t)
 	n := h.d.Log.Len()
 	h.must(nas.PowerOn())
 	h.event(nas, lab.NetworkUp)
@@ -97,9 +118,8 @@ func TestAgentlessStartedByHand(t *testing.T) {
 
 // TestAgentlessSurvivesKill: it is claimed again, and wakes.
 func TestAgentlessSurvivesKill(t *testing.T) {
-	h, nas, conf := watched(t)
-	h.fallsAsleep(nas)
-	h.stored("asleep", 1)
+	h, nas, conf := watchedAsleep(t)
+	h.stored("asleep", 2)
 	slept := h.metric(`nightporter_machine_sleep_seconds_total{machine="nas"}`)
 	h.d.Kill()
 	h.again(conf)
@@ -118,7 +138,7 @@ func TestAgentlessSurvivesKill(t *testing.T) {
 // TestIdleAgentlessIsLeftAlone: it runs, and has nothing to say but its answers to
 // the porter. Each goes out half a second after the answer to the one before.
 func TestIdleAgentlessIsLeftAlone(t *testing.T) {
-	h, nas, _ := watched(t)
+	h, nas := watched(t)
 	capture := h.capturePort(nas.Host)
 	questions := 0
 	_, err := capture.Wait(h.within(10*time.Second), func(f lab.Frame) bool {
@@ -138,7 +158,7 @@ func TestIdleAgentlessIsLeftAlone(t *testing.T) {
 // loses it when a reload names another machine.
 func TestAgentlessFindsItsPlace(t *testing.T) {
 	t.Parallel()
-	ctx, network := newLAN(t)
+	ctx, network := newLANFor(t, 2*time.Minute)
 	far := netip.MustParseAddr("10.80.0.20")
 	nas, err := network.AddMachine(lab.MachineConfig{Name: "nas", Addrs: []netip.Prefix{netip.PrefixFrom(far, 24)}})
 	if err != nil {
@@ -146,14 +166,14 @@ func TestAgentlessFindsItsPlace(t *testing.T) {
 	}
 	h := openOn(ctx, t, network, mute(nas.MAC(), far))
 	h.must(nas.Sleep(ctx))
-	e, err := h.d.Log.Wait(h.within(5*time.Second), 0, func(e rig.Entry) bool { return strings.Contains(e.Message, "cannot be watched") })
+	e, err := h.d.Log.Wait(h.within(5*time.Second), 0, func(e rig.Entry) bool { return e.Field("event") == "address_waiting" })
 	h.must(err)
-	if e.Level != "WARN" || !contains(e.Field("err"), "10.80.0.20", "not in a network") {
+	if e.Level != "WARN" || e.Field("ip") != "10.80.0.20" || !contains(e.Field("reason"), "not in a network") {
 		t.Errorf("%s: %v", e.Level, e.Fields)
 	}
 	h.must(h.lan.Porter().AddAddr(ctx, netip.MustParsePrefix("10.80.0.2/24")))
-	h.isWatched(0)
-	h.moved(0, "nas", "settling", "asleep", machine.WhySilent)
+	_, err = h.d.Log.Wait(h.within(45*time.Second), 0, rig.Moved("nas", "settling", "asleep", string(machine.WhySilent)))
+	h.must(err)
 
 	guest, err := h.lan.AddHost("guest", netip.MustParsePrefix("10.80.0.10/24"))
 	h.must(err)

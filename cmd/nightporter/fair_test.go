@@ -14,7 +14,7 @@ import (
 func (h *house) suppressed(n int, reason string) rig.Entry {
 	h.Helper()
 	e, err := h.d.Log.Wait(h.within(20*time.Second), n, func(e rig.Entry) bool {
-		return e.Message == "knock does not wake" && e.Field("machine") == "nas" && e.Field("reason") == reason
+		return e.Field("event") == "suppressed" && e.Field("machine") == "nas" && e.Field("reason") == reason
 	})
 	if err != nil {
 		h.Fatalf("no knock that does not wake by %s: %v", reason, err)

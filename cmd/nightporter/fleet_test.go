@@ -6,7 +6,6 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -185,7 +184,7 @@ func (f *fleet) rouse(ctx context.Context, m *member) {
 func (f *fleet) claimed(m *member) bool {
 	state := ""
 	_, _ = f.d.Log.Wait(cancelled(), 0, func(e rig.Entry) bool {
-		if strings.HasPrefix(e.Message, "machine ") && e.Field("machine") == m.Name() {
+		if e.Field("event") == "moved" && e.Field("machine") == m.Name() {
 			state = e.Field("to")
 		}
 		return false

@@ -301,7 +301,7 @@ func (h *house) reload(conf, message string) rig.Entry {
 // isConflict matches the warning that somebody else uses an address.
 func isConflict(ip netip.Addr, by machine.MAC) func(rig.Entry) bool {
 	return func(e rig.Entry) bool {
-		return strings.HasPrefix(e.Message, "address conflict") && e.Field("ip") == ip.String() && e.Field("used_by") == by.String()
+		return e.Field("event") == "conflict" && e.Field("ip") == ip.String() && e.Field("used_by") == by.String()
 	}
 }
 

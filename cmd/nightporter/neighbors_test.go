@@ -122,7 +122,7 @@ func TestCableOut(t *testing.T) {
 	h.register(nas.Host, everything(nas))
 	h.must(h.lan.SetCable(h.lan.Porter(), false))
 	_, err := h.d.Log.Wait(h.within(5*time.Second), 0, func(e rig.Entry) bool {
-		return e.Message == "cannot probe" && strings.Contains(e.Field("err"), "carrier")
+		return e.Field("event") == "probe_failed" && strings.Contains(e.Field("err"), "carrier")
 	})
 	h.must(err)
 	h.must(h.lan.SetCable(h.lan.Porter(), true))

@@ -20,31 +20,32 @@ import (
 // otherMAC is what the porter's interface gets.
 var otherMAC = machine.MAC{2, 0x77, 0, 0, 0xab, 0xcd}
 
-// said waits for a line about an interface after the first n.
-func (h *house) said(n int, message, ifi string, words ...string) rig.Entry {
+// said waits for an event of an interface after the first n lines.
+func (h *house) said(n int, event, ifi string, words ...string) rig.Entry {
 	h.Helper()
 	e, err := h.d.Log.Wait(h.within(10*time.Second), n, func(e rig.Entry) bool {
-		return strings.HasPrefix(e.Message, message) && e.Field("interface") == ifi && contains(e.Field("reason"), words...)
+		return e.Field("event") == event && e.Field("interface") == ifi && contains(e.Field("reason"), words...)
 	})
 	h.must(err)
 	return e
 }
 
-// repeated returns how often that was said after the first n lines.
-func (h *house) repeated(n int, message string) int {
+// repeated returns how often an operator reads that after the first n lines.
+func (h *house) repeated(n int, event string) int {
 	count := 0
 	for _, line := range strings.Split(h.d.Log.Text(), "\n")[n:] {
-		if strings.Contains(line, `"msg":"`+message) {
+		if strings.Contains(line, `"event":"`+event+`"`) && !strings.Contains(line, `"level":"DEBUG"`) {
 			count++
 		}
 	}
 	return count
 }
 
+// Events of an interface.
 const (
-	isOut   = "an interface is out:"
-	isBack  = "an interface works again"
-	restate = "claims announced anew"
+	isOut   = "interface_out"
+	isBack  = "interface_back"
+	restate = "announced"
 )
 
 // ready asks the daemon by way of the loopback of its own host, which has no cable.
@@ -157,7 +158,7 @@ func TestStartedWhileTheCableWasOut(t *testing.T) {
 			p.Src == porter.MAC() && p.Dst == nas.MAC()
 	})
 	h.must(err)
-	h.moved(n, "nas", "asleep", "settling", "")
+	h.moved(n, "nas", "asleep", "awake", machine.WhyStarted)
 	h.said(n, restate, "eth0")
 	for _, f := range capture.Frames() {
 		if !f.Outgoing && claims(f, porter.MAC(), nas4, nas6) {
@@ -264,7 +265,7 @@ func TestOurAddressChanges(t *testing.T) {
 	h.must(porter.DelAddr(netip.MustParsePrefix("10.77.0.2/24")))
 	h.must(porter.AddAddr(h.ctx, netip.MustParsePrefix("10.77.0.3/24")))
 	e, err := h.d.Log.Wait(h.within(10*time.Second), n, func(e rig.Entry) bool {
-		return e.Message == "this host's addresses have changed" && contains(e.Field("addresses"), "10.77.0.3/24")
+		return e.Field("event") == "readdressed" && contains(e.Field("addresses"), "10.77.0.3/24")
 	})
 	h.must(err)
 	if contains(e.Field("addresses"), "10.77.0.2/24") {

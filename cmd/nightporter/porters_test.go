@@ -38,15 +38,15 @@ const (
 	// after 1 to 2 s.
 	quick = "probe: {interval: 120ms, misses: 2}\n"
 
-	// overLine is what the log says when it takes it back.
-	overLine = "address conflict over: nobody else answers for it"
+	// isOver is the event when it takes it back.
+	isOver = "conflict_over"
 )
 
-// said waits for a line about an address.
-func (h *house) saidOf(n int, message string, ip netip.Addr) rig.Entry {
+// saidOf waits for an event of an address.
+func (h *house) saidOf(n int, event string, ip netip.Addr) rig.Entry {
 	h.Helper()
 	e, err := h.d.Log.Wait(h.within(10*time.Second), n, func(e rig.Entry) bool {
-		return strings.HasPrefix(e.Message, message) && e.Field("ip") == ip.String()
+		return e.Field("event") == event && e.Field("ip") == ip.String()
 	})
 	h.must(err)
 	return e
@@ -97,7 +97,7 @@ func TestFaultSecondPorter(t *testing.T) {
 	h.must(err)
 	defer capture.Close()
 	for _, ip := range []netip.Addr{nas4, nas6} {
-		late.saidOf(0, "address conflict: left", ip)
+		late.saidOf(0, "conflict", ip)
 		if macs := h.answers(capture, ip); len(macs) != 1 || macs[0] != h.lan.Porter().MAC() {
 			t.Errorf("%v is answered for by %v, want only %v", ip, macs, h.lan.Porter().MAC())
 		}
@@ -123,7 +123,7 @@ func (h *house) shared(nas *lab.Machine, late *house) {
 	h.moved(0, "nas", "settling", "asleep", machine.WhySilent)
 	late.moved(0, "nas", "settling", "asleep", machine.WhySilent)
 	for _, ip := range []netip.Addr{nas4, nas6} {
-		late.saidOf(0, "address conflict: left", ip)
+		late.saidOf(0, "conflict", ip)
 	}
 }
 
@@ -138,7 +138,7 @@ func TestFaultPorterTakesOver(t *testing.T) {
 	h.d.Kill()
 	began := time.Now()
 	for _, ip := range []netip.Addr{nas4, nas6} {
-		late.saidOf(n, overLine, ip)
+		late.saidOf(n, isOver, ip)
 	}
 	t.Logf("taken over after %v", time.Since(began).Round(time.Millisecond))
 	if got := h.connect(h.lan.Client(), nas4, 22); got != lab.Banner("nas") {
@@ -164,13 +164,13 @@ func TestFaultPortersGiveWayToEachOther(t *testing.T) {
 		frames, err := lan.Announcement(nobody, machine.Broadcast, nobody, ip, from, netip.Addr{})
 		h.must(err)
 		h.must(h.lan.Client().SendFrame(frames[0]))
-		h.saidOf(after[0], "address conflict: left", ip)
+		h.saidOf(after[0], "conflict", ip)
 	}
 	capture, err := h.lan.CapturePort(h.ctx, h.lan.Client())
 	h.must(err)
 	defer capture.Close()
 	for _, ip := range []netip.Addr{nas4, nas6} {
-		winner := firstToSay(both, after, overLine, ip)
+		winner := firstToSay(both, after, isOver, ip)
 		if macs := h.answers(capture, ip); len(macs) != 1 || macs[0] != winner {
 			t.Errorf("%v is answered for by %v, want only %v", ip, macs, winner)
 		}
@@ -180,15 +180,15 @@ func TestFaultPortersGiveWayToEachOther(t *testing.T) {
 	}
 }
 
-// firstToSay returns the MAC of the porter that is the first to log a line about
-// an address.
-func firstToSay(houses []*house, after []int, message string, ip netip.Addr) machine.MAC {
+// firstToSay returns the MAC of the porter that is the first to log an event of an
+// address.
+func firstToSay(houses []*house, after []int, event string, ip netip.Addr) machine.MAC {
 	houses[0].Helper()
 	said := make(chan machine.MAC, len(houses))
 	ctx := houses[0].within(10 * time.Second)
 	for i, h := range houses {
 		go func() {
-			_, err := h.d.Log.Wait(ctx, after[i], func(e rig.Entry) bool { return e.Message == message && e.Field("ip") == ip.String() })
+			_, err := h.d.Log.Wait(ctx, after[i], func(e rig.Entry) bool { return e.Field("event") == event && e.Field("ip") == ip.String() })
 			if err == nil {
 				said <- h.d.Host().MAC()
 			}

@@ -37,9 +37,9 @@ func TestRegistrationOneAddressTooMany(t *testing.T) {
 	if took := time.Since(begun); took > 5*time.Second {
 		t.Errorf("took %v", took)
 	}
-	for ip, reason := range map[netip.Addr]string{nas6: "not in a network", unused: "nobody answers"} {
+	for ip, reason := range map[netip.Addr]string{nas6: "not in a network", unused: "not answered"} {
 		e, err := h.d.Log.Wait(h.ctx, 0, func(e rig.Entry) bool {
-			return e.Message == "address waiting" && e.Field("ip") == ip.String()
+			return e.Field("event") == "address_waiting" && e.Field("ip") == ip.String()
 		})
 		h.must(err)
 		if e.Field("machine") != "nas" || !contains(e.Field("reason"), reason) {
@@ -66,7 +66,7 @@ func TestRegistrationOfAnAddressUnderTest(t *testing.T) {
 	}()
 	h.register(nas.Host, everything(nas))
 	h.must(<-tested)
-	if text := h.d.Log.Text(); strings.Contains(text, "address waiting") {
+	if text := h.d.Log.Text(); strings.Contains(text, "address_waiting") {
 		t.Errorf("an address waits:\n%s", text)
 	}
 }

@@ -19,7 +19,13 @@ import (
 // again starts the daemon anew, with the state that the one before has left.
 func (h *house) again(conf string) {
 	h.Helper()
-	d, err := h.d.Again(h.ctx, conf)
+	h.againUntil(conf, "")
+}
+
+// againUntil is again, until a page says yes; none means readiness.
+func (h *house) againUntil(conf, page string) {
+	h.Helper()
+	d, err := h.d.AgainUntil(h.ctx, conf, page)
 	h.must(err)
 	h.d = d
 	h.endWithTest(d)

@@ -182,9 +182,7 @@ func TestAddressInUseIsNotClaimed(t *testing.T) {
 // TestRegistersAgainInEveryState: it never gets an error for that.
 func TestRegistersAgainInEveryState(t *testing.T) {
 	h := open(t, "probe: {interval: 300ms}\nregistration: {trust: allowlist, allow: ['02:77:00:00:00:14']}\n")
-	nas := h.nas(func(c *lab.MachineConfig) {
-		c.Boot, c.Firmware, c.FirmwareARP = 9450*time.Millisecond, 1450*time.Millisecond, true
-	})
+	nas := h.nas(func(c *lab.MachineConfig) { c.Services[0].Delay = time.Minute })
 	client := h.lan.Client()
 	again := func(state string) {
 		t.Helper()
@@ -204,8 +202,10 @@ func TestRegistersAgainInEveryState(t *testing.T) {
 	defer conn.cancel()
 	h.moved(n, "nas", "asleep", "waking", machine.WhyKnock)
 	h.moved(n, "nas", "waking", "arriving", machine.WhyArrived)
+	h.event(nas, lab.NetworkUp)
 	again("arriving")
 	n = h.d.Log.Len()
+	h.must(nas.Sleep(h.ctx))
 	h.moved(n, "nas", "settling", "asleep", machine.WhySilent)
 	conn2 := h.startConnecting(client, nas6, 22)
 	defer conn2.cancel()

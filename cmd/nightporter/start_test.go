@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"nightporter/internal/lab"
+	"nightporter/internal/rig"
 )
 
 // TestBadStart: each mistake ends the daemon at once with exit code 1 and a
@@ -45,7 +46,6 @@ func TestBadStart(t *testing.T) {
 		{"no such interface", host, []string{"--interfaces", "eth7"}, false, []string{"eth7", "eth0"}},
 		{"loopback", host, []string{"--interfaces", "lo"}, false, []string{"lo", "Ethernet"}},
 		{"no default route", bare, nil, false, []string{"default route", "interfaces"}},
-		{"interface without address", bare, []string{"--interfaces", "eth0"}, false, []string{"eth0", "no IP address"}},
 		{"registration port in use", host, []string{"--registration.listen", "10.77.0.2:9999"}, false, []string{"registration.listen", "10.77.0.2:9999", "address already in use"}},
 		{"http port in use", host, []string{"--http.listen", "10.77.0.2:9999"}, false, []string{"http.listen", "10.77.0.2:9999", "address already in use"}},
 		{"no place for the journal", host, []string{"--state_dir", "/proc/nightporter"}, false, []string{"state_dir", "/proc/nightporter", "expected a directory"}},
@@ -86,6 +86,37 @@ func TestBadStart(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestStartBeforeItsAddress: a host may start before its network, and is waited for.
+func TestStartBeforeItsAddress(t *testing.T) {
+	t.Parallel()
+	ctx, network := newLAN(t)
+	address := netip.MustParsePrefix("10.77.0.66/24")
+	late, err := network.AddHost("late", address)
+	if err == nil {
+		err = errors.Join(late.DelAddr(address), late.Sysctl("net/ipv6/conf/eth0/disable_ipv6", "1"))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	added := make(chan error, 1)
+	go func() {
+		time.Sleep(time.Second)
+		added <- late.AddAddr(ctx, address)
+	}()
+	began := time.Now()
+	d, err := rig.Start(ctx, network, t.TempDir(), rig.Options{Exe: os.Args[0], Env: programEnv, Host: late, Config: "interfaces: [eth0]\n"})
+	if err := errors.Join(err, <-added); err != nil {
+		t.Fatal(err)
+	}
+	h := &house{T: t, ctx: ctx, lan: network, d: d}
+	h.endWithTest(d)
+	if took := time.Since(began); took < time.Second {
+		t.Errorf("ready after %v, without an address", took)
+	}
+	h.said(0, isOut, "eth0", "no IP address")
+	h.said(0, isBack, "eth0")
 }
 
 // TestCheck prints what is in effect, or each error with its key.

@@ -229,10 +229,12 @@ func TestFirmwareIsNotTheMachine(t *testing.T) {
 			if got := h.connect(h.lan.Client(), nas4, 22); got != lab.Banner("nas") {
 				t.Errorf("the service said %q", got)
 			}
-			h.moved(0, "nas", "arriving", "awake", machine.WhyReady)
-			if c.name == "arp" {
-				h.moved(0, "nas", "arriving", "waking", machine.WhyFirmware)
+			// Asked after each frame, it answers only once it has booted.
+			up, on := h.moved(0, "nas", "waking", "arriving", machine.WhyArrived), h.event(nas, lab.PoweredOn)
+			if took := up.Time.Sub(on.Time); took < c.boot {
+				t.Errorf("taken for up %v after power-on, which was the firmware", took)
 			}
+			h.moved(0, "nas", "arriving", "awake", machine.WhyReady)
 			if boot := h.metric(`nightporter_machine_boot_duration_seconds_sum{machine="nas"}`); boot < c.boot.Seconds() {
 				t.Errorf("the boot took %v s by the metrics: that was the firmware", boot)
 			}

@@ -36,15 +36,16 @@ func NewView(rules Rules) *View {
 // otherwise only ARP and neighbour discovery: what passes between our own host and
 // an awake machine may be a lot, and is to cost nothing.
 //
-// conceded reports which of its addresses the target has left to another host.
-// That host may have registered the address, and then is the target for it.
-func (v *View) Add(t *Target, whole bool, conceded func(netip.Addr) bool) {
+// elsewhere reports which of its addresses the target has not at present: it has
+// left them to another host, or they wait. Another host may have registered such an
+// address, and then is the target for it.
+func (v *View) Add(t *Target, whole bool, elsewhere func(netip.Addr) bool) {
 	v.targets[t.MAC] = t
 	if whole {
 		v.wanted.MACs = append(v.wanted.MACs, t.MAC)
 	}
 	for _, a := range t.addrs {
-		if v.addrs[a.ip] == nil || !conceded(a.ip) {
+		if v.addrs[a.ip] == nil || !elsewhere(a.ip) {
 			v.addrs[a.ip] = a
 		}
 		if whole {

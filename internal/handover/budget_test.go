@@ -167,7 +167,9 @@ func TestRepeatedSYNIsCharged(t *testing.T) {
 	take(t, h, sized(syn("other", 2), 60), ssh, handover.Kept)
 	wantCounts(t, h, machine.Packets{Held: 2, Dropped: 1})
 	var d door
-	h.Open(func(frame []byte) error { return d.send([]byte(strings.TrimRight(string(frame), "."))) })
+	h.Open(func(frame []byte, sum lan.Checksum) error {
+		return d.send([]byte(strings.TrimRight(string(frame), ".")), sum)
+	})
 	d.want(t, "small other")
 }
 

@@ -44,7 +44,7 @@ func (h *Hold) guests(of func(machine.Service) bool) (all []Guest) {
 	return all
 }
 
-// Waits reports whether somebody with this MAC waits at ip, and has to be kept
+// Waits reports whether a client with this MAC waits at ip, and has to be kept
 // with us because the machine is about to take others.
 func (h *Hold) Waits(ip netip.Addr, mac machine.MAC) bool {
 	if !h.Passing() {

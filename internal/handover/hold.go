@@ -138,9 +138,13 @@ func (h *Hold) rest(p *lan.Packet) (machine.Service, bool) {
 	return machine.Service{}, false
 }
 
+// Send sends a frame that has waited to its machine. sum is what the kernel said
+// of its checksum when it came.
+type Send func(frame []byte, sum lan.Checksum) error
+
 // Admit lets those in who wait for service, oldest first, and from now on all
 // who come for it. Nobody who comes meanwhile overtakes them.
-func (h *Hold) Admit(service machine.Service, send func(frame []byte) error) (replayed int) {
+func (h *Hold) Admit(service machine.Service, send Send) (replayed int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.ready = append(h.ready, service)
@@ -148,7 +152,7 @@ func (h *Hold) Admit(service machine.Service, send func(frame []byte) error) (re
 }
 
 // Open lets everybody in, oldest first, and from now on all who come.
-func (h *Hold) Open(send func(frame []byte) error) (replayed int) {
+func (h *Hold) Open(send Send) (replayed int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	// Only then: who finds it open does not wait for the lock.
@@ -156,12 +160,12 @@ func (h *Hold) Open(send func(frame []byte) error) (replayed int) {
 	return h.replay(everyone, send)
 }
 
-func (h *Hold) replay(of func(machine.Service) bool, send func(frame []byte) error) (replayed int) {
+func (h *Hold) replay(of func(machine.Service) bool, send Send) (replayed int) {
 	h.remove(func(w *packet) bool {
 		if !of(w.service) {
 			return false
 		}
-		if send(w.frame) != nil {
+		if send(w.frame, w.sum) != nil {
 			h.dropped.Add(1)
 			return true
 		}

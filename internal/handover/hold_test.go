@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -45,7 +46,7 @@ func plenty() *handover.Budget { return handover.NewBudget(1<<20, 0) }
 // door collects what is let in.
 type door struct{ in []string }
 
-func (d *door) send(frame []byte) error {
+func (d *door) send(frame []byte, _ lan.Checksum) error {
 	d.in = append(d.in, string(frame))
 	return nil
 }
@@ -162,58 +163,8 @@ func TestLostPacketsAreCounted(t *testing.T) {
 	h.Close()
 	h.Keep()
 	take(t, h, datagram("d"), game, handover.Kept)
-	h.Open(func([]byte) error { return errors.New("the cable is out") })
+	h.Open(func([]byte, lan.Checksum) error { return errors.New("the cable is out") })
 	wantCounts(t, h, machine.Packets{Held: 4, Dropped: 5})
-}
-
-// TestFragments: only the first fragment tells the port, and what the others
-// belong to is told by the addresses, the protocol and the identification (RFC
-// 791, section 3.2).
-func TestFragments(t *testing.T) {
-	var d door
-	h := handover.NewHold(16, plenty())
-	h.Keep()
-	take(t, h, fragment("too early", outside, 17, 7), nobody, handover.Ignore)
-	first := datagram("first")
-	first.Fragment, first.FragmentOf, first.FragmentID = true, 17, 7
-	take(t, h, first, game, handover.Kept)
-	take(t, h, fragment("second", outside, 17, 7), nobody, handover.Kept)
-	strangers := []*lan.Packet{
-		fragment("another host's", client, 17, 7), fragment("another protocol's", outside, 1, 7), fragment("another datagram's", outside, 17, 8),
-	}
-	for _, p := range strangers {
-		take(t, h, p, nobody, handover.Ignore)
-	}
-	other := fragment("to another address", outside, 17, 7)
-	other.To = nas6
-	take(t, h, other, nobody, handover.Ignore)
-	h.Pass()
-	take(t, h, fragment("third", outside, 17, 7), nobody, handover.Kept)
-	for _, p := range strangers {
-		take(t, h, p, nobody, handover.Forward)
-	}
-	h.Admit(game, d.send)
-	d.want(t, "first second third")
-	take(t, h, fragment("fourth", outside, 17, 7), nobody, handover.Forward)
-}
-
-// TestTwoDatagramsInFragments of one client, for different services.
-func TestTwoDatagramsInFragments(t *testing.T) {
-	var d door
-	h := handover.NewHold(16, plenty())
-	h.Keep()
-	h.Pass()
-	first, ping1 := datagram("first"), datagram("ping1")
-	first.Fragment, first.FragmentOf, first.FragmentID = true, 17, 7
-	ping1.Kind, ping1.Fragment, ping1.FragmentOf, ping1.FragmentID = lan.EchoRequest, true, 1, 8
-	take(t, h, first, game, handover.Kept)
-	take(t, h, ping1, ping, handover.Kept)
-	take(t, h, fragment("ping2", outside, 1, 8), nobody, handover.Kept)
-	take(t, h, fragment("second", outside, 17, 7), nobody, handover.Kept)
-	h.Admit(ping, d.send)
-	d.want(t, "ping1 ping2")
-	h.Admit(game, d.send)
-	d.want(t, "first second")
 }
 
 func TestGuests(t *testing.T) {
@@ -249,6 +200,30 @@ func TestGuests(t *testing.T) {
 	}
 }
 
+// TestChecksumsTravel: what the kernel said of a checksum is not in the frame, and
+// is needed when that is sent.
+func TestChecksumsTravel(t *testing.T) {
+	h := handover.NewHold(8, plenty())
+	h.Keep()
+	var want, got []lan.Checksum
+	for port, sum := range []lan.Checksum{lan.Unfinished, lan.Unchecked, lan.Verified} {
+		p := syn("syn", uint16(port))
+		p.Sum = sum
+		take(t, h, p, ssh, handover.Kept)
+		want = append(want, sum)
+	}
+	again := syn("syn", 0) // by another way: its checksum is there
+	take(t, h, again, ssh, handover.Kept)
+	want[0] = again.Sum
+	h.Open(func(_ []byte, sum lan.Checksum) error {
+		got = append(got, sum)
+		return nil
+	})
+	if !slices.Equal(got, want) {
+		t.Errorf("sent with %v, want %v", got, want)
+	}
+}
+
 // Nothing overtakes those who are let in.
 func TestNobodyOvertakesOpen(t *testing.T) {
 	h := handover.NewHold(8, plenty())
@@ -258,7 +233,7 @@ func TestNobodyOvertakesOpen(t *testing.T) {
 	h.Pass()
 	verdict := make(chan handover.Verdict)
 	first := true
-	h.Open(func([]byte) error {
+	h.Open(func([]byte, lan.Checksum) error {
 		if !first {
 			return nil
 		}

@@ -15,6 +15,7 @@ const largest = 9216
 // packet is one that waits.
 type packet struct {
 	frame   []byte
+	sum     lan.Checksum
 	flow    flow
 	service machine.Service
 	guest   Guest
@@ -45,7 +46,7 @@ func (h *Hold) keep(p *lan.Packet, service machine.Service) {
 		return
 	}
 	w := packet{
-		flow: flowOf(p), service: service, whole: wholeOf(p),
+		flow: flowOf(p), service: service, whole: wholeOf(p), sum: p.Sum,
 		guest: Guest{Addr: p.To, MAC: p.Src, IP: p.From},
 	}
 	if w.flow != (flow{}) {

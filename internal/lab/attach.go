@@ -92,7 +92,7 @@ func (h *Host) bringUp(via []netip.Addr) error {
 		if err := waitLinkUp(ctx, c, Interface); err != nil {
 			return err
 		}
-		return configure(ctx, c, index, h.addrs, via)
+		return configure(ctx, c, index, h.addresses(), via)
 	})
 }
 

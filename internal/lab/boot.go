@@ -44,7 +44,7 @@ func (m *Machine) comeUp(s *session, start time.Time) error {
 	}
 	up := time.Now()
 	m.log.add(Event{Kind: NetworkUp})
-	for _, service := range m.cfg.Services {
+	for _, service := range m.Services() {
 		if slices.Contains(duplicates, service.Addr) {
 			continue
 		}
@@ -83,7 +83,7 @@ func (m *Machine) configureNetwork(ctx context.Context) (duplicates []netip.Addr
 			return err
 		}
 		var added []netip.Prefix
-		for _, p := range m.addrs {
+		for _, p := range m.addresses() {
 			if !slices.Contains(duplicates, p.Addr()) {
 				added = append(added, p)
 			}
@@ -115,7 +115,7 @@ func (m *Machine) startIPv6(c *rtnetlink.Conn) error {
 	if err != nil {
 		return err
 	}
-	for _, p := range m.addrs {
+	for _, p := range m.addresses() {
 		if p.Addr().Is4() {
 			continue
 		}
@@ -127,7 +127,7 @@ func (m *Machine) startIPv6(c *rtnetlink.Conn) error {
 }
 
 func (m *Machine) startIPv4(ctx context.Context, c *rtnetlink.Conn) (duplicates []netip.Addr, err error) {
-	for _, p := range m.addrs {
+	for _, p := range m.addresses() {
 		if !p.Addr().Is4() {
 			continue
 		}
@@ -152,7 +152,7 @@ func (m *Machine) startIPv4(ctx context.Context, c *rtnetlink.Conn) (duplicates 
 // section 2.3) and unsolicited advertisements (RFC 4861, section 7.2.6).
 func (m *Machine) announce(except []netip.Addr) error {
 	return m.transmit(func(conn *packet.Conn) error {
-		for _, p := range m.addrs {
+		for _, p := range m.addresses() {
 			a := p.Addr()
 			if slices.Contains(except, a) {
 				continue

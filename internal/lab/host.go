@@ -20,7 +20,6 @@ import (
 type Host struct {
 	name    string
 	mac     machine.MAC
-	addrs   []netip.Prefix
 	lan     *LAN
 	ns      *namespace
 	port    string // its interface at the switch; empty: not on the switch
@@ -28,8 +27,9 @@ type Host struct {
 	index   uint32 // of Interface
 	built   bool   // guarded by lan.mu
 
-	mu      sync.Mutex // guards spawner
+	mu      sync.Mutex // guards what follows
 	spawner *spawner
+	addrs   []netip.Prefix // replaced as a whole
 }
 
 // Name returns the host's name.
@@ -38,20 +38,27 @@ func (h *Host) Name() string { return h.name }
 // MAC returns the address that the host's interface on the LAN was made with.
 func (h *Host) MAC() machine.MAC { return h.mac }
 
-// Addr4 returns the first IPv4 address the host was made with, or the zero
-// Addr.
+// Addr4 returns the first IPv4 address the host was made with (or was given by
+// Machine.Readdress), or the zero Addr.
 func (h *Host) Addr4() netip.Addr { return h.firstAddr(netip.Addr.Is4) }
 
-// Addr6 returns the first IPv6 address the host was made with, or the zero
-// Addr.
+// Addr6 is Addr4 for IPv6.
 func (h *Host) Addr6() netip.Addr { return h.firstAddr(netip.Addr.Is6) }
 
 func (h *Host) firstAddr(wanted func(netip.Addr) bool) netip.Addr {
-	i := slices.IndexFunc(h.addrs, func(p netip.Prefix) bool { return wanted(p.Addr()) })
+	addrs := h.addresses()
+	i := slices.IndexFunc(addrs, func(p netip.Prefix) bool { return wanted(p.Addr()) })
 	if i < 0 {
 		return netip.Addr{}
 	}
-	return h.addrs[i].Addr()
+	return addrs[i].Addr()
+}
+
+// addresses returns what the host is configured with when it is awake.
+func (h *Host) addresses() []netip.Prefix {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.addrs
 }
 
 // Do runs fn on a thread inside the host's network namespace and returns its

@@ -1,7 +1,6 @@
 package lab
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -57,9 +56,15 @@ type MachineConfig struct {
 	FirmwareDHCP bool // two DHCPDISCOVER from 0.0.0.0, 100 ms apart
 	FirmwareARP  bool // a gratuitous ARP for its own IPv4 address, once
 
-	IgnoreMagic      int    // after each power-off, this many magic packets do nothing; or IgnoreAll
-	AnswersARPAsleep bool   // the sleeping network card answers ARP and neighbour solicitations
-	SecureOn         []byte // password (4 or 6 bytes) that a magic packet must carry
+	IgnoreMagic      int  // after each power-off, this many magic packets do nothing; or IgnoreAll
+	AnswersARPAsleep bool // the sleeping network card answers ARP and neighbour solicitations
+	// Managed has management firmware (AMT, a BMC on a shared port) answer ARP,
+	// neighbour solicitations and ping with the machine's MAC and addresses until
+	// the operating system is up. Everything else it drops.
+	Managed bool
+	// Mutter is what the card of the sleeping machine says of its own accord.
+	Mutter   Mutter
+	SecureOn []byte // password (4 or 6 bytes) that a magic packet must carry
 }
 
 // validate returns cfg with every service's address filled in.
@@ -71,8 +76,11 @@ func (cfg MachineConfig) validate() (MachineConfig, error) {
 		return cfg, fmt.Errorf("machine %s: Firmware %s, Boot %s: want 0 <= Firmware <= Boot",
 			cfg.Name, cfg.Firmware, cfg.Boot)
 	}
-	if cfg.Suspend && (cfg.FirmwareDHCP || cfg.FirmwareARP || cfg.ARPProbe || cfg.AnswersARPAsleep) {
+	if cfg.Suspend && (cfg.FirmwareDHCP || cfg.FirmwareARP || cfg.ARPProbe || cfg.AnswersARPAsleep || cfg.Managed) {
 		return cfg, fmt.Errorf("machine %s: Suspend: want no firmware, no probes and a card that is mute", cfg.Name)
+	}
+	if w := cfg.Mutter; w.Every < 0 || w.Every > 0 && w.Dst == (machine.MAC{}) {
+		return cfg, fmt.Errorf("machine %s: Mutter every %s to %s: want a pause and a destination", cfg.Name, w.Every, w.Dst)
 	}
 	if cfg.IgnoreMagic < IgnoreAll {
 		return cfg, fmt.Errorf("machine %s: IgnoreMagic %d: want a number or IgnoreAll", cfg.Name, cfg.IgnoreMagic)
@@ -137,7 +145,7 @@ func (l *LAN) AddMachine(cfg MachineConfig) (*Machine, error) {
 }
 
 func (m *Machine) openNIC() error {
-	filter, err := nicFilter()
+	filter, err := nicFilter(m.cfg.Managed)
 	if err != nil {
 		return fmt.Errorf("machine %s: network card's filter: %w", m.name, err)
 	}
@@ -153,6 +161,9 @@ func (m *Machine) firstStart() error {
 		}
 	}
 	if !m.lan.start(m.watch) {
+		return errClosed
+	}
+	if m.cfg.Mutter.Every > 0 && !m.lan.start(m.mutter) {
 		return errClosed
 	}
 	m.log.skip(NetworkUp, ServiceUp)
@@ -195,19 +206,11 @@ func (m *Machine) IgnoreMagic(n int) {
 }
 
 // Services returns the machine's services, one for each address and port.
-func (m *Machine) Services() []ServiceConfig { return slices.Clone(m.cfg.Services) }
+func (m *Machine) Services() []ServiceConfig {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Clone(m.cfg.Services)
+}
 
 // hasIPv6 tells whether IPv6 is on when the machine is awake.
 func (m *Machine) hasIPv6() bool { return m.Addr6().IsValid() }
-
-// sleepUntil waits for a moment; false if ctx ended before.
-func sleepUntil(ctx context.Context, at time.Time) bool {
-	t := time.NewTimer(time.Until(at))
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-t.C:
-		return true
-	}
-}

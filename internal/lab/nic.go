@@ -12,19 +12,24 @@ import (
 )
 
 // nicFilter lets through what a sleeping card can be interested in: ARP,
-// magic packets, UDP and ICMPv6, but nothing that the machine sends itself.
-// An awake machine is to pay little for being watched.
-func nicFilter() ([]bpf.RawInstruction, error) {
+// magic packets, UDP and ICMPv6, with ping also ICMP, but nothing that the
+// machine sends itself. An awake machine is to pay little for being watched.
+func nicFilter(ping bool) ([]bpf.RawInstruction, error) {
 	const typeAt, protocol4At, protocol6At = 12, 23, 20
+	icmp := uint32(protocolUDP) // once more
+	if ping {
+		icmp = unix.IPPROTO_ICMP
+	}
 	return bpf.Assemble([]bpf.Instruction{
 		bpf.LoadExtension{Num: bpf.ExtType},
-		bpf.JumpIf{Cond: bpf.JumpEqual, Val: unix.PACKET_OUTGOING, SkipTrue: 11},
+		bpf.JumpIf{Cond: bpf.JumpEqual, Val: unix.PACKET_OUTGOING, SkipTrue: 12},
 		bpf.LoadAbsolute{Off: typeAt, Size: 2},
-		bpf.JumpIf{Cond: bpf.JumpEqual, Val: uint32(ethernet.EtherTypeARP), SkipTrue: 8},
-		bpf.JumpIf{Cond: bpf.JumpEqual, Val: uint32(EtherTypeWakeOnLAN), SkipTrue: 7},
-		bpf.JumpIf{Cond: bpf.JumpEqual, Val: uint32(ethernet.EtherTypeIPv6), SkipTrue: 3},
-		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: uint32(ethernet.EtherTypeIPv4), SkipTrue: 6},
+		bpf.JumpIf{Cond: bpf.JumpEqual, Val: uint32(ethernet.EtherTypeARP), SkipTrue: 9},
+		bpf.JumpIf{Cond: bpf.JumpEqual, Val: uint32(EtherTypeWakeOnLAN), SkipTrue: 8},
+		bpf.JumpIf{Cond: bpf.JumpEqual, Val: uint32(ethernet.EtherTypeIPv6), SkipTrue: 4},
+		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: uint32(ethernet.EtherTypeIPv4), SkipTrue: 7},
 		bpf.LoadAbsolute{Off: protocol4At, Size: 1},
+		bpf.JumpIf{Cond: bpf.JumpEqual, Val: icmp, SkipTrue: 4},
 		bpf.JumpIf{Cond: bpf.JumpEqual, Val: protocolUDP, SkipTrue: 3, SkipFalse: 4},
 		bpf.LoadAbsolute{Off: protocol6At, Size: 1},
 		bpf.JumpIf{Cond: bpf.JumpEqual, Val: protocolUDP, SkipTrue: 1},
@@ -57,7 +62,7 @@ func (m *Machine) handle(f Frame) {
 		m.onMagic(Event{Kind: MagicPacket, Transport: transport, Broadcast: f.Dst() != m.mac})
 		return
 	}
-	if !m.cfg.AnswersARPAsleep || m.State() != Asleep {
+	if !m.speaksForItself() {
 		return
 	}
 	answer, err := m.offload(f)
@@ -67,6 +72,17 @@ func (m *Machine) handle(f Frame) {
 	if err != nil && m.lan.ctx.Err() == nil {
 		m.log.add(Event{Kind: Failed, Detail: "network card: " + err.Error()})
 	}
+}
+
+// speaksForItself tells whether card or management firmware answer at present.
+func (m *Machine) speaksForItself() bool {
+	switch m.State() {
+	case Asleep:
+		return m.cfg.AnswersARPAsleep || m.cfg.Managed
+	case Booting:
+		return m.cfg.Managed
+	}
+	return false
 }
 
 // onMagic logs a magic packet and powers the machine on if that is due.
@@ -102,6 +118,11 @@ func (m *Machine) offload(f Frame) ([]byte, error) {
 		reply := arpMessage{op: arpReply, senderMAC: m.mac, senderIP: a.targetIP, targetMAC: a.senderMAC, targetIP: a.senderIP}
 		return reply.frame(a.senderMAC), nil
 	}
+	if m.cfg.Managed {
+		if reply := m.echoReply(f); reply != nil {
+			return reply, nil
+		}
+	}
 	s, ok := parseSolicitation(f)
 	if !ok || !m.owns(s.target) {
 		return nil, nil
@@ -115,5 +136,5 @@ func (m *Machine) offload(f Frame) ([]byte, error) {
 }
 
 func (m *Machine) owns(ip netip.Addr) bool {
-	return slices.ContainsFunc(m.addrs, func(p netip.Prefix) bool { return p.Addr() == ip })
+	return slices.ContainsFunc(m.addresses(), func(p netip.Prefix) bool { return p.Addr() == ip })
 }

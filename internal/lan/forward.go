@@ -1,7 +1,6 @@
 package lan
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 
@@ -16,20 +15,19 @@ const minFrame = 60
 // Forward hands the IP packet p to send in frames from src to the host dst, of at
 // most mtu octets of IP packet each. Nothing but the Ethernet addresses is
 // changed, and no time to live is counted: for the two ends nobody stands between
-// them. But
-//   - the checksums of the IPv4 header and of TCP, UDP, echo requests and port
-//     unreachable are set: a frame that never left the host (a virtual link) may
-//     carry one that nobody has finished. Other ICMP messages never do. A
-//     fragment's, and that of a source route's stopover, cover what is not in the
-//     frame, and stay as they are;
+// them. What was damaged on its way to us arrives as damaged, and is dropped. But
+//   - a checksum of TCP, UDP or ICMP that is unfinished (see Packet.Sum) is
+//     computed. A fragment's, and that of a source route's stopover, cover what is
+//     not in the frame, and stay as they are;
 //   - a TCP segment that is larger than the MTU, because the NIC or the kernel has
-//     merged several or cuts it later, becomes several;
+//     merged several or cuts it later, becomes several, with checksums of their
+//     own. Unless a card has verified it, it is not sent if it is damaged;
 //   - an Ethernet trailer and a priority tag are left out.
 //
 // Forward works in place: p and its frame are of no more use afterwards. It
 // allocates only for frames shorter than Ethernet's least. send must not keep the
 // frame; its first error ends Forward, and comes back as it is. Other errors
-// name what is wrong with p: not IP, or too large and not to be cut.
+// name what is wrong with p: not IP, damaged, or too large and not to be cut.
 func Forward(p *Packet, src, dst machine.MAC, mtu int, send func(frame []byte) error) error {
 	if err := checkDestination(dst); err != nil {
 		return fmt.Errorf("forward: %w", err)
@@ -45,7 +43,9 @@ func Forward(p *Packet, src, dst machine.MAC, mtu int, send func(frame []byte) e
 		}
 		return o.cut(mtu, send)
 	}
-	o.setChecksums(o.frame)
+	if p.Sum == Unfinished && o.transport != 0 {
+		o.finish(o.frame)
+	}
 	return send(padded(o.frame))
 }
 
@@ -134,15 +134,9 @@ func sourceRouted(options []byte) bool {
 	return false
 }
 
-// setChecksums sets the checksums of frame, which begins like o.frame.
-func (o *outbound) setChecksums(frame []byte) {
-	packet := frame[ethernetHeader:]
-	if packet[0]>>4 == 4 {
-		setHeaderChecksum(packet[:int(packet[0]&0x0f)*4])
-	}
-	if o.transport == 0 {
-		return
-	}
+// finish sets the checksum of the transport header in frame, which begins like
+// o.frame and has one.
+func (o *outbound) finish(frame []byte) {
 	b := frame[o.transport:]
 	if o.protocol == unix.IPPROTO_UDP {
 		b = b[:be16(b[4:])] // what follows is the IP packet's, not the datagram's
@@ -153,64 +147,12 @@ func (o *outbound) setChecksums(frame []byte) {
 	setChecksum(b, o.protocol, o.p.From, o.p.To)
 }
 
-// cuttable says why o cannot be cut to the MTU.
-func (o *outbound) cuttable(mtu int) error {
-	switch {
-	case o.p.Kind != TCP:
-		return errors.New("only tcp can be cut")
-	case o.transport == 0:
-		return errors.New("a fragment, or a stop of a source route, cannot be cut")
-	case o.p.Flags&(tcpSYN|tcpRST) != 0:
-		return fmt.Errorf("found the flags %#02x: only data can be cut", o.p.Flags)
+// header returns the IPv4 header of frame, which begins like o.frame, or nil if it
+// is one of IPv6.
+func (o *outbound) header(frame []byte) []byte {
+	packet := frame[ethernetHeader:]
+	if packet[0]>>4 != 4 {
+		return nil
 	}
-	if headers := o.headers() - ethernetHeader; headers >= mtu {
-		return fmt.Errorf("no room for data after %d octets of headers", headers)
-	}
-	return nil
-}
-
-// headers returns the length of all the headers of a TCP segment.
-func (o *outbound) headers() int { return o.transport + tcpLength(o.frame[o.transport:]) }
-
-// cut sends o, a TCP segment that is cuttable, as several. Each gets its headers
-// directly in front of its share of the payload, over what has been sent already.
-func (o *outbound) cut(mtu int, send func([]byte) error) error {
-	headers := o.headers()
-	share := ethernetHeader + mtu - headers
-	id := be16(o.frame[ethernetHeader+4:])
-	for n, at := 0, 0; at < o.p.Payload; n, at = n+1, at+share {
-		size := min(share, o.p.Payload-at)
-		segment := o.frame[at : at+headers+size]
-		if at > 0 {
-			copy(segment, o.frame[at-share:at-share+headers])
-		}
-		packet := segment[ethernetHeader:]
-		if packet[0]>>4 == 4 {
-			binary.BigEndian.PutUint16(packet[2:], uint16(len(packet)))
-			binary.BigEndian.PutUint16(packet[4:], id+uint16(n))
-		} else {
-			binary.BigEndian.PutUint16(packet[4:], uint16(len(packet)-ipv6Header))
-		}
-		o.mark(segment[o.transport:], at, at+size == o.p.Payload)
-		o.setChecksums(segment)
-		if err := send(padded(segment)); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// mark sets the sequence number and the flags of the segment that carries the
-// payload from offset at on. Of the flags that mean one moment of the stream, FIN
-// and PSH belong to the end of it, CWR to its first octet (RFC 3168, section 6.1.2).
-func (o *outbound) mark(tcp []byte, at int, last bool) {
-	flags := o.p.Flags
-	if !last {
-		flags &^= tcpFIN | tcpPSH
-	}
-	if at > 0 {
-		flags &^= tcpCWR
-	}
-	binary.BigEndian.PutUint32(tcp[4:], o.p.Seq+uint32(at))
-	tcp[13] = flags
+	return packet[:int(packet[0]&0x0f)*4]
 }

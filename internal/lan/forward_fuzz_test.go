@@ -2,6 +2,7 @@ package lan_test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"slices"
 	"strings"
 	"testing"
@@ -24,18 +25,18 @@ func FuzzForward(f *testing.F) {
 		f.Add(frame, uint16(300))
 	}
 	f.Fuzz(func(t *testing.T, frame []byte, mtu uint16) {
-		var p lan.Packet
-		if p.Parse(frame) != lan.Accepted {
-			return
-		}
-		sent, err := forward(frame, int(mtu))
-		if err != nil {
-			if len(sent) > 0 {
+		for _, sum := range []lan.Checksum{lan.Unchecked, lan.Verified, lan.Unfinished} {
+			p := lan.Packet{Sum: sum}
+			if p.Parse(frame) != lan.Accepted {
+				return
+			}
+			sent, err := forward(frame, int(mtu), sum)
+			if err == nil {
+				checkForwarded(t, &p, sent, int(mtu))
+			} else if len(sent) > 0 {
 				t.Fatalf("%d frames, and then %v", len(sent), err)
 			}
-			return
 		}
-		checkForwarded(t, &p, sent, int(mtu))
 	})
 }
 
@@ -58,13 +59,49 @@ func checkForwarded(t *testing.T, p *lan.Packet, sent [][]byte, mtu int) {
 		if q.Kind == lan.TCP && q.Seq != p.Seq+uint32(len(payload)) {
 			t.Fatalf("frame %d: sequence number %d after %d octets from %d", n, q.Seq, len(payload), p.Seq)
 		}
-		if err := wrongSums(t, b); err != nil && !rerouted(b) {
+		if err := wrongSums(t, b); err != nil && !rerouted(b) && len(sent) > 1 {
 			t.Fatalf("frame %d: %v", n, err)
+		}
+		if len(sent) == 1 {
+			checkUnchanged(t, p, &q)
 		}
 		payload = append(payload, payloadOf(&q)...)
 	}
 	if want := payloadOf(p); !bytes.Equal(payload, want) {
 		t.Fatalf("payload %q, want %q", payload, want)
+	}
+}
+
+// checkUnchanged compares the packet that was sent with what it was: only a
+// checksum that is unfinished may be another, and that has to be right.
+func checkUnchanged(t *testing.T, p, q *lan.Packet) {
+	t.Helper()
+	before, after := p.Frame[p.Network:], q.Frame[q.Network:]
+	length := min(len(before), len(after))
+	before, after = before[:length], after[:length]
+	if p.Sum == lan.Unfinished && p.Transport != 0 {
+		protocol := map[lan.Kind]byte{lan.TCP: 6, lan.UDP: 17, lan.EchoRequest: 1, lan.EchoReply: 1, lan.PortUnreachable: 1}[p.Kind]
+		at := p.Transport - p.Network + sumAt[protocol]
+		before, after = with(before, at, 0, 0), with(after, at, 0, 0)
+		header := bytes.Clone(q.Frame)
+		if q.From.Is4() { // not for us to make right
+			binary.BigEndian.PutUint16(header[24:], 0)
+			binary.BigEndian.PutUint16(header[24:], ^fold(header[14:14+int(header[14]&15)*4]))
+		}
+		if err := wrongSums(t, header); err != nil && !rerouted(header) {
+			t.Fatal(err)
+		}
+	}
+	// An IP packet shorter than the least frame is followed by zeros, not by what
+	// followed it before.
+	var total int
+	if q.From.Is4() {
+		total = int(binary.BigEndian.Uint16(after[2:]))
+	} else {
+		total = 40 + int(binary.BigEndian.Uint16(after[4:]))
+	}
+	if !bytes.Equal(before[:total], after[:total]) {
+		t.Fatalf("sent % x, want % x", after[:total], before[:total])
 	}
 }
 

@@ -13,9 +13,10 @@ import (
 	"nightporter/internal/machine"
 )
 
-// forward returns what becomes of frame on its way from the porter to sleepyMAC.
-func forward(frame []byte, mtu int) ([][]byte, error) {
-	var p lan.Packet
+// forward returns what becomes of frame on its way from the porter to sleepyMAC,
+// if the kernel says sum of its checksum.
+func forward(frame []byte, mtu int, sum lan.Checksum) ([][]byte, error) {
+	p := lan.Packet{Sum: sum}
 	if v := p.Parse(bytes.Clone(frame)); v != lan.Accepted {
 		return nil, errors.New(v.String())
 	}
@@ -37,6 +38,8 @@ func arrival(etherType uint16, packet []byte) []byte {
 	return b
 }
 
+// TestForward: nothing but the Ethernet addresses changes, and of a checksum that
+// the sender has left to a card.
 func TestForward(t *testing.T) {
 	const v4, v6 = 0x0800, 0x86dd
 	syn4, syn6 := finished(packet4(6, tcp(2)), 6, 20), finished(extended6(6, tcp(2)), 6, 40)
@@ -71,7 +74,7 @@ func TestForward(t *testing.T) {
 		{"syn", ether(v4, syn4...), arrival(v4, syn4)},
 		{"syn, unfinished", ether(v4, unfinished(packet4(6, tcp(2)), 6, 20)...), arrival(v4, syn4)},
 		{"ipv6 syn, unfinished", ether(v6, unfinished(extended6(6, tcp(2)), 6, 40)...), arrival(v6, syn6)},
-		{"header checksum missing", ether(v4, with(syn4, 10, 0, 0)...), arrival(v4, syn4)},
+		{"header checksum damaged", ether(v4, with(syn4, 10, 9, 9)...), arrival(v4, with(syn4, 10, 9, 9))},
 		{"a trailer", ether(v4, append(bytes.Clone(long4), "trailer"...)...), arrival(v4, long4)},
 		{"padding that says something", ether(v4, append(bytes.Clone(syn4), "secret"...)...), arrival(v4, syn4)},
 		{"priority tag", tagged(ether(v4, unfinished(long4, 6, 20)...), 0xe000), arrival(v4, long4)},
@@ -79,12 +82,12 @@ func TestForward(t *testing.T) {
 		{"udp", ether(v4, unfinished(packet4(17, udp(5)), 17, 20)...), arrival(v4, udp4)},
 		{"udp without a checksum", ether(v4, noSum...), arrival(v4, noSum)},
 		{"udp, the checksum comes out as 0", ether(v4, unfinished(zero, 17, 20)...), arrival(v4, summed(with(zero, 26, 0xff, 0xff)))},
-		{"udp, less than the packet holds", ether(v4, with(longer, 26, 5, 5)...), arrival(v4, summed(longer))},
+		{"udp, less than the packet holds", ether(v4, summed(with(longer, 26, 5, 5))...), arrival(v4, summed(longer))},
 		{"ipv6 udp, unfinished", ether(v6, unfinished(extended6(17, udp(5)), 17, 40)...), arrival(v6, udp6)},
 		{"ipv6 udp without a checksum", ether(v6, with(udp6, 46, 0, 0)...), arrival(v6, udp6)},
 		{"echo request", ether(v4, with(ping4, 22, 0, 0)...), arrival(v4, ping4)},
 		{"ipv6 echo request", ether(v6, with(ping6, 42, 0, 0)...), arrival(v6, ping6)},
-		{"port unreachable", unreachable4(lost4()), arrival(v4, finished(unreachable4(lost4())[14:], 1, 20))},
+		{"port unreachable", ether(v4, summed(unreachable4(lost4())[14:])...), arrival(v4, finished(unreachable4(lost4())[14:], 1, 20))},
 		{"ipv6 port unreachable", unreachable6(lost6()), arrival(v6, finished(unreachable6(lost6())[14:], 58, 40))},
 		{"other icmp", ether(v4, other...), arrival(v4, other)},
 		{"first fragment", ether(v4, first...), arrival(v4, first)},
@@ -100,7 +103,7 @@ func TestForward(t *testing.T) {
 		{"impossible ipv4 options", ether(v4, unfinished(with(optional, 21, 7, 0), 6, 28)...), arrival(v4, finished(with(optional, 21, 7, 0), 6, 28))},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			sent, err := forward(c.frame, 1500)
+			sent, err := forward(c.frame, 1500, lan.Unfinished)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -157,7 +160,7 @@ func TestForwardCuts(t *testing.T) {
 				}
 				want = append(want, arrival(c.etherType, segment(c.family, n, c.cuts[n], c.cuts[n+1], f)))
 			}
-			sent, err := forward(frame, c.mtu)
+			sent, err := forward(frame, c.mtu, lan.Unchecked)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -172,8 +175,8 @@ func TestForwardCuts(t *testing.T) {
 // longer than a share of it.
 func TestForwardCutsIntoSmallShares(t *testing.T) {
 	text := "a text that is somewhat longer than all of the headers in front of it, so that these overlap with one another"
-	frame := ether(0x86dd, extended6(6, data(0x10, 5, 6, text))...)
-	sent, err := forward(frame, 67) // 7 octets each
+	frame := ether(0x86dd, finished(extended6(6, data(0x10, 5, 6, text)), 6, 40)...)
+	sent, err := forward(frame, 67, lan.Unchecked) // 7 octets each
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -228,7 +231,7 @@ func TestForwardErrors(t *testing.T) {
 func TestForwardEndsWhenSendingFails(t *testing.T) {
 	full := errors.New("the queue is full")
 	p := view(t, to(sleepy4))
-	p.Frame = ether(0x0800, packet4(6, data(0x10, 1, 2, strings.Repeat("x", 4000)))...)
+	p.Frame = ether(0x0800, finished(packet4(6, data(0x10, 1, 2, strings.Repeat("x", 4000))), 6, 20)...)
 	p.Parse(p.Frame)
 	sent := 0
 	err := lan.Forward(&p, porterMAC, sleepyMAC, 1500, func([]byte) error {
@@ -267,7 +270,7 @@ func TestForwardLeavesWhatFollowsAlone(t *testing.T) {
 
 func TestForwardAllocatesNothing(t *testing.T) {
 	frames := [][]byte{
-		ether(0x0800, packet4(6, data(0x10, 1, 2, strings.Repeat("x", 40000)))...),
+		ether(0x0800, finished(packet4(6, data(0x10, 1, 2, strings.Repeat("x", 40000))), 6, 20)...),
 		ether(0x86dd, extended6(17, udp(400))...),
 		tagged(ether(0x0800, packet4(6, data(0x18, 1, 2, "hello, machine"))...), 0),
 	}
@@ -296,7 +299,7 @@ func TestForwardAllocatesNothing(t *testing.T) {
 func BenchmarkForward(b *testing.B) {
 	for name, size := range map[string]int{"64": 10, "1500": 1460, "64 KiB": 65000} {
 		b.Run(name, func(b *testing.B) {
-			frame := ether(0x0800, packet4(6, data(0x10, 1, 2, strings.Repeat("x", size)))...)
+			frame := ether(0x0800, finished(packet4(6, data(0x10, 1, 2, strings.Repeat("x", size))), 6, 20)...)
 			buffer := make([]byte, len(frame))
 			send := func([]byte) error { return nil }
 			var p lan.Packet

@@ -23,8 +23,8 @@ type groups struct {
 
 	mu      sync.Mutex
 	sockets []int
-	members map[netip.Addr]*membership
-	closed  bool
+	members map[netip.Addr]*membership // nil: handed over to other groups
+	closed  bool                       // there are no sockets; the members are kept for others
 }
 
 type membership struct {
@@ -58,16 +58,18 @@ func (g *groups) join(ip netip.Addr) error {
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.closed {
+	if g.members == nil {
 		return fmt.Errorf("join %v: %w", group, net.ErrClosed)
 	}
 	if m, ok := g.members[group]; ok {
 		m.count++
 		return nil
 	}
-	socket, err := g.joinOnSome(group)
-	if err != nil {
-		return fmt.Errorf("join %v: %w", group, err)
+	socket := noSocket
+	if !g.closed {
+		if socket, err = g.joinOnSome(group); err != nil {
+			return fmt.Errorf("join %v: %w", group, err)
+		}
 	}
 	g.members[group] = &membership{socket: socket, count: 1}
 	return nil
@@ -84,7 +86,7 @@ func (g *groups) leave(ip netip.Addr) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	m, ok := g.members[group]
-	if !ok || g.closed {
+	if !ok {
 		return fmt.Errorf("leave %v: not joined for %v", group, ip)
 	}
 	m.count--
@@ -92,7 +94,7 @@ func (g *groups) leave(ip netip.Addr) error {
 		return nil
 	}
 	delete(g.members, group)
-	if m.socket == noSocket {
+	if g.closed || m.socket == noSocket {
 		return nil
 	}
 	if err := unix.SetsockoptIPv6Mreq(m.socket, unix.IPPROTO_IPV6, unix.IPV6_LEAVE_GROUP, g.request(group)); err != nil {
@@ -122,16 +124,25 @@ func (g *groups) joinOnSome(group netip.Addr) (int, error) {
 	return socket, nil
 }
 
-// adopt joins what the members of old, which is closed, have joined. What fails
-// is tried again by check.
+// adopt takes over the members of old, which is closed, and joins their groups.
+// What fails is tried again by check.
 func (g *groups) adopt(old *groups) error {
 	old.mu.Lock()
 	defer old.mu.Unlock()
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	for group, m := range old.members {
-		g.members[group] = &membership{socket: noSocket, count: m.count}
+	if g.members == nil {
+		return net.ErrClosed
 	}
+	for group, m := range old.members {
+		mine, ok := g.members[group]
+		if !ok {
+			mine = &membership{socket: noSocket}
+			g.members[group] = mine
+		}
+		mine.count += m.count
+	}
+	old.members = nil
 	return g.rejoin()
 }
 
@@ -173,7 +184,8 @@ func (g *groups) request(group netip.Addr) *unix.IPv6Mreq {
 	return &unix.IPv6Mreq{Multiaddr: group.As16(), Interface: uint32(g.index)}
 }
 
-// close leaves all groups. Who they were for is kept for adopt.
+// close leaves all groups. Who they were for is kept for adopt, and may leave or
+// be joined by others until then.
 func (g *groups) close() error {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -69,7 +69,8 @@ func (i *Interface) Wireless() bool { return i.wireless }
 func (i *Interface) Closed() bool { return i.closed.Load() }
 
 // Close closes the socket and leaves all groups. Run, if it is running, returns
-// an error that is net.ErrClosed, and so does everything that is called later.
+// an error that is net.ErrClosed, and so does everything that is called later, but
+// for joining and leaving groups: that counts for the interface that adopts them.
 func (i *Interface) Close() error {
 	return errors.Join(i.close(), i.groups.close())
 }
@@ -102,8 +103,8 @@ func (i *Interface) LeaveSolicitedNode(ip netip.Addr) error {
 	return nil
 }
 
-// AdoptGroups joins the solicited-node groups that were joined on old, which is
-// closed, and needs their Leaves. After an error CheckGroups tries again.
+// AdoptGroups takes over the solicited-node groups of old, which is closed: joins
+// them, and needs their Leaves. After an error CheckGroups tries again.
 func (i *Interface) AdoptGroups(old *Interface) error {
 	if err := i.groups.adopt(old.groups); err != nil {
 		return i.unlessClosed(fmt.Errorf("solicited-node groups: %w", err))

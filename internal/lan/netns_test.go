@@ -212,22 +212,51 @@ func neighbors(tb testing.TB) (porter, client *namespace) {
 
 // ready waits until the three addresses of an interface can be used, and until it
 // is running: the kernel learns of the carrier a little later than the cable is
-// there, keeps IPv6 addresses tentative until then, and drops what is sent.
+// there, keeps IPv6 addresses tentative until then, and drops what is sent. It
+// answers for an address, and takes packets to it, from when there is a route to
+// itself for it, which a busy kernel makes later.
 func (n *namespace) ready(name string) {
 	n.tb.Helper()
 	eventually(n.tb, "the addresses of "+name, func() bool {
 		count := 0
-		n.do(func() error {
-			ifi, err := net.InterfaceByName(name)
-			if err != nil {
-				return err
+		local := n.localAddrs()
+		for _, p := range n.network(name).Prefixes {
+			if local[p.Addr()] {
+				count++
 			}
-			network, err := lan.ReadNetwork(ifi.Index)
-			count = len(network.Prefixes)
-			return err
-		})
+		}
 		return count == 3 && n.running(name)
 	})
+}
+
+// localAddrs returns the addresses that the kernel of the namespace takes for its
+// own.
+func (n *namespace) localAddrs() map[netip.Addr]bool {
+	n.tb.Helper()
+	local := make(map[netip.Addr]bool)
+	n.netlink(func(c *rtnetlink.Conn) error {
+		routes, err := c.Route.List()
+		for _, r := range routes {
+			if ip, ok := netip.AddrFromSlice(r.Attributes.Dst); ok && r.Type == unix.RTN_LOCAL {
+				local[ip] = true
+			}
+		}
+		return err
+	})
+	return local
+}
+
+// network returns what the kernel says of an interface of the namespace.
+func (n *namespace) network(name string) (network lan.Network) {
+	n.tb.Helper()
+	n.do(func() error {
+		ifi, err := net.InterfaceByName(name)
+		if err == nil {
+			network, err = lan.ReadNetwork(ifi.Index)
+		}
+		return err
+	})
+	return network
 }
 
 // running reports whether the kernel has noticed that the interface has a carrier.

@@ -38,8 +38,8 @@ func (n Network) hasLinkLocal() bool {
 // router advertises, and that others set.
 //
 // The netmask of an IPv4 address says the same of its network (RFC 1122, section
-// 3.3.1.1), unless whoever gave the address has taken over its route (NetworkManager
-// does). The prefix length of an IPv6 address says nothing: an address may come
+// 3.3.1.1), unless the program that set the address has kept its route to itself
+// (IFA_F_NOPREFIXROUTE; NetworkManager does so, and then makes the route). The prefix length of an IPv6 address says nothing: an address may come
 // from a prefix that is not on the link (RFC 5942, section 4).
 func onLink(addresses []rtnetlink.AddressMessage, routes []route, index int) []netip.Prefix {
 	var found []netip.Prefix

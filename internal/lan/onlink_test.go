@@ -17,19 +17,6 @@ import (
 	"nightporter/internal/lan"
 )
 
-// network returns what the kernel says of an interface of the namespace.
-func (n *namespace) network(name string) (network lan.Network) {
-	n.tb.Helper()
-	n.do(func() error {
-		ifi, err := net.InterfaceByName(name)
-		if err == nil {
-			network, err = lan.ReadNetwork(ifi.Index)
-		}
-		return err
-	})
-	return network
-}
-
 // addRoute adds a route that the helper for plain ones cannot.
 func (n *namespace) addRoute(name, dst string, table byte, more ...netlink.Attribute) {
 	n.tb.Helper()
@@ -66,8 +53,8 @@ func (n *namespace) addRoute(name, dst string, table byte, more ...netlink.Attri
 
 var samePrefix = cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })
 
-// TestOnLink: what the kernel reaches without a gateway is on the link, whoever
-// said so.
+// TestOnLink: what the kernel reaches without a gateway is on the link, for
+// whatever reason.
 func TestOnLink(t *testing.T) {
 	porter, _ := neighbors(t)
 	want := prefixList("192.168.7.0/24", "2001:db8::/64", "fe80::/64")

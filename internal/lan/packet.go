@@ -65,9 +65,21 @@ func (v Verdict) String() string {
 	return verdictNames[v]
 }
 
+// Checksum is what the kernel says of the checksum of TCP, UDP or ICMP in a
+// packet.
+type Checksum uint8
+
+// What the kernel says of a checksum.
+const (
+	Unchecked  Checksum = iota // nothing
+	Verified                   // the network card has found it right
+	Unfinished                 // the sender left it to a card, and it went by none
+)
+
 // Packet is one frame, taken apart as far as the porter looks into it.
 type Packet struct {
 	Time      time.Time   // when the kernel received it, by the wall clock; zero if unknown
+	Sum       Checksum    // of the transport header
 	Frame     []byte      // the whole frame; valid only until the handler returns
 	Src, Dst  machine.MAC // of the Ethernet header
 	Kind      Kind

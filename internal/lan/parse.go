@@ -20,15 +20,15 @@ const (
 	arpEthernet = 1 // hardware type (RFC 826)
 )
 
-// Parse takes frame apart and sets every field of p but Time, which it leaves
-// as it is. It does not allocate and keeps frame in p.Frame. Unless the verdict
+// Parse takes frame apart and sets every field of p but Time and Sum, which are
+// not in the frame, and which it leaves as they are. It does not allocate and keeps frame in p.Frame. Unless the verdict
 // is Accepted, only Frame and, where the frame has them, Src and Dst mean
 // something.
 //
 // TCP and UDP checksums are not verified: a frame that never left the host (a
-// virtual link) may carry one that nobody has finished.
+// virtual link) may carry one that is unfinished.
 func (p *Packet) Parse(frame []byte) Verdict {
-	*p = Packet{Time: p.Time, Frame: frame}
+	*p = Packet{Time: p.Time, Sum: p.Sum, Frame: frame}
 	if len(frame) < ethernetHeader {
 		return Truncated
 	}

@@ -2,7 +2,6 @@ package lan
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
@@ -16,9 +15,6 @@ import (
 const (
 	// The largest frame the kernel makes of several (GRO) is 64 KiB and headers.
 	frameBuffer = 1<<16 + 64
-
-	// struct __kernel_timespec: two 64-bit words on every architecture.
-	timespecLength = 16
 
 	// While the link is down: how often to look whether it still exists.
 	downPoll = 250 * time.Millisecond
@@ -155,7 +151,7 @@ type reader struct {
 
 	packet  Packet
 	buffer  []byte
-	control [8]uint64 // of words, so that it is aligned for a Cmsghdr
+	control [controlWords]uint64 // of words, so that it is aligned for a Cmsghdr
 	iov     unix.Iovec
 	msg     unix.Msghdr
 
@@ -203,7 +199,7 @@ func (r *reader) receive(fd uintptr) (int, unix.Errno) {
 // deliver hands one frame on, or counts why not.
 func (r *reader) deliver(frame []byte) {
 	r.frames++
-	r.packet.Time = r.timestamp()
+	r.packet.Time, r.packet.Sum = r.ancillary()
 	if v := r.packet.Parse(frame); v != Accepted {
 		r.rejected[v].Add(1)
 		return
@@ -212,21 +208,4 @@ func (r *reader) deliver(frame []byte) {
 		return
 	}
 	r.handle(&r.packet)
-}
-
-// timestamp returns the time in the control message of the last frame. The
-// timestamp is the only option the socket asked for, so it comes first.
-func (r *reader) timestamp() time.Time {
-	if int(r.msg.Controllen) < unix.CmsgLen(timespecLength) {
-		return time.Time{}
-	}
-	header := (*unix.Cmsghdr)(unsafe.Pointer(&r.control[0]))
-	if header.Level != unix.SOL_SOCKET || header.Type != unix.SO_TIMESTAMPNS_NEW {
-		return time.Time{}
-	}
-	control := (*[unsafe.Sizeof(r.control)]byte)(unsafe.Pointer(&r.control))
-	data := control[unix.CmsgLen(0):]
-	seconds := int64(binary.NativeEndian.Uint64(data))
-	nanoseconds := int64(binary.NativeEndian.Uint64(data[8:]))
-	return time.Unix(seconds, nanoseconds)
 }

@@ -117,7 +117,6 @@ func TestRunEndsWithTheSocket(t *testing.T) {
 		t.Errorf("error %v from a reader, want one that the interface is closed", err)
 	}
 	for name, err := range map[string]error{
-		"join":  i.JoinSolicitedNode(sleepy6),
 		"leave": i.LeaveSolicitedNode(sleepy6),
 		"send":  i.Send(frames[0]),
 		"set":   i.SetInterest(lan.Interest{}),

@@ -27,9 +27,12 @@ func (t *tap) configure(set func(fd int) error) error {
 	return failed
 }
 
-// setReceiveOptions sets the options that every socket needs. They only make
-// things better, and so are allowed to fail, and leave a line in the log.
+// setReceiveOptions sets the options that every socket needs. Those that only make
+// things better are allowed to fail, and leave a line in the log.
 func (t *tap) setReceiveOptions(fd int) error {
+	if err := unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_AUXDATA, 1); err != nil {
+		return fmt.Errorf("what the kernel says of checksums: %w", err)
+	}
 	// The newer of the two forms has 64-bit seconds on 32-bit hosts too.
 	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS_NEW, 1); err != nil {
 		t.log.Warn("no kernel timestamps, so wake latency will not be measured", "event", "timestamps_missing", "err", err)

@@ -58,9 +58,9 @@ func finished(packet []byte, protocol byte, at int) []byte {
 }
 
 // unfinished returns the IP packet as it is before a NIC computes the checksum:
-// with the sum of the pseudo-header in its place.
+// with the sum of the pseudo-header in its place. The header's own is there.
 func unfinished(packet []byte, protocol byte, at int) []byte {
-	b := append([]byte(nil), packet...)
+	b := finished(packet, protocol, at)
 	from, to := ends(b)
 	binary.BigEndian.PutUint16(b[at+sumAt[protocol]:], fold(pseudo(from, to, protocol, len(b)-at)))
 	return b

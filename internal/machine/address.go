@@ -152,19 +152,26 @@ func (m *Machine) Conceded(ip netip.Addr) bool {
 	return a != nil && a.standing == Conceded
 }
 
+// Holds reports whether an address is the machine's, as far as is known: it neither
+// waits nor was left to another host.
+func (m *Machine) Holds(ip netip.Addr) bool {
+	a := m.addrs.of(ip)
+	return a != nil && (a.claimable() || claimed(a))
+}
+
 // reaches reports whether clients may still send packets for the machine to us.
 func (as *addresses) reaches() bool {
 	return slices.ContainsFunc(as.all, func(a address) bool { return a.standing == Claimed || a.standing == Returned })
 }
 
 // claimAll claims what may be claimed for a machine that is off, and answers again
-// for what it spoke for.
+// for what it spoke for. What is claimed already is announced anew: when the machine
+// spoke, that had to stop.
 func (as *addresses) claimAll(announceAfter time.Duration) {
 	var ips []netip.Addr
 	for i := range as.all {
 		a := &as.all[i]
 		switch {
-		case a.standing == Claimed && a.yielded.IsZero():
 		case a.standing == Claimed || a.claimable():
 			a.standing, a.yielded, a.inUse = Claimed, time.Time{}, false
 			ips = append(ips, a.IP)

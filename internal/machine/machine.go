@@ -49,9 +49,10 @@ type Machine struct {
 	heard    time.Time    // when it was heard last
 	others   []netip.Addr // addresses that it spoke from and did not register
 	atOwn    time.Time    // last proof at an address of its own
-	atOther  time.Time    // ... at another one
-	upSince  time.Time    // when it came up; for elsewhere
-	card     bool         // its network card or firmware answers while it sleeps
+	atOther  time.Time    // ... at another one, which is other
+	other    netip.Addr
+	upSince  time.Time // when it came up; for elsewhere
+	card     bool      // its network card or firmware answers while it sleeps
 
 	elsewhere  bool      // it is up at another address, and that was reported
 	permanent  bool      // the configuration knows it
@@ -69,6 +70,7 @@ type Machine struct {
 	pace     time.Duration // of questions while it is awaited, at the fastest
 
 	actions []Action // collected while one event is handled
+	changed bool     // what has to be stored did, although no action says so
 	told    told     // what the porter does at present
 }
 
@@ -112,7 +114,7 @@ func (m *Machine) Registered() time.Time { return m.registered }
 // Handle takes an event that happened now, and returns what follows from it,
 // in the order in which it has to be done.
 func (m *Machine) Handle(now time.Time, event Event) []Action {
-	m.actions = nil
+	m.actions, m.changed = nil, false
 	switch e := event.(type) {
 	case Registered:
 		m.register(now, e)
@@ -263,7 +265,7 @@ func (m *Machine) syncPorter() {
 		m.told.hold = mode
 		m.do(Hold{Mode: mode})
 	}
-	if slices.ContainsFunc(m.actions, remembered) {
+	if m.changed || slices.ContainsFunc(m.actions, remembered) {
 		m.do(Persist{})
 	}
 }
@@ -317,13 +319,15 @@ func remembered(a Action) bool {
 
 // stop ends everything.
 func (m *Machine) stop(now time.Time, e Stopped) {
-	wasArriving := m.state == Arriving
-	if wasArriving {
-		m.addrs.returnAll(now)
-	} else {
-		m.addrs.giveBack(now)
+	// Nothing is said about an address that the machine speaks for: it may be
+	// testing it.
+	for i := range m.addrs.all {
+		if a := &m.addrs.all[i]; a.standing == Claimed && a.yielded.IsZero() {
+			a.inUse = true
+		}
 	}
-	if wasArriving || m.told.hold == AdmitAll {
+	m.addrs.returnAll(now)
+	if m.state == Arriving || m.told.hold == AdmitAll {
 		m.do(Hold{Mode: AdmitAll})
 	}
 	m.addrs.endReturns()

@@ -20,8 +20,9 @@ const (
 	// answerTime is how long an answer may take to be one to a question of ours.
 	answerTime = 3 * time.Second
 
-	// maxOthers bounds the addresses that a machine is asked for beside its own.
-	maxOthers = 2
+	// maxOthers bounds the addresses that a machine is asked for beside its own: one
+	// of each family, and a link-local one.
+	maxOthers = 3
 )
 
 // presence is whether a machine is up, as far as it was proved by answers to
@@ -105,6 +106,9 @@ func (m *Machine) wanted() Proof {
 	return ByEcho
 }
 
+// Proves reports whether an answer is as good as a proof of life.
+func (m *Machine) Proves(p Proof) bool { return p >= m.wanted() }
+
 func (m *Machine) hasTCP() bool {
 	return slices.ContainsFunc(m.spec.Monitor, func(a Address) bool {
 		return slices.ContainsFunc(a.Ports, func(p Port) bool { return p.Protocol == TCP })
@@ -116,9 +120,14 @@ func (m *Machine) hasTCP() bool {
 func (m *Machine) CardAnswers() bool { return m.card && m.policy.OverrideOffload }
 
 // questioned returns the addresses that the machine is asked for: its own, as far
-// as they have a place, and those it spoke from.
+// as they have a place, and those it spoke from. Where all its own were left to other
+// hosts it is asked for these, at its MAC: it may be off all the same.
 func (m *Machine) questioned() []netip.Addr {
-	return append(m.addrs.which(func(a *address) bool { return a.reason == "" && a.standing != Conceded }), m.others...)
+	own := m.addrs.which(func(a *address) bool { return a.reason == "" && a.standing != Conceded })
+	if len(own) == 0 {
+		own = m.addrs.which(func(a *address) bool { return a.reason == "" })
+	}
+	return append(own, m.others...)
 }
 
 // answered takes an answer.
@@ -151,19 +160,20 @@ func (m *Machine) answered(now time.Time, e Answered) {
 	m.heard = now
 	m.failures, m.retryAt = 0, time.Time{}
 	p.prove(now)
-	m.provedUp(now, a)
+	m.provedUp(now, e.Addr, a)
 	if a != nil {
 		m.addrs.uses(now, a)
 	}
 }
 
-// provedUp does what follows from a proof of life at one of the machine's
-// addresses, or, where a is nil, at another one.
-func (m *Machine) provedUp(now time.Time, a *address) {
-	if a != nil {
+// provedUp does what follows from a proof of life at ip, which is the machine's own
+// unless a is nil.
+func (m *Machine) provedUp(now time.Time, ip netip.Addr, a *address) {
+	switch {
+	case a != nil:
 		m.atOwn, m.elsewhere = now, false
-	} else {
-		m.atOther = now
+	case !ip.IsLinkLocalUnicast(): // which a machine has whatever its network gives it
+		m.atOther, m.other = now, ip
 	}
 	switch m.state {
 	case Awake:
@@ -230,10 +240,12 @@ func (m *Machine) hear(now time.Time, e Heard, unasked bool) {
 // remember notes an address that the machine speaks from and did not register: it
 // may be up there.
 func (m *Machine) remember(ip netip.Addr) {
-	if slices.Contains(m.others, ip) {
-		return
+	if slices.Contains(m.others, ip) || !ip.IsGlobalUnicast() && !ip.IsLinkLocalUnicast() {
+		return // a frame may name anything, and not all of it can be asked for
 	}
-	same := func(o netip.Addr) bool { return o.Is4() == ip.Is4() }
+	same := func(o netip.Addr) bool {
+		return o.Is4() == ip.Is4() && o.IsLinkLocalUnicast() == ip.IsLinkLocalUnicast()
+	}
 	m.others = append(slices.DeleteFunc(slices.Clone(m.others), same), ip)
 	if len(m.others) > maxOthers {
 		m.others = m.others[1:]

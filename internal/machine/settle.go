@@ -151,7 +151,7 @@ func (m inDoubt) suspects(now time.Time) bool {
 	if p.deep {
 		return false
 	}
-	p.deep = now.Sub(p.system) >= startSilence
+	p.deep = now.Sub(p.system) >= min(startSilence, m.policy.ProbeTimeout)
 	return p.deep
 }
 

@@ -83,7 +83,7 @@ func (m woken) countKnock(p Port) {
 		return
 	}
 	m.knocks = m.knocks.with(p)
-	m.do(Persist{}) // a counter must not fall after a crash
+	m.changed = true // a counter must not fall after a crash
 }
 
 // add remembers one more service that a client waits for, and reports whether it
@@ -278,9 +278,7 @@ func (m woken) foundElsewhere(now time.Time) {
 	m.addrs.returnAll(now)
 	m.move(now, Awake, WhyElsewhere)
 	m.elsewhere = true
-	if len(m.others) > 0 {
-		m.do(Elsewhere{Addr: m.others[len(m.others)-1]})
-	}
+	m.do(Elsewhere{Addr: m.other})
 }
 
 // magic sends a magic packet and counts it.

@@ -99,6 +99,9 @@ func (m awake) tickAwake(now time.Time) {
 		return
 	}
 	m.findElsewhere(now)
+	if m.policy.OverrideOffload && !m.card && now.Sub(p.system) >= m.policy.ProbeTimeout {
+		p.deep = true // its card or firmware may answer for it
+	}
 	addrs := m.questioned()
 	if p.next = m.nextWatch(now); p.next.IsZero() || len(addrs) == 0 {
 		p.next, m.pending = time.Time{}, nil
@@ -129,12 +132,12 @@ func (m awake) deafened(now time.Time, e Deafened) {
 
 // findElsewhere reports once that a machine is up at another address than its own.
 func (m awake) findElsewhere(now time.Time) {
-	if m.elsewhere || len(m.others) == 0 || m.atOther.Before(m.upSince) {
+	if m.elsewhere || m.atOther.Before(m.upSince) {
 		return
 	}
 	if now.Sub(m.upSince) >= lookFor && now.Sub(m.atOwn) >= lookFor && now.Sub(m.atOther) < lookFor {
 		m.elsewhere = true
-		m.do(Elsewhere{Addr: m.others[len(m.others)-1]})
+		m.do(Elsewhere{Addr: m.other})
 	}
 }
 

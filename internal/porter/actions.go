@@ -221,6 +221,9 @@ func (l *loop) takeBack(e *entry, ip netip.Addr) {
 }
 
 func (l *loop) logWaits(e *entry, ip netip.Addr, reason string) {
+	if e.nic != nil {
+		e.nic.stale = true // it may be another machine's now, or no more
+	}
 	if reason == "" {
 		l.log.Info("address can be claimed", "event", "address_claimable", "machine", e, "ip", ip)
 		return

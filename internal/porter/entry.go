@@ -125,6 +125,5 @@ func (r *registry) holder(ip netip.Addr, mac machine.MAC) *entry {
 // holds reports whether ip is held for the machine, or about to be: one that is
 // awake proves by its answers what is its own.
 func (e *entry) holds(ip netip.Addr) bool {
-	spec := e.Spec()
-	return (e.State() != machine.Awake || spec.Agentless) && spec.Has(ip) && !e.Conceded(ip)
+	return (e.State() != machine.Awake || e.Spec().Agentless) && e.Holds(ip)
 }

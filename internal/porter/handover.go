@@ -98,9 +98,10 @@ func (l *loop) logReplay(e *entry, service string, packets int) {
 	}
 }
 
-// replay sends a held packet to its machine.
-func (e *entry) replay(frame []byte) error {
-	var p lan.Packet
+// replay sends a held packet to its machine. sum is what the kernel said of its
+// checksum when it came.
+func (e *entry) replay(frame []byte, sum lan.Checksum) error {
+	p := lan.Packet{Sum: sum}
 	if v := p.Parse(frame); v != lan.Accepted {
 		return fmt.Errorf("a held frame is %v", v)
 	}

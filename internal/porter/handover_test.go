@@ -10,188 +10,156 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"nightporter/internal/config"
-	"nightporter/internal/handover"
 	"nightporter/internal/lan"
 	"nightporter/internal/machine"
 )
 
-// lobby notes what the porter does for those who wait.
-type lobby struct {
-	*night
-	did []string
-}
-
-// wait has the nas wake for somebody, and notes what happens from its arrival on.
-func (h *night) lobby() *lobby {
-	l := &lobby{night: h}
-	who := map[machine.MAC]string{clientMAC: "client", passerMAC: "passer", nasMAC: "nas", h.n.MAC(): "us"}
-	h.n.ask = func(_ machine.MAC, s machine.Service) { l.did = append(l.did, "ask "+s.Port.String()) }
-	h.n.guide = func(g handover.Guest, owner machine.MAC) {
-		l.did = append(l.did, fmt.Sprintf("send %s to %s", who[g.MAC], who[owner]))
-	}
-	h.forward = func(p *lan.Packet, _ machine.MAC) error {
-		l.did = append(l.did, fmt.Sprintf("forward %v from %s", p.Kind, who[p.Src]))
-		return nil
-	}
-	announce := h.n.announcer.Send
-	h.n.announcer.Send = func(ip netip.Addr, owner machine.MAC) {
-		l.did = append(l.did, fmt.Sprintf("announce %v at %s", ip, who[owner]))
-		announce(ip, owner)
-	}
-	return l
-}
-
-// happened returns what was done since the last call, questions once each.
-func (l *lobby) happened() []string {
-	did := l.did
-	l.did = nil
-	asked := map[string]bool{}
-	return slices.DeleteFunc(did, func(s string) bool {
-		again := asked[s]
-		asked[s] = s[:3] == "ask"
-		return again
-	})
-}
-
-func (l *lobby) wantHappened(want ...string) {
-	l.Helper()
-	if d := cmp.Diff(want, l.happened()); d != "" {
-		l.Errorf("happened (-want +got):\n%s", d)
-	}
-}
-
-// real builds the packet with its frame: what is kept is parsed again.
-func (l *lobby) real(from machine.MAC, kind lan.Kind, port uint16) *lan.Packet {
-	l.Helper()
-	build := func() ([]byte, error) {
-		source, to := netip.AddrPortFrom(client4, clientPort), netip.AddrPortFrom(nas4, port)
-		if kind == lan.UDP {
-			return lan.DatagramProbe(from, l.n.MAC(), source, to)
+// done returns what the porter has sent since the last call, a line each: whom it
+// told where an address is, what it forwarded, and which service it probed, each
+// once in a row. Questions for addresses are left out.
+func (x *fixture) done() (lines []string) {
+	x.Helper()
+	who := map[machine.MAC]string{clientMAC: "client", otherMAC: "other", nasMAC: "nas", x.n.MAC(): "us", strangerMAC: "stranger"}
+	for _, s := range x.sent {
+		line := ""
+		ip, owner, all := s.announces()
+		switch {
+		case all && s.Kind != lan.ARPRequest:
+			line = fmt.Sprintf("announce %v at %s", ip, who[owner])
+		case ip.IsValid() && !all:
+			line = fmt.Sprintf("point %s to %s", who[s.Dst], who[owner])
+		case s.Dst == nasMAC && lan.IsProbePort(s.FromPort):
+			line = fmt.Sprintf("probe %d/%v", s.ToPort, s.Kind)
+		case s.Dst == nasMAC && (s.Kind == lan.TCP || s.Kind == lan.UDP):
+			line = fmt.Sprintf("forward %v from %v", s.Kind, s.From)
 		}
-		return lan.SYNProbe(from, l.n.MAC(), source, to, 1)
+		if line != "" && (len(lines) == 0 || lines[len(lines)-1] != line) {
+			lines = append(lines, line)
+		}
 	}
-	frame, err := build()
-	return parsed(l, frame, err)
+	x.sent = nil
+	return lines
 }
 
-func (l *lobby) counts(r *entry) machine.Packets { return r.hold.Counts() }
+func (x *fixture) wantDone(want ...string) {
+	x.Helper()
+	if diff := cmp.Diff(want, x.done()); diff != "" {
+		x.Errorf("done (-want +got):\n%s", diff)
+	}
+}
 
-// Those who wait for different services are let in one after the other, each
+// Clients that wait for different services are let in one after the other, each
 // when its own is ready, and are told where the machine is before that.
 func TestEachIsLetInWhenItsServiceIsReady(t *testing.T) {
-	overnight(t, nil, func(h *night) {
-		r := h.asleep(nas())
-		h.pass(10 * time.Second)
-		l := h.lobby()
-		h.frame(l.real(clientMAC, lan.TCP, 22))
-		h.frame(l.real(passerMAC, lan.UDP, game.Number))
-		h.frame(l.real(passerMAC, lan.TCP, 81)) // nobody registered that
-		l.wantHappened()
-		h.frame(arpRequest(nasMAC, machine.Broadcast, nas4, nas4))
-		l.wantHappened("send client to us", "send passer to us", "ask 22/tcp")
-		h.frame(l.real(passerMAC, lan.TCP, 81))
-		l.wantHappened("forward tcp from passer")
+	withLoop(t, nil, func(x *fixture) {
+		e := x.asleep(nas())
+		x.pass(10 * time.Second)
+		x.done()
+		x.hear(syn(nas4, 22))
+		x.hear(datagramFrom(otherMAC, nas4, game.Number))
+		x.hear(synFrom(otherMAC, nas4, 81)) // not registered
+		x.wantDone()
+		x.hear(arpTest(nasMAC, nas4))
+		x.wantDone("point client to us", "point other to us", "probe 22/tcp")
+		x.hear(synFrom(otherMAC, nas4, 81))
+		x.wantDone("forward tcp from 10.77.0.10")
 
-		h.frame(arpReply(nasMAC, h.n.MAC(), nas4, porter4))
-		h.frame(objection(h, game.Number))
-		l.wantHappened("ask 27015/udp")
-		h.frame(l.real(passerMAC, lan.UDP, game.Number))
-		h.pass(60 * time.Millisecond) // asked again, and no objection
-		h.pass(60 * time.Millisecond)
-		got := l.happened()
-		want := []string{"send passer to nas", "forward udp from passer", "forward udp from passer"}
-		if i := slices.Index(got, want[0]); i < 0 || !slices.Equal(got[i:i+3], want) {
-			t.Errorf("happened %q, want among it %q", got, want)
+		up := x.up(nas())
+		x.pass(300 * time.Millisecond)
+		if got := x.done(); !slices.Contains(got, "probe 27015/udp") || slices.Contains(got, "forward udp from 10.77.0.10") {
+			t.Errorf("done %q while the port is closed", got)
 		}
-		h.frame(l.real(passerMAC, lan.UDP, game.Number))
-		h.want(r, machine.Arriving)
+		up.open = []uint16{game.Number}
+		x.pass(time.Second)
+		got := x.done()
+		want := []string{"point other to nas", "forward udp from 10.77.0.10"}
+		if i := slices.Index(got, want[0]); i < 0 || !slices.Equal(got[i:i+2], want) {
+			t.Errorf("done %q, want among it %q", got, want)
+		}
+		x.hear(datagramFrom(otherMAC, nas4, game.Number))
+		if got := x.done(); !slices.Contains(got, want[1]) {
+			t.Errorf("done %q: a client whose service is ready waits", got)
+		}
+		x.want(e, machine.Arriving)
 
-		l.happened()
-		h.frame(h.accepts(nas4, 22))
-		h.want(r, machine.Awake)
-		l.wantHappened("announce 10.77.0.20 at nas", "send client to nas", "forward tcp from client")
-		h.frame(l.real(clientMAC, lan.TCP, 23))
-		l.wantHappened("forward tcp from client")
-		if got := l.counts(r); got != (machine.Packets{Held: 3, Replayed: 3}) {
+		up.open = append(up.open, ssh.Number)
+		for e.State() == machine.Arriving {
+			x.done()
+			x.pass(10 * time.Millisecond)
+		}
+		got = x.done()
+		want = []string{"announce 10.77.0.20 at nas", "point client to nas", "forward tcp from 10.77.0.10"}
+		if i := slices.Index(got, want[0]); i < 0 || !slices.Equal(got[i:i+3], want) {
+			t.Errorf("done %q at the handover", got)
+		}
+		x.hear(syn(nas4, 23))
+		x.wantDone("forward tcp from 10.77.0.10")
+		if got := e.hold.Counts(); got != (machine.Packets{Held: 2, Replayed: 2}) {
 			t.Errorf("counts %+v", got)
 		}
-		if got := h.Porter.machines["nas"].hold.Counts(); got.Held != 3 {
-			t.Errorf("the status has %+v", got)
-		}
-		h.frame(advertise(nasMAC, h.n.MAC(), nasMAC, nas6))
-		h.pass(machine.AnnouncedFor)
-		l.happened()
-		h.frame(l.real(clientMAC, lan.TCP, 23))
-		l.wantHappened()
+		x.pass(machine.AnnouncedFor)
+		x.done()
+		x.hear(syn(nas4, 23))
+		x.wantDone()
 	})
 }
 
-// objection is the machine's answer to our datagram for a port.
-func objection(h *night, port uint16) *lan.Packet {
-	p := ipPacket(lan.PortUnreachable, nasMAC, nas4, porter4)
-	p.Dst, p.Target, p.FromPort, p.ToPort = h.n.MAC(), nas4, lan.ProbePort(0), port
-	return p
-}
-
-// Whoever waits is told again that it does it here when the machine says
+// A client that waits is told again that it waits here when the machine says
 // something that others hear, and from time to time.
 func TestPinsAreRenewed(t *testing.T) {
-	overnight(t, nil, func(h *night) {
-		h.asleep(nas())
-		h.pass(10 * time.Second)
-		l := h.lobby()
-		h.frame(l.real(clientMAC, lan.TCP, 22))
-		h.frame(arpProbe(nasMAC, nas4))
-		l.wantHappened("send client to us", "ask 22/tcp")
-		h.frame(arpRequest(nasMAC, machine.Broadcast, nas4, nobody4))
-		l.wantHappened("send client to us")
-		h.frame(arpReply(nasMAC, h.n.MAC(), nas4, porter4)) // to us alone
-		h.frame(segment(nasMAC, nas4, porter4, lan.ProbePort(0), flagRST|flagACK))
-		l.wantHappened()
-		h.frame(arpRequest(passerMAC, machine.Broadcast, client4, nas4)) // answered by the machine alone
-		l.wantHappened()
-		h.frame(arpRequest(clientMAC, machine.Broadcast, client4, nas4)) // perhaps answered by both
-		l.wantHappened("send client to us")
+	withLoop(t, nil, func(x *fixture) {
+		x.asleep(nas())
+		x.pass(10 * time.Second)
+		x.done()
+		x.hear(syn(nas4, 22))
+		x.hear(arpTest(nasMAC, nas4))
+		x.wantDone("point client to us", "probe 22/tcp")
+		x.hear(arpRequest(nasMAC, machine.Broadcast, nas4, unused4))
+		x.wantDone("point client to us")
+		x.hear(arpReply(nasMAC, x.n.MAC(), nas4, porter4)) // to us alone
+		x.hear(segment(nasMAC, nas4, porter4, lan.ProbePort(0), flagRST|flagACK))
+		x.wantDone()
+		x.hear(arpRequest(otherMAC, machine.Broadcast, client4, nas4)) // answered by the machine alone
+		x.wantDone()
+		x.hear(arpRequest(clientMAC, machine.Broadcast, client4, nas4)) // perhaps answered by both
+		x.wantDone("point client to us")
+		x.up(nas()) // and no service
 		for range 3 {
-			h.frame(arpReply(nasMAC, h.n.MAC(), nas4, porter4)) // it is there
-			h.pass(pinAgain + 20*time.Millisecond)
-			if got := l.happened(); !slices.Contains(got, "send client to us") {
-				t.Errorf("happened %q, without a renewal", got)
+			x.pass(pinInterval + 20*time.Millisecond)
+			if got := x.done(); !slices.Contains(got, "point client to us") {
+				t.Errorf("done %q, without a renewal", got)
 			}
 		}
 	})
 }
 
-// What waits is dropped where nobody can be let in, and let in where somebody can.
+// What waits is dropped where no client can be let in, and let in where one can.
 func TestEndsOfTheWait(t *testing.T) {
 	for _, c := range []struct {
 		name string
-		end  func(*night, *entry)
+		end  func(*fixture, *entry)
 		want machine.Packets
 	}{
-		{"the wake fails", func(h *night, r *entry) { h.pass(10 * time.Second); h.want(r, machine.Asleep, nas4, nas6) }, machine.Packets{Held: 1, Dropped: 1}},
-		{"it is forgotten", func(h *night, r *entry) { h.tell(r, machine.Stopped{}); h.forget(r, "test") }, machine.Packets{Held: 1, Dropped: 1}},
-		{"the porter leaves", func(h *night, _ *entry) { h.leave() }, machine.Packets{Held: 1, Dropped: 1}},
-		{"the porter leaves while it arrives", func(h *night, _ *entry) { h.frame(arpProbe(nasMAC, nas4)); h.leave() }, machine.Packets{Held: 1, Replayed: 1}},
-		{"it goes to sleep while it arrives", func(h *night, _ *entry) { h.frame(arpProbe(nasMAC, nas4)); h.register(nas()) }, machine.Packets{Held: 1, Dropped: 1}},
-		{"it registers while it wakes", func(h *night, _ *entry) { h.register(nas()) }, machine.Packets{Held: 1}},
-		{"its service never comes up", func(h *night, r *entry) {
-			for range 21 {
-				h.frame(arpReply(nasMAC, h.n.MAC(), nas4, porter4))
-				h.pass(time.Second)
-			}
-			h.want(r, machine.Awake)
+		{"the wake fails", func(x *fixture, e *entry) { x.pass(10 * time.Second); x.want(e, machine.Asleep, nas4, nas6) }, machine.Packets{Held: 1, Dropped: 1}},
+		{"it is forgotten", func(x *fixture, e *entry) { x.tell(e, machine.Stopped{}); x.forget(e, "test") }, machine.Packets{Held: 1, Dropped: 1}},
+		{"the porter leaves", func(x *fixture, _ *entry) { x.leave() }, machine.Packets{Held: 1, Dropped: 1}},
+		{"the porter leaves while it arrives", func(x *fixture, _ *entry) { x.hear(arpTest(nasMAC, nas4)); x.leave() }, machine.Packets{Held: 1, Replayed: 1}},
+		{"it goes to sleep while it arrives", func(x *fixture, _ *entry) { x.hear(arpTest(nasMAC, nas4)); x.register(nas()) }, machine.Packets{Held: 1, Dropped: 1}},
+		{"it registers while it wakes", func(x *fixture, _ *entry) { x.register(nas()) }, machine.Packets{Held: 1}},
+		{"its service never comes up", func(x *fixture, e *entry) {
+			x.up(nas())
+			x.pass(21 * time.Second)
+			x.want(e, machine.Awake)
 		}, machine.Packets{Held: 1, Replayed: 1}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			overnight(t, func(conf *config.Config) {
+			withLoop(t, func(conf *config.Config) {
 				conf.Wake.Attempts, conf.Wake.Interval, conf.Hold.ReadyTimeout = 2, 5*time.Second, 20*time.Second
-			}, func(h *night) {
-				r := h.asleep(nas())
-				l := h.lobby()
-				h.frame(l.real(clientMAC, lan.TCP, 22))
-				c.end(h, r)
-				if got := l.counts(r); got != c.want {
+			}, func(x *fixture) {
+				e := x.asleep(nas())
+				x.hear(syn(nas4, 22))
+				c.end(x, e)
+				if got := e.hold.Counts(); got != c.want {
 					t.Errorf("counts %+v, want %+v", got, c.want)
 				}
 			})
@@ -199,21 +167,120 @@ func TestEndsOfTheWait(t *testing.T) {
 	}
 }
 
+// A client that waits at an address that is left to another host is sent there,
+// and nothing of ours is said or sent about it any more.
+func TestNoClientWaitsAtAConcededAddress(t *testing.T) {
+	for _, arriving := range []bool{false, true} {
+		withLoop(t, nil, func(x *fixture) {
+			e := x.asleep(nas())
+			x.pass(10 * time.Second)
+			x.hear(syn(nas4, 22))
+			if arriving {
+				x.hear(arpTest(nasMAC, nas4))
+			}
+			x.done()
+			x.hear(arpUse(strangerMAC, nas4))
+			x.wantDone("point client to stranger")
+			x.hear(ndTest(nasMAC, nas6))
+			if x.answersTo(clientMAC, nas4) {
+				t.Error("answered for the address of another host")
+			}
+			x.hear(synFrom(otherMAC, nas4, 22))
+			x.hear(advertise(nasMAC, x.n.MAC(), nasMAC, nas6))
+			x.want(e, machine.Awake)
+			x.hear(syn(nas4, 22))
+			x.wantDone("announce fd77::20 at nas")
+		})
+	}
+}
+
+// A knock at an address that the machine has no more cannot hold up the handover
+// until hold.ready_timeout, nor can one at a service that it has no more.
+func TestHandoverOfWhatIsNoMore(t *testing.T) {
+	for name, knock := range map[string]*lan.Packet{"an address": syn(nas6, 22), "a service": syn(nas4, 22)} {
+		t.Run(name, func(t *testing.T) {
+			withLoop(t, nil, func(x *fixture) {
+				x.asleep(nas())
+				x.hear(knock)
+				spec := nas()
+				spec.Monitor = []machine.Address{{IP: nas4, Ports: []machine.Port{http}}}
+				e := x.register(spec)
+				x.pass(claimTime)
+				x.want(e, machine.Waking, nas4)
+				x.up(spec)
+				x.pass(200 * time.Millisecond)
+				x.want(e, machine.Awake)
+			})
+		})
+	}
+}
+
+// What came while a machine only said that it would sleep was repeated, or is of
+// no use any more, when it turns out that it did not sleep.
+func TestNothingOldIsSentToAMachineThatNeverSlept(t *testing.T) {
+	withLoop(t, nil, func(x *fixture) {
+		e := x.register(nas())
+		x.hear(datagram(nas4, game.Number))
+		x.up(nas())
+		x.pass(10*time.Minute + time.Second)
+		x.want(e, machine.Awake)
+		if got := x.done(); slices.ContainsFunc(got, func(s string) bool { return s[:4] == "forw" }) {
+			t.Errorf("done %q", got)
+		}
+	})
+}
+
+// Nothing is told at a group address.
+func TestAGroupIsNoGuest(t *testing.T) {
+	withLoop(t, nil, func(x *fixture) {
+		x.asleep(nas())
+		x.done()
+		frame, err := lan.SYNProbe(clientMAC, x.n.MAC(), netip.AddrPortFrom(client4, clientPort), netip.AddrPortFrom(nas4, 22), 1)
+		copy(frame[6:12], machine.Broadcast[:])
+		x.hear(parsed(frame, err))
+		x.hear(arpTest(nasMAC, nas4))
+		x.wantDone()
+	})
+}
+
+// A machine that is started by hand while a client knocks: its service is probed
+// before the client's packet goes there.
+func TestKnockWhileItStartsByHand(t *testing.T) {
+	withLoop(t, nil, func(x *fixture) {
+		e := x.asleep(nas())
+		x.pass(10 * time.Second)
+		x.hear(arpUse(nasMAC, nas4))
+		x.pass(time.Second)
+		x.done()
+		x.hear(syn(nas4, 22))
+		x.want(e, machine.Arriving)
+		x.wantDone("point client to us", "probe 22/tcp")
+		x.hear(arpUse(nasMAC, nas4))
+		x.wantDone("point client to us")
+		x.up(nas()).open = []uint16{22}
+		x.pass(time.Second)
+		x.want(e, machine.Awake)
+		if got := x.done(); !slices.Contains(got, "forward tcp from 10.77.0.10") {
+			t.Errorf("done %q", got)
+		}
+	})
+}
+
 // A packet on a connection knocks only where that is wanted.
 func TestEstablished(t *testing.T) {
 	for _, established := range []bool{false, true} {
-		overnight(t, func(c *config.Config) { c.Wake.Established = established }, func(h *night) {
-			r := h.asleep(nas())
+		withLoop(t, func(c *config.Config) { c.Wake.Established = established }, func(x *fixture) {
+			e := x.asleep(nas())
 			p := segment(clientMAC, client4, nas4, 22, flagACK)
-			h.frame(p) // no data
-			h.want(r, machine.Asleep, nas4, nas6)
-			p.Payload = 1
-			h.frame(p)
+			x.hear(p) // no data
+			x.want(e, machine.Asleep, nas4, nas6)
+			p.Payload = 2
+			x.hear(p)
 			want := machine.Asleep
 			if established {
 				want = machine.Waking
 			}
-			h.want(r, want, nas4, nas6)
+			x.want(e, want, nas4, nas6)
 		})
 	}
 }

@@ -1,29 +1,44 @@
 package porter
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
+	"os"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sys/unix"
 
+	"nightporter/internal/config"
 	"nightporter/internal/guard"
 	"nightporter/internal/machine"
+	"nightporter/internal/metrics"
 )
+
+// kernelFaults are what a call into the kernel fails with.
+var kernelFaults = []error{unix.EPERM, unix.ENOBUFS, unix.EBUSY, os.ErrDeadlineExceeded, os.ErrClosed}
 
 // fakeGuard remembers what it was told, and fails when it is to.
 type fakeGuard struct {
-	held   map[netip.Addr]bool
-	did    []string
-	fails  error
-	closed int
+	held      map[netip.Addr]bool
+	did       []string
+	fails     error
+	closed    int
+	meanwhile func() // what happens while the kernel takes its time
 }
 
 func (g *fakeGuard) Hold(addrs ...netip.Addr) error {
+	if f := g.meanwhile; f != nil {
+		g.meanwhile = nil
+		f()
+	}
 	for _, ip := range addrs {
 		g.held[ip] = true
 	}
@@ -34,8 +49,8 @@ func (g *fakeGuard) Hold(addrs ...netip.Addr) error {
 func (g *fakeGuard) Release(addrs ...netip.Addr) error {
 	for _, ip := range addrs {
 		delete(g.held, ip)
+		g.did = append(g.did, fmt.Sprint("release ", ip))
 	}
-	g.did = append(g.did, fmt.Sprint("release ", addrs))
 	return g.fails
 }
 
@@ -49,64 +64,77 @@ func (g *fakeGuard) Close() error {
 	return g.fails
 }
 
-// mounted gives the night a guard.
-func (h *night) mounted() *fakeGuard {
-	h.Helper()
+// guarded gives the porter a guard.
+func (x *fixture) guarded() *fakeGuard {
+	x.Helper()
 	g := &fakeGuard{held: make(map[netip.Addr]bool)}
-	h.mount(g)
+	if err := x.kernel.guard.Mount(guard.ModeAuto, func() (guard.Table, error) { return g, nil }, x.loop.log, time.Now()); err != nil {
+		x.Fatal(err)
+	}
 	return g
 }
 
-// mount has t for the porter's guard.
-func (h *night) mount(t guard.Table) {
-	h.Helper()
-	if err := h.guard.Mount(guard.ModeAuto, func() (guard.Table, error) { return t, nil }, h.Porter.log, time.Now()); err != nil {
-		h.Fatal(err)
+// fakeBinder stands for the addresses of the first interface.
+func (x *fixture) fakeBinder() (bound map[netip.Addr]bool, fails *error) {
+	bound, fails = make(map[netip.Addr]bool), new(error)
+	x.n.binder.Add = func(ips ...netip.Addr) error {
+		for _, ip := range ips {
+			if *fails == nil {
+				bound[ip] = true
+			}
+		}
+		return *fails
 	}
+	x.n.binder.Remove = func(ips ...netip.Addr) error {
+		maps.DeleteFunc(bound, func(ip netip.Addr, _ bool) bool { return *fails == nil && slices.Contains(ips, ip) })
+		return *fails
+	}
+	x.n.binder.List = func() ([]netip.Addr, error) { return slices.Collect(maps.Keys(bound)), *fails }
+	return bound, fails
 }
 
-// The guard holds an address from before its claim is announced until before
-// its release is, the arrival included.
+// The guard holds an address from before its claim is announced until after its
+// release was, the arrival included.
 func TestGuardFollowsTheClaim(t *testing.T) {
-	overnight(t, nil, func(h *night) {
-		g := h.mounted()
+	withLoop(t, nil, func(x *fixture) {
+		g := x.guarded()
 		var wrong []string
-		announce := h.n.announcer.Send
-		h.n.announcer.Send = func(ip netip.Addr, owner machine.MAC) {
+		announce := x.n.announcer.Send
+		x.n.announcer.Send = func(ip netip.Addr, owner machine.MAC) {
 			if !g.held[ip] { // clients may send us its packets until all have been told
 				wrong = append(wrong, fmt.Sprintf("%v announced at %v, and not held", ip, owner))
 			}
 			announce(ip, owner)
 		}
-		r := h.register(nas())
+		e := x.register(nas())
 		if len(g.did) != 0 {
 			t.Errorf("before the claim: %q", g.did)
 		}
-		h.pass(4 * time.Second)
-		h.want(r, machine.Asleep, nas4, nas6)
-		h.frame(syn(nas4, 22))
-		h.want(r, machine.Waking, nas4, nas6)
-		h.frame(arpProbe(nasMAC, nas4))
-		h.want(r, machine.Arriving)
+		x.pass(4 * time.Second)
+		x.want(e, machine.Asleep, nas4, nas6)
+		x.hear(syn(nas4, 22))
+		x.want(e, machine.Waking, nas4, nas6)
+		x.hear(arpTest(nasMAC, nas4))
+		x.want(e, machine.Arriving)
 		if !g.held[nas4] || !g.held[nas6] {
 			t.Errorf("held in arriving: %v", g.held)
 		}
-		h.frame(arpReply(nasMAC, h.n.MAC(), nas4, porter4))
-		h.frame(h.accepts(nas4, 22))
-		h.want(r, machine.Awake)
+		x.up(nas()).open = []uint16{22}
+		x.pass(time.Second)
+		x.want(e, machine.Awake)
 		if !g.held[nas4] || !g.held[nas6] {
 			t.Errorf("held while clients are told: %v", g.held)
 		}
-		h.frame(solicit(nasMAC, nas6, client6))
-		h.pass(machine.AnnouncedFor)
+		x.pass(machine.AnnouncedFor)
 		if len(g.held) != 0 {
-			t.Errorf("held when everybody has been told: %v", g.held)
+			t.Errorf("held when all have been told: %v", g.held)
 		}
 		g.did = slices.DeleteFunc(g.did, func(s string) bool { return s == "check" })
-		if want := []string{"hold [10.77.0.20 fd77::20]", "release [10.77.0.20 fd77::20]"}; !slices.Equal(g.did, want) {
+		slices.Sort(g.did)
+		if want := []string{"hold [10.77.0.20 fd77::20]", "release 10.77.0.20", "release fd77::20"}; !slices.Equal(g.did, want) {
 			t.Errorf("the guard was told %q, want %q", g.did, want)
 		}
-		if len(h.told(nas4)) == 0 || len(wrong) > 0 {
+		if len(x.announced(nas4)) == 0 || len(wrong) > 0 {
 			t.Errorf("announced against the guard: %q", wrong)
 		}
 	})
@@ -116,38 +144,32 @@ func TestGuardFollowsTheClaim(t *testing.T) {
 func TestGuardEndsWithTheClaim(t *testing.T) {
 	for _, c := range []struct {
 		name string
-		end  func(*night, *entry)
+		end  func(*fixture, *entry)
 		want []netip.Addr
 	}{
-		// Who has not heard of it still sends to us, and our host may forward.
-		{"speaks in its sleep", func(h *night, _ *entry) { h.frame(segment(nasMAC, nas4, client4, 443, flagACK)) }, []netip.Addr{nas4, nas6}},
-		{"is started by hand", func(h *night, r *entry) {
-			for range 4 + machine.AnnouncedFor/time.Second {
-				h.frame(advertise(nasMAC, clientMAC, nasMAC, nas6))
-				h.frame(arpReply(nasMAC, clientMAC, nas4, client4))
-				h.pass(time.Second)
-			}
-			h.want(r, machine.Awake)
+		// A client that has not heard of it still sends to us, and our host may forward.
+		{"speaks in its sleep", func(x *fixture, _ *entry) { x.hear(segment(nasMAC, nas4, client4, 443, flagACK)) }, []netip.Addr{nas4, nas6}},
+		{"is started by hand", func(x *fixture, e *entry) {
+			x.up(nas())
+			x.hear(arpUse(nasMAC, nas4))
+			x.pass(time.Second + machine.AnnouncedFor)
+			x.want(e, machine.Awake)
 		}, nil},
-		{"registers again", func(h *night, _ *entry) { h.register(nas()) }, nil},
-		{"is forgotten", func(h *night, r *entry) { h.tell(r, machine.Stopped{}); h.forget(r, "test") }, nil},
-		{"loses an address", func(h *night, _ *entry) { h.frame(arpReply(thiefMAC, machine.Broadcast, nas4, nas4)) }, []netip.Addr{nas6}},
-		{"the porter leaves", func(h *night, _ *entry) { h.leave() }, nil},
+		{"registers again", func(x *fixture, _ *entry) { x.register(nas()); x.pass(time.Second) }, []netip.Addr{nas4, nas6}}, // until the clients know
+		{"is forgotten", func(x *fixture, e *entry) { x.tell(e, machine.Stopped{}); x.forget(e, "test") }, nil},
+		{"loses an address", func(x *fixture, _ *entry) { x.hear(arpUse(strangerMAC, nas4)) }, []netip.Addr{nas6}},
+		{"the porter leaves", func(x *fixture, _ *entry) { x.leave() }, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			overnight(t, nil, func(h *night) {
-				g := h.mounted()
-				r := h.asleep(nas())
+			withLoop(t, nil, func(x *fixture) {
+				g := x.guarded()
+				e := x.asleep(nas())
 				if len(g.held) != 2 {
 					t.Fatalf("held asleep: %v", g.held)
 				}
-				c.end(h, r)
-				var got []netip.Addr
-				for ip := range g.held {
-					got = append(got, ip)
-				}
-				slices.SortFunc(got, netip.Addr.Compare)
-				if diff := cmp.Diff(c.want, got, comparable); diff != "" {
+				c.end(x, e)
+				got := slices.SortedFunc(maps.Keys(g.held), netip.Addr.Compare)
+				if diff := cmp.Diff(c.want, got, byValue); diff != "" {
 					t.Errorf("held (-want +got):\n%s", diff)
 				}
 			})
@@ -155,35 +177,161 @@ func TestGuardEndsWithTheClaim(t *testing.T) {
 	}
 }
 
-// A guard that fails stops no claim. It is said once, shown, and tried again.
-func TestGuardFails(t *testing.T) {
-	overnight(t, nil, func(h *night) {
-		g := h.mounted()
-		if s := h.Guard(); !s.Active || s.Mode != guard.ModeAuto || s.Reason != "" {
-			t.Errorf("at first: %+v", s)
+// guardShown returns what is seen of the guard from outside: the metric, and what
+// /api/v1/status shows.
+func (x *fixture) guardShown() (metric float64, status string) {
+	x.Helper()
+	reg := prometheus.NewRegistry()
+	_, err := metrics.New(reg, metrics.Source{
+		Machines: func() []machine.Status { return nil },
+		Guarded:  func() bool { return x.porter.Guard().Active },
+	})
+	if err != nil {
+		x.Fatal(err)
+	}
+	families, err := reg.Gather()
+	if err != nil {
+		x.Fatal(err)
+	}
+	metric = -1
+	for _, f := range families {
+		if f.GetName() == "nightporter_guard_active" {
+			metric = f.GetMetric()[0].GetGauge().GetValue()
 		}
-		g.fails = errors.New("no more room")
-		h.asleep(nas())
-		h.asleep(tv())
-		h.pass(30 * time.Second)
-		if n := strings.Count(h.log.String(), "the guard fails"); n != 1 {
-			t.Errorf("said %d times:\n%s", n, &h.log)
+	}
+	shown, err := json.Marshal(x.porter.Guard())
+	if err != nil {
+		x.Fatal(err)
+	}
+	return metric, string(shown)
+}
+
+// A guard that fails in the middle of the night keeps no machine from being claimed
+// and woken. That is told once, shown, and made good.
+func TestFaultGuard(t *testing.T) {
+	for _, fault := range kernelFaults {
+		t.Run(fault.Error(), func(t *testing.T) {
+			withLoop(t, nil, func(x *fixture) {
+				g := x.guarded()
+				if s := x.porter.Guard(); !s.Active || s.Mode != guard.ModeAuto || s.Reason != "" {
+					t.Errorf("at first: %+v", s)
+				}
+				x.asleep(nas())
+				g.fails = fault
+				e := x.asleep(tv())
+				x.pass(time.Minute)
+				x.hear(syn(tv4, 80))
+				x.want(e, machine.Waking, tv4)
+				if metric, status := x.guardShown(); metric != 0 || !strings.Contains(status, fmt.Sprintf(`"reason":%q`, fault)) {
+					t.Errorf("while it fails: guard_active %v, status %s", metric, status)
+				}
+				g.fails = nil
+				x.pass(guard.CheckInterval)
+				if metric, status := x.guardShown(); metric != 1 || !strings.Contains(status, `"active":true`) {
+					t.Errorf("when it works again: guard_active %v, status %s", metric, status)
+				}
+				for _, line := range []string{"the guard fails", "the guard works again"} {
+					if n := x.logged(line); n != 1 {
+						t.Errorf("%q is said %d times, want once", line, n)
+					}
+				}
+				if n := strings.Count(strings.Join(g.did, "\n"), "check"); n != 7 {
+					t.Errorf("looked after %d times in 76 s", n)
+				}
+				x.porter.Close()
+				x.porter.Close()
+				if s := x.porter.Guard(); g.closed != 1 || s.Active {
+					t.Errorf("closed %d times: %+v", g.closed, s)
+				}
+			})
+		})
+	}
+}
+
+// So it is with a kernel that does not take the addresses in.
+func TestFaultBind(t *testing.T) {
+	for _, fault := range kernelFaults {
+		t.Run(fault.Error(), func(t *testing.T) {
+			withLoop(t, func(c *config.Config) { c.Claim.Mode = config.ModeBind }, func(x *fixture) {
+				x.guarded()
+				bound, fails := x.fakeBinder()
+				*fails = fault
+				e := x.asleep(nas())
+				x.pass(time.Minute)
+				x.hear(syn(nas4, 22))
+				x.want(e, machine.Waking, nas4, nas6)
+				if n := x.logged("cannot look after the claimed addresses"); n != 1 || len(bound) > 0 {
+					t.Errorf("said %d times, want once; bound are %v", n, bound)
+				}
+				*fails = nil
+				x.pass(guard.CheckInterval)
+				if len(bound) != 2 || x.logged("has the claimed addresses again") != 1 {
+					t.Errorf("made good: bound are %v", bound)
+				}
+			})
+		})
+	}
+}
+
+// In bind mode the kernel owns addresses exactly while the guard works.
+func TestBoundWhileGuarded(t *testing.T) {
+	withLoop(t, func(c *config.Config) { c.Claim.Mode = config.ModeBind }, func(x *fixture) {
+		g := x.guarded()
+		bound, _ := x.fakeBinder()
+		g.fails = errors.New("busy")
+		x.asleep(nas())
+		if len(bound) > 0 {
+			t.Errorf("bound while the guard does not work from the start: %v", bound)
 		}
-		if s := h.Guard(); s.Active || s.Reason != "no more room" {
-			t.Errorf("while it fails: %+v", s)
-		}
-		g.fails = nil
-		h.pass(guard.CheckInterval)
-		if s := h.Guard(); !s.Active || s.Reason != "" || !strings.Contains(h.log.String(), "the guard works again") {
-			t.Errorf("afterwards: %+v\n%s", s, &h.log)
-		}
-		if n := strings.Count(strings.Join(g.did, "\n"), "check"); n < 3 || n > 4 {
-			t.Errorf("looked after %d times", n)
-		}
-		h.Porter.Close()
-		h.Porter.Close()
-		if s := h.Guard(); g.closed != 1 || s.Active {
-			t.Errorf("closed %d times: %+v", g.closed, s)
+		for _, works := range []bool{true, false, true} {
+			if g.fails = nil; !works {
+				g.fails = errors.New("gone")
+			}
+			x.pass(11 * time.Second)
+			if got := len(bound) == 2; got != works {
+				t.Errorf("bound %v while the guard works: %v", bound, works)
+			}
 		}
 	})
+}
+
+// A machine that speaks for an address has it alone, also in our kernel.
+func TestUnboundWhenTheMachineSpeaks(t *testing.T) {
+	withLoop(t, func(c *config.Config) { c.Claim.Mode = config.ModeBind }, func(x *fixture) {
+		x.guarded()
+		bound, _ := x.fakeBinder()
+		e := x.asleep(nas())
+		x.hear(arpTest(nasMAC, nas4))
+		if bound[nas4] || !bound[nas6] {
+			t.Errorf("bound %v", bound)
+		}
+		x.pass(4 * time.Second)
+		x.want(e, machine.Asleep, nas4, nas6)
+		if len(bound) != 2 {
+			t.Errorf("bound %v when it sleeps on", bound)
+		}
+	})
+}
+
+// A machine that starts while the kernel is told to guard its addresses neither
+// hears that the one it speaks for is ours, nor is answered for there.
+func TestFaultSlowGuard(t *testing.T) {
+	for name, frame := range map[string]func(*fixture){
+		"it tests an address": func(x *fixture) { x.n.reader.Handle(arpTest(nasMAC, nas4)) },
+		"it uses an address":  func(x *fixture) { x.n.reader.Handle(arpUse(nasMAC, nas4)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			withLoop(t, nil, func(x *fixture) {
+				x.guarded().meanwhile = func() { frame(x) }
+				e := x.register(nas())
+				x.pass(3500 * time.Millisecond)
+				x.want(e, machine.Settling, nas6)
+				if owners := x.announced(nas4); owners != nil {
+					t.Errorf("announced at %v", owners)
+				}
+				x.pass(3 * time.Second)
+				x.want(e, machine.Asleep, nas4, nas6) // it was a late frame after all
+			})
+		})
+	}
 }

@@ -3,6 +3,7 @@ package porter
 import (
 	"context"
 	"log/slog"
+	"net/netip"
 	"time"
 
 	"nightporter/internal/config"
@@ -148,14 +149,17 @@ func (l *loop) see(s fastpath.Sighting) {
 		l.tell(e, machine.Answered{Addr: s.Other, Proof: machine.ByNeighbor})
 	case fastpath.SawAnswer:
 		l.tell(e, machine.Answered{Addr: s.Address.IP(), Proof: machine.ByNeighbor})
-		l.answered(e, s.Address.IP(), !e.CardAnswers())
+		l.answered(e, s.Address.IP(), e.Proves(machine.ByNeighbor))
 	case fastpath.SawEcho:
 		l.tell(e, machine.Answered{Addr: s.Address.IP(), Proof: machine.ByEcho})
+		l.answered(e, s.Address.IP(), e.Proves(machine.ByEcho))
 	case fastpath.SawAccept:
 		l.tell(e, machine.Answered{Addr: s.Address.IP(), Proof: machine.BySystem})
+		l.answered(e, s.Address.IP(), true)
 		l.accepted(e, s.Service.ID)
 	case fastpath.SawReset:
 		l.tell(e, machine.Answered{Addr: s.Address.IP(), Proof: machine.BySystem})
+		l.answered(e, s.Address.IP(), true)
 	case fastpath.SawReject:
 		l.rejected(e, s.Service.ID)
 	case fastpath.SawKnock:
@@ -215,7 +219,7 @@ func (l *loop) recoverLost(n *nic) {
 	l.log.Warn("event queue full, frames skipped", "event", "overrun", "interface", n.name, "lost", lost-n.lostBefore)
 	n.lostBefore = lost
 	for _, e := range l.machines.sorted() {
-		if s := e.State(); e.nic != n || s != machine.Asleep && s != machine.Waking {
+		if e.nic != n {
 			continue
 		}
 		if ip, silent := e.target.Silent(e.Answered()); silent {
@@ -247,7 +251,7 @@ func (l *loop) publish() {
 		v := fastpath.NewView(readerRules(&l.conf.Wake))
 		for _, e := range l.machines.named {
 			if e.nic == n && e.attention != machine.Unobserved {
-				v.Add(e.target, e.attention == machine.Observed, e.Conceded)
+				v.Add(e.target, e.attention == machine.Observed, func(ip netip.Addr) bool { return !e.Holds(ip) })
 			}
 		}
 		n.reader.SetView(v)

@@ -211,7 +211,7 @@ func (l *loop) placeOf(e *entry, ip netip.Addr, v *netView) machine.Place {
 func registeredPlaces(v registration.Verdict) []machine.Place {
 	places := make([]machine.Place, len(v.Places))
 	for i, p := range v.Places {
-		places[i] = machine.Place{Addr: p.IP, Unproved: p.Unproved || p.Waiting != ""}
+		places[i] = machine.Place{Addr: p.IP, Unproved: p.Unproved || p.Waiting == registration.NotFound}
 		if p.Waiting == registration.NoNetwork {
 			places[i].Reason = string(p.Waiting)
 		}

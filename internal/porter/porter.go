@@ -39,8 +39,7 @@ type Porter struct {
 // unless all are missing. Resume has to come before Run; nothing is answered
 // earlier.
 func New(conf *config.Config, m *metrics.Metrics, log *slog.Logger) (*Porter, error) {
-	p := &Porter{requests: make(chan func()), running: make(chan struct{}), stopped: make(chan struct{}), loop: newLoop(conf, m, log)}
-	p.setTrust(conf)
+	p := newPorter(conf, m, log)
 	var err error
 	if p.watcher, err = lan.Watch(log); err != nil { // before the first look, so that nothing is missed
 		return nil, err
@@ -53,6 +52,13 @@ func New(conf *config.Config, m *metrics.Metrics, log *slog.Logger) (*Porter, er
 		return nil, err
 	}
 	return p, nil
+}
+
+// newPorter returns a porter that works on no interface so far.
+func newPorter(conf *config.Config, m *metrics.Metrics, log *slog.Logger) *Porter {
+	p := &Porter{loop: newLoop(conf, m, log), requests: make(chan func()), running: make(chan struct{}), stopped: make(chan struct{})}
+	p.setTrust(conf)
+	return p
 }
 
 // Close removes the guard and closes the interfaces. Run has ended, or was not

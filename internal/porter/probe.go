@@ -101,7 +101,7 @@ func (l *loop) userOf(e *entry, ip netip.Addr) (machine.MAC, bool) {
 		return e.nic.MAC(), true
 	}
 	for mac, other := range l.machines.byMAC {
-		if spec := other.Spec(); other != e && other.attention == machine.Observed && spec.Has(ip) && !other.Conceded(ip) {
+		if other != e && other.attention == machine.Observed && other.Holds(ip) {
 			return mac, true
 		}
 	}

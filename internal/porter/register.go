@@ -156,7 +156,7 @@ func (l *loop) admit(req registration.Request, places []machine.Place, n *nic, i
 	if err := l.protect(req, itself); err != nil {
 		return err
 	}
-	if err := l.findRoom(req, gone); err != nil {
+	if err := l.findRoom(req, places, gone); err != nil {
 		return err
 	}
 	if old := l.machines.byMAC[gone]; old != nil {
@@ -249,7 +249,7 @@ func (l *loop) protect(req registration.Request, itself bool) error {
 
 // findRoom refuses a machine for which there is no room: its name or an address
 // belongs to another, or there are too many.
-func (l *loop) findRoom(req registration.Request, gone machine.MAC) error {
+func (l *loop) findRoom(req registration.Request, places []machine.Place, gone machine.MAC) error {
 	for mac, e := range l.machines.byMAC {
 		if mac == req.MAC || mac == gone {
 			continue
@@ -260,7 +260,7 @@ func (l *loop) findRoom(req registration.Request, gone machine.MAC) error {
 		}
 	}
 	for _, a := range req.Monitor {
-		if e := l.machines.holder(a.IP, req.MAC); e != nil && e.Spec().MAC != gone {
+		if e := l.machines.holder(a.IP, req.MAC); e != nil && e.Spec().MAC != gone && !l.lost(e, a.IP, places) {
 			spec := e.Spec()
 			return registration.Refuse(registration.Refused, "monitor: %s belongs to %q (%s), which is %s",
 				a.IP, spec.Name, spec.MAC, e.State())
@@ -270,6 +270,13 @@ func (l *loop) findRoom(req registration.Request, gone machine.MAC) error {
 		return registration.Refuse(registration.Limited, "no room: %d machines are registered (registration.max_machines)", len(l.machines.byMAC))
 	}
 	return nil
+}
+
+// lost reports whether a machine that registers has proved an address that another
+// had: that one is up, and answers for it no more.
+func (l *loop) lost(e *entry, ip netip.Addr, places []machine.Place) bool {
+	return e.State() == machine.Awake && l.conf.Registration.Trust == registration.Self.String() &&
+		slices.Contains(places, machine.Place{Addr: ip})
 }
 
 // nicFor returns the interface of a machine: the one its peer's zone names, the

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 	"time"
 )
@@ -119,6 +120,13 @@ func (l *Log) Wait(ctx context.Context, after int, match func(Entry) bool) (Entr
 			return Entry{}, fmt.Errorf("%w; the daemon said:\n%s", ctx.Err(), l.Text())
 		}
 	}
+}
+
+// Entries returns those after the first n.
+func (l *Log) Entries(n int) []Entry {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.entries[min(n, len(l.entries)):])
 }
 
 // Len returns how many entries there are.

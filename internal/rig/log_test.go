@@ -55,6 +55,9 @@ func TestEntries(t *testing.T) {
 		if e.Duration("machine") != 0 || e.Duration("none") != 0 {
 			t.Errorf("pieces of %d: what is no duration has one", size)
 		}
+		if last := l.Entries(1); len(last) != 1 || last[0].Level != "DEBUG" || len(l.Entries(3)) != 0 {
+			t.Errorf("pieces of %d: after the first entry %v", size, last)
+		}
 		if l.Text() != text.String() || also.String() != text.String() {
 			t.Errorf("pieces of %d: the text was changed", size)
 		}

@@ -4,6 +4,7 @@
 package rig
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -33,6 +34,7 @@ type Options struct {
 	Config string    // YAML, added to what the rig needs
 	Host   *lab.Host // where it runs; nil: the porter's host
 	Log    io.Writer
+	Await  string // the page that says that it has started; empty: /-/ready
 }
 
 // Daemon is a running nightporter.
@@ -40,7 +42,8 @@ type Daemon struct {
 	Log *Log // what it logged
 
 	host   *lab.Host
-	client *http.Client
+	client *http.Client // from the host's own address
+	inside *http.Client // by its loopback, which needs no network
 	cmd    *exec.Cmd
 	conf   string // path of its configuration
 	lan    *lab.LAN
@@ -57,13 +60,11 @@ func Start(ctx context.Context, lan *lab.LAN, dir string, o Options) (*Daemon, e
 		host = lan.Porter()
 	}
 	conf := filepath.Join(dir, "config.yaml")
-	d := &Daemon{
-		host: host, conf: conf, lan: lan, opts: o, Log: newLog(o.Log), exited: make(chan struct{}),
-		client: &http.Client{Transport: &http.Transport{DisableKeepAlives: true,
-			DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
-				return host.Dial(ctx, network, addr)
-			}}},
-	}
+	d := &Daemon{host: host, conf: conf, lan: lan, opts: o, Log: newLog(o.Log), exited: make(chan struct{})}
+	d.client = dialing(host.Dial)
+	d.inside = dialing(func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return host.Dial(ctx, network, fmt.Sprintf("127.0.0.1:%d", HTTPPort))
+	})
 	if err := d.Reconfigure(o.Config); err != nil {
 		return nil, err
 	}
@@ -79,29 +80,40 @@ func Start(ctx context.Context, lan *lab.LAN, dir string, o Options) (*Daemon, e
 		close(d.exited)
 		d.Log.end()
 	}()
-	if err := d.waitReady(ctx); err != nil {
+	if err := d.waitFor(ctx, cmp.Or(o.Await, "/-/ready")); err != nil {
 		d.Kill()
 		return nil, fmt.Errorf("%w; it said:\n%s", err, d.Log.Text())
 	}
 	return d, nil
 }
 
+// dialing returns a client that connects anew for each request.
+func dialing(dial func(ctx context.Context, network, addr string) (net.Conn, error)) *http.Client {
+	return &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: dial}}
+}
+
 // Again starts another daemon in the place of this one, which has ended, with
 // the state that it left.
 func (d *Daemon) Again(ctx context.Context, config string) (*Daemon, error) {
+	return d.AgainUntil(ctx, config, d.opts.Await)
+}
+
+// AgainUntil is Again with a page of its own that says that it has started, such as
+// /-/healthy for a daemon that has no network.
+func (d *Daemon) AgainUntil(ctx context.Context, config, await string) (*Daemon, error) {
 	o := d.opts
-	o.Config = config
+	o.Config, o.Await = config, await
 	return Start(ctx, d.lan, d.Dir(), o)
 }
 
-// waitReady asks /-/ready until it says yes.
-func (d *Daemon) waitReady(ctx context.Context) error {
+// waitFor asks a page until it says yes.
+func (d *Daemon) waitFor(ctx context.Context, page string) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	again := time.NewTicker(10 * time.Millisecond)
 	defer again.Stop()
 	for {
-		if status, _, err := d.Get(ctx, "/-/ready"); err == nil && status == http.StatusOK {
+		if status, _, err := d.GetInside(ctx, page); err == nil && status == http.StatusOK {
 			return nil
 		}
 		select {
@@ -128,25 +140,31 @@ func (d *Daemon) URL(path string) string {
 
 // Get fetches a page.
 func (d *Daemon) Get(ctx context.Context, path string) (status int, body string, err error) {
-	return d.request(ctx, http.MethodGet, path)
+	return request(ctx, d.client, http.MethodGet, d.URL(path))
+}
+
+// GetInside fetches a page by way of the host's loopback: also where the host has
+// no address or no cable.
+func (d *Daemon) GetInside(ctx context.Context, path string) (status int, body string, err error) {
+	return request(ctx, d.inside, http.MethodGet, d.URL(path))
 }
 
 // Post sends an empty POST request.
 func (d *Daemon) Post(ctx context.Context, path string) (status int, body string, err error) {
-	return d.request(ctx, http.MethodPost, path)
+	return request(ctx, d.client, http.MethodPost, d.URL(path))
 }
 
 // Delete sends a DELETE request.
 func (d *Daemon) Delete(ctx context.Context, path string) (status int, body string, err error) {
-	return d.request(ctx, http.MethodDelete, path)
+	return request(ctx, d.client, http.MethodDelete, d.URL(path))
 }
 
-func (d *Daemon) request(ctx context.Context, method, path string) (int, string, error) {
-	req, err := http.NewRequestWithContext(ctx, method, d.URL(path), nil)
+func request(ctx context.Context, client *http.Client, method, url string) (int, string, error) {
+	req, err := http.NewRequestWithContext(ctx, method, url, nil)
 	if err != nil {
 		return 0, "", err
 	}
-	resp, err := d.client.Do(req)
+	resp, err := client.Do(req)
 	if err != nil {
 		return 0, "", err
 	}

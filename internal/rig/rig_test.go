@@ -2,6 +2,7 @@ package rig
 
 import (
 	"context"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -55,6 +56,15 @@ func TestDaemon(t *testing.T) {
 	if status, body, err := d.Post(ctx, "/echo"); err != nil || status != 418 || body != "POST" {
 		t.Errorf("POST: %d %q, %v", status, body, err)
 	}
+	if err := lan.Porter().DelAddr(netip.MustParsePrefix("10.77.0.2/24")); err != nil {
+		t.Fatal(err)
+	}
+	if status, _, err := d.GetInside(ctx, "/metrics"); err != nil || status != 200 {
+		t.Errorf("GET by the loopback: %d, %v", status, err)
+	}
+	if err := lan.Porter().AddAddr(ctx, netip.MustParsePrefix("10.77.0.2/24")); err != nil {
+		t.Fatal(err)
+	}
 	half := len(wholeBody) / 2
 	if answer, err := d.RegisterIn(ctx, lan.Client(), lan.Porter().Addr6(), []string{wholeBody[:half], wholeBody[half:]}, time.Millisecond); err != nil || answer != "OK. "+wholeBody {
 		t.Errorf("registered in two pieces: %q, %v", answer, err)
@@ -76,6 +86,14 @@ func TestDaemon(t *testing.T) {
 	}
 	if code, err := d.Stop(ctx); code != 3 || err != nil {
 		t.Errorf("stopped again: %d, %v", code, err)
+	}
+	d, err = d.AgainUntil(ctx, "wake: {attempts: 4}\n", "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Kill()
+	if d.Dir() != dir || !strings.HasSuffix(conf(), "wake: {attempts: 4}\n") {
+		t.Errorf("started again in %s:\n%s", d.Dir(), conf())
 	}
 }
 

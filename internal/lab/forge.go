@@ -1,0 +1,116 @@
+package lab
+
+import (
+	"encoding/binary"
+	"fmt"
+	"net"
+	"net/netip"
+
+	"github.com/mdlayher/ethernet"
+	"github.com/mdlayher/ndp"
+
+	"nightporter/internal/machine"
+)
+
+// A Forger sends frames with another host's MAC: a bridge that reflects, a clone,
+// an attacker. The switch learns from such a frame, as a real one does: what is
+// sent to that MAC alone reaches the forger until its owner speaks again.
+type Forger struct {
+	host *Host
+	mac  machine.MAC
+}
+
+// Forge returns the means to send frames from the host's interface as mac.
+func (h *Host) Forge(mac machine.MAC) Forger { return Forger{h, mac} }
+
+// Frame sends a payload of any type.
+func (f Forger) Frame(dst machine.MAC, typ ethernet.EtherType, payload []byte) error {
+	return f.host.SendFrame(buildFrame(dst, f.mac, typ, payload))
+}
+
+// ARPRequest asks everybody for an address, from another.
+func (f Forger) ARPRequest(from, to netip.Addr) error {
+	m := arpMessage{op: arpRequest, senderMAC: f.mac, senderIP: from, targetIP: to}
+	return f.host.SendFrame(m.frame(machine.Broadcast))
+}
+
+// ARPReply tells everybody that an address is at the forged MAC.
+func (f Forger) ARPReply(ip netip.Addr) error {
+	m := arpMessage{op: arpReply, senderMAC: f.mac, senderIP: ip, targetMAC: machine.Broadcast, targetIP: ip}
+	return f.host.SendFrame(m.frame(machine.Broadcast))
+}
+
+// ARPProbe tests an address as its next owner does (RFC 5227, section 2.1.1).
+func (f Forger) ARPProbe(ip netip.Addr) error {
+	return f.ARPRequest(netip.IPv4Unspecified(), ip)
+}
+
+// Solicit asks for an IPv6 address, from another.
+func (f Forger) Solicit(from, to netip.Addr) error {
+	return f.solicit(from, to, &ndp.LinkLayerAddress{Direction: ndp.Source, Addr: net.HardwareAddr(f.mac[:])})
+}
+
+// TestAddress is duplicate address detection of an IPv6 address (RFC 4862,
+// section 5.4).
+func (f Forger) TestAddress(ip netip.Addr) error {
+	return f.solicit(netip.IPv6Unspecified(), ip)
+}
+
+func (f Forger) solicit(from, to netip.Addr, options ...ndp.Option) error {
+	group, err := ndp.SolicitedNodeMulticast(to)
+	if err != nil {
+		return err
+	}
+	frame, err := ndpFrame(multicastMAC(group), f.mac, group, from, &ndp.NeighborSolicitation{TargetAddress: to, Options: options})
+	if err != nil {
+		return err
+	}
+	return f.host.SendFrame(frame)
+}
+
+// Advertise tells all nodes that an IPv6 address is at the forged MAC.
+func (f Forger) Advertise(ip netip.Addr) error {
+	all := netip.IPv6LinkLocalAllNodes()
+	frame, err := advertisement(f.mac, ip, all, multicastMAC(all), false)
+	if err != nil {
+		return err
+	}
+	return f.host.SendFrame(frame)
+}
+
+// Datagram sends UDP between two addresses of one family, to the host at dst.
+func (f Forger) Datagram(dst machine.MAC, from, to netip.AddrPort, payload []byte) error {
+	if from.Addr().Is4() != to.Addr().Is4() {
+		return fmt.Errorf("host %s: datagram from %s to %s: want one family", f.host.name, from, to)
+	}
+	if from.Addr().Is4() {
+		return f.host.SendFrame(udpFrame(dst, f.mac, from, to, payload))
+	}
+	return f.host.SendFrame(udp6Frame(dst, f.mac, from, to, payload))
+}
+
+// udp6Frame is udpFrame for IPv6.
+func udp6Frame(dstMAC, srcMAC machine.MAC, src, dst netip.AddrPort, payload []byte) []byte {
+	s, d := src.Addr().As16(), dst.Addr().As16()
+	udp := binary.BigEndian.AppendUint16(nil, src.Port())
+	udp = binary.BigEndian.AppendUint16(udp, dst.Port())
+	udp = binary.BigEndian.AppendUint16(udp, uint16(udpHeader+len(payload)))
+	udp = append(append(udp, 0, 0), payload...)
+	sum := checksum6(s, d, protocolUDP, udp)
+	if sum == 0 {
+		sum = 0xffff // IPv6 has no "no checksum" (RFC 8200, section 8.1)
+	}
+	binary.BigEndian.PutUint16(udp[6:], sum)
+
+	ip := binary.BigEndian.AppendUint16([]byte{0x60, 0, 0, 0}, uint16(len(udp)))
+	ip = append(ip, protocolUDP, 64)
+	ip = append(append(append(ip, s[:]...), d[:]...), udp...)
+	return buildFrame(dstMAC, srcMAC, ethernet.EtherTypeIPv6, ip)
+}
+
+// checksum6 is the checksum of an upper layer over IPv6 (RFC 8200, section 8.1).
+func checksum6(src, dst [16]byte, protocol byte, body []byte) uint16 {
+	pseudo := append(append([]byte{}, src[:]...), dst[:]...)
+	pseudo = binary.BigEndian.AppendUint32(pseudo, uint32(len(body)))
+	return checksum(append(pseudo, 0, 0, 0, protocol), body)
+}

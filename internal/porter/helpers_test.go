@@ -1,0 +1,400 @@
+package porter
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/goleak"
+
+	"nightporter/internal/config"
+	"nightporter/internal/lab"
+	"nightporter/internal/lab/labtest"
+	"nightporter/internal/lan"
+	"nightporter/internal/machine"
+	"nightporter/internal/metrics"
+	"nightporter/internal/registration"
+)
+
+// patience is how long a test waits for what must happen, in real time.
+const patience = 20 * time.Second
+
+// claimTime is how long a machine settles that registers and is silent, with the
+// default configuration.
+const claimTime = 3*time.Second + time.Millisecond
+
+// discard is for what is logged and not looked at.
+var discard = slog.New(slog.DiscardHandler)
+
+// byValue lets cmp compare addresses.
+var byValue = cmp.Options{cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{})}
+
+func TestMain(m *testing.M) {
+	labtest.Enter()
+	goleak.VerifyTestMain(withLab{m})
+}
+
+// withLab closes the lab that the tests share before leaks are looked for.
+type withLab struct{ *testing.M }
+
+var shared struct {
+	once sync.Once
+	lan  *lab.LAN
+	err  error
+}
+
+func (m withLab) Run() int {
+	code := m.M.Run()
+	if shared.lan != nil {
+		shared.lan.Close()
+	}
+	return code
+}
+
+// sharedLab returns a lab whose hosts a test must leave as they are.
+func sharedLab(tb testing.TB) *lab.LAN {
+	tb.Helper()
+	labtest.Need(tb)
+	shared.once.Do(func() { shared.lan, shared.err = lab.New(context.Background()) })
+	if shared.err != nil {
+		tb.Fatal(shared.err)
+	}
+	return shared.lan
+}
+
+// fixture is a porter on a real interface and on fake time. The test takes the
+// place of its loop: it hands in frames and lets time pass. What the porter sends
+// is kept, and goes nowhere.
+type fixture struct {
+	*testing.T
+	*loop
+	porter  *Porter
+	host    *lab.Host
+	n       *nic // the first interface; nil where none is open
+	metrics *prometheus.Registry
+	output  bytes.Buffer // the log
+	events  *memoryLog
+	sent    []sentFrame
+	peers   []*peer
+}
+
+// sentFrame is a frame that the porter sent.
+type sentFrame struct {
+	lan.Packet
+	on *nic
+	at time.Time
+}
+
+// withLoop runs f inside the namespace of the lab's porter, with the interface
+// open. f must leave the host as it is. set changes the configuration, and may be
+// nil.
+func withLoop(t *testing.T, set func(*config.Config), f func(*fixture)) {
+	t.Helper()
+	withLoopOn(t, sharedLab(t).Porter(), func(c *config.Config) {
+		c.Interfaces = []string{lab.Interface}
+		if set != nil {
+			set(c)
+		}
+	}, f)
+}
+
+// withLoopOn does it on another host, with the interfaces that set names.
+func withLoopOn(t *testing.T, host *lab.Host, set func(*config.Config), f func(*fixture)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		t.Helper()
+		err := host.Do(func() error {
+			x := newFixture(t, set)
+			x.host = host
+			defer x.porter.Close()
+			if err := x.openNICs(); err != nil {
+				return err
+			}
+			for _, n := range x.nics {
+				x.keep(n)
+			}
+			x.n = x.nics[0]
+			f(x)
+			return nil
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// newFixture returns a porter without an interface.
+func newFixture(t *testing.T, set func(*config.Config)) *fixture {
+	t.Helper()
+	x := &fixture{T: t, metrics: prometheus.NewRegistry(), events: new(memoryLog)}
+	m, err := metrics.New(x.metrics, metrics.Source{Machines: func() []machine.Status { return nil }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	conf := config.Default()
+	if set != nil {
+		set(conf)
+	}
+	log := slog.New(slog.NewTextHandler(&x.output, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	x.porter = newPorter(conf, m, log)
+	x.loop = x.porter.loop
+	x.journal = x.events
+	return x
+}
+
+// keep has what n sends go to the test. A peer may answer it.
+func (x *fixture) keep(n *nic) {
+	n.transmit = func(frame []byte) error {
+		s := sentFrame{on: n, at: time.Now()}
+		if v := s.Parse(slices.Clone(frame)); v != lan.Accepted {
+			x.Errorf("sent a frame that is %v", v)
+		}
+		x.sent = append(x.sent, s)
+		for _, p := range x.peers {
+			p.answer(&s)
+		}
+		return nil
+	}
+}
+
+// again opens the interface once more, as another one.
+func (x *fixture) again() *nic {
+	x.Helper()
+	n := newNIC(lab.Interface, false, x.sightings, x.replied, x.loop.log)
+	if err := n.open(x.loop.log); err != nil {
+		x.Fatal(err)
+	}
+	n.known = *n.network.Load()
+	x.keep(n)
+	x.nics = append(x.nics, n)
+	return n
+}
+
+// pass lets time pass, and does what is due.
+func (x *fixture) pass(d time.Duration) {
+	for end := time.Now().Add(d); ; {
+		next := x.next()
+		if next.IsZero() || next.After(end) {
+			time.Sleep(time.Until(end))
+			return
+		}
+		time.Sleep(time.Until(next))
+		x.turn()
+	}
+}
+
+// turn is what the loop does after each event.
+func (x *fixture) turn() {
+	x.tick()
+	x.publish()
+}
+
+// hear has the porter hear a frame.
+func (x *fixture) hear(p *lan.Packet) {
+	x.n.reader.Handle(p)
+	x.turn()
+}
+
+// machine returns the machine with a MAC.
+func (x *fixture) machine(spec machine.Spec) *entry { return x.machines.byMAC[spec.MAC] }
+
+// register lets a machine in that is about to sleep.
+func (x *fixture) register(spec machine.Spec) *entry {
+	x.Helper()
+	x.admitted(request(spec), x.n)
+	return x.machine(spec)
+}
+
+// admitted takes in a registration on an interface. Every address of it can be
+// claimed, unless places say otherwise.
+func (x *fixture) admitted(req registration.Request, n *nic, places ...machine.Place) {
+	x.Helper()
+	if err := x.admit(req, places, n, true, machine.MAC{}); err != nil {
+		x.Fatal(err)
+	}
+	x.turn()
+}
+
+// asleep lets a machine register and fall silent, with the defaults.
+func (x *fixture) asleep(spec machine.Spec) *entry {
+	x.Helper()
+	e := x.register(spec)
+	x.pass(claimTime)
+	x.want(e, machine.Asleep, spec.Addrs()...)
+	return e
+}
+
+// configured has the configuration name these machines, and no others.
+func (x *fixture) configured(specs ...machine.Spec) {
+	x.Helper()
+	if err := x.configure(specs); err != nil {
+		x.Fatal(err)
+	}
+	x.place()
+	x.publish()
+}
+
+// answers reports whether a client that has not knocked is answered for ip.
+func (x *fixture) answers(ip netip.Addr) bool { return x.answersTo(otherMAC, ip) }
+
+// answersTo reports whether the client with this MAC is.
+func (x *fixture) answersTo(mac machine.MAC, ip netip.Addr) bool {
+	before := len(x.sent)
+	if ip.Is4() {
+		x.hear(arpRequest(mac, machine.Broadcast, client4, ip))
+	} else {
+		x.hear(solicit(mac, client6, ip))
+	}
+	// Without this question the test would find another number of frames.
+	i := slices.IndexFunc(x.sent[before:], func(s sentFrame) bool {
+		return s.Dst == mac && (s.Kind == lan.ARPReply && s.From == ip || s.Kind == lan.NeighborAdvertisement && s.Target == ip && s.Solicited)
+	})
+	if i < 0 {
+		return false
+	}
+	x.sent = slices.Delete(x.sent, before+i, before+i+1)
+	return true
+}
+
+// want fails the test unless the machine is in the state, and answered for at
+// exactly these addresses.
+func (x *fixture) want(e *entry, state machine.State, answered ...netip.Addr) {
+	x.Helper()
+	if e.State() != state {
+		x.Fatalf("%s is %v, want %v\n%s", e.name(), e.State(), state, &x.output)
+	}
+	spec := e.Spec()
+	for _, ip := range spec.Addrs() {
+		if got := x.answers(ip); got != slices.Contains(answered, ip) {
+			x.Errorf("%s is %v, answered for at %v: %t", e.name(), state, ip, got)
+		}
+	}
+}
+
+// announced returns at whom ip was announced to all on the first interface since
+// the last call, and forgets it.
+func (x *fixture) announced(ip netip.Addr) (owners []machine.MAC) {
+	x.sent = slices.DeleteFunc(x.sent, func(s sentFrame) bool {
+		about, owner, all := s.announces()
+		mine := all && about == ip && s.on == x.n
+		// For IPv4 there are two frames.
+		if mine && s.Kind != lan.ARPRequest {
+			owners = append(owners, owner)
+		}
+		return mine
+	})
+	return owners
+}
+
+// announces returns which address the frame says is at whom, and whether to all.
+func (s *sentFrame) announces() (ip netip.Addr, owner machine.MAC, all bool) {
+	switch {
+	case (s.Kind == lan.ARPRequest || s.Kind == lan.ARPReply) && s.From == s.To:
+		return s.From, s.SenderMAC, s.Dst == machine.Broadcast
+	case s.Kind == lan.NeighborAdvertisement && !s.Solicited:
+		return s.Target, s.SenderMAC, !s.Dst.Unicast()
+	}
+	return netip.Addr{}, machine.MAC{}, false
+}
+
+// forgetSent forgets what was sent so far.
+func (x *fixture) forgetSent() { x.sent = nil }
+
+// count returns how many frames were sent that match, since they were forgotten.
+func (x *fixture) count(match func(*sentFrame) bool) (n int) {
+	for i := range x.sent {
+		if match(&x.sent[i]) {
+			n++
+		}
+	}
+	return n
+}
+
+// logged returns how often the log has the text.
+func (x *fixture) logged(text string) int { return strings.Count(x.output.String(), text) }
+
+// unwatched fails the test if a reader looks out for anything.
+func (x *fixture) unwatched() {
+	x.Helper()
+	for i, n := range x.nics {
+		v := n.reader.View()
+		for _, spec := range []machine.Spec{nas(), tv()} {
+			for _, ip := range spec.Addrs() {
+				if v.Address(ip) != nil {
+					x.Errorf("interface %d: %v is watched", i, ip)
+				}
+			}
+		}
+		if in := v.Interest(nil); len(in.MACs) > 0 || len(in.Addrs) > 0 {
+			x.Errorf("interface %d: the filter passes %v and %v", i, in.MACs, in.Addrs)
+		}
+	}
+}
+
+// wantNames fails the test unless exactly these machines are known, and both maps
+// agree.
+func (x *fixture) wantNames(want ...string) {
+	x.Helper()
+	var got []string
+	for _, e := range x.machines.sorted() {
+		got = append(got, e.name())
+		if x.machines.named[e.name()] != e || x.machines.byMAC[e.Spec().MAC] != e {
+			x.Errorf("the maps disagree about %s", e.name())
+		}
+	}
+	if len(x.machines.byMAC) != len(x.machines.named) {
+		x.Errorf("%d machines by MAC, %d by name", len(x.machines.byMAC), len(x.machines.named))
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		x.Errorf("machines (-want +got):\n%s", diff)
+	}
+}
+
+// series returns how many series a metric has for a machine.
+func (x *fixture) series(metric, name string) (n int) {
+	x.Helper()
+	families, err := x.metrics.Gather()
+	if err != nil {
+		x.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() != metric {
+			continue
+		}
+		for _, m := range f.GetMetric() {
+			for _, l := range m.GetLabel() {
+				if l.GetName() == "machine" && l.GetValue() == name {
+					n++
+				}
+			}
+		}
+	}
+	return n
+}
+
+// latencies returns the count and the sum of the wake latencies.
+func (x *fixture) latencies() (count uint64, sum float64) {
+	x.Helper()
+	families, err := x.metrics.Gather()
+	if err != nil {
+		x.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() == "nightporter_wake_latency_seconds" {
+			h := f.GetMetric()[0].GetHistogram()
+			return h.GetSampleCount(), h.GetSampleSum()
+		}
+	}
+	x.Fatal("no wake latencies")
+	return 0, 0
+}

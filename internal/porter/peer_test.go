@@ -1,0 +1,213 @@
+package porter
+
+import (
+	"net/netip"
+	"slices"
+
+	"nightporter/internal/lan"
+	"nightporter/internal/machine"
+	"nightporter/internal/registration"
+)
+
+// The hosts of the tests. The addresses are those of the lab.
+var (
+	porterMAC   = machine.MAC{2, 0x77, 0, 0, 0, 2}
+	clientMAC   = machine.MAC{2, 0x77, 0, 0, 0, 10}
+	otherMAC    = machine.MAC{2, 0x77, 0, 0, 0, 11} // a client that only asks, unless a test says otherwise
+	nasMAC      = machine.MAC{2, 0x77, 0, 0, 0, 20}
+	tvMAC       = machine.MAC{2, 0x77, 0, 0, 0, 30}
+	strangerMAC = machine.MAC{2, 0x77, 0, 0, 0, 66} // uses addresses that are not its own
+
+	porter4, porter6 = netip.MustParseAddr("10.77.0.2"), netip.MustParseAddr("fd77::2")
+	client4, client6 = netip.MustParseAddr("10.77.0.10"), netip.MustParseAddr("fd77::10")
+	nas4, nas6       = netip.MustParseAddr("10.77.0.20"), netip.MustParseAddr("fd77::20")
+	tv4              = netip.MustParseAddr("10.77.0.30")
+	unused4          = netip.MustParseAddr("10.77.0.99")
+	far4             = netip.MustParseAddr("192.0.2.1") // in no network of the lab
+
+	ssh  = machine.Port{Protocol: machine.TCP, Number: 22}
+	game = machine.Port{Protocol: machine.UDP, Number: 27015}
+	ping = machine.Port{Protocol: machine.ICMP}
+	http = machine.Port{Protocol: machine.TCP, Number: 80}
+)
+
+// nas has both families and a service of each protocol; tv has one address.
+func nas() machine.Spec {
+	ports := []machine.Port{ssh, game, ping}
+	return machine.Spec{Name: "nas", MAC: nasMAC, IdleWatts: 50, SleepWatts: 2,
+		Monitor: []machine.Address{{IP: nas4, Ports: ports}, {IP: nas6, Ports: ports}}}
+}
+
+func tv() machine.Spec {
+	return machine.Spec{Name: "tv", MAC: tvMAC, Monitor: []machine.Address{{IP: tv4, Ports: []machine.Port{http}}}}
+}
+
+// agentless is nas, which does not register.
+func agentless() machine.Spec {
+	s := nas()
+	s.Agentless = true
+	return s
+}
+
+// named returns a machine under another name.
+func named(s machine.Spec, name string) machine.Spec {
+	s.Name = name
+	return s
+}
+
+// at returns a machine at other addresses, with one TCP service each.
+func at(s machine.Spec, ips ...netip.Addr) machine.Spec {
+	s.Monitor = nil
+	for _, ip := range ips {
+		s.Monitor = append(s.Monitor, machine.Address{IP: ip, Ports: []machine.Port{ssh}})
+	}
+	return s
+}
+
+// request is a registration before a sleep that says everything.
+func request(s machine.Spec) registration.Request {
+	return registration.Request{Spec: s, HasName: true, HasMonitor: true, HasIdleWatts: true, HasSleepWatts: true, HasPassword: true, HasWakeFrom: true}
+}
+
+// The frames of the tests, as the parser leaves them.
+
+func arpRequest(src, dst machine.MAC, from, to netip.Addr) *lan.Packet {
+	return &lan.Packet{Kind: lan.ARPRequest, Src: src, Dst: dst, SenderMAC: src, From: from, To: to}
+}
+
+// arpTest asks whether ip is free (RFC 5227 section 2.1.1).
+func arpTest(src machine.MAC, ip netip.Addr) *lan.Packet {
+	return arpRequest(src, machine.Broadcast, netip.IPv4Unspecified(), ip)
+}
+
+func arpReply(src, dst machine.MAC, from, to netip.Addr) *lan.Packet {
+	return &lan.Packet{Kind: lan.ARPReply, Src: src, Dst: dst, SenderMAC: src, From: from, To: to}
+}
+
+// arpUse is an announcement of the sender's own address.
+func arpUse(src machine.MAC, ip netip.Addr) *lan.Packet {
+	return arpReply(src, machine.Broadcast, ip, ip)
+}
+
+func solicit(src machine.MAC, from, target netip.Addr) *lan.Packet {
+	return &lan.Packet{Kind: lan.NeighborSolicitation, Src: src, From: from, To: target, SenderMAC: src, Target: target}
+}
+
+// ndTest asks whether ip is free (RFC 4862 section 5.4.2). It carries no option.
+func ndTest(src machine.MAC, ip netip.Addr) *lan.Packet {
+	return &lan.Packet{Kind: lan.NeighborSolicitation, Src: src, From: netip.IPv6Unspecified(), Target: ip}
+}
+
+// advertise names its own sender; one that goes to the porter answers it.
+func advertise(src, dst, option machine.MAC, target netip.Addr) *lan.Packet {
+	return &lan.Packet{Kind: lan.NeighborAdvertisement, Src: src, Dst: dst, From: target,
+		To: netip.IPv6LinkLocalAllNodes(), SenderMAC: option, Target: target, Solicited: dst == porterMAC}
+}
+
+func ipPacket(kind lan.Kind, src machine.MAC, from, to netip.Addr) *lan.Packet {
+	return &lan.Packet{Kind: kind, Src: src, Dst: porterMAC, From: from, To: to}
+}
+
+const (
+	flagSYN, flagRST, flagACK = 2, 4, 16
+
+	clientPort = 40000
+)
+
+func segment(src machine.MAC, from, to netip.Addr, port uint16, flags byte) *lan.Packet {
+	p := ipPacket(lan.TCP, src, from, to)
+	p.FromPort, p.ToPort, p.Flags = clientPort, port, flags
+	return p
+}
+
+// clientOf returns the client's address and port that packets for ip come from.
+func clientOf(ip netip.Addr) netip.AddrPort {
+	if ip.Is6() {
+		return netip.AddrPortFrom(client6, clientPort)
+	}
+	return netip.AddrPortFrom(client4, clientPort)
+}
+
+// syn is a client that opens a TCP connection.
+func syn(to netip.Addr, port uint16) *lan.Packet { return synFrom(clientMAC, to, port) }
+
+func synFrom(src machine.MAC, to netip.Addr, port uint16) *lan.Packet {
+	return parsed(lan.SYNProbe(src, porterMAC, clientOf(to), netip.AddrPortFrom(to, port), 1))
+}
+
+func datagram(to netip.Addr, port uint16) *lan.Packet { return datagramFrom(clientMAC, to, port) }
+
+func datagramFrom(src machine.MAC, to netip.Addr, port uint16) *lan.Packet {
+	return parsed(lan.DatagramProbe(src, porterMAC, clientOf(to), netip.AddrPortFrom(to, port)))
+}
+
+func echo(to netip.Addr) *lan.Packet {
+	return parsed(lan.EchoProbe(clientMAC, porterMAC, clientOf(to).Addr(), to, 1, 1))
+}
+
+// parsed reads a frame that package lan has built.
+func parsed(frame []byte, err error) *lan.Packet {
+	p := new(lan.Packet)
+	if err != nil {
+		panic(err) // the test's own mistake
+	}
+	if v := p.Parse(frame); v != lan.Accepted {
+		panic(v)
+	}
+	return p
+}
+
+// peer is a machine on the LAN that answers the porter's questions.
+type peer struct {
+	mac   machine.MAC
+	addrs []netip.Addr // that it answers for
+	open  []uint16     // ports of TCP and UDP
+	card  bool         // it sleeps, and its network card answers ARP and neighbor discovery
+	pings bool         // ... and echo requests
+}
+
+// up has a machine answer from now on, with no service.
+func (x *fixture) up(spec machine.Spec) *peer {
+	p := &peer{mac: spec.MAC, addrs: spec.Addrs()}
+	x.peers = append(x.peers, p)
+	return p
+}
+
+// down has it answer no more.
+func (x *fixture) down(p *peer) {
+	x.peers = slices.DeleteFunc(x.peers, func(o *peer) bool { return o == p })
+}
+
+// answer answers a frame of the porter.
+func (p *peer) answer(s *sentFrame) {
+	if s.Src != s.on.MAC() || s.Dst != p.mac && s.Dst.Unicast() {
+		return
+	}
+	has := func(ip netip.Addr) bool { return slices.Contains(p.addrs, ip) }
+	open := slices.Contains(p.open, s.ToPort)
+	ours := lan.IsProbePort(s.FromPort)
+	var a *lan.Packet
+	switch {
+	case s.Kind == lan.ARPRequest && s.From != s.To && has(s.To):
+		a = arpReply(p.mac, s.Src, s.To, s.From)
+	case s.Kind == lan.NeighborSolicitation && has(s.Target):
+		a = advertise(p.mac, s.Src, p.mac, s.Target)
+	case s.Dst != p.mac || !has(s.To) || p.card && !(p.pings && s.Kind == lan.EchoRequest):
+		return
+	case s.Kind == lan.EchoRequest:
+		a = ipPacket(lan.EchoReply, p.mac, s.To, s.From)
+		a.EchoID, a.EchoSeq = s.EchoID, s.EchoSeq
+	case s.Kind == lan.TCP && ours:
+		a = segment(p.mac, s.To, s.From, s.FromPort, flagRST|flagACK)
+		if open {
+			a.Flags = flagSYN | flagACK
+		}
+		a.FromPort, a.Ack = s.ToPort, s.Seq+1
+	case s.Kind == lan.UDP && ours && !open:
+		a = ipPacket(lan.PortUnreachable, p.mac, s.To, s.From)
+		a.Target, a.FromPort, a.ToPort = s.To, s.FromPort, s.ToPort
+	default:
+		return
+	}
+	s.on.reader.Handle(a)
+}
