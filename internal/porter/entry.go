@@ -123,6 +123,17 @@ func (r *registry) holder(ip netip.Addr, mac machine.MAC) *entry {
 	return nil
 }
 
+// share reports whether another machine names one of the addresses of e too.
+func (r *registry) share(e *entry) bool {
+	spec := e.Spec()
+	for _, other := range r.byMAC {
+		if others := other.Spec(); other != e && slices.ContainsFunc(others.Addrs(), spec.Has) {
+			return true
+		}
+	}
+	return false
+}
+
 // holds reports whether ip is the machine's, as far as it is looked after.
 func (e *entry) holds(ip netip.Addr) bool { return e.attention != machine.Unobserved && e.Holds(ip) }
 

@@ -197,7 +197,7 @@ func (l *loop) register(e *entry, req registration.Request, places []machine.Pla
 	// released by it.
 	l.tell(e, machine.Registered{Spec: spec, Here: req.Here, Places: places, Repeated: repeated})
 	e.setTarget()
-	if slices.ContainsFunc(spec.Addrs(), func(ip netip.Addr) bool { return l.machines.holder(ip, spec.MAC) != nil }) {
+	if l.machines.share(e) {
 		l.place() // one of the two loses the address
 	}
 	return nil
@@ -207,13 +207,16 @@ func (l *loop) register(e *entry, req registration.Request, places []machine.Pla
 func (l *loop) replaceCard(old *entry, spec machine.Spec) {
 	l.log.Info("network card replaced", "event", "card_replaced", "machine", old, "mac", spec.MAC, "mac_before", old.Spec().MAC)
 	mac := old.Spec().MAC
-	l.tell(old, machine.Stopped{})
-	mem := old.Memory()
-	l.remove(old)
+	mem := l.retire(old)
 	l.journal.Append(journal.Record{Forgotten: mac, Event: journal.Event{
 		Kind: journal.CardReplaced, At: time.Now(), Machine: spec.Name, MAC: spec.MAC, By: mac.String()}})
+	var configured *machine.Spec
+	if known := l.machines.byMAC[spec.MAC]; known != nil { // under another name
+		configured = known.configured
+		l.retire(known)
+	}
 	mem.Spec, mem.State, mem.Since, mem.Card, mem.Others = spec, machine.Awake, time.Now(), false, nil
-	l.insert(machine.Resume(mem, l.policy(), time.Now(), time.Now()))
+	l.insert(machine.Resume(mem, l.policy(), time.Now(), time.Now())).configured = configured
 }
 
 // protect refuses what would change a machine that the configuration knows: its
