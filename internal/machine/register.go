@@ -33,7 +33,7 @@ func (m *Machine) register(now time.Time, e Registered) {
 	}
 	m.takeSpec(now, e)
 	if e.Here {
-		m.isHere(now)
+		m.isHere(now, e.Repeated)
 		return
 	}
 	m.report(now, Settling, WhyRegistered, e.Repeated)
@@ -75,12 +75,13 @@ func (m *Machine) takeSpec(now time.Time, e Registered) {
 		if j := slices.IndexFunc(e.Places, func(p Place) bool { return p.Addr == a.IP }); j >= 0 {
 			place = e.Places[j]
 		}
+		before := a.status().Reason
 		if a.standing == Conceded {
 			a.standing, a.recheck = Own, recheck{}
 		}
 		a.answered = a.answered || !place.Unproved
 		a.reason, a.unproved = place.Reason, !a.answered
-		if why := a.status().Reason; why != "" {
+		if why := a.status().Reason; why != "" && !(e.Repeated && why == before) {
 			m.do(AddressWaits{Addr: a.IP, Reason: why})
 		}
 	}
@@ -89,11 +90,13 @@ func (m *Machine) takeSpec(now time.Time, e Registered) {
 }
 
 // isHere takes in that a machine is up and asks to be watched.
-func (m *Machine) isHere(now time.Time) {
+func (m *Machine) isHere(now time.Time, repeated bool) {
 	switch m.state {
 	case Awake:
 		m.beginWatch(now)
-		m.do(WatchBegan{})
+		if !repeated {
+			m.do(WatchBegan{})
+		}
 	case Waking:
 		if m.wake.attempts > 0 {
 			m.enterArriving(now)
