@@ -127,7 +127,7 @@ func (m *Machine) isHere(now time.Time, repeated bool) {
 // contested leaves an address to a host that tests it, where the machine did not
 // wake and was not heard since.
 func (m *Machine) contested(now time.Time, e Contested) {
-	if m.failures > 0 && m.state == Asleep {
+	if m.failures > 0 && (m.state == Asleep || m.state == Waking) {
 		m.conflict(now, Conflicted(e), true)
 	}
 }
