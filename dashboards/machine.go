@@ -119,7 +119,7 @@ func stateOverTime() panel {
 
 func trouble() panel {
 	return eventsPanel("Trouble",
-		"What should not happen: another host used an address of the machine; the machine registered for sleep and went on speaking for probe.timeout; "+
+		"What should not happen: another host used an address of the machine; the machine registered for sleep and went on answering for probe.timeout; "+
 			"a wake failed. Worry about each, and most about conflicts.",
 		query(`sum(increase(nightporter_address_conflicts_total{@machine}[$__rate_interval]))`, "address conflicts"),
 		query(`sum(increase(nightporter_machine_settle_timeouts_total{@machine}[$__rate_interval]))`, "did not fall asleep"),
@@ -136,7 +136,7 @@ func counted(title, description, metric string, limits thresholds) *stat.PanelBu
 
 func attemptsPerWake() panel {
 	return statPanel("Magic packets per wake",
-		"How many rounds of magic packets a wake took, on average over the time shown. One comes at once and one more each wake.interval until the machine speaks, "+
+		"How many rounds of magic packets a wake took, on average over the time shown. One comes at once and one more each wake.interval until the machine answers, "+
 			"so a slow boot takes some. Worry when it comes near wake.attempts: the next boot that is a little slower fails.",
 		units.Short,
 		total(`

@@ -29,14 +29,15 @@ func TestFaultClockJournal(t *testing.T) {
 	const elsewhere, nowhere = `"boot":"ffffffff"`, ""
 	at := func(year int) string { return fmt.Sprintf(`"at":"%d-01-02T03:04:05Z"`, year) }
 	since := func(year int) string { return fmt.Sprintf(`"since":"%d-01-02T03:04:05Z"`, year) }
+	heard := func(year int) string { return fmt.Sprintf(`"heard":"%d-01-02T03:04:05Z"`, year) }
 	for _, c := range []struct {
 		name    string
 		changes []string
 	}{
-		{"of this start, and the clock was set since", []string{at(1970), since(1970)}},
-		{"of this start, and the clock was set back since", []string{at(2075), since(2075)}},
-		{"of another start, asleep since 1970", []string{elsewhere, at(1970), since(1970)}},
-		{"of another start, asleep since 2075", []string{elsewhere, at(2075), since(2075)}},
+		{"of this start, and the clock was set since", []string{at(1970), since(1970), heard(1970)}},
+		{"of this start, and the clock was set back since", []string{at(2075), since(2075), heard(2075)}},
+		{"of another start, asleep since 1970", []string{elsewhere, at(1970), since(1970), heard(1970)}},
+		{"of another start, asleep since 2075", []string{elsewhere, at(2075), since(2075), heard(2075)}},
 		{"of an older version, asleep since 1970", []string{nowhere, since(1970)}},
 		{"of an older version, asleep since 2075", []string{nowhere, since(2075)}},
 		{"of an older version, seen in 2075", []string{nowhere, at(2075)}},
@@ -58,7 +59,7 @@ func TestFaultClockJournal(t *testing.T) {
 		h.d.Kill()
 	}
 	// One that was started meanwhile has its account closed at once.
-	h.must(os.WriteFile(file, h.altered(left, []string{elsewhere, at(1970), since(1970)}), 0o600))
+	h.must(os.WriteFile(file, h.altered(left, []string{elsewhere, at(1970), since(1970), heard(1970)}), 0o600))
 	h.must(nas.PowerOn())
 	h.again(brisk)
 	h.moved(0, "nas", "settling", "awake", machine.WhyStarted)
@@ -67,8 +68,8 @@ func TestFaultClockJournal(t *testing.T) {
 	}
 }
 
-// altered replaces fields in each record of a journal, and drops its boot and the
-// time since if a change is empty. Every line gets the checksum that it needs.
+// altered replaces fields in each record of a journal, and drops what an older
+// version did not write if a change is empty. Every line gets the checksum that it needs.
 func (h *house) altered(file []byte, changes []string) []byte {
 	h.Helper()
 	var out strings.Builder
@@ -85,7 +86,7 @@ func (h *house) altered(file []byte, changes []string) []byte {
 		record := found[1]
 		for _, change := range changes {
 			if change == "" {
-				record = regexp.MustCompile(`"(boot|up)":"[^"]*",`).ReplaceAllString(record, "")
+				record = regexp.MustCompile(`"(boot|up)":"[^"]*",|,"heard":"[^"]*"`).ReplaceAllString(record, "")
 				continue
 			}
 			name, _, _ := strings.Cut(change, ":")

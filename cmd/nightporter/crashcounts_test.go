@@ -42,7 +42,8 @@ func (f *fleet) plausible(lasted, down time.Duration) {
 		// the next daemon began where there was none.
 		least, most := time.Duration(0), min(lasted+time.Second, truth+down+time.Duration(starts)*2500*time.Millisecond)
 		if m == f.idle {
-			least, most = truth-1500*time.Millisecond, truth+time.Second
+			// Its claim comes after 3 s of silence.
+			least, most = truth-4500*time.Millisecond, truth+time.Second
 		}
 		line := fmt.Sprintf("%s slept %v by our count, %v in truth, in %d sleeps", m.Name(), got.Round(time.Millisecond), truth.Round(time.Millisecond), starts)
 		if f.Log(line); got < least || got > most {

@@ -10,7 +10,7 @@ import (
 )
 
 // shortWakes gives a wake up after a few seconds.
-const shortWakes = "wake: {attempts: 3, interval: 300ms, timeout: 3s}\n"
+const shortWakes = "wake: {attempts: 3, interval: 300ms}\n"
 
 // TestFieldNeverWakes: a machine that does not wake is asked for every two seconds.
 // It is tried with growing pauses, and told of once.

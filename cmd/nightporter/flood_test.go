@@ -136,21 +136,23 @@ func (h *house) memory() (resident, files int) {
 	return resident, len(open)
 }
 
-// knockAtNAS sends one SYN from the client, which knows where the machine is.
-func (h *house) knockAtNAS(port uint16) {
+// knockAt sends one SYN from the client to a sleeper.
+func (h *house) knockAt(i int) {
 	h.Helper()
 	client := h.lan.Client()
-	h.must(client.SendFrame(segment(client.MAC(), h.lan.Porter().MAC(), netip.AddrPortFrom(client.Addr4(), port), netip.AddrPortFrom(nas4, 22), flagSYN)))
+	from, to := netip.AddrPortFrom(client.Addr4(), uint16(50000+i)), netip.AddrPortFrom(sleeperAddr(i), 22)
+	h.must(client.SendFrame(segment(client.MAC(), h.lan.Porter().MAC(), from, to, flagSYN)))
 }
 
-// knocks has the client knock n times at a machine that sleeps on, and returns
-// how long the magic packet took on the wire. One that was lost takes a second.
-func (h *house) knocks(wire *lab.Capture, nas *lab.Machine, n int) (took []time.Duration) {
+// knocks has the client knock at n sleepers, of which each sleeps on and so is good
+// for one: the pauses of a machine that does not wake grow. It returns how long the
+// magic packets took on the wire. One that was lost takes a second.
+func (h *house) knocks(wire *lab.Capture, first, n int) (took []time.Duration) {
 	h.Helper()
-	for i := range n {
+	for i := first; i < first+n; i++ {
 		entries := h.d.Log.Len()
 		seen := len(wire.Frames())
-		h.knockAtNAS(uint16(50000 + i))
+		h.knockAt(i)
 		var began, magic time.Time
 		ctx := h.within(time.Second)
 		_, err := wire.Wait(ctx, func(f lab.Frame) bool {
@@ -170,7 +172,7 @@ func (h *house) knocks(wire *lab.Capture, nas *lab.Machine, n int) (took []time.
 			continue
 		}
 		took = append(took, magic.Sub(began))
-		h.moved(entries, "nas", "waking", "asleep", machine.WhyAttemptsGone)
+		h.moved(entries, sleeperName(i), "waking", "asleep", machine.WhyAttemptsGone)
 	}
 	slices.Sort(took)
 	return took
@@ -180,21 +182,23 @@ func (h *house) knocks(wire *lab.Capture, nas *lab.Machine, n int) (took []time.
 // a magic packet within 50 ms, and an honest client is answered.
 func TestFaultFlood(t *testing.T) {
 	ctx, lan := newLANFor(t, 3*time.Minute) // not in parallel with others, whose times it would spoil
-	h := openOn(ctx, t, lan, floodConf+"wake: {attempts: 1, interval: 20ms, from: [10.77.0.0/26]}\n")
+	h := openOn(ctx, t, lan, floodConf+crowded+"wake: {attempts: 1, interval: 20ms, from: [10.77.0.0/26]}\n")
 	nas := h.nas(func(c *lab.MachineConfig) { c.IgnoreMagic = lab.IgnoreAll })
 	flooder, err := h.lan.AddHost("flooder", netip.MustParsePrefix("10.77.0.66/24"))
 	h.must(err)
 	h.putToSleep(nas)
+	knocks := soak(9, 50)
+	all := 5 + len(torrents)*knocks
+	h.sleepers(all + 1)
 	wire, err := h.lan.CapturePort(h.ctx, h.lan.Porter(), knocksOnly(t, h.lan.Client().Addr4())...)
 	h.must(err)
 	resident, files := h.memory()
-	knocks := soak(9, 50)
-	t.Logf("without a flood: knock to magic packet %v", h.knocks(wire, nas, 5))
+	t.Logf("without a flood: knock to magic packet %v", h.knocks(wire, 0, 5))
 	for i, c := range torrents {
 		flood, err := flooder.Flood(0, c.deal(h, rand.New(rand.NewPCG(uint64(i), 4))))
 		h.must(err)
 		began := time.Now()
-		took := h.knocks(wire, nas, knocks)
+		took := h.knocks(wire, 5+i*knocks, knocks)
 		rate := float64(flood.Sent()) / time.Since(began).Seconds()
 		h.must(flood.Stop())
 		h.answered(flooder, c)
@@ -209,11 +213,14 @@ func TestFaultFlood(t *testing.T) {
 	if nowResident > resident+32<<20 || nowFiles > files+8 {
 		t.Error("the floods have left something behind")
 	}
-	if got, most := h.metric(`nightporter_machine_wakes_total{machine="nas", trigger="tcp"}`), 5+len(torrents)*knocks; got > float64(most) {
-		t.Errorf("%v wakes, and %d knocks", got, most)
+	for i := range all {
+		if got := h.metric(`nightporter_machine_wakes_total{machine="%s", trigger="tcp"}`, sleeperName(i)); got > 1 {
+			t.Errorf("%v wakes of %s, which was knocked at once", got, sleeperName(i))
+		}
 	}
+	h.wantMetric(0, `nightporter_machine_wakes_total{machine="nas", trigger="tcp"}`)
 	h.wantMetric(0, `nightporter_address_conflicts_total{machine="nas"}`)
-	h.fullQueue(wire, flooder)
+	h.fullQueue(wire, flooder, all)
 
 	nas.IgnoreMagic(0)
 	h.reload(floodConf, "configuration reloaded")
@@ -251,7 +258,7 @@ func (h *house) answered(flooder *lab.Host, c torrent) {
 // fullQueue: what comes while the daemon cannot read fills the queue of its
 // socket. What does not fit is counted; and a knock that comes after all these
 // questions is not lost with them.
-func (h *house) fullQueue(wire *lab.Capture, flooder *lab.Host) {
+func (h *house) fullQueue(wire *lab.Capture, flooder *lab.Host, sleeper int) {
 	h.Helper()
 	const drops = `nightporter_capture_drops_total{interface="eth0"}`
 	before, entries := h.metric(drops), h.d.Log.Len()
@@ -260,7 +267,7 @@ func (h *house) fullQueue(wire *lab.Capture, flooder *lab.Host) {
 	h.must(err)
 	h.must(h.sees(flood, 60000)) // several times what the queue holds
 	h.must(flood.Stop())
-	h.knockAtNAS(55555)
+	h.knockAt(sleeper)
 	began := time.Now()
 	h.must(h.d.Signal(syscall.SIGCONT))
 	if _, err := wire.Wait(h.within(5*time.Second), func(f lab.Frame) bool {
@@ -269,7 +276,7 @@ func (h *house) fullQueue(wire *lab.Capture, flooder *lab.Host) {
 		h.Fatalf("a knock behind %d questions is lost: %v", flood.Sent(), err)
 	}
 	h.Logf("a knock behind %d questions: magic packet %v after the daemon went on", flood.Sent(), time.Since(began))
-	h.moved(entries, "nas", "waking", "asleep", machine.WhyAttemptsGone)
+	h.moved(entries, sleeperName(sleeper), "waking", "asleep", machine.WhyAttemptsGone)
 	sent, lost := float64(flood.Sent()), h.metric(drops)-before
 	h.Logf("%.0f of %.0f frames were dropped while the daemon stood still", lost, sent)
 	if lost < sent/2 || lost > sent {

@@ -135,33 +135,44 @@ func TestWhatWasAcknowledgedSurvives(t *testing.T) {
 	h.connect(h.lan.Client(), nas4, 22)
 }
 
-// TestAThousandSleepersSurviveKill, and are claimed again soon.
-func TestAThousandSleepersSurviveKill(t *testing.T) {
-	const count = 1000
-	conf := brisk + "registration: {trust: open, max_connections: 256, rate: 0}\n"
-	h := openFor(t, conf, 2*time.Minute)
+// crowded lets the client register machines that are not there, and many at once.
+const crowded = "registration: {trust: open, max_connections: 256, rate: 0}\n"
+
+func sleeperName(i int) string     { return fmt.Sprintf("sleeper%d", i) }
+func sleeperAddr(i int) netip.Addr { return netip.AddrFrom4([4]byte{10, 80, byte(1 + i>>8), byte(i)}) }
+
+// sleepers has count machines claimed that were never there.
+func (h *house) sleepers(count int) {
+	h.Helper()
 	h.must(h.lan.Porter().AddAddr(h.ctx, netip.MustParsePrefix("10.80.0.2/16")))
-	register := func(i int) error {
-		ip := netip.AddrFrom4([4]byte{10, 80, byte(1 + i>>8), byte(i)})
-		mac := machine.MAC{2, 0x80, 0, 0, byte(i >> 8), byte(i)}
-		name := fmt.Sprintf("sleeper%d", i)
-		answer, err := h.d.Register(h.ctx, h.lan.Client(), body(name, mac, entry{ip, []any{"22/tcp"}}))
-		if err == nil && answer != "OK." {
-			err = fmt.Errorf("%s: %s", name, answer)
-		}
-		return err
-	}
 	var group errgroup.Group
 	group.SetLimit(12)
 	n := h.d.Log.Len()
 	for i := range count {
-		group.Go(func() error { return register(i) })
+		group.Go(func() error { return h.addSleeper(i) })
 	}
 	h.must(group.Wait())
 	h.asleep(n, count)
+}
+
+func (h *house) addSleeper(i int) error {
+	mac := machine.MAC{2, 0x80, 0, 0, byte(i >> 8), byte(i)}
+	answer, err := h.d.Register(h.ctx, h.lan.Client(), body(sleeperName(i), mac, entry{sleeperAddr(i), []any{"22/tcp"}}))
+	if err == nil && answer != "OK." {
+		err = fmt.Errorf("%s: %s", sleeperName(i), answer)
+	}
+	return err
+}
+
+// TestAThousandSleepersSurviveKill, and are claimed again soon.
+func TestAThousandSleepersSurviveKill(t *testing.T) {
+	const count = 1000
+	conf := brisk + crowded
+	h := openFor(t, conf, 2*time.Minute)
+	h.sleepers(count)
 	// One more is answered when everything before it is stored: who settles when
 	// the porter is killed needs its time to be claimed.
-	h.must(register(count))
+	h.must(h.addSleeper(count))
 	h.d.Kill()
 	began := time.Now()
 	h.again(conf)

@@ -62,7 +62,7 @@ energy:
   sleep_watts: 2
 notify:
   urls: []
-  events: [failed, conflict]
+  events: [failed, conflict, elsewhere]
   rate: 12
 machines: []
 `

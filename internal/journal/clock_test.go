@@ -66,7 +66,8 @@ func TestFaultClock(t *testing.T) {
 
 			mem.Spec.IdleWatts, mem.Spec.SleepWatts, m.Spec = 52, 2, mem.Spec
 			life := machine.Resume(m, machine.Policy{}, past.until, now)
-			life.Handle(now, machine.Heard{})
+			life.Handle(now, machine.Ticked{}) // it is asked
+			life.Handle(now, machine.Answered{Addr: mem.Spec.Monitor[0].IP, Proof: machine.BySystem})
 			near(t, "counted", life.Status().Tally.Slept-m.Tally.Slept, past.until.Sub(m.Since))
 		})
 	}

@@ -15,20 +15,20 @@ type Kind string
 
 // The kinds of events.
 const (
-	Registered   Kind = "registered"    // the machine said that it is about to sleep
+	Registered   Kind = "registered"    // the machine said that it is about to sleep, or that it is up
 	Refused      Kind = "refused"       // a registration was not accepted
-	Settling     Kind = "settling"      // the machine is watched for silence
+	Settling     Kind = "settling"      // whether the machine is off is in doubt
 	Asleep       Kind = "asleep"        // its addresses are claimed
-	Knock        Kind = "knock"         // somebody wants one of its services
-	Asked        Kind = "asked"         // somebody asked for it to be woken
+	Knock        Kind = "knock"         // a client wants one of its services
+	Asked        Kind = "asked"         // a wake was asked for
 	Magic        Kind = "magic"         // a magic packet went out
-	Arrived      Kind = "arrived"       // it spoke for one of its addresses
+	Arrived      Kind = "arrived"       // it is up, its services are not ready
 	Ready        Kind = "ready"         // it was handed over
 	Failed       Kind = "failed"        // a wake was given up
 	HandStart    Kind = "hand_start"    // it started without us
 	Awake        Kind = "awake"         // it is up for any other reason
-	Conflict     Kind = "conflict"      // somebody else uses one of its addresses
-	ConflictOver Kind = "conflict_over" // nobody else answers for that address any more
+	Conflict     Kind = "conflict"      // one of its addresses was left to another host
+	ConflictOver Kind = "conflict_over" // no other host answers for that address any more
 	Forgotten    Kind = "forgotten"     // it is no longer known
 	Suppressed   Kind = "suppressed"    // a knock that was not allowed to wake
 

@@ -105,7 +105,7 @@ func TestKernelFilter(t *testing.T) {
 			Own: []netip.Addr{porter4, porter6}, MACs: []machine.MAC{sleepyMAC}, Addrs: []netip.Addr{sleepy4, sleepy6},
 		}, []string{
 			"arp", "arp to all", "solicitation", "advertisement", "syn to sleepy4", "syn to sleepy6",
-			"from sleepy", "from sleepy, lldp", "priority tag, arp", "priority tag, syn",
+			"from sleepy", "priority tag, arp", "priority tag, syn",
 		}},
 		{"addresses only", &lan.Interest{Addrs: []netip.Addr{sleepy4}},
 			[]string{"arp", "arp to all", "solicitation", "advertisement", "syn to sleepy4", "priority tag, arp", "priority tag, syn"}},
@@ -190,7 +190,7 @@ func TestRejectedFramesAreCounted(t *testing.T) {
 		ether(0x0806, arpBody(1)[:20]...),
 		// The kernel takes the outer tag away.
 		named("e", tagged(tagged(ether(0x0806, arpBody(1)...), 7), 0)),
-		named("good", ether(0x88cc, 1)),
+		named("good", ether(0x0806, arpBody(1)...)),
 	)
 	if diff := cmp.Diff([]string{"good"}, got); diff != "" {
 		t.Errorf("frames that came through (-want +got):\n%s", diff)

@@ -172,7 +172,7 @@ func (m *Machine) Next() time.Time {
 	case Settling:
 		return earliest(m.presence.next, m.addrs.nextReturn())
 	case Asleep:
-		return earliest(m.addrs.nextRecheck(), m.addrs.nextAway(), m.awake().nextOblivion())
+		return earliest(m.presence.next, m.addrs.nextRecheck(), m.addrs.nextAway(), m.awake().nextOblivion())
 	case Waking:
 		return earliest(w.nextMagic, m.presence.next)
 	case Arriving:
@@ -222,6 +222,7 @@ func (m *Machine) tick(now time.Time) {
 		m.addrs.tickReturns(now)
 		m.inDoubt().tickSettling(now)
 	case Asleep:
+		m.inDoubt().askAsleep(now)
 		m.addrs.tickAway(now)
 		m.addrs.tickRechecks(now)
 		m.awake().tickOblivion(now)
@@ -243,6 +244,9 @@ func (m *Machine) report(now time.Time, to State, why Reason, repeated bool) {
 	}
 	m.do(Moved{From: m.state, To: to, Why: why, After: after, Repeated: repeated})
 	m.state, m.since = to, now
+	if to == Asleep {
+		m.presence.next = time.Time{} // some cards wake for any unicast frame
+	}
 	m.addrs.stopRechecks()
 	if to == Awake {
 		m.upSince = now

@@ -81,8 +81,8 @@ func Resume(mem Memory, policy Policy, until, now time.Time) *Machine {
 	if m.heard.IsZero() || mem.State == Awake && until.After(m.heard) {
 		m.heard = until // a machine that was awake answered until then
 	}
-	if mem.State == Awake {
-		m.upSince = now
+	if mem.State == Awake || mem.State == Arriving { // one that arrived was up
+		m.state, m.upSince = Awake, now
 		m.awake().beginWatch(now)
 		return m
 	}
@@ -93,7 +93,7 @@ func Resume(mem Memory, policy Policy, until, now time.Time) *Machine {
 		m.since = now
 	case Settling:
 		m.settling = said
-	case Waking, Arriving:
+	case Waking:
 		m.settling, m.since = rewoken, now
 	}
 	return m

@@ -108,13 +108,13 @@ func TestResumeInEveryState(t *testing.T) {
 		{machine.Settling, newLife(t, nil).event(registered), machine.Settling, machine.Asleep},
 		{machine.Asleep, asleep(t, nil), machine.Settling, machine.Asleep},
 		{machine.Waking, waking(t, nil), machine.Settling, machine.Asleep},
-		{machine.Arriving, arriving(t, nil), machine.Settling, machine.Asleep},
+		{machine.Arriving, arriving(t, nil), machine.Awake, machine.Awake}, // it was up
 	} {
 		t.Run(c.state.String(), func(t *testing.T) {
 			c.life.want(c.state)
 			before := c.life.m.Memory()
 			l := c.life.away(time.Minute).want(c.soon)
-			if c.state == machine.Awake || c.state == machine.Settling {
+			if c.state != machine.Asleep && c.state != machine.Waking {
 				before.Heard = l.m.Memory().Heard // an awake one was heard until then
 			}
 			if c.state != machine.Waking && c.state != machine.Arriving {

@@ -191,11 +191,14 @@ func (m *Machine) provedUp(now time.Time, ip netip.Addr, a *address) {
 	case Awake:
 		m.presence.next = m.awake().nextWatch(now)
 		m.pending = nil // it was up when the wake was requested
+		m.awake().findElsewhere(now)
 	case Settling:
 		m.inDoubt().answeredSettling(now)
 	case Asleep:
-		m.settling = spoke
-		m.inDoubt().startedExternally(now)
+		if m.settling != silent { // else it may have been up all the time
+			m.settling = spoke
+		}
+		m.inDoubt().answeredSettling(now)
 	case Waking:
 		if a != nil && m.wake.attempts > 0 {
 			m.woken().enterArriving(now)

@@ -280,7 +280,7 @@ func TestElsewhere(t *testing.T) {
 	l := asleep(t, nil).pass(time.Hour)
 	speaks(l)
 	l.want(machine.Awake).reason(machine.Settling, machine.Awake, machine.WhyStarted).
-		wantActions(quietBoth, releaseBoth, end4, end6, told)
+		wantActions(quietBoth, releaseBoth, told, end4, end6)
 	if got := l.m.Status(); got.Slept(l.now) != time.Hour {
 		t.Errorf("slept %v", got.Slept(l.now))
 	}

@@ -75,12 +75,13 @@ func (m *Machine) takeSpec(now time.Time, e Registered) {
 		if j := slices.IndexFunc(e.Places, func(p Place) bool { return p.Addr == a.IP }); j >= 0 {
 			place = e.Places[j]
 		}
+		before := a.status().Reason
 		if a.standing == Conceded {
 			a.standing, a.recheck = Own, recheck{}
 		}
 		a.answered = a.answered || !place.Unproved
 		a.reason, a.unproved = place.Reason, !a.answered
-		if why := a.status().Reason; why != "" {
+		if why := a.status().Reason; why != "" && !(e.Repeated && why == before) {
 			m.do(AddressWaits{Addr: a.IP, Reason: why})
 		}
 	}
@@ -126,7 +127,7 @@ func (m *Machine) isHere(now time.Time, repeated bool) {
 // contested leaves an address to a host that tests it, where the machine did not
 // wake and was not heard since.
 func (m *Machine) contested(now time.Time, e Contested) {
-	if m.failures > 0 && m.state == Asleep {
+	if m.failures > 0 && (m.state == Asleep || m.state == Waking) {
 		m.conflict(now, Conflicted(e), true)
 	}
 }

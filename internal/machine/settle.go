@@ -24,6 +24,11 @@ const (
 // that it has for its answer.
 func (m *Machine) answerPace() time.Duration { return min(m.policy.ProbeInterval, quickInterval) }
 
+// doubtfulFor is how long after an outage of ours a machine is asked on although it
+// sleeps, because nothing but its silence says so: a switch may keep a port to
+// itself for longer than it should.
+const doubtfulFor = 5 * time.Minute
+
 // repeatAfter is how often a change is reported that comes again and again.
 const repeatAfter = time.Hour
 
@@ -186,6 +191,19 @@ func (m inDoubt) neverSilent(now time.Time, why Reason) {
 	m.move(now, Awake, why)
 }
 
+// askAsleep asks a machine whose silence may have been that of our own network.
+func (m inDoubt) askAsleep(now time.Time) {
+	p := &m.presence
+	switch {
+	case p.next.IsZero() || now.Before(p.next):
+	case now.Before(m.blind.Add(doubtfulFor)):
+		m.ask(now, m.questioned(), false)
+		p.next = m.awake().nextWatch(now)
+	default:
+		p.next = time.Time{}
+	}
+}
+
 // fallAsleep claims the addresses of a machine that is off.
 func (m inDoubt) fallAsleep(now time.Time, why Reason) {
 	slept := m.sleep.since
@@ -202,6 +220,10 @@ func (m inDoubt) fallAsleep(now time.Time, why Reason) {
 	}
 	m.addrs.claimAll(announceAfter)
 	m.claimAt = now
+	if m.settling == silent && now.Before(m.blind.Add(doubtfulFor)) {
+		m.presence = doubt(now)
+		m.presence.next = m.awake().nextWatch(now)
+	}
 	if w := m.pending; w != nil {
 		m.pending = nil
 		m.woken().beginWake(now, *w)

@@ -44,6 +44,9 @@ func (m awake) beginWatch(now time.Time) {
 	m.presence.next = time.Time{}
 	if pause := m.watchPause(now); pause > 0 && len(m.questioned()) > 0 {
 		m.presence.next = now.Add(m.share(pause))
+		if m.atOther.After(m.atOwn) { // see findElsewhere
+			m.presence.next = earlier(m.presence.next, now.Add(testTime))
+		}
 	}
 }
 
@@ -132,7 +135,7 @@ func (m awake) findElsewhere(now time.Time) {
 	if m.elsewhere || m.atOther.Before(m.upSince) {
 		return
 	}
-	if now.Sub(m.upSince) >= lookFor && now.Sub(m.atOwn) >= lookFor && now.Sub(m.atOther) < lookFor {
+	if now.Sub(m.upSince) >= testTime && now.Sub(m.atOwn) >= testTime && now.Sub(m.atOther) < lookFor {
 		m.elsewhere = true
 		m.do(Elsewhere{Addr: m.other})
 	}

@@ -48,7 +48,7 @@ func TestMachineFacts(t *testing.T) {
 	h.set(midnight.Add(10*time.Second), nas)
 	_, reg := newMetrics(t, h.source())
 	expect(t, reg, `
-# HELP nightporter_address_conflicts_total Times that another host was found to use an address of the machine.
+# HELP nightporter_address_conflicts_total Times that an address of the machine was left to another host.
 # TYPE nightporter_address_conflicts_total counter
 nightporter_address_conflicts_total{machine="nas"} 9
 # HELP nightporter_held_packets_dropped_total Packets lost because there was no room to hold them, or because the wake failed.
@@ -74,11 +74,11 @@ nightporter_machine_info{mac="d8:cb:8a:39:be:a1",machine="nas"} 1
 # HELP nightporter_machine_last_wake_timestamp_seconds When the last wake began, as Unix time; 0 if there was none.
 # TYPE nightporter_machine_last_wake_timestamp_seconds gauge
 nightporter_machine_last_wake_timestamp_seconds{machine="nas"} 1.7673119985e+09
-# HELP nightporter_machine_knocks_total Wakes of the machine in which somebody knocked at the service.
+# HELP nightporter_machine_knocks_total Wakes in which the service was requested, counted once per wake.
 # TYPE nightporter_machine_knocks_total counter
 nightporter_machine_knocks_total{machine="nas",service="22/tcp"} 16
 nightporter_machine_knocks_total{machine="nas",service="icmp"} 0
-# HELP nightporter_machine_settle_timeouts_total Times that the machine did not fall silent within probe.timeout.
+# HELP nightporter_machine_settle_timeouts_total Times that the machine still answered probe.timeout after it had said that it would sleep.
 # TYPE nightporter_machine_settle_timeouts_total counter
 nightporter_machine_settle_timeouts_total{machine="nas"} 10
 # HELP nightporter_machine_sleep_seconds_total Time that the machine was asleep.

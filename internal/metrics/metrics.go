@@ -85,7 +85,7 @@ func New(reg prometheus.Registerer, src Source) (*Metrics, error) {
 	}, []string{"reason"})
 	notifications := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Namespace: namespace, Name: "notifications_total",
-		Help: "Messages to people, once for each target, and events that they were not told of because of the rate.",
+		Help: "Notifications by outcome: sent and failed once per target, suppressed once per event over notify.rate.",
 	}, []string{"outcome"})
 	m := &Metrics{
 		facts:      newFacts(src),
@@ -132,7 +132,7 @@ func (m *Metrics) RemoveMachine(name string) {
 }
 
 // Booted records the time from the first magic packet to the machine's first
-// frame. It does nothing for a machine that was not added.
+// proof of life. It does nothing for a machine that was not added.
 func (m *Metrics) Booted(name string, d time.Duration) {
 	if h, ok := m.machines.of(name); ok {
 		observe(h.boot, d)

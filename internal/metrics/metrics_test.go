@@ -122,7 +122,7 @@ func TestEvents(t *testing.T) {
 # TYPE nightporter_neighbor_replies_total counter
 nightporter_neighbor_replies_total{protocol="arp"} 2
 nightporter_neighbor_replies_total{protocol="ndp"} 1
-# HELP nightporter_notifications_total Messages to people, once for each target, and events that they were not told of because of the rate.
+# HELP nightporter_notifications_total Notifications by outcome: sent and failed once per target, suppressed once per event over notify.rate.
 # TYPE nightporter_notifications_total counter
 nightporter_notifications_total{outcome="failed"} 1
 nightporter_notifications_total{outcome="sent"} 1

@@ -29,6 +29,13 @@ func compose(e, began journal.Event) Message {
 	case journal.Failed:
 		return failed(e, began)
 	case journal.Conflict:
+		if e.Reason != "" {
+			return Message{
+				Title: "An address of " + name + " is left to another host",
+				Text: fmt.Sprintf("Another host (%s) tests %s, which is an address of %s. It is not defended, because %[3]s does not wake: the address is left to that host, "+
+					"so that nobody can wake %[3]s by it.", plain(e.By), e.IP, name),
+			}
+		}
 		return Message{
 			Title: "Address conflict at " + name,
 			Text: fmt.Sprintf("Another host (%s) uses %s, which is an address of %s. The address is left to that host, so that nobody can wake %[3]s by it. "+

@@ -59,6 +59,9 @@ func TestCompose(t *testing.T) {
 			Message{"An address of nas waits", "fd00::20, an address of nas, cannot be claimed at present, so that nobody can wake nas by it: nobody answers for it. It is tried again by itself."}},
 		{"an address that no longer waits", journal.Event{Kind: journal.Proved, Machine: "nas", IP: netip.MustParseAddr("fd00::20")}, journal.Event{},
 			Message{"An address of nas can be claimed", "fd00::20, an address of nas, can be claimed now."}},
+		{"not defended", journal.Event{Kind: journal.Conflict, Machine: "nas", IP: netip.MustParseAddr("10.77.0.20"), By: "02:00:00:00:00:07", Reason: "not defended"}, journal.Event{},
+			Message{"An address of nas is left to another host", "Another host (02:00:00:00:00:07) tests 10.77.0.20, which is an address of nas. " +
+				"It is not defended, because nas does not wake: the address is left to that host, so that nobody can wake nas by it."}},
 		{"elsewhere", journal.Event{Kind: journal.Elsewhere, Machine: "nas", IP: netip.MustParseAddr("10.77.0.77")}, journal.Event{},
 			Message{"nas is up at another address", "nas is up at 10.77.0.77, which it has not registered: a packet for it wakes nobody. Have the DHCP server reserve its address, or register it again."}},
 		{"card replaced", journal.Event{Kind: journal.CardReplaced, Machine: "nas", MAC: mac, By: "02:00:00:00:00:07"}, journal.Event{},

@@ -122,6 +122,17 @@ func (r *registry) holder(ip netip.Addr, mac machine.MAC) *entry {
 	return nil
 }
 
+// share reports whether another machine names one of the addresses of e too.
+func (r *registry) share(e *entry) bool {
+	spec := e.Spec()
+	for _, other := range r.byMAC {
+		if others := other.Spec(); other != e && slices.ContainsFunc(others.Addrs(), spec.Has) {
+			return true
+		}
+	}
+	return false
+}
+
 // holds reports whether ip is held for the machine, or about to be: one that is
 // awake proves by its answers what is its own.
 func (e *entry) holds(ip netip.Addr) bool {

@@ -84,8 +84,10 @@ type fixture struct {
 	metrics *prometheus.Registry
 	output  bytes.Buffer // the log
 	events  *memoryLog
-	sent    []sentFrame
-	peers   []*peer
+
+	mu    sync.Mutex // what follows is the loop's too, while it runs
+	sent  []sentFrame
+	peers []*peer
 }
 
 // sentFrame is a frame that the porter sent.
@@ -159,11 +161,34 @@ func (x *fixture) keep(n *nic) {
 		if v := s.Parse(slices.Clone(frame)); v != lan.Accepted {
 			x.Errorf("sent a frame that is %v", v)
 		}
+		x.mu.Lock()
 		x.sent = append(x.sent, s)
-		for _, p := range x.peers {
+		peers := slices.Clone(x.peers)
+		x.mu.Unlock()
+		for _, p := range peers {
 			p.answer(&s)
 		}
 		return nil
+	}
+}
+
+// serve runs the loop until stop is called. Meanwhile the test must leave it alone.
+func (x *fixture) serve() (stop func()) {
+	ctx, cancel := context.WithCancel(x.Context())
+	ended := make(chan error, 1)
+	go func() {
+		ended <- x.host.Do(func() error {
+			x.run(ctx, x.porter.requests, nil, func() { close(x.porter.running) })
+			close(x.porter.stopped)
+			return nil
+		})
+	}()
+	<-x.porter.Started()
+	return func() {
+		cancel()
+		if err := <-ended; err != nil {
+			x.Error(err)
+		}
 	}
 }
 

@@ -52,6 +52,8 @@ func (l *loop) forget(e *entry, why string) {
 		Kind: journal.Forgotten, At: time.Now(), Machine: e.name(), MAC: e.Spec().MAC, Reason: why}})
 	if e.configured != nil {
 		l.know(machine.New(*e.configured, l.policy(), time.Now()), e.configured)
+	}
+	if e.configured != nil || l.machines.share(e) {
 		l.place()
 	}
 }

@@ -169,12 +169,16 @@ type peer struct {
 // up has a machine answer from now on, with no service.
 func (x *fixture) up(spec machine.Spec) *peer {
 	p := &peer{mac: spec.MAC, addrs: spec.Addrs()}
+	x.mu.Lock()
+	defer x.mu.Unlock()
 	x.peers = append(x.peers, p)
 	return p
 }
 
 // down has it answer no more.
 func (x *fixture) down(p *peer) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
 	x.peers = slices.DeleteFunc(x.peers, func(o *peer) bool { return o == p })
 }
 

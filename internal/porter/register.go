@@ -197,32 +197,26 @@ func (l *loop) register(e *entry, req registration.Request, places []machine.Pla
 	// released by it.
 	l.tell(e, machine.Registered{Spec: spec, Here: req.Here, Places: places, Repeated: repeated})
 	e.setTarget()
-	for _, o := range l.machines.byMAC {
-		if o != e && o.shares(spec) {
-			l.place() // the other one loses the address
-			break
-		}
+	if l.machines.share(e) {
+		l.place() // one of the two loses the address
 	}
 	return nil
-}
-
-// shares reports whether an address of spec is one of the machine's, too.
-func (e *entry) shares(spec machine.Spec) bool {
-	own := e.Spec()
-	return slices.ContainsFunc(spec.Monitor, func(a machine.Address) bool { return own.Has(a.IP) })
 }
 
 // replaceCard gives the name of a machine, and what is known of it, to a new card.
 func (l *loop) replaceCard(old *entry, spec machine.Spec) {
 	l.log.Info("network card replaced", "event", "card_replaced", "machine", old, "mac", spec.MAC, "mac_before", old.Spec().MAC)
 	mac := old.Spec().MAC
-	l.tell(old, machine.Stopped{})
-	mem := old.Memory()
-	l.remove(old)
+	mem := l.retire(old)
 	l.journal.Append(journal.Record{Forgotten: mac, Event: journal.Event{
 		Kind: journal.CardReplaced, At: time.Now(), Machine: spec.Name, MAC: spec.MAC, By: mac.String()}})
+	var configured *machine.Spec
+	if known := l.machines.byMAC[spec.MAC]; known != nil { // under another name
+		configured = known.configured
+		l.retire(known)
+	}
 	mem.Spec, mem.State, mem.Since, mem.Card, mem.Others = spec, machine.Awake, time.Now(), false, nil
-	l.insert(machine.Resume(mem, l.policy(), time.Now(), time.Now()))
+	l.insert(machine.Resume(mem, l.policy(), time.Now(), time.Now())).configured = configured
 }
 
 // protect refuses what would change a machine that the configuration knows: its

@@ -121,7 +121,7 @@ func TestPageFollows(t *testing.T) {
 	h.set("tower", func(s *machine.Status) { s.State, s.Since = machine.Arriving, evening })
 	h.tell(journal.Event{At: evening, Kind: journal.Arrived, Machine: "tower"})
 	b.Until(`document.querySelector("[data-key=tower]").innerText.includes("arriving")`)
-	b.Until(`document.querySelector(".events li").innerText.includes("its system speaks")`)
+	b.Until(`document.querySelector(".events li").innerText.includes("its services are not ready yet")`)
 	b.Until(`document.querySelectorAll(".events li").length === 19`)
 	b.Until(`document.querySelector(".events").scrollTop === 0`)
 	var same bool
@@ -204,7 +204,7 @@ func TestPageWakesByKeyboard(t *testing.T) {
 	b.Until(`document.querySelector("#said p").textContent === ""`)
 	b.Press(kb.Tab)
 	b.Eval(focused, &on)
-	if !strings.Contains(on, "its system speaks") && !strings.Contains(on, "magic packet") {
+	if !strings.Contains(on, "its services are not ready yet") && !strings.Contains(on, "magic packet") {
 		t.Errorf("after the buttons the focus is on %q, want the events", on)
 	}
 	still(t, b)

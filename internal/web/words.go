@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"nightporter/internal/journal"
+	"nightporter/internal/machine"
 )
 
 // line is an event on the page.
@@ -50,6 +51,9 @@ func lineOf(e *journal.Event, now time.Time) line {
 func InWords(e journal.Event) string {
 	switch e.Kind {
 	case journal.Registered:
+		if e.Reason != "" && e.Reason != string(machine.WhyRegistered) {
+			return "registered: " + e.Reason
+		}
 		return "registered"
 	case journal.Refused:
 		return fmt.Sprintf("registration of %s from %s refused%s", e.MAC, source(e.Source), ifAny(": ", e.Reason))
@@ -62,7 +66,7 @@ func InWords(e journal.Event) string {
 	case journal.Magic:
 		return fmt.Sprintf("magic packet %d", e.Attempts)
 	case journal.Arrived:
-		return "its system speaks"
+		return "is up, its services are not ready yet"
 	case journal.Ready:
 		return readyInWords(e)
 	case journal.Failed:
@@ -70,17 +74,20 @@ func InWords(e journal.Event) string {
 	case journal.HandStart:
 		return "started without us" + slept(e)
 	case journal.Conflict:
+		if e.Reason != "" {
+			return fmt.Sprintf("%s is left to %s, which tests it: %s", e.IP, e.By, e.Reason)
+		}
 		return fmt.Sprintf("address conflict: %s is also used by %s", e.IP, e.By)
 	case journal.ConflictOver:
-		return fmt.Sprintf("address conflict over: nobody else answers for %s", e.IP)
+		return fmt.Sprintf("address conflict over: no other host answers for %s", e.IP)
 	case journal.Waiting:
-		return fmt.Sprintf("%s cannot be claimed at present%s", e.IP, ifAny(": ", e.Reason))
+		return fmt.Sprintf("%s waits, it cannot be claimed at present%s", e.IP, ifAny(": ", e.Reason))
 	case journal.Proved:
 		return fmt.Sprintf("%s can be claimed now", e.IP)
 	case journal.Elsewhere:
-		return fmt.Sprintf("is up at another address: %s", e.IP)
+		return fmt.Sprintf("is up at another address than it registered: %s", e.IP)
 	case journal.CardReplaced:
-		return fmt.Sprintf("its name has moved from %s to %s", e.By, e.MAC)
+		return fmt.Sprintf("has a new network card: %s instead of %s", e.MAC, e.By)
 	default: // and what only a newer porter tells
 		return strings.ReplaceAll(string(e.Kind), "_", " ") + ifAny(": ", e.Reason) + slept(e)
 	}

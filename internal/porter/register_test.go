@@ -1,0 +1,423 @@
+package porter
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"nightporter/internal/config"
+	"nightporter/internal/fastpath"
+	"nightporter/internal/journal"
+	"nightporter/internal/machine"
+	"nightporter/internal/registration"
+)
+
+// wantRefused fails the test unless err is a refusal with the text.
+func wantRefused(t *testing.T, err error, text string) {
+	t.Helper()
+	var r *registration.Refusal
+	if !errors.As(err, &r) || !strings.Contains(r.Text, text) {
+		t.Errorf("%v, want a refusal with %q", err, text)
+	}
+}
+
+func TestFindRoom(t *testing.T) {
+	registered := func(x *fixture) { x.register(nas()) }
+	configured := func(x *fixture) { x.configured(nas()) }
+	full := func(x *fixture) { x.conf.Registration.MaxMachines = 1 }
+	with := func(ip netip.Addr) machine.Spec { return at(tv(), tv4, ip) }
+	awake := func(x *fixture) {
+		x.up(nas())
+		req := request(nas())
+		req.Here = true
+		x.admitted(req, x.n)
+	}
+	for _, c := range []struct {
+		name    string
+		prepare []func(*fixture)
+		spec    machine.Spec
+		limited bool
+		text    string // that the refusal contains; empty: there is room
+	}{
+		{name: "the first machine", spec: nas()},
+		{name: "itself again", prepare: []func(*fixture){registered}, spec: nas()},
+		{name: "itself with another name", prepare: []func(*fixture){registered}, spec: named(nas(), "tower")},
+		{name: "another machine", prepare: []func(*fixture){registered}, spec: tv()},
+		{name: "the name of another", prepare: []func(*fixture){registered}, spec: named(tv(), "nas"), text: `name: "nas" belongs to ` + nasMAC.String()},
+		{name: "a name of the configuration", prepare: []func(*fixture){configured}, spec: named(tv(), "nas"), text: `name: "nas" belongs to ` + nasMAC.String()},
+		{
+			name: "an address of a machine that settles", prepare: []func(*fixture){registered}, spec: with(nas6),
+			text: `fd77::20 belongs to "nas" (` + nasMAC.String() + "), which is settling",
+		},
+		{name: "an address that a machine that is up has no more", prepare: []func(*fixture){awake}, spec: with(nas6)},
+		{
+			name: "an address of a machine that is up, without a proof", spec: with(nas6), text: `fd77::20 belongs to "nas" (` + nasMAC.String() + "), which is awake",
+			prepare: []func(*fixture){awake, func(x *fixture) { x.conf.Registration.Trust = config.TrustOpen }},
+		},
+		{
+			name: "an address of a machine that does not register, without a proof", spec: with(nas6), text: `fd77::20 belongs to "nas" (` + nasMAC.String() + "), which is awake",
+			prepare: []func(*fixture){func(x *fixture) { x.configured(agentless()); x.conf.Registration.Trust = config.TrustOpen }},
+		},
+		{
+			name: "an address that was left to it", spec: with(nas6),
+			prepare: []func(*fixture){registered, func(x *fixture) { x.tell(x.machine(nas()), machine.Conflicted{Addr: nas6, By: tvMAC}) }},
+		},
+		{name: "an address that is configured but was never registered", prepare: []func(*fixture){configured}, spec: with(nas4)},
+		{
+			name: "one machine too many", spec: tv(), limited: true, prepare: []func(*fixture){registered, full},
+			text: "no room: 1 machines are registered (registration.max_machines)",
+		},
+		{name: "itself again where there is no room", prepare: []func(*fixture){registered, full}, spec: nas()},
+		{name: "a configured machine where there is no room", prepare: []func(*fixture){configured, full}, spec: nas()},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			withLoop(t, nil, func(x *fixture) {
+				for _, prepare := range c.prepare {
+					prepare(x)
+				}
+				var proved []machine.Place
+				for _, ip := range c.spec.Addrs() {
+					proved = append(proved, machine.Place{Addr: ip})
+				}
+				err := x.findRoom(request(c.spec), proved, machine.MAC{})
+				var refusal *registration.Refusal
+				switch {
+				case c.text == "":
+					if err != nil {
+						t.Errorf("refused: %v", err)
+					}
+				case !errors.As(err, &refusal):
+					t.Errorf("%v, want a refusal", err)
+				case (refusal.Outcome == registration.Limited) != c.limited || !strings.Contains(refusal.Text, c.text):
+					t.Errorf("%v: %s; want %s", refusal.Outcome, refusal.Text, c.text)
+				}
+			})
+		})
+	}
+}
+
+func TestComplete(t *testing.T) {
+	conf := machine.Spec{
+		Name: "tower", MAC: nasMAC, Monitor: []machine.Address{{IP: nas4, Ports: []machine.Port{ssh}}},
+		IdleWatts: 80, SleepWatts: 3, Unwatched: true, Password: []byte{1, 2, 3, 4}, WakeFrom: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")},
+	}
+	said := request(machine.Spec{
+		Name: "nas", MAC: nasMAC, Monitor: []machine.Address{{IP: nas6}}, IdleWatts: 10, SleepWatts: 1,
+		Password: []byte{9, 9, 9, 9}, WakeFrom: []netip.Prefix{netip.MustParsePrefix("::/0")},
+	})
+	unwatched := said.Spec
+	unwatched.Unwatched = true                                                                 // the configuration alone can say so
+	mac := registration.Request{Spec: machine.Spec{MAC: nasMAC, IdleWatts: 50, SleepWatts: 2}} // with the defaults of energy
+	for _, c := range []struct {
+		name       string
+		registered bool
+		configured bool
+		req        registration.Request
+		want       machine.Spec
+	}{
+		{name: "an unknown machine gets its MAC for a name", req: mac, want: machine.Spec{Name: nasMAC.String(), MAC: nasMAC, IdleWatts: 50, SleepWatts: 2}},
+		{name: "an unknown machine that says everything", req: said, want: said.Spec},
+		{name: "the configuration fills in everything", configured: true, req: mac, want: conf},
+		{name: "the configuration changes nothing that was said", configured: true, req: said, want: unwatched},
+		{name: "a machine keeps the name that it said before", registered: true, req: mac, want: machine.Spec{Name: "nas", MAC: nasMAC, IdleWatts: 50, SleepWatts: 2}},
+		{name: "... unless the configuration has one", registered: true, configured: true, req: mac, want: conf},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			withLoop(t, nil, func(x *fixture) {
+				if c.registered {
+					x.register(nas())
+				}
+				if c.configured {
+					x.configured(conf)
+				}
+				req := c.req
+				if got := x.complete(&req); got != c.configured {
+					t.Errorf("the configuration knows it: %t", got)
+				}
+				if diff := cmp.Diff(c.want, req.Spec, byValue); diff != "" {
+					t.Errorf("request (-want +got):\n%s", diff)
+				}
+			})
+		})
+	}
+}
+
+func TestProtect(t *testing.T) {
+	conf := nas()
+	conf.Password, conf.WakeFrom = []byte{1, 2, 3, 4}, []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}
+	changed := func(change func(*machine.Spec)) machine.Spec {
+		spec := conf
+		change(&spec)
+		return spec
+	}
+	elsewhere := changed(func(s *machine.Spec) { s.Monitor = []machine.Address{{IP: unused4}} })
+	for _, c := range []struct {
+		name   string
+		spec   machine.Spec
+		itself bool
+		text   string // that the refusal contains; empty: none
+	}{
+		{name: "as configured, by another", spec: conf},
+		{name: "another name, by another", spec: named(conf, "thief"), text: `name: found "thief": expected "nas"`},
+		{name: "another name, by itself", spec: named(conf, "tower"), itself: true},
+		{name: "other addresses, by another", spec: elsewhere, text: "monitor[0].ip: found 10.77.0.99: expected one of 10.77.0.20, fd77::20"},
+		{name: "other addresses, by itself", spec: elsewhere, itself: true},
+		{name: "another password, by another", spec: changed(func(s *machine.Spec) { s.Password = []byte{0, 0, 0, 0} }), text: "password: "},
+		{name: "every client may wake it, by another", spec: changed(func(s *machine.Spec) { s.WakeFrom = nil }), text: "wake_from: found no 10.0.0.0/8"},
+		{name: "another machine", spec: tv(), itself: true},
+		{name: "its address under another MAC", spec: at(tv(), nas4), itself: true, text: `monitor[0].ip: found 10.77.0.20, which the configuration gives to "nas"`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			for _, trust := range []string{config.TrustOpen, config.TrustSelf} {
+				x := newFixture(t, func(conf *config.Config) { conf.Registration.Trust = trust })
+				if err := x.configure([]machine.Spec{conf}); err != nil {
+					t.Fatal(err)
+				}
+				err := x.protect(request(c.spec), c.itself)
+				if c.text == "" || trust == config.TrustSelf { // under self all of that is proved otherwise
+					if err != nil {
+						t.Errorf("trust %s: refused: %v", trust, err)
+					}
+					continue
+				}
+				wantRefused(t, err, c.text)
+			}
+		})
+	}
+	t.Run("what a machine said itself is not the configuration's", func(t *testing.T) {
+		withLoop(t, func(c *config.Config) { c.Registration.Trust = config.TrustOpen }, func(x *fixture) {
+			x.register(nas())
+			if err := x.protect(request(named(nas(), "tower")), false); err != nil {
+				t.Error(err)
+			}
+		})
+	})
+}
+
+// Which state a machine is in when it registers, and how it gets there.
+var inState = map[machine.State]func(*fixture) *entry{
+	machine.Settling: func(x *fixture) *entry { return x.register(nas()) },
+	machine.Asleep:   func(x *fixture) *entry { return x.asleep(nas()) },
+	machine.Waking: func(x *fixture) *entry {
+		e := x.asleep(nas())
+		x.hear(syn(nas6, 22))
+		return e
+	},
+	machine.Arriving: func(x *fixture) *entry {
+		e := x.asleep(nas())
+		x.hear(syn(nas6, 22))
+		x.hear(ndTest(nasMAC, nas6))
+		return e
+	},
+	machine.Awake: func(x *fixture) *entry {
+		e := x.asleep(nas())
+		x.hear(syn(nas6, 22))
+		up := x.up(nas())
+		up.open = []uint16{22}
+		x.pass(100 * time.Millisecond)
+		x.down(up)
+		return e
+	},
+}
+
+// A machine that registers again is accepted in every state, with what it says
+// now. Nothing of the old claim stays.
+func TestRegisterAgain(t *testing.T) {
+	moved := named(nas(), "tower")
+	moved.Monitor = []machine.Address{{IP: nas6}, {IP: tv4, Ports: []machine.Port{http}}}
+	for state, reach := range inState {
+		t.Run(state.String(), func(t *testing.T) {
+			withLoop(t, nil, func(x *fixture) {
+				e := reach(x)
+				if e.State() != state {
+					t.Fatalf("%v, want %v", e.State(), state)
+				}
+				late := fastpath.Sighting{Kind: fastpath.SawUse, Target: e.target, Address: x.n.reader.View().Address(nas4)}
+				if again := x.register(moved); again != e {
+					t.Fatal("it became another entry")
+				}
+				x.want(e, machine.Settling)
+				x.wantNames("tower")
+				if x.answers(nas4) {
+					t.Errorf("still answered for at %v, which it has no more", nas4)
+				}
+				if n := len(e.joined); n != 0 {
+					t.Errorf("in %d solicited-node groups", n)
+				}
+				v := x.n.reader.View()
+				if a := v.Address(nas6); a == nil || a.Target() != e.target || v.Address(nas4) != nil || v.Address(tv4) == nil {
+					t.Errorf("not watched at what it registered: %v", v.Interest(nil))
+				}
+				// What was seen of the old addresses says nothing any more.
+				x.see(late)
+				x.pass(claimTime)
+				if state == machine.Waking { // a client waits there: it is woken at once
+					x.want(e, machine.Waking, nas6, tv4)
+					return
+				}
+				x.want(e, machine.Asleep, nas6, tv4)
+			})
+		})
+	}
+}
+
+// A machine that says it is here is watched from then on, in whatever state the
+// porter has it.
+func TestRegisterHere(t *testing.T) {
+	for state, reach := range inState {
+		t.Run(state.String(), func(t *testing.T) {
+			withLoop(t, nil, func(x *fixture) {
+				e := reach(x)
+				x.up(nas()).open = []uint16{22}
+				req := request(nas())
+				req.Here = true
+				x.admitted(req, x.n)
+				x.pass(100 * time.Millisecond)
+				x.want(e, machine.Awake)
+				x.pass(time.Minute)
+				x.want(e, machine.Awake)
+				x.peers = nil // a power cut
+				x.pass(20 * time.Second)
+				x.want(e, machine.Asleep, nas4, nas6)
+			})
+		})
+	}
+}
+
+// A registration of which one address waits is accepted, and that address is kept.
+func TestRegistrationWithAnAddressThatWaits(t *testing.T) {
+	withLoop(t, nil, func(x *fixture) {
+		spec := at(nas(), nas4, far4, nas6)
+		verdict := registration.Verdict{Places: []registration.Place{
+			{IP: nas4}, {IP: far4, Waiting: registration.NoNetwork, Unproved: true}, {IP: nas6, Waiting: registration.NoAnswer, Unproved: true},
+		}}
+		e := x.asleepAt(request(spec), registeredPlaces(verdict)...)
+		x.want(e, machine.Asleep, nas4)
+		x.wantWaits(e, far4, string(registration.NoNetwork))
+		x.wantWaits(e, nas6, "the machine has not answered for it yet")
+		if x.logged("address waits") != 2 {
+			t.Errorf("the log:\n%s", &x.output)
+		}
+		x.place() // nothing has changed
+		x.pass(time.Minute)
+		x.want(e, machine.Asleep, nas4)
+
+		up := x.up(at(nas(), nas4, nas6)) // it answers for one of them now
+		x.hear(arpUse(nasMAC, nas4))
+		x.pass(time.Minute)
+		x.want(e, machine.Awake)
+		x.down(up)
+		x.pass(time.Minute)
+		x.want(e, machine.Asleep, nas4, nas6)
+	})
+}
+
+// Without proof only trust self keeps an address from being claimed.
+func TestRegisteredPlaces(t *testing.T) {
+	got := registeredPlaces(registration.Verdict{Places: []registration.Place{
+		{IP: nas4}, {IP: far4, Waiting: registration.NoNetwork}, {IP: tv4, Waiting: registration.NoNetwork, Unproved: true}, {IP: nas6, Waiting: registration.NotFound},
+	}})
+	want := []machine.Place{
+		{Addr: nas4}, {Addr: far4, Reason: string(registration.NoNetwork)},
+		{Addr: tv4, Reason: string(registration.NoNetwork), Unproved: true}, {Addr: nas6, Unproved: true},
+	}
+	if diff := cmp.Diff(want, got, byValue); diff != "" {
+		t.Errorf("places (-want +got):\n%s", diff)
+	}
+}
+
+// Registrations that change nothing leave few records, whatever they say.
+func TestRepeatedRegistrations(t *testing.T) {
+	waits := []machine.Place{{Addr: nas6, Reason: string(registration.NoNetwork), Unproved: true}}
+	for _, here := range []bool{false, true} {
+		for _, places := range [][]machine.Place{nil, waits} {
+			t.Run(fmt.Sprintf("here %t, %d addresses wait", here, len(places)), func(t *testing.T) {
+				withLoop(t, nil, func(x *fixture) {
+					if here {
+						x.up(nas())
+					}
+					req := request(nas())
+					req.Here = here
+					for range 100 {
+						x.admitted(req, x.n, places...)
+						x.pass(time.Second)
+					}
+					if n := len(x.events.records); n > 25 {
+						t.Errorf("%d records of 100 registrations:\n%s", n, strings.Join(x.events.lines()[:30], "\n"))
+					}
+				})
+			})
+		}
+	}
+}
+
+func TestRenames(t *testing.T) {
+	withLoop(t, nil, func(x *fixture) {
+		x.asleep(nas())
+		x.register(named(nas(), "tower"))
+		for name, want := range map[string]int{"nas": 0, "tower": 1} {
+			if got := x.series("nightporter_machine_boot_duration_seconds", name); got != want {
+				t.Errorf("%d series of %q, want %d", got, name, want)
+			}
+		}
+		for i := range 9 {
+			x.register(named(nas(), fmt.Sprint("name ", i)))
+		}
+		err := x.admit(request(named(nas(), "one too many")), nil, x.n, true, machine.MAC{})
+		wantRefused(t, err, "name: found")
+		x.wantNames("name 8")
+		x.pass(time.Hour)
+		x.register(named(nas(), "nas"))
+		x.wantNames("nas")
+	})
+}
+
+// A machine that registers on another network leaves nothing on the old one.
+func TestMoveToAnotherInterface(t *testing.T) {
+	withLoop(t, nil, func(x *fixture) {
+		e := x.asleep(nas())
+		x.announced(nas4)
+		old, other := x.n, x.again()
+		x.admitted(request(nas()), other)
+		if e.nic != other || len(e.joined) != 0 {
+			t.Errorf("in %d groups after the move", len(e.joined))
+		}
+		if v := old.reader.View(); v.Address(nas4) != nil || v.Address(nas6) != nil {
+			t.Error("still watched on the old interface")
+		}
+		if owners := x.announced(nas4); !slices.Equal(owners, []machine.MAC{nasMAC}) {
+			t.Errorf("announced on the old interface at %v", owners)
+		}
+		if err := old.link.Load().LeaveSolicitedNode(nas6); err == nil {
+			t.Error("still in the solicited-node group on the old interface")
+		}
+		x.n = other
+		x.pass(claimTime)
+		x.want(e, machine.Asleep, nas4, nas6)
+		x.n = old
+		if x.answers(nas4) {
+			t.Error("answered for on the old interface")
+		}
+	})
+}
+
+// No client hears OK whose registration would be lost.
+func TestRegistrationThatCannotBeStored(t *testing.T) {
+	x := newFixture(t, nil)
+	x.events.fails = errors.New("no space left on device")
+	wantRefused(t, x.porter.synced(t.Context()), "no space left on device")
+}
+
+func TestRefusedIsNoted(t *testing.T) {
+	x := newFixture(t, nil)
+	x.porter.Refused(netip.AddrPortFrom(client4, 5000), nasMAC, "no")
+	if e := x.events.last().Event; e.Kind != journal.Refused || e.MAC != nasMAC || e.Reason != "no" || e.Source.Addr() != client4 {
+		t.Errorf("noted %+v", e)
+	}
+}
