@@ -95,13 +95,11 @@ func (l *lan) wrong(format string, args ...any) {
 // expect notes what an event permits.
 func (l *lan) expect(e machine.Event) {
 	l.note(e)
-	switch e := e.(type) {
+	switch e.(type) {
 	case machine.WakeAsked:
 		l.granted++
 	case machine.Stopped:
-		if e.Wake {
-			l.granted++
-		}
+		l.sent = 0 // it may send a last one
 	case machine.ProbeFailed, machine.Registered, machine.Configured:
 		l.excuse()
 	}
@@ -313,7 +311,11 @@ func (l *lan) missing() bool {
 	}
 	for _, ip := range own {
 		waits := slices.ContainsFunc(l.places, func(p machine.Place) bool { return p.Addr == ip })
-		if !waits && !l.m.Conceded(ip) && !l.held[ip] {
+		answered, held := l.held[ip]
+		if !held && l.m.State() == machine.Waking {
+			continue // it got its place while the machine is woken, and is claimed after that
+		}
+		if !waits && !l.m.Conceded(ip) && !answered {
 			return true
 		}
 	}

@@ -31,8 +31,9 @@ type host struct {
 	l     *lan
 	power power
 	use   map[netip.Addr]use
-	ready bool // its services are
-	since time.Time
+	ready bool      // its services are
+	since time.Time // it does that
+	turns int       // of its power, so that nothing of one start reaches the next
 
 	card      bool          // its network card answers ARP while it is off
 	talk      time.Duration // between two frames of its own; 0: it is quiet
@@ -51,7 +52,7 @@ func (h *host) start(boots time.Duration) {
 	if h.power != off {
 		return
 	}
-	h.power, h.since = firmware, h.l.q.now
+	h.turn(firmware)
 	if h.dhcp {
 		h.l.q.after(boots/3, func() {
 			if h.power == firmware {
@@ -63,9 +64,15 @@ func (h *host) start(boots time.Duration) {
 	h.l.review()
 }
 
+// turn changes the power.
+func (h *host) turn(to power) {
+	h.power, h.since = to, h.l.q.now
+	h.turns++
+}
+
 // testAll begins to test the addresses (RFC 5227 section 2.1, RFC 4862 section 5.4).
 func (h *host) testAll() {
-	h.power, h.since = up, h.l.q.now
+	h.turn(up)
 	if h.elsewhere {
 		h.use[away] = used
 		h.say(machine.Heard{Addr: away, Sign: machine.Uses})
@@ -79,13 +86,13 @@ func (h *host) testAll() {
 
 // test tests one address for so long, with pauses of no more than ANNOUNCE_WAIT.
 func (h *host) test(ip netip.Addr, left time.Duration) {
-	started := h.since
+	started := h.turns
 	h.use[ip] = probing
 	h.say(machine.Heard{Addr: ip, Sign: machine.Tests})
 	pause := min(left, time.Second+time.Duration(h.l.rand.Int64N(int64(1300*time.Millisecond))))
 	h.l.q.after(pause, func() {
 		switch {
-		case h.power != up || h.since != started:
+		case h.power != up || h.turns != started:
 		case left > pause:
 			h.test(ip, left-pause)
 		default:
@@ -98,9 +105,9 @@ func (h *host) test(ip netip.Addr, left time.Duration) {
 
 // goOn has the services ready after a while, and the host talk.
 func (h *host) goOn() {
-	started := h.since
+	started := h.turns
 	h.l.q.after(h.tests+h.serves, func() {
-		if h.since == started {
+		if h.turns == started {
 			h.ready = true
 			h.l.serve()
 		}
@@ -111,8 +118,8 @@ func (h *host) goOn() {
 	h.l.review()
 }
 
-func (h *host) chat(started time.Time) {
-	if h.power != up || h.since != started {
+func (h *host) chat(started int) {
+	if h.power != up || h.turns != started {
 		return
 	}
 	for _, ip := range []netip.Addr{ip4, away} {
@@ -126,7 +133,8 @@ func (h *host) chat(started time.Time) {
 // cut is a power cut, or the last moment of a shutdown.
 func (h *host) cut() {
 	h.life.stop()
-	h.power, h.since, h.ready = off, h.l.q.now, false
+	h.turn(off)
+	h.ready = false
 	clear(h.use)
 	h.l.review()
 }

@@ -101,22 +101,30 @@ func (l *lan) hear(e machine.Heard, honest bool) {
 	case l.m == nil || l.cut || l.lost():
 	case l.attention == machine.Unobserved, l.attention == machine.Attended && e.Sign == machine.Data:
 	default:
-		l.handle(e)
-		if honest {
-			l.heardHonest(e)
-		}
+		l.handleThen(e, func() {
+			if honest {
+				l.heardHonest(e)
+			}
+		})
 	}
 }
 
 func (l *lan) lost() bool { return l.loss > 0 && l.rand.Float64() < l.loss }
 
 // handle has the porter take an event, do what follows, and look at its timer.
-func (l *lan) handle(e machine.Event) {
+func (l *lan) handle(e machine.Event) { l.handleThen(e, func() {}) }
+
+func (l *lan) handleThen(e machine.Event, then func()) {
 	if l.m == nil {
 		return
 	}
 	if l.q.now.Before(l.stalled) {
-		l.q.at(l.stalled, func() { l.handle(e) })
+		porter := l.m
+		l.q.at(l.stalled, func() {
+			if l.m == porter {
+				l.handleThen(e, then)
+			}
+		})
 		return
 	}
 	_, ticked := e.(machine.Ticked)
@@ -129,7 +137,10 @@ func (l *lan) handle(e machine.Event) {
 			l.fail("%v: Persist is action %d of %d", e, i, len(actions))
 		}
 	}
-	if l.m == nil { // forgotten
+	if slices.ContainsFunc(actions, func(a machine.Action) bool { _, ok := a.(machine.Forget); return ok }) {
+		l.m = nil
+		l.tick.stop()
+		l.review()
 		return
 	}
 	l.check(ticked)
@@ -144,6 +155,7 @@ func (l *lan) handle(e machine.Event) {
 		}
 		l.tick.set(l.q, due.Add(l.late()), func() { l.handle(machine.Ticked{}) })
 	}
+	then()
 	l.review()
 }
 
@@ -176,8 +188,6 @@ func (l *lan) do(a machine.Action) {
 		l.serve()
 	case machine.Persist:
 		l.earlier, l.memory = l.memory, l.m.Memory()
-	case machine.Forget:
-		l.m = nil
 	}
 }
 
@@ -268,7 +278,7 @@ func (l *lan) crash(d time.Duration, lostTail bool) {
 		l.memory = mem
 	}
 	l.leave(lostTail)
-	l.m = nil
+	l.m, l.stalled = nil, time.Time{}
 	l.tick.stop()
 	l.expects = false
 	l.q.after(d, func() { l.resume(mem, until) })

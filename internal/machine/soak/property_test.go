@@ -94,9 +94,9 @@ func (l *lan) sleeps(after time.Duration) {
 		return
 	}
 	l.register(false)
-	since := l.host.since
+	turns := l.host.turns
 	l.q.after(after, func() {
-		if l.host.since == since {
+		if l.host.turns == turns {
 			l.host.cut()
 		}
 	})
