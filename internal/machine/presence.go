@@ -122,9 +122,12 @@ func (m *Machine) wanted() Proof {
 // Proves reports whether an answer is as good as a proof of life.
 func (m *Machine) Proves(p Proof) bool { return p >= m.wanted() }
 
+// hasTCP reports whether the machine is asked for TCP. Where it has that only at an
+// address that it cannot be asked for, its echo has to do.
 func (m *Machine) hasTCP() bool {
-	return slices.ContainsFunc(m.spec.Monitor, func(a Address) bool {
-		return slices.ContainsFunc(a.Ports, func(p Port) bool { return p.Protocol == TCP })
+	return slices.ContainsFunc(m.questioned(), func(ip netip.Addr) bool {
+		a := m.addrs.of(ip)
+		return a != nil && slices.ContainsFunc(a.Ports, func(p Port) bool { return p.Protocol == TCP })
 	})
 }
 
@@ -134,11 +137,15 @@ func (m *Machine) CardAnswers() bool { return m.card && m.policy.OverrideOffload
 
 // questioned returns the addresses that the machine is asked for: its own, as far
 // as they have a place, and those it spoke from. Where all its own were left to other
-// hosts it is asked for these, at its MAC: it may be off all the same.
+// hosts it is asked for these, at its MAC: it may be off all the same. Where none has
+// a place it is not asked: that it is silent at others says nothing.
 func (m *Machine) questioned() []netip.Addr {
 	own := m.addrs.which(func(a *address) bool { return a.reason == "" && a.standing != Conceded })
 	if len(own) == 0 {
 		own = m.addrs.which(func(a *address) bool { return a.reason == "" })
+	}
+	if len(own) == 0 {
+		return nil
 	}
 	return append(own, m.others...)
 }

@@ -298,3 +298,38 @@ func TestElsewhere(t *testing.T) {
 	speaks(l.up(time.Minute))
 	l.wantActions(told)
 }
+
+// TestNoTCPToBeAskedFor: where the address with the TCP service has no place, or was
+// left to another host, the machine cannot prove itself by TCP, and its echo counts.
+func TestNoTCPToBeAskedFor(t *testing.T) {
+	l := agentless(t, override).event(waits(ip4)).as(at6, time.Hour).want(machine.Awake)
+	if len(actions[machine.Moved](l)) > 0 {
+		t.Errorf("it is up; so far:\n%s", l.story())
+	}
+	l = agentless(t, override).pass(20*s).want(machine.Asleep).event(conflict, uses(ip6)).as(at6, time.Minute).want(machine.Awake).forget()
+	if l.as(at6, time.Hour); len(actions[machine.Moved](l)) > 0 {
+		t.Errorf("it is up; so far:\n%s", l.story())
+	}
+	// Where it has one, it is asked for that also when clients wait elsewhere.
+	known(t).event(knockGame).as(onlyCard, 10*s).want(machine.Waking).up(s).want(machine.Arriving).up(10 * s).want(machine.Arriving)
+}
+
+// at6 is a machine that is up at its IPv6 address alone, where it has no TCP.
+func at6(p machine.Probe) (es []machine.Event) {
+	for _, ip := range p.Addrs {
+		if ip == ip6 {
+			es = append(es, machine.Answered{Addr: ip6})
+			if p.System {
+				es = append(es, machine.Answered{Addr: ip6, Proof: machine.ByEcho})
+			}
+		}
+	}
+	return es
+}
+
+// TestSilenceElsewhere: where none of its own addresses can be asked for, that a
+// machine is silent at another one says nothing. A liar may have named that.
+func TestSilenceElsewhere(t *testing.T) {
+	asleep(t, nil).event(waits(ip4), waits(ip6), uses(away4)).pass(20 * s).want(machine.Settling).
+		event(free(ip4, ip6)).up(s).want(machine.Awake)
+}

@@ -228,13 +228,13 @@ func (m woken) reclaimYielded(now time.Time) {
 	}
 }
 
-// awaited returns the addresses that clients wait for, or all when none does, and
-// those that the machine spoke from.
+// awaited returns the addresses that clients wait for, and those that the machine
+// spoke from. Where none is waited for, or only TCP proves it up, it returns all.
 func (m woken) awaited() []netip.Addr {
 	addrs := m.addrs.which(func(a *address) bool {
 		return a.reason == "" && a.standing != Conceded && slices.ContainsFunc(m.wake.services, func(s Service) bool { return s.Addr == a.IP })
 	})
-	if len(addrs) == 0 {
+	if len(addrs) == 0 || m.wanted() > ByNeighbor {
 		return m.questioned()
 	}
 	return append(addrs, m.others...)
