@@ -89,13 +89,13 @@ func (p *presence) off(now time.Time, misses int, silence time.Duration) bool {
 func (m *Machine) ask(now time.Time, addrs []netip.Addr, broadcast bool) {
 	p := &m.presence
 	p.asked, p.last = now, now
-	m.do(Probe{Addrs: addrs, Broadcast: broadcast, System: m.wanted() > ByNeighbor})
+	m.do(Probe{Addrs: addrs, Broadcast: broadcast, System: m.Wanted() > ByNeighbor})
 }
 
-// wanted returns the least proof that counts. Where a network card or management
+// Wanted returns the least proof that counts. Where a network card or management
 // firmware may answer for a machine that sleeps, only what an operating system
 // sends does.
-func (m *Machine) wanted() Proof {
+func (m *Machine) Wanted() Proof {
 	switch {
 	case !m.presence.deep && !m.CardAnswers():
 		return ByNeighbor
@@ -137,7 +137,7 @@ func (m *Machine) answered(now time.Time, e Answered) {
 		p.system = now
 	}
 	switch {
-	case e.Proof < m.wanted():
+	case e.Proof < m.Wanted():
 		p.bare = now
 		m.heardBare(now)
 		return
