@@ -119,7 +119,7 @@ func withLoopOn(t *testing.T, host *lab.Host, set func(*config.Config), f func(*
 			x := newFixture(t, set)
 			x.host = host
 			defer x.porter.Close()
-			if err := x.openNICs(); err != nil {
+			if err := x.interfaces.open(x.conf); err != nil {
 				return err
 			}
 			for _, n := range x.nics {

@@ -21,7 +21,7 @@ func TestPolicyFollowsTheConfiguration(t *testing.T) {
 		c.Hold.ReadyTimeout, c.Watch.Interval, c.Claim.OverrideOffload = 7, 8, true
 	})
 	want := machine.Policy{ProbeInterval: 1, ProbeMisses: 2, ProbeTimeout: 3, WatchInterval: 8, WakeAttempts: 4, WakeInterval: 5, Keep: true, Holdoff: 6,
-		ReadyTimeout: 7, Porter: x.porterNumber(), OverrideOffload: true}
+		ReadyTimeout: 7, Porter: x.interfaces.number(), OverrideOffload: true}
 	if diff := cmp.Diff(want, x.policy()); diff != "" {
 		t.Errorf("policy (-want +got):\n%s", diff)
 	}

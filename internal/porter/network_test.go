@@ -18,7 +18,7 @@ import (
 // outage has the interface be out for a while, and back.
 func (x *fixture) outage(d time.Duration) {
 	x.Helper()
-	x.lose(x.n, time.Now(), "has no carrier")
+	x.n.lose(time.Now(), "has no carrier")
 	x.n.again = time.Time{} // the test says when it is back
 	x.pass(d)
 	x.inspect(x.n, lan.Change{})
@@ -103,8 +103,8 @@ func TestReadyTellsTheTruth(t *testing.T) {
 			t.Errorf("not ready: %v", err)
 		}
 		other := x.again()
-		x.lose(x.n, time.Now(), "has no carrier")
-		x.lose(other, time.Now(), "is down")
+		x.n.lose(time.Now(), "has no carrier")
+		other.lose(time.Now(), "is down")
 		if err := x.porter.Ready(); err == nil || err.Error() != "interface eth0 has no carrier; interface eth0 is down" {
 			t.Errorf("ready: %v", err)
 		}
@@ -207,7 +207,7 @@ func TestOpenInterfaces(t *testing.T) {
 			}
 			x := newFixture(t, func(conf *config.Config) { conf.Interfaces = c.names })
 			defer x.porter.Close()
-			err := host.Do(x.openNICs)
+			err := host.Do(func() error { return x.interfaces.open(x.conf) })
 			switch {
 			case c.fails == "" && err != nil:
 				t.Error(err)

@@ -3,6 +3,7 @@ package porter
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net/netip"
 	"slices"
 	"strings"
@@ -78,7 +79,7 @@ func (l *loop) place() {
 			views[n] = v
 		}
 	}
-	holders := l.holders()
+	holders := l.machines.holders()
 	for _, e := range l.machines.sorted() {
 		if !e.looked() {
 			continue // nothing says yet that it is here
@@ -87,25 +88,11 @@ func (l *loop) place() {
 	}
 }
 
-// holders returns which machine has each address.
-func (l *loop) holders() map[netip.Addr]*entry {
-	holders := make(map[netip.Addr]*entry)
-	for _, e := range l.machines.sorted() {
-		spec := e.Spec()
-		for _, a := range spec.Monitor {
-			if other := holders[a.IP]; e.holds(a.IP) && (other == nil || e.before(other, a.IP)) {
-				holders[a.IP] = e
-			}
-		}
-	}
-	return holders
-}
-
 func (l *loop) placeEntry(e *entry, views map[*nic]*netView, holders map[netip.Addr]*entry) {
 	spec := e.Spec()
 	if e.nic == nil {
-		if n := l.nicOf(spec, views); n != nil {
-			l.settleOn(e, n)
+		if n := l.interfaces.where(spec, views); n != nil {
+			e.settleOn(n, l.log)
 		}
 	}
 	v := views[e.nic]
@@ -114,7 +101,7 @@ func (l *loop) placeEntry(e *entry, views map[*nic]*netView, holders map[netip.A
 	}
 	places := make([]machine.Place, len(spec.Monitor))
 	for i, a := range spec.Monitor {
-		p := l.placeOf(e, a.IP, v)
+		p := e.placeOf(a.IP, v, l.interfaces.names())
 		if other := holders[a.IP]; p.Reason == "" && other != nil && other != e {
 			spec := other.Spec()
 			p.Reason = fmt.Sprintf("it belongs to %q (%s) already", spec.Name, spec.MAC)
@@ -137,36 +124,20 @@ func (l *loop) placeEntry(e *entry, views map[*nic]*netView, holders map[netip.A
 	l.tell(e, machine.Placed{Places: places})
 }
 
-// nicOf returns the interface on whose network a machine is to be looked for, or
-// nil. An IPv6 link-local address may be on any network, so it does not tell which.
-func (l *loop) nicOf(spec machine.Spec, views map[*nic]*netView) *nic {
-	if len(l.nics) == 1 {
-		return l.nics[0]
-	}
-	for _, n := range l.nics {
-		if v := views[n]; v != nil && slices.ContainsFunc(spec.Monitor, func(a machine.Address) bool {
-			return !a.IP.IsLinkLocalUnicast() && v.OnLink(a.IP)
-		}) {
-			return n
-		}
-	}
-	return nil
-}
-
 // settleOn begins to look for a machine on an interface.
-func (l *loop) settleOn(e *entry, n *nic) {
+func (e *entry) settleOn(n *nic, log *slog.Logger) {
 	spec := e.Spec()
-	l.log.Info("machine is looked for", "event", "placed", "machine", e, "mac", spec.MAC, "monitor", monitored(spec), "interface", n.name, "state", e.State().String())
+	log.Info("machine is looked for", "event", "placed", "machine", e, "mac", spec.MAC, "monitor", monitored(spec), "interface", n.name, "state", e.State().String())
 	e.nic = n
 	n.stale = true
 }
 
 // placeOf judges one address on an interface; v is nil where that is out.
-func (l *loop) placeOf(e *entry, ip netip.Addr, v *netView) machine.Place {
+func (e *entry) placeOf(ip netip.Addr, v *netView, interfaces []string) machine.Place {
 	p := machine.Place{Addr: ip}
 	switch {
 	case v == nil && e.nic == nil:
-		p.Reason = "it is in no network of " + strings.Join(l.interfaces(), " or ")
+		p.Reason = "it is in no network of " + strings.Join(interfaces, " or ")
 		return p
 	case v == nil:
 		p.Reason = "the interface is unavailable"

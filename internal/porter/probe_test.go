@@ -285,9 +285,9 @@ func TestRecheckFails(t *testing.T) {
 
 func TestPorterNumber(t *testing.T) {
 	withLoop(t, nil, func(x *fixture) {
-		one := x.porterNumber()
+		one := x.interfaces.number()
 		x.again()
-		if two := x.porterNumber(); two == one || slices.Contains([]uint64{0, one}, two) {
+		if two := x.interfaces.number(); two == one || slices.Contains([]uint64{0, one}, two) {
 			t.Errorf("%d with one interface, %d with two", one, two)
 		}
 	})

@@ -124,7 +124,7 @@ func TestNewCard(t *testing.T) {
 		withLoop(t, nil, func(x *fixture) {
 			x.asleep(nas())
 			verdict := registration.Verdict{Places: []registration.Place{{IP: nas4}}}
-			if spec := x.replaceable(request(newCard), verdict); spec.MAC != (machine.MAC{}) {
+			if spec := x.machines.replaceable(request(newCard), verdict); spec.MAC != (machine.MAC{}) {
 				t.Error("a machine that sleeps loses its name")
 			}
 		})

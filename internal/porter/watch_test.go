@@ -172,7 +172,7 @@ func TestWatchAfterAnOutage(t *testing.T) {
 		x.configured(agentless())
 		e := x.machine(nas())
 		x.pass(time.Minute)
-		x.lose(x.n, time.Now(), "has no carrier")
+		x.n.lose(time.Now(), "has no carrier")
 		x.n.again = time.Time{} // the test says when it is back
 		x.pass(time.Minute)
 		x.down(up)
