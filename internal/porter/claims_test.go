@@ -57,7 +57,7 @@ func TestConflictReleases(t *testing.T) {
 	})
 }
 
-// It is taken back when the other host answers for it no more, and that is told.
+// It is taken back when the other host answers for it no more, and an event says so.
 func TestConflictIsOver(t *testing.T) {
 	withLoop(t, nil, func(x *fixture) {
 		e := x.asleep(nas())

@@ -104,7 +104,7 @@ func TestEachIsLetInWhenItsServiceIsReady(t *testing.T) {
 	})
 }
 
-// A client that waits is told again that it waits here when the machine says
+// A client that waits is pointed here again when the machine says
 // something that others hear, and from time to time.
 func TestPinsAreRenewed(t *testing.T) {
 	withLoop(t, nil, func(x *fixture) {
@@ -230,7 +230,7 @@ func TestNothingOldIsSentToAMachineThatNeverSlept(t *testing.T) {
 	})
 }
 
-// Nothing is told at a group address.
+// Nothing is sent to a group address.
 func TestAGroupIsNoGuest(t *testing.T) {
 	withLoop(t, nil, func(x *fixture) {
 		x.asleep(nas())

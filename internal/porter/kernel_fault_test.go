@@ -49,8 +49,8 @@ func (x *fixture) guardShown() (metric float64, status string) {
 	return metric, string(shown)
 }
 
-// A guard that fails in the middle of the night keeps no machine from being claimed
-// and woken. That is told once, shown, and made good.
+// A guard that fails while machines sleep keeps no machine from being claimed
+// and woken. That is logged once, shown, and made good.
 func TestFaultGuard(t *testing.T) {
 	for _, fault := range kernelFaults {
 		t.Run(fault.Error(), func(t *testing.T) {
@@ -116,7 +116,7 @@ func TestFaultBind(t *testing.T) {
 	}
 }
 
-// A machine that starts while the kernel is told to guard its addresses neither
+// A machine that starts while the kernel begins to guard its addresses neither
 // hears that the one it speaks for is ours, nor is answered for there.
 func TestFaultSlowGuard(t *testing.T) {
 	for name, frame := range map[string]func(*fixture){

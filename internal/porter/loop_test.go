@@ -16,8 +16,8 @@ import (
 	"nightporter/internal/machine"
 )
 
-// One whole night: claim, announce, knock, wake, hand back.
-func TestOneNight(t *testing.T) {
+// One whole sleep: claim, announce, knock, wake, hand back.
+func TestOneSleep(t *testing.T) {
 	withLoop(t, nil, func(x *fixture) {
 		e := x.register(nas())
 		x.want(e, machine.Settling)

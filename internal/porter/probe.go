@@ -46,9 +46,10 @@ func (e *entry) send(p machine.Probe) (asked bool, failed error) {
 		asked = asked || err == nil
 		failed = errors.Join(failed, err)
 	}
-	if p.Broadcast && failed == nil {
-		failed = e.nic.carrier()
-		asked = failed == nil
+	if p.Broadcast && asked { // its silence would be believed
+		if err := e.nic.carrier(); err != nil {
+			return false, err
+		}
 	}
 	return asked, failed
 }

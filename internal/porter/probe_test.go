@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"nightporter/internal/config"
+	"nightporter/internal/lab"
 	"nightporter/internal/lan"
 	"nightporter/internal/machine"
 )
@@ -209,6 +210,22 @@ func TestNoQuestionIsNoSilence(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Frames go nowhere without a complaint while the cable is out. The last question
+// before a claim finds that, although one of the addresses cannot be asked for.
+func TestNoCarrierIsNoSilence(t *testing.T) {
+	onLab(t, nil, func(x *fixture) {
+		x.n.network.Store(&lan.Network{Prefixes: []netip.Prefix{netip.MustParsePrefix("10.77.0.2/24")}}) // none for IPv6
+		e := x.register(nas())
+		if err := x.host.SetLink(lab.Interface, false); err != nil {
+			t.Fatal(err)
+		}
+		x.pass(time.Minute)
+		if e.State() == machine.Asleep {
+			t.Error("claimed")
+		}
+	})
 }
 
 // Without an address of ours no question can be asked, and that is said for each

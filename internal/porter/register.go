@@ -36,7 +36,7 @@ func (p *Porter) Register(ctx context.Context, req registration.Request, peer ne
 		return err
 	}
 	itself := policy.Trust == registration.Self
-	if configured && !itself { // else nobody has to be known
+	if configured && !itself { // else it need not be known
 		if itself, err = policy.FromItself(req, peer.Addr(), v); err != nil {
 			return err
 		}

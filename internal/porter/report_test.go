@@ -10,8 +10,8 @@ import (
 	"nightporter/internal/machine"
 )
 
-// The journal tells a night, and knows the machine after each transition.
-func TestHistoryOfANight(t *testing.T) {
+// The journal tells of a whole sleep, and knows the machine after each transition.
+func TestHistoryOfASleep(t *testing.T) {
 	withLoop(t, nil, func(x *fixture) {
 		e := x.asleep(nas())
 		x.pass(57 * time.Second)

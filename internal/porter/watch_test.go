@@ -14,7 +14,7 @@ import (
 
 // The whole time from the first silence to the second, of a machine that never
 // registers.
-func TestNightWithoutARegistration(t *testing.T) {
+func TestSleepWithoutARegistration(t *testing.T) {
 	withLoop(t, nil, func(x *fixture) {
 		up := x.up(nas())
 		x.configured(agentless())
