@@ -13,6 +13,7 @@ import (
 
 	"nightporter/internal/config"
 	"nightporter/internal/guard"
+	"nightporter/internal/lan"
 	"nightporter/internal/machine"
 )
 
@@ -204,6 +205,64 @@ func TestUnboundWhenTheMachineSpeaks(t *testing.T) {
 		x.want(e, machine.Asleep, nas4, nas6)
 		if len(bound) != 2 {
 			t.Errorf("bound %v when it sleeps on", bound)
+		}
+	})
+}
+
+// Programs of our own host are led to us while an address is claimed, also after
+// the kernel forgot that with an address of ours, and to the machine afterwards.
+func TestProgramsOfOurOwnHost(t *testing.T) {
+	onLab(t, func(c *config.Config) { c.Wake.Local = true }, func(x *fixture) {
+		pinned := func() []netip.Addr {
+			t.Helper()
+			ips, err := lan.PinnedNeighbors(x.n.Index(), x.n.MAC())
+			if err != nil {
+				t.Fatal(err)
+			}
+			return ips
+		}
+		e := x.asleep(nas())
+		if got := pinned(); !slices.Equal(got, []netip.Addr{nas4, nas6}) {
+			t.Errorf("pinned %v while it sleeps", got)
+		}
+		if err := lan.DropNeighbor(x.n.Index(), nas4); err != nil {
+			t.Fatal(err)
+		}
+		x.inspect(x.n, lan.Change{AddrLost: true})
+		if got := pinned(); !slices.Equal(got, []netip.Addr{nas4, nas6}) {
+			t.Errorf("pinned %v after the kernel forgot one", got)
+		}
+		knock := parsed(lan.SYNProbe(x.n.MAC(), x.n.MAC(), netip.AddrPortFrom(porter4, clientPort), netip.AddrPortFrom(nas4, 22), 1))
+		x.n.reader.HandleOutgoing(knock)
+		x.turn()
+		x.want(e, machine.Waking, nas4, nas6)
+		x.up(nas()).open = []uint16{22}
+		x.pass(time.Second)
+		x.want(e, machine.Awake)
+		if mac, known, err := lan.NeighborMAC(x.n.Index(), nas4); err != nil || !known || mac != nasMAC {
+			t.Errorf("our kernel has %v at %v, %v", nas4, mac, err)
+		}
+		x.pass(machine.AnnouncedFor)
+		if got := pinned(); len(got) != 0 {
+			t.Errorf("pinned %v when it is over", got)
+		}
+	})
+}
+
+// What an earlier run left in the kernel is removed, and the guard mounted.
+func TestRepairAndGuard(t *testing.T) {
+	onLab(t, nil, func(x *fixture) {
+		if err := lan.PinNeighbor(x.n.Index(), nas4, x.n.MAC()); err != nil {
+			t.Fatal(err)
+		}
+		if err := x.porter.Repair(); err != nil {
+			t.Error(err)
+		}
+		if left, err := lan.PinnedNeighbors(x.n.Index(), x.n.MAC()); err != nil || len(left) > 0 {
+			t.Errorf("left %v, %v", left, err)
+		}
+		if err := x.porter.MountGuard(); err != nil || x.porter.Guard().Mode != guard.ModeAuto {
+			t.Errorf("%v: %+v", err, x.porter.Guard())
 		}
 	})
 }
