@@ -67,24 +67,31 @@ func TestFindRoom(t *testing.T) {
 				for _, prepare := range c.prepare {
 					prepare(x)
 				}
-				var proved []netip.Addr
-				if x.conf.Registration.Trust == config.TrustSelf {
-					proved = c.spec.Addrs()
-				}
-				err := x.machines.findRoom(request(c.spec), proved, machine.MAC{}, x.conf.Registration.MaxMachines)
-				var refusal *registration.Refusal
-				switch {
-				case c.text == "":
-					if err != nil {
-						t.Errorf("refused: %v", err)
-					}
-				case !errors.As(err, &refusal):
-					t.Errorf("%v, want a refusal", err)
-				case (refusal.Outcome == registration.Limited) != c.limited || !strings.Contains(refusal.Text, c.text):
-					t.Errorf("%v: %s; want %s", refusal.Outcome, refusal.Text, c.text)
-				}
+				x.wantRoom(c.spec, c.limited, c.text)
 			})
 		})
+	}
+}
+
+// wantRoom fails the test unless there is room for a machine, or it is refused with
+// this text.
+func (x *fixture) wantRoom(spec machine.Spec, limited bool, text string) {
+	x.Helper()
+	var proved []netip.Addr
+	if x.conf.Registration.Trust == config.TrustSelf {
+		proved = spec.Addrs()
+	}
+	err := x.machines.findRoom(request(spec), proved, machine.MAC{}, x.conf.Registration.MaxMachines)
+	var refusal *registration.Refusal
+	switch {
+	case text == "":
+		if err != nil {
+			x.Errorf("refused: %v", err)
+		}
+	case !errors.As(err, &refusal):
+		x.Errorf("%v, want a refusal", err)
+	case (refusal.Outcome == registration.Limited) != limited || !strings.Contains(refusal.Text, text):
+		x.Errorf("%v: %s; want %s", refusal.Outcome, refusal.Text, text)
 	}
 }
 

@@ -12,70 +12,73 @@ import (
 	"nightporter/internal/machine"
 )
 
+// Nothing of a machine that is forgotten stays.
 func TestForget(t *testing.T) {
-	t.Run("nothing of a machine stays", func(t *testing.T) {
-		withLoop(t, nil, func(x *fixture) {
-			e := x.asleep(nas())
-			x.announced(nas4)
-			x.tell(e, machine.Stopped{})
-			x.forget(e, "test")
-			x.publish()
-			x.wantNames()
-			x.unwatched()
-			if x.answers(nas4) || x.answers(nas6) {
-				t.Error("answered for after it was forgotten")
-			}
-			if owners := x.announced(nas4); !slices.Equal(owners, []machine.MAC{nasMAC}) {
-				t.Errorf("announced at %v", owners)
-			}
-			if next := x.timers.Next(); !next.IsZero() {
-				t.Errorf("something is due in %v", time.Until(next))
-			}
-			if n := x.series("nightporter_machine_ready_duration_seconds", "nas"); n != 0 {
-				t.Errorf("%d series of a machine that was forgotten", n)
-			}
-			// A frame that was on its way moves nothing.
-			x.see(fastpath.Sighting{Kind: fastpath.SawFrame, Target: e.target})
-			// The name and the addresses are free.
-			taken := named(tv(), "nas")
-			taken.Monitor = nas().Monitor
-			x.asleep(taken)
-		})
+	withLoop(t, nil, func(x *fixture) {
+		e := x.asleep(nas())
+		x.announced(nas4)
+		x.tell(e, machine.Stopped{})
+		x.forget(e, "test")
+		x.publish()
+		x.wantNames()
+		x.unwatched()
+		if x.answers(nas4) || x.answers(nas6) {
+			t.Error("answered for after it was forgotten")
+		}
+		if owners := x.announced(nas4); !slices.Equal(owners, []machine.MAC{nasMAC}) {
+			t.Errorf("announced at %v", owners)
+		}
+		if next := x.timers.Next(); !next.IsZero() {
+			t.Errorf("something is due in %v", time.Until(next))
+		}
+		if n := x.series("nightporter_machine_ready_duration_seconds", "nas"); n != 0 {
+			t.Errorf("%d series of a machine that was forgotten", n)
+		}
+		// A frame that was on its way moves nothing.
+		x.see(fastpath.Sighting{Kind: fastpath.SawFrame, Target: e.target})
+		// The name and the addresses are free.
+		taken := named(tv(), "nas")
+		taken.Monitor = nas().Monitor
+		x.asleep(taken)
 	})
-	t.Run("the configuration brings it back", func(t *testing.T) {
-		withLoop(t, nil, func(x *fixture) {
-			e := x.register(nas())
-			x.configured(named(nas(), "tower"))
-			x.forget(e, "test")
-			x.wantNames("tower")
-			if back := x.machine(nas()); back == e || back.nic != nil || back.State() != machine.Awake {
-				t.Errorf("it came back as %v", back.Status())
-			}
-			if n := x.series("nightporter_machine_ready_duration_seconds", "tower"); n != 1 {
-				t.Errorf("%d series of the machine that came back", n)
-			}
-			x.configured()
-			x.wantNames()
-		})
+}
+
+// The configuration brings it back.
+func TestForgetConfigured(t *testing.T) {
+	withLoop(t, nil, func(x *fixture) {
+		e := x.register(nas())
+		x.configured(named(nas(), "tower"))
+		x.forget(e, "test")
+		x.wantNames("tower")
+		if back := x.machine(nas()); back == e || back.nic != nil || back.State() != machine.Awake {
+			t.Errorf("it came back as %v", back.Status())
+		}
+		if n := x.series("nightporter_machine_ready_duration_seconds", "tower"); n != 1 {
+			t.Errorf("%d series of the machine that came back", n)
+		}
+		x.configured()
+		x.wantNames()
 	})
-	t.Run("... to be watched, where it does not register", func(t *testing.T) {
-		withLoop(t, nil, func(x *fixture) {
-			x.configured(agentless())
-			x.pass(time.Minute)
-			old := x.machine(nas())
-			x.want(old, machine.Asleep, nas4, nas6)
-			x.announced(nas4)
-			x.tell(old, machine.Stopped{})
-			x.forget(old, "test")
-			x.publish()
-			e := x.machine(nas())
-			x.want(e, machine.Awake)
-			if owners := x.announced(nas4); e == old || !slices.Equal(owners, []machine.MAC{nasMAC}) {
-				t.Errorf("announced at %v", owners)
-			}
-			x.pass(time.Minute)
-			x.want(e, machine.Asleep, nas4, nas6)
-		})
+}
+
+// ... to be watched, where it does not register.
+func TestForgetWatched(t *testing.T) {
+	withLoop(t, nil, func(x *fixture) {
+		x.configured(agentless())
+		x.pass(time.Minute)
+		old := x.machine(nas())
+		x.want(old, machine.Asleep, nas4, nas6)
+		x.announced(nas4)
+		x.tell(old, machine.Stopped{})
+		x.forget(old, "test")
+		x.publish()
+		e := x.machine(nas())
+		x.want(e, machine.Awake)
+		if owners := x.announced(nas4); e == old || !slices.Equal(owners, []machine.MAC{nasMAC}) {
+			t.Errorf("announced at %v", owners)
+		}
+		x.pass(time.Minute)
+		x.want(e, machine.Asleep, nas4, nas6)
 	})
 }
 

@@ -3,7 +3,6 @@ package porter
 import (
 	"errors"
 	"net/netip"
-	"slices"
 	"testing"
 	"time"
 
@@ -297,15 +296,5 @@ func TestRecheckFails(t *testing.T) {
 		x.keep(x.n)
 		x.pass(10 * time.Minute)
 		x.want(e, machine.Asleep, nas4, nas6)
-	})
-}
-
-func TestPorterNumber(t *testing.T) {
-	withLoop(t, nil, func(x *fixture) {
-		one := x.interfaces.number()
-		x.again()
-		if two := x.interfaces.number(); two == one || slices.Contains([]uint64{0, one}, two) {
-			t.Errorf("%d with one interface, %d with two", one, two)
-		}
 	})
 }

@@ -95,19 +95,7 @@ func TestOnTheWire(t *testing.T) {
 	if err := register(machine.Spec{MAC: tvMAC}); err != nil { // the configuration has its addresses
 		t.Error(err)
 	}
-	stranger := at(machine.Spec{Name: "nas", MAC: strangerMAC}, unused4)
-	wantRefused(t, register(stranger), `name: "nas" belongs to`)
-	for ip, text := range map[netip.Addr]string{
-		host.Addr4(): "an address of the porter's own host", network.Router().Addr4(): "a gateway's address",
-		netip.MustParseAddr("192.0.2.7"): "not in a network of the porter's interface",
-	} {
-		wantRefused(t, register(at(named(stranger, "stranger"), ip)), text)
-	}
-	ourselves := named(stranger, "stranger")
-	ourselves.MAC = host.MAC()
-	wantRefused(t, register(ourselves), "an interface of the porter's own host")
-	wantRefused(t, register(machine.Spec{Name: "stranger", MAC: strangerMAC}), "monitor: found nothing")
-
+	refusals(t, network, register)
 	eventually(t, "both machines are asleep", func() bool {
 		all := p.Machines()
 		return len(all) == 2 && all[0].State == machine.Asleep && all[1].State == machine.Asleep
@@ -138,6 +126,24 @@ func TestOnTheWire(t *testing.T) {
 	if drops, ok := p.Drops()[lab.Interface]; !ok || drops != 0 {
 		t.Errorf("drops: %v", p.Drops())
 	}
+}
+
+// refusals registers what may not be registered, whatever the trust.
+func refusals(t *testing.T, network *lab.LAN, register func(machine.Spec) error) {
+	t.Helper()
+	host := network.Porter()
+	stranger := at(machine.Spec{Name: "nas", MAC: strangerMAC}, unused4)
+	wantRefused(t, register(stranger), `name: "nas" belongs to`)
+	for ip, text := range map[netip.Addr]string{
+		host.Addr4(): "an address of the porter's own host", network.Router().Addr4(): "a gateway's address",
+		netip.MustParseAddr("192.0.2.7"): "not in a network of the porter's interface",
+	} {
+		wantRefused(t, register(at(named(stranger, "stranger"), ip)), text)
+	}
+	ourselves := named(stranger, "stranger")
+	ourselves.MAC = host.MAC()
+	wantRefused(t, register(ourselves), "an interface of the porter's own host")
+	wantRefused(t, register(machine.Spec{Name: "stranger", MAC: strangerMAC}), "monitor: found nothing")
 }
 
 func TestNewNeedsAnInterface(t *testing.T) {
