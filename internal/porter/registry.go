@@ -58,7 +58,7 @@ func (r *registry) holder(ip netip.Addr, mac machine.MAC) *entry {
 func (r *registry) share(e *entry) bool {
 	spec := e.Spec()
 	for _, other := range r.byMAC {
-		if others := other.Spec(); other != e && slices.ContainsFunc(others.Addrs(), spec.Has) {
+		if others := other.Spec(); other != e && slices.ContainsFunc(others.Monitor, func(a machine.Address) bool { return spec.Has(a.IP) }) {
 			return true
 		}
 	}
@@ -70,7 +70,7 @@ func (r *registry) on(n *nic) []*entry {
 	return slices.DeleteFunc(r.sorted(), func(e *entry) bool { return e.nic != n })
 }
 
-// holders returns which machine has each address.
+// holders returns which machine has each address that one has.
 func (r *registry) holders() map[netip.Addr]*entry {
 	holders := make(map[netip.Addr]*entry)
 	for _, e := range r.sorted() {
