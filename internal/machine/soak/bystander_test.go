@@ -241,8 +241,12 @@ func (l *lan) heardHonest(e machine.Heard) {
 	}
 }
 
-// overlap reports whether the porter answers for an address that the host uses.
+// overlap reports whether the porter answers for an address that the host uses. One
+// whose card answers in its sleep can only be known to be up by TCP.
 func (l *lan) overlap() bool {
+	if l.m != nil && l.m.CardAnswers() && l.host.use[ip4] != used {
+		return false
+	}
 	for ip, answered := range l.held {
 		if answered && l.host.use[ip] != unused {
 			return true

@@ -67,7 +67,7 @@ type lan struct {
 
 func newLAN(q *queue, seed uint64, fail func(string, ...any)) *lan {
 	l := &lan{fail: fail, q: q, rand: rand.New(rand.NewPCG(seed, 1)), policy: policy(), rivals: map[netip.Addr]bool{}}
-	l.host = host{l: l, use: map[netip.Addr]use{}, boots: 5 * time.Second, tests: 5 * time.Second, serves: time.Second}
+	l.host = host{l: l, use: map[netip.Addr]use{}, boots: 5 * time.Second, tests: 5 * time.Second, serves: time.Second, isUp: func() {}}
 	l.bystander.reset()
 	return l
 }
@@ -221,7 +221,7 @@ func (l *lan) ask(p machine.Probe) {
 				asked.lost = true
 				continue
 			}
-			if l.host.power == up {
+			if l.host.power == up && l.m.Proves(proof) {
 				asked.answered = true
 			}
 			l.q.after(time.Millisecond, func() { l.handle(machine.Answered{Addr: ip, Proof: proof}) })
