@@ -327,7 +327,19 @@ func (l *lan) missing() bool {
 }
 
 // check compares what the porter was asked to do with what the machine believes.
-func (l *lan) check(ticked bool) {
+func (l *lan) check(ticked, moved bool) {
+	if l.tickAt != l.q.now {
+		l.tickAt, l.ticks = l.q.now, 0
+	}
+	if next := l.m.Next(); ticked && !next.IsZero() && !next.After(l.q.now) {
+		if l.ticks++; l.ticks > 3 {
+			l.wrong("%d ticks at one moment while %v", l.ticks, l.m.State())
+		}
+	}
+	if !moved {
+		return
+	}
+	l.checkTotals()
 	var held, answered []netip.Addr
 	for _, ip := range own {
 		answers, ok := l.held[ip]
@@ -341,15 +353,6 @@ func (l *lan) check(ticked bool) {
 	if !slices.Equal(held, l.m.Claimed()) || !slices.Equal(answered, l.m.Answered()) {
 		l.wrong("claimed %v, answered for %v; the machine says %v, %v", held, answered, l.m.Claimed(), l.m.Answered())
 	}
-	if l.tickAt != l.q.now {
-		l.tickAt, l.ticks = l.q.now, 0
-	}
-	if next := l.m.Next(); ticked && !next.IsZero() && !next.After(l.q.now) {
-		if l.ticks++; l.ticks > 3 {
-			l.wrong("%d ticks at one moment while %v", l.ticks, l.m.State())
-		}
-	}
-	l.checkTotals()
 }
 
 // checkTotals: no total falls, also over a restart.

@@ -143,7 +143,7 @@ func (l *lan) handleThen(e machine.Event, then func()) {
 		l.review()
 		return
 	}
-	l.check(ticked)
+	l.check(ticked, slices.ContainsFunc(actions, moves))
 	if stopped {
 		return
 	}
@@ -157,6 +157,12 @@ func (l *lan) handleThen(e machine.Event, then func()) {
 	}
 	then()
 	l.review()
+}
+
+// moves reports whether an action is more than a question.
+func moves(a machine.Action) bool {
+	_, probe := a.(machine.Probe)
+	return !probe
 }
 
 // late is how much a timer of a busy host is late.
