@@ -203,3 +203,29 @@ func (s *subject) knownWithout(l lack) {
 		}
 	}
 }
+
+// TestFieldOurAddressGoesForAMoment: an address of the porter's own host is gone
+// while a machine boots. The client that waits is served all the same.
+func TestFieldOurAddressGoesForAMoment(t *testing.T) {
+	for _, way := range ways {
+		for _, lack := range lacks {
+			t.Run(way.name+"/"+lack.name, func(t *testing.T) {
+				unless(t, lack.name == "no IPv4" && !way.agentless || way.agentless && lack.name == "no IPv6")
+				s := prepare(t, fieldProbe+"interfaces: [eth0]\n"+way.conf, way.agentless, func(m *lab.MachineConfig) {
+					m.Boot = 2200 * time.Millisecond
+				})
+				s.sleeps()
+				n := s.d.Log.Len()
+				served := s.callLater(s.lan.Client(), lack.ip, 22)
+				s.event(s.nas, lab.PoweredOn)
+				lack.take(s.house)
+				time.Sleep(time.Second)
+				lack.give(s.house)
+				s.answer(served, s.nas)
+				if got := s.moves(n, "nas", "waking"); got != 1 {
+					t.Errorf("%d wakes: %v", got, s.path(n, "nas"))
+				}
+			})
+		}
+	}
+}

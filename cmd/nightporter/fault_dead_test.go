@@ -7,6 +7,7 @@ import (
 
 	"nightporter/internal/journal"
 	"nightporter/internal/lab"
+	"nightporter/internal/machine"
 )
 
 // shortWakes gives a wake up after a few seconds.
@@ -115,4 +116,33 @@ func TestFieldDeadBesideOthers(t *testing.T) {
 		s.must(s.sleepAs(s.within(20*time.Second), pc, body("pc", pc.MAC(), entry{pc.Addr4(), []any{22}}, entry{pc.Addr6(), []any{22}})))
 		s.call(s.lan.Client(), pc, ip, 22)
 	}
+}
+
+// TestFieldDeadMachineDoesNotDefend: a newcomer that tests an address of a machine
+// that did not wake may have it, and an event says so. Before the failed wake it is
+// defended.
+func TestFieldDeadMachineDoesNotDefend(t *testing.T) {
+	s := prepare(t, fieldProbe+shortWakes, false, func(m *lab.MachineConfig) { m.IgnoreMagic = lab.IgnoreAll })
+	s.sleeps()
+	newcomer := func(name string) lab.Forger {
+		host, err := s.lan.AddHost(name)
+		s.must(err)
+		return host.Forge(host.MAC())
+	}
+	first := newcomer("first")
+	s.must(first.ARPProbe(nas4))
+	time.Sleep(time.Second)
+	s.stands(time.Second, nas4, "claimed")
+	n := s.d.Log.Len()
+	_ = s.lan.Client().Ping(s.within(time.Second), nas4)
+	s.moved(n, "nas", "waking", "asleep", machine.WhyAttemptsGone)
+	second := newcomer("second")
+	s.must(second.ARPProbe(nas4))
+	e := s.told("nas", journal.Conflict, about(nas4))
+	if e.Reason == "" {
+		t.Error("the event has no reason")
+	}
+	s.stands(time.Second, nas4, "conceded")
+	s.must(second.TestAddress(nas6))
+	s.told("nas", journal.Conflict, about(nas6))
 }

@@ -10,7 +10,7 @@ import (
 
 const (
 	crowd       = 1000
-	crowdRounds = 3
+	crowdRounds = 2 // knocks do not wake a machine at once that did not wake twice
 	crowdWaking = 5 * time.Second
 	crowdWithin = 10 * time.Second // for the last magic packet; the figure is far below
 )

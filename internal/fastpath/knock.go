@@ -16,6 +16,7 @@ func (r *Reader) visit(v *View, p *lan.Packet) {
 	if a == nil || a.target.MAC == p.Src || p.Dst != r.responder.Self || !p.Src.Unicast() || a.conceded.Load() {
 		return
 	}
+	r.visited(a.target)
 	s := a.knockedAt(p, v.rules.Established)
 	knocks := s != nil && v.mayWake(a.target, p.From) && (v.rules.Filter == nil || !r.suppressed(v.rules.Filter, a, s, p))
 	var service machine.Service

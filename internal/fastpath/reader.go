@@ -109,6 +109,7 @@ func (r *Reader) neighbor(v *View, p *lan.Packet) {
 		if a := v.Address(requested(p)); a != nil {
 			r.diverted(a.target, p)
 			r.noteRequester(a, p)
+			r.visited(a.target)
 		}
 	}
 }
@@ -119,6 +120,14 @@ func requested(p *lan.Packet) netip.Addr {
 		return p.Target
 	}
 	return p.To
+}
+
+// visited takes traffic for a machine, which is worth a sighting only while it may be
+// up after all.
+func (r *Reader) visited(t *Target) {
+	if t.doubtful.Load() {
+		r.report(&t.visit, Sighting{Kind: SawVisit, Target: t})
+	}
 }
 
 // contested takes another host's test of an address that is not defended, and

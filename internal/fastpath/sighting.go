@@ -44,6 +44,7 @@ const (
 	SawConflict   // another host that uses an address of the machine
 	SawContest    // another host that tests an address that is not defended
 	SawRequest    // a client's question for an address, which the machine's network card answers too
+	SawVisit      // traffic for a machine that may be up after all
 	SawDiversion  // ARP or neighbour discovery that may divert held clients to the machine
 	kinds
 )
@@ -89,6 +90,8 @@ func (s *Sighting) Taken() {
 		s.Address.conflict.Store(false)
 	case SawRequest:
 		s.Target.request.Store(false)
+	case SawVisit:
+		s.Target.visit.Store(false)
 	case SawDiversion:
 		s.Target.diversion.Store(false)
 	}

@@ -21,6 +21,7 @@ type Target struct {
 	judge *fair.Judge
 
 	cardAnswers atomic.Bool // answers to our questions are its network card's and say nothing; the loop sets it
+	doubtful    atomic.Bool // it may be up after all, so traffic for it is reported; the loop sets it
 	undefended  atomic.Bool // another host that tests an address may have it; the loop sets it
 	requesters  requesters
 
@@ -28,6 +29,7 @@ type Target struct {
 	frame       atomic.Bool
 	otherAnswer atomic.Bool
 	diversion   atomic.Bool
+	visit       atomic.Bool
 	request     atomic.Bool
 	suppressed  [len(machine.Suppressions)]atomic.Bool // by reason
 }
@@ -128,6 +130,10 @@ func (t *Target) Concede(ip netip.Addr, conceded bool) {
 // SetCardAnswers says whether the machine's network card answers while the
 // machine sleeps, so that an answer to our questions proves nothing.
 func (t *Target) SetCardAnswers(answers bool) { t.cardAnswers.Store(answers) }
+
+// SetDoubtful says whether traffic for the machine is to be reported: it may be up
+// after all.
+func (t *Target) SetDoubtful(doubtful bool) { t.doubtful.Store(doubtful) }
 
 // SetUndefended says whether another host that tests an address may have it: the
 // machine did not wake.

@@ -73,6 +73,7 @@ type (
 		Attention  Attention
 		IgnoreBare bool // answers that a network card can give say nothing
 		Undefended bool // another host that tests an address may have it
+		Doubtful   bool // it may be up after all: traffic for it is to be reported with Visited
 	}
 
 	// FilterKnocks: whether a knock would be the first reason to wake the machine,

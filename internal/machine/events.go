@@ -46,6 +46,10 @@ type (
 		Proof Proof
 	}
 
+	// Visited says that traffic came for an address whose machine may be up after all
+	// (see Observe.Doubtful).
+	Visited struct{}
+
 	// ProbeFailed says that the last question could not be sent for a reason of
 	// our own: its silence says nothing about the machine.
 	ProbeFailed struct{}
@@ -109,6 +113,7 @@ func (Configured) event()    {}
 func (Placed) event()        {}
 func (Heard) event()         {}
 func (Answered) event()      {}
+func (Visited) event()       {}
 func (ProbeFailed) event()   {}
 func (Deafened) event()      {}
 func (Knocked) event()       {}

@@ -131,6 +131,8 @@ func (m *Machine) Handle(now time.Time, event Event) []Action {
 		m.hear(now, e, false)
 	case Answered:
 		m.answered(now, e)
+	case Visited:
+		m.inDoubt().visited(now)
 	case ProbeFailed:
 		m.presence.excuse(now)
 	case Deafened:
@@ -281,7 +283,7 @@ func (m *Machine) syncPorter() {
 
 // observe tells the readers what to look out for.
 func (m *Machine) observe() {
-	if o := (Observe{Attention: m.attention(), IgnoreBare: m.CardAnswers(), Undefended: m.failures > 0}); o != m.told.observe {
+	if o := (Observe{Attention: m.attention(), IgnoreBare: m.CardAnswers(), Undefended: m.failures > 0, Doubtful: m.state == Asleep && !m.presence.next.IsZero()}); o != m.told.observe {
 		m.told.observe = o
 		m.do(o)
 	}

@@ -98,7 +98,7 @@ func (m *Machine) ask(now time.Time, addrs []netip.Addr, broadcast bool) {
 		return
 	}
 	p.asked, p.last = now, now
-	m.do(Probe{Addrs: addrs, Broadcast: broadcast, System: m.wanted() > ByNeighbor})
+	m.do(Probe{Addrs: addrs, Broadcast: broadcast, System: m.Wanted() > ByNeighbor})
 }
 
 // askSoon has a machine asked that was heard: at once, but not for each frame of many.
@@ -106,10 +106,10 @@ func (m *Machine) askSoon(pause time.Duration) {
 	m.presence.next = earlier(m.presence.next, m.presence.last.Add(pause))
 }
 
-// wanted returns the least proof that counts. Where a network card or management
+// Wanted returns the least proof that counts. Where a network card or management
 // firmware may answer for a machine that sleeps, only what an operating system
 // sends does.
-func (m *Machine) wanted() Proof {
+func (m *Machine) Wanted() Proof {
 	switch {
 	case !m.presence.deep && !m.CardAnswers():
 		return ByNeighbor
@@ -118,9 +118,6 @@ func (m *Machine) wanted() Proof {
 	}
 	return ByEcho
 }
-
-// Proves reports whether an answer is as good as a proof of life.
-func (m *Machine) Proves(p Proof) bool { return p >= m.wanted() }
 
 // hasTCP reports whether the machine is asked for TCP. Where it has that only at an
 // address that it cannot be asked for, its echo has to do.
@@ -166,7 +163,7 @@ func (m *Machine) answered(now time.Time, e Answered) {
 		p.system = now
 	}
 	switch {
-	case e.Proof < m.wanted():
+	case e.Proof < m.Wanted():
 		p.bare = now
 		if a != nil && e.Proof == ByNeighbor && !m.CardAnswers() {
 			m.addrs.yield(now, a) // the readers have stopped answering for it already

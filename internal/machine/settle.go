@@ -204,6 +204,13 @@ func (m inDoubt) askAsleep(now time.Time) {
 	}
 }
 
+// visited asks such a machine at once, because it is wanted.
+func (m inDoubt) visited(now time.Time) {
+	if m.state == Asleep && !m.presence.next.IsZero() {
+		m.askSoon(arrivalPace)
+	}
+}
+
 // fallAsleep claims the addresses of a machine that is off.
 func (m inDoubt) fallAsleep(now time.Time, why Reason) {
 	slept := m.sleep.since

@@ -234,7 +234,7 @@ func (m woken) awaited() []netip.Addr {
 	addrs := m.addrs.which(func(a *address) bool {
 		return a.reason == "" && a.standing != Conceded && slices.ContainsFunc(m.wake.services, func(s Service) bool { return s.Addr == a.IP })
 	})
-	if len(addrs) == 0 || m.wanted() > ByNeighbor {
+	if len(addrs) == 0 || m.Wanted() > ByNeighbor {
 		return m.questioned()
 	}
 	return append(addrs, m.others...)

@@ -186,6 +186,7 @@ func (l *loop) claim(now time.Time, e *entry, c machine.Claim) {
 func (l *loop) observe(e *entry, o machine.Observe) {
 	e.target.SetCardAnswers(o.IgnoreBare)
 	e.target.SetUndefended(o.Undefended)
+	e.target.SetDoubtful(o.Doubtful)
 	if e.attention != o.Attention && e.nic != nil {
 		e.nic.stale = true
 	}

@@ -43,10 +43,18 @@ func (l *loop) checkReadiness(now time.Time, e *entry) {
 	l.ready(e, ready)
 }
 
-// answered takes an answer, or data, of the machine for one of its addresses. It
-// counts where something else cannot have sent it.
-func (l *loop) answered(e *entry, ip netip.Addr, counts bool) {
-	if counts && e.State() == machine.Arriving {
+// proved takes an answer of the machine for one of its addresses. One that something
+// else may have sent readies no service.
+func (l *loop) proved(e *entry, ip netip.Addr, proof machine.Proof) {
+	l.tell(e, machine.Answered{Addr: ip, Proof: proof})
+	if proof >= e.Wanted() {
+		l.answered(e, ip)
+	}
+}
+
+// answered takes in that the machine is up at an address.
+func (l *loop) answered(e *entry, ip netip.Addr) {
+	if e.State() == machine.Arriving {
 		l.ready(e, e.readiness.Answered(time.Now(), ip))
 	}
 }

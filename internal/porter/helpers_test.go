@@ -76,7 +76,7 @@ func sharedLab(tb testing.TB) *lab.LAN {
 // place of its loop: it hands in frames and lets time pass. What the porter sends
 // is kept, and goes nowhere.
 type fixture struct {
-	*testing.T
+	testing.TB
 	*loop
 	porter  *Porter
 	host    *lab.Host
@@ -136,9 +136,9 @@ func withLoopOn(t *testing.T, host *lab.Host, set func(*config.Config), f func(*
 }
 
 // newFixture returns a porter without an interface.
-func newFixture(t *testing.T, set func(*config.Config)) *fixture {
+func newFixture(t testing.TB, set func(*config.Config)) *fixture {
 	t.Helper()
-	x := &fixture{T: t, metrics: prometheus.NewRegistry(), events: new(memoryLog)}
+	x := &fixture{TB: t, metrics: prometheus.NewRegistry(), events: new(memoryLog)}
 	m, err := metrics.New(x.metrics, metrics.Source{Machines: func() []machine.Status { return nil }})
 	if err != nil {
 		t.Fatal(err)

@@ -144,22 +144,21 @@ func (l *loop) see(s fastpath.Sighting) {
 		l.tell(e, machine.Heard{Addr: s.Address.IP(), Sign: machine.Uses})
 	case fastpath.SawPacket:
 		l.tell(e, machine.Heard{Addr: s.Address.IP(), Sign: machine.Data})
-		l.answered(e, s.Address.IP(), e.CardAnswers())
+		if e.CardAnswers() { // it cannot have sent that
+			l.answered(e, s.Address.IP())
+		}
 	case fastpath.SawOtherAnswer:
 		l.tell(e, machine.Answered{Addr: s.Other, Proof: machine.ByNeighbor})
 	case fastpath.SawAnswer:
-		l.tell(e, machine.Answered{Addr: s.Address.IP(), Proof: machine.ByNeighbor})
-		l.answered(e, s.Address.IP(), e.Proves(machine.ByNeighbor))
+		l.proved(e, s.Address.IP(), machine.ByNeighbor)
+		l.recover(e) // the reader may not have known of the card
 	case fastpath.SawEcho:
-		l.tell(e, machine.Answered{Addr: s.Address.IP(), Proof: machine.ByEcho})
-		l.answered(e, s.Address.IP(), e.Proves(machine.ByEcho))
+		l.proved(e, s.Address.IP(), machine.ByEcho)
 	case fastpath.SawAccept:
-		l.tell(e, machine.Answered{Addr: s.Address.IP(), Proof: machine.BySystem})
-		l.answered(e, s.Address.IP(), true)
+		l.proved(e, s.Address.IP(), machine.BySystem)
 		l.accepted(e, s.Service.ID)
 	case fastpath.SawReset:
-		l.tell(e, machine.Answered{Addr: s.Address.IP(), Proof: machine.BySystem})
-		l.answered(e, s.Address.IP(), true)
+		l.proved(e, s.Address.IP(), machine.BySystem)
 	case fastpath.SawReject:
 		l.rejected(e, s.Service.ID)
 	case fastpath.SawKnock:
@@ -175,6 +174,8 @@ func (l *loop) see(s fastpath.Sighting) {
 		l.tell(e, machine.Contested{Addr: s.Address.IP(), By: s.By})
 	case fastpath.SawRequest:
 		l.noteRequesters(e)
+	case fastpath.SawVisit:
+		l.tell(e, machine.Visited{})
 	case fastpath.SawDiversion:
 		l.pin(e)
 	}
@@ -219,12 +220,17 @@ func (l *loop) recoverLost(n *nic) {
 	l.log.Warn("event queue full, frames skipped", "event", "overrun", "interface", n.name, "lost", lost-n.lostBefore)
 	n.lostBefore = lost
 	for _, e := range l.machines.sorted() {
-		if e.nic != n {
-			continue
+		if e.nic == n {
+			l.recover(e)
 		}
-		if ip, silent := e.target.Silent(e.Answered()); silent {
-			l.tell(e, machine.Heard{Addr: ip, Sign: machine.Tests})
-		}
+	}
+}
+
+// recover treats a machine as having spoken for an address for which its reader has
+// stopped answering, if there is one.
+func (l *loop) recover(e *entry) {
+	if ip, silent := e.target.Silent(e.Answered()); silent {
+		l.tell(e, machine.Heard{Addr: ip, Sign: machine.Tests})
 	}
 }
 

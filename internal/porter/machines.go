@@ -188,9 +188,7 @@ func (p *Porter) Resume(events eventLog, past journal.Past) {
 	}
 	l.place()
 	for _, e := range l.machines.sorted() {
-		if e.State() == machine.Awake {
-			l.tell(e, machine.Deafened{Until: now.Add(switchPause)})
-		}
+		l.tell(e, machine.Deafened{Until: now.Add(switchPause)})
 	}
 }
 

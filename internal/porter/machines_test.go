@@ -1,7 +1,6 @@
 package porter
 
 import (
-	"net/netip"
 	"slices"
 	"testing"
 	"time"
@@ -372,22 +371,3 @@ func TestFaultClockSetAfterTheStart(t *testing.T) {
 		e.Machine = machine.Resume(told.Machines[0], x.policy(), told.Until, time.Now())
 	}
 }
-
-// memory is what the journal knows of a machine that registered, an hour ago.
-func memory(spec machine.Spec, state machine.State) machine.Memory {
-	ago := time.Now().Add(-time.Hour)
-	return machine.Memory{State: state, Since: ago, Registered: ago, Heard: ago, Spec: spec}
-}
-
-// resumes has the porter take in machines that were here before, with the
-// configuration naming others.
-func (x *fixture) resumes(configured []machine.Spec, past ...machine.Memory) {
-	x.Helper()
-	if err := x.configure(configured); err != nil {
-		x.Fatal(err)
-	}
-	x.porter.Resume(x.events, journal.Past{Until: time.Now(), Machines: past})
-	x.publish()
-}
-
-var gateway4 = netip.MustParseAddr("10.77.0.1")

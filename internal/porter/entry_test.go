@@ -1,0 +1,59 @@
+package porter
+
+import (
+	"testing"
+
+	"nightporter/internal/machine"
+)
+
+func TestMonitored(t *testing.T) {
+	const want = "10.77.0.20,22/tcp,27015/udp,icmp fd77::20,22/tcp,27015/udp,icmp"
+	if got := monitored(nas()); got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+// The readers look out for a machine that has registered, more closely while it
+// does not speak for itself.
+func TestAttention(t *testing.T) {
+	withLoop(t, nil, func(x *fixture) {
+		x.configured(nas())
+		e := x.machine(nas())
+		if e.attention != machine.Unobserved || e.looked() {
+			t.Errorf("a machine that never registered has attention %d", e.attention)
+		}
+		e = x.asleep(nas())
+		if e.attention != machine.Observed || !e.looked() {
+			t.Errorf("asleep it has attention %d", e.attention)
+		}
+		req := request(nas())
+		req.Here = true
+		x.up(nas())
+		x.admitted(req, x.n)
+		x.pass(30 * 1e9)
+		if e.attention != machine.Attended {
+			t.Errorf("awake it has attention %d", e.attention)
+		}
+	})
+}
+
+func TestRegistry(t *testing.T) {
+	withLoop(t, nil, func(x *fixture) {
+		e := x.register(nas())
+		r := &x.machines
+		if r.holder(nas4, tvMAC) != e || r.holder(nas4, nasMAC) != nil || r.holder(tv4, tvMAC) != nil {
+			t.Error("the holder of an address is another")
+		}
+		other := x.register(at(tv(), tv4))
+		if r.share(e) || r.share(other) {
+			t.Error("they share no address")
+		}
+		if all := r.sorted(); len(all) != 2 || all[0] != e || all[1] != other {
+			t.Error("the machines are not sorted by name")
+		}
+		x.remove(e)
+		if r.has(e) || !r.has(other) {
+			t.Error("one was removed, and it was the other")
+		}
+	})
+}
