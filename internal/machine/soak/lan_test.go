@@ -227,7 +227,7 @@ func (l *lan) ask(p machine.Probe) {
 				asked.lost = true
 				continue
 			}
-			if l.host.power == up && l.m.Proves(proof) {
+			if l.host.power == up && proof >= l.m.Wanted() {
 				asked.answered = true
 			}
 			l.q.after(time.Millisecond, func() { l.handle(machine.Answered{Addr: ip, Proof: proof}) })

@@ -68,6 +68,7 @@ func steps(l *lan) map[string]func(*rapid.T) {
 			l.forgeAnswer(machine.Answered{Addr: address(t), Proof: machine.Proof(rapid.IntRange(0, 2).Draw(t, "proof"))})
 		},
 
+		"visited":      func(*rapid.T) { l.handle(machine.Visited{}) },
 		"rival comes":  func(t *rapid.T) { l.rival(address(t)) },
 		"rival goes":   func(*rapid.T) { clear(l.rivals) },
 		"tested":       func(t *rapid.T) { l.handle(machine.Contested{Addr: address(t), By: rival}) },
