@@ -205,7 +205,7 @@ func (l *lan) liar(r *rand.Rand) {
 
 func (l *lan) stalls(r *rand.Rand) {
 	if l.m != nil {
-		l.stall(between(r, 0, 2*time.Second))
+		l.stall(between(r, 0, 5*time.Second))
 	}
 }
 
