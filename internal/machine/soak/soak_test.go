@@ -21,7 +21,10 @@ var failed = []struct {
 	seed  uint64
 	days  int
 	fault string
-}{}
+}{
+	{10, 1, "up at one address, and asked for another"},
+	{9, 2, "up at one address, and asked for another"},
+}
 
 // TestMonth plays months in a house of 20 machines.
 func TestMonth(t *testing.T) {
