@@ -55,6 +55,19 @@ func TestArrivingHandsOverUnreadyAfterTheTimeout(t *testing.T) {
 		wantActions(releaseBoth, announce4, machine.WakeEnded{Boot: 5 * s, Ready: 65 * s, Unready: true})
 }
 
+// TestUpAtAnotherOfItsAddresses: a machine that never uses the address that a client
+// waits for is up all the same, and nothing is claimed that it uses.
+func TestUpAtAnotherOfItsAddresses(t *testing.T) {
+	for _, e := range []machine.Event{tests(ip6), uses(ip6)} {
+		l := waking(t, nil).pass(5 * s).event(e).forget()
+		l.as(at(ip6), 50*s).want(machine.Arriving)
+		if len(actions[machine.Claim](l)) > 0 {
+			t.Fatalf("claimed; so far:\n%s", l.story())
+		}
+		l.as(at(ip6), 20*s).want(machine.Awake).reason(machine.Arriving, machine.Awake, machine.WhyNotReady)
+	}
+}
+
 func TestKnockOnAnotherServiceWhileItArrives(t *testing.T) {
 	two := machine.HandOver{Services: []machine.Service{ssh, game}}
 	arriving(t, nil).event(knockGame).wantActions(two).event(knockGame).wantActions()

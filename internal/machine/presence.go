@@ -34,7 +34,8 @@ type presence struct {
 	misses int       // questions in a row without a proof of life
 	silent int       // of these, questions without any answer
 	since  time.Time // silence counts from here: the last proof, or when the doubt began
-	tested time.Time // the first test of an address since then; zero: none
+	tests  time.Time // a series of tests of addresses began; zero: none since then
+	tested time.Time // the last test
 	bare   time.Time // last answer that proved too little
 	system time.Time // last sign of an operating system
 	deep   bool      // only what an operating system answers is a proof
@@ -63,16 +64,17 @@ func (p *presence) count() {
 // prove takes a proof of life. It answers the question that is open, so that what
 // comes later does not put off the next one.
 func (p *presence) prove(now time.Time) {
-	p.since, p.tested, p.asked = now, time.Time{}, time.Time{}
+	p.since, p.tests, p.asked = now, time.Time{}, time.Time{}
 	p.misses, p.silent, p.unsent = 0, 0, false
 }
 
 // test takes a test of an address: the machine may pause before the next frame.
 func (p *presence) test(now time.Time) {
-	if p.tested.IsZero() {
-		p.tested = now
+	if p.tests.IsZero() || now.Sub(p.tested) >= startSilence {
+		p.tests = now
 	}
-	if now.Sub(p.tested) < testTime {
+	p.tested = now
+	if now.Sub(p.tests) < testTime {
 		p.since = now
 	}
 }
@@ -113,17 +115,17 @@ func (m *Machine) Wanted() Proof {
 	switch {
 	case !m.presence.deep && !m.CardAnswers():
 		return ByNeighbor
-	case m.hasTCP():
+	case m.addrs.haveTCP():
 		return BySystem
 	}
 	return ByEcho
 }
 
-// hasTCP reports whether the machine is asked for TCP. Where it has that only at an
+// haveTCP reports whether the machine is asked for TCP. Where it has that only at an
 // address that it cannot be asked for, its echo has to do.
-func (m *Machine) hasTCP() bool {
-	return slices.ContainsFunc(m.questioned(), func(ip netip.Addr) bool {
-		a := m.addrs.of(ip)
+func (as *addresses) haveTCP() bool {
+	return slices.ContainsFunc(as.machine.questioned(), func(ip netip.Addr) bool {
+		a := as.of(ip)
 		return a != nil && slices.ContainsFunc(a.Ports, func(p Port) bool { return p.Protocol == TCP })
 	})
 }
@@ -159,7 +161,7 @@ func (m *Machine) answered(now time.Time, e Answered) {
 			m.addrs.claimableAgain(now, a)
 		}
 	}
-	if e.Proof >= BySystem || e.Proof >= ByEcho && !m.hasTCP() {
+	if e.Proof >= BySystem || e.Proof >= ByEcho && !m.addrs.haveTCP() {
 		p.system = now
 	}
 	switch {

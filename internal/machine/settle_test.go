@@ -62,6 +62,12 @@ func TestSettlingWaitsForATest(t *testing.T) {
 		l.pass(time.Second).event(tests(ip6))
 	}
 	l.reason(machine.Settling, machine.Asleep, machine.WhySilent)
+
+	// A forged one does not use up the time of an honest test that follows.
+	l = agentless(t, nil).event(tests(ip4)).pass(12 * time.Second)
+	for range 3 {
+		l.event(tests(ip4)).pass(2400 * time.Millisecond).wantActions()
+	}
 }
 
 // TestRebootIsNotClaimedInItsTest: a machine that restarts without a word leaves

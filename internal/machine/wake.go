@@ -186,7 +186,7 @@ func (m woken) askArriving(now time.Time) {
 	if p.next.IsZero() || now.Before(p.next) {
 		return
 	}
-	m.ask(now, m.awaited(), false)
+	m.ask(now, m.awaited(now), false)
 	p.next = now.Add(Pace(now.Sub(m.wake.firstMagic), m.pace, arrivalPace))
 }
 
@@ -229,12 +229,15 @@ func (m woken) reclaimYielded(now time.Time) {
 }
 
 // awaited returns the addresses that clients wait for, and those that the machine
-// spoke from. Where none is waited for, or only TCP proves it up, it returns all.
-func (m woken) awaited() []netip.Addr {
+// spoke for. It returns all where there is none, where only TCP proves the machine up,
+// and where it is about to be taken for off: it may be up at the others alone.
+func (m woken) awaited(now time.Time) []netip.Addr {
+	waking := m.state == Waking
 	addrs := m.addrs.which(func(a *address) bool {
-		return a.reason == "" && a.standing != Conceded && slices.ContainsFunc(m.wake.services, func(s Service) bool { return s.Addr == a.IP })
+		return a.reason == "" && a.standing != Conceded && (waking && !a.yielded.IsZero() ||
+			slices.ContainsFunc(m.wake.services, func(s Service) bool { return s.Addr == a.IP }))
 	})
-	if len(addrs) == 0 || m.Wanted() > ByNeighbor {
+	if len(addrs) == 0 || m.Wanted() > ByNeighbor || !waking && now.Sub(m.presence.since) >= startSilence/2 {
 		return m.questioned()
 	}
 	return append(addrs, m.others...)

@@ -178,6 +178,49 @@ func TestDeafened(t *testing.T) {
 	l.event(deaf, answer(ip4)).want(machine.Awake).reason(machine.Asleep, machine.Awake, machine.WhyStarted)
 }
 
+// TestAClaimAfterAnOutageIsDoubtful: nothing but its silence says that the machine is
+// off, and our own network may have kept that to itself. It is asked on for a while,
+// and at once when traffic comes for it.
+func TestAClaimAfterAnOutageIsDoubtful(t *testing.T) {
+	claimed := func() *life {
+		l := agentless(t, nil)
+		return l.event(machine.Deafened{Until: l.now.Add(30 * s)}).pass(50 * s).want(machine.Asleep)
+	}
+	l := claimed()
+	if o := actions[machine.Observe](l); !o[len(o)-1].Doubtful {
+		t.Errorf("%+v", o)
+	}
+	if at, _ := l.forget().probes(4 * time.Minute); len(at) < 20 || at[1]-at[0] != 10*s {
+		t.Errorf("asked at %v", at)
+	}
+	if at, _ := l.pass(time.Minute).probes(time.Hour); len(at) > 0 {
+		t.Errorf("asked at %v", at)
+	}
+	if o := actions[machine.Observe](l); o[len(o)-1].Doubtful {
+		t.Errorf("%+v", o)
+	}
+	l.forget().event(machine.Visited{}).pass(s).wantActions().want(machine.Asleep)
+
+	l = claimed().forget().pass(s).event(machine.Visited{}).up(0)
+	l.want(machine.Awake).reason(machine.Asleep, machine.Awake, machine.WhyThere)
+	if got := l.tally().ExternalStarts; got != 0 {
+		t.Errorf("%d external starts of a machine that was up", got)
+	}
+	// Traffic does not have it asked without end.
+	l = claimed().forget()
+	for range 1000 {
+		l.event(machine.Visited{}).pass(time.Millisecond)
+	}
+	if n := len(actions[machine.Probe](l)); n > 11 {
+		t.Errorf("asked %d times in a second", n)
+	}
+	// One that sleeps by its own word is not asked, since some cards wake by that.
+	l = asleep(t, nil).event(machine.Visited{})
+	if at, _ := l.probes(time.Hour); len(at) > 0 {
+		t.Errorf("asked at %v", at)
+	}
+}
+
 // TestWakeOfAMachineThatSeemsAwake: it is asked at once, and woken in earnest if it
 // sleeps.
 func TestWakeOfAMachineThatSeemsAwake(t *testing.T) {

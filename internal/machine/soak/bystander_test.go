@@ -37,10 +37,14 @@ type bystander struct {
 	says      map[netip.Addr]*timer
 	heardTest map[netip.Addr]time.Time // of the host, by the porter
 	firstTest map[netip.Addr]time.Time
+	heardUse  map[netip.Addr]time.Time
 	questions []*question // the last ones
 
+	why      machine.Reason // of the last move
+	wasAwake bool           // when the porter was last deaf, and it did not say that it sleeps since
+
 	blind     time.Time // until then silence proves nothing
-	excused   time.Time // when an event last put the claim off
+	disturbed time.Time // when frames were last kept from the porter
 	forged    time.Time // the last forged test
 	unclaimed timer
 	waiting   bool // unclaimed runs
@@ -59,7 +63,8 @@ type bystander struct {
 
 func (b *bystander) reset() {
 	b.held, b.kept, b.says = map[netip.Addr]bool{}, map[netip.Addr]bool{}, map[netip.Addr]*timer{}
-	b.heardTest, b.firstTest, b.questions = map[netip.Addr]time.Time{}, map[netip.Addr]time.Time{}, nil
+	b.heardTest, b.firstTest, b.heardUse = map[netip.Addr]time.Time{}, map[netip.Addr]time.Time{}, map[netip.Addr]time.Time{}
+	b.questions, b.wasAwake = nil, false
 	b.unclaimed.stop()
 	b.twice.stop()
 	b.waiting, b.both = false, false
@@ -100,7 +105,10 @@ func (l *lan) expect(e machine.Event) {
 		l.granted++
 	case machine.Stopped:
 		l.sent = 0 // it may send a last one
-	case machine.ProbeFailed, machine.Registered, machine.Configured:
+	case machine.Registered:
+		l.wasAwake = false
+		l.excuse()
+	case machine.ProbeFailed, machine.Configured:
 		l.excuse()
 	}
 }
@@ -146,6 +154,10 @@ func (l *lan) see(a machine.Action) {
 		for _, ip := range a.Addrs {
 			l.hush(ip)
 		}
+	case machine.Moved:
+		if a.To != machine.Asleep {
+			l.why = a.Why
+		}
 	case machine.WakeBegan:
 		l.sent = 0
 	case machine.SendMagic:
@@ -173,12 +185,20 @@ func (l *lan) claims(ip netip.Addr, announceAfter time.Duration) {
 			l.wrong("%v is claimed %v after its host was heard to test it", ip, l.q.now.Sub(at))
 		}
 	case used:
-		last := l.questions[max(0, len(l.questions)-l.policy.ProbeMisses):]
+		misses := l.policy.ProbeMisses
+		if l.why == machine.WhyUnanswered {
+			misses *= 2
+		}
+		last := l.questions[max(0, len(l.questions)-misses):]
 		if slices.ContainsFunc(last, func(q *question) bool { return q.answered }) {
 			l.wrong("%v is claimed, and its host has just answered", ip)
 		}
-		if slices.ContainsFunc(last, func(q *question) bool { return !q.lost && q.at.After(l.host.since.Add(10*time.Second)) }) {
-			l.wrong("%v is claimed, and its host was not asked", ip)
+		vain := func(q *question) bool { return q.lost && !q.at.Before(l.heardUse[ip]) }
+		if l.heardUse[ip].After(l.host.since) && !l.m.CardAnswers() && !slices.ContainsFunc(last, vain) {
+			l.wrong("%v is claimed, and its host was not asked since it used that", ip)
+		}
+		if l.wasAwake && l.q.now.Before(l.blind) {
+			l.wrong("%v is claimed, and the porter was deaf", ip)
 		}
 		l.twice.stop() // until the host is heard again
 		l.both = false
@@ -198,8 +218,9 @@ func (l *lan) announce(ip netip.Addr, after time.Duration) {
 	from := l.q.now.Add(after)
 	var say func(n int)
 	say = func(n int) {
-		if heard := l.heardTest[ip]; l.host.use[ip] == probing && heard.After(l.host.since.Add(-1)) && l.q.now.Sub(heard) < 2900*time.Millisecond {
-			l.wrong("%v is announced %v after its host was heard to test it", ip, l.q.now.Sub(heard))
+		heard := l.heardTest[ip]
+		if l.host.use[ip] == probing && (l.loss == 0 && l.q.now.Sub(l.disturbed) > 15*time.Second || l.q.now.Sub(heard) < 2900*time.Millisecond) {
+			l.wrong("%v is announced while its host tests it, heard %v ago", ip, l.q.now.Sub(heard))
 		}
 		if n++; n < 4 {
 			t.set(l.q, from.Add([]time.Duration{0, 1, 3, 7}[n]*time.Second), func() { say(n) })
@@ -235,14 +256,21 @@ func (l *lan) heardHonest(e machine.Heard) {
 			l.wrong("%v is answered for while its host tests it", e.Addr)
 		}
 	}
+	if e.Sign == machine.Uses {
+		l.heardUse[e.Addr] = l.q.now
+	}
 	if !l.both && l.overlap() {
 		l.both = true
 		l.watchBoth()
 	}
 }
 
-// overlap reports whether the porter answers for an address that the host uses.
+// overlap reports whether the porter answers for an address that the host uses. One
+// whose card answers in its sleep can only be known to be up by TCP.
 func (l *lan) overlap() bool {
+	if l.m != nil && l.m.CardAnswers() && l.host.use[ip4] != used {
+		return false
+	}
 	for ip, answered := range l.held {
 		if answered && l.host.use[ip] != unused {
 			return true
@@ -264,7 +292,6 @@ func (l *lan) watchBoth() {
 
 // excuse puts off the time by which a machine that is off has to be claimed.
 func (l *lan) excuse() {
-	l.excused = l.q.now
 	if l.waiting {
 		l.unclaimed.stop()
 		l.waiting = false
@@ -323,7 +350,19 @@ func (l *lan) missing() bool {
 }
 
 // check compares what the porter was asked to do with what the machine believes.
-func (l *lan) check(ticked bool) {
+func (l *lan) check(ticked, moved bool) {
+	if l.tickAt != l.q.now {
+		l.tickAt, l.ticks = l.q.now, 0
+	}
+	if next := l.m.Next(); ticked && !next.IsZero() && !next.After(l.q.now) {
+		if l.ticks++; l.ticks > 3 {
+			l.wrong("%d ticks at one moment while %v", l.ticks, l.m.State())
+		}
+	}
+	if !moved {
+		return
+	}
+	l.checkTotals()
 	var held, answered []netip.Addr
 	for _, ip := range own {
 		answers, ok := l.held[ip]
@@ -337,15 +376,6 @@ func (l *lan) check(ticked bool) {
 	if !slices.Equal(held, l.m.Claimed()) || !slices.Equal(answered, l.m.Answered()) {
 		l.wrong("claimed %v, answered for %v; the machine says %v, %v", held, answered, l.m.Claimed(), l.m.Answered())
 	}
-	if l.tickAt != l.q.now {
-		l.tickAt, l.ticks = l.q.now, 0
-	}
-	if next := l.m.Next(); ticked && !next.IsZero() && !next.After(l.q.now) {
-		if l.ticks++; l.ticks > 3 {
-			l.wrong("%d ticks at one moment while %v", l.ticks, l.m.State())
-		}
-	}
-	l.checkTotals()
 }
 
 // checkTotals: no total falls, also over a restart.
@@ -392,6 +422,8 @@ func (l *lan) stop(wake bool) {
 	}
 	l.stalled = time.Time{}
 	l.handle(machine.Stopped{Wake: wake})
+	l.ended = true
+	l.q.run(l.q.now)
 	if len(l.held) > 0 || len(l.kept) > 0 || l.hold != machine.Ignore {
 		l.wrong("stopped with %v claimed, %v kept, hold %v", l.held, l.kept, l.hold)
 	}

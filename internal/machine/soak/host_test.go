@@ -43,6 +43,7 @@ type host struct {
 	elsewhere bool          // it comes up at another address
 	stubborn  bool          // no magic packet wakes it
 	dhcp      bool          // its firmware asks for an address
+	isUp      func()        // what it does when it is up
 
 	life timer // what is to come of its present start
 }
@@ -106,6 +107,7 @@ func (h *host) test(ip netip.Addr, left time.Duration) {
 // goOn has the services ready after a while, and the host talk.
 func (h *host) goOn() {
 	started := h.turns
+	h.isUp()
 	h.l.q.after(h.tests+h.serves, func() {
 		if h.turns == started {
 			h.ready = true

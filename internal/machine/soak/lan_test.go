@@ -53,8 +53,10 @@ type lan struct {
 	loss    float64             // of frames, both ways
 	drop    int                 // so many questions to come are lost
 	cut     bool                // our own link is out
+	closed  time.Time           // until then the switch keeps our port to itself
 	places  []machine.Place     // that cannot be claimed at present
 	rivals  map[netip.Addr]bool // addresses that another host uses
+	ended   bool                // the porter stopped in good order
 	stalled time.Time           // the porter handles nothing before
 
 	tick      timer
@@ -67,7 +69,7 @@ type lan struct {
 
 func newLAN(q *queue, seed uint64, fail func(string, ...any)) *lan {
 	l := &lan{fail: fail, q: q, rand: rand.New(rand.NewPCG(seed, 1)), policy: policy(), rivals: map[netip.Addr]bool{}}
-	l.host = host{l: l, use: map[netip.Addr]use{}, boots: 5 * time.Second, tests: 5 * time.Second, serves: time.Second}
+	l.host = host{l: l, use: map[netip.Addr]use{}, boots: 5 * time.Second, tests: 5 * time.Second, serves: time.Second, isUp: func() {}}
 	l.bystander.reset()
 	return l
 }
@@ -98,7 +100,7 @@ func (l *lan) register(here bool) {
 // hear has the porter hear a frame, unless it is lost or not looked out for.
 func (l *lan) hear(e machine.Heard, honest bool) {
 	switch {
-	case l.m == nil || l.cut || l.lost():
+	case l.m == nil || l.cut || l.q.now.Before(l.closed) || l.lost():
 	case l.attention == machine.Unobserved, l.attention == machine.Attended && e.Sign == machine.Data:
 	default:
 		l.handleThen(e, func() {
@@ -115,7 +117,7 @@ func (l *lan) lost() bool { return l.loss > 0 && l.rand.Float64() < l.loss }
 func (l *lan) handle(e machine.Event) { l.handleThen(e, func() {}) }
 
 func (l *lan) handleThen(e machine.Event, then func()) {
-	if l.m == nil {
+	if l.m == nil || l.ended {
 		return
 	}
 	if l.q.now.Before(l.stalled) {
@@ -143,7 +145,7 @@ func (l *lan) handleThen(e machine.Event, then func()) {
 		l.review()
 		return
 	}
-	l.check(ticked)
+	l.check(ticked, slices.ContainsFunc(actions, moves))
 	if stopped {
 		return
 	}
@@ -157,6 +159,12 @@ func (l *lan) handleThen(e machine.Event, then func()) {
 	}
 	then()
 	l.review()
+}
+
+// moves reports whether an action is more than a question.
+func moves(a machine.Action) bool {
+	_, probe := a.(machine.Probe)
+	return !probe
 }
 
 // late is how much a timer of a busy host is late.
@@ -207,8 +215,8 @@ func (l *lan) ask(p machine.Probe) {
 		return
 	}
 	asked := l.question()
-	if l.drop > 0 {
-		l.drop--
+	if l.drop > 0 || l.q.now.Before(l.closed) {
+		l.drop = max(0, l.drop-1)
 		asked.lost = true
 		return
 	}
@@ -221,7 +229,7 @@ func (l *lan) ask(p machine.Probe) {
 				asked.lost = true
 				continue
 			}
-			if l.host.power == up {
+			if l.host.power == up && proof >= l.m.Wanted() {
 				asked.answered = true
 			}
 			l.q.after(time.Millisecond, func() { l.handle(machine.Answered{Addr: ip, Proof: proof}) })
@@ -253,7 +261,7 @@ func (l *lan) link(out bool) {
 	if l.cut == out {
 		return
 	}
-	l.cut = out
+	l.cut, l.disturbed = out, l.q.now
 	if !out {
 		l.deafen()
 	}
@@ -263,6 +271,7 @@ func (l *lan) link(out bool) {
 func (l *lan) deafen() {
 	l.blind = l.q.now.Add(30 * time.Second)
 	l.excuse()
+	l.wasAwake = l.m != nil && l.m.State() == machine.Awake
 	l.handle(machine.Deafened{Until: l.blind})
 }
 
@@ -278,7 +287,7 @@ func (l *lan) crash(d time.Duration, lostTail bool) {
 		l.memory = mem
 	}
 	l.leave(lostTail)
-	l.m, l.stalled = nil, time.Time{}
+	l.m, l.stalled, l.ended = nil, time.Time{}, false
 	l.tick.stop()
 	l.expects = false
 	l.q.after(d, func() { l.resume(mem, until) })
@@ -294,4 +303,8 @@ func (l *lan) resume(mem machine.Memory, until time.Time) {
 	}
 	l.configure()
 	l.deafen()
+	if l.rand.IntN(4) == 0 {
+		l.closed = l.q.now.Add(between(l.rand, time.Second, 25*time.Second))
+		l.disturbed = l.closed
+	}
 }

@@ -68,6 +68,7 @@ func steps(l *lan) map[string]func(*rapid.T) {
 			l.forgeAnswer(machine.Answered{Addr: address(t), Proof: machine.Proof(rapid.IntRange(0, 2).Draw(t, "proof"))})
 		},
 
+		"visited":      func(*rapid.T) { l.handle(machine.Visited{}) },
 		"rival comes":  func(t *rapid.T) { l.rival(address(t)) },
 		"rival goes":   func(*rapid.T) { clear(l.rivals) },
 		"tested":       func(t *rapid.T) { l.handle(machine.Contested{Addr: address(t), By: rival}) },
@@ -75,8 +76,9 @@ func steps(l *lan) map[string]func(*rapid.T) {
 		"network back": func(t *rapid.T) { l.place(address(t), "") },
 		"link out":     func(*rapid.T) { l.link(true) },
 		"link back":    func(*rapid.T) { l.link(false) },
-		"lost":         func(t *rapid.T) { l.drop = rapid.IntRange(0, 2).Draw(t, "questions") },
-		"stall":        func(t *rapid.T) { l.stall(seconds(t, 0, 2)) },
+		"lost":         func(t *rapid.T) { l.drop = rapid.IntRange(0, 5).Draw(t, "questions") },
+		"stall":        func(t *rapid.T) { l.stall(seconds(t, 0, 5)) },
+		"restart":      func(t *rapid.T) { l.restart(seconds(t, 0, 60)) },
 		"crash": func(t *rapid.T) {
 			l.crash(seconds(t, 0, 300), rapid.IntRange(0, 4).Draw(t, "tail") == 0)
 		},
@@ -137,8 +139,19 @@ func (l *lan) rival(ip netip.Addr) {
 	l.handle(machine.Conflicted{Addr: ip, By: rival})
 }
 
+// restart ends the porter in good order, and has it come back.
+func (l *lan) restart(d time.Duration) {
+	if l.m == nil {
+		return
+	}
+	l.stop(false)
+	l.memory = l.m.Memory()
+	l.crash(d, false)
+}
+
 // stall has the porter handle nothing for a while. What comes meanwhile waits.
 func (l *lan) stall(d time.Duration) {
 	l.stalled = l.q.now.Add(d)
+	l.disturbed = l.stalled
 	l.excuse()
 }
