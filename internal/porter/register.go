@@ -133,7 +133,7 @@ func (l *loop) register(e *entry, req registration.Request, places []machine.Pla
 		l.tell(e, machine.Stopped{})
 		e.nic.stale = true
 	}
-	e.nic, e.places = n, nil
+	e.nic, e.places = n, places
 	repeated := e.HasRegistered() && reflect.DeepEqual(was, spec) && !l.restraint.Record(spec.MAC, now)
 	if !repeated {
 		l.log.Info("machine registered", "event", "registered", "machine", spec.Name, "mac", spec.MAC, "monitor", monitored(spec))
