@@ -130,6 +130,9 @@ func TestCableOutWhileAsleep(t *testing.T) {
 	if got := h.repeated(n, isOut); got != 1 {
 		t.Errorf("said %d times that the interface is out, want once", got)
 	}
+	if got := h.repeated(n, "address_waiting"); got != 0 {
+		t.Errorf("%d addresses lost their place, which an interface that is out does not tell", got)
+	}
 	h.call(h.lan.Client(), nas, nas4, 22)
 }
 
