@@ -124,19 +124,19 @@ func TestFieldDeadBesideOthers(t *testing.T) {
 func TestFieldDeadMachineDoesNotDefend(t *testing.T) {
 	s := prepare(t, fieldProbe+shortWakes, false, func(m *lab.MachineConfig) { m.IgnoreMagic = lab.IgnoreAll })
 	s.sleeps()
-	newcomer := func(name string) lab.Forger {
-		host, err := s.lan.AddHost(name)
+	newcomer := func(name, address string) lab.Forger {
+		host, err := s.lan.AddHost(name, netip.MustParsePrefix(address))
 		s.must(err)
 		return host.Forge(host.MAC())
 	}
-	first := newcomer("first")
+	first := newcomer("first", "10.77.0.66/24")
 	s.must(first.ARPProbe(nas4))
 	time.Sleep(time.Second)
 	s.stands(time.Second, nas4, "claimed")
 	n := s.d.Log.Len()
 	_ = s.lan.Client().Ping(s.within(time.Second), nas4)
 	s.moved(n, "nas", "waking", "asleep", machine.WhyAttemptsGone)
-	second := newcomer("second")
+	second := newcomer("second", "10.77.0.67/24")
 	s.must(second.ARPProbe(nas4))
 	e := s.told("nas", journal.Conflict, about(nas4))
 	if e.Reason == "" {

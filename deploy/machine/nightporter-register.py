@@ -53,6 +53,7 @@ def options():
     p.add_argument("--retries", type=int, help="how often to try again (default: 3)")
     p.add_argument("--timeout", type=float, metavar="SECONDS", help="give up after this time in all (default: 10)")
     p.add_argument("--at-shutdown", action="store_true", help="do nothing unless systemd is about to power off or halt")
+    p.add_argument("--watch", action="store_true", help="the machine is up and stays up: have it looked after")
     p.add_argument("--check", action="store_true", help="print what would be sent, and send nothing")
     return p
 
@@ -164,6 +165,8 @@ def describe(args):
     for key in ("token", "idle_watts", "sleep_watts", "password"):
         if getattr(args, key) is not None:
             body[key] = getattr(args, key)
+    if args.watch:
+        body["watch"] = True
     if args.wake_from:
         body["wake_from"] = args.wake_from.replace(",", " ").split()
     return body

@@ -50,7 +50,7 @@ var units = map[string]map[string]string{
 		"Unit.DefaultDependencies":   "", // they stop it at shutdown
 		"Service.Type":               "oneshot",
 		"Service.RemainAfterExit":    "yes", // or there were nothing to stop
-		"Service.ExecStart":          "-/usr/local/lib/nightporter/nightporter-register.py --check",
+		"Service.ExecStart":          "-/usr/local/lib/nightporter/nightporter-register.py --watch",
 		"Service.ExecStop":           "/usr/local/lib/nightporter/nightporter-register.py --at-shutdown",
 		"Service.TimeoutStopSec":     "20",
 		"Service.RestrictNamespaces": "yes",

@@ -135,8 +135,7 @@ func (as *addresses) which(match func(*address) bool) []netip.Addr {
 	return ips
 }
 
-func claimed(a *address) bool  { return a.standing == Claimed }
-func returned(a *address) bool { return a.standing == Returned }
+func claimed(a *address) bool { return a.standing == Claimed }
 
 // Claimed returns the addresses that are held for the machine.
 func (m *Machine) Claimed() []netip.Addr { return m.addrs.which(claimed) }

@@ -96,7 +96,7 @@ func (as *addresses) tickRechecks(now time.Time) {
 		r := &a.recheck
 		misses, pause := as.machine.policy.ProbeMisses, as.machine.policy.ProbeInterval
 		if a.standing == Own {
-			misses, pause = quickMisses, as.machine.answerPace()
+			misses, pause = quickMisses, as.machine.policy.answerPace()
 		}
 		switch {
 		case r.next.IsZero() || now.Before(r.next):

@@ -113,9 +113,6 @@ func (m *Machine) Spec() Spec { return m.spec }
 // HasRegistered reports whether the machine ever did, also before a restart.
 func (m *Machine) HasRegistered() bool { return !m.registered.IsZero() }
 
-// Registered returns when the machine registered last, or the zero time.
-func (m *Machine) Registered() time.Time { return m.registered }
-
 // Handle takes an event that happened now, and returns what follows from it,
 // in the order in which it has to be done.
 func (m *Machine) Handle(now time.Time, event Event) []Action {
@@ -320,7 +317,7 @@ func remembered(a Action) bool {
 	switch a := a.(type) {
 	case Moved:
 		return !a.Repeated
-	case WakeBegan, WakeFailed, WatchBegan, ConflictSeen, ConflictOver, Elsewhere:
+	case WakeBegan, WakeFailed, WatchBegan, ConflictSeen, ConflictOver, Elsewhere, AddressWaits:
 		return true
 	case SendMagic:
 		return !a.Repeated

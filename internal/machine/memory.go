@@ -81,7 +81,7 @@ func Resume(mem Memory, policy Policy, until, now time.Time) *Machine {
 	if m.heard.IsZero() || mem.State == Awake && until.After(m.heard) {
 		m.heard = until // a machine that was awake answered until then
 	}
-	if mem.State == Awake || mem.State == Arriving { // one that arrived was up
+	if mem.State == Awake || mem.State == Arriving || mem.State == Settling && mem.Spec.Agentless { // as far as is known it is up
 		m.state, m.upSince = Awake, now
 		m.awake().beginWatch(now)
 		return m

@@ -115,17 +115,17 @@ func (m *Machine) Wanted() Proof {
 	switch {
 	case !m.presence.deep && !m.CardAnswers():
 		return ByNeighbor
-	case m.hasTCP():
+	case m.addrs.haveTCP():
 		return BySystem
 	}
 	return ByEcho
 }
 
-// hasTCP reports whether the machine is asked for TCP. Where it has that only at an
+// haveTCP reports whether the machine is asked for TCP. Where it has that only at an
 // address that it cannot be asked for, its echo has to do.
-func (m *Machine) hasTCP() bool {
-	return slices.ContainsFunc(m.questioned(), func(ip netip.Addr) bool {
-		a := m.addrs.of(ip)
+func (as *addresses) haveTCP() bool {
+	return slices.ContainsFunc(as.machine.questioned(), func(ip netip.Addr) bool {
+		a := as.of(ip)
 		return a != nil && slices.ContainsFunc(a.Ports, func(p Port) bool { return p.Protocol == TCP })
 	})
 }
@@ -161,7 +161,7 @@ func (m *Machine) answered(now time.Time, e Answered) {
 			m.addrs.claimableAgain(now, a)
 		}
 	}
-	if e.Proof >= BySystem || e.Proof >= ByEcho && !m.hasTCP() {
+	if e.Proof >= BySystem || e.Proof >= ByEcho && !m.addrs.haveTCP() {
 		p.system = now
 	}
 	switch {

@@ -22,7 +22,7 @@ const (
 
 // answerPace is how soon a settling machine may be asked again, and the least time
 // that it has for its answer.
-func (m *Machine) answerPace() time.Duration { return min(m.policy.ProbeInterval, quickInterval) }
+func (p *Policy) answerPace() time.Duration { return min(p.ProbeInterval, quickInterval) }
 
 // doubtfulFor is how long after an outage of ours a machine is asked on although it
 // sleeps, because nothing but its silence says so: a switch may keep a port to
@@ -63,7 +63,7 @@ func (m inDoubt) heardSettling(now time.Time, a *address, e Heard, unasked bool)
 	if m.settling == resumed {
 		m.settling, m.presence = spoke, doubt(now)
 	}
-	m.askSoon(m.answerPace())
+	m.askSoon(m.policy.answerPace())
 	if a == nil {
 		return
 	}
@@ -129,7 +129,7 @@ func (m inDoubt) tickSettling(now time.Time) {
 	case silent:
 		misses *= 2 // it did not say that it would sleep: a lossy Wi-Fi is no sleep
 	case resumed:
-		interval, misses, silence = m.answerPace(), quickMisses, 0
+		interval, misses, silence = m.policy.answerPace(), quickMisses, 0
 	}
 	if p.off(now, misses, silence) && m.settled(now, misses) {
 		return
@@ -142,7 +142,7 @@ func (m inDoubt) tickSettling(now time.Time) {
 	m.ask(now, m.questioned(), p.misses >= misses-1 && !now.Add(interval).Before(p.since.Add(silence)))
 	p.next = now.Add(interval)
 	if due := p.since.Add(silence); p.misses >= misses-1 && due.After(now) {
-		p.next = earlier(p.next, notBefore(due, now.Add(m.answerPace())))
+		p.next = earlier(p.next, notBefore(due, now.Add(m.policy.answerPace())))
 	}
 }
 

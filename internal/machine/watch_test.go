@@ -378,3 +378,31 @@ func TestOblivion(t *testing.T) {
 		t.Error("not forgotten after a restart")
 	}
 }
+
+// TestDoubtfulClaim: a machine that is claimed soon after an outage of ours, because
+// nothing but its silence says that it is off, is asked on; and at once when traffic
+// comes for it.
+func TestDoubtfulClaim(t *testing.T) {
+	l := agentless(t, nil)
+	l.event(machine.Deafened{Until: l.now.Add(30 * s)}).pass(50 * s).want(machine.Asleep)
+	if o := actions[machine.Observe](l); len(o) == 0 || !o[len(o)-1].Doubtful {
+		t.Errorf("the readers do not look out for traffic: %+v", o)
+	}
+	l.forget().event(machine.Visited{}).pass(0)
+	if len(actions[machine.Probe](l)) != 1 {
+		t.Error("not asked when traffic came")
+	}
+	l.event(answer(ip4)).want(machine.Awake).reason(machine.Asleep, machine.Awake, machine.WhyThere)
+	if got := l.tally().ExternalStarts; got != 0 {
+		t.Errorf("%d external starts of a machine that was up", got)
+	}
+	l = agentless(t, nil)
+	l.event(machine.Deafened{Until: l.now.Add(30 * s)}).pass(50 * s).want(machine.Asleep).forget().pass(10 * time.Minute)
+	if n := len(actions[machine.Probe](l)); n < 20 || n > 31 {
+		t.Errorf("asked %d times in the next ten minutes", n)
+	}
+	l.forget().event(machine.Visited{}).pass(time.Minute)
+	if len(actions[machine.Probe](l)) != 0 {
+		t.Error("asked in its sleep")
+	}
+}

@@ -65,8 +65,8 @@ func (q *corrections) run(now time.Time, correct func(handover.Guest)) {
 	}
 }
 
-// noteRequesters takes the neighbors that have asked for an address of e.
-func (l *loop) noteRequesters(e *entry) {
+// noteRequesters takes the neighbors that have asked for an address of the machine.
+func (e *entry) noteRequesters() {
 	now := time.Now()
 	for who, ip := range e.target.TakeRequesters() {
 		e.nic.corrections.add(now, who, ip)

@@ -30,7 +30,7 @@ func (x *fixture) corrected(began time.Time) (lines []string) {
 	return lines
 }
 
-// A client that has asked is told once more, alone, as long as we answer for the
+// A client that has asked is answered once more, alone, as long as we answer for the
 // address: the machine's card has answered it as well.
 func TestRequestersAreCorrected(t *testing.T) {
 	withLoop(t, overridden, func(x *fixture) {

@@ -1,4 +1,4 @@
-// Package porter is the event loop that joins the rooms.
+// Package porter is the event loop that joins the other packages.
 //
 // Frames come in on two or three reader goroutines per interface. They work on an
 // immutable view (what is watched, what is answered for), answer ARP and NDP by

@@ -62,6 +62,17 @@ func (e *entry) looked() bool {
 	return spec.Agentless || e.HasRegistered()
 }
 
+// observe changes what the readers look out for.
+func (e *entry) observe(o machine.Observe) {
+	e.target.SetCardAnswers(o.IgnoreBare)
+	e.target.SetUndefended(o.Undefended)
+	e.target.SetDoubtful(o.Doubtful)
+	if e.attention != o.Attention && e.nic != nil {
+		e.nic.stale = true
+	}
+	e.attention = o.Attention
+}
+
 // monitored lists what spec wants to be woken for.
 func monitored(spec machine.Spec) string {
 	var b strings.Builder
@@ -78,63 +89,14 @@ func monitored(spec machine.Spec) string {
 	return b.String()
 }
 
-// registry has every machine, by name and by MAC.
-type registry struct {
-	named map[string]*entry
-	byMAC map[machine.MAC]*entry
-}
+// holds reports whether ip is the machine's, as far as it is looked after.
+func (e *entry) holds(ip netip.Addr) bool { return e.attention != machine.Unobserved && e.Holds(ip) }
 
-func newRegistry() registry {
-	return registry{named: make(map[string]*entry), byMAC: make(map[machine.MAC]*entry)}
-}
-
-func (r *registry) add(e *entry) {
-	spec := e.Spec()
-	r.named[spec.Name], r.byMAC[spec.MAC] = e, e
-}
-
-func (r *registry) remove(e *entry) {
-	spec := e.Spec()
-	delete(r.named, spec.Name)
-	delete(r.byMAC, spec.MAC)
-}
-
-// has reports whether e was not removed.
-func (r *registry) has(e *entry) bool { return r.byMAC[e.Spec().MAC] == e }
-
-// sorted returns the machines by name.
-func (r *registry) sorted() []*entry {
-	all := make([]*entry, 0, len(r.named))
-	for _, e := range r.named {
-		all = append(all, e)
+// before reports whether ip is rather the machine's than another's that holds it
+// too: it is claimed for it, or it registered later, and so has proved it last.
+func (e *entry) before(other *entry, ip netip.Addr) bool {
+	if mine, others := slices.Contains(e.Claimed(), ip), slices.Contains(other.Claimed(), ip); mine != others {
+		return mine
 	}
-	slices.SortFunc(all, func(a, b *entry) int { return strings.Compare(a.name(), b.name()) })
-	return all
-}
-
-// holder returns the machine, other than that with the MAC, that holds ip, or nil.
-func (r *registry) holder(ip netip.Addr, mac machine.MAC) *entry {
-	for other, e := range r.byMAC {
-		if other != mac && e.holds(ip) {
-			return e
-		}
-	}
-	return nil
-}
-
-// share reports whether another machine names one of the addresses of e too.
-func (r *registry) share(e *entry) bool {
-	spec := e.Spec()
-	for _, other := range r.byMAC {
-		if others := other.Spec(); other != e && slices.ContainsFunc(others.Addrs(), spec.Has) {
-			return true
-		}
-	}
-	return false
-}
-
-// holds reports whether ip is held for the machine, or about to be: one that is
-// awake proves by its answers what is its own.
-func (e *entry) holds(ip netip.Addr) bool {
-	return (e.State() != machine.Awake || e.Spec().Agentless) && e.Holds(ip)
+	return e.Memory().Registered.After(other.Memory().Registered)
 }

@@ -2,6 +2,7 @@ package porter
 
 import (
 	"fmt"
+	"log/slog"
 	"net/netip"
 	"time"
 
@@ -16,7 +17,7 @@ import (
 const pinInterval = time.Second
 
 // setHold changes what is done with packets for a machine.
-func (l *loop) setHold(e *entry, mode machine.HoldMode) {
+func (e *entry) setHold(k *kernel, mode machine.HoldMode) {
 	switch mode {
 	case machine.HoldAll:
 		e.hold.Keep()
@@ -24,7 +25,7 @@ func (l *loop) setHold(e *entry, mode machine.HoldMode) {
 		e.hold.Pass()
 		return // the readiness of its services is found out from now on
 	case machine.AdmitAll:
-		l.admitAll(e)
+		e.admitAll(k)
 	case machine.Ignore:
 		e.hold.Close()
 	}
@@ -33,12 +34,12 @@ func (l *loop) setHold(e *entry, mode machine.HoldMode) {
 
 // checkReadiness probes the services whose turn it is.
 func (l *loop) checkReadiness(now time.Time, e *entry) {
-	probe, ready := e.readiness.Due(now, l.pace())
+	probe, ready := e.readiness.Due(now, l.awaited.pace())
 	for _, s := range probe {
 		e.nic.probeService(e.target.MAC, s)
 	}
 	if !now.Before(e.repin) {
-		l.pin(e)
+		e.pin()
 	}
 	l.ready(e, ready)
 }
@@ -59,19 +60,6 @@ func (l *loop) answered(e *entry, ip netip.Addr) {
 	}
 }
 
-// accepted takes a service's SYN-ACK.
-func (l *loop) accepted(e *entry, s machine.Service) {
-	if e.State() == machine.Arriving && e.readiness.Accepted(s) {
-		l.ready(e, []machine.Service{s})
-	}
-}
-
-// rejected takes the machine's "port unreachable" for a service.
-func (l *loop) rejected(e *entry, s machine.Service) {
-	e.readiness.Objected(time.Now(), s)
-	l.checks.Set(e, e.readiness.Next())
-}
-
 // ready has the machine know which services can take their clients.
 func (l *loop) ready(e *entry, services []machine.Service) {
 	if all := e.readiness.Done(); all || len(services) > 0 {
@@ -84,25 +72,25 @@ func (l *loop) ready(e *entry, services []machine.Service) {
 // admitClients sends on what is held for services. Where the machine's addresses
 // are is announced before the first packet reaches it, so that its client's next
 // one does too.
-func (l *loop) admitClients(e *entry, services []machine.Service) {
+func (e *entry) admitClients(k *kernel, services []machine.Service) {
 	for _, s := range services {
-		l.unpin(e, e.hold.Leaving(s))
-		l.logReplay(e, s.String(), e.hold.Admit(s, e.replay))
+		e.unpin(k, e.hold.Leaving(s))
+		e.logReplay(k.log, s.String(), e.hold.Admit(s, e.replay))
 	}
 }
 
 // admitAll sends on all that is held.
-func (l *loop) admitAll(e *entry) {
+func (e *entry) admitAll(k *kernel) {
 	if e.nic == nil || e.hold.Closed() {
 		return
 	}
-	l.unpin(e, e.hold.Guests())
-	l.logReplay(e, "all", e.hold.Open(e.replay))
+	e.unpin(k, e.hold.Guests())
+	e.logReplay(k.log, "all", e.hold.Open(e.replay))
 }
 
-func (l *loop) logReplay(e *entry, service string, packets int) {
+func (e *entry) logReplay(log *slog.Logger, service string, packets int) {
 	if packets > 0 {
-		l.log.Debug("held packets replayed", "event", "replayed", "machine", e, "service", service, "packets", packets)
+		log.Debug("held packets replayed", "event", "replayed", "machine", e, "service", service, "packets", packets)
 	}
 }
 
@@ -118,7 +106,7 @@ func (e *entry) replay(frame []byte, sum lan.Checksum) error {
 
 // pin keeps clients with held packets here, although the machine speaks for itself:
 // a machine whose service is not ready would refuse their next SYN.
-func (l *loop) pin(e *entry) {
+func (e *entry) pin() {
 	if e.State() != machine.Arriving || e.nic == nil {
 		return
 	}
@@ -131,10 +119,10 @@ func (l *loop) pin(e *entry) {
 }
 
 // unpin sends clients to the machine.
-func (l *loop) unpin(e *entry, guests []handover.Guest) {
+func (e *entry) unpin(k *kernel, guests []handover.Guest) {
 	for _, g := range guests {
 		if g.MAC == e.nic.MAC() {
-			l.kernel.guide(e.nic, []netip.Addr{g.Addr}, e.target.MAC)
+			k.guide(e.nic, []netip.Addr{g.Addr}, e.target.MAC)
 			continue
 		}
 		e.nic.point(g, e.target.MAC)

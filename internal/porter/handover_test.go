@@ -104,7 +104,7 @@ func TestEachIsLetInWhenItsServiceIsReady(t *testing.T) {
 	})
 }
 
-// A client that waits is told again that it waits here when the machine says
+// A client that waits is pointed here again when the machine says
 // something that others hear, and from time to time.
 func TestPinsAreRenewed(t *testing.T) {
 	withLoop(t, nil, func(x *fixture) {
@@ -230,7 +230,7 @@ func TestNothingOldIsSentToAMachineThatNeverSlept(t *testing.T) {
 	})
 }
 
-// Nothing is told at a group address.
+// Nothing is sent to a group address.
 func TestAGroupIsNoGuest(t *testing.T) {
 	withLoop(t, nil, func(x *fixture) {
 		x.asleep(nas())
@@ -283,4 +283,44 @@ func TestEstablished(t *testing.T) {
 			x.want(e, want, nas4, nas6)
 		})
 	}
+}
+
+// A machine with hundreds of services that are waited for is probed no more often
+// than one with few.
+func TestManyServicesAreNotManyProbes(t *testing.T) {
+	withLoop(t, nil, func(x *fixture) {
+		const services = 200
+		spec := at(nas(), nas4)
+		spec.Monitor[0].Ports = nil
+		for i := range services {
+			spec.Monitor[0].Ports = append(spec.Monitor[0].Ports, machine.Port{Protocol: machine.TCP, Number: uint16(1000 + i)})
+		}
+		e := x.asleep(spec)
+		for i := range services {
+			x.hear(syn(nas4, uint16(1000+i)))
+		}
+		x.hear(arpTest(nasMAC, nas4))
+		x.want(e, machine.Arriving)
+		x.up(spec)
+		x.forgetSent()
+		x.pass(time.Second)
+		asked, all := map[uint16]int{}, 0
+		for _, s := range x.sent {
+			if s.Kind == lan.TCP && lan.IsProbePort(s.FromPort) && s.Dst == nasMAC {
+				asked[s.ToPort]++
+				all++
+			}
+		}
+		if all < questions*9/10 || all > questions*11/10 {
+			t.Errorf("%d probes in the first second, want about %d", all, questions)
+		}
+		for port, n := range asked {
+			if n < all/services-2 || n > all/services+2 {
+				t.Errorf("%d was probed %d times of %d", port, n, all)
+			}
+		}
+		if len(asked) != services {
+			t.Errorf("%d services were probed, want %d", len(asked), services)
+		}
+	})
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"time"
 
 	"nightporter/internal/guard"
@@ -21,6 +22,20 @@ type kernel struct {
 	bind     bool // claim.mode: bind
 	disowned bool // bind mode: claimed addresses were removed from the interfaces, because the guard is down
 	log      *slog.Logger
+
+	waiting []func() // until no client waits
+}
+
+// whenServed puts off what the kernel may take its time for, as its lock on all
+// network settings can be held for long, until no client waits for it.
+func (k *kernel) whenServed(f func()) { k.waiting = append(k.waiting, f) }
+
+// catchUp does what was put off.
+func (k *kernel) catchUp() {
+	for _, f := range k.waiting {
+		f()
+	}
+	k.waiting = k.waiting[:0]
 }
 
 // MountGuard makes the guard for our interfaces. It comes after everything else
@@ -147,11 +162,10 @@ func (k *kernel) checkBound(n *nic) {
 
 // checkOwned puts back what was removed from the interfaces by others. The kernel
 // owns addresses only while the guard works.
-func (l *loop) checkOwned() {
-	k := &l.kernel
+func (k *kernel) checkOwned(machines []*entry, nics []*nic) {
 	if guarded := k.guard.Status().Active; guarded == k.disowned {
 		k.disowned = !guarded
-		for _, e := range l.machines.sorted() {
+		for _, e := range machines {
 			switch held := e.Answered(); {
 			case e.nic == nil || len(held) == 0:
 			case guarded:
@@ -161,9 +175,29 @@ func (l *loop) checkOwned() {
 			}
 		}
 	}
-	for _, n := range l.nics {
+	for _, n := range nics {
 		if n.out() == nil { // else it is looked after when it is back
 			k.checkBound(n)
 		}
+	}
+}
+
+// restore tells the kernel again what it forgets with a link or an address.
+func (k *kernel) restore(n *nic, machines []*entry) {
+	if err := n.link.Load().CheckGroups(); err != nil {
+		k.log.Warn("a switch with MLD snooping may hide solicitations from us", "event", "group_failed", "interface", n.name, "err", err)
+	}
+	if k.bind && k.guard.Status().Active {
+		k.checkBound(n)
+	}
+	if !n.local {
+		return
+	}
+	pinned, err := lan.PinnedNeighbors(n.Index(), n.MAC())
+	if err != nil {
+		k.log.Debug("cannot read the neighbor table", "event", "pin_failed", "err", err)
+	}
+	for _, e := range machines {
+		k.pin(n, slices.DeleteFunc(e.Claimed(), func(ip netip.Addr) bool { return slices.Contains(pinned, ip) }))
 	}
 }

@@ -38,26 +38,21 @@ const (
 // goroutine, one thing after the other. It executes the actions that a machine
 // returns, and decides nothing about its life.
 type loop struct {
+	interfaces
 	started *config.Config // what the sockets were opened with
 	conf    *config.Config
 	log     *slog.Logger
 	metrics *metrics.Metrics
-	nics    []*nic // never others; what is open on each is
 	kernel  kernel
 	journal eventLog
-
-	sightings chan fastpath.Sighting
-	kicks     chan struct{}   // a reader has failed
-	reading   context.Context // of the readers; nil while there are none
 
 	machines  registry
 	timers    due.Queue[*entry]
 	checks    due.Queue[*entry] // of services: are they ready?
 	budget    *handover.Budget
-	awaited   map[*entry]bool // those that wake or arrive
+	awaited   awaited
 	restraint registration.Restraint
 	pending   []pending // events that are not handled yet
-	deferred  []func()  // by the event that is being handled
 }
 
 // pending is an event on its way to a machine.
@@ -68,13 +63,12 @@ type pending struct {
 
 func newLoop(conf *config.Config, m *metrics.Metrics, log *slog.Logger) *loop {
 	return &loop{
-		started: conf, conf: conf, log: log, metrics: m,
-		kernel:    kernel{bind: conf.Claim.Mode == config.ModeBind, log: log},
-		sightings: make(chan fastpath.Sighting, sightingQueue),
-		kicks:     make(chan struct{}, 1),
-		machines:  newRegistry(),
-		budget:    handover.NewBudget(heldOctets, heldReserve),
-		awaited:   make(map[*entry]bool),
+		interfaces: newInterfaces(m, log),
+		started:    conf, conf: conf, log: log, metrics: m,
+		kernel:   kernel{bind: conf.Claim.Mode == config.ModeBind, log: log},
+		machines: newRegistry(),
+		budget:   handover.NewBudget(heldOctets, heldReserve),
+		awaited:  make(awaited),
 	}
 }
 
@@ -156,28 +150,31 @@ func (l *loop) see(s fastpath.Sighting) {
 		l.proved(e, s.Address.IP(), machine.ByEcho)
 	case fastpath.SawAccept:
 		l.proved(e, s.Address.IP(), machine.BySystem)
-		l.accepted(e, s.Service.ID)
+		if e.State() == machine.Arriving && e.readiness.Accepted(s.Service.ID) {
+			l.ready(e, []machine.Service{s.Service.ID})
+		}
 	case fastpath.SawReset:
 		l.proved(e, s.Address.IP(), machine.BySystem)
 	case fastpath.SawReject:
-		l.rejected(e, s.Service.ID)
+		e.readiness.Objected(time.Now(), s.Service.ID)
+		l.checks.Set(e, e.readiness.Next())
 	case fastpath.SawKnock:
 		if e.State() == machine.Asleep {
 			e.knockedAt = s.At
 		}
 		l.tell(e, machine.Knocked{Service: s.Service.ID, Source: s.Source})
 	case fastpath.SawSuppressed:
-		l.logSuppressed(e, s)
+		e.noteSuppressed(l.log, l.journal, s)
 	case fastpath.SawConflict:
 		l.tell(e, machine.Conflicted{Addr: s.Address.IP(), By: s.By})
 	case fastpath.SawContest:
 		l.tell(e, machine.Contested{Addr: s.Address.IP(), By: s.By})
 	case fastpath.SawRequest:
-		l.noteRequesters(e)
+		e.noteRequesters()
 	case fastpath.SawVisit:
 		l.tell(e, machine.Visited{})
 	case fastpath.SawDiversion:
-		l.pin(e)
+		e.pin()
 	}
 }
 
@@ -187,7 +184,7 @@ func (l *loop) tick() {
 	now := time.Now()
 	l.drain()
 	for e, ok := l.timers.Pop(now); ok; e, ok = l.timers.Pop(now) {
-		l.tell(e, machine.Ticked{Pace: l.pace()})
+		l.tell(e, machine.Ticked{Pace: l.awaited.pace()})
 		l.drain()
 	}
 	for e, ok := l.checks.Pop(now); ok; e, ok = l.checks.Pop(now) {
@@ -200,14 +197,8 @@ func (l *loop) tick() {
 		l.recoverLost(n)
 	}
 	if l.kernel.guard.Check(now) && l.kernel.bind {
-		l.checkOwned()
+		l.kernel.checkOwned(l.machines.sorted(), l.nics)
 	}
-}
-
-// pace returns how often one of the machines that are awaited may be asked, about
-// any of its services, so that all get their share of the questions.
-func (l *loop) pace() time.Duration {
-	return time.Second * time.Duration(len(l.awaited)) / questions
 }
 
 // recoverLost treats every machine whose frame may not have reached us as having
@@ -219,10 +210,8 @@ func (l *loop) recoverLost(n *nic) {
 	}
 	l.log.Warn("event queue full, frames skipped", "event", "overrun", "interface", n.name, "lost", lost-n.lostBefore)
 	n.lostBefore = lost
-	for _, e := range l.machines.sorted() {
-		if e.nic == n {
-			l.recover(e)
-		}
+	for _, e := range l.machines.on(n) {
+		l.recover(e)
 	}
 }
 

@@ -16,8 +16,8 @@ import (
 	"nightporter/internal/machine"
 )
 
-// One whole night: claim, announce, knock, wake, hand back.
-func TestOneNight(t *testing.T) {
+// One whole sleep: claim, announce, knock, wake, hand back.
+func TestOneSleep(t *testing.T) {
 	withLoop(t, nil, func(x *fixture) {
 		e := x.register(nas())
 		x.want(e, machine.Settling)
@@ -27,19 +27,7 @@ func TestOneNight(t *testing.T) {
 		x.pass(200 * time.Millisecond)
 		x.want(e, machine.Asleep, nas4, nas6)
 		x.pass(10 * time.Second)
-		var at []time.Duration
-		for _, s := range x.sent {
-			ip, owner, all := s.announces()
-			if all && owner != x.n.MAC() {
-				t.Errorf("%v announced at %v while it is claimed", ip, owner)
-			}
-			if all && ip == nas4 && s.Kind == lan.ARPReply {
-				at = append(at, s.at.Sub(claimed))
-			}
-		}
-		if diff := cmp.Diff([]time.Duration{0, time.Second, 3 * time.Second, 7 * time.Second}, at); diff != "" {
-			t.Errorf("announced after the claim (-want +got):\n%s", diff)
-		}
+		x.wantClaimAnnounced(claimed)
 		if !slices.Equal(e.joined, []netip.Addr{nas6}) {
 			t.Errorf("in the solicited-node groups of %v", e.joined)
 		}
@@ -80,6 +68,24 @@ func TestOneNight(t *testing.T) {
 			t.Errorf("the log does not say how long it took:\n%s", &x.output)
 		}
 	})
+}
+
+// wantClaimAnnounced fails the test unless the claim of nas was announced four times.
+func (x *fixture) wantClaimAnnounced(claimed time.Time) {
+	x.Helper()
+	var at []time.Duration
+	for _, s := range x.sent {
+		ip, owner, all := s.announces()
+		if all && owner != x.n.MAC() {
+			x.Errorf("%v announced at %v while it is claimed", ip, owner)
+		}
+		if all && ip == nas4 && s.Kind == lan.ARPReply {
+			at = append(at, s.at.Sub(claimed))
+		}
+	}
+	if diff := cmp.Diff([]time.Duration{0, time.Second, 3 * time.Second, 7 * time.Second}, at); diff != "" {
+		x.Errorf("announced after the claim (-want +got):\n%s", diff)
+	}
 }
 
 // An address that is not seen in use is announced when it is.

@@ -29,7 +29,7 @@ func (l *loop) policy() machine.Policy {
 	return machine.Policy{
 		ProbeInterval: c.Probe.Interval, ProbeMisses: c.Probe.Misses, ProbeTimeout: c.Probe.Timeout, WatchInterval: c.Watch.Interval,
 		WakeAttempts: c.Wake.Attempts, WakeInterval: c.Wake.Interval, Keep: c.Wake.Keep, Holdoff: c.Wake.Holdoff,
-		ReadyTimeout: c.Hold.ReadyTimeout, OverrideOffload: c.Claim.OverrideOffload, Porter: l.porterNumber(),
+		ReadyTimeout: c.Hold.ReadyTimeout, OverrideOffload: c.Claim.OverrideOffload, Porter: l.interfaces.number(),
 	}
 }
 
@@ -148,13 +148,8 @@ func (l *loop) dismiss(e *entry) {
 	l.retire(e)
 	if e.Spec().Agentless {
 		l.log.Info("machine no longer monitored", "event", "forgotten", "machine", e, "mac", e.Spec().MAC)
-		l.noLongerAgentless(e.Spec())
+		noLongerAgentless(l.journal, e.Spec())
 	}
-}
-
-func (l *loop) noLongerAgentless(spec machine.Spec) {
-	l.journal.Append(journal.Record{Forgotten: spec.MAC, Event: journal.Event{
-		Kind: journal.Forgotten, At: time.Now(), Machine: spec.Name, MAC: spec.MAC, Reason: "no longer agentless"}})
 }
 
 // reload takes over a new configuration.
@@ -203,7 +198,7 @@ func (l *loop) resume(mem machine.Memory, until, now time.Time) {
 	switch {
 	case !mem.Registered.IsZero():
 	case configured == nil || !configured.Agentless:
-		l.noLongerAgentless(mem.Spec)
+		noLongerAgentless(l.journal, mem.Spec)
 		return
 	default: // the configuration alone speaks for it
 		mem.Spec = *configured
@@ -221,4 +216,11 @@ func (l *loop) resume(mem machine.Memory, until, now time.Time) {
 	l.log.LogAttrs(context.Background(), slog.LevelInfo, "machine resumed", slog.String("event", "resumed"), slog.Any("machine", e),
 		slog.String("was", mem.State.String()), slog.Time("since", mem.Since), slog.String("state", e.State().String()))
 	l.tell(e, e.configuration())
+}
+
+// noLongerAgentless has the journal forget a machine that waits for its
+// registration now.
+func noLongerAgentless(log eventLog, spec machine.Spec) {
+	log.Append(journal.Record{Forgotten: spec.MAC, Event: journal.Event{
+		Kind: journal.Forgotten, At: time.Now(), Machine: spec.Name, MAC: spec.MAC, Reason: "no longer agentless"}})
 }

@@ -12,7 +12,7 @@ import (
 // sendMagic sends one round of magic packets, and measures how long the knock
 // waited for the first of them.
 func (l *loop) sendMagic(e *entry) (failed error) {
-	for _, n := range l.nicsOf(e) {
+	for _, n := range l.interfaces.of(e) {
 		for _, frame := range n.magicFrames(e.Spec(), l.conf.Wake.Transports) {
 			if err := n.transmit(frame); err != nil {
 				failed = err
@@ -26,23 +26,6 @@ func (l *loop) sendMagic(e *entry) (failed error) {
 		}
 	}
 	return failed
-}
-
-func (l *loop) logMagic(e *entry, attempt int, err error) {
-	if err != nil {
-		l.log.Warn("magic packet not sent", "event", "magic_failed", "machine", e, "attempt", attempt, "err", err)
-		return
-	}
-	l.log.Debug("magic packet sent", "event", "magic", "machine", e, "attempt", attempt)
-}
-
-// nicsOf returns where a machine lives. One that has no place so far may live
-// anywhere.
-func (l *loop) nicsOf(e *entry) []*nic {
-	if e.nic != nil {
-		return []*nic{e.nic}
-	}
-	return l.nics
 }
 
 // magicFrames returns one round of magic packets: broadcast first, it needs no

@@ -18,7 +18,7 @@ import (
 // outage has the interface be out for a while, and back.
 func (x *fixture) outage(d time.Duration) {
 	x.Helper()
-	x.lose(x.n, time.Now(), "has no carrier")
+	x.n.lose(time.Now(), "has no carrier")
 	x.n.again = time.Time{} // the test says when it is back
 	x.pass(d)
 	x.inspect(x.n, lan.Change{})
@@ -103,8 +103,8 @@ func TestReadyTellsTheTruth(t *testing.T) {
 			t.Errorf("not ready: %v", err)
 		}
 		other := x.again()
-		x.lose(x.n, time.Now(), "has no carrier")
-		x.lose(other, time.Now(), "is down")
+		x.n.lose(time.Now(), "has no carrier")
+		other.lose(time.Now(), "is down")
 		if err := x.porter.Ready(); err == nil || err.Error() != "interface eth0 has no carrier; interface eth0 is down" {
 			t.Errorf("ready: %v", err)
 		}
@@ -177,53 +177,6 @@ func TestInterfaceMadeAnew(t *testing.T) {
 		}
 		x.want(e, machine.Asleep, nas4, nas6)
 	})
-}
-
-// One interface that cannot be opened is waited for beside another, and so is one
-// without an address; where all are missing there is no start.
-func TestOpenInterfaces(t *testing.T) {
-	host := labtest.New(t).Porter()
-	for _, c := range []struct {
-		name, fails string
-		names       []string
-		prepare     func() error
-	}{
-		{name: "all are missing", names: []string{"eth7", "eth8"}, fails: "eth7"},
-		{name: "one is missing", names: []string{"eth7", lab.Interface}},
-		{name: "the default route's"},
-		{name: "the only one has no address", names: []string{lab.Interface}, prepare: func() error {
-			addrs, err := host.AddrsNow()
-			for _, p := range addrs {
-				err = errors.Join(err, host.DelAddr(p))
-			}
-			return err
-		}},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			if c.prepare != nil {
-				if err := c.prepare(); err != nil {
-					t.Fatal(err)
-				}
-			}
-			x := newFixture(t, func(conf *config.Config) { conf.Interfaces = c.names })
-			defer x.porter.Close()
-			err := host.Do(x.openNICs)
-			switch {
-			case c.fails == "" && err != nil:
-				t.Error(err)
-			case c.fails != "" && (err == nil || !strings.Contains(err.Error(), c.fails)):
-				t.Errorf("%v, want an error about %s", err, c.fails)
-			case c.fails != "":
-				return
-			}
-			for _, n := range x.nics {
-				there := n.name == lab.Interface && c.prepare == nil
-				if out := n.out(); (out == nil) != there || !there && x.next().IsZero() {
-					t.Errorf("%s is out: %v", n.name, out)
-				}
-			}
-		})
-	}
 }
 
 // A reader that ends by itself does not end the porter: its sockets are opened

@@ -7,14 +7,12 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"nightporter/internal/claim"
 	"nightporter/internal/fastpath"
-	"nightporter/internal/handover"
 	"nightporter/internal/lan"
 	"nightporter/internal/machine"
 )
@@ -225,108 +223,4 @@ func (n *nic) own() []netip.Addr {
 		own = append(own, p.Addr())
 	}
 	return own
-}
-
-// send is for frames whose loss is repaired by the next of their kind.
-func (n *nic) send(frame []byte) {
-	if err := n.transmit(frame); err != nil {
-		n.log.Debug("frame not sent", "event", "send_failed", "err", err)
-	}
-}
-
-// announce tells all hosts once that ip is at owner.
-func (n *nic) announce(ip netip.Addr, owner machine.MAC) {
-	if a := n.reader.View().Address(ip); owner == n.MAC() && a != nil && !a.Answered() {
-		return // its machine spoke, and the loop is about to hear of it
-	}
-	n.tellOwner(machine.Broadcast, netip.Addr{}, ip, owner)
-}
-
-// point tells one client alone that the machine's address is at owner.
-func (n *nic) point(g handover.Guest, owner machine.MAC) {
-	client := g.IP
-	if !n.network.Load().Contains(client) {
-		client = netip.Addr{} // the frame goes to a router
-	}
-	n.tellOwner(g.MAC, client, g.Addr, owner)
-}
-
-// tellOwner tells a neighbor, or all, that ip is at owner. client is the neighbor's
-// address, if it is known.
-func (n *nic) tellOwner(to machine.MAC, client, ip netip.Addr, owner machine.MAC) {
-	from, ok := n.network.Load().SourceFor(ip)
-	if !ok {
-		from = ip // better announced by the address itself than not at all
-	}
-	frames, err := lan.Announcement(n.MAC(), to, owner, ip, from, client)
-	if err != nil {
-		n.log.Warn("cannot announce", "event", "announce_failed", "ip", ip, "to", to, "err", err)
-		return
-	}
-	for _, f := range frames {
-		n.send(f)
-	}
-}
-
-// probe asks for ip at a MAC: a machine's own, or broadcast. The sender is our own
-// address: a zero sender poisons the table of some access points.
-func (n *nic) probe(to machine.MAC, ip netip.Addr) error {
-	from, ok := n.network.Load().SourceFor(ip)
-	if !ok {
-		return fmt.Errorf("interface %s has no address to ask for %s from", n.name, ip)
-	}
-	frame, err := lan.NeighborProbe(n.MAC(), to, from, ip)
-	if err != nil {
-		return err
-	}
-	return n.transmit(frame)
-}
-
-// ping asks the machine itself for an echo reply.
-func (n *nic) ping(mac machine.MAC, ip netip.Addr) error {
-	source, ok := n.sourceNear(ip)
-	if !ok {
-		return fmt.Errorf("interface %s has no address to ask %s from", n.name, ip)
-	}
-	n.probes++
-	frame, err := lan.EchoProbe(n.MAC(), mac, source, ip, lan.ProbePort(0), n.probes)
-	if err != nil {
-		return err
-	}
-	return n.transmit(frame)
-}
-
-// probeService probes whether a service of the machine takes clients.
-func (n *nic) probeService(mac machine.MAC, s machine.Service) {
-	source, ok := n.sourceNear(s.Addr)
-	if !ok {
-		n.log.Debug("no address to probe a service from", "event", "probe_failed", "service", s)
-		return
-	}
-	n.probes++
-	from := netip.AddrPortFrom(source, lan.ProbePort(n.probes))
-	to := netip.AddrPortFrom(s.Addr, s.Number)
-	var frame []byte
-	var err error
-	if s.Protocol == machine.UDP {
-		frame, err = lan.DatagramProbe(n.MAC(), mac, from, to)
-	} else {
-		frame, err = lan.SYNProbe(n.MAC(), mac, from, to, n.reader.Sequence())
-	}
-	if err != nil {
-		n.log.Warn("cannot probe a service", "event", "probe_failed", "service", s, "err", err)
-		return
-	}
-	n.send(frame)
-}
-
-// sourceNear returns our address in the network of ip, which the machine's own
-// firewall lets in where it lets its neighbors in.
-func (n *nic) sourceNear(ip netip.Addr) (netip.Addr, bool) {
-	network := n.network.Load()
-	i := slices.IndexFunc(network.Prefixes, func(p netip.Prefix) bool { return p.Masked().Contains(ip) })
-	if i >= 0 {
-		return network.Prefixes[i].Addr(), true
-	}
-	return network.SourceFor(ip)
 }

@@ -48,7 +48,7 @@ func TestAnnounce(t *testing.T) {
 	})
 }
 
-// One client alone is told, in a frame to its own MAC.
+// One client alone hears of it, in a frame to its own MAC.
 func TestPoint(t *testing.T) {
 	withLoop(t, nil, func(x *fixture) {
 		x.n.point(handover.Guest{Addr: nas4, MAC: clientMAC, IP: client4}, nasMAC)

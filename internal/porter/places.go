@@ -3,6 +3,7 @@ package porter
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net/netip"
 	"slices"
 	"strings"
@@ -69,9 +70,12 @@ func (v *netView) WhoHas(ctx context.Context, ip netip.Addr) ([]machine.MAC, err
 	return v.reader.Resolve(ctx, ip, func() error { return v.probe(machine.Broadcast, ip) })
 }
 
+// mostChanges is how many addresses are logged one by one when their network comes
+// or goes.
+const mostChanges = 8
+
 // place judges where each address of each machine can be claimed now, and has the
-// machines know where that changed. While an interface is out, what was known of
-// its network stays.
+// machines know where that changed.
 func (l *loop) place() {
 	views := make(map[*nic]*netView)
 	for _, n := range l.nics {
@@ -79,114 +83,82 @@ func (l *loop) place() {
 			views[n] = v
 		}
 	}
-	owners := l.owners()
-	var changes []change
+	holders := l.machines.holders()
+	changed := 0
 	for _, e := range l.machines.sorted() {
 		if e.looked() { // else nothing says yet that it is here
-			changes = append(changes, l.placeEntry(e, views, owners)...)
+			changed = l.placeEntry(e, views, holders, changed)
 		}
 	}
-	l.logPlaces(changes)
-}
-
-// owners returns the machine to which each address belongs: the one that holds it,
-// or else that registered it last.
-func (l *loop) owners() map[netip.Addr]*entry {
-	owners := make(map[netip.Addr]*entry)
-	for _, e := range l.machines.sorted() {
-		spec := e.Spec()
-		for _, a := range spec.Monitor {
-			if o := owners[a.IP]; !e.Conceded(a.IP) && (o == nil || !o.holds(a.IP) && (e.holds(a.IP) || e.Registered().After(o.Registered()))) {
-				owners[a.IP] = e
-			}
-		}
+	if changed > mostChanges {
+		l.log.Info("many addresses came to a network or lost theirs", "event", "addresses_moved", "addresses", changed)
 	}
-	return owners
 }
 
-// change is what became of an address's place.
-type change struct {
-	entry *entry
-	place machine.Place
-}
-
-func (l *loop) placeEntry(e *entry, views map[*nic]*netView, owners map[netip.Addr]*entry) (changes []change) {
+// placeEntry is place for one machine. changed is how many addresses got or lost their
+// place so far.
+func (l *loop) placeEntry(e *entry, views map[*nic]*netView, holders map[netip.Addr]*entry, changed int) int {
 	spec := e.Spec()
 	if e.nic == nil {
-		if n := l.nicOf(spec, views); n != nil {
-			l.settleOn(e, n)
+		if n := l.interfaces.where(spec, views); n != nil {
+			e.settleOn(n, l.log)
 		}
 	}
 	v := views[e.nic]
-	if e.nic != nil && v == nil {
-		return nil
+	if e.nic != nil && v == nil && e.places != nil {
+		return changed // the interface is out: what was known of its network stays
 	}
 	places := make([]machine.Place, len(spec.Monitor))
 	for i, a := range spec.Monitor {
-		p := l.placeOf(e, a.IP, v)
-		if o := owners[a.IP]; p.Reason == "" && o != nil && o != e {
-			p.Reason = fmt.Sprintf("it belongs to %q (%s)", o.name(), o.Spec().MAC)
+		p := e.placeOf(a.IP, v, l.interfaces.names())
+		if other := holders[a.IP]; p.Reason == "" && other != nil && other != e {
+			spec := other.Spec()
+			p.Reason = fmt.Sprintf("it belongs to %q (%s) already", spec.Name, spec.MAC)
+		}
+		if p.Reason == "" {
+			holders[a.IP] = e
 		}
 		places[i] = p
 		if was := i < len(e.places) && e.places[i].Addr == a.IP && e.places[i].Reason != ""; was != (p.Reason != "") {
-			changes = append(changes, change{e, p})
+			if changed++; changed <= mostChanges {
+				e.logWaits(l.log, a.IP, p.Reason)
+			}
 		}
-		if v != nil && v.Own(a.IP) { // what our host uses now cannot be a machine's
+	}
+	if slices.Equal(places, e.places) {
+		return changed
+	}
+	e.places = places
+	if e.nic != nil {
+		e.nic.stale = true // an address may be another machine's now, or no more
+	}
+	for _, a := range spec.Monitor {
+		// What our host uses now cannot be a machine's.
+		if v != nil && v.Own(a.IP) {
 			l.tell(e, machine.Conflicted{Addr: a.IP, By: e.nic.MAC()})
 		}
 	}
-	if !slices.Equal(places, e.places) {
-		e.places = places
-		l.tell(e, machine.Placed{Places: places})
-	}
-	return changes
-}
-
-// mostChanges is how many addresses are logged one by one when their network comes
-// or goes.
-const mostChanges = 8
-
-func (l *loop) logPlaces(changes []change) {
-	if len(changes) > mostChanges {
-		l.log.Info("the network of many addresses changed", "event", "addresses_moved", "addresses", len(changes),
-			"machine", changes[0].entry, "ip", changes[0].place.Addr, "reason", changes[0].place.Reason)
-		return
-	}
-	for _, c := range changes {
-		l.logWaits(c.entry, c.place.Addr, c.place.Reason)
-	}
-}
-
-// nicOf returns the interface on whose network a machine is to be looked for, or
-// nil. An IPv6 link-local address may be on any network, so it does not tell which.
-func (l *loop) nicOf(spec machine.Spec, views map[*nic]*netView) *nic {
-	if len(l.nics) == 1 {
-		return l.nics[0]
-	}
-	for _, n := range l.nics {
-		if v := views[n]; v != nil && slices.ContainsFunc(spec.Monitor, func(a machine.Address) bool {
-			return !a.IP.IsLinkLocalUnicast() && v.OnLink(a.IP)
-		}) {
-			return n
-		}
-	}
-	return nil
+	l.tell(e, machine.Placed{Places: places})
+	return changed
 }
 
 // settleOn begins to look for a machine on an interface.
-func (l *loop) settleOn(e *entry, n *nic) {
+func (e *entry) settleOn(n *nic, log *slog.Logger) {
 	spec := e.Spec()
-	l.log.Info("machine is looked for", "event", "placed", "machine", e, "mac", spec.MAC, "monitor", monitored(spec), "interface", n.name, "state", e.State().String())
+	log.Info("machine is looked for", "event", "placed", "machine", e, "mac", spec.MAC, "monitor", monitored(spec), "interface", n.name, "state", e.State().String())
 	e.nic = n
 	n.stale = true
 }
 
 // placeOf judges one address on an interface; v is nil where that is out.
-func (l *loop) placeOf(e *entry, ip netip.Addr, v *netView) machine.Place {
+func (e *entry) placeOf(ip netip.Addr, v *netView, interfaces []string) machine.Place {
 	p := machine.Place{Addr: ip}
 	switch {
+	case v == nil && e.nic == nil:
+		p.Reason = "it is in no network of " + strings.Join(interfaces, " or ")
+		return p
 	case v == nil:
-		p.Reason = "it is in no network of " + strings.Join(l.interfaces(), " or ")
+		p.Reason = "the interface is unavailable"
 		return p
 	case v.OwnMAC(e.Spec().MAC):
 		p.Reason, p.Forbidden = "the MAC is that of an interface of this host", true

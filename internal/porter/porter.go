@@ -44,7 +44,7 @@ func New(conf *config.Config, m *metrics.Metrics, log *slog.Logger) (*Porter, er
 	if p.watcher, err = lan.Watch(log); err != nil { // before the first look, so that nothing is missed
 		return nil, err
 	}
-	if err = p.loop.openNICs(); err == nil {
+	if err = p.loop.interfaces.open(conf); err == nil {
 		err = p.loop.configure(conf.Machines)
 	}
 	if err != nil {
@@ -90,7 +90,7 @@ func (p *Porter) Run(ctx context.Context) error {
 	// release is not answered in the meantime.
 	reading, stopReading := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopReading()
-	p.loop.listen(reading)
+	p.loop.interfaces.listen(reading)
 	changes := make(chan lan.Changes)
 	var g errgroup.Group
 	g.Go(func() error {
@@ -225,7 +225,7 @@ func (p *Porter) Guard() guard.Status { return p.loop.kernel.guard.Status() }
 func (p *Porter) GuardNeeded() bool { return p.loop.kernel.guard.Needed() }
 
 // Interfaces returns the names of the interfaces that the porter works on.
-func (p *Porter) Interfaces() []string { return p.loop.interfaces() }
+func (p *Porter) Interfaces() []string { return p.loop.interfaces.names() }
 
 // Drops returns how many packets the kernel dropped, by interface.
 func (p *Porter) Drops() map[string]uint64 {

@@ -2,7 +2,7 @@ package porter
 
 import (
 	"errors"
-	"hash/fnv"
+	"log/slog"
 	"net/netip"
 	"slices"
 
@@ -27,7 +27,7 @@ func (l *loop) probe(e *entry, p machine.Probe) {
 	}
 	e.unasked = failed != nil
 	if asked && p.System {
-		asked = l.probeSystem(e, p.Addrs)
+		asked = e.probeSystem(l.log, p.Addrs)
 	}
 	if !asked {
 		l.tell(e, machine.ProbeFailed{})
@@ -46,9 +46,10 @@ func (e *entry) send(p machine.Probe) (asked bool, failed error) {
 		asked = asked || err == nil
 		failed = errors.Join(failed, err)
 	}
-	if p.Broadcast && failed == nil {
-		failed = e.nic.carrier()
-		asked = failed == nil
+	if p.Broadcast && asked { // its silence would be believed
+		if err := e.nic.carrier(); err != nil {
+			return false, err
+		}
 	}
 	return asked, failed
 }
@@ -56,7 +57,7 @@ func (e *entry) send(p machine.Probe) (asked bool, failed error) {
 // probeSystem asks a machine for what only an operating system answers: an echo
 // reply for each address, and TCP from its services there. Management firmware
 // answers the former too.
-func (l *loop) probeSystem(e *entry, addrs []netip.Addr) (asked bool) {
+func (e *entry) probeSystem(log *slog.Logger, addrs []netip.Addr) (asked bool) {
 	var failed error
 	for _, ip := range addrs {
 		err := e.nic.ping(e.target.MAC, ip)
@@ -71,14 +72,14 @@ func (l *loop) probeSystem(e *entry, addrs []netip.Addr) (asked bool) {
 		e.nic.probeService(e.target.MAC, services[e.nextProbed])
 	}
 	if failed != nil {
-		l.log.Debug("cannot probe a machine's operating system", "event", "probe_failed", "machine", e, "err", failed)
+		log.Debug("cannot probe a machine's operating system", "event", "probe_failed", "machine", e, "err", failed)
 	}
 	return asked
 }
 
 // recheck asks all hosts on the LAN for an address.
 func (l *loop) recheck(e *entry, ip netip.Addr) {
-	if by, used := l.userOf(e, ip); used {
+	if by, used := l.machines.userOf(e, ip); used {
 		l.tell(e, machine.Conflicted{Addr: ip, By: by})
 		return
 	}
@@ -92,28 +93,4 @@ func (l *loop) recheck(e *entry, ip netip.Addr) {
 		l.log.Debug("cannot recheck an address", "event", "recheck_failed", "machine", e, "ip", ip, "err", err)
 		l.tell(e, machine.RecheckFailed{Addr: ip})
 	}
-}
-
-// userOf returns the known user of an address, although no question to the LAN
-// would find it: our own kernel, or a machine that registered it, perhaps asleep.
-func (l *loop) userOf(e *entry, ip netip.Addr) (machine.MAC, bool) {
-	if e.nic != nil && e.nic.network.Load().Own(ip) {
-		return e.nic.MAC(), true
-	}
-	for mac, other := range l.machines.byMAC {
-		if other != e && other.attention == machine.Observed && other.Holds(ip) {
-			return mac, true
-		}
-	}
-	return machine.MAC{}, false
-}
-
-// porterNumber tells this porter from others, from one start to the next.
-func (l *loop) porterNumber() uint64 {
-	h := fnv.New64a()
-	for _, n := range l.nics {
-		mac := n.MAC()
-		h.Write(mac[:])
-	}
-	return h.Sum64()
 }

@@ -166,7 +166,7 @@ func BenchmarkPublish(b *testing.B) {
 	host := sharedLab(b).Porter()
 	x := newFixture(b, func(c *config.Config) { c.Interfaces = []string{"eth0"} })
 	defer x.porter.Close()
-	if err := host.Do(x.openNICs); err != nil {
+	if err := host.Do(func() error { return x.interfaces.open(x.conf) }); err != nil {
 		b.Fatal(err)
 	}
 	for _, spec := range crowd(1000) {

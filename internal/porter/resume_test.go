@@ -247,7 +247,7 @@ func TestResumeWithANameThatIsTaken(t *testing.T) {
 // The interface itself may be out at the start.
 func TestResumeWhileTheInterfaceIsOut(t *testing.T) {
 	withLoop(t, nil, func(x *fixture) {
-		x.lose(x.n, time.Now(), "has no carrier")
+		x.n.lose(time.Now(), "has no carrier")
 		x.n.observe = func() (lan.Outlook, error) { return lan.Outlook{}, nil } // it is gone
 		x.resumes(nil, memory(nas(), machine.Asleep), memory(tv(), machine.Awake))
 		x.pass(time.Minute)

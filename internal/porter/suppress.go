@@ -25,23 +25,23 @@ func readerRules(c *config.Wake) fastpath.Rules {
 	return rules
 }
 
-// logSuppressed reports a knock that does not wake: the first of an hour at info
+// noteSuppressed reports a knock that does not wake: the first of an hour at info
 // level and as an event, so that the reason is found why a machine sleeps on. More
 // in the journal would wear out the disk.
-func (l *loop) logSuppressed(e *entry, s fastpath.Sighting) {
+func (e *entry) noteSuppressed(log *slog.Logger, events eventLog, s fastpath.Sighting) {
 	now, level := time.Now(), slog.LevelDebug
 	reason := "wake." + s.Reason.String()
 	if told := e.suppressionTold[s.Reason]; told.IsZero() || now.Sub(told) >= suppressedAgain {
 		level, e.suppressionTold[s.Reason] = slog.LevelInfo, now
-		l.journal.Append(journal.Record{Event: journal.Event{
+		events.Append(journal.Record{Event: journal.Event{
 			Kind: journal.Suppressed, At: now, Machine: e.name(), MAC: e.Spec().MAC,
 			Source: s.Source, Service: s.Service.ID.String(), Reason: reason,
 		}})
 	}
 	ctx := context.Background()
-	if !l.log.Enabled(ctx, level) {
+	if !log.Enabled(ctx, level) {
 		return // a flood has no need of lines that are not read
 	}
-	l.log.LogAttrs(ctx, level, "knock does not wake", slog.String("event", "suppressed"), slog.Any("machine", e),
+	log.LogAttrs(ctx, level, "knock does not wake", slog.String("event", "suppressed"), slog.Any("machine", e),
 		slog.String("reason", reason), slog.String("knock", knock(s.Source, s.Service.ID)))
 }

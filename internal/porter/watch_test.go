@@ -14,7 +14,7 @@ import (
 
 // The whole time from the first silence to the second, of a machine that never
 // registers.
-func TestNightWithoutARegistration(t *testing.T) {
+func TestSleepWithoutARegistration(t *testing.T) {
 	withLoop(t, nil, func(x *fixture) {
 		up := x.up(nas())
 		x.configured(agentless())
@@ -38,13 +38,13 @@ func TestNightWithoutARegistration(t *testing.T) {
 		x.pass(20 * time.Second)
 		x.want(e, machine.Asleep, nas4, nas6)
 		want := []string{
-			"settling, nas, stopped answering, (settling)",
+			"settling, nas, stopped answering, (awake)",
 			"asleep, nas, fell silent, (asleep)",
 			"knock, nas, 10.77.0.20:22/tcp, tcp, from 10.77.0.10:40000",
 			"magic, nas, (waking)",
 			"arrived, nas, up, (arriving)",
 			"ready, nas, 10.77.0.20:22/tcp, tcp, ready, from 10.77.0.10:40000, boot 5s, (awake)",
-			"settling, nas, stopped answering, (settling)",
+			"settling, nas, stopped answering, (awake)",
 			"asleep, nas, fell silent, (asleep)",
 		}
 		if diff := cmp.Diff(want, x.events.lines()); diff != "" {
@@ -172,7 +172,7 @@ func TestWatchAfterAnOutage(t *testing.T) {
 		x.configured(agentless())
 		e := x.machine(nas())
 		x.pass(time.Minute)
-		x.lose(x.n, time.Now(), "has no carrier")
+		x.n.lose(time.Now(), "has no carrier")
 		x.n.again = time.Time{} // the test says when it is back
 		x.pass(time.Minute)
 		x.down(up)

@@ -92,12 +92,12 @@ func TestScriptRegisters(t *testing.T) {
 	conf := s.config("[register]\nto = 192.0.2.1\nname = tower\nmac = d8:cb:8a:39:be:a1\ntoken = 100%s3cret\n" +
 		"idle_watts = 40\nsleep_watts = 1.5\npassword = 1.2.3.4\nwake_from = 10.0.0.0/8, fd00::/8\n" +
 		"monitor =\n  192.168.1.5=22/tcp,53\n  fd00::5=\n")
-	code, out, errs := s.run("--config", conf, "--to", d.addr)
+	code, out, errs := s.run("--config", conf, "--to", d.addr, "--watch")
 	if code != 0 || out != "OK.\n" || errs != "" {
 		t.Fatalf("exit code %d, %q, %q", code, out, errs)
 	}
 	want, err := registration.Decode([]byte(`{"mac":"d8:cb:8a:39:be:a1","name":"tower","token":"100%s3cret","idle_watts":40,
-		"sleep_watts":1.5,"password":"1.2.3.4","wake_from":["10.0.0.0/8","fd00::/8"],
+		"sleep_watts":1.5,"password":"1.2.3.4","wake_from":["10.0.0.0/8","fd00::/8"],"watch":true,
 		"monitor":[{"ip":"192.168.1.5","port":["22/tcp",53]},{"ip":"fd00::5","port":[]}]}`), defaults)
 	if err != nil {
 		t.Fatal(err)

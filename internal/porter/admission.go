@@ -1,0 +1,122 @@
+package porter
+
+import (
+	"net/netip"
+	"slices"
+
+	"nightporter/internal/machine"
+	"nightporter/internal/registration"
+)
+
+// complete fills in from what is known of the machine already, and reports
+// whether the configuration knows it.
+func (r *registry) complete(req *registration.Request) bool {
+	e := r.byMAC[req.MAC]
+	if e == nil {
+		if !req.HasName {
+			req.Name = req.MAC.String()
+		}
+		return false
+	}
+	conf := e.configured
+	if conf == nil {
+		if !req.HasName {
+			req.Name = e.name()
+		}
+		return false
+	}
+	req.Unwatched = conf.Unwatched // the configuration alone says so
+	if !req.HasName {
+		req.Name = conf.Name
+	}
+	if !req.HasMonitor {
+		req.Monitor = conf.Monitor
+	}
+	if !req.HasIdleWatts {
+		req.IdleWatts = conf.IdleWatts
+	}
+	if !req.HasSleepWatts {
+		req.SleepWatts = conf.SleepWatts
+	}
+	if !req.HasPassword {
+		req.Password = conf.Password
+	}
+	if !req.HasWakeFrom {
+		req.WakeFrom = conf.WakeFrom
+	}
+	return true
+}
+
+// replaceable returns the machine that has the name of a registration, if a new card
+// with another MAC may replace it: it shares an address that the card has proved,
+// and is not answered for there.
+func (r *registry) replaceable(req registration.Request, verdict registration.Verdict) machine.Spec {
+	e := r.named[req.Name]
+	if e == nil || e.Spec().MAC == req.MAC || e.configured != nil {
+		return machine.Spec{}
+	}
+	spec := e.Spec()
+	held := e.Answered()
+	shared := func(p registration.Place) bool { return p.Waiting == "" && spec.Has(p.IP) }
+	if !slices.ContainsFunc(verdict.Places, shared) ||
+		slices.ContainsFunc(verdict.Places, func(p registration.Place) bool { return slices.Contains(held, p.IP) }) {
+		return machine.Spec{}
+	}
+	return spec
+}
+
+// protect refuses what would change a machine that the configuration knows: its
+// fields, unless it registers itself, and its addresses under another MAC.
+func (r *registry) protect(req registration.Request, itself bool) error {
+	for _, e := range r.sorted() {
+		switch {
+		case e.configured == nil:
+		case e.configured.MAC != req.MAC:
+			if err := registration.CheckForeign(req, *e.configured); err != nil {
+				return err
+			}
+		case !itself:
+			if err := registration.CheckConfigured(req, *e.configured); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// findRoom refuses a machine for which there is no room: its name or an address
+// belongs to another, or there are too many. A machine that is up has lost the
+// addresses that this one has proved.
+func (r *registry) findRoom(req registration.Request, proved []netip.Addr, gone machine.MAC, most int) error {
+	for mac, e := range r.byMAC {
+		if mac == req.MAC || mac == gone {
+			continue
+		}
+		if e.name() == req.Name || (e.configured != nil && e.configured.Name == req.Name) {
+			return registration.Refuse(registration.Refused,
+				"name: %q belongs to %s already: expected another, or that one to be forgotten first", req.Name, mac)
+		}
+	}
+	for _, a := range req.Monitor {
+		if e := r.holder(a.IP, req.MAC); e != nil && e.Spec().MAC != gone && !(e.State() == machine.Awake && slices.Contains(proved, a.IP)) {
+			spec := e.Spec()
+			return registration.Refuse(registration.Refused, "monitor: %s belongs to %q (%s), which is %s",
+				a.IP, spec.Name, spec.MAC, e.State())
+		}
+	}
+	if r.byMAC[req.MAC] == nil && len(r.byMAC) >= most {
+		return registration.Refuse(registration.Limited, "no room: %d machines are registered (registration.max_machines)", len(r.byMAC))
+	}
+	return nil
+}
+
+// free returns the addresses that can be claimed at once.
+func free(places []machine.Place) []netip.Addr {
+	var ips []netip.Addr
+	for _, p := range places {
+		if p == (machine.Place{Addr: p.Addr}) {
+			ips = append(ips, p.Addr)
+		}
+	}
+	return ips
+}

@@ -1,0 +1,123 @@
+package porter
+
+import (
+	"log/slog"
+	"net/netip"
+	"slices"
+	"time"
+
+	"nightporter/internal/machine"
+)
+
+// carryOut carries out what changes who answers for addresses.
+func (k *kernel) carryOut(now time.Time, e *entry, a machine.Action) {
+	if e.nic == nil {
+		return // nothing was ever claimed
+	}
+	switch a := a.(type) {
+	case machine.Claim:
+		k.claim(now, e, a)
+	case machine.Yield:
+		e.target.Silence(a.Addrs)
+		e.stopAnnouncing(a.Addrs)
+		k.whenServed(func() { k.disown(e.nic, a.Addrs) })
+	case machine.Release:
+		e.target.Silence(a.Addrs)
+		e.stopAnnouncing(a.Addrs)
+		k.whenServed(func() {
+			k.disown(e.nic, a.Addrs)
+			e.leaveGroups(k.log, a.Addrs)
+		})
+	case machine.EndClaim:
+		k.whenServed(func() { k.forget(e.nic, a.Addrs) })
+	case machine.Announce:
+		mac := e.target.MAC
+		k.whenServed(func() { k.guide(e.nic, a.Addrs, mac) })
+		for _, ip := range a.Addrs {
+			e.nic.announcer.Announce(now, ip, mac)
+		}
+	case machine.StopAnnouncing:
+		e.stopAnnouncing(a.Addrs)
+	}
+}
+
+// stopAnnouncing ends the announcements of addresses.
+func (e *entry) stopAnnouncing(addrs []netip.Addr) {
+	for _, ip := range addrs {
+		e.nic.announcer.Cancel(ip)
+	}
+}
+
+// claim takes addresses. What the kernel has to be told before can take long: a
+// machine that has spoken for one meanwhile tests it perhaps, and must not hear of
+// us there. What it said is on its way here, and yields that address.
+func (k *kernel) claim(now time.Time, e *entry, c machine.Claim) {
+	k.own(e.nic, c.Addrs) // before the first packet can come to us
+	e.target.Answer(c.Addrs)
+	spoken := e.target.Spoken(c.Addrs)
+	e.target.Silence(spoken)
+	e.joinGroups(k.log, c.Addrs)
+	for _, ip := range c.Addrs {
+		if !slices.Contains(spoken, ip) {
+			e.nic.announcer.AnnounceFrom(now.Add(c.AnnounceAfter), ip, e.nic.MAC())
+		}
+	}
+	e.nic.announcer.Run(now)
+}
+
+// concede leaves an address to the host that uses it: clients that wait there are
+// sent to that host, and nothing that comes for it is kept or forwarded any more.
+func (e *entry) concede(log *slog.Logger, c machine.ConflictSeen) {
+	e.target.Concede(c.Addr, true)
+	for _, g := range e.hold.Dismiss(func(s machine.Service) bool { return s.Addr == c.Addr }) {
+		if e.nic != nil && g.MAC != e.nic.MAC() {
+			e.nic.point(g, c.By)
+		}
+	}
+	if c.Undefended {
+		log.Warn("address left to a host that tests it, because the machine does not wake", "event", "conflict", "machine", e, "ip", c.Addr, "used_by", c.By)
+		return
+	}
+	log.Warn("address conflict: left to the other host", "event", "conflict", "machine", e, "ip", c.Addr, "used_by", c.By,
+		"remedy", "give the machine or the other host another address, then register the machine again")
+}
+
+// takeBack takes an address back that was left to another host.
+func (k *kernel) takeBack(e *entry, ip netip.Addr) {
+	e.target.Concede(ip, false)
+	if e.nic != nil {
+		e.nic.stale = true // it may have been another machine's meanwhile
+	}
+	k.whenServed(func() { // when we answer for it
+		k.log.Info("address conflict over: no other host answers for it", "event", "conflict_over", "machine", e, "ip", ip)
+	})
+}
+
+// joinGroups joins the solicited-node groups of claimed addresses.
+func (e *entry) joinGroups(log *slog.Logger, addrs []netip.Addr) {
+	for _, ip := range addrs {
+		link := e.nic.link.Load()
+		if !ip.Is6() || slices.Contains(e.joined, ip) || link == nil {
+			continue
+		}
+		if err := link.JoinSolicitedNode(ip); err != nil {
+			log.Warn("cannot join the solicited-node group: a switch with MLD snooping may hide solicitations from us",
+				"event", "group_failed", "machine", e, "ip", ip, "err", err)
+			continue
+		}
+		e.joined = append(e.joined, ip)
+	}
+}
+
+// leaveGroups leaves the solicited-node groups of addresses no longer claimed.
+func (e *entry) leaveGroups(log *slog.Logger, addrs []netip.Addr) {
+	e.joined = slices.DeleteFunc(e.joined, func(ip netip.Addr) bool {
+		if !slices.Contains(addrs, ip) {
+			return false
+		}
+		if err := e.nic.link.Load().LeaveSolicitedNode(ip); err != nil {
+			log.Debug("cannot leave the solicited-node group", "event", "group_failed", "machine", e, "ip", ip, "err", err)
+		}
+		return true
+	})
+}

@@ -1,0 +1,115 @@
+package porter
+
+import (
+	"context"
+	"log/slog"
+	"net/netip"
+	"time"
+
+	"nightporter/internal/journal"
+	"nightporter/internal/machine"
+)
+
+// logWaits tells that an address waits, or does no more.
+func (e *entry) logWaits(log *slog.Logger, ip netip.Addr, reason string) {
+	if reason == "" {
+		log.Info("address can be claimed", "event", "address_claimable", "machine", e, "ip", ip)
+		return
+	}
+	log.Warn("address waits: it cannot be claimed at present", "event", "address_waiting", "machine", e, "ip", ip, "reason", reason)
+}
+
+// logMagic tells of a round of magic packets.
+func (e *entry) logMagic(log *slog.Logger, attempt int, err error) {
+	if err != nil {
+		log.Warn("magic packet not sent", "event", "magic_failed", "machine", e, "attempt", attempt, "err", err)
+		return
+	}
+	log.Debug("magic packet sent", "event", "magic", "machine", e, "attempt", attempt)
+}
+
+// wakeAttrs returns what a transition's log line says of the wake.
+func wakeAttrs(a machine.Action) []slog.Attr {
+	switch a := a.(type) {
+	case machine.WakeBegan:
+		if a.Service.Addr.IsValid() {
+			return []slog.Attr{slog.String("knock", knock(a.Source, a.Service))}
+		}
+		return []slog.Attr{slog.String("trigger", a.Trigger.String()), slog.String("by", a.By)}
+	case machine.WakeEnded:
+		boot := slog.Duration("boot", round(a.Boot))
+		if a.Unready {
+			return []slog.Attr{boot}
+		}
+		return []slog.Attr{boot, slog.Duration("ready", round(a.Ready))}
+	case machine.WakeFailed:
+		return []slog.Attr{slog.String("trigger", a.Trigger.String()), slog.Int("attempts", a.Attempts)}
+	}
+	return nil
+}
+
+// knock says which client knocked where. An echo request comes from no port.
+func knock(from netip.AddrPort, at machine.Service) string {
+	source := from.String()
+	if at.Protocol == machine.ICMP {
+		source = from.Addr().String()
+	}
+	return source + " -> " + at.String()
+}
+
+func round(d time.Duration) time.Duration { return d.Round(time.Millisecond) }
+
+// firmwareRemedy goes with the warning that a machine is not claimed because
+// something else answers for it.
+const firmwareRemedy = `switch ARP offload and NS offload off for the machine's network card ` +
+	`(Windows: Set-NetAdapterPowerManagement -Name NAME -ArpOffload Disabled -NSOffload Disabled, or the adapter's advanced properties; ` +
+	`elsewhere in its driver or firmware), give its management firmware (AMT, BMC) an address of its own, or set claim.override_offload: true`
+
+// logMove tells of a transition, with what is known about it.
+func (e *entry) logMove(log *slog.Logger, m machine.Moved, about []slog.Attr) {
+	level := slog.LevelInfo
+	switch {
+	case m.Repeated:
+		level = slog.LevelDebug
+	case m.Why == machine.WhyOnlyCard && m.To == machine.Awake:
+		level, about = slog.LevelWarn, append(about, slog.String("remedy", firmwareRemedy))
+	case m.Why == machine.WhyNeverSilent || m.Why == machine.WhyAttemptsGone || m.Why == machine.WhyNotReady:
+		level = slog.LevelWarn
+	}
+	attrs := append([]slog.Attr{
+		slog.String("event", "moved"), slog.Any("machine", e), slog.String("from", m.From.String()), slog.String("to", m.To.String()),
+		slog.String("reason", string(m.Why)), slog.Duration("after", round(m.After)),
+	}, about...)
+	log.LogAttrs(context.Background(), level, "machine "+m.To.String(), attrs...)
+}
+
+// record puts what an event led to into the journal, which waits for no disk. The
+// machine's memory goes with the last of it.
+func (e *entry) record(log eventLog, actions []machine.Action, known bool) {
+	wake := e.LastWake()
+	events := journal.EventsOf(actions, &wake)
+	if len(events) == 0 {
+		events = append(events, journal.Event{}) // the memory alone
+	}
+	now := time.Now()
+	for i, event := range events {
+		if event.Kind != "" {
+			event.At, event.Machine, event.MAC = now, e.name(), e.Spec().MAC
+		}
+		r := journal.Record{Event: event}
+		if i == len(events)-1 {
+			e.remember(&r, known)
+		}
+		log.Append(r)
+	}
+}
+
+// remember has a record carry what is to be known of the machine after a restart.
+func (e *entry) remember(r *journal.Record, known bool) {
+	if !known || !e.looked() {
+		r.Forgotten = e.Spec().MAC // it would have to register again
+		return
+	}
+	mem := e.Memory()
+	r.Memory = &mem
+}
