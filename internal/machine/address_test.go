@@ -140,7 +140,7 @@ func TestReturnedAddresses(t *testing.T) {
 	l.as(at(ip4), 12*s).wantActions(end6).wantStandings(machine.Own, machine.Own)
 
 	// It sleeps again before that: the claim goes on.
-	l = arriving(t, nil).event(ready, registered).forget().pass(3 * s).want(machine.Asleep).wantActions(claimBoth)
+	arriving(t, nil).event(ready, registered).forget().pass(3 * s).want(machine.Asleep).wantActions(claimBoth)
 	// Of an address that cannot be claimed now the return ends.
 	l = arriving(t, nil).event(ready, register6Waits).forget().pass(3*s).wantActions(end6, machine.Claim{Addrs: only4})
 	l.wantStandings(machine.Claimed, machine.Waiting)
