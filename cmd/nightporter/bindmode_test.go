@@ -88,6 +88,7 @@ func TestBindModeAddsAndRemoves(t *testing.T) {
 // TestBindModeAfterACrash: the next run removes what the last one left, and
 // nothing else.
 func TestBindModeAfterACrash(t *testing.T) {
+	t.Parallel()
 	for _, next := range []struct{ name, conf string }{{"bind", bindMode}, {"responder", brisk}} {
 		t.Run("then "+next.name, func(t *testing.T) {
 			h := open(t, bindMode)

@@ -26,6 +26,7 @@ func (h *house) starting(delay time.Duration, more ...lab.ServiceConfig) *lab.Ma
 // TestClientBehindTheRouterIsHandedOver: to the porter its packets come from the
 // router, which is who has to send them to the porter a while longer.
 func TestClientBehindTheRouterIsHandedOver(t *testing.T) {
+	t.Parallel()
 	for _, ip := range []netip.Addr{nas4, nas6} {
 		t.Run(ip.String(), func(t *testing.T) {
 			h := open(t, brisk)
@@ -45,6 +46,7 @@ func TestClientBehindTheRouterIsHandedOver(t *testing.T) {
 // TestManyClientsAtOnce: everyone who knocked is served, by a machine that comes
 // up once.
 func TestManyClientsAtOnce(t *testing.T) {
+	t.Parallel()
 	for _, mode := range modes {
 		t.Run(mode.name, func(t *testing.T) {
 			h := open(t, brisk+mode.conf)
@@ -87,6 +89,7 @@ func TestManyClientsAtOnce(t *testing.T) {
 // TestOpenPortWhileAnotherStarts: who waits for a service that starts, and
 // everybody else, can use meanwhile what is open, known to the porter or not.
 func TestOpenPortWhileAnotherStarts(t *testing.T) {
+	t.Parallel()
 	const delay = 3250 * time.Millisecond
 	for _, c := range []struct {
 		name  string

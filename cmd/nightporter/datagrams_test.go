@@ -74,6 +74,7 @@ func isDatagram(ip netip.Addr, text string) func(lab.Frame) bool {
 // TestDatagrams sent during the boot all arrive, once each and in order, and
 // before those that the client sends then.
 func TestDatagrams(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name  string
 		ip    netip.Addr
@@ -117,6 +118,7 @@ func TestDatagrams(t *testing.T) {
 // TestDatagramsWhileTheServiceStarts: those that a client sends once the
 // machine has come, and its service has not, wait behind those that are held.
 func TestDatagramsWhileTheServiceStarts(t *testing.T) {
+	t.Parallel()
 	for _, ip := range []netip.Addr{nas4, nas6} {
 		t.Run(ip.String(), func(t *testing.T) {
 			h := open(t, brisk)
@@ -152,6 +154,7 @@ func TestDatagramsWhileTheServiceStarts(t *testing.T) {
 
 // TestDatagramInFragments is held and replayed as a whole.
 func TestDatagramInFragments(t *testing.T) {
+	t.Parallel()
 	for _, ip := range []netip.Addr{nas4, nas6} {
 		t.Run(ip.String(), func(t *testing.T) {
 			h := open(t, brisk)
@@ -189,6 +192,7 @@ func TestTooManyDatagrams(t *testing.T) {
 // TestFirstEchoIsAnswered: also an echo request is held, so that the first of
 // them has its answer.
 func TestFirstEchoIsAnswered(t *testing.T) {
+	t.Parallel()
 	for _, ip := range []netip.Addr{nas4, nas6} {
 		t.Run(ip.String(), func(t *testing.T) {
 			h := open(t, brisk)

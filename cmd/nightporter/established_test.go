@@ -27,6 +27,7 @@ func carriesData(from, to netip.AddrPort) func(lab.Frame) bool {
 // wake.established what a client sends on a connection of yesterday wakes the
 // machine and is the first that it hears; without, somebody has to knock.
 func TestConnectionOutlivesTheSleep(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name, conf string
 		wakes      bool

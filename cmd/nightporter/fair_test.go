@@ -40,6 +40,7 @@ func (h *house) wantSuppressed(reason string, want, held float64) {
 // TestMinKnocks: a scan that passes by does not wake. A client knows nothing of
 // that: its SYN is repeated by its kernel until it counts.
 func TestMinKnocks(t *testing.T) {
+	t.Parallel()
 	for _, ip := range []netip.Addr{nas4, nas6} {
 		t.Run(ip.String(), func(t *testing.T) {
 			h := open(t, brisk+"wake: {min_knocks: 2}\n")

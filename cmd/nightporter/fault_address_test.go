@@ -55,6 +55,7 @@ func (h *house) takes(l lack) {
 // porter cannot place. The other is claimed and served; this one is named
 // everywhere, and is claimed after it could be.
 func TestFieldOneAddressTooMany(t *testing.T) {
+	t.Parallel()
 	for _, mode := range modes {
 		for _, lack := range lacks {
 			t.Run(mode.name+"/"+lack.name, func(t *testing.T) {
@@ -108,6 +109,7 @@ func TestFieldOneAddressTooMany(t *testing.T) {
 // TestFieldAddressThatIsNotThereYet: of the addresses that the machine names,
 // nobody has one at this moment, or it is on no network of the porter's.
 func TestFieldAddressThatIsNotThereYet(t *testing.T) {
+	t.Parallel()
 	for name, ip := range map[string]netip.Addr{
 		"nobody answers": netip.MustParseAddr("10.77.0.21"),
 		"no network":     netip.MustParseAddr("10.99.0.20"),
@@ -156,6 +158,7 @@ func TestFieldAddressesNeverClaimed(t *testing.T) {
 // of its addresses is missing. What can be claimed is claimed at once, the rest
 // when its network is there; the machine stays known, and its totals stay.
 func TestFieldRestartBeforeTheNetwork(t *testing.T) {
+	t.Parallel()
 	none := lack{name: "nothing", ip: nas4, other: nas6,
 		take: func(h *house) { lacks[0].take(h); lacks[1].take(h) },
 		give: func(h *house) { lacks[0].give(h); lacks[1].give(h) }}
@@ -207,6 +210,7 @@ func (s *subject) knownWithout(l lack) {
 // TestFieldOurAddressGoesForAMoment: an address of the porter's own host is gone
 // while a machine boots. The client that waits is served all the same.
 func TestFieldOurAddressGoesForAMoment(t *testing.T) {
+	t.Parallel()
 	for _, way := range ways {
 		for _, lack := range lacks {
 			t.Run(way.name+"/"+lack.name, func(t *testing.T) {

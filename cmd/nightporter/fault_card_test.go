@@ -34,6 +34,7 @@ func (h *house) shipped(from *lab.Host) (string, error) {
 // the old one. The new card proves the addresses, the old one neither answers nor
 // sleeps: the name moves.
 func TestFieldNewCard(t *testing.T) {
+	t.Parallel()
 	for _, mode := range modes {
 		for _, woken := range []bool{true, false} { // or it only said that it would sleep, and did not
 			name := mode.name + "/awake"
@@ -76,6 +77,7 @@ func TestFieldNewCard(t *testing.T) {
 // TestFieldNameOfAnotherMachine: what is no new card does not get the name: the
 // machine that has it answers, or sleeps.
 func TestFieldNameOfAnotherMachine(t *testing.T) {
+	t.Parallel()
 	for _, asleep := range []bool{false, true} {
 		t.Run(map[bool]string{false: "awake", true: "asleep"}[asleep], func(t *testing.T) {
 			s := prepare(t, forgotten, false, nil)
@@ -111,6 +113,7 @@ func managed(c *lab.MachineConfig) { c.Managed, c.Boot = true, 1450*time.Millise
 // MAC and address, and drops the rest: no service of it answers, not even by RST. So
 // the machine sleeps, and is claimed if the operator says that it may be.
 func TestFieldManagementFirmware(t *testing.T) {
+	t.Parallel()
 	for _, way := range ways {
 		for _, ip := range []netip.Addr{nas4, nas6} {
 			t.Run(way.name+"/"+ip.String(), func(t *testing.T) {

@@ -16,6 +16,7 @@ const shortWakes = "wake: {attempts: 3, interval: 300ms}\n"
 // TestFieldNeverWakes: a machine that does not wake is asked for every two seconds.
 // It is tried with growing pauses, and told of once.
 func TestFieldNeverWakes(t *testing.T) {
+	t.Parallel()
 	const pace, span = 2 * time.Second, 40 * time.Second
 	udp := func(s *subject, ip netip.Addr) {
 		if conn, err := s.lan.Client().Dial(s.ctx, "udp", netip.AddrPortFrom(ip, 27015).String()); err == nil {

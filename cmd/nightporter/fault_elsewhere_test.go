@@ -17,6 +17,7 @@ import (
 // something every 5 s. The porter says so once, and lets it be: its old address
 // is announced no more, is no sleep, and wakes nobody.
 func TestFieldElsewhere(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name     string
 		from, to netip.Prefix

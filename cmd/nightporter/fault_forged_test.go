@@ -43,6 +43,7 @@ func (s *subject) forger() (*lab.Host, lab.Forger) {
 // apart, and no question is answered. The machine is never taken for awake, and
 // only the address that they spoke for is unanswered, as long as it takes to ask.
 func TestFieldForgedFrames(t *testing.T) {
+	t.Parallel()
 	for _, way := range ways {
 		for i, forgery := range forgeries {
 			t.Run(way.name+"/"+forgery.name, func(t *testing.T) {
@@ -102,6 +103,7 @@ func (h *house) claimedBetween(capture *lab.Capture, from, to time.Time, ip neti
 
 // TestFieldForgedWhileItWakes: such frames do not count as its arrival.
 func TestFieldForgedWhileItWakes(t *testing.T) {
+	t.Parallel()
 	const boot = 5450 * time.Millisecond
 	for _, i := range []int{0, 1, 6, 7} { // who tests an address arrives
 		forgery := forgeries[i]

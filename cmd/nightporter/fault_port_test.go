@@ -11,6 +11,7 @@ import (
 // TestFieldPortOpensLate: porter and switch start together, and the port lets
 // nothing through at first. The machines that it keeps from the porter are up.
 func TestFieldPortOpensLate(t *testing.T) {
+	t.Parallel()
 	for _, way := range ways {
 		for _, closed := range []time.Duration{20 * time.Second, 42 * time.Second} {
 			t.Run(way.name+"/"+closed.String(), func(t *testing.T) {
@@ -36,6 +37,7 @@ func TestFieldPortOpensLate(t *testing.T) {
 
 // TestFieldPortClosesAgain: the same after an outage of the porter's own.
 func TestFieldPortClosesAgain(t *testing.T) {
+	t.Parallel()
 	for _, way := range ways {
 		t.Run(way.name, func(t *testing.T) {
 			unless(t, way.agentless)

@@ -25,6 +25,7 @@ const claimedAgain = 20 * time.Second
 // TestFieldAwakeForAMoment: its own timer wakes it, it is up for some seconds, and
 // silent again without a word. Nobody said that it would sleep for long.
 func TestFieldAwakeForAMoment(t *testing.T) {
+	t.Parallel()
 	for _, way := range ways {
 		for i, silence := range silences {
 			t.Run(way.name+"/"+silence.name, func(t *testing.T) {
@@ -52,6 +53,7 @@ func TestFieldAwakeForAMoment(t *testing.T) {
 // TestFieldCrash: the porter has woken it, and it dies. No registration says that
 // it sleeps.
 func TestFieldCrash(t *testing.T) {
+	t.Parallel()
 	for _, way := range ways {
 		for i, silence := range silences {
 			t.Run(way.name+"/"+silence.name, func(t *testing.T) {
@@ -71,6 +73,7 @@ func TestFieldCrash(t *testing.T) {
 // TestFieldIdleIsNotOff: a machine that is awake, says nothing of its own accord
 // and loses every second question is no sleeper, however often it is asked.
 func TestFieldIdleIsNotOff(t *testing.T) {
+	t.Parallel()
 	for _, way := range ways {
 		t.Run(way.name, func(t *testing.T) {
 			unless(t, way.name == "registered")
@@ -97,6 +100,7 @@ func TestFieldIdleIsNotOff(t *testing.T) {
 // TestFieldMutteringCard: the card of the sleeping machine talks to its switch, in
 // protocols that say nothing of an operating system. Nothing happens.
 func TestFieldMutteringCard(t *testing.T) {
+	t.Parallel()
 	const pace = 700 * time.Millisecond
 	spanning := lab.Mutter{Every: pace, Dst: lab.GroupMAC(0xe), Type: 38, Payload: []byte{0x42, 0x42, 3, 0, 0, 0, 0}} // 802.3: a length
 	lacp := lab.Mutter{Every: pace, Dst: lab.GroupMAC(0xe), Type: lab.EtherTypeLACP, Payload: []byte{1, 1, 1, 20}}

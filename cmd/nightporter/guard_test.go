@@ -118,6 +118,7 @@ const patient = brisk + "wake: {interval: 500ms, attempts: 100}\n"
 // takes long to wake sees neither ICMP nor RST, and is served in the end. Then
 // the host forwards as it is told to.
 func TestForwardingHostStaysSilent(t *testing.T) {
+	t.Parallel()
 	for _, mode := range []string{"responder", "bind"} {
 		t.Run(mode, func(t *testing.T) { forwardingHostStaysSilent(t, patient+"claim: {guard: on, mode: "+mode+"}\n") })
 	}

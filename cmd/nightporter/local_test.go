@@ -17,6 +17,7 @@ import (
 // may try as it likes. And once somebody else woke the machine it is connected
 // at once, whatever its kernel came to think of the neighbour meanwhile.
 func TestLocalProgramsDoNotWake(t *testing.T) {
+	t.Parallel()
 	for _, mode := range modes {
 		for _, ip := range []netip.Addr{nas4, nas6} {
 			t.Run(mode.name+"/"+ip.String(), func(t *testing.T) {
@@ -52,6 +53,7 @@ func TestLocalProgramsDoNotWake(t *testing.T) {
 
 // TestLocalProgramsWake with wake.local, and are served as everybody is.
 func TestLocalProgramsWake(t *testing.T) {
+	t.Parallel()
 	for _, ip := range []netip.Addr{nas4, nas6} {
 		t.Run(ip.String(), func(t *testing.T) {
 			h := open(t, brisk+"wake: {local: true}\n")
@@ -101,6 +103,7 @@ func (h *house) pinned(ip netip.Addr) bool {
 // TestLocalPinsAfterACrash: the next run removes the entries that led local
 // packets to us, with wake.local or without.
 func TestLocalPinsAfterACrash(t *testing.T) {
+	t.Parallel()
 	for _, conf := range []string{brisk, brisk + "wake: {local: true}\n"} {
 		t.Run("", func(t *testing.T) {
 			h := open(t, brisk+"wake: {local: true}\n")

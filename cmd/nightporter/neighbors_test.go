@@ -24,6 +24,7 @@ func (h *house) pc() *lab.Machine {
 // TestWatchedMachineWakesAnother: a machine that is still settling is a client
 // like any other.
 func TestWatchedMachineWakesAnother(t *testing.T) {
+	t.Parallel()
 	for _, ip := range []netip.Addr{nas4, nas6} {
 		t.Run(ip.String(), func(t *testing.T) {
 			h := open(t, brisk)
@@ -40,6 +41,7 @@ func TestWatchedMachineWakesAnother(t *testing.T) {
 
 // TestMachineOfOneFamily: all of it works with IPv4 or IPv6 alone.
 func TestMachineOfOneFamily(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		addr netip.Prefix
 		to   func(*lab.Host) netip.Addr
@@ -90,6 +92,7 @@ func TestAnotherHostMayNotTakeAClaimedAddress(t *testing.T) {
 
 // TestAddressGoesToAnotherHost: after a conflict its new user may register it.
 func TestAddressGoesToAnotherHost(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		ip   netip.Addr
 		bits int

@@ -173,6 +173,7 @@ func TestStartedWhileTheCableWasOut(t *testing.T) {
 // TestLinkDownAndUp: the kernel forgets addresses and neighbours with a link that
 // is switched off; the porter puts its own back.
 func TestLinkDownAndUp(t *testing.T) {
+	t.Parallel()
 	for _, conf := range []string{"wake: {local: true}\n", "claim: {mode: bind}\n"} {
 		local := strings.Contains(conf, "local")
 		t.Run(conf, func(t *testing.T) {
@@ -316,6 +317,7 @@ func TestOurMACChanges(t *testing.T) {
 
 // TestInterfaceComesAgain: a USB adapter is pulled out and put in again.
 func TestInterfaceComesAgain(t *testing.T) {
+	t.Parallel()
 	for _, mode := range []struct {
 		name, conf string
 		open       func(*testing.T, string) *house

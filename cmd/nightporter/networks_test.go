@@ -16,6 +16,7 @@ import (
 // TestTwoNetworks: a machine on each of two networks, the second on a card of its
 // own or in a VLAN. While that interface is gone the other works on.
 func TestTwoNetworks(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name, second string
 		add          func(*lab.LAN, *lab.Host, uint16, ...netip.Prefix) (string, error)

@@ -76,6 +76,7 @@ func TestOnlyTheCardAnswers(t *testing.T) {
 // and is woken by the first connection, whatever the client knew before. The next
 // sleeps are claimed as fast as others, also after a restart of the porter.
 func TestCardIsOverridden(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name           string
 		cold, warm     netip.Addr

@@ -79,6 +79,7 @@ machines:
 
 // TestNobodyElseRedefinesAConfiguredMachine, not even where anyone may register.
 func TestNobodyElseRedefinesAConfiguredMachine(t *testing.T) {
+	t.Parallel()
 	const known = `
 machines:
 - {name: tower, mac: '02:77:00:00:00:14', monitor: [{ip: 10.77.0.20, port: [22/tcp]}], wake_from: [10.77.0.0/24], password: '192.0.2.1'}

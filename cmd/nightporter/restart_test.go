@@ -54,6 +54,7 @@ func (h *house) resumed(name string) rig.Entry {
 // TestSleepersSurviveKill: who was asleep is claimed again, is woken by the next
 // knock, and has lost nothing that was counted.
 func TestSleepersSurviveKill(t *testing.T) {
+	t.Parallel()
 	for _, end := range []struct {
 		name string
 		end  func(*house)

@@ -84,6 +84,7 @@ func TestLateFrame(t *testing.T) {
 // TestAddressTestsAfterWeLetGo: whatever made us let go of a machine, what we say
 // about its addresses stops before it tests them.
 func TestAddressTestsAfterWeLetGo(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name  string
 		conf  string

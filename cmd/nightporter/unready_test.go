@@ -14,6 +14,7 @@ import (
 // TestServiceThatNeverComesUp: after hold.ready_timeout, and not before, the
 // client has the machine's own answer.
 func TestServiceThatNeverComesUp(t *testing.T) {
+	t.Parallel()
 	const timeout = 1500 * time.Millisecond
 	for _, ip := range []netip.Addr{nas4, nas6} {
 		t.Run(ip.String(), func(t *testing.T) {

@@ -16,6 +16,7 @@ import (
 // TestWake is the main job: a machine sleeps, somebody knocks, it wakes, and
 // has its address back.
 func TestWake(t *testing.T) {
+	t.Parallel()
 	for _, family := range []struct {
 		name string
 		ip   netip.Addr
@@ -129,6 +130,7 @@ func TestClientBehindTheRouterWakes(t *testing.T) {
 // TestWarmClientReachesThePorterAtOnce: without announcements a client that
 // has the machine in its neighbour table would send into the void for a minute.
 func TestWarmClientReachesThePorterAtOnce(t *testing.T) {
+	t.Parallel()
 	for _, ip := range []netip.Addr{nas4, nas6} {
 		t.Run(ip.String(), func(t *testing.T) {
 			h := open(t, brisk)
@@ -210,6 +212,7 @@ func TestSecureOn(t *testing.T) {
 // TestFirmwareIsNotTheMachine: boot firmware that asks for DHCP, or even speaks
 // for the machine's address once, does not end the wake.
 func TestFirmwareIsNotTheMachine(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name   string
 		boot   time.Duration
