@@ -30,7 +30,7 @@ var register6Waits = machine.Registered{Spec: spec(), Places: []machine.Place{{A
 
 var recheck6 = machine.Recheck{Addr: ip6}
 
-// TestOneAddressWaits is FAULTS case 1: the other is claimed and served, and the
+// TestOneAddressWaits: the other is claimed and served, and the
 // first as soon as it can be.
 func TestOneAddressWaits(t *testing.T) {
 	waits := machine.AddressWaits{Addr: ip6, Reason: noNetwork}
@@ -66,7 +66,7 @@ func TestOneAddressWaits(t *testing.T) {
 
 var waits6 = waits(ip6)
 
-// TestRestartBeforeTheNetwork is FAULTS case 2: each address is claimed within 2 s
+// TestRestartBeforeTheNetwork: each address is claimed within 2 s
 // of the moment when its network is there.
 func TestRestartBeforeTheNetwork(t *testing.T) {
 	back := func() *life { return asleep(t, nil).pass(time.Hour).away(time.Minute) }

@@ -37,7 +37,7 @@ func (l *life) wantDeep(asked bool) *life {
 // TestOnlyTheCardAnswers: without claim.override_offload it is said, and the
 // machine is left alone.
 func TestOnlyTheCardAnswers(t *testing.T) {
-	for name, react := range map[string]reaction{"card": onlyCard, "firmware": firmware} { // FAULTS case 9
+	for name, react := range map[string]reaction{"card": onlyCard, "firmware": firmware} {
 		t.Run(name, func(t *testing.T) {
 			l := newLife(t, nil).event(registered).as(react, 10*time.Minute-time.Millisecond).want(machine.Settling).wantDeep(false)
 			l.as(react, 4*time.Second).want(machine.Awake).reason(machine.Settling, machine.Awake, machine.WhyOnlyCard)
@@ -57,7 +57,7 @@ func TestOnlyTheCardAnswers(t *testing.T) {
 }
 
 func TestCardIsOverridden(t *testing.T) {
-	for name, react := range map[string]reaction{"card": onlyCard, "firmware": firmware} { // FAULTS case 9
+	for name, react := range map[string]reaction{"card": onlyCard, "firmware": firmware} {
 		t.Run(name, func(t *testing.T) {
 			l := newLife(t, override).event(registered).as(react, 10*time.Minute-time.Millisecond).want(machine.Settling).wantDeep(false)
 			l.as(react, 4*time.Second).want(machine.Asleep).reason(machine.Settling, machine.Asleep, machine.WhyOnlyCard)

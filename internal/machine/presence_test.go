@@ -10,7 +10,7 @@ import (
 // TestFramesProveNothing: whatever merely arrives from its MAC while a machine
 // sleeps, forged or not, costs one look and never wakes its record.
 func TestFramesProveNothing(t *testing.T) {
-	const apart = 1600 * time.Millisecond // FAULTS case 4
+	const apart = 1600 * time.Millisecond
 	for name, c := range map[string]struct {
 		e     machine.Event
 		apart time.Duration // what looks like an answer is one while a question is open
@@ -68,7 +68,7 @@ func TestATalkativeBootIsNotAskedForEachFrame(t *testing.T) {
 	}
 }
 
-// TestElsewhere is FAULTS case 5: a machine that comes back at another address is
+// TestElsewhere: a machine that comes back at another address is
 // up, and that is said once. Nothing of its own address is announced.
 func TestElsewhere(t *testing.T) {
 	speaks := func(l *life) {

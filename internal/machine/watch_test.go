@@ -77,7 +77,7 @@ func TestALossyNetworkIsNoSleep(t *testing.T) {
 	}
 }
 
-// TestCrashIsNoticed is the first half of FAULTS case 3, for every kind of
+// TestCrashIsNoticed: a machine that dies is claimed, for every kind of
 // machine: it is claimed within 20 s of its last answer.
 func TestCrashIsNoticed(t *testing.T) {
 	for d := range 20 {
@@ -85,7 +85,7 @@ func TestCrashIsNoticed(t *testing.T) {
 	}
 }
 
-// TestAwakeForAMoment is FAULTS case 3: its own timer wakes it for a moment, and
+// TestAwakeForAMoment: its own timer wakes it for a moment, and
 // it sleeps again without a word, long after it registered.
 func TestAwakeForAMoment(t *testing.T) {
 	for _, up := range []time.Duration{s, 8 * s, 30 * s, 5 * time.Minute} {
@@ -113,7 +113,7 @@ func TestCannotBeAsked(t *testing.T) {
 	}
 }
 
-// TestDeafened is FAULTS case 13: after a start or an outage of ours the silence of
+// TestDeafened: after a start or an outage of ours the silence of
 // a machine that was awake proves nothing for a while. Then it is claimed soon.
 func TestDeafened(t *testing.T) {
 	for name, l := range map[string]*life{"awake": agentless(t, nil), "settling": agentless(t, nil).pass(14 * s), "back": agentless(t, nil).away(time.Hour)} {
