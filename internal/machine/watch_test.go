@@ -77,8 +77,8 @@ func TestALossyNetworkIsNoSleep(t *testing.T) {
 	}
 }
 
-// TestCrashIsNoticed: a machine that dies is claimed, for every kind of
-// machine: it is claimed within 20 s of its last answer.
+// TestCrashIsNoticed: a machine that dies without a word is claimed within 20 s of its
+// last answer.
 func TestCrashIsNoticed(t *testing.T) {
 	for d := range 20 {
 		awake(t, nil).up(time.Duration(d) * 997 * time.Millisecond).pass(20 * s).want(machine.Asleep)
