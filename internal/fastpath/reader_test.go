@@ -215,7 +215,7 @@ func TestMachineBehindARepeaterIsNotAnswered(t *testing.T) {
 	}
 }
 
-// Frames that are none of our business, and those of which a like one waits
+// Frames that are not for any target, and those of which a like one waits
 // already, cost no allocation: a flood makes no garbage.
 func TestNoAllocations(t *testing.T) {
 	type flood struct {

@@ -30,7 +30,7 @@ var register6Waits = machine.Registered{Spec: spec(), Places: []machine.Place{{A
 
 var recheck6 = machine.Recheck{Addr: ip6}
 
-// TestOneAddressWaits is FAULTS case 1: the other is claimed and served, and the
+// TestOneAddressWaits: the other is claimed and served, and the
 // first as soon as it can be.
 func TestOneAddressWaits(t *testing.T) {
 	waits := machine.AddressWaits{Addr: ip6, Reason: noNetwork}
@@ -66,7 +66,7 @@ func TestOneAddressWaits(t *testing.T) {
 
 var waits6 = waits(ip6)
 
-// TestRestartBeforeTheNetwork is FAULTS case 2: each address is claimed within 2 s
+// TestRestartBeforeTheNetwork: each address is claimed within 2 s
 // of the moment when its network is there.
 func TestRestartBeforeTheNetwork(t *testing.T) {
 	back := func() *life { return asleep(t, nil).pass(time.Hour).away(time.Minute) }
@@ -140,7 +140,7 @@ func TestReturnedAddresses(t *testing.T) {
 	l.as(at(ip4), 12*s).wantActions(end6).wantStandings(machine.Own, machine.Own)
 
 	// It sleeps again before that: the claim goes on.
-	l = arriving(t, nil).event(ready, registered).forget().pass(3 * s).want(machine.Asleep).wantActions(claimBoth)
+	arriving(t, nil).event(ready, registered).forget().pass(3 * s).want(machine.Asleep).wantActions(claimBoth)
 	// Of an address that cannot be claimed now the return ends.
 	l = arriving(t, nil).event(ready, register6Waits).forget().pass(3*s).wantActions(end6, machine.Claim{Addrs: only4})
 	l.wantStandings(machine.Claimed, machine.Waiting)

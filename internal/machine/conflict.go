@@ -142,3 +142,18 @@ func (as *addresses) stopRechecks() {
 		}
 	}
 }
+
+// contested leaves an address to a host that tests it, where the machine did not
+// wake and was not heard since.
+func (m *Machine) contested(now time.Time, e Contested) {
+	if m.failures > 0 && (m.state == Asleep || m.state == Waking) {
+		m.conflict(now, Conflicted(e), true)
+	}
+}
+
+// recheckOwn looks at addresses that got a place while the machine was woken.
+func (as *addresses) recheckOwn(now time.Time) {
+	for i := range as.all {
+		as.claimableAgain(now, &as.all[i])
+	}
+}

@@ -23,7 +23,7 @@ type (
 
 	// Configured brings what the configuration says of the machine.
 	Configured struct {
-		Agentless bool // nobody registers it: it is watched all the same
+		Agentless bool // it need not register to be watched
 		Unwatched bool // it is not watched while it is awake
 		Permanent bool // it is never forgotten
 	}

@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// PortKnocks says how often somebody wanted a port of a sleeping machine,
+// PortKnocks says how often clients wanted a port of a sleeping machine,
 // whichever of its addresses it was. Within one wake a port counts once, however
 // often its clients repeat themselves.
 type PortKnocks struct {

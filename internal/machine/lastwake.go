@@ -14,7 +14,7 @@ const (
 	Over     Outcome = iota // without the porter, or it was not there to see
 	UnderWay                // it has not ended
 	Served                  // the machine was handed over, its services ready
-	Unready                 // it was handed over after hold.ready_timeout, somebody's service not ready
+	Unready                 // it was handed over after hold.ready_timeout, with a service not ready
 	GivenUp                 // the last attempt brought nothing
 )
 
@@ -51,7 +51,7 @@ type LastWake struct {
 	Trigger Trigger
 	Service Service        // that was knocked at
 	Source  netip.AddrPort // of the knock
-	By      string         // who asked for it, where nobody knocked
+	By      string         // who requested it, if it was no knock
 	Outcome Outcome
 
 	Attempts int           // magic packets so far
@@ -67,7 +67,7 @@ func (w *LastWake) Known() bool { return w.Service.Addr.IsValid() || w.By != "" 
 func (m *Machine) LastWake() LastWake { return m.lastWake }
 
 // noteOver sees that a wake under way has come to its end without us: the machine
-// was started by hand, went to sleep once more, or is none of our business now.
+// was started by hand, went to sleep once more, or is no longer looked after.
 func (m *Machine) noteOver() {
 	if m.lastWake.Outcome == UnderWay && m.state != Waking && m.state != Arriving && m.pending == nil {
 		m.lastWake.Outcome = Over

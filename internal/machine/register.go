@@ -114,27 +114,9 @@ func (m *Machine) isHere(now time.Time, repeated bool) {
 		m.settling = spoke
 		m.inDoubt().startedExternally(now)
 	case Settling:
-		if m.settling == spoke || m.settling == resumed || m.settling == rewoken {
-			m.inDoubt().answeredSettling(now)
-			return
+		if m.settling == said { // it changed its mind
+			m.settling, m.repeats = silent, false
 		}
-		m.pending = nil
-		m.addrs.returnAll(now)
-		m.move(now, Awake, WhyThere)
-	}
-}
-
-// contested leaves an address to a host that tests it, where the machine did not
-// wake and was not heard since.
-func (m *Machine) contested(now time.Time, e Contested) {
-	if m.failures > 0 && (m.state == Asleep || m.state == Waking) {
-		m.conflict(now, Conflicted(e), true)
-	}
-}
-
-// recheckOwn looks at addresses that got a place while the machine was woken.
-func (as *addresses) recheckOwn(now time.Time) {
-	for i := range as.all {
-		as.claimableAgain(now, &as.all[i])
+		m.inDoubt().answeredSettling(now)
 	}
 }

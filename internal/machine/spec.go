@@ -14,7 +14,7 @@ import (
 var ErrUnknown = errors.New("unknown machine")
 
 // Address is one address of a machine, and the ports at which a packet for it
-// is a reason to wake. Without ports the address is claimed, but wakes nobody.
+// is a reason to wake. An address without ports is claimed, and wakes nothing.
 type Address struct {
 	IP    netip.Addr // never IPv4-mapped, never with a zone
 	Ports []Port     // without duplicates

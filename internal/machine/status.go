@@ -7,8 +7,8 @@ type Tally struct {
 	Attempts       uint64                // magic packets sent
 	Wakes          [len(Triggers)]uint64 // wakes begun, by trigger
 	Failures       [len(Triggers)]uint64 // wakes given up after the last attempt, by trigger
-	ExternalStarts uint64                // starts that nobody asked us for
-	Conflicts      uint64                // somebody else used one of its addresses
+	ExternalStarts uint64                // external starts: not by a wake of ours
+	Conflicts      uint64                // another host used one of its addresses
 	SettleTimeouts uint64                // it never fell silent within probe.timeout
 	Slept          time.Duration         // asleep, in all sleeps that have ended
 	SavedJoules    float64               // saved in those, an estimate

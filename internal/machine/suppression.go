@@ -11,7 +11,7 @@ type Suppression uint8
 // The reasons.
 const (
 	TooFewKnocks Suppression = iota // its source has not knocked often enough
-	InQuietHours                    // nobody's knock wakes at this time of day
+	InQuietHours                    // no knock wakes at this time of day
 	WhileCooling                    // it may be a leftover of what ended with the machine's sleep
 )
 

@@ -66,7 +66,7 @@ func TestMagicPacketsAreRepeatedThenTheWakeFails(t *testing.T) {
 	l.event(knockSSH).want(machine.Waking).wantActions(again, machine.SendMagic{Attempt: 1, Repeated: true}, quietBoth)
 }
 
-// TestPausesOfAMachineThatDoesNotWake is FAULTS case 14: pinged every 10 s for a
+// TestPausesOfAMachineThatDoesNotWake: pinged every 10 s for a
 // day, it is tried with growing pauses, told of once, and costs few records.
 func TestPausesOfAMachineThatDoesNotWake(t *testing.T) {
 	l := asleep(t, nil)

@@ -10,23 +10,6 @@ import (
 	"nightporter/internal/machine"
 )
 
-func agentlessSpec() machine.Spec {
-	s := spec()
-	s.Agentless = true
-	return s
-}
-
-// agentless is a life of a machine that never registers. It answered a moment ago,
-// so that it is asked again in 10 s.
-func agentless(t *testing.T, change func(*machine.Policy)) *life {
-	t.Helper()
-	l := lifeOf(t, agentlessSpec(), change).event(machine.Configured{Agentless: true})
-	for len(actions[machine.Probe](l)) == 0 {
-		l.up(time.Millisecond)
-	}
-	return l.want(machine.Awake).forget()
-}
-
 // probes returns when the machine is asked in the time to come, and whether all
 // other hosts are asked too. It answers none.
 func (l *life) probes(d time.Duration) (at []time.Duration, broadcast []bool) {
@@ -94,15 +77,15 @@ func TestALossyNetworkIsNoSleep(t *testing.T) {
 	}
 }
 
-// TestCrashIsNoticed is the first half of FAULTS case 3, whoever registered the
-// machine: it is claimed within 20 s of its last answer.
+// TestCrashIsNoticed: a machine that dies without a word is claimed within 20 s of its
+// last answer.
 func TestCrashIsNoticed(t *testing.T) {
 	for d := range 20 {
 		awake(t, nil).up(time.Duration(d) * 997 * time.Millisecond).pass(20 * s).want(machine.Asleep)
 	}
 }
 
-// TestAwakeForAMoment is FAULTS case 3: its own timer wakes it for a moment, and
+// TestAwakeForAMoment: its own timer wakes it for a moment, and
 // it sleeps again without a word, long after it registered.
 func TestAwakeForAMoment(t *testing.T) {
 	for _, up := range []time.Duration{s, 8 * s, 30 * s, 5 * time.Minute} {
@@ -113,27 +96,6 @@ func TestAwakeForAMoment(t *testing.T) {
 		}
 		l.event(knockSSH).want(machine.Waking)
 	}
-}
-
-// TestAgentlessReboots: the porter took it for asleep, so it is a start by hand, and
-// it may test its addresses in peace.
-func TestAgentlessReboots(t *testing.T) {
-	l := agentless(t, nil).pass(25 * s).want(machine.Asleep).forget()
-	l.event(tests(ip4)).pass(2*s).event(uses(ip4), uses(ip6)).up(4 * s)
-	l.want(machine.Awake).reason(machine.Settling, machine.Awake, machine.WhyStarted)
-	if got := l.tally(); got.ExternalStarts != 1 || got.Slept.Round(10*time.Millisecond) != 9*s {
-		t.Errorf("tally %+v", got)
-	}
-	l.pass(20 * s).want(machine.Asleep) // and it goes on
-}
-
-// TestAgentlessPausesInItsStart: with quick probes its addresses are not claimed
-// in the pause of a start that was not noticed.
-func TestAgentlessPausesInItsStart(t *testing.T) {
-	quick := func(p *machine.Policy) { p.ProbeInterval = 100 * time.Millisecond }
-	l := agentless(t, quick).pass(10500 * time.Millisecond).want(machine.Settling)
-	l.event(tests(ip6)).pass(2999 * time.Millisecond).want(machine.Settling).wantActions()
-	l.event(uses(ip6)).up(s).want(machine.Awake).pass(20 * s).want(machine.Asleep)
 }
 
 // TestCannotBeAsked: that our own link is out is not its silence, for however long.
@@ -151,7 +113,7 @@ func TestCannotBeAsked(t *testing.T) {
 	}
 }
 
-// TestDeafened is FAULTS case 13: after a start or an outage of ours the silence of
+// TestDeafened: after a start or an outage of ours the silence of
 // a machine that was awake proves nothing for a while. Then it is claimed soon.
 func TestDeafened(t *testing.T) {
 	for name, l := range map[string]*life{"awake": agentless(t, nil), "settling": agentless(t, nil).pass(14 * s), "back": agentless(t, nil).away(time.Hour)} {
@@ -231,21 +193,6 @@ func TestWakeOfAMachineThatSeemsAwake(t *testing.T) {
 	up.pass(30 * s).want(machine.Asleep) // the wish was fulfilled before
 }
 
-// TestAgentlessThatRegisters settles like others, and is watched again when it
-// has started.
-func TestAgentlessThatRegisters(t *testing.T) {
-	l := agentless(t, nil).event(machine.Registered{Spec: agentlessSpec()}).want(machine.Settling)
-	l.up(2900 * time.Millisecond).want(machine.Settling)
-	l.pass(4 * s).want(machine.Asleep).event(knockSSH).up(s).event(ready).want(machine.Awake)
-	l.pass(40 * s).want(machine.Asleep)
-}
-
-// TestFailedWakeOfAnAgentlessMachine leaves it claimed, and to be knocked at.
-func TestFailedWakeOfAnAgentlessMachine(t *testing.T) {
-	l := agentless(t, nil).pass(time.Minute).event(knockSSH).pass(45 * s).want(machine.Asleep)
-	l.event(knockSSH).want(machine.Waking)
-}
-
 func TestWhoIsWatched(t *testing.T) {
 	due := func(l *life) bool { return !l.m.Next().IsZero() }
 	// A machine is not watched before the configuration, a registration or its
@@ -305,47 +252,6 @@ func TestQuestionsAreSpread(t *testing.T) {
 	}
 }
 
-func TestAgentlessResumes(t *testing.T) {
-	back := func(l *life) *life { return l.away(time.Minute).event(machine.Configured{Agentless: true}) }
-	l := back(agentless(t, nil)).want(machine.Awake).pass(20 * s).want(machine.Asleep)
-
-	// It is claimed again soon, and has slept all the time.
-	back(l.pass(time.Hour)).pass(900 * time.Millisecond).want(machine.Asleep).wantActions(machine.Claim{Addrs: both, AnnounceAfter: 3 * s})
-	if s := l.m.Status(); s.Slept(l.now) < time.Hour+time.Minute {
-		t.Errorf("slept %v", s.Slept(l.now))
-	}
-
-	// One whose silence was in doubt was awake: nothing had proved that it slept.
-	back(agentless(t, nil).pass(14 * s).want(machine.Settling)).want(machine.Awake).pass(20 * s).want(machine.Asleep)
-}
-
-// TestAgentlessBehindACard that is known from a registration: while it runs its
-// other answers have to be seen, and when only the card is left it is claimed.
-func TestAgentlessBehindACard(t *testing.T) {
-	l := agentless(t, override).event(machine.Registered{Spec: agentlessSpec()}).as(onlyCard, 11*time.Minute).want(machine.Asleep)
-	l.event(knockSSH).up(10 * time.Millisecond).event(ready).up(10 * time.Minute).want(machine.Awake)
-	if moved := actions[machine.Moved](l); len(moved) != 5 {
-		t.Fatalf("%+v although it runs", moved)
-	}
-	if o := actions[machine.Observe](l); o[len(o)-1].Attention != machine.Observed {
-		t.Error("its answers to questions are not seen")
-	}
-	l.forget().as(onlyCard, 20*s).want(machine.Asleep).reason(machine.Settling, machine.Asleep, machine.WhyOnlyCard)
-}
-
-// TestAgentlessThatTheMagicPacketReached is not claimed while it may be testing
-// its addresses.
-func TestAgentlessThatTheMagicPacketReached(t *testing.T) {
-	l := agentless(t, brisk).pass(10400 * time.Millisecond).want(machine.Settling).event(wakeAsked)
-	l.pass(2999 * time.Millisecond).want(machine.Settling)
-
-	l = agentless(t, func(p *machine.Policy) { p.ProbeInterval = 600 * time.Millisecond }).pass(11 * s)
-	l.want(machine.Awake).event(wakeAsked).pass(2999 * time.Millisecond)
-	if got := l.m.State(); got != machine.Awake && got != machine.Settling {
-		t.Errorf("it is %v", got)
-	}
-}
-
 // TestOblivion: a machine that was neither heard nor woken for 90 days is forgotten,
 // and nothing of it stays behind.
 func TestOblivion(t *testing.T) {
@@ -376,33 +282,5 @@ func TestOblivion(t *testing.T) {
 	l = asleep(t, nil).pass(80 * days).away(time.Minute).pass(9 * days).want(machine.Asleep)
 	if l.pass(2 * days); len(actions[machine.Forget](l)) == 0 {
 		t.Error("not forgotten after a restart")
-	}
-}
-
-// TestDoubtfulClaim: a machine that is claimed soon after an outage of ours, because
-// nothing but its silence says that it is off, is asked on; and at once when traffic
-// comes for it.
-func TestDoubtfulClaim(t *testing.T) {
-	l := agentless(t, nil)
-	l.event(machine.Deafened{Until: l.now.Add(30 * s)}).pass(50 * s).want(machine.Asleep)
-	if o := actions[machine.Observe](l); len(o) == 0 || !o[len(o)-1].Doubtful {
-		t.Errorf("the readers do not look out for traffic: %+v", o)
-	}
-	l.forget().event(machine.Visited{}).pass(0)
-	if len(actions[machine.Probe](l)) != 1 {
-		t.Error("not asked when traffic came")
-	}
-	l.event(answer(ip4)).want(machine.Awake).reason(machine.Asleep, machine.Awake, machine.WhyThere)
-	if got := l.tally().ExternalStarts; got != 0 {
-		t.Errorf("%d external starts of a machine that was up", got)
-	}
-	l = agentless(t, nil)
-	l.event(machine.Deafened{Until: l.now.Add(30 * s)}).pass(50 * s).want(machine.Asleep).forget().pass(10 * time.Minute)
-	if n := len(actions[machine.Probe](l)); n < 20 || n > 31 {
-		t.Errorf("asked %d times in the next ten minutes", n)
-	}
-	l.forget().event(machine.Visited{}).pass(time.Minute)
-	if len(actions[machine.Probe](l)) != 0 {
-		t.Error("asked in its sleep")
 	}
 }

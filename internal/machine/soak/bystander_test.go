@@ -56,7 +56,6 @@ type bystander struct {
 	ticks   int // in a row at one moment
 	tickAt  time.Time
 	shown   machine.Status // the totals shown last
-	shownAt time.Time
 	slept   time.Duration
 	story   []told // the last events and actions
 }
@@ -116,6 +115,29 @@ func (l *lan) expect(e machine.Event) {
 // see follows one action, as the LAN sees it.
 func (l *lan) see(a machine.Action) {
 	l.note(a)
+	l.seeAddresses(a)
+	switch a := a.(type) {
+	case machine.Moved:
+		if a.To != machine.Asleep {
+			l.why = a.Why
+		}
+	case machine.WakeBegan:
+		l.sent = 0
+	case machine.SendMagic:
+		if l.granted > 0 && l.m.State() != machine.Waking {
+			l.granted--
+		} else if l.sent++; l.sent > l.policy.WakeAttempts {
+			l.wrong("%d magic packets in one wake", l.sent)
+		}
+	case machine.Forget:
+		if len(l.held) > 0 || len(l.kept) > 0 {
+			l.wrong("forgotten with %v claimed and %v kept", l.held, l.kept)
+		}
+	}
+}
+
+// seeAddresses follows what changes who answers for an address.
+func (l *lan) seeAddresses(a machine.Action) {
 	switch a := a.(type) {
 	case machine.Claim:
 		for _, ip := range a.Addrs {
@@ -153,22 +175,6 @@ func (l *lan) see(a machine.Action) {
 	case machine.StopAnnouncing:
 		for _, ip := range a.Addrs {
 			l.hush(ip)
-		}
-	case machine.Moved:
-		if a.To != machine.Asleep {
-			l.why = a.Why
-		}
-	case machine.WakeBegan:
-		l.sent = 0
-	case machine.SendMagic:
-		if l.granted > 0 && l.m.State() != machine.Waking {
-			l.granted--
-		} else if l.sent++; l.sent > l.policy.WakeAttempts {
-			l.wrong("%d magic packets in one wake", l.sent)
-		}
-	case machine.Forget:
-		if len(l.held) > 0 || len(l.kept) > 0 {
-			l.wrong("forgotten with %v claimed and %v kept", l.held, l.kept)
 		}
 	}
 }
@@ -243,189 +249,4 @@ func (l *lan) question() *question {
 	}
 	l.questions = append(l.questions, q)
 	return q
-}
-
-// heardHonest notes a frame of the host itself that the porter heard.
-func (l *lan) heardHonest(e machine.Heard) {
-	if e.Sign == machine.Tests {
-		if l.q.now.Sub(l.heardTest[e.Addr]) > 2900*time.Millisecond {
-			l.firstTest[e.Addr] = l.q.now // or one in between was lost
-		}
-		l.heardTest[e.Addr] = l.q.now
-		if l.held[e.Addr] {
-			l.wrong("%v is answered for while its host tests it", e.Addr)
-		}
-	}
-	if e.Sign == machine.Uses {
-		l.heardUse[e.Addr] = l.q.now
-	}
-	if !l.both && l.overlap() {
-		l.both = true
-		l.watchBoth()
-	}
-}
-
-// overlap reports whether the porter answers for an address that the host uses. One
-// whose card answers in its sleep can only be known to be up by TCP.
-func (l *lan) overlap() bool {
-	if l.m != nil && l.m.CardAnswers() && l.host.use[ip4] != used {
-		return false
-	}
-	for ip, answered := range l.held {
-		if answered && l.host.use[ip] != unused {
-			return true
-		}
-	}
-	return false
-}
-
-func (l *lan) watchBoth() {
-	from := l.q.now
-	l.twice.set(l.q, from.Add(askedFor), func() {
-		if slices.ContainsFunc(l.questions, func(q *question) bool { return q.lost && !q.at.Before(from) }) {
-			l.watchBoth() // it was asked in vain
-			return
-		}
-		l.wrong("answered for %v after its host was heard", askedFor)
-	})
-}
-
-// excuse puts off the time by which a machine that is off has to be claimed.
-func (l *lan) excuse() {
-	if l.waiting {
-		l.unclaimed.stop()
-		l.waiting = false
-		l.review()
-	}
-}
-
-// review looks at who answers now.
-func (l *lan) review() {
-	if !l.overlap() && l.both {
-		l.both = false
-		l.twice.stop()
-	}
-	switch missing := l.missing(); {
-	case missing && !l.waiting:
-		l.waiting = true
-		from := l.q.now
-		if l.blind.After(from) {
-			from = l.blind
-		}
-		l.unclaimed.set(l.q, from.Add(unclaimedFor), func() { l.overdue(from) })
-	case !missing && l.waiting:
-		l.waiting = false
-		l.unclaimed.stop()
-	}
-}
-
-func (l *lan) overdue(from time.Time) {
-	if l.q.now.Sub(from) < unclaimedFor+testedFor && l.forged.Add(unclaimedFor+testedFor).After(l.q.now) {
-		l.unclaimed.set(l.q, from.Add(unclaimedFor+testedFor), func() { l.overdue(from) })
-		return
-	}
-	l.wrong("off since %v, and not claimed for %v: %v", l.host.since.Format(time.TimeOnly), l.q.now.Sub(from), l.m.State())
-}
-
-// missing reports whether the host is off and an address that could be claimed is
-// not answered for.
-func (l *lan) missing() bool {
-	if l.m == nil || l.cut || l.host.power != off || !l.m.HasRegistered() && !l.agentless {
-		return false
-	}
-	if l.host.card && !l.m.CardAnswers() || l.unwatched && !l.agentless && l.m.State() == machine.Awake {
-		return false
-	}
-	for _, ip := range own {
-		waits := slices.ContainsFunc(l.places, func(p machine.Place) bool { return p.Addr == ip })
-		answered, held := l.held[ip]
-		if !held && l.m.State() == machine.Waking {
-			continue // it got its place while the machine is woken, and is claimed after that
-		}
-		if !waits && !l.m.Conceded(ip) && !answered {
-			return true
-		}
-	}
-	return false
-}
-
-// check compares what the porter was asked to do with what the machine believes.
-func (l *lan) check(ticked, moved bool) {
-	if l.tickAt != l.q.now {
-		l.tickAt, l.ticks = l.q.now, 0
-	}
-	if next := l.m.Next(); ticked && !next.IsZero() && !next.After(l.q.now) {
-		if l.ticks++; l.ticks > 3 {
-			l.wrong("%d ticks at one moment while %v", l.ticks, l.m.State())
-		}
-	}
-	if !moved {
-		return
-	}
-	l.checkTotals()
-	var held, answered []netip.Addr
-	for _, ip := range own {
-		answers, ok := l.held[ip]
-		if ok {
-			held = append(held, ip)
-		}
-		if answers {
-			answered = append(answered, ip)
-		}
-	}
-	if !slices.Equal(held, l.m.Claimed()) || !slices.Equal(answered, l.m.Answered()) {
-		l.wrong("claimed %v, answered for %v; the machine says %v, %v", held, answered, l.m.Claimed(), l.m.Answered())
-	}
-}
-
-// checkTotals: no total falls, also over a restart.
-func (l *lan) checkTotals() {
-	s := l.m.Status()
-	slept, before, after := s.Slept(l.q.now), &l.shown.Tally, &s.Tally
-	switch {
-	case slept < l.slept, after.SavedJoules < before.SavedJoules && slept < l.slept:
-		l.wrong("slept %v, and %v before", slept, l.slept)
-	case after.ExternalStarts < before.ExternalStarts, after.Conflicts < before.Conflicts, after.SettleTimeouts < before.SettleTimeouts:
-		l.wrong("totals %+v after %+v", after, before)
-	}
-	for i := range after.Wakes {
-		if after.Wakes[i] < before.Wakes[i] || after.Failures[i] < before.Failures[i] {
-			l.wrong("totals %+v after %+v", after, before)
-		}
-	}
-	for _, k := range l.shown.Knocks {
-		if s.Knocks.Of(k.Port) < k.Count {
-			l.wrong("knocks %v after %v", s.Knocks, l.shown.Knocks)
-		}
-	}
-	l.shown, l.slept = s, slept
-}
-
-// leave forgets what a porter did that is no more. Where its last record was lost
-// its totals were too.
-func (l *lan) leave(lostTail bool) {
-	for ip := range l.says {
-		l.hush(ip)
-	}
-	l.bystander.reset()
-	if lostTail {
-		l.shown, l.slept = machine.Status{}, 0
-	}
-	l.sent, l.granted = 0, 0
-	l.note(fmt.Sprintf("the porter is gone, lost tail %t", lostTail))
-}
-
-// stop ends the porter in good order: nothing stays behind.
-func (l *lan) stop(wake bool) {
-	if l.m == nil {
-		return
-	}
-	l.stalled = time.Time{}
-	l.handle(machine.Stopped{Wake: wake})
-	l.ended = true
-	l.q.run(l.q.now)
-	if len(l.held) > 0 || len(l.kept) > 0 || l.hold != machine.Ignore {
-		l.wrong("stopped with %v claimed, %v kept, hold %v", l.held, l.kept, l.hold)
-	}
-	l.tick.stop()
 }

@@ -111,6 +111,9 @@ func (l *lan) hear(e machine.Heard, honest bool) {
 	}
 }
 
+// lostTwice reports whether a question or its answer is lost.
+func (l *lan) lostTwice() bool { there, back := l.lost(), l.lost(); return there || back }
+
 func (l *lan) lost() bool { return l.loss > 0 && l.rand.Float64() < l.loss }
 
 // handle has the porter take an event, do what follows, and look at its timer.
@@ -183,7 +186,7 @@ func (l *lan) do(a machine.Action) {
 	case machine.Recheck:
 		switch {
 		case l.cut:
-			l.q.after(0, func() { l.handle(machine.RecheckFailed{Addr: a.Addr}) })
+			l.q.after(0, func() { l.handle(machine.RecheckFailed(a)) })
 		case l.rivals[a.Addr]:
 			l.q.after(time.Millisecond, func() { l.handle(machine.Conflicted{Addr: a.Addr, By: rival}) })
 		}
@@ -225,7 +228,7 @@ func (l *lan) ask(p machine.Probe) {
 			l.q.after(time.Millisecond, func() { l.handle(machine.Conflicted{Addr: ip, By: rival}) })
 		}
 		for _, proof := range l.host.answers(ip, p.System) {
-			if l.lost() || l.lost() {
+			if l.lostTwice() {
 				asked.lost = true
 				continue
 			}

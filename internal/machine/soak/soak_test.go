@@ -11,9 +11,9 @@ import (
 )
 
 var (
-	seeds = flag.Int("seeds", 4, "months to play")
+	seeds = flag.Int("seeds", 2, "months to play")
 	first = flag.Uint64("first-seed", 1, "seed of the first month")
-	days  = flag.Int("days", 3, "days of a month")
+	days  = flag.Int("days", 2, "days of a month")
 )
 
 // failed are seeds that showed a fault once, and what it was.
