@@ -153,7 +153,7 @@ func (m inDoubt) suspects(now time.Time) bool {
 	if p.deep {
 		return false
 	}
-	p.deep = now.Sub(p.system) >= min(startSilence, m.policy.ProbeTimeout)
+	p.deep = now.Sub(p.system) >= min(startSilence, m.policy.ProbeTimeout/2) // its registration ends with such a sign
 	return p.deep
 }
 
