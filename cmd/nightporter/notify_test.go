@@ -87,7 +87,7 @@ func (h *house) failedWake(client *lab.Host, ip netip.Addr) {
 // TestFailedWakeIsTold: a machine that ignores magic packets leads to a message
 // that says who wanted what, also when another target cannot be reached. Neither a
 // restart repeats it nor the next wake that fails, unless the machine was there in
-// between. No secret is told to anybody.
+// between. No secret shows.
 func TestFailedWakeIsTold(t *testing.T) {
 	t.Parallel()
 	ctx, home := newLAN(t)
