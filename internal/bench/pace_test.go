@@ -22,13 +22,15 @@ func (p pace) rest() { time.Sleep(p.pause) }
 // family is the sleeping machine's address, and how to find the others' of the
 // same kind.
 type family struct {
-	nas netip.Addr
-	own func(*lab.Host) netip.Addr
+	nas   netip.Addr
+	own   func(*lab.Host) netip.Addr
+	guest func(guest) netip.Addr
 }
 
 // eachPace runs a benchmark for both families, and once more at rest.
 func eachPace(b *testing.B, v4, v6 string, run func(*testing.B, family, pace)) {
-	family4, family6 := family{nas4, (*lab.Host).Addr4}, family{nas6, (*lab.Host).Addr6}
+	family4 := family{nas4, (*lab.Host).Addr4, func(g guest) netip.Addr { return g.ip4 }}
+	family6 := family{nas6, (*lab.Host).Addr6, func(g guest) netip.Addr { return g.ip6 }}
 	quick, rested := pace{0, 400}, pace{20 * time.Millisecond, 200}
 	b.Run(v4, func(b *testing.B) { run(b, family4, quick) })
 	b.Run(v6, func(b *testing.B) { run(b, family6, quick) })

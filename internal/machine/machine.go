@@ -159,7 +159,9 @@ func (m *Machine) Handle(now time.Time, event Event) []Action {
 	if _, stopped := event.(Stopped); !stopped {
 		m.syncPorter()
 	}
-	return m.actions
+	actions := m.actions
+	m.actions = nil // not to be kept until the next event
+	return actions
 }
 
 // Next returns when Ticked is due, or the zero time when nothing is.
