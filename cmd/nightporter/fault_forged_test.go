@@ -135,3 +135,30 @@ func TestFieldForgedWhileItWakes(t *testing.T) {
 		})
 	}
 }
+
+// TestFieldFirmwareTestsAnAddress: while the machine boots its firmware tests an
+// address, as an operating system would, and is silent again. The machine arrives,
+// is taken back, and its client is served when it has really started.
+func TestFieldFirmwareTestsAnAddress(t *testing.T) {
+	t.Parallel()
+	for _, i := range []int{2, 3} {
+		forgery := forgeries[i]
+		t.Run(forgery.name, func(t *testing.T) {
+			s := prepare(t, fieldProbe, false, func(c *lab.MachineConfig) { c.Boot = 5450 * time.Millisecond })
+			_, firmware := s.forger()
+			s.sleeps()
+			n := s.d.Log.Len()
+			served := s.callLater(s.lan.Client(), forgery.ip, 22)
+			s.event(s.nas, lab.PoweredOn)
+			s.must(forgery.send(s.house, firmware))
+			s.moved(n, "nas", "waking", "arriving", machine.WhyArrived)
+			s.moved(n, "nas", "arriving", "waking", machine.WhyFirmware)
+			s.answer(served, s.nas)
+			s.comes(10*time.Second, n, "nas", "awake")
+			if happened(s.nas, lab.DADFailed) {
+				t.Error("duplicate address detection failed")
+			}
+			s.wantMetric(1, `nightporter_machine_wakes_total{machine="nas", trigger="tcp"}`)
+		})
+	}
+}
