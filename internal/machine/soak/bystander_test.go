@@ -200,7 +200,7 @@ func (l *lan) claims(ip netip.Addr, announceAfter time.Duration) {
 			l.wrong("%v is claimed, and its host has just answered", ip)
 		}
 		vain := func(q *question) bool { return q.lost && !q.at.Before(l.heardUse[ip]) }
-		if l.heardUse[ip].After(l.host.since) && !l.m.CardAnswers() && !slices.ContainsFunc(last, vain) {
+		if l.heardUse[ip].After(l.host.since) && !l.m.CardAnswers() && !l.waits(ip) && !slices.ContainsFunc(last, vain) {
 			l.wrong("%v is claimed, and its host was not asked since it used that", ip)
 		}
 		if l.wasAwake && l.q.now.Before(l.blind) {

@@ -99,12 +99,11 @@ func (l *lan) missing() bool {
 		return false
 	}
 	for _, ip := range own {
-		waits := slices.ContainsFunc(l.places, func(p machine.Place) bool { return p.Addr == ip })
 		answered, held := l.held[ip]
 		if !held && l.m.State() == machine.Waking {
 			continue // it got its place while the machine is woken, and is claimed after that
 		}
-		if !waits && !l.m.Conceded(ip) && !answered {
+		if !l.waits(ip) && !l.m.Conceded(ip) && !answered {
 			return true
 		}
 	}

@@ -259,6 +259,11 @@ func (l *lan) place(ip netip.Addr, reason string) {
 	l.review()
 }
 
+// waits reports whether an address cannot be claimed, nor asked for, at present.
+func (l *lan) waits(ip netip.Addr) bool {
+	return slices.ContainsFunc(l.places, func(p machine.Place) bool { return p.Addr == ip })
+}
+
 // link takes our own link away, or brings it back.
 func (l *lan) link(out bool) {
 	if l.cut == out {
