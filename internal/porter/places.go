@@ -51,14 +51,7 @@ func (v *netView) Gateway(ip netip.Addr) bool   { return slices.Contains(v.netwo
 func (v *netView) OnLink(ip netip.Addr) bool    { return v.network.Contains(ip) }
 func (v *netView) Broadcast(ip netip.Addr) bool { return v.network.IsBroadcast(ip) }
 func (v *netView) OwnMAC(mac machine.MAC) bool  { return slices.Contains(v.macs, mac) }
-
-// CanAsk reports whether a neighbor that has ip can answer a question of ours. To a
-// solicitation from a link-local address each can, whatever our prefixes are (RFC
-// 4861 section 4.3).
-func (v *netView) CanAsk(ip netip.Addr) bool {
-	from, ok := v.network.SourceFor(ip)
-	return v.OnLink(ip) || ok && ip.Is6() && from.IsLinkLocalUnicast()
-}
+func (v *netView) CanAsk(ip netip.Addr) bool    { return v.network.MayContain(ip) }
 
 func (v *netView) NeighborMAC(ip netip.Addr) (machine.MAC, bool, error) {
 	return lan.NeighborMAC(v.Index(), ip)

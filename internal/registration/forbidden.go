@@ -9,21 +9,11 @@ import (
 
 func monitorIP(i int) string { return fmt.Sprintf("monitor[%d].ip", i) }
 
-// CheckAddresses returns nil if all addresses may be claimed at n, whatever the
-// trust, or a *Refusal that names the first that may not.
-func CheckAddresses(monitor []machine.Address, n Network) error {
-	return checkAddresses(monitor, n, func(ip netip.Addr, n Network) string {
-		what := Forbidden(ip, n)
-		if what == "" && !n.OnLink(ip) {
-			what = "which is not in a network of the porter's interface"
-		}
-		return what
-	})
-}
-
-func checkAddresses(monitor []machine.Address, n Network, wrong func(netip.Addr, Network) string) error {
+// checkAddresses returns nil if no address is forbidden, or a *Refusal that names
+// the first that is.
+func checkAddresses(monitor []machine.Address, n Network) error {
 	for i, a := range monitor {
-		if what := wrong(a.IP, n); what != "" {
+		if what := Forbidden(a.IP, n); what != "" {
 			return Refuse(Refused, "%s: found %s, %s: expected an address of the machine", monitorIP(i), a.IP, what)
 		}
 	}
