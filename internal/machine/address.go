@@ -197,6 +197,11 @@ func (as *addresses) yield(now time.Time, some ...*address) {
 	}
 }
 
+// yielding reports whether the machine speaks for a claimed address.
+func (as *addresses) yielding() bool {
+	return slices.ContainsFunc(as.all, func(a address) bool { return !a.yielded.IsZero() })
+}
+
 // yieldAll stops answering for a machine that is up.
 func (as *addresses) yieldAll(now time.Time) {
 	every := make([]*address, len(as.all))

@@ -53,7 +53,7 @@ func (m woken) knock(now time.Time, e Knocked) {
 		} else {
 			m.pending.add(e.Service)
 		}
-		if m.settling == spoke && !m.presence.deep && slices.ContainsFunc(m.addrs.all, func(a address) bool { return !a.yielded.IsZero() }) {
+		if m.settling == spoke && !m.presence.deep && m.addrs.yielding() {
 			m.inDoubt().joinArrival(now)
 		}
 	case Asleep:
@@ -266,6 +266,9 @@ func (m woken) failWake(now time.Time) {
 	if m.policy.Keep {
 		m.report(now, Asleep, WhyAttemptsGone, repeated)
 		m.addrs.recheckOwn(now)
+		if m.addrs.yielding() { // what it said last is still open
+			m.inDoubt().heardAsleep(now, nil, Heard{}, false)
+		}
 		return
 	}
 	m.addrs.giveBack(now)

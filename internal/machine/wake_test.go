@@ -173,3 +173,14 @@ func TestKnockWhileItSettles(t *testing.T) {
 	newLife(t, nil).event(registered, knockSSH).pass(3*s).want(machine.Waking).
 		wantActions(claimBoth, knockOnSSH, firstMagic, quietBoth)
 }
+
+// TestWakeFailsJustAfterAFrame: what the machine said last is looked into, and its
+// address is claimed again.
+func TestWakeFailsJustAfterAFrame(t *testing.T) {
+	l := waking(t, func(p *machine.Policy) { p.WakeAttempts = 1 }).pass(14500 * time.Millisecond).event(uses(ip4))
+	l.pass(s).want(machine.Settling).pass(4 * s).want(machine.Asleep)
+	if got := l.m.Answered(); len(got) != 2 {
+		t.Errorf("%v are answered for; so far:\n%s", got, l.story())
+	}
+	l.event(knockSSH).want(machine.Waking) // the frame ended the count of failures
+}

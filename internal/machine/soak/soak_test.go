@@ -24,6 +24,7 @@ var failed = []struct {
 }{
 	{10, 1, "up at one address, and asked for another"},
 	{9, 2, "up at one address, and asked for another"},
+	{538, 28, "a wake failed just after a frame"},
 }
 
 // TestMonth plays months in a house of 20 machines.
