@@ -34,6 +34,7 @@ soak: ## every fault at full size; SEED=n draws others
 	$(GO) test $(RACE) -count 1 -timeout 60m -parallel 1 -v -run '^TestFault' ./cmd/nightporter -soak $(if $(SEED),-seed $(SEED))
 	$(GO) test $(RACE) -count 1 -timeout 60m -parallel 8 -run '^TestField' ./cmd/nightporter -soak
 	$(GO) test $(RACE) -count 1 -timeout 10m -run '^TestFault' ./internal/...
+	$(GO) test -count 1 -timeout 3h -run '^TestMonth$$' ./internal/machine/soak -seeds 1000 -days 30 $(if $(SEED),-first-seed $(SEED))
 
 lint: ## gofmt, vet, staticcheck
 	@unformatted=$$(gofmt -l cmd internal dashboards deploy); if [ -n "$$unformatted" ]; then echo "gofmt -l: $$unformatted"; exit 1; fi
