@@ -74,6 +74,11 @@ func (s *subject) leftAlone(capture *lab.Capture) {
 	for _, ip := range s.addrs() {
 		s.resolves(5*time.Second, client, ip, s.nas.MAC())
 	}
+	for i, e := range s.d.Log.Entries(0) { // the porter may hear of it a moment later than the client
+		if rig.Moved("nas", "", "asleep", "")(e) {
+			s.comes(5*time.Second, i, "nas", "awake")
+		}
+	}
 	ours := time.Now()
 	for range 5 {
 		for _, ip := range s.addrs() {

@@ -34,7 +34,7 @@ func (m woken) tickArriving(now time.Time) {
 	w, p := &m.wake, &m.presence
 	p.count()
 	switch {
-	case p.off(now, m.policy.ProbeMisses, startSilence):
+	case m.off(now, m.policy.ProbeMisses, startSilence):
 		m.wasFirmware(now)
 	case now.Sub(w.arrived) >= m.policy.ReadyTimeout:
 		m.arrive(now, WhyNotReady)

@@ -30,6 +30,10 @@ func TestALateTickIsNoSilence(t *testing.T) {
 	// Neither is one that our own link did not let through.
 	l.as(cut, 200*time.Millisecond).want(machine.Arriving)
 	arriving(t, nil).as(cut, 20*s).want(machine.Arriving)
+	// Nor is one that was not asked since at the address where it is up.
+	l = arriving(t, nil).as(at(ip6), 2200*time.Millisecond)
+	l.now = l.now.Add(5 * s)
+	l.event(machine.Ticked{}).want(machine.Arriving).as(at(ip6), 500*time.Millisecond).want(machine.Arriving)
 	// One that cannot be asked, since no address has a place, is not silent either.
 	arriving(t, nil).event(waits(ip4), waits(ip6)).pass(20 * s).want(machine.Arriving)
 }

@@ -31,6 +31,7 @@ type presence struct {
 	next   time.Time // of the next question; zero: none is due
 	asked  time.Time // of the question that is open; zero: none is
 	last   time.Time // of the last question
+	round  time.Time // of the first question about all addresses since a frame or a proof of life
 	misses int       // questions in a row without a proof of life
 	silent int       // of these, questions without any answer
 	since  time.Time // silence counts from here: the last proof, or when the doubt began
@@ -64,7 +65,7 @@ func (p *presence) count() {
 // prove takes a proof of life. It answers the question that is open, so that what
 // comes later does not put off the next one.
 func (p *presence) prove(now time.Time) {
-	p.since, p.tests, p.asked = now, time.Time{}, time.Time{}
+	p.since, p.tests, p.asked, p.round = now, time.Time{}, time.Time{}, time.Time{}
 	p.misses, p.silent, p.unsent = 0, 0, false
 }
 
@@ -81,14 +82,17 @@ func (p *presence) test(now time.Time) {
 
 // excuse has the silence so far count for nothing.
 func (p *presence) excuse(now time.Time) {
-	p.asked, p.since = time.Time{}, now
+	p.asked, p.round, p.since = time.Time{}, time.Time{}, now
 	p.misses, p.silent, p.unsent = 0, 0, true
 }
 
 // off reports whether so many questions in a row went without a proof, and the
-// last one is long ago enough.
-func (p *presence) off(now time.Time, misses int, silence time.Duration) bool {
-	return p.misses >= misses && now.Sub(p.since) >= silence
+// last one is long ago enough. Since the machine was last heard it was asked at all
+// its addresses, and had time to answer.
+func (m *Machine) off(now time.Time, misses int, silence time.Duration) bool {
+	p := &m.presence
+	return p.misses >= misses && now.Sub(p.since) >= silence &&
+		!p.round.IsZero() && now.Sub(p.round) >= m.policy.answerPace()
 }
 
 // ask sends a question about the addresses. Without any the machine cannot be
@@ -100,6 +104,9 @@ func (m *Machine) ask(now time.Time, addrs []netip.Addr, broadcast bool) {
 		return
 	}
 	p.asked, p.last = now, now
+	if p.round.IsZero() && len(addrs) >= len(m.questioned()) {
+		p.round = now
+	}
 	m.do(Probe{Addrs: addrs, Broadcast: broadcast, System: m.Wanted() > ByNeighbor})
 }
 
@@ -235,6 +242,9 @@ func (m *Machine) hear(now time.Time, e Heard, unasked bool) {
 	}
 	if e.Sign == Tests {
 		p.test(now)
+	}
+	if a != nil && now.Sub(notBefore(p.since, m.since)) < startSilence+testTime { // forged frames end, too
+		p.round = time.Time{}
 	}
 	switch {
 	case a == nil:

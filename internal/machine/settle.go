@@ -131,7 +131,7 @@ func (m inDoubt) tickSettling(now time.Time) {
 	case resumed:
 		interval, misses, silence = m.policy.answerPace(), quickMisses, 0
 	}
-	if p.off(now, misses, silence) && m.settled(now, misses) {
+	if m.off(now, misses, silence) && m.settled(now, misses) {
 		return
 	}
 	if m.settling == said && p.misses == 0 && !p.unsent && now.Sub(m.since) >= m.policy.ProbeTimeout && !m.suspects(now) {

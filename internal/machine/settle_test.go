@@ -40,6 +40,24 @@ func TestTheFirstProbeIsDueAndNotSent(t *testing.T) {
 	}
 }
 
+// TestHeardJustBeforeTheVerdict: a machine whose answers were lost has another
+// question, and forged frames put the verdict off for no longer than it takes.
+func TestHeardJustBeforeTheVerdict(t *testing.T) {
+	l := agentless(t, nil).up(s).pass(13 * s).want(machine.Settling)
+	for l.m.Next().Sub(l.now) > 100*time.Millisecond || len(actions[machine.Probe](l)) < 6 {
+		l.pass(50 * time.Millisecond)
+	}
+	l.event(machine.Heard{Addr: ip4, Sign: machine.Data}).up(s).want(machine.Awake)
+
+	l = agentless(t, nil).up(s).pass(13 * s).want(machine.Settling).forget()
+	for range 90 {
+		l.event(machine.Heard{Addr: ip4, Sign: machine.Data}).pass(200 * time.Millisecond)
+	}
+	if len(actions[machine.Claim](l)) == 0 {
+		t.Errorf("not claimed; so far:\n%s", l.story())
+	}
+}
+
 // TestSettlingWaitsWhileTheMachineAnswers: its shutdown takes as long as it takes.
 // What it says without being asked does not put the claim off.
 func TestSettlingWaitsWhileTheMachineAnswers(t *testing.T) {

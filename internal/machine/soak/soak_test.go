@@ -25,6 +25,8 @@ var failed = []struct {
 	{10, 1, "up at one address, and asked for another"},
 	{9, 2, "up at one address, and asked for another"},
 	{538, 28, "a wake failed just after a frame"},
+	{183, 16, "heard between the last question and the verdict"},
+	{676, 21, "a late tick, and not asked at the address where it is up"},
 }
 
 // TestMonth plays months in a house of 20 machines.
@@ -33,7 +35,10 @@ func TestMonth(t *testing.T) {
 		t.Skip("takes seconds")
 	}
 	for _, f := range failed {
-		t.Run(fmt.Sprintf("seed %d, %s", f.seed, f.fault), func(t *testing.T) { play(t, f.seed, f.days) })
+		t.Run(fmt.Sprintf("seed %d, %s", f.seed, f.fault), func(t *testing.T) {
+			t.Parallel()
+			play(t, f.seed, f.days)
+		})
 	}
 	for i := range uint64(*seeds) {
 		t.Run(fmt.Sprintf("seed %d", *first+i), func(t *testing.T) {
