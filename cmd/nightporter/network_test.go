@@ -161,7 +161,7 @@ func TestStartedWhileTheCableWasOut(t *testing.T) {
 			p.Src == porter.MAC() && p.Dst == nas.MAC()
 	})
 	h.must(err)
-	h.moved(n, "nas", "asleep", "awake", machine.WhyStarted)
+	h.moved(n, "nas", "", "awake", machine.WhyStarted) // a frame may come before the news of the cable
 	h.said(n, restate, "eth0")
 	for _, f := range capture.Frames() {
 		if !f.Outgoing && claims(f, porter.MAC(), nas4, nas6) {
