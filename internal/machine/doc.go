@@ -5,8 +5,8 @@
 //
 // Two models make up a life. Presence (presence.go) is whether the machine is up,
 // as proved by its answers to our questions: a frame that merely arrives proves
-// nothing, it makes us ask. Each address has a life of its own (address.go). What
-// holds in which state:
+// nothing, it makes us ask, and only silence after that means off. Each address has
+// a life of its own (address.go). What holds in which state:
 //
 //	state     the machine            an address that can be claimed            packets for it             asked
 //	awake     is up                  own; returned for a while after a claim   forwarded while returned   every watch.interval
@@ -18,6 +18,7 @@
 //	arriving  is up, its services    claimed, answered for only to clients     knocks at services that    at Pace
 //	          are not ready          that wait                                 are not ready are kept
 //
-// An address that cannot be claimed at present waits in every state, and spoils
+// A machine that fell silent around an outage of ours is asked on while it sleeps
+// (doubtfulFor). An address that cannot be claimed at present waits in every state, and spoils
 // nothing for the others.
 package machine
