@@ -82,7 +82,7 @@ func TestKeeperOfAGuardThatFails(t *testing.T) {
 }
 
 // What a start without a guard comes to, in each mode. The lab's porter does
-// not forward, unless it is told to.
+// not forward, unless it is configured to.
 func TestMountWithoutNFTables(t *testing.T) {
 	missing := errors.New("no nftables")
 	for _, c := range []struct {

@@ -58,7 +58,7 @@ type sets struct {
 // prologue drops what is not of the right direction. This needs the kernel's
 // ancillary data, so this part cannot run in the VM of package bpf.
 func (s *sets) prologue() []bpf.Instruction {
-	// A frame that was flooded to us, but is for somebody else's address, has the
+	// A frame that was flooded to us, but is for the address of another host, has the
 	// type PACKET_OTHERHOST, and a NIC would not have shown it to the host. Those
 	// above it, PACKET_OUTGOING first, are not from the network.
 	direction := []bpf.Instruction{

@@ -201,7 +201,7 @@ func TestRejectedFramesAreCounted(t *testing.T) {
 	}
 }
 
-// The porter must not take its own frames for somebody else's.
+// The porter must not take its own frames for those of another host.
 func TestOwnFramesAreNotSeen(t *testing.T) {
 	l := newLink(t)
 	if err := l.porter.SetInterest(lan.Interest{MACs: []machine.MAC{porterMAC}, Addrs: []netip.Addr{sleepy4}}); err != nil {

@@ -13,7 +13,7 @@ const (
 	// announcement of ours for a duplicate.
 	startSilence = 3 * time.Second
 
-	// testTime bounds how long tests of addresses put the verdict off: a test is
+	// testTime bounds how long tests of addresses, and frames, put the verdict off: a test is
 	// over in 9 s (RFC 5227 section 1.1). Forged ones must not do so for ever.
 	testTime = 10 * time.Second
 

@@ -96,7 +96,7 @@ func TestPausesOfAMachineThatDoesNotWake(t *testing.T) {
 	}
 	l.forget().event(knockSSH).want(machine.Asleep).wantActions(machine.DropPackets{})
 	l.event(wakeAsked).want(machine.Waking)
-	// Whatever it says ends the pause, and it is told of anew.
+	// Any frame of it ends the pause, and the next failure is reported again.
 	l.pass(time.Minute).want(machine.Asleep).event(frame).pass(3 * s).want(machine.Asleep).forget()
 	l.event(knockSSH).want(machine.Waking).wantActions(knockOnSSH, firstMagic, quietBoth)
 }

@@ -183,7 +183,7 @@ func TestAClaimAfterAnOutageIsDoubtful(t *testing.T) {
 	}
 }
 
-// TestWakeOfAMachineThatSeemsAwake: it is asked at once, and woken in earnest if it
+// TestWakeOfAMachineThatSeemsAwake: it is asked at once, and woken with all its attempts if it
 // sleeps.
 func TestWakeOfAMachineThatSeemsAwake(t *testing.T) {
 	l := agentless(t, nil).pass(s).event(wakeAsked).want(machine.Awake).wantActions(firstMagic)

@@ -192,7 +192,7 @@ func (n *Notifier) tell(e journal.Event) {
 	}
 	if !n.window.take(time.Now()) {
 		if n.omitted.total == 0 {
-			n.log.Warn("more notifications than notify.rate allows, the rest is told together later", "event", "notification_rate", "rate", n.window.rate, "until", n.window.opens())
+			n.log.Warn("more notifications than notify.rate allows, the rest will be sent together later", "event", "notification_rate", "rate", n.window.rate, "until", n.window.opens())
 		}
 		n.log.Debug("notification suppressed", "event", "notification_suppressed", "machine", e.Machine, "kind", e.Kind, "seq", e.Seq)
 		n.omitted.add(e)
