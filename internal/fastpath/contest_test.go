@@ -6,6 +6,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"nightporter/internal/lan"
+	"nightporter/internal/lantest"
 	"nightporter/internal/machine"
 )
 
@@ -20,18 +21,18 @@ func TestUndefendedAddressIsLeftToItsTester(t *testing.T) {
 		want    []string
 		answers int
 	}{
-		{"another host tests it", arpProbe(intruderMAC, nas4), []string{"nas contest 10.77.0.20 by " + intruderMAC.String()}, 0},
-		{"another host tests the IPv6 address", dad(intruderMAC, nas6), []string{"nas contest fd77::20 by " + intruderMAC.String()}, 0},
-		{"another host tests it behind a repeater", behind(arpProbe(intruderMAC, nas4)), []string{"nas contest 10.77.0.20 by " + intruderMAC.String()}, 0},
-		{"the machine tests it", arpProbe(nasMAC, nas4), []string{"nas test 10.77.0.20"}, 0},
-		{"the machine tests it behind a repeater", behind(arpProbe(nasMAC, nas4)), nil, 0},
-		{"our own frame comes back", arpProbe(porterMAC, nas4), nil, 0},
-		{"a client asks", arpRequest(clientMAC, machine.Broadcast, client4, nas4), nil, 1},
-		{"a client solicits", solicit(clientMAC, client6, nas6), nil, 1},
-		{"another host tests that of a machine that wakes", arpProbe(intruderMAC, tv4), nil, 1},
-		{"another host tests a free address", arpProbe(intruderMAC, free4), nil, 0},
-		{"another host announces it", arpRequest(intruderMAC, machine.Broadcast, nas4, nas4), []string{"nas conflict 10.77.0.20 by " + intruderMAC.String()}, 0},
-		{"a client without an address knocks", ipPacket(lan.TCP, clientMAC, free4, nas4), nil, 0},
+		{"another host tests it", lantest.ARPProbe(intruderMAC, nas4), []string{"nas contest 10.77.0.20 by " + intruderMAC.String()}, 0},
+		{"another host tests the IPv6 address", lantest.DAD(intruderMAC, nas6), []string{"nas contest fd77::20 by " + intruderMAC.String()}, 0},
+		{"another host tests it behind a repeater", behind(lantest.ARPProbe(intruderMAC, nas4)), []string{"nas contest 10.77.0.20 by " + intruderMAC.String()}, 0},
+		{"the machine tests it", lantest.ARPProbe(nasMAC, nas4), []string{"nas test 10.77.0.20"}, 0},
+		{"the machine tests it behind a repeater", behind(lantest.ARPProbe(nasMAC, nas4)), nil, 0},
+		{"our own frame comes back", lantest.ARPProbe(lantest.PorterMAC, nas4), nil, 0},
+		{"a client asks", lantest.ARPRequest(clientMAC, machine.Broadcast, client4, nas4), nil, 1},
+		{"a client solicits", lantest.Solicit(clientMAC, client6, nas6), nil, 1},
+		{"another host tests that of a machine that wakes", lantest.ARPProbe(intruderMAC, tv4), nil, 1},
+		{"another host tests a free address", lantest.ARPProbe(intruderMAC, free4), nil, 0},
+		{"another host announces it", lantest.ARPRequest(intruderMAC, machine.Broadcast, nas4, nas4), []string{"nas conflict 10.77.0.20 by " + intruderMAC.String()}, 0},
+		{"a client without an address knocks", lantest.IP(lan.TCP, clientMAC, free4, nas4), nil, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			h := newFixture(t, 8, nas(), tv())
@@ -53,7 +54,7 @@ func TestFloodOfContests(t *testing.T) {
 	h := newFixture(t, 8, nas())
 	target := h.View().targets[nasMAC]
 	target.SetUndefended(true)
-	p4, p6 := arpProbe(intruderMAC, nas4), dad(intruderMAC, nas6)
+	p4, p6 := lantest.ARPProbe(intruderMAC, nas4), lantest.DAD(intruderMAC, nas6)
 	if n := testing.AllocsPerRun(100, func() { h.Handle(p4); h.Handle(p6) }); n > 0 {
 		t.Errorf("%v allocations for two frames", n)
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"nightporter/internal/lan"
+	"nightporter/internal/lantest"
 	"nightporter/internal/machine"
 )
 
@@ -22,14 +23,14 @@ func TestSpeakingSilencesItsAddressAtOnce(t *testing.T) {
 		mute  netip.Addr
 		other netip.Addr
 	}{
-		{"it tests its address", arpProbe(nasMAC, nas4), nas4, nas6},
-		{"it tests its IPv6 address", dad(nasMAC, nas6), nas6, nas4},
-		{"it announces its address", arpRequest(nasMAC, machine.Broadcast, nas4, nas4), nas4, nas6},
-		{"it answers our probe", arpReply(nasMAC, porterMAC, nas4, porter4), nas4, nas6},
-		{"it advertises its address", advertise(nasMAC, porterMAC, nasMAC, nas6), nas6, nas4},
-		{"it sends a packet", segment(nasMAC, nas6, client6, 443, flagACK), nas6, nas4},
-		{"it pings", ipPacket(lan.EchoRequest, nasMAC, nas4, client4), nas4, nas6},
-		{"it answers the ping of a client", ipPacket(lan.EchoReply, nasMAC, nas4, client4), nas4, nas6},
+		{"it tests its address", lantest.ARPProbe(nasMAC, nas4), nas4, nas6},
+		{"it tests its IPv6 address", lantest.DAD(nasMAC, nas6), nas6, nas4},
+		{"it announces its address", lantest.ARPRequest(nasMAC, machine.Broadcast, nas4, nas4), nas4, nas6},
+		{"it answers our probe", lantest.ARPReply(nasMAC, lantest.PorterMAC, nas4, porter4), nas4, nas6},
+		{"it advertises its address", lantest.Advertise(nasMAC, lantest.PorterMAC, nasMAC, nas6), nas6, nas4},
+		{"it sends a packet", lantest.Segment(nasMAC, nas6, client6, 443, lantest.ACK), nas6, nas4},
+		{"it pings", lantest.IP(lan.EchoRequest, nasMAC, nas4, client4), nas4, nas6},
+		{"it answers the ping of a client", lantest.IP(lan.EchoReply, nasMAC, nas4, client4), nas4, nas6},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			h := newFixture(t, 8, nas(), tv())
@@ -50,11 +51,11 @@ func (h *fixture) mute(t *testing.T, ip netip.Addr) {
 	t.Helper()
 	n := len(h.sent)
 	questions := []*lan.Packet{
-		arpRequest(clientMAC, machine.Broadcast, client4, ip), arpRequest(clientMAC, porterMAC, client4, ip),
-		arpProbe(intruderMAC, ip), arpProbe(nasMAC, ip),
+		lantest.ARPRequest(clientMAC, machine.Broadcast, client4, ip), lantest.ARPRequest(clientMAC, lantest.PorterMAC, client4, ip),
+		lantest.ARPProbe(intruderMAC, ip), lantest.ARPProbe(nasMAC, ip),
 	}
 	if ip.Is6() {
-		questions = []*lan.Packet{solicit(clientMAC, client6, ip), dad(intruderMAC, ip), dad(nasMAC, ip)}
+		questions = []*lan.Packet{lantest.Solicit(clientMAC, client6, ip), lantest.DAD(intruderMAC, ip), lantest.DAD(nasMAC, ip)}
 	}
 	for _, p := range questions {
 		h.Handle(p)
@@ -68,7 +69,7 @@ func (h *fixture) mute(t *testing.T, ip netip.Addr) {
 func TestLostSightingSilencesToo(t *testing.T) {
 	h := newFixture(t, 1, nas(), tv())
 	h.Handle(syn(tv4, 80)) // fills the queue
-	h.Handle(dad(nasMAC, nas6))
+	h.Handle(lantest.DAD(nasMAC, nas6))
 	if h.Lost() != 1 {
 		t.Fatalf("%d sightings lost, want 1", h.Lost())
 	}
@@ -79,8 +80,8 @@ func TestLostSightingSilencesToo(t *testing.T) {
 func TestMachineIsNeverAnswered(t *testing.T) {
 	h := newFixture(t, 8, nas())
 	for _, p := range []*lan.Packet{
-		arpProbe(nasMAC, nas4), dad(nasMAC, nas6),
-		arpRequest(nasMAC, machine.Broadcast, free4, nas4), solicit(nasMAC, free6, nas6),
+		lantest.ARPProbe(nasMAC, nas4), lantest.DAD(nasMAC, nas6),
+		lantest.ARPRequest(nasMAC, machine.Broadcast, free4, nas4), lantest.Solicit(nasMAC, free6, nas6),
 	} {
 		h.Handle(p)
 	}
@@ -94,8 +95,8 @@ func TestMachineIsNeverAnswered(t *testing.T) {
 func TestFirmwareDoesNotSilence(t *testing.T) {
 	h := newFixture(t, 8, nas())
 	h.Handle(&lan.Packet{Kind: lan.IP, Src: nasMAC})
-	h.Handle(arpRequest(nasMAC, machine.Broadcast, free4, client4))
-	h.Handle(arpReply(nasMAC, porterMAC, free4, porter4))
+	h.Handle(lantest.ARPRequest(nasMAC, machine.Broadcast, free4, client4))
+	h.Handle(lantest.ARPReply(nasMAC, lantest.PorterMAC, free4, porter4))
 	if !h.answers(nas4) || !h.answers(nas6) {
 		t.Error("the machine is not answered for any more")
 	}
@@ -108,10 +109,10 @@ func TestMachineSpeaksForItselfOnly(t *testing.T) {
 		p    *lan.Packet
 		want string
 	}{
-		{arpReply(nasMAC, clientMAC, tv4, client4), "nas frame from 10.77.0.30"},
-		{arpReply(nasMAC, porterMAC, tv4, porter4), "nas answer from 10.77.0.30"},
-		{arpProbe(nasMAC, tv4), "nas frame"},
-		{segment(nasMAC, tv4, client4, 443, flagACK), "nas frame"},
+		{lantest.ARPReply(nasMAC, clientMAC, tv4, client4), "nas frame from 10.77.0.30"},
+		{lantest.ARPReply(nasMAC, lantest.PorterMAC, tv4, porter4), "nas answer from 10.77.0.30"},
+		{lantest.ARPProbe(nasMAC, tv4), "nas frame"},
+		{lantest.Segment(nasMAC, tv4, client4, 443, lantest.ACK), "nas frame"},
 	} {
 		h := newFixture(t, 8, nas(), tv())
 		h.Handle(c.p)
@@ -134,20 +135,20 @@ func TestReaderKnowsTheCard(t *testing.T) {
 		want []string
 		mere bool
 	}{
-		{"it answers us", arpReply(nasMAC, porterMAC, nas4, porter4), []string{"nas answer 10.77.0.20"}, true},
-		{"it answers our announcement", arpReply(nasMAC, porterMAC, nas4, nas4), []string{"nas answer 10.77.0.20"}, true},
-		{"it answers our solicitation", advertise(nasMAC, porterMAC, nasMAC, nas6), []string{"nas answer fd77::20"}, true},
-		{"it answers for an address that is not registered", arpReply(nasMAC, porterMAC, free4, porter4), []string{"nas answer from 10.77.0.99"}, true},
+		{"it answers us", lantest.ARPReply(nasMAC, lantest.PorterMAC, nas4, porter4), []string{"nas answer 10.77.0.20"}, true},
+		{"it answers our announcement", lantest.ARPReply(nasMAC, lantest.PorterMAC, nas4, nas4), []string{"nas answer 10.77.0.20"}, true},
+		{"it answers our solicitation", lantest.Advertise(nasMAC, lantest.PorterMAC, nasMAC, nas6), []string{"nas answer fd77::20"}, true},
+		{"it answers for an address that is not registered", lantest.ARPReply(nasMAC, lantest.PorterMAC, free4, porter4), []string{"nas answer from 10.77.0.99"}, true},
 		{"it answers our ping", pong(nas4, porter4), []string{"nas echo 10.77.0.20"}, true},
-		{"it advertises unasked", &lan.Packet{Kind: lan.NeighborAdvertisement, Src: nasMAC, Dst: porterMAC, From: nas6, SenderMAC: nasMAC, Target: nas6},
+		{"it advertises unasked", &lan.Packet{Kind: lan.NeighborAdvertisement, Src: nasMAC, Dst: lantest.PorterMAC, From: nas6, SenderMAC: nasMAC, Target: nas6},
 			[]string{"nas use fd77::20"}, false},
-		{"it advertises to all", advertise(nasMAC, machine.MAC{0x33, 0x33, 0, 0, 0, 1}, nasMAC, nas6), []string{"nas use fd77::20"}, false},
-		{"it announces itself by a reply", arpReply(nasMAC, machine.Broadcast, nas4, nas4), []string{"nas use 10.77.0.20"}, false},
-		{"it announces itself", arpRequest(nasMAC, machine.Broadcast, nas4, nas4), []string{"nas use 10.77.0.20"}, false},
-		{"it asks us", arpRequest(nasMAC, porterMAC, nas4, porter4), []string{"nas use 10.77.0.20"}, false},
-		{"it tests its address", arpProbe(nasMAC, nas4), []string{"nas test 10.77.0.20"}, false},
-		{"it sends a packet", ipPacket(lan.UDP, nasMAC, nas6, porter6), []string{"nas packet fd77::20"}, false},
-		{"its firmware asks for DHCP", ipPacket(lan.UDP, nasMAC, netip.IPv4Unspecified(), netip.MustParseAddr("255.255.255.255")), []string{"nas frame"}, true},
+		{"it advertises to all", lantest.Advertise(nasMAC, machine.MAC{0x33, 0x33, 0, 0, 0, 1}, nasMAC, nas6), []string{"nas use fd77::20"}, false},
+		{"it announces itself by a reply", lantest.ARPReply(nasMAC, machine.Broadcast, nas4, nas4), []string{"nas use 10.77.0.20"}, false},
+		{"it announces itself", lantest.ARPRequest(nasMAC, machine.Broadcast, nas4, nas4), []string{"nas use 10.77.0.20"}, false},
+		{"it asks us", lantest.ARPRequest(nasMAC, lantest.PorterMAC, nas4, porter4), []string{"nas use 10.77.0.20"}, false},
+		{"it tests its address", lantest.ARPProbe(nasMAC, nas4), []string{"nas test 10.77.0.20"}, false},
+		{"it sends a packet", lantest.IP(lan.UDP, nasMAC, nas6, porter6), []string{"nas packet fd77::20"}, false},
+		{"its firmware asks for DHCP", lantest.IP(lan.UDP, nasMAC, netip.IPv4Unspecified(), netip.MustParseAddr("255.255.255.255")), []string{"nas frame"}, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			h := newFixture(t, 8, nas(), tv())
@@ -168,16 +169,16 @@ func TestReaderKnowsTheCard(t *testing.T) {
 // address speaks in any case.
 func TestRepliesToProbes(t *testing.T) {
 	accept := func() *lan.Packet {
-		p := segment(nasMAC, nas4, porter4, lan.ProbePort(0), flagSYN|flagACK)
+		p := lantest.Segment(nasMAC, nas4, porter4, lan.ProbePort(0), lantest.SYN|lantest.ACK)
 		p.FromPort = 22
 		return p
 	}
 	reject := func() *lan.Packet {
-		p := ipPacket(lan.PortUnreachable, nasMAC, nas4, porter4)
+		p := lantest.IP(lan.PortUnreachable, nasMAC, nas4, porter4)
 		p.Network, p.Target, p.FromPort, p.ToPort = 14, nas4, lan.ProbePort(0), game.Number
 		return p
 	}
-	refuse := func(p *lan.Packet) { p.Flags = flagRST | flagACK }
+	refuse := func(p *lan.Packet) { p.Flags = lantest.RST | lantest.ACK }
 	const packet, use = "nas packet 10.77.0.20", "nas use 10.77.0.20"
 	for _, c := range []struct {
 		name   string
@@ -195,7 +196,7 @@ func TestRepliesToProbes(t *testing.T) {
 		{"refused by a service that is not registered", accept(), func(p *lan.Packet) { refuse(p); p.FromPort = 23 }, []string{packet}, 0},
 		{"another SYN refused", accept(), func(p *lan.Packet) { refuse(p); p.Ack++ }, []string{packet}, 0},
 		{"another client refused", accept(), func(p *lan.Packet) { refuse(p); p.Dst = clientMAC }, []string{packet}, 0},
-		{"neither", accept(), func(p *lan.Packet) { p.Flags = flagACK }, []string{packet}, 0},
+		{"neither", accept(), func(p *lan.Packet) { p.Flags = lantest.ACK }, []string{packet}, 0},
 		{"rejected", reject(), nil, []string{use, "nas reject 10.77.0.20:27015/udp"}, 0},
 		{"rejected for another address", reject(), func(p *lan.Packet) { p.Target = nas6 }, []string{use}, 0},
 		{"rejected to another port", reject(), func(p *lan.Packet) { p.FromPort = 65000 }, []string{use}, 0},
@@ -227,9 +228,9 @@ func TestDiversion(t *testing.T) {
 		p    *lan.Packet
 		want bool
 	}{
-		{"it announces itself", arpRequest(nasMAC, machine.Broadcast, nas4, nas4), true},
-		{"it answers a client", arpReply(nasMAC, clientMAC, nas4, client4), true},
-		{"it answers us", arpReply(nasMAC, porterMAC, nas4, porter4), false},
+		{"it announces itself", lantest.ARPRequest(nasMAC, machine.Broadcast, nas4, nas4), true},
+		{"it answers a client", lantest.ARPReply(nasMAC, clientMAC, nas4, client4), true},
+		{"it answers us", lantest.ARPReply(nasMAC, lantest.PorterMAC, nas4, porter4), false},
 	} {
 		h := newFixture(t, 8, nas())
 		for _, passing := range []bool{false, true} {

@@ -8,12 +8,12 @@ import (
 	"nightporter/internal/fair"
 	"nightporter/internal/handover"
 	"nightporter/internal/lan"
+	"nightporter/internal/lantest"
 	"nightporter/internal/machine"
 )
 
 // The cast of the tests. The addresses are those of the lab.
 var (
-	porterMAC   = machine.MAC{2, 0x77, 0, 0, 0, 2}
 	clientMAC   = machine.MAC{2, 0x77, 0, 0, 0, 10}
 	nasMAC      = machine.MAC{2, 0x77, 0, 0, 0, 20}
 	tvMAC       = machine.MAC{2, 0x77, 0, 0, 0, 30}
@@ -27,9 +27,9 @@ var (
 	free4            = netip.MustParseAddr("10.77.0.99")
 	free6            = netip.MustParseAddr("fd77::99")
 
-	ssh  = machine.Port{Protocol: machine.TCP, Number: 22}
-	game = machine.Port{Protocol: machine.UDP, Number: 27015}
-	ping = machine.Port{Protocol: machine.ICMP}
+	ssh  = lantest.SSH
+	game = lantest.Game
+	ping = lantest.Ping
 	show = machine.Port{Protocol: machine.TCP, Number: 80}
 )
 
@@ -46,70 +46,26 @@ func tv() machine.Spec {
 
 // The frames of the tests, as the parser leaves them.
 
-func arpRequest(src, dst machine.MAC, from, to netip.Addr) *lan.Packet {
-	return &lan.Packet{Kind: lan.ARPRequest, Src: src, Dst: dst, SenderMAC: src, From: from, To: to}
-}
-
-// arpProbe asks whether ip is free (RFC 5227 section 2.1.1).
-func arpProbe(src machine.MAC, ip netip.Addr) *lan.Packet {
-	return arpRequest(src, machine.Broadcast, netip.IPv4Unspecified(), ip)
-}
-
-func arpReply(src, dst machine.MAC, from, to netip.Addr) *lan.Packet {
-	return &lan.Packet{Kind: lan.ARPReply, Src: src, Dst: dst, SenderMAC: src, From: from, To: to}
-}
-
-func solicit(src machine.MAC, from, target netip.Addr) *lan.Packet {
-	return &lan.Packet{Kind: lan.NeighborSolicitation, Src: src, From: from, To: target, SenderMAC: src, Target: target}
-}
-
-// dad asks whether ip is free (RFC 4862 section 5.4.2). It carries no option.
-func dad(src machine.MAC, ip netip.Addr) *lan.Packet {
-	return &lan.Packet{Kind: lan.NeighborSolicitation, Src: src, From: netip.IPv6Unspecified(), Target: ip}
-}
-
-// advertise names its own sender; without an option it does so by the frame.
-func advertise(src, dst, option machine.MAC, target netip.Addr) *lan.Packet {
-	return &lan.Packet{Kind: lan.NeighborAdvertisement, Src: src, Dst: dst, From: target,
-		To: netip.IPv6LinkLocalAllNodes(), SenderMAC: option, Target: target, Solicited: dst == porterMAC}
-}
-
-func ipPacket(kind lan.Kind, src machine.MAC, from, to netip.Addr) *lan.Packet {
-	return &lan.Packet{Kind: kind, Src: src, Dst: porterMAC, From: from, To: to}
-}
-
-const (
-	flagFIN, flagSYN, flagRST, flagACK = 1, 2, 4, 16
-
-	clientPort = 40000
-)
-
-func segment(src machine.MAC, from, to netip.Addr, port uint16, flags byte) *lan.Packet {
-	p := ipPacket(lan.TCP, src, from, to)
-	p.FromPort, p.ToPort, p.Flags = clientPort, port, flags
-	return p
-}
-
 // syn is a client that opens a TCP connection.
 func syn(to netip.Addr, port uint16) *lan.Packet {
 	from := client4
 	if to.Is6() {
 		from = client6
 	}
-	return segment(clientMAC, from, to, port, flagSYN)
+	return lantest.Segment(clientMAC, from, to, port, lantest.SYN)
 }
 
 func datagram(to netip.Addr, port uint16) *lan.Packet {
-	p := ipPacket(lan.UDP, clientMAC, client4, to)
-	p.FromPort, p.ToPort = clientPort, port
+	p := lantest.IP(lan.UDP, clientMAC, client4, to)
+	p.FromPort, p.ToPort = lantest.ClientPort, port
 	return p
 }
 
-func echo(to netip.Addr) *lan.Packet { return ipPacket(lan.EchoRequest, clientMAC, client4, to) }
+func echo(to netip.Addr) *lan.Packet { return lantest.IP(lan.EchoRequest, clientMAC, client4, to) }
 
 // pong answers an echo request of ours.
 func pong(from, to netip.Addr) *lan.Packet {
-	p := ipPacket(lan.EchoReply, nasMAC, from, to)
+	p := lantest.IP(lan.EchoReply, nasMAC, from, to)
 	p.EchoID = lan.ProbePort(0)
 	return p
 }
@@ -146,7 +102,7 @@ func newFixture(tb testing.TB, room int, specs ...machine.Spec) *fixture {
 		Replied:   func(k lan.Kind) { h.replied = append(h.replied, k) },
 		Sightings: h.queue,
 	})
-	h.SetSelf(porterMAC)
+	h.SetSelf(lantest.PorterMAC)
 	v := NewView(Rules{})
 	for _, spec := range specs {
 		hold := handover.NewHold(8, handover.NewBudget(1<<20, 0))
@@ -160,26 +116,10 @@ func newFixture(tb testing.TB, room int, specs ...machine.Spec) *fixture {
 	return h
 }
 
-// crowd returns n machines with both families.
-func crowd(n int) []machine.Spec {
-	ports := []machine.Port{ssh, game, ping}
-	all := make([]machine.Spec, n)
-	for i := range all {
-		mac := machine.MAC{2, 0x77, 1, 0, byte(i >> 8), byte(i)}
-		ip6 := nas6.As16()
-		ip6[14], ip6[15] = byte(i>>8)+1, byte(i)
-		all[i] = machine.Spec{Name: "m" + mac.String(), MAC: mac, Monitor: []machine.Address{
-			{IP: netip.AddrFrom4([4]byte{10, 77, byte(i>>8) + 1, byte(i)}), Ports: ports},
-			{IP: netip.AddrFrom16(ip6), Ports: ports},
-		}}
-	}
-	return all
-}
-
 // benchFixture watches a thousand machines. Answers go nowhere, and what is
 // reported stays on its way: the loop is a step behind, as in a flood.
 func benchFixture(b *testing.B) (*fixture, machine.Spec) {
-	specs := crowd(1000)
+	specs := lantest.Crowd(1000)
 	h := newFixture(b, 8192, specs...)
 	h.responder.Send = func([]byte) error { return nil }
 	h.responder.Replied = func(lan.Kind) {}
@@ -206,9 +146,9 @@ func (h *fixture) answers(ip netip.Addr) bool {
 	h.tb.Helper()
 	n := len(h.sent)
 	if ip.Is4() {
-		h.Handle(arpRequest(clientMAC, machine.Broadcast, client4, ip))
+		h.Handle(lantest.ARPRequest(clientMAC, machine.Broadcast, client4, ip))
 	} else {
-		h.Handle(solicit(clientMAC, client6, ip))
+		h.Handle(lantest.Solicit(clientMAC, client6, ip))
 	}
 	return len(h.sent) > n
 }

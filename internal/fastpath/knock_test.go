@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"nightporter/internal/fair"
+	"nightporter/internal/lantest"
 	"nightporter/internal/machine"
 )
 
@@ -27,14 +28,14 @@ func TestKnockTime(t *testing.T) {
 // way to its destination.
 func TestHandleOutgoing(t *testing.T) {
 	h := newFixture(t, 8, nas())
-	h.HandleOutgoing(segment(porterMAC, porter4, nas4, 22, flagSYN))
+	h.HandleOutgoing(lantest.Segment(lantest.PorterMAC, porter4, nas4, 22, lantest.SYN))
 	if diff := cmp.Diff([]string{"nas knock 10.77.0.20:22/tcp from 10.77.0.2:40000"}, h.seen()); diff != "" {
 		t.Errorf("sightings (-want +got):\n%s", diff)
 	}
-	p := segment(porterMAC, porter4, nas4, 22, flagSYN)
+	p := lantest.Segment(lantest.PorterMAC, porter4, nas4, 22, lantest.SYN)
 	p.Dst = nasMAC
 	h.HandleOutgoing(p)
-	h.HandleOutgoing(arpRequest(porterMAC, machine.Broadcast, porter4, nas4))
+	h.HandleOutgoing(lantest.ARPRequest(lantest.PorterMAC, machine.Broadcast, porter4, nas4))
 	if got := h.seen(); got != nil || len(h.sent) > 0 {
 		t.Errorf("reported %q and sent %d frames", got, len(h.sent))
 	}

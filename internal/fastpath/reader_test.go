@@ -7,6 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"nightporter/internal/lan"
+	"nightporter/internal/lantest"
 	"nightporter/internal/machine"
 )
 
@@ -24,60 +25,60 @@ func TestReader(t *testing.T) {
 		replied []lan.Kind // the answers
 	}{
 		// From a watched machine.
-		{"it tests its address", arpProbe(nasMAC, nas4), []string{"nas test 10.77.0.20"}, nil},
-		{"it tests its IPv6 address", dad(nasMAC, nas6), []string{"nas test fd77::20"}, nil},
-		{"it announces its address", arpRequest(nasMAC, machine.Broadcast, nas4, nas4), []string{"nas use 10.77.0.20"}, nil},
-		{"it asks for a neighbour", arpRequest(nasMAC, machine.Broadcast, nas4, client4), []string{"nas use 10.77.0.20"}, nil},
-		{"it solicits a neighbour", solicit(nasMAC, nas6, client6), []string{"nas use fd77::20"}, nil},
-		{"it solicits from its link-local address", solicit(nasMAC, linkLocal, client6), []string{"nas frame from fe80::20"}, nil},
-		{"it answers us", arpReply(nasMAC, porterMAC, nas4, porter4), []string{"nas answer 10.77.0.20"}, nil},
-		{"it answers a client", arpReply(nasMAC, clientMAC, nas4, client4), []string{"nas use 10.77.0.20"}, nil},
-		{"it announces its address by a reply", arpReply(nasMAC, machine.Broadcast, nas4, nas4), []string{"nas use 10.77.0.20"}, nil},
-		{"it answers our solicitation", advertise(nasMAC, porterMAC, nasMAC, nas6), []string{"nas answer fd77::20"}, nil},
-		{"... without an option", advertise(nasMAC, porterMAC, none, nas6), []string{"nas answer fd77::20"}, nil},
-		{"it advertises to all", advertise(nasMAC, all, nasMAC, nas6), []string{"nas use fd77::20"}, nil},
-		{"it sends TCP", segment(nasMAC, nas4, client4, 443, flagACK), []string{"nas packet 10.77.0.20"}, nil},
-		{"it opens a connection", segment(nasMAC, nas4, client4, 443, flagSYN), []string{"nas packet 10.77.0.20"}, nil},
-		{"it sends UDP", ipPacket(lan.UDP, nasMAC, nas6, client6), []string{"nas packet fd77::20"}, nil},
-		{"it pings", ipPacket(lan.EchoRequest, nasMAC, nas4, client4), []string{"nas use 10.77.0.20"}, nil},
-		{"it answers a ping", ipPacket(lan.EchoReply, nasMAC, nas4, client4), []string{"nas use 10.77.0.20"}, nil},
-		{"it sends other IP", ipPacket(lan.IP, nasMAC, nas6, client6), []string{"nas use fd77::20"}, nil},
-		{"its firmware asks for DHCP", ipPacket(lan.UDP, nasMAC, netip.IPv4Unspecified(), netip.MustParseAddr("255.255.255.255")), []string{"nas frame"}, nil},
-		{"it reports its groups", ipPacket(lan.IP, nasMAC, netip.IPv6Unspecified(), netip.MustParseAddr("ff02::16")), []string{"nas frame"}, nil},
-		{"it forwards a ping", ipPacket(lan.EchoRequest, nasMAC, free4, client4), []string{"nas frame"}, nil},
-		{"it forwards other IP", ipPacket(lan.IP, nasMAC, free6, client6), []string{"nas frame"}, nil},
-		{"it tests an address that it did not register", arpProbe(nasMAC, free4), []string{"nas frame"}, nil},
-		{"it answers us for an address that it did not register", arpReply(nasMAC, porterMAC, free4, porter4), []string{"nas answer from 10.77.0.99"}, nil},
-		{"it advertises to us an address that it did not register", advertise(nasMAC, porterMAC, nasMAC, free6), []string{"nas answer from fd77::99"}, nil},
-		{"it answers another host for such an address", arpReply(nasMAC, clientMAC, free4, client4), []string{"nas frame from 10.77.0.99"}, nil},
+		{"it tests its address", lantest.ARPProbe(nasMAC, nas4), []string{"nas test 10.77.0.20"}, nil},
+		{"it tests its IPv6 address", lantest.DAD(nasMAC, nas6), []string{"nas test fd77::20"}, nil},
+		{"it announces its address", lantest.ARPRequest(nasMAC, machine.Broadcast, nas4, nas4), []string{"nas use 10.77.0.20"}, nil},
+		{"it asks for a neighbour", lantest.ARPRequest(nasMAC, machine.Broadcast, nas4, client4), []string{"nas use 10.77.0.20"}, nil},
+		{"it solicits a neighbour", lantest.Solicit(nasMAC, nas6, client6), []string{"nas use fd77::20"}, nil},
+		{"it solicits from its link-local address", lantest.Solicit(nasMAC, linkLocal, client6), []string{"nas frame from fe80::20"}, nil},
+		{"it answers us", lantest.ARPReply(nasMAC, lantest.PorterMAC, nas4, porter4), []string{"nas answer 10.77.0.20"}, nil},
+		{"it answers a client", lantest.ARPReply(nasMAC, clientMAC, nas4, client4), []string{"nas use 10.77.0.20"}, nil},
+		{"it announces its address by a reply", lantest.ARPReply(nasMAC, machine.Broadcast, nas4, nas4), []string{"nas use 10.77.0.20"}, nil},
+		{"it answers our solicitation", lantest.Advertise(nasMAC, lantest.PorterMAC, nasMAC, nas6), []string{"nas answer fd77::20"}, nil},
+		{"... without an option", lantest.Advertise(nasMAC, lantest.PorterMAC, none, nas6), []string{"nas answer fd77::20"}, nil},
+		{"it advertises to all", lantest.Advertise(nasMAC, all, nasMAC, nas6), []string{"nas use fd77::20"}, nil},
+		{"it sends TCP", lantest.Segment(nasMAC, nas4, client4, 443, lantest.ACK), []string{"nas packet 10.77.0.20"}, nil},
+		{"it opens a connection", lantest.Segment(nasMAC, nas4, client4, 443, lantest.SYN), []string{"nas packet 10.77.0.20"}, nil},
+		{"it sends UDP", lantest.IP(lan.UDP, nasMAC, nas6, client6), []string{"nas packet fd77::20"}, nil},
+		{"it pings", lantest.IP(lan.EchoRequest, nasMAC, nas4, client4), []string{"nas use 10.77.0.20"}, nil},
+		{"it answers a ping", lantest.IP(lan.EchoReply, nasMAC, nas4, client4), []string{"nas use 10.77.0.20"}, nil},
+		{"it sends other IP", lantest.IP(lan.IP, nasMAC, nas6, client6), []string{"nas use fd77::20"}, nil},
+		{"its firmware asks for DHCP", lantest.IP(lan.UDP, nasMAC, netip.IPv4Unspecified(), netip.MustParseAddr("255.255.255.255")), []string{"nas frame"}, nil},
+		{"it reports its groups", lantest.IP(lan.IP, nasMAC, netip.IPv6Unspecified(), netip.MustParseAddr("ff02::16")), []string{"nas frame"}, nil},
+		{"it forwards a ping", lantest.IP(lan.EchoRequest, nasMAC, free4, client4), []string{"nas frame"}, nil},
+		{"it forwards other IP", lantest.IP(lan.IP, nasMAC, free6, client6), []string{"nas frame"}, nil},
+		{"it tests an address that it did not register", lantest.ARPProbe(nasMAC, free4), []string{"nas frame"}, nil},
+		{"it answers us for an address that it did not register", lantest.ARPReply(nasMAC, lantest.PorterMAC, free4, porter4), []string{"nas answer from 10.77.0.99"}, nil},
+		{"it advertises to us an address that it did not register", lantest.Advertise(nasMAC, lantest.PorterMAC, nasMAC, free6), []string{"nas answer from fd77::99"}, nil},
+		{"it answers another host for such an address", lantest.ARPReply(nasMAC, clientMAC, free4, client4), []string{"nas frame from 10.77.0.99"}, nil},
 		{"it answers our ping", pong(nas4, porter4), []string{"nas echo 10.77.0.20"}, nil},
 		{"it answers our ping from another address", pong(free4, porter4), []string{"nas frame"}, nil},
-		{"it uses an address that it did not register", arpRequest(nasMAC, machine.Broadcast, free4, client4), []string{"nas frame from 10.77.0.99"}, nil},
-		{"it knocks at itself", segment(nasMAC, nas4, nas4, 22, flagSYN), []string{"nas packet 10.77.0.20"}, nil},
-		{"it knocks at itself from nowhere", segment(nasMAC, free4, nas4, 22, flagSYN), []string{"nas frame"}, nil},
+		{"it uses an address that it did not register", lantest.ARPRequest(nasMAC, machine.Broadcast, free4, client4), []string{"nas frame from 10.77.0.99"}, nil},
+		{"it knocks at itself", lantest.Segment(nasMAC, nas4, nas4, 22, lantest.SYN), []string{"nas packet 10.77.0.20"}, nil},
+		{"it knocks at itself from nowhere", lantest.Segment(nasMAC, free4, nas4, 22, lantest.SYN), []string{"nas frame"}, nil},
 
 		// A watched machine can be the client of another.
-		{"it solicits another machine", solicit(tvMAC, netip.MustParseAddr("fe80::30"), nas6), []string{"tv frame from fe80::30"}, []lan.Kind{ndp}},
-		{"it knocks at another machine", segment(nasMAC, nas4, tv4, 80, flagSYN), []string{"nas packet 10.77.0.20", "tv knock 10.77.0.30:80/tcp from 10.77.0.20:40000"}, nil},
-		{"it uses the address of another machine", arpReply(nasMAC, clientMAC, tv4, client4), []string{"nas frame from 10.77.0.30", "tv conflict 10.77.0.30 by " + nasMAC.String()}, nil},
+		{"it solicits another machine", lantest.Solicit(tvMAC, netip.MustParseAddr("fe80::30"), nas6), []string{"tv frame from fe80::30"}, []lan.Kind{ndp}},
+		{"it knocks at another machine", lantest.Segment(nasMAC, nas4, tv4, 80, lantest.SYN), []string{"nas packet 10.77.0.20", "tv knock 10.77.0.30:80/tcp from 10.77.0.20:40000"}, nil},
+		{"it uses the address of another machine", lantest.ARPReply(nasMAC, clientMAC, tv4, client4), []string{"nas frame from 10.77.0.30", "tv conflict 10.77.0.30 by " + nasMAC.String()}, nil},
 
 		// Questions of others.
-		{"a client asks", arpRequest(clientMAC, machine.Broadcast, client4, nas4), nil, []lan.Kind{arp}},
-		{"a client verifies what it knows", arpRequest(clientMAC, porterMAC, client4, nas4), nil, []lan.Kind{arp}},
-		{"another host wants the address", arpProbe(intruderMAC, nas4), nil, []lan.Kind{arp}},
-		{"a client solicits", solicit(clientMAC, client6, nas6), nil, []lan.Kind{ndp}},
-		{"another host wants the IPv6 address", dad(intruderMAC, nas6), nil, []lan.Kind{ndp}},
-		{"a client asks for a free address", arpRequest(clientMAC, machine.Broadcast, client4, free4), nil, nil},
-		{"a client solicits a free address", solicit(clientMAC, client6, free6), nil, nil},
+		{"a client asks", lantest.ARPRequest(clientMAC, machine.Broadcast, client4, nas4), nil, []lan.Kind{arp}},
+		{"a client verifies what it knows", lantest.ARPRequest(clientMAC, lantest.PorterMAC, client4, nas4), nil, []lan.Kind{arp}},
+		{"another host wants the address", lantest.ARPProbe(intruderMAC, nas4), nil, []lan.Kind{arp}},
+		{"a client solicits", lantest.Solicit(clientMAC, client6, nas6), nil, []lan.Kind{ndp}},
+		{"another host wants the IPv6 address", lantest.DAD(intruderMAC, nas6), nil, []lan.Kind{ndp}},
+		{"a client asks for a free address", lantest.ARPRequest(clientMAC, machine.Broadcast, client4, free4), nil, nil},
+		{"a client solicits a free address", lantest.Solicit(clientMAC, client6, free6), nil, nil},
 
 		// Others who use a watched address.
-		{"another host announces the address", arpRequest(intruderMAC, machine.Broadcast, nas4, nas4), []string{"nas conflict 10.77.0.20 by " + intruderMAC.String()}, nil},
-		{"another host asks from the address", arpRequest(intruderMAC, machine.Broadcast, nas4, tv4), []string{"nas conflict 10.77.0.20 by " + intruderMAC.String()}, nil},
-		{"another host answers for it", arpReply(intruderMAC, clientMAC, nas4, client4), []string{"nas conflict 10.77.0.20 by " + intruderMAC.String()}, nil},
-		{"another host advertises it", advertise(intruderMAC, all, intruderMAC, nas6), []string{"nas conflict fd77::20 by " + intruderMAC.String()}, nil},
-		{"... without an option", advertise(intruderMAC, all, none, nas6), []string{"nas conflict fd77::20 by " + intruderMAC.String()}, nil},
-		{"a relay names the machine", advertise(intruderMAC, all, nasMAC, nas6), nil, nil},
-		{"our own announcement comes back", arpRequest(porterMAC, machine.Broadcast, nas4, nas4), nil, nil},
+		{"another host announces the address", lantest.ARPRequest(intruderMAC, machine.Broadcast, nas4, nas4), []string{"nas conflict 10.77.0.20 by " + intruderMAC.String()}, nil},
+		{"another host asks from the address", lantest.ARPRequest(intruderMAC, machine.Broadcast, nas4, tv4), []string{"nas conflict 10.77.0.20 by " + intruderMAC.String()}, nil},
+		{"another host answers for it", lantest.ARPReply(intruderMAC, clientMAC, nas4, client4), []string{"nas conflict 10.77.0.20 by " + intruderMAC.String()}, nil},
+		{"another host advertises it", lantest.Advertise(intruderMAC, all, intruderMAC, nas6), []string{"nas conflict fd77::20 by " + intruderMAC.String()}, nil},
+		{"... without an option", lantest.Advertise(intruderMAC, all, none, nas6), []string{"nas conflict fd77::20 by " + intruderMAC.String()}, nil},
+		{"a relay names the machine", lantest.Advertise(intruderMAC, all, nasMAC, nas6), nil, nil},
+		{"our own announcement comes back", lantest.ARPRequest(lantest.PorterMAC, machine.Broadcast, nas4, nas4), nil, nil},
 
 		// Knocks.
 		{"a SYN", syn(nas4, 22), []string{"nas knock 10.77.0.20:22/tcp from 10.77.0.10:40000"}, nil},
@@ -91,12 +92,12 @@ func TestReader(t *testing.T) {
 		{"a SYN to a port of the other machine", syn(tv4, 22), nil, nil},
 		{"an echo request where none is registered", echo(tv4), nil, nil},
 		{"a SYN for a free address", syn(free4, 22), nil, nil},
-		{"an ACK", segment(clientMAC, client4, nas4, 22, flagACK), nil, nil},
-		{"a SYN-ACK", segment(clientMAC, client4, nas4, 22, flagSYN|flagACK), nil, nil},
-		{"a RST", segment(clientMAC, client4, nas4, 22, flagRST), nil, nil},
-		{"a FIN", segment(clientMAC, client4, nas4, 22, flagFIN|flagACK), nil, nil},
-		{"a SYN that is a FIN too", segment(clientMAC, client4, nas4, 22, flagSYN|flagFIN), nil, nil},
-		{"a fragment without a transport header", ipPacket(lan.IP, clientMAC, client4, nas4), nil, nil},
+		{"an ACK", lantest.Segment(clientMAC, client4, nas4, 22, lantest.ACK), nil, nil},
+		{"a SYN-ACK", lantest.Segment(clientMAC, client4, nas4, 22, lantest.SYN|lantest.ACK), nil, nil},
+		{"a RST", lantest.Segment(clientMAC, client4, nas4, 22, lantest.RST), nil, nil},
+		{"a FIN", lantest.Segment(clientMAC, client4, nas4, 22, lantest.FIN|lantest.ACK), nil, nil},
+		{"a SYN that is a FIN too", lantest.Segment(clientMAC, client4, nas4, 22, lantest.SYN|lantest.FIN), nil, nil},
+		{"a fragment without a transport header", lantest.IP(lan.IP, clientMAC, client4, nas4), nil, nil},
 		{"a frame of no known kind", &lan.Packet{Kind: lan.Other, Src: clientMAC}, nil, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -129,7 +130,7 @@ func TestReaderAnswersWithOurMAC(t *testing.T) {
 		if p.Kind == lan.NeighborAdvertisement {
 			said = p.Target
 		}
-		if said != ask.ip || p.Src != porterMAC || p.SenderMAC != porterMAC || p.Dst != clientMAC {
+		if said != ask.ip || p.Src != lantest.PorterMAC || p.SenderMAC != lantest.PorterMAC || p.Dst != clientMAC {
 			t.Errorf("answer %v from %v (%v) to %v: %v is at %v", p.Kind, p.Src, p.From, p.Dst, said, p.SenderMAC)
 		}
 		h.sent = nil
@@ -151,7 +152,7 @@ func TestReaderOnRealFrames(t *testing.T) {
 	if diff := cmp.Diff([]string{"nas conflict fd77::20 by " + intruderMAC.String()}, h.seen()); diff != "" {
 		t.Errorf("another host announces itself (-want +got):\n%s", diff)
 	}
-	probe, err := lan.NeighborProbe(porterMAC, nasMAC, porter4, nas4)
+	probe, err := lan.NeighborProbe(lantest.PorterMAC, nasMAC, porter4, nas4)
 	answer, err2 := lan.AnswerTo(parsed(t, probe, err), nasMAC, nasMAC)
 	h.Handle(parsed(t, answer, err2))
 	if diff := cmp.Diff([]string{"nas answer 10.77.0.20"}, h.seen()); diff != "" {
@@ -168,8 +169,8 @@ func TestReaderWithoutMachines(t *testing.T) {
 	h := newFixture(t, 8)
 	h.SetView(NewView(Rules{}))
 	for _, p := range []*lan.Packet{
-		arpRequest(clientMAC, machine.Broadcast, client4, nas4), arpProbe(nasMAC, nas4), dad(nasMAC, nas6),
-		solicit(clientMAC, client6, nas6), arpReply(nasMAC, porterMAC, nas4, porter4), syn(nas4, 22), echo(nas6),
+		lantest.ARPRequest(clientMAC, machine.Broadcast, client4, nas4), lantest.ARPProbe(nasMAC, nas4), lantest.DAD(nasMAC, nas6),
+		lantest.Solicit(clientMAC, client6, nas6), lantest.ARPReply(nasMAC, lantest.PorterMAC, nas4, porter4), syn(nas4, 22), echo(nas6),
 		{Kind: lan.Other, Src: nasMAC},
 	} {
 		h.Handle(p)
@@ -188,7 +189,7 @@ func TestWatchedMachineIsAClientToo(t *testing.T) {
 		want    []string
 		answers int
 	}{
-		{"it asks for another machine", arpRequest(nasMAC, machine.Broadcast, nas4, tv4), []string{"nas use 10.77.0.20"}, 1},
+		{"it asks for another machine", lantest.ARPRequest(nasMAC, machine.Broadcast, nas4, tv4), []string{"nas use 10.77.0.20"}, 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			h := newFixture(t, 8, nas(), tv())
@@ -207,7 +208,7 @@ func TestWatchedMachineIsAClientToo(t *testing.T) {
 // by what its ARP probe says. An answer would make the test of its address fail.
 func TestMachineBehindARepeaterIsNotAnswered(t *testing.T) {
 	h := newFixture(t, 8, nas())
-	p := arpProbe(nasMAC, nas4)
+	p := lantest.ARPProbe(nasMAC, nas4)
 	p.Src = intruderMAC
 	h.Handle(p)
 	if len(h.sent) != 0 {
@@ -223,14 +224,14 @@ func TestNoAllocations(t *testing.T) {
 		p    *lan.Packet
 	}
 	all := []flood{
-		{"foreign ARP request", arpRequest(clientMAC, machine.Broadcast, client4, free4)},
-		{"foreign ARP reply", arpReply(clientMAC, porterMAC, client4, porter4)},
-		{"foreign ARP probe", arpProbe(clientMAC, free4)},
-		{"foreign solicitation", solicit(clientMAC, client6, free6)},
-		{"foreign advertisement", advertise(clientMAC, porterMAC, clientMAC, client6)},
+		{"foreign ARP request", lantest.ARPRequest(clientMAC, machine.Broadcast, client4, free4)},
+		{"foreign ARP reply", lantest.ARPReply(clientMAC, lantest.PorterMAC, client4, porter4)},
+		{"foreign ARP probe", lantest.ARPProbe(clientMAC, free4)},
+		{"foreign solicitation", lantest.Solicit(clientMAC, client6, free6)},
+		{"foreign advertisement", lantest.Advertise(clientMAC, lantest.PorterMAC, clientMAC, client6)},
 		{"foreign SYN", syn(free4, 22)},
 		{"SYN to another port", syn(nas4, 23)},
-		{"established connection", segment(clientMAC, client4, nas4, 22, flagACK)},
+		{"established connection", lantest.Segment(clientMAC, client4, nas4, 22, lantest.ACK)},
 		{"foreign datagram", datagram(free4, 53)},
 		{"foreign frame", &lan.Packet{Kind: lan.Other, Src: clientMAC}},
 	}
@@ -253,18 +254,18 @@ func BenchmarkReader(b *testing.B) {
 		p    func(machine.Spec) *lan.Packet
 	}{
 		{"foreign ARP", func(machine.Spec) *lan.Packet {
-			return arpRequest(clientMAC, machine.Broadcast, client4, free4)
+			return lantest.ARPRequest(clientMAC, machine.Broadcast, client4, free4)
 		}},
 		{"foreign packet", func(machine.Spec) *lan.Packet { return syn(free4, 22) }},
 		{"ARP answered", func(s machine.Spec) *lan.Packet {
-			return arpRequest(clientMAC, machine.Broadcast, client4, s.Monitor[0].IP)
+			return lantest.ARPRequest(clientMAC, machine.Broadcast, client4, s.Monitor[0].IP)
 		}},
 		{"solicitation answered", func(s machine.Spec) *lan.Packet {
-			return solicit(clientMAC, client6, s.Monitor[1].IP)
+			return lantest.Solicit(clientMAC, client6, s.Monitor[1].IP)
 		}},
 		{"flood of knocks", func(s machine.Spec) *lan.Packet { return syn(s.Monitor[0].IP, 22) }},
 		{"flood from a watched machine", func(s machine.Spec) *lan.Packet {
-			return segment(s.MAC, s.Monitor[0].IP, client4, 443, flagACK)
+			return lantest.Segment(s.MAC, s.Monitor[0].IP, client4, 443, lantest.ACK)
 		}},
 	} {
 		b.Run(c.name, func(b *testing.B) {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"nightporter/internal/lantest"
 	"nightporter/internal/machine"
 )
 
@@ -16,18 +17,18 @@ func TestReaderNotesRequesters(t *testing.T) {
 	h := newFixture(t, 8, nas(), tv())
 	w := h.View().targets[nasMAC]
 	ask := func() {
-		h.Handle(arpRequest(clientMAC, machine.Broadcast, client4, nas4))
-		h.Handle(arpRequest(clientMAC, machine.Broadcast, client4, tv4))
+		h.Handle(lantest.ARPRequest(clientMAC, machine.Broadcast, client4, nas4))
+		h.Handle(lantest.ARPRequest(clientMAC, machine.Broadcast, client4, tv4))
 	}
 	ask()
 	w.SetCardAnswers(true)
-	h.Handle(arpRequest(clientMAC, porterMAC, client4, nas4)) // verifies what it has from us
-	h.Handle(arpProbe(intruderMAC, nas4))
+	h.Handle(lantest.ARPRequest(clientMAC, lantest.PorterMAC, client4, nas4)) // verifies what it has from us
+	h.Handle(lantest.ARPProbe(intruderMAC, nas4))
 	if got := h.seen(); len(got) > 0 || len(w.TakeRequesters()) > 0 {
 		t.Errorf("%q for no rival", got)
 	}
 	ask()
-	h.Handle(solicit(otherMAC, client6, nas6))
+	h.Handle(lantest.Solicit(otherMAC, client6, nas6))
 	ask()
 	if diff := cmp.Diff([]string{"nas request"}, h.seen()); diff != "" {
 		t.Errorf("sightings (-want +got):\n%s", diff)
@@ -37,7 +38,7 @@ func TestReaderNotesRequesters(t *testing.T) {
 		t.Errorf("requesters %v, want %v", got, want)
 	}
 	for i := range 2 * MaxRequesters {
-		h.Handle(arpRequest(machine.MAC{2, 1, 0, 0, byte(i >> 8), byte(i)}, machine.Broadcast, client4, nas4))
+		h.Handle(lantest.ARPRequest(machine.MAC{2, 1, 0, 0, byte(i >> 8), byte(i)}, machine.Broadcast, client4, nas4))
 	}
 	if got := len(w.TakeRequesters()); got != MaxRequesters {
 		t.Errorf("%d requesters noted in a flood, want %d", got, MaxRequesters)

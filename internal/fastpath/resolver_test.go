@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"nightporter/internal/lan"
+	"nightporter/internal/lantest"
 	"nightporter/internal/machine"
 )
 
@@ -59,8 +60,8 @@ func TestResolve(t *testing.T) {
 		pause  = resolvePause
 		linger = resolveLinger
 	)
-	nasAnswer := arpReply(nasMAC, porterMAC, nas4, porter4)
-	thiefAnswer := arpReply(intruderMAC, porterMAC, nas4, porter4)
+	nasAnswer := lantest.ARPReply(nasMAC, lantest.PorterMAC, nas4, porter4)
+	thiefAnswer := lantest.ARPReply(intruderMAC, lantest.PorterMAC, nas4, porter4)
 	once, twice, thrice := []time.Duration{0}, []time.Duration{0, pause}, []time.Duration{0, pause, 2 * pause}
 	for _, c := range []struct {
 		name    string
@@ -78,11 +79,11 @@ func TestResolve(t *testing.T) {
 		{"the answer crosses the end of a pause", nas4, []answer{{pause - ms, nasAnswer}}, []machine.MAC{nasMAC}, pause - ms + linger, once},
 		{"the last question is answered late", nas4, []answer{{3*pause - ms, nasAnswer}}, []machine.MAC{nasMAC}, 3*pause - ms + linger, thrice},
 		{"no host answers", nas4, nil, nil, 3 * pause, thrice},
-		{"the answers are for other addresses", nas4, []answer{{ms, arpReply(tvMAC, porterMAC, tv4, porter4)}, {ms, advertise(nasMAC, porterMAC, nasMAC, nas6)}}, nil, 3 * pause, thrice},
-		{"a request is no answer", nas4, []answer{{ms, arpRequest(nasMAC, machine.Broadcast, nas4, nas4)}}, nil, 3 * pause, thrice},
+		{"the answers are for other addresses", nas4, []answer{{ms, lantest.ARPReply(tvMAC, lantest.PorterMAC, tv4, porter4)}, {ms, lantest.Advertise(nasMAC, lantest.PorterMAC, nasMAC, nas6)}}, nil, 3 * pause, thrice},
+		{"a request is no answer", nas4, []answer{{ms, lantest.ARPRequest(nasMAC, machine.Broadcast, nas4, nas4)}}, nil, 3 * pause, thrice},
 		{"an advertisement answers for its target", nas6, []answer{{ms, &lan.Packet{Kind: lan.NeighborAdvertisement, Src: nasMAC,
 			From: netip.MustParseAddr("fe80::20"), Target: nas6, SenderMAC: nasMAC}}}, []machine.MAC{nasMAC}, ms + linger, once},
-		{"an advertisement without an option", nas6, []answer{{ms, advertise(nasMAC, porterMAC, machine.MAC{}, nas6)}}, []machine.MAC{nasMAC}, ms + linger, once},
+		{"an advertisement without an option", nas6, []answer{{ms, lantest.Advertise(nasMAC, lantest.PorterMAC, machine.MAC{}, nas6)}}, []machine.MAC{nasMAC}, ms + linger, once},
 		{"a proxy answers for the machine", nas4, []answer{{ms, &lan.Packet{Kind: lan.ARPReply, Src: intruderMAC, SenderMAC: nasMAC, From: nas4}}}, []machine.MAC{nasMAC}, ms + linger, once},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -112,7 +113,7 @@ func TestResolve(t *testing.T) {
 func TestResolveOfAWatchedMachine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newFixture(t, 8, nas())
-		q := resolved(t.Context(), h, nas4, answer{time.Millisecond, arpReply(nasMAC, porterMAC, nas4, porter4)})
+		q := resolved(t.Context(), h, nas4, answer{time.Millisecond, lantest.ARPReply(nasMAC, lantest.PorterMAC, nas4, porter4)})
 		if diff := cmp.Diff([]machine.MAC{nasMAC}, q.macs); q.err != nil || diff != "" {
 			t.Errorf("%v, who answered (-want +got):\n%s", q.err, diff)
 		}
@@ -134,7 +135,7 @@ func TestResolveCancelled(t *testing.T) {
 		// ... also when a host has answered already: there may be more to say.
 		ctx, cancel = context.WithTimeout(t.Context(), 50*time.Millisecond)
 		defer cancel()
-		q = resolved(ctx, h, nas4, answer{time.Millisecond, arpReply(nasMAC, porterMAC, nas4, porter4)})
+		q = resolved(ctx, h, nas4, answer{time.Millisecond, lantest.ARPReply(nasMAC, lantest.PorterMAC, nas4, porter4)})
 		if !errors.Is(q.err, context.DeadlineExceeded) || q.macs != nil {
 			t.Errorf("%v, %v answered", q.err, q.macs)
 		}
@@ -160,7 +161,7 @@ func TestConcurrentResolves(t *testing.T) {
 			time.AfterFunc(time.Duration(i)*20*time.Millisecond, func() { results <- resolved(t.Context(), h, nas4) })
 		}
 		time.AfterFunc(0, func() { results <- resolved(t.Context(), h, tv4) })
-		time.AfterFunc(50*time.Millisecond, func() { h.Handle(arpReply(nasMAC, porterMAC, nas4, porter4)) })
+		time.AfterFunc(50*time.Millisecond, func() { h.Handle(lantest.ARPReply(nasMAC, lantest.PorterMAC, nas4, porter4)) })
 		for i := range 3 {
 			q := <-results
 			if diff := cmp.Diff([]machine.MAC{nasMAC}, q.macs); q.err != nil || diff != "" {
@@ -185,7 +186,7 @@ func TestResolveFlooded(t *testing.T) {
 		h := newFixture(t, 8)
 		flood := make([]answer, 0, 100)
 		for i := range 100 {
-			flood = append(flood, answer{time.Millisecond, arpReply(machine.MAC{2, 1, 0, 0, 0, byte(i)}, porterMAC, nas4, porter4)})
+			flood = append(flood, answer{time.Millisecond, lantest.ARPReply(machine.MAC{2, 1, 0, 0, 0, byte(i)}, lantest.PorterMAC, nas4, porter4)})
 		}
 		q := resolved(t.Context(), h, nas4, flood...)
 		if q.err != nil || len(q.macs) == 0 || q.took != time.Millisecond+resolveLinger {
@@ -209,7 +210,7 @@ func BenchmarkResolve(b *testing.B) {
 	h, _ := benchFixture(b)
 	answers, done := h.resolver.wait(free4)
 	defer done()
-	p := arpReply(clientMAC, porterMAC, free4, porter4)
+	p := lantest.ARPReply(clientMAC, lantest.PorterMAC, free4, porter4)
 	for b.Loop() {
 		h.Handle(p)
 		<-answers

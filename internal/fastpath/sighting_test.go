@@ -7,21 +7,22 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"nightporter/internal/lan"
+	"nightporter/internal/lantest"
 )
 
 // floods are the frames of which each leaves a sighting.
 func floods() map[string]*lan.Packet {
 	return map[string]*lan.Packet{
-		"nas frame":                  ipPacket(lan.UDP, nasMAC, netip.IPv4Unspecified(), netip.MustParseAddr("255.255.255.255")),
-		"nas answer from 10.77.0.99": arpReply(nasMAC, porterMAC, free4, porter4),
-		"nas use fd77::20":           ipPacket(lan.IP, nasMAC, nas6, client6),
+		"nas frame":                  lantest.IP(lan.UDP, nasMAC, netip.IPv4Unspecified(), netip.MustParseAddr("255.255.255.255")),
+		"nas answer from 10.77.0.99": lantest.ARPReply(nasMAC, lantest.PorterMAC, free4, porter4),
+		"nas use fd77::20":           lantest.IP(lan.IP, nasMAC, nas6, client6),
 		"nas echo 10.77.0.20":        pong(nas4, porter4),
-		"nas test 10.77.0.20":        arpProbe(nasMAC, nas4),
-		"nas test fd77::20":          dad(nasMAC, nas6),
-		"nas packet 10.77.0.20":      segment(nasMAC, nas4, client4, 443, flagACK),
-		"nas answer fd77::20":        advertise(nasMAC, porterMAC, nasMAC, nas6),
-		"nas conflict fd77::20 by " + intruderMAC.String():   advertise(intruderMAC, clientMAC, intruderMAC, nas6),
-		"nas conflict 10.77.0.20 by " + intruderMAC.String(): arpReply(intruderMAC, clientMAC, nas4, client4),
+		"nas test 10.77.0.20":        lantest.ARPProbe(nasMAC, nas4),
+		"nas test fd77::20":          lantest.DAD(nasMAC, nas6),
+		"nas packet 10.77.0.20":      lantest.Segment(nasMAC, nas4, client4, 443, lantest.ACK),
+		"nas answer fd77::20":        lantest.Advertise(nasMAC, lantest.PorterMAC, nasMAC, nas6),
+		"nas conflict fd77::20 by " + intruderMAC.String():   lantest.Advertise(intruderMAC, clientMAC, intruderMAC, nas6),
+		"nas conflict 10.77.0.20 by " + intruderMAC.String(): lantest.ARPReply(intruderMAC, clientMAC, nas4, client4),
 		"nas knock 10.77.0.20:22/tcp from 10.77.0.10:40000":  syn(nas4, 22),
 		"nas knock [fd77::20]:22/tcp from [fd77::10]:40000":  syn(nas6, 22),
 		"nas knock 10.77.0.20/icmp from 10.77.0.10:0":        echo(nas4),

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"nightporter/internal/lan"
+	"nightporter/internal/lantest"
 	"nightporter/internal/machine"
 )
 
@@ -13,7 +14,7 @@ import (
 func TestAnswerForAgain(t *testing.T) {
 	h := newFixture(t, 8, nas())
 	w := h.View().targets[nasMAC]
-	h.Handle(arpProbe(nasMAC, nas4))
+	h.Handle(lantest.ARPProbe(nasMAC, nas4))
 	w.Answer([]netip.Addr{nas4, nas6})
 	if !h.answers(nas4) || !h.answers(nas6) {
 		t.Error("not answered for after the machine was claimed again")
@@ -65,7 +66,7 @@ func TestConcede(t *testing.T) {
 func TestSpoken(t *testing.T) {
 	reply := func(flags byte) func(*fixture) *lan.Packet {
 		return func(h *fixture) *lan.Packet {
-			p := segment(nasMAC, nas4, porter4, lan.ProbePort(0), flags)
+			p := lantest.Segment(nasMAC, nas4, porter4, lan.ProbePort(0), flags)
 			p.FromPort, p.Ack = 22, h.Sequence()+1
 			return p
 		}
@@ -77,15 +78,15 @@ func TestSpoken(t *testing.T) {
 		cardAnswers bool
 		want        []netip.Addr
 	}{
-		{"a test", frame(arpProbe(nasMAC, nas4)), false, []netip.Addr{nas4}},
-		{"a packet", frame(segment(nasMAC, nas6, client6, 443, flagACK)), false, []netip.Addr{nas6}},
-		{"an answer", frame(arpReply(nasMAC, porterMAC, nas4, porter4)), false, []netip.Addr{nas4}},
-		{"an accepted probe", reply(flagSYN | flagACK), false, []netip.Addr{nas4}},
-		{"a refused probe", reply(flagRST | flagACK), false, []netip.Addr{nas4}},
-		{"an answer of its card", frame(arpReply(nasMAC, porterMAC, nas4, porter4)), true, nil},
+		{"a test", frame(lantest.ARPProbe(nasMAC, nas4)), false, []netip.Addr{nas4}},
+		{"a packet", frame(lantest.Segment(nasMAC, nas6, client6, 443, lantest.ACK)), false, []netip.Addr{nas6}},
+		{"an answer", frame(lantest.ARPReply(nasMAC, lantest.PorterMAC, nas4, porter4)), false, []netip.Addr{nas4}},
+		{"an accepted probe", reply(lantest.SYN | lantest.ACK), false, []netip.Addr{nas4}},
+		{"a refused probe", reply(lantest.RST | lantest.ACK), false, []netip.Addr{nas4}},
+		{"an answer of its card", frame(lantest.ARPReply(nasMAC, lantest.PorterMAC, nas4, porter4)), true, nil},
 		{"an echo reply", frame(pong(nas4, porter4)), false, nil},
 		{"a frame for none of its addresses", frame(&lan.Packet{Kind: lan.IP, Src: nasMAC}), false, nil},
-		{"an answer from another address", frame(arpReply(nasMAC, porterMAC, free4, porter4)), false, nil},
+		{"an answer from another address", frame(lantest.ARPReply(nasMAC, lantest.PorterMAC, free4, porter4)), false, nil},
 		{"a knock at it", frame(syn(nas4, 22)), false, nil},
 	} {
 		h := newFixture(t, 8, nas())

@@ -11,6 +11,7 @@ import (
 	"nightporter/internal/config"
 	"nightporter/internal/journal"
 	"nightporter/internal/lan"
+	"nightporter/internal/lantest"
 	"nightporter/internal/machine"
 )
 
@@ -51,7 +52,7 @@ func TestSpeaksInItsSleep(t *testing.T) {
 	withLoop(t, nil, func(x *fixture) {
 		e := x.asleep(nas())
 		for range 2 {
-			x.hear(segment(nasMAC, nas4, client4, 443, flagACK)) // a late frame
+			x.hear(lantest.Segment(nasMAC, nas4, client4, 443, lantest.ACK)) // a late frame
 			x.want(e, machine.Settling, nas6)
 			x.pass(4 * time.Second)
 			x.want(e, machine.Asleep, nas4, nas6)
@@ -64,7 +65,7 @@ func TestSpeaksInItsSleep(t *testing.T) {
 		x.hear(syn(nas4, 22))
 		x.hear(&lan.Packet{Kind: lan.UDP, Src: nasMAC, Dst: machine.Broadcast, From: netip.IPv4Unspecified()})
 		x.want(e, machine.Waking, nas4, nas6)
-		x.hear(arpTest(nasMAC, nas4))
+		x.hear(lantest.ARPProbe(nasMAC, nas4))
 		x.want(e, machine.Arriving)
 		x.pass(4 * time.Second) // silent again
 		x.want(e, machine.Waking, nas4, nas6)

@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"nightporter/internal/lan"
+	"nightporter/internal/lantest"
 	"nightporter/internal/machine"
 )
 
@@ -18,9 +19,9 @@ func (x *fixture) answers(ip netip.Addr) bool { return x.answersTo(otherMAC, ip)
 func (x *fixture) answersTo(mac machine.MAC, ip netip.Addr) bool {
 	before := len(x.sent)
 	if ip.Is4() {
-		x.hear(arpRequest(mac, machine.Broadcast, client4, ip))
+		x.hear(lantest.ARPRequest(mac, machine.Broadcast, client4, ip))
 	} else {
-		x.hear(solicit(mac, client6, ip))
+		x.hear(lantest.Solicit(mac, client6, ip))
 	}
 	// Without this question the test would find another number of frames.
 	i := slices.IndexFunc(x.sent[before:], func(s sentFrame) bool {

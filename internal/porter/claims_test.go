@@ -8,6 +8,7 @@ import (
 
 	"nightporter/internal/config"
 	"nightporter/internal/lan"
+	"nightporter/internal/lantest"
 	"nightporter/internal/machine"
 )
 
@@ -82,7 +83,7 @@ func TestConflictWhileWaking(t *testing.T) {
 		x.want(e, machine.Waking, nas4, nas6)
 		x.hear(arpUse(strangerMAC, nas4))
 		x.pass(5 * time.Second)
-		x.hear(ndTest(nasMAC, nas6))
+		x.hear(lantest.DAD(nasMAC, nas6))
 		x.want(e, machine.Arriving)
 		x.up(at(nas(), nas6))
 		x.pass(200 * time.Millisecond)
@@ -118,7 +119,7 @@ func TestYieldLeavesOthersAnnouncements(t *testing.T) {
 		x.pass(3100 * time.Millisecond)
 		x.forgetSent()
 		x.hear(syn(nas6, 22))
-		x.hear(ndTest(nasMAC, nas6))
+		x.hear(lantest.DAD(nasMAC, nas6))
 		x.pass(8 * time.Second)
 		if n := len(x.announced(nas4)); n != 3 {
 			t.Errorf("announced %d times more, want 3", n)
@@ -130,12 +131,12 @@ func TestYieldLeavesOthersAnnouncements(t *testing.T) {
 func TestUndefendedAddress(t *testing.T) {
 	withLoop(t, func(c *config.Config) { c.Wake.Attempts, c.Wake.Interval = 1, time.Second }, func(x *fixture) {
 		e := x.asleep(nas())
-		x.hear(arpTest(strangerMAC, nas4))
+		x.hear(lantest.ARPProbe(strangerMAC, nas4))
 		x.want(e, machine.Asleep, nas4, nas6) // that defends it
 		x.hear(syn(nas4, 22))
 		x.pass(2 * time.Second)
 		x.want(e, machine.Asleep, nas4, nas6)
-		x.hear(arpTest(strangerMAC, nas4))
+		x.hear(lantest.ARPProbe(strangerMAC, nas4))
 		x.want(e, machine.Asleep, nas6)
 		if x.logged("left to a host that tests it") != 1 {
 			t.Errorf("the log:\n%s", &x.output)

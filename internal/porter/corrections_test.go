@@ -10,6 +10,7 @@ import (
 
 	"nightporter/internal/fastpath"
 	"nightporter/internal/handover"
+	"nightporter/internal/lantest"
 	"nightporter/internal/machine"
 )
 
@@ -60,7 +61,7 @@ func TestRequestersAreCorrected(t *testing.T) {
 		}
 
 		x.answers(nas4)
-		x.hear(arpTest(nasMAC, nas4)) // it is up, and tests its address
+		x.hear(lantest.ARPProbe(nasMAC, nas4)) // it is up, and tests its address
 		x.pass(2 * time.Second)
 		if got := x.corrected(began); got != nil {
 			t.Errorf("corrected %q against the machine", got)

@@ -11,6 +11,7 @@ import (
 
 	"nightporter/internal/config"
 	"nightporter/internal/lan"
+	"nightporter/internal/lantest"
 	"nightporter/internal/machine"
 )
 
@@ -59,7 +60,7 @@ func TestEachIsLetInWhenItsServiceIsReady(t *testing.T) {
 		x.hear(datagramFrom(otherMAC, nas4, game.Number))
 		x.hear(synFrom(otherMAC, nas4, 81)) // not registered
 		x.wantDone()
-		x.hear(arpTest(nasMAC, nas4))
+		x.hear(lantest.ARPProbe(nasMAC, nas4))
 		x.wantDone("point client to us", "point other to us", "probe 22/tcp")
 		x.hear(synFrom(otherMAC, nas4, 81))
 		x.wantDone("forward tcp from 10.77.0.10")
@@ -112,16 +113,16 @@ func TestPinsAreRenewed(t *testing.T) {
 		x.pass(10 * time.Second)
 		x.done()
 		x.hear(syn(nas4, 22))
-		x.hear(arpTest(nasMAC, nas4))
+		x.hear(lantest.ARPProbe(nasMAC, nas4))
 		x.wantDone("point client to us", "probe 22/tcp")
-		x.hear(arpRequest(nasMAC, machine.Broadcast, nas4, unused4))
+		x.hear(lantest.ARPRequest(nasMAC, machine.Broadcast, nas4, unused4))
 		x.wantDone("point client to us")
-		x.hear(arpReply(nasMAC, x.n.MAC(), nas4, porter4)) // to us alone
-		x.hear(segment(nasMAC, nas4, porter4, lan.ProbePort(0), flagRST|flagACK))
+		x.hear(lantest.ARPReply(nasMAC, x.n.MAC(), nas4, porter4)) // to us alone
+		x.hear(lantest.Segment(nasMAC, nas4, porter4, lan.ProbePort(0), lantest.RST|lantest.ACK))
 		x.wantDone()
-		x.hear(arpRequest(otherMAC, machine.Broadcast, client4, nas4)) // answered by the machine alone
+		x.hear(lantest.ARPRequest(otherMAC, machine.Broadcast, client4, nas4)) // answered by the machine alone
 		x.wantDone()
-		x.hear(arpRequest(clientMAC, machine.Broadcast, client4, nas4)) // perhaps answered by both
+		x.hear(lantest.ARPRequest(clientMAC, machine.Broadcast, client4, nas4)) // perhaps answered by both
 		x.wantDone("point client to us")
 		x.up(nas()) // and no service
 		for range 3 {
@@ -143,8 +144,8 @@ func TestEndsOfTheWait(t *testing.T) {
 		{"the wake fails", func(x *fixture, e *entry) { x.pass(10 * time.Second); x.want(e, machine.Asleep, nas4, nas6) }, machine.Packets{Held: 1, Dropped: 1}},
 		{"it is forgotten", func(x *fixture, e *entry) { x.tell(e, machine.Stopped{}); x.forget(e, "test") }, machine.Packets{Held: 1, Dropped: 1}},
 		{"the porter leaves", func(x *fixture, _ *entry) { x.leave() }, machine.Packets{Held: 1, Dropped: 1}},
-		{"the porter leaves while it arrives", func(x *fixture, _ *entry) { x.hear(arpTest(nasMAC, nas4)); x.leave() }, machine.Packets{Held: 1, Replayed: 1}},
-		{"it goes to sleep while it arrives", func(x *fixture, _ *entry) { x.hear(arpTest(nasMAC, nas4)); x.register(nas()) }, machine.Packets{Held: 1, Dropped: 1}},
+		{"the porter leaves while it arrives", func(x *fixture, _ *entry) { x.hear(lantest.ARPProbe(nasMAC, nas4)); x.leave() }, machine.Packets{Held: 1, Replayed: 1}},
+		{"it goes to sleep while it arrives", func(x *fixture, _ *entry) { x.hear(lantest.ARPProbe(nasMAC, nas4)); x.register(nas()) }, machine.Packets{Held: 1, Dropped: 1}},
 		{"it registers while it wakes", func(x *fixture, _ *entry) { x.register(nas()) }, machine.Packets{Held: 1}},
 		{"its service never comes up", func(x *fixture, e *entry) {
 			x.up(nas())
@@ -176,17 +177,17 @@ func TestNoClientWaitsAtAConcededAddress(t *testing.T) {
 			x.pass(10 * time.Second)
 			x.hear(syn(nas4, 22))
 			if arriving {
-				x.hear(arpTest(nasMAC, nas4))
+				x.hear(lantest.ARPProbe(nasMAC, nas4))
 			}
 			x.done()
 			x.hear(arpUse(strangerMAC, nas4))
 			x.wantDone("point client to stranger")
-			x.hear(ndTest(nasMAC, nas6))
+			x.hear(lantest.DAD(nasMAC, nas6))
 			if x.answersTo(clientMAC, nas4) {
 				t.Error("answered for the address of another host")
 			}
 			x.hear(synFrom(otherMAC, nas4, 22))
-			x.hear(advertise(nasMAC, x.n.MAC(), nasMAC, nas6))
+			x.hear(lantest.Advertise(nasMAC, x.n.MAC(), nasMAC, nas6))
 			x.want(e, machine.Awake)
 			x.hear(syn(nas4, 22))
 			x.wantDone("announce fd77::20 at nas")
@@ -235,10 +236,10 @@ func TestAGroupIsNoGuest(t *testing.T) {
 	withLoop(t, nil, func(x *fixture) {
 		x.asleep(nas())
 		x.done()
-		frame, err := lan.SYNProbe(clientMAC, x.n.MAC(), netip.AddrPortFrom(client4, clientPort), netip.AddrPortFrom(nas4, 22), 1)
+		frame, err := lan.SYNProbe(clientMAC, x.n.MAC(), netip.AddrPortFrom(client4, lantest.ClientPort), netip.AddrPortFrom(nas4, 22), 1)
 		copy(frame[6:12], machine.Broadcast[:])
 		x.hear(parsed(frame, err))
-		x.hear(arpTest(nasMAC, nas4))
+		x.hear(lantest.ARPProbe(nasMAC, nas4))
 		x.wantDone()
 	})
 }
@@ -271,7 +272,7 @@ func TestEstablished(t *testing.T) {
 	for _, established := range []bool{false, true} {
 		withLoop(t, func(c *config.Config) { c.Wake.Established = established }, func(x *fixture) {
 			e := x.asleep(nas())
-			p := segment(clientMAC, client4, nas4, 22, flagACK)
+			p := lantest.Segment(clientMAC, client4, nas4, 22, lantest.ACK)
 			x.hear(p) // no data
 			x.want(e, machine.Asleep, nas4, nas6)
 			p.Payload = 2
@@ -299,7 +300,7 @@ func TestManyServicesAreNotManyProbes(t *testing.T) {
 		for i := range services {
 			x.hear(syn(nas4, uint16(1000+i)))
 		}
-		x.hear(arpTest(nasMAC, nas4))
+		x.hear(lantest.ARPProbe(nasMAC, nas4))
 		x.want(e, machine.Arriving)
 		x.up(spec)
 		x.forgetSent()

@@ -13,6 +13,7 @@ import (
 
 	"nightporter/internal/config"
 	"nightporter/internal/guard"
+	"nightporter/internal/lantest"
 	"nightporter/internal/machine"
 	"nightporter/internal/metrics"
 )
@@ -120,7 +121,7 @@ func TestFaultBind(t *testing.T) {
 // hears that the one it speaks for is ours, nor is answered for there.
 func TestFaultSlowGuard(t *testing.T) {
 	for name, frame := range map[string]func(*fixture){
-		"it tests an address": func(x *fixture) { x.n.reader.Handle(arpTest(nasMAC, nas4)) },
+		"it tests an address": func(x *fixture) { x.n.reader.Handle(lantest.ARPProbe(nasMAC, nas4)) },
 		"it uses an address":  func(x *fixture) { x.n.reader.Handle(arpUse(nasMAC, nas4)) },
 	} {
 		t.Run(name, func(t *testing.T) {

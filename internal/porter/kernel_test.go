@@ -14,6 +14,7 @@ import (
 	"nightporter/internal/config"
 	"nightporter/internal/guard"
 	"nightporter/internal/lan"
+	"nightporter/internal/lantest"
 	"nightporter/internal/machine"
 )
 
@@ -106,7 +107,7 @@ func TestGuardFollowsTheClaim(t *testing.T) {
 		x.want(e, machine.Asleep, nas4, nas6)
 		x.hear(syn(nas4, 22))
 		x.want(e, machine.Waking, nas4, nas6)
-		x.hear(arpTest(nasMAC, nas4))
+		x.hear(lantest.ARPProbe(nasMAC, nas4))
 		x.want(e, machine.Arriving)
 		if !g.held[nas4] || !g.held[nas6] {
 			t.Errorf("held in arriving: %v", g.held)
@@ -140,7 +141,7 @@ func TestGuardEndsWithTheClaim(t *testing.T) {
 		want []netip.Addr
 	}{
 		// A client that has not heard of it still sends to us, and our host may forward.
-		{"speaks in its sleep", func(x *fixture, _ *entry) { x.hear(segment(nasMAC, nas4, client4, 443, flagACK)) }, []netip.Addr{nas4, nas6}},
+		{"speaks in its sleep", func(x *fixture, _ *entry) { x.hear(lantest.Segment(nasMAC, nas4, client4, 443, lantest.ACK)) }, []netip.Addr{nas4, nas6}},
 		{"is started by hand", func(x *fixture, e *entry) {
 			x.up(nas())
 			x.hear(arpUse(nasMAC, nas4))
@@ -197,7 +198,7 @@ func TestUnboundWhenTheMachineSpeaks(t *testing.T) {
 		x.guarded()
 		bound, _ := x.fakeBinder()
 		e := x.asleep(nas())
-		x.hear(arpTest(nasMAC, nas4))
+		x.hear(lantest.ARPProbe(nasMAC, nas4))
 		if bound[nas4] || !bound[nas6] {
 			t.Errorf("bound %v", bound)
 		}
@@ -232,7 +233,7 @@ func TestProgramsOfOurOwnHost(t *testing.T) {
 		if got := pinned(); !slices.Equal(got, []netip.Addr{nas4, nas6}) {
 			t.Errorf("pinned %v after the kernel forgot one", got)
 		}
-		knock := parsed(lan.SYNProbe(x.n.MAC(), x.n.MAC(), netip.AddrPortFrom(porter4, clientPort), netip.AddrPortFrom(nas4, 22), 1))
+		knock := parsed(lan.SYNProbe(x.n.MAC(), x.n.MAC(), netip.AddrPortFrom(porter4, lantest.ClientPort), netip.AddrPortFrom(nas4, 22), 1))
 		x.n.reader.HandleOutgoing(knock)
 		x.turn()
 		x.want(e, machine.Waking, nas4, nas6)

@@ -13,6 +13,7 @@ import (
 	"nightporter/internal/fastpath"
 	"nightporter/internal/handover"
 	"nightporter/internal/lan"
+	"nightporter/internal/lantest"
 	"nightporter/internal/machine"
 )
 
@@ -44,7 +45,7 @@ func TestOneSleep(t *testing.T) {
 			t.Errorf("the log does not say who knocked:\n%s", &x.output)
 		}
 		x.pass(5 * time.Second)
-		x.hear(arpTest(nasMAC, nas4))
+		x.hear(lantest.ARPProbe(nasMAC, nas4))
 		x.want(e, machine.Arriving)
 		up := x.up(nas())
 		x.pass(time.Second)
@@ -101,7 +102,7 @@ func TestAddressInUseLate(t *testing.T) {
 		if owners := x.announced(nas6); slices.Contains(owners, nasMAC) {
 			t.Errorf("%v announced at %v although it is not seen in use", nas6, owners)
 		}
-		x.hear(solicit(nasMAC, nas6, client6))
+		x.hear(lantest.Solicit(nasMAC, nas6, client6))
 		if owners := x.announced(nas6); !slices.Equal(owners, []machine.MAC{nasMAC}) {
 			t.Errorf("%v announced at %v once it is in use", nas6, owners)
 		}
@@ -131,11 +132,11 @@ func TestArrivalIsSilent(t *testing.T) {
 	withLoop(t, nil, func(x *fixture) {
 		e := x.asleep(nas())
 		x.hear(syn(nas4, 22))
-		x.hear(ndTest(nasMAC, nas6))
+		x.hear(lantest.DAD(nasMAC, nas6))
 		x.forgetSent()
 		for range 8 {
 			x.pass(time.Second)
-			x.hear(ndTest(nasMAC, nas6)) // it tests on
+			x.hear(lantest.DAD(nasMAC, nas6)) // it tests on
 		}
 		x.want(e, machine.Arriving)
 		if !x.answersTo(clientMAC, nas4) || x.answersTo(clientMAC, nas6) {
@@ -157,7 +158,7 @@ func TestHandoverWaitsForEachService(t *testing.T) {
 		if ip.Is6() {
 			to = porter6
 		}
-		p := segment(nasMAC, ip, to, lan.ProbePort(0), flagSYN|flagACK)
+		p := lantest.Segment(nasMAC, ip, to, lan.ProbePort(0), lantest.SYN|lantest.ACK)
 		p.FromPort, p.Ack = 22, x.n.reader.Sequence()+1
 		return p
 	}
@@ -166,7 +167,7 @@ func TestHandoverWaitsForEachService(t *testing.T) {
 		x.hear(syn(nas4, 22))
 		x.hear(syn(nas6, 22))
 		x.hear(echo(nas4))
-		x.hear(arpReply(nasMAC, x.n.MAC(), nas4, porter4))
+		x.hear(lantest.ARPReply(nasMAC, x.n.MAC(), nas4, porter4))
 		x.want(e, machine.Arriving)
 		x.pass(100 * time.Millisecond)
 		x.hear(accept(x, nas4))
@@ -176,13 +177,13 @@ func TestHandoverWaitsForEachService(t *testing.T) {
 			func(p *lan.Packet) { p.ToPort = 60999 },
 			func(p *lan.Packet) { p.FromPort = 23 },
 			func(p *lan.Packet) { p.Ack++ },
-			func(p *lan.Packet) { p.Flags = flagRST | flagACK },
+			func(p *lan.Packet) { p.Flags = lantest.RST | lantest.ACK },
 		} {
 			p := accept(x, nas6)
 			wrong(p)
 			x.hear(p)
 		}
-		x.hear(arpReply(nasMAC, x.n.MAC(), nas4, porter4))
+		x.hear(lantest.ARPReply(nasMAC, x.n.MAC(), nas4, porter4))
 		x.want(e, machine.Arriving)
 		x.hear(accept(x, nas6))
 		x.want(e, machine.Awake)
@@ -202,7 +203,7 @@ func TestLostSightingIsRecovered(t *testing.T) {
 		withLoop(t, nil, func(x *fixture) {
 			e := x.asleep(nas())
 			flood(x, nas())
-			x.hear(segment(nasMAC, nas4, client4, 443, flagACK))
+			x.hear(lantest.Segment(nasMAC, nas4, client4, 443, lantest.ACK))
 			x.want(e, machine.Settling, nas6)
 			x.pass(10 * time.Second)
 			x.want(e, machine.Asleep, nas4, nas6)
@@ -214,10 +215,10 @@ func TestLostSightingIsRecovered(t *testing.T) {
 	t.Run("settling", func(t *testing.T) {
 		withLoop(t, nil, func(x *fixture) {
 			e := x.asleep(nas())
-			x.hear(segment(nasMAC, nas4, client4, 443, flagACK))
+			x.hear(lantest.Segment(nasMAC, nas4, client4, 443, lantest.ACK))
 			x.want(e, machine.Settling, nas6)
 			flood(x, nas())
-			x.hear(solicit(nasMAC, nas6, client6))
+			x.hear(lantest.Solicit(nasMAC, nas6, client6))
 			x.pass(10 * time.Second)
 			x.want(e, machine.Asleep, nas4, nas6)
 		})
@@ -275,8 +276,8 @@ func TestLeaveDuringATest(t *testing.T) {
 		x.asleep(nas())
 		x.pass(10 * time.Second)
 		x.forgetSent()
-		x.n.reader.Handle(arpTest(nasMAC, nas4)) // on its way when the end comes
-		time.AfterFunc(500*time.Millisecond, func() { x.n.reader.Handle(ndTest(nasMAC, nas6)) })
+		x.n.reader.Handle(lantest.ARPProbe(nasMAC, nas4)) // on its way when the end comes
+		time.AfterFunc(500*time.Millisecond, func() { x.n.reader.Handle(lantest.DAD(nasMAC, nas6)) })
 		x.leave()
 		for ip, want := range map[netip.Addr]int{nas4: 0, nas6: 1} {
 			if owners := x.announced(ip); len(owners) != want {

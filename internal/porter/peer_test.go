@@ -5,13 +5,13 @@ import (
 	"slices"
 
 	"nightporter/internal/lan"
+	"nightporter/internal/lantest"
 	"nightporter/internal/machine"
 	"nightporter/internal/registration"
 )
 
 // The hosts of the tests. The addresses are those of the lab.
 var (
-	porterMAC   = machine.MAC{2, 0x77, 0, 0, 0, 2}
 	clientMAC   = machine.MAC{2, 0x77, 0, 0, 0, 10}
 	otherMAC    = machine.MAC{2, 0x77, 0, 0, 0, 11} // a client that only asks, unless a test says otherwise
 	nasMAC      = machine.MAC{2, 0x77, 0, 0, 0, 20}
@@ -25,9 +25,9 @@ var (
 	unused4          = netip.MustParseAddr("10.77.0.99")
 	far4             = netip.MustParseAddr("192.0.2.1") // in no network of the lab
 
-	ssh  = machine.Port{Protocol: machine.TCP, Number: 22}
-	game = machine.Port{Protocol: machine.UDP, Number: 27015}
-	ping = machine.Port{Protocol: machine.ICMP}
+	ssh  = lantest.SSH
+	game = lantest.Game
+	ping = lantest.Ping
 	http = machine.Port{Protocol: machine.TCP, Number: 80}
 )
 
@@ -71,78 +71,34 @@ func request(s machine.Spec) registration.Request {
 
 // The frames of the tests, as the parser leaves them.
 
-func arpRequest(src, dst machine.MAC, from, to netip.Addr) *lan.Packet {
-	return &lan.Packet{Kind: lan.ARPRequest, Src: src, Dst: dst, SenderMAC: src, From: from, To: to}
-}
-
-// arpTest asks whether ip is free (RFC 5227 section 2.1.1).
-func arpTest(src machine.MAC, ip netip.Addr) *lan.Packet {
-	return arpRequest(src, machine.Broadcast, netip.IPv4Unspecified(), ip)
-}
-
-func arpReply(src, dst machine.MAC, from, to netip.Addr) *lan.Packet {
-	return &lan.Packet{Kind: lan.ARPReply, Src: src, Dst: dst, SenderMAC: src, From: from, To: to}
-}
-
 // arpUse is an announcement of the sender's own address.
 func arpUse(src machine.MAC, ip netip.Addr) *lan.Packet {
-	return arpReply(src, machine.Broadcast, ip, ip)
-}
-
-func solicit(src machine.MAC, from, target netip.Addr) *lan.Packet {
-	return &lan.Packet{Kind: lan.NeighborSolicitation, Src: src, From: from, To: target, SenderMAC: src, Target: target}
-}
-
-// ndTest asks whether ip is free (RFC 4862 section 5.4.2). It carries no option.
-func ndTest(src machine.MAC, ip netip.Addr) *lan.Packet {
-	return &lan.Packet{Kind: lan.NeighborSolicitation, Src: src, From: netip.IPv6Unspecified(), Target: ip}
-}
-
-// advertise names its own sender; one that goes to the porter answers it.
-func advertise(src, dst, option machine.MAC, target netip.Addr) *lan.Packet {
-	return &lan.Packet{Kind: lan.NeighborAdvertisement, Src: src, Dst: dst, From: target,
-		To: netip.IPv6LinkLocalAllNodes(), SenderMAC: option, Target: target, Solicited: dst == porterMAC}
-}
-
-func ipPacket(kind lan.Kind, src machine.MAC, from, to netip.Addr) *lan.Packet {
-	return &lan.Packet{Kind: kind, Src: src, Dst: porterMAC, From: from, To: to}
-}
-
-const (
-	flagSYN, flagRST, flagACK = 2, 4, 16
-
-	clientPort = 40000
-)
-
-func segment(src machine.MAC, from, to netip.Addr, port uint16, flags byte) *lan.Packet {
-	p := ipPacket(lan.TCP, src, from, to)
-	p.FromPort, p.ToPort, p.Flags = clientPort, port, flags
-	return p
+	return lantest.ARPReply(src, machine.Broadcast, ip, ip)
 }
 
 // clientOf returns the client's address and port that packets for ip come from.
 func clientOf(ip netip.Addr) netip.AddrPort {
 	if ip.Is6() {
-		return netip.AddrPortFrom(client6, clientPort)
+		return netip.AddrPortFrom(client6, lantest.ClientPort)
 	}
-	return netip.AddrPortFrom(client4, clientPort)
+	return netip.AddrPortFrom(client4, lantest.ClientPort)
 }
 
 // syn is a client that opens a TCP connection.
 func syn(to netip.Addr, port uint16) *lan.Packet { return synFrom(clientMAC, to, port) }
 
 func synFrom(src machine.MAC, to netip.Addr, port uint16) *lan.Packet {
-	return parsed(lan.SYNProbe(src, porterMAC, clientOf(to), netip.AddrPortFrom(to, port), 1))
+	return parsed(lan.SYNProbe(src, lantest.PorterMAC, clientOf(to), netip.AddrPortFrom(to, port), 1))
 }
 
 func datagram(to netip.Addr, port uint16) *lan.Packet { return datagramFrom(clientMAC, to, port) }
 
 func datagramFrom(src machine.MAC, to netip.Addr, port uint16) *lan.Packet {
-	return parsed(lan.DatagramProbe(src, porterMAC, clientOf(to), netip.AddrPortFrom(to, port)))
+	return parsed(lan.DatagramProbe(src, lantest.PorterMAC, clientOf(to), netip.AddrPortFrom(to, port)))
 }
 
 func echo(to netip.Addr) *lan.Packet {
-	return parsed(lan.EchoProbe(clientMAC, porterMAC, clientOf(to).Addr(), to, 1, 1))
+	return parsed(lan.EchoProbe(clientMAC, lantest.PorterMAC, clientOf(to).Addr(), to, 1, 1))
 }
 
 // parsed reads a frame that package lan has built.
@@ -193,22 +149,22 @@ func (p *peer) answer(s *sentFrame) {
 	var a *lan.Packet
 	switch {
 	case s.Kind == lan.ARPRequest && s.From != s.To && has(s.To):
-		a = arpReply(p.mac, s.Src, s.To, s.From)
+		a = lantest.ARPReply(p.mac, s.Src, s.To, s.From)
 	case s.Kind == lan.NeighborSolicitation && has(s.Target):
-		a = advertise(p.mac, s.Src, p.mac, s.Target)
+		a = lantest.Advertise(p.mac, s.Src, p.mac, s.Target)
 	case s.Dst != p.mac || !has(s.To) || p.card && !(p.pings && s.Kind == lan.EchoRequest):
 		return
 	case s.Kind == lan.EchoRequest:
-		a = ipPacket(lan.EchoReply, p.mac, s.To, s.From)
+		a = lantest.IP(lan.EchoReply, p.mac, s.To, s.From)
 		a.EchoID, a.EchoSeq = s.EchoID, s.EchoSeq
 	case s.Kind == lan.TCP && ours:
-		a = segment(p.mac, s.To, s.From, s.FromPort, flagRST|flagACK)
+		a = lantest.Segment(p.mac, s.To, s.From, s.FromPort, lantest.RST|lantest.ACK)
 		if open {
-			a.Flags = flagSYN | flagACK
+			a.Flags = lantest.SYN | lantest.ACK
 		}
 		a.FromPort, a.Ack = s.ToPort, s.Seq+1
 	case s.Kind == lan.UDP && ours && !open:
-		a = ipPacket(lan.PortUnreachable, p.mac, s.To, s.From)
+		a = lantest.IP(lan.PortUnreachable, p.mac, s.To, s.From)
 		a.Target, a.FromPort, a.ToPort = s.To, s.FromPort, s.ToPort
 	default:
 		return

@@ -11,6 +11,7 @@ import (
 	"nightporter/internal/config"
 	"nightporter/internal/lab"
 	"nightporter/internal/lan"
+	"nightporter/internal/lantest"
 	"nightporter/internal/machine"
 )
 
@@ -53,14 +54,14 @@ func TestMachineBehindItsCard(t *testing.T) {
 		x.pass(claimTime)
 		x.want(e, machine.Asleep, nas4, nas6)
 
-		x.hear(ipPacket(lan.IP, nasMAC, nas4, porter4))
+		x.hear(lantest.IP(lan.IP, nasMAC, nas4, porter4))
 		x.want(e, machine.Settling, nas6)
 		x.pass(5 * time.Second)
 		x.want(e, machine.Asleep, nas4, nas6)
 		x.conf.Claim.OverrideOffload = false
 		x.tell(e, machine.PolicyChanged{Policy: x.policy()})
 		x.down(card)
-		x.hear(arpReply(nasMAC, x.n.MAC(), nas4, porter4))
+		x.hear(lantest.ARPReply(nasMAC, x.n.MAC(), nas4, porter4))
 		if e.State() != machine.Settling {
 			t.Errorf("it is %v, although an answer counts now", e.State())
 		}
@@ -105,7 +106,7 @@ func TestReadyBehindItsCard(t *testing.T) {
 					x.want(e, machine.Asleep, nas4, nas6)
 					x.hear(knock)
 					x.forgetSent()
-					x.hear(arpTest(nasMAC, nas4)) // its firmware
+					x.hear(lantest.ARPProbe(nasMAC, nas4)) // its firmware
 					x.want(e, machine.Arriving)
 					x.pass(time.Second)
 					forwarded := func(s *sentFrame) bool { return s.Dst == nasMAC && s.From == client4 }
@@ -130,7 +131,7 @@ func TestAnswerBeforeTheCardWasKnown(t *testing.T) {
 	withLoop(t, overridden, func(x *fixture) {
 		e, _ := x.behindItsCard()
 		e.target.SetCardAnswers(false)
-		x.hear(arpReply(nasMAC, x.n.MAC(), nas4, porter4))
+		x.hear(lantest.ARPReply(nasMAC, x.n.MAC(), nas4, porter4))
 		e.target.SetCardAnswers(true)
 		x.pass(10 * time.Second)
 		x.want(e, machine.Asleep, nas4, nas6)

@@ -2,7 +2,6 @@ package porter
 
 import (
 	"context"
-	"net/netip"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -13,37 +12,22 @@ import (
 	"nightporter/internal/config"
 	"nightporter/internal/fastpath"
 	"nightporter/internal/lan"
+	"nightporter/internal/lantest"
 	"nightporter/internal/machine"
 )
-
-// crowd returns n machines with both families.
-func crowd(n int) []machine.Spec {
-	ports := []machine.Port{ssh, game, ping}
-	all := make([]machine.Spec, n)
-	for i := range all {
-		mac := machine.MAC{2, 0x77, 1, 0, byte(i >> 8), byte(i)}
-		ip6 := nas6.As16()
-		ip6[14], ip6[15] = byte(i>>8)+1, byte(i)
-		all[i] = machine.Spec{Name: "m" + mac.String(), MAC: mac, Monitor: []machine.Address{
-			{IP: netip.AddrFrom4([4]byte{10, 77, byte(i>>8) + 1, byte(i)}), Ports: ports},
-			{IP: netip.AddrFrom16(ip6), Ports: ports},
-		}}
-	}
-	return all
-}
 
 // traffic is what passes about a machine: it speaks, if it does, others ask for
 // it, knock, and use its address.
 func traffic(spec machine.Spec, speaks bool) []*lan.Packet {
 	ip4, ip6 := spec.Monitor[0].IP, spec.Monitor[1].IP
 	all := []*lan.Packet{
-		arpRequest(clientMAC, machine.Broadcast, client4, ip4), solicit(clientMAC, client6, ip6), ndTest(strangerMAC, ip6),
+		lantest.ARPRequest(clientMAC, machine.Broadcast, client4, ip4), lantest.Solicit(clientMAC, client6, ip6), lantest.DAD(strangerMAC, ip6),
 		syn(ip4, 22), syn(ip6, 22), datagram(ip4, 27015), echo(ip4), syn(ip4, 23), syn(unused4, 22),
 	}
 	if speaks {
-		all = append(all, arpTest(spec.MAC, ip4), ndTest(spec.MAC, ip6), segment(spec.MAC, ip4, client4, 443, flagACK),
-			arpReply(spec.MAC, porterMAC, ip4, porter4), &lan.Packet{Kind: lan.Other, Src: spec.MAC},
-			arpReply(strangerMAC, clientMAC, ip4, client4))
+		all = append(all, lantest.ARPProbe(spec.MAC, ip4), lantest.DAD(spec.MAC, ip6), lantest.Segment(spec.MAC, ip4, client4, 443, lantest.ACK),
+			lantest.ARPReply(spec.MAC, lantest.PorterMAC, ip4, porter4), &lan.Packet{Kind: lan.Other, Src: spec.MAC},
+			lantest.ARPReply(strangerMAC, clientMAC, ip4, client4))
 	}
 	return all
 }
@@ -56,7 +40,7 @@ func TestReadersAndLoop(t *testing.T) {
 		var sent, asleep atomic.Int64
 		x.n.transmit = func([]byte) error { sent.Add(1); return nil }
 		stop := x.serve()
-		specs := crowd(12)
+		specs := lantest.Crowd(12)
 		reading, stopReading := context.WithCancel(x.Context())
 		var readers sync.WaitGroup
 		for range 2 {
@@ -169,7 +153,7 @@ func BenchmarkPublish(b *testing.B) {
 	if err := host.Do(func() error { return x.interfaces.open(x.conf) }); err != nil {
 		b.Fatal(err)
 	}
-	for _, spec := range crowd(1000) {
+	for _, spec := range lantest.Crowd(1000) {
 		if err := x.admit(request(spec), nil, x.nics[0], true, machine.MAC{}); err != nil {
 			b.Fatal(err)
 		}
@@ -186,9 +170,9 @@ func BenchmarkAttended(b *testing.B) {
 	x := newFixture(b, nil)
 	n := newNIC("eth7", false, x.sightings, x.replied, discard)
 	n.transmit = func([]byte) error { return nil }
-	n.reader.SetSelf(porterMAC)
+	n.reader.SetSelf(lantest.PorterMAC)
 	x.nics = []*nic{n}
-	specs := crowd(1000)
+	specs := lantest.Crowd(1000)
 	for i := range specs {
 		specs[i].Agentless = true
 	}
@@ -203,7 +187,7 @@ func BenchmarkAttended(b *testing.B) {
 	for i := 0; b.Loop(); i++ {
 		spec := specs[i%len(specs)]
 		for _, ip := range spec.Addrs() {
-			n.reader.Handle(arpReply(spec.MAC, porterMAC, ip, porter4))
+			n.reader.Handle(lantest.ARPReply(spec.MAC, lantest.PorterMAC, ip, porter4))
 			x.drain()
 		}
 	}

@@ -13,6 +13,7 @@ import (
 
 	"nightporter/internal/fastpath"
 	"nightporter/internal/journal"
+	"nightporter/internal/lantest"
 	"nightporter/internal/machine"
 	"nightporter/internal/registration"
 )
@@ -38,7 +39,7 @@ var inState = map[machine.State]func(*fixture) *entry{
 	machine.Arriving: func(x *fixture) *entry {
 		e := x.asleep(nas())
 		x.hear(syn(nas6, 22))
-		x.hear(ndTest(nasMAC, nas6))
+		x.hear(lantest.DAD(nasMAC, nas6))
 		return e
 	},
 	machine.Awake: func(x *fixture) *entry {

@@ -11,17 +11,18 @@ import (
 	"nightporter/internal/config"
 	"nightporter/internal/fair"
 	"nightporter/internal/lan"
+	"nightporter/internal/lantest"
 	"nightporter/internal/machine"
 )
 
 // scan is a SYN of another host than the client.
 func scan(to netip.Addr, port uint16) *lan.Packet {
-	return segment(otherMAC, netip.MustParseAddr("10.77.0.11"), to, port, flagSYN)
+	return lantest.Segment(otherMAC, netip.MustParseAddr("10.77.0.11"), to, port, lantest.SYN)
 }
 
 // established is data on a connection that the client has had for long.
 func established(to netip.Addr, port uint16) *lan.Packet {
-	p := segment(clientMAC, client4, to, port, flagACK)
+	p := lantest.Segment(clientMAC, client4, to, port, lantest.ACK)
 	p.Payload = 7 // more than a keep-alive has
 	return p
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"nightporter/internal/lan"
+	"nightporter/internal/lantest"
 	"nightporter/internal/machine"
 )
 
@@ -124,7 +125,7 @@ func TestLossIsNoSleep(t *testing.T) {
 		e := x.machine(nas())
 		for i := range 100 {
 			if i%3 == 0 { // two of three questions are not answered
-				x.hear(arpReply(nasMAC, x.n.MAC(), nas4, porter4))
+				x.hear(lantest.ARPReply(nasMAC, x.n.MAC(), nas4, porter4))
 			}
 			x.pass(time.Second)
 			if e.State() == machine.Asleep {

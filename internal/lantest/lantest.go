@@ -1,0 +1,91 @@
+// Package lantest has packets and machines for tests: the frames of a LAN as package
+// lan parses them, and crowds of machines. The addresses are those of the lab.
+package lantest
+
+import (
+	"net/netip"
+
+	"nightporter/internal/lan"
+	"nightporter/internal/machine"
+)
+
+// PorterMAC is the porter's.
+var PorterMAC = machine.MAC{2, 0x77, 0, 0, 0, 2}
+
+// The services of machines.
+var (
+	SSH  = machine.Port{Protocol: machine.TCP, Number: 22}
+	Game = machine.Port{Protocol: machine.UDP, Number: 27015}
+	Ping = machine.Port{Protocol: machine.ICMP}
+)
+
+// ARPRequest asks who has an address.
+func ARPRequest(src, dst machine.MAC, from, to netip.Addr) *lan.Packet {
+	return &lan.Packet{Kind: lan.ARPRequest, Src: src, Dst: dst, SenderMAC: src, From: from, To: to}
+}
+
+// ARPProbe asks whether ip is free (RFC 5227 section 2.1.1).
+func ARPProbe(src machine.MAC, ip netip.Addr) *lan.Packet {
+	return ARPRequest(src, machine.Broadcast, netip.IPv4Unspecified(), ip)
+}
+
+// ARPReply says who has an address.
+func ARPReply(src, dst machine.MAC, from, to netip.Addr) *lan.Packet {
+	return &lan.Packet{Kind: lan.ARPReply, Src: src, Dst: dst, SenderMAC: src, From: from, To: to}
+}
+
+// Solicit asks who has an IPv6 address.
+func Solicit(src machine.MAC, from, target netip.Addr) *lan.Packet {
+	return &lan.Packet{Kind: lan.NeighborSolicitation, Src: src, From: from, To: target, SenderMAC: src, Target: target}
+}
+
+// DAD asks whether ip is free (RFC 4862 section 5.4.2). It carries no option.
+func DAD(src machine.MAC, ip netip.Addr) *lan.Packet {
+	return &lan.Packet{Kind: lan.NeighborSolicitation, Src: src, From: netip.IPv6Unspecified(), Target: ip}
+}
+
+// Advertise names its own sender; without an option it does so by the frame. One that
+// goes to the porter answers it.
+func Advertise(src, dst, option machine.MAC, target netip.Addr) *lan.Packet {
+	return &lan.Packet{Kind: lan.NeighborAdvertisement, Src: src, Dst: dst, From: target,
+		To: netip.IPv6LinkLocalAllNodes(), SenderMAC: option, Target: target, Solicited: dst == PorterMAC}
+}
+
+// IP is an IP packet that goes to the porter's MAC.
+func IP(kind lan.Kind, src machine.MAC, from, to netip.Addr) *lan.Packet {
+	return &lan.Packet{Kind: kind, Src: src, Dst: PorterMAC, From: from, To: to}
+}
+
+// ClientPort is the port that clients send from.
+const ClientPort = 40000
+
+// The flags of a TCP segment (RFC 9293 section 3.1).
+const (
+	FIN byte = 1
+	SYN byte = 2
+	RST byte = 4
+	ACK byte = 16
+)
+
+// Segment is a TCP segment that goes to the porter's MAC.
+func Segment(src machine.MAC, from, to netip.Addr, port uint16, flags byte) *lan.Packet {
+	p := IP(lan.TCP, src, from, to)
+	p.FromPort, p.ToPort, p.Flags = ClientPort, port, flags
+	return p
+}
+
+// Crowd returns n machines with both families.
+func Crowd(n int) []machine.Spec {
+	ports := []machine.Port{SSH, Game, Ping}
+	all := make([]machine.Spec, n)
+	for i := range all {
+		mac := machine.MAC{2, 0x77, 1, 0, byte(i >> 8), byte(i)}
+		ip6 := netip.MustParseAddr("fd77::20").As16()
+		ip6[14], ip6[15] = byte(i>>8)+1, byte(i)
+		all[i] = machine.Spec{Name: "m" + mac.String(), MAC: mac, Monitor: []machine.Address{
+			{IP: netip.AddrFrom4([4]byte{10, 77, byte(i>>8) + 1, byte(i)}), Ports: ports},
+			{IP: netip.AddrFrom16(ip6), Ports: ports},
+		}}
+	}
+	return all
+}
