@@ -33,7 +33,7 @@ func eventOf(a machine.Action, beside []machine.Action, wake *machine.LastWake) 
 		setCause(&e, a.Trigger, a.Service, a.Source, a.By)
 		return e
 	case machine.SendMagic:
-		if !a.Repeated {
+		if !a.Repeated && !a.Again {
 			return Event{Kind: Magic, Attempts: a.Attempt}
 		}
 	case machine.ConflictSeen:

@@ -18,6 +18,7 @@ const beforeFile = "testdata/before.jsonl"
 func memoryBefore(i int) *machine.Memory {
 	m := memoryOf(i)
 	m.Spec.Unwatched, m.Heard, m.Failures, m.Unproved, m.Others = false, time.Time{}, 0, nil, nil
+	m.Takes = machine.Takes{}
 	return m
 }
 

@@ -27,6 +27,7 @@ type machineForm struct {
 	Since      moment         `json:"since,omitzero"`
 	LastWake   moment         `json:"last_wake,omitzero"`
 	Wake       *wakeForm      `json:"wake,omitempty"` // of LastWake
+	Takes      takesForm      `json:"takes,omitzero"`
 	Registered moment         `json:"registered,omitzero"`
 	Heard      moment         `json:"heard,omitzero"`
 	Tally      tallyForm      `json:"tally,omitzero"`
@@ -36,6 +37,12 @@ type machineForm struct {
 	Unproved   []netip.Addr   `json:"unproved,omitempty"`
 	Others     []netip.Addr   `json:"others,omitempty"`
 	Failures   int            `json:"failed_in_a_row,omitempty"` // wakes
+}
+
+// takesForm is what a machine is known to take.
+type takesForm struct {
+	Boot     span `json:"boot,omitempty"`
+	Services span `json:"services,omitempty"`
 }
 
 type tallyForm struct {
@@ -67,7 +74,8 @@ func formOf(m *machine.Memory, now time.Time) *machineForm {
 			ExternalStarts: m.Tally.ExternalStarts, Conflicts: m.Tally.Conflicts, SettleTimeouts: m.Tally.SettleTimeouts,
 			Slept: span(m.Tally.Slept), SavedJoules: finite(m.Tally.SavedJoules),
 		},
-		Wake: wakeFormOf(&m.LastWake), Diary: diaryFormOf(m.Diary.Bounded()), Knocks: knocksFormOf(first(machine.MaxServices, m.Knocks)),
+		Takes: takesForm{Boot: span(m.Takes.Boot), Services: span(m.Takes.Services)},
+		Wake:  wakeFormOf(&m.LastWake), Diary: diaryFormOf(m.Diary.Bounded()), Knocks: knocksFormOf(first(machine.MaxServices, m.Knocks)),
 	}
 	return f
 }
@@ -93,6 +101,7 @@ func (f *machineForm) memory() (machine.Memory, error) {
 		Card: f.Card, Heard: f.Heard.Time, Failures: max(0, f.Failures),
 		Unproved: first(machine.MaxAddresses, valid(f.Unproved)), Others: first(maxOthers, valid(f.Others)),
 		Diary: f.Diary.diary(), Knocks: f.Knocks.knocks(),
+		Takes: machine.Takes{Boot: max(0, time.Duration(f.Takes.Boot)), Services: max(0, time.Duration(f.Takes.Services))},
 		State: state, Since: f.Since.Time, LastWake: f.Wake.lastWake(f.LastWake.Time), Registered: f.Registered.Time,
 		Tally: machine.Tally{
 			Attempts: f.Tally.Attempts, Wakes: ofTriggers(f.Tally.Wakes), Failures: ofTriggers(f.Tally.Failures),

@@ -49,9 +49,10 @@ type (
 	// machine sleeps. An answer is Conflicted; RecheckFailed if it cannot be sent.
 	Recheck struct{ Addr netip.Addr }
 
-	// SendMagic: send a magic packet, the Attempt-th of this wake.
+	// SendMagic: send a magic packet, in the Attempt-th round of this wake.
 	SendMagic struct {
 		Attempt  int
+		Again    bool // not the first of its round
 		Repeated bool // the machine did not wake before: not worth an event
 	}
 
@@ -120,7 +121,7 @@ type (
 		Unready     bool
 	}
 
-	// WakeFailed: the last attempt brought nothing.
+	// WakeFailed: so many rounds of magic packets brought nothing, and nobody tries any more.
 	WakeFailed struct {
 		Trigger  Trigger
 		Attempts int

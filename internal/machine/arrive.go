@@ -31,12 +31,11 @@ func (m woken) handOver() {
 }
 
 func (m woken) tickArriving(now time.Time) {
-	w, p := &m.wake, &m.presence
-	p.count()
+	m.presence.count()
 	switch {
 	case m.off(now, m.policy.ProbeMisses, startSilence):
 		m.wasFirmware(now)
-	case now.Sub(w.arrived) >= m.policy.ReadyTimeout:
+	case m.unready(now):
 		m.arrive(now, WhyNotReady)
 	default:
 		m.askArriving(now)
@@ -58,9 +57,7 @@ func (m woken) wasFirmware(now time.Time) {
 	m.addrs.claimAll(0)
 	m.stopAnnouncing()
 	m.presence = doubt(now)
-	if w.attempts >= m.policy.WakeAttempts {
-		w.nextMagic = now.Add(m.policy.WakeInterval)
-	}
+	w.notBefore = now.Add(m.policy.WakeInterval)
 	m.tickWaking(now)
 }
 
@@ -84,6 +81,8 @@ func (m woken) arrive(now time.Time, why Reason) {
 		l.Ready, l.Outcome = now.Sub(w.firstMagic), Served
 		if why == WhyNotReady {
 			l.Outcome = Unready
+		} else {
+			m.takes = m.takes.with(l.Boot, now.Sub(w.arrived))
 		}
 		m.do(WakeEnded{Boot: l.Boot, Ready: l.Ready, Unready: l.Outcome == Unready})
 	} else {

@@ -54,7 +54,7 @@ type LastWake struct {
 	By      string         // who requested it, if it was no knock
 	Outcome Outcome
 
-	Attempts int           // magic packets so far
+	Attempts int           // rounds of magic packets so far
 	Boot     time.Duration // from the first magic packet to the first frame; 0: not yet
 	Ready    time.Duration // from the first magic packet to the handover; 0: not yet
 }

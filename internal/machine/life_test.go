@@ -161,13 +161,18 @@ func (l *life) story() string {
 }
 
 // wantActions compares what was done since the last look. What follows from the
-// state alone (Moved, what the readers and the hold do, Persist) has tests of its own.
+// state alone (Moved, what the readers and the hold do, Persist) has tests of its own,
+// and so have the repetitions of a magic packet.
 func (l *life) wantActions(want ...machine.Action) *life {
 	l.t.Helper()
 	var got []machine.Action
 	for _, a := range l.log {
-		switch a.(type) {
+		switch a := a.(type) {
 		case machine.Probe, machine.Moved, machine.Observe, machine.FilterKnocks, machine.Hold, machine.Persist:
+		case machine.SendMagic:
+			if !a.Again {
+				got = append(got, a)
+			}
 		default:
 			got = append(got, a)
 		}
@@ -223,4 +228,14 @@ func arriving(t *testing.T, change func(*machine.Policy)) *life {
 func awake(t *testing.T, change func(*machine.Policy)) *life {
 	t.Helper()
 	return arriving(t, change).event(ready).up(time.Minute).want(machine.Awake).forget()
+}
+
+// rounds returns how many rounds of magic packets were begun since the last look.
+func (l *life) rounds() (n int) {
+	for _, a := range actions[machine.SendMagic](l) {
+		if !a.Again {
+			n++
+		}
+	}
+	return n
 }

@@ -12,11 +12,12 @@ type Policy struct {
 	ProbeMisses   int           // unanswered probes in a row that mean it is off
 	ProbeTimeout  time.Duration // how long a machine may take to fall silent
 	WatchInterval time.Duration // between two probes of a machine that is awake; 0: none
-	WakeAttempts  int           // magic packets of one wake
+	WakeAttempts  int           // rounds of magic packets of one wake
 	WakeInterval  time.Duration // between two of them
+	WakeTimeout   time.Duration // how long a wake, and the wait for a service, go on while somebody tries
 	Keep          bool          // keep a machine whose wake failed
 	Holdoff       time.Duration // no magic packet sooner than this after the claim
-	ReadyTimeout  time.Duration // from the first proof of life to a handover at any price
+	ReadyTimeout  time.Duration // from the first proof of life to a handover to a service that is not ready
 	Porter        uint64        // tells this porter from others on the LAN, so that they do not do the same at the same time
 
 	OverrideOffload bool // claim a machine also where its network card or firmware answers while it sleeps
@@ -39,6 +40,7 @@ type Machine struct {
 	state    State
 	since    time.Time
 	lastWake LastWake
+	takes    Takes
 	diary    Diary
 	knocks   Knocks
 
@@ -177,7 +179,7 @@ func (m *Machine) Next() time.Time {
 	case Waking:
 		return earliest(w.nextMagic, m.presence.next)
 	case Arriving:
-		return earliest(m.presence.next, w.arrived.Add(m.policy.ReadyTimeout))
+		return m.presence.next
 	default:
 		return time.Time{}
 	}
@@ -338,6 +340,6 @@ func (m *Machine) stop(now time.Time, e Stopped) {
 	m.do(Hold{Mode: Ignore})
 	m.presence = presence{}
 	if e.Wake && (m.state == Settling || m.state == Asleep || m.state == Waking) {
-		m.woken().magic(1)
+		m.woken().magic(1, false)
 	}
 }

@@ -43,7 +43,7 @@ func TestTransitions(t *testing.T) {
 		{"the attempts are used up", waking(t, oneAttempt), func(l *life) { l.pass(15 * s) }, wakingS, asleepS, machine.WhyAttemptsGone},
 		{"it is up elsewhere", waking(t, oneAttempt), func(l *life) { l.event(uses(away4)).as(at(away4), 15*s) }, wakingS, awakeS, machine.WhyElsewhere},
 		{"its services are ready", arriving(t, nil), func(l *life) { l.event(ready) }, arrivingS, awakeS, machine.WhyReady},
-		{"they are not in time", arriving(t, nil), func(l *life) { l.up(time.Minute) }, arrivingS, awakeS, machine.WhyNotReady},
+		{"they are not in time", arriving(t, nil), func(l *life) { l.up(61 * s) }, arrivingS, awakeS, machine.WhyNotReady},
 		{"it is off again", arriving(t, nil), func(l *life) { l.pass(4 * s) }, arrivingS, wakingS, machine.WhyFirmware},
 		{"it registers while it arrives", arriving(t, nil), func(l *life) { l.event(registered) }, arrivingS, settlingS, machine.WhyRegistered},
 		{"it never started", asleep(t, nil).event(tests(ip4), knockSSH), func(l *life) { l.pass(4 * s) }, arrivingS, asleepS, machine.WhySilent},

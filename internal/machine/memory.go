@@ -15,6 +15,7 @@ type Memory struct {
 	Registered time.Time // when it registered last; zero if it never did
 	Heard      time.Time // when a frame of it was heard last; zero if that is not known
 	LastWake   LastWake
+	Takes      Takes
 	Tally      Tally
 	Diary      Diary
 	Knocks     Knocks
@@ -28,7 +29,7 @@ type Memory struct {
 func (m *Machine) Memory() Memory {
 	mem := Memory{
 		Spec: m.spec, State: m.state, Since: m.since, LastWake: m.lastWake, Registered: m.registered, Heard: m.heard,
-		Tally: m.tally, Diary: m.diary, Knocks: m.knocks, Card: m.card,
+		Takes: m.takes, Tally: m.tally, Diary: m.diary, Knocks: m.knocks, Card: m.card,
 		Unproved: m.addrs.which(func(a *address) bool { return a.unproved }), Others: m.others, Failures: m.failures,
 	}
 	if m.state == Settling {
@@ -64,7 +65,7 @@ func Resume(mem Memory, policy Policy, until, now time.Time) *Machine {
 		spec: mem.Spec, policy: policy, state: mem.State, since: notAfter(mem.Since, now),
 		lastWake: mem.LastWake, registered: notAfter(mem.Registered, now), heard: notAfter(mem.Heard, now), tally: mem.Tally,
 		diary: mem.Diary, knocks: mem.Knocks.among(mem.Spec.Ports()), card: mem.Card, others: mem.Others,
-		failures: mem.Failures,
+		takes: mem.Takes, failures: mem.Failures,
 	}
 	m.addrs.machine = m
 	m.addrs.register(mem.Spec.Monitor)

@@ -21,11 +21,13 @@ const (
 type wake struct {
 	began    WakeBegan
 	services []Service // knocked on so far
-	attempts int       // magic packets sent
+	attempts int       // rounds of magic packets begun
+	tries    tries     // of the clients
 
 	firstMagic time.Time
 	nextMagic  time.Time
 	arrived    time.Time // its last first proof of life
+	notBefore  time.Time // it does not fail before
 }
 
 // woken is the part of a life from a wake's reason to the machine's arrival.
@@ -46,12 +48,13 @@ func (m woken) knock(now time.Time, e Knocked) {
 		return
 	}
 	m.countKnock(e.Service.Port)
+	w.tries.note(now)
 	switch m.state {
 	case Settling:
 		if m.pending == nil {
 			m.pending = &w
 		} else {
-			m.pending.add(e.Service)
+			m.pending.add(now, e.Service)
 		}
 		if m.settling == spoke && !m.presence.deep && m.addrs.yielding() {
 			m.inDoubt().joinArrival(now)
@@ -59,9 +62,9 @@ func (m woken) knock(now time.Time, e Knocked) {
 	case Asleep:
 		m.beginWake(now, w)
 	case Waking:
-		m.wake.add(e.Service)
+		m.wake.add(now, e.Service)
 	case Arriving:
-		if m.wake.add(e.Service) {
+		if m.wake.add(now, e.Service) {
 			m.handOver()
 		}
 	}
@@ -86,9 +89,9 @@ func (m woken) countKnock(p Port) {
 	m.changed = true // a counter must not fall after a crash
 }
 
-// add remembers one more service that a client waits for, and reports whether it
-// is a new one.
-func (w *wake) add(s Service) bool {
+// add notes a further knock, and reports whether it is at a new service.
+func (w *wake) add(now time.Time, s Service) bool {
+	w.tries.note(now)
 	if slices.Contains(w.services, s) {
 		return false
 	}
@@ -102,13 +105,13 @@ func (m woken) requestWake(now time.Time, e WakeAsked) {
 	case Awake:
 		// It can have been switched off without a word. A magic packet does no
 		// harm to a machine that runs.
-		m.magic(1)
+		m.magic(1, false)
 		if !m.presence.next.IsZero() && m.pending == nil {
 			m.pending = &w
 			m.presence.next, m.presence.since = now, now // if it was off it starts now
 		}
 	case Settling:
-		m.magic(1)
+		m.magic(1, false)
 		m.presence.since = now // it may be starting from now on
 		if m.pending == nil {
 			m.pending = &w
@@ -150,20 +153,12 @@ func (m woken) postponeWake() {
 
 func (m woken) tickWaking(now time.Time) {
 	w := &m.wake
+	if m.inVain(now) {
+		m.failWake(now)
+		return
+	}
 	if !now.Before(w.nextMagic) {
-		if w.attempts >= m.policy.WakeAttempts {
-			m.failWake(now)
-			return
-		}
-		w.attempts++
-		m.lastWake.Attempts++
-		m.magic(w.attempts)
-		if w.attempts == 1 {
-			w.firstMagic = now
-			m.presence = doubt(now)
-			m.stopAnnouncing()
-		}
-		w.nextMagic = now.Add(m.policy.WakeInterval)
+		m.continueRounds(now)
 	}
 	m.askArriving(now)
 	m.reclaimYielded(now)
@@ -287,7 +282,7 @@ func (m woken) foundElsewhere(now time.Time) {
 }
 
 // magic sends a magic packet and counts it.
-func (m woken) magic(attempt int) {
+func (m woken) magic(attempt int, again bool) {
 	m.tally.Attempts++
-	m.do(SendMagic{Attempt: attempt, Repeated: m.failures > 0})
+	m.do(SendMagic{Attempt: attempt, Again: again, Repeated: m.failures > 0})
 }

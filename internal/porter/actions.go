@@ -34,7 +34,7 @@ func (l *loop) handle(e *entry, event machine.Event) {
 	for _, a := range actions {
 		switch a := a.(type) {
 		case machine.SendMagic:
-			e.logMagic(l.log, a.Attempt, magicErr)
+			e.logMagic(l.log, a, magicErr)
 		case machine.Moved:
 			e.logMove(l.log, a, about)
 			about = nil

@@ -37,6 +37,9 @@ func (m *memoryLog) lines() (lines []string) {
 	defer m.mu.Unlock()
 	for _, r := range m.records {
 		e := r.Event
+		if e.Kind == "" {
+			continue // a memory alone
+		}
 		words := []string{string(e.Kind)}
 		for _, s := range []string{e.Machine, e.Service, e.By, e.Trigger, e.Reason} {
 			if s != "" {

@@ -28,7 +28,7 @@ func (l *loop) policy() machine.Policy {
 	c := l.conf
 	return machine.Policy{
 		ProbeInterval: c.Probe.Interval, ProbeMisses: c.Probe.Misses, ProbeTimeout: c.Probe.Timeout, WatchInterval: c.Watch.Interval,
-		WakeAttempts: c.Wake.Attempts, WakeInterval: c.Wake.Interval, Keep: c.Wake.Keep, Holdoff: c.Wake.Holdoff,
+		WakeAttempts: c.Wake.Attempts, WakeInterval: c.Wake.Interval, WakeTimeout: c.Wake.Timeout, Keep: c.Wake.Keep, Holdoff: c.Wake.Holdoff,
 		ReadyTimeout: c.Hold.ReadyTimeout, OverrideOffload: c.Claim.OverrideOffload, Porter: l.interfaces.number(),
 	}
 }

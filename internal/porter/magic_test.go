@@ -111,7 +111,7 @@ func TestFaultSend(t *testing.T) {
 				x.hear(syn(tv4, 80))
 				x.pass(x.conf.Wake.Interval)
 				for attempt := 1; attempt <= 2; attempt++ {
-					want := fmt.Sprintf(`msg="magic packet not sent" event=magic_failed machine=tv attempt=%d err=`, attempt)
+					want := fmt.Sprintf(`level=WARN msg="magic packet not sent" event=magic_failed machine=tv attempt=%d err=`, attempt)
 					if n := x.logged(want); n != 1 {
 						t.Errorf("%d lines with %q, want one:\n%s", n, want, &x.output)
 					}
@@ -124,8 +124,8 @@ func TestFaultSend(t *testing.T) {
 				if x.logged(`msg="magic packet sent" event=magic machine=tv attempt=3`) != 1 {
 					t.Errorf("the log:\n%s", &x.output)
 				}
-				if e.State() != machine.Waking || e.Status().Tally.Attempts != 3 {
-					t.Errorf("it is %v after %d attempts", e.State(), e.Status().Tally.Attempts)
+				if e.State() != machine.Waking || e.Status().LastWake.Attempts != 3 {
+					t.Errorf("it is %v after %d attempts", e.State(), e.Status().LastWake.Attempts)
 				}
 			})
 		})

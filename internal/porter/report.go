@@ -19,13 +19,18 @@ func (e *entry) logWaits(log *slog.Logger, ip netip.Addr, reason string) {
 	log.Warn("address waits: it cannot be claimed at present", "event", "address_waiting", "machine", e, "ip", ip, "reason", reason)
 }
 
-// logMagic tells of a round of magic packets.
-func (e *entry) logMagic(log *slog.Logger, attempt int, err error) {
-	if err != nil {
-		log.Warn("magic packet not sent", "event", "magic_failed", "machine", e, "attempt", attempt, "err", err)
+// logMagic tells of a magic packet. Of those of one round that cannot be sent only the
+// first is a warning.
+func (e *entry) logMagic(log *slog.Logger, m machine.SendMagic, err error) {
+	if err == nil {
+		log.Debug("magic packet sent", "event", "magic", "machine", e, "attempt", m.Attempt)
 		return
 	}
-	log.Debug("magic packet sent", "event", "magic", "machine", e, "attempt", attempt)
+	level := slog.LevelWarn
+	if m.Again {
+		level = slog.LevelDebug
+	}
+	log.Log(context.Background(), level, "magic packet not sent", "event", "magic_failed", "machine", e, "attempt", m.Attempt, "err", err)
 }
 
 // wakeAttrs returns what a transition's log line says of the wake.

@@ -126,7 +126,7 @@ func (l *lan) see(a machine.Action) {
 	case machine.SendMagic:
 		if l.granted > 0 && l.m.State() != machine.Waking {
 			l.granted--
-		} else if l.sent++; l.sent > l.policy.WakeAttempts {
+		} else if l.sent++; l.sent > l.most() {
 			l.wrong("%d magic packets in one wake", l.sent)
 		}
 	case machine.Forget:
@@ -134,6 +134,13 @@ func (l *lan) see(a machine.Action) {
 			l.wrong("forgotten with %v claimed and %v kept", l.held, l.kept)
 		}
 	}
+}
+
+// most is how many magic packets a wake may take: the first round has 15, and after
+// the last one they go on while somebody tries.
+func (l *lan) most() int {
+	p := &l.policy
+	return 15 + max(p.WakeAttempts, int(p.WakeTimeout/p.WakeInterval)+1)
 }
 
 // seeAddresses follows what changes who answers for an address.

@@ -32,7 +32,7 @@ func spec() machine.Spec {
 func policy() machine.Policy {
 	return machine.Policy{
 		ProbeInterval: time.Second, ProbeMisses: 3, ProbeTimeout: 10 * time.Minute, WatchInterval: 10 * time.Second,
-		WakeAttempts: 6, WakeInterval: 15 * time.Second, Keep: true, ReadyTimeout: time.Minute,
+		WakeAttempts: 6, WakeInterval: 15 * time.Second, WakeTimeout: 5 * time.Minute, Keep: true, ReadyTimeout: time.Minute,
 	}
 }
 

@@ -1,0 +1,112 @@
+package machine
+
+import "time"
+
+// Magic packets of the first round are repeated, since many cards hear nothing for
+// some seconds after their machine went off, or not every packet.
+const (
+	denseFor    = 15 * time.Second
+	firstRepeat = 500 * time.Millisecond
+	thenRepeat  = time.Second
+)
+
+// nextMagic returns how long after its first magic packet a wake sends the next one,
+// if the last went out that long after it.
+func nextMagic(since, interval time.Duration) time.Duration {
+	round := (since/interval + 1) * interval
+	switch {
+	case since >= interval || since >= denseFor-thenRepeat:
+		return round
+	case since < thenRepeat:
+		return min(since+firstRepeat, round)
+	}
+	return min(since+thenRepeat, round)
+}
+
+// continueRounds sends the next magic packet. After the last round they go on while
+// somebody tries: a card may have been deaf all the time.
+func (m woken) continueRounds(now time.Time) {
+	w, interval := &m.wake, m.policy.WakeInterval
+	first := w.attempts == 0
+	if first {
+		w.firstMagic = now
+	}
+	since := now.Sub(w.firstMagic)
+	switch round := int(since/interval) + 1; {
+	case round == w.attempts:
+		m.magic(round, true)
+	case round <= m.policy.WakeAttempts || w.tries.going(now):
+		w.attempts, m.lastWake.Attempts = round, round
+		m.magic(round, false)
+	}
+	w.nextMagic = w.firstMagic.Add(nextMagic(since, interval))
+	if first {
+		m.presence = doubt(now)
+		m.stopAnnouncing()
+	}
+}
+
+// inVain reports whether a wake has failed: its rounds are over, and the longest boot
+// that is known of the machine as well, by half as much again. While somebody tries,
+// wake.timeout is.
+func (m woken) inVain(now time.Time) bool {
+	w := &m.wake
+	if w.attempts == 0 || now.Before(w.notBefore) {
+		return false
+	}
+	rounds := time.Duration(m.policy.WakeAttempts) * m.policy.WakeInterval
+	return m.over(now, now.Sub(w.firstMagic), max(rounds, m.takes.Boot*3/2))
+}
+
+// unready reports whether the clients of a machine that is up have waited for their
+// services long enough. They wait as long as for a wake.
+func (m woken) unready(now time.Time) bool {
+	return m.over(now, now.Sub(m.wake.arrived), max(m.policy.ReadyTimeout, m.takes.Services*3/2))
+}
+
+// over reports whether what has been waited for that long is given up: after least,
+// and while somebody tries after wake.timeout.
+func (m woken) over(now time.Time, waited, least time.Duration) bool {
+	if m.wake.tries.going(now) {
+		least = max(least, m.policy.WakeTimeout)
+	}
+	return waited >= least
+}
+
+// tries tells whether somebody still tries.
+type tries struct {
+	first, last time.Time
+}
+
+// A client repeats a SYN after twice the time that it has waited, or sooner (RFC 6298
+// section 5.5), and hardly one that it has waited for more than a minute.
+const (
+	leastPatience = 10 * time.Second
+	mostPatience  = 100 * time.Second
+)
+
+// note takes in a try.
+func (t *tries) note(now time.Time) {
+	if t.first.IsZero() {
+		t.first = now
+	}
+	t.last = now
+}
+
+// going reports whether the next try may be still to come.
+func (t tries) going(now time.Time) bool {
+	pause := t.last.Sub(t.first) * 3 / 2
+	return !t.last.IsZero() && now.Sub(t.last) < min(max(pause, leastPatience), mostPatience)
+}
+
+// Takes is what a machine is known to take: the longest of its wakes, of which an
+// eighth fades with each that is faster.
+type Takes struct {
+	Boot     time.Duration // from the first magic packet to its first proof of life
+	Services time.Duration // from there to the handover
+}
+
+// with returns t and what one more wake took.
+func (t Takes) with(boot, services time.Duration) Takes {
+	return Takes{Boot: max(boot, t.Boot*7/8), Services: max(services, t.Services*7/8)}
+}
