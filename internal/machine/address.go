@@ -81,6 +81,7 @@ type address struct {
 	away     time.Time // of a claimed one with a reason: since when
 	yielded  time.Time // of a claimed one: since when the machine speaks for it; zero: it does not
 	inUse    bool      // the machine uses it since it came up
+	tests    series    // of the machine, whether it may use it
 
 	announced bool      // of a returned one: its machine was seen to use it
 	until     time.Time // of a returned one: the end of the return
@@ -273,6 +274,13 @@ func (as *addresses) uses(now time.Time, a *address) {
 	a.inUse = true
 	if a.standing == Returned && !a.announced {
 		as.announce(now, a)
+	}
+}
+
+// endTests ends every series of tests: the machine is up.
+func (as *addresses) endTests() {
+	for i := range as.all {
+		as.all[i].tests = series{}
 	}
 }
 

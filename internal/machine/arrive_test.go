@@ -51,6 +51,22 @@ func TestTestsWhileItArrives(t *testing.T) {
 		l.event(tests(ip4)).pass(s)
 	}
 	l.reason(machine.Arriving, machine.Waking, machine.WhyFirmware)
+	// One that tests its addresses one after the other takes longer, and has each
+	// test's time. Forged ones are over all the same.
+	l = waking(t, nil).pass(5 * s)
+	for range 9 {
+		l.event(tests(ip6)).pass(s)
+	}
+	for range 8 {
+		l.event(tests(ip4)).pass(s)
+	}
+	if len(actions[machine.Claim](l)) > 0 {
+		t.Errorf("claimed what it tests; so far:\n%s", l.story())
+	}
+	for range 6 {
+		l.event(tests(ip6), tests(ip4)).pass(s)
+	}
+	l.reason(machine.Arriving, machine.Waking, machine.WhyFirmware)
 }
 
 func TestArrivingHandsOverUnreadyAfterTheTimeout(t *testing.T) {

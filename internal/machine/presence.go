@@ -13,8 +13,9 @@ const (
 	// announcement of ours for a duplicate.
 	startSilence = 3 * time.Second
 
-	// testTime bounds how long tests of addresses, and frames, put the verdict off: a test is
-	// over in 9 s (RFC 5227 section 1.1). Forged ones must not do so for ever.
+	// testTime bounds how long tests of an address, and frames, put the verdict off: a test is
+	// over in 9 s (RFC 5227 section 1.1). Forged ones must not do so for ever, so those of
+	// several addresses do for twice as long at most.
 	testTime = 10 * time.Second
 
 	// answerTime is how long an answer may take to be one to a question of ours.
@@ -35,8 +36,7 @@ type presence struct {
 	misses int       // questions in a row without a proof of life
 	silent int       // of these, questions without any answer
 	since  time.Time // silence counts from here: the last proof, or when the doubt began
-	tests  time.Time // a series of tests of addresses began; zero: none since then
-	tested time.Time // the last test
+	tests  series    // of all addresses
 	bare   time.Time // last answer that proved too little
 	system time.Time // last sign of an operating system
 	deep   bool      // only what an operating system answers is a proof
@@ -65,17 +65,25 @@ func (p *presence) count() {
 // prove takes a proof of life. It answers the question that is open, so that what
 // comes later does not put off the next one.
 func (p *presence) prove(now time.Time) {
-	p.since, p.tests, p.asked, p.round = now, time.Time{}, time.Time{}, time.Time{}
+	p.since, p.tests, p.asked, p.round = now, series{}, time.Time{}, time.Time{}
 	p.misses, p.silent, p.unsent = 0, 0, false
 }
 
-// test takes a test of an address: the machine may pause before the next frame.
-func (p *presence) test(now time.Time) {
-	if p.tests.IsZero() || now.Sub(p.tested) >= startSilence {
-		p.tests = now
+// series are tests of an address since the last proof of life that follow each other.
+type series struct{ first, last time.Time }
+
+// note takes in one more test, and returns for how long they go on.
+func (s *series) note(now time.Time) time.Duration {
+	if s.first.IsZero() || now.Sub(s.last) >= startSilence {
+		s.first = now
 	}
-	p.tested = now
-	if now.Sub(p.tests) < testTime {
+	s.last = now
+	return now.Sub(s.first)
+}
+
+// test takes a test of an address: the machine may pause before the next frame.
+func (p *presence) test(now time.Time, a *address) {
+	if own, all := a.tests.note(now), p.tests.note(now); own < testTime && all < 2*testTime {
 		p.since = now
 	}
 }
@@ -185,6 +193,7 @@ func (m *Machine) answered(now time.Time, e Answered) {
 	m.heard = now
 	m.failures, m.retryAt = 0, time.Time{}
 	p.prove(now)
+	m.addrs.endTests()
 	m.provedUp(now, e.Addr, a)
 	if a != nil {
 		m.addrs.uses(now, a)
@@ -240,8 +249,8 @@ func (m *Machine) hear(now time.Time, e Heard, unasked bool) {
 	case Waking:
 		m.woken().heardWaking(now, a, e)
 	}
-	if e.Sign == Tests {
-		p.test(now)
+	if e.Sign == Tests && a != nil {
+		p.test(now, a)
 	}
 	if a != nil && now.Sub(notBefore(p.since, m.since)) < startSilence+testTime { // forged frames end, too
 		p.round = time.Time{}
