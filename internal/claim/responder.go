@@ -46,9 +46,8 @@ type Responder struct {
 	Replied func(kind lan.Kind) // called for every answer sent
 }
 
-// Lookup tells about an address, as far as a host with the MAC asker is
-// concerned, and false for one that is not watched.
-type Lookup func(ip netip.Addr, asker machine.MAC) (Holding, bool)
+// Lookup tells about an address, and false for one that is not watched.
+type Lookup func(ip netip.Addr) (Holding, bool)
 
 // Handle judges an ARP or ND frame, and answers it where that is due.
 func (r *Responder) Handle(p *lan.Packet, holding Lookup) Verdict {
@@ -81,7 +80,7 @@ func (r *Responder) arp(p *lan.Packet, holding Lookup) Verdict {
 
 // statement judges a frame that says "ip is at my address".
 func (r *Responder) statement(p *lan.Packet, ip netip.Addr, holding Lookup) Verdict {
-	h, ok := holding(ip, p.Src)
+	h, ok := holding(ip)
 	switch {
 	case !ok:
 		return NotOurs
@@ -95,7 +94,7 @@ func (r *Responder) statement(p *lan.Packet, ip netip.Addr, holding Lookup) Verd
 
 // question judges a frame that asks who has ip.
 func (r *Responder) question(p *lan.Packet, ip netip.Addr, holding Lookup) Verdict {
-	h, ok := holding(ip, p.Src)
+	h, ok := holding(ip)
 	switch {
 	case !ok:
 		return NotOurs

@@ -16,18 +16,24 @@ func (r *Reader) visit(v *View, p *lan.Packet) {
 	if a == nil || a.target.MAC == p.Src || p.Dst != r.responder.Self || !p.Src.Unicast() || a.conceded.Load() {
 		return
 	}
+	if a.target.hold.Opened() {
+		r.straggle(a, p)
+		return
+	}
 	r.visited(a.target)
 	s := a.knockedAt(p, v.rules.Established)
 	knocks := s != nil && v.mayWake(a.target, p.From) && (v.rules.Filter == nil || !r.suppressed(v.rules.Filter, a, s, p))
 	var service machine.Service
+	var now time.Time
 	if knocks {
+		now = time.Now()
 		service = s.ID
 		r.report(&s.knock, Sighting{
 			Kind: SawKnock, Target: a.target, Address: a, Service: s,
 			Source: netip.AddrPortFrom(p.From, p.FromPort), At: p.Time,
 		})
 	}
-	if a.target.hold.Take(p, knocks, service) == handover.Forward {
+	if a.target.hold.Take(now, p, knocks, service) == handover.Forward {
 		// The client repeats what was not sent, and that is forwarded again.
 		_ = r.forward(p, a.target.MAC)
 	}

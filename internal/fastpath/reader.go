@@ -30,6 +30,9 @@ type Reader struct {
 	resolver  resolver
 	sightings chan<- Sighting
 	lost      atomic.Uint64
+	hosts     hosts
+	forwards4 atomic.Bool // our own kernel forwards packets of the family
+	forwards6 atomic.Bool
 }
 
 // New returns a reader with an empty view. SetSelf has to follow before the first
@@ -80,7 +83,8 @@ func (r *Reader) Handle(p *lan.Packet) {
 	}
 	// A watched machine can be the client of another one. (The maps are indexed
 	// by what is in the packet: a copy of the key would double the time.)
-	if t, ok := v.targets[p.Src]; ok {
+	t, watched := v.targets[p.Src]
+	if watched {
 		r.heard(v, t, p)
 	}
 	switch p.Kind {
@@ -88,6 +92,9 @@ func (r *Reader) Handle(p *lan.Packet) {
 		r.visit(v, p)
 	default:
 		r.neighbor(v, p)
+		if !watched {
+			r.noteHost(v, p)
+		}
 	}
 }
 
@@ -108,9 +115,13 @@ func (r *Reader) neighbor(v *View, p *lan.Packet) {
 		// A machine that arrives may have answered as well, and last.
 		if a := v.Address(requested(p)); a != nil {
 			r.diverted(a.target, p)
-			r.noteRequester(a, p)
+			if p.Dst != r.responder.Self && (a.target.cardAnswers.Load() || a.target.hold.Passing()) {
+				r.noteRequester(a, Requester{a.ip, p.Src}, p)
+			}
 			r.visited(a.target)
 		}
+	case claim.Quiet:
+		r.passOn(v, p)
 	}
 }
 
@@ -130,16 +141,19 @@ func (r *Reader) visited(t *Target) {
 	}
 }
 
-// contested takes another host's test of an address that is not defended, and
-// reports whether p is one. Behind a repeater the machine's own test is known by
-// the address that it names.
+// contested takes another host's test of an address that is not defended, or that its
+// machine defends itself, and reports whether p is one. Behind a repeater the machine's
+// own test is known by the address that it names.
 func (r *Reader) contested(v *View, p *lan.Packet) bool {
 	if kind, _ := spokenFor(p); kind != SawTest {
 		return false
 	}
 	a, by := v.addrs[requested(p)], claim.Stated(p)
-	if a == nil || !a.target.undefended.Load() || by == a.target.MAC || p.Src == a.target.MAC || p.Src == r.responder.Self {
+	if a == nil || by == a.target.MAC || p.Src == a.target.MAC || p.Src == r.responder.Self {
 		return false
+	}
+	if !a.target.undefended.Load() {
+		return !a.answer.Load()
 	}
 	r.report(&a.contest, Sighting{Kind: SawContest, Target: a.target, Address: a, By: by})
 	return true

@@ -4,11 +4,11 @@ import (
 	"net/netip"
 	"sync"
 
-	"nightporter/internal/lan"
 	"nightporter/internal/machine"
 )
 
-// Requester is a neighbour that asked everyone for an address of a machine.
+// Requester is a neighbour that asked for an address of a machine, or sent to it, and
+// may have it at the wrong MAC.
 type Requester struct {
 	Addr netip.Addr  // the machine's
 	MAC  machine.MAC // the neighbour's
@@ -45,15 +45,4 @@ func (t *Target) TakeRequesters() map[Requester]netip.Addr {
 	all := q.all
 	q.all = nil
 	return all
-}
-
-// noteRequester takes a question to everyone that we have answered for a machine
-// whose network card answers it too. The requester keeps one of the two answers.
-func (r *Reader) noteRequester(a *Address, p *lan.Packet) {
-	t := a.target
-	if !t.cardAnswers.Load() || p.Dst == r.responder.Self || p.From.IsUnspecified() {
-		return
-	}
-	t.requesters.add(Requester{a.ip, p.Src}, p.From)
-	r.report(&t.request, Sighting{Kind: SawRequest, Target: t})
 }

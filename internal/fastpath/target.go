@@ -41,6 +41,7 @@ type Address struct {
 	services []*Service
 
 	answer   atomic.Bool // answer for it now; the reader itself clears it when the machine speaks
+	ours     atomic.Bool // claimed, or returned a moment ago: our kernel is kept silent about it
 	conceded atomic.Bool // left to another host: its packets are not looked at
 
 	// On their way to the loop.
@@ -95,7 +96,20 @@ func (t *Target) Services() []machine.Service {
 }
 
 // Answer has the readers answer for these addresses too.
-func (t *Target) Answer(ips []netip.Addr) { t.setAnswer(ips, true) }
+func (t *Target) Answer(ips []netip.Addr) {
+	t.SetOurs(ips, true)
+	t.setAnswer(ips, true)
+}
+
+// SetOurs says whether our kernel is kept silent about these addresses, so that only
+// the readers send on what comes for them.
+func (t *Target) SetOurs(ips []netip.Addr, ours bool) {
+	for _, a := range t.addrs {
+		if slices.Contains(ips, a.ip) {
+			a.ours.Store(ours)
+		}
+	}
+}
 
 // Silence stops answering for these addresses.
 func (t *Target) Silence(ips []netip.Addr) { t.setAnswer(ips, false) }
@@ -172,12 +186,15 @@ func (a *Address) Target() *Target { return a.target }
 // Answered reports whether the readers answer for the address.
 func (a *Address) Answered() bool { return a.answer.Load() }
 
-// AnsweredTo reports whether the readers answer a neighbour for the address. A
-// client whose service is not ready is answered also when the machine speaks for
-// itself.
-func (a *Address) AnsweredTo(mac machine.MAC) bool {
-	return a.answer.Load() || a.target.hold.Waits(a.ip, mac)
+// Kept reports whether the readers answer those who ask for the address: also while
+// its machine speaks for itself and its services are not ready, since the machine
+// would refuse the client.
+func (a *Address) Kept() bool {
+	return a.answer.Load() || a.ours.Load() && a.target.hold.Passing()
 }
+
+// Up reports whether the machine takes all packets for the address itself.
+func (a *Address) Up() bool { return a.target.hold.Opened() && !a.conceded.Load() }
 
 // service returns the service at a port, or nil.
 func (a *Address) service(port machine.Port) *Service {

@@ -31,10 +31,10 @@ func NewView(rules Rules) *View {
 	return &View{rules: rules, targets: make(map[machine.MAC]*Target), addrs: make(map[netip.Addr]*Address)}
 }
 
-// Add puts a target into the view, before readers have it. With whole the kernel
-// filter lets through all that the machine sends and all that is sent to it, and
-// otherwise only ARP and neighbour discovery: what passes between our own host and
-// an awake machine may be a lot, and is to cost nothing.
+// Add puts a target into the view, before readers have it. The kernel filter lets
+// through what comes to us for its addresses, and with whole also all that the machine
+// sends, and what our own host sends to it: that may be a lot while the machine is
+// awake, and is to cost nothing then.
 //
 // elsewhere reports which of its addresses the target has not at present: it has
 // left them to another host, or they wait. Another host may have registered such an
@@ -48,8 +48,9 @@ func (v *View) Add(t *Target, whole bool, elsewhere func(netip.Addr) bool) {
 		if v.addrs[a.ip] == nil || !elsewhere(a.ip) {
 			v.addrs[a.ip] = a
 		}
+		v.wanted.Addrs = append(v.wanted.Addrs, a.ip)
 		if whole {
-			v.wanted.Addrs = append(v.wanted.Addrs, a.ip)
+			v.wanted.Sent = append(v.wanted.Sent, a.ip)
 		}
 	}
 }
@@ -65,13 +66,13 @@ func (v *View) Interest(own []netip.Addr) lan.Interest {
 	return in
 }
 
-// holding says for the responder whether a neighbour is answered for an address.
-func (v *View) holding(ip netip.Addr, asker machine.MAC) (claim.Holding, bool) {
+// holding says for the responder whether we answer for an address.
+func (v *View) holding(ip netip.Addr) (claim.Holding, bool) {
 	a := v.addrs[ip]
 	if a == nil {
 		return claim.Holding{}, false
 	}
-	return claim.Holding{Owner: a.target.MAC, Answer: a.AnsweredTo(asker)}, true
+	return claim.Holding{Owner: a.target.MAC, Answer: a.Kept()}, true
 }
 
 // mayWake reports whether a knock from ip counts. A machine can narrow what the

@@ -74,13 +74,14 @@ func TestConcededAddressIsTheNewOwners(t *testing.T) {
 	}
 }
 
-// The kernel filter lets through only what is for a target that is wanted whole.
+// The kernel filter lets through all that comes to us for a target, and what it and our
+// own host send if it is wanted whole.
 func TestInterest(t *testing.T) {
 	none := func(netip.Addr) bool { return false }
 	v := NewView(Rules{})
 	v.Add(NewTarget(nas(), nil, nil), true, none)
 	v.Add(NewTarget(tv(), nil, nil), false, none)
-	want := lan.Interest{Own: []netip.Addr{porter4}, MACs: []machine.MAC{nasMAC}, Addrs: []netip.Addr{nas4, nas6}}
+	want := lan.Interest{Own: []netip.Addr{porter4}, MACs: []machine.MAC{nasMAC}, Addrs: []netip.Addr{nas4, nas6, tv4}, Sent: []netip.Addr{nas4, nas6}}
 	if diff := cmp.Diff(want, v.Interest([]netip.Addr{porter4}), cmpopts.EquateComparable(netip.Addr{})); diff != "" {
 		t.Errorf("interest (-want +got):\n%s", diff)
 	}

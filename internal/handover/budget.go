@@ -61,6 +61,6 @@ func (a *account) fits(n, given int64) bool {
 // costOf returns how much memory a frame of so many octets takes, at most: with
 // what is noted beside it, and an eighth for the allocator, which has a few sizes
 // only.
-func costOf(octets int) int64 { return int64(octets + octets/8 + 256) }
+func costOf(octets int) int64 { return int64(octets + octets/8 + 320) }
 
 func (p *packet) cost() int64 { return costOf(len(p.frame)) }

@@ -50,7 +50,7 @@ func TestMemoryIsBounded(t *testing.T) {
 			for n := range 2 * packets {
 				p := flood(n)
 				for _, h := range holds {
-					h.Take(p, true, ssh)
+					h.Take(start, p, true, ssh)
 				}
 			}
 			used := heap() - before
@@ -88,7 +88,7 @@ func TestFullAllocatesNothing(t *testing.T) {
 		for range 4 {
 			take(t, h, p, ssh, handover.Kept)
 		}
-		if n := testing.AllocsPerRun(100, func() { h.Take(p, true, ssh) }); n != 0 {
+		if n := testing.AllocsPerRun(100, func() { h.Take(start, p, true, ssh) }); n != 0 {
 			t.Errorf("%s: %v allocations", name, n)
 		}
 	}
@@ -106,7 +106,7 @@ func TestFloodLeavesOthersTheirReserve(t *testing.T) {
 			for n := range 5000 {
 				p := *flood
 				p.FromPort, p.Frame = uint16(n), make([]byte, 1000)
-				attacked.Take(&p, true, ssh)
+				attacked.Take(start, &p, true, ssh)
 			}
 			if attacked.Counts().Dropped == 0 {
 				t.Fatal("the flood has not filled the budget")

@@ -1,9 +1,11 @@
 package handover
 
 import (
+	"net/netip"
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"nightporter/internal/lan"
 	"nightporter/internal/machine"
@@ -40,7 +42,8 @@ type Hold struct {
 	account account
 	limit   int // packets
 	packets []*packet
-	ready   []machine.Service // of those that take their packets
+	shares  map[netip.Addr]int // packets by source
+	ready   []machine.Service  // of those that take their packets
 }
 
 // NewHold returns a Hold for at most limit packets out of budget, which is
@@ -89,9 +92,12 @@ func (h *Hold) Passing() bool { return mode(h.mode.Load()) == passing }
 // Closed reports whether the machine takes its packets itself.
 func (h *Hold) Closed() bool { return mode(h.mode.Load()) == closed }
 
-// Take decides about a packet for the machine. A knock at a service that cannot
-// take it yet is kept. The frame is copied.
-func (h *Hold) Take(p *lan.Packet, knocks bool, service machine.Service) Verdict {
+// Opened reports whether the machine takes every packet.
+func (h *Hold) Opened() bool { return mode(h.mode.Load()) == open }
+
+// Take decides about a packet for the machine, which came now. A knock at a service
+// that cannot take it yet is kept. The frame is copied.
+func (h *Hold) Take(now time.Time, p *lan.Packet, knocks bool, service machine.Service) Verdict {
 	m := mode(h.mode.Load())
 	switch {
 	case m == closed:
@@ -116,7 +122,7 @@ func (h *Hold) Take(p *lan.Packet, knocks bool, service machine.Service) Verdict
 	case !knocks:
 		return m.otherwise()
 	}
-	h.keep(p, service)
+	h.keep(now, p, service)
 	return Kept
 }
 

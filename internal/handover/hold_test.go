@@ -68,7 +68,7 @@ func wantCounts(t *testing.T, h *handover.Hold, want machine.Packets) {
 
 func take(t *testing.T, h *handover.Hold, p *lan.Packet, s machine.Service, want handover.Verdict) {
 	t.Helper()
-	if got := h.Take(p, s != machine.Service{}, s); got != want {
+	if got := h.Take(start, p, s != machine.Service{}, s); got != want {
 		t.Errorf("%q: verdict %d, want %d", p.Frame, got, want)
 	}
 }
@@ -181,20 +181,11 @@ func TestGuests(t *testing.T) {
 	if d := cmp.Diff([]handover.Guest{near, far}, h.Guests(), opt); d != "" {
 		t.Errorf("guests (-want +got):\n%s", d)
 	}
-	if h.Waits(nas4, clientMAC) {
-		t.Error("somebody is kept with us although the machine takes nobody")
-	}
 	h.Pass()
-	if !h.Waits(nas4, clientMAC) || !h.Waits(nas4, routerMAC) || h.Waits(nas6, clientMAC) || h.Waits(nas4, machine.MAC{2}) {
-		t.Error("not those wait who do")
-	}
 	if d := cmp.Diff([]handover.Guest{near}, h.Leaving(ssh), opt); d != "" {
 		t.Errorf("with SSH leave (-want +got):\n%s", d)
 	}
 	h.Admit(ssh, (&door{}).send)
-	if h.Waits(nas4, clientMAC) || !h.Waits(nas4, routerMAC) {
-		t.Error("who has been let in still waits, or the other does not")
-	}
 	if d := cmp.Diff([]handover.Guest{far}, h.Leaving(game), opt); d != "" {
 		t.Errorf("with the game leave (-want +got):\n%s", d)
 	}
@@ -238,7 +229,7 @@ func TestNobodyOvertakesOpen(t *testing.T) {
 			return nil
 		}
 		first = false
-		go func() { verdict <- h.Take(datagram("3"), true, game) }()
+		go func() { verdict <- h.Take(start, datagram("3"), true, game) }()
 		select {
 		case v := <-verdict:
 			t.Errorf("the third datagram has verdict %d while the first is on its way", v)

@@ -3,6 +3,7 @@ package handover
 import (
 	"net/netip"
 	"slices"
+	"time"
 
 	"nightporter/internal/lan"
 	"nightporter/internal/machine"
@@ -20,6 +21,8 @@ type packet struct {
 	service machine.Service
 	guest   Guest
 	whole   whole
+
+	first, last time.Time // when it came, and when it was repeated last
 }
 
 // whole tells the parts of a fragmented packet, together with its ends, from those
@@ -40,14 +43,14 @@ type flow struct {
 	syn      bool
 }
 
-func (h *Hold) keep(p *lan.Packet, service machine.Service) {
+func (h *Hold) keep(now time.Time, p *lan.Packet, service machine.Service) {
 	if len(p.Frame) > largest {
 		h.dropped.Add(1)
 		return
 	}
 	w := packet{
 		flow: flowOf(p), service: service, whole: wholeOf(p), sum: p.Sum,
-		guest: Guest{Addr: p.To, MAC: p.Src, IP: p.From},
+		guest: Guest{Addr: p.To, MAC: p.Src, IP: p.From}, first: now, last: now,
 	}
 	if w.flow != (flow{}) {
 		if i := slices.IndexFunc(h.packets, func(o *packet) bool { return o.flow == w.flow }); i >= 0 {
@@ -55,8 +58,8 @@ func (h *Hold) keep(p *lan.Packet, service machine.Service) {
 			return
 		}
 	}
-	kept, ok := h.room()
-	if !ok || !h.pay(costOf(len(p.Frame)), w.flow.syn) {
+	kept, ok := h.room(&w)
+	if !ok || !h.pay(now, costOf(len(p.Frame)), w.flow.syn) {
 		h.dropped.Add(1)
 		return
 	}
@@ -66,6 +69,10 @@ func (h *Hold) keep(p *lan.Packet, service machine.Service) {
 	w.frame = overwrite(kept.frame, p.Frame)
 	*kept = w
 	h.packets = append(h.packets, kept)
+	if h.shares == nil {
+		h.shares = make(map[netip.Addr]int)
+	}
+	h.shares[w.guest.IP]++
 	h.held.Add(1)
 }
 
@@ -74,6 +81,7 @@ func (h *Hold) keep(p *lan.Packet, service machine.Service) {
 // is memory for is not worth the place of others.
 func (h *Hold) repeat(i int, w packet, frame []byte) {
 	before := h.packets[i].frame
+	w.first, h.packets[i].last = h.packets[i].first, w.last
 	if !h.account.take(costOf(len(frame)) - costOf(len(before))) {
 		return
 	}
@@ -91,52 +99,6 @@ func overwrite(before, frame []byte) []byte {
 	return before
 }
 
-// room makes room for a packet, at the cost of the oldest datagram, which it
-// returns: who sends datagrams expects to lose some. A SYN stays, a client waits
-// for it.
-func (h *Hold) room() (displaced *packet, ok bool) {
-	if len(h.packets) < h.limit {
-		return nil, true
-	}
-	i := slices.IndexFunc(h.packets, func(w *packet) bool { return !w.flow.syn })
-	if i < 0 {
-		return nil, false
-	}
-	displaced = h.packets[i]
-	h.packets = slices.Delete(h.packets, i, i+1)
-	h.account.give(displaced.cost())
-	h.dropped.Add(1)
-	return displaced, true
-}
-
-// pay takes octets of memory for a packet. A SYN has those of the oldest datagrams
-// if there are no others: its client waits.
-func (h *Hold) pay(octets int64, syn bool) bool {
-	if h.account.take(octets) {
-		return true
-	}
-	return syn && h.displace(octets) && h.account.take(octets)
-}
-
-// displace gives up the oldest datagrams, until octets could be taken. It gives up
-// none if all of them would not be enough.
-func (h *Hold) displace(octets int64) bool {
-	var given int64
-	for i := range h.packets {
-		if h.packets[i].flow.syn {
-			continue
-		}
-		if given += h.packets[i].cost(); !h.account.fits(octets, given) {
-			continue
-		}
-		at := -1
-		n := h.remove(func(w *packet) bool { at++; return at <= i && !w.flow.syn })
-		h.dropped.Add(uint64(n))
-		return true
-	}
-	return false
-}
-
 // remove takes out the chosen packets, and returns how many.
 func (h *Hold) remove(chosen func(*packet) bool) int {
 	before := len(h.packets)
@@ -144,14 +106,22 @@ func (h *Hold) remove(chosen func(*packet) bool) int {
 		if !chosen(w) {
 			return false
 		}
-		h.account.give(w.cost())
+		h.leave(w)
 		return true
 	})
 	n := before - len(h.packets)
 	if n == before {
-		h.packets = nil // the room for as many as there were once is memory too
+		h.packets, h.shares = nil, nil // the room for as many as there were once is memory too
 	}
 	return n
+}
+
+// leave gives back what a packet has taken.
+func (h *Hold) leave(w *packet) {
+	h.account.give(w.cost())
+	if h.shares[w.guest.IP]--; h.shares[w.guest.IP] == 0 {
+		delete(h.shares, w.guest.IP)
+	}
 }
 
 // flowOf returns the zero flow for what is not TCP.

@@ -23,6 +23,7 @@ type Interest struct {
 	Own   []netip.Addr  // the host's own addresses: packets for them are not wanted, even if in Addrs
 	MACs  []machine.MAC // IP packets from these machines are wanted, wherever they go
 	Addrs []netip.Addr  // packets for these addresses are wanted
+	Sent  []netip.Addr  // of what the host itself sends, packets for these are (see Outgoing)
 }
 
 // Offsets in an untagged frame.

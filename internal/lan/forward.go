@@ -49,6 +49,12 @@ func Forward(p *Packet, src, dst machine.MAC, mtu int, send func(frame []byte) e
 	return send(padded(o.frame))
 }
 
+// Redirect puts other Ethernet addresses on a frame, in place.
+func Redirect(frame []byte, src, dst machine.MAC) {
+	copy(frame, dst[:])
+	copy(frame[len(dst):], src[:])
+}
+
 // padded returns frame with zeros up to Ethernet's least length. The octets that
 // follow it in memory may be somebody else's.
 func padded(frame []byte) []byte {
@@ -85,8 +91,7 @@ func (p *Packet) outbound(src, dst machine.MAC) (outbound, error) {
 	}
 	start := p.Network - ethernetHeader
 	o := outbound{p: p, frame: p.Frame[start : p.Network+length]}
-	copy(o.frame, dst[:])
-	copy(o.frame[len(dst):], src[:])
+	Redirect(o.frame, src, dst)
 	if p.Transport != 0 && !p.Fragment && !rerouted {
 		o.transport, o.protocol = p.Transport-start, p.protocol()
 	}

@@ -48,7 +48,29 @@ func NeighborProbe(src, dst machine.MAC, from, target netip.Addr) ([]byte, error
 	if target.Is4() {
 		return arpRequest(src, dst, src, from, target)
 	}
-	return solicitation(src, dst, from, target)
+	return solicitation(src, dst, src, from, target)
+}
+
+// Correction returns a frame that has the one client dst know that ip is at owner:
+// a question for the client's own address that seems to come from ip. The client takes
+// it at once and whatever it knew, also without an entry for ip, also where it takes no
+// announcement (Linux, drop_gratuitous_arp and drop_unsolicited_na), and answers to
+// owner. It is an error if client is no unicast address of ip's family, or if dst or
+// owner is not the address of one host.
+func Correction(src, dst, owner machine.MAC, ip, client netip.Addr) ([]byte, error) {
+	err := checkPair(ip, client)
+	if err == nil {
+		err = checkDestination(dst)
+	}
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("correction: %w", err)
+	case !owner.Unicast():
+		return nil, fmt.Errorf("correction of %v: owner %v: expected a unicast MAC address", ip, owner)
+	case ip.Is4():
+		return arpRequest(src, dst, owner, ip, client)
+	}
+	return solicitation(src, dst, owner, ip, client)
 }
 
 // Announcement returns the frames that tell dst that ip is at the link-layer

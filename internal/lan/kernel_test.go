@@ -1,8 +1,11 @@
 package lan_test
 
 import (
+	"errors"
+	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"testing"
 
 	"nightporter/internal/lan"
@@ -105,6 +108,46 @@ func TestClientTakesTheAnnouncement(t *testing.T) {
 				owner(mac, frames[n:n+1], err)
 			}
 		}
+	}
+}
+
+// TestClientTakesTheCorrection without an entry, over a fresh one, and where it takes no
+// announcement.
+func TestClientTakesTheCorrection(t *testing.T) {
+	for _, hardened := range []bool{false, true} {
+		porter, client := neighbors(t)
+		i := porter.open("porter0")
+		if hardened {
+			client.do(func() error {
+				return errors.Join(os.WriteFile("/proc/sys/net/ipv4/conf/all/drop_gratuitous_arp", []byte("1"), 0),
+					os.WriteFile("/proc/sys/net/ipv6/conf/client0/drop_unsolicited_na", []byte("1"), 0))
+			})
+		}
+		for _, pair := range [][2]netip.Addr{{sleepy4, client4}, {sleepy6, client6}} {
+			ip := pair[0]
+			for n, owner := range []machine.MAC{porterMAC, sleepyMAC, porterMAC} {
+				if hardened && n > 0 {
+					frames, err := lan.Announcement(porterMAC, clientMAC, owner, ip, porter6, pair[1])
+					send(t, i, err, frames...)
+					if knows(client, ip) == owner {
+						t.Errorf("the client takes announcements of %v", ip)
+					}
+				}
+				frame, err := lan.Correction(porterMAC, clientMAC, owner, ip, pair[1])
+				send(t, i, err, frame)
+				eventually(t, fmt.Sprintf("%v at %v", ip, owner), func() bool { return knows(client, ip) == owner })
+			}
+		}
+	}
+}
+
+func send(t *testing.T, i *lan.Interface, failed error, frames ...[]byte) {
+	t.Helper()
+	for _, frame := range frames {
+		failed = errors.Join(failed, i.Send(frame))
+	}
+	if failed != nil {
+		t.Fatal(failed)
 	}
 }
 

@@ -79,11 +79,11 @@ func (l *Link) Listen(ctx context.Context, h Handlers) {
 func (l *Link) Wait() error { return l.readers.Wait() }
 
 // SetInterest changes what the readers get to see, and of what our own host sends
-// the packets to in.Addrs. See Interface.SetInterest.
+// the packets to in.Sent. See Interface.SetInterest.
 func (l *Link) SetInterest(in Interest) error {
 	err := l.Interface.SetInterest(in)
 	if l.outgoing != nil {
-		err = errors.Join(err, l.outgoing.SetAddrs(in.Addrs))
+		err = errors.Join(err, l.outgoing.SetAddrs(in.Sent))
 	}
 	return err
 }

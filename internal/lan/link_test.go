@@ -54,7 +54,7 @@ func TestLinkReadsAllItsSockets(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	s := listen(ctx, l)
-	if err := l.SetInterest(lan.Interest{Addrs: []netip.Addr{sleepy4}}); err != nil {
+	if err := l.SetInterest(lan.Interest{Addrs: []netip.Addr{sleepy4}, Sent: []netip.Addr{sleepy4}}); err != nil {
 		t.Fatal(err)
 	}
 	for _, frame := range [][]byte{named("arp", ether(0x0806, arpBody(1)...)), named("packet", dst(porterMAC, to(sleepy4)))} {

@@ -131,7 +131,10 @@ func (p *Packet) SYNACK() bool {
 func (p *Packet) RST() bool { return p.Kind == TCP && p.Flags&tcpRST != 0 }
 
 // Data reports whether p carries data of a TCP connection that is established:
-// ACK is set, and none of SYN, RST and FIN, and there is a payload.
+// ACK is set, and none of SYN, RST and FIN, and there is a payload. A single octet
+// that is not pushed is none: the keep-alives of Windows and BSD carry one that was
+// acknowledged before (RFC 9293, section 3.8.4).
 func (p *Packet) Data() bool {
-	return p.Kind == TCP && p.Payload > 0 && p.Flags&(tcpSYN|tcpACK|tcpRST|tcpFIN) == tcpACK
+	return p.Kind == TCP && p.Flags&(tcpSYN|tcpACK|tcpRST|tcpFIN) == tcpACK &&
+		(p.Payload > 1 || p.Payload == 1 && p.Flags&tcpPSH != 0)
 }

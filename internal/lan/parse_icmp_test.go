@@ -70,7 +70,8 @@ func TestFlagsOfAConnection(t *testing.T) {
 		{flags: syn | ack | ece, synack: true},
 		{flags: syn | ack, payload: "x", synack: true}, // TCP Fast Open
 		{flags: syn | ack | rst}, {flags: syn | ack | fin}, {flags: syn}, {flags: ack}, {flags: syn, payload: "x"},
-		{flags: ack, payload: "x", data: true},
+		{flags: ack, payload: "x"}, // a keep-alive
+		{flags: ack, payload: "xy", data: true},
 		{flags: ack | psh, payload: "x", data: true},
 		{flags: ack | fin, payload: "x"}, {flags: ack | rst, payload: "x"}, {flags: psh, payload: "x"},
 	} {

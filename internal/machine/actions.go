@@ -56,6 +56,11 @@ type (
 		Repeated bool // the machine did not wake before: not worth an event
 	}
 
+	// Pin: tell other hosts on the LAN that the addresses are at our MAC, each by
+	// unicast: one that becomes a client while the machine arrives would meet its
+	// refusal.
+	Pin struct{ Addrs []netip.Addr }
+
 	// HandOver: check when the services can take their clients, and report that
 	// with ServicesReady. A later one replaces it.
 	HandOver struct{ Services []Service }
@@ -162,6 +167,7 @@ func (StopAnnouncing) action() {}
 func (Probe) action()          {}
 func (Recheck) action()        {}
 func (SendMagic) action()      {}
+func (Pin) action()            {}
 func (HandOver) action()       {}
 func (AdmitClients) action()   {}
 func (Hold) action()           {}
@@ -188,7 +194,7 @@ const (
 	Ignore      HoldMode = iota // they are not ours: the machine has its addresses
 	HoldAll                     // keep knocks
 	HoldUnready                 // keep knocks at services that are not ready, forward the rest
-	AdmitAll                    // send on what is held, and forward the rest
+	AdmitAll                    // send on what is held, forward the rest, and tell its clients where the machine is
 )
 
 // Attention is how closely the readers have to look.
@@ -197,7 +203,7 @@ type Attention uint8
 // The degrees of attention.
 const (
 	Unobserved Attention = iota
-	Attended             // to its ARP and neighbor discovery, which the kernel filter passes anyway
+	Attended             // to its ARP and neighbor discovery, which the kernel filter passes anyway, and to what still comes to us for it
 	Observed             // to all it sends, and all that is sent to it
 )
 

@@ -141,6 +141,12 @@ func claimed(a *address) bool { return a.standing == Claimed }
 // Claimed returns the addresses that are held for the machine.
 func (m *Machine) Claimed() []netip.Addr { return m.addrs.which(claimed) }
 
+// Guarded returns the addresses that our own kernel is kept silent about: what is
+// claimed, or was until a moment ago.
+func (m *Machine) Guarded() []netip.Addr {
+	return m.addrs.which(func(a *address) bool { return a.standing == Claimed || a.standing == Returned })
+}
+
 // Answered returns the addresses that the readers answer for.
 func (m *Machine) Answered() []netip.Addr {
 	return m.addrs.which(func(a *address) bool { return a.standing == Claimed && a.yielded.IsZero() })

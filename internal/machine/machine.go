@@ -296,13 +296,17 @@ func (m *Machine) attention() Attention {
 	switch {
 	case m.state != Awake || !m.addrs.nextReturn().IsZero():
 		return Observed
-	case m.presence.next.IsZero():
+	case !m.known():
 		return Unobserved
-	case m.CardAnswers() || m.presence.deep:
+	case !m.presence.next.IsZero() && (m.CardAnswers() || m.presence.deep):
 		return Observed
 	}
 	return Attended
 }
+
+// known reports whether anything says that the machine is here: it has registered, or
+// need not.
+func (m *Machine) known() bool { return m.spec.Agentless || m.HasRegistered() }
 
 func (m *Machine) holdMode() HoldMode {
 	switch {
@@ -310,8 +314,8 @@ func (m *Machine) holdMode() HoldMode {
 		return HoldUnready
 	case m.state != Awake:
 		return HoldAll
-	case m.addrs.reaches():
-		return AdmitAll
+	case m.known() || m.addrs.reaches():
+		return AdmitAll // clients may still send to us, also hours later
 	}
 	return Ignore
 }

@@ -70,7 +70,7 @@ func TestWhatHoldsInEachState(t *testing.T) {
 		pace      time.Duration // between two questions; 0: none
 	}{
 		{machine.Awake, newLife(t, nil), machine.Ignore, machine.Unobserved, machine.Own, 0},
-		{machine.Awake, newLife(t, nil).event(isHere).up(20 * s), machine.Ignore, machine.Attended, machine.Own, watchPause},
+		{machine.Awake, newLife(t, nil).event(isHere).up(20 * s), machine.AdmitAll, machine.Attended, machine.Own, watchPause},
 		{machine.Awake, keep(waking(t, nil)).pass(s).event(answer(ip4), ready), machine.AdmitAll, machine.Observed, machine.Returned, 100 * time.Millisecond},
 		{machine.Settling, newLife(t, nil).event(registered), machine.HoldAll, machine.Observed, machine.Own, s},
 		{machine.Settling, keep(asleep(t, nil)).event(frame), machine.HoldAll, machine.Observed, machine.Claimed, s},

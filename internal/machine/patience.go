@@ -43,6 +43,14 @@ func (m woken) continueRounds(now time.Time) {
 	if first {
 		m.presence = doubt(now)
 		m.stopAnnouncing()
+		m.pin()
+	}
+}
+
+// pin keeps whoever may become a client with us.
+func (m woken) pin() {
+	if claimed := m.Claimed(); len(claimed) > 0 {
+		m.do(Pin{Addrs: claimed})
 	}
 }
 
@@ -93,10 +101,10 @@ func (t *tries) note(now time.Time) {
 	t.last = now
 }
 
-// going reports whether the next try may be still to come.
+// going reports whether a client that has tried again may do so once more.
 func (t tries) going(now time.Time) bool {
 	pause := t.last.Sub(t.first) * 3 / 2
-	return !t.last.IsZero() && now.Sub(t.last) < min(max(pause, leastPatience), mostPatience)
+	return pause > 0 && now.Sub(t.last) < min(max(pause, leastPatience), mostPatience)
 }
 
 // Takes is what a machine is known to take: the longest of its wakes, of which an

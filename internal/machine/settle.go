@@ -187,6 +187,7 @@ func (m inDoubt) foundCard(now time.Time) {
 func (m inDoubt) neverSilent(now time.Time, why Reason) {
 	m.tally.SettleTimeouts++
 	m.pending = nil
+	m.do(DropPackets{}) // whoever sent them has repeated them, or given up
 	m.addrs.returnAll(now)
 	m.move(now, Awake, why)
 }

@@ -105,7 +105,7 @@ func TestRebootIsNotClaimedInItsTest(t *testing.T) {
 
 func TestSettlingGivesUp(t *testing.T) {
 	l := newLife(t, nil).event(registered).up(10*time.Minute - 1).want(machine.Settling)
-	l.up(2*time.Second).want(machine.Awake).reason(machine.Settling, machine.Awake, machine.WhyNeverSilent).wantActions()
+	l.up(2*time.Second).want(machine.Awake).reason(machine.Settling, machine.Awake, machine.WhyNeverSilent).wantActions(machine.DropPackets{})
 	if got := l.tally(); got.SettleTimeouts != 1 || got.ExternalStarts != 0 {
 		t.Errorf("tally %+v", got)
 	}

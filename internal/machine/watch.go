@@ -23,7 +23,7 @@ func (m *Machine) awake() awake { return awake{m} }
 // answered, and 0 if it is not asked.
 func (m awake) watchPause(now time.Time) time.Duration {
 	switch {
-	case !m.spec.Agentless && m.registered.IsZero():
+	case !m.known():
 		return 0 // nothing says yet that it is here
 	case !m.spec.Unwatched && m.policy.WatchInterval > 0:
 		return m.policy.WatchInterval

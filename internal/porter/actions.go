@@ -63,6 +63,8 @@ func (l *loop) do(now time.Time, e *entry, a machine.Action) {
 		l.probe(e, a)
 	case machine.Recheck:
 		l.recheck(e, a.Addr)
+	case machine.Pin:
+		e.pinHosts(&l.machines, a.Addrs)
 	case machine.HandOver:
 		e.readiness.Expect(now, a.Services)
 		e.pin() // it may have announced itself with its first frame

@@ -29,6 +29,7 @@ func (k *kernel) carryOut(now time.Time, e *entry, a machine.Action) {
 			e.leaveGroups(k.log, a.Addrs)
 		})
 	case machine.EndClaim:
+		e.target.SetOurs(a.Addrs, false)
 		k.whenServed(func() { k.forget(e.nic, a.Addrs) })
 	case machine.Announce:
 		mac := e.target.MAC

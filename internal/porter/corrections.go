@@ -10,11 +10,15 @@ import (
 )
 
 // correctAt is when a neighbor that asked for an address is sent once more who has
-// it, where the machine's network card answers too. Linux ignores a second ordinary
+// it, where the machine answers too, or its network card. Linux ignores a second ordinary
 // reply within a second (locktime) and takes the last of two advertisements, so that
-// it is left with the card's answer in half of all cases; what it is sent by itself
+// it is left with the machine's answer in half of all cases; what it is sent by itself
 // counts at once. A card may be slow.
-var correctAt = [...]time.Duration{50 * time.Millisecond, 300 * time.Millisecond, 1100 * time.Millisecond}
+var correctAt = []time.Duration{5 * time.Millisecond, 50 * time.Millisecond, 300 * time.Millisecond, 1100 * time.Millisecond}
+
+// directAt is the same for one that still sends to us for a machine that is up. One
+// that does not learn from it is not told more often.
+var directAt = []time.Duration{0, 1100 * time.Millisecond, 10 * time.Second}
 
 // corrections are the neighbors to correct on one interface, and when. The zero
 // value is empty. It is the loop's own.
@@ -27,10 +31,19 @@ type correction struct {
 	ip    netip.Addr // of the requester
 	since time.Time
 	sent  int
+	up    bool // the machine was up
 }
 
-// add has a requester be corrected from now on, or anew.
-func (q *corrections) add(now time.Time, who fastpath.Requester, ip netip.Addr) {
+// at is when the correction is due.
+func (c *correction) at() []time.Duration {
+	if c.up {
+		return directAt
+	}
+	return correctAt
+}
+
+// add has a requester be corrected from now on, or anew. up says that the machine is up.
+func (q *corrections) add(now time.Time, who fastpath.Requester, ip netip.Addr, up bool) {
 	c := q.open[who]
 	if c == nil {
 		if len(q.open) >= fastpath.MaxRequesters {
@@ -41,11 +54,11 @@ func (q *corrections) add(now time.Time, who fastpath.Requester, ip netip.Addr) 
 		}
 		c = new(correction)
 		q.open[who] = c
-	} else if c.sent == 0 {
+	} else if c.up == up && (up || c.sent == 0) {
 		return // keep the running schedule, or repeated requests would postpone the first correction for ever
 	}
-	*c = correction{ip: ip, since: now}
-	q.queue.Set(who, now.Add(correctAt[0]))
+	*c = correction{ip: ip, since: now, up: up}
+	q.queue.Set(who, now.Add(c.at()[0]))
 }
 
 // next returns when run is due, or the zero time.
@@ -57,26 +70,31 @@ func (q *corrections) run(now time.Time, correct func(handover.Guest)) {
 		c := q.open[who]
 		correct(handover.Guest{Addr: who.Addr, MAC: who.MAC, IP: c.ip})
 		c.sent++
-		if c.sent == len(correctAt) {
+		if c.sent == len(c.at()) {
 			delete(q.open, who)
 			continue
 		}
-		q.queue.Set(who, c.since.Add(correctAt[c.sent]))
+		q.queue.Set(who, c.since.Add(c.at()[c.sent]))
 	}
 }
 
-// noteRequesters takes the neighbors that have asked for an address of the machine.
+// noteRequesters takes the neighbors that have asked for an address of the machine, or
+// sent to it.
 func (e *entry) noteRequesters() {
 	now := time.Now()
 	for who, ip := range e.target.TakeRequesters() {
-		e.nic.corrections.add(now, who, ip)
+		e.nic.corrections.add(now, who, ip, e.hold.Opened())
 	}
 }
 
-// correct sends a requester that the address is at our MAC, if we still answer for
-// it.
+// correct sends a requester who has the address: we, if we still answer for it, or its
+// machine, if that is up.
 func (n *nic) correct(g handover.Guest) {
-	if a := n.reader.View().Address(g.Addr); a != nil && a.AnsweredTo(g.MAC) {
+	switch a := n.reader.View().Address(g.Addr); {
+	case a == nil:
+	case a.Kept():
 		n.point(g, n.MAC())
+	case a.Up():
+		n.point(g, a.Target().MAC)
 	}
 }

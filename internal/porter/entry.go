@@ -42,6 +42,7 @@ func (e *entry) LogValue() slog.Value { return slog.StringValue(e.name()) }
 func (e *entry) setTarget() {
 	e.target = fastpath.NewTarget(e.Spec(), e.hold, e.judge)
 	e.target.SetCardAnswers(e.CardAnswers())
+	e.target.SetOurs(e.Guarded(), true)
 	if e.nic != nil {
 		e.nic.stale = true
 	}

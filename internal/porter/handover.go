@@ -81,10 +81,9 @@ func (e *entry) admitClients(k *kernel, services []machine.Service) {
 
 // admitAll sends on all that is held.
 func (e *entry) admitAll(k *kernel) {
-	if e.nic == nil || e.hold.Closed() {
-		return
+	if e.nic != nil {
+		e.unpin(k, e.hold.Guests())
 	}
-	e.unpin(k, e.hold.Guests())
 	e.logReplay(k.log, "all", e.hold.Open(e.replay))
 }
 

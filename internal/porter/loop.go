@@ -175,6 +175,7 @@ func (l *loop) see(s fastpath.Sighting) {
 		l.tell(e, machine.Visited{})
 	case fastpath.SawDiversion:
 		e.pin()
+		e.pinHosts(&l.machines, e.Claimed())
 	}
 }
 
@@ -196,8 +197,13 @@ func (l *loop) tick() {
 		n.corrections.run(now, n.correct)
 		l.recoverLost(n)
 	}
-	if l.kernel.guard.Check(now) && l.kernel.bind {
-		l.kernel.checkOwned(l.machines.sorted(), l.nics)
+	if l.kernel.guard.Check(now) {
+		for _, n := range l.nics {
+			n.reader.SetKernelForwards(lan.Forwards(n.name)) // it may have been set since
+		}
+		if l.kernel.bind {
+			l.kernel.checkOwned(l.machines.sorted(), l.nics)
+		}
 	}
 }
 
@@ -249,6 +255,7 @@ func (l *loop) publish() {
 				v.Add(e.target, e.attention == machine.Observed, func(ip netip.Addr) bool { return !e.Holds(ip) })
 			}
 		}
+		n.reader.SetKernelForwards(lan.Forwards(n.name))
 		n.reader.SetView(v)
 		// A filter that is not set is tried again with the next event.
 		err := n.setInterest(v)

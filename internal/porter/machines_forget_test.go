@@ -94,8 +94,8 @@ func TestFailedWake(t *testing.T) {
 		{"kept", true, nil, func(x *fixture) {
 			e := x.machine(nas())
 			x.want(e, machine.Asleep, nas4, nas6)
-			if s := e.Status(); s.Tally.Attempts != 2 || s.Tally.Failures[machine.ByTCP] != 1 {
-				x.Errorf("%d attempts, %v failures", s.Tally.Attempts, s.Tally.Failures)
+			if s := e.Status(); s.LastWake.Attempts != 2 || s.Tally.Failures[machine.ByTCP] != 1 {
+				x.Errorf("%d attempts, %v failures", s.LastWake.Attempts, s.Tally.Failures)
 			}
 		}},
 		{"not kept", false, nil, func(x *fixture) {

@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"nightporter/internal/claim"
 	"nightporter/internal/fastpath"
 	"nightporter/internal/lan"
@@ -35,16 +37,17 @@ type nic struct {
 	announcer   claim.Announcer
 	binder      *claim.Binder
 	corrections corrections
-	stale       bool        // the readers' view has to be made anew
-	stuck       bool        // the kernel filter could not be set, and the log says so
-	refused     bool        // so could claimed addresses, in bind mode
-	lostBefore  uint64      // sightings known to be lost
-	probes      uint16      // counts our probes of services
-	known       lan.Network // what was acted upon last
-	outSince    time.Time   // when the trouble began
-	again       time.Time   // when to look at the interface unasked; zero: no need
-	missed      lan.Change  // what was not acted upon when it could not be looked at
-	restate     time.Time   // when to announce the claims anew; zero: no need
+	pins        *rate.Limiter // of hosts that have not asked
+	stale       bool          // the readers' view has to be made anew
+	stuck       bool          // the kernel filter could not be set, and the log says so
+	refused     bool          // so could claimed addresses, in bind mode
+	lostBefore  uint64        // sightings known to be lost
+	probes      uint16        // counts our probes of services
+	known       lan.Network   // what was acted upon last
+	outSince    time.Time     // when the trouble began
+	again       time.Time     // when to look at the interface unasked; zero: no need
+	missed      lan.Change    // what was not acted upon when it could not be looked at
+	restate     time.Time     // when to announce the claims anew; zero: no need
 
 	observe  func() (lan.Outlook, error) // asks the kernel; tests have it fail
 	transmit func(frame []byte) error    // puts a frame on the wire; tests look here
@@ -55,6 +58,7 @@ type nic struct {
 func newNIC(name string, local bool, sightings chan<- fastpath.Sighting, replied func(lan.Kind), log *slog.Logger) *nic {
 	n := &nic{name: name, local: local, log: log.With("interface", name)}
 	n.network.Store(&lan.Network{Name: name})
+	n.pins = rate.NewLimiter(pinRate, pinBurst)
 	n.observe, n.transmit = n.observeKernel, n.Send
 	send := func(frame []byte) error { return n.transmit(frame) }
 	n.reader = fastpath.New(fastpath.Options{Send: send, Forward: n.forward, Replied: replied, Sightings: sightings})

@@ -53,9 +53,12 @@ func TestKnockIsStoredAtOnce(t *testing.T) {
 			x.hear(p)
 		}
 		lines := x.events.lines()
-		want := []string{"knock, nas, 10.77.0.20:22/tcp, tcp, from 10.77.0.10:40000", "magic, nas, (waking)", ", (waking)"}
+		want := []string{"knock, nas, 10.77.0.20:22/tcp, tcp, from 10.77.0.10:40000", "magic, nas, (waking)"}
 		if diff := cmp.Diff(want, lines[2:]); diff != "" {
 			t.Errorf("history (-want +got):\n%s", diff)
+		}
+		if n := len(x.events.records); n != len(lines)+1 {
+			t.Errorf("%d records", n)
 		}
 		mem := x.events.last().Memory
 		if mem.Knocks.Of(ssh) != 1 || mem.Knocks.Of(game) != 1 {

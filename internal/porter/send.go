@@ -32,6 +32,20 @@ func (n *nic) point(g handover.Guest, owner machine.MAC) {
 		client = netip.Addr{} // the frame goes to a router
 	}
 	n.tellOwner(g.MAC, client, g.Addr, owner)
+	if client.IsValid() {
+		n.correctOnce(g, owner)
+	}
+}
+
+// correctOnce tells a client on the link that the machine's address is at owner, in the
+// form that every client takes.
+func (n *nic) correctOnce(g handover.Guest, owner machine.MAC) {
+	frame, err := lan.Correction(n.MAC(), g.MAC, owner, g.Addr, g.IP)
+	if err != nil {
+		n.log.Debug("cannot correct a neighbor", "event", "correction_failed", "ip", g.Addr, "to", g.MAC, "err", err)
+		return
+	}
+	n.send(frame)
 }
 
 // tellOwner tells a neighbor, or all, that ip is at owner. client is the neighbor's

@@ -72,7 +72,6 @@ func TestWatchedAfterARegistration(t *testing.T) {
 			if unwatched {
 				x.pass(time.Hour)
 				x.want(e, machine.Awake)
-				x.unwatched()
 				return
 			}
 			x.want(e, machine.Asleep, nas4, nas6)
@@ -87,14 +86,14 @@ func TestAwakeMachineCostsNothing(t *testing.T) {
 		up := x.up(nas())
 		x.configured(agentless())
 		e := x.machine(nas())
-		wanted := func(state machine.State, macs, addrs int) {
+		wanted := func(state machine.State, macs, sent int) {
 			t.Helper()
 			v := x.n.reader.View()
 			if a := v.Address(nas4); a == nil || a.Target() != e.target || e.State() != state {
 				t.Errorf("%v: the reader does not know it", e.State())
 			}
-			if in := v.Interest(nil); len(in.MACs) != macs || len(in.Addrs) != addrs {
-				t.Errorf("%v: the filter passes %v and %v", e.State(), in.MACs, in.Addrs)
+			if in := v.Interest(nil); len(in.MACs) != macs || len(in.Sent) != sent || len(in.Addrs) != 2 {
+				t.Errorf("%v: the filter passes %+v", e.State(), in)
 			}
 		}
 		wanted(machine.Awake, 0, 0)

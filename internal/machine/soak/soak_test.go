@@ -27,6 +27,7 @@ var failed = []struct {
 	{538, 28, "a wake failed just after a frame"},
 	{183, 16, "heard between the last question and the verdict"},
 	{676, 21, "a late tick, and not asked at the address where it is up"},
+	{116, 28, "one address tested after the other"},
 }
 
 // TestMonth plays months in a house of 20 machines.

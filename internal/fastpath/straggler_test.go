@@ -1,0 +1,163 @@
+package fastpath
+
+import (
+	"fmt"
+	"net/netip"
+	"testing"
+
+	"nightporter/internal/lan"
+	"nightporter/internal/lantest"
+	"nightporter/internal/machine"
+)
+
+// up has nas be up: it takes all packets.
+func up(t *testing.T) (*fixture, *Target, *int) {
+	f := newFixture(t, 16, nas())
+	target := f.View().Address(nas4).Target()
+	target.Silence(target.Addrs())
+	target.SetOurs(target.Addrs(), false)
+	target.hold.Open(nil)
+	forwarded := new(int)
+	f.forward = func(p *lan.Packet, to machine.MAC) error {
+		if to != nasMAC {
+			t.Errorf("forwarded to %v", to)
+		}
+		*forwarded++
+		return nil
+	}
+	return f, target, forwarded
+}
+
+// TestStraggler: what still comes for a machine that is up is sent on, and its
+// client told where the machine is. It is no knock.
+func TestStraggler(t *testing.T) {
+	f, target, forwarded := up(t)
+	for _, p := range []*lan.Packet{syn(nas4, 22), syn(nas6, 22), syn(nas4, 81), datagram(nas4, game.Number), echo(nas4)} {
+		before := *forwarded
+		f.Handle(p)
+		if *forwarded != before+1 {
+			t.Errorf("%v to %v is not forwarded", p.Kind, p.To)
+		}
+	}
+	if s := <-f.queue; s.Kind != SawRequest || len(f.queue) != 0 {
+		t.Errorf("reported %v, and %d more", s.Kind, len(f.queue))
+	}
+	want := map[Requester]netip.Addr{{nas4, clientMAC}: client4, {nas6, clientMAC}: client6}
+	if got := target.TakeRequesters(); fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("to be told: %v, want %v", got, want)
+	}
+	// Its own frames, ours, and what is not for our MAC are not.
+	own := syn(nas4, 22)
+	own.Src = nasMAC
+	other := syn(nas4, 22)
+	other.Dst = machine.Broadcast
+	*forwarded = 0
+	f.Handle(own)
+	f.Handle(other)
+	target.Concede(nas4, true)
+	f.Handle(syn(nas4, 22))
+	if *forwarded != 0 {
+		t.Errorf("%d forwarded that are none of our business", *forwarded)
+	}
+}
+
+// TestKernelForwards: then the reader does not, unless the kernel is kept silent.
+func TestKernelForwards(t *testing.T) {
+	f, target, forwarded := up(t)
+	f.SetKernelForwards(true, false)
+	f.Handle(syn(nas4, 22))
+	if *forwarded != 0 {
+		t.Error("sent twice")
+	}
+	f.Handle(syn(nas6, 22))
+	target.SetOurs([]netip.Addr{nas4}, true)
+	f.Handle(syn(nas4, 22))
+	if *forwarded != 2 {
+		t.Errorf("%d forwarded, want 2", *forwarded)
+	}
+}
+
+// TestQuestionIsPassedOn to a machine that is up, if it came to us alone.
+func TestQuestionIsPassedOn(t *testing.T) {
+	f, target, _ := up(t)
+	arp, err := lan.NeighborProbe(clientMAC, lantest.PorterMAC, client4, nas4)
+	ns, err6 := lan.NeighborProbe(clientMAC, lantest.PorterMAC, client6, nas6)
+	for _, p := range []*lan.Packet{parsed(t, arp, err), parsed(t, ns, err6)} {
+		f.sent = nil
+		f.Handle(p)
+		if len(f.sent) != 1 {
+			t.Fatalf("%v: %d frames sent", p.Kind, len(f.sent))
+		}
+		got := parsed(t, f.sent[0], nil)
+		if got.Kind != p.Kind || got.Src != lantest.PorterMAC || got.Dst != nasMAC || got.SenderMAC != clientMAC || requested(got) != requested(p) {
+			t.Errorf("passed on %+v", got)
+		}
+	}
+	f.sent = nil
+	f.Handle(lantest.ARPRequest(clientMAC, machine.Broadcast, client4, nas4)) // it heard that itself
+	target.hold.Keep()
+	arp, err = lan.NeighborProbe(clientMAC, lantest.PorterMAC, client4, nas4)
+	f.Handle(parsed(t, arp, err)) // it may be off, and its card wake for that
+	if len(f.sent) != 0 {
+		t.Errorf("%d frames sent", len(f.sent))
+	}
+}
+
+// TestArrivingKeepsEverybody who asks, and nobody who tests an address: its machine
+// defends that.
+func TestArrivingKeepsEverybody(t *testing.T) {
+	f, target, _ := up(t)
+	target.SetOurs(target.Addrs(), true)
+	target.hold.Pass()
+	for _, p := range []*lan.Packet{lantest.ARPRequest(otherMAC, machine.Broadcast, client4, nas4), lantest.Solicit(otherMAC, client6, nas6)} {
+		f.sent = nil
+		f.Handle(p)
+		if len(f.sent) != 1 {
+			t.Errorf("%v: %d answers", p.Kind, len(f.sent))
+		}
+	}
+	if got := target.TakeRequesters(); len(got) != 2 {
+		t.Errorf("to be told again: %v", got)
+	}
+	f.sent = nil
+	f.Handle(lantest.ARPProbe(otherMAC, nas4))
+	f.Handle(lantest.DAD(otherMAC, nas6))
+	target.SetOurs(target.Addrs(), false)
+	f.Handle(lantest.ARPRequest(otherMAC, machine.Broadcast, client4, nas4))
+	if len(f.sent) != 0 {
+		t.Errorf("%d answers", len(f.sent))
+	}
+}
+
+// TestHosts are learnt from what they say by ARP and neighbour discovery, as many as
+// there is room for.
+func TestHosts(t *testing.T) {
+	f := newFixture(t, 16, nas())
+	f.Handle(lantest.ARPRequest(clientMAC, machine.Broadcast, client4, free4))
+	f.Handle(lantest.Solicit(clientMAC, client6, nas6))
+	f.Handle(lantest.ARPProbe(otherMAC, free4))
+	f.Handle(lantest.DAD(otherMAC, free6))
+	f.Handle(lantest.ARPRequest(nasMAC, machine.Broadcast, nas4, free4))           // it is watched
+	f.Handle(lantest.ARPRequest(intruderMAC, machine.Broadcast, nas4, free4))      // another's address
+	f.Handle(lantest.ARPRequest(lantest.PorterMAC, machine.Broadcast, free4, tv4)) // ours
+	f.Handle(syn(nas4, 22))
+	for _, c := range []struct {
+		six  bool
+		want map[machine.MAC]netip.Addr
+	}{
+		{false, map[machine.MAC]netip.Addr{clientMAC: client4, otherMAC: free4}},
+		{true, map[machine.MAC]netip.Addr{clientMAC: client6, otherMAC: free6}},
+	} {
+		if got := f.Hosts(c.six); fmt.Sprint(got) != fmt.Sprint(c.want) {
+			t.Errorf("hosts %v, want %v", got, c.want)
+		}
+	}
+	for i := range 10 * maxHosts {
+		mac := machine.MAC{2, 9, 0, 0, byte(i >> 8), byte(i)}
+		f.Handle(lantest.ARPRequest(mac, machine.Broadcast, netip.AddrFrom4([4]byte{10, 9, byte(i >> 8), byte(i)}), free4))
+		f.Handle(lantest.ARPRequest(clientMAC, machine.Broadcast, client4, free4)) // it goes on speaking
+	}
+	if got := f.Hosts(false); len(got) > maxHosts || got[clientMAC] != client4 {
+		t.Errorf("%d hosts, and the client at %v", len(got), got[clientMAC])
+	}
+}
