@@ -53,16 +53,20 @@ func TestFieldHardenedSession(t *testing.T) {
 					s.must(s.nas.WarmNeighbor(s.within(5*time.Second), clientAddr(client, ip)))
 				}
 				s.sleeps()
-				longest := make(map[string]chan time.Duration)
-				for who, client := range clients {
-					// It takes the porter's MAC from its answer.
+				for _, client := range clients { // they take the porter's MAC from its answer
 					s.neighborOf(client, ip, s.lan.Porter().MAC())
-					c := s.call(client, s.nas, ip, 22)
-					longest[who] = make(chan time.Duration, 1)
-					go func() { longest[who] <- longestGap(c.conn, span) }()
 				}
-				for who := range clients {
-					got := <-longest[who]
+				calls, longest := make(map[string]pending), make(map[string]chan time.Duration)
+				for who, client := range clients {
+					calls[who] = s.callLater(client, ip, 22)
+				}
+				for who, waits := range calls {
+					c := s.answer(waits, s.nas)
+					longest[who] = make(chan time.Duration, 1)
+					go func(result chan<- time.Duration) { result <- longestGap(c.conn, span) }(longest[who])
+				}
+				for who, result := range longest {
+					got := <-result
 					t.Logf("the session of %s: longest gap %v", who, got)
 					if got > gap {
 						t.Errorf("the session of %s stood still for %v, want %v at most", who, got, gap)
