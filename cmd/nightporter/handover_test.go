@@ -70,8 +70,13 @@ type pending chan struct {
 
 // callLater starts a call; answer waits for it.
 func (h *house) callLater(from *lab.Host, ip netip.Addr, port uint16) pending {
+	return h.callFor(30*time.Second, from, ip, port)
+}
+
+// callFor is callLater for a client that waits for up to limit.
+func (h *house) callFor(limit time.Duration, from *lab.Host, ip netip.Addr, port uint16) pending {
 	p := make(pending, 1)
-	ctx := h.within(30 * time.Second)
+	ctx := h.within(limit)
 	go func() {
 		c, err := callOnce(ctx, from, netip.AddrPortFrom(ip, port))
 		p <- struct {

@@ -2,6 +2,7 @@ package lab
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -39,19 +40,40 @@ func (m *Machine) comeUp(s *session, start time.Time) error {
 	if !m.wokeUp(s) {
 		return nil
 	}
-	for _, a := range duplicates {
-		m.log.add(Event{Kind: DADFailed, Addr: a, Detail: a.String()})
-	}
 	up := time.Now()
-	m.log.add(Event{Kind: NetworkUp})
+	m.networkUp(duplicates)
 	for _, service := range m.Services() {
 		if slices.Contains(duplicates, service.Addr) {
 			continue
 		}
 		s.start(func() { m.openLater(s, service, up) })
 	}
+	m.flapLater(s)
+	return m.speakUp(duplicates)
+}
+
+// networkUp logs that the network is configured.
+func (m *Machine) networkUp(duplicates []netip.Addr) {
+	for _, a := range duplicates {
+		m.log.add(Event{Kind: DADFailed, Addr: a, Detail: a.String()})
+	}
+	m.log.add(Event{Kind: NetworkUp})
+}
+
+// speakUp is what the machine says as soon as it has its addresses, if anything.
+func (m *Machine) speakUp(except []netip.Addr) error {
+	if m.cfg.AsksRouter {
+		for _, gateway := range gateways() {
+			if gateway.Is6() && !m.hasIPv6() || gateway.Is4() && !m.Addr4().IsValid() {
+				continue
+			}
+			if err := m.askRouter(netip.AddrPortFrom(gateway, 53)); err != nil {
+				return err
+			}
+		}
+	}
 	if m.cfg.Announce {
-		return m.announce(duplicates)
+		return m.announce(except)
 	}
 	return nil
 }
@@ -146,6 +168,17 @@ func (m *Machine) startIPv4(ctx context.Context, c *rtnetlink.Conn) (duplicates 
 		}
 	}
 	return duplicates, nil
+}
+
+// askRouter sends one datagram, from an address that others know, so that the
+// kernel names this one when it asks all for the router.
+func (m *Machine) askRouter(to netip.AddrPort) error {
+	conn, err := m.Dial(m.lan.ctx, "udp", to.String())
+	if err != nil {
+		return err
+	}
+	_, err = conn.Write([]byte("name?"))
+	return errors.Join(err, conn.Close())
 }
 
 // announce tells everybody the machine's MAC: gratuitous ARP (RFC 5227,

@@ -18,6 +18,7 @@ const (
 	MagicPacket EventKind = "magic packet"   // one that is valid for this machine, in whatever state
 	PoweredOn   EventKind = "powered on"     // by magic packet or by hand
 	NetworkUp   EventKind = "network up"     // every address usable or found to be a duplicate
+	CardDown    EventKind = "card down"      // an outage begins that MachineConfig.Flap asked for
 	ServiceUp   EventKind = "service up"     // listening
 	Accepted    EventKind = "accepted"       // a TCP connection
 	Datagram    EventKind = "datagram"       // to a UDP service

@@ -43,7 +43,10 @@ type MachineConfig struct {
 	Services []ServiceConfig
 
 	Announce bool // gratuitous ARP and unsolicited NA once the network is up
-	ARPProbe bool // probe IPv4 addresses before use (RFC 5227), shortened to 300 ms
+	// AsksRouter has the machine send the router a datagram as soon as the network
+	// is up. Its kernel asks all where the router is, which names its own MAC.
+	AsksRouter bool
+	ARPProbe   bool // probe IPv4 addresses before use (RFC 5227), shortened to 300 ms
 
 	// Suspend has Sleep suspend to RAM instead of shutting down: services,
 	// connections and addresses stay, off the wire. Firmware says nothing then.
@@ -56,6 +59,10 @@ type MachineConfig struct {
 	FirmwareDHCP bool // two DHCPDISCOVER from 0.0.0.0, 100 ms apart
 	FirmwareARP  bool // a gratuitous ARP for its own IPv4 address, once
 
+	// Flap is an outage of the card after each boot or resume.
+	Flap Flap
+
+	HalfDeaf         bool // the card hears only every second round of magic packets
 	IgnoreMagic      int  // after each power-off, this many magic packets do nothing; or IgnoreAll
 	AnswersARPAsleep bool // the sleeping network card answers ARP and neighbour solicitations
 	// Managed has management firmware (AMT, a BMC on a shared port) answer ARP,
@@ -76,7 +83,11 @@ func (cfg MachineConfig) validate() (MachineConfig, error) {
 		return cfg, fmt.Errorf("machine %s: Firmware %s, Boot %s: want 0 <= Firmware <= Boot",
 			cfg.Name, cfg.Firmware, cfg.Boot)
 	}
-	if cfg.Suspend && (cfg.FirmwareDHCP || cfg.FirmwareARP || cfg.ARPProbe || cfg.AnswersARPAsleep || cfg.Managed) {
+	if cfg.Flap.After < 0 || cfg.Flap.For < 0 {
+		return cfg, fmt.Errorf("machine %s: Flap %v: want no negative times", cfg.Name, cfg.Flap)
+	}
+	probes := cfg.ARPProbe && cfg.Flap.For == 0 // they come when the card is configured anew
+	if cfg.Suspend && (cfg.FirmwareDHCP || cfg.FirmwareARP || probes || cfg.AnswersARPAsleep || cfg.Managed) {
 		return cfg, fmt.Errorf("machine %s: Suspend: want no firmware, no probes and a card that is mute", cfg.Name)
 	}
 	if w := cfg.Mutter; w.Every < 0 || w.Every > 0 && w.Dst == (machine.MAC{}) {
@@ -111,9 +122,11 @@ type Machine struct {
 	state     PowerState
 	session   *session
 	ignore    int // magic packets still to be ignored
+	hearing   hearing
 	magic     int
-	retired   bool // the LAN is closing
-	suspended bool // the session goes on, muted
+	retired   bool            // the LAN is closing
+	suspended bool            // the session goes on, muted
+	neighbors []neighborEntry // when it was suspended
 }
 
 // AddMachine puts a machine on the LAN. It returns when the machine is awake

@@ -28,24 +28,63 @@ func (h *Host) Neighbor(ip netip.Addr) (mac machine.MAC, state uint16, ok bool, 
 }
 
 func neighbor(c *rtnetlink.Conn, index uint32, ip netip.Addr) (machine.MAC, uint16, bool, error) {
+	entries, err := listNeighbors(c, index)
+	if err != nil {
+		return machine.MAC{}, 0, false, err
+	}
+	for _, e := range entries {
+		if e.ip == ip {
+			return e.mac, e.state, e.mac != machine.MAC{}, nil
+		}
+	}
+	return machine.MAC{}, 0, false, nil
+}
+
+// A neighborEntry is an entry of a neighbour table; its MAC is zero while it is
+// unknown.
+type neighborEntry struct {
+	ip    netip.Addr
+	mac   machine.MAC
+	state uint16 // unix.NUD_*
+}
+
+func listNeighbors(c *rtnetlink.Conn, index uint32) (all []neighborEntry, err error) {
 	entries, err := c.Neigh.List()
 	if err != nil {
-		return machine.MAC{}, 0, false, fmt.Errorf("list neighbours: %w", err)
+		return nil, fmt.Errorf("list neighbours: %w", err)
 	}
 	for _, e := range entries {
 		if e.Index != index || e.Attributes == nil {
 			continue
 		}
-		a, ok := netip.AddrFromSlice(e.Attributes.Address)
-		if !ok || a.Unmap() != ip {
+		ip, ok := netip.AddrFromSlice(e.Attributes.Address)
+		if !ok {
 			continue
 		}
-		if len(e.Attributes.LLAddress) != len(machine.MAC{}) {
-			return machine.MAC{}, e.State, false, nil
+		one := neighborEntry{ip: ip.Unmap(), state: e.State}
+		if len(e.Attributes.LLAddress) == len(one.mac) {
+			one.mac = machine.MAC(e.Attributes.LLAddress)
 		}
-		return machine.MAC(e.Attributes.LLAddress), e.State, true, nil
+		all = append(all, one)
 	}
-	return machine.MAC{}, 0, false, nil
+	return all, nil
+}
+
+// known returns the host's neighbours whose MAC it has learnt.
+func (h *Host) known() (learnt []neighborEntry, err error) {
+	err = h.ns.rtnl(func(c *rtnetlink.Conn) error {
+		all, err := listNeighbors(c, h.index)
+		for _, e := range all {
+			if e.mac != (machine.MAC{}) && e.state&(unix.NUD_NOARP|unix.NUD_PERMANENT) == 0 {
+				learnt = append(learnt, e)
+			}
+		}
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("host %s: %w", h.name, err)
+	}
+	return learnt, nil
 }
 
 // WarmNeighbor makes the host resolve ip and waits until its neighbour table

@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/mdlayher/ethernet"
 	"golang.org/x/net/bpf"
@@ -93,6 +94,8 @@ func (m *Machine) onMagic(e Event) {
 	switch {
 	case m.state != Asleep:
 		e.Detail = "the machine is " + string(m.state)
+	case m.hearing.misses(time.Now(), m.cfg.HalfDeaf):
+		e.Detail = "missed"
 	case m.ignore != 0:
 		e.Detail = "ignored"
 		if m.ignore > 0 {

@@ -151,7 +151,7 @@ func (m *Machine) fallAsleep(detail string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.state = Asleep
-	m.ignore = m.cfg.IgnoreMagic
+	m.ignore, m.hearing = m.cfg.IgnoreMagic, hearing{}
 	m.log.add(Event{Kind: AsleepNow, Detail: detail})
 }
 

@@ -19,9 +19,14 @@ func (m *Machine) suspend() error {
 	if err := m.ns.do(mute); err != nil {
 		return fmt.Errorf("machine %s: suspend: %w", m.name, err)
 	}
+	known, err := m.known()
+	if err != nil {
+		return err
+	}
 	m.mu.Lock()
-	m.suspended = true
+	m.suspended, m.neighbors = true, known
 	m.mu.Unlock()
+	// This drops the neighbours and their timers.
 	if err := m.setLink(unix.IFF_NOARP, unix.IFF_NOARP); err != nil {
 		return err
 	}
@@ -81,6 +86,20 @@ func (m *Machine) resume(s *session) {
 	}
 }
 
+// remember restores the neighbour table that the machine had when it was suspended:
+// it need not ask for those whom it knows.
+func (m *Machine) remember() error {
+	m.mu.Lock()
+	neighbors := m.neighbors
+	m.mu.Unlock()
+	for _, n := range neighbors {
+		if err := m.SetNeighbor(n.ip, n.mac); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (m *Machine) comeBack(s *session) error {
 	if err := m.unmute(); err != nil {
 		return err
@@ -88,12 +107,13 @@ func (m *Machine) comeBack(s *session) error {
 	if err := m.setLink(0, unix.IFF_NOARP); err != nil {
 		return err
 	}
+	if err := m.remember(); err != nil {
+		return err
+	}
 	if !m.wokeUp(s) {
 		return nil
 	}
-	m.log.add(Event{Kind: NetworkUp})
-	if m.cfg.Announce {
-		return m.announce(nil)
-	}
-	return nil
+	m.networkUp(nil)
+	m.flapLater(s)
+	return m.speakUp(nil)
 }
