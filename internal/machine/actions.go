@@ -227,5 +227,6 @@ const (
 	WhyFirmware     Reason = "silent again (boot firmware only)"
 	WhyReady        Reason = "ready"
 	WhyNotReady     Reason = "handed over unready after hold.ready_timeout"
+	WhyFlap         Reason = "lost its network again"
 	WhyAttemptsGone Reason = "wake attempts used up"
 )

@@ -86,9 +86,9 @@ func (m woken) arrive(now time.Time, why Reason) {
 			m.takes = m.takes.with(l.Boot, now.Sub(w.arrived))
 		}
 		m.do(WakeEnded{Boot: l.Boot, Ready: l.Ready, Unready: l.Outcome == Unready})
-	} else {
+	} else if !w.flapped {
 		m.tally.ExternalStarts++
 	}
-	m.reported = time.Time{}
+	m.reported, m.flapsUntil = time.Time{}, now.Add(flapsWithin)
 	m.move(now, Awake, why)
 }

@@ -46,15 +46,16 @@ type Machine struct {
 
 	addrs addresses
 
-	presence presence
-	blind    time.Time    // until then the silence of a machine that was awake proves nothing
-	heard    time.Time    // when it was heard last
-	others   []netip.Addr // addresses that it spoke from and did not register
-	atOwn    time.Time    // last proof at an address of its own
-	atOther  time.Time    // ... at another one, which is other
-	other    netip.Addr
-	upSince  time.Time // when it came up; for elsewhere
-	card     bool      // its network card or firmware answers while it sleeps
+	presence   presence
+	blind      time.Time    // until then the silence of a machine that was awake proves nothing
+	heard      time.Time    // when it was heard last
+	others     []netip.Addr // addresses that it spoke from and did not register
+	atOwn      time.Time    // last proof at an address of its own
+	atOther    time.Time    // ... at another one, which is other
+	other      netip.Addr
+	upSince    time.Time // when it came up; for elsewhere
+	flapsUntil time.Time // until then it may lose its network again
+	card       bool      // its network card or firmware answers while it sleeps
 
 	elsewhere  bool      // it is up at another address, and that was reported
 	permanent  bool      // the configuration knows it

@@ -42,7 +42,7 @@ func (m *Machine) Memory() Memory {
 }
 
 // before is what a machine that settles was last known to be.
-var before = [...]State{said: Settling, silent: Awake, spoke: Asleep, resumed: Asleep, rewoken: Waking}
+var before = [...]State{said: Settling, silent: Awake, spoke: Asleep, resumed: Asleep, rewoken: Waking, flapped: Awake}
 
 // sleep is one that the porter did not see the end of.
 type sleep struct {

@@ -11,6 +11,7 @@ const (
 	spoke                   // it spoke in its sleep
 	resumed                 // it slept when the porter was last there
 	rewoken                 // it was being woken when the porter was last there
+	flapped                 // it had come up, and lost its network again
 )
 
 // A machine that slept before is asked quickly: it is hardly just shutting down,
@@ -68,9 +69,13 @@ func (m inDoubt) heardSettling(now time.Time, a *address, e Heard, unasked bool)
 		return
 	}
 	m.addrs.yield(now, a)
-	if m.settling == spoke && !unasked {
+	switch {
+	case unasked:
+	case m.settling == spoke:
 		m.presence.deep = false
 		m.joinArrival(now)
+	case m.settling == flapped && m.joinArrival(now):
+		m.wake.flapped = true
 	}
 }
 
@@ -84,6 +89,9 @@ func (m inDoubt) answeredSettling(now time.Time) {
 		m.pending = nil
 		m.addrs.returnAll(now)
 		m.report(now, Awake, WhyThere, m.repeats)
+		return
+	case flapped:
+		m.endFlap(now)
 		return
 	}
 	m.endSleep(now)
@@ -130,6 +138,8 @@ func (m inDoubt) tickSettling(now time.Time) {
 		misses *= 2 // it did not say that it would sleep: a lossy Wi-Fi is no sleep
 	case resumed:
 		interval, misses, silence = m.policy.answerPace(), quickMisses, 0
+	case flapped:
+		interval, silence = m.policy.answerPace(), flapTime
 	}
 	if m.off(now, misses, silence) && m.settled(now, misses) {
 		return

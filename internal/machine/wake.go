@@ -28,6 +28,7 @@ type wake struct {
 	nextMagic  time.Time
 	arrived    time.Time // its last first proof of life
 	notBefore  time.Time // it does not fail before
+	flapped    bool      // its machine had arrived before, and lost its network again
 }
 
 // woken is the part of a life from a wake's reason to the machine's arrival.

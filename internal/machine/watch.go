@@ -25,6 +25,8 @@ func (m awake) watchPause(now time.Time) time.Duration {
 	switch {
 	case !m.known():
 		return 0 // nothing says yet that it is here
+	case m.mayFlap(now):
+		return flapPace
 	case !m.spec.Unwatched && m.policy.WatchInterval > 0:
 		return m.policy.WatchInterval
 	case m.spec.Agentless:
@@ -94,6 +96,10 @@ func (m awake) tickAwake(now time.Time) {
 	if now.Before(m.blind) {
 		p.excuse(now)
 	}
+	if m.flapped(now) {
+		m.beginFlap(now)
+		return
+	}
 	if p.misses >= m.policy.ProbeMisses {
 		m.stoppedAnswering(now)
 		return
@@ -109,6 +115,9 @@ func (m awake) tickAwake(now time.Time) {
 	}
 	m.ask(now, addrs, false)
 	p.next = now.Add(m.policy.ProbeInterval) // an answer puts it off
+	if m.mayFlap(now) {
+		p.next = earlier(p.next, now.Add(flapPace))
+	}
 	if now.Before(m.blind) {
 		p.next = earlier(now.Add(m.watchPause(now)), m.blind)
 	}

@@ -199,8 +199,11 @@ func (l *lan) claims(ip netip.Addr, announceAfter time.Duration) {
 		}
 	case used:
 		misses := l.policy.ProbeMisses
-		if l.why == machine.WhyUnanswered {
+		switch l.why {
+		case machine.WhyUnanswered:
 			misses *= 2
+		case machine.WhyFlap:
+			misses = 2
 		}
 		last := l.questions[max(0, len(l.questions)-misses):]
 		if slices.ContainsFunc(last, func(q *question) bool { return q.answered }) {

@@ -1,0 +1,46 @@
+package machine
+
+import "time"
+
+// A machine that has just come up may lose its network once more: NetworkManager takes
+// a card with Wake-on-LAN down and up again after the resume, for up to 8 s. Until then
+// the machine may have taken a connection already.
+const (
+	flapsWithin = 30 * time.Second       // of its arrival
+	flapPace    = 500 * time.Millisecond // of the questions meanwhile
+	flapMisses  = 2
+	flapTime    = 10 * time.Second // a longer silence is no flap
+)
+
+// mayFlap reports whether we have woken the machine a moment ago. Where its network card
+// answers for it too it is not looked at so closely.
+func (m *Machine) mayFlap(now time.Time) bool { return now.Before(m.flapsUntil) && !m.CardAnswers() }
+
+// flapped reports whether the machine has lost its network again. One that tests an
+// address may pause (RFC 5227 section 1.1).
+func (m awake) flapped(now time.Time) bool {
+	p := &m.presence
+	return m.mayFlap(now) && p.misses >= flapMisses && !now.Before(m.blind) && now.Sub(p.tests.last) >= startSilence
+}
+
+// beginFlap answers for a machine that has lost its network again, so that whoever
+// comes meanwhile waits as for any other that sleeps. Nothing is announced: the machine
+// may be about to test its addresses.
+func (m awake) beginFlap(now time.Time) {
+	m.move(now, Settling, WhyFlap)
+	m.settling = flapped
+	m.addrs.claimAll(0)
+	m.woken().stopAnnouncing()
+	m.presence.next = now
+}
+
+// endFlap takes in that the machine has its network again.
+func (m inDoubt) endFlap(now time.Time) {
+	if m.joinArrival(now) {
+		m.wake.flapped = true
+		return
+	}
+	m.pending = nil
+	m.addrs.returnAll(now)
+	m.move(now, Awake, WhyThere)
+}
