@@ -89,7 +89,7 @@ type tries struct {
 // A client repeats a SYN after twice the time that it has waited, or sooner (RFC 6298
 // section 5.5), and hardly one that it has waited for more than a minute.
 const (
-	leastPatience = 10 * time.Second
+	leastPatience = 4 * time.Second
 	mostPatience  = 100 * time.Second
 )
 

@@ -38,11 +38,11 @@ func newMachineHistograms() *machineHistograms {
 }
 
 // newWakeHistogram returns a histogram of waking times: a suspended machine is
-// back within a second or two, a server with much firmware takes two minutes.
+// back within a second or two, a server with much firmware takes many minutes.
 func newWakeHistogram(name, help string) *prometheus.HistogramVec {
 	return prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Namespace: namespace, Name: name, Help: help,
-		Buckets:                         []float64{0.5, 1, 2, 3, 5, 8, 12, 20, 30, 45, 60, 90, 120},
+		Buckets:                         []float64{0.5, 1, 2, 3, 5, 8, 12, 20, 30, 45, 60, 90, 120, 180, 300, 600, 900},
 		NativeHistogramBucketFactor:     nativeFactor,
 		NativeHistogramMaxBucketNumber:  nativeMaxBuckets,
 		NativeHistogramMinResetDuration: nativeMinReset,

@@ -70,6 +70,10 @@ nightporter_machine_boot_duration_seconds_bucket{machine="nas",le="45"} 3
 nightporter_machine_boot_duration_seconds_bucket{machine="nas",le="60"} 3
 nightporter_machine_boot_duration_seconds_bucket{machine="nas",le="90"} 3
 nightporter_machine_boot_duration_seconds_bucket{machine="nas",le="120"} 3
+nightporter_machine_boot_duration_seconds_bucket{machine="nas",le="180"} 3
+nightporter_machine_boot_duration_seconds_bucket{machine="nas",le="300"} 3
+nightporter_machine_boot_duration_seconds_bucket{machine="nas",le="600"} 3
+nightporter_machine_boot_duration_seconds_bucket{machine="nas",le="900"} 3
 nightporter_machine_boot_duration_seconds_bucket{machine="nas",le="+Inf"} 3
 nightporter_machine_boot_duration_seconds_sum{machine="nas"} 25.9
 nightporter_machine_boot_duration_seconds_count{machine="nas"} 3
@@ -86,6 +90,10 @@ nightporter_machine_boot_duration_seconds_bucket{machine="pc",le="45"} 0
 nightporter_machine_boot_duration_seconds_bucket{machine="pc",le="60"} 0
 nightporter_machine_boot_duration_seconds_bucket{machine="pc",le="90"} 0
 nightporter_machine_boot_duration_seconds_bucket{machine="pc",le="120"} 0
+nightporter_machine_boot_duration_seconds_bucket{machine="pc",le="180"} 0
+nightporter_machine_boot_duration_seconds_bucket{machine="pc",le="300"} 0
+nightporter_machine_boot_duration_seconds_bucket{machine="pc",le="600"} 0
+nightporter_machine_boot_duration_seconds_bucket{machine="pc",le="900"} 0
 nightporter_machine_boot_duration_seconds_bucket{machine="pc",le="+Inf"} 0
 nightporter_machine_boot_duration_seconds_sum{machine="pc"} 0
 nightporter_machine_boot_duration_seconds_count{machine="pc"} 0
