@@ -73,6 +73,7 @@ func (s *subject) atOnce(who string, p pending) *call {
 	got := <-p
 	if got.error != nil {
 		s.Errorf("%s: %v; %v", who, got.error, s.path(0, "nas"))
+		s.tell()
 		return nil
 	}
 	s.Cleanup(func() { got.conn.Close() })
@@ -107,5 +108,16 @@ func question(from, ip netip.Addr, by machine.MAC) func(lab.Frame) bool {
 			return false
 		}
 		return p.Kind == lan.ARPRequest && p.From == from && p.To == ip || p.Kind == lan.NeighborSolicitation && p.From == from && p.Target == ip
+	}
+}
+
+// tell logs what the porter and nas say happened.
+func (s *subject) tell() {
+	s.Helper()
+	for _, e := range s.d.Log.Entries(0) {
+		s.Logf("%s porter: %s %v", e.Time.Format("04:05.000"), e.Message, e.Fields)
+	}
+	for _, e := range s.nas.Log() {
+		s.Logf("%s nas: %s %s", e.Time.Format("04:05.000"), e.Kind, e.Detail)
 	}
 }
