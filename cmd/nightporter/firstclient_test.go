@@ -153,6 +153,14 @@ func story(m *lab.Machine, to netip.AddrPort, atMachine *lab.Capture) string {
 	return fmt.Sprintf("the machine is %s:\n%s", m.State(), strings.Join(lines[max(0, len(lines)-40):], "\n"))
 }
 
+// times returns when each frame was sent, counted from the first.
+func times(sent []lab.Frame) (all []time.Duration) {
+	for _, f := range sent {
+		all = append(all, f.Time.Sub(sent[0].Time).Round(time.Millisecond))
+	}
+	return all
+}
+
 // judge reads from the logs and the captures how a call was served.
 func (h *house) judge(ctx context.Context, r *result, c *call, m *lab.Machine, atClient, atMachine *lab.Capture) {
 	odd := func(format string, args ...any) { r.odd = append(r.odd, fmt.Sprintf(format, args...)) }
@@ -172,7 +180,7 @@ func (h *house) judge(ctx context.Context, r *result, c *call, m *lab.Machine, a
 	for _, f := range s.sent[1:] {
 		at := f.Time.Sub(first)
 		if apart(at) > 100*time.Millisecond {
-			odd("the client's kernel repeated its SYN after %v, which the draw did not reckon with", at)
+			odd("the client's kernel repeated its SYN after %v, of %v, which the draw did not reckon with", at, times(s.sent))
 		}
 		r.near = r.near || f.Time.Sub(r.up).Abs() < tooNear
 	}
