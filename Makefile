@@ -25,8 +25,8 @@ test: ## unit and end-to-end tests; these need root or user namespaces. INSTALL=
 
 # Alone, one after the other and without the race detector: their figures are
 # asserted, which wants a quiet machine.
-connections: ## 100 first connections to sleeping machines, and 100 hand starts; SEED=n draws others
-	$(GO) test -count 1 -timeout 10m -v -run '^TestFirstConnections$$' ./cmd/nightporter -connections 100 $(if $(SEED),-seed $(SEED))
+connections: ## 1000 first connections to sleeping machines, and 100 hand starts; SEED=n draws others
+	$(GO) test -count 1 -timeout 60m -v -run '^TestFirstConnections$$' ./cmd/nightporter -connections 1000 $(if $(SEED),-seed $(SEED))
 	$(GO) test -count 1 -timeout 10m -v -run '^TestHandStartsAtOnce$$' ./cmd/nightporter -connections 100
 
 # With the race detector, and one fault at a time: they want the machine.

@@ -37,6 +37,34 @@ func TestFieldHardenedClient(t *testing.T) {
 	}
 }
 
+// TestFieldHardenedAtTheClaim: a client that takes no announcement has talked to the
+// machine, and connects when it has just been claimed. Its packets have to come to the
+// porter, not to the sleeping card.
+func TestFieldHardenedAtTheClaim(t *testing.T) {
+	t.Parallel()
+	const limit = 1500 * time.Millisecond
+	for _, in := range settings {
+		for _, ip := range []netip.Addr{nas4, nas6} {
+			t.Run(fmt.Sprintf("%s/%v", in.name, ip), func(t *testing.T) {
+				unless(t, in.name == "registered")
+				s := prepareIn(t, in, fieldProbe, nil)
+				hardened := s.hardened("hardened", 30)
+				s.call(hardened, s.nas, ip, 22)
+				s.sleeps()
+				after(time.Now(), 1500*time.Millisecond) // two announcements
+				began := time.Now()
+				waits := s.callLater(hardened, ip, 22)
+				on := s.event(s.nas, lab.PoweredOn)
+				if took := on.Time.Sub(began); took > limit {
+					t.Errorf("powered on %v after the client's first packet, want %v at most", took, limit)
+				}
+				s.answer(waits, s.nas)
+				s.wokenOnce()
+			})
+		}
+	}
+}
+
 // TestFieldHardenedSession: a machine resumes from RAM with its neighbour table, and
 // asks for nobody. A client that takes no announcement goes on sending to the
 // porter, and its session never stops.

@@ -15,7 +15,7 @@ var acquaintances = []struct {
 	name          string
 	before, boots func(*subject, *lab.Host, netip.Addr)
 }{
-	{"used the LAN", func(s *subject, host *lab.Host, _ netip.Addr) { s.usesLAN(host) }, nil},
+	{"used the LAN", func(s *subject, host *lab.Host, _ netip.Addr) { s.must(s.usesLAN(s.ctx, host)) }, nil},
 	{"asked in the sleep", func(s *subject, host *lab.Host, ip netip.Addr) { s.asksInVain(host, ip) }, nil},
 	{"knocked in the boot", nil, func(s *subject, host *lab.Host, ip netip.Addr) {
 		s.startConnecting(host, ip, 22).cancelAfter(300 * time.Millisecond)

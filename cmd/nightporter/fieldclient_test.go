@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"net/netip"
 	"testing"
@@ -58,12 +59,16 @@ func (h *house) hardened(name string, n int) *lab.Host {
 }
 
 // usesLAN has a host do what every host does now and then: it asks for the router.
-func (h *house) usesLAN(host *lab.Host) {
-	h.Helper()
+func (h *house) usesLAN(ctx context.Context, host *lab.Host) error {
 	for _, ip := range []netip.Addr{h.lan.Router().Addr4(), h.lan.Router().Addr6()} {
-		h.must(host.ForgetNeighbor(ip))
-		h.must(host.WarmNeighbor(h.within(5*time.Second), ip))
+		if err := host.ForgetNeighbor(ip); err != nil {
+			return err
+		}
+		if err := host.WarmNeighbor(ctx, ip); err != nil {
+			return err
+		}
 	}
+	return nil
 }
 
 // atOnce waits for a call, and expects that the client was connected as soon as its
