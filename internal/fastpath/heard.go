@@ -43,7 +43,7 @@ func (r *Reader) heard(v *View, t *Target, p *lan.Packet) {
 	case p.Kind == lan.PortUnreachable:
 		r.rejected(a, p)
 	case discovers(p):
-		r.diverted(t, p)
+		r.diverted(a, p)
 	}
 }
 
@@ -86,11 +86,11 @@ func (r *Reader) answersUs(p *lan.Packet) bool {
 	return p.Dst == r.responder.Self && (p.Kind == lan.ARPReply || p.Kind == lan.NeighborAdvertisement && p.Solicited)
 }
 
-// diverted takes ARP or neighbour discovery from which clients whose packets
-// are held may have learnt the machine's own MAC, while its services are not ready.
-func (r *Reader) diverted(t *Target, p *lan.Packet) {
-	if p.Dst != r.responder.Self && t.hold.Passing() {
-		r.report(&t.diversion, Sighting{Kind: SawDiversion, Target: t})
+// diverted takes ARP or neighbour discovery from which clients may have learnt the
+// machine's own MAC, while its services are not ready.
+func (r *Reader) diverted(a *Address, p *lan.Packet) {
+	if p.Dst != r.responder.Self && a.target.hold.Passing() {
+		r.report(&a.diversion, Sighting{Kind: SawDiversion, Target: a.target, Address: a})
 	}
 }
 

@@ -112,9 +112,8 @@ func (r *Reader) neighbor(v *View, p *lan.Packet) {
 	case claim.Conflict:
 		r.conflict(v, p)
 	case claim.Answered:
-		// A machine that arrives may have answered as well, and last.
 		if a := v.Address(requested(p)); a != nil {
-			r.diverted(a.target, p)
+			// A machine that arrives may have answered as well, and last.
 			if p.Dst != r.responder.Self && (a.target.cardAnswers.Load() || a.target.hold.Passing()) {
 				r.noteRequester(a, Requester{a.ip, p.Src}, p)
 			}

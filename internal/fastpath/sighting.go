@@ -14,7 +14,7 @@ type Sighting struct {
 	Kind    Kind
 	Reason  machine.Suppression // of SawSuppressed
 	Target  *Target
-	Address *Address       // nil for SawFrame, SawOtherAnswer, SawDiversion and SawRequest
+	Address *Address       // nil for SawFrame, SawOtherAnswer, SawVisit and SawRequest
 	Service *Service       // of a knock, and of what answers a probe of a service
 	Other   netip.Addr     // of SawFrame and SawOtherAnswer: the address it speaks for, which is not the target's; may be invalid
 	Source  netip.AddrPort // of a knock
@@ -45,7 +45,7 @@ const (
 	SawContest    // another host that tests an address that is not defended
 	SawRequest    // a client's question for an address, which the machine's network card answers too
 	SawVisit      // traffic for a machine that may be up after all
-	SawDiversion  // ARP or neighbour discovery that may divert held clients to the machine
+	SawDiversion  // ARP or neighbour discovery that may divert clients to the machine
 	kinds
 )
 
@@ -93,6 +93,6 @@ func (s *Sighting) Taken() {
 	case SawVisit:
 		s.Target.visit.Store(false)
 	case SawDiversion:
-		s.Target.diversion.Store(false)
+		s.Address.diversion.Store(false)
 	}
 }

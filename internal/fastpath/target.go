@@ -28,7 +28,6 @@ type Target struct {
 	// On their way to the loop.
 	frame       atomic.Bool
 	otherAnswer atomic.Bool
-	diversion   atomic.Bool
 	visit       atomic.Bool
 	request     atomic.Bool
 	suppressed  [len(machine.Suppressions)]atomic.Bool // by reason
@@ -45,9 +44,10 @@ type Address struct {
 	conceded atomic.Bool // left to another host: its packets are not looked at
 
 	// On their way to the loop.
-	spoken   [kinds]atomic.Bool // by kind, of what the machine sent
-	conflict atomic.Bool
-	contest  atomic.Bool
+	spoken    [kinds]atomic.Bool // by kind, of what the machine sent
+	conflict  atomic.Bool
+	contest   atomic.Bool
+	diversion atomic.Bool
 }
 
 // Service is one service of an address, at which a knock wakes.

@@ -175,7 +175,7 @@ func (l *loop) see(s fastpath.Sighting) {
 		l.tell(e, machine.Visited{})
 	case fastpath.SawDiversion:
 		e.pin()
-		e.pinHosts(&l.machines, e.Claimed())
+		e.pinHosts(&l.machines, []netip.Addr{s.Address.IP()})
 	}
 }
 
