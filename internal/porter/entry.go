@@ -55,6 +55,14 @@ func (e *entry) shown(now time.Time) machine.Status {
 	return s
 }
 
+// wakePath is what the configuration says of how the machine is woken.
+func (e *entry) wakePath() machine.WakePath {
+	if e.configured == nil {
+		return machine.WakePath{}
+	}
+	return e.configured.Path
+}
+
 // looked reports whether the machine is looked after: it has registered, or need
 // not.
 func (e *entry) looked() bool {

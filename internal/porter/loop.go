@@ -51,6 +51,7 @@ type loop struct {
 	checks    due.Queue[*entry] // of services: are they ready?
 	budget    *handover.Budget
 	awaited   awaited
+	asides    asides
 	restraint registration.Restraint
 	pending   []pending // events that are not handled yet
 }
@@ -69,6 +70,7 @@ func newLoop(conf *config.Config, m *metrics.Metrics, log *slog.Logger) *loop {
 		machines: newRegistry(),
 		budget:   handover.NewBudget(heldOctets, heldReserve),
 		awaited:  make(awaited),
+		asides:   newAsides(log),
 	}
 }
 

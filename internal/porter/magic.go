@@ -1,6 +1,7 @@
 package porter
 
 import (
+	"errors"
 	"net/netip"
 	"time"
 
@@ -12,36 +13,84 @@ import (
 // sendMagic sends one round of magic packets, and measures how long the knock
 // waited for the first of them.
 func (l *loop) sendMagic(e *entry) (failed error) {
-	for _, n := range l.interfaces.of(e) {
-		for _, frame := range n.magicFrames(e.Spec(), l.conf.Wake.Transports) {
-			if err := n.transmit(frame); err != nil {
+	spec, path := e.Spec(), e.wakePath()
+	transports := l.conf.Wake.Transports
+	if path.Transports != nil {
+		transports = path.Transports
+	}
+	for _, o := range l.outlets(e, path.Interface) {
+		for _, frame := range o.magicFrames(spec, transports) {
+			if err := o.transmit(frame); err != nil {
 				failed = err
 			}
-			if !e.knockedAt.IsZero() {
-				if d := time.Since(e.knockedAt); d < time.Minute { // else the clock of the kernel's times was set
-					l.metrics.WakeLatency(d)
-				}
-				e.knockedAt = time.Time{}
-			}
+			l.measureKnock(e)
 		}
 	}
+	if path.To.IsValid() {
+		failed = errors.Join(failed, lan.SendDatagram(path.To, lan.MagicPacket(spec.Woken(), spec.Password)))
+		l.measureKnock(e)
+	}
 	return failed
+}
+
+// measureKnock tells how long the knock waited that began the present wake. Only
+// the first call does.
+func (l *loop) measureKnock(e *entry) {
+	if e.knockedAt.IsZero() {
+		return
+	}
+	if d := time.Since(e.knockedAt); d < time.Minute { // else the clock of the kernel's times was set
+		l.metrics.WakeLatency(d)
+	}
+	e.knockedAt = time.Time{}
+}
+
+// outlets returns where a machine's magic packets go out: on the interface that the
+// configuration names, else where it lives.
+func (l *loop) outlets(e *entry, name string) []outlet {
+	if name == "" {
+		nics := l.interfaces.of(e)
+		all := make([]outlet, len(nics))
+		for i, n := range nics {
+			all[i] = n.outlet()
+		}
+		return all
+	}
+	for _, n := range l.nics {
+		if n.name == name {
+			return []outlet{n.outlet()}
+		}
+	}
+	return l.asides.outlet(e, name)
+}
+
+// outlet is where magic packets go out on the wire.
+type outlet struct {
+	mac      machine.MAC
+	source   netip.Addr // of a datagram; invalid: there is none, and so no datagram
+	transmit func(frame []byte) error
+}
+
+func (n *nic) outlet() outlet {
+	source, _ := n.magicSource()
+	return outlet{mac: n.MAC(), source: source, transmit: n.transmit}
 }
 
 // magicFrames returns one round of magic packets: broadcast first, it needs no
 // switch to remember the port, then unicast, which reaches a Wi-Fi host that
 // missed a group key, then UDP for NICs and relays that know only that.
-func (n *nic) magicFrames(spec machine.Spec, transports []string) [][]byte {
+func (o outlet) magicFrames(spec machine.Spec, transports []string) [][]byte {
+	card := spec.Woken()
 	var frames [][]byte
 	for _, transport := range transports {
 		switch transport {
 		case config.TransportEthernet:
 			frames = append(frames,
-				lan.MagicFrame(n.MAC(), machine.Broadcast, spec.MAC, spec.Password),
-				lan.MagicFrame(n.MAC(), spec.MAC, spec.MAC, spec.Password))
+				lan.MagicFrame(o.mac, machine.Broadcast, card, spec.Password),
+				lan.MagicFrame(o.mac, card, card, spec.Password))
 		case config.TransportUDP:
-			if from, ok := n.magicSource(); ok {
-				frames = append(frames, lan.MagicUDPFrame(n.MAC(), from, spec.MAC, spec.Password))
+			if o.source.IsValid() {
+				frames = append(frames, lan.MagicUDPFrame(o.mac, o.source, card, spec.Password))
 			}
 		}
 	}

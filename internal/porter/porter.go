@@ -65,6 +65,7 @@ func newPorter(conf *config.Config, m *metrics.Metrics, log *slog.Logger) *Porte
 // called.
 func (p *Porter) Close() {
 	p.loop.kernel.guard.Close()
+	p.loop.asides.close()
 	for _, n := range p.loop.nics {
 		n.Close()
 	}

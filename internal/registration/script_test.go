@@ -104,7 +104,7 @@ func TestScriptRegisters(t *testing.T) {
 	}
 	r := <-got
 	opts := []cmp.Option{cmp.Comparer(func(a, b netip.Addr) bool { return a == b }),
-		cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })}
+		cmp.Comparer(func(a, b netip.Prefix) bool { return a == b }), cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b })}
 	if diff := cmp.Diff(want, r, opts...); diff != "" {
 		t.Error(diff)
 	}
