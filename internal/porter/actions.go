@@ -35,6 +35,7 @@ func (l *loop) handle(e *entry, event machine.Event) {
 		switch a := a.(type) {
 		case machine.SendMagic:
 			e.logMagic(l.log, a.Attempt, magicErr)
+			l.runCommand(e, a)
 		case machine.Moved:
 			e.logMove(l.log, a, about)
 			about = nil

@@ -1,6 +1,7 @@
 package porter
 
 import (
+	"errors"
 	"log/slog"
 
 	"nightporter/internal/lan"
@@ -19,9 +20,11 @@ func newAsides(log *slog.Logger) asides {
 	return asides{log: log, open: make(map[string]*lan.Sender), missing: make(map[string]bool)}
 }
 
-// outlet returns an interface, or nothing where it cannot be used; the log says why,
-// once.
-func (a *asides) outlet(e *entry, name string) []outlet {
+// errNoAside says that an interface cannot be used, which the log has said before.
+var errNoAside = errors.New("wake_interface cannot be used")
+
+// outlet returns an interface. Where it cannot be used the log says why, once.
+func (a *asides) outlet(e *entry, name string) (outlet, error) {
 	s := a.open[name]
 	if s == nil {
 		var err error
@@ -30,12 +33,12 @@ func (a *asides) outlet(e *entry, name string) []outlet {
 				a.log.Warn("magic packets cannot go out on wake_interface", "event", "wake_interface_failed", "machine", e, "interface", name, "err", err)
 			}
 			a.missing[name] = true
-			return nil
+			return outlet{}, errNoAside
 		}
 		a.open[name] = s
 		delete(a.missing, name)
 	}
-	return []outlet{{mac: s.MAC(), source: s.Source(), transmit: s.Send}}
+	return outlet{mac: s.MAC(), source: s.Source(), transmit: s.Send}, nil
 }
 
 // close closes all. What is needed again is opened anew, as the interface is then.

@@ -14,6 +14,7 @@ import (
 	"nightporter/internal/machine"
 	"nightporter/internal/metrics"
 	"nightporter/internal/registration"
+	"nightporter/internal/wakecmd"
 )
 
 const (
@@ -52,6 +53,7 @@ type loop struct {
 	budget    *handover.Budget
 	awaited   awaited
 	asides    asides
+	commands  commander
 	restraint registration.Restraint
 	pending   []pending // events that are not handled yet
 }
@@ -63,7 +65,7 @@ type pending struct {
 }
 
 func newLoop(conf *config.Config, m *metrics.Metrics, log *slog.Logger) *loop {
-	return &loop{
+	l := &loop{
 		interfaces: newInterfaces(m, log),
 		started:    conf, conf: conf, log: log, metrics: m,
 		kernel:   kernel{bind: conf.Claim.Mode == config.ModeBind, log: log},
@@ -72,6 +74,8 @@ func newLoop(conf *config.Config, m *metrics.Metrics, log *slog.Logger) *loop {
 		awaited:  make(awaited),
 		asides:   newAsides(log),
 	}
+	l.commands = wakecmd.New(log, l.commandFailed)
+	return l
 }
 
 // run works until ctx ends, and releases everything then.

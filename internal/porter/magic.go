@@ -1,7 +1,6 @@
 package porter
 
 import (
-	"errors"
 	"net/netip"
 	"time"
 
@@ -18,7 +17,8 @@ func (l *loop) sendMagic(e *entry) (failed error) {
 	if path.Transports != nil {
 		transports = path.Transports
 	}
-	for _, o := range l.outlets(e, path.Interface) {
+	outlets, failed := l.outlets(e, path)
+	for _, o := range outlets {
 		for _, frame := range o.magicFrames(spec, transports) {
 			if err := o.transmit(frame); err != nil {
 				failed = err
@@ -27,7 +27,9 @@ func (l *loop) sendMagic(e *entry) (failed error) {
 		}
 	}
 	if path.To.IsValid() {
-		failed = errors.Join(failed, lan.SendDatagram(path.To, lan.MagicPacket(spec.Woken(), spec.Password)))
+		if err := lan.SendDatagram(path.To, lan.MagicPacket(spec.Woken(), spec.Password)); err != nil {
+			failed = err
+		}
 		l.measureKnock(e)
 	}
 	return failed
@@ -47,21 +49,29 @@ func (l *loop) measureKnock(e *entry) {
 
 // outlets returns where a machine's magic packets go out: on the interface that the
 // configuration names, else where it lives.
-func (l *loop) outlets(e *entry, name string) []outlet {
+func (l *loop) outlets(e *entry, path machine.WakePath) ([]outlet, error) {
+	name := path.Interface
+	if path.Transports != nil && len(path.Transports) == 0 {
+		return nil, nil // it needs none
+	}
 	if name == "" {
 		nics := l.interfaces.of(e)
 		all := make([]outlet, len(nics))
 		for i, n := range nics {
 			all[i] = n.outlet()
 		}
-		return all
+		return all, nil
 	}
 	for _, n := range l.nics {
 		if n.name == name {
-			return []outlet{n.outlet()}
+			return []outlet{n.outlet()}, nil
 		}
 	}
-	return l.asides.outlet(e, name)
+	o, err := l.asides.outlet(e, name)
+	if err != nil {
+		return nil, err
+	}
+	return []outlet{o}, nil
 }
 
 // outlet is where magic packets go out on the wire.

@@ -2,6 +2,7 @@ package porter
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/netip"
 	"time"
@@ -21,6 +22,10 @@ func (e *entry) logWaits(log *slog.Logger, ip netip.Addr, reason string) {
 
 // logMagic tells of a round of magic packets.
 func (e *entry) logMagic(log *slog.Logger, attempt int, err error) {
+	if errors.Is(err, errNoAside) {
+		log.Debug("magic packet not sent", "event", "magic_failed", "machine", e, "attempt", attempt, "err", err)
+		return
+	}
 	if err != nil {
 		log.Warn("magic packet not sent", "event", "magic_failed", "machine", e, "attempt", attempt, "err", err)
 		return
