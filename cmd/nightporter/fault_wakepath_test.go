@@ -112,11 +112,11 @@ func TestCardOfAnotherMachine(t *testing.T) {
 // start then: the interface that is captured is its second card.
 func (s *subject) heardBy(capture *lab.Capture, kind string, match func(lab.Frame) bool) {
 	s.Helper()
-	heard := make(chan error, 1)
+	began, heard := time.Now(), make(chan error, 1)
 	ctx, cancel := context.WithTimeout(s.ctx, 20*time.Second)
 	go func() {
 		defer cancel()
-		_, err := capture.Wait(ctx, match)
+		_, err := capture.Wait(ctx, func(f lab.Frame) bool { return f.Time.After(began) && match(f) })
 		if err == nil {
 			err = s.nas.PowerOn()
 		}
