@@ -38,7 +38,7 @@ func (l *loop) runCommand(e *entry, a machine.SendMagic) {
 		Env: []string{
 			"NIGHTPORTER_MACHINE=" + spec.Name,
 			"NIGHTPORTER_MAC=" + spec.MAC.String(),
-			"NIGHTPORTER_WAKE_MAC=" + spec.Woken().String(),
+			"NIGHTPORTER_WAKE_MAC=" + e.card().String(),
 			"NIGHTPORTER_ADDRESSES=" + strings.Join(addrs, " "),
 			"NIGHTPORTER_TRIGGER=" + trigger,
 			"NIGHTPORTER_ATTEMPT=" + strconv.Itoa(a.Attempt),

@@ -52,6 +52,9 @@ func (e *entry) shown(now time.Time) machine.Status {
 	s := e.Status()
 	s.Since, s.LastWake.At = machine.OnClock(s.Since, now), machine.OnClock(s.LastWake.At, now)
 	s.Packets, s.Suppressed = e.hold.Counts(), e.judge.Suppressed()
+	if card := e.card(); card != s.MAC {
+		s.WakeMAC = card
+	}
 	return s
 }
 
@@ -61,6 +64,17 @@ func (e *entry) wakePath() machine.WakePath {
 		return machine.WakePath{}
 	}
 	return e.configured.Path
+}
+
+// card returns the address that magic packets carry and go to. A machine that cannot
+// be woken cannot register again either, so what the configuration says of it holds
+// at once, unless the machine said something itself.
+func (e *entry) card() machine.MAC {
+	spec := e.Spec()
+	if e.configured != nil && spec.WakeMAC == (machine.MAC{}) {
+		return e.configured.Woken()
+	}
+	return spec.Woken()
 }
 
 // looked reports whether the machine is looked after: it has registered, or need

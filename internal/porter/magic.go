@@ -12,14 +12,14 @@ import (
 // sendMagic sends one round of magic packets, and measures how long the knock
 // waited for the first of them.
 func (l *loop) sendMagic(e *entry) (failed error) {
-	spec, path := e.Spec(), e.wakePath()
+	card, password, path := e.card(), e.Spec().Password, e.wakePath()
 	transports := l.conf.Wake.Transports
 	if path.Transports != nil {
 		transports = path.Transports
 	}
 	outlets, failed := l.outlets(e, path)
 	for _, o := range outlets {
-		for _, frame := range o.magicFrames(spec, transports) {
+		for _, frame := range o.magicFrames(card, password, transports) {
 			if err := o.transmit(frame); err != nil {
 				failed = err
 			}
@@ -27,7 +27,7 @@ func (l *loop) sendMagic(e *entry) (failed error) {
 		}
 	}
 	if path.To.IsValid() {
-		if err := lan.SendDatagram(path.To, lan.MagicPacket(spec.Woken(), spec.Password)); err != nil {
+		if err := lan.SendDatagram(path.To, lan.MagicPacket(card, password)); err != nil {
 			failed = err
 		}
 		l.measureKnock(e)
@@ -89,18 +89,17 @@ func (n *nic) outlet() outlet {
 // magicFrames returns one round of magic packets: broadcast first, it needs no
 // switch to remember the port, then unicast, which reaches a Wi-Fi host that
 // missed a group key, then UDP for NICs and relays that know only that.
-func (o outlet) magicFrames(spec machine.Spec, transports []string) [][]byte {
-	card := spec.Woken()
+func (o outlet) magicFrames(card machine.MAC, password []byte, transports []string) [][]byte {
 	var frames [][]byte
 	for _, transport := range transports {
 		switch transport {
 		case config.TransportEthernet:
 			frames = append(frames,
-				lan.MagicFrame(o.mac, machine.Broadcast, card, spec.Password),
-				lan.MagicFrame(o.mac, card, card, spec.Password))
+				lan.MagicFrame(o.mac, machine.Broadcast, card, password),
+				lan.MagicFrame(o.mac, card, card, password))
 		case config.TransportUDP:
 			if o.source.IsValid() {
-				frames = append(frames, lan.MagicUDPFrame(o.mac, o.source, card, spec.Password))
+				frames = append(frames, lan.MagicUDPFrame(o.mac, o.source, card, password))
 			}
 		}
 	}
