@@ -36,6 +36,7 @@ type address struct {
 type known struct {
 	Name         string
 	MAC          machine.MAC
+	WakeMAC      machine.MAC `json:"wake_mac"`
 	State        machine.State
 	SleptSeconds float64 `json:"slept_seconds"`
 	Addresses    []address

@@ -11,6 +11,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"nightporter/internal/lan"
+	"nightporter/internal/machine"
 	"nightporter/internal/registration"
 )
 
@@ -23,8 +25,8 @@ With --watch it says that it is up instead, to be run when it has started: the
 porter looks after it, and needs no word before it sleeps.
 
 Without --mac and --monitor the machine describes itself: the interface that
-leads to the porter, its MAC address, its lasting global addresses, each with
-the ports of --port.
+leads to the porter, its MAC address, the one built into its network card where
+that is another, its lasting global addresses, each with the ports of --port.
 
 Exit code 0 means that the porter answered OK.`
 
@@ -34,7 +36,7 @@ const registerExample = `  nightporter register --to raspberrypi --port 22/tcp,2
 
 // registerFlags are the flags of the register command.
 type registerFlags struct {
-	to, mac, name, token, tokenFile, password string
+	to, mac, wakeMAC, name, token, tokenFile, password string
 
 	monitor, wakeFrom     []string
 	port                  string
@@ -61,6 +63,7 @@ func newRegisterCommand() *cobra.Command {
 	fs := cmd.Flags()
 	fs.StringVar(&f.to, "to", "", "the porter's `HOST[:PORT]` (default port "+defaultRegistrationPort+")")
 	fs.StringVar(&f.mac, "mac", "", "the machine's `MAC` address (default: of the interface that leads to the porter)")
+	fs.StringVar(&f.wakeMAC, "wake-mac", "", "the `MAC` address of the card that wakes the machine (default: the one built into the card, unless --mac is given)")
 	fs.StringVar(&f.name, "name", "", "the machine's `NAME` (default: the host name, unless --mac is given)")
 	fs.StringArrayVar(&f.monitor, "monitor", nil, "an address and the ports to wake for, as `IP=PORT,PORT`; may be repeated")
 	fs.StringVar(&f.port, "port", "", "the `PORTS` to wake for at each address found, such as 22/tcp,51820/udp,icmp")
@@ -117,7 +120,7 @@ func porterAddress(to string) (string, error) {
 
 // wire builds the registration; changed tells which flags were given.
 func (f *registerFlags) wire(ctx context.Context, addr string, changed func(string) bool) (registration.Wire, error) {
-	w := registration.Wire{MAC: f.mac, Name: f.name, Password: f.password, WakeFrom: f.wakeFrom, Watch: f.watch}
+	w := registration.Wire{MAC: f.mac, WakeMAC: f.wakeMAC, Name: f.name, Password: f.password, WakeFrom: f.wakeFrom, Watch: f.watch}
 	var err error
 	if w.Token, err = f.readToken(); err != nil {
 		return w, err
@@ -153,6 +156,9 @@ func (f *registerFlags) describeSelf(ctx context.Context, addr string, w *regist
 	}
 	if f.mac == "" {
 		w.MAC = self.MAC.String()
+		if err := f.findCard(self, w); err != nil {
+			return err
+		}
 		if w.Name == "" {
 			host, err := os.Hostname()
 			if err != nil {
@@ -163,6 +169,22 @@ func (f *registerFlags) describeSelf(ctx context.Context, addr string, w *regist
 	}
 	if findAddrs {
 		w.Monitor = self.Monitor(ports)
+	}
+	return nil
+}
+
+// findCard fills in the card that wakes this machine, where that has another address
+// than the machine speaks with: a bond, a dock, an address that was set.
+func (f *registerFlags) findCard(self registration.Identity, w *registration.Wire) error {
+	if f.wakeMAC != "" {
+		return nil
+	}
+	card, err := lan.PermanentMAC(self.Interface)
+	if err != nil {
+		return fmt.Errorf("%w: give --wake-mac", err)
+	}
+	if card != (machine.MAC{}) && card != self.MAC {
+		w.WakeMAC = card.String()
 	}
 	return nil
 }

@@ -123,6 +123,9 @@ func (f *statusFlags) one(cmd *cobra.Command, client *web.Client, name string) e
 	row := func(name string, value any) { fmt.Fprintf(table, "%s\t%v\n", name, value) }
 	row("machine", printable(m.Name))
 	row("MAC", m.MAC)
+	if m.WakeMAC != (machine.MAC{}) {
+		row("woken by", m.WakeMAC)
+	}
 	row("state", m.State)
 	row("since", moment(m.Since))
 	if m.Agentless {

@@ -59,7 +59,7 @@ func TestPorterConfig(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(config.Default(), conf, cmpopts.EquateComparable(netip.Prefix{}, netip.Addr{})); diff != "" {
+	if diff := cmp.Diff(config.Default(), conf, cmpopts.EquateComparable(netip.Prefix{}, netip.Addr{}, netip.AddrPort{})); diff != "" {
 		t.Errorf("it differs from the defaults (-default +compose)\n%s", diff)
 	}
 }

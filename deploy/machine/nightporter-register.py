@@ -42,6 +42,7 @@ def options():
     p.add_argument("--config", metavar="FILE", help="settings (default: %s if it exists)" % DEFAULT_CONFIG)
     p.add_argument("--to", metavar="HOST[:PORT]", help="the porter (default port %d)" % DEFAULT_PORT)
     p.add_argument("--mac", help="default: of the interface that leads to the porter")
+    p.add_argument("--wake-mac", metavar="MAC", help="of the card that wakes the machine; default: the one built into the card")
     p.add_argument("--name", help="default: the host name")
     p.add_argument("--port", metavar="PORTS", help="ports to wake for at every address found: 22/tcp,51820/udp,icmp")
     p.add_argument("--monitor", action="append", metavar="IP=PORTS", help="an address and its ports; may be repeated")
@@ -82,7 +83,7 @@ def merge(args, path):
     except (OSError, configparser.Error, UnicodeDecodeError) as e:
         raise Failure("%s: %s" % (path, e)) from e
     numbers = {"idle_watts": float, "sleep_watts": float, "timeout": float, "retries": int}
-    texts = {"to", "mac", "name", "port", "token", "password", "wake_from"}
+    texts = {"to", "mac", "name", "port", "token", "password", "wake_from", "wake_mac"}
     for key, value in conf.items("register") if conf.has_section("register") else []:
         name = key.replace("-", "_")
         if name == "monitor":
@@ -129,21 +130,30 @@ def ask_ip(*args):
         raise Failure("cannot find out this machine's own addresses (%s): give mac and monitor" % e) from e
 
 
+def card_of(link):
+    """Return the address built into the card of an interface, of a bond into the active one; or None."""
+    active = link.get("linkinfo", {}).get("info_data", {}).get("active_slave")
+    if active:
+        link = [entry for entry in ask_ip("-d", "link", "show", "dev", active) if entry.get("ifname")][0]
+    return link.get("permaddr")  # iproute2 shows it where it is not the address
+
+
 def identity(host, port):
-    """Return the MAC and the lasting global addresses of the way to host."""
+    """Return the MAC, that of the card if it is another, and the lasting global addresses of the way to host."""
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except OSError as e:
         raise Failure("%s: %s" % (host, e)) from e
     routes = ask_ip("route", "get", found[0][4][0].partition("%")[0])
-    links = ask_ip("addr", "show", "dev", routes[0]["dev"])
+    links = ask_ip("-d", "addr", "show", "dev", routes[0]["dev"])
     link = [entry for entry in links if entry.get("ifname")][0]
     if link.get("link_type") != "ether":
         raise Failure("the way to %s leads through %s, which has no Ethernet address: give mac and monitor"
                       % (host, link["ifname"]))
     addrs = [a["local"] for a in link.get("addr_info", [])
              if a.get("scope") == "global" and not any(a.get(flag) for flag in PASSING)]
-    return link["address"], addrs
+    card = card_of(link)
+    return link["address"], card if card != link["address"] else None, addrs
 
 
 def describe(args):
@@ -158,11 +168,13 @@ def describe(args):
     elif not args.port:
         raise Failure("nothing would wake this machine: expected port (such as 22/tcp) or monitor")
     if not (args.mac and args.monitor):
-        mac, addrs = identity(host, port)
+        mac, card, addrs = identity(host, port)
         body["mac"] = args.mac or mac
+        if card and not args.mac:  # nor is its card that of another machine
+            body["wake_mac"] = card
         if not args.monitor:
             body["monitor"] = [{"ip": ip, "port": ports(args.port)} for ip in addrs]
-    for key in ("token", "idle_watts", "sleep_watts", "password"):
+    for key in ("token", "idle_watts", "sleep_watts", "password", "wake_mac"):
         if getattr(args, key) is not None:
             body[key] = getattr(args, key)
     if args.watch:

@@ -42,6 +42,7 @@ var units = map[string]map[string]string{
 		"Service.RestrictNamespaces":      "yes",
 		"Service.PrivateNetwork":          "", // it would see no LAN at all
 		"Service.PrivateUsers":            "", // capabilities would not hold outside
+		"Service.NoExecPaths":             "", // a wake_command may be anywhere
 		"Install.WantedBy":                "multi-user.target",
 	},
 	"../machine/nightporter-register.service": {

@@ -9,7 +9,7 @@ import (
 // badMachines is badValues for the list of machines.
 var badMachines = []struct{ file, want string }{
 	{"machines: {}", `machines: found a mapping (from FILE): expected a list of machines`},
-	{"machines: [tower]", `machines[0]: found "tower" (from FILE): expected a mapping with name, mac, monitor, idle_watts, sleep_watts, wake_from, agentless, watch and password`},
+	{"machines: [tower]", `machines[0]: found "tower" (from FILE): expected a mapping with name, mac, monitor, idle_watts, sleep_watts, wake_from, agentless, watch, password, wake_mac, wake_interface, wake_transports, wake_to and wake_command`},
 	{"machines: [{}]", `machines[0].name: found nothing (from FILE): expected a name of 1 to 64 printable characters, no slash, no space at either end, in quotes if it looks like a number
 machines[0].mac: found nothing (from FILE): expected the MAC address of one machine, such as d8:cb:8a:39:be:a1
 machines[0].monitor: found nothing (from FILE): expected a list of at least one address, such as {ip: 192.0.2.7, port: [22, "51820/udp", "icmp"]}`},
@@ -53,8 +53,36 @@ machines[0].monitor: found nothing (from FILE): expected a list of at least one 
 	{oneMachine("watch: 'no'"), `machines[0].watch: found "no" (from FILE): expected true or false`},
 	{oneMachine("password: hunter2"), `machines[0].password: found a hidden value (from FILE): expected a SecureOn password in quotes: six octets such as 01:23:45:67:89:ab, or four such as 192.0.2.1`},
 	{oneMachine("password: '********'"), `machines[0].password: found a hidden value (from FILE): expected a SecureOn password in quotes: six octets such as 01:23:45:67:89:ab, or four such as 192.0.2.1`},
+	{oneMachine("wake_mac: 00:00:00:00:00:00"), `machines[0].wake_mac: found "00:00:00:00:00:00" (from FILE): expected the MAC address of one machine, such as d8:cb:8a:39:be:a1`},
+	{oneMachine("wake_mac: 01:00:00:00:00:05"), `machines[0].wake_mac: found "01:00:00:00:00:05" (from FILE): expected the MAC address of one machine, such as d8:cb:8a:39:be:a1`},
+	{wakenBy("02:00:00:00:00:02"), `machines[0].wake_mac: found "02:00:00:00:00:02" (from FILE): expected the address of a card of this machine: machines[1].mac is the same`},
+	{oneMachine("wake_interface: a/b"), `machines[0].wake_interface: found "a/b" (from FILE): expected the name of a network interface, such as eth0`},
+	{oneMachine("wake_transports: [wifi]"), `machines[0].wake_transports[0]: found "wifi" (from FILE): expected ethernet or udp`},
+	{oneMachine("wake_transports: []"), `machines[0].wake_transports: found an empty list (from FILE): expected at least one of ethernet and udp, or wake_to or wake_command beside none`},
+	{oneMachine("wake_to: 192.0.2.7"), `machines[0].wake_to: found "192.0.2.7" (from FILE): expected an address other than the machine's own: while it sleeps the porter answers for that`},
+	{oneMachine("wake_to: 192.0.2"), badTarget("192.0.2")},
+	{oneMachine("wake_to: '192.0.2.255:0'"), badTarget("192.0.2.255:0")},
+	{oneMachine("wake_to: 255.255.255.255"), badTarget("255.255.255.255")},
+	{oneMachine("wake_to: 'fe80::7'"), badTarget("fe80::7")},
+	{oneMachine("wake_to: 'ff02::1'"), badTarget("ff02::1")},
+	{oneMachine("wake_to: '[2001:db8::9]'"), badTarget("[2001:db8::9]")},
+	{oneMachine("wake_command: /usr/bin/wake"), `machines[0].wake_command: found "/usr/bin/wake" (from FILE): expected a list of a program and its arguments, such as [/usr/local/bin/wake, tower]`},
+	{oneMachine("wake_command: []"), `machines[0].wake_command: found an empty list (from FILE): expected a list of a program and its arguments, such as [/usr/local/bin/wake, tower]`},
+	{oneMachine("wake_command: [wake]"), `machines[0].wake_command[0]: found "wake" (from FILE): expected the absolute path of a program`},
+	{oneMachine("wake_command: [/bin/wake, 5]"), `machines[0].wake_command[1]: found 5 (from FILE): expected text of printable characters, in quotes if it looks like a number`},
+	{oneMachine("wake_command: [/bin/wake" + strings.Repeat(", a", 64) + "]"), `machines[0].wake_command: found 65 entries (from FILE): expected at most 64`},
+	{oneMachine("wake_command: [/" + strings.Repeat("a", 4096) + "]"), `machines[0].wake_command: found 4097 octets (from FILE): expected at most 4096`},
 	{oneMachine("passwort: hunter2"), `machines[0].passwort: unknown key (from FILE): did you mean machines[0].password?`},
 	{oneMachine("wake.from: []"), `machines[0].wake.from: unknown key (from FILE): did you mean machines[0].wake_from?`},
+}
+
+// wakenBy is two machines, of which the first is to be woken by a card.
+func wakenBy(card string) string {
+	return strings.Replace(twoMachines("b", "02:00:00:00:00:02", "192.0.2.8"), "name: a,", `name: a, wake_mac: "`+card+`",`, 1)
+}
+
+func badTarget(found string) string {
+	return fmt.Sprintf(`machines[0].wake_to: found %q (from FILE): expected a unicast or directed broadcast address with or without a port, such as 192.168.7.255, 192.168.7.255:7 or [2001:db8::7]:9`, found)
 }
 
 // repeated is n entries, of which each holds its number.

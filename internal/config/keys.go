@@ -159,7 +159,7 @@ func sleepKeys() []key {
 		field("wake.keep", true, func(c *Config) *bool { return &c.Wake.Keep }, boolean(),
 			"true: a machine whose wake failed stays claimed for another try; false: it is forgotten"),
 		field("wake.transports", []any{TransportEthernet, TransportUDP}, func(c *Config) *[]string { return &c.Wake.Transports },
-			notEmpty(listOf(oneOf(TransportEthernet, TransportUDP)), "at least one of ethernet and udp"),
+			notEmpty(listOf(transport()), "at least one of ethernet and udp"),
 			"how magic packets travel: some cards heed only one of ethernet (0x0842) and udp (port 9)"),
 		field("wake.on_exit", OnExitNone, func(c *Config) *string { return &c.Wake.OnExit }, oneOf(OnExitNone, OnExitAll),
 			"all: wake every sleeping machine when the porter stops, since nobody answers for them then; none: let them sleep"),

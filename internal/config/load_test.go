@@ -145,6 +145,7 @@ func same(t *testing.T, got, want *config.Config) {
 	equal := cmp.Options{
 		cmp.Comparer(func(a, b netip.Addr) bool { return a == b }),
 		cmp.Comparer(func(a, b netip.Prefix) bool { return a == b }),
+		cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b }),
 		cmp.Comparer(func(a, b notify.Target) bool { return a == b }),
 	}
 	if d := cmp.Diff(want, got, equal); d != "" {

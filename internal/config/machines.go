@@ -31,13 +31,15 @@ func readMachines(p place, raw any, energy Energy) []machine.Spec {
 		return nil
 	}
 	var specs []machine.Spec
+	var places []place
 	seen := taken{}
 	for i, r := range list {
 		at := p.entry(i)
 		if spec, ok := readMachine(at, r, energy); ok && seen.add(at, &spec) {
-			specs = append(specs, spec)
+			specs, places = append(specs, spec), append(places, at)
 		}
 	}
+	checkWakeMACs(specs, places)
 	return specs
 }
 
@@ -64,7 +66,8 @@ func (t taken) one(p place, what, value string) bool {
 }
 
 func readMachine(p place, raw any, energy Energy) (machine.Spec, bool) {
-	e, ok := openEntry(p, raw, "name", "mac", "monitor", "idle_watts", "sleep_watts", "wake_from", "agentless", "watch", "password")
+	members := []string{"name", "mac", "monitor", "idle_watts", "sleep_watts", "wake_from", "agentless", "watch", "password"}
+	e, ok := openEntry(p, raw, append(members, wakeMembers...)...)
 	if !ok {
 		return machine.Spec{}, false
 	}
@@ -79,6 +82,7 @@ func readMachine(p place, raw any, energy Energy) (machine.Spec, bool) {
 		Agentless:  optional(e, "agentless", boolean(), false),
 		Unwatched:  !optional(e, "watch", boolean(), true),
 	}
+	readWakePath(e, &spec)
 	if e.ok && p.report.sound("energy.idle_watts", "energy.sleep_watts") {
 		checkWatts(e, &spec)
 	}
@@ -218,6 +222,7 @@ func showMachines(specs []machine.Spec) any {
 			{"agentless", s.Agentless},
 			{"watch", !s.Unwatched},
 		}
+		m = append(m, showWakePath(s)...)
 		if len(s.Password) > 0 {
 			m = append(m, member{"password", password().show(s.Password)})
 		}

@@ -43,6 +43,7 @@ claim:
 wake:
   attempts: 6
   interval: 15s
+  timeout: 5m
   keep: true
   transports: [ethernet, udp]
   on_exit: none

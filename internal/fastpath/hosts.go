@@ -1,7 +1,9 @@
 package fastpath
 
 import (
+	"cmp"
 	"net/netip"
+	"slices"
 	"sync"
 
 	"nightporter/internal/lan"
@@ -12,40 +14,61 @@ import (
 // ones must not fill the memory. It pushes out those that were not heard since.
 const maxHosts = 512
 
+// Host is another host on the LAN.
+type Host struct {
+	MAC machine.MAC
+	IP  netip.Addr
+}
+
 // hosts are the other hosts on the LAN, as they were heard by ARP and neighbour
 // discovery.
 type hosts struct {
 	mu             sync.Mutex
-	recent, before map[netip.Addr]machine.MAC // before is dropped when recent is half of maxHosts
+	clock          uint64               // counts what was heard
+	recent, before map[netip.Addr]heard // before is dropped when recent is half of maxHosts
+}
+
+type heard struct {
+	mac machine.MAC
+	at  uint64
 }
 
 func (h *hosts) note(ip netip.Addr, mac machine.MAC) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.recent[ip] == mac {
-		return
+	if _, known := h.recent[ip]; !known && (h.recent == nil || len(h.recent) >= maxHosts/2) {
+		h.recent, h.before = make(map[netip.Addr]heard), h.recent
 	}
-	if h.recent == nil || len(h.recent) >= maxHosts/2 {
-		h.recent, h.before = make(map[netip.Addr]machine.MAC), h.recent
-	}
-	h.recent[ip] = mac
+	h.clock++
+	h.recent[ip] = heard{mac, h.clock}
 }
 
-// Hosts returns the other hosts that were heard on the LAN: an address of the family
-// for each MAC.
-func (r *Reader) Hosts(six bool) map[machine.MAC]netip.Addr {
+// Hosts returns the other hosts that were heard on the LAN, with an address of the
+// family each, the latest first and at most so many.
+func (r *Reader) Hosts(six bool, most int) []Host {
 	h := &r.hosts
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	all := make(map[machine.MAC]netip.Addr)
-	for _, some := range []map[netip.Addr]machine.MAC{h.before, h.recent} {
-		for ip, mac := range some {
+	latest := make(map[Host]uint64)
+	for _, some := range []map[netip.Addr]heard{h.before, h.recent} {
+		for ip, e := range some {
 			if ip.Is6() == six {
-				all[mac] = ip
+				latest[Host{e.mac, ip}] = e.at
 			}
 		}
 	}
-	return all
+	all := make([]Host, 0, len(latest))
+	for host := range latest {
+		all = append(all, host)
+	}
+	slices.SortFunc(all, func(a, b Host) int { return cmp.Compare(latest[b], latest[a]) })
+	seen := make(map[machine.MAC]bool)
+	all = slices.DeleteFunc(all, func(host Host) bool {
+		again := seen[host.MAC]
+		seen[host.MAC] = true
+		return again
+	})
+	return all[:min(len(all), most)]
 }
 
 // noteHost takes ARP or neighbour discovery of a host that is not watched: it may

@@ -143,12 +143,14 @@ func TestHosts(t *testing.T) {
 	f.Handle(syn(nas4, 22))
 	for _, c := range []struct {
 		six  bool
-		want map[machine.MAC]netip.Addr
+		most int
+		want []Host
 	}{
-		{false, map[machine.MAC]netip.Addr{clientMAC: client4, otherMAC: free4}},
-		{true, map[machine.MAC]netip.Addr{clientMAC: client6, otherMAC: free6}},
+		{false, 9, []Host{{otherMAC, free4}, {clientMAC, client4}}},
+		{true, 9, []Host{{otherMAC, free6}, {clientMAC, client6}}},
+		{true, 1, []Host{{otherMAC, free6}}},
 	} {
-		if got := f.Hosts(c.six); fmt.Sprint(got) != fmt.Sprint(c.want) {
+		if got := f.Hosts(c.six, c.most); fmt.Sprint(got) != fmt.Sprint(c.want) {
 			t.Errorf("hosts %v, want %v", got, c.want)
 		}
 	}
@@ -157,7 +159,7 @@ func TestHosts(t *testing.T) {
 		f.Handle(lantest.ARPRequest(mac, machine.Broadcast, netip.AddrFrom4([4]byte{10, 9, byte(i >> 8), byte(i)}), free4))
 		f.Handle(lantest.ARPRequest(clientMAC, machine.Broadcast, client4, free4)) // it goes on speaking
 	}
-	if got := f.Hosts(false); len(got) > maxHosts || got[clientMAC] != client4 {
-		t.Errorf("%d hosts, and the client at %v", len(got), got[clientMAC])
+	if got := f.Hosts(false, 2*maxHosts); len(got) > maxHosts || got[0] != (Host{clientMAC, client4}) {
+		t.Errorf("%d hosts, %v first", len(got), got[0])
 	}
 }

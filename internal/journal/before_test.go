@@ -17,8 +17,8 @@ const beforeFile = "testdata/before.jsonl"
 // memoryBefore is memoryOf without what was not known then.
 func memoryBefore(i int) *machine.Memory {
 	m := memoryOf(i)
-	m.Spec.Unwatched, m.Heard, m.Failures, m.Unproved, m.Others = false, time.Time{}, 0, nil, nil
-	m.Takes = machine.Takes{}
+	m.Spec.Unwatched, m.Spec.WakeMAC, m.Takes = false, machine.MAC{}, machine.Takes{}
+	m.Heard, m.Failures, m.Unproved, m.Others = time.Time{}, 0, nil, nil
 	return m
 }
 

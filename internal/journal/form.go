@@ -15,6 +15,7 @@ import (
 // format and have nothing to do with those of the Go types.
 type machineForm struct {
 	MAC        machine.MAC    `json:"mac"`
+	WakeMAC    machine.MAC    `json:"wake_mac,omitzero"`
 	Name       string         `json:"name"`
 	Monitor    []addressForm  `json:"monitor,omitempty"`
 	IdleWatts  float64        `json:"idle_watts,omitempty"`
@@ -60,7 +61,7 @@ type tallyForm struct {
 // so that those who read the record know how long ago they were.
 func formOf(m *machine.Memory, now time.Time) *machineForm {
 	f := &machineForm{
-		MAC: m.Spec.MAC, Name: bounded(m.Spec.Name), WakeFrom: first(machine.MaxWakeFrom, m.Spec.WakeFrom),
+		MAC: m.Spec.MAC, WakeMAC: m.Spec.WakeMAC, Name: bounded(m.Spec.Name), WakeFrom: first(machine.MaxWakeFrom, m.Spec.WakeFrom),
 		Monitor: addressFormsOf(m.Spec.Monitor), Agentless: m.Spec.Agentless, Unwatched: m.Spec.Unwatched,
 		IdleWatts: finite(m.Spec.IdleWatts), SleepWatts: finite(m.Spec.SleepWatts),
 		Password: hex.EncodeToString(m.Spec.Password),
@@ -95,7 +96,7 @@ func (f *machineForm) memory() (machine.Memory, error) {
 	}
 	m := machine.Memory{
 		Spec: machine.Spec{
-			Name: f.Name, MAC: f.MAC, IdleWatts: f.IdleWatts, SleepWatts: f.SleepWatts, WakeFrom: f.WakeFrom,
+			Name: f.Name, MAC: f.MAC, WakeMAC: f.WakeMAC, IdleWatts: f.IdleWatts, SleepWatts: f.SleepWatts, WakeFrom: f.WakeFrom,
 			Monitor: monitor, Agentless: f.Agentless, Unwatched: f.Unwatched,
 		},
 		Card: f.Card, Heard: f.Heard.Time, Failures: max(0, f.Failures),

@@ -30,9 +30,12 @@ const IgnoreAll = -1
 
 // MachineConfig describes a machine.
 type MachineConfig struct {
-	Name  string
-	MAC   machine.MAC    // zero: derived from the first address
-	Addrs []netip.Prefix // when awake; without an IPv6 one IPv6 stays off
+	Name string
+	MAC  machine.MAC // zero: derived from the first address
+	// WakeMAC is the address that the card heeds in magic packets, where that is not
+	// the one it speaks with; zero: it is.
+	WakeMAC machine.MAC
+	Addrs   []netip.Prefix // when awake; without an IPv6 one IPv6 stays off
 
 	// Segment of the switch that it is on, with hosts of AddHostIn; 0: the LAN.
 	Segment uint16
@@ -89,6 +92,9 @@ func (cfg MachineConfig) validate() (MachineConfig, error) {
 	probes := cfg.ARPProbe && cfg.Flap.For == 0 // they come when the card is configured anew
 	if cfg.Suspend && (cfg.FirmwareDHCP || cfg.FirmwareARP || probes || cfg.AnswersARPAsleep || cfg.Managed) {
 		return cfg, fmt.Errorf("machine %s: Suspend: want no firmware, no probes and a card that is mute", cfg.Name)
+	}
+	if cfg.WakeMAC != (machine.MAC{}) && !cfg.WakeMAC.Unicast() {
+		return cfg, fmt.Errorf("machine %s: WakeMAC %s: want a unicast address", cfg.Name, cfg.WakeMAC)
 	}
 	if w := cfg.Mutter; w.Every < 0 || w.Every > 0 && w.Dst == (machine.MAC{}) {
 		return cfg, fmt.Errorf("machine %s: Mutter every %s to %s: want a pause and a destination", cfg.Name, w.Every, w.Dst)

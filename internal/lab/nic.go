@@ -10,6 +10,8 @@ import (
 	"github.com/mdlayher/ethernet"
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
+
+	"nightporter/internal/machine"
 )
 
 // nicFilter lets through what a sleeping card can be interested in: ARP,
@@ -59,8 +61,12 @@ func (m *Machine) watch() {
 }
 
 func (m *Machine) handle(f Frame) {
-	if transport, ok := parseMagic(f, m.mac, m.cfg.SecureOn); ok {
-		m.onMagic(Event{Kind: MagicPacket, Transport: transport, Broadcast: f.Dst() != m.mac})
+	mac := m.mac
+	if m.cfg.WakeMAC != (machine.MAC{}) {
+		mac = m.cfg.WakeMAC
+	}
+	if transport, ok := parseMagic(f, mac, m.cfg.SecureOn); ok {
+		m.onMagic(Event{Kind: MagicPacket, Transport: transport, Broadcast: f.Dst() != mac})
 		return
 	}
 	if !m.speaksForItself() {

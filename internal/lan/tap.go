@@ -183,7 +183,8 @@ func usable(name string) (ifi *net.Interface, err error) {
 	return ifi, err
 }
 
-func (c *rtnl) usable(name string) (*net.Interface, error) {
+// ethernet returns an interface that can send frames.
+func (c *rtnl) ethernet(name string) (*net.Interface, error) {
 	ifi, kind, err := c.link(0, name)
 	if errors.Is(err, ErrNoInterface) {
 		return nil, fmt.Errorf("interface %q: %w; there are: %s", name, ErrNoInterface, c.interfaceNames())
@@ -196,6 +197,14 @@ func (c *rtnl) usable(name string) (*net.Interface, error) {
 	}
 	if ifi.Flags&net.FlagUp == 0 {
 		return nil, &NotReadyError{fmt.Sprintf("interface %q is down: bring it up with `ip link set %s up`", name, name)}
+	}
+	return ifi, nil
+}
+
+func (c *rtnl) usable(name string) (*net.Interface, error) {
+	ifi, err := c.ethernet(name)
+	if err != nil {
+		return nil, err
 	}
 	addrs, err := c.addresses()
 	if err != nil {

@@ -56,11 +56,6 @@ type (
 		Repeated bool // the machine did not wake before: not worth an event
 	}
 
-	// Pin: tell other hosts on the LAN that the addresses are at our MAC, each by
-	// unicast: one that becomes a client while the machine arrives would meet its
-	// refusal.
-	Pin struct{ Addrs []netip.Addr }
-
 	// HandOver: check when the services can take their clients, and report that
 	// with ServicesReady. A later one replaces it.
 	HandOver struct{ Services []Service }
@@ -167,7 +162,6 @@ func (StopAnnouncing) action() {}
 func (Probe) action()          {}
 func (Recheck) action()        {}
 func (SendMagic) action()      {}
-func (Pin) action()            {}
 func (HandOver) action()       {}
 func (AdmitClients) action()   {}
 func (Hold) action()           {}

@@ -18,7 +18,6 @@ func (m woken) enterArriving(now time.Time) {
 	m.move(now, Arriving, WhyArrived)
 	m.stopAnnouncing()
 	m.addrs.yieldAll(now)
-	m.pin()
 	m.handOver()
 	m.tickArriving(now)
 }

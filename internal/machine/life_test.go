@@ -168,7 +168,7 @@ func (l *life) wantActions(want ...machine.Action) *life {
 	var got []machine.Action
 	for _, a := range l.log {
 		switch a := a.(type) {
-		case machine.Probe, machine.Moved, machine.Observe, machine.FilterKnocks, machine.Hold, machine.Pin, machine.Persist:
+		case machine.Probe, machine.Moved, machine.Observe, machine.FilterKnocks, machine.Hold, machine.Persist:
 		case machine.SendMagic:
 			if !a.Again {
 				got = append(got, a)

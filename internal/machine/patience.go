@@ -43,14 +43,6 @@ func (m woken) continueRounds(now time.Time) {
 	if first {
 		m.presence = doubt(now)
 		m.stopAnnouncing()
-		m.pin()
-	}
-}
-
-// pin keeps whoever may become a client with us.
-func (m woken) pin() {
-	if claimed := m.Claimed(); len(claimed) > 0 {
-		m.do(Pin{Addrs: claimed})
 	}
 }
 

@@ -32,6 +32,16 @@ type Spec struct {
 	WakeFrom   []netip.Prefix // who may wake it; empty: everyone
 	Agentless  bool           // it need not register: its silence is enough. Only the configuration says so
 	Unwatched  bool           // the configuration says watch: false
+	WakeMAC    MAC            // the card that wakes it, where that is not MAC; zero: it is
+	Path       WakePath       // how it is woken. Only the configuration says so
+}
+
+// Woken returns the address that magic packets carry and go to.
+func (s *Spec) Woken() MAC {
+	if s.WakeMAC == (MAC{}) {
+		return s.MAC
+	}
+	return s.WakeMAC
 }
 
 // Addrs returns the machine's addresses in the order they were registered.

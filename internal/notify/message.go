@@ -13,7 +13,7 @@ import (
 func Kinds() []journal.Kind {
 	return []journal.Kind{
 		journal.Failed, journal.Conflict, journal.Refused, journal.HandStart, journal.Asleep, journal.Ready, journal.Forgotten,
-		journal.Waiting, journal.Proved, journal.Elsewhere, journal.CardReplaced,
+		journal.Waiting, journal.Proved, journal.Elsewhere, journal.CardReplaced, journal.CommandFailed,
 	}
 }
 
@@ -83,6 +83,12 @@ func addressed(e journal.Event) Message {
 		return Message{
 			Title: name + " has another network card",
 			Text:  fmt.Sprintf("%s has another network card: %s in place of %s.", name, e.MAC, plain(e.By)),
+		}
+	}
+	if e.Kind == journal.CommandFailed {
+		return Message{
+			Title: "The wake command of " + name + " failed",
+			Text:  fmt.Sprintf("The program that is to wake %s failed: %s. It is run again with each round of the wake.", name, plain(e.Reason)),
 		}
 	}
 	return simple(name, plain(string(e.Kind)))

@@ -64,6 +64,8 @@ func TestCompose(t *testing.T) {
 				"It is not defended, because nas does not wake: the address is left to that host, so that nobody can wake nas by it."}},
 		{"elsewhere", journal.Event{Kind: journal.Elsewhere, Machine: "nas", IP: netip.MustParseAddr("10.77.0.77")}, journal.Event{},
 			Message{"nas is up at another address", "nas is up at 10.77.0.77, which it has not registered: a packet for it wakes nobody. Have the DHCP server reserve its address, or register it again."}},
+		{"command failed", journal.Event{Kind: journal.CommandFailed, Machine: "nas", MAC: mac, Reason: "exit status 3: no such plug", Attempts: 1}, journal.Event{},
+			Message{"The wake command of nas failed", "The program that is to wake nas failed: exit status 3: no such plug. It is run again with each round of the wake."}},
 		{"card replaced", journal.Event{Kind: journal.CardReplaced, Machine: "nas", MAC: mac, By: "02:00:00:00:00:07"}, journal.Event{},
 			Message{"nas has another network card", "nas has another network card: d8:cb:8a:39:be:a1 in place of 02:00:00:00:00:07."}},
 		{"forgotten", journal.Event{Kind: journal.Forgotten, Machine: "nas"}, journal.Event{},

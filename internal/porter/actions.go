@@ -35,6 +35,9 @@ func (l *loop) handle(e *entry, event machine.Event) {
 		switch a := a.(type) {
 		case machine.SendMagic:
 			e.logMagic(l.log, a, magicErr)
+			if !a.Again {
+				l.runCommand(e, a)
+			}
 		case machine.Moved:
 			e.logMove(l.log, a, about)
 			about = nil
@@ -63,8 +66,6 @@ func (l *loop) do(now time.Time, e *entry, a machine.Action) {
 		l.probe(e, a)
 	case machine.Recheck:
 		l.recheck(e, a.Addr)
-	case machine.Pin:
-		e.pinHosts(&l.machines, a.Addrs)
 	case machine.HandOver:
 		e.readiness.Expect(now, a.Services)
 		e.pin() // it may have announced itself with its first frame

@@ -44,6 +44,9 @@ func (r *registry) complete(req *registration.Request) bool {
 	if !req.HasWakeFrom {
 		req.WakeFrom = conf.WakeFrom
 	}
+	if !req.HasWakeMAC {
+		req.WakeMAC = conf.WakeMAC
+	}
 	return true
 }
 
@@ -84,8 +87,8 @@ func (r *registry) protect(req registration.Request, itself bool) error {
 	return nil
 }
 
-// findRoom refuses a machine for which there is no room: its name or an address
-// belongs to another, or there are too many. A machine that is up has lost the
+// findRoom refuses a machine for which there is no room: its name, an address or
+// the card that wakes it belongs to another, or there are too many. A machine that is up has lost the
 // addresses that this one has proved.
 func (r *registry) findRoom(req registration.Request, proved []netip.Addr, gone machine.MAC, most int) error {
 	for mac, e := range r.byMAC {
@@ -95,6 +98,9 @@ func (r *registry) findRoom(req registration.Request, proved []netip.Addr, gone 
 		if e.name() == req.Name || (e.configured != nil && e.configured.Name == req.Name) {
 			return registration.Refuse(registration.Refused,
 				"name: %q belongs to %s already: expected another, or that one to be forgotten first", req.Name, mac)
+		}
+		if err := registration.CheckWakeMAC(req, e.Spec()); err != nil {
+			return err
 		}
 	}
 	for _, a := range req.Monitor {

@@ -26,6 +26,7 @@ type entry struct {
 	judge      *fair.Judge
 	readiness  handover.Readiness // while it arrives
 	repin      time.Time          // when clients with held packets are to be pinned again
+	refuses    bool               // while it arrives it has refused a connection
 	unasked    bool               // it cannot be probed, and the log says so already
 	nextProbed int                // which of its TCP services was probed last beside a question
 	knockedAt  time.Time          // kernel time of the knock that began the present wake; zero when told
@@ -53,7 +54,29 @@ func (e *entry) shown(now time.Time) machine.Status {
 	s := e.Status()
 	s.Since, s.LastWake.At = machine.OnClock(s.Since, now), machine.OnClock(s.LastWake.At, now)
 	s.Packets, s.Suppressed = e.hold.Counts(), e.judge.Suppressed()
+	if card := e.card(); card != s.MAC {
+		s.WakeMAC = card
+	}
 	return s
+}
+
+// wakePath is what the configuration says of how the machine is woken.
+func (e *entry) wakePath() machine.WakePath {
+	if e.configured == nil {
+		return machine.WakePath{}
+	}
+	return e.configured.Path
+}
+
+// card returns the address that magic packets carry and go to. A machine that cannot
+// be woken cannot register again either, so what the configuration says of it holds
+// at once, unless the machine said something itself.
+func (e *entry) card() machine.MAC {
+	spec := e.Spec()
+	if e.configured != nil && spec.WakeMAC == (machine.MAC{}) {
+		return e.configured.Woken()
+	}
+	return spec.Woken()
 }
 
 // looked reports whether the machine is looked after: it has registered, or need

@@ -22,6 +22,7 @@ func (e *entry) setHold(k *kernel, mode machine.HoldMode) {
 	case machine.HoldAll:
 		e.hold.Keep()
 	case machine.HoldUnready:
+		e.refuses = false
 		e.hold.Pass()
 		return // the readiness of its services is found out from now on
 	case machine.AdmitAll:

@@ -36,7 +36,7 @@ const claimTime = 3*time.Second + time.Millisecond
 var discard = slog.New(slog.DiscardHandler)
 
 // byValue lets cmp compare addresses.
-var byValue = cmp.Options{cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{})}
+var byValue = cmp.Options{cmpopts.EquateComparable(netip.Addr{}, netip.AddrPort{}, netip.Prefix{})}
 
 func TestMain(m *testing.M) {
 	labtest.Enter()

@@ -14,6 +14,7 @@ import (
 	"nightporter/internal/machine"
 	"nightporter/internal/metrics"
 	"nightporter/internal/registration"
+	"nightporter/internal/wakecmd"
 )
 
 const (
@@ -51,6 +52,8 @@ type loop struct {
 	checks    due.Queue[*entry] // of services: are they ready?
 	budget    *handover.Budget
 	awaited   awaited
+	asides    asides
+	commands  commander
 	restraint registration.Restraint
 	pending   []pending // events that are not handled yet
 }
@@ -62,14 +65,17 @@ type pending struct {
 }
 
 func newLoop(conf *config.Config, m *metrics.Metrics, log *slog.Logger) *loop {
-	return &loop{
+	l := &loop{
 		interfaces: newInterfaces(m, log),
 		started:    conf, conf: conf, log: log, metrics: m,
 		kernel:   kernel{bind: conf.Claim.Mode == config.ModeBind, log: log},
 		machines: newRegistry(),
 		budget:   handover.NewBudget(heldOctets, heldReserve),
 		awaited:  make(awaited),
+		asides:   newAsides(log),
 	}
+	l.commands = wakecmd.New(log, l.commandFailed)
+	return l
 }
 
 // run works until ctx ends, and releases everything then.
@@ -155,6 +161,7 @@ func (l *loop) see(s fastpath.Sighting) {
 		}
 	case fastpath.SawReset:
 		l.proved(e, s.Address.IP(), machine.BySystem)
+		e.refused(&l.machines)
 	case fastpath.SawReject:
 		e.readiness.Objected(time.Now(), s.Service.ID)
 		l.checks.Set(e, e.readiness.Next())
@@ -174,8 +181,7 @@ func (l *loop) see(s fastpath.Sighting) {
 	case fastpath.SawVisit:
 		l.tell(e, machine.Visited{})
 	case fastpath.SawDiversion:
-		e.pin()
-		e.pinHosts(&l.machines, []netip.Addr{s.Address.IP()})
+		e.diverted(&l.machines, s.Address.IP())
 	}
 }
 

@@ -103,6 +103,9 @@ func (l *loop) configure(specs []machine.Spec) error {
 		if e := l.machines.named[spec.Name]; e != nil && e.HasRegistered() && e.Spec().MAC != spec.MAC {
 			return fmt.Errorf("machines[%d].name: found %q: %s has registered with that name", i, spec.Name, e.Spec().MAC)
 		}
+		if e := l.machines.byMAC[spec.WakeMAC]; e != nil && e.HasRegistered() {
+			return fmt.Errorf("machines[%d].wake_mac: found %s: %q has registered with that as its mac", i, spec.WakeMAC, e.name())
+		}
 	}
 	changed := make(map[machine.MAC]machine.Memory)
 	for _, e := range l.machines.sorted() {

@@ -12,36 +12,94 @@ import (
 // sendMagic sends one round of magic packets, and measures how long the knock
 // waited for the first of them.
 func (l *loop) sendMagic(e *entry) (failed error) {
-	for _, n := range l.interfaces.of(e) {
-		for _, frame := range n.magicFrames(e.Spec(), l.conf.Wake.Transports) {
-			if err := n.transmit(frame); err != nil {
+	card, password, path := e.card(), e.Spec().Password, e.wakePath()
+	transports := l.conf.Wake.Transports
+	if path.Transports != nil {
+		transports = path.Transports
+	}
+	outlets, failed := l.outlets(e, path)
+	for _, o := range outlets {
+		for _, frame := range o.magicFrames(card, password, transports) {
+			if err := o.transmit(frame); err != nil {
 				failed = err
 			}
-			if !e.knockedAt.IsZero() {
-				if d := time.Since(e.knockedAt); d < time.Minute { // else the clock of the kernel's times was set
-					l.metrics.WakeLatency(d)
-				}
-				e.knockedAt = time.Time{}
-			}
+			l.measureKnock(e)
 		}
 	}
+	if path.To.IsValid() {
+		if err := lan.SendDatagram(path.To, lan.MagicPacket(card, password)); err != nil {
+			failed = err
+		}
+		l.measureKnock(e)
+	}
 	return failed
+}
+
+// measureKnock tells how long the knock waited that began the present wake. Only
+// the first call does.
+func (l *loop) measureKnock(e *entry) {
+	if e.knockedAt.IsZero() {
+		return
+	}
+	if d := time.Since(e.knockedAt); d < time.Minute { // else the clock of the kernel's times was set
+		l.metrics.WakeLatency(d)
+	}
+	e.knockedAt = time.Time{}
+}
+
+// outlets returns where a machine's magic packets go out: on the interface that the
+// configuration names, else where it lives.
+func (l *loop) outlets(e *entry, path machine.WakePath) ([]outlet, error) {
+	name := path.Interface
+	if path.Transports != nil && len(path.Transports) == 0 {
+		return nil, nil // it needs none
+	}
+	if name == "" {
+		nics := l.interfaces.of(e)
+		all := make([]outlet, len(nics))
+		for i, n := range nics {
+			all[i] = n.outlet()
+		}
+		return all, nil
+	}
+	for _, n := range l.nics {
+		if n.name == name {
+			return []outlet{n.outlet()}, nil
+		}
+	}
+	o, err := l.asides.outlet(e, name)
+	if err != nil {
+		return nil, err
+	}
+	return []outlet{o}, nil
+}
+
+// outlet is where magic packets go out on the wire.
+type outlet struct {
+	mac      machine.MAC
+	source   netip.Addr // of a datagram; invalid: there is none, and so no datagram
+	transmit func(frame []byte) error
+}
+
+func (n *nic) outlet() outlet {
+	source, _ := n.magicSource()
+	return outlet{mac: n.MAC(), source: source, transmit: n.transmit}
 }
 
 // magicFrames returns one round of magic packets: broadcast first, it needs no
 // switch to remember the port, then unicast, which reaches a Wi-Fi host that
 // missed a group key, then UDP for NICs and relays that know only that.
-func (n *nic) magicFrames(spec machine.Spec, transports []string) [][]byte {
+func (o outlet) magicFrames(card machine.MAC, password []byte, transports []string) [][]byte {
 	var frames [][]byte
 	for _, transport := range transports {
 		switch transport {
 		case config.TransportEthernet:
 			frames = append(frames,
-				lan.MagicFrame(n.MAC(), machine.Broadcast, spec.MAC, spec.Password),
-				lan.MagicFrame(n.MAC(), spec.MAC, spec.MAC, spec.Password))
+				lan.MagicFrame(o.mac, machine.Broadcast, card, password),
+				lan.MagicFrame(o.mac, card, card, password))
 		case config.TransportUDP:
-			if from, ok := n.magicSource(); ok {
-				frames = append(frames, lan.MagicUDPFrame(n.MAC(), from, spec.MAC, spec.Password))
+			if o.source.IsValid() {
+				frames = append(frames, lan.MagicUDPFrame(o.mac, o.source, card, password))
 			}
 		}
 	}

@@ -32,7 +32,7 @@ func TestMagicFrames(t *testing.T) {
 			{[]string{config.TransportEthernet, config.TransportUDP}, []machine.MAC{machine.Broadcast, nasMAC, machine.Broadcast}},
 		} {
 			var got []machine.MAC
-			for _, f := range x.n.magicFrames(spec, c.transports) {
+			for _, f := range x.n.outlet().magicFrames(nasMAC, spec.Password, c.transports) {
 				p := parsed(f, nil)
 				got = append(got, p.Dst)
 				if p.Src != self || !strings.HasSuffix(string(f), string(lan.MagicPacket(nasMAC, spec.Password))) {
@@ -52,7 +52,7 @@ func TestMagicFrames(t *testing.T) {
 			t.Errorf("from %v without IPv4", ip)
 		}
 		x.n.network.Store(&lan.Network{})
-		if frames := x.n.magicFrames(spec, []string{config.TransportUDP}); frames != nil {
+		if frames := x.n.outlet().magicFrames(nasMAC, nil, []string{config.TransportUDP}); frames != nil {
 			t.Errorf("%d datagrams from an interface without an address", len(frames))
 		}
 	})

@@ -31,7 +31,8 @@ const (
 
 // changed takes the kernel's news.
 func (l *loop) changed(c lan.Changes) {
-	l.drain() // a machine that has spoken is not to be announced for
+	l.drain()        // a machine that has spoken is not to be announced for
+	l.asides.close() // one of them may be another now
 	for _, n := range l.nics {
 		// One that is not there comes back with another index.
 		if news, told := c.To(n.Index()); told || n.out() != nil {

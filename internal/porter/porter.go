@@ -65,6 +65,8 @@ func newPorter(conf *config.Config, m *metrics.Metrics, log *slog.Logger) *Porte
 // called.
 func (p *Porter) Close() {
 	p.loop.kernel.guard.Close()
+	p.loop.asides.close()
+	p.loop.commands.Stop()
 	for _, n := range p.loop.nics {
 		n.Close()
 	}
@@ -105,6 +107,7 @@ func (p *Porter) Run(ctx context.Context) error {
 	p.loop.run(ctx, p.requests, changes, func() { close(p.running) })
 	close(p.stopped)
 	cancel()
+	p.loop.commands.Stop()
 	stopReading()
 	for _, n := range p.loop.nics {
 		if err := n.wait(); err != nil {

@@ -2,6 +2,7 @@ package porter
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/netip"
 	"time"
@@ -27,7 +28,7 @@ func (e *entry) logMagic(log *slog.Logger, m machine.SendMagic, err error) {
 		return
 	}
 	level := slog.LevelWarn
-	if m.Again {
+	if m.Again || errors.Is(err, errNoAside) {
 		level = slog.LevelDebug
 	}
 	log.Log(context.Background(), level, "magic packet not sent", "event", "magic_failed", "machine", e, "attempt", m.Attempt, "err", err)

@@ -68,8 +68,8 @@ func current() (held, error) {
 // Keep gives up every capability outside the set, on all threads, for good. It
 // returns what is left, which may be less than the set but never more.
 //
-// Nothing is left to be inherited either, which empties the ambient set as well:
-// the porter starts no programs.
+// Nothing is left to be inherited either, which empties the ambient set as well.
+// What root executes gets the bounding set all the same, see Without.
 func Keep(set Set) (Set, error) {
 	now, err := current()
 	if err != nil {

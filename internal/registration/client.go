@@ -21,6 +21,7 @@ type Wire struct {
 	SleepWatts *float64      `json:"sleep_watts,omitempty"`
 	Password   string        `json:"password,omitempty"`
 	WakeFrom   []string      `json:"wake_from,omitempty"`
+	WakeMAC    string        `json:"wake_mac,omitempty"`
 	Watch      bool          `json:"watch,omitempty"` // here, and not about to sleep
 }
 

@@ -14,9 +14,10 @@
 //	 "monitor": [{"ip": "192.168.1.5", "port": [22, "51820/udp", "icmp"]}]}
 //
 // Optional are name, token, idle_watts, sleep_watts, password (SecureOn),
-// wake_from (who may wake the machine: CIDRs or bare addresses) and watch (true:
-// the machine is up and to be looked after, and is not about to sleep). The
-// clients of Wakupator speak the same protocol.
+// wake_from (who may wake the machine: CIDRs or bare addresses), wake_mac (the
+// card that wakes it, where that is not mac) and watch (true: the machine is up
+// and to be looked after, and is not about to sleep). The clients of Wakupator
+// speak the same protocol.
 //
 // A refusal for want of time or room ends in "try again"; every other refusal
 // is final until somebody changes something.

@@ -27,6 +27,7 @@ func (r *reader) registration(raw json.RawMessage, d Defaults) error {
 		"sleep_watts": r.sleepWatts,
 		"password":    r.password,
 		"wake_from":   r.wakeFrom,
+		"wake_mac":    r.wakeMAC,
 		"watch":       r.watch,
 	}
 	if err := r.object("", raw, fields); err != nil {
@@ -37,6 +38,9 @@ func (r *reader) registration(raw json.RawMessage, d Defaults) error {
 	}
 	if over := r.unknown - maxWarnings; over > 0 {
 		r.req.Warnings = append(r.req.Warnings, fmt.Sprintf("%d more unknown keys, ignored", over))
+	}
+	if r.req.WakeMAC == r.req.MAC {
+		r.req.WakeMAC = machine.MAC{} // it says what is so anyway
 	}
 	return r.fillWatts(d)
 }
@@ -56,21 +60,33 @@ func (r *reader) fillWatts(d Defaults) error {
 	return nil
 }
 
-func (r *reader) mac(path string, raw json.RawMessage) error {
+func (r *reader) mac(path string, raw json.RawMessage) (err error) {
+	r.req.MAC, err = unicast(path, raw)
+	r.hasMAC = true
+	return err
+}
+
+func (r *reader) wakeMAC(path string, raw json.RawMessage) (err error) {
+	r.req.WakeMAC, err = unicast(path, raw)
+	r.req.HasWakeMAC = true
+	return err
+}
+
+// unicast reads the MAC address of one network card.
+func unicast(path string, raw json.RawMessage) (machine.MAC, error) {
 	const expected = `a MAC address such as "d8:cb:8a:39:be:a1"`
 	s, err := text(path, raw, expected)
 	if err != nil {
-		return err
+		return machine.MAC{}, err
 	}
 	mac, err := machine.ParseMAC(s)
 	if err != nil {
-		return wrong(path, raw, expected)
+		return machine.MAC{}, wrong(path, raw, expected)
 	}
 	if !mac.Unicast() {
-		return wrong(path, raw, "the address of one machine, not of a group or of nobody")
+		return machine.MAC{}, wrong(path, raw, "the address of one machine, not of a group or of nobody")
 	}
-	r.req.MAC, r.hasMAC = mac, true
-	return nil
+	return mac, nil
 }
 
 func (r *reader) name(path string, raw json.RawMessage) error {

@@ -33,6 +33,9 @@ func CheckConfigured(req Request, conf machine.Spec) error {
 	if found, expected := setDiffers(req.WakeFrom, conf.WakeFrom, func(p netip.Prefix) string { return p.String() }); found != "" {
 		return differs("wake_from", found, expected)
 	}
+	if got, want := req.Woken(), conf.Woken(); got != want {
+		return differs("wake_mac", got.String(), want.String())
+	}
 	if req.IdleWatts != conf.IdleWatts {
 		return differs("idle_watts", fmt.Sprint(req.IdleWatts), fmt.Sprint(conf.IdleWatts))
 	}
@@ -100,6 +103,16 @@ func oneOf[T any](all []T, text func(T) string) string {
 		return "one of " + strings.Join(names, ", ")
 	}
 	return names[0]
+}
+
+// CheckWakeMAC returns nil if the card that req wants to be woken by is not
+// another machine, known. The error is a *Refusal.
+func CheckWakeMAC(req Request, known machine.Spec) error {
+	if req.WakeMAC != known.MAC || req.WakeMAC == (machine.MAC{}) {
+		return nil
+	}
+	return Refuse(Refused, "wake_mac: found %s, which is the mac of %q: expected that of a card of %s, or %q to be forgotten first",
+		req.WakeMAC, known.Name, req.MAC, known.Name)
 }
 
 // CheckForeign returns nil if req takes no address that the configuration gives

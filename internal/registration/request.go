@@ -41,6 +41,7 @@ type Request struct {
 	HasSleepWatts bool
 	HasPassword   bool
 	HasWakeFrom   bool
+	HasWakeMAC    bool
 }
 
 // Decode reads one registration. Keys it does not know are no errors, because

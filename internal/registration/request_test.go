@@ -78,6 +78,16 @@ func TestDecode(t *testing.T) {
 			want: with(func(*registration.Request) {}),
 		},
 		{
+			name: "a card that wakes it",
+			body: `{"mac":"d8:cb:8a:39:be:a1","wake_mac":"02-00-00-00-00-09"}`,
+			want: with(func(r *registration.Request) { r.WakeMAC, r.HasWakeMAC = machine.MAC{2, 0, 0, 0, 0, 9}, true }),
+		},
+		{
+			name: "the card that it speaks with wakes it",
+			body: `{"wake_mac":"d8:cb:8a:39:be:a1","mac":"d8:cb:8a:39:be:a1"}`,
+			want: with(func(r *registration.Request) { r.HasWakeMAC = true }),
+		},
+		{
 			name: "here, and to be looked after",
 			body: `{"mac":"d8:cb:8a:39:be:a1","watch":true}`,
 			want: with(func(r *registration.Request) { r.Here = true }),
@@ -121,7 +131,7 @@ func TestDecode(t *testing.T) {
 				t.Fatal(err)
 			}
 			opts := []cmp.Option{cmpopts.EquateEmpty(), cmp.Comparer(func(a, b netip.Addr) bool { return a == b }),
-				cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })}
+				cmp.Comparer(func(a, b netip.Prefix) bool { return a == b }), cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b })}
 			if diff := cmp.Diff(tt.want, got, opts...); diff != "" {
 				t.Error(diff)
 			}
@@ -200,6 +210,9 @@ func TestDecodeErrors(t *testing.T) {
 		{"watts as a string", `{"idle_watts":"50"}`, `idle_watts: found "50": expected a number of watts from 0 to 100000`},
 		{"negative watts", `{"sleep_watts":-1}`, "sleep_watts: found -1: expected a number of watts from 0 to 100000"},
 		{"asleep above idle", `{"mac":"d8:cb:8a:39:be:a1","sleep_watts":51}`, "sleep_watts: found 51: expected at most idle_watts (50)"},
+		{"wake_mac of a group", `{"wake_mac":"01:00:5e:00:00:01"}`, `wake_mac: found "01:00:5e:00:00:01": expected the address of one machine, not of a group or of nobody`},
+		{"wake_mac of nobody", `{"wake_mac":"00:00:00:00:00:00"}`, `wake_mac: found "00:00:00:00:00:00": expected the address of one machine, not of a group or of nobody`},
+		{"wake_mac of a wrong type", `{"wake_mac":7}`, `wake_mac: found 7: expected a MAC address such as "d8:cb:8a:39:be:a1"`},
 		{"password is not repeated", `{"password":"hunter2"}`, "password: not a SecureOn password: expected six octets such as 01:23:45:67:89:ab, or four such as 192.0.2.1"},
 		{"password of a wrong type", `{"password":12}`, "password: expected a string"},
 		{"token of a wrong type", `{"token":12}`, "token: expected a string"},
@@ -261,6 +274,7 @@ func checkText(t *testing.T, s string) {
 func FuzzDecode(f *testing.F) {
 	f.Add([]byte(`{"mac":"d8:cb:8a:39:be:a1","name":"a","monitor":[{"ip":"10.0.0.1","port":[22,"icmp","5/udp"]}],"token":"x"}`))
 	f.Add([]byte(`{"mac":"d8:cb:8a:39:be:a1","monitor":[{"ip":"::ffff:1.2.3.4","port":[]}],"wake_from":["1.2.3.4/8","::/0"],"x\u0000":1,"watch":true}`))
+	f.Add([]byte(`{"mac":"02-00-00-00-00-01","wake_mac":"02-00-00-00-00-02"}`))
 	f.Add([]byte("\ufeff{\"idle_watts\":1e5,\"sleep_watts\":1,\"password\":\"1.2.3.4\",\"mac\":\"02-00-00-00-00-01\"}"))
 	f.Add([]byte(`{"mac":"\u202e\ud800","monitor":[[[[]]]]}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
@@ -285,6 +299,9 @@ func checkRequest(t *testing.T, r registration.Request) {
 	t.Helper()
 	if !r.MAC.Unicast() {
 		t.Errorf("mac %v", r.MAC)
+	}
+	if r.WakeMAC != (machine.MAC{}) && (!r.HasWakeMAC || !r.WakeMAC.Unicast() || r.WakeMAC == r.MAC) {
+		t.Errorf("wake_mac %v", r.WakeMAC)
 	}
 	if r.HasName != (r.Name != "") || r.HasName && machine.CheckName(r.Name) != nil {
 		t.Errorf("name %q", r.Name)

@@ -90,13 +90,13 @@ func TestScriptRegisters(t *testing.T) {
 		return nil
 	})
 	conf := s.config("[register]\nto = 192.0.2.1\nname = tower\nmac = d8:cb:8a:39:be:a1\ntoken = 100%s3cret\n" +
-		"idle_watts = 40\nsleep_watts = 1.5\npassword = 1.2.3.4\nwake_from = 10.0.0.0/8, fd00::/8\n" +
+		"wake_mac = d8:cb:8a:39:be:a2\nidle_watts = 40\nsleep_watts = 1.5\npassword = 1.2.3.4\nwake_from = 10.0.0.0/8, fd00::/8\n" +
 		"monitor =\n  192.168.1.5=22/tcp,53\n  fd00::5=\n")
 	code, out, errs := s.run("--config", conf, "--to", d.addr, "--watch")
 	if code != 0 || out != "OK.\n" || errs != "" {
 		t.Fatalf("exit code %d, %q, %q", code, out, errs)
 	}
-	want, err := registration.Decode([]byte(`{"mac":"d8:cb:8a:39:be:a1","name":"tower","token":"100%s3cret","idle_watts":40,
+	want, err := registration.Decode([]byte(`{"mac":"d8:cb:8a:39:be:a1","name":"tower","wake_mac":"d8:cb:8a:39:be:a2","token":"100%s3cret","idle_watts":40,
 		"sleep_watts":1.5,"password":"1.2.3.4","wake_from":["10.0.0.0/8","fd00::/8"],"watch":true,
 		"monitor":[{"ip":"192.168.1.5","port":["22/tcp",53]},{"ip":"fd00::5","port":[]}]}`), defaults)
 	if err != nil {
@@ -104,7 +104,7 @@ func TestScriptRegisters(t *testing.T) {
 	}
 	r := <-got
 	opts := []cmp.Option{cmp.Comparer(func(a, b netip.Addr) bool { return a == b }),
-		cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })}
+		cmp.Comparer(func(a, b netip.Prefix) bool { return a == b }), cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b })}
 	if diff := cmp.Diff(want, r, opts...); diff != "" {
 		t.Error(diff)
 	}
@@ -281,5 +281,42 @@ func TestScriptDetects(t *testing.T) {
 		{IP: "192.0.2.5", Port: ports}, {IP: "192.0.2.6", Port: ports}, {IP: "2001:db8::5", Port: ports}}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// bondedIP is an ip(8) on a host whose way to the porter is a bond of two cards, of
+// which the second is active.
+const bondedIP = `#!/bin/sh
+case "$*" in
+*"route get"*) echo '[{"dev":"bond0"}]' ;;
+*"addr show dev bond0") echo '[{"ifname":"bond0","link_type":"ether","address":"d8:cb:8a:39:be:a1",
+	"linkinfo":{"info_kind":"bond","info_data":{"mode":"active-backup","active_slave":"eth1"}},"addr_info":[{"local":"192.0.2.5","scope":"global"}]}]' ;;
+*"link show dev eth1") echo '[{"ifname":"eth1","address":"d8:cb:8a:39:be:a1","permaddr":"d8:cb:8a:39:be:a2"}]' ;;
+*) exit 1 ;;
+esac
+`
+
+// The card that is active in a bond is told, unless it has the address of the bond,
+// or another machine registers.
+func TestScriptFindsTheCard(t *testing.T) {
+	s := newScript(t)
+	for _, tt := range []struct{ said, mac, want string }{
+		{bondedIP, "", "d8:cb:8a:39:be:a2"},
+		{bondedIP, "02:00:00:00:00:01", ""},
+		{strings.Replace(bondedIP, "be:a2", "be:a1", 1), "", ""},
+		{strings.Replace(bondedIP, `,"permaddr":"d8:cb:8a:39:be:a2"`, "", 1), "", ""},
+		{strings.Replace(bondedIP, `"linkinfo"`, `"permaddr":"d8:cb:8a:39:be:a3","other"`, 1), "", "d8:cb:8a:39:be:a3"}, // no bond
+	} {
+		if err := os.WriteFile(filepath.Join(s.bin, "ip"), []byte(tt.said), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		var got registration.Wire
+		code, out, errs := s.run("--to", "192.0.2.1", "--mac", tt.mac, "--port", "22/tcp", "--check")
+		if err := json.Unmarshal([]byte(out), &got); code != 0 || err != nil {
+			t.Fatalf("exit code %d, %s, %v", code, errs, err)
+		}
+		if got.WakeMAC != tt.want {
+			t.Errorf("wake_mac %q, want %q: %s", got.WakeMAC, tt.want, out)
+		}
 	}
 }

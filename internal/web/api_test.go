@@ -22,6 +22,7 @@ import (
 const nasJSON = `{
   "name": "nas",
   "mac": "d8:cb:8a:39:be:a1",
+  "wake_mac": "d8:cb:8a:39:be:a2",
   "state": "asleep",
   "since": "2026-01-02T00:00:00Z",
   "monitor": [

@@ -95,7 +95,7 @@ func (l *log) logger() *slog.Logger { return slog.New(slog.NewTextHandler(l, nil
 func nas() machine.Status {
 	s := machine.Status{
 		Spec: machine.Spec{
-			Name: "nas", MAC: machine.MAC{0xd8, 0xcb, 0x8a, 0x39, 0xbe, 0xa1},
+			Name: "nas", MAC: machine.MAC{0xd8, 0xcb, 0x8a, 0x39, 0xbe, 0xa1}, WakeMAC: machine.MAC{0xd8, 0xcb, 0x8a, 0x39, 0xbe, 0xa2},
 			Monitor: []machine.Address{
 				{IP: netip.MustParseAddr("192.0.2.5"), Ports: []machine.Port{
 					{Protocol: machine.TCP, Number: 22}, {Protocol: machine.UDP, Number: 51820}, {Protocol: machine.ICMP},

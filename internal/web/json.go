@@ -13,6 +13,7 @@ import (
 type machineJSON struct {
 	Name           string            `json:"name"`
 	MAC            machine.MAC       `json:"mac"`
+	WakeMAC        machine.MAC       `json:"wake_mac,omitzero"`
 	State          machine.State     `json:"state"`
 	Since          string            `json:"since"` // RFC 3339
 	Monitor        []addressJSON     `json:"monitor"`
@@ -72,6 +73,7 @@ func toJSON(s *machine.Status, now time.Time) machineJSON {
 	out := machineJSON{
 		Name:           s.Name,
 		MAC:            s.MAC,
+		WakeMAC:        s.WakeMAC,
 		State:          s.State,
 		Since:          rfc3339(s.Since),
 		Monitor:        make([]addressJSON, len(s.Monitor)),

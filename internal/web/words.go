@@ -28,7 +28,7 @@ func lineOf(e *journal.Event, now time.Time) line {
 		if e.Ready == 0 {
 			l.Icon, l.Mood = "trouble", "bad"
 		}
-	case journal.Failed, journal.Conflict, journal.Refused, journal.Waiting, journal.Elsewhere:
+	case journal.Failed, journal.Conflict, journal.Refused, journal.Waiting, journal.Elsewhere, journal.CommandFailed:
 		l.Icon, l.Mood = "trouble", "bad"
 	case journal.Asleep:
 		l.Icon = "asleep"
@@ -88,6 +88,8 @@ func InWords(e journal.Event) string {
 		return fmt.Sprintf("is up at another address than it registered: %s", e.IP)
 	case journal.CardReplaced:
 		return fmt.Sprintf("has a new network card: %s instead of %s", e.MAC, e.By)
+	case journal.CommandFailed:
+		return "wake command failed" + ifAny(": ", e.Reason)
 	default: // and what only a newer porter tells
 		return strings.ReplaceAll(string(e.Kind), "_", " ") + ifAny(": ", e.Reason) + slept(e)
 	}

@@ -1,0 +1,98 @@
+package lan
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/mdlayher/netlink"
+	"golang.org/x/sys/unix"
+
+	"nightporter/internal/machine"
+)
+
+// PermanentMAC returns the address that was built into the network card of the
+// interface name: of a bond that of the card that is active. It is nought where the
+// kernel knows of none, as for a virtual interface, or before Linux 5.6.
+func PermanentMAC(name string) (mac machine.MAC, err error) {
+	err = withNetlink(func(c *rtnl) (err error) {
+		mac, err = c.permanent(linkQuery{name: name})
+		return err
+	})
+	if err != nil {
+		return machine.MAC{}, fmt.Errorf("interface %s: its permanent address: %w", name, err)
+	}
+	return mac, nil
+}
+
+func (c *rtnl) permanent(of linkQuery) (machine.MAC, error) {
+	data, err := c.get(unix.RTM_GETLINK, unix.RTM_NEWLINK, of)
+	if errors.Is(err, unix.ENODEV) {
+		err = ErrNoInterface
+	}
+	if err != nil {
+		return machine.MAC{}, err
+	}
+	mac, active, err := parsePermanent(data)
+	if err == nil && active > 0 && of.index == 0 { // a bond within a bond cannot be
+		return c.permanent(linkQuery{index: active})
+	}
+	return mac, err
+}
+
+// parsePermanent reads a link's permanent address, and of a bond the index of the
+// interface that is active in it.
+func parsePermanent(data []byte) (mac machine.MAC, active int, err error) {
+	if len(data) < unix.SizeofIfInfomsg {
+		return mac, 0, fmt.Errorf("link: found an answer of %d octets, expected %d at least", len(data), unix.SizeofIfInfomsg)
+	}
+	attributes, err := netlink.NewAttributeDecoder(data[unix.SizeofIfInfomsg:])
+	if err != nil {
+		return mac, 0, err
+	}
+	for attributes.Next() {
+		switch attributes.Type() {
+		case unix.IFLA_PERM_ADDRESS:
+			if b := attributes.Bytes(); len(b) == len(mac) && machine.MAC(b).Unicast() {
+				mac = machine.MAC(b)
+			}
+		case unix.IFLA_LINKINFO:
+			attributes.Nested(func(info *netlink.AttributeDecoder) (err error) {
+				active, err = activeIn(info)
+				return err
+			})
+		}
+	}
+	if err := attributes.Err(); err != nil {
+		return machine.MAC{}, 0, err
+	}
+	return mac, active, nil
+}
+
+// activeIn returns the index of the interface that is active in a bond, or 0.
+func activeIn(info *netlink.AttributeDecoder) (active int, err error) {
+	bond := false
+	for info.Next() {
+		switch info.Type() {
+		case unix.IFLA_INFO_KIND:
+			bond = info.String() == "bond"
+		case unix.IFLA_INFO_DATA: // comes after the kind, on which its meaning depends
+			if !bond {
+				continue
+			}
+			data, err := netlink.NewAttributeDecoder(info.Bytes())
+			if err != nil {
+				return 0, err
+			}
+			for data.Next() {
+				if data.Type() == unix.IFLA_BOND_ACTIVE_SLAVE && len(data.Bytes()) == 4 {
+					active = int(binary.NativeEndian.Uint32(data.Bytes()))
+				}
+			}
+			if err := data.Err(); err != nil {
+				return 0, err
+			}
+		}
+	}
+	return active, info.Err()
+}

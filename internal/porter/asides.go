@@ -1,0 +1,52 @@
+package porter
+
+import (
+	"errors"
+	"log/slog"
+
+	"nightporter/internal/lan"
+)
+
+// asides are the interfaces that only magic packets go out on: those that a machine's
+// wake_interface names and the porter does not work on. Each is opened when it is
+// needed first.
+type asides struct {
+	log     *slog.Logger
+	open    map[string]*lan.Sender
+	missing map[string]bool // it cannot be opened, and the log says so
+}
+
+func newAsides(log *slog.Logger) asides {
+	return asides{log: log, open: make(map[string]*lan.Sender), missing: make(map[string]bool)}
+}
+
+// errNoAside says that an interface cannot be used, which the log has said before.
+var errNoAside = errors.New("wake_interface cannot be used")
+
+// outlet returns an interface. Where it cannot be used the log says why, once.
+func (a *asides) outlet(e *entry, name string) (outlet, error) {
+	s := a.open[name]
+	if s == nil {
+		var err error
+		if s, err = lan.OpenSender(name); err != nil {
+			if !a.missing[name] {
+				a.log.Warn("magic packets cannot go out on wake_interface", "event", "wake_interface_failed", "machine", e, "interface", name, "err", err)
+			}
+			a.missing[name] = true
+			return outlet{}, errNoAside
+		}
+		a.open[name] = s
+		delete(a.missing, name)
+	}
+	return outlet{mac: s.MAC(), source: s.Source(), transmit: s.Send}, nil
+}
+
+// close closes all. What is needed again is opened anew, as the interface is then.
+func (a *asides) close() {
+	for name, s := range a.open {
+		if err := s.Close(); err != nil {
+			a.log.Debug("cannot close a socket", "event", "close_failed", "interface", name, "err", err)
+		}
+	}
+	clear(a.open)
+}

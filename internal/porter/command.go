@@ -1,0 +1,53 @@
+package porter
+
+import (
+	"strconv"
+	"strings"
+	"time"
+
+	"nightporter/internal/journal"
+	"nightporter/internal/machine"
+	"nightporter/internal/wakecmd"
+)
+
+// commander runs the programs that wake machines; tests replace it.
+type commander interface {
+	Start(wakecmd.Job)
+	Stop()
+}
+
+// runCommand has the program run that wakes a machine, if it has one. A machine that
+// counts as up is left alone: a magic packet does it no harm, but a program may. It
+// is asleep here only where the porter ends and wake.on_exit is all.
+func (l *loop) runCommand(e *entry, a machine.SendMagic) {
+	command := e.wakePath().Command
+	if len(command) == 0 || e.State() != machine.Waking && e.State() != machine.Asleep {
+		return
+	}
+	spec := e.Spec()
+	trigger := "exit"
+	if e.State() == machine.Waking {
+		trigger = e.LastWake().Trigger.String()
+	}
+	addrs := make([]string, len(spec.Monitor))
+	for i, ip := range spec.Addrs() {
+		addrs[i] = ip.String()
+	}
+	l.commands.Start(wakecmd.Job{
+		Machine: spec.MAC, Name: spec.Name, Command: command, Attempt: a.Attempt, Repeated: a.Repeated,
+		Env: []string{
+			"NIGHTPORTER_MACHINE=" + spec.Name,
+			"NIGHTPORTER_MAC=" + spec.MAC.String(),
+			"NIGHTPORTER_WAKE_MAC=" + e.card().String(),
+			"NIGHTPORTER_ADDRESSES=" + strings.Join(addrs, " "),
+			"NIGHTPORTER_TRIGGER=" + trigger,
+			"NIGHTPORTER_ATTEMPT=" + strconv.Itoa(a.Attempt),
+		},
+	})
+}
+
+// commandFailed notes a program that did not do its work. It is for any goroutine.
+func (l *loop) commandFailed(j wakecmd.Job, err error) {
+	l.journal.Append(journal.Record{Event: journal.Event{
+		Kind: journal.CommandFailed, At: time.Now(), Machine: j.Name, MAC: j.Machine, Attempts: j.Attempt, Reason: err.Error()}})
+}

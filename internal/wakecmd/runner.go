@@ -1,0 +1,128 @@
+package wakecmd
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"nightporter/internal/machine"
+)
+
+const (
+	// atOnce is how many programs run at once, for all machines.
+	atOnce = 8
+
+	// limit is how long a program may run, and how long one may wait until others
+	// have ended.
+	limit = 30 * time.Second
+)
+
+// Job is one run of a machine's program.
+type Job struct {
+	Machine  machine.MAC // whose it is; there is one run of each at a time
+	Name     string
+	Command  []string // the program's path, and its arguments
+	Env      []string // "KEY=value"
+	Attempt  int      // of the present wake
+	Repeated bool     // the wakes before failed as well, and that was told
+}
+
+// Runner runs programs. Make it with New; Stop ends it.
+type Runner struct {
+	log    *slog.Logger
+	failed func(Job, error)
+	limit  time.Duration
+
+	ctx   context.Context
+	end   context.CancelFunc
+	group errgroup.Group
+	slots chan struct{}
+
+	mu      sync.Mutex // guards what follows
+	running map[machine.MAC]bool
+	told    map[machine.MAC]bool // that the program fails, in the present wake
+}
+
+// New returns a Runner that calls failed when a program fails, once in each wake
+// and from any goroutine.
+func New(log *slog.Logger, failed func(Job, error)) *Runner {
+	r := &Runner{
+		log: log, failed: failed, limit: limit, slots: make(chan struct{}, atOnce),
+		running: make(map[machine.MAC]bool), told: make(map[machine.MAC]bool),
+	}
+	r.ctx, r.end = context.WithCancel(context.Background())
+	return r
+}
+
+// Start has a program run, unless that of the same machine runs. It waits for
+// nothing.
+func (r *Runner) Start(j Job) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.ctx.Err() != nil {
+		return
+	}
+	if j.Attempt == 1 {
+		delete(r.told, j.Machine)
+	}
+	if r.running[j.Machine] {
+		r.log.Debug("wake command still runs", "event", "command_runs", "machine", j.Name, "attempt", j.Attempt)
+		return
+	}
+	r.running[j.Machine] = true
+	r.group.Go(func() error {
+		r.conclude(j, r.wait(j))
+		return nil
+	})
+}
+
+// wait runs a program as soon as there is room.
+func (r *Runner) wait(j Job) error {
+	patience := time.NewTimer(r.limit)
+	defer patience.Stop()
+	select {
+	case r.slots <- struct{}{}:
+	case <-patience.C:
+		return fmt.Errorf("not run: %d others have been running for %v", cap(r.slots), r.limit)
+	case <-r.ctx.Done():
+		return r.ctx.Err()
+	}
+	defer func() { <-r.slots }()
+	began := time.Now()
+	err := run(r.ctx, r.limit, j)
+	if err == nil {
+		r.log.Debug("wake command done", "event", "command_done", "machine", j.Name, "attempt", j.Attempt, "took", time.Since(began).Round(time.Millisecond))
+	}
+	return err
+}
+
+// conclude tells of a program that failed, unless the Runner has ended it.
+func (r *Runner) conclude(j Job, err error) {
+	r.mu.Lock()
+	delete(r.running, j.Machine)
+	if err == nil || r.ctx.Err() != nil {
+		r.mu.Unlock()
+		return
+	}
+	again := j.Repeated || r.told[j.Machine]
+	r.told[j.Machine] = true
+	r.mu.Unlock()
+	if again {
+		r.log.Debug("wake command failed again", "event", "command_failed", "machine", j.Name, "attempt", j.Attempt, "err", err)
+		return
+	}
+	r.log.Warn("wake command failed", "event", "command_failed", "machine", j.Name, "command", j.Command[0], "attempt", j.Attempt, "err", err)
+	r.failed(j, err)
+}
+
+// Stop kills what runs, and returns when all has ended.
+func (r *Runner) Stop() {
+	r.mu.Lock()
+	r.end()
+	r.mu.Unlock()
+	_ = r.group.Wait() // failures are told as they happen
+}
