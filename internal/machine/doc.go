@@ -9,14 +9,15 @@
 // a life of its own (address.go). What holds in which state:
 //
 //	state     the machine            an address that can be claimed            packets for it             asked
-//	awake     is up                  own; returned for a while after a claim   forwarded while returned   every watch.interval
+//	awake     is up                  own; returned for a while after a claim   forwarded                  every watch.interval,
+//	                                                                                                      at first each 500 ms
 //	settling  in doubt               as before the doubt; nothing is           knocks are kept            every probe.interval
 //	                                 answered where the machine spoke
 //	asleep    is off                 claimed, or conceded to another host      knocks wake, and are kept  not at all
 //	waking    is off, magic packets  claimed                                   knocks are kept            at Pace
 //	          go out
-//	arriving  is up, its services    claimed, answered for only to clients     knocks at services that    at Pace
-//	          are not ready          that wait                                 are not ready are kept
+//	arriving  is up, its services    claimed, answered for beside the machine  knocks at services that    at Pace
+//	          are not ready                                                    are not ready are kept
 //
 // A machine that fell silent around an outage of ours is asked on while it sleeps
 // (doubtfulFor). An address that cannot be claimed at present waits in every state, and spoils
