@@ -26,7 +26,7 @@ type entry struct {
 	judge      *fair.Judge
 	readiness  handover.Readiness // while it arrives
 	repin      time.Time          // when clients with held packets are to be pinned again
-	refuses    bool               // while it arrives it has refused a connection
+	refusedAt  time.Time          // while it arrives: when it refused a connection, and others were told of that
 	unasked    bool               // it cannot be probed, and the log says so already
 	nextProbed int                // which of its TCP services was probed last beside a question
 	knockedAt  time.Time          // kernel time of the knock that began the present wake; zero when told

@@ -22,7 +22,7 @@ func (e *entry) setHold(k *kernel, mode machine.HoldMode) {
 	case machine.HoldAll:
 		e.hold.Keep()
 	case machine.HoldUnready:
-		e.refuses = false
+		e.refusedAt = time.Time{}
 		e.hold.Pass()
 		return // the readiness of its services is found out from now on
 	case machine.AdmitAll:

@@ -2,6 +2,7 @@ package porter
 
 import (
 	"net/netip"
+	"time"
 
 	"nightporter/internal/handover"
 	"nightporter/internal/machine"
@@ -13,6 +14,10 @@ const (
 	pinRate  = 1000
 	pinBurst = 1000
 
+	// toldAgain is how often they are told while the machine refuses connections: what
+	// a host does not use it may forget.
+	toldAgain = 15 * time.Second
+
 	// pinned is how many hosts are told so for one address. Each has to remember it,
 	// and a kernel remembers a thousand neighbors (Linux, gc_thresh3).
 	pinned = 64
@@ -21,19 +26,18 @@ const (
 // refused takes in that a machine which arrives refuses connections at a service. A
 // newcomer would meet that refusal: the answer of the machine's own kernel to its
 // question is faster than ours. So hosts that were heard on the LAN are told before
-// they ask.
+// they ask, and again while it lasts.
 func (e *entry) refused(machines *registry) {
-	if e.refuses || e.State() != machine.Arriving {
-		return
+	if now := time.Now(); e.State() == machine.Arriving && now.Sub(e.refusedAt) >= toldAgain {
+		e.refusedAt = now
+		e.pinHosts(machines, e.Claimed())
 	}
-	e.refuses = true
-	e.pinHosts(machines, e.Claimed())
 }
 
 // diverted takes in that a machine which arrives said that it has an address.
 func (e *entry) diverted(machines *registry, addr netip.Addr) {
 	e.pin()
-	if e.refuses && e.State() == machine.Arriving {
+	if !e.refusedAt.IsZero() && e.State() == machine.Arriving {
 		e.pinHosts(machines, []netip.Addr{addr})
 	}
 }

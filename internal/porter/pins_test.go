@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 	"testing"
+	"time"
 
 	"nightporter/internal/lan"
 	"nightporter/internal/lantest"
@@ -51,6 +52,11 @@ func TestNewcomersAreTold(t *testing.T) {
 		x.hear(refusal)
 		if got := x.told(); got != nil {
 			t.Errorf("told %q a second time", got)
+		}
+		x.up(nas())
+		x.pass(toldAgain + time.Second)
+		if got := x.told(); !slices.Contains(got, "other 10.77.0.20") {
+			t.Errorf("told %q after a while", got)
 		}
 		x.hear(lantest.ARPRequest(nasMAC, machine.Broadcast, nas4, unused4))
 		if got := x.told(); !slices.Contains(got, "other 10.77.0.20") {
