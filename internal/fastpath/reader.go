@@ -82,6 +82,9 @@ func (r *Reader) Handle(p *lan.Packet) {
 	// by what is in the packet: a copy of the key would double the time.)
 	if t, ok := v.targets[p.Src]; ok {
 		r.heard(v, t, p)
+		if r.relayed(t, p) {
+			return
+		}
 	}
 	switch p.Kind {
 	case lan.TCP, lan.UDP, lan.EchoRequest, lan.EchoReply, lan.PortUnreachable, lan.IP:

@@ -20,6 +20,8 @@ type packet struct {
 	service machine.Service
 	guest   Guest
 	whole   whole
+	port    uint16 // of the client; UDP only
+	asked   bool   // it went to the machine, which has not refused it (Ask)
 }
 
 // whole tells the parts of a fragmented packet, together with its ends, from those
@@ -47,7 +49,7 @@ func (h *Hold) keep(p *lan.Packet, service machine.Service) {
 	}
 	w := packet{
 		flow: flowOf(p), service: service, whole: wholeOf(p), sum: p.Sum,
-		guest: Guest{Addr: p.To, MAC: p.Src, IP: p.From},
+		guest: Guest{Addr: p.To, MAC: p.Src, IP: p.From}, port: p.FromPort,
 	}
 	if w.flow != (flow{}) {
 		if i := slices.IndexFunc(h.packets, func(o *packet) bool { return o.flow == w.flow }); i >= 0 {

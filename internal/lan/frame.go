@@ -48,7 +48,29 @@ func NeighborProbe(src, dst machine.MAC, from, target netip.Addr) ([]byte, error
 	if target.Is4() {
 		return arpRequest(src, dst, src, from, target)
 	}
-	return solicitation(src, dst, from, target)
+	return solicitation(src, dst, src, from, target)
+}
+
+// ClientAt returns a frame from src that tells the machine dst that the host client
+// is at the link-layer address owner, by a question for its own address target in the
+// name of client: who is asked remembers the asker, in place of what it knew (RFC 826,
+// "Packet Reception"; RFC 4861, section 7.2.3). It is an error if one of the addresses
+// is none that a host can have, or if they are of two families.
+func ClientAt(src, dst, owner machine.MAC, client, target netip.Addr) ([]byte, error) {
+	err := checkPair(client, target)
+	if err == nil {
+		err = checkDestination(dst)
+	}
+	if err == nil && !owner.Unicast() {
+		err = fmt.Errorf("owner %v: expected a unicast MAC address", owner)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("a client's place: %w", err)
+	}
+	if target.Is4() {
+		return arpRequest(src, dst, owner, client, target)
+	}
+	return solicitation(src, dst, owner, client, target)
 }
 
 // Announcement returns the frames that tell dst that ip is at the link-layer

@@ -35,10 +35,10 @@ func appendIPv6(b []byte, from, to netip.Addr, next, hopLimit byte, length int) 
 	return append(b, destination[:]...)
 }
 
-// solicitation asks for target: everybody in its solicited-node group, or the
-// one machine dst, as when a neighbour's reachability is verified (RFC 4861,
-// section 7.3.3).
-func solicitation(src, dst machine.MAC, from, target netip.Addr) ([]byte, error) {
+// solicitation asks for target, and says that from is at owner: everybody in its
+// solicited-node group, or the one machine dst, as when a neighbour's reachability is
+// verified (RFC 4861, section 7.3.3).
+func solicitation(src, dst, owner machine.MAC, from, target netip.Addr) ([]byte, error) {
 	to := target
 	if dst == machine.Broadcast {
 		group, err := ndp.SolicitedNodeMulticast(target)
@@ -49,7 +49,7 @@ func solicitation(src, dst machine.MAC, from, target netip.Addr) ([]byte, error)
 	}
 	return ndFrame(src, dst, from, to, &ndp.NeighborSolicitation{
 		TargetAddress: target,
-		Options:       []ndp.Option{&ndp.LinkLayerAddress{Direction: ndp.Source, Addr: src[:]}},
+		Options:       []ndp.Option{&ndp.LinkLayerAddress{Direction: ndp.Source, Addr: owner[:]}},
 	})
 }
 

@@ -3,6 +3,7 @@ package machine
 import (
 	"errors"
 	"fmt"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -82,7 +83,7 @@ func parsePath(s string) (path string, status int, err error) {
 			return "", 0, errors.New("a status from 200 to 599")
 		}
 	}
-	if !strings.HasPrefix(path, "/") || strings.ContainsAny(path, " #") {
+	if _, err := url.ParseRequestURI(path); err != nil || path[0] != '/' || strings.ContainsAny(path, " #") {
 		return "", 0, errors.New("a path that begins with a slash, without spaces and #")
 	}
 	return path, status, checkReadyText(path)

@@ -35,7 +35,7 @@ func TestParseReady(t *testing.T) {
 		"http:/a=100":                        "a status from 200 to 599",
 		"http:/a=600":                        "a status from 200 to 599",
 		"http:/\r\nX: y":                     "a path that begins with a slash, without spaces",
-		"http:/\x00":                         "printable ASCII",
+		"http:/\x00":                         "a path that begins",
 		"banner:":                            "1 to 128 printable ASCII characters",
 		"banner:\n":                          "1 to 128 printable ASCII characters",
 		"banner:" + strings.Repeat("a", 129): "1 to 128 printable ASCII characters",

@@ -13,6 +13,7 @@ import (
 	"nightporter/internal/lan"
 	"nightporter/internal/machine"
 	"nightporter/internal/metrics"
+	"nightporter/internal/readycheck"
 	"nightporter/internal/registration"
 )
 
@@ -49,6 +50,7 @@ type loop struct {
 	machines  registry
 	timers    due.Queue[*entry]
 	checks    due.Queue[*entry] // of services: are they ready?
+	checker   *readycheck.Checker
 	budget    *handover.Budget
 	awaited   awaited
 	restraint registration.Restraint
@@ -69,6 +71,7 @@ func newLoop(conf *config.Config, m *metrics.Metrics, log *slog.Logger) *loop {
 		machines: newRegistry(),
 		budget:   handover.NewBudget(heldOctets, heldReserve),
 		awaited:  make(awaited),
+		checker:  readycheck.New(),
 	}
 }
 
@@ -77,6 +80,7 @@ func (l *loop) run(ctx context.Context, requests <-chan func(), changes <-chan l
 	for _, n := range l.nics {
 		l.inspect(n, lan.Change{}) // the cable may be out from the start
 	}
+	defer l.checker.Close()
 	l.place()
 	running()
 	timer := time.NewTimer(0)
@@ -95,6 +99,8 @@ func (l *loop) run(ctx context.Context, requests <-chan func(), changes <-chan l
 			l.changed(c)
 		case <-l.kicks:
 			l.failed()
+		case r := <-l.checker.Results():
+			l.checked(r)
 		case <-timer.C:
 		}
 		l.tick()
@@ -150,12 +156,13 @@ func (l *loop) see(s fastpath.Sighting) {
 		l.proved(e, s.Address.IP(), machine.ByEcho)
 	case fastpath.SawAccept:
 		l.proved(e, s.Address.IP(), machine.BySystem)
-		if e.State() == machine.Arriving && e.readiness.Accepted(s.Service.ID) {
-			l.ready(e, []machine.Service{s.Service.ID})
+		if e.State() == machine.Arriving {
+			l.accepted(e, s.Service.ID)
 		}
 	case fastpath.SawReset:
 		l.proved(e, s.Address.IP(), machine.BySystem)
 	case fastpath.SawReject:
+		e.hold.Refused(s.Service.ID)
 		e.readiness.Objected(time.Now(), s.Service.ID)
 		l.checks.Set(e, e.readiness.Next())
 	case fastpath.SawKnock:
