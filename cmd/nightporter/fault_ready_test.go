@@ -137,8 +137,8 @@ func TestFieldNotReadyByDefault(t *testing.T) {
 }
 
 // TestFieldReadyOnOtherPorters: programs of the porter's own host wait like others, and
-// the check passes them by; a porter that forwards, and one that has other programs at
-// the same port, check as well.
+// the check passes them by. A porter that forwards checks as well, and one whose kernel
+// has the machine elsewhere.
 func TestFieldReadyOnOtherPorters(t *testing.T) {
 	t.Parallel()
 	for _, ip := range []netip.Addr{nas4, nas6} {
@@ -156,6 +156,12 @@ func TestFieldReadyOnOtherPorters(t *testing.T) {
 			if checks < 10 {
 				t.Errorf("the machine was asked %d times for a page", checks)
 			}
+		})
+		t.Run("elsewhere/"+ip.String(), func(t *testing.T) {
+			unless(t, ip == nas4)
+			s := prepareReady(t, fieldProbe, false, ip, service{"80/tcp", "http:/"}, serverCommand("http-503", netip.AddrPortFrom(ip, 80).String()))
+			s.must(s.lan.Porter().SetNeighbor(ip, s.lan.Router().MAC()))
+			s.servedWhenReady(s.lan.Client(), "http://"+netip.AddrPortFrom(ip, 80).String()+"/")
 		})
 		t.Run("forwarding/"+ip.String(), func(t *testing.T) {
 			unless(t, ip == nas4)
