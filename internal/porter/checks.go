@@ -18,8 +18,7 @@ func (l *loop) accepted(e *entry, s machine.Service) {
 }
 
 // check has a service be checked by a connection of our own. Under wake.local our
-// kernel has the machine at our MAC, and must go on so: what the check sends is
-// forwarded by the reader.
+// kernel has the machine at our MAC: the reader forwards what the check sends.
 func (l *loop) check(now time.Time, e *entry, s machine.Service) {
 	subject := readycheck.Subject{Machine: e.target.MAC, Service: s, Began: e.readiness.Began()}
 	spec := e.Spec()
@@ -28,11 +27,7 @@ func (l *loop) check(now time.Time, e *entry, s machine.Service) {
 		l.log.Debug("no address to check a service from", "event", "check_failed", "machine", e, "service", s)
 	}
 	t := readycheck.Target{
-		Interface: e.nic.name, Index: e.nic.Index(), MAC: e.target.MAC,
-		From: source, To: netip.AddrPortFrom(s.Addr, s.Number), Ready: spec.Settings(s).Ready,
-	}
-	if e.nic.local {
-		t.Index = 0
+		Interface: e.nic.name, From: source, To: netip.AddrPortFrom(s.Addr, s.Number), Ready: spec.Settings(s).Ready,
 	}
 	if !ok || !l.checker.Start(subject, t) {
 		e.readiness.Checked(now, subject.Began, s, false)

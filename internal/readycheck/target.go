@@ -28,11 +28,10 @@ const (
 	tries = 16
 )
 
-// Target is a service, and the way to it.
+// Target is a service, and the way to it. Our kernel knows where its machine is: each
+// answer to the porter's questions tells it as well.
 type Target struct {
 	Interface string
-	Index     int // of the interface, for an entry in the kernel's neighbour table; 0: it has one that must stay
-	MAC       machine.MAC
 	From      netip.Addr // ours
 	To        netip.AddrPort
 	Ready     machine.Ready
@@ -40,11 +39,6 @@ type Target struct {
 
 // check returns nil if the service is ready, or why it is not.
 func (t Target) check(ctx context.Context) error {
-	if t.Index != 0 { // what the kernel knows of the machine is from before its sleep
-		if err := lan.SetNeighbor(t.Index, t.To.Addr(), t.MAC); err != nil {
-			return err
-		}
-	}
 	if t.Ready.By == machine.ByBanner {
 		return t.checkBanner(ctx)
 	}
