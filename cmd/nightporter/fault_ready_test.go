@@ -30,12 +30,7 @@ func (s *subject) tells(ip netip.Addr, ports ...any) {
 	if !s.agentless {
 		s.register(s.nas.Host, body("nas", s.nas.MAC(), entry{ip, ports}))
 	}
-	s.must(s.nas.Sleep(s.ctx))
-	limit := 20 * time.Second
-	if s.agentless { // after a start its silence proves nothing for 30 s
-		limit += max(0, time.Until(s.began.Add(30*time.Second)))
-	}
-	s.comes(limit, n, "nas", "asleep")
+	s.goesToSleep(n)
 }
 
 // configures is the configuration of nas with such services.
