@@ -17,21 +17,17 @@ import (
 	"nightporter/internal/machine"
 )
 
-// datagrams returns the payloads that a machine's game got since its last boot,
-// and apart from them how many were empty: the porter asks with such a one
-// whether the port is open.
-func datagrams(m *lab.Machine) (texts []string, empty int) {
+// datagrams returns the payloads that a machine's game got since its last boot.
+func datagrams(m *lab.Machine) (texts []string) {
 	for _, e := range m.Log() {
-		switch {
-		case e.Kind == lab.PoweredOn:
-			texts, empty = nil, 0
-		case e.Kind == lab.Datagram && e.Detail == "" && len(texts) == 0:
-			empty++
-		case e.Kind == lab.Datagram:
+		switch e.Kind {
+		case lab.PoweredOn:
+			texts = nil
+		case lab.Datagram:
 			texts = append(texts, e.Detail)
 		}
 	}
-	return texts, empty
+	return texts
 }
 
 // dialGame opens a socket to the machine's game.
@@ -96,11 +92,10 @@ func TestDatagrams(t *testing.T) {
 			h.moved(n, "nas", "arriving", "awake", machine.WhyReady)
 			h.say(game, "six")
 			h.arrived(nas, "six")
-			got, empty := datagrams(nas)
+			got := datagrams(nas)
 			if diff := cmp.Diff([]string{"one", "two", "three", "four", "five", "six"}, got); diff != "" {
 				t.Errorf("what arrived (-want +got):\n%s", diff)
 			}
-			t.Logf("%d empty datagrams of the porter's before the first", empty)
 			h.wantMetric(5, `nightporter_held_packets_total{machine="nas"}`)
 			h.wantMetric(5, `nightporter_replayed_packets_total{machine="nas"}`)
 			h.wantMetric(0, `nightporter_held_packets_dropped_total{machine="nas"}`)
@@ -108,7 +103,7 @@ func TestDatagrams(t *testing.T) {
 			reply := make([]byte, 100)
 			size, err := game.Read(reply)
 			h.must(err)
-			if want := lab.DatagramReply("nas", empty+1, []byte("one")); string(reply[:size]) != want {
+			if want := lab.DatagramReply("nas", 1, []byte("one")); string(reply[:size]) != want {
 				t.Errorf("the first answer is %q, want %q", reply[:size], want)
 			}
 		})
@@ -144,7 +139,7 @@ func TestDatagramsWhileTheServiceStarts(t *testing.T) {
 				h.say(game, fmt.Sprint(i))
 			}
 			h.arrived(nas, "40")
-			got, _ := datagrams(nas)
+			got := datagrams(nas)
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("what arrived (-want +got):\n%s", diff)
 			}
@@ -163,7 +158,7 @@ func TestDatagramInFragments(t *testing.T) {
 			long := strings.Repeat("goodbye ", 500)
 			h.say(h.dialGame(h.lan.Client(), ip), "hello", long, "the end")
 			h.arrived(nas, "the end")
-			if got, _ := datagrams(nas); !slices.Equal(got, []string{"hello", long, "the end"}) {
+			if got := datagrams(nas); !slices.Equal(got, []string{"hello", long, "the end"}) {
 				t.Errorf("%d datagrams arrived: %.100q", len(got), got)
 			}
 		})
@@ -181,7 +176,7 @@ func TestTooManyDatagrams(t *testing.T) {
 	h.say(game, "one", "two", "three", "four", "five")
 	h.arrived(nas, "five")
 	h.moved(n, "nas", "arriving", "awake", machine.WhyReady)
-	if got, _ := datagrams(nas); !slices.Equal(got, []string{"three", "four", "five"}) {
+	if got := datagrams(nas); !slices.Equal(got, []string{"three", "four", "five"}) {
 		t.Errorf("%q arrived, want the last three", got)
 	}
 	h.wantMetric(5, `nightporter_held_packets_total{machine="nas"}`)

@@ -151,7 +151,7 @@ func TestCooldown(t *testing.T) {
 	}
 	h.moved(n, "nas", "arriving", "awake", machine.WhyReady)
 	h.wantSuppressed("cooldown", 1, 1)
-	texts, _ := datagrams(nas)
+	texts := datagrams(nas)
 	if len(texts) != 0 {
 		t.Errorf("the machine got %q, which did not wake it", texts)
 	}

@@ -85,6 +85,13 @@ func (s *subject) sleeps() {
 			s.Fatalf("registration answered %q", answer)
 		}
 	}
+	s.goesToSleep(n)
+}
+
+// goesToSleep lets nas sleep until it is claimed; n is how long the log was before it
+// said so.
+func (s *subject) goesToSleep(n int) {
+	s.Helper()
 	s.must(s.nas.Sleep(s.ctx))
 	limit := 20 * time.Second
 	if s.agentless { // after a start its silence proves nothing for 30 s

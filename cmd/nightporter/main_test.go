@@ -50,6 +50,10 @@ func TestMain(m *testing.M) {
 		defer stop()
 		os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 	}
+	if kind := os.Getenv(asServer); kind != "" {
+		fmt.Fprintln(os.Stderr, serveAs(kind, os.Args[1]))
+		os.Exit(1)
+	}
 	labtest.Enter()
 	if err := wideByDefault(); err != nil {
 		fmt.Fprintln(os.Stderr, err)

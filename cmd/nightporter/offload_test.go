@@ -183,7 +183,7 @@ func TestDatagramsToAMachineBehindItsCard(t *testing.T) {
 	h.say(game, "one", "two")
 	h.arrived(nas, "two")
 	h.moved(n, "nas", "arriving", "awake", machine.WhyReady)
-	if got, _ := datagrams(nas); len(got) != 2 {
+	if got := datagrams(nas); len(got) != 2 {
 		t.Errorf("got %q, want both datagrams once", got)
 	}
 }

@@ -48,6 +48,18 @@ machines[0].monitor: found nothing (from FILE): expected a list of at least one 
 	{oneMachine("wake_from: [home]"), `machines[0].wake_from[0]: found "home" (from FILE): expected a network such as 192.0.2.0/24 without bits beyond its length, or one address`},
 	{`machines: [{name: a, mac: 02:00:00:00:00:01, agentless: true}]`, `machines[0].monitor: found nothing (from FILE): expected a list of at least one address, such as {ip: 192.0.2.7, port: [22, "51820/udp", "icmp"]}`},
 	{`machines: [{name: a, mac: 02:00:00:00:00:01, agentless: true, monitor: []}]`, `machines[0].monitor: found an empty list (from FILE): expected a list of at least one address, such as {ip: 192.0.2.7, port: [22, "51820/udp", "icmp"]}`},
+	{service("{}"), `machines[0].monitor[0].port[0].port: found nothing (from FILE): expected 1 to 65535 (TCP and UDP), "22/tcp", "51820/udp" or "icmp"`},
+	{service("{port: 22/tcp, redy: x}"), `machines[0].monitor[0].port[0].redy: unknown key (from FILE): did you mean machines[0].monitor[0].port[0].ready?`},
+	{service("{port: 80/tcp, ready: http}"), `machines[0].monitor[0].port[0].ready: found "http" (from FILE): expected a path that begins with a slash, without spaces and #`},
+	{service("{port: 80/tcp, ready: 5s}"), `machines[0].monitor[0].port[0].ready: found "5s" (from FILE): expected "syn-ack", "http:/path", "https:/path", "http:/path=204", "banner:SSH-2.0" or "delay:5s"`},
+	{service("{port: 80, ready: 'http:/'}"), `machines[0].monitor[0].port[0].port: found 80 (from FILE): expected a TCP port, such as "80/tcp", since ready is "http:/"`},
+	{service("{port: icmp, established: true}"), `machines[0].monitor[0].port[0].port: found "icmp" (from FILE): expected a TCP port, such as "22/tcp", since it has established`},
+	{service("{port: 22/tcp, established: maybe}"), `machines[0].monitor[0].port[0].established: found "maybe" (from FILE): expected true or false`},
+	{service("{port: 22/tcp, ready_timeout: 2h}"), `machines[0].monitor[0].port[0].ready_timeout: found "2h" (from FILE): expected a duration with its unit from 10ms to 1h, such as 5s`},
+	{service("{port: 22/tcp, ready: 'delay:1m', ready_timeout: 30s}"), `machines[0].monitor[0].port[0].ready_timeout: found "30s" (from FILE): expected more than the delay of ready, which is 1m0s`},
+	{service("{port: 22/tcp, ready: 'delay:1m'}"), `machines: found "delay:1m0s" (from FILE): expected a ready_timeout longer than the delay for 22/tcp of "a", since hold.ready_timeout is 1m`},
+	{service("{port: 22/tcp, wake_from: [192.0.2.7/24]}"), `machines[0].monitor[0].port[0].wake_from[0]: found "192.0.2.7/24" (from FILE): expected a network such as 192.0.2.0/24 without bits beyond its length, or one address`},
+	{service("{port: 22/tcp, ready_timeout: 1m}, {port: 22, ready_timeout: 2m}"), `machines[0].monitor[0].port[1]: found "22/tcp" (from FILE): expected one that has no settings in this list yet`},
 	{oneMachine("agentless: 1"), `machines[0].agentless: found 1 (from FILE): expected true or false`},
 	{oneMachine("watch: 0"), `machines[0].watch: found 0 (from FILE): expected true or false`},
 	{oneMachine("watch: 'no'"), `machines[0].watch: found "no" (from FILE): expected true or false`},
@@ -125,6 +137,9 @@ func named(members string) string {
 func monitoring(addresses string) string {
 	return "machines: [{name: a, mac: 02:00:00:00:00:01, monitor: " + addresses + "}]"
 }
+
+// service is a file with one machine, which has one address with these services.
+func service(ports string) string { return monitoring("[{ip: 192.0.2.7, port: [" + ports + "]}]") }
 
 // oneMachine is a file with one good machine and more members.
 func oneMachine(more string) string {

@@ -6,7 +6,6 @@ import (
 	"net"
 	"net/netip"
 	"slices"
-	"strconv"
 
 	"nightporter/internal/machine"
 )
@@ -141,7 +140,7 @@ func monitor() codec[[]machine.Address] {
 	show := func(addrs []machine.Address) any {
 		shown := make([]any, len(addrs))
 		for i, a := range addrs {
-			shown[i] = ordered{{"ip", a.IP.String()}, {"port", showPorts(a.Ports)}}
+			shown[i] = ordered{{"ip", a.IP.String()}, {"port", showPorts(a)}}
 		}
 		return shown
 	}
@@ -153,60 +152,10 @@ func monitorBounded(p place, addrs []machine.Address) bool {
 	if n := machine.CountServices(addrs); n > machine.MaxServices {
 		return p.exceeds(n, "services", machine.MaxServices)
 	}
+	if n := machine.CountSettings(addrs); n > machine.MaxSettings {
+		return p.exceeds(n, "services with settings of their own", machine.MaxSettings)
+	}
 	return len(addrs) <= machine.MaxAddresses || p.exceeds(len(addrs), "addresses", machine.MaxAddresses)
-}
-
-func readAddress(p place, raw any) (machine.Address, bool) {
-	e, ok := openEntry(p, raw, "ip", "port")
-	if !ok {
-		return machine.Address{}, false
-	}
-	a := machine.Address{
-		IP:    required(e, "ip", hostAddress()),
-		Ports: required(e, "port", codec[[]machine.Port]{read: readPorts}),
-	}
-	return a, e.ok
-}
-
-func readPorts(p place, raw any) ([]machine.Port, bool) {
-	list, ok := raw.([]any)
-	if !ok {
-		return nil, p.wrong(raw, "a list of ports; an empty one claims the address, but wakes nobody")
-	}
-	var ports []machine.Port
-	seen := map[machine.Port]bool{}
-	for i, r := range list {
-		s, isText := r.(string)
-		if n, whole := integer(r); whole {
-			s, isText = strconv.FormatInt(n, 10), true
-		}
-		some, err := machine.ParsePort(s)
-		if !isText || err != nil {
-			ok = p.entry(i).wrong(r, `1 to 65535 (TCP and UDP), "22/tcp", "51820/udp" or "icmp"`)
-		}
-		for _, port := range some {
-			if !seen[port] { // 22 and "22/tcp" may stand side by side
-				seen[port] = true
-				ports = append(ports, port)
-			}
-		}
-	}
-	return ports, ok
-}
-
-// showPorts writes a port with both protocols as a number.
-func showPorts(ports []machine.Port) any {
-	shown := []any{}
-	for i := 0; i < len(ports); i++ {
-		p := ports[i]
-		if p.Protocol == machine.TCP && i+1 < len(ports) && ports[i+1] == (machine.Port{Protocol: machine.UDP, Number: p.Number}) {
-			shown = append(shown, int(p.Number))
-			i++
-			continue
-		}
-		shown = append(shown, p.String())
-	}
-	return shown
 }
 
 func showMachines(specs []machine.Spec) any {

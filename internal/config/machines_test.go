@@ -3,6 +3,7 @@ package config_test
 import (
 	"net/netip"
 	"testing"
+	"time"
 
 	"nightporter/internal/config"
 	"nightporter/internal/machine"
@@ -17,7 +18,13 @@ machines:
       - ip: 192.0.2.7
         port: [22, "22/tcp", "51820/udp", "80/tcp", icmp, "443", icmp]
       - {ip: "2001:db8::7", port: []}
-      - {ip: "fe80::7", port: [0x50]}
+      - ip: "fe80::7"
+        port:
+          - 0x50
+          - {port: 443, ready_timeout: 3m, wake_from: [192.0.2.0/24]}
+          - {port: 8443/tcp, ready: "https:/health=204", established: true}
+          - {port: 9/udp, ready: "delay:200ms"}
+          - {port: 22, ready: syn-ack}
     idle_watts: 65
     sleep_watts: 0
     wake_from: [192.0.2.0/24, 198.51.100.1, "2001:db8::/64"]
@@ -37,6 +44,7 @@ func TestMachines(t *testing.T) {
 	tcp := func(n uint16) machine.Port { return machine.Port{Protocol: machine.TCP, Number: n} }
 	udp := func(n uint16) machine.Port { return machine.Port{Protocol: machine.UDP, Number: n} }
 	icmp := machine.Port{Protocol: machine.ICMP}
+	limited, established := machine.Settings{ReadyTimeout: 3 * time.Minute, WakeFrom: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}}, true
 	want := contract()
 	want.Energy = config.Energy{IdleWatts: 40, SleepWatts: 1.25}
 	want.Machines = []machine.Spec{{
@@ -45,7 +53,12 @@ func TestMachines(t *testing.T) {
 		Monitor: []machine.Address{
 			{IP: netip.MustParseAddr("192.0.2.7"), Ports: []machine.Port{tcp(22), udp(22), udp(51820), tcp(80), icmp, tcp(443), udp(443)}},
 			{IP: netip.MustParseAddr("2001:db8::7")},
-			{IP: netip.MustParseAddr("fe80::7"), Ports: []machine.Port{tcp(80), udp(80)}},
+			{IP: netip.MustParseAddr("fe80::7"), Ports: []machine.Port{tcp(80), udp(80), tcp(443), udp(443), tcp(8443), udp(9), tcp(22), udp(22)},
+				Settings: map[machine.Port]machine.Settings{
+					tcp(443): limited, udp(443): limited,
+					tcp(8443): {Ready: machine.Ready{By: machine.ByHTTPS, Path: "/health", Status: 204}, Established: &established},
+					udp(9):    {Ready: machine.Ready{By: machine.ByDelay, Delay: 200 * time.Millisecond}},
+				}},
 		},
 		IdleWatts: 65,
 		WakeFrom: []netip.Prefix{

@@ -109,8 +109,8 @@ func TestReferenceMachine(t *testing.T) {
 		t.Errorf("got %+v", c.Machines)
 	}
 	for line := range strings.Lines(effective(t, c)) {
-		name, _, _ := strings.Cut(strings.TrimSpace(line), ":")
-		if strings.HasPrefix(line, "    ") && !strings.Contains(example, strings.TrimPrefix(name, "- ")+":") {
+		name, _, isMember := strings.Cut(strings.TrimSpace(line), ":")
+		if isMember && strings.HasPrefix(line, "    ") && !strings.Contains(example, strings.TrimPrefix(name, "- ")+":") {
 			t.Errorf("the example lacks %s", name)
 		}
 	}

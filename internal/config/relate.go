@@ -34,6 +34,24 @@ func (s *stack) relate(c *Config) {
 	if s.report.sound("energy.idle_watts", "energy.sleep_watts") {
 		s.relateEnergy(c.Energy)
 	}
+	if s.report.sound("machines", "hold.ready_timeout") {
+		s.relateDelays(c)
+	}
+}
+
+// relateDelays refuses a service that would be handed over before its delay is over.
+func (s *stack) relateDelays(c *Config) {
+	for _, spec := range c.Machines {
+		for _, a := range spec.Monitor {
+			for _, p := range a.Ports {
+				own := a.Settings[p]
+				if own.ReadyTimeout == 0 && own.Ready.Delay >= c.Hold.ReadyTimeout {
+					s.place("machines").wrong(own.Ready.String(), fmt.Sprintf(
+						"a ready_timeout longer than the delay for %s of %q, since hold.ready_timeout is %s", p, spec.Name, brief(c.Hold.ReadyTimeout)))
+				}
+			}
+		}
+	}
 }
 
 func (s *stack) relateTrust(r Registration) {

@@ -77,7 +77,20 @@ const effectiveMachines = `machines:
       - ip: "2001:db8::7"
         port: []
       - ip: "fe80::7"
-        port: [80]
+        port:
+          - 80
+          - port: 443/tcp
+            ready_timeout: 3m
+            wake_from: [192.0.2.0/24]
+          - port: 443/udp
+            ready_timeout: 3m
+            wake_from: [192.0.2.0/24]
+          - port: 8443/tcp
+            ready: "https:/health=204"
+            established: true
+          - port: 9/udp
+            ready: "delay:200ms"
+          - 22
     idle_watts: 65
     sleep_watts: 0
     wake_from: [192.0.2.0/24, 198.51.100.1/32, "2001:db8::/64"]

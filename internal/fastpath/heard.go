@@ -39,10 +39,7 @@ func (r *Reader) heard(v *View, t *Target, p *lan.Packet) {
 		return
 	}
 	r.report(&a.spoken[kind], Sighting{Kind: kind, Target: t, Address: a})
-	switch {
-	case p.Kind == lan.PortUnreachable:
-		r.rejected(a, p)
-	case discovers(p):
+	if discovers(p) {
 		r.diverted(a, p)
 	}
 }
@@ -124,14 +121,4 @@ func (r *Reader) replied(a *Address, p *lan.Packet) bool {
 		return false
 	}
 	return true
-}
-
-// rejected takes a "port unreachable" that answers our datagram.
-func (r *Reader) rejected(a *Address, p *lan.Packet) {
-	if p.Dst != r.responder.Self || !lan.IsProbePort(p.FromPort) || p.Target != a.ip {
-		return
-	}
-	if s := a.service(machine.Port{Protocol: machine.UDP, Number: p.ToPort}); s != nil {
-		r.report(&s.reject, Sighting{Kind: SawReject, Target: a.target, Address: a, Service: s})
-	}
 }

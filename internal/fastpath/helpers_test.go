@@ -91,6 +91,8 @@ type fixture struct {
 	names   map[machine.MAC]string
 	sent    [][]byte
 	replied []lan.Kind
+
+	forwarded []machine.MAC // to whom
 }
 
 // newFixture has a reader watch specs and answer for all their addresses. room is
@@ -99,6 +101,7 @@ func newFixture(tb testing.TB, room int, specs ...machine.Spec) *fixture {
 	h := &fixture{tb: tb, queue: make(chan Sighting, room), names: make(map[machine.MAC]string)}
 	h.Reader = New(Options{
 		Send:      func(frame []byte) error { h.sent = append(h.sent, frame); return nil },
+		Forward:   func(_ *lan.Packet, to machine.MAC) error { h.forwarded = append(h.forwarded, to); return nil },
 		Replied:   func(k lan.Kind) { h.replied = append(h.replied, k) },
 		Sightings: h.queue,
 	})

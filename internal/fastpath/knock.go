@@ -21,8 +21,11 @@ func (r *Reader) visit(v *View, p *lan.Packet) {
 		return
 	}
 	r.visited(a.target)
+	if r.checks(a, p) {
+		return
+	}
 	s := a.knockedAt(p, v.rules.Established)
-	knocks := s != nil && v.mayWake(a.target, p.From) && (v.rules.Filter == nil || !r.suppressed(v.rules.Filter, a, s, p))
+	knocks := s != nil && v.mayWake(a.target, s, p.From) && (v.rules.Filter == nil || !r.suppressed(v.rules.Filter, a, s, p))
 	var service machine.Service
 	var now time.Time
 	if knocks {
@@ -63,7 +66,7 @@ func (a *Address) knockedAt(p *lan.Packet, established bool) *Service {
 	var want machine.Port
 	switch p.Kind {
 	case lan.TCP:
-		if !p.SYN() && !(established && p.Data()) {
+		if !p.SYN() && !p.Data() {
 			return nil
 		}
 		want = machine.Port{Protocol: machine.TCP, Number: p.ToPort}
@@ -74,5 +77,15 @@ func (a *Address) knockedAt(p *lan.Packet, established bool) *Service {
 	default:
 		return nil
 	}
-	return a.service(want)
+	s := a.service(want)
+	if s == nil || p.Kind != lan.TCP || p.SYN() {
+		return s
+	}
+	if s.established != nil {
+		established = *s.established
+	}
+	if !established {
+		return nil
+	}
+	return s
 }

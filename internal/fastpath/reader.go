@@ -86,6 +86,9 @@ func (r *Reader) Handle(p *lan.Packet) {
 	t, watched := v.targets[p.Src]
 	if watched {
 		r.heard(v, t, p)
+		if r.relayed(t, p) {
+			return
+		}
 	}
 	switch p.Kind {
 	case lan.TCP, lan.UDP, lan.EchoRequest, lan.EchoReply, lan.PortUnreachable, lan.IP:

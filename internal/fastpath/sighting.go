@@ -37,7 +37,7 @@ const (
 	SawEcho                    // an echo reply to our own request
 	SawAccept                  // a SYN-ACK to our probe of a service
 	SawReset                   // a RST to our probe of a service
-	SawReject                  // a "port unreachable" to our probe of a service
+	SawReject                  // a "port unreachable" to the datagram that asks for a service
 
 	SawKnock      // a client's packet that may wake the machine
 	SawSuppressed // a client's packet that would wake it, but for the rules

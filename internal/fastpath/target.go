@@ -54,6 +54,9 @@ type Address struct {
 type Service struct {
 	ID machine.Service
 
+	from        []netip.Prefix // may wake it, of those that may wake the machine; empty: all of them
+	established *bool          // data on a connection knocks; nil: as for all services
+
 	// On their way to the loop.
 	knock  atomic.Bool
 	accept atomic.Bool
@@ -68,7 +71,10 @@ func NewTarget(spec machine.Spec, hold *handover.Hold, judge *fair.Judge) *Targe
 	for _, m := range spec.Monitor {
 		a := &Address{target: t, ip: m.IP}
 		for _, p := range m.Ports {
-			a.services = append(a.services, &Service{ID: machine.Service{Addr: m.IP, Port: p}})
+			own := m.Settings[p]
+			a.services = append(a.services, &Service{
+				ID: machine.Service{Addr: m.IP, Port: p}, from: own.WakeFrom, established: own.Established,
+			})
 		}
 		t.addrs = append(t.addrs, a)
 	}

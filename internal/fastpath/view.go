@@ -75,10 +75,10 @@ func (v *View) holding(ip netip.Addr) (claim.Holding, bool) {
 	return claim.Holding{Owner: a.target.MAC, Answer: a.Kept()}, true
 }
 
-// mayWake reports whether a knock from ip counts. A machine can narrow what the
-// operator allows, and not widen it.
-func (v *View) mayWake(t *Target, ip netip.Addr) bool {
-	return within(v.rules.From, ip) && within(t.from, ip)
+// mayWake reports whether a knock from ip counts at a service. A machine can narrow
+// what the operator allows, a service what its machine does, and none can widen it.
+func (v *View) mayWake(t *Target, s *Service, ip netip.Addr) bool {
+	return within(v.rules.From, ip) && within(t.from, ip) && within(s.from, ip)
 }
 
 // within reports whether ip is in one of the prefixes; without any it is.

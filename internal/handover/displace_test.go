@@ -11,26 +11,26 @@ import (
 )
 
 // at takes a SYN of the client with a number, some time after start.
-func (x *waiting) at(after time.Duration, who byte, port uint16) {
+func (x *queue) at(after time.Duration, who byte, port uint16) {
 	p := syn(fmt.Sprintf("%d:%d", who, port), port)
 	p.From = netip.AddrFrom4([4]byte{10, 77, 0, who})
 	x.h.Take(start.Add(after), p, true, ssh)
 }
 
-// waiting is a hold of three packets, and who is let in from it.
-type waiting struct {
+// queue is a hold of three packets, and who is let in from it.
+type queue struct {
 	t *testing.T
 	h *handover.Hold
 	door
 }
 
-func newWaiting(t *testing.T) *waiting {
-	x := &waiting{t: t, h: handover.NewHold(3, plenty())}
+func newQueue(t *testing.T) *queue {
+	x := &queue{t: t, h: handover.NewHold(3, plenty())}
 	x.h.Keep()
 	return x
 }
 
-func (x *waiting) want(want string) {
+func (x *queue) want(want string) {
 	x.t.Helper()
 	x.h.Open(x.send)
 	x.door.want(x.t, want)
@@ -38,7 +38,7 @@ func (x *waiting) want(want string) {
 
 // TestADeadSYNGivesWay: nobody waits behind one that is not repeated.
 func TestADeadSYNGivesWay(t *testing.T) {
-	x := newWaiting(t)
+	x := newQueue(t)
 	for n := range 9 { // a check from a new port each second, which gives up at once
 		x.at(time.Duration(n)*time.Second, 10, uint16(1000+n))
 	}
@@ -56,7 +56,7 @@ func TestADeadSYNGivesWay(t *testing.T) {
 // TestAShareForEachSource: where somebody waits behind every SYN, who has fewer gets
 // the place of one who has more, and nobody that of an equal.
 func TestAShareForEachSource(t *testing.T) {
-	x := newWaiting(t)
+	x := newQueue(t)
 	for n := range 5 {
 		x.at(0, 10, uint16(1000+n))
 	}
@@ -69,7 +69,7 @@ func TestAShareForEachSource(t *testing.T) {
 
 // TestWhoHasMostGivesItsDatagrams, before somebody else's.
 func TestWhoHasMostGivesItsDatagrams(t *testing.T) {
-	x := newWaiting(t)
+	x := newQueue(t)
 	one := datagram("other's")
 	one.From, one.Src = client, clientMAC
 	x.h.Take(start, one, true, game)
@@ -81,7 +81,7 @@ func TestWhoHasMostGivesItsDatagrams(t *testing.T) {
 
 // TestADatagramNeverTakesThePlaceOfAClientThatWaits.
 func TestADatagramNeverTakesThePlaceOfAClientThatWaits(t *testing.T) {
-	x := newWaiting(t)
+	x := newQueue(t)
 	for n := range 3 {
 		x.at(0, 10, uint16(1000+n))
 	}
@@ -92,7 +92,7 @@ func TestADatagramNeverTakesThePlaceOfAClientThatWaits(t *testing.T) {
 
 // TestSharesAreGivenBack, whichever way a packet went.
 func TestSharesAreGivenBack(t *testing.T) {
-	x := newWaiting(t)
+	x := newQueue(t)
 	for range 3 {
 		for n := range 3 {
 			x.at(0, 10, uint16(1000+n))

@@ -43,3 +43,14 @@ func (h *Hold) guests(of func(machine.Service) bool) (all []Guest) {
 	}
 	return all
 }
+
+// Waits reports whether a client with this MAC waits at ip, and has to be kept
+// with us because the machine is about to take others.
+func (h *Hold) Waits(ip netip.Addr, mac machine.MAC) bool {
+	if !h.Passing() {
+		return false
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.ContainsFunc(h.packets, func(w *packet) bool { return w.guest.Addr == ip && w.guest.MAC == mac })
+}

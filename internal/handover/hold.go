@@ -36,7 +36,8 @@ const (
 type Hold struct {
 	held, replayed, dropped atomic.Uint64
 
-	mode atomic.Uint32 // written under mu
+	mode    atomic.Uint32           // written under mu
+	replies atomic.Pointer[replies] // written under mu
 
 	mu      sync.Mutex
 	account account
@@ -81,6 +82,7 @@ func (h *Hold) set(m mode) {
 	defer h.mu.Unlock()
 	h.mode.Store(uint32(m))
 	h.ready = nil
+	h.forgetAsks()
 	if m == closed {
 		h.drop(everyone)
 	}
@@ -167,11 +169,12 @@ func (h *Hold) Open(send Send) (replayed int) {
 }
 
 func (h *Hold) replay(of func(machine.Service) bool, send Send) (replayed int) {
+	h.endAsks(of)
 	h.remove(func(w *packet) bool {
 		if !of(w.service) {
 			return false
 		}
-		if send(w.frame, w.sum) != nil {
+		if !w.asked && send(w.frame, w.sum) != nil {
 			h.dropped.Add(1)
 			return true
 		}
@@ -201,6 +204,7 @@ func (h *Hold) Drop() int {
 func everyone(machine.Service) bool { return true }
 
 func (h *Hold) drop(of func(machine.Service) bool) int {
+	h.endAsks(of)
 	n := h.remove(func(w *packet) bool { return of(w.service) })
 	h.dropped.Add(uint64(n))
 	return n

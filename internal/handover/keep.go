@@ -21,6 +21,8 @@ type packet struct {
 	service machine.Service
 	guest   Guest
 	whole   whole
+	port    uint16 // of the client; UDP only
+	asked   bool   // it went to the machine, which has not refused it (Ask)
 
 	first, last time.Time // when it came, and when it was repeated last
 }
@@ -50,7 +52,7 @@ func (h *Hold) keep(now time.Time, p *lan.Packet, service machine.Service) {
 	}
 	w := packet{
 		flow: flowOf(p), service: service, whole: wholeOf(p), sum: p.Sum,
-		guest: Guest{Addr: p.To, MAC: p.Src, IP: p.From}, first: now, last: now,
+		guest: Guest{Addr: p.To, MAC: p.Src, IP: p.From}, port: p.FromPort, first: now, last: now,
 	}
 	if w.flow != (flow{}) {
 		if i := slices.IndexFunc(h.packets, func(o *packet) bool { return o.flow == w.flow }); i >= 0 {

@@ -35,7 +35,7 @@ func loop(r *handover.Readiness, from, until, pace, late time.Duration) (asked m
 			return asked, all
 		}
 		from = now
-		ask, _ := r.Due(start.Add(now), pace)
+		ask := r.Due(start.Add(now), pace, waiting).Ask
 		for _, s := range ask {
 			asked[s] = append(asked[s], now)
 		}
@@ -60,7 +60,7 @@ func TestServicesShareTheQuestions(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			var r handover.Readiness
 			services := shops(1000, c.services)
-			r.Expect(start, services)
+			r.Expect(start, unset, services)
 			asked, all := loop(&r, 0, time.Second-1, c.pace, c.late)
 			if most := int(time.Second/c.pace) + 10; all < c.least || all > most {
 				t.Errorf("%d questions in the first second, want %d to %d", all, c.least, most)
@@ -80,11 +80,11 @@ func TestServicesShareTheQuestions(t *testing.T) {
 func TestNewcomerIsAskedFirst(t *testing.T) {
 	var r handover.Readiness
 	services := shops(1000, 200)
-	r.Expect(start, services)
+	r.Expect(start, unset, services)
 	const round = 200 * 40 * pace
 	loop(&r, 0, round, 40*pace, 0)
 	late := shops(5000, 3)
-	r.Expect(start.Add(round), slices.Concat(services, late))
+	r.Expect(start.Add(round), unset, slices.Concat(services, late))
 	asked, _ := loop(&r, round, 2*round, 40*pace, 0)
 	for _, s := range late {
 		if len(asked[s]) == 0 || asked[s][0] > round+4*40*pace {
@@ -97,10 +97,10 @@ func TestNewcomerIsAskedFirst(t *testing.T) {
 func TestWhoIsReadyLeavesItsShare(t *testing.T) {
 	var r handover.Readiness
 	services := shops(1000, 100)
-	r.Expect(start, services)
+	r.Expect(start, unset, services)
 	loop(&r, 0, 100*time.Millisecond, pace, 0)
 	for _, s := range services[1:] {
-		r.Accepted(s)
+		r.Accepted(start, s)
 	}
 	asked, _ := loop(&r, 100*time.Millisecond, time.Second, pace, 0)
 	at := asked[services[0]]
@@ -115,10 +115,10 @@ func TestWhoIsReadyLeavesItsShare(t *testing.T) {
 // at once later.
 func TestPauseIsNoCredit(t *testing.T) {
 	var r handover.Readiness
-	r.Expect(start, shops(1000, 1))
-	r.Due(start, pace)
-	r.Expect(start.Add(time.Second), shops(1000, 500))
-	if ask, _ := r.Due(start.Add(time.Second), pace); len(ask) > 10 {
+	r.Expect(start, unset, shops(1000, 1))
+	r.Due(start, pace, waiting)
+	r.Expect(start.Add(time.Second), unset, shops(1000, 500))
+	if ask := r.Due(start.Add(time.Second), pace, waiting).Ask; len(ask) > 10 {
 		t.Errorf("%d questions at once after a second without many", len(ask))
 	}
 }
@@ -127,10 +127,10 @@ func TestPauseIsNoCredit(t *testing.T) {
 // turn of one that is asked by datagrams.
 func TestDatagramsHaveTheirRationOnly(t *testing.T) {
 	var r handover.Readiness
-	r.Expect(start, append(shops(1000, 200), game))
-	r.Due(start, time.Second)
+	r.Expect(start, unset, append(shops(1000, 200), game))
+	r.Due(start, time.Second, waiting)
 	r.Answered(start, nas4)
-	if ask, _ := r.Due(start, time.Second); !slices.Contains(ask, game) {
+	if ask := r.Due(start, time.Second, waiting).Ask; !slices.Contains(ask, game) {
 		t.Errorf("asks %v, want the datagram", ask)
 	}
 }

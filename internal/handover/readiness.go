@@ -16,13 +16,17 @@ const (
 	// a loop that sleeps wakes to the millisecond (epoll_wait(2)), and turns follow
 	// each other faster.
 	overdue = 2 * time.Millisecond
+
+	// recheck is the pause between two checks of a service by a connection of ours.
+	recheck = 250 * time.Millisecond
 )
 
 // Readiness finds out when the services that somebody waits for can take their
-// clients. TCP services are asked with a SYN, and are ready with the SYN-ACK.
-// A UDP service is ready when the machine answers for its address and does not
-// object to a datagram. For an echo request the address is enough. The zero
-// value waits for nothing. It is not safe for concurrent use.
+// clients. TCP services are asked with a SYN, and are ready with the SYN-ACK, unless
+// they are to show more (machine.Ready). A UDP service is asked with the datagram of
+// a client that waits, and is ready when the machine does not object to it. For an
+// echo request an address that answers is enough. The zero value waits for nothing.
+// It is not safe for concurrent use.
 type Readiness struct {
 	began time.Time
 	any   bool // nobody waits for a service: any address will do
@@ -30,22 +34,36 @@ type Readiness struct {
 	ready []machine.Service
 	turn  time.Time // no TCP service is asked before
 
-	rations map[netip.Addr]time.Time // of each address: when all of them will be there again
+	rations map[netip.Addr]time.Time // of each client: when all objections to it will be there again
 }
 
 // wait is what is known about one service that is not ready.
 type wait struct {
 	machine.Service
-	next     time.Time // of the next question; zero: not before the address answers
-	asked    bool      // there was one; TCP only
-	accepted time.Time // then a datagram was not objected to; zero: none is out
-	objected int       // datagrams that were
+	by       machine.Ready
+	next     time.Time  // of the next question; zero: none before something happens
+	asked    bool       // there was one; TCP only
+	accepted bool       // it has accepted a connection, and is to show more
+	ready    time.Time  // then it is, if nothing happens before; zero: not by itself
+	client   netip.Addr // whose datagram was sent last
+	objected int        // datagrams that were refused
+	unheard  int        // times that there was no datagram to ask with
 }
 
-// Expect waits for services. A later call replaces the list; what is known of a
-// service already stays known. Without services, an address that answers is all
-// that is waited for.
-func (r *Readiness) Expect(now time.Time, services []machine.Service) {
+// Due is what has to be done about services at a moment.
+type Due struct {
+	Ask   []machine.Service // with a SYN, or with the datagram of a client
+	Check []machine.Service // with a connection of our own; Checked has to follow for each
+	Ready []machine.Service // they can take their clients
+}
+
+// Asker returns the client whose datagram a UDP service would be asked with.
+type Asker func(machine.Service) (client netip.Addr, ok bool)
+
+// Expect waits for services of the machine of spec. A later call replaces the list;
+// what is known of a service already stays known. Without services, an address that
+// answers is all that is waited for.
+func (r *Readiness) Expect(now time.Time, spec *machine.Spec, services []machine.Service) {
 	if r.began.IsZero() {
 		r.began = now
 	}
@@ -60,7 +78,7 @@ func (r *Readiness) Expect(now time.Time, services []machine.Service) {
 			r.waits = append(r.waits, old[i])
 			continue
 		}
-		w := &wait{Service: s}
+		w := &wait{Service: s, by: spec.Settings(s).Ready}
 		if s.Protocol == machine.TCP {
 			w.next = now
 		}
@@ -74,41 +92,59 @@ func (r *Readiness) Reset() { *r = Readiness{} }
 // Done reports whether nothing is waited for any more.
 func (r *Readiness) Done() bool { return !r.began.IsZero() && !r.any && len(r.waits) == 0 }
 
+// Began returns when the present waiting began. Each has its own moment.
+func (r *Readiness) Began() time.Time { return r.began }
+
 // Next returns when Due has something to say, or the zero time.
 func (r *Readiness) Next() time.Time {
 	var next time.Time
 	for _, w := range r.waits {
 		at := w.next
-		if w.Protocol == machine.TCP {
+		if w.opens() {
 			at = later(at, r.turn)
 		}
-		next = sooner(sooner(next, at), w.accepted)
+		next = sooner(sooner(next, at), w.ready)
 	}
 	return next
 }
 
-// Due returns which services have to be asked now, and which are ready because
-// their machine has not objected. pace is the least time between two questions
+// opens reports whether the next question to w is a SYN.
+func (w *wait) opens() bool { return w.Protocol == machine.TCP && !w.accepted }
+
+// Due returns what has to be done now. pace is the least time between two questions
 // to TCP services, which take turns: the more of them are waited for, the more
 // rarely each is asked. UDP services have their ration.
-func (r *Readiness) Due(now time.Time, pace time.Duration) (ask, ready []machine.Service) {
-	for _, w := range r.datagrams(now) {
+func (r *Readiness) Due(now time.Time, pace time.Duration, asker Asker) (d Due) {
+	for _, w := range r.others(now) {
 		switch {
-		case !w.accepted.IsZero():
+		case !w.ready.IsZero():
 			r.open(w)
-			ready = append(ready, w.Service)
-		case r.spend(now, w):
-			w.next, w.accepted = time.Time{}, now.Add(objection)
-			ask = append(ask, w.Service)
+			d.Ready = append(d.Ready, w.Service)
+		case w.accepted:
+			w.next = time.Time{}
+			d.Check = append(d.Check, w.Service)
+		default:
+			r.askUDP(now, w, asker, &d)
 		}
 	}
 	for w := r.first(now); w != nil && !now.Before(r.turn); w = r.first(now) {
 		due := later(later(r.turn, w.next), now.Add(-overdue))
 		r.turn = due.Add(pace)
 		w.next, w.asked = now.Add(machine.Pace(now.Sub(r.began), 0, slowest)), true
-		ask = append(ask, w.Service)
+		d.Ask = append(d.Ask, w.Service)
 	}
-	return ask, ready
+	return d
+}
+
+// others returns the services for which something else than a SYN is due.
+func (r *Readiness) others(now time.Time) (due []*wait) {
+	for _, w := range r.waits {
+		at := sooner(w.next, w.ready) // one of them is zero
+		if !(w.opens() && w.ready.IsZero()) && !at.IsZero() && !now.Before(at) {
+			due = append(due, w)
+		}
+	}
+	return due
 }
 
 // first returns the TCP service that is to be asked before the others, or nil if
@@ -116,7 +152,7 @@ func (r *Readiness) Due(now time.Time, pace time.Duration) (ask, ready []machine
 // does not wait for a whole round.
 func (r *Readiness) first(now time.Time) (first *wait) {
 	for _, w := range r.waits {
-		if w.Protocol == machine.TCP && !now.Before(w.next) && (first == nil || w.before(first)) {
+		if w.opens() && !w.next.IsZero() && !now.Before(w.next) && (first == nil || w.before(first)) {
 			first = w
 		}
 	}
@@ -151,22 +187,48 @@ func (r *Readiness) Answered(now time.Time, ip netip.Addr) (ready []machine.Serv
 	r.any = false
 	for _, w := range slices.Clone(r.waits) {
 		switch {
-		case w.Addr != ip:
+		case w.Addr != ip || w.Protocol == machine.TCP || !w.next.IsZero() || !w.ready.IsZero():
+		case w.by.By == machine.ByDelay:
+			w.ready = now.Add(w.by.Delay)
 		case w.Protocol == machine.ICMP:
 			r.open(w)
 			ready = append(ready, w.Service)
-		case w.Protocol == machine.UDP && w.next.IsZero() && w.accepted.IsZero():
+		default:
 			w.next = now
 		}
 	}
 	return ready
 }
 
-// Accepted says that s has taken a connection. It reports whether somebody
-// waited for that.
-func (r *Readiness) Accepted(s machine.Service) bool {
+// Accepted says that s has taken a connection. It reports whether somebody waited
+// for that, and no more has to be shown.
+func (r *Readiness) Accepted(now time.Time, s machine.Service) bool {
 	w := r.find(s)
-	if w == nil {
+	if w == nil || w.accepted {
+		return false
+	}
+	switch w.by.By {
+	case machine.ByDefault:
+		r.open(w)
+		return true
+	case machine.ByDelay:
+		w.next, w.ready = time.Time{}, now.Add(w.by.Delay)
+	default:
+		w.next = now
+	}
+	w.accepted = true
+	return false
+}
+
+// Checked tells what came of a check of s in the waiting that began then. It reports
+// whether s is ready by that.
+func (r *Readiness) Checked(now, began time.Time, s machine.Service, passed bool) bool {
+	w := r.find(s)
+	if w == nil || !w.accepted || !w.next.IsZero() || !r.began.Equal(began) {
+		return false
+	}
+	if !passed {
+		w.next = now.Add(recheck)
 		return false
 	}
 	r.open(w)

@@ -9,8 +9,9 @@ import (
 
 // addressForm is one address of a machine in JSON.
 type addressForm struct {
-	IP    netip.Addr `json:"ip"`
-	Ports []string   `json:"ports,omitempty"` // "22/tcp", "icmp"
+	IP       netip.Addr              `json:"ip"`
+	Ports    []string                `json:"ports,omitempty"`    // "22/tcp", "icmp"
+	Settings map[string]settingsForm `json:"settings,omitempty"` // by port
 }
 
 func addressFormsOf(monitor []machine.Address) []addressForm {
@@ -20,7 +21,7 @@ func addressFormsOf(monitor []machine.Address) []addressForm {
 		for i, p := range a.Ports {
 			ports[i] = p.String()
 		}
-		forms = append(forms, addressForm{IP: a.IP, Ports: ports})
+		forms = append(forms, addressForm{IP: a.IP, Ports: ports, Settings: settingsFormsOf(a.Settings)})
 	}
 	return forms
 }
@@ -38,6 +39,9 @@ func addressesOf(forms []addressForm) ([]machine.Address, error) {
 			}
 			a.Ports = append(a.Ports, ports...)
 		}
+		if err := f.settings(&a); err != nil {
+			return nil, err
+		}
 		monitor = append(monitor, a)
 	}
 	return within(monitor), nil
@@ -47,10 +51,20 @@ func addressesOf(forms []addressForm) ([]machine.Address, error) {
 // those beyond it the address stays, so that it is claimed still.
 func within(monitor []machine.Address) []machine.Address {
 	monitor = slices.Clone(first(machine.MaxAddresses, monitor))
-	left := machine.MaxServices
+	left, settings := machine.MaxServices, machine.MaxSettings
 	for i := range monitor {
-		monitor[i].Ports = first(left, monitor[i].Ports)
-		left -= len(monitor[i].Ports)
+		a := &monitor[i]
+		a.Ports = first(left, a.Ports)
+		left -= len(a.Ports)
+		all := a.Settings
+		a.Settings = nil
+		for _, p := range a.Ports {
+			if s, has := all[p]; has && settings > 0 {
+				s.WakeFrom = first(machine.MaxServiceWakeFrom, s.WakeFrom)
+				a.Set([]machine.Port{p}, s)
+				settings--
+			}
+		}
 	}
 	return monitor
 }

@@ -25,6 +25,9 @@ func fullMemory(i, beyond int) *machine.Memory {
 		for range beyond {
 			a.Ports = append(a.Ports, port)
 		}
+		if n < machine.MaxSettings+beyond {
+			a.Set([]machine.Port{port}, longestSettings(beyond))
+		}
 		m.Spec.Monitor = append(m.Spec.Monitor, a)
 		m.Unproved = append(m.Unproved, ip)
 		m.Knocks = append(m.Knocks, machine.PortKnocks{Port: port, Count: ^uint64(0)})
@@ -40,6 +43,19 @@ func fullMemory(i, beyond int) *machine.Memory {
 	}
 	m.LastWake.By = strings.Repeat("\x01", maxText)
 	return m
+}
+
+// longestSettings are as long as those of a service can be.
+func longestSettings(beyond int) machine.Settings {
+	established := false
+	s := machine.Settings{
+		Ready:        machine.Ready{By: machine.ByHTTPS, Path: "/" + strings.Repeat("<", 127), Status: 204},
+		ReadyTimeout: machine.MaxReadyTimeout - 1, Established: &established,
+	}
+	for n := range machine.MaxServiceWakeFrom + beyond {
+		s.WakeFrom = append(s.WakeFrom, netip.PrefixFrom(netip.MustParseAddr(fmt.Sprintf("2001:db8:1111:2222:3333:4444:5555:%x", 0x1000+n)), 128))
+	}
+	return s
 }
 
 // fullEventText is as long as an event can be: each octet is six in JSON.
@@ -83,7 +99,7 @@ func TestLongestLine(t *testing.T) {
 }
 
 // small is the longest file that is read in these tests.
-const small = 256 << 10
+const small = 384 << 10
 
 // opensSmall opens a journal that may be small bytes long, and is written anew at
 // once when half of it no longer counts.
@@ -119,7 +135,7 @@ func TestFileKeepsToWhatIsRead(t *testing.T) {
 	j, _, _ := opensSmall(t, dir)
 	grown := false
 	for round := range 20 {
-		for i := range 4 { // of about 45 KiB each
+		for i := range 4 { // of about 65 KiB each
 			m := fullMemory(i, 0)
 			m.Since = night.Add(time.Duration(round) * time.Second)
 			j.Append(Record{Memory: m})

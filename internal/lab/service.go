@@ -1,22 +1,32 @@
 package lab
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net"
 	"net/netip"
+	"os"
 	"time"
 )
 
 // A ServiceConfig is a service of a machine.
 //
 // A TCP service sends Banner and then what it receives. A UDP service answers
-// each datagram with DatagramReply.
+// each datagram with DatagramReply. With a Command it is a program, which is killed
+// when the machine goes.
 type ServiceConfig struct {
 	Addr    netip.Addr // one of the machine's; zero: every one
 	Network string     // "tcp" or "udp"
 	Port    uint16
 	Delay   time.Duration // from NetworkUp until it listens
+	Command *Command      // a program instead, which opens the port itself
+}
+
+// A Command is a program that runs on a machine.
+type Command struct {
+	Args []string
+	Env  []string // beside this process's own
 }
 
 // String returns the service as address:port/network.
@@ -69,6 +79,9 @@ func (m *Machine) openLater(s *session, service ServiceConfig, up time.Time) {
 }
 
 func (m *Machine) openService(s *session, service ServiceConfig) error {
+	if service.Command != nil {
+		return m.runService(s, service)
+	}
 	addr := service.AddrPort().String()
 	if service.Network == "udp" {
 		pc, err := m.ListenPacket(s.ctx, "udp", addr)
@@ -85,6 +98,31 @@ func (m *Machine) openService(s *session, service ServiceConfig) error {
 	}
 	m.log.add(Event{Kind: ServiceUp, Service: service, Detail: service.String()})
 	s.listen(ln, func() { m.serveConns(s, ln, service) })
+	return nil
+}
+
+// runService runs a program as a service. ServiceUp says that it was started.
+func (m *Machine) runService(s *session, service ServiceConfig) error {
+	ctx, cancel := context.WithCancel(s.ctx)
+	cmd := m.Command(ctx, service.Command.Args[0], service.Command.Args[1:]...)
+	cmd.Env = append(os.Environ(), service.Command.Env...)
+	if err := m.Start(cmd); err != nil {
+		cancel()
+		return fmt.Errorf("service %s: %w", service, err)
+	}
+	m.log.add(Event{Kind: ServiceUp, Service: service, Detail: service.String()})
+	s.listen(killer(cancel), func() {
+		defer cancel()
+		_ = cmd.Wait() // some end by themselves, and the rest is killed
+	})
+	return nil
+}
+
+// killer ends a program.
+type killer context.CancelFunc
+
+func (k killer) Close() error {
+	k()
 	return nil
 }
 

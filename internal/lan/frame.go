@@ -51,14 +51,15 @@ func NeighborProbe(src, dst machine.MAC, from, target netip.Addr) ([]byte, error
 	return solicitation(src, dst, src, from, target)
 }
 
-// Correction returns a frame that has the one client dst know that ip is at owner:
-// a question for the client's own address that seems to come from ip. The client takes
-// it at once and whatever it knew, also without an entry for ip, also where it takes no
-// announcement (Linux, drop_gratuitous_arp and drop_unsolicited_na), and answers to
-// owner. It is an error if client is no unicast address of ip's family, or if dst or
-// owner is not the address of one host.
-func Correction(src, dst, owner machine.MAC, ip, client netip.Addr) ([]byte, error) {
-	err := checkPair(ip, client)
+// Correction returns a frame that has the one host dst know that ip is at owner: a
+// question for the host's own address that seems to come from ip. Who is asked
+// remembers the asker, at once and in place of what it knew (RFC 826, "Packet
+// Reception"; RFC 4861, section 7.2.3), and answers to owner. Linux does so also where
+// it takes no announcement (drop_gratuitous_arp and drop_unsolicited_na). It is an
+// error if own is no unicast address of ip's family, or if dst or owner is not the
+// address of one host.
+func Correction(src, dst, owner machine.MAC, ip, own netip.Addr) ([]byte, error) {
+	err := checkPair(ip, own)
 	if err == nil {
 		err = checkDestination(dst)
 	}
@@ -68,9 +69,9 @@ func Correction(src, dst, owner machine.MAC, ip, client netip.Addr) ([]byte, err
 	case !owner.Unicast():
 		return nil, fmt.Errorf("correction of %v: owner %v: expected a unicast MAC address", ip, owner)
 	case ip.Is4():
-		return arpRequest(src, dst, owner, ip, client)
+		return arpRequest(src, dst, owner, ip, own)
 	}
-	return solicitation(src, dst, owner, ip, client)
+	return solicitation(src, dst, owner, ip, own)
 }
 
 // Announcement returns the frames that tell dst that ip is at the link-layer

@@ -77,6 +77,41 @@ func TestNeighborProbe(t *testing.T) {
 	}
 }
 
+// A question in a client's name says where the client is.
+func TestCorrection(t *testing.T) {
+	arp := lan.Packet{Src: porterMAC, Dst: sleepyMAC, Kind: lan.ARPRequest, From: client4, To: sleepy4}
+	ns := lan.Packet{
+		Src: porterMAC, Dst: sleepyMAC, Kind: lan.NeighborSolicitation, From: porter6, To: sleepy6, Target: sleepy6, Network: 14, Transport: 54,
+	}
+	for _, owner := range []machine.MAC{porterMAC, clientMAC} {
+		arp.SenderMAC, ns.SenderMAC = owner, owner
+		for _, want := range []lan.Packet{arp, ns} {
+			target := sleepy4
+			if want.From.Is6() {
+				target = sleepy6
+			}
+			frame, err := lan.Correction(porterMAC, sleepyMAC, owner, want.From, target)
+			if err != nil {
+				t.Fatal(err)
+			}
+			check(t, frame, want)
+		}
+	}
+	for want, ask := range map[string]func() ([]byte, error){
+		"expected one address family": func() ([]byte, error) { return lan.Correction(porterMAC, sleepyMAC, clientMAC, client4, sleepy6) },
+		"destination ff:ff:ff:ff:ff:ff": func() ([]byte, error) {
+			return lan.Correction(porterMAC, machine.Broadcast, clientMAC, client4, sleepy4)
+		},
+		"owner ff:ff:ff:ff:ff:ff: expected a": func() ([]byte, error) {
+			return lan.Correction(porterMAC, sleepyMAC, machine.Broadcast, client4, sleepy4)
+		},
+	} {
+		if _, err := ask(); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v, want one with %q", err, want)
+		}
+	}
+}
+
 func TestNeighborProbeErrors(t *testing.T) {
 	for _, c := range []struct {
 		name         string

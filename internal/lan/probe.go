@@ -71,18 +71,6 @@ func ResetFor(p *Packet, src machine.MAC) ([]byte, error) {
 	return transportFrame(src, p.Src, from.Addr(), to.Addr(), unix.IPPROTO_TCP, segment)
 }
 
-// DatagramProbe returns a frame from src to the machine dst with an empty UDP
-// datagram from one of our own addresses to a service. A closed port answers
-// with port unreachable; the answer of a service, if there is one, is its own.
-// The errors are those of SYNProbe.
-func DatagramProbe(src, dst machine.MAC, from, to netip.AddrPort) ([]byte, error) {
-	if err := checkProbe(dst, from, to); err != nil {
-		return nil, fmt.Errorf("datagram probe: %w", err)
-	}
-	datagram := appendUDP(nil, from, to, nil)
-	return transportFrame(src, dst, from.Addr(), to.Addr(), unix.IPPROTO_UDP, datagram)
-}
-
 func checkProbe(dst machine.MAC, from, to netip.AddrPort) error {
 	if err := checkPair(from.Addr(), to.Addr()); err != nil {
 		return err

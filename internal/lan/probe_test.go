@@ -59,28 +59,6 @@ func TestSYNProbe(t *testing.T) {
 	}
 }
 
-func TestDatagramProbe(t *testing.T) {
-	for name, c := range map[string]struct {
-		ends      func() (from, to netip.AddrPort)
-		transport int
-	}{"IPv4": {ends4, 34}, "IPv6": {ends6, 54}} {
-		t.Run(name, func(t *testing.T) {
-			from, to := c.ends()
-			frame, err := lan.DatagramProbe(porterMAC, sleepyMAC, from, to)
-			if err != nil {
-				t.Fatal(err)
-			}
-			checkSent(t, frame, lan.Packet{
-				Src: porterMAC, Dst: sleepyMAC, Kind: lan.UDP, From: from.Addr(), To: to.Addr(),
-				FromPort: 61000, ToPort: 22, Network: 14, Transport: c.transport,
-			})
-			if frame[c.transport+6] == 0 && frame[c.transport+7] == 0 {
-				t.Error("the datagram has no checksum")
-			}
-		})
-	}
-}
-
 func TestResetFor(t *testing.T) {
 	synack4 := packet(lan.Packet{Kind: lan.TCP, FromPort: 22, ToPort: 61000, Flags: 0x12, Seq: 7, Ack: 0x89abcdf0, Network: 14})
 	synack6 := in6(synack4)
@@ -121,12 +99,11 @@ func TestProbeErrors(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, syn := lan.SYNProbe(porterMAC, c.dst, c.from, c.to, 1)
-			_, datagram := lan.DatagramProbe(porterMAC, c.dst, c.from, c.to)
 			_, reset := lan.ResetFor(&lan.Packet{
 				Kind: lan.TCP, Flags: 0x12, Src: c.dst,
 				From: c.to.Addr(), FromPort: c.to.Port(), To: c.from.Addr(), ToPort: c.from.Port(),
 			}, porterMAC)
-			for what, err := range map[string]error{"syn probe": syn, "datagram probe": datagram, "reset": reset} {
+			for what, err := range map[string]error{"syn probe": syn, "reset": reset} {
 				if err == nil || !strings.HasPrefix(err.Error(), what+": "+c.want) {
 					t.Errorf("error %v, want %q", err, what+": "+c.want)
 				}

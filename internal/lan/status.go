@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
-	"strings"
 
 	"nightporter/internal/machine"
 )
@@ -45,16 +43,6 @@ func (c *rtnl) status(name string) (Status, error) {
 		Index: link.Index, MAC: macOf(link), MTU: link.MTU,
 		Up: link.Flags&net.FlagUp != 0, Carrier: link.Flags&net.FlagRunning != 0,
 	}, nil
-}
-
-// Forwards reports whether our kernel forwards IPv4 and IPv6 packets that come in on
-// the interface name. Where that cannot be read it does not.
-func Forwards(name string) (four, six bool) {
-	forwards := func(family string) bool {
-		b, err := os.ReadFile("/proc/sys/net/" + family + "/conf/" + name + "/forwarding")
-		return err == nil && strings.TrimSpace(string(b)) != "0"
-	}
-	return forwards("ipv4"), forwards("ipv6")
 }
 
 // HostMACs returns the link-layer addresses of the host's interfaces, as far as

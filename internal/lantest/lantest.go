@@ -3,7 +3,9 @@
 package lantest
 
 import (
+	"encoding/binary"
 	"net/netip"
+	"slices"
 
 	"nightporter/internal/lan"
 	"nightporter/internal/machine"
@@ -71,6 +73,30 @@ const (
 func Segment(src machine.MAC, from, to netip.Addr, port uint16, flags byte) *lan.Packet {
 	p := IP(lan.TCP, src, from, to)
 	p.FromPort, p.ToPort, p.Flags = ClientPort, port, flags
+	return p
+}
+
+// Datagram is a UDP datagram in a whole frame, without a checksum.
+func Datagram(src, dst machine.MAC, from, to netip.AddrPort, payload string) *lan.Packet {
+	udp := binary.BigEndian.AppendUint16(nil, from.Port())
+	udp = binary.BigEndian.AppendUint16(udp, to.Port())
+	udp = binary.BigEndian.AppendUint16(udp, uint16(8+len(payload)))
+	udp = append(append(udp, 0, 0), payload...)
+	frame := append(slices.Clone(dst[:]), src[:]...)
+	if from.Addr().Is4() {
+		frame = append(frame, 0x08, 0x00, 0x45, 0)
+		frame = binary.BigEndian.AppendUint16(frame, uint16(20+len(udp)))
+		frame = append(frame, 0, 0, 0, 0, 64, 17, 0, 0)
+	} else {
+		frame = append(frame, 0x86, 0xdd, 0x60, 0, 0, 0)
+		frame = binary.BigEndian.AppendUint16(frame, uint16(len(udp)))
+		frame = append(frame, 17, 64)
+	}
+	frame = append(append(frame, from.Addr().AsSlice()...), to.Addr().AsSlice()...)
+	p := new(lan.Packet)
+	if v := p.Parse(append(frame, udp...)); v != lan.Accepted {
+		panic(v) // of our own making
+	}
 	return p
 }
 

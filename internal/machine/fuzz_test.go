@@ -39,6 +39,25 @@ func FuzzParseMAC(f *testing.F) {
 	})
 }
 
+// FuzzParseReady: what is read is written in a way that is read as the same.
+func FuzzParseReady(f *testing.F) {
+	for _, s := range []string{"syn-ack", "http:/", "https:/a?b=c", "http:/x=204", "http:/x=2=204", "http:/x=600", "http:x", "http:/ ", "banner:SSH-2.0", "banner:", "delay:5s", "delay:0s", "delay:1h", "", ":"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		r, err := machine.ParseReady(s)
+		if err != nil {
+			if r != (machine.Ready{}) {
+				t.Errorf("%q: %v with an error", s, r)
+			}
+			return
+		}
+		if again, err := machine.ParseReady(r.String()); err != nil || again != r {
+			t.Errorf("%q is written as %q, which is read as %v, %v", s, r, again, err)
+		}
+	})
+}
+
 // FuzzParsePort: what is read is written in a way that is read as the same.
 func FuzzParsePort(f *testing.F) {
 	for _, s := range []string{"22/tcp", "51820/udp", "icmp", "22", "0", "65536", "+1", "-1", "22/sctp", "22/tcp/udp", "/", "022/tcp", "icmp/tcp", "2 2"} {

@@ -61,7 +61,23 @@ func (m woken) inVain(now time.Time) bool {
 // unready reports whether the clients of a machine that is up have waited for their
 // services long enough. They wait as long as for a wake.
 func (m woken) unready(now time.Time) bool {
-	return m.over(now, now.Sub(m.wake.arrived), max(m.policy.ReadyTimeout, m.takes.Services*3/2))
+	return m.over(now, now.Sub(m.wake.arrived), max(m.readyTimeout(), m.takes.Services*3/2))
+}
+
+// readyTimeout returns how long the slowest of the services may take that clients wait
+// for.
+func (m woken) readyTimeout() (longest time.Duration) {
+	if len(m.wake.services) == 0 {
+		return m.policy.ReadyTimeout
+	}
+	for _, s := range m.wake.services {
+		d, own := m.spec.ReadyTimeout(s)
+		if !own {
+			d = m.policy.ReadyTimeout
+		}
+		longest = max(longest, d)
+	}
+	return longest
 }
 
 // over reports whether what has been waited for that long is given up: after least,

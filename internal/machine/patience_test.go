@@ -112,3 +112,15 @@ func TestWhatAMachineTakesIsKnown(t *testing.T) {
 	}
 	l.event(registered).pass(3 * s).event(knockSSH).pass(45 * s).want(machine.Asleep)
 }
+
+// TestAServiceHasItsOwnTime, and the slowest one that somebody waits for counts.
+func TestAServiceHasItsOwnTime(t *testing.T) {
+	for own, want := range map[time.Duration]time.Duration{10 * s: 10 * s, 3 * time.Minute: 3 * time.Minute} {
+		nas := spec()
+		nas.Monitor[0].Settings = map[machine.Port]machine.Settings{ssh.Port: {ReadyTimeout: own}}
+		l := lifeOf(t, nas, nil).event(machine.Registered{Spec: nas}).pass(3 * s).event(knockSSH).pass(s).event(answer(ip4)).want(machine.Arriving)
+		l.as(at(ip4), want-time.Millisecond).want(machine.Arriving).as(at(ip4), 200*time.Millisecond).want(machine.Awake)
+		l = lifeOf(t, nas, nil).event(machine.Registered{Spec: nas}).pass(3*s).event(knockSSH, knockGame).pass(s).event(answer(ip4))
+		l.as(at(ip4), max(want, time.Minute)-time.Second).want(machine.Arriving)
+	}
+}

@@ -16,8 +16,9 @@ var ErrUnknown = errors.New("unknown machine")
 // Address is one address of a machine, and the ports at which a packet for it
 // is a reason to wake. An address without ports is claimed, and wakes nothing.
 type Address struct {
-	IP    netip.Addr // never IPv4-mapped, never with a zone
-	Ports []Port     // without duplicates
+	IP       netip.Addr        // never IPv4-mapped, never with a zone
+	Ports    []Port            // without duplicates
+	Settings map[Port]Settings // of those that have some of their own; nil: none does
 }
 
 // Spec is what a machine says of itself when it registers, or what the

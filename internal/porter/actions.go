@@ -67,7 +67,8 @@ func (l *loop) do(now time.Time, e *entry, a machine.Action) {
 	case machine.Recheck:
 		l.recheck(e, a.Addr)
 	case machine.HandOver:
-		e.readiness.Expect(now, a.Services)
+		spec := e.Spec()
+		e.readiness.Expect(now, &spec, a.Services)
 		e.pin() // it may have announced itself with its first frame
 	case machine.AdmitClients:
 		e.admitClients(&l.kernel, a.Services)

@@ -31,6 +31,8 @@ func (r *registry) complete(req *registration.Request) bool {
 	}
 	if !req.HasMonitor {
 		req.Monitor = conf.Monitor
+	} else {
+		machine.InheritSettings(req.Monitor, conf.Monitor)
 	}
 	if !req.HasIdleWatts {
 		req.IdleWatts = conf.IdleWatts

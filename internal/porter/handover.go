@@ -20,6 +20,7 @@ const pinInterval = time.Second
 func (e *entry) setHold(k *kernel, mode machine.HoldMode) {
 	switch mode {
 	case machine.HoldAll:
+		e.endAsks()
 		e.hold.Keep()
 	case machine.HoldUnready:
 		e.refusedAt = time.Time{}
@@ -28,6 +29,7 @@ func (e *entry) setHold(k *kernel, mode machine.HoldMode) {
 	case machine.AdmitAll:
 		e.admitAll(k)
 	case machine.Ignore:
+		e.endAsks()
 		e.hold.Close()
 	}
 	e.readiness.Reset()
@@ -35,14 +37,17 @@ func (e *entry) setHold(k *kernel, mode machine.HoldMode) {
 
 // checkReadiness probes the services whose turn it is.
 func (l *loop) checkReadiness(now time.Time, e *entry) {
-	probe, ready := e.readiness.Due(now, l.awaited.pace())
-	for _, s := range probe {
-		e.nic.probeService(e.target.MAC, s)
+	due := e.readiness.Due(now, l.awaited.pace(), e.waiter)
+	for _, s := range due.Ask {
+		e.probeReadiness(s)
+	}
+	for _, s := range due.Check {
+		l.check(now, e, s)
 	}
 	if !now.Before(e.repin) {
 		e.pin()
 	}
-	l.ready(e, ready)
+	l.ready(e, due.Ready)
 }
 
 // proved takes an answer of the machine for one of its addresses. One that something
@@ -78,11 +83,13 @@ func (e *entry) admitClients(k *kernel, services []machine.Service) {
 		e.unpin(k, e.hold.Leaving(s))
 		e.logReplay(k.log, s.String(), e.hold.Admit(s, e.replay))
 	}
+	e.undivert()
 }
 
 // admitAll sends on all that is held.
 func (e *entry) admitAll(k *kernel) {
 	if e.nic != nil {
+		e.endAsks()
 		e.unpin(k, e.hold.Guests())
 	}
 	e.logReplay(k.log, "all", e.hold.Open(e.replay))

@@ -29,6 +29,8 @@ func (x *fixture) done() (lines []string) {
 			line = fmt.Sprintf("announce %v at %s", ip, who[owner])
 		case ip.IsValid() && !all:
 			line = fmt.Sprintf("point %s to %s", who[s.Dst], who[owner])
+		case s.Dst == nasMAC && s.Kind == lan.ARPRequest && s.From == client4:
+			line = fmt.Sprintf("place %v at %s", s.From, who[s.SenderMAC])
 		case s.Dst == nasMAC && lan.IsProbePort(s.FromPort):
 			line = fmt.Sprintf("probe %d/%v", s.ToPort, s.Kind)
 		case s.Dst == nasMAC && (s.Kind == lan.TCP || s.Kind == lan.UDP):
@@ -49,6 +51,16 @@ func (x *fixture) wantDone(want ...string) {
 	}
 }
 
+// inOrder reports whether all of want is in got, in that order.
+func inOrder(got, want []string) bool {
+	for _, line := range got {
+		if len(want) > 0 && line == want[0] {
+			want = want[1:]
+		}
+	}
+	return len(want) == 0
+}
+
 // Clients that wait for different services are let in one after the other, each
 // when its own is ready, and are told where the machine is before that.
 func TestEachIsLetInWhenItsServiceIsReady(t *testing.T) {
@@ -67,15 +79,20 @@ func TestEachIsLetInWhenItsServiceIsReady(t *testing.T) {
 
 		up := x.up(nas())
 		x.pass(300 * time.Millisecond)
-		if got := x.done(); !slices.Contains(got, "probe 27015/udp") || slices.Contains(got, "forward udp from 10.77.0.10") {
-			t.Errorf("done %q while the port is closed", got)
+		// The datagram asks, and its client must not hear of the refusal.
+		want := []string{"place 10.77.0.10 at us", "forward udp from 10.77.0.10"}
+		if got := x.done(); !inOrder(got, want) {
+			t.Errorf("done %q while the port is closed, want among it %q", got, want)
 		}
 		up.open = []uint16{game.Number}
 		x.pass(time.Second)
 		got := x.done()
-		want := []string{"point other to nas", "forward udp from 10.77.0.10"}
-		if i := slices.Index(got, want[0]); i < 0 || !slices.Equal(got[i:i+2], want) {
+		want = []string{"place 10.77.0.10 at us", "forward udp from 10.77.0.10", "point other to nas", "place 10.77.0.10 at other"}
+		if !inOrder(got, want) {
 			t.Errorf("done %q, want among it %q", got, want)
+		}
+		if i := slices.Index(got, "point other to nas"); i >= 0 && slices.Contains(got[i:], want[1]) {
+			t.Errorf("done %q: the datagram was sent again", got)
 		}
 		x.hear(datagramFrom(otherMAC, nas4, game.Number))
 		if got := x.done(); !slices.Contains(got, want[1]) {

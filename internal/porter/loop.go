@@ -13,6 +13,7 @@ import (
 	"nightporter/internal/lan"
 	"nightporter/internal/machine"
 	"nightporter/internal/metrics"
+	"nightporter/internal/readycheck"
 	"nightporter/internal/registration"
 	"nightporter/internal/wakecmd"
 )
@@ -50,6 +51,7 @@ type loop struct {
 	machines  registry
 	timers    due.Queue[*entry]
 	checks    due.Queue[*entry] // of services: are they ready?
+	checker   *readycheck.Checker
 	budget    *handover.Budget
 	awaited   awaited
 	asides    asides
@@ -72,6 +74,7 @@ func newLoop(conf *config.Config, m *metrics.Metrics, log *slog.Logger) *loop {
 		machines: newRegistry(),
 		budget:   handover.NewBudget(heldOctets, heldReserve),
 		awaited:  make(awaited),
+		checker:  readycheck.New(),
 		asides:   newAsides(log),
 	}
 	l.commands = wakecmd.New(log, l.commandFailed)
@@ -83,6 +86,7 @@ func (l *loop) run(ctx context.Context, requests <-chan func(), changes <-chan l
 	for _, n := range l.nics {
 		l.inspect(n, lan.Change{}) // the cable may be out from the start
 	}
+	defer l.checker.Close()
 	l.place()
 	running()
 	timer := time.NewTimer(0)
@@ -101,6 +105,8 @@ func (l *loop) run(ctx context.Context, requests <-chan func(), changes <-chan l
 			l.changed(c)
 		case <-l.kicks:
 			l.failed()
+		case r := <-l.checker.Results():
+			l.checked(r)
 		case <-timer.C:
 		}
 		l.tick()
@@ -156,13 +162,14 @@ func (l *loop) see(s fastpath.Sighting) {
 		l.proved(e, s.Address.IP(), machine.ByEcho)
 	case fastpath.SawAccept:
 		l.proved(e, s.Address.IP(), machine.BySystem)
-		if e.State() == machine.Arriving && e.readiness.Accepted(s.Service.ID) {
-			l.ready(e, []machine.Service{s.Service.ID})
+		if e.State() == machine.Arriving {
+			l.accepted(e, s.Service.ID)
 		}
 	case fastpath.SawReset:
 		l.proved(e, s.Address.IP(), machine.BySystem)
 		e.refused(&l.machines)
 	case fastpath.SawReject:
+		e.hold.Refused(s.Service.ID)
 		e.readiness.Objected(time.Now(), s.Service.ID)
 		l.checks.Set(e, e.readiness.Next())
 	case fastpath.SawKnock:
@@ -205,7 +212,7 @@ func (l *loop) tick() {
 	}
 	if l.kernel.guard.Check(now) {
 		for _, n := range l.nics {
-			n.reader.SetKernelForwards(lan.Forwards(n.name)) // it may have been set since
+			n.noteForwarding() // it may have been set since
 		}
 		if l.kernel.bind {
 			l.kernel.checkOwned(l.machines.sorted(), l.nics)
@@ -261,7 +268,7 @@ func (l *loop) publish() {
 				v.Add(e.target, e.attention == machine.Observed, func(ip netip.Addr) bool { return !e.Holds(ip) })
 			}
 		}
-		n.reader.SetKernelForwards(lan.Forwards(n.name))
+		n.noteForwarding()
 		n.reader.SetView(v)
 		// A filter that is not set is tried again with the next event.
 		err := n.setInterest(v)

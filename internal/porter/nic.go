@@ -170,6 +170,11 @@ func (n *nic) setInterest(v *fastpath.View) error {
 	return n.link.Load().SetInterest(v.Interest(n.own()))
 }
 
+// noteForwarding has the readers know whether our own kernel forwards packets.
+func (n *nic) noteForwarding() {
+	n.reader.SetKernelForwards(lan.Forwards(n.name, netip.IPv4Unspecified()), lan.Forwards(n.name, netip.IPv6Unspecified()))
+}
+
 // out returns why nothing can be done on the interface, or nil.
 func (n *nic) out() error {
 	if reason := n.trouble.Load(); reason != nil {

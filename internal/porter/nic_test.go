@@ -71,11 +71,11 @@ func TestPoint(t *testing.T) {
 func TestProbesComeFromItsNetwork(t *testing.T) {
 	withLoop(t, nil, func(x *fixture) {
 		x.n.probeService(nasMAC, machine.Service{Addr: nas4, Port: ssh})
-		x.n.probeService(nasMAC, machine.Service{Addr: nas6, Port: game})
+		x.n.probeService(nasMAC, machine.Service{Addr: nas6, Port: ssh})
 		if err := errors.Join(x.n.ping(nasMAC, nas4), x.n.ping(nasMAC, nas6)); err != nil {
 			t.Error(err)
 		}
-		want := []lan.Kind{lan.TCP, lan.UDP, lan.EchoRequest, lan.EchoRequest}
+		want := []lan.Kind{lan.TCP, lan.TCP, lan.EchoRequest, lan.EchoRequest}
 		for i, s := range x.sent {
 			from := porter4
 			if s.To.Is6() {

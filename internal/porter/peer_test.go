@@ -94,7 +94,7 @@ func synFrom(src machine.MAC, to netip.Addr, port uint16) *lan.Packet {
 func datagram(to netip.Addr, port uint16) *lan.Packet { return datagramFrom(clientMAC, to, port) }
 
 func datagramFrom(src machine.MAC, to netip.Addr, port uint16) *lan.Packet {
-	return parsed(lan.DatagramProbe(src, lantest.PorterMAC, clientOf(to), netip.AddrPortFrom(to, port)))
+	return lantest.Datagram(src, lantest.PorterMAC, clientOf(to), netip.AddrPortFrom(to, port), "hello")
 }
 
 func echo(to netip.Addr) *lan.Packet {
@@ -163,9 +163,9 @@ func (p *peer) answer(s *sentFrame) {
 			a.Flags = lantest.SYN | lantest.ACK
 		}
 		a.FromPort, a.Ack = s.ToPort, s.Seq+1
-	case s.Kind == lan.UDP && ours && !open:
+	case s.Kind == lan.UDP && !open:
 		a = lantest.IP(lan.PortUnreachable, p.mac, s.To, s.From)
-		a.Target, a.FromPort, a.ToPort = s.To, s.FromPort, s.ToPort
+		a.Network, a.Target, a.FromPort, a.ToPort = 14, s.To, s.FromPort, s.ToPort
 	default:
 		return
 	}

@@ -93,7 +93,7 @@ func (n *nic) ping(mac machine.MAC, ip netip.Addr) error {
 	return n.transmit(frame)
 }
 
-// probeService probes whether a service of the machine takes clients.
+// probeService probes whether a TCP service of the machine takes clients.
 func (n *nic) probeService(mac machine.MAC, s machine.Service) {
 	source, ok := n.sourceNear(s.Addr)
 	if !ok {
@@ -102,14 +102,7 @@ func (n *nic) probeService(mac machine.MAC, s machine.Service) {
 	}
 	n.probes++
 	from := netip.AddrPortFrom(source, lan.ProbePort(n.probes))
-	to := netip.AddrPortFrom(s.Addr, s.Number)
-	var frame []byte
-	var err error
-	if s.Protocol == machine.UDP {
-		frame, err = lan.DatagramProbe(n.MAC(), mac, from, to)
-	} else {
-		frame, err = lan.SYNProbe(n.MAC(), mac, from, to, n.reader.Sequence())
-	}
+	frame, err := lan.SYNProbe(n.MAC(), mac, from, netip.AddrPortFrom(s.Addr, s.Number), n.reader.Sequence())
 	if err != nil {
 		n.log.Warn("cannot probe a service", "event", "probe_failed", "service", s, "err", err)
 		return

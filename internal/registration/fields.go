@@ -149,28 +149,34 @@ func watts(path string, raw json.RawMessage) (float64, error) {
 	return w, nil
 }
 
-func (r *reader) wakeFrom(path string, raw json.RawMessage) error {
-	entries, err := list(path, raw, MaxWakeFrom, `such as ["192.168.1.0/24"]`)
+func (r *reader) wakeFrom(path string, raw json.RawMessage) (err error) {
+	r.req.WakeFrom, err = prefixes(path, raw, MaxWakeFrom)
+	r.req.HasWakeFrom = true
+	return err
+}
+
+// prefixes reads who may wake: each once, and at most so many.
+func prefixes(path string, raw json.RawMessage, most int) (all []netip.Prefix, err error) {
+	entries, err := list(path, raw, most, `such as ["192.168.1.0/24"]`)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for i, raw := range entries {
 		path := fmt.Sprintf("%s[%d]", path, i)
 		const expected = `a prefix such as "192.168.1.0/24", or an address`
 		s, err := text(path, raw, expected)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		p, ok := parsePrefix(s)
 		if !ok {
-			return wrong(path, raw, expected)
+			return nil, wrong(path, raw, expected)
 		}
-		if !slices.Contains(r.req.WakeFrom, p) {
-			r.req.WakeFrom = append(r.req.WakeFrom, p)
+		if !slices.Contains(all, p) {
+			all = append(all, p)
 		}
 	}
-	r.req.HasWakeFrom = true
-	return nil
+	return all, nil
 }
 
 // parsePrefix reads a CIDR or a bare address, masked and never IPv4-mapped.

@@ -4,8 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/netip"
-	"slices"
-	"strconv"
 
 	"nightporter/internal/machine"
 )
@@ -30,6 +28,9 @@ func (r *reader) monitor(path string, raw json.RawMessage) error {
 	if n := machine.CountServices(r.req.Monitor); n > machine.MaxServices {
 		return Refuse(Invalid, "%s: found %d services: expected at most %d", path, n, machine.MaxServices)
 	}
+	if n := machine.CountSettings(r.req.Monitor); n > machine.MaxSettings {
+		return Refuse(Invalid, "%s: found %d services with settings of their own: expected at most %d", path, n, machine.MaxSettings)
+	}
 	r.req.HasMonitor = true
 	return nil
 }
@@ -44,7 +45,7 @@ func (r *reader) address(path string, raw json.RawMessage) (machine.Address, err
 			return err
 		},
 		"port": func(path string, raw json.RawMessage) (err error) {
-			a.Ports, err = ports(path, raw)
+			err = r.ports(path, raw, &a)
 			hasPort = true
 			return err
 		},
@@ -80,38 +81,4 @@ func (r *reader) ip(path string, raw json.RawMessage) (netip.Addr, error) {
 		return netip.Addr{}, wrong(path, raw, "an address that is not in the list already")
 	}
 	return ip, nil
-}
-
-// ports reads one port list. An entry that repeats another adds nothing.
-func ports(path string, raw json.RawMessage) ([]machine.Port, error) {
-	entries, err := list(path, raw, MaxPorts, `such as [22, "51820/udp"]`)
-	if err != nil {
-		return nil, err
-	}
-	var all []machine.Port
-	for i, raw := range entries {
-		some, err := port(raw)
-		if err != nil {
-			return nil, wrong(fmt.Sprintf("%s[%d]", path, i), raw, `1 to 65535, "22/tcp", "51820/udp" or "icmp"`)
-		}
-		for _, p := range some {
-			if !slices.Contains(all, p) {
-				all = append(all, p)
-			}
-		}
-	}
-	return all, nil
-}
-
-// port reads one entry: a number means both TCP and UDP.
-func port(raw json.RawMessage) ([]machine.Port, error) {
-	var s string
-	if json.Unmarshal(raw, &s) == nil && raw[0] == '"' {
-		return machine.ParsePort(s)
-	}
-	n, ok := wholeNumber(raw)
-	if !ok {
-		return nil, fmt.Errorf("%s is not a whole number", found(raw))
-	}
-	return machine.ParsePort(strconv.Itoa(n))
 }

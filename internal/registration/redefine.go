@@ -60,6 +60,11 @@ func monitorDiffers(got, want []machine.Address) (path, found, expected string) 
 		if found != "" {
 			return fmt.Sprintf("monitor[%d].port", i), found, expected
 		}
+		for _, p := range a.Ports {
+			if !a.Settings[p].Equal(want[j].Settings[p]) {
+				return fmt.Sprintf("monitor[%d].port", i), fmt.Sprintf("other settings for %s", p), "those of the configuration, or none"
+			}
+		}
 	}
 	for _, a := range want {
 		if byIP(got, a.IP) < 0 {

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"nightporter/internal/machine"
 	"nightporter/internal/registration"
@@ -57,6 +58,10 @@ func TestCheckConfigured(t *testing.T) {
 			want: "monitor[0].port: found no 27015/udp: expected it"},
 		{name: "a service where there is none", change: func(s *machine.Spec) { s.Monitor[1].Ports = []machine.Port{ssh} },
 			want: "monitor[1].port: found 22/tcp: expected none"},
+		{name: "other settings", change: func(s *machine.Spec) {
+			s.Monitor[0].Set([]machine.Port{ssh}, machine.Settings{ReadyTimeout: time.Minute})
+		},
+			want: "monitor[0].port: found other settings for 22/tcp: expected those of the configuration, or none"},
 		{name: "another password", change: func(s *machine.Spec) { s.Password = []byte{1, 2, 3, 5} },
 			want: "password: found one that the configuration does not have: expected the one that it has, or none"},
 		{name: "a longer password", change: func(s *machine.Spec) { s.Password = []byte{1, 2, 3, 4, 5, 6} },

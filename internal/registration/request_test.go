@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -19,6 +20,18 @@ import (
 var defaults = registration.Defaults{IdleWatts: 50, SleepWatts: 2}
 
 var towerMAC = machine.MAC{0xd8, 0xcb, 0x8a, 0x39, 0xbe, 0xa1}
+
+// service is the registration of one address with these services.
+func service(ports string) string { return `{"monitor":[{"ip":"10.0.0.1","port":[` + ports + `]}]}` }
+
+// settings is n services with a setting.
+func settings(n int) string {
+	all := make([]string, n)
+	for i := range all {
+		all[i] = `{"port":"` + strconv.Itoa(i+1) + `/tcp","ready":"delay:1s"}`
+	}
+	return strings.Join(all, ",")
+}
 
 func tcpUDP(n uint16) []machine.Port {
 	return []machine.Port{{Protocol: machine.TCP, Number: n}, {Protocol: machine.UDP, Number: n}}
@@ -86,6 +99,24 @@ func TestDecode(t *testing.T) {
 			name: "the card that it speaks with wakes it",
 			body: `{"wake_mac":"d8:cb:8a:39:be:a1","mac":"d8:cb:8a:39:be:a1"}`,
 			want: with(func(r *registration.Request) { r.HasWakeMAC = true }),
+		},
+		{
+			name: "services with settings of their own",
+			body: `{"mac":"d8:cb:8a:39:be:a1","monitor":[{"ip":"10.0.0.1","port":[22,{"port":"22/tcp","established":true},
+				{"port":"80/tcp","ready":"http:/health","ready_timeout":"3m","wake_from":["10.0.0.0/8"]},{"port":9,"ready":"delay:5s","what":1},{"port":"icmp"}]}]}`,
+			want: with(func(r *registration.Request) {
+				tcp := func(n uint16) machine.Port { return machine.Port{Protocol: machine.TCP, Number: n} }
+				udp := func(n uint16) machine.Port { return machine.Port{Protocol: machine.UDP, Number: n} }
+				established, late := true, machine.Settings{Ready: machine.Ready{By: machine.ByDelay, Delay: 5 * time.Second}}
+				r.HasMonitor = true
+				r.Monitor = []machine.Address{{IP: netip.MustParseAddr("10.0.0.1"),
+					Ports: []machine.Port{tcp(22), udp(22), tcp(80), tcp(9), udp(9), {Protocol: machine.ICMP}},
+					Settings: map[machine.Port]machine.Settings{
+						tcp(22): {Established: &established}, tcp(9): late, udp(9): late,
+						tcp(80): {Ready: machine.Ready{By: machine.ByHTTP, Path: "/health"}, ReadyTimeout: 3 * time.Minute, WakeFrom: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}},
+					}}}
+				r.Warnings = []string{"monitor[0].port[3].what: unknown key, ignored"}
+			}),
 		},
 		{
 			name: "here, and to be looked after",
@@ -207,6 +238,17 @@ func TestDecodeErrors(t *testing.T) {
 		{"unknown protocol", `{"monitor":[{"ip":"10.0.0.1","port":["22/sctp"]}]}`, `monitor[0].port[0]: found "22/sctp": ` + anyPort},
 		{"null port", `{"monitor":[{"ip":"10.0.0.1","port":[null]}]}`, "monitor[0].port[0]: found null: " + anyPort},
 		{"true port", `{"monitor":[{"ip":"10.0.0.1","port":[true]}]}`, "monitor[0].port[0]: found true: " + anyPort},
+		{"service without a port", service(`{"ready":"syn-ack"}`), `monitor[0].port[0].port: missing: expected a port such as "22/tcp"`},
+		{"service with a bad port", service(`{"port":"x"}`), `monitor[0].port[0].port: found "x": ` + anyPort},
+		{"ready", service(`{"port":"80/tcp","ready":"http:x"}`), `monitor[0].port[0].ready: found "http:x": expected a path that begins with a slash, without spaces and #`},
+		{"ready of a wrong type", service(`{"port":"80/tcp","ready":5}`), `monitor[0].port[0].ready: found 5: expected text such as "http:/health"`},
+		{"ready of UDP", service(`{"port":80,"ready":"banner:x"}`), `monitor[0].port[0].port: found 80: expected a TCP port, such as "80/tcp", since ready is "banner:x"`},
+		{"ready_timeout", service(`{"port":80,"ready_timeout":"2h"}`), `monitor[0].port[0].ready_timeout: found "2h": expected a duration from 10ms to 1h0m0s, such as "3m"`},
+		{"ready_timeout shorter than the delay", service(`{"port":80,"ready_timeout":"5s","ready":"delay:5s"}`), `monitor[0].port[0].ready_timeout: found "5s": expected more than the delay of ready, which is 5s`},
+		{"established", service(`{"port":"22/tcp","established":1}`), `monitor[0].port[0].established: found 1: expected true or false`},
+		{"wake_from of a service", service(`{"port":"22/tcp","wake_from":["x"]}`), `monitor[0].port[0].wake_from[0]: found "x": expected a prefix such as "192.168.1.0/24", or an address`},
+		{"settings twice", service(`{"port":22,"ready_timeout":"1m"},{"port":"22/udp","ready_timeout":"2m"}`), `monitor[0].port[1].port: found "22/udp" again: expected its settings once`},
+		{"too many settings", service(settings(machine.MaxSettings + 1)), "monitor: found 17 services with settings of their own: expected at most 16"},
 		{"watts as a string", `{"idle_watts":"50"}`, `idle_watts: found "50": expected a number of watts from 0 to 100000`},
 		{"negative watts", `{"sleep_watts":-1}`, "sleep_watts: found -1: expected a number of watts from 0 to 100000"},
 		{"asleep above idle", `{"mac":"d8:cb:8a:39:be:a1","sleep_watts":51}`, "sleep_watts: found 51: expected at most idle_watts (50)"},

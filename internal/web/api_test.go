@@ -32,6 +32,17 @@ const nasJSON = `{
         "22/tcp",
         "51820/udp",
         "icmp"
+      ],
+      "settings": [
+        {
+          "port": "22/tcp",
+          "ready": "banner:SSH-2.0",
+          "ready_timeout": "3m0s",
+          "established": false,
+          "wake_from": [
+            "192.0.2.0/24"
+          ]
+        }
       ]
     },
     {

@@ -99,7 +99,10 @@ func nas() machine.Status {
 			Monitor: []machine.Address{
 				{IP: netip.MustParseAddr("192.0.2.5"), Ports: []machine.Port{
 					{Protocol: machine.TCP, Number: 22}, {Protocol: machine.UDP, Number: 51820}, {Protocol: machine.ICMP},
-				}},
+				}, Settings: map[machine.Port]machine.Settings{{Protocol: machine.TCP, Number: 22}: {
+					Ready:        machine.Ready{By: machine.ByBanner, Banner: "SSH-2.0"},
+					ReadyTimeout: 3 * time.Minute, Established: new(bool), WakeFrom: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")},
+				}}},
 				{IP: netip.MustParseAddr("2001:db8::5")},
 			},
 			IdleWatts: 50, SleepWatts: 2, Agentless: true,

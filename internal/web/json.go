@@ -34,8 +34,18 @@ type machineJSON struct {
 }
 
 type addressJSON struct {
-	IP   string   `json:"ip"`
-	Port []string `json:"port"` // as in a registration: "22/tcp"
+	IP       string        `json:"ip"`
+	Port     []string      `json:"port"`               // as in a registration: "22/tcp"
+	Settings []serviceJSON `json:"settings,omitempty"` // of those services that have some of their own
+}
+
+// serviceJSON is what a service has of its own, as in a registration.
+type serviceJSON struct {
+	Port         string         `json:"port"`
+	Ready        string         `json:"ready"`
+	ReadyTimeout string         `json:"ready_timeout,omitempty"`
+	Established  *bool          `json:"established,omitempty"`
+	WakeFrom     []netip.Prefix `json:"wake_from,omitempty"`
 }
 
 // standingJSON is how one address stands, and why it cannot be claimed.
@@ -91,11 +101,7 @@ func toJSON(s *machine.Status, now time.Time) machineJSON {
 		Agentless:      s.Agentless,
 	}
 	for i, a := range s.Monitor {
-		ports := make([]string, len(a.Ports))
-		for j, p := range a.Ports {
-			ports[j] = p.String()
-		}
-		out.Monitor[i] = addressJSON{IP: a.IP.String(), Port: ports}
+		out.Monitor[i] = addressOf(&a)
 	}
 	for i, a := range s.Addresses {
 		out.Addresses[i] = standingJSON{IP: a.IP.String(), Standing: a.Standing, Reason: a.Reason}
@@ -112,6 +118,21 @@ func toJSON(s *machine.Status, now time.Time) machineJSON {
 	}
 	for _, why := range machine.Suppressions {
 		out.Suppressed[why.String()] = s.Suppressed[why]
+	}
+	return out
+}
+
+func addressOf(a *machine.Address) addressJSON {
+	out := addressJSON{IP: a.IP.String(), Port: make([]string, len(a.Ports))}
+	for i, p := range a.Ports {
+		out.Port[i] = p.String()
+		if s, has := a.Settings[p]; has {
+			own := serviceJSON{Port: p.String(), Ready: s.Ready.String(), Established: s.Established, WakeFrom: s.WakeFrom}
+			if s.ReadyTimeout > 0 {
+				own.ReadyTimeout = s.ReadyTimeout.String()
+			}
+			out.Settings = append(out.Settings, own)
+		}
 	}
 	return out
 }

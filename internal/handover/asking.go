@@ -1,0 +1,199 @@
+package handover
+
+import (
+	"net/netip"
+	"slices"
+
+	"nightporter/internal/lan"
+	"nightporter/internal/machine"
+)
+
+// maxDiverted bounds how many clients a machine is told to find at our MAC.
+const maxDiverted = 64
+
+// replies is what the machine may send in reply to datagrams that ask whether their
+// service is there. It never changes, so that readers take no lock.
+type replies struct {
+	asks    []ask
+	clients []diverted
+}
+
+// ask is a datagram that went to the machine and may be refused.
+type ask struct {
+	service machine.Service
+	client  netip.AddrPort
+}
+
+// diverted is a client that the machine was told to find at our MAC. What it sends
+// there is for the client, also after it was told better.
+type diverted struct {
+	Guest
+	told     bool // it was not told better yet
+	byKernel bool // our own kernel forwards what comes for the client
+}
+
+// Reply is what a packet of the machine is that came to our MAC for somebody else.
+type Reply uint8
+
+// The kinds of replies.
+const (
+	NoReply  Reply = iota // it has to do with no datagram that asks
+	Refusal               // it refuses one; its client must not hear of that
+	ToClient              // it is for the client, and has to be sent on
+	Routed                // it is for the client, and our own kernel sends it on
+)
+
+// Reply says what the IP packet p is that the machine sent to our MAC: with a Refusal
+// for which service, and otherwise where the client is.
+func (h *Hold) Reply(p *lan.Packet) (kind Reply, service machine.Service, client machine.MAC) {
+	r := h.replies.Load()
+	if r == nil {
+		return NoReply, service, client
+	}
+	if p.Kind == lan.PortUnreachable {
+		to := netip.AddrPortFrom(p.To, p.FromPort)
+		for _, a := range r.asks {
+			if a.client == to && a.service.Addr == p.Target && a.service.Number == p.ToPort {
+				return Refusal, a.service, client
+			}
+		}
+	}
+	for i := range r.clients {
+		c := &r.clients[i]
+		switch {
+		case c.IP != p.To:
+		case c.byKernel:
+			return Routed, service, c.MAC
+		default:
+			return ToClient, service, c.MAC
+		}
+	}
+	return NoReply, service, client
+}
+
+// Oldest returns the client whose datagram has waited longest for service.
+func (h *Hold) Oldest(service machine.Service) (Guest, bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	i := h.oldest(service)
+	if i < 0 {
+		return Guest{}, false
+	}
+	return h.packets[i].guest, true
+}
+
+func (h *Hold) oldest(service machine.Service) int {
+	return slices.IndexFunc(h.packets, func(w *packet) bool { return w.service == service })
+}
+
+// Divert notes that the machine is told to find a client at our MAC. byKernel says
+// that our own kernel forwards what comes for it. It reports whether there is room.
+func (h *Hold) Divert(g Guest, byKernel bool) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	r := h.repliesNow()
+	d := diverted{Guest: g, told: true, byKernel: byKernel}
+	i := slices.IndexFunc(r.clients, func(c diverted) bool { return c.IP == g.IP })
+	switch {
+	case i >= 0:
+		r.clients[i] = d
+	case len(r.clients) >= maxDiverted:
+		return false
+	default:
+		r.clients = append(r.clients, d)
+	}
+	h.replies.Store(r)
+	return true
+}
+
+// repliesNow returns a copy of the replies, to be changed.
+func (h *Hold) repliesNow() *replies {
+	r := h.replies.Load()
+	if r == nil {
+		return new(replies)
+	}
+	return &replies{asks: slices.Clone(r.asks), clients: slices.Clone(r.clients)}
+}
+
+// Ask sends the oldest datagram that waits for service, with all its fragments that
+// are there. It stays, for the case that it is refused.
+func (h *Hold) Ask(service machine.Service, send Send) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	i := h.oldest(service)
+	if i < 0 {
+		return
+	}
+	first := h.packets[i]
+	r := h.repliesNow()
+	r.asks = append(r.asks, ask{service, netip.AddrPortFrom(first.guest.IP, first.port)})
+	h.replies.Store(r)
+	for _, w := range h.packets[i:] {
+		if w == first || w.whole.fragment && w.whole == first.whole && w.guest == first.guest {
+			w.asked = send(slices.Clone(w.frame), w.sum) == nil // send changes what it sends
+		}
+	}
+}
+
+// Refused says that the machine refused the datagram that asked for service: it has
+// not had it.
+func (h *Hold) Refused(service machine.Service) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, w := range h.packets {
+		if w.service == service {
+			w.asked = false
+		}
+	}
+	h.endAsks(func(s machine.Service) bool { return s == service })
+}
+
+// endAsks forgets the datagrams that asked for some of the services: what the machine
+// says of them from now on is for their clients.
+func (h *Hold) endAsks(of func(machine.Service) bool) {
+	r := h.repliesNow()
+	if len(r.asks) == 0 {
+		return
+	}
+	r.asks = slices.DeleteFunc(r.asks, func(a ask) bool { return of(a.service) })
+	h.replies.Store(r)
+}
+
+// EndAsks ends all questions, without an outcome.
+func (h *Hold) EndAsks() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.endAsks(everyone)
+}
+
+// forgetAsks forgets all that was sent to ask: nothing came of it.
+func (h *Hold) forgetAsks() {
+	h.replies.Store(nil)
+	for _, w := range h.packets {
+		w.asked = false
+	}
+}
+
+// Undivert returns the clients that the machine is to be told the true MAC of: those
+// whose datagrams do not ask any more. They are returned once.
+func (h *Hold) Undivert() (clients []Guest) {
+	r := h.replies.Load()
+	if r == nil {
+		return nil
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	r = h.repliesNow()
+	for i := range r.clients {
+		c := &r.clients[i]
+		asks := slices.ContainsFunc(r.asks, func(a ask) bool { return a.client.Addr() == c.IP })
+		if c.told && !asks {
+			c.told = false
+			clients = append(clients, c.Guest)
+		}
+	}
+	if len(clients) > 0 {
+		h.replies.Store(r)
+	}
+	return clients
+}

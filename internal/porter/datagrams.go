@@ -1,0 +1,83 @@
+package porter
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+
+	"nightporter/internal/handover"
+	"nightporter/internal/lan"
+	"nightporter/internal/machine"
+)
+
+// probeReadiness asks a service whether it is there.
+func (e *entry) probeReadiness(s machine.Service) {
+	if s.Protocol == machine.UDP {
+		e.askByDatagram(s)
+		return
+	}
+	e.nic.probeService(e.target.MAC, s)
+}
+
+// waiter returns the client whose datagram a service would be asked with.
+func (e *entry) waiter(s machine.Service) (netip.Addr, bool) {
+	g, ok := e.hold.Oldest(s)
+	return g.IP, ok
+}
+
+// askByDatagram asks a UDP service with the datagram that has waited longest for it:
+// one of our own, without content, is the end of a connection to some programs. What
+// the machine sends the client comes here meanwhile: a connected socket would take a
+// refusal for an error.
+//
+// A client behind a router is asked for without that: the machine's way to it is the
+// router's, so that its refusal is not heard.
+func (e *entry) askByDatagram(s machine.Service) {
+	g, ok := e.hold.Oldest(s)
+	if !ok {
+		return
+	}
+	if e.nic.divertible(g) && e.hold.Divert(g, lan.Forwards(e.nic.name, g.IP)) {
+		e.nic.placeClient(e.target.MAC, g, e.nic.MAC())
+	}
+	e.hold.Ask(s, e.replay)
+}
+
+// divertible reports whether a machine can be told that a client is at our MAC. A
+// gateway is the way to others as well, and our own host's packets come here anyway.
+func (n *nic) divertible(g handover.Guest) bool {
+	network := n.network.Load()
+	return g.MAC != n.MAC() && network.Contains(g.IP) && !network.Own(g.IP) && !slices.Contains(network.Gateways, g.IP)
+}
+
+// placeClient tells a machine alone that a client is at owner.
+func (n *nic) placeClient(mac machine.MAC, g handover.Guest, owner machine.MAC) {
+	frame, err := lan.Correction(n.MAC(), mac, owner, g.IP, g.Addr)
+	if err != nil {
+		n.log.Warn("cannot tell a machine where its client is", "event", "divert_failed", "ip", g.IP, "err", err)
+		return
+	}
+	n.send(frame)
+}
+
+// endAsks ends all questions by datagrams without an outcome.
+func (e *entry) endAsks() {
+	e.hold.EndAsks()
+	e.undivert()
+}
+
+// undivert tells the machine the true MAC of clients whose datagrams do not ask any
+// more. It answers that to the client itself, who is to be kept here if it waits for
+// something else.
+func (e *entry) undivert() {
+	for _, g := range e.hold.Undivert() {
+		if e.nic == nil {
+			continue
+		}
+		e.nic.placeClient(e.target.MAC, g, g.MAC)
+		if e.hold.Waits(g.Addr, g.MAC) {
+			e.pin()
+			e.repin = time.Now() // once more, after the machine's answer
+		}
+	}
+}
