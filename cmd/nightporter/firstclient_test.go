@@ -21,7 +21,8 @@ type result struct {
 	after time.Duration // from ready to connected
 	wait  time.Duration // from the machine's network to the service
 	syns  int           // that the machine got
-	sent  []lab.Frame   // the client's SYNs
+	came  time.Time     // when it called connect()
+	sent  []lab.Frame   // its SYNs
 	up    time.Time     // when the service came up
 	near  bool          // that was close to a retransmission
 	mine  bool          // served by the porter's replay
@@ -153,10 +154,10 @@ func story(m *lab.Machine, to netip.AddrPort, atMachine *lab.Capture) string {
 	return fmt.Sprintf("the machine is %s:\n%s", m.State(), strings.Join(lines[max(0, len(lines)-40):], "\n"))
 }
 
-// times returns when each frame was sent, counted from the first.
-func times(sent []lab.Frame) (all []time.Duration) {
+// times returns when each frame was sent, counted from a moment.
+func times(sent []lab.Frame, since time.Time) (all []time.Duration) {
 	for _, f := range sent {
-		all = append(all, f.Time.Sub(sent[0].Time).Round(time.Millisecond))
+		all = append(all, f.Time.Sub(since).Round(time.Millisecond))
 	}
 	return all
 }
@@ -174,13 +175,12 @@ func (h *house) judge(ctx context.Context, r *result, c *call, m *lab.Machine, a
 		odd("%v", err)
 		return
 	}
-	r.syns, r.sent = len(s.got), s.sent
-	first := s.sent[0].Time
-	r.near = apart(r.up.Sub(first)) < tooNear
-	for _, f := range s.sent[1:] {
-		at := f.Time.Sub(first)
-		if apart(at) > 100*time.Millisecond {
-			odd("the client's kernel repeated its SYN after %v, of %v, which the draw did not reckon with", at, times(s.sent))
+	r.syns, r.sent, r.came = len(s.got), s.sent, c.began
+	// The first SYN may wait for the answer to an ARP request, and the others not.
+	r.near = apart(r.up.Sub(c.began)) < tooNear
+	for i, f := range s.sent {
+		if i > 0 && apart(f.Time.Sub(c.began)) > 100*time.Millisecond {
+			odd("the client's kernel sent its SYN at %v, which the draw did not reckon with", times(s.sent, c.began))
 		}
 		r.near = r.near || f.Time.Sub(r.up).Abs() < tooNear
 	}

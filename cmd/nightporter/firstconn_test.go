@@ -181,8 +181,8 @@ func (h *house) complain(all []result) {
 			h.Errorf("%v: the %s client: %s", r.draw, r.who, what)
 		}
 		if r.near {
-			h.Logf("%v: the service came up %v after the first of %d SYNs of the %s client, too near to a retransmission",
-				r.draw, r.up.Sub(r.sent[0].Time), len(r.sent), r.who)
+			h.Logf("%v: the service came up %v after the connect() with %d SYNs of the %s client, too near to a retransmission",
+				r.draw, r.up.Sub(r.came), len(r.sent), r.who)
 			near++
 		}
 	}

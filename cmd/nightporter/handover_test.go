@@ -26,7 +26,8 @@ var modes = []struct{ name, conf string }{
 type call struct {
 	conn     net.Conn
 	from, to netip.AddrPort
-	ended    time.Time // when the client had its connection
+	began    time.Time // when the client called connect()
+	ended    time.Time // when it had its connection
 	banner   string    // what the service said first
 }
 
@@ -34,8 +35,9 @@ type call struct {
 // service says. That a client is refused, or told that nobody is there, is what
 // the handover is to prevent, and so an error.
 func callOnce(ctx context.Context, from *lab.Host, to netip.AddrPort) (*call, error) {
+	began := time.Now()
 	conn, err := from.Dial(ctx, "tcp", to.String())
-	c := &call{conn: conn, to: to, ended: time.Now()}
+	c := &call{conn: conn, to: to, began: began, ended: time.Now()}
 	if err != nil {
 		return nil, err
 	}
@@ -182,6 +184,10 @@ func (h *house) howServed(ctx context.Context, c *call, client, nas *lab.Capture
 	answer, err := nas.Wait(ctx, func(f lab.Frame) bool { return f.Outgoing && isSegment(f, c.to, c.from, flagSYN|flagACK) })
 	if err != nil {
 		return s, fmt.Errorf("the machine's SYN-ACK: %w", err)
+	}
+	// By then the other capture has all of the client's SYNs.
+	if _, err := client.Wait(ctx, func(f lab.Frame) bool { return f.Outgoing && isSegment(f, c.from, c.to, flagACK) }); err != nil {
+		return s, fmt.Errorf("the client's answer to that: %w", err)
 	}
 	for _, f := range nas.Frames() {
 		if !f.Outgoing && isSegment(f, c.from, c.to, flagSYN) {
