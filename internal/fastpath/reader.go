@@ -81,7 +81,11 @@ func (r *Reader) Handle(p *lan.Packet) {
 	// A watched machine can be the client of another one. (The maps are indexed
 	// by what is in the packet: a copy of the key would double the time.)
 	if t, ok := v.targets[p.Src]; ok {
-		r.heard(v, t, p)
+		if p.Src == t.MAC {
+			r.heard(v, t, p)
+		} else {
+			r.heardCard(v, t, p)
+		}
 	}
 	switch p.Kind {
 	case lan.TCP, lan.UDP, lan.EchoRequest, lan.EchoReply, lan.PortUnreachable, lan.IP:
@@ -138,7 +142,7 @@ func (r *Reader) contested(v *View, p *lan.Packet) bool {
 		return false
 	}
 	a, by := v.addrs[requested(p)], claim.Stated(p)
-	if a == nil || !a.target.undefended.Load() || by == a.target.MAC || p.Src == a.target.MAC || p.Src == r.responder.Self {
+	if a == nil || !a.target.undefended.Load() || a.target.speaks(by) || a.target.speaks(p.Src) || p.Src == r.responder.Self {
 		return false
 	}
 	r.report(&a.contest, Sighting{Kind: SawContest, Target: a.target, Address: a, By: by})
@@ -151,7 +155,7 @@ func (r *Reader) conflict(v *View, p *lan.Packet) {
 	if p.Kind == lan.NeighborAdvertisement {
 		ip = p.Target
 	}
-	if a := v.Address(ip); a != nil {
+	if a := v.Address(ip); a != nil && !a.target.speaks(claim.Stated(p)) {
 		r.report(&a.conflict, Sighting{Kind: SawConflict, Target: a.target, Address: a, By: claim.Stated(p)})
 	}
 }
