@@ -81,11 +81,7 @@ func (r *Reader) Handle(p *lan.Packet) {
 	// A watched machine can be the client of another one. (The maps are indexed
 	// by what is in the packet: a copy of the key would double the time.)
 	if t, ok := v.targets[p.Src]; ok {
-		if p.Src == t.MAC {
-			r.heard(v, t, p)
-		} else {
-			r.heardCard(v, t, p)
-		}
+		r.heard(v, t, p)
 	}
 	switch p.Kind {
 	case lan.TCP, lan.UDP, lan.EchoRequest, lan.EchoReply, lan.PortUnreachable, lan.IP:
