@@ -94,6 +94,35 @@ func TestFieldTwoMACs(t *testing.T) {
 	}
 }
 
+// TestFieldFirmwareOfTheCard: the boot firmware speaks with the address that was built
+// into the card, for the machine's own IP address. It is no other host that takes the
+// address away, awake or asleep.
+func TestFieldFirmwareOfTheCard(t *testing.T) {
+	t.Parallel()
+	for _, mode := range modes {
+		t.Run(mode.name, func(t *testing.T) {
+			s := prepare(t, forgotten+mode.conf+entryOf(fmt.Sprintf("wake_mac: %q", card)), false, func(c *lab.MachineConfig) {
+				twoMACs(c)
+				c.Boot, c.Firmware, c.FirmwareARP, c.FirmwareDHCP = 1450*time.Millisecond, 300*time.Millisecond, true, true
+			})
+			n := s.d.Log.Len()
+			s.sleeps()
+			s.serves(nas4)
+			s.sleeps()
+			s.must(s.nas.Forge(card).ARPRequest(nas4, nas4)) // once in its sleep
+			s.serves(nas4)
+			for _, e := range s.d.Log.Entries(n) {
+				if e.Field("event") == "conflict" {
+					t.Errorf("a conflict with %s", e.Field("used_by"))
+				}
+			}
+			if happened(s.nas, lab.DADFailed) {
+				t.Error("duplicate address detection failed")
+			}
+		})
+	}
+}
+
 // A card that is another machine's is refused, and says whose it is.
 func TestCardOfAnotherMachine(t *testing.T) {
 	h := open(t, fieldProbe)

@@ -9,6 +9,10 @@ import (
 
 // heard takes a frame that a watched machine sent.
 func (r *Reader) heard(v *View, t *Target, p *lan.Packet) {
+	if p.Src != t.MAC {
+		r.heardCard(v, t, p)
+		return
+	}
 	kind, ip := spokenFor(p)
 	a := v.addrs[ip]
 	own := a != nil && a.target == t

@@ -151,7 +151,7 @@ func (r *Reader) contested(v *View, p *lan.Packet) bool {
 		return false
 	}
 	a, by := v.addrs[requested(p)], claim.Stated(p)
-	if a == nil || by == a.target.MAC || p.Src == a.target.MAC || p.Src == r.responder.Self {
+	if a == nil || a.target.speaks(by) || a.target.speaks(p.Src) || p.Src == r.responder.Self {
 		return false
 	}
 	if !a.target.undefended.Load() {
@@ -167,7 +167,7 @@ func (r *Reader) conflict(v *View, p *lan.Packet) {
 	if p.Kind == lan.NeighborAdvertisement {
 		ip = p.Target
 	}
-	if a := v.Address(ip); a != nil {
+	if a := v.Address(ip); a != nil && !a.target.speaks(claim.Stated(p)) {
 		r.report(&a.conflict, Sighting{Kind: SawConflict, Target: a.target, Address: a, By: claim.Stated(p)})
 	}
 }

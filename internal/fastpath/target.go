@@ -15,6 +15,7 @@ import (
 // their way to the loop bound what a flood of frames can queue: one of each kind.
 type Target struct {
 	MAC   machine.MAC    // by which the loop finds its own state of the machine
+	card  machine.MAC    // that wakes it, often MAC; its boot firmware speaks with it
 	from  []netip.Prefix // may wake it, of those that may wake at all; empty: all of them
 	addrs []*Address
 	hold  *handover.Hold
@@ -67,7 +68,7 @@ type Service struct {
 // NewTarget returns the machine of spec, with the packets that are held for it and
 // the judge of which knocks wake it. Nothing is answered for it so far.
 func NewTarget(spec machine.Spec, hold *handover.Hold, judge *fair.Judge) *Target {
-	t := &Target{MAC: spec.MAC, from: spec.WakeFrom, hold: hold, judge: judge}
+	t := &Target{MAC: spec.MAC, card: spec.Woken(), from: spec.WakeFrom, hold: hold, judge: judge}
 	for _, m := range spec.Monitor {
 		a := &Address{target: t, ip: m.IP}
 		for _, p := range m.Ports {

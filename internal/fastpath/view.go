@@ -41,6 +41,9 @@ func NewView(rules Rules) *View {
 // address, and then is the target for it.
 func (v *View) Add(t *Target, whole bool, elsewhere func(netip.Addr) bool) {
 	v.targets[t.MAC] = t
+	if v.targets[t.card] == nil { // else it is MAC
+		v.targets[t.card] = t
+	}
 	if whole {
 		v.wanted.MACs = append(v.wanted.MACs, t.MAC)
 	}

@@ -190,7 +190,7 @@ func (m *Machine) announce(except []netip.Addr) error {
 			if slices.Contains(except, a) {
 				continue
 			}
-			frame, err := m.announcement(a)
+			frame, err := announcement(m.mac, a)
 			if err != nil {
 				return err
 			}
@@ -202,11 +202,11 @@ func (m *Machine) announce(except []netip.Addr) error {
 	})
 }
 
-func (m *Machine) announcement(a netip.Addr) ([]byte, error) {
+func announcement(mac machine.MAC, a netip.Addr) ([]byte, error) {
 	if a.Is4() {
-		gratuitous := arpMessage{op: arpRequest, senderMAC: m.mac, senderIP: a, targetIP: a}
+		gratuitous := arpMessage{op: arpRequest, senderMAC: mac, senderIP: a, targetIP: a}
 		return gratuitous.frame(machine.Broadcast), nil
 	}
 	all := netip.IPv6LinkLocalAllNodes()
-	return advertisement(m.mac, a, all, multicastMAC(all), false)
+	return advertisement(mac, a, all, multicastMAC(all), false)
 }

@@ -47,7 +47,7 @@ func (m *Machine) runFirmware(ctx context.Context, start time.Time) error {
 	}
 	return m.transmit(func(conn *packet.Conn) error {
 		if m.cfg.FirmwareARP && m.Addr4().IsValid() {
-			frame, err := m.announcement(m.Addr4())
+			frame, err := announcement(m.cardMAC(), m.Addr4())
 			if err != nil {
 				return err
 			}
@@ -63,14 +63,14 @@ func (m *Machine) runFirmware(ctx context.Context, start time.Time) error {
 }
 
 func (m *Machine) discover(ctx context.Context, conn *packet.Conn, start time.Time) error {
-	if err := m.writeFrame(conn, dhcpDiscover(m.mac)); err != nil {
+	if err := m.writeFrame(conn, dhcpDiscover(m.cardMAC())); err != nil {
 		return err
 	}
 	again := start.Add(m.cfg.Firmware + firmwareGap)
 	if again.After(start.Add(m.cfg.Boot)) || !sleepUntil(ctx, again) {
 		return nil
 	}
-	return m.writeFrame(conn, dhcpDiscover(m.mac))
+	return m.writeFrame(conn, dhcpDiscover(m.cardMAC()))
 }
 
 // dhcpDiscover builds a DHCPDISCOVER as of RFC 2131, sections 2 and 4.4.1.

@@ -32,8 +32,9 @@ const IgnoreAll = -1
 type MachineConfig struct {
 	Name string
 	MAC  machine.MAC // zero: derived from the first address
-	// WakeMAC is the address that the card heeds in magic packets, where that is not
-	// the one it speaks with; zero: it is.
+	// WakeMAC is the address that was built into the card, where the operating system
+	// gives it another: the card heeds it in magic packets, and the boot firmware
+	// speaks with it. Zero: it is MAC.
 	WakeMAC machine.MAC
 	Addrs   []netip.Prefix // when awake; without an IPv6 one IPv6 stays off
 
@@ -198,6 +199,14 @@ func (m *Machine) retire() {
 	s := m.session
 	m.mu.Unlock()
 	s.abort()
+}
+
+// cardMAC returns the address that was built into the card.
+func (m *Machine) cardMAC() machine.MAC {
+	if m.cfg.WakeMAC == (machine.MAC{}) {
+		return m.mac
+	}
+	return m.cfg.WakeMAC
 }
 
 // State returns what the machine is doing.

@@ -10,8 +10,6 @@ import (
 	"github.com/mdlayher/ethernet"
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
-
-	"nightporter/internal/machine"
 )
 
 // nicFilter lets through what a sleeping card can be interested in: ARP,
@@ -61,10 +59,7 @@ func (m *Machine) watch() {
 }
 
 func (m *Machine) handle(f Frame) {
-	mac := m.mac
-	if m.cfg.WakeMAC != (machine.MAC{}) {
-		mac = m.cfg.WakeMAC
-	}
+	mac := m.cardMAC()
 	if transport, ok := parseMagic(f, mac, m.cfg.SecureOn); ok {
 		m.onMagic(Event{Kind: MagicPacket, Transport: transport, Broadcast: f.Dst() != mac})
 		return
