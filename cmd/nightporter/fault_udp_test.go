@@ -300,3 +300,42 @@ func TestFieldUDPForwardingPorter(t *testing.T) {
 		})
 	}
 }
+
+// TestFieldUDPBehindTheRouter: what the machine refuses a client behind a router does
+// not come by the porter. A neighbor that waits as well asks for both; alone such a
+// client needs a delay.
+func TestFieldUDPBehindTheRouter(t *testing.T) {
+	t.Parallel()
+	for _, ip := range []netip.Addr{nas4, nas6} {
+		for _, alone := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%v/alone=%t", ip, alone), func(t *testing.T) {
+				h := openFor(t, fieldProbe, 2*time.Minute)
+				nas := h.nas(func(c *lab.MachineConfig) { c.Services[1].Delay = 2450 * time.Millisecond })
+				port := any("27015/udp")
+				if alone {
+					port = service{"27015/udp", "delay:6s"}
+				}
+				n := h.d.Log.Len()
+				h.register(nas.Host, body("nas", nas.MAC(), entry{ip, []any{port}}))
+				h.must(nas.Sleep(h.ctx))
+				h.comes(20*time.Second, n, "nas", "asleep")
+				atPorter := h.capturePort(h.lan.Porter())
+				far := h.dialGame(h.lan.Outside(), ip)
+				h.say(far, "far")
+				_, err := atPorter.Wait(h.within(5*time.Second), isDatagram(ip, "far"))
+				h.must(err)
+				want := []string{"far"}
+				if !alone {
+					near := h.dialGame(h.lan.Client(), ip)
+					h.say(near, "near")
+					h.hears(near, lab.DatagramReply("nas", 1, []byte("near")))
+					want = []string{"near", "far"}
+				}
+				h.hears(far, lab.DatagramReply("nas", len(want), []byte("far")))
+				if got := datagrams(nas); !slices.Equal(got, want) {
+					t.Errorf("the game got %q, want %q", got, want)
+				}
+			})
+		}
+	}
+}

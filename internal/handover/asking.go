@@ -71,19 +71,21 @@ func (h *Hold) Reply(p *lan.Packet) (kind Reply, service machine.Service, client
 	return NoReply, service, client
 }
 
-// Oldest returns the client whose datagram has waited longest for service.
-func (h *Hold) Oldest(service machine.Service) (Guest, bool) {
+// Asker returns the client whose datagram is to ask for service: the one that has
+// waited longest, of those whose refusal is heard if there are any.
+func (h *Hold) Asker(service machine.Service, heard func(Guest) bool) (asker Guest, ok bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	i := h.oldest(service)
-	if i < 0 {
-		return Guest{}, false
+	for _, w := range h.packets {
+		switch {
+		case w.service != service:
+		case heard(w.guest):
+			return w.guest, true
+		case !ok:
+			asker, ok = w.guest, true
+		}
 	}
-	return h.packets[i].guest, true
-}
-
-func (h *Hold) oldest(service machine.Service) int {
-	return slices.IndexFunc(h.packets, func(w *packet) bool { return w.service == service })
+	return asker, ok
 }
 
 // Divert notes that the machine is told to find a client at our MAC. byKernel says
@@ -115,12 +117,12 @@ func (h *Hold) repliesNow() *replies {
 	return &replies{asks: slices.Clone(r.asks), clients: slices.Clone(r.clients)}
 }
 
-// Ask sends the oldest datagram that waits for service, with all its fragments that
-// are there. It stays, for the case that it is refused.
-func (h *Hold) Ask(service machine.Service, send Send) {
+// Ask sends the oldest datagram of a client that waits for service, with all its
+// fragments that are there. It stays, for the case that it is refused.
+func (h *Hold) Ask(service machine.Service, asker Guest, send Send) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	i := h.oldest(service)
+	i := slices.IndexFunc(h.packets, func(w *packet) bool { return w.service == service && w.guest == asker })
 	if i < 0 {
 		return
 	}

@@ -12,6 +12,38 @@ import (
 	"nightporter/internal/machine"
 )
 
+// stranger sends the datagrams of these tests, from behind a router.
+var stranger = handover.Guest{Addr: nas4, MAC: routerMAC, IP: outside}
+
+// The oldest datagram asks of those whose refusal is heard; without any of them the
+// oldest of all.
+func TestWhoAsks(t *testing.T) {
+	h := handover.NewHold(8, plenty())
+	h.Keep()
+	heard := func(g handover.Guest) bool { return g.MAC == clientMAC }
+	if g, ok := h.Asker(game, heard); ok {
+		t.Errorf("%v asks, and nobody waits", g)
+	}
+	take(t, h, syn("syn", 5), ssh, handover.Kept)
+	take(t, h, datagram("far"), game, handover.Kept)
+	if g, ok := h.Asker(game, heard); !ok || g != stranger {
+		t.Errorf("%v asks", g)
+	}
+	near := datagram("near")
+	near.Src, near.From = clientMAC, client
+	take(t, h, near, game, handover.Kept)
+	g, ok := h.Asker(game, heard)
+	if !ok || g != (handover.Guest{Addr: nas4, MAC: clientMAC, IP: client}) {
+		t.Errorf("%v asks", g)
+	}
+	h.Pass()
+	var d door
+	h.Ask(game, g, d.send)
+	d.want(t, "near")
+	h.Admit(game, d.send)
+	d.want(t, "far")
+}
+
 // refusalOf is "port unreachable" about a datagram.
 func refusalOf(p *lan.Packet) *lan.Packet {
 	return &lan.Packet{Kind: lan.PortUnreachable, From: p.To, To: p.From, Target: p.To, FromPort: p.FromPort, ToPort: p.ToPort}
@@ -37,14 +69,14 @@ func TestOldestDatagramAsks(t *testing.T) {
 	h.Pass()
 	var d door
 	for range 3 {
-		h.Ask(game, d.send)
+		h.Ask(game, stranger, d.send)
 		d.want(t, "one")
 		wantReply(t, h, refusalOf(two), handover.NoReply)
 		wantReply(t, h, refusalOf(one), handover.Refusal)
 		h.Refused(game)
 		wantReply(t, h, refusalOf(one), handover.NoReply)
 	}
-	h.Ask(game, d.send)
+	h.Ask(game, stranger, d.send)
 	d.want(t, "one")
 	if n := h.Admit(game, d.send); n != 2 {
 		t.Errorf("%d let in, want 2", n)
@@ -68,7 +100,7 @@ func TestQuestionWithoutAnOutcome(t *testing.T) {
 		"nobody waits any more": {func(h *handover.Hold) { h.EndAsks() }, ""},
 		"the next cannot be sent": {func(h *handover.Hold) {
 			h.Refused(game)
-			h.Ask(game, func([]byte, lan.Checksum) error { return errors.New("full") })
+			h.Ask(game, stranger, func([]byte, lan.Checksum) error { return errors.New("full") })
 		}, "one"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -77,7 +109,7 @@ func TestQuestionWithoutAnOutcome(t *testing.T) {
 			take(t, h, datagram("one"), game, handover.Kept)
 			h.Pass()
 			var d door
-			h.Ask(game, d.send)
+			h.Ask(game, stranger, d.send)
 			d.want(t, "one")
 			c.between(h)
 			h.Open(d.send)
@@ -99,7 +131,7 @@ func TestFragmentsAsk(t *testing.T) {
 	take(t, h, fragment("3", outside, 17, 7), nobody, handover.Kept)
 	h.Pass()
 	var d door
-	h.Ask(game, d.send)
+	h.Ask(game, stranger, d.send)
 	d.want(t, "1 2 3")
 	h.Admit(game, d.send)
 	d.want(t, "4")
@@ -113,15 +145,12 @@ func TestDivertedClients(t *testing.T) {
 	p := datagram("one")
 	take(t, h, p, game, handover.Kept)
 	h.Pass()
-	g, ok := h.Oldest(game)
-	if want := (handover.Guest{Addr: nas4, MAC: routerMAC, IP: outside}); !ok || g != want {
-		t.Fatalf("oldest %+v, %t", g, ok)
-	}
+	g := stranger
 	answer := &lan.Packet{Kind: lan.UDP, From: nas4, To: outside}
 	wantReply(t, h, answer, handover.NoReply)
 	h.Divert(g, false)
 	var d door
-	h.Ask(game, d.send)
+	h.Ask(game, stranger, d.send)
 	if got := h.Undivert(); got != nil {
 		t.Errorf("%v are let go while they ask", got)
 	}

@@ -81,20 +81,34 @@ func Datagram(src, dst machine.MAC, from, to netip.AddrPort, payload string) *la
 	udp := binary.BigEndian.AppendUint16(nil, from.Port())
 	udp = binary.BigEndian.AppendUint16(udp, to.Port())
 	udp = binary.BigEndian.AppendUint16(udp, uint16(8+len(payload)))
-	udp = append(append(udp, 0, 0), payload...)
+	return whole(src, dst, from.Addr(), to.Addr(), 17, append(append(udp, 0, 0), payload...))
+}
+
+// Unreachable is "port unreachable" about a datagram, in a whole frame without a
+// checksum.
+func Unreachable(src, dst machine.MAC, about *lan.Packet) *lan.Packet {
+	icmp, protocol := []byte{3, 3, 0, 0, 0, 0, 0, 0}, byte(1) // RFC 792
+	if about.From.Is6() {
+		icmp, protocol = []byte{1, 4, 0, 0, 0, 0, 0, 0}, 58 // RFC 4443 section 3.1
+	}
+	return whole(src, dst, about.To, about.From, protocol, append(icmp, about.Frame[about.Network:]...))
+}
+
+// whole returns what is read of an IP packet with this content.
+func whole(src, dst machine.MAC, from, to netip.Addr, protocol byte, content []byte) *lan.Packet {
 	frame := append(slices.Clone(dst[:]), src[:]...)
-	if from.Addr().Is4() {
+	if from.Is4() {
 		frame = append(frame, 0x08, 0x00, 0x45, 0)
-		frame = binary.BigEndian.AppendUint16(frame, uint16(20+len(udp)))
-		frame = append(frame, 0, 0, 0, 0, 64, 17, 0, 0)
+		frame = binary.BigEndian.AppendUint16(frame, uint16(20+len(content)))
+		frame = append(frame, 0, 0, 0, 0, 64, protocol, 0, 0)
 	} else {
 		frame = append(frame, 0x86, 0xdd, 0x60, 0, 0, 0)
-		frame = binary.BigEndian.AppendUint16(frame, uint16(len(udp)))
-		frame = append(frame, 17, 64)
+		frame = binary.BigEndian.AppendUint16(frame, uint16(len(content)))
+		frame = append(frame, protocol, 64)
 	}
-	frame = append(append(frame, from.Addr().AsSlice()...), to.Addr().AsSlice()...)
+	frame = append(append(frame, from.AsSlice()...), to.AsSlice()...)
 	p := new(lan.Packet)
-	if v := p.Parse(append(frame, udp...)); v != lan.Accepted {
+	if v := p.Parse(append(frame, content...)); v != lan.Accepted {
 		panic(v) // of our own making
 	}
 	return p

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -200,4 +201,27 @@ func TestProtectedUnlessProved(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A client that knows nothing of settings keeps those of the configuration; one that
+// sets its own has them.
+func TestRegistrationKeepsTheSettingsOfTheConfiguration(t *testing.T) {
+	withLoop(t, nil, func(x *fixture) {
+		conf, slow := nas(), machine.Settings{ReadyTimeout: 3 * time.Minute}
+		conf.Monitor[0].Set([]machine.Port{ssh}, slow)
+		x.configured(conf)
+		at := machine.Service{Addr: nas4, Port: ssh}
+		own := nas()
+		own.Monitor[0].Set([]machine.Port{ssh}, machine.Settings{ReadyTimeout: time.Minute})
+		for _, c := range []struct {
+			spec machine.Spec
+			want time.Duration
+		}{{nas(), 3 * time.Minute}, {own, time.Minute}} {
+			req := request(c.spec)
+			x.machines.complete(&req)
+			if got, has := req.Spec.ReadyTimeout(at); !has || got != c.want {
+				t.Errorf("ready timeout %v, want %v", got, c.want)
+			}
+		}
+	})
 }

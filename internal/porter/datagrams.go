@@ -19,9 +19,9 @@ func (e *entry) probeReadiness(s machine.Service) {
 	e.nic.probeService(e.target.MAC, s)
 }
 
-// waiter returns the client whose datagram a service would be asked with.
-func (e *entry) waiter(s machine.Service) (netip.Addr, bool) {
-	g, ok := e.hold.Oldest(s)
+// asker returns the client whose datagram a service would be asked with.
+func (e *entry) asker(s machine.Service) (netip.Addr, bool) {
+	g, ok := e.hold.Asker(s, e.nic.hearsRefusal)
 	return g.IP, ok
 }
 
@@ -30,18 +30,21 @@ func (e *entry) waiter(s machine.Service) (netip.Addr, bool) {
 // the machine sends the client comes here meanwhile: a connected socket would take a
 // refusal for an error.
 //
-// A client behind a router is asked for without that: the machine's way to it is the
-// router's, so that its refusal is not heard.
+// A client behind a router is asked for without that, and only if no other waits: the
+// machine's way to it is the router's, so that its refusal is not heard.
 func (e *entry) askByDatagram(s machine.Service) {
-	g, ok := e.hold.Oldest(s)
+	g, ok := e.hold.Asker(s, e.nic.hearsRefusal)
 	if !ok {
 		return
 	}
 	if e.nic.divertible(g) && e.hold.Divert(g, lan.Forwards(e.nic.name, g.IP)) {
 		e.nic.placeClient(e.target.MAC, g, e.nic.MAC())
 	}
-	e.hold.Ask(s, e.replay)
+	e.hold.Ask(s, g, e.replay)
 }
+
+// hearsRefusal reports whether what a machine sends to a client can come here.
+func (n *nic) hearsRefusal(g handover.Guest) bool { return g.MAC == n.MAC() || n.divertible(g) }
 
 // divertible reports whether a machine can be told that a client is at our MAC. A
 // gateway is the way to others as well, and our own host's packets come here anyway.

@@ -37,7 +37,7 @@ func (e *entry) setHold(k *kernel, mode machine.HoldMode) {
 
 // checkReadiness probes the services whose turn it is.
 func (l *loop) checkReadiness(now time.Time, e *entry) {
-	due := e.readiness.Due(now, l.awaited.pace(), e.waiter)
+	due := e.readiness.Due(now, l.awaited.pace(), e.asker)
 	for _, s := range due.Ask {
 		e.probeReadiness(s)
 	}

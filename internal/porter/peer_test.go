@@ -164,8 +164,7 @@ func (p *peer) answer(s *sentFrame) {
 		}
 		a.FromPort, a.Ack = s.ToPort, s.Seq+1
 	case s.Kind == lan.UDP && !open:
-		a = lantest.IP(lan.PortUnreachable, p.mac, s.To, s.From)
-		a.Network, a.Target, a.FromPort, a.ToPort = 14, s.To, s.FromPort, s.ToPort
+		a = lantest.Unreachable(p.mac, s.Src, &s.Packet)
 	default:
 		return
 	}
