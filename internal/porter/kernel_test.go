@@ -27,7 +27,7 @@ type fakeGuard struct {
 	meanwhile func() // what happens while the kernel takes its time
 }
 
-func (g *fakeGuard) Hold(addrs ...netip.Addr) error {
+func (g *fakeGuard) Hold(ifi string, addrs ...netip.Addr) error {
 	if f := g.meanwhile; f != nil {
 		g.meanwhile = nil
 		f()
@@ -35,17 +35,24 @@ func (g *fakeGuard) Hold(addrs ...netip.Addr) error {
 	for _, ip := range addrs {
 		g.held[ip] = true
 	}
-	g.did = append(g.did, fmt.Sprint("hold ", addrs))
+	g.did = append(g.did, fmt.Sprint("hold ", ifi, " ", addrs))
 	return g.fails
 }
 
-func (g *fakeGuard) Release(addrs ...netip.Addr) error {
+func (g *fakeGuard) Release(ifi string, addrs ...netip.Addr) error {
 	for _, ip := range addrs {
 		delete(g.held, ip)
-		g.did = append(g.did, fmt.Sprint("release ", ip))
+		g.did = append(g.did, fmt.Sprint("release ", ifi, " ", ip))
 	}
 	return g.fails
 }
+
+func (g *fakeGuard) Attach(ifi string) error {
+	g.did = append(g.did, "attach "+ifi)
+	return g.fails
+}
+
+func (g *fakeGuard) Limits() string { return "" }
 
 func (g *fakeGuard) Check() error {
 	g.did = append(g.did, "check")
@@ -124,7 +131,7 @@ func TestGuardFollowsTheClaim(t *testing.T) {
 		}
 		g.did = slices.DeleteFunc(g.did, func(s string) bool { return s == "check" })
 		slices.Sort(g.did)
-		if want := []string{"hold [10.77.0.20 fd77::20]", "release 10.77.0.20", "release fd77::20"}; !slices.Equal(g.did, want) {
+		if want := []string{"hold eth0 [10.77.0.20 fd77::20]", "release eth0 10.77.0.20", "release eth0 fd77::20"}; !slices.Equal(g.did, want) {
 			t.Errorf("the guard was told %q, want %q", g.did, want)
 		}
 		if len(x.announced(nas4)) == 0 || len(wrong) > 0 {
