@@ -199,6 +199,26 @@ func TestBoundWhileGuarded(t *testing.T) {
 	})
 }
 
+// When an interface is there again its guard is, before the kernel owns addresses.
+func TestGuardOfAnInterfaceThatIsBack(t *testing.T) {
+	onLab(t, func(c *config.Config) { c.Claim.Mode = config.ModeBind }, func(x *fixture) {
+		g := x.guarded()
+		bound, _ := x.fakeBinder()
+		x.asleep(nas())
+		clear(bound)
+		g.did = nil
+		bind := x.n.binder.Add
+		x.n.binder.Add = func(ips ...netip.Addr) error {
+			g.did = append(g.did, "bind")
+			return bind(ips...)
+		}
+		x.inspect(x.n, lan.Change{LinkLost: true})
+		if want := []string{"attach eth0", "bind"}; !slices.Equal(g.did, want) {
+			t.Errorf("did %q, want %q", g.did, want)
+		}
+	})
+}
+
 // A machine that speaks for an address has it alone, also in our kernel.
 func TestUnboundWhenTheMachineSpeaks(t *testing.T) {
 	withLoop(t, func(c *config.Config) { c.Claim.Mode = config.ModeBind }, func(x *fixture) {
