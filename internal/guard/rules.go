@@ -99,7 +99,7 @@ func to4(p place) []expr.Any {
 
 func to6(p place) []expr.Any {
 	return slices.Concat(protocol(unix.ETH_P_IPV6),
-		in(p.tails6(0), expr.PayloadBaseNetworkHeader, destination6+16-4), in(p.claimed6(), expr.PayloadBaseNetworkHeader, destination6))
+		in(p.tails6(), expr.PayloadBaseNetworkHeader, destination6+16-4), in(p.claimed6(), expr.PayloadBaseNetworkHeader, destination6))
 }
 
 // unreachableFrom4 matches "port unreachable" from a claimed address (RFC 792: type

@@ -53,13 +53,8 @@ func (p place) claimed6() *nftables.Set { return p.set(2, "claimed6", nftables.T
 
 // tails6 has the last four octets of the elements of claimed6. Four octets are
 // read and looked up in much less time than sixteen, and nearly every packet that
-// is not for us ends there. A known size lets the kernel take its hash table for
-// keys of four octets.
-func (p place) tails6(held int) *nftables.Set {
-	s := p.set(3, "tails6", nftables.TypeInteger)
-	s.Size = uint32(roomFor(held))
-	return s
-}
+// is not for us ends there.
+func (p place) tails6() *nftables.Set { return p.set(3, "tails6", nftables.TypeInteger) }
 
 // roomFor is the size of a set that has so many elements now.
 func roomFor(held int) int { return max(1024, 2*held) }
@@ -67,11 +62,14 @@ func roomFor(held int) int { return max(1024, 2*held) }
 // onlyIPv4 reports whether the table knows no IPv6 addresses.
 func (p place) onlyIPv4() bool { return p.family == nftables.TableFamilyARP }
 
-// make queues the sets, with addresses in them and room for so many.
+// make queues the sets, with addresses in them and room for so many. A known size
+// lets the kernel take its hash table for keys of four octets.
 func (p place) make(conn *nftables.Conn, held map[netip.Addr]bool, room int) error {
-	failed := conn.AddSet(p.claimed4(), nil)
+	four, tails := p.claimed4(), p.tails6()
+	four.Size, tails.Size = uint32(room), uint32(room)
+	failed := conn.AddSet(four, nil)
 	if !p.onlyIPv4() {
-		failed = errors.Join(failed, conn.AddSet(p.claimed6(), nil), conn.AddSet(p.tails6(room), nil))
+		failed = errors.Join(failed, conn.AddSet(p.claimed6(), nil), conn.AddSet(tails, nil))
 	}
 	return errors.Join(failed, p.alter(conn, (*nftables.Conn).SetAddElements, slices.Collect(maps.Keys(held)), nil))
 }
@@ -98,7 +96,7 @@ func (p place) alter(conn *nftables.Conn, do alteration, addrs []netip.Addr, oth
 	chunks(p.claimed4(), v4)
 	if !p.onlyIPv4() {
 		chunks(p.claimed6(), v6)
-		chunks(p.tails6(0), tails(addrs, others))
+		chunks(p.tails6(), tails(addrs, others))
 	}
 	return failed
 }
