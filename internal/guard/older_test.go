@@ -103,7 +103,7 @@ func TestWithoutIngress(t *testing.T) {
 	}
 }
 
-// TestMissingInterface: kernels before 6.16 make no chain for an interface that is
+// TestMissingInterface: older kernels make no chain for an interface that is
 // not there, and take the chain away with the interface.
 func TestMissingInterface(t *testing.T) {
 	p := newHost(t)
