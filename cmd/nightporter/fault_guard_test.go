@@ -116,13 +116,7 @@ func (h *house) captureOn(host *lab.Host) *lab.Capture {
 // program of its own did (wake.local).
 func TestFieldRouter(t *testing.T) {
 	t.Parallel()
-	for _, c := range []struct {
-		name, second string
-		add          func(*lab.LAN, *lab.Host, uint16, ...netip.Prefix) (string, error)
-	}{
-		{"card", "eth10", (*lab.LAN).AddLeg},
-		{"VLAN", "eth0.10", (*lab.LAN).AddVLAN},
-	} {
+	for _, c := range seconds {
 		for _, ip := range []netip.Addr{nas4, nas6} {
 			t.Run(c.name+"/"+ip.String(), func(t *testing.T) {
 				t.Parallel()

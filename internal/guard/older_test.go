@@ -103,6 +103,22 @@ func TestWithoutIngress(t *testing.T) {
 	}
 }
 
+// TestReplacesAnOlderLayout: what an older version left goes with the next start.
+func TestReplacesAnOlderLayout(t *testing.T) {
+	p := newHost(t)
+	older, err := install(p.withoutNetdev(unix.EOPNOTSUPP), options)
+	p.must(err)
+	p.must(older.Hold(lab.Interface, nas4, nas6))
+	if tables := p.tables(); tables["inet nightporter"] == "" {
+		t.Fatalf("no older layout, but %v", tables)
+	}
+	p.install(options)
+	p.wantAddrs()
+	if tables := p.tables(); len(tables) != 1 || tables["netdev nightporter"] == "" {
+		t.Errorf("the tables are %v, want one", tables)
+	}
+}
+
 // TestMissingInterface: older kernels make no chain for an interface that is
 // not there, and take the chain away with the interface.
 func TestMissingInterface(t *testing.T) {
