@@ -17,10 +17,15 @@ import (
 // duplicate address detection and delay end 0.7 s after a SYN is repeated.
 func (h *house) starting(delay time.Duration, more ...lab.ServiceConfig) *lab.Machine {
 	h.Helper()
-	return h.nas(func(c *lab.MachineConfig) {
+	return h.nas(late(delay, more...))
+}
+
+// late has the machine say that it is up while its service is still starting.
+func late(delay time.Duration, more ...lab.ServiceConfig) func(*lab.MachineConfig) {
+	return func(c *lab.MachineConfig) {
 		c.Announce = true
 		c.Services = append([]lab.ServiceConfig{{Network: "tcp", Port: 22, Delay: delay}, {Network: "udp", Port: 27015}}, more...)
-	})
+	}
 }
 
 // TestClientBehindTheRouterIsHandedOver: to the porter its packets come from the

@@ -48,6 +48,12 @@ func prepare(t *testing.T, conf string, agentless bool, change func(*lab.Machine
 	t.Helper()
 	t.Parallel()
 	ctx, network := newLANFor(t, 3*time.Minute)
+	return prepareOn(ctx, t, network, conf, agentless, change)
+}
+
+// prepareOn is prepare on a LAN that is there already.
+func prepareOn(ctx context.Context, t *testing.T, network *lab.LAN, conf string, agentless bool, change func(*lab.MachineConfig)) *subject {
+	t.Helper()
 	bare := &house{T: t, ctx: ctx, lan: network}
 	s := &subject{nas: bare.nas(change), conf: conf, agentless: agentless}
 	if agentless {

@@ -22,7 +22,7 @@ import (
 )
 
 // ours is the guard's table.
-const ours = "inet nightporter"
+const ours = "netdev nightporter"
 
 // forward has a host forward packets, as any Docker host does.
 func forward(t *testing.T, host *lab.Host) {

@@ -13,17 +13,20 @@ import (
 	"nightporter/internal/machine"
 )
 
+// seconds are the kinds of a second interface, on segment 10.
+var seconds = []struct {
+	name, second string
+	add          func(*lab.LAN, *lab.Host, uint16, ...netip.Prefix) (string, error)
+}{
+	{"card", "eth10", (*lab.LAN).AddLeg},
+	{"VLAN", "eth0.10", (*lab.LAN).AddVLAN},
+}
+
 // TestTwoNetworks: a machine on each of two networks, the second on a card of its
 // own or in a VLAN. While that interface is gone the other works on.
 func TestTwoNetworks(t *testing.T) {
 	t.Parallel()
-	for _, c := range []struct {
-		name, second string
-		add          func(*lab.LAN, *lab.Host, uint16, ...netip.Prefix) (string, error)
-	}{
-		{"card", "eth10", (*lab.LAN).AddLeg},
-		{"VLAN", "eth0.10", (*lab.LAN).AddVLAN},
-	} {
+	for _, c := range seconds {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			ctx, network := newLAN(t)

@@ -236,7 +236,7 @@ func TestBoundAddressesAreSilent(t *testing.T) {
 	p := newHost(t)
 	p.open()
 	g := p.install(bound)
-	p.must(g.Hold(nas4, nas6))
+	p.must(g.Hold(lab.Interface, nas4, nas6))
 	p.bindAddresses()
 	if got := p.questions(); got != nil {
 		t.Errorf("the kernel answers for %v", got)
@@ -280,8 +280,8 @@ func TestReleasedWhileBound(t *testing.T) {
 	p := newHost(t)
 	g := p.install(bound)
 	p.bindAddresses()
-	p.must(g.Hold(nas4, nas6))
-	p.must(g.Release(nas4))
+	p.must(g.Hold(lab.Interface, nas4, nas6))
+	p.must(g.Release(lab.Interface, nas4))
 	want := []string{fmt.Sprintf("%v asked at %v", nas4, machine.Broadcast), fmt.Sprintf("%v asked at %v", nas4, p.host.MAC())}
 	if diff := cmp.Diff(want, p.questions()); diff != "" {
 		t.Errorf("the kernel answers for (-want +got):\n%s", diff)
@@ -289,21 +289,24 @@ func TestReleasedWhileBound(t *testing.T) {
 }
 
 // TestBoundOnAnotherInterface: the kernel takes packets in, and answers ARP, on
-// every interface.
+// every interface, whether it is one of ours or not.
 func TestBoundOnAnotherInterface(t *testing.T) {
-	p := newHost(t)
-	p.open()
-	g := p.install(Options{Interfaces: []string{"wlan0"}, Bound: true})
-	p.must(g.Hold(nas4, nas6))
-	p.bindAddresses()
-	for _, got := range p.questions() {
-		if got != fmt.Sprintf("%v asked at %v", nas6, machine.Broadcast) && got != fmt.Sprintf("%v asked at %v", nas6, p.host.MAC()) {
-			t.Errorf("the kernel answers for %v", got)
+	for _, interfaces := range [][]string{{"wlan0"}, {"wlan0", lab.Interface}} {
+		p := newHost(t)
+		p.open()
+		g := p.install(Options{Interfaces: interfaces, Bound: true})
+		p.must(g.Hold("wlan0", nas4, nas6))
+		p.bindAddresses()
+		ours := len(interfaces) > 1
+		for _, got := range p.questions() {
+			if ours || got != fmt.Sprintf("%v asked at %v", nas6, machine.Broadcast) && got != fmt.Sprintf("%v asked at %v", nas6, p.host.MAC()) {
+				t.Errorf("of %v: the kernel answers for %v", interfaces, got)
+			}
 		}
-	}
-	for _, got := range p.knock(0) {
-		if !strings.HasSuffix(got, "silence") {
-			t.Error(got)
+		for _, got := range p.knock(0) {
+			if !strings.HasSuffix(got, "silence") {
+				t.Errorf("of %v: %s", interfaces, got)
+			}
 		}
 	}
 }

@@ -13,6 +13,8 @@ import (
 	"github.com/mdlayher/netlink"
 	"github.com/mdlayher/netlink/nltest"
 	"golang.org/x/sys/unix"
+
+	"nightporter/internal/lab"
 )
 
 // script is a kernel's part: what it answers to messages, or, without any, to
@@ -93,13 +95,13 @@ func TestFaultsOfTheKernel(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p := newPost(t)
-			p.must(p.g.Hold(nas4))
+			p.must(p.g.Hold(lab.Interface, nas4))
 			broken := func() (*session, error) { return nil, unix.EMFILE }
 			if c.script != nil {
 				broken = scripted(t, c.script)
 			}
 			p.g.spoil(broken)
-			for what, err := range map[string]error{"hold": p.g.Hold(nas6), "release": p.g.Release(nas4), "check": p.g.Check()} {
+			for what, err := range map[string]error{"hold": p.g.Hold(lab.Interface, nas6), "release": p.g.Release(lab.Interface, nas4), "check": p.g.Check()} {
 				if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "\n") {
 					t.Errorf("%s: error %v, want a line with %q", what, err, c.want)
 				}
@@ -108,7 +110,7 @@ func TestFaultsOfTheKernel(t *testing.T) {
 			p.g.spoil(p.dial)
 			p.must(p.g.Check())
 			p.wantAddrs(nas6)
-			p.must(p.g.Hold(tv4))
+			p.must(p.g.Hold(lab.Interface, tv4))
 			p.wantAddrs(nas6, tv4)
 		})
 	}
@@ -118,12 +120,12 @@ func TestFaultsOfTheKernel(t *testing.T) {
 // on a session of its own.
 func TestFaultOnce(t *testing.T) {
 	p := newPost(t)
-	p.must(p.g.Hold(nas4))
+	p.must(p.g.Hold(lab.Interface, nas4))
 	ill, err := scripted(t, failing(unix.ENOBUFS))()
 	p.must(err)
 	p.must(p.g.disconnect())
 	p.g.session = ill
-	p.must(p.g.Hold(nas6))
+	p.must(p.g.Hold(lab.Interface, nas6))
 	p.wantAddrs(nas4, nas6)
 
 	p.must(p.g.session.setDeadline(time.Unix(1, 0))) // reaches the socket itself
@@ -141,7 +143,7 @@ func TestFaultMuteKernel(t *testing.T) {
 	deaf := scripted(t, silent(t))
 	p.g.spoil(func() (*session, error) { asked++; return deaf() })
 	for range 100 {
-		if err := errors.Join(p.g.Hold(nas4), p.g.Release(nas4)); !errors.Is(err, os.ErrDeadlineExceeded) {
+		if err := errors.Join(p.g.Hold(lab.Interface, nas4), p.g.Release(lab.Interface, nas4)); !errors.Is(err, os.ErrDeadlineExceeded) {
 			t.Fatalf("error %v", err)
 		}
 	}
@@ -170,12 +172,14 @@ func TestFaultUnreadAnswers(t *testing.T) {
 		binary.BigEndian.PutUint16(ip[14:], uint16(i))
 		all = append(all, netip.AddrFrom16(ip))
 	}
-	p.must(p.g.Hold(all...))
+	p.must(p.g.Hold(lab.Interface, all...))
 	for range 2 {
 		p.conn.FlushRuleset() // somebody deletes the table under us
 		p.must(p.conn.Flush())
 		done := make(chan error, 1)
-		go func() { done <- errors.Join(p.g.Release(all[1:]...), p.g.Check(), p.g.Hold(all...)) }()
+		go func() {
+			done <- errors.Join(p.g.Release(lab.Interface, all[1:]...), p.g.Check(), p.g.Hold(lab.Interface, all...))
+		}()
 		select {
 		case err := <-done:
 			p.must(err)
@@ -183,7 +187,7 @@ func TestFaultUnreadAnswers(t *testing.T) {
 			t.Fatal("the guard hangs")
 		}
 	}
-	p.must(p.g.Release(all[1:]...))
+	p.must(p.g.Release(lab.Interface, all[1:]...))
 	if got := p.settled(1); len(got) != 1 || got[0] != all[0].String() {
 		t.Errorf("%d addresses are left, want %v", len(got), all[0])
 	}

@@ -1,36 +1,45 @@
 // Package guard keeps the kernel of our own host silent about claimed
 // addresses. Their packets come to our MAC, so a host that forwards answers
 // them with ICMP redirects and "host unreachable", and one that owns the
-// address with RST. A table of nftables of our own drops them before the kernel
-// looks at them; packet sockets have seen them by then. ARP is another family,
-// and solicitations go to multicast addresses: neither is touched, unless the
-// kernel owns the addresses and would answer those too. No other table is.
+// address with RST. Tables of nftables of our own drop them before the kernel
+// looks at them. No other table is touched.
+//
+// An address is claimed on an interface, and dropped is what came in there: at the
+// ingress hook, behind the packet sockets of the interface and before all else. A
+// frame that a bridge passes from one port to another does not come by, and a packet
+// for the address that came in elsewhere goes its way. Solicitations go to groups
+// and ARP is no IP packet: neither is touched, unless the kernel owns the addresses
+// and would answer those too.
 package guard
 
 import (
+	"cmp"
 	"errors"
+	"maps"
 	"net/netip"
 	"os"
+	"slices"
 
 	"github.com/google/nftables"
 	"golang.org/x/sys/unix"
 )
 
-// Guard is the table in the kernel. Its methods are not for several goroutines
+// Guard is what we have in the kernel. Its methods are not for several goroutines
 // at once.
 type Guard struct {
-	dial    func() (*session, error)
-	session *session // nil: the next transaction opens one
-	opts    Options
-	held    map[netip.Addr]bool
-	broken  bool  // the kernel may hold something else than held
-	mute    error // the kernel does not answer; nil: it does
-	room    int   // for how many addresses the table was made
+	dial      func() (*session, error)
+	session   *session // nil: the next transaction opens one
+	opts      Options
+	noIngress bool                           // the kernel has no ingress hook
+	held      map[string]map[netip.Addr]bool // by interface
+	broken    bool                           // the kernel may hold something else than held
+	mute      error                          // the kernel does not answer; nil: it does
+	room      int                            // for how many addresses the tables were made
 }
 
 // Options are what a Guard has to know.
 type Options struct {
-	Interfaces []string // on which the addresses are claimed
+	Interfaces []string // on which addresses may be claimed, there or not
 	// Bound says that the kernel owns the claimed addresses. Then packets to them
 	// are dropped wherever they come from, and ARP requests and neighbour
 	// solicitations about them as well: the kernel would answer also the machine
@@ -39,17 +48,24 @@ type Options struct {
 	Bound bool
 }
 
-// Install puts the table into the network namespace of the calling thread, in
-// one transaction, and in place of what an earlier run may have left. Packets
-// that come in on one of the interfaces are dropped for the addresses held;
-// there are none at first. The error names the remedy.
+// noIngressLimits is what a kernel without the ingress hook costs.
+const noIngressLimits = "this kernel has no ingress hook for nftables (NF_TABLES_NETDEV): knocks are not seen on a bridge with br_netfilter, " +
+	"nor those that this host routes from one of nightporter's interfaces to another"
+
+// Install puts the tables into the network namespace of the calling thread, and in
+// place of what an earlier run may have left. Nothing is held at first. The error
+// names the remedy.
 func Install(o Options) (*Guard, error) { return install(dial, o) }
 
 func install(dial func() (*session, error), o Options) (*Guard, error) {
-	g := &Guard{dial: dial, opts: o, held: make(map[netip.Addr]bool)}
+	g := &Guard{dial: dial, opts: o, held: make(map[string]map[netip.Addr]bool)}
 	err := g.replace()
-	if err == nil && !o.Bound {
-		err = g.remove(arpTable()) // an earlier run was bound
+	if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EAFNOSUPPORT) {
+		g.noIngress = true
+		err = g.replace()
+	}
+	if err == nil {
+		err = g.removeUnused()
 	}
 	if err != nil {
 		return nil, errors.Join(err, g.disconnect())
@@ -57,58 +73,148 @@ func install(dial func() (*session, error), o Options) (*Guard, error) {
 	return g, nil
 }
 
-// Hold silences the kernel about addresses. With an error they are kept in
-// mind, and Check tries again.
-func (g *Guard) Hold(addrs ...netip.Addr) error {
+// Limits says what the guard cannot do on this kernel; empty: nothing.
+func (g *Guard) Limits() string {
+	if g.noIngress {
+		return noIngressLimits
+	}
+	return ""
+}
+
+// Hold silences the kernel about addresses that are claimed on an interface. With an
+// error they are kept in mind, and Check tries again.
+func (g *Guard) Hold(ifi string, addrs ...netip.Addr) error {
+	if g.held[ifi] == nil {
+		g.held[ifi] = make(map[netip.Addr]bool)
+	}
 	var added []netip.Addr
 	for _, ip := range addrs {
-		if !g.held[ip] {
-			g.held[ip] = true
+		if !g.held[ifi][ip] {
+			g.held[ifi][ip] = true
 			added = append(added, ip)
 		}
 	}
-	return g.change((*nftables.Conn).SetAddElements, added, tails(added, nil))
+	return g.change(ifi, added, func(conn *nftables.Conn, p place) error {
+		return p.alter(conn, (*nftables.Conn).SetAddElements, added, nil)
+	})
 }
 
 // Release lets the kernel do with addresses what it likes. With an error Check
 // tries again.
-func (g *Guard) Release(addrs ...netip.Addr) error {
+func (g *Guard) Release(ifi string, addrs ...netip.Addr) error {
 	var gone []netip.Addr
 	for _, ip := range addrs {
-		if g.held[ip] {
-			delete(g.held, ip)
+		if g.held[ifi][ip] {
+			delete(g.held[ifi], ip)
 			gone = append(gone, ip)
 		}
 	}
-	return g.change((*nftables.Conn).SetDeleteElements, gone, tails(gone, g.held))
+	return g.change(ifi, gone, func(conn *nftables.Conn, p place) error {
+		left := g.heldIn(p)
+		gone := slices.DeleteFunc(slices.Clone(gone), func(ip netip.Addr) bool { return left[ip] })
+		return p.alter(conn, (*nftables.Conn).SetDeleteElements, gone, left)
+	})
 }
 
 // change alters the sets, all of it or nothing. Where that fails, somebody has
-// changed our table: then it is made anew, as it is where there is no room. A
+// changed our tables: then they are made anew, as they are where there is no room. A
 // kernel that does not answer is not waited for again with each claim: Check asks
 // it, once in a while.
-func (g *Guard) change(alter alteration, addrs []netip.Addr, tails []nftables.SetElement) error {
+func (g *Guard) change(ifi string, addrs []netip.Addr, alter func(*nftables.Conn, place) error) error {
 	switch {
 	case len(addrs) == 0 && !g.broken:
 		return nil
 	case g.mute != nil:
 		g.broken = true
 		return g.mute
-	case !g.broken && len(g.held) <= g.room && g.transact(func(conn *nftables.Conn) error {
-		return errors.Join(each(conn, g.opts.Bound, alter, addrs, tails), conn.Flush())
+	case !g.broken && g.count() <= g.room && g.transact(func(conn *nftables.Conn) error {
+		var failed error
+		for _, p := range g.places(ifi) {
+			failed = errors.Join(failed, alter(conn, p))
+		}
+		return errors.Join(failed, conn.Flush())
 	}) == nil:
 		return nil
 	}
 	return g.replace()
 }
 
+// places returns where the addresses that are claimed on an interface are kept. What
+// the kernel owns it takes in from everywhere: those are the same for all interfaces.
+func (g *Guard) places(ifi string) []place {
+	if !g.opts.Bound && !g.noIngress {
+		return []place{{family: nftables.TableFamilyNetdev, number: g.number(ifi)}}
+	}
+	var all []place
+	for _, t := range g.tables() {
+		all = append(all, place{family: t.Family})
+	}
+	return all
+}
+
+// tables returns those that are needed.
+func (g *Guard) tables() (all []*nftables.Table) {
+	if !g.noIngress {
+		all = append(all, netdevTable())
+	}
+	if g.noIngress || g.opts.Bound {
+		all = append(all, inetTable())
+	}
+	if g.opts.Bound {
+		all = append(all, arpTable())
+	}
+	return all
+}
+
+// number is that of an interface, from 1.
+func (g *Guard) number(ifi string) int { return slices.Index(g.opts.Interfaces, ifi) + 1 }
+
+// heldIn returns what is held in a place.
+func (g *Guard) heldIn(p place) map[netip.Addr]bool {
+	if p.number > 0 {
+		return g.held[g.opts.Interfaces[p.number-1]]
+	}
+	all := make(map[netip.Addr]bool)
+	for _, held := range g.held {
+		maps.Copy(all, held)
+	}
+	return all
+}
+
+func (g *Guard) count() (all int) {
+	for _, held := range g.held {
+		all += len(held)
+	}
+	return all
+}
+
 // Check looks whether all is still there, and puts it back where it is not:
-// reloading a firewall's rules often begins with deleting all tables.
+// reloading a firewall's rules often begins with deleting all tables, and a kernel
+// may take the chain of an interface away with it.
 func (g *Guard) Check() error {
-	if !g.broken && g.there(inetTable()) && (!g.opts.Bound || g.there(arpTable())) {
+	if g.broken || slices.ContainsFunc(g.tables(), func(t *nftables.Table) bool { return !g.there(t) }) {
+		return g.replace()
+	}
+	if g.noIngress {
 		return nil
 	}
-	return g.replace()
+	chains := make(map[string]bool)
+	err := g.transact(func(conn *nftables.Conn) error {
+		all, err := conn.ListChainsOfTableFamily(nftables.TableFamilyNetdev)
+		for _, c := range all {
+			chains[c.Name] = chains[c.Name] || c.Table.Name == tableName
+		}
+		return err
+	})
+	if err != nil {
+		return g.replace()
+	}
+	for _, name := range g.opts.Interfaces {
+		if !chains[chainName(g.number(name))] {
+			err = cmp.Or(err, g.Attach(name))
+		}
+	}
+	return err
 }
 
 func (g *Guard) there(t *nftables.Table) bool {
@@ -118,49 +224,99 @@ func (g *Guard) there(t *nftables.Table) bool {
 	}) == nil
 }
 
-// replace makes the table as it has to be, in one transaction.
-func (g *Guard) replace() error {
-	g.broken, g.mute = true, nil
+// Attach makes the chain of an interface anew, which is there, or is again: the
+// chain may have gone with it, or may hang on what it was before.
+func (g *Guard) Attach(ifi string) error {
+	switch {
+	case g.mute != nil:
+		return g.mute
+	case g.noIngress && !g.broken:
+		return nil
+	case g.broken || g.attach(ifi) != nil:
+		return g.replace()
+	}
+	return nil
+}
+
+// attach is Attach. It is no error if there is no such interface, which older
+// kernels mind: it is tried again with each Check.
+func (g *Guard) attach(ifi string) error {
 	err := g.transact(func(conn *nftables.Conn) error {
-		return errors.Join(build(conn, g.opts, g.held), conn.Flush())
+		g.ingress(conn, ifi)
+		return conn.Flush()
 	})
-	if err == nil {
-		g.broken, g.room = false, roomFor(len(g.held))
+	if err == nil || errors.Is(err, unix.ENOENT) && g.there(netdevTable()) {
 		return nil
 	}
-	mute := errors.Is(err, os.ErrDeadlineExceeded)
-	err = explain(err)
-	if mute {
-		g.mute = err
+	g.broken = true
+	return explain(err)
+}
+
+// replace makes the tables as they have to be, in one transaction. Older kernels
+// refuse it for an interface that is not there, and do not say which one that is.
+func (g *Guard) replace() error {
+	g.broken, g.mute = true, nil
+	room := roomFor(g.count())
+	err := g.build(room, g.opts.Interfaces)
+	missing := errors.Is(err, unix.ENOENT)
+	if missing {
+		err = g.build(room, nil)
+	}
+	if err != nil {
+		mute := errors.Is(err, os.ErrDeadlineExceeded)
+		if err = explain(err); mute {
+			g.mute = err
+		}
+		return err
+	}
+	g.broken, g.room = false, room
+	if missing {
+		for _, name := range g.opts.Interfaces {
+			err = cmp.Or(err, g.attach(name))
+		}
 	}
 	return err
 }
 
-// Close removes the table. The Guard is of no use afterwards. A kernel that does
+// Close removes the tables. The Guard is of no use afterwards. A kernel that does
 // not answer is not asked: the next Install replaces what is left.
 func (g *Guard) Close() error {
 	if g.mute != nil {
 		return errors.Join(g.mute, g.disconnect())
 	}
-	return errors.Join(g.removeAll(), g.disconnect())
+	return errors.Join(g.remove(g.tables()), g.disconnect())
 }
 
-// Clear removes the table that an earlier run may have left.
-func Clear() error { return (&Guard{dial: dial}).Close() }
+// Clear removes the tables that an earlier run may have left.
+func Clear() error {
+	g := &Guard{dial: dial}
+	return errors.Join(g.remove([]*nftables.Table{netdevTable(), inetTable(), arpTable()}), g.disconnect())
+}
 
-func (g *Guard) removeAll() error {
-	return errors.Join(g.remove(inetTable()), g.remove(arpTable()))
+// removeUnused removes the tables of an earlier run that was in another mode, or of
+// another version.
+func (g *Guard) removeUnused() error {
+	var unused []*nftables.Table
+	for _, t := range []*nftables.Table{inetTable(), arpTable()} {
+		if !slices.ContainsFunc(g.tables(), func(used *nftables.Table) bool { return used.Family == t.Family }) {
+			unused = append(unused, t)
+		}
+	}
+	return g.remove(unused)
 }
 
 // remove has a transaction of its own for each table: one that is not there
 // ends it, and a kernel may know no ARP tables at all.
-func (g *Guard) remove(t *nftables.Table) error {
-	err := g.transact(func(conn *nftables.Conn) error {
-		conn.DelTable(t)
-		return conn.Flush()
-	})
-	if err != nil && !errors.Is(err, unix.ENOENT) {
-		return explain(err)
+func (g *Guard) remove(tables []*nftables.Table) error {
+	var failed error
+	for _, t := range tables {
+		err := g.transact(func(conn *nftables.Conn) error {
+			conn.DelTable(t)
+			return conn.Flush()
+		})
+		if err != nil && !errors.Is(err, unix.ENOENT) {
+			failed = errors.Join(failed, explain(err))
+		}
 	}
-	return nil
+	return failed
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
 	"golang.org/x/sys/unix"
@@ -86,41 +87,77 @@ func (p *post) must(err error) {
 	}
 }
 
-// addrs returns what the kernel holds.
+// sets returns those that the kernel has in our tables, but for names of interfaces.
+func (p *post) sets() (all []*nftables.Set) {
+	p.Helper()
+	tables, err := p.conn.ListTables()
+	p.must(err)
+	for _, t := range tables {
+		if t.Name != "nightporter" || t.Family == nftables.TableFamilyIPv4 || t.Family == nftables.TableFamilyBridge { // those are foreign
+			continue
+		}
+		sets, err := p.conn.GetSets(t)
+		p.must(err)
+		all = append(all, slices.DeleteFunc(sets, func(s *nftables.Set) bool { return s.Name == "interfaces" })...)
+	}
+	return all
+}
+
+// addrs returns what the kernel holds. Of the tables that are there each holds all,
+// but for IPv6 addresses in that of ARP.
 func (p *post) addrs() []string {
 	p.Helper()
-	var all []string
-	for _, s := range []*nftables.Set{claimed4(), claimed6()} {
-		all = append(all, p.elements(s)...)
-	}
-	if _, err := p.conn.ListTableOfFamily(arpTable().Name, arpTable().Family); err == nil {
-		ip4, arp := p.elements(claimed4()), p.elements(claimedARP())
-		slices.Sort(ip4)
-		slices.Sort(arp)
-		if diff := cmp.Diff(ip4, arp); diff != "" {
-			p.Errorf("held for IPv4 and for ARP (-IPv4 +ARP):\n%s", diff)
+	holds := make(map[string][]string)
+	for _, s := range p.sets() {
+		if kind, _, _ := strings.Cut(s.Name, "_"); kind == "claimed4" || kind == "claimed6" {
+			key := fmt.Sprintf("%s in %d", kind, s.Table.Family)
+			holds[key] = append(holds[key], p.elements(s)...)
 		}
 	}
+	var all []string
+	for _, held := range holds {
+		all = append(all, held...)
+	}
 	slices.Sort(all)
-	return slices.Compact(all)
+	all = slices.Compact(all)
+	for key, held := range holds {
+		want := slices.DeleteFunc(slices.Clone(all), func(ip string) bool {
+			return netip.MustParseAddr(ip).Is4() != strings.HasPrefix(key, "claimed4")
+		})
+		slices.Sort(held)
+		if diff := cmp.Diff(want, held, cmpopts.EquateEmpty()); diff != "" {
+			p.Errorf("held as %s (-want +got):\n%s", key, diff)
+		}
+	}
+	return all
 }
 
 // wantTails: the first filter of IPv6 packets has what belongs to the addresses.
 func (p *post) wantTails() {
 	p.Helper()
-	var want, got []string
-	for _, text := range p.elements(claimed6()) {
-		ip := netip.MustParseAddr(text).As16()
-		want = append(want, fmt.Sprintf("%x", ip[12:]))
+	want, got := make(map[string][]string), make(map[string][]string)
+	for _, s := range p.sets() {
+		kind, number, _ := strings.Cut(s.Name, "_")
+		key := fmt.Sprintf("%d, %s", s.Table.Family, number)
+		switch kind {
+		case "claimed6":
+			for _, text := range p.elements(s) {
+				ip := netip.MustParseAddr(text).As16()
+				want[key] = append(want[key], fmt.Sprintf("%x", ip[12:]))
+			}
+			slices.Sort(want[key])
+			want[key] = slices.Compact(want[key])
+		case "tails6":
+			elements, err := p.conn.GetSetElements(s)
+			p.must(err)
+			got[key] = nil
+			for _, e := range elements {
+				got[key] = append(got[key], fmt.Sprintf("%x", e.Key))
+			}
+			slices.Sort(got[key])
+		}
 	}
-	elements, err := p.conn.GetSetElements(tails6(0))
-	p.must(err)
-	for _, e := range elements {
-		got = append(got, fmt.Sprintf("%x", e.Key))
-	}
-	slices.Sort(want)
-	slices.Sort(got)
-	if diff := cmp.Diff(slices.Compact(want), got); diff != "" {
+	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
 		p.Errorf("tails of the addresses held (-want +got):\n%s", diff)
 	}
 }
@@ -171,21 +208,21 @@ func (p *post) tables() map[string]string {
 
 func TestHoldAndRelease(t *testing.T) {
 	p := newPost(t)
-	p.must(p.g.Hold(nas4, nas6))
+	p.must(p.g.Hold(lab.Interface, nas4, nas6))
 	p.wantAddrs(nas4, nas6)
-	p.must(p.g.Hold(nas6, nas4, tv4)) // two of them again
+	p.must(p.g.Hold(lab.Interface, nas6, nas4, tv4)) // two of them again
 	p.wantAddrs(nas4, nas6, tv4)
-	p.must(p.g.Release(nas4))
-	p.must(p.g.Release(nas4))
+	p.must(p.g.Release(lab.Interface, nas4))
+	p.must(p.g.Release(lab.Interface, nas4))
 	p.wantAddrs(nas6, tv4)
-	p.must(p.g.Hold())
+	p.must(p.g.Hold(lab.Interface))
 	alike6 := netip.MustParseAddr("2001:db8:77::20") // the same identifier in another network
-	p.must(p.g.Hold(alike6))
+	p.must(p.g.Hold(lab.Interface, alike6))
 	p.wantAddrs(nas6, tv4, alike6)
-	p.must(p.g.Release(nas6))
+	p.must(p.g.Release(lab.Interface, nas6))
 	p.wantAddrs(tv4, alike6)
-	p.must(p.g.Hold(nas6))
-	p.must(p.g.Release(nas6, tv4, nas4, alike6))
+	p.must(p.g.Hold(lab.Interface, nas6))
+	p.must(p.g.Release(lab.Interface, nas6, tv4, nas4, alike6))
 	p.wantAddrs()
 	p.must(p.g.Close())
 	if tables := p.tables(); len(tables) != 0 {
@@ -202,20 +239,20 @@ func TestReplacesALeftover(t *testing.T) {
 	p.must(p.conn.Flush())
 	before := p.tables()
 	crashed := p.install(options)
-	fresh := len(p.tables()["inet nightporter"])
-	p.must(crashed.Hold(nas4, nas6))
-	p.must(p.install(bound).Hold(nas4)) // it was in bind mode once
+	fresh := len(p.tables()["netdev nightporter"])
+	p.must(crashed.Hold(lab.Interface, nas4, nas6))
+	p.must(p.install(bound).Hold(lab.Interface, nas4)) // it was in bind mode once
 	p.conn.AddChain(&nftables.Chain{Name: "odd", Table: inetTable()})
 	p.must(p.conn.Flush())
 
 	again := p.install(options)
 	p.wantAddrs()
-	if got := len(p.tables()["inet nightporter"]); got != fresh {
+	if got := len(p.tables()["netdev nightporter"]); got != fresh {
 		t.Errorf("the table is %d octets, the first was %d", got, fresh)
 	}
-	p.must(again.Hold(tv4))
+	p.must(again.Hold(lab.Interface, tv4))
 	p.wantAddrs(tv4)
-	p.must(again.Release(tv4))
+	p.must(again.Release(lab.Interface, tv4))
 	p.must(again.Close())
 	if diff := cmp.Diff(before, p.tables()); diff != "" {
 		t.Errorf("tables of others (-before +after):\n%s", diff)
@@ -253,10 +290,10 @@ func TestPutsBackWhatOthersDeleted(t *testing.T) {
 		table *nftables.Table // nil: all
 		next  func(*Guard) error
 	}{
-		{"hold", options, nil, func(g *Guard) error { return g.Hold(tv4) }},
-		{"release", options, nil, func(g *Guard) error { return errors.Join(g.Hold(tv4), g.Release(tv4)) }},
+		{"hold", options, nil, func(g *Guard) error { return g.Hold(lab.Interface, tv4) }},
+		{"release", options, nil, func(g *Guard) error { return errors.Join(g.Hold(lab.Interface, tv4), g.Release(lab.Interface, tv4)) }},
 		{"check", options, nil, (*Guard).Check},
-		{"bound, hold", bound, arpTable(), func(g *Guard) error { return g.Hold(tv4) }},
+		{"bound, hold", bound, arpTable(), func(g *Guard) error { return g.Hold(lab.Interface, tv4) }},
 		{"bound, check", bound, nil, (*Guard).Check},
 		{"bound, check inet", bound, inetTable(), (*Guard).Check},
 		{"bound, check arp", bound, arpTable(), (*Guard).Check},
@@ -264,7 +301,7 @@ func TestPutsBackWhatOthersDeleted(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			p := newHost(t)
 			g := p.install(c.opts)
-			p.must(g.Hold(nas4, nas6))
+			p.must(g.Hold(lab.Interface, nas4, nas6))
 			whole := p.tables()
 			if c.table != nil {
 				p.conn.DelTable(c.table)
@@ -309,7 +346,7 @@ func TestThousands(t *testing.T) {
 		binary.BigEndian.PutUint16(ip6[14:], uint16(i))
 		all = append(all, netip.AddrFrom4(ip4), netip.AddrFrom16(ip6))
 	}
-	p.must(p.g.Hold(all...))
+	p.must(p.g.Hold(lab.Interface, all...))
 	if got := len(p.settled(len(all))); got != len(all) {
 		t.Errorf("%d addresses are held, want %d", got, len(all))
 	}
@@ -319,7 +356,7 @@ func TestThousands(t *testing.T) {
 	if got := len(p.settled(len(all))); got != len(all) {
 		t.Errorf("%d addresses are back, want %d", got, len(all))
 	}
-	p.must(p.g.Release(all[:39999]...))
+	p.must(p.g.Release(lab.Interface, all[:39999]...))
 	if got := p.settled(1); !slices.Equal(got, []string{all[39999].String()}) {
 		t.Errorf("%d addresses are left, want %v", len(got), all[39999])
 	}
@@ -331,8 +368,8 @@ func TestErrorsNameTheRemedy(t *testing.T) {
 		errno unix.Errno
 		want  []string
 	}{
-		{unix.EPERM, []string{"inet nightporter", "operation not permitted", "CAP_NET_ADMIN", "setcap"}},
-		{unix.EOPNOTSUPP, []string{"inet nightporter", "operation not supported", "modprobe nf_tables"}},
+		{unix.EPERM, []string{"nftables tables nightporter", "operation not permitted", "CAP_NET_ADMIN", "setcap"}},
+		{unix.EOPNOTSUPP, []string{"nftables tables nightporter", "operation not supported", "modprobe nf_tables"}},
 	} {
 		_, err := install(scripted(t, refusing(c.errno)), options)
 		if err == nil {
@@ -353,7 +390,7 @@ func TestErrorsNameTheRemedy(t *testing.T) {
 func BenchmarkHold(b *testing.B) {
 	p := newPost(b)
 	for b.Loop() {
-		p.must(p.g.Hold(nas4, nas6))
-		p.must(p.g.Release(nas4, nas6))
+		p.must(p.g.Hold(lab.Interface, nas4, nas6))
+		p.must(p.g.Release(lab.Interface, nas4, nas6))
 	}
 }

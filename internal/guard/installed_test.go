@@ -1,6 +1,7 @@
 package guard
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -11,7 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The expressions of the rules that are expected.
+// The expressions of the rules that are expected; what follows the name of a set
+// tells the interface's from that for all.
 
 func fieldIn(base expr.PayloadBase, offset, size uint32, set string) []expr.Any {
 	return []expr.Any{
@@ -20,80 +22,155 @@ func fieldIn(base expr.PayloadBase, offset, size uint32, set string) []expr.Any 
 	}
 }
 
-func familyIs(family byte) []expr.Any {
+func metaIs(key expr.MetaKey, value ...byte) []expr.Any {
+	return []expr.Any{&expr.Meta{Key: key, Register: 1}, &expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: value}}
+}
+
+func wantTo4(of string) []expr.Any {
+	return slices.Concat(metaIs(expr.MetaKeyPROTOCOL, 8, 0), fieldIn(expr.PayloadBaseNetworkHeader, 16, 4, "claimed4"+of))
+}
+
+func wantTo6(of string) []expr.Any {
+	return slices.Concat(metaIs(expr.MetaKeyPROTOCOL, 0x86, 0xdd),
+		fieldIn(expr.PayloadBaseNetworkHeader, 36, 4, "tails6"+of), fieldIn(expr.PayloadBaseNetworkHeader, 24, 16, "claimed6"+of))
+}
+
+func wantUnreachable4(of string) []expr.Any {
+	return slices.Concat(metaIs(expr.MetaKeyL4PROTO, 1), portUnreachable(3, 3),
+		metaIs(expr.MetaKeyPROTOCOL, 8, 0), fieldIn(expr.PayloadBaseNetworkHeader, 12, 4, "claimed4"+of))
+}
+
+func wantUnreachable6(of string) []expr.Any {
+	return slices.Concat(metaIs(expr.MetaKeyL4PROTO, 58), portUnreachable(1, 4),
+		metaIs(expr.MetaKeyPROTOCOL, 0x86, 0xdd), fieldIn(expr.PayloadBaseNetworkHeader, 8, 16, "claimed6"+of))
+}
+
+func portUnreachable(kind, code byte) []expr.Any {
 	return []expr.Any{
-		&expr.Meta{Key: expr.MetaKeyNFPROTO, Register: 1},
-		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{family}},
+		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Len: 2},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{kind, code}},
 	}
 }
 
-var (
-	to4 = slices.Concat(familyIs(unix.NFPROTO_IPV4), fieldIn(expr.PayloadBaseNetworkHeader, 16, 4, "claimed4"))
-	to6 = slices.Concat(familyIs(unix.NFPROTO_IPV6),
-		fieldIn(expr.PayloadBaseNetworkHeader, 36, 4, "tails6"), fieldIn(expr.PayloadBaseNetworkHeader, 24, 16, "claimed6"))
-	incoming = []expr.Any{
-		&expr.Meta{Key: expr.MetaKeyIIFNAME, Register: 1},
-		&expr.Lookup{SourceRegister: 1, SetName: "interfaces"},
-	}
-	about6 = slices.Concat([]expr.Any{
-		&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: 1},
-		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{unix.IPPROTO_ICMPV6}},
+func wantAbout6(of string) []expr.Any {
+	return slices.Concat(metaIs(expr.MetaKeyL4PROTO, 58), []expr.Any{
 		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Len: 1},
 		&expr.Cmp{Op: expr.CmpOpGte, Register: 1, Data: []byte{135}},
 		&expr.Cmp{Op: expr.CmpOpLte, Register: 1, Data: []byte{136}},
-	}, fieldIn(expr.PayloadBaseTransportHeader, 8, 16, "claimed6"))
-	arpAbout4 = slices.Concat([]expr.Any{
+	}, fieldIn(expr.PayloadBaseTransportHeader, 8, 16, "claimed6"+of))
+}
+
+func wantTag(etherType ...byte) []expr.Any {
+	return []expr.Any{
+		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseLLHeader, Offset: 12, Len: 4},
+		&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: 4, Mask: []byte{0xff, 0xff, 0x0f, 0xff}, Xor: []byte{0, 0, 0, 0}},
+		&expr.Cmp{Op: expr.CmpOpGte, Register: 1, Data: append(etherType, 0, 1)},
+		&expr.Cmp{Op: expr.CmpOpLte, Register: 1, Data: append(etherType, 0xf, 0xff)},
+		&expr.Verdict{Kind: expr.VerdictAccept},
+	}
+}
+
+func wantFrom(ours bool) []expr.Any {
+	return []expr.Any{&expr.Meta{Key: expr.MetaKeyIIFNAME, Register: 1}, &expr.Lookup{SourceRegister: 1, SetName: "interfaces", Invert: !ours}}
+}
+
+var (
+	wantARPAbout4 = slices.Concat([]expr.Any{
 		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseNetworkHeader, Offset: 6, Len: 2},
 		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{0, 1}},
 	}, fieldIn(expr.PayloadBaseNetworkHeader, 24, 4, "claimed4"))
 	dropped = []expr.Any{&expr.Verdict{Kind: expr.VerdictDrop}}
 )
 
+// after appends the same to each.
+func after(tail []expr.Any, rules ...[]expr.Any) (all [][]expr.Any) {
+	for _, r := range rules {
+		all = append(all, slices.Concat(r, tail))
+	}
+	return all
+}
+
+// wantIngress are the rules of an interface.
+func wantIngress(of string, bound bool) [][]expr.Any {
+	rules := [][]expr.Any{wantTo4(of), wantTo6(of), wantUnreachable4(of), wantUnreachable6(of)}
+	if bound {
+		rules = append(rules, wantAbout6(of))
+	}
+	return after([]expr.Any{&expr.Verdict{Kind: expr.VerdictGoto, Chain: "untagged"}}, rules...)
+}
+
 // TestInstalled reads back what the kernel has: the whole of it.
 func TestInstalled(t *testing.T) {
-	prerouting := nftables.Chain{Name: "prerouting", Hooknum: nftables.ChainHookPrerouting, Priority: nftables.ChainPriorityRaw}
-	input := nftables.Chain{Name: "input", Hooknum: nftables.ChainHookRef(0), Priority: nftables.ChainPriorityFilter}
+	prerouting := nftables.Chain{Name: "prerouting", Table: inetTable(), Hooknum: nftables.ChainHookPrerouting, Priority: nftables.ChainPriorityRaw}
+	input := nftables.Chain{Name: "input", Table: arpTable(), Hooknum: nftables.ChainHookRef(0), Priority: nftables.ChainPriorityFilter}
+	untagged := nftables.Chain{Name: "untagged", Table: netdevTable()}
+	tagged := [][]expr.Any{wantTag(0x81, 0), wantTag(0x88, 0xa8), dropped}
+	ingress := func(number int) nftables.Chain {
+		return nftables.Chain{Name: fmt.Sprint("ingress_", number), Table: netdevTable(), Hooknum: nftables.ChainHookIngress, Priority: nftables.ChainPriorityRaw}
+	}
+	type rules struct {
+		chain nftables.Chain
+		rules [][]expr.Any
+	}
 	for _, c := range []struct {
-		name   string
-		bound  bool
-		family nftables.TableFamily
-		chain  nftables.Chain
-		rules  [][]expr.Any
+		name             string
+		bound, noIngress bool
+		want             []rules
 	}{
-		{"inet", false, nftables.TableFamilyINet, prerouting,
-			[][]expr.Any{slices.Concat(to4, incoming, dropped), slices.Concat(to6, incoming, dropped)}},
-		{"bound, inet", true, nftables.TableFamilyINet, prerouting,
-			[][]expr.Any{slices.Concat(to4, dropped), slices.Concat(to6, dropped), slices.Concat(about6, incoming, dropped)}},
-		{"bound, arp", true, nftables.TableFamilyARP, input, [][]expr.Any{slices.Concat(arpAbout4, dropped)}},
+		{"responder", false, false, []rules{
+			{untagged, tagged}, {ingress(1), wantIngress("_1", false)}, {ingress(2), wantIngress("_2", false)},
+		}},
+		{"bound", true, false, []rules{
+			{untagged, tagged}, {ingress(1), wantIngress("", true)}, {ingress(2), wantIngress("", true)},
+			{prerouting, after(slices.Concat(wantFrom(false), dropped), wantTo4(""), wantTo6(""))},
+			{input, after(dropped, wantARPAbout4)},
+		}},
+		{"responder without ingress", false, true, []rules{
+			{prerouting, after(slices.Concat(wantFrom(true), dropped), wantTo4(""), wantTo6(""), wantUnreachable4(""), wantUnreachable6(""))},
+		}},
+		{"bound without ingress", true, true, []rules{
+			{prerouting, append(after(dropped, wantTo4(""), wantTo6("")),
+				after(slices.Concat(wantFrom(true), dropped), wantUnreachable4(""), wantUnreachable6(""), wantAbout6(""))...)},
+			{input, after(dropped, wantARPAbout4)},
+		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p := newHost(t)
-			p.install(Options{Interfaces: options.Interfaces, Bound: c.bound})
-			p.wantChain(c.family, c.chain, c.rules)
-			p.wantInterfaces(options.Interfaces...)
+			dial := p.dial
+			if c.noIngress {
+				dial = p.withoutNetdev(unix.EOPNOTSUPP)
+			}
+			_, err := install(dial, Options{Interfaces: options.Interfaces, Bound: c.bound})
+			p.must(err)
+			chains, err := p.conn.ListChains()
+			p.must(err)
+			if len(chains) != len(c.want) {
+				t.Errorf("%d chains, want %d", len(chains), len(c.want))
+			}
+			for _, want := range c.want {
+				p.wantChain(chains, want.chain, want.rules)
+			}
+			if c.bound || c.noIngress {
+				p.wantInterfaces(options.Interfaces...)
+			}
 			p.wantAddrs()
-			tables := 1
-			if c.bound {
-				tables = 2
-			}
-			if got := p.tables(); len(got) != tables {
-				t.Errorf("%d tables, want %d: %v", len(got), tables, got)
-			}
 		})
 	}
 }
 
-// wantChain compares the one chain of our table with its rules.
-func (p *post) wantChain(family nftables.TableFamily, want nftables.Chain, rules [][]expr.Any) {
+// wantChain compares a chain with its rules.
+func (p *post) wantChain(chains []*nftables.Chain, want nftables.Chain, rules [][]expr.Any) {
 	p.Helper()
-	chains, err := p.conn.ListChainsOfTableFamily(family)
-	p.must(err)
-	if len(chains) != 1 {
-		p.Fatalf("%d chains", len(chains))
+	i := slices.IndexFunc(chains, func(c *nftables.Chain) bool {
+		return c.Name == want.Name && c.Table.Name == want.Table.Name && c.Table.Family == want.Table.Family
+	})
+	if i < 0 {
+		p.Errorf("no chain %s in a table of family %d", want.Name, want.Table.Family)
+		return
 	}
-	c := chains[0]
-	if c.Name != want.Name || c.Table.Name != "nightporter" || c.Type != nftables.ChainTypeFilter || *c.Hooknum != *want.Hooknum ||
-		*c.Priority != *want.Priority || *c.Policy != nftables.ChainPolicyAccept {
+	c := chains[i]
+	if want.Hooknum != nil && (c.Type != nftables.ChainTypeFilter || *c.Hooknum != *want.Hooknum ||
+		*c.Priority != *want.Priority || *c.Policy != nftables.ChainPolicyAccept) {
 		p.Errorf("the chain is %+v at %d, priority %d", c, *c.Hooknum, *c.Priority)
 	}
 	listed, err := p.conn.GetRules(c.Table, c)
@@ -103,7 +180,7 @@ func (p *post) wantChain(family nftables.TableFamily, want nftables.Chain, rules
 		got = append(got, r.Exprs)
 	}
 	if diff := cmp.Diff(rules, got); diff != "" {
-		p.Errorf("rules (-want +got):\n%s", diff)
+		p.Errorf("rules of %s (-want +got):\n%s", want.Name, diff)
 	}
 }
 

@@ -26,14 +26,17 @@ type Status struct {
 	Mode   string `json:"mode"` // claim.guard
 	Active bool   `json:"active"`
 	Reason string `json:"reason"` // why it is not active, and what that means
+	Limits string `json:"limits"` // what it cannot do on this kernel though it is active
 }
 
 // Table keeps the kernel silent about addresses, as Guard does. After an error
 // Check tries again.
 type Table interface {
-	Hold(addrs ...netip.Addr) error
-	Release(addrs ...netip.Addr) error
+	Hold(ifi string, addrs ...netip.Addr) error
+	Release(ifi string, addrs ...netip.Addr) error
+	Attach(ifi string) error
 	Check() error
+	Limits() string
 	Close() error
 }
 
@@ -70,6 +73,9 @@ func (k *Keeper) Mount(mode string, install func() (Table, error), log *slog.Log
 		k.table, k.next = t, now.Add(CheckInterval)
 		k.set("")
 		log.Info("the guard keeps this host's kernel silent about claimed addresses", "event", "guard_up", "mode", mode)
+		if limits := t.Limits(); limits != "" {
+			log.Warn("the guard is an older kind", "event", "guard_limited", "reason", limits)
+		}
 		return nil
 	case mode == ModeOn:
 		k.set(err.Error())
@@ -118,7 +124,11 @@ func forwarding() (settings []string) {
 
 // set notes why the guard is not active; without a reason it is.
 func (k *Keeper) set(reason string) {
-	k.state.Store(&Status{Mode: k.mode, Active: k.table != nil && reason == "", Reason: reason})
+	s := &Status{Mode: k.mode, Active: k.table != nil && reason == "", Reason: reason}
+	if s.Active {
+		s.Limits = k.table.Limits()
+	}
+	k.state.Store(s)
 }
 
 // Status returns how the guard is.
@@ -129,18 +139,25 @@ func (k *Keeper) Status() Status {
 	return Status{Mode: k.mode, Reason: "nightporter is starting"}
 }
 
-// Hold silences the kernel about addresses. What fails is logged, and tried again
-// by Check.
-func (k *Keeper) Hold(addrs []netip.Addr) {
+// Hold silences the kernel about addresses that are claimed on an interface. What
+// fails is logged, and tried again by Check.
+func (k *Keeper) Hold(ifi string, addrs []netip.Addr) {
 	if k.table != nil {
-		k.note(k.table.Hold(addrs...))
+		k.note(k.table.Hold(ifi, addrs...))
 	}
 }
 
 // Release ends what Hold began.
-func (k *Keeper) Release(addrs []netip.Addr) {
+func (k *Keeper) Release(ifi string, addrs []netip.Addr) {
 	if k.table != nil {
-		k.note(k.table.Release(addrs...))
+		k.note(k.table.Release(ifi, addrs...))
+	}
+}
+
+// Attach has the guard work on an interface that is there again.
+func (k *Keeper) Attach(ifi string) {
+	if k.table != nil {
+		k.note(k.table.Attach(ifi))
 	}
 }
 

@@ -16,8 +16,9 @@ import (
 
 // table notes what it has to do, and fails with an error that is set.
 type table struct {
-	did   []string
-	fails error
+	did    []string
+	fails  error
+	limits string
 }
 
 func (t *table) do(what string) error {
@@ -25,10 +26,18 @@ func (t *table) do(what string) error {
 	return t.fails
 }
 
-func (t *table) Hold(addrs ...netip.Addr) error    { return t.do(fmt.Sprint("hold ", addrs)) }
-func (t *table) Release(addrs ...netip.Addr) error { return t.do(fmt.Sprint("release ", addrs)) }
-func (t *table) Check() error                      { return t.do("check") }
-func (t *table) Close() error                      { return t.do("close") }
+func (t *table) Hold(ifi string, addrs ...netip.Addr) error {
+	return t.do(fmt.Sprint("hold ", ifi, " ", addrs))
+}
+
+func (t *table) Release(ifi string, addrs ...netip.Addr) error {
+	return t.do(fmt.Sprint("release ", ifi, " ", addrs))
+}
+
+func (t *table) Attach(ifi string) error { return t.do("attach " + ifi) }
+func (t *table) Check() error            { return t.do("check") }
+func (t *table) Close() error            { return t.do("close") }
+func (t *table) Limits() string          { return t.limits }
 
 // A guard that fails is logged once, shown, and tried again when a check is due.
 func TestKeeperOfAGuardThatFails(t *testing.T) {
@@ -49,10 +58,11 @@ func TestKeeperOfAGuardThatFails(t *testing.T) {
 	}
 	wantStatus("at first", Status{Mode: ModeAuto, Active: true})
 	claimed := []netip.Addr{netip.MustParseAddr("10.77.0.20")}
-	k.Hold(claimed)
+	k.Hold("eth0", claimed)
 	g.fails = errors.New("no more room")
-	k.Release(claimed)
-	k.Hold(claimed)
+	k.Release("eth0", claimed)
+	k.Hold("eth0", claimed)
+	k.Attach("eth0")
 	wantStatus("while it fails", Status{Mode: ModeAuto, Reason: "no more room"})
 	for _, c := range []struct {
 		after time.Duration
@@ -76,8 +86,29 @@ func TestKeeperOfAGuardThatFails(t *testing.T) {
 	k.Close()
 	k.Close()
 	wantStatus("closed", Status{Mode: ModeAuto, Reason: "nightporter has stopped"})
-	if want := []string{"hold [10.77.0.20]", "release [10.77.0.20]", "hold [10.77.0.20]", "check", "check", "close"}; !slices.Equal(g.did, want) {
+	if want := []string{"hold eth0 [10.77.0.20]", "release eth0 [10.77.0.20]", "hold eth0 [10.77.0.20]", "attach eth0", "check", "check", "close"}; !slices.Equal(g.did, want) {
 		t.Errorf("did %q, want %q", g.did, want)
+	}
+}
+
+// What a guard cannot do on its kernel is logged once and shown while it works.
+func TestKeeperTellsLimits(t *testing.T) {
+	var k Keeper
+	var log bytes.Buffer
+	g := &table{limits: "no bridges"}
+	if err := k.Mount(ModeAuto, func() (Table, error) { return g, nil }, slog.New(slog.NewTextHandler(&log, nil)), time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(log.String(), "level=WARN"); n != 1 || !strings.Contains(log.String(), "no bridges") {
+		t.Errorf("logged:\n%s", &log)
+	}
+	if s := k.Status(); s != (Status{Mode: ModeAuto, Active: true, Limits: "no bridges"}) {
+		t.Errorf("the state is %+v", s)
+	}
+	g.fails = errors.New("gone")
+	k.Attach("eth0")
+	if s := k.Status(); s != (Status{Mode: ModeAuto, Reason: "gone"}) {
+		t.Errorf("while it fails: %+v", s)
 	}
 }
 
@@ -136,8 +167,8 @@ func TestMountWithoutNFTables(t *testing.T) {
 				t.Error(err)
 			}
 			claimed := []netip.Addr{netip.MustParseAddr("10.77.0.20")}
-			k.Hold(claimed) // without a guard nothing happens
-			k.Release(claimed)
+			k.Hold("eth0", claimed) // without a guard nothing happens
+			k.Release("eth0", claimed)
 			k.Check(time.Now())
 			k.Close()
 		})

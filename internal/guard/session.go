@@ -74,14 +74,14 @@ func (g *Guard) disconnect() error {
 // explain says what was tried and what helps, in one line. Each message of a
 // transaction may have an error of its own; the first tells the cause.
 func explain(err error) error {
-	remedy := "the kernel needs nf_tables with the inet family, in bind mode the arp family too: modprobe nf_tables"
+	remedy := "the kernel needs nf_tables with the netdev or inet family, in bind mode inet and arp too: modprobe nf_tables"
 	switch err = first(err); {
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		remedy = fmt.Sprintf("the kernel has not answered for %v", answerTime)
 	case errors.Is(err, unix.EPERM):
 		remedy = "needs CAP_NET_ADMIN: run as root, or: setcap cap_net_raw,cap_net_admin=ep " + executable()
 	}
-	return fmt.Errorf("nftables table inet %s: %w: %s", tableName, err, remedy)
+	return fmt.Errorf("nftables tables %s: %w: %s", tableName, err, remedy)
 }
 
 // first returns the kernel's own error, or without one that at the root of the

@@ -1,14 +1,15 @@
 package guard
 
 import (
+	"cmp"
 	"errors"
+	"fmt"
 	"maps"
 	"net/netip"
 	"slices"
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/binaryutil"
-	"github.com/google/nftables/expr"
 	"golang.org/x/sys/unix"
 )
 
@@ -16,178 +17,68 @@ import (
 // attribute has 16 bits, and an IPv6 element 28 octets.
 const chunk = 1024
 
-// tableName is that of both tables: the one of IP packets, and where the kernel
-// owns the claimed addresses also one of ARP packets.
+// tableName is that of all our tables. The one of the family netdev has a chain for
+// each interface. The others are for packets on their way through the kernel, and
+// for ARP.
 const tableName = "nightporter"
 
-func inetTable() *nftables.Table {
-	return &nftables.Table{Name: tableName, Family: nftables.TableFamilyINet}
+func netdevTable() *nftables.Table { return place{family: nftables.TableFamilyNetdev}.table() }
+func inetTable() *nftables.Table   { return place{family: nftables.TableFamilyINet}.table() }
+func arpTable() *nftables.Table    { return place{family: nftables.TableFamilyARP}.table() }
+
+// place is where a table keeps claimed addresses. The netdev table has one for each
+// interface, the others have one for all.
+type place struct {
+	family nftables.TableFamily // of the table
+	number int                  // of the interface, from 1; 0: all
 }
 
-func arpTable() *nftables.Table {
-	return &nftables.Table{Name: tableName, Family: nftables.TableFamilyARP}
+func (p place) table() *nftables.Table { return &nftables.Table{Name: tableName, Family: p.family} }
+
+func (p place) compare(o place) int {
+	return cmp.Or(cmp.Compare(p.family, o.family), cmp.Compare(p.number, o.number))
 }
 
-// The sets have fixed numbers, which tell them apart within a transaction.
-
-func interfaceSet() *nftables.Set {
-	return &nftables.Set{Table: inetTable(), ID: 1, Name: "interfaces", KeyType: nftables.TypeIFName, KeyByteOrder: binaryutil.NativeEndian}
+// set has a number of its own, which tells it apart within a transaction.
+func (p place) set(kind uint32, name string, key nftables.SetDatatype) *nftables.Set {
+	if p.number > 0 {
+		name = fmt.Sprintf("%s_%d", name, p.number)
+	}
+	id := uint32(p.number)<<8 | uint32(p.family)<<4 | kind
+	return &nftables.Set{Table: p.table(), ID: id, Name: name, KeyType: key, KeyByteOrder: binaryutil.BigEndian}
 }
 
-func claimed4() *nftables.Set { return claimed(inetTable(), 2, "claimed4", nftables.TypeIPAddr) }
-func claimed6() *nftables.Set { return claimed(inetTable(), 3, "claimed6", nftables.TypeIP6Addr) }
+func (p place) claimed4() *nftables.Set { return p.set(1, "claimed4", nftables.TypeIPAddr) }
+func (p place) claimed6() *nftables.Set { return p.set(2, "claimed6", nftables.TypeIP6Addr) }
 
 // tails6 has the last four octets of the elements of claimed6. Four octets are
 // read and looked up in much less time than sixteen, and nearly every packet that
-// is not for us ends there. A known size lets the kernel take its hash table for
-// keys of four octets.
-func tails6(held int) *nftables.Set {
-	s := claimed(inetTable(), 5, "tails6", nftables.TypeInteger)
-	s.Size = uint32(roomFor(held))
-	return s
-}
+// is not for us ends there.
+func (p place) tails6() *nftables.Set { return p.set(3, "tails6", nftables.TypeInteger) }
 
 // roomFor is the size of a set that has so many elements now.
 func roomFor(held int) int { return max(1024, 2*held) }
 
-// claimedARP has the elements of claimed4: a set belongs to its table.
-func claimedARP() *nftables.Set { return claimed(arpTable(), 4, "claimed4", nftables.TypeIPAddr) }
+// onlyIPv4 reports whether the table knows no IPv6 addresses.
+func (p place) onlyIPv4() bool { return p.family == nftables.TableFamilyARP }
 
-func claimed(t *nftables.Table, id uint32, name string, key nftables.SetDatatype) *nftables.Set {
-	return &nftables.Set{Table: t, ID: id, Name: name, KeyType: key, KeyByteOrder: binaryutil.BigEndian}
-}
-
-// build queues what makes the tables anew, with addresses in them.
-func build(conn *nftables.Conn, o Options, held map[netip.Addr]bool) error {
-	renew(conn, inetTable())
-	names := make([]nftables.SetElement, len(o.Interfaces))
-	for i, name := range o.Interfaces {
-		names[i].Key = interfaceKey(name)
+// make queues the sets, with addresses in them and room for so many. A known size
+// lets the kernel take its hash table for keys of four octets.
+func (p place) make(conn *nftables.Conn, held map[netip.Addr]bool, room int) error {
+	four, tails := p.claimed4(), p.tails6()
+	four.Size, tails.Size = uint32(room), uint32(room)
+	failed := conn.AddSet(four, nil)
+	if !p.onlyIPv4() {
+		failed = errors.Join(failed, conn.AddSet(p.claimed6(), nil), conn.AddSet(tails, nil))
 	}
-	failed := errors.Join(conn.AddSet(interfaceSet(), names), conn.AddSet(claimed4(), nil), conn.AddSet(claimed6(), nil),
-		conn.AddSet(tails6(len(held)), nil))
-	hook(conn, &nftables.Chain{
-		Name: "prerouting", Table: inetTable(), Hooknum: nftables.ChainHookPrerouting, Priority: nftables.ChainPriorityRaw,
-	}, packetRules(o.Bound))
-	if o.Bound {
-		renew(conn, arpTable())
-		failed = errors.Join(failed, conn.AddSet(claimedARP(), nil))
-		hook(conn, &nftables.Chain{
-			Name: "input", Table: arpTable(), Hooknum: arpInput(), Priority: nftables.ChainPriorityFilter,
-		}, arpRules())
-	}
-	all := slices.Collect(maps.Keys(held))
-	return errors.Join(failed, each(conn, o.Bound, (*nftables.Conn).SetAddElements, all, tails(all, nil)))
-}
-
-// renew queues an empty table in place of what may be there.
-func renew(conn *nftables.Conn, t *nftables.Table) {
-	conn.AddTable(t) // so that there is one to be deleted
-	conn.DelTable(t)
-	conn.AddTable(t)
-}
-
-// hook queues a chain of the kernel's own path with its rules. What they do not
-// drop goes on.
-func hook(conn *nftables.Conn, c *nftables.Chain, rules [][]expr.Any) {
-	policy := nftables.ChainPolicyAccept
-	c.Type, c.Policy = nftables.ChainTypeFilter, &policy
-	chain := conn.AddChain(c)
-	for _, r := range rules {
-		conn.AddRule(&nftables.Rule{Table: c.Table, Chain: chain, Exprs: r})
-	}
-}
-
-// arpInput is the hook that ARP packets pass before the kernel reads them
-// (NF_ARP_IN of linux/netfilter_arp.h).
-func arpInput() *nftables.ChainHook { return nftables.ChainHookRef(0) }
-
-// interfaceKey is a name as the kernel compares it: in a field of fixed length.
-func interfaceKey(name string) []byte {
-	key := make([]byte, unix.IFNAMSIZ)
-	copy(key, name)
-	return key
-}
-
-// packetRules are those of the chain for IP packets, in the order that costs
-// everybody else's packets least. The destination is at offset 16 of an IPv4
-// header (RFC 791 section 3.1), and at 24 of an IPv6 header (RFC 8200 section 3).
-//
-// Where the kernel does not own the addresses they are
-//
-//	ip daddr @claimed4 iifname @interfaces drop
-//
-// and the same for IPv6, so that others may forward to them. Where it does, every
-// packet to them would be taken in, wherever it comes from: from containers, from
-// other networks, or over lo from the host itself.
-func packetRules(bound bool) [][]expr.Any {
-	to4 := slices.Concat(family(unix.NFPROTO_IPV4), in(claimed4(), expr.PayloadBaseNetworkHeader, 16))
-	to6 := slices.Concat(family(unix.NFPROTO_IPV6),
-		in(tails6(0), expr.PayloadBaseNetworkHeader, 24+16-4), in(claimed6(), expr.PayloadBaseNetworkHeader, 24))
-	if !bound {
-		return [][]expr.Any{drop(to4, fromOurs()), drop(to6, fromOurs())}
-	}
-	return [][]expr.Any{drop(to4), drop(to6), drop(aboutClaimed(), fromOurs())}
-}
-
-func family(family byte) []expr.Any {
-	return []expr.Any{
-		&expr.Meta{Key: expr.MetaKeyNFPROTO, Register: 1},
-		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{family}},
-	}
-}
-
-// aboutClaimed matches neighbour solicitations and advertisements, ICMPv6 types
-// 135 and 136, whose target is claimed; it is at offset 8 of both (RFC 4861
-// sections 4.3 and 4.4). Most go to groups, not to the address. The kernel would
-// answer the one, and complain of a duplicate after the other.
-func aboutClaimed() []expr.Any {
-	return append([]expr.Any{
-		&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: 1},
-		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{unix.IPPROTO_ICMPV6}},
-		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Offset: 0, Len: 1},
-		&expr.Cmp{Op: expr.CmpOpGte, Register: 1, Data: []byte{135}},
-		&expr.Cmp{Op: expr.CmpOpLte, Register: 1, Data: []byte{136}},
-	}, in(claimed6(), expr.PayloadBaseTransportHeader, 8)...)
-}
-
-// arpRules are: arp operation request arp daddr ip @claimed4 drop, on every
-// interface: by default the kernel answers on each for all of its addresses
-// (arp_ignore). The operation is at offset 6, and the target's IPv4 address at 24
-// behind hardware addresses of 6 octets (RFC 826).
-func arpRules() [][]expr.Any {
-	request := []expr.Any{
-		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseNetworkHeader, Offset: 6, Len: 2},
-		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{0, 1}},
-	}
-	return [][]expr.Any{drop(request, in(claimedARP(), expr.PayloadBaseNetworkHeader, 24))}
-}
-
-// in matches packets with an element of the set at an offset.
-func in(set *nftables.Set, base expr.PayloadBase, offset uint32) []expr.Any {
-	return []expr.Any{
-		&expr.Payload{DestRegister: 1, Base: base, Offset: offset, Len: set.KeyType.Bytes},
-		&expr.Lookup{SourceRegister: 1, SetName: set.Name, SetID: set.ID},
-	}
-}
-
-// fromOurs matches packets that came in on one of our interfaces.
-func fromOurs() []expr.Any {
-	return []expr.Any{
-		&expr.Meta{Key: expr.MetaKeyIIFNAME, Register: 1},
-		&expr.Lookup{SourceRegister: 1, SetName: interfaceSet().Name, SetID: interfaceSet().ID},
-	}
-}
-
-func drop(matches ...[]expr.Any) []expr.Any {
-	return append(slices.Concat(matches...), &expr.Verdict{Kind: expr.VerdictDrop})
+	return errors.Join(failed, p.alter(conn, (*nftables.Conn).SetAddElements, slices.Collect(maps.Keys(held)), nil))
 }
 
 // alteration is what is done to the elements of a set: they are added, or deleted.
 type alteration func(*nftables.Conn, *nftables.Set, []nftables.SetElement) error
 
-// each has alter take addresses, and tails of them, of all sets.
-func each(conn *nftables.Conn, bound bool, alter alteration, addrs []netip.Addr, tails []nftables.SetElement) error {
+// alter has do take addresses, and tails of them that none of others has.
+func (p place) alter(conn *nftables.Conn, do alteration, addrs []netip.Addr, others map[netip.Addr]bool) error {
 	var v4, v6 []nftables.SetElement
 	for _, ip := range addrs {
 		if e := (nftables.SetElement{Key: ip.AsSlice()}); ip.Is4() {
@@ -199,14 +90,13 @@ func each(conn *nftables.Conn, bound bool, alter alteration, addrs []netip.Addr,
 	var failed error
 	chunks := func(set *nftables.Set, elements []nftables.SetElement) {
 		for some := range slices.Chunk(elements, chunk) {
-			failed = errors.Join(failed, alter(conn, set, some))
+			failed = errors.Join(failed, do(conn, set, some))
 		}
 	}
-	chunks(claimed4(), v4)
-	chunks(claimed6(), v6)
-	chunks(tails6(0), tails)
-	if bound {
-		chunks(claimedARP(), v4)
+	chunks(p.claimed4(), v4)
+	if !p.onlyIPv4() {
+		chunks(p.claimed6(), v6)
+		chunks(p.tails6(), tails(addrs, others))
 	}
 	return failed
 }
@@ -236,3 +126,88 @@ func tail(ip netip.Addr) [4]byte {
 	b := ip.As16()
 	return [4]byte(b[12:])
 }
+
+// interfaceSet has the names of our interfaces.
+func interfaceSet() *nftables.Set {
+	return &nftables.Set{Table: inetTable(), ID: 1, Name: "interfaces", KeyType: nftables.TypeIFName, KeyByteOrder: binaryutil.NativeEndian}
+}
+
+// interfaceKey is a name as the kernel compares it: in a field of fixed length.
+func interfaceKey(name string) []byte {
+	key := make([]byte, unix.IFNAMSIZ)
+	copy(key, name)
+	return key
+}
+
+// build makes the tables anew, with chains for the interfaces that are there.
+func (g *Guard) build(room int, there []string) error {
+	return g.transact(func(conn *nftables.Conn) error {
+		failed := g.buildSets(conn, room)
+		if !g.noIngress {
+			dropUntagged(conn)
+			for _, name := range there {
+				g.ingress(conn, name)
+			}
+		}
+		if g.noIngress || g.opts.Bound {
+			failed = errors.Join(failed, g.prerouting(conn))
+		}
+		if g.opts.Bound {
+			hook(conn, &nftables.Chain{
+				Name: "input", Table: arpTable(), Hooknum: arpInput(), Priority: nftables.ChainPriorityFilter,
+			}, arpRules(place{family: nftables.TableFamilyARP}))
+		}
+		return errors.Join(failed, conn.Flush())
+	})
+}
+
+// buildSets queues the tables, with the sets of claimed addresses.
+func (g *Guard) buildSets(conn *nftables.Conn, room int) error {
+	for _, t := range g.tables() {
+		conn.AddTable(t) // so that there is one to be deleted
+		conn.DelTable(t)
+		conn.AddTable(t)
+	}
+	var all []place
+	for _, name := range g.opts.Interfaces {
+		all = append(all, g.places(name)...)
+	}
+	slices.SortFunc(all, place.compare)
+	var failed error
+	for _, p := range slices.Compact(all) {
+		failed = errors.Join(failed, p.make(conn, g.heldIn(p), room))
+	}
+	return failed
+}
+
+// prerouting queues the chain for packets on their way through the kernel.
+func (g *Guard) prerouting(conn *nftables.Conn) error {
+	names := make([]nftables.SetElement, len(g.opts.Interfaces))
+	for i, name := range g.opts.Interfaces {
+		names[i].Key = interfaceKey(name)
+	}
+	failed := conn.AddSet(interfaceSet(), names)
+	p := place{family: nftables.TableFamilyINet}
+	rules := preroutingRules(p)
+	if g.noIngress {
+		rules = withoutIngress(p, g.opts.Bound)
+	}
+	hook(conn, &nftables.Chain{
+		Name: "prerouting", Table: p.table(), Hooknum: nftables.ChainHookPrerouting, Priority: nftables.ChainPriorityRaw,
+	}, rules)
+	return failed
+}
+
+// ingress queues the chain of an interface anew. It comes after the packet sockets
+// of the interface and before all else. A frame that only passes through a bridge
+// does not come by.
+func (g *Guard) ingress(conn *nftables.Conn, ifi string) {
+	c := &nftables.Chain{Name: chainName(g.number(ifi)), Table: netdevTable()}
+	conn.AddChain(c) // so that there is one to be deleted
+	conn.DelChain(c)
+	hook(conn, &nftables.Chain{
+		Name: c.Name, Table: c.Table, Hooknum: nftables.ChainHookIngress, Priority: nftables.ChainPriorityRaw, Device: ifi,
+	}, ingressRules(g.places(ifi)[0], g.opts.Bound))
+}
+
+func chainName(number int) string { return fmt.Sprint("ingress_", number) }

@@ -109,13 +109,21 @@ func localAddrs(c *rtnetlink.Conn) (map[netip.Addr]bool, error) {
 
 // addDefaultRoute sends everything that is not on the link to gateway.
 func addDefaultRoute(c *rtnetlink.Conn, index uint32, gateway netip.Addr) error {
-	err := c.Route.Replace(&rtnetlink.RouteMessage{
+	return addRoute(c, index, netip.PrefixFrom(gateway, 0).Masked(), gateway)
+}
+
+// addRoute sends what is for a network to gateway.
+func addRoute(c *rtnetlink.Conn, index uint32, to netip.Prefix, gateway netip.Addr) error {
+	m := &rtnetlink.RouteMessage{
 		Family: family(gateway), Table: unix.RT_TABLE_MAIN, Protocol: unix.RTPROT_STATIC,
-		Scope: unix.RT_SCOPE_UNIVERSE, Type: unix.RTN_UNICAST,
+		Scope: unix.RT_SCOPE_UNIVERSE, Type: unix.RTN_UNICAST, DstLength: uint8(to.Bits()),
 		Attributes: rtnetlink.RouteAttributes{Gateway: gateway.AsSlice(), OutIface: index},
-	})
-	if err != nil {
-		return fmt.Errorf("add default route via %s: %w", gateway, err)
+	}
+	if to.Bits() > 0 {
+		m.Attributes.Dst = to.Addr().AsSlice()
+	}
+	if err := c.Route.Replace(m); err != nil {
+		return fmt.Errorf("add route to %s via %s: %w", to, gateway, err)
 	}
 	return nil
 }

@@ -31,7 +31,7 @@ func tryParts(c *rtnetlink.Conn, ns *namespace) error {
 	if err := writeSysctls(switchSettings()); err != nil {
 		return fmt.Errorf("%s must be writable, as it is on a host and in a privileged container: %w", sysctlRoot, err)
 	}
-	if _, err := addBridge(c, "br0"); err != nil {
+	if _, err := addBridge(c, "br0", bridgeMAC()); err != nil {
 		return needModule("bridge", err)
 	}
 	cable := cable{near: "near", far: ns, farName: Interface, farMAC: machine.MAC{0x02, 0x77, 0, 0, 0, 1}}

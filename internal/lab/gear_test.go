@@ -82,6 +82,37 @@ func TestReaddress(t *testing.T) {
 	}
 }
 
+// TestBridge: a host whose interface is a bridge is where it was, and so are its
+// guests.
+func TestBridge(t *testing.T) {
+	t.Parallel()
+	l := newLAN(t)
+	porter, client := l.Porter(), l.Client()
+	if err := l.MakeBridge(porter); err != nil {
+		t.Fatal(err)
+	}
+	guest, err := l.AddGuest(porter, "guest", netip.MustParsePrefix("10.77.0.40/24"), netip.MustParsePrefix("fd77::40/64"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, from := range []*lab.Host{client, guest, l.Outside()} {
+		for _, to := range []*lab.Host{porter, guest, client} {
+			for _, ip := range []netip.Addr{to.Addr4(), to.Addr6()} {
+				if err := from.Ping(testContext(t), ip); err != nil {
+					t.Errorf("from %s: %v", from.Name(), err)
+				}
+			}
+		}
+	}
+	mac, _, _, err := guest.Neighbor(porter.Addr4())
+	if err != nil || mac != porter.MAC() {
+		t.Errorf("the bridge is at %v (%v), want %v", mac, err, porter.MAC())
+	}
+	if err := l.Outside().AddRoute(netip.MustParsePrefix("10.99.0.0/24"), guest.Addr4()); err == nil {
+		t.Error("there is a route by a host that is not on the link")
+	}
+}
+
 // TestClosedPort lets nothing through in either direction, under a link that is up.
 func TestClosedPort(t *testing.T) {
 	t.Parallel()

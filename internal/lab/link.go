@@ -18,20 +18,21 @@ const (
 	pollInterval = 2 * time.Millisecond
 )
 
-// bridgeMAC is fixed, or the bridge would take its address from a port.
+// bridgeMAC is that of the switch. It is fixed, or the bridge would take its address
+// from a port.
 func bridgeMAC() machine.MAC { return machine.MAC{0x02, 0x77, 0xff, 0xff, 0xff, 0xfe} }
 
 // addBridge makes the switch: no spanning tree, no forward delay, no multicast
 // snooping, so that it forwards at once and says nothing itself. It is a cheap
 // one, which forwards what is meant for switches.
-func addBridge(c *rtnetlink.Conn, name string) (index uint32, err error) {
+func addBridge(c *rtnetlink.Conn, name string, mac machine.MAC) (index uint32, err error) {
 	delay, stp, snooping, groups := uint32(0), driver.BridgeStpStateDisabled, driver.BridgeEnableDisabled, groupsForwarded()
 	err = c.Link.New(&rtnetlink.LinkMessage{
 		Flags:  unix.IFF_UP,
 		Change: unix.IFF_UP,
 		Attributes: &rtnetlink.LinkAttributes{
 			Name:    name,
-			Address: bridgeMAC().HardwareAddr(),
+			Address: mac.HardwareAddr(),
 			Info: &rtnetlink.LinkInfo{Kind: "bridge", Data: &driver.Bridge{
 				ForwardDelay: &delay, StpState: &stp, McastSnooping: &snooping, GroupFwdMask: &groups,
 			}},

@@ -86,6 +86,10 @@ func familyName(family byte) string {
 		return "ip"
 	case unix.NFPROTO_IPV6:
 		return "ip6"
+	case unix.NFPROTO_ARP:
+		return "arp"
+	case unix.NFPROTO_NETDEV:
+		return "netdev"
 	}
 	return fmt.Sprint("family ", family)
 }

@@ -21,7 +21,7 @@ func (l *LAN) bridge(segment uint16) (index uint32, err error) {
 		return index, nil
 	}
 	err = l.fabric.rtnl(func(c *rtnetlink.Conn) (err error) {
-		index, err = addBridge(c, fmt.Sprintf("br%d", segment))
+		index, err = addBridge(c, fmt.Sprintf("br%d", segment), bridgeMAC())
 		return err
 	})
 	if err == nil {

@@ -91,7 +91,7 @@ func (n *nic) repair() error {
 // own keeps the kernel silent about addresses, has it own them in bind mode, and
 // leads what programs of our own host send to them to us.
 func (k *kernel) own(n *nic, addrs []netip.Addr) {
-	k.guard.Hold(addrs)
+	k.guard.Hold(n.name, addrs)
 	// A kernel that owned addresses without the guard would refuse all connections.
 	guarded := k.guard.Status().Active
 	k.disowned = k.disowned || !guarded
@@ -135,7 +135,7 @@ func (k *kernel) forget(n *nic, addrs []netip.Addr) {
 			}
 		}
 	}
-	k.guard.Release(addrs)
+	k.guard.Release(n.name, addrs)
 }
 
 // guide has the kernel know that addresses are at their machine: its own entry
@@ -184,6 +184,7 @@ func (k *kernel) checkOwned(machines []*entry, nics []*nic) {
 
 // restore tells the kernel again what it forgets with a link or an address.
 func (k *kernel) restore(n *nic, machines []*entry) {
+	k.guard.Attach(n.name) // before the kernel owns addresses there
 	if err := n.link.Load().CheckGroups(); err != nil {
 		k.log.Warn("a switch with MLD snooping may hide solicitations from us", "event", "group_failed", "interface", n.name, "err", err)
 	}

@@ -27,7 +27,7 @@ type fakeGuard struct {
 	meanwhile func() // what happens while the kernel takes its time
 }
 
-func (g *fakeGuard) Hold(addrs ...netip.Addr) error {
+func (g *fakeGuard) Hold(ifi string, addrs ...netip.Addr) error {
 	if f := g.meanwhile; f != nil {
 		g.meanwhile = nil
 		f()
@@ -35,17 +35,24 @@ func (g *fakeGuard) Hold(addrs ...netip.Addr) error {
 	for _, ip := range addrs {
 		g.held[ip] = true
 	}
-	g.did = append(g.did, fmt.Sprint("hold ", addrs))
+	g.did = append(g.did, fmt.Sprint("hold ", ifi, " ", addrs))
 	return g.fails
 }
 
-func (g *fakeGuard) Release(addrs ...netip.Addr) error {
+func (g *fakeGuard) Release(ifi string, addrs ...netip.Addr) error {
 	for _, ip := range addrs {
 		delete(g.held, ip)
-		g.did = append(g.did, fmt.Sprint("release ", ip))
+		g.did = append(g.did, fmt.Sprint("release ", ifi, " ", ip))
 	}
 	return g.fails
 }
+
+func (g *fakeGuard) Attach(ifi string) error {
+	g.did = append(g.did, "attach "+ifi)
+	return g.fails
+}
+
+func (g *fakeGuard) Limits() string { return "" }
 
 func (g *fakeGuard) Check() error {
 	g.did = append(g.did, "check")
@@ -124,7 +131,7 @@ func TestGuardFollowsTheClaim(t *testing.T) {
 		}
 		g.did = slices.DeleteFunc(g.did, func(s string) bool { return s == "check" })
 		slices.Sort(g.did)
-		if want := []string{"hold [10.77.0.20 fd77::20]", "release 10.77.0.20", "release fd77::20"}; !slices.Equal(g.did, want) {
+		if want := []string{"hold eth0 [10.77.0.20 fd77::20]", "release eth0 10.77.0.20", "release eth0 fd77::20"}; !slices.Equal(g.did, want) {
 			t.Errorf("the guard was told %q, want %q", g.did, want)
 		}
 		if len(x.announced(nas4)) == 0 || len(wrong) > 0 {
@@ -188,6 +195,26 @@ func TestBoundWhileGuarded(t *testing.T) {
 			if got := len(bound) == 2; got != works {
 				t.Errorf("bound %v while the guard works: %v", bound, works)
 			}
+		}
+	})
+}
+
+// When an interface is there again its guard is, before the kernel owns addresses.
+func TestGuardOfAnInterfaceThatIsBack(t *testing.T) {
+	onLab(t, func(c *config.Config) { c.Claim.Mode = config.ModeBind }, func(x *fixture) {
+		g := x.guarded()
+		bound, _ := x.fakeBinder()
+		x.asleep(nas())
+		clear(bound)
+		g.did = nil
+		bind := x.n.binder.Add
+		x.n.binder.Add = func(ips ...netip.Addr) error {
+			g.did = append(g.did, "bind")
+			return bind(ips...)
+		}
+		x.inspect(x.n, lan.Change{LinkLost: true})
+		if want := []string{"attach eth0", "bind"}; !slices.Equal(g.did, want) {
+			t.Errorf("did %q, want %q", g.did, want)
 		}
 	})
 }

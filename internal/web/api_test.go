@@ -148,14 +148,14 @@ func TestStatus(t *testing.T) {
 	}{
 		{
 			&house{guard: guard.Status{Mode: "auto", Active: true}, storage: journal.Health{Healthy: true}},
-			`{"version":"1.2.3","ready":true,"reason":"","guard":{"mode":"auto","active":true,"reason":""},"journal":{"healthy":true,"reason":""}}`,
+			`{"version":"1.2.3","ready":true,"reason":"","guard":{"mode":"auto","active":true,"reason":"","limits":""},"journal":{"healthy":true,"reason":""}}`,
 		},
 		{
 			&house{
 				ready: errors.New("starting"), guard: guard.Status{Mode: "off", Reason: "claim.guard is off"},
 				storage: journal.Health{Reason: "no space left"},
 			},
-			`{"version":"1.2.3","ready":false,"reason":"starting","guard":{"mode":"off","active":false,"reason":"claim.guard is off"},` +
+			`{"version":"1.2.3","ready":false,"reason":"starting","guard":{"mode":"off","active":false,"reason":"claim.guard is off","limits":""},` +
 				`"journal":{"healthy":false,"reason":"no space left"}}`,
 		},
 	} {

@@ -1,0 +1,183 @@
+package guard
+
+import (
+	"encoding/binary"
+	"slices"
+
+	"github.com/google/nftables"
+	"github.com/google/nftables/expr"
+	"golang.org/x/sys/unix"
+)
+
+// Offsets in the headers of IPv4 (RFC 791 section 3.1) and IPv6 (RFC 8200 section 3).
+const (
+	source4, destination4 = 12, 16
+	source6, destination6 = 8, 24
+)
+
+// hook queues a chain of the kernel's own path with its rules. What they do not
+// drop goes on.
+func hook(conn *nftables.Conn, c *nftables.Chain, rules [][]expr.Any) {
+	policy := nftables.ChainPolicyAccept
+	c.Type, c.Policy = nftables.ChainTypeFilter, &policy
+	fill(conn, conn.AddChain(c), rules)
+}
+
+func fill(conn *nftables.Conn, c *nftables.Chain, rules [][]expr.Any) {
+	for _, r := range rules {
+		conn.AddRule(&nftables.Rule{Table: c.Table, Chain: c, Exprs: r})
+	}
+}
+
+// ingressRules are those for one interface, in the order that costs everybody
+// else's packets least: where they go to, and of ICMP errors what they are.
+//
+// Where the kernel owns the addresses it would answer solicitations about them too.
+func ingressRules(p place, bound bool) [][]expr.Any {
+	matches := [][]expr.Any{to4(p), to6(p), unreachableFrom4(p), unreachableFrom6(p)}
+	if bound {
+		matches = append(matches, aboutClaimed(p))
+	}
+	for i := range matches {
+		matches[i] = append(matches[i], &expr.Verdict{Kind: expr.VerdictGoto, Chain: untagged})
+	}
+	return matches
+}
+
+// untagged is the chain that drops what is for the interface itself.
+const untagged = "untagged"
+
+// dropUntagged queues the chain for what matched on any interface. A frame with a
+// tag is for a VLAN interface on top of this one, which has a chain of its own if it
+// is ours. With VID 0 it is a priority tag (IEEE 802.1Q section 9.6), as the kernel
+// filter has it.
+func dropUntagged(conn *nftables.Conn) {
+	rules := [][]expr.Any{taggedBy(unix.ETH_P_8021Q), taggedBy(unix.ETH_P_8021AD)}
+	for i := range rules {
+		rules[i] = append(rules[i], &expr.Verdict{Kind: expr.VerdictAccept})
+	}
+	fill(conn, conn.AddChain(&nftables.Chain{Name: untagged, Table: netdevTable()}), append(rules, drop()))
+}
+
+// taggedBy matches a tag of a type with another VID than 0: of the type and the tag
+// behind it, the twelve bits of the VID.
+func taggedBy(etherType uint32) []expr.Any {
+	tag := func(vid uint32) []byte { return binary.BigEndian.AppendUint32(nil, etherType<<16|vid) }
+	return []expr.Any{
+		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseLLHeader, Offset: 12, Len: 4},
+		&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: 4, Mask: []byte{0xff, 0xff, 0x0f, 0xff}, Xor: make([]byte, 4)},
+		&expr.Cmp{Op: expr.CmpOpGte, Register: 1, Data: tag(1)},
+		&expr.Cmp{Op: expr.CmpOpLte, Register: 1, Data: tag(0xfff)},
+	}
+}
+
+// preroutingRules are those for packets on their way through the kernel.
+//
+// Where the kernel owns the addresses it would take packets to them in wherever they
+// come from: from containers, from other networks, or over lo from the host itself.
+// What comes in by our own interfaces is left to their chains: where one is a bridge
+// and br_netfilter asks us, the frame may be on its way from one port to another, or
+// to our packet sockets.
+func preroutingRules(p place) [][]expr.Any {
+	return [][]expr.Any{drop(to4(p), fromOurs(false)), drop(to6(p), fromOurs(false))}
+}
+
+// withoutIngress are the rules for packets on their way through a kernel that has no
+// ingress hook. They are asked too early on a bridge with br_netfilter, and do not
+// know on which of our interfaces an address is claimed.
+func withoutIngress(p place, bound bool) [][]expr.Any {
+	rules := [][]expr.Any{drop(unreachableFrom4(p), fromOurs(true)), drop(unreachableFrom6(p), fromOurs(true))}
+	if !bound {
+		return append([][]expr.Any{drop(to4(p), fromOurs(true)), drop(to6(p), fromOurs(true))}, rules...)
+	}
+	return append([][]expr.Any{drop(to4(p)), drop(to6(p))}, append(rules, drop(aboutClaimed(p), fromOurs(true)))...)
+}
+
+func to4(p place) []expr.Any {
+	return slices.Concat(protocol(unix.ETH_P_IP), in(p.claimed4(), expr.PayloadBaseNetworkHeader, destination4))
+}
+
+func to6(p place) []expr.Any {
+	return slices.Concat(protocol(unix.ETH_P_IPV6),
+		in(p.tails6(), expr.PayloadBaseNetworkHeader, destination6+16-4), in(p.claimed6(), expr.PayloadBaseNetworkHeader, destination6))
+}
+
+// unreachableFrom4 matches "port unreachable" from a claimed address (RFC 792: type
+// 3, code 3). The readers know what to make of it. A host that forwards would pass
+// it on to the client, and the kernel would tell a program of our own.
+func unreachableFrom4(p place) []expr.Any {
+	return slices.Concat(icmp(unix.IPPROTO_ICMP, 3, 3), protocol(unix.ETH_P_IP), in(p.claimed4(), expr.PayloadBaseNetworkHeader, source4))
+}
+
+// unreachableFrom6 is the same for IPv6 (RFC 4443 section 3.1: type 1, code 4).
+func unreachableFrom6(p place) []expr.Any {
+	return slices.Concat(icmp(unix.IPPROTO_ICMPV6, 1, 4), protocol(unix.ETH_P_IPV6), in(p.claimed6(), expr.PayloadBaseNetworkHeader, source6))
+}
+
+func icmp(transport, kind, code byte) []expr.Any {
+	return append(transported(transport),
+		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Offset: 0, Len: 2},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{kind, code}})
+}
+
+func transported(transport byte) []expr.Any {
+	return []expr.Any{
+		&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: 1},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{transport}},
+	}
+}
+
+func protocol(etherType uint16) []expr.Any {
+	return []expr.Any{
+		&expr.Meta{Key: expr.MetaKeyPROTOCOL, Register: 1},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: binary.BigEndian.AppendUint16(nil, etherType)},
+	}
+}
+
+// aboutClaimed matches neighbour solicitations and advertisements, ICMPv6 types
+// 135 and 136, whose target is claimed; it is at offset 8 of both (RFC 4861
+// sections 4.3 and 4.4). Most go to groups, not to the address. The kernel would
+// answer the one, and complain of a duplicate after the other.
+func aboutClaimed(p place) []expr.Any {
+	return slices.Concat(transported(unix.IPPROTO_ICMPV6), []expr.Any{
+		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Offset: 0, Len: 1},
+		&expr.Cmp{Op: expr.CmpOpGte, Register: 1, Data: []byte{135}},
+		&expr.Cmp{Op: expr.CmpOpLte, Register: 1, Data: []byte{136}},
+	}, in(p.claimed6(), expr.PayloadBaseTransportHeader, 8))
+}
+
+// arpInput is the hook that ARP packets pass before the kernel reads them
+// (NF_ARP_IN of linux/netfilter_arp.h).
+func arpInput() *nftables.ChainHook { return nftables.ChainHookRef(0) }
+
+// arpRules are: arp operation request arp daddr ip @claimed4 drop, on every
+// interface: by default the kernel answers on each for all of its addresses
+// (arp_ignore). The operation is at offset 6, and the target's IPv4 address at 24
+// behind hardware addresses of 6 octets (RFC 826).
+func arpRules(p place) [][]expr.Any {
+	request := []expr.Any{
+		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseNetworkHeader, Offset: 6, Len: 2},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{0, 1}},
+	}
+	return [][]expr.Any{drop(request, in(p.claimed4(), expr.PayloadBaseNetworkHeader, 24))}
+}
+
+// in matches packets with an element of the set at an offset.
+func in(set *nftables.Set, base expr.PayloadBase, offset uint32) []expr.Any {
+	return []expr.Any{
+		&expr.Payload{DestRegister: 1, Base: base, Offset: offset, Len: set.KeyType.Bytes},
+		&expr.Lookup{SourceRegister: 1, SetName: set.Name, SetID: set.ID},
+	}
+}
+
+// fromOurs matches packets that came in on one of our interfaces, or on none.
+func fromOurs(ours bool) []expr.Any {
+	return []expr.Any{
+		&expr.Meta{Key: expr.MetaKeyIIFNAME, Register: 1},
+		&expr.Lookup{SourceRegister: 1, SetName: interfaceSet().Name, SetID: interfaceSet().ID, Invert: !ours},
+	}
+}
+
+func drop(matches ...[]expr.Any) []expr.Any {
+	return append(slices.Concat(matches...), &expr.Verdict{Kind: expr.VerdictDrop})
+}
