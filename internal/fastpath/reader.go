@@ -95,7 +95,7 @@ func (r *Reader) Handle(p *lan.Packet) {
 		r.visit(v, p)
 	default:
 		r.neighbor(v, p)
-		if !watched {
+		if !watched || p.Src != t.MAC { // a hypervisor may speak with the card of a machine
 			r.noteHost(v, p)
 		}
 	}
