@@ -37,6 +37,8 @@ func (r *Reader) passOn(v *View, p *lan.Packet) {
 	}
 	lan.Redirect(p.Frame, r.responder.Self, a.target.MAC)
 	_ = r.responder.Send(p.Frame) // the client asks again
+	// An advertisement that answers a unicast solicitation need not say at which MAC.
+	r.noteRequester(a, Requester{a.ip, p.Src}, p)
 }
 
 // noteRequester takes a neighbour that is to be told again where an address is.

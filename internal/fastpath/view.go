@@ -61,6 +61,9 @@ func (v *View) Add(t *Target, whole bool, elsewhere func(netip.Addr) bool) {
 // Address returns the address of a target, or nil.
 func (v *View) Address(ip netip.Addr) *Address { return v.addrs[ip] }
 
+// Watches reports whether a MAC is that of a target.
+func (v *View) Watches(mac machine.MAC) bool { return v.targets[mac] != nil }
+
 // Interest returns what the kernel filter has to let through, beside what is for
 // the addresses of our own host.
 func (v *View) Interest(own []netip.Addr) lan.Interest {

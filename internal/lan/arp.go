@@ -66,9 +66,14 @@ func arpAnswer(p *Packet, src, owner machine.MAC) ([]byte, error) {
 	if !p.SenderMAC.Unicast() {
 		return nil, fmt.Errorf("answer to an arp request for %v: sender %v: expected a unicast MAC address", p.To, p.SenderMAC)
 	}
-	return arpFrame(src, p.SenderMAC, arpFields{
+	return arpReply(src, p.SenderMAC, owner, p.To, p.From)
+}
+
+// arpReply tells the host dst, which has the address target, that ip is at owner.
+func arpReply(src, dst, owner machine.MAC, ip, target netip.Addr) ([]byte, error) {
+	return arpFrame(src, dst, arpFields{
 		op:        arp.OperationReply,
-		senderMAC: owner, senderIP: p.To,
-		targetMAC: p.SenderMAC, targetIP: p.From,
+		senderMAC: owner, senderIP: ip,
+		targetMAC: dst, targetIP: target,
 	})
 }

@@ -107,6 +107,26 @@ func Announcement(src, dst, owner machine.MAC, ip, from, client netip.Addr) ([][
 	return [][]byte{frame}, nil
 }
 
+// Reply returns the frame that tells the one client dst that ip is at owner, in the form
+// of an answer to a question of the client's. Linux takes it where it has an entry for ip
+// that is older than a second, also where it takes no announcement, and makes none. The
+// errors are those of Correction.
+func Reply(src, dst, owner machine.MAC, ip, client netip.Addr) ([]byte, error) {
+	err := checkPair(ip, client)
+	if err == nil {
+		err = checkDestination(dst)
+	}
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("reply: %w", err)
+	case !owner.Unicast():
+		return nil, fmt.Errorf("reply about %v: owner %v: expected a unicast MAC address", ip, owner)
+	case ip.Is4():
+		return arpReply(src, dst, owner, ip, client)
+	}
+	return ndFrame(src, dst, ip, client, advertisement(owner, ip, true))
+}
+
 // AnswerTo returns the frame that answers p, an ARP request or a neighbour
 // solicitation, and says that what it asks for is at the link-layer address
 // owner. It leaves from our own address src. It is an error if p is of another

@@ -9,6 +9,7 @@ const (
 	flapsWithin = 30 * time.Second       // of its arrival
 	flapPace    = 500 * time.Millisecond // of the questions meanwhile
 	flapMisses  = 2
+	flapSilence = time.Second      // the least
 	flapTime    = 10 * time.Second // a longer silence is no flap
 )
 
@@ -20,7 +21,7 @@ func (m *Machine) mayFlap(now time.Time) bool { return now.Before(m.flapsUntil) 
 // address may pause (RFC 5227 section 1.1).
 func (m awake) flapped(now time.Time) bool {
 	p := &m.presence
-	return m.mayFlap(now) && p.misses >= flapMisses && !now.Before(m.blind) && now.Sub(p.tests.last) >= startSilence
+	return m.mayFlap(now) && p.misses >= flapMisses && now.Sub(p.since) >= flapSilence && !now.Before(m.blind) && now.Sub(p.tests.last) >= startSilence
 }
 
 // beginFlap answers for a machine that has lost its network again, so that whoever

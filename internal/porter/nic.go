@@ -38,6 +38,7 @@ type nic struct {
 	binder      *claim.Binder
 	corrections corrections
 	pins        *rate.Limiter // of hosts that have not asked
+	reminders   *rate.Limiter // likewise
 	stale       bool          // the readers' view has to be made anew
 	stuck       bool          // the kernel filter could not be set, and the log says so
 	refused     bool          // so could claimed addresses, in bind mode
@@ -58,7 +59,7 @@ type nic struct {
 func newNIC(name string, local bool, sightings chan<- fastpath.Sighting, replied func(lan.Kind), log *slog.Logger) *nic {
 	n := &nic{name: name, local: local, log: log.With("interface", name)}
 	n.network.Store(&lan.Network{Name: name})
-	n.pins = rate.NewLimiter(pinRate, pinBurst)
+	n.pins, n.reminders = rate.NewLimiter(pinRate, pinBurst), rate.NewLimiter(pinRate, pinBurst)
 	n.observe, n.transmit = n.observeKernel, n.Send
 	send := func(frame []byte) error { return n.transmit(frame) }
 	n.reader = fastpath.New(fastpath.Options{Send: send, Forward: n.forward, Replied: replied, Sightings: sightings})

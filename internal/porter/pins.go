@@ -5,12 +5,13 @@ import (
 	"time"
 
 	"nightporter/internal/handover"
+	"nightporter/internal/lan"
 	"nightporter/internal/machine"
 )
 
 const (
 	// pinRate and pinBurst ration what hosts are told that have not asked, in frames a
-	// second on one interface: many machines may arrive at once.
+	// second on one interface: many machines may arrive at once, or fall asleep.
 	pinRate  = 1000
 	pinBurst = 1000
 
@@ -39,6 +40,22 @@ func (e *entry) diverted(machines *registry, addr netip.Addr) {
 	e.pin()
 	if !e.refusedAt.IsZero() && e.State() == machine.Arriving {
 		e.pinHosts(machines, []netip.Addr{addr})
+	}
+}
+
+// remind tells the other hosts on the LAN one by one that we have an address: some take
+// no announcement. One that does not know the address learns nothing from it.
+func (n *nic) remind(ip netip.Addr) {
+	for _, host := range n.reader.Hosts(ip.Is6(), pinned) {
+		if n.reader.View().Watches(host.MAC) || !n.network.Load().Contains(host.IP) || !n.reminders.Allow() {
+			continue
+		}
+		frame, err := lan.Reply(n.MAC(), host.MAC, n.MAC(), ip, host.IP)
+		if err != nil {
+			n.log.Debug("cannot remind a neighbor", "event", "correction_failed", "ip", ip, "to", host.MAC, "err", err)
+			continue
+		}
+		n.send(frame)
 	}
 }
 

@@ -23,6 +23,9 @@ func (n *nic) announce(ip netip.Addr, owner machine.MAC) {
 		return // its machine spoke, and the loop is about to hear of it
 	}
 	n.tellOwner(machine.Broadcast, netip.Addr{}, ip, owner)
+	if owner == n.MAC() {
+		n.remind(ip)
+	}
 }
 
 // point tells one client alone that the machine's address is at owner.
