@@ -212,6 +212,9 @@ func TestFieldReadyByBanner(t *testing.T) {
 
 // TestFieldReadyBySSHD asks the real one for its banner.
 func TestFieldReadyBySSHD(t *testing.T) {
+	if b, err := os.ReadFile("/proc/self/uid_map"); err != nil || !bytes.HasSuffix(bytes.TrimSpace(b), []byte(" 4294967295")) {
+		t.Skip("sshd works as a user of its own, which this user namespace has not:", err)
+	}
 	path, keyscan, dir := installed(t, "sshd"), installed(t, "ssh-keyscan"), t.TempDir()
 	key := filepath.Join(dir, "key")
 	if out, err := exec.Command(installed(t, "ssh-keygen"), "-q", "-t", "ed25519", "-N", "", "-f", key).CombinedOutput(); err != nil {
