@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"net/netip"
 	"testing"
 	"time"
@@ -30,20 +31,27 @@ func TestConnectionOutlivesTheSleep(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name, conf string
+		ssh        string // in the registration
 		wakes      bool
 		ip         netip.Addr
 	}{
-		{"ipv4", "wake: {established: true}\n", true, nas4},
-		{"ipv6", "wake: {established: true}\n", true, nas6},
-		{"not without the key", "", false, nas4},
+		{"ipv4", "wake: {established: true}\n", `{"port":"22/tcp"}`, true, nas4},
+		{"ipv6", "wake: {established: true}\n", `"22/tcp"`, true, nas6},
+		{"not without the key", "", `"22/tcp"`, false, nas4},
+		{"of this service", "", `{"port":"22/tcp","established":true}`, true, nas6},
+		{"not of this service", "wake: {established: true}\n", `{"port":"22/tcp","established":false}`, false, nas4},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			h := open(t, brisk+c.conf)
 			nas := h.nas(func(m *lab.MachineConfig) { m.Suspend = true })
 			client, porter := h.lan.Client(), h.lan.Porter()
 			old := h.call(client, nas, c.ip, 22)
-			h.putToSleep(nas)
 			n := h.d.Log.Len()
+			ports := []any{json.RawMessage(c.ssh), "27015/udp"}
+			h.register(nas.Host, body("nas", nas.MAC(), entry{nas4, ports}, entry{nas6, ports}))
+			h.must(nas.Sleep(h.ctx))
+			h.moved(n, "nas", "settling", "asleep", machine.WhySilent)
+			n = h.d.Log.Len()
 			h.neighbor(client, c.ip, porter.MAC())
 			atPorter, atMachine := h.capturePort(porter), h.capturePort(nas.Host)
 

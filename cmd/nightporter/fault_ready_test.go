@@ -98,10 +98,10 @@ func (s *subject) servedWhenReady(from *lab.Host, url string) {
 	if err != nil || out != "welcome" {
 		s.Errorf("curl ended with %v: %q", err, out)
 	}
-	if late := ended.Sub(s.upAt().Add(unreadyFor)); late < -50*time.Millisecond || late > 600*time.Millisecond {
+	if late := ended.Sub(s.upAt().Add(unreadyFor)); late < -50*time.Millisecond || late > slack {
 		s.Errorf("served %v after the server was ready", late)
 	}
-	s.comes(5*time.Second, 0, "nas", "awake")
+	s.comes(20*time.Second, 0, "nas", "awake")
 }
 
 // TestFieldReadyByHTTP: a server that listens at once and answers 503 for 5 s. Its
@@ -202,7 +202,7 @@ func TestFieldReadyByBanner(t *testing.T) {
 				if c.banner != "SSH-2.0-test\r\n" {
 					t.Errorf("the server said %q", c.banner)
 				}
-				if late := c.ended.Sub(s.upAt().Add(unreadyFor)); late < -50*time.Millisecond || late > 500*time.Millisecond {
+				if late := c.ended.Sub(s.upAt().Add(unreadyFor)); late < -50*time.Millisecond || late > slack {
 					t.Errorf("connected %v after the server was ready", late)
 				}
 			})
@@ -212,6 +212,9 @@ func TestFieldReadyByBanner(t *testing.T) {
 
 // TestFieldReadyBySSHD asks the real one for its banner.
 func TestFieldReadyBySSHD(t *testing.T) {
+	if b, err := os.ReadFile("/proc/self/uid_map"); err != nil || !bytes.HasSuffix(bytes.TrimSpace(b), []byte(" 4294967295")) {
+		t.Skip("sshd works as a user of its own, which this user namespace has not:", err)
+	}
 	path, keyscan, dir := installed(t, "sshd"), installed(t, "ssh-keyscan"), t.TempDir()
 	key := filepath.Join(dir, "key")
 	if out, err := exec.Command(installed(t, "ssh-keygen"), "-q", "-t", "ed25519", "-N", "", "-f", key).CombinedOutput(); err != nil {
@@ -228,7 +231,7 @@ func TestFieldReadyBySSHD(t *testing.T) {
 	if !strings.Contains(out.String(), "ssh-ed25519") {
 		t.Errorf("the server has the keys %q", out.String())
 	}
-	s.comes(5*time.Second, 0, "nas", "awake")
+	s.comes(20*time.Second, 0, "nas", "awake")
 }
 
 // TestFieldReadyAfterADelay: of a service that says nothing it is known how long it
@@ -242,7 +245,7 @@ func TestFieldReadyAfterADelay(t *testing.T) {
 				unless(t, way.name == "registered" && ip == nas4 || way.name == "bind" && ip == nas6)
 				s := prepareReady(t, fieldProbe+way.conf, way.agentless, ip, service{"22/tcp", "delay:2450ms"}, nil)
 				c := s.call(s.lan.Client(), s.nas, ip, 22)
-				if late := c.ended.Sub(s.upAt().Add(delay)); late < -20*time.Millisecond || late > 500*time.Millisecond {
+				if late := c.ended.Sub(s.upAt().Add(delay)); late < -20*time.Millisecond || late > slack {
 					t.Errorf("connected %v after the delay", late)
 				}
 			})

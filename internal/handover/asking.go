@@ -28,7 +28,7 @@ type ask struct {
 // there is for the client, also after it was told better.
 type diverted struct {
 	Guest
-	told     bool // it was not told better yet
+	owed     bool // the machine is still to be told its true MAC
 	byKernel bool // our own kernel forwards what comes for the client
 }
 
@@ -94,7 +94,7 @@ func (h *Hold) Divert(g Guest, byKernel bool) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	r := h.repliesNow()
-	d := diverted{Guest: g, told: true, byKernel: byKernel}
+	d := diverted{Guest: g, owed: true, byKernel: byKernel}
 	i := slices.IndexFunc(r.clients, func(c diverted) bool { return c.IP == g.IP })
 	switch {
 	case i >= 0:
@@ -189,8 +189,8 @@ func (h *Hold) Undivert() (clients []Guest) {
 	for i := range r.clients {
 		c := &r.clients[i]
 		asks := slices.ContainsFunc(r.asks, func(a ask) bool { return a.client.Addr() == c.IP })
-		if c.told && !asks {
-			c.told = false
+		if c.owed && !asks {
+			c.owed = false
 			clients = append(clients, c.Guest)
 		}
 	}
