@@ -70,7 +70,7 @@ func TestFieldHardenedAtTheClaim(t *testing.T) {
 // porter, and its session never stops.
 func TestFieldHardenedSession(t *testing.T) {
 	t.Parallel()
-	const span, gap = 25 * time.Second, time.Second
+	const span, gap, starved = 25 * time.Second, time.Second, 5 * time.Second
 	for _, in := range settings {
 		for _, ip := range []netip.Addr{nas4, nas6} {
 			t.Run(fmt.Sprintf("%s/%v", in.name, ip), func(t *testing.T) {
@@ -93,12 +93,11 @@ func TestFieldHardenedSession(t *testing.T) {
 					longest[who] = make(chan time.Duration, 1)
 					go func(result chan<- time.Duration) { result <- longestGap(c.conn, span) }(longest[who])
 				}
-				for who, result := range longest {
-					got := <-result
-					t.Logf("the session of %s: longest gap %v", who, got)
-					if got > gap {
-						t.Errorf("the session of %s stood still for %v, want %v at most", who, got, gap)
-					}
+				ordinary, hardened := <-longest["an ordinary client"], <-longest["a hardened client"]
+				t.Logf("longest gaps: %v of an ordinary client, %v of a hardened one", ordinary, hardened)
+				// A busy computer stops both at the same time.
+				if ordinary > starved || hardened > ordinary+gap {
+					t.Errorf("the session of a hardened client stood still for %v, and that of an ordinary one for %v", hardened, ordinary)
 				}
 			})
 		}
@@ -112,7 +111,7 @@ func longestGap(conn net.Conn, span time.Duration) (longest time.Duration) {
 	last, octet := time.Now(), make([]byte, 1)
 	for end := last.Add(span); last.Before(end); {
 		_ = conn.SetDeadline(end.Add(time.Second))
-		if _, err := conn.Write([]byte("."[:1])); err != nil {
+		if _, err := conn.Write([]byte(".")); err != nil {
 			return max(longest, time.Since(last))
 		}
 		if _, err := io.ReadFull(conn, octet); err != nil {
