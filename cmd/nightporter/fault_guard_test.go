@@ -53,7 +53,7 @@ func TestFieldBridge(t *testing.T) {
 				t.Parallel()
 				ctx, network := newLANFor(t, 3*time.Minute)
 				guest := bridged(t, network, asked)
-				s := prepareOn(ctx, t, network, brisk+way.conf, way.agentless, late(1250*time.Millisecond))
+				s := prepareOn(ctx, t, network, brisk+way.conf, way.agentless, late(900*time.Millisecond))
 				s.wantMetric(1, `nightporter_guard_active`)
 				for _, hosts := range [][]*lab.Host{{network.Client(), guest}, {guest, network.Client()}} {
 					for _, ip := range s.addrs() {
@@ -74,7 +74,7 @@ func TestFieldBridgeLocal(t *testing.T) {
 	t.Parallel()
 	ctx, network := newLANFor(t, 3*time.Minute)
 	guest := bridged(t, network, true)
-	s := prepareOn(ctx, t, network, brisk+"wake: {local: true}\n", false, late(1250*time.Millisecond))
+	s := prepareOn(ctx, t, network, brisk+"wake: {local: true}\n", false, late(900*time.Millisecond))
 	for _, ip := range s.addrs() {
 		s.sleeps()
 		s.servedOnTheBridge(network.Porter(), guest, ip)
@@ -145,7 +145,7 @@ func TestFieldRouter(t *testing.T) {
 				h.must(network.Router().AddRoute(legs[0].Masked(), porter.Addr4()))
 				h.must(network.Router().AddRoute(legs[1].Masked(), porter.Addr6()))
 
-				nas := h.starting(1250 * time.Millisecond)
+				nas := h.starting(900 * time.Millisecond)
 				h.putToSleep(nas)
 				n := h.d.Log.Len()
 				atClient, atMachine := h.capturePort(guest), h.capturePort(nas.Host)

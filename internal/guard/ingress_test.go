@@ -181,8 +181,8 @@ func (p *post) counter(name string, priority nftables.ChainPriority) func() []ui
 	chain := p.conn.AddChain(&nftables.Chain{Name: name, Table: table, Type: nftables.ChainTypeFilter, Device: lab.Interface,
 		Hooknum: nftables.ChainHookIngress, Priority: &priority})
 	for _, to := range [][]expr.Any{
-		slices.Concat(protocol(unix.ETH_P_IP), fieldIs(destination4, nas4.AsSlice())),
-		slices.Concat(protocol(unix.ETH_P_IPV6), fieldIs(destination6, nas6.AsSlice())),
+		slices.Concat(version(4), fieldIs(destination4, nas4.AsSlice())),
+		slices.Concat(version(6), fieldIs(destination6, nas6.AsSlice())),
 	} {
 		p.conn.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: append(to, &expr.Counter{})})
 	}

@@ -26,23 +26,35 @@ func metaIs(key expr.MetaKey, value ...byte) []expr.Any {
 	return []expr.Any{&expr.Meta{Key: key, Register: 1}, &expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: value}}
 }
 
+func maskIs(base expr.PayloadBase, mask, value []byte) []expr.Any {
+	return []expr.Any{
+		&expr.Payload{DestRegister: 1, Base: base, Len: 4},
+		&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: 4, Mask: mask, Xor: []byte{0, 0, 0, 0}},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: value},
+	}
+}
+
+func versionIs(v byte) []expr.Any {
+	return maskIs(expr.PayloadBaseNetworkHeader, []byte{0xf0, 0, 0, 0}, []byte{v << 4, 0, 0, 0})
+}
+
 func wantTo4(of string) []expr.Any {
-	return slices.Concat(metaIs(expr.MetaKeyPROTOCOL, 8, 0), fieldIn(expr.PayloadBaseNetworkHeader, 16, 4, "claimed4"+of))
+	return slices.Concat(versionIs(4), fieldIn(expr.PayloadBaseNetworkHeader, 16, 4, "claimed4"+of))
 }
 
 func wantTo6(of string) []expr.Any {
-	return slices.Concat(metaIs(expr.MetaKeyPROTOCOL, 0x86, 0xdd),
+	return slices.Concat(versionIs(6),
 		fieldIn(expr.PayloadBaseNetworkHeader, 36, 4, "tails6"+of), fieldIn(expr.PayloadBaseNetworkHeader, 24, 16, "claimed6"+of))
 }
 
 func wantUnreachable4(of string) []expr.Any {
 	return slices.Concat(metaIs(expr.MetaKeyL4PROTO, 1), portUnreachable(3, 3),
-		metaIs(expr.MetaKeyPROTOCOL, 8, 0), fieldIn(expr.PayloadBaseNetworkHeader, 12, 4, "claimed4"+of))
+		versionIs(4), fieldIn(expr.PayloadBaseNetworkHeader, 12, 4, "claimed4"+of))
 }
 
 func wantUnreachable6(of string) []expr.Any {
 	return slices.Concat(metaIs(expr.MetaKeyL4PROTO, 58), portUnreachable(1, 4),
-		metaIs(expr.MetaKeyPROTOCOL, 0x86, 0xdd), fieldIn(expr.PayloadBaseNetworkHeader, 8, 16, "claimed6"+of))
+		versionIs(6), fieldIn(expr.PayloadBaseNetworkHeader, 8, 16, "claimed6"+of))
 }
 
 func portUnreachable(kind, code byte) []expr.Any {
@@ -90,21 +102,35 @@ func after(tail []expr.Any, rules ...[]expr.Any) (all [][]expr.Any) {
 	return all
 }
 
+func goingTo(chain string) []expr.Any {
+	return []expr.Any{&expr.Verdict{Kind: expr.VerdictGoto, Chain: chain}}
+}
+
 // wantIngress are the rules of an interface.
 func wantIngress(of string, bound bool) [][]expr.Any {
-	rules := [][]expr.Any{wantTo4(of), wantTo6(of), wantUnreachable4(of), wantUnreachable6(of)}
+	rules := append(after(goingTo("matched"), wantTo4(of), wantTo6(of)), slices.Concat(
+		maskIs(expr.PayloadBaseTransportHeader, []byte{0xfd, 0xf8, 0, 0}, []byte{1, 0, 0, 0}), goingTo("unreachable"+of)))
 	if bound {
-		rules = append(rules, wantAbout6(of))
+		rules = append(rules, slices.Concat(wantAbout6(of), goingTo("matched")))
 	}
-	return after([]expr.Any{&expr.Verdict{Kind: expr.VerdictGoto, Chain: "untagged"}}, rules...)
+	return rules
+}
+
+func wantUnreachable(of string) [][]expr.Any {
+	return after(goingTo("matched"), wantUnreachable4(of), wantUnreachable6(of))
 }
 
 // TestInstalled reads back what the kernel has: the whole of it.
 func TestInstalled(t *testing.T) {
 	prerouting := nftables.Chain{Name: "prerouting", Table: inetTable(), Hooknum: nftables.ChainHookPrerouting, Priority: nftables.ChainPriorityRaw}
 	input := nftables.Chain{Name: "input", Table: arpTable(), Hooknum: nftables.ChainHookRef(0), Priority: nftables.ChainPriorityFilter}
-	untagged := nftables.Chain{Name: "untagged", Table: netdevTable()}
-	tagged := [][]expr.Any{wantTag(0x81, 0), wantTag(0x88, 0xa8), dropped}
+	chain := func(name string) nftables.Chain { return nftables.Chain{Name: name, Table: netdevTable()} }
+	verdict := [][]expr.Any{{
+		&expr.Meta{Key: expr.MetaKeyPROTOCOL, Register: 1},
+		&expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: []byte{8, 0}},
+		&expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: []byte{0x86, 0xdd}},
+		&expr.Verdict{Kind: expr.VerdictAccept},
+	}, wantTag(0x81, 0), wantTag(0x88, 0xa8), dropped}
 	ingress := func(number int) nftables.Chain {
 		return nftables.Chain{Name: fmt.Sprint("ingress_", number), Table: netdevTable(), Hooknum: nftables.ChainHookIngress, Priority: nftables.ChainPriorityRaw}
 	}
@@ -118,10 +144,12 @@ func TestInstalled(t *testing.T) {
 		want             []rules
 	}{
 		{"responder", false, false, []rules{
-			{untagged, tagged}, {ingress(1), wantIngress("_1", false)}, {ingress(2), wantIngress("_2", false)},
+			{chain("matched"), verdict}, {ingress(1), wantIngress("_1", false)}, {ingress(2), wantIngress("_2", false)},
+			{chain("unreachable_1"), wantUnreachable("_1")}, {chain("unreachable_2"), wantUnreachable("_2")},
 		}},
 		{"bound", true, false, []rules{
-			{untagged, tagged}, {ingress(1), wantIngress("", true)}, {ingress(2), wantIngress("", true)},
+			{chain("matched"), verdict}, {ingress(1), wantIngress("", true)}, {ingress(2), wantIngress("", true)},
+			{chain("unreachable"), wantUnreachable("")},
 			{prerouting, after(slices.Concat(wantFrom(false), dropped), wantTo4(""), wantTo6(""))},
 			{input, after(dropped, wantARPAbout4)},
 		}},

@@ -29,34 +29,56 @@ func fill(conn *nftables.Conn, c *nftables.Chain, rules [][]expr.Any) {
 	}
 }
 
+// The chains of the netdev table that others go to.
+const (
+	matched     = "matched"     // what is to be dropped, if it is for the interface itself
+	unreachable = "unreachable" // what may be "port unreachable", for each place
+)
+
 // ingressRules are those for one interface, in the order that costs everybody
-// else's packets least: where they go to, and of ICMP errors what they are.
+// else's packets least. What most packets come by is made of fields of four octets,
+// with masks: those the kernel evaluates at once, and has to call for all else.
 //
 // Where the kernel owns the addresses it would answer solicitations about them too.
 func ingressRules(p place, bound bool) [][]expr.Any {
-	matches := [][]expr.Any{to4(p), to6(p), unreachableFrom4(p), unreachableFrom6(p)}
+	rules := [][]expr.Any{
+		then(matched, to4(p)),
+		then(matched, to6(p)),
+		then(p.name(unreachable), masked(expr.PayloadBaseTransportHeader, 0, 0xfdf8_0000, 0x0100_0000)), // 3, 3 and 1, 4 are among those
+	}
 	if bound {
-		matches = append(matches, aboutClaimed(p))
+		rules = append(rules, then(matched, aboutClaimed(p)))
 	}
-	for i := range matches {
-		matches[i] = append(matches[i], &expr.Verdict{Kind: expr.VerdictGoto, Chain: untagged})
-	}
-	return matches
+	return rules
 }
 
-// untagged is the chain that drops what is for the interface itself.
-const untagged = "untagged"
+// unreachableRules are those for what may be "port unreachable" by its first octets.
+func unreachableRules(p place) [][]expr.Any {
+	return [][]expr.Any{then(matched, unreachableFrom4(p)), then(matched, unreachableFrom6(p))}
+}
 
-// dropUntagged queues the chain for what matched on any interface. A frame with a
-// tag is for a VLAN interface on top of this one, which has a chain of its own if it
-// is ours. With VID 0 it is a priority tag (IEEE 802.1Q section 9.6), as the kernel
-// filter has it.
-func dropUntagged(conn *nftables.Conn) {
-	rules := [][]expr.Any{taggedBy(unix.ETH_P_8021Q), taggedBy(unix.ETH_P_8021AD)}
-	for i := range rules {
-		rules[i] = append(rules[i], &expr.Verdict{Kind: expr.VerdictAccept})
+// then goes to a chain.
+func then(chain string, matches []expr.Any) []expr.Any {
+	return append(matches, &expr.Verdict{Kind: expr.VerdictGoto, Chain: chain})
+}
+
+// matchedRules drop what matched on any interface, unless it is no IP packet. A frame
+// with a tag is for a VLAN interface on top of this one, which has a chain of its own
+// if it is ours. With VID 0 it is a priority tag (IEEE 802.1Q section 9.6), as the
+// kernel filter has it.
+func matchedRules() [][]expr.Any {
+	accept := &expr.Verdict{Kind: expr.VerdictAccept}
+	return [][]expr.Any{
+		{
+			&expr.Meta{Key: expr.MetaKeyPROTOCOL, Register: 1},
+			&expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: binary.BigEndian.AppendUint16(nil, unix.ETH_P_IP)},
+			&expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: binary.BigEndian.AppendUint16(nil, unix.ETH_P_IPV6)},
+			accept,
+		},
+		append(taggedBy(unix.ETH_P_8021Q), accept),
+		append(taggedBy(unix.ETH_P_8021AD), accept),
+		drop(),
 	}
-	fill(conn, conn.AddChain(&nftables.Chain{Name: untagged, Table: netdevTable()}), append(rules, drop()))
 }
 
 // taggedBy matches a tag of a type with another VID than 0: of the type and the tag
@@ -94,11 +116,11 @@ func withoutIngress(p place, bound bool) [][]expr.Any {
 }
 
 func to4(p place) []expr.Any {
-	return slices.Concat(protocol(unix.ETH_P_IP), in(p.claimed4(), expr.PayloadBaseNetworkHeader, destination4))
+	return slices.Concat(version(4), in(p.claimed4(), expr.PayloadBaseNetworkHeader, destination4))
 }
 
 func to6(p place) []expr.Any {
-	return slices.Concat(protocol(unix.ETH_P_IPV6),
+	return slices.Concat(version(6),
 		in(p.tails6(), expr.PayloadBaseNetworkHeader, destination6+16-4), in(p.claimed6(), expr.PayloadBaseNetworkHeader, destination6))
 }
 
@@ -106,12 +128,12 @@ func to6(p place) []expr.Any {
 // 3, code 3). The readers know what to make of it. A host that forwards would pass
 // it on to the client, and the kernel would tell a program of our own.
 func unreachableFrom4(p place) []expr.Any {
-	return slices.Concat(icmp(unix.IPPROTO_ICMP, 3, 3), protocol(unix.ETH_P_IP), in(p.claimed4(), expr.PayloadBaseNetworkHeader, source4))
+	return slices.Concat(icmp(unix.IPPROTO_ICMP, 3, 3), version(4), in(p.claimed4(), expr.PayloadBaseNetworkHeader, source4))
 }
 
 // unreachableFrom6 is the same for IPv6 (RFC 4443 section 3.1: type 1, code 4).
 func unreachableFrom6(p place) []expr.Any {
-	return slices.Concat(icmp(unix.IPPROTO_ICMPV6, 1, 4), protocol(unix.ETH_P_IPV6), in(p.claimed6(), expr.PayloadBaseNetworkHeader, source6))
+	return slices.Concat(icmp(unix.IPPROTO_ICMPV6, 1, 4), version(6), in(p.claimed6(), expr.PayloadBaseNetworkHeader, source6))
 }
 
 func icmp(transport, kind, code byte) []expr.Any {
@@ -127,10 +149,17 @@ func transported(transport byte) []expr.Any {
 	}
 }
 
-func protocol(etherType uint16) []expr.Any {
+// version matches IP packets by their first four bits.
+func version(v uint32) []expr.Any {
+	return masked(expr.PayloadBaseNetworkHeader, 0, 0xf000_0000, v<<28)
+}
+
+// masked matches a field of four octets under a mask.
+func masked(base expr.PayloadBase, offset, mask, value uint32) []expr.Any {
 	return []expr.Any{
-		&expr.Meta{Key: expr.MetaKeyPROTOCOL, Register: 1},
-		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: binary.BigEndian.AppendUint16(nil, etherType)},
+		&expr.Payload{DestRegister: 1, Base: base, Offset: offset, Len: 4},
+		&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: 4, Mask: binary.BigEndian.AppendUint32(nil, mask), Xor: make([]byte, 4)},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: binary.BigEndian.AppendUint32(nil, value)},
 	}
 }
 

@@ -39,13 +39,18 @@ func (p place) compare(o place) int {
 	return cmp.Or(cmp.Compare(p.family, o.family), cmp.Compare(p.number, o.number))
 }
 
+// name is that of something in the table that belongs to the place.
+func (p place) name(what string) string {
+	if p.number == 0 {
+		return what
+	}
+	return fmt.Sprintf("%s_%d", what, p.number)
+}
+
 // set has a number of its own, which tells it apart within a transaction.
 func (p place) set(kind uint32, name string, key nftables.SetDatatype) *nftables.Set {
-	if p.number > 0 {
-		name = fmt.Sprintf("%s_%d", name, p.number)
-	}
 	id := uint32(p.number)<<8 | uint32(p.family)<<4 | kind
-	return &nftables.Set{Table: p.table(), ID: id, Name: name, KeyType: key, KeyByteOrder: binaryutil.BigEndian}
+	return &nftables.Set{Table: p.table(), ID: id, Name: p.name(name), KeyType: key, KeyByteOrder: binaryutil.BigEndian}
 }
 
 func (p place) claimed4() *nftables.Set { return p.set(1, "claimed4", nftables.TypeIPAddr) }
@@ -144,7 +149,6 @@ func (g *Guard) build(room int, there []string) error {
 	return g.transact(func(conn *nftables.Conn) error {
 		failed := g.buildSets(conn, room)
 		if !g.noIngress {
-			dropUntagged(conn)
 			for _, name := range there {
 				g.ingress(conn, name)
 			}
@@ -173,9 +177,15 @@ func (g *Guard) buildSets(conn *nftables.Conn, room int) error {
 		all = append(all, g.places(name)...)
 	}
 	slices.SortFunc(all, place.compare)
+	if !g.noIngress {
+		fill(conn, conn.AddChain(&nftables.Chain{Name: matched, Table: netdevTable()}), matchedRules())
+	}
 	var failed error
 	for _, p := range slices.Compact(all) {
 		failed = errors.Join(failed, p.make(conn, g.heldIn(p), room))
+		if p.family == nftables.TableFamilyNetdev {
+			fill(conn, conn.AddChain(&nftables.Chain{Name: p.name(unreachable), Table: p.table()}), unreachableRules(p))
+		}
 	}
 	return failed
 }
