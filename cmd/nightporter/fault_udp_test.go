@@ -277,24 +277,20 @@ func TestFieldUDPForwardingPorter(t *testing.T) {
 			h.putToSleep(nas)
 			client := h.lan.Client()
 			atClient := h.capturePort(client)
-			pc, err := client.ListenPacket(h.ctx, "udp", netip.AddrPortFrom(clientIn(client, ip), 0).String())
-			h.must(err)
-			defer pc.Close()
-			_, err = pc.WriteTo([]byte("one"), net.UDPAddrFromAddrPort(netip.AddrPortFrom(ip, 27015)))
-			h.must(err)
-			h.must(pc.SetReadDeadline(time.Now().Add(20 * time.Second)))
-			reply := make([]byte, 100)
-			size, _, err := pc.ReadFrom(reply)
-			h.must(err)
+			game := h.dialGame(client, ip)
+			h.say(game, "one")
 			want := lab.DatagramReply("nas", 1, []byte("one"))
-			if string(reply[:size]) != want {
-				t.Errorf("the answer is %q, want %q", reply[:size], want)
-			}
+			h.hears(game, want)
 			h.moved(0, "nas", "arriving", "awake", machine.WhyReady)
 			came := 0
 			for _, f := range atClient.Frames() {
 				if !f.Outgoing && bytes.Contains(f.Data, []byte(want)) {
 					came++
+				}
+			}
+			for _, f := range atClient.Frames() {
+				if complaint(f) == "unreachable" {
+					t.Errorf("the client was told that the port is closed: %v", f)
 				}
 			}
 			if came != 1 {
