@@ -11,14 +11,14 @@ import (
 	"nightporter/internal/machine"
 )
 
-// TestServiceThatNeverComesUp: after hold.ready_timeout, and not before, the
+// TestServiceThatNeverComesUp: after hold.ready_timeout and wake.timeout, and not before, the
 // client has the machine's own answer.
 func TestServiceThatNeverComesUp(t *testing.T) {
 	t.Parallel()
 	const timeout = 1500 * time.Millisecond
 	for _, ip := range []netip.Addr{nas4, nas6} {
 		t.Run(ip.String(), func(t *testing.T) {
-			h := open(t, brisk+"hold: {ready_timeout: 1500ms}\n")
+			h := open(t, brisk+"hold: {ready_timeout: 1500ms}\nwake: {timeout: 1500ms}\n")
 			nas := h.nas(func(c *lab.MachineConfig) {
 				c.Announce, c.Boot = true, 900*time.Millisecond // the timeout ends between two retransmissions
 				c.Services = c.Services[1:]
