@@ -17,7 +17,7 @@ const (
 
 	// toldAgain is how often they are told while the machine refuses connections: what
 	// a host does not use it may forget.
-	toldAgain = 15 * time.Second
+	toldAgain = 4 * time.Second
 
 	// pinned is how many hosts are told so for one address. Each has to remember it,
 	// and a kernel remembers a thousand neighbors (Linux, gc_thresh3).
