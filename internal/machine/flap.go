@@ -20,8 +20,7 @@ func (m *Machine) mayFlap(now time.Time) bool { return now.Before(m.flapsUntil) 
 // flapped reports whether the machine has lost its network again. One that tests an
 // address may pause (RFC 5227 section 1.1).
 func (m awake) flapped(now time.Time) bool {
-	p := &m.presence
-	return m.mayFlap(now) && p.misses >= flapMisses && now.Sub(p.since) >= flapSilence && !now.Before(m.blind) && now.Sub(p.tests.last) >= startSilence
+	return m.mayFlap(now) && m.off(now, flapMisses, flapSilence) && !now.Before(m.blind) && now.Sub(m.tested) >= startSilence
 }
 
 // beginFlap answers for a machine that has lost its network again, so that whoever

@@ -55,6 +55,7 @@ type Machine struct {
 	other      netip.Addr
 	upSince    time.Time // when it came up; for elsewhere
 	flapsUntil time.Time // until then it may lose its network again
+	tested     time.Time // when it tested an address last
 	card       bool      // its network card or firmware answers while it sleeps
 
 	elsewhere  bool      // it is up at another address, and that was reported

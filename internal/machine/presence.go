@@ -250,6 +250,7 @@ func (m *Machine) hear(now time.Time, e Heard, unasked bool) {
 		m.woken().heardWaking(now, a, e)
 	}
 	if e.Sign == Tests && a != nil {
+		m.tested = now
 		p.test(now, a)
 	}
 	if a != nil && now.Sub(notBefore(p.since, m.since)) < startSilence+testTime { // forged frames end, too

@@ -100,7 +100,7 @@ func (m awake) tickAwake(now time.Time) {
 		m.beginFlap(now)
 		return
 	}
-	if p.misses >= m.policy.ProbeMisses {
+	if p.misses >= m.policy.ProbeMisses && now.Sub(p.since) >= m.leastSilence(now) {
 		m.stoppedAnswering(now)
 		return
 	}
@@ -121,6 +121,15 @@ func (m awake) tickAwake(now time.Time) {
 	if now.Before(m.blind) {
 		p.next = earlier(now.Add(m.watchPause(now)), m.blind)
 	}
+}
+
+// leastSilence is how long a machine has to be silent before it settles. While it may flap
+// its questions follow each other faster.
+func (m awake) leastSilence(now time.Time) time.Duration {
+	if m.mayFlap(now) {
+		return time.Duration(m.policy.ProbeMisses) * m.policy.ProbeInterval
+	}
+	return 0
 }
 
 // stoppedAnswering has a machine settle that left questions unanswered. They count

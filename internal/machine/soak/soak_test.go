@@ -28,6 +28,8 @@ var failed = []struct {
 	{183, 16, "heard between the last question and the verdict"},
 	{676, 21, "a late tick, and not asked at the address where it is up"},
 	{116, 28, "one address tested after the other"},
+	{54, 29, "a flap, and an address that is tested"},
+	{97, 20, "a flap, and heard but not asked since"},
 }
 
 // TestMonth plays months in a house of 20 machines.
