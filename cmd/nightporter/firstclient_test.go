@@ -34,19 +34,18 @@ func (r result) pause() time.Duration {
 	return min(r.wait/800, 250*time.Millisecond)
 }
 
-// drawn adds the machine of a draw.
-func (h *house) drawn(d draw) *lab.Machine {
+// drawn adds the machine of a draw, the nth on its LAN.
+func (h *house) drawn(d draw, n int) *lab.Machine {
 	h.Helper()
 	cfg := lab.MachineConfig{
 		Name: fmt.Sprintf("m%d", d.n), Boot: d.boot, Announce: d.announce,
 		Services: []lab.ServiceConfig{{Network: "tcp", Port: 22, Delay: d.delay}},
 	}
-	host := 50 + d.n%onLAN
 	if !d.six || d.both {
-		cfg.Addrs = append(cfg.Addrs, netip.MustParsePrefix(fmt.Sprintf("10.77.0.%d/24", host)))
+		cfg.Addrs = append(cfg.Addrs, netip.MustParsePrefix(fmt.Sprintf("10.77.0.%d/24", 50+n)))
 	}
 	if d.six || d.both {
-		cfg.Addrs = append(cfg.Addrs, netip.MustParsePrefix(fmt.Sprintf("fd77::%d/64", host)))
+		cfg.Addrs = append(cfg.Addrs, netip.MustParsePrefix(fmt.Sprintf("fd77::%d/64", 50+n)))
 	}
 	m, err := h.lan.AddMachine(cfg)
 	h.must(err)
