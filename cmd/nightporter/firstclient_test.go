@@ -186,6 +186,6 @@ func (h *house) judge(ctx context.Context, r *result, c *call, m *lab.Machine, a
 	err = s.replayed(h.lan.Porter())
 	r.mine = err == nil
 	if err != nil && !r.near {
-		odd("%v", err)
+		odd("%v; it sent SYNs at %v, and its service was up at %v", err, times(s.sent, c.began), r.up.Sub(c.began))
 	}
 }
