@@ -175,13 +175,17 @@ func (h *house) judge(ctx context.Context, r *result, c *call, m *lab.Machine, a
 		return
 	}
 	r.syns, r.sent, r.came = len(s.got), s.sent, c.began
-	// The first SYN may wait for the answer to an ARP request, and the others not.
-	r.near = apart(r.up.Sub(c.began)) < tooNear
-	for i, f := range s.sent {
-		if i > 0 && apart(f.Time.Sub(c.began)) > 100*time.Millisecond {
-			odd("the client's kernel sent its SYN at %v, which the draw did not reckon with", times(s.sent, c.began))
-		}
+	// The first SYN may wait for the answer to an ARP request, and the others not; or
+	// connect() itself is late, and so are all of them.
+	first := s.sent[0].Time
+	r.near = r.up.Before(c.began) || min(apart(r.up.Sub(c.began)), apart(r.up.Sub(first))) < tooNear
+	unknown := false
+	for _, f := range s.sent[1:] {
+		unknown = unknown || min(apart(f.Time.Sub(c.began)), apart(f.Time.Sub(first))) > 100*time.Millisecond
 		r.near = r.near || f.Time.Sub(r.up).Abs() < tooNear
+	}
+	if unknown {
+		odd("the client's kernel sent its SYNs at %v, which the draw did not reckon with", times(s.sent, c.began))
 	}
 	err = s.replayed(h.lan.Porter())
 	r.mine = err == nil

@@ -34,10 +34,10 @@ const (
 )
 
 const (
-	// onLAN is how many machines a LAN has at most. All namespaces share the room for
-	// neighbours that the kernel has (net.ipv6.neigh.default.gc_thresh3), and a LAN that
-	// is closed gives its part back.
-	onLAN = 20
+	// onLAN is how many machines a LAN has at most. All namespaces share the kernel's
+	// room for neighbours, from half of which on it forgets some
+	// (net.ipv6.neigh.default.gc_thresh2); a LAN that is closed gives its part back.
+	onLAN = 12
 	// pace is the pause between two knocks on a LAN: services are not to come up together.
 	pace = 300 * time.Millisecond
 	// kindsOfHost is how many clients of each kind a LAN has.
