@@ -42,7 +42,7 @@ func proves(waited time.Duration) bool {
 // what a client waits for by its kernel's default, and in a sample less.
 const (
 	longestReady = 120 * time.Second
-	sampleReady  = 40 * time.Second
+	sampleReady  = 25 * time.Second
 )
 
 // A draw is one first connection to be made, and what goes on beside it.

@@ -9,9 +9,9 @@ import (
 	"nightporter/internal/lab"
 )
 
-// backAgain is how late a client may be that came during a flap: one question of its
-// kernel later, if the flap was over before the porter could know of it.
-const backAgain = 1200 * time.Millisecond
+// backAgain is how late a client may be that came during a flap: a question or two of
+// its kernel later, if the flap was over before the porter could know of it.
+const backAgain = 2500 * time.Millisecond
 
 // TestFieldResumeFlap: a machine resumes, takes a connection, and some seconds later
 // its card is taken down and configured anew. Who connects meanwhile is served as

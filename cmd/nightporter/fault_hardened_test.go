@@ -70,7 +70,7 @@ func TestFieldHardenedAtTheClaim(t *testing.T) {
 // porter, and its session never stops.
 func TestFieldHardenedSession(t *testing.T) {
 	t.Parallel()
-	const span, gap, starved = 25 * time.Second, time.Second, 5 * time.Second
+	const span, gap, starved = 25 * time.Second, time.Second, 10 * time.Second
 	for _, in := range settings {
 		for _, ip := range []netip.Addr{nas4, nas6} {
 			t.Run(fmt.Sprintf("%s/%v", in.name, ip), func(t *testing.T) {
