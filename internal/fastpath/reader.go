@@ -114,7 +114,7 @@ func (r *Reader) neighbor(v *View, p *lan.Packet) {
 	case claim.Answered:
 		if a := v.Address(requested(p)); a != nil {
 			// A machine that arrives may have answered as well, and last.
-			if p.Dst != r.responder.Self && (a.target.cardAnswers.Load() || a.target.hold.Passing()) {
+			if p.Dst != r.responder.Self && (a.cardAnswers() || a.target.hold.Passing()) {
 				r.noteRequester(a, Requester{a.ip, p.Src}, p)
 			}
 			r.visited(a.target)
@@ -148,7 +148,7 @@ func (r *Reader) contested(v *View, p *lan.Packet) bool {
 		return false
 	}
 	a, by := v.addrs[requested(p)], claim.Stated(p)
-	if a == nil || by == a.target.MAC || p.Src == a.target.MAC || p.Src == r.responder.Self {
+	if a == nil || by == a.mac || p.Src == a.mac || p.Src == r.responder.Self {
 		return false
 	}
 	if !a.target.undefended.Load() {

@@ -9,8 +9,9 @@ import (
 
 // addressForm is one address of a machine in JSON.
 type addressForm struct {
-	IP    netip.Addr `json:"ip"`
-	Ports []string   `json:"ports,omitempty"` // "22/tcp", "icmp"
+	IP    netip.Addr  `json:"ip"`
+	MAC   machine.MAC `json:"mac,omitzero"`    // of a guest
+	Ports []string    `json:"ports,omitempty"` // "22/tcp", "icmp"
 }
 
 func addressFormsOf(monitor []machine.Address) []addressForm {
@@ -20,7 +21,7 @@ func addressFormsOf(monitor []machine.Address) []addressForm {
 		for i, p := range a.Ports {
 			ports[i] = p.String()
 		}
-		forms = append(forms, addressForm{IP: a.IP, Ports: ports})
+		forms = append(forms, addressForm{IP: a.IP, MAC: a.MAC, Ports: ports})
 	}
 	return forms
 }
@@ -30,7 +31,7 @@ func addressFormsOf(monitor []machine.Address) []addressForm {
 func addressesOf(forms []addressForm) ([]machine.Address, error) {
 	var monitor []machine.Address
 	for _, f := range forms {
-		a := machine.Address{IP: f.IP}
+		a := machine.Address{IP: f.IP, MAC: f.MAC}
 		for _, s := range f.Ports {
 			ports, err := machine.ParsePort(s)
 			if err != nil {

@@ -165,6 +165,12 @@ func (m *Machine) Holds(ip netip.Addr) bool {
 	return a != nil && (a.claimable() || claimed(a))
 }
 
+// Asks reports whether the machine is asked for an address, where it may be.
+func (m *Machine) Asks(ip netip.Addr) bool {
+	a := m.addrs.of(ip)
+	return a != nil && a.reason == ""
+}
+
 // reaches reports whether clients may still send packets for the machine to us.
 func (as *addresses) reaches() bool {
 	return slices.ContainsFunc(as.all, func(a address) bool { return a.standing == Claimed || a.standing == Returned })

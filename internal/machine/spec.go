@@ -17,15 +17,20 @@ var ErrUnknown = errors.New("unknown machine")
 // is a reason to wake. An address without ports is claimed, and wakes nothing.
 type Address struct {
 	IP    netip.Addr // never IPv4-mapped, never with a zone
+	MAC   MAC        // of the guest whose address it is; zero: it is the machine's own
 	Ports []Port     // without duplicates
 }
+
+// Guest reports whether the address is that of a guest: a virtual machine or a
+// container with a MAC of its own, which lives and dies with the machine.
+func (a *Address) Guest() bool { return a.MAC != MAC{} }
 
 // Spec is what a machine says of itself when it registers, or what the
 // configuration says of it.
 type Spec struct {
 	Name       string
 	MAC        MAC
-	Monitor    []Address      // no address twice
+	Monitor    []Address      // its own and its guests', no address twice
 	IdleWatts  float64        // drawn while awake and idle, in watts
 	SleepWatts float64        // drawn while asleep, in watts
 	Password   []byte         // SecureOn password for magic packets: 0, 4 or 6 bytes
@@ -56,6 +61,21 @@ func (s *Spec) Addrs() []netip.Addr {
 // Has reports whether ip is one of the machine's addresses.
 func (s *Spec) Has(ip netip.Addr) bool {
 	return slices.ContainsFunc(s.Monitor, func(a Address) bool { return a.IP == ip })
+}
+
+// Owner returns the MAC at which an address of the machine is.
+func (s *Spec) Owner(ip netip.Addr) MAC {
+	for i := range s.Monitor {
+		if a := &s.Monitor[i]; a.IP == ip && a.Guest() {
+			return a.MAC
+		}
+	}
+	return s.MAC
+}
+
+// Houses reports whether mac is that of a guest.
+func (s *Spec) Houses(mac MAC) bool {
+	return slices.ContainsFunc(s.Monitor, func(a Address) bool { return a.Guest() && a.MAC == mac })
 }
 
 // Serves reports whether a packet for s is a reason to wake the machine.

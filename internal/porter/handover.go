@@ -37,7 +37,7 @@ func (e *entry) setHold(k *kernel, mode machine.HoldMode) {
 func (l *loop) checkReadiness(now time.Time, e *entry) {
 	probe, ready := e.readiness.Due(now, l.awaited.pace())
 	for _, s := range probe {
-		e.nic.probeService(e.target.MAC, s)
+		e.nic.probeService(e.target.Owner(s.Addr), s)
 	}
 	if !now.Before(e.repin) {
 		e.pin()
@@ -49,7 +49,7 @@ func (l *loop) checkReadiness(now time.Time, e *entry) {
 // else may have sent readies no service.
 func (l *loop) proved(e *entry, ip netip.Addr, proof machine.Proof) {
 	l.tell(e, machine.Answered{Addr: ip, Proof: proof})
-	if proof >= e.Wanted() {
+	if e.Suffices(ip, proof) {
 		l.answered(e, ip)
 	}
 }
@@ -101,7 +101,7 @@ func (e *entry) replay(frame []byte, sum lan.Checksum) error {
 	if v := p.Parse(frame); v != lan.Accepted {
 		return fmt.Errorf("a held frame is %v", v)
 	}
-	return e.nic.reader.Forward(&p, e.target.MAC)
+	return e.nic.reader.Forward(&p, e.target.Owner(p.To))
 }
 
 // pin keeps clients with held packets here, although the machine speaks for itself:
@@ -122,9 +122,9 @@ func (e *entry) pin() {
 func (e *entry) unpin(k *kernel, guests []handover.Guest) {
 	for _, g := range guests {
 		if g.MAC == e.nic.MAC() {
-			k.guide(e.nic, []netip.Addr{g.Addr}, e.target.MAC)
+			k.guide(e.nic, []netip.Addr{g.Addr}, e.target.Owner(g.Addr))
 			continue
 		}
-		e.nic.point(g, e.target.MAC)
+		e.nic.point(g, e.target.Owner(g.Addr))
 	}
 }

@@ -39,14 +39,14 @@ func (e *entry) diverted(machines *registry, addr netip.Addr) {
 }
 
 // pinHosts tells the other hosts on the LAN that addresses of the machine are at our
-// MAC. A host that sleeps is left alone: some cards wake on any unicast frame.
+// MAC. A host that sleeps is left alone, with its guests: some cards wake on any unicast frame.
 func (e *entry) pinHosts(machines *registry, addrs []netip.Addr) {
 	if e.nic == nil {
 		return
 	}
 	for _, addr := range addrs {
 		for _, host := range e.nic.reader.Hosts(addr.Is6(), pinned) {
-			other := machines.byMAC[host.MAC]
+			other := machines.at(e.nic, host.MAC)
 			asleep := other != nil && other.State() != machine.Awake
 			if other == e || asleep || !e.nic.network.Load().Contains(host.IP) || !e.nic.pins.Allow() {
 				continue
