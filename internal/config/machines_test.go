@@ -21,6 +21,9 @@ machines:
     idle_watts: 65
     sleep_watts: 0
     wake_from: [192.0.2.0/24, 198.51.100.1, "2001:db8::/64"]
+    guests:
+      - {mac: "52:54:00:00:00:09", ip: 192.0.2.9, port: ["8123/tcp"]}
+      - {mac: "52:54:00:00:00:09", ip: "2001:db8::9", port: []}
     agentless: false
     password: 1.2.3.4
   - name: "Wohnzimmer: Fernseher ☕"
@@ -46,6 +49,8 @@ func TestMachines(t *testing.T) {
 			{IP: netip.MustParseAddr("192.0.2.7"), Ports: []machine.Port{tcp(22), udp(22), udp(51820), tcp(80), icmp, tcp(443), udp(443)}},
 			{IP: netip.MustParseAddr("2001:db8::7")},
 			{IP: netip.MustParseAddr("fe80::7"), Ports: []machine.Port{tcp(80), udp(80)}},
+			{IP: netip.MustParseAddr("192.0.2.9"), MAC: machine.MAC{0x52, 0x54, 0, 0, 0, 9}, Ports: []machine.Port{tcp(8123)}},
+			{IP: netip.MustParseAddr("2001:db8::9"), MAC: machine.MAC{0x52, 0x54, 0, 0, 0, 9}},
 		},
 		IdleWatts: 65,
 		WakeFrom: []netip.Prefix{

@@ -78,6 +78,21 @@ func (s *Spec) Houses(mac MAC) bool {
 	return slices.ContainsFunc(s.Monitor, func(a Address) bool { return a.Guest() && a.MAC == mac })
 }
 
+// Own returns the addresses that are the machine's own.
+func (s *Spec) Own() []Address { return s.addresses(false) }
+
+// Guests returns the addresses of the machine's guests.
+func (s *Spec) Guests() []Address { return s.addresses(true) }
+
+func (s *Spec) addresses(guests bool) (some []Address) {
+	for _, a := range s.Monitor {
+		if a.Guest() == guests {
+			some = append(some, a)
+		}
+	}
+	return some
+}
+
 // Serves reports whether a packet for s is a reason to wake the machine.
 func (s *Spec) Serves(service Service) bool {
 	return slices.ContainsFunc(s.Monitor, func(a Address) bool {

@@ -21,21 +21,27 @@ func (r *reader) monitor(path string, raw json.RawMessage) error {
 		return Refuse(Invalid, "%s: found an empty list: expected at least one address", path)
 	}
 	for i, raw := range entries {
-		a, err := r.address(fmt.Sprintf("%s[%d]", path, i), raw)
+		a, err := r.address(fmt.Sprintf("%s[%d]", path, i), raw, false)
 		if err != nil {
 			return err
 		}
 		r.req.Monitor = append(r.req.Monitor, a)
 	}
-	if n := machine.CountServices(r.req.Monitor); n > machine.MaxServices {
+	r.req.HasMonitor = true
+	return r.bounded(path)
+}
+
+// bounded refuses more services than a machine may have, with its guests.
+func (r *reader) bounded(path string) error {
+	n := machine.CountServices(r.req.Monitor) + machine.CountServices(r.req.Guests)
+	if n > machine.MaxServices {
 		return Refuse(Invalid, "%s: found %d services: expected at most %d", path, n, machine.MaxServices)
 	}
-	r.req.HasMonitor = true
 	return nil
 }
 
-// address reads one entry of monitor.
-func (r *reader) address(path string, raw json.RawMessage) (machine.Address, error) {
+// address reads one entry of monitor, or of guests, which may have a MAC besides.
+func (r *reader) address(path string, raw json.RawMessage, guest bool) (machine.Address, error) {
 	var a machine.Address
 	var hasPort bool
 	fields := map[string]func(string, json.RawMessage) error{
@@ -48,6 +54,12 @@ func (r *reader) address(path string, raw json.RawMessage) (machine.Address, err
 			hasPort = true
 			return err
 		},
+	}
+	if guest {
+		fields["mac"] = func(path string, raw json.RawMessage) (err error) {
+			a.MAC, err = unicast(path, raw)
+			return err
+		}
 	}
 	if err := r.object(path, raw, fields); err != nil {
 		return a, err
@@ -76,7 +88,7 @@ func (r *reader) ip(path string, raw json.RawMessage) (netip.Addr, error) {
 		return netip.Addr{}, wrong(path, raw, "an address without a zone")
 	}
 	ip = ip.Unmap()
-	if r.req.Has(ip) {
+	if r.req.Has(ip) || named(r.req.Guests, ip) != nil {
 		return netip.Addr{}, wrong(path, raw, "an address that is not in the list already")
 	}
 	return ip, nil

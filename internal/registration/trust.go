@@ -74,7 +74,7 @@ func (p Policy) Check(ctx context.Context, req Request, peer netip.Addr, n Netwo
 	if n.OwnMAC(req.MAC) {
 		return Verdict{}, Refuse(Refused, "mac: found %s, an interface of the porter's own host: expected the machine's", req.MAC)
 	}
-	if err := checkAddresses(req.Monitor, n); err != nil {
+	if err := checkAddresses(req, n); err != nil {
 		return Verdict{}, err
 	}
 	switch p.Trust {
