@@ -42,6 +42,7 @@ func (m *Machine) comeUp(s *session, start time.Time) error {
 	}
 	up := time.Now()
 	m.networkUp(duplicates)
+	m.startGuests()
 	for _, service := range m.Services() {
 		if slices.Contains(duplicates, service.Addr) {
 			continue

@@ -66,6 +66,9 @@ func (m *Machine) PowerCut(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := m.stopGuests(ctx); err != nil {
+		return err
+	}
 	if err := m.setLink(0, unix.IFF_UP); err != nil {
 		return err
 	}
@@ -137,6 +140,9 @@ func (m *Machine) leave(from ...PowerState) (*session, error) {
 }
 
 func (m *Machine) shutDown(s *session) error {
+	if err := m.stopGuests(m.lan.ctx); err != nil {
+		return err
+	}
 	s.finish()
 	err := m.deconfigure()
 	s.abort()
