@@ -61,7 +61,9 @@ func (r *registry) replaceable(req registration.Request, verdict registration.Ve
 	}
 	spec := e.Spec()
 	held := e.Answered()
-	shared := func(p registration.Place) bool { return p.Waiting == "" && spec.Has(p.IP) && spec.Owner(p.IP) == spec.MAC }
+	shared := func(p registration.Place) bool {
+		return p.Waiting == "" && spec.Has(p.IP) && spec.Owner(p.IP) == spec.MAC
+	}
 	if !slices.ContainsFunc(verdict.Places, shared) ||
 		slices.ContainsFunc(verdict.Places, func(p registration.Place) bool { return slices.Contains(held, p.IP) }) {
 		return machine.Spec{}

@@ -34,13 +34,15 @@ type machineJSON struct {
 }
 
 type addressJSON struct {
-	IP   string   `json:"ip"`
-	Port []string `json:"port"` // as in a registration: "22/tcp"
+	IP   string      `json:"ip"`
+	MAC  machine.MAC `json:"mac,omitzero"` // of a guest
+	Port []string    `json:"port"`         // as in a registration: "22/tcp"
 }
 
 // standingJSON is how one address stands, and why it cannot be claimed.
 type standingJSON struct {
 	IP       string           `json:"ip"`
+	MAC      machine.MAC      `json:"mac,omitzero"` // of a guest
 	Standing machine.Standing `json:"standing"`
 	Reason   string           `json:"reason,omitempty"`
 }
@@ -95,10 +97,10 @@ func toJSON(s *machine.Status, now time.Time) machineJSON {
 		for j, p := range a.Ports {
 			ports[j] = p.String()
 		}
-		out.Monitor[i] = addressJSON{IP: a.IP.String(), Port: ports}
+		out.Monitor[i] = addressJSON{IP: a.IP.String(), MAC: a.MAC, Port: ports}
 	}
 	for i, a := range s.Addresses {
-		out.Addresses[i] = standingJSON{IP: a.IP.String(), Standing: a.Standing, Reason: a.Reason}
+		out.Addresses[i] = standingJSON{IP: a.IP.String(), MAC: a.MAC, Standing: a.Standing, Reason: a.Reason}
 	}
 	out.LastWake = lastWakeOf(&s.LastWake)
 	days := s.SleptDays(now)
