@@ -77,6 +77,9 @@ func (p Policy) Check(ctx context.Context, req Request, peer netip.Addr, n Netwo
 	if err := checkAddresses(req, n); err != nil {
 		return Verdict{}, err
 	}
+	if n := machine.CountServices(req.Monitor) + machine.CountServices(req.Guests); n > machine.MaxServices {
+		return Verdict{}, Refuse(Invalid, "monitor: found %d services with those of the guests that the configuration names: expected at most %d", n, machine.MaxServices)
+	}
 	switch p.Trust {
 	case Self:
 		if err := checkPeer(ctx, req, peer.Unmap().WithZone(""), n); err != nil {
