@@ -106,6 +106,18 @@ func TestGuestAndHostAreTwo(t *testing.T) {
 	}
 }
 
+// A guest that tests its address does not contest it, although nobody defends that.
+func TestGuestDoesNotContest(t *testing.T) {
+	h := newFixture(t, 8, host())
+	h.View().Address(guest4).Target().SetUndefended(true)
+	h.Handle(lantest.ARPProbe(guestMAC, guest4))
+	h.Handle(lantest.DAD(nasMAC, guest6))
+	want := []string{"nas test 10.77.0.40", "nas frame", "nas contest fd77::40 by " + nasMAC.String()}
+	if diff := cmp.Diff(want, h.seen()); diff != "" {
+		t.Errorf("sightings (-want +got):\n%s", diff)
+	}
+}
+
 // The network card of the machine does not answer for a guest.
 func TestGuestIsNotTheCard(t *testing.T) {
 	h := newFixture(t, 8, host())

@@ -80,6 +80,84 @@ func TestGuestIsAskedAtItsMAC(t *testing.T) {
 	})
 }
 
+// toldGuest returns where the client was told that the guest is.
+func (x *fixture) toldGuest() (macs []machine.MAC) {
+	for _, s := range x.sent {
+		if s.Dst == clientMAC && s.From == guest4 && (s.Kind == lan.ARPRequest || s.Kind == lan.ARPReply) && !slices.Contains(macs, s.SenderMAC) {
+			macs = append(macs, s.SenderMAC)
+		}
+	}
+	return macs
+}
+
+// Whoever waited for a guest is sent to it, and whoever still sends to us for it later.
+func TestClientsAreSentToTheGuest(t *testing.T) {
+	withLoop(t, open, func(x *fixture) {
+		e := x.asleep(host())
+		x.hear(syn(guest4, 22))
+		x.up(nas())
+		x.pass(time.Second)
+		x.want(e, machine.Arriving)
+		x.forgetSent()
+		x.up(theGuest()).open = []uint16{22}
+		x.hear(lantest.ARPProbe(guestMAC, guest4))
+		for len(x.toldGuest()) == 0 || e.State() != machine.Awake {
+			x.pass(5 * time.Millisecond)
+		}
+		if got := x.toldGuest(); got[len(got)-1] != guestMAC {
+			t.Errorf("at the handover the client was told %v", got)
+		}
+		x.pass(time.Minute)
+		x.forgetSent()
+		x.hear(syn(guest4, 443))
+		x.pass(time.Second)
+		if got := x.toldGuest(); !slices.Equal(got, []machine.MAC{guestMAC}) {
+			t.Errorf("later it was told %v", got)
+		}
+	})
+}
+
+// Where the network card of a host answers while it sleeps, a guest is ready all the same
+// with its first answer, and is pinged at its own MAC.
+func TestGuestOfAHostBehindItsCard(t *testing.T) {
+	withLoop(t, func(c *config.Config) { overridden(c); open(c) }, func(x *fixture) {
+		spec := host()
+		spec.Monitor[2].Ports = []machine.Port{ping}
+		x.up(nas()).card = true
+		e := x.register(spec)
+		x.pass(15 * time.Second)
+		x.want(e, machine.Asleep, nas4, nas6, guest4)
+		x.forgetSent()
+		x.hear(echo(guest4))
+		x.pass(time.Second)
+		x.want(e, machine.Waking, nas4, nas6, guest4)
+		if mac, used := x.machines.userOf(x.register(tv()), guest4); !used || mac != guestMAC {
+			t.Errorf("the guest's address is used by %v", mac)
+		}
+		for _, s := range x.sent {
+			if s.Kind == lan.EchoRequest && s.To == guest4 && s.From == porter4 && s.Dst != guestMAC {
+				t.Fatalf("the guest is pinged at %v", s.Dst)
+			}
+		}
+		x.up(theGuest()).card = true // it answers nothing but ARP
+		x.pass(time.Second)
+		x.want(e, machine.Awake)
+	})
+}
+
+// No guest is at a MAC of ours.
+func TestGuestAtOurMAC(t *testing.T) {
+	withLoop(t, open, func(x *fixture) {
+		spec := host()
+		spec.Monitor[2].MAC = x.n.MAC()
+		e := x.asleepAt(request(spec), machine.Place{Addr: guest4, Reason: "not yet"})
+		x.place()
+		x.pass(time.Minute)
+		x.want(e, machine.Asleep, nas4, nas6)
+		x.wantWaits(e, guest4, "the MAC is that of an interface of this host")
+	})
+}
+
 // A machine whose guest alone answers is up. One whose guest alone is silent is, too.
 func TestGuestIsALife(t *testing.T) {
 	withLoop(t, open, func(x *fixture) {
