@@ -37,12 +37,12 @@ func (m *Machine) comeUp(s *session, start time.Time) error {
 	if err != nil {
 		return err
 	}
+	m.startGuests() // before it is awake, and may be put to sleep
 	if !m.wokeUp(s) {
 		return nil
 	}
 	up := time.Now()
 	m.networkUp(duplicates)
-	m.startGuests()
 	for _, service := range m.Services() {
 		if slices.Contains(duplicates, service.Addr) {
 			continue

@@ -66,13 +66,13 @@ func (m *Machine) PowerCut(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := m.stopGuests(ctx); err != nil {
-		return err
-	}
 	if err := m.setLink(0, unix.IFF_UP); err != nil {
 		return err
 	}
 	s.abort()
+	if err := m.stopGuests(ctx); err != nil {
+		return err
+	}
 	if err := m.deconfigure(); err != nil {
 		return err
 	}
