@@ -31,15 +31,14 @@ type hypervisor struct {
 type acquainted struct {
 	name       string
 	conf       string
-	configured bool   // the configuration names the guest
-	agentless  bool   // ... and its host
-	registered bool   // the host names it
-	withMAC    bool   // ... and its MAC
-	asOwn      bool   // ... as an address of its own
-	waits      string // the guest is not claimed, and that is why
+	configured bool // the configuration names the guest
+	agentless  bool // ... and its host
+	registered bool // the host names it
+	withMAC    bool // ... and its MAC
+	asOwn      bool // ... as an address of its own
 }
 
-var acquaintances4guests = []acquainted{
+var guestAcquaintances = []acquainted{
 	{name: "configured", configured: true},
 	{name: "agentless", configured: true, agentless: true},
 	{name: "open", conf: "registration: {trust: open}\n", registered: true, withMAC: true},
@@ -147,7 +146,7 @@ func (s *hypervisor) undisturbed() {
 // served as soon as that is up, and nothing else happens.
 func TestFieldGuests(t *testing.T) {
 	t.Parallel()
-	for _, by := range acquaintances4guests {
+	for _, by := range guestAcquaintances {
 		for _, in := range settings {
 			for _, ip := range []netip.Addr{guest4, guest6} {
 				for _, talkative := range []bool{false, true} {
@@ -194,7 +193,7 @@ func TestFieldGuestsHostAlone(t *testing.T) {
 			}
 			t.Run(fmt.Sprintf("%s/talkative=%t", in.name, talkative), func(t *testing.T) {
 				unless(t, in.name == "registered")
-				s := openHypervisor(t, acquaintances4guests[0], in.conf, talkative)
+				s := openHypervisor(t, guestAcquaintances[0], in.conf, talkative)
 				if in.forwards {
 					forward(t, s.lan.Porter())
 				}
@@ -219,7 +218,7 @@ func TestFieldGuestsStraggler(t *testing.T) {
 	t.Parallel()
 	for _, ip := range []netip.Addr{guest4, guest6} {
 		t.Run(fmt.Sprint(ip), func(t *testing.T) {
-			s := openHypervisor(t, acquaintances4guests[0], "", false)
+			s := openHypervisor(t, guestAcquaintances[0], "", false)
 			s.sleeps()
 			s.ofGuest().atOnce("the client", s.callLater(s.lan.Client(), ip, 22))
 			s.comes(10*time.Second, 0, "nas", "awake")
@@ -240,7 +239,7 @@ func TestFieldGuestsStraggler(t *testing.T) {
 // guest again, and serves it.
 func TestFieldGuestsRestart(t *testing.T) {
 	t.Parallel()
-	for _, by := range acquaintances4guests {
+	for _, by := range guestAcquaintances {
 		t.Run(by.name, func(t *testing.T) {
 			unless(t, by.withMAC || by.name == "configured")
 			s := openHypervisor(t, by, "", false)
@@ -290,7 +289,7 @@ func TestFieldGuestsUnnamed(t *testing.T) {
 // TestGuestInTheAPI: an address of a guest is shown with its MAC, those of the machine
 // without.
 func TestGuestInTheAPI(t *testing.T) {
-	s := openHypervisor(t, acquaintances4guests[0], "", false)
+	s := openHypervisor(t, guestAcquaintances[0], "", false)
 	s.register(s.nas.Host, s.registration())
 	var all []struct{ Monitor, Addresses []map[string]any }
 	s.inside("/api/v1/machines", &all)

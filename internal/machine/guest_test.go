@@ -68,7 +68,7 @@ func TestGuestIsWaitedFor(t *testing.T) {
 // TestGuestThatNobodyWants: the machine is handed over without it, and its address is
 // announced when it uses that.
 func TestGuestThatNobodyWants(t *testing.T) {
-	l := hostAsleep(t, nil).event(knockSSH).pass(5 * time.Second).event(answer(ip4), ready).want(machine.Awake)
+	l := hostAsleep(t, nil).event(knockSSH).pass(5*time.Second).event(answer(ip4), ready).want(machine.Awake)
 	l.as(at(ip4), 5*time.Second).want(machine.Awake).forget()
 	l.event(tests(guest4)).wantActions()
 	l.event(uses(guest4)).wantActions(machine.Announce{Addrs: []netip.Addr{guest4}})
