@@ -13,19 +13,8 @@ import (
 // guests reads the addresses of virtual machines and containers that live and die with
 // the machine.
 func (r *reader) guests(path string, raw json.RawMessage) error {
-	entries, err := list(path, raw, MaxAddresses, `such as [{"mac": "52:54:00:12:34:56", "ip": "192.168.1.6", "port": [22]}]`)
-	if err != nil {
-		return err
-	}
-	for i, raw := range entries {
-		a, err := r.address(fmt.Sprintf("%s[%d]", path, i), raw, true)
-		if err != nil {
-			return err
-		}
-		r.req.Guests = append(r.req.Guests, a)
-	}
 	r.req.HasGuests = true
-	return r.bounded(path)
+	return r.addresses(path, raw, `such as [{"mac": "52:54:00:12:34:56", "ip": "192.168.1.6", "port": [22]}]`, &r.req.Guests)
 }
 
 // checkGuests refuses a guest that is the machine itself.

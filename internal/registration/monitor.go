@@ -13,26 +13,30 @@ import (
 // monitor reads the list of addresses.
 func (r *reader) monitor(path string, raw json.RawMessage) error {
 	const example = `such as [{"ip": "192.168.1.5", "port": [22]}]`
+	if err := r.addresses(path, raw, example, &r.req.Monitor); err != nil {
+		return err
+	}
+	if len(r.req.Monitor) == 0 {
+		return Refuse(Invalid, "%s: found an empty list: expected at least one address", path)
+	}
+	r.req.HasMonitor = true
+	return nil
+}
+
+// addresses reads a list of addresses of the machine, or of its guests. Together they
+// have no more services than a machine may have.
+func (r *reader) addresses(path string, raw json.RawMessage, example string, into *[]machine.Address) error {
 	entries, err := list(path, raw, MaxAddresses, example)
 	if err != nil {
 		return err
 	}
-	if len(entries) == 0 {
-		return Refuse(Invalid, "%s: found an empty list: expected at least one address", path)
-	}
 	for i, raw := range entries {
-		a, err := r.address(fmt.Sprintf("%s[%d]", path, i), raw, false)
+		a, err := r.address(fmt.Sprintf("%s[%d]", path, i), raw, into == &r.req.Guests)
 		if err != nil {
 			return err
 		}
-		r.req.Monitor = append(r.req.Monitor, a)
+		*into = append(*into, a)
 	}
-	r.req.HasMonitor = true
-	return r.bounded(path)
-}
-
-// bounded refuses more services than a machine may have, with its guests.
-func (r *reader) bounded(path string) error {
 	n := machine.CountServices(r.req.Monitor) + machine.CountServices(r.req.Guests)
 	if n > machine.MaxServices {
 		return Refuse(Invalid, "%s: found %d services: expected at most %d", path, n, machine.MaxServices)
