@@ -30,7 +30,7 @@ func bridged(t *testing.T, network *lab.LAN, asked bool) (guest *lab.Host) {
 			t.Fatal(err)
 		}
 	}
-	guest, err := network.AddGuest(porter, "guest", netip.MustParsePrefix("10.77.0.40/24"), netip.MustParsePrefix("fd77::40/64"))
+	guest, err := network.AddBridged(porter, "guest", netip.MustParsePrefix("10.77.0.40/24"), netip.MustParsePrefix("fd77::40/64"))
 	if err != nil {
 		t.Fatal(err)
 	}

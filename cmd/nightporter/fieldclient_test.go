@@ -82,7 +82,7 @@ func (s *subject) atOnce(who string, p pending) *call {
 		return nil
 	}
 	s.Cleanup(func() { got.conn.Close() })
-	if want := lab.Banner("nas"); got.banner != want {
+	if want := lab.Banner(s.nas.Name()); got.banner != want {
 		s.Errorf("%s: the service said %q, want %q", who, got.banner, want)
 	}
 	late := got.ended.Sub(lastUp(s.nas, got.to))

@@ -132,7 +132,7 @@ func (f *statusFlags) one(cmd *cobra.Command, client *web.Client, name string) e
 		row("agentless", "yes: it need not register")
 	}
 	for _, a := range m.Monitor {
-		row("address", a.IP+" "+cmp.Or(strings.Join(a.Port, " "), "(does not wake)")+standing(m.Addresses, a.IP))
+		row("address", a.IP+" "+ofGuest(a.MAC)+cmp.Or(strings.Join(a.Port, " "), "(does not wake)")+standing(m.Addresses, a.IP))
 	}
 	row("slept", howLong(m.SleptSeconds)+sleptLately(m.SleptDays))
 	row("saved", fmt.Sprintf("%s (%g W awake, %g W asleep)", web.Energy(m.SavedJoules), m.IdleWatts, m.SleepWatts))
@@ -144,6 +144,14 @@ func (f *statusFlags) one(cmd *cobra.Command, client *web.Client, name string) e
 	row("started without us", m.ExternalStarts)
 	row("address conflicts", m.Conflicts)
 	return table.Flush()
+}
+
+// ofGuest says whose address it is, where it is not the machine's own.
+func ofGuest(mac machine.MAC) string {
+	if mac == (machine.MAC{}) {
+		return ""
+	}
+	return "of guest " + mac.String() + " "
 }
 
 // standing says how an address stands, and why it cannot be claimed.

@@ -9,7 +9,7 @@ import (
 // badMachines is badValues for the list of machines.
 var badMachines = []struct{ file, want string }{
 	{"machines: {}", `machines: found a mapping (from FILE): expected a list of machines`},
-	{"machines: [tower]", `machines[0]: found "tower" (from FILE): expected a mapping with name, mac, monitor, idle_watts, sleep_watts, wake_from, agentless, watch, password, wake_mac, wake_interface, wake_transports, wake_to and wake_command`},
+	{"machines: [tower]", `machines[0]: found "tower" (from FILE): expected a mapping with name, mac, monitor, guests, idle_watts, sleep_watts, wake_from, agentless, watch, password, wake_mac, wake_interface, wake_transports, wake_to and wake_command`},
 	{"machines: [{}]", `machines[0].name: found nothing (from FILE): expected a name of 1 to 64 printable characters, no slash, no space at either end, in quotes if it looks like a number
 machines[0].mac: found nothing (from FILE): expected the MAC address of one machine, such as d8:cb:8a:39:be:a1
 machines[0].monitor: found nothing (from FILE): expected a list of at least one address, such as {ip: 192.0.2.7, port: [22, "51820/udp", "icmp"]}`},
@@ -68,6 +68,19 @@ machines[0].monitor: found nothing (from FILE): expected a list of at least one 
 	{oneMachine("wake_mac: 00:00:00:00:00:00"), `machines[0].wake_mac: found "00:00:00:00:00:00" (from FILE): expected the MAC address of one machine, such as d8:cb:8a:39:be:a1`},
 	{oneMachine("wake_mac: 01:00:00:00:00:05"), `machines[0].wake_mac: found "01:00:00:00:00:05" (from FILE): expected the MAC address of one machine, such as d8:cb:8a:39:be:a1`},
 	{wakenBy("02:00:00:00:00:02"), `machines[0].wake_mac: found "02:00:00:00:00:02" (from FILE): expected the address of a card of this machine: machines[1].mac is the same`},
+	{oneMachine("guests: {}"), `machines[0].guests: found a mapping (from FILE): expected a list of addresses, such as {mac: 52:54:00:12:34:56, ip: 192.0.2.8, port: [22, "51820/udp", "icmp"]}`},
+	{oneMachine("guests: [web]"), `machines[0].guests[0]: found "web" (from FILE): expected a mapping with mac, ip and port`},
+	{guestIs("ip: 192.0.2.8, port: []"), `machines[0].guests[0].mac: found nothing (from FILE): expected the MAC address of one machine, such as d8:cb:8a:39:be:a1`},
+	{guestIs("mac: 01:00:00:00:00:09, ip: 192.0.2.8, port: []"), `machines[0].guests[0].mac: found "01:00:00:00:00:09" (from FILE): expected the MAC address of one machine, such as d8:cb:8a:39:be:a1`},
+	{guestIs("mac: 02:00:00:00:00:09, ip: 192.0.2.8"), `machines[0].guests[0].port: found nothing (from FILE): expected a list of ports; an empty one claims the address, but wakes nobody`},
+	{guestIs("mac: 02:00:00:00:00:09, ip: 224.0.0.1, port: []"), `machines[0].guests[0].ip: found "224.0.0.1" (from FILE): expected the unicast address of one machine, such as 192.0.2.7 or 2001:db8::7`},
+	{guestIs("mac: 02:00:00:00:00:09, ip: 192.0.2.7, port: []"), `machines[0].guests[0].ip: found "192.0.2.7" (from FILE): expected one that is not used yet: machines[0].monitor[0].ip is the same`},
+	{guestIs("mac: 02:00:00:00:00:01, ip: 192.0.2.8, port: []"), `machines[0].guests[0].mac: found "02:00:00:00:00:01" (from FILE): expected the MAC address of a guest, not of a machine: machines[0].mac is the same`},
+	{oneMachine("wake_mac: 02:00:00:00:00:09, guests: [{mac: 02:00:00:00:00:09, ip: 192.0.2.8, port: []}]"), `machines[0].guests[0].mac: found "02:00:00:00:00:09" (from FILE): expected the MAC address of a guest, not of a machine: machines[0].wake_mac is the same`},
+	{oneMachine("wake_to: 192.0.2.8, guests: [{mac: 02:00:00:00:00:09, ip: 192.0.2.8, port: []}]"), `machines[0].wake_to: found "192.0.2.8" (from FILE): expected an address other than the machine's own: while it sleeps the porter answers for that`},
+	{twoHouses("02:00:00:00:00:01", "192.0.2.9"), `machines[1].guests[0].mac: found "02:00:00:00:00:01" (from FILE): expected the MAC address of a guest, not of a machine: machines[0].mac is the same`},
+	{twoHouses("02:00:00:00:00:09", "192.0.2.9"), `machines[1].guests[0].mac: found "02:00:00:00:00:09" (from FILE): expected that of a guest of this machine alone: machines[0] has it too`},
+	{twoHouses("02:00:00:00:00:0a", "192.0.2.10"), `machines[1].guests[0].ip: found "192.0.2.10" (from FILE): expected one that is not used yet: machines[0].guests[0].ip is the same`},
 	{oneMachine("wake_interface: a/b"), `machines[0].wake_interface: found "a/b" (from FILE): expected the name of a network interface, such as eth0`},
 	{oneMachine("wake_transports: [wifi]"), `machines[0].wake_transports[0]: found "wifi" (from FILE): expected ethernet or udp`},
 	{oneMachine("wake_transports: []"), `machines[0].wake_transports: found an empty list (from FILE): expected at least one of ethernet and udp, or wake_to or wake_command beside none`},
@@ -93,6 +106,15 @@ func wakenBy(card string) string {
 	return strings.Replace(twoMachines("b", "02:00:00:00:00:02", "192.0.2.8"), "name: a,", `name: a, wake_mac: "`+card+`",`, 1)
 }
 
+// guestIs is a file with one machine that has a guest.
+func guestIs(members string) string { return oneMachine("guests: [{" + members + "}]") }
+
+// twoHouses is two machines with a guest each, of which the second one's is given.
+func twoHouses(mac, ip string) string {
+	s := strings.Replace(twoMachines("b", "02:00:00:00:00:02", "192.0.2.8"), "name: a,", `name: a, guests: [{mac: "02:00:00:00:00:09", ip: 192.0.2.10, port: []}],`, 1)
+	return strings.Replace(s, "name: b,", fmt.Sprintf(`name: b, guests: [{mac: %q, ip: %s, port: []}],`, mac, ip), 1)
+}
+
 func badTarget(found string) string {
 	return fmt.Sprintf(`machines[0].wake_to: found %q (from FILE): expected a unicast or directed broadcast address with or without a port, such as 192.168.7.255, 192.168.7.255:7 or [2001:db8::7]:9`, found)
 }
@@ -114,6 +136,9 @@ func TestMachinesAreBounded(t *testing.T) {
 		{"addresses", monitoring(repeated(257, "{ip: '2001:db8::%d', port: []}")),
 			`machines[0].monitor: found 257 addresses (from FILE): expected at most 256`},
 		{"addresses that are few enough", monitoring(repeated(256, "{ip: '2001:db8::%d', port: [1/tcp]}")), ""},
+		{"addresses of guests", strings.TrimSuffix(monitoring(repeated(256, "{ip: '2001:db8::%d', port: []}")), "}]") +
+			", guests: [{mac: '02:00:00:00:00:09', ip: 192.0.2.8, port: []}]}]",
+			`machines[0].guests: found 257 addresses (from FILE): expected at most 256`},
 		{"wake_from", oneMachine("wake_from: " + repeated(257, "'2001:db8::%d'")),
 			`machines[0].wake_from: found 257 entries (from FILE): expected at most 256`},
 		{"wake_from that is short enough", oneMachine("wake_from: " + repeated(256, "'2001:db8::%d'")), ""},

@@ -39,6 +39,7 @@ func readMachines(p place, raw any, energy Energy) []machine.Spec {
 		}
 	}
 	checkWakeMACs(specs, places)
+	checkGuestMACs(specs, places)
 	return specs
 }
 
@@ -50,8 +51,8 @@ type taken map[string]string
 func (t taken) add(p place, spec *machine.Spec) bool {
 	ok := t.one(p.member("name"), "name ", spec.Name)
 	ok = t.one(p.member("mac"), "MAC ", spec.MAC.String()) && ok
-	for i, a := range spec.Monitor {
-		ok = t.one(p.member("monitor").entry(i).member("ip"), "IP ", a.IP.String()) && ok
+	for i, at := range addressPlaces(p, spec) {
+		ok = t.one(at.member("ip"), "IP ", spec.Monitor[i].IP.String()) && ok
 	}
 	return ok
 }
@@ -65,7 +66,7 @@ func (t taken) one(p place, what, value string) bool {
 }
 
 func readMachine(p place, raw any, energy Energy) (machine.Spec, bool) {
-	members := []string{"name", "mac", "monitor", "idle_watts", "sleep_watts", "wake_from", "agentless", "watch", "password"}
+	members := []string{"name", "mac", "monitor", "guests", "idle_watts", "sleep_watts", "wake_from", "agentless", "watch", "password"}
 	e, ok := openEntry(p, raw, append(members, wakeMembers...)...)
 	if !ok {
 		return machine.Spec{}, false
@@ -81,6 +82,7 @@ func readMachine(p place, raw any, energy Energy) (machine.Spec, bool) {
 		Agentless:  optional(e, "agentless", boolean(), false),
 		Unwatched:  !optional(e, "watch", boolean(), true),
 	}
+	readGuests(e, &spec)
 	readWakePath(e, &spec)
 	if e.ok && p.report.sound("energy.idle_watts", "energy.sleep_watts") {
 		checkWatts(e, &spec)
@@ -132,19 +134,24 @@ func monitor() codec[[]machine.Address] {
 		}
 		addrs := make([]machine.Address, 0, len(list))
 		for i, r := range list {
-			a, good := readAddress(p.entry(i), r)
+			a, good := readAddress(p.entry(i), r, false)
 			addrs, ok = append(addrs, a), ok && good
 		}
 		return addrs, ok && monitorBounded(p, addrs)
 	}
-	show := func(addrs []machine.Address) any {
-		shown := make([]any, len(addrs))
-		for i, a := range addrs {
-			shown[i] = ordered{{"ip", a.IP.String()}, {"port", showPorts(a)}}
+	return codec[[]machine.Address]{read: read, show: showAddresses}
+}
+
+func showAddresses(addrs []machine.Address) any {
+	shown := make([]any, len(addrs))
+	for i, a := range addrs {
+		m := ordered{{"ip", a.IP.String()}, {"port", showPorts(a)}}
+		if a.Guest() {
+			m = append(ordered{{"mac", a.MAC.String()}}, m...)
 		}
-		return shown
+		shown[i] = m
 	}
-	return codec[[]machine.Address]{read: read, show: show}
+	return shown
 }
 
 // monitorBounded refuses what is too much for one machine.
@@ -164,13 +171,18 @@ func showMachines(specs []machine.Spec) any {
 		m := ordered{
 			{"name", s.Name},
 			{"mac", s.MAC.String()},
-			{"monitor", monitor().show(s.Monitor)},
+			{"monitor", showAddresses(s.Own())},
+		}
+		if guests := s.Guests(); len(guests) > 0 {
+			m = append(m, member{"guests", showAddresses(guests)})
+		}
+		m = append(m, ordered{
 			{"idle_watts", s.IdleWatts},
 			{"sleep_watts", s.SleepWatts},
 			{"wake_from", listOf(network()).show(s.WakeFrom)},
 			{"agentless", s.Agentless},
 			{"watch", !s.Unwatched},
-		}
+		}...)
 		m = append(m, showWakePath(s)...)
 		if len(s.Password) > 0 {
 			m = append(m, member{"password", password().show(s.Password)})

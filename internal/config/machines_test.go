@@ -28,6 +28,9 @@ machines:
     idle_watts: 65
     sleep_watts: 0
     wake_from: [192.0.2.0/24, 198.51.100.1, "2001:db8::/64"]
+    guests:
+      - {mac: "52:54:00:00:00:09", ip: 192.0.2.9, port: ["8123/tcp"]}
+      - {mac: "52:54:00:00:00:09", ip: "2001:db8::9", port: []}
     agentless: false
     password: 1.2.3.4
   - name: "Wohnzimmer: Fernseher ☕"
@@ -59,6 +62,8 @@ func TestMachines(t *testing.T) {
 					tcp(8443): {Ready: machine.Ready{By: machine.ByHTTPS, Path: "/health", Status: 204}, Established: &established},
 					udp(9):    {Ready: machine.Ready{By: machine.ByDelay, Delay: 200 * time.Millisecond}},
 				}},
+			{IP: netip.MustParseAddr("192.0.2.9"), MAC: machine.MAC{0x52, 0x54, 0, 0, 0, 9}, Ports: []machine.Port{tcp(8123)}},
+			{IP: netip.MustParseAddr("2001:db8::9"), MAC: machine.MAC{0x52, 0x54, 0, 0, 0, 9}},
 		},
 		IdleWatts: 65,
 		WakeFrom: []netip.Prefix{

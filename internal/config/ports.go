@@ -6,12 +6,20 @@ import (
 	"nightporter/internal/machine"
 )
 
-func readAddress(p place, raw any) (machine.Address, bool) {
-	e, ok := openEntry(p, raw, "ip", "port")
-	if !ok {
-		return machine.Address{}, false
+// readAddress reads one entry of monitor, or of guests, which has a MAC besides.
+func readAddress(p place, raw any, guest bool) (a machine.Address, ok bool) {
+	members := []string{"ip", "port"}
+	if guest {
+		members = append([]string{"mac"}, members...)
 	}
-	a := machine.Address{IP: required(e, "ip", hostAddress())}
+	e, ok := openEntry(p, raw, members...)
+	if !ok {
+		return a, false
+	}
+	if guest {
+		a.MAC = required(e, "mac", mac())
+	}
+	a.IP = required(e, "ip", hostAddress())
 	if !readPorts(e.place.member("port"), e.values["port"], &a) {
 		e.ok = false
 	}

@@ -91,6 +91,13 @@ const effectiveMachines = `machines:
           - port: 9/udp
             ready: "delay:200ms"
           - 22
+    guests:
+      - mac: "52:54:00:00:00:09"
+        ip: 192.0.2.9
+        port: [8123/tcp]
+      - mac: "52:54:00:00:00:09"
+        ip: "2001:db8::9"
+        port: []
     idle_watts: 65
     sleep_watts: 0
     wake_from: [192.0.2.0/24, 198.51.100.1/32, "2001:db8::/64"]

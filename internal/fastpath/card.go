@@ -5,9 +5,15 @@ import (
 	"nightporter/internal/machine"
 )
 
-// speaks reports whether a MAC is the machine's: the one it speaks with, or the one
-// that was built into its card, with which its boot firmware speaks.
-func (t *Target) speaks(mac machine.MAC) bool { return mac == t.MAC || mac == t.card }
+// speaks reports whether a MAC is that of the address's owner: the one it speaks with,
+// or for the machine itself the one that was built into its card, with which its boot
+// firmware speaks.
+func (a *Address) speaks(mac machine.MAC) bool {
+	return mac == a.mac || a.mac == a.target.MAC && mac == a.target.card
+}
+
+// isCard reports whether a MAC is only that of the machine's card.
+func (t *Target) isCard(mac machine.MAC) bool { return mac == t.card && mac != t.MAC }
 
 // heardCard takes a frame from the address that was built into a machine's card. Only
 // what speaks for an address of the machine means something, and proves nothing: the
@@ -15,7 +21,7 @@ func (t *Target) speaks(mac machine.MAC) bool { return mac == t.MAC || mac == t.
 func (r *Reader) heardCard(v *View, t *Target, p *lan.Packet) {
 	kind, ip := spokenFor(p)
 	a := v.addrs[ip]
-	if a == nil || a.target != t {
+	if a == nil || a.target != t || a.mac != t.MAC {
 		return
 	}
 	a.answer.Store(false) // as for the machine itself, see heard

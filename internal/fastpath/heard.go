@@ -7,27 +7,28 @@ import (
 	"nightporter/internal/machine"
 )
 
-// heard takes a frame that a watched machine sent.
+// heard takes a frame that a watched machine sent, or a guest of it.
 func (r *Reader) heard(v *View, t *Target, p *lan.Packet) {
-	if p.Src != t.MAC {
+	if t.isCard(p.Src) {
 		r.heardCard(v, t, p)
 		return
 	}
 	kind, ip := spokenFor(p)
 	a := v.addrs[ip]
-	own := a != nil && a.target == t
+	own := a != nil && a.target == t && a.mac == p.Src
 	solicited := kind == SawAnswer && r.answersUs(p)
+	elsewhere := p.Src == t.MAC && (a == nil || a.target != t) // the machine itself is not at an address of a guest
 	switch {
-	case !own && solicited:
+	case !own && solicited && elsewhere:
 		r.report(&t.otherAnswer, Sighting{Kind: SawOtherAnswer, Target: t, Other: ip})
 		return
 	case !own:
-		if kind == SawTest || !discovers(p) {
+		if kind == SawTest || !discovers(p) || !elsewhere {
 			ip = netip.Addr{} // not used yet, or perhaps another host's whose packet the machine forwards
 		}
 		r.report(&t.frame, Sighting{Kind: SawFrame, Target: t, Other: ip})
 		return
-	case solicited && t.cardAnswers.Load(), kind == SawEcho && r.repliesTo(p):
+	case solicited && a.cardAnswers(), kind == SawEcho && r.repliesTo(p):
 		// It says little or nothing about the machine, and we go on answering.
 		r.report(&a.spoken[kind], Sighting{Kind: kind, Target: t, Address: a})
 		return

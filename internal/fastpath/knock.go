@@ -13,7 +13,7 @@ import (
 // visit takes a packet that came to our MAC for the address of a machine.
 func (r *Reader) visit(v *View, p *lan.Packet) {
 	a := v.addrs[p.To]
-	if a == nil || a.target.MAC == p.Src || p.Dst != r.responder.Self || !p.Src.Unicast() || a.conceded.Load() {
+	if a == nil || a.mac == p.Src || p.Dst != r.responder.Self || !p.Src.Unicast() || a.conceded.Load() {
 		return
 	}
 	if a.target.hold.Opened() {
@@ -38,7 +38,7 @@ func (r *Reader) visit(v *View, p *lan.Packet) {
 	}
 	if a.target.hold.Take(now, p, knocks, service) == handover.Forward {
 		// The client repeats what was not sent, and that is forwarded again.
-		_ = r.forward(p, a.target.MAC)
+		_ = r.forward(p, a.mac)
 	}
 }
 

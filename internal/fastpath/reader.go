@@ -95,7 +95,7 @@ func (r *Reader) Handle(p *lan.Packet) {
 		r.visit(v, p)
 	default:
 		r.neighbor(v, p)
-		if !watched || p.Src != t.MAC { // a hypervisor may speak with the card of a machine
+		if !watched || t.isCard(p.Src) { // a hypervisor may speak with the card of a machine
 			r.noteHost(v, p)
 		}
 	}
@@ -117,7 +117,7 @@ func (r *Reader) neighbor(v *View, p *lan.Packet) {
 	case claim.Answered:
 		if a := v.Address(requested(p)); a != nil {
 			// A machine that arrives may have answered as well, and last.
-			if p.Dst != r.responder.Self && (a.target.cardAnswers.Load() || a.target.hold.Passing()) {
+			if p.Dst != r.responder.Self && (a.cardAnswers() || a.target.hold.Passing()) {
 				r.noteRequester(a, Requester{a.ip, p.Src}, p)
 			}
 			r.visited(a.target)
@@ -151,7 +151,7 @@ func (r *Reader) contested(v *View, p *lan.Packet) bool {
 		return false
 	}
 	a, by := v.addrs[requested(p)], claim.Stated(p)
-	if a == nil || a.target.speaks(by) || a.target.speaks(p.Src) || p.Src == r.responder.Self {
+	if a == nil || a.speaks(by) || a.speaks(p.Src) || p.Src == r.responder.Self {
 		return false
 	}
 	if !a.target.undefended.Load() {
@@ -167,7 +167,7 @@ func (r *Reader) conflict(v *View, p *lan.Packet) {
 	if p.Kind == lan.NeighborAdvertisement {
 		ip = p.Target
 	}
-	if a := v.Address(ip); a != nil && !a.target.speaks(claim.Stated(p)) {
+	if a := v.Address(ip); a != nil && !a.speaks(claim.Stated(p)) {
 		r.report(&a.conflict, Sighting{Kind: SawConflict, Target: a.target, Address: a, By: claim.Stated(p)})
 	}
 }

@@ -44,7 +44,7 @@ func (r *Reader) checks(a *Address, p *lan.Packet) bool {
 		return false
 	}
 	if a.target.hold.Passing() {
-		_ = r.forward(p, a.target.MAC) // TCP sends it again
+		_ = r.forward(p, a.mac) // TCP sends it again
 	}
 	return true
 }

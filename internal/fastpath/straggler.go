@@ -10,7 +10,7 @@ import (
 func (r *Reader) straggle(a *Address, p *lan.Packet) {
 	who := Requester{a.ip, p.Src}
 	if a.ours.Load() || !r.kernelForwards(a) {
-		_ = r.forward(p, a.target.MAC)
+		_ = r.forward(p, a.mac)
 	}
 	r.noteRequester(a, who, p)
 }
@@ -35,7 +35,7 @@ func (r *Reader) passOn(v *View, p *lan.Packet) {
 	if a == nil || p.Dst != r.responder.Self || a.conceded.Load() || !a.target.hold.Opened() {
 		return
 	}
-	lan.Redirect(p.Frame, r.responder.Self, a.target.MAC)
+	lan.Redirect(p.Frame, r.responder.Self, a.mac)
 	_ = r.responder.Send(p.Frame) // the client asks again
 	// An advertisement that answers a unicast solicitation need not say at which MAC.
 	r.noteRequester(a, Requester{a.ip, p.Src}, p)

@@ -38,6 +38,7 @@ type Target struct {
 type Address struct {
 	target   *Target
 	ip       netip.Addr
+	mac      machine.MAC // where it is: the target's, or that of its guest
 	services []*Service
 
 	answer   atomic.Bool // answer for it now; the reader itself clears it when the machine speaks
@@ -70,7 +71,7 @@ type Service struct {
 func NewTarget(spec machine.Spec, hold *handover.Hold, judge *fair.Judge) *Target {
 	t := &Target{MAC: spec.MAC, card: spec.Woken(), from: spec.WakeFrom, hold: hold, judge: judge}
 	for _, m := range spec.Monitor {
-		a := &Address{target: t, ip: m.IP}
+		a := &Address{target: t, ip: m.IP, mac: spec.Owner(m.IP)}
 		for _, p := range m.Ports {
 			own := m.Settings[p]
 			a.services = append(a.services, &Service{
@@ -89,6 +90,16 @@ func (t *Target) Addrs() []netip.Addr {
 		addrs[i] = a.ip
 	}
 	return addrs
+}
+
+// Owner returns the MAC at which an address of the machine is.
+func (t *Target) Owner(ip netip.Addr) machine.MAC {
+	for _, a := range t.addrs {
+		if a.ip == ip {
+			return a.mac
+		}
+	}
+	return t.MAC
 }
 
 // Services returns the services of the machine, at all its addresses.
@@ -177,15 +188,22 @@ func (t *Target) Spoken(ips []netip.Addr) []netip.Addr {
 // silenced it.
 func (a *Address) spokenFor() bool {
 	for _, kind := range []Kind{SawTest, SawUse, SawPacket, SawAnswer} {
-		if a.spoken[kind].Load() && !(kind == SawAnswer && a.target.cardAnswers.Load()) {
+		if a.spoken[kind].Load() && !(kind == SawAnswer && a.cardAnswers()) {
 			return true
 		}
 	}
 	return slices.ContainsFunc(a.services, func(s *Service) bool { return s.accept.Load() || s.reset.Load() })
 }
 
+// cardAnswers reports whether an answer for the address may be the network card's. A
+// guest has none.
+func (a *Address) cardAnswers() bool { return a.mac == a.target.MAC && a.target.cardAnswers.Load() }
+
 // IP returns the address itself.
 func (a *Address) IP() netip.Addr { return a.ip }
+
+// MAC returns where the address is: at the machine, or at a guest of it.
+func (a *Address) MAC() machine.MAC { return a.mac }
 
 // Target returns the machine whose address it is.
 func (a *Address) Target() *Target { return a.target }

@@ -21,7 +21,7 @@ type Rules struct {
 // have it; what changes often inside its targets is atomic.
 type View struct {
 	rules   Rules
-	targets map[machine.MAC]*Target
+	targets map[machine.MAC]*Target // by their own MACs and those of their guests
 	addrs   map[netip.Addr]*Address
 	wanted  lan.Interest // but for our own addresses
 }
@@ -58,11 +58,27 @@ func (v *View) Add(t *Target, whole bool, elsewhere func(netip.Addr) bool) {
 	}
 }
 
+// AddGuests has the readers know the guests of a target, of those at whose addresses it
+// is asked. A machine that is known by itself is nobody's guest.
+func (v *View) AddGuests(t *Target, whole bool, asked func(netip.Addr) bool) {
+	for _, a := range t.addrs {
+		if a.mac == t.MAC || !asked(a.ip) {
+			continue
+		}
+		if other := v.targets[a.mac]; other == nil || other.MAC != a.mac {
+			v.targets[a.mac] = t
+		}
+		if whole && !slices.Contains(v.wanted.MACs, a.mac) {
+			v.wanted.MACs = append(v.wanted.MACs, a.mac)
+		}
+	}
+}
+
 // Address returns the address of a target, or nil.
 func (v *View) Address(ip netip.Addr) *Address { return v.addrs[ip] }
 
-// Watches reports whether a MAC is that of a target.
-func (v *View) Watches(mac machine.MAC) bool { return v.targets[mac] != nil }
+// Target returns the target that has a MAC, or whose guest has it, or nil.
+func (v *View) Target(mac machine.MAC) *Target { return v.targets[mac] }
 
 // Interest returns what the kernel filter has to let through, beside what is for
 // the addresses of our own host.
@@ -78,7 +94,7 @@ func (v *View) holding(ip netip.Addr) (claim.Holding, bool) {
 	if a == nil {
 		return claim.Holding{}, false
 	}
-	return claim.Holding{Owner: a.target.MAC, Answer: a.Kept()}, true
+	return claim.Holding{Owner: a.mac, Answer: a.Kept()}, true
 }
 
 // mayWake reports whether a knock from ip counts at a service. A machine can narrow

@@ -10,6 +10,7 @@ import (
 // addressForm is one address of a machine in JSON.
 type addressForm struct {
 	IP       netip.Addr              `json:"ip"`
+	MAC      machine.MAC             `json:"mac,omitzero"`       // of a guest
 	Ports    []string                `json:"ports,omitempty"`    // "22/tcp", "icmp"
 	Settings map[string]settingsForm `json:"settings,omitempty"` // by port
 }
@@ -21,7 +22,7 @@ func addressFormsOf(monitor []machine.Address) []addressForm {
 		for i, p := range a.Ports {
 			ports[i] = p.String()
 		}
-		forms = append(forms, addressForm{IP: a.IP, Ports: ports, Settings: settingsFormsOf(a.Settings)})
+		forms = append(forms, addressForm{IP: a.IP, MAC: a.MAC, Ports: ports, Settings: settingsFormsOf(a.Settings)})
 	}
 	return forms
 }
@@ -31,7 +32,7 @@ func addressFormsOf(monitor []machine.Address) []addressForm {
 func addressesOf(forms []addressForm) ([]machine.Address, error) {
 	var monitor []machine.Address
 	for _, f := range forms {
-		a := machine.Address{IP: f.IP}
+		a := machine.Address{IP: f.IP, MAC: f.MAC}
 		for _, s := range f.Ports {
 			ports, err := machine.ParsePort(s)
 			if err != nil {

@@ -86,7 +86,7 @@ func TestFormat(t *testing.T) {
 	same(t, "lines", got.String(), `{"nightporter_journal":1}
 {"at":"2025-11-22T22:00:00.123456789Z","boot":"1a2b3c4d","up":"1m30s",`+
 		`"event":{"seq":9,"at":"2025-11-22T22:00:00.123456789Z","kind":"magic","attempts":2,"boot_seconds":1.5},`+
-		`"machine":{"mac":"02:77:00:00:00:01","wake_mac":"d8:cb:8a:00:00:01","name":"machine-1 é","monitor":[{"ip":"10.77.0.1","ports":["22/tcp","icmp"]},{"ip":"fd77::20"}],`+
+		`"machine":{"mac":"02:77:00:00:00:01","wake_mac":"d8:cb:8a:00:00:01","name":"machine-1 é","monitor":[{"ip":"10.77.0.1","ports":["22/tcp","icmp"]},{"ip":"fd77::20","mac":"52:54:00:00:00:01"}],`+
 		`"idle_watts":52.5,"sleep_watts":2,"password":"01020304","wake_from":["10.77.0.0/16"],"agentless":true,"unwatched":true,"state":"asleep",`+
 		`"since":"2025-11-22T22:00:00.123456789Z","last_wake":"2025-11-22T21:00:00.123456789Z",`+
 		`"wake":{"trigger":"udp","ip":"10.77.0.20","port":"53/udp","source":"[fd77::9]:40000","by":"somebody","outcome":"ready","magic_packets":2,`+

@@ -41,7 +41,7 @@ func memoryOf(i int) *machine.Memory {
 			Name: fmt.Sprintf("machine-%d é", i), MAC: macOf(i), IdleWatts: 52.5, SleepWatts: 2,
 			Monitor: []machine.Address{
 				{IP: netip.AddrFrom4([4]byte{10, 77, byte(i >> 8), byte(i)}), Ports: []machine.Port{{Protocol: machine.TCP, Number: 22}, {Protocol: machine.ICMP}}},
-				{IP: netip.MustParseAddr("fd77::20")},
+				{IP: netip.MustParseAddr("fd77::20"), MAC: machine.MAC{0x52, 0x54, 0, 0, byte(i >> 8), byte(i)}},
 			},
 			Password: []byte{1, 2, 3, 4}, WakeFrom: []netip.Prefix{netip.MustParsePrefix("10.77.0.0/16")}, Agentless: true,
 			Unwatched: true, WakeMAC: machine.MAC{0xd8, 0xcb, 0x8a, 0, byte(i >> 8), byte(i)},

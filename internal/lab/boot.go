@@ -37,6 +37,7 @@ func (m *Machine) comeUp(s *session, start time.Time) error {
 	if err != nil {
 		return err
 	}
+	m.startGuests() // before it is awake, and may be put to sleep
 	if !m.wokeUp(s) {
 		return nil
 	}

@@ -91,7 +91,7 @@ func TestBridge(t *testing.T) {
 	if err := l.MakeBridge(porter); err != nil {
 		t.Fatal(err)
 	}
-	guest, err := l.AddGuest(porter, "guest", netip.MustParsePrefix("10.77.0.40/24"), netip.MustParsePrefix("fd77::40/64"))
+	guest, err := l.AddBridged(porter, "guest", netip.MustParsePrefix("10.77.0.40/24"), netip.MustParsePrefix("fd77::40/64"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -131,6 +131,7 @@ type Machine struct {
 	ignore    int // magic packets still to be ignored
 	hearing   hearing
 	magic     int
+	guests    []*Machine
 	retired   bool            // the LAN is closing
 	suspended bool            // the session goes on, muted
 	neighbors []neighborEntry // when it was suspended

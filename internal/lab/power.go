@@ -70,6 +70,9 @@ func (m *Machine) PowerCut(ctx context.Context) error {
 		return err
 	}
 	s.abort()
+	if err := m.stopGuests(ctx); err != nil {
+		return err
+	}
 	if err := m.deconfigure(); err != nil {
 		return err
 	}
@@ -137,6 +140,9 @@ func (m *Machine) leave(from ...PowerState) (*session, error) {
 }
 
 func (m *Machine) shutDown(s *session) error {
+	if err := m.stopGuests(m.lan.ctx); err != nil {
+		return err
+	}
 	s.finish()
 	err := m.deconfigure()
 	s.abort()

@@ -68,8 +68,8 @@ func (l *LAN) layUplink(h *Host) error {
 	})
 }
 
-// AddGuest puts a host on another one's bridge: a virtual machine of it.
-func (l *LAN) AddGuest(of *Host, name string, addrs ...netip.Prefix) (*Host, error) {
+// AddBridged puts a host on another one's bridge: a virtual machine of it.
+func (l *LAN) AddBridged(of *Host, name string, addrs ...netip.Prefix) (*Host, error) {
 	h, err := l.register(name, machine.MAC{}, addrs)
 	if err != nil {
 		return nil, err

@@ -48,6 +48,7 @@ func (s *Standing) UnmarshalText(b []byte) error {
 // AddressStatus tells how one address stands, and why it cannot be claimed.
 type AddressStatus struct {
 	IP       netip.Addr
+	MAC      MAC // of a guest
 	Standing Standing
 	Reason   string
 }
@@ -68,6 +69,7 @@ const (
 // The reasons that lie in the machine's own life.
 const (
 	unprovedReason = "the machine has not answered for it yet"
+	guestReason    = "its guest has not answered for it yet"
 	concededReason = "another host uses it"
 )
 
@@ -91,9 +93,12 @@ type address struct {
 
 // status returns what is shown of the address.
 func (a *address) status() AddressStatus {
-	s := AddressStatus{IP: a.IP, Standing: a.standing, Reason: a.reason}
+	s := AddressStatus{IP: a.IP, MAC: a.MAC, Standing: a.standing, Reason: a.reason}
 	if s.Reason == "" && a.unproved {
 		s.Reason = unprovedReason
+		if a.Guest() {
+			s.Reason = guestReason
+		}
 	}
 	switch {
 	case s.Standing == Own && s.Reason != "":
@@ -163,6 +168,12 @@ func (m *Machine) Conceded(ip netip.Addr) bool {
 func (m *Machine) Holds(ip netip.Addr) bool {
 	a := m.addrs.of(ip)
 	return a != nil && (a.claimable() || claimed(a))
+}
+
+// Asks reports whether the machine is asked for an address, where it may be.
+func (m *Machine) Asks(ip netip.Addr) bool {
+	a := m.addrs.of(ip)
+	return a != nil && a.reason == ""
 }
 
 // reaches reports whether clients may still send packets for the machine to us.

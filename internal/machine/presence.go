@@ -136,12 +136,19 @@ func (m *Machine) Wanted() Proof {
 	return ByEcho
 }
 
-// haveTCP reports whether the machine is asked for TCP. Where it has that only at an
-// address that it cannot be asked for, its echo has to do.
+// Suffices reports whether an answer for ip proves that the machine is up. One of a
+// guest does: neither the machine's network card nor its firmware sends that.
+func (m *Machine) Suffices(ip netip.Addr, proof Proof) bool {
+	a := m.addrs.of(ip)
+	return proof >= m.Wanted() || a != nil && a.Guest()
+}
+
+// haveTCP reports whether the machine itself is asked for TCP. Where it has that only at
+// an address that it cannot be asked for, its echo has to do.
 func (as *addresses) haveTCP() bool {
 	return slices.ContainsFunc(as.machine.questioned(), func(ip netip.Addr) bool {
 		a := as.of(ip)
-		return a != nil && slices.ContainsFunc(a.Ports, func(p Port) bool { return p.Protocol == TCP })
+		return a != nil && !a.Guest() && slices.ContainsFunc(a.Ports, func(p Port) bool { return p.Protocol == TCP })
 	})
 }
 
@@ -176,11 +183,12 @@ func (m *Machine) answered(now time.Time, e Answered) {
 			m.addrs.claimableAgain(now, a)
 		}
 	}
-	if e.Proof >= BySystem || e.Proof >= ByEcho && !m.addrs.haveTCP() {
+	proved := m.Suffices(e.Addr, e.Proof)
+	if e.Proof >= BySystem || e.Proof >= ByEcho && !m.addrs.haveTCP() || a != nil && a.Guest() {
 		p.system = now
 	}
 	switch {
-	case e.Proof < m.Wanted():
+	case !proved:
 		p.bare = now
 		if a != nil && e.Proof == ByNeighbor && !m.CardAnswers() {
 			m.addrs.yield(now, a) // the readers have stopped answering for it already

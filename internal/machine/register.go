@@ -12,6 +12,7 @@ func (as *addresses) register(monitor []Address) {
 	for i, a := range monitor {
 		if old := as.of(a.IP); old != nil {
 			all[i] = *old
+			all[i].answered = old.answered && old.MAC == a.MAC
 		}
 		all[i].Address = a
 	}

@@ -17,16 +17,21 @@ var ErrUnknown = errors.New("unknown machine")
 // is a reason to wake. An address without ports is claimed, and wakes nothing.
 type Address struct {
 	IP       netip.Addr        // never IPv4-mapped, never with a zone
+	MAC      MAC               // of the guest whose address it is; zero: it is the machine's own
 	Ports    []Port            // without duplicates
 	Settings map[Port]Settings // of those that have some of their own; nil: none does
 }
+
+// Guest reports whether the address is that of a guest: a virtual machine or a
+// container with a MAC of its own, which lives and dies with the machine.
+func (a *Address) Guest() bool { return a.MAC != MAC{} }
 
 // Spec is what a machine says of itself when it registers, or what the
 // configuration says of it.
 type Spec struct {
 	Name       string
 	MAC        MAC
-	Monitor    []Address      // no address twice
+	Monitor    []Address      // its own and its guests', no address twice
 	IdleWatts  float64        // drawn while awake and idle, in watts
 	SleepWatts float64        // drawn while asleep, in watts
 	Password   []byte         // SecureOn password for magic packets: 0, 4 or 6 bytes
@@ -57,6 +62,36 @@ func (s *Spec) Addrs() []netip.Addr {
 // Has reports whether ip is one of the machine's addresses.
 func (s *Spec) Has(ip netip.Addr) bool {
 	return slices.ContainsFunc(s.Monitor, func(a Address) bool { return a.IP == ip })
+}
+
+// Owner returns the MAC at which an address of the machine is.
+func (s *Spec) Owner(ip netip.Addr) MAC {
+	for i := range s.Monitor {
+		if a := &s.Monitor[i]; a.IP == ip && a.Guest() {
+			return a.MAC
+		}
+	}
+	return s.MAC
+}
+
+// Houses reports whether mac is that of a guest.
+func (s *Spec) Houses(mac MAC) bool {
+	return slices.ContainsFunc(s.Monitor, func(a Address) bool { return a.Guest() && a.MAC == mac })
+}
+
+// Own returns the addresses that are the machine's own.
+func (s *Spec) Own() []Address { return s.addresses(false) }
+
+// Guests returns the addresses of the machine's guests.
+func (s *Spec) Guests() []Address { return s.addresses(true) }
+
+func (s *Spec) addresses(guests bool) (some []Address) {
+	for _, a := range s.Monitor {
+		if a.Guest() == guests {
+			some = append(some, a)
+		}
+	}
+	return some
 }
 
 // Serves reports whether a packet for s is a reason to wake the machine.

@@ -226,14 +226,16 @@ func (m woken) reclaimYielded(now time.Time) {
 
 // awaited returns the addresses that clients wait for, and those that the machine
 // spoke for. It returns all where there is none, where only TCP proves the machine up,
-// and where it is about to be taken for off: it may be up at the others alone.
+// where a guest is waited for, which comes later than the machine, and where it is about
+// to be taken for off: it may be up at the others alone.
 func (m woken) awaited(now time.Time) []netip.Addr {
 	waking := m.state == Waking
 	addrs := m.addrs.which(func(a *address) bool {
 		return a.reason == "" && a.standing != Conceded && (waking && !a.yielded.IsZero() ||
 			slices.ContainsFunc(m.wake.services, func(s Service) bool { return s.Addr == a.IP }))
 	})
-	if len(addrs) == 0 || m.Wanted() > ByNeighbor || !waking && now.Sub(m.presence.since) >= startSilence/2 {
+	forGuest := slices.ContainsFunc(addrs, func(ip netip.Addr) bool { return m.addrs.of(ip).Guest() })
+	if len(addrs) == 0 || forGuest || m.Wanted() > ByNeighbor || !waking && now.Sub(m.presence.since) >= startSilence/2 {
 		return m.questioned()
 	}
 	return append(addrs, m.others...)

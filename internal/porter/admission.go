@@ -30,10 +30,11 @@ func (r *registry) complete(req *registration.Request) bool {
 		req.Name = conf.Name
 	}
 	if !req.HasMonitor {
-		req.Monitor = conf.Monitor
+		req.Monitor = conf.Own()
 	} else {
 		machine.InheritSettings(req.Monitor, conf.Monitor)
 	}
+	req.TakeGuests(conf.Guests())
 	if !req.HasIdleWatts {
 		req.IdleWatts = conf.IdleWatts
 	}
@@ -62,7 +63,9 @@ func (r *registry) replaceable(req registration.Request, verdict registration.Ve
 	}
 	spec := e.Spec()
 	held := e.Answered()
-	shared := func(p registration.Place) bool { return p.Waiting == "" && spec.Has(p.IP) }
+	shared := func(p registration.Place) bool {
+		return p.Waiting == "" && spec.Has(p.IP) && spec.Owner(p.IP) == spec.MAC
+	}
 	if !slices.ContainsFunc(verdict.Places, shared) ||
 		slices.ContainsFunc(verdict.Places, func(p registration.Place) bool { return slices.Contains(held, p.IP) }) {
 		return machine.Spec{}
@@ -114,6 +117,23 @@ func (r *registry) findRoom(req registration.Request, proved []netip.Addr, gone 
 	}
 	if r.byMAC[req.MAC] == nil && len(r.byMAC) >= most {
 		return registration.Refuse(registration.Limited, "no room: %d machines are registered (registration.max_machines)", len(r.byMAC))
+	}
+	return nil
+}
+
+// checkGuests refuses a machine that is the guest of another, or has another one as its
+// guest.
+func (r *registry) checkGuests(req registration.Request, places []machine.Place, gone machine.MAC) error {
+	registering := registration.Household{Spec: req.Spec, Counts: func(ip netip.Addr) bool {
+		return !slices.ContainsFunc(places, func(p machine.Place) bool { return p.Addr == ip && p.Reason != "" })
+	}}
+	for mac, e := range r.byMAC {
+		if mac == req.MAC || mac == gone {
+			continue
+		}
+		if err := registration.CheckGuests(registering, registration.Household{Spec: e.Spec(), Counts: e.Asks}); err != nil {
+			return err
+		}
 	}
 	return nil
 }

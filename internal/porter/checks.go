@@ -20,7 +20,7 @@ func (l *loop) accepted(e *entry, s machine.Service) {
 // check has a service be checked by a connection of our own. Under wake.local our
 // kernel has the machine at our MAC: the reader forwards what the check sends.
 func (l *loop) check(now time.Time, e *entry, s machine.Service) {
-	subject := readycheck.Subject{Machine: e.target.MAC, Service: s, Began: e.readiness.Began()}
+	subject := readycheck.Subject{Machine: e.target.Owner(s.Addr), Service: s, Began: e.readiness.Began()}
 	spec := e.Spec()
 	source, ok := e.nic.sourceNear(s.Addr)
 	if !ok {

@@ -32,10 +32,10 @@ func (k *kernel) carryOut(now time.Time, e *entry, a machine.Action) {
 		e.target.SetOurs(a.Addrs, false)
 		k.whenServed(func() { k.forget(e.nic, a.Addrs) })
 	case machine.Announce:
-		mac := e.target.MAC
-		k.whenServed(func() { k.guide(e.nic, a.Addrs, mac) })
+		target := e.target // the machine may have registered anew when it is served
 		for _, ip := range a.Addrs {
-			e.nic.announcer.Announce(now, ip, mac)
+			k.whenServed(func() { k.guide(e.nic, []netip.Addr{ip}, target.Owner(ip)) })
+			e.nic.announcer.Announce(now, ip, target.Owner(ip))
 		}
 	case machine.StopAnnouncing:
 		e.stopAnnouncing(a.Addrs)

@@ -95,6 +95,6 @@ func (n *nic) correct(g handover.Guest) {
 	case a.Kept():
 		n.point(g, n.MAC())
 	case a.Up():
-		n.point(g, a.Target().MAC)
+		n.point(g, a.MAC())
 	}
 }

@@ -16,7 +16,7 @@ func (e *entry) probeReadiness(s machine.Service) {
 		e.askByDatagram(s)
 		return
 	}
-	e.nic.probeService(e.target.MAC, s)
+	e.nic.probeService(e.target.Owner(s.Addr), s)
 }
 
 // asker returns the client whose datagram a service would be asked with.
@@ -38,7 +38,7 @@ func (e *entry) askByDatagram(s machine.Service) {
 		return
 	}
 	if e.nic.divertible(g) && e.hold.Divert(g, lan.Forwards(e.nic.name, g.IP)) {
-		e.nic.placeClient(e.target.MAC, g, e.nic.MAC())
+		e.nic.placeClient(e.target.Owner(g.Addr), g, e.nic.MAC())
 	}
 	e.hold.Ask(s, g, e.replay)
 }
@@ -77,7 +77,7 @@ func (e *entry) undivert() {
 		if e.nic == nil {
 			continue
 		}
-		e.nic.placeClient(e.target.MAC, g, g.MAC)
+		e.nic.placeClient(e.target.Owner(g.Addr), g, g.MAC)
 		if e.hold.Waits(g.Addr, g.MAC) {
 			e.pin()
 			e.repin = time.Now() // once more, after the machine's answer

@@ -11,6 +11,7 @@ import (
 	"nightporter/internal/fastpath"
 	"nightporter/internal/handover"
 	"nightporter/internal/machine"
+	"nightporter/internal/registration"
 )
 
 // entry is a machine, and what the loop keeps beside its life.
@@ -77,6 +78,12 @@ func (e *entry) card() machine.MAC {
 		return e.configured.Woken()
 	}
 	return spec.Woken()
+}
+
+// unnamed reports whether a is a guest that the configuration does not name. Nobody can
+// prove that it is one.
+func (e *entry) unnamed(a machine.Address) bool {
+	return a.Guest() && (e.configured == nil || !registration.Names(e.configured.Monitor, a))
 }
 
 // looked reports whether the machine is looked after: it has registered, or need

@@ -54,7 +54,7 @@ func (l *loop) checkReadiness(now time.Time, e *entry) {
 // else may have sent readies no service.
 func (l *loop) proved(e *entry, ip netip.Addr, proof machine.Proof) {
 	l.tell(e, machine.Answered{Addr: ip, Proof: proof})
-	if proof >= e.Wanted() {
+	if e.Suffices(ip, proof) {
 		l.answered(e, ip)
 	}
 }
@@ -108,7 +108,7 @@ func (e *entry) replay(frame []byte, sum lan.Checksum) error {
 	if v := p.Parse(frame); v != lan.Accepted {
 		return fmt.Errorf("a held frame is %v", v)
 	}
-	return e.nic.reader.Forward(&p, e.target.MAC)
+	return e.nic.reader.Forward(&p, e.target.Owner(p.To))
 }
 
 // pin keeps clients with held packets here, although the machine speaks for itself:
@@ -129,9 +129,9 @@ func (e *entry) pin() {
 func (e *entry) unpin(k *kernel, guests []handover.Guest) {
 	for _, g := range guests {
 		if g.MAC == e.nic.MAC() {
-			k.guide(e.nic, []netip.Addr{g.Addr}, e.target.MAC)
+			k.guide(e.nic, []netip.Addr{g.Addr}, e.target.Owner(g.Addr))
 			continue
 		}
-		e.nic.point(g, e.target.MAC)
+		e.nic.point(g, e.target.Owner(g.Addr))
 	}
 }

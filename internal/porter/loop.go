@@ -265,7 +265,9 @@ func (l *loop) publish() {
 		v := fastpath.NewView(readerRules(&l.conf.Wake))
 		for _, e := range l.machines.named {
 			if e.nic == n && e.attention != machine.Unobserved {
-				v.Add(e.target, e.attention == machine.Observed, func(ip netip.Addr) bool { return !e.Holds(ip) })
+				whole := e.attention == machine.Observed
+				v.Add(e.target, whole, func(ip netip.Addr) bool { return !e.Holds(ip) })
+				v.AddGuests(e.target, whole, e.Asks)
 			}
 		}
 		n.noteForwarding()

@@ -47,7 +47,7 @@ func (e *entry) diverted(machines *registry, addr netip.Addr) {
 // no announcement. One that does not know the address learns nothing from it.
 func (n *nic) remind(ip netip.Addr) {
 	for _, host := range n.reader.Hosts(ip.Is6(), pinned) {
-		if n.reader.View().Watches(host.MAC) || !n.network.Load().Contains(host.IP) || !n.reminders.Allow() {
+		if n.reader.View().Target(host.MAC) != nil || !n.network.Load().Contains(host.IP) || !n.reminders.Allow() {
 			continue
 		}
 		frame, err := lan.Reply(n.MAC(), host.MAC, n.MAC(), ip, host.IP)
@@ -60,14 +60,14 @@ func (n *nic) remind(ip netip.Addr) {
 }
 
 // pinHosts tells the other hosts on the LAN that addresses of the machine are at our
-// MAC. A host that sleeps is left alone: some cards wake on any unicast frame.
+// MAC. A host that sleeps is left alone, with its guests: some cards wake on any unicast frame.
 func (e *entry) pinHosts(machines *registry, addrs []netip.Addr) {
 	if e.nic == nil {
 		return
 	}
 	for _, addr := range addrs {
 		for _, host := range e.nic.reader.Hosts(addr.Is6(), pinned) {
-			other := machines.byMAC[host.MAC]
+			other := machines.at(e.nic, host.MAC)
 			asleep := other != nil && other.State() != machine.Awake
 			if other == e || asleep || !e.nic.network.Load().Contains(host.IP) || !e.nic.pins.Allow() {
 				continue

@@ -103,7 +103,10 @@ func (l *loop) placeEntry(e *entry, views map[*nic]*netView, holders map[netip.A
 	}
 	places := make([]machine.Place, len(spec.Monitor))
 	for i, a := range spec.Monitor {
-		p := e.placeOf(a.IP, v, l.interfaces.names())
+		p := e.placeOf(a, v, l.interfaces.names())
+		if p.Reason == "" && l.conf.Registration.Trust == registration.Self.String() && e.unnamed(a) {
+			p.Reason = string(registration.Unnamed(a.MAC))
+		}
 		if other := holders[a.IP]; p.Reason == "" && other != nil && other != e {
 			spec := other.Spec()
 			p.Reason = fmt.Sprintf("it belongs to %q (%s) already", spec.Name, spec.MAC)
@@ -144,7 +147,8 @@ func (e *entry) settleOn(n *nic, log *slog.Logger) {
 }
 
 // placeOf judges one address on an interface; v is nil where that is out.
-func (e *entry) placeOf(ip netip.Addr, v *netView, interfaces []string) machine.Place {
+func (e *entry) placeOf(a machine.Address, v *netView, interfaces []string) machine.Place {
+	ip, spec := a.IP, e.Spec()
 	p := machine.Place{Addr: ip}
 	switch {
 	case v == nil && e.nic == nil:
@@ -153,7 +157,7 @@ func (e *entry) placeOf(ip netip.Addr, v *netView, interfaces []string) machine.
 	case v == nil:
 		p.Reason = "the interface is unavailable"
 		return p
-	case v.OwnMAC(e.Spec().MAC):
+	case v.OwnMAC(spec.Owner(ip)):
 		p.Reason, p.Forbidden = "the MAC is that of an interface of this host", true
 		return p
 	}
@@ -177,7 +181,9 @@ func registeredPlaces(v registration.Verdict) []machine.Place {
 	places := make([]machine.Place, len(v.Places))
 	for i, p := range v.Places {
 		places[i] = machine.Place{Addr: p.IP, Unproved: p.Unproved || p.Waiting == registration.NotFound}
-		if p.Waiting == registration.NoNetwork {
+		switch p.Waiting {
+		case registration.NoAnswer, registration.NoGuest, registration.NotFound: // it may answer at any moment
+		default:
 			places[i].Reason = string(p.Waiting)
 		}
 	}

@@ -37,9 +37,9 @@ func (l *loop) probe(e *entry, p machine.Probe) {
 // send asks a question for each address, and reports whether anything that was
 // sent may be answered.
 func (e *entry) send(p machine.Probe) (asked bool, failed error) {
-	mac := e.Spec().MAC
+	spec := e.Spec()
 	for _, ip := range p.Addrs {
-		err := e.nic.probe(mac, ip)
+		err := e.nic.probe(spec.Owner(ip), ip)
 		if err == nil && p.Broadcast {
 			err = e.nic.probe(machine.Broadcast, ip)
 		}
@@ -60,7 +60,7 @@ func (e *entry) send(p machine.Probe) (asked bool, failed error) {
 func (e *entry) probeSystem(log *slog.Logger, addrs []netip.Addr) (asked bool) {
 	var failed error
 	for _, ip := range addrs {
-		err := e.nic.ping(e.target.MAC, ip)
+		err := e.nic.ping(e.target.Owner(ip), ip)
 		asked = asked || err == nil
 		failed = errors.Join(failed, err)
 	}
@@ -69,7 +69,8 @@ func (e *entry) probeSystem(log *slog.Logger, addrs []netip.Addr) (asked bool) {
 	})
 	for range min(len(services), servicesProbed) {
 		e.nextProbed = (e.nextProbed + 1) % len(services)
-		e.nic.probeService(e.target.MAC, services[e.nextProbed])
+		s := services[e.nextProbed]
+		e.nic.probeService(e.target.Owner(s.Addr), s)
 	}
 	if failed != nil {
 		log.Debug("cannot probe a machine's operating system", "event", "probe_failed", "machine", e, "err", failed)

@@ -35,6 +35,7 @@ func (p *Porter) Register(ctx context.Context, req registration.Request, peer ne
 	if err != nil {
 		return err
 	}
+	req.Monitor, req.Guests = verdict.Monitor, nil
 	itself := policy.Trust == registration.Self
 	if configured && !itself { // else it need not be known
 		if itself, err = policy.FromItself(req, peer.Addr(), v); err != nil {
@@ -58,6 +59,10 @@ func (p *Porter) Register(ctx context.Context, req registration.Request, peer ne
 	}
 	if refused != nil {
 		return refused
+	}
+	for _, ip := range verdict.Unknown {
+		p.loop.log.Warn("guest left out: nobody answers for it, and its MAC is not known", "event", "guest_unknown", "machine", req.Name, "ip", ip,
+			"remedy", "tell its mac in guests")
 	}
 	return p.synced(ctx)
 }
@@ -103,6 +108,9 @@ func (l *loop) admit(req registration.Request, places []machine.Place, n *nic, i
 		return err
 	}
 	if err := l.machines.findRoom(req, proved, gone, l.conf.Registration.MaxMachines); err != nil {
+		return err
+	}
+	if err := l.machines.checkGuests(req, places, gone); err != nil {
 		return err
 	}
 	if old := l.machines.byMAC[gone]; old != nil {

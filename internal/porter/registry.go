@@ -54,6 +54,15 @@ func (r *registry) holder(ip netip.Addr, mac machine.MAC) *entry {
 	return nil
 }
 
+// at returns the machine on an interface that has a MAC, or whose guest has it, as far
+// as it is looked after there, or nil.
+func (r *registry) at(n *nic, mac machine.MAC) *entry {
+	if t := n.reader.View().Target(mac); t != nil {
+		return r.byMAC[t.MAC]
+	}
+	return nil
+}
+
 // share reports whether another machine names one of the addresses of e too.
 func (r *registry) share(e *entry) bool {
 	spec := e.Spec()
@@ -90,9 +99,10 @@ func (r *registry) userOf(e *entry, ip netip.Addr) (machine.MAC, bool) {
 	if e.nic != nil && e.nic.network.Load().Own(ip) {
 		return e.nic.MAC(), true
 	}
-	for mac, other := range r.byMAC {
+	for _, other := range r.byMAC {
 		if other != e && other.attention == machine.Observed && other.Holds(ip) {
-			return mac, true
+			spec := other.Spec()
+			return spec.Owner(ip), true
 		}
 	}
 	return machine.MAC{}, false

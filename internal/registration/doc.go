@@ -15,7 +15,8 @@
 //
 // Optional are name, token, idle_watts, sleep_watts, password (SecureOn),
 // wake_from (who may wake the machine: CIDRs or bare addresses), wake_mac (the
-// card that wakes it, where that is not mac) and watch (true: the machine is up
+// card that wakes it, where that is not mac), guests (entries as in monitor with the
+// mac of a virtual machine or container) and watch (true: the machine is up
 // and to be looked after, and is not about to sleep). The clients of Wakupator
 // speak the same protocol.
 //

@@ -22,6 +22,7 @@ func (r *reader) registration(raw json.RawMessage, d Defaults) error {
 		"mac":         r.mac,
 		"name":        r.name,
 		"monitor":     r.monitor,
+		"guests":      r.guests,
 		"token":       r.token,
 		"idle_watts":  r.idleWatts,
 		"sleep_watts": r.sleepWatts,
@@ -38,6 +39,9 @@ func (r *reader) registration(raw json.RawMessage, d Defaults) error {
 	}
 	if over := r.unknown - maxWarnings; over > 0 {
 		r.req.Warnings = append(r.req.Warnings, fmt.Sprintf("%d more unknown keys, ignored", over))
+	}
+	if err := r.checkGuests(); err != nil {
+		return err
 	}
 	if r.req.WakeMAC == r.req.MAC {
 		r.req.WakeMAC = machine.MAC{} // it says what is so anyway

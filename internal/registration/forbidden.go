@@ -3,18 +3,28 @@ package registration
 import (
 	"fmt"
 	"net/netip"
-
-	"nightporter/internal/machine"
+	"slices"
 )
 
 func monitorIP(i int) string { return fmt.Sprintf("monitor[%d].ip", i) }
 
+// path names the address of the i-th entry, of those of monitor and guests together.
+func (r *Request) path(i int) string {
+	if i < len(r.Monitor) {
+		return monitorIP(i)
+	}
+	return fmt.Sprintf("guests[%d].ip", i-len(r.Monitor))
+}
+
 // checkAddresses returns nil if no address is forbidden, or a *Refusal that names
 // the first that is.
-func checkAddresses(monitor []machine.Address, n Network) error {
-	for i, a := range monitor {
+func checkAddresses(req Request, n Network) error {
+	for i, a := range slices.Concat(req.Monitor, req.Guests) {
 		if what := Forbidden(a.IP, n); what != "" {
-			return Refuse(Refused, "%s: found %s, %s: expected an address of the machine", monitorIP(i), a.IP, what)
+			return Refuse(Refused, "%s: found %s, %s: expected an address of the machine", req.path(i), a.IP, what)
+		}
+		if a.Guest() && n.OwnMAC(a.MAC) {
+			return Refuse(Refused, "%s: found %s at %s, an interface of the porter's own host: expected a guest of the machine", req.path(i), a.IP, a.MAC)
 		}
 	}
 	return nil

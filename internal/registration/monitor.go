@@ -11,32 +11,42 @@ import (
 // monitor reads the list of addresses.
 func (r *reader) monitor(path string, raw json.RawMessage) error {
 	const example = `such as [{"ip": "192.168.1.5", "port": [22]}]`
-	entries, err := list(path, raw, MaxAddresses, example)
-	if err != nil {
+	if err := r.addresses(path, raw, example, &r.req.Monitor); err != nil {
 		return err
 	}
-	if len(entries) == 0 {
+	if len(r.req.Monitor) == 0 {
 		return Refuse(Invalid, "%s: found an empty list: expected at least one address", path)
-	}
-	for i, raw := range entries {
-		a, err := r.address(fmt.Sprintf("%s[%d]", path, i), raw)
-		if err != nil {
-			return err
-		}
-		r.req.Monitor = append(r.req.Monitor, a)
-	}
-	if n := machine.CountServices(r.req.Monitor); n > machine.MaxServices {
-		return Refuse(Invalid, "%s: found %d services: expected at most %d", path, n, machine.MaxServices)
-	}
-	if n := machine.CountSettings(r.req.Monitor); n > machine.MaxSettings {
-		return Refuse(Invalid, "%s: found %d services with settings of their own: expected at most %d", path, n, machine.MaxSettings)
 	}
 	r.req.HasMonitor = true
 	return nil
 }
 
-// address reads one entry of monitor.
-func (r *reader) address(path string, raw json.RawMessage) (machine.Address, error) {
+// addresses reads a list of addresses of the machine, or of its guests. Together they
+// have no more services than a machine may have.
+func (r *reader) addresses(path string, raw json.RawMessage, example string, into *[]machine.Address) error {
+	entries, err := list(path, raw, MaxAddresses, example)
+	if err != nil {
+		return err
+	}
+	for i, raw := range entries {
+		a, err := r.address(fmt.Sprintf("%s[%d]", path, i), raw, into == &r.req.Guests)
+		if err != nil {
+			return err
+		}
+		*into = append(*into, a)
+	}
+	n := machine.CountServices(r.req.Monitor) + machine.CountServices(r.req.Guests)
+	if n > machine.MaxServices {
+		return Refuse(Invalid, "%s: found %d services: expected at most %d", path, n, machine.MaxServices)
+	}
+	if n := machine.CountSettings(r.req.Monitor) + machine.CountSettings(r.req.Guests); n > machine.MaxSettings {
+		return Refuse(Invalid, "%s: found %d services with settings of their own: expected at most %d", path, n, machine.MaxSettings)
+	}
+	return nil
+}
+
+// address reads one entry of monitor, or of guests, which may have a MAC besides.
+func (r *reader) address(path string, raw json.RawMessage, guest bool) (machine.Address, error) {
 	var a machine.Address
 	var hasPort bool
 	fields := map[string]func(string, json.RawMessage) error{
@@ -49,6 +59,12 @@ func (r *reader) address(path string, raw json.RawMessage) (machine.Address, err
 			hasPort = true
 			return err
 		},
+	}
+	if guest {
+		fields["mac"] = func(path string, raw json.RawMessage) (err error) {
+			a.MAC, err = unicast(path, raw)
+			return err
+		}
 	}
 	if err := r.object(path, raw, fields); err != nil {
 		return a, err
@@ -77,7 +93,7 @@ func (r *reader) ip(path string, raw json.RawMessage) (netip.Addr, error) {
 		return netip.Addr{}, wrong(path, raw, "an address without a zone")
 	}
 	ip = ip.Unmap()
-	if r.req.Has(ip) {
+	if r.req.Has(ip) || named(r.req.Guests, ip) != nil {
 		return netip.Addr{}, wrong(path, raw, "an address that is not in the list already")
 	}
 	return ip, nil

@@ -19,6 +19,7 @@ type Reason string
 const (
 	NoNetwork Reason = "it is not in a network of the porter's interface"
 	NoAnswer  Reason = "nobody answers for it"
+	NoGuest   Reason = "its guest does not answer for it"
 	NotFound  Reason = "it is not in a network of the porter's interface, and nobody answers for it" // though it was asked for on the link
 )
 
@@ -31,7 +32,9 @@ type Place struct {
 
 // Verdict is what the rules say of a registration that is accepted.
 type Verdict struct {
-	Places []Place // in the order of the request's addresses
+	Monitor []machine.Address // the addresses of the machine, then those of its guests, with the MACs of these
+	Places  []Place           // of each
+	Unknown []netip.Addr      // of guests whose MAC nobody told, and who did not answer: left out
 }
 
 // Waiting returns the places that have to wait.
@@ -48,20 +51,39 @@ func (v Verdict) Waiting() []Place {
 // judge looks for a place for each address, all at once, and reports the first in
 // the order of the request that refuses the registration.
 func (p Policy) judge(ctx context.Context, req Request, n Network) (Verdict, error) {
-	v := Verdict{Places: make([]Place, len(req.Monitor))} // each goroutine has its own element
-	errs := make([]error, len(req.Monitor))
+	v := Verdict{Monitor: slices.Concat(req.Monitor, req.Guests)}
+	v.Places = make([]Place, len(v.Monitor)) // each goroutine has its own element
+	errs := make([]error, len(v.Monitor))
 	var asked sync.WaitGroup
-	for i, a := range req.Monitor {
-		asked.Go(func() { v.Places[i], errs[i] = p.place(ctx, monitorIP(i), a.IP, req.MAC, n) })
+	for i, a := range v.Monitor {
+		asked.Go(func() {
+			if path := req.path(i); i >= len(req.Monitor) || a.Guest() {
+				v.Monitor[i], v.Places[i], errs[i] = p.guest(ctx, path, a, req, n)
+			} else {
+				v.Places[i], errs[i] = p.place(ctx, path, a.IP, req.MAC, n)
+			}
+		})
 	}
 	asked.Wait()
 	if i := slices.IndexFunc(errs, func(err error) bool { return err != nil }); i >= 0 {
 		return Verdict{}, errs[i]
 	}
-	if len(v.Places) > 0 && len(v.Waiting()) == len(v.Places) {
-		return Verdict{}, nothingToClaim(v.Places, req.MAC)
+	// A machine is known by an address of its own.
+	if own := v.Places[:len(req.Monitor)]; len(own) > 0 && !slices.ContainsFunc(own, func(p Place) bool { return p.Waiting == "" }) {
+		return Verdict{}, nothingToClaim(own, req.MAC)
 	}
+	v.leaveOut(len(req.Monitor))
 	return v, nil
+}
+
+// leaveOut leaves the guests out, the entries from first on, whose MAC is not known.
+func (v *Verdict) leaveOut(first int) {
+	for i := len(v.Monitor) - 1; i >= first; i-- {
+		if a := v.Monitor[i]; !a.Guest() && v.Places[i].Waiting != "" {
+			v.Unknown = append(v.Unknown, a.IP)
+			v.Monitor, v.Places = slices.Delete(v.Monitor, i, i+1), slices.Delete(v.Places, i, i+1)
+		}
+	}
 }
 
 // place says whether ip can be claimed for mac. Who has to prove that ip is its

@@ -54,11 +54,14 @@ func monitorDiffers(got, want []machine.Address) (path, found, expected string) 
 	for i, a := range got {
 		j := byIP(want, a.IP)
 		if j < 0 {
-			return monitorIP(i), a.IP.String(), oneOf(want, func(a machine.Address) string { return a.IP.String() })
+			return entryAt(got, i) + ".ip", a.IP.String(), oneOf(want, func(a machine.Address) string { return a.IP.String() })
 		}
 		found, expected := setDiffers(a.Ports, want[j].Ports, machine.Port.String)
 		if found != "" {
-			return fmt.Sprintf("monitor[%d].port", i), found, expected
+			return entryAt(got, i) + ".port", found, expected
+		}
+		if a.MAC != want[j].MAC {
+			return entryAt(got, i) + ".mac", whose(a), whose(want[j])
 		}
 		for _, p := range a.Ports {
 			if !a.Settings[p].Equal(want[j].Settings[p]) {
@@ -72,6 +75,27 @@ func monitorDiffers(got, want []machine.Address) (path, found, expected string) 
 		}
 	}
 	return "", "", ""
+}
+
+// entryAt names the i-th of the addresses of a machine and its guests.
+func entryAt(monitor []machine.Address, i int) string {
+	key, n := "monitor", 0
+	if monitor[i].Guest() {
+		key = "guests"
+	}
+	for j := range i {
+		if monitor[j].Guest() == monitor[i].Guest() {
+			n++
+		}
+	}
+	return fmt.Sprintf("%s[%d]", key, n)
+}
+
+func whose(a machine.Address) string {
+	if a.Guest() {
+		return a.MAC.String()
+	}
+	return "none"
 }
 
 // setDiffers describes the first element that only one of two lists has.
@@ -126,7 +150,7 @@ func CheckForeign(req Request, conf machine.Spec) error {
 	for i, a := range req.Monitor {
 		if conf.Has(a.IP) {
 			return Refuse(Refused, "%s: found %s, which the configuration gives to %q (%s): expected an address of %s",
-				monitorIP(i), a.IP, conf.Name, conf.MAC, req.MAC)
+				entryAt(req.Monitor, i)+".ip", a.IP, conf.Name, conf.MAC, req.MAC)
 		}
 	}
 	return nil

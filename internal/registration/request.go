@@ -14,7 +14,7 @@ import (
 // What one registration may hold.
 const (
 	MaxBody      = 64 << 10 // bytes
-	MaxAddresses = 16       // entries of monitor
+	MaxAddresses = 16       // entries of monitor, and of guests
 	MaxPorts     = 256      // entries of one port list
 	MaxWakeFrom  = 64       // entries of wake_from
 	maxWatts     = 100_000
@@ -31,6 +31,8 @@ type Defaults struct {
 // fill it in.
 type Request struct {
 	machine.Spec
+	Guests   []machine.Address // of the machine; one without a MAC is of whoever answers for it
+	Named    []machine.Address // guests of the machine that the configuration names
 	Token    string
 	Here     bool     // it is up and wants to be looked after; otherwise it is about to sleep
 	Warnings []string // what was ignored, one line each
@@ -42,6 +44,7 @@ type Request struct {
 	HasPassword   bool
 	HasWakeFrom   bool
 	HasWakeMAC    bool
+	HasGuests     bool // otherwise Guests is empty, and those of the configuration stay
 }
 
 // Decode reads one registration. Keys it does not know are no errors, because

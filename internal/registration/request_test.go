@@ -3,6 +3,7 @@ package registration_test
 import (
 	"errors"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -318,6 +319,7 @@ func FuzzDecode(f *testing.F) {
 	f.Add([]byte(`{"mac":"d8:cb:8a:39:be:a1","monitor":[{"ip":"::ffff:1.2.3.4","port":[]}],"wake_from":["1.2.3.4/8","::/0"],"x\u0000":1,"watch":true}`))
 	f.Add([]byte(`{"mac":"02-00-00-00-00-01","wake_mac":"02-00-00-00-00-02"}`))
 	f.Add([]byte("\ufeff{\"idle_watts\":1e5,\"sleep_watts\":1,\"password\":\"1.2.3.4\",\"mac\":\"02-00-00-00-00-01\"}"))
+	f.Add([]byte(`{"mac":"02-00-00-00-00-01","guests":[{"mac":"52-54-00-00-00-01","ip":"10.0.0.2","port":["22/tcp"]},{"ip":"::2","port":[]}]}`))
 	f.Add([]byte(`{"mac":"\u202e\ud800","monitor":[[[[]]]]}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
 		r, err := registration.Decode(body, defaults)
@@ -357,8 +359,20 @@ func checkRequest(t *testing.T, r registration.Request) {
 	if n := len(r.Password); n != 0 && n != 4 && n != 6 {
 		t.Errorf("password of %d bytes", n)
 	}
+	if len(r.Guests) > registration.MaxAddresses || len(r.Guests) > 0 && !r.HasGuests {
+		t.Errorf("%d addresses of guests", len(r.Guests))
+	}
+	for _, a := range r.Guests {
+		if a.MAC == r.MAC || a.Guest() && !a.MAC.Unicast() {
+			t.Errorf("guest at %v", a.MAC)
+		}
+	}
 	seen := make(map[any]bool)
-	for _, a := range r.Monitor {
+	all := slices.Concat(r.Monitor, r.Guests)
+	if machine.CountServices(all) > machine.MaxServices {
+		t.Errorf("%d services", machine.CountServices(all))
+	}
+	for _, a := range all {
 		if !a.IP.IsValid() || a.IP.Is4In6() || a.IP.Zone() != "" || seen[a.IP] {
 			t.Errorf("address %v", a.IP)
 		}

@@ -74,8 +74,11 @@ func (p Policy) Check(ctx context.Context, req Request, peer netip.Addr, n Netwo
 	if n.OwnMAC(req.MAC) {
 		return Verdict{}, Refuse(Refused, "mac: found %s, an interface of the porter's own host: expected the machine's", req.MAC)
 	}
-	if err := checkAddresses(req.Monitor, n); err != nil {
+	if err := checkAddresses(req, n); err != nil {
 		return Verdict{}, err
+	}
+	if n := machine.CountServices(req.Monitor) + machine.CountServices(req.Guests); n > machine.MaxServices {
+		return Verdict{}, Refuse(Invalid, "monitor: found %d services with those of the guests that the configuration names: expected at most %d", n, machine.MaxServices)
 	}
 	switch p.Trust {
 	case Self:

@@ -47,6 +47,7 @@ const nasJSON = `{
     },
     {
       "ip": "2001:db8::5",
+      "mac": "52:54:00:00:00:05",
       "port": []
     }
   ],
@@ -57,6 +58,7 @@ const nasJSON = `{
     },
     {
       "ip": "2001:db8::5",
+      "mac": "52:54:00:00:00:05",
       "standing": "waiting",
       "reason": "the network is out"
     }

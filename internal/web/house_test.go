@@ -92,6 +92,8 @@ func (l *log) String() string {
 
 func (l *log) logger() *slog.Logger { return slog.New(slog.NewTextHandler(l, nil)) }
 
+var guestMAC = machine.MAC{0x52, 0x54, 0, 0, 0, 5}
+
 func nas() machine.Status {
 	s := machine.Status{
 		Spec: machine.Spec{
@@ -103,7 +105,7 @@ func nas() machine.Status {
 					Ready:        machine.Ready{By: machine.ByBanner, Banner: "SSH-2.0"},
 					ReadyTimeout: 3 * time.Minute, Established: new(bool), WakeFrom: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")},
 				}}},
-				{IP: netip.MustParseAddr("2001:db8::5")},
+				{IP: netip.MustParseAddr("2001:db8::5"), MAC: guestMAC},
 			},
 			IdleWatts: 50, SleepWatts: 2, Agentless: true,
 			Password: []byte("hunter"),
@@ -112,7 +114,7 @@ func nas() machine.Status {
 		Since: midnight,
 		Addresses: []machine.AddressStatus{
 			{IP: netip.MustParseAddr("192.0.2.5"), Standing: machine.Claimed},
-			{IP: netip.MustParseAddr("2001:db8::5"), Standing: machine.Waiting, Reason: "the network is out"},
+			{IP: netip.MustParseAddr("2001:db8::5"), MAC: guestMAC, Standing: machine.Waiting, Reason: "the network is out"},
 		},
 		LastWake: machine.LastWake{
 			At: midnight.Add(-time.Hour), Trigger: machine.ByTCP, Outcome: machine.Served,

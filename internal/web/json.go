@@ -35,6 +35,7 @@ type machineJSON struct {
 
 type addressJSON struct {
 	IP       string        `json:"ip"`
+	MAC      machine.MAC   `json:"mac,omitzero"`       // of a guest
 	Port     []string      `json:"port"`               // as in a registration: "22/tcp"
 	Settings []serviceJSON `json:"settings,omitempty"` // of those services that have some of their own
 }
@@ -51,6 +52,7 @@ type serviceJSON struct {
 // standingJSON is how one address stands, and why it cannot be claimed.
 type standingJSON struct {
 	IP       string           `json:"ip"`
+	MAC      machine.MAC      `json:"mac,omitzero"` // of a guest
 	Standing machine.Standing `json:"standing"`
 	Reason   string           `json:"reason,omitempty"`
 }
@@ -104,7 +106,7 @@ func toJSON(s *machine.Status, now time.Time) machineJSON {
 		out.Monitor[i] = addressOf(&a)
 	}
 	for i, a := range s.Addresses {
-		out.Addresses[i] = standingJSON{IP: a.IP.String(), Standing: a.Standing, Reason: a.Reason}
+		out.Addresses[i] = standingJSON{IP: a.IP.String(), MAC: a.MAC, Standing: a.Standing, Reason: a.Reason}
 	}
 	out.LastWake = lastWakeOf(&s.LastWake)
 	days := s.SleptDays(now)
@@ -123,7 +125,7 @@ func toJSON(s *machine.Status, now time.Time) machineJSON {
 }
 
 func addressOf(a *machine.Address) addressJSON {
-	out := addressJSON{IP: a.IP.String(), Port: make([]string, len(a.Ports))}
+	out := addressJSON{IP: a.IP.String(), MAC: a.MAC, Port: make([]string, len(a.Ports))}
 	for i, p := range a.Ports {
 		out.Port[i] = p.String()
 		if s, has := a.Settings[p]; has {

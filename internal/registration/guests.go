@@ -1,0 +1,130 @@
+package registration
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"nightporter/internal/machine"
+)
+
+// guests reads the addresses of virtual machines and containers that live and die with
+// the machine.
+func (r *reader) guests(path string, raw json.RawMessage) error {
+	r.req.HasGuests = true
+	return r.addresses(path, raw, `such as [{"mac": "52:54:00:12:34:56", "ip": "192.168.1.6", "port": [22]}]`, &r.req.Guests)
+}
+
+// checkGuests refuses a guest that is the machine itself.
+func (r *reader) checkGuests() error {
+	for i, a := range r.req.Guests {
+		if a.MAC == r.req.MAC || a.Guest() && a.MAC == r.req.WakeMAC {
+			return Refuse(Invalid, "guests[%d].mac: found %s, the machine's own: expected that of a guest; the machine's own addresses belong in monitor", i, a.MAC)
+		}
+	}
+	return nil
+}
+
+// TakeGuests takes in the guests of the machine that the configuration names. They are
+// the machine's guests also where the machine takes them for its own addresses, or says
+// nothing of guests at all.
+func (r *Request) TakeGuests(known []machine.Address) {
+	r.Named = known
+	for _, list := range [][]machine.Address{r.Monitor, r.Guests} {
+		for i, a := range list {
+			if k := named(known, a.IP); k != nil && !a.Guest() {
+				list[i].MAC = k.MAC
+			}
+		}
+	}
+	if r.HasGuests {
+		return
+	}
+	for _, k := range known {
+		if !r.Has(k.IP) {
+			r.Guests = append(r.Guests, k)
+		}
+	}
+}
+
+// named returns the entry of ip, or nil.
+func named(list []machine.Address, ip netip.Addr) *machine.Address {
+	if i := slices.IndexFunc(list, func(a machine.Address) bool { return a.IP == ip }); i >= 0 {
+		return &list[i]
+	}
+	return nil
+}
+
+// Names reports whether a is a guest that is among those which the configuration names.
+func Names(known []machine.Address, a machine.Address) bool {
+	k := named(known, a.IP)
+	return k != nil && k.MAC == a.MAC
+}
+
+// Unnamed is why a guest waits under trust: self. Nobody can prove that an address which
+// another MAC has lives and dies with the machine.
+func Unnamed(mac machine.MAC) Reason {
+	return Reason(fmt.Sprintf("it belongs to %s: name that in machines[].guests of the configuration if it is a guest of the machine", mac))
+}
+
+// guest says whether an address can be claimed that another MAC has. It returns the
+// address with its MAC, if that is known.
+func (p Policy) guest(ctx context.Context, path string, a machine.Address, req Request, n Network) (machine.Address, Place, error) {
+	isNamed := a.Guest() && Names(req.Named, a)
+	place := Place{IP: a.IP, Unproved: !isNamed}
+	switch {
+	case !n.CanAsk(a.IP):
+		place.Waiting = NoNetwork
+		return a, place, nil
+	case isNamed && n.OnLink(a.IP): // the operator says so
+		return a, place, nil
+	case p.Trust == Self && a.Guest() && !isNamed:
+		return a, Place{IP: a.IP, Waiting: Unnamed(a.MAC)}, nil
+	}
+	macs, err := ask(ctx, a.IP, n)
+	if err != nil {
+		return a, place, fmt.Errorf("%s: ask who has %s: %w", path, a.IP, err)
+	}
+	if !a.Guest() && len(macs) > 0 {
+		a.MAC = macs[0]
+	}
+	switch {
+	case slices.ContainsFunc(macs, func(m machine.MAC) bool { return m != a.MAC }) || len(macs) == 0:
+		place.Waiting, place.Unproved = NoGuest, true
+	case a.MAC == req.MAC: // it is no guest
+		a.MAC, place.Unproved = machine.MAC{}, false
+	case p.Trust == Self && !isNamed:
+		return a, Place{IP: a.IP, Waiting: Unnamed(a.MAC)}, nil
+	default:
+		place.Unproved = false
+	}
+	return a, place, nil
+}
+
+// Household is a machine, and which of its addresses count: it is not believed that it
+// has a guest for whom the operator has not vouched.
+type Household struct {
+	machine.Spec
+	Counts func(netip.Addr) bool
+}
+
+// houses reports whether a machine has a guest with a MAC.
+func (h Household) houses(mac machine.MAC) bool {
+	return slices.ContainsFunc(h.Monitor, func(a machine.Address) bool { return a.Guest() && a.MAC == mac && h.Counts(a.IP) })
+}
+
+// CheckGuests returns nil if a machine that registers is no guest of one that is known,
+// and has it not as a guest. The error is a *Refusal.
+func CheckGuests(registering, known Household) error {
+	switch {
+	case known.houses(registering.MAC):
+		return Refuse(Refused, "mac: found %s, which is a guest of %q: expected that of a machine, or the guest to be left out there first",
+			registering.MAC, known.Name)
+	case registering.houses(known.MAC):
+		return Refuse(Refused, "guests: found %s, which is the mac of %q: expected that of a guest, or %q to be forgotten first",
+			known.MAC, known.Name, known.Name)
+	}
+	return nil
+}
