@@ -33,8 +33,8 @@ type night struct {
 // conf is the porter's configuration, with more about wake.
 func (n *night) conf(more string) string {
 	return "probe: {interval: 100ms, timeout: 1500ms}\n" +
-		"wake: {attempts: 4, interval: 800ms, timeout: 1500ms" + more + "}\n" +
-		"hold: {ready_timeout: 1500ms}\n" +
+		"wake: {attempts: 4, interval: 800ms, timeout: 2500ms" + more + "}\n" +
+		"hold: {ready_timeout: 2500ms}\n" +
 		fmt.Sprintf("notify: {urls: [%q]}\n", n.hook)
 }
 
