@@ -265,38 +265,55 @@ func TestFieldUDPGivenUp(t *testing.T) {
 	}
 }
 
-// TestFieldUDPForwardingPorter: a host that forwards sends on by itself what comes
-// for the client, and nothing comes twice.
+// forwarders are hosts of the porter that forward.
+var forwarders = []struct {
+	name, conf string
+	walled     bool // their firewall forwards nothing, as Docker's does
+}{
+	{"open", "", false},
+	{"walled", "", true},
+	{"walled/bind", "claim: {mode: bind}\n", true},
+	{"no guard", "claim: {guard: off}\n", false},
+}
+
+// TestFieldUDPForwardingPorter: what comes for the client of a porter that forwards is
+// sent on once, by its kernel or by us, and also where its firewall forwards nothing.
 func TestFieldUDPForwardingPorter(t *testing.T) {
 	t.Parallel()
-	for _, ip := range []netip.Addr{nas4, nas6} {
-		t.Run(ip.String(), func(t *testing.T) {
-			h := openFor(t, fieldProbe, 2*time.Minute)
-			forward(t, h.lan.Porter())
-			nas := h.nas(func(c *lab.MachineConfig) { c.Services[1].Delay = 1450 * time.Millisecond })
-			h.putToSleep(nas)
-			client := h.lan.Client()
-			atClient := h.capturePort(client)
-			game := h.dialGame(client, ip)
-			h.say(game, "one")
-			want := lab.DatagramReply("nas", 1, []byte("one"))
-			h.hears(game, want)
-			h.moved(0, "nas", "arriving", "awake", machine.WhyReady)
-			came := 0
-			for _, f := range atClient.Frames() {
-				if !f.Outgoing && bytes.Contains(f.Data, []byte(want)) {
-					came++
+	for _, forwarder := range forwarders {
+		for _, ip := range []netip.Addr{nas4, nas6} {
+			t.Run(forwarder.name+"/"+ip.String(), func(t *testing.T) {
+				h := openFor(t, fieldProbe+forwarder.conf, 2*time.Minute)
+				forward(t, h.lan.Porter())
+				if forwarder.walled {
+					h.wallOff()
 				}
-			}
-			for _, f := range atClient.Frames() {
-				if complaint(f) == "unreachable" {
-					t.Errorf("the client was told that the port is closed: %v", f)
+				nas := h.nas(func(c *lab.MachineConfig) { c.Services[1].Delay = 1450 * time.Millisecond })
+				h.putToSleep(nas)
+				client := h.lan.Client()
+				atClient := h.capturePort(client)
+				game := h.dialGame(client, ip)
+				h.say(game, "one")
+				want := lab.DatagramReply("nas", 1, []byte("one"))
+				h.hears(game, want)
+				h.moved(0, "nas", "arriving", "awake", machine.WhyReady)
+				h.neighbor(nas.Host, clientIn(client, ip), client.MAC())
+				h.say(game, "two")
+				h.hears(game, lab.DatagramReply("nas", 2, []byte("two")))
+				came := 0
+				for _, f := range atClient.Frames() {
+					if !f.Outgoing && bytes.Contains(f.Data, []byte(want)) {
+						came++
+					}
+					if complaint(f) == "unreachable" {
+						t.Errorf("the client was told that the port is closed: %v", f)
+					}
 				}
-			}
-			if came != 1 {
-				t.Errorf("the answer came %d times", came)
-			}
-		})
+				if came != 1 {
+					t.Errorf("the answer came %d times", came)
+				}
+			})
+		}
 	}
 }
 
