@@ -28,8 +28,14 @@ type ask struct {
 // there is for the client, also after it was told better.
 type diverted struct {
 	Guest
-	owed     bool // the machine is still to be told its true MAC
-	byKernel bool // our own kernel forwards what comes for the client
+	owed     bool         // the machine is still to be told its true MAC
+	byKernel bool         // our own kernel forwards what comes for the client
+	guarded  []netip.Addr // addresses of the machine: what comes from them it does not forward
+}
+
+// routed reports whether our own kernel sends on what comes from an address.
+func (d *diverted) routed(from netip.Addr) bool {
+	return d.byKernel && !slices.Contains(d.guarded, from)
 }
 
 // Reply is what a packet of the machine is that came to our MAC for somebody else.
@@ -62,7 +68,7 @@ func (h *Hold) Reply(p *lan.Packet) (kind Reply, service machine.Service, client
 		c := &r.clients[i]
 		switch {
 		case c.IP != p.To:
-		case c.byKernel:
+		case c.routed(p.From):
 			return Routed, service, c.MAC
 		default:
 			return ToClient, service, c.MAC
@@ -89,12 +95,13 @@ func (h *Hold) Asker(service machine.Service, heard func(Guest) bool) (asker Gue
 }
 
 // Divert notes that the machine is told to find a client at our MAC. byKernel says
-// that our own kernel forwards what comes for it. It reports whether there is room.
-func (h *Hold) Divert(g Guest, byKernel bool) bool {
+// that our own kernel forwards what comes for it, but for what comes from the guarded
+// addresses of the machine. It reports whether there is room.
+func (h *Hold) Divert(g Guest, byKernel bool, guarded ...netip.Addr) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	r := h.repliesNow()
-	d := diverted{Guest: g, owed: true, byKernel: byKernel}
+	d := diverted{Guest: g, owed: true, byKernel: byKernel, guarded: guarded}
 	i := slices.IndexFunc(r.clients, func(c diverted) bool { return c.IP == g.IP })
 	switch {
 	case i >= 0:
@@ -106,6 +113,20 @@ func (h *Hold) Divert(g Guest, byKernel bool) bool {
 	}
 	h.replies.Store(r)
 	return true
+}
+
+// EndGuard has our own kernel forward what comes from some addresses again, if it does.
+func (h *Hold) EndGuard(addrs []netip.Addr) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	r := h.repliesNow()
+	for i := range r.clients {
+		c := &r.clients[i]
+		c.guarded = slices.DeleteFunc(slices.Clone(c.guarded), func(ip netip.Addr) bool { return slices.Contains(addrs, ip) })
+	}
+	if len(r.clients) > 0 {
+		h.replies.Store(r)
+	}
 }
 
 // repliesNow returns a copy of the replies, to be changed.

@@ -165,9 +165,17 @@ func TestDivertedClients(t *testing.T) {
 	wantReply(t, h, answer, handover.ToClient)
 	h.Divert(g, true)
 	wantReply(t, h, answer, handover.Routed)
+	h.Divert(g, true, nas4)
+	wantReply(t, h, answer, handover.ToClient)
+	wantReply(t, h, &lan.Packet{Kind: lan.UDP, From: nas6, To: outside}, handover.Routed)
 	h.Open(d.send)
+	wantReply(t, h, answer, handover.ToClient)
+	h.EndGuard([]netip.Addr{nas6})
+	wantReply(t, h, answer, handover.ToClient)
+	h.EndGuard([]netip.Addr{nas4})
 	wantReply(t, h, answer, handover.Routed)
 	h.Close()
+	h.EndGuard([]netip.Addr{nas4})
 	wantReply(t, h, answer, handover.NoReply)
 }
 
