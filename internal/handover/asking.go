@@ -64,17 +64,14 @@ func (h *Hold) Reply(p *lan.Packet) (kind Reply, service machine.Service, client
 			}
 		}
 	}
-	for i := range r.clients {
-		c := &r.clients[i]
-		switch {
-		case c.IP != p.To:
-		case c.routed(p.From):
-			return Routed, service, c.MAC
-		default:
-			return ToClient, service, c.MAC
-		}
+	switch c := r.client(p.To); {
+	case c == nil:
+		return NoReply, service, client
+	case c.routed(p.From):
+		return Routed, service, c.MAC
+	default:
+		return ToClient, service, c.MAC
 	}
-	return NoReply, service, client
 }
 
 // Asker returns the client whose datagram is to ask for service: the one that has
@@ -94,25 +91,36 @@ func (h *Hold) Asker(service machine.Service, heard func(Guest) bool) (asker Gue
 	return asker, ok
 }
 
+// CanDivert reports whether there is room for a client to be diverted.
+func (h *Hold) CanDivert(g Guest) bool {
+	r := h.replies.Load()
+	return r == nil || len(r.clients) < maxDiverted || r.client(g.IP) != nil
+}
+
+// client returns the diverted client of an address, or nil.
+func (r *replies) client(ip netip.Addr) *diverted {
+	for i := range r.clients {
+		if r.clients[i].IP == ip {
+			return &r.clients[i]
+		}
+	}
+	return nil
+}
+
 // Divert notes that the machine is told to find a client at our MAC. byKernel says
 // that our own kernel forwards what comes for it, but for what comes from the guarded
-// addresses of the machine. It reports whether there is room.
-func (h *Hold) Divert(g Guest, byKernel bool, guarded ...netip.Addr) bool {
+// addresses of the machine.
+func (h *Hold) Divert(g Guest, byKernel bool, guarded ...netip.Addr) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	r := h.repliesNow()
 	d := diverted{Guest: g, owed: true, byKernel: byKernel, guarded: guarded}
-	i := slices.IndexFunc(r.clients, func(c diverted) bool { return c.IP == g.IP })
-	switch {
-	case i >= 0:
-		r.clients[i] = d
-	case len(r.clients) >= maxDiverted:
-		return false
-	default:
+	if c := r.client(g.IP); c != nil {
+		*c = d
+	} else {
 		r.clients = append(r.clients, d)
 	}
 	h.replies.Store(r)
-	return true
 }
 
 // EndGuard has our own kernel forward what comes from some addresses again, if it does.

@@ -182,10 +182,17 @@ func TestDivertedClients(t *testing.T) {
 func TestDivertedClientsAreBounded(t *testing.T) {
 	h := handover.NewHold(8, plenty())
 	h.Pass()
+	first := netip.AddrFrom4([4]byte{10, 77, 1, 0})
 	for i := range 65 {
 		g := handover.Guest{Addr: nas4, MAC: clientMAC, IP: netip.AddrFrom4([4]byte{10, 77, 1, byte(i)})}
-		if got := h.Divert(g, false); got != (i < 64) {
-			t.Errorf("the client %d is diverted: %t", i, got)
+		if got := h.CanDivert(g); got != (i < 64) {
+			t.Errorf("room for the client %d: %t", i, got)
+		}
+		if i < 64 {
+			h.Divert(g, false)
+		}
+		if !h.CanDivert(handover.Guest{Addr: nas6, MAC: clientMAC, IP: first}) {
+			t.Errorf("no room any more for one that is diverted, after %d", i)
 		}
 	}
 }

@@ -37,20 +37,21 @@ func (e *entry) askByDatagram(k *kernel, s machine.Service) {
 	if !ok {
 		return
 	}
-	if e.nic.divertible(g) && e.divert(k, g) {
+	if e.nic.divertible(g) && e.hold.CanDivert(g) {
+		e.divert(k, g)
 		e.nic.placeClient(e.target.MAC, g, e.nic.MAC())
 	}
 	e.hold.Ask(s, g, e.replay)
 }
 
-// divert has the reader send on what the machine sends to a client at our MAC, and
-// reports whether there is room. Where our kernel forwards, and the guard does not keep
-// it from that, the reader leaves it to the kernel.
-func (e *entry) divert(k *kernel, g handover.Guest) bool {
+// divert has the reader send on what the machine sends to a client at our MAC. Where our
+// kernel forwards, and the guard does not keep it from that, that is left to the kernel.
+func (e *entry) divert(k *kernel, g handover.Guest) {
 	if !lan.Forwards(e.nic.name, g.IP) {
-		return e.hold.Divert(g, false)
+		e.hold.Divert(g, false)
+		return
 	}
-	return e.hold.Divert(g, true, k.leaveToReader(e, g.IP)...)
+	e.hold.Divert(g, true, k.leaveToReader(e, g.IP)...)
 }
 
 // hearsRefusal reports whether what a machine sends to a client can come here.
