@@ -34,6 +34,23 @@ func forward(t *testing.T, host *lab.Host) {
 	}
 }
 
+// wallOff has the porter's host forward nothing, by a chain such as Docker's.
+func (h *house) wallOff() {
+	h.Helper()
+	h.must(h.lan.Porter().Do(func() error {
+		conn, err := nftables.New()
+		if err != nil {
+			return err
+		}
+		drop := nftables.ChainPolicyDrop
+		conn.AddChain(&nftables.Chain{
+			Name: "forward", Table: conn.AddTable(&nftables.Table{Name: "filter", Family: nftables.TableFamilyINet}),
+			Type: nftables.ChainTypeFilter, Hooknum: nftables.ChainHookForward, Priority: nftables.ChainPriorityFilter, Policy: &drop,
+		})
+		return conn.Flush()
+	}))
+}
+
 // complaint names a kernel's answer that ends or diverts a connection, or
 // nothing: RST, ICMP unreachable or redirect (RFC 792), and those of ICMPv6 (RFC
 // 4443 section 3.1, RFC 4861 section 4.5).

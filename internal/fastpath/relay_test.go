@@ -22,9 +22,7 @@ func asking(t *testing.T, byKernel bool) *fixture {
 	h.Handle(p)
 	hold.Pass()
 	g := handover.Guest{Addr: nas4, MAC: clientMAC, IP: client4}
-	if !hold.Divert(g, byKernel) {
-		t.Fatal("no room for a client")
-	}
+	hold.Divert(g, byKernel)
 	hold.Ask(machine.Service{Addr: nas4, Port: game}, g, func([]byte, lan.Checksum) error { return nil })
 	h.seen()
 	return h

@@ -10,6 +10,9 @@
 // for the address that came in elsewhere goes its way. Solicitations go to groups
 // and ARP is no IP packet: neither is touched, unless the kernel owns the addresses
 // and would answer those too.
+//
+// What a machine sends to a client that it has at our MAC is dropped as well: our
+// readers send it on, which the kernel of a host that forwards would do again.
 package guard
 
 import (
@@ -32,9 +35,10 @@ type Guard struct {
 	opts      Options
 	noIngress bool                           // the kernel has no ingress hook
 	held      map[string]map[netip.Addr]bool // by interface
-	broken    bool                           // the kernel may hold something else than held
+	diverted  map[string]map[Way]bool        // by interface
+	broken    bool                           // the kernel may have something else than held and diverted
 	mute      error                          // the kernel does not answer; nil: it does
-	room      int                            // for how many addresses the tables were made
+	room      int                            // for how many addresses and ways the tables were made
 }
 
 // Options are what a Guard has to know.
@@ -58,7 +62,7 @@ const noIngressLimits = "this kernel has no ingress hook for nftables (NF_TABLES
 func Install(o Options) (*Guard, error) { return install(dial, o) }
 
 func install(dial func() (*session, error), o Options) (*Guard, error) {
-	g := &Guard{dial: dial, opts: o, held: make(map[string]map[netip.Addr]bool)}
+	g := &Guard{dial: dial, opts: o, held: make(map[string]map[netip.Addr]bool), diverted: make(map[string]map[Way]bool)}
 	err := g.replace()
 	if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EAFNOSUPPORT) {
 		g.noIngress = true
@@ -84,17 +88,8 @@ func (g *Guard) Limits() string {
 // Hold silences the kernel about addresses that are claimed on an interface. With an
 // error they are kept in mind, and Check tries again.
 func (g *Guard) Hold(ifi string, addrs ...netip.Addr) error {
-	if g.held[ifi] == nil {
-		g.held[ifi] = make(map[netip.Addr]bool)
-	}
-	var added []netip.Addr
-	for _, ip := range addrs {
-		if !g.held[ifi][ip] {
-			g.held[ifi][ip] = true
-			added = append(added, ip)
-		}
-	}
-	return g.change(ifi, added, func(conn *nftables.Conn, p place) error {
+	added := include(g.held, ifi, addrs)
+	return g.change(ifi, len(added), func(conn *nftables.Conn, p place) error {
 		return p.alter(conn, (*nftables.Conn).SetAddElements, added, nil)
 	})
 }
@@ -102,27 +97,46 @@ func (g *Guard) Hold(ifi string, addrs ...netip.Addr) error {
 // Release lets the kernel do with addresses what it likes. With an error Check
 // tries again.
 func (g *Guard) Release(ifi string, addrs ...netip.Addr) error {
-	var gone []netip.Addr
-	for _, ip := range addrs {
-		if g.held[ifi][ip] {
-			delete(g.held[ifi], ip)
-			gone = append(gone, ip)
-		}
-	}
-	return g.change(ifi, gone, func(conn *nftables.Conn, p place) error {
+	gone := exclude(g.held, ifi, addrs)
+	return g.change(ifi, len(gone), func(conn *nftables.Conn, p place) error {
 		left := g.heldIn(p)
 		gone := slices.DeleteFunc(slices.Clone(gone), func(ip netip.Addr) bool { return left[ip] })
 		return p.alter(conn, (*nftables.Conn).SetDeleteElements, gone, left)
 	})
 }
 
+// include adds elements to those of an interface, and returns the new ones.
+func include[E comparable](all map[string]map[E]bool, ifi string, elements []E) (added []E) {
+	if all[ifi] == nil {
+		all[ifi] = make(map[E]bool)
+	}
+	for _, e := range elements {
+		if !all[ifi][e] {
+			all[ifi][e] = true
+			added = append(added, e)
+		}
+	}
+	return added
+}
+
+// exclude takes elements from those of an interface, and returns which were there.
+func exclude[E comparable](all map[string]map[E]bool, ifi string, elements []E) (gone []E) {
+	for _, e := range elements {
+		if all[ifi][e] {
+			delete(all[ifi], e)
+			gone = append(gone, e)
+		}
+	}
+	return gone
+}
+
 // change alters the sets, all of it or nothing. Where that fails, somebody has
 // changed our tables: then they are made anew, as they are where there is no room. A
 // kernel that does not answer is not waited for again with each claim: Check asks
 // it, once in a while.
-func (g *Guard) change(ifi string, addrs []netip.Addr, alter func(*nftables.Conn, place) error) error {
+func (g *Guard) change(ifi string, elements int, alter func(*nftables.Conn, place) error) error {
 	switch {
-	case len(addrs) == 0 && !g.broken:
+	case elements == 0 && !g.broken:
 		return nil
 	case g.mute != nil:
 		g.broken = true
@@ -170,13 +184,16 @@ func (g *Guard) tables() (all []*nftables.Table) {
 func (g *Guard) number(ifi string) int { return slices.Index(g.opts.Interfaces, ifi) + 1 }
 
 // heldIn returns what is held in a place.
-func (g *Guard) heldIn(p place) map[netip.Addr]bool {
+func (g *Guard) heldIn(p place) map[netip.Addr]bool { return ofPlace(g, g.held, p) }
+
+// ofPlace returns what there is of all interfaces that a place is for.
+func ofPlace[E comparable](g *Guard, byInterface map[string]map[E]bool, p place) map[E]bool {
 	if p.number > 0 {
-		return g.held[g.opts.Interfaces[p.number-1]]
+		return byInterface[g.opts.Interfaces[p.number-1]]
 	}
-	all := make(map[netip.Addr]bool)
-	for _, held := range g.held {
-		maps.Copy(all, held)
+	all := make(map[E]bool)
+	for _, elements := range byInterface {
+		maps.Copy(all, elements)
 	}
 	return all
 }
@@ -184,6 +201,9 @@ func (g *Guard) heldIn(p place) map[netip.Addr]bool {
 func (g *Guard) count() (all int) {
 	for _, held := range g.held {
 		all += len(held)
+	}
+	for _, ways := range g.diverted {
+		all += len(ways)
 	}
 	return all
 }

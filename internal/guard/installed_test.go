@@ -47,6 +47,16 @@ func wantTo6(of string) []expr.Any {
 		fieldIn(expr.PayloadBaseNetworkHeader, 36, 4, "tails6"+of), fieldIn(expr.PayloadBaseNetworkHeader, 24, 16, "claimed6"+of))
 }
 
+func wantDiverted4(of string) []expr.Any {
+	return slices.Concat(versionIs(4),
+		fieldIn(expr.PayloadBaseNetworkHeader, 16, 4, "clients"+of), fieldIn(expr.PayloadBaseNetworkHeader, 12, 8, "ways4"+of))
+}
+
+func wantDiverted6(of string) []expr.Any {
+	return slices.Concat(versionIs(6),
+		fieldIn(expr.PayloadBaseNetworkHeader, 36, 4, "clients"+of), fieldIn(expr.PayloadBaseNetworkHeader, 8, 32, "ways6"+of))
+}
+
 func wantUnreachable4(of string) []expr.Any {
 	return slices.Concat(metaIs(expr.MetaKeyL4PROTO, 1), portUnreachable(3, 3),
 		versionIs(4), fieldIn(expr.PayloadBaseNetworkHeader, 12, 4, "claimed4"+of))
@@ -108,7 +118,7 @@ func goingTo(chain string) []expr.Any {
 
 // wantIngress are the rules of an interface.
 func wantIngress(of string, bound bool) [][]expr.Any {
-	rules := append(after(goingTo("matched"), wantTo4(of), wantTo6(of)), slices.Concat(
+	rules := append(after(goingTo("matched"), wantTo4(of), wantTo6(of), wantDiverted4(of), wantDiverted6(of)), slices.Concat(
 		maskIs(expr.PayloadBaseTransportHeader, []byte{0xfd, 0xf8, 0, 0}, []byte{1, 0, 0, 0}), goingTo("unreachable"+of)))
 	if bound {
 		rules = append(rules, slices.Concat(wantAbout6(of), goingTo("matched")))
@@ -154,11 +164,12 @@ func TestInstalled(t *testing.T) {
 			{input, after(dropped, wantARPAbout4)},
 		}},
 		{"responder without ingress", false, true, []rules{
-			{prerouting, after(slices.Concat(wantFrom(true), dropped), wantTo4(""), wantTo6(""), wantUnreachable4(""), wantUnreachable6(""))},
+			{prerouting, after(slices.Concat(wantFrom(true), dropped), wantTo4(""), wantTo6(""),
+				wantDiverted4(""), wantDiverted6(""), wantUnreachable4(""), wantUnreachable6(""))},
 		}},
 		{"bound without ingress", true, true, []rules{
 			{prerouting, append(after(dropped, wantTo4(""), wantTo6("")),
-				after(slices.Concat(wantFrom(true), dropped), wantUnreachable4(""), wantUnreachable6(""), wantAbout6(""))...)},
+				after(slices.Concat(wantFrom(true), dropped), wantDiverted4(""), wantDiverted6(""), wantUnreachable4(""), wantUnreachable6(""), wantAbout6(""))...)},
 			{input, after(dropped, wantARPAbout4)},
 		}},
 	} {

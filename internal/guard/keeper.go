@@ -34,6 +34,8 @@ type Status struct {
 type Table interface {
 	Hold(ifi string, addrs ...netip.Addr) error
 	Release(ifi string, addrs ...netip.Addr) error
+	Divert(ifi string, ways ...Way) error
+	Undivert(ifi string, ways ...Way) error
 	Attach(ifi string) error
 	Check() error
 	Limits() string
@@ -151,6 +153,20 @@ func (k *Keeper) Hold(ifi string, addrs []netip.Addr) {
 func (k *Keeper) Release(ifi string, addrs []netip.Addr) {
 	if k.table != nil {
 		k.note(k.table.Release(ifi, addrs...))
+	}
+}
+
+// Divert keeps the kernel from sending on what comes in on an interface by the ways.
+func (k *Keeper) Divert(ifi string, ways []Way) {
+	if k.table != nil {
+		k.note(k.table.Divert(ifi, ways...))
+	}
+}
+
+// Undivert ends what Divert began.
+func (k *Keeper) Undivert(ifi string, ways []Way) {
+	if k.table != nil {
+		k.note(k.table.Undivert(ifi, ways...))
 	}
 }
 

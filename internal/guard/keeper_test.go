@@ -34,6 +34,14 @@ func (t *table) Release(ifi string, addrs ...netip.Addr) error {
 	return t.do(fmt.Sprint("release ", ifi, " ", addrs))
 }
 
+func (t *table) Divert(ifi string, ways ...Way) error {
+	return t.do(fmt.Sprint("divert ", ifi, " ", ways))
+}
+
+func (t *table) Undivert(ifi string, ways ...Way) error {
+	return t.do(fmt.Sprint("undivert ", ifi, " ", ways))
+}
+
 func (t *table) Attach(ifi string) error { return t.do("attach " + ifi) }
 func (t *table) Check() error            { return t.do("check") }
 func (t *table) Close() error            { return t.do("close") }
@@ -62,6 +70,9 @@ func TestKeeperOfAGuardThatFails(t *testing.T) {
 	g.fails = errors.New("no more room")
 	k.Release("eth0", claimed)
 	k.Hold("eth0", claimed)
+	ways := []Way{{From: claimed[0], To: netip.MustParseAddr("10.77.0.10")}}
+	k.Divert("eth0", ways)
+	k.Undivert("eth0", ways)
 	k.Attach("eth0")
 	wantStatus("while it fails", Status{Mode: ModeAuto, Reason: "no more room"})
 	for _, c := range []struct {
@@ -86,7 +97,8 @@ func TestKeeperOfAGuardThatFails(t *testing.T) {
 	k.Close()
 	k.Close()
 	wantStatus("closed", Status{Mode: ModeAuto, Reason: "nightporter has stopped"})
-	if want := []string{"hold eth0 [10.77.0.20]", "release eth0 [10.77.0.20]", "hold eth0 [10.77.0.20]", "attach eth0", "check", "check", "close"}; !slices.Equal(g.did, want) {
+	if want := []string{"hold eth0 [10.77.0.20]", "release eth0 [10.77.0.20]", "hold eth0 [10.77.0.20]",
+		"divert eth0 [{10.77.0.20 10.77.0.10}]", "undivert eth0 [{10.77.0.20 10.77.0.10}]", "attach eth0", "check", "check", "close"}; !slices.Equal(g.did, want) {
 		t.Errorf("did %q, want %q", g.did, want)
 	}
 }
@@ -169,6 +181,8 @@ func TestMountWithoutNFTables(t *testing.T) {
 			claimed := []netip.Addr{netip.MustParseAddr("10.77.0.20")}
 			k.Hold("eth0", claimed) // without a guard nothing happens
 			k.Release("eth0", claimed)
+			k.Divert("eth0", []Way{{From: claimed[0], To: claimed[0]}})
+			k.Undivert("eth0", []Way{{From: claimed[0], To: claimed[0]}})
 			k.Check(time.Now())
 			k.Close()
 		})

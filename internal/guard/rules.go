@@ -44,6 +44,8 @@ func ingressRules(p place, bound bool) [][]expr.Any {
 	rules := [][]expr.Any{
 		then(matched, to4(p)),
 		then(matched, to6(p)),
+		then(matched, diverted4(p)),
+		then(matched, diverted6(p)),
 		then(p.name(unreachable), masked(expr.PayloadBaseTransportHeader, 0, 0xfdf8_0000, 0x0100_0000)), // 3, 3 and 1, 4 are among those
 	}
 	if bound {
@@ -108,7 +110,10 @@ func preroutingRules(p place) [][]expr.Any {
 // ingress hook. They are asked too early on a bridge with br_netfilter, and do not
 // know on which of our interfaces an address is claimed.
 func withoutIngress(p place, bound bool) [][]expr.Any {
-	rules := [][]expr.Any{drop(unreachableFrom4(p), fromOurs(true)), drop(unreachableFrom6(p), fromOurs(true))}
+	var rules [][]expr.Any
+	for _, matches := range [][]expr.Any{diverted4(p), diverted6(p), unreachableFrom4(p), unreachableFrom6(p)} {
+		rules = append(rules, drop(matches, fromOurs(true)))
+	}
 	if !bound {
 		return append([][]expr.Any{drop(to4(p), fromOurs(true)), drop(to6(p), fromOurs(true))}, rules...)
 	}

@@ -14,7 +14,7 @@ import (
 )
 
 // chunk is how many elements go into one message: the length of a netlink
-// attribute has 16 bits, and an IPv6 element 28 octets.
+// attribute has 16 bits, and the largest element, an IPv6 way, 44 octets.
 const chunk = 1024
 
 // tableName is that of all our tables. The one of the family netdev has a chain for
@@ -84,52 +84,65 @@ type alteration func(*nftables.Conn, *nftables.Set, []nftables.SetElement) error
 
 // alter has do take addresses, and tails of them that none of others has.
 func (p place) alter(conn *nftables.Conn, do alteration, addrs []netip.Addr, others map[netip.Addr]bool) error {
-	var v4, v6 []nftables.SetElement
-	for _, ip := range addrs {
-		if e := (nftables.SetElement{Key: ip.AsSlice()}); ip.Is4() {
-			v4 = append(v4, e)
-		} else {
-			v6 = append(v6, e)
-		}
-	}
-	var failed error
-	chunks := func(set *nftables.Set, elements []nftables.SetElement) {
-		for some := range slices.Chunk(elements, chunk) {
-			failed = errors.Join(failed, do(conn, set, some))
-		}
-	}
-	chunks(p.claimed4(), v4)
+	four, six := byFamily(addrs)
+	failed := alterSet(conn, do, p.claimed4(), four, netip.Addr.AsSlice)
 	if !p.onlyIPv4() {
-		chunks(p.claimed6(), v6)
-		chunks(p.tails6(), tails(addrs, others))
+		_, others6 := byFamily(slices.Collect(maps.Keys(others)))
+		failed = errors.Join(failed, alterSet(conn, do, p.claimed6(), six, netip.Addr.AsSlice),
+			alterSet(conn, do, p.tails6(), newTails(six, others6), tail.key))
 	}
 	return failed
 }
 
-// tails returns the elements of tails6 for addresses, each once, without those
-// that one of the others has too: a machine often has the same interface
-// identifier in each of its networks.
-func tails(addrs []netip.Addr, others map[netip.Addr]bool) []nftables.SetElement {
-	seen := make(map[[4]byte]bool)
-	for ip := range others {
-		if ip.Is6() {
-			seen[tail(ip)] = true
-		}
-	}
-	var elements []nftables.SetElement
+// byFamily parts IPv4 from IPv6 addresses.
+func byFamily(addrs []netip.Addr) (four, six []netip.Addr) {
 	for _, ip := range addrs {
-		if ip.Is6() && !seen[tail(ip)] {
-			key := tail(ip)
-			seen[key] = true
-			elements = append(elements, nftables.SetElement{Key: key[:]})
+		if ip.Is4() {
+			four = append(four, ip)
+		} else {
+			six = append(six, ip)
 		}
 	}
-	return elements
+	return four, six
 }
 
-func tail(ip netip.Addr) [4]byte {
+// alterSet has do take the elements of one set, in as many messages as it takes.
+func alterSet[E any](conn *nftables.Conn, do alteration, set *nftables.Set, all []E, key func(E) []byte) (failed error) {
+	for some := range slices.Chunk(all, chunk) {
+		elements := make([]nftables.SetElement, len(some))
+		for i, e := range some {
+			elements[i].Key = key(e)
+		}
+		failed = errors.Join(failed, do(conn, set, elements))
+	}
+	return failed
+}
+
+// tail is the last four octets of an address.
+type tail [4]byte
+
+func tailOf(ip netip.Addr) tail {
 	b := ip.As16()
-	return [4]byte(b[12:])
+	return tail(b[12:])
+}
+
+func (t tail) key() []byte { return t[:] }
+
+// newTails returns the tails of addresses, each once, without those that one of the
+// others has too: a machine often has the same interface identifier in each of its
+// networks.
+func newTails(addrs, others []netip.Addr) (all []tail) {
+	seen := make(map[tail]bool)
+	for _, ip := range others {
+		seen[tailOf(ip)] = true
+	}
+	for _, ip := range addrs {
+		if t := tailOf(ip); !seen[t] {
+			seen[t] = true
+			all = append(all, t)
+		}
+	}
+	return all
 }
 
 // interfaceSet has the names of our interfaces.
@@ -183,6 +196,9 @@ func (g *Guard) buildSets(conn *nftables.Conn, room int) error {
 	var failed error
 	for _, p := range slices.Compact(all) {
 		failed = errors.Join(failed, p.make(conn, g.heldIn(p), room))
+		if g.judges(p) {
+			failed = errors.Join(failed, p.makeWays(conn, g.divertedIn(p), room))
+		}
 		if p.family == nftables.TableFamilyNetdev {
 			fill(conn, conn.AddChain(&nftables.Chain{Name: p.name(unreachable), Table: p.table()}), unreachableRules(p))
 		}

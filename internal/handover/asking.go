@@ -28,8 +28,14 @@ type ask struct {
 // there is for the client, also after it was told better.
 type diverted struct {
 	Guest
-	owed     bool // the machine is still to be told its true MAC
-	byKernel bool // our own kernel forwards what comes for the client
+	owed     bool         // the machine is still to be told its true MAC
+	byKernel bool         // our own kernel forwards what comes for the client
+	guarded  []netip.Addr // addresses of the machine: what comes from them it does not forward
+}
+
+// routed reports whether our own kernel sends on what comes from an address.
+func (d *diverted) routed(from netip.Addr) bool {
+	return d.byKernel && !slices.Contains(d.guarded, from)
 }
 
 // Reply is what a packet of the machine is that came to our MAC for somebody else.
@@ -58,17 +64,14 @@ func (h *Hold) Reply(p *lan.Packet) (kind Reply, service machine.Service, client
 			}
 		}
 	}
-	for i := range r.clients {
-		c := &r.clients[i]
-		switch {
-		case c.IP != p.To:
-		case c.byKernel:
-			return Routed, service, c.MAC
-		default:
-			return ToClient, service, c.MAC
-		}
+	switch c := r.client(p.To); {
+	case c == nil:
+		return NoReply, service, client
+	case c.routed(p.From):
+		return Routed, service, c.MAC
+	default:
+		return ToClient, service, c.MAC
 	}
-	return NoReply, service, client
 }
 
 // Asker returns the client whose datagram is to ask for service: the one that has
@@ -88,24 +91,50 @@ func (h *Hold) Asker(service machine.Service, heard func(Guest) bool) (asker Gue
 	return asker, ok
 }
 
+// CanDivert reports whether there is room for a client to be diverted.
+func (h *Hold) CanDivert(g Guest) bool {
+	r := h.replies.Load()
+	return r == nil || len(r.clients) < maxDiverted || r.client(g.IP) != nil
+}
+
+// client returns the diverted client of an address, or nil.
+func (r *replies) client(ip netip.Addr) *diverted {
+	for i := range r.clients {
+		if r.clients[i].IP == ip {
+			return &r.clients[i]
+		}
+	}
+	return nil
+}
+
 // Divert notes that the machine is told to find a client at our MAC. byKernel says
-// that our own kernel forwards what comes for it. It reports whether there is room.
-func (h *Hold) Divert(g Guest, byKernel bool) bool {
+// that our own kernel forwards what comes for it, but for what comes from the guarded
+// addresses of the machine.
+func (h *Hold) Divert(g Guest, byKernel bool, guarded ...netip.Addr) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	r := h.repliesNow()
-	d := diverted{Guest: g, owed: true, byKernel: byKernel}
-	i := slices.IndexFunc(r.clients, func(c diverted) bool { return c.IP == g.IP })
-	switch {
-	case i >= 0:
-		r.clients[i] = d
-	case len(r.clients) >= maxDiverted:
-		return false
-	default:
+	d := diverted{Guest: g, owed: true, byKernel: byKernel, guarded: guarded}
+	if c := r.client(g.IP); c != nil {
+		*c = d
+	} else {
 		r.clients = append(r.clients, d)
 	}
 	h.replies.Store(r)
-	return true
+}
+
+// EndGuard has our own kernel forward what comes from some addresses again, if it does.
+func (h *Hold) EndGuard(addrs []netip.Addr) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	r := h.repliesNow()
+	for i := range r.clients {
+		c := &r.clients[i]
+		c.guarded = slices.DeleteFunc(slices.Clone(c.guarded), func(ip netip.Addr) bool { return slices.Contains(addrs, ip) })
+	}
+	if len(r.clients) > 0 {
+		h.replies.Store(r)
+	}
 }
 
 // repliesNow returns a copy of the replies, to be changed.

@@ -165,19 +165,34 @@ func TestDivertedClients(t *testing.T) {
 	wantReply(t, h, answer, handover.ToClient)
 	h.Divert(g, true)
 	wantReply(t, h, answer, handover.Routed)
+	h.Divert(g, true, nas4)
+	wantReply(t, h, answer, handover.ToClient)
+	wantReply(t, h, &lan.Packet{Kind: lan.UDP, From: nas6, To: outside}, handover.Routed)
 	h.Open(d.send)
+	wantReply(t, h, answer, handover.ToClient)
+	h.EndGuard([]netip.Addr{nas6})
+	wantReply(t, h, answer, handover.ToClient)
+	h.EndGuard([]netip.Addr{nas4})
 	wantReply(t, h, answer, handover.Routed)
 	h.Close()
+	h.EndGuard([]netip.Addr{nas4})
 	wantReply(t, h, answer, handover.NoReply)
 }
 
 func TestDivertedClientsAreBounded(t *testing.T) {
 	h := handover.NewHold(8, plenty())
 	h.Pass()
+	first := netip.AddrFrom4([4]byte{10, 77, 1, 0})
 	for i := range 65 {
 		g := handover.Guest{Addr: nas4, MAC: clientMAC, IP: netip.AddrFrom4([4]byte{10, 77, 1, byte(i)})}
-		if got := h.Divert(g, false); got != (i < 64) {
-			t.Errorf("the client %d is diverted: %t", i, got)
+		if got := h.CanDivert(g); got != (i < 64) {
+			t.Errorf("room for the client %d: %t", i, got)
+		}
+		if i < 64 {
+			h.Divert(g, false)
+		}
+		if !h.CanDivert(handover.Guest{Addr: nas6, MAC: clientMAC, IP: first}) {
+			t.Errorf("no room any more for one that is diverted, after %d", i)
 		}
 	}
 }

@@ -30,7 +30,10 @@ func (k *kernel) carryOut(now time.Time, e *entry, a machine.Action) {
 		})
 	case machine.EndClaim:
 		e.target.SetOurs(a.Addrs, false)
-		k.whenServed(func() { k.forget(e.nic, a.Addrs) })
+		k.whenServed(func() {
+			k.leaveToKernel(e, a.Addrs)
+			k.forget(e.nic, a.Addrs)
+		})
 	case machine.Announce:
 		target := e.target // the machine may have registered anew when it is served
 		for _, ip := range a.Addrs {

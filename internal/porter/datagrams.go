@@ -11,9 +11,9 @@ import (
 )
 
 // probeReadiness asks a service whether it is there.
-func (e *entry) probeReadiness(s machine.Service) {
+func (e *entry) probeReadiness(k *kernel, s machine.Service) {
 	if s.Protocol == machine.UDP {
-		e.askByDatagram(s)
+		e.askByDatagram(k, s)
 		return
 	}
 	e.nic.probeService(e.target.Owner(s.Addr), s)
@@ -32,15 +32,26 @@ func (e *entry) asker(s machine.Service) (netip.Addr, bool) {
 //
 // A client behind a router is asked for without that, and only if no other waits: the
 // machine's way to it is the router's, so that its refusal is not heard.
-func (e *entry) askByDatagram(s machine.Service) {
+func (e *entry) askByDatagram(k *kernel, s machine.Service) {
 	g, ok := e.hold.Asker(s, e.nic.hearsRefusal)
 	if !ok {
 		return
 	}
-	if e.nic.divertible(g) && e.hold.Divert(g, lan.Forwards(e.nic.name, g.IP)) {
+	if e.nic.divertible(g) && e.hold.CanDivert(g) {
+		e.divert(k, g)
 		e.nic.placeClient(e.target.Owner(g.Addr), g, e.nic.MAC())
 	}
 	e.hold.Ask(s, g, e.replay)
+}
+
+// divert has the reader send on what the machine sends to a client at our MAC. Where our
+// kernel forwards, and the guard does not keep it from that, that is left to the kernel.
+func (e *entry) divert(k *kernel, g handover.Guest) {
+	if !lan.Forwards(e.nic.name, g.IP) {
+		e.hold.Divert(g, false)
+		return
+	}
+	e.hold.Divert(g, true, k.leaveToReader(e, g.IP)...)
 }
 
 // hearsRefusal reports whether what a machine sends to a client can come here.
@@ -67,6 +78,14 @@ func (n *nic) placeClient(mac machine.MAC, g handover.Guest, owner machine.MAC) 
 func (e *entry) endAsks() {
 	e.hold.EndAsks()
 	e.undivert()
+}
+
+// forgetAsks ends them, and what was begun for the clients: the machine sends to none of
+// them any more, or by itself.
+func (e *entry) forgetAsks(k *kernel) {
+	e.endAsks()
+	addrs := e.Guarded() // what is not among them ends with its claim
+	k.whenServed(func() { k.leaveToKernel(e, addrs) })
 }
 
 // undivert tells the machine the true MAC of clients whose datagrams do not ask any

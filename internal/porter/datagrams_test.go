@@ -1,10 +1,15 @@
 package porter
 
 import (
+	"errors"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
+	"nightporter/internal/guard"
 	"nightporter/internal/handover"
 	"nightporter/internal/lab"
 	"nightporter/internal/lan"
@@ -66,15 +71,7 @@ func TestMachineIsToldWhereItsClientIs(t *testing.T) {
 		} {
 			t.Run(name+"/"+ip.String(), func(t *testing.T) {
 				withLoop(t, nil, func(x *fixture) {
-					e, up := x.asleep(nas()), x.up(nas())
-					x.down(up) // it sleeps still
-					x.hear(datagram(ip, game.Number))
-					x.peers = append(x.peers, up)
-					x.hear(lantest.ARPProbe(nasMAC, nas4))
-					x.pass(300 * time.Millisecond)
-					if told := x.placedClients(); len(told) < 3 || told[len(told)-1] != x.n.MAC() {
-						t.Fatalf("the client was told to be at %v, and the machine is %v", told, e.State())
-					}
+					e, up := x.asking(ip)
 					end(x, e, up)
 					if told := x.placedClients(); told[len(told)-1] != clientMAC {
 						t.Errorf("the client was told last to be at %v", told[len(told)-1])
@@ -82,6 +79,120 @@ func TestMachineIsToldWhereItsClientIs(t *testing.T) {
 				})
 			})
 		}
+	}
+}
+
+// forwarding has the porter's host forward packets.
+func (x *fixture) forwarding() {
+	x.Helper()
+	for _, name := range []string{"net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding"} {
+		if err := x.host.Sysctl(name, "1"); err != nil {
+			x.Fatal(err)
+		}
+	}
+}
+
+// asking has a client's datagram ask nas, which arrives.
+func (x *fixture) asking(ip netip.Addr) (*entry, *peer) {
+	x.Helper()
+	e, up := x.asleep(nas()), x.up(nas())
+	x.down(up) // it sleeps still
+	x.hear(datagram(ip, game.Number))
+	x.peers = append(x.peers, up)
+	x.hear(lantest.ARPProbe(nasMAC, nas4))
+	x.pass(300 * time.Millisecond)
+	if told := x.placedClients(); len(told) < 3 || told[len(told)-1] != x.n.MAC() {
+		x.Fatalf("the client was told to be at %v, and the machine is %v", told, e.State())
+	}
+	return e, up
+}
+
+// sentOn has nas answer the client at our MAC, and reports whether that is sent on.
+func (x *fixture) sentOn(ip netip.Addr) bool {
+	x.Helper()
+	n := len(x.sent)
+	x.hear(lantest.Datagram(nasMAC, x.n.MAC(), netip.AddrPortFrom(ip, game.Number), clientOf(ip), "answer"))
+	return slices.ContainsFunc(x.sent[n:], func(s sentFrame) bool { return s.Dst == clientMAC && s.From == ip && s.Kind == lan.UDP })
+}
+
+// What a machine sends to a client at our MAC is sent on by our kernel where that
+// forwards, unless the guard keeps it from that, and by the reader otherwise.
+func TestWhoSendsOnWhatIsForTheClient(t *testing.T) {
+	for _, c := range []struct {
+		name                        string
+		forwards, guarded, fails    bool
+		diverted, sentOn, sentAfter bool // sentAfter: once the claim is over
+	}{
+		{"a host", false, true, false, false, true, true},
+		{"a host without a guard", false, false, false, false, true, true},
+		{"one that forwards", true, true, false, true, true, false},
+		{"one that forwards, and the guard fails", true, true, true, true, false, false},
+		{"one that forwards, without a guard", true, false, false, false, false, false},
+	} {
+		for _, ip := range []netip.Addr{nas4, nas6} {
+			t.Run(c.name+"/"+ip.String(), func(t *testing.T) {
+				onLab(t, nil, func(x *fixture) {
+					g := new(fakeGuard)
+					if c.guarded {
+						g = x.guarded()
+					}
+					if c.fails {
+						g.fails = errors.New("gone")
+					}
+					if c.forwards {
+						x.forwarding()
+					}
+					e, up := x.asking(ip)
+					want := []guard.Way{{From: ip, To: clientOf(ip).Addr()}}
+					if !c.diverted {
+						want = nil
+					}
+					if diff := cmp.Diff(want, g.ways, byValue); diff != "" {
+						t.Errorf("diverted (-want +got):\n%s", diff)
+					}
+					if got := x.sentOn(ip); got != c.sentOn {
+						t.Errorf("sent on while the service starts: %t", got)
+					}
+					up.open = []uint16{game.Number}
+					x.pass(3 * time.Second)
+					x.want(e, machine.Awake)
+					if got := x.sentOn(ip); got != c.sentOn {
+						t.Errorf("sent on when it is there: %t", got)
+					}
+					x.pass(machine.AnnouncedFor)
+					if got := x.sentOn(ip); got != c.sentAfter || len(g.ways) > 0 {
+						t.Errorf("sent on when the claim is over: %t, diverted: %v", got, g.ways)
+					}
+				})
+			})
+		}
+	}
+}
+
+// However an arrival ends, nothing stays diverted.
+func TestNothingStaysDiverted(t *testing.T) {
+	for name, end := range map[string]func(*fixture, *entry, *peer){
+		"it was firmware": func(x *fixture, _ *entry, up *peer) { x.down(up); x.pass(10 * time.Second) },
+		"it is forgotten": func(x *fixture, e *entry, _ *peer) { x.tell(e, machine.Stopped{}); x.forget(e, "test") },
+		"the porter ends": func(x *fixture, _ *entry, _ *peer) { x.leave() },
+		"another has its address": func(x *fixture, e *entry, _ *peer) {
+			x.tell(e, machine.Conflicted{Addr: nas4, By: strangerMAC})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			onLab(t, nil, func(x *fixture) {
+				g := x.guarded()
+				x.forwarding()
+				e, up := x.asking(nas4)
+				if len(g.ways) != 1 {
+					t.Fatalf("diverted while the service starts: %v", g.ways)
+				}
+				end(x, e, up)
+				if len(g.ways) > 0 {
+					t.Errorf("still diverted: %v", g.ways)
+				}
+			})
+		})
 	}
 }
 

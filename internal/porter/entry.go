@@ -9,6 +9,7 @@ import (
 
 	"nightporter/internal/fair"
 	"nightporter/internal/fastpath"
+	"nightporter/internal/guard"
 	"nightporter/internal/handover"
 	"nightporter/internal/machine"
 	"nightporter/internal/registration"
@@ -24,6 +25,7 @@ type entry struct {
 	places     []machine.Place
 	joined     []netip.Addr // whose solicited-node groups we are in
 	hold       *handover.Hold
+	ways       []guard.Way // to clients: what comes by them the reader sends on, not our kernel
 	judge      *fair.Judge
 	readiness  handover.Readiness // while it arrives
 	repin      time.Time          // when clients with held packets are to be pinned again

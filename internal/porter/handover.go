@@ -20,7 +20,7 @@ const pinInterval = time.Second
 func (e *entry) setHold(k *kernel, mode machine.HoldMode) {
 	switch mode {
 	case machine.HoldAll:
-		e.endAsks()
+		e.forgetAsks(k)
 		e.hold.Keep()
 	case machine.HoldUnready:
 		e.refusedAt = time.Time{}
@@ -29,7 +29,7 @@ func (e *entry) setHold(k *kernel, mode machine.HoldMode) {
 	case machine.AdmitAll:
 		e.admitAll(k)
 	case machine.Ignore:
-		e.endAsks()
+		e.forgetAsks(k)
 		e.hold.Close()
 	}
 	e.readiness.Reset()
@@ -39,7 +39,7 @@ func (e *entry) setHold(k *kernel, mode machine.HoldMode) {
 func (l *loop) checkReadiness(now time.Time, e *entry) {
 	due := e.readiness.Due(now, l.awaited.pace(), e.asker)
 	for _, s := range due.Ask {
-		e.probeReadiness(s)
+		e.probeReadiness(&l.kernel, s)
 	}
 	for _, s := range due.Check {
 		l.check(now, e, s)

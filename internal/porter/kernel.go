@@ -138,6 +138,39 @@ func (k *kernel) forget(n *nic, addrs []netip.Addr) {
 	k.guard.Release(n.name, addrs)
 }
 
+// leaveToReader keeps the kernel from sending on what a machine sends to a client at
+// our MAC. It returns the addresses of the machine for which the guard sees to that.
+func (k *kernel) leaveToReader(e *entry, client netip.Addr) (guarded []netip.Addr) {
+	var added []guard.Way
+	for _, ip := range e.Guarded() {
+		if ip.Is4() != client.Is4() {
+			continue
+		}
+		guarded = append(guarded, ip)
+		if way := (guard.Way{From: ip, To: client}); !slices.Contains(e.ways, way) {
+			added = append(added, way)
+		}
+	}
+	if len(added) > 0 {
+		e.ways = append(e.ways, added...)
+		k.guard.Divert(e.nic.name, added)
+	}
+	if !k.guard.Status().Active {
+		return nil
+	}
+	return guarded
+}
+
+// leaveToKernel ends leaveToReader for some addresses of the machine.
+func (k *kernel) leaveToKernel(e *entry, addrs []netip.Addr) {
+	ends := func(w guard.Way) bool { return slices.Contains(addrs, w.From) }
+	if gone := slices.DeleteFunc(slices.Clone(e.ways), func(w guard.Way) bool { return !ends(w) }); len(gone) > 0 {
+		e.ways = slices.DeleteFunc(e.ways, ends)
+		k.guard.Undivert(e.nic.name, gone)
+		e.hold.EndGuard(addrs)
+	}
+}
+
 // guide has the kernel know that addresses are at their machine: its own entry
 // went bad while the machine slept, and would keep local programs waiting.
 func (k *kernel) guide(n *nic, addrs []netip.Addr, mac machine.MAC) {

@@ -21,6 +21,7 @@ import (
 // fakeGuard remembers what it was told, and fails when it is to.
 type fakeGuard struct {
 	held      map[netip.Addr]bool
+	ways      []guard.Way
 	did       []string
 	fails     error
 	closed    int
@@ -44,6 +45,16 @@ func (g *fakeGuard) Release(ifi string, addrs ...netip.Addr) error {
 		delete(g.held, ip)
 		g.did = append(g.did, fmt.Sprint("release ", ifi, " ", ip))
 	}
+	return g.fails
+}
+
+func (g *fakeGuard) Divert(_ string, ways ...guard.Way) error {
+	g.ways = append(g.ways, ways...)
+	return g.fails
+}
+
+func (g *fakeGuard) Undivert(_ string, ways ...guard.Way) error {
+	g.ways = slices.DeleteFunc(g.ways, func(w guard.Way) bool { return slices.Contains(ways, w) })
 	return g.fails
 }
 
