@@ -2,7 +2,6 @@ package machine
 
 import (
 	"net/netip"
-	"slices"
 	"time"
 )
 
@@ -78,13 +77,6 @@ type Machine struct {
 	told    told     // what the porter does at present
 }
 
-// told is what the porter was last asked to do until further notice.
-type told struct {
-	hold    HoldMode
-	observe Observe
-	filter  FilterKnocks
-}
-
 // New returns a machine that is awake.
 func New(spec Spec, policy Policy, now time.Time) *Machine {
 	m := &Machine{spec: spec, policy: policy, state: Awake, since: now, heard: now}
@@ -123,7 +115,7 @@ func (m *Machine) Handle(now time.Time, event Event) []Action {
 	m.actions, m.changed = nil, false
 	switch e := event.(type) {
 	case Registered:
-		m.register(now, e)
+		m.atTheDesk().register(now, e)
 	case Configured:
 		m.awake().configure(now, e)
 	case Placed:
@@ -161,7 +153,7 @@ func (m *Machine) Handle(now time.Time, event Event) []Action {
 	}
 	m.noteOver()
 	if _, stopped := event.(Stopped); !stopped {
-		m.syncPorter()
+		m.toPorter().sync()
 	}
 	actions := m.actions
 	m.actions = nil // not to be kept until the next event
@@ -266,74 +258,9 @@ func (m *Machine) account(slept time.Duration, then time.Time) {
 	m.diary = m.diary.with(slept, then)
 }
 
-// syncPorter has the porter do what the present state asks for, where that is not
-// what it does already.
-func (m *Machine) syncPorter() {
-	m.observe()
-	fell, rests := m.Rests()
-	if f := (FilterKnocks{Fell: fell, AtRest: rests}); f != m.told.filter {
-		m.told.filter = f
-		m.do(f)
-	}
-	if mode := m.holdMode(); mode != m.told.hold {
-		m.told.hold = mode
-		m.do(Hold{Mode: mode})
-	}
-	if m.changed || slices.ContainsFunc(m.actions, remembered) {
-		m.do(Persist{})
-	}
-}
-
-// observe tells the readers what to look out for.
-func (m *Machine) observe() {
-	if o := (Observe{Attention: m.attention(), IgnoreBare: m.CardAnswers(), Undefended: m.failures > 0, Doubtful: m.state == Asleep && !m.presence.next.IsZero()}); o != m.told.observe {
-		m.told.observe = o
-		m.do(o)
-	}
-}
-
-// attention returns how closely the readers have to look. What passes between our
-// own host and a machine that is awake may be a lot, and says nothing.
-func (m *Machine) attention() Attention {
-	switch {
-	case m.state != Awake || !m.addrs.nextReturn().IsZero():
-		return Observed
-	case !m.known():
-		return Unobserved
-	case !m.presence.next.IsZero() && (m.CardAnswers() || m.presence.deep):
-		return Observed
-	}
-	return Attended
-}
-
 // known reports whether anything says that the machine is here: it has registered, or
 // need not.
 func (m *Machine) known() bool { return m.spec.Agentless || m.HasRegistered() }
-
-func (m *Machine) holdMode() HoldMode {
-	switch {
-	case m.state == Arriving:
-		return HoldUnready
-	case m.state != Awake:
-		return HoldAll
-	case m.known() || m.addrs.reaches():
-		return AdmitAll // clients may still send to us, also hours later
-	}
-	return Ignore
-}
-
-// remembered reports whether an action changes the machine's Memory.
-func remembered(a Action) bool {
-	switch a := a.(type) {
-	case Moved:
-		return !a.Repeated
-	case WakeBegan, WakeFailed, WatchBegan, ConflictSeen, ConflictOver, Elsewhere, AddressWaits:
-		return true
-	case SendMagic:
-		return !a.Repeated
-	}
-	return false
-}
 
 // stop ends everything.
 func (m *Machine) stop(now time.Time, e Stopped) {

@@ -19,8 +19,13 @@ func (as *addresses) register(monitor []Address) {
 	as.all = all
 }
 
+// atTheDesk is the part of a life in which the machine registers.
+type atTheDesk struct{ *Machine }
+
+func (m *Machine) atTheDesk() atTheDesk { return atTheDesk{m} }
+
 // register takes a registration, in every state.
-func (m *Machine) register(now time.Time, e Registered) {
+func (m atTheDesk) register(now time.Time, e Registered) {
 	m.heard, m.registered = now, now
 	m.failures, m.retryAt, m.reported = 0, time.Time{}, time.Time{}
 	m.elsewhere = false
@@ -42,7 +47,7 @@ func (m *Machine) register(now time.Time, e Registered) {
 }
 
 // prepareSleep gives everything back to a machine that is up and about to sleep.
-func (m *Machine) prepareSleep(now time.Time) {
+func (m atTheDesk) prepareSleep(now time.Time) {
 	switch m.state {
 	case Awake:
 		m.pending = nil // it was up when the wake was requested
@@ -61,7 +66,7 @@ func (m *Machine) prepareSleep(now time.Time) {
 
 // takeSpec takes in the machine's own description and what is known of its
 // addresses.
-func (m *Machine) takeSpec(now time.Time, e Registered) {
+func (m atTheDesk) takeSpec(now time.Time, e Registered) {
 	for i := range m.addrs.all {
 		a := &m.addrs.all[i]
 		if a.standing != Own && a.standing != Conceded && !e.Spec.Has(a.IP) {
@@ -91,7 +96,7 @@ func (m *Machine) takeSpec(now time.Time, e Registered) {
 }
 
 // isHere takes in that a machine is up and asks to be watched.
-func (m *Machine) isHere(now time.Time, repeated bool) {
+func (m atTheDesk) isHere(now time.Time, repeated bool) {
 	switch m.state {
 	case Awake:
 		m.awake().beginWatch(now)

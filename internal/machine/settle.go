@@ -228,7 +228,7 @@ func (m inDoubt) fallAsleep(now time.Time, why Reason) {
 	m.sleep = sleep{}
 	m.report(now, Asleep, why, m.repeats && m.settling == spoke)
 	m.presence.deep = false // a later answer is looked into anew
-	m.observe()             // before the first answer of its network card
+	m.toPorter().observe()  // before the first answer of its network card
 	announceAfter := time.Duration(0)
 	if !slept.IsZero() {
 		m.since = earlier(slept, now) // it slept on

@@ -27,7 +27,7 @@ func (l *loop) handle(e *entry, event machine.Event) {
 	for _, a := range actions {
 		// Before all else, and before a line of log: a client waits for it.
 		if _, ok := a.(machine.SendMagic); ok {
-			magicErr = l.sendMagic(e)
+			magicErr = l.waker().sendMagic(e)
 		}
 	}
 	var about []slog.Attr // goes with the next transition's line
@@ -36,7 +36,7 @@ func (l *loop) handle(e *entry, event machine.Event) {
 		case machine.SendMagic:
 			e.logMagic(l.log, a, magicErr)
 			if !a.Again {
-				l.runCommand(e, a)
+				l.waker().runCommand(e, a)
 			}
 		case machine.Moved:
 			e.logMove(l.log, a, about)

@@ -19,7 +19,7 @@ type commander interface {
 // runCommand has the program run that wakes a machine, if it has one. A machine that
 // counts as up is left alone: a magic packet does it no harm, but a program may. It
 // is asleep here only where the porter ends and wake.on_exit is all.
-func (l *loop) runCommand(e *entry, a machine.SendMagic) {
+func (l waker) runCommand(e *entry, a machine.SendMagic) {
 	command := e.wakePath().Command
 	if len(command) == 0 || e.State() != machine.Waking && e.State() != machine.Asleep {
 		return
@@ -47,7 +47,7 @@ func (l *loop) runCommand(e *entry, a machine.SendMagic) {
 }
 
 // commandFailed notes a program that did not do its work. It is for any goroutine.
-func (l *loop) commandFailed(j wakecmd.Job, err error) {
+func (l waker) commandFailed(j wakecmd.Job, err error) {
 	l.journal.Append(journal.Record{Event: journal.Event{
 		Kind: journal.CommandFailed, At: time.Now(), Machine: j.Name, MAC: j.Machine, Attempts: j.Attempt, Reason: err.Error()}})
 }

@@ -77,7 +77,7 @@ func newLoop(conf *config.Config, m *metrics.Metrics, log *slog.Logger) *loop {
 		checker:  readycheck.New(),
 		asides:   newAsides(log),
 	}
-	l.commands = wakecmd.New(log, l.commandFailed)
+	l.commands = wakecmd.New(log, l.waker().commandFailed)
 	return l
 }
 

@@ -9,9 +9,14 @@ import (
 	"nightporter/internal/machine"
 )
 
+// waker is the part of the loop that wakes machines.
+type waker struct{ *loop }
+
+func (l *loop) waker() waker { return waker{l} }
+
 // sendMagic sends one round of magic packets, and measures how long the knock
 // waited for the first of them.
-func (l *loop) sendMagic(e *entry) (failed error) {
+func (l waker) sendMagic(e *entry) (failed error) {
 	card, password, path := e.card(), e.Spec().Password, e.wakePath()
 	transports := l.conf.Wake.Transports
 	if path.Transports != nil {
@@ -37,7 +42,7 @@ func (l *loop) sendMagic(e *entry) (failed error) {
 
 // measureKnock tells how long the knock waited that began the present wake. Only
 // the first call does.
-func (l *loop) measureKnock(e *entry) {
+func (l waker) measureKnock(e *entry) {
 	if e.knockedAt.IsZero() {
 		return
 	}
@@ -49,7 +54,7 @@ func (l *loop) measureKnock(e *entry) {
 
 // outlets returns where a machine's magic packets go out: on the interface that the
 // configuration names, else where it lives.
-func (l *loop) outlets(e *entry, path machine.WakePath) ([]outlet, error) {
+func (l waker) outlets(e *entry, path machine.WakePath) ([]outlet, error) {
 	name := path.Interface
 	if path.Transports != nil && len(path.Transports) == 0 {
 		return nil, nil // it needs none

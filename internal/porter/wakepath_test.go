@@ -149,7 +149,7 @@ func TestWakeCommand(t *testing.T) {
 			t.Errorf("jobs (-want +got):\n%s", diff)
 		}
 
-		x.loop.commandFailed(job, errors.New("exit status 3"))
+		x.loop.waker().commandFailed(job, errors.New("exit status 3"))
 		last := x.events.last().Event
 		if want := (journal.Event{Kind: journal.CommandFailed, At: last.At, Seq: last.Seq, Machine: "nas", MAC: nasMAC, Attempts: 1, Reason: "exit status 3"}); last != want {
 			t.Errorf("event %+v, want %+v", last, want)
