@@ -156,6 +156,7 @@ func TestDatagramInFragments(t *testing.T) {
 			nas := h.nas(nil)
 			h.putToSleep(nas)
 			long := strings.Repeat("goodbye ", 500)
+			h.must(h.lan.Client().WarmNeighbor(h.within(5*time.Second), ip)) // what waits for that may be overtaken
 			h.say(h.dialGame(h.lan.Client(), ip), "hello", long, "the end")
 			h.arrived(nas, "the end")
 			if got := datagrams(nas); !slices.Equal(got, []string{"hello", long, "the end"}) {

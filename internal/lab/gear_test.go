@@ -48,7 +48,9 @@ func TestManagementFirmware(t *testing.T) {
 	wait(t, m, lab.PoweredOn)
 	answered()
 	wait(t, m, lab.NetworkUp)
-	wait(t, m, lab.ServiceUp)
+	for range m.Services() {
+		wait(t, m, lab.ServiceUp)
+	}
 	served(t, client, "10.77.0.20:22", "nas")
 	answered()
 }

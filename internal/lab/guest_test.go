@@ -37,6 +37,7 @@ func TestGuest(t *testing.T) {
 	if took := up.Time.Sub(on.Time); took < 20*time.Millisecond+600*time.Millisecond {
 		t.Errorf("the guest is up %v after the power of its host, want the host's boot, its own and its probes", took)
 	}
+	wait(t, guest, lab.ServiceUp)
 	served(t, client, "10.77.0.30:22", "guest")
 	if err := host.PowerCut(testContext(t)); err != nil {
 		t.Fatal(err)
