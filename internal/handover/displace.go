@@ -33,8 +33,16 @@ func (h *Hold) room(w *packet) (displaced *packet, ok bool) {
 	displaced = h.packets[i]
 	h.packets = slices.Delete(h.packets, i, i+1)
 	h.leave(displaced)
-	h.dropped.Add(1)
+	h.lose(w.first, displaced)
 	return displaced, true
+}
+
+// lose counts a packet that gave way. One behind which a client has waited, and does not
+// any more, is no loss.
+func (h *Hold) lose(now time.Time, w *packet) {
+	if !w.flow.syn || w.alive(now) {
+		h.dropped.Add(1)
+	}
 }
 
 // mostOf returns the oldest of the packets that may go, of the source that has most
@@ -70,8 +78,14 @@ func (h *Hold) displace(now time.Time, octets int64) bool {
 			continue
 		}
 		at := -1
-		n := h.remove(func(w *packet) bool { at++; return at <= i && !w.alive(now) })
-		h.dropped.Add(uint64(n))
+		h.remove(func(w *packet) bool {
+			at++
+			if at > i || w.alive(now) {
+				return false
+			}
+			h.lose(now, w)
+			return true
+		})
 		return true
 	}
 	return false

@@ -51,6 +51,8 @@ func TestADeadSYNGivesWay(t *testing.T) {
 		}
 	}
 	x.want("11:1 10:2056 10:2058")
+	// 35 gave way, which is no loss, and 32 found no place.
+	wantCounts(t, x.h, machine.Packets{Held: 38, Replayed: 3, Dropped: 32})
 }
 
 // TestAShareForEachSource: where somebody waits behind every SYN, who has fewer gets

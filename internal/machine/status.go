@@ -35,7 +35,7 @@ type Status struct {
 type Packets struct {
 	Held     uint64 // kept, each packet once
 	Replayed uint64 // sent to the machine
-	Dropped  uint64 // lost: there was no room, or the wake failed
+	Dropped  uint64 // lost: there was no room, or the wake failed; not a SYN that was not repeated
 }
 
 // Slept returns how long the machine has slept by now, the present sleep
