@@ -33,13 +33,13 @@ func (m *Machine) flapLater(s *session) {
 }
 
 func (m *Machine) flap(s *session) error {
-	m.log.add(Event{Kind: CardDown})
 	if err := m.deconfigure(); err != nil {
 		return err
 	}
 	if err := m.setLink(0, unix.IFF_UP); err != nil {
 		return err
 	}
+	m.log.add(Event{Kind: CardDown})
 	goesOn := sleepUntil(s.ctx, time.Now().Add(m.cfg.Flap.For))
 	if err := m.setLink(unix.IFF_UP, unix.IFF_UP); err != nil || !goesOn {
 		return err

@@ -64,7 +64,7 @@ func TestFlap(t *testing.T) {
 	for _, suspend := range []bool{false, true} {
 		l := newLAN(t)
 		cfg := nas6()
-		cfg.Suspend, cfg.Flap = suspend, lab.Flap{After: 300 * time.Millisecond, For: time.Second}
+		cfg.Suspend, cfg.Flap = suspend, lab.Flap{After: 300 * time.Millisecond, For: 3 * time.Second}
 		m := addMachine(t, l, cfg)
 		putToSleep(t, m)
 		if err := m.PowerOn(); err != nil {
@@ -101,7 +101,7 @@ func TestSleepEndsAFlap(t *testing.T) {
 	t.Parallel()
 	l := newLAN(t)
 	cfg := nas6()
-	cfg.Flap = lab.Flap{For: time.Hour}
+	cfg.Flap = lab.Flap{After: 300 * time.Millisecond, For: time.Hour} // its services are open by then
 	m := addMachine(t, l, cfg)
 	putToSleep(t, m)
 	if err := m.PowerOn(); err != nil {
