@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"net/netip"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -37,6 +39,33 @@ func TestFieldSlowServer(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// TestFieldSlowAddressTest: the network has hosts wait for objections to an IPv6
+// address for longer than a pause that means off. Nothing that the porter sends meanwhile
+// is one.
+func TestFieldSlowAddressTest(t *testing.T) {
+	t.Parallel()
+	for _, way := range ways {
+		t.Run(way.name, func(t *testing.T) {
+			unless(t, way.name == "registered")
+			s := prepare(t, fieldProbe+way.conf, way.agentless, func(m *lab.MachineConfig) {
+				m.Addrs = slices.DeleteFunc(m.Addrs, func(p netip.Prefix) bool { return p.Addr().Is4() })
+				m.Boot, m.RetransTimer = time.Second, 5*time.Second
+			})
+			s.sleeps()
+			n := s.d.Log.Len()
+			s.atOnce("the client", s.callLater(s.lan.Client(), nas6, 22))
+			if happened(s.nas, lab.DADFailed) {
+				t.Error("duplicate address detection failed")
+			}
+			s.comes(10*time.Second, n, "nas", "awake")
+			if want := "waking (silent again (boot firmware only))"; !slices.ContainsFunc(s.path(n, "nas"), func(p string) bool { return strings.HasSuffix(p, want) }) {
+				t.Errorf("the porter did not take it for off, which proves nothing: %v", s.path(n, "nas"))
+			}
+			s.wokenOnce()
+		})
 	}
 }
 

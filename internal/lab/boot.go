@@ -1,11 +1,13 @@
 package lab
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/jsimonetti/rtnetlink/v2"
@@ -125,12 +127,14 @@ func (m *Machine) configureNetwork(ctx context.Context) (duplicates []netip.Addr
 }
 
 // startIPv6 switches IPv6 on, with duplicate address detection: one probe and
-// a second of waiting (RFC 4862, section 5.4).
+// a RetransTimer of waiting (RFC 4862, section 5.4).
 func (m *Machine) startIPv6(c *rtnetlink.Conn) error {
 	if !m.hasIPv6() {
 		return nil
 	}
+	retransTimer := cmp.Or(m.cfg.RetransTimer, time.Second)
 	err := writeSysctls([]setting{
+		{"net/ipv6/neigh/" + Interface + "/retrans_time_ms", strconv.FormatInt(retransTimer.Milliseconds(), 10)},
 		{sysctlIPv6("accept_dad"), "1"},
 		{sysctlIPv6("dad_transmits"), "1"},
 		{sysctlIPv6("disable_ipv6"), "0"},

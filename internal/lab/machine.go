@@ -51,6 +51,9 @@ type MachineConfig struct {
 	// is up. Its kernel asks all where the router is, which names its own MAC.
 	AsksRouter bool
 	ARPProbe   bool // probe IPv4 addresses before use (RFC 5227), shortened to 300 ms
+	// RetransTimer is how long a test of an IPv6 address waits for objections. Routers
+	// may advertise it (RFC 4861 section 6.3.4). Zero: a second.
+	RetransTimer time.Duration
 
 	// Suspend has Sleep suspend to RAM instead of shutting down: services,
 	// connections and addresses stay, off the wire. Firmware says nothing then.

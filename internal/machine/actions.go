@@ -11,10 +11,12 @@ type Action interface{ action() }
 // What has to be done.
 type (
 	// Claim: answer ARP and NDP for the addresses with our own MAC, and announce
-	// that AnnounceAfter from now.
+	// that AnnounceAfter from now. Quiet has nothing announced, and stops what is: the
+	// machine may be about to test the addresses, and would fail for it.
 	Claim struct {
 		Addrs         []netip.Addr
 		AnnounceAfter time.Duration
+		Quiet         bool
 	}
 
 	// Yield: stop answering for the addresses and stop announcing them. Packets

@@ -182,22 +182,21 @@ func (as *addresses) reaches() bool {
 }
 
 // claimAll claims what may be claimed for a machine that is off, and answers again
-// for what it spoke for. What is claimed already is announced anew: when the machine
-// spoke, that had to stop.
-func (as *addresses) claimAll(announceAfter time.Duration) {
-	var ips []netip.Addr
+// for what it spoke for. What is claimed already is announced anew, unless the claim is
+// quiet: when the machine spoke, that had to stop.
+func (as *addresses) claimAll(c Claim) {
 	for i := range as.all {
 		a := &as.all[i]
 		switch {
 		case a.standing == Claimed || a.claimable():
 			a.standing, a.yielded, a.inUse = Claimed, time.Time{}, false
-			ips = append(ips, a.IP)
+			c.Addrs = append(c.Addrs, a.IP)
 		case a.standing == Returned:
 			as.endClaim(a)
 		}
 	}
-	if len(ips) > 0 {
-		as.do(Claim{Addrs: ips, AnnounceAfter: announceAfter})
+	if len(c.Addrs) > 0 {
+		as.do(c)
 	}
 }
 

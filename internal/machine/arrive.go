@@ -54,8 +54,7 @@ func (m woken) wasFirmware(now time.Time) {
 	}
 	m.lastWake.Boot = 0
 	m.move(now, Waking, WhyFirmware)
-	m.addrs.claimAll(0)
-	m.stopAnnouncing()
+	m.addrs.claimAll(Claim{Quiet: true})
 	m.presence = doubt(now)
 	w.notBefore = now.Add(m.policy.WakeInterval)
 	m.tickWaking(now)

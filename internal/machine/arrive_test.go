@@ -9,7 +9,7 @@ import (
 
 func TestFirmwareThatAnswersAndFallsSilent(t *testing.T) {
 	l := arriving(t, nil).pass(2999*time.Millisecond).want(machine.Arriving).pass(101*time.Millisecond).want(machine.Waking).
-		reason(machine.Arriving, machine.Waking, machine.WhyFirmware).wantActions(claimBoth, quietBoth)
+		reason(machine.Arriving, machine.Waking, machine.WhyFirmware).wantActions(claimQuietly)
 	// The attempts go on from where they were: 15 s after the first.
 	l.pass(6899 * time.Millisecond).wantActions()
 	l.pass(time.Millisecond).wantActions(machine.SendMagic{Attempt: 2})

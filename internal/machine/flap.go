@@ -24,13 +24,11 @@ func (m awake) flapped(now time.Time) bool {
 }
 
 // beginFlap answers for a machine that has lost its network again, so that whoever
-// comes meanwhile waits as for any other that sleeps. Nothing is announced: the machine
-// may be about to test its addresses.
+// comes meanwhile waits as for any other that sleeps.
 func (m awake) beginFlap(now time.Time) {
 	m.move(now, Settling, WhyFlap)
 	m.settling = flapped
-	m.addrs.claimAll(0)
-	m.woken().stopAnnouncing()
+	m.addrs.claimAll(Claim{Quiet: true})
 	m.presence.next = now
 }
 

@@ -20,6 +20,9 @@ func TestFlap(t *testing.T) {
 	if got := l.m.Answered(); len(got) != 2 {
 		t.Errorf("answers for %v", got)
 	}
+	if got := actions[machine.Claim](l); len(got) != 1 || !got[0].Quiet {
+		t.Errorf("claimed as %+v, want quietly", got)
+	}
 	if got := actions[machine.Hold](l); got[len(got)-1].Mode != machine.HoldAll {
 		t.Errorf("packets: %v", got)
 	}

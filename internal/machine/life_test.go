@@ -56,19 +56,20 @@ const noNetwork = "on none of our networks"
 
 // The actions of most tests.
 var (
-	both        = []netip.Addr{ip4, ip6}
-	only4       = both[:1]
-	only6       = both[1:]
-	knockOnSSH  = machine.WakeBegan{Trigger: machine.ByTCP, Service: ssh, Source: client}
-	claimBoth   = machine.Claim{Addrs: both}
-	releaseBoth = machine.Release{Addrs: both}
-	announce4   = machine.Announce{Addrs: only4}
-	announce6   = machine.Announce{Addrs: only6}
-	end4        = machine.EndClaim{Addrs: only4}
-	end6        = machine.EndClaim{Addrs: only6}
-	quietBoth   = machine.StopAnnouncing{Addrs: both}
-	firstMagic  = machine.SendMagic{Attempt: 1}
-	goesOn      = machine.WakeBegan{Trigger: machine.ByTCP, Service: ssh, Source: client, GoesOn: true}
+	both         = []netip.Addr{ip4, ip6}
+	only4        = both[:1]
+	only6        = both[1:]
+	knockOnSSH   = machine.WakeBegan{Trigger: machine.ByTCP, Service: ssh, Source: client}
+	claimBoth    = machine.Claim{Addrs: both}
+	claimQuietly = machine.Claim{Addrs: both, Quiet: true}
+	releaseBoth  = machine.Release{Addrs: both}
+	announce4    = machine.Announce{Addrs: only4}
+	announce6    = machine.Announce{Addrs: only6}
+	end4         = machine.EndClaim{Addrs: only4}
+	end6         = machine.EndClaim{Addrs: only6}
+	quietBoth    = machine.StopAnnouncing{Addrs: both}
+	firstMagic   = machine.SendMagic{Attempt: 1}
+	goesOn       = machine.WakeBegan{Trigger: machine.ByTCP, Service: ssh, Source: client, GoesOn: true}
 )
 
 func spec() machine.Spec {

@@ -229,14 +229,14 @@ func (m inDoubt) fallAsleep(now time.Time, why Reason) {
 	m.report(now, Asleep, why, m.repeats && m.settling == spoke)
 	m.presence.deep = false // a later answer is looked into anew
 	m.toPorter().observe()  // before the first answer of its network card
-	announceAfter := time.Duration(0)
+	var claim Claim
 	if !slept.IsZero() {
 		m.since = earlier(slept, now) // it slept on
 	}
 	if m.settling == resumed {
-		announceAfter = startSilence // it may be in the middle of a test of its addresses
+		claim.AnnounceAfter = startSilence // it may be in the middle of a test of its addresses
 	}
-	m.addrs.claimAll(announceAfter)
+	m.addrs.claimAll(claim)
 	m.claimAt = now
 	if m.settling == silent && now.Before(m.blind.Add(doubtfulFor)) {
 		m.presence = doubt(now)

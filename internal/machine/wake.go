@@ -219,8 +219,7 @@ func (m woken) reclaimYielded(now time.Time) {
 		}
 	}
 	if len(ips) > 0 {
-		m.do(Claim{Addrs: ips, AnnounceAfter: startSilence})
-		m.do(StopAnnouncing{Addrs: ips}) // it may be about to test them
+		m.do(Claim{Addrs: ips, Quiet: true})
 	}
 }
 

@@ -67,8 +67,14 @@ func TestSpeaksInItsSleep(t *testing.T) {
 		x.want(e, machine.Waking, nas4, nas6)
 		x.hear(lantest.ARPProbe(nasMAC, nas4))
 		x.want(e, machine.Arriving)
+		x.forgetSent()
 		x.pass(4 * time.Second) // silent again
 		x.want(e, machine.Waking, nas4, nas6)
+		for _, ip := range []netip.Addr{nas4, nas6} {
+			if owners := x.announced(ip); owners != nil {
+				t.Errorf("%v announced at %v to a machine that may test it", ip, owners)
+			}
+		}
 		if !slices.Equal(e.joined, []netip.Addr{nas6}) {
 			t.Errorf("in the groups of %v, want one membership", e.joined)
 		}

@@ -61,6 +61,10 @@ func (k *kernel) claim(now time.Time, e *entry, c machine.Claim) {
 	spoken := e.target.Spoken(c.Addrs)
 	e.target.Silence(spoken)
 	e.joinGroups(k.log, c.Addrs)
+	if c.Quiet {
+		e.stopAnnouncing(c.Addrs)
+		return
+	}
 	for _, ip := range c.Addrs {
 		if !slices.Contains(spoken, ip) {
 			e.nic.announcer.AnnounceFrom(now.Add(c.AnnounceAfter), ip, e.nic.MAC())

@@ -148,7 +148,12 @@ func (l *lan) seeAddresses(a machine.Action) {
 	switch a := a.(type) {
 	case machine.Claim:
 		for _, ip := range a.Addrs {
-			l.claims(ip, a.AnnounceAfter)
+			l.claims(ip)
+			if a.Quiet {
+				l.hush(ip)
+			} else {
+				l.announce(ip, a.AnnounceAfter)
+			}
 		}
 	case machine.Yield:
 		for _, ip := range a.Addrs {
@@ -188,7 +193,7 @@ func (l *lan) seeAddresses(a machine.Action) {
 
 // claims: nothing is claimed that the host uses or tests, unless too many questions
 // or answers were lost.
-func (l *lan) claims(ip netip.Addr, announceAfter time.Duration) {
+func (l *lan) claims(ip netip.Addr) {
 	if l.rivals[ip] && l.m.Conceded(ip) {
 		l.wrong("%v is claimed, which was left to another host", ip)
 	}
@@ -221,7 +226,6 @@ func (l *lan) claims(ip netip.Addr, announceAfter time.Duration) {
 	}
 	delete(l.kept, ip)
 	l.held[ip] = true
-	l.announce(ip, announceAfter)
 }
 
 // announce says who has an address, about 0, 1, 3 and 7 s after the change.
@@ -242,7 +246,11 @@ func (l *lan) announce(ip netip.Addr, after time.Duration) {
 			t.set(l.q, from.Add([]time.Duration{0, 1, 3, 7}[n]*time.Second), func() { say(n) })
 		}
 	}
-	t.set(l.q, from, func() { say(0) })
+	if after > 0 {
+		t.set(l.q, from, func() { say(0) })
+	} else {
+		say(0) // before the next action
+	}
 }
 
 func (l *lan) hush(ip netip.Addr) {
