@@ -128,7 +128,7 @@ func TestHoldoffDelaysTheFirstMagicPacket(t *testing.T) {
 func TestAFrameWhileItIsWoken(t *testing.T) {
 	l := waking(t, nil).pass(5 * s).event(uses(ip4)).want(machine.Waking).wantActions(machine.Yield{Addrs: only4})
 	l.pass(2999 * time.Millisecond).wantActions()
-	l.pass(101*time.Millisecond).want(machine.Waking).wantActions(machine.Claim{Addrs: only4, Quiet: true})
+	l.pass(101 * time.Millisecond).want(machine.Waking).wantActions(machine.Claim{Addrs: only4, Quiet: true})
 	// A test of an address is a start: nothing is answered for any.
 	waking(t, nil).pass(5*s).event(tests(ip6)).want(machine.Arriving).
 		wantActions(machine.Yield{Addrs: only6}, quietBoth, machine.Yield{Addrs: only4}, machine.HandOver{Services: []machine.Service{ssh}})
