@@ -150,6 +150,8 @@ func (l *loop) register(e *entry, req registration.Request, places []machine.Pla
 	// The old target stays until the event was carried out: what it claimed is
 	// released by it.
 	l.tell(e, machine.Registered{Spec: spec, Here: req.Here, Places: places, Repeated: repeated})
+	l.machines.unlist(e, was)
+	l.machines.list(e, e.Spec())
 	e.setTarget()
 	if l.machines.share(e) {
 		l.place() // one of the two loses the address

@@ -9,25 +9,45 @@ import (
 	"nightporter/internal/machine"
 )
 
-// registry has every machine, by name and by MAC.
+// registry has every machine, by name, by MAC, and by each of its addresses, which
+// others may name too.
 type registry struct {
 	named map[string]*entry
 	byMAC map[machine.MAC]*entry
+	byIP  map[netip.Addr][]*entry
 }
 
 func newRegistry() registry {
-	return registry{named: make(map[string]*entry), byMAC: make(map[machine.MAC]*entry)}
+	return registry{named: make(map[string]*entry), byMAC: make(map[machine.MAC]*entry), byIP: make(map[netip.Addr][]*entry)}
 }
 
 func (r *registry) add(e *entry) {
 	spec := e.Spec()
 	r.named[spec.Name], r.byMAC[spec.MAC] = e, e
+	r.list(e, spec)
 }
 
 func (r *registry) remove(e *entry) {
 	spec := e.Spec()
 	delete(r.named, spec.Name)
 	delete(r.byMAC, spec.MAC)
+	r.unlist(e, spec)
+}
+
+// list makes a machine known by the addresses of spec.
+func (r *registry) list(e *entry, spec machine.Spec) {
+	for _, a := range spec.Monitor {
+		r.byIP[a.IP] = append(r.byIP[a.IP], e)
+	}
+}
+
+func (r *registry) unlist(e *entry, spec machine.Spec) {
+	for _, a := range spec.Monitor {
+		r.byIP[a.IP] = slices.DeleteFunc(r.byIP[a.IP], func(other *entry) bool { return other == e })
+		if len(r.byIP[a.IP]) == 0 {
+			delete(r.byIP, a.IP)
+		}
+	}
 }
 
 // has reports whether e was not removed.
@@ -46,8 +66,8 @@ func (r *registry) sorted() []*entry {
 // holder returns the machine, other than that with the MAC, that has ip as far as
 // it is looked after, or nil.
 func (r *registry) holder(ip netip.Addr, mac machine.MAC) *entry {
-	for other, e := range r.byMAC {
-		if other != mac && e.holds(ip) {
+	for _, e := range r.byIP[ip] {
+		if e.Spec().MAC != mac && e.holds(ip) {
 			return e
 		}
 	}
@@ -65,13 +85,9 @@ func (r *registry) at(n *nic, mac machine.MAC) *entry {
 
 // share reports whether another machine names one of the addresses of e too.
 func (r *registry) share(e *entry) bool {
-	spec := e.Spec()
-	for _, other := range r.byMAC {
-		if others := other.Spec(); other != e && slices.ContainsFunc(others.Monitor, func(a machine.Address) bool { return spec.Has(a.IP) }) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(e.Spec().Monitor, func(a machine.Address) bool {
+		return slices.ContainsFunc(r.byIP[a.IP], func(other *entry) bool { return other != e })
+	})
 }
 
 // on returns the machines of an interface, by name.
@@ -99,7 +115,7 @@ func (r *registry) userOf(e *entry, ip netip.Addr) (machine.MAC, bool) {
 	if e.nic != nil && e.nic.network.Load().Own(ip) {
 		return e.nic.MAC(), true
 	}
-	for _, other := range r.byMAC {
+	for _, other := range r.byIP[ip] {
 		if other != e && other.attention == machine.Observed && other.Holds(ip) {
 			spec := other.Spec()
 			return spec.Owner(ip), true

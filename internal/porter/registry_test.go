@@ -22,9 +22,16 @@ func TestRegistry(t *testing.T) {
 		if all := r.sorted(); len(all) != 2 || all[0] != e || all[1] != other {
 			t.Error("the machines are not sorted by name")
 		}
+		x.register(at(nas(), nas6)) // anew
+		if r.holder(nas4, tvMAC) != nil || r.holder(nas6, tvMAC) != e {
+			t.Error("it is not known by what it registered last")
+		}
 		x.remove(e)
 		if r.has(e) || !r.has(other) {
 			t.Error("one was removed, and it was the other")
+		}
+		if r.holder(nas6, tvMAC) != nil || len(r.byIP) != 1 {
+			t.Errorf("what was removed is still known by its address: %v", r.byIP)
 		}
 	})
 }
