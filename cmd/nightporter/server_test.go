@@ -62,33 +62,37 @@ func serveUntilEmpty(addr string) error {
 	}
 }
 
-// serveUnavailable has nothing but 503 at first.
+// serveUnavailable answers 503 for unreadyFor, and then since when it is ready.
 func serveUnavailable(addr string) error {
-	begun := time.Now()
-	return http.ListenAndServe(addr, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		if time.Since(begun) < unreadyFor {
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return err
+	}
+	ready := time.Now().Add(unreadyFor)
+	return http.Serve(l, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if time.Now().Before(ready) {
 			w.WriteHeader(http.StatusServiceUnavailable)
 			return
 		}
-		_, _ = io.WriteString(w, "welcome")
+		fmt.Fprintf(w, "welcome %d", ready.UnixNano())
 	}))
 }
 
-// serveBooting turns its clients away at first, as pam_nologin has sshd do, and then
-// says what it is.
+// serveBooting turns its clients away for unreadyFor, as pam_nologin has sshd do, and
+// then says what it is and since when it is ready.
 func serveBooting(addr string) error {
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
 		return err
 	}
-	begun := time.Now()
+	ready := time.Now().Add(unreadyFor)
 	for {
 		conn, err := l.Accept()
 		if err != nil {
 			return err
 		}
-		text := "SSH-2.0-test\r\n"
-		if time.Since(begun) < unreadyFor {
+		text := fmt.Sprintf("SSH-2.0-test %d\r\n", ready.UnixNano())
+		if time.Now().Before(ready) {
 			text = "System is booting up.\r\n"
 		}
 		_, err = io.WriteString(conn, text)
@@ -96,6 +100,15 @@ func serveBooting(addr string) error {
 			return err
 		}
 	}
+}
+
+// saidReady returns the time that a server gave behind text.
+func saidReady(said, text string) (time.Time, error) {
+	var nanos int64
+	if _, err := fmt.Sscanf(said, text+" %d", &nanos); err != nil {
+		return time.Time{}, fmt.Errorf("the server said %q: %w", said, err)
+	}
+	return time.Unix(0, nanos), nil
 }
 
 // installed returns the path of a program, or skips the test; in CI every one is there.
