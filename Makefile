@@ -25,9 +25,10 @@ test: ## unit and end-to-end tests; these need root or user namespaces. INSTALL=
 
 # Alone, one after the other and without the race detector: their figures are
 # asserted, which wants a quiet machine.
-connections: ## 1000 first connections to sleeping machines, and 100 hand starts; SEED=n draws others
+connections: ## 1000 first connections to sleeping machines, 100 hand starts, 1000 machines claimed; SEED=n draws others
 	$(GO) test -count 1 -timeout 60m -v -run '^TestFirstConnections$$' ./cmd/nightporter -connections 1000 $(if $(SEED),-seed $(SEED))
 	$(GO) test -count 1 -timeout 10m -v -run '^TestHandStartsAtOnce$$' ./cmd/nightporter -connections 100
+	$(GO) test -count 1 -timeout 10m -v -run '^TestAThousandSleepersAndTheNetwork$$' ./cmd/nightporter -soak
 
 # With the race detector, and one fault at a time: they want the machine.
 soak: ## every fault at full size; SEED=n draws others
