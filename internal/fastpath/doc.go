@@ -9,8 +9,8 @@
 //     View, which never changes once it is set. They lock only the hold of a
 //     machine that a packet is for, its judge where there are rules, the list of
 //     requesters of a machine that answers too or that is sent to by mistake, the
-//     list of other hosts, and the resolver while a question is open. They never wait for the event loop: a sighting for
-//     which there is no room is counted and dropped.
+//     list of other hosts, and the resolver while a question is open. They never wait
+//     for the event loop: a sighting for which there is no room is counted and dropped.
 //   - The event loop makes each Target and each View, and calls Reader.SetView. It
 //     takes the sightings from their channel and calls Sighting.Taken for each. It
 //     alone calls the methods of Target. What these share with the readers is

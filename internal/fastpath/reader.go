@@ -118,7 +118,7 @@ func (r *Reader) neighbor(v *View, p *lan.Packet) {
 		if a := v.Address(requested(p)); a != nil {
 			// A machine that arrives may have answered as well, and last.
 			if p.Dst != r.responder.Self && (a.cardAnswers() || a.target.hold.Passing()) {
-				r.noteRequester(a, Requester{a.ip, p.Src}, p)
+				r.noteRequester(a, p)
 			}
 			r.visited(a.target)
 		}

@@ -1,18 +1,15 @@
 package fastpath
 
-import (
-	"nightporter/internal/lan"
-)
+import "nightporter/internal/lan"
 
 // straggle takes a packet for a machine that is up: its client has missed that, some
 // seconds or some hours ago. It is sent on, and the client is told where the machine
 // is. Where our kernel forwards packets itself, it is not sent twice.
 func (r *Reader) straggle(a *Address, p *lan.Packet) {
-	who := Requester{a.ip, p.Src}
 	if a.ours.Load() || !r.kernelForwards(a) {
 		_ = r.forward(p, a.mac)
 	}
-	r.noteRequester(a, who, p)
+	r.noteRequester(a, p)
 }
 
 // SetKernelForwards says whether our own kernel forwards packets of the families.
@@ -38,14 +35,14 @@ func (r *Reader) passOn(v *View, p *lan.Packet) {
 	lan.Redirect(p.Frame, r.responder.Self, a.mac)
 	_ = r.responder.Send(p.Frame) // the client asks again
 	// An advertisement that answers a unicast solicitation need not say at which MAC.
-	r.noteRequester(a, Requester{a.ip, p.Src}, p)
+	r.noteRequester(a, p)
 }
 
-// noteRequester takes a neighbour that is to be told again where an address is.
-func (r *Reader) noteRequester(a *Address, who Requester, p *lan.Packet) {
-	if who.MAC == r.responder.Self || p.From.IsUnspecified() {
+// noteRequester takes the sender of p, which is to be told again where a is.
+func (r *Reader) noteRequester(a *Address, p *lan.Packet) {
+	if p.Src == r.responder.Self || p.From.IsUnspecified() {
 		return
 	}
-	a.target.requesters.add(who, p.From)
+	a.target.requesters.add(Requester{a.ip, p.Src}, p.From)
 	r.report(&a.target.request, Sighting{Kind: SawRequest, Target: a.target})
 }

@@ -9,16 +9,16 @@ import (
 // it has waited, the first time after 1 to 3 s (RFC 6298 section 5.5 and 2.1).
 const leastRepeat = 4 * time.Second
 
-// alive reports whether a client waits behind the packet at now: it is a SYN, and its
-// next repetition may still come.
+// alive reports whether a client waits for the packet at now: it is a SYN, and its
+// next repetition may still come. machine.tries judges a whole wake in the same way.
 func (w *packet) alive(now time.Time) bool {
 	return w.flow.syn && now.Sub(w.last) < max(leastRepeat, 2*w.last.Sub(w.first))
 }
 
-// room makes room for w, at the cost of another packet, which it returns. Who sends
-// datagrams expects to lose some, and nobody waits behind a SYN that is not repeated:
-// the source that has most gives its oldest of these. Where a client waits behind
-// each packet, w takes the place of one only if its source has fewer.
+// room makes room for w, at the cost of another packet, which it returns. A
+// sender of datagrams expects to lose some, and no client waits for a SYN that is not
+// repeated: the source that has most loses its oldest of these. Where a client waits
+// for each packet, w takes the place of one only if its source has fewer.
 func (h *Hold) room(w *packet) (displaced *packet, ok bool) {
 	if len(h.packets) < h.limit {
 		return nil, true
@@ -37,8 +37,7 @@ func (h *Hold) room(w *packet) (displaced *packet, ok bool) {
 	return displaced, true
 }
 
-// lose counts a packet that gave way. One behind which a client has waited, and does not
-// any more, is no loss.
+// lose counts a packet that gave way. A SYN that its client has given up is no loss.
 func (h *Hold) lose(now time.Time, w *packet) {
 	if !w.flow.syn || w.alive(now) {
 		h.dropped.Add(1)
@@ -58,7 +57,7 @@ func (h *Hold) mostOf(may func(*packet) bool) int {
 }
 
 // pay takes octets of memory for a packet. A SYN has those of the oldest packets
-// behind which nobody waits, if there are no others: its client waits.
+// that no client waits for, if there are no others: its own client waits.
 func (h *Hold) pay(now time.Time, octets int64, syn bool) bool {
 	if h.account.take(octets) {
 		return true
@@ -66,8 +65,8 @@ func (h *Hold) pay(now time.Time, octets int64, syn bool) bool {
 	return syn && h.displace(now, octets) && h.account.take(octets)
 }
 
-// displace gives up the oldest packets behind which nobody waits, until octets could
-// be taken. It gives up none if all of them would not be enough.
+// displace gives up the oldest packets that no client waits for, until octets could be
+// taken. It gives up none if all of them would not be enough.
 func (h *Hold) displace(now time.Time, octets int64) bool {
 	var given int64
 	for i := range h.packets {

@@ -91,9 +91,6 @@ func (h *Hold) set(m mode) {
 // Passing reports whether the machine takes some packets, and not others.
 func (h *Hold) Passing() bool { return mode(h.mode.Load()) == passing }
 
-// Closed reports whether the machine takes its packets itself.
-func (h *Hold) Closed() bool { return mode(h.mode.Load()) == closed }
-
 // Opened reports whether the machine takes every packet.
 func (h *Hold) Opened() bool { return mode(h.mode.Load()) == open }
 

@@ -149,7 +149,7 @@ func (m *Machine) Claimed() []netip.Addr { return m.addrs.which(claimed) }
 // Guarded returns the addresses that our own kernel is kept silent about: what is
 // claimed, or was until a moment ago.
 func (m *Machine) Guarded() []netip.Addr {
-	return m.addrs.which(func(a *address) bool { return a.standing == Claimed || a.standing == Returned })
+	return m.addrs.which((*address).reaches)
 }
 
 // Answered returns the addresses that the readers answer for.
@@ -176,10 +176,8 @@ func (m *Machine) Asks(ip netip.Addr) bool {
 	return a != nil && a.reason == ""
 }
 
-// reaches reports whether clients may still send packets for the machine to us.
-func (as *addresses) reaches() bool {
-	return slices.ContainsFunc(as.all, func(a address) bool { return a.standing == Claimed || a.standing == Returned })
-}
+// reaches reports whether clients may still send packets for the address to us.
+func (a *address) reaches() bool { return a.standing == Claimed || a.standing == Returned }
 
 // claimAll claims what may be claimed for a machine that is off, and answers again
 // for what it spoke for. What is claimed already is announced anew, unless the claim is

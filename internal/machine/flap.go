@@ -23,8 +23,8 @@ func (m awake) flapped(now time.Time) bool {
 	return m.mayFlap(now) && m.off(now, flapMisses, flapSilence) && !now.Before(m.blind) && now.Sub(m.tested) >= startSilence
 }
 
-// beginFlap answers for a machine that has lost its network again, so that whoever
-// comes meanwhile waits as for any other that sleeps.
+// beginFlap answers for a machine that has lost its network again, so that new
+// clients wait as for any other that sleeps.
 func (m awake) beginFlap(now time.Time) {
 	m.move(now, Settling, WhyFlap)
 	m.settling = flapped
@@ -32,12 +32,9 @@ func (m awake) beginFlap(now time.Time) {
 	m.presence.next = now
 }
 
-// endFlap takes in that the machine has its network again.
+// endFlap hands a machine back that has its network again, and that no client waits
+// for.
 func (m inDoubt) endFlap(now time.Time) {
-	if m.joinArrival(now) {
-		m.wake.flapped = true
-		return
-	}
 	m.pending = nil
 	m.addrs.returnAll(now)
 	m.move(now, Awake, WhyThere)

@@ -24,7 +24,7 @@ func nextMagic(since, interval time.Duration) time.Duration {
 }
 
 // continueRounds sends the next magic packet. After the last round they go on while
-// somebody tries: a card may have been deaf all the time.
+// a client tries: the card may have been deaf all the time.
 func (m woken) continueRounds(now time.Time) {
 	w, interval := &m.wake, m.policy.WakeInterval
 	first := w.attempts == 0
@@ -47,8 +47,8 @@ func (m woken) continueRounds(now time.Time) {
 }
 
 // inVain reports whether a wake has failed: its rounds are over, and the longest boot
-// that is known of the machine as well, by half as much again. While somebody tries,
-// wake.timeout is.
+// that is known of the machine as well, by half as much again. While a client
+// tries, wake.timeout is.
 func (m woken) inVain(now time.Time) bool {
 	w := &m.wake
 	if w.attempts == 0 || now.Before(w.notBefore) {
@@ -81,7 +81,7 @@ func (m woken) readyTimeout() (longest time.Duration) {
 }
 
 // over reports whether what has been waited for that long is given up: after least,
-// and while somebody tries after wake.timeout.
+// and while a client tries after wake.timeout.
 func (m woken) over(now time.Time, waited, least time.Duration) bool {
 	if m.wake.tries.going(now) {
 		least = max(least, m.policy.WakeTimeout)
@@ -89,7 +89,7 @@ func (m woken) over(now time.Time, waited, least time.Duration) bool {
 	return waited >= least
 }
 
-// tries tells whether somebody still tries.
+// tries tells whether a client still tries.
 type tries struct {
 	first, last time.Time
 }

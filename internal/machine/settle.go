@@ -74,8 +74,8 @@ func (m inDoubt) heardSettling(now time.Time, a *address, e Heard, unasked bool)
 	case m.settling == spoke:
 		m.presence.deep = false
 		m.joinArrival(now)
-	case m.settling == flapped && m.joinArrival(now):
-		m.wake.flapped = true
+	case m.settling == flapped:
+		m.joinArrival(now)
 	}
 }
 
@@ -91,7 +91,9 @@ func (m inDoubt) answeredSettling(now time.Time) {
 		m.report(now, Awake, WhyThere, m.repeats)
 		return
 	case flapped:
-		m.endFlap(now)
+		if !m.joinArrival(now) {
+			m.endFlap(now)
+		}
 		return
 	}
 	m.endSleep(now)
@@ -108,6 +110,7 @@ func (m inDoubt) joinArrival(now time.Time) bool {
 	}
 	m.endSleep(now)
 	m.wake, m.pending = *m.pending, nil
+	m.wake.flapped = m.settling == flapped
 	m.wake.attempts, m.wake.firstMagic = 0, now
 	m.woken().enterArriving(now)
 	return true

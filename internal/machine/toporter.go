@@ -60,7 +60,7 @@ func (m toPorter) holdMode() HoldMode {
 		return HoldUnready
 	case m.state != Awake:
 		return HoldAll
-	case m.known() || m.addrs.reaches():
+	case m.known() || len(m.Guarded()) > 0:
 		return AdmitAll // clients may still send to us, also hours later
 	}
 	return Ignore
