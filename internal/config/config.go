@@ -123,7 +123,7 @@ type Claim struct {
 type Wake struct {
 	Attempts    int            // rounds of magic packets
 	Interval    time.Duration  // between two rounds
-	Timeout     time.Duration  // how long a wake, and the wait for a service, go on while somebody tries
+	Timeout     time.Duration  // how long a wake, and the wait for a service, go on while a client tries
 	Keep        bool           // keep a machine whose wake failed
 	Transports  []string       // TransportEthernet, TransportUDP; not empty
 	OnExit      string         // OnExitNone or OnExitAll
@@ -140,7 +140,7 @@ type Wake struct {
 // Hold says what is kept for a machine until it can take it.
 type Hold struct {
 	Packets      int           // per machine
-	ReadyTimeout time.Duration // for a knocked service to answer, once nobody tries any more
+	ReadyTimeout time.Duration // for a knocked service to answer, once no client tries any more
 }
 
 // Energy holds the watts of machines that do not state their own.
