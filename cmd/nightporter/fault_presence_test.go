@@ -77,7 +77,11 @@ func TestFieldIdleIsNotOff(t *testing.T) {
 	for _, way := range ways {
 		t.Run(way.name, func(t *testing.T) {
 			unless(t, way.name == "registered")
-			s := prepare(t, forgotten+often+way.conf, way.agentless, nil)
+			conf := forgotten + way.conf
+			if !way.agentless { // that one is watched often anyway
+				conf += often
+			}
+			s := prepare(t, conf, way.agentless, nil)
 			s.sleeps()
 			s.serves(nas4)
 			n := s.d.Log.Len()
