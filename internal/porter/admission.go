@@ -9,8 +9,8 @@ import (
 )
 
 // complete fills in from what is known of the machine already, and reports
-// whether the configuration knows it.
-func (r *registry) complete(req *registration.Request) bool {
+// whether protect asks for more than that the rules of trust allow it.
+func (r *registry) complete(req *registration.Request) (guarded bool) {
 	e := r.byMAC[req.MAC]
 	if e == nil {
 		if !req.HasName {
@@ -18,12 +18,17 @@ func (r *registry) complete(req *registration.Request) bool {
 		}
 		return false
 	}
+	known := e.Spec()
+	req.Secret = known.Secret
 	conf := e.configured
 	if conf == nil {
 		if !req.HasName {
 			req.Name = e.name()
 		}
-		return false
+		return e.sleeps()
+	}
+	if conf.Secret != (machine.Secret{}) {
+		req.Secret = conf.Secret
 	}
 	req.Unwatched = conf.Unwatched // the configuration alone says so
 	if !req.HasName {
@@ -73,9 +78,15 @@ func (r *registry) replaceable(req registration.Request, verdict registration.Ve
 	return spec
 }
 
-// protect refuses what would change a machine that the configuration knows: its
-// fields, unless it registers itself, and its addresses under another MAC.
+// protect refuses what would change a machine that sleeps or that the configuration
+// knows: its fields, unless it registers itself, and addresses that the configuration
+// gives to another MAC.
 func (r *registry) protect(req registration.Request, itself bool) error {
+	if e := r.byMAC[req.MAC]; e != nil && e.configured == nil && e.sleeps() && !itself {
+		if err := registration.CheckAsleep(req, e.Spec()); err != nil {
+			return err
+		}
+	}
 	for _, e := range r.sorted() {
 		switch {
 		case e.configured == nil:

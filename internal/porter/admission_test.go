@@ -195,7 +195,7 @@ func TestProtectedUnlessProved(t *testing.T) {
 	for _, trust := range []string{config.TrustOpen, config.TrustAllowlist, config.TrustSelf} {
 		withLoop(t, func(c *config.Config) { c.Registration.Trust = trust }, func(x *fixture) {
 			x.configured(nas())
-			err := x.admit(request(named(nas(), "tower")), nil, x.n, false, machine.MAC{})
+			err := x.admit(admission{Request: request(named(nas(), "tower")), nic: x.n, itself: false})
 			if refused := err != nil; refused == (trust == config.TrustSelf) {
 				t.Errorf("trust %s: %v", trust, err)
 			}

@@ -22,6 +22,10 @@ type netView struct {
 	network lan.Network
 	local   []netip.Addr  // of the host, on any interface
 	macs    []machine.MAC // of the host's interfaces
+
+	// Where other hosts are, as far as the kernel or the readers know.
+	neighbors, heard map[netip.Addr]machine.MAC
+	gateways         []machine.MAC // the MACs of the gateways
 }
 
 // readNetView asks the kernel.
@@ -40,18 +44,42 @@ func (n *nic) readNetView() (*netView, error) {
 	if v.macs, err = lan.HostMACs(); err != nil {
 		return nil, fmt.Errorf("read the host's interfaces: %w", err)
 	}
+	if v.neighbors, err = lan.KnownNeighbors(n.Index()); err != nil {
+		return nil, fmt.Errorf("read the neighbor table: %w", err)
+	}
+	v.heard = n.reader.Heard()
+	for _, ip := range v.network.Gateways {
+		v.gateways = append(v.gateways, v.at(ip)...)
+	}
 	return v, nil
+}
+
+// at returns the MACs that ip is or was at.
+func (v *netView) at(ip netip.Addr) (macs []machine.MAC) {
+	for _, known := range []map[netip.Addr]machine.MAC{v.neighbors, v.heard} {
+		if mac, ok := known[ip]; ok {
+			macs = append(macs, mac)
+		}
+	}
+	return macs
+}
+
+// Gateway reports whether ip is the next hop of a route, or an address at which such a
+// host was seen: while a router restarts, none of its addresses is free.
+func (v *netView) Gateway(ip netip.Addr) bool {
+	return slices.Contains(v.network.Gateways, ip) || slices.ContainsFunc(v.at(ip), v.GatewayMAC)
 }
 
 func (v *netView) Own(ip netip.Addr) bool {
 	return slices.Contains(v.local, ip) || v.network.Own(ip)
 }
 
-func (v *netView) Gateway(ip netip.Addr) bool   { return slices.Contains(v.network.Gateways, ip) }
-func (v *netView) OnLink(ip netip.Addr) bool    { return v.network.Contains(ip) }
-func (v *netView) Broadcast(ip netip.Addr) bool { return v.network.IsBroadcast(ip) }
-func (v *netView) OwnMAC(mac machine.MAC) bool  { return slices.Contains(v.macs, mac) }
-func (v *netView) CanAsk(ip netip.Addr) bool    { return v.network.MayContain(ip) }
+func (v *netView) OnLink(ip netip.Addr) bool       { return v.network.Contains(ip) }
+func (v *netView) Broadcast(ip netip.Addr) bool    { return v.network.IsBroadcast(ip) }
+func (v *netView) Anycast(ip netip.Addr) bool      { return v.network.IsAnycast(ip) }
+func (v *netView) OwnMAC(mac machine.MAC) bool     { return slices.Contains(v.macs, mac) }
+func (v *netView) GatewayMAC(mac machine.MAC) bool { return slices.Contains(v.gateways, mac) }
+func (v *netView) CanAsk(ip netip.Addr) bool       { return v.network.MayContain(ip) }
 
 func (v *netView) NeighborMAC(ip netip.Addr) (machine.MAC, bool, error) {
 	return lan.NeighborMAC(v.Index(), ip)

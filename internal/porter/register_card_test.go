@@ -21,7 +21,7 @@ func (x *fixture) registers(req registration.Request) error {
 	if err := lan.SetNeighbor(x.n.Index(), from, req.MAC); err != nil {
 		x.Fatal(err)
 	}
-	return x.porter.Register(x.Context(), req, netip.AddrPortFrom(from, 5000))
+	return x.porter.Register(x.Context(), req, registration.Peer{Addr: netip.AddrPortFrom(from, 5000)})
 }
 
 // A machine registers itself, and only what it answers for. An address that is
@@ -153,7 +153,7 @@ func TestNewCardThatIsConfigured(t *testing.T) {
 		x.admitted(req, x.n)
 		newCard := nas()
 		newCard.MAC = tvMAC
-		if err := x.admit(request(newCard), nil, x.n, true, nasMAC); err != nil {
+		if err := x.admit(admission{Request: request(newCard), nic: x.n, itself: true, gone: nasMAC}); err != nil {
 			t.Fatal(err)
 		}
 		x.wantNames("nas")
