@@ -8,15 +8,16 @@ import (
 	"nightporter/internal/registration"
 )
 
-// complete fills in from what is known of the machine already, and reports
-// whether protect asks for more than that the rules of trust allow it.
-func (r *registry) complete(req *registration.Request) (guarded bool) {
+// complete fills in from what is known of the machine already. It returns the addresses
+// that the machine has had, and whether protect asks for more than that the rules of
+// trust allow it.
+func (r *registry) complete(req *registration.Request) (had []netip.Addr, guarded bool) {
 	e := r.byMAC[req.MAC]
 	if e == nil {
 		if !req.HasName {
 			req.Name = req.MAC.String()
 		}
-		return false
+		return nil, false
 	}
 	known := e.Spec()
 	req.Secret = known.Secret
@@ -25,7 +26,7 @@ func (r *registry) complete(req *registration.Request) (guarded bool) {
 		if !req.HasName {
 			req.Name = e.name()
 		}
-		return e.sleeps()
+		return known.Addrs(), e.sleeps()
 	}
 	if conf.Secret != (machine.Secret{}) {
 		req.Secret = conf.Secret
@@ -55,7 +56,7 @@ func (r *registry) complete(req *registration.Request) (guarded bool) {
 	if !req.HasWakeMAC {
 		req.WakeMAC = conf.WakeMAC
 	}
-	return true
+	return known.Addrs(), true
 }
 
 // replaceable returns the machine that has the name of a registration, if a new card

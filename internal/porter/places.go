@@ -23,9 +23,11 @@ type netView struct {
 	local   []netip.Addr  // of the host, on any interface
 	macs    []machine.MAC // of the host's interfaces
 
-	// Where other hosts are, as far as the kernel or the readers know.
-	neighbors, heard map[netip.Addr]machine.MAC
-	gateways         []machine.MAC // the MACs of the gateways
+	neighbors map[netip.Addr]machine.MAC // where other hosts are, as the kernel knows it
+	heard     map[netip.Addr]machine.MAC // the same, as the readers heard it
+	gateways  []machine.MAC              // the MACs of the gateways
+
+	had []netip.Addr // by the machine that it is about: a gateway may have answered for it there
 }
 
 // readNetView asks the kernel.
@@ -48,26 +50,27 @@ func (n *nic) readNetView() (*netView, error) {
 		return nil, fmt.Errorf("read the neighbor table: %w", err)
 	}
 	v.heard = n.reader.Heard()
-	for _, ip := range v.network.Gateways {
-		v.gateways = append(v.gateways, v.at(ip)...)
-	}
+	v.gateways = n.routers.learn(time.Now(), v.network.Gateways, v.neighbors, v.heard)
 	return v, nil
 }
 
-// at returns the MACs that ip is or was at.
-func (v *netView) at(ip netip.Addr) (macs []machine.MAC) {
-	for _, known := range []map[netip.Addr]machine.MAC{v.neighbors, v.heard} {
-		if mac, ok := known[ip]; ok {
-			macs = append(macs, mac)
-		}
+// Gateway reports whether ip is the next hop of a route, or another address of such a
+// host.
+func (v *netView) Gateway(ip netip.Addr) bool {
+	switch {
+	case slices.Contains(v.network.Gateways, ip):
+		return true
+	case slices.Contains(v.had, ip):
+		return false
 	}
-	return macs
+	return v.routers.has(ip, time.Now()) || v.GatewayMAC(v.neighbors[ip]) || v.GatewayMAC(v.heard[ip])
 }
 
-// Gateway reports whether ip is the next hop of a route, or an address at which such a
-// host was seen: while a router restarts, none of its addresses is free.
-func (v *netView) Gateway(ip netip.Addr) bool {
-	return slices.Contains(v.network.Gateways, ip) || slices.ContainsFunc(v.at(ip), v.GatewayMAC)
+// of returns the view for a machine that has had these addresses.
+func (v *netView) of(had []netip.Addr) *netView {
+	own := *v
+	own.had = had
+	return &own
 }
 
 func (v *netView) Own(ip netip.Addr) bool {
@@ -189,7 +192,7 @@ func (e *entry) placeOf(a machine.Address, v *netView, interfaces []string) mach
 		p.Reason, p.Forbidden = "the MAC is that of an interface of this host", true
 		return p
 	}
-	if what := registration.Forbidden(ip, v); what != "" {
+	if what := registration.Forbidden(ip, v.of(spec.Addrs())); what != "" {
 		p.Reason, p.Forbidden = "it is "+what, true
 		return p
 	}

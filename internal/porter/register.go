@@ -19,7 +19,8 @@ func (p *Porter) Register(ctx context.Context, req registration.Request, peer re
 	// What the configuration says of the machine fills in what the client
 	// left out, and so has to be known before it is judged.
 	var guarded bool
-	if err := p.inLoop(ctx, func() { guarded = p.loop.machines.complete(&req) }); err != nil {
+	var had []netip.Addr
+	if err := p.inLoop(ctx, func() { had, guarded = p.loop.machines.complete(&req) }); err != nil {
 		return err
 	}
 	n, err := p.loop.interfaces.find(req.Spec.Addrs(), peer.Addr.Addr())
@@ -30,6 +31,7 @@ func (p *Porter) Register(ctx context.Context, req registration.Request, peer re
 	if err != nil {
 		return err
 	}
+	v = v.of(had)
 	policy := p.trust.Load()
 	verdict, err := policy.Check(ctx, req, peer, v)
 	if err != nil {
@@ -154,8 +156,9 @@ func (l *loop) register(e *entry, a admission) error {
 		e.nic.stale = true
 	}
 	e.nic, e.places = n, a.places
-	repeated := e.HasRegistered() && reflect.DeepEqual(was, spec) && !l.restraint.Record(spec.MAC, now)
-	if !repeated && e.sleeps() {
+	same := reflect.DeepEqual(was, spec)
+	repeated := e.HasRegistered() && same && !l.restraint.Record(spec.MAC, now)
+	if !same && e.HasRegistered() && e.sleeps() {
 		l.log.Warn("the registration of a machine that sleeps has changed", "event", "redefined", "machine", spec.Name, "mac", spec.MAC, "peer", a.peer.String())
 		l.journal.Append(journal.Record{Event: journal.Event{Kind: journal.Redefined, At: now, Machine: spec.Name, MAC: spec.MAC, Source: a.peer}})
 	}
