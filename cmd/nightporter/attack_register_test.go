@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/netip"
 	"strings"
@@ -55,7 +56,7 @@ func TestAttackForgedRegistration(t *testing.T) {
 				bare := &house{T: t, ctx: ctx, lan: network}
 				s := &subject{nas: bare.nas(nil), conf: fieldProbe}
 				if known == "configured" {
-					s.conf += configures(s.nas, ip, service{Port: "22/tcp"})
+					s.conf += fmt.Sprintf("machines: [{name: nas, mac: %q, monitor: [{ip: %q, port: [22]}]}]\n", s.nas.MAC(), ip)
 				}
 				s.house = openOn(ctx, t, network, s.conf)
 				s.register(s.nas.Host, everything(s.nas))
