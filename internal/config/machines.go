@@ -80,7 +80,7 @@ func readMachine(p place, raw any, energy Energy) (machine.Spec, bool) {
 		SleepWatts: optional(e, "sleep_watts", watts(), energy.SleepWatts),
 		WakeFrom:   optional(e, "wake_from", noMore(listOf(network()), machine.MaxWakeFrom), nil),
 		Password:   optional(e, "password", hidden(password()), nil),
-		Secret:     machine.SecretOf(optional(e, "token", hidden(token(minToken)), "")),
+		Token:      machine.SecretOf(optional(e, "token", hidden(token(minToken)), "")),
 		Agentless:  optional(e, "agentless", boolean(), false),
 		Unwatched:  !optional(e, "watch", boolean(), true),
 	}
@@ -189,8 +189,8 @@ func showMachines(specs []machine.Spec) any {
 		if len(s.Password) > 0 {
 			m = append(m, member{"password", password().show(s.Password)})
 		}
-		if s.Secret != (machine.Secret{}) {
-			m = append(m, member{"token", hex.EncodeToString(s.Secret[:])})
+		if s.Token != (machine.Secret{}) {
+			m = append(m, member{"token", hex.EncodeToString(s.Token[:])})
 		}
 		shown[i] = m
 	}

@@ -20,7 +20,7 @@ func (r *registry) complete(req *registration.Request) (had []netip.Addr, guarde
 		return nil, false
 	}
 	known := e.Spec()
-	req.Secret = known.Secret
+	req.Secret, req.Wanted = known.Secret, known.Secret
 	conf := e.configured
 	if conf == nil {
 		if !req.HasName {
@@ -28,8 +28,8 @@ func (r *registry) complete(req *registration.Request) (had []netip.Addr, guarde
 		}
 		return known.Addrs(), e.sleeps()
 	}
-	if conf.Secret != (machine.Secret{}) {
-		req.Secret = conf.Secret
+	if conf.Token != (machine.Secret{}) {
+		req.Wanted = conf.Token
 	}
 	req.Unwatched = conf.Unwatched // the configuration alone says so
 	if !req.HasName {

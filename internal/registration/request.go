@@ -33,7 +33,8 @@ type Request struct {
 	machine.Spec
 	Guests   []machine.Address // of the machine; one without a MAC is of whoever answers for it
 	Named    []machine.Address // guests of the machine that the configuration names
-	Token    string            // what the client sent; its Spec's Secret is what the porter knows
+	Token    string            // what the client sent
+	Wanted   machine.Secret    // of the token that the machine has of its own
 	Here     bool              // it is up and wants to be looked after; otherwise it is about to sleep
 	Warnings []string          // what was ignored, one line each
 

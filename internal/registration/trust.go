@@ -115,8 +115,8 @@ func (p Policy) FromItself(ctx context.Context, req Request, peer Peer, n Networ
 // checkToken asks for the token of the machine, or without one for that of the porter.
 func (p Policy) checkToken(req Request) error {
 	wanted, whose := machine.SecretOf(p.Token), "this porter asks for"
-	if req.Secret != (machine.Secret{}) {
-		wanted, whose = req.Secret, fmt.Sprintf("%s has registered with or the configuration gives it", req.MAC)
+	if req.Wanted != (machine.Secret{}) {
+		wanted, whose = req.Wanted, fmt.Sprintf("%s has registered with or the configuration gives it", req.MAC)
 	}
 	switch {
 	case wanted == machine.Secret{}:
@@ -132,7 +132,7 @@ func (p Policy) checkToken(req Request) error {
 // Learn returns the secret that a machine has from an accepted registration on: the one
 // that it has, or that of the token which it sent of its own accord.
 func (p Policy) Learn(req Request, itself bool) machine.Secret {
-	if req.Secret == (machine.Secret{}) && p.Token == "" && itself {
+	if req.Wanted == (machine.Secret{}) && p.Token == "" && itself {
 		return machine.SecretOf(req.Token)
 	}
 	return req.Secret
