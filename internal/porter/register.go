@@ -38,7 +38,7 @@ func (p *Porter) Register(ctx context.Context, req registration.Request, peer re
 		return err
 	}
 	req.Monitor, req.Guests = verdict.Monitor, nil
-	itself := req.Secret != machine.Secret{}     // and it was shown
+	itself := req.Wanted != machine.Secret{}     // and it was shown
 	if !itself && (guarded || req.Token != "") { // else it need not be known
 		if itself, err = policy.FromItself(ctx, req, peer, v); err != nil {
 			return err
