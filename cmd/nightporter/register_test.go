@@ -5,7 +5,6 @@ import (
 	"context"
 	"log/slog"
 	"net"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -24,7 +23,7 @@ func porterFor(t *testing.T, answer error) (string, <-chan registration.Request)
 		t.Fatal(err)
 	}
 	asked := make(chan registration.Request, 1)
-	handler := func(_ context.Context, r registration.Request, _ netip.AddrPort) error {
+	handler := func(_ context.Context, r registration.Request, _ registration.Peer) error {
 		asked <- r
 		return answer
 	}

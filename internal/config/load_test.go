@@ -37,7 +37,7 @@ func contract() *config.Config {
 		Wake:   config.Wake{Attempts: 6, Interval: 15 * time.Second, Timeout: 5 * time.Minute, Keep: true, Transports: []string{"ethernet", "udp"}, OnExit: "none", MinKnocks: 1, KnockWindow: 10 * time.Second},
 		Hold:   config.Hold{Packets: 64, ReadyTimeout: time.Minute},
 		Energy: config.Energy{IdleWatts: 50, SleepWatts: 2},
-		Notify: notify.Settings{Events: []journal.Kind{"failed", "conflict", "elsewhere"}, Rate: 12},
+		Notify: notify.Settings{Events: []journal.Kind{"failed", "conflict", "elsewhere", "redefined"}, Rate: 12},
 	}
 }
 

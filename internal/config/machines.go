@@ -1,6 +1,7 @@
 package config
 
 import (
+	"encoding/hex"
 	"fmt"
 	"maps"
 	"net"
@@ -19,7 +20,7 @@ func machinesKey() key {
 		def:  []any{},
 		set:  func(c *Config, p place, raw any) { c.Machines = readMachines(p, raw, c.Energy) },
 		get:  func(c *Config) any { return showMachines(c.Machines) },
-		hide: hidePasswords,
+		hide: hideSecrets,
 	}
 }
 
@@ -66,7 +67,7 @@ func (t taken) one(p place, what, value string) bool {
 }
 
 func readMachine(p place, raw any, energy Energy) (machine.Spec, bool) {
-	members := []string{"name", "mac", "monitor", "guests", "idle_watts", "sleep_watts", "wake_from", "agentless", "watch", "password"}
+	members := []string{"name", "mac", "monitor", "guests", "idle_watts", "sleep_watts", "wake_from", "agentless", "watch", "password", "token"}
 	e, ok := openEntry(p, raw, append(members, wakeMembers...)...)
 	if !ok {
 		return machine.Spec{}, false
@@ -79,6 +80,7 @@ func readMachine(p place, raw any, energy Energy) (machine.Spec, bool) {
 		SleepWatts: optional(e, "sleep_watts", watts(), energy.SleepWatts),
 		WakeFrom:   optional(e, "wake_from", noMore(listOf(network()), machine.MaxWakeFrom), nil),
 		Password:   optional(e, "password", hidden(password()), nil),
+		Token:      machine.SecretOf(optional(e, "token", hidden(token(minToken)), "")),
 		Agentless:  optional(e, "agentless", boolean(), false),
 		Unwatched:  !optional(e, "watch", boolean(), true),
 	}
@@ -187,16 +189,19 @@ func showMachines(specs []machine.Spec) any {
 		if len(s.Password) > 0 {
 			m = append(m, member{"password", password().show(s.Password)})
 		}
+		if s.Token != (machine.Secret{}) {
+			m = append(m, member{"token", hex.EncodeToString(s.Token[:])})
+		}
 		shown[i] = m
 	}
 	return shown
 }
 
-func hidePasswords(shown any) any {
+func hideSecrets(shown any) any {
 	list := shown.([]any)
 	for _, m := range list {
 		for i, field := range m.(ordered) {
-			if field.name == "password" {
+			if field.name == "password" || field.name == "token" {
 				m.(ordered)[i].value = mask
 			}
 		}

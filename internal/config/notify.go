@@ -25,7 +25,7 @@ func notifyKeys() []key {
 	urls.hide = maskTargets
 	return []key{
 		urls,
-		field("notify.events", []any{string(journal.Failed), string(journal.Conflict), string(journal.Elsewhere)}, func(c *Config) *[]journal.Kind { return &c.Notify.Events },
+		field("notify.events", []any{string(journal.Failed), string(journal.Conflict), string(journal.Elsewhere), string(journal.Redefined)}, func(c *Config) *[]journal.Kind { return &c.Notify.Events },
 			notEmpty(listOf(kind()), "at least one kind of events"),
 			"the events that are told: "+join(kindNames(), "or")),
 		field("notify.rate", 12, func(c *Config) *int { return &c.Notify.Rate }, wholeNumber(1, maxNotices),

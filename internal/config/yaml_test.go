@@ -63,7 +63,7 @@ energy:
   sleep_watts: 2
 notify:
   urls: []
-  events: [failed, conflict, elsewhere]
+  events: [failed, conflict, elsewhere, redefined]
   rate: 12
 machines: []
 `

@@ -77,7 +77,7 @@ func (d *Daemon) open(version string) error {
 		}
 	})
 	for _, addr := range conf.Registration.Listen {
-		ln, err := net.Listen("tcp", addr)
+		ln, err := registration.Listen(context.Background(), addr)
 		if err != nil {
 			return fmt.Errorf("registration.listen: cannot listen on %s: %w", addr, reason(err))
 		}

@@ -71,6 +71,20 @@ func (r *Reader) Hosts(six bool, most int) []Host {
 	return all[:min(len(all), most)]
 }
 
+// Heard returns at which MAC each address of another host was heard last.
+func (r *Reader) Heard() map[netip.Addr]machine.MAC {
+	h := &r.hosts
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	at := make(map[netip.Addr]machine.MAC, len(h.before)+len(h.recent))
+	for _, some := range []map[netip.Addr]heard{h.before, h.recent} {
+		for ip, e := range some {
+			at[ip] = e.mac
+		}
+	}
+	return at
+}
+
 // noteHost takes ARP or neighbour discovery of a host that is not watched: it may
 // become a client. What it tests it will use.
 func (r *Reader) noteHost(v *View, p *lan.Packet) {

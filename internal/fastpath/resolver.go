@@ -19,8 +19,11 @@ import (
 const (
 	resolveTries  = 3
 	resolvePause  = 300 * time.Millisecond // between two tries
-	resolveLinger = 300 * time.Millisecond // after the first answer
+	resolveLinger = 150 * time.Millisecond // between those after the first answer
 )
+
+// maxAnswers bounds how many hosts answer for one address.
+const maxAnswers = 16
 
 // ResolveTime is how long Resolve takes if there is no answer.
 const ResolveTime = resolveTries * resolvePause
@@ -43,9 +46,12 @@ func (q *resolver) answered(p *lan.Packet) {
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	if claim.Stated(p) != p.Src {
+		return // a host that answers for another proves nothing
+	}
 	for _, c := range q.waiting[ip] {
 		select {
-		case c <- claim.Stated(p):
+		case c <- p.Src:
 		default: // it has plenty of answers already
 		}
 	}
@@ -53,7 +59,7 @@ func (q *resolver) answered(p *lan.Packet) {
 
 // wait opens a question for ip, until done is called.
 func (q *resolver) wait(ip netip.Addr) (answers <-chan machine.MAC, done func()) {
-	c := make(chan machine.MAC, 16)
+	c := make(chan machine.MAC, maxAnswers)
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.waiting == nil {
@@ -72,23 +78,26 @@ func (q *resolver) wait(ip netip.Addr) (answers <-chan machine.MAC, done func())
 	}
 }
 
-// resolve is Reader.Resolve.
+// resolve is Reader.Resolve. It asks on after an answer: the true owner's may be lost,
+// and another host's be first.
 func (q *resolver) resolve(ctx context.Context, ip netip.Addr, send func() error) ([]machine.MAC, error) {
 	answers, done := q.wait(ip)
 	defer done()
 	var macs []machine.MAC
+	wait := resolvePause
 	for range resolveTries {
 		if err := send(); err != nil {
 			return nil, err
 		}
-		pause := time.NewTimer(resolvePause)
+		pause := time.NewTimer(wait)
 		for waiting := true; waiting; {
 			select {
 			case mac := <-answers:
 				if len(macs) == 0 {
-					pause.Reset(resolveLinger)
+					wait = resolveLinger
+					pause.Reset(wait)
 				}
-				if !slices.Contains(macs, mac) {
+				if len(macs) < maxAnswers && !slices.Contains(macs, mac) {
 					macs = append(macs, mac)
 				}
 			case <-pause.C:
@@ -97,9 +106,6 @@ func (q *resolver) resolve(ctx context.Context, ip netip.Addr, send func() error
 				pause.Stop()
 				return nil, ctx.Err()
 			}
-		}
-		if len(macs) > 0 {
-			break
 		}
 	}
 	return macs, nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -68,24 +69,32 @@ func TestResolve(t *testing.T) {
 		ip      netip.Addr
 		answers []answer
 		want    []machine.MAC
-		took    time.Duration
-		asked   []time.Duration
+		first   time.Duration   // answer
+		asked   []time.Duration // before it; the rest of three times every linger after it
 	}{
-		{"the first answer ends it after the linger", nas4, []answer{{10 * ms, nasAnswer}}, []machine.MAC{nasMAC}, 10*ms + linger, once},
-		{"two hosts answer", nas4, []answer{{ms, nasAnswer}, {linger, thiefAnswer}}, []machine.MAC{nasMAC, intruderMAC}, ms + linger, once},
-		{"one host answers several times", nas4, []answer{{ms, nasAnswer}, {50 * ms, nasAnswer}, {60 * ms, nasAnswer}}, []machine.MAC{nasMAC}, ms + linger, once},
-		{"an answer after the linger is too late", nas4, []answer{{ms, nasAnswer}, {linger + 5*ms, thiefAnswer}}, []machine.MAC{nasMAC}, ms + linger, once},
-		{"the second question is answered", nas4, []answer{{pause + 10*ms, nasAnswer}}, []machine.MAC{nasMAC}, pause + 10*ms + linger, twice},
-		{"the answer crosses the end of a pause", nas4, []answer{{pause - ms, nasAnswer}}, []machine.MAC{nasMAC}, pause - ms + linger, once},
-		{"the last question is answered late", nas4, []answer{{3*pause - ms, nasAnswer}}, []machine.MAC{nasMAC}, 3*pause - ms + linger, thrice},
-		{"no host answers", nas4, nil, nil, 3 * pause, thrice},
-		{"the answers are for other addresses", nas4, []answer{{ms, lantest.ARPReply(tvMAC, lantest.PorterMAC, tv4, porter4)}, {ms, lantest.Advertise(nasMAC, lantest.PorterMAC, nasMAC, nas6)}}, nil, 3 * pause, thrice},
-		{"a request is no answer", nas4, []answer{{ms, lantest.ARPRequest(nasMAC, machine.Broadcast, nas4, nas4)}}, nil, 3 * pause, thrice},
+		{"an answer ends no question", nas4, []answer{{10 * ms, nasAnswer}}, []machine.MAC{nasMAC}, 10 * ms, once},
+		{"two hosts answer", nas4, []answer{{ms, nasAnswer}, {linger, thiefAnswer}}, []machine.MAC{nasMAC, intruderMAC}, ms, once},
+		{"one host answers several times", nas4, []answer{{ms, nasAnswer}, {50 * ms, nasAnswer}, {60 * ms, nasAnswer}}, []machine.MAC{nasMAC}, ms, once},
+		{"the owner's answer is lost twice", nas4, []answer{{ms, thiefAnswer}, {2*linger + 5*ms, nasAnswer}}, []machine.MAC{intruderMAC, nasMAC}, ms, once},
+		{"an answer after the last linger is too late", nas4, []answer{{ms, nasAnswer}, {3*linger + 5*ms, thiefAnswer}}, []machine.MAC{nasMAC}, ms, once},
+		{"the second question is answered", nas4, []answer{{pause + 10*ms, nasAnswer}}, []machine.MAC{nasMAC}, pause + 10*ms, twice},
+		{"the answer crosses the end of a pause", nas4, []answer{{pause - ms, nasAnswer}}, []machine.MAC{nasMAC}, pause - ms, once},
+		{"the last question is answered late", nas4, []answer{{3*pause - ms, nasAnswer}}, []machine.MAC{nasMAC}, 3*pause - ms, thrice},
+		{"no host answers", nas4, nil, nil, 0, thrice},
+		{"the answers are for other addresses", nas4, []answer{{ms, lantest.ARPReply(tvMAC, lantest.PorterMAC, tv4, porter4)}, {ms, lantest.Advertise(nasMAC, lantest.PorterMAC, nasMAC, nas6)}}, nil, 0, thrice},
+		{"a request is no answer", nas4, []answer{{ms, lantest.ARPRequest(nasMAC, machine.Broadcast, nas4, nas4)}}, nil, 0, thrice},
 		{"an advertisement answers for its target", nas6, []answer{{ms, &lan.Packet{Kind: lan.NeighborAdvertisement, Src: nasMAC,
-			From: netip.MustParseAddr("fe80::20"), Target: nas6, SenderMAC: nasMAC}}}, []machine.MAC{nasMAC}, ms + linger, once},
-		{"an advertisement without an option", nas6, []answer{{ms, lantest.Advertise(nasMAC, lantest.PorterMAC, machine.MAC{}, nas6)}}, []machine.MAC{nasMAC}, ms + linger, once},
-		{"a proxy answers for the machine", nas4, []answer{{ms, &lan.Packet{Kind: lan.ARPReply, Src: intruderMAC, SenderMAC: nasMAC, From: nas4}}}, []machine.MAC{nasMAC}, ms + linger, once},
+			From: netip.MustParseAddr("fe80::20"), Target: nas6, SenderMAC: nasMAC}}}, []machine.MAC{nasMAC}, ms, once},
+		{"an advertisement without an option", nas6, []answer{{ms, lantest.Advertise(nasMAC, lantest.PorterMAC, machine.MAC{}, nas6)}}, []machine.MAC{nasMAC}, ms, once},
+		{"a reply in the frame of another host", nas4, []answer{{ms, &lan.Packet{Kind: lan.ARPReply, Src: intruderMAC, SenderMAC: nasMAC, From: nas4}}}, nil, 0, thrice},
+		{"an advertisement in the frame of another host", nas6, []answer{{ms, lantest.Advertise(intruderMAC, lantest.PorterMAC, nasMAC, nas6)}}, nil, 0, thrice},
 	} {
+		took := 3 * pause
+		if c.first > 0 {
+			for took = c.first + linger; len(c.asked) < 3; took += linger {
+				c.asked = append(slices.Clone(c.asked), took)
+			}
+		}
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				h := newFixture(t, 8)
@@ -99,8 +108,8 @@ func TestResolve(t *testing.T) {
 				if diff := cmp.Diff(c.asked, q.asked); diff != "" {
 					t.Errorf("asked at (-want +got):\n%s", diff)
 				}
-				if q.took != c.took {
-					t.Errorf("took %v, want %v", q.took, c.took)
+				if q.took != took {
+					t.Errorf("took %v, want %v", q.took, took)
 				}
 				h.closed()
 				time.Sleep(time.Second) // late answers are dropped
@@ -168,7 +177,7 @@ func TestConcurrentResolves(t *testing.T) {
 				t.Errorf("lookup %d: %v, who answered (-want +got):\n%s", i, q.err, diff)
 			}
 			// They began at 0, 20 and 40 ms, and end at one moment, in any order.
-			last := 50*time.Millisecond + resolveLinger
+			last := 50*time.Millisecond + 3*resolveLinger
 			if took := last - q.took; took < 0 || took > 40*time.Millisecond {
 				t.Errorf("lookup %d took %v", i, q.took)
 			}
@@ -189,7 +198,7 @@ func TestResolveFlooded(t *testing.T) {
 			flood = append(flood, answer{time.Millisecond, lantest.ARPReply(machine.MAC{2, 1, 0, 0, 0, byte(i)}, lantest.PorterMAC, nas4, porter4)})
 		}
 		q := resolved(t.Context(), h, nas4, flood...)
-		if q.err != nil || len(q.macs) == 0 || q.took != time.Millisecond+resolveLinger {
+		if q.err != nil || len(q.macs) != maxAnswers || q.took != time.Millisecond+3*resolveLinger {
 			t.Errorf("%d hosts answered, %v after %v", len(q.macs), q.err, q.took)
 		}
 		answers, done := h.resolver.wait(nas4)

@@ -17,7 +17,7 @@ const beforeFile = "testdata/before.jsonl"
 // memoryBefore is memoryOf without what was not known then.
 func memoryBefore(i int) *machine.Memory {
 	m := memoryOf(i)
-	m.Spec.Unwatched, m.Spec.WakeMAC, m.Takes = false, machine.MAC{}, machine.Takes{}
+	m.Spec.Unwatched, m.Spec.WakeMAC, m.Spec.Secret, m.Takes = false, machine.MAC{}, machine.Secret{}, machine.Takes{}
 	m.Spec.Monitor[1].MAC = machine.MAC{}
 	m.Heard, m.Failures, m.Unproved, m.Others = time.Time{}, 0, nil, nil
 	return m

@@ -21,6 +21,7 @@ type machineForm struct {
 	IdleWatts  float64        `json:"idle_watts,omitempty"`
 	SleepWatts float64        `json:"sleep_watts,omitempty"`
 	Password   string         `json:"password,omitempty"` // hexadecimal
+	Secret     string         `json:"secret,omitempty"`   // hexadecimal
 	WakeFrom   []netip.Prefix `json:"wake_from,omitempty"`
 	Agentless  bool           `json:"agentless,omitempty"`
 	Unwatched  bool           `json:"unwatched,omitempty"`
@@ -64,8 +65,8 @@ func formOf(m *machine.Memory, now time.Time) *machineForm {
 		MAC: m.Spec.MAC, WakeMAC: m.Spec.WakeMAC, Name: bounded(m.Spec.Name), WakeFrom: first(machine.MaxWakeFrom, m.Spec.WakeFrom),
 		Monitor: addressFormsOf(m.Spec.Monitor), Agentless: m.Spec.Agentless, Unwatched: m.Spec.Unwatched,
 		IdleWatts: finite(m.Spec.IdleWatts), SleepWatts: finite(m.Spec.SleepWatts),
-		Password: hex.EncodeToString(m.Spec.Password),
-		Card:     m.Card, Failures: m.Failures,
+		Password: hex.EncodeToString(m.Spec.Password), Secret: secretText(m.Spec.Secret),
+		Card: m.Card, Failures: m.Failures,
 		Unproved: first(machine.MaxAddresses, m.Unproved), Others: first(maxOthers, m.Others),
 		State: m.State.String(), Since: moment{machine.OnClock(m.Since, now)},
 		LastWake: moment{machine.OnClock(m.LastWake.At, now)}, Registered: moment{machine.OnClock(m.Registered, now)},
@@ -94,9 +95,14 @@ func (f *machineForm) memory() (machine.Memory, error) {
 	if err != nil {
 		return machine.Memory{}, errors.New("password: not hexadecimal") // it is a secret, and not repeated
 	}
+	secret, err := secretOf(f.Secret)
+	if err != nil {
+		return machine.Memory{}, err
+	}
 	m := machine.Memory{
 		Spec: machine.Spec{
-			Name: f.Name, MAC: f.MAC, WakeMAC: f.WakeMAC, IdleWatts: f.IdleWatts, SleepWatts: f.SleepWatts, WakeFrom: f.WakeFrom,
+			Secret: secret,
+			Name:   f.Name, MAC: f.MAC, WakeMAC: f.WakeMAC, IdleWatts: f.IdleWatts, SleepWatts: f.SleepWatts, WakeFrom: f.WakeFrom,
 			Monitor: monitor, Agentless: f.Agentless, Unwatched: f.Unwatched,
 		},
 		Card: f.Card, Heard: f.Heard.Time, Failures: max(0, f.Failures),
@@ -114,6 +120,23 @@ func (f *machineForm) memory() (machine.Memory, error) {
 		m.Spec.Password = password
 	}
 	return m, nil
+}
+
+// secretText is empty for no secret.
+func secretText(s machine.Secret) string {
+	if s == (machine.Secret{}) {
+		return ""
+	}
+	return hex.EncodeToString(s[:])
+}
+
+func secretOf(text string) (s machine.Secret, err error) {
+	b, err := hex.DecodeString(text)
+	if err != nil || len(b) != 0 && len(b) != len(s) {
+		return machine.Secret{}, fmt.Errorf("secret: expected %d octets in hexadecimal", len(s)) // it is not repeated
+	}
+	copy(s[:], b)
+	return s, nil
 }
 
 func parseState(name string) (machine.State, error) {

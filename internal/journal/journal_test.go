@@ -87,7 +87,7 @@ func TestFormat(t *testing.T) {
 {"at":"2025-11-22T22:00:00.123456789Z","boot":"1a2b3c4d","up":"1m30s",`+
 		`"event":{"seq":9,"at":"2025-11-22T22:00:00.123456789Z","kind":"magic","attempts":2,"boot_seconds":1.5},`+
 		`"machine":{"mac":"02:77:00:00:00:01","wake_mac":"d8:cb:8a:00:00:01","name":"machine-1 é","monitor":[{"ip":"10.77.0.1","ports":["22/tcp","icmp"]},{"ip":"fd77::20","mac":"52:54:00:00:00:01"}],`+
-		`"idle_watts":52.5,"sleep_watts":2,"password":"01020304","wake_from":["10.77.0.0/16"],"agentless":true,"unwatched":true,"state":"asleep",`+
+		`"idle_watts":52.5,"sleep_watts":2,"password":"01020304","secret":"00903b35b33dc80d9058e53bea6d93acca59e2dbd81e4dd47a346422c51729f2","wake_from":["10.77.0.0/16"],"agentless":true,"unwatched":true,"state":"asleep",`+
 		`"since":"2025-11-22T22:00:00.123456789Z","last_wake":"2025-11-22T21:00:00.123456789Z",`+
 		`"wake":{"trigger":"udp","ip":"10.77.0.20","port":"53/udp","source":"[fd77::9]:40000","by":"somebody","outcome":"ready","magic_packets":2,`+
 		`"boot":"12.345678s","ready":"15s"},"takes":{"boot":"44s","services":"1m0s"},"registered":"2025-11-22T21:59:59.123456789Z","heard":"2025-11-22T21:59:58.123456789Z",`+

@@ -44,7 +44,7 @@ func memoryOf(i int) *machine.Memory {
 				{IP: netip.MustParseAddr("fd77::20"), MAC: machine.MAC{0x52, 0x54, 0, 0, byte(i >> 8), byte(i)}},
 			},
 			Password: []byte{1, 2, 3, 4}, WakeFrom: []netip.Prefix{netip.MustParsePrefix("10.77.0.0/16")}, Agentless: true,
-			Unwatched: true, WakeMAC: machine.MAC{0xd8, 0xcb, 0x8a, 0, byte(i >> 8), byte(i)},
+			Unwatched: true, WakeMAC: machine.MAC{0xd8, 0xcb, 0x8a, 0, byte(i >> 8), byte(i)}, Secret: machine.SecretOf(fmt.Sprint("token ", i)),
 		},
 		State: machine.Asleep, Since: night, Registered: night.Add(-time.Second), Card: true,
 		Heard: night.Add(-2 * time.Second), Failures: 7, Takes: machine.Takes{Boot: 44 * time.Second, Services: time.Minute},

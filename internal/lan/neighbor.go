@@ -17,17 +17,26 @@ import (
 // table has it for the interface index. It is false where there is no entry, or
 // one without an answer so far.
 func NeighborMAC(index int, ip netip.Addr) (machine.MAC, bool, error) {
-	const known = unix.NUD_REACHABLE | unix.NUD_STALE | unix.NUD_DELAY | unix.NUD_PROBE | unix.NUD_PERMANENT
+	known, err := KnownNeighbors(index)
+	mac, ok := known[plain(ip)]
+	return mac, ok, err
+}
+
+// KnownNeighbors returns the link-layer addresses of all that the kernel's neighbour
+// table has for the interface index, without those that did not answer.
+func KnownNeighbors(index int) (map[netip.Addr]machine.MAC, error) {
+	const valid = unix.NUD_REACHABLE | unix.NUD_STALE | unix.NUD_DELAY | unix.NUD_PROBE | unix.NUD_PERMANENT
 	entries, err := neighborsOf(index)
 	if err != nil {
-		return machine.MAC{}, false, err
+		return nil, err
 	}
+	known := make(map[netip.Addr]machine.MAC)
 	for _, e := range entries {
-		if e.state&known != 0 && e.hasMAC && e.ip == plain(ip) {
-			return e.mac, true, nil
+		if e.state&valid != 0 && e.hasMAC {
+			known[e.ip] = e.mac
 		}
 	}
-	return machine.MAC{}, false, nil
+	return known, nil
 }
 
 // PinNeighbor has the kernel send to mac whatever the host has for ip on the

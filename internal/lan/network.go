@@ -76,6 +76,25 @@ func (n Network) IsBroadcast(ip netip.Addr) bool {
 	})
 }
 
+// IsAnycast reports whether ip is an anycast address of an IPv6 network: that of its
+// routers, which is the network's own address (RFC 4291 section 2.6.1), or one of the
+// last 128 (RFC 2526). An address in no network that we know counts as one of a network
+// of 64 bits. A prefix of 127 or 128 bits has none (RFC 6164).
+func (n Network) IsAnycast(ip netip.Addr) bool {
+	if !ip.Is6() || ip.Is4In6() {
+		return false
+	}
+	for _, p := range slices.Concat(n.Prefixes, n.OnLink) {
+		if p.Addr().Is6() && p.Bits() < 127 && ip == p.Masked().Addr() {
+			return true
+		}
+	}
+	const reserved = 0xfdff_ffff_ffff_ff80 // with the universal bit of an EUI-64 clear
+	b := ip.As16()
+	id := binary.BigEndian.Uint64(b[8:])
+	return id == 0 || id >= reserved && id <= reserved|0x7f
+}
+
 // lastAddr returns the highest address of an IPv4 prefix.
 func lastAddr(p netip.Prefix) netip.Addr {
 	b := p.Addr().As4()

@@ -158,3 +158,23 @@ func TestDefaultInterface(t *testing.T) {
 	n.route("eth1", any4, "192.168.8.254", 100)
 	want("eth1") // the lower metric
 }
+
+func TestIsAnycast(t *testing.T) {
+	n := lan.Network{
+		Prefixes: []netip.Prefix{netip.MustParsePrefix("192.168.7.1/24"), netip.MustParsePrefix("fd00:1::1/112"), netip.MustParsePrefix("fd00:2::1/127")},
+		OnLink:   []netip.Prefix{netip.MustParsePrefix("fd00::/64"), netip.MustParsePrefix("fd00:3::/48")},
+	}
+	for text, want := range map[string]bool{
+		"fd00::": true, "fd00::5": false, // the routers' of a network of 64 bits
+		"fd00:1::": true, "fd00:1::5": false,
+		"fd00:3::": true, "fd00:3::1:0:0:0:0": true, "fd00:3::1:0:0:0:1": false,
+		"fd00:2::1":                 false,                                                                          // RFC 6164
+		"fd00::fdff:ffff:ffff:ff80": true, "fe80::fdff:ffff:ffff:ffff": true, "2001:db8::fdff:ffff:ffff:fffe": true, // RFC 2526
+		"fd00::fdff:ffff:ffff:ff7f": false, "fd00::feff:ffff:ffff:ff80": false, "fd00::ffff:ffff:ffff:ffff": false,
+		"192.168.7.0": false, "192.168.7.255": false, "::ffff:192.168.7.0": false,
+	} {
+		if got := n.IsAnycast(ip(text)); got != want {
+			t.Errorf("IsAnycast(%s) is %t, want %t", text, got, want)
+		}
+	}
+}

@@ -1,6 +1,7 @@
 package lan_test
 
 import (
+	"encoding/binary"
 	"net"
 	"net/netip"
 	"os"
@@ -97,9 +98,14 @@ func TestOnLink(t *testing.T) {
 	route("fd0e::/64", "fe80::fe")
 	via := append([]byte{unix.AF_INET6, 0}, ip("fe80::fe").AsSlice()...)
 	porter.addRoute("porter0", "10.14.0.0/16", unix.RT_TABLE_MAIN, netlink.Attribute{Type: unix.RTA_VIA, Data: via})
+	hops := append(hopBy(porter.index("porter0"), "fe80::fc"), hopBy(porter.index("porter0"), "fe80::fd")...)
+	porter.addRoute("porter0", "10.15.0.0/16", unix.RT_TABLE_MAIN, netlink.Attribute{Type: unix.RTA_MULTIPATH, Data: hops})
 	expect("by a gateway")
-	if gateways := porter.network("porter0").Gateways; !slices.Contains(gateways, ip("fe80::fe")) || !slices.Contains(gateways, ip("192.168.7.254")) {
-		t.Errorf("the gateways are %v", gateways)
+	gateways := porter.network("porter0").Gateways
+	for _, gateway := range []string{"fe80::fe", "fe80::fd", "fe80::fc", "192.168.7.254"} {
+		if !slices.Contains(gateways, ip(gateway)) {
+			t.Errorf("the gateways are %v, without %s", gateways, gateway)
+		}
 	}
 	route("224.0.0.0/4", "")
 	expect("multicast")
@@ -119,6 +125,17 @@ func TestOnLink(t *testing.T) {
 			t.Errorf("%s is on the link", text)
 		}
 	}
+}
+
+// hopBy is one of several ways of a route, by a gateway of the other family.
+func hopBy(index int, gateway string) []byte {
+	via := append(binary.NativeEndian.AppendUint16(nil, unix.AF_INET6), ip(gateway).AsSlice()...)
+	attribute := binary.NativeEndian.AppendUint16(nil, uint16(4+len(via)))
+	attribute = append(binary.NativeEndian.AppendUint16(attribute, unix.RTA_VIA), via...)
+	attribute = append(attribute, 0, 0)
+	hop := binary.NativeEndian.AppendUint16(nil, uint16(unix.SizeofRtNexthop+len(attribute)))
+	hop = binary.NativeEndian.AppendUint32(append(hop, 0, 0), uint32(index))
+	return append(hop, attribute...)
 }
 
 // advertise sends a router advertisement for a prefix from the client.

@@ -2,6 +2,7 @@ package lan
 
 import (
 	"cmp"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
@@ -17,7 +18,14 @@ import (
 type route struct {
 	rtnetlink.RouteMessage
 	via     net.IP // a gateway of the other family (RFC 8950)
+	hops    []hop  // of several ways, those with such a gateway
 	wrapped bool   // packets are put into others on their way
+}
+
+// hop is one of several ways that a route has.
+type hop struct {
+	index uint32
+	via   net.IP
 }
 
 // UnmarshalBinary reads a struct rtmsg and its attributes.
@@ -31,15 +39,51 @@ func (r *route) UnmarshalBinary(data []byte) error {
 	}
 	for attributes.Next() {
 		switch attributes.Type() {
-		case unix.RTA_VIA: // struct rtvia: the family comes first
-			if b := attributes.Bytes(); len(b) > 2 {
-				r.via = b[2:]
+		case unix.RTA_VIA:
+			r.via = viaOf(attributes.Bytes())
+		case unix.RTA_MULTIPATH:
+			if r.hops, err = hopsOf(attributes.Bytes()); err != nil {
+				return err
 			}
 		case unix.RTA_ENCAP:
 			r.wrapped = true
 		}
 	}
 	return attributes.Err()
+}
+
+// viaOf reads a struct rtvia: the family comes first.
+func viaOf(b []byte) net.IP {
+	if len(b) <= 2 {
+		return nil
+	}
+	return b[2:]
+}
+
+// hopsOf reads an array of struct rtnexthop, each with attributes behind it
+// (linux/rtnetlink.h).
+func hopsOf(b []byte) (hops []hop, err error) {
+	const align = unix.NLA_ALIGNTO - 1
+	for len(b) >= unix.SizeofRtNexthop {
+		size := int(binary.NativeEndian.Uint16(b))
+		if size < unix.SizeofRtNexthop || size > len(b) {
+			return nil, fmt.Errorf("next hop: found a length of %d, expected %d to %d", size, unix.SizeofRtNexthop, len(b))
+		}
+		attributes, err := netlink.NewAttributeDecoder(b[unix.SizeofRtNexthop:size])
+		if err != nil {
+			return nil, err
+		}
+		for attributes.Next() {
+			if attributes.Type() == unix.RTA_VIA {
+				hops = append(hops, hop{binary.NativeEndian.Uint32(b[4:]), viaOf(attributes.Bytes())})
+			}
+		}
+		if err := attributes.Err(); err != nil {
+			return nil, err
+		}
+		b = b[min((size+align)&^align, len(b)):]
+	}
+	return hops, nil
 }
 
 func (c *rtnl) routes() ([]route, error) {
@@ -63,6 +107,9 @@ func gateways(routes []route, index int) []netip.Addr {
 		add(r.Attributes.OutIface, r.via)
 		for _, hop := range r.Attributes.Multipath {
 			add(hop.Hop.IfIndex, hop.Gateway)
+		}
+		for _, hop := range r.hops {
+			add(hop.index, hop.via)
 		}
 	}
 	slices.SortFunc(found, netip.Addr.Compare)

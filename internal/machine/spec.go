@@ -40,6 +40,8 @@ type Spec struct {
 	Unwatched  bool           // the configuration says watch: false
 	WakeMAC    MAC            // the card that wakes it, where that is not MAC; zero: it is
 	Path       WakePath       // how it is woken. Only the configuration says so
+	Token      Secret         // of the token that its registrations must carry; zero: none. Only the configuration says so
+	Secret     Secret         // of the token that its first registration carried, and later ones must where Token is zero
 }
 
 // Woken returns the address that magic packets carry and go to.

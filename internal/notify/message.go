@@ -13,7 +13,7 @@ import (
 func Kinds() []journal.Kind {
 	return []journal.Kind{
 		journal.Failed, journal.Conflict, journal.Refused, journal.HandStart, journal.Asleep, journal.Ready, journal.Forgotten,
-		journal.Waiting, journal.Proved, journal.Elsewhere, journal.CardReplaced, journal.CommandFailed,
+		journal.Waiting, journal.Proved, journal.Elsewhere, journal.CardReplaced, journal.Redefined, journal.CommandFailed,
 	}
 }
 
@@ -78,6 +78,12 @@ func addressed(e journal.Event) Message {
 			Title: name + " is up at another address",
 			Text: fmt.Sprintf("%s is up at %s, which it has not registered: a packet for it wakes nobody. "+
 				"Have the DHCP server reserve its address, or register it again.", name, e.IP),
+		}
+	case journal.Redefined:
+		return Message{
+			Title: "The registration of " + name + " changed while it slept",
+			Text: fmt.Sprintf("The registration of %s changed while it slept, by a connection from %s. If that was not %[1]s itself, forget it and have it register again, and give it a token of its own in the configuration.",
+				name, who(e.Source)),
 		}
 	case journal.CardReplaced:
 		return Message{

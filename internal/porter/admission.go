@@ -8,22 +8,28 @@ import (
 	"nightporter/internal/registration"
 )
 
-// complete fills in from what is known of the machine already, and reports
-// whether the configuration knows it.
-func (r *registry) complete(req *registration.Request) bool {
+// complete fills in from what is known of the machine already. It returns the addresses
+// that the machine has had, and whether protect asks for more than that the rules of
+// trust allow it.
+func (r *registry) complete(req *registration.Request) (had []netip.Addr, guarded bool) {
 	e := r.byMAC[req.MAC]
 	if e == nil {
 		if !req.HasName {
 			req.Name = req.MAC.String()
 		}
-		return false
+		return nil, false
 	}
+	known := e.Spec()
+	req.Secret, req.Wanted = known.Secret, known.Secret
 	conf := e.configured
 	if conf == nil {
 		if !req.HasName {
 			req.Name = e.name()
 		}
-		return false
+		return known.Addrs(), e.sleeps()
+	}
+	if conf.Token != (machine.Secret{}) {
+		req.Wanted = conf.Token
 	}
 	req.Unwatched = conf.Unwatched // the configuration alone says so
 	if !req.HasName {
@@ -50,7 +56,7 @@ func (r *registry) complete(req *registration.Request) bool {
 	if !req.HasWakeMAC {
 		req.WakeMAC = conf.WakeMAC
 	}
-	return true
+	return known.Addrs(), true
 }
 
 // replaceable returns the machine that has the name of a registration, if a new card
@@ -73,9 +79,15 @@ func (r *registry) replaceable(req registration.Request, verdict registration.Ve
 	return spec
 }
 
-// protect refuses what would change a machine that the configuration knows: its
-// fields, unless it registers itself, and its addresses under another MAC.
+// protect refuses what would change a machine that sleeps or that the configuration
+// knows: its fields, unless it registers itself, and addresses that the configuration
+// gives to another MAC.
 func (r *registry) protect(req registration.Request, itself bool) error {
+	if e := r.byMAC[req.MAC]; e != nil && e.configured == nil && e.sleeps() && !itself {
+		if err := registration.CheckAsleep(req, e.Spec()); err != nil {
+			return err
+		}
+	}
 	for _, e := range r.sorted() {
 		switch {
 		case e.configured == nil:

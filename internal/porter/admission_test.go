@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"nightporter/internal/config"
+	"nightporter/internal/journal"
 	"nightporter/internal/machine"
 	"nightporter/internal/registration"
 )
@@ -131,7 +132,7 @@ func TestComplete(t *testing.T) {
 					x.configured(conf)
 				}
 				req := c.req
-				if got := x.machines.complete(&req); got != c.configured {
+				if _, got := x.machines.complete(&req); got != c.configured {
 					t.Errorf("the configuration knows it: %t", got)
 				}
 				if diff := cmp.Diff(c.want, req.Spec, byValue); diff != "" {
@@ -190,14 +191,17 @@ func TestProtect(t *testing.T) {
 	})
 }
 
-// Under self a machine has proved that it speaks for itself, and for its addresses.
-func TestProtectedUnlessProved(t *testing.T) {
+// What the configuration says holds under every trust, unless the machine says
+// otherwise itself.
+func TestProtected(t *testing.T) {
 	for _, trust := range []string{config.TrustOpen, config.TrustAllowlist, config.TrustSelf} {
 		withLoop(t, func(c *config.Config) { c.Registration.Trust = trust }, func(x *fixture) {
 			x.configured(nas())
-			err := x.admit(request(named(nas(), "tower")), nil, x.n, false, machine.MAC{})
-			if refused := err != nil; refused == (trust == config.TrustSelf) {
-				t.Errorf("trust %s: %v", trust, err)
+			for _, itself := range []bool{false, true} {
+				err := x.admit(admission{Request: request(named(nas(), "tower")), nic: x.n, itself: itself})
+				if refused := err != nil; refused == itself {
+					t.Errorf("trust %s, itself: %t: %v", trust, itself, err)
+				}
 			}
 		})
 	}
@@ -224,4 +228,37 @@ func TestRegistrationKeepsTheSettingsOfTheConfiguration(t *testing.T) {
 			}
 		}
 	})
+}
+
+// A machine that sleeps is redefined by itself alone, whoever may register it; an event
+// tells that. What it said may be said again.
+func TestRedefinedInItsSleep(t *testing.T) {
+	for _, trust := range []string{config.TrustOpen, config.TrustAllowlist, config.TrustSelf} {
+		withLoop(t, func(c *config.Config) { c.Registration.Trust = trust }, func(x *fixture) {
+			x.asleep(nas())
+			redefined := at(nas(), nas4)
+			wantRefused(t, x.admit(admission{Request: request(redefined), nic: x.n}), "this machine sleeps, and only "+nasMAC.String()+" itself may change that")
+			if err := x.admit(admission{Request: request(nas()), nic: x.n}); err != nil {
+				t.Errorf("trust %s, the same again: %v", trust, err)
+			}
+			x.asleep(nas())
+			told := func() (count int) {
+				for _, r := range x.events.records {
+					if r.Event.Kind == journal.Redefined {
+						count++
+					}
+				}
+				return count
+			}
+			if got := told(); got != 0 {
+				t.Errorf("trust %s: %d redefinitions are told", trust, got)
+			}
+			if err := x.admit(admission{Request: request(redefined), nic: x.n, itself: true}); err != nil {
+				t.Errorf("trust %s, by itself: %v", trust, err)
+			}
+			if got := told(); got != 1 {
+				t.Errorf("trust %s: %d redefinitions are told, want 1", trust, got)
+			}
+		})
+	}
 }

@@ -95,6 +95,9 @@ func (e *entry) looked() bool {
 	return spec.Agentless || e.HasRegistered()
 }
 
+// sleeps reports whether the machine is off, so that it cannot have registered.
+func (e *entry) sleeps() bool { return e.State() == machine.Asleep || e.State() == machine.Waking }
+
 // observe changes what the readers look out for.
 func (e *entry) observe(o machine.Observe) {
 	e.target.SetCardAnswers(o.IgnoreBare)

@@ -231,13 +231,13 @@ func TestGuestIsNoMachine(t *testing.T) {
 		if want := `machines[0].guests[0].mac: found ` + guestMAC.String() + `: "alone" has registered with that as its mac`; err == nil || err.Error() != want {
 			t.Errorf("configured: %v, want %s", err, want)
 		}
-		wantRefused(t, x.admit(request(host()), nil, x.n, true, machine.MAC{}), `which is the mac of "alone"`)
+		wantRefused(t, x.admit(admission{Request: request(host()), nic: x.n, itself: true}), `which is the mac of "alone"`)
 		waits := []machine.Place{{Addr: guest4, Reason: string(registration.Unnamed(guestMAC))}}
 		x.admitted(request(host()), x.n, waits...) // the guest is not believed, and harms nobody
 	})
 	withLoop(t, open, func(x *fixture) {
 		x.register(host())
-		wantRefused(t, x.admit(request(machine.Spec{Name: "alone", MAC: guestMAC, Monitor: []machine.Address{{IP: unused4}}}), nil, x.n, true, machine.MAC{}), `which is a guest of "nas"`)
+		wantRefused(t, x.admit(admission{Request: request(machine.Spec{Name: "alone", MAC: guestMAC, Monitor: []machine.Address{{IP: unused4}}}), nic: x.n, itself: true}), `which is a guest of "nas"`)
 	})
 }
 
@@ -266,7 +266,7 @@ func TestGuestOfUnknownMAC(t *testing.T) {
 		stop := x.serve()
 		req := request(nas())
 		req.Guests, req.HasGuests = []machine.Address{{IP: guest4}}, true
-		err := x.porter.Register(x.Context(), req, clientOf(nas4))
+		err := x.porter.Register(x.Context(), req, registration.Peer{Addr: clientOf(nas4)})
 		stop()
 		if err != nil {
 			t.Fatal(err)

@@ -243,7 +243,7 @@ func (x *fixture) register(spec machine.Spec) *entry {
 // claimed, unless places say otherwise.
 func (x *fixture) admitted(req registration.Request, n *nic, places ...machine.Place) {
 	x.Helper()
-	if err := x.admit(req, places, n, true, machine.MAC{}); err != nil {
+	if err := x.admit(admission{Request: req, places: places, nic: n, itself: true}); err != nil {
 		x.Fatal(err)
 	}
 	x.turn()

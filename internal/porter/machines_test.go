@@ -113,7 +113,7 @@ func TestNamesOfTheConfiguration(t *testing.T) {
 		withLoop(t, nil, func(x *fixture) {
 			renamed := x.register(tv())
 			x.configured(named(tv(), "nas"))
-			wantRefused(t, x.admit(request(nas()), nil, x.n, true, machine.MAC{}), `name: "nas" belongs to`)
+			wantRefused(t, x.admit(admission{Request: request(nas()), nic: x.n, itself: true}), `name: "nas" belongs to`)
 			x.forget(renamed, "test")
 			if x.wantNames("nas"); x.machines.named["nas"].Spec().MAC != tvMAC {
 				t.Error("another machine got the name that the configuration keeps")

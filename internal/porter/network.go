@@ -139,6 +139,7 @@ func (l *loop) tickNIC(now time.Time, n *nic) {
 	if !n.restate.IsZero() && !now.Before(n.restate) {
 		n.announceAnew(now, l.machines.on(n))
 	}
+	n.learnRouters(now)
 }
 
 // lose notes that nothing can be done on the interface. Its machines stay as they

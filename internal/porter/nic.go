@@ -28,6 +28,7 @@ type nic struct {
 	link    atomic.Pointer[lan.Link]    // nil until the interface was there once
 	network atomic.Pointer[lan.Network] // as the kernel had it last
 	reader  *fastpath.Reader
+	routers routers
 
 	reading sync.Mutex             // of network, one at a time: what is older must not win
 	trouble atomic.Pointer[string] // why there is no work to be done on it; nil: there is
@@ -49,6 +50,7 @@ type nic struct {
 	again       time.Time     // when to look at the interface unasked; zero: no need
 	missed      lan.Change    // what was not acted upon when it could not be looked at
 	restate     time.Time     // when to announce the claims anew; zero: no need
+	routed      time.Time     // when to look where the gateways are
 
 	observe  func() (lan.Outlook, error) // asks the kernel; tests have it fail
 	transmit func(frame []byte) error    // puts a frame on the wire; tests look here

@@ -22,6 +22,12 @@ type netView struct {
 	network lan.Network
 	local   []netip.Addr  // of the host, on any interface
 	macs    []machine.MAC // of the host's interfaces
+
+	neighbors map[netip.Addr]machine.MAC // where other hosts are, as the kernel knows it
+	heard     map[netip.Addr]machine.MAC // the same, as the readers heard it
+	gateways  []machine.MAC              // the MACs of the gateways
+
+	had []netip.Addr // by the machine that it is about: a gateway may have answered for it there
 }
 
 // readNetView asks the kernel.
@@ -40,18 +46,43 @@ func (n *nic) readNetView() (*netView, error) {
 	if v.macs, err = lan.HostMACs(); err != nil {
 		return nil, fmt.Errorf("read the host's interfaces: %w", err)
 	}
+	if v.neighbors, err = lan.KnownNeighbors(n.Index()); err != nil {
+		return nil, fmt.Errorf("read the neighbor table: %w", err)
+	}
+	v.heard = n.reader.Heard()
+	v.gateways = n.routers.learn(time.Now(), v.network.Gateways, v.neighbors, v.heard)
 	return v, nil
+}
+
+// Gateway reports whether ip is the next hop of a route, or another address of such a
+// host.
+func (v *netView) Gateway(ip netip.Addr) bool {
+	switch {
+	case slices.Contains(v.network.Gateways, ip):
+		return true
+	case slices.Contains(v.had, ip):
+		return false
+	}
+	return v.routers.has(ip, time.Now()) || v.GatewayMAC(v.neighbors[ip]) || v.GatewayMAC(v.heard[ip])
+}
+
+// of returns the view for a machine that has had these addresses.
+func (v *netView) of(had []netip.Addr) *netView {
+	own := *v
+	own.had = had
+	return &own
 }
 
 func (v *netView) Own(ip netip.Addr) bool {
 	return slices.Contains(v.local, ip) || v.network.Own(ip)
 }
 
-func (v *netView) Gateway(ip netip.Addr) bool   { return slices.Contains(v.network.Gateways, ip) }
-func (v *netView) OnLink(ip netip.Addr) bool    { return v.network.Contains(ip) }
-func (v *netView) Broadcast(ip netip.Addr) bool { return v.network.IsBroadcast(ip) }
-func (v *netView) OwnMAC(mac machine.MAC) bool  { return slices.Contains(v.macs, mac) }
-func (v *netView) CanAsk(ip netip.Addr) bool    { return v.network.MayContain(ip) }
+func (v *netView) OnLink(ip netip.Addr) bool       { return v.network.Contains(ip) }
+func (v *netView) Broadcast(ip netip.Addr) bool    { return v.network.IsBroadcast(ip) }
+func (v *netView) Anycast(ip netip.Addr) bool      { return v.network.IsAnycast(ip) }
+func (v *netView) OwnMAC(mac machine.MAC) bool     { return slices.Contains(v.macs, mac) }
+func (v *netView) GatewayMAC(mac machine.MAC) bool { return slices.Contains(v.gateways, mac) }
+func (v *netView) CanAsk(ip netip.Addr) bool       { return v.network.MayContain(ip) }
 
 func (v *netView) NeighborMAC(ip netip.Addr) (machine.MAC, bool, error) {
 	return lan.NeighborMAC(v.Index(), ip)
@@ -161,7 +192,7 @@ func (e *entry) placeOf(a machine.Address, v *netView, interfaces []string) mach
 		p.Reason, p.Forbidden = "the MAC is that of an interface of this host", true
 		return p
 	}
-	if what := registration.Forbidden(ip, v); what != "" {
+	if what := registration.Forbidden(ip, v.of(spec.Addrs())); what != "" {
 		p.Reason, p.Forbidden = "it is "+what, true
 		return p
 	}

@@ -44,7 +44,7 @@ func TestInLoop(t *testing.T) {
 		if err := p.inLoop(context.Background(), func() { t.Error("ran after the loop") }); !errors.Is(err, errStopping) {
 			t.Errorf("after the loop: %v", err)
 		}
-		if err := p.Register(context.Background(), request(nas()), netip.AddrPortFrom(nas4, 1)); !errors.Is(err, errStopping) {
+		if err := p.Register(context.Background(), request(nas()), registration.Peer{Addr: netip.AddrPortFrom(nas4, 1)}); !errors.Is(err, errStopping) {
 			t.Errorf("a registration after the loop: %v", err)
 		}
 		if all := p.Machines(); all != nil {

@@ -60,7 +60,7 @@ func TestReadersAndLoop(t *testing.T) {
 				if round%3 == 1 {
 					spec.Monitor = spec.Monitor[:1+i%2]
 				}
-				if err := x.porter.inLoop(x.Context(), func() { _ = x.admit(request(spec), nil, x.n, true, machine.MAC{}) }); err != nil {
+				if err := x.porter.inLoop(x.Context(), func() { _ = x.admit(admission{Request: request(spec), nic: x.n, itself: true}) }); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -154,7 +154,7 @@ func BenchmarkPublish(b *testing.B) {
 		b.Fatal(err)
 	}
 	for _, spec := range lantest.Crowd(1000) {
-		if err := x.admit(request(spec), nil, x.nics[0], true, machine.MAC{}); err != nil {
+		if err := x.admit(admission{Request: request(spec), nic: x.nics[0], itself: true}); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -15,14 +15,15 @@ import (
 // Register takes a registration: it is judged by the rules of trust, on the
 // caller's goroutine because that asks the LAN, and then the machine begins to
 // settle, or to be watched. It implements registration.Handler.
-func (p *Porter) Register(ctx context.Context, req registration.Request, peer netip.AddrPort) error {
+func (p *Porter) Register(ctx context.Context, req registration.Request, peer registration.Peer) error {
 	// What the configuration says of the machine fills in what the client
 	// left out, and so has to be known before it is judged.
-	var configured bool
-	if err := p.inLoop(ctx, func() { configured = p.loop.machines.complete(&req) }); err != nil {
+	var guarded bool
+	var had []netip.Addr
+	if err := p.inLoop(ctx, func() { had, guarded = p.loop.machines.complete(&req) }); err != nil {
 		return err
 	}
-	n, err := p.loop.interfaces.find(req.Spec.Addrs(), peer.Addr())
+	n, err := p.loop.interfaces.find(req.Spec.Addrs(), peer.Addr.Addr())
 	if err != nil {
 		return err
 	}
@@ -30,18 +31,20 @@ func (p *Porter) Register(ctx context.Context, req registration.Request, peer ne
 	if err != nil {
 		return err
 	}
+	v = v.of(had)
 	policy := p.trust.Load()
-	verdict, err := policy.Check(ctx, req, peer.Addr(), v)
+	verdict, err := policy.Check(ctx, req, peer, v)
 	if err != nil {
 		return err
 	}
 	req.Monitor, req.Guests = verdict.Monitor, nil
-	itself := policy.Trust == registration.Self
-	if configured && !itself { // else it need not be known
-		if itself, err = policy.FromItself(req, peer.Addr(), v); err != nil {
+	itself := req.Wanted != machine.Secret{}     // and it was shown
+	if !itself && (guarded || req.Token != "") { // else it need not be known
+		if itself, err = policy.FromItself(ctx, req, peer, v); err != nil {
 			return err
 		}
 	}
+	req.Secret = policy.Learn(req, itself)
 	if len(req.Monitor) == 0 {
 		return registration.Refuse(registration.Invalid,
 			"monitor: found nothing: expected the machine's addresses, because the configuration has none for %s", req.MAC)
@@ -53,7 +56,8 @@ func (p *Porter) Register(ctx context.Context, req registration.Request, peer ne
 		}
 	}
 	var refused error
-	err = p.inLoop(ctx, func() { refused = p.loop.admit(req, registeredPlaces(verdict), n, itself, gone) })
+	a := admission{Request: req, peer: peer.Addr, places: registeredPlaces(verdict), nic: n, itself: itself, gone: gone}
+	err = p.inLoop(ctx, func() { refused = p.loop.admit(a) })
 	if err != nil {
 		return err
 	}
@@ -98,34 +102,44 @@ func (p *Porter) replacedCard(ctx context.Context, req registration.Request, ver
 	return old.MAC, nil
 }
 
-// admit takes in a machine that registered, or says why not. gone is a card that it
-// replaces.
-func (l *loop) admit(req registration.Request, places []machine.Place, n *nic, itself bool, gone machine.MAC) error {
+// admission is a registration that the rules of trust allow.
+type admission struct {
+	registration.Request
+	peer   netip.AddrPort
+	places []machine.Place
+	nic    *nic
+	itself bool        // the machine has sent it, or who knows its token
+	gone   machine.MAC // the card that it replaces
+}
+
+// admit takes in a machine that registered, or says why not.
+func (l *loop) admit(a admission) error {
+	if err := l.machines.protect(a.Request, a.itself); err != nil {
+		return err
+	}
 	var proved []netip.Addr
 	if l.conf.Registration.Trust == registration.Self.String() {
-		proved = free(places)
-	} else if err := l.machines.protect(req, itself); err != nil { // under self that is proved too
+		proved = free(a.places)
+	}
+	if err := l.machines.findRoom(a.Request, proved, a.gone, l.conf.Registration.MaxMachines); err != nil {
 		return err
 	}
-	if err := l.machines.findRoom(req, proved, gone, l.conf.Registration.MaxMachines); err != nil {
+	if err := l.machines.checkGuests(a.Request, a.places, a.gone); err != nil {
 		return err
 	}
-	if err := l.machines.checkGuests(req, places, gone); err != nil {
-		return err
+	if old := l.machines.byMAC[a.gone]; old != nil {
+		l.replaceCard(old, a.Spec)
 	}
-	if old := l.machines.byMAC[gone]; old != nil {
-		l.replaceCard(old, req.Spec)
-	}
-	e := l.machines.byMAC[req.MAC]
+	e := l.machines.byMAC[a.MAC]
 	if e == nil {
-		e = l.insert(machine.New(req.Spec, l.policy(), time.Now()))
+		e = l.insert(machine.New(a.Spec, l.policy(), time.Now()))
 	}
-	return l.register(e, req, places, n)
+	return l.register(e, a)
 }
 
 // register has a known machine take in its registration.
-func (l *loop) register(e *entry, req registration.Request, places []machine.Place, n *nic) error {
-	now, was, spec := time.Now(), e.Spec(), req.Spec
+func (l *loop) register(e *entry, a admission) error {
+	now, was, spec, n := time.Now(), e.Spec(), a.Spec, a.nic
 	spec.Agentless = e.configured != nil && e.configured.Agentless
 	if was.Name != spec.Name {
 		if err := l.restraint.Rename(spec.MAC, was.Name, spec.Name, now); err != nil {
@@ -141,15 +155,20 @@ func (l *loop) register(e *entry, req registration.Request, places []machine.Pla
 		l.tell(e, machine.Stopped{})
 		e.nic.stale = true
 	}
-	e.nic, e.places = n, places
-	repeated := e.HasRegistered() && reflect.DeepEqual(was, spec) && !l.restraint.Record(spec.MAC, now)
+	e.nic, e.places = n, a.places
+	same := reflect.DeepEqual(was, spec)
+	repeated := e.HasRegistered() && same && !l.restraint.Record(spec.MAC, now)
+	if !same && e.HasRegistered() && e.sleeps() {
+		l.log.Warn("the registration of a machine that sleeps has changed", "event", "redefined", "machine", spec.Name, "mac", spec.MAC, "peer", a.peer.String())
+		l.journal.Append(journal.Record{Event: journal.Event{Kind: journal.Redefined, At: now, Machine: spec.Name, MAC: spec.MAC, Source: a.peer}})
+	}
 	if !repeated {
 		l.log.Info("machine registered", "event", "registered", "machine", spec.Name, "mac", spec.MAC, "monitor", monitored(spec))
 	}
 	e.hold.Dismiss(func(s machine.Service) bool { return !spec.Serves(s) })
 	// The old target stays until the event was carried out: what it claimed is
 	// released by it.
-	l.tell(e, machine.Registered{Spec: spec, Here: req.Here, Places: places, Repeated: repeated})
+	l.tell(e, machine.Registered{Spec: spec, Here: a.Here, Places: a.places, Repeated: repeated})
 	l.machines.unlist(e, was)
 	l.machines.list(e, e.Spec())
 	e.setTarget()

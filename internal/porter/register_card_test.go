@@ -21,7 +21,7 @@ func (x *fixture) registers(req registration.Request) error {
 	if err := lan.SetNeighbor(x.n.Index(), from, req.MAC); err != nil {
 		x.Fatal(err)
 	}
-	return x.porter.Register(x.Context(), req, netip.AddrPortFrom(from, 5000))
+	return x.porter.Register(x.Context(), req, registration.Peer{Addr: netip.AddrPortFrom(from, 5000)})
 }
 
 // A machine registers itself, and only what it answers for. An address that is
@@ -58,7 +58,7 @@ func TestNewCard(t *testing.T) {
 		name    string
 		prepare func(*fixture)
 		during  func(*fixture) // while the loop runs
-		refused bool
+		refused string
 	}{
 		{name: "the old one is gone"},
 		{
@@ -69,9 +69,9 @@ func TestNewCard(t *testing.T) {
 				x.register(spec)
 			},
 		},
-		{name: "the old one answers", during: func(x *fixture) { x.up(at(nas(), nas6)) }, refused: true},
-		{name: "the configuration names the old one", prepare: func(x *fixture) { x.configured(nas()) }, refused: true},
-		{name: "it proves another address", refused: true, prepare: func(x *fixture) {
+		{name: "the old one answers", during: func(x *fixture) { x.up(at(nas(), nas6)) }, refused: `name: "nas" belongs to `},
+		{name: "the configuration names the old one", prepare: func(x *fixture) { x.configured(nas()) }, refused: `which the configuration gives to "nas"`},
+		{name: "it proves another address", refused: `name: "nas" belongs to `, prepare: func(x *fixture) {
 			x.register(at(nas(), unused4, nas6))
 			x.pass(claimTime)
 		}},
@@ -96,8 +96,8 @@ func TestNewCard(t *testing.T) {
 				}
 				err := x.registers(request(newCard))
 				stop()
-				if c.refused {
-					wantRefused(t, err, `name: "nas" belongs to `+nasMAC.String())
+				if c.refused != "" {
+					wantRefused(t, err, c.refused)
 					return
 				}
 				if err != nil {
@@ -153,7 +153,7 @@ func TestNewCardThatIsConfigured(t *testing.T) {
 		x.admitted(req, x.n)
 		newCard := nas()
 		newCard.MAC = tvMAC
-		if err := x.admit(request(newCard), nil, x.n, true, nasMAC); err != nil {
+		if err := x.admit(admission{Request: request(newCard), nic: x.n, itself: true, gone: nasMAC}); err != nil {
 			t.Fatal(err)
 		}
 		x.wantNames("nas")

@@ -196,7 +196,7 @@ func TestRenames(t *testing.T) {
 		for i := range 9 {
 			x.register(named(nas(), fmt.Sprint("name ", i)))
 		}
-		err := x.admit(request(named(nas(), "one too many")), nil, x.n, true, machine.MAC{})
+		err := x.admit(admission{Request: request(named(nas(), "one too many")), nic: x.n, itself: true})
 		wantRefused(t, err, "name: found")
 		x.wantNames("name 8")
 		x.pass(time.Hour)

@@ -187,13 +187,13 @@ func TestCardIsNotAnotherMachine(t *testing.T) {
 		if want := `machines[0].wake_mac: found ` + nasMAC.String() + `: "nas" has registered with that as its mac`; err == nil || err.Error() != want {
 			t.Errorf("configured: %v, want %s", err, want)
 		}
-		err = x.admit(request(other), nil, x.n, true, machine.MAC{})
+		err = x.admit(admission{Request: request(other), nic: x.n, itself: true})
 		if err == nil || !strings.Contains(err.Error(), `which is the mac of "nas"`) {
 			t.Errorf("registered: %v", err)
 		}
 		bond := nas()
 		bond.MAC, bond.WakeMAC = machine.MAC{2, 0, 0, 0, 0, 0xb0}, nasMAC
-		if err := x.admit(request(bond), nil, x.n, true, nasMAC); err != nil { // it takes the place of nas
+		if err := x.admit(admission{Request: request(bond), nic: x.n, itself: true, gone: nasMAC}); err != nil { // it takes the place of nas
 			t.Error(err)
 		}
 		if e := x.machines.named["nas"]; e.Spec().MAC != bond.MAC || e.card() != nasMAC {

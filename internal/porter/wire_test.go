@@ -87,7 +87,9 @@ func TestOnTheWire(t *testing.T) {
 	})
 	register := func(spec machine.Spec) error {
 		req := registration.Request{Spec: spec, HasName: spec.Name != "", HasMonitor: len(spec.Monitor) > 0, Warnings: []string{"a test"}}
-		return host.Do(func() error { return p.Register(t.Context(), req, netip.AddrPortFrom(client.Addr4(), 50000)) })
+		return host.Do(func() error {
+			return p.Register(t.Context(), req, registration.Peer{Addr: netip.AddrPortFrom(client.Addr4(), 50000)})
+		})
 	}
 	if err := register(nas()); err != nil {
 		t.Fatal(err)
@@ -172,7 +174,9 @@ func TestAddressAfterTheStart(t *testing.T) {
 		t.Fatal(err)
 	}
 	req := request(at(named(nas(), "late"), netip.MustParseAddr("10.99.0.5")))
-	if err := router.Do(func() error { return p.Register(t.Context(), req, netip.MustParseAddrPort("10.99.0.5:5000")) }); err != nil {
+	if err := router.Do(func() error {
+		return p.Register(t.Context(), req, registration.Peer{Addr: netip.MustParseAddrPort("10.99.0.5:5000")})
+	}); err != nil {
 		t.Error(err)
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io"
 	"net"
-	"net/netip"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -82,7 +81,7 @@ func TestWireCheck(t *testing.T) {
 
 func TestSend(t *testing.T) {
 	got := make(chan registration.Request, 1)
-	d := newDesk(t, "127.0.0.1:0", config(), func(_ context.Context, r registration.Request, _ netip.AddrPort) error {
+	d := newDesk(t, "127.0.0.1:0", config(), func(_ context.Context, r registration.Request, _ registration.Peer) error {
 		got <- r
 		return nil
 	})
@@ -96,7 +95,7 @@ func TestSend(t *testing.T) {
 
 func TestSendRejected(t *testing.T) {
 	calls := atomic.Int32{}
-	d := newDesk(t, "127.0.0.1:0", config(), func(context.Context, registration.Request, netip.AddrPort) error {
+	d := newDesk(t, "127.0.0.1:0", config(), func(context.Context, registration.Request, registration.Peer) error {
 		calls.Add(1)
 		return errors.New("not you")
 	})
@@ -112,7 +111,7 @@ func TestSendRejected(t *testing.T) {
 
 func TestSendRetryUntilThereIsRoom(t *testing.T) {
 	calls := atomic.Int32{}
-	d := newDesk(t, "127.0.0.1:0", config(), func(context.Context, registration.Request, netip.AddrPort) error {
+	d := newDesk(t, "127.0.0.1:0", config(), func(context.Context, registration.Request, registration.Peer) error {
 		if calls.Add(1) < 3 {
 			return registration.Refuse(registration.Limited, "not now, try again")
 		}
@@ -131,7 +130,7 @@ func TestSendRetryUntilThereIsRoom(t *testing.T) {
 // TestSendRetryTellsWhatThePorterSaid, and not only that the time was over.
 func TestSendRetryTellsWhatThePorterSaid(t *testing.T) {
 	calls := atomic.Int32{}
-	d := newDesk(t, "127.0.0.1:0", config(), func(ctx context.Context, _ registration.Request, _ netip.AddrPort) error {
+	d := newDesk(t, "127.0.0.1:0", config(), func(ctx context.Context, _ registration.Request, _ registration.Peer) error {
 		if calls.Add(1) == 1 {
 			return registration.Refuse(registration.Refused, "nobody answers, try again")
 		}

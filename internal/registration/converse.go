@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io"
 	"net"
-	"net/netip"
 	"os"
 	"time"
 )
@@ -20,10 +19,10 @@ const (
 )
 
 // converse reads one registration, has it decided and answers.
-func (s *Server) converse(ctx context.Context, cfg *Config, conn net.Conn, peer netip.AddrPort, v *visitor) {
+func (s *Server) converse(ctx context.Context, cfg *Config, conn net.Conn, peer Peer, v *visitor) {
 	req, err := receive(ctx, cfg, conn)
 	if !s.gate.receive(v) {
-		s.turnAway(ctx, conn, s.conclude(ctx, Request{}, peer, errCrowded), func(f func()) { f() })
+		s.turnAway(ctx, conn, s.conclude(ctx, Request{}, peer.Addr, errCrowded), func(f func()) { f() })
 		return
 	}
 	if err == nil {
@@ -31,7 +30,7 @@ func (s *Server) converse(ctx context.Context, cfg *Config, conn net.Conn, peer 
 		err = s.handler.Register(hctx, req, peer)
 		cancel()
 	}
-	answer(ctx, conn, s.conclude(ctx, req, peer, err))
+	answer(ctx, conn, s.conclude(ctx, req, peer.Addr, err))
 }
 
 // receive reads the request. It takes at most cfg.Timeout in all since the client

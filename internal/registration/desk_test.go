@@ -6,7 +6,6 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"net/netip"
 	"sync"
 	"testing"
 	"time"
@@ -44,7 +43,7 @@ func config() registration.Config {
 	return registration.Config{Timeout: patience, MaxConnections: 64, Defaults: defaults}
 }
 
-func accept(context.Context, registration.Request, netip.AddrPort) error { return nil }
+func accept(context.Context, registration.Request, registration.Peer) error { return nil }
 
 // newDesk serves on listen, "127.0.0.1:0" in most tests.
 func newDesk(t *testing.T, listen string, cfg registration.Config, h registration.HandlerFunc) *desk {

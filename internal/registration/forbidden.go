@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+
+	"nightporter/internal/machine"
 )
 
 func monitorIP(i int) string { return fmt.Sprintf("monitor[%d].ip", i) }
@@ -23,8 +25,8 @@ func checkAddresses(req Request, n Network) error {
 		if what := Forbidden(a.IP, n); what != "" {
 			return Refuse(Refused, "%s: found %s, %s: expected an address of the machine", req.path(i), a.IP, what)
 		}
-		if a.Guest() && n.OwnMAC(a.MAC) {
-			return Refuse(Refused, "%s: found %s at %s, an interface of the porter's own host: expected a guest of the machine", req.path(i), a.IP, a.MAC)
+		if what := foreignMAC(a.MAC, n); a.Guest() && what != "" {
+			return Refuse(Refused, "%s: found %s at %s, %s: expected a guest of the machine", req.path(i), a.IP, a.MAC, what)
 		}
 	}
 	return nil
@@ -49,6 +51,19 @@ func Forbidden(ip netip.Addr, n Network) string {
 		return "a gateway's address"
 	case n.Broadcast(ip):
 		return "a broadcast or network address"
+	case n.Anycast(ip):
+		return "an anycast address"
+	}
+	return ""
+}
+
+// foreignMAC says why a MAC is never a machine's, or returns nothing.
+func foreignMAC(mac machine.MAC, n Network) string {
+	switch {
+	case n.OwnMAC(mac):
+		return "an interface of the porter's own host"
+	case n.GatewayMAC(mac):
+		return "a gateway"
 	}
 	return ""
 }

@@ -97,7 +97,7 @@ func TestGuestPlaces(t *testing.T) {
 						req.TakeGuests([]machine.Address{guest(tt.guest.IP, guestMAC)})
 					}
 					p := registration.Policy{Trust: trust, Allow: []machine.MAC{towerMAC}}
-					v, err := p.Check(t.Context(), req, towerIP4, n)
+					v, err := p.Check(t.Context(), req, from("192.168.1.5"), n)
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -136,7 +136,7 @@ func TestGuestsThatRefuse(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				req := request(towerMAC, tt.ip)
 				req.TakeGuests([]machine.Address{tt.guest})
-				_, err := (registration.Policy{}).Check(t.Context(), req, towerIP4, newNetwork())
+				_, err := (registration.Policy{}).Check(t.Context(), req, from("192.168.1.5"), newNetwork())
 				if got := refusal(t, err); got != tt.want {
 					t.Errorf("got  %s\nwant %s", got, tt.want)
 				}
@@ -154,7 +154,7 @@ func TestTooManyServicesWithGuests(t *testing.T) {
 	}
 	req.Monitor[0].Ports = []machine.Port{ssh}
 	req.TakeGuests([]machine.Address{many})
-	_, err := (registration.Policy{}).Check(t.Context(), req, towerIP4, newNetwork())
+	_, err := (registration.Policy{}).Check(t.Context(), req, from("192.168.1.5"), newNetwork())
 	if want := "monitor: found 257 services with those of the guests that the configuration names: expected at most 256"; fmt.Sprint(err) != want {
 		t.Errorf("got  %v\nwant %s", err, want)
 	}

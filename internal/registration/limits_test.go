@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/netip"
 	"strings"
 	"sync"
 	"syscall"
@@ -31,7 +30,7 @@ func newBarrier() *barrier {
 	return b
 }
 
-func (b *barrier) handle(ctx context.Context, _ registration.Request, _ netip.AddrPort) error {
+func (b *barrier) handle(ctx context.Context, _ registration.Request, _ registration.Peer) error {
 	b.waiting <- struct{}{}
 	select {
 	case <-b.lifted:

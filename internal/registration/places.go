@@ -76,6 +76,12 @@ func (p Policy) judge(ctx context.Context, req Request, n Network) (Verdict, err
 	return v, nil
 }
 
+// claimable reports whether ip is an address of the machine that can be claimed.
+func (v Verdict) claimable(ip netip.Addr) bool {
+	i := slices.IndexFunc(v.Monitor, func(a machine.Address) bool { return a.IP == ip })
+	return i >= 0 && !v.Monitor[i].Guest() && v.Places[i].Waiting == ""
+}
+
 // leaveOut leaves the guests out, the entries from first on, whose MAC is not known.
 func (v *Verdict) leaveOut(first int) {
 	for i := len(v.Monitor) - 1; i >= first; i-- {

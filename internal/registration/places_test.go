@@ -68,7 +68,7 @@ func TestPlaces(t *testing.T) {
 					}
 					p := registration.Policy{Trust: trust, Allow: []machine.MAC{towerMAC}}
 					req := request(towerMAC, strings.Fields(tt.ips)...)
-					v, err := p.Check(t.Context(), req, towerIP4, n)
+					v, err := p.Check(t.Context(), req, from("192.168.1.5"), n)
 					if got := refusal(t, err); !strings.HasPrefix(got, tt.text) || got != "" && tt.text == "" {
 						t.Errorf("got  %s\nwant %s", got, tt.text)
 					}
@@ -114,7 +114,7 @@ func TestSilenceIsAskedAgain(t *testing.T) {
 				n.delay = tt.delay
 				begun := time.Now()
 				n.since[towerIP6] = begun.Add(tt.late)
-				v, err := (registration.Policy{}).Check(t.Context(), request(towerMAC, "192.168.1.5", "fd00::5"), towerIP4, n)
+				v, err := (registration.Policy{}).Check(t.Context(), request(towerMAC, "192.168.1.5", "fd00::5"), from("192.168.1.5"), n)
 				if err != nil || v.Places[0].Waiting != "" || v.Places[1].Waiting != tt.reason {
 					t.Errorf("got %+v, %v", v, err)
 				}
@@ -148,7 +148,7 @@ func TestPeerInNoPrefix(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			n := newNetwork()
 			n.askable, n.answers[slaac] = tt.askable, tt.answers
-			_, err := (registration.Policy{}).Check(t.Context(), request(towerMAC, "192.168.1.5"), slaac, n)
+			_, err := (registration.Policy{}).Check(t.Context(), request(towerMAC, "192.168.1.5"), registration.Peer{Addr: netip.AddrPortFrom(slaac, 50000)}, n)
 			if got := refusal(t, err); got != tt.want {
 				t.Errorf("got  %s\nwant %s", got, tt.want)
 			}

@@ -204,7 +204,7 @@ func TestRationedClientsHoldNoPlace(t *testing.T) {
 // Of each source a few refusals are logged at once, and then one a minute, with
 // the peer and the reason; all are counted.
 func TestServerLogsRefusalsOncePerSource(t *testing.T) {
-	refuse := func(context.Context, registration.Request, netip.AddrPort) error {
+	refuse := func(context.Context, registration.Request, registration.Peer) error {
 		return registration.Refuse(registration.Refused, "not you")
 	}
 	receive(t, config(), refuse, func(t *testing.T, r *reception) {
@@ -242,7 +242,7 @@ func TestServerLogsRefusalsOncePerSource(t *testing.T) {
 
 // Many sources together cannot fill the disk.
 func TestServerLogIsBounded(t *testing.T) {
-	refuse := func(context.Context, registration.Request, netip.AddrPort) error { return fmt.Errorf("not you") }
+	refuse := func(context.Context, registration.Request, registration.Peer) error { return fmt.Errorf("not you") }
 	receive(t, config(), refuse, func(t *testing.T, r *reception) {
 		for i := range 500 {
 			r.visit(fmt.Sprintf("2001:db8:%x::1", i), goodBody)
@@ -258,8 +258,8 @@ func TestServerLogIsBounded(t *testing.T) {
 func TestServerKeepsSecrets(t *testing.T) {
 	const token, password = "hunter2-token", "de:ad:be:ef:47:11"
 	policy := registration.Policy{Trust: registration.Open, Token: "quite another"}
-	judge := func(ctx context.Context, req registration.Request, peer netip.AddrPort) error {
-		_, err := policy.Check(ctx, req, peer.Addr(), newNetwork())
+	judge := func(ctx context.Context, req registration.Request, peer registration.Peer) error {
+		_, err := policy.Check(ctx, req, peer, newNetwork())
 		return err
 	}
 	receive(t, config(), judge, func(t *testing.T, r *reception) {
@@ -297,7 +297,7 @@ func TestServerKeepsSecrets(t *testing.T) {
 // One host cannot hold more places than its share, whatever addresses of its
 // network it comes from.
 func TestServerIsFairToNetworks(t *testing.T) {
-	stay := func(ctx context.Context, _ registration.Request, _ netip.AddrPort) error {
+	stay := func(ctx context.Context, _ registration.Request, _ registration.Peer) error {
 		<-ctx.Done()
 		return ctx.Err()
 	}

@@ -16,31 +16,42 @@ import (
 // people. What req leaves out has been filled in from conf. The error is a
 // *Refusal that names the first field that differs.
 func CheckConfigured(req Request, conf machine.Spec) error {
+	return same(req, conf, "the configuration knows this machine, and only %s itself may change that")
+}
+
+// CheckAsleep returns nil if req says of a machine that sleeps just what it said of
+// itself. The error is a *Refusal that names the first field that differs.
+func CheckAsleep(req Request, was machine.Spec) error {
+	return same(req, was, "this machine sleeps, and only %s itself may change that when it is up")
+}
+
+// same returns nil if req says of a machine just what is known of it. The rule is for
+// the error; it has the place of the machine's MAC.
+func same(req Request, known machine.Spec, rule string) error {
 	differs := func(path, found, expected string) error {
-		return Refuse(Refused, "%s: found %s: expected %s: the configuration knows this machine, and only %s itself may change that",
-			path, found, expected, conf.MAC)
+		return Refuse(Refused, "%s: found %s: expected %s: "+rule, path, found, expected, known.MAC)
 	}
-	if req.Name != conf.Name {
-		return differs("name", quoted(req.Name), quoted(conf.Name))
+	if req.Name != known.Name {
+		return differs("name", quoted(req.Name), quoted(known.Name))
 	}
-	if path, found, expected := monitorDiffers(req.Monitor, conf.Monitor); path != "" {
+	if path, found, expected := monitorDiffers(req.Monitor, known.Monitor); path != "" {
 		return differs(path, found, expected)
 	}
 	// A secret is not repeated, and not guessed bit by bit.
-	if subtle.ConstantTimeCompare(req.Password, conf.Password) != 1 {
+	if subtle.ConstantTimeCompare(req.Password, known.Password) != 1 {
 		return differs("password", "one that the configuration does not have", "the one that it has, or none")
 	}
-	if found, expected := setDiffers(req.WakeFrom, conf.WakeFrom, func(p netip.Prefix) string { return p.String() }); found != "" {
+	if found, expected := setDiffers(req.WakeFrom, known.WakeFrom, func(p netip.Prefix) string { return p.String() }); found != "" {
 		return differs("wake_from", found, expected)
 	}
-	if got, want := req.Woken(), conf.Woken(); got != want {
+	if got, want := req.Woken(), known.Woken(); got != want {
 		return differs("wake_mac", got.String(), want.String())
 	}
-	if req.IdleWatts != conf.IdleWatts {
-		return differs("idle_watts", fmt.Sprint(req.IdleWatts), fmt.Sprint(conf.IdleWatts))
+	if req.IdleWatts != known.IdleWatts {
+		return differs("idle_watts", fmt.Sprint(req.IdleWatts), fmt.Sprint(known.IdleWatts))
 	}
-	if req.SleepWatts != conf.SleepWatts {
-		return differs("sleep_watts", fmt.Sprint(req.SleepWatts), fmt.Sprint(conf.SleepWatts))
+	if req.SleepWatts != known.SleepWatts {
+		return differs("sleep_watts", fmt.Sprint(req.SleepWatts), fmt.Sprint(known.SleepWatts))
 	}
 	return nil
 }

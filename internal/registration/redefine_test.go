@@ -142,19 +142,19 @@ func TestFromItself(t *testing.T) {
 			"10.0.0.1":           false, // from behind a router
 		} {
 			want = want || trust == registration.Self // was proven before
-			got, err := p.FromItself(request(towerMAC), netip.MustParseAddr(peer), newNetwork())
+			got, err := p.FromItself(t.Context(), request(towerMAC), from(peer), newNetwork())
 			if got != want || err != nil {
 				t.Errorf("%v, tower from %s: %t, %v; want %t", trust, peer, got, err, want)
 			}
 		}
 	}
 	open := registration.Policy{Trust: registration.Open}
-	if got, err := open.FromItself(request(otherMAC), towerIP4, newNetwork()); got || err != nil {
+	if got, err := open.FromItself(t.Context(), request(otherMAC), from("192.168.1.5"), newNetwork()); got || err != nil {
 		t.Errorf("tower in the name of another: %t, %v", got, err)
 	}
 	n := newNetwork()
 	n.broken = errors.New("netlink: broken")
-	got, err := open.FromItself(request(towerMAC), towerIP4, n)
+	got, err := open.FromItself(t.Context(), request(towerMAC), from("192.168.1.5"), n)
 	if want := "look up 192.168.1.5 in the neighbour table: netlink: broken"; got || fmt.Sprint(err) != want {
 		t.Errorf("%t, %v; want %s", got, err, want)
 	}

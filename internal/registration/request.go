@@ -33,9 +33,10 @@ type Request struct {
 	machine.Spec
 	Guests   []machine.Address // of the machine; one without a MAC is of whoever answers for it
 	Named    []machine.Address // guests of the machine that the configuration names
-	Token    string
-	Here     bool     // it is up and wants to be looked after; otherwise it is about to sleep
-	Warnings []string // what was ignored, one line each
+	Token    string            // what the client sent
+	Wanted   machine.Secret    // of the token that the machine has of its own
+	Here     bool              // it is up and wants to be looked after; otherwise it is about to sleep
+	Warnings []string          // what was ignored, one line each
 
 	HasName       bool // otherwise Name is empty
 	HasMonitor    bool // otherwise Monitor is empty: fit only for a machine the configuration knows

@@ -85,7 +85,7 @@ func (s *script) config(text string) string {
 func TestScriptRegisters(t *testing.T) {
 	s := newScript(t)
 	got := make(chan registration.Request, 1)
-	d := newDesk(t, "127.0.0.1:0", config(), func(_ context.Context, r registration.Request, _ netip.AddrPort) error {
+	d := newDesk(t, "127.0.0.1:0", config(), func(_ context.Context, r registration.Request, _ registration.Peer) error {
 		got <- r
 		return nil
 	})
@@ -113,7 +113,7 @@ func TestScriptRegisters(t *testing.T) {
 func TestScriptAnswers(t *testing.T) {
 	s := newScript(t)
 	calls := atomic.Int32{}
-	d := newDesk(t, "127.0.0.1:0", config(), func(_ context.Context, r registration.Request, _ netip.AddrPort) error {
+	d := newDesk(t, "127.0.0.1:0", config(), func(_ context.Context, r registration.Request, _ registration.Peer) error {
 		switch {
 		case r.Name == "stranger":
 			return errors.New("not you")

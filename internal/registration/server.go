@@ -25,14 +25,14 @@ const okAnswer = "OK."
 // Handler decides about a registration and keeps it. A nil error answers OK.;
 // the text of an error is the one-line refusal. See Refusal.
 type Handler interface {
-	Register(ctx context.Context, req Request, peer netip.AddrPort) error
+	Register(ctx context.Context, req Request, peer Peer) error
 }
 
 // HandlerFunc is a function that is a Handler.
-type HandlerFunc func(ctx context.Context, req Request, peer netip.AddrPort) error
+type HandlerFunc func(ctx context.Context, req Request, peer Peer) error
 
 // Register calls f.
-func (f HandlerFunc) Register(ctx context.Context, req Request, peer netip.AddrPort) error {
+func (f HandlerFunc) Register(ctx context.Context, req Request, peer Peer) error {
 	return f(ctx, req, peer)
 }
 
@@ -114,13 +114,14 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	defer ln.Close()
 	defer context.AfterFunc(ctx, func() { ln.Close() })()
 
+	saved := savesSYN(ln)
 	var pause time.Duration
 	for {
 		conn, err := ln.Accept()
 		switch {
 		case err == nil:
 			pause = 0
-			s.admit(ctx, &conns, conn)
+			s.admit(ctx, &conns, conn, peerOf(conn, saved))
 		case ctx.Err() != nil:
 			return nil
 		case temporary(err):
@@ -159,10 +160,9 @@ func sleep(ctx context.Context, d time.Duration) bool {
 }
 
 // admit starts the conversation with a client, or turns it away.
-func (s *Server) admit(ctx context.Context, conns *sync.WaitGroup, conn net.Conn) {
+func (s *Server) admit(ctx context.Context, conns *sync.WaitGroup, conn net.Conn, peer Peer) {
 	cfg := s.cfg.Load()
-	peer := peerOf(conn)
-	source := ratelimit.SourceOf(peer.Addr())
+	source := ratelimit.SourceOf(peer.Addr.Addr())
 	// Before it enters, for it may have to give way at once. An error means that
 	// the connection is gone, which reading it will show.
 	_ = conn.SetReadDeadline(time.Now().Add(cfg.Timeout))
@@ -174,7 +174,7 @@ func (s *Server) admit(ctx context.Context, conns *sync.WaitGroup, conn net.Conn
 		})
 		return
 	}
-	s.turnAway(ctx, conn, s.conclude(ctx, Request{}, peer, refusal), conns.Go)
+	s.turnAway(ctx, conn, s.conclude(ctx, Request{}, peer.Addr, refusal), conns.Go)
 }
 
 // turnAway answers a client that has no place, with run in its own time.
@@ -208,18 +208,6 @@ func (s *Server) enter(cfg *Config, source ratelimit.Source, conn net.Conn) (*vi
 }
 
 var errCrowded = Refuse(Limited, "too many connections, %s", tryAgain)
-
-// peerOf returns the client's address as itself: a dual-stack socket shows IPv4
-// clients as IPv4-mapped (RFC 4291 section 2.5.5.2). A zone stays, because a
-// link-local address means nothing without it.
-func peerOf(conn net.Conn) netip.AddrPort {
-	tcp, ok := conn.RemoteAddr().(*net.TCPAddr)
-	if !ok {
-		return netip.AddrPort{}
-	}
-	ap := tcp.AddrPort()
-	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
-}
 
 // Conclusion is how one connection ended.
 type Conclusion struct {

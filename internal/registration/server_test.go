@@ -17,9 +17,9 @@ import (
 func TestServerAccepts(t *testing.T) {
 	got := make(chan registration.Request, 1)
 	peers := make(chan netip.AddrPort, 1)
-	d := newDesk(t, "127.0.0.1:0", config(), func(_ context.Context, r registration.Request, peer netip.AddrPort) error {
+	d := newDesk(t, "127.0.0.1:0", config(), func(_ context.Context, r registration.Request, peer registration.Peer) error {
 		got <- r
-		peers <- peer
+		peers <- peer.Addr
 		return nil
 	})
 	conn := d.dial(t)
@@ -57,7 +57,7 @@ func TestServerDoesNotWaitForTheEnd(t *testing.T) {
 }
 
 func TestServerRefusals(t *testing.T) {
-	handler := func(_ context.Context, r registration.Request, _ netip.AddrPort) error {
+	handler := func(_ context.Context, r registration.Request, _ registration.Peer) error {
 		switch r.Name {
 		case "full":
 			return registration.Refuse(registration.Limited, "max_machines: %d are registered", 1024)
@@ -181,8 +181,8 @@ func TestServerIgnoresEmptyConnections(t *testing.T) {
 
 func TestServerShowsIPv4PeersAsIPv4(t *testing.T) {
 	peers := make(chan netip.AddrPort, 1)
-	d := newDesk(t, "[::]:0", config(), func(_ context.Context, _ registration.Request, peer netip.AddrPort) error {
-		peers <- peer
+	d := newDesk(t, "[::]:0", config(), func(_ context.Context, _ registration.Request, peer registration.Peer) error {
+		peers <- peer.Addr
 		return nil
 	})
 	_, port, err := net.SplitHostPort(d.addr)

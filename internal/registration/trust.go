@@ -2,8 +2,7 @@ package registration
 
 import (
 	"context"
-	"crypto/sha256"
-	"crypto/subtle"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -49,30 +48,32 @@ type Policy struct {
 // Network is what the rules have to know of the interface at which a machine
 // registers. It is asked about addresses without zones.
 type Network interface {
-	Own(ip netip.Addr) bool       // an address of this host, on any interface
-	Gateway(ip netip.Addr) bool   // the next hop of a route
-	OnLink(ip netip.Addr) bool    // inside one of the interface's prefixes
-	CanAsk(ip netip.Addr) bool    // on link, or IPv6 where the interface has a link-local address to ask from
-	Broadcast(ip netip.Addr) bool // a directed broadcast, or a network's own address
-	OwnMAC(mac machine.MAC) bool  // the Ethernet address of an interface of this host
+	Own(ip netip.Addr) bool          // an address of this host, on any interface
+	Gateway(ip netip.Addr) bool      // the next hop of a route, or another address of its host
+	OnLink(ip netip.Addr) bool       // inside one of the interface's prefixes
+	CanAsk(ip netip.Addr) bool       // on link, or IPv6 where the interface has a link-local address to ask from
+	Broadcast(ip netip.Addr) bool    // a directed broadcast, or a network's own address
+	Anycast(ip netip.Addr) bool      // of the routers or the services of an IPv6 network (RFC 4291 section 2.6.1, RFC 2526)
+	OwnMAC(mac machine.MAC) bool     // the Ethernet address of an interface of this host
+	GatewayMAC(mac machine.MAC) bool // that of a gateway
 
 	// NeighborMAC looks ip up in the kernel's neighbour table.
 	NeighborMAC(ip netip.Addr) (machine.MAC, bool, error)
 
 	// WhoHas asks the LAN now, and returns every MAC that answers for ip by ARP
-	// or NDP within a short time. It is called concurrently.
+	// or NDP within a short time, in frames of its own. It is called concurrently.
 	WhoHas(ctx context.Context, ip netip.Addr) ([]machine.MAC, error)
 }
 
 // Check judges a registration of peer's, each address for itself. It is accepted
 // if at least one address can be claimed now; a *Refusal says why it is not. Any
 // other error means that the network could not be asked.
-func (p Policy) Check(ctx context.Context, req Request, peer netip.Addr, n Network) (Verdict, error) {
-	if err := p.checkToken(req.Token); err != nil {
+func (p Policy) Check(ctx context.Context, req Request, peer Peer, n Network) (Verdict, error) {
+	if err := p.checkToken(req); err != nil {
 		return Verdict{}, err
 	}
-	if n.OwnMAC(req.MAC) {
-		return Verdict{}, Refuse(Refused, "mac: found %s, an interface of the porter's own host: expected the machine's", req.MAC)
+	if what := foreignMAC(req.MAC, n); what != "" {
+		return Verdict{}, Refuse(Refused, "mac: found %s, %s: expected the machine's", req.MAC, what)
 	}
 	if err := checkAddresses(req, n); err != nil {
 		return Verdict{}, err
@@ -82,9 +83,7 @@ func (p Policy) Check(ctx context.Context, req Request, peer netip.Addr, n Netwo
 	}
 	switch p.Trust {
 	case Self:
-		if err := checkPeer(ctx, req, peer.Unmap().WithZone(""), n); err != nil {
-			return Verdict{}, err
-		}
+		return p.judgeItself(ctx, req, peer, n)
 	case Allowlist:
 		if !slices.Contains(p.Allow, req.MAC) {
 			return Verdict{}, Refuse(Refused, "mac: %s is not in registration.allow (trust: allowlist)", req.MAC)
@@ -98,82 +97,43 @@ func (p Policy) Check(ctx context.Context, req Request, peer netip.Addr, n Netwo
 
 // FromItself reports whether a registration that Check has allowed was sent by
 // the machine that it is about. Under Self that was proven.
-func (p Policy) FromItself(req Request, peer netip.Addr, n Network) (bool, error) {
+func (p Policy) FromItself(ctx context.Context, req Request, peer Peer, n Network) (bool, error) {
 	if p.Trust == Self {
 		return true, nil
 	}
-	seen, known, err := macOf(peer.Unmap().WithZone(""), n)
-	return known && seen == req.MAC, err
+	err := comesFrom(req.MAC, peer, n)
+	if err == nil {
+		err = answersAt(ctx, req.MAC, peer.ip(), n)
+	}
+	var refusal *Refusal
+	if errors.As(err, &refusal) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
-// macOf returns the MAC that a connection from peer comes from.
-func macOf(peer netip.Addr, n Network) (machine.MAC, bool, error) {
-	mac, known, err := n.NeighborMAC(peer)
-	if err != nil {
-		return machine.MAC{}, false, fmt.Errorf("look up %s in the neighbour table: %w", peer, err)
-	}
-	return mac, known, nil
-}
-
-// checkToken compares in constant time. The hashes are compared, so that not
-// even the length of the token shows.
-func (p Policy) checkToken(token string) error {
-	if p.Token == "" {
-		return nil
-	}
-	if token == "" {
-		return Refuse(Refused, "token: missing: this porter asks for one")
-	}
-	want, got := sha256.Sum256([]byte(p.Token)), sha256.Sum256([]byte(token))
-	if subtle.ConstantTimeCompare(want[:], got[:]) != 1 {
-		return Refuse(Refused, "token: not the one this porter asks for")
-	}
-	return nil
-}
-
-// checkPeer proves that the machine registers itself: the connection comes from
-// its MAC.
-func checkPeer(ctx context.Context, req Request, peer netip.Addr, n Network) error {
-	const rule = "a machine may register only itself (trust: self)"
-	if peer.IsLoopback() || n.Own(peer) {
-		return Refuse(Refused, "this connection comes from the porter's own host, %s", rule)
-	}
-	seen, err := machinesAt(ctx, peer, n)
-	if err != nil {
-		return err
+// checkToken asks for the token of the machine, or without one for that of the porter.
+func (p Policy) checkToken(req Request) error {
+	wanted, whose := machine.SecretOf(p.Token), "this porter asks for"
+	if req.Wanted != (machine.Secret{}) {
+		wanted, whose = req.Wanted, fmt.Sprintf("%s has registered with or the configuration gives it", req.MAC)
 	}
 	switch {
-	case len(seen) == 0 && n.OnLink(peer):
-		return Refuse(Refused, "the MAC address of %s is not known here, %s, %s", peer, rule, tryAgain)
-	case len(seen) == 0:
-		return Refuse(Refused, "this connection comes from %s, which is not in a network of the porter's interface, %s", peer, rule)
-	}
-	for _, mac := range seen {
-		if mac != req.MAC {
-			return Refuse(Refused, "this connection comes from %s, not from %s: %s", mac, req.MAC, rule)
-		}
+	case wanted == machine.Secret{}:
+		return nil
+	case req.Token == "":
+		return Refuse(Refused, "token: missing: expected the one that %s", whose)
+	case !wanted.Is(req.Token):
+		return Refuse(Refused, "token: not the one that %s", whose)
 	}
 	return nil
 }
 
-// machinesAt returns the MACs that a connection from peer may come from. The
-// kernel knows who it speaks to in a network of its own. Another IPv6 address may
-// be on the link all the same (RFC 4861 section 2.1, "on-link"): who answers for
-// it there is where it is.
-func machinesAt(ctx context.Context, peer netip.Addr, n Network) ([]machine.MAC, error) {
-	if n.OnLink(peer) {
-		mac, known, err := macOf(peer, n)
-		if err != nil || !known {
-			return nil, err
-		}
-		return []machine.MAC{mac}, nil
+// Learn returns the secret that a machine has from an accepted registration on: the one
+// that it has, or that of the token which it sent of its own accord.
+func (p Policy) Learn(req Request, itself bool) machine.Secret {
+	if req.Wanted == (machine.Secret{}) && p.Token == "" && itself {
+		return machine.SecretOf(req.Token)
 	}
-	if !n.CanAsk(peer) {
-		return nil, nil
-	}
-	macs, err := n.WhoHas(ctx, peer)
-	if err != nil {
-		return nil, fmt.Errorf("ask who has %s: %w", peer, err)
-	}
-	return macs, nil
+	return req.Secret
 }

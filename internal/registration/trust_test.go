@@ -29,8 +29,9 @@ type fakeNetwork struct {
 }
 
 var (
-	porterMAC = machine.MAC{0xb8, 0x27, 0xeb, 0, 0, 1}
-	otherMAC  = machine.MAC{0xaa, 0, 0, 0, 0, 2}
+	porterMAC  = machine.MAC{0xb8, 0x27, 0xeb, 0, 0, 1}
+	otherMAC   = machine.MAC{0xaa, 0, 0, 0, 0, 2}
+	gatewayMAC = machine.MAC{0xaa, 0, 0, 0, 0, 0xfe}
 
 	towerIP4 = netip.MustParseAddr("192.168.1.5")
 	towerIP6 = netip.MustParseAddr("fd00::5")
@@ -39,7 +40,7 @@ var (
 
 func newNetwork() *fakeNetwork {
 	return &fakeNetwork{
-		answers:   map[netip.Addr][]machine.MAC{towerIP4: {towerMAC}, towerIP6: {towerMAC, towerMAC}},
+		answers:   map[netip.Addr][]machine.MAC{towerIP4: {towerMAC}, towerIP6: {towerMAC, towerMAC}, netip.MustParseAddr("fe80::5"): {towerMAC}},
 		neighbors: map[netip.Addr]machine.MAC{towerIP4: towerMAC, netip.MustParseAddr("fe80::5"): towerMAC},
 		since:     make(map[netip.Addr]time.Time),
 		asked:     make(map[netip.Addr]int),
@@ -52,7 +53,9 @@ func (n *fakeNetwork) is(ip netip.Addr, list ...string) bool {
 func (n *fakeNetwork) Own(ip netip.Addr) bool {
 	return n.is(ip, "192.168.1.1", "fd00::1", "10.9.9.9") // the last is of another interface
 }
-func (n *fakeNetwork) Gateway(ip netip.Addr) bool { return n.is(ip, "192.168.1.254", "fe80::fe") }
+func (n *fakeNetwork) Gateway(ip netip.Addr) bool      { return n.is(ip, "192.168.1.254", "fe80::fe") }
+func (n *fakeNetwork) Anycast(ip netip.Addr) bool      { return n.is(ip, "fd00::fdff:ffff:ffff:ff80") }
+func (n *fakeNetwork) GatewayMAC(mac machine.MAC) bool { return mac == gatewayMAC }
 func (n *fakeNetwork) Broadcast(ip netip.Addr) bool {
 	return n.is(ip, "192.168.1.255", "192.168.1.0", "fd00::")
 }
@@ -82,6 +85,12 @@ func (n *fakeNetwork) WhoHas(ctx context.Context, ip netip.Addr) ([]machine.MAC,
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
+}
+
+// from is a peer that has opened its connection with the MAC of tower, as far as that is
+// known.
+func from(ip string) registration.Peer {
+	return registration.Peer{Addr: netip.AddrPortFrom(netip.MustParseAddr(ip), 50000)}
 }
 
 // request registers addresses of a machine.
@@ -126,6 +135,7 @@ func TestNeverClaimed(t *testing.T) {
 		{"192.168.1.255", "a broadcast or network address"},
 		{"192.168.1.0", "a broadcast or network address"},
 		{"fd00::", "a broadcast or network address"},
+		{"fd00::fdff:ffff:ffff:ff80", "an anycast address"},
 	}
 	for _, trust := range []registration.Trust{registration.Self, registration.Allowlist, registration.Open} {
 		p := registration.Policy{Trust: trust, Allow: []machine.MAC{towerMAC, porterMAC}}
@@ -133,7 +143,7 @@ func TestNeverClaimed(t *testing.T) {
 			t.Run(trust.String()+" "+tt.ip, func(t *testing.T) {
 				n := newNetwork()
 				n.answers[netip.MustParseAddr(tt.ip)] = []machine.MAC{towerMAC} // it even answers for it
-				_, err := p.Check(t.Context(), request(towerMAC, towerIP4.String(), tt.ip), towerIP4, n)
+				_, err := p.Check(t.Context(), request(towerMAC, towerIP4.String(), tt.ip), from("192.168.1.5"), n)
 				want := "monitor[1].ip: found " + tt.ip + ", " + tt.what + ": expected an address of the machine"
 				if got := refusal(t, err); got != want {
 					t.Errorf("got  %s\nwant %s", got, want)
@@ -141,7 +151,7 @@ func TestNeverClaimed(t *testing.T) {
 			})
 		}
 		t.Run(trust.String()+" own MAC", func(t *testing.T) {
-			_, err := p.Check(t.Context(), request(porterMAC, towerIP4.String()), towerIP4, newNetwork())
+			_, err := p.Check(t.Context(), request(porterMAC, towerIP4.String()), from("192.168.1.5"), newNetwork())
 			const want = "mac: found b8:27:eb:00:00:01, an interface of the porter's own host: expected the machine's"
 			if got := refusal(t, err); got != want {
 				t.Errorf("got  %s\nwant %s", got, want)
@@ -209,7 +219,7 @@ func TestTrust(t *testing.T) {
 				if tt.change != nil {
 					tt.change(n)
 				}
-				v, err := tt.policy.Check(t.Context(), tt.req, netip.MustParseAddr(tt.peer), n)
+				v, err := tt.policy.Check(t.Context(), tt.req, from(tt.peer), n)
 				if got := refusal(t, err); got != tt.want {
 					t.Errorf("got  %s\nwant %s", got, tt.want)
 				}
@@ -225,14 +235,14 @@ func TestToken(t *testing.T) {
 	for _, trust := range []registration.Trust{registration.Self, registration.Allowlist, registration.Open} {
 		p := registration.Policy{Trust: trust, Allow: []machine.MAC{towerMAC}, Token: "s3cret"}
 		for token, want := range map[string]string{
-			"":        "token: missing: this porter asks for one",
-			"s3cre":   "token: not the one this porter asks for",
-			"s3cret ": "token: not the one this porter asks for",
+			"":        "token: missing: expected the one that this porter asks for",
+			"s3cre":   "token: not the one that this porter asks for",
+			"s3cret ": "token: not the one that this porter asks for",
 			"s3cret":  "",
 		} {
 			r := request(towerMAC, towerIP4.String())
 			r.Token = token
-			_, err := p.Check(t.Context(), r, towerIP4, newNetwork())
+			_, err := p.Check(t.Context(), r, from("192.168.1.5"), newNetwork())
 			if got := refusal(t, err); got != want {
 				t.Errorf("%v, token %q: got %q, want %q", trust, token, got, want)
 			}
@@ -240,7 +250,7 @@ func TestToken(t *testing.T) {
 		p.Token = ""
 		r := request(towerMAC, towerIP4.String())
 		r.Token = "not asked for"
-		if _, err := p.Check(t.Context(), r, towerIP4, newNetwork()); err != nil {
+		if _, err := p.Check(t.Context(), r, from("192.168.1.5"), newNetwork()); err != nil {
 			t.Errorf("%v: %v", trust, err)
 		}
 	}
@@ -257,7 +267,7 @@ func TestCheckAsksAllAtOnce(t *testing.T) {
 			r.Monitor = append(r.Monitor, machine.Address{IP: ip})
 		}
 		begun := time.Now()
-		if _, err := (registration.Policy{}).Check(t.Context(), r, towerIP4, n); err != nil {
+		if _, err := (registration.Policy{}).Check(t.Context(), r, from("192.168.1.5"), n); err != nil {
 			t.Fatal(err)
 		}
 		if took := time.Since(begun); took != n.delay {
@@ -269,7 +279,7 @@ func TestCheckAsksAllAtOnce(t *testing.T) {
 func TestCheckFailures(t *testing.T) {
 	n := newNetwork()
 	n.broken = errors.New("netlink: broken")
-	_, err := registration.Policy{}.Check(t.Context(), request(towerMAC, "192.168.1.5"), towerIP4, n)
+	_, err := registration.Policy{}.Check(t.Context(), request(towerMAC, "192.168.1.5"), from("192.168.1.5"), n)
 	if want := "look up 192.168.1.5 in the neighbour table: netlink: broken"; err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
@@ -277,11 +287,11 @@ func TestCheckFailures(t *testing.T) {
 	cancel()
 	n = newNetwork()
 	n.delay = patience
-	_, err = registration.Policy{}.Check(ctx, request(towerMAC, "192.168.1.5"), towerIP4, n)
+	_, err = registration.Policy{}.Check(ctx, request(towerMAC, "192.168.1.5"), from("192.168.1.5"), n)
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
-	if _, err := (registration.Policy{Trust: 9}).Check(t.Context(), request(towerMAC), towerIP4, newNetwork()); err == nil {
+	if _, err := (registration.Policy{Trust: 9}).Check(t.Context(), request(towerMAC), from("192.168.1.5"), newNetwork()); err == nil {
 		t.Error("an unknown trust lets everybody in")
 	}
 }

@@ -86,6 +86,8 @@ func InWords(e journal.Event) string {
 		return fmt.Sprintf("%s can be claimed now", e.IP)
 	case journal.Elsewhere:
 		return fmt.Sprintf("is up at another address than it registered: %s", e.IP)
+	case journal.Redefined:
+		return fmt.Sprintf("registration changed while it slept, from %s", source(e.Source))
 	case journal.CardReplaced:
 		return fmt.Sprintf("has a new network card: %s instead of %s", e.MAC, e.By)
 	case journal.CommandFailed:

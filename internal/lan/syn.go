@@ -1,0 +1,73 @@
+package lan
+
+import (
+	"errors"
+	"fmt"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"nightporter/internal/machine"
+)
+
+// saveWithLink has the kernel keep the SYN of a connection with its Ethernet header
+// (TCP_SAVE_SYN of linux/tcp.h; Linux 5.10).
+const saveWithLink = 2
+
+// SaveSYN has the kernel keep the frame that opens each connection of a listener. It
+// is a Control of net.ListenConfig. An older kernel keeps none; that is no error.
+func SaveSYN(_, _ string, c syscall.RawConn) error {
+	var err error
+	if failed := c.Control(func(fd uintptr) {
+		err = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_SAVE_SYN, saveWithLink)
+	}); failed != nil {
+		return failed
+	}
+	if errors.Is(err, unix.EINVAL) {
+		return nil
+	}
+	return err
+}
+
+// SavesSYN reports whether the kernel keeps the frames that open the connections of a
+// listener.
+func SavesSYN(listener syscall.Conn) bool {
+	value := 0
+	c, err := listener.SyscallConn()
+	if err == nil {
+		err = c.Control(func(fd uintptr) { value, _ = unix.GetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_SAVE_SYN) })
+	}
+	return err == nil && value == saveWithLink
+}
+
+// maxSYN is the largest frame that can be kept: Ethernet, IPv6 with extension
+// headers, TCP with all options.
+const maxSYN = 1024
+
+// SYNSource returns the source of the Ethernet frame that opened an accepted
+// connection. The kernel tells it once. It is the zero MAC if the kernel did not keep
+// that frame: while a listener is flooded with SYNs it keeps none (SYN cookies, RFC
+// 4987 section 3.6), and a frame of the loopback interface has no source.
+func SYNSource(conn syscall.Conn) (machine.MAC, error) {
+	c, err := conn.SyscallConn()
+	if err != nil {
+		return machine.MAC{}, err
+	}
+	var frame [maxSYN]byte
+	size := uint32(len(frame))
+	var errno syscall.Errno
+	if err := c.Control(func(fd uintptr) {
+		_, _, errno = unix.Syscall6(unix.SYS_GETSOCKOPT, fd, unix.IPPROTO_TCP, unix.TCP_SAVED_SYN,
+			uintptr(unsafe.Pointer(&frame[0])), uintptr(unsafe.Pointer(&size)), 0)
+	}); err != nil {
+		return machine.MAC{}, err
+	}
+	if errno != 0 {
+		return machine.MAC{}, fmt.Errorf("read the frame that opened a connection: %w", errno)
+	}
+	if size < ethernetHeader {
+		return machine.MAC{}, nil
+	}
+	return machine.MAC(frame[len(machine.MAC{}):]), nil
+}

@@ -1,0 +1,111 @@
+package porter
+
+import (
+	"net/netip"
+	"sync"
+	"time"
+
+	"nightporter/internal/lan"
+	"nightporter/internal/machine"
+)
+
+const (
+	// routersEvery is how often it is looked where the gateways are.
+	routersEvery = time.Minute
+
+	// routersFor is how long it is remembered: a gateway that restarts is off
+	// meanwhile.
+	routersFor = time.Hour
+
+	// maxRouters bounds what is remembered, of addresses and of MACs.
+	maxRouters = 64
+)
+
+// routers remembers where the gateways of an interface are, and which other addresses
+// they have. While one restarts another host must not get its addresses.
+type routers struct {
+	mu    sync.Mutex
+	macs  map[machine.MAC]seen
+	addrs map[netip.Addr]seen
+}
+
+// seen is when something was known to be so. One forged frame can have it known for a
+// moment: what is remembered was so for a while.
+type seen struct{ first, last time.Time }
+
+func (s seen) remembered(now time.Time) bool {
+	return s.last.Sub(s.first) >= routersEvery && now.Sub(s.last) < routersFor
+}
+
+// learn takes in where the gateways are as far as the kernel and the readers know, and
+// which other addresses are there. It returns their MACs.
+func (r *routers) learn(now time.Time, gateways []netip.Addr, known ...map[netip.Addr]machine.MAC) []machine.MAC {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, ip := range gateways {
+		for _, at := range known {
+			if mac, ok := at[ip]; ok {
+				note(&r.macs, mac, now)
+			}
+		}
+	}
+	for _, at := range known {
+		for ip, mac := range at {
+			if r.macs[mac].last.Equal(now) {
+				note(&r.addrs, ip, now)
+			}
+		}
+	}
+	var macs []machine.MAC
+	for mac, s := range r.macs {
+		if s.last.Equal(now) || s.remembered(now) {
+			macs = append(macs, mac)
+		}
+	}
+	return macs
+}
+
+// note takes in that something is so now. What is not so any more, and was not for long,
+// makes room.
+func note[K comparable](all *map[K]seen, k K, now time.Time) {
+	if *all == nil {
+		*all = make(map[K]seen)
+	}
+	s, known := (*all)[k]
+	if !known || now.Sub(s.last) >= routersFor {
+		s.first = now
+	}
+	s.last = now
+	if !known && len(*all) >= maxRouters {
+		for other, s := range *all {
+			if !s.last.Equal(now) && !s.remembered(now) {
+				delete(*all, other)
+			}
+		}
+		if len(*all) >= maxRouters {
+			return
+		}
+	}
+	(*all)[k] = s
+}
+
+// has reports whether a gateway has ip, or had it.
+func (r *routers) has(ip netip.Addr, now time.Time) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.addrs[ip].remembered(now)
+}
+
+// learnRouters looks where the gateways are, once a minute.
+func (n *nic) learnRouters(now time.Time) {
+	if now.Before(n.routed) || n.out() != nil {
+		return
+	}
+	n.routed = now.Add(routersEvery)
+	neighbors, err := lan.KnownNeighbors(n.Index())
+	if err != nil {
+		n.log.Debug("cannot read the neighbor table", "event", "neighbors_unknown", "err", err)
+		return
+	}
+	n.routers.learn(now, n.network.Load().Gateways, neighbors, n.reader.Heard())
+}
