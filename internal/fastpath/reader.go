@@ -31,8 +31,11 @@ type Reader struct {
 	sightings chan<- Sighting
 	lost      atomic.Uint64
 	hosts     hosts
+	refusals  refusals
 	forwards4 atomic.Bool // our own kernel forwards packets of the family
 	forwards6 atomic.Bool
+
+	surroundings atomic.Pointer[Surroundings]
 }
 
 // New returns a reader with an empty view. SetSelf has to follow before the first
@@ -43,6 +46,7 @@ func New(o Options) *Reader {
 		forward:   o.Forward, sequence: rand.Uint32(), sightings: o.Sightings,
 	}
 	r.SetView(NewView(Rules{}))
+	r.SetSurroundings(Surroundings{})
 	return r
 }
 
@@ -92,7 +96,9 @@ func (r *Reader) Handle(p *lan.Packet) {
 	}
 	switch p.Kind {
 	case lan.TCP, lan.UDP, lan.EchoRequest, lan.EchoReply, lan.PortUnreachable, lan.IP:
-		r.visit(v, p)
+		if a := r.sought(v, p); a != nil && !r.refuses(v, a, p) {
+			r.visit(v, a, p)
+		}
 	default:
 		r.neighbor(v, p)
 		if !watched || t.isCard(p.Src) { // a hypervisor may speak with the card of a machine
@@ -103,8 +109,13 @@ func (r *Reader) Handle(p *lan.Packet) {
 
 // HandleOutgoing takes one frame that our own host sends. Only packets that the
 // host's neighbour entry leads to our own MAC go nowhere, and are looked at. The
-// others are on their way.
-func (r *Reader) HandleOutgoing(p *lan.Packet) { r.visit(r.view.Load(), p) }
+// others are on their way. Our own kernel made them, so that none has to be refused.
+func (r *Reader) HandleOutgoing(p *lan.Packet) {
+	v := r.view.Load()
+	if a := r.sought(v, p); a != nil {
+		r.visit(v, a, p)
+	}
+}
 
 // neighbor takes ARP and neighbour discovery.
 func (r *Reader) neighbor(v *View, p *lan.Packet) {
