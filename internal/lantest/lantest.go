@@ -117,12 +117,12 @@ func whole(src, dst machine.MAC, from, to netip.Addr, protocol byte, content []b
 	return p
 }
 
-// SetHeaderSum sets the checksum of the IPv4 header, without options, at the beginning of
-// a packet (RFC 1071): no kernel takes one without it.
+// SetHeaderSum sets the checksum of the header of an IPv4 packet (RFC 1071): no kernel
+// takes one without it.
 func SetHeaderSum(packet []byte) {
 	packet[10], packet[11] = 0, 0
 	var sum uint32
-	for at := 0; at < 20; at += 2 {
+	for at := 0; at < int(packet[0]&15)*4; at += 2 {
 		sum += uint32(binary.BigEndian.Uint16(packet[at:]))
 	}
 	sum = sum>>16 + sum&0xffff
