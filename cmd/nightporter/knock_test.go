@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"nightporter/internal/lab"
+	"nightporter/internal/lantest"
 	"nightporter/internal/machine"
 )
 
@@ -32,6 +33,7 @@ func segment(src, dst machine.MAC, from, to netip.AddrPort, flags byte) []byte {
 	} else {
 		binary.BigEndian.PutUint16(transport[4:], 20)
 	}
+	lantest.SetHeaderSum(ip)
 	return f
 }
 

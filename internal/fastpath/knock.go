@@ -11,11 +11,7 @@ import (
 )
 
 // visit takes a packet that came to our MAC for the address of a machine.
-func (r *Reader) visit(v *View, p *lan.Packet) {
-	a := v.addrs[p.To]
-	if a == nil || a.mac == p.Src || p.Dst != r.responder.Self || !p.Src.Unicast() || a.conceded.Load() {
-		return
-	}
+func (r *Reader) visit(v *View, a *Address, p *lan.Packet) {
 	if a.target.hold.Opened() {
 		r.straggle(a, p)
 		return

@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"sync/atomic"
 
+	"golang.org/x/time/rate"
+
 	"nightporter/internal/claim"
 	"nightporter/internal/lan"
 	"nightporter/internal/machine"
@@ -31,8 +33,11 @@ type Reader struct {
 	sightings chan<- Sighting
 	lost      atomic.Uint64
 	hosts     hosts
+	refusals  refusals
 	forwards4 atomic.Bool // our own kernel forwards packets of the family
 	forwards6 atomic.Bool
+
+	surroundings atomic.Pointer[Surroundings]
 }
 
 // New returns a reader with an empty view. SetSelf has to follow before the first
@@ -41,8 +46,10 @@ func New(o Options) *Reader {
 	r := &Reader{
 		responder: claim.Responder{Send: o.Send, Replied: o.Replied},
 		forward:   o.Forward, sequence: rand.Uint32(), sightings: o.Sightings,
+		hosts: hosts{fresh: rate.NewLimiter(newHosts, newHostsAtOnce), recent: make(map[hostKey]heard), before: make(map[hostKey]heard)},
 	}
 	r.SetView(NewView(Rules{}))
+	r.SetSurroundings(Surroundings{})
 	return r
 }
 
@@ -92,7 +99,9 @@ func (r *Reader) Handle(p *lan.Packet) {
 	}
 	switch p.Kind {
 	case lan.TCP, lan.UDP, lan.EchoRequest, lan.EchoReply, lan.PortUnreachable, lan.IP:
-		r.visit(v, p)
+		if a := r.sought(v, p); a != nil && !r.refuses(v, a, p) {
+			r.visit(v, a, p)
+		}
 	default:
 		r.neighbor(v, p)
 		if !watched || t.isCard(p.Src) { // a hypervisor may speak with the card of a machine
@@ -103,8 +112,13 @@ func (r *Reader) Handle(p *lan.Packet) {
 
 // HandleOutgoing takes one frame that our own host sends. Only packets that the
 // host's neighbour entry leads to our own MAC go nowhere, and are looked at. The
-// others are on their way.
-func (r *Reader) HandleOutgoing(p *lan.Packet) { r.visit(r.view.Load(), p) }
+// others are on their way. Our own kernel made them, so that none has to be refused.
+func (r *Reader) HandleOutgoing(p *lan.Packet) {
+	v := r.view.Load()
+	if a := r.sought(v, p); a != nil {
+		r.visit(v, a, p)
+	}
+}
 
 // neighbor takes ARP and neighbour discovery.
 func (r *Reader) neighbor(v *View, p *lan.Packet) {

@@ -87,7 +87,7 @@ func (p *Packet) outbound(src, dst machine.MAC) (outbound, error) {
 		}
 		rerouted = skipExtensions(rest[:length], rest[6], ipv6Header).rerouted
 	} else {
-		rerouted = sourceRouted(rest[ipv4Header : int(rest[0]&0x0f)*4])
+		rerouted, _ = readOptions(rest[ipv4Header : int(rest[0]&0x0f)*4])
 	}
 	start := p.Network - ethernetHeader
 	o := outbound{p: p, frame: p.Frame[start : p.Network+length]}
@@ -109,34 +109,6 @@ func (p *Packet) protocol() byte {
 		return unix.IPPROTO_ICMP
 	}
 	return unix.IPPROTO_ICMPV6
-}
-
-// Options of the IPv4 header (RFC 791, section 3.1).
-const (
-	optionEnd         = 0
-	optionNothing     = 1
-	optionLooseRoute  = 131
-	optionStrictRoute = 137
-)
-
-// sourceRouted reports whether the options name the stops of a source route: the
-// destination need not be the last, which is the one that the checksums cover.
-func sourceRouted(options []byte) bool {
-	for len(options) > 1 && options[0] != optionEnd {
-		length := 1
-		switch options[0] {
-		case optionNothing:
-		case optionLooseRoute, optionStrictRoute:
-			return true
-		default:
-			length = int(options[1])
-		}
-		if length == 0 || length > len(options) {
-			return false
-		}
-		options = options[length:]
-	}
-	return false
 }
 
 // finish sets the checksum of the transport header in frame, which begins like

@@ -46,26 +46,21 @@ func TestForward(t *testing.T) {
 	long4 := finished(packet4(6, data(0x10, 1, 2, strings.Repeat("long", 20))), 6, 20)
 	ping4, ping6 := finished(packet4(1, echo(8)), 1, 20), finished(extended6(58, echo(128)), 58, 40)
 	udp4, udp6 := finished(packet4(17, udp(5)), 17, 20), finished(extended6(17, udp(5)), 17, 40)
-	summed := func(packet []byte) []byte { // with the header checksum alone
-		b := with(packet, 10, 0, 0)
-		binary.BigEndian.PutUint16(b[10:], ^fold(b[:int(b[0]&15)*4]))
-		return b
-	}
-	noSum := summed(packet4(17, udp(5)))
+	noSum := headed(packet4(17, udp(5)))
 	// The last two octets of this datagram make its checksum come out as 0.
 	zero := packet4(17, udp(4))
 	from, to := ends(zero)
 	binary.BigEndian.PutUint16(zero[30:], ^fold(pseudo(from, to, 17, 12), zero[20:]))
-	first := summed(fragment4(packet4(6, with(tcp(2), 16, 7, 7)), 0x2000))
-	later := summed(fragment4(packet4(17, udp(9)), 0x2004))
+	first := headed(fragment4(packet4(6, with(tcp(2), 16, 7, 7)), 0x2000))
+	later := headed(fragment4(packet4(17, udp(9)), 0x2004))
 	stop := extended6(43, with(extension(6, 8), 3, 1), with(tcp(2), 16, 7, 7))
 	arrived := finished(extended6(43, extension(6, 8), tcp(2)), 6, 48)
-	routed := summed(with(options4(packet4(6, with(tcp(2), 16, 7, 7)), 8), 20, 1, 131, 7, 4))
+	routed := headed(with(options4(packet4(6, with(tcp(2), 16, 7, 7)), 8), 20, 1, 131, 7, 4))
 	optional := finished(with(options4(packet4(6, tcp(2)), 8), 20, 1, 7, 7, 4), 6, 28)
 	short := finished(packet4(17, udp(2)), 17, 20) // of 30 octets, and five more
 	longer := append(bytes.Clone(short), 1, 2, 3, 4, 5)
 	binary.BigEndian.PutUint16(longer[2:], 35)
-	other := summed(packet4(1, with(echo(13), 2, 9, 9))) // timestamp
+	other := headed(packet4(1, with(echo(13), 2, 9, 9))) // timestamp
 	for _, c := range []struct {
 		name  string
 		frame []byte
@@ -81,13 +76,13 @@ func TestForward(t *testing.T) {
 		{"priority tag, ipv6, short", tagged(ether(v6, syn6...), 0x2000), arrival(v6, syn6)},
 		{"udp", ether(v4, unfinished(packet4(17, udp(5)), 17, 20)...), arrival(v4, udp4)},
 		{"udp without a checksum", ether(v4, noSum...), arrival(v4, noSum)},
-		{"udp, the checksum comes out as 0", ether(v4, unfinished(zero, 17, 20)...), arrival(v4, summed(with(zero, 26, 0xff, 0xff)))},
-		{"udp, less than the packet holds", ether(v4, summed(with(longer, 26, 5, 5))...), arrival(v4, summed(longer))},
+		{"udp, the checksum comes out as 0", ether(v4, unfinished(zero, 17, 20)...), arrival(v4, headed(with(zero, 26, 0xff, 0xff)))},
+		{"udp, less than the packet holds", ether(v4, headed(with(longer, 26, 5, 5))...), arrival(v4, headed(longer))},
 		{"ipv6 udp, unfinished", ether(v6, unfinished(extended6(17, udp(5)), 17, 40)...), arrival(v6, udp6)},
 		{"ipv6 udp without a checksum", ether(v6, with(udp6, 46, 0, 0)...), arrival(v6, udp6)},
 		{"echo request", ether(v4, with(ping4, 22, 0, 0)...), arrival(v4, ping4)},
 		{"ipv6 echo request", ether(v6, with(ping6, 42, 0, 0)...), arrival(v6, ping6)},
-		{"port unreachable", ether(v4, summed(unreachable4(lost4())[14:])...), arrival(v4, finished(unreachable4(lost4())[14:], 1, 20))},
+		{"port unreachable", ether(v4, headed(unreachable4(lost4())[14:])...), arrival(v4, finished(unreachable4(lost4())[14:], 1, 20))},
 		{"ipv6 port unreachable", unreachable6(lost6()), arrival(v6, finished(unreachable6(lost6())[14:], 58, 40))},
 		{"other icmp", ether(v4, other...), arrival(v4, other)},
 		{"first fragment", ether(v4, first...), arrival(v4, first)},

@@ -28,6 +28,7 @@ func FuzzParse(f *testing.F) {
 		ether(0x86dd, extended6(51, with(make([]byte, 24), 0, 17, 4), udp(1))...),
 		unreachable4(lost4()), unreachable4(options4(lost4(), 8)), unreachable6(lost6()),
 		unreachable6(extended6(60, extension(44, 8), fragment6(17, 1), udp(9))),
+		ether(0x0800, optional4(131, 7, 4, 10, 0, 0, 1)...), ether(0x86dd, extended6(43, with(extension(6, 24), 2, 0, 1), tcp(2))...),
 	} {
 		f.Add(frame)
 	}
@@ -43,6 +44,9 @@ func FuzzParse(f *testing.F) {
 			return
 		}
 		checkOffsets(t, &p)
+		if p.Refusal() >= lan.Refusals {
+			t.Fatalf("refused as %v", p.Refusal())
+		}
 		switch p.Kind {
 		case lan.ARPRequest, lan.ARPReply:
 			checkARP(t, &p)

@@ -109,6 +109,7 @@ type upper struct {
 	fragment       bool   // the packet is part of a larger one; an atomic fragment (RFC 6946) is not
 	id             uint32 // of the larger one
 	rerouted       bool   // a routing header names more stops, so that the destination is not the last
+	deprecated     bool   // a routing header is of type 0 (RFC 5095)
 }
 
 func isExtension(next byte) bool {
@@ -147,7 +148,7 @@ func (u *upper) extension(b []byte) int {
 	length := (int(b[1]) + 1) * 8
 	switch u.next {
 	case unix.IPPROTO_ROUTING:
-		u.rerouted = u.rerouted || b[3] != 0
+		u.rerouted, u.deprecated = u.rerouted || b[3] != 0, u.deprecated || b[2] == 0
 	case unix.IPPROTO_AH: // counts in units of four octets, minus two (RFC 4302, section 2.2)
 		length = (int(b[1]) + 2) * 4
 	case unix.IPPROTO_FRAGMENT:

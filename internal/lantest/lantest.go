@@ -107,11 +107,26 @@ func whole(src, dst machine.MAC, from, to netip.Addr, protocol byte, content []b
 		frame = append(frame, protocol, 64)
 	}
 	frame = append(append(frame, from.AsSlice()...), to.AsSlice()...)
+	if from.Is4() {
+		SetHeaderSum(frame[14:])
+	}
 	p := new(lan.Packet)
 	if v := p.Parse(append(frame, content...)); v != lan.Accepted {
 		panic(v) // of our own making
 	}
 	return p
+}
+
+// SetHeaderSum sets the checksum of the header of an IPv4 packet (RFC 1071): no kernel
+// takes one without it.
+func SetHeaderSum(packet []byte) {
+	packet[10], packet[11] = 0, 0
+	var sum uint32
+	for at := 0; at < int(packet[0]&15)*4; at += 2 {
+		sum += uint32(binary.BigEndian.Uint16(packet[at:]))
+	}
+	sum = sum>>16 + sum&0xffff
+	binary.BigEndian.PutUint16(packet[10:], ^uint16(sum>>16+sum))
 }
 
 // Crowd returns n machines with both families.

@@ -83,6 +83,7 @@ type address struct {
 	away     time.Time // of a claimed one with a reason: since when
 	yielded  time.Time // of a claimed one: since when the machine speaks for it; zero: it does not
 	inUse    bool      // the machine uses it since it came up
+	proved   bool      // it has answered for it since the claim
 	tests    series    // of the machine, whether it may use it
 
 	announced bool      // of a returned one: its machine was seen to use it
@@ -187,7 +188,7 @@ func (as *addresses) claimAll(c Claim) {
 		a := &as.all[i]
 		switch {
 		case a.standing == Claimed || a.claimable():
-			a.standing, a.yielded, a.inUse = Claimed, time.Time{}, false
+			a.standing, a.yielded, a.inUse, a.proved = Claimed, time.Time{}, false, false
 			c.Addrs = append(c.Addrs, a.IP)
 		case a.standing == Returned:
 			as.endClaim(a)

@@ -126,3 +126,9 @@ type Takes struct {
 func (t Takes) with(boot, services time.Duration) Takes {
 	return Takes{Boot: max(boot, t.Boot*7/8), Services: max(services, t.Services*7/8)}
 }
+
+// expected reports whether a machine that has booted before is likely to come, if it was
+// woken that long ago.
+func (t Takes) expected(waited time.Duration) bool {
+	return waited >= t.Boot*3/4 && waited <= t.Boot*5/4
+}

@@ -202,6 +202,9 @@ func (m *Machine) answered(now time.Time, e Answered) {
 	m.failures, m.retryAt = 0, time.Time{}
 	p.prove(now)
 	m.addrs.endTests()
+	if a != nil {
+		a.proved = true
+	}
 	m.provedUp(now, e.Addr, a)
 	if a != nil {
 		m.addrs.uses(now, a)

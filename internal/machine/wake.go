@@ -10,6 +10,11 @@ import (
 // which does not announce itself, and for addresses not yet in use.
 const arrivalPace = 100 * time.Millisecond
 
+// unheardPace is how soon a booting machine is asked again while nothing says that it is
+// about to come: a switch floods the questions to all ports, and one forged SYN begins
+// them. A boot is noticed so much later at most.
+const unheardPace = 50 * time.Millisecond
+
 // A machine that does not wake is tried with growing pauses. The first wake that
 // fails may be an accident, and the next knock wakes again.
 const (
@@ -183,7 +188,32 @@ func (m woken) askArriving(now time.Time) {
 		return
 	}
 	m.ask(now, m.awaited(now), false)
-	p.next = now.Add(Pace(now.Sub(m.wake.firstMagic), m.pace, arrivalPace))
+	p.next = now.Add(Pace(now.Sub(m.wake.firstMagic), max(m.pace, m.leastPause(now)), arrivalPace))
+}
+
+// leastPause returns how soon a machine that is awaited may be asked again. It is asked
+// densely about when it is expected, and after each frame of it: a hundredth of the time
+// since then costs few questions, and next to no time. Once it has answered where its
+// clients wait it is only asked whether it is still there.
+func (m woken) leastPause(now time.Time) time.Duration {
+	switch w := &m.wake; {
+	case m.state == Arriving && m.answersWhereAwaited(now):
+		return arrivalPace
+	case m.state == Arriving || m.takes.expected(now.Sub(w.firstMagic)):
+		return 0
+	case !m.heard.Before(w.firstMagic):
+		return min(now.Sub(m.heard)/100, unheardPace)
+	}
+	return unheardPace
+}
+
+// answersWhereAwaited reports whether a machine that arrives has answered for all
+// addresses that it is asked for.
+func (m woken) answersWhereAwaited(now time.Time) bool {
+	return !slices.ContainsFunc(m.awaited(now), func(ip netip.Addr) bool {
+		a := m.addrs.of(ip)
+		return a != nil && !a.proved
+	})
 }
 
 // heardWaking takes a frame of a machine that is being woken. A test of an address

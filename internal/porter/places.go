@@ -73,6 +73,15 @@ func (v *netView) of(had []netip.Addr) *netView {
 	return &own
 }
 
+// surroundings returns what the readers have to know.
+func (v *netView) surroundings() fastpath.Surroundings {
+	own := make(map[netip.Addr]bool)
+	for _, ip := range v.local {
+		own[ip] = true
+	}
+	return fastpath.Surroundings{Own: own, Network: v.network}
+}
+
 func (v *netView) Own(ip netip.Addr) bool {
 	return slices.Contains(v.local, ip) || v.network.Own(ip)
 }
@@ -105,6 +114,7 @@ func (l *loop) place() {
 	for _, n := range l.nics {
 		if v, err := n.readNetView(); err == nil {
 			views[n] = v
+			n.reader.SetSurroundings(v.surroundings())
 		}
 	}
 	holders := l.machines.holders()

@@ -252,6 +252,9 @@ func (p *Porter) Rejected() map[string]map[string]uint64 {
 				by[v.String()] = count
 			}
 		}
+		for reason, count := range n.reader.Refused() {
+			by[reason.String()] = count
+		}
 		rejected[n.name] = by
 	}
 	return rejected
