@@ -21,6 +21,8 @@ const (
 	fileMode = 0o600 // a journal holds SecureOn passwords
 	dirMode  = 0o700
 	maxAside = 3 // files set aside that are kept
+
+	asideSuffix = ".bad" // of files set aside
 )
 
 // disk is what the journal needs of the file system.
@@ -87,6 +89,11 @@ func control(f *os.File, call func(fd int) error) error {
 		}
 	})
 	return errors.Join(err, result)
+}
+
+// Keeps reports whether the journal makes files of that name in its directory.
+func Keeps(name string) bool {
+	return name == fileName || strings.HasPrefix(name, "."+fileName) || strings.HasPrefix(name, fileName+".") && strings.HasSuffix(name, asideSuffix)
 }
 
 func (d *folder) file() string { return filepath.Join(d.path, fileName) }
@@ -171,13 +178,13 @@ func (d *folder) sweep() error {
 // setAside keeps the present file under another name, which it returns. The file
 // also keeps its own, where that is possible, until the new one replaces it.
 func (d *folder) setAside(now time.Time) (string, error) {
-	name := fmt.Sprintf("%s.%s.bad", d.file(), now.UTC().Format("20060102T150405.000000000Z"))
+	name := fmt.Sprintf("%s.%s%s", d.file(), now.UTC().Format("20060102T150405.000000000Z"), asideSuffix)
 	if os.Link(d.file(), name) != nil {
 		if err := os.Rename(d.file(), name); err != nil {
 			return "", err
 		}
 	}
-	aside, err := d.named(fileName+".", ".bad") // by name is by time
+	aside, err := d.named(fileName+".", asideSuffix) // by name is by time
 	// This one stays, whatever the clock says.
 	aside = slices.DeleteFunc(aside, func(s string) bool { return s == name })
 	for len(aside) > maxAside-1 {
