@@ -35,21 +35,7 @@ func openAsNobody(t *testing.T, conf string) *house {
 		t.Fatal(err)
 	}
 	ctx, lan := newLAN(t)
-	d, err := rig.Start(ctx, lan, dir, rig.Options{Exe: os.Args[0], Env: programEnv, Config: "user: nobody\n" + conf})
-	if err != nil {
-		t.Fatal(err)
-	}
-	h := &house{T: t, ctx: ctx, lan: lan, d: d}
-	t.Cleanup(func() {
-		h.d.Kill()
-		if t.Failed() {
-			t.Log("the daemon's log:\n" + h.d.Log.Text())
-		}
-		if strings.Contains(h.d.Log.Text(), "DATA RACE") {
-			t.Error("the daemon has a data race:\n" + h.d.Log.Text())
-		}
-	})
-	return h
+	return openAs(ctx, t, lan, "nobody", dir, conf)
 }
 
 // privileges are what the kernel says of a thread, as /proc/PID/status has it.
@@ -128,7 +114,7 @@ func TestNightAsNobody(t *testing.T) {
 	h.everyThread(want) // threads that came meanwhile, too
 
 	h.d.Kill()
-	h.again("user: nobody\n" + conf)
+	h.again(conf)
 	h.resumed("nas")
 	h.connect(h.lan.Client(), nas6, 22)
 	code, err := h.d.Stop(h.within(10 * time.Second))
@@ -150,13 +136,13 @@ func TestReloadAsNobody(t *testing.T) {
 	if got, want := warned.Field("try"), fmt.Sprintf("chgrp %d %s; chmod 640 %[2]s", nobody, file); got != want {
 		t.Errorf("the remedy is %q, want %q", got, want)
 	}
-	refused := h.reload("user: nobody\n"+brisk, "configuration not reloaded, the old one stays")
+	refused := h.reload(brisk, "configuration not reloaded, the old one stays")
 	if said := refused.Field("err"); !contains(said, file, "permission denied") {
 		t.Errorf("said %q", said)
 	}
 	h.must(os.Chown(file, 0, nobody))
 	h.must(os.Chmod(file, 0o640))
-	h.reload("user: nobody\n"+brisk, "configuration reloaded")
+	h.reload(brisk, "configuration reloaded")
 }
 
 // TestRootGivesUpTheRest: a daemon that stays root keeps the two capabilities
