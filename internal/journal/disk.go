@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"math"
 	"os"
@@ -17,9 +18,11 @@ import (
 )
 
 const (
-	fileName = "journal.jsonl"
-	fileMode = 0o600 // a journal holds SecureOn passwords
-	dirMode  = 0o700
+	fileName    = "journal.jsonl"
+	fileMode    = 0o600 // a journal holds SecureOn passwords
+	dirMode     = 0o700
+	othersWrite = 0o022 // the permission to write of all who are not the owner
+
 	maxAside = 3 // files set aside that are kept
 
 	asideSuffix = ".bad" // of files set aside
@@ -104,7 +107,7 @@ func (d *folder) close() error { return d.lock.Close() }
 // the file itself is in the content.
 func (d *folder) read() (*content, error) {
 	// Without O_NONBLOCK a pipe of that name would be waited for.
-	f, err := os.OpenFile(d.file(), os.O_RDONLY|unix.O_NONBLOCK, 0)
+	f, err := d.openFile(os.O_RDONLY | unix.O_NONBLOCK)
 	if err != nil {
 		return nil, err
 	}
@@ -119,11 +122,35 @@ func (d *folder) read() (*content, error) {
 	case info.Size() > d.most:
 		return &content{fault: fmt.Errorf("%d bytes long, expected at most %d", info.Size(), d.most)}, nil
 	}
-	return read(f), nil
+	c := read(f)
+	c.mode = info.Mode()
+	return c, nil
+}
+
+// openFile opens the present file. A link is not followed: it may lead to a file of
+// another user's choice.
+func (d *folder) openFile(flag int) (*os.File, error) {
+	f, err := os.OpenFile(d.file(), flag|unix.O_NOFOLLOW, 0)
+	if errors.Is(err, unix.ELOOP) {
+		return nil, fmt.Errorf("%s is a symbolic link: expected a regular file", d.file())
+	}
+	return f, err
+}
+
+// exposed returns which of the state directory and the file, whose mode is given, others
+// than the owner can write to: they could say what machines there are.
+func (d *folder) exposed(file fs.FileMode) (paths []string) {
+	if info, err := d.lock.Stat(); err == nil && info.Mode()&othersWrite != 0 {
+		paths = append(paths, d.path)
+	}
+	if file&othersWrite != 0 {
+		paths = append(paths, d.file())
+	}
+	return paths
 }
 
 func (d *folder) open() (file, error) {
-	f, err := os.OpenFile(d.file(), os.O_WRONLY|os.O_APPEND, 0)
+	f, err := d.openFile(os.O_WRONLY | os.O_APPEND)
 	if err != nil {
 		return nil, err
 	}
