@@ -112,6 +112,7 @@ func openUnprivileged(conf *config.Config, path string, log *slog.Logger, level 
 		warnRoot(conf.User, log)
 	}
 	warnUnreadable(path, user, log)
+	warnExposed(path, log)
 	return d, nil
 }
 
@@ -144,6 +145,18 @@ func warnUnreadable(path string, user privilege.User, log *slog.Logger) {
 	if errors.Is(err, fs.ErrPermission) {
 		log.Warn("SIGHUP will change nothing: the user that the daemon runs as may not read the configuration file", "event", "reload_impossible",
 			"file", path, "user", user.Name, "try", fmt.Sprintf("chgrp %d %s; chmod 640 %s", user.GID, path, path))
+	}
+}
+
+// groupWrite is the permission of a file's group to write.
+const groupWrite = 0o020
+
+// warnExposed tells that more than the owner of the configuration can have the daemon
+// run a program. One that everybody may write to is not loaded.
+func warnExposed(path string, log *slog.Logger) {
+	if info, err := os.Stat(path); err == nil && info.Mode()&groupWrite != 0 {
+		log.Warn("a group can write to the configuration file, and so have nightporter run programs (wake_command)", "event", "configuration_exposed",
+			"file", path, "try", "chmod g-w "+path)
 	}
 }
 
