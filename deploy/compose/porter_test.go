@@ -1,6 +1,7 @@
 package compose_test
 
 import (
+	"fmt"
 	"go/version"
 	"net/netip"
 	"os"
@@ -49,6 +50,38 @@ func TestPorter(t *testing.T) {
 	listen := config.Default().HTTP.Listen
 	if url := porter.Healthcheck.Test[len(porter.Healthcheck.Test)-1]; !slices.Equal(listen, []string{":9717"}) || url != "http://127.0.0.1:9717/-/healthy" {
 		t.Errorf("the health check asks %s, the daemon listens at %q", url, listen)
+	}
+}
+
+// TestPorterIsNotRoot: the image has a user, the same that a root becomes, the program
+// gets just the capabilities that compose.yaml gives to the container, and nothing in
+// compose.yaml undoes that.
+func TestPorterIsNotRoot(t *testing.T) {
+	porter := read(t).Services["nightporter"]
+	text := slurp(t, filepath.Join(porter.Build.Context, porter.Build.Dockerfile))
+	user := fmt.Sprintf("%d:%[1]d", privilege.Unused)
+	if found := regexp.MustCompile(`(?m)^USER (.*)$`).FindAllStringSubmatch(text, -1); len(found) != 1 || found[0][1] != user {
+		t.Errorf("USER: found %q, expected %s", found, user)
+	}
+	if state := "COPY --from=build --chown=" + user + " /state " + config.Default().StateDir + "\n"; !strings.Contains(text, state) {
+		t.Errorf("the Dockerfile lacks %q: a new volume would be root's", state)
+	}
+	found := regexp.MustCompile(`setcap (\S+)=p /nightporter `).FindStringSubmatch(text)
+	if found == nil {
+		t.Fatal("the program gets no capabilities")
+	}
+	given, added := strings.Split(strings.ToUpper(found[1]), ","), make([]string, 0, 2)
+	for _, name := range porter.CapAdd {
+		added = append(added, "CAP_"+name)
+	}
+	slices.Sort(given)
+	slices.Sort(added)
+	if !slices.Equal(given, added) {
+		t.Errorf("the program's file has %q, the container %q", given, added)
+	}
+	// The kernel gives nothing of a file's to a process that may not gain privileges.
+	if len(porter.SecurityOpt) > 0 || porter.User != "" {
+		t.Errorf("security_opt %q, user %q: expected none", porter.SecurityOpt, porter.User)
 	}
 }
 

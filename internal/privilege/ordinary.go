@@ -11,11 +11,11 @@ import (
 // preferred is the user that a root becomes, where the host has it.
 const preferred = "nightporter"
 
-// unused is what a root becomes on other hosts: a number that no user has.
+// Unused is what a root becomes on other hosts: a number that no user has.
 // Debian reserves 65000 to 65533, and systemd gives out nothing above 65519 but
 // nobody, 65534. That one is not used, since other services run as nobody too:
 // they could read the journal and stop the daemon.
-const unused = 65521
+const Unused = 65521
 
 // ordinary returns the user that a root becomes which was not told whom to become.
 // A root that can become no other user is returned itself, as is any other user.
@@ -26,7 +26,7 @@ func ordinary() User {
 	}
 	u, err := Find(preferred)
 	if err != nil || u.UID == 0 {
-		u = User{Name: nameOf(unused), UID: unused, GID: unused}
+		u = User{Name: nameOf(Unused), UID: Unused, GID: Unused}
 	}
 	if !reachable(u) {
 		return now

@@ -63,7 +63,7 @@ func Own(dir string, u User, ours func(name string) bool) error {
 
 // earlier reports whether an earlier run may have been that user without being told
 // so: root, or the one that root becomes where there is no user of our name.
-func earlier(uid int) bool { return uid == 0 || uid == unused }
+func earlier(uid int) bool { return uid == 0 || uid == Unused }
 
 func uidOf(info fs.FileInfo) int { return int(info.Sys().(*syscall.Stat_t).Uid) }
 

@@ -47,7 +47,7 @@ func TestOwnMakes(t *testing.T) {
 func TestOwnGivesWhatAnEarlierRunLeft(t *testing.T) {
 	needRoot(t)
 	u := User{Name: "nobody", UID: nobody, GID: nobody}
-	for _, before := range [][2]int{{0, 0}, {0, unused}, {unused, unused}} {
+	for _, before := range [][2]int{{0, 0}, {0, Unused}, {Unused, Unused}} {
 		dir := t.TempDir()
 		files := []string{"journal.jsonl", "journal.bad"}
 		for i, name := range files {
