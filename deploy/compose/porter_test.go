@@ -100,8 +100,25 @@ func TestPorterConfig(t *testing.T) {
 var (
 	from      = regexp.MustCompile(`(?m)^FROM (\S+)(?: AS (\w+))?$`)
 	copies    = regexp.MustCompile(`(?m)^COPY (\S.*) (\S+)$`)
-	toolchain = regexp.MustCompile(`(?m)^go (\S+)$`)
+	toolchain = regexp.MustCompile(`(?m)^toolchain go(\S+)$`)
 )
+
+// TestToolchain: every module is built with the same Go, which is not one with faults
+// that were mended since.
+func TestToolchain(t *testing.T) {
+	root := read(t).Services["nightporter"].Build.Context
+	var versions []string
+	for _, module := range []string{"go.mod", "dashboards/go.mod", "deploy/compose/schema/go.mod"} {
+		found := toolchain.FindStringSubmatch(slurp(t, filepath.Join(root, module)))
+		if found == nil || version.Compare("go"+found[1], "go1.26.8") < 0 {
+			t.Fatalf("%s: toolchain: found %q, expected go1.26.8 or later", module, found)
+		}
+		versions = append(versions, found[1])
+	}
+	if len(slices.Compact(versions)) != 1 {
+		t.Errorf("the modules are built with %q", versions)
+	}
+}
 
 // TestDockerfile: it builds what is in the repository, with a Go that can, and
 // nothing that would need a library.
