@@ -92,6 +92,7 @@ func openUnprivileged(conf *config.Config, path string, log *slog.Logger, level 
 	if err != nil {
 		return nil, fmt.Errorf("user: %w", err)
 	}
+	started := os.Geteuid()
 	if err := privilege.Own(conf.StateDir, user, journal.Keeps); err != nil {
 		return nil, fmt.Errorf("state_dir: %w", err)
 	}
@@ -99,6 +100,9 @@ func openUnprivileged(conf *config.Config, path string, log *slog.Logger, level 
 		return nil, fmt.Errorf("user: %w", err)
 	}
 	d, err := daemon.New(conf, version.Version, log, level)
+	if errors.Is(err, syscall.EACCES) && started != user.UID {
+		err = fmt.Errorf("%w: expected what %s can read, as whom nightporter runs: see user", err, user.Name)
+	}
 	if err != nil {
 		return nil, err
 	}
