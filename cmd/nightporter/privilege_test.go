@@ -165,6 +165,9 @@ func TestUnprivilegedStart(t *testing.T) {
 	if err := os.Mkdir(theirs, 0o700); err != nil {
 		t.Fatal(err)
 	}
+	if err := os.WriteFile(filepath.Join(theirs, "precious"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	secret := filepath.Join(dir, "secret.yaml")
 	if err := os.WriteFile(secret, []byte("registration: {token: hunter2hunter2}\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -181,7 +184,7 @@ func TestUnprivilegedStart(t *testing.T) {
 		{"unknown user", []string{"--user", "no such user"}, "", []string{"user:", `"no such user"`, "--user"}},
 		{"token that everybody may read", []string{"--config", secret}, "", []string{"registration.token", secret, "0644", "chmod o-rwx"}},
 		{"state of root's", []string{"--user", "nobody", "--state_dir", theirs}, "", []string{"state_dir", theirs, "belongs to root", "chown -R 65534:"}},
-		{"state of somebody else's", []string{"--state_dir", dir}, dir, []string{"state_dir", dir, "belongs to nobody", "chown -R 0:0"}},
+		{"state of somebody else's", []string{"--user", "root", "--state_dir", dir}, dir, []string{"state_dir", dir, "belongs to nobody", "chown -R 0:0"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if c.foreign != "" {

@@ -101,7 +101,7 @@ func openUnprivileged(conf *config.Config, path string, log *slog.Logger, level 
 	}
 	d, err := daemon.New(conf, version.Version, log, level)
 	if errors.Is(err, syscall.EACCES) && started != user.UID {
-		err = fmt.Errorf("%w: expected what %s can read, as whom nightporter runs: see user", err, user.Name)
+		err = fmt.Errorf("%w; nightporter runs as %s, see user", err, user.Name)
 	}
 	if err != nil {
 		return nil, err

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"net"
 	"os"
 	"path/filepath"
@@ -22,7 +23,9 @@ func TestStartUnderAServiceManager(t *testing.T) {
 	defer manager.Close()
 	host := lan.Porter()
 	state := t.TempDir()
-	if err := os.Chmod(filepath.Dir(state), 0o711); err != nil { // the test's own, which the daemon's user has to get through
+	// The test's own directory, which the daemon's user has to get through, and a socket
+	// as systemd's.
+	if err := errors.Join(os.Chmod(filepath.Dir(state), 0o711), os.Chmod(path, 0o777)); err != nil {
 		t.Fatal(err)
 	}
 	cmd := host.Command(ctx, os.Args[0], "serve", "--state_dir", state, "--http.listen", "127.0.0.1:0", "--registration.listen", "127.0.0.1:0")
