@@ -80,9 +80,14 @@ func TestAttackByAForgedRecord(t *testing.T) {
 func TestAttackByAForgedLabel(t *testing.T) {
 	for _, name := range []string{"", `a\nb`, `\u001b[31mred`, `a\u202eb`, "../nas", strings.Repeat("x", 65)} {
 		c := read(bytes.NewReader(forgedRecord(t, `"name":"[^"]*"`, `"name":"`+name+`"`)))
-		if got := c.machines[macOf(1)].Spec.Name; got != macOf(1).String() || c.fault != nil {
-			t.Errorf("%q: the machine is %q, fault %v", name, got, c.fault)
+		if got := c.machines[macOf(1)].Spec.Name; got != macOf(1).String() || c.fault != nil || !c.renamed[macOf(1)] || c.renamed[macOf(0)] {
+			t.Errorf("%q: the machine is %q, fault %v, renamed are %v", name, got, c.fault, c.renamed)
 		}
+	}
+	dir := t.TempDir()
+	put(t, dir, forgedRecord(t, `"name":"[^"]*"`, `"name":"a\nb"`))
+	if _, past, l := opened(t, dir); len(past.Machines) != 3 || len(l.lines("event=record_renamed")) != 1 {
+		t.Errorf("%d machines, log %q", len(past.Machines), l.lines("level="))
 	}
 	c := read(bytes.NewReader(forgedRecord(t, `"saved_joules":180000000`, `"saved_joules":1e308`)))
 	if got := c.machines[macOf(1)].Tally.SavedJoules; got != mostJoules {

@@ -102,9 +102,16 @@ type leftOut struct {
 // mostTold is how many of them are told of one by one.
 const mostTold = 16
 
-// tellLeftOut logs which records were not believed, and takes an event of each
-// machine in that is not known any more.
+// tellLeftOut logs what was not believed, and takes an event of each machine in that
+// is not known any more.
 func (j *Journal) tellLeftOut(c *content) {
+	renamed := 0
+	for mac, m := range c.machines {
+		if c.renamed[mac] && renamed < mostTold {
+			j.log.Warn("a name in the journal is none that a machine may have: its MAC is its name", "event", "record_renamed", "file", j.folder.file(), "machine", m.Spec.Name)
+			renamed++
+		}
+	}
 	for _, l := range c.leftOut {
 		j.log.Warn("a record of the journal is left out", "event", "record_left_out", "file", j.folder.file(), "machine", l.name, "mac", l.mac, "err", l.why)
 		if _, known := c.machines[l.mac]; known {
