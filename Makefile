@@ -11,7 +11,7 @@ LDFLAGS     := -s -w -X $(VARS).Version=$(VERSION) -X $(VARS).Revision=$(REVISIO
 RACE     := $(shell command -v $$($(GO) env CC) >/dev/null 2>&1 && echo -race)
 FUZZTIME ?= 2000x
 
-.PHONY: build test connections soak lint fmt fuzz cross bench demo dashboards ci clean
+.PHONY: build test connections soak lint vuln fmt fuzz cross bench demo dashboards ci clean
 
 build: ## the program, for this machine
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o nightporter ./cmd/nightporter
@@ -45,6 +45,9 @@ lint: ## gofmt, vet, staticcheck
 	$(GO) mod tidy -diff
 	$(GO) -C dashboards vet ./...
 	$(GO) -C dashboards run $(STATICCHECK) ./...
+
+vuln: ## known vulnerabilities, where their database can be reached
+	GO=$(GO) .ci/vuln ./...
 
 # Every fuzz target of every package, for a second or two each. What is interesting
 # is hardly minimised: that would take most of the time. The default is a number of

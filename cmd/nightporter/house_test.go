@@ -66,7 +66,13 @@ func openOn(ctx context.Context, t *testing.T, lan *lab.LAN, conf string) *house
 // openIn is openOn with a directory of the caller's for the daemon's state.
 func openIn(ctx context.Context, t *testing.T, lan *lab.LAN, dir, conf string) *house {
 	t.Helper()
-	d, err := rig.Start(ctx, lan, dir, rig.Options{Exe: os.Args[0], Env: programEnv, Config: conf})
+	return openAs(ctx, t, lan, "", dir, conf)
+}
+
+// openAs is openIn with the user that the daemon becomes.
+func openAs(ctx context.Context, t *testing.T, lan *lab.LAN, user, dir, conf string) *house {
+	t.Helper()
+	d, err := rig.Start(ctx, lan, dir, rig.Options{Exe: os.Args[0], Env: programEnv, User: user, Config: conf})
 	if err != nil {
 		t.Fatal(err)
 	}

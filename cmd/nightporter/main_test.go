@@ -45,6 +45,14 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, dropNetAdmin())
 		os.Exit(1)
 	}
+	if numbers := os.Getenv(confinedTo); numbers != "" {
+		fmt.Fprintln(os.Stderr, confine(numbers))
+		os.Exit(1)
+	}
+	if file := os.Getenv(contained); file != "" {
+		fmt.Fprintln(os.Stderr, containSelf(file))
+		os.Exit(1)
+	}
 	if os.Getenv(asProgram) != "" {
 		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 		defer stop()

@@ -35,21 +35,7 @@ func openAsNobody(t *testing.T, conf string) *house {
 		t.Fatal(err)
 	}
 	ctx, lan := newLAN(t)
-	d, err := rig.Start(ctx, lan, dir, rig.Options{Exe: os.Args[0], Env: programEnv, Config: "user: nobody\n" + conf})
-	if err != nil {
-		t.Fatal(err)
-	}
-	h := &house{T: t, ctx: ctx, lan: lan, d: d}
-	t.Cleanup(func() {
-		h.d.Kill()
-		if t.Failed() {
-			t.Log("the daemon's log:\n" + h.d.Log.Text())
-		}
-		if strings.Contains(h.d.Log.Text(), "DATA RACE") {
-			t.Error("the daemon has a data race:\n" + h.d.Log.Text())
-		}
-	})
-	return h
+	return openAs(ctx, t, lan, "nobody", dir, conf)
 }
 
 // privileges are what the kernel says of a thread, as /proc/PID/status has it.
@@ -128,7 +114,7 @@ func TestNightAsNobody(t *testing.T) {
 	h.everyThread(want) // threads that came meanwhile, too
 
 	h.d.Kill()
-	h.again("user: nobody\n" + conf)
+	h.again(conf)
 	h.resumed("nas")
 	h.connect(h.lan.Client(), nas6, 22)
 	code, err := h.d.Stop(h.within(10 * time.Second))
@@ -150,13 +136,13 @@ func TestReloadAsNobody(t *testing.T) {
 	if got, want := warned.Field("try"), fmt.Sprintf("chgrp %d %s; chmod 640 %[2]s", nobody, file); got != want {
 		t.Errorf("the remedy is %q, want %q", got, want)
 	}
-	refused := h.reload("user: nobody\n"+brisk, "configuration not reloaded, the old one stays")
+	refused := h.reload(brisk, "configuration not reloaded, the old one stays")
 	if said := refused.Field("err"); !contains(said, file, "permission denied") {
 		t.Errorf("said %q", said)
 	}
 	h.must(os.Chown(file, 0, nobody))
 	h.must(os.Chmod(file, 0o640))
-	h.reload("user: nobody\n"+brisk, "configuration reloaded")
+	h.reload(brisk, "configuration reloaded")
 }
 
 // TestRootGivesUpTheRest: a daemon that stays root keeps the two capabilities
@@ -179,6 +165,9 @@ func TestUnprivilegedStart(t *testing.T) {
 	if err := os.Mkdir(theirs, 0o700); err != nil {
 		t.Fatal(err)
 	}
+	if err := os.WriteFile(filepath.Join(theirs, "precious"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	secret := filepath.Join(dir, "secret.yaml")
 	if err := os.WriteFile(secret, []byte("registration: {token: hunter2hunter2}\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -195,7 +184,7 @@ func TestUnprivilegedStart(t *testing.T) {
 		{"unknown user", []string{"--user", "no such user"}, "", []string{"user:", `"no such user"`, "--user"}},
 		{"token that everybody may read", []string{"--config", secret}, "", []string{"registration.token", secret, "0644", "chmod o-rwx"}},
 		{"state of root's", []string{"--user", "nobody", "--state_dir", theirs}, "", []string{"state_dir", theirs, "belongs to root", "chown -R 65534:"}},
-		{"state of somebody else's", []string{"--state_dir", dir}, dir, []string{"state_dir", dir, "belongs to nobody", "chown -R 0:0"}},
+		{"state of somebody else's", []string{"--user", "root", "--state_dir", dir}, dir, []string{"state_dir", dir, "belongs to nobody", "chown -R 0:0"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if c.foreign != "" {

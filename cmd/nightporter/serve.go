@@ -18,6 +18,7 @@ import (
 
 	"nightporter/internal/config"
 	"nightporter/internal/daemon"
+	"nightporter/internal/journal"
 	"nightporter/internal/privilege"
 )
 
@@ -91,24 +92,51 @@ func openUnprivileged(conf *config.Config, path string, log *slog.Logger, level 
 	if err != nil {
 		return nil, fmt.Errorf("user: %w", err)
 	}
-	if err := privilege.Own(conf.StateDir, user); err != nil {
+	started := os.Geteuid()
+	if err := privilege.Own(conf.StateDir, user, journal.Keeps); err != nil {
 		return nil, fmt.Errorf("state_dir: %w", err)
 	}
 	if err := privilege.Become(user, privilege.Opening); err != nil {
 		return nil, fmt.Errorf("user: %w", err)
 	}
 	d, err := daemon.New(conf, version.Version, log, level)
+	if errors.Is(err, syscall.EACCES) && started != user.UID {
+		err = fmt.Errorf("%w; nightporter runs as %s, see user", err, user.Name)
+	}
 	if err != nil {
 		return nil, err
 	}
-	left, err := privilege.Keep(privilege.Working)
+	left, err := privilege.Keep(needed(conf))
 	if err != nil {
 		d.Close()
 		return nil, err
 	}
 	log.Info("running with least privilege", "event", "privileges_dropped", "user", user.Name, "uid", user.UID, "capabilities", left.String())
+	if user.UID == 0 {
+		warnRoot(conf.User, log)
+	}
 	warnUnreadable(path, user, log)
+	warnExposed(path, log)
 	return d, nil
+}
+
+// needed returns what the daemon needs while it works. It is CAP_NET_RAW alone where
+// it changes nothing of the host's network: no firewall rule, no address, and no
+// neighbour that local programs wait for.
+func needed(conf *config.Config) privilege.Set {
+	if conf.Claim.Guard == config.GuardOff && conf.Claim.Mode != config.ModeBind && !conf.Wake.Local {
+		return privilege.Watching
+	}
+	return privilege.Working
+}
+
+// warnRoot tells once that the daemon runs as root, and why.
+func warnRoot(configured string, log *slog.Logger) {
+	reason, try := "user is "+configured, "leave user empty"
+	if configured == "" {
+		reason, try = "root may become no other user here", "start it as another user with CAP_NET_RAW and CAP_NET_ADMIN"
+	}
+	log.Warn("running as root: without its capabilities it can still change root's own files", "event", "runs_as_root", "reason", reason, "try", try)
 }
 
 // warnUnreadable tells at the start what would otherwise be found out at the
@@ -121,6 +149,18 @@ func warnUnreadable(path string, user privilege.User, log *slog.Logger) {
 	if errors.Is(err, fs.ErrPermission) {
 		log.Warn("SIGHUP will change nothing: the user that the daemon runs as may not read the configuration file", "event", "reload_impossible",
 			"file", path, "user", user.Name, "try", fmt.Sprintf("chgrp %d %s; chmod 640 %s", user.GID, path, path))
+	}
+}
+
+// groupWrite is the permission of a file's group to write.
+const groupWrite = 0o020
+
+// warnExposed tells that more than the owner of the configuration can have the daemon
+// run a program. One that everybody may write to is not loaded.
+func warnExposed(path string, log *slog.Logger) {
+	if info, err := os.Stat(path); err == nil && info.Mode()&groupWrite != 0 {
+		log.Warn("a group can write to the configuration file, and so have nightporter run programs (wake_command)", "event", "configuration_exposed",
+			"file", path, "try", "chmod g-w "+path)
 	}
 }
 

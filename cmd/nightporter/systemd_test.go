@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"net"
 	"os"
 	"path/filepath"
@@ -21,7 +22,13 @@ func TestStartUnderAServiceManager(t *testing.T) {
 	}
 	defer manager.Close()
 	host := lan.Porter()
-	cmd := host.Command(ctx, os.Args[0], "serve", "--state_dir", t.TempDir(), "--http.listen", "127.0.0.1:0", "--registration.listen", "127.0.0.1:0")
+	state := t.TempDir()
+	// The test's own directory, which the daemon's user has to get through, and a socket
+	// as systemd's.
+	if err := errors.Join(os.Chmod(filepath.Dir(state), 0o711), os.Chmod(path, 0o777)); err != nil {
+		t.Fatal(err)
+	}
+	cmd := host.Command(ctx, os.Args[0], "serve", "--state_dir", state, "--http.listen", "127.0.0.1:0", "--registration.listen", "127.0.0.1:0")
 	cmd.Env = append(append(os.Environ(), programEnv...), "NOTIFY_SOCKET="+path, "WATCHDOG_USEC=150000")
 	cmd.Stdout, cmd.Stderr = t.Output(), t.Output()
 	if err := host.Start(cmd); err != nil {

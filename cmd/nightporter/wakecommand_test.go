@@ -24,13 +24,13 @@ echo run >>runs
 `
 
 // commanded opens a house in which a script wakes nas, which heeds no magic packet.
-// more is added to nas's entry, and conf to the configuration.
-func commanded(t *testing.T, script, more, conf string, change func(*lab.MachineConfig)) *subject {
+// The daemon runs as user, more is added to nas's entry, and conf to the configuration.
+func commanded(t *testing.T, user, script, more, conf string, change func(*lab.MachineConfig)) *subject {
 	t.Helper()
 	t.Parallel()
 	dir := t.TempDir()
 	h := &house{T: t}
-	if strings.Contains(conf, "nobody") {
+	if user == "nobody" {
 		if err := os.Chown(dir, nobody, nobody); err != nil {
 			t.Skip("needs root, and nobody in its user namespace:", err)
 		}
@@ -41,7 +41,7 @@ func commanded(t *testing.T, script, more, conf string, change func(*lab.Machine
 	h.ctx, h.lan = newLANFor(t, 2*time.Minute)
 	nas := h.nas(change)
 	entry := entryOf(fmt.Sprintf("wake_command: [%q, %q], %s", program, dir, more))
-	return &subject{house: openIn(h.ctx, t, h.lan, dir, fieldProbe+conf+entry), nas: nas}
+	return &subject{house: openAs(h.ctx, t, h.lan, user, dir, fieldProbe+conf+entry), nas: nas}
 }
 
 // path of a file in the directory that the script is given.
@@ -92,7 +92,7 @@ func TestFieldWakeCommand(t *testing.T) {
 	t.Parallel()
 	for name, uid := range map[string]int{"root": os.Getuid(), "nobody": nobody} {
 		t.Run(name, func(t *testing.T) {
-			s := commanded(t, witness, "wake_transports: []", fmt.Sprintf("user: %q\n", strings.TrimPrefix(name, "root")), nil)
+			s := commanded(t, name, witness, "wake_transports: []", "", nil)
 			s.everyThread(commandless(s, uid))
 			s.sleeps()
 			n := s.d.Log.Len()
@@ -149,7 +149,7 @@ func commandless(s *subject, uid int) privileges {
 // again in each round, and keeps no magic packet back.
 func TestFieldWakeCommandFails(t *testing.T) {
 	const fails = "#!/bin/sh\necho run >>$1/runs\necho 'no such plug' >&2\nexit 3\n"
-	s := commanded(t, fails, "agentless: false", "wake: {interval: 1s, attempts: 10}\n", secondCard)
+	s := commanded(t, "", fails, "agentless: false", "wake: {interval: 1s, attempts: 10}\n", secondCard)
 	failed := func(level string, n int) (count int) {
 		for _, e := range s.d.Log.Entries(n) {
 			if e.Level == level && e.Field("event") == "command_failed" {
@@ -180,7 +180,7 @@ func TestFieldWakeCommandFails(t *testing.T) {
 // not run twice, and ends with the daemon.
 func TestFieldWakeCommandHangs(t *testing.T) {
 	const hangs = "#!/bin/sh\necho run >>$1/runs\necho $$ >$1/pid\nsleep 1000 & sleep 1000\n"
-	s := commanded(t, hangs, "agentless: false", "wake: {interval: 1s, attempts: 10}\n", func(c *lab.MachineConfig) { c.IgnoreMagic = 7 })
+	s := commanded(t, "", hangs, "agentless: false", "wake: {interval: 1s, attempts: 10}\n", func(c *lab.MachineConfig) { c.IgnoreMagic = 7 })
 	s.sleeps()
 	s.serves(nas4)
 	if s.runs() != 1 {
@@ -206,7 +206,7 @@ func TestFieldWakeCommandHangs(t *testing.T) {
 
 // TestFieldWakeCommandAtTheEnd: wake.on_exit has commands run as well.
 func TestFieldWakeCommandAtTheEnd(t *testing.T) {
-	s := commanded(t, witness, "wake_transports: []", "wake: {on_exit: all}\n", nil)
+	s := commanded(t, "", witness, "wake_transports: []", "wake: {on_exit: all}\n", nil)
 	s.sleeps()
 	code, err := s.d.Stop(s.within(5 * time.Second))
 	if s.must(err); code != 0 {
@@ -219,7 +219,7 @@ func TestFieldWakeCommandAtTheEnd(t *testing.T) {
 
 // TestWakePathsReload: where magic packets go can be changed without a restart.
 func TestWakePathsReload(t *testing.T) {
-	s := commanded(t, witness, "wake_transports: []", "", nil)
+	s := commanded(t, "", witness, "wake_transports: []", "", nil)
 	s.sleeps()
 	s.reload(fieldProbe+entryOf("wake_transports: [udp]"), "configuration reloaded")
 	s.serves(nas4)

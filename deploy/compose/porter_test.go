@@ -1,6 +1,7 @@
 package compose_test
 
 import (
+	"fmt"
 	"go/version"
 	"net/netip"
 	"os"
@@ -52,6 +53,38 @@ func TestPorter(t *testing.T) {
 	}
 }
 
+// TestPorterIsNotRoot: the image has a user, the same that a root becomes, the program
+// gets just the capabilities that compose.yaml gives to the container, and nothing in
+// compose.yaml undoes that.
+func TestPorterIsNotRoot(t *testing.T) {
+	porter := read(t).Services["nightporter"]
+	text := slurp(t, filepath.Join(porter.Build.Context, porter.Build.Dockerfile))
+	user := fmt.Sprintf("%d:%[1]d", privilege.Unused)
+	if found := regexp.MustCompile(`(?m)^USER (.*)$`).FindAllStringSubmatch(text, -1); len(found) != 1 || found[0][1] != user {
+		t.Errorf("USER: found %q, expected %s", found, user)
+	}
+	if state := "COPY --from=build --chown=" + user + " /state " + config.Default().StateDir + "\n"; !strings.Contains(text, state) {
+		t.Errorf("the Dockerfile lacks %q: a new volume would be root's", state)
+	}
+	found := regexp.MustCompile(`setcap (\S+)=p /nightporter `).FindStringSubmatch(text)
+	if found == nil {
+		t.Fatal("the program gets no capabilities")
+	}
+	given, added := strings.Split(strings.ToUpper(found[1]), ","), make([]string, 0, 2)
+	for _, name := range porter.CapAdd {
+		added = append(added, "CAP_"+name)
+	}
+	slices.Sort(given)
+	slices.Sort(added)
+	if !slices.Equal(given, added) {
+		t.Errorf("the program's file has %q, the container %q", given, added)
+	}
+	// The kernel gives nothing of a file's to a process that may not gain privileges.
+	if len(porter.SecurityOpt) > 0 || porter.User != "" {
+		t.Errorf("security_opt %q, user %q: expected none", porter.SecurityOpt, porter.User)
+	}
+}
+
 // TestPorterConfig: the configuration is valid, and as yet nobody's wish.
 func TestPorterConfig(t *testing.T) {
 	file := read(t).Services["nightporter"].host(t, config.DefaultPath)
@@ -67,8 +100,25 @@ func TestPorterConfig(t *testing.T) {
 var (
 	from      = regexp.MustCompile(`(?m)^FROM (\S+)(?: AS (\w+))?$`)
 	copies    = regexp.MustCompile(`(?m)^COPY (\S.*) (\S+)$`)
-	toolchain = regexp.MustCompile(`(?m)^go (\S+)$`)
+	toolchain = regexp.MustCompile(`(?m)^toolchain go(\S+)$`)
 )
+
+// TestToolchain: every module is built with the same Go, which is not one with faults
+// that were mended since.
+func TestToolchain(t *testing.T) {
+	root := read(t).Services["nightporter"].Build.Context
+	var versions []string
+	for _, module := range []string{"go.mod", "dashboards/go.mod", "deploy/compose/schema/go.mod"} {
+		found := toolchain.FindStringSubmatch(slurp(t, filepath.Join(root, module)))
+		if found == nil || version.Compare("go"+found[1], "go1.26.8") < 0 {
+			t.Fatalf("%s: toolchain: found %q, expected go1.26.8 or later", module, found)
+		}
+		versions = append(versions, found[1])
+	}
+	if len(slices.Compact(versions)) != 1 {
+		t.Errorf("the modules are built with %q", versions)
+	}
+}
 
 // TestDockerfile: it builds what is in the repository, with a Go that can, and
 // nothing that would need a library.

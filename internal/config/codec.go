@@ -9,6 +9,8 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"nightporter/internal/machine"
 )
 
 // codec reads values of type T from what a YAML parser makes of a file, and
@@ -100,12 +102,8 @@ func integer(raw any) (int64, bool) {
 	return 0, false
 }
 
-// maxWatts is beyond any machine that a magic packet wakes; it catches
-// milliwatts and slips of the finger.
-const maxWatts = 100_000
-
 func watts() codec[float64] {
-	expected := fmt.Sprintf("a number of watts from 0 to %d", maxWatts)
+	expected := fmt.Sprintf("a number of watts from 0 to %d", machine.MaxWatts)
 	return codec[float64]{
 		noun: "watts",
 		text: func(s string) any {
@@ -119,7 +117,7 @@ func watts() codec[float64] {
 			if n, whole := integer(raw); whole {
 				w, ok = float64(n), true
 			}
-			if !ok || !(w >= 0 && w <= maxWatts) { // so written, it also refuses NaN
+			if !ok || !(w >= 0 && w <= machine.MaxWatts) { // so written, it also refuses NaN
 				return 0, p.wrong(raw, expected)
 			}
 			return w + 0, true // makes 0 of -0

@@ -76,6 +76,22 @@ func TestForbiddenFile(t *testing.T) {
 	}
 }
 
+// TestAttackThroughAnOpenFile: a user of the host writes a wake_command into a
+// configuration that everybody may write to. It is not loaded.
+func TestAttackThroughAnOpenFile(t *testing.T) {
+	path := write(t, "config.yaml", "wake: {attempts: 3}\n")
+	for mode, open := range map[fs.FileMode]bool{0o600: false, 0o644: false, 0o664: false, 0o666: true, 0o602: true} {
+		if err := os.Chmod(path, mode); err != nil {
+			t.Fatal(err)
+		}
+		_, err := config.Load(path, true, nil, nil)
+		want := fmt.Sprintf("configuration file %s: found mode %04o, expected a file that not everybody may write to: try `chmod o-w %[1]s`", path, mode)
+		if open != (err != nil) || open && err.Error() != want {
+			t.Errorf("%04o: error %v, want %q", mode, err, want)
+		}
+	}
+}
+
 // Anchors are useful, so they are allowed.
 func TestAliases(t *testing.T) {
 	c := load(t, "registration: {allow: &macs [10:20:30:40:50:59, 00:00:00:00:00:01]}\nwake: &w {attempts: 2}\nprobe: {misses: 4, <<: {interval: 2s}}\n", nil)
@@ -158,7 +174,6 @@ func TestWorldReadableToken(t *testing.T) {
 		{"everybody but the group", token, 0o604, nil, true},
 		{"the group", token, 0o640, nil, false},
 		{"the owner", token, 0o600, nil, false},
-		{"others may write, not read", token, 0o602, nil, false},
 		{"everybody, no token", "registration: {token: ''}\n", 0o644, nil, false},
 		{"everybody, token in the environment", "log: {level: info}\n", 0o644, override, false},
 		{"everybody, another token in the environment", token, 0o644, override, false},

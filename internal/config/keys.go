@@ -91,7 +91,7 @@ func generalKeys() []key {
 		field("state_dir", "/var/lib/nightporter", func(c *Config) *string { return &c.StateDir }, absolutePath(),
 			"directory for what has to outlive a restart: machines, their counters, and the last events").needsRestart(),
 		field("user", "", func(c *Config) *string { return &c.User }, userName(),
-			"user that the porter becomes when it is started as root, and to whom state_dir has to belong; empty: it stays who it is; either way it keeps CAP_NET_RAW and CAP_NET_ADMIN only").needsRestart(),
+			"user that the porter becomes when it is started as root, and to whom state_dir has to belong; empty: nightporter if the host has that user, else uid 65521, which no user has; root: it stays root, without its capabilities; in any case it keeps CAP_NET_RAW and CAP_NET_ADMIN at most").needsRestart(),
 		field("log.level", "info", func(c *Config) *slog.Level { return &c.Log.Level }, level(),
 			"least level that is logged: debug, info, warn or error"),
 		field("log.format", FormatText, func(c *Config) *string { return &c.Log.Format }, oneOf(FormatText, FormatJSON),

@@ -40,6 +40,9 @@ func fileLayer(t table, path string, explicit bool, r *report) (layer, error) {
 	if err != nil {
 		return layer{}, fmt.Errorf("configuration file: %w", err)
 	}
+	if mode&othersWrite != 0 {
+		return layer{}, fmt.Errorf("configuration file %s: found mode %04o, expected a file that not everybody may write to: try `chmod o-w %s`", path, mode.Perm(), path)
+	}
 	l, err := newLayer(content(b), &parser{table: t, report: r, origin: origin}, func(key) string { return origin })
 	if err != nil {
 		return layer{}, fmt.Errorf("configuration file %s: %w", path, err)

@@ -64,6 +64,9 @@ func (s *stack) relateTrust(r Registration) {
 // group, which is whoever runs any program on this host.
 const othersRead = 0o004
 
+// othersWrite is theirs to write: whoever may could have the daemon run a wake_command.
+const othersWrite = 0o002
+
 // relateSecret refuses a secret that is none. A group may read it: that is how a
 // daemon that is not root gets at it.
 func (s *stack) relateSecret(path string) {

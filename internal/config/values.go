@@ -178,11 +178,6 @@ func hostAddress() codec[netip.Addr] {
 	return parsed("IP", "the unicast address of one machine, such as 192.0.2.7 or 2001:db8::7",
 		func(s string) (netip.Addr, bool) {
 			a, err := netip.ParseAddr(s)
-			return a, err == nil && isHostAddress(a)
+			return a, err == nil && machine.IsHostAddress(a)
 		}, func(a netip.Addr) any { return a.String() })
-}
-
-func isHostAddress(a netip.Addr) bool {
-	broadcast := netip.AddrFrom4([4]byte{255, 255, 255, 255})
-	return a.Zone() == "" && !a.Is4In6() && !a.IsUnspecified() && !a.IsLoopback() && !a.IsMulticast() && a != broadcast
 }

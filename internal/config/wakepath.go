@@ -98,7 +98,7 @@ func wakeTarget() codec[netip.AddrPort] {
 				to, err = netip.AddrPortFrom(ip, discardPort), nil
 			}
 			ip := to.Addr()
-			return to, err == nil && to.Port() != 0 && isHostAddress(ip) && !ip.IsLinkLocalUnicast()
+			return to, err == nil && to.Port() != 0 && machine.IsHostAddress(ip) && !ip.IsLinkLocalUnicast()
 		}, func(to netip.AddrPort) any { return to.String() })
 }
 

@@ -32,13 +32,17 @@ func addressFormsOf(monitor []machine.Address) []addressForm {
 func addressesOf(forms []addressForm) ([]machine.Address, error) {
 	var monitor []machine.Address
 	for _, f := range forms {
-		a := machine.Address{IP: f.IP, MAC: f.MAC}
+		a := machine.Address{IP: f.IP.Unmap(), MAC: f.MAC}
 		for _, s := range f.Ports {
 			ports, err := machine.ParsePort(s)
 			if err != nil {
 				return nil, err
 			}
-			a.Ports = append(a.Ports, ports...)
+			for _, p := range ports {
+				if len(a.Ports) < machine.MaxServices && !slices.Contains(a.Ports, p) {
+					a.Ports = append(a.Ports, p)
+				}
+			}
 		}
 		if err := f.settings(&a); err != nil {
 			return nil, err
@@ -80,7 +84,7 @@ func first[S ~[]E, E any](n int, s S) S {
 	return s[:n:n]
 }
 
-// valid leaves out what is no address.
-func valid(addrs []netip.Addr) []netip.Addr {
-	return slices.DeleteFunc(addrs, func(a netip.Addr) bool { return !a.IsValid() })
+// hostAddresses leaves out what is no address of one machine.
+func hostAddresses(addrs []netip.Addr) []netip.Addr {
+	return slices.DeleteFunc(addrs, func(a netip.Addr) bool { return !machine.IsHostAddress(a) })
 }

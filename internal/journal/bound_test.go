@@ -22,8 +22,8 @@ func fullMemory(i, beyond int) *machine.Memory {
 		ip := netip.MustParseAddr(fmt.Sprintf("2001:db8:1111:2222:3333:4444:%x:%x", 0x1000+i, 0x1000+n))
 		port := machine.Port{Protocol: machine.TCP, Number: uint16(60000 + n)}
 		a := machine.Address{IP: ip, Ports: []machine.Port{port}}
-		for range beyond {
-			a.Ports = append(a.Ports, port)
+		for more := range beyond {
+			a.Ports = append(a.Ports, machine.Port{Protocol: machine.TCP, Number: uint16(40000 + more)})
 		}
 		if n < machine.MaxSettings+beyond {
 			a.Set([]machine.Port{port}, longestSettings(beyond))

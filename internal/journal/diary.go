@@ -44,8 +44,8 @@ func (f *wakeForm) lastWake(at time.Time) machine.LastWake {
 		return unknown
 	}
 	w := machine.LastWake{
-		At: at, Source: f.Source, By: f.By,
-		Attempts: max(0, f.Attempts), Boot: max(0, time.Duration(f.Boot)), Ready: max(0, time.Duration(f.Ready)),
+		At: at, Source: f.Source, By: bounded(f.By),
+		Attempts: max(0, f.Attempts), Boot: f.Boot.within(longestTaken), Ready: f.Ready.within(longestTaken),
 	}
 	i := slices.IndexFunc(machine.Triggers[:], func(t machine.Trigger) bool { return t.String() == f.Trigger })
 	if i < 0 || w.Outcome.UnmarshalText([]byte(f.Outcome)) != nil {

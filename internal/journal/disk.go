@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"math"
 	"os"
@@ -17,10 +18,14 @@ import (
 )
 
 const (
-	fileName = "journal.jsonl"
-	fileMode = 0o600 // a journal holds SecureOn passwords
-	dirMode  = 0o700
+	fileName    = "journal.jsonl"
+	fileMode    = 0o600 // a journal holds SecureOn passwords
+	dirMode     = 0o700
+	othersWrite = 0o022 // the permission to write of all who are not the owner
+
 	maxAside = 3 // files set aside that are kept
+
+	asideSuffix = ".bad" // of files set aside
 )
 
 // disk is what the journal needs of the file system.
@@ -89,6 +94,11 @@ func control(f *os.File, call func(fd int) error) error {
 	return errors.Join(err, result)
 }
 
+// Keeps reports whether the journal makes files of that name in its directory.
+func Keeps(name string) bool {
+	return name == fileName || strings.HasPrefix(name, "."+fileName) || strings.HasPrefix(name, fileName+".") && strings.HasSuffix(name, asideSuffix)
+}
+
 func (d *folder) file() string { return filepath.Join(d.path, fileName) }
 
 func (d *folder) close() error { return d.lock.Close() }
@@ -97,7 +107,7 @@ func (d *folder) close() error { return d.lock.Close() }
 // the file itself is in the content.
 func (d *folder) read() (*content, error) {
 	// Without O_NONBLOCK a pipe of that name would be waited for.
-	f, err := os.OpenFile(d.file(), os.O_RDONLY|unix.O_NONBLOCK, 0)
+	f, err := d.openFile(os.O_RDONLY | unix.O_NONBLOCK)
 	if err != nil {
 		return nil, err
 	}
@@ -112,11 +122,35 @@ func (d *folder) read() (*content, error) {
 	case info.Size() > d.most:
 		return &content{fault: fmt.Errorf("%d bytes long, expected at most %d", info.Size(), d.most)}, nil
 	}
-	return read(f), nil
+	c := read(f)
+	c.mode = info.Mode()
+	return c, nil
+}
+
+// openFile opens the present file. A link is not followed: it may lead to a file of
+// another user's choice.
+func (d *folder) openFile(flag int) (*os.File, error) {
+	f, err := os.OpenFile(d.file(), flag|unix.O_NOFOLLOW, 0)
+	if errors.Is(err, unix.ELOOP) {
+		return nil, fmt.Errorf("%s is a symbolic link: expected a regular file", d.file())
+	}
+	return f, err
+}
+
+// exposed returns which of the state directory and the file, whose mode is given, others
+// than the owner can write to: they could say what machines there are.
+func (d *folder) exposed(file fs.FileMode) (paths []string) {
+	if info, err := d.lock.Stat(); err == nil && info.Mode()&othersWrite != 0 {
+		paths = append(paths, d.path)
+	}
+	if file&othersWrite != 0 {
+		paths = append(paths, d.file())
+	}
+	return paths
 }
 
 func (d *folder) open() (file, error) {
-	f, err := os.OpenFile(d.file(), os.O_WRONLY|os.O_APPEND, 0)
+	f, err := d.openFile(os.O_WRONLY | os.O_APPEND)
 	if err != nil {
 		return nil, err
 	}
@@ -171,13 +205,13 @@ func (d *folder) sweep() error {
 // setAside keeps the present file under another name, which it returns. The file
 // also keeps its own, where that is possible, until the new one replaces it.
 func (d *folder) setAside(now time.Time) (string, error) {
-	name := fmt.Sprintf("%s.%s.bad", d.file(), now.UTC().Format("20060102T150405.000000000Z"))
+	name := fmt.Sprintf("%s.%s%s", d.file(), now.UTC().Format("20060102T150405.000000000Z"), asideSuffix)
 	if os.Link(d.file(), name) != nil {
 		if err := os.Rename(d.file(), name); err != nil {
 			return "", err
 		}
 	}
-	aside, err := d.named(fileName+".", ".bad") // by name is by time
+	aside, err := d.named(fileName+".", asideSuffix) // by name is by time
 	// This one stays, whatever the clock says.
 	aside = slices.DeleteFunc(aside, func(s string) bool { return s == name })
 	for len(aside) > maxAside-1 {

@@ -101,25 +101,25 @@ func (f *machineForm) memory() (machine.Memory, error) {
 	}
 	m := machine.Memory{
 		Spec: machine.Spec{
-			Secret: secret,
-			Name:   f.Name, MAC: f.MAC, WakeMAC: f.WakeMAC, IdleWatts: f.IdleWatts, SleepWatts: f.SleepWatts, WakeFrom: f.WakeFrom,
+			Name: label(f.Name, f.MAC), MAC: f.MAC, WakeMAC: f.WakeMAC, IdleWatts: f.IdleWatts, SleepWatts: f.SleepWatts, WakeFrom: f.WakeFrom,
+			Secret:  secret,
 			Monitor: monitor, Agentless: f.Agentless, Unwatched: f.Unwatched,
 		},
 		Card: f.Card, Heard: f.Heard.Time, Failures: max(0, f.Failures),
-		Unproved: first(machine.MaxAddresses, valid(f.Unproved)), Others: first(maxOthers, valid(f.Others)),
+		Unproved: first(machine.MaxAddresses, hostAddresses(f.Unproved)), Others: first(maxOthers, hostAddresses(f.Others)),
 		Diary: f.Diary.diary(), Knocks: f.Knocks.knocks(),
-		Takes: machine.Takes{Boot: max(0, time.Duration(f.Takes.Boot)), Services: max(0, time.Duration(f.Takes.Services))},
+		Takes: machine.Takes{Boot: f.Takes.Boot.within(longestTaken), Services: f.Takes.Services.within(longestTaken)},
 		State: state, Since: f.Since.Time, LastWake: f.Wake.lastWake(f.LastWake.Time), Registered: f.Registered.Time,
 		Tally: machine.Tally{
 			Attempts: f.Tally.Attempts, Wakes: ofTriggers(f.Tally.Wakes), Failures: ofTriggers(f.Tally.Failures),
 			ExternalStarts: f.Tally.ExternalStarts, Conflicts: f.Tally.Conflicts, SettleTimeouts: f.Tally.SettleTimeouts,
-			Slept: max(0, time.Duration(f.Tally.Slept)), SavedJoules: max(0, f.Tally.SavedJoules),
+			Slept: f.Tally.Slept.within(century), SavedJoules: min(max(0, f.Tally.SavedJoules), mostJoules),
 		},
 	}
 	if len(password) > 0 {
 		m.Spec.Password = password
 	}
-	return m, nil
+	return m, checkSpec(&m.Spec)
 }
 
 // secretText is empty for no secret.
@@ -196,6 +196,9 @@ func (m moment) MarshalJSON() ([]byte, error) {
 type span time.Duration
 
 func (s span) MarshalText() ([]byte, error) { return []byte(time.Duration(s).String()), nil }
+
+// within returns the duration, from 0 to most.
+func (s span) within(most time.Duration) time.Duration { return min(max(0, time.Duration(s)), most) }
 
 func (s *span) UnmarshalText(b []byte) error {
 	d, err := time.ParseDuration(string(b))

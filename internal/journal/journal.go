@@ -94,6 +94,9 @@ func open(d *folder, below disk, limit int64, now clock, log *slog.Logger) (*Jou
 	if missing {
 		c = &content{}
 	}
+	for _, path := range d.exposed(c.mode) {
+		log.Warn("others than nightporter's user can write to its state", "event", "journal_exposed", "path", path, "try", "chmod go-w "+path)
+	}
 	c.onClock(now())
 	j := &Journal{
 		log: log, folder: d, clock: now, state: newState(c), seq: c.events.last(), stored: time.Now(),
@@ -110,6 +113,7 @@ func open(d *folder, below disk, limit int64, now clock, log *slog.Logger) (*Jou
 			"set_aside", past.SetAside, "machines", len(c.machines), "events", len(c.events.ring))
 	}
 	j.begin(c, missing)
+	j.tellLeftOut(c)
 	go j.run()
 	return j, past, nil
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"time"
 
 	"nightporter/internal/machine"
@@ -26,11 +27,14 @@ type content struct {
 	machines map[machine.MAC]machine.Memory
 	events   history
 	writings map[machine.MAC]writing // of the machines
+	leftOut  []leftOut               // records of machines that were not believed
+	renamed  map[machine.MAC]bool    // whether the machine's name was not believed
 	last     *stamp                  // of the last record; nil if there is none
 	elapsed  time.Duration           // from the first record to the last
 	ended    bool                    // the last record tells that the run ended in order
 	seen     time.Time               // when the last record was written, once it is onClock
 	until    time.Time               // likewise: when the run had ended at the latest
+	mode     fs.FileMode             // of the file; 0 if it was not read
 	sound    int64                   // length of the part without any fault, in bytes
 	torn     int64                   // length of the unfinished line after it
 	fault    error                   // why the file cannot be gone on with; nil if it can
@@ -48,7 +52,7 @@ func (c *content) fail(line int, err error) {
 // Only the end of the file may be unfinished. A write that a power cut came into
 // was never acknowledged, so nothing is lost by cutting it off.
 func read(r io.Reader) *content {
-	c := &content{machines: make(map[machine.MAC]machine.Memory), writings: make(map[machine.MAC]writing)}
+	c := &content{machines: make(map[machine.MAC]machine.Memory), writings: make(map[machine.MAC]writing), renamed: make(map[machine.MAC]bool)}
 	in := bufio.NewReaderSize(r, 1<<16)
 	for n := 1; ; n++ {
 		line, err := readLine(in)
@@ -132,8 +136,12 @@ func (c *content) take(line []byte) error {
 	if r.Machine != nil {
 		m, err := r.Machine.memory()
 		if err != nil {
+			if len(c.leftOut) < mostTold {
+				c.leftOut = append(c.leftOut, leftOut{mac: r.Machine.MAC, name: label(r.Machine.Name, r.Machine.MAC), why: err})
+			}
 			return fmt.Errorf("machine %q: %w", bounded(r.Machine.Name), err)
 		}
+		c.renamed[m.Spec.MAC] = m.Spec.Name != r.Machine.Name
 		c.machines[m.Spec.MAC], c.writings[m.Spec.MAC] = m, writing{at: at, after: c.elapsed}
 	}
 	if r.Forgotten != (machine.MAC{}) {
@@ -141,6 +149,7 @@ func (c *content) take(line []byte) error {
 	}
 	// A history in disorder could not be followed.
 	if r.Event != nil && r.Event.Kind != "" && r.Event.Seq > c.events.last() {
+		r.Event.bound()
 		c.events.add(*r.Event)
 	}
 	return nil

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"nightporter/internal/machine"
 )
 
 // written returns the content of a journal with so many machines, an event each.
@@ -262,6 +264,9 @@ func FuzzRead(f *testing.F) {
 			c.onClock(now)
 			late := now.wall.Add(clockSlack)
 			for _, m := range c.machines {
+				if err := checkSpec(&m.Spec); err != nil || machine.CheckName(m.Spec.Name) != nil {
+					t.Fatalf("%+v is believed, although no registration could say so: %v", m.Spec, err)
+				}
 				if m.Since.After(late) || m.Registered.After(late) || m.LastWake.At.After(late) || m.Tally.Slept < 0 || len(m.Diary) > 8 || m.Tally.SavedJoules < 0 {
 					t.Fatalf("%+v is to come, or less than nothing", m)
 				}

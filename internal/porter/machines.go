@@ -5,12 +5,14 @@ import (
 	"fmt"
 	"log/slog"
 	"reflect"
+	"slices"
 	"time"
 
 	"nightporter/internal/config"
 	"nightporter/internal/fair"
 	"nightporter/internal/handover"
 	"nightporter/internal/journal"
+	"nightporter/internal/lan"
 	"nightporter/internal/machine"
 )
 
@@ -156,7 +158,7 @@ func (l *loop) dismiss(e *entry) {
 	l.retire(e)
 	if e.Spec().Agentless {
 		l.log.Info("machine no longer monitored", "event", "forgotten", "machine", e, "mac", e.Spec().MAC)
-		noLongerAgentless(l.journal, e.Spec())
+		forgetMemory(l.journal, e.Spec(), noLongerAgentless)
 	}
 }
 
@@ -183,7 +185,17 @@ func (p *Porter) Resume(events eventLog, past journal.Past) {
 	l := p.loop
 	l.journal = events
 	now := time.Now()
+	own, err := lan.HostMACs()
+	if err != nil {
+		l.log.Debug("cannot read the interfaces of this host", "event", "interfaces_unknown", "err", err)
+	}
 	for _, mem := range past.Machines {
+		if slices.Contains(own, mem.Spec.MAC) { // no registration could say so
+			l.log.Warn("cannot restore machine from journal", "event", "resume_failed", "machine", mem.Spec.Name, "mac", mem.Spec.MAC,
+				"err", "mac: found that of an interface of this host")
+			forgetMemory(l.journal, mem.Spec, "its mac is that of an interface of this host")
+			continue
+		}
 		l.resume(mem, past.Until, now)
 	}
 	if n := len(past.Machines); n > 0 {
@@ -206,7 +218,7 @@ func (l *loop) resume(mem machine.Memory, until, now time.Time) {
 	switch {
 	case !mem.Registered.IsZero():
 	case configured == nil || !configured.Agentless:
-		noLongerAgentless(l.journal, mem.Spec)
+		forgetMemory(l.journal, mem.Spec, noLongerAgentless)
 		return
 	default: // the configuration alone speaks for it
 		mem.Spec = *configured
@@ -226,9 +238,11 @@ func (l *loop) resume(mem machine.Memory, until, now time.Time) {
 	l.tell(e, e.configuration())
 }
 
-// noLongerAgentless has the journal forget a machine that waits for its
-// registration now.
-func noLongerAgentless(log eventLog, spec machine.Spec) {
+// noLongerAgentless is why a machine is forgotten that waits for its registration now.
+const noLongerAgentless = "no longer agentless"
+
+// forgetMemory has the journal forget a machine that the loop does not know.
+func forgetMemory(log eventLog, spec machine.Spec, why string) {
 	log.Append(journal.Record{Forgotten: spec.MAC, Event: journal.Event{
-		Kind: journal.Forgotten, At: time.Now(), Machine: spec.Name, MAC: spec.MAC, Reason: "no longer agentless"}})
+		Kind: journal.Forgotten, At: time.Now(), Machine: spec.Name, MAC: spec.MAC, Reason: why}})
 }

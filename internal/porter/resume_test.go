@@ -265,3 +265,25 @@ func TestResumeWhileTheInterfaceIsOut(t *testing.T) {
 		x.want(x.machine(tv()), machine.Asleep, tv4)
 	})
 }
+
+// TestAttackByForgedMachines: who can write to the journal has the porter restore a
+// machine with the porter's own MAC, and one with the address of another. The first is
+// forgotten; of the others one has the address, and the other waits.
+func TestAttackByForgedMachines(t *testing.T) {
+	withLoop(t, nil, func(x *fixture) {
+		us, twin := named(tv(), "us"), named(tv(), "twin")
+		us.MAC = x.n.MAC()
+		twin.MAC, twin.Monitor = strangerMAC, nas().Monitor
+		x.resumes(nil, memory(us, machine.Asleep), memory(twin, machine.Asleep), memory(nas(), machine.Asleep))
+		x.wantNames("nas", "twin")
+		if r := x.events.records[0]; r.Forgotten != us.MAC || r.Event.Kind != journal.Forgotten || r.Event.Reason == "" {
+			t.Errorf("the journal was told %+v", r)
+		}
+		x.pass(time.Second)
+		claimed := slices.Concat(x.machine(nas()).Claimed(), x.machine(twin).Claimed())
+		slices.SortFunc(claimed, netip.Addr.Compare)
+		if diff := cmp.Diff([]netip.Addr{nas4, nas6}, claimed, byValue); diff != "" {
+			t.Errorf("claimed (-want +got):\n%s", diff)
+		}
+	})
+}

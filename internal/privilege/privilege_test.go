@@ -1,6 +1,7 @@
 package privilege
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -88,18 +89,66 @@ func TestRootStaysRoot(t *testing.T) {
 	if err := os.Chown(foreign, nobody, nobody); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"", "root"} {
-		out, said := perform(t, task{User: name, Secret: foreign}, &syscall.SysProcAttr{Credential: &syscall.Credential{}})
+	out, said := perform(t, task{User: "root", Secret: foreign}, &syscall.SysProcAttr{Credential: &syscall.Credential{}})
+	if said != "" {
+		t.Fatal(said)
+	}
+	const four = "0 0 0 0"
+	want := identity{Uid: four, Gid: four, CapInh: none, CapPrm: opening, CapEff: opening, CapBnd: working, CapAmb: none, NoNewPrivs: "1"}
+	everyThread(t, "opening", out.Entered, 20, want)
+	want.CapPrm, want.CapEff = working, working
+	everyThread(t, "working", out.Kept, 30, want)
+	if !strings.HasSuffix(out.Open, "permission denied") {
+		t.Errorf("a file of somebody else's: %s", out.Open)
+	}
+}
+
+// Whoever breaks into a daemon that was started as root, and was told no user, finds
+// no root: what is root's own stays out of reach, where a root without capabilities
+// could change it.
+func TestAttackAfterAStartAsRoot(t *testing.T) {
+	needRoot(t)
+	u, err := Find("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if u.UID == 0 {
+		t.Fatalf("a root would become %+v", u)
+	}
+	out, said := perform(t, task{Secret: secret(t)}, &syscall.SysProcAttr{Credential: &syscall.Credential{Groups: []uint32{0, 4, 27}}})
+	if said != "" {
+		t.Fatal(said)
+	}
+	want := identity{Uid: four(u.UID), Gid: four(u.GID), CapInh: none, CapPrm: working, CapEff: working, CapBnd: working, CapAmb: none, NoNewPrivs: "1"}
+	everyThread(t, "working", out.Kept, 30, want)
+	if out.Setuid != unix.EPERM.Error() || !strings.HasSuffix(out.Open, "permission denied") {
+		t.Errorf("becoming root again: %s; a file of root's alone: %s", out.Setuid, out.Open)
+	}
+}
+
+func four(id int) string { return strings.TrimSpace(strings.Repeat(fmt.Sprint(id, " "), 4)) }
+
+// A root that can become no other user stays, rather than not start: in a user
+// namespace that has no other one, and in a container without the capabilities.
+func TestRootThatCannotChange(t *testing.T) {
+	needRoot(t)
+	alone := []syscall.SysProcIDMap{{Size: 1}}
+	for name, c := range map[string]struct {
+		do    task
+		start *syscall.SysProcAttr
+	}{
+		"user namespace": {task{Secret: secret(t)}, &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWUSER, UidMappings: alone, GidMappings: alone}},
+		"container":      {task{Secret: secret(t), Poor: true}, &syscall.SysProcAttr{}},
+	} {
+		out, said := perform(t, c.do, c.start)
 		if said != "" {
-			t.Fatal(said)
+			t.Errorf("%s: %s", name, said)
+			continue
 		}
-		const four = "0 0 0 0"
-		want := identity{Uid: four, Gid: four, CapInh: none, CapPrm: opening, CapEff: opening, CapBnd: working, CapAmb: none, NoNewPrivs: "1"}
-		everyThread(t, "opening", out.Entered, 20, want)
-		want.CapPrm, want.CapEff = working, working
-		everyThread(t, "working", out.Kept, 30, want)
-		if !strings.HasSuffix(out.Open, "permission denied") {
-			t.Errorf("a file of somebody else's: %s", out.Open)
+		for _, id := range out.Kept {
+			if id.Uid != four(0) || id.CapEff != working {
+				t.Errorf("%s: uid %s, capabilities %s, want root's and %s", name, id.Uid, id.CapEff, working)
+			}
 		}
 	}
 }
@@ -143,7 +192,7 @@ func TestFind(t *testing.T) {
 	if want := (User{"nobody", nobody, nobody}); err != nil || u.UID != want.UID || u.Name != want.Name {
 		t.Errorf("got %+v, %v, want %+v", u, err, want)
 	}
-	if u, err := Find(""); err != nil || u.UID != os.Geteuid() || u.GID != os.Getegid() || u.Name == "" {
+	if u, err := Find(""); err != nil || os.Geteuid() != 0 && (u.UID != os.Geteuid() || u.GID != os.Getegid()) || u.Name == "" {
 		t.Errorf("got %+v, %v", u, err)
 	}
 	for name, want := range map[string]string{

@@ -21,10 +21,12 @@ type User struct {
 // maxName is LOGIN_NAME_MAX of limits.h without the final zero.
 const maxName = 255
 
-// Find returns the user of that name; "" is whoever runs the process.
+// Find returns the user of that name. "" is whom the process becomes where nothing
+// is said of that: a root becomes an unprivileged user if it can, any other user
+// stays.
 func Find(name string) (User, error) {
 	if name == "" {
-		return runner(), nil
+		return ordinary(), nil
 	}
 	if len(name) > maxName {
 		return User{}, fmt.Errorf("found a name of %d bytes, expected at most %d", len(name), maxName)

@@ -17,7 +17,7 @@ const (
 	MaxAddresses = 16       // entries of monitor, and of guests
 	MaxPorts     = 256      // entries of one port list
 	MaxWakeFrom  = 64       // entries of wake_from
-	maxWatts     = 100_000
+	maxWatts     = machine.MaxWatts
 )
 
 // Defaults fill in what a registration does not say.

@@ -32,6 +32,7 @@ type Options struct {
 	Exe    string    // the program; its first argument will be "serve"
 	Env    []string  // beside this process's own
 	Config string    // YAML, added to what the rig needs
+	User   string    // whom the daemon becomes; empty: root, who alone can read what tests make
 	Host   *lab.Host // where it runs; nil: the porter's host
 	Log    io.Writer
 	Await  string // the page that says that it has started; empty: /-/ready
@@ -187,7 +188,7 @@ func (d *Daemon) Signal(s syscall.Signal) error { return d.cmd.Process.Signal(s)
 
 // Reconfigure replaces what Options.Config said. It takes effect with SIGHUP.
 func (d *Daemon) Reconfigure(text string) error {
-	text = fmt.Sprintf("state_dir: %s\nlog: {level: debug, format: json}\n%s", d.Dir(), text)
+	text = fmt.Sprintf("state_dir: %s\nuser: %s\nlog: {level: debug, format: json}\n%s", d.Dir(), cmp.Or(d.opts.User, "root"), text)
 	return os.WriteFile(d.conf, []byte(text), 0o600)
 }
 
