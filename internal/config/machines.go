@@ -14,12 +14,13 @@ import (
 // is set in the file only: one variable or flag is no place for it.
 func machinesKey() key {
 	return key{
-		path: "machines",
-		help: "machines that are known without registering",
-		def:  []any{},
-		set:  func(c *Config, p place, raw any) { c.Machines = readMachines(p, raw, c.Energy) },
-		get:  func(c *Config) any { return showMachines(c.Machines) },
-		hide: hidePasswords,
+		path:    "machines",
+		help:    "machines that are known without registering",
+		def:     []any{},
+		members: map[string]secrecy{"password": formed, "token": free},
+		set:     func(c *Config, p place, raw any) { c.Machines = readMachines(p, raw, c.Energy) },
+		get:     func(c *Config) any { return showMachines(c.Machines) },
+		hide:    hidePasswords,
 	}
 }
 
@@ -220,7 +221,7 @@ func openEntry(p place, raw any, known ...string) (*entry, bool) {
 	e := &entry{place: p, values: values, ok: true}
 	for _, name := range slices.Sorted(maps.Keys(values)) {
 		if !slices.Contains(known, name) {
-			p.unknown(name, known)
+			p.unknown(name, values[name], known)
 			e.ok = false
 		}
 	}

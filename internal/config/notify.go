@@ -21,7 +21,7 @@ const maxTargets = 16
 func notifyKeys() []key {
 	urls := field("notify.urls", []any{}, func(c *Config) *[]notify.Target { return &c.Notify.URLs }, targets(),
 		"where to send a message about events, as URLs of shoutrrr, such as ntfy://ntfy.sh/topic; in the environment separated by spaces; empty: nowhere; they hold secrets, and are not for the command line")
-	urls.secret, urls.unseen = true, true
+	urls.secrecy, urls.unseen = formed, true
 	urls.hide = maskTargets
 	return []key{
 		urls,
