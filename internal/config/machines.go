@@ -85,6 +85,9 @@ func readMachine(p place, raw any, energy Energy) (machine.Spec, bool) {
 	}
 	readGuests(e, &spec)
 	readWakePath(e, &spec)
+	if e.ok {
+		checkName(e, &spec)
+	}
 	if e.ok && p.report.sound("energy.idle_watts", "energy.sleep_watts") {
 		checkWatts(e, &spec)
 	}
@@ -108,8 +111,18 @@ func checkWatts(e *entry, spec *machine.Spec) {
 }
 
 func machineName() codec[string] {
-	return text("name", "a name of 1 to 64 printable characters, no slash, no space at either end, in quotes if it looks like a number",
-		func(s string) bool { return machine.CheckName(s) == nil })
+	return parsed("name", "a name of 1 to 64 visible characters, no slash, no space at either end, no word in letters of two scripts, in quotes if it looks like a number",
+		func(s string) (string, bool) {
+			name, err := machine.ParseName(s)
+			return name, err == nil
+		}, asIs[string])
+}
+
+// checkName refuses the MAC address of another machine as a name.
+func checkName(e *entry, spec *machine.Spec) {
+	if mac, ok := machine.MACInName(spec.Name); ok && mac != spec.MAC {
+		e.ok = e.place.member("name").wrong(spec.Name, "a name that is not the MAC address of another machine")
+	}
 }
 
 func password() codec[[]byte] {

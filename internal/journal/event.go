@@ -36,6 +36,7 @@ const (
 	Proved       Kind = "address_claimable" // it can now
 	Elsewhere    Kind = "elsewhere"         // the machine is up, at another address than those it registered
 	CardReplaced Kind = "card_replaced"     // its name has moved to another MAC
+	Renamed      Kind = "renamed"           // it has another name than it asked for, or had
 
 	CommandFailed Kind = "command_failed" // the program that wakes it did not do its work
 )

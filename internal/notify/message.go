@@ -13,7 +13,7 @@ import (
 func Kinds() []journal.Kind {
 	return []journal.Kind{
 		journal.Failed, journal.Conflict, journal.Refused, journal.HandStart, journal.Asleep, journal.Ready, journal.Forgotten,
-		journal.Waiting, journal.Proved, journal.Elsewhere, journal.CardReplaced, journal.CommandFailed,
+		journal.Waiting, journal.Proved, journal.Elsewhere, journal.CardReplaced, journal.Renamed, journal.CommandFailed,
 	}
 }
 
@@ -83,6 +83,11 @@ func addressed(e journal.Event) Message {
 		return Message{
 			Title: name + " has another network card",
 			Text:  fmt.Sprintf("%s has another network card: %s in place of %s.", name, e.MAC, plain(e.By)),
+		}
+	case journal.Renamed:
+		return Message{
+			Title: name + " has this name in place of its own",
+			Text:  fmt.Sprintf("The machine %s has the name %s in place of its own: %s.", e.MAC, name, plain(e.Reason)),
 		}
 	}
 	if e.Kind == journal.CommandFailed {

@@ -68,6 +68,9 @@ func TestCompose(t *testing.T) {
 			Message{"The wake command of nas failed", "The program that is to wake nas failed: exit status 3: no such plug. It is run again with each round of the wake."}},
 		{"card replaced", journal.Event{Kind: journal.CardReplaced, Machine: "nas", MAC: mac, By: "02:00:00:00:00:07"}, journal.Event{},
 			Message{"nas has another network card", "nas has another network card: d8:cb:8a:39:be:a1 in place of 02:00:00:00:00:07."}},
+		{"renamed", journal.Event{Kind: journal.Renamed, Machine: "nas-2", MAC: mac, Reason: `the name "nas" belongs to 02:00:00:00:00:07 already`}, journal.Event{},
+			Message{"nas-2 has this name in place of its own",
+				`The machine d8:cb:8a:39:be:a1 has the name nas-2 in place of its own: the name "nas" belongs to 02:00:00:00:00:07 already.`}},
 		{"forgotten", journal.Event{Kind: journal.Forgotten, Machine: "nas"}, journal.Event{},
 			Message{"nas is forgotten: nobody can wake it until it registers again", "nas is forgotten: nobody can wake it until it registers again."}},
 	} {

@@ -113,6 +113,11 @@ func (l *loop) admit(req registration.Request, places []machine.Place, n *nic, i
 	if err := l.machines.checkGuests(req, places, gone); err != nil {
 		return err
 	}
+	wanted, had := req.Name, ""
+	if e := l.machines.byMAC[req.MAC]; e != nil {
+		had = e.name()
+	}
+	why := l.machines.label(&req.Spec, gone, l.machines.reserved())
 	if old := l.machines.byMAC[gone]; old != nil {
 		l.replaceCard(old, req.Spec)
 	}
@@ -120,7 +125,13 @@ func (l *loop) admit(req registration.Request, places []machine.Place, n *nic, i
 	if e == nil {
 		e = l.insert(machine.New(req.Spec, l.policy(), time.Now()))
 	}
-	return l.register(e, req, places, n)
+	if err := l.register(e, req, places, n); err != nil {
+		return err
+	}
+	if why != "" && had != req.Name {
+		l.tellName(e, wanted, why)
+	}
+	return nil
 }
 
 // register has a known machine take in its registration.
@@ -131,10 +142,7 @@ func (l *loop) register(e *entry, req registration.Request, places []machine.Pla
 		if err := l.restraint.Rename(spec.MAC, was.Name, spec.Name, now); err != nil {
 			return err
 		}
-		delete(l.machines.named, was.Name)
-		l.machines.named[spec.Name] = e
-		l.metrics.RemoveMachine(was.Name)
-		l.metrics.AddMachine(spec.Name)
+		l.relist(e, was.Name, spec.Name)
 	}
 	if e.nic != nil && e.nic != n {
 		// It moved to another network: nothing of it stays on the old one.

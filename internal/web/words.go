@@ -88,6 +88,8 @@ func InWords(e journal.Event) string {
 		return fmt.Sprintf("is up at another address than it registered: %s", e.IP)
 	case journal.CardReplaced:
 		return fmt.Sprintf("has a new network card: %s instead of %s", e.MAC, e.By)
+	case journal.Renamed:
+		return "has this name in place of its own" + ifAny(": ", e.Reason)
 	case journal.CommandFailed:
 		return "wake command failed" + ifAny(": ", e.Reason)
 	default: // and what only a newer porter tells
