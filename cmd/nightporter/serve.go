@@ -19,6 +19,7 @@ import (
 	"nightporter/internal/config"
 	"nightporter/internal/daemon"
 	"nightporter/internal/privilege"
+	"nightporter/internal/shell"
 )
 
 func newServeCommand() *cobra.Command {
@@ -120,7 +121,7 @@ func warnUnreadable(path string, user privilege.User, log *slog.Logger) {
 	}
 	if errors.Is(err, fs.ErrPermission) {
 		log.Warn("SIGHUP will change nothing: the user that the daemon runs as may not read the configuration file", "event", "reload_impossible",
-			"file", path, "user", user.Name, "try", fmt.Sprintf("chgrp %d %s; chmod 640 %s", user.GID, path, path))
+			"file", path, "user", user.Name, "try", fmt.Sprintf("chgrp %d %[2]s; chmod 640 %[2]s", user.GID, shell.Quote(path)))
 	}
 }
 

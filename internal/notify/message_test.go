@@ -28,7 +28,7 @@ func TestCompose(t *testing.T) {
 	early := failed
 	early.At = atNight.Add(-time.Hour)
 	const advice = "Does it have power and a cable? Is Wake-on-LAN on in its firmware and in its operating system? " +
-		"Is d8:cb:8a:39:be:a1 the address of the card with the cable? What was tried: nightporter events --machine 'nas'"
+		"Is d8:cb:8a:39:be:a1 the address of the card with the cable? What was tried: nightporter events --machine nas"
 	for _, tt := range []struct {
 		name     string
 		e, began journal.Event

@@ -9,6 +9,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"nightporter/internal/shell"
 )
 
 // Modes of what Own makes.
@@ -42,7 +44,7 @@ func Own(dir string, u User) error {
 	}
 	if owner := int(info.Sys().(*syscall.Stat_t).Uid); owner != u.UID {
 		return fmt.Errorf("%s belongs to %s, expected %s: try `chown -R %d:%d %s`",
-			dir, nameOf(owner), u.Name, u.UID, u.GID, dir)
+			dir, nameOf(owner), u.Name, u.UID, u.GID, shell.Quote(dir))
 	}
 	return nil
 }
