@@ -29,7 +29,7 @@ func notifyKeys() []key {
 			notEmpty(listOf(kind()), "at least one kind of events"),
 			"the events that are told: "+join(kindNames(), "or")),
 		field("notify.rate", 12, func(c *Config) *int { return &c.Notify.Rate }, wholeNumber(1, maxNotices),
-			"messages in any hour; what happens beyond that is told together in the next one"),
+			"messages in any hour: half for failed wakes, which also get what the others do not use, half for the other events in equal parts, and one at least for each; what happens beyond that is told together in the next one"),
 	}
 }
 

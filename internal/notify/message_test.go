@@ -121,31 +121,3 @@ func FuzzPlain(f *testing.F) {
 		}
 	})
 }
-
-func TestWindow(t *testing.T) {
-	w := window{rate: 2}
-	steps := []struct {
-		at   time.Duration
-		take bool
-	}{{0, true}, {30 * time.Minute, true}, {59 * time.Minute, false}, {time.Hour, true}, {61 * time.Minute, false}, {90 * time.Minute, true}, {5 * time.Hour, true}}
-	for _, s := range steps {
-		if got := w.take(atNight.Add(s.at)); got != s.take {
-			t.Errorf("after %v: %v", s.at, got)
-		}
-		if len(w.sent) > w.rate {
-			t.Fatalf("%d within an hour", len(w.sent))
-		}
-	}
-	w = window{rate: 3}
-	for i := range 3 {
-		w.take(atNight.Add(time.Duration(i) * time.Minute))
-	}
-	w.rate = 1 // the last of them has to be an hour old
-	if got := w.opens().Sub(atNight); got != time.Hour+2*time.Minute {
-		t.Errorf("opens after %v", got)
-	}
-	w.rate = 4
-	if !w.opens().IsZero() {
-		t.Error("not open, though there is room")
-	}
-}

@@ -28,7 +28,7 @@ func lineOf(e *journal.Event, now time.Time) line {
 		if e.Ready == 0 {
 			l.Icon, l.Mood = "trouble", "bad"
 		}
-	case journal.Failed, journal.Conflict, journal.Refused, journal.Waiting, journal.Elsewhere, journal.CommandFailed:
+	case journal.Failed, journal.Conflict, journal.Refused, journal.Waiting, journal.Elsewhere, journal.Renamed, journal.CommandFailed:
 		l.Icon, l.Mood = "trouble", "bad"
 	case journal.Asleep:
 		l.Icon = "asleep"
