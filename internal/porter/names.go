@@ -84,7 +84,6 @@ func (l *loop) rename(e *entry, name, why string) {
 	was := e.name()
 	l.relist(e, was, name)
 	l.tell(e, machine.Renamed{Name: name})
-	e.setTarget()
 	l.tellName(e, was, why)
 }
 

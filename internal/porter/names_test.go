@@ -74,6 +74,25 @@ func TestAttackTakenName(t *testing.T) {
 	})
 }
 
+// A machine that loses its name to the configuration while it wakes goes on waking.
+func TestRenamedWhileItWakes(t *testing.T) {
+	withLoop(t, nil, func(x *fixture) {
+		e := x.asleep(nas())
+		x.hear(syn(nas4, 22))
+		x.want(e, machine.Waking, nas4, nas6)
+		held := e.shown(time.Now()).Packets
+		x.configured(named(tv(), "nas"))
+		x.wantRenamed(nas(), "nas-2", `the name "nas" belongs to `+tvMAC.String()+" already")
+		x.want(e, machine.Waking, nas4, nas6)
+		if now := e.shown(time.Now()).Packets; now != held {
+			t.Errorf("held %+v, and now %+v", held, now)
+		}
+		x.up(nas())
+		x.pass(10 * time.Second)
+		x.want(e, machine.Awake)
+	})
+}
+
 // However many machines want one name, each gets one soon.
 func TestLabels(t *testing.T) {
 	x := newFixture(t, nil)
