@@ -74,6 +74,21 @@ func TestAttackTakenName(t *testing.T) {
 	})
 }
 
+// A machine keeps the number that it has in its name, and so its series.
+func TestNumberIsKept(t *testing.T) {
+	withLoop(t, nil, func(x *fixture) {
+		third := at(named(tv(), "nas"), unused4)
+		third.MAC = strangerMAC
+		for _, spec := range []machine.Spec{named(tv(), "nas"), nas(), third} {
+			x.register(spec)
+		}
+		x.wantNames("nas", "nas-2", "nas-3")
+		x.forget(x.machine(nas()), "test")
+		x.register(third)
+		x.wantNames("nas", "nas-3")
+	})
+}
+
 // A machine that loses its name to the configuration while it wakes goes on waking.
 func TestRenamedWhileItWakes(t *testing.T) {
 	withLoop(t, nil, func(x *fixture) {
