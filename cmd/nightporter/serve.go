@@ -20,6 +20,7 @@ import (
 	"nightporter/internal/daemon"
 	"nightporter/internal/journal"
 	"nightporter/internal/privilege"
+	"nightporter/internal/shell"
 )
 
 func newServeCommand() *cobra.Command {
@@ -148,7 +149,7 @@ func warnUnreadable(path string, user privilege.User, log *slog.Logger) {
 	}
 	if errors.Is(err, fs.ErrPermission) {
 		log.Warn("SIGHUP will change nothing: the user that the daemon runs as may not read the configuration file", "event", "reload_impossible",
-			"file", path, "user", user.Name, "try", fmt.Sprintf("chgrp %d %s; chmod 640 %s", user.GID, path, path))
+			"file", path, "user", user.Name, "try", fmt.Sprintf("chgrp %d %[2]s; chmod 640 %[2]s", user.GID, shell.Quote(path)))
 	}
 }
 

@@ -10,13 +10,13 @@ import (
 var badMachines = []struct{ file, want string }{
 	{"machines: {}", `machines: found a mapping (from FILE): expected a list of machines`},
 	{"machines: [tower]", `machines[0]: found "tower" (from FILE): expected a mapping with name, mac, monitor, guests, idle_watts, sleep_watts, wake_from, agentless, watch, password, token, wake_mac, wake_interface, wake_transports, wake_to and wake_command`},
-	{"machines: [{}]", `machines[0].name: found nothing (from FILE): expected a name of 1 to 64 printable characters, no slash, no space at either end, in quotes if it looks like a number
+	{"machines: [{}]", `machines[0].name: found nothing (from FILE): expected a name of 1 to 64 visible characters, no slash, no space at either end, no word in letters of two scripts, in quotes if it looks like a number
 machines[0].mac: found nothing (from FILE): expected the MAC address of one machine, such as d8:cb:8a:39:be:a1
 machines[0].monitor: found nothing (from FILE): expected a list of at least one address, such as {ip: 192.0.2.7, port: [22, "51820/udp", "icmp"]}`},
-	{named("mac: 02:00:00:00:00:01"), `machines[0].name: found nothing (from FILE): expected a name of 1 to 64 printable characters, no slash, no space at either end, in quotes if it looks like a number`},
-	{named("name: a/b, mac: 02:00:00:00:00:01"), `machines[0].name: found "a/b" (from FILE): expected a name of 1 to 64 printable characters, no slash, no space at either end, in quotes if it looks like a number`},
-	{named("name: 5, mac: 02:00:00:00:00:01"), `machines[0].name: found 5 (from FILE): expected a name of 1 to 64 printable characters, no slash, no space at either end, in quotes if it looks like a number`},
-	{named("name: ' a', mac: 02:00:00:00:00:01"), `machines[0].name: found " a" (from FILE): expected a name of 1 to 64 printable characters, no slash, no space at either end, in quotes if it looks like a number`},
+	{named("mac: 02:00:00:00:00:01"), `machines[0].name: found nothing (from FILE): expected a name of 1 to 64 visible characters, no slash, no space at either end, no word in letters of two scripts, in quotes if it looks like a number`},
+	{named("name: a/b, mac: 02:00:00:00:00:01"), `machines[0].name: found "a/b" (from FILE): expected a name of 1 to 64 visible characters, no slash, no space at either end, no word in letters of two scripts, in quotes if it looks like a number`},
+	{named("name: 5, mac: 02:00:00:00:00:01"), `machines[0].name: found 5 (from FILE): expected a name of 1 to 64 visible characters, no slash, no space at either end, no word in letters of two scripts, in quotes if it looks like a number`},
+	{named("name: ' a', mac: 02:00:00:00:00:01"), `machines[0].name: found " a" (from FILE): expected a name of 1 to 64 visible characters, no slash, no space at either end, no word in letters of two scripts, in quotes if it looks like a number`},
 	{named("name: a, mac: 01:00:00:00:00:01"), `machines[0].mac: found "01:00:00:00:00:01" (from FILE): expected the MAC address of one machine, such as d8:cb:8a:39:be:a1`},
 	{monitoring("[]"), `machines[0].monitor: found an empty list (from FILE): expected a list of at least one address, such as {ip: 192.0.2.7, port: [22, "51820/udp", "icmp"]}`},
 	{monitoring("{ip: 192.0.2.7, port: []}"), `machines[0].monitor: found a mapping (from FILE): expected a list of at least one address, such as {ip: 192.0.2.7, port: [22, "51820/udp", "icmp"]}`},
@@ -97,6 +97,10 @@ machines[0].monitor: found nothing (from FILE): expected a list of at least one 
 	{oneMachine("wake_command: [/bin/wake, 5]"), `machines[0].wake_command[1]: found 5 (from FILE): expected text of printable characters, in quotes if it looks like a number`},
 	{oneMachine("wake_command: [/bin/wake" + strings.Repeat(", a", 64) + "]"), `machines[0].wake_command: found 65 entries (from FILE): expected at most 64`},
 	{oneMachine("wake_command: [/" + strings.Repeat("a", 4096) + "]"), `machines[0].wake_command: found 4097 octets (from FILE): expected at most 4096`},
+	{twoMachines("02-00-00-00-00-01", "02:00:00:00:00:02", "192.0.2.8"), `machines[1].name: found "02-00-00-00-00-01" (from FILE): expected a name that is not the MAC address of another machine`},
+	{twoMachines("nаs", "02:00:00:00:00:02", "192.0.2.8"), `machines[1].name: found "nаs" (from FILE): expected a name of 1 to 64 visible characters, no slash, no space at either end, no word in letters of two scripts, in quotes if it looks like a number`},
+	{twoMachines(`"Caf\u00e9"`, "02:00:00:00:00:02", "192.0.2.8") + `
+  - {name: "Cafe\u0301", mac: 02:00:00:00:00:03, monitor: [{ip: 192.0.2.9, port: []}]}`, `machines[2].name: found "Café" (from FILE): expected one that is not used yet: machines[1].name is the same`},
 	{oneMachine("passwort: hunter2"), `machines[0].passwort: unknown key (from FILE): did you mean machines[0].password?`},
 	{oneMachine("wake.from: []"), `machines[0].wake.from: unknown key (from FILE): did you mean machines[0].wake_from?`},
 }

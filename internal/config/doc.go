@@ -10,5 +10,6 @@
 // line (--wake.attempts 3). [Load] remembers which layer a value came from, so
 // that an error can say where to mend it.
 //
-// Secrets are read, but never shown: neither in an error nor in [Config.YAML].
+// Secrets are read, but never shown: neither in an error nor in [Config.YAML]. One whose
+// spelling means something else in YAML is an error.
 package config

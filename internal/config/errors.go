@@ -46,9 +46,11 @@ type report struct {
 	errs   []error
 	failed map[string]bool // keys of the table without a usable value
 	more   int             // errors beyond maxReported
+
+	refused map[string]bool // secrets that were refused for their spelling
 }
 
-func newReport() *report { return &report{failed: map[string]bool{}} }
+func newReport() *report { return &report{failed: map[string]bool{}, refused: map[string]bool{}} }
 
 func (r *report) full() bool { return len(r.errs) == maxReported }
 
@@ -111,21 +113,25 @@ func (p place) wrong(found any, expected string) bool {
 		text = describe(found)
 	}
 	p.report.failed[p.key] = true
-	p.report.add(&Error{Key: p.path, Found: text, Origin: p.origin, Expected: expected})
+	if !p.report.refused[p.path] {
+		p.report.add(&Error{Key: p.path, Found: text, Origin: p.origin, Expected: expected})
+	}
 	return false
 }
 
 // unknown reports a member that does not exist.
-func (p place) unknown(name string, known []string) {
+func (p place) unknown(name string, value any, known []string) {
 	p.report.failed[p.key] = true
 	if p.report.full() {
 		p.report.more++ // without the search for a suggestion
 		return
 	}
-	err := &UnknownKeyError{Key: p.member(printable(name)).path, Origin: p.origin}
-	if s := suggest(name, known); s != "" {
-		err.Suggestion = p.member(s).path
+	suggestion := suggest(name, known)
+	if suggestion != "" {
+		suggestion = p.member(suggestion).path
 	}
+	err := unknownKey(p.path+".", name, value, suggestion)
+	err.Origin = p.origin
 	p.report.add(err)
 }
 
@@ -137,7 +143,7 @@ const maxShown = 80
 func describe(v any) string {
 	switch v := v.(type) {
 	case nil:
-		return "nothing"
+		return nothing
 	case string:
 		return strconv.Quote(clip(v))
 	case time.Duration:

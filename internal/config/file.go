@@ -14,6 +14,8 @@ import (
 
 	koanfyaml "github.com/knadh/koanf/parsers/yaml"
 	"go.yaml.in/yaml/v3"
+
+	"nightporter/internal/yamlerror"
 )
 
 // Limits of a file. The lists and mappings of a good one are nested seven
@@ -77,14 +79,15 @@ type parser struct {
 // Unmarshal reports unknown keys, and leaves them out. Keys without a value
 // are left out as well: often all that was below them is commented out.
 func (p *parser) Unmarshal(b []byte) (map[string]any, error) {
-	empty, err := checkDocument(b)
-	if empty || err != nil {
+	root, err := checkDocument(b)
+	if root == nil || err != nil {
 		return nil, err
 	}
 	values, err := koanfyaml.Parser().Unmarshal(b)
 	if err != nil {
-		return nil, flatten(err)
+		return nil, yamlerror.Plain(err)
 	}
+	p.checkSecrets(b, root)
 	p.prune(values, "")
 	return values, nil
 }
@@ -94,34 +97,33 @@ func (p *parser) Marshal(map[string]any) ([]byte, error) {
 	return nil, errors.New("writing is not supported")
 }
 
-// checkDocument reports whether b holds no values at all.
-func checkDocument(b []byte) (empty bool, err error) {
+// checkDocument returns the mapping that b holds, or nil if it holds no values at all.
+func checkDocument(b []byte) (*yaml.Node, error) {
 	d := yaml.NewDecoder(bytes.NewReader(b))
 	var doc, next yaml.Node
 	if err := d.Decode(&doc); errors.Is(err, io.EOF) {
-		return true, nil
+		return nil, nil
 	} else if err != nil {
-		return false, flatten(err)
+		return nil, yamlerror.Plain(err)
 	}
 	root := doc.Content[0]
-	switch {
-	case root.Kind == yaml.ScalarNode && root.Tag == "!!null":
-		empty = true
-	case root.Kind != yaml.MappingNode:
-		return false, fmt.Errorf("line %d: expected keys with values, such as %q", root.Line, "state_dir: /var/lib/nightporter")
+	empty := root.Kind == yaml.ScalarNode && root.Tag == "!!null"
+	if !empty && root.Kind != yaml.MappingNode {
+		return nil, fmt.Errorf("line %d: expected keys with values, such as %q", root.Line, "state_dir: /var/lib/nightporter")
 	}
 	nodes := maxNodes
 	if err := checkSize(root, 0, &nodes); err != nil {
-		return false, err
+		return nil, err
 	}
-	err = d.Decode(&next)
-	switch {
+	switch err := d.Decode(&next); {
+	case errors.Is(err, io.EOF) && empty:
+		return nil, nil
 	case errors.Is(err, io.EOF):
-		return empty, nil
+		return root, nil
 	case err != nil:
-		return false, flatten(err)
+		return nil, yamlerror.Plain(err)
 	}
-	return false, fmt.Errorf("line %d: a second document: expected one", next.Line)
+	return nil, fmt.Errorf("line %d: a second document: expected one", next.Line)
 }
 
 // checkSize walks through all that n stands for. The parser itself compares
@@ -147,15 +149,6 @@ func checkSize(n *yaml.Node, depth int, nodes *int) error {
 	return nil
 }
 
-// flatten makes one line of the several of a YAML error.
-func flatten(err error) error {
-	var many *yaml.TypeError
-	if errors.As(err, &many) {
-		return errors.New(strings.Join(many.Errors, "; "))
-	}
-	return errors.New(strings.TrimPrefix(err.Error(), "yaml: "))
-}
-
 // prune reports and removes what is not in the table.
 func (p *parser) prune(values map[string]any, prefix string) {
 	for _, name := range slices.Sorted(maps.Keys(values)) {
@@ -163,7 +156,7 @@ func (p *parser) prune(values map[string]any, prefix string) {
 		_, isKey := p.table.find(path)
 		switch section, isMapping := stringKeys(values[name]); {
 		case strings.Contains(name, ".") || !isKey && !p.table.sections[path]:
-			p.report.add(&UnknownKeyError{Key: printable(path), Origin: p.origin, Suggestion: p.table.suggest(path)})
+			p.report.add(p.unknownKey(prefix, name, values[name]))
 		case values[name] == nil:
 		case isKey:
 			continue
@@ -176,6 +169,16 @@ func (p *parser) prune(values map[string]any, prefix string) {
 		}
 		delete(values, name)
 	}
+}
+
+func (p *parser) unknownKey(prefix, name string, value any) *UnknownKeyError {
+	suggestion := p.table.suggest(prefix + name)
+	err := &UnknownKeyError{Key: printable(prefix + name), Suggestion: suggestion}
+	if p.table.guarded[strings.TrimSuffix(prefix, ".")] {
+		err = unknownKey(prefix, name, value, suggestion)
+	}
+	err.Origin = p.origin
+	return err
 }
 
 // shape describes a value that stands where keys should, without showing it: it

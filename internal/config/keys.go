@@ -18,8 +18,9 @@ type key struct {
 	def     any    // the default, as a file would hold it
 	noun    string // what the help of a flag calls a value; empty: not a flag, nor a variable
 	restart bool   // a change takes effect only after a restart
-	secret  bool
-	unseen  bool // not for the command line, which everyone on the host can see
+	secrecy secrecy
+	members map[string]secrecy // of the entries of a list: those that are secrets
+	unseen  bool               // not for the command line, which everyone on the host can see
 	text    func(string) any
 	set     func(c *Config, p place, raw any) // reads, checks and stores a value
 	get     func(c *Config) any               // as a file would hold it, secrets included
@@ -52,7 +53,7 @@ func (k key) needsRestart() key {
 }
 
 func (k key) masked() key {
-	k.secret = true
+	k.secrecy = free
 	k.hide = func(v any) any {
 		if v == "" {
 			return v

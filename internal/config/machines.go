@@ -15,12 +15,13 @@ import (
 // is set in the file only: one variable or flag is no place for it.
 func machinesKey() key {
 	return key{
-		path: "machines",
-		help: "machines that are known without registering",
-		def:  []any{},
-		set:  func(c *Config, p place, raw any) { c.Machines = readMachines(p, raw, c.Energy) },
-		get:  func(c *Config) any { return showMachines(c.Machines) },
-		hide: hideSecrets,
+		path:    "machines",
+		help:    "machines that are known without registering",
+		def:     []any{},
+		members: map[string]secrecy{"password": formed, "token": free},
+		set:     func(c *Config, p place, raw any) { c.Machines = readMachines(p, raw, c.Energy) },
+		get:     func(c *Config) any { return showMachines(c.Machines) },
+		hide:    hideSecrets,
 	}
 }
 
@@ -86,6 +87,9 @@ func readMachine(p place, raw any, energy Energy) (machine.Spec, bool) {
 	}
 	readGuests(e, &spec)
 	readWakePath(e, &spec)
+	if e.ok {
+		checkName(e, &spec)
+	}
 	if e.ok && p.report.sound("energy.idle_watts", "energy.sleep_watts") {
 		checkWatts(e, &spec)
 	}
@@ -109,8 +113,18 @@ func checkWatts(e *entry, spec *machine.Spec) {
 }
 
 func machineName() codec[string] {
-	return text("name", "a name of 1 to 64 printable characters, no slash, no space at either end, in quotes if it looks like a number",
-		func(s string) bool { return machine.CheckName(s) == nil })
+	return parsed("name", "a name of 1 to 64 visible characters, no slash, no space at either end, no word in letters of two scripts, in quotes if it looks like a number",
+		func(s string) (string, bool) {
+			name, err := machine.ParseName(s)
+			return name, err == nil
+		}, asIs[string])
+}
+
+// checkName refuses the MAC address of another machine as a name.
+func checkName(e *entry, spec *machine.Spec) {
+	if mac, ok := machine.MACInName(spec.Name); ok && mac != spec.MAC {
+		e.ok = e.place.member("name").wrong(spec.Name, "a name that is not the MAC address of another machine")
+	}
 }
 
 func password() codec[[]byte] {
@@ -225,7 +239,7 @@ func openEntry(p place, raw any, known ...string) (*entry, bool) {
 	e := &entry{place: p, values: values, ok: true}
 	for _, name := range slices.Sorted(maps.Keys(values)) {
 		if !slices.Contains(known, name) {
-			p.unknown(name, known)
+			p.unknown(name, values[name], known)
 			e.ok = false
 		}
 	}

@@ -21,7 +21,7 @@ const maxTargets = 16
 func notifyKeys() []key {
 	urls := field("notify.urls", []any{}, func(c *Config) *[]notify.Target { return &c.Notify.URLs }, targets(),
 		"where to send a message about events, as URLs of shoutrrr, such as ntfy://ntfy.sh/topic; in the environment separated by spaces; empty: nowhere; they hold secrets, and are not for the command line")
-	urls.secret, urls.unseen = true, true
+	urls.secrecy, urls.unseen = formed, true
 	urls.hide = maskTargets
 	return []key{
 		urls,
@@ -29,7 +29,7 @@ func notifyKeys() []key {
 			notEmpty(listOf(kind()), "at least one kind of events"),
 			"the events that are told: "+join(kindNames(), "or")),
 		field("notify.rate", 12, func(c *Config) *int { return &c.Notify.Rate }, wholeNumber(1, maxNotices),
-			"messages in any hour; what happens beyond that is told together in the next one"),
+			"messages in any hour: half for failed wakes, which also get what the others do not use, half for the other events in equal parts, and one at least for each; what happens beyond that is told together in the next one"),
 	}
 }
 

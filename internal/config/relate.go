@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"nightporter/internal/shell"
 )
 
 // relate checks the values that must fit each other, as far as each is sound
@@ -75,7 +77,7 @@ func (s *stack) relateSecret(path string) {
 		return
 	}
 	s.place(path).wrong(s.merged.Get(path), fmt.Sprintf(
-		"a file that not everybody may read, since it holds a secret, and its mode is %04o: try `chmod o-rwx %s`", l.mode.Perm(), l.file))
+		"a file that not everybody may read, since it holds a secret, and its mode is %04o: try `chmod o-rwx %s`", l.mode.Perm(), shell.Quote(l.file)))
 }
 
 // relateListen finds the address that would be "in use" by ourselves. Port 0

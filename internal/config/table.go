@@ -11,14 +11,18 @@ type table struct {
 	keys     []key
 	byPath   map[string]key
 	sections map[string]bool // "wake", since there is "wake.attempts"
+	guarded  map[string]bool // sections that have a secret
 }
 
 func newTable() table {
-	t := table{keys: keys(), byPath: map[string]key{}, sections: map[string]bool{}}
+	t := table{keys: keys(), byPath: map[string]key{}, sections: map[string]bool{}, guarded: map[string]bool{}}
 	for _, k := range t.keys {
 		t.byPath[k.path] = k
 		if section, _, ok := strings.Cut(k.path, "."); ok {
 			t.sections[section] = true
+			if k.secrecy != open {
+				t.guarded[section] = true
+			}
 		}
 	}
 	return t

@@ -9,6 +9,8 @@ import (
 	"github.com/google/nftables"
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
+
+	"nightporter/internal/shell"
 )
 
 const (
@@ -79,7 +81,7 @@ func explain(err error) error {
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		remedy = fmt.Sprintf("the kernel has not answered for %v", answerTime)
 	case errors.Is(err, unix.EPERM):
-		remedy = "needs CAP_NET_ADMIN: run as root, or: setcap cap_net_raw,cap_net_admin=ep " + executable()
+		remedy = "needs CAP_NET_ADMIN: run as root, or: setcap cap_net_raw,cap_net_admin=ep " + shell.Quote(executable())
 	}
 	return fmt.Errorf("nftables tables %s: %w: %s", tableName, err, remedy)
 }

@@ -75,19 +75,14 @@ func TestAttackByAForgedRecord(t *testing.T) {
 }
 
 // TestAttackByAForgedLabel: a name or a figure that no registration could have said
-// does not cost the machine its claim: the name becomes the MAC, and figures are kept
-// within what can be.
+// does not cost the machine its claim: the porter gives it another name, and figures are
+// kept within what can be.
 func TestAttackByAForgedLabel(t *testing.T) {
 	for _, name := range []string{"", `a\nb`, `\u001b[31mred`, `a\u202eb`, "../nas", strings.Repeat("x", 65)} {
 		c := read(bytes.NewReader(forgedRecord(t, `"name":"[^"]*"`, `"name":"`+name+`"`)))
-		if got := c.machines[macOf(1)].Spec.Name; got != macOf(1).String() || c.fault != nil || !c.renamed[macOf(1)] || c.renamed[macOf(0)] {
-			t.Errorf("%q: the machine is %q, fault %v, renamed are %v", name, got, c.fault, c.renamed)
+		if m, known := c.machines[macOf(1)]; !known || c.fault != nil || len(m.Spec.Monitor) == 0 {
+			t.Errorf("%q: the machine is known: %t, fault %v", name, known, c.fault)
 		}
-	}
-	dir := t.TempDir()
-	put(t, dir, forgedRecord(t, `"name":"[^"]*"`, `"name":"a\nb"`))
-	if _, past, l := opened(t, dir); len(past.Machines) != 3 || len(l.lines("event=record_renamed")) != 1 {
-		t.Errorf("%d machines, log %q", len(past.Machines), l.lines("level="))
 	}
 	c := read(bytes.NewReader(forgedRecord(t, `"saved_joules":180000000`, `"saved_joules":1e308`)))
 	if got := c.machines[macOf(1)].Tally.SavedJoules; got != mostJoules {

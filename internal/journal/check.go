@@ -82,16 +82,6 @@ func checkPrefixes(at string, prefixes []netip.Prefix) error {
 	return nil
 }
 
-// label returns the name of a machine. One that a registration may not have becomes
-// the MAC, as that of a machine which says no name does: its addresses are to be
-// claimed all the same.
-func label(name string, mac machine.MAC) string {
-	if machine.CheckName(name) != nil {
-		return mac.String()
-	}
-	return name
-}
-
 // leftOut is a machine's record that was not believed.
 type leftOut struct {
 	mac  machine.MAC
@@ -105,13 +95,6 @@ const mostTold = 16
 // tellLeftOut logs what was not believed, and takes an event of each machine in that
 // is not known any more.
 func (j *Journal) tellLeftOut(c *content) {
-	renamed := 0
-	for mac, m := range c.machines {
-		if c.renamed[mac] && renamed < mostTold {
-			j.log.Warn("a name in the journal is none that a machine may have: its MAC is its name", "event", "record_renamed", "file", j.folder.file(), "machine", m.Spec.Name)
-			renamed++
-		}
-	}
 	for _, l := range c.leftOut {
 		j.log.Warn("a record of the journal is left out", "event", "record_left_out", "file", j.folder.file(), "machine", l.name, "mac", l.mac, "err", l.why)
 		if _, known := c.machines[l.mac]; known {

@@ -37,6 +37,7 @@ const (
 	Elsewhere    Kind = "elsewhere"         // the machine is up, at another address than those it registered
 	CardReplaced Kind = "card_replaced"     // its name has moved to another MAC
 	Redefined    Kind = "redefined"         // its registration changed while it slept
+	Renamed      Kind = "renamed"           // it has another name than it asked for, or had
 
 	CommandFailed Kind = "command_failed" // the program that wakes it did not do its work
 )

@@ -101,7 +101,7 @@ func (f *machineForm) memory() (machine.Memory, error) {
 	}
 	m := machine.Memory{
 		Spec: machine.Spec{
-			Name: label(f.Name, f.MAC), MAC: f.MAC, WakeMAC: f.WakeMAC, IdleWatts: f.IdleWatts, SleepWatts: f.SleepWatts, WakeFrom: f.WakeFrom,
+			Name: f.Name, MAC: f.MAC, WakeMAC: f.WakeMAC, IdleWatts: f.IdleWatts, SleepWatts: f.SleepWatts, WakeFrom: f.WakeFrom,
 			Secret:  secret,
 			Monitor: monitor, Agentless: f.Agentless, Unwatched: f.Unwatched,
 		},

@@ -28,7 +28,6 @@ type content struct {
 	events   history
 	writings map[machine.MAC]writing // of the machines
 	leftOut  []leftOut               // records of machines that were not believed
-	renamed  map[machine.MAC]bool    // whether the machine's name was not believed
 	last     *stamp                  // of the last record; nil if there is none
 	elapsed  time.Duration           // from the first record to the last
 	ended    bool                    // the last record tells that the run ended in order
@@ -52,7 +51,7 @@ func (c *content) fail(line int, err error) {
 // Only the end of the file may be unfinished. A write that a power cut came into
 // was never acknowledged, so nothing is lost by cutting it off.
 func read(r io.Reader) *content {
-	c := &content{machines: make(map[machine.MAC]machine.Memory), writings: make(map[machine.MAC]writing), renamed: make(map[machine.MAC]bool)}
+	c := &content{machines: make(map[machine.MAC]machine.Memory), writings: make(map[machine.MAC]writing)}
 	in := bufio.NewReaderSize(r, 1<<16)
 	for n := 1; ; n++ {
 		line, err := readLine(in)
@@ -137,11 +136,10 @@ func (c *content) take(line []byte) error {
 		m, err := r.Machine.memory()
 		if err != nil {
 			if len(c.leftOut) < mostTold {
-				c.leftOut = append(c.leftOut, leftOut{mac: r.Machine.MAC, name: label(r.Machine.Name, r.Machine.MAC), why: err})
+				c.leftOut = append(c.leftOut, leftOut{mac: r.Machine.MAC, name: machine.Salvage(r.Machine.Name, r.Machine.MAC), why: err})
 			}
 			return fmt.Errorf("machine %q: %w", bounded(r.Machine.Name), err)
 		}
-		c.renamed[m.Spec.MAC] = m.Spec.Name != r.Machine.Name
 		c.machines[m.Spec.MAC], c.writings[m.Spec.MAC] = m, writing{at: at, after: c.elapsed}
 	}
 	if r.Forgotten != (machine.MAC{}) {

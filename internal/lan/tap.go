@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nightporter/internal/machine"
+	"nightporter/internal/shell"
 )
 
 // tap is a packet socket on one network interface, with a kernel filter and a
@@ -239,5 +240,5 @@ func openError(name string, err error) error {
 		binary = "nightporter"
 	}
 	return fmt.Errorf("interface %q: packet socket: %w: needs CAP_NET_RAW: run as root, or: setcap cap_net_raw,cap_net_admin=ep %s",
-		name, err, binary)
+		name, err, shell.Quote(binary))
 }

@@ -28,6 +28,9 @@ type (
 		Permanent bool // it is never forgotten
 	}
 
+	// Renamed gives the machine another name: its own belongs to another one.
+	Renamed struct{ Name string }
+
 	// Placed says which addresses can be claimed now, and why others cannot.
 	Placed struct{ Places []Place }
 
@@ -110,6 +113,7 @@ type (
 
 func (Registered) event()    {}
 func (Configured) event()    {}
+func (Renamed) event()       {}
 func (Placed) event()        {}
 func (Heard) event()         {}
 func (Answered) event()      {}

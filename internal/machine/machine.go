@@ -118,6 +118,8 @@ func (m *Machine) Handle(now time.Time, event Event) []Action {
 		m.atTheDesk().register(now, e)
 	case Configured:
 		m.awake().configure(now, e)
+	case Renamed:
+		m.spec.Name, m.changed = e.Name, true
 	case Placed:
 		m.placed(now, e.Places)
 	case Heard:

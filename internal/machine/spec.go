@@ -2,12 +2,8 @@ package machine
 
 import (
 	"errors"
-	"fmt"
 	"net/netip"
 	"slices"
-	"strings"
-	"unicode"
-	"unicode/utf8"
 )
 
 // ErrUnknown says that no machine has the name.
@@ -101,33 +97,6 @@ func (s *Spec) Serves(service Service) bool {
 	return slices.ContainsFunc(s.Monitor, func(a Address) bool {
 		return a.IP == service.Addr && slices.Contains(a.Ports, service.Port)
 	})
-}
-
-// maxNameLength bounds a name, in characters: it becomes a metric label and a
-// path segment.
-const maxNameLength = 64
-
-// CheckName says what is wrong with a machine's name, or returns nil.
-func CheckName(name string) error {
-	n := utf8.RuneCountInString(name)
-	switch {
-	case n == 0:
-		return errors.New("an empty name: expected 1 to 64 printable characters")
-	case !utf8.ValidString(name):
-		return fmt.Errorf("%q is not UTF-8", name)
-	case n > maxNameLength:
-		return fmt.Errorf("a name of %d characters: expected at most %d", n, maxNameLength)
-	case strings.TrimSpace(name) != name:
-		return fmt.Errorf("%q begins or ends with a space", name)
-	case name == "." || name == "..":
-		return fmt.Errorf("%q cannot be a path segment", name)
-	}
-	for _, r := range name {
-		if r == '/' || !unicode.IsPrint(r) {
-			return fmt.Errorf("%q contains %q: expected printable characters other than a slash", name, r)
-		}
-	}
-	return nil
 }
 
 // ParsePassword reads a SecureOn password: six octets written as a MAC

@@ -12,7 +12,7 @@ import (
 
 const (
 	patience = 30 * time.Second // with one try
-	backlog  = 16               // messages that wait for one target
+	backlog  = 64               // messages that wait for one target: those of an hour, at the highest rate
 )
 
 // pauses go before each try: a network that is down in the night may be up again

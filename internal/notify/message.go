@@ -4,16 +4,18 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"nightporter/internal/journal"
+	"nightporter/internal/shell"
 )
 
 // Kinds are the events that somebody can be told of.
 func Kinds() []journal.Kind {
 	return []journal.Kind{
 		journal.Failed, journal.Conflict, journal.Refused, journal.HandStart, journal.Asleep, journal.Ready, journal.Forgotten,
-		journal.Waiting, journal.Proved, journal.Elsewhere, journal.CardReplaced, journal.Redefined, journal.CommandFailed,
+		journal.Waiting, journal.Proved, journal.Elsewhere, journal.CardReplaced, journal.Renamed, journal.Redefined, journal.CommandFailed,
 	}
 }
 
@@ -90,6 +92,11 @@ func addressed(e journal.Event) Message {
 			Title: name + " has another network card",
 			Text:  fmt.Sprintf("%s has another network card: %s in place of %s.", name, e.MAC, plain(e.By)),
 		}
+	case journal.Renamed:
+		return Message{
+			Title: name + " has this name in place of its own",
+			Text:  fmt.Sprintf("The machine %s has the name %s in place of its own: %s.", e.MAC, name, plain(e.Reason)),
+		}
 	}
 	if e.Kind == journal.CommandFailed {
 		return Message{
@@ -113,8 +120,19 @@ func failed(e, began journal.Event) Message {
 	}
 	m.Text += ". " + beginning(began)
 	m.Text += fmt.Sprintf("Does it have power and a cable? Is Wake-on-LAN on in its firmware and in its operating system? Is %s the address of the card with the cable? "+
-		"What was tried: nightporter events --machine '%s'", e.MAC, name)
+		"What was tried: %s", e.MAC, history(e.Machine))
 	return m
+}
+
+// history returns the command that shows what happened to a machine, to be pasted into
+// a shell. It leaves the name out where that is not shown as it is, or where the shell
+// would need a backslash, which some services take for markup.
+func history(name string) string {
+	const command = "nightporter events"
+	if name == "" || plain(name) != name || strings.Contains(name, "'") {
+		return command
+	}
+	return command + " --machine " + shell.Quote(name)
 }
 
 func ready(e, began journal.Event) Message {
@@ -133,12 +151,12 @@ func beginning(began journal.Event) string {
 	at := began.At.Local().Format("15:04:05 on Jan 2")
 	switch began.Kind {
 	case journal.Knock:
-		return fmt.Sprintf("%s knocked at %s at %s. ", who(began.Source), plain(began.Service), at)
+		return fmt.Sprintf("%s knocked at %s at %s. ", who(began.Source), address(began.Service), at)
 	case journal.Asked:
 		if began.By == "" {
 			return fmt.Sprintf("The wake was asked for at %s. ", at)
 		}
-		return fmt.Sprintf("%s asked for the wake at %s. ", plain(began.By), at)
+		return fmt.Sprintf("%s asked for the wake at %s. ", address(began.By), at)
 	}
 	return ""
 }

@@ -28,7 +28,7 @@ func TestCompose(t *testing.T) {
 	early := failed
 	early.At = atNight.Add(-time.Hour)
 	const advice = "Does it have power and a cable? Is Wake-on-LAN on in its firmware and in its operating system? " +
-		"Is d8:cb:8a:39:be:a1 the address of the card with the cable? What was tried: nightporter events --machine 'nas'"
+		"Is d8:cb:8a:39:be:a1 the address of the card with the cable? What was tried: nightporter events --machine nas"
 	for _, tt := range []struct {
 		name     string
 		e, began journal.Event
@@ -68,6 +68,9 @@ func TestCompose(t *testing.T) {
 			Message{"The wake command of nas failed", "The program that is to wake nas failed: exit status 3: no such plug. It is run again with each round of the wake."}},
 		{"card replaced", journal.Event{Kind: journal.CardReplaced, Machine: "nas", MAC: mac, By: "02:00:00:00:00:07"}, journal.Event{},
 			Message{"nas has another network card", "nas has another network card: d8:cb:8a:39:be:a1 in place of 02:00:00:00:00:07."}},
+		{"renamed", journal.Event{Kind: journal.Renamed, Machine: "nas-2", MAC: mac, Reason: `the name "nas" belongs to 02:00:00:00:00:07 already`}, journal.Event{},
+			Message{"nas-2 has this name in place of its own",
+				`The machine d8:cb:8a:39:be:a1 has the name nas-2 in place of its own: the name "nas" belongs to 02:00:00:00:00:07 already.`}},
 		{"forgotten", journal.Event{Kind: journal.Forgotten, Machine: "nas"}, journal.Event{},
 			Message{"nas is forgotten: nobody can wake it until it registers again", "nas is forgotten: nobody can wake it until it registers again."}},
 	} {
@@ -117,32 +120,4 @@ func FuzzPlain(f *testing.F) {
 			}
 		}
 	})
-}
-
-func TestWindow(t *testing.T) {
-	w := window{rate: 2}
-	steps := []struct {
-		at   time.Duration
-		take bool
-	}{{0, true}, {30 * time.Minute, true}, {59 * time.Minute, false}, {time.Hour, true}, {61 * time.Minute, false}, {90 * time.Minute, true}, {5 * time.Hour, true}}
-	for _, s := range steps {
-		if got := w.take(atNight.Add(s.at)); got != s.take {
-			t.Errorf("after %v: %v", s.at, got)
-		}
-		if len(w.sent) > w.rate {
-			t.Fatalf("%d within an hour", len(w.sent))
-		}
-	}
-	w = window{rate: 3}
-	for i := range 3 {
-		w.take(atNight.Add(time.Duration(i) * time.Minute))
-	}
-	w.rate = 1 // the last of them has to be an hour old
-	if got := w.opens().Sub(atNight); got != time.Hour+2*time.Minute {
-		t.Errorf("opens after %v", got)
-	}
-	w.rate = 4
-	if !w.opens().IsZero() {
-		t.Error("not open, though there is room")
-	}
 }

@@ -24,7 +24,7 @@ const (
 type Settings struct {
 	URLs   []Target // empty: nobody
 	Events []journal.Kind
-	Rate   int // messages in any hour; each goes to all targets
+	Rate   int // messages in any hour, of which each kind of event has its share; each goes to all targets
 }
 
 // Journal is what is followed; *journal.Journal is the one in earnest.
@@ -47,9 +47,8 @@ type Notifier struct {
 	// Run's own.
 	couriers map[Target]*courier
 	staff    sync.WaitGroup
-	window   window
+	shares   shares
 	omitted  omitted
-	kinds    []journal.Kind
 	news     <-chan journal.Event // nil: there is nobody to tell
 	ignore   context.CancelFunc   // ends news
 	seen     uint64               // Seq of the last event that was looked at
@@ -98,7 +97,7 @@ func (n *Notifier) Run(ctx context.Context) error {
 	defer open.Stop()
 	for {
 		if n.omitted.total > 0 {
-			open.Reset(time.Until(n.window.opens()))
+			open.Reset(time.Until(n.shares.opens()))
 		}
 		select {
 		case <-ctx.Done():
@@ -123,7 +122,7 @@ func (n *Notifier) apply(ctx context.Context, since uint64) {
 	n.mu.Lock()
 	s := n.settings
 	n.mu.Unlock()
-	n.kinds, n.window.rate = s.Events, s.Rate
+	n.shares.kinds, n.shares.rate = s.Events, s.Rate
 	for t, c := range n.couriers {
 		if !slices.Contains(s.URLs, t) {
 			c.stop()
@@ -187,12 +186,12 @@ func (n *Notifier) catchUp() {
 
 // tell passes an event on to those who want to hear of its kind.
 func (n *Notifier) tell(e journal.Event) {
-	if !slices.Contains(n.kinds, e.Kind) {
+	if !slices.Contains(n.shares.kinds, e.Kind) {
 		return
 	}
-	if !n.window.take(time.Now()) {
+	if !n.shares.take(time.Now(), e) {
 		if n.omitted.total == 0 {
-			n.log.Warn("more notifications than notify.rate allows, the rest will be sent together later", "event", "notification_rate", "rate", n.window.rate, "until", n.window.opens())
+			n.log.Warn("more notifications than notify.rate allows, the rest will be sent together later", "event", "notification_rate", "rate", n.shares.rate, "kind", e.Kind, "until", n.shares.opens())
 		}
 		n.log.Debug("notification suppressed", "event", "notification_suppressed", "machine", e.Machine, "kind", e.Kind, "seq", e.Seq)
 		n.omitted.add(e)
@@ -208,8 +207,11 @@ func (n *Notifier) tell(e journal.Event) {
 
 // summarize tells what was left out, when nothing else did first.
 func (n *Notifier) summarize() {
-	if n.omitted.total > 0 && n.window.take(time.Now()) {
-		n.send(n.omitted.message())
+	for _, e := range n.omitted.first() {
+		if n.shares.take(time.Now(), e) {
+			n.send(n.omitted.message())
+			return
+		}
 	}
 }
 

@@ -124,14 +124,14 @@ func TestRate(t *testing.T) {
 			synctest.Wait()
 			time.Sleep(time.Minute)
 		}
-		k.diary.add(journal.Event{Kind: journal.Conflict, Machine: "tv"})
+		k.diary.add(journal.Event{Kind: journal.Refused})
 		synctest.Wait()
 		k.wantTexts("a", "m0 ", "m1 ")
-		k.wantCounts(2, 0, 13)
+		k.wantCounts(2, 0, 12)
 		time.Sleep(time.Hour - 14*time.Minute + time.Second) // past the first hour
 		synctest.Wait()
 		k.wantTexts("a", "m0 ", "m1 ",
-			"More happened than notify.rate allows to tell one by one: 12 failed (m2, m3, m4, m5, m6, m7, m8, m9, and others); 1 conflict (tv). All of it: nightporter events")
+			"More happened than notify.rate allows to tell one by one: 12 failed (m2, m3, m4, m5, m6, m7, m8, m9, and others). All of it: nightporter events")
 		if at := k.post(target("a")).at[2].Sub(began); at != time.Hour {
 			t.Errorf("told after %v, want an hour", at)
 		}
@@ -139,7 +139,7 @@ func TestRate(t *testing.T) {
 		time.Sleep(30 * time.Minute)
 		k.diary.add(failure("late"))
 		synctest.Wait()
-		k.wantCounts(4, 0, 13)
+		k.wantCounts(4, 0, 12)
 		if texts := k.post(target("a")).texts(); strings.Contains(texts[3], "notify.rate") {
 			t.Errorf("told again: %q", texts[3])
 		}
@@ -235,7 +235,7 @@ func TestGivesUp(t *testing.T) {
 // theirs, and the end does not wait for it.
 func TestTargetThatHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		k := newDesk(t, &diary{room: 64}, settings(60, "good", "hangs"))
+		k := newDesk(t, &diary{room: 64}, settings(2*backlog, "good", "hangs"))
 		hangs, release := k.post(target("hangs")), make(chan struct{})
 		hangs.fail = func(int) error { <-release; return nil }
 		k.run()

@@ -18,9 +18,9 @@ type omitted struct {
 }
 
 type tally struct {
-	kind     journal.Kind
-	n        int
-	machines []string // the first of them
+	kind  journal.Kind
+	n     int
+	first []journal.Event // of the first machines
 }
 
 func (o *omitted) add(e journal.Event) {
@@ -28,13 +28,24 @@ func (o *omitted) add(e journal.Event) {
 	i := slices.IndexFunc(o.kinds, func(t tally) bool { return t.kind == e.Kind })
 	if i < 0 {
 		i = len(o.kinds)
-		o.kinds = append(o.kinds, tally{kind: e.Kind})
+		if e.Kind == journal.Failed {
+			i = 0 // what matters most comes first
+		}
+		o.kinds = slices.Insert(o.kinds, i, tally{kind: e.Kind})
 	}
 	t := &o.kinds[i]
 	t.n++
-	if e.Machine != "" && len(t.machines) <= maxNamed && !slices.Contains(t.machines, e.Machine) {
-		t.machines = append(t.machines, e.Machine)
+	if len(t.first) <= maxNamed && !slices.ContainsFunc(t.first, func(f journal.Event) bool { return f.Machine == e.Machine }) {
+		t.first = append(t.first, e)
 	}
+}
+
+// first returns the first events of each kind.
+func (o *omitted) first() (events []journal.Event) {
+	for _, t := range o.kinds {
+		events = append(events, t.first...)
+	}
+	return events
 }
 
 // String says how many events of each kind there were, and of which machines.
@@ -42,17 +53,18 @@ func (o *omitted) String() string {
 	parts := make([]string, len(o.kinds))
 	for i, t := range o.kinds {
 		parts[i] = fmt.Sprintf("%d %s", t.n, strings.ReplaceAll(string(t.kind), "_", " "))
-		if len(t.machines) == 0 {
-			continue
-		}
-		names := make([]string, 0, len(t.machines))
-		for j, m := range t.machines {
-			if j == maxNamed {
-				m = "and others"
+		var names []string
+		for j, e := range t.first {
+			switch {
+			case j == maxNamed:
+				names = append(names, "and others")
+			case e.Machine != "":
+				names = append(names, plain(e.Machine))
 			}
-			names = append(names, plain(m))
 		}
-		parts[i] += " (" + strings.Join(names, ", ") + ")"
+		if len(names) > 0 {
+			parts[i] += " (" + strings.Join(names, ", ") + ")"
+		}
 	}
 	return strings.Join(parts, "; ")
 }

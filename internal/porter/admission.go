@@ -104,17 +104,13 @@ func (r *registry) protect(req registration.Request, itself bool) error {
 	return nil
 }
 
-// findRoom refuses a machine for which there is no room: its name, an address or
-// the card that wakes it belongs to another, or there are too many. A machine that is up has lost the
+// findRoom refuses a machine for which there is no room: an address or the card that
+// wakes it belongs to another, or there are too many. A machine that is up has lost the
 // addresses that this one has proved.
 func (r *registry) findRoom(req registration.Request, proved []netip.Addr, gone machine.MAC, most int) error {
 	for mac, e := range r.byMAC {
 		if mac == req.MAC || mac == gone {
 			continue
-		}
-		if e.name() == req.Name || (e.configured != nil && e.configured.Name == req.Name) {
-			return registration.Refuse(registration.Refused,
-				"name: %q belongs to %s already: expected another, or that one to be forgotten first", req.Name, mac)
 		}
 		if err := registration.CheckWakeMAC(req, e.Spec()); err != nil {
 			return err

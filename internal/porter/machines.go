@@ -96,15 +96,13 @@ func (e *entry) configuration() machine.Configured {
 }
 
 // configure takes in what the configuration says of the machines. One that has
-// registered keeps what it said itself until it registers again; it goes before
-// the configuration, so that a name of its own is an error for the whole.
+// registered keeps what it said itself until it registers again; but for its name it
+// goes before the configuration.
 func (l *loop) configure(specs []machine.Spec) error {
 	said := make(map[machine.MAC]machine.Spec, len(specs))
+	given := make(map[string]machine.MAC, len(specs))
 	for i, spec := range specs {
-		said[spec.MAC] = spec
-		if e := l.machines.named[spec.Name]; e != nil && e.HasRegistered() && e.Spec().MAC != spec.MAC {
-			return fmt.Errorf("machines[%d].name: found %q: %s has registered with that name", i, spec.Name, e.Spec().MAC)
-		}
+		said[spec.MAC], given[spec.Name] = spec, spec.MAC
 		if e := l.machines.byMAC[spec.WakeMAC]; e != nil && e.HasRegistered() {
 			return fmt.Errorf("machines[%d].wake_mac: found %s: %q has registered with that as its mac", i, spec.WakeMAC, e.name())
 		}
@@ -114,6 +112,7 @@ func (l *loop) configure(specs []machine.Spec) error {
 			}
 		}
 	}
+	l.makeWay(given)
 	changed := make(map[machine.MAC]machine.Memory)
 	for _, e := range l.machines.sorted() {
 		spec, known := said[e.Spec().MAC]
@@ -189,14 +188,18 @@ func (p *Porter) Resume(events eventLog, past journal.Past) {
 	if err != nil {
 		l.log.Debug("cannot read the interfaces of this host", "event", "interfaces_unknown", "err", err)
 	}
-	for _, mem := range past.Machines {
-		if slices.Contains(own, mem.Spec.MAC) { // no registration could say so
-			l.log.Warn("cannot restore machine from journal", "event", "resume_failed", "machine", mem.Spec.Name, "mac", mem.Spec.MAC,
-				"err", "mac: found that of an interface of this host")
-			forgetMemory(l.journal, mem.Spec, "its mac is that of an interface of this host")
-			continue
+	for _, named := range []bool{true, false} { // what has a name that is allowed keeps it
+		for _, mem := range past.Machines {
+			switch {
+			case named != (machine.CheckName(mem.Spec.Name) == nil):
+			case slices.Contains(own, mem.Spec.MAC): // no registration could say so
+				l.log.Warn("cannot restore machine from journal", "event", "resume_failed", "machine", mem.Spec.Name, "mac", mem.Spec.MAC,
+					"err", "mac: found that of an interface of this host")
+				forgetMemory(l.journal, mem.Spec, "its mac is that of an interface of this host")
+			default:
+				l.resume(mem, past.Until, now)
+			}
 		}
-		l.resume(mem, past.Until, now)
 	}
 	if n := len(past.Machines); n > 0 {
 		l.log.Info("machines from before the restart", "event", "resumed_all", "machines", n, "last_seen", past.Seen)
@@ -223,11 +226,7 @@ func (l *loop) resume(mem machine.Memory, until, now time.Time) {
 	default: // the configuration alone speaks for it
 		mem.Spec = *configured
 	}
-	if other := l.machines.named[mem.Spec.Name]; other != nil && other != known {
-		l.log.Warn("cannot restore machine from journal", "event", "resume_failed", "machine", mem.Spec.Name, "mac", mem.Spec.MAC,
-			"err", fmt.Sprintf("name: %q belongs to %s now", mem.Spec.Name, other.Spec().MAC))
-		return
-	}
+	had, why := mem.Spec.Name, l.machines.salvage(&mem.Spec)
 	if known != nil {
 		l.remove(known)
 	}
@@ -236,6 +235,9 @@ func (l *loop) resume(mem machine.Memory, until, now time.Time) {
 	l.log.LogAttrs(context.Background(), slog.LevelInfo, "machine resumed", slog.String("event", "resumed"), slog.Any("machine", e),
 		slog.String("was", mem.State.String()), slog.Time("since", mem.Since), slog.String("state", e.State().String()))
 	l.tell(e, e.configuration())
+	if why != "" {
+		l.tellName(e, had, why)
+	}
 }
 
 // noLongerAgentless is why a machine is forgotten that waits for its registration now.

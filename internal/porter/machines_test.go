@@ -71,11 +71,11 @@ func TestNamesOfTheConfiguration(t *testing.T) {
 		withLoop(t, nil, func(x *fixture) {
 			x.configured(named(tv(), "tele"))
 			x.register(nas())
-			err := x.configure([]machine.Spec{{Name: "attic", MAC: strangerMAC}, named(tv(), "nas")})
-			if want := `machines[1].name: found "nas": ` + nasMAC.String() + " has registered with that name"; err == nil || err.Error() != want {
-				t.Errorf("configured: %v", err)
-			}
-			x.wantNames("nas", "tele") // nothing has changed
+			x.configured(machine.Spec{Name: "attic", MAC: strangerMAC}, named(tv(), "nas"))
+			x.wantNames("attic", "nas", "nas-2")
+			x.wantRenamed(nas(), "nas-2", `the name "nas" belongs to `+tvMAC.String()+" already")
+			x.configured(named(tv(), "nas"))
+			x.wantNames("nas", "nas-2")
 		})
 	})
 	t.Run("two machines swap their names", func(t *testing.T) {
@@ -113,9 +113,10 @@ func TestNamesOfTheConfiguration(t *testing.T) {
 		withLoop(t, nil, func(x *fixture) {
 			renamed := x.register(tv())
 			x.configured(named(tv(), "nas"))
-			wantRefused(t, x.admit(admission{Request: request(nas()), nic: x.n, itself: true}), `name: "nas" belongs to`)
+			x.register(nas())
+			x.wantRenamed(nas(), "nas-2", `the name "nas" belongs to `+tvMAC.String()+" already")
 			x.forget(renamed, "test")
-			if x.wantNames("nas"); x.machines.named["nas"].Spec().MAC != tvMAC {
+			if x.wantNames("nas", "nas-2"); x.machines.named["nas"].Spec().MAC != tvMAC {
 				t.Error("another machine got the name that the configuration keeps")
 			}
 		})

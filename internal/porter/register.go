@@ -114,6 +114,11 @@ type admission struct {
 
 // admit takes in a machine that registered, or says why not.
 func (l *loop) admit(a admission) error {
+	wanted, had := a.Name, ""
+	if e := l.machines.byMAC[a.MAC]; e != nil {
+		had = e.name()
+	}
+	why := l.machines.label(&a.Spec, a.gone, l.machines.reserved())
 	if err := l.machines.protect(a.Request, a.itself); err != nil {
 		return err
 	}
@@ -134,7 +139,13 @@ func (l *loop) admit(a admission) error {
 	if e == nil {
 		e = l.insert(machine.New(a.Spec, l.policy(), time.Now()))
 	}
-	return l.register(e, a)
+	if err := l.register(e, a); err != nil {
+		return err
+	}
+	if why != "" && had != a.Name {
+		l.tellName(e, wanted, why)
+	}
+	return nil
 }
 
 // register has a known machine take in its registration.
@@ -145,10 +156,7 @@ func (l *loop) register(e *entry, a admission) error {
 		if err := l.restraint.Rename(spec.MAC, was.Name, spec.Name, now); err != nil {
 			return err
 		}
-		delete(l.machines.named, was.Name)
-		l.machines.named[spec.Name] = e
-		l.metrics.RemoveMachine(was.Name)
-		l.metrics.AddMachine(spec.Name)
+		l.relist(e, was.Name, spec.Name)
 	}
 	if e.nic != nil && e.nic != n {
 		// It moved to another network: nothing of it stays on the old one.

@@ -10,6 +10,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"nightporter/internal/shell"
 )
 
 // Modes of what Own makes.
@@ -58,7 +60,7 @@ func Own(dir string, u User, ours func(name string) bool) error {
 			return err
 		}
 	}
-	return fmt.Errorf("%s belongs to %s, expected %s: try `chown -R %d:%d %s`", dir, nameOf(owner), u.Name, u.UID, u.GID, dir)
+	return fmt.Errorf("%s belongs to %s, expected %s: try `chown -R %d:%d %s`", dir, nameOf(owner), u.Name, u.UID, u.GID, shell.Quote(dir))
 }
 
 // earlier reports whether an earlier run may have been that user without being told

@@ -98,10 +98,11 @@ func (r *reader) name(path string, raw json.RawMessage) error {
 	if err != nil {
 		return err
 	}
-	if err := machine.CheckName(s); err != nil {
+	name, err := machine.ParseName(s)
+	if err != nil {
 		return Refuse(Invalid, "%s: found %v", path, err)
 	}
-	r.req.Name, r.req.HasName = s, true
+	r.req.Name, r.req.HasName = name, true
 	return nil
 }
 

@@ -198,10 +198,18 @@ func (c *Client) send(ctx context.Context, q question) (io.ReadCloser, error) {
 	return nil, c.failed(q.failed, statusError(resp))
 }
 
+// asKept returns a name as the porter keeps it: a terminal may spell "é" in two characters.
+func asKept(name string) string {
+	if kept, err := machine.ParseName(name); err == nil {
+		return kept
+	}
+	return name // of before a name had to be allowed
+}
+
 func (c *Client) request(ctx context.Context, q question) (*http.Request, error) {
 	u := c.base.JoinPath("api", "v1")
 	for _, part := range q.path {
-		u = u.JoinPath(url.PathEscape(part))
+		u = u.JoinPath(url.PathEscape(asKept(part)))
 	}
 	u.RawQuery = q.query
 	r, err := http.NewRequestWithContext(ctx, q.method, u.String(), http.NoBody)

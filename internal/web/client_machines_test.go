@@ -87,6 +87,17 @@ func TestClientIsElsewhere(t *testing.T) {
 	}
 }
 
+// A name is found however a terminal spells it.
+func TestClientSpellsNames(t *testing.T) {
+	m := nas()
+	m.Name = "Caf\u00e9"
+	srv := httptest.NewServer(newServer(t, options(&house{machines: []machine.Status{m}})).Handler())
+	defer srv.Close()
+	if got, err := newAsker(t, srv.URL).Machine(t.Context(), "Cafe\u0301"); err != nil || got.Name != m.Name {
+		t.Errorf("%q, error %v", got.Name, err)
+	}
+}
+
 // The token goes with what needs it, to the porter and nobody else.
 func TestClientKeepsTheToken(t *testing.T) {
 	var seen []string

@@ -92,7 +92,7 @@ func (q EventQuery) encode() string {
 		values.Set("since", strconv.FormatUint(*q.Since, 10))
 	}
 	if q.Machine != "" {
-		values.Set("machine", q.Machine)
+		values.Set("machine", asKept(q.Machine))
 	}
 	if q.Limit != 0 {
 		values.Set("limit", strconv.Itoa(q.Limit))

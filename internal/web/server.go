@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"syscall"
 	"time"
 
@@ -19,6 +20,7 @@ import (
 	"nightporter/internal/guard"
 	"nightporter/internal/journal"
 	"nightporter/internal/machine"
+	"nightporter/internal/yamlerror"
 )
 
 // Limits on clients. A client that is slow or silent must not hold what the
@@ -231,6 +233,9 @@ func webConfigError(path string, err error) error {
 	var unreadable *fs.PathError
 	if errors.As(err, &unreadable) && unreadable.Path == path {
 		err = unreadable.Err
+	}
+	if strings.HasPrefix(err.Error(), "yaml: ") {
+		err = yamlerror.Plain(err) // the file holds passwords
 	}
 	return fmt.Errorf("http.web_config: %s: %w", path, err)
 }

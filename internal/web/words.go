@@ -28,7 +28,7 @@ func lineOf(e *journal.Event, now time.Time) line {
 		if e.Ready == 0 {
 			l.Icon, l.Mood = "trouble", "bad"
 		}
-	case journal.Failed, journal.Conflict, journal.Refused, journal.Waiting, journal.Elsewhere, journal.CommandFailed:
+	case journal.Failed, journal.Conflict, journal.Refused, journal.Waiting, journal.Elsewhere, journal.Renamed, journal.CommandFailed:
 		l.Icon, l.Mood = "trouble", "bad"
 	case journal.Asleep:
 		l.Icon = "asleep"
@@ -90,6 +90,8 @@ func InWords(e journal.Event) string {
 		return fmt.Sprintf("registration changed while it slept, from %s", source(e.Source))
 	case journal.CardReplaced:
 		return fmt.Sprintf("has a new network card: %s instead of %s", e.MAC, e.By)
+	case journal.Renamed:
+		return "has this name in place of its own" + ifAny(": ", e.Reason)
 	case journal.CommandFailed:
 		return "wake command failed" + ifAny(": ", e.Reason)
 	default: // and what only a newer porter tells

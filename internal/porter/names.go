@@ -1,0 +1,107 @@
+package porter
+
+import (
+	"fmt"
+	"time"
+
+	"nightporter/internal/journal"
+	"nightporter/internal/machine"
+)
+
+// A name is a label: that another machine has it is no reason to leave a machine
+// unclaimed. It gets another name, and an event says so.
+
+// reserved returns the names that the configuration gives, and to which machine.
+func (r *registry) reserved() map[string]machine.MAC {
+	names := make(map[string]machine.MAC)
+	for mac, e := range r.byMAC {
+		if e.configured != nil {
+			names[e.configured.Name] = mac
+		}
+	}
+	return names
+}
+
+// label gives spec the name that its machine gets, and returns why that is not the one
+// it has in spec, or nothing. The name of a machine that is gone is free.
+func (r *registry) label(spec *machine.Spec, gone machine.MAC, reserved map[string]machine.MAC) (why string) {
+	owner := func(name string) (machine.MAC, bool) {
+		if mac, ok := reserved[name]; ok && mac != spec.MAC {
+			return mac, true
+		}
+		e := r.named[name]
+		if e == nil || e.Spec().MAC == spec.MAC || e.Spec().MAC == gone {
+			return machine.MAC{}, false
+		}
+		return e.Spec().MAC, true
+	}
+	wanted := spec.Name
+	if mac, ok := machine.MACInName(wanted); ok && mac != spec.MAC {
+		why = fmt.Sprintf("the name %q is the MAC address of another machine", wanted)
+		wanted = spec.MAC.String()
+	}
+	mac, taken := owner(wanted)
+	if !taken {
+		spec.Name = wanted
+		return why
+	}
+	why = fmt.Sprintf("the name %q belongs to %s already", wanted, mac)
+	if e := r.byMAC[spec.MAC]; e != nil && machine.NumberOf(e.name(), wanted) > 0 {
+		if _, taken := owner(e.name()); !taken {
+			spec.Name = e.name() // it has one of these already: it keeps its series
+			return why
+		}
+	}
+	for n := 2; taken; n++ {
+		spec.Name = machine.Numbered(wanted, n)
+		_, taken = owner(spec.Name)
+	}
+	return why
+}
+
+// salvage gives spec, which is from before a restart, a name that is allowed and free,
+// and returns why that is another one, or nothing.
+func (r *registry) salvage(spec *machine.Spec) (why string) {
+	had := spec.Name
+	spec.Name = machine.Salvage(had, spec.MAC)
+	why = r.label(spec, machine.MAC{}, r.reserved())
+	if why == "" && spec.Name != had {
+		why = fmt.Sprintf("the name %q is not allowed any more", had)
+	}
+	return why
+}
+
+// relist has a machine known by another name.
+func (l *loop) relist(e *entry, was, name string) {
+	delete(l.machines.named, was)
+	l.machines.named[name] = e
+	l.metrics.RemoveMachine(was)
+	l.metrics.AddMachine(name)
+}
+
+// rename gives a machine another name than it has.
+func (l *loop) rename(e *entry, name, why string) {
+	was := e.name()
+	l.relist(e, was, name)
+	l.tell(e, machine.Renamed{Name: name})
+	l.tellName(e, was, why)
+}
+
+// tellName tells that a machine has another name than it wanted.
+func (l *loop) tellName(e *entry, wanted, why string) {
+	l.log.Warn("machine has another name than it wanted", "event", "renamed", "machine", e, "mac", e.Spec().MAC, "wanted", wanted, "reason", why)
+	r := journal.Record{Event: journal.Event{Kind: journal.Renamed, At: time.Now(), Machine: e.name(), MAC: e.Spec().MAC, Reason: why}}
+	e.remember(&r, true)
+	l.journal.Append(r)
+}
+
+// makeWay renames the machines that registered with a name that the configuration gives
+// to another one.
+func (l *loop) makeWay(given map[string]machine.MAC) {
+	for _, e := range l.machines.sorted() {
+		spec := e.Spec()
+		if why := l.machines.label(&spec, machine.MAC{}, given); e.HasRegistered() && spec.Name != e.name() {
+			l.rename(e, spec.Name, why)
+		}
+	}
+}
