@@ -17,13 +17,12 @@ import (
 // table has it for the interface index. It is false where there is no entry, or
 // one without an answer so far.
 func NeighborMAC(index int, ip netip.Addr) (machine.MAC, bool, error) {
-	const known = unix.NUD_REACHABLE | unix.NUD_STALE | unix.NUD_DELAY | unix.NUD_PROBE | unix.NUD_PERMANENT
 	entries, err := neighborsOf(index)
 	if err != nil {
 		return machine.MAC{}, false, err
 	}
 	for _, e := range entries {
-		if e.state&known != 0 && e.hasMAC && e.ip == plain(ip) {
+		if e.resolved() && e.ip == plain(ip) {
 			return e.mac, true, nil
 		}
 	}
@@ -86,6 +85,12 @@ type neighborEntry struct {
 	state  uint16 // unix.NUD_*
 	mac    machine.MAC
 	hasMAC bool
+}
+
+// resolved reports whether the host has answered.
+func (e neighborEntry) resolved() bool {
+	const known = unix.NUD_REACHABLE | unix.NUD_STALE | unix.NUD_DELAY | unix.NUD_PROBE | unix.NUD_PERMANENT
+	return e.state&known != 0 && e.hasMAC
 }
 
 // neighborsOf reads the table of the interface index.
