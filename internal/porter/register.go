@@ -127,6 +127,12 @@ func (l *loop) admit(req registration.Request, places []machine.Place, n *nic, i
 func (l *loop) register(e *entry, req registration.Request, places []machine.Place, n *nic) error {
 	now, was, spec := time.Now(), e.Spec(), req.Spec
 	spec.Agentless = e.configured != nil && e.configured.Agentless
+	changed := !reflect.DeepEqual(was, spec)
+	if e.HasRegistered() && changed {
+		if err := l.restraint.Change(spec.MAC, now); err != nil {
+			return err
+		}
+	}
 	if was.Name != spec.Name {
 		if err := l.restraint.Rename(spec.MAC, was.Name, spec.Name, now); err != nil {
 			return err
@@ -142,7 +148,7 @@ func (l *loop) register(e *entry, req registration.Request, places []machine.Pla
 		e.nic.stale = true
 	}
 	e.nic, e.places = n, places
-	repeated := e.HasRegistered() && reflect.DeepEqual(was, spec) && !l.restraint.Record(spec.MAC, now)
+	repeated := e.HasRegistered() && !changed && !l.restraint.Record(spec.MAC, now)
 	if !repeated {
 		l.log.Info("machine registered", "event", "registered", "machine", spec.Name, "mac", spec.MAC, "monitor", monitored(spec))
 	}
