@@ -124,7 +124,7 @@ func registrarConfig(conf *config.Config) registration.Config {
 	return registration.Config{
 		Timeout:        conf.Registration.Timeout,
 		MaxConnections: conf.Registration.MaxConnections,
-		Turns:          turns(conf.Registration.Trust),
+		Turns:          turns(conf.Registration),
 		Rate:           conf.Registration.Rate,
 		Defaults:       registration.Defaults{IdleWatts: conf.Energy.IdleWatts, SleepWatts: conf.Energy.SleepWatts},
 	}
@@ -133,11 +133,11 @@ func registrarConfig(conf *config.Config) registration.Config {
 // turns returns how many registrations of one source are decided at a time. Under
 // self a source registers one machine, itself, and what it asks for may take
 // seconds. Otherwise it may speak for several.
-func turns(trust string) int {
-	if trust == config.TrustSelf {
+func turns(r config.Registration) int {
+	if r.Trust == config.TrustSelf {
 		return 1
 	}
-	return 4
+	return max(r.MaxConnections/8, 1)
 }
 
 func access(conf *config.Config) web.Access {
