@@ -1,7 +1,11 @@
 package main
 
 import (
+	"context"
 	"fmt"
+	"io"
+	"net"
+	"strings"
 	"testing"
 	"time"
 )
@@ -58,4 +62,30 @@ func TestAttackRegistrationFromManyHosts(t *testing.T) {
 	}
 	h.attackedBy(attackers, 20, everyAbuse(), func() { h.wantAllRegistered(good, nas) })
 	h.wantFewLines()
+}
+
+// TestAttackRegistersItself: a host registers itself again and again, each time
+// with another port. Log and history stay short, and others register.
+func TestAttackRegistersItself(t *testing.T) {
+	h := openFor(t, brisk, attackTime)
+	good, nas := h.registrants(), h.nas(nil)
+	a := h.addAttacker(0, 1, ip4)
+	itself := func(_ context.Context, a *attacker, conn net.Conn) {
+		_, _ = io.WriteString(conn, body(a.Name(), a.MAC(), entry{a.from[0], []any{1 + a.tried.Load()}}))
+		_, _ = io.Copy(io.Discard, conn)
+	}
+	h.attackedBy([]*attacker{a}, 20, []abuse{itself}, func() { h.wantAllRegistered(good, nas) })
+	lines := 0
+	for _, e := range h.d.Log.Entries(0) {
+		if e.Field("machine") == a.Name() || e.Event() == "registration_refused" {
+			lines++
+		}
+	}
+	_, text, err := h.d.Get(h.ctx, "/api/v1/events?limit=1000&machine="+a.Name())
+	h.must(err)
+	events := strings.Count(text, `"kind"`)
+	h.Logf("%d lines and %d events", lines, events)
+	if lines > 100 || events > 50 {
+		h.Errorf("%d lines and %d events about %s", lines, events, a.Name())
+	}
 }

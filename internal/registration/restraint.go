@@ -14,7 +14,7 @@ import (
 const (
 	mostRenames = 10
 	mostRecords = 10
-	mostChanges = 60
+	mostChanges = 20
 	restrained  = time.Hour // in which there may be so many
 )
 
@@ -56,7 +56,9 @@ func (r *Restraint) Record(mac machine.MAC, now time.Time) bool {
 }
 
 // Known returns how many machines are remembered, for each kind of thing.
-func (r *Restraint) Known() int { return len(r.renames.byMAC) + len(r.records.byMAC) + len(r.changes.byMAC) }
+func (r *Restraint) Known() int {
+	return len(r.renames.byMAC) + len(r.records.byMAC) + len(r.changes.byMAC)
+}
 
 // hourly remembers what each machine did within the last hour. A token bucket
 // would let through twice as much in its first hour.
