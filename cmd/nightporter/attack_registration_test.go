@@ -31,7 +31,7 @@ func TestAttackRegistration(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			h := openFor(t, brisk, attackTime)
 			good, nas := h.registrants(), h.nas(nil)
-			h.attackedBy([]*attacker{h.addAttacker(0, 8, ip4)}, 20, []abuse{what}, func() { h.wantAllRegistered(good, nas) })
+			h.attackedBy([]*attacker{h.addAttacker(0, 8, ip4)}, 64, []abuse{what}, func() { h.wantAllRegistered(good, nas) })
 			h.wantFewLines()
 		})
 	}
@@ -60,7 +60,7 @@ func TestAttackRegistrationFromManyHosts(t *testing.T) {
 	for n := range soak(3, 8) {
 		attackers = append(attackers, h.addAttacker(n, 8, ip4))
 	}
-	h.attackedBy(attackers, 20, everyAbuse(), func() { h.wantAllRegistered(good, nas) })
+	h.attackedBy(attackers, 64, everyAbuse(), func() { h.wantAllRegistered(good, nas) })
 	h.wantFewLines()
 }
 
@@ -74,7 +74,7 @@ func TestAttackRegistersItself(t *testing.T) {
 		_, _ = io.WriteString(conn, body(a.Name(), a.MAC(), entry{a.from[0], []any{1 + a.tried.Load()}}))
 		_, _ = io.Copy(io.Discard, conn)
 	}
-	h.attackedBy([]*attacker{a}, 20, []abuse{itself}, func() { h.wantAllRegistered(good, nas) })
+	h.attackedBy([]*attacker{a}, 64, []abuse{itself}, func() { h.wantAllRegistered(good, nas) })
 	lines := 0
 	for _, e := range h.d.Log.Entries(0) {
 		if e.Field("machine") == a.Name() || e.Event() == "registration_refused" {

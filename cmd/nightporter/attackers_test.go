@@ -1,11 +1,13 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
 	"net"
 	"net/netip"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -127,20 +129,28 @@ func rawly(h *house, r *registrant, i int) (string, error) {
 }
 
 func withProgram(h *house, r *registrant, i int) (string, error) {
-	to := h.porterAddr(i)
-	return h.runOn(r.Host, "register", "--to", netip.AddrPortFrom(to, rig.RegistrationPort).String(), "--port", "22", "--name", r.Name())
+	return r.run(h, os.Args[0], "register", "--to", h.registrationAddr(i), "--port", "22", "--name", r.Name())
 }
 
 func withScript(h *house, r *registrant, i int) (string, error) {
-	var out strings.Builder
-	cmd := r.Command(h.within(20*time.Second), "python3", "../../deploy/machine/nightporter-register.py",
-		"--to", netip.AddrPortFrom(h.porterAddr(i), rig.RegistrationPort).String(), "--port", "22", "--name", r.Name())
+	return r.run(h, "python3", "../../deploy/machine/nightporter-register.py", "--to", h.registrationAddr(i), "--port", "22", "--name", r.Name())
+}
+
+// run runs a program on the host and returns what it printed.
+func (r *registrant) run(h *house, name string, args ...string) (string, error) {
+	var out bytes.Buffer
+	cmd := r.Command(h.within(20*time.Second), name, args...)
+	cmd.Env = append(os.Environ(), programEnv...)
 	cmd.Stdout, cmd.Stderr = &out, &out
 	if err := r.Start(cmd); err != nil {
 		return "", err
 	}
 	err := cmd.Wait()
 	return out.String(), err
+}
+
+func (h *house) registrationAddr(i int) string {
+	return netip.AddrPortFrom(h.porterAddr(i), rig.RegistrationPort).String()
 }
 
 // porterAddr is the porter's IPv4 address and its IPv6 address by turns.
@@ -189,6 +199,10 @@ func (h *house) attackedBy(attackers []*attacker, threads int, what []abuse, f f
 	h.Helper()
 	ctx, calm := context.WithCancel(h.ctx)
 	var all sync.WaitGroup
+	defer func() {
+		calm()
+		all.Wait()
+	}()
 	for _, a := range attackers {
 		to := h.lan.Porter().Addr6()
 		if a.from[0].Is4() {
@@ -200,8 +214,6 @@ func (h *house) attackedBy(attackers []*attacker, threads int, what []abuse, f f
 	pauseFor(h.ctx, 2*time.Second) // the attackers take what they can get
 	f()
 	pauseFor(h.ctx, time.Until(began.Add(time.Duration(soak(10, 60))*time.Second)))
-	calm()
-	all.Wait()
 	for _, a := range attackers {
 		if a.tried.Load() < 20 {
 			h.Errorf("%s made %d connections: that is no attack", a.Name(), a.tried.Load())
@@ -215,6 +227,7 @@ func (h *house) attackedBy(attackers []*attacker, threads int, what []abuse, f f
 func (h *house) wantAllRegistered(good []*registrant, nas *lab.Machine) {
 	h.Helper()
 	var all sync.WaitGroup
+	defer all.Wait()
 	for _, r := range good {
 		all.Go(func() {
 			if n := r.persevere(h, 20); n != 20 {
@@ -222,13 +235,17 @@ func (h *house) wantAllRegistered(good []*registrant, nas *lab.Machine) {
 			}
 		})
 	}
-	h.putToSleep(nas)
+	if answer, err := h.d.Register(h.within(10*time.Second), nas.Host, everything(nas)); err != nil || answer != "OK." {
+		h.Errorf("nas: %q, %v", answer, err)
+		return
+	}
 	n := h.d.Log.Len()
+	h.must(nas.Sleep(h.ctx))
+	h.moved(n, "nas", "settling", "asleep", machine.WhySilent)
 	if got := h.connect(h.lan.Client(), nas4, 22); got != lab.Banner("nas") {
 		h.Errorf("the service said %q", got)
 	}
 	h.moved(n, "nas", "arriving", "awake", machine.WhyReady)
-	all.Wait()
 }
 
 // wantFewLines: an attack is a few lines in the log.
