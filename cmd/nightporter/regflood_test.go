@@ -155,7 +155,7 @@ func TestFaultRegistrationFlood(t *testing.T) {
 		h.must(err)
 		m.from = append(m.from, host)
 	}
-	h.persist(nas) // what is made once is made
+	h.register(nas.Host, everything(nas)) // what is made once is made
 	before, files := h.memory()
 	raging, calm := context.WithCancel(h.ctx)
 	defer calm()
