@@ -75,7 +75,7 @@ func newRegisterCommand() *cobra.Command {
 	fs.Float64Var(&f.sleepWatts, "sleep-watts", 0, "the power drawn while asleep, in `WATTS`")
 	fs.StringVar(&f.password, "password", "", "the SecureOn `PASSWORD` for magic packets")
 	fs.StringSliceVar(&f.wakeFrom, "wake-from", nil, "the `PREFIXES` whose hosts may wake the machine (default: all)")
-	fs.IntVar(&f.retries, "retries", 3, "how `OFTEN` to try again")
+	fs.IntVar(&f.retries, "retries", -1, "how `OFTEN` to try again at most (-1: as long as --timeout allows)")
 	fs.DurationVar(&f.timeout, "timeout", 10*time.Second, "give up after this `TIME` in all")
 	cmd.MarkFlagsMutuallyExclusive("monitor", "port", "known")
 	cmd.MarkFlagsMutuallyExclusive("token", "token-file")

@@ -28,7 +28,8 @@ func porterFor(t *testing.T, answer error) (string, <-chan registration.Request)
 		return answer
 	}
 	cfg := registration.Config{Timeout: 10 * time.Second, MaxConnections: 8}
-	srv := registration.New(cfg, registration.HandlerFunc(handler), slog.New(slog.DiscardHandler), func(registration.Conclusion) {})
+	srv := registration.New(cfg, registration.Options{
+		Handler: registration.HandlerFunc(handler), Log: slog.New(slog.DiscardHandler), Observe: func(registration.Conclusion) {}})
 	ctx, cancel := context.WithCancel(t.Context())
 	served := make(chan error, 1)
 	go func() { served <- srv.Serve(ctx, ln) }()

@@ -131,7 +131,7 @@ func TestTooManyFromOneSource(t *testing.T) {
 	nas := h.nas(nil)
 	client := h.lan.Client()
 	h.refused(client, "garbage")
-	h.refused(client, everything(nas), "too many registrations from "+client.Addr4().String(), "registration.rate", "at most 2 a minute", "try again")
+	h.refused(client, everything(nas), "too many registrations from "+client.MAC().String(), "registration.rate", "at most 2 a minute", "try again")
 	h.register(nas.Host, everything(nas))
 	h.wantMetric(1, `nightporter_registrations_rejected_total{reason="limited"}`)
 

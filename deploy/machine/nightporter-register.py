@@ -12,6 +12,7 @@ import argparse
 import configparser
 import json
 import os
+import random
 import re
 import socket
 import subprocess
@@ -22,7 +23,8 @@ DEFAULT_CONFIG = "/etc/nightporter/register.conf"
 DEFAULT_PORT = 13717
 ANSWER_LIMIT = 1024
 FIRST_PAUSE = 0.25  # seconds
-LAST_PAUSE = 2.0
+LAST_PAUSE = 1.0
+SHORTEST_SEND = 1.0  # of an attempt, as long as there is that much time
 NUMBER = re.compile(r"[0-9]{1,5}\Z")
 # Flags of addresses that will not be there tomorrow, or are not there yet.
 PASSING = ("temporary", "deprecated", "tentative", "dadfailed")
@@ -51,7 +53,7 @@ def options():
     p.add_argument("--sleep-watts", type=float, metavar="WATTS")
     p.add_argument("--password", help="SecureOn password for magic packets")
     p.add_argument("--wake-from", metavar="PREFIXES", help="whose hosts may wake the machine (default: all)")
-    p.add_argument("--retries", type=int, help="how often to try again (default: 3)")
+    p.add_argument("--retries", type=int, help="how often to try again at most (default: as long as the timeout allows)")
     p.add_argument("--timeout", type=float, metavar="SECONDS", help="give up after this time in all (default: 10)")
     p.add_argument("--at-shutdown", action="store_true", help="do nothing unless systemd is about to power off or halt")
     p.add_argument("--watch", action="store_true", help="the machine is up and stays up: have it looked after")
@@ -68,7 +70,7 @@ def settings(argv):
     if not args.to:
         raise Failure("to: missing: expected the porter's HOST or HOST:PORT")
     if args.retries is None:
-        args.retries = 3
+        args.retries = -1
     if args.timeout is None:
         args.timeout = 10.0
     return args
@@ -184,9 +186,9 @@ def describe(args):
     return body
 
 
-def send(host, port, body, connect_time, deadline):
+def send(host, port, body, deadline):
     """Send the registration once, and return the porter's answer."""
-    with socket.create_connection((host, port), timeout=connect_time) as s:
+    with socket.create_connection((host, port), timeout=max(0.1, deadline - time.monotonic())) as s:
         s.settimeout(max(0.1, deadline - time.monotonic()))
         try:
             s.sendall(json.dumps(body).encode("utf-8"))
@@ -215,17 +217,23 @@ def send_retrying(args, body, deadline):
     host, port = split_host_port(args.to)
     pause = FIRST_PAUSE
     said = None  # the porter's last answer, which says more than that the time is over
-    for left in range(max(args.retries, 0), -1, -1):
-        remaining = deadline - time.monotonic()
+    left = args.retries  # negative: any number
+    while True:
+        end = deadline
+        if left != 0:  # half of the time, so that a silent porter is not waited for until the end
+            now = time.monotonic()
+            end = min(deadline, now + max((deadline - now) / 2, SHORTEST_SEND))
         try:
-            return send(host, port, body, max(0.1, remaining / (left + 1)), deadline)
+            return send(host, port, body, end)
         except (OSError, Busy) as e:
             said = e if isinstance(e, Busy) else said
-            if left == 0 or time.monotonic() + pause >= deadline:
+            wait = random.uniform(pause / 2, pause)  # machines that were turned away together do not come back together
+            if left == 0 or time.monotonic() + wait >= deadline:
                 raise Failure("%s: %s" % (args.to, said or e)) from e
             print("%s: %s: trying again" % (args.to, e), file=sys.stderr, flush=True)
-        time.sleep(pause)
+        time.sleep(wait)
         pause = min(2 * pause, LAST_PAUSE)
+        left -= 1
 
 
 def powering_off():

@@ -13,6 +13,7 @@ import (
 
 	"nightporter/internal/config"
 	"nightporter/internal/journal"
+	"nightporter/internal/lan"
 	"nightporter/internal/machine"
 	"nightporter/internal/metrics"
 	"nightporter/internal/notify"
@@ -66,15 +67,18 @@ func (d *Daemon) open(version string) error {
 	if d.porter, err = porter.New(conf, m, log); err != nil {
 		return err
 	}
-	d.registrar = registration.New(registrarConfig(conf), d.porter, log, func(c registration.Conclusion) {
-		if c.Outcome == registration.Accepted {
-			m.Registered()
-			return
-		}
-		m.RegistrationRejected(c.Outcome.String())
-		if c.Noted {
-			d.porter.Refused(c.Peer, c.MAC, c.Text)
-		}
+	d.registrar = registration.New(registrarConfig(conf), registration.Options{
+		Handler: d.porter, Log: log, Locate: lan.Locate, Known: d.porter.Knows,
+		Observe: func(c registration.Conclusion) {
+			if c.Outcome == registration.Accepted {
+				m.Registered()
+				return
+			}
+			m.RegistrationRejected(c.Outcome.String())
+			if c.Noted {
+				d.porter.Refused(c.Peer, c.MAC, c.Text)
+			}
+		},
 	})
 	for _, addr := range conf.Registration.Listen {
 		ln, err := registration.Listen(context.Background(), addr)
@@ -120,9 +124,20 @@ func registrarConfig(conf *config.Config) registration.Config {
 	return registration.Config{
 		Timeout:        conf.Registration.Timeout,
 		MaxConnections: conf.Registration.MaxConnections,
+		Turns:          turns(conf.Registration),
 		Rate:           conf.Registration.Rate,
 		Defaults:       registration.Defaults{IdleWatts: conf.Energy.IdleWatts, SleepWatts: conf.Energy.SleepWatts},
 	}
+}
+
+// turns returns how many registrations of one source are decided at a time. Under
+// self a source registers one machine, itself, and what it asks for may take
+// seconds. Otherwise it may speak for several.
+func turns(r config.Registration) int {
+	if r.Trust == config.TrustSelf {
+		return 1
+	}
+	return max(r.MaxConnections/8, 1)
 }
 
 func access(conf *config.Config) web.Access {

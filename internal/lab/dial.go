@@ -16,6 +16,11 @@ import (
 // it. Waiting for the connection holds no thread, so that many can be dialled
 // at a time.
 func (h *Host) Dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	return h.DialFrom(ctx, network, netip.Addr{}, addr)
+}
+
+// DialFrom is Dial from one of the host's addresses.
+func (h *Host) DialFrom(ctx context.Context, network string, from netip.Addr, addr string) (net.Conn, error) {
 	typ, err := socketType(network)
 	if err != nil {
 		return nil, fmt.Errorf("host %s: dial %s: %w", h.name, addr, err)
@@ -24,7 +29,7 @@ func (h *Host) Dial(ctx context.Context, network, addr string) (net.Conn, error)
 	if err != nil {
 		return nil, fmt.Errorf("host %s: dial: want IP:port: %w", h.name, err)
 	}
-	conn, err := h.connect(ctx, typ, 0, to)
+	conn, err := h.connect(ctx, typ, 0, from, to)
 	if err != nil {
 		return nil, fmt.Errorf("host %s: dial %s %s: %w", h.name, network, addr, err)
 	}
@@ -45,8 +50,9 @@ func socketType(network string) (int, error) {
 }
 
 // connect makes a socket in the host and connects it from out here: a socket
-// belongs to the namespace that it was made in.
-func (h *Host) connect(ctx context.Context, typ, proto int, to netip.AddrPort) (net.Conn, error) {
+// belongs to the namespace that it was made in. Without from the kernel chooses the
+// address.
+func (h *Host) connect(ctx context.Context, typ, proto int, from netip.Addr, to netip.AddrPort) (net.Conn, error) {
 	var s *socket.Conn
 	err := h.ns.do(func() (err error) {
 		s, err = socket.Socket(int(family(to.Addr())), typ, proto, "lab", nil)
@@ -56,6 +62,11 @@ func (h *Host) connect(ctx context.Context, typ, proto int, to netip.AddrPort) (
 		return nil, err
 	}
 	defer s.Close()
+	if from.IsValid() {
+		if err := s.Bind(h.sockaddr(netip.AddrPortFrom(from, 0))); err != nil {
+			return nil, err
+		}
+	}
 	if _, err := s.Connect(ctx, h.sockaddr(to)); err != nil {
 		return nil, err
 	}

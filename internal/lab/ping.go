@@ -59,7 +59,7 @@ func (h *Host) echo(ctx context.Context, addr netip.Addr, seq byte) error {
 	}
 	// An ICMP datagram socket ("ping socket"): the kernel fills in identifier
 	// and checksum, and delivers only the replies to this socket.
-	conn, err := h.connect(ctx, unix.SOCK_DGRAM, proto, netip.AddrPortFrom(addr, 0))
+	conn, err := h.connect(ctx, unix.SOCK_DGRAM, proto, netip.Addr{}, netip.AddrPortFrom(addr, 0))
 	if err != nil {
 		return err
 	}

@@ -25,14 +25,13 @@ func NeighborMAC(index int, ip netip.Addr) (machine.MAC, bool, error) {
 // KnownNeighbors returns the link-layer addresses of all that the kernel's neighbour
 // table has for the interface index, without those that did not answer.
 func KnownNeighbors(index int) (map[netip.Addr]machine.MAC, error) {
-	const valid = unix.NUD_REACHABLE | unix.NUD_STALE | unix.NUD_DELAY | unix.NUD_PROBE | unix.NUD_PERMANENT
 	entries, err := neighborsOf(index)
 	if err != nil {
 		return nil, err
 	}
 	known := make(map[netip.Addr]machine.MAC)
 	for _, e := range entries {
-		if e.state&valid != 0 && e.hasMAC {
+		if e.resolved() {
 			known[e.ip] = e.mac
 		}
 	}
@@ -95,6 +94,12 @@ type neighborEntry struct {
 	state  uint16 // unix.NUD_*
 	mac    machine.MAC
 	hasMAC bool
+}
+
+// resolved reports whether the host has answered.
+func (e neighborEntry) resolved() bool {
+	const known = unix.NUD_REACHABLE | unix.NUD_STALE | unix.NUD_DELAY | unix.NUD_PROBE | unix.NUD_PERMANENT
+	return e.state&known != 0 && e.hasMAC
 }
 
 // neighborsOf reads the table of the interface index.

@@ -180,6 +180,10 @@ func (p *Porter) Machines() []machine.Status {
 	return all
 }
 
+// Knows reports whether a machine with that MAC has registered, or is in the
+// configuration. It does not wait for the loop.
+func (p *Porter) Knows(mac machine.MAC) bool { return p.loop.machines.knows(mac) }
+
 // Wake wakes a machine on behalf of by.
 func (p *Porter) Wake(ctx context.Context, name, by string) error {
 	return p.withMachine(ctx, name, func(e *entry) {

@@ -152,6 +152,12 @@ func (l *loop) admit(a admission) error {
 func (l *loop) register(e *entry, a admission) error {
 	now, was, spec, n := time.Now(), e.Spec(), a.Spec, a.nic
 	spec.Agentless = e.configured != nil && e.configured.Agentless
+	changed := !reflect.DeepEqual(was, spec)
+	if e.HasRegistered() && changed {
+		if err := l.restraint.Change(spec.MAC, now); err != nil {
+			return err
+		}
+	}
 	if was.Name != spec.Name {
 		if err := l.restraint.Rename(spec.MAC, was.Name, spec.Name, now); err != nil {
 			return err
@@ -164,9 +170,8 @@ func (l *loop) register(e *entry, a admission) error {
 		e.nic.stale = true
 	}
 	e.nic, e.places = n, a.places
-	same := reflect.DeepEqual(was, spec)
-	repeated := e.HasRegistered() && same && !l.restraint.Record(spec.MAC, now)
-	if !same && e.HasRegistered() && e.sleeps() {
+	repeated := e.HasRegistered() && !changed && !l.restraint.Record(spec.MAC, now)
+	if changed && e.HasRegistered() && e.sleeps() {
 		l.log.Warn("the registration of a machine that sleeps has changed", "event", "redefined", "machine", spec.Name, "mac", spec.MAC, "peer", a.peer.String())
 		l.journal.Append(journal.Record{Event: journal.Event{Kind: journal.Redefined, At: now, Machine: spec.Name, MAC: spec.MAC, Source: a.peer}})
 	}

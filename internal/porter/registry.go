@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -17,15 +18,17 @@ type registry struct {
 	named map[string]*entry
 	byMAC map[machine.MAC]*entry
 	byIP  map[netip.Addr][]*entry
+	macs  *sync.Map // the keys of byMAC, for any goroutine
 }
 
 func newRegistry() registry {
-	return registry{named: make(map[string]*entry), byMAC: make(map[machine.MAC]*entry), byIP: make(map[netip.Addr][]*entry)}
+	return registry{named: make(map[string]*entry), byMAC: make(map[machine.MAC]*entry), byIP: make(map[netip.Addr][]*entry), macs: new(sync.Map)}
 }
 
 func (r *registry) add(e *entry) {
 	spec := e.Spec()
 	r.named[spec.Name], r.byMAC[spec.MAC] = e, e
+	r.macs.Store(spec.MAC, true)
 	r.list(e, spec)
 }
 
@@ -33,7 +36,14 @@ func (r *registry) remove(e *entry) {
 	spec := e.Spec()
 	delete(r.named, spec.Name)
 	delete(r.byMAC, spec.MAC)
+	r.macs.Delete(spec.MAC)
 	r.unlist(e, spec)
+}
+
+// knows reports whether a machine has a MAC, on any goroutine.
+func (r *registry) knows(mac machine.MAC) bool {
+	_, ok := r.macs.Load(mac)
+	return ok
 }
 
 // list makes a machine known by the addresses of spec.

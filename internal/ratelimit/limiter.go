@@ -4,7 +4,6 @@ package ratelimit
 
 import (
 	"container/list"
-	"net/netip"
 	"sync"
 	"time"
 
@@ -17,35 +16,6 @@ import (
 // holds 65,536 of 64 bits) is not held up by a limit for each source; for him
 // there are limits on everybody together.
 const maxSources = 2048
-
-// Source is what counts as one asker: an IPv4 address, or an IPv6 network of 64
-// bits, in which a single host may take as many addresses as it likes (RFC 4291
-// section 2.5.1, RFC 8981). The zero Source stands for everybody without an IP
-// address.
-type Source netip.Prefix
-
-// SourceOf returns the source that addr belongs to. A zone makes no difference.
-func SourceOf(addr netip.Addr) Source {
-	addr = addr.Unmap().WithZone("")
-	bits := addr.BitLen()
-	if addr.Is6() {
-		bits = 64
-	}
-	p, err := addr.Prefix(bits)
-	if err != nil { // only the zero Addr has no prefix
-		return Source{}
-	}
-	return Source(p)
-}
-
-// String returns an IPv4 address or an IPv6 prefix.
-func (s Source) String() string {
-	p := netip.Prefix(s)
-	if p.IsSingleIP() {
-		return p.Addr().String()
-	}
-	return p.String()
-}
 
 // Limiter grants each source a number of events at once, and further ones at a
 // steady rate. The zero Limiter grants everything.

@@ -17,25 +17,6 @@ import (
 
 func source(s string) ratelimit.Source { return ratelimit.SourceOf(netip.MustParseAddr(s)) }
 
-func TestSourceOf(t *testing.T) {
-	for addr, want := range map[string]string{
-		"192.0.2.7":               "192.0.2.7",
-		"::ffff:192.0.2.7":        "192.0.2.7",
-		"2001:db8:1:2:3:4:5:6":    "2001:db8:1:2::/64",
-		"2001:db8:1:2:ffff::":     "2001:db8:1:2::/64",
-		"2001:db8:1:3::":          "2001:db8:1:3::/64",
-		"fe80::1:2:3%eth0":        "fe80::/64",
-		"::ffff:192.0.2.7%eth0.5": "192.0.2.7",
-	} {
-		if got := source(addr).String(); got != want {
-			t.Errorf("%s: %s, want %s", addr, got, want)
-		}
-	}
-	if got := ratelimit.SourceOf(netip.Addr{}); got != (ratelimit.Source{}) {
-		t.Errorf("no address: %v", got)
-	}
-}
-
 func TestPerMinute(t *testing.T) {
 	for n, want := range map[int]struct {
 		every time.Duration

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"strings"
 	"time"
@@ -83,26 +84,33 @@ func (r *Rejection) Temporary() bool { return strings.HasSuffix(r.Answer, tryAga
 // Send registers w with the porter at addr ("host:port"), once. The error is a
 // *Rejection if the porter answered.
 func Send(ctx context.Context, addr string, w Wire) error {
-	return attempt(ctx, addr, w, 0)
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return err
+	}
+	return exchange(ctx, conn, w)
 }
 
-// Retry pauses. They are short, because a machine waits for the answer before
-// it goes to sleep.
+// How SendRetry tries again. The pauses are short, because a machine waits for the
+// answer before it goes to sleep.
 const (
-	firstPause = 250 * time.Millisecond
-	lastPause  = 2 * time.Second
+	firstPause   = 250 * time.Millisecond
+	lastPause    = time.Second
+	shortestSend = time.Second // of an attempt, as long as there is that much time
 )
 
-// SendRetry is Send with up to retries further attempts, as long as ctx allows.
-// It tries again when the porter could not be reached, when the connection
-// broke, and when the porter asked for it; another refusal is final. The time
-// until the deadline of ctx is shared out over the attempts to connect, so that
-// a porter that is silent at first is not waited for until the end.
+// SendRetry is Send with up to retries further attempts, or with any number if that
+// is negative, as long as ctx allows. It tries again when the porter could not be
+// reached, when it did not answer or broke the connection, and when it asked for
+// that; another refusal is final. An attempt that is not the last one takes half
+// of the time until the deadline of ctx, so that a porter that is silent at first
+// is not waited for until the end. The pauses differ, so that machines which were
+// turned away together do not come back together.
 func SendRetry(ctx context.Context, addr string, w Wire, retries int) error {
 	pause := firstPause
 	var last *Rejection
-	for left := max(retries, 0); ; left-- {
-		err := attempt(ctx, addr, w, left)
+	for left := retries; ; left-- {
+		err := attempt(ctx, addr, w, left != 0)
 		var r *Rejection
 		if err == nil || left == 0 || errors.As(err, &r) && !r.Temporary() {
 			return err
@@ -112,24 +120,21 @@ func SendRetry(ctx context.Context, addr string, w Wire, retries int) error {
 		} else if last != nil && ctx.Err() != nil {
 			err = last // what the porter said says more than that the time is over
 		}
-		if !sleep(ctx, pause) {
+		if !sleep(ctx, pause/2+rand.N(pause/2)) {
 			return fmt.Errorf("no time left to try again: %w", err)
 		}
 		pause = min(2*pause, lastPause)
 	}
 }
 
-// attempt is one Send in which connecting takes only its share of the time.
-func attempt(ctx context.Context, addr string, w Wire, left int) error {
-	var d net.Dialer
-	if deadline, ok := ctx.Deadline(); ok {
-		d.Timeout = time.Until(deadline) / time.Duration(left+1)
+// attempt is one Send of SendRetry. With more it is not the last one.
+func attempt(ctx context.Context, addr string, w Wire, more bool) error {
+	if deadline, ok := ctx.Deadline(); ok && more {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, max(time.Until(deadline)/2, shortestSend))
+		defer cancel()
 	}
-	conn, err := d.DialContext(ctx, "tcp", addr)
-	if err != nil {
-		return err
-	}
-	return exchange(ctx, conn, w)
+	return Send(ctx, addr, w)
 }
 
 // exchange sends w, reads the answer and closes conn.

@@ -8,6 +8,8 @@ import (
 	"net"
 	"os"
 	"time"
+
+	"nightporter/internal/ratelimit"
 )
 
 // Every conversation is bounded: the request by Config.Timeout, the decision by
@@ -18,19 +20,35 @@ const (
 	lingerBytes = 1 << 20
 )
 
-// converse reads one registration, has it decided and answers.
+// converse reads one registration, has it decided and answers. The place at the
+// gate is given back before the answer goes out, for the client may take its time
+// to read it.
 func (s *Server) converse(ctx context.Context, cfg *Config, conn net.Conn, peer Peer, v *visitor) {
+	defer s.gate.leave(v)
 	req, err := receive(ctx, cfg, conn)
-	if !s.gate.receive(v) {
-		s.turnAway(ctx, conn, s.conclude(ctx, Request{}, peer.Addr, errCrowded), func(f func()) { f() })
-		return
+	switch {
+	case !s.gate.receive(v):
+		req, err = Request{}, errCrowded
+	case err == nil:
+		err = s.decide(ctx, cfg, req, peer, v)
 	}
-	if err == nil {
-		hctx, cancel := context.WithTimeout(ctx, cfg.HandlerTimeout)
-		err = s.handler.Register(hctx, req, peer)
-		cancel()
+	text := s.conclude(ctx, req, peer.Addr, v.source, err)
+	s.gate.leave(v)
+	s.answer(ctx, conn, v.source, text, func(f func()) { f() })
+}
+
+// decide has the handler decide about req once it is v's turn.
+func (s *Server) decide(ctx context.Context, cfg *Config, req Request, peer Peer, v *visitor) error {
+	ctx, cancel := context.WithTimeout(ctx, cfg.HandlerTimeout)
+	defer cancel()
+	select {
+	case <-s.gate.await(v):
+	case <-v.gone:
+		return errCrowded
+	case <-ctx.Done():
+		return ctx.Err()
 	}
-	answer(ctx, conn, s.conclude(ctx, req, peer.Addr, err))
+	return s.handler.Register(ctx, req, peer)
 }
 
 // receive reads the request. It takes at most cfg.Timeout in all since the client
@@ -70,12 +88,22 @@ func (b *bounded) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// answer sends text and closes the connection so that the client can read it.
-func answer(ctx context.Context, conn net.Conn, text string) {
-	defer conn.Close()
-	if send(conn, text) {
-		linger(ctx, conn)
+// answer sends text and closes the connection, with run in its own time, so that
+// the client can read it. Where too many are read already, whether the client can
+// depends on what it has sent meanwhile.
+func (s *Server) answer(ctx context.Context, conn net.Conn, source ratelimit.Source, text string, run func(func())) {
+	if !s.farewells.enter(source) {
+		send(conn, text)
+		conn.Close()
+		return
 	}
+	run(func() {
+		defer s.farewells.leave(source)
+		defer conn.Close()
+		if send(conn, text) {
+			linger(ctx, conn)
+		}
+	})
 }
 
 // send writes the answer: OK. as it is, everything else as a line.

@@ -54,7 +54,7 @@ func newDesk(t *testing.T, listen string, cfg registration.Config, h registratio
 	}
 	d := &desk{addr: ln.Addr().String(), outcomes: make(map[registration.Outcome]int), changed: make(chan struct{}, 1)}
 	log := slog.New(slog.NewTextHandler(&lockedWriter{d: d}, nil))
-	d.Server = registration.New(cfg, h, log, d.observe)
+	d.Server = registration.New(cfg, registration.Options{Handler: h, Log: log, Observe: d.observe})
 	ctx, cancel := context.WithCancel(t.Context())
 	served := make(chan error, 1)
 	go func() { served <- d.Serve(ctx, ln) }()

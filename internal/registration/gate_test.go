@@ -75,7 +75,7 @@ func TestFaultSlowSendersGiveWay(t *testing.T) {
 	}
 }
 
-// TestFaultSlowNeighborsGiveWay: a whole IPv6 network is one source. The oldest
+// TestFaultSlowNeighborsGiveWay: an IPv6 network behind a router is one source. The oldest
 // of its own connections gives way to a newer one, and nobody else's.
 func TestFaultSlowNeighborsGiveWay(t *testing.T) {
 	receive(t, config(), accept, func(t *testing.T, r *reception) {
@@ -97,7 +97,7 @@ func TestFaultSlowNeighborsGiveWay(t *testing.T) {
 // that gives way.
 func TestNobodyPushesOthersOut(t *testing.T) {
 	cfg := config()
-	cfg.MaxConnections = 16
+	cfg.MaxConnections = 18 // two of them are kept for machines that are known
 	receive(t, cfg, accept, func(t *testing.T, r *reception) {
 		var slow []*idler
 		for i := range 5 {

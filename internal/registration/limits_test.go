@@ -3,13 +3,13 @@ package registration_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"nightporter/internal/registration"
@@ -90,35 +90,35 @@ func TestServerThousandConnections(t *testing.T) {
 	}
 }
 
+// TestServerIsFairToSources: no source has more than a quarter of the places.
 func TestServerIsFairToSources(t *testing.T) {
-	b := newBarrier()
-	d := newDesk(t, "127.0.0.1:0", config(), b.handle)
-	var kept []net.Conn
-	keep := func(source string) {
-		conn := dialFrom(t, d.addr, source)
-		write(t, conn, goodBody)
-		kept = append(kept, conn)
+	var lifted chan struct{}
+	keep := func(context.Context, registration.Request, registration.Peer) error {
+		<-lifted
+		return nil
 	}
-	for source := range 4 {
-		for range 16 {
-			keep(fmt.Sprintf("127.0.0.%d", 11+source))
+	receive(t, config(), keep, func(t *testing.T, r *reception) {
+		lifted = make(chan struct{}) // in the bubble
+		var kept sync.WaitGroup
+		for source, from := range []string{"192.0.2.11", "192.0.2.12", "192.168.1.6", "192.168.1.5"} { // the last one is known
+			for range 16 {
+				kept.Go(func() {
+					if a := r.call(from, goodBody); a != "OK." {
+						t.Errorf("answered %q", a)
+					}
+				})
+			}
+			synctest.Wait()
+			if a := r.call(from, goodBody); a != crowded {
+				t.Errorf("source %d: answered %q", source, a)
+			}
 		}
-		b.await(t, 16)
-		conn := dialFrom(t, d.addr, fmt.Sprintf("127.0.0.%d", 11+source))
-		if a := read(t, conn); a != crowded {
-			t.Errorf("source %d: answered %q", source, a)
-		}
-	}
-	conn := dialFrom(t, d.addr, "127.0.0.99") // nothing of its own, but the house is full
-	if a := read(t, conn); a != crowded {
-		t.Errorf("answered %q", a)
-	}
-	b.lift()
-	for _, conn := range kept {
-		if a := read(t, conn); a != "OK." {
+		if a := r.call("192.0.2.99", goodBody); a != crowded { // nothing of its own, but there is no place left
 			t.Errorf("answered %q", a)
 		}
-	}
+		close(lifted)
+		kept.Wait()
+	})
 }
 
 func TestServerSharesLimitsBetweenListeners(t *testing.T) {

@@ -72,7 +72,8 @@ func (r *reception) observe(c registration.Conclusion) {
 func receive(t *testing.T, cfg registration.Config, h registration.HandlerFunc, f func(*testing.T, *reception)) {
 	synctest.Test(t, func(t *testing.T) {
 		r := &reception{t: t, porch: &porch{make(chan net.Conn), make(chan struct{})}, log: new(bytes.Buffer), counts: make(map[registration.Outcome]int)}
-		r.Server = registration.New(cfg, h, slog.New(slog.NewTextHandler(r.log, nil)), r.observe)
+		r.Server = registration.New(cfg, registration.Options{
+			Handler: h, Log: slog.New(slog.NewTextHandler(r.log, nil)), Observe: r.observe, Locate: link, Known: known})
 		ctx, cancel := context.WithCancel(t.Context())
 		served := make(chan error, 1)
 		go func() { served <- r.Serve(ctx, r.porch) }()

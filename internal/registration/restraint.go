@@ -9,17 +9,19 @@ import (
 )
 
 // A machine that changes its name without end makes new series in the metrics
-// without end, and one that registers without end washes the history out.
+// without end, and one that registers or changes without end washes the history
+// out and fills the log.
 const (
 	mostRenames = 10
 	mostRecords = 10
+	mostChanges = 20
 	restrained  = time.Hour // in which there may be so many
 )
 
 // Restraint bounds what each machine can change by registering again. The zero
 // Restraint is ready. It is not safe for concurrent use.
 type Restraint struct {
-	renames, records hourly
+	renames, records, changes hourly
 }
 
 // Rename returns nil if the machine that is known as was may be called name from
@@ -36,6 +38,17 @@ func (r *Restraint) Rename(mac machine.MAC, was, name string, now time.Time) err
 		quoted(name), mostRenames+1, mostRenames, strconv.Quote(was), ratelimit.Seconds(wait))
 }
 
+// Change returns nil if what a machine has registered may change once more. The error
+// is a *Refusal.
+func (r *Restraint) Change(mac machine.MAC, now time.Time) error {
+	wait := r.changes.take(mac, mostChanges, now)
+	if wait == 0 {
+		return nil
+	}
+	return Refuse(Limited, "found change %d of what %s has registered within an hour: expected at most %d; what it registered last stays for %d s",
+		mostChanges+1, mac, mostChanges, ratelimit.Seconds(wait))
+}
+
 // Record reports whether a registration that changes nothing is worth a record in
 // the history. The first ones of an hour are.
 func (r *Restraint) Record(mac machine.MAC, now time.Time) bool {
@@ -43,7 +56,9 @@ func (r *Restraint) Record(mac machine.MAC, now time.Time) bool {
 }
 
 // Known returns how many machines are remembered, for each kind of thing.
-func (r *Restraint) Known() int { return len(r.renames.byMAC) + len(r.records.byMAC) }
+func (r *Restraint) Known() int {
+	return len(r.renames.byMAC) + len(r.records.byMAC) + len(r.changes.byMAC)
+}
 
 // hourly remembers what each machine did within the last hour. A token bucket
 // would let through twice as much in its first hour.

@@ -66,6 +66,31 @@ func TestANewMachineIsNotRenamed(t *testing.T) {
 	}
 }
 
+// TestAttackChangesWithoutEnd: a host registers itself again and again, each time
+// with something else.
+func TestAttackChangesWithoutEnd(t *testing.T) {
+	var r registration.Restraint
+	now := time.Now()
+	for i := range 20 {
+		now = now.Add(time.Second)
+		if err := r.Change(towerMAC, now); err != nil {
+			t.Fatalf("change %d: %v", i+1, err)
+		}
+	}
+	now = now.Add(time.Second)
+	err := r.Change(towerMAC, now)
+	const want = "found change 21 of what d8:cb:8a:39:be:a1 has registered within an hour: expected at most 20; what it registered last stays for 3580 s"
+	if err == nil || err.Error() != want {
+		t.Errorf("got  %v\nwant %s", err, want)
+	}
+	if err := r.Change(otherMAC, now); err != nil {
+		t.Errorf("another machine: %v", err)
+	}
+	if err := r.Change(towerMAC, now.Add(3580*time.Second)); err != nil {
+		t.Errorf("when that time is over: %v", err)
+	}
+}
+
 func TestRecordsAreBounded(t *testing.T) {
 	var r registration.Restraint
 	now := time.Now()
@@ -101,7 +126,10 @@ func TestRestraintForgets(t *testing.T) {
 		if err := r.Rename(mac, "a", "b", now); err != nil {
 			t.Fatal(err)
 		}
-		if n := r.Known(); n > 2*2*3600+2 { // of both kinds
+		if err := r.Change(mac, now); err != nil {
+			t.Fatal(err)
+		}
+		if n := r.Known(); n > 3*2*3600+3 { // of all kinds
 			t.Fatalf("%d are known after %d s", n, i)
 		}
 	}

@@ -41,6 +41,7 @@ type Config struct {
 	Timeout        time.Duration // for the whole request to arrive
 	HandlerTimeout time.Duration // for the Handler to decide; zero: 10 s
 	MaxConnections int           // at once, over all listeners
+	Turns          int           // requests of one source that are decided at a time; zero: any number
 	Rate           int           // connections a minute from one source, half of them at once; zero: any number
 	Defaults       Defaults
 }
@@ -49,45 +50,55 @@ type Config struct {
 // ends before the machine that waits for the answer loses its patience.
 const defaultHandlerTimeout = 10 * time.Second
 
+// Options are what a Server is made of.
+type Options struct {
+	Handler Handler
+	Log     *slog.Logger
+	Observe func(Conclusion)       // called once for every connection, from several goroutines
+	Locate  ratelimit.Locate       // tells the hosts on the link apart; nil: there are none
+	Known   func(machine.MAC) bool // reports whether a machine is known already; nil: none is
+}
+
 // Server answers registrations.
 type Server struct {
 	cfg       atomic.Pointer[Config]
 	handler   Handler
 	log       *slog.Logger
 	observe   func(Conclusion)
+	locate    ratelimit.Locate
+	known     func(machine.MAC) bool
 	gate      gate
 	ration    ratelimit.Limiter
-	farewells chan struct{}      // held while a turned away client reads its answer
+	farewells farewells
 	repeats   *ratelimit.Limiter // of log lines about refusals of one source
+	accepted  *ratelimit.Limiter // of log lines about registrations of one machine
 	noise     *rate.Limiter      // of log lines about refusals
 	unlogged  atomic.Int64       // refusals that repeats and noise kept out of the log
 }
 
-// maxFarewells bounds the connections that were turned away at the gate and
-// still have to read why.
-const maxFarewells = 64
-
-// The log takes a few refusals of each source, for whoever is trying things out,
-// and then one a minute: a host that tries for ever must not fill the disk. From
-// all sources together it takes a burst, and then one a second. Every refusal is
-// counted.
+// The log takes a few refusals of each source, for a user who is trying things
+// out, and then one a minute: a host that tries for ever must not fill the disk.
+// From all sources together it takes a burst, and then one every ten seconds.
+// Every refusal is counted. Of each machine it takes as many registrations as of
+// a source refusals.
 const (
 	repeatBurst = 3
 	repeatEvery = time.Minute
 	noiseBurst  = 20
-	noiseEvery  = time.Second
+	noiseEvery  = 10 * time.Second
 )
 
-// New returns a Server. observe is called once for every connection, from
-// several goroutines.
-func New(cfg Config, h Handler, log *slog.Logger, observe func(Conclusion)) *Server {
+// New returns a Server.
+func New(cfg Config, o Options) *Server {
 	s := &Server{
-		handler:   h,
-		log:       log,
-		observe:   observe,
-		farewells: make(chan struct{}, maxFarewells),
-		repeats:   ratelimit.New(rate.Every(repeatEvery), repeatBurst),
-		noise:     rate.NewLimiter(rate.Every(noiseEvery), noiseBurst),
+		handler:  o.Handler,
+		log:      o.Log,
+		observe:  o.Observe,
+		locate:   o.Locate,
+		known:    o.Known,
+		repeats:  ratelimit.New(rate.Every(repeatEvery), repeatBurst),
+		accepted: ratelimit.New(rate.Every(repeatEvery), repeatBurst),
+		noise:    rate.NewLimiter(rate.Every(noiseEvery), noiseBurst),
 	}
 	s.SetConfig(cfg)
 	return s
@@ -116,6 +127,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 
 	saved := savesSYN(ln)
 	var pause time.Duration
+	complaints := rate.NewLimiter(rate.Every(repeatEvery), repeatBurst)
 	for {
 		conn, err := ln.Accept()
 		switch {
@@ -126,7 +138,9 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 			return nil
 		case temporary(err):
 			pause = min(max(2*pause, 5*time.Millisecond), time.Second)
-			s.log.Warn("cannot accept a registration", "event", "accept_failed", "listen", ln.Addr().String(), "err", err, "pause", pause)
+			if complaints.Allow() {
+				s.log.Warn("cannot accept a registration", "event", "accept_failed", "listen", ln.Addr().String(), "err", err, "pause", pause)
+			}
 			if !sleep(ctx, pause) {
 				return nil
 			}
@@ -159,52 +173,40 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// admit starts the conversation with a client, or turns it away.
+// admit starts the conversation with a client, or turns it away. That is decided
+// before it is read: to turn it away costs next to nothing then, and a client that
+// says nothing is rationed like all others.
 func (s *Server) admit(ctx context.Context, conns *sync.WaitGroup, conn net.Conn, peer Peer) {
 	cfg := s.cfg.Load()
-	source := ratelimit.SourceOf(peer.Addr.Addr())
 	// Before it enters, for it may have to give way at once. An error means that
 	// the connection is gone, which reading it will show.
 	_ = conn.SetReadDeadline(time.Now().Add(cfg.Timeout))
-	visitor, refusal := s.enter(cfg, source, conn)
-	if refusal == nil {
-		conns.Go(func() {
-			defer s.gate.leave(visitor)
-			s.converse(ctx, cfg, conn, peer, visitor)
-		})
+	v := s.visitor(peer.Addr.Addr(), conn)
+	err := s.gate.enter(v, limits{cfg.MaxConnections, cfg.Turns}, func() error { return s.rationed(cfg, v.source) })
+	if err != nil {
+		s.answer(ctx, conn, v.source, s.conclude(ctx, Request{}, peer.Addr, v.source, err), conns.Go)
 		return
 	}
-	s.turnAway(ctx, conn, s.conclude(ctx, Request{}, peer.Addr, refusal), conns.Go)
+	conns.Go(func() { s.converse(ctx, cfg, conn, peer, v) })
 }
 
-// turnAway answers a client that has no place, with run in its own time.
-func (s *Server) turnAway(ctx context.Context, conn net.Conn, text string, run func(func())) {
-	select {
-	case s.farewells <- struct{}{}:
-		run(func() {
-			defer func() { <-s.farewells }()
-			answer(ctx, conn, text)
-		})
-	default:
-		// Too many even to wait for: the answer goes out, and whether the client
-		// can read it depends on what it has sent meanwhile.
-		send(conn, text)
-		conn.Close()
+// visitor returns a connection from addr as the gate sees it.
+func (s *Server) visitor(addr netip.Addr, conn net.Conn) *visitor {
+	v := &visitor{source: s.locate.Source(addr), giveWay: func() { interrupt(conn) }}
+	if mac, ok := v.source.MAC(); ok && s.known != nil {
+		v.known = s.known(mac)
 	}
+	return v
 }
 
-// enter lets a client of source through the gate, which it has to leave again,
-// or says why not. It is judged before it is read: to turn it away costs next to
-// nothing then, and a client that says nothing is rationed like all others.
-func (s *Server) enter(cfg *Config, source ratelimit.Source, conn net.Conn) (*visitor, error) {
-	return s.gate.enter(source, cfg.MaxConnections, func() { interrupt(conn) }, func() error {
-		wait := s.ration.Take(source)
-		if wait == 0 {
-			return nil
-		}
-		return Refuse(Limited, "too many registrations from %s: expected at most %d a minute (registration.rate), wait %ds and %s",
-			source, cfg.Rate, ratelimit.Seconds(wait), tryAgain)
-	})
+// rationed takes a connection of source from its ration, or says why it cannot.
+func (s *Server) rationed(cfg *Config, source ratelimit.Source) error {
+	wait := s.ration.Take(source)
+	if wait == 0 {
+		return nil
+	}
+	return Refuse(Limited, "too many registrations from %s: expected at most %d a minute (registration.rate), wait %ds and %s",
+		source, cfg.Rate, ratelimit.Seconds(wait), tryAgain)
 }
 
 var errCrowded = Refuse(Limited, "too many connections, %s", tryAgain)
@@ -220,7 +222,7 @@ type Conclusion struct {
 
 // conclude counts and logs how a registration ended, before the client hears of
 // it, and returns the answer.
-func (s *Server) conclude(ctx context.Context, req Request, peer netip.AddrPort, err error) string {
+func (s *Server) conclude(ctx context.Context, req Request, peer netip.AddrPort, source ratelimit.Source, err error) string {
 	outcome, text := classify(err, ctx.Err() != nil)
 	end := Conclusion{Outcome: outcome, Peer: peer, MAC: req.MAC, Text: text}
 	defer func() { s.observe(end) }()
@@ -236,10 +238,14 @@ func (s *Server) conclude(ctx context.Context, req Request, peer netip.AddrPort,
 	}
 	switch {
 	case outcome == Accepted:
-		s.log.Info("registration accepted", append(attrs, "event", "registration_accepted")...)
+		level := slog.LevelInfo
+		if s.accepted.Take(ratelimit.MACSource(req.MAC)) > 0 {
+			level = slog.LevelDebug
+		}
+		s.log.Log(ctx, level, "registration accepted", append(attrs, "event", "registration_accepted")...)
 	case errors.Is(err, errNothing):
 		s.log.Debug("connection without a registration", "event", "registration_missing", "peer", peer.String())
-	case s.repeats.Take(ratelimit.SourceOf(peer.Addr())) == 0 && s.noise.Allow():
+	case s.repeats.Take(source) == 0 && s.noise.Allow():
 		if n := s.unlogged.Swap(0); n > 0 {
 			attrs = append(attrs, "unlogged", n)
 		}

@@ -1,0 +1,81 @@
+package ratelimit
+
+import (
+	"net/netip"
+
+	"nightporter/internal/machine"
+)
+
+// Source is what counts as one asker. The zero Source stands for all that have no
+// IP address.
+type Source struct {
+	mac    machine.MAC  // of a host on the link; zero: prefix counts
+	prefix netip.Prefix // where no MAC is known
+}
+
+// MACSource returns the source that is the host with a MAC.
+func MACSource(mac machine.MAC) Source { return Source{mac: mac} }
+
+// SourceOf returns the source that addr belongs to where no link is known: an
+// IPv4 address, or an IPv6 network of 64 bits, in which a single host may take as
+// many addresses as it likes (RFC 4291 section 2.5.1, RFC 8981). All of the
+// loopback network is one source. A zone makes no difference.
+func SourceOf(addr netip.Addr) Source {
+	addr = plain(addr)
+	bits := addr.BitLen()
+	switch {
+	case addr.Is6() && !addr.IsLoopback():
+		bits = 64
+	case addr.Is4() && addr.IsLoopback():
+		bits = 8 // RFC 1122 section 3.2.1.3 (g)
+	}
+	return prefixSource(addr, bits)
+}
+
+// Locate returns whether an address is on a link of this host, without a router
+// between, and the MAC of its host there; zero if that is not known.
+type Locate func(netip.Addr) (mac machine.MAC, onLink bool)
+
+// Source returns the source that addr belongs to. On a link that is one host,
+// whatever addresses it takes: its MAC, or where that is not known the address
+// alone. A network of 64 bits is not one host there, but may be all hosts of the
+// link. Anywhere else, and with a nil Locate, it is that of SourceOf.
+func (l Locate) Source(addr netip.Addr) Source {
+	if l == nil || !addr.IsValid() || plain(addr).IsLoopback() {
+		return SourceOf(addr)
+	}
+	mac, onLink := l(addr)
+	switch {
+	case !onLink:
+		return SourceOf(addr)
+	case mac.Unicast():
+		return MACSource(mac)
+	}
+	addr = plain(addr)
+	return prefixSource(addr, addr.BitLen())
+}
+
+func plain(addr netip.Addr) netip.Addr { return addr.Unmap().WithZone("") }
+
+func prefixSource(addr netip.Addr, bits int) Source {
+	p, err := addr.Prefix(bits)
+	if err != nil { // only the zero Addr has no prefix
+		return Source{}
+	}
+	return Source{prefix: p}
+}
+
+// MAC returns the MAC of the host that the source is, and false where the source
+// is an address or a network.
+func (s Source) MAC() (machine.MAC, bool) { return s.mac, s.mac != machine.MAC{} }
+
+// String returns a MAC, an address or a prefix.
+func (s Source) String() string {
+	switch {
+	case s.mac != machine.MAC{}:
+		return s.mac.String()
+	case s.prefix.IsSingleIP():
+		return s.prefix.Addr().String()
+	}
+	return s.prefix.String()
+}

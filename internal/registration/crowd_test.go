@@ -1,0 +1,291 @@
+package registration_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"nightporter/internal/machine"
+	"nightporter/internal/registration"
+)
+
+// hostMAC is the MAC of the n-th host on the link.
+func hostMAC(n byte) machine.MAC { return machine.MAC{2, 0, 0, 0, 0, n} }
+
+// link has the networks 192.168.1.0/24 and fd77::/64 on the link. The n-th host
+// there has 192.168.1.n and fd77::n:1, fd77::n:2 and so on; the 100th has all IPv4
+// addresses from 100 on as well.
+func link(ip netip.Addr) (machine.MAC, bool) {
+	switch b := ip.AsSlice(); {
+	case netip.MustParsePrefix("192.168.1.0/24").Contains(ip):
+		return hostMAC(min(b[3], 100)), true
+	case netip.MustParsePrefix("fd77::/64").Contains(ip):
+		return hostMAC(b[13]), true
+	}
+	return machine.MAC{}, false
+}
+
+// known has the fifth host a machine that registered before.
+func known(mac machine.MAC) bool { return mac == hostMAC(5) }
+
+// nobodyBody asks for an address that nobody has, which takes the handler time.
+var nobodyBody = strings.Replace(goodBody, "tower", "nobody", 1)
+
+// slowly is a handler that looks in vain for what nobodyBody asks for, and accepts
+// all else at once.
+func slowly(ctx context.Context, req registration.Request, _ registration.Peer) error {
+	if req.Name != "nobody" {
+		return nil
+	}
+	timer := time.NewTimer(3 * time.Second)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return errors.New("nobody answers")
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// lingerer is a connection whose client does not close when the server has
+// answered.
+type lingerer struct{ visitor }
+
+func (lingerer) CloseWrite() error { return nil }
+
+// attacked runs f while n clients come with a request, each from its address and
+// again and again.
+func (r *reception) attacked(n int, from func(i int) string, body string, f func()) {
+	ctx, cancel := context.WithCancel(r.t.Context())
+	var all sync.WaitGroup
+	for i := range n {
+		all.Go(func() {
+			for ctx.Err() == nil {
+				r.linger(ctx, from(i), body)
+				time.Sleep(50 * time.Millisecond)
+			}
+		})
+	}
+	time.Sleep(500 * time.Millisecond)
+	f()
+	cancel()
+	all.Wait()
+}
+
+// linger comes with a request and stays for as long as the server does.
+func (r *reception) linger(ctx context.Context, from, body string) {
+	mine, theirs := net.Pipe()
+	select {
+	case r.porch.arrivals <- lingerer{visitor{theirs, net.TCPAddrFromAddrPort(netip.AddrPortFrom(netip.MustParseAddr(from), 4711))}}:
+	case <-ctx.Done():
+		return
+	}
+	stop := context.AfterFunc(ctx, func() { mine.SetDeadline(time.Unix(1, 0)) })
+	defer stop()
+	sent := make(chan struct{})
+	go func() {
+		defer close(sent)
+		_, _ = io.WriteString(mine, body) // fails where it is turned away at once
+	}()
+	_, _ = io.Copy(io.Discard, mine)
+	mine.Close()
+	<-sent
+}
+
+// TestAttackOneHostTakesAllPlaces: one host holds as many connections as it can,
+// from one address or from many, and is silent, sends garbage, or asks for what
+// takes long. All others on its link register at the first try, also in IPv6,
+// where they share a network with it.
+func TestAttackOneHostTakesAllPlaces(t *testing.T) {
+	for what, body := range map[string]string{"silent": "", "half a request": goodBody[:20], "garbage": "x", "an address that nobody has": nobodyBody} {
+		for _, addresses := range []int{1, 64} {
+			for _, format := range []string{"192.168.1.%d", "fd77::64:%d"} { // 64 in hexadecimal
+				t.Run(fmt.Sprintf("%s from %d of %s", what, addresses, format), func(t *testing.T) {
+					cfg := config()
+					cfg.Turns = 1
+					receive(t, cfg, slowly, func(t *testing.T, r *reception) {
+						r.attacked(64, func(i int) string { return fmt.Sprintf(format, 100+i%addresses) }, body, func() {
+							r.wantAllIn("192.168.1.6", "192.168.1.5", "fd77::6:1", "fd77::5:1", "192.0.2.9", "2001:db8::9")
+						})
+					})
+				})
+			}
+		}
+	}
+}
+
+// wantAllIn has 20 registrations from each address get in at the first try.
+func (r *reception) wantAllIn(from ...string) {
+	r.t.Helper()
+	for _, addr := range from {
+		accepted := 0
+		for range 20 {
+			if r.call(addr, goodBody) == "OK." {
+				accepted++
+			}
+			time.Sleep(37 * time.Millisecond)
+		}
+		if accepted != 20 {
+			r.t.Errorf("%d of 20 registrations from %s got in", accepted, addr)
+		}
+	}
+}
+
+// TestAttackManyHosts: a crowd of hosts on the link, each with requests that take
+// long, keeps new machines out at most where there are as many as places for
+// strangers, and never one that is known.
+func TestAttackManyHosts(t *testing.T) {
+	for hosts, strangers := range map[int]bool{8: true, 55: true, 100: false} {
+		t.Run(fmt.Sprintf("%d hosts", hosts), func(t *testing.T) {
+			cfg := config()
+			cfg.Turns = 1
+			receive(t, cfg, slowly, func(t *testing.T, r *reception) {
+				r.attacked(4*hosts, func(i int) string { return fmt.Sprintf("fd77::%x:1", 20+i%hosts) }, nobodyBody, func() {
+					r.wantAllIn("192.168.1.5", "fd77::5:1")
+					if strangers {
+						r.wantAllIn("192.168.1.6", "fd77::6:1", "192.0.2.9")
+					}
+				})
+			})
+		})
+	}
+}
+
+// TestAttackAnswersAreNotRead: clients that have their answer and stay hold no place,
+// and no turn.
+func TestAttackAnswersAreNotRead(t *testing.T) {
+	cfg := config()
+	cfg.MaxConnections, cfg.Turns = 1, 1
+	receive(t, cfg, accept, func(t *testing.T, r *reception) {
+		ctx, cancel := context.WithCancel(t.Context())
+		var all sync.WaitGroup
+		for range 3 {
+			all.Go(func() { r.linger(ctx, "192.168.1.100", goodBody) })
+			synctest.Wait()
+			for _, from := range []string{"192.168.1.6", "192.168.1.100"} {
+				if a := r.call(from, goodBody); a != "OK." {
+					t.Errorf("%s: answered %q", from, a)
+				}
+			}
+		}
+		cancel()
+		all.Wait()
+	})
+}
+
+// TestAttackFarewells: neither do those that are turned away take room from others
+// that have to read why, or without end.
+func TestAttackFarewells(t *testing.T) {
+	cfg := limited(2)
+	receive(t, cfg, accept, func(t *testing.T, r *reception) {
+		ctx, cancel := context.WithCancel(t.Context())
+		var all sync.WaitGroup
+		for range 100 {
+			all.Go(func() { r.linger(ctx, "192.168.1.100", goodBody) })
+		}
+		synctest.Wait()
+		began := time.Now()
+		all.Go(func() { r.linger(ctx, "192.168.1.6", "x") })
+		time.Sleep(10 * time.Millisecond)
+		if n := r.Lingering(); n != 9 {
+			t.Errorf("%d connections are lingered for, want 8 of the attacker and another one", n)
+		}
+		all.Wait()
+		if took := time.Since(began); took > 2*time.Second {
+			t.Errorf("they stay for %v", took)
+		}
+		cancel()
+	})
+}
+
+// TestOneSourceTakesTurns: of one source the handler decides so many requests at a
+// time as there are turns, and the others in the order in which they came.
+func TestOneSourceTakesTurns(t *testing.T) {
+	var now, most atomic.Int32
+	decide := func(context.Context, registration.Request, registration.Peer) error {
+		if n := now.Add(1); n > most.Load() {
+			most.Store(n)
+		}
+		defer now.Add(-1)
+		time.Sleep(time.Second)
+		return nil
+	}
+	for turns, took := range map[int]time.Duration{1: 8 * time.Second, 3: 3 * time.Second, 0: time.Second} {
+		t.Run(fmt.Sprint(turns), func(t *testing.T) {
+			most.Store(0)
+			cfg := config()
+			cfg.Turns = turns
+			receive(t, cfg, decide, func(t *testing.T, r *reception) {
+				began := time.Now()
+				answers := make(chan string, 8)
+				for i := range 8 {
+					go func() { answers <- r.call(fmt.Sprintf("192.168.1.%d", 100+i), goodBody) }()
+				}
+				for range 8 {
+					if a := <-answers; a != "OK." {
+						t.Errorf("answered %q", a)
+					}
+				}
+				if got := time.Since(began); got != took {
+					t.Errorf("took %v, want %v", got, took)
+				}
+				if want := int32(turns); turns > 0 && most.Load() != want {
+					t.Errorf("%d were decided at a time, want %d", most.Load(), want)
+				}
+			})
+		})
+	}
+}
+
+// TestTurnsHaveAnEnd: a request does not wait for its turn for longer than one may
+// take to be decided.
+func TestTurnsHaveAnEnd(t *testing.T) {
+	stay := func(ctx context.Context, _ registration.Request, _ registration.Peer) error {
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	cfg := config()
+	cfg.Turns, cfg.HandlerTimeout = 1, 10*time.Second
+	receive(t, cfg, stay, func(t *testing.T, r *reception) {
+		began := time.Now()
+		answers := make(chan string, 4)
+		for range 4 {
+			go func() { answers <- r.call("192.168.1.6", goodBody) }()
+		}
+		for range 4 {
+			if a := <-answers; a != "checking the registration took too long, try again\n" {
+				t.Errorf("answered %q", a)
+			}
+		}
+		if took := time.Since(began); took != 10*time.Second {
+			t.Errorf("took %v, want 10s", took)
+		}
+		synctest.Wait()
+	})
+}
+
+// TestAttackLogs: a host that registers, or is refused, again and again is a few
+// lines in the log.
+func TestAttackLogs(t *testing.T) {
+	receive(t, config(), slowly, func(t *testing.T, r *reception) {
+		for i := range 60 {
+			r.visits(20, "192.168.1.6")
+			r.visit(fmt.Sprintf("192.168.1.%d", 100+i), "x")
+			r.visit(fmt.Sprintf("fd77::64:%d", i), "x")
+			r.visit(fmt.Sprintf("2001:db8:%d::1", i), "x")
+			time.Sleep(time.Second)
+		}
+		if n := strings.Count(r.log.String(), "\n"); n > 40 {
+			t.Errorf("%d lines in a minute, want at most 40", n)
+		}
+	})
+}
