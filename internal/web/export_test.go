@@ -2,6 +2,7 @@ package web
 
 import (
 	"net"
+	"net/netip"
 	"strings"
 	"time"
 )
@@ -31,7 +32,8 @@ func (s *Server) Routes() ([]string, error) {
 
 // FillStreams has as many clients follow as may.
 func (s *Server) FillStreams() {
-	for s.streams.enter() {
+	from := s.peers.at(netip.MustParseAddr("192.0.2.1"))
+	for s.streams.places.take(from, busy, func() {}) != nil {
 	}
 }
 

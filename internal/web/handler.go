@@ -11,10 +11,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// maxScrapes bounds the scrapes under way at once: each holds every series in
-// memory.
-const maxScrapes = 3
-
 //go:embed page
 var files embed.FS
 
@@ -54,7 +50,7 @@ func (s *Server) routes() (*router, error) {
 		return nil, fmt.Errorf("web: %w", err)
 	}
 	mux := &router{given: make(map[string]http.Handler)}
-	mux.add("GET /{$}", page)
+	mux.addFunc("GET /{$}", s.maker.of(page, inText()))
 	for name, contentType := range map[string]string{
 		"style.css": "text/css; charset=utf-8", "script.js": "text/javascript; charset=utf-8", "icon.svg": "image/svg+xml",
 	} {
@@ -67,7 +63,7 @@ func (s *Server) routes() (*router, error) {
 			w.Write(content) // an error here is the client's going away
 		})
 	}
-	mux.add("GET /metrics", newMetrics(opts))
+	mux.add("GET /metrics", newMetrics(opts, s.maker))
 	mux.addFunc("GET /-/healthy", func(w http.ResponseWriter, _ *http.Request) {
 		text(w, http.StatusOK, "nightporter is healthy.")
 	})
@@ -79,8 +75,8 @@ func (s *Server) routes() (*router, error) {
 		text(w, http.StatusOK, "nightporter is ready.")
 	})
 	(&api{
-		house: opts.House, log: opts.Log, now: opts.Now, version: opts.Version,
-		ration: s.ration, gate: s.gate, streams: s.streams,
+		house: opts.House, log: quietly(opts.Log), now: opts.Now, version: opts.Version,
+		ration: s.ration, gate: s.gate, maker: s.maker, streams: s.streams,
 	}).addTo(mux)
 	return mux, nil
 }
@@ -105,16 +101,16 @@ func secure(next http.Handler) http.Handler {
 	})
 }
 
-func newMetrics(opts Options) http.Handler {
+func newMetrics(opts Options, m *maker) http.Handler {
 	h := promhttp.HandlerFor(opts.Gatherer, promhttp.HandlerOpts{
-		ErrorLog: scrapeLog{opts.Log},
+		ErrorLog: scrapeLog{quietly(opts.Log)},
 		// One broken series must not hide all others: the error is logged, and
 		// counted where there is a Registerer.
-		ErrorHandling:       promhttp.ContinueOnError,
-		Registry:            opts.Registerer,
-		MaxRequestsInFlight: maxScrapes,
-		EnableOpenMetrics:   true,
+		ErrorHandling:     promhttp.ContinueOnError,
+		Registry:          opts.Registerer,
+		EnableOpenMetrics: true,
 	})
+	h = m.of(h, inText())
 	if opts.Registerer == nil {
 		return h
 	}
