@@ -9,13 +9,13 @@ import (
 	"time"
 )
 
-// Limits on connections. One that waits for a request gives way to a newcomer, and
-// so does one that has been busy with a request for connectionPatience: every
-// answer but a stream is made in less.
+// Limits on connections. One that waits for a request gives way to a newcomer. So does
+// one that has been busy with a request for connectionPatience, where its source
+// holds most: all answers but streams are made in less.
 const (
 	maxConnections     = 128
 	eachConnections    = 32 // for one source
-	connectionPatience = 5 * time.Second
+	connectionPatience = time.Second
 )
 
 // admission is a listener that returns only connections that have a place.

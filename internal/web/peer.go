@@ -20,7 +20,8 @@ type peers struct {
 }
 
 func (p peers) at(addr netip.Addr) peer {
-	return peer{source: p.sourceOf(addr), loopback: addr.Unmap().IsLoopback()}
+	addr = addr.Unmap()
+	return peer{source: p.sourceOf(addr), loopback: addr.IsLoopback()}
 }
 
 // of returns the client of a request. What a header says of an earlier one is not
