@@ -97,6 +97,12 @@ func secure(next http.Handler) http.Handler {
 				w.Header().Set(h[0], h[1])
 			}
 		}
+		// A request may have had a Content-Length as well, which net/http takes away. What
+		// a proxy before us took for its body must not be the next request: the connection
+		// has to end (RFC 9112 section 6.3). Nothing here takes a body.
+		if len(r.TransferEncoding) > 0 {
+			w.Header().Set("Connection", "close")
+		}
 		next.ServeHTTP(w, r)
 	})
 }

@@ -1,0 +1,128 @@
+package web_test
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"nightporter/internal/ratelimit"
+	"nightporter/internal/web"
+)
+
+// hogs are what an attacker does with each of its connections, to keep them.
+var hogs = map[string]func(c net.Conn){
+	"silent":        func(net.Conn) {},
+	"half a header": func(c net.Conn) { send(c, "GET /-/healthy HTTP/1.1\r\nX-Slow: ") },
+	"kept alive": func(c net.Conn) {
+		send(c, "GET /-/healthy HTTP/1.1\r\nHost: porter\r\n\r\n")
+		if resp, err := answered(c); err == nil {
+			_, _ = io.Copy(io.Discard, resp.Body)
+		}
+	},
+	"unread page":    func(c net.Conn) { send(c, strings.Repeat("GET / HTTP/1.1\r\nHost: porter\r\n\r\n", 2)) },
+	"unread scrape":  func(c net.Conn) { send(c, "GET /metrics HTTP/1.1\r\nHost: porter\r\n\r\n") },
+	"unread list":    func(c net.Conn) { send(c, "GET /api/v1/machines HTTP/1.1\r\nHost: porter\r\n\r\n") },
+	"unread events":  func(c net.Conn) { send(c, "GET /api/v1/events HTTP/1.1\r\nHost: porter\r\n\r\n") },
+	"unread file":    func(c net.Conn) { send(c, "GET /script.js HTTP/1.1\r\nHost: porter\r\n\r\n") },
+	"body that ends": func(c net.Conn) { send(c, "POST /x HTTP/1.1\r\nHost: porter\r\nContent-Length: 9\r\n\r\n") },
+}
+
+// TestAttackConnections: an attacker opens as many connections as it can and keeps
+// them: silent, within a header, between two requests, with answers that it does
+// not read. It has one, eight or 64 addresses, and the server may know or not that
+// they are of one host.
+func TestAttackConnections(t *testing.T) {
+	for name, hog := range hogs {
+		for _, addresses := range []int{1, 8, 64} {
+			for known, sourceOf := range map[string]func(netip.Addr) ratelimit.Source{"one host": oneHost, "many hosts": nil} {
+				t.Run(fmt.Sprintf("%s/%d/%s", name, addresses, known), func(t *testing.T) {
+					synctest.Test(t, func(t *testing.T) { hoard(t, hog, addresses, sourceOf) })
+				})
+			}
+		}
+	}
+}
+
+func hoard(t *testing.T, hog func(net.Conn), addresses int, sourceOf func(netip.Addr) ratelimit.Source) {
+	b, stop := besiege(t, func(o *web.Options) { o.SourceOf = sourceOf })
+	defer stop()
+	prometheus := b.client("192.0.2.7", true) // was there before
+	defer prometheus.CloseIdleConnections()
+	status(t, prometheus, "GET", "http://porter/metrics", "", "")
+	var kept []net.Conn
+	defer func() {
+		for _, c := range kept {
+			c.Close()
+		}
+	}()
+	for round := range 4 {
+		for i := range 160 {
+			c := b.from(fmt.Sprintf("10.0.0.%d", 1+i%addresses))
+			kept = append(kept, c)
+			go hog(c)
+		}
+		synctest.Wait()
+		time.Sleep(1100 * time.Millisecond) // as long as a request may take where there is no room
+		b.wantAll(fmt.Sprintf("round %d", round))
+	}
+	if got := status(t, prometheus, "GET", "http://porter/metrics", "", ""); got != 200 {
+		t.Errorf("who was there before: %d", got)
+	}
+	if lines := strings.Count(b.log.String(), "\n"); lines > 20 {
+		t.Errorf("%d lines were logged, want a few:\n%s", lines, b.log)
+	}
+}
+
+// A source has a quarter of the connections, and only its own oldest ones that wait
+// give way to more of it. Those on the loopback are not counted with others.
+func TestConnectionsOfOneSource(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, stop := besiege(t, nil)
+		defer stop()
+		open := func(ip string, n int) (all []net.Conn) {
+			for range n {
+				all = append(all, b.from(ip))
+			}
+			synctest.Wait()
+			return all
+		}
+		closed := func(all []net.Conn) (n int) {
+			for _, c := range all {
+				_ = c.SetReadDeadline(time.Now().Add(time.Millisecond))
+				if _, err := c.Read(make([]byte, 1)); err == io.EOF {
+					n++
+				}
+			}
+			return n
+		}
+		other, local := open("192.0.2.9", 2), open("127.0.0.1", 100)
+		many := open("10.0.0.1", 40)
+		if got := []int{closed(other), closed(local), closed(many[:8]), closed(many[8:])}; fmt.Sprint(got) != "[0 0 8 0]" {
+			t.Errorf("closed of another, the loopback, the oldest and the others: %v, want [0 0 8 0]", got)
+		}
+		for _, c := range append(append(other, local...), many...) {
+			c.Close()
+		}
+	})
+}
+
+// A connection that waits for a request for half a minute is closed.
+func TestIdleConnectionsEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, stop := besiege(t, nil)
+		defer stop()
+		c := b.from("192.0.2.9")
+		defer c.Close()
+		go hogs["kept alive"](c)
+		began := time.Now()
+		synctest.Wait()
+		if _, err := c.Read(make([]byte, 1)); err != io.EOF || time.Since(began) != 30*time.Second {
+			t.Errorf("%v after %v, want the end after 30 s", err, time.Since(began))
+		}
+	})
+}
