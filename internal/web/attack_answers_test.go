@@ -198,18 +198,25 @@ func (b *besieged) follow(ip string, headers ...string) *follower {
 	return f
 }
 
-// following reports whether f hears of what happens.
-func following(f *follower) bool {
+// heard returns what f heard and was not looked at yet, with "end" at its end.
+func heard(f *follower) (all string) {
 	for {
 		select {
 		case text, open := <-f.lines:
-			if !open || strings.HasPrefix(text, "HTTP/1.1 ") && !strings.HasPrefix(text, "HTTP/1.1 200 ") {
-				return false
+			if !open {
+				return all + "end"
 			}
+			all += text
 		default:
-			return true
+			return all
 		}
 	}
+}
+
+// following reports whether f still follows, or has begun to.
+func following(f *follower) bool {
+	text := heard(f)
+	return !strings.HasSuffix(text, "end") && !strings.HasPrefix(text, "HTTP/1.1 503 ")
 }
 
 // panicking is a gatherer with a mistake.

@@ -1,6 +1,7 @@
 package web_test
 
 import (
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -9,6 +10,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"golang.org/x/net/http2"
 
 	"nightporter/internal/ratelimit"
 	"nightporter/internal/web"
@@ -75,6 +78,64 @@ func hoard(t *testing.T, hog func(net.Conn), addresses int, sourceOf func(netip.
 	}
 	if lines := strings.Count(b.log.String(), "\n"); lines > 20 {
 		t.Errorf("%d lines were logged, want a few:\n%s", lines, b.log)
+	}
+}
+
+// TestAttackConnectionsBesideAStream: a host that follows the events beside many other
+// requests is the one that holds most, when an attacker comes with 128 addresses. Its
+// stream goes on.
+func TestAttackConnectionsBesideAStream(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, stop := besiege(t, nil)
+		defer stop()
+		stream := b.follow("192.0.2.6")
+		defer stream.Close()
+		for range 5 {
+			c := b.from("192.0.2.6")
+			defer c.Close()
+			go hogs["unread file"](c)
+		}
+		synctest.Wait()
+		time.Sleep(2 * time.Second)
+		for i := range 300 {
+			c := b.from(fmt.Sprintf("10.0.0.%d", 1+i%128))
+			defer c.Close()
+			go hogs["unread file"](c)
+			synctest.Wait()
+		}
+		b.house.happen("nas")
+		synctest.Wait()
+		if text := heard(stream); !strings.Contains(text, `"machine":"nas"`) {
+			t.Errorf("the stream says %q, want the event", text)
+		}
+	})
+}
+
+// A connection of HTTP/2 has a few requests at once, not hundreds.
+func TestRequestsOfOneConnection(t *testing.T) {
+	opts := options(new(house))
+	opts.Listen, opts.WebConfig = []string{"127.0.0.1:0"}, tlsConfig(t)
+	addr := strings.TrimPrefix(run(t, opts).urls[0], "http://")
+	c, err := tls.Dial("tcp", addr, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	send(c, http2.ClientPreface)
+	frames := http2.NewFramer(c, c)
+	if err := frames.WriteSettings(); err != nil {
+		t.Fatal(err)
+	}
+	frame, err := frames.ReadFrame()
+	if err != nil {
+		t.Fatal(err)
+	}
+	settings, ok := frame.(*http2.SettingsFrame)
+	if !ok {
+		t.Fatalf("the server begins with %v", frame)
+	}
+	if most, ok := settings.Value(http2.SettingMaxConcurrentStreams); !ok || most != 16 {
+		t.Errorf("%d requests at once, want 16", most)
 	}
 }
 

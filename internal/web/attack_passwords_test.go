@@ -99,6 +99,29 @@ func TestAttackPasswords(t *testing.T) {
 	})
 }
 
+// TestAttackPasswordsOfManyHosts: guesses from more hosts than there are on a LAN do
+// not take more of the processor, nor keep out one whose password was right before.
+func TestAttackPasswordsOfManyHosts(t *testing.T) {
+	config := lockedBy(t, "open sesame", bcrypt.MinCost)
+	synctest.Test(t, func(t *testing.T) {
+		b, stop := besiege(t, func(o *web.Options) { o.WebConfig = config })
+		defer stop()
+		b.try("192.0.2.9", "open sesame")
+		compared := 0
+		for i := range 500 {
+			if got, _, _ := b.try(fmt.Sprintf("10.0.%d.%d", i/250, i%250), fmt.Sprint("guess ", i)); got == 401 {
+				compared++
+			}
+		}
+		if compared < 20 || compared > 25 {
+			t.Errorf("%d guesses of 500 hosts were compared, want some 20", compared)
+		}
+		if got, _, _ := b.try("192.0.2.9", "open sesame"); got != 200 {
+			t.Errorf("the password that was right before: status %d", got)
+		}
+	})
+}
+
 // Right passwords are not counted, however many there are at once.
 func TestRightPasswordsCostNothing(t *testing.T) {
 	config := lockedBy(t, "open sesame", bcrypt.MinCost)

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	"net"
 	"net/netip"
 	"strings"
@@ -34,6 +35,16 @@ func (s *Server) Routes() ([]string, error) {
 func (s *Server) FillStreams() {
 	from := s.peers.at(netip.MustParseAddr("192.0.2.1"))
 	for s.streams.places.take(from, busy, func() {}) != nil {
+	}
+}
+
+// LeaveUnread has the client of httptest not read its last answers.
+func (s *Server) LeaveUnread() {
+	from := s.peers.at(netip.MustParseAddr("192.0.2.1"))
+	for range maxUnread {
+		if _, err := s.maker.unread.take(context.Background(), from.source); err != nil {
+			panic(err) // there is room
+		}
 	}
 }
 
