@@ -1,7 +1,9 @@
 package web
 
 import (
+	"context"
 	"embed"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -127,6 +129,11 @@ func newMetrics(opts Options, m *maker) http.Handler {
 type scrapeLog struct{ log *slog.Logger }
 
 func (l scrapeLog) Println(v ...any) {
+	for _, part := range v {
+		if err, ok := part.(error); ok && errors.Is(err, context.Canceled) {
+			return // the client went away
+		}
+	}
 	message := strings.Join(strings.Fields(fmt.Sprintln(v...)), " ")
 	l.log.Error("scrape failed", "event", "scrape_failed", "err", message)
 }

@@ -100,18 +100,20 @@ func (p *pool) victim(source ratelimit.Source, now time.Time) *place {
 	return found
 }
 
-// yields reports whether c may be taken back for one more of source. What waits
-// costs its client a new connection at most. What is busy is cut off only where
-// source is then still the one that holds less.
+// yields reports whether c may be taken back for one more of source. A source takes
+// from one that holds more even then. What waits costs its client a new connection at
+// most: it yields at once, and to a source that only changes places with it, after
+// patience, for a request that is on its way. What is busy yields after patience.
 func (p *pool) yields(c *place, source ratelimit.Source, now time.Time) bool {
 	own, has := len(p.held[source]), len(p.held[c.peer.source])
+	old := now.Sub(c.since) >= p.patience
 	switch {
 	case c.kept > 0:
 		return false
 	case c.doing == waiting:
-		return has > own || c.peer.source == source
+		return c.peer.source == source || has > own+1 || has > own && old
 	default:
-		return has > own+1 && now.Sub(c.since) >= p.patience
+		return has > own+1 && old
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/url"
 	"time"
@@ -72,7 +73,11 @@ func (a *api) follow(w http.ResponseWriter, r *http.Request) {
 	defer placeOf(r).keep()()
 	control := http.NewResponseController(w)
 	// The server's own limit is for answers that end.
-	if err := control.SetWriteDeadline(time.Time{}); err != nil {
+	err = control.SetWriteDeadline(time.Time{})
+	if errors.Is(err, net.ErrClosed) {
+		return // the client went away
+	}
+	if err != nil {
 		a.log.Error("events cannot be followed", "event", "stream_failed", "err", err)
 		writeError(w, http.StatusInternalServerError, "events cannot be followed over this connection")
 		return
