@@ -10,6 +10,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"math/big"
+	"net/http"
 	"net/netip"
 	"net/url"
 	"os"
@@ -38,8 +39,8 @@ func TestAttackWeb(t *testing.T) {
 			}
 			t.Run(fmt.Sprintf("%d addresses, IPv6 %t", n, v6), func(t *testing.T) {
 				h := openFor(t, brisk, 20*time.Minute)
-				s := h.besiege(n, v6)
-				h.withstand(s, visitor{scheme: "http"}, plainAssaults())
+				s := h.attackerWith(n, v6)
+				h.holdsAgainst(s, webClient{scheme: "http"}, plainAttacks())
 			})
 		}
 	}
@@ -56,25 +57,36 @@ func TestAttackSecuredWeb(t *testing.T) {
 			ctx, lan := newLANFor(t, 20*time.Minute)
 			dir := t.TempDir()
 			h := openSecured(ctx, t, lan, dir)
-			s := h.besiege(n, n == 8)
-			h.withstand(s, visitor{scheme: "https", user: "anna", password: "open sesame"}, secretAssaults())
+			s := h.attackerWith(n, n == 8)
+			h.holdsAgainst(s, webClient{scheme: "https", user: "anna", password: "open sesame"}, securedAttacks())
 		})
 	}
 }
 
-// withstand checks what others see of an attack by s: of each assault by itself with
+// holdsAgainst checks what others see of an attack by s: of each attack by itself with
 // -soak, and of all at once.
-func (h *house) withstand(s *siege, v visitor, all []assault) {
+func (h *house) holdsAgainst(s *attacker, v webClient, all []attack) {
 	h.Helper()
 	if *soakFlag {
 		for _, a := range all {
-			h.withstandOne(s, v, a.name, []assault{a})
+			h.heldAgainst(s, v, a.name, []attack{a})
 		}
 	}
-	h.withstandOne(s, v, "all", all)
+	h.heldAgainst(s, v, "all", all)
 }
 
-func (h *house) withstandOne(s *siege, v visitor, name string, all []assault) {
+// pause waits for d, within the time of the test.
+func (h *house) pause(d time.Duration) {
+	h.Helper()
+	select {
+	case <-time.After(d):
+	case <-h.ctx.Done():
+		h.Fatal("the test is out of time")
+	}
+}
+
+// heldAgainst has an attack last for some seconds, and asks for pages meanwhile.
+func (h *house) heldAgainst(s *attacker, v webClient, name string, all []attack) {
 	h.Helper()
 	other, local := v, v
 	other.host, other.via = h.lan.Client(), netip.AddrPortFrom(h.lan.Porter().Addr4(), rig.HTTPPort)
@@ -82,22 +94,17 @@ func (h *house) withstandOne(s *siege, v visitor, name string, all []assault) {
 	stream := h.follows(other)
 	resident, _ := h.memory()
 	lines := strings.Count(h.d.Log.Text(), "\n")
-	raging, calm := context.WithCancel(h.ctx)
-	defer calm()
+	attacking, stop := context.WithCancel(h.ctx)
+	defer stop()
 	ended := make(chan int64, 1)
-	go func() { ended <- s.rage(raging, all) }()
-	// It has all it can get.
-	for end := time.Now().Add(2 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
-		if raging.Err() != nil {
-			h.Fatal("the test is out of time")
-		}
-	}
+	go func() { ended <- s.run(attacking, all) }()
+	h.pause(2 * time.Second) // until it has all that it can get
 	const times = 20
 	var slowest time.Duration
 	began, failed, during := time.Now(), 0, resident
 	for i := 0; i < times && failed < 6; i++ {
 		for _, q := range []struct {
-			v          visitor
+			v          webClient
 			path, part string
 		}{{other, "/metrics", "nightporter_guard_active"}, {local, "/-/healthy", "healthy"}, {other, "/", "<main"}} {
 			took, err := q.v.gets(h.ctx, q.path, q.part)
@@ -108,16 +115,21 @@ func (h *house) withstandOne(s *siege, v visitor, name string, all []assault) {
 		}
 		now, _ := h.memory()
 		during = max(during, now)
-		time.Sleep(time.Until(began.Add(time.Duration(i+1) * time.Duration(soak(10, 60)) * time.Second / times)))
+		h.pause(time.Until(began.Add(time.Duration((i+1)*soak(10, 60)) * time.Second / times)))
 	}
-	guest := h.another("another "+name, 90)
-	h.register(guest, body("told of "+name, guest.MAC(), entry{guest.Addr4(), []any{22}}))
+	newcomer := h.another("another "+name, 90)
+	h.register(newcomer, body("told of "+name, newcomer.MAC(), entry{newcomer.Addr4(), []any{22}}))
 	h.hearsOf(stream, "told of "+name)
+	resp, err := other.ask(h.within(5*time.Second), http.MethodPost, "/api/v1/machines/"+url.PathEscape("told of "+name)+"/wake")
+	h.must(err)
+	if resp.Body.Close(); resp.StatusCode != http.StatusAccepted {
+		h.Errorf("%s: a wake that another host asks for: status %d, want 202", name, resp.StatusCode)
+	}
 	if len(s.from) <= 8 {
-		other.host = guest
+		other.host = newcomer
 		h.follows(other)
 	}
-	calm()
+	stop()
 	dials := <-ended
 	grown := strings.Count(h.d.Log.Text(), "\n") - lines
 	h.Logf("%s: %d connections so far; the slowest answer to others took %v; %d lines of log; resident %d MiB at most, before %d",

@@ -21,16 +21,16 @@ import (
 	"nightporter/internal/rig"
 )
 
-// siege is one host of the LAN that attacks the HTTP port from several addresses.
-type siege struct {
+// attacker is one host of the LAN that attacks the HTTP port from several addresses.
+type attacker struct {
 	host  *lab.Host
 	from  []netip.Addr
 	to    string
 	dials atomic.Int64
 }
 
-// besiege adds a host with n addresses of a family.
-func (h *house) besiege(n int, v6 bool) *siege {
+// attackerWith adds a host with n addresses of a family.
+func (h *house) attackerWith(n int, v6 bool) *attacker {
 	h.Helper()
 	at := func(i int) netip.Prefix {
 		if v6 {
@@ -44,7 +44,7 @@ func (h *house) besiege(n int, v6 bool) *siege {
 	if v6 {
 		to = h.lan.Porter().Addr6()
 	}
-	s := &siege{host: host, from: []netip.Addr{at(0).Addr()}, to: netip.AddrPortFrom(to, rig.HTTPPort).String()}
+	s := &attacker{host: host, from: []netip.Addr{at(0).Addr()}, to: netip.AddrPortFrom(to, rig.HTTPPort).String()}
 	for i := 1; i < n; i++ {
 		h.must(host.AddAddr(h.ctx, at(i)))
 		s.from = append(s.from, at(i).Addr())
@@ -54,7 +54,7 @@ func (h *house) besiege(n int, v6 bool) *siege {
 
 // dial connects from the next of the addresses, with a receive window as small as the
 // kernel makes it.
-func (s *siege) dial(ctx context.Context) (conn net.Conn, err error) {
+func (s *attacker) dial(ctx context.Context) (conn net.Conn, err error) {
 	i := int(s.dials.Add(1)) % len(s.from)
 	d := net.Dialer{
 		LocalAddr: &net.TCPAddr{IP: s.from[i].AsSlice()}, Timeout: 2 * time.Second,
@@ -69,12 +69,12 @@ func (s *siege) dial(ctx context.Context) (conn net.Conn, err error) {
 	return conn, err
 }
 
-// assault is what an attacker does on one connection, which ends with ctx.
-type assault struct {
-	name   string
-	slots  int           // connections at once
-	pause  time.Duration // before the next one
-	strike func(ctx context.Context, conn net.Conn)
+// attack is what an attacker does on one connection, which ends with ctx.
+type attack struct {
+	name  string
+	slots int           // connections at once
+	pause time.Duration // before the next one
+	do    func(ctx context.Context, conn net.Conn)
 }
 
 // hold reads until the porter closes the connection.
@@ -105,10 +105,10 @@ func sends(text string) func(context.Context, net.Conn) {
 	}
 }
 
-// plainAssaults are for a porter without passwords and TLS.
-func plainAssaults() []assault {
+// plainAttacks are for a porter without passwords and TLS.
+func plainAttacks() []attack {
 	again := 20 * time.Millisecond
-	return []assault{
+	return []attack{
 		{"silent connections", 40, again, sends("")},
 		{"half a header", 40, again, sends("GET / HTTP/1.1\r\nX-Slow: ")},
 		{"connections kept alive", 150, again, sends(requests(1, "GET", "/-/healthy"))},
@@ -123,9 +123,9 @@ func plainAssaults() []assault {
 	}
 }
 
-// secretAssaults are for a porter with passwords and TLS.
-func secretAssaults() []assault {
-	return []assault{
+// securedAttacks are for a porter with passwords and TLS.
+func securedAttacks() []attack {
+	return []attack{
 		{"silent connections", 150, 20 * time.Millisecond, sends("")},
 		{"failed handshakes", 8, time.Millisecond, sends("0123456789")},
 		{"wrong passwords", 16, time.Millisecond, func(_ context.Context, conn net.Conn) {
@@ -137,9 +137,9 @@ func secretAssaults() []assault {
 	}
 }
 
-// rage makes all assaults at once, until ctx ends. It returns when all connections
+// run makes all attacks at once, until ctx ends. It returns when all connections
 // are closed, and how many there were.
-func (s *siege) rage(ctx context.Context, all []assault) int64 {
+func (s *attacker) run(ctx context.Context, all []attack) int64 {
 	var slots sync.WaitGroup
 	for _, a := range all {
 		for range a.slots {
@@ -150,11 +150,11 @@ func (s *siege) rage(ctx context.Context, all []assault) int64 {
 	return s.dials.Load()
 }
 
-func (s *siege) repeat(ctx context.Context, a assault) {
+func (s *attacker) repeat(ctx context.Context, a attack) {
 	for ctx.Err() == nil {
 		if conn, err := s.dial(ctx); err == nil {
 			stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
-			a.strike(ctx, conn)
+			a.do(ctx, conn)
 			stop()
 			conn.Close()
 		}
@@ -165,14 +165,14 @@ func (s *siege) repeat(ctx context.Context, a assault) {
 	}
 }
 
-// visitor is an honest client of the porter's pages.
-type visitor struct {
+// webClient is an honest client of the porter's pages.
+type webClient struct {
 	scheme, user, password string
 	host                   *lab.Host
 	via                    netip.AddrPort
 }
 
-func (v visitor) client() *http.Client {
+func (v webClient) client() *http.Client {
 	return &http.Client{Transport: &http.Transport{
 		DisableKeepAlives: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true},
 		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
@@ -182,8 +182,8 @@ func (v visitor) client() *http.Client {
 }
 
 // ask returns the answer to a question, whose body has to be read.
-func (v visitor) ask(ctx context.Context, path string, headers ...string) (*http.Response, error) {
-	r, err := http.NewRequestWithContext(ctx, "GET", v.scheme+"://porter"+path, http.NoBody)
+func (v webClient) ask(ctx context.Context, method, path string, headers ...string) (*http.Response, error) {
+	r, err := http.NewRequestWithContext(ctx, method, v.scheme+"://porter"+path, http.NoBody)
 	if err != nil {
 		return nil, err
 	}
@@ -197,11 +197,11 @@ func (v visitor) ask(ctx context.Context, path string, headers ...string) (*http
 }
 
 // gets reports how long an answer took, or an error.
-func (v visitor) gets(ctx context.Context, path, part string) (time.Duration, error) {
+func (v webClient) gets(ctx context.Context, path, part string) (time.Duration, error) {
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
 	defer cancel()
 	began := time.Now()
-	resp, err := v.ask(ctx, path)
+	resp, err := v.ask(ctx, http.MethodGet, path)
 	if err != nil {
 		return 0, err
 	}
@@ -214,9 +214,9 @@ func (v visitor) gets(ctx context.Context, path, part string) (time.Duration, er
 }
 
 // follows follows the events, and hands on each line.
-func (h *house) follows(v visitor) <-chan string {
+func (h *house) follows(v webClient) <-chan string {
 	h.Helper()
-	resp, err := v.ask(h.ctx, "/api/v1/events", "Accept", "text/event-stream")
+	resp, err := v.ask(h.ctx, http.MethodGet, "/api/v1/events", "Accept", "text/event-stream")
 	h.must(err)
 	if resp.StatusCode != http.StatusOK {
 		h.Fatalf("a stream: status %d", resp.StatusCode)

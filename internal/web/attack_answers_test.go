@@ -52,7 +52,7 @@ func TestAttackUnreadAnswers(t *testing.T) {
 	for _, addresses := range []int{1, 8, 64} {
 		for _, path := range []string{"/metrics", "/", "/api/v1/machines", "/api/v1/machines/nas", "/api/v1/events"} {
 			synctest.Test(t, func(t *testing.T) {
-				b, stop := besiege(t, func(o *web.Options) { o.Gatherer = &long{made: new(atomic.Int64)} })
+				b, stop := attackable(t, func(o *web.Options) { o.Gatherer = &long{made: new(atomic.Int64)} })
 				defer stop()
 				for i := range 64 {
 					c := b.from(fmt.Sprintf("10.0.0.%d", 1+i%addresses))
@@ -71,12 +71,12 @@ func TestAttackUnreadAnswers(t *testing.T) {
 func TestAttackUnreadAnswersFillMemory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var made atomic.Int64
-		b, stop := besiege(t, func(o *web.Options) { o.Gatherer = &long{made: &made} })
+		b, stop := attackable(t, func(o *web.Options) { o.Gatherer = &long{made: &made} })
 		defer stop()
 		for range 30 {
 			c := b.from("10.0.0.1")
 			defer c.Close()
-			go hogs["unread scrape"](c)
+			go holdingWays["unread scrape"](c)
 		}
 		synctest.Wait()
 		if n := made.Load(); n != 4 {
@@ -90,7 +90,7 @@ func TestAttackUnreadAnswersFillMemory(t *testing.T) {
 func TestAttackScrapesInTheMaking(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newSlowGatherer()
-		b, stop := besiege(t, func(o *web.Options) { o.Gatherer = g })
+		b, stop := attackable(t, func(o *web.Options) { o.Gatherer = g })
 		defer stop()
 		codes := make(chan int, 100)
 		scrape := func(ip string, n int) {
@@ -125,7 +125,7 @@ func TestAttackScrapesInTheMaking(t *testing.T) {
 func TestLateAnswers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newSlowGatherer()
-		b, stop := besiege(t, func(o *web.Options) { o.Gatherer = g })
+		b, stop := attackable(t, func(o *web.Options) { o.Gatherer = g })
 		defer stop()
 		began := time.Now()
 		if got, took := b.get("192.0.2.9", "/metrics"), time.Since(began); got != 503 || took != 10*time.Second {
@@ -147,7 +147,7 @@ func TestLateAnswers(t *testing.T) {
 func TestAttackStreams(t *testing.T) {
 	for _, addresses := range []int{1, 8, 16} {
 		synctest.Test(t, func(t *testing.T) {
-			b, stop := besiege(t, nil)
+			b, stop := attackable(t, nil)
 			defer stop()
 			before := b.follow("192.0.2.7")
 			defer before.Close()
@@ -179,7 +179,7 @@ type follower struct {
 }
 
 // follow asks for the events from ip, and waits for what comes of it.
-func (b *besieged) follow(ip string, headers ...string) *follower {
+func (b *target) follow(ip string, headers ...string) *follower {
 	b.Helper()
 	f := &follower{b.from(ip), make(chan string, 1000)}
 	go func() {

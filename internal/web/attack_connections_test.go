@@ -17,8 +17,8 @@ import (
 	"nightporter/internal/web"
 )
 
-// hogs are what an attacker does with each of its connections, to keep them.
-var hogs = map[string]func(c net.Conn){
+// holdingWays are what an attacker does with each of its connections, to keep them.
+var holdingWays = map[string]func(c net.Conn){
 	"silent":        func(net.Conn) {},
 	"half a header": func(c net.Conn) { send(c, "GET /-/healthy HTTP/1.1\r\nX-Slow: ") },
 	"kept alive": func(c net.Conn) {
@@ -40,19 +40,19 @@ var hogs = map[string]func(c net.Conn){
 // not read. It has one, eight or 64 addresses, and the server may know or not that
 // they are of one host.
 func TestAttackConnections(t *testing.T) {
-	for name, hog := range hogs {
+	for name, way := range holdingWays {
 		for _, addresses := range []int{1, 8, 64} {
 			for known, sourceOf := range map[string]func(netip.Addr) ratelimit.Source{"one host": oneHost, "many hosts": nil} {
 				t.Run(fmt.Sprintf("%s/%d/%s", name, addresses, known), func(t *testing.T) {
-					synctest.Test(t, func(t *testing.T) { hoard(t, hog, addresses, sourceOf) })
+					synctest.Test(t, func(t *testing.T) { holdConnections(t, way, addresses, sourceOf) })
 				})
 			}
 		}
 	}
 }
 
-func hoard(t *testing.T, hog func(net.Conn), addresses int, sourceOf func(netip.Addr) ratelimit.Source) {
-	b, stop := besiege(t, func(o *web.Options) { o.SourceOf = sourceOf })
+func holdConnections(t *testing.T, way func(net.Conn), addresses int, sourceOf func(netip.Addr) ratelimit.Source) {
+	b, stop := attackable(t, func(o *web.Options) { o.SourceOf = sourceOf })
 	defer stop()
 	prometheus := b.client("192.0.2.7", true) // was there before
 	defer prometheus.CloseIdleConnections()
@@ -67,7 +67,7 @@ func hoard(t *testing.T, hog func(net.Conn), addresses int, sourceOf func(netip.
 		for i := range 160 {
 			c := b.from(fmt.Sprintf("10.0.0.%d", 1+i%addresses))
 			kept = append(kept, c)
-			go hog(c)
+			go way(c)
 		}
 		synctest.Wait()
 		time.Sleep(1100 * time.Millisecond) // as long as a request may take where there is no room
@@ -86,21 +86,21 @@ func hoard(t *testing.T, hog func(net.Conn), addresses int, sourceOf func(netip.
 // stream goes on.
 func TestAttackConnectionsBesideAStream(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b, stop := besiege(t, nil)
+		b, stop := attackable(t, nil)
 		defer stop()
 		stream := b.follow("192.0.2.6")
 		defer stream.Close()
 		for range 5 {
 			c := b.from("192.0.2.6")
 			defer c.Close()
-			go hogs["unread file"](c)
+			go holdingWays["unread file"](c)
 		}
 		synctest.Wait()
 		time.Sleep(2 * time.Second)
 		for i := range 300 {
 			c := b.from(fmt.Sprintf("10.0.0.%d", 1+i%128))
 			defer c.Close()
-			go hogs["unread file"](c)
+			go holdingWays["unread file"](c)
 			synctest.Wait()
 		}
 		b.house.happen("nas")
@@ -143,7 +143,7 @@ func TestRequestsOfOneConnection(t *testing.T) {
 // give way to more of it. Those on the loopback are not counted with others.
 func TestConnectionsOfOneSource(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b, stop := besiege(t, nil)
+		b, stop := attackable(t, nil)
 		defer stop()
 		open := func(ip string, n int) (all []net.Conn) {
 			for range n {
@@ -175,11 +175,11 @@ func TestConnectionsOfOneSource(t *testing.T) {
 // A connection that waits for a request for half a minute is closed.
 func TestIdleConnectionsEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b, stop := besiege(t, nil)
+		b, stop := attackable(t, nil)
 		defer stop()
 		c := b.from("192.0.2.9")
 		defer c.Close()
-		go hogs["kept alive"](c)
+		go holdingWays["kept alive"](c)
 		began := time.Now()
 		synctest.Wait()
 		if _, err := c.Read(make([]byte, 1)); err != io.EOF || time.Since(began) != 30*time.Second {

@@ -47,7 +47,7 @@ func TestAttackLog(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				b, stop := besiege(t, tt.change)
+				b, stop := attackable(t, tt.change)
 				for range 600 { // for a minute
 					began := time.Now()
 					c := b.from("10.0.0.1")

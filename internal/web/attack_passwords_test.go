@@ -27,7 +27,7 @@ func lockedBy(t *testing.T, password string, cost int) string {
 }
 
 // try returns the status of the probe for anna at ip with a password.
-func (b *besieged) try(ip, password string) (status int, header http.Header, closes bool) {
+func (b *target) try(ip, password string) (status int, header http.Header, closes bool) {
 	b.Helper()
 	c := b.from(ip)
 	defer c.Close()
@@ -54,7 +54,7 @@ func (b *besieged) try(ip, password string) (status int, header http.Header, clo
 func TestAttackPasswords(t *testing.T) {
 	config := lockedBy(t, "open sesame", bcrypt.MinCost)
 	synctest.Test(t, func(t *testing.T) {
-		b, stop := besiege(t, func(o *web.Options) { o.WebConfig, o.SourceOf = config, oneHost })
+		b, stop := attackable(t, func(o *web.Options) { o.WebConfig, o.SourceOf = config, oneHost })
 		defer stop()
 		if got, _, closes := b.try("10.0.0.9", "open sesame"); got != 200 || closes {
 			t.Errorf("the password: status %d, closed: %v", got, closes)
@@ -104,7 +104,7 @@ func TestAttackPasswords(t *testing.T) {
 func TestAttackPasswordsOfManyHosts(t *testing.T) {
 	config := lockedBy(t, "open sesame", bcrypt.MinCost)
 	synctest.Test(t, func(t *testing.T) {
-		b, stop := besiege(t, func(o *web.Options) { o.WebConfig = config })
+		b, stop := attackable(t, func(o *web.Options) { o.WebConfig = config })
 		defer stop()
 		b.try("192.0.2.9", "open sesame")
 		compared := 0
@@ -126,7 +126,7 @@ func TestAttackPasswordsOfManyHosts(t *testing.T) {
 func TestRightPasswordsCostNothing(t *testing.T) {
 	config := lockedBy(t, "open sesame", bcrypt.MinCost)
 	synctest.Test(t, func(t *testing.T) {
-		b, stop := besiege(t, func(o *web.Options) { o.WebConfig = config })
+		b, stop := attackable(t, func(o *web.Options) { o.WebConfig = config })
 		defer stop()
 		codes := make(chan int)
 		const clients = 30 // a host may have 32 connections
@@ -193,5 +193,23 @@ func TestAttackPasswordsAtOnce(t *testing.T) {
 	t.Logf("%d of %d guesses were compared; a login beside them took %v at most", compared, guessers*each, slowest)
 	if compared > 15 || slowest > time.Second {
 		t.Error("the guesses take too much")
+	}
+}
+
+// A 401 for the token is none for the password: it is for the ration of wakes.
+func TestWrongTokenIsNoWrongPassword(t *testing.T) {
+	var l log
+	opts, _ := withAccess(web.Access{Token: secret})
+	opts.Listen, opts.Log = []string{"127.0.0.1:0"}, l.logger()
+	opts.WebConfig = lockedBy(t, "password", bcrypt.MinCost)
+	url := run(t, opts).urls[0] + actions[0][1]
+	c := newClient(t)
+	for i := range 15 {
+		if got := status(t, c, "POST", url, "anna", "password"); got != 401 {
+			t.Errorf("time %d: status %d, want 401", i, got)
+		}
+	}
+	if strings.Contains(l.String(), "password_wrong") {
+		t.Errorf("logged:\n%s", &l)
 	}
 }

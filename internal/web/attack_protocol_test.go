@@ -46,7 +46,7 @@ func TestAttackRequests(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				b, stop := besiege(t, nil)
+				b, stop := attackable(t, nil)
 				defer stop()
 				got, location := b.raw(tt.request)
 				if !contained(got, tt.want) {
@@ -67,7 +67,7 @@ func contained(n int, all []int) bool { return strings.Contains(fmt.Sprint(all)+
 
 // raw sends a request as it is, and returns the status of the answer, and where it
 // sends the client on to. Without an answer the status is 0.
-func (b *besieged) raw(request string) (status int, location string) {
+func (b *target) raw(request string) (status int, location string) {
 	b.Helper()
 	c := b.from("192.0.2.9")
 	defer c.Close()
@@ -93,7 +93,7 @@ func TestAttackSmuggledRequests(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				b, stop := besiege(t, nil)
+				b, stop := attackable(t, nil)
 				defer stop()
 				c := b.from("192.0.2.9")
 				defer c.Close()

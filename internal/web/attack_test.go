@@ -17,19 +17,19 @@ import (
 	"nightporter/internal/web"
 )
 
-// besieged is a server whose clients have the addresses that a test gives them, in
+// target is a server whose clients have the addresses that a test gives them, in
 // the test's own time.
-type besieged struct {
+type target struct {
 	*testing.T
 	pipes *pipes
 	house *house
 	log   *log
 }
 
-// besiege serves until stop is called. What change sets is attacked.
-func besiege(t *testing.T, change func(*web.Options)) (b *besieged, stop func()) {
+// attackable serves until stop is called. What change sets is attacked.
+func attackable(t *testing.T, change func(*web.Options)) (b *target, stop func()) {
 	t.Helper()
-	b = &besieged{T: t, house: &house{chronicle: chronicle{room: 64}, machines: []machine.Status{nas()}}, log: new(log)}
+	b = &target{T: t, house: &house{chronicle: chronicle{room: 64}, machines: []machine.Status{nas()}}, log: new(log)}
 	opts := options(b.house)
 	opts.Log = b.log.verbose()
 	if change != nil {
@@ -57,7 +57,7 @@ type addressed struct {
 func (c addressed) RemoteAddr() net.Addr { return c.remote }
 
 // from returns a connection of a client at ip.
-func (b *besieged) from(ip string) net.Conn {
+func (b *target) from(ip string) net.Conn {
 	b.Helper()
 	c, err := b.pipes.dialFrom(b.Context(), ip)
 	if err != nil {
@@ -68,7 +68,7 @@ func (b *besieged) from(ip string) net.Conn {
 
 // client is an honest client at ip. Each of its requests has a connection of its
 // own unless keep is set.
-func (b *besieged) client(ip string, keep bool) *http.Client {
+func (b *target) client(ip string, keep bool) *http.Client {
 	return &http.Client{Timeout: 15 * time.Second, Transport: &http.Transport{
 		DisableKeepAlives: !keep,
 		DialContext:       func(ctx context.Context, _, _ string) (net.Conn, error) { return b.pipes.dialFrom(ctx, ip) },
@@ -77,7 +77,7 @@ func (b *besieged) client(ip string, keep bool) *http.Client {
 
 // get returns the status of a page for a client at ip, and 0 where there is no
 // answer.
-func (b *besieged) get(ip, path string, headers ...string) int {
+func (b *target) get(ip, path string, headers ...string) int {
 	b.Helper()
 	r, err := http.NewRequestWithContext(b.Context(), "GET", "http://porter"+path, http.NoBody)
 	if err != nil {
@@ -104,7 +104,7 @@ func send(c net.Conn, text string) { _, _ = io.WriteString(c, text) }
 func answered(c net.Conn) (*http.Response, error) { return http.ReadResponse(bufio.NewReader(c), nil) }
 
 // wantAll checks that what others ask for is answered at once.
-func (b *besieged) wantAll(what string) {
+func (b *target) wantAll(what string) {
 	b.Helper()
 	began := time.Now()
 	got := map[string]int{

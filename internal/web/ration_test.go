@@ -120,7 +120,7 @@ func TestOtherSitesCostNothing(t *testing.T) {
 	})
 }
 
-// TestAttackWakes: a host asks for wakes of machines that nobody knows, or too often,
+// TestAttackWakes: a host asks for wakes of unknown machines, or too often,
 // with many addresses. Others have their ration all the same.
 func TestAttackWakes(t *testing.T) {
 	for _, token := range []string{"", secret} {
