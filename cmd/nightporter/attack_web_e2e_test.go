@@ -39,7 +39,7 @@ func TestAttackWeb(t *testing.T) {
 			}
 			t.Run(fmt.Sprintf("%d addresses, IPv6 %t", n, v6), func(t *testing.T) {
 				h := openFor(t, brisk, 20*time.Minute)
-				s := h.attackerWith(n, v6)
+				s := h.webAttackerWith(n, v6)
 				h.holdsAgainst(s, webClient{scheme: "http"}, plainAttacks())
 			})
 		}
@@ -57,7 +57,7 @@ func TestAttackSecuredWeb(t *testing.T) {
 			ctx, lan := newLANFor(t, 20*time.Minute)
 			dir := t.TempDir()
 			h := openSecured(ctx, t, lan, dir)
-			s := h.attackerWith(n, n == 8)
+			s := h.webAttackerWith(n, n == 8)
 			h.holdsAgainst(s, webClient{scheme: "https", user: "anna", password: "open sesame"}, securedAttacks())
 		})
 	}
@@ -65,11 +65,11 @@ func TestAttackSecuredWeb(t *testing.T) {
 
 // holdsAgainst checks what others see of an attack by s: of each attack by itself with
 // -soak, and of all at once.
-func (h *house) holdsAgainst(s *attacker, v webClient, all []attack) {
+func (h *house) holdsAgainst(s *webAttacker, v webClient, all []webAttack) {
 	h.Helper()
 	if *soakFlag {
 		for _, a := range all {
-			h.heldAgainst(s, v, a.name, []attack{a})
+			h.heldAgainst(s, v, a.name, []webAttack{a})
 		}
 	}
 	h.heldAgainst(s, v, "all", all)
@@ -86,7 +86,7 @@ func (h *house) pause(d time.Duration) {
 }
 
 // heldAgainst has an attack last for some seconds, and asks for pages meanwhile.
-func (h *house) heldAgainst(s *attacker, v webClient, name string, all []attack) {
+func (h *house) heldAgainst(s *webAttacker, v webClient, name string, all []webAttack) {
 	h.Helper()
 	other, local := v, v
 	other.host, other.via = h.lan.Client(), netip.AddrPortFrom(h.lan.Porter().Addr4(), rig.HTTPPort)

@@ -21,16 +21,16 @@ import (
 	"nightporter/internal/rig"
 )
 
-// attacker is one host of the LAN that attacks the HTTP port from several addresses.
-type attacker struct {
+// webAttacker is one host of the LAN that attacks the HTTP port from several addresses.
+type webAttacker struct {
 	host  *lab.Host
 	from  []netip.Addr
 	to    string
 	dials atomic.Int64
 }
 
-// attackerWith adds a host with n addresses of a family.
-func (h *house) attackerWith(n int, v6 bool) *attacker {
+// webAttackerWith adds a host with n addresses of a family.
+func (h *house) webAttackerWith(n int, v6 bool) *webAttacker {
 	h.Helper()
 	at := func(i int) netip.Prefix {
 		if v6 {
@@ -44,7 +44,7 @@ func (h *house) attackerWith(n int, v6 bool) *attacker {
 	if v6 {
 		to = h.lan.Porter().Addr6()
 	}
-	s := &attacker{host: host, from: []netip.Addr{at(0).Addr()}, to: netip.AddrPortFrom(to, rig.HTTPPort).String()}
+	s := &webAttacker{host: host, from: []netip.Addr{at(0).Addr()}, to: netip.AddrPortFrom(to, rig.HTTPPort).String()}
 	for i := 1; i < n; i++ {
 		h.must(host.AddAddr(h.ctx, at(i)))
 		s.from = append(s.from, at(i).Addr())
@@ -54,7 +54,7 @@ func (h *house) attackerWith(n int, v6 bool) *attacker {
 
 // dial connects from the next of the addresses, with a receive window as small as the
 // kernel makes it.
-func (s *attacker) dial(ctx context.Context) (conn net.Conn, err error) {
+func (s *webAttacker) dial(ctx context.Context) (conn net.Conn, err error) {
 	i := int(s.dials.Add(1)) % len(s.from)
 	d := net.Dialer{
 		LocalAddr: &net.TCPAddr{IP: s.from[i].AsSlice()}, Timeout: 2 * time.Second,
@@ -69,8 +69,8 @@ func (s *attacker) dial(ctx context.Context) (conn net.Conn, err error) {
 	return conn, err
 }
 
-// attack is what an attacker does on one connection, which ends with ctx.
-type attack struct {
+// webAttack is what an attacker does on one connection, which ends with ctx.
+type webAttack struct {
 	name  string
 	slots int           // connections at once
 	pause time.Duration // before the next one
@@ -106,9 +106,9 @@ func sends(text string) func(context.Context, net.Conn) {
 }
 
 // plainAttacks are for a porter without passwords and TLS.
-func plainAttacks() []attack {
+func plainAttacks() []webAttack {
 	again := 20 * time.Millisecond
-	return []attack{
+	return []webAttack{
 		{"silent connections", 40, again, sends("")},
 		{"half a header", 40, again, sends("GET / HTTP/1.1\r\nX-Slow: ")},
 		{"connections kept alive", 150, again, sends(requests(1, "GET", "/-/healthy"))},
@@ -124,8 +124,8 @@ func plainAttacks() []attack {
 }
 
 // securedAttacks are for a porter with passwords and TLS.
-func securedAttacks() []attack {
-	return []attack{
+func securedAttacks() []webAttack {
+	return []webAttack{
 		{"silent connections", 150, 20 * time.Millisecond, sends("")},
 		{"failed handshakes", 8, time.Millisecond, sends("0123456789")},
 		{"wrong passwords", 16, time.Millisecond, func(_ context.Context, conn net.Conn) {
@@ -139,7 +139,7 @@ func securedAttacks() []attack {
 
 // run makes all attacks at once, until ctx ends. It returns when all connections
 // are closed, and how many there were.
-func (s *attacker) run(ctx context.Context, all []attack) int64 {
+func (s *webAttacker) run(ctx context.Context, all []webAttack) int64 {
 	var slots sync.WaitGroup
 	for _, a := range all {
 		for range a.slots {
@@ -150,7 +150,7 @@ func (s *attacker) run(ctx context.Context, all []attack) int64 {
 	return s.dials.Load()
 }
 
-func (s *attacker) repeat(ctx context.Context, a attack) {
+func (s *webAttacker) repeat(ctx context.Context, a webAttack) {
 	for ctx.Err() == nil {
 		if conn, err := s.dial(ctx); err == nil {
 			stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
