@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/netip"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -107,14 +108,13 @@ func answered(c net.Conn) (*http.Response, error) { return http.ReadResponse(buf
 func (b *target) wantAll(what string) {
 	b.Helper()
 	began := time.Now()
-	got := map[string]int{
-		"loopback health": b.get("127.0.0.1", "/-/healthy"), "loopback IPv6 health": b.get("::1", "/-/healthy"),
-		"scrape": b.get("192.0.2.9", "/metrics"), "scrape over IPv6": b.get("2001:db8::9", "/metrics"),
-		"page": b.get("192.0.2.9", "/"), "machines": b.get("192.0.2.9", "/api/v1/machines"), "events": b.get("192.0.2.9", "/api/v1/events"),
-	}
-	want := make(map[string]int)
-	for name := range got {
-		want[name] = 200
+	got, want := make(map[string]int), make(map[string]int)
+	for _, q := range []struct{ ip, path string }{
+		{"127.0.0.1", "/-/healthy"}, {"::1", "/-/healthy"}, {"192.0.2.9", "/metrics"}, {"2001:db8::9", "/metrics"},
+		{"192.0.2.9", "/"}, {"192.0.2.9", "/api/v1/machines"}, {"192.0.2.9", "/api/v1/events"},
+	} {
+		got[q.path+" for "+q.ip], want[q.path+" for "+q.ip] = b.get(q.ip, q.path), 200
+		synctest.Wait() // until the connection is closed
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		b.Errorf("%s (-want +got):\n%s", what, diff)

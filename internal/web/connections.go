@@ -9,13 +9,11 @@ import (
 	"time"
 )
 
-// Limits on connections. One that waits for a request gives way to a newcomer. So does
-// one that has been busy with a request for connectionPatience, where its source
-// holds most: all answers but streams are made in less.
+// Limits on connections.
 const (
 	maxConnections     = 128
-	eachConnections    = 32 // for one source
-	connectionPatience = time.Second
+	eachConnections    = 32          // for one source
+	connectionPatience = time.Second // for a request to come, and to be answered
 )
 
 // admission is a listener that returns only connections that have a place.

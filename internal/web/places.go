@@ -16,8 +16,8 @@ type places struct {
 	loopback pool
 }
 
-// newPlaces returns most places, each of them for one source at most. A place that
-// is busy gives way once it has been so for patience.
+// newPlaces returns most places, each of them for one source at most. See yields for
+// patience.
 func newPlaces(most, each int, patience time.Duration) *places {
 	return &places{
 		network:  pool{most: most, each: each, patience: patience, held: make(map[ratelimit.Source][]*place)},
@@ -100,20 +100,18 @@ func (p *pool) victim(source ratelimit.Source, now time.Time) *place {
 	return found
 }
 
-// yields reports whether c may be taken back for one more of source. A source takes
-// from one that holds more even then. What waits costs its client a new connection at
-// most: it yields at once, and to a source that only changes places with it, after
-// patience, for a request that is on its way. What is busy yields after patience.
+// yields reports whether c may be taken back for one more of source: where source is
+// then still the one that holds less, and after patience also where they have changed
+// places. What waits yields to its own source as well.
 func (p *pool) yields(c *place, source ratelimit.Source, now time.Time) bool {
 	own, has := len(p.held[source]), len(p.held[c.peer.source])
-	old := now.Sub(c.since) >= p.patience
 	switch {
 	case c.kept > 0:
 		return false
-	case c.doing == waiting:
-		return c.peer.source == source || has > own+1 || has > own && old
+	case c.peer.source == source:
+		return c.doing == waiting
 	default:
-		return has > own+1 && old
+		return has > own+1 || has > own && now.Sub(c.since) >= p.patience
 	}
 }
 

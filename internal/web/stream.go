@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net"
 	"net/http"
 	"net/url"
@@ -36,7 +37,7 @@ type streams struct {
 
 func newStreams(p peers, log *slog.Logger) *streams {
 	ctx, stop := context.WithCancel(context.Background())
-	return &streams{peers: p, places: newPlaces(maxStreams, eachStreams, 0), log: log, stopped: ctx.Done(), stop: stop}
+	return &streams{peers: p, places: newPlaces(maxStreams, eachStreams, math.MaxInt64), log: log, stopped: ctx.Done(), stop: stop}
 }
 
 // follow sends events as they happen, as server-sent events (the HTML standard,
