@@ -81,6 +81,27 @@ func holdConnections(t *testing.T, way func(net.Conn), addresses int, sourceOf f
 	}
 }
 
+// TestAttackConnectionsOfManyHosts: more hosts than there are connections for have one
+// each, and keep it.
+func TestAttackConnectionsOfManyHosts(t *testing.T) {
+	for name, way := range holdingWays {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b, stop := attackable(t, nil)
+				defer stop()
+				for i := range 200 {
+					c := b.from(fmt.Sprintf("10.0.%d.%d", i/250, i%250))
+					defer c.Close()
+					go way(c)
+				}
+				synctest.Wait()
+				time.Sleep(1100 * time.Millisecond) // in which a request may come and be answered
+				b.wantAll(name)
+			})
+		})
+	}
+}
+
 // TestAttackConnectionsBesideAStream: a host that follows the events beside many other
 // requests is the one that holds most, when an attacker comes with 128 addresses. Its
 // stream goes on.
