@@ -92,7 +92,7 @@ func (p *pool) victim(source ratelimit.Source, now time.Time) *place {
 			continue
 		}
 		for _, c := range held {
-			if p.yields(c, source, now) && (found == nil || p.compare(c, found) < 0) {
+			if p.yields(c, source, now) && (found == nil || p.compare(c, found, now) < 0) {
 				found = c
 			}
 		}
@@ -111,18 +111,30 @@ func (p *pool) yields(c *place, source ratelimit.Source, now time.Time) bool {
 	case c.peer.source == source:
 		return c.doing == waiting
 	default:
-		return has > own+1 || has > own && now.Sub(c.since) >= p.patience
+		return has > own+1 || has > own && p.old(c, now)
 	}
 }
 
-// compare puts those that give way first in front: what waits, of the source that
-// holds most, for the longest.
-func (p *pool) compare(a, b *place) int {
+// compare puts those that give way first in front: of the source that holds most, what
+// has waited for patience, and then what is oldest. What has not waited for so long
+// has a request on its way.
+func (p *pool) compare(a, b *place, now time.Time) int {
 	return cmp.Or(
-		cmp.Compare(a.doing, b.doing),
 		cmp.Compare(len(p.held[b.peer.source]), len(p.held[a.peer.source])),
+		cmp.Compare(p.idle(b, now), p.idle(a, now)),
 		a.since.Compare(b.since),
 	)
+}
+
+// old reports whether the place has done the same for patience.
+func (p *pool) old(c *place, now time.Time) bool { return now.Sub(c.since) >= p.patience }
+
+// idle returns 1 for a place that has waited for patience, else 0.
+func (p *pool) idle(c *place, now time.Time) int {
+	if c.doing == waiting && p.old(c, now) {
+		return 1
+	}
+	return 0
 }
 
 func (p *pool) remove(c *place) {
