@@ -66,7 +66,13 @@ func (l *Limiter) SetLimit(limit rate.Limit, burst int) {
 
 // Take takes one event of source and returns 0, or takes nothing and returns how
 // long source has to wait for its next one.
-func (l *Limiter) Take(source Source) time.Duration {
+func (l *Limiter) Take(source Source) time.Duration { return l.next(source, true) }
+
+// Wait returns how long source has to wait for its next event, and takes none: for
+// what is to be counted only once it is known how it ended.
+func (l *Limiter) Wait(source Source) time.Duration { return l.next(source, false) }
+
+func (l *Limiter) next(source Source, take bool) time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !l.limited {
@@ -75,7 +81,7 @@ func (l *Limiter) Take(source Source) time.Duration {
 	now := time.Now()
 	r := l.bucketOf(source).ReserveN(now, 1)
 	wait := r.DelayFrom(now)
-	if wait > 0 {
+	if wait > 0 || !take {
 		r.CancelAt(now)
 	}
 	return wait

@@ -6,12 +6,14 @@ package rig
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -36,6 +38,10 @@ type Options struct {
 	Host   *lab.Host // where it runs; nil: the porter's host
 	Log    io.Writer
 	Await  string // the page that says that it has started; empty: /-/ready
+
+	// How its pages are asked for. Certificates are not verified.
+	Scheme string        // empty: http
+	User   *url.Userinfo // nil: none
 }
 
 // Daemon is a running nightporter.
@@ -90,7 +96,9 @@ func Start(ctx context.Context, lan *lab.LAN, dir string, o Options) (*Daemon, e
 
 // dialing returns a client that connects anew for each request.
 func dialing(dial func(ctx context.Context, network, addr string) (net.Conn, error)) *http.Client {
-	return &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: dial}}
+	return &http.Client{Transport: &http.Transport{
+		DisableKeepAlives: true, DialContext: dial, TLSClientConfig: &tls.Config{InsecureSkipVerify: true},
+	}}
 }
 
 // Again starts another daemon in the place of this one, which has ended, with
@@ -136,7 +144,9 @@ func exitError(err error) error {
 
 // URL returns the address of a page as seen from the LAN.
 func (d *Daemon) URL(path string) string {
-	return "http://" + netip.AddrPortFrom(d.host.Addr4(), HTTPPort).String() + path
+	at := netip.AddrPortFrom(d.host.Addr4(), HTTPPort)
+	base := url.URL{Scheme: cmp.Or(d.opts.Scheme, "http"), User: d.opts.User, Host: at.String()}
+	return base.String() + path
 }
 
 // Get fetches a page.

@@ -30,6 +30,7 @@ type api struct {
 	version string
 	ration  *ration
 	gate    *gate
+	maker   *maker
 	streams *streams
 }
 
@@ -44,15 +45,17 @@ func (a *api) addTo(mux *router) {
 
 // paths returns what the API serves, as openapi.yaml describes it.
 func (a *api) paths() map[string]methods {
-	// Whoever guesses tokens uses up the ration.
-	guarded := func(h http.HandlerFunc) http.HandlerFunc { return a.ration.of(a.gate.of(h)) }
+	// A client that guesses tokens uses up its ration, one that asks for a machine
+	// that is not known does not.
+	guarded := func(h http.HandlerFunc) http.HandlerFunc { return a.known(a.ration.of(a.gate.of(h))) }
+	made := func(h http.HandlerFunc) http.HandlerFunc { return a.maker.of(h, inJSON()) }
 	return map[string]methods{
 		"/api/v1/openapi.yaml":         {http.MethodGet: description},
 		"/api/v1/status":               {http.MethodGet: a.status},
-		"/api/v1/machines":             {http.MethodGet: a.list},
-		"/api/v1/machines/{name}":      {http.MethodGet: a.get, http.MethodDelete: guarded(a.forget)},
+		"/api/v1/machines":             {http.MethodGet: made(a.list)},
+		"/api/v1/machines/{name}":      {http.MethodGet: made(a.get), http.MethodDelete: guarded(a.forget)},
 		"/api/v1/machines/{name}/wake": {http.MethodPost: guarded(a.wake)},
-		"/api/v1/events":               {http.MethodGet: a.events},
+		"/api/v1/events":               {http.MethodGet: a.events(made(a.past))},
 	}
 }
 
@@ -109,6 +112,24 @@ func (a *api) list(w http.ResponseWriter, _ *http.Request) {
 
 func (a *api) get(w http.ResponseWriter, r *http.Request) {
 	a.writeMachine(w, http.StatusOK, r.PathValue("name"))
+}
+
+// known is next for machines that there are, and status 404 for others.
+func (a *api) known(next http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		name, there := r.PathValue("name"), false
+		err := a.maker.during(r, func() {
+			there = slices.ContainsFunc(a.house.Machines(), func(s machine.Status) bool { return s.Name == name })
+		})
+		switch {
+		case err != nil:
+			writeError(w, http.StatusServiceUnavailable, lateMessage)
+		case !there:
+			writeError(w, http.StatusNotFound, unknown(name))
+		default:
+			next(w, r)
+		}
+	}
 }
 
 func (a *api) forget(w http.ResponseWriter, r *http.Request) {

@@ -30,15 +30,23 @@ type EventQuery struct {
 	Limit   int    // only the newest of them, 1 to 1,000; 0: as the server likes
 }
 
-// events lists events, oldest first, or has the client follow them.
-func (a *api) events(w http.ResponseWriter, r *http.Request) {
+// events has the client follow the events if it accepts a stream, and is list for
+// others.
+func (a *api) events(list http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if accepts(r, eventStream) {
+			a.follow(w, r)
+			return
+		}
+		list(w, r)
+	}
+}
+
+// past answers with events that have been, oldest first.
+func (a *api) past(w http.ResponseWriter, r *http.Request) {
 	q, err := parseEventQuery(r.URL.RawQuery)
 	if err != nil {
 		writeError(w, http.StatusBadRequest, err.Error())
-		return
-	}
-	if accepts(r, eventStream) {
-		a.follow(w, r, q)
 		return
 	}
 	found := a.history(q, cmp.Or(q.Limit, defaultEvents))

@@ -1,7 +1,9 @@
 package web
 
 import (
+	"context"
 	"net"
+	"net/netip"
 	"strings"
 	"time"
 )
@@ -31,7 +33,18 @@ func (s *Server) Routes() ([]string, error) {
 
 // FillStreams has as many clients follow as may.
 func (s *Server) FillStreams() {
-	for s.streams.enter() {
+	from := s.peers.at(netip.MustParseAddr("192.0.2.1"))
+	for s.streams.places.take(from, busy, func() {}) != nil {
+	}
+}
+
+// LeaveUnread has the client of httptest not read its last answers.
+func (s *Server) LeaveUnread() {
+	from := s.peers.at(netip.MustParseAddr("192.0.2.1"))
+	for range maxUnread {
+		if _, err := s.maker.unread.take(context.Background(), from.source); err != nil {
+			panic(err) // there is room
+		}
 	}
 }
 

@@ -1,7 +1,9 @@
 package web
 
 import (
+	"context"
 	"embed"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -10,10 +12,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
-
-// maxScrapes bounds the scrapes under way at once: each holds every series in
-// memory.
-const maxScrapes = 3
 
 //go:embed page
 var files embed.FS
@@ -54,7 +52,7 @@ func (s *Server) routes() (*router, error) {
 		return nil, fmt.Errorf("web: %w", err)
 	}
 	mux := &router{given: make(map[string]http.Handler)}
-	mux.add("GET /{$}", page)
+	mux.addFunc("GET /{$}", s.maker.of(page, inText()))
 	for name, contentType := range map[string]string{
 		"style.css": "text/css; charset=utf-8", "script.js": "text/javascript; charset=utf-8", "icon.svg": "image/svg+xml",
 	} {
@@ -67,7 +65,7 @@ func (s *Server) routes() (*router, error) {
 			w.Write(content) // an error here is the client's going away
 		})
 	}
-	mux.add("GET /metrics", newMetrics(opts))
+	mux.add("GET /metrics", newMetrics(opts, s.maker))
 	mux.addFunc("GET /-/healthy", func(w http.ResponseWriter, _ *http.Request) {
 		text(w, http.StatusOK, "nightporter is healthy.")
 	})
@@ -79,8 +77,8 @@ func (s *Server) routes() (*router, error) {
 		text(w, http.StatusOK, "nightporter is ready.")
 	})
 	(&api{
-		house: opts.House, log: opts.Log, now: opts.Now, version: opts.Version,
-		ration: s.ration, gate: s.gate, streams: s.streams,
+		house: opts.House, log: quietly(opts.Log), now: opts.Now, version: opts.Version,
+		ration: s.ration, gate: s.gate, maker: s.maker, streams: s.streams,
 	}).addTo(mux)
 	return mux, nil
 }
@@ -101,20 +99,26 @@ func secure(next http.Handler) http.Handler {
 				w.Header().Set(h[0], h[1])
 			}
 		}
+		// A request may have had a Content-Length as well, which net/http takes away. What
+		// a proxy before us took for its body must not be the next request: the connection
+		// has to end (RFC 9112 section 6.3). Nothing here takes a body.
+		if len(r.TransferEncoding) > 0 {
+			w.Header().Set("Connection", "close")
+		}
 		next.ServeHTTP(w, r)
 	})
 }
 
-func newMetrics(opts Options) http.Handler {
+func newMetrics(opts Options, m *maker) http.Handler {
 	h := promhttp.HandlerFor(opts.Gatherer, promhttp.HandlerOpts{
-		ErrorLog: scrapeLog{opts.Log},
+		ErrorLog: scrapeLog{quietly(opts.Log)},
 		// One broken series must not hide all others: the error is logged, and
 		// counted where there is a Registerer.
-		ErrorHandling:       promhttp.ContinueOnError,
-		Registry:            opts.Registerer,
-		MaxRequestsInFlight: maxScrapes,
-		EnableOpenMetrics:   true,
+		ErrorHandling:     promhttp.ContinueOnError,
+		Registry:          opts.Registerer,
+		EnableOpenMetrics: true,
 	})
+	h = m.of(h, inText())
 	if opts.Registerer == nil {
 		return h
 	}
@@ -125,6 +129,11 @@ func newMetrics(opts Options) http.Handler {
 type scrapeLog struct{ log *slog.Logger }
 
 func (l scrapeLog) Println(v ...any) {
+	for _, part := range v {
+		if err, ok := part.(error); ok && errors.Is(err, context.Canceled) {
+			return // the client went away
+		}
+	}
 	message := strings.Join(strings.Fields(fmt.Sprintln(v...)), " ")
 	l.log.Error("scrape failed", "event", "scrape_failed", "err", message)
 }

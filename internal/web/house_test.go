@@ -92,6 +92,10 @@ func (l *log) String() string {
 
 func (l *log) logger() *slog.Logger { return slog.New(slog.NewTextHandler(l, nil)) }
 
+func (l *log) verbose() *slog.Logger {
+	return slog.New(slog.NewTextHandler(l, &slog.HandlerOptions{Level: slog.LevelDebug}))
+}
+
 var guestMAC = machine.MAC{0x52, 0x54, 0, 0, 0, 5}
 
 func nas() machine.Status {

@@ -44,7 +44,7 @@ func newPage(opts Options) (*page, error) {
 	if err != nil {
 		return nil, fmt.Errorf("status page: %w", err)
 	}
-	return &page{house: opts.House, log: opts.Log, now: opts.Now, version: opts.Version, template: t}, nil
+	return &page{house: opts.House, log: quietly(opts.Log), now: opts.Now, version: opts.Version, template: t}, nil
 }
 
 // ServeHTTP implements http.Handler.

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"nightporter/internal/web"
 )
 
 // pipes is a listener without a network, so that the time in a test is the
@@ -43,9 +45,14 @@ func (p *pipes) Close() error {
 func (p *pipes) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)} }
 
 func (p *pipes) dial(ctx context.Context, _, _ string) (net.Conn, error) {
+	return p.dialFrom(ctx, "127.0.0.1")
+}
+
+// dialFrom connects a client at ip.
+func (p *pipes) dialFrom(ctx context.Context, ip string) (net.Conn, error) {
 	here, there := net.Pipe()
 	select {
-	case p.dialled <- there:
+	case p.dialled <- addressed{there, &net.TCPAddr{IP: net.ParseIP(ip), Port: 40000}}:
 		return here, nil
 	case <-p.closed:
 		return nil, net.ErrClosed
@@ -59,6 +66,11 @@ func runPiped(t *testing.T, h *house, webConfig string) (p *pipes, stop func()) 
 	t.Helper()
 	opts := options(h)
 	opts.WebConfig = webConfig
+	return runOn(t, opts)
+}
+
+func runOn(t *testing.T, opts web.Options) (p *pipes, stop func()) {
+	t.Helper()
 	p = newPipes()
 	s := newServer(t, opts)
 	s.UseListener(p)

@@ -3,7 +3,6 @@ package web
 import (
 	"fmt"
 	"net/http"
-	"net/netip"
 	"strconv"
 	"sync/atomic"
 
@@ -12,6 +11,7 @@ import (
 
 // ration limits how often one source may change something.
 type ration struct {
+	peers     peers
 	limiter   ratelimit.Limiter
 	perMinute atomic.Int64 // for the answer
 }
@@ -22,12 +22,10 @@ func (r *ration) set(perMinute int) {
 }
 
 // of is next for whoever has not asked too often, and status 429 for others (RFC
-// 6585 section 4). The source is the peer of the connection: what a header says
-// of an earlier one, anybody could write.
+// 6585 section 4). The source is the peer of the connection.
 func (r *ration) of(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, req *http.Request) {
-		peer, _ := netip.ParseAddrPort(req.RemoteAddr) // the zero one is a source, too
-		source := ratelimit.SourceOf(peer.Addr())
+		source := r.peers.of(req).source
 		wait := r.limiter.Take(source)
 		if wait == 0 {
 			next(w, req)

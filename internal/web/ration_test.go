@@ -2,6 +2,7 @@ package web_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -40,12 +41,13 @@ func TestWakesAreRationed(t *testing.T) {
 			got = nil
 		}
 		ask("192.0.2.7:1001", "POST", wake)
-		ask("192.0.2.7:1002", "DELETE", nas) // shares the ration
-		ask("[::ffff:192.0.2.7]:1003", "POST", "/api/v1/machines/nobody/wake")
+		ask("192.0.2.7:1002", "DELETE", nas)                          // shares the ration
+		ask("192.0.2.7:1003", "POST", "/api/v1/machines/nobody/wake") // costs nothing
+		ask("[::ffff:192.0.2.7]:1004", "POST", wake)
 		ask("192.0.2.7:1004", "POST", wake)
 		ask("192.0.2.7:1005", "DELETE", nas)
-		want("one source", 202, 204, 404, 429, 429)
-		if done := []string{"wake nas", "forget nas", "wake nobody"}; !slices.Equal(h.done, done) {
+		want("one source", 202, 204, 404, 202, 429, 429)
+		if done := []string{"wake nas", "forget nas", "wake nas"}; !slices.Equal(h.done, done) {
 			t.Errorf("done %v, want %v", h.done, done)
 		}
 		ask("192.0.2.7:1006", "GET", nas)
@@ -116,4 +118,35 @@ func TestOtherSitesCostNothing(t *testing.T) {
 			t.Errorf("afterwards: %d, want 202", w.Code)
 		}
 	})
+}
+
+// TestAttackWakes: a host asks for wakes of unknown machines, or too often,
+// with many addresses. Others have their ration all the same.
+func TestAttackWakes(t *testing.T) {
+	for _, token := range []string{"", secret} {
+		for name, path := range map[string]string{"unknown": "/api/v1/machines/x%d/wake", "known": "/api/v1/machines/nas/wake?%d"} {
+			synctest.Test(t, func(t *testing.T) {
+				opts := options(&house{machines: []machine.Status{nas()}})
+				opts.Rate, opts.Access.Token = 4, token
+				s := newServer(t, opts)
+				for i := range 500 {
+					callFrom(s, fmt.Sprintf("[2001:db8::%x]:1", i%64), "POST", fmt.Sprintf(path, i))
+				}
+				ask := func(peer string) int {
+					r := httptest.NewRequest("POST", "http://porter.local/api/v1/machines/nas/wake", http.NoBody)
+					r.RemoteAddr = peer
+					r.Header.Set(web.TokenHeader, token)
+					w := httptest.NewRecorder()
+					s.Handler().ServeHTTP(w, r)
+					return w.Code
+				}
+				if got := ask("[2001:db8:0:1::1]:1"); got != 202 {
+					t.Errorf("%s: another host: status %d, want 202", name, got)
+				}
+				if got := ask("[2001:db8::1]:1"); (got == 202) != (name == "unknown") {
+					t.Errorf("%s: the same host: status %d", name, got)
+				}
+			})
+		}
+	}
 }

@@ -5,21 +5,23 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log"
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"strings"
 	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	toolkit "github.com/prometheus/exporter-toolkit/web"
-	"golang.org/x/net/netutil"
 	"golang.org/x/sync/errgroup"
 
 	"nightporter/internal/guard"
 	"nightporter/internal/journal"
 	"nightporter/internal/machine"
+	"nightporter/internal/ratelimit"
 	"nightporter/internal/yamlerror"
 )
 
@@ -29,10 +31,10 @@ const (
 	headerTimeout  = 5 * time.Second
 	readTimeout    = 10 * time.Second
 	writeTimeout   = 30 * time.Second
-	idleTimeout    = 2 * time.Minute // longer than the usual time between two scrapes
-	stopTimeout    = time.Second     // for requests under way when the porter stops
+	idleTimeout    = 30 * time.Second
+	stopTimeout    = time.Second // for requests under way when the porter stops
 	maxHeaderBytes = 16 << 10
-	maxConnections = 128 // for each address listened on
+	maxRequests    = 16 // at once on one connection of HTTP/2
 )
 
 // ErrConflict says that what was asked for does not go with the state the machine
@@ -79,16 +81,23 @@ type Options struct {
 	WebConfig  string       // exporter-toolkit's file for TLS and passwords; empty: neither
 	Rate       int          // wakes and forgets a minute from one source, half of them at once; zero: any number
 	Access     Access       // who may wake and forget
-	Version    string       // shown on the page
-	Now        func() time.Time
+	// SourceOf returns whose share a client at an address uses. Optional: that of
+	// the address, as ratelimit.SourceOf says.
+	SourceOf func(netip.Addr) ratelimit.Source
+	Version  string // shown on the page
+	Now      func() time.Time
 }
 
 // Server serves a House over HTTP.
 type Server struct {
 	opts      Options
 	handler   http.Handler
+	peers     peers
+	places    *places // of connections
 	ration    *ration
 	gate      *gate
+	maker     *maker
+	passwords *passwords
 	streams   *streams
 	listeners []net.Listener
 }
@@ -105,10 +114,18 @@ func New(opts Options) (*Server, error) {
 	if opts.Now == nil {
 		opts.Now = time.Now
 	}
+	if opts.SourceOf == nil {
+		opts.SourceOf = ratelimit.SourceOf
+	}
 	if err := toolkit.Validate(opts.WebConfig); err != nil {
 		return nil, webConfigError(opts.WebConfig, err)
 	}
-	s := &Server{opts: opts, ration: new(ration), gate: newGate(), streams: newStreams()}
+	clients := peers{opts.SourceOf}
+	s := &Server{
+		opts: opts, peers: clients, places: newPlaces(maxConnections, eachConnections, connectionPatience),
+		ration: &ration{peers: clients}, gate: newGate(), maker: newMaker(clients),
+		passwords: newPasswords(clients, quietly(opts.Log)), streams: newStreams(clients, quietly(opts.Log)),
+	}
 	s.SetRate(opts.Rate)
 	s.SetAccess(opts.Access)
 	var err error
@@ -138,7 +155,7 @@ func (s *Server) Listen(ctx context.Context) error {
 			s.listeners = nil
 			return listenError(addr, err)
 		}
-		s.listeners = append(s.listeners, netutil.LimitListener(l, maxConnections))
+		s.listeners = append(s.listeners, l)
 	}
 	return nil
 }
@@ -190,14 +207,17 @@ func (s *Server) serve(ctx context.Context, l net.Listener) error {
 	requests, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	server := &http.Server{
-		Handler:           s.handler,
+		Handler:           within(s.handler),
 		ReadHeaderTimeout: headerTimeout,
 		ReadTimeout:       readTimeout,
 		WriteTimeout:      writeTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
-		ErrorLog:          slog.NewLogLogger(s.opts.Log.With("event", "http_failed").Handler(), slog.LevelWarn),
+		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: maxRequests},
+		ErrorLog:          log.New(serverLog{handshakes: quietly(s.opts.Log), others: quietly(s.opts.Log)}, "", 0),
 		BaseContext:       func(net.Listener) context.Context { return requests },
+		ConnContext:       withPlace,
+		ConnState:         track,
 	}
 	stopped := make(chan struct{})
 	served := make(chan struct{})
@@ -209,8 +229,14 @@ func (s *Server) serve(ctx context.Context, l net.Listener) error {
 		case <-served: // it failed
 		}
 	}()
+	admitted := &admission{Listener: l, places: s.places, peers: s.peers, log: quietly(s.opts.Log)}
+	if s.opts.WebConfig != "" {
+		// The toolkit puts its own handler into the server and serves at once. Before
+		// the first connection ours is put before it.
+		admitted.first = func() { server.Handler = s.passwords.before(server.Handler) }
+	}
 	flags := &toolkit.FlagConfig{WebListenAddresses: &s.opts.Listen, WebConfigFile: &s.opts.WebConfig}
-	err := toolkit.Serve(l, server, flags, s.opts.Log)
+	err := toolkit.Serve(admitted, server, flags, quietly(s.opts.Log))
 	close(served)
 	<-stopped
 	if errors.Is(err, http.ErrServerClosed) {

@@ -6,7 +6,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
+	"math"
+	"net"
 	"net/http"
+	"net/url"
 	"time"
 
 	"nightporter/internal/journal"
@@ -15,6 +19,7 @@ import (
 // Limits on clients that follow the events.
 const (
 	maxStreams     = 32
+	eachStreams    = 4                // for one source
 	keepAlive      = 15 * time.Second // proxies close what is silent for longer than a minute or so
 	streamPatience = 10 * time.Second // for one that does not read
 )
@@ -23,49 +28,57 @@ const (
 // when the server stops: by themselves they would hold a stop up until they are
 // cut off.
 type streams struct {
-	free    chan struct{} // has room for as many as may be under way
+	peers   peers
+	places  *places
+	log     *slog.Logger
 	stopped <-chan struct{}
 	stop    context.CancelFunc // may be called more than once
 }
 
-func newStreams() *streams {
+func newStreams(p peers, log *slog.Logger) *streams {
 	ctx, stop := context.WithCancel(context.Background())
-	return &streams{free: make(chan struct{}, maxStreams), stopped: ctx.Done(), stop: stop}
+	return &streams{peers: p, places: newPlaces(maxStreams, eachStreams, math.MaxInt64), log: log, stopped: ctx.Done(), stop: stop}
 }
-
-func (s *streams) enter() bool {
-	select {
-	case s.free <- struct{}{}:
-		return true
-	default:
-		return false
-	}
-}
-
-func (s *streams) leave() { <-s.free }
 
 // follow sends events as they happen, as server-sent events (the HTML standard,
 // section 9.2), until the client goes or the server stops.
-func (a *api) follow(w http.ResponseWriter, r *http.Request, q EventQuery) {
+func (a *api) follow(w http.ResponseWriter, r *http.Request) {
+	q, err := parseEventQuery(r.URL.RawQuery)
+	if err != nil {
+		writeError(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	if !sameOrigin(r) {
+		writeError(w, http.StatusForbidden, "a page of another site: expected one of the porter's own to follow the events")
+		return
+	}
 	// A browser that connects again names the last event that it has got. The
 	// address it asks for is still that of the first time.
 	if id := r.Header.Get("Last-Event-ID"); id != "" {
-		var err error
 		if q.Since, err = parseSeq("Last-Event-ID", id); err != nil {
 			writeError(w, http.StatusBadRequest, err.Error())
 			return
 		}
 	}
-	if !a.streams.enter() {
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	from := a.streams.peers.of(r)
+	held := a.streams.places.take(from, busy, cancel)
+	if held == nil {
 		w.Header().Set("Retry-After", "60")
-		writeError(w, http.StatusServiceUnavailable,
-			fmt.Sprintf("%d clients follow the events already, which is as many as may: try again later", maxStreams))
+		writeError(w, http.StatusServiceUnavailable, fmt.Sprintf(
+			"too many streams of events: expected at most %d of %s and %d in all, try again later", eachStreams, from.source, maxStreams))
 		return
 	}
-	defer a.streams.leave()
+	defer held.leave()
+	defer placeOf(r).keep()()
 	control := http.NewResponseController(w)
 	// The server's own limit is for answers that end.
-	if err := control.SetWriteDeadline(time.Time{}); err != nil {
+	err = control.SetWriteDeadline(time.Time{})
+	if errors.Is(err, net.ErrClosed) {
+		return // the client went away
+	}
+	if err != nil {
 		a.log.Error("events cannot be followed", "event", "stream_failed", "err", err)
 		writeError(w, http.StatusInternalServerError, "events cannot be followed over this connection")
 		return
@@ -78,13 +91,11 @@ func (a *api) follow(w http.ResponseWriter, r *http.Request, q EventQuery) {
 	if r.Method == http.MethodHead {
 		return
 	}
-	ctx, cancel := context.WithCancel(r.Context())
-	defer cancel()
 	s := &stream{w: w, control: control, house: a.house, machine: q.Machine}
 	// The rest is the client's going away, or too slow to be followed: it knows
 	// what it has got, and may ask for what came after.
 	if err := s.run(ctx, q, a); err != nil {
-		a.log.Debug("a stream of events ended", "event", "stream_ended", "client", r.RemoteAddr, "err", err)
+		a.streams.log.Debug("a stream of events ended", "event", "stream_ended", "client", r.RemoteAddr, "err", err)
 	}
 }
 
@@ -96,6 +107,21 @@ type stream struct {
 	machine string
 	sent    uint64 // Seq of the newest event of the history
 	heard   uint64 // Seq of the last event that happened meanwhile; 0 before the first
+}
+
+// sameOrigin reports whether a request comes from a page of our own, or from a
+// program. Another page could read nothing, but take the places of its visitor.
+// Browsers say so in Sec-Fetch-Site where they trust the connection, else in Origin.
+func sameOrigin(r *http.Request) bool {
+	if site := r.Header.Get("Sec-Fetch-Site"); site != "" {
+		return site == "same-origin" || site == "none"
+	}
+	origin := r.Header.Get("Origin")
+	if origin == "" {
+		return true
+	}
+	u, err := url.Parse(origin)
+	return err == nil && u.Host == r.Host
 }
 
 var errTooSlow = errors.New("the client is so far behind that events are forgotten")
