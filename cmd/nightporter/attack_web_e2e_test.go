@@ -161,7 +161,7 @@ func openSecured(ctx context.Context, t *testing.T, lan *lab.LAN, dir string) *h
 	}
 	d, err := rig.Start(ctx, lan, dir, rig.Options{
 		Exe: os.Args[0], Env: programEnv, Config: brisk + "http: {web_config: " + file + "}\n",
-		Scheme: "https", User: url.UserPassword("anna", "open sesame"),
+		Scheme: "https", Login: url.UserPassword("anna", "open sesame"),
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -18,6 +18,7 @@ import (
 	"nightporter/internal/metrics"
 	"nightporter/internal/notify"
 	"nightporter/internal/porter"
+	"nightporter/internal/ratelimit"
 	"nightporter/internal/registration"
 	"nightporter/internal/web"
 )
@@ -90,6 +91,7 @@ func (d *Daemon) open(version string) error {
 	d.web, err = web.New(web.Options{
 		House: d.porter, Gatherer: reg, Registerer: reg, Log: log,
 		Listen: conf.HTTP.Listen, WebConfig: conf.HTTP.WebConfig, Rate: conf.HTTP.Rate, Access: access(conf), Version: version,
+		SourceOf: ratelimit.Locate(lan.Locate).Source,
 	})
 	if err != nil {
 		return err

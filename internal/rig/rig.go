@@ -41,7 +41,7 @@ type Options struct {
 
 	// How its pages are asked for. Certificates are not verified.
 	Scheme string        // empty: http
-	User   *url.Userinfo // nil: none
+	Login  *url.Userinfo // nil: none
 }
 
 // Daemon is a running nightporter.
@@ -145,7 +145,7 @@ func exitError(err error) error {
 // URL returns the address of a page as seen from the LAN.
 func (d *Daemon) URL(path string) string {
 	at := netip.AddrPortFrom(d.host.Addr4(), HTTPPort)
-	base := url.URL{Scheme: cmp.Or(d.opts.Scheme, "http"), User: d.opts.User, Host: at.String()}
+	base := url.URL{Scheme: cmp.Or(d.opts.Scheme, "http"), User: d.opts.Login, Host: at.String()}
 	return base.String() + path
 }
 
