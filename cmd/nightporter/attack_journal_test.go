@@ -14,7 +14,7 @@ import (
 	"nightporter/internal/machine"
 )
 
-// recordLine returns a line of a journal with a right checksum, as anybody can write it.
+// recordLine returns a line of a journal with a right checksum, which takes no secret.
 func recordLine(record string) string {
 	sum := crc32.Checksum([]byte(record), crc32.MakeTable(crc32.Castagnoli))
 	return fmt.Sprintf(`{"sum":"%08x","record":%s}`+"\n", sum, record)
@@ -36,7 +36,7 @@ func TestAttackByAForgedJournal(t *testing.T) {
 	h := &house{T: t, ctx: ctx, lan: lan}
 	nas := h.nas(nil)
 	h.must(nas.Sleep(ctx))
-	unused := netip.MustParseAddr("10.77.0.200") // nobody has it
+	unused := netip.MustParseAddr("10.77.0.200") // no host has it
 	foreign := func(i byte) machine.MAC { return machine.MAC{2, 0x66, 0, 0, 0, i} }
 	lines := []string{`{"nightporter_journal":1}` + "\n"}
 	for i, r := range []string{

@@ -66,7 +66,8 @@ func (s *stack) relateTrust(r Registration) {
 // group, which is whoever runs any program on this host.
 const othersRead = 0o004
 
-// othersWrite is theirs to write: whoever may could have the daemon run a wake_command.
+// othersWrite is their permission to write, by which they could have the daemon run a
+// wake_command.
 const othersWrite = 0o002
 
 // relateSecret refuses a secret that is none. A group may read it: that is how a

@@ -13,7 +13,7 @@ import (
 )
 
 // forgedRecord returns a sound journal of three machines, in which the record of the second
-// is changed as somebody who can write to the file would: the checksum is right.
+// is changed, under a right checksum.
 func forgedRecord(t *testing.T, pattern, with string) []byte {
 	t.Helper()
 	lines := strings.SplitAfter(string(written(t, 3)), "\n")

@@ -276,6 +276,9 @@ func TestAttackByForgedMachines(t *testing.T) {
 		twin.MAC, twin.Monitor = strangerMAC, nas().Monitor
 		x.resumes(nil, memory(us, machine.Asleep), memory(twin, machine.Asleep), memory(nas(), machine.Asleep))
 		x.wantNames("nas", "twin")
+		if len(x.events.records) == 0 {
+			t.Fatal("the journal was told nothing")
+		}
 		if r := x.events.records[0]; r.Forgotten != us.MAC || r.Event.Kind != journal.Forgotten || r.Event.Reason == "" {
 			t.Errorf("the journal was told %+v", r)
 		}

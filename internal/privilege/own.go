@@ -31,7 +31,7 @@ const othersWrite = 0o022
 // files, if it holds none but those whose names are ours: an earlier run was root.
 // Any other one is an error with its remedy: to give it away could take /etc from
 // root after a slip in a path. It does nothing unless the process is root, since
-// nobody else can change an owner, nor becomes somebody else.
+// no other user can change an owner, or become another one.
 //
 // It is of use to a root that stays root, too: without CAP_DAC_OVERRIDE it writes
 // only where an owner may.

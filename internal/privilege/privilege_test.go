@@ -103,8 +103,8 @@ func TestRootStaysRoot(t *testing.T) {
 	}
 }
 
-// Whoever breaks into a daemon that was started as root, and was told no user, finds
-// no root: what is root's own stays out of reach, where a root without capabilities
+// An attacker who has taken over a daemon that was started as root, and was told no
+// user, finds no root: what is root's own stays out of reach, where a root without capabilities
 // could change it.
 func TestAttackAfterAStartAsRoot(t *testing.T) {
 	needRoot(t)
