@@ -87,7 +87,7 @@ func TestAttackNameOfTheConfiguration(t *testing.T) {
 	h.wantMetric(1, `nightporter_machine_wakes_total{machine="nas", trigger="tcp"}`)
 }
 
-// TestAttackNoiseBeforeAFailedWake: forged ARP frames, as many as notify.rate has messages
+// TestAttackNoiseBeforeAFailedWake: forged ARP replies and advertisements, as many as notify.rate has messages
 // in an hour, come before a wake that fails. The message about the wake is delivered.
 func TestAttackNoiseBeforeAFailedWake(t *testing.T) {
 	t.Parallel()
@@ -98,7 +98,12 @@ func TestAttackNoiseBeforeAFailedWake(t *testing.T) {
 			hook := newWebhook(t, home.Porter())
 			h := openOn(ctx, t, home, brisk+"registration: {trust: open}\nwake: {attempts: 3, interval: 200ms}\n"+fmt.Sprintf("notify: {urls: [%q]}\n", hook.url))
 			client := h.lan.Client()
-			ip := func(i int) netip.Addr { return netip.AddrFrom4([4]byte{10, 77, 0, byte(100 + i)}) }
+			ip := func(i int) netip.Addr { // of both families
+				if i%2 == 1 {
+					return netip.MustParseAddr(fmt.Sprintf("fd77::1:%x", i))
+				}
+				return netip.AddrFrom4([4]byte{10, 77, 0, byte(100 + i)})
+			}
 			n := h.d.Log.Len()
 			for i := range crowd {
 				h.register(client, body(fmt.Sprint("m", i), machine.MAC{2, 0x90, 0, 0, 0, byte(i)}, entry{ip(i), []any{22}}))
@@ -111,7 +116,11 @@ func TestAttackNoiseBeforeAFailedWake(t *testing.T) {
 			n = h.d.Log.Len()
 			for i := range crowd {
 				mac := machine.MAC{2, 0x66, 0, 0, 0, byte(i % c.senders)}
-				h.must(forger.Forge(mac).ARPReply(ip(i)))
+				claim := forger.Forge(mac).ARPReply
+				if ip(i).Is6() {
+					claim = forger.Forge(mac).Advertise
+				}
+				h.must(claim(ip(i)))
 				_, err := h.d.Log.Wait(h.within(10*time.Second), n, isConflict(ip(i), mac))
 				h.must(err)
 			}

@@ -155,6 +155,31 @@ func unknowable(spelling, secret, got string) bool {
 	return quoted || strings.Contains(spelling, "{") && strings.ContainsAny(secret, ",}") && got != ""
 }
 
+// TestPrintedSecrets: a secret that is set in the environment is read again from the file
+// that is made of the configuration.
+func TestPrintedSecrets(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "config.yaml")
+	rapid.Check(t, func(t *rapid.T) {
+		secret := rapid.StringMatching(`[ -~äß☕]{8,200}`).Draw(t, "secret")
+		c, err := config.Load(path, false, []string{"NIGHTPORTER_REGISTRATION__TOKEN=" + secret, "NIGHTPORTER_HTTP__TOKEN=" + secret}, nil)
+		if err != nil {
+			return // it is too long
+		}
+		printed, err := c.Reveal()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, printed, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		defer os.Remove(path)
+		again, err := config.Load(path, true, nil, nil)
+		if err != nil || again.Registration.Token != secret || again.HTTP.Token != secret {
+			t.Errorf("%q: %v in\n%s", secret, err, printed)
+		}
+	})
+}
+
 // FuzzSecret: TestSecretsAreExactOrErrors for the text of a whole file around a secret
 // that stands nowhere else.
 func FuzzSecret(f *testing.F) {

@@ -99,6 +99,11 @@ func FuzzParseName(f *testing.F) {
 		} else if !utf8.ValidString(err.Error()) {
 			t.Errorf("the error is not UTF-8: %q", err)
 		}
+		if mac, ok := machine.MACInName(s); ok {
+			if again, ok := machine.MACInName(mac.String()); !ok || again != mac {
+				t.Errorf("%q begins with %v, which is %v", s, mac, again)
+			}
+		}
 		if kept := machine.Salvage(s, machine.MAC{2}); machine.CheckName(kept) != nil {
 			t.Errorf("%q becomes %q: %v", s, kept, machine.CheckName(kept))
 		}
