@@ -13,7 +13,7 @@ import (
 )
 
 // Every conversation is bounded: the request by Config.Timeout, the decision by
-// Config.HandlerTimeout, the answer and the farewell by these.
+// Config.HandlerTimeout, the answer and the wait for its reader by these.
 const (
 	sendTimeout = time.Second
 	lingerTime  = time.Second
@@ -92,13 +92,13 @@ func (b *bounded) Read(p []byte) (int, error) {
 // the client can read it. Where too many are read already, whether the client can
 // depends on what it has sent meanwhile.
 func (s *Server) answer(ctx context.Context, conn net.Conn, source ratelimit.Source, text string, run func(func())) {
-	if !s.farewells.enter(source) {
+	if !s.closing.enter(source) {
 		send(conn, text)
 		conn.Close()
 		return
 	}
 	run(func() {
-		defer s.farewells.leave(source)
+		defer s.closing.leave(source)
 		defer conn.Close()
 		if send(conn, text) {
 			linger(ctx, conn)

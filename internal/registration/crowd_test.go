@@ -37,20 +37,20 @@ func link(ip netip.Addr) (machine.MAC, bool) {
 // known has the fifth host a machine that registered before.
 func known(mac machine.MAC) bool { return mac == hostMAC(5) }
 
-// nobodyBody asks for an address that nobody has, which takes the handler time.
-var nobodyBody = strings.Replace(goodBody, "tower", "nobody", 1)
+// unusedBody asks for an address that no host has, which takes the handler time.
+var unusedBody = strings.Replace(goodBody, "tower", "unused", 1)
 
-// slowly is a handler that looks in vain for what nobodyBody asks for, and accepts
+// slowly is a handler that looks in vain for what unusedBody asks for, and accepts
 // all else at once.
 func slowly(ctx context.Context, req registration.Request, _ registration.Peer) error {
-	if req.Name != "nobody" {
+	if req.Name != "unused" {
 		return nil
 	}
 	timer := time.NewTimer(3 * time.Second)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-		return errors.New("nobody answers")
+		return errors.New("no host answers")
 	case <-ctx.Done():
 		return ctx.Err()
 	}
@@ -106,7 +106,7 @@ func (r *reception) linger(ctx context.Context, from, body string) {
 // takes long. All others on its link register at the first try, also in IPv6,
 // where they share a network with it.
 func TestAttackOneHostTakesAllPlaces(t *testing.T) {
-	for what, body := range map[string]string{"silent": "", "half a request": goodBody[:20], "garbage": "x", "an address that nobody has": nobodyBody} {
+	for what, body := range map[string]string{"silent": "", "half a request": goodBody[:20], "garbage": "x", "an address that no host has": unusedBody} {
 		for _, addresses := range []int{1, 64} {
 			for _, format := range []string{"192.168.1.%d", "fd77::64:%d"} { // 64 in hexadecimal
 				t.Run(fmt.Sprintf("%s from %d of %s", what, addresses, format), func(t *testing.T) {
@@ -149,7 +149,7 @@ func TestAttackManyHosts(t *testing.T) {
 			cfg := config()
 			cfg.Turns = 1
 			receive(t, cfg, slowly, func(t *testing.T, r *reception) {
-				r.attacked(4*hosts, func(i int) string { return fmt.Sprintf("fd77::%x:1", 20+i%hosts) }, nobodyBody, func() {
+				r.attacked(4*hosts, func(i int) string { return fmt.Sprintf("fd77::%x:1", 20+i%hosts) }, unusedBody, func() {
 					r.wantAllIn("192.168.1.5", "fd77::5:1")
 					if strangers {
 						r.wantAllIn("192.168.1.6", "fd77::6:1", "192.0.2.9")
@@ -182,9 +182,9 @@ func TestAttackAnswersAreNotRead(t *testing.T) {
 	})
 }
 
-// TestAttackFarewells: neither do those that are turned away take room from others
-// that have to read why, or without end.
-func TestAttackFarewells(t *testing.T) {
+// TestAttackRefusalsAreNotRead: clients that are turned away and stay leave room for
+// others that have to read why, and do not stay for long.
+func TestAttackRefusalsAreNotRead(t *testing.T) {
 	cfg := limited(2)
 	receive(t, cfg, accept, func(t *testing.T, r *reception) {
 		ctx, cancel := context.WithCancel(t.Context())

@@ -21,7 +21,7 @@ type limits struct {
 func (l limits) share() int { return max(l.most/4, minPerSource) }
 
 // kept is how many are kept free for machines that are known already, so that a
-// crowd of strangers does not keep one of them from registering.
+// crowd of others does not keep one of them from registering.
 func (l limits) kept() int { return l.most / 8 }
 
 // gate knows the connections that are open, in all and of each source. One that
@@ -41,9 +41,9 @@ type holder struct {
 }
 
 // visitor is one connection. Until its request is with the handler it may have to
-// give way to another. A client that has something to say sends it at once, and
-// one that sends slowly, or nothing, is not to keep others out; nor is one that
-// sends many requests at once.
+// give way to another. A client that has a request sends it at once, and one that
+// sends slowly, or nothing, is not to keep others out; nor is one that sends many
+// requests at once.
 type visitor struct {
 	source  ratelimit.Source
 	known   bool   // the source is a machine that is known

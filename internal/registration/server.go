@@ -61,19 +61,19 @@ type Options struct {
 
 // Server answers registrations.
 type Server struct {
-	cfg       atomic.Pointer[Config]
-	handler   Handler
-	log       *slog.Logger
-	observe   func(Conclusion)
-	locate    ratelimit.Locate
-	known     func(machine.MAC) bool
-	gate      gate
-	ration    ratelimit.Limiter
-	farewells farewells
-	repeats   *ratelimit.Limiter // of log lines about refusals of one source
-	accepted  *ratelimit.Limiter // of log lines about registrations of one machine
-	noise     *rate.Limiter      // of log lines about refusals
-	unlogged  atomic.Int64       // refusals that repeats and noise kept out of the log
+	cfg      atomic.Pointer[Config]
+	handler  Handler
+	log      *slog.Logger
+	observe  func(Conclusion)
+	locate   ratelimit.Locate
+	known    func(machine.MAC) bool
+	gate     gate
+	ration   ratelimit.Limiter
+	closing  closing
+	repeats  *ratelimit.Limiter // of log lines about refusals of one source
+	accepted *ratelimit.Limiter // of log lines about registrations of one machine
+	noise    *rate.Limiter      // of log lines about refusals
+	unlogged atomic.Int64       // refusals that repeats and noise kept out of the log
 }
 
 // The log takes a few refusals of each source, for a user who is trying things
