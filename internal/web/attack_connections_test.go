@@ -1,12 +1,15 @@
 package web_test
 
 import (
+	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/netip"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -99,6 +102,70 @@ func TestAttackConnectionsOfManyHosts(t *testing.T) {
 				b.wantAll(name)
 			})
 		})
+	}
+}
+
+// TestAttackConnectionsComeAgain: whenever the connections of an attacker are closed it
+// opens others, from 64 addresses that count as so many hosts. A host that follows the
+// events has all the same time to ask for something.
+func TestAttackConnectionsComeAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, stop := attackable(t, nil)
+		defer stop()
+		stream := b.follow("192.0.2.9")
+		defer stream.Close()
+		ctx, end := context.WithCancel(t.Context())
+		var attackers sync.WaitGroup
+		for name, way := range holdingWays {
+			for i := range 40 {
+				attackers.Go(func() { b.again(ctx, len(name)+7*i, way) })
+			}
+		}
+		for i := range 64 {
+			attackers.Go(func() { b.again(ctx, 5*i, streamWay) })
+		}
+		time.Sleep(time.Second)
+		for i := range 20 {
+			c := b.from("192.0.2.9")
+			time.Sleep(300 * time.Millisecond) // it is slow, or far away
+			go send(c, "GET /-/healthy HTTP/1.1\r\nHost: porter\r\nConnection: close\r\n\r\n")
+			if resp, err := answered(c); err != nil || resp.StatusCode != 200 {
+				t.Errorf("time %d: %v, %v", i, resp, err)
+			}
+			c.Close()
+			time.Sleep(200 * time.Millisecond)
+		}
+		if !following(stream) {
+			t.Error("the stream has ended")
+		}
+		end()
+		attackers.Wait()
+	})
+}
+
+func streamWay(c net.Conn) {
+	send(c, "GET /api/v1/events HTTP/1.1\r\nHost: porter\r\nAccept: text/event-stream\r\n\r\n")
+}
+
+// again opens a connection whenever the one before is closed, from the next address.
+func (b *target) again(ctx context.Context, i int, way func(net.Conn)) {
+	for ; ctx.Err() == nil; i++ {
+		c, err := b.pipes.dialFrom(ctx, fmt.Sprintf("10.0.0.%d", 1+i%64))
+		if err != nil {
+			return
+		}
+		go way(c)
+		open := context.AfterFunc(ctx, func() { c.Close() })
+		for range 200 { // it may be closed at any time, which a write finds out
+			time.Sleep(10 * time.Millisecond)
+			_ = c.SetWriteDeadline(time.Now().Add(time.Millisecond))
+			if _, err := io.WriteString(c, "x"); errors.Is(err, io.ErrClosedPipe) {
+				break
+			}
+		}
+		open()
+		c.Close()
+		time.Sleep(20 * time.Millisecond)
 	}
 }
 
