@@ -227,34 +227,66 @@ func TestRequestsOfOneConnection(t *testing.T) {
 	}
 }
 
+// open opens silent connections from ip.
+func (b *target) open(ip string, n int) (all []net.Conn) {
+	b.Helper()
+	for range n {
+		all = append(all, b.from(ip))
+	}
+	synctest.Wait()
+	return all
+}
+
+// closed returns how many connections the server has closed.
+func closed(all []net.Conn) (n int) {
+	for _, c := range all {
+		_ = c.SetReadDeadline(time.Now().Add(time.Millisecond))
+		if _, err := c.Read(make([]byte, 1)); err == io.EOF {
+			n++
+		}
+	}
+	return n
+}
+
 // A source has a quarter of the connections, and only its own oldest ones that wait
 // give way to more of it. Those on the loopback are not counted with others.
 func TestConnectionsOfOneSource(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b, stop := attackable(t, nil)
 		defer stop()
-		open := func(ip string, n int) (all []net.Conn) {
-			for range n {
-				all = append(all, b.from(ip))
-			}
-			synctest.Wait()
-			return all
-		}
-		closed := func(all []net.Conn) (n int) {
-			for _, c := range all {
-				_ = c.SetReadDeadline(time.Now().Add(time.Millisecond))
-				if _, err := c.Read(make([]byte, 1)); err == io.EOF {
-					n++
-				}
-			}
-			return n
-		}
-		other, local := open("192.0.2.9", 2), open("127.0.0.1", 100)
-		many := open("10.0.0.1", 40)
+		other, local := b.open("192.0.2.9", 2), b.open("127.0.0.1", 100)
+		many := b.open("10.0.0.1", 40)
 		if got := []int{closed(other), closed(local), closed(many[:8]), closed(many[8:])}; fmt.Sprint(got) != "[0 0 8 0]" {
 			t.Errorf("closed of another, the loopback, the oldest and the others: %v, want [0 0 8 0]", got)
 		}
 		for _, c := range append(append(other, local...), many...) {
+			c.Close()
+		}
+	})
+}
+
+// Where there is no room the source that holds most gives a connection up: of those that
+// wait for a request the oldest.
+func TestTheOneThatGivesWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, stop := attackable(t, nil)
+		defer stop()
+		fewer := b.open("10.0.0.1", 10)
+		busy := b.open("10.0.0.2", 5)
+		for _, c := range busy {
+			go holdingWays["unread file"](c)
+		}
+		idle := b.open("10.0.0.2", 15)
+		for i := range 98 {
+			defer b.from(fmt.Sprintf("10.0.1.%d", i)).Close()
+		}
+		time.Sleep(2 * time.Second)
+		newcomer := b.open("10.0.0.3", 1)
+		got := []int{closed(fewer), closed(busy), closed(idle[:1]), closed(idle[1:]), closed(newcomer)}
+		if fmt.Sprint(got) != "[0 0 1 0 0]" {
+			t.Errorf("closed of a source with fewer, the busy, the oldest idle, the others, the newcomer: %v, want [0 0 1 0 0]", got)
+		}
+		for _, c := range append(append(append(fewer, busy...), idle...), newcomer...) {
 			c.Close()
 		}
 	})
