@@ -1,12 +1,15 @@
 package web_test
 
 import (
+	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/netip"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -102,6 +105,70 @@ func TestAttackConnectionsOfManyHosts(t *testing.T) {
 	}
 }
 
+// TestAttackConnectionsComeAgain: whenever the connections of an attacker are closed it
+// opens others, from 64 addresses that count as so many hosts. A host that follows the
+// events has all the same time to ask for something.
+func TestAttackConnectionsComeAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, stop := attackable(t, nil)
+		defer stop()
+		stream := b.follow("192.0.2.9")
+		defer stream.Close()
+		ctx, end := context.WithCancel(t.Context())
+		var attackers sync.WaitGroup
+		for name, way := range holdingWays {
+			for i := range 40 {
+				attackers.Go(func() { b.again(ctx, len(name)+7*i, way) })
+			}
+		}
+		for i := range 64 {
+			attackers.Go(func() { b.again(ctx, 5*i, streamWay) })
+		}
+		time.Sleep(time.Second)
+		for i := range 20 {
+			c := b.from("192.0.2.9")
+			time.Sleep(300 * time.Millisecond) // it is slow, or far away
+			go send(c, "GET /-/healthy HTTP/1.1\r\nHost: porter\r\nConnection: close\r\n\r\n")
+			if resp, err := answered(c); err != nil || resp.StatusCode != 200 {
+				t.Errorf("time %d: %v, %v", i, resp, err)
+			}
+			c.Close()
+			time.Sleep(200 * time.Millisecond)
+		}
+		if !following(stream) {
+			t.Error("the stream has ended")
+		}
+		end()
+		attackers.Wait()
+	})
+}
+
+func streamWay(c net.Conn) {
+	send(c, "GET /api/v1/events HTTP/1.1\r\nHost: porter\r\nAccept: text/event-stream\r\n\r\n")
+}
+
+// again opens a connection whenever the one before is closed, from the next address.
+func (b *target) again(ctx context.Context, i int, way func(net.Conn)) {
+	for ; ctx.Err() == nil; i++ {
+		c, err := b.pipes.dialFrom(ctx, fmt.Sprintf("10.0.0.%d", 1+i%64))
+		if err != nil {
+			return
+		}
+		go way(c)
+		open := context.AfterFunc(ctx, func() { c.Close() })
+		for range 200 { // it may be closed at any time, which a write finds out
+			time.Sleep(10 * time.Millisecond)
+			_ = c.SetWriteDeadline(time.Now().Add(time.Millisecond))
+			if _, err := io.WriteString(c, "x"); errors.Is(err, io.ErrClosedPipe) {
+				break
+			}
+		}
+		open()
+		c.Close()
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
 // TestAttackConnectionsBesideAStream: a host that follows the events beside many other
 // requests is the one that holds most, when an attacker comes with 128 addresses. Its
 // stream goes on.
@@ -160,34 +227,66 @@ func TestRequestsOfOneConnection(t *testing.T) {
 	}
 }
 
+// open opens silent connections from ip.
+func (b *target) open(ip string, n int) (all []net.Conn) {
+	b.Helper()
+	for range n {
+		all = append(all, b.from(ip))
+	}
+	synctest.Wait()
+	return all
+}
+
+// closed returns how many connections the server has closed.
+func closed(all []net.Conn) (n int) {
+	for _, c := range all {
+		_ = c.SetReadDeadline(time.Now().Add(time.Millisecond))
+		if _, err := c.Read(make([]byte, 1)); err == io.EOF {
+			n++
+		}
+	}
+	return n
+}
+
 // A source has a quarter of the connections, and only its own oldest ones that wait
 // give way to more of it. Those on the loopback are not counted with others.
 func TestConnectionsOfOneSource(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b, stop := attackable(t, nil)
 		defer stop()
-		open := func(ip string, n int) (all []net.Conn) {
-			for range n {
-				all = append(all, b.from(ip))
-			}
-			synctest.Wait()
-			return all
-		}
-		closed := func(all []net.Conn) (n int) {
-			for _, c := range all {
-				_ = c.SetReadDeadline(time.Now().Add(time.Millisecond))
-				if _, err := c.Read(make([]byte, 1)); err == io.EOF {
-					n++
-				}
-			}
-			return n
-		}
-		other, local := open("192.0.2.9", 2), open("127.0.0.1", 100)
-		many := open("10.0.0.1", 40)
+		other, local := b.open("192.0.2.9", 2), b.open("127.0.0.1", 100)
+		many := b.open("10.0.0.1", 40)
 		if got := []int{closed(other), closed(local), closed(many[:8]), closed(many[8:])}; fmt.Sprint(got) != "[0 0 8 0]" {
 			t.Errorf("closed of another, the loopback, the oldest and the others: %v, want [0 0 8 0]", got)
 		}
 		for _, c := range append(append(other, local...), many...) {
+			c.Close()
+		}
+	})
+}
+
+// Where there is no room the source that holds most gives a connection up: of those that
+// wait for a request the oldest.
+func TestTheOneThatGivesWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, stop := attackable(t, nil)
+		defer stop()
+		fewer := b.open("10.0.0.1", 10)
+		busy := b.open("10.0.0.2", 5)
+		for _, c := range busy {
+			go holdingWays["unread file"](c)
+		}
+		idle := b.open("10.0.0.2", 15)
+		for i := range 98 {
+			defer b.from(fmt.Sprintf("10.0.1.%d", i)).Close()
+		}
+		time.Sleep(2 * time.Second)
+		newcomer := b.open("10.0.0.3", 1)
+		got := []int{closed(fewer), closed(busy), closed(idle[:1]), closed(idle[1:]), closed(newcomer)}
+		if fmt.Sprint(got) != "[0 0 1 0 0]" {
+			t.Errorf("closed of a source with fewer, the busy, the oldest idle, the others, the newcomer: %v, want [0 0 1 0 0]", got)
+		}
+		for _, c := range append(append(append(fewer, busy...), idle...), newcomer...) {
 			c.Close()
 		}
 	})

@@ -51,6 +51,7 @@ func TestAttackUnreadAnswersOverHTTP2(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var made atomic.Int64
 		b, stop := attackable(t, func(o *web.Options) { o.WebConfig, o.Gatherer = config, &long{made: &made} })
+		defer time.Sleep(10 * time.Second) // TLS waits for 5 s to say that a connection is closed
 		defer stop()
 		for range 3 {
 			defer b.askUnread("10.0.0.1", "/metrics", 16).Close()

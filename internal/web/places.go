@@ -51,7 +51,7 @@ type place struct {
 	// Guarded by the pool.
 	doing activity
 	since time.Time
-	kept  int // while it is above 0 the place is not taken back
+	kept  int // while it is above 0 the place is not taken back, and not counted
 }
 
 // pool is a number of places.
@@ -68,7 +68,7 @@ func (p *pool) take(of peer, doing activity, giveWay func()) *place {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := time.Now()
-	if p.total >= p.most || len(p.held[of.source]) >= p.each {
+	if p.total >= p.most || p.load(of.source) >= p.each {
 		old := p.victim(of.source, now)
 		if old == nil {
 			return nil
@@ -82,56 +82,71 @@ func (p *pool) take(of peer, doing activity, giveWay func()) *place {
 	return c
 }
 
+// load returns how many places count as those of source.
+func (p *pool) load(source ratelimit.Source) (n int) {
+	for _, c := range p.held[source] {
+		if c.kept == 0 {
+			n++
+		}
+	}
+	return n
+}
+
+// candidate is a place that may be taken back.
+type candidate struct {
+	*place
+	load int  // of its source
+	old  bool // it has done the same for patience
+}
+
 // victim returns the place that makes room for one more of source, or nil. A source
 // with a full share gives up one of its own.
 func (p *pool) victim(source ratelimit.Source, now time.Time) *place {
-	full := len(p.held[source]) >= p.each
-	var found *place
+	own := p.load(source)
+	var found candidate
 	for s, held := range p.held {
-		if full && s != source {
+		if own >= p.each && s != source {
 			continue
 		}
+		load := p.load(s)
 		for _, c := range held {
-			if p.yields(c, source, now) && (found == nil || p.compare(c, found, now) < 0) {
-				found = c
+			next := candidate{c, load, now.Sub(c.since) >= p.patience}
+			if next.yields(source, own) && (found.place == nil || next.compare(found) < 0) {
+				found = next
 			}
 		}
 	}
-	return found
+	return found.place
 }
 
-// yields reports whether c may be taken back for one more of source: where source is
-// then still the one that holds less, and after patience also where they have changed
-// places. What waits yields to its own source as well.
-func (p *pool) yields(c *place, source ratelimit.Source, now time.Time) bool {
-	own, has := len(p.held[source]), len(p.held[c.peer.source])
+// yields reports whether c may be taken back for one more of source, which has own:
+// where source is then still the one that holds less, and after patience also where
+// they have changed places. What waits yields to its own source as well.
+func (c candidate) yields(source ratelimit.Source, own int) bool {
 	switch {
 	case c.kept > 0:
 		return false
 	case c.peer.source == source:
 		return c.doing == waiting
 	default:
-		return has > own+1 || has > own && p.old(c, now)
+		return c.load > own+1 || c.load > own && c.old
 	}
 }
 
 // compare puts those that give way first in front: of the source that holds most, what
 // has waited for patience, and then what is oldest. What has not waited for so long
 // has a request on its way.
-func (p *pool) compare(a, b *place, now time.Time) int {
+func (c candidate) compare(other candidate) int {
 	return cmp.Or(
-		cmp.Compare(len(p.held[b.peer.source]), len(p.held[a.peer.source])),
-		cmp.Compare(p.idle(b, now), p.idle(a, now)),
-		a.since.Compare(b.since),
+		cmp.Compare(other.load, c.load),
+		cmp.Compare(other.idle(), c.idle()),
+		c.since.Compare(other.since),
 	)
 }
 
-// old reports whether the place has done the same for patience.
-func (p *pool) old(c *place, now time.Time) bool { return now.Sub(c.since) >= p.patience }
-
 // idle returns 1 for a place that has waited for patience, else 0.
-func (p *pool) idle(c *place, now time.Time) int {
-	if c.doing == waiting && p.old(c, now) {
+func (c candidate) idle() int {
+	if c.doing == waiting && c.old {
 		return 1
 	}
 	return 0
@@ -164,8 +179,8 @@ func (c *place) now(doing activity) {
 	c.doing, c.since = doing, time.Now()
 }
 
-// keep has the place not be taken back until release is called: something on its
-// connection has a place of its own.
+// keep has the place not be taken back, nor counted as its source's, until release is
+// called: something on its connection has a place of its own.
 func (c *place) keep() (release func()) {
 	if c == nil { // a request without a connection of ours
 		return func() {}
