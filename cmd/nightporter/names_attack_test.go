@@ -92,7 +92,7 @@ func TestAttackNameOfTheConfiguration(t *testing.T) {
 func TestAttackNoiseBeforeAFailedWake(t *testing.T) {
 	t.Parallel()
 	const crowd = 14
-	for name, c := range map[string]struct{ senders, messages int }{"one sender": {1, 1}, "a sender for each": {crowd, 3}} {
+	for name, c := range map[string]struct{ senders, messages int }{"one sender": {1, 1}, "a sender for each": {crowd, 2}} {
 		t.Run(name, func(t *testing.T) {
 			ctx, home := newLAN(t)
 			hook := newWebhook(t, home.Porter())
