@@ -129,8 +129,8 @@ func TestServerCutsOffTheSlow(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			d := newDesk(t, "127.0.0.1:0", cfg, accept)
-			conn := d.dial(t)
 			begun := time.Now()
+			conn := d.dial(t)
 			done := make(chan struct{})
 			var sender sync.WaitGroup
 			sender.Go(func() { tt.send(t, conn, done) })
