@@ -198,7 +198,7 @@ func (v webClient) ask(ctx context.Context, method, path string, headers ...stri
 
 // gets reports how long an answer took, or an error.
 func (v webClient) gets(ctx context.Context, path, part string) (time.Duration, error) {
-	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second) // as Prometheus does by default
 	defer cancel()
 	began := time.Now()
 	resp, err := v.ask(ctx, http.MethodGet, path)

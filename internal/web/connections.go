@@ -83,6 +83,18 @@ func track(c net.Conn, state http.ConnState) {
 	}
 }
 
+// answering is next, after which the connection of a request waits for another one, or
+// ends: a client that has its answer may ask on a new connection before the server has
+// closed the old one. In HTTP/2 a connection may have other requests.
+func answering(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if held := placeOf(r); held != nil && r.ProtoMajor == 1 {
+			defer held.now(waiting)
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
 // placeKey is the key of a connection's *place in the context of its requests.
 type placeKey struct{}
 
