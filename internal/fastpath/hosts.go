@@ -2,17 +2,27 @@ package fastpath
 
 import (
 	"cmp"
+	"maps"
 	"net/netip"
 	"slices"
 	"sync"
+
+	"golang.org/x/time/rate"
 
 	"nightporter/internal/lan"
 	"nightporter/internal/machine"
 )
 
-// maxHosts bounds how many addresses of other hosts are known: a flood of invented
-// ones must not fill the memory. It pushes out those that were not heard since.
-const maxHosts = 512
+const (
+	// maxHosts bounds how many other hosts are known: a flood of invented ones must not
+	// fill the memory. It pushes out those that were not heard since.
+	maxHosts = 512
+
+	// newHosts and newHostsAtOnce ration, in hosts a second, those that were not known: a
+	// flood of invented ones takes a minute to push out a host that is silent.
+	newHosts       = 4
+	newHostsAtOnce = 128
+)
 
 // Host is another host on the LAN.
 type Host struct {
@@ -21,26 +31,38 @@ type Host struct {
 }
 
 // hosts are the other hosts on the LAN, as they were heard by ARP and neighbour
-// discovery.
+// discovery: of each MAC the latest address of a family, however many it speaks for.
 type hosts struct {
 	mu             sync.Mutex
-	clock          uint64               // counts what was heard
-	recent, before map[netip.Addr]heard // before is dropped when recent is half of maxHosts
+	fresh          *rate.Limiter
+	clock          uint64            // counts what was heard
+	recent, before map[hostKey]heard // before is dropped when recent is half of maxHosts
+}
+
+type hostKey struct {
+	mac machine.MAC
+	six bool
 }
 
 type heard struct {
-	mac machine.MAC
-	at  uint64
+	ip netip.Addr
+	at uint64
 }
 
 func (h *hosts) note(ip netip.Addr, mac machine.MAC) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if _, known := h.recent[ip]; !known && (h.recent == nil || len(h.recent) >= maxHosts/2) {
-		h.recent, h.before = make(map[netip.Addr]heard), h.recent
+	key := hostKey{mac, ip.Is6()}
+	if _, known := h.recent[key]; !known {
+		if _, known = h.before[key]; !known && !h.fresh.Allow() {
+			return
+		}
+		if len(h.recent) >= maxHosts/2 {
+			h.recent, h.before = make(map[hostKey]heard), h.recent
+		}
 	}
 	h.clock++
-	h.recent[ip] = heard{mac, h.clock}
+	h.recent[key] = heard{ip, h.clock}
 }
 
 // Hosts returns the other hosts that were heard on the LAN, with an address of the
@@ -49,26 +71,15 @@ func (r *Reader) Hosts(six bool, most int) []Host {
 	h := &r.hosts
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	latest := make(map[Host]uint64)
-	for _, some := range []map[netip.Addr]heard{h.before, h.recent} {
-		for ip, e := range some {
-			if ip.Is6() == six {
-				latest[Host{e.mac, ip}] = e.at
-			}
-		}
+	latest := maps.Clone(h.before)
+	maps.Copy(latest, h.recent)
+	keys := slices.DeleteFunc(slices.Collect(maps.Keys(latest)), func(k hostKey) bool { return k.six != six })
+	slices.SortFunc(keys, func(a, b hostKey) int { return cmp.Compare(latest[b].at, latest[a].at) })
+	all := make([]Host, min(len(keys), most))
+	for i := range all {
+		all[i] = Host{keys[i].mac, latest[keys[i]].ip}
 	}
-	all := make([]Host, 0, len(latest))
-	for host := range latest {
-		all = append(all, host)
-	}
-	slices.SortFunc(all, func(a, b Host) int { return cmp.Compare(latest[b], latest[a]) })
-	seen := make(map[machine.MAC]bool)
-	all = slices.DeleteFunc(all, func(host Host) bool {
-		again := seen[host.MAC]
-		seen[host.MAC] = true
-		return again
-	})
-	return all[:min(len(all), most)]
+	return all
 }
 
 // noteHost takes ARP or neighbour discovery of a host that is not watched: it may

@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"sync/atomic"
 
+	"golang.org/x/time/rate"
+
 	"nightporter/internal/claim"
 	"nightporter/internal/lan"
 	"nightporter/internal/machine"
@@ -44,6 +46,7 @@ func New(o Options) *Reader {
 	r := &Reader{
 		responder: claim.Responder{Send: o.Send, Replied: o.Replied},
 		forward:   o.Forward, sequence: rand.Uint32(), sightings: o.Sightings,
+		hosts: hosts{fresh: rate.NewLimiter(newHosts, newHostsAtOnce), recent: make(map[hostKey]heard), before: make(map[hostKey]heard)},
 	}
 	r.SetView(NewView(Rules{}))
 	r.SetSurroundings(Surroundings{})

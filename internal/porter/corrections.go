@@ -89,12 +89,16 @@ func (e *entry) noteRequesters() {
 
 // correct sends a requester who has the address: we, if we still answer for it, or its
 // machine, if that is up.
-func (n *nic) correct(g handover.Guest) {
-	switch a := n.reader.View().Address(g.Addr); {
-	case a == nil:
+func (l *loop) correct(n *nic, g handover.Guest) {
+	a := n.reader.View().Address(g.Addr)
+	if a == nil {
+		return
+	}
+	switch e := l.machines.byMAC[a.Target().MAC]; {
+	case e == nil || e.nic != n:
 	case a.Kept():
-		n.point(g, n.MAC())
+		e.pointRationed(g, n.MAC())
 	case a.Up():
-		n.point(g, a.MAC())
+		e.pointRationed(g, a.MAC())
 	}
 }

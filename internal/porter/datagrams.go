@@ -3,7 +3,6 @@ package porter
 import (
 	"net/netip"
 	"slices"
-	"time"
 
 	"nightporter/internal/handover"
 	"nightporter/internal/lan"
@@ -99,7 +98,7 @@ func (e *entry) undivert() {
 		e.nic.placeClient(e.target.Owner(g.Addr), g, g.MAC)
 		if e.hold.Waits(g.Addr, g.MAC) {
 			e.pin()
-			e.repin = time.Now() // once more, after the machine's answer
+			e.pins.twice = true // once more, after the machine's answer
 		}
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"nightporter/internal/fair"
 	"nightporter/internal/fastpath"
 	"nightporter/internal/guard"
@@ -28,7 +30,8 @@ type entry struct {
 	ways       []guard.Way // to clients: what comes by them the reader sends on, not our kernel
 	judge      *fair.Judge
 	readiness  handover.Readiness // while it arrives
-	repin      time.Time          // when clients with held packets are to be pinned again
+	pins       pins               // likewise
+	tells      *rate.Limiter      // of neighbors, one by one
 	refusedAt  time.Time          // while it arrives: when it refused a connection, and others were told of that
 	unasked    bool               // it cannot be probed, and the log says so already
 	nextProbed int                // which of its TCP services was probed last beside a question

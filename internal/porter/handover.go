@@ -11,11 +11,6 @@ import (
 	"nightporter/internal/machine"
 )
 
-// pinInterval is how often clients with held packets are sent a unicast ARP/NA that
-// points the address at our MAC, if the machine says nothing: it may have spoken to
-// one of them alone.
-const pinInterval = time.Second
-
 // setHold changes what is done with packets for a machine.
 func (e *entry) setHold(k *kernel, mode machine.HoldMode) {
 	switch mode {
@@ -43,9 +38,6 @@ func (l *loop) checkReadiness(now time.Time, e *entry) {
 	}
 	for _, s := range due.Check {
 		l.check(now, e, s)
-	}
-	if !now.Before(e.repin) {
-		e.pin()
 	}
 	l.ready(e, due.Ready)
 }
@@ -109,20 +101,6 @@ func (e *entry) replay(frame []byte, sum lan.Checksum) error {
 		return fmt.Errorf("a held frame is %v", v)
 	}
 	return e.nic.reader.Forward(&p, e.target.Owner(p.To))
-}
-
-// pin keeps clients with held packets here, although the machine speaks for itself:
-// a machine whose service is not ready would refuse their next SYN.
-func (e *entry) pin() {
-	if e.State() != machine.Arriving || e.nic == nil {
-		return
-	}
-	e.repin = time.Now().Add(pinInterval)
-	for _, g := range e.hold.Guests() {
-		if g.MAC != e.nic.MAC() { // our own host's entry is permanent
-			e.nic.point(g, e.nic.MAC())
-		}
-	}
 }
 
 // unpin sends clients to the machine.

@@ -167,7 +167,7 @@ func (l *loop) see(s fastpath.Sighting) {
 		}
 	case fastpath.SawReset:
 		l.proved(e, s.Address.IP(), machine.BySystem)
-		e.refused(&l.machines)
+		e.refused()
 	case fastpath.SawReject:
 		e.hold.Refused(s.Service.ID)
 		e.readiness.Objected(time.Now(), s.Service.ID)
@@ -188,7 +188,7 @@ func (l *loop) see(s fastpath.Sighting) {
 	case fastpath.SawVisit:
 		l.tell(e, machine.Visited{})
 	case fastpath.SawDiversion:
-		e.diverted(&l.machines, s.Address.IP())
+		e.diverted(s.Address.IP())
 	}
 }
 
@@ -207,7 +207,10 @@ func (l *loop) tick() {
 	for _, n := range l.nics {
 		l.tickNIC(now, n)
 		n.announcer.Run(now)
-		n.corrections.run(now, n.correct)
+		n.corrections.run(now, func(g handover.Guest) { l.correct(n, g) })
+		for e, ok := n.pins.Pop(now); ok; e, ok = n.pins.Pop(now) {
+			l.pinRound(now, n, e)
+		}
 		l.recoverLost(n)
 	}
 	if l.kernel.guard.Check(now) {
@@ -246,7 +249,7 @@ func (l *loop) recover(e *entry) {
 func (l *loop) next() (next time.Time) {
 	moments := []time.Time{l.timers.Next(), l.checks.Next(), l.kernel.guard.Next()}
 	for _, n := range l.nics {
-		moments = append(moments, n.announcer.Next(), n.corrections.next(), n.again, n.restate)
+		moments = append(moments, n.announcer.Next(), n.corrections.next(), n.pins.Next(), n.again, n.restate)
 	}
 	for _, at := range moments {
 		if !at.IsZero() && (next.IsZero() || at.Before(next)) {

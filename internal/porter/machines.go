@@ -35,7 +35,7 @@ func (l *loop) policy() machine.Policy {
 
 // insert takes in a machine, whatever it does at present.
 func (l *loop) insert(m *machine.Machine) *entry {
-	e := &entry{Machine: m, hold: handover.NewHold(l.conf.Hold.Packets, l.budget), judge: new(fair.Judge)}
+	e := &entry{Machine: m, hold: handover.NewHold(l.conf.Hold.Packets, l.budget), judge: new(fair.Judge), pins: newPins(), tells: newTells()}
 	e.setTarget()
 	l.machines.add(e)
 	l.metrics.AddMachine(e.name())

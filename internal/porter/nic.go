@@ -14,6 +14,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"nightporter/internal/claim"
+	"nightporter/internal/due"
 	"nightporter/internal/fastpath"
 	"nightporter/internal/lan"
 	"nightporter/internal/machine"
@@ -37,18 +38,18 @@ type nic struct {
 	announcer   claim.Announcer
 	binder      *claim.Binder
 	corrections corrections
-	pins        *rate.Limiter // of hosts that have not asked
-	reminders   *rate.Limiter // likewise
-	stale       bool          // the readers' view has to be made anew
-	stuck       bool          // the kernel filter could not be set, and the log says so
-	refused     bool          // so could claimed addresses, in bind mode
-	lostBefore  uint64        // sightings known to be lost
-	probes      uint16        // counts our probes of services
-	known       lan.Network   // what was acted upon last
-	outSince    time.Time     // when the trouble began
-	again       time.Time     // when to look at the interface unasked; zero: no need
-	missed      lan.Change    // what was not acted upon when it could not be looked at
-	restate     time.Time     // when to announce the claims anew; zero: no need
+	pins        due.Queue[*entry] // rounds of machines that arrive
+	tells       *rate.Limiter     // of neighbors, one by one
+	stale       bool              // the readers' view has to be made anew
+	stuck       bool              // the kernel filter could not be set, and the log says so
+	refused     bool              // so could claimed addresses, in bind mode
+	lostBefore  uint64            // sightings known to be lost
+	probes      uint16            // counts our probes of services
+	known       lan.Network       // what was acted upon last
+	outSince    time.Time         // when the trouble began
+	again       time.Time         // when to look at the interface unasked; zero: no need
+	missed      lan.Change        // what was not acted upon when it could not be looked at
+	restate     time.Time         // when to announce the claims anew; zero: no need
 
 	observe  func() (lan.Outlook, error) // asks the kernel; tests have it fail
 	transmit func(frame []byte) error    // puts a frame on the wire; tests look here
@@ -59,7 +60,7 @@ type nic struct {
 func newNIC(name string, local bool, sightings chan<- fastpath.Sighting, replied func(lan.Kind), log *slog.Logger) *nic {
 	n := &nic{name: name, local: local, log: log.With("interface", name)}
 	n.network.Store(&lan.Network{Name: name})
-	n.pins, n.reminders = rate.NewLimiter(pinRate, pinBurst), rate.NewLimiter(pinRate, pinBurst)
+	n.tells = newTellsAll()
 	n.observe, n.transmit = n.observeKernel, n.Send
 	send := func(frame []byte) error { return n.transmit(frame) }
 	n.reader = fastpath.New(fastpath.Options{Send: send, Forward: n.forward, Replied: replied, Sightings: sightings})

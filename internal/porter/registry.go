@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"nightporter/internal/machine"
 )
 
@@ -139,3 +141,6 @@ func (a awaited) note(e *entry) {
 // pace returns how often one of them may be asked, about any of its services, so
 // that all get their share of the questions.
 func (a awaited) pace() time.Duration { return time.Second * time.Duration(len(a)) / questions }
+
+// share returns how many frames a second neighbors may be told of one of them.
+func (a awaited) share() rate.Limit { return min(tellRate, tellAll/rate.Limit(max(len(a), 1))) }
