@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/binary"
+	"fmt"
 	"net/netip"
 	"slices"
 	"testing"
@@ -180,4 +181,38 @@ func attacks(c *lab.Capture) (n int) {
 		}
 	}
 	return n
+}
+
+// TestAttackFramesOfOtherNetworks: SYNs in frames of a VLAN, to groups and to other hosts do not
+// wake. One with priority tags belongs to the network without a VLAN
+// (IEEE 802.1Q, VID 0), however many it has.
+func TestAttackFramesOfOtherNetworks(t *testing.T) {
+	for tags := 1; tags <= 2; tags++ {
+		t.Run(fmt.Sprint(tags, " priority tags"), func(t *testing.T) {
+			h := open(t, brisk)
+			nas := h.nas(nil)
+			client, porter := h.lan.Client(), h.lan.Porter()
+			h.putToSleep(nas)
+			n := h.d.Log.Len()
+			knock := func(src, dst machine.MAC, port uint16, ids ...byte) {
+				frame := segment(src, dst, netip.AddrPortFrom(client.Addr4(), port), netip.AddrPortFrom(nas4, 22), flagSYN)
+				for _, id := range ids {
+					frame = slices.Insert(frame, 12, 0x81, 0, 0, id)
+				}
+				h.must(client.SendFrame(frame))
+			}
+			all, group := machine.Broadcast, machine.MAC{1, 0, 0x5e, 0, 0, 1}
+			knock(client.MAC(), porter.MAC(), 1001, 5)
+			knock(client.MAC(), porter.MAC(), 1002, 5, 0)
+			knock(client.MAC(), porter.MAC(), 1003, 0, 5)
+			knock(client.MAC(), all, 1004)
+			knock(client.MAC(), group, 1005)
+			knock(client.MAC(), nas.MAC(), 1006)
+			knock(client.MAC(), porter.MAC(), 1100, slices.Repeat([]byte{0}, tags)...)
+			e := h.moved(n, "nas", "asleep", "waking", machine.WhyKnock)
+			if source, _, _ := cutKnock(e.Field("knock")); source.Port() != 1100 {
+				t.Errorf("woken by %q, want the SYN with priority tags", e.Field("knock"))
+			}
+		})
+	}
 }
