@@ -93,6 +93,10 @@ func (d draw) detection() time.Duration {
 	return 0
 }
 
+// mute tells whether nothing is heard of the machine before its service is ready: it does
+// not say that it is up, and tests no address.
+func (d draw) mute() bool { return !d.announce && d.detection() == 0 && d.delay == 0 }
+
 // heard is when the card hears a magic packet, counted from the knock. They come
 // after half a second, after one, and then each second.
 func (d draw) heard() time.Duration {

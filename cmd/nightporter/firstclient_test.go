@@ -29,9 +29,13 @@ type result struct {
 }
 
 // pause is how long the porter waits between two questions to a service that it
-// has asked for so long.
+// has asked for so long, or to a machine that it has neither woken before nor heard.
 func (r result) pause() time.Duration {
-	return min(r.wait/800, 250*time.Millisecond)
+	pause := min(r.wait/800, 250*time.Millisecond)
+	if r.mute() {
+		pause = max(pause, 50*time.Millisecond)
+	}
+	return pause
 }
 
 // drawn adds the machine of a draw, the nth on its LAN.

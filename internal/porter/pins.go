@@ -117,6 +117,7 @@ func (e *entry) diverted(addr netip.Addr) {
 func (l *loop) pinRound(now time.Time, n *nic, e *entry) {
 	if e.nic != n || e.State() != machine.Arriving || !l.machines.has(e) {
 		e.pins.addrs = nil
+		e.tells.SetLimitAt(now, tellRate)
 		return
 	}
 	p := &e.pins

@@ -30,6 +30,21 @@ func (x *fixture) crowd(ip netip.Addr) {
 	}
 }
 
+// upAt has nas be up at ip, and refuse all connections.
+func (x *fixture) upAt(e *entry, ip netip.Addr) {
+	x.up(at(nas(), ip))
+	x.pass(2 * time.Second)
+	x.want(e, machine.Arriving)
+	x.forgetSent()
+}
+
+// refusing is nas while it arrives without its service, and one client waits.
+func (x *fixture) refusing(ip netip.Addr) {
+	e := x.asleep(nas())
+	x.hear(syn(ip, 22))
+	x.upAt(e, ip)
+}
+
 // speaks is a broadcast of nas by which others may learn where it is.
 func speaks(ip netip.Addr) *lan.Packet {
 	if ip.Is6() {
@@ -49,10 +64,7 @@ func TestAttackPinsToInventedMACs(t *testing.T) {
 					const lasts = 20 * time.Second
 					e := x.asleep(nas())
 					x.crowd(ip)
-					x.up(at(nas(), ip))
-					x.pass(2 * time.Second)
-					x.want(e, machine.Arriving)
-					x.forgetSent()
+					x.upAt(e, ip)
 					began, told := time.Now(), make(map[machine.MAC]time.Time)
 					for n := range max(rate, 1) * int(lasts/time.Second) {
 						if rate > 0 {
@@ -91,12 +103,7 @@ func TestAttackPinsToInventedMACs(t *testing.T) {
 // for it. Each is answered, as by any host, and a few are told again.
 func TestAttackCorrectionsToInventedMACs(t *testing.T) {
 	withLoop(t, nil, func(x *fixture) {
-		e := x.asleep(nas())
-		x.hear(syn(nas4, 22))
-		x.up(at(nas(), nas4))
-		x.pass(2 * time.Second)
-		x.want(e, machine.Arriving)
-		x.forgetSent()
+		x.refusing(nas4)
 		const questions, lasts = 4000, 10
 		for i := range questions {
 			mac, ip := invented(i, false)
@@ -113,11 +120,7 @@ func TestAttackCorrectionsToInventedMACs(t *testing.T) {
 // and one that goes on so each 50 ms.
 func TestPinsAreAtOnce(t *testing.T) {
 	withLoop(t, nil, func(x *fixture) {
-		e := x.asleep(nas())
-		x.hear(syn(nas4, 22))
-		x.up(at(nas(), nas4))
-		x.pass(2 * time.Second)
-		x.want(e, machine.Arriving)
+		x.refusing(nas4)
 		x.pass(5 * time.Second)
 		told := func() int {
 			n := x.count(func(s *sentFrame) bool { return s.Dst == clientMAC && s.Kind == lan.ARPRequest && s.From != s.To })
