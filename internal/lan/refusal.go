@@ -54,9 +54,9 @@ func (p *Packet) Refusal() Refusal {
 }
 
 // isSource reports whether a packet from another host may come from ip: RFC 1122,
-// section 3.2.1.3; RFC 1112, section 4, for 240.0.0.0/4, where the limited broadcast
-// is; RFC 4291, sections 2.5.2, 2.5.3 and 2.7. IPv4-mapped addresses are not for the
-// wire either (RFC 4038, section 4.2).
+// section 3.2.1.3, for IPv4, and RFC 1112, section 4, for 240.0.0.0/4, which has the
+// limited broadcast in it; RFC 4291, sections 2.5.2, 2.5.3 and 2.7, for IPv6, and RFC
+// 6890, section 2.2.3, for the IPv4-mapped addresses.
 func isSource(ip netip.Addr) bool {
 	if ip.IsUnspecified() || ip.IsMulticast() || ip.IsLoopback() || ip.Is4In6() {
 		return false
@@ -75,7 +75,7 @@ func refusal4(b []byte) Refusal {
 	switch {
 	case checksum(header, 0) != 0: // then nothing else in it means anything
 		return BadChecksum
-	case b[8] == 0: // no forwarder would pass it on (RFC 791, section 3.2)
+	case b[8] == 0: // no forwarder would pass it on (RFC 791, section 3.1)
 		return NoHops
 	}
 	switch routed, whole := readOptions(header[ipv4Header:]); {

@@ -116,6 +116,32 @@ func TestAttackCorrectionsToInventedMACs(t *testing.T) {
 	})
 }
 
+// TestAttackStragglersFromInventedMACs: hosts that are not there send to the porter for a
+// machine that is up. Each packet is sent on, as a kernel does that was sent it, and a few
+// are told where the machine is.
+func TestAttackStragglersFromInventedMACs(t *testing.T) {
+	withLoop(t, nil, func(x *fixture) {
+		e := x.asleep(nas())
+		x.hear(syn(nas4, 22))
+		x.up(at(nas(), nas4)).open = []uint16{22}
+		x.pass(2 * time.Second)
+		x.want(e, machine.Awake)
+		x.forgetSent()
+		const packets, lasts = 4000, 10
+		for i := range packets {
+			mac, ip := invented(i, false)
+			x.hear(parsed(lan.SYNProbe(mac, lantest.PorterMAC, netip.AddrPortFrom(ip, 40000), netip.AddrPortFrom(nas4, 80), 1)))
+			x.pass(lasts * time.Second / packets)
+		}
+		if got := x.count(func(s *sentFrame) bool { return s.Dst != nasMAC && s.Dst.Unicast() }); got > 60+31*lasts {
+			t.Errorf("%d frames in %d s beside the packets", got, lasts)
+		}
+		if got := x.count(func(s *sentFrame) bool { return s.Dst == nasMAC && s.Kind == lan.TCP && s.ToPort == 80 }); got != packets {
+			t.Errorf("%d of %d packets were sent on", got, packets)
+		}
+	})
+}
+
 // A machine that says several times that it is up has its client told each time at once,
 // and one that goes on so each 50 ms.
 func TestPinsAreAtOnce(t *testing.T) {
