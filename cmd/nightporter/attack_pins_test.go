@@ -76,6 +76,38 @@ func TestAttackPinsOnTheWire(t *testing.T) {
 	h.wantMetric(1, `nightporter_machine_state{machine="nas", state="arriving"}`)
 }
 
+// TestAttackOneSYNOnTheWire: a host sends one forged SYN for a machine that does not come.
+// What the porter sends then stays few, over both families.
+func TestAttackOneSYNOnTheWire(t *testing.T) {
+	for _, ip := range []netip.Addr{nas4, nas6} {
+		t.Run(ip.String(), func(t *testing.T) {
+			h := open(t, brisk)
+			nas := h.nas(func(c *lab.MachineConfig) { c.IgnoreMagic = lab.IgnoreAll })
+			attacker, porter := h.another("attacker", 66), h.lan.Porter()
+			h.putToSleep(nas)
+			wire := h.capturePort(porter)
+			const lasts = 7 * time.Second
+			began := time.Now()
+			frame, err := lan.SYNProbe(machine.MAC{6, 0, 0, 0, 1, 1}, porter.MAC(), netip.AddrPortFrom(clientAddr(attacker, ip), 40000), netip.AddrPortFrom(ip, 22), 1)
+			h.must(err)
+			h.must(attacker.SendFrame(frame))
+			h.event(nas, lab.MagicPacket)
+			after(began, lasts)
+			n := 0
+			for _, f := range wire.Frames() {
+				if f.Src() == porter.MAC() && f.Time.After(began) && f.Time.Before(began.Add(lasts)) {
+					n++
+				}
+			}
+			t.Logf("%d frames in %v", n, lasts)
+			if n > 250 {
+				t.Errorf("%d frames in %v for one SYN, want 250 at most", n, lasts)
+			}
+			h.wantMetric(1, `nightporter_machine_state{machine="nas", state="waking"}`)
+		})
+	}
+}
+
 // wakesBeside has a client connect to another machine that sleeps, and expects that it is
 // connected as soon as its service is up.
 func (h *house) wakesBeside() pending {
