@@ -201,6 +201,7 @@ func (l *loop) tick() {
 		l.tell(e, machine.Ticked{Pace: l.awaited.pace()})
 		l.drain()
 	}
+	l.pinRounds(now) // before the machine is asked whether it takes clients
 	for e, ok := l.checks.Pop(now); ok; e, ok = l.checks.Pop(now) {
 		l.checkReadiness(now, e)
 	}
@@ -208,9 +209,6 @@ func (l *loop) tick() {
 		l.tickNIC(now, n)
 		n.announcer.Run(now)
 		n.corrections.run(now, func(g handover.Guest) { l.correct(n, g) })
-		for e, ok := n.pins.Pop(now); ok; e, ok = n.pins.Pop(now) {
-			l.pinRound(now, n, e)
-		}
 		l.recoverLost(n)
 	}
 	if l.kernel.guard.Check(now) {

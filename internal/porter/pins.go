@@ -113,6 +113,15 @@ func (e *entry) diverted(addr netip.Addr) {
 	}
 }
 
+// pinRounds has the rounds that are due.
+func (l *loop) pinRounds(now time.Time) {
+	for _, n := range l.nics {
+		for e, ok := n.pins.Pop(now); ok; e, ok = n.pins.Pop(now) {
+			l.pinRound(now, n, e)
+		}
+	}
+}
+
 // pinRound tells those whose turn it is. Clients with held packets go before other hosts.
 func (l *loop) pinRound(now time.Time, n *nic, e *entry) {
 	if e.nic != n || e.State() != machine.Arriving || !l.machines.has(e) {
