@@ -89,6 +89,7 @@ func TestPinnedAfterAnOutage(t *testing.T) {
 		x.want(e, machine.Arriving)
 		x.done()
 		x.outage(10 * time.Millisecond)
+		x.pass(time.Millisecond)
 		if got := x.done(); !slices.Contains(got, "point client to us") {
 			t.Errorf("done %q", got)
 		}
