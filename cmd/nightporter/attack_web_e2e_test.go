@@ -125,10 +125,8 @@ func (h *house) heldAgainst(s *webAttacker, v webClient, name string, all []webA
 	if resp.Body.Close(); resp.StatusCode != http.StatusAccepted {
 		h.Errorf("%s: a wake that another host asks for: status %d, want 202", name, resp.StatusCode)
 	}
-	if len(s.from) <= 8 {
-		other.host = newcomer
-		h.follows(other)
-	}
+	other.host = newcomer
+	h.follows(other)
 	stop()
 	dials := <-ended
 	grown := strings.Count(h.d.Log.Text(), "\n") - lines

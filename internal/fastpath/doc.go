@@ -11,9 +11,9 @@
 //     requesters of a machine that answers too or that is sent to by mistake, the
 //     list of other hosts, and the resolver while a question is open. They never wait
 //     for the event loop: a sighting for which there is no room is counted and dropped.
-//   - The event loop makes each Target and each View, and calls Reader.SetView. It
-//     takes the sightings from their channel and calls Sighting.Taken for each. It
-//     alone calls the methods of Target. What these share with the readers is
-//     atomic or has a lock.
+//   - The event loop makes each Target and each View, and calls Reader.SetView and
+//     Reader.SetSurroundings. It takes the sightings from their channel and calls
+//     Sighting.Taken for each. It alone calls the methods of Target. What these share
+//     with the readers is atomic or has a lock.
 //   - Other goroutines call Reader.Resolve, which waits for answers, and Reader.Lost.
 package fastpath
