@@ -100,8 +100,8 @@ func TestAttackOneSYNOnTheWire(t *testing.T) {
 				}
 			}
 			t.Logf("%d frames in %v", n, lasts)
-			if n > 250 {
-				t.Errorf("%d frames in %v for one SYN, want 250 at most", n, lasts)
+			if n > 450 {
+				t.Errorf("%d frames in %v for one SYN, want 450 at most", n, lasts)
 			}
 			h.wantMetric(1, `nightporter_machine_state{machine="nas", state="waking"}`)
 		})

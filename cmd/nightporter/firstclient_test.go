@@ -33,7 +33,7 @@ type result struct {
 func (r result) pause() time.Duration {
 	pause := min(r.wait/800, 250*time.Millisecond)
 	if r.mute() {
-		pause = max(pause, 50*time.Millisecond)
+		pause = max(pause, 20*time.Millisecond)
 	}
 	return pause
 }

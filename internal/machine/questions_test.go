@@ -24,7 +24,7 @@ func booted(t *testing.T, boot time.Duration) *life {
 // whatever it is known to take.
 func TestAttackOneKnockMakesFewQuestions(t *testing.T) {
 	for boot, want := range map[time.Duration]struct{ soon, late int }{
-		0: {300, 900}, 2 * s: {500, 1100}, 8 * s: {650, 1250}, 30 * s: {300, 1150},
+		0: {750, 1700}, 2 * s: {950, 1850}, 8 * s: {1100, 1900}, 30 * s: {750, 1800},
 	} {
 		t.Run(boot.String(), func(t *testing.T) {
 			l := booted(t, boot)
@@ -67,7 +67,7 @@ func TestAttackArrivalWithoutAService(t *testing.T) {
 	}
 }
 
-// TestABootIsNoticedInTime: within 50 ms, as long as nothing is known of the machine, and
+// TestABootIsNoticedInTime: within 21 ms, as long as nothing is known of the machine, and
 // within 6 ms of a boot as it was before, or of a frame.
 func TestABootIsNoticedInTime(t *testing.T) {
 	for _, boot := range []time.Duration{700 * time.Millisecond, 3 * s, 12 * s, 28 * s} {
@@ -77,12 +77,12 @@ func TestABootIsNoticedInTime(t *testing.T) {
 			take time.Duration
 			late time.Duration
 		}{
-			{"unknown", func(t *testing.T) *life { return booted(t, 0) }, boot, 50 * time.Millisecond},
+			{"unknown", func(t *testing.T) *life { return booted(t, 0) }, boot, max(boot/700, 21*time.Millisecond)},
 			{"the same again", func(t *testing.T) *life { return booted(t, boot) }, boot, max(boot/700, 6*time.Millisecond)},
 			{"a fifth faster", func(t *testing.T) *life { return booted(t, boot) }, boot * 4 / 5, max(boot/700, 6*time.Millisecond)},
 			{"a fifth slower", func(t *testing.T) *life { return booted(t, boot) }, boot * 6 / 5, max(boot/600, 6*time.Millisecond)},
-			{"much faster", func(t *testing.T) *life { return booted(t, boot) }, boot / 2, 50 * time.Millisecond},
-			{"much slower", func(t *testing.T) *life { return booted(t, boot) }, boot * 3 / 2, 55 * time.Millisecond},
+			{"much faster", func(t *testing.T) *life { return booted(t, boot) }, boot / 2, max(boot/700, 21*time.Millisecond)},
+			{"much slower", func(t *testing.T) *life { return booted(t, boot) }, boot * 3 / 2, max(boot/500, 21*time.Millisecond)},
 		} {
 			t.Run(fmt.Sprintf("%v/%s", boot, c.name), func(t *testing.T) {
 				l := c.life(t).event(knockSSH)

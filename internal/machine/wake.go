@@ -13,7 +13,7 @@ const arrivalPace = 100 * time.Millisecond
 // unheardPace is how soon a booting machine is asked again while nothing says that it is
 // about to come: a switch floods the questions to all ports, and one forged SYN begins
 // them. A boot is noticed so much later at most.
-const unheardPace = 50 * time.Millisecond
+const unheardPace = 20 * time.Millisecond
 
 // A machine that does not wake is tried with growing pauses. The first wake that
 // fails may be an accident, and the next knock wakes again.
