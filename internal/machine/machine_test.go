@@ -75,7 +75,7 @@ func TestWhatHoldsInEachState(t *testing.T) {
 		{machine.Settling, newLife(t, nil).event(registered), machine.HoldAll, machine.Observed, machine.Own, s},
 		{machine.Settling, keep(asleep(t, nil)).event(frame), machine.HoldAll, machine.Observed, machine.Claimed, s},
 		{machine.Asleep, keep(asleep(t, nil)), machine.HoldAll, machine.Observed, machine.Claimed, 0},
-		{machine.Waking, keep(waking(t, nil)), machine.HoldAll, machine.Observed, machine.Claimed, unheardPace},
+		{machine.Waking, keep(waking(t, nil)), machine.HoldAll, machine.Observed, machine.Claimed, 20 * time.Millisecond},
 		{machine.Arriving, keep(waking(t, nil)).pass(s).event(answer(ip4)), machine.HoldUnready, machine.Observed, machine.Claimed, 100 * time.Millisecond},
 	} {
 		t.Run(c.state.String(), func(t *testing.T) {
