@@ -211,30 +211,6 @@ func TestFieldReadyByBanner(t *testing.T) {
 	}
 }
 
-// TestFieldReadyBySSHD asks the real one for its banner.
-func TestFieldReadyBySSHD(t *testing.T) {
-	if b, err := os.ReadFile("/proc/self/uid_map"); err != nil || !bytes.HasSuffix(bytes.TrimSpace(b), []byte(" 4294967295")) {
-		t.Skip("sshd works as a user of its own, which this user namespace has not:", err)
-	}
-	path, keyscan, dir := installed(t, "sshd"), installed(t, "ssh-keyscan"), t.TempDir()
-	key := filepath.Join(dir, "key")
-	if out, err := exec.Command(installed(t, "ssh-keygen"), "-q", "-t", "ed25519", "-N", "", "-f", key).CombinedOutput(); err != nil {
-		t.Fatalf("ssh-keygen: %v: %s", err, out)
-	}
-	// It wants a directory in /run, which is not the test's to make.
-	script := fmt.Sprintf("mount -t tmpfs none /run && mkdir /run/sshd && exec %s -D -f /dev/null -h %s -p 22 -o PidFile=none", path, key)
-	s := prepareReady(t, fieldProbe, false, nas4, service{"22/tcp", "banner:SSH-2.0-OpenSSH"}, &lab.Command{Args: []string{"unshare", "-m", "sh", "-c", script}})
-	var out bytes.Buffer
-	cmd := s.lan.Client().Command(s.within(40*time.Second), keyscan, "-T", "30", "-t", "ed25519", nas4.String())
-	cmd.Stdout = &out
-	s.must(s.lan.Client().Start(cmd))
-	s.must(cmd.Wait())
-	if !strings.Contains(out.String(), "ssh-ed25519") {
-		t.Errorf("the server has the keys %q", out.String())
-	}
-	s.comes(20*time.Second, 0, "nas", "awake")
-}
-
 // TestFieldReadyAfterADelay: of a service that says nothing it is known how long it
 // takes.
 func TestFieldReadyAfterADelay(t *testing.T) {
