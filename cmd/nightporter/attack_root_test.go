@@ -41,7 +41,7 @@ func (r *rooted) warned() bool { return strings.Contains(r.d.Log.Text(), `"event
 func TestAttackAfterARootsUpgrade(t *testing.T) {
 	t.Parallel()
 	if err := os.Chown(t.TempDir(), nobody, nobody); err != nil {
-		t.Skip("needs root, and nobody in its user namespace:", err)
+		cannotRun(t, "needs root, and nobody in its user namespace:", err)
 	}
 	user, err := privilege.Find("")
 	if err != nil || user.UID == 0 {

@@ -68,11 +68,11 @@ func permitted(t *testing.T, dir string) string {
 	binary.LittleEndian.PutUint32(data[0:], 2<<24) // VFS_CAP_REVISION_2, and no effective bit
 	binary.LittleEndian.PutUint32(data[4:], 1<<unix.CAP_NET_RAW|1<<unix.CAP_NET_ADMIN)
 	if err := unix.Setxattr(path, "security.capability", data[:], 0); err != nil {
-		t.Skip("not tested: files here can have no capabilities:", err)
+		cannotRun(t, "not tested: files here can have no capabilities:", err)
 	}
 	var stat unix.Statfs_t
 	if err := unix.Statfs(path, &stat); err != nil || stat.Flags&unix.ST_NOSUID != 0 {
-		t.Skip("not tested: the capabilities of files mean nothing here:", err)
+		cannotRun(t, "not tested: the capabilities of files mean nothing here:", err)
 	}
 	return path
 }
@@ -84,7 +84,7 @@ func TestAsInTheContainer(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	if err := os.Chown(dir, privilege.Unused, privilege.Unused); err != nil {
-		t.Skip("needs root, and other users in its user namespace:", err)
+		cannotRun(t, "needs root, and other users in its user namespace:", err)
 	}
 	ctx, lan := newLAN(t)
 	h := &house{T: t, ctx: ctx, lan: lan}

@@ -19,7 +19,7 @@ type sshd struct{ path, dir, key string }
 func newSSHD(t *testing.T) sshd {
 	t.Helper()
 	if b, err := os.ReadFile("/proc/self/uid_map"); err != nil || !bytes.HasSuffix(bytes.TrimSpace(b), []byte(" 4294967295")) {
-		t.Skip("sshd works as a user of its own, which this user namespace has not:", err)
+		cannotRun(t, "sshd works as a user of its own, which this user namespace has not:", err)
 	}
 	d := sshd{path: installed(t, "sshd"), dir: t.TempDir()}
 	d.key = filepath.Join(d.dir, "key")
