@@ -161,7 +161,7 @@ const groupWrite = 0o020
 func warnExposed(path string, log *slog.Logger) {
 	if info, err := os.Stat(path); err == nil && info.Mode()&groupWrite != 0 {
 		log.Warn("a group can write to the configuration file, and so have nightporter run programs (wake_command)", "event", "configuration_exposed",
-			"file", path, "try", "chmod g-w "+path)
+			"file", path, "try", "chmod g-w "+shell.Quote(path))
 	}
 }
 

@@ -54,7 +54,7 @@ type turns struct{ at, left int }
 func (t *turns) begin() { t.left = math.MaxInt }
 
 // take calls tell for one neighbor of n after the other, until each has had its turn or
-// tell reports that there is no more to be told for now.
+// tell reports that the ration is used up.
 func (t *turns) take(n int, tell func(i int) bool) {
 	for t.left = min(t.left, n); t.left > 0 && tell(t.at%n); t.left-- {
 		t.at++

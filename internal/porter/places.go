@@ -142,6 +142,9 @@ func (l *loop) placeEntry(e *entry, views map[*nic]*netView, holders map[netip.A
 	if e.nic != nil && v == nil && e.places != nil {
 		return changed // the interface is out: what was known of its network stays
 	}
+	if v != nil {
+		v = v.of(spec.Addrs())
+	}
 	places := make([]machine.Place, len(spec.Monitor))
 	for i, a := range spec.Monitor {
 		p := e.placeOf(a, v, l.interfaces.names())
@@ -187,7 +190,8 @@ func (e *entry) settleOn(n *nic, log *slog.Logger) {
 	n.stale = true
 }
 
-// placeOf judges one address on an interface; v is nil where that is out.
+// placeOf judges one address on an interface; v is that of the machine, and nil where
+// the interface is out.
 func (e *entry) placeOf(a machine.Address, v *netView, interfaces []string) machine.Place {
 	ip, spec := a.IP, e.Spec()
 	p := machine.Place{Addr: ip}
@@ -202,7 +206,7 @@ func (e *entry) placeOf(a machine.Address, v *netView, interfaces []string) mach
 		p.Reason, p.Forbidden = "the MAC is that of an interface of this host", true
 		return p
 	}
-	if what := registration.Forbidden(ip, v.of(spec.Addrs())); what != "" {
+	if what := registration.Forbidden(ip, v); what != "" {
 		p.Reason, p.Forbidden = "it is "+what, true
 		return p
 	}
