@@ -30,8 +30,8 @@ func TestAttackRegistration(t *testing.T) {
 	for name, what := range abuses {
 		t.Run(name, func(t *testing.T) {
 			h := openFor(t, brisk, attackTime)
-			good, nas := h.registrants(), h.nas(nil)
-			h.attackedBy([]*attacker{h.addAttacker(0, 8, ip4)}, 64, []abuse{what}, func() { h.wantAllRegistered(good, nas) })
+			good, nas, calm := h.registered()
+			h.attackedBy([]*attacker{h.addAttacker(0, 8, ip4)}, 64, []abuse{what}, func() { h.wantAllRegistered(good, nas, calm) })
 			h.wantFewLines()
 		})
 	}
@@ -44,8 +44,8 @@ func TestAttackRegistrationFromManyAddresses(t *testing.T) {
 		for _, addresses := range []int{1, 64} {
 			t.Run(fmt.Sprintf("%d of "+string(f), addresses, 0), func(t *testing.T) {
 				h := openFor(t, brisk, attackTime)
-				good, nas := h.registrants(), h.nas(nil)
-				h.attackedBy([]*attacker{h.addAttacker(0, addresses, f)}, 64, everyAbuse(), func() { h.wantAllRegistered(good, nas) })
+				good, nas, calm := h.registered()
+				h.attackedBy([]*attacker{h.addAttacker(0, addresses, f)}, 64, everyAbuse(), func() { h.wantAllRegistered(good, nas, calm) })
 				h.wantFewLines()
 			})
 		}
@@ -55,12 +55,12 @@ func TestAttackRegistrationFromManyAddresses(t *testing.T) {
 // TestAttackRegistrationFromManyHosts: several hosts attack together.
 func TestAttackRegistrationFromManyHosts(t *testing.T) {
 	h := openFor(t, brisk, attackTime)
-	good, nas := h.registrants(), h.nas(nil)
+	good, nas, calm := h.registered()
 	var attackers []*attacker
 	for n := range soak(3, 8) {
 		attackers = append(attackers, h.addAttacker(n, 8, ip4))
 	}
-	h.attackedBy(attackers, 64, everyAbuse(), func() { h.wantAllRegistered(good, nas) })
+	h.attackedBy(attackers, 64, everyAbuse(), func() { h.wantAllRegistered(good, nas, calm) })
 	h.wantFewLines()
 }
 
@@ -68,13 +68,13 @@ func TestAttackRegistrationFromManyHosts(t *testing.T) {
 // with another port. Log and history stay short, and others register.
 func TestAttackRegistersItself(t *testing.T) {
 	h := openFor(t, brisk, attackTime)
-	good, nas := h.registrants(), h.nas(nil)
+	good, nas, calm := h.registered()
 	a := h.addAttacker(0, 1, ip4)
 	itself := func(_ context.Context, a *attacker, conn net.Conn) {
 		_, _ = io.WriteString(conn, body(a.Name(), a.MAC(), entry{a.from[0], []any{1 + a.tried.Load()}}))
 		_, _ = io.Copy(io.Discard, conn)
 	}
-	h.attackedBy([]*attacker{a}, 64, []abuse{itself}, func() { h.wantAllRegistered(good, nas) })
+	h.attackedBy([]*attacker{a}, 64, []abuse{itself}, func() { h.wantAllRegistered(good, nas, calm) })
 	lines := 0
 	for _, e := range h.d.Log.Entries(0) {
 		if e.Field("machine") == a.Name() || e.Event() == "registration_refused" {

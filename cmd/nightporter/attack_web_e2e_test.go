@@ -67,12 +67,18 @@ func TestAttackSecuredWeb(t *testing.T) {
 // -soak, and of all at once.
 func (h *house) holdsAgainst(s *webAttacker, v webClient, all []webAttack) {
 	h.Helper()
+	nas := h.nas(nil)
+	h.register(nas.Host, everything(nas))
+	calm := h.lateBy(nas)
+	against := func(i int, name string, all []webAttack) {
+		h.heldAgainst(s, v, name, all, h.another("another "+name, 80+i), func() { h.wantNoLater(nas, calm) })
+	}
 	if *soakFlag {
-		for _, a := range all {
-			h.heldAgainst(s, v, a.name, []webAttack{a})
+		for i, a := range all {
+			against(i+1, a.name, []webAttack{a})
 		}
 	}
-	h.heldAgainst(s, v, "all", all)
+	against(0, "all", all)
 }
 
 // pause waits for d, within the time of the test.
@@ -85,8 +91,9 @@ func (h *house) pause(d time.Duration) {
 	}
 }
 
-// heldAgainst has an attack last for some seconds, and asks for pages meanwhile.
-func (h *house) heldAgainst(s *webAttacker, v webClient, name string, all []webAttack) {
+// heldAgainst has an attack last for some seconds, asks for pages meanwhile, has a newcomer
+// register and does something more.
+func (h *house) heldAgainst(s *webAttacker, v webClient, name string, all []webAttack, newcomer *lab.Host, more func()) {
 	h.Helper()
 	other, local := v, v
 	other.host, other.via = h.lan.Client(), netip.AddrPortFrom(h.lan.Porter().Addr4(), rig.HTTPPort)
@@ -117,7 +124,7 @@ func (h *house) heldAgainst(s *webAttacker, v webClient, name string, all []webA
 		during = max(during, now)
 		h.pause(time.Until(began.Add(time.Duration((i+1)*soak(10, 60)) * time.Second / times)))
 	}
-	newcomer := h.another("another "+name, 90)
+	more()
 	h.register(newcomer, body("told of "+name, newcomer.MAC(), entry{newcomer.Addr4(), []any{22}}))
 	h.hearsOf(stream, "told of "+name)
 	resp, err := other.ask(h.within(5*time.Second), http.MethodPost, "/api/v1/machines/"+url.PathEscape("told of "+name)+"/wake")

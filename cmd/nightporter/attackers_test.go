@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"nightporter/internal/lab"
-	"nightporter/internal/machine"
 	"nightporter/internal/rig"
 )
 
@@ -122,7 +121,27 @@ func (r *registrant) body() string {
 	return body(r.Name(), r.MAC(), entry{r.Addr4(), []any{22}}, entry{r.Addr6(), []any{22}})
 }
 
-// rawly registers as the clients of Wakupator do: one connection, one try.
+// asWakupator registers as the client that comes with Wakupator does: without a name, with
+// numbers for ports, and with one read for the answer.
+func asWakupator(h *house, r *registrant, i int) (string, error) {
+	conn, err := r.Dial(h.within(10*time.Second), "tcp", h.registrationAddr(i))
+	if err != nil {
+		return "", err
+	}
+	defer conn.Close()
+	if err := conn.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		return "", err
+	}
+	_, err = fmt.Fprintf(conn, `{"mac": %q, "monitor": [{"ip": %q, "port": [22, 25565]}, {"ip": %q, "port": [22]}]}`, r.MAC(), r.Addr4(), r.Addr6())
+	if err != nil {
+		return "", err
+	}
+	answer := make([]byte, 1024)
+	n, err := conn.Read(answer)
+	return string(answer[:n]), err
+}
+
+// rawly registers with one connection and one try.
 func rawly(h *house, r *registrant, i int) (string, error) {
 	to := h.porterAddr(i)
 	return h.d.RegisterIn(h.within(10*time.Second), r.Host, to, []string{r.body()}, 0)
@@ -164,17 +183,26 @@ func (h *house) porterAddr(i int) netip.Addr {
 // registrants adds the hosts that mean well.
 func (h *house) registrants() []*registrant {
 	h.Helper()
-	all := []*registrant{{with: rawly}, {with: rawly, fresh: true}, {with: withProgram}, {with: withProgram, fresh: true}, {with: withScript, fresh: true}}
+	all := []*registrant{{with: asWakupator}, {with: rawly}, {with: rawly, fresh: true}, {with: withProgram}, {with: withProgram, fresh: true}, {with: withScript, fresh: true}}
 	for i, r := range all {
 		var err error
 		r.Host, err = h.lan.AddHost(fmt.Sprintf("good%d", i),
 			netip.MustParsePrefix(fmt.Sprintf("10.77.0.%d/24", 60+i)), netip.MustParsePrefix(fmt.Sprintf("fd77::60%d/64", i)))
 		h.must(err)
-		if !r.fresh {
-			h.register(r.Host, r.body())
+		if !r.fresh && r.persevere(h, 1) != 1 {
+			h.Fatal("a host does not register although all is calm")
 		}
 	}
 	return all
+}
+
+// registered adds the hosts that mean well, and a machine that has been woken once, with
+// what lateBy says of it.
+func (h *house) registered() (good []*registrant, nas *lab.Machine, calm time.Duration) {
+	h.Helper()
+	good, nas = h.registrants(), h.nas(nil)
+	h.register(nas.Host, everything(nas))
+	return good, nas, h.lateBy(nas)
 }
 
 // persevere registers n times, and returns how many were accepted.
@@ -223,8 +251,8 @@ func (h *house) attackedBy(attackers []*attacker, threads int, what []abuse, f f
 }
 
 // wantAllRegistered has 20 of 20 registrations of each host accepted, and a machine
-// that registers once, sleeps, and is woken by its first client.
-func (h *house) wantAllRegistered(good []*registrant, nas *lab.Machine) {
+// that registers once, sleeps, and is woken by its first client as fast as when all is calm.
+func (h *house) wantAllRegistered(good []*registrant, nas *lab.Machine, calm time.Duration) {
 	h.Helper()
 	var all sync.WaitGroup
 	defer all.Wait()
@@ -239,13 +267,7 @@ func (h *house) wantAllRegistered(good []*registrant, nas *lab.Machine) {
 		h.Errorf("nas: %q, %v", answer, err)
 		return
 	}
-	n := h.d.Log.Len()
-	h.must(nas.Sleep(h.ctx))
-	h.moved(n, "nas", "settling", "asleep", machine.WhySilent)
-	if got := h.connect(h.lan.Client(), nas4, 22); got != lab.Banner("nas") {
-		h.Errorf("the service said %q", got)
-	}
-	h.moved(n, "nas", "arriving", "awake", machine.WhyReady)
+	h.wantNoLater(nas, calm)
 }
 
 // wantFewLines: an attack is a few lines in the log.
