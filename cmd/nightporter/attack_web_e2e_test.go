@@ -98,7 +98,8 @@ func (h *house) heldAgainst(s *webAttacker, v webClient, name string, all []webA
 	other, local := v, v
 	other.host, other.via = h.lan.Client(), netip.AddrPortFrom(h.lan.Porter().Addr4(), rig.HTTPPort)
 	local.host, local.via = h.lan.Porter(), netip.MustParseAddrPort(fmt.Sprintf("127.0.0.1:%d", rig.HTTPPort))
-	stream := h.follows(other)
+	stream, end := h.follows(other)
+	defer end()
 	resident, _ := h.memory()
 	lines := strings.Count(h.d.Log.Text(), "\n")
 	attacking, stop := context.WithCancel(h.ctx)
@@ -133,7 +134,8 @@ func (h *house) heldAgainst(s *webAttacker, v webClient, name string, all []webA
 		h.Errorf("%s: a wake that another host asks for: status %d, want 202", name, resp.StatusCode)
 	}
 	other.host = newcomer
-	h.follows(other)
+	_, endOther := h.follows(other)
+	defer endOther()
 	stop()
 	dials := <-ended
 	grown := strings.Count(h.d.Log.Text(), "\n") - lines

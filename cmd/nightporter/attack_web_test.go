@@ -213,8 +213,8 @@ func (v webClient) gets(ctx context.Context, path, part string) (time.Duration, 
 	return time.Since(began), err
 }
 
-// follows follows the events, and hands on each line.
-func (h *house) follows(v webClient) <-chan string {
+// follows follows the events until end is called, and hands on each line.
+func (h *house) follows(v webClient) (_ <-chan string, end func()) {
 	h.Helper()
 	resp, err := v.ask(h.ctx, http.MethodGet, "/api/v1/events", "Accept", "text/event-stream")
 	h.must(err)
@@ -229,7 +229,7 @@ func (h *house) follows(v webClient) <-chan string {
 			lines <- text.Text()
 		}
 	}()
-	return lines
+	return lines, func() { resp.Body.Close() }
 }
 
 // hearsOf waits until a stream tells of a machine.
