@@ -191,7 +191,7 @@ func addresses(n int) string {
 func TestDecodeErrors(t *testing.T) {
 	const noObject = `expected one JSON object such as {"mac": "d8:cb:8a:39:be:a1", "monitor": [...]}`
 	const anyMAC = `expected a MAC address such as "d8:cb:8a:39:be:a1"`
-	const anyPort = `expected 1 to 65535, "22/tcp", "51820/udp" or "icmp"`
+	const anyPort = `expected 1 to 65535, "22/tcp", "51820/udp", "icmp", or a name of /etc/services such as "ssh"`
 	tests := []struct{ name, body, want string }{
 		{"empty", "", "the request was empty: expected one JSON object"},
 		{"white space", " \n", "the request was empty: expected one JSON object"},
