@@ -245,8 +245,13 @@ func (g *Guard) there(t *nftables.Table) bool {
 }
 
 // Attach makes the chain of an interface anew, which is there, or is again: the
-// chain may have gone with it, or may hang on what it was before.
+// chain may have gone with it, or may hang on what it was before. One that is not in
+// Options is taken in.
 func (g *Guard) Attach(ifi string) error {
+	if g.number(ifi) == 0 {
+		g.opts.Interfaces = append(slices.Clone(g.opts.Interfaces), ifi)
+		g.broken = true // the tables have nothing of it
+	}
 	switch {
 	case g.mute != nil:
 		return g.mute
