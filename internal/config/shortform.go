@@ -28,8 +28,12 @@ func readMonitor(e *entry) []machine.Address {
 		e.ok = false
 	}
 	addrs := withServices(ips, services)
+	at := "ports"
+	if len(ips) > machine.MaxAddresses {
+		at = "ip"
+	}
 	if e.ok {
-		e.ok = monitorBounded(e.place.member("ports"), addrs)
+		e.ok = monitorBounded(e.place.member(at), addrs)
 	}
 	return addrs
 }

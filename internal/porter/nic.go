@@ -241,6 +241,9 @@ func (n *nic) observeKernel() (lan.Outlook, error) {
 // carrier returns what is wrong with the cable. Frames go nowhere without a
 // complaint when it is out, so the silence that follows is not the machine's.
 func (n *nic) carrier() error {
+	if n.unnamed.Load() {
+		return n.out()
+	}
 	s, err := lan.ReadStatus(n.name)
 	if err != nil {
 		return err
