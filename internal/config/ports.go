@@ -29,13 +29,13 @@ func readAddress(p place, raw any, guest bool) (a machine.Address, ok bool) {
 
 // readPorts reads the services of an address.
 func readPorts(p place, raw any, a *machine.Address) bool {
-	list, place, ok := items(p, raw)
+	list, where, ok := items(p, raw)
 	if !ok {
 		return p.wrong(raw, "a list of ports, such as [ssh, 445]; an empty one claims the address, but no packet wakes")
 	}
 	seen := map[machine.Port]bool{}
 	for i, r := range list {
-		at := place(i)
+		at := where(i)
 		ports, settings, good := readService(at, r)
 		for _, port := range ports {
 			if _, twice := a.Settings[port]; twice && !settings.IsZero() {
