@@ -71,6 +71,11 @@ func TestReferenceBegins(t *testing.T) {
 	if lines := strings.Count(first, "\n"); lines > 45 {
 		t.Errorf("the first part has %d lines, want at most 45: a screen", lines)
 	}
+	for line := range strings.Lines(first) {
+		if len(line) > width+1 {
+			t.Errorf("a line of %d letters, want at most %d: %s", len(line)-1, width, line)
+		}
+	}
 }
 
 // The second part has every key but machines once, in the order of the table, with its
@@ -120,15 +125,15 @@ func everyKey() string {
 			b.WriteString("#" + of + ":\n")
 		}
 		section = of
-		indent := ""
+		indent, prefix := "", "# "
 		if nested {
-			indent = "  "
+			indent, prefix = "  ", "#  # "
 		}
 		help := k.Help
 		if k.Restart {
 			help += " [restart]"
 		}
-		comment(&b, "#"+indent+"# ", help)
+		comment(&b, prefix, help)
 		b.WriteString("#" + indent + name + ": " + k.Default + "\n")
 	}
 	return strings.TrimPrefix(b.String(), "\n")

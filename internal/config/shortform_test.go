@@ -60,7 +60,7 @@ func TestBadShortForm(t *testing.T) {
 		{`ip: [192.0.2.7, 192.0.2], ports: [22]`, `machines[0].ip[1]: found "192.0.2" (from FILE): ` + ip},
 		{`ip: [192.0.2.7, 192.0.2.7], ports: [22]`, `machines[0].ip[1]: found "192.0.2.7" (from FILE): expected no entry twice: machines[0].ip[0] is the same`},
 		{`ip: 192.0.2.7, ports: sssh`, `machines[0].ports: found "sssh" (from FILE): ` + port + `: did you mean ssh?`},
-		{`ip: 192.0.2.7, ports: [22, httsp/tcp]`, `machines[0].ports[1]: found "httsp/tcp" (from FILE): ` + port + `: did you mean https/tcp?`},
+		{`ip: 192.0.2.7, ports: [22, htttps/tcp]`, `machines[0].ports[1]: found "htttps/tcp" (from FILE): ` + port + `: did you mean https/tcp?`},
 		{`ip: 192.0.2.7, ports: [no-such-service-anywhere]`, `machines[0].ports[0]: found "no-such-service-anywhere" (from FILE): ` + port},
 		{`ip: 192.0.2.7, ports: [ssh/sctp]`, `machines[0].ports[0]: found "ssh/sctp" (from FILE): ` + port},
 		{`ip: 192.0.2.7, port: [22]`, `machines[0].port: unknown key (from FILE): did you mean machines[0].ports?

@@ -196,6 +196,7 @@ func TestTimeIsReadFirst(t *testing.T) {
 		Machines: func() []machine.Status { calls = append(calls, "machines"); return nil },
 		Now:      func() time.Time { calls = append(calls, "now"); return midnight },
 	})
+	calls = nil // of the start
 	if _, err := reg.Gather(); err != nil {
 		t.Fatal(err)
 	}
@@ -237,7 +238,7 @@ func TestSwitches(t *testing.T) {
 			func(s *metrics.Source) *func() bool { return &s.Guarded }},
 		{"guard_needed", "1 where this host's kernel has to be kept silent about claimed addresses, 0 where it is silent by itself or claim.guard is off.",
 			func(s *metrics.Source) *func() bool { return &s.GuardNeeded }},
-		{"journal_healthy", "1 while what has to outlive a restart is being stored, 0 while it cannot be and registrations are refused.",
+		{"journal_healthy", "1 while the journal can be written, 0 while it cannot and registrations are refused.",
 			func(s *metrics.Source) *func() bool { return &s.Stored }},
 	} {
 		on := false
