@@ -47,6 +47,7 @@ func TestResumeWithoutNetwork(t *testing.T) {
 	h.said(0, isBack, lab.Interface)
 	nas := h.nas(nil)
 	h.putToSleep(nas)
+	h.stored("asleep", 1)
 	h.d.Kill()
 	h.must(late.RemoveLink(lab.Interface))
 	d, err := h.d.AgainUntil(h.ctx, brisk, "/-/healthy")
@@ -81,8 +82,13 @@ func withoutNetwork(t *testing.T, conf string) (*house, *lab.Host) {
 // waitsFor compares what a daemon without a network says that it waits for.
 func (h *house) waitsFor(reason string) {
 	h.Helper()
-	status, body, err := h.d.GetInside(h.within(5*time.Second), "/-/ready")
-	h.must(err)
+	var status int
+	var body string
+	for deadline := time.Now().Add(5 * time.Second); !strings.Contains(body, reason) && time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+		var err error
+		status, body, err = h.d.GetInside(h.within(5*time.Second), "/-/ready")
+		h.must(err)
+	}
 	if status != http.StatusServiceUnavailable || !strings.Contains(body, reason) {
 		h.Errorf("/-/ready: %d %q, want 503 with %q", status, body, reason)
 	}
