@@ -59,13 +59,6 @@ func rowLink(title, uid string, columns ...string) dashboard.DynamicConfigValue 
 	}}
 }
 
-// porterLinks lead from a row of a table to what there is about its porter.
-func porterLinks() []dashboard.DynamicConfigValue {
-	links := rowLink("Open the porter", porterUID, "instance")
-	links.Value = append(links.Value.([]any), pageLink())
-	return []dashboard.DynamicConfigValue{links}
-}
-
 // pageLinks lead from a row of a table to its porter's page.
 func pageLinks() []dashboard.DynamicConfigValue {
 	return []dashboard.DynamicConfigValue{{Id: "links", Value: []any{pageLink()}}}

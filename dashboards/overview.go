@@ -2,7 +2,6 @@ package main
 
 import (
 	"github.com/grafana/grafana-foundation-sdk/go/common"
-	"github.com/grafana/grafana-foundation-sdk/go/dashboard"
 	"github.com/grafana/grafana-foundation-sdk/go/stat"
 	"github.com/grafana/grafana-foundation-sdk/go/units"
 )
@@ -115,9 +114,8 @@ func power() panel {
 		"What each machine draws while it is awake and idle, and while it sleeps, as it registered or as the configuration has it, "+
 			"and what its sleep saved in the time shown. An agentless machine need not register. "+
 			"Worry about watts that you have not measured: what was saved is no better than they are.",
-		column{title: "Machine", label: "machine", looks: []dashboard.DynamicConfigValue{
-			rowLink("Open the machine", machineUID, "instance", "machine")}},
-		column{title: "Porter", label: "instance", looks: porterLinks()},
+		machineColumn(),
+		porterColumn(),
 		column{title: "Idle", looks: in(units.Watt, 1), expr: `max by (instance, machine) (nightporter_machine_idle_watts{@machines})`},
 		column{title: "Asleep", looks: in(units.Watt, 1), expr: `max by (instance, machine) (nightporter_machine_sleep_watts{@machines})`},
 		column{title: "Saved", looks: in(units.WattHour, 0),

@@ -42,9 +42,8 @@ func problemList() panel {
 		"What went wrong with machines in the time shown, and what is wrong with porters now. Worry about every line. "+
 			"Times counts what happened to a machine; for a porter, 1 means now. The runbook of the alerts says what to do.",
 		column{title: "Problem", label: "problem"},
-		column{title: "Machine", label: "machine", looks: []dashboard.DynamicConfigValue{
-			rowLink("Open the machine", machineUID, "instance", "machine")}},
-		column{title: "Porter", label: "instance", looks: porterLinks()},
+		machineColumn(),
+		porterColumn(),
 		column{title: "Times", looks: alarming(), expr: `(` + strings.Join(terms, " or ") + `) >= 0.5`}). // increase() is no exact count
 		Span(10).
 		NoValue("No problems.").
@@ -58,9 +57,8 @@ func lastWakes() panel {
 		"When each machine was last woken, how often in the time shown, and how long its boots took on average: until its first "+
 			"frame (boot), and until the services that were knocked at were ready (ready). With one wake in the time shown, those "+
 			"are its own figures. Worry when boots grow slower. Starts by hand are not wakes.",
-		column{title: "Machine", label: "machine", looks: []dashboard.DynamicConfigValue{
-			rowLink("Open the machine", machineUID, "instance", "machine")}},
-		column{title: "Porter", label: "instance", looks: porterLinks()},
+		machineColumn(),
+		porterColumn(),
 		column{title: "State", looks: coloured(stateNames()), expr: stateNumber("@machines")},
 		column{title: "Last wake", looks: in(units.DateTimeFromNow, 0),
 			expr: `max by (instance, machine) (nightporter_machine_last_wake_timestamp_seconds{@machines} > 0) * 1000`},
