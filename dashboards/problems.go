@@ -3,7 +3,6 @@ package main
 import (
 	"strings"
 
-	"github.com/grafana/grafana-foundation-sdk/go/dashboard"
 	"github.com/grafana/grafana-foundation-sdk/go/units"
 )
 
