@@ -69,7 +69,6 @@ func (l *loop) inspect(n *nic, news lan.Change) {
 			n.lose(now, unopened(err))
 			return
 		}
-		l.kernel.guard.Attach(n.name) // it knows no interface of that name
 	}
 	is, err := n.observe()
 	if err != nil {
