@@ -39,11 +39,33 @@ func seriesLink(title, uid string, labels ...string) link {
 		Url(linkTo(uid, "__field.labels", labels...))
 }
 
+// toPage leads from a series to its porter's own page.
+func toPage() link {
+	return dashboard.NewDashboardLinkBuilder(openPage).
+		Type(dashboard.DashboardLinkTypeLink).
+		Url(pageOf("__field.labels")).
+		TargetBlank(true)
+}
+
+const openPage = "Open the porter's page"
+
+// pageOf is the address of a porter's page. Prometheus scrapes it at the same one.
+func pageOf(from string) string { return "http://${" + from + ".instance}/" }
+
 // rowLink leads from a row of a table to a dashboard, as the property of a field.
 func rowLink(title, uid string, columns ...string) dashboard.DynamicConfigValue {
 	return dashboard.DynamicConfigValue{Id: "links", Value: []any{
 		map[string]any{"title": title, "url": linkTo(uid, "__data.fields", columns...)},
 	}}
+}
+
+// pageLinks lead from a row of a table to its porter's page.
+func pageLinks() []dashboard.DynamicConfigValue {
+	return []dashboard.DynamicConfigValue{{Id: "links", Value: []any{pageLink()}}}
+}
+
+func pageLink() map[string]any {
+	return map[string]any{"title": openPage, "url": pageOf("__data.fields"), "targetBlank": true}
 }
 
 // linkTo is the address of a dashboard with the same data source, job and time,

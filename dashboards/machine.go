@@ -17,7 +17,7 @@ func machine() board {
 		uid:   machineUID,
 		title: "nightporter / Machine",
 		description: "One machine: when it slept, what woke it, how long it took to boot and to be ready, and what became of the packets that waited. " +
-			"Who knocked at which service is in the event list: the porter's page, or nightporter events.",
+			"Which client knocked at which service is in the event list: the porter's page, or nightporter events.",
 		from:        "now-7d",
 		variables:   append(porterVariables(), machineVariable()),
 		annotations: machineEvents(),
@@ -26,9 +26,9 @@ func machine() board {
 				stateNow().Span(3), stateSince(), lastWake(), hardware(),
 				sleepShare("@machine").Span(3), timeAsleep().Span(3), energySaved("@machine").Span(3),
 			}},
-			{"Sleep", []panel{stateOverTime(), powerSaved("@machine"), trouble()}},
+			{"Sleep", []panel{stateOverTime(), powerSaved("@machine"), problemsOverTime()}},
 			{"Waking", []panel{
-				counted("Wakes", "Wakes begun in the time shown. Worry about many that nobody remembers asking for.",
+				counted("Wakes", "Wakes begun in the time shown. Worry about many that you know no reason for.",
 					"nightporter_machine_wakes_total", steps("text")),
 				counted("Failed wakes", "Wakes given up after the last magic packet, in the time shown. Worry about each: the machine may be unplugged, or its Wake-on-LAN off.",
 					"nightporter_machine_wake_failures_total", steps("green", step{1, "red"})),
@@ -73,7 +73,8 @@ func stateNow() *stat.PanelBuilder {
 		total(stateNumber("@machine"), "{{machine}} ({{instance}})")).
 		Mappings([]dashboard.ValueMapping{stateNames()}).
 		ColorMode(common.BigValueColorModeBackground).
-		TextMode(common.BigValueTextModeValue)
+		TextMode(common.BigValueTextModeValue).
+		DataLinks([]link{toPorter(), toPage()})
 }
 
 func stateSince() panel {
@@ -85,7 +86,7 @@ func stateSince() panel {
 
 func lastWake() panel {
 	return statPanel("Last wake",
-		"When the last wake of the machine began, whatever became of it. Worry when it is long ago although somebody connects to it asleep.",
+		"When the last wake of the machine began, whatever became of it. Worry when it is long ago although clients connect to it asleep.",
 		units.DateTimeFromNow,
 		total(`max by (machine) (nightporter_machine_last_wake_timestamp_seconds{@machine} > 0) * 1000`, "{{machine}}")).
 		NoValue("never")
@@ -109,7 +110,7 @@ func timeAsleep() *stat.PanelBuilder {
 }
 
 func stateOverTime() panel {
-	return timelinePanel("State",
+	return timelinePanel("State over time",
 		"The state of the machine over time. Worry when it goes back and forth: something wakes it, or it does not stay asleep. "+
 			"A gap means that its porter was not scraped.",
 		stateNames(),
@@ -117,8 +118,8 @@ func stateOverTime() panel {
 		Height(5)
 }
 
-func trouble() panel {
-	return eventsPanel("Trouble",
+func problemsOverTime() panel {
+	return eventsPanel("Problems over time",
 		"What should not happen: another host used an address of the machine; the machine registered for sleep and went on answering for probe.timeout; "+
 			"a wake failed. Worry about each, and most about conflicts.",
 		query(`sum(increase(nightporter_address_conflicts_total{@machine}[$__rate_interval]))`, "address conflicts"),

@@ -18,6 +18,9 @@ type model struct {
 	Time       struct{ From, To string }
 	Templating struct{ List []variableModel }
 
+	Inputs   []struct{ Name, Type, PluginID string } `json:"__inputs"`
+	Requires []struct{ Type, ID, Name string }       `json:"__requires"`
+
 	Annotations struct{ List []annotationModel }
 	Links       []linkModel
 	Panels      []panelModel
@@ -38,6 +41,7 @@ type linkModel struct {
 	Title, Type, URL      string
 	Tags                  []string
 	KeepTime, IncludeVars bool
+	TargetBlank           bool
 }
 
 type annotationModel struct {
@@ -57,6 +61,8 @@ type targetModel struct {
 type panelModel struct {
 	ID                       int
 	Type, Title, Description string
+	Collapsed                bool
+	Panels                   []panelModel // of a closed row
 	Datasource               *source
 	GridPos                  struct{ X, Y, W, H int }
 	Targets                  []targetModel
@@ -99,5 +105,13 @@ func load(t *testing.T, name string) model {
 
 // panels are the panels that show something: all but the titles of rows.
 func (m model) panels() []panelModel {
-	return slices.DeleteFunc(slices.Clone(m.Panels), func(p panelModel) bool { return p.Type == "row" })
+	return slices.DeleteFunc(m.all(), func(p panelModel) bool { return p.Type == "row" })
+}
+
+// all are all panels, those of closed rows and the titles of rows among them.
+func (m model) all() (all []panelModel) {
+	for _, p := range m.Panels {
+		all = append(append(all, p), p.Panels...)
+	}
+	return all
 }

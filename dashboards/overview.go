@@ -7,12 +7,12 @@ import (
 )
 
 // overview is about all machines of all porters: what sleeps, what it saved, and
-// what needs somebody.
+// what went wrong.
 func overview() board {
 	return board{
 		uid:   overviewUID,
 		title: "nightporter / Overview",
-		description: "Which machines sleep and what that saved, who was woken and why, and what needs you. " +
+		description: "Which machines sleep and what that saved, who was woken and why, and what went wrong. " +
 			"A click on a machine opens its own dashboard.",
 		from: "now-24h",
 		variables: append(porterVariables(), machinesVariable(),
@@ -21,8 +21,8 @@ func overview() board {
 		annotations: []annotation{failedWakes("@machines")},
 		rows: []row{
 			{"Now", []panel{machinesByState(), sleepShare("@machines"), energySaved("@machines"), moneySaved()}},
-			{"What needs you", []panel{needsYou(), lastWakes()}},
-			{"Sleep", []panel{stateOfEach(), machinesByStateOverTime(), sleepShares(), powerSaved("@machines").Span(24)}},
+			{"Problems", []panel{problemList(), lastWakes()}},
+			{"Sleep", []panel{stateOfEach(), machinesByStateOverTime(), sleepShares(), power(), powerSaved("@machines").Span(24)}},
 			{"Wakes", []panel{startsByTrigger("@machines"), wakesByOutcome(), suppressedKnocks("@machines"), heldPackets("@machines")}},
 		},
 	}
@@ -100,11 +100,28 @@ func machinesByStateOverTime() panel {
 }
 
 func sleepShares() panel {
-	return sharesPanel("Who slept least",
+	return sharesPanel("Least sleep",
 		"The twenty machines that spent the smallest share of the time shown asleep. "+
-			"Worry about one that nobody uses and that is here all the same.",
+			"Worry about one that is not in use and that is here all the same.",
 		total(`bottomk(20, sum by (instance, machine) (avg_over_time(nightporter_machine_state{@machines, state="asleep"}[$__range])))`,
 			"{{machine}} ({{instance}})")).
 		Thresholds(steps("orange", step{0.1, "yellow"}, step{0.3, "green"})).
 		DataLinks([]link{toMachine()})
+}
+
+func power() panel {
+	return tablePanel("Power of each machine",
+		"What each machine draws while it is awake and idle, and while it sleeps, as it registered or as the configuration has it, "+
+			"and what its sleep saved in the time shown. An agentless machine need not register. "+
+			"Worry about watts that you have not measured: what was saved is no better than they are.",
+		machineColumn(),
+		porterColumn(),
+		column{title: "Idle", looks: in(units.Watt, 1), expr: `max by (instance, machine) (nightporter_machine_idle_watts{@machines})`},
+		column{title: "Asleep", looks: in(units.Watt, 1), expr: `max by (instance, machine) (nightporter_machine_sleep_watts{@machines})`},
+		column{title: "Saved", looks: in(units.WattHour, 0),
+			expr: `sum by (instance, machine) (increase(nightporter_machine_energy_saved_joules_total{@machines}[$__range])) / 3600`},
+		column{title: "Agentless", looks: coloured(values(shown{"no", "text"}, shown{"yes", "text"})),
+			expr: `max by (instance, machine) (nightporter_machine_agentless{@machines})`}).
+		Span(12).
+		SortBy(sortBy("Saved", true))
 }

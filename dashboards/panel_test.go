@@ -21,7 +21,11 @@ func TestPanels(t *testing.T) {
 				t.Errorf("%s, panel %q: %s", name, p.Title, fault)
 			}
 		}
-		for _, fault := range clashes(m.Panels) {
+		faults := append(repeated(m.all()), overlaps(m.Panels)...)
+		for _, row := range m.Panels {
+			faults = append(faults, overlaps(append(row.Panels, row))...)
+		}
+		for _, fault := range faults {
 			t.Errorf("%s: %s", name, fault)
 		}
 		for _, a := range m.Annotations.List {
@@ -79,22 +83,34 @@ func (p panelModel) faults() (faults []string) {
 	return faults
 }
 
-// clashes are ids and titles that are not unique, and panels that lie outside
-// the grid or on others.
-func clashes(panels []panelModel) (faults []string) {
+// repeated are ids and titles that are not unique.
+func repeated(panels []panelModel) (faults []string) {
 	complain := func(format string, args ...any) { faults = append(faults, fmt.Sprintf(format, args...)) }
 	for i, p := range panels {
-		g := p.GridPos
-		if p.ID == 0 || g.W <= 0 || g.H <= 0 || g.X < 0 || g.Y < 0 || g.X+g.W > 24 {
-			complain("panel %q has id %d and lies at %+v", p.Title, p.ID, g)
+		if p.ID == 0 {
+			complain("panel %q has no id", p.Title)
 		}
 		for _, q := range panels[:i] {
 			if p.ID == q.ID {
 				complain("panels %q and %q have the id %d", q.Title, p.Title, p.ID)
 			}
-			if p.Title == q.Title && p.Type == q.Type {
+			if p.Title == q.Title && (p.Type != "row") == (q.Type != "row") {
 				complain("two panels are called %q", p.Title)
 			}
+		}
+	}
+	return faults
+}
+
+// overlaps are panels that lie outside the grid or on others.
+func overlaps(panels []panelModel) (faults []string) {
+	complain := func(format string, args ...any) { faults = append(faults, fmt.Sprintf(format, args...)) }
+	for i, p := range panels {
+		g := p.GridPos
+		if g.W <= 0 || g.H <= 0 || g.X < 0 || g.Y < 0 || g.X+g.W > 24 {
+			complain("panel %q lies at %+v", p.Title, g)
+		}
+		for _, q := range panels[:i] {
 			if h := q.GridPos; g.X < h.X+h.W && h.X < g.X+g.W && g.Y < h.Y+h.H && h.Y < g.Y+g.H {
 				complain("panels %q and %q overlap", q.Title, p.Title)
 			}

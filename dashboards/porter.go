@@ -23,12 +23,13 @@ func porter() board {
 			expr: `max by (instance) (process_start_time_seconds{@porters} @alive) * 1000`,
 		}},
 		rows: []row{
-			{"Health", []panel{porters(), fitness()}},
-			{"Waking", []panel{latency(), latencyByPorter(), latencyOverTime(), latencyHeatmap()}},
-			{"LAN", []panel{neighborReplies(), conflicts(), captureDrops(), framesRejected(), heldByPorter()}},
-			{"Registration", []panel{registrations(), machinesKnown()}},
-			{"Notifications", []panel{notifications()}},
-			{"Resources", resources()},
+			{"Health", []panel{porters(), healthOverTime(), latency(), registrations()}},
+		},
+		details: []row{
+			{"Details: waking", []panel{latencyByPorter(), latencyOverTime(), latencyHeatmap()}},
+			{"Details: LAN", []panel{neighborReplies(), conflicts(), captureDrops(), framesRejected(), heldByPorter()}},
+			{"Details: notifications and machines", []panel{notifications(), machinesKnown()}},
+			{"Details: configuration and resources", append([]panel{configured()}, resources()...)},
 		},
 	}
 }
@@ -37,14 +38,15 @@ func porters() panel {
 	yes := coloured(values(shown{"no", "red"}, shown{"yes", "green"}))
 	return tablePanel("Porters",
 		"Each porter: its version, whether its scrape works (up), whether it does its work on every interface (ready), whether its kernel is silent "+
-			"about claimed addresses where that is needed (guarded), whether it can store (stores), when it started, and how many machines it knows. "+
-			"Worry about every no.",
-		column{title: "Porter", label: "instance"},
+			"about claimed addresses where that is needed (guarded), whether it can store (stores), whether the last reload of its configuration "+
+			"succeeded (reloaded), when it started, and how many machines it knows. Worry about every no.",
+		column{title: "Porter", label: "instance", looks: pageLinks()},
 		column{title: "Version", label: "version", expr: `max by (instance, version) (nightporter_build_info{@porters})`},
 		column{title: "Up", looks: yes, expr: scraped},
 		column{title: "Ready", looks: yes, expr: `max by (instance) (nightporter_ready{@porters})`},
 		column{title: "Guarded", looks: yes, expr: guarded},
 		column{title: "Stores", looks: yes, expr: `max by (instance) (nightporter_journal_healthy{@porters})`},
+		column{title: "Reloaded", looks: yes, expr: `max by (instance) (nightporter_config_last_reload_successful{@porters})`},
 		column{title: "Started", looks: in(units.DateTimeFromNow, 0),
 			expr: `max by (instance) (process_start_time_seconds{@porters} @alive) * 1000`},
 		column{title: "Machines", looks: in(units.Short, 0), expr: `count by (instance) (nightporter_machine_info{@porters})`}).
@@ -59,8 +61,8 @@ const scraped = `max by (instance) (up{@porters} and on (job, instance) last_ove
 // guard is active, or there is no need of one.
 const guarded = `max by (instance) (nightporter_guard_active{@porters} >= bool nightporter_guard_needed{@porters})`
 
-func fitness() panel {
-	return timelinePanel("Fit for work",
+func healthOverTime() panel {
+	return timelinePanel("Health over time",
 		"Whether each porter could be scraped, was ready, had the guard that it needs, and could store, over time. Worry about red. "+
 			"A gap means that there is no answer: the scrape failed.",
 		values(shown{"no", "red"}, shown{"yes", "green"}),
@@ -87,7 +89,7 @@ func latency() panel {
 		units.Seconds,
 		total(latencyQuantile(0.5, "le", "$__range"), "median"),
 		total(latencyQuantile(0.99, "le", "$__range"), "99 %")).
-		Span(12).
+		Span(12).Height(8).
 		Thresholds(latencyLimits())
 }
 
@@ -121,7 +123,7 @@ func latencyHeatmap() panel {
 func neighborReplies() panel {
 	return linesPanel("Neighbour replies",
 		"ARP and NDP answers given for sleeping machines. Routers and neighbours ask all day, so some are normal. "+
-			"Worry about none while machines sleep, since then nobody reaches them; and about hundreds a second: something scans the network.",
+			"Worry about none while machines sleep, since then no client reaches them; and about hundreds a second: something scans the network.",
 		units.PacketsPerSecond,
 		query(`sum by (protocol) (rate(nightporter_neighbor_replies_total{@porters}[$__rate_interval]))`, "{{protocol}}"))
 }
@@ -145,7 +147,7 @@ func framesRejected() panel {
 	return linesPanel("Frames rejected",
 		"Frames that were read but could not be used, by reason. A few are normal on any network. "+
 			"Worry about overrun, which means that the porter was too far behind, and about many of the others: a broken card, "+
-			"or somebody who forges neighbour messages (bad_arp, bad_ndp).",
+			"or a host that forges neighbour messages (bad_arp, bad_ndp).",
 		units.PacketsPerSecond,
 		query(`sum by (reason) (rate(nightporter_frames_rejected_total{@porters}[$__rate_interval]))`, "{{reason}}"))
 }
@@ -164,14 +166,23 @@ func registrations() panel {
 
 func notifications() panel {
 	return eventsPanel("Notifications",
-		"What the porter tells by itself (notify.urls): messages that were sent, messages that were given up (failed), each counted for every target, "+
-			"and events that notify.rate left out (suppressed). Worry about failed ones: somebody was not told.",
-		query(`sum by (outcome) (increase(nightporter_notifications_total{@porters}[$__rate_interval]))`, "{{outcome}}")).Span(gridWidth)
+		"Notifications of the porter (notify.urls): messages that were sent, messages that were given up (failed), each counted for every target, "+
+			"and events that notify.rate left out (suppressed). Worry about failed ones: they reached no phone.",
+		query(`sum by (outcome) (increase(nightporter_notifications_total{@porters}[$__rate_interval]))`, "{{outcome}}"))
+}
+
+func configured() panel {
+	return statPanel("Configuration loaded",
+		"When each porter loaded its configuration successfully last, at its start or with a reload. "+
+			"Worry when you have reloaded it since: the file has an error, and nightporter check names it.",
+		units.DateTimeFromNow,
+		total(`max by (instance) (nightporter_config_last_reload_success_timestamp_seconds{@porters}) * 1000`, "{{instance}}")).
+		Span(gridWidth)
 }
 
 func machinesKnown() panel {
 	return linesPanel("Machines",
-		"How many machines each porter looks after. Worry when it falls, or comes near registration.max_machines.",
+		"How many machines each porter knows. Worry when it falls, or comes near registration.max_machines.",
 		units.Short,
 		query(`count by (instance) (nightporter_machine_info{@porters})`, "{{instance}}")).
 		Decimals(0).
@@ -183,7 +194,7 @@ func resources() []panel {
 		return linesPanel(title, description, unit, query(`sum by (instance) (`+expr+` @alive)`, "{{instance}}")).Span(8).Height(7)
 	}
 	return []panel{
-		use("CPU", "Processor time that the porter takes, where 100 % is one core. It takes next to nothing when nobody knocks. "+
+		use("CPU", "Processor time that the porter takes, where 100 % is one core. It takes next to nothing while no packet comes for a machine. "+
 			"Worry when it stays above a tenth.",
 			units.PercentUnit, `rate(process_cpu_seconds_total{@porters}[$__rate_interval])`),
 		use("Memory", "Memory of the process that is resident. Expect 20 MiB with one machine and 48 MiB with a thousand. "+

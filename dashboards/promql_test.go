@@ -82,7 +82,8 @@ func (r rules) ranges(function string) []time.Duration {
 // matchers are those that each selector of a metric has to have.
 func (r rules) matchers(metric string) []string {
 	matchers := []string{`job=~"$job"`, `instance=~"$instance"`}
-	ofPorter := []string{"up", "nightporter_build_info", "nightporter_ready", "nightporter_guard_active", "nightporter_guard_needed", "nightporter_journal_healthy"}
+	ofPorter := []string{"up", "nightporter_build_info", "nightporter_ready", "nightporter_guard_active", "nightporter_guard_needed", "nightporter_journal_healthy",
+		"nightporter_config_last_reload_successful"}
 	if r.machine != "" && !slices.Contains(ofPorter, metric) {
 		matchers = append(matchers, r.machine)
 	}

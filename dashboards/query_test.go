@@ -121,7 +121,7 @@ func TestVariablesExist(t *testing.T) {
 			known[v.Name] = true
 			note(v.Query)
 		}
-		for _, p := range m.Panels {
+		for _, p := range m.all() {
 			note(p.Title)
 			note(p.Datasource.uid())
 			for _, target := range p.Targets {

@@ -18,6 +18,19 @@ type column struct {
 	looks []dashboard.DynamicConfigValue
 }
 
+// machineColumn names the machine of a row, and leads to its dashboard.
+func machineColumn() column {
+	return column{title: "Machine", label: "machine", looks: []dashboard.DynamicConfigValue{
+		rowLink("Open the machine", machineUID, "instance", "machine")}}
+}
+
+// porterColumn names the porter of a row, and leads to its dashboard and its page.
+func porterColumn() column {
+	links := rowLink("Open the porter", porterUID, "instance")
+	links.Value = append(links.Value.([]any), pageLink())
+	return column{title: "Porter", label: "instance", looks: []dashboard.DynamicConfigValue{links}}
+}
+
 // tablePanel joins the answers of several expressions, row by row, by the labels
 // that all of them have.
 func tablePanel(title, description string, columns ...column) *table.PanelBuilder {

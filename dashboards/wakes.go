@@ -10,10 +10,10 @@ import (
 
 func startsByTrigger(machines string) *timeseries.PanelBuilder {
 	return eventsPanel("Starts by trigger",
-		"Wakes by what caused them: a packet to a registered service (tcp, udp, icmp), somebody who asked (api), a schedule. "+
+		"Wakes by what caused them: a packet to a registered service (tcp, udp, icmp), or a request by the page, a command or the API (api). "+
 			"And starts by hand, in which the porter had no part. Worry about wakes at regular intervals: a monitor or a scanner causes them. "+
 			"Which client knocked is in the event list: the porter's page, or nightporter events.",
-		query(`sum by (trigger) (increase(nightporter_machine_wakes_total{`+machines+`}[$__rate_interval]))`, "{{trigger}}"),
+		query(`sum by (trigger) (increase(nightporter_machine_wakes_total{`+machines+`, trigger!="schedule"}[$__rate_interval]))`, "{{trigger}}"), // no schedule wakes so far
 		query(`sum(increase(nightporter_machine_external_starts_total{`+machines+`}[$__rate_interval]))`, "by hand"))
 }
 
@@ -35,15 +35,15 @@ func wakesByOutcome() *timeseries.PanelBuilder {
 
 func knocksByService() *timeseries.PanelBuilder {
 	return eventsPanel("Knocks by service",
-		"In how many wakes somebody wanted each registered service. A service counts once for each wake, however often its clients repeat themselves; "+
-			"beyond 32 services the rest is other. Worry about wakes for a service that nobody needs at night: leave it out of the registration.",
+		"In how many wakes each registered service was requested. A service counts once for each wake, however often its clients repeat themselves; "+
+			"beyond 32 services the rest is other. Worry about wakes for a service that is not needed at night: leave it out of the registration.",
 		query(`sum by (service) (increase(nightporter_machine_knocks_total{@machine}[$__rate_interval]))`, "{{service}}"))
 }
 
 func suppressedKnocks(machines string) *timeseries.PanelBuilder {
 	return eventsPanel("Knocks that did not wake",
 		"Knocks at sleeping machines that wake.min_knocks, wake.quiet_hours or wake.cooldown kept from waking them. "+
-			"None with the default configuration. Worry when somebody waits for a machine and his knocks are among them.",
+			"None with the default configuration. Worry when a client waits for a machine and its knocks are among them.",
 		query(`sum by (reason) (increase(nightporter_knocks_suppressed_total{`+machines+`}[$__rate_interval]))`, "{{reason}}"))
 }
 

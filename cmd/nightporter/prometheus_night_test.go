@@ -35,7 +35,8 @@ func (n *night) conf(more string) string {
 	return "probe: {interval: 100ms, timeout: 1500ms}\n" +
 		"wake: {attempts: 4, interval: 800ms, timeout: 2500ms" + more + "}\n" +
 		"hold: {ready_timeout: 2500ms}\n" +
-		fmt.Sprintf("notify: {urls: [%q]}\n", n.hook)
+		fmt.Sprintf("notify: {urls: [%q]}\n", n.hook) +
+		"machines: [{name: box, mac: \"02:00:00:00:00:bb\", ip: 10.77.0.40, ports: [ssh], agentless: true}]\n"
 }
 
 // machines adds those of the night. Each has an address of its own.
@@ -204,7 +205,8 @@ func (n *night) nuisances() {
 }
 
 // unfit starts the other porter. Its host forwards, and it may not have a guard
-// there; its disk is full, and one of its interfaces is switched off.
+// there; its disk is full, one of its interfaces is switched off, and its configuration
+// has an error.
 func (n *night) unfit() {
 	const second = "eth10"
 	host, err := n.lan.AddHost("porter2", netip.MustParsePrefix("10.77.0.3/24"), netip.MustParsePrefix("fd77::3/64"))
@@ -222,6 +224,7 @@ func (n *night) unfit() {
 	n.must(err)
 	n.endWithTest(n.late)
 	late := &house{T: n.T, ctx: n.ctx, lan: n.lan, d: n.late}
+	late.reload("wake: {attempts: none}\n", "configuration not reloaded, the old one stays")
 	disk.Fill()
 	late.registerUntilRefused(n.filler(1))
 	late.wantStored(false)

@@ -47,7 +47,7 @@ func TestPrometheus(t *testing.T) {
 	n.misfortunes()
 	n.nuisances()
 	n.w.delivered("brick", n.moved(0, "brick", "waking", "asleep", machine.WhyAttemptsGone).Time)
-	n.w.needs("porter not ready", "porter without its guard", "porter cannot store")
+	n.w.needs("porter not ready", "porter without its guard", "porter cannot store", "configuration not reloaded")
 	n.late.Kill()
 	t.Logf("the night took %v", time.Since(began).Round(time.Millisecond))
 
@@ -102,14 +102,14 @@ func (w *watch) needs(problems ...string) {
 		var found []string
 		for i, q := range a.Queries {
 			for _, s := range a.series[i] {
-				if q.Panel == "What needs you" {
+				if q.Panel == "Problems" {
 					found = append(found, s.Labels["problem"])
 				}
 			}
 		}
 		for _, p := range problems {
 			if !slices.Contains(found, p) {
-				left = append(left, fmt.Sprintf("%q is not among what needs somebody: %q", p, found))
+				left = append(left, fmt.Sprintf("%q is not among the problems: %q", p, found))
 			}
 		}
 		return left

@@ -107,7 +107,7 @@ func TestRegisterErrors(t *testing.T) {
 		{"nobody there", append(machine, "--to", "127.0.0.1:1", "--retries", "0"), "register with 127.0.0.1:1: dial tcp 127.0.0.1:1: connect: connection refused"},
 		{"no porter", []string{"--port", "22"}, "--to is missing: expected the porter's HOST or HOST:PORT"},
 		{"no port", []string{"--to", addr}, "nothing would wake this machine: expected --port (such as --port 22/tcp), --monitor or --known"},
-		{"bad port", append(machine, "--monitor", "192.168.1.6=70000"), `monitor[1].port[0]: found 70000: expected 1 to 65535, "22/tcp", "51820/udp" or "icmp"`},
+		{"bad port", append(machine, "--monitor", "192.168.1.6=70000"), `monitor[1].port[0]: found 70000: expected 1 to 65535, "22/tcp", "51820/udp", "icmp", or a name of /etc/services such as "ssh"`},
 		{"nothing to find out", []string{"--to", addr, "--port", "22"}, "the route to " + addr + " leads through lo, which has no Ethernet address: give --mac and --monitor"},
 		{"two ways at once", append(machine, "--port", "22"), "if any flags in the group [monitor port known] are set none of the others can be; [monitor port] were all set"},
 		{"an argument", append(machine, "tower"), `unknown command "tower" for "register"`},

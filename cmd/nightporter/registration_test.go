@@ -202,9 +202,14 @@ func TestReload(t *testing.T) {
 		t.Errorf("the error is %q", got)
 	}
 	h.wantMetric(1, `nightporter_machine_state{machine="nas", state="asleep"}`)
+	h.wantMetric(0, "nightporter_config_last_reload_successful")
 	h.neighborOf(h.lan.Client(), nas4, h.lan.Porter().MAC())
 
-	h.reload(brisk+"wake: {attempts: 2, interval: 200ms, from: [192.0.2.1]}\n", "configuration reloaded")
+	e = h.reload(brisk+"wake: {attempts: 2, interval: 200ms, from: [192.0.2.1]}\n", "configuration reloaded")
+	if file, known := e.Field("machines_in_file"), e.Field("machines_known"); file != "0" || known != "1" {
+		t.Errorf("%s machines in the file and %s known, want 0 and 1", file, known)
+	}
+	h.wantMetric(1, "nightporter_config_last_reload_successful")
 	conn := h.startConnecting(h.lan.Client(), nas4, 22)
 	defer conn.cancel()
 	h.neighborOf(h.lan.Client(), nas4, h.lan.Porter().MAC())

@@ -167,11 +167,7 @@ func warnExposed(path string, log *slog.Logger) {
 
 // reload takes over a new configuration. A bad one changes nothing.
 func reload(ctx context.Context, d *daemon.Daemon, load func() (*config.Config, error), log *slog.Logger) {
-	conf, err := load()
-	if err == nil {
-		err = d.Reload(ctx, conf)
-	}
-	if err != nil {
+	if err := d.Reload(ctx, load); err != nil {
 		log.Error("configuration not reloaded, the old one stays", "event", "reload_failed", "err", err)
 	}
 }

@@ -13,8 +13,10 @@ import (
 // badValues are files with one bad value each, and what is said about it. FILE
 // stands for the path of the file.
 var badValues = []struct{ file, want string }{
-	{"interfaces: eth0", `interfaces: found "eth0" (from FILE): expected a list`},
-	{"interfaces: {eth0: yes}", `interfaces: found a mapping (from FILE): expected a list`},
+	{"interfaces: 'eth0,eth1'", `interfaces: found "eth0,eth1" (from FILE): expected a list, such as [a, b]`},
+	{"interfaces: a/b", `interfaces: found "a/b" (from FILE): expected the name of a network interface, such as eth0`},
+	{"interfaces: true", `interfaces: found true (from FILE): expected a list, such as [a, b]`},
+	{"interfaces: {eth0: yes}", `interfaces: found a mapping (from FILE): expected a list, such as [a, b]`},
 	{"interfaces: [eth0, a/b]", `interfaces[1]: found "a/b" (from FILE): expected the name of a network interface, such as eth0`},
 	{"interfaces: [~]", `interfaces[0]: found nothing (from FILE): expected the name of a network interface, such as eth0`},
 	{"interfaces: [abcdefghijklmnop]", `interfaces[0]: found "abcdefghijklmnop" (from FILE): expected the name of a network interface, such as eth0`},

@@ -178,8 +178,8 @@ func level() codec[slog.Level] {
 	}, func(l slog.Level) any { return strings.ToLower(l.String()) })
 }
 
-// listOf reads a list without repetitions. As text its entries are separated
-// by commas.
+// listOf reads a list without repetitions; a single value is a list of one. As text
+// its entries are separated by commas.
 func listOf[T comparable](entry codec[T]) codec[[]T] {
 	return codec[[]T]{
 		noun: entry.noun + ",...",
@@ -207,26 +207,40 @@ func splitText(s string, entry func(string) any) any {
 }
 
 func readList[T comparable](p place, raw any, entry codec[T]) ([]T, bool) {
-	list, ok := raw.([]any)
+	list, at, ok := items(p, raw)
 	if !ok {
-		return nil, p.wrong(raw, "a list")
+		return nil, p.wrong(raw, "a list, such as [a, b]")
 	}
 	var vs []T
 	seen := make(map[T]int, len(list))
 	for i, r := range list {
-		v, good := entry.read(p.entry(i), r)
+		v, good := entry.read(at(i), r)
 		if !good {
 			ok = false
 			continue
 		}
 		if first, twice := seen[v]; twice {
-			ok = p.entry(i).wrong(r, "no entry twice: "+p.entry(first).path+" is the same")
+			ok = at(i).wrong(r, "no entry twice: "+at(first).path+" is the same")
 			continue
 		}
 		seen[v] = i
 		vs = append(vs, v)
 	}
 	return vs, ok
+}
+
+// items returns the entries of a list, and where each stands. A single value is a list
+// of one, unless it is text with a comma, which may be meant as several.
+func items(p place, raw any) (list []any, at func(int) place, ok bool) {
+	switch v := raw.(type) {
+	case []any:
+		return v, p.entry, true
+	case string:
+		ok = !strings.Contains(v, ",")
+	case int, int64:
+		ok = true
+	}
+	return []any{raw}, func(int) place { return p }, ok
 }
 
 // notEmpty refuses the empty list.

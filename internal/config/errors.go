@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"time"
 	"unicode/utf8"
+
+	"nightporter/internal/services"
 )
 
 // Error is one value that cannot be used.
@@ -48,9 +50,18 @@ type report struct {
 	more   int             // errors beyond maxReported
 
 	refused map[string]bool // secrets that were refused for their spelling
+	names   services.Names  // nil until a name is looked up
 }
 
 func newReport() *report { return &report{failed: map[string]bool{}, refused: map[string]bool{}} }
+
+// serviceNames returns the names that stand for ports.
+func (r *report) serviceNames() services.Names {
+	if r.names == nil {
+		r.names = services.Load()
+	}
+	return r.names
+}
 
 func (r *report) full() bool { return len(r.errs) == maxReported }
 

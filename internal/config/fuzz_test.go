@@ -17,6 +17,9 @@ func FuzzLoad(f *testing.F) {
 	for _, tt := range badMachines {
 		f.Add([]byte(tt.file))
 	}
+	for _, tt := range shortForms {
+		f.Add([]byte(withMembers(tt.short)))
+	}
 	example, err := os.ReadFile(reference)
 	if err != nil {
 		f.Fatal(err)

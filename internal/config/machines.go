@@ -36,7 +36,7 @@ func readMachines(p place, raw any, energy Energy) []machine.Spec {
 	seen := taken{}
 	for i, r := range list {
 		at := p.entry(i)
-		if spec, ok := readMachine(at, r, energy); ok && seen.add(at, &spec) {
+		if spec, ok := readMachine(at, r, energy); ok && seen.add(at, r, &spec) {
 			specs, places = append(specs, spec), append(places, at)
 		}
 	}
@@ -49,12 +49,12 @@ func readMachines(p place, raw any, energy Energy) []machine.Spec {
 // cannot be confused with each other, since each has a prefix of its own.
 type taken map[string]string
 
-// add reports whether all that must be unique in spec is new.
-func (t taken) add(p place, spec *machine.Spec) bool {
+// add reports whether all that must be unique in spec is new; raw is its entry.
+func (t taken) add(p place, raw any, spec *machine.Spec) bool {
 	ok := t.one(p.member("name"), "name ", spec.Name)
 	ok = t.one(p.member("mac"), "MAC ", spec.MAC.String()) && ok
-	for i, at := range addressPlaces(p, spec) {
-		ok = t.one(at.member("ip"), "IP ", spec.Monitor[i].IP.String()) && ok
+	for i, at := range ipPlaces(p, raw, spec) {
+		ok = t.one(at, "IP ", spec.Monitor[i].IP.String()) && ok
 	}
 	return ok
 }
@@ -68,7 +68,7 @@ func (t taken) one(p place, what, value string) bool {
 }
 
 func readMachine(p place, raw any, energy Energy) (machine.Spec, bool) {
-	members := []string{"name", "mac", "monitor", "guests", "idle_watts", "sleep_watts", "wake_from", "agentless", "watch", "password", "token"}
+	members := []string{"name", "mac", "ip", "ports", "monitor", "guests", "idle_watts", "sleep_watts", "wake_from", "agentless", "watch", "password", "token"}
 	e, ok := openEntry(p, raw, append(members, wakeMembers...)...)
 	if !ok {
 		return machine.Spec{}, false
@@ -76,7 +76,7 @@ func readMachine(p place, raw any, energy Energy) (machine.Spec, bool) {
 	spec := machine.Spec{
 		Name:       required(e, "name", machineName()),
 		MAC:        required(e, "mac", mac()),
-		Monitor:    required(e, "monitor", monitor()),
+		Monitor:    readMonitor(e),
 		IdleWatts:  optional(e, "idle_watts", watts(), energy.IdleWatts),
 		SleepWatts: optional(e, "sleep_watts", watts(), energy.SleepWatts),
 		WakeFrom:   optional(e, "wake_from", noMore(listOf(network()), machine.MaxWakeFrom), nil),
@@ -142,7 +142,7 @@ func password() codec[[]byte] {
 
 // monitor reads the addresses of a machine and their ports.
 func monitor() codec[[]machine.Address] {
-	const expected = `a list of at least one address, such as {ip: 192.0.2.7, port: [22, "51820/udp", "icmp"]}`
+	const expected = `a list of at least one address, such as {ip: 192.0.2.7, port: [22, "51820/udp", "icmp"]}, or ip and ports in its place`
 	read := func(p place, raw any) ([]machine.Address, bool) {
 		list, ok := raw.([]any)
 		if !ok || len(list) == 0 {

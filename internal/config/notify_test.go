@@ -34,7 +34,7 @@ func TestBadTargets(t *testing.T) {
 	}
 	refusedFile(t, `notify: {urls: ["ntfy://ntfy.sh/hunter2", "ntfy://ntfy.sh/hunter2"]}`,
 		"notify.urls[1]: found a hidden value (from FILE): expected no entry twice: notify.urls[0] is the same")
-	refusedFile(t, `notify: {urls: ntfy://ntfy.sh/hunter2}`, "notify.urls: found a hidden value (from FILE): expected a list")
+	refusedFile(t, `notify: {urls: "ntfy://ntfy.sh/hunter2,ntfy://ntfy.sh/b"}`, "notify.urls: found a hidden value (from FILE): expected a list, such as [a, b]")
 	refusedFile(t, `notify: {urls: ["ntfy://ntfy.sh/hunter2\n"]}`, form+"a URL of shoutrrr without control characters")
 	refusedFile(t, `notify: {urls: [{hunter2: 1}]}`, form+"a URL of shoutrrr without control characters")
 	refusedFile(t, "notify: {urls: ["+strings.Repeat("hunter2, ", 17)+"]}", "notify.urls: found a hidden value (from FILE): expected at most 16 URLs")

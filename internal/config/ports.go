@@ -2,6 +2,7 @@ package config
 
 import (
 	"strconv"
+	"strings"
 
 	"nightporter/internal/machine"
 )
@@ -28,13 +29,13 @@ func readAddress(p place, raw any, guest bool) (a machine.Address, ok bool) {
 
 // readPorts reads the services of an address.
 func readPorts(p place, raw any, a *machine.Address) bool {
-	list, ok := raw.([]any)
+	list, where, ok := items(p, raw)
 	if !ok {
-		return p.wrong(raw, "a list of ports; an empty one claims the address, but wakes nobody")
+		return p.wrong(raw, "a list of ports, such as [ssh, 445]; an empty one claims the address, but no packet wakes")
 	}
 	seen := map[machine.Port]bool{}
 	for i, r := range list {
-		at := p.entry(i)
+		at := where(i)
 		ports, settings, good := readService(at, r)
 		for _, port := range ports {
 			if _, twice := a.Settings[port]; twice && !settings.IsZero() {
@@ -87,10 +88,31 @@ func readPort(p place, raw any) ([]machine.Port, bool) {
 		s, isText = strconv.FormatInt(n, 10), true
 	}
 	ports, err := machine.ParsePort(s)
-	if !isText || err != nil {
-		return nil, p.wrong(raw, `1 to 65535 (TCP and UDP), "22/tcp", "51820/udp" or "icmp"`)
+	if err == nil && isText {
+		return ports, true
 	}
-	return ports, true
+	const expected = `1 to 65535 (TCP and UDP), "22/tcp", "51820/udp", "icmp", or a name of /etc/services such as ssh`
+	if !isText || !clean(s) {
+		return nil, p.wrong(raw, expected)
+	}
+	names := p.report.serviceNames()
+	if ports, err = machine.ParsePort(names.Port(s)); err == nil {
+		return ports, true
+	}
+	return nil, p.wrong(raw, expected+meant(s, names.Sorted()))
+}
+
+// meant asks whether one of the known words was meant; nothing if none is like it.
+func meant(word string, known []string) string {
+	name, protocol, limited := strings.Cut(word, "/")
+	suggestion := suggest(name, known)
+	if suggestion == "" || suggestion == name {
+		return ""
+	}
+	if limited {
+		suggestion += "/" + protocol
+	}
+	return ": did you mean " + suggestion + "?"
 }
 
 // ready reads how a service shows that it takes its clients.

@@ -1,19 +1,49 @@
 package config_test
 
 import (
+	"flag"
 	"os"
 	"regexp"
 	"strings"
 	"testing"
 
-	"go.yaml.in/yaml/v3"
-
 	"nightporter/internal/config"
 )
 
-// reference is the file that operators start from.
+// reference is the file that operators start from. It has three parts, each under a
+// title: what most people set, every key with its default, and every setting of a
+// machine.
 const reference = "../../config.example.yaml"
 
+const (
+	titleAdvanced = "# ---- Advanced: every key with its default ----\n"
+	titleMachine  = "# ---- Advanced: every setting of a machine ----\n"
+)
+
+var update = flag.Bool("update", false, "write the keys and their help into config.example.yaml")
+
+// parts returns the three parts of the reference.
+func parts(t *testing.T) (first, advanced, machine string) {
+	t.Helper()
+	b, err := os.ReadFile(reference)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, rest, ok := strings.Cut(string(b), titleAdvanced)
+	advanced, machine, both := strings.Cut(rest, titleMachine)
+	if !ok || !both {
+		t.Fatalf("%s lacks the title %q or %q", reference, titleAdvanced, titleMachine)
+	}
+	return first, advanced, machine
+}
+
+// uncomment makes settings of the lines that are commented out. A comment has a space
+// behind the "#".
+func uncomment(text string) string {
+	return regexp.MustCompile(`(?m)^#([^ \n]| {2,})`).ReplaceAllString(text, "$1")
+}
+
+// As it stands the reference changes nothing.
 func TestReferenceIsTheDefault(t *testing.T) {
 	c, err := config.Load(reference, true, nil, nil)
 	if err != nil {
@@ -22,88 +52,115 @@ func TestReferenceIsTheDefault(t *testing.T) {
 	same(t, c, config.Default())
 }
 
-// The reference has every key once, in the order of the table, and above each
-// its help on one line, which says whether a change needs a restart.
+// What most people set stands first, and works when it is taken out of its comments.
+func TestReferenceBegins(t *testing.T) {
+	first, _, _ := parts(t)
+	c := load(t, uncomment(first), nil)
+	want := config.Default()
+	for _, path := range config.Changed(want, c) {
+		if !strings.Contains("machines wake.local wake.attempts wake.timeout notify.urls interfaces", path) {
+			t.Errorf("%s is set, which few people need", path)
+		}
+	}
+	if got := len(config.Changed(want, c)); got != 6 {
+		t.Errorf("%d keys are set, want those 6: %q", got, config.Changed(want, c))
+	}
+	if len(c.Machines) != 2 || !c.Machines[0].Agentless {
+		t.Errorf("got %+v", c.Machines)
+	}
+	if lines := strings.Count(first, "\n"); lines > 45 {
+		t.Errorf("the first part has %d lines, want at most 45: a screen", lines)
+	}
+	for line := range strings.Lines(first) {
+		if len(line) > width+1 {
+			t.Errorf("a line of %d letters, want at most %d: %s", len(line)-1, width, line)
+		}
+	}
+}
+
+// The second part has every key but machines once, in the order of the table, with its
+// help above it and its default.
 func TestReferenceHasEveryKey(t *testing.T) {
-	b, err := os.ReadFile(reference)
-	if err != nil {
-		t.Fatal(err)
+	first, advanced, machine := parts(t)
+	want := "\n" + everyKey() + "\n"
+	if *update {
+		if err := os.WriteFile(reference, []byte(first+titleAdvanced+want+titleMachine+machine), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
 	}
-	var doc yaml.Node
-	if err := yaml.Unmarshal(b, &doc); err != nil {
-		t.Fatal(err)
+	if advanced != want {
+		t.Errorf("%s is not what the table of keys says; go test ./internal/config -run Reference -update writes it:\n%s", reference, advanced)
 	}
-	found := map[string]entry{}
-	order := leaves(doc.Content[0], "", found)
-	known := config.Keys()
-	if len(order) != len(known) {
-		t.Errorf("%d keys, want %d", len(order), len(known))
-	}
-	for i, k := range known {
-		if i >= len(order) || order[i] != k.Path {
-			t.Fatalf("key %d is not %s", i+1, k.Path)
-		}
-		e := found[k.Path]
-		var got, want any
-		if err := e.value.Decode(&got); err != nil {
-			t.Errorf("%s: %v", k.Path, err)
-		}
-		if err := yaml.Unmarshal([]byte(k.Default), &want); err != nil {
-			t.Errorf("%s: %v", k.Path, err)
-		}
-		if text(t, got) != text(t, want) {
-			t.Errorf("%s: %v, want the default %v", k.Path, got, want)
-		}
-		comment := "# " + k.Help
-		if k.Restart {
-			comment += " [restart]"
-		}
-		if e.comment != comment {
-			t.Errorf("%s: the line above is\n%s\nwant\n%s", k.Path, e.comment, comment)
-		}
-	}
+	same(t, load(t, uncomment(advanced), nil), config.Default())
 }
 
-type entry struct {
-	value   *yaml.Node
-	comment string // the last line above the key
+// sections are what is said of a section above its keys.
+var sections = map[string]string{
+	"registration": "How machines say that they are about to sleep.",
+	"probe":        "How to find out that a machine is off.",
+	"watch":        "How to notice a machine that goes off without a word.",
+	"claim":        "How to answer for a machine that is off.",
+	"hold":         "The handover to a machine that has booted.",
+	"notify":       "Notifications. Each service has its own form of URL, see https://shoutrrr.nickfedor.com.",
 }
 
-func leaves(n *yaml.Node, prefix string, found map[string]entry) (order []string) {
-	for i := 0; i+1 < len(n.Content); i += 2 {
-		name, value := n.Content[i], n.Content[i+1]
-		if value.Kind == yaml.MappingNode {
-			order = append(order, leaves(value, name.Value+".", found)...)
+// everyKey is every key but machines, commented out.
+func everyKey() string {
+	var b strings.Builder
+	section := ""
+	for _, k := range config.Keys() {
+		if k.Path == "machines" {
 			continue
 		}
-		lines := strings.Split(name.HeadComment, "\n")
-		found[prefix+name.Value] = entry{value, lines[len(lines)-1]}
-		order = append(order, prefix+name.Value)
+		of, name, nested := strings.Cut(k.Path, ".")
+		if !nested {
+			of, name = "", k.Path
+		}
+		if of != section || of == "" {
+			b.WriteString("\n")
+		}
+		if of != section && of != "" {
+			comment(&b, "# ", sections[of])
+			b.WriteString("#" + of + ":\n")
+		}
+		section = of
+		indent, prefix := "", "# "
+		if nested {
+			indent, prefix = "  ", "#  # "
+		}
+		help := k.Help
+		if k.Restart {
+			help += " [restart]"
+		}
+		comment(&b, prefix, help)
+		b.WriteString("#" + indent + name + ": " + k.Default + "\n")
 	}
-	return order
+	return strings.TrimPrefix(b.String(), "\n")
 }
 
-func text(t *testing.T, v any) string {
-	t.Helper()
-	b, err := yaml.Marshal(v)
-	if err != nil {
-		t.Fatal(err)
+// width is how long a line of the reference may be.
+const width = 100
+
+// comment writes text in lines that begin with prefix.
+func comment(b *strings.Builder, prefix, text string) {
+	line := ""
+	for _, word := range strings.Fields(text) {
+		if line != "" && len(prefix)+len(line)+1+len(word) > width {
+			b.WriteString(prefix + line + "\n")
+			line = ""
+		}
+		line = strings.TrimPrefix(line+" "+word, " ")
 	}
-	return string(b)
+	if line != "" {
+		b.WriteString(prefix + line + "\n")
+	}
 }
 
-// The machine of the reference can be used as it stands, and shows every
-// member.
+// The machine of the third part can be used as it stands, and shows every setting.
 func TestReferenceMachine(t *testing.T) {
-	b, err := os.ReadFile(reference)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, example, ok := strings.Cut(string(b), "\n#machines:\n")
-	if !ok {
-		t.Fatal("no example of a machine")
-	}
-	example = "machines:\n" + regexp.MustCompile(`(?m)^#`).ReplaceAllString(example, "")
+	_, _, example := parts(t)
+	example = uncomment(example)
 	c := load(t, example, nil)
 	if len(c.Machines) != 1 || c.Machines[0].Name != "tower" || len(c.Machines[0].Own()) != 2 || len(c.Machines[0].Guests()) != 1 || len(c.Machines[0].Password) != 6 {
 		t.Errorf("got %+v", c.Machines)

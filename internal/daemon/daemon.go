@@ -35,6 +35,7 @@ type Daemon struct {
 	journal   *journal.Journal
 	notifier  *notify.Notifier
 	web       *web.Server
+	metrics   *metrics.Metrics
 }
 
 // New opens every socket that conf asks for, or none: its error names what is
@@ -65,6 +66,7 @@ func (d *Daemon) open(version string) error {
 	if err != nil {
 		return err
 	}
+	d.metrics = m
 	if d.porter, err = porter.New(conf, m, log); err != nil {
 		return err
 	}
@@ -179,21 +181,36 @@ func (d *Daemon) Run(ctx context.Context) error {
 	return g.Wait()
 }
 
-// Reload takes over what may change without dropping a claim, and logs what has to
-// wait for a restart.
-func (d *Daemon) Reload(ctx context.Context, conf *config.Config) error {
-	restart, err := d.porter.Reload(ctx, conf)
+// Reload loads the configuration anew, and logs what has to wait for a restart. An
+// error means that the old one stays.
+func (d *Daemon) Reload(ctx context.Context, load func() (*config.Config, error)) error {
+	conf, err := load()
+	var restart []string
+	if err == nil {
+		restart, err = d.takeOver(ctx, conf)
+	}
+	d.metrics.Reloaded(err == nil)
 	if err != nil {
 		return err
+	}
+	d.log.Info("configuration reloaded", "event", "reloaded", "machines_in_file", len(conf.Machines), "machines_known", len(d.porter.Machines()))
+	if len(restart) > 0 {
+		d.log.Warn("these keys changed, but take effect only after a restart", "event", "restart_needed", "keys", restart)
+	}
+	return nil
+}
+
+// takeOver takes over what may change without dropping a claim, and returns the keys
+// that have to wait for a restart.
+func (d *Daemon) takeOver(ctx context.Context, conf *config.Config) ([]string, error) {
+	restart, err := d.porter.Reload(ctx, conf)
+	if err != nil {
+		return nil, err
 	}
 	d.level.Set(conf.Log.Level)
 	d.registrar.SetConfig(registrarConfig(conf))
 	d.web.SetRate(conf.HTTP.Rate)
 	d.web.SetAccess(access(conf))
 	d.notifier.Configure(conf.Notify)
-	d.log.Info("configuration reloaded", "event", "reloaded", "machines", len(conf.Machines))
-	if len(restart) > 0 {
-		d.log.Warn("these keys changed, but take effect only after a restart", "event", "restart_needed", "keys", restart)
-	}
-	return nil
+	return restart, nil
 }

@@ -43,7 +43,7 @@ type Guard struct {
 
 // Options are what a Guard has to know.
 type Options struct {
-	Interfaces []string // on which addresses may be claimed, there or not
+	Interfaces []string // on which addresses may be claimed, there or not, as far as they are known
 	// Bound says that the kernel owns the claimed addresses. Then packets to them
 	// are dropped wherever they come from, and ARP requests and neighbour
 	// solicitations about them as well: the kernel would answer also the machine
@@ -88,10 +88,19 @@ func (g *Guard) Limits() string {
 // Hold silences the kernel about addresses that are claimed on an interface. With an
 // error they are kept in mind, and Check tries again.
 func (g *Guard) Hold(ifi string, addrs ...netip.Addr) error {
+	g.takeIn(ifi)
 	added := include(g.held, ifi, addrs)
 	return g.change(ifi, len(added), func(conn *nftables.Conn, p place) error {
 		return p.alter(conn, (*nftables.Conn).SetAddElements, added, nil)
 	})
+}
+
+// takeIn has the tables made anew with an interface that Options did not name.
+func (g *Guard) takeIn(ifi string) {
+	if g.number(ifi) == 0 {
+		g.opts.Interfaces = append(slices.Clone(g.opts.Interfaces), ifi)
+		g.broken = true
+	}
 }
 
 // Release lets the kernel do with addresses what it likes. With an error Check
@@ -247,6 +256,7 @@ func (g *Guard) there(t *nftables.Table) bool {
 // Attach makes the chain of an interface anew, which is there, or is again: the
 // chain may have gone with it, or may hang on what it was before.
 func (g *Guard) Attach(ifi string) error {
+	g.takeIn(ifi)
 	switch {
 	case g.mute != nil:
 		return g.mute

@@ -189,6 +189,9 @@ func (g *Guard) buildSets(conn *nftables.Conn, room int) error {
 	for _, name := range g.opts.Interfaces {
 		all = append(all, g.places(name)...)
 	}
+	if g.opts.Bound || g.noIngress {
+		all = append(all, g.places("")...) // rules of all interfaces need them, also where none is known so far
+	}
 	slices.SortFunc(all, place.compare)
 	if !g.noIngress {
 		fill(conn, conn.AddChain(&nftables.Chain{Name: matched, Table: netdevTable()}), matchedRules())

@@ -229,6 +229,9 @@ func parseLink(data []byte) (*net.Interface, uint16, error) {
 	if flags&unix.IFF_RUNNING != 0 {
 		link.Flags |= net.FlagRunning
 	}
+	if flags&unix.IFF_LOOPBACK != 0 {
+		link.Flags |= net.FlagLoopback
+	}
 	attributes, err := netlink.NewAttributeDecoder(data[unix.SizeofIfInfomsg:])
 	if err != nil {
 		return nil, 0, fmt.Errorf("link %d: %w", link.Index, err)

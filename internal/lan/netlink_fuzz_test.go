@@ -51,6 +51,9 @@ func FuzzParseLink(f *testing.F) {
 		if flags&unix.IFF_RUNNING != 0 {
 			want.Flags |= net.FlagRunning
 		}
+		if flags&unix.IFF_LOOPBACK != 0 {
+			want.Flags |= net.FlagLoopback
+		}
 		if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" || gotKind != kind {
 			t.Errorf("type %d, want %d; link (-want +got):\n%s", gotKind, kind, diff)
 		}

@@ -1,6 +1,7 @@
 package lan_test
 
 import (
+	"errors"
 	"net/netip"
 	"strings"
 	"testing"
@@ -144,7 +145,7 @@ func TestDefaultInterface(t *testing.T) {
 	n.address("eth1", "fe80::1/64", noDAD)
 	n.do(func() error {
 		_, err := lan.DefaultInterface()
-		if err == nil || err.Error() != "no default route: name the interface in `interfaces`" {
+		if !errors.Is(err, lan.ErrNoDefaultRoute) || !strings.Contains(err.Error(), "name it in interfaces (there are: eth0, eth1)") {
 			t.Errorf("error %v without a default route", err)
 		}
 		return nil

@@ -116,9 +116,13 @@ func gateways(routes []route, index int) []netip.Addr {
 	return slices.Compact(found)
 }
 
+// ErrNoDefaultRoute says that the host has no default route.
+var ErrNoDefaultRoute = errors.New("no default route")
+
 // DefaultInterface returns the name of the interface of the default route: the
 // IPv4 one with the lowest metric, without one the IPv6 one. A route over a link
-// without carrier counts only if there is no other.
+// without carrier counts only if there is no other. Without any the error is
+// ErrNoDefaultRoute.
 func DefaultInterface() (string, error) {
 	var name string
 	err := withNetlink(func(c *rtnl) error {
@@ -128,7 +132,7 @@ func DefaultInterface() (string, error) {
 		}
 		index, ok := defaultRoute(routes)
 		if !ok {
-			return errors.New("no default route: name the interface in `interfaces`")
+			return fmt.Errorf("%w; to watch a certain interface, name it in interfaces (there are: %s)", ErrNoDefaultRoute, c.interfaceNames())
 		}
 		link, _, err := c.link(int(index), "")
 		if err != nil {

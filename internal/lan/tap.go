@@ -217,14 +217,31 @@ func (c *rtnl) usable(name string) (*net.Interface, error) {
 	return ifi, nil
 }
 
+// InterfaceNames lists the interfaces of the host but the loopback, for an error.
+func InterfaceNames() (names string) {
+	err := withNetlink(func(c *rtnl) error {
+		names = c.interfaceNames()
+		return nil
+	})
+	if err != nil {
+		return fmt.Sprintf("unknown (%v)", err)
+	}
+	return names
+}
+
 func (c *rtnl) interfaceNames() string {
 	all, err := c.links()
 	if err != nil {
 		return fmt.Sprintf("unknown (%v)", err)
 	}
-	names := make([]string, len(all))
-	for i, ifi := range all {
-		names[i] = ifi.Name
+	var names []string
+	for _, ifi := range all {
+		if ifi.Flags&net.FlagLoopback == 0 {
+			names = append(names, ifi.Name)
+		}
+	}
+	if len(names) == 0 {
+		return "none"
 	}
 	slices.Sort(names)
 	return strings.Join(names, ", ")

@@ -15,6 +15,7 @@ type facts struct {
 	src Source
 
 	state, info, stateChanged, lastWake           *prometheus.Desc
+	agentless, idleWatts, sleepWatts              *prometheus.Desc
 	slept, saved                                  *prometheus.Desc
 	attempts, wakes, knocks, failures, suppressed *prometheus.Desc
 	externalStarts, conflicts, settleTimeouts     *prometheus.Desc
@@ -36,7 +37,13 @@ func newFacts(src Source) *facts {
 		state: desc("machine_state",
 			"1 for the state that the machine is in, 0 for the others.", "machine", "state"),
 		info: desc("machine_info",
-			"Always 1; the labels tell what is known of the machine.", "machine", "mac"),
+			"Always 1; the labels are the machine's name and MAC address.", "machine", "mac"),
+		agentless: desc("machine_agentless",
+			"1 if the machine need not register, 0 if it has to.", "machine"),
+		idleWatts: desc("machine_idle_watts",
+			"Power of the machine while it is awake and idle, as configured or registered.", "machine"),
+		sleepWatts: desc("machine_sleep_watts",
+			"Power of the machine while it sleeps, as configured or registered.", "machine"),
 		stateChanged: desc("machine_state_changed_timestamp_seconds",
 			"When the machine entered its state, as Unix time.", "machine"),
 		lastWake: desc("machine_last_wake_timestamp_seconds",
@@ -54,9 +61,9 @@ func newFacts(src Source) *facts {
 		failures: desc("machine_wake_failures_total",
 			"Wakes given up after the last attempt.", "machine", "trigger"),
 		suppressed: desc("knocks_suppressed_total",
-			"Knocks at the sleeping machine that were not to wake it.", "machine", "reason"),
+			"Knocks that did not wake the machine, by reason.", "machine", "reason"),
 		externalStarts: desc("machine_external_starts_total",
-			"Starts of the machine that nobody asked the porter for.", "machine"),
+			"Starts of the machine that the porter did not cause.", "machine"),
 		conflicts: desc("address_conflicts_total",
 			"Times that an address of the machine was left to another host.", "machine"),
 		settleTimeouts: desc("machine_settle_timeouts_total",
@@ -93,7 +100,7 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 // Describe implements prometheus.Collector.
 func (f *facts) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		f.state, f.info, f.stateChanged, f.lastWake, f.slept, f.saved,
+		f.state, f.info, f.stateChanged, f.lastWake, f.agentless, f.idleWatts, f.sleepWatts, f.slept, f.saved,
 		f.attempts, f.wakes, f.knocks, f.failures, f.suppressed, f.externalStarts, f.conflicts, f.settleTimeouts,
 		f.held, f.replayed, f.dropped,
 		f.captureDrops, f.framesRejected,
@@ -117,11 +124,7 @@ func (f *facts) Collect(ch chan<- prometheus.Metric) {
 		f.collectMachine(ch, &machines[i], marks[i], services)
 	}
 	for _, s := range f.switches {
-		v := 0.0
-		if s.on() {
-			v = 1
-		}
-		gauge(ch, s.desc, v)
+		gauge(ch, s.desc, one(s.on()))
 	}
 	if f.src.Drops != nil {
 		for iface, n := range f.src.Drops() {
@@ -141,13 +144,12 @@ func (f *facts) collectMachine(ch chan<- prometheus.Metric, s *machine.Status, m
 	name := label("machine", s.Name)
 	own := []*dto.LabelPair{name} // shared by all samples that have no other label
 	for _, state := range machine.States {
-		v := 0.0
-		if s.State == state {
-			v = 1
-		}
-		gauge(ch, f.state, v, name, f.states[state])
+		gauge(ch, f.state, one(s.State == state), name, f.states[state])
 	}
 	gauge(ch, f.info, 1, label("mac", s.MAC.String()), name)
+	gauge(ch, f.agentless, one(s.Agentless), own...)
+	gauge(ch, f.idleWatts, s.IdleWatts, own...)
+	gauge(ch, f.sleepWatts, s.SleepWatts, own...)
 	gauge(ch, f.stateChanged, unix(s.Since), own...)
 	gauge(ch, f.lastWake, unix(s.LastWake.At), own...)
 	counter(ch, f.slept, m.slept.Seconds(), own...)
@@ -198,6 +200,14 @@ func (f *facts) collectKnocks(ch chan<- prometheus.Metric, s *machine.Status, na
 	if len(ports) > shownServices {
 		counter(ch, f.knocks, float64(others), name, label("service", "other"))
 	}
+}
+
+// one returns 1 for true and 0 for false.
+func one(is bool) float64 {
+	if is {
+		return 1
+	}
+	return 0
 }
 
 // unix returns t in seconds since 1970, and 0 for no time.

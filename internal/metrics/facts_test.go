@@ -14,6 +14,9 @@ import (
 var machineFacts = []string{
 	"nightporter_machine_state",
 	"nightporter_machine_info",
+	"nightporter_machine_agentless",
+	"nightporter_machine_idle_watts",
+	"nightporter_machine_sleep_watts",
 	"nightporter_machine_state_changed_timestamp_seconds",
 	"nightporter_machine_last_wake_timestamp_seconds",
 	"nightporter_machine_sleep_seconds_total",
@@ -34,6 +37,7 @@ var machineFacts = []string{
 func TestMachineFacts(t *testing.T) {
 	h := new(house)
 	nas := asleep("nas", midnight)
+	nas.Agentless = true
 	nas.LastWake.At = midnight.Add(-1500 * time.Millisecond)
 	nas.Tally = machine.Tally{
 		Attempts: 7, ExternalStarts: 8, Conflicts: 9, SettleTimeouts: 10,
@@ -57,18 +61,24 @@ nightporter_held_packets_dropped_total{machine="nas"} 12
 # HELP nightporter_held_packets_total Packets kept for the machine until it could take them.
 # TYPE nightporter_held_packets_total counter
 nightporter_held_packets_total{machine="nas"} 13
-# HELP nightporter_knocks_suppressed_total Knocks at the sleeping machine that were not to wake it.
+# HELP nightporter_knocks_suppressed_total Knocks that did not wake the machine, by reason.
 # TYPE nightporter_knocks_suppressed_total counter
 nightporter_knocks_suppressed_total{machine="nas",reason="cooldown"} 15
 nightporter_knocks_suppressed_total{machine="nas",reason="min_knocks"} 14
 nightporter_knocks_suppressed_total{machine="nas",reason="quiet_hours"} 0
+# HELP nightporter_machine_agentless 1 if the machine need not register, 0 if it has to.
+# TYPE nightporter_machine_agentless gauge
+nightporter_machine_agentless{machine="nas"} 1
 # HELP nightporter_machine_energy_saved_joules_total Estimated energy saved by sleeping: sleep time by the difference of idle and sleep power.
 # TYPE nightporter_machine_energy_saved_joules_total counter
 nightporter_machine_energy_saved_joules_total{machine="nas"} 1480
-# HELP nightporter_machine_external_starts_total Starts of the machine that nobody asked the porter for.
+# HELP nightporter_machine_external_starts_total Starts of the machine that the porter did not cause.
 # TYPE nightporter_machine_external_starts_total counter
 nightporter_machine_external_starts_total{machine="nas"} 8
-# HELP nightporter_machine_info Always 1; the labels tell what is known of the machine.
+# HELP nightporter_machine_idle_watts Power of the machine while it is awake and idle, as configured or registered.
+# TYPE nightporter_machine_idle_watts gauge
+nightporter_machine_idle_watts{machine="nas"} 50
+# HELP nightporter_machine_info Always 1; the labels are the machine's name and MAC address.
 # TYPE nightporter_machine_info gauge
 nightporter_machine_info{mac="d8:cb:8a:39:be:a1",machine="nas"} 1
 # HELP nightporter_machine_last_wake_timestamp_seconds When the last wake began, as Unix time; 0 if there was none.
@@ -84,6 +94,9 @@ nightporter_machine_settle_timeouts_total{machine="nas"} 10
 # HELP nightporter_machine_sleep_seconds_total Time that the machine was asleep.
 # TYPE nightporter_machine_sleep_seconds_total counter
 nightporter_machine_sleep_seconds_total{machine="nas"} 3610
+# HELP nightporter_machine_sleep_watts Power of the machine while it sleeps, as configured or registered.
+# TYPE nightporter_machine_sleep_watts gauge
+nightporter_machine_sleep_watts{machine="nas"} 2
 # HELP nightporter_machine_state 1 for the state that the machine is in, 0 for the others.
 # TYPE nightporter_machine_state gauge
 nightporter_machine_state{machine="nas",state="arriving"} 0
@@ -183,6 +196,7 @@ func TestTimeIsReadFirst(t *testing.T) {
 		Machines: func() []machine.Status { calls = append(calls, "machines"); return nil },
 		Now:      func() time.Time { calls = append(calls, "now"); return midnight },
 	})
+	calls = nil // of the start
 	if _, err := reg.Gather(); err != nil {
 		t.Fatal(err)
 	}
@@ -224,7 +238,7 @@ func TestSwitches(t *testing.T) {
 			func(s *metrics.Source) *func() bool { return &s.Guarded }},
 		{"guard_needed", "1 where this host's kernel has to be kept silent about claimed addresses, 0 where it is silent by itself or claim.guard is off.",
 			func(s *metrics.Source) *func() bool { return &s.GuardNeeded }},
-		{"journal_healthy", "1 while what has to outlive a restart is being stored, 0 while it cannot be and registrations are refused.",
+		{"journal_healthy", "1 while the journal can be written, 0 while it cannot and registrations are refused.",
 			func(s *metrics.Source) *func() bool { return &s.Stored }},
 	} {
 		on := false

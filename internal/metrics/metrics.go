@@ -56,6 +56,7 @@ type Source struct {
 type Metrics struct {
 	facts    *facts
 	machines *machineHistograms
+	reloads  *reloads
 
 	arpReplies    prometheus.Counter
 	ndpReplies    prometheus.Counter
@@ -90,6 +91,7 @@ func New(reg prometheus.Registerer, src Source) (*Metrics, error) {
 	m := &Metrics{
 		facts:      newFacts(src),
 		machines:   newMachineHistograms(),
+		reloads:    newReloads(src.Now),
 		arpReplies: replies.WithLabelValues("arp"),
 		ndpReplies: replies.WithLabelValues("ndp"),
 		registrations: prometheus.NewCounter(prometheus.CounterOpts{
@@ -108,6 +110,7 @@ func New(reg prometheus.Registerer, src Source) (*Metrics, error) {
 	}
 	for _, c := range []prometheus.Collector{
 		m.facts, m.machines.boot, m.machines.ready, m.wakeLatency,
+		m.reloads.successful, m.reloads.at,
 		replies, m.registrations, rejections, notifications,
 		version.NewCollector(namespace),
 		collectors.NewGoCollector(),

@@ -154,12 +154,14 @@ func TestEmptyHouse(t *testing.T) {
 		}
 	}
 	want := map[string]int{
-		"nightporter_build_info":                   1,
-		"nightporter_neighbor_replies_total":       2,
-		"nightporter_notifications_total":          3,
-		"nightporter_registrations_total":          1,
-		"nightporter_registrations_rejected_total": 3,
-		"nightporter_wake_latency_seconds":         1,
+		"nightporter_build_info":                                   1,
+		"nightporter_config_last_reload_successful":                1,
+		"nightporter_config_last_reload_success_timestamp_seconds": 1,
+		"nightporter_neighbor_replies_total":                       2,
+		"nightporter_notifications_total":                          3,
+		"nightporter_registrations_total":                          1,
+		"nightporter_registrations_rejected_total":                 3,
+		"nightporter_wake_latency_seconds":                         1,
 	}
 	for name, n := range want {
 		if series[name] != n {

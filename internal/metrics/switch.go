@@ -19,7 +19,7 @@ func newSwitches(src Source) []switchOf {
 		{desc("guard_needed",
 			"1 where this host's kernel has to be kept silent about claimed addresses, 0 where it is silent by itself or claim.guard is off."), src.GuardNeeded},
 		{desc("journal_healthy",
-			"1 while what has to outlive a restart is being stored, 0 while it cannot be and registrations are refused."), src.Stored},
+			"1 while the journal can be written, 0 while it cannot and registrations are refused."), src.Stored},
 	} {
 		if s.on != nil {
 			known = append(known, s)

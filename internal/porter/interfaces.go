@@ -33,38 +33,54 @@ func newInterfaces(m *metrics.Metrics, log *slog.Logger) interfaces {
 }
 
 // open opens the interfaces that the configuration names, or the one of the
-// default route. It is an error if none can be opened; one that cannot is waited
-// for beside another.
+// default route. What is not there yet is waited for. Another failure is an error
+// if all of them fail.
 func (i *interfaces) open(conf *config.Config) error {
 	names := conf.Interfaces
 	if len(names) == 0 {
-		name, err := lan.DefaultInterface()
-		if err != nil {
-			return err
-		}
-		names = []string{name}
+		names = []string{""}
 	}
 	var failed error
-	open := 0
+	works := 0
 	for _, name := range names {
 		n := newNIC(name, conf.Wake.Local, i.sightings, i.replied, i.log)
 		i.nics = append(i.nics, n)
 		err := n.open(i.log)
 		if err == nil {
 			n.known = *n.network.Load()
-			open++
+			works++
 			continue
 		}
-		if notReady := new(lan.NotReadyError); errors.As(err, &notReady) {
-			open++ // its network is on its way
+		if mayCome(err) {
+			works++
 		}
 		failed = cmp.Or(failed, err)
-		n.lose(time.Now(), "cannot be opened: "+err.Error())
+		n.lose(time.Now(), unopened(err))
 	}
-	if open == 0 {
+	if works == 0 {
 		return failed
 	}
 	return nil
+}
+
+// mayCome reports whether an interface that cannot be opened may be on its way: the
+// host has just started, or its cable is out.
+func mayCome(err error) bool {
+	_, notReady := errors.AsType[*lan.NotReadyError](err)
+	return notReady || errors.Is(err, lan.ErrNoInterface) || errors.Is(err, lan.ErrNoDefaultRoute)
+}
+
+// unopened says why an interface could not be opened.
+func unopened(err error) string {
+	if errors.Is(err, lan.ErrNoDefaultRoute) {
+		return "is not known yet: " + err.Error()
+	}
+	return "cannot be opened: " + err.Error()
+}
+
+// named returns the interfaces whose names are known. It is for any goroutine.
+func (i *interfaces) named() []*nic {
+	return slices.DeleteFunc(slices.Clone(i.nics), func(n *nic) bool { return n.unnamed.Load() })
 }
 
 // replied counts an answer that a reader gave.
@@ -77,8 +93,9 @@ func (i *interfaces) replied(k lan.Kind) {
 }
 
 func (i *interfaces) names() []string {
-	names := make([]string, len(i.nics))
-	for at, n := range i.nics {
+	known := i.named()
+	names := make([]string, len(known))
+	for at, n := range known {
 		names[at] = n.name
 	}
 	return names
@@ -155,7 +172,7 @@ func (i *interfaces) where(spec machine.Spec, views map[*nic]*netView) *nic {
 // else the first, where the rules of trust will refuse it with a reason. It is
 // for any goroutine.
 func (i *interfaces) find(addrs []netip.Addr, peer netip.Addr) (*nic, error) {
-	for _, n := range i.nics {
+	for _, n := range i.named() {
 		if peer.Zone() != "" && peer.Zone() == n.name {
 			return n, nil
 		}

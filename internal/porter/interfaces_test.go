@@ -11,8 +11,8 @@ import (
 	"nightporter/internal/lab/labtest"
 )
 
-// One interface that cannot be opened is waited for beside another, and so is one
-// without an address; where all are missing there is no start.
+// An interface that is not there is waited for, alone or beside another, and so is one
+// without an address. Where none can ever be opened there is no start.
 func TestOpenInterfaces(t *testing.T) {
 	host := labtest.New(t).Porter()
 	for _, c := range []struct {
@@ -20,7 +20,8 @@ func TestOpenInterfaces(t *testing.T) {
 		names       []string
 		prepare     func() error
 	}{
-		{name: "all are missing", names: []string{"eth7", "eth8"}, fails: "eth7"},
+		{name: "all are missing", names: []string{"eth7", "eth8"}},
+		{name: "none is Ethernet", names: []string{"lo"}, fails: "not Ethernet"},
 		{name: "one is missing", names: []string{"eth7", lab.Interface}},
 		{name: "the default route's"},
 		{name: "the only one has no address", names: []string{lab.Interface}, prepare: func() error {

@@ -64,6 +64,12 @@ func (l *loop) inspect(n *nic, news lan.Change) {
 	news.LinkLost = news.LinkLost || n.missed.LinkLost
 	news.AddrLost = news.AddrLost || n.missed.AddrLost
 	n.again = time.Time{}
+	if n.unnamed.Load() {
+		if err := l.interfaces.reopen(n); err != nil {
+			n.lose(now, unopened(err))
+			return
+		}
+	}
 	is, err := n.observe()
 	if err != nil {
 		l.log.Debug("cannot look at an interface", "event", "interface_unknown", "interface", n.name, "err", err)
@@ -76,6 +82,9 @@ func (l *loop) inspect(n *nic, news lan.Change) {
 		if err := l.interfaces.reopen(n); err != nil {
 			c.Fault = "cannot be opened: " + err.Error()
 		}
+	}
+	if is.Status.Index == 0 && n.link.Load() == nil {
+		c.Fault = "is not there (there are: " + lan.InterfaceNames() + ")"
 	}
 	if c.Fault != "" {
 		n.lose(now, c.Fault)
@@ -147,13 +156,14 @@ func (l *loop) tickNIC(now time.Time, n *nic) {
 func (n *nic) lose(now time.Time, fault string) {
 	n.restate = time.Time{}
 	n.again = now.Add(lookAgain)
-	was := n.trouble.Swap(&fault)
+	is := n.fault(fault)
+	was := n.trouble.Swap(&is)
 	switch {
 	case was == nil:
 		n.outSince = now
-		n.log.Warn("interface unavailable, its machines cannot be monitored or woken", "event", "interface_out", "reason", n.fault(fault).Error())
-	case *was != fault:
-		n.log.Debug("interface still unavailable", "event", "interface_out", "reason", n.fault(fault).Error())
+		n.log.Warn("interface unavailable, its machines cannot be monitored or woken", "event", "interface_out", "reason", is.Error())
+	case (*was).Error() != is.Error():
+		n.log.Debug("interface still unavailable", "event", "interface_out", "reason", is.Error())
 	}
 }
 

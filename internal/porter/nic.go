@@ -1,6 +1,7 @@
 package porter
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,15 +25,16 @@ import (
 // the interface goes and comes again; what is open on it is its link.
 type nic struct {
 	name    string
-	local   bool // our own host's programs may wake
+	unnamed atomic.Bool // it is that of the default route, and there was none so far
+	local   bool        // our own host's programs may wake
 	log     *slog.Logger
 	link    atomic.Pointer[lan.Link]    // nil until the interface was there once
 	network atomic.Pointer[lan.Network] // as the kernel had it last
 	reader  *fastpath.Reader
 	routers routers
 
-	reading sync.Mutex             // of network, one at a time: what is older must not win
-	trouble atomic.Pointer[string] // why there is no work to be done on it; nil: there is
+	reading sync.Mutex            // of network, one at a time: what is older must not win
+	trouble atomic.Pointer[error] // why there is no work to be done on it; nil: there is
 
 	// The loop's own.
 	failed      chan error // why readers of the link ended by themselves
@@ -57,10 +59,16 @@ type nic struct {
 	transmit func(frame []byte) error    // puts a frame on the wire; tests look here
 }
 
-// newNIC returns an interface that is not open, and answers for no machine. With
-// local it looks at what our own host sends, too.
+// ofDefaultRoute is the name of an interface that is not known yet. None can be called
+// so: Linux takes no name with a space (dev_valid_name).
+const ofDefaultRoute = "of the default route"
+
+// newNIC returns an interface that is not open, and answers for no machine; without a
+// name that of the default route. With local it looks at what our own host sends, too.
 func newNIC(name string, local bool, sightings chan<- fastpath.Sighting, replied func(lan.Kind), log *slog.Logger) *nic {
-	n := &nic{name: name, local: local, log: log.With("interface", name)}
+	n := &nic{name: cmp.Or(name, ofDefaultRoute), local: local}
+	n.unnamed.Store(name == "")
+	n.log = log.With("interface", n.name)
 	n.network.Store(&lan.Network{Name: name})
 	n.tells = newTellsAll()
 	n.observe, n.transmit = n.observeKernel, n.Send
@@ -74,9 +82,20 @@ func newNIC(name string, local bool, sightings chan<- fastpath.Sighting, replied
 // open gives n a link, in place of a closed one where there is any, and reads its
 // network.
 func (n *nic) open(log *slog.Logger) error {
-	link, err := lan.OpenLink(n.name, n.local, n.link.Load(), log)
+	name := n.name
+	if n.unnamed.Load() {
+		var err error
+		if name, err = lan.DefaultInterface(); err != nil {
+			return err
+		}
+	}
+	link, err := lan.OpenLink(name, n.local, n.link.Load(), log)
 	if err != nil {
 		return err
+	}
+	if n.unnamed.Load() {
+		n.name, n.log = name, log.With("interface", name)
+		n.unnamed.Store(false) // from now on others read the name
 	}
 	n.reader.SetSelf(link.MAC())
 	n.link.Store(link)
@@ -181,8 +200,8 @@ func (n *nic) noteForwarding() {
 
 // out returns why nothing can be done on the interface, or nil.
 func (n *nic) out() error {
-	if reason := n.trouble.Load(); reason != nil {
-		return n.fault(*reason)
+	if fault := n.trouble.Load(); fault != nil {
+		return *fault
 	}
 	return nil
 }
@@ -222,6 +241,9 @@ func (n *nic) observeKernel() (lan.Outlook, error) {
 // carrier returns what is wrong with the cable. Frames go nowhere without a
 // complaint when it is out, so the silence that follows is not the machine's.
 func (n *nic) carrier() error {
+	if n.unnamed.Load() {
+		return n.out()
+	}
 	s, err := lan.ReadStatus(n.name)
 	if err != nil {
 		return err

@@ -35,9 +35,8 @@ type Porter struct {
 	stopped  chan struct{} // closed once the loop has ended
 }
 
-// New opens the interfaces that conf names. One that is not there is waited for,
-// unless all are missing. Resume has to come before Run; nothing is answered
-// earlier.
+// New opens the interfaces that conf names. One that is not there is waited for.
+// Resume has to come before Run; nothing is answered earlier.
 func New(conf *config.Config, m *metrics.Metrics, log *slog.Logger) (*Porter, error) {
 	p := newPorter(conf, m, log)
 	var err error
@@ -237,7 +236,7 @@ func (p *Porter) Interfaces() []string { return p.loop.interfaces.names() }
 // Drops returns how many packets the kernel dropped, by interface.
 func (p *Porter) Drops() map[string]uint64 {
 	drops := make(map[string]uint64)
-	for _, n := range p.loop.nics {
+	for _, n := range p.loop.interfaces.named() {
 		drops[n.name] = 0
 		if l := n.link.Load(); l != nil {
 			drops[n.name] = l.Drops()
@@ -249,7 +248,7 @@ func (p *Porter) Drops() map[string]uint64 {
 // Rejected returns how many frames could not be used, by interface and reason.
 func (p *Porter) Rejected() map[string]map[string]uint64 {
 	rejected := make(map[string]map[string]uint64)
-	for _, n := range p.loop.nics {
+	for _, n := range p.loop.interfaces.named() {
 		by := map[string]uint64{"overrun": n.reader.Lost()} // the loop was too far behind
 		if l := n.link.Load(); l != nil {
 			for v, count := range l.Rejected() {

@@ -148,7 +148,7 @@ func TestWatchInAnOutage(t *testing.T) {
 					x.pass(time.Second)
 				}
 			}
-			fault := "has no carrier"
+			fault := x.n.fault("has no carrier")
 			x.n.trouble.Store(&fault)
 			x.pass(time.Hour)
 			x.want(e, state)

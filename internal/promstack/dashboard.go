@@ -53,6 +53,12 @@ type targetJSON struct {
 	Instant            bool
 }
 
+type panelJSON struct {
+	Title, Interval string
+	Targets         []targetJSON
+	Panels          []panelJSON // of a row that is closed
+}
+
 func parse(text []byte) (*Dashboard, error) {
 	var file struct {
 		Title      string
@@ -63,10 +69,7 @@ func parse(text []byte) (*Dashboard, error) {
 				Multi                bool
 			}
 		}
-		Panels []struct {
-			Title, Interval string
-			Targets         []targetJSON
-		}
+		Panels      []panelJSON
 		Annotations struct {
 			List []struct {
 				Name   string
@@ -82,21 +85,31 @@ func parse(text []byte) (*Dashboard, error) {
 		d.Variables = append(d.Variables, Variable{Name: v.Name, Type: v.Type, Query: v.Query, All: v.AllValue, Multi: v.Multi})
 	}
 	for _, p := range file.Panels {
-		step := time.Duration(0)
-		if p.Interval != "" {
-			var err error
-			if step, err = time.ParseDuration(p.Interval); err != nil {
-				return nil, fmt.Errorf("panel %s: interval: %w", p.Title, err)
+		for _, p := range append(p.Panels, p) {
+			queries, err := p.queries()
+			if err != nil {
+				return nil, err
 			}
-		}
-		for _, t := range p.Targets {
-			d.Queries = append(d.Queries, Query{Panel: p.Title, Legend: t.LegendFormat, Expr: t.Expr, Instant: t.Instant, MinStep: step})
+			d.Queries = append(d.Queries, queries...)
 		}
 	}
 	for _, a := range file.Annotations.List {
 		d.Queries = append(d.Queries, Query{Panel: a.Name, Legend: "annotation", Expr: a.Target.Expr, Annotation: true})
 	}
 	return d, nil
+}
+
+func (p panelJSON) queries() (all []Query, err error) {
+	step := time.Duration(0)
+	if p.Interval != "" {
+		if step, err = time.ParseDuration(p.Interval); err != nil {
+			return nil, fmt.Errorf("panel %s: interval: %w", p.Title, err)
+		}
+	}
+	for _, t := range p.Targets {
+		all = append(all, Query{Panel: p.Title, Legend: t.LegendFormat, Expr: t.Expr, Instant: t.Instant, MinStep: step})
+	}
+	return all, nil
 }
 
 // Selection is what somebody has chosen in a dashboard: for each variable its

@@ -19,7 +19,8 @@ const board = `{
   "panels": [
     {"type": "row", "title": "A row"},
     {"title": "Now", "targets": [{"expr": "a", "instant": true, "legendFormat": "one"}, {"expr": "b", "range": true}]},
-    {"title": "Bars", "interval": "5m", "targets": [{"expr": "c", "range": true}]}
+    {"title": "Bars", "interval": "5m", "targets": [{"expr": "c", "range": true}]},
+    {"type": "row", "title": "Closed", "collapsed": true, "panels": [{"title": "Inside", "targets": [{"expr": "e", "range": true}]}]}
   ],
   "annotations": {"list": [{"name": "Moments", "target": {"expr": "d", "range": true}}]}
 }`
@@ -40,6 +41,7 @@ func TestParse(t *testing.T) {
 			{Panel: "Now", Expr: "a", Instant: true, Legend: "one"},
 			{Panel: "Now", Expr: "b"},
 			{Panel: "Bars", Expr: "c", MinStep: 5 * time.Minute},
+			{Panel: "Inside", Expr: "e"},
 			{Panel: "Moments", Expr: "d", Legend: "annotation", Annotation: true},
 		},
 	}

@@ -67,9 +67,9 @@ func TestWireCheck(t *testing.T) {
 		t.Error(err)
 	}
 	for port, want := range map[registration.WirePort]string{
-		"0":  `monitor[0].port[0]: found "0": expected 1 to 65535, "22/tcp", "51820/udp" or "icmp"`,
-		"":   `monitor[0].port[0]: found "": expected 1 to 65535, "22/tcp", "51820/udp" or "icmp"`,
-		"x,": `monitor[0].port[0]: found "x,": expected 1 to 65535, "22/tcp", "51820/udp" or "icmp"`,
+		"0":  `monitor[0].port[0]: found "0": expected 1 to 65535, "22/tcp", "51820/udp", "icmp", or a name of /etc/services such as "ssh"`,
+		"":   `monitor[0].port[0]: found "": expected 1 to 65535, "22/tcp", "51820/udp", "icmp", or a name of /etc/services such as "ssh"`,
+		"x,": `monitor[0].port[0]: found "x,": expected 1 to 65535, "22/tcp", "51820/udp", "icmp", or a name of /etc/services such as "ssh"`,
 	} {
 		w := goodWire()
 		w.Monitor[0].Port = []registration.WirePort{port}

@@ -7,13 +7,15 @@ import (
 	"slices"
 
 	"nightporter/internal/machine"
+	"nightporter/internal/services"
 )
 
 // reader builds a Request from the JSON object of a registration.
 type reader struct {
 	req     Request
 	hasMAC  bool
-	unknown int // keys nobody knows, also those too many to be warned of
+	unknown int            // keys nobody knows, also those too many to be warned of
+	names   services.Names // nil until a name is looked up
 }
 
 // registration reads the outermost object.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"nightporter/internal/machine"
+	"nightporter/internal/services"
 )
 
 // ports reads one port list. An entry that repeats another adds nothing.
@@ -40,7 +41,7 @@ func (r *reader) ports(path string, raw json.RawMessage, a *machine.Address) err
 // has of its own.
 func (r *reader) service(path string, raw json.RawMessage) (ports []machine.Port, s machine.Settings, err error) {
 	if !bytes.HasPrefix(bytes.TrimSpace(raw), []byte("{")) {
-		ports, err = port(path, raw)
+		ports, err = r.port(path, raw)
 		return ports, s, err
 	}
 	found := make(map[string]json.RawMessage)
@@ -52,7 +53,7 @@ func (r *reader) service(path string, raw json.RawMessage) (ports []machine.Port
 	}
 	err = r.object(path, raw, map[string]func(string, json.RawMessage) error{
 		"port": field("port", func(path string, raw json.RawMessage) (err error) {
-			ports, err = port(path, raw)
+			ports, err = r.port(path, raw)
 			return err
 		}),
 		"ready": field("ready", func(path string, raw json.RawMessage) (err error) {
@@ -86,9 +87,9 @@ func (r *reader) service(path string, raw json.RawMessage) (ports []machine.Port
 	return ports, s, nil
 }
 
-// port reads a port: a number means both TCP and UDP.
-func port(path string, raw json.RawMessage) ([]machine.Port, error) {
-	const expected = `1 to 65535, "22/tcp", "51820/udp" or "icmp"`
+// port reads a port: a number, or the name of a service, means both TCP and UDP.
+func (r *reader) port(path string, raw json.RawMessage) ([]machine.Port, error) {
+	const expected = `1 to 65535, "22/tcp", "51820/udp", "icmp", or a name of /etc/services such as "ssh"`
 	var s string
 	if json.Unmarshal(raw, &s) != nil || raw[0] != '"' {
 		n, ok := wholeNumber(raw)
@@ -98,7 +99,13 @@ func port(path string, raw json.RawMessage) ([]machine.Port, error) {
 		s = strconv.Itoa(n)
 	}
 	ports, err := machine.ParsePort(s)
-	if err != nil {
+	if err == nil {
+		return ports, nil
+	}
+	if r.names == nil {
+		r.names = services.Load()
+	}
+	if ports, err = machine.ParsePort(r.names.Port(s)); err != nil {
 		return nil, wrong(path, raw, expected)
 	}
 	return ports, nil

@@ -63,6 +63,18 @@ func TestDecode(t *testing.T) {
 			}),
 		},
 		{
+			name: "names of services",
+			body: `{"mac": "d8:cb:8a:39:be:a1", "monitor": [{"ip": "192.168.0.37", "port": ["ssh", "SMB/tcp", {"port": "https/tcp", "ready": "https:/"}]}]}`,
+			want: with(func(r *registration.Request) {
+				r.HasMonitor = true
+				r.Monitor = []machine.Address{{
+					IP:       netip.MustParseAddr("192.168.0.37"),
+					Ports:    append(tcpUDP(22), machine.Port{Protocol: machine.TCP, Number: 445}, machine.Port{Protocol: machine.TCP, Number: 443}),
+					Settings: map[machine.Port]machine.Settings{{Protocol: machine.TCP, Number: 443}: {Ready: machine.Ready{By: machine.ByHTTPS, Path: "/"}}},
+				}}
+			}),
+		},
+		{
 			name: "everything",
 			body: "\ufeff \r\n\t" + `{"mac":"D8-CB-8A-39-BE-A1","name":"tower é","monitor":[
 				{"ip":"::ffff:192.168.0.37","port":["22/tcp",22,"51820/udp","icmp",22.0,"22"]},{"ip":"fd00::1","port":[]}],
@@ -191,7 +203,7 @@ func addresses(n int) string {
 func TestDecodeErrors(t *testing.T) {
 	const noObject = `expected one JSON object such as {"mac": "d8:cb:8a:39:be:a1", "monitor": [...]}`
 	const anyMAC = `expected a MAC address such as "d8:cb:8a:39:be:a1"`
-	const anyPort = `expected 1 to 65535, "22/tcp", "51820/udp" or "icmp"`
+	const anyPort = `expected 1 to 65535, "22/tcp", "51820/udp", "icmp", or a name of /etc/services such as "ssh"`
 	tests := []struct{ name, body, want string }{
 		{"empty", "", "the request was empty: expected one JSON object"},
 		{"white space", " \n", "the request was empty: expected one JSON object"},

@@ -3,11 +3,10 @@ package main
 import (
 	"strings"
 
-	"github.com/grafana/grafana-foundation-sdk/go/dashboard"
 	"github.com/grafana/grafana-foundation-sdk/go/units"
 )
 
-// problem is something that somebody should look at. It is there from 1 on.
+// problem is something to look at. It is there from 1 on.
 type problem struct{ name, expr string }
 
 // problems are named in the words of the list in which they are shown.
@@ -28,26 +27,25 @@ func problems() []problem {
 		{"porter not ready", `sum by (instance) (1 - nightporter_ready{@porters})`},
 		{"porter without its guard", `sum by (instance) (nightporter_guard_needed{@porters} > bool nightporter_guard_active{@porters})`},
 		{"porter cannot store", `sum by (instance) (1 - nightporter_journal_healthy{@porters})`},
+		{"configuration not reloaded", `sum by (instance) (1 - nightporter_config_last_reload_successful{@porters})`},
 		{"porter down", `1 - ` + scraped},
 	}
 }
 
-func needsYou() panel {
+func problemList() panel {
 	var terms []string
 	for _, p := range problems() {
 		terms = append(terms, `label_replace(`+p.expr+`, "problem", "`+p.name+`", "", "")`)
 	}
-	return tablePanel("What needs you",
+	return tablePanel("Problems",
 		"What went wrong with machines in the time shown, and what is wrong with porters now. Worry about every line. "+
 			"Times counts what happened to a machine; for a porter, 1 means now. The runbook of the alerts says what to do.",
 		column{title: "Problem", label: "problem"},
-		column{title: "Machine", label: "machine", looks: []dashboard.DynamicConfigValue{
-			rowLink("Open the machine", machineUID, "instance", "machine")}},
-		column{title: "Porter", label: "instance", looks: []dashboard.DynamicConfigValue{
-			rowLink("Open the porter", porterUID, "instance")}},
+		machineColumn(),
+		porterColumn(),
 		column{title: "Times", looks: alarming(), expr: `(` + strings.Join(terms, " or ") + `) >= 0.5`}). // increase() is no exact count
 		Span(10).
-		NoValue("Nothing needs you.").
+		NoValue("No problems.").
 		SortBy(sortBy("Times", true))
 }
 
@@ -58,10 +56,8 @@ func lastWakes() panel {
 		"When each machine was last woken, how often in the time shown, and how long its boots took on average: until its first "+
 			"frame (boot), and until the services that were knocked at were ready (ready). With one wake in the time shown, those "+
 			"are its own figures. Worry when boots grow slower. Starts by hand are not wakes.",
-		column{title: "Machine", label: "machine", looks: []dashboard.DynamicConfigValue{
-			rowLink("Open the machine", machineUID, "instance", "machine")}},
-		column{title: "Porter", label: "instance", looks: []dashboard.DynamicConfigValue{
-			rowLink("Open the porter", porterUID, "instance")}},
+		machineColumn(),
+		porterColumn(),
 		column{title: "State", looks: coloured(stateNames()), expr: stateNumber("@machines")},
 		column{title: "Last wake", looks: in(units.DateTimeFromNow, 0),
 			expr: `max by (instance, machine) (nightporter_machine_last_wake_timestamp_seconds{@machines} > 0) * 1000`},
