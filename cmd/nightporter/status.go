@@ -121,7 +121,7 @@ func (f *statusFlags) one(cmd *cobra.Command, client *web.Client, name string) e
 		return printJSON(cmd.OutOrStdout(), m)
 	}
 	history, err := client.History(cmd.Context(), name)
-	if err != nil && !errors.Is(err, machine.ErrUnknown) { // which an older porter says
+	if err != nil && !errors.Is(err, web.ErrNotServed) { // by an older porter
 		return err
 	}
 	table := newTable(cmd.OutOrStdout())
@@ -144,7 +144,7 @@ func (f *statusFlags) one(cmd *cobra.Command, client *web.Client, name string) e
 	row("last wake", wakeStory(m.LastWake))
 	row("wakes", counts(m.Wakes))
 	for i, line := range wakesLately(&history) {
-		row([...]string{"woken in the last 7 days by", ""}[min(i, 1)], line)
+		row([...]string{"clients, 7 days", ""}[min(i, 1)], line)
 	}
 	row("failed wakes", counts(m.WakeFailures))
 	row("magic packets", m.WakeAttempts)
@@ -242,16 +242,23 @@ const mostClients = 5
 func wakesLately(h *web.History) []string {
 	var lines []string
 	for _, c := range h.Clients[:min(mostClients, len(h.Clients))] {
-		lines = append(lines, fmt.Sprintf("%s: %d, last %s for %s",
-			cmp.Or(printable(c.Client), "(not recorded)"), c.Wakes, moment(c.Last), cmp.Or(printable(c.Service), "the API")))
+		lines = append(lines, fmt.Sprintf("%s: %s, last %s for %s", cmp.Or(printable(c.Client), "(not recorded)"),
+			many(c.Wakes, "wake"), moment(c.Last), cmp.Or(printable(c.Service), "the API")))
 	}
 	if more := len(h.Clients) - len(lines); more > 0 {
-		lines = append(lines, fmt.Sprintf("and %d more clients", more))
+		lines = append(lines, "and "+many(more, "more client"))
 	}
 	if h.MoreWakes > 0 {
-		lines = append(lines, fmt.Sprintf("and %d older wakes, whose clients are not kept", h.MoreWakes))
+		lines = append(lines, "and "+many(h.MoreWakes, "older wake")+", not kept one by one")
 	}
 	return lines
+}
+
+func many(n int, of string) string {
+	if n == 1 {
+		return "1 " + of
+	}
+	return fmt.Sprintf("%d %ss", n, of)
 }
 
 // moment shows a time of the API on the clock of whoever looks.

@@ -131,21 +131,20 @@ func TestUntil(t *testing.T) {
 	}
 }
 
-// TestEndIsWritten where a machine sleeps, and nowhere else.
+// TestEndIsWritten where a machine is known, and nowhere else.
 func TestEndIsWritten(t *testing.T) {
-	for _, state := range []machine.State{machine.Asleep, machine.Awake} {
+	for machines := range 2 {
 		dir := t.TempDir()
 		j, _, _ := opened(t, dir)
-		mem := memoryOf(1)
-		mem.State = state
-		j.Append(Record{Memory: mem})
-		closed(t, j)
-		want := 0
-		if state == machine.Asleep {
-			want = 1
+		for i := range machines {
+			mem := memoryOf(i)
+			mem.State = machine.Awake
+			j.Append(Record{Memory: mem})
 		}
-		if got := bytes.Count(contentOf(t, dir), []byte(`"end":true`)); got != want {
-			t.Errorf("%v: %d ends, want %d", state, got, want)
+		j.Append(Record{Event: Event{Kind: Refused}})
+		closed(t, j)
+		if got := bytes.Count(contentOf(t, dir), []byte(`"end":true`)); got != machines {
+			t.Errorf("%d machines: %d ends", machines, got)
 		}
 	}
 }

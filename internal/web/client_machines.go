@@ -61,7 +61,7 @@ func (c *Client) Machine(ctx context.Context, name string) (Machine, error) {
 }
 
 // History returns the last week of a machine. Its error is machine.ErrUnknown if there
-// is none of that name, and also if the porter is older than that answer.
+// is none of that name, and ErrNotServed if the porter is too old to tell.
 func (c *Client) History(ctx context.Context, name string) (History, error) {
 	var h History
 	err := c.ask(ctx, question{
