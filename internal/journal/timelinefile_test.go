@@ -219,3 +219,39 @@ func TestHistoryOfANewCard(t *testing.T) {
 		t.Errorf("after it was forgotten: %+v", h)
 	}
 }
+
+// TestTimelineIsWrittenRarely: a wake costs the disk no more than without a history.
+// Only a file that is written anew has timelines.
+func TestTimelineIsWrittenRarely(t *testing.T) {
+	dir := t.TempDir()
+	j, _, _ := opened(t, dir)
+	const wakes = 50
+	for i := range wakes {
+		m := *memoryOf(1)
+		m.State, m.Since = machine.States[i%len(machine.States)], time.Now()
+		m.LastWake = wokenBy(time.Now().Add(time.Duration(i-wakes)*time.Minute), "10.77.0.9", machine.Served)
+		j.Append(Record{Memory: &m})
+		synced(t, j)
+	}
+	closed(t, j)
+	if n := bytes.Count(contentOf(t, dir), []byte(`"timeline"`)); n > 0 {
+		t.Errorf("%d timelines were written", n)
+	}
+	j, _, _ = opened(t, dir)
+	if n := len(j.History(macOf(1)).Wakes); n != wakes {
+		t.Errorf("%d wakes after a restart, want %d", n, wakes)
+	}
+	j.mu.Lock()
+	j.state.rewriteAll()
+	j.state.changes++
+	j.mu.Unlock()
+	synced(t, j)
+	closed(t, j)
+	if n := bytes.Count(contentOf(t, dir), []byte(`"timeline"`)); n != 1 {
+		t.Errorf("%d timelines in a file that was written anew, want 1", n)
+	}
+	j, _, _ = opened(t, dir)
+	if n := len(j.History(macOf(1)).Wakes); n != wakes {
+		t.Errorf("%d wakes after another one, want %d", n, wakes)
+	}
+}
