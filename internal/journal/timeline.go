@@ -68,7 +68,7 @@ type timeline struct {
 func (t *timeline) take(m *machine.Memory, at time.Duration, age func(time.Time) time.Duration) {
 	since := at
 	if !m.Since.IsZero() {
-		since = at - age(m.Since)
+		since = at - min(age(m.Since), kept)
 	}
 	t.move(since, phaseOf(m.State))
 	if w := &m.LastWake; !w.At.IsZero() && age(w.At) <= kept {

@@ -104,7 +104,8 @@ func (f *timelineForm) timeline(w writing) *timeline {
 		t.wakes = append(t.wakes, s)
 	}
 	for _, form := range first(maxBundles, f.More) {
-		if b := (bundle{at(form.First), min(form.Wakes, maxBundled)}); b.wakes > 0 {
+		b := bundle{at(form.First), min(form.Wakes, maxBundled)}
+		if n := len(t.more); b.wakes > 0 && (n == 0 || b.first >= t.more[n-1].first) {
 			t.more = append(t.more, b)
 		}
 	}
