@@ -54,7 +54,7 @@ func (t *timeline) history(base, now time.Time) MachineHistory {
 	when := func(at time.Duration) time.Time { return now.Add(min(at, end) - end) }
 	h := MachineHistory{Spans: t.spans(end, when)}
 	for _, w := range t.wakes {
-		h.Wakes = append(h.Wakes, Wake{At: when(w.at), Trigger: w.trigger, Client: w.client, Service: w.service, Outcome: w.outcome})
+		h.Wakes = append(h.Wakes, Wake{At: when(w.at), Trigger: w.trigger, Client: w.client.Value(), Service: w.service.Value(), Outcome: w.outcome})
 	}
 	for _, m := range t.more {
 		h.More += m.wakes
@@ -66,16 +66,16 @@ func (t *timeline) history(base, now time.Time) MachineHistory {
 func (t *timeline) spans(end time.Duration, when func(time.Duration) time.Time) []Span {
 	var spans []Span
 	for i, s := range t.steps {
-		from, to := max(s.at, end-kept), end
+		from, to := max(s.at(), end-kept), end
 		if i+1 < len(t.steps) {
-			to = t.steps[i+1].at
+			to = t.steps[i+1].at()
 		}
 		switch n := len(spans); {
 		case to <= from:
-		case n > 0 && spans[n-1].Phase == s.phase:
+		case n > 0 && spans[n-1].Phase == s.phase():
 			spans[n-1].To = when(to)
 		default:
-			spans = append(spans, Span{From: when(from), To: when(to), Phase: s.phase})
+			spans = append(spans, Span{From: when(from), To: when(to), Phase: s.phase()})
 		}
 	}
 	return spans

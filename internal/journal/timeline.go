@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"slices"
 	"time"
+	"unique"
 
 	"nightporter/internal/machine"
 )
@@ -32,20 +33,25 @@ const (
 	briefest = time.Minute
 )
 
-// step is a change of phase. Its time, as all times of a timeline, is that since the
-// base of the journal, so that it stays right when the clock on the wall is set.
-type step struct {
-	at    time.Duration
-	phase Phase
-}
+// step is a change of phase: its time in milliseconds, and in the last two bits the
+// phase. A thousand machines have many of them. The time, as all times of a timeline, is
+// that since the base of the journal, so that it stays right when the clock on the wall
+// is set.
+type step int64
 
-// wakeStep is one wake.
+func newStep(at time.Duration, p Phase) step { return step(at/time.Millisecond)<<2 | step(p) }
+
+func (s step) at() time.Duration { return time.Duration(s>>2) * time.Millisecond }
+
+func (s step) phase() Phase { return Phase(s & 3) }
+
+// wakeStep is one wake. Most of its texts are those of other wakes as well.
 type wakeStep struct {
 	at      time.Duration
 	trigger machine.Trigger
 	outcome machine.Outcome
-	client  string // an address, or who else asked; empty: not known
-	service string // empty: it was no knock
+	client  unique.Handle[string] // an address, or who else asked; empty: not known
+	service unique.Handle[string] // empty: it was no knock
 }
 
 // bundle is how many wakes there was no room for in the day that begins with the
@@ -81,12 +87,12 @@ func (t *timeline) take(m *machine.Memory, at time.Duration, age func(time.Time)
 func (t *timeline) move(at time.Duration, p Phase) {
 	if n := len(t.steps); n > 0 {
 		last := t.steps[n-1]
-		if last.phase == p {
+		if last.phase() == p {
 			return
 		}
-		at = max(at, last.at)
+		at = max(at, last.at())
 	}
-	t.steps = append(t.steps, step{at, p})
+	t.steps = append(t.steps, newStep(at, p))
 	if len(t.steps) > maxSteps {
 		t.steps = coarse(t.steps)
 	}
@@ -96,7 +102,7 @@ func (t *timeline) move(at time.Duration, p Phase) {
 // it was, until something else is known.
 func (t *timeline) absent(from, to time.Duration) {
 	if n := len(t.steps); n > 0 && to-from >= briefest {
-		before := t.steps[n-1].phase
+		before := t.steps[n-1].phase()
 		t.move(from, PhaseUnknown)
 		t.move(to, before)
 	}
@@ -116,11 +122,13 @@ func (t *timeline) wake(at time.Duration, w *machine.LastWake) {
 			t.settle(machine.Over)
 		}
 	}
-	s := wakeStep{at: at, trigger: w.Trigger, outcome: w.Outcome, client: clientOf(w)}
+	service := ""
 	if w.Service.Addr.IsValid() {
-		s.service = w.Service.String()
+		service = w.Service.String()
 	}
-	t.wakes = append(t.wakes, s)
+	t.wakes = append(t.wakes, wakeStep{
+		at: at, trigger: w.Trigger, outcome: w.Outcome, client: unique.Make(clientOf(w)), service: unique.Make(service),
+	})
 	t.bundle()
 }
 
@@ -149,7 +157,7 @@ func (t *timeline) bundle() {
 
 // dropBefore drops what is of no use any more. The phase at that moment stays.
 func (t *timeline) dropBefore(at time.Duration) {
-	for len(t.steps) > 1 && t.steps[1].at <= at {
+	for len(t.steps) > 1 && t.steps[1].at() <= at {
 		t.steps = t.steps[1:]
 	}
 	for len(t.wakes) > 0 && t.wakes[0].at < at {
@@ -163,7 +171,7 @@ func (t *timeline) dropBefore(at time.Duration) {
 // shift moves the base by d. Nobody else may have a copy of t.
 func (t *timeline) shift(d time.Duration) {
 	for i := range t.steps {
-		t.steps[i].at -= d
+		t.steps[i] = newStep(t.steps[i].at()-d, t.steps[i].phase())
 	}
 	for i := range t.wakes {
 		t.wakes[i].at -= d
@@ -201,27 +209,27 @@ func onGrid(steps []step, width time.Duration) []step {
 	last := steps[len(steps)-1]
 	var out []step
 	add := func(s step) {
-		if n := len(out); n == 0 || out[n-1].phase != s.phase {
+		if n := len(out); n == 0 || out[n-1].phase() != s.phase() {
 			out = append(out, s)
 		}
 	}
 	i := 0
-	for from := max(steps[0].at, last.at-kept); from < last.at; {
+	for from := max(steps[0].at(), last.at()-kept); from < last.at(); {
 		to := from.Truncate(width) // towards zero
 		if to <= from {
 			to += width
 		}
-		to = min(to, last.at)
+		to = min(to, last.at())
 		var share [len(Phases)]time.Duration
 		for at := from; at < to; {
-			for steps[i+1].at <= at { // the last one is not before the end
+			for steps[i+1].at() <= at { // the last one is not before the end
 				i++
 			}
-			end := min(to, steps[i+1].at)
-			share[steps[i].phase] += end - at
+			end := min(to, steps[i+1].at())
+			share[steps[i].phase()] += end - at
 			at = end
 		}
-		add(step{from, longest(share)})
+		add(newStep(from, longest(share)))
 		from = to
 	}
 	add(last)

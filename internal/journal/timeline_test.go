@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -157,12 +158,16 @@ func TestTooManyPhases(t *testing.T) {
 func TestTimeline(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		r := new(recorder)
-		var truth []step
+		type change struct {
+			at    time.Duration
+			phase Phase
+		}
+		var truth []change
 		var copied timeline
 		var told string
 		become := func(p Phase) {
 			if n := len(truth); n == 0 || truth[n-1].phase != p {
-				truth = append(truth, step{r.at, p})
+				truth = append(truth, change{r.at, p})
 			}
 		}
 		pause := rapid.Map(rapid.IntRange(0, 1<<20), func(n int) time.Duration { return time.Duration(n*n/1e7) * time.Second })
@@ -193,7 +198,7 @@ func TestTimeline(t *testing.T) {
 				r.at += briefest + pause.Draw(t, "pause")
 				if n := len(truth); n > 0 {
 					was := truth[n-1].phase
-					truth = append(truth, step{from, PhaseUnknown}, step{r.at, was})
+					truth = append(truth, change{from, PhaseUnknown}, change{r.at, was})
 				}
 				r.absent(from, r.at)
 			},
@@ -227,8 +232,8 @@ type fataler interface{ Fatalf(string, ...any) }
 
 // checkTimeline checks the bounds of a timeline.
 func checkTimeline(t fataler, tl *timeline) {
-	inOrder := slices.IsSortedFunc(tl.steps, func(a, b step) int { return int(a.at - b.at) }) &&
-		slices.IsSortedFunc(tl.wakes, func(a, b wakeStep) int { return int(a.at - b.at) })
+	inOrder := slices.IsSortedFunc(tl.steps, func(a, b step) int { return cmp.Compare(a.at(), b.at()) }) &&
+		slices.IsSortedFunc(tl.wakes, func(a, b wakeStep) int { return cmp.Compare(a.at, b.at) })
 	if len(tl.steps) > maxSteps || len(tl.wakes) > MaxWakes || len(tl.more) > maxBundles || !inOrder {
 		t.Fatalf("%d steps, %d wakes, %d bundles, in order: %v", len(tl.steps), len(tl.wakes), len(tl.more), inOrder)
 	}

@@ -4,6 +4,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unique"
 )
 
 // timelineForm is a timeline in JSON. It goes with the memory of its machine where
@@ -38,10 +39,10 @@ func timelineFormOf(t *timeline, at time.Duration, now time.Time) *timelineForm 
 	if t == nil {
 		return nil
 	}
-	when := func(then time.Duration) moment { return moment{now.Add(then - at).Truncate(time.Millisecond)} }
+	when := func(then time.Duration) moment { return moment{now.Add(then - at)} }
 	f := &timelineForm{Spans: spansText(t.steps, at)}
 	for _, w := range t.wakes {
-		f.Wakes = append(f.Wakes, wakeStepForm{At: when(w.at), Trigger: w.trigger.String(), Outcome: w.outcome.String(), Client: w.client, Service: w.service})
+		f.Wakes = append(f.Wakes, wakeStepForm{At: when(w.at), Trigger: w.trigger.String(), Outcome: w.outcome.String(), Client: w.client.Value(), Service: w.service.Value()})
 	}
 	for _, m := range t.more {
 		f.More = append(f.More, bundleForm{First: when(m.first), Wakes: m.wakes})
@@ -55,14 +56,14 @@ func spansText(steps []step, now time.Duration) string {
 		if i == len(steps) {
 			return 0
 		}
-		return int64(min(max(0, now-steps[i].at), kept).Round(time.Second) / time.Second)
+		return int64(min(max(0, now-steps[i].at()), kept).Round(time.Second) / time.Second)
 	}
 	var text []byte
 	for i, s := range steps {
 		if i > 0 {
 			text = append(text, ' ')
 		}
-		text = append(text, phaseLetters[s.phase])
+		text = append(text, phaseLetters[s.phase()])
 		text = strconv.AppendInt(text, age(i)-age(i+1), 10)
 	}
 	return string(text)
@@ -81,11 +82,11 @@ func stepsIn(spans string, now time.Duration) []step {
 		if err != nil {
 			continue
 		}
-		steps = append(steps, step{at: sum, phase: Phase(max(0, strings.IndexByte(phaseLetters, field[0])))})
+		steps = append(steps, newStep(sum, Phase(max(0, strings.IndexByte(phaseLetters, field[0])))))
 		sum = min(sum+time.Duration(seconds)*time.Second, century)
 	}
-	for i := range steps {
-		steps[i].at += now - sum
+	for i, s := range steps {
+		steps[i] = newStep(now-sum+s.at(), s.phase())
 	}
 	return steps
 }
@@ -95,7 +96,7 @@ func (f *timelineForm) timeline(w writing) *timeline {
 	at := func(t moment) time.Duration { return w.after - w.age(t.Time, false) }
 	t := &timeline{steps: stepsIn(f.Spans, w.after)}
 	for _, form := range first(MaxWakes, f.Wakes) {
-		s := wakeStep{at: at(form.At), client: shortened(form.Client, maxClient), service: shortened(form.Service, maxClient)}
+		s := wakeStep{at: at(form.At), client: unique.Make(shortened(form.Client, maxClient)), service: unique.Make(shortened(form.Service, maxClient))}
 		var known bool
 		s.trigger, known = triggerNamed(form.Trigger)
 		if n := len(t.wakes); !known || s.outcome.UnmarshalText([]byte(form.Outcome)) != nil || n > 0 && s.at < t.wakes[n-1].at {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"testing"
 	"time"
+	"unique"
 
 	"nightporter/internal/machine"
 )
@@ -47,8 +48,8 @@ func FuzzTimeline(f *testing.F) {
 // TestTimelineInTheFile has the form of it, which later versions have to read.
 func TestTimelineInTheFile(t *testing.T) {
 	tl := &timeline{
-		steps: []step{{0, PhaseAwake}, {time.Hour, PhaseUnknown}, {2 * time.Hour, PhaseAsleep}, {10 * time.Hour, PhaseWaking}},
-		wakes: []wakeStep{{at: 10 * time.Hour, trigger: machine.ByTCP, outcome: machine.UnderWay, client: "10.77.0.9", service: "10.77.0.20:22/tcp"}},
+		steps: []step{newStep(0, PhaseAwake), newStep(time.Hour, PhaseUnknown), newStep(2*time.Hour, PhaseAsleep), newStep(10*time.Hour, PhaseWaking)},
+		wakes: []wakeStep{{10 * time.Hour, machine.ByTCP, machine.UnderWay, unique.Make("10.77.0.9"), unique.Make("10.77.0.20:22/tcp")}},
 		more:  []bundle{{time.Hour, 3}},
 	}
 	b, err := json.Marshal(timelineFormOf(tl, 10*time.Hour+30*time.Second, night))
@@ -56,8 +57,8 @@ func TestTimelineInTheFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	const want = `{"spans":"a3600 u3600 s28800 w30",` +
-		`"wakes":[{"at":"2025-11-22T21:59:30.123Z","trigger":"tcp","outcome":"under_way","client":"10.77.0.9","service":"10.77.0.20:22/tcp"}],` +
-		`"more_wakes":[{"first":"2025-11-22T12:59:30.123Z","wakes":3}]}`
+		`"wakes":[{"at":"2025-11-22T21:59:30.123456789Z","trigger":"tcp","outcome":"under_way","client":"10.77.0.9","service":"10.77.0.20:22/tcp"}],` +
+		`"more_wakes":[{"first":"2025-11-22T12:59:30.123456789Z","wakes":3}]}`
 	if string(b) != want {
 		t.Errorf("got  %s\nwant %s", b, want)
 	}
@@ -67,11 +68,11 @@ func TestTimelineInTheFile(t *testing.T) {
 func longestTimeline() *timeline {
 	tl := &timeline{}
 	for i := range maxSteps {
-		tl.steps = append(tl.steps, step{time.Duration(i) * 20 * time.Minute, Phases[1+i%3]})
+		tl.steps = append(tl.steps, newStep(time.Duration(i)*20*time.Minute, Phases[1+i%3]))
 	}
 	for i := range MaxWakes {
-		name := make([]byte, maxClient) // each octet is six in JSON
-		tl.wakes = append(tl.wakes, wakeStep{at: time.Duration(i) * 20 * time.Minute, client: string(name), service: string(name)})
+		name := unique.Make(string(make([]byte, maxClient))) // each octet is six in JSON
+		tl.wakes = append(tl.wakes, wakeStep{at: time.Duration(i) * 20 * time.Minute, client: name, service: name})
 	}
 	for i := range maxBundles {
 		tl.more = append(tl.more, bundle{time.Duration(i) * 20 * time.Hour, maxBundled})
