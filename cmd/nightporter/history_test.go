@@ -27,28 +27,28 @@ func (h *house) history() (all web.History) {
 	return all
 }
 
-// states are those of all spans, in order. A span that goes on at midnight is one.
-func states(all web.History) (states []string) {
+// statesIn are those of all spans, in order. A span that goes on at midnight is one.
+func statesIn(all web.History) (found []string) {
 	for _, d := range all.Days {
 		for _, s := range d.Spans {
-			states = append(states, s.State.String())
+			found = append(found, s.State.String())
 		}
 	}
-	return slices.Compact(states)
+	return slices.Compact(found)
 }
 
-// told are all wakes: by which client, or how else, for what and with which outcome.
-func told(all web.History) (wakes []string) {
+// wakesIn are all wakes: by which client, or how else, for what and with which outcome.
+func wakesIn(all web.History) (found []string) {
 	for _, d := range all.Days {
 		for _, w := range d.Wakes {
 			who := w.Client
 			if w.Service == "" {
 				who = w.Trigger
 			}
-			wakes = append(wakes, fmt.Sprintf("%s %s %s", who, w.Service, w.Outcome))
+			found = append(found, fmt.Sprintf("%s %s %s", who, w.Service, w.Outcome))
 		}
 	}
-	return wakes
+	return found
 }
 
 // TestHistorySurvivesKill: two clients and the API wake a machine, the porter is
@@ -84,10 +84,10 @@ func TestHistorySurvivesKill(t *testing.T) {
 	check := func(when string) {
 		t.Helper()
 		all := h.history()
-		if diff := cmp.Diff(wantWakes, told(all)); diff != "" {
+		if diff := cmp.Diff(wantWakes, wakesIn(all)); diff != "" {
 			t.Errorf("wakes %s the restart (-want +got):\n%s", when, diff)
 		}
-		if diff := cmp.Diff(wantStates, states(all)); diff != "" {
+		if diff := cmp.Diff(wantStates, statesIn(all)); diff != "" {
 			t.Errorf("states %s the restart (-want +got):\n%s", when, diff)
 		}
 		if len(all.Clients) != 3 || all.Clients[0].Client != "10.77.0.31" || all.Clients[0].Wakes != 2 || all.Clients[0].Service != service {

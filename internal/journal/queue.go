@@ -2,6 +2,7 @@ package journal
 
 import (
 	"bytes"
+	"cmp"
 	"slices"
 	"time"
 
@@ -28,7 +29,8 @@ type transition struct {
 	event   Event // none if its Kind is empty
 	mac     machine.MAC
 	carries carries
-	tells   bool // its timeline as well: records that told it were not written
+	tells   bool // its timeline as well: memories that told it were not written
+	news    news // in the memory, and in those that it takes the place of
 }
 
 // known is the newest memory of a machine.
@@ -80,11 +82,11 @@ func (s *state) add(r *Record, now time.Time) {
 			k = &known{}
 			s.machines[t.mac] = k
 		}
+		t.news = s.timelines.of(t.mac).take(r.Memory, now.Sub(s.base), func(then time.Time) time.Duration { return max(0, now.Sub(then)) })
 		if old := s.supersede(k); old != nil {
-			t.tells = old.tells || loses(&k.memory, r.Memory)
+			t.inherit(old, r.Memory)
 		}
 		k.memory, k.at = *r.Memory, number
-		s.timelines.of(t.mac).take(r.Memory, now.Sub(s.base), func(then time.Time) time.Duration { return max(0, now.Sub(then)) })
 	case r.Forgotten != machine.MAC{}:
 		t.mac, t.carries = r.Forgotten, itsOblivion
 		if k := s.machines[t.mac]; k != nil {
@@ -96,11 +98,13 @@ func (s *state) add(r *Record, now time.Time) {
 	s.push(t)
 }
 
-// loses reports whether the newer memory alone does not tell the timeline: a wake is
-// missing, or a phase that is more than a moment. The disk was in trouble for so long.
-func loses(old, newer *machine.Memory) bool {
-	return !old.LastWake.At.Equal(newer.LastWake.At) ||
-		phaseOf(old.State) != phaseOf(newer.State) && newer.Since.Sub(old.Since) >= briefest
+// inherit takes in what an older transition would have told, whose memory is not
+// written, but m. A wake is lost then, and the beginning of a phase if that was so long
+// ago that it matters: the disk was in trouble.
+func (t *transition) inherit(old *transition, m *machine.Memory) {
+	n := old.news
+	t.tells = old.tells || !n.phase.IsZero() && m.Since.Sub(n.phase) >= briefest || !n.wake.IsZero() && !n.wake.Equal(m.LastWake.At)
+	t.news = news{phase: cmp.Or(n.phase, t.news.phase), wake: cmp.Or(n.wake, t.news.wake)}
 }
 
 // push has a transition written.

@@ -69,26 +69,35 @@ type timeline struct {
 	more  []bundle   // older wakes, oldest first
 }
 
-// take takes in the memory of a machine at that moment. Age tells how long before it
-// one of the memory's times was.
-func (t *timeline) take(m *machine.Memory, at time.Duration, age func(time.Time) time.Duration) {
+// news is what a memory was the first to tell of a timeline, on the memory's clock.
+type news struct {
+	phase time.Time // since when a phase lasts; zero: it was known
+	wake  time.Time // when a wake began; zero: it was known
+}
+
+// take takes in the memory of a machine at that moment, and returns what is new in it.
+// Age tells how long before it one of the memory's times was.
+func (t *timeline) take(m *machine.Memory, at time.Duration, age func(time.Time) time.Duration) (n news) {
 	since := at
 	if !m.Since.IsZero() {
 		since = at - min(age(m.Since), kept)
 	}
-	t.move(since, phaseOf(m.State))
-	if w := &m.LastWake; !w.At.IsZero() && age(w.At) <= kept {
-		t.wake(at-age(w.At), w)
+	if t.move(since, phaseOf(m.State)) {
+		n.phase = m.Since
+	}
+	if w := &m.LastWake; !w.At.IsZero() && age(w.At) <= kept && t.wake(at-age(w.At), w) {
+		n.wake = w.At
 	}
 	t.dropBefore(at - kept)
+	return n
 }
 
-// move goes to a phase, unless the machine is in it.
-func (t *timeline) move(at time.Duration, p Phase) {
+// move goes to a phase, and reports whether the machine was in another one.
+func (t *timeline) move(at time.Duration, p Phase) bool {
 	if n := len(t.steps); n > 0 {
 		last := t.steps[n-1]
 		if last.phase() == p {
-			return
+			return false
 		}
 		at = max(at, last.at())
 	}
@@ -96,6 +105,7 @@ func (t *timeline) move(at time.Duration, p Phase) {
 	if len(t.steps) > maxSteps {
 		t.steps = coarse(t.steps)
 	}
+	return true
 }
 
 // absent takes in that the porter did not run. What the machine is afterwards is what
@@ -108,15 +118,16 @@ func (t *timeline) absent(from, to time.Duration) {
 	}
 }
 
-// wake takes in the last wake, which may be known already, and then tells its outcome.
-func (t *timeline) wake(at time.Duration, w *machine.LastWake) {
+// wake takes in the last wake, and reports whether it was not known. If it was its
+// outcome may be news.
+func (t *timeline) wake(at time.Duration, w *machine.LastWake) bool {
 	if n := len(t.wakes); n > 0 {
 		switch apart := at - t.wakes[n-1].at; {
 		case apart <= -clockSlack:
-			return
+			return false
 		case apart < clockSlack:
 			t.settle(w.Outcome)
-			return
+			return false
 		}
 		if t.wakes[n-1].outcome == machine.UnderWay {
 			t.settle(machine.Over)
@@ -130,6 +141,7 @@ func (t *timeline) wake(at time.Duration, w *machine.LastWake) {
 		at: at, trigger: w.Trigger, outcome: w.Outcome, client: unique.Make(clientOf(w)), service: unique.Make(service),
 	})
 	t.bundle()
+	return true
 }
 
 // settle changes the outcome of the last wake.
