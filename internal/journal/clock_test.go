@@ -148,3 +148,21 @@ func TestEndIsWritten(t *testing.T) {
 		}
 	}
 }
+
+// TestStartIsWritten where a machine is known: the next start could not tell otherwise
+// that the porter was there before it wrote anything else.
+func TestStartIsWritten(t *testing.T) {
+	dir := t.TempDir()
+	j, _, _ := opened(t, dir)
+	m := memoryOf(1)
+	m.State = machine.Awake
+	j.Append(Record{Memory: m})
+	closed(t, j)
+	before := len(contentOf(t, dir))
+	j, _, _ = opened(t, dir)
+	synced(t, j)
+	line := contentOf(t, dir)[before:]
+	if bytes.Count(line, []byte("\n")) != 1 || bytes.Contains(line, []byte("end")) || bytes.Contains(line, []byte("machine")) {
+		t.Errorf("a start writes %q", line)
+	}
+}

@@ -2,6 +2,8 @@ package journal
 
 import (
 	"encoding/json"
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 	"unique"
@@ -21,6 +23,10 @@ func FuzzTimeline(f *testing.F) {
 	} {
 		f.Add([]byte(s))
 	}
+	many := func(one string) string { return strings.TrimSuffix(strings.Repeat(one, 2*maxSteps), ",") }
+	f.Add(fmt.Appendf(nil, `{"spans":%q,"wakes":[%s],"more_wakes":[%s]}`, many("a1 s1 "),
+		many(`{"at":"2025-11-22T20:00:00Z","trigger":"tcp","outcome":"ready","client":"`+strings.Repeat("x", 99)+`"},`),
+		many(`{"first":"2025-11-22T20:00:00Z","wakes":1},`)))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var form timelineForm
 		if json.Unmarshal(b, &form) != nil {
