@@ -257,3 +257,49 @@ func TestTimelineIsWrittenRarely(t *testing.T) {
 		t.Errorf("%d wakes after another one, want %d", n, wakes)
 	}
 }
+
+// TestWhatTheDiskDidNotTake: memories that were not written have told news together,
+// though none of them alone. What passes within one write is not worth a timeline.
+func TestWhatTheDiskDidNotTake(t *testing.T) {
+	const w, a, s = machine.Waking, machine.Awake, machine.Asleep
+	type change struct {
+		after time.Duration
+		state machine.State
+		wakes bool
+	}
+	for _, c := range []struct {
+		name    string
+		changes []change
+		want    bool
+	}{
+		{"one wake", []change{{time.Second, w, true}}, false},
+		{"one wake, in one write", []change{{time.Second, w, true}, {time.Millisecond, a, false}}, false},
+		{"a phase of a minute", []change{{time.Second, w, false}, {briefest, a, false}}, true},
+		{"phases of a minute together", []change{{time.Second, w, false}, {briefest / 2, a, false}, {briefest / 2, s, false}}, true},
+		{"two wakes", []change{{time.Second, w, true}, {time.Second, w, true}}, true},
+		{"two wakes, and what is between", []change{{time.Second, w, true}, {time.Second, a, false}, {time.Second, w, true}}, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			state, at := newState(&content{base: night}), night
+			m := *memoryOf(1)
+			m.Since, m.LastWake = night, machine.LastWake{}
+			add := func() {
+				kept := m
+				state.add(&Record{Memory: &kept}, at)
+			}
+			add()
+			state.stored(state.pending())
+			for _, next := range c.changes {
+				at = at.Add(next.after)
+				m.State, m.Since = next.state, at
+				if next.wakes {
+					m.LastWake = wokenBy(at, "10.77.0.9", machine.UnderWay)
+				}
+				add()
+			}
+			if b := state.pending(); len(b.lines) != 1 || (b.lines[0].timeline != nil) != c.want {
+				t.Errorf("%d lines, the first with the timeline %v; want that: %v", len(b.lines), b.lines[0].timeline, c.want)
+			}
+		})
+	}
+}
