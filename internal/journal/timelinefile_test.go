@@ -197,8 +197,8 @@ func TestHistoryOfANewCard(t *testing.T) {
 	dir := t.TempDir()
 	check := func(j *Journal, when string) {
 		t.Helper()
-		if n := len(j.History(macOf(2)).Wakes); n != 1 {
-			t.Errorf("%s: %d wakes of the new card, want 1", when, n)
+		if n := len(j.History(macOf(2)).Wakes); n != 2 {
+			t.Errorf("%s: %d wakes of the new card, want 2", when, n)
 		}
 		if h := j.History(macOf(1)); len(h.Spans)+len(h.Wakes) > 0 {
 			t.Errorf("%s: the former card has %+v", when, h)
@@ -206,9 +206,12 @@ func TestHistoryOfANewCard(t *testing.T) {
 	}
 	j, _, _ := opened(t, dir)
 	m := *memoryOf(1)
-	m.LastWake = wokenBy(time.Now().Add(-time.Hour), "10.77.0.9", machine.Served)
 	m.Since = time.Now().Add(-time.Minute)
-	j.Append(Record{Memory: &m})
+	for hours := range 2 {
+		m.LastWake = wokenBy(time.Now().Add(time.Duration(hours-2)*time.Hour), "10.77.0.9", machine.Served)
+		kept := m
+		j.Append(Record{Memory: &kept})
+	}
 	j.Append(Record{Forgotten: macOf(1), Event: Event{Kind: CardReplaced, MAC: macOf(2), By: macOf(1).String()}})
 	m.Spec.MAC = macOf(2)
 	j.Append(Record{Memory: &m})
