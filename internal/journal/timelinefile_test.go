@@ -211,6 +211,7 @@ func TestHistoryOfANewCard(t *testing.T) {
 		m.LastWake = wokenBy(time.Now().Add(time.Duration(hours-2)*time.Hour), "10.77.0.9", machine.Served)
 		kept := m
 		j.Append(Record{Memory: &kept})
+		synced(t, j)
 	}
 	j.Append(Record{Forgotten: macOf(1), Event: Event{Kind: CardReplaced, MAC: macOf(2), By: macOf(1).String()}})
 	m.Spec.MAC = macOf(2)
