@@ -28,6 +28,7 @@ type staffed struct {
 	ready    error
 	guard    guard.Status
 	storage  journal.Health
+	history  journal.MachineHistory // of each
 	wake     func(*journal.Journal) // after it was asked for; may be nil
 }
 
@@ -35,6 +36,8 @@ func (s *staffed) Machines() []machine.Status { return s.machines }
 func (s *staffed) Ready() error               { return s.ready }
 func (s *staffed) Guard() guard.Status        { return s.guard }
 func (s *staffed) Storage() journal.Health    { return s.storage }
+
+func (s *staffed) History(machine.MAC) journal.MachineHistory { return s.history }
 
 func (s *staffed) Wake(_ context.Context, name, _ string) error {
 	for i := range s.machines {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -119,6 +120,10 @@ func (f *statusFlags) one(cmd *cobra.Command, client *web.Client, name string) e
 	if f.json {
 		return printJSON(cmd.OutOrStdout(), m)
 	}
+	history, err := client.History(cmd.Context(), name)
+	if err != nil && !errors.Is(err, web.ErrNotServed) { // by an older porter
+		return err
+	}
 	table := newTable(cmd.OutOrStdout())
 	row := func(name string, value any) { fmt.Fprintf(table, "%s\t%v\n", name, value) }
 	row("machine", printable(m.Name))
@@ -138,6 +143,9 @@ func (f *statusFlags) one(cmd *cobra.Command, client *web.Client, name string) e
 	row("saved", fmt.Sprintf("%s (%g W awake, %g W asleep)", web.Energy(m.SavedJoules), m.IdleWatts, m.SleepWatts))
 	row("last wake", wakeStory(m.LastWake))
 	row("wakes", counts(m.Wakes))
+	for i, line := range wakesLately(&history) {
+		row([...]string{"clients, 7 days", ""}[min(i, 1)], line)
+	}
 	row("failed wakes", counts(m.WakeFailures))
 	row("magic packets", m.WakeAttempts)
 	row("did not wake", counts(m.Suppressed))
@@ -225,6 +233,32 @@ func sleptLately(days []web.Day) string {
 		week += d.Seconds
 	}
 	return fmt.Sprintf(" (today %s, last %d days %s)", howLong(days[len(days)-1].Seconds), len(days), howLong(week))
+}
+
+// mostClients is how many clients are shown of one machine.
+const mostClients = 5
+
+// wakesLately tells which clients woke a machine in the last seven days.
+func wakesLately(h *web.History) []string {
+	var lines []string
+	for _, c := range h.Clients[:min(mostClients, len(h.Clients))] {
+		lines = append(lines, fmt.Sprintf("%s: %s, last %s for %s", cmp.Or(printable(c.Client), "(not recorded)"),
+			many(c.Wakes, "wake"), moment(c.Last), cmp.Or(printable(c.Service), "the API")))
+	}
+	if more := len(h.Clients) - len(lines); more > 0 {
+		lines = append(lines, "and "+many(more, "more client"))
+	}
+	if h.MoreWakes > 0 {
+		lines = append(lines, "and "+many(h.MoreWakes, "older wake")+", not kept one by one")
+	}
+	return lines
+}
+
+func many(n int, of string) string {
+	if n == 1 {
+		return "1 " + of
+	}
+	return fmt.Sprintf("%d %ss", n, of)
 }
 
 // moment shows a time of the API on the clock of whoever looks.

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"nightporter/internal/machine"
 )
 
 // longestGap is the longest time between two starts of the host that its clock on
@@ -84,24 +86,45 @@ type writing struct {
 // time is as long ago as it truly is, and stays so when the clock is set from now
 // on. Each record may have been written by another clock.
 func (c *content) onClock(now stamp) {
+	c.base = now.wall
 	if c.last == nil {
 		return
 	}
 	gap := between(*c.last, now)
 	c.seen = now.wall.Add(-gap)
-	c.until = c.seen
-	if !c.ended {
-		c.until = now.wall.Add(-max(0, gap-markEvery))
+	c.until = now.wall.Add(-c.away(gap))
+	c.pass(gap)
+	for _, t := range c.timelines {
+		t.shift(c.elapsed)
+		if n := len(t.wakes); n > 0 && t.wakes[n-1].outcome == machine.UnderWay {
+			t.settle(machine.Over)
+		}
 	}
 	for mac, m := range c.machines {
 		w := c.writings[mac]
-		then := now.wall.Add(-gap - (c.elapsed - w.after))
+		then := now.wall.Add(-(c.elapsed - w.after))
 		m.Since = w.moved(m.Since, then, w.at.boot == "")
 		m.LastWake.At = w.moved(m.LastWake.At, then, false)
 		m.Registered = w.moved(m.Registered, then, false)
 		m.Heard = w.moved(m.Heard, then, false)
 		c.machines[mac] = m
 	}
+}
+
+// away returns for how much of the time since the last record the porter did not run:
+// a run that was killed has lasted no longer than it takes to write again.
+func (c *content) away(gap time.Duration) time.Duration {
+	if c.ended {
+		return gap
+	}
+	return max(0, gap-markEvery)
+}
+
+// pass takes in that time has passed since the last record.
+func (c *content) pass(gap time.Duration) {
+	away := c.away(gap)
+	c.elapsed = min(c.elapsed+gap, century)
+	c.timelines.absent(c.elapsed-away, c.elapsed)
 }
 
 // clockSlack is how far two clocks may be apart without one of them having been
@@ -114,13 +137,18 @@ func (w writing) moved(t, then time.Time, doubtful bool) time.Time {
 	if t.IsZero() {
 		return t
 	}
-	age := max(0, w.at.wall.Sub(t))
-	if doubtful {
-		age = believed(age)
-	}
-	moved := then.Add(-age)
+	moved := then.Add(-w.age(t, doubtful))
 	if d := t.Sub(moved.Round(0)); d.Abs() < clockSlack {
 		return moved.Add(d) // as it was, but with a monotonic reading
 	}
 	return moved
+}
+
+// age returns how long before the writing t was.
+func (w writing) age(t time.Time, doubtful bool) time.Duration {
+	age := max(0, w.at.wall.Sub(t))
+	if doubtful {
+		age = believed(age)
+	}
+	return age
 }

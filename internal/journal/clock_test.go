@@ -131,21 +131,38 @@ func TestUntil(t *testing.T) {
 	}
 }
 
-// TestEndIsWritten where a machine sleeps, and nowhere else.
+// TestEndIsWritten where a machine is known, and nowhere else.
 func TestEndIsWritten(t *testing.T) {
-	for _, state := range []machine.State{machine.Asleep, machine.Awake} {
+	for machines := range 2 {
 		dir := t.TempDir()
 		j, _, _ := opened(t, dir)
-		mem := memoryOf(1)
-		mem.State = state
-		j.Append(Record{Memory: mem})
+		for i := range machines {
+			mem := memoryOf(i)
+			mem.State = machine.Awake
+			j.Append(Record{Memory: mem})
+		}
+		j.Append(Record{Event: Event{Kind: Refused}})
 		closed(t, j)
-		want := 0
-		if state == machine.Asleep {
-			want = 1
+		if got := bytes.Count(contentOf(t, dir), []byte(`"end":true`)); got != machines {
+			t.Errorf("%d machines: %d ends", machines, got)
 		}
-		if got := bytes.Count(contentOf(t, dir), []byte(`"end":true`)); got != want {
-			t.Errorf("%v: %d ends, want %d", state, got, want)
-		}
+	}
+}
+
+// TestStartIsWritten where a machine is known: the next start could not tell otherwise
+// that the porter was there before it wrote anything else.
+func TestStartIsWritten(t *testing.T) {
+	dir := t.TempDir()
+	j, _, _ := opened(t, dir)
+	m := memoryOf(1)
+	m.State = machine.Awake
+	j.Append(Record{Memory: m})
+	closed(t, j)
+	before := len(contentOf(t, dir))
+	j, _, _ = opened(t, dir)
+	synced(t, j)
+	line := contentOf(t, dir)[before:]
+	if bytes.Count(line, []byte("\n")) != 1 || bytes.Contains(line, []byte("end")) || bytes.Contains(line, []byte("machine")) {
+		t.Errorf("a start writes %q", line)
 	}
 }

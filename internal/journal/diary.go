@@ -47,11 +47,10 @@ func (f *wakeForm) lastWake(at time.Time) machine.LastWake {
 		At: at, Source: f.Source, By: bounded(f.By),
 		Attempts: max(0, f.Attempts), Boot: f.Boot.within(longestTaken), Ready: f.Ready.within(longestTaken),
 	}
-	i := slices.IndexFunc(machine.Triggers[:], func(t machine.Trigger) bool { return t.String() == f.Trigger })
-	if i < 0 || w.Outcome.UnmarshalText([]byte(f.Outcome)) != nil {
+	var known bool
+	if w.Trigger, known = triggerNamed(f.Trigger); !known || w.Outcome.UnmarshalText([]byte(f.Outcome)) != nil {
 		return unknown
 	}
-	w.Trigger = machine.Triggers[i]
 	if f.IP.IsValid() {
 		ports, err := machine.ParsePort(f.Port)
 		if err != nil || len(ports) != 1 {
@@ -60,6 +59,15 @@ func (f *wakeForm) lastWake(at time.Time) machine.LastWake {
 		w.Service = machine.Service{Addr: f.IP, Port: ports[0]}
 	}
 	return w
+}
+
+func triggerNamed(name string) (machine.Trigger, bool) {
+	for _, t := range machine.Triggers {
+		if t.String() == name {
+			return t, true
+		}
+	}
+	return 0, false
 }
 
 // diaryForm is a diary in JSON, by date.

@@ -1,5 +1,5 @@
 // Package journal keeps what must survive a crash, a power cut and a full disk:
-// the memory of every machine, and the last events.
+// the memory of every machine, what it did in the last days, and the last events.
 //
 // It is one file, journal.jsonl, to which lines of JSON are appended. The first
 // is a header; each other one is a transition, whole in itself: an event, the

@@ -117,10 +117,13 @@ func (e *Event) bound() {
 	}
 }
 
-func bounded(s string) string {
-	if len(s) > maxText {
-		cut := maxText
-		for cut > maxText-utf8.UTFMax && !utf8.RuneStart(s[cut]) {
+func bounded(s string) string { return shortened(s, maxText) }
+
+// shortened returns the first of s in UTF-8, so many bytes at most.
+func shortened(s string, most int) string {
+	if len(s) > most {
+		cut := most
+		for cut > most-utf8.UTFMax && !utf8.RuneStart(s[cut]) {
 			cut--
 		}
 		s = strings.Clone(s[:cut]) // or the rest would be kept as well

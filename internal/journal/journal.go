@@ -113,6 +113,9 @@ func open(d *folder, below disk, limit int64, now clock, log *slog.Logger) (*Jou
 			"set_aside", past.SetAside, "machines", len(c.machines), "events", len(c.events.ring))
 	}
 	j.begin(c, missing)
+	if j.state.mark(false); j.state.written != j.state.changes {
+		j.due = time.Now().Add(gather) // so that the next start knows from when on we were there
+	}
 	j.tellLeftOut(c)
 	go j.run()
 	return j, past, nil
@@ -159,7 +162,7 @@ func (j *Journal) Append(r Record) uint64 {
 		r.Event.Seq = j.seq
 		j.followers.tell(r.Event)
 	}
-	j.state.add(&r)
+	j.state.add(&r, now)
 	wait := gather
 	if r.Memory == nil && r.Forgotten == (machine.MAC{}) {
 		wait = patience

@@ -24,13 +24,14 @@ func headerLine() []byte { return fmt.Appendf(nil, `{"nightporter_journal":%d}`+
 
 // record is what one line tells.
 type record struct {
-	At        moment       `json:"at,omitzero"`    // when it was written
-	Boot      string       `json:"boot,omitempty"` // in which start of the host
-	Up        span         `json:"up,omitempty"`   // how long after it
-	End       bool         `json:"end,omitempty"`  // the last of a run that ended in order
-	Event     *Event       `json:"event,omitempty"`
-	Machine   *machineForm `json:"machine,omitempty"`
-	Forgotten machine.MAC  `json:"forgotten,omitzero"`
+	At        moment        `json:"at,omitzero"`    // when it was written
+	Boot      string        `json:"boot,omitempty"` // in which start of the host
+	Up        span          `json:"up,omitempty"`   // how long after it
+	End       bool          `json:"end,omitempty"`  // the last of a run that ended in order
+	Event     *Event        `json:"event,omitempty"`
+	Machine   *machineForm  `json:"machine,omitempty"`
+	Timeline  *timelineForm `json:"timeline,omitempty"` // of Machine
+	Forgotten machine.MAC   `json:"forgotten,omitzero"`
 }
 
 // A line is {"sum":"1a2b3c4d","record":{...}}. The sum is the CRC-32C of the

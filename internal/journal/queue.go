@@ -2,7 +2,9 @@ package journal
 
 import (
 	"bytes"
+	"cmp"
 	"slices"
+	"time"
 
 	"nightporter/internal/machine"
 )
@@ -27,6 +29,8 @@ type transition struct {
 	event   Event // none if its Kind is empty
 	mac     machine.MAC
 	carries carries
+	tells   bool // its timeline as well: memories that told it were not written
+	news    news // in the memory, and in those that it takes the place of
 }
 
 // known is the newest memory of a machine.
@@ -37,8 +41,10 @@ type known struct {
 
 // state is all that the journal knows, and how much of it the file does not.
 type state struct {
-	machines map[machine.MAC]*known
-	events   history
+	machines  map[machine.MAC]*known
+	events    history
+	timelines timelines
+	base      time.Time // their times are since then
 
 	queue []transition
 	first uint64 // number of queue[0]; numbers count up for ever
@@ -50,7 +56,10 @@ type state struct {
 }
 
 func newState(c *content) state {
-	s := state{machines: make(map[machine.MAC]*known, len(c.machines)), events: c.events}
+	s := state{machines: make(map[machine.MAC]*known, len(c.machines)), events: c.events, timelines: c.timelines, base: c.base}
+	if s.timelines == nil {
+		s.timelines = make(timelines)
+	}
 	for mac, m := range c.machines {
 		s.machines[mac] = &known{memory: m}
 	}
@@ -58,8 +67,8 @@ func newState(c *content) state {
 	return s
 }
 
-// add takes a record in, whose event is complete.
-func (s *state) add(r *Record) {
+// add takes a record of now in, whose event is complete.
+func (s *state) add(r *Record, now time.Time) {
 	t := transition{event: r.Event}
 	if r.Event.Kind != "" {
 		s.events.add(r.Event)
@@ -73,7 +82,10 @@ func (s *state) add(r *Record) {
 			k = &known{}
 			s.machines[t.mac] = k
 		}
-		s.supersede(k)
+		t.news = s.timelines.of(t.mac).take(r.Memory, now.Sub(s.base), func(then time.Time) time.Duration { return max(0, now.Sub(then)) })
+		if old := s.supersede(k); old != nil {
+			t.inherit(old, r.Memory)
+		}
 		k.memory, k.at = *r.Memory, number
 	case r.Forgotten != machine.MAC{}:
 		t.mac, t.carries = r.Forgotten, itsOblivion
@@ -81,8 +93,18 @@ func (s *state) add(r *Record) {
 			s.supersede(k)
 			delete(s.machines, t.mac)
 		}
+		s.timelines.forget(t.mac, &r.Event)
 	}
 	s.push(t)
+}
+
+// inherit takes in what an older transition would have told, whose memory is not
+// written, but m. A wake is lost then, and the beginning of a phase if that was so long
+// ago that it matters: the disk was in trouble.
+func (t *transition) inherit(old *transition, m *machine.Memory) {
+	n := old.news
+	t.tells = old.tells || !n.phase.IsZero() && m.Since.Sub(n.phase) >= briefest || !n.wake.IsZero() && !n.wake.Equal(m.LastWake.At)
+	t.news = news{phase: cmp.Or(n.phase, t.news.phase), wake: cmp.Or(n.wake, t.news.wake)}
 }
 
 // push has a transition written.
@@ -99,10 +121,10 @@ func (s *state) push(t transition) {
 }
 
 // mark adds a record that tells only that we are still there, or that the run ends
-// in order. It is of use while a machine sleeps: of one that speaks after a restart
-// we know how long it slept at most.
+// in order, if there is a machine: of one that speaks after a restart we know how long
+// it slept at most, and of each one from when on we were not there to see it.
 func (s *state) mark(end bool) {
-	if !s.sleeps() {
+	if len(s.machines) == 0 {
 		return
 	}
 	t := transition{carries: presence}
@@ -112,22 +134,15 @@ func (s *state) mark(end bool) {
 	s.push(t)
 }
 
-// sleeps reports whether any machine does.
-func (s *state) sleeps() bool {
-	for _, k := range s.machines {
-		if k.memory.State == machine.Asleep {
-			return true
-		}
+// supersede takes an older memory out of the queue, and returns its transition: only
+// the newest has to be written. It returns nil if there is none in the queue.
+func (s *state) supersede(k *known) *transition {
+	if k.at < s.first || k.at-s.first >= uint64(len(s.queue)) {
+		return nil
 	}
-	return false
-}
-
-// supersede takes an older memory out of the queue: only the newest has to be
-// written.
-func (s *state) supersede(k *known) {
-	if k.at >= s.first && k.at-s.first < uint64(len(s.queue)) {
-		s.queue[k.at-s.first].carries = nothing
-	}
+	t := &s.queue[k.at-s.first]
+	t.carries = nothing
+	return t
 }
 
 // rewriteAll gives the queue up for writing everything.
@@ -139,16 +154,18 @@ func (s *state) rewriteAll() {
 // batch is a copy of what is to be written.
 type batch struct {
 	lines   []line
-	whole   bool   // it is everything
-	instead bool   // ... in place of a queue that was given up
-	end     uint64 // number after the last transition in it
-	changes uint64 // what will have been written with it
+	whole   bool      // it is everything
+	instead bool      // ... in place of a queue that was given up
+	end     uint64    // number after the last transition in it
+	changes uint64    // what will have been written with it
+	base    time.Time // of the timelines
 }
 
 // line is what a record is made of.
 type line struct {
 	event     Event
 	memory    machine.Memory
+	timeline  *timeline // of the memory; nil: not to be written
 	forgotten machine.MAC
 	carries   carries
 }
@@ -158,13 +175,16 @@ func (s *state) pending() *batch {
 	if s.whole {
 		return s.everything()
 	}
-	b := &batch{end: s.first + uint64(len(s.queue)), changes: s.changes, lines: make([]line, 0, len(s.queue))}
+	b := &batch{end: s.first + uint64(len(s.queue)), changes: s.changes, base: s.base, lines: make([]line, 0, len(s.queue))}
 	for i := range s.queue {
 		t := &s.queue[i]
 		l := line{event: t.event, carries: t.carries}
 		switch t.carries {
 		case itsMemory:
 			l.memory = s.machines[t.mac].memory
+			if t.tells {
+				l.timeline = s.timelines.copy(t.mac)
+			}
 		case itsOblivion:
 			l.forgotten = t.mac
 		case nothing:
@@ -181,7 +201,7 @@ func (s *state) pending() *batch {
 // again.
 func (s *state) everything() *batch {
 	b := &batch{
-		whole: true, instead: s.whole, end: s.first + uint64(len(s.queue)), changes: s.changes,
+		whole: true, instead: s.whole, end: s.first + uint64(len(s.queue)), changes: s.changes, base: s.base,
 		lines: make([]line, 0, len(s.events.ring)+len(s.machines)),
 	}
 	s.whole = false
@@ -189,7 +209,7 @@ func (s *state) everything() *batch {
 		b.lines = append(b.lines, line{event: *e})
 	}
 	for _, mac := range s.macs() {
-		b.lines = append(b.lines, line{memory: s.machines[mac].memory, carries: itsMemory})
+		b.lines = append(b.lines, line{memory: s.machines[mac].memory, timeline: s.timelines.copy(mac), carries: itsMemory})
 	}
 	if s.ended {
 		b.lines = append(b.lines, line{carries: theEnd})

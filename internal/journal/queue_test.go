@@ -3,6 +3,7 @@ package journal
 import (
 	"bytes"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -42,7 +43,7 @@ func TestQueue(t *testing.T) {
 				seq++
 				r.Event = Event{Kind: Magic, Seq: seq}
 			}
-			s.add(&r)
+			s.add(&r, time.Now())
 		}
 		t.Repeat(map[string]func(*rapid.T){
 			"remember": func(*rapid.T) {
@@ -103,10 +104,10 @@ func TestQueue(t *testing.T) {
 func TestGivenUp(t *testing.T) {
 	s := newState(&content{})
 	s.rewriteAll()
-	s.add(&Record{Memory: memoryOf(1)})
+	s.add(&Record{Memory: memoryOf(1)}, night)
 	s.stored(s.pending())
-	s.add(&Record{Memory: memoryOf(2)})
-	s.add(&Record{Memory: memoryOf(1)})
+	s.add(&Record{Memory: memoryOf(2)}, night)
+	s.add(&Record{Memory: memoryOf(1)}, night)
 	if b := s.pending(); b.whole || len(b.lines) != 2 {
 		t.Errorf("%d lines, everything: %v; want the memories of both machines", len(b.lines), b.whole)
 	}

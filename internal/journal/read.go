@@ -24,19 +24,21 @@ const (
 
 // content is what a file was found to hold.
 type content struct {
-	machines map[machine.MAC]machine.Memory
-	events   history
-	writings map[machine.MAC]writing // of the machines
-	leftOut  []leftOut               // records of machines that were not believed
-	last     *stamp                  // of the last record; nil if there is none
-	elapsed  time.Duration           // from the first record to the last
-	ended    bool                    // the last record tells that the run ended in order
-	seen     time.Time               // when the last record was written, once it is onClock
-	until    time.Time               // likewise: when the run had ended at the latest
-	mode     fs.FileMode             // of the file; 0 if it was not read
-	sound    int64                   // length of the part without any fault, in bytes
-	torn     int64                   // length of the unfinished line after it
-	fault    error                   // why the file cannot be gone on with; nil if it can
+	machines  map[machine.MAC]machine.Memory
+	events    history
+	timelines timelines               // since the first record; once it is onClock, since base
+	base      time.Time               // when it was put onClock
+	writings  map[machine.MAC]writing // of the machines
+	leftOut   []leftOut               // records of machines that were not believed
+	last      *stamp                  // of the last record; nil if there is none
+	elapsed   time.Duration           // from the first record to the last, or once it is onClock to base
+	ended     bool                    // the last record tells that the run ended in order
+	seen      time.Time               // when the last record was written, once it is onClock
+	until     time.Time               // likewise: when the run had ended at the latest
+	mode      fs.FileMode             // of the file; 0 if it was not read
+	sound     int64                   // length of the part without any fault, in bytes
+	torn      int64                   // length of the unfinished line after it
+	fault     error                   // why the file cannot be gone on with; nil if it can
 }
 
 func (c *content) fail(line int, err error) {
@@ -51,7 +53,7 @@ func (c *content) fail(line int, err error) {
 // Only the end of the file may be unfinished. A write that a power cut came into
 // was never acknowledged, so nothing is lost by cutting it off.
 func read(r io.Reader) *content {
-	c := &content{machines: make(map[machine.MAC]machine.Memory), writings: make(map[machine.MAC]writing)}
+	c := &content{machines: make(map[machine.MAC]machine.Memory), timelines: make(timelines), writings: make(map[machine.MAC]writing)}
 	in := bufio.NewReaderSize(r, 1<<16)
 	for n := 1; ; n++ {
 		line, err := readLine(in)
@@ -129,7 +131,7 @@ func (c *content) take(line []byte) error {
 	}
 	at := stamp{wall: r.At.Time, boot: r.Boot, up: min(max(0, time.Duration(r.Up)), century)}
 	if c.last != nil {
-		c.elapsed = min(c.elapsed+between(*c.last, at), century)
+		c.pass(between(*c.last, at))
 	}
 	c.last, c.ended = &at, r.End
 	if r.Machine != nil {
@@ -140,10 +142,11 @@ func (c *content) take(line []byte) error {
 			}
 			return fmt.Errorf("machine %q: %w", bounded(r.Machine.Name), err)
 		}
-		c.machines[m.Spec.MAC], c.writings[m.Spec.MAC] = m, writing{at: at, after: c.elapsed}
+		c.remember(&m, r.Timeline, writing{at: at, after: c.elapsed})
 	}
 	if r.Forgotten != (machine.MAC{}) {
 		delete(c.machines, r.Forgotten)
+		c.timelines.forget(r.Forgotten, r.Event)
 	}
 	// A history in disorder could not be followed.
 	if r.Event != nil && r.Event.Kind != "" && r.Event.Seq > c.events.last() {
@@ -151,4 +154,14 @@ func (c *content) take(line []byte) error {
 		c.events.add(*r.Event)
 	}
 	return nil
+}
+
+// remember takes in the memory of a machine, and its timeline if the record has one.
+func (c *content) remember(m *machine.Memory, f *timelineForm, w writing) {
+	mac := m.Spec.MAC
+	c.machines[mac], c.writings[mac] = *m, w
+	if f != nil {
+		c.timelines[mac] = f.timeline(w)
+	}
+	c.timelines.of(mac).take(m, w.after, func(t time.Time) time.Duration { return w.age(t, w.at.boot == "") })
 }

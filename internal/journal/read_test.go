@@ -236,6 +236,7 @@ func FuzzRead(f *testing.F) {
 	f.Add(good[:len(good)-20])
 	f.Add(append(bytes.Clone(good[:200]), good[300:]...))
 	f.Add(resummed(strings.ReplaceAll(string(good), `asleep`, `waking`)))
+	f.Add(resummed(strings.Replace(string(good), `"machine":`, `"timeline":{"spans":"a99 s4294967295 w9","more_wakes":[{"first":"2025-11-20T20:00:00Z","wakes":5}]},"machine":`, 2)))
 	f.Add(headerLine())
 	f.Add([]byte(`{"nightporter_journal":2}` + "\n"))
 	f.Add([]byte("Dear diary\n\x00\x00"))
@@ -270,6 +271,10 @@ func FuzzRead(f *testing.F) {
 				if m.Since.After(late) || m.Registered.After(late) || m.LastWake.At.After(late) || m.Tally.Slept < 0 || len(m.Diary) > 8 || m.Tally.SavedJoules < 0 {
 					t.Fatalf("%+v is to come, or less than nothing", m)
 				}
+			}
+			for _, tl := range c.timelines {
+				checkTimeline(t, tl)
+				checkHistory(t, tl.history(c.base, now.wall), now.wall)
 			}
 			if c.seen.After(now.wall) || c.until.After(now.wall) || c.until.Before(c.seen) {
 				t.Fatalf("seen %v, until %v", c.seen, c.until)

@@ -18,7 +18,7 @@ const (
 	// retry is how long after a failed write the next one is tried.
 	retry = 5 * time.Second
 
-	// markEvery is how often a record is written while machines sleep and nothing
+	// markEvery is how often a record is written while machines are known and nothing
 	// else is to be written. What a restart does not know of a sleep is no longer.
 	markEvery = time.Hour
 
@@ -59,7 +59,7 @@ func (j *Journal) run() {
 func (j *Journal) next() (due time.Time, closing bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if due = j.due; due.IsZero() && j.state.sleeps() {
+	if due = j.due; due.IsZero() && len(j.state.machines) > 0 {
 		due = j.stored.Add(markEvery)
 	}
 	return due, j.closing
@@ -202,7 +202,7 @@ func encode(b *batch, now stamp, buf []byte) ([]byte, error) {
 			r.Event = &l.event
 		}
 		if l.carries == itsMemory {
-			r.Machine = formOf(&l.memory, now.wall)
+			r.Machine, r.Timeline = formOf(&l.memory, now.wall), timelineFormOf(l.timeline, now.wall.Sub(b.base), now.wall)
 		}
 		var err error
 		if buf, err = appendLine(buf, &r); err != nil {

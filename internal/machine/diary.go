@@ -70,6 +70,23 @@ func (s *Status) SleptDays(now time.Time) (days [Week]Day) {
 	return days
 }
 
+// DayBounds is when a day begins and ends.
+type DayBounds struct {
+	Date     string // "2026-11-22"
+	From, To time.Time
+}
+
+// LastDays returns the days of the last week on the calendar of now: oldest first, and
+// the last is the day of now.
+func LastDays(now time.Time) (days [Week]DayBounds) {
+	now = now.Round(0) // days end on the wall, whatever the monotonic clock says
+	for i := range days {
+		before := Week - 1 - i
+		days[i] = DayBounds{Date: dateOf(now, before), From: midnight(now, before), To: midnight(now, before-1)}
+	}
+	return days
+}
+
 // dateOf returns the date of the day that was so many days before that of now.
 func dateOf(now time.Time, before int) string {
 	y, m, d := now.Date()

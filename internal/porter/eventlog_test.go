@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"nightporter/internal/journal"
+	"nightporter/internal/machine"
 )
 
 // memoryLog is an event log that ends with the process.
@@ -28,6 +29,7 @@ func (m *memoryLog) Sync(context.Context) error                  { return m.fail
 func (m *memoryLog) Healthy() error                              { return m.fails }
 func (m *memoryLog) Events(uint64, string, int) []journal.Event  { return nil }
 func (m *memoryLog) Follow(context.Context) <-chan journal.Event { return nil }
+func (m *memoryLog) History(machine.MAC) journal.MachineHistory  { return journal.MachineHistory{} }
 func (m *memoryLog) last() journal.Record                        { return m.records[len(m.records)-1] }
 
 // lines returns what happened, in a line each. A line ends with the state that is

@@ -23,6 +23,7 @@ type eventLog interface {
 	Healthy() error
 	Events(since uint64, machine string, limit int) []journal.Event
 	Follow(context.Context) <-chan journal.Event
+	History(machine.MAC) journal.MachineHistory
 }
 
 // policy is what the configuration says about probing and waking.

@@ -272,6 +272,12 @@ func (p *Porter) Events(since uint64, name string, limit int) []journal.Event {
 // Follow returns a channel that gets every event from now on, until ctx ends.
 func (p *Porter) Follow(ctx context.Context) <-chan journal.Event { return p.loop.journal.Follow(ctx) }
 
+// History returns what is kept of the last days of a machine. It does not wait for
+// the loop.
+func (p *Porter) History(mac machine.MAC) journal.MachineHistory {
+	return p.loop.journal.History(mac)
+}
+
 // Storage tells whether what happens can be stored.
 func (p *Porter) Storage() journal.Health {
 	if err := p.loop.journal.Healthy(); err != nil {

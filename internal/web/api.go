@@ -50,12 +50,13 @@ func (a *api) paths() map[string]methods {
 	guarded := func(h http.HandlerFunc) http.HandlerFunc { return a.known(a.ration.of(a.gate.of(h))) }
 	made := func(h http.HandlerFunc) http.HandlerFunc { return a.maker.of(h, inJSON()) }
 	return map[string]methods{
-		"/api/v1/openapi.yaml":         {http.MethodGet: description},
-		"/api/v1/status":               {http.MethodGet: a.status},
-		"/api/v1/machines":             {http.MethodGet: made(a.list)},
-		"/api/v1/machines/{name}":      {http.MethodGet: made(a.get), http.MethodDelete: guarded(a.forget)},
-		"/api/v1/machines/{name}/wake": {http.MethodPost: guarded(a.wake)},
-		"/api/v1/events":               {http.MethodGet: a.events(made(a.past))},
+		"/api/v1/openapi.yaml":            {http.MethodGet: description},
+		"/api/v1/status":                  {http.MethodGet: a.status},
+		"/api/v1/machines":                {http.MethodGet: made(a.list)},
+		"/api/v1/machines/{name}":         {http.MethodGet: made(a.get), http.MethodDelete: guarded(a.forget)},
+		"/api/v1/machines/{name}/history": {http.MethodGet: made(a.machineHistory)},
+		"/api/v1/machines/{name}/wake":    {http.MethodPost: guarded(a.wake)},
+		"/api/v1/events":                  {http.MethodGet: a.events(made(a.past))},
 	}
 }
 

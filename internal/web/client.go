@@ -38,6 +38,9 @@ var ErrStreamEnded = errors.New("the porter ended the stream of events")
 // ErrToken says that the porter wants a token, or another one.
 var ErrToken = errors.New("401 Unauthorized")
 
+// ErrNotServed says that what was asked has no such path.
+var ErrNotServed = errors.New("is it nightporter, and not older than this command?")
+
 // Client asks a porter about its machines and its events, and to wake machines.
 type Client struct {
 	base  *url.URL
@@ -248,7 +251,7 @@ func statusError(resp *http.Response) error {
 	case resp.StatusCode == http.StatusNotFound && inWords && strings.HasPrefix(answer.Error, notNamed):
 		return machine.ErrUnknown
 	case resp.StatusCode == http.StatusNotFound:
-		return fmt.Errorf("%s: is it nightporter, and not older than this command?", resp.Status)
+		return fmt.Errorf("%s: %w", resp.Status, ErrNotServed)
 	case inWords:
 		return fmt.Errorf("%s: %q", resp.Status, answer.Error)
 	default:

@@ -26,6 +26,12 @@ type LastWake = lastWakeJSON
 // Day is how long a machine slept on one day, as the API shows it.
 type Day = dayJSON
 
+// History is the last week of a machine, as the API shows it.
+type History = historyJSON
+
+// ClientWakes is how often one client woke a machine, as the API shows it.
+type ClientWakes = clientJSON
+
 // Status returns how the porter is.
 func (c *Client) Status(ctx context.Context) (Status, error) {
 	var s Status
@@ -52,6 +58,16 @@ func (c *Client) Machine(ctx context.Context, name string) (Machine, error) {
 		method: http.MethodGet, path: []string{"machines", name}, accept: jsonType, want: http.StatusOK, failed: "no machine",
 	}, &m)
 	return m, err
+}
+
+// History returns the last week of a machine. Its error is machine.ErrUnknown if there
+// is none of that name, and ErrNotServed if the porter is too old to tell.
+func (c *Client) History(ctx context.Context, name string) (History, error) {
+	var h History
+	err := c.ask(ctx, question{
+		method: http.MethodGet, path: []string{"machines", name, "history"}, accept: jsonType, want: http.StatusOK, failed: "no history",
+	}, &h)
+	return h, err
 }
 
 // Wake begins to wake a machine, and returns it as it is then. Its error is

@@ -31,8 +31,9 @@ type house struct {
 	ready    error
 	guard    guard.Status
 	storage  journal.Health
-	fail     error // of Wake and Forget, whoever is meant
-	block    bool  // Wake and Forget wait for their context
+	history  journal.MachineHistory // of each machine
+	fail     error                  // of Wake and Forget, whoever is meant
+	block    bool                   // Wake and Forget wait for their context
 
 	mu   sync.Mutex
 	done []string // "wake nas"
@@ -43,6 +44,8 @@ func (h *house) Machines() []machine.Status { return h.machines }
 func (h *house) Ready() error               { return h.ready }
 func (h *house) Guard() guard.Status        { return h.guard }
 func (h *house) Storage() journal.Health    { return h.storage }
+
+func (h *house) History(machine.MAC) journal.MachineHistory { return h.history }
 
 func (h *house) Wake(ctx context.Context, name, by string) error {
 	return h.act(ctx, "wake", name, by)

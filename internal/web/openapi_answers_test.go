@@ -52,6 +52,8 @@ const (
 	wake    = "POST /api/v1/machines/{name}/wake"
 	list    = "GET /api/v1/machines"
 	history = "GET /api/v1/events"
+
+	getHistory = "GET /api/v1/machines/{name}/history"
 )
 
 func unencodable(_ *web.Options, h *house) { h.machines[0].IdleWatts = math.Inf(1) }
@@ -71,6 +73,10 @@ func questions() []question {
 		{route: getOne, path: "/api/v1/machines/tv", status: 404},
 		{route: getOne, status: 500, change: unencodable},
 		{route: getOne, status: 503, before: (*web.Server).LeaveUnread},
+		{route: getHistory, status: 200},
+		{route: getHistory, status: 200, change: func(_ *web.Options, h *house) { h.history = lately() }},
+		{route: getHistory, path: "/api/v1/machines/tv/history", status: 404},
+		{route: getHistory, status: 503, before: (*web.Server).LeaveUnread},
 		{route: history, status: 200, path: "/api/v1/events?since=0&machine=nas&limit=9"},
 		{route: history, status: 400, path: "/api/v1/events?limit=1001"},
 		{route: history, status: 400, headers: []string{"Accept", "text/event-stream", "Last-Event-ID", "x"}},

@@ -64,6 +64,9 @@ type House interface {
 	// left out, and can still be had from Events. The channel is closed when ctx
 	// ends or nothing will happen any more.
 	Follow(ctx context.Context) <-chan journal.Event
+	// History returns what is kept of the last days of the machine with that MAC:
+	// nothing of one that is not known.
+	History(mac machine.MAC) journal.MachineHistory
 	// Guard tells whether our kernel is kept silent about claimed addresses.
 	Guard() guard.Status
 	// Storage tells whether what happens can be stored.

@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"nightporter/internal/journal"
+	"nightporter/internal/machine"
 )
 
 // listener is a client that follows the events.
@@ -177,6 +178,10 @@ func (h houseWithJournal) Events(since uint64, name string, limit int) []journal
 
 func (h houseWithJournal) Follow(ctx context.Context) <-chan journal.Event {
 	return h.Journal.Follow(ctx)
+}
+
+func (h houseWithJournal) History(mac machine.MAC) journal.MachineHistory {
+	return h.Journal.History(mac)
 }
 
 // houseInMotion has something happen just before and just after somebody follows.
