@@ -54,7 +54,7 @@ func newFacts(src Source) *facts {
 		failures: desc("machine_wake_failures_total",
 			"Wakes given up after the last attempt.", "machine", "trigger"),
 		suppressed: desc("knocks_suppressed_total",
-			"Knocks at the sleeping machine that were not to wake it.", "machine", "reason"),
+			"Knocks that did not wake the machine, by reason.", "machine", "reason"),
 		externalStarts: desc("machine_external_starts_total",
 			"Starts of the machine that nobody asked the porter for.", "machine"),
 		conflicts: desc("address_conflicts_total",
