@@ -155,7 +155,7 @@ const shownIgnored = 3
 // ignoredStory tells of packets that did not wake a machine, and why.
 func ignoredStory(i *web.Ignored) string {
 	return fmt.Sprintf("%s from %s, %d times, last %s: %s", cmp.Or(printable(i.Service), "more ports"), i.Source.Addr(), i.Count,
-		moment(i.Last), cmp.Or(i.Because(), i.Reason.String()))
+		moment(i.Last), printable(i.Because()))
 }
 
 // ofGuest says whose address it is, where it is not the machine's own.

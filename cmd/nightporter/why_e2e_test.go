@@ -30,7 +30,7 @@ func (h *house) wantIgnored(reason machine.Suppression, inEvents, service, setti
 	h.must(json.Unmarshal([]byte(body), &shown))
 	found := false
 	for _, i := range shown.Ignored {
-		found = found || i.Reason == reason && i.Service == service && i.Count > 0 && i.Source.IsValid()
+		found = found || i.Reason == reason.String() && i.Service == service && i.Count > 0 && i.Source.IsValid()
 	}
 	if !found || shown.State != machine.Asleep || shown.Suppressed[reason.String()] == 0 {
 		h.Errorf("the API shows %s, did not wake %v, ignored %+v; want %s for %s", shown.State, shown.Suppressed, shown.Ignored, reason, service)

@@ -21,11 +21,9 @@ const (
 // ignored is a kind of packets that did not wake the machine.
 type ignored struct {
 	machine.Ignored
-	told time.Time // zero: it was not
+	told   time.Time // zero: it was not
+	untold bool      // packets came when it was not told within the hour
 }
-
-// overdue reports whether it was not told within the hour.
-func (i *ignored) overdue(at time.Time) bool { return i.told.IsZero() || !near(at, i.told, toldAgain) }
 
 // Ignore counts a packet that did not wake the machine, by the reason, the service and
 // the source of seen. It reports whether Untold has something to tell. Packets for a
@@ -40,7 +38,8 @@ func (j *Judge) Ignore(seen machine.Ignored, at time.Time) (untold bool) {
 	i := j.kindOf(&seen, at)
 	i.Service, i.Source, i.Last = seen.Service, seen.Source, at
 	i.Count++
-	return i.overdue(at)
+	i.untold = i.untold || i.told.IsZero() || !near(at, i.told, toldAgain)
+	return i.untold
 }
 
 // kindOf returns what counts packets like seen. Where there is no room it is what counts
@@ -85,8 +84,8 @@ func (j *Judge) Untold(at time.Time) []machine.Ignored {
 	defer j.mu.Unlock()
 	var untold []machine.Ignored
 	for n := range j.ignored {
-		if i := &j.ignored[n]; i.overdue(at) && (i.told.IsZero() || i.Last.After(i.told)) {
-			i.told = at
+		if i := &j.ignored[n]; i.untold {
+			i.told, i.untold = at, false
 			untold = append(untold, i.Ignored)
 		}
 	}

@@ -42,17 +42,6 @@ func (s Suppression) String() string {
 // MarshalText implements encoding.TextMarshaler.
 func (s Suppression) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
-// UnmarshalText implements encoding.TextUnmarshaler.
-func (s *Suppression) UnmarshalText(b []byte) error {
-	for _, known := range Suppressions {
-		if known.String() == string(b) {
-			*s = known
-			return nil
-		}
-	}
-	return fmt.Errorf("reason: found %q, expected one of %v", b, Suppressions)
-}
-
 // Rests reports whether a knock would be the first reason to wake the machine: it
 // is asleep, or about to be, and no client has knocked or asked. fell is when it
 // fell asleep, and zero while it settles. A wake that failed and a restart of the

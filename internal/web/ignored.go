@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -12,26 +13,26 @@ import (
 
 // ignoredJSON are packets that did not wake a machine, as the API shows them.
 type ignoredJSON struct {
-	Reason  machine.Suppression `json:"reason"`
-	Service string              `json:"service"` // empty: several ports
-	Source  netip.AddrPort      `json:"source"`
-	First   string              `json:"first"` // RFC 3339
-	Last    string              `json:"last"`  // RFC 3339
-	Count   uint64              `json:"count"`
+	Reason  string         `json:"reason"`  // of machine.Suppressions; a newer porter may have more
+	Service string         `json:"service"` // empty: several ports
+	Source  netip.AddrPort `json:"source"`
+	First   string         `json:"first"` // RFC 3339
+	Last    string         `json:"last"`  // RFC 3339
+	Count   uint64         `json:"count"`
 }
 
 func ignoredOf(all []machine.Ignored) []ignoredJSON {
 	out := make([]ignoredJSON, len(all))
 	for i, at := range all {
 		out[i] = ignoredJSON{
-			Reason: at.Reason, Service: at.Wanted(), Source: at.Source, First: rfc3339(at.First), Last: rfc3339(at.Last), Count: at.Count,
+			Reason: at.Reason.String(), Service: at.Wanted(), Source: at.Source, First: rfc3339(at.First), Last: rfc3339(at.Last), Count: at.Count,
 		}
 	}
 	return out
 }
 
 // Because says why the packets did not wake.
-func (i *ignoredJSON) Because() string { return because[i.Reason.String()] }
+func (i *ignoredJSON) Because() string { return cmp.Or(because[i.Reason], i.Reason) }
 
 // because says why packets do not wake, by the name of a machine.Suppression.
 var because = map[string]string{
