@@ -158,6 +158,9 @@ func TestWhyOwnProgramsDoNotWake(t *testing.T) {
 				h := open(t, brisk+mode.conf)
 				nas, porter := h.nas(nil), h.lan.Porter()
 				h.putToSleep(nas)
+				// From before the machine's last frame the kernel would believe in it
+				// for up to a minute.
+				h.must(porter.ForgetNeighbor(ip))
 				ctx, cancel := context.WithCancel(h.ctx)
 				defer cancel()
 				tries := h.keepConnecting(ctx, porter, netip.AddrPortFrom(ip, 22))

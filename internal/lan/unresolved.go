@@ -14,10 +14,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// UnresolvedTime is how long the kernel tries to find a neighbour before it gives up, by
-// default: 5 s in which it believes an old entry, and three questions a second apart
-// (arp(7): delay_first_probe_time, ucast_solicit, retrans_time_ms).
-const UnresolvedTime = 8 * time.Second
+// UnresolvedTime is how long ago the last packet was, at most, for which the kernel gives
+// up a neighbour, by default: up to 5 s before its entry goes bad, 5 s in which it still
+// believes the entry, and three questions a second apart (arp(7):
+// delay_first_probe_time, ucast_solicit, retrans_time_ms).
+const UnresolvedTime = 13 * time.Second
 
 // Unresolved is a subscription to the neighbours that the host's kernel has looked for in
 // vain: a program of the host has sent something to them, or the host forwards it. It
