@@ -25,6 +25,19 @@ type ignored struct {
 	untold bool      // packets came when it was not told within the hour
 }
 
+// ignoredKind is a reason and a port, in the form in which they are searched for.
+type ignoredKind uint32
+
+// others is the protocol of what counts all other ports of a reason.
+const others machine.Protocol = 0xff
+
+func kindOf(reason machine.Suppression, port machine.Port) ignoredKind {
+	return ignoredKind(reason)<<24 | ignoredKind(port.Protocol)<<16 | ignoredKind(port.Number)
+}
+
+func (k ignoredKind) reason() machine.Suppression { return machine.Suppression(k >> 24) }
+func (k ignoredKind) others() bool                { return machine.Protocol(k>>16) == others }
+
 // Ignore counts a packet that did not wake the machine, by the reason, the service and
 // the source of seen. It reports whether Untold has something to tell. Packets for a
 // machine that does not rest do not count: it is awake, or is woken.
@@ -35,47 +48,51 @@ func (j *Judge) Ignore(seen machine.Ignored, at time.Time) (untold bool) {
 		return false
 	}
 	j.suppressed[seen.Reason]++
-	i := j.kindOf(&seen, at)
+	n := slices.Index(j.kinds, kindOf(seen.Reason, seen.Service.Port))
+	if n < 0 {
+		n = j.roomFor(seen.Reason, seen.Service.Port, at)
+	}
+	if j.kinds[n].others() {
+		seen.Service = machine.Service{}
+	}
+	i := &j.ignored[n]
 	i.Service, i.Source, i.Last = seen.Service, seen.Source, at
 	i.Count++
 	i.untold = i.untold || i.told.IsZero() || !near(at, i.told, toldAgain)
 	return i.untold
 }
 
-// kindOf returns what counts packets like seen. Where there is no room it is what counts
-// all others of the reason; seen then loses its service.
-func (j *Judge) kindOf(seen *machine.Ignored, at time.Time) *ignored {
-	var old *ignored // of the reason, and not seen for an hour
-	kinds := 0
-	for n := range j.ignored {
-		i := &j.ignored[n]
+// roomFor returns where packets of another kind count: at a place of their own, at that
+// of a kind of the reason that did not come for an hour, or at that of all others.
+func (j *Judge) roomFor(reason machine.Suppression, port machine.Port, at time.Time) int {
+	ports, all, old := 0, 0, -1
+	for n, k := range j.kinds {
 		switch {
-		case i.Reason != seen.Reason:
+		case k.others():
 			continue
-		case i.Service.Port == seen.Service.Port && i.Service.Addr.IsValid():
-			return i
-		case !i.Service.Addr.IsValid():
-			continue // the others
+		case k.reason() == reason:
+			ports++
+			if old < 0 && !near(at, j.ignored[n].Last, toldAgain) {
+				old = n
+			}
 		}
-		kinds++
-		if old == nil && !near(at, i.Last, toldAgain) {
-			old = i
-		}
+		all++
 	}
+	kind := kindOf(reason, port)
 	switch {
-	case kinds < maxIgnoredPorts && j.kinds < maxIgnored:
-		j.kinds++
-	case old != nil:
-		*old = ignored{Ignored: machine.Ignored{Reason: seen.Reason, First: at}}
+	case ports < maxIgnoredPorts && all < maxIgnored:
+	case old >= 0:
+		j.kinds[old], j.ignored[old] = kind, ignored{Ignored: machine.Ignored{Reason: reason, First: at}}
 		return old
 	default:
-		seen.Service = machine.Service{}
-		if n := slices.IndexFunc(j.ignored, func(i ignored) bool { return i.Reason == seen.Reason && !i.Service.Addr.IsValid() }); n >= 0 {
-			return &j.ignored[n]
+		kind = kindOf(reason, machine.Port{Protocol: others})
+		if n := slices.Index(j.kinds, kind); n >= 0 {
+			return n
 		}
 	}
-	j.ignored = append(j.ignored, ignored{Ignored: machine.Ignored{Reason: seen.Reason, First: at}})
-	return &j.ignored[len(j.ignored)-1]
+	j.kinds = append(j.kinds, kind)
+	j.ignored = append(j.ignored, ignored{Ignored: machine.Ignored{Reason: reason, First: at}})
+	return len(j.kinds) - 1
 }
 
 // Untold returns what was ignored and not told within the hour. It takes that for told.

@@ -40,7 +40,7 @@ type Judge struct {
 	recent     []visit   // that have not sufficed, oldest first
 	suppressed [len(machine.Suppressions)]uint64
 	ignored    []ignored
-	kinds      int // of ignored, without those that count the others of a reason
+	kinds      []ignoredKind // of ignored
 }
 
 type visit struct {

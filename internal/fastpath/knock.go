@@ -43,25 +43,25 @@ func (r *Reader) visit(v *View, a *Address, p *lan.Packet) {
 // many packets at once the loop hears of one, so that the others would be missing in
 // the count, and it hears of it when the packet may be held already.
 //
-// The time is that of the monotonic clock, where p has the kernel's, which can
-// be set.
+// The time by which a knock is judged is that of the monotonic clock, where p has the
+// kernel's, which can be set.
 func (r *Reader) knocks(v *View, a *Address, s *Service, p *lan.Packet) bool {
 	switch {
 	case s == nil:
 		if reason, port, ok := ignoredAt(p); ok {
-			r.ignore(a, reason, port, p, time.Now())
+			r.ignore(a, reason, port, p)
 		}
 		return false
 	case !v.mayWake(a.target, s, p.From):
-		r.ignore(a, machine.SourceNotAllowed, s.ID.Port, p, time.Now())
+		r.ignore(a, machine.SourceNotAllowed, s.ID.Port, p)
 		return false
 	case v.rules.Filter == nil:
 		return true
 	}
-	now := time.Now()
-	reason, suppressed := a.target.judge.Suppress(v.rules.Filter, fair.Knock{At: now, From: p.From, Opens: p.Kind == lan.TCP && p.SYN()})
+	knock := fair.Knock{At: time.Now(), From: p.From, Opens: p.Kind == lan.TCP && p.SYN()}
+	reason, suppressed := a.target.judge.Suppress(v.rules.Filter, knock)
 	if suppressed {
-		r.ignore(a, reason, s.ID.Port, p, now)
+		r.ignore(a, reason, s.ID.Port, p)
 	}
 	return !suppressed
 }
@@ -85,11 +85,15 @@ func ignoredAt(p *lan.Packet) (machine.Suppression, machine.Port, bool) {
 }
 
 // ignore notes that p does not wake the machine, and why. The loop hears of it where
-// there is something to tell.
-func (r *Reader) ignore(a *Address, reason machine.Suppression, port machine.Port, p *lan.Packet, now time.Time) {
-	t := a.target
+// there is something to tell. The kernel's time is exact enough, and in a flood another
+// look at the clock would cost more than all else here.
+func (r *Reader) ignore(a *Address, reason machine.Suppression, port machine.Port, p *lan.Packet) {
+	t, at := a.target, p.Time
+	if at.IsZero() {
+		at = time.Now()
+	}
 	seen := machine.Ignored{Reason: reason, Service: machine.Service{Addr: a.ip, Port: port}, Source: netip.AddrPortFrom(p.From, p.FromPort)}
-	if t.judge.Ignore(seen, now) {
+	if t.judge.Ignore(seen, at) {
 		r.report(&t.ignored, Sighting{Kind: SawSuppressed, Target: t})
 	}
 }

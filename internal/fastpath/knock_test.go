@@ -142,6 +142,7 @@ func BenchmarkIgnored(b *testing.B) {
 	ip := spec.Monitor[0].IP
 	h.View().addrs[ip].target.judge.Follow(time.Now(), true)
 	p := syn(ip, 445)
+	p.Time = time.Now()
 	b.Run("one port", func(b *testing.B) {
 		for b.Loop() {
 			h.Handle(p)
