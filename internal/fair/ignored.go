@@ -65,6 +65,10 @@ func (j *Judge) Ignore(seen machine.Ignored, at time.Time) (untold bool) {
 // roomFor returns where packets of another kind count: at a place of their own, at that
 // of a kind of the reason that did not come for an hour, or at that of all others.
 func (j *Judge) roomFor(reason machine.Suppression, port machine.Port, at time.Time) int {
+	rest := slices.Index(j.kinds, kindOf(reason, machine.Port{Protocol: others}))
+	if rest >= 0 && near(at, j.ignored[rest].Last, time.Second) {
+		return rest // a scan goes on, and is not to cost a search for each packet
+	}
 	ports, all, old := 0, 0, -1
 	for n, k := range j.kinds {
 		switch {
@@ -84,11 +88,10 @@ func (j *Judge) roomFor(reason machine.Suppression, port machine.Port, at time.T
 	case old >= 0:
 		j.kinds[old], j.ignored[old] = kind, ignored{Ignored: machine.Ignored{Reason: reason, First: at}}
 		return old
+	case rest >= 0:
+		return rest
 	default:
 		kind = kindOf(reason, machine.Port{Protocol: others})
-		if n := slices.Index(j.kinds, kind); n >= 0 {
-			return n
-		}
 	}
 	j.kinds = append(j.kinds, kind)
 	j.ignored = append(j.ignored, ignored{Ignored: machine.Ignored{Reason: reason, First: at}})
