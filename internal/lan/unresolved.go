@@ -107,11 +107,7 @@ func (u *Unresolved) follow(ctx context.Context, tell func(int, netip.Addr)) err
 		u.conn = conn
 	}
 	conn := u.conn
-	cancelled := context.AfterFunc(ctx, func() {
-		// Breaks the wait for the next message. On a socket that fails nothing waits.
-		_ = conn.SetReadDeadline(time.Unix(1, 0))
-	})
-	defer cancelled()
+	defer breakOff(ctx, conn)()
 	for ctx.Err() == nil {
 		messages, err := conn.Receive()
 		if err != nil && !errors.Is(err, unix.ENOBUFS) { // netlink(7): messages were dropped

@@ -6,8 +6,24 @@ import (
 	"testing"
 
 	"github.com/mdlayher/netlink"
+	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
 )
+
+// The kernel passes nothing else on than neighbours that were not found.
+func TestUnresolvedFilter(t *testing.T) {
+	vm, err := bpf.NewVM(unresolvedFilter())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, state := range []uint16{unix.NUD_INCOMPLETE, unix.NUD_REACHABLE, unix.NUD_STALE, unix.NUD_FAILED, unix.NUD_PERMANENT} {
+		message := make([]byte, unix.SizeofNlMsghdr+neighborHeader)
+		binary.NativeEndian.PutUint16(message[unix.SizeofNlMsghdr+offNeighborState:], state)
+		if n, err := vm.Run(message); err != nil || (n > 0) != (state == unix.NUD_FAILED) {
+			t.Errorf("state %#x: %d octets pass, %v", state, n, err)
+		}
+	}
+}
 
 // FuzzUnresolved: an address that was not found is read, whatever else is said of it; of
 // other states nothing is, and garbage does no harm.
