@@ -14,15 +14,26 @@ const (
 	maxIgnored      = 32
 	maxIgnoredPorts = 8
 
-	// toldAgain is how often the same kind is told.
-	toldAgain = time.Hour
+	// toldAgain is how often the same kind is told. Failed wakes were told themselves, and a
+	// machine that is pinged for a day must not fill the journal.
+	toldAgain         = time.Hour
+	failuresToldAgain = 6 * time.Hour
 )
 
 // ignored is a kind of packets that did not wake the machine.
 type ignored struct {
 	machine.Ignored
 	told   time.Time // zero: it was not
-	untold bool      // packets came when it was not told within the hour
+	untold bool      // packets came when it was due to be told
+}
+
+// due reports whether packets that come now are to be told.
+func (i *ignored) due(at time.Time) bool {
+	again := toldAgain
+	if i.Reason == machine.AfterFailures {
+		again = failuresToldAgain
+	}
+	return i.told.IsZero() || !near(at, i.told, again)
 }
 
 // ignoredKind is a reason and a port, in the form in which they are searched for.
@@ -58,7 +69,7 @@ func (j *Judge) Ignore(seen machine.Ignored, at time.Time) (untold bool) {
 	i := &j.ignored[n]
 	i.Service, i.Source, i.Last = seen.Service, seen.Source, at
 	i.Count++
-	i.untold = i.untold || i.told.IsZero() || !near(at, i.told, toldAgain)
+	i.untold = i.untold || i.due(at)
 	return i.untold
 }
 
@@ -98,7 +109,7 @@ func (j *Judge) roomFor(reason machine.Suppression, port machine.Port, at time.T
 	return len(j.kinds) - 1
 }
 
-// Untold returns what was ignored and not told within the hour. It takes that for told.
+// Untold returns what was ignored and is to be told. It takes that for told.
 func (j *Judge) Untold(at time.Time) []machine.Ignored {
 	j.mu.Lock()
 	defer j.mu.Unlock()

@@ -72,6 +72,19 @@ func TestIgnoredIsToldOnceAnHour(t *testing.T) {
 	}
 }
 
+// A machine that does not wake is told of when its wakes fail. What it is sent for a day
+// is four events.
+func TestFailedWakesAreToldRarely(t *testing.T) {
+	j, events := sleeper(), 0
+	for at := evening; at.Before(evening.Add(24 * time.Hour)); at = at.Add(10 * time.Second) {
+		j.Ignore(machine.Ignored{Reason: machine.AfterFailures, Service: at80}, at)
+		events += len(j.Untold(at))
+	}
+	if events != 4 {
+		t.Errorf("%d events", events)
+	}
+}
+
 // A scan of all ports is a few events, and keeps no other reason from being told.
 func TestScanOfAllPorts(t *testing.T) {
 	j := sleeper()
