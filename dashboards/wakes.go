@@ -42,8 +42,9 @@ func knocksByService() *timeseries.PanelBuilder {
 
 func suppressedKnocks(machines string) *timeseries.PanelBuilder {
 	return eventsPanel("Knocks that did not wake",
-		"Knocks at sleeping machines that wake.min_knocks, wake.quiet_hours or wake.cooldown kept from waking them. "+
-			"None with the default configuration. Worry when a client waits for a machine and its knocks are among them.",
+		"Packets for sleeping machines that did not wake them, by reason: local (a program of the porter's host, wake.local), port and ping (not registered), "+
+			"source (wake.from, wake_from), established (opens no connection), failed_wakes (the last wakes failed), min_knocks, quiet_hours, cooldown. "+
+			"`nightporter why NAME` tells who sent them, and which setting would change it. Worry when a client waits for a machine and its packets are among them.",
 		query(`sum by (reason) (increase(nightporter_knocks_suppressed_total{`+machines+`}[$__rate_interval]))`, "{{reason}}"))
 }
 

@@ -38,6 +38,7 @@ func (s *staffed) Guard() guard.Status        { return s.guard }
 func (s *staffed) Storage() journal.Health    { return s.storage }
 
 func (s *staffed) History(machine.MAC) journal.MachineHistory { return s.history }
+func (s *staffed) WakeRules() machine.WakeRules               { return machine.WakeRules{} }
 
 func (s *staffed) Wake(_ context.Context, name, _ string) error {
 	for i := range s.machines {
@@ -102,6 +103,9 @@ func twoMachines() *staffed {
 	}
 	nas.Tally.Wakes[machine.ByTCP], nas.Tally.Wakes[machine.ByAPI] = 3, 1
 	nas.Suppressed[machine.InQuietHours] = 2
+	nas.Ignored = []machine.Ignored{{
+		Reason: machine.InQuietHours, Service: nas.LastWake.Service, Source: nas.LastWake.Source, First: evening, Last: evening, Count: 2,
+	}}
 	nas.Agentless = true
 	return &staffed{
 		machines: []machine.Status{{Spec: machine.Spec{Name: "pc\x1b"}, Since: evening}, nas},
@@ -143,6 +147,7 @@ func TestStatusTable(t *testing.T) {
 			"failed wakes        0\n" +
 			"magic packets       7\n" +
 			"did not wake        2 (quiet_hours 2)\n" +
+			"ignored             10.77.0.20:22/tcp from 10.77.0.10, 2 times, last " + at + ": it was in wake.quiet_hours\n" +
 			"started without us  8\n" +
 			"address conflicts   9\n"},
 	} {
@@ -204,6 +209,8 @@ func TestAskErrors(t *testing.T) {
 		{[]string{"status", "tv", "--from", url}, `found "tv", which the porter does not know: expected one of nas, pc` + "\uFFFD"},
 		{[]string{"wake", "tv", "--from", url}, `found "tv", which the porter does not know: expected one of nas, pc` + "\uFFFD"},
 		{[]string{"wake", "tv", "--wait", "1s", "--from", url}, `found "tv", which the porter does not know: expected one of nas, pc` + "\uFFFD"},
+		{[]string{"why", "tv", "--from", url}, `found "tv", which the porter does not know: expected one of nas, pc` + "\uFFFD"},
+		{[]string{"why"}, "found 0 arguments, expected the name of one machine"},
 		{[]string{"wake", "tv", "--from", nobody}, `found "tv": the porter knows no machine: expected one to register first`},
 		{[]string{"status", "--from", "ftp://porter"}, `--from: found "ftp://porter", expected a URL such as http://porter:9717`},
 		{[]string{"wake", "nas", "--wait", "-1s", "--from", url}, "--wait: found -1s, expected a time such as 2m, or 0"},
@@ -260,6 +267,7 @@ func TestNamesAreCompleted(t *testing.T) {
 		want string
 	}{
 		{[]string{"wake", "--from", url, ""}, "nas\tasleep\nnursery\tarriving\n:4\n"}, // :4 is "no files"; a name with an escape is left out
+		{[]string{"why", "--from", url, "nu"}, "nursery\tarriving\n:4\n"},
 		{[]string{"status", "--from", url, "nu"}, "nursery\tarriving\n:4\n"},
 		{[]string{"wake", "--from", url, "nas", ""}, ":4\n"},
 		{[]string{"events", "--from", url, "--machine", "na"}, "nas\tasleep\n:4\n"},

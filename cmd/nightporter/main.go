@@ -55,6 +55,7 @@ func newRootCommand() *cobra.Command {
 		newCheckCommand(),
 		newRegisterCommand(),
 		newStatusCommand(),
+		newWhyCommand(),
 		newWakeCommand(),
 		newEventsCommand(),
 		newDemoCommand(),

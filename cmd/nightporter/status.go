@@ -149,9 +149,21 @@ func (f *statusFlags) one(cmd *cobra.Command, client *web.Client, name string) e
 	row("failed wakes", counts(m.WakeFailures))
 	row("magic packets", m.WakeAttempts)
 	row("did not wake", counts(m.Suppressed))
+	for i := range m.Ignored[:min(len(m.Ignored), shownIgnored)] {
+		row("ignored", ignoredStory(&m.Ignored[i]))
+	}
 	row("started without us", m.ExternalStarts)
 	row("address conflicts", m.Conflicts)
 	return table.Flush()
+}
+
+// shownIgnored is how many of the ignored packets are shown. The command "why" has all.
+const shownIgnored = 3
+
+// ignoredStory tells of packets that did not wake a machine, and why.
+func ignoredStory(i *web.Ignored) string {
+	return fmt.Sprintf("%s from %s, %d times, last %s: %s", cmp.Or(printable(i.Service), "more ports"), i.Source.Addr(), i.Count,
+		moment(i.Last), printable(i.Because()))
 }
 
 // ofGuest says whose address it is, where it is not the machine's own.

@@ -39,6 +39,8 @@ type Judge struct {
 	fell       time.Time // asleep; zero: it still settles
 	recent     []visit   // that have not sufficed, oldest first
 	suppressed [len(machine.Suppressions)]uint64
+	ignored    []ignored
+	kinds      []ignoredKind // of ignored
 }
 
 type visit struct {
@@ -57,14 +59,14 @@ func (j *Judge) Follow(fell time.Time, rests bool) {
 	}
 }
 
-// Suppressed returns how many knocks did not wake, by reason.
+// Suppressed returns how many packets did not wake, by reason.
 func (j *Judge) Suppressed() [len(machine.Suppressions)]uint64 {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return j.suppressed
 }
 
-// Suppress tells whether a knock is not to wake the machine, and why. It counts
+// Suppress tells whether a knock is not to wake the machine, and why. Ignore counts
 // those.
 func (j *Judge) Suppress(rules *Rules, k Knock) (why machine.Suppression, suppressed bool) {
 	j.mu.Lock()
@@ -81,7 +83,6 @@ func (j *Judge) Suppress(rules *Rules, k Knock) (why machine.Suppression, suppre
 	default:
 		return 0, false
 	}
-	j.suppressed[why]++
 	return why, true
 }
 

@@ -187,7 +187,7 @@ func (h *fixture) describe(s Sighting) string {
 	case SawKnock:
 		return fmt.Sprintf("%s knock %s from %s", name, s.Service.ID, s.Source)
 	case SawSuppressed:
-		return fmt.Sprintf("%s suppressed %s from %s: %s", name, s.Service.ID, s.Source, s.Reason)
+		return name + " ignored"
 	case SawConflict:
 		return fmt.Sprintf("%s conflict %s by %s", name, s.Address.IP(), s.By)
 	case SawContest:

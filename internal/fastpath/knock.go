@@ -21,7 +21,7 @@ func (r *Reader) visit(v *View, a *Address, p *lan.Packet) {
 		return
 	}
 	s := a.knockedAt(p, v.rules.Established)
-	knocks := s != nil && v.mayWake(a.target, s, p.From) && (v.rules.Filter == nil || !r.suppressed(v.rules.Filter, a, s, p))
+	knocks := r.knocks(v, a, s, p)
 	var service machine.Service
 	var now time.Time
 	if knocks {
@@ -38,22 +38,64 @@ func (r *Reader) visit(v *View, a *Address, p *lan.Packet) {
 	}
 }
 
-// suppressed judges a knock by the rules. The reader does it and not the loop: of
-// many knocks at once the loop hears of one, so that the others would be missing
-// in the count, and it hears of it when the packet may be held already.
+// knocks reports whether p is to wake the machine, by the service that it knocks at or
+// nil. What is not is noted with its reason. The reader does that and not the loop: of
+// many packets at once the loop hears of one, so that the others would be missing in
+// the count, and it hears of it when the packet may be held already.
 //
-// The time is that of the monotonic clock, where p has the kernel's, which can
-// be set.
-func (r *Reader) suppressed(rules *fair.Rules, a *Address, s *Service, p *lan.Packet) bool {
-	knock := fair.Knock{At: time.Now(), From: p.From, Opens: p.Kind == lan.TCP && p.SYN()}
-	reason, suppressed := a.target.judge.Suppress(rules, knock)
-	if suppressed {
-		r.report(&a.target.suppressed[reason], Sighting{
-			Kind: SawSuppressed, Reason: reason, Target: a.target, Address: a, Service: s,
-			Source: netip.AddrPortFrom(p.From, p.FromPort),
-		})
+// The time by which a knock is judged is that of the monotonic clock, where p has the
+// kernel's, which can be set.
+func (r *Reader) knocks(v *View, a *Address, s *Service, p *lan.Packet) bool {
+	switch {
+	case s == nil:
+		if reason, port, ok := ignoredAt(p); ok {
+			r.ignore(a, reason, port, p)
+		}
+		return false
+	case !v.mayWake(a.target, s, p.From):
+		r.ignore(a, machine.SourceNotAllowed, s.ID.Port, p)
+		return false
+	case v.rules.Filter == nil:
+		return true
 	}
-	return suppressed
+	knock := fair.Knock{At: time.Now(), From: p.From, Opens: p.Kind == lan.TCP && p.SYN()}
+	reason, suppressed := a.target.judge.Suppress(v.rules.Filter, knock)
+	if suppressed {
+		r.ignore(a, reason, s.ID.Port, p)
+	}
+	return !suppressed
+}
+
+// ignoredAt returns why a packet that knocks at no service does not, and its port. Of
+// answers, and of what has no port, nothing is noted: no client waits for them.
+func ignoredAt(p *lan.Packet) (machine.Suppression, machine.Port, bool) {
+	switch p.Kind {
+	case lan.TCP:
+		port := machine.Port{Protocol: machine.TCP, Number: p.ToPort}
+		if !p.SYN() {
+			return machine.OldConnection, port, true
+		}
+		return machine.PortNotRegistered, port, true
+	case lan.UDP:
+		return machine.PortNotRegistered, machine.Port{Protocol: machine.UDP, Number: p.ToPort}, true
+	case lan.EchoRequest:
+		return machine.PingNotRegistered, machine.Port{Protocol: machine.ICMP}, true
+	}
+	return 0, machine.Port{}, false
+}
+
+// ignore notes that p does not wake the machine, and why. The loop hears of it where
+// there is something to tell. The kernel's time is exact enough, and in a flood another
+// look at the clock would cost more than all else here.
+func (r *Reader) ignore(a *Address, reason machine.Suppression, port machine.Port, p *lan.Packet) {
+	t, at := a.target, p.Time
+	if at.IsZero() {
+		at = time.Now()
+	}
+	seen := machine.Ignored{Reason: reason, Service: machine.Service{Addr: a.ip, Port: port}, Source: netip.AddrPortFrom(p.From, p.FromPort)}
+	if t.judge.Ignore(seen, at) {
+		r.report(&t.ignored, Sighting{Kind: SawSuppressed, Target: t})
+	}
 }
 
 // knockedAt returns the service that p knocks at, or nil. A knock is a SYN, any

@@ -2,12 +2,14 @@ package fastpath
 
 import (
 	"fmt"
+	"net/netip"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"nightporter/internal/fair"
+	"nightporter/internal/lan"
 	"nightporter/internal/lantest"
 	"nightporter/internal/machine"
 )
@@ -41,11 +43,10 @@ func TestHandleOutgoing(t *testing.T) {
 	}
 }
 
-// A flood that does not wake leaves one sighting of each reason, and no garbage.
+// A flood that does not wake leaves one sighting, and no garbage.
 func TestFloodOfSuppressedKnocks(t *testing.T) {
 	h := newFixture(t, 8, nas())
-	rules := &fair.Rules{MinKnocks: 1, Quiet: fair.Hours{{From: 0, To: 24 * 60}}}
-	h.View().rules.Filter = rules
+	h.View().rules.Filter = &fair.Rules{MinKnocks: 1, Quiet: fair.Hours{{From: 0, To: 24 * 60}}}
 	judge := h.View().targets[nasMAC].judge
 	judge.Follow(time.Now(), true)
 	p := syn(nas4, 22)
@@ -55,24 +56,104 @@ func TestFloodOfSuppressedKnocks(t *testing.T) {
 	for range 10 {
 		h.Handle(echo(nas4))
 	}
-	*rules = fair.Rules{MinKnocks: 10, Window: time.Minute}
-	for range 3 {
-		h.Handle(datagram(nas4, 27015))
-	}
-	want := []string{
-		fmt.Sprintf("nas suppressed %s:22/tcp from %s:40000: quiet_hours", nas4, client4),
-		fmt.Sprintf("nas suppressed %s:27015/udp from %s:40000: min_knocks", nas4, client4),
-	}
 	for range 2 {
-		if diff := cmp.Diff(want, h.seen()); diff != "" {
+		if diff := cmp.Diff([]string{"nas ignored"}, h.seen()); diff != "" {
 			t.Errorf("sightings (-want +got):\n%s", diff)
 		}
-		h.Handle(datagram(nas4, 27015)) // the last was taken, and so the next is reported
-		want = want[1:]
+		h.Handle(p) // nothing was told so far, and so the next one is reported
 	}
-	if got := judge.Suppressed(); got[machine.InQuietHours] != 111 || got[machine.TooFewKnocks] != 5 {
+	h.seen()
+	judge.Untold(time.Now())
+	h.Handle(p)
+	if got := h.seen(); got != nil {
+		t.Errorf("reported %q, which was told", got)
+	}
+	if got := judge.Suppressed(); got[machine.InQuietHours] != 114 {
 		t.Errorf("counted %v", got)
 	}
+}
+
+// segment is a TCP segment of the client with some flags and so much data.
+func segment(port uint16, flags byte, payload int) *lan.Packet {
+	p := lantest.Segment(clientMAC, client4, nas4, port, flags)
+	p.Payload = payload
+	return p
+}
+
+// Each packet that does not wake has its reason. What answers the machine has none.
+func TestReasons(t *testing.T) {
+	elsewhere := netip.MustParsePrefix("192.0.2.0/24")
+	echoReply := lantest.IP(lan.EchoReply, clientMAC, client4, nas4)
+	later := lantest.IP(lan.IP, clientMAC, client4, nas4)
+	later.Fragment = true
+	for _, c := range []struct {
+		name   string
+		change func(*machine.Spec, *Rules)
+		p      *lan.Packet
+		want   string // empty: nothing is noted
+	}{
+		{"a SYN to another port", nil, syn(nas4, 445), "port 10.77.0.20:445/tcp from 10.77.0.10:40000"},
+		{"of the other family", nil, syn(nas6, 445), "port [fd77::20]:445/tcp from [fd77::10]:40000"},
+		{"a datagram to another port", nil, datagram(nas4, 137), "port 10.77.0.20:137/udp from 10.77.0.10:40000"},
+		{"a ping where icmp is not registered", func(s *machine.Spec, _ *Rules) { s.Monitor[0].Ports = []machine.Port{ssh} }, echo(nas4), "ping 10.77.0.20/icmp from 10.77.0.10:0"},
+		{"data of an old connection", nil, segment(22, lantest.ACK, 7), "established 10.77.0.20:22/tcp from 10.77.0.10:40000"},
+		{"its keep-alive", func(_ *machine.Spec, r *Rules) { r.Established = true }, segment(22, lantest.ACK, 0), "established 10.77.0.20:22/tcp from 10.77.0.10:40000"},
+		{"its data to another port", func(_ *machine.Spec, r *Rules) { r.Established = true }, segment(445, lantest.ACK, 7), "established 10.77.0.20:445/tcp from 10.77.0.10:40000"},
+		{"not in wake.from", func(_ *machine.Spec, r *Rules) { r.From = []netip.Prefix{elsewhere} }, syn(nas4, 22), "source 10.77.0.20:22/tcp from 10.77.0.10:40000"},
+		{"not in the machine's", func(s *machine.Spec, _ *Rules) { s.WakeFrom = []netip.Prefix{elsewhere} }, datagram(nas4, 27015), "source 10.77.0.20:27015/udp from 10.77.0.10:40000"},
+		{"not in the service's", func(s *machine.Spec, _ *Rules) {
+			s.Monitor[0].Settings = map[machine.Port]machine.Settings{ssh: {WakeFrom: []netip.Prefix{elsewhere}}}
+		}, syn(nas4, 22), "source 10.77.0.20:22/tcp from 10.77.0.10:40000"},
+		{"an echo reply", nil, echoReply, ""},
+		{"a later fragment", nil, later, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			spec, rules := nas(), Rules{}
+			if c.change != nil {
+				c.change(&spec, &rules)
+			}
+			h := newFixture(t, 8, spec)
+			h.View().rules = rules
+			judge := h.View().targets[nasMAC].judge
+			h.Handle(c.p)
+			if got := judge.Ignored(); got != nil {
+				t.Errorf("noted %v of a machine that does not rest", got)
+			}
+			judge.Follow(time.Now(), true)
+			h.Handle(c.p)
+			got := ""
+			for _, i := range judge.Ignored() {
+				got += fmt.Sprintf("%s %s from %s", i.Reason, i.Wanted(), i.Source)
+			}
+			if got != c.want {
+				t.Errorf("noted %q, want %q", got, c.want)
+			}
+			if seen := h.seen(); (seen != nil) != (c.want != "") {
+				t.Errorf("sightings %q", seen)
+			}
+		})
+	}
+}
+
+// BenchmarkIgnored is a packet that does not wake a sleeping machine, as in a flood: to a
+// port that is not registered, and to a new one each time.
+func BenchmarkIgnored(b *testing.B) {
+	h, spec := benchFixture(b)
+	ip := spec.Monitor[0].IP
+	h.View().addrs[ip].target.judge.Follow(time.Now(), true)
+	p := syn(ip, 445)
+	p.Time = time.Now()
+	b.Run("one port", func(b *testing.B) {
+		for b.Loop() {
+			h.Handle(p)
+		}
+	})
+	b.Run("a scan", func(b *testing.B) {
+		for b.Loop() {
+			p.ToPort++
+			h.Handle(p)
+		}
+	})
 }
 
 // BenchmarkKnock is one knock from the reader to the loop, each time anew.

@@ -12,9 +12,8 @@ import (
 // channel has to call Taken before the next of its kind can follow.
 type Sighting struct {
 	Kind    Kind
-	Reason  machine.Suppression // of SawSuppressed
 	Target  *Target
-	Address *Address       // nil for SawFrame, SawOtherAnswer, SawVisit and SawRequest
+	Address *Address       // nil for SawFrame, SawOtherAnswer, SawSuppressed, SawVisit and SawRequest
 	Service *Service       // of a knock, and of what answers a probe of a service
 	Other   netip.Addr     // of SawFrame and SawOtherAnswer: the address it speaks for, which is not the target's; may be invalid
 	Source  netip.AddrPort // of a knock
@@ -40,7 +39,7 @@ const (
 	SawReject                  // a "port unreachable" to the datagram that asks for a service
 
 	SawKnock      // a client's packet that may wake the machine
-	SawSuppressed // a client's packet that would wake it, but for the rules
+	SawSuppressed // packets that do not wake the machine, of which its judge has something to tell
 	SawConflict   // another host that uses an address of the machine
 	SawContest    // another host that tests an address that is not defended
 	SawRequest    // a client's question for an address, which the machine's network card answers too
@@ -83,7 +82,7 @@ func (s *Sighting) Taken() {
 	case SawKnock:
 		s.Service.knock.Store(false)
 	case SawSuppressed:
-		s.Target.suppressed[s.Reason].Store(false)
+		s.Target.ignored.Store(false)
 	case SawContest:
 		s.Address.contest.Store(false)
 	case SawConflict:

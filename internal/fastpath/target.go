@@ -31,7 +31,7 @@ type Target struct {
 	otherAnswer atomic.Bool
 	visit       atomic.Bool
 	request     atomic.Bool
-	suppressed  [len(machine.Suppressions)]atomic.Bool // by reason
+	ignored     atomic.Bool
 }
 
 // Address is one address of a target.

@@ -2,6 +2,7 @@ package journal
 
 import (
 	"net/netip"
+	"slices"
 
 	"nightporter/internal/machine"
 )
@@ -32,8 +33,10 @@ func eventOf(a machine.Action, beside []machine.Action, wake *machine.LastWake) 
 		}
 		setCause(&e, a.Trigger, a.Service, a.Source, a.By)
 		return e
+	case machine.MagicRequested:
+		return Event{Kind: Asked, Trigger: a.Trigger.String(), By: a.By, Reason: magicReasons[a.State]}
 	case machine.SendMagic:
-		if !a.Repeated && !a.Again {
+		if !a.Repeated && !a.Again && !magicRequested(beside) {
 			return Event{Kind: Magic, Attempts: a.Attempt}
 		}
 	case machine.ConflictSeen:
@@ -59,6 +62,19 @@ func eventOf(a machine.Action, beside []machine.Action, wake *machine.LastWake) 
 		}
 	}
 	return Event{}
+}
+
+// magicReasons say what a requested wake finds, where it is but a magic packet.
+var magicReasons = map[machine.State]string{
+	machine.Awake: "while it counts as awake", machine.Settling: "while it settles",
+}
+
+// magicRequested reports whether the magic packet beside is told with its request.
+func magicRequested(beside []machine.Action) bool {
+	return slices.ContainsFunc(beside, func(a machine.Action) bool {
+		_, is := a.(machine.MagicRequested)
+		return is
+	})
 }
 
 // setCause has e tell why a machine is woken.

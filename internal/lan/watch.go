@@ -119,11 +119,7 @@ func (w *Watcher) follow(ctx context.Context, tell func(Changes)) error {
 		w.conn = conn
 	}
 	conn := w.conn
-	cancelled := context.AfterFunc(ctx, func() {
-		// Breaks the wait for the next message. On a socket that fails nothing waits.
-		_ = conn.SetReadDeadline(time.Unix(1, 0))
-	})
-	defer cancelled()
+	defer breakOff(ctx, conn)()
 	for ctx.Err() == nil {
 		burst, err := gather(ctx, conn)
 		if err != nil {
@@ -135,6 +131,14 @@ func (w *Watcher) follow(ctx context.Context, tell func(Changes)) error {
 		}
 	}
 	return nil
+}
+
+// breakOff has conn wait no longer for the next message once ctx ends, until stop is
+// called.
+func breakOff(ctx context.Context, conn interface{ SetReadDeadline(time.Time) error }) (stop func() bool) {
+	return context.AfterFunc(ctx, func() {
+		_ = conn.SetReadDeadline(time.Unix(1, 0)) // on a socket that fails nothing waits
+	})
 }
 
 // gather waits for a message and collects those that follow it. With ctx it

@@ -115,6 +115,21 @@ type (
 		Repeated bool
 	}
 
+	// MagicRequested: a wake was requested of a machine that is in State, in which it
+	// gets one magic packet and nothing more.
+	MagicRequested struct {
+		Trigger Trigger
+		By      string
+		State   State
+	}
+
+	// KnockIgnored: a client knocked, and the machine did not wake too often to be woken
+	// now.
+	KnockIgnored struct {
+		Service Service
+		Source  netip.AddrPort
+	}
+
 	// WakeEnded: it is up. Boot is the time from the first magic packet to its
 	// first proof of life, Ready that to the handover. An Unready one means that a
 	// service with a waiting client was not there in time.
@@ -174,6 +189,8 @@ func (Persist) action()        {}
 func (Forget) action()         {}
 func (Moved) action()          {}
 func (WakeBegan) action()      {}
+func (MagicRequested) action() {}
+func (KnockIgnored) action()   {}
 func (WakeEnded) action()      {}
 func (WakeFailed) action()     {}
 func (ConflictSeen) action()   {}

@@ -36,6 +36,12 @@ var (
 	frame      = machine.Heard{} // such as a DHCP discovery
 )
 
+// requested is what a wake that is asked for leads to in a state in which the machine
+// gets one magic packet.
+func requested(s machine.State) machine.Action {
+	return machine.MagicRequested{Trigger: machine.ByAPI, By: "test", State: s}
+}
+
 func tests(ip netip.Addr) machine.Event  { return machine.Heard{Addr: ip, Sign: machine.Tests} }
 func uses(ip netip.Addr) machine.Event   { return machine.Heard{Addr: ip, Sign: machine.Uses} }
 func data(ip netip.Addr) machine.Event   { return machine.Heard{Addr: ip, Sign: machine.Data} }

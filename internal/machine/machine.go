@@ -38,6 +38,7 @@ type Machine struct {
 
 	state    State
 	since    time.Time
+	why      Reason // it came into the state; empty after a restart
 	lastWake LastWake
 	takes    Takes
 	diary    Diary
@@ -93,6 +94,7 @@ func (m *Machine) Status() Status {
 		m = &c
 	}
 	s := Status{Spec: m.spec, State: m.state, Since: m.since, LastWake: m.lastWake, Diary: m.diary, Knocks: m.knocks, Tally: m.tally}
+	s.Why, s.Heard, s.Watched, s.RetryAt = m.why, m.heard, !m.presence.next.IsZero(), m.retryAt
 	s.Addresses = make([]AddressStatus, len(m.addrs.all))
 	for i := range m.addrs.all {
 		s.Addresses[i] = m.addrs.all[i].status()
@@ -242,7 +244,7 @@ func (m *Machine) report(now time.Time, to State, why Reason, repeated bool) {
 		m.account(after, now)
 	}
 	m.do(Moved{From: m.state, To: to, Why: why, After: after, Repeated: repeated})
-	m.state, m.since = to, now
+	m.state, m.since, m.why = to, now, why
 	if to == Asleep {
 		m.presence.next = time.Time{} // some cards wake for any unicast frame
 	}

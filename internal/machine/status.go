@@ -20,6 +20,10 @@ type Status struct {
 	Spec
 	State     State
 	Since     time.Time // when State was entered
+	Why       Reason    // State was entered; empty where that was before a restart
+	Heard     time.Time // the last frame of the machine
+	Watched   bool      // it is asked whether it is there
+	RetryAt   time.Time // no knock wakes before; zero: the last wakes did not fail
 	LastWake  LastWake
 	Tally     Tally
 	Diary     Diary // the sleeps that have ended; SleptDays tells of all
@@ -27,7 +31,8 @@ type Status struct {
 	Packets   Packets
 	Addresses []AddressStatus // in the order of Monitor
 
-	Suppressed [len(Suppressions)]uint64 // knocks that did not wake it, by reason
+	Suppressed [len(Suppressions)]uint64 // packets that did not wake it, by reason
+	Ignored    []Ignored                 // of these the last ones, the latest first
 }
 
 // Packets counts what was kept for a machine until it could take it. It only

@@ -71,7 +71,7 @@ func remembered(a Action) bool {
 	switch a := a.(type) {
 	case Moved:
 		return !a.Repeated
-	case WakeBegan, WakeFailed, WatchBegan, ConflictSeen, ConflictOver, Elsewhere, AddressWaits:
+	case WakeBegan, MagicRequested, WakeFailed, WatchBegan, ConflictSeen, ConflictOver, Elsewhere, AddressWaits:
 		return true
 	case SendMagic:
 		return !a.Repeated

@@ -51,6 +51,7 @@ func (m woken) knock(now time.Time, e Knocked) {
 	}
 	if m.state == Asleep && now.Before(m.retryAt) {
 		m.do(DropPackets{}) // what waits now must not fill the hold
+		m.do(KnockIgnored(e))
 		return
 	}
 	m.countKnock(e.Service.Port)
@@ -111,13 +112,13 @@ func (m woken) requestWake(now time.Time, e WakeAsked) {
 	case Awake:
 		// It can have been switched off without a word. A magic packet does no
 		// harm to a machine that runs.
-		m.magic(1, false)
+		m.magicOnRequest(e)
 		if !m.presence.next.IsZero() && m.pending == nil {
 			m.pending = &w
 			m.presence.next, m.presence.since = now, now // if it was off it starts now
 		}
 	case Settling:
-		m.magic(1, false)
+		m.magicOnRequest(e)
 		m.presence.since = now // it may be starting from now on
 		if m.pending == nil {
 			m.pending = &w
@@ -311,6 +312,13 @@ func (m woken) foundElsewhere(now time.Time) {
 	m.move(now, Awake, WhyElsewhere)
 	m.elsewhere = true
 	m.do(Elsewhere{Addr: m.other})
+}
+
+// magicOnRequest sends a magic packet to a machine that does not sleep as far as is
+// known. That is no wake.
+func (m woken) magicOnRequest(e WakeAsked) {
+	m.do(MagicRequested{Trigger: e.Trigger, By: e.By, State: m.state})
+	m.magic(1, false)
 }
 
 // magic sends a magic packet and counts it.

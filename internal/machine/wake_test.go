@@ -37,17 +37,17 @@ func TestWakeAskedFor(t *testing.T) {
 
 	// While it settles the wish is kept until it is surely off; until then one
 	// packet, because a network card can answer for a machine that is.
-	newLife(t, nil).event(registered, wakeAsked).wantActions(firstMagic).
+	newLife(t, nil).event(registered, wakeAsked).wantActions(requested(machine.Settling), firstMagic).
 		pass(3*s).want(machine.Waking).wantActions(claimBoth, began, firstMagic, quietBoth)
 
-	newLife(t, nil).event(wakeAsked).want(machine.Awake).wantActions(firstMagic)
+	newLife(t, nil).event(wakeAsked).want(machine.Awake).wantActions(requested(machine.Awake), firstMagic)
 	arriving(t, nil).event(wakeAsked).want(machine.Arriving).wantActions()
 }
 
 // TestWakeAskedForAfterAStartByHand is kept until the machine is surely off.
 func TestWakeAskedForAfterAStartByHand(t *testing.T) {
 	l := asleep(t, nil).event(uses(ip4)).up(5 * s).want(machine.Awake).forget()
-	l.event(wakeAsked).wantActions(firstMagic).pass(20 * s).want(machine.Waking)
+	l.event(wakeAsked).wantActions(requested(machine.Awake), firstMagic).pass(20 * s).want(machine.Waking)
 }
 
 func TestMagicPacketsAreRepeatedThenTheWakeFails(t *testing.T) {
@@ -94,7 +94,7 @@ func TestPausesOfAMachineThatDoesNotWake(t *testing.T) {
 	if l.m.State() == machine.Waking {
 		l.pass(time.Minute)
 	}
-	l.forget().event(knockSSH).want(machine.Asleep).wantActions(machine.DropPackets{})
+	l.forget().event(knockSSH).want(machine.Asleep).wantActions(machine.DropPackets{}, machine.KnockIgnored{Service: ssh, Source: client})
 	l.event(wakeAsked).want(machine.Waking)
 	// Any frame of it ends the pause, and the next failure is reported again.
 	l.pass(time.Minute).want(machine.Asleep).event(frame).pass(3 * s).want(machine.Asleep).forget()

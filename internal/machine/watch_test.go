@@ -186,7 +186,7 @@ func TestAClaimAfterAnOutageIsDoubtful(t *testing.T) {
 // TestWakeOfAMachineThatSeemsAwake: it is asked at once, and woken with all its attempts if it
 // sleeps.
 func TestWakeOfAMachineThatSeemsAwake(t *testing.T) {
-	l := agentless(t, nil).pass(s).event(wakeAsked).want(machine.Awake).wantActions(firstMagic)
+	l := agentless(t, nil).pass(s).event(wakeAsked).want(machine.Awake).wantActions(requested(machine.Awake), firstMagic)
 	l.pass(6 * s).want(machine.Waking)
 
 	up := agentless(t, nil).pass(s).event(wakeAsked).up(0).forget()

@@ -45,6 +45,7 @@ func TestMachineFacts(t *testing.T) {
 	}
 	nas.Packets = machine.Packets{Held: 13, Replayed: 11, Dropped: 12}
 	nas.Suppressed[machine.TooFewKnocks], nas.Suppressed[machine.WhileCooling] = 14, 15
+	nas.Suppressed[machine.FromThisHost], nas.Suppressed[machine.PortNotRegistered] = 17, 18
 	nas.Tally.Wakes[machine.ByTCP] = 3
 	nas.Knocks = machine.Knocks{{Port: machine.Port{Protocol: machine.TCP, Number: 22}, Count: 16}}
 	nas.Tally.Wakes[machine.BySchedule] = 2
@@ -64,8 +65,14 @@ nightporter_held_packets_total{machine="nas"} 13
 # HELP nightporter_knocks_suppressed_total Knocks that did not wake the machine, by reason.
 # TYPE nightporter_knocks_suppressed_total counter
 nightporter_knocks_suppressed_total{machine="nas",reason="cooldown"} 15
+nightporter_knocks_suppressed_total{machine="nas",reason="established"} 0
+nightporter_knocks_suppressed_total{machine="nas",reason="failed_wakes"} 0
+nightporter_knocks_suppressed_total{machine="nas",reason="local"} 17
 nightporter_knocks_suppressed_total{machine="nas",reason="min_knocks"} 14
+nightporter_knocks_suppressed_total{machine="nas",reason="ping"} 0
+nightporter_knocks_suppressed_total{machine="nas",reason="port"} 18
 nightporter_knocks_suppressed_total{machine="nas",reason="quiet_hours"} 0
+nightporter_knocks_suppressed_total{machine="nas",reason="source"} 0
 # HELP nightporter_machine_agentless 1 if the machine need not register, 0 if it has to.
 # TYPE nightporter_machine_agentless gauge
 nightporter_machine_agentless{machine="nas"} 1

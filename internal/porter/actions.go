@@ -80,6 +80,8 @@ func (l *loop) do(now time.Time, e *entry, a machine.Action) {
 		e.observe(a)
 	case machine.FilterKnocks:
 		e.judge.Follow(a.Fell, a.AtRest)
+	case machine.KnockIgnored:
+		l.ignore(e, machine.Ignored{Reason: machine.AfterFailures, Service: a.Service, Source: a.Source})
 	case machine.WakeEnded:
 		l.metrics.Booted(e.name(), a.Boot)
 		if !a.Unready {

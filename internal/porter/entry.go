@@ -36,8 +36,6 @@ type entry struct {
 	unasked    bool               // it cannot be probed, and the log says so already
 	nextProbed int                // which of its TCP services was probed last beside a question
 	knockedAt  time.Time          // kernel time of the knock that began the present wake; zero when told
-
-	suppressionTold [len(machine.Suppressions)]time.Time // when the log said so last
 }
 
 func (e *entry) name() string { return e.Spec().Name }
@@ -59,7 +57,11 @@ func (e *entry) setTarget() {
 func (e *entry) shown(now time.Time) machine.Status {
 	s := e.Status()
 	s.Since, s.LastWake.At = machine.OnClock(s.Since, now), machine.OnClock(s.LastWake.At, now)
-	s.Packets, s.Suppressed = e.hold.Counts(), e.judge.Suppressed()
+	s.Heard, s.RetryAt = machine.OnClock(s.Heard, now), machine.OnClock(s.RetryAt, now)
+	s.Packets, s.Suppressed, s.Ignored = e.hold.Counts(), e.judge.Suppressed(), e.judge.Ignored()
+	for i := range s.Ignored {
+		s.Ignored[i].First, s.Ignored[i].Last = machine.OnClock(s.Ignored[i].First, now), machine.OnClock(s.Ignored[i].Last, now)
+	}
 	if card := e.card(); card != s.MAC {
 		s.WakeMAC = card
 	}

@@ -56,6 +56,7 @@ type loop struct {
 	awaited   awaited
 	asides    asides
 	commands  commander
+	own       ownHost
 	restraint registration.Restraint
 	pending   []pending // events that are not handled yet
 }
@@ -76,6 +77,7 @@ func newLoop(conf *config.Config, m *metrics.Metrics, log *slog.Logger) *loop {
 		awaited:  make(awaited),
 		checker:  readycheck.New(),
 		asides:   newAsides(log),
+		own:      newOwnHost(log),
 	}
 	l.commands = wakecmd.New(log, l.waker().commandFailed)
 	return l
@@ -107,6 +109,8 @@ func (l *loop) run(ctx context.Context, requests <-chan func(), changes <-chan l
 			l.failed()
 		case r := <-l.checker.Results():
 			l.checked(r)
+		case w := <-l.own.wants:
+			l.wanted(w)
 		case <-timer.C:
 		}
 		l.tick()
@@ -178,7 +182,7 @@ func (l *loop) see(s fastpath.Sighting) {
 		}
 		l.tell(e, machine.Knocked{Service: s.Service.ID, Source: s.Source})
 	case fastpath.SawSuppressed:
-		e.noteSuppressed(l.log, l.journal, s)
+		e.tellIgnored(l.log, l.journal, time.Now())
 	case fastpath.SawConflict:
 		l.tell(e, machine.Conflicted{Addr: s.Address.IP(), By: s.By})
 	case fastpath.SawContest:
@@ -259,10 +263,12 @@ func (l *loop) next() (next time.Time) {
 
 // publish gives the readers a new view where machines came or went.
 func (l *loop) publish() {
+	changed := false
 	for _, n := range l.nics {
 		if !n.stale {
 			continue
 		}
+		changed = true
 		v := fastpath.NewView(readerRules(&l.conf.Wake))
 		for _, e := range l.machines.named {
 			if e.nic == n && e.attention != machine.Unobserved {
@@ -279,6 +285,9 @@ func (l *loop) publish() {
 			l.log.Error("cannot set the kernel filter", "event", "filter_failed", "interface", n.name, "err", err)
 		}
 		n.stuck, n.stale = err != nil, err != nil
+	}
+	if changed {
+		l.own.follow(l.nics)
 	}
 }
 

@@ -43,6 +43,7 @@ func New(conf *config.Config, m *metrics.Metrics, log *slog.Logger) (*Porter, er
 	if p.watcher, err = lan.Watch(log); err != nil { // before the first look, so that nothing is missed
 		return nil, err
 	}
+	p.loop.own.open(conf)
 	if err = p.loop.interfaces.open(conf); err == nil {
 		err = p.loop.configure(conf.Machines)
 	}
@@ -66,6 +67,7 @@ func (p *Porter) Close() {
 	p.loop.kernel.guard.Close()
 	p.loop.asides.close()
 	p.loop.commands.Stop()
+	p.loop.own.close()
 	for _, n := range p.loop.nics {
 		n.Close()
 	}
@@ -101,6 +103,10 @@ func (p *Porter) Run(ctx context.Context) error {
 			case <-ctx.Done():
 			}
 		})
+		return nil
+	})
+	g.Go(func() error {
+		p.loop.own.run(ctx)
 		return nil
 	})
 	p.loop.run(ctx, p.requests, changes, func() { close(p.running) })

@@ -30,7 +30,7 @@ func TestHistoryOfASleep(t *testing.T) {
 			"magic, nas, (waking)",
 			"arrived, nas, up, (arriving)",
 			"ready, nas, 10.77.0.20:22/tcp, tcp, ready, from 10.77.0.10:40000, boot 5s, (awake)",
-			"magic, nas, (awake)",
+			"asked, nas, test, api, while it counts as awake, (awake)",
 			"registered, nas, registered, (settling)",
 			"forgotten, nas, test",
 		}

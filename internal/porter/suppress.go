@@ -1,6 +1,7 @@
 package porter
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"time"
@@ -9,11 +10,8 @@ import (
 	"nightporter/internal/fair"
 	"nightporter/internal/fastpath"
 	"nightporter/internal/journal"
+	"nightporter/internal/machine"
 )
-
-// suppressedAgain is how often the log says above debug level that knocks at a
-// machine do not wake it. The metrics count each.
-const suppressedAgain = time.Hour
 
 // readerRules returns what the configuration says about which knocks wake.
 func readerRules(c *config.Wake) fastpath.Rules {
@@ -25,23 +23,60 @@ func readerRules(c *config.Wake) fastpath.Rules {
 	return rules
 }
 
-// noteSuppressed reports a knock that does not wake: the first of an hour at info
-// level and as an event, so that the reason is found why a machine sleeps on. More
-// in the journal would wear out the disk.
-func (e *entry) noteSuppressed(log *slog.Logger, events eventLog, s fastpath.Sighting) {
-	now, level := time.Now(), slog.LevelDebug
-	reason := "wake." + s.Reason.String()
-	if told := e.suppressionTold[s.Reason]; told.IsZero() || now.Sub(told) >= suppressedAgain {
-		level, e.suppressionTold[s.Reason] = slog.LevelInfo, now
+// shownRules returns the same, and what else decides about knocks, as it is shown.
+func (l *loop) shownRules(now time.Time) machine.WakeRules {
+	c := &l.conf.Wake
+	return machine.WakeRules{
+		From: c.From, Established: c.Established,
+		Local: l.started.Wake.Local, Bound: l.kernel.bind, // as of the start
+		QuietHours: c.QuietHours.String(), Quiet: c.QuietHours.Contain(now),
+		MinKnocks: c.MinKnocks, KnockWindow: c.KnockWindow, Cooldown: c.Cooldown,
+	}
+}
+
+// WakeRules returns what the configuration says about which packets wake.
+func (p *Porter) WakeRules() (rules machine.WakeRules) {
+	_ = p.inLoop(context.Background(), func() { rules = p.loop.shownRules(time.Now()) })
+	return rules
+}
+
+// ignore notes a packet of which the readers know nothing, or not that it does not
+// wake the machine.
+func (l *loop) ignore(e *entry, seen machine.Ignored) {
+	if now := time.Now(); e.judge.Ignore(seen, now) {
+		e.tellIgnored(l.log, l.journal, now)
+	}
+}
+
+// tellIgnored reports packets that do not wake the machine: of each reason and port one
+// event an hour, so that the reason is found why a machine sleeps on. More in the
+// journal would wear out the disk.
+func (e *entry) tellIgnored(log *slog.Logger, events eventLog, now time.Time) {
+	for _, i := range e.judge.Untold(now) {
+		reason := reasonOf(i.Reason)
 		events.Append(journal.Record{Event: journal.Event{
 			Kind: journal.Suppressed, At: now, Machine: e.name(), MAC: e.Spec().MAC,
-			Source: s.Source, Service: s.Service.ID.String(), Reason: reason,
+			Source: i.Source, Service: i.Wanted(), Reason: reason,
 		}})
+		log.LogAttrs(context.Background(), slog.LevelInfo, "knock does not wake", slog.String("event", "suppressed"), slog.Any("machine", e),
+			slog.String("reason", reason), slog.String("knock", ignoredKnock(&i)))
 	}
-	ctx := context.Background()
-	if !log.Enabled(ctx, level) {
-		return // a flood has no need of lines that are not read
+}
+
+// reasonOf returns a reason as events show it: with the key of the configuration, where
+// one alone decides.
+func reasonOf(s machine.Suppression) string {
+	switch s {
+	case machine.TooFewKnocks, machine.InQuietHours, machine.WhileCooling, machine.FromThisHost, machine.OldConnection:
+		return "wake." + s.String()
 	}
-	log.LogAttrs(ctx, level, "knock does not wake", slog.String("event", "suppressed"), slog.Any("machine", e),
-		slog.String("reason", reason), slog.String("knock", knock(s.Source, s.Service.ID)))
+	return s.String()
+}
+
+// ignoredKnock says from where to where the packets were.
+func ignoredKnock(i *machine.Ignored) string {
+	if i.Wanted() == i.Service.String() {
+		return knock(i.Source, i.Service)
+	}
+	return i.Source.Addr().String() + " -> " + cmp.Or(i.Wanted(), "other ports")
 }

@@ -61,7 +61,7 @@ func TestStrayScanDoesNotWake(t *testing.T) {
 		x.hear(third)
 		x.want(e, machine.Waking, nas4, nas6)
 		x.hear(scan(nas4, 22)) // it wakes anyway: what comes now may wait
-		x.wantSuppressed(e, map[machine.Suppression]uint64{machine.TooFewKnocks: 4})
+		x.wantSuppressed(e, map[machine.Suppression]uint64{machine.TooFewKnocks: 4, machine.PortNotRegistered: 1})
 		if held := e.hold.Counts().Held; held != 2 {
 			t.Errorf("%d packets held, want the client's third SYN and the last one", held)
 		}
@@ -206,8 +206,8 @@ func TestCooldownIsOfTheClaim(t *testing.T) {
 	})
 }
 
-// A client that may not wake at all is not counted by the rules.
-func TestStrangersAreNotSuppressed(t *testing.T) {
+// A client that may not wake at all is not judged by the rules.
+func TestStrangersAreNotJudged(t *testing.T) {
 	only := func(c *config.Config) {
 		quietFor(8 * time.Hour)(c)
 		c.Wake.From = []netip.Prefix{netip.PrefixFrom(client4, 32)}
@@ -216,7 +216,7 @@ func TestStrangersAreNotSuppressed(t *testing.T) {
 		e := x.asleep(nas())
 		x.hear(scan(nas4, 22))
 		x.hear(syn(nas4, 23)) // not a knock
-		x.wantSuppressed(e, map[machine.Suppression]uint64{})
+		x.wantSuppressed(e, map[machine.Suppression]uint64{machine.SourceNotAllowed: 1, machine.PortNotRegistered: 1})
 	})
 }
 
@@ -238,43 +238,104 @@ func TestRulesAreReloaded(t *testing.T) {
 	})
 }
 
-// The log says why a machine sleeps on, and does not repeat it.
+// The log and the journal say why a machine sleeps on, and do not repeat it.
 func TestSuppressedInTheLog(t *testing.T) {
 	withLoop(t, quietFor(8*time.Hour), func(x *fixture) {
 		x.asleep(nas())
-		lines := func(level string) (n int) {
-			for line := range strings.Lines(x.output.String()) {
-				if strings.Contains(line, "level="+level+` msg="knock does not wake" event=suppressed machine=nas reason=wake.quiet_hours knock="10.77.0.10`) {
-					n++
-				}
-			}
-			return n
+		lines := func() int {
+			return strings.Count(x.output.String(), `msg="knock does not wake" event=suppressed machine=nas`)
 		}
-		for i, p := range []*lan.Packet{echo(nas4), syn(nas4, 22), datagram(nas4, 27015)} {
+		for i, p := range []*lan.Packet{echo(nas4), syn(nas4, 22), syn(nas4, 22), syn(nas4, 445)} {
 			x.hear(p)
-			if info, debug := lines("INFO"), lines("DEBUG"); info != 1 || debug != i {
-				t.Errorf("%d lines at info, %d at debug level after %d knocks", info, debug, i+1)
+			if want := []int{1, 2, 2, 3}[i]; lines() != want {
+				t.Errorf("%d lines after %d packets, want %d", lines(), i+1, want)
 			}
 		}
-		if want := `knock="10.77.0.10 -> 10.77.0.20/icmp"`; !strings.Contains(x.output.String(), want) {
-			t.Errorf("no %s in the log:\n%s", want, &x.output)
+		for _, want := range []string{
+			`reason=wake.quiet_hours knock="10.77.0.10 -> 10.77.0.20/icmp"`, `reason=port knock="10.77.0.10:40000 -> 10.77.0.20:445/tcp"`,
+		} {
+			if !strings.Contains(x.output.String(), want) {
+				t.Errorf("no %s in the log:\n%s", want, &x.output)
+			}
 		}
 		x.pass(time.Hour)
 		x.hear(syn(nas4, 22))
-		if n := lines("INFO"); n != 2 {
-			t.Errorf("%d lines at info level an hour later", n)
-		}
-		var noted []string
-		for _, line := range x.events.lines() {
-			if strings.HasPrefix(line, "suppressed,") {
-				noted = append(noted, line)
-			}
-		}
 		if diff := cmp.Diff([]string{
 			"suppressed, nas, 10.77.0.20/icmp, wake.quiet_hours, from 10.77.0.10:0",
 			"suppressed, nas, 10.77.0.20:22/tcp, wake.quiet_hours, from 10.77.0.10:40000",
-		}, noted); diff != "" {
+			"suppressed, nas, 10.77.0.20:445/tcp, port, from 10.77.0.10:40000",
+			"suppressed, nas, 10.77.0.20:22/tcp, wake.quiet_hours, from 10.77.0.10:40000",
+		}, x.suppressed()); diff != "" {
 			t.Errorf("in the journal (-want +got):\n%s", diff)
 		}
+	})
+}
+
+// suppressed returns the events of packets that did not wake.
+func (x *fixture) suppressed() (noted []string) {
+	for _, line := range x.events.lines() {
+		if strings.HasPrefix(line, "suppressed,") {
+			noted = append(noted, line)
+		}
+	}
+	return noted
+}
+
+// After failed wakes the loop notes what does not wake: the readers know nothing of them.
+func TestKnockAfterFailedWakes(t *testing.T) {
+	withLoop(t, nil, func(x *fixture) {
+		e := x.asleep(nas())
+		for range 2 {
+			x.hear(syn(nas4, 22))
+			x.pass(91 * time.Second) // of which 90 were its attempts
+			x.want(e, machine.Asleep, nas4, nas6)
+		}
+		x.hear(syn(nas4, 22))
+		x.hear(datagram(nas4, 27015))
+		x.want(e, machine.Asleep, nas4, nas6)
+		if got := e.judge.Suppressed()[machine.AfterFailures]; got != 2 {
+			t.Errorf("%d packets are counted, want 2", got)
+		}
+		if diff := cmp.Diff([]string{
+			"suppressed, nas, 10.77.0.20:22/tcp, failed_wakes, from 10.77.0.10:40000",
+			"suppressed, nas, 10.77.0.20:27015/udp, failed_wakes, from 10.77.0.10:40000",
+		}, x.suppressed()); diff != "" {
+			t.Errorf("in the journal (-want +got):\n%s", diff)
+		}
+		if s := e.shown(time.Now()); s.RetryAt.IsZero() || len(s.Ignored) != 2 {
+			t.Errorf("shown until %v, ignored %+v", s.RetryAt, s.Ignored)
+		}
+	})
+}
+
+// What our own host wants of a machine is told, where the kernel looked for it in the
+// machine's present sleep and on its interface.
+func TestOwnHostIsTold(t *testing.T) {
+	withLoop(t, nil, func(x *fixture) {
+		e := x.asleep(nas())
+		index := x.n.Index()
+		vain := func(index int, ip netip.Addr) { x.wanted(wanted{index: index, Service: machine.Service{Addr: ip}}) }
+		vain(index, nas4) // from before it slept
+		x.pass(lan.UnresolvedTime)
+		vain(index+1, nas4)
+		vain(index, netip.MustParseAddr("10.77.0.21"))
+		if got := x.suppressed(); got != nil {
+			t.Errorf("told %q", got)
+		}
+		vain(index, nas4)
+		vain(index, nas6)
+		x.wanted(wanted{Service: machine.Service{Addr: nas4, Port: machine.Port{Protocol: machine.TCP, Number: 22}}})
+		own4, own6 := x.n.near(nas4), x.n.near(nas6)
+		if diff := cmp.Diff([]string{
+			"suppressed, nas, 10.77.0.20, wake.local, from " + netip.AddrPortFrom(own4, 0).String(),
+			"suppressed, nas, 10.77.0.20:22/tcp, wake.local, from " + netip.AddrPortFrom(own4, 0).String(),
+		}, x.suppressed()); diff != "" || !own6.Is6() {
+			t.Errorf("in the journal (-want +got), from %v:\n%s", own6, diff)
+		}
+		x.wantSuppressed(e, map[machine.Suppression]uint64{machine.FromThisHost: 3})
+		x.hear(syn(nas4, 22))
+		x.want(e, machine.Waking, nas4, nas6)
+		x.wanted(wanted{Service: machine.Service{Addr: nas4}})
+		x.wantSuppressed(e, map[machine.Suppression]uint64{machine.FromThisHost: 3})
 	})
 }

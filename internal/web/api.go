@@ -56,6 +56,7 @@ func (a *api) paths() map[string]methods {
 		"/api/v1/machines/{name}":         {http.MethodGet: made(a.get), http.MethodDelete: guarded(a.forget)},
 		"/api/v1/machines/{name}/history": {http.MethodGet: made(a.machineHistory)},
 		"/api/v1/machines/{name}/wake":    {http.MethodPost: guarded(a.wake)},
+		"/api/v1/machines/{name}/why":     {http.MethodGet: made(a.why)},
 		"/api/v1/events":                  {http.MethodGet: a.events(made(a.past))},
 	}
 }
@@ -155,7 +156,18 @@ func (a *api) wake(w http.ResponseWriter, r *http.Request) {
 	a.writeMachine(w, http.StatusAccepted, name)
 }
 
+func (a *api) why(w http.ResponseWriter, r *http.Request) {
+	a.withMachine(w, r.PathValue("name"), func(s *machine.Status, now time.Time) {
+		a.write(w, http.StatusOK, Why{Machine: s.Name, Lines: whyOf(s, a.house.WakeRules(), now)})
+	})
+}
+
 func (a *api) writeMachine(w http.ResponseWriter, status int, name string) {
+	a.withMachine(w, name, func(s *machine.Status, now time.Time) { a.write(w, status, toJSON(s, now)) })
+}
+
+// withMachine answers with the machine of that name, or that there is none.
+func (a *api) withMachine(w http.ResponseWriter, name string, answer func(*machine.Status, time.Time)) {
 	now := a.now()
 	all := a.house.Machines()
 	i := slices.IndexFunc(all, func(s machine.Status) bool { return s.Name == name })
@@ -163,7 +175,7 @@ func (a *api) writeMachine(w http.ResponseWriter, status int, name string) {
 		writeError(w, http.StatusNotFound, unknown(name))
 		return
 	}
-	a.write(w, status, toJSON(&all[i], now))
+	answer(&all[i], now)
 }
 
 // fail answers for an error of the House.

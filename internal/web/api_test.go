@@ -123,9 +123,25 @@ const nasJSON = `{
   },
   "knocks_suppressed": {
     "cooldown": 0,
+    "established": 0,
+    "failed_wakes": 0,
+    "local": 0,
     "min_knocks": 5,
-    "quiet_hours": 2
+    "ping": 0,
+    "port": 0,
+    "quiet_hours": 2,
+    "source": 0
   },
+  "ignored": [
+    {
+      "reason": "min_knocks",
+      "service": "192.0.2.5:22/tcp",
+      "source": "192.0.2.9:40000",
+      "first": "2026-01-02T00:00:00Z",
+      "last": "2026-01-02T00:00:01Z",
+      "count": 5
+    }
+  ],
   "external_starts": 8,
   "conflicts": 9,
   "idle_watts": 50,

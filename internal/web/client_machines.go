@@ -23,6 +23,9 @@ type Standing = standingJSON
 // LastWake is who woke a machine last, as the API shows it.
 type LastWake = lastWakeJSON
 
+// Ignored are packets that did not wake a machine, as the API shows them.
+type Ignored = ignoredJSON
+
 // Day is how long a machine slept on one day, as the API shows it.
 type Day = dayJSON
 
@@ -68,6 +71,16 @@ func (c *Client) History(ctx context.Context, name string) (History, error) {
 		method: http.MethodGet, path: []string{"machines", name, "history"}, accept: jsonType, want: http.StatusOK, failed: "no history",
 	}, &h)
 	return h, err
+}
+
+// Why returns why a machine is as it is, or an error that is machine.ErrUnknown if
+// there is none of that name.
+func (c *Client) Why(ctx context.Context, name string) (Why, error) {
+	var w Why
+	err := c.ask(ctx, question{
+		method: http.MethodGet, path: []string{"machines", name, "why"}, accept: jsonType, want: http.StatusOK, failed: "no answer why",
+	}, &w)
+	return w, err
 }
 
 // Wake begins to wake a machine, and returns it as it is then. Its error is

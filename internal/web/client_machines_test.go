@@ -45,6 +45,9 @@ func TestClientReadsMachines(t *testing.T) {
 	if got := strings.Join(h.done, ", "); got != "wake b\u00f6se Maus/50%?#, wake nas" {
 		t.Errorf("did %q", got)
 	}
+	if why, err := c.Why(t.Context(), "nas"); err != nil || why.Machine != "nas" || len(why.Lines) < 3 || why.Lines[0].Topic != "state" {
+		t.Errorf("why: %+v, %v", why, err)
+	}
 	s, err := c.Status(t.Context())
 	want := web.Status{Version: "1.2.3", Reason: "starting", Guard: h.guard}
 	if err != nil || s != want {
@@ -52,6 +55,7 @@ func TestClientReadsMachines(t *testing.T) {
 	}
 	for _, ask := range []func() error{
 		func() error { _, err := c.Machine(t.Context(), "tv"); return err },
+		func() error { _, err := c.Why(t.Context(), "tv"); return err },
 		func() error { _, err := c.Wake(t.Context(), "tv"); return err },
 	} {
 		if err := ask(); !errors.Is(err, machine.ErrUnknown) {

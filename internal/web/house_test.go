@@ -28,6 +28,7 @@ var midnight = time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC)
 type house struct {
 	chronicle
 	machines []machine.Status
+	rules    machine.WakeRules
 	ready    error
 	guard    guard.Status
 	storage  journal.Health
@@ -46,6 +47,7 @@ func (h *house) Guard() guard.Status        { return h.guard }
 func (h *house) Storage() journal.Health    { return h.storage }
 
 func (h *house) History(machine.MAC) journal.MachineHistory { return h.history }
+func (h *house) WakeRules() machine.WakeRules               { return h.rules }
 
 func (h *house) Wake(ctx context.Context, name, by string) error {
 	return h.act(ctx, "wake", name, by)
@@ -137,6 +139,9 @@ func nas() machine.Status {
 	s.Tally.Wakes[machine.ByTCP] = 3
 	s.Tally.Failures[machine.ByAPI] = 1
 	s.Suppressed[machine.TooFewKnocks], s.Suppressed[machine.InQuietHours] = 5, 2
+	s.Ignored = []machine.Ignored{{
+		Reason: machine.TooFewKnocks, Service: s.LastWake.Service, Source: s.LastWake.Source, First: midnight, Last: midnight.Add(time.Second), Count: 5,
+	}}
 	return s
 }
 

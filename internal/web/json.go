@@ -26,6 +26,7 @@ type machineJSON struct {
 	Wakes          map[string]uint64 `json:"wakes"`             // by trigger
 	WakeFailures   map[string]uint64 `json:"wake_failures"`     // by trigger
 	Suppressed     map[string]uint64 `json:"knocks_suppressed"` // by reason
+	Ignored        []ignoredJSON     `json:"ignored"`           // of these the last ones, the latest first
 	ExternalStarts uint64            `json:"external_starts"`
 	Conflicts      uint64            `json:"conflicts"`
 	IdleWatts      float64           `json:"idle_watts"`
@@ -96,6 +97,7 @@ func toJSON(s *machine.Status, now time.Time) machineJSON {
 		Wakes:          make(map[string]uint64, len(machine.Triggers)),
 		WakeFailures:   make(map[string]uint64, len(machine.Triggers)),
 		Suppressed:     make(map[string]uint64, len(machine.Suppressions)),
+		Ignored:        ignoredOf(s.Ignored),
 		ExternalStarts: s.Tally.ExternalStarts,
 		Conflicts:      s.Tally.Conflicts,
 		IdleWatts:      s.IdleWatts,

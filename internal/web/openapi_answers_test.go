@@ -51,6 +51,7 @@ const (
 	forget  = "DELETE /api/v1/machines/{name}"
 	wake    = "POST /api/v1/machines/{name}/wake"
 	list    = "GET /api/v1/machines"
+	why     = "GET /api/v1/machines/{name}/why"
 	history = "GET /api/v1/events"
 
 	getHistory = "GET /api/v1/machines/{name}/history"
@@ -77,6 +78,9 @@ func questions() []question {
 		{route: getHistory, status: 200, change: func(_ *web.Options, h *house) { h.history = lately() }},
 		{route: getHistory, path: "/api/v1/machines/tv/history", status: 404},
 		{route: getHistory, status: 503, before: (*web.Server).LeaveUnread},
+		{route: why, status: 200, change: func(_ *web.Options, h *house) { h.rules.QuietHours = "22:00-06:00" }},
+		{route: why, path: "/api/v1/machines/tv/why", status: 404},
+		{route: why, status: 503, before: (*web.Server).LeaveUnread},
 		{route: history, status: 200, path: "/api/v1/events?since=0&machine=nas&limit=9"},
 		{route: history, status: 400, path: "/api/v1/events?limit=1001"},
 		{route: history, status: 400, headers: []string{"Accept", "text/event-stream", "Last-Event-ID", "x"}},

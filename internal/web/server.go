@@ -47,6 +47,8 @@ var ErrConflict = errors.New("not possible in the machine's state")
 type House interface {
 	// Machines returns every machine known at this moment, in any order.
 	Machines() []machine.Status
+	// WakeRules returns what the configuration says about which packets wake.
+	WakeRules() machine.WakeRules
 	// Wake begins to wake a machine, and returns before it is up. By tells who
 	// asked, for the log.
 	Wake(ctx context.Context, name, by string) error

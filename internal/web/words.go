@@ -60,9 +60,13 @@ func InWords(e journal.Event) string {
 	case journal.Knock:
 		return fmt.Sprintf("knock from %s at %s", source(e.Source), e.Service)
 	case journal.Suppressed:
-		return fmt.Sprintf("knock from %s at %s does not wake%s", source(e.Source), e.Service, ifAny(": ", e.Reason))
+		return suppressedInWords(e)
 	case journal.Asked:
-		return "wake asked for" + ifAny(" by ", e.By)
+		words := "wake asked for" + ifAny(" by ", e.By)
+		if e.Reason != "" {
+			words += " " + e.Reason + ": one magic packet sent"
+		}
+		return words
 	case journal.Magic:
 		return fmt.Sprintf("magic packet %d", e.Attempts)
 	case journal.Arrived:

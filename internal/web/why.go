@@ -1,0 +1,203 @@
+package web
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	"nightporter/internal/machine"
+)
+
+// whyLine says one thing about why a machine is as it is.
+type whyLine struct {
+	Topic string `json:"topic"` // one of the topics
+	Text  string `json:"text"`
+	Hint  string `json:"hint,omitempty"` // what would change it
+}
+
+// The topics, in the order of the lines.
+const (
+	topicState   = "state"
+	topicLast    = "last wake"
+	topicWakes   = "wakes"
+	topicIgnored = "ignored"
+	topicAwake   = "awake"
+	topicAddress = "address"
+)
+
+// Why is why a machine is as it is, as the API shows it.
+type Why struct {
+	Machine string    `json:"machine"`
+	Lines   []whyLine `json:"lines"`
+}
+
+// whyOf says why a machine sleeps or does not: its state, who woke it last, what wakes
+// it, what was ignored lately, and what keeps it awake as far as the porter knows.
+func whyOf(s *machine.Status, rules machine.WakeRules, now time.Time) []whyLine {
+	lines := []whyLine{stateLine(s, now), {Topic: topicLast, Text: lastWakeInWords(&s.LastWake, now)}}
+	lines = append(lines, wakesLines(s, &rules, now)...)
+	for n := range s.Ignored {
+		lines = append(lines, ignoredLine(s, &rules, &s.Ignored[n], now))
+	}
+	lines = append(lines, awakeLines(s, now)...)
+	for i := range s.Addresses {
+		if a := &s.Addresses[i]; a.Reason != "" {
+			lines = append(lines, whyLine{Topic: topicAddress, Text: fmt.Sprintf("%s is not claimed: %s", a.IP, a.Reason)})
+		}
+	}
+	return lines
+}
+
+func stateLine(s *machine.Status, now time.Time) whyLine {
+	text := fmt.Sprintf("%s since %s", s.State, atTime(s.Since, now))
+	if s.Why != "" {
+		text += ": " + string(s.Why)
+	}
+	switch s.State {
+	case machine.Settling:
+		text += "; whether it is off is in doubt, and it is asked"
+	case machine.Asleep:
+		text += "; the porter answers for its addresses"
+	}
+	return whyLine{Topic: topicState, Text: text}
+}
+
+// lastWakeInWords says who woke a machine last, when and for what, and what came of it.
+func lastWakeInWords(w *machine.LastWake, now time.Time) string {
+	if w.At.IsZero() {
+		return "never"
+	}
+	text := atTime(w.At, now)
+	if w.Known() {
+		service := ""
+		if w.Service.Addr.IsValid() {
+			service = w.Service.String()
+		}
+		text += ", for " + Wanted(w.Source, service, w.By)
+	}
+	switch w.Outcome {
+	case machine.UnderWay:
+		text += ": under way"
+	case machine.Served:
+		text += ": ready after " + seconds(w.Ready)
+	case machine.Unready:
+		text += ": handed over unready after " + seconds(w.Ready)
+	case machine.GivenUp:
+		text += ": failed" + ifAny(" after ", packets(w.Attempts))
+	}
+	return text
+}
+
+// wakesLines say what wakes the machine, and what does not at present.
+func wakesLines(s *machine.Status, rules *machine.WakeRules, now time.Time) []whyLine {
+	all := servicesLines(s, rules)
+	add := func(text, hint string) { all = append(all, whyLine{topicWakes, text, hint}) }
+	if s.RetryAt.After(now) {
+		add("the last wakes failed: no knock wakes it before "+atTime(s.RetryAt, now),
+			"check the machine's power, cable and Wake-on-LAN; a wake that you ask for is tried at once")
+	}
+	switch {
+	case rules.Quiet:
+		add("no knock wakes it now: quiet hours are "+rules.QuietHours, "change wake.quiet_hours")
+	case rules.QuietHours != "":
+		add("no knock wakes it in the quiet hours, "+rules.QuietHours, "")
+	}
+	if rules.MinKnocks > 1 {
+		add(fmt.Sprintf("only %d knocks of one source within %v wake it", rules.MinKnocks, rules.KnockWindow), "")
+	}
+	if rules.Cooldown > 0 {
+		add(fmt.Sprintf("for %v after it fell asleep only a new connection wakes it", rules.Cooldown), "")
+	}
+	if !rules.Local {
+		add("programs of the porter's host do not wake it", settingFor(s, rules, &machine.Ignored{Reason: machine.FromThisHost}))
+	}
+	return all
+}
+
+// servicesLines say which services wake the machine, and from where.
+func servicesLines(s *machine.Status, rules *machine.WakeRules) []whyLine {
+	var all []whyLine
+	for i := range s.Monitor {
+		a := &s.Monitor[i]
+		if len(a.Ports) == 0 {
+			continue
+		}
+		ports := make([]string, len(a.Ports))
+		for n, p := range a.Ports {
+			ports[n] = p.String()
+			if own := a.Settings[p].WakeFrom; len(own) > 0 {
+				ports[n] += " (only from " + prefixes(own) + ")"
+			}
+		}
+		all = append(all, whyLine{Topic: topicWakes, Text: fmt.Sprintf("%s at %s", strings.Join(ports, ", "), a.IP)})
+	}
+	if len(all) == 0 {
+		return []whyLine{{topicWakes, "no packet wakes it: it has no ports", "add the ports that are to wake it"}}
+	}
+	for _, only := range []struct {
+		from []netip.Prefix
+		key  string
+	}{{rules.From, "wake.from"}, {s.WakeFrom, "the machine's wake_from"}} {
+		if len(only.from) > 0 {
+			all = append(all, whyLine{Topic: topicWakes, Text: fmt.Sprintf("only from %s (%s)", prefixes(only.from), only.key)})
+		}
+	}
+	return all
+}
+
+func prefixes(all []netip.Prefix) string {
+	text := make([]string, len(all))
+	for i, p := range all {
+		text[i] = p.String()
+	}
+	return strings.Join(text, ", ")
+}
+
+func ignoredLine(s *machine.Status, rules *machine.WakeRules, i *machine.Ignored, now time.Time) whyLine {
+	what := "more ports"
+	if w := i.Wanted(); w != "" {
+		what = w
+	}
+	text := what + " from " + source(i.Source)
+	if i.Reason == machine.FromThisHost {
+		text = what + " from the porter's host"
+	}
+	times := "once"
+	if i.Count > 1 {
+		times = fmt.Sprintf("%d times since %s", i.Count, atTime(i.First, now))
+	}
+	text += fmt.Sprintf(", %s, last %s: %s", times, atTime(i.Last, now), because[i.Reason.String()])
+	return whyLine{topicIgnored, text, settingFor(s, rules, i)}
+}
+
+// awakeLines say what keeps a machine from sleeping, as far as the porter knows.
+func awakeLines(s *machine.Status, now time.Time) []whyLine {
+	switch s.State {
+	case machine.Asleep, machine.Waking:
+		return nil
+	case machine.Settling:
+		return []whyLine{{Topic: topicAwake, Text: "last heard " + atTime(s.Heard, now) + "; it is claimed once it leaves the porter's questions unanswered"}}
+	}
+	lines := []whyLine{{Topic: topicAwake, Text: "last heard " + atTime(s.Heard, now)}}
+	if s.Watched {
+		lines[0].Text += "; it answers the porter's questions"
+	} else {
+		lines = append(lines, whyLine{
+			topicAwake, "the porter does not ask whether it is up, and learns of a sleep only by a registration",
+			"set watch: true, or agentless: true for a machine that does not register",
+		})
+	}
+	return append(lines, whyLine{
+		Topic: topicAwake, Text: "who keeps it awake is not known: while it is up, what it sends and receives does not pass by the porter",
+	})
+}
+
+// atTime shows a time, and how long ago it was.
+func atTime(t, now time.Time) string {
+	m := toMinute(t, now)
+	if t.After(now) {
+		return m.Shown
+	}
+	return m.Shown + " (" + m.Ago + ")"
+}

@@ -1,0 +1,152 @@
+package web
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"nightporter/internal/machine"
+)
+
+var (
+	whyNow    = time.Date(2026, 1, 2, 12, 0, 0, 0, time.Local)
+	whyNAS    = netip.MustParseAddr("192.0.2.5")
+	whyClient = netip.MustParseAddrPort("198.51.100.9:40000")
+	whySSH    = machine.Port{Protocol: machine.TCP, Number: 22}
+	whySMB    = machine.Port{Protocol: machine.TCP, Number: 445}
+)
+
+// sleeper is a machine that sleeps since an hour.
+func sleeper() machine.Status {
+	return machine.Status{
+		Spec:  machine.Spec{Name: "nas", Monitor: []machine.Address{{IP: whyNAS, Ports: []machine.Port{whySSH}}}},
+		State: machine.Asleep, Since: whyNow.Add(-time.Hour), Why: machine.WhySilent, Heard: whyNow.Add(-time.Hour),
+	}
+}
+
+// inShort writes lines as "topic: text -> hint".
+func inShort(lines []whyLine) (all []string) {
+	for _, l := range lines {
+		text := l.Topic + ": " + l.Text
+		if l.Hint != "" {
+			text += " -> " + l.Hint
+		}
+		all = append(all, text)
+	}
+	return all
+}
+
+func TestWhyOfASleeper(t *testing.T) {
+	s := sleeper()
+	s.LastWake = machine.LastWake{At: whyNow.Add(-3 * time.Hour), By: "198.51.100.9:1", Trigger: machine.ByAPI, Outcome: machine.GivenUp, Attempts: 6}
+	s.RetryAt = whyNow.Add(10 * time.Minute)
+	s.WakeFrom = []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}
+	s.Addresses = []machine.AddressStatus{{IP: whyNAS, Standing: machine.Conceded, Reason: "another host uses it"}}
+	s.Ignored = []machine.Ignored{
+		{Reason: machine.PortNotRegistered, Service: machine.Service{Addr: whyNAS, Port: whySMB}, Source: whyClient, First: whyNow.Add(-30 * time.Minute), Last: whyNow.Add(-time.Minute), Count: 12},
+		{Reason: machine.PortNotRegistered, Source: whyClient, First: whyNow.Add(-2 * time.Minute), Last: whyNow.Add(-2 * time.Minute), Count: 1},
+	}
+	rules := machine.WakeRules{
+		Local: true, QuietHours: "11:00-13:00", Quiet: true, MinKnocks: 2, KnockWindow: 10 * time.Second, Cooldown: time.Minute,
+		From: []netip.Prefix{netip.MustParsePrefix("192.0.0.0/16")},
+	}
+	want := []string{
+		"state: asleep since 2026-01-02 11:00 (1 h ago): fell silent; the porter answers for its addresses",
+		"last wake: 2026-01-02 09:00 (3 h ago), for 198.51.100.9:1: failed after 6 magic packets",
+		"wakes: 22/tcp at 192.0.2.5",
+		"wakes: only from 192.0.0.0/16 (wake.from)",
+		"wakes: only from 192.0.2.0/24 (the machine's wake_from)",
+		"wakes: the last wakes failed: no knock wakes it before 2026-01-02 12:10 -> check the machine's power, cable and Wake-on-LAN; a wake that you ask for is tried at once",
+		"wakes: no knock wakes it now: quiet hours are 11:00-13:00 -> change wake.quiet_hours",
+		"wakes: only 2 knocks of one source within 10s wake it",
+		"wakes: for 1m0s after it fell asleep only a new connection wakes it",
+		"ignored: 192.0.2.5:445/tcp from 198.51.100.9:40000, 12 times since 2026-01-02 11:30 (30 min ago), last 2026-01-02 11:59 (1 min ago): the port is not registered -> add 445/tcp to the machine's ports",
+		"ignored: more ports from 198.51.100.9:40000, once, last 2026-01-02 11:58 (2 min ago): the port is not registered -> add the ports that are to wake it to the machine's ports",
+		"address: 192.0.2.5 is not claimed: another host uses it",
+	}
+	if diff := cmp.Diff(want, inShort(whyOf(&s, rules, whyNow))); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestWhyInOtherStates(t *testing.T) {
+	for state, words := range map[machine.State][]string{
+		machine.Awake:    {"state: awake since", "awake: last heard 2026-01-02 11:00 (1 h ago)", "awake: who keeps it awake is not known"},
+		machine.Settling: {"whether it is off is in doubt", "awake: last heard 2026-01-02 11:00 (1 h ago); it is claimed once it leaves"},
+		machine.Waking:   {"state: waking since"},
+		machine.Arriving: {"state: arriving since", "awake: last heard"},
+	} {
+		s := sleeper()
+		s.State, s.Monitor[0].Ports = state, nil
+		text := strings.Join(inShort(whyOf(&s, machine.WakeRules{}, whyNow)), "\n")
+		for _, want := range append(words, "last wake: never", "wakes: no packet wakes it: it has no ports -> add the ports") {
+			if !strings.Contains(text, want) {
+				t.Errorf("%s lacks %q:\n%s", state, want, text)
+			}
+		}
+	}
+	s := sleeper()
+	s.State = machine.Awake
+	const unasked = "the porter does not ask whether it is up"
+	if text := strings.Join(inShort(whyOf(&s, machine.WakeRules{}, whyNow)), "\n"); !strings.Contains(text, unasked) {
+		t.Errorf("of a machine that is not watched:\n%s", text)
+	}
+	s.Watched = true
+	if text := strings.Join(inShort(whyOf(&s, machine.WakeRules{}, whyNow)), "\n"); strings.Contains(text, unasked) || !strings.Contains(text, "it answers the porter's questions") {
+		t.Errorf("of a machine that is watched:\n%s", text)
+	}
+}
+
+// Each reason names the one setting that would change it.
+func TestSettingFor(t *testing.T) {
+	no, elsewhere := false, []netip.Prefix{netip.MustParsePrefix("203.0.113.0/24")}
+	ssh := machine.Service{Addr: whyNAS, Port: whySSH}
+	const check = "check the machine's power, cable and Wake-on-LAN; a wake that you ask for is tried at once"
+	for _, c := range []struct {
+		reason  machine.Suppression
+		service machine.Service
+		change  func(*machine.Status, *machine.WakeRules)
+		want    string
+	}{
+		{machine.TooFewKnocks, ssh, nil, "set wake.min_knocks: 1"},
+		{machine.InQuietHours, ssh, nil, "change wake.quiet_hours"},
+		{machine.WhileCooling, ssh, nil, "set wake.cooldown: 0s"},
+		{machine.AfterFailures, ssh, nil, check},
+		{machine.FromThisHost, machine.Service{Addr: whyNAS}, nil, "set wake.local: true"},
+		{machine.FromThisHost, ssh, func(_ *machine.Status, r *machine.WakeRules) { r.Bound = true }, "set claim.mode: responder and wake.local: true"},
+		{machine.PortNotRegistered, machine.Service{Addr: whyNAS, Port: whySMB}, nil, "add 445/tcp to the machine's ports"},
+		{machine.PingNotRegistered, machine.Service{Addr: whyNAS, Port: machine.Port{Protocol: machine.ICMP}}, nil, "add icmp to the machine's ports"},
+		{machine.SourceNotAllowed, ssh, func(_ *machine.Status, r *machine.WakeRules) { r.From = elsewhere }, "add 198.51.100.9/32 to wake.from"},
+		{machine.SourceNotAllowed, ssh, func(s *machine.Status, r *machine.WakeRules) { s.WakeFrom, r.From = elsewhere, elsewhere }, "add 198.51.100.9/32 to the machine's wake_from"},
+		{machine.SourceNotAllowed, ssh, func(s *machine.Status, _ *machine.WakeRules) {
+			s.WakeFrom = elsewhere
+			s.Monitor[0].Set([]machine.Port{whySSH}, machine.Settings{WakeFrom: elsewhere})
+		}, "add 198.51.100.9/32 to wake_from of 22/tcp"},
+		{machine.SourceNotAllowed, ssh, nil, ""},
+		{machine.OldConnection, ssh, nil, "set wake.established: true"},
+		{machine.OldConnection, machine.Service{}, nil, "set wake.established: true"},
+		{machine.OldConnection, ssh, func(_ *machine.Status, r *machine.WakeRules) { r.Established = true }, ""},
+		{machine.OldConnection, ssh, func(s *machine.Status, r *machine.WakeRules) {
+			r.Established = true
+			s.Monitor[0].Set([]machine.Port{whySSH}, machine.Settings{Established: &no})
+		}, "set established: true for 22/tcp"},
+		{machine.OldConnection, machine.Service{Addr: whyNAS, Port: whySMB}, nil, "add 445/tcp to the machine's ports"},
+		{machine.Suppression(99), ssh, nil, ""},
+	} {
+		s, rules := sleeper(), machine.WakeRules{}
+		if c.change != nil {
+			c.change(&s, &rules)
+		}
+		if got := settingFor(&s, &rules, &machine.Ignored{Reason: c.reason, Service: c.service, Source: whyClient}); got != c.want {
+			t.Errorf("%s for %v: %q, want %q", c.reason, c.service, got, c.want)
+		}
+	}
+	for _, reason := range machine.Suppressions {
+		if because[reason.String()] == "" {
+			t.Errorf("nothing says why %s does not wake", reason)
+		}
+	}
+}
