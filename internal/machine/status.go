@@ -28,6 +28,11 @@ type Status struct {
 	Addresses []AddressStatus // in the order of Monitor
 
 	Suppressed [len(Suppressions)]uint64 // knocks that did not wake it, by reason
+
+	PausedUntil time.Time     // zero: it is not paused
+	Registered  time.Time     // when it registered last; zero if it never did
+	Heard       time.Time     // when a frame of it was heard last; zero if that is not known
+	WakeTimeout time.Duration // see Policy
 }
 
 // Packets counts what was kept for a machine until it could take it. It only

@@ -59,6 +59,7 @@ func (e *entry) setTarget() {
 func (e *entry) shown(now time.Time) machine.Status {
 	s := e.Status()
 	s.Since, s.LastWake.At = machine.OnClock(s.Since, now), machine.OnClock(s.LastWake.At, now)
+	s.PausedUntil, s.Registered, s.Heard = machine.OnClock(s.PausedUntil, now), machine.OnClock(s.Registered, now), machine.OnClock(s.Heard, now)
 	s.Packets, s.Suppressed = e.hold.Counts(), e.judge.Suppressed()
 	if card := e.card(); card != s.MAC {
 		s.WakeMAC = card
