@@ -83,6 +83,9 @@ func (t *trial) over(e journal.Event) error {
 		}
 		return t.fail("Wake-on-LAN works, but not every service was ready%s", after(e.At, t.woken))
 	}
+	for _, s := range t.untested("/tcp") {
+		t.line("-", "%s", []any{s + " was not looked at: a client woke the machine, too"})
+	}
 	for _, s := range t.untested("/udp") {
 		t.line("-", "%s", []any{s + " is not tested: only a client's own datagram can ask it"})
 	}

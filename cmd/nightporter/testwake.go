@@ -69,12 +69,12 @@ type trial struct {
 	name    string
 	timeout time.Duration
 
-	machine  web.Machine
-	since    uint64          // the last event before
-	said     time.Time       // when it said that it would sleep, or fell silent
-	woken    time.Time       // when the first magic packet went out; zero: not yet
-	attempts int             // rounds of magic packets
-	ready    map[string]bool // its services
+	machine web.Machine
+	since   uint64          // the last event before
+	asked   bool            // the porter knows of the test
+	said    time.Time       // when it said that it would sleep, or fell silent
+	woken   time.Time       // when the first magic packet went out; zero: not yet
+	ready   map[string]bool // its services
 }
 
 // errPassed ends the events of a test in which all works.
@@ -128,14 +128,19 @@ func (t *trial) begin(ctx context.Context) error {
 		return t.fail("it is being woken already: try again when that is over")
 	case machine.Settling:
 		t.wait("the porter asks whether it is off")
+		return t.wake(ctx) // as soon as it is off
 	default:
 		t.wait("put it to sleep now, in the way that it usually goes to sleep (up to %v)", t.timeout)
 	}
 	return nil
 }
 
-// wake asks for the test wake.
+// wake asks for the test wake, once. It begins when the machine is off.
 func (t *trial) wake(ctx context.Context) error {
+	if t.asked {
+		return nil
+	}
+	t.asked = true
 	_, err := t.client.TestWake(ctx, t.name)
 	return err
 }
@@ -161,7 +166,7 @@ func (t *trial) seeSleep(ctx context.Context, e journal.Event) error {
 		}
 		t.said = e.At
 		t.ok("it said that it is about to sleep")
-		return t.wake(ctx) // as soon as it is off
+		return t.wake(ctx)
 	case journal.Settling:
 		t.said = e.At
 		t.ok("it is silent (%s)", printable(e.Reason))
@@ -175,7 +180,7 @@ func (t *trial) seeSleep(ctx context.Context, e journal.Event) error {
 	case journal.Knock:
 		t.ok("a client wakes it: %s", printable(web.InWords(e)))
 	case journal.Magic:
-		t.woken, t.attempts = e.At, e.Attempts
+		t.woken = e.At
 		t.ok("magic packet sent for %s", t.card())
 	}
 	return nil
@@ -189,6 +194,7 @@ func (t *trial) stillUp(e journal.Event) error {
 	case machine.WhyOnlyCard:
 		return t.fail("it sleeps, but its network card answers for it: switch ARP and NS offload off there, or set claim.override_offload")
 	}
+	t.asked = false // the porter forgets a wake of a machine that is up
 	t.wait("it is still up: put it to sleep")
 	return nil
 }
@@ -197,7 +203,6 @@ func (t *trial) stillUp(e journal.Event) error {
 func (t *trial) seeWake(e journal.Event) error {
 	switch e.Kind {
 	case journal.Magic:
-		t.attempts = e.Attempts
 		t.wait("magic packets, round %d", e.Attempts)
 	case journal.Arrived:
 		t.ok("it is up%s", after(e.At, t.woken))

@@ -14,7 +14,7 @@ import (
 type facts struct {
 	src Source
 
-	state, info, stateChanged, lastWake           *prometheus.Desc
+	state, info, stateChanged, lastWake, paused   *prometheus.Desc
 	slept, saved                                  *prometheus.Desc
 	attempts, wakes, knocks, failures, suppressed *prometheus.Desc
 	externalStarts, conflicts, settleTimeouts     *prometheus.Desc
@@ -41,6 +41,8 @@ func newFacts(src Source) *facts {
 			"When the machine entered its state, as Unix time.", "machine"),
 		lastWake: desc("machine_last_wake_timestamp_seconds",
 			"When the last wake began, as Unix time; 0 if there was none.", "machine"),
+		paused: desc("machine_paused",
+			"1 while the machine is paused: nothing is claimed, watched or woken.", "machine"),
 		slept: desc("machine_sleep_seconds_total",
 			"Time that the machine was asleep.", "machine"),
 		saved: desc("machine_energy_saved_joules_total",
@@ -93,7 +95,7 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 // Describe implements prometheus.Collector.
 func (f *facts) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		f.state, f.info, f.stateChanged, f.lastWake, f.slept, f.saved,
+		f.state, f.info, f.stateChanged, f.lastWake, f.paused, f.slept, f.saved,
 		f.attempts, f.wakes, f.knocks, f.failures, f.suppressed, f.externalStarts, f.conflicts, f.settleTimeouts,
 		f.held, f.replayed, f.dropped,
 		f.captureDrops, f.framesRejected,
@@ -117,11 +119,7 @@ func (f *facts) Collect(ch chan<- prometheus.Metric) {
 		f.collectMachine(ch, &machines[i], marks[i], services)
 	}
 	for _, s := range f.switches {
-		v := 0.0
-		if s.on() {
-			v = 1
-		}
-		gauge(ch, s.desc, v)
+		gauge(ch, s.desc, asNumber(s.on()))
 	}
 	if f.src.Drops != nil {
 		for iface, n := range f.src.Drops() {
@@ -141,15 +139,12 @@ func (f *facts) collectMachine(ch chan<- prometheus.Metric, s *machine.Status, m
 	name := label("machine", s.Name)
 	own := []*dto.LabelPair{name} // shared by all samples that have no other label
 	for _, state := range machine.States {
-		v := 0.0
-		if s.State == state {
-			v = 1
-		}
-		gauge(ch, f.state, v, name, f.states[state])
+		gauge(ch, f.state, asNumber(s.State == state), name, f.states[state])
 	}
 	gauge(ch, f.info, 1, label("mac", s.MAC.String()), name)
 	gauge(ch, f.stateChanged, unix(s.Since), own...)
 	gauge(ch, f.lastWake, unix(s.LastWake.At), own...)
+	gauge(ch, f.paused, asNumber(!s.PausedUntil.IsZero()), own...)
 	counter(ch, f.slept, m.slept.Seconds(), own...)
 	counter(ch, f.saved, m.joules, own...)
 	counter(ch, f.attempts, float64(s.Tally.Attempts), own...)
@@ -198,6 +193,14 @@ func (f *facts) collectKnocks(ch chan<- prometheus.Metric, s *machine.Status, na
 	if len(ports) > shownServices {
 		counter(ch, f.knocks, float64(others), name, label("service", "other"))
 	}
+}
+
+// asNumber returns 1 for yes, and 0 for no.
+func asNumber(yes bool) float64 {
+	if yes {
+		return 1
+	}
+	return 0
 }
 
 // unix returns t in seconds since 1970, and 0 for no time.
