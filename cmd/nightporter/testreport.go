@@ -28,8 +28,8 @@ func (r report) fail(format string, args ...any) error {
 	return exitCode(1)
 }
 
-// after says how long after a moment another one was, if that is known.
-func after(at, from time.Time) string {
+// took says how long after a moment another one was, if that is known.
+func took(at, from time.Time) string {
 	if from.IsZero() || at.Before(from) {
 		return ""
 	}
@@ -81,7 +81,7 @@ func (t *trial) over(e journal.Event) error {
 		for _, s := range t.untested("/tcp") {
 			t.no("%s takes no connection: does it start with the machine, and does the firewall let the porter in?", s)
 		}
-		return t.fail("Wake-on-LAN works, but not every service was ready%s", after(e.At, t.woken))
+		return t.fail("Wake-on-LAN works, but not every service was ready%s", took(e.At, t.woken))
 	}
 	for _, s := range t.untested("/tcp") {
 		t.line("-", "%s", []any{s + " was not looked at: a client woke the machine, too"})
@@ -120,7 +120,7 @@ func serviceName(ip, port string) string {
 
 // didNotWake says what to look at.
 func (t *trial) didNotWake(e journal.Event) error {
-	t.no("%s did not wake: no answer to %d rounds of magic packets%s", printable(t.name), e.Attempts, after(e.At, t.woken))
+	t.no("%s did not wake: no answer to %d rounds of magic packets%s", printable(t.name), e.Attempts, took(e.At, t.woken))
 	fmt.Fprintf(t.out, `Look at these, in this order:
   * power and network cable: is the light of the network port on while the machine is off?
   * firmware (BIOS, UEFI): Wake-on-LAN or "power on by PCI-E" on, "ErP" and "deep sleep" off

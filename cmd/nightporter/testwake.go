@@ -171,7 +171,7 @@ func (t *trial) seeSleep(ctx context.Context, e journal.Event) error {
 		t.said = e.At
 		t.ok("it is silent (%s)", printable(e.Reason))
 	case journal.Asleep:
-		t.ok("it is off, and its addresses are claimed%s", after(e.At, t.said))
+		t.ok("it is off, and its addresses are claimed%s", took(e.At, t.said))
 		return t.wake(ctx)
 	case journal.Awake:
 		return t.stillUp(e)
@@ -205,12 +205,12 @@ func (t *trial) seeWake(e journal.Event) error {
 	case journal.Magic:
 		t.wait("magic packets, round %d", e.Attempts)
 	case journal.Arrived:
-		t.ok("it is up%s", after(e.At, t.woken))
+		t.ok("it is up%s", took(e.At, t.woken))
 	case journal.Settling:
 		t.wait("%s", printable(e.Reason))
 	case journal.ServiceReady:
 		t.ready[e.Service] = true
-		t.ok("%s takes connections%s", printable(e.Service), after(e.At, t.woken))
+		t.ok("%s takes connections%s", printable(e.Service), took(e.At, t.woken))
 	case journal.Ready:
 		return t.over(e)
 	case journal.Failed:

@@ -123,7 +123,7 @@ func TestFailuresAreOverAfterAPause(t *testing.T) {
 		l.event(knockSSH).pass(16 * time.Second)
 	}
 	l.want(machine.Asleep).event(knockSSH).want(machine.Asleep)
-	l.event(pause(l, time.Minute), resume).pass(10*time.Second).want(machine.Asleep).event(knockSSH).want(machine.Waking)
+	l.event(pause(l, time.Minute), resume).pass(10 * time.Second).want(machine.Asleep).event(knockSSH).want(machine.Waking)
 }
 
 // TestRegistrationInAPauseWaits: it is taken, and counts after the pause.
