@@ -112,10 +112,11 @@ func (s *state) mark(end bool) {
 	s.push(t)
 }
 
-// sleeps reports whether any machine does.
+// sleeps reports whether any machine does, or is paused: the end of a pause has to be
+// found after another start of the host, too.
 func (s *state) sleeps() bool {
 	for _, k := range s.machines {
-		if k.memory.State == machine.Asleep {
+		if k.memory.State == machine.Asleep || !k.memory.Paused.IsZero() {
 			return true
 		}
 	}
