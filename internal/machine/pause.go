@@ -25,10 +25,8 @@ func (m *Machine) isPaused() bool { return !m.paused.IsZero() }
 func (m pausing) begin(now time.Time, e PauseAsked) {
 	m.paused = e.Until
 	m.endSleep(now)
-	switch m.state {
-	case Settling, Asleep, Waking: // it is off, or about to be
+	if m.state != Arriving { // which gets what is held
 		m.do(DropPackets{})
-	case Arriving: // what is held goes out with the handover of the addresses
 	}
 	m.pending, m.flapsUntil = nil, time.Time{}
 	m.addrs.giveBack(now)

@@ -31,7 +31,7 @@ func TestPauseGivesEverythingBack(t *testing.T) {
 		do   []machine.Action // before PauseBegan
 		hold machine.HoldMode
 	}{
-		"awake":    {awake(t, nil), nil, machine.AdmitAll},
+		"awake":    {awake(t, nil), []machine.Action{drop}, machine.AdmitAll},
 		"settling": {newLife(t, nil).event(registered).forget(), []machine.Action{drop}, machine.AdmitAll},
 		"asleep":   {asleep(t, nil), []machine.Action{drop, releaseBoth, announce4, announce6}, machine.AdmitAll},
 		"waking":   {waking(t, nil), []machine.Action{drop, releaseBoth, announce4, announce6}, machine.AdmitAll},
