@@ -60,7 +60,7 @@ func TestPause(t *testing.T) {
 	t.Parallel()
 	for _, mode := range modes {
 		t.Run(mode.name, func(t *testing.T) {
-			h := open(t, brisk+mode.conf)
+			h := openFor(t, brisk+mode.conf, 2*time.Minute)
 			nas := h.nas(nil)
 			client, own := h.lan.Client(), h.addresses()
 			h.putToSleep(nas)

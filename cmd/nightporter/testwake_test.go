@@ -73,7 +73,7 @@ func (s *said) String() string {
 }
 
 // prints waits until the command has printed a text.
-func (h *house) prints(s *said, text string) {
+func (h *house) prints(s *running, text string) {
 	h.Helper()
 	for limit := h.within(20 * time.Second); !strings.Contains(s.String(), text); {
 		select {
@@ -245,7 +245,7 @@ func TestWakeOfAMACOnEachInterface(t *testing.T) {
 		t.Fatal(err)
 	}
 	h := openOn(ctx, t, home, brisk+"interfaces: [eth0, "+leg+"]\n")
-	there, err := h.lan.AddHostIn("there", 10, netip.MustParsePrefix("10.80.0.10/24"))
+	there, err := h.lan.AddHostIn(10, "there", netip.MustParsePrefix("10.80.0.10/24"))
 	h.must(err)
 	captures := []*lab.Capture{h.capturePort(h.lan.Client()), h.capturePort(there)}
 	status, text, err := h.d.PostBody(h.within(5*time.Second), "/api/v1/wake", `{"mac": "02:00:00:00:00:03"}`)

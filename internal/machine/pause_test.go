@@ -40,7 +40,7 @@ func TestPauseGivesEverythingBack(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			l := c.life
 			l.t = t
-			until := l.now.Add(2 * time.Hour)
+			until, from := l.now.Add(2*time.Hour), l.m.State()
 			l.event(pause(l, 2*time.Hour)).want(machine.Awake)
 			for _, h := range actions[machine.Hold](l) {
 				if h.Mode != c.hold {
@@ -48,7 +48,7 @@ func TestPauseGivesEverythingBack(t *testing.T) {
 				}
 			}
 			if name != "awake" {
-				l.reason(l.m.Memory().State, machine.Awake, machine.WhyPaused)
+				l.reason(from, machine.Awake, machine.WhyPaused)
 			}
 			l.wantActions(append(c.do, machine.PauseBegan{Until: until, By: "test"})...)
 			if got := l.m.PausedUntil(); !got.Equal(until) {

@@ -119,6 +119,8 @@ func (m woken) requestWake(now time.Time, e WakeAsked) {
 	w := wake{began: WakeBegan{Trigger: e.Trigger, By: e.By, Test: e.Test}}
 	if e.Test {
 		w.services = m.addrs.tested()
+	} else {
+		m.endTest()
 	}
 	switch m.state {
 	case Awake:

@@ -35,7 +35,7 @@ func TestActionsWithABody(t *testing.T) {
 	} {
 		t.Run(tt.method+" "+tt.path+" "+tt.body[:min(len(tt.body), 30)], func(t *testing.T) {
 			h := &house{machines: []machine.Status{nas()}}
-			w := send(newServer(t, options(h)), tt.method, "http://porter.local"+tt.path, tt.body)
+			w := post(newServer(t, options(h)), tt.method, "http://porter.local"+tt.path, tt.body)
 			if w.Code != tt.status || !strings.Contains(w.Body.String(), tt.answer) {
 				t.Errorf("status %d, %s; want %d, %s", w.Code, w.Body, tt.status, tt.answer)
 			}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"net/http"
 	"net/http/httptest"
 	"net/netip"
 	"strings"
@@ -192,11 +191,11 @@ func askWith(t *testing.T, opts web.Options, method, path string, headers ...str
 
 // call sends a request to a server that is not run.
 func call(s *web.Server, method, url string, headers ...string) *httptest.ResponseRecorder {
-	return send(s, method, url, "", headers...)
+	return post(s, method, url, "", headers...)
 }
 
-// send is call with a body.
-func send(s *web.Server, method, url, body string, headers ...string) *httptest.ResponseRecorder {
+// post is call with a body.
+func post(s *web.Server, method, url, body string, headers ...string) *httptest.ResponseRecorder {
 	r := httptest.NewRequest(method, url, strings.NewReader(body))
 	for i := 0; i < len(headers); i += 2 {
 		r.Header.Set(headers[i], headers[i+1])

@@ -194,7 +194,7 @@ func (q question) ask(t *testing.T) (contentType, body string) {
 		if q.before != nil {
 			q.before(s)
 		}
-		w := send(s, method, "http://porter.local"+path, q.body, q.headers...)
+		w := post(s, method, "http://porter.local"+path, q.body, q.headers...)
 		if w.Code != q.status {
 			t.Errorf("status %d, %s; want %d", w.Code, w.Body, q.status)
 		}
