@@ -220,7 +220,7 @@ func TestWakeOfAMAC(t *testing.T) {
 	h.event(stranger, lab.NetworkUp)
 	h.register(stranger.Host, everything(stranger))
 	for args, want := range map[string]string{
-		"wake --mac " + mac:                      `which is that of "nas": expected its name instead`,
+		"wake --mac " + mac:                      "expected its name instead",
 		"wake --mac ff:ff:ff:ff:ff:ff":           `--mac: found "ff:ff:ff:ff:ff:ff", expected that of one network card`,
 		"wake --mac nas":                         `--mac: found "nas"`,
 		"wake nas --mac " + mac:                  `--mac: found the name "nas" too`,

@@ -71,7 +71,7 @@ func remembered(a Action) bool {
 	switch a := a.(type) {
 	case Moved:
 		return !a.Repeated
-	case WakeBegan, WakeFailed, WatchBegan, ConflictSeen, ConflictOver, Elsewhere, AddressWaits, PauseBegan, PauseEnded:
+	case WakeBegan, WakeFailed, WatchBegan, ConflictSeen, ConflictOver, Elsewhere, AddressWaits, PauseBegan, PauseEnded, ServiceReady:
 		return true
 	case SendMagic:
 		return !a.Repeated

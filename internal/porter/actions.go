@@ -99,7 +99,7 @@ func (l *loop) do(now time.Time, e *entry, a machine.Action) {
 	case machine.PauseBegan, machine.PauseEnded, machine.Deferred:
 		e.logPause(l.log, a)
 	case machine.ServiceReady:
-		l.log.Info("service ready in a test", "event", "service_ready", "machine", e, "service", a.Service, "after", round(a.After))
+		l.log.Info("service ready in a test", "event", "service_ready", "machine", e, "service", a.Service.String(), "after", round(a.After))
 	case machine.Elsewhere:
 		l.log.Warn("machine is up at another address", "event", "elsewhere", "machine", e, "mac", e.Spec().MAC, "ip", a.Addr,
 			"remedy", "give the machine its address back, or register the new one")
