@@ -66,7 +66,8 @@ func (m toPorter) holdMode() HoldMode {
 	return Ignore
 }
 
-// remembered reports whether an action changes the machine's Memory.
+// remembered reports whether an action changes the machine's Memory, or is told to those who
+// follow its events.
 func remembered(a Action) bool {
 	switch a := a.(type) {
 	case Moved:
