@@ -98,10 +98,20 @@ func TestPauseEndsByItself(t *testing.T) {
 	l.event(knockSSH).want(machine.Waking)
 }
 
+// TestPauseEndsAWakeThatIsToBe: the client is gone by its end.
+func TestPauseEndsAWakeThatIsToBe(t *testing.T) {
+	l := newLife(t, nil).event(registered, knockSSH).want(machine.Settling)
+	l.event(pause(l, time.Hour)).pass(time.Hour + time.Minute).want(machine.Asleep)
+}
+
 // TestPausedMachineIsUp at the end: it is taken for awake, and for no start by hand.
 func TestPausedMachineIsUp(t *testing.T) {
 	l := asleep(t, nil)
-	l.event(pause(l, time.Hour)).pass(time.Minute).event(resume).forget().up(time.Minute).want(machine.Awake)
+	l.event(pause(l, time.Hour)).pass(time.Minute).event(resume).forget()
+	if due := l.m.Next(); !due.Equal(l.now) {
+		t.Errorf("it is asked at %v, want %v", due, l.now)
+	}
+	l.up(time.Minute).want(machine.Awake)
 	if got := l.tally(); got.ExternalStarts+got.SettleTimeouts != 0 || len(actions[machine.Moved](l)) != 0 {
 		t.Errorf("tally %+v; so far:\n%s", got, l.story())
 	}

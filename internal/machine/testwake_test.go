@@ -96,6 +96,11 @@ func TestClientJoinsATest(t *testing.T) {
 			}
 		})
 	}
+	// So does a person who asks for a wake.
+	asked := asleep(t, func(p *machine.Policy) { p.WakeAttempts = 1 }).event(testAsked, wakeAsked).pass(16 * s).want(machine.Asleep)
+	if got := asked.tally(); got.Wakes[machine.ByAPI] != 1 || got.Failures[machine.ByAPI] != 1 {
+		t.Errorf("tally %+v", got)
+	}
 	// After a test that is over a knock is an ordinary one.
 	l := asleep(t, func(p *machine.Policy) { p.WakeAttempts = 1 }).event(testAsked).pass(16 * s).want(machine.Asleep)
 	l.event(knockSSH)
