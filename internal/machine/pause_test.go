@@ -102,6 +102,9 @@ func TestPauseEndsByItself(t *testing.T) {
 func TestPauseEndsAWakeThatIsToBe(t *testing.T) {
 	l := newLife(t, nil).event(registered, knockSSH).want(machine.Settling)
 	l.event(pause(l, time.Hour)).pass(time.Hour + time.Minute).want(machine.Asleep)
+	if n := len(actions[machine.WakeBegan](l)); n != 0 {
+		t.Errorf("woken %d times", n)
+	}
 }
 
 // TestPausedMachineIsUp at the end: it is taken for awake, and for no start by hand.
