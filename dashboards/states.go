@@ -28,7 +28,11 @@ func stateNumber(machines string) string {
 			terms = append(terms, fmt.Sprintf(`%d * nightporter_machine_state{%s, state="%s"}`, i, machines, s.text))
 		}
 	}
+	// A machine that is paused counts as awake, which is 1.
+	terms = append(terms, fmt.Sprintf(`%d * nightporter_machine_paused{%s}`, len(states())-1, machines))
 	return "sum by (instance, machine) (" + strings.Join(terms, " or ") + ")"
 }
 
-func stateNames() dashboard.ValueMapping { return values(states()...) }
+func stateNames() dashboard.ValueMapping {
+	return values(append(states(), shown{"paused", "text"})...)
+}

@@ -107,7 +107,7 @@ func (f *statusFlags) all(cmd *cobra.Command, client *web.Client, porter web.Sta
 	fmt.Fprintln(table, "MACHINE\tSTATE\tSINCE\tSLEPT\tSAVED\tLAST WAKE")
 	for _, m := range machines {
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s%s\n",
-			printable(m.Name), m.State, moment(m.Since), howLong(m.SleptSeconds), web.Energy(m.SavedJoules), began(m.LastWake), mark(m.Addresses))
+			printable(m.Name), stateOf(&m), moment(m.Since), howLong(m.SleptSeconds), web.Energy(m.SavedJoules), began(m.LastWake), mark(m.Addresses))
 	}
 	return table.Flush()
 }
@@ -132,6 +132,9 @@ func (f *statusFlags) one(cmd *cobra.Command, client *web.Client, name string) e
 		row("woken by", m.WakeMAC)
 	}
 	row("state", m.State)
+	if m.PausedUntil != "" {
+		row("paused until", moment(m.PausedUntil)+": nothing is claimed or woken; `nightporter resume` ends that")
+	}
 	row("since", moment(m.Since))
 	if m.Agentless {
 		row("agentless", "yes: it need not register")
@@ -185,6 +188,14 @@ func standing(all []web.Standing, ip string) string {
 		words += " (" + printable(all[i].Reason) + ")"
 	}
 	return words
+}
+
+// stateOf is what the list says of a machine's state.
+func stateOf(m *web.Machine) string {
+	if m.PausedUntil != "" {
+		return "paused until " + moment(m.PausedUntil)
+	}
+	return m.State.String()
 }
 
 // mark is what the list says of a machine with addresses that cannot be claimed.

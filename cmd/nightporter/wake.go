@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -18,50 +17,63 @@ const wakeHelp = `Have a night porter wake one of its machines.
 Without --wait it is done once the porter has taken it up. With --wait the events
 of the machine are shown until it is awake, or the wake has failed.
 
-If the porter asks for a token (http.token), it comes from --token-file or from the
-environment variable ` + tokenVariable + `.
+With --mac a magic packet goes to a card that belongs to no machine of the porter, on
+all of the porter's interfaces. What comes of it is not looked at.
+
+` + tokenHelp + `
 
 Exit code 0 means that the porter took it up, and with --wait that the machine is
 awake; 2 that it is not within that time; 1 anything else.`
 
 const wakeExample = `  nightporter wake tower --from raspberrypi
-  nightporter wake tower --wait 2m && ssh tower`
-
-// tokenVariable is that of the key http.token.
-const tokenVariable = "NIGHTPORTER_HTTP__TOKEN"
+  nightporter wake tower --wait 2m && ssh tower
+  nightporter wake --mac d8:cb:8a:39:be:a1`
 
 // wakeFlags are the flags of the wake command.
 type wakeFlags struct {
-	asker
-	tokenFile string
-	wait      time.Duration
-	json      bool
+	changer
+	mac  string
+	wait time.Duration
+	json bool
 }
 
 // newWakeCommand returns the command "wake".
 func newWakeCommand() *cobra.Command {
 	var f wakeFlags
 	cmd := &cobra.Command{
-		Use:               "wake NAME",
+		Use:               "wake NAME | --mac MAC",
 		Short:             "Wake a machine",
 		Long:              wakeHelp,
 		Example:           wakeExample,
-		Args:              oneName,
+		Args:              f.oneTarget,
 		ValidArgsFunction: f.completeName,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			cmd.SilenceUsage = true // from here on a mistake is not one of usage
-			return f.run(cmd, args[0])
+			return f.run(cmd, args)
 		},
 	}
 	fs := cmd.Flags()
 	f.addTo(fs)
-	fs.StringVar(&f.tokenFile, "token-file", "", "the `FILE` that holds the porter's http.token")
+	fs.StringVar(&f.mac, "mac", "", "the `MAC` of a card that belongs to no machine of the porter")
 	fs.DurationVar(&f.wait, "wait", 0, "follow until it is awake, for so much `TIME` at most, such as 2m")
 	fs.BoolVar(&f.json, "json", false, "one JSON object")
 	return cmd
 }
 
-func (f *wakeFlags) run(cmd *cobra.Command, name string) error {
+// oneTarget is oneName unless there is a MAC.
+func (f *wakeFlags) oneTarget(cmd *cobra.Command, args []string) error {
+	switch {
+	case f.mac == "":
+		return oneName(cmd, args)
+	case len(args) > 0:
+		return fmt.Errorf("--mac: found the name %q too, expected one of them", args[0])
+	case f.wait != 0 || f.json:
+		return errors.New("--mac: found --wait or --json too, which are for a machine with a name")
+	}
+	return nil
+}
+
+func (f *wakeFlags) run(cmd *cobra.Command, args []string) error {
 	if f.wait < 0 {
 		return fmt.Errorf("--wait: found %v, expected a time such as 2m, or 0", f.wait)
 	}
@@ -70,14 +82,23 @@ func (f *wakeFlags) run(cmd *cobra.Command, name string) error {
 		return err
 	}
 	defer client.Close()
-	token := os.Getenv(tokenVariable)
-	if f.tokenFile != "" {
-		if token, err = tokenFromFile(f.tokenFile); err != nil {
-			return err
-		}
+	if f.mac != "" {
+		return f.wakeMAC(cmd, client)
 	}
-	client.SetToken(token)
-	return f.wake(cmd, client, name)
+	return f.wake(cmd, client, args[0])
+}
+
+// wakeMAC wakes what is no machine of the porter.
+func (f *wakeFlags) wakeMAC(cmd *cobra.Command, client *web.Client) error {
+	mac, err := machine.ParseMAC(f.mac)
+	if err != nil || !mac.Unicast() {
+		return fmt.Errorf("--mac: found %q, expected that of one network card, such as d8:cb:8a:39:be:a1", f.mac)
+	}
+	if err := client.WakeMAC(cmd.Context(), mac); err != nil {
+		return needsToken(err)
+	}
+	_, err = fmt.Fprintf(cmd.OutOrStdout(), "magic packet sent for %s\n", mac)
+	return err
 }
 
 func (f *wakeFlags) wake(cmd *cobra.Command, client *web.Client, name string) error {
@@ -92,11 +113,8 @@ func (f *wakeFlags) wake(cmd *cobra.Command, client *web.Client, name string) er
 		}
 	}
 	m, err := client.Wake(ctx, name)
-	if errors.Is(err, web.ErrToken) {
-		return fmt.Errorf("%w: expected --token-file, or %s in the environment", err, tokenVariable)
-	}
 	if err != nil {
-		return explain(ctx, client, name, err)
+		return needsToken(explain(ctx, client, name, err))
 	}
 	if f.wait == 0 {
 		return f.tell(cmd, m, name, m.State.String())

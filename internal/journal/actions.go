@@ -3,6 +3,7 @@ package journal
 import (
 	"net/netip"
 	"slices"
+	"time"
 
 	"nightporter/internal/machine"
 )
@@ -27,7 +28,7 @@ func eventOf(a machine.Action, beside []machine.Action, wake *machine.LastWake) 
 		if a.Repeated {
 			return Event{}
 		}
-		e := Event{Kind: Asked}
+		e := Event{Kind: Asked, Test: a.Test}
 		if a.Service.Addr.IsValid() {
 			e.Kind = Knock
 		}
@@ -56,6 +57,14 @@ func eventOf(a machine.Action, beside []machine.Action, wake *machine.LastWake) 
 		return Event{Kind: Registered, Reason: "here, to be watched"}
 	case machine.Elsewhere:
 		return Event{Kind: Elsewhere, IP: a.Addr}
+	case machine.ServiceReady:
+		return Event{Kind: ServiceReady, Service: a.Service.String(), Ready: a.After, Test: true}
+	case machine.PauseBegan:
+		return Event{Kind: Paused, Until: a.Until, By: a.By, Slept: sleptBefore(beside)}
+	case machine.PauseEnded:
+		return Event{Kind: Resumed, By: a.By}
+	case machine.Deferred:
+		return Event{Kind: Registered, Reason: "taken, and waits for the end of the pause", Until: a.Until}
 	case machine.Moved:
 		if !a.Repeated {
 			return eventOfMove(a, beside, wake)
@@ -77,6 +86,16 @@ func magicRequested(beside []machine.Action) bool {
 	})
 }
 
+// sleptBefore returns the sleep that a transition ended, or 0.
+func sleptBefore(actions []machine.Action) time.Duration {
+	for _, a := range actions {
+		if m, ok := a.(machine.Moved); ok && m.From == machine.Asleep {
+			return m.After
+		}
+	}
+	return 0
+}
+
 // setCause has e tell why a machine is woken.
 func setCause(e *Event, t machine.Trigger, s machine.Service, source netip.AddrPort, by string) {
 	e.Trigger, e.By = t.String(), by
@@ -93,12 +112,12 @@ func eventOfMove(m machine.Moved, beside []machine.Action, wake *machine.LastWak
 	for _, b := range beside {
 		switch b := b.(type) {
 		case machine.WakeEnded:
-			e.Boot = b.Boot
+			e.Boot, e.Test = b.Boot, b.Test
 			if !b.Unready {
 				e.Ready = b.Ready
 			}
 		case machine.WakeFailed:
-			e.Attempts = b.Attempts
+			e.Attempts, e.Test = b.Attempts, b.Test
 		default:
 			continue
 		}
@@ -136,6 +155,8 @@ func kindOfMove(m machine.Moved) Kind {
 		return HandStart
 	case machine.WhyAttemptsGone:
 		return Failed
+	case machine.WhyPaused:
+		return "" // PauseBegan tells it
 	}
 	return Awake
 }

@@ -20,6 +20,7 @@ func memoryBefore(i int) *machine.Memory {
 	m.Spec.Unwatched, m.Spec.WakeMAC, m.Spec.Secret, m.Takes = false, machine.MAC{}, machine.Secret{}, machine.Takes{}
 	m.Spec.Monitor[1].MAC = machine.MAC{}
 	m.Heard, m.Failures, m.Unproved, m.Others = time.Time{}, 0, nil, nil
+	m.Paused, m.LastWake.Test = time.Time{}, false
 	return m
 }
 
@@ -42,7 +43,7 @@ func before() []Record {
 	}
 	for i, kind := range []Kind{Refused, Settling, Asleep, Knock, Asked, Magic, Arrived, Ready, Failed, HandStart, Awake, Conflict, ConflictOver, Suppressed} {
 		e := fullEvent()
-		e.Kind, e.Attempts = kind, i
+		e.Kind, e.Attempts, e.Until, e.Test = kind, i, time.Time{}, false
 		tell(e, nil)
 	}
 

@@ -107,6 +107,7 @@ func (c *content) onClock(now stamp) {
 		m.LastWake.At = w.moved(m.LastWake.At, then, false)
 		m.Registered = w.moved(m.Registered, then, false)
 		m.Heard = w.moved(m.Heard, then, false)
+		m.Paused = w.ahead(m.Paused, then)
 		c.machines[mac] = m
 	}
 }
@@ -127,6 +128,14 @@ func (c *content) pass(gap time.Duration) {
 	c.timelines.absent(c.elapsed-away, c.elapsed)
 }
 
+// ahead is moved for a time that was still to come when the memory was written.
+func (w writing) ahead(t, then time.Time) time.Time {
+	if t.IsZero() {
+		return t
+	}
+	return onto(t, then.Add(min(t.Sub(w.at.wall), machine.MaxPause)))
+}
+
 // clockSlack is how far two clocks may be apart without one of them having been
 // set.
 const clockSlack = time.Second
@@ -137,7 +146,11 @@ func (w writing) moved(t, then time.Time, doubtful bool) time.Time {
 	if t.IsZero() {
 		return t
 	}
-	moved := then.Add(-w.age(t, doubtful))
+	return onto(t, then.Add(-w.age(t, doubtful)))
+}
+
+// onto returns moved, or t with its monotonic reading where the two are the same moment.
+func onto(t, moved time.Time) time.Time {
 	if d := t.Sub(moved.Round(0)); d.Abs() < clockSlack {
 		return moved.Add(d) // as it was, but with a monotonic reading
 	}

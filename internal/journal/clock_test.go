@@ -73,6 +73,36 @@ func TestFaultClock(t *testing.T) {
 	}
 }
 
+// TestPauseOnAnotherClock: a pause is over as long after it began as was asked for,
+// whatever was done to the clock on the wall meanwhile, and never later than may be.
+func TestPauseOnAnotherClock(t *testing.T) {
+	const ours, theirs = "0badc0de", "1a2b3c4d"
+	at := func(off time.Duration, boot string, up time.Duration) stamp {
+		return stamp{wall: night.Add(off + up), boot: boot, up: up}
+	}
+	for _, c := range []struct {
+		name          string
+		wrote, opened stamp
+		until         time.Duration // from what the clock showed at the beginning
+		left          time.Duration
+	}{
+		{"no clock was set", at(0, ours, 0), at(0, ours, time.Hour), 3 * time.Hour, 2 * time.Hour},
+		{"set forwards", at(-years, ours, 0), at(0, ours, time.Hour), 3 * time.Hour, 2 * time.Hour},
+		{"set back", at(years, ours, 0), at(0, ours, time.Hour), 3 * time.Hour, 2 * time.Hour},
+		{"over", at(0, ours, 0), at(0, ours, 4*time.Hour), 3 * time.Hour, -time.Hour},
+		{"another start", at(0, theirs, 0), at(time.Hour, ours, 0), 3 * time.Hour, 2 * time.Hour},
+		{"another start in the past", at(0, theirs, 0), at(-years, ours, 0), 3 * time.Hour, 3 * time.Hour},
+		{"longer than may be", at(0, ours, 0), at(0, ours, time.Hour), years, machine.MaxPause - time.Hour},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			mem := *memoryOf(1)
+			mem.Paused = c.wrote.wall.Add(c.until)
+			m := pastOf(t, c.opened, []batchAt{{c.wrote, line{memory: mem, carries: itsMemory}}}).machines[mem.Spec.MAC]
+			near(t, "left", m.Paused.Sub(c.opened.wall), c.left)
+		})
+	}
+}
+
 // batchAt is a line and when it is written.
 type batchAt struct {
 	at   stamp

@@ -20,6 +20,7 @@ type wakeForm struct {
 	Attempts int            `json:"magic_packets,omitempty"`
 	Boot     span           `json:"boot,omitempty"`
 	Ready    span           `json:"ready,omitempty"`
+	Test     bool           `json:"test,omitempty"`
 }
 
 func wakeFormOf(w *machine.LastWake) *wakeForm {
@@ -28,7 +29,7 @@ func wakeFormOf(w *machine.LastWake) *wakeForm {
 	}
 	f := &wakeForm{
 		Trigger: w.Trigger.String(), Source: w.Source, By: bounded(w.By), Outcome: w.Outcome.String(),
-		Attempts: w.Attempts, Boot: span(w.Boot), Ready: span(w.Ready),
+		Attempts: w.Attempts, Boot: span(w.Boot), Ready: span(w.Ready), Test: w.Test,
 	}
 	if w.Service.Addr.IsValid() {
 		f.IP, f.Port = w.Service.Addr, w.Service.Port.String()
@@ -45,7 +46,7 @@ func (f *wakeForm) lastWake(at time.Time) machine.LastWake {
 	}
 	w := machine.LastWake{
 		At: at, Source: f.Source, By: bounded(f.By),
-		Attempts: max(0, f.Attempts), Boot: f.Boot.within(longestTaken), Ready: f.Ready.within(longestTaken),
+		Attempts: max(0, f.Attempts), Boot: f.Boot.within(longestTaken), Ready: f.Ready.within(longestTaken), Test: f.Test,
 	}
 	var known bool
 	if w.Trigger, known = triggerNamed(f.Trigger); !known || w.Outcome.UnmarshalText([]byte(f.Outcome)) != nil {

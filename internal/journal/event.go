@@ -40,6 +40,10 @@ const (
 	Renamed      Kind = "renamed"           // it has another name than it asked for, or had
 
 	CommandFailed Kind = "command_failed" // the program that wakes it did not do its work
+
+	Paused       Kind = "paused"        // it is left alone until a time
+	Resumed      Kind = "resumed"       // that is over
+	ServiceReady Kind = "service_ready" // in a test: one of its services takes clients
 )
 
 // Event is something that happened, as the history keeps it. Beyond At, Seq and
@@ -62,6 +66,8 @@ type Event struct {
 	Boot     time.Duration // from the first magic packet to the first frame
 	Ready    time.Duration // from the first magic packet to the hand-over
 	Slept    time.Duration
+	Until    time.Time // the end of a pause
+	Test     bool      // it belongs to a test: a failure is none to be told of
 }
 
 // eventForm is an event in JSON.
@@ -81,6 +87,8 @@ type eventForm struct {
 	Boot     seconds        `json:"boot_seconds,omitempty"`
 	Ready    seconds        `json:"ready_seconds,omitempty"`
 	Slept    seconds        `json:"slept_seconds,omitempty"`
+	Until    moment         `json:"until,omitzero"`
+	Test     bool           `json:"test,omitempty"`
 }
 
 // MarshalJSON implements json.Marshaler. It does not fail.
@@ -89,6 +97,7 @@ func (e Event) MarshalJSON() ([]byte, error) {
 		Seq: e.Seq, At: moment{e.At}, Kind: e.Kind, Machine: e.Machine, MAC: e.MAC, IP: e.IP, Source: e.Source,
 		Service: e.Service, Trigger: e.Trigger, By: e.By, Reason: e.Reason, Attempts: e.Attempts,
 		Boot: inSeconds(e.Boot), Ready: inSeconds(e.Ready), Slept: inSeconds(e.Slept),
+		Until: moment{e.Until}, Test: e.Test,
 	})
 }
 
@@ -103,6 +112,7 @@ func (e *Event) UnmarshalJSON(b []byte) error {
 		Seq: f.Seq, At: f.At.Time, Kind: f.Kind, Machine: f.Machine, MAC: f.MAC, IP: f.IP, Source: f.Source,
 		Service: f.Service, Trigger: f.Trigger, By: f.By, Reason: f.Reason, Attempts: f.Attempts,
 		Boot: f.Boot.duration(), Ready: f.Ready.duration(), Slept: f.Slept.duration(),
+		Until: f.Until.Time, Test: f.Test,
 	}
 	return nil
 }

@@ -39,6 +39,7 @@ type machineForm struct {
 	Unproved   []netip.Addr   `json:"unproved,omitempty"`
 	Others     []netip.Addr   `json:"others,omitempty"`
 	Failures   int            `json:"failed_in_a_row,omitempty"` // wakes
+	Paused     moment         `json:"paused_until,omitzero"`
 }
 
 // takesForm is what a machine is known to take.
@@ -70,7 +71,7 @@ func formOf(m *machine.Memory, now time.Time) *machineForm {
 		Unproved: first(machine.MaxAddresses, m.Unproved), Others: first(maxOthers, m.Others),
 		State: m.State.String(), Since: moment{machine.OnClock(m.Since, now)},
 		LastWake: moment{machine.OnClock(m.LastWake.At, now)}, Registered: moment{machine.OnClock(m.Registered, now)},
-		Heard: moment{machine.OnClock(m.Heard, now)},
+		Heard: moment{machine.OnClock(m.Heard, now)}, Paused: moment{machine.OnClock(m.Paused, now)},
 		Tally: tallyForm{
 			Attempts: m.Tally.Attempts, Wakes: byTrigger(m.Tally.Wakes), Failures: byTrigger(m.Tally.Failures),
 			ExternalStarts: m.Tally.ExternalStarts, Conflicts: m.Tally.Conflicts, SettleTimeouts: m.Tally.SettleTimeouts,
@@ -105,7 +106,7 @@ func (f *machineForm) memory() (machine.Memory, error) {
 			Secret:  secret,
 			Monitor: monitor, Agentless: f.Agentless, Unwatched: f.Unwatched,
 		},
-		Card: f.Card, Heard: f.Heard.Time, Failures: max(0, f.Failures),
+		Card: f.Card, Heard: f.Heard.Time, Failures: max(0, f.Failures), Paused: f.Paused.Time,
 		Unproved: first(machine.MaxAddresses, hostAddresses(f.Unproved)), Others: first(maxOthers, hostAddresses(f.Others)),
 		Diary: f.Diary.diary(), Knocks: f.Knocks.knocks(),
 		Takes: machine.Takes{Boot: f.Takes.Boot.within(longestTaken), Services: f.Takes.Services.within(longestTaken)},

@@ -46,13 +46,14 @@ func memoryOf(i int) *machine.Memory {
 			Password: []byte{1, 2, 3, 4}, WakeFrom: []netip.Prefix{netip.MustParsePrefix("10.77.0.0/16")}, Agentless: true,
 			Unwatched: true, WakeMAC: machine.MAC{0xd8, 0xcb, 0x8a, 0, byte(i >> 8), byte(i)}, Secret: machine.SecretOf(fmt.Sprint("token ", i)),
 		},
-		State: machine.Asleep, Since: night, Registered: night.Add(-time.Second), Card: true,
+		Paused: night.Add(time.Hour),
+		State:  machine.Asleep, Since: night, Registered: night.Add(-time.Second), Card: true,
 		Heard: night.Add(-2 * time.Second), Failures: 7, Takes: machine.Takes{Boot: 44 * time.Second, Services: time.Minute},
 		Unproved: []netip.Addr{netip.MustParseAddr("fd77::20")}, Others: []netip.Addr{netip.MustParseAddr("10.77.0.77")},
 		LastWake: machine.LastWake{
 			At: night.Add(-time.Hour), Trigger: machine.ByUDP, Source: netip.MustParseAddrPort("[fd77::9]:40000"), By: "somebody",
 			Service: machine.Service{Addr: netip.MustParseAddr("10.77.0.20"), Port: machine.Port{Protocol: machine.UDP, Number: 53}},
-			Outcome: machine.Served, Attempts: 2, Boot: 12345678 * time.Microsecond, Ready: 15 * time.Second,
+			Outcome: machine.Served, Attempts: 2, Boot: 12345678 * time.Microsecond, Ready: 15 * time.Second, Test: true,
 		},
 		Knocks: machine.Knocks{{Port: machine.Port{Protocol: machine.TCP, Number: 22}, Count: 5}, {Port: machine.Port{Protocol: machine.ICMP}, Count: 6}},
 		Diary:  machine.Diary{{Date: "2025-11-20", Slept: 25 * time.Hour}, {Date: "2025-11-22", Slept: 7}},
@@ -72,7 +73,7 @@ func fullEvent() Event {
 	return Event{
 		At: night, Kind: Knock, Machine: "nas", MAC: macOf(1), IP: netip.MustParseAddr("10.77.0.20"),
 		Source: netip.MustParseAddrPort("[fd77::9]:40000"), Service: "10.77.0.20:22/tcp", Trigger: "tcp", By: "b", Reason: "r",
-		Attempts: 3, Boot: 12345678 * time.Microsecond, Ready: 15 * time.Second, Slept: 9 * time.Hour,
+		Attempts: 3, Boot: 12345678 * time.Microsecond, Ready: 15 * time.Second, Slept: 9 * time.Hour, Until: night.Add(time.Hour), Test: true,
 	}
 }
 

@@ -113,6 +113,7 @@ type (
 		By       string
 		GoesOn   bool
 		Repeated bool
+		Test     bool // see WakeAsked
 	}
 
 	// MagicRequested: a wake was requested of a machine that is in State, in which it
@@ -136,6 +137,7 @@ type (
 	WakeEnded struct {
 		Boot, Ready time.Duration
 		Unready     bool
+		Test        bool
 	}
 
 	// WakeFailed: so many rounds of magic packets brought nothing, and nobody tries any more.
@@ -143,6 +145,13 @@ type (
 		Trigger  Trigger
 		Attempts int
 		Repeated bool
+		Test     bool
+	}
+
+	// ServiceReady: in a test the service takes clients so long after the first magic packet.
+	ServiceReady struct {
+		Service Service
+		After   time.Duration
 	}
 
 	// ConflictSeen: the address is left to the other host.
@@ -165,6 +174,18 @@ type (
 
 	// WatchBegan: the machine registered to be looked after while it is awake.
 	WatchBegan struct{}
+
+	// PauseBegan: the machine is left alone from now on.
+	PauseBegan struct {
+		Until time.Time
+		By    string
+	}
+
+	// PauseEnded: by request of By, or because its time is over.
+	PauseEnded struct{ By string }
+
+	// Deferred: the machine registered during a pause, which has to end first.
+	Deferred struct{ Until time.Time }
 
 	// Elsewhere: the machine is up, and answers for Addr instead of its own.
 	Elsewhere struct{ Addr netip.Addr }
@@ -198,6 +219,10 @@ func (ConflictOver) action()   {}
 func (AddressWaits) action()   {}
 func (WatchBegan) action()     {}
 func (Elsewhere) action()      {}
+func (ServiceReady) action()   {}
+func (PauseBegan) action()     {}
+func (PauseEnded) action()     {}
+func (Deferred) action()       {}
 
 // HoldMode is what is done with packets that come to us for a machine.
 type HoldMode uint8
@@ -242,4 +267,5 @@ const (
 	WhyNotReady     Reason = "handed over unready after hold.ready_timeout"
 	WhyFlap         Reason = "lost its network again"
 	WhyAttemptsGone Reason = "wake attempts used up"
+	WhyPaused       Reason = "paused"
 )

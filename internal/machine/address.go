@@ -313,12 +313,15 @@ func (as *addresses) tests(now time.Time, a *address) {
 // looksFor reports whether a returned address has not been seen in use.
 func looksFor(a *address) bool { return a.standing == Returned && !a.announced }
 
+// asks reports whether a machine that is up is asked for returned addresses.
+func (as *addresses) asks() bool { return as.machine.state == Awake && !as.machine.isPaused() }
+
 // nextReturn returns when tickReturns is due, or the zero time.
 func (as *addresses) nextReturn() (next time.Time) {
 	for i := range as.all {
 		if a := &as.all[i]; a.standing == Returned {
 			next = earlier(next, a.until)
-			if looksFor(a) && as.machine.state == Awake { // while it settles it is asked anyway
+			if looksFor(a) && as.asks() { // while it settles it is asked anyway
 				next = earlier(next, as.nextLook)
 			}
 		}
@@ -334,7 +337,7 @@ func (as *addresses) tickReturns(now time.Time) (ask []netip.Addr) {
 			as.endClaim(a)
 		}
 	}
-	if as.machine.state != Awake || now.Before(as.nextLook) {
+	if !as.asks() || now.Before(as.nextLook) {
 		return nil
 	}
 	as.nextLook = now.Add(arrivalPace)

@@ -62,8 +62,13 @@ func (m woken) wasFirmware(now time.Time) {
 
 // servicesReady takes in which services can take their clients.
 func (m woken) servicesReady(now time.Time, e ServicesReady) {
+	if m.state != Arriving {
+		return
+	}
+	if m.testing() {
+		m.tellReady(now, e.Services)
+	}
 	switch {
-	case m.state != Arriving:
 	case e.All:
 		m.arrive(now, WhyReady)
 	case len(e.Services) > 0:
@@ -80,10 +85,10 @@ func (m woken) arrive(now time.Time, why Reason) {
 		l.Ready, l.Outcome = now.Sub(w.firstMagic), Served
 		if why == WhyNotReady {
 			l.Outcome = Unready
-		} else {
+		} else if w.counts() {
 			m.takes = m.takes.with(l.Boot, now.Sub(w.arrived))
 		}
-		m.do(WakeEnded{Boot: l.Boot, Ready: l.Ready, Unready: l.Outcome == Unready})
+		m.do(WakeEnded{Boot: l.Boot, Ready: l.Ready, Unready: l.Outcome == Unready, Test: !w.counts()})
 	} else if !w.flapped {
 		m.tally.ExternalStarts++
 	}

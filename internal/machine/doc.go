@@ -19,6 +19,8 @@
 //	arriving  is up, its services    claimed, answered for beside the machine  knocks at services that    at Pace
 //	          are not ready                                                    are not ready are kept
 //
+// A machine that is paused counts as awake, and is not asked (pause.go).
+//
 // A machine that fell silent around an outage of ours is asked on while it sleeps
 // (doubtfulFor). An address that cannot be claimed at present waits in every state, and spoils
 // nothing for the others.

@@ -68,11 +68,22 @@ type (
 		Source  netip.AddrPort // port 0 for an echo request
 	}
 
-	// WakeAsked is a request by a person or a program to wake the machine.
+	// WakeAsked is a request by a person or a program to wake the machine. A Test waits
+	// for all TCP services of the machine, and counts neither as a wake nor as a failure.
 	WakeAsked struct {
 		Trigger Trigger
 		By      string
+		Test    bool
 	}
+
+	// PauseAsked is a request to leave the machine alone for a while.
+	PauseAsked struct {
+		Until time.Time
+		By    string
+	}
+
+	// ResumeAsked is a request to end a pause before its time.
+	ResumeAsked struct{ By string }
 
 	// Ticked is due at Machine.Next. An early one does nothing. While many
 	// machines are awaited, Pace is the least time between two questions to one.
@@ -122,6 +133,8 @@ func (ProbeFailed) event()   {}
 func (Deafened) event()      {}
 func (Knocked) event()       {}
 func (WakeAsked) event()     {}
+func (PauseAsked) event()    {}
+func (ResumeAsked) event()   {}
 func (Ticked) event()        {}
 func (ServicesReady) event() {}
 func (Conflicted) event()    {}

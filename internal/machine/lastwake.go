@@ -57,6 +57,7 @@ type LastWake struct {
 	Attempts int           // rounds of magic packets so far
 	Boot     time.Duration // from the first magic packet to the first frame; 0: not yet
 	Ready    time.Duration // from the first magic packet to the handover; 0: not yet
+	Test     bool          // see WakeAsked
 }
 
 // Known reports whether it is known who woke the machine: journals of the first

@@ -61,6 +61,8 @@ type Machine struct {
 	elsewhere  bool      // it is up at another address, and that was reported
 	permanent  bool      // the configuration knows it
 	registered time.Time // when it registered last
+	paused     time.Time // until then it is left alone; zero: it is not
+	unpaused   time.Time // when the last pause ended
 
 	settling settling  // in Settling only
 	sleep    sleep     // in Settling: that the porter did not see the end of
@@ -95,6 +97,7 @@ func (m *Machine) Status() Status {
 	}
 	s := Status{Spec: m.spec, State: m.state, Since: m.since, LastWake: m.lastWake, Diary: m.diary, Knocks: m.knocks, Tally: m.tally}
 	s.Why, s.Heard, s.Watched, s.RetryAt = m.why, m.heard, !m.presence.next.IsZero(), m.retryAt
+	s.PausedUntil, s.Registered, s.WakeTimeout = m.paused, m.registered, m.policy.WakeTimeout
 	s.Addresses = make([]AddressStatus, len(m.addrs.all))
 	for i := range m.addrs.all {
 		s.Addresses[i] = m.addrs.all[i].status()
@@ -149,6 +152,10 @@ func (m *Machine) Handle(now time.Time, event Event) []Action {
 		m.contested(now, e)
 	case RecheckFailed:
 		m.addrs.recheckFailed(now, e.Addr)
+	case PauseAsked:
+		m.pausing().begin(now, e)
+	case ResumeAsked:
+		m.pausing().end(now, e.By)
 	case PolicyChanged:
 		m.policy = e.Policy
 		m.awake().adjustWatch(now)
@@ -169,7 +176,7 @@ func (m *Machine) Next() time.Time {
 	w := &m.wake
 	switch m.state {
 	case Awake:
-		return earliest(m.presence.next, m.addrs.nextReturn(), m.awake().nextOblivion())
+		return earliest(m.presence.next, m.addrs.nextReturn(), m.awake().nextOblivion(), m.paused)
 	case Settling:
 		return earliest(m.presence.next, m.addrs.nextReturn())
 	case Asleep:

@@ -23,6 +23,7 @@ type Memory struct {
 	Unproved   []netip.Addr // addresses that it has never answered for: not claimed before it does
 	Others     []netip.Addr // addresses that it spoke from and did not register
 	Failures   int          // wakes in a row that brought no frame
+	Paused     time.Time    // until then it is left alone; zero: it is not
 }
 
 // Memory returns what has to be known of the machine.
@@ -31,6 +32,7 @@ func (m *Machine) Memory() Memory {
 		Spec: m.spec, State: m.state, Since: m.since, LastWake: m.lastWake, Registered: m.registered, Heard: m.heard,
 		Takes: m.takes, Tally: m.tally, Diary: m.diary, Knocks: m.knocks, Card: m.card,
 		Unproved: m.addrs.which(func(a *address) bool { return a.unproved }), Others: m.others, Failures: m.failures,
+		Paused: m.paused,
 	}
 	if m.state == Settling {
 		mem.State = before[m.settling]
@@ -65,7 +67,7 @@ func Resume(mem Memory, policy Policy, until, now time.Time) *Machine {
 		spec: mem.Spec, policy: policy, state: mem.State, since: notAfter(mem.Since, now),
 		lastWake: mem.LastWake, registered: notAfter(mem.Registered, now), heard: notAfter(mem.Heard, now), tally: mem.Tally,
 		diary: mem.Diary, knocks: mem.Knocks.among(mem.Spec.Ports()), card: mem.Card, others: mem.Others,
-		takes: mem.Takes, failures: mem.Failures,
+		takes: mem.Takes, failures: mem.Failures, paused: mem.Paused,
 	}
 	m.addrs.machine = m
 	m.addrs.register(mem.Spec.Monitor)

@@ -30,6 +30,10 @@ func (m atTheDesk) register(now time.Time, e Registered) {
 	m.failures, m.retryAt, m.reported = 0, time.Time{}, time.Time{}
 	m.elsewhere = false
 	m.endSleep(now)
+	if m.isPaused() {
+		m.pausing().register(now, e)
+		return
+	}
 	if !e.Here {
 		m.prepareSleep(now)
 	}

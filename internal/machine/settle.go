@@ -198,7 +198,9 @@ func (m inDoubt) foundCard(now time.Time) {
 }
 
 func (m inDoubt) neverSilent(now time.Time, why Reason) {
-	m.tally.SettleTimeouts++
+	if m.pending.counts() {
+		m.tally.SettleTimeouts++
+	}
 	m.pending = nil
 	m.do(DropPackets{}) // whoever sent them has repeated them, or given up
 	m.addrs.returnAll(now)

@@ -9,6 +9,10 @@ import (
 // ErrUnknown says that no machine has the name.
 var ErrUnknown = errors.New("unknown machine")
 
+// ErrConflict says that what was asked for does not go with the state that the machine
+// is in.
+var ErrConflict = errors.New("not possible in the machine's state")
+
 // Address is one address of a machine, and the ports at which a packet for it
 // is a reason to wake. An address without ports is claimed, and wakes nothing.
 type Address struct {

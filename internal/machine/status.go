@@ -33,6 +33,10 @@ type Status struct {
 
 	Suppressed [len(Suppressions)]uint64 // packets that did not wake it, by reason
 	Ignored    []Ignored                 // of these the last ones, the latest first
+
+	PausedUntil time.Time     // zero: it is not paused
+	Registered  time.Time     // when it registered last; zero if it never did
+	WakeTimeout time.Duration // see Policy
 }
 
 // Packets counts what was kept for a machine until it could take it. It only

@@ -66,12 +66,13 @@ func (m toPorter) holdMode() HoldMode {
 	return Ignore
 }
 
-// remembered reports whether an action changes the machine's Memory.
+// remembered reports whether an action changes the machine's Memory, or is told to those who
+// follow its events.
 func remembered(a Action) bool {
 	switch a := a.(type) {
 	case Moved:
 		return !a.Repeated
-	case WakeBegan, MagicRequested, WakeFailed, WatchBegan, ConflictSeen, ConflictOver, Elsewhere, AddressWaits:
+	case WakeBegan, MagicRequested, WakeFailed, WatchBegan, ConflictSeen, ConflictOver, Elsewhere, AddressWaits, PauseBegan, PauseEnded, ServiceReady:
 		return true
 	case SendMagic:
 		return !a.Repeated

@@ -55,6 +55,7 @@ func (m woken) knock(now time.Time, e Knocked) {
 		return
 	}
 	m.countKnock(e.Service.Port)
+	m.endTest()
 	w.tries.note(now)
 	switch m.state {
 	case Settling:
@@ -80,20 +81,26 @@ func (m woken) knock(now time.Time, e Knocked) {
 // countKnock counts a knock unless its port was knocked at already in the wake that
 // is to be or under way: clients repeat themselves, and try several addresses.
 func (m woken) countKnock(p Port) {
-	var w *wake
-	switch m.state {
-	case Awake:
+	if m.state == Awake {
 		return
-	case Settling:
-		w = m.pending
-	case Waking, Arriving:
-		w = &m.wake
 	}
-	if w != nil && slices.ContainsFunc(w.services, func(s Service) bool { return s.Port == p }) {
+	if w := m.current(); w != nil && w.counts() && slices.ContainsFunc(w.services, func(s Service) bool { return s.Port == p }) {
 		return
 	}
 	m.knocks = m.knocks.with(p)
 	m.changed = true // a counter must not fall after a crash
+}
+
+// current returns the wake that is to be or under way, or nil.
+func (m woken) current() *wake {
+	switch m.state {
+	case Settling:
+		return m.pending
+	case Waking, Arriving:
+		return &m.wake
+	default:
+		return nil
+	}
 }
 
 // add notes a further knock, and reports whether it is at a new service.
@@ -107,7 +114,15 @@ func (w *wake) add(now time.Time, s Service) bool {
 }
 
 func (m woken) requestWake(now time.Time, e WakeAsked) {
-	w := wake{began: WakeBegan{Trigger: e.Trigger, By: e.By}}
+	if m.isPaused() {
+		return
+	}
+	w := wake{began: WakeBegan{Trigger: e.Trigger, By: e.By, Test: e.Test}}
+	if e.Test {
+		w.services = m.addrs.tested()
+	} else {
+		m.endTest()
+	}
 	switch m.state {
 	case Awake:
 		// It can have been switched off without a word. A magic packet does no
@@ -118,8 +133,10 @@ func (m woken) requestWake(now time.Time, e WakeAsked) {
 			m.presence.next, m.presence.since = now, now // if it was off it starts now
 		}
 	case Settling:
-		m.magicOnRequest(e)
-		m.presence.since = now // it may be starting from now on
+		if !e.Test { // which is to find the machine off
+			m.magicOnRequest(e)
+			m.presence.since = now // it may be starting from now on
+		}
 		if m.pending == nil {
 			m.pending = &w
 		}
@@ -134,11 +151,13 @@ func (m woken) beginWake(now time.Time, w wake) {
 	if earliest := m.claimAt.Add(m.policy.Holdoff); earliest.After(now) {
 		w.nextMagic = earliest
 	}
-	w.began.Repeated = m.failures > 0
+	w.began.Repeated = m.failures > 0 && w.counts()
 	if !w.began.GoesOn {
 		b := w.began
-		m.lastWake = LastWake{At: now, Trigger: b.Trigger, Service: b.Service, Source: b.Source, By: b.By, Outcome: UnderWay}
-		m.tally.Wakes[w.began.Trigger]++
+		m.lastWake = LastWake{At: now, Trigger: b.Trigger, Service: b.Service, Source: b.Source, By: b.By, Outcome: UnderWay, Test: b.Test}
+		if w.counts() {
+			m.tally.Wakes[b.Trigger]++
+		}
 	}
 	m.do(w.began)
 	w.began.GoesOn = true // if it has to begin again
@@ -284,14 +303,17 @@ func (m woken) failWake(now time.Time) {
 		m.foundElsewhere(now)
 		return
 	}
-	m.tally.Failures[m.wake.began.Trigger]++
 	m.lastWake.Outcome = GivenUp
-	repeated := m.failures > 0
-	m.failures++
-	m.retryAt = now.Add(pause(m.failures))
-	m.do(WakeFailed{Trigger: m.wake.began.Trigger, Attempts: m.wake.attempts, Repeated: repeated})
+	test := m.testing()
+	repeated := m.failures > 0 && !test
+	if !test {
+		m.tally.Failures[m.wake.began.Trigger]++
+		m.failures++
+		m.retryAt = now.Add(pause(m.failures))
+	}
+	m.do(WakeFailed{Trigger: m.wake.began.Trigger, Attempts: m.wake.attempts, Repeated: repeated, Test: test})
 	m.do(DropPackets{})
-	if m.policy.Keep {
+	if m.policy.Keep || test {
 		m.report(now, Asleep, WhyAttemptsGone, repeated)
 		m.addrs.recheckOwn(now)
 		if m.addrs.yielding() { // what it said last is still open
@@ -324,5 +346,5 @@ func (m woken) magicOnRequest(e WakeAsked) {
 // magic sends a magic packet and counts it.
 func (m woken) magic(attempt int, again bool) {
 	m.tally.Attempts++
-	m.do(SendMagic{Attempt: attempt, Again: again, Repeated: m.failures > 0})
+	m.do(SendMagic{Attempt: attempt, Again: again, Repeated: m.failures > 0 && !m.testing()})
 }

@@ -23,15 +23,15 @@ func (m *Machine) awake() awake { return awake{m} }
 // answered, and 0 if it is not asked.
 func (m awake) watchPause(now time.Time) time.Duration {
 	switch {
-	case !m.known():
-		return 0 // nothing says yet that it is here
+	case !m.known() || m.isPaused():
+		return 0 // nothing says yet that it is here, or it is left alone
 	case m.mayFlap(now):
 		return flapPace
 	case !m.spec.Unwatched && m.policy.WatchInterval > 0:
 		return m.policy.WatchInterval
 	case m.spec.Agentless:
 		return agentlessPace * m.policy.ProbeInterval
-	case now.Sub(m.registered) < m.policy.ProbeTimeout:
+	case now.Sub(notBefore(m.registered, m.unpaused)) < m.policy.ProbeTimeout:
 		// What passes for an external start can be a pause in a long shutdown:
 		// hibernation stops the network, and speaks on while it writes to the disk.
 		return m.policy.ProbeInterval
@@ -85,7 +85,7 @@ func (m awake) tickAwake(now time.Time) {
 	if ips := m.addrs.tickReturns(now); len(ips) > 0 {
 		m.ask(now, ips, false)
 	}
-	if m.tickOblivion(now) {
+	if m.tickOblivion(now) || m.pausing().tick(now) {
 		return
 	}
 	p := &m.presence

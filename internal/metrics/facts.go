@@ -14,7 +14,7 @@ import (
 type facts struct {
 	src Source
 
-	state, info, stateChanged, lastWake           *prometheus.Desc
+	state, info, stateChanged, lastWake, paused   *prometheus.Desc
 	agentless, idleWatts, sleepWatts              *prometheus.Desc
 	slept, saved                                  *prometheus.Desc
 	attempts, wakes, knocks, failures, suppressed *prometheus.Desc
@@ -48,6 +48,8 @@ func newFacts(src Source) *facts {
 			"When the machine entered its state, as Unix time.", "machine"),
 		lastWake: desc("machine_last_wake_timestamp_seconds",
 			"When the last wake began, as Unix time; 0 if there was none.", "machine"),
+		paused: desc("machine_paused",
+			"1 while the machine is paused: nothing is claimed, watched or woken.", "machine"),
 		slept: desc("machine_sleep_seconds_total",
 			"Time that the machine was asleep.", "machine"),
 		saved: desc("machine_energy_saved_joules_total",
@@ -100,7 +102,7 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 // Describe implements prometheus.Collector.
 func (f *facts) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		f.state, f.info, f.stateChanged, f.lastWake, f.agentless, f.idleWatts, f.sleepWatts, f.slept, f.saved,
+		f.state, f.info, f.stateChanged, f.lastWake, f.paused, f.agentless, f.idleWatts, f.sleepWatts, f.slept, f.saved,
 		f.attempts, f.wakes, f.knocks, f.failures, f.suppressed, f.externalStarts, f.conflicts, f.settleTimeouts,
 		f.held, f.replayed, f.dropped,
 		f.captureDrops, f.framesRejected,
@@ -152,6 +154,7 @@ func (f *facts) collectMachine(ch chan<- prometheus.Metric, s *machine.Status, m
 	gauge(ch, f.sleepWatts, s.SleepWatts, own...)
 	gauge(ch, f.stateChanged, unix(s.Since), own...)
 	gauge(ch, f.lastWake, unix(s.LastWake.At), own...)
+	gauge(ch, f.paused, one(!s.PausedUntil.IsZero()), own...)
 	counter(ch, f.slept, m.slept.Seconds(), own...)
 	counter(ch, f.saved, m.joules, own...)
 	counter(ch, f.attempts, float64(s.Tally.Attempts), own...)

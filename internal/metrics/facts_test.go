@@ -19,6 +19,7 @@ var machineFacts = []string{
 	"nightporter_machine_sleep_watts",
 	"nightporter_machine_state_changed_timestamp_seconds",
 	"nightporter_machine_last_wake_timestamp_seconds",
+	"nightporter_machine_paused",
 	"nightporter_machine_sleep_seconds_total",
 	"nightporter_machine_energy_saved_joules_total",
 	"nightporter_machine_wake_attempts_total",
@@ -38,6 +39,7 @@ func TestMachineFacts(t *testing.T) {
 	h := new(house)
 	nas := asleep("nas", midnight)
 	nas.Agentless = true
+	nas.PausedUntil = midnight.Add(time.Hour)
 	nas.LastWake.At = midnight.Add(-1500 * time.Millisecond)
 	nas.Tally = machine.Tally{
 		Attempts: 7, ExternalStarts: 8, Conflicts: 9, SettleTimeouts: 10,
@@ -95,6 +97,9 @@ nightporter_machine_last_wake_timestamp_seconds{machine="nas"} 1.7673119985e+09
 # TYPE nightporter_machine_knocks_total counter
 nightporter_machine_knocks_total{machine="nas",service="22/tcp"} 16
 nightporter_machine_knocks_total{machine="nas",service="icmp"} 0
+# HELP nightporter_machine_paused 1 while the machine is paused: nothing is claimed, watched or woken.
+# TYPE nightporter_machine_paused gauge
+nightporter_machine_paused{machine="nas"} 1
 # HELP nightporter_machine_settle_timeouts_total Times that the machine still answered probe.timeout after it had said that it would sleep.
 # TYPE nightporter_machine_settle_timeouts_total counter
 nightporter_machine_settle_timeouts_total{machine="nas"} 10

@@ -32,7 +32,9 @@ func TestTellsEveryTarget(t *testing.T) {
 		synctest.Wait()
 		k.diary.add(knock("nas"))
 		time.Sleep(90 * time.Second)
-		k.diary.add(journal.Event{Kind: journal.Magic, Machine: "nas"}, failure("nas"), journal.Event{Kind: journal.Refused})
+		test := failure("tested")
+		test.Test = true // whose failure is shown to the person who runs it
+		k.diary.add(journal.Event{Kind: journal.Magic, Machine: "nas"}, test, failure("nas"), journal.Event{Kind: journal.Refused})
 		synctest.Wait()
 		for _, name := range []string{"a", "b"} {
 			k.wantTexts(name, "nas did not wake up: nothing was heard of it after 6 magic packets, the first 1m30s ago. 192.0.2.9 knocked at 192.0.2.5:22/tcp at ")

@@ -83,6 +83,9 @@ func (l *loop) do(now time.Time, e *entry, a machine.Action) {
 	case machine.KnockIgnored:
 		l.ignore(e, machine.Ignored{Reason: machine.AfterFailures, Service: a.Service, Source: a.Source})
 	case machine.WakeEnded:
+		if a.Test {
+			break
+		}
 		l.metrics.Booted(e.name(), a.Boot)
 		if !a.Unready {
 			l.metrics.Ready(e.name(), a.Ready)
@@ -95,6 +98,10 @@ func (l *loop) do(now time.Time, e *entry, a machine.Action) {
 		e.logWaits(l.log, a.Addr, a.Reason)
 	case machine.WatchBegan:
 		l.log.Info("machine is watched", "event", "watched", "machine", e, "mac", e.Spec().MAC)
+	case machine.PauseBegan, machine.PauseEnded, machine.Deferred:
+		e.logPause(l.log, a)
+	case machine.ServiceReady:
+		l.log.Info("service ready in a test", "event", "service_ready", "machine", e, "service", a.Service.String(), "after", round(a.After))
 	case machine.Elsewhere:
 		l.log.Warn("machine is up at another address", "event", "elsewhere", "machine", e, "mac", e.Spec().MAC, "ip", a.Addr,
 			"remedy", "give the machine its address back, or register the new one")

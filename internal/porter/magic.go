@@ -1,10 +1,13 @@
 package porter
 
 import (
+	"fmt"
 	"net/netip"
+	"strings"
 	"time"
 
 	"nightporter/internal/config"
+	"nightporter/internal/journal"
 	"nightporter/internal/lan"
 	"nightporter/internal/machine"
 )
@@ -38,6 +41,42 @@ func (l waker) sendMagic(e *entry) (failed error) {
 		l.measureKnock(e)
 	}
 	return failed
+}
+
+// wakeMAC sends one round of magic packets for a card that belongs to no machine, on
+// each interface that works.
+func (l waker) wakeMAC(mac machine.MAC, by string) error {
+	var failed error
+	var sent []string
+	for _, n := range l.nics {
+		err := n.out()
+		if err == nil {
+			err = n.outlet().sendAll(mac, l.conf.Wake.Transports)
+		}
+		if err != nil {
+			failed = err
+			continue
+		}
+		sent = append(sent, n.name)
+	}
+	if len(sent) == 0 {
+		return fmt.Errorf("no magic packet could be sent: %w", failed)
+	}
+	on := strings.Join(sent, ", ")
+	l.log.Info("magic packet sent to a MAC", "event", "wake_requested", "mac", mac, "by", by, "interfaces", on)
+	l.journal.Append(journal.Record{Event: journal.Event{
+		Kind: journal.Asked, At: time.Now(), MAC: mac, Trigger: machine.ByAPI.String(), By: by, Reason: "magic packet on " + on}})
+	return nil
+}
+
+// sendAll sends one round of magic packets.
+func (o outlet) sendAll(card machine.MAC, transports []string) error {
+	for _, frame := range o.magicFrames(card, nil, transports) {
+		if err := o.transmit(frame); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // measureKnock tells how long the knock waited that began the present wake. Only

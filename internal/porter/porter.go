@@ -191,10 +191,31 @@ func (p *Porter) Knows(mac machine.MAC) bool { return p.loop.machines.knows(mac)
 
 // Wake wakes a machine on behalf of by.
 func (p *Porter) Wake(ctx context.Context, name, by string) error {
-	return p.withMachine(ctx, name, func(e *entry) {
-		p.loop.log.Info("wake requested", "event", "wake_requested", "machine", e, "by", by, "state", e.State().String())
-		p.loop.tell(e, machine.WakeAsked{Trigger: machine.ByAPI, By: by})
+	return p.wake(ctx, name, machine.WakeAsked{Trigger: machine.ByAPI, By: by})
+}
+
+// TestWake is Wake for a wake that shows whether waking works, and does not count.
+func (p *Porter) TestWake(ctx context.Context, name, by string) error {
+	return p.wake(ctx, name, machine.WakeAsked{Trigger: machine.ByAPI, By: by, Test: true})
+}
+
+func (p *Porter) wake(ctx context.Context, name string, wake machine.WakeAsked) error {
+	var paused error
+	err := p.withMachine(ctx, name, func(e *entry) {
+		if paused = e.paused(time.Now()); paused != nil {
+			return
+		}
+		p.loop.log.Info("wake requested", "event", "wake_requested", "machine", e, "by", wake.By, "state", e.State().String(), "test", wake.Test)
+		p.loop.tell(e, wake)
 	})
+	return errors.Join(err, paused)
+}
+
+// WakeMAC sends a magic packet for a MAC that no machine has, on every interface.
+func (p *Porter) WakeMAC(ctx context.Context, mac machine.MAC, by string) error {
+	var failed error
+	err := p.inLoop(ctx, func() { failed = p.loop.waker().wakeMAC(mac, by) })
+	return errors.Join(err, failed)
 }
 
 // Forget releases a machine and drops it.

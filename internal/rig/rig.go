@@ -17,6 +17,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -151,27 +152,32 @@ func (d *Daemon) URL(path string) string {
 
 // Get fetches a page.
 func (d *Daemon) Get(ctx context.Context, path string) (status int, body string, err error) {
-	return request(ctx, d.client, http.MethodGet, d.URL(path))
+	return request(ctx, d.client, http.MethodGet, d.URL(path), "")
 }
 
 // GetInside fetches a page by way of the host's loopback: also where the host has
 // no address or no cable.
 func (d *Daemon) GetInside(ctx context.Context, path string) (status int, body string, err error) {
-	return request(ctx, d.inside, http.MethodGet, d.URL(path))
+	return request(ctx, d.inside, http.MethodGet, d.URL(path), "")
 }
 
 // Post sends an empty POST request.
 func (d *Daemon) Post(ctx context.Context, path string) (status int, body string, err error) {
-	return request(ctx, d.client, http.MethodPost, d.URL(path))
+	return d.PostBody(ctx, path, "")
+}
+
+// PostBody sends a POST request that carries a body.
+func (d *Daemon) PostBody(ctx context.Context, path, body string) (status int, answer string, err error) {
+	return request(ctx, d.client, http.MethodPost, d.URL(path), body)
 }
 
 // Delete sends a DELETE request.
 func (d *Daemon) Delete(ctx context.Context, path string) (status int, body string, err error) {
-	return request(ctx, d.client, http.MethodDelete, d.URL(path))
+	return request(ctx, d.client, http.MethodDelete, d.URL(path), "")
 }
 
-func request(ctx context.Context, client *http.Client, method, url string) (int, string, error) {
-	req, err := http.NewRequestWithContext(ctx, method, url, nil)
+func request(ctx context.Context, client *http.Client, method, url, body string) (int, string, error) {
+	req, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(body))
 	if err != nil {
 		return 0, "", err
 	}

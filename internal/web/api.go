@@ -47,7 +47,8 @@ func (a *api) addTo(mux *router) {
 func (a *api) paths() map[string]methods {
 	// A client that guesses tokens uses up its ration, one that asks for a machine
 	// that is not known does not.
-	guarded := func(h http.HandlerFunc) http.HandlerFunc { return a.known(a.ration.of(a.gate.of(h))) }
+	changing := func(h http.HandlerFunc) http.HandlerFunc { return a.ration.of(a.gate.of(h)) }
+	guarded := func(h http.HandlerFunc) http.HandlerFunc { return a.known(changing(h)) }
 	made := func(h http.HandlerFunc) http.HandlerFunc { return a.maker.of(h, inJSON()) }
 	return map[string]methods{
 		"/api/v1/openapi.yaml":            {http.MethodGet: description},
@@ -57,6 +58,8 @@ func (a *api) paths() map[string]methods {
 		"/api/v1/machines/{name}/history": {http.MethodGet: made(a.machineHistory)},
 		"/api/v1/machines/{name}/wake":    {http.MethodPost: guarded(a.wake)},
 		"/api/v1/machines/{name}/why":     {http.MethodGet: made(a.why)},
+		"/api/v1/machines/{name}/pause":   {http.MethodPost: guarded(a.pause), http.MethodDelete: guarded(a.unpause)},
+		"/api/v1/wake":                    {http.MethodPost: changing(a.wakeMAC)},
 		"/api/v1/events":                  {http.MethodGet: a.events(made(a.past))},
 	}
 }
@@ -143,17 +146,6 @@ func (a *api) forget(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.WriteHeader(http.StatusNoContent)
-}
-
-func (a *api) wake(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := context.WithTimeout(r.Context(), actionTimeout)
-	defer cancel()
-	name := r.PathValue("name")
-	if err := a.house.Wake(ctx, name, r.RemoteAddr); err != nil {
-		a.fail(w, "wake", name, err)
-		return
-	}
-	a.writeMachine(w, http.StatusAccepted, name)
 }
 
 func (a *api) why(w http.ResponseWriter, r *http.Request) {

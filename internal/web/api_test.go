@@ -72,7 +72,8 @@ const nasJSON = `{
     "by": "somebody",
     "attempts": 2,
     "boot_seconds": 12.3,
-    "ready_seconds": 15
+    "ready_seconds": 15,
+    "test": true
   },
   "slept_seconds": 3610,
   "slept_days": [
@@ -146,7 +147,11 @@ const nasJSON = `{
   "conflicts": 9,
   "idle_watts": 50,
   "sleep_watts": 2,
-  "agentless": true
+  "agentless": true,
+  "paused_until": "2026-01-02T01:00:00Z",
+  "registered_at": "2026-01-01T23:59:00Z",
+  "heard_at": "2026-01-02T00:00:00Z",
+  "wake_timeout_seconds": 300
 }
 `
 

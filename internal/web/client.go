@@ -167,6 +167,7 @@ type question struct {
 	want   int    // its status
 	failed string // what is said if there is no such answer
 	token  bool   // goes with it
+	body   any    // sent as JSON; nil: none is
 }
 
 func (q EventQuery) question(accept string) question {
@@ -215,9 +216,16 @@ func (c *Client) request(ctx context.Context, q question) (*http.Request, error)
 		u = u.JoinPath(url.PathEscape(asKept(part)))
 	}
 	u.RawQuery = q.query
-	r, err := http.NewRequestWithContext(ctx, q.method, u.String(), http.NoBody)
+	body, err := q.encode()
 	if err != nil {
 		return nil, err
+	}
+	r, err := http.NewRequestWithContext(ctx, q.method, u.String(), body)
+	if err != nil {
+		return nil, err
+	}
+	if q.body != nil {
+		r.Header.Set("Content-Type", jsonType)
 	}
 	r.Header.Set("Accept", q.accept)
 	switch {
@@ -228,6 +236,15 @@ func (c *Client) request(ctx context.Context, q question) (*http.Request, error)
 		r.Header.Set("Authorization", "Bearer "+c.token)
 	}
 	return r, nil
+}
+
+// encode returns the body of a request.
+func (q *question) encode() (io.Reader, error) {
+	if q.body == nil {
+		return http.NoBody, nil
+	}
+	b, err := json.Marshal(q.body)
+	return bytes.NewReader(b), err
 }
 
 // failed says which porter it was, without the password.

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+
+	"nightporter/internal/machine"
 )
 
 // maxMachineBytes bounds what is read of machines: a thousand with a hundred
@@ -86,12 +88,42 @@ func (c *Client) Why(ctx context.Context, name string) (Why, error) {
 // Wake begins to wake a machine, and returns it as it is then. Its error is
 // machine.ErrUnknown if there is none of that name.
 func (c *Client) Wake(ctx context.Context, name string) (Machine, error) {
+	return c.change(ctx, question{method: http.MethodPost, path: []string{"machines", name, "wake"}, want: http.StatusAccepted, failed: "not woken"})
+}
+
+// TestWake is Wake for a wake that does not count.
+func (c *Client) TestWake(ctx context.Context, name string) (Machine, error) {
+	return c.change(ctx, question{
+		method: http.MethodPost, path: []string{"machines", name, "wake"}, body: wakeRequest{Test: true}, want: http.StatusAccepted, failed: "not tested",
+	})
+}
+
+// Pause has a machine left alone, and returns it. Its error is machine.ErrUnknown if
+// there is none of that name.
+func (c *Client) Pause(ctx context.Context, name string, p PauseRequest) (Machine, error) {
+	return c.change(ctx, question{method: http.MethodPost, path: []string{"machines", name, "pause"}, body: p, want: http.StatusOK, failed: "not paused"})
+}
+
+// Unpause ends a pause, and returns the machine.
+func (c *Client) Unpause(ctx context.Context, name string) (Machine, error) {
+	return c.change(ctx, question{method: http.MethodDelete, path: []string{"machines", name, "pause"}, want: http.StatusOK, failed: "not resumed"})
+}
+
+// change has something done to a machine, and returns it as it is then.
+func (c *Client) change(ctx context.Context, q question) (Machine, error) {
 	var m Machine
-	err := c.ask(ctx, question{
-		method: http.MethodPost, path: []string{"machines", name, "wake"}, token: true,
-		accept: jsonType, want: http.StatusAccepted, failed: "not woken",
-	}, &m)
+	q.token, q.accept = true, jsonType
+	err := c.ask(ctx, q, &m)
 	return m, err
+}
+
+// WakeMAC has a magic packet sent for a MAC that no machine has.
+func (c *Client) WakeMAC(ctx context.Context, mac machine.MAC) error {
+	var answer macAnswer
+	return c.ask(ctx, question{
+		method: http.MethodPost, path: []string{"wake"}, token: true, body: macRequest{MAC: mac.String()},
+		accept: jsonType, want: http.StatusAccepted, failed: "not woken",
+	}, &answer)
 }
 
 // ask reads an answer that ends into what it is about.

@@ -20,7 +20,9 @@ import (
 const secret = "open sesame"
 
 // actions are all that changes something.
-var actions = [...][2]string{{"POST", "/api/v1/machines/nas/wake"}, {"DELETE", "/api/v1/machines/nas"}}
+var actions = [...][2]string{
+	{"POST", "/api/v1/machines/nas/wake"}, {"DELETE", "/api/v1/machines/nas"}, {"DELETE", "/api/v1/machines/nas/pause"},
+}
 
 func withAccess(a web.Access) (web.Options, *house) {
 	h := &house{machines: []machine.Status{nas()}}

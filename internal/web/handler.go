@@ -101,7 +101,7 @@ func secure(next http.Handler) http.Handler {
 		}
 		// A request may have had a Content-Length as well, which net/http takes away. What
 		// a proxy before us took for its body must not be the next request: the connection
-		// has to end (RFC 9112 section 6.3). Nothing here takes a body.
+		// has to end (RFC 9112 section 6.3).
 		if len(r.TransferEncoding) > 0 {
 			w.Header().Set("Connection", "close")
 		}

@@ -2,8 +2,8 @@ package web_test
 
 import (
 	"context"
+	"errors"
 	"log/slog"
-	"net/http"
 	"net/http/httptest"
 	"net/netip"
 	"strings"
@@ -33,8 +33,8 @@ type house struct {
 	guard    guard.Status
 	storage  journal.Health
 	history  journal.MachineHistory // of each machine
-	fail     error                  // of Wake and Forget, whoever is meant
-	block    bool                   // Wake and Forget wait for their context
+	fail     error                  // of whatever is to be done, whoever is meant
+	block    bool                   // whatever is to be done waits for its context
 
 	mu   sync.Mutex
 	done []string // "wake nas"
@@ -55,6 +55,25 @@ func (h *house) Wake(ctx context.Context, name, by string) error {
 
 func (h *house) Forget(ctx context.Context, name, by string) error {
 	return h.act(ctx, "forget", name, by)
+}
+
+func (h *house) TestWake(ctx context.Context, name, by string) error {
+	return h.act(ctx, "test", name, by)
+}
+
+func (h *house) Pause(ctx context.Context, name string, until time.Time, by string) error {
+	return h.act(ctx, "pause until "+until.Format(time.DateTime), name, by)
+}
+
+func (h *house) Unpause(ctx context.Context, name, by string) error {
+	return h.act(ctx, "resume", name, by)
+}
+
+func (h *house) WakeMAC(ctx context.Context, mac machine.MAC, by string) error {
+	if err := h.act(ctx, "wake", mac.String(), by); !errors.Is(err, machine.ErrUnknown) {
+		return err
+	}
+	return nil
 }
 
 func (h *house) act(ctx context.Context, action, name, by string) error {
@@ -120,7 +139,7 @@ func nas() machine.Status {
 			Password: []byte("hunter"),
 		},
 		State: machine.Asleep,
-		Since: midnight,
+		Since: midnight, PausedUntil: midnight.Add(time.Hour), Registered: midnight.Add(-time.Minute), Heard: midnight, WakeTimeout: 5 * time.Minute,
 		Addresses: []machine.AddressStatus{
 			{IP: netip.MustParseAddr("192.0.2.5"), Standing: machine.Claimed},
 			{IP: netip.MustParseAddr("2001:db8::5"), MAC: guestMAC, Standing: machine.Waiting, Reason: "the network is out"},
@@ -128,7 +147,7 @@ func nas() machine.Status {
 		LastWake: machine.LastWake{
 			At: midnight.Add(-time.Hour), Trigger: machine.ByTCP, Outcome: machine.Served,
 			Service: machine.Service{Addr: netip.MustParseAddr("192.0.2.5"), Port: machine.Port{Protocol: machine.TCP, Number: 22}},
-			Source:  netip.MustParseAddrPort("192.0.2.9:40000"), By: "somebody", Attempts: 2, Boot: 12300 * time.Millisecond, Ready: 15 * time.Second,
+			Source:  netip.MustParseAddrPort("192.0.2.9:40000"), By: "somebody", Attempts: 2, Boot: 12300 * time.Millisecond, Ready: 15 * time.Second, Test: true,
 		},
 		Diary: machine.Diary{{Date: "2025-12-31", Slept: 7 * time.Hour}, {Date: "2026-01-01", Slept: 30 * time.Minute}},
 		Tally: machine.Tally{
@@ -180,7 +199,12 @@ func askWith(t *testing.T, opts web.Options, method, path string, headers ...str
 
 // call sends a request to a server that is not run.
 func call(s *web.Server, method, url string, headers ...string) *httptest.ResponseRecorder {
-	r := httptest.NewRequest(method, url, http.NoBody)
+	return post(s, method, url, "", headers...)
+}
+
+// post is call with a body.
+func post(s *web.Server, method, url, body string, headers ...string) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(method, url, strings.NewReader(body))
 	for i := 0; i < len(headers); i += 2 {
 		r.Header.Set(headers[i], headers[i+1])
 	}

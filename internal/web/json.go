@@ -31,7 +31,11 @@ type machineJSON struct {
 	Conflicts      uint64            `json:"conflicts"`
 	IdleWatts      float64           `json:"idle_watts"`
 	SleepWatts     float64           `json:"sleep_watts"`
-	Agentless      bool              `json:"agentless"` // it need not register
+	Agentless      bool              `json:"agentless"`               // it need not register
+	PausedUntil    string            `json:"paused_until,omitempty"`  // RFC 3339
+	RegisteredAt   string            `json:"registered_at,omitempty"` // likewise
+	HeardAt        string            `json:"heard_at,omitempty"`      // likewise
+	WakeTimeout    float64           `json:"wake_timeout_seconds"`
 }
 
 type addressJSON struct {
@@ -75,6 +79,7 @@ type lastWakeJSON struct {
 	Attempts     int             `json:"attempts,omitempty"`
 	BootSeconds  float64         `json:"boot_seconds,omitempty"`
 	ReadySeconds float64         `json:"ready_seconds,omitempty"`
+	Test         bool            `json:"test,omitempty"` // it was asked for as a test
 }
 
 type dayJSON struct {
@@ -103,6 +108,10 @@ func toJSON(s *machine.Status, now time.Time) machineJSON {
 		IdleWatts:      s.IdleWatts,
 		SleepWatts:     s.SleepWatts,
 		Agentless:      s.Agentless,
+		PausedUntil:    ifKnown(s.PausedUntil),
+		RegisteredAt:   ifKnown(s.Registered),
+		HeardAt:        ifKnown(s.Heard),
+		WakeTimeout:    s.WakeTimeout.Seconds(),
 	}
 	for i, a := range s.Monitor {
 		out.Monitor[i] = addressOf(&a)
@@ -124,6 +133,14 @@ func toJSON(s *machine.Status, now time.Time) machineJSON {
 		out.Suppressed[why.String()] = s.Suppressed[why]
 	}
 	return out
+}
+
+// ifKnown shows a time that there may be none of.
+func ifKnown(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return rfc3339(t)
 }
 
 func addressOf(a *machine.Address) addressJSON {
@@ -148,7 +165,7 @@ func lastWakeOf(w *machine.LastWake) *lastWakeJSON {
 	}
 	out := &lastWakeJSON{
 		At: rfc3339(w.At), Outcome: w.Outcome, Source: w.Source, By: w.By, Attempts: w.Attempts,
-		BootSeconds: w.Boot.Seconds(), ReadySeconds: w.Ready.Seconds(),
+		BootSeconds: w.Boot.Seconds(), ReadySeconds: w.Ready.Seconds(), Test: w.Test,
 	}
 	if w.Known() {
 		out.Trigger = w.Trigger.String()

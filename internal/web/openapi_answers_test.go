@@ -32,6 +32,7 @@ type question struct {
 	route   string // whose description it is
 	path    string // if it is not the route's own
 	status  int
+	body    string
 	headers []string
 	change  func(*web.Options, *house) // of a porter that knows nas
 	before  func(*web.Server)
@@ -42,7 +43,7 @@ func fullEvent() journal.Event {
 	return journal.Event{
 		At: midnight, Seq: 1, Kind: journal.Ready, Machine: "nas", MAC: nas().MAC, IP: netip.MustParseAddr("2001:db8::5"),
 		Source: netip.MustParseAddrPort("192.0.2.9:40000"), Service: "192.0.2.5:22/tcp", Trigger: "tcp", By: "192.0.2.9:1", Reason: "ready",
-		Attempts: 1, Boot: time.Second, Ready: 2 * time.Second, Slept: time.Hour,
+		Attempts: 1, Boot: time.Second, Ready: 2 * time.Second, Slept: time.Hour, Until: midnight, Test: true,
 	}
 }
 
@@ -53,6 +54,9 @@ const (
 	list    = "GET /api/v1/machines"
 	why     = "GET /api/v1/machines/{name}/why"
 	history = "GET /api/v1/events"
+	pause   = "POST /api/v1/machines/{name}/pause"
+	resume  = "DELETE /api/v1/machines/{name}/pause"
+	wakeMAC = "POST /api/v1/wake"
 
 	getHistory = "GET /api/v1/machines/{name}/history"
 )
@@ -100,23 +104,33 @@ func questions() []question {
 		{route: "GET /-/ready", status: 200},
 		{route: "GET /-/ready", status: 503, change: func(_ *web.Options, h *house) { h.ready = errors.New("starting") }},
 	}
-	for route, done := range map[string]int{forget: 204, wake: 202} {
+	for route, done := range map[string]int{forget: 204, wake: 202, pause: 200, resume: 200, wakeMAC: 202} {
+		body := map[string]string{pause: `{"for": "2h"}`, wakeMAC: `{"mac": "02:00:00:00:00:01"}`}[route]
 		all = append(all,
-			question{route: route, status: done},
-			question{route: route, status: done, headers: []string{"Authorization", "Bearer open sesame"}, change: locked},
-			question{route: route, status: 401, change: locked},
-			question{route: route, status: 403, headers: []string{"Origin", "http://evil.example"}},
-			question{route: route, status: 404, path: strings.NewReplacer("{name}", "tv").Replace(strings.Fields(route)[1])},
-			question{route: route, status: 409, change: failing(web.ErrConflict)},
-			question{route: route, status: 429, change: func(o *web.Options, _ *house) { o.Rate = 2 }, before: func(s *web.Server) {
+			question{route: route, body: body, status: done},
+			question{route: route, body: body, status: done, headers: []string{"Authorization", "Bearer open sesame"}, change: locked},
+			question{route: route, body: body, status: 401, change: locked},
+			question{route: route, body: body, status: 403, headers: []string{"Origin", "http://evil.example"}},
+			question{route: route, body: body, status: 429, change: func(o *web.Options, _ *house) { o.Rate = 2 }, before: func(s *web.Server) {
 				method, path, _ := strings.Cut(route, " ")
 				callFrom(s, "192.0.2.1:1", method, strings.Replace(path, "{name}", "nas", 1)) // there is one a moment
 			}},
-			question{route: route, status: 500, change: failing(errors.New("broken"))},
-			question{route: route, status: 503, change: failing(context.DeadlineExceeded)},
+			question{route: route, body: body, status: 500, change: failing(errors.New("broken"))},
+			question{route: route, body: body, status: 503, change: failing(context.DeadlineExceeded)},
 		)
+		if route != wakeMAC {
+			all = append(all,
+				question{route: route, body: body, status: 404, path: strings.NewReplacer("{name}", "tv").Replace(strings.Fields(route)[1])},
+				question{route: route, body: body, status: 409, change: failing(web.ErrConflict)},
+			)
+		}
 	}
-	return all
+	return append(all,
+		question{route: wake, body: `{"test": true}`, status: 202},
+		question{route: wake, body: `{"test": 1}`, status: 400},
+		question{route: pause, status: 400},
+		question{route: wakeMAC, body: `{"mac": "x"}`, status: 400},
+	)
 }
 
 // locked has the porter ask for a token.
@@ -190,7 +204,7 @@ func (q question) ask(t *testing.T) (contentType, body string) {
 		if q.before != nil {
 			q.before(s)
 		}
-		w := call(s, method, "http://porter.local"+path, q.headers...)
+		w := post(s, method, "http://porter.local"+path, q.body, q.headers...)
 		if w.Code != q.status {
 			t.Errorf("status %d, %s; want %d", w.Code, w.Body, q.status)
 		}
@@ -257,8 +271,8 @@ func TestDescriptionHasEveryWord(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := json.Unmarshal(b, &sample); err != nil || len(sample) != 15 {
-		t.Errorf("%d fields, want all 15 of an event: %v", len(sample), err)
+	if err := json.Unmarshal(b, &sample); err != nil || len(sample) != 17 {
+		t.Errorf("%d fields, want all 17 of an event: %v", len(sample), err)
 	}
 	if diff := cmp.Diff(kinds(t), words("Event", "kind", "examples"), cmpopts.SortSlices(strings.Compare)); diff != "" {
 		t.Errorf("kinds (-journal +described):\n%s", diff)

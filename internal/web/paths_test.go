@@ -14,7 +14,7 @@ import (
 // FuzzPaths: whatever is in a path or a header, the house is asked about that
 // machine or not at all, and the answer is one that a program can read.
 func FuzzPaths(f *testing.F) {
-	for _, p := range []string{"nas", "nas/wake", "b%C3%B6se%20Maus", "..", "%2e%2e/wake", "a%2Fb", "%00", "nas/", "nas//wake", "", "\x7f", "nas/wake/wake", "?x", "%zz"} {
+	for _, p := range []string{"nas", "nas/wake", "b%C3%B6se%20Maus", "..", "%2e%2e/wake", "a%2Fb", "%00", "nas/", "nas/pause", "nas//wake", "", "\x7f", "nas/wake/wake", "?x", "%zz"} {
 		f.Add(p, "POST", "7")
 		f.Add(p, "DELETE", "")
 	}
@@ -40,10 +40,14 @@ func FuzzPaths(f *testing.F) {
 			}
 		}
 		name, wake := strings.CutSuffix(u.Path[len("/api/v1/machines/"):], "/wake")
+		name, pause := strings.CutSuffix(name, "/pause")
 		for _, did := range h.done {
 			want := "forget " + name
-			if wake {
+			switch {
+			case wake:
 				want = "wake " + name
+			case pause: // which takes a body to begin
+				want = "resume " + name
 			}
 			if did != want || (method == http.MethodPost) != wake {
 				t.Errorf("%s %q has the house do %q", method, u.Path, did)

@@ -34,7 +34,7 @@ func (r *ration) of(next http.HandlerFunc) http.HandlerFunc {
 		seconds := ratelimit.Seconds(wait)
 		w.Header().Set("Retry-After", strconv.Itoa(seconds)) // RFC 9110 section 10.2.3
 		writeError(w, http.StatusTooManyRequests, fmt.Sprintf(
-			"too many wakes and forgets from %s: expected at most %d a minute (http.rate), try again in %ds",
+			"too many wakes, pauses and forgets from %s: expected at most %d a minute (http.rate), try again in %ds",
 			source, r.perMinute.Load(), seconds))
 	}
 }

@@ -88,7 +88,7 @@ func TestTooManyWakesAreToldWhen(t *testing.T) {
 		if err := json.Unmarshal(w.Body.Bytes(), &body); err != nil {
 			t.Fatal(err)
 		}
-		const want = "too many wakes and forgets from 192.0.2.7: expected at most 2 a minute (http.rate), try again in 30s"
+		const want = "too many wakes, pauses and forgets from 192.0.2.7: expected at most 2 a minute (http.rate), try again in 30s"
 		if body.Error != want {
 			t.Errorf("error %q\nwant  %q", body.Error, want)
 		}

@@ -39,7 +39,7 @@ const (
 
 // ErrConflict says that what was asked for does not go with the state the machine
 // is in. The House may wrap it to say more.
-var ErrConflict = errors.New("not possible in the machine's state")
+var ErrConflict = machine.ErrConflict
 
 // House is what the pages show and do. Its methods are called from several
 // goroutines at once. The error for a name that no machine has is
@@ -52,6 +52,14 @@ type House interface {
 	// Wake begins to wake a machine, and returns before it is up. By tells who
 	// asked, for the log.
 	Wake(ctx context.Context, name, by string) error
+	// TestWake is Wake for a wake that shows whether waking works. It does not count.
+	TestWake(ctx context.Context, name, by string) error
+	// WakeMAC sends a magic packet for a MAC that no machine has.
+	WakeMAC(ctx context.Context, mac machine.MAC, by string) error
+	// Pause leaves a machine alone until then: nothing is claimed, watched or woken.
+	// Unpause ends that before its time.
+	Pause(ctx context.Context, name string, until time.Time, by string) error
+	Unpause(ctx context.Context, name, by string) error
 	// Forget ends what is done for a machine and drops what is known of it.
 	Forget(ctx context.Context, name, by string) error
 	// Ready returns nil once claims are restored and sockets open, and before

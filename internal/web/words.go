@@ -62,11 +62,26 @@ func InWords(e journal.Event) string {
 	case journal.Suppressed:
 		return suppressedInWords(e)
 	case journal.Asked:
+		if e.Machine == "" {
+			return fmt.Sprintf("wake of %s asked for%s%s", e.MAC, ifAny(" by ", e.By), ifAny(": ", e.Reason))
+		}
+		if e.Test {
+			return "test asked for" + ifAny(" by ", e.By)
+		}
 		words := "wake asked for" + ifAny(" by ", e.By)
 		if e.Reason != "" {
 			words += " " + e.Reason + ": one magic packet sent"
 		}
 		return words
+	case journal.Paused:
+		return "paused until " + e.Until.Local().Format(time.DateTime) + ifAny(", by ", e.By) + slept(e)
+	case journal.Resumed:
+		if e.By == "" {
+			return "no longer paused: its time is over"
+		}
+		return "no longer paused, by " + e.By
+	case journal.ServiceReady:
+		return fmt.Sprintf("%s ready after %.1f s", e.Service, e.Ready.Seconds())
 	case journal.Magic:
 		return fmt.Sprintf("magic packet %d", e.Attempts)
 	case journal.Arrived:

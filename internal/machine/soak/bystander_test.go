@@ -115,6 +115,7 @@ func (l *lan) expect(e machine.Event) {
 // see follows one action, as the LAN sees it.
 func (l *lan) see(a machine.Action) {
 	l.note(a)
+	l.seePause(a)
 	l.seeAddresses(a)
 	switch a := a.(type) {
 	case machine.Moved:
@@ -133,6 +134,17 @@ func (l *lan) see(a machine.Action) {
 		if len(l.held) > 0 || len(l.kept) > 0 {
 			l.wrong("forgotten with %v claimed and %v kept", l.held, l.kept)
 		}
+	}
+}
+
+// seePause: nothing is claimed, asked or woken of a machine that is left alone.
+func (l *lan) seePause(a machine.Action) {
+	if l.m.PausedUntil().IsZero() {
+		return
+	}
+	switch a.(type) {
+	case machine.Claim, machine.Probe, machine.Recheck, machine.SendMagic, machine.WakeBegan:
+		l.wrong("%T%+v while it is paused", a, a)
 	}
 }
 

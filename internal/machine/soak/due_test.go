@@ -92,7 +92,7 @@ func (l *lan) overdue(from time.Time) {
 // missing reports whether the host is off and an address that could be claimed is
 // not answered for.
 func (l *lan) missing() bool {
-	if l.m == nil || l.cut || l.host.power != off || !l.m.HasRegistered() && !l.agentless {
+	if l.m == nil || l.cut || !l.m.PausedUntil().IsZero() || l.host.power != off || !l.m.HasRegistered() && !l.agentless {
 		return false
 	}
 	if l.host.card && !l.m.CardAnswers() || l.unwatched && !l.agentless && l.m.State() == machine.Awake {

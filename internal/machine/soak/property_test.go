@@ -57,6 +57,9 @@ func steps(l *lan) map[string]func(*rapid.T) {
 
 		"knock":         func(t *rapid.T) { l.knock(rapid.SampledFrom([]machine.Service{ssh, game}).Draw(t, "service")) },
 		"wake asked":    func(*rapid.T) { l.handle(machine.WakeAsked{Trigger: machine.ByAPI, By: "test"}) },
+		"test asked":    func(*rapid.T) { l.handle(machine.WakeAsked{Trigger: machine.ByAPI, By: "test", Test: true}) },
+		"pause":         func(t *rapid.T) { l.pause(seconds(t, 1, 7200)) },
+		"pause over":    func(*rapid.T) { l.handle(machine.ResumeAsked{By: "test"}) },
 		"ready, unsaid": func(*rapid.T) { l.handle(machine.ServicesReady{All: true}) },
 
 		"forged frame":   func(*rapid.T) { l.forge(machine.Heard{}) },
@@ -102,6 +105,11 @@ func (l *lan) sleeps(after time.Duration) {
 			l.host.cut()
 		}
 	})
+}
+
+// pause has the porter leave the machine alone.
+func (l *lan) pause(d time.Duration) {
+	l.handle(machine.PauseAsked{Until: l.q.now.Add(d), By: "test"})
 }
 
 func (l *lan) registers(here bool) {

@@ -40,13 +40,13 @@ func TestMonth(t *testing.T) {
 	for _, f := range failed {
 		t.Run(fmt.Sprintf("seed %d, %s", f.seed, f.fault), func(t *testing.T) {
 			t.Parallel()
-			play(t, f.seed, f.days)
+			play(t, f.seed, f.days, false) // as it was when it failed
 		})
 	}
 	for i := range uint64(*seeds) {
 		t.Run(fmt.Sprintf("seed %d", *first+i), func(t *testing.T) {
 			t.Parallel()
-			play(t, *first+i, *days)
+			play(t, *first+i, *days, true)
 		})
 	}
 }
@@ -58,7 +58,7 @@ type house struct {
 	lans []*lan
 }
 
-func play(t *testing.T, seed uint64, days int) {
+func play(t *testing.T, seed uint64, days int, pauses bool) {
 	h := &house{q: &queue{now: time.Date(2026, 11, 1, 6, 0, 0, 0, time.UTC)}, rand: rand.New(rand.NewPCG(seed, 2))}
 	for i := range 20 {
 		l := newLAN(h.q, seed<<8+uint64(i), func(format string, args ...any) {
@@ -70,10 +70,26 @@ func play(t *testing.T, seed uint64, days int) {
 	h.nowAndThen(3*24*time.Hour, h.porterFails)
 	h.nowAndThen(2*24*time.Hour, h.linkFails)
 	h.nowAndThen(4*24*time.Hour, h.prefixChanges)
+	if pauses {
+		h.maintain(rand.New(rand.NewPCG(seed, 3)))
+	}
 	h.q.run(h.q.now.Add(time.Duration(days) * 24 * time.Hour))
 	for _, l := range h.lans {
 		l.stop(false)
 	}
+}
+
+// maintain has a machine paused, two a day on average, for up to half a day. Some
+// pauses are ended before their time.
+func (h *house) maintain(r *rand.Rand) {
+	h.q.after(time.Duration(r.ExpFloat64()*float64(12*time.Hour)), func() {
+		l := h.lans[r.IntN(len(h.lans))]
+		l.pause(between(r, time.Minute, 12*time.Hour))
+		if r.IntN(2) == 0 {
+			h.q.after(between(r, time.Second, 6*time.Hour), func() { l.handle(machine.ResumeAsked{By: "soak"}) })
+		}
+		h.maintain(r)
+	})
 }
 
 // nowAndThen has something happen again and again, so far apart on average.

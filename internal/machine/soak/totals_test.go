@@ -22,6 +22,9 @@ func (l *lan) check(ticked, moved bool) {
 	if !moved {
 		return
 	}
+	if until := l.m.PausedUntil(); !until.IsZero() && (len(l.held) > 0 || l.m.State() != machine.Awake || l.m.Next().After(until)) {
+		l.wrong("paused until %v: claimed %v, %v, next tick at %v", until, l.held, l.m.State(), l.m.Next())
+	}
 	l.checkTotals()
 	var held, answered []netip.Addr
 	for _, ip := range own {

@@ -1,0 +1,137 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"nightporter/internal/machine"
+	"nightporter/internal/web"
+)
+
+const pauseHelp = `Have a night porter leave a machine alone for a while, such as for maintenance.
+
+Until then nothing is claimed for the machine, it is not watched, and nothing wakes
+it: neither a client nor ` + "`nightporter wake`" + `. Then the porter asks for it again, and
+claims its addresses if it is off. A pause survives restarts of the porter, and takes
+at most 30 days.
+
+` + tokenHelp
+
+const pauseExample = `  nightporter pause nas --for 2h --from raspberrypi
+  nightporter pause nas --until 2026-11-29T08:00`
+
+const resumeHelp = `End a pause of a machine before its time.
+
+` + tokenHelp
+
+// pauseFlags are the flags of the pause command.
+type pauseFlags struct {
+	changer
+	length time.Duration
+	until  string
+}
+
+// newPauseCommand returns the command "pause".
+func newPauseCommand() *cobra.Command {
+	var f pauseFlags
+	cmd := &cobra.Command{
+		Use:               "pause NAME",
+		Short:             "Leave a machine alone for a while",
+		Long:              pauseHelp,
+		Example:           pauseExample,
+		Args:              oneName,
+		ValidArgsFunction: f.completeName,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			cmd.SilenceUsage = true // from here on a mistake is not one of usage
+			return f.run(cmd, args[0])
+		},
+	}
+	fs := cmd.Flags()
+	f.addTo(fs)
+	fs.DurationVar(&f.length, "for", 0, "for so much `TIME`, such as 2h; at most 720h")
+	fs.StringVar(&f.until, "until", "", "until that `TIME` of this host's clock, such as 2026-11-29T08:00")
+	return cmd
+}
+
+func (f *pauseFlags) run(cmd *cobra.Command, name string) error {
+	request, err := f.request()
+	if err != nil {
+		return err
+	}
+	client, err := f.client()
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	m, err := client.Pause(cmd.Context(), name, request)
+	if err != nil {
+		return needsToken(explain(cmd.Context(), client, name, err))
+	}
+	_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s is paused until %s: nothing is claimed or woken until then, or until `nightporter resume`\n",
+		printable(name), moment(m.PausedUntil))
+	return err
+}
+
+// request returns what the flags ask for.
+func (f *pauseFlags) request() (web.PauseRequest, error) {
+	switch {
+	case f.length != 0 && f.until != "":
+		return web.PauseRequest{}, errors.New("--for, --until: found both, expected one of them")
+	case f.until != "":
+		t, err := parseUntil(f.until, time.Local)
+		return web.PauseRequest{Until: t.Format(time.RFC3339)}, err
+	case f.length == 0:
+		return web.PauseRequest{}, errors.New("found neither --for nor --until, expected one of them, such as --for 2h")
+	case f.length < machine.MinPause || f.length > machine.MaxPause:
+		return web.PauseRequest{}, fmt.Errorf("--for: found %v, expected %v to %v", f.length, machine.MinPause, machine.MaxPause)
+	}
+	return web.PauseRequest{For: f.length.String()}, nil
+}
+
+// parseUntil reads a time. One without a zone is of the clock at that place.
+func parseUntil(s string, at *time.Location) (time.Time, error) {
+	if t, err := time.Parse(time.RFC3339, s); err == nil {
+		return t, nil
+	}
+	for _, layout := range []string{"2006-01-02T15:04", "2006-01-02T15:04:05", "2006-01-02 15:04", time.DateTime} {
+		if t, err := time.ParseInLocation(layout, s, at); err == nil {
+			return t, nil
+		}
+	}
+	return time.Time{}, fmt.Errorf("--until: found %q, expected a time such as 2026-11-29T08:00", s)
+}
+
+// newResumeCommand returns the command "resume".
+func newResumeCommand() *cobra.Command {
+	var c changer
+	cmd := &cobra.Command{
+		Use:               "resume NAME",
+		Short:             "End a pause",
+		Long:              resumeHelp,
+		Example:           "  nightporter resume nas --from raspberrypi",
+		Args:              oneName,
+		ValidArgsFunction: c.completeName,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			cmd.SilenceUsage = true // from here on a mistake is not one of usage
+			return c.resume(cmd, args[0])
+		},
+	}
+	c.addTo(cmd.Flags())
+	return cmd
+}
+
+func (c *changer) resume(cmd *cobra.Command, name string) error {
+	client, err := c.client()
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	if _, err := client.Unpause(cmd.Context(), name); err != nil {
+		return needsToken(explain(cmd.Context(), client, name, err))
+	}
+	_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s is not paused any more: the porter asks whether it is off\n", printable(name))
+	return err
+}

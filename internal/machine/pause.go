@@ -1,0 +1,73 @@
+package machine
+
+import "time"
+
+// Bounds of a pause.
+const (
+	MinPause = time.Second
+	MaxPause = 30 * 24 * time.Hour
+)
+
+// pausing is the part of a life in which the porter leaves the machine alone, for
+// maintenance. The machine counts as awake meanwhile: nothing is claimed, asked or woken.
+type pausing struct{ *Machine }
+
+func (m *Machine) pausing() pausing { return pausing{m} }
+
+// PausedUntil returns when the present pause ends, or the zero time.
+func (m *Machine) PausedUntil() time.Time { return m.paused }
+
+// isPaused reports whether the machine is left alone.
+func (m *Machine) isPaused() bool { return !m.paused.IsZero() }
+
+// begin ends what is under way and leaves the machine alone, or changes the end of
+// the present pause.
+func (m pausing) begin(now time.Time, e PauseAsked) {
+	m.paused = e.Until
+	m.endSleep(now)
+	if m.state != Arriving { // which gets what is held
+		m.do(DropPackets{})
+	}
+	m.pending, m.flapsUntil = nil, time.Time{}
+	m.addrs.giveBack(now)
+	if m.state == Awake {
+		m.presence = presence{}
+	} else {
+		m.move(now, Awake, WhyPaused)
+	}
+	m.do(PauseBegan(e))
+}
+
+// end goes on as after a restart: the machine is asked, and settles if it is silent.
+// One that is not watched is asked as after a registration.
+func (m pausing) end(now time.Time, by string) {
+	if !m.isPaused() {
+		return
+	}
+	m.paused, m.unpaused = time.Time{}, now
+	m.failures, m.retryAt, m.reported = 0, time.Time{}, time.Time{}
+	m.do(PauseEnded{By: by})
+	m.awake().beginWatch(now)
+	if !m.presence.next.IsZero() {
+		m.presence.next = now
+	}
+}
+
+// tick ends a pause whose time is over, and reports whether it did.
+func (m pausing) tick(now time.Time) bool {
+	if !m.isPaused() || now.Before(m.paused) {
+		return false
+	}
+	m.end(now, "")
+	return true
+}
+
+// register takes in what the machine says of itself. The rest waits for the end of
+// the pause.
+func (m pausing) register(now time.Time, e Registered) {
+	m.atTheDesk().takeSpec(now, e)
+	m.changed = true
+	if !e.Repeated {
+		m.do(Deferred{Until: m.paused})
+	}
+}

@@ -1,0 +1,93 @@
+package web
+
+import (
+	"context"
+	"net/http"
+
+	"nightporter/internal/machine"
+)
+
+// wake answers a request to wake a machine.
+func (a *api) wake(w http.ResponseWriter, r *http.Request) {
+	b, err := readBody(w, r)
+	var q wakeRequest
+	if err == nil {
+		q, err = parseWake(b)
+	}
+	if err != nil {
+		writeError(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	act := a.house.Wake
+	if q.Test {
+		act = a.house.TestWake
+	}
+	a.act(w, r, "wake", http.StatusAccepted, func(ctx context.Context, name string) error { return act(ctx, name, r.RemoteAddr) })
+}
+
+// pause answers a request to leave a machine alone.
+func (a *api) pause(w http.ResponseWriter, r *http.Request) {
+	b, err := readBody(w, r)
+	if err != nil {
+		writeError(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	until, err := parsePause(b, a.now())
+	if err != nil {
+		writeError(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	a.act(w, r, "pause", http.StatusOK, func(ctx context.Context, name string) error {
+		return a.house.Pause(ctx, name, until, r.RemoteAddr)
+	})
+}
+
+// unpause answers a request to end a pause.
+func (a *api) unpause(w http.ResponseWriter, r *http.Request) {
+	a.act(w, r, "resume", http.StatusOK, func(ctx context.Context, name string) error {
+		return a.house.Unpause(ctx, name, r.RemoteAddr)
+	})
+}
+
+// act has something done to the machine of the path, and answers with the machine.
+func (a *api) act(w http.ResponseWriter, r *http.Request, action string, done int, do func(ctx context.Context, name string) error) {
+	ctx, cancel := context.WithTimeout(r.Context(), actionTimeout)
+	defer cancel()
+	name := r.PathValue("name")
+	if err := do(ctx, name); err != nil {
+		a.fail(w, action, name, err)
+		return
+	}
+	a.writeMachine(w, done, name)
+}
+
+// macAnswer says that a magic packet went out.
+type macAnswer struct {
+	MAC machine.MAC `json:"mac"`
+}
+
+// wakeMAC answers a request to wake what is no machine.
+func (a *api) wakeMAC(w http.ResponseWriter, r *http.Request) {
+	b, err := readBody(w, r)
+	if err != nil {
+		writeError(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	var known []machine.Status
+	if a.maker.during(r, func() { known = a.house.Machines() }) != nil {
+		writeError(w, http.StatusServiceUnavailable, lateMessage)
+		return
+	}
+	mac, err := parseMAC(b, known)
+	if err != nil {
+		writeError(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), actionTimeout)
+	defer cancel()
+	if err := a.house.WakeMAC(ctx, mac, r.RemoteAddr); err != nil {
+		a.fail(w, "wake", mac.String(), err)
+		return
+	}
+	a.write(w, http.StatusAccepted, macAnswer{mac})
+}
