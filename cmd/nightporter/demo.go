@@ -51,13 +51,3 @@ Exit code 0 means that the client was served.`,
 	cmd.Flags().BoolVar(&keep, "keep", false, "leave it running until Ctrl-C, and print where to look")
 	return cmd
 }
-
-// onTerminal reports whether colours make sense (see no-color.org).
-func onTerminal(cmd *cobra.Command) bool {
-	f, isFile := cmd.OutOrStdout().(*os.File)
-	if !isFile || os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb" {
-		return false
-	}
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
-}

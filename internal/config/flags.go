@@ -48,7 +48,13 @@ type flagValue struct {
 
 func (v *flagValue) String() string { return v.text }
 
-func (v *flagValue) Type() string { return v.noun }
+// Type returns what the help calls a value. The name "bool" makes the help show none.
+func (v *flagValue) Type() string {
+	if v.noun == "bool" {
+		return v.noun
+	}
+	return strings.ToUpper(v.noun)
+}
 
 func (v *flagValue) Set(s string) error {
 	if v.list && v.set {

@@ -11,8 +11,10 @@ import (
 	"mime"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strings"
+	"syscall"
 	"time"
 
 	"nightporter/internal/journal"
@@ -38,6 +40,35 @@ var ErrStreamEnded = errors.New("the porter ended the stream of events")
 // ErrToken says that the porter wants a token, or another one.
 var ErrToken = errors.New("401 Unauthorized")
 
+// Unreachable says that no porter answers.
+type Unreachable struct {
+	Host string // and its port
+	Err  error
+}
+
+// Error says why in a few words.
+func (u *Unreachable) Error() string {
+	reason := u.Err
+	var errno syscall.Errno
+	if errors.As(u.Err, &errno) {
+		reason = errno // without the address, which stands there already
+	}
+	return fmt.Sprintf("no nightporter answers at %s (%v)", u.Host, reason)
+}
+
+// Unwrap returns the reason.
+func (u *Unreachable) Unwrap() error { return u.Err }
+
+// Local reports whether the porter was expected on this host.
+func (u *Unreachable) Local() bool {
+	host, _, err := net.SplitHostPort(u.Host)
+	if err != nil {
+		host = strings.Trim(u.Host, "[]")
+	}
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && ip.IsLoopback()
+}
+
 // Client asks a porter about its machines and its events, and to wake machines.
 type Client struct {
 	base  *url.URL
@@ -58,7 +89,10 @@ func NewClient(from string) (*Client, error) {
 	return &Client{base: base, http: &http.Client{Transport: transport, CheckRedirect: sameHost}}, nil
 }
 
-// SetToken sets what Wake shows to the porter: the value of its http.token.
+// Host returns where the porter is, as HOST:PORT.
+func (c *Client) Host() string { return c.base.Host }
+
+// SetToken sets what Wake and Forget show to the porter: the value of its http.token.
 func (c *Client) SetToken(token string) { c.token = token }
 
 // sameHost lets a porter move its clients to TLS or another path, but send no token
@@ -160,7 +194,7 @@ type question struct {
 	method string
 	path   []string // below /api/v1, each part unescaped
 	query  string
-	accept string // the one media type of an answer
+	accept string // the one media type of an answer; empty: it has no body
 	want   int    // its status
 	failed string // what is said if there is no such answer
 	token  bool   // goes with it
@@ -185,7 +219,7 @@ func (c *Client) send(ctx context.Context, q question) (io.ReadCloser, error) {
 		if errors.As(err, &wrapped) {
 			err = wrapped.Err
 		}
-		return nil, c.failed("cannot reach the porter", err)
+		return nil, &Unreachable{Host: c.base.Host, Err: err}
 	}
 	found, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
 	if resp.StatusCode == q.want && found == q.accept {
@@ -216,7 +250,9 @@ func (c *Client) request(ctx context.Context, q question) (*http.Request, error)
 	if err != nil {
 		return nil, err
 	}
-	r.Header.Set("Accept", q.accept)
+	if q.accept != "" {
+		r.Header.Set("Accept", q.accept)
+	}
 	switch {
 	case !q.token || c.token == "":
 	case c.base.User != nil: // the password takes the other
