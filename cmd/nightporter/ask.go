@@ -25,9 +25,6 @@ const (
 	// fromVariable stands in for --from. It is not a key of the configuration.
 	fromVariable = "NIGHTPORTER_FROM"
 	defaultFrom  = "http://localhost:" + web.DefaultPort
-
-	// tokenVariable is that of the key http.token.
-	tokenVariable = "NIGHTPORTER_HTTP__TOKEN"
 )
 
 // asker is what the commands have in common that ask a running porter.
@@ -56,48 +53,6 @@ func nextStep(away *web.Unreachable) string {
 		return "is it running (systemctl status nightporter)? For a porter on another host: --from HOST, or " + fromVariable
 	}
 	return "is it running there, and its port open in the firewall?"
-}
-
-// guarded is what the commands have in common that change something, for which a
-// porter may ask for a token.
-type guarded struct {
-	asker
-	tokenFile string
-	shown     bool // a token goes with the question
-}
-
-func (g *guarded) addTo(fs *pflag.FlagSet) {
-	g.asker.addTo(fs)
-	fs.StringVar(&g.tokenFile, "token-file", "", "the `FILE` that holds the porter's http.token")
-}
-
-// client returns a client that shows the token, for the caller to close.
-func (g *guarded) client() (*web.Client, error) {
-	token := os.Getenv(tokenVariable)
-	if g.tokenFile != "" {
-		var err error
-		if token, err = tokenFromFile(g.tokenFile); err != nil {
-			return nil, err
-		}
-	}
-	c, err := g.asker.client()
-	if err == nil {
-		c.SetToken(token)
-		g.shown = token != ""
-	}
-	return c, err
-}
-
-// explain says why a machine was not woken, forgotten or whatever was asked for.
-func (g *guarded) explain(ctx context.Context, client *web.Client, name, done string, err error) error {
-	if !errors.Is(err, web.ErrToken) {
-		return explain(ctx, client, name, err)
-	}
-	reason := "this porter asks for a token"
-	if g.shown {
-		reason = "the token is not this porter's http.token"
-	}
-	return fmt.Errorf("%s was not %s: %s: --token-file FILE, or %s", printable(name), done, reason, tokenVariable)
 }
 
 // completeName completes the first argument with the names that the porter knows.

@@ -8,15 +8,14 @@ import (
 
 const forgetHelp = `Have a porter forget one of its machines: its addresses are released, and its
 name is free for another network card. A machine that registers again is known
-again, and one of the configuration is forgotten only when it is taken out there.
+again. One of the configuration stays known as the configuration describes it.
 
-If the porter asks for a token (http.token), it comes from --token-file or from the
-environment variable ` + tokenVariable + `.
+` + tokenHelp + `
 
 Exit code 0 means that the machine is forgotten.`
 
 // forgetFlags are the flags of the forget command.
-type forgetFlags struct{ guarded }
+type forgetFlags struct{ changer }
 
 // newForgetCommand returns the command "forget".
 func newForgetCommand() *cobra.Command {
@@ -41,7 +40,7 @@ func (f *forgetFlags) run(cmd *cobra.Command, name string) error {
 	}
 	defer client.Close()
 	if err := client.Forget(cmd.Context(), name); err != nil {
-		return f.explain(cmd.Context(), client, name, "forgotten", err)
+		return unchanged(name, "forgotten", explain(cmd.Context(), client, name, err))
 	}
 	_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s is forgotten\n", printable(name))
 	return err

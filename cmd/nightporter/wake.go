@@ -16,8 +16,7 @@ const wakeHelp = `Have a porter wake one of its machines.
 Without --wait it returns once the porter has accepted the request. With --wait the
 events of the machine are shown until it is awake, or the wake has failed.
 
-If the porter asks for a token (http.token), it comes from --token-file or from the
-environment variable ` + tokenVariable + `.
+` + tokenHelp + `
 
 Exit code 0 means that the porter accepted it, and with --wait that the machine is
 awake; 2 that it is not awake within that time, or that the command line is wrong;
@@ -28,7 +27,7 @@ const wakeExample = `  nightporter wake tower --from raspberrypi
 
 // wakeFlags are the flags of the wake command.
 type wakeFlags struct {
-	guarded
+	changer
 	wait time.Duration
 	json bool
 }
@@ -77,7 +76,7 @@ func (f *wakeFlags) wake(cmd *cobra.Command, client *web.Client, name string) er
 	}
 	m, err := client.Wake(ctx, name)
 	if err != nil {
-		return f.explain(ctx, client, name, "woken", err)
+		return unchanged(name, "woken", explain(ctx, client, name, err))
 	}
 	if f.wait == 0 {
 		return f.tell(cmd, m, name, m.State.String())

@@ -40,6 +40,9 @@ var ErrStreamEnded = errors.New("the porter ended the stream of events")
 // ErrToken says that the porter wants a token, or another one.
 var ErrToken = errors.New("401 Unauthorized")
 
+// ErrWrongToken is an ErrToken though a token was shown.
+var ErrWrongToken = errors.New("not the token of this porter")
+
 // Unreachable says that no porter answers.
 type Unreachable struct {
 	Host string // and its port
@@ -229,7 +232,11 @@ func (c *Client) send(ctx context.Context, q question) (io.ReadCloser, error) {
 	if resp.StatusCode == q.want {
 		return nil, c.failed("is it nightporter?", fmt.Errorf("content type: found %q, expected %s", found, q.accept))
 	}
-	return nil, c.failed(q.failed, statusError(resp))
+	err = statusError(resp)
+	if errors.Is(err, ErrToken) && q.token && c.token != "" {
+		err = fmt.Errorf("%w: %w", ErrWrongToken, err)
+	}
+	return nil, c.failed(q.failed, err)
 }
 
 // asKept returns a name as the porter keeps it: a terminal may spell "é" in two characters.
