@@ -42,8 +42,8 @@ var (
 )
 
 // daemonConfig makes the demo short: asked so often, the machine counts as off 3 s
-// after its last answer.
-const daemonConfig = "probe: {interval: 200ms}\n"
+// after its last answer. A wake that fails has failed after 2 s.
+const daemonConfig = "probe: {interval: 200ms}\nwake: {attempts: 2, interval: 1s}\n"
 
 // connectTimeout is how patient the client is.
 const connectTimeout = 30 * time.Second
@@ -207,18 +207,4 @@ func (s *show) stop(ctx context.Context) error {
 		err = fmt.Errorf("the daemon ended with exit code %d", code)
 	}
 	return err
-}
-
-// keep leaves everything running, reachable from this host's loopback.
-func (s *show) keep(ctx context.Context) error {
-	addr, err := s.lan.Proxy(s.lan.Porter(), netip.AddrPortFrom(s.lan.Porter().Addr4(), rig.HTTPPort).String())
-	if err != nil {
-		return err
-	}
-	s.title("It goes on running until Ctrl-C")
-	for _, path := range []string{"/", "/metrics", "/api/v1/machines"} {
-		s.line(fmt.Sprintf("  http://%s%s", addr, path))
-	}
-	<-ctx.Done()
-	return s.stop(context.WithoutCancel(ctx))
 }
