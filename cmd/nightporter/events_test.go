@@ -107,6 +107,7 @@ var (
 			"has a new network card: d8:cb:8a:39:be:a1 instead of 02:00:00:00:00:09"},
 		{journal.Event{Kind: journal.Renamed, Reason: `the name "nas" belongs to 02:00:00:00:00:09 already`},
 			`has this name in place of its own: the name "nas" belongs to 02:00:00:00:00:09 already`},
+		{journal.Event{Kind: journal.Renamed, By: "tower\x1b"}, "renamed from tower\uFFFD"},
 		{journal.Event{Kind: journal.CommandFailed, Reason: "exit status 3: no such plug"}, "wake command failed: exit status 3: no such plug"},
 		{journal.Event{Kind: journal.Forgotten, Reason: "asked for by 10.77.0.10:40002"}, "forgotten: asked for by 10.77.0.10:40002"},
 		{journal.Event{Kind: "moved_house", Reason: "what a newer porter tells"}, "moved house: what a newer porter tells"},

@@ -154,8 +154,13 @@ func (l *loop) admit(a admission) error {
 	if err := l.register(e, a); err != nil {
 		return err
 	}
-	if why != "" && had != a.Name {
+	switch {
+	case had == a.Name:
+	case why != "":
 		l.tellName(e, wanted, why)
+	case had != "":
+		l.log.Info("machine renamed", "event", "renamed_itself", "machine", e, "mac", a.MAC, "before", had)
+		l.journal.Append(journal.Record{Event: journal.Event{Kind: journal.Renamed, At: time.Now(), Machine: a.Name, MAC: a.MAC, By: had}})
 	}
 	return nil
 }
