@@ -29,7 +29,7 @@ type finding struct {
 
 // checkHost says whether a daemon with this configuration can work on this host.
 func (f *checkFlags) checkHost(cmd *cobra.Command, conf *config.Config) error {
-	running := f.running(cmd, conf)
+	running := usedBy(cmd, conf)
 	findings := []finding{checkCapabilities(conf)}
 	findings = append(findings, checkInterfaces(conf)...)
 	findings = append(findings, checkPorts("registration.listen", conf.Registration.Listen, running)...)
@@ -54,8 +54,11 @@ func (f *checkFlags) checkHost(cmd *cobra.Command, conf *config.Config) error {
 	return nil
 }
 
-// running reports whether a porter answers at one of the addresses of http.listen.
-func (f *checkFlags) running(cmd *cobra.Command, conf *config.Config) bool {
+// usedBy says that the porter itself may have its ports, or nothing.
+func usedBy(cmd *cobra.Command, conf *config.Config) string {
+	if conf.HTTP.WebConfig != "" {
+		return "in use; with http.web_config it does not show whether by nightporter"
+	}
 	for _, addr := range conf.HTTP.Listen {
 		if strings.HasPrefix(addr, ":") {
 			addr = "localhost" + addr
@@ -67,10 +70,10 @@ func (f *checkFlags) running(cmd *cobra.Command, conf *config.Config) bool {
 		_, err = client.Status(cmd.Context())
 		client.Close()
 		if err == nil {
-			return true
+			return "nightporter is running"
 		}
 	}
-	return false
+	return ""
 }
 
 func checkCapabilities(conf *config.Config) finding {
@@ -146,7 +149,7 @@ func prefixesOf(name string) []string {
 }
 
 // checkPorts listens for a moment where the daemon would.
-func checkPorts(key string, addrs []string, running bool) []finding {
+func checkPorts(key string, addrs []string, usedBy string) []finding {
 	var all []finding
 	for _, addr := range addrs {
 		found := finding{what: key, text: addr}
@@ -154,8 +157,8 @@ func checkPorts(key string, addrs []string, running bool) []finding {
 		switch {
 		case err == nil:
 			found.err = ln.Close()
-		case running && errors.Is(err, syscall.EADDRINUSE):
-			found.text += " (nightporter is running)"
+		case usedBy != "" && errors.Is(err, syscall.EADDRINUSE):
+			found.text += " (" + usedBy + ")"
 		default:
 			found.err = portError(addr, err)
 		}

@@ -23,8 +23,8 @@ var registerKeys = []string{
 	"idle_watts", "sleep_watts", "timeout", "retries",
 }
 
-// setting is one line of a file of settings, with those that continue it.
-type setting struct {
+// confSetting is one line of a file of settings, with those that continue it.
+type confSetting struct {
 	key, value string
 	line       int
 }
@@ -52,13 +52,13 @@ func (f *registerFlags) complete(flags *pflag.FlagSet) error {
 
 // open returns the settings that no flag gives: --port goes before monitor, for
 // instance, and monitor before port.
-func (f *registerFlags) open(settings []setting, flags *pflag.FlagSet) []setting {
+func (f *registerFlags) open(settings []confSetting, flags *pflag.FlagSet) []confSetting {
 	given := func(names ...string) bool { return slices.ContainsFunc(names, flags.Changed) }
 	has := func(key string) bool {
-		return slices.ContainsFunc(settings, func(s setting) bool { return s.key == key && s.value != "" })
+		return slices.ContainsFunc(settings, func(s confSetting) bool { return s.key == key && s.value != "" })
 	}
 	left := slices.Clone(settings)
-	return slices.DeleteFunc(left, func(s setting) bool {
+	return slices.DeleteFunc(left, func(s confSetting) bool {
 		switch s.key {
 		case "monitor":
 			return s.value == "" || given("monitor", "port", "known")
@@ -71,10 +71,10 @@ func (f *registerFlags) open(settings []setting, flags *pflag.FlagSet) []setting
 	})
 }
 
-func (s setting) flag() string { return strings.ReplaceAll(s.key, "_", "-") }
+func (s confSetting) flag() string { return strings.ReplaceAll(s.key, "_", "-") }
 
 // set gives a flag the value of a setting.
-func (s setting) set(flags *pflag.FlagSet) error {
+func (s confSetting) set(flags *pflag.FlagSet) error {
 	values := []string{s.value}
 	switch s.key {
 	case "monitor":
@@ -97,7 +97,7 @@ func (s setting) set(flags *pflag.FlagSet) error {
 // parseRegisterConf reads the section [register] as Python's configparser does: "key =
 // value" or "key: value", "#" and ";" before comments, and indented lines that continue a
 // value.
-func parseRegisterConf(text string) ([]setting, error) {
+func parseRegisterConf(text string) ([]confSetting, error) {
 	var all []setting
 	section, number := "", 0
 	open := false // the last line of the section can be continued
@@ -123,7 +123,7 @@ func parseRegisterConf(text string) ([]setting, error) {
 		if err != nil {
 			return nil, err
 		}
-		if slices.ContainsFunc(all, func(other setting) bool { return other.key == s.key }) {
+		if slices.ContainsFunc(all, func(other confSetting) bool { return other.key == s.key }) {
 			return nil, fmt.Errorf("line %d: %s: found twice, expected once", number, s.key)
 		}
 		all, open = append(all, s), true
@@ -131,10 +131,10 @@ func parseRegisterConf(text string) ([]setting, error) {
 	return all, nil
 }
 
-func parseSetting(line string, number int) (setting, error) {
+func parseSetting(line string, number int) (confSetting, error) {
 	at := strings.IndexAny(line, "=:")
 	if at < 0 {
-		return setting{}, fmt.Errorf("line %d: expected KEY = VALUE", number)
+		return confSetting{}, fmt.Errorf("line %d: expected KEY = VALUE", number)
 	}
 	key := strings.ReplaceAll(strings.ToLower(strings.TrimSpace(line[:at])), "-", "_")
 	if !slices.Contains(registerKeys, key) {
@@ -142,7 +142,7 @@ func parseSetting(line string, number int) (setting, error) {
 		if meant := config.Suggest(key, registerKeys); meant != "" {
 			err = fmt.Errorf("%w: did you mean %s?", err, meant)
 		}
-		return setting{}, err
+		return confSetting{}, err
 	}
-	return setting{key, strings.TrimSpace(line[at+1:]), number}, nil
+	return confSetting{key, strings.TrimSpace(line[at+1:]), number}, nil
 }

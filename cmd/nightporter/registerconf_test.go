@@ -82,7 +82,7 @@ func FuzzRegisterConf(f *testing.F) {
 			again.WriteString(s.key + " = " + strings.ReplaceAll(s.value, "\n", "\n  ") + "\n")
 		}
 		read, err := parseRegisterConf(again.String())
-		same := func(a, b setting) bool { return a.key == b.key && a.value == b.value }
+		same := func(a, b confSetting) bool { return a.key == b.key && a.value == b.value }
 		if err != nil || !slices.EqualFunc(all, read, same) {
 			t.Errorf("%q was read as %v, and again as %v, %v", text, all, read, err)
 		}

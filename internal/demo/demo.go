@@ -42,8 +42,11 @@ var (
 )
 
 // daemonConfig makes the demo short: asked so often, the machine counts as off 3 s
-// after its last answer. A wake that fails has failed after 2 s.
-const daemonConfig = "probe: {interval: 200ms}\nwake: {attempts: 2, interval: 1s}\n"
+// after its last answer.
+const daemonConfig = "probe: {interval: 200ms}\n"
+
+// keptConfig has a wake that fails fail after 2 s.
+const keptConfig = "wake: {attempts: 2, interval: 1s}\n"
 
 // connectTimeout is how patient the client is.
 const connectTimeout = 30 * time.Second
@@ -71,7 +74,11 @@ func Run(ctx context.Context, o Options) (err error) {
 	}
 	defer func() { err = errors.Join(err, s.lan.Close()) }()
 	s.say("lan", "a switch, a router, a client, the porter's host and a NAS, each in a network namespace")
-	if s.d, err = rig.Start(ctx, s.lan, dir, rig.Options{Exe: o.Exe, Config: daemonConfig}); err != nil {
+	config := daemonConfig
+	if o.Keep {
+		config += keptConfig
+	}
+	if s.d, err = rig.Start(ctx, s.lan, dir, rig.Options{Exe: o.Exe, Config: config}); err != nil {
 		return err
 	}
 	defer s.d.Kill()
