@@ -34,7 +34,7 @@ func handlerOf(w io.Writer, format string, opts *slog.HandlerOptions) slog.Handl
 }
 
 func withoutTime(groups []string, a slog.Attr) slog.Attr {
-	if a.Key == slog.TimeKey && len(groups) == 0 {
+	if a.Key == slog.TimeKey && a.Value.Kind() == slog.KindTime && len(groups) == 0 {
 		return slog.Attr{}
 	}
 	return a

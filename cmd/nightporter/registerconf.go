@@ -98,7 +98,7 @@ func (s confSetting) set(flags *pflag.FlagSet) error {
 // value" or "key: value", "#" and ";" before comments, and indented lines that continue a
 // value.
 func parseRegisterConf(text string) ([]confSetting, error) {
-	var all []setting
+	var all []confSetting
 	section, number := "", 0
 	open := false // the last line of the section can be continued
 	for line := range strings.Lines(text) {

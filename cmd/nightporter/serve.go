@@ -14,6 +14,7 @@ import (
 
 	"github.com/prometheus/common/version"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"golang.org/x/sync/errgroup"
 
 	"nightporter/internal/config"
@@ -60,6 +61,26 @@ func newServeCommand() *cobra.Command {
 func addConfigFlags(cmd *cobra.Command, path *string) {
 	cmd.Flags().StringVar(path, "config", config.DefaultPath, "the configuration `FILE`")
 	config.AddFlags(cmd.Flags())
+	cmd.SetUsageFunc(configUsage)
+}
+
+// configUsage prints the few flags of a command apart from those of the configuration.
+func configUsage(cmd *cobra.Command) error {
+	isKey := make(map[string]bool)
+	for _, k := range config.Keys() {
+		isKey[k.Path] = true
+	}
+	own, keys := new(pflag.FlagSet), new(pflag.FlagSet)
+	cmd.LocalFlags().VisitAll(func(f *pflag.Flag) {
+		if isKey[f.Name] {
+			keys.AddFlag(f)
+		} else {
+			own.AddFlag(f)
+		}
+	})
+	_, err := fmt.Fprintf(cmd.OutOrStderr(), "Usage:\n  %s\n\nExamples:\n%s\n\nFlags:\n%s\nFlags for the keys of the configuration:\n%s",
+		cmd.UseLine(), cmd.Example, own.FlagUsages(), keys.FlagUsages())
+	return err
 }
 
 // load reads the configuration with the layers of this command line.

@@ -73,11 +73,11 @@ func unknownCommand(root *cobra.Command, args []string) string {
 			break
 		}
 	}
-	text := fmt.Sprintf("unknown command %q", name)
+	const list = "`nightporter --help` lists the commands"
 	if similar := root.SuggestionsFor(name); len(similar) > 0 {
-		text += ": did you mean " + strings.Join(similar, " or ") + "?"
+		return fmt.Sprintf("unknown command %q: did you mean %s? %s", name, strings.Join(similar, " or "), list)
 	}
-	return text + " `nightporter --help` lists the commands"
+	return fmt.Sprintf("unknown command %q: %s", name, list)
 }
 
 // flagError puts an error of the flag parser into words of our own.

@@ -69,9 +69,13 @@ func TestHelp(t *testing.T) {
 	}
 }
 
-// The placeholders of flags are in capitals.
+// The placeholders of flags are in capitals, and those of the configuration stand apart.
 func TestPlaceholders(t *testing.T) {
 	_, out, _ := program(t, "serve", "--help")
+	before, after, _ := strings.Cut(out, "\n\nFlags for the keys of the configuration:\n")
+	if !contains(before, "Exit code 0", "Usage:\n  nightporter serve [flags]\n", "Examples:", "--config FILE", "--help") || strings.Contains(after, "--config") {
+		t.Errorf("printed\n%s", out)
+	}
 	for _, want := range []string{"--wake.attempts NUMBER", "--log.level WORD", "--wake.interval DURATION", "--interfaces NAME,..."} {
 		if !strings.Contains(out, want) {
 			t.Errorf("%q is not in\n%s", want, out)
