@@ -64,6 +64,9 @@ func addConfigFlags(cmd *cobra.Command, path *string) {
 	cmd.SetUsageFunc(configUsage)
 }
 
+// helpWidth is how many columns the help of the configuration's flags takes.
+const helpWidth = 120
+
 // configUsage prints the few flags of a command apart from those of the configuration.
 func configUsage(cmd *cobra.Command) error {
 	isKey := make(map[string]bool)
@@ -79,7 +82,7 @@ func configUsage(cmd *cobra.Command) error {
 		}
 	})
 	_, err := fmt.Fprintf(cmd.OutOrStderr(), "Usage:\n  %s\n\nExamples:\n%s\n\nFlags:\n%s\nFlags for the keys of the configuration:\n%s",
-		cmd.UseLine(), cmd.Example, own.FlagUsages(), keys.FlagUsages())
+		cmd.UseLine(), cmd.Example, own.FlagUsagesWrapped(helpWidth), keys.FlagUsagesWrapped(helpWidth))
 	return err
 }
 
