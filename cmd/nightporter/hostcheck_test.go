@@ -13,13 +13,12 @@ import (
 // hostChecked runs check --host on the porter's host, which has a daemon.
 func (h *house) hostChecked(text string) (code int, out string) {
 	h.Helper()
-	dir := h.TempDir()
-	conf := filepath.Join(dir, "config.yaml")
-	h.must(os.WriteFile(conf, []byte("state_dir: "+dir+"\n"+text), 0o600))
+	conf := filepath.Join(h.TempDir(), "config.yaml")
+	h.must(os.WriteFile(conf, []byte(text), 0o600))
 	cmd := h.d.Host().Command(h.ctx, os.Args[0], "check", "--host", "--config", conf)
 	cmd.Env = append(os.Environ(), programEnv...)
 	var printed strings.Builder
-	cmd.Stdout = &printed
+	cmd.Stdout, cmd.Stderr = &printed, &printed
 	h.must(h.d.Host().Start(cmd))
 	if err := cmd.Wait(); err != nil && cmd.ProcessState == nil {
 		h.Fatal(err)
@@ -31,16 +30,16 @@ func (h *house) hostChecked(text string) (code int, out string) {
 // missing is named with what to do.
 func TestCheckHost(t *testing.T) {
 	h := open(t, brisk)
-	code, out := h.hostChecked("")
+	code, out := h.hostChecked("state_dir: " + t.TempDir() + "\n")
 	if code != 0 || !contains(out, "ok  capabilities         CAP_NET_ADMIN CAP_NET_RAW\n", "ok  interfaces           eth0 10.77.0.2/24",
 		"ok  registration.listen  :13717 (nightporter is running)\n", "ok  http.listen          :9717 (nightporter is running)\n",
 		"ok  state_dir            /", "ok  nftables             can be used\n") {
 		t.Errorf("exit code %d\n%s", code, out)
 	}
-	code, out = h.hostChecked("interfaces: [eth0, eth9]\nstate_dir: /proc/none\nhttp: {listen: [':13717']}\nregistration: {listen: [':9999']}\n")
+	code, out = h.hostChecked("interfaces: [eth0, eth9]\nstate_dir: /dev/null/none\nhttp: {listen: [':13717']}\nregistration: {listen: [':9999']}\n")
 	if code != 1 || !contains(out, "ok     interfaces           eth0 10.77.0.2/24", "WRONG  interfaces           ", "eth9",
 		"ok     registration.listen  :9999\n", "WRONG  http.listen          :13717: address already in use: `ss -ltnp 'sport = :13717'` shows by what",
-		"WRONG  state_dir            /proc: ") {
+		"WRONG  state_dir            /dev/null/none: not a directory: ") {
 		t.Errorf("exit code %d\n%s", code, out)
 	}
 	if h.d.Log.Len() == 0 || strings.Contains(h.d.Log.Text(), `"level":"ERROR"`) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -102,7 +103,7 @@ func serve(ctx context.Context, path string, load func() (*config.Config, error)
 	var level slog.LevelVar
 	level.Set(conf.Log.Level)
 	log := newLogger(stderr, conf.Log.Format, &level)
-	log.Info("starting nightporter", "event", "starting", "version", version.Version, "pid", os.Getpid())
+	log.Info("starting nightporter", "event", "starting", "version", cmp.Or(version.Version, "unknown"), "pid", os.Getpid())
 	d, err := openUnprivileged(conf, path, log, &level)
 	if err != nil {
 		return err
