@@ -270,6 +270,25 @@ func TestWakeCommandShowsTheToken(t *testing.T) {
 	}
 }
 
+// forget is as careful as wake, and says what it did.
+func TestForgetShowsTheToken(t *testing.T) {
+	url := staff(t, twoMachines(), web.Access{Token: "open sesame"})
+	for _, tt := range []struct {
+		token, out, errs string
+	}{
+		{"", "", "nightporter: nas was not forgotten: this porter asks for a token: --token-file FILE, or NIGHTPORTER_HTTP__TOKEN\n"},
+		{"another", "", "nightporter: nas was not forgotten: the token is not this porter's http.token: --token-file FILE, or NIGHTPORTER_HTTP__TOKEN\n"},
+		{"open sesame", "nas is forgotten\n", ""},
+		{"open sesame", "", "nightporter: no machine is named \"nas\"; there are: pc\uFFFD\n"},
+	} {
+		t.Setenv(tokenVariable, tt.token)
+		code, out, errs := program(t, "forget", "nas", "--from", url)
+		if (code == 0) != (tt.errs == "") || out != tt.out || errs != tt.errs {
+			t.Errorf("with %q: exit code %d, %q, %q", tt.token, code, out, errs)
+		}
+	}
+}
+
 func TestNamesAreCompleted(t *testing.T) {
 	h := twoMachines()
 	h.machines = append(h.machines, machine.Status{Spec: machine.Spec{Name: "nursery"}, State: machine.Arriving, Since: evening})
