@@ -102,9 +102,6 @@ func (f *registerFlags) run(cmd *cobra.Command) error {
 	}
 	ctx, cancel := context.WithTimeout(cmd.Context(), f.timeout)
 	defer cancel()
-	if err := resolves(ctx, addr); err != nil {
-		return err
-	}
 	w, err := f.wire(ctx, addr, cmd.Flags().Changed)
 	if err != nil {
 		return err
@@ -117,7 +114,7 @@ func (f *registerFlags) run(cmd *cobra.Command) error {
 		return f.try(ctx, cmd, addr, w)
 	}
 	if err := registration.SendRetry(ctx, addr, w, f.retries); err != nil {
-		return fmt.Errorf("register with %s: %w", addr, err)
+		return fmt.Errorf("register with %s: %w", addr, notFound(addr, err))
 	}
 	_, err = fmt.Fprintf(cmd.OutOrStdout(), "registered %s with %s\n", strings.TrimSpace(w.Name+" "+w.MAC), addr)
 	return err
@@ -138,7 +135,7 @@ func (f *registerFlags) try(ctx context.Context, cmd *cobra.Command, addr string
 	}
 	answer, err := registration.Try(ctx, addr, w)
 	if err != nil {
-		return fmt.Errorf("ask %s: %w", addr, err)
+		return fmt.Errorf("ask %s: %w", addr, notFound(addr, err))
 	}
 	_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: %s\n", addr, answer)
 	return err
@@ -153,16 +150,18 @@ func warnPortless(to io.Writer, w registration.Wire) {
 	}
 }
 
-// resolves looks up the porter's name, so that an error says what is wrong.
-func resolves(ctx context.Context, addr string) error {
-	host, _, err := net.SplitHostPort(addr)
-	if err != nil {
-		return usagef("--to: found %q: expected HOST or HOST:PORT", addr)
+// notFound says what to do if err means that the porter's name has no address, and is err
+// otherwise.
+func notFound(addr string, err error) error {
+	var dns *net.DNSError
+	if !errors.As(err, &dns) {
+		return err
 	}
-	if _, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host); err != nil {
-		return fmt.Errorf("cannot find the porter: no address for %q: give its IP address, such as --to 192.168.1.2", host)
+	host, _, splitErr := net.SplitHostPort(addr)
+	if splitErr != nil {
+		host = addr
 	}
-	return nil
+	return fmt.Errorf("cannot find the porter: no address for %q: give its IP address, such as --to 192.168.1.2", host)
 }
 
 // porterAddress completes HOST, HOST:PORT, [IPV6]:PORT or a bare IPv6 address.
@@ -212,6 +211,9 @@ func (f *registerFlags) describeSelf(ctx context.Context, addr string, w *regist
 		return usagef("nothing would wake this machine: expected --port (such as --port 22/tcp), --monitor or --known")
 	}
 	self, err := registration.Detect(ctx, addr)
+	if lost := notFound(addr, err); lost != err {
+		return lost
+	}
 	if err != nil {
 		return fmt.Errorf("%w: give --mac and --monitor", err)
 	}

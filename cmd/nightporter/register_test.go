@@ -147,7 +147,9 @@ func TestRegisterErrors(t *testing.T) {
 		{"two ways at once", append(machine, "--port", "22"), "--monitor and --port: give one of them"},
 		{"an argument", append(machine, "tower"), `found "tower", expected no argument`},
 		{"two tokens", append(machine, "--token", "a", "--token-file", "b"), "--token and --token-file: give one of them"},
-		{"no such porter", append(machine, "--to", "bad host"), `cannot find the porter: no address for "bad host": give its IP address, such as --to 192.168.1.2`},
+		{"no such porter", []string{"--to", "bad host", "--port", "22"}, `cannot find the porter: no address for "bad host": give its IP address, such as --to 192.168.1.2`},
+		{"no such porter for a machine", append(machine, "--to", "bad host", "--retries", "0"),
+			`register with bad host:13717: cannot find the porter: no address for "bad host": give its IP address, such as --to 192.168.1.2`},
 		{"no such settings", append(machine, "--config", "/nonexistent"), "--config: open /nonexistent: no such file or directory"},
 		{"no token file", append(machine, "--token-file", "/nonexistent"), "--token-file: open /nonexistent: no such file or directory"},
 	} {
