@@ -11,12 +11,12 @@ import (
 )
 
 // hostChecked runs check --host on the porter's host, which has a daemon.
-func (h *house) hostChecked(text string) (code int, out string) {
+func (h *house) hostChecked(text string, env ...string) (code int, out string) {
 	h.Helper()
 	conf := filepath.Join(h.TempDir(), "config.yaml")
 	h.must(os.WriteFile(conf, []byte(text), 0o600))
 	cmd := h.d.Host().Command(h.ctx, os.Args[0], "check", "--host", "--config", conf)
-	cmd.Env = append(os.Environ(), programEnv...)
+	cmd.Env = append(append(os.Environ(), programEnv...), env...)
 	var printed strings.Builder
 	cmd.Stdout, cmd.Stderr = &printed, &printed
 	h.must(h.d.Host().Start(cmd))
@@ -41,6 +41,11 @@ func TestCheckHost(t *testing.T) {
 		"ok     registration.listen  :9999\n", "WRONG  http.listen          :13717: address already in use: `ss -ltnp 'sport = :13717'` shows by what",
 		"WRONG  state_dir            /dev/null/none: not a directory: ") {
 		t.Errorf("exit code %d\n%s", code, out)
+	}
+	code, out = h.hostChecked("state_dir: "+t.TempDir()+"\n", withoutNetAdmin+"=1")
+	if code != 1 || !contains(out, "WRONG  capabilities         CAP_NET_ADMIN missing: run this as root; ", "ok     interfaces ",
+		"ok     nftables             cannot be used, and claim.guard is auto: claims work without it (") {
+		t.Errorf("without CAP_NET_ADMIN: exit code %d\n%s", code, out)
 	}
 	if h.d.Log.Len() == 0 || strings.Contains(h.d.Log.Text(), `"level":"ERROR"`) {
 		t.Error("the daemon was disturbed")
