@@ -197,7 +197,7 @@ type question struct {
 	method string
 	path   []string // below /api/v1, each part unescaped
 	query  string
-	accept string // the one media type of an answer; empty: it has no body
+	accept string // the one media type of an answer
 	want   int    // its status
 	failed string // what is said if there is no such answer
 	token  bool   // goes with it
@@ -225,7 +225,7 @@ func (c *Client) send(ctx context.Context, q question) (io.ReadCloser, error) {
 		return nil, &Unreachable{Host: c.base.Host, Err: err}
 	}
 	found, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
-	if resp.StatusCode == q.want && found == q.accept {
+	if resp.StatusCode == q.want && (found == q.accept || q.want == http.StatusNoContent) {
 		return resp.Body, nil
 	}
 	defer resp.Body.Close()
@@ -257,9 +257,7 @@ func (c *Client) request(ctx context.Context, q question) (*http.Request, error)
 	if err != nil {
 		return nil, err
 	}
-	if q.accept != "" {
-		r.Header.Set("Accept", q.accept)
-	}
+	r.Header.Set("Accept", q.accept)
 	switch {
 	case !q.token || c.token == "":
 	case c.base.User != nil: // the password takes the other

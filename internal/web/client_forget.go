@@ -12,7 +12,7 @@ func (c *Client) Forget(ctx context.Context, name string) error {
 	defer cancel()
 	body, err := c.send(ctx, question{
 		method: http.MethodDelete, path: []string{"machines", name}, token: true,
-		want: http.StatusNoContent, failed: "not forgotten",
+		accept: jsonType, want: http.StatusNoContent, failed: "not forgotten",
 	})
 	if err != nil {
 		return err
