@@ -175,9 +175,12 @@ func TestEventsAreChosen(t *testing.T) {
 	}
 	const unknown = "nightporter: --machine: no machine is named \"tv\": the porter knows none so far\n"
 	for _, args := range [][]string{nil, {"--json"}, {"-f"}} {
-		code, out, errs := events(t, append(args, "--from", url, "--machine", "tv")...)
-		if code != 1 || out != "" || errs != unknown {
-			t.Errorf("%q of no machine: exit code %d, printed %q, %q", args, code, out, errs)
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		var out, errs bytes.Buffer
+		code := run(ctx, append([]string{"events", "--from", url, "--machine", "tv"}, args...), &out, &errs)
+		cancel()
+		if code != 1 || out.String() != "" || errs.String() != unknown {
+			t.Errorf("%q of no machine: exit code %d, printed %q, %q", args, code, &out, &errs)
 		}
 	}
 }
