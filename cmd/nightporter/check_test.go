@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"nightporter/internal/config"
 )
 
 // checked runs check in a directory with files of those contents, with --config and
@@ -65,8 +67,12 @@ func TestCheckWithoutAFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	missing := filepath.Join(dir, "config.yaml")
-	if got := similarFiles(missing); len(got) != 1 || got[0] != other {
-		t.Errorf("beside it are %q, want %q", got, other)
+	var said strings.Builder
+	cmd := newCheckCommand()
+	cmd.SetErr(&said)
+	(&checkFlags{path: missing}).summarize(cmd, config.Default(), new(config.Origins))
+	if !contains(said.String(), "configuration OK: no "+missing+", 0 machines; 0 of ", other+" is there, but not read: expected the name config.yaml\n") {
+		t.Errorf("said %q", said.String())
 	}
 	if code, _, errs := program(t, "check", "--config", missing); code != 1 || !contains(errs, missing, "no such file") {
 		t.Errorf("one that was asked for: exit code %d, %q", code, errs)
