@@ -11,7 +11,7 @@ import (
 	"nightporter/internal/registration"
 )
 
-// A trial is judged as a registration is, and changes nothing, whoever is known.
+// A trial is judged as a registration is, and changes nothing, whatever machines are known.
 func TestTrialChangesNothing(t *testing.T) {
 	onLab(t, nil, func(x *fixture) {
 		defer x.serve()()
