@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -17,23 +18,41 @@ import (
 	"nightporter/internal/web"
 )
 
-// completionTimeout bounds what somebody waits for who pressed Tab.
+// completionTimeout bounds how long the shell waits for a completion.
 const completionTimeout = 2 * time.Second
+
+const (
+	// fromVariable stands in for --from. It is not a key of the configuration.
+	fromVariable = "NIGHTPORTER_FROM"
+	defaultFrom  = "http://localhost:" + web.DefaultPort
+)
 
 // asker is what the commands have in common that ask a running porter.
 type asker struct{ from string }
 
 func (a *asker) addTo(fs *pflag.FlagSet) {
-	fs.StringVar(&a.from, "from", "http://localhost:"+web.DefaultPort, "the porter's `URL` or HOST[:PORT]")
+	fs.StringVar(&a.from, "from", "", "the porter's `URL` or HOST[:PORT] (default: "+fromVariable+" in the environment, or "+defaultFrom+")")
 }
 
 // client returns a client of the porter, for the caller to close.
 func (a *asker) client() (*web.Client, error) {
-	c, err := web.NewClient(a.from)
+	from, origin := a.from, "--from"
+	if from == "" {
+		from, origin = os.Getenv(fromVariable), fromVariable
+	}
+	c, err := web.NewClient(cmp.Or(from, defaultFrom))
 	if err != nil {
-		return nil, fmt.Errorf("--from: %w", err)
+		return nil, usagef("%s: %v", origin, err)
 	}
 	return c, nil
+}
+
+// nextStep says what to try where no porter answers.
+func nextStep(away *web.Unreachable) string {
+	if away.Local() {
+		return "is it running (systemctl status nightporter)? For a porter on another host: --from HOST, or " + fromVariable
+	}
+	return "is it running there, and its port open in the firewall?"
 }
 
 // completeName completes the first argument with the names that the porter knows.
@@ -80,13 +99,13 @@ func explain(ctx context.Context, client *web.Client, name string, err error) er
 	case listErr != nil:
 		return err
 	case len(all) == 0:
-		return fmt.Errorf("found %q: the porter knows no machine: expected one to register first", name)
+		return fmt.Errorf("no machine is named %q: the porter knows none so far", name)
 	}
 	names := make([]string, len(all))
 	for i, m := range all {
 		names[i] = printable(m.Name)
 	}
-	return fmt.Errorf("found %q, which the porter does not know: expected one of %s", name, strings.Join(names, ", "))
+	return fmt.Errorf("no machine is named %q; there are: %s", name, strings.Join(names, ", "))
 }
 
 // tokenFromFile returns the token that a file holds, without the newline after it.
@@ -103,12 +122,4 @@ func printJSON(w io.Writer, v any) error {
 	out := json.NewEncoder(w)
 	out.SetIndent("", "  ")
 	return out.Encode(v)
-}
-
-// oneName is cobra.ExactArgs(1) with an error that says of what.
-func oneName(_ *cobra.Command, args []string) error {
-	if len(args) != 1 {
-		return fmt.Errorf("found %d arguments, expected the name of one machine", len(args))
-	}
-	return nil
 }

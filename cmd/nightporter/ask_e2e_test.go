@@ -34,14 +34,14 @@ func TestWakeByCommand(t *testing.T) {
 	nas := h.nas(nil)
 	h.putToSleep(nas)
 	code, out := h.asked("status")
-	if lines := strings.Split(out, "\n"); code != 0 || len(lines) != 3 || !contains(lines[1], "nas ", " asleep ", " never") {
+	if lines := strings.Split(out, "\n"); code != 0 || len(lines) != 4 || !contains(lines[0], "ready, 1 of 1 machines asleep") || !contains(lines[2], "nas ", " asleep ", " never") {
 		t.Errorf("exit code %d, %s", code, out)
 	}
 	if code, out := h.asked("status", "nas"); code != 0 || !contains(out, "asleep", "10.77.0.20 22/tcp 22/udp 27015/udp icmp", nas.MAC().String()) {
 		t.Errorf("exit code %d, %s", code, out)
 	}
 	code, out = h.asked("wake", "tv")
-	if code != 1 || !contains(out, `found "tv"`, "expected one of nas") {
+	if code != 1 || !contains(out, `no machine is named "tv"`, "there are: nas") {
 		t.Errorf("exit code %d, %s", code, out)
 	}
 	n := h.d.Log.Len()
@@ -88,7 +88,7 @@ func TestWakeTakesTheToken(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "token")
 	h.must(os.WriteFile(file, []byte("open sesame\n"), 0o600))
 
-	if code, out := h.asked("wake", "nas"); code != 1 || !contains(out, "401 Unauthorized", "http.token", "expected --token-file") {
+	if code, out := h.asked("wake", "nas"); code != 1 || !contains(out, "nas was not woken: this porter asks for a token: --token-file FILE") {
 		t.Errorf("without the token: exit code %d, %s", code, out)
 	}
 	status, text, err := h.d.Delete(h.ctx, "/api/v1/machines/nas")
@@ -100,7 +100,7 @@ func TestWakeTakesTheToken(t *testing.T) {
 		t.Errorf("to look: exit code %d, %s", code, out)
 	}
 	h.reload(brisk+"http: {token: another one}\n", "configuration reloaded")
-	if code, out := h.asked("wake", "nas", "--token-file", file); code != 1 || !contains(out, "not the one") {
+	if code, out := h.asked("wake", "nas", "--token-file", file); code != 1 || !contains(out, "nas was not woken: the token is not this porter's") {
 		t.Errorf("with the old token: exit code %d, %s", code, out)
 	}
 	if happened(nas, lab.MagicPacket) {

@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http/httptest"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -54,6 +56,15 @@ func (s *staffed) Wake(_ context.Context, name, _ string) error {
 		return nil
 	}
 	return machine.ErrUnknown
+}
+
+func (s *staffed) Forget(_ context.Context, name, _ string) error {
+	was := len(s.machines)
+	s.machines = slices.DeleteFunc(s.machines, func(m machine.Status) bool { return m.Name == name })
+	if len(s.machines) == was {
+		return machine.ErrUnknown
+	}
+	return nil
 }
 
 // staff opens a house, and returns where it is.
@@ -124,32 +135,35 @@ func program(t *testing.T, args ...string) (code int, stdout, stderr string) {
 func TestStatusTable(t *testing.T) {
 	url := staff(t, twoMachines(), web.Access{Token: "open sesame"}) // which is not for those who look
 	at, before := evening.Local().Format(time.DateTime), evening.Add(-24*time.Hour).Local().Format(time.DateTime)
+	ago, agoBefore := web.Ago(evening, time.Now()), web.Ago(evening.Add(-24*time.Hour), time.Now())
+	wide := func(cell, other string) string { return fmt.Sprintf("%-*s", len(other), cell) }
 	for _, tt := range []struct {
 		args []string
 		want string
 	}{
 		{nil, "" +
-			"MACHINE  STATE   SINCE                SLEPT   SAVED    LAST WAKE\n" +
-			"nas      asleep  " + at + "  1h0m0s  2.0 kWh  " + before + "  ! fd77::20 waiting\n" +
-			"pc\uFFFD      awake   " + at + "  0s      0.0 Wh   never\n"},
+			"porter 1.2.3 at " + strings.TrimPrefix(url, "http://") + ": ready, 1 of 2 machines asleep\n" +
+			"MACHINE  STATE   " + wide("SINCE", ago) + "  SLEPT   SAVED    LAST WAKE\n" +
+			"nas      asleep  " + wide(ago, "SINCE") + "  1h0m0s  2.0 kWh  " + wide(agoBefore, "LAST WAKE") + "  ! fd77::20 waiting\n" +
+			"pc\uFFFD      awake   " + wide(ago, "SINCE") + "  0s      0.0 Wh   never\n"},
 		{[]string{"nas"}, "" +
-			"machine             nas\n" +
-			"MAC                 d8:cb:8a:39:be:a1\n" +
-			"state               asleep\n" +
-			"since               " + at + "\n" +
-			"agentless           yes: it need not register\n" +
-			"address             10.77.0.20 22/tcp icmp: claimed\n" +
-			"address             fd77::20 (does not wake): waiting (it is out\uFFFD)\n" +
-			"slept               1h0m0s (today 1h0m0s, last 7 days 8h0m0s)\n" +
-			"saved               2.0 kWh (50 W awake, 2 W asleep)\n" +
-			"last wake           " + before + ", for 10.77.0.10:40000 at 10.77.0.20:22/tcp: ready, boot 12.3 s, ready 15.0 s\n" +
-			"wakes               4 (api 1, tcp 3)\n" +
-			"failed wakes        0\n" +
-			"magic packets       7\n" +
-			"did not wake        2 (quiet_hours 2)\n" +
-			"ignored             10.77.0.20:22/tcp from 10.77.0.10, 2 times, last " + at + ": it was in wake.quiet_hours\n" +
-			"started without us  8\n" +
-			"address conflicts   9\n"},
+			"machine            nas\n" +
+			"MAC                d8:cb:8a:39:be:a1\n" +
+			"state              asleep\n" +
+			"since              " + at + " (" + ago + ")\n" +
+			"agentless          yes: it need not register\n" +
+			"address            10.77.0.20 22/tcp icmp: claimed\n" +
+			"address            fd77::20 (does not wake): waiting (it is out\uFFFD)\n" +
+			"slept              1h0m0s (today 1h0m0s, last 7 days 8h0m0s)\n" +
+			"saved              2.0 kWh (50 W awake, 2 W asleep)\n" +
+			"last wake          " + before + " (" + agoBefore + "), for 10.77.0.10:40000 at 10.77.0.20:22/tcp: ready, boot 12.3 s, ready 15.0 s\n" +
+			"wakes              4 (api 1, tcp 3)\n" +
+			"failed wakes       0\n" +
+			"magic packets      7\n" +
+			"knocks ignored     2 (quiet_hours 2)\n" +
+			"ignored            10.77.0.20:22/tcp from 10.77.0.10, 2 times, last " + at + ": it was in wake.quiet_hours\n" +
+			"started by itself  8\n" +
+			"address conflicts  9\n"},
 	} {
 		code, out, errs := program(t, append([]string{"status", "--from", url}, tt.args...)...)
 		if code != 0 || out != tt.want || errs != "" {
@@ -187,8 +201,8 @@ func TestStatusTellsWhatIsWrong(t *testing.T) {
 	}
 	h = twoMachines()
 	h.machines = nil
-	if code, out, errs := program(t, "status", "--from", staff(t, h, web.Access{})); code != 0 || out != "" || errs != "no machines\n" {
-		t.Errorf("nobody: exit code %d, %q, %q", code, out, errs)
+	if code, out, errs := program(t, "status", "--from", staff(t, h, web.Access{})); code != 0 || !strings.HasSuffix(out, ": ready, no machine so far\n") || errs != "" {
+		t.Errorf("no machine: exit code %d, %q, %q", code, out, errs)
 	}
 }
 
@@ -197,30 +211,38 @@ func TestAskErrors(t *testing.T) {
 	url := staff(t, twoMachines(), web.Access{})
 	empty := twoMachines()
 	empty.machines = nil
-	nobody := staff(t, empty, web.Access{})
-	const refused = "http://127.0.0.1:1: cannot reach the porter: dial tcp 127.0.0.1:1: connect: connection refused"
+	none := staff(t, empty, web.Access{})
+	const refused = "nightporter: no nightporter answers at 127.0.0.1:1 (connection refused): is it running (systemctl status nightporter)? " +
+		"For a porter on another host: --from HOST, or NIGHTPORTER_FROM"
+	const unknown = `nightporter: no machine is named "tv"; there are: nas, pc` + "\uFFFD"
 	for _, tt := range []struct {
 		args []string
+		code int
 		want string
 	}{
-		{[]string{"status", "--from", "http://127.0.0.1:1"}, refused},
-		{[]string{"wake", "nas", "--from", "http://127.0.0.1:1"}, refused},
-		{[]string{"wake", "nas", "--wait", "1s", "--from", "http://127.0.0.1:1"}, refused},
-		{[]string{"status", "tv", "--from", url}, `found "tv", which the porter does not know: expected one of nas, pc` + "\uFFFD"},
-		{[]string{"wake", "tv", "--from", url}, `found "tv", which the porter does not know: expected one of nas, pc` + "\uFFFD"},
-		{[]string{"wake", "tv", "--wait", "1s", "--from", url}, `found "tv", which the porter does not know: expected one of nas, pc` + "\uFFFD"},
-		{[]string{"why", "tv", "--from", url}, `found "tv", which the porter does not know: expected one of nas, pc` + "\uFFFD"},
-		{[]string{"why"}, "found 0 arguments, expected the name of one machine"},
-		{[]string{"wake", "tv", "--from", nobody}, `found "tv": the porter knows no machine: expected one to register first`},
-		{[]string{"status", "--from", "ftp://porter"}, `--from: found "ftp://porter", expected a URL such as http://porter:9717`},
-		{[]string{"wake", "nas", "--wait", "-1s", "--from", url}, "--wait: found -1s, expected a time such as 2m, or 0"},
-		{[]string{"wake", "nas", "--token-file", "/nonexistent", "--from", url}, "--token-file: open /nonexistent: no such file or directory"},
-		{[]string{"wake"}, "found 0 arguments, expected the name of one machine"},
-		{[]string{"wake", "nas", "pc"}, "found 2 arguments, expected the name of one machine"},
+		{[]string{"status", "--from", "http://127.0.0.1:1"}, 1, refused},
+		{[]string{"status", "--watch", "--from", "http://127.0.0.1:1"}, 1, refused},
+		{[]string{"wake", "nas", "--from", "http://127.0.0.1:1"}, 1, refused},
+		{[]string{"forget", "nas", "--from", "127.0.0.1:1"}, 1, refused},
+		{[]string{"wake", "nas", "--wait", "1s", "--from", "http://127.0.0.1:1"}, 1, refused},
+		{[]string{"status", "tv", "--from", url}, 1, unknown},
+		{[]string{"wake", "tv", "--from", url}, 1, unknown},
+		{[]string{"forget", "tv", "--from", url}, 1, unknown},
+		{[]string{"why", "tv", "--from", url}, 1, unknown},
+		{[]string{"why"}, 2, "nightporter why: found 0 names, expected one"},
+		{[]string{"wake", "tv", "--wait", "1s", "--from", url}, 1, unknown},
+		{[]string{"wake", "tv", "--from", none}, 1, `nightporter: no machine is named "tv": the porter knows none so far`},
+		{[]string{"status", "--from", "ftp://porter"}, 2, `nightporter status: --from: found "ftp://porter", expected a URL such as http://porter:9717`},
+		{[]string{"wake", "nas", "--wait", "-1s", "--from", url}, 2, "nightporter wake: --wait: found -1s, expected a time such as 2m, or 0"},
+		{[]string{"wake", "nas", "--token-file", "/nonexistent", "--from", url}, 1, "nightporter: --token-file: open /nonexistent: no such file or directory"},
+		{[]string{"wake"}, 2, "nightporter wake: found 0 names, expected one"},
+		{[]string{"forget", "nas", "pc"}, 2, "nightporter forget: found 2 names, expected one"},
+		{[]string{"status", "nas", "pc"}, 2, "nightporter status: found 2 names, expected one or none"},
+		{[]string{"status", "--json", "--watch"}, 2, "nightporter status: --json and --watch: give one of them"},
 	} {
 		code, out, errs := program(t, tt.args...)
-		if code != 1 || out != "" && !strings.HasPrefix(out, "Usage:") || errs != "nightporter: "+tt.want+"\n" {
-			t.Errorf("%q: exit code %d, printed %q\ngot  %swant nightporter: %s", tt.args, code, out, errs, tt.want)
+		if code != tt.code || out != "" || errs != tt.want+"\n" {
+			t.Errorf("%q: exit code %d, printed %q\ngot  %swant %s", tt.args, code, out, errs, tt.want)
 		}
 	}
 }
@@ -233,12 +255,12 @@ func TestWakeCommandShowsTheToken(t *testing.T) {
 	}
 	url := staff(t, twoMachines(), web.Access{Token: token})
 	withUser := strings.Replace(url, "://", "://anna:secret@", 1)
-	const none = `: not woken: 401 Unauthorized: "this porter asks for a token`
-	const other = `: not woken: 401 Unauthorized: "the token is not the one`
+	const none = "nas was not woken: this porter asks for a token: --token-file FILE, or NIGHTPORTER_HTTP__TOKEN"
+	const other = "nas was not woken: the token is not this porter's http.token: --token-file FILE, or NIGHTPORTER_HTTP__TOKEN"
 	for _, tt := range []struct {
 		name, from, variable string
 		args                 []string
-		wrong                string // begins the error
+		wrong                string // the error
 	}{
 		{"none", url, "", nil, none},
 		{"a file", url, "", []string{"--token-file", file}, ""},
@@ -252,8 +274,27 @@ func TestWakeCommandShowsTheToken(t *testing.T) {
 		if tt.wrong == "" && (code != 0 || out != "nas is waking\n" || errs != "") {
 			t.Errorf("%s: exit code %d, %q, %q", tt.name, code, out, errs)
 		}
-		if tt.wrong != "" && (code != 1 || !strings.HasPrefix(errs, "nightporter: "+tt.from+tt.wrong) || !strings.Contains(errs, "expected --token-file, or "+tokenVariable)) {
+		if tt.wrong != "" && (code != 1 || errs != "nightporter: "+tt.wrong+"\n") {
 			t.Errorf("%s: exit code %d, %q; want %s", tt.name, code, errs, tt.wrong)
+		}
+	}
+}
+
+// forget is as careful as wake, and says what it did.
+func TestForgetShowsTheToken(t *testing.T) {
+	url := staff(t, twoMachines(), web.Access{Token: "open sesame"})
+	for _, tt := range []struct {
+		token, out, errs string
+	}{
+		{"", "", "nightporter: nas was not forgotten: this porter asks for a token: --token-file FILE, or NIGHTPORTER_HTTP__TOKEN\n"},
+		{"another", "", "nightporter: nas was not forgotten: the token is not this porter's http.token: --token-file FILE, or NIGHTPORTER_HTTP__TOKEN\n"},
+		{"open sesame", "nas is forgotten\n", ""},
+		{"open sesame", "", "nightporter: no machine is named \"nas\"; there are: pc\uFFFD\n"},
+	} {
+		t.Setenv(tokenVariable, tt.token)
+		code, out, errs := program(t, "forget", "nas", "--from", url)
+		if (code == 0) != (tt.errs == "") || out != tt.out || errs != tt.errs {
+			t.Errorf("with %q: exit code %d, %q, %q", tt.token, code, out, errs)
 		}
 	}
 }
@@ -292,10 +333,10 @@ func TestAddressMarks(t *testing.T) {
 	}{
 		{nil, ""},
 		{[]web.Standing{own}, ""},
-		{[]web.Standing{own, conceded}, "\t! 10.77.0.20 conceded"},
-		{[]web.Standing{waiting, own, conceded}, "\t! 2 addresses cannot be claimed"},
+		{[]web.Standing{own, conceded}, "! 10.77.0.20 conceded"},
+		{[]web.Standing{waiting, own, conceded}, "! 2 addresses cannot be claimed"},
 	} {
-		if got := mark(tt.all); got != tt.want {
+		if got := strings.Join(mark(tt.all), " "); got != tt.want {
 			t.Errorf("%v: marked %q, want %q", tt.all, got, tt.want)
 		}
 	}

@@ -48,8 +48,19 @@ func (c *changer) client() (*web.Client, error) {
 // needsToken says where the token comes from, if err means that there was none, or
 // another one.
 func needsToken(err error) error {
+	switch {
+	case errors.Is(err, web.ErrWrongToken):
+		return fmt.Errorf("the token is not this porter's http.token: --token-file FILE, or %s", tokenVariable)
+	case errors.Is(err, web.ErrToken):
+		return fmt.Errorf("this porter asks for a token: --token-file FILE, or %s", tokenVariable)
+	}
+	return err
+}
+
+// unchanged says that a machine is not as it was asked for, and why.
+func unchanged(name, done string, err error) error {
 	if errors.Is(err, web.ErrToken) {
-		return fmt.Errorf("%w: expected --token-file, or %s in the environment", err, tokenVariable)
+		return fmt.Errorf("%s was not %s: %w", printable(name), done, needsToken(err))
 	}
 	return err
 }

@@ -3,48 +3,142 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"path/filepath"
+	"strings"
 
-	"github.com/prometheus/common/version"
 	"github.com/spf13/cobra"
 
+	"nightporter/internal/config"
 	"nightporter/internal/notify"
 )
 
+const checkHelp = `Check the configuration as serve would read it, and print what is in effect. On
+stderr it says which file it read, and which keys differ from their defaults.
+
+It also reads the file from which the systemd unit takes the daemon's environment,
+` + config.DefaultEnvironment + `, if it is there.
+
+With --host it looks at this host instead of printing the configuration: the
+interfaces, the ports, the state directory, the capabilities, nftables. Nothing is
+changed.
+
+Exit code 0 means that all is well, 1 that something is wrong, 2 that the command
+line is.`
+
+const checkExample = `  nightporter check --changed
+  sudo nightporter check --host
+  sudo nightporter check --notify`
+
+// checkFlags are the flags of the check command, beside those of the configuration.
+type checkFlags struct {
+	path, environment   string
+	send, changed, host bool
+}
+
 func newCheckCommand() *cobra.Command {
-	var path string
-	var send bool
+	var f checkFlags
 	cmd := &cobra.Command{
-		Use:   "check",
-		Short: "Check the configuration and print what is in effect",
-		Args:  cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			cmd.SilenceUsage = true
-			conf, err := load(cmd, path)
-			if err != nil {
-				// One error a line, each with its key: fit for a person and a script.
-				fmt.Fprintln(cmd.ErrOrStderr(), err)
-				return exitCode(1)
-			}
-			out, err := conf.YAML()
-			if err != nil {
-				return err
-			}
-			if _, err = cmd.OutOrStdout().Write(out); err != nil || !send {
-				return err
-			}
-			return sendTest(cmd, conf.Notify.URLs)
-		},
+		Use:     "check",
+		GroupID: groupPorter,
+		Short:   "Check the configuration, and with --host this host",
+		Long:    checkHelp,
+		Example: checkExample,
+		Args:    noArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return f.run(cmd) },
 	}
-	cmd.Flags().BoolVar(&send, "notify", false, "also send a message to each of notify.urls")
-	addConfigFlags(cmd, &path)
+	fs := cmd.Flags()
+	fs.BoolVar(&f.changed, "changed", false, "print only the keys that differ from their defaults")
+	fs.BoolVar(&f.host, "host", false, "look at this host: interfaces, ports, state directory, capabilities, nftables")
+	fs.BoolVar(&f.send, "notify", false, "also send a test message to each of notify.urls")
+	fs.StringVar(&f.environment, "environment", config.DefaultEnvironment, "the `FILE` with the daemon's environment, as for systemd")
+	addConfigFlags(cmd, &f.path)
 	return cmd
 }
 
-// sendTest sends a message to each target, and says where it did not get through.
+func (f *checkFlags) run(cmd *cobra.Command) error {
+	vars, err := unitEnvironment(f.environment, cmd.Flags().Changed("environment"))
+	switch {
+	case errors.Is(err, fs.ErrPermission) && !cmd.Flags().Changed("environment"):
+		fmt.Fprintf(cmd.ErrOrStderr(), "%s: not read, since this user may not: `sudo nightporter check` does\n", f.environment)
+	case err != nil:
+		return fmt.Errorf("--environment: %w", err)
+	case len(vars) > 0:
+		fmt.Fprintf(cmd.ErrOrStderr(), "%s: read\n", f.environment)
+	}
+	explicit := cmd.Flags().Changed("config")
+	conf, origins, err := config.Examine(f.path, explicit, append(vars, environ()...), cmd.Flags())
+	if err != nil {
+		// One error a line, each with its key: fit for a user and a script.
+		fmt.Fprintln(cmd.ErrOrStderr(), err)
+		return exitCode(1)
+	}
+	f.summarize(cmd, conf, origins)
+	if f.host {
+		err = f.checkHost(cmd, conf)
+	} else {
+		err = f.print(cmd, conf)
+	}
+	if err != nil || !f.send {
+		return err
+	}
+	return sendTest(cmd, conf.Notify.URLs)
+}
+
+// print prints the configuration that is in effect.
+func (f *checkFlags) print(cmd *cobra.Command, conf *config.Config) error {
+	show := conf.YAML
+	if f.changed {
+		show = conf.ChangedYAML
+	}
+	out, err := show()
+	if err == nil {
+		_, err = cmd.OutOrStdout().Write(out)
+	}
+	return err
+}
+
+// summarize says which file was read, and what in it differs from the defaults.
+func (f *checkFlags) summarize(cmd *cobra.Command, conf *config.Config, origins *config.Origins) {
+	changed := config.Changed(config.Default(), conf)
+	machines := fmt.Sprintf("%d machines", len(conf.Machines))
+	if len(conf.Machines) == 1 {
+		machines = "1 machine"
+	}
+	source := origins.File
+	if source == "" {
+		source = "no " + f.path
+	}
+	w := cmd.ErrOrStderr()
+	fmt.Fprintf(w, "configuration OK: %s, %s; %d of %d keys differ from their defaults\n", source, machines, len(changed), len(config.Keys()))
+	for _, path := range changed {
+		fmt.Fprintf(w, "  %s (%s)\n", path, origins.Of(path))
+	}
+	if origins.File == "" {
+		for _, path := range similarFiles(f.path) {
+			fmt.Fprintf(w, "%s is there, but not read: expected the name %s\n", path, filepath.Base(f.path))
+		}
+	}
+}
+
+// similarFiles returns the YAML files beside a file that is missing.
+func similarFiles(path string) []string {
+	var found []string
+	entries, _ := os.ReadDir(filepath.Dir(path)) // an error: there are none to name
+	for _, e := range entries {
+		if ext := filepath.Ext(e.Name()); !e.IsDir() && (strings.EqualFold(ext, ".yaml") || strings.EqualFold(ext, ".yml")) {
+			found = append(found, filepath.Join(filepath.Dir(path), e.Name()))
+		}
+	}
+	return found
+}
+
+// sendTest sends a message to each target, and says where it was not delivered.
 func sendTest(cmd *cobra.Command, targets []notify.Target) error {
 	if len(targets) == 0 {
-		return errors.New("notify.urls: found an empty list: expected somebody to send a message to")
+		return fmt.Errorf("notify.urls is empty: nothing to test. It belongs into %s, or with the systemd unit into %s as NIGHTPORTER_NOTIFY__URLS=URL",
+			config.DefaultPath, config.DefaultEnvironment)
 	}
 	host, err := os.Hostname()
 	if err != nil {
@@ -52,7 +146,7 @@ func sendTest(cmd *cobra.Command, targets []notify.Target) error {
 	}
 	failed := false
 	for i, err := range notify.Try(cmd.Context(), targets, notify.Message{
-		Title: "nightporter: a test", Text: "This is where nightporter on " + host + " tells what needs you.",
+		Title: "nightporter: a test", Text: "Test notification from nightporter on " + host + ".",
 	}) {
 		outcome := "sent"
 		if err != nil {
@@ -64,16 +158,4 @@ func sendTest(cmd *cobra.Command, targets []notify.Target) error {
 		return exitCode(1)
 	}
 	return nil
-}
-
-func newVersionCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:   "version",
-		Short: "Print the version",
-		Args:  cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			_, err := fmt.Fprintln(cmd.OutOrStdout(), version.Print("nightporter"))
-			return err
-		},
-	}
 }

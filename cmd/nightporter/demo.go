@@ -15,16 +15,21 @@ import (
 func newDemoCommand() *cobra.Command {
 	var keep bool
 	cmd := &cobra.Command{
-		Use:   "demo",
-		Short: "Build a LAN with a sleeping machine on this host, and wake it",
+		Use:     "demo",
+		GroupID: groupMore,
+		Short:   "Build a LAN with a sleeping machine on this host, and wake it",
+		Example: "  nightporter demo --keep",
 		Long: `Build a LAN out of network namespaces, run nightporter in it, put a machine to
 sleep and connect to it. Nothing leaves this host, and nothing stays behind.
 Without root it uses a user namespace, where the kernel allows that.
 
+With --keep it goes on running: four machines sleep, one of them cannot be woken. It
+prints the address of the status page, commands to try, and for each machine an address
+on this host where a connection is one from a client of that LAN.
+
 Exit code 0 means that the client was served.`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cmd.SilenceUsage = true
 			code, elsewhere, err := lab.EnterUserNamespace()
 			if elsewhere {
 				if code != 0 {
@@ -48,16 +53,6 @@ Exit code 0 means that the client was served.`,
 			return demo.Run(cmd.Context(), demo.Options{Exe: exe, Out: cmd.OutOrStdout(), Color: onTerminal(cmd), Keep: keep})
 		},
 	}
-	cmd.Flags().BoolVar(&keep, "keep", false, "leave it running until Ctrl-C, and print where to look")
+	cmd.Flags().BoolVar(&keep, "keep", false, "leave it running until Ctrl-C, with more machines, and print what to look at and to try")
 	return cmd
-}
-
-// onTerminal reports whether colours make sense (see no-color.org).
-func onTerminal(cmd *cobra.Command) bool {
-	f, isFile := cmd.OutOrStdout().(*os.File)
-	if !isFile || os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb" {
-		return false
-	}
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -13,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"nightporter/internal/lab"
 	"nightporter/internal/lab/labtest"
 )
 
@@ -71,18 +73,21 @@ func TestDemoKeep(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	var page string
+	page, knock := "", ""
 	lines := bufio.NewScanner(stdout)
-	for lines.Scan() {
-		if url := strings.TrimSpace(lines.Text()); strings.HasPrefix(url, "http://") && strings.HasSuffix(url, "/metrics") {
-			page = url
-			break
+	for page == "" && lines.Scan() {
+		words := strings.Fields(lines.Text())
+		switch {
+		case len(words) > 3 && words[0] == "connect": // the first machine, nas
+			knock = strings.TrimPrefix(words[3], "telnet://")
+		case len(words) == 2 && words[0] == "metrics":
+			page = strings.TrimSuffix(words[1], "/metrics")
 		}
 	}
-	if page == "" {
-		t.Fatal("no page to look at")
+	if page == "" || knock == "" {
+		t.Fatalf("no page to look at (%q), or no machine to connect to (%q)", page, knock)
 	}
-	resp, err := http.Get(page)
+	resp, err := http.Get(page + "/metrics")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,6 +95,21 @@ func TestDemoKeep(t *testing.T) {
 	resp.Body.Close()
 	if err != nil || !bytes.Contains(body, []byte("nightporter_machine_state")) {
 		t.Errorf("%s: %v\n%s", page, err, body)
+	}
+	if code, out, errs := program(t, "status", "--from", page); code != 0 || !contains(out, "4 of 4 machines asleep", "tower", "media", "backup") {
+		t.Errorf("exit code %d, %s%s", code, out, errs)
+	}
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", knock)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if err := conn.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	banner := make([]byte, len(lab.Banner("nas")))
+	if _, err := io.ReadFull(conn, banner); err != nil || string(banner) != lab.Banner("nas") {
+		t.Errorf("connected to %q, %v", banner, err)
 	}
 	if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
 		t.Fatal(err)

@@ -14,11 +14,12 @@ import (
 	"github.com/spf13/cobra"
 
 	"nightporter/internal/journal"
+	"nightporter/internal/machine"
 	"nightporter/internal/web"
 )
 
-const eventsHelp = `Show what happened to the machines of a night porter, oldest first: the newest
-events that it remembers, of the last 1,000.
+const eventsHelp = `Show what happened to the machines of a porter, oldest first: the newest events of
+the last 1,000 that it keeps.
 
 With --follow it goes on with each new event as it happens, until Ctrl-C; if the
 porter stops, that is an error. Exit code 0 means that the porter answered.`
@@ -42,18 +43,15 @@ func newEventsCommand() *cobra.Command {
 		Short:   "Show what happened to the machines",
 		Long:    eventsHelp,
 		Example: eventsExample,
-		Args:    cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			cmd.SilenceUsage = true // from here on a mistake is not one of usage
-			return f.run(cmd)
-		},
+		Args:    noArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return f.run(cmd) },
 	}
 	fs := cmd.Flags()
 	f.addTo(fs)
 	fs.BoolVarP(&f.follow, "follow", "f", false, "go on with new events as they happen")
 	fs.StringVar(&f.machine, "machine", "", "only those of the machine with this `NAME`")
-	fs.IntVarP(&f.number, "number", "n", 100, "how `MANY` of those that have been; 0, with --follow, is none")
-	fs.BoolVar(&f.json, "json", false, "one JSON object a line")
+	fs.IntVarP(&f.number, "number", "n", 100, "show the last `N` past events; 0, with --follow, shows none")
+	fs.BoolVar(&f.json, "json", false, "print one JSON object a line")
 	f.completeFlag(cmd, "machine")
 	return cmd
 }
@@ -64,7 +62,7 @@ func (f *eventsFlags) run(cmd *cobra.Command) error {
 		least = 0
 	}
 	if f.number < least || f.number > web.MaxEvents {
-		return fmt.Errorf("--number: found %d, expected %d to %d", f.number, least, web.MaxEvents)
+		return usagef("--number: found %d, expected %d to %d", f.number, least, web.MaxEvents)
 	}
 	client, err := f.client()
 	if err != nil {
@@ -77,6 +75,9 @@ func (f *eventsFlags) run(cmd *cobra.Command) error {
 	}
 	q := web.EventQuery{Machine: f.machine, Limit: f.number}
 	if f.follow {
+		if err := f.checkMachine(cmd.Context(), client); err != nil {
+			return err
+		}
 		return f.goOn(cmd.Context(), client, q, show)
 	}
 	all, err := client.Events(cmd.Context(), q)
@@ -88,10 +89,32 @@ func (f *eventsFlags) run(cmd *cobra.Command) error {
 			return err
 		}
 	}
-	if len(all) == 0 && !f.json {
+	if len(all) > 0 {
+		return nil
+	}
+	if err := f.checkMachine(cmd.Context(), client); err != nil {
+		return err
+	}
+	if !f.json {
 		fmt.Fprintln(cmd.ErrOrStderr(), "no events")
 	}
 	return nil
+}
+
+// checkMachine refuses a name that no machine and no past event has.
+func (f *eventsFlags) checkMachine(ctx context.Context, client *web.Client) error {
+	if f.machine == "" {
+		return nil
+	}
+	_, err := client.Machine(ctx, f.machine)
+	if !errors.Is(err, machine.ErrUnknown) {
+		return err
+	}
+	past, pastErr := client.Events(ctx, web.EventQuery{Machine: f.machine, Limit: 1})
+	if pastErr != nil || len(past) > 0 {
+		return pastErr // it was forgotten meanwhile
+	}
+	return fmt.Errorf("--machine: %w", explain(ctx, client, f.machine, err))
 }
 
 // goOn shows events until the user has seen enough.
@@ -100,7 +123,7 @@ func (f *eventsFlags) goOn(ctx context.Context, client *web.Client, q web.EventQ
 		q.Since = new(uint64)
 	}
 	err := client.Follow(ctx, q, show)
-	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+	if wasInterrupted(ctx, err) {
 		return nil
 	}
 	return err
@@ -112,7 +135,7 @@ func showJSON(w io.Writer) func(journal.Event) error {
 }
 
 // showTable returns what prints a line for each event: when, which machine, what.
-// A column is as wide as its longest entry yet, since nobody knows what follows.
+// A column is as wide as its longest entry yet.
 func showTable(w io.Writer) func(journal.Event) error {
 	width := 12
 	return func(e journal.Event) error {

@@ -31,6 +31,8 @@ func (s storied) Events(since uint64, name string, limit int) []journal.Event {
 	return s.journal.Events(since, name, limit)
 }
 
+func (s storied) Machines() []machine.Status { return nil }
+
 func (s storied) Follow(ctx context.Context) <-chan journal.Event { return s.journal.Follow(ctx) }
 
 // storyOf serves events, and returns where, and the journal that they are in.
@@ -117,6 +119,7 @@ var (
 			"has a new network card: d8:cb:8a:39:be:a1 instead of 02:00:00:00:00:09"},
 		{journal.Event{Kind: journal.Renamed, Reason: `the name "nas" belongs to 02:00:00:00:00:09 already`},
 			`has this name in place of its own: the name "nas" belongs to 02:00:00:00:00:09 already`},
+		{journal.Event{Kind: journal.Renamed, By: "tower\x1b"}, "renamed from tower\uFFFD"},
 		{journal.Event{Kind: journal.CommandFailed, Reason: "exit status 3: no such plug"}, "wake command failed: exit status 3: no such plug"},
 		{journal.Event{Kind: journal.Paused, Until: evening.Add(time.Hour), By: "10.77.0.10:40002", Slept: time.Minute},
 			"paused until " + evening.Add(time.Hour).Local().Format(time.DateTime) + ", by 10.77.0.10:40002, slept 1m0s"},
@@ -182,15 +185,21 @@ func TestEventsAreChosen(t *testing.T) {
 		{[]string{"-n", "2"}, second + third},
 		{[]string{"--machine", "nas"}, first + third},
 		{[]string{"--machine", "my pc", "-n", "1"}, second},
-		{[]string{"--machine", "tv"}, ""},
 	} {
 		code, out, errs := events(t, append(tt.args, "--from", url, "--json")...)
 		if code != 0 || out != tt.want || errs != "" {
 			t.Errorf("%q: exit code %d, printed %q, %q; want %q", tt.args, code, out, errs, tt.want)
 		}
 	}
-	if code, out, errs := events(t, "--from", url, "--machine", "tv"); code != 0 || out != "" || errs != "no events\n" {
-		t.Errorf("of nobody: exit code %d, printed %q, %q", code, out, errs)
+	const unknown = "nightporter: --machine: no machine is named \"tv\": the porter knows none so far\n"
+	for _, args := range [][]string{nil, {"--json"}, {"-f"}} {
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		var out, errs bytes.Buffer
+		code := run(ctx, append([]string{"events", "--from", url, "--machine", "tv"}, args...), &out, &errs)
+		cancel()
+		if code != 1 || out.String() != "" || errs.String() != unknown {
+			t.Errorf("%q of no machine: exit code %d, printed %q, %q", args, code, &out, &errs)
+		}
 	}
 }
 
@@ -272,21 +281,23 @@ func TestEventsFollowFromNow(t *testing.T) {
 func TestEventsErrors(t *testing.T) {
 	notOurs := httptest.NewServer(http.NotFoundHandler())
 	defer notOurs.Close()
+	const refused = "nightporter: no nightporter answers at 127.0.0.1:1 (connection refused): "
 	for _, tt := range []struct {
 		args []string
-		want string
+		code int
+		want string // begins the error
 	}{
-		{[]string{"--from", "http://127.0.0.1:1"}, "http://127.0.0.1:1: cannot reach the porter: dial tcp 127.0.0.1:1: connect: connection refused"},
-		{[]string{"--from", "http://127.0.0.1:1", "-f"}, "http://127.0.0.1:1: cannot reach the porter: dial tcp 127.0.0.1:1: connect: connection refused"},
-		{[]string{"--from", notOurs.URL}, notOurs.URL + ": no events: 404 Not Found: is it nightporter, and not older than this command?"},
-		{[]string{"--from", "ftp://porter"}, `--from: found "ftp://porter", expected a URL such as http://porter:9717`},
-		{[]string{"-n", "0"}, "--number: found 0, expected 1 to 1000"},
-		{[]string{"-n", "1001", "-f"}, "--number: found 1001, expected 0 to 1000"},
-		{[]string{"nas"}, `unknown command "nas" for "nightporter events"`},
+		{[]string{"--from", "http://127.0.0.1:1"}, 1, refused},
+		{[]string{"--from", "http://127.0.0.1:1", "-f"}, 1, refused},
+		{[]string{"--from", notOurs.URL}, 1, "nightporter: " + notOurs.URL + ": no events: 404 Not Found: is it nightporter, and not older than this command?\n"},
+		{[]string{"--from", "ftp://porter"}, 2, `nightporter events: --from: found "ftp://porter", expected a URL such as http://porter:9717`},
+		{[]string{"-n", "0"}, 2, "nightporter events: --number: found 0, expected 1 to 1000\n"},
+		{[]string{"-n", "1001", "-f"}, 2, "nightporter events: --number: found 1001, expected 0 to 1000\n"},
+		{[]string{"nas"}, 2, "nightporter events: found \"nas\", expected no argument\n"},
 	} {
 		code, out, errs := events(t, tt.args...)
-		if code != 1 || out != "" && !strings.HasPrefix(out, "Usage:") || errs != "nightporter: "+tt.want+"\n" {
-			t.Errorf("%q: exit code %d, printed %q\ngot  %swant %s", tt.args, code, out, errs, "nightporter: "+tt.want)
+		if code != tt.code || out != "" || !strings.HasPrefix(errs, tt.want) || strings.Count(errs, "\n") != 1 {
+			t.Errorf("%q: exit code %d, printed %q\ngot  %swant %s", tt.args, code, out, errs, tt.want)
 		}
 	}
 }

@@ -1,11 +1,9 @@
 // Command nightporter keeps sleeping machines reachable: it answers for their
-// addresses, and wakes them when somebody knocks.
+// addresses, and wakes them when a client connects.
 package main
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"io"
 	"os"
 	"os/signal"
@@ -21,35 +19,58 @@ func main() {
 	os.Exit(code)
 }
 
-// exitCode is an error that has been told to the user already.
-type exitCode int
-
-func (c exitCode) Error() string { return fmt.Sprintf("exit code %d", int(c)) }
-
 // run executes one command line and returns its exit code.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root := newRootCommand()
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	err := root.ExecuteContext(ctx)
-	var code exitCode
-	switch {
-	case err == nil:
+	cmd, err := root.ExecuteContextC(ctx)
+	if err == nil {
 		return 0
-	case errors.As(err, &code):
-		return int(code)
 	}
-	fmt.Fprintln(stderr, "nightporter:", err)
-	return 1
+	return fail(ctx, cmd, args, err, stderr)
 }
+
+// The groups of commands in the help. A command without one asks a porter.
+const (
+	groupPorter  = "porter"
+	groupAsk     = "ask"
+	groupMachine = "machine"
+	groupMore    = "more"
+)
+
+const rootHelp = `Keep sleeping machines reachable: nightporter answers for their addresses, and
+wakes them by Wake-on-LAN when a client connects.`
+
+const rootExample = `  nightporter check --host             before the first start: is this host ready?
+  nightporter serve                    the porter itself
+  nightporter status --from raspberrypi
+  nightporter wake nas --wait 2m && ssh nas
+  nightporter demo                     see it work, on this host, without a machine`
 
 func newRootCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "nightporter",
-		Short:         "Keep sleeping machines reachable, and wake them when somebody knocks",
+		Short:         "Keep sleeping machines reachable, and wake them when a client connects",
+		Long:          rootHelp,
+		Example:       rootExample,
+		Version:       versionText(),
 		SilenceErrors: true,
+		SilenceUsage:  true,
+
+		SuggestionsMinimumDistance: 2,
 	}
+	root.SetVersionTemplate("{{.Version}}\n")
+	root.SetFlagErrorFunc(flagError)
+	root.AddGroup(
+		&cobra.Group{ID: groupPorter, Title: "The porter:"},
+		&cobra.Group{ID: groupAsk, Title: "Ask a porter:"},
+		&cobra.Group{ID: groupMachine, Title: "On a machine that sleeps:"},
+		&cobra.Group{ID: groupMore, Title: "More:"},
+	)
+	root.SetHelpCommandGroupID(groupMore)
+	root.SetCompletionCommandGroupID(groupMore)
 	root.AddCommand(
 		newServeCommand(),
 		newCheckCommand(),
@@ -60,9 +81,15 @@ func newRootCommand() *cobra.Command {
 		newTestCommand(),
 		newPauseCommand(),
 		newResumeCommand(),
+		newForgetCommand(),
 		newEventsCommand(),
 		newDemoCommand(),
 		newVersionCommand(),
 	)
+	for _, cmd := range root.Commands() {
+		if cmd.GroupID == "" {
+			cmd.GroupID = groupAsk
+		}
+	}
 	return root
 }

@@ -50,11 +50,12 @@ func TestAttackTakenNames(t *testing.T) {
 	h.sleepsAs(old.MAC().String(), old, wantsSSH("", old))
 	var told []string
 	for _, e := range h.events("", journal.Renamed) {
-		told = append(told, fmt.Sprintf("%s, %s: %s", e.Machine, e.MAC, e.Reason))
+		told = append(told, fmt.Sprintf("%s, %s: %s%s", e.Machine, e.MAC, e.Reason, e.By))
 	}
 	want := []string{
 		fmt.Sprintf("%s, %[1]s: the name %q is the MAC address of another machine", evil.MAC(), old.MAC()),
-		fmt.Sprintf("nas-2, %s: the name \"nas\" belongs to %s already", nas.MAC(), evil.MAC()),
+		fmt.Sprintf("nas, %s: %[1]s", evil.MAC()), // by itself
+		fmt.Sprintf("nas-2, %s: the name \"nas\" belongs to %s already (`nightporter forget nas` on the porter)", nas.MAC(), evil.MAC()),
 	}
 	if fmt.Sprint(told) != fmt.Sprint(want) {
 		t.Errorf("told %q, want %q", told, want)

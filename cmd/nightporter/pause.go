@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"time"
 
@@ -11,21 +10,25 @@ import (
 	"nightporter/internal/web"
 )
 
-const pauseHelp = `Have a night porter leave a machine alone for a while, such as for maintenance.
+const pauseHelp = `Have a porter leave a machine alone for a while, such as for maintenance.
 
 Until then nothing is claimed for the machine, it is not watched, and nothing wakes
 it: neither a client nor ` + "`nightporter wake`" + `. Then the porter asks for it again, and
 claims its addresses if it is off. A pause survives restarts of the porter, and takes
 at most 30 days.
 
-` + tokenHelp
+` + tokenHelp + `
+
+Exit code 0 means that the machine is paused.`
 
 const pauseExample = `  nightporter pause nas --for 2h --from raspberrypi
   nightporter pause nas --until 2026-11-29T08:00`
 
 const resumeHelp = `End a pause of a machine before its time.
 
-` + tokenHelp
+` + tokenHelp + `
+
+Exit code 0 means that the machine is no longer paused.`
 
 // pauseFlags are the flags of the pause command.
 type pauseFlags struct {
@@ -44,10 +47,7 @@ func newPauseCommand() *cobra.Command {
 		Example:           pauseExample,
 		Args:              oneName,
 		ValidArgsFunction: f.completeName,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			cmd.SilenceUsage = true // from here on a mistake is not one of usage
-			return f.run(cmd, args[0])
-		},
+		RunE:              func(cmd *cobra.Command, args []string) error { return f.run(cmd, args[0]) },
 	}
 	fs := cmd.Flags()
 	f.addTo(fs)
@@ -68,7 +68,7 @@ func (f *pauseFlags) run(cmd *cobra.Command, name string) error {
 	defer client.Close()
 	m, err := client.Pause(cmd.Context(), name, request)
 	if err != nil {
-		return needsToken(explain(cmd.Context(), client, name, err))
+		return unchanged(name, "paused", explain(cmd.Context(), client, name, err))
 	}
 	_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s is paused until %s: nothing is claimed or woken until then, or until `nightporter resume`\n",
 		printable(name), moment(m.PausedUntil))
@@ -79,14 +79,14 @@ func (f *pauseFlags) run(cmd *cobra.Command, name string) error {
 func (f *pauseFlags) request() (web.PauseRequest, error) {
 	switch {
 	case f.length != 0 && f.until != "":
-		return web.PauseRequest{}, errors.New("--for, --until: found both, expected one of them")
+		return web.PauseRequest{}, usagef("--for and --until: give one of them")
 	case f.until != "":
 		t, err := parseUntil(f.until, time.Local)
 		return web.PauseRequest{Until: t.Format(time.RFC3339)}, err
 	case f.length == 0:
-		return web.PauseRequest{}, errors.New("found neither --for nor --until, expected one of them, such as --for 2h")
+		return web.PauseRequest{}, usagef("found neither --for nor --until, expected one of them, such as --for 2h")
 	case f.length < machine.MinPause || f.length > machine.MaxPause:
-		return web.PauseRequest{}, fmt.Errorf("--for: found %v, expected %v to %v", f.length, machine.MinPause, machine.MaxPause)
+		return web.PauseRequest{}, usagef("--for: found %v, expected %v to %v", f.length, machine.MinPause, machine.MaxPause)
 	}
 	return web.PauseRequest{For: f.length.String()}, nil
 }
@@ -101,7 +101,7 @@ func parseUntil(s string, at *time.Location) (time.Time, error) {
 			return t, nil
 		}
 	}
-	return time.Time{}, fmt.Errorf("--until: found %q, expected a time such as 2026-11-29T08:00", s)
+	return time.Time{}, usagef("--until: found %q, expected a time such as 2026-11-29T08:00", s)
 }
 
 // newResumeCommand returns the command "resume".
@@ -114,10 +114,7 @@ func newResumeCommand() *cobra.Command {
 		Example:           "  nightporter resume nas --from raspberrypi",
 		Args:              oneName,
 		ValidArgsFunction: c.completeName,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			cmd.SilenceUsage = true // from here on a mistake is not one of usage
-			return c.resume(cmd, args[0])
-		},
+		RunE:              func(cmd *cobra.Command, args []string) error { return c.resume(cmd, args[0]) },
 	}
 	c.addTo(cmd.Flags())
 	return cmd
@@ -130,7 +127,7 @@ func (c *changer) resume(cmd *cobra.Command, name string) error {
 	}
 	defer client.Close()
 	if _, err := client.Unpause(cmd.Context(), name); err != nil {
-		return needsToken(explain(cmd.Context(), client, name, err))
+		return unchanged(name, "resumed", explain(cmd.Context(), client, name, err))
 	}
 	_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s is not paused any more: the porter asks whether it is off\n", printable(name))
 	return err

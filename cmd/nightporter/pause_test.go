@@ -216,16 +216,16 @@ func TestPauseIsRefused(t *testing.T) {
 	h.must(os.WriteFile(file, []byte("open sesame"), 0o600))
 	for _, tt := range []struct{ args, want string }{
 		{"pause nas", "found neither --for nor --until"},
-		{"pause nas --for 1h --until 2099-01-01T08:00", "--for, --until: found both"},
+		{"pause nas --for 1h --until 2099-01-01T08:00", "--for and --until: give one of them"},
 		{"pause nas --for 721h", "--for: found 721h0m0s, expected 1s to 720h0m0s"},
 		{"pause nas --until tomorrow", `--until: found "tomorrow", expected a time such as`},
 		{"pause nas --until 2020-01-01T08:00", "until: found"},
-		{"pause nsa --for 1h", `found "nsa", which the porter does not know: expected one of nas, tv`},
+		{"pause nsa --for 1h", `no machine is named "nsa"; there are: nas, tv`},
 		{"pause tv --for 1h", "it has not registered"},
 		{"resume nas", "it is not paused"},
-		{"resume nsa", "expected one of nas, tv"},
-		{"resume", "expected the name of one machine"},
-		{"test nsa", "expected one of nas, tv"},
+		{"resume nsa", "there are: nas, tv"},
+		{"resume", "found 0 names, expected one"},
+		{"test nsa", "there are: nas, tv"},
 		{"test nas --timeout 0s", "--timeout: found 0s"},
 		{"test tv", "tv has not registered"},
 	} {
@@ -234,7 +234,7 @@ func TestPauseIsRefused(t *testing.T) {
 		}
 	}
 	for _, args := range []string{"pause nas --for 1h", "resume nas", "test nas", "wake --mac 02:00:00:00:00:03"} {
-		if code, out := h.asked(strings.Fields(args)...); code != 1 || !contains(out, "401 Unauthorized", "--token-file") {
+		if code, out := h.asked(strings.Fields(args)...); code != 1 || !contains(out, "this porter asks for a token", "--token-file") {
 			t.Errorf("%s without the token: exit code %d, %s", args, code, out)
 		}
 	}

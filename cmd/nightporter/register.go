@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"strings"
@@ -19,18 +20,25 @@ import (
 // defaultRegistrationPort is the port of registration.listen.
 const defaultRegistrationPort = "13717"
 
-const registerHelp = `Register this machine with its night porter. Run it just before the machine
-goes to sleep: from then on the porter watches for the machine to fall silent.
-With --watch it says that it is up instead, to be run when it has started: the
-porter looks after it, and needs no word before it sleeps.
+const registerHelp = `Register this machine with its porter. Run it just before the machine goes to
+sleep: from then on the porter waits for the machine to fall silent. With --watch it
+says that it is up instead, to be run when it has started: the porter probes it, and
+needs no registration before it sleeps.
 
 Without --mac and --monitor the machine describes itself: the interface that
 leads to the porter, its MAC address, the one built into its network card where
 that is another, its lasting global addresses, each with the ports of --port.
 
-Exit code 0 means that the porter answered OK.`
+What the flags leave open is taken from ` + registerConfPath + ` (--config), if it
+is there: the file of nightporter-register.py.
 
-const registerExample = `  nightporter register --to raspberrypi --port 22/tcp,25565
+With --check it prints what it would send, asks the porter whether it would accept
+that, and registers nothing.
+
+Exit code 0 means that the porter accepted it, or with --check would, 1 that it did
+not, 2 that the command line is wrong.`
+
+const registerExample = `  nightporter register --to raspberrypi --port 22/tcp,25565 --check
   nightporter register --to 192.168.1.2:13717 --mac d8:cb:8a:39:be:a1 --name tower \
       --monitor 192.168.1.5=22,51820/udp --monitor 2001:db8::5=22/tcp,icmp`
 
@@ -39,8 +47,8 @@ type registerFlags struct {
 	to, mac, wakeMAC, name, token, tokenFile, password string
 
 	monitor, wakeFrom     []string
-	port                  string
-	known, watch          bool
+	port, config          string
+	known, watch, check   bool
 	idleWatts, sleepWatts float64
 	retries               int
 	timeout               time.Duration
@@ -51,14 +59,12 @@ func newRegisterCommand() *cobra.Command {
 	var f registerFlags
 	cmd := &cobra.Command{
 		Use:     "register --to HOST[:PORT]",
-		Short:   "Register this machine with a night porter, just before it sleeps",
+		GroupID: groupMachine,
+		Short:   "Register this machine with a porter, just before it sleeps",
 		Long:    registerHelp,
 		Example: registerExample,
-		Args:    cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			cmd.SilenceUsage = true // from here on a mistake is not one of usage
-			return f.run(cmd)
-		},
+		Args:    noArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return f.run(cmd) },
 	}
 	fs := cmd.Flags()
 	fs.StringVar(&f.to, "to", "", "the porter's `HOST[:PORT]` (default port "+defaultRegistrationPort+")")
@@ -68,22 +74,28 @@ func newRegisterCommand() *cobra.Command {
 	fs.StringArrayVar(&f.monitor, "monitor", nil, "an address and the ports to wake for, as `IP=PORT,PORT`; may be repeated")
 	fs.StringVar(&f.port, "port", "", "the `PORTS` to wake for at each address found, such as 22/tcp,51820/udp,icmp")
 	fs.BoolVar(&f.known, "known", false, "send no addresses: the porter's configuration has them")
-	fs.BoolVar(&f.watch, "watch", false, "this machine is up and to be looked after, and not about to sleep")
+	fs.BoolVar(&f.watch, "watch", false, "this machine is up and stays up: have it probed")
+	fs.BoolVar(&f.check, "check", false, "print what would be sent, ask the porter whether it would accept it, and register nothing")
+	fs.StringVar(&f.config, "config", registerConfPath, "the `FILE` with the settings that no flag gives")
 	fs.StringVar(&f.token, "token", "", "the `TOKEN` the porter asks for (visible to other users; see --token-file)")
 	fs.StringVar(&f.tokenFile, "token-file", "", "the `FILE` that holds the token")
 	fs.Float64Var(&f.idleWatts, "idle-watts", 0, "the power drawn while awake and idle, in `WATTS`")
 	fs.Float64Var(&f.sleepWatts, "sleep-watts", 0, "the power drawn while asleep, in `WATTS`")
 	fs.StringVar(&f.password, "password", "", "the SecureOn `PASSWORD` for magic packets")
 	fs.StringSliceVar(&f.wakeFrom, "wake-from", nil, "the `PREFIXES` whose hosts may wake the machine (default: all)")
-	fs.IntVar(&f.retries, "retries", -1, "how `OFTEN` to try again at most (-1: as long as --timeout allows)")
+	fs.IntVar(&f.retries, "retries", -1, "try again `N` times at most (-1: as long as --timeout allows)")
 	fs.DurationVar(&f.timeout, "timeout", 10*time.Second, "give up after this `TIME` in all")
-	cmd.MarkFlagsMutuallyExclusive("monitor", "port", "known")
-	cmd.MarkFlagsMutuallyExclusive("token", "token-file")
 	return cmd
 }
 
 // run registers, and tells the user how it went.
 func (f *registerFlags) run(cmd *cobra.Command) error {
+	if err := errors.Join(onlyOne(cmd, "monitor", "port", "known"), onlyOne(cmd, "token", "token-file")); err != nil {
+		return err
+	}
+	if err := f.complete(cmd.Flags()); err != nil {
+		return err
+	}
 	addr, err := porterAddress(f.to)
 	if err != nil {
 		return err
@@ -97,21 +109,69 @@ func (f *registerFlags) run(cmd *cobra.Command) error {
 	if err := w.Check(); err != nil {
 		return err
 	}
+	warnPortless(cmd.ErrOrStderr(), w)
+	if f.check {
+		return f.try(ctx, cmd, addr, w)
+	}
 	if err := registration.SendRetry(ctx, addr, w, f.retries); err != nil {
-		return fmt.Errorf("register with %s: %w", addr, err)
+		return fmt.Errorf("register with %s: %w", addr, notFound(addr, err))
 	}
 	_, err = fmt.Fprintf(cmd.OutOrStdout(), "registered %s with %s\n", strings.TrimSpace(w.Name+" "+w.MAC), addr)
 	return err
 }
 
+// try prints a registration, and what the porter would say to it.
+func (f *registerFlags) try(ctx context.Context, cmd *cobra.Command, addr string, w registration.Wire) error {
+	shown := w
+	const hidden = "********"
+	if shown.Token != "" {
+		shown.Token = hidden
+	}
+	if shown.Password != "" {
+		shown.Password = hidden
+	}
+	if err := printJSON(cmd.OutOrStdout(), shown); err != nil {
+		return err
+	}
+	answer, err := registration.Try(ctx, addr, w)
+	if err != nil {
+		return fmt.Errorf("ask %s: %w", addr, notFound(addr, err))
+	}
+	_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: %s\n", addr, answer)
+	return err
+}
+
+// warnPortless names the addresses at which nothing wakes the machine.
+func warnPortless(to io.Writer, w registration.Wire) {
+	for _, a := range w.Monitor {
+		if len(a.Port) == 0 {
+			fmt.Fprintf(to, "%s has no ports: it is claimed while the machine sleeps, but nothing there wakes it\n", a.IP)
+		}
+	}
+}
+
+// notFound says what to do if err means that the porter's name has no address, and is err
+// otherwise.
+func notFound(addr string, err error) error {
+	var dns *net.DNSError
+	if !errors.As(err, &dns) {
+		return err
+	}
+	host, _, splitErr := net.SplitHostPort(addr)
+	if splitErr != nil {
+		host = addr
+	}
+	return fmt.Errorf("cannot find the porter: no address for %q: give its IP address, such as --to 192.168.1.2", host)
+}
+
 // porterAddress completes HOST, HOST:PORT, [IPV6]:PORT or a bare IPv6 address.
 func porterAddress(to string) (string, error) {
 	if to == "" {
-		return "", errors.New("--to is missing: expected the porter's HOST or HOST:PORT")
+		return "", usagef("--to is missing: expected the porter's HOST or HOST:PORT")
 	}
 	if host, port, err := net.SplitHostPort(to); err == nil {
 		if host == "" || port == "" {
-			return "", fmt.Errorf("--to: found %q: expected HOST or HOST:PORT", to)
+			return "", usagef("--to: found %q: expected HOST or HOST:PORT", to)
 		}
 		return to, nil
 	}
@@ -148,9 +208,12 @@ func (f *registerFlags) describeSelf(ctx context.Context, addr string, w *regist
 	}
 	ports := registration.ParsePorts(f.port)
 	if findAddrs && len(ports) == 0 {
-		return errors.New("nothing would wake this machine: expected --port (such as --port 22/tcp), --monitor or --known")
+		return usagef("nothing would wake this machine: expected --port (such as --port 22/tcp), --monitor or --known")
 	}
 	self, err := registration.Detect(ctx, addr)
+	if lost := notFound(addr, err); lost != err {
+		return lost
+	}
 	if err != nil {
 		return fmt.Errorf("%w: give --mac and --monitor", err)
 	}

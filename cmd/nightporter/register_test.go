@@ -49,7 +49,7 @@ func register(t *testing.T, args ...string) (string, error) {
 	cmd.SetArgs(args)
 	cmd.SetOut(&out)
 	cmd.SetErr(&out)
-	cmd.SilenceErrors = true
+	cmd.SilenceErrors, cmd.SilenceUsage = true, true
 	err := cmd.ExecuteContext(t.Context())
 	return out.String(), err
 }
@@ -65,13 +65,48 @@ func TestRegister(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := "registered tower d8:cb:8a:39:be:a1 with " + addr + "\n"; out != want {
+	if want := "registered tower d8:cb:8a:39:be:a1 with " + addr + "\n"; !strings.HasSuffix(out, want) { // after a warning
 		t.Errorf("printed %q, want %q", out, want)
 	}
 	r := <-asked
 	if r.Name != "tower" || r.Token != "s3cret" || len(r.WakeFrom) != 2 || !r.HasSleepWatts || r.IdleWatts != 40 ||
 		len(r.Monitor) != 2 || len(r.Monitor[0].Ports) != 3 || len(r.Monitor[1].Ports) != 0 || r.Here {
 		t.Errorf("the porter was asked %+v", r)
+	}
+}
+
+// An address without ports is registered, with a warning.
+func TestRegisterWithoutPorts(t *testing.T) {
+	addr, asked := porterFor(t, nil)
+	out, err := register(t, "--to", addr, "--mac", "d8:cb:8a:39:be:a1", "--monitor", "192.168.1.5")
+	if err != nil || !strings.HasPrefix(out, "192.168.1.5 has no ports: it is claimed while the machine sleeps, but nothing there wakes it\n") {
+		t.Errorf("%v, printed %q", err, out)
+	}
+	if r := <-asked; len(r.Monitor) != 1 {
+		t.Errorf("the porter was asked %+v", r)
+	}
+}
+
+// --check prints what would be sent, without secrets, and what the porter says.
+func TestRegisterCheck(t *testing.T) {
+	args := []string{"--mac", "d8:cb:8a:39:be:a1", "--name", "tower", "--monitor", "192.168.1.5=22", "--token", "s3cret", "--check", "--to"}
+	addr, asked := porterFor(t, &registration.Acceptable{Name: "tower-2", Renamed: "tower is taken", Wait: []string{"192.168.1.5: it is out"}})
+	out, err := register(t, append(args, addr)...)
+	if err != nil || strings.Contains(out, "s3cret") || !strings.Contains(out, `"mac": "d8:cb:8a:39:be:a1"`) ||
+		!strings.HasSuffix(out, "}\n"+addr+`: the porter would accept it as "tower-2", since tower is taken; would wait: 192.168.1.5: it is out`+"\n") {
+		t.Errorf("%v, printed %s", err, out)
+	}
+	if r := <-asked; !r.Trial || r.Token != "s3cret" {
+		t.Errorf("the porter was asked %+v", r)
+	}
+	for answer, want := range map[error]string{
+		registration.Refuse(registration.Refused, "not you"): "the porter refused: not you",
+		nil: "the porter is older than this command: it has registered the machine, and takes it for awake again later",
+	} {
+		addr, _ := porterFor(t, answer)
+		if out, err := register(t, append(args, addr)...); err == nil || err.Error() != "ask "+addr+": "+want {
+			t.Errorf("%v, printed %s; want %s", err, out, want)
+		}
 	}
 }
 
@@ -109,8 +144,13 @@ func TestRegisterErrors(t *testing.T) {
 		{"no port", []string{"--to", addr}, "nothing would wake this machine: expected --port (such as --port 22/tcp), --monitor or --known"},
 		{"bad port", append(machine, "--monitor", "192.168.1.6=70000"), `monitor[1].port[0]: found 70000: expected 1 to 65535, "22/tcp", "51820/udp", "icmp", or a name of /etc/services such as "ssh"`},
 		{"nothing to find out", []string{"--to", addr, "--port", "22"}, "the route to " + addr + " leads through lo, which has no Ethernet address: give --mac and --monitor"},
-		{"two ways at once", append(machine, "--port", "22"), "if any flags in the group [monitor port known] are set none of the others can be; [monitor port] were all set"},
-		{"an argument", append(machine, "tower"), `unknown command "tower" for "register"`},
+		{"two ways at once", append(machine, "--port", "22"), "--monitor and --port: give one of them"},
+		{"an argument", append(machine, "tower"), `found "tower", expected no argument`},
+		{"two tokens", append(machine, "--token", "a", "--token-file", "b"), "--token and --token-file: give one of them"},
+		{"no such porter", []string{"--to", "bad host", "--port", "22"}, `cannot find the porter: no address for "bad host": give its IP address, such as --to 192.168.1.2`},
+		{"no such porter for a machine", append(machine, "--to", "bad host", "--retries", "0"),
+			`register with bad host:13717: cannot find the porter: no address for "bad host": give its IP address, such as --to 192.168.1.2`},
+		{"no such settings", append(machine, "--config", "/nonexistent"), "--config: open /nonexistent: no such file or directory"},
 		{"no token file", append(machine, "--token-file", "/nonexistent"), "--token-file: open /nonexistent: no such file or directory"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/prometheus/common/version"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"golang.org/x/sync/errgroup"
 
 	"nightporter/internal/config"
@@ -23,14 +25,33 @@ import (
 	"nightporter/internal/shell"
 )
 
+const serveHelp = `Run the porter in the foreground until SIGTERM or Ctrl-C. SIGHUP has it read the
+configuration again; a bad one changes nothing.
+
+Machines register at TCP port 13717 (registration.listen). Metrics, API and status
+page are at TCP port 9717 (http.listen).
+
+The configuration is in ` + config.DefaultPath + `, which may be missing. Each of
+its keys is also an environment variable (wake.attempts: NIGHTPORTER_WAKE__ATTEMPTS)
+and, but for machines and secrets, a flag. A flag goes before a variable, a variable
+before the file. ` + "`nightporter check`" + ` prints what is in effect.
+
+Exit code 0 means that it was stopped, 1 that it could not start or go on, 2 that the
+command line is wrong.`
+
+const serveExample = `  sudo nightporter serve
+  nightporter serve --config ./config.yaml --log.level debug`
+
 func newServeCommand() *cobra.Command {
 	var path string
 	cmd := &cobra.Command{
-		Use:   "serve",
-		Short: "Speak for sleeping machines until stopped",
-		Args:  cobra.NoArgs,
+		Use:     "serve",
+		GroupID: groupPorter,
+		Short:   "Run the porter until it is stopped",
+		Long:    serveHelp,
+		Example: serveExample,
+		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cmd.SilenceUsage = true
 			return serve(cmd.Context(), path, func() (*config.Config, error) { return load(cmd, path) }, cmd.ErrOrStderr())
 		},
 	}
@@ -41,11 +62,34 @@ func newServeCommand() *cobra.Command {
 func addConfigFlags(cmd *cobra.Command, path *string) {
 	cmd.Flags().StringVar(path, "config", config.DefaultPath, "the configuration `FILE`")
 	config.AddFlags(cmd.Flags())
+	cmd.SetUsageFunc(configUsage)
+}
+
+// helpWidth is how many columns the help of the configuration's flags takes.
+const helpWidth = 120
+
+// configUsage prints the few flags of a command apart from those of the configuration.
+func configUsage(cmd *cobra.Command) error {
+	isKey := make(map[string]bool)
+	for _, k := range config.Keys() {
+		isKey[k.Path] = true
+	}
+	own, keys := new(pflag.FlagSet), new(pflag.FlagSet)
+	cmd.LocalFlags().VisitAll(func(f *pflag.Flag) {
+		if isKey[f.Name] {
+			keys.AddFlag(f)
+		} else {
+			own.AddFlag(f)
+		}
+	})
+	_, err := fmt.Fprintf(cmd.OutOrStderr(), "Usage:\n  %s\n\nExamples:\n%s\n\nFlags:\n%s\nFlags for the keys of the configuration:\n%s",
+		cmd.UseLine(), cmd.Example, own.FlagUsagesWrapped(helpWidth), keys.FlagUsagesWrapped(helpWidth))
+	return err
 }
 
 // load reads the configuration with the layers of this command line.
 func load(cmd *cobra.Command, path string) (*config.Config, error) {
-	return config.Load(path, cmd.Flags().Changed("config"), os.Environ(), cmd.Flags())
+	return config.Load(path, cmd.Flags().Changed("config"), environ(), cmd.Flags())
 }
 
 // serve runs the daemon until ctx ends; SIGHUP loads the configuration anew, from
@@ -59,6 +103,7 @@ func serve(ctx context.Context, path string, load func() (*config.Config, error)
 	var level slog.LevelVar
 	level.Set(conf.Log.Level)
 	log := newLogger(stderr, conf.Log.Format, &level)
+	log.Info("starting nightporter", "event", "starting", "version", cmp.Or(version.Version, "unknown"), "pid", os.Getpid())
 	d, err := openUnprivileged(conf, path, log, &level)
 	if err != nil {
 		return err
@@ -170,14 +215,6 @@ func reload(ctx context.Context, d *daemon.Daemon, load func() (*config.Config, 
 	if err := d.Reload(ctx, load); err != nil {
 		log.Error("configuration not reloaded, the old one stays", "event", "reload_failed", "err", err)
 	}
-}
-
-func newLogger(w io.Writer, format string, level slog.Leveler) *slog.Logger {
-	opts := &slog.HandlerOptions{Level: level}
-	if format == config.FormatJSON {
-		return slog.New(slog.NewJSONHandler(w, opts))
-	}
-	return slog.New(slog.NewTextHandler(w, opts))
 }
 
 // spareMemory trades processor time for memory: most of what is resident is the

@@ -108,38 +108,3 @@ func TestStartBeforeItsAddress(t *testing.T) {
 	h.said(0, isOut, "eth0", "no IP address")
 	h.said(0, isBack, "eth0")
 }
-
-// TestCheck prints what is in effect, or each error with its key.
-func TestCheck(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "config.yaml")
-	write := func(text string) {
-		t.Helper()
-		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	check := func() (int, string, string) {
-		var stdout, stderr bytes.Buffer
-		code := run(t.Context(), []string{"check", "--config", file}, &stdout, &stderr)
-		return code, stdout.String(), stderr.String()
-	}
-	write("wake: {attempts: 4}\n")
-	if code, out, errs := check(); code != 0 || !strings.Contains(out, "attempts: 4") || errs != "" {
-		t.Errorf("exit code %d\n%s\n%s", code, out, errs)
-	}
-	write("wake: {atempts: 4}\nprobe: {misses: none}\n")
-	code, out, errs := check()
-	if code != 1 || out != "" || !strings.Contains(errs, "wake.atempts") || !strings.Contains(errs, "probe.misses") {
-		t.Errorf("exit code %d\n%s\n%s", code, out, errs)
-	}
-}
-
-func TestVersion(t *testing.T) {
-	var stdout, stderr bytes.Buffer
-	if code := run(t.Context(), []string{"version"}, &stdout, &stderr); code != 0 || !strings.HasPrefix(stdout.String(), "nightporter") {
-		t.Errorf("exit code %d: %s%s", code, stdout.String(), stderr.String())
-	}
-	if code := run(t.Context(), []string{"dance"}, &stdout, &stderr); code != 1 || !strings.Contains(stderr.String(), `"dance"`) {
-		t.Errorf("exit code %d: %s", code, stderr.String())
-	}
-}

@@ -8,7 +8,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -17,17 +16,22 @@ import (
 	"nightporter/internal/web"
 )
 
-const statusHelp = `Show the machines of a night porter, or with NAME all that it knows of one.
+const statusHelp = `Show the machines of a porter: asleep or awake, and since when. With NAME it shows
+all that the porter knows of one machine.
+
+With --watch it shows them again whenever something happens, until Ctrl-C.
 
 Exit code 0 means that the porter answered and does its work on every interface.`
 
 const statusExample = `  nightporter status --from raspberrypi
+  nightporter status --watch
   nightporter status tower --json | jq .state`
 
 // statusFlags are the flags of the status command.
 type statusFlags struct {
 	asker
-	json bool
+	json, keepOn bool
+	color        bool
 }
 
 // statusJSON is what --json prints without a name.
@@ -41,44 +45,57 @@ func newStatusCommand() *cobra.Command {
 	var f statusFlags
 	cmd := &cobra.Command{
 		Use:               "status [NAME]",
-		Short:             "Show what sleeps",
+		Short:             "Show the machines: asleep or awake, and since when",
 		Long:              statusHelp,
 		Example:           statusExample,
-		Args:              cobra.MaximumNArgs(1),
+		Args:              oneNameAtMost,
 		ValidArgsFunction: f.completeName,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			cmd.SilenceUsage = true // from here on a mistake is not one of usage
-			return f.run(cmd, args)
-		},
+		RunE:              func(cmd *cobra.Command, args []string) error { return f.run(cmd, args) },
 	}
 	f.addTo(cmd.Flags())
-	cmd.Flags().BoolVar(&f.json, "json", false, "as the API says it")
+	cmd.Flags().BoolVar(&f.json, "json", false, "print what the API answers")
+	cmd.Flags().BoolVarP(&f.keepOn, "watch", "w", false, "show it again whenever something happens, until Ctrl-C")
 	return cmd
 }
 
 func (f *statusFlags) run(cmd *cobra.Command, args []string) error {
+	if err := onlyOne(cmd, "json", "watch"); err != nil {
+		return err
+	}
 	client, err := f.client()
 	if err != nil {
 		return err
 	}
 	defer client.Close()
-	porter, err := client.Status(cmd.Context())
+	f.color = onTerminal(cmd)
+	if f.keepOn {
+		return f.watch(cmd, client, args)
+	}
+	porter, err := f.show(cmd, client, args, cmd.ErrOrStderr())
 	if err != nil {
 		return err
+	}
+	if !porter.Ready {
+		return fmt.Errorf("the porter is not ready: %s", printable(porter.Reason))
+	}
+	return nil
+}
+
+// show prints what was asked for, and how the porter is.
+func (f *statusFlags) show(cmd *cobra.Command, client *web.Client, args []string, warnings io.Writer) (web.Status, error) {
+	porter, err := client.Status(cmd.Context())
+	if err != nil {
+		return porter, err
 	}
 	if len(args) > 0 {
 		err = f.one(cmd, client, args[0])
 	} else {
 		err = f.all(cmd, client, porter)
 	}
-	if err != nil {
-		return err
+	if err == nil {
+		warn(warnings, porter)
 	}
-	warn(cmd.ErrOrStderr(), porter)
-	if !porter.Ready {
-		return fmt.Errorf("the porter is not ready: %s", printable(porter.Reason))
-	}
-	return nil
+	return porter, err
 }
 
 // warn says what is not as it should be, though the porter works.
@@ -99,17 +116,41 @@ func (f *statusFlags) all(cmd *cobra.Command, client *web.Client, porter web.Sta
 	if f.json {
 		return printJSON(cmd.OutOrStdout(), statusJSON{porter, machines})
 	}
+	fmt.Fprintln(cmd.OutOrStdout(), porterLine(client.Host(), porter, machines))
 	if len(machines) == 0 {
-		fmt.Fprintln(cmd.ErrOrStderr(), "no machines")
 		return nil
 	}
-	table := newTable(cmd.OutOrStdout())
-	fmt.Fprintln(table, "MACHINE\tSTATE\tSINCE\tSLEPT\tSAVED\tLAST WAKE")
+	now := time.Now()
+	rows := [][]string{{"MACHINE", "STATE", "SINCE", "SLEPT", "SAVED", "LAST WAKE"}}
 	for _, m := range machines {
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s%s\n",
-			printable(m.Name), stateOf(&m), moment(m.Since), howLong(m.SleptSeconds), web.Energy(m.SavedJoules), began(m.LastWake), mark(m.Addresses))
+		row := []string{printable(m.Name), stateOf(&m), since(m.Since, now), howLong(m.SleptSeconds), web.Energy(m.SavedJoules), lastWake(m.LastWake, now)}
+		rows = append(rows, append(row, mark(m.Addresses)...))
 	}
-	return table.Flush()
+	const stateColumn = 1
+	return writeRows(cmd.OutOrStdout(), rows, func(column int, cell, padded string) string {
+		if column != stateColumn || !f.color {
+			return padded
+		}
+		return painted(cell, padded)
+	})
+}
+
+// porterLine says in one line how the porter and its machines are.
+func porterLine(host string, porter web.Status, machines []web.Machine) string {
+	line := fmt.Sprintf("porter %s at %s: ready", printable(porter.Version), host)
+	if !porter.Ready {
+		line = fmt.Sprintf("porter %s at %s: not ready", printable(porter.Version), host)
+	}
+	if len(machines) == 0 {
+		return line + ", no machine so far"
+	}
+	asleep := 0
+	for _, m := range machines {
+		if m.State == machine.Asleep {
+			asleep++
+		}
+	}
+	return fmt.Sprintf("%s, %d of %d machines asleep", line, asleep, len(machines))
 }
 
 func (f *statusFlags) one(cmd *cobra.Command, client *web.Client, name string) error {
@@ -131,11 +172,11 @@ func (f *statusFlags) one(cmd *cobra.Command, client *web.Client, name string) e
 	if m.WakeMAC != (machine.MAC{}) {
 		row("woken by", m.WakeMAC)
 	}
-	row("state", m.State)
+	row("state", f.state(m.State))
 	if m.PausedUntil != "" {
 		row("paused until", moment(m.PausedUntil)+": nothing is claimed or woken; `nightporter resume` ends that")
 	}
-	row("since", moment(m.Since))
+	row("since", momentAgo(m.Since, time.Now()))
 	if m.Agentless {
 		row("agentless", "yes: it need not register")
 	}
@@ -151,11 +192,11 @@ func (f *statusFlags) one(cmd *cobra.Command, client *web.Client, name string) e
 	}
 	row("failed wakes", counts(m.WakeFailures))
 	row("magic packets", m.WakeAttempts)
-	row("did not wake", counts(m.Suppressed))
+	row("knocks ignored", counts(m.Suppressed))
 	for i := range m.Ignored[:min(len(m.Ignored), shownIgnored)] {
 		row("ignored", ignoredStory(&m.Ignored[i]))
 	}
-	row("started without us", m.ExternalStarts)
+	row("started by itself", m.ExternalStarts)
 	row("address conflicts", m.Conflicts)
 	return table.Flush()
 }
@@ -198,34 +239,41 @@ func stateOf(m *web.Machine) string {
 	return m.State.String()
 }
 
-// mark is what the list says of a machine with addresses that cannot be claimed.
-func mark(all []web.Standing) string {
+// state is the word of a state, in colour on a terminal.
+func (f *statusFlags) state(s machine.State) string {
+	if f.color {
+		return painted(s.String(), s.String())
+	}
+	return s.String()
+}
+
+// mark is what the list says of a machine with addresses that cannot be claimed: a
+// cell, or none.
+func mark(all []web.Standing) []string {
 	stuck := slices.DeleteFunc(slices.Clone(all), func(s web.Standing) bool { return !s.Stuck() })
 	switch len(stuck) {
 	case 0:
-		return ""
+		return nil
 	case 1:
-		return fmt.Sprintf("\t! %s %s", stuck[0].IP, stuck[0].Standing)
+		return []string{fmt.Sprintf("! %s %s", stuck[0].IP, stuck[0].Standing)}
 	}
-	return fmt.Sprintf("\t! %d addresses cannot be claimed", len(stuck))
+	return []string{fmt.Sprintf("! %d addresses cannot be claimed", len(stuck))}
 }
 
-func newTable(w io.Writer) *tabwriter.Writer { return tabwriter.NewWriter(w, 0, 0, 2, ' ', 0) }
-
-// began shows when a machine was last woken.
-func began(w *web.LastWake) string {
+// lastWake shows when a machine was last woken.
+func lastWake(w *web.LastWake, now time.Time) string {
 	if w == nil {
 		return "never"
 	}
-	return moment(w.At)
+	return since(w.At, now)
 }
 
 // wakeStory tells who woke a machine last, what for, and what came of it.
 func wakeStory(w *web.LastWake) string {
-	words := began(w)
 	if w == nil {
-		return words
+		return "never"
 	}
+	words := momentAgo(w.At, time.Now())
 	if who := web.Wanted(w.Source, w.Service, w.By); who != "" {
 		words += ", for " + printable(who)
 	}
@@ -284,13 +332,31 @@ func many(n int, of string) string {
 	return fmt.Sprintf("%d %ss", n, of)
 }
 
-// moment shows a time of the API on the clock of whoever looks.
+// moment shows a time of the API on the clock of this host.
 func moment(s string) string {
 	t, err := time.Parse(time.RFC3339, s)
 	if err != nil {
 		return printable(s)
 	}
 	return t.Local().Format(time.DateTime)
+}
+
+// since shows how long ago a time of the API was.
+func since(s string, now time.Time) string {
+	t, err := time.Parse(time.RFC3339, s)
+	if err != nil {
+		return printable(s)
+	}
+	return web.Ago(t, now)
+}
+
+// momentAgo shows a time of the API on the clock of this host, and how long ago it was.
+func momentAgo(s string, now time.Time) string {
+	t, err := time.Parse(time.RFC3339, s)
+	if err != nil {
+		return printable(s)
+	}
+	return t.Local().Format(time.DateTime) + " (" + web.Ago(t, now) + ")"
 }
 
 func howLong(seconds float64) string {

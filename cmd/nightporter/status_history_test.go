@@ -35,13 +35,13 @@ func TestStatusTellsWhoWoke(t *testing.T) {
 	code, out, errs := program(t, "status", "nas", "--from", staff(t, s, web.Access{}))
 	when := func(minutes int) string { return at(minutes).Local().Format(time.DateTime) }
 	want := "" +
-		"clients, 7 days     10.77.0.10: 3 wakes, last " + when(2) + " for 10.77.0.20:22/tcp\n" +
-		"                    10.77.0.11: 2 wakes, last " + when(4) + " for the API\n" +
-		"                    10.77.0.20: 1 wake, last " + when(9) + " for 10.77.0.20:icmp\n" +
-		"                    10.77.0.21: 1 wake, last " + when(8) + " for 10.77.0.20:icmp\n" +
-		"                    10.77.0.22: 1 wake, last " + when(7) + " for 10.77.0.20:icmp\n" +
-		"                    and 2 more clients\n" +
-		"                    and 12 older wakes, not kept one by one\n"
+		"clients, 7 days    10.77.0.10: 3 wakes, last " + when(2) + " for 10.77.0.20:22/tcp\n" +
+		"                   10.77.0.11: 2 wakes, last " + when(4) + " for the API\n" +
+		"                   10.77.0.20: 1 wake, last " + when(9) + " for 10.77.0.20:icmp\n" +
+		"                   10.77.0.21: 1 wake, last " + when(8) + " for 10.77.0.20:icmp\n" +
+		"                   10.77.0.22: 1 wake, last " + when(7) + " for 10.77.0.20:icmp\n" +
+		"                   and 2 more clients\n" +
+		"                   and 12 older wakes, not kept one by one\n"
 	if code != 0 || errs != "" || !strings.Contains(out, want) {
 		t.Errorf("exit code %d, %q, printed\n%swant\n%s", code, errs, out, want)
 	}

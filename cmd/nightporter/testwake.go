@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -44,9 +43,8 @@ func newTestCommand() *cobra.Command {
 		Args:              oneName,
 		ValidArgsFunction: c.completeName,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			cmd.SilenceUsage = true // from here on a mistake is not one of usage
 			if timeout < time.Second || timeout > maxTestTimeout {
-				return fmt.Errorf("--timeout: found %v, expected 1s to %v", timeout, maxTestTimeout)
+				return usagef("--timeout: found %v, expected 1s to %v", timeout, maxTestTimeout)
 			}
 			client, err := c.client()
 			if err != nil {

@@ -225,7 +225,7 @@ func TestWakeOfAMAC(t *testing.T) {
 		"wake --mac nas":                         `--mac: found "nas"`,
 		"wake nas --mac " + mac:                  `--mac: found the name "nas" too`,
 		"wake --wait 1m --mac 02:00:00:00:00:03": "--mac: found --wait or --json too",
-		"wake":                                   "expected the name of one machine",
+		"wake":                                   "found 0 names, expected one",
 	} {
 		if code, out := h.asked(strings.Fields(args)...); code == 0 || !contains(out, want) {
 			t.Errorf("%s: exit code %d, %s, want %q", args, code, out, want)

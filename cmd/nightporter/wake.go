@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"time"
 
@@ -12,18 +11,19 @@ import (
 	"nightporter/internal/web"
 )
 
-const wakeHelp = `Have a night porter wake one of its machines.
+const wakeHelp = `Have a porter wake one of its machines.
 
-Without --wait it is done once the porter has taken it up. With --wait the events
-of the machine are shown until it is awake, or the wake has failed.
+Without --wait it returns once the porter has accepted the request. With --wait the
+events of the machine are shown until it is awake, or the wake has failed.
 
 With --mac a magic packet goes to a card that belongs to no machine of the porter, on
 all of the porter's interfaces. What comes of it is not looked at.
 
 ` + tokenHelp + `
 
-Exit code 0 means that the porter took it up, and with --wait that the machine is
-awake; 2 that it is not within that time; 1 anything else.`
+Exit code 0 means that the porter accepted it, and with --wait that the machine is
+awake; 2 that it is not awake within that time, or that the command line is wrong;
+1 anything else.`
 
 const wakeExample = `  nightporter wake tower --from raspberrypi
   nightporter wake tower --wait 2m && ssh tower
@@ -47,16 +47,13 @@ func newWakeCommand() *cobra.Command {
 		Example:           wakeExample,
 		Args:              f.oneTarget,
 		ValidArgsFunction: f.completeName,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			cmd.SilenceUsage = true // from here on a mistake is not one of usage
-			return f.run(cmd, args)
-		},
+		RunE:              f.run,
 	}
 	fs := cmd.Flags()
 	f.addTo(fs)
 	fs.StringVar(&f.mac, "mac", "", "the `MAC` of a card that belongs to no machine of the porter")
-	fs.DurationVar(&f.wait, "wait", 0, "follow until it is awake, for so much `TIME` at most, such as 2m")
-	fs.BoolVar(&f.json, "json", false, "one JSON object")
+	fs.DurationVar(&f.wait, "wait", 0, "wait until it is awake, for this `TIME` at most, such as 2m")
+	fs.BoolVar(&f.json, "json", false, "print one JSON object")
 	return cmd
 }
 
@@ -66,16 +63,16 @@ func (f *wakeFlags) oneTarget(cmd *cobra.Command, args []string) error {
 	case f.mac == "":
 		return oneName(cmd, args)
 	case len(args) > 0:
-		return fmt.Errorf("--mac: found the name %q too, expected one of them", args[0])
+		return usagef("--mac: found the name %q too, expected one of them", args[0])
 	case f.wait != 0 || f.json:
-		return errors.New("--mac: found --wait or --json too, which are for a machine with a name")
+		return usagef("--mac: found --wait or --json too, which are for a machine with a name")
 	}
 	return nil
 }
 
 func (f *wakeFlags) run(cmd *cobra.Command, args []string) error {
 	if f.wait < 0 {
-		return fmt.Errorf("--wait: found %v, expected a time such as 2m, or 0", f.wait)
+		return usagef("--wait: found %v, expected a time such as 2m, or 0", f.wait)
 	}
 	client, err := f.client()
 	if err != nil {
@@ -92,7 +89,7 @@ func (f *wakeFlags) run(cmd *cobra.Command, args []string) error {
 func (f *wakeFlags) wakeMAC(cmd *cobra.Command, client *web.Client) error {
 	mac, err := machine.ParseMAC(f.mac)
 	if err != nil || !mac.Unicast() {
-		return fmt.Errorf("--mac: found %q, expected that of one network card, such as d8:cb:8a:39:be:a1", f.mac)
+		return usagef("--mac: found %q, expected that of one network card, such as d8:cb:8a:39:be:a1", f.mac)
 	}
 	if err := client.WakeMAC(cmd.Context(), mac); err != nil {
 		return needsToken(err)
@@ -114,7 +111,7 @@ func (f *wakeFlags) wake(cmd *cobra.Command, client *web.Client, name string) er
 	}
 	m, err := client.Wake(ctx, name)
 	if err != nil {
-		return needsToken(explain(ctx, client, name, err))
+		return unchanged(name, "woken", explain(ctx, client, name, err))
 	}
 	if f.wait == 0 {
 		return f.tell(cmd, m, name, m.State.String())

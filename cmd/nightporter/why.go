@@ -31,10 +31,7 @@ func newWhyCommand() *cobra.Command {
 		Example:           whyExample,
 		Args:              oneName,
 		ValidArgsFunction: f.completeName,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			cmd.SilenceUsage = true // from here on a mistake is not one of usage
-			return f.run(cmd, args[0])
-		},
+		RunE:              func(cmd *cobra.Command, args []string) error { return f.run(cmd, args[0]) },
 	}
 	f.addTo(cmd.Flags())
 	cmd.Flags().BoolVar(&f.json, "json", false, "one JSON object")

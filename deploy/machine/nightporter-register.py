@@ -10,6 +10,7 @@ if the porter answered "OK.".
 
 import argparse
 import configparser
+import difflib
 import json
 import os
 import random
@@ -25,6 +26,7 @@ ANSWER_LIMIT = 1024
 FIRST_PAUSE = 0.25  # seconds
 LAST_PAUSE = 1.0
 SHORTEST_SEND = 1.0  # of an attempt, as long as there is that much time
+CHECKED = "checked: "  # begins the answer to a check that would be accepted
 NUMBER = re.compile(r"[0-9]{1,5}\Z")
 # Flags of addresses that will not be there tomorrow, or are not there yet.
 PASSING = ("temporary", "deprecated", "tentative", "dadfailed")
@@ -46,7 +48,7 @@ def options():
     p.add_argument("--mac", help="default: of the interface that leads to the porter")
     p.add_argument("--wake-mac", metavar="MAC", help="of the card that wakes the machine; default: the one built into the card")
     p.add_argument("--name", help="default: the host name")
-    p.add_argument("--port", metavar="PORTS", help="ports to wake for at every address found: 22/tcp,51820/udp,icmp")
+    p.add_argument("--port", metavar="PORTS", help="ports to wake for at every address found: ssh,22/tcp,51820/udp,icmp")
     p.add_argument("--monitor", action="append", metavar="IP=PORTS", help="an address and its ports; may be repeated")
     p.add_argument("--token", help="better in the configuration file, where others cannot read it")
     p.add_argument("--idle-watts", type=float, metavar="WATTS")
@@ -57,7 +59,8 @@ def options():
     p.add_argument("--timeout", type=float, metavar="SECONDS", help="give up after this time in all (default: 10)")
     p.add_argument("--at-shutdown", action="store_true", help="do nothing unless systemd is about to power off or halt")
     p.add_argument("--watch", action="store_true", help="the machine is up and stays up: have it looked after")
-    p.add_argument("--check", action="store_true", help="print what would be sent, and send nothing")
+    p.add_argument("--check", action="store_true",
+                   help="print what would be sent, ask the porter whether it would accept it, and register nothing")
     return p
 
 
@@ -98,7 +101,8 @@ def merge(args, path):
         elif name in texts:
             parsed = value
         else:
-            raise Failure("%s: %s: unknown key" % (path, key))
+            similar = difflib.get_close_matches(name, sorted(numbers) + sorted(texts) + ["monitor"], 1)
+            raise Failure("%s: %s: unknown key" % (path, key) + "".join(": did you mean %s?" % s for s in similar))
         if getattr(args, name) is None and value != "":
             setattr(args, name, parsed)
 
@@ -145,7 +149,7 @@ def identity(host, port):
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except OSError as e:
-        raise Failure("%s: %s" % (host, e)) from e
+        raise Failure("to: no address for %s: give the porter's IP address" % host) from e
     routes = ask_ip("route", "get", found[0][4][0].partition("%")[0])
     links = ask_ip("-d", "addr", "show", "dev", routes[0]["dev"])
     link = [entry for entry in links if entry.get("ifname")][0]
@@ -183,6 +187,12 @@ def describe(args):
         body["watch"] = True
     if args.wake_from:
         body["wake_from"] = args.wake_from.replace(",", " ").split()
+    if args.check:
+        body["check"] = True
+    for entry in body["monitor"]:
+        if not entry["port"]:
+            print("%s has no ports: it is claimed while the machine sleeps, but nothing there wakes it"
+                  % entry["ip"], file=sys.stderr)
     return body
 
 
@@ -203,6 +213,12 @@ def send(host, port, body, deadline):
             s.settimeout(max(0.1, deadline - time.monotonic()))
     text = answer.decode("utf-8", "replace")
     text = "".join(c if c.isprintable() else " " for c in text).strip()
+    if body.get("check"):
+        if text.startswith(CHECKED):
+            return text[len(CHECKED):]
+        if answer == b"OK.":
+            raise Failure("the porter is older than this script: it has registered the machine, "
+                          "and takes it for awake again later")
     if answer == b"OK.":
         return text
     if not text:
@@ -258,9 +274,10 @@ def main(argv):
             return 0
         body = describe(args)
         if args.check:
-            print(json.dumps(dict(body, **{k: "********" for k in ("token", "password") if k in body}), indent=2))
-        else:
-            print(send_retrying(args, body, deadline))
+            shown = {k: "********" if k in ("token", "password") else v for k, v in body.items() if k != "check"}
+            print(json.dumps(shown, indent=2), flush=True)
+            args.retries = 0  # the user waits, and no machine
+        print(send_retrying(args, body, deadline))
     except Failure as e:
         print("nightporter-register: %s" % e, file=sys.stderr)
         return 1

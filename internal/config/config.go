@@ -15,6 +15,9 @@ import (
 // missing.
 const DefaultPath = "/etc/nightporter/config.yaml"
 
+// DefaultEnvironment is the file from which systemd takes the daemon's environment.
+const DefaultEnvironment = "/etc/nightporter/environment"
+
 // Log formats.
 const (
 	FormatText = "text"

@@ -14,7 +14,7 @@ import (
 type Error struct {
 	Key      string // path of the key, such as "wake.attempts" or "machines[1].mac"
 	Found    string // the value found; "a hidden value" for a secret
-	Origin   string // such as "from /etc/nightporter/config.yaml", "from --wake.attempts", "the default"
+	Origin   string // such as "from /etc/nightporter/config.yaml, line 3", "from --wake.attempts", "the default"
 	Expected string // what is accepted
 }
 
@@ -98,7 +98,19 @@ type place struct {
 	key    string // the table's key
 	path   string // the key, or an entry below it
 	origin string
+	line   func(path string) int // of the file that origin names; nil: there is none
 	secret bool
+}
+
+// where says where the value stands, with its line in a file.
+func (p place) where() string {
+	if p.line == nil {
+		return p.origin
+	}
+	if n := p.line(p.path); n > 0 {
+		return fmt.Sprintf("%s, line %d", p.origin, n)
+	}
+	return p.origin
 }
 
 func (p place) entry(i int) place {
@@ -125,7 +137,7 @@ func (p place) wrong(found any, expected string) bool {
 	}
 	p.report.failed[p.key] = true
 	if !p.report.refused[p.path] {
-		p.report.add(&Error{Key: p.path, Found: text, Origin: p.origin, Expected: expected})
+		p.report.add(&Error{Key: p.path, Found: text, Origin: p.where(), Expected: expected})
 	}
 	return false
 }
@@ -142,7 +154,7 @@ func (p place) unknown(name string, value any, known []string) {
 		suggestion = p.member(suggestion).path
 	}
 	err := unknownKey(p.path+".", name, value, suggestion)
-	err.Origin = p.origin
+	err.Origin = p.member(name).where()
 	p.report.add(err)
 }
 

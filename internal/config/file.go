@@ -74,7 +74,11 @@ type parser struct {
 	table  table
 	report *report
 	origin string
+	root   *yaml.Node // of the file; nil: not parsed, or empty
 }
+
+// line returns the line of what a path leads to.
+func (p *parser) line(path string) int { return lineOf(p.root, path) }
 
 // Unmarshal reports unknown keys, and leaves them out. Keys without a value
 // are left out as well: often all that was below them is commented out.
@@ -87,6 +91,7 @@ func (p *parser) Unmarshal(b []byte) (map[string]any, error) {
 	if err != nil {
 		return nil, yamlerror.Plain(err)
 	}
+	p.root = root
 	p.checkSecrets(b, root)
 	p.prune(values, "")
 	return values, nil
@@ -165,7 +170,8 @@ func (p *parser) prune(values map[string]any, prefix string) {
 			values[name] = section
 			continue
 		default:
-			p.report.add(&Error{Key: path, Found: shape(values[name]), Origin: p.origin, Expected: "keys with values below it"})
+			at := place{path: path, origin: p.origin, line: p.line}
+			p.report.add(&Error{Key: path, Found: shape(values[name]), Origin: at.where(), Expected: "keys with values below it"})
 		}
 		delete(values, name)
 	}
@@ -177,7 +183,7 @@ func (p *parser) unknownKey(prefix, name string, value any) *UnknownKeyError {
 	if p.table.guarded[strings.TrimSuffix(prefix, ".")] {
 		err = unknownKey(prefix, name, value, suggestion)
 	}
-	err.Origin = p.origin
+	err.Origin = place{path: prefix + name, origin: p.origin, line: p.line}.where()
 	return err
 }
 

@@ -20,7 +20,7 @@ func AddFlags(fs *pflag.FlagSet) {
 		if _, isBool := k.def.(bool); isBool {
 			f.NoOptDefVal = "true"
 		}
-		f.Hidden = k.unseen // it is there for Load to say where the value belongs
+		f.Hidden = k.secrecy != open // what is unseen is there for Load to say where the value belongs
 	}
 }
 
@@ -48,7 +48,13 @@ type flagValue struct {
 
 func (v *flagValue) String() string { return v.text }
 
-func (v *flagValue) Type() string { return v.noun }
+// Type returns what the help calls a value. The name "bool" makes the help show none.
+func (v *flagValue) Type() string {
+	if v.noun == "bool" {
+		return v.noun
+	}
+	return strings.ToUpper(v.noun)
+}
 
 func (v *flagValue) Set(s string) error {
 	if v.list && v.set {

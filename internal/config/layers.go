@@ -16,9 +16,10 @@ import (
 // layer is one source of values. Its values hold known keys only.
 type layer struct {
 	values *koanf.Koanf
-	origin func(k key) string // where its value of k stands
-	file   string             // the path of its file, if it is one
-	mode   fs.FileMode        // of that file
+	origin func(k key) string    // where its value of k stands
+	line   func(path string) int // in its file; nil: it is none
+	file   string                // the path of its file; empty: it is none, or is missing
+	mode   fs.FileMode           // of that file
 }
 
 func newLayer(p koanf.Provider, parser koanf.Parser, origin func(key) string) (layer, error) {
@@ -43,11 +44,14 @@ func fileLayer(t table, path string, explicit bool, r *report) (layer, error) {
 	if mode&othersWrite != 0 {
 		return layer{}, fmt.Errorf("configuration file %s: found mode %04o, expected a file that not everybody may write to: try `chmod o-w %s`", path, mode.Perm(), path)
 	}
-	l, err := newLayer(content(b), &parser{table: t, report: r, origin: origin}, func(key) string { return origin })
+	text := &parser{table: t, report: r, origin: origin}
+	l, err := newLayer(content(b), text, func(key) string { return origin })
 	if err != nil {
 		return layer{}, fmt.Errorf("configuration file %s: %w", path, err)
 	}
-	l.file, l.mode = path, mode
+	if b != nil {
+		l.file, l.mode, l.line = path, mode, text.line
+	}
 	return l, nil
 }
 

@@ -16,6 +16,21 @@ import (
 // all are reported, joined with errors.Join. A file that cannot be read or
 // parsed is an error by itself.
 func Load(path string, explicit bool, environ []string, flags *pflag.FlagSet) (*Config, error) {
+	c, _, err := Examine(path, explicit, environ, flags)
+	return c, err
+}
+
+// Origins tells where the values of a configuration come from.
+type Origins struct {
+	File  string // that was read; empty: there was none
+	stack *stack
+}
+
+// Of says where the value of a key comes from, such as "from --wake.attempts".
+func (o *Origins) Of(path string) string { return o.stack.place(path).where() }
+
+// Examine is Load, and tells where the values come from.
+func Examine(path string, explicit bool, environ []string, flags *pflag.FlagSet) (*Config, *Origins, error) {
 	s := stack{table: newTable(), report: newReport(), merged: koanf.New(".")}
 	s.add(defaultsLayer(s.table))
 	s.add(fileLayer(s.table, path, explicit, s.report))
@@ -24,13 +39,13 @@ func Load(path string, explicit bool, environ []string, flags *pflag.FlagSet) (*
 		s.add(flagLayer(s.table, flags, s.report))
 	}
 	if s.err != nil {
-		return nil, s.err
+		return nil, nil, s.err
 	}
 	c := s.read()
 	if err := s.report.err(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return c, nil
+	return c, &Origins{File: s.file(), stack: &s}, nil
 }
 
 // Default returns the configuration that holds when nothing is set.
@@ -77,7 +92,7 @@ func (s *stack) place(path string) place {
 	k, _ := s.table.find(path)
 	p := place{report: s.report, key: path, path: path, secret: k.secrecy != open}
 	if l, ok := s.source(path); ok {
-		p.origin = l.origin(k)
+		p.origin, p.line = l.origin(k), l.line
 	}
 	return p
 }
@@ -90,4 +105,14 @@ func (s *stack) source(path string) (layer, bool) {
 		}
 	}
 	return layer{}, false
+}
+
+// file returns the path of the file that was read, or nothing.
+func (s *stack) file() string {
+	for _, l := range s.layers {
+		if l.file != "" {
+			return l.file
+		}
+	}
+	return ""
 }

@@ -256,7 +256,7 @@ func TestFlags(t *testing.T) {
 			t.Errorf("--%s: usage %q, want %q", k.Path, f.Usage, k.Help)
 		}
 	}
-	if usage := fs.FlagUsages(); !strings.Contains(usage, "--probe.timeout duration") || !strings.Contains(usage, "(default 10m)") {
+	if usage := fs.FlagUsages(); !strings.Contains(usage, "--probe.timeout DURATION") || !strings.Contains(usage, "(default 10m)") {
 		t.Errorf("usage lacks the type or the default of --probe.timeout:\n%s", usage)
 	}
 }

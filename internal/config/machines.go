@@ -104,7 +104,7 @@ func checkWatts(e *entry, spec *machine.Spec) {
 	}
 	at, idle := e.place.member("sleep_watts"), e.place.member("idle_watts").path
 	if e.values["sleep_watts"] == nil {
-		at.origin = "from energy.sleep_watts"
+		at.origin, at.line = "from energy.sleep_watts", nil
 	}
 	if e.values["idle_watts"] == nil {
 		idle = "energy.idle_watts"

@@ -77,8 +77,10 @@ func (s *stack) relateSecret(path string) {
 	if !ok || l.mode&othersRead == 0 {
 		return
 	}
+	k, _ := s.table.find(path)
 	s.place(path).wrong(s.merged.Get(path), fmt.Sprintf(
-		"a file that not everybody may read, since it holds a secret, and its mode is %04o: try `chmod o-rwx %s`", l.mode.Perm(), shell.Quote(l.file)))
+		"a file that not everybody may read, since it holds a secret, and its mode is %04o: put it into %s (mode 600) as %s=..., "+
+			"or `chmod o-rwx %s` if the daemon's user is in the file's group", l.mode.Perm(), DefaultEnvironment, k.env(), shell.Quote(l.file)))
 }
 
 // relateListen finds the address that would be "in use" by ourselves. Port 0

@@ -31,7 +31,7 @@ func (p *parser) checkSecrets(b []byte, root *yaml.Node) {
 	text := linesOf(b)
 	for _, section := range slices.Sorted(maps.Keys(p.table.guarded)) {
 		for _, n := range valuesOf(root, section) {
-			at := place{report: p.report, key: section, path: section, origin: p.origin}
+			at := place{report: p.report, key: section, path: section, origin: p.origin, line: p.line}
 			if found := text.misspelled(n, formed); resolve(n).Kind == yaml.ScalarNode && found != "" && found != nothing {
 				at.misspelled(found) // else all that was below it may be commented out
 			}
@@ -41,7 +41,7 @@ func (p *parser) checkSecrets(b []byte, root *yaml.Node) {
 		if k.secrecy == open && k.members == nil {
 			continue
 		}
-		at := place{report: p.report, key: k.path, path: k.path, origin: p.origin, secret: true}
+		at := place{report: p.report, key: k.path, path: k.path, origin: p.origin, line: p.line, secret: true}
 		for _, n := range atPath(root, k.path) {
 			if k.secrecy != open {
 				text.check(at, n, k.secrecy)

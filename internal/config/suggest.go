@@ -6,6 +6,9 @@ import "strings"
 // comparison costs the product of both lengths.
 const maxMisspelt = 64
 
+// Suggest is suggest for the names of flags.
+func Suggest(name string, known []string) string { return suggest(name, known) }
+
 // suggest returns the known key that name was probably meant to be: the one
 // that differs least, if it differs little, or else the only one whose last
 // word does. It returns "" if there is none.

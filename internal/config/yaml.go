@@ -3,6 +3,7 @@ package config
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -19,11 +20,23 @@ type member struct {
 // YAML returns the effective configuration as a file that Load reads. In place
 // of secrets (registration.token, http.token, the passwords of machines) it shows
 // "********", which Load refuses: whoever makes a file of it must fill them in.
-func (c *Config) YAML() ([]byte, error) { return c.render(false) }
+func (c *Config) YAML() ([]byte, error) { return c.render(false, func(key) bool { return true }) }
 
-func (c *Config) render(secrets bool) ([]byte, error) {
+// ChangedYAML is YAML of those keys that do not have their default.
+func (c *Config) ChangedYAML() ([]byte, error) {
+	paths := Changed(Default(), c)
+	if len(paths) == 0 {
+		return nil, nil
+	}
+	return c.render(false, func(k key) bool { return slices.Contains(paths, k.path) })
+}
+
+func (c *Config) render(secrets bool, of func(key) bool) ([]byte, error) {
 	root := ordered{}
 	for _, k := range keys() {
+		if !of(k) {
+			continue
+		}
 		value := k.get(c)
 		if k.hide != nil && !secrets {
 			value = k.hide(value)

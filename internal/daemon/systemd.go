@@ -15,7 +15,9 @@ func (d *Daemon) report(ctx context.Context) error {
 	case <-ctx.Done():
 		return nil
 	}
-	d.log.Info("ready", "event", "ready", "interfaces", d.porter.Interfaces(), "registration", d.conf.Registration.Listen, "http", d.conf.HTTP.Listen)
+	attached := d.porter.Attached()
+	d.log.Info("ready", "event", "ready", "page", pageOf(d.conf.HTTP, attached), "interfaces", describe(attached),
+		"machines", len(d.porter.Machines()), "registration", d.conf.Registration.Listen, "http", d.conf.HTTP.Listen)
 	d.notify(systemd.SdNotifyReady)
 	defer d.notify(systemd.SdNotifyStopping)
 	interval, err := systemd.SdWatchdogEnabled(false)

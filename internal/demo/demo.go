@@ -45,6 +45,9 @@ var (
 // after its last answer.
 const daemonConfig = "probe: {interval: 200ms}\n"
 
+// keptConfig has a wake that fails fail after 2 s.
+const keptConfig = "wake: {attempts: 2, interval: 1s}\n"
+
 // connectTimeout is how patient the client is.
 const connectTimeout = 30 * time.Second
 
@@ -71,7 +74,11 @@ func Run(ctx context.Context, o Options) (err error) {
 	}
 	defer func() { err = errors.Join(err, s.lan.Close()) }()
 	s.say("lan", "a switch, a router, a client, the porter's host and a NAS, each in a network namespace")
-	if s.d, err = rig.Start(ctx, s.lan, dir, rig.Options{Exe: o.Exe, Config: daemonConfig}); err != nil {
+	config := daemonConfig
+	if o.Keep {
+		config += keptConfig
+	}
+	if s.d, err = rig.Start(ctx, s.lan, dir, rig.Options{Exe: o.Exe, Config: config}); err != nil {
 		return err
 	}
 	defer s.d.Kill()
@@ -207,18 +214,4 @@ func (s *show) stop(ctx context.Context) error {
 		err = fmt.Errorf("the daemon ended with exit code %d", code)
 	}
 	return err
-}
-
-// keep leaves everything running, reachable from this host's loopback.
-func (s *show) keep(ctx context.Context) error {
-	addr, err := s.lan.Proxy(s.lan.Porter(), netip.AddrPortFrom(s.lan.Porter().Addr4(), rig.HTTPPort).String())
-	if err != nil {
-		return err
-	}
-	s.title("It goes on running until Ctrl-C")
-	for _, path := range []string{"/", "/metrics", "/api/v1/machines"} {
-		s.line(fmt.Sprintf("  http://%s%s", addr, path))
-	}
-	<-ctx.Done()
-	return s.stop(context.WithoutCancel(ctx))
 }

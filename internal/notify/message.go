@@ -93,6 +93,12 @@ func addressed(e journal.Event) Message {
 			Text:  fmt.Sprintf("%s has another network card: %s in place of %s.", name, e.MAC, plain(e.By)),
 		}
 	case journal.Renamed:
+		if e.By != "" {
+			return Message{
+				Title: name + " has another name",
+				Text:  fmt.Sprintf("The machine %s has the name %s now, in place of %s.", e.MAC, name, plain(e.By)),
+			}
+		}
 		return Message{
 			Title: name + " has this name in place of its own",
 			Text:  fmt.Sprintf("The machine %s has the name %s in place of its own: %s.", e.MAC, name, plain(e.Reason)),

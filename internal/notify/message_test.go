@@ -68,6 +68,8 @@ func TestCompose(t *testing.T) {
 			Message{"The wake command of nas failed", "The program that is to wake nas failed: exit status 3: no such plug. It is run again with each round of the wake."}},
 		{"card replaced", journal.Event{Kind: journal.CardReplaced, Machine: "nas", MAC: mac, By: "02:00:00:00:00:07"}, journal.Event{},
 			Message{"nas has another network card", "nas has another network card: d8:cb:8a:39:be:a1 in place of 02:00:00:00:00:07."}},
+		{"renamed itself", journal.Event{Kind: journal.Renamed, Machine: "vm", MAC: mac, By: "tower"}, journal.Event{},
+			Message{"vm has another name", `The machine ` + mac.String() + ` has the name vm now, in place of tower.`}},
 		{"renamed", journal.Event{Kind: journal.Renamed, Machine: "nas-2", MAC: mac, Reason: `the name "nas" belongs to 02:00:00:00:00:07 already`}, journal.Event{},
 			Message{"nas-2 has this name in place of its own",
 				`The machine d8:cb:8a:39:be:a1 has the name nas-2 in place of its own: the name "nas" belongs to 02:00:00:00:00:07 already.`}},

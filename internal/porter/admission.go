@@ -118,9 +118,12 @@ func (r *registry) findRoom(req registration.Request, proved []netip.Addr, gone 
 	}
 	for _, a := range req.Monitor {
 		if e := r.holder(a.IP, req.MAC); e != nil && e.Spec().MAC != gone && !(e.State() == machine.Awake && slices.Contains(proved, a.IP)) {
-			spec := e.Spec()
-			return registration.Refuse(registration.Refused, "monitor: %s belongs to %q (%s), which is %s",
-				a.IP, spec.Name, spec.MAC, e.State())
+			spec, hint := e.Spec(), ""
+			if e.configured == nil {
+				hint = registration.ForgetHint(spec.Name)
+			}
+			return registration.Refuse(registration.Refused, "monitor: %s belongs to %q (%s), which is %s%s",
+				a.IP, spec.Name, spec.MAC, e.State(), hint)
 		}
 	}
 	if r.byMAC[req.MAC] == nil && len(r.byMAC) >= most {

@@ -6,6 +6,7 @@ import (
 
 	"nightporter/internal/journal"
 	"nightporter/internal/machine"
+	"nightporter/internal/registration"
 )
 
 // A name is a label: that another machine has it is no reason to leave a machine
@@ -46,6 +47,9 @@ func (r *registry) label(spec *machine.Spec, gone machine.MAC, reserved map[stri
 		return why
 	}
 	why = fmt.Sprintf("the name %q belongs to %s already", wanted, mac)
+	if _, configured := reserved[wanted]; !configured {
+		why += registration.ForgetHint(wanted)
+	}
 	if e := r.byMAC[spec.MAC]; e != nil && machine.NumberOf(e.name(), wanted) > 0 {
 		if _, taken := owner(e.name()); !taken {
 			spec.Name = e.name() // it has one of these already: it keeps its series

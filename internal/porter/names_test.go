@@ -8,6 +8,7 @@ import (
 
 	"nightporter/internal/journal"
 	"nightporter/internal/machine"
+	"nightporter/internal/registration"
 )
 
 // wantRenamed fails the test unless a machine has this name, and the last event about a
@@ -23,7 +24,8 @@ func (x *fixture) wantRenamed(spec machine.Spec, name, why string) {
 		x.Fatalf("no event tells that %s is called %s", spec.MAC, name)
 	}
 	last := told[len(told)-1]
-	if ev := last.Event; ev.Machine != name || ev.MAC != spec.MAC || ev.Reason != why {
+	hint := registration.ForgetHint(strings.TrimSuffix(name, "-2")) // where the name can be freed; TestTrialChangesNothing
+	if ev := last.Event; ev.Machine != name || ev.MAC != spec.MAC || strings.TrimSuffix(ev.Reason, hint) != why {
 		x.Errorf("told %+v, want that it is because %s", ev, why)
 	}
 	if last.Memory == nil || last.Memory.Spec.Name != name {
@@ -98,6 +100,9 @@ func TestRenamedWhileItWakes(t *testing.T) {
 		held := e.shown(time.Now()).Packets
 		x.configured(named(tv(), "nas"))
 		x.wantRenamed(nas(), "nas-2", `the name "nas" belongs to `+tvMAC.String()+" already")
+		if told := x.renamings(); strings.Contains(told[len(told)-1].Event.Reason, "nightporter forget") {
+			t.Error("it is told to forget a machine that the configuration names")
+		}
 		x.want(e, machine.Waking, nas4, nas6)
 		if now := e.shown(time.Now()).Packets; now != held {
 			t.Errorf("held %+v, and now %+v", held, now)
@@ -146,5 +151,22 @@ func TestResumeWithNamesOfBefore(t *testing.T) {
 		x.events.records = nil
 		x.resumes(nil, memory(named(tv(), "nаs"), machine.Asleep))
 		x.wantRenamed(tv(), tvMAC.String(), `the name "nаs" is not allowed any more`)
+	})
+}
+
+// A machine that registers with another name than before is renamed, which an event tells.
+func TestRenamesItself(t *testing.T) {
+	withLoop(t, nil, func(x *fixture) {
+		x.admitted(request(nas()), x.n)
+		x.admitted(request(nas()), x.n)
+		if told := x.renamings(); len(told) != 0 {
+			t.Fatalf("told %+v", told)
+		}
+		x.admitted(request(named(nas(), "vm")), x.n)
+		told := x.renamings()
+		if len(told) != 1 || told[0].Event.Machine != "vm" || told[0].Event.By != "nas" || told[0].Event.Reason != "" {
+			t.Errorf("told %+v", told)
+		}
+		x.wantNames("vm")
 	})
 }

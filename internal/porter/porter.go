@@ -260,6 +260,16 @@ func (p *Porter) GuardNeeded() bool { return p.loop.kernel.guard.Needed() }
 // Interfaces returns the names of the interfaces that the porter works on.
 func (p *Porter) Interfaces() []string { return p.loop.interfaces.names() }
 
+// Attached returns the interfaces with the addresses that this host has on them, in the
+// order of Interfaces.
+func (p *Porter) Attached() []lan.Network {
+	all := make([]lan.Network, len(p.loop.nics))
+	for i, n := range p.loop.nics {
+		all[i] = *n.network.Load()
+	}
+	return all
+}
+
 // Drops returns how many packets the kernel dropped, by interface.
 func (p *Porter) Drops() map[string]uint64 {
 	drops := make(map[string]uint64)

@@ -55,8 +55,11 @@ func (p *Porter) Register(ctx context.Context, req registration.Request, peer re
 			return err
 		}
 	}
-	var refused error
 	a := admission{Request: req, peer: peer.Addr, places: registeredPlaces(verdict), nic: n, itself: itself, gone: gone}
+	if req.Trial {
+		return p.tryAdmission(ctx, a)
+	}
+	var refused error
 	err = p.inLoop(ctx, func() { refused = p.loop.admit(a) })
 	if err != nil {
 		return err
@@ -69,6 +72,25 @@ func (p *Porter) Register(ctx context.Context, req registration.Request, peer re
 			"remedy", "tell its mac in guests")
 	}
 	return p.synced(ctx)
+}
+
+// tryAdmission says whether a machine would be taken in, and how. It changes nothing.
+func (p *Porter) tryAdmission(ctx context.Context, a admission) error {
+	var refused error
+	would := new(registration.Acceptable)
+	if err := p.inLoop(ctx, func() { would.Renamed, refused = p.loop.judge(&a) }); err != nil {
+		return err
+	}
+	if refused != nil {
+		return refused
+	}
+	would.Name = a.Name
+	for _, at := range a.places {
+		if at.Reason != "" {
+			would.Wait = append(would.Wait, at.Addr.String()+": "+at.Reason)
+		}
+	}
+	return would
 }
 
 // synced returns once what was promised is sure to be known after a crash.
@@ -118,18 +140,8 @@ func (l *loop) admit(a admission) error {
 	if e := l.machines.byMAC[a.MAC]; e != nil {
 		had = e.name()
 	}
-	why := l.machines.label(&a.Spec, a.gone, l.machines.reserved())
-	if err := l.machines.protect(a.Request, a.itself); err != nil {
-		return err
-	}
-	var proved []netip.Addr
-	if l.conf.Registration.Trust == registration.Self.String() {
-		proved = free(a.places)
-	}
-	if err := l.machines.findRoom(a.Request, proved, a.gone, l.conf.Registration.MaxMachines); err != nil {
-		return err
-	}
-	if err := l.machines.checkGuests(a.Request, a.places, a.gone); err != nil {
+	why, err := l.judge(&a)
+	if err != nil {
 		return err
 	}
 	if old := l.machines.byMAC[a.gone]; old != nil {
@@ -142,10 +154,35 @@ func (l *loop) admit(a admission) error {
 	if err := l.register(e, a); err != nil {
 		return err
 	}
-	if why != "" && had != a.Name {
+	switch {
+	case had == a.Name:
+	case why != "":
 		l.tellName(e, wanted, why)
+	case had != "":
+		l.log.Info("machine renamed", "event", "renamed_itself", "machine", e, "mac", a.MAC, "before", had)
+		l.journal.Append(journal.Record{Event: journal.Event{Kind: journal.Renamed, At: time.Now(), Machine: a.Name, MAC: a.MAC, By: had}})
 	}
 	return nil
+}
+
+// judge gives a machine its name, and says why that is not the one it asked for, or why
+// the machine is not taken in.
+func (l *loop) judge(a *admission) (why string, err error) {
+	why = l.machines.label(&a.Spec, a.gone, l.machines.reserved())
+	if err := l.machines.protect(a.Request, a.itself); err != nil {
+		return "", err
+	}
+	var proved []netip.Addr
+	if l.conf.Registration.Trust == registration.Self.String() {
+		proved = free(a.places)
+	}
+	if err := l.machines.findRoom(a.Request, proved, a.gone, l.conf.Registration.MaxMachines); err != nil {
+		return "", err
+	}
+	if err := l.machines.checkGuests(a.Request, a.places, a.gone); err != nil {
+		return "", err
+	}
+	return why, nil
 }
 
 // register has a known machine take in its registration.

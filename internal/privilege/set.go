@@ -53,6 +53,12 @@ func name(capability int) string {
 // held is the three sets of a thread that capget(2) knows.
 type held struct{ effective, permitted, inheritable Set }
 
+// Current returns the capabilities that the process may use.
+func Current() (Set, error) {
+	now, err := current()
+	return now.permitted, err
+}
+
 // current returns what the calling thread holds; all threads hold the same.
 func current() (held, error) {
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}

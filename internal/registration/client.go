@@ -24,6 +24,7 @@ type Wire struct {
 	WakeFrom   []string      `json:"wake_from,omitempty"`
 	WakeMAC    string        `json:"wake_mac,omitempty"`
 	Watch      bool          `json:"watch,omitempty"` // here, and not about to sleep
+	Trial      bool          `json:"check,omitempty"` // only ask, see Try
 }
 
 // WireAddress is one address of a Wire. Port must not be nil: an empty list

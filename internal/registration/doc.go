@@ -16,9 +16,10 @@
 // Optional are name, token, idle_watts, sleep_watts, password (SecureOn),
 // wake_from (who may wake the machine: CIDRs or bare addresses), wake_mac (the
 // card that wakes it, where that is not mac), guests (entries as in monitor with the
-// mac of a virtual machine or container) and watch (true: the machine is up
-// and to be looked after, and is not about to sleep). The clients of Wakupator
-// speak the same protocol.
+// mac of a virtual machine or container), watch (true: the machine is up
+// and to be looked after, and is not about to sleep) and check (true: nothing is
+// registered; the answer is the refusal, or "checked: " and what would come of it).
+// The clients of Wakupator speak the same protocol.
 //
 // A refusal for want of time or room ends in "try again"; every other refusal
 // is final until somebody changes something.

@@ -32,6 +32,7 @@ func (r *reader) registration(raw json.RawMessage, d Defaults) error {
 		"wake_from":   r.wakeFrom,
 		"wake_mac":    r.wakeMAC,
 		"watch":       r.watch,
+		"check":       r.check,
 	}
 	if err := r.object("", raw, fields); err != nil {
 		return err
@@ -131,6 +132,13 @@ func (r *reader) password(path string, raw json.RawMessage) error {
 func (r *reader) watch(path string, raw json.RawMessage) error {
 	if err := json.Unmarshal(raw, &r.req.Here); err != nil {
 		return wrong(path, raw, "true (here, and to be looked after) or false (about to sleep)")
+	}
+	return nil
+}
+
+func (r *reader) check(path string, raw json.RawMessage) error {
+	if err := json.Unmarshal(raw, &r.req.Trial); err != nil {
+		return wrong(path, raw, "true (only ask whether it would be accepted) or false")
 	}
 	return nil
 }

@@ -123,8 +123,8 @@ func CheckGuests(registering, known Household) error {
 		return Refuse(Refused, "mac: found %s, which is a guest of %q: expected that of a machine, or the guest to be left out there first",
 			registering.MAC, known.Name)
 	case registering.houses(known.MAC):
-		return Refuse(Refused, "guests: found %s, which is the mac of %q: expected that of a guest, or %q to be forgotten first",
-			known.MAC, known.Name, known.Name)
+		return Refuse(Refused, "guests: found %s, which is the mac of %q: expected that of a guest, or %q to be forgotten first%s",
+			known.MAC, known.Name, known.Name, ForgetHint(known.Name))
 	}
 	return nil
 }

@@ -189,7 +189,7 @@ func TestCheckGuests(t *testing.T) {
 		registering, known registration.Household
 		want               string
 	}{
-		{house(true), itself, `guests: found 52:54:00:00:00:09, which is the mac of "guest": expected that of a guest, or "guest" to be forgotten first`},
+		{house(true), itself, `guests: found 52:54:00:00:00:09, which is the mac of "guest": expected that of a guest, or "guest" to be forgotten first (` + "`nightporter forget guest`" + ` on the porter)`},
 		{itself, house(true), `mac: found 52:54:00:00:00:09, which is a guest of "tower": expected that of a machine, or the guest to be left out there first`},
 		{house(false), itself, ""},
 		{itself, house(false), ""},

@@ -151,8 +151,8 @@ func CheckWakeMAC(req Request, known machine.Spec) error {
 	if req.WakeMAC != known.MAC || req.WakeMAC == (machine.MAC{}) {
 		return nil
 	}
-	return Refuse(Refused, "wake_mac: found %s, which is the mac of %q: expected that of a card of %s, or %q to be forgotten first",
-		req.WakeMAC, known.Name, req.MAC, known.Name)
+	return Refuse(Refused, "wake_mac: found %s, which is the mac of %q: expected that of a card of %s, or %q to be forgotten first%s",
+		req.WakeMAC, known.Name, req.MAC, known.Name, ForgetHint(known.Name))
 }
 
 // CheckForeign returns nil if req takes no address that the configuration gives

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"nightporter/internal/shell"
 )
 
 // Outcome is how a registration ended. Its names are the metrics' label values.
@@ -47,6 +49,11 @@ func (r *Refusal) Error() string { return r.Text }
 // client: one line of at most 400 bytes, without control characters.
 func Refuse(o Outcome, format string, args ...any) *Refusal {
 	return &Refusal{Outcome: o, Text: oneLine(fmt.Sprintf(format, args...))}
+}
+
+// ForgetHint ends the text of a refusal that is over once a machine is forgotten.
+func ForgetHint(name string) string {
+	return fmt.Sprintf(" (`nightporter forget %s` on the porter)", shell.Quote(name))
 }
 
 // tryAgain ends the text of every refusal that may pass by itself.

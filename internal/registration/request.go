@@ -36,6 +36,7 @@ type Request struct {
 	Token    string            // what the client sent
 	Wanted   machine.Secret    // of the token that the machine has of its own
 	Here     bool              // it is up and wants to be looked after; otherwise it is about to sleep
+	Trial    bool              // it only asks whether it would be accepted
 	Warnings []string          // what was ignored, one line each
 
 	HasName       bool // otherwise Name is empty

@@ -93,7 +93,7 @@ func TestScriptRegisters(t *testing.T) {
 		"wake_mac = d8:cb:8a:39:be:a2\nidle_watts = 40\nsleep_watts = 1.5\npassword = 1.2.3.4\nwake_from = 10.0.0.0/8, fd00::/8\n" +
 		"monitor =\n  192.168.1.5=22/tcp,53\n  fd00::5=\n")
 	code, out, errs := s.run("--config", conf, "--to", d.addr, "--watch")
-	if code != 0 || out != "OK.\n" || errs != "" {
+	if code != 0 || out != "OK.\n" || !strings.HasPrefix(errs, "fd00::5 has no ports: ") {
 		t.Fatalf("exit code %d, %q, %q", code, out, errs)
 	}
 	want, err := registration.Decode([]byte(`{"mac":"d8:cb:8a:39:be:a1","name":"tower","wake_mac":"d8:cb:8a:39:be:a2","token":"100%s3cret","idle_watts":40,
@@ -149,7 +149,7 @@ func TestScriptConfigErrors(t *testing.T) {
 	s := newScript(t)
 	for text, want := range map[string]string{
 		"":                                      "to: missing: expected the porter's HOST or HOST:PORT",
-		"[register]\nto = a\nprot = 22\n":       "prot: unknown key",
+		"[register]\nto = a\nprot = 22\n":       "prot: unknown key: did you mean port?",
 		"[register]\nto = a\ntimeout = soon\n":  "timeout: found 'soon': expected a number",
 		"[register]\nto = a\nmac =\n":           "nothing would wake this machine: expected port (such as 22/tcp) or monitor",
 		"to = a\n":                              "File contains no section headers.",
@@ -164,10 +164,50 @@ func TestScriptConfigErrors(t *testing.T) {
 
 func TestScriptExampleConfig(t *testing.T) {
 	s := newScript(t)
-	code, out, errs := s.run("--config", "../../deploy/machine/register.conf.example", "--to", "127.0.0.1:13717",
+	d := newDesk(t, "127.0.0.1:0", config(), wouldAccept)
+	code, out, errs := s.run("--config", "../../deploy/machine/register.conf.example", "--to", d.addr,
 		"--mac", "d8:cb:8a:39:be:a1", "--monitor", "10.0.0.5=22", "--token", "s3cret", "--check")
 	if code != 0 || strings.Contains(out, "s3cret") || !strings.Contains(out, `"token": "********"`) {
 		t.Errorf("exit code %d, %q, %q", code, out, errs)
+	}
+}
+
+func orElse(s, other string) string {
+	if s == "" {
+		return other
+	}
+	return s
+}
+
+// wouldAccept is a handler that is asked by trials only.
+func wouldAccept(_ context.Context, r registration.Request, _ registration.Peer) error {
+	if !r.Trial {
+		return errors.New("not a trial")
+	}
+	return &registration.Acceptable{Name: r.Name}
+}
+
+// --check prints what would be sent, and what the porter says to it.
+func TestScriptChecks(t *testing.T) {
+	s := newScript(t)
+	would := newDesk(t, "127.0.0.1:0", config(), wouldAccept)
+	refuses := newDesk(t, "127.0.0.1:0", config(), func(context.Context, registration.Request, registration.Peer) error { return errors.New("not you") })
+	older := newDesk(t, "127.0.0.1:0", config(), accept)
+	for _, tt := range []struct {
+		name, to, monitor string
+		code              int
+		out, errs         string
+	}{
+		{"accepted", would.addr, "192.168.1.5=22", 0, `the porter would accept it as "tower"`, ""},
+		{"without ports", would.addr, "192.168.1.5=", 0, `the porter would accept it as "tower"`, "192.168.1.5 has no ports: it is claimed while the machine sleeps, but nothing there wakes it\n"},
+		{"refused", refuses.addr, "192.168.1.5=22", 1, "", "nightporter-register: the porter refused: not you\n"},
+		{"an older porter", older.addr, "192.168.1.5=22", 1, "", "nightporter-register: the porter is older than this script: it has registered the machine, and takes it for awake again later\n"},
+		{"no porter", "127.0.0.1:1", "192.168.1.5=22", 1, "", "nightporter-register: 127.0.0.1:1: [Errno 111] Connection refused\n"},
+	} {
+		code, out, errs := s.run("--to", tt.to, "--mac", "d8:cb:8a:39:be:a1", "--name", "tower", "--monitor", tt.monitor, "--check")
+		if code != tt.code || !strings.HasPrefix(out, "{\n") || !strings.HasSuffix(strings.TrimSpace(out), orElse(tt.out, "}")) || errs != tt.errs {
+			t.Errorf("%s: exit code %d, %q, %q", tt.name, code, out, errs)
+		}
 	}
 }
 
@@ -269,8 +309,8 @@ func TestScriptDetects(t *testing.T) {
 	s := newScript(t)
 	namespace(t)
 	var got registration.Wire
-	code, out, errs := s.run("--to", "[2001:db8::1]:13717", "--name", "tower", "--port", "22/tcp,icmp", "--check")
-	if code != 0 {
+	code, out, errs := s.run("--to", "[2001:db8::1]:13717", "--name", "tower", "--port", "22/tcp,icmp", "--check", "--timeout", "0.5")
+	if code != 1 || !strings.Contains(errs, "[2001:db8::1]:13717") { // no porter is there
 		t.Fatalf("exit code %d, %s", code, errs)
 	}
 	if err := json.Unmarshal([]byte(out), &got); err != nil {
@@ -311,8 +351,8 @@ func TestScriptFindsTheCard(t *testing.T) {
 			t.Fatal(err)
 		}
 		var got registration.Wire
-		code, out, errs := s.run("--to", "192.0.2.1", "--mac", tt.mac, "--port", "22/tcp", "--check")
-		if err := json.Unmarshal([]byte(out), &got); code != 0 || err != nil {
+		code, out, errs := s.run("--to", "127.0.0.1:1", "--mac", tt.mac, "--port", "22/tcp", "--check")
+		if err := json.Unmarshal([]byte(out), &got); code != 1 || err != nil {
 			t.Fatalf("exit code %d, %s, %v", code, errs, err)
 		}
 		if got.WakeMAC != tt.want {

@@ -54,7 +54,7 @@ const defaultHandlerTimeout = 10 * time.Second
 type Options struct {
 	Handler Handler
 	Log     *slog.Logger
-	Observe func(Conclusion)       // called once for every connection, from several goroutines
+	Observe func(Conclusion)       // called once for every connection but a trial, from several goroutines
 	Locate  ratelimit.Locate       // tells the hosts on the link apart; nil: there are none
 	Known   func(machine.MAC) bool // reports whether a machine is known already; nil: none is
 }
@@ -223,6 +223,9 @@ type Conclusion struct {
 // conclude counts and logs how a registration ended, before the client hears of
 // it, and returns the answer.
 func (s *Server) conclude(ctx context.Context, req Request, peer netip.AddrPort, source ratelimit.Source, err error) string {
+	if req.Trial {
+		return s.concludeTrial(ctx, req, peer.String(), source, err)
+	}
 	outcome, text := classify(err, ctx.Err() != nil)
 	end := Conclusion{Outcome: outcome, Peer: peer, MAC: req.MAC, Text: text}
 	defer func() { s.observe(end) }()

@@ -72,6 +72,9 @@ func (p Policy) Check(ctx context.Context, req Request, peer Peer, n Network) (V
 	if err := p.checkToken(req); err != nil {
 		return Verdict{}, err
 	}
+	if n.OwnMAC(req.MAC) {
+		return Verdict{}, Refuse(Refused, "mac: found %s, an interface of the porter's own host: register on the machine that sleeps, not on the porter", req.MAC)
+	}
 	if what := foreignMAC(req.MAC, n); what != "" {
 		return Verdict{}, Refuse(Refused, "mac: found %s, %s: expected the machine's", req.MAC, what)
 	}

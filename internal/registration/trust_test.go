@@ -152,7 +152,7 @@ func TestNeverClaimed(t *testing.T) {
 		}
 		t.Run(trust.String()+" own MAC", func(t *testing.T) {
 			_, err := p.Check(t.Context(), request(porterMAC, towerIP4.String()), from("192.168.1.5"), newNetwork())
-			const want = "mac: found b8:27:eb:00:00:01, an interface of the porter's own host: expected the machine's"
+			const want = "mac: found b8:27:eb:00:00:01, an interface of the porter's own host: register on the machine that sleeps, not on the porter"
 			if got := refusal(t, err); got != want {
 				t.Errorf("got  %s\nwant %s", got, want)
 			}

@@ -11,8 +11,10 @@ import (
 	"mime"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strings"
+	"syscall"
 	"time"
 
 	"nightporter/internal/journal"
@@ -41,6 +43,38 @@ var ErrToken = errors.New("401 Unauthorized")
 // ErrNotServed says that what was asked has no such path.
 var ErrNotServed = errors.New("is it nightporter, and not older than this command?")
 
+// ErrWrongToken is an ErrToken though a token was shown.
+var ErrWrongToken = errors.New("not the token of this porter")
+
+// Unreachable says that no porter answers.
+type Unreachable struct {
+	Host string // and its port
+	Err  error
+}
+
+// Error says why in a few words.
+func (u *Unreachable) Error() string {
+	reason := u.Err
+	var errno syscall.Errno
+	if errors.As(u.Err, &errno) {
+		reason = errno // without the address, which stands there already
+	}
+	return fmt.Sprintf("no nightporter answers at %s (%v)", u.Host, reason)
+}
+
+// Unwrap returns the reason.
+func (u *Unreachable) Unwrap() error { return u.Err }
+
+// Local reports whether the porter was expected on this host.
+func (u *Unreachable) Local() bool {
+	host, _, err := net.SplitHostPort(u.Host)
+	if err != nil {
+		host = strings.Trim(u.Host, "[]")
+	}
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && ip.IsLoopback()
+}
+
 // Client asks a porter about its machines and its events, and to wake machines.
 type Client struct {
 	base  *url.URL
@@ -61,7 +95,10 @@ func NewClient(from string) (*Client, error) {
 	return &Client{base: base, http: &http.Client{Transport: transport, CheckRedirect: sameHost}}, nil
 }
 
-// SetToken sets what Wake shows to the porter: the value of its http.token.
+// Host returns where the porter is, as HOST:PORT.
+func (c *Client) Host() string { return c.base.Host }
+
+// SetToken sets what Wake and Forget show to the porter: the value of its http.token.
 func (c *Client) SetToken(token string) { c.token = token }
 
 // sameHost lets a porter move its clients to TLS or another path, but send no token
@@ -189,17 +226,21 @@ func (c *Client) send(ctx context.Context, q question) (io.ReadCloser, error) {
 		if errors.As(err, &wrapped) {
 			err = wrapped.Err
 		}
-		return nil, c.failed("cannot reach the porter", err)
+		return nil, &Unreachable{Host: c.base.Host, Err: err}
 	}
 	found, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
-	if resp.StatusCode == q.want && found == q.accept {
+	if resp.StatusCode == q.want && (found == q.accept || q.want == http.StatusNoContent) {
 		return resp.Body, nil
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode == q.want {
 		return nil, c.failed("is it nightporter?", fmt.Errorf("content type: found %q, expected %s", found, q.accept))
 	}
-	return nil, c.failed(q.failed, statusError(resp))
+	err = statusError(resp)
+	if errors.Is(err, ErrToken) && q.token && c.token != "" {
+		err = fmt.Errorf("%w: %w", ErrWrongToken, err)
+	}
+	return nil, c.failed(q.failed, err)
 }
 
 // asKept returns a name as the porter keeps it: a terminal may spell "é" in two characters.

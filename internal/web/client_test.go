@@ -180,17 +180,25 @@ func TestClientAddresses(t *testing.T) {
 			t.Errorf("%s: asked for %q, %v; want %q", from, asked, err, want)
 		}
 	}
-	// Nobody listens at these; the error says what was understood.
-	for from, want := range map[string]string{
-		"127.0.0.1":      "http://127.0.0.1:9717: ",
-		"::1":            "http://[::1]:9717: ",
-		"[::1]:1":        "http://[::1]:1: ",
-		"fe80::1%nosuch": "http://[fe80::1%25nosuch]:9717: ",
+	// No porter is at these; the error says what was understood.
+	for from, want := range map[string]struct {
+		host  string
+		local bool
+	}{
+		"127.0.0.1":       {"127.0.0.1:9717", true},
+		"::1":             {"[::1]:9717", true},
+		"[::1]:1":         {"[::1]:1", true},
+		"http://[::1]":    {"[::1]", true},
+		"localhost":       {"localhost:9717", true},
+		"https://pi.lan/": {"pi.lan", false},
+		"fe80::1%nosuch":  {"[fe80::1%nosuch]:9717", false},
 	} {
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		if _, err := newAsker(t, from).Events(ctx, web.EventQuery{}); err == nil || !strings.HasPrefix(err.Error(), want) {
-			t.Errorf("%s: %v, want %s", from, err, want)
+		_, err := newAsker(t, from).Events(ctx, web.EventQuery{})
+		away, ok := errors.AsType[*web.Unreachable](err)
+		if !ok || away.Host != want.host || away.Local() != want.local || away.Error() != "no nightporter answers at "+want.host+" (context canceled)" {
+			t.Errorf("%s: %v, want %+v", from, err, want)
 		}
 	}
 	for _, from := range []string{"", ":9717", "ftp://porter", "http://", "http://:9717", "porter:x", "a b", "http://porter:%"} {

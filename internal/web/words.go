@@ -110,6 +110,9 @@ func InWords(e journal.Event) string {
 	case journal.CardReplaced:
 		return fmt.Sprintf("has a new network card: %s instead of %s", e.MAC, e.By)
 	case journal.Renamed:
+		if e.By != "" {
+			return "renamed from " + e.By
+		}
 		return "has this name in place of its own" + ifAny(": ", e.Reason)
 	case journal.CommandFailed:
 		return "wake command failed" + ifAny(": ", e.Reason)

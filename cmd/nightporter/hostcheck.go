@@ -1,0 +1,216 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
+
+	"nightporter/internal/config"
+	"nightporter/internal/guard"
+	"nightporter/internal/lan"
+	"nightporter/internal/privilege"
+	"nightporter/internal/shell"
+	"nightporter/internal/web"
+)
+
+// finding is what one look at the host has shown.
+type finding struct {
+	what, text string
+	err        error // what is wrong, and what to do
+}
+
+// checkHost says whether a daemon with this configuration can work on this host.
+func (f *checkFlags) checkHost(cmd *cobra.Command, conf *config.Config) error {
+	running := usedBy(cmd, conf)
+	findings := []finding{checkCapabilities(conf)}
+	findings = append(findings, checkInterfaces(conf)...)
+	findings = append(findings, checkPorts("registration.listen", conf.Registration.Listen, running)...)
+	findings = append(findings, checkPorts("http.listen", conf.HTTP.Listen, running)...)
+	findings = append(findings, checkStateDir(conf.StateDir), checkGuard(conf))
+	var rows [][]string
+	wrong := 0
+	for _, found := range findings {
+		row := []string{"ok", found.what, found.text}
+		if found.err != nil {
+			row = []string{"WRONG", found.what, found.err.Error()}
+			wrong++
+		}
+		rows = append(rows, row)
+	}
+	if err := writeRows(cmd.OutOrStdout(), rows, func(_ int, _, padded string) string { return padded }); err != nil {
+		return err
+	}
+	if wrong > 0 {
+		return exitCode(1)
+	}
+	return nil
+}
+
+// usedBy says that the porter itself may have its ports, or nothing.
+func usedBy(cmd *cobra.Command, conf *config.Config) string {
+	if conf.HTTP.WebConfig != "" {
+		return "in use; with http.web_config it does not show whether by nightporter"
+	}
+	for _, addr := range conf.HTTP.Listen {
+		if strings.HasPrefix(addr, ":") {
+			addr = "localhost" + addr
+		}
+		client, err := web.NewClient(addr)
+		if err != nil {
+			continue
+		}
+		_, err = client.Status(cmd.Context())
+		client.Close()
+		if err == nil {
+			return "nightporter is running"
+		}
+	}
+	return ""
+}
+
+func checkCapabilities(conf *config.Config) finding {
+	found := finding{what: "capabilities"}
+	has, err := privilege.Current()
+	missing := needed(conf) &^ has
+	switch {
+	case err != nil:
+		found.err = err
+	case missing != 0:
+		exe, err := os.Executable()
+		if err != nil {
+			exe = "nightporter"
+		}
+		found.err = fmt.Errorf("%s missing: run this as root; the systemd unit gives them to the daemon, and without it: setcap cap_net_raw,cap_net_admin=ep %s",
+			missing, shell.Quote(exe))
+	default:
+		found.text = needed(conf).String()
+	}
+	return found
+}
+
+// checkInterfaces opens each interface as the daemon would, and closes it again.
+func checkInterfaces(conf *config.Config) []finding {
+	names := conf.Interfaces
+	if len(names) == 0 {
+		name, err := lan.DefaultInterface()
+		if err != nil {
+			return []finding{{what: "interfaces", err: fmt.Errorf("%w (there are: %s)", err, strings.Join(interfaceNames(), ", "))}}
+		}
+		names = []string{name}
+	}
+	var all []finding
+	for _, name := range names {
+		found := finding{what: "interfaces"}
+		ifi, err := lan.Open(name, slog.New(slog.DiscardHandler))
+		if err == nil {
+			err = ifi.Close()
+		}
+		found.text, found.err = name+" "+strings.Join(prefixesOf(name), " "), err
+		all = append(all, found)
+	}
+	return all
+}
+
+func interfaceNames() []string {
+	all, err := net.Interfaces()
+	if err != nil {
+		return nil
+	}
+	var names []string
+	for _, ifi := range all {
+		names = append(names, ifi.Name)
+	}
+	return names
+}
+
+// prefixesOf returns the addresses of an interface, such as "192.168.1.2/24".
+func prefixesOf(name string) []string {
+	ifi, err := net.InterfaceByName(name)
+	if err != nil {
+		return nil
+	}
+	addrs, err := ifi.Addrs()
+	if err != nil {
+		return nil
+	}
+	var all []string
+	for _, a := range addrs {
+		all = append(all, a.String())
+	}
+	return all
+}
+
+// checkPorts listens for a moment where the daemon would.
+func checkPorts(key string, addrs []string, usedBy string) []finding {
+	var all []finding
+	for _, addr := range addrs {
+		found := finding{what: key, text: addr}
+		ln, err := net.Listen("tcp", addr)
+		switch {
+		case err == nil:
+			found.err = ln.Close()
+		case usedBy != "" && errors.Is(err, syscall.EADDRINUSE):
+			found.text += " (" + usedBy + ")"
+		default:
+			found.err = portError(addr, err)
+		}
+		all = append(all, found)
+	}
+	return all
+}
+
+func portError(addr string, err error) error {
+	var errno syscall.Errno
+	if errors.As(err, &errno) {
+		err = errno
+	}
+	_, port, _ := net.SplitHostPort(addr) // the configuration has only good ones
+	switch errno {
+	case syscall.EADDRINUSE:
+		return fmt.Errorf("%s: %w: `ss -ltnp 'sport = :%s'` shows by what; choose another port, or stop that", addr, err, port)
+	case syscall.EACCES:
+		return fmt.Errorf("%s: %w: a port below 1024 needs CAP_NET_BIND_SERVICE: run this as root", addr, err)
+	}
+	return fmt.Errorf("%s: %w", addr, err)
+}
+
+// checkStateDir looks whether this user can write to the state directory, or make it.
+func checkStateDir(dir string) finding {
+	found := finding{what: "state_dir", text: dir}
+	err := unix.Access(dir, unix.W_OK|unix.X_OK)
+	if errors.Is(err, unix.ENOENT) {
+		found.text += " (is made at the start)"
+		parent := filepath.Dir(dir)
+		for errors.Is(unix.Access(parent, unix.F_OK), unix.ENOENT) && parent != "/" {
+			parent = filepath.Dir(parent)
+		}
+		dir, err = parent, unix.Access(parent, unix.W_OK|unix.X_OK)
+	}
+	if err != nil {
+		found.err = fmt.Errorf("%s: %w: run this as the daemon's user or as root", dir, err)
+	}
+	return found
+}
+
+func checkGuard(conf *config.Config) finding {
+	found := finding{what: "nftables", text: "can be used"}
+	if conf.Claim.Guard == config.GuardOff {
+		found.text = "not needed (claim.guard: off)"
+		return found
+	}
+	err := guard.Probe()
+	if err != nil && conf.Claim.Guard == config.GuardAuto && conf.Claim.Mode != config.ModeBind {
+		found.text = fmt.Sprintf("cannot be used, and claim.guard is auto: claims work without it (%v)", err)
+		return found
+	}
+	found.err = err
+	return found
+}

@@ -1,0 +1,118 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"nightporter/internal/rig"
+)
+
+// hostChecked runs check --host on the porter's host, which has a daemon.
+func (h *house) hostChecked(text string, env ...string) (code int, out string) {
+	h.Helper()
+	conf := filepath.Join(h.TempDir(), "config.yaml")
+	h.must(os.WriteFile(conf, []byte(text), 0o600))
+	cmd := h.d.Host().Command(h.ctx, os.Args[0], "check", "--host", "--config", conf)
+	cmd.Env = append(append(os.Environ(), programEnv...), env...)
+	var printed strings.Builder
+	cmd.Stdout, cmd.Stderr = &printed, &printed
+	h.must(h.d.Host().Start(cmd))
+	if err := cmd.Wait(); err != nil && cmd.ProcessState == nil {
+		h.Fatal(err)
+	}
+	return cmd.ProcessState.ExitCode(), printed.String()
+}
+
+// TestCheckHost: what a daemon needs is looked at, beside one that runs, and what is
+// missing is named with what to do.
+func TestCheckHost(t *testing.T) {
+	h := open(t, brisk)
+	code, out := h.hostChecked("state_dir: " + t.TempDir() + "\n")
+	if code != 0 || !contains(out, "ok  capabilities         CAP_NET_ADMIN CAP_NET_RAW\n", "ok  interfaces           eth0 10.77.0.2/24",
+		"ok  registration.listen  :13717 (nightporter is running)\n", "ok  http.listen          :9717 (nightporter is running)\n",
+		"ok  state_dir            /", "ok  nftables             can be used\n") {
+		t.Errorf("exit code %d\n%s", code, out)
+	}
+	code, out = h.hostChecked("interfaces: [eth0, eth9]\nstate_dir: /dev/null/none\nhttp: {listen: [':13717']}\nregistration: {listen: [':9999']}\n")
+	if code != 1 || !contains(out, "ok     interfaces           eth0 10.77.0.2/24", "WRONG  interfaces           ", "eth9",
+		"ok     registration.listen  :9999\n", "WRONG  http.listen          :13717: address already in use: `ss -ltnp 'sport = :13717'` shows by what",
+		"WRONG  state_dir            /dev/null/none: not a directory: ") {
+		t.Errorf("exit code %d\n%s", code, out)
+	}
+	code, out = h.hostChecked("state_dir: "+t.TempDir()+"\n", withoutNetAdmin+"=1")
+	if code != 1 || !contains(out, "WRONG  capabilities         CAP_NET_ADMIN missing: run this as root; ", "ok     interfaces ",
+		"ok     nftables             cannot be used, and claim.guard is auto: claims work without it (") {
+		t.Errorf("without CAP_NET_ADMIN: exit code %d\n%s", code, out)
+	}
+	if h.d.Log.Len() == 0 || strings.Contains(h.d.Log.Text(), `"level":"ERROR"`) {
+		t.Error("the daemon was disturbed")
+	}
+}
+
+// TestForgetByCommand: a machine is forgotten, and one that is not known is named.
+func TestForgetByCommand(t *testing.T) {
+	h := open(t, brisk)
+	nas := h.nas(nil)
+	h.putToSleep(nas)
+	if code, out := h.asked("forget", "tv"); code != 1 || !contains(out, `no machine is named "tv"; there are: nas`) {
+		t.Errorf("exit code %d, %s", code, out)
+	}
+	n := h.d.Log.Len()
+	if code, out := h.asked("forget", "nas"); code != 0 || out != "nas is forgotten\n" {
+		t.Errorf("exit code %d, %s", code, out)
+	}
+	e, err := h.d.Log.Wait(h.within(10*time.Second), n, rig.Is("forgotten"))
+	h.must(err)
+	if e.Field("machine") != "nas" || !contains(e.Field("reason"), "asked for by 10.77.0.10:") {
+		h.Errorf("logged %+v", e)
+	}
+	if code, out := h.asked("status"); code != 0 || !contains(out, "ready, no machine so far") {
+		t.Errorf("exit code %d, %s", code, out)
+	}
+	if code, out := h.asked("events", "--machine", "nas", "-n", "1"); code != 0 || !contains(out, "forgotten") {
+		t.Errorf("exit code %d, %s", code, out)
+	}
+	if code, out := h.asked("events", "--machine", "tv"); code != 1 || !contains(out, `--machine: no machine is named "tv"`) {
+		t.Errorf("exit code %d, %s", code, out)
+	}
+}
+
+// TestTrial: the porter says whether it would accept a machine, and why not, and
+// takes in none.
+func TestTrial(t *testing.T) {
+	h := open(t, brisk)
+	nas := h.nas(nil)
+	to := h.lan.Porter().Addr4().String()
+	out, err := h.runOn(nas.Host, "register", "--to", to, "--name", "nas", "--port", "22/tcp", "--check")
+	if err != nil || !contains(out, `"mac": "`+nas.MAC().String()+`"`, "10.77.0.2:13717: the porter would accept it as \"nas\"\n") {
+		t.Errorf("%v: %s", err, out)
+	}
+	thief := []string{"register", "--to", to, "--name", "nas", "--mac", nas.MAC().String(), "--monitor", "10.77.0.20=22", "--check"}
+	if out, err := h.runOn(h.lan.Client(), thief...); err == nil || !contains(out, "the porter refused: ", "trust: self") {
+		t.Errorf("of another: %v: %s", err, out)
+	}
+	if code, out := h.asked("status"); code != 0 || !contains(out, "ready, no machine so far") {
+		t.Errorf("the machine was taken in: exit code %d, %s", code, out)
+	}
+	h.wantMetric(0, `nightporter_registrations_total`)
+	h.wantMetric(0, `nightporter_registrations_rejected_total{reason="refused"}`)
+	h.register(nas.Host, everything(nas))
+	h.wantMetric(1, `nightporter_registrations_total`)
+}
+
+// TestStartIsTold: the log begins with the version, and says where the page is.
+func TestStartIsTold(t *testing.T) {
+	h := open(t, brisk)
+	first := h.d.Log.Entries(0)[0]
+	if _, told := first.Fields["version"]; first.Event() != "starting" || first.Message != "starting nightporter" || !told {
+		t.Errorf("first %+v", first)
+	}
+	e, err := h.d.Log.Wait(h.within(10*time.Second), 0, rig.Is("ready"))
+	h.must(err)
+	if e.Field("page") != "http://10.77.0.2:9717/" || !contains(e.Field("interfaces"), "eth0 10.77.0.2/24") || e.Field("machines") != "0" {
+		t.Errorf("ready: %+v", e.Fields)
+	}
+}
