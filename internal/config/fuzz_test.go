@@ -17,6 +17,9 @@ func FuzzLoad(f *testing.F) {
 	for _, tt := range badMachines {
 		f.Add([]byte(tt.file))
 	}
+	for _, tt := range badPages {
+		f.Add([]byte(tt.file))
+	}
 	example, err := os.ReadFile(reference)
 	if err != nil {
 		f.Fatal(err)

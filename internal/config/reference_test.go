@@ -72,7 +72,7 @@ type entry struct {
 func leaves(n *yaml.Node, prefix string, found map[string]entry) (order []string) {
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		name, value := n.Content[i], n.Content[i+1]
-		if value.Kind == yaml.MappingNode {
+		if value.Kind == yaml.MappingNode && len(value.Content) > 0 {
 			order = append(order, leaves(value, name.Value+".", found)...)
 			continue
 		}
