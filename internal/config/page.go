@@ -61,7 +61,8 @@ func pageURL() codec[string] {
 	read := c.read
 	c.read = func(p place, raw any) (string, bool) {
 		s, _ := raw.(string)
-		if _, host, _ := strings.Cut(s, "//"); strings.Contains(host, "@") {
+		_, rest, _ := strings.Cut(s, "//")
+		if host, _, _ := strings.Cut(rest, "/"); strings.Contains(host, "@") {
 			return "", p.wrong(amount("a URL with a user"), expected) // the error must not repeat a password
 		}
 		return read(p, raw)

@@ -234,6 +234,20 @@ func (p *Porter) GuardNeeded() bool { return p.loop.kernel.guard.Needed() }
 // Interfaces returns the names of the interfaces that the porter works on.
 func (p *Porter) Interfaces() []string { return p.loop.interfaces.names() }
 
+// Networks returns what is known of each interface; nothing once the porter has
+// stopped.
+func (p *Porter) Networks() []lan.Network {
+	var all []lan.Network
+	_ = p.inLoop(context.Background(), func() {
+		for _, n := range p.loop.nics {
+			network := *n.network.Load()
+			network.Name = n.name
+			all = append(all, network)
+		}
+	})
+	return all
+}
+
 // Drops returns how many packets the kernel dropped, by interface.
 func (p *Porter) Drops() map[string]uint64 {
 	drops := make(map[string]uint64)

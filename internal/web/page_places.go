@@ -1,0 +1,32 @@
+package web
+
+import (
+	"time"
+
+	"nightporter/internal/machine"
+)
+
+// What other parts of the program tell of a machine. Each returns nothing as long as
+// nothing is known.
+
+// whyLine is one line of why a machine is in its state.
+type whyLine struct{ Topic, Text, Hint string }
+
+func whyOf(*machine.Status, time.Time) []whyLine { return nil }
+
+// stripDay is how a machine spent a day, in hours of that day.
+type stripDay struct {
+	Date  string
+	Spans []stripSpan
+	Wakes []float64
+}
+
+// stripSpan is a time in one state.
+type stripSpan struct {
+	From, To float64
+	State    string
+}
+
+func stripOf(*machine.Status, time.Time) []stripRow { return stripRows(nil) }
+
+func clientsOf(*machine.Status, time.Time) []clientLine { return nil }
