@@ -20,6 +20,7 @@ type details struct {
 	Why     []whyLine
 	Strip   []stripRow
 	Clients []clientLine
+	Pause   *pauseCell // nil: it cannot be paused
 }
 
 // addressLine is an address and what wakes the machine there.
@@ -33,7 +34,7 @@ type addressLine struct {
 func detailsOf(s *machine.Status, now time.Time) details {
 	d := details{
 		MAC: s.MAC.String(), Power: fmt.Sprintf("%g W awake, %g W asleep", s.IdleWatts, s.SleepWatts), Agentless: s.Agentless,
-		Why: whyOf(s, now), Strip: stripOf(s, now), Clients: clientsOf(s, now),
+		Why: whyOf(s, now), Strip: stripOf(s, now), Clients: clientsOf(s, now), Pause: pauseOf(s, now),
 	}
 	if s.WakeMAC != (machine.MAC{}) {
 		d.WakeMAC = s.WakeMAC.String()

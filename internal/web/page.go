@@ -18,7 +18,7 @@ const (
 	// shownEvents is how many events the page has at most.
 	shownEvents = 100
 	// ownEvents is how many of them a machine's row has.
-	ownEvents = 8
+	ownEvents = 5
 	// manyMachines is from how many machines on the page can be searched.
 	manyMachines = 12
 )

@@ -29,4 +29,9 @@ type stripSpan struct {
 
 func stripOf(*machine.Status, time.Time) []stripRow { return stripRows(nil) }
 
+// pauseCell says whether a machine is left alone for a while.
+type pauseCell struct{ Until *moment } // nil: it is not
+
+func pauseOf(*machine.Status, time.Time) *pauseCell { return nil }
+
 func clientsOf(*machine.Status, time.Time) []clientLine { return nil }

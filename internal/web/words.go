@@ -74,7 +74,7 @@ func InWords(e journal.Event) string {
 	case journal.Ready:
 		return readyInWords(e)
 	case journal.Failed:
-		return "did not wake" + ifAny(": no answer to ", packets(e.Attempts)) + ifAny(", for ", Wanted(e.Source, e.Service, e.By))
+		return "wake failed" + ifAny(": no answer to ", packets(e.Attempts)) + ifAny(", for ", Wanted(e.Source, e.Service, e.By))
 	case journal.HandStart:
 		return "started by itself" + slept(e)
 	case journal.Conflict:
