@@ -48,6 +48,14 @@ func (s *Server) LeaveUnread() {
 	}
 }
 
-// Span, Amount and Energy are how the page shows figures.
-func Span(d time.Duration) string   { return span(d) }
-func Amount(d time.Duration) string { return amount(d) }
+// Span is how the page shows how long something took.
+func Span(d time.Duration) string { return span(d) }
+
+// Moment is how the page shows when something was.
+func Moment(t, now time.Time) (shown, full, ago string) {
+	m := momentOf(t, now)
+	return m.Shown, m.Full, m.Ago
+}
+
+// Naturally is the order of names.
+func Naturally(a, b string) int { return naturally(a, b) }
