@@ -36,7 +36,7 @@ type notice struct {
 // notices returns what needs attention, the porter itself first.
 func (p *page) notices(all []machine.Status, happened []journal.Event, now time.Time) []notice {
 	found := p.ownNotices()
-	found = append(found, atMost(failedWakes(all, now), "machines did not wake")...)
+	found = append(found, atMost(failedWakes(all, lastUp(happened), now), "machines did not wake")...)
 	found = append(found, atMost(refusals(all, happened, now), "registrations were refused")...)
 	found = append(found, atMost(renamed(all, happened, now), "machines have another name")...)
 	return append(found, atMost(conflicts(all), "addresses are in use by other hosts")...)
@@ -66,10 +66,10 @@ func (p *page) ownNotices() []notice {
 	return found
 }
 
-func failedWakes(all []machine.Status, now time.Time) (found []notice) {
+func failedWakes(all []machine.Status, up map[string]time.Time, now time.Time) (found []notice) {
 	for i := range all {
 		s := &all[i]
-		if !failed(s) {
+		if !failed(s, up[s.Name]) {
 			continue
 		}
 		at := momentOf(s.LastWake.At, now)

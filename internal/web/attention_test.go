@@ -56,6 +56,19 @@ func TestAttentionForAFailedWake(t *testing.T) {
 	}
 }
 
+// So it is if the machine was started since, and sleeps again.
+func TestAttentionEndsWithAStart(t *testing.T) {
+	s := nas()
+	s.LastWake.Outcome = machine.GivenUp
+	for kind, want := range map[journal.Kind]bool{journal.HandStart: false, journal.Awake: false, journal.Ready: false, journal.Settling: true} {
+		h := &house{machines: []machine.Status{s}}
+		h.tell(journal.Event{At: s.LastWake.At.Add(time.Minute), Kind: kind, Machine: "nas"})
+		if got := band(t, h); (got != "") != want {
+			t.Errorf("after %s: %q", kind, got)
+		}
+	}
+}
+
 func TestAttentionForAConflict(t *testing.T) {
 	s := nas()
 	s.Addresses = []machine.AddressStatus{{IP: netip.MustParseAddr("192.0.2.5"), Standing: machine.Conceded, Reason: "another host uses it"}}

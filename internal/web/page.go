@@ -114,11 +114,11 @@ func (p *page) data(r *http.Request) *pageData {
 		d.Events = append(d.Events, lineOf(&happened[i], now))
 		d.Last = max(d.Last, happened[i].Seq)
 	}
-	own := eventsByMachine(happened, now)
+	own, up := eventsByMachine(happened, now), lastUp(happened)
 	var rows []row
 	var joules float64
 	for i := range all {
-		r := rowOf(&all[i], look, now)
+		r := rowOf(&all[i], look, up[all[i].Name], now)
 		r.Details.Events = own[r.Name]
 		rows = append(rows, r)
 		joules += all[i].SavedJoules(now)
@@ -138,6 +138,17 @@ func eventsByMachine(happened []journal.Event, now time.Time) map[string][]line 
 		}
 	}
 	return own
+}
+
+// lastUp returns when each machine came up last, as far as that is remembered.
+func lastUp(happened []journal.Event) map[string]time.Time {
+	up := make(map[string]time.Time)
+	for i := range happened {
+		if e := &happened[i]; e.Kind == journal.Ready || e.Kind == journal.Awake || e.Kind == journal.HandStart {
+			up[e.Machine] = e.At
+		}
+	}
+	return up
 }
 
 func sumOf(rows []row, now time.Time) sum {

@@ -66,9 +66,10 @@ const (
 	barHeight = 32
 )
 
-func rowOf(s *machine.Status, look *Look, now time.Time) row {
+// rowOf returns the row of a machine that was last seen to come up at up.
+func rowOf(s *machine.Status, look *Look, up, now time.Time) row {
 	r := row{
-		Name: s.Name, State: s.State, Icon: s.State.String(), Failed: failed(s),
+		Name: s.Name, State: s.State, Icon: s.State.String(), Failed: failed(s, up),
 		Since: momentOf(s.Since, now), For: "under a minute",
 		Wake: wakeCellOf(&s.LastWake, now), Saved: Energy(s.SavedJoules(now)), Money: look.Price.of(s.SavedJoules(now)),
 		URL: look.Machines[s.MAC].URL, Group: look.Machines[s.MAC].Group, Board: look.board(s.Name), Do: "Wake",
@@ -91,8 +92,8 @@ func rowOf(s *machine.Status, look *Look, now time.Time) row {
 
 // failed reports whether a machine's last wake failed, and the machine was not seen up
 // since.
-func failed(s *machine.Status) bool {
-	return s.LastWake.Outcome == machine.GivenUp && !s.LastWake.At.IsZero() && s.State != machine.Awake && s.State != machine.Arriving
+func failed(s *machine.Status, up time.Time) bool {
+	return s.LastWake.Outcome == machine.GivenUp && s.LastWake.At.After(up) && s.State != machine.Awake && s.State != machine.Arriving
 }
 
 func texts(addrs []netip.Addr) []string {
