@@ -31,10 +31,13 @@ type addressLine struct {
 	Services []service
 }
 
-func detailsOf(s *machine.Status, now time.Time) details {
+// pauseCell says whether a machine is left alone for a while.
+type pauseCell struct{ Until *moment } // nil: it is not
+
+func detailsOf(s *machine.Status, t told, now time.Time) details {
 	d := details{
 		MAC: s.MAC.String(), Power: fmt.Sprintf("%g W awake, %g W asleep", s.IdleWatts, s.SleepWatts), Agentless: s.Agentless,
-		Why: whyOf(s, now), Strip: stripOf(s, now), Clients: clientsOf(s, now), Pause: pauseOf(s, now),
+		Why: t.Why, Strip: stripRows(t.Strip), Clients: clientLines(t.Clients, now), Pause: t.Pause,
 	}
 	if s.WakeMAC != (machine.MAC{}) {
 		d.WakeMAC = s.WakeMAC.String()
@@ -103,4 +106,15 @@ type clientLine struct {
 	Wakes   int
 	Service string
 	Last    moment
+}
+
+func clientLines(all []clientWakes, now time.Time) []clientLine {
+	lines := make([]clientLine, len(all))
+	for i, c := range all {
+		lines[i] = clientLine{Client: c.Client, Wakes: c.Wakes, Service: c.Service, Last: momentOf(c.Last, now)}
+		if c.Client == "" {
+			lines[i].Client = "not recorded"
+		}
+	}
+	return lines
 }

@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"strings"
 	"time"
+
+	"nightporter/internal/machine"
 )
 
 // UseListener has Run serve l instead of listening by itself.
@@ -59,3 +61,34 @@ func Moment(t, now time.Time) (shown, full, ago string) {
 
 // Naturally is the order of names.
 func Naturally(a, b string) int { return naturally(a, b) }
+
+// What other parts of the program tell of a machine, on the page.
+type (
+	Told        = told
+	WhyLine     = whyLine
+	StripDay    = stripDay
+	StripSpan   = stripSpan
+	ClientWakes = clientWakes
+	PauseCell   = pauseCell
+)
+
+// StripRows is how days are shown.
+func StripRows(days []StripDay) []stripRow { return stripRows(days) }
+
+// PausedUntil is how a pause is shown.
+func PausedUntil(t, now time.Time) *PauseCell {
+	m := momentOf(t, now)
+	return &PauseCell{Until: &m}
+}
+
+// RowHTML returns a row as the page has it.
+func RowHTML(s *Server, m *machine.Status, t Told, now time.Time) (string, error) {
+	p, err := s.newPage()
+	if err != nil {
+		return "", err
+	}
+	r := rowOf(m, t, s.look.Load(), time.Time{}, now)
+	var b strings.Builder
+	err = p.template.ExecuteTemplate(&b, "row.html", &r)
+	return b.String(), err
+}

@@ -118,7 +118,7 @@ func (p *page) data(r *http.Request) *pageData {
 	var rows []row
 	var joules float64
 	for i := range all {
-		r := rowOf(&all[i], look, up[all[i].Name], now)
+		r := rowOf(&all[i], p.toldOf(&all[i], now), look, up[all[i].Name], now)
 		r.Details.Events = own[r.Name]
 		rows = append(rows, r)
 		joules += all[i].SavedJoules(now)

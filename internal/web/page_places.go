@@ -6,13 +6,19 @@ import (
 	"nightporter/internal/machine"
 )
 
-// What other parts of the program tell of a machine. Each returns nothing as long as
-// nothing is known.
+// told is what other parts of the program tell of a machine for its details.
+type told struct {
+	Why     []whyLine
+	Strip   []stripDay
+	Clients []clientWakes
+	Pause   *pauseCell // nil: it cannot be paused
+}
 
-// whyLine is one line of why a machine is in its state.
+// toldOf returns what is told of a machine.
+func (p *page) toldOf(*machine.Status, time.Time) told { return told{} }
+
+// whyLine says one thing about why a machine is as it is.
 type whyLine struct{ Topic, Text, Hint string }
-
-func whyOf(*machine.Status, time.Time) []whyLine { return nil }
 
 // stripDay is how a machine spent a day, in hours of that day.
 type stripDay struct {
@@ -21,17 +27,16 @@ type stripDay struct {
 	Wakes []float64
 }
 
-// stripSpan is a time in one state.
+// stripSpan is a part of a day in one state.
 type stripSpan struct {
 	From, To float64
 	State    string
 }
 
-func stripOf(*machine.Status, time.Time) []stripRow { return stripRows(nil) }
-
-// pauseCell says whether a machine is left alone for a while.
-type pauseCell struct{ Until *moment } // nil: it is not
-
-func pauseOf(*machine.Status, time.Time) *pauseCell { return nil }
-
-func clientsOf(*machine.Status, time.Time) []clientLine { return nil }
+// clientWakes is how often one client woke a machine in the last week.
+type clientWakes struct {
+	Client  string
+	Wakes   int
+	Last    time.Time
+	Service string
+}

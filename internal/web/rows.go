@@ -67,7 +67,7 @@ const (
 )
 
 // rowOf returns the row of a machine that was last seen to come up at up.
-func rowOf(s *machine.Status, look *Look, up, now time.Time) row {
+func rowOf(s *machine.Status, t told, look *Look, up, now time.Time) row {
 	r := row{
 		Name: s.Name, State: s.State, Icon: s.State.String(), Failed: failed(s, up),
 		Since: momentOf(s.Since, now), For: "under a minute",
@@ -85,7 +85,7 @@ func rowOf(s *machine.Status, look *Look, up, now time.Time) row {
 	}
 	r.setAddresses(s.Addresses)
 	r.setWeek(s.SleptDays(now), now)
-	r.Details = detailsOf(s, now)
+	r.Details = detailsOf(s, t, now)
 	r.Search = strings.ToLower(strings.Join(append([]string{r.Name, r.Group, s.MAC.String()}, texts(s.Addrs())...), " "))
 	return r
 }
