@@ -8,8 +8,6 @@ import (
 	"strconv"
 	"strings"
 	"unicode"
-
-	"nightporter/internal/machine"
 )
 
 // Bounds of what the status page shows.

@@ -65,7 +65,7 @@ func TestPageRemembersWhatIsDismissed(t *testing.T) {
 
 // One of many is found by typing, and by its state.
 func TestPageFindsMachines(t *testing.T) {
-	h := crowd(14)
+	h := many(14)
 	b := opened(t, h, nil)
 	rows := `Array.from(document.querySelectorAll(".group > ul > li:not([hidden])"), (e) => e.dataset.key).join()`
 	if got := evaluated(t, rows, b.Eval); got != "printer,desk,media,nas,tower,vm-5,vm-6,vm-7,vm-8,vm-9,vm-10,vm-11,vm-12,vm-13" {
@@ -126,7 +126,7 @@ func TestPageWakesAGroupAndForgets(t *testing.T) {
 
 // The guide is there until the first machine is, and what it shows can be copied.
 func TestPageGuides(t *testing.T) {
-	h := crowd(0)
+	h := many(0)
 	b := opened(t, h, func(o *web.Options) { o.Registration = []string{":13717"} })
 	b.Click(".guide .copy button")
 	says(b, "Copied.")

@@ -35,8 +35,10 @@ func short(t, now time.Time) string {
 	y, month, d := now.Date()
 	midnight := func(before int) time.Time { return time.Date(y, month, d-before, 0, 0, 0, 0, now.Location()) }
 	switch {
-	case !t.Before(midnight(-1)): // by a clock that was set
+	case !t.Before(midnight(-7)):
 		return t.Format("2006-01-02")
+	case !t.Before(midnight(-1)): // the end of a pause
+		return t.Format("Mon 15:04")
 	case !t.Before(midnight(0)):
 		return t.Format("15:04")
 	case !t.Before(midnight(6)): // the weekday of today is not among those

@@ -90,7 +90,8 @@ func TestShortTimes(t *testing.T) {
 		{now.AddDate(0, 0, -6), "Thu 10:00", "2026-02-26 10:00:00", "6 d ago"},
 		{now.AddDate(0, 0, -7), "25 Feb", "2026-02-25 10:00:00", "7 d ago"},
 		{now.AddDate(-1, 0, 0), "2025-03-04", "2025-03-04 10:00:00", "365 d ago"},
-		{now.AddDate(0, 0, 1), "2026-03-05", "2026-03-05 10:00:00", "just now"},
+		{now.AddDate(0, 0, 1), "Thu 10:00", "2026-03-05 10:00:00", "just now"},
+		{now.AddDate(0, 0, 7), "2026-03-11", "2026-03-11 10:00:00", "just now"},
 	} {
 		if shown, full, ago := web.Moment(tt.at, now); shown != tt.shown || full != tt.full || ago != tt.long {
 			t.Errorf("%v: %q, %q, %q; want %q, %q, %q", tt.at, shown, full, ago, tt.shown, tt.full, tt.long)

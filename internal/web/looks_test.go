@@ -12,8 +12,8 @@ import (
 	"nightporter/internal/web"
 )
 
-// crowd returns a house of n machines, of which a few are awake and one did not wake.
-func crowd(n int) *lively {
+// many returns a house of n machines, of which a few are awake and one did not wake.
+func many(n int) *lively {
 	h := newLively()
 	if n <= len(h.machines) {
 		h.machines = h.machines[:n]
@@ -50,7 +50,7 @@ var looks = []struct {
 func TestPageLooks(t *testing.T) {
 	for _, n := range []int{0, 6, 60} {
 		t.Run(fmt.Sprint(n), func(t *testing.T) {
-			h := crowd(n)
+			h := many(n)
 			if n == 0 {
 				h.chronicle.all = nil
 			}

@@ -11,8 +11,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
-	"nightporter/internal/guard"
-	"nightporter/internal/journal"
 	"nightporter/internal/machine"
 )
 
