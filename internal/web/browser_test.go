@@ -54,13 +54,13 @@ func TestPageInABrowser(t *testing.T) {
 	h := newLively()
 	b := opened(t, h, nil)
 	for selector, want := range map[string]string{
-		".sum":                          "asleep now 2 of 5 of the week asleep 55 % saved so far 88.8 kWh",
-		`[data-key=tower]`:              "tower 192.168.1.20 asleep for 3 h 12 min · since 17:24 Last wake: ready in 14.9 s 192.168.1.31 for ssh 22 · 20 h ago 38 % today 9 h 6 min Saved: 12.6 kWh Wake tower",
+		".sum":                          "asleep now 2 of 5 of the week asleep 56 % saved so far 88.8 kWh",
+		`[data-key=tower]`:              "tower 192.168.1.20 asleep for 3 h 12 min · since 17:24 Last wake: ready in 14.9 s 192.168.1.31 for ssh 22 · 20 h ago 39 % today 9 h 6 min Saved: 12.6 kWh Wake tower",
 		`[data-key=desk] .wake`:         "Last wake: never woken",
 		`[data-key=printer] .wake .out`: "failed after 6 magic packets",
 		`[data-key=printer] .state b`:   "asleep, last wake failed",
 		`.group li`:                     "printer 192.168.1.61 asleep, last wake failed",
-		`.attention`:                    "printer did not wake 9 h ago (6 magic packets, 192.168.1.31 for ipp 631). Check power, cable and Wake-on-LAN. How ✕",
+		`.attention`:                    "printer did not wake 9 h 6 min ago (6 magic packets, 192.168.1.31 for ipp 631). Check power, cable and Wake-on-LAN. How ✕",
 		`.events li`:                    "20:36:06 media magic packet 1",
 		`.events .bad`:                  "11:32:10 printer wake failed: no answer to 6 magic packets, for 192.168.1.31 at 192.168.1.61:631/tcp",
 	} {
@@ -73,7 +73,7 @@ func TestPageInABrowser(t *testing.T) {
 		width, height int64
 		dark, whole   bool
 	}{
-		{"page", 1100, 800, false, false},
+		{"page", 1200, 800, false, false},
 		{"page-dark", 1200, 800, true, true},
 	} {
 		b.Look(p.width, p.height, p.dark)

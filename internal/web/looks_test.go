@@ -65,13 +65,17 @@ func TestPageLooks(t *testing.T) {
 					b.Look(look.width, look.height, dark)
 					b.Go(home)
 					b.Until(live)
+					if n > 0 {
+						h.happen("nas")
+						b.Until(fmt.Sprintf(`document.querySelector(".events li").dataset.key === "%d"`, h.last()))
+					}
 					name := fmt.Sprintf("looks-%d-%d", n, look.width)
 					if dark {
 						name += "-dark"
 					}
-					fits(t, b, name, look.width, look.atMost[n])
-					b.Picture(name, true)
 					still(t, b)
+					fits(t, b, name, look.width, look.atMost[n])
+					b.Picture(name, true) // may move the page
 				}
 			}
 			content(t, b)
