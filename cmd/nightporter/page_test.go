@@ -22,7 +22,7 @@ const following = `document.getElementById("link").dataset.link === "live"`
 func (h *house) browse() *browsertest.Browser {
 	h.Helper()
 	b := browsertest.Open(h.T, h.lan.Client().Dial)
-	b.Look(1100, 900, false)
+	b.Look(1280, 900, false)
 	b.Go(h.d.URL("/"))
 	b.Until(following)
 	return b
