@@ -59,7 +59,7 @@ func TestRowWithAllDetails(t *testing.T) {
 		return html
 	}
 	if got := row(full()); !contains(got, "<dt>ignored</dt>", "<small>add 445/tcp to the machine&#39;s ports</small>", `class="part waking" x="75.0"`,
-		`class="tick" x="238.0"`, "<bdi>192.168.1.31</bdi> <span>12 ×</span> <small>last 1 h ago for 192.168.1.20:22/tcp</small>", "not recorded", "&lt;b&gt;", `<select data-do="pause">`) {
+		`class="tick" x="238.0"`, "<bdi>192.168.1.31</bdi> <span>12 ×</span> <small>last 1 h ago for 192.168.1.20:22/tcp</small>", "not recorded", "&lt;b&gt;", `<select class="quiet" data-do="pause">`) {
 		t.Errorf("the row is\n%s", got)
 	}
 	paused := web.Told{Pause: web.PausedUntil(evening.Add(time.Hour), evening)}
@@ -95,4 +95,18 @@ func TestPageShowsAllDetails(t *testing.T) {
 		}
 	}
 	content(t, b)
+}
+
+// A number that is registered for TCP and UDP is one service, and a browser gets a link
+// where it can follow one, of either family.
+func TestServices(t *testing.T) {
+	m := nas()
+	m.Monitor[1].Ports = []machine.Port{
+		{Protocol: machine.TCP, Number: 443}, {Protocol: machine.UDP, Number: 443}, {Protocol: machine.TCP, Number: 4711}, {Protocol: machine.UDP, Number: 80},
+	}
+	html, err := web.RowHTML(newServer(t, options(new(house))), &m, web.Told{}, midnight)
+	const want = `<a class="service" href="https://[2001:db8::5]:443/" rel="noreferrer">https 443</a> <span class="service">port 4711</span> <span class="service">http 80/udp</span>`
+	if err != nil || !strings.Contains(html, want) || strings.Contains(html, "443/udp") {
+		t.Errorf("the row lacks %s, or has a service twice: %v\n%s", want, err, html)
+	}
 }
