@@ -1,6 +1,7 @@
 package config_test
 
 import (
+	"fmt"
 	"maps"
 	"strings"
 	"testing"
@@ -52,11 +53,24 @@ var badPages = []struct{ file, want string }{
 	{"http: {links: [http://a]}", `http.links: found a list (from FILE): expected names with URLs, such as {grafana: http://192.168.1.2:3000/}`},
 	{"http: {links: {grafana: 'javascript:alert(1)'}}", `http.links.grafana: found "javascript:alert(1)" (from FILE): expected an http or https URL of at most 512 bytes, without a user, such as http://192.168.1.20:5000/`},
 	{"http: {links: {a.b: 'http://a'}}", `http.links: found "a.b" (from FILE): expected names of links with 1 to 32 letters, digits, spaces, - and _`},
+	{"energy: {price: 1000001 EUR}", `energy.price: found "1000001 EUR" (from FILE): expected the price of a kWh with its currency, such as "0.30 EUR", or none`},
+	{"http: {links: {" + manyLinks() + "}}", `http.links: found 17 links (from FILE): expected at most 16`},
+	{oneMachine("url: 'ftp://nas/'"), `machines[0].url: found "ftp://nas/" (from FILE): expected an http or https URL of at most 512 bytes, without a user, such as http://192.168.1.20:5000/`},
+	{oneMachine("url: 'http://nas/" + strings.Repeat("x", 512) + "'"), `machines[0].url: found "http://nas/` + strings.Repeat("x", 69) + `..." (from FILE): expected an http or https URL of at most 512 bytes, without a user, such as http://192.168.1.20:5000/`},
 	{oneMachine("url: nas.lan"), `machines[0].url: found "nas.lan" (from FILE): expected an http or https URL of at most 512 bytes, without a user, such as http://192.168.1.20:5000/`},
 	{oneMachine("url: 'http://me:hunter2@nas'"), `machines[0].url: found a URL with a user (from FILE): expected an http or https URL of at most 512 bytes, without a user, such as http://192.168.1.20:5000/`},
 	{oneMachine("url: 'http://:80'"), `machines[0].url: found "http://:80" (from FILE): expected an http or https URL of at most 512 bytes, without a user, such as http://192.168.1.20:5000/`},
 	{oneMachine("group: ''"), `machines[0].group: found "" (from FILE): expected a name of 1 to 64 characters`},
 	{oneMachine("group: " + strings.Repeat("ä", 65)), `machines[0].group: found "` + strings.Repeat("ä", 40) + `..." (from FILE): expected a name of 1 to 64 characters`},
+}
+
+// manyLinks is one link more than there may be.
+func manyLinks() string {
+	var all []string
+	for i := range 17 {
+		all = append(all, fmt.Sprintf("l%d: 'http://a'", i))
+	}
+	return strings.Join(all, ", ")
 }
 
 func TestBadPages(t *testing.T) {
