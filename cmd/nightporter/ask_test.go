@@ -156,7 +156,7 @@ func TestStatusTable(t *testing.T) {
 			"address            fd77::20 (does not wake): waiting (it is out\uFFFD)\n" +
 			"slept              1h0m0s (today 1h0m0s, last 7 days 8h0m0s)\n" +
 			"saved              2.0 kWh (50 W awake, 2 W asleep)\n" +
-			"last wake          " + before + " (" + agoBefore + "), for 10.77.0.10:40000 at 10.77.0.20:22/tcp: ready, boot 12.3 s, ready 15.0 s\n" +
+			"last wake          " + before + " (" + agoBefore + "), for 10.77.0.10 at 10.77.0.20:22/tcp: ready, boot 12.3 s, ready 15.0 s\n" +
 			"wakes              4 (api 1, tcp 3)\n" +
 			"failed wakes       0\n" +
 			"magic packets      7\n" +

@@ -22,7 +22,7 @@ const following = `document.getElementById("link").dataset.link === "live"`
 func (h *house) browse() *browsertest.Browser {
 	h.Helper()
 	b := browsertest.Open(h.T, h.lan.Client().Dial)
-	b.Look(1100, 900, false)
+	b.Look(1280, 900, false)
 	b.Go(h.d.URL("/"))
 	b.Until(following)
 	return b
@@ -62,16 +62,16 @@ func TestPageFollowsAKnock(t *testing.T) {
 	n := h.d.Log.Len()
 	h.must(nas.Sleep(h.ctx))
 	h.moved(n, "nas", "settling", "asleep", machine.WhySilent)
-	rowSays(b, "nas", "asleep", "never")
+	rowSays(b, "nas", "asleep", "never woken")
 	b.Until(`document.querySelector(".sum dd").innerText === "1 of 1"`)
 
 	h.connect(h.lan.Client(), nas4, 22)
 	h.moved(n, "nas", "arriving", "awake", machine.WhyReady)
 	client := clientAddr(h.lan.Client(), nas4).String()
-	rowSays(b, "nas", "awake", "ready in ", "boot ", client+" for 22/tcp")
+	rowSays(b, "nas", "awake", "ready in ", client+" for ssh 22")
 	b.Until(`document.querySelector(".events .good")`)
 	line := b.Text(".events .good")
-	if !contains(line, "nas ready, boot ", " s, ready ", "for "+client+":", "at "+nas4.String()+":22/tcp") {
+	if !contains(line, "nas ready after ", " s (first sign after ", "for "+client+" at "+nas4.String()+":22/tcp") {
 		t.Errorf("the event says %q, want who woke it, what for, and how long that took", line)
 	}
 	b.Picture("lab", true)
@@ -85,7 +85,8 @@ func TestPageWakes(t *testing.T) {
 	nas := h.nas(nil)
 	h.putToSleep(nas)
 	b := h.browse()
-	b.Press(kb.Tab) // nothing comes before the buttons
+	b.Press(kb.Tab) // to the row, which can be opened
+	b.Press(kb.Tab)
 	var on string
 	if b.Eval(`document.activeElement.innerText`, &on); strings.Join(strings.Fields(on), " ") != "Wake nas" {
 		t.Fatalf("the focus is on %q", on)
@@ -109,18 +110,51 @@ func TestPageTellsOfAFailedWake(t *testing.T) {
 	nas := h.nas(func(c *lab.MachineConfig) { c.IgnoreMagic = lab.IgnoreAll })
 	h.putToSleep(nas)
 	b := h.browse()
-	b.Click("[data-key=nas] button")
-	b.Until(`document.querySelector("#said p").textContent === "nas did not wake: it took no notice of 2 magic packets."`)
-	rowSays(b, "nas", "asleep", "failed after 2 magic packets")
+	b.Click("[data-key=nas] .do button")
+	b.Until(`document.querySelector("#said p").textContent === "nas did not wake: no answer to 2 magic packets."`)
+	rowSays(b, "nas", "asleep, last wake failed", "failed after 2 magic packets")
 	h.unmoved(b)
+	b.Click("#news")
+	b.Until(`document.querySelector(".attention").innerText.includes("nas did not wake")`)
 
 	_, err := h.d.Stop(h.within(10 * time.Second))
 	h.must(err)
-	b.Until(`document.getElementById("link").innerText === "Connection lost"`)
+	b.Until(`document.getElementById("link").innerText.startsWith("No connection since ")`)
 	h.d, err = h.d.Again(h.ctx, conf)
 	h.must(err)
 	h.endWithTest(h.d)
 	b.Until(following)
 	rowSays(b, "nas", "asleep", "failed after 2 magic packets")
 	b.Until(fmt.Sprintf(`document.querySelector(".events li").innerText.includes(%q)`, journal.Asleep))
+	b.Until(`document.querySelector(".attention").innerText.includes("nas did not wake")`)
+}
+
+// TestPageGuidesToTheFirstMachine: without a machine the page says what to do, with the
+// interface and the address that the porter has, and shows the first machine once it is
+// there, under the heading that the configuration gives it.
+func TestPageGuidesToTheFirstMachine(t *testing.T) {
+	browsertest.Need(t)
+	h := openFor(t, brisk, 2*time.Minute)
+	b := h.browse()
+	own := h.lan.Porter().Addr4().String()
+	text := b.Text(".guide")
+	if !contains(text, "watches "+lab.Interface+" ("+own+"/", "nightporter register --to "+own, "agentless: true") {
+		t.Errorf("the guide says %q", text)
+	}
+	nas := h.nas(nil)
+	h.register(nas.Host, everything(nas))
+	rowSays(b, "nas", "settling")
+
+	h.reload(brisk+fmt.Sprintf("http: {links: {grafana: 'http://grafana.lan'}}\nenergy: {price: 0.30 EUR}\n"+
+		"machines: [{name: nas, mac: %q, url: 'http://nas.lan/', group: Storage, monitor: [{ip: %s, port: [22]}]}]\n", nas.MAC(), nas4), "configuration reloaded")
+	b.Go(h.d.URL("/"))
+	b.Until(following)
+	for selector, want := range map[string]string{
+		".group h2": "Storage Wake all of Storage", ".sum": "EUR", ".do": "Open nas", "footer": "Grafana",
+	} {
+		if got := b.Text(selector); !strings.Contains(got, want) {
+			t.Errorf("after a reload %s says %q, want %q", selector, got, want)
+		}
+	}
+	h.unmoved(b)
 }

@@ -170,7 +170,7 @@ func TestBadEnvironment(t *testing.T) {
 		{"NIGHTPORTER_REGISTRATION__TOKEN=hunter2\x01", `registration.token: found a hidden value (from NIGHTPORTER_REGISTRATION__TOKEN): expected text of up to 256 bytes, in quotes if it looks like a number, or none`},
 		{"NIGHTPORTER_REGISTRATION__TRUST=allowlist", `registration.allow: found an empty list (the default): expected at least one MAC address, since registration.trust is allowlist`},
 		{"NIGHTPORTER_WAKE__LOCAL=yes", `wake.local: found "yes" (from NIGHTPORTER_WAKE__LOCAL): expected true or false`},
-		{"NIGHTPORTER_MACHINES=hunter2", `machines: found a hidden value (from NIGHTPORTER_MACHINES): expected a list in the configuration file, the only place for it`},
+		{"NIGHTPORTER_MACHINES=hunter2", `machines: found a hidden value (from NIGHTPORTER_MACHINES): expected a value in the configuration file, the only place for it`},
 		{"NIGHTPORTER_WAKE__ATEMPTS=3", `NIGHTPORTER_WAKE__ATEMPTS: unknown key (from the environment): did you mean NIGHTPORTER_WAKE__ATTEMPTS?`},
 		{"NIGHTPORTER_WAKE_ATTEMPTS=3", `NIGHTPORTER_WAKE_ATTEMPTS: unknown key (from the environment): did you mean NIGHTPORTER_WAKE__ATTEMPTS?`},
 		{"NIGHTPORTER_wake__attempts=3", `NIGHTPORTER_wake__attempts: unknown key (from the environment): did you mean NIGHTPORTER_WAKE__ATTEMPTS?`},

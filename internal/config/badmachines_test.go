@@ -9,7 +9,7 @@ import (
 // badMachines is badValues for the list of machines.
 var badMachines = []struct{ file, want string }{
 	{"machines: {}", `machines: found a mapping (from FILE): expected a list of machines`},
-	{"machines: [tower]", `machines[0]: found "tower" (from FILE): expected a mapping with name, mac, ip, ports, monitor, guests, idle_watts, sleep_watts, wake_from, agentless, watch, password, token, wake_mac, wake_interface, wake_transports, wake_to and wake_command`},
+	{"machines: [tower]", `machines[0]: found "tower" (from FILE): expected a mapping with name, mac, ip, ports, monitor, guests, idle_watts, sleep_watts, wake_from, agentless, watch, url, group, password, token, wake_mac, wake_interface, wake_transports, wake_to and wake_command`},
 	{"machines: [{}]", `machines[0].name: found nothing (from FILE): expected a name of 1 to 64 visible characters, no slash, no space at either end, no word in letters of two scripts, in quotes if it looks like a number
 machines[0].mac: found nothing (from FILE): expected the MAC address of one machine, such as d8:cb:8a:39:be:a1
 machines[0].ip: found nothing (from FILE): expected the address of the machine, such as 192.0.2.7, beside ports: [ssh, 445]; or monitor in place of both`},

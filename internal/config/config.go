@@ -72,7 +72,8 @@ type Config struct {
 	Hold         Hold
 	Energy       Energy
 	Notify       notify.Settings
-	Machines     []machine.Spec // names, MACs and IPs are unique; watts are filled in from Energy
+	Machines     []machine.Spec              // names, MACs and IPs are unique; watts are filled in from Energy
+	Pages        map[machine.MAC]MachinePage // of those machines that have something of their own on the status page
 }
 
 // Log says how to log.
@@ -95,11 +96,12 @@ type Registration struct {
 
 // HTTP says where metrics, API and status page are served.
 type HTTP struct {
-	Listen    []string // "host:port" or ":port"; empty: no HTTP
-	WebConfig string   // path of an exporter-toolkit web configuration; empty: plain HTTP
-	Rate      int      // wakes and forgets a minute from one source; 0: any number
-	Token     string   // a secret that wakes and forgets must carry; empty: none asked for
-	Hosts     []string // names by which a browser's pages may wake and forget, beside local ones
+	Listen    []string          // "host:port" or ":port"; empty: no HTTP
+	WebConfig string            // path of an exporter-toolkit web configuration; empty: plain HTTP
+	Rate      int               // wakes and forgets a minute from one source; 0: any number
+	Token     string            // a secret that wakes and forgets must carry; empty: none asked for
+	Hosts     []string          // names by which a browser's pages may wake and forget, beside local ones
+	Links     map[string]string // URLs that the status page leads to, by name
 }
 
 // Probe says how to find out that a machine is off.
@@ -146,8 +148,9 @@ type Hold struct {
 	ReadyTimeout time.Duration // for a knocked service to answer, once no client tries any more
 }
 
-// Energy holds the watts of machines that do not state their own.
+// Energy holds the watts of machines that do not state their own, and what energy costs.
 type Energy struct {
 	IdleWatts  float64 // awake and idle
 	SleepWatts float64 // asleep; at most IdleWatts
+	Price      Price
 }

@@ -20,6 +20,9 @@ func FuzzLoad(f *testing.F) {
 	for _, tt := range shortForms {
 		f.Add([]byte(withMembers(tt.short)))
 	}
+	for _, tt := range badPages {
+		f.Add([]byte(tt.file))
+	}
 	example, err := os.ReadFile(reference)
 	if err != nil {
 		f.Fatal(err)

@@ -130,6 +130,8 @@ func doorKeys() []key {
 			"secret of at least 8 bytes that wakes and forgets must carry; empty: anyone who reaches the address may; not a flag, since everyone on the host can see the command line").masked().notSeen(),
 		field("http.hosts", []any{}, func(c *Config) *[]string { return &c.HTTP.Hosts }, listOf(hostName()),
 			"names of this host in the DNS, such as porter.example.org, under which a browser's page may wake and forget; addresses, local names and its own are known; needless with a token or TLS"),
+		field("http.links", map[string]any{}, func(c *Config) *map[string]string { return &c.HTTP.Links }, links(),
+			"pages that the status page leads to, by name, such as {grafana: http://192.168.1.2:3000/}; under the name grafana each machine leads to its dashboard as well"),
 	}
 }
 
@@ -188,5 +190,7 @@ func sleepKeys() []key {
 			"watts of an idle machine that states none, to estimate what its sleep saves"),
 		field("energy.sleep_watts", 2, func(c *Config) *float64 { return &c.Energy.SleepWatts }, watts(),
 			"watts of a sleeping machine that states none"),
+		field("energy.price", "", func(c *Config) *Price { return &c.Energy.Price }, price(),
+			"price of a kWh with its currency, such as 0.30 EUR, to show what was saved; empty: not shown"),
 	}
 }

@@ -69,7 +69,7 @@ func envLayer(t table, environ []string, r *report) (layer, error) {
 			return "", nil
 		case k.noun == "":
 			place{report: r, key: k.path, path: k.path, origin: "from " + name, secret: true}.
-				wrong(value, "a list in the configuration file, the only place for it")
+				wrong(value, "a value in the configuration file, the only place for it")
 			return "", nil
 		}
 		return k.path, k.text(value)

@@ -19,30 +19,39 @@ func machinesKey() key {
 		help:    "machines that are known without registering",
 		def:     []any{},
 		members: map[string]secrecy{"password": formed, "token": free},
-		set:     func(c *Config, p place, raw any) { c.Machines = readMachines(p, raw, c.Energy) },
-		get:     func(c *Config) any { return showMachines(c.Machines) },
+		set:     func(c *Config, p place, raw any) { c.Machines, c.Pages = readMachines(p, raw, c.Energy) },
+		get:     func(c *Config) any { return showMachines(c.Machines, c.Pages) },
 		hide:    hideSecrets,
 	}
 }
 
-func readMachines(p place, raw any, energy Energy) []machine.Spec {
+func readMachines(p place, raw any, energy Energy) ([]machine.Spec, map[machine.MAC]MachinePage) {
 	list, ok := raw.([]any)
 	if !ok {
 		p.wrong(raw, "a list of machines")
-		return nil
+		return nil, nil
 	}
+	var pages map[machine.MAC]MachinePage
 	var specs []machine.Spec
 	var places []place
 	seen := taken{}
 	for i, r := range list {
 		at := p.entry(i)
-		if spec, ok := readMachine(at, r, energy); ok && seen.add(at, r, &spec) {
-			specs, places = append(specs, spec), append(places, at)
+		spec, page, ok := readMachine(at, r, energy)
+		if !ok || !seen.add(at, r, &spec) {
+			continue
+		}
+		specs, places = append(specs, spec), append(places, at)
+		if page != (MachinePage{}) {
+			if pages == nil {
+				pages = make(map[machine.MAC]MachinePage)
+			}
+			pages[spec.MAC] = page
 		}
 	}
 	checkWakeMACs(specs, places)
 	checkGuestMACs(specs, places)
-	return specs
+	return specs, pages
 }
 
 // taken remembers where each name, MAC and IP was seen, by its text: the three
@@ -67,11 +76,11 @@ func (t taken) one(p place, what, value string) bool {
 	return true
 }
 
-func readMachine(p place, raw any, energy Energy) (machine.Spec, bool) {
-	members := []string{"name", "mac", "ip", "ports", "monitor", "guests", "idle_watts", "sleep_watts", "wake_from", "agentless", "watch", "password", "token"}
+func readMachine(p place, raw any, energy Energy) (machine.Spec, MachinePage, bool) {
+	members := []string{"name", "mac", "ip", "ports", "monitor", "guests", "idle_watts", "sleep_watts", "wake_from", "agentless", "watch", "url", "group", "password", "token"}
 	e, ok := openEntry(p, raw, append(members, wakeMembers...)...)
 	if !ok {
-		return machine.Spec{}, false
+		return machine.Spec{}, MachinePage{}, false
 	}
 	spec := machine.Spec{
 		Name:       required(e, "name", machineName()),
@@ -87,13 +96,14 @@ func readMachine(p place, raw any, energy Energy) (machine.Spec, bool) {
 	}
 	readGuests(e, &spec)
 	readWakePath(e, &spec)
+	page := readPage(e)
 	if e.ok {
 		checkName(e, &spec)
 	}
 	if e.ok && p.report.sound("energy.idle_watts", "energy.sleep_watts") {
 		checkWatts(e, &spec)
 	}
-	return spec, e.ok
+	return spec, page, e.ok
 }
 
 // checkWatts refuses a machine that draws more asleep than awake, also where
@@ -181,7 +191,7 @@ func monitorBounded(p place, addrs []machine.Address) bool {
 	return len(addrs) <= machine.MaxAddresses || p.exceeds(len(addrs), "addresses", machine.MaxAddresses)
 }
 
-func showMachines(specs []machine.Spec) any {
+func showMachines(specs []machine.Spec, pages map[machine.MAC]MachinePage) any {
 	shown := make([]any, len(specs))
 	for i, s := range specs {
 		m := ordered{
@@ -199,6 +209,7 @@ func showMachines(specs []machine.Spec) any {
 			{"agentless", s.Agentless},
 			{"watch", !s.Unwatched},
 		}...)
+		m = append(m, showPage(pages[s.MAC])...)
 		m = append(m, showWakePath(s)...)
 		if len(s.Password) > 0 {
 			m = append(m, member{"password", password().show(s.Password)})

@@ -30,6 +30,7 @@ http:
   rate: 600
   token: ""
   hosts: []
+  links: {}
 probe:
   interval: 1s
   misses: 3
@@ -61,6 +62,7 @@ hold:
 energy:
   idle_watts: 50
   sleep_watts: 2
+  price: ""
 notify:
   urls: []
   events: [failed, conflict, elsewhere, redefined]
@@ -153,7 +155,7 @@ func TestYAMLLoadsAgain(t *testing.T) {
 	for _, without := range []string{"claim.mode", "wake.local"} {
 		var environ []string
 		for _, k := range config.Keys() {
-			if s, ok := all[k.Path]; ok && k.Path != "registration.token" && k.Path != "http.token" && k.Path != "notify.urls" && k.Path != without {
+			if s, ok := all[k.Path]; ok && k.Env != "" && k.Path != "registration.token" && k.Path != "http.token" && k.Path != "notify.urls" && k.Path != without {
 				environ = append(environ, k.Env+"="+s.text)
 			}
 		}

@@ -93,6 +93,7 @@ func (d *Daemon) open(version string) error {
 	d.web, err = web.New(web.Options{
 		House: d.porter, Gatherer: reg, Registerer: reg, Log: log,
 		Listen: conf.HTTP.Listen, WebConfig: conf.HTTP.WebConfig, Rate: conf.HTTP.Rate, Access: access(conf), Version: version,
+		Look: look(conf), Networks: d.networks, Registration: conf.Registration.Listen,
 		SourceOf: ratelimit.Locate(lan.Locate).Source,
 	})
 	if err != nil {
@@ -146,6 +147,27 @@ func turns(r config.Registration) int {
 
 func access(conf *config.Config) web.Access {
 	return web.Access{Token: conf.HTTP.Token, Hosts: conf.HTTP.Hosts}
+}
+
+// look is what the configuration says of the status page.
+func look(conf *config.Config) web.Look {
+	l := web.Look{
+		Links: conf.HTTP.Links, Machines: make(map[machine.MAC]web.MachineLook, len(conf.Pages)),
+		Price: web.Price{Amount: conf.Energy.Price.Amount, Currency: conf.Energy.Price.Currency},
+	}
+	for mac, page := range conf.Pages {
+		l.Machines[mac] = web.MachineLook{URL: page.URL, Group: page.Group}
+	}
+	return l
+}
+
+func (d *Daemon) networks() []web.Network {
+	known := d.porter.Networks()
+	all := make([]web.Network, len(known))
+	for i, n := range known {
+		all[i] = web.Network{Name: n.Name, Addresses: n.Prefixes}
+	}
+	return all
 }
 
 // Close closes the sockets of a daemon that is not run.
@@ -211,6 +233,7 @@ func (d *Daemon) takeOver(ctx context.Context, conf *config.Config) ([]string, e
 	d.registrar.SetConfig(registrarConfig(conf))
 	d.web.SetRate(conf.HTTP.Rate)
 	d.web.SetAccess(access(conf))
+	d.web.SetLook(look(conf))
 	d.notifier.Configure(conf.Notify)
 	return restart, nil
 }

@@ -15,7 +15,7 @@ func (d *Daemon) report(ctx context.Context) error {
 	case <-ctx.Done():
 		return nil
 	}
-	attached := d.porter.Attached()
+	attached := d.porter.Networks()
 	d.log.Info("ready", "event", "ready", "page", pageOf(d.conf.HTTP, attached), "interfaces", describe(attached),
 		"machines", len(d.porter.Machines()), "registration", d.conf.Registration.Listen, "http", d.conf.HTTP.Listen)
 	d.notify(systemd.SdNotifyReady)

@@ -260,13 +260,17 @@ func (p *Porter) GuardNeeded() bool { return p.loop.kernel.guard.Needed() }
 // Interfaces returns the names of the interfaces that the porter works on.
 func (p *Porter) Interfaces() []string { return p.loop.interfaces.names() }
 
-// Attached returns the interfaces with the addresses that this host has on them, in the
-// order of Interfaces.
-func (p *Porter) Attached() []lan.Network {
-	all := make([]lan.Network, len(p.loop.nics))
-	for i, n := range p.loop.nics {
-		all[i] = *n.network.Load()
-	}
+// Networks returns what is known of each interface; nothing once the porter has
+// stopped.
+func (p *Porter) Networks() []lan.Network {
+	var all []lan.Network
+	_ = p.inLoop(context.Background(), func() {
+		for _, n := range p.loop.nics {
+			network := *n.network.Load()
+			network.Name = n.name
+			all = append(all, network)
+		}
+	})
 	return all
 }
 

@@ -122,7 +122,7 @@ func drain(c net.Conn) {
 func TestAttackAskedByName(t *testing.T) {
 	h := new(house)
 	h.machines = append(h.machines, nas())
-	for _, path := range []string{"/", "/metrics", "/-/healthy", "/-/ready", "/script.js", "/style.css", "/icon.svg", "/api/v1/machines", "/api/v1/x", "/x"} {
+	for _, path := range []string{"/", "/metrics", "/-/healthy", "/-/ready", "/script.js", "/style.css", "/icon.svg", "/icon-32.png", "/manifest.webmanifest", "/api/v1/machines", "/api/v1/x", "/x"} {
 		for _, method := range []string{"GET", "HEAD", "POST", "DELETE", "OPTIONS"} {
 			header := ask(t, h, method, path).Header()
 			for name, part := range map[string]string{

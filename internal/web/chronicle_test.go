@@ -27,6 +27,13 @@ func (c *chronicle) happen(machines ...string) {
 	}
 }
 
+// last returns the Seq of the last event.
+func (c *chronicle) last() uint64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.seq
+}
+
 // tell has e happen, as the next event.
 func (c *chronicle) tell(e journal.Event) {
 	c.mu.Lock()

@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"strings"
 	"time"
+
+	"nightporter/internal/machine"
 )
 
 // UseListener has Run serve l instead of listening by itself.
@@ -48,6 +50,45 @@ func (s *Server) LeaveUnread() {
 	}
 }
 
-// Span, Amount and Energy are how the page shows figures.
-func Span(d time.Duration) string   { return span(d) }
-func Amount(d time.Duration) string { return amount(d) }
+// Span is how the page shows how long something took.
+func Span(d time.Duration) string { return span(d) }
+
+// Moment is how the page shows when something was.
+func Moment(t, now time.Time) (shown, full, ago string) {
+	m := momentOf(t, now)
+	return m.Shown, m.Full, m.Ago
+}
+
+// Naturally is the order of names.
+func Naturally(a, b string) int { return naturally(a, b) }
+
+// What other parts of the program tell of a machine, on the page.
+type (
+	Told      = told
+	WhyLine   = whyLine
+	StripDay  = stripDay
+	StripSpan = stripSpan
+	WakesOf   = clientWakes
+	PauseCell = pauseCell
+)
+
+// StripRows is how days are shown.
+func StripRows(days []StripDay) []stripRow { return stripRows(days) }
+
+// PausedUntil is how a pause is shown.
+func PausedUntil(t, now time.Time) *PauseCell {
+	m := momentOf(t, now)
+	return &PauseCell{Until: &m}
+}
+
+// RowHTML returns a row as the page has it.
+func RowHTML(s *Server, m *machine.Status, t Told, now time.Time) (string, error) {
+	p, err := s.newPage()
+	if err != nil {
+		return "", err
+	}
+	r := rowOf(m, t, s.look.Load(), time.Time{}, now)
+	var b strings.Builder
+	err = p.template.ExecuteTemplate(&b, "row.html", &r)
+	return b.String(), err
+}

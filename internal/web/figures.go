@@ -8,20 +8,45 @@ import (
 // moment is a time for people, on the porter's clock and calendar.
 type moment struct {
 	Stamp string // for programs: RFC 3339
-	Shown string // 2026-11-22 20:36
+	Full  string // 2026-11-22 20:36:10
+	Shown string // as short as the distance allows: 20:36, Sun 20:36, 22 Nov or 2025-11-22
 	Ago   string // 3 h 12 min ago
 }
 
-func toMinute(t, now time.Time) moment { return momentOf(t, now, "2006-01-02 15:04") }
-
-func toSecond(t, now time.Time) moment { return momentOf(t, now, time.DateTime) }
-
-func momentOf(t, now time.Time, layout string) moment {
-	m := moment{Stamp: rfc3339(t), Shown: t.Local().Format(layout), Ago: "just now"}
+func momentOf(t, now time.Time) moment {
+	m := moment{Stamp: rfc3339(t), Full: t.Local().Format(time.DateTime), Shown: short(t.Local(), now.Local()), Ago: "just now"}
 	if d := now.Sub(t); d >= time.Minute {
 		m.Ago = span(d) + " ago"
 	}
 	return m
+}
+
+// toSecond is momentOf for what may follow each other quickly.
+func toSecond(t, now time.Time) moment {
+	m := momentOf(t, now)
+	if m.Shown == t.Local().Format("15:04") {
+		m.Shown = t.Local().Format(time.TimeOnly)
+	}
+	return m
+}
+
+// short says when something was, seen from now, on the calendar of both.
+func short(t, now time.Time) string {
+	y, month, d := now.Date()
+	midnight := func(before int) time.Time { return time.Date(y, month, d-before, 0, 0, 0, 0, now.Location()) }
+	switch {
+	case !t.Before(midnight(-7)):
+		return t.Format("2006-01-02")
+	case !t.Before(midnight(-1)): // the end of a pause
+		return t.Format("Mon 15:04")
+	case !t.Before(midnight(0)):
+		return t.Format("15:04")
+	case !t.Before(midnight(6)): // the weekday of today is not among those
+		return t.Format("Mon 15:04")
+	case t.Year() == y:
+		return t.Format("2 Jan")
+	}
+	return t.Format("2006-01-02")
 }
 
 const day = 24 * time.Hour
@@ -50,13 +75,12 @@ func rest(n time.Duration, unit string) string {
 	return fmt.Sprintf(" %d %s", n, unit)
 }
 
-// amount is span for sums, which are compared with each other: days would hide
-// what they are.
-func amount(d time.Duration) string {
-	if d < 10*time.Hour {
-		return span(d)
+// percent says which part of a whole something is.
+func percent(part, whole time.Duration) string {
+	if whole <= 0 {
+		return "0 %"
 	}
-	return fmt.Sprintf("%d h", d/time.Hour)
+	return fmt.Sprintf("%.0f %%", 100*min(1, part.Seconds()/whole.Seconds()))
 }
 
 // Energy shows joules in the unit of electricity bills.

@@ -13,21 +13,21 @@ import (
 func TestFigures(t *testing.T) {
 	const day = 24 * time.Hour
 	for _, tt := range []struct {
-		d            time.Duration
-		span, amount string
+		d    time.Duration
+		span string
 	}{
-		{-time.Second, "0 s", "0 s"},
-		{59*time.Second + 999*time.Millisecond, "59 s", "59 s"},
-		{time.Minute, "1 min", "1 min"},
-		{time.Hour, "1 h", "1 h"},
-		{9*time.Hour + 59*time.Minute, "9 h 59 min", "9 h 59 min"},
-		{47*time.Hour + 59*time.Minute, "47 h 59 min", "47 h"},
-		{2 * day, "2 d", "48 h"},
-		{2*day + 90*time.Minute, "2 d 1 h", "49 h"},
-		{400 * day, "400 d", "9600 h"},
+		{-time.Second, "0 s"},
+		{59*time.Second + 999*time.Millisecond, "59 s"},
+		{time.Minute, "1 min"},
+		{time.Hour, "1 h"},
+		{9*time.Hour + 59*time.Minute, "9 h 59 min"},
+		{47*time.Hour + 59*time.Minute, "47 h 59 min"},
+		{2 * day, "2 d"},
+		{2*day + 90*time.Minute, "2 d 1 h"},
+		{400 * day, "400 d"},
 	} {
-		if span, amount := web.Span(tt.d), web.Amount(tt.d); span != tt.span || amount != tt.amount {
-			t.Errorf("%v: %q and %q, want %q and %q", tt.d, span, amount, tt.span, tt.amount)
+		if got := web.Span(tt.d); got != tt.span {
+			t.Errorf("%v: %q, want %q", tt.d, got, tt.span)
 		}
 	}
 	for joules, want := range map[float64]string{
@@ -46,22 +46,22 @@ func TestPageTellsLastWakes(t *testing.T) {
 		wake machine.LastWake
 		want []string
 	}{
-		"old journal": {machine.LastWake{At: at}, []string{"ended without the porter", "nobody knows for whom", "1 h ago"}},
+		"old journal": {machine.LastWake{At: at}, []string{"ended without the porter", "cause not recorded", "1 h ago"}},
 		"under way": {machine.LastWake{At: at, Trigger: machine.ByAPI, By: "192.0.2.9:5000", Outcome: machine.UnderWay, Attempts: 2},
-			[]string{"under way, 2 magic packets", ">asked for by 192.0.2.9<"}},
+			[]string{"under way, 2 magic packets", "</span>asked for by 192.0.2.9 · "}},
 		"just begun": {machine.LastWake{At: at, Trigger: machine.BySchedule, By: "the schedule", Outcome: machine.UnderWay},
-			[]string{">under way<", ">on schedule<"}},
+			[]string{">under way<", "</span>on schedule · "}},
 		"unready": {machine.LastWake{At: at, Service: ssh, Source: netip.MustParseAddrPort("[2001:db8::9]:0"), Outcome: machine.Unready, Ready: time.Minute},
-			[]string{">not ready after 60.0 s<", ">2001:db8::9 for 22/tcp<", `class="bad"`}},
+			[]string{">not ready after 60.0 s<", "</span>2001:db8::9 for ssh 22 · ", `class="out bad"`}},
 		"failed": {machine.LastWake{At: at, Service: ssh, Outcome: machine.GivenUp, Attempts: 1},
-			[]string{">failed after 1 magic packet<", ">somebody for 22/tcp<"}},
+			[]string{">failed after 1 magic packet<", "</span>an unknown client for ssh 22 · "}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := named("pc")
 			s.LastWake = tt.wake
 			page := ask(t, &house{machines: []machine.Status{s}}, "GET", "/").Body.String()
 			if !contains(page, tt.want...) {
-				t.Errorf("the page lacks one of %q:\n%s", tt.want, page[strings.Index(page, "<tbody"):strings.Index(page, "</tbody")])
+				t.Errorf("the page lacks one of %q:\n%s", tt.want, page[strings.Index(page, "<summary"):strings.Index(page, "</summary")])
 			}
 		})
 	}
@@ -72,7 +72,29 @@ func TestPageShowsALongDay(t *testing.T) {
 	s := named("pc")
 	s.Diary = machine.Diary{{Date: "2025-12-31", Slept: 25 * time.Hour}, {Date: "2026-01-01", Slept: 6 * time.Hour}}
 	page := ask(t, &house{machines: []machine.Status{s}}, "GET", "/").Body.String()
-	if !contains(page, `<title>2025-12-31: 25 h</title>`, `y="0.0" width="10" height="32.0"`, `y="24.0" width="10" height="8.0"`, "</small> 31 h<") {
-		t.Errorf("the bars are wrong:\n%s", page[strings.Index(page, "<tbody"):strings.Index(page, "</tbody")])
+	if !contains(page, `<title>Wed 2025-12-31: asleep 25 h</title>`, `y="0.0" width="10" height="32.0"`, `y="24.0" width="10" height="8.0"`, `>22 %<small>today 0 s</small>`) {
+		t.Errorf("the bars are wrong:\n%s", page[strings.Index(page, "<summary"):strings.Index(page, "</summary")])
+	}
+}
+
+// Times are as short as their distance allows.
+func TestShortTimes(t *testing.T) {
+	now := time.Date(2026, 3, 4, 10, 0, 0, 0, time.Local) // a Wednesday
+	for _, tt := range []struct {
+		at                time.Time
+		shown, full, long string
+	}{
+		{now.Add(-time.Second), "09:59", "2026-03-04 09:59:59", "just now"},
+		{now.Add(-10 * time.Hour), "00:00", "2026-03-04 00:00:00", "10 h ago"},
+		{now.Add(-10*time.Hour - time.Second), "Tue 23:59", "2026-03-03 23:59:59", "10 h ago"},
+		{now.AddDate(0, 0, -6), "Thu 10:00", "2026-02-26 10:00:00", "6 d ago"},
+		{now.AddDate(0, 0, -7), "25 Feb", "2026-02-25 10:00:00", "7 d ago"},
+		{now.AddDate(-1, 0, 0), "2025-03-04", "2025-03-04 10:00:00", "365 d ago"},
+		{now.AddDate(0, 0, 1), "Thu 10:00", "2026-03-05 10:00:00", "just now"},
+		{now.AddDate(0, 0, 7), "2026-03-11", "2026-03-11 10:00:00", "just now"},
+	} {
+		if shown, full, ago := web.Moment(tt.at, now); shown != tt.shown || full != tt.full || ago != tt.long {
+			t.Errorf("%v: %q, %q, %q; want %q, %q, %q", tt.at, shown, full, ago, tt.shown, tt.full, tt.long)
+		}
 	}
 }

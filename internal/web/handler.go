@@ -2,7 +2,6 @@ package web
 
 import (
 	"context"
-	"embed"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -12,9 +11,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
-
-//go:embed page
-var files embed.FS
 
 // newHandler joins all routes, and puts before them what holds for all.
 func (s *Server) newHandler() (http.Handler, error) {
@@ -35,7 +31,19 @@ func (s *Server) newHandler() (http.Handler, error) {
 // routes.
 type router struct {
 	http.ServeMux
-	given map[string]http.Handler // by pattern, as in "GET /metrics"
+	given    map[string]http.Handler // by pattern, as in "GET /metrics"
+	notFound http.HandlerFunc        // for people
+}
+
+// ServeHTTP implements http.Handler.
+func (m *router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Method == http.MethodGet && accepts(r, "text/html") {
+		if _, pattern := m.Handler(r); pattern == "" {
+			m.notFound(w, r)
+			return
+		}
+	}
+	m.ServeMux.ServeHTTP(w, r)
 }
 
 func (m *router) add(pattern string, h http.Handler) {
@@ -47,23 +55,14 @@ func (m *router) addFunc(pattern string, h http.HandlerFunc) { m.add(pattern, h)
 
 func (s *Server) routes() (*router, error) {
 	opts := s.opts
-	page, err := newPage(opts)
+	page, err := s.newPage()
 	if err != nil {
 		return nil, fmt.Errorf("web: %w", err)
 	}
-	mux := &router{given: make(map[string]http.Handler)}
+	mux := &router{given: make(map[string]http.Handler), notFound: page.notFound}
 	mux.addFunc("GET /{$}", s.maker.of(page, inText()))
-	for name, contentType := range map[string]string{
-		"style.css": "text/css; charset=utf-8", "script.js": "text/javascript; charset=utf-8", "icon.svg": "image/svg+xml",
-	} {
-		content, err := files.ReadFile("page/" + name)
-		if err != nil {
-			return nil, fmt.Errorf("web: %w", err)
-		}
-		mux.addFunc("GET /"+name, func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("Content-Type", contentType)
-			w.Write(content) // an error here is the client's going away
-		})
+	if err := addFiles(mux); err != nil {
+		return nil, fmt.Errorf("web: %w", err)
 	}
 	mux.add("GET /metrics", newMetrics(opts, s.maker))
 	mux.addFunc("GET /-/healthy", func(w http.ResponseWriter, _ *http.Request) {
@@ -87,8 +86,10 @@ func (s *Server) routes() (*router, error) {
 // for. A header that the operator set in the toolkit's file is left as it is.
 func secure(next http.Handler) http.Handler {
 	headers := [...][2]string{
+		// In a frame only for pages of the same origin: Home Assistant shows it in one, under
+		// a path of its own.
 		{"Content-Security-Policy", "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; " +
-			"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"},
+			"manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"},
 		{"X-Content-Type-Options", "nosniff"},
 		{"Referrer-Policy", "no-referrer"},
 		{"Cache-Control", "no-store"},

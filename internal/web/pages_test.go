@@ -11,8 +11,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
-	"nightporter/internal/guard"
-	"nightporter/internal/journal"
 	"nightporter/internal/machine"
 )
 
@@ -46,10 +44,13 @@ func TestPage(t *testing.T) {
 	}
 	page := w.Body.String()
 	for _, want := range []string{
-		`<html lang="en" data-version="1.2.3">`, `<title>nightporter</title>`, `<main data-last="0">`, "Version 1.2.3",
-		`href="/metrics"`, `href="/api/v1/machines"`, `href="/-/healthy"`, `href="/-/ready"`,
-		`<h2 id="machines">Machines</h2>`, `>State</th>`, `<bdi title="nas">nas</bdi><small>192.0.2.5</small><small class="stuck">2001:db8::5 waits: the network is out</small></th>`,
-		`since <time datetime="2026-01-02T00:00:00Z">`, `ready in 15.0 s · boot 12.3 s`, `192.0.2.9 for 22/tcp`,
+		`<html lang="en" data-version="1.2.3">`, `<title>nightporter</title>`, `<main data-last="0">`, "nightporter 1.2.3",
+		`href="metrics"`, `href="api/v1/machines"`, `href="-/healthy"`, `href="-/ready"`,
+		`<bdi title="nas">nas</bdi><small class="stuck" title="2001:db8::5 waits: the network is out">2001:db8::5 waits: the network is out</small>`,
+		`since <time datetime="2026-01-02T00:00:00Z"`, `>ready in 15.0 s<`, `192.0.2.9 for ssh 22`,
+		`<span class="service">ssh 22</span> <span class="service">wireguard 51820/udp</span> <span class="service">ping</span>`,
+		`guest 52:54:00:00:00:05</small></span> <small>no port wakes it</small>`,
+		`50 W awake, 2 W asleep`, `its silence (agentless)`, `magic packets for d8:cb:8a:39:be:a2`,
 	} {
 		if !strings.Contains(page, want) {
 			t.Errorf("the page lacks %s", want)
@@ -58,10 +59,15 @@ func TestPage(t *testing.T) {
 	if strings.Index(page, `data-key="nas"`) > strings.Index(page, `data-key="pc"`) {
 		t.Error("the machines are not in order")
 	}
+	for _, secret := range []string{"hunter", "No machine yet", `id="search"`, "<h2>", `id="events"`} {
+		if strings.Contains(page, secret) {
+			t.Errorf("the page of two machines has %q", secret)
+		}
+	}
 }
 
-// The page is quiet about addresses while all is well. It says of each that cannot
-// be claimed why.
+// A row is quiet about addresses while all is well, and says of one that cannot be
+// claimed why. Its details say it of each.
 func TestPageTellsOfAddresses(t *testing.T) {
 	at := func(n byte, s machine.Standing, reason string) machine.AddressStatus {
 		return machine.AddressStatus{IP: netip.AddrFrom4([4]byte{192, 0, 2, n}), Standing: s, Reason: reason}
@@ -71,16 +77,15 @@ func TestPageTellsOfAddresses(t *testing.T) {
 		all  []machine.AddressStatus
 		want string
 	}{
-		{"none", nil, `nas</bdi></th>`},
-		{"well", []machine.AddressStatus{at(1, machine.Own, ""), at(2, machine.Returned, "")}, `<small>192.0.2.1</small><small>192.0.2.2</small></th>`},
-		{"claimed while the network is out", []machine.AddressStatus{at(1, machine.Claimed, "the interface is unavailable")}, `<small>192.0.2.1</small></th>`},
-		{"many", []machine.AddressStatus{at(1, machine.Own, ""), at(2, machine.Own, ""), at(3, machine.Own, "")},
-			`<small>192.0.2.1</small><small>and 2 more</small></th>`},
+		{"none", nil, `nas</bdi><small></small></span>`},
+		{"one", []machine.AddressStatus{at(1, machine.Own, "")}, `<small>192.0.2.1</small></span>`},
+		{"well", []machine.AddressStatus{at(1, machine.Own, ""), at(2, machine.Returned, "")}, `<small>192.0.2.1 <i>+1</i></small></span>`},
+		{"claimed while the network is out", []machine.AddressStatus{at(1, machine.Claimed, "the interface is unavailable")}, `<small>192.0.2.1</small></span>`},
 		{"conceded", []machine.AddressStatus{at(1, machine.Claimed, ""), at(2, machine.Conceded, "another host uses it")},
-			`<small>192.0.2.1</small><small class="stuck">192.0.2.2 is left alone: another host uses it</small></th>`},
-		{"all wait", []machine.AddressStatus{at(1, machine.Waiting, "a"), at(2, machine.Waiting, "b"), at(3, machine.Waiting, "<c>")},
-			`<small class="stuck">192.0.2.1 waits: a</small><small class="stuck">and 2 more</small></th>`},
-		{"hostile", []machine.AddressStatus{at(1, machine.Waiting, "<b>")}, `<small class="stuck">192.0.2.1 waits: &lt;b&gt;</small></th>`},
+			`>192.0.2.2 is left alone: another host uses it</small></span>`},
+		{"all wait", []machine.AddressStatus{at(1, machine.Waiting, "a"), at(2, machine.Waiting, "b")}, `>192.0.2.1 waits: a</small></span>`},
+		{"in its details", []machine.AddressStatus{at(1, machine.Waiting, "a"), at(2, machine.Waiting, "b")}, `<small class="stuck">waits: b</small></p>`},
+		{"hostile", []machine.AddressStatus{at(1, machine.Waiting, "<b>")}, `>192.0.2.1 waits: &lt;b&gt;</small></span>`},
 	} {
 		s := nas()
 		s.Addresses = tt.all
@@ -90,20 +95,16 @@ func TestPageTellsOfAddresses(t *testing.T) {
 	}
 }
 
-func TestPageWithoutMachines(t *testing.T) {
-	page := ask(t, new(house), "GET", "/").Body.String()
-	if !contains(page, "No machine is registered.", "Nothing has happened yet.") || strings.Contains(page, "<bdi") {
-		t.Error("an empty house is not said to be empty")
+// A person who guessed an address is led to the page, from wherever a proxy has it.
+func TestNotFoundForPeople(t *testing.T) {
+	for path, home := range map[string]string{"/status": "./", "/a/b/": "./../../"} {
+		w := ask(t, new(house), "GET", path, "Accept", "text/html,*/*;q=0.8")
+		if w.Code != 404 || !contains(w.Body.String(), `<a href="`+home+`">`, `href="`+home+`style.css"`) {
+			t.Errorf("%s: status %d, %s", path, w.Code, w.Body)
+		}
 	}
-}
-
-func TestPageTellsTroubles(t *testing.T) {
-	h := &house{
-		ready: errors.New("eth0 has no carrier"), guard: guard.Status{Reason: "no nftables"}, storage: journal.Health{Reason: "disk full"},
-	}
-	page := ask(t, h, "GET", "/").Body.String()
-	if !contains(page, "Not ready: eth0 has no carrier", "No guard: no nftables", "Not stored: disk full") {
-		t.Errorf("what is wrong is not told: %s", page)
+	if w := ask(t, new(house), "POST", "/-/ready", "Accept", "text/html"); w.Code != 405 {
+		t.Errorf("a wrong method: status %d", w.Code)
 	}
 }
 
@@ -127,31 +128,45 @@ func TestHostileName(t *testing.T) {
 	}
 }
 
-// noReference is what only looks like an address: comments of a script, and the
-// name of the SVG namespace.
-var noReference = regexp.MustCompile(`(?m)(^|[ \t])// .*$|xmlns="[^"]*"`)
+// noReference is what only looks like an address that is loaded: comments of a script, the
+// name of the SVG namespace, links that a person may follow, and text.
+var noReference = regexp.MustCompile(`(?m)(^|[ \t])// .*$|xmlns="[^"]*"|<a [^>]*href="https?://[^"]*"|<code>[^<]*`)
 
-// The page is whole without the Internet, and asks no other host for anything.
+// The page is whole without the Internet, and asks no other host for anything. Its
+// addresses are relative, so that a proxy can have it under a path.
 func TestNoOtherHost(t *testing.T) {
-	h := &house{machines: []machine.Status{nas()}}
-	refs := regexp.MustCompile(`(?:href|src|action)="([^"]*)"|url\(([^)]*)\)|(https?:)?//`)
-	for _, path := range []string{"/", "/style.css", "/script.js", "/icon.svg"} {
-		w := ask(t, h, "GET", path)
-		if w.Code != 200 {
-			t.Fatalf("%s: status %d", path, w.Code)
+	s := nas()
+	s.Monitor[0].Ports = append(s.Monitor[0].Ports, machine.Port{Protocol: machine.TCP, Number: 80})
+	refs := regexp.MustCompile(`(?:href|src|action)="([^"]*)"|"src": "([^"]*)"|(?:from|import) "\./([^"]*)"|url\(([^)]*)\)|(https?:)?//`)
+	left, seen := []string{"/"}, map[string]bool{}
+	for _, h := range []*house{{machines: []machine.Status{s}}, {}} {
+		for len(left) > 0 {
+			path := left[0]
+			left, seen[path] = left[1:], true
+			w := ask(t, h, "GET", path)
+			if w.Code != 200 {
+				t.Fatalf("%s: status %d", path, w.Code)
+			}
+			if kind := w.Header().Get("Content-Type"); !strings.HasPrefix(kind, "text/html") && !strings.Contains(kind, "css") && !strings.Contains(kind, "script") && !strings.Contains(kind, "manifest") {
+				continue // a picture, or for programs
+			}
+			for _, m := range refs.FindAllStringSubmatch(noReference.ReplaceAllString(w.Body.String(), ""), -1) {
+				target := m[1] + m[2] + m[3] + m[4]
+				if strings.HasPrefix(target, "#") {
+					continue // a symbol of the page
+				}
+				if target == "" || strings.HasPrefix(target, "/") || strings.Contains(target, ":") {
+					t.Errorf("%s refers to %q", path, m[0])
+				} else if next := "/" + target; !seen[next] {
+					left, seen[next] = append(left, next), true
+				}
+			}
 		}
-		for _, m := range refs.FindAllStringSubmatch(noReference.ReplaceAllString(w.Body.String(), ""), -1) {
-			target := m[1] + m[2]
-			if strings.HasPrefix(target, "#") {
-				continue // a symbol of the page
-			}
-			if !strings.HasPrefix(target, "/") || strings.HasPrefix(target, "//") {
-				t.Errorf("%s refers to %q", path, m[0])
-				continue
-			}
-			if got := ask(t, h, "GET", target).Code; got != 200 {
-				t.Errorf("%s refers to %s: status %d", path, target, got)
-			}
+		left = []string{"/"}
+	}
+	for _, part := range []string{"/parts.css", "/ask.js", "/icon-512.png", "/icon-180.png"} {
+		if !seen[part] {
+			t.Errorf("%s is not referred to", part)
 		}
 	}
 }
@@ -160,7 +175,7 @@ func TestSecurityHeaders(t *testing.T) {
 	for _, path := range []string{"/", "/metrics", "/api/v1/machines", "/-/ready", "/nowhere"} {
 		h := ask(t, new(house), "GET", path).Header()
 		csp := h.Get("Content-Security-Policy")
-		if !strings.HasPrefix(csp, "default-src 'none';") || strings.Contains(csp, "unsafe") || !strings.Contains(csp, "frame-ancestors 'none'") {
+		if !strings.HasPrefix(csp, "default-src 'none';") || strings.Contains(csp, "unsafe") || !strings.Contains(csp, "frame-ancestors 'self'") {
 			t.Errorf("%s: policy %q", path, csp)
 		}
 		if h.Get("X-Content-Type-Options") != "nosniff" || h.Get("Cache-Control") != "no-store" {

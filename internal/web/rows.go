@@ -9,25 +9,42 @@ import (
 	"nightporter/internal/machine"
 )
 
-// shownAddrs is how many addresses a row has room for, and as many again that cannot
-// be claimed.
-const shownAddrs = 2
-
 // row is a machine on the page.
 type row struct {
-	Name   string
-	Addrs  []string
-	Stuck  []string // addresses that cannot be claimed, and why
-	State  machine.State
-	Since  moment
-	For    string
-	Wake   *wakeCell // nil: never woken
-	Week   weekCell
-	Saved  string
-	Do     string // on the button
-	Busy   bool   // the button has nothing to do
-	sleeps bool
+	Name    string
+	Addr    string
+	More    int    // further addresses
+	Stuck   string // an address that cannot be claimed, and why; stands in place of Addr
+	State   machine.State
+	Icon    string // id of a symbol of the page
+	Failed  bool   // its last wake failed, and it has not been up since
+	Since   moment
+	For     string
+	Wake    *wakeCell // nil: never woken
+	Week    weekCell
+	Saved   string
+	Money   string // empty without a price
+	URL     string
+	Board   string // its dashboard in Grafana; empty: none
+	Do      string // on the button
+	Busy    bool   // the button has nothing to do
+	Search  string // what the search box looks through
+	Group   string
+	Details details
+
+	slept time.Duration
 }
+
+// Paused returns until when the machine is left alone, or nil.
+func (r *row) Paused() *moment {
+	if r.Details.Pause == nil {
+		return nil
+	}
+	return r.Details.Pause.Until
+}
+
+// Trouble reports whether the machine needs attention.
+func (r *row) Trouble() bool { return r.Failed || r.Stuck != "" }
 
 // wakeCell tells of a machine's last wake.
 type wakeCell struct {
@@ -39,10 +56,10 @@ type wakeCell struct {
 
 // weekCell tells how a machine slept in the last seven days.
 type weekCell struct {
-	Bars       []bar
-	Today, All string
-	Told       string // all of it, for those who do not see the bars
-	slept      time.Duration
+	Bars  []bar
+	Today string
+	Share string // of the week
+	Told  string // all of it, for those who do not see the bars
 }
 
 // bar is one day, in the units of the picture: 24 hours are barHeight high.
@@ -57,68 +74,86 @@ const (
 	barHeight = 32
 )
 
-func rowOf(s *machine.Status, now time.Time) row {
+// rowOf returns the row of a machine that was last seen to come up at up.
+func rowOf(s *machine.Status, t told, look *Look, up, now time.Time) row {
 	r := row{
-		Name: s.Name, State: s.State, sleeps: s.State == machine.Asleep,
-		Since: toMinute(s.Since, now), For: "under a minute",
-		Wake: wakeCellOf(&s.LastWake, now), Week: weekCellOf(s.SleptDays(now)),
-		Saved: Energy(s.SavedJoules(now)), Do: "Wake",
+		Name: s.Name, State: s.State, Icon: s.State.String(), Failed: failed(s, up),
+		Since: momentOf(s.Since, now), For: "under a minute",
+		Wake: wakeCellOf(&s.LastWake, now), Saved: Energy(s.SavedJoules(now)), Money: look.Price.of(s.SavedJoules(now)),
+		URL: look.Machines[s.MAC].URL, Group: look.Machines[s.MAC].Group, Board: look.board(s.Name), Do: "Wake",
 	}
 	if d := now.Sub(s.Since); d >= time.Minute {
 		r.For = span(d)
 	}
+	if r.Failed {
+		r.Icon = "trouble"
+	}
 	if s.State == machine.Waking || s.State == machine.Arriving {
 		r.Do, r.Busy = "Waking", true
 	}
-	var quiet, stuck []string
-	for _, a := range s.Addresses {
-		switch a.Standing {
-		case machine.Waiting:
-			stuck = append(stuck, a.IP.String()+" waits: "+a.Reason)
-		case machine.Conceded:
-			stuck = append(stuck, a.IP.String()+" is left alone: "+a.Reason)
-		default:
-			quiet = append(quiet, a.IP.String())
-		}
-	}
-	r.Addrs, r.Stuck = shortened(quiet), shortened(stuck)
+	r.setAddresses(s.Addresses)
+	r.setWeek(s.SleptDays(now), now)
+	r.Details = detailsOf(s, t, now)
+	r.Busy = r.Busy || r.Paused() != nil
+	r.Search = strings.ToLower(strings.Join(append([]string{r.Name, r.Group, s.MAC.String()}, texts(s.Addrs())...), " "))
 	return r
 }
 
-// shortened leaves out what a row has no room for.
-func shortened(lines []string) []string {
-	if len(lines) <= shownAddrs {
-		return lines
+// failed reports whether a machine's last wake failed, and the machine was not seen up
+// since. Who tests a machine sees the result at once.
+func failed(s *machine.Status, up time.Time) bool {
+	return s.LastWake.Outcome == machine.GivenUp && !s.LastWake.Test && s.LastWake.At.After(up) && s.State != machine.Awake && s.State != machine.Arriving
+}
+
+func texts(addrs []netip.Addr) []string {
+	all := make([]string, len(addrs))
+	for i, a := range addrs {
+		all[i] = a.String()
 	}
-	return append(lines[:shownAddrs-1], fmt.Sprintf("and %d more", len(lines)-shownAddrs+1))
+	return all
+}
+
+// setAddresses shows the first address, or the first that cannot be claimed.
+func (r *row) setAddresses(all []machine.AddressStatus) {
+	for i := range all {
+		if why := stuck(&all[i]); why != "" && r.Stuck == "" {
+			r.Stuck = all[i].IP.String() + " " + why
+		}
+	}
+	if len(all) > 0 {
+		r.Addr, r.More = all[0].IP.String(), len(all)-1
+	}
+}
+
+// stuck says why an address cannot be claimed, or nothing.
+func stuck(a *machine.AddressStatus) string {
+	switch a.Standing {
+	case machine.Waiting:
+		return "waits: " + a.Reason
+	case machine.Conceded:
+		return "is left alone: " + a.Reason
+	}
+	return ""
 }
 
 func wakeCellOf(w *machine.LastWake, now time.Time) *wakeCell {
 	if w.At.IsZero() {
 		return nil
 	}
-	c := &wakeCell{At: toMinute(w.At, now), Why: whyWoken(w)}
+	c := &wakeCell{At: momentOf(w.At, now), Why: whyWoken(w)}
 	switch w.Outcome {
 	case machine.UnderWay:
 		c.Outcome = "under way" + ifAny(", ", packets(w.Attempts))
 	case machine.Served:
-		c.Outcome, c.Mood = "ready in "+seconds(w.Ready)+firstSign(w.Boot), "good"
+		c.Outcome, c.Mood = "ready in "+seconds(w.Ready), "good"
 	case machine.Unready:
-		c.Outcome, c.Mood = "not ready after "+seconds(w.Ready)+firstSign(w.Boot), "bad"
+		c.Outcome, c.Mood = "not ready after "+seconds(w.Ready), "bad"
 	case machine.GivenUp:
 		c.Outcome, c.Mood = "failed"+ifAny(" after ", packets(w.Attempts)), "bad"
 	default:
 		c.Outcome = "ended without the porter"
 	}
 	return c
-}
-
-// firstSign tells when the machine was first heard, if that is known.
-func firstSign(boot time.Duration) string {
-	if boot <= 0 {
-		return ""
-	}
-	return " · boot " + seconds(boot)
 }
 
 func packets(n int) string {
@@ -136,17 +171,17 @@ func packets(n int) string {
 func whyWoken(w *machine.LastWake) string {
 	switch {
 	case !w.Known():
-		return "nobody knows for whom"
+		return "cause not recorded"
 	case w.Trigger == machine.BySchedule:
 		return "on schedule"
 	case w.Trigger == machine.ByAPI:
 		return "asked for" + ifAny(" by ", hostPart(w.By))
 	}
-	who := "somebody"
+	who := "an unknown client"
 	if w.Source.Addr().IsValid() {
 		who = w.Source.Addr().String() // a client's port tells nothing
 	}
-	return who + " for " + w.Service.Port.String() // of which of its addresses, the events tell
+	return who + " for " + serviceName(w.Service.Port) // of which of its addresses, the events tell
 }
 
 // hostPart leaves out the port of an address, if it is one.
@@ -157,24 +192,39 @@ func hostPart(s string) string {
 	return s
 }
 
-func weekCellOf(days [7]machine.Day) weekCell {
-	var c weekCell
+// setWeek shows how a machine slept in the last days, of which the last is today.
+func (r *row) setWeek(days [machine.Week]machine.Day, now time.Time) {
+	c := &r.Week
 	told := make([]string, len(days))
 	for i, d := range days {
 		last := i == len(days)-1
 		height := barHeight * min(1, d.Slept.Hours()/24) // a day may have 25 hours
-		title := d.Date + ": " + amount(d.Slept)
+		title := weekday(d.Date) + ": asleep " + span(d.Slept)
 		c.Bars = append(c.Bars, bar{
 			X: fmt.Sprint(i * barStep), Y: fmt.Sprintf("%.1f", barHeight-height), Height: fmt.Sprintf("%.1f", height),
 			Title: title, Today: last,
 		})
 		told[i] = title
-		c.slept += d.Slept
+		r.slept += d.Slept
 		if last {
-			c.Today = amount(d.Slept)
+			c.Today = span(d.Slept)
 		}
 	}
-	c.All = amount(c.slept)
-	c.Told = "Slept each day: " + strings.Join(told, ", ")
-	return c
+	c.Share = percent(r.slept, weekSoFar(now))
+	c.Told = "Asleep each day: " + strings.Join(told, ", ")
+}
+
+// weekday names a date as "Sun 2026-11-22".
+func weekday(date string) string {
+	t, err := time.Parse(time.DateOnly, date)
+	if err != nil {
+		return date
+	}
+	return t.Format("Mon 2006-01-02")
+}
+
+// weekSoFar is how long the days have lasted that SleptDays tells of.
+func weekSoFar(now time.Time) time.Duration {
+	y, m, d := now.Date()
+	return now.Sub(time.Date(y, m, d-(machine.Week-1), 0, 0, 0, 0, now.Location()))
 }

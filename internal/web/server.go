@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -98,7 +99,11 @@ type Options struct {
 	// the address, as ratelimit.SourceOf says.
 	SourceOf func(netip.Addr) ratelimit.Source
 	Version  string // shown on the page
-	Now      func() time.Time
+	Look     Look   // what the configuration says of the page
+	// Networks returns what is watched, for the page. Optional.
+	Networks     func() []Network
+	Registration []string // addresses where machines register, as in Listen
+	Now          func() time.Time
 }
 
 // Server serves a House over HTTP.
@@ -112,6 +117,7 @@ type Server struct {
 	maker     *maker
 	passwords *passwords
 	streams   *streams
+	look      atomic.Pointer[Look]
 	listeners []net.Listener
 }
 
@@ -141,6 +147,7 @@ func New(opts Options) (*Server, error) {
 	}
 	s.SetRate(opts.Rate)
 	s.SetAccess(opts.Access)
+	s.SetLook(opts.Look)
 	var err error
 	if s.handler, err = s.newHandler(); err != nil {
 		return nil, err
@@ -153,6 +160,9 @@ func (s *Server) SetRate(perMinute int) { s.ration.set(perMinute) }
 
 // SetAccess changes Options.Access.
 func (s *Server) SetAccess(a Access) { s.gate.set(a) }
+
+// SetLook changes Options.Look.
+func (s *Server) SetLook(l Look) { s.look.Store(&l) }
 
 // Handler returns the pages without TLS and passwords, which belong to the
 // listeners.

@@ -3,8 +3,10 @@ package web_test
 import (
 	"context"
 	"net"
+	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -146,6 +148,23 @@ func (h *lively) Wake(_ context.Context, name, by string) error {
 	return nil
 }
 
+func (h *lively) Forget(_ context.Context, name, _ string) error {
+	h.mu.Lock()
+	h.machines = slices.DeleteFunc(slices.Clone(h.machines), func(s machine.Status) bool { return s.Name == name })
+	h.mu.Unlock()
+	h.tell(journal.Event{At: evening, Kind: journal.Forgotten, Machine: name})
+	return nil
+}
+
+// fails ends a wake badly.
+func (h *lively) fails(name string) {
+	h.set(name, func(s *machine.Status) {
+		s.State = machine.Asleep
+		s.LastWake.At, s.LastWake.Outcome, s.LastWake.Attempts = evening, machine.GivenUp, 6
+	})
+	h.tell(journal.Event{At: evening, Kind: journal.Failed, Machine: name, Attempts: 6})
+}
+
 // ready ends a wake well.
 func (h *lively) ready(name string) {
 	h.set(name, func(s *machine.Status) {
@@ -177,7 +196,13 @@ func visit(t *testing.T, h web.House, change func(*web.Options)) *browsertest.Br
 	if change != nil {
 		change(&opts)
 	}
-	srv := httptest.NewServer(newServer(t, opts).Handler())
+	return browse(t, newServer(t, opts).Handler())
+}
+
+// browse returns a browser that reaches a handler at home.
+func browse(t *testing.T, handler http.Handler) *browsertest.Browser {
+	t.Helper()
+	srv := httptest.NewServer(handler)
 	t.Cleanup(srv.Close)
 	b := browsertest.Open(t, func(ctx context.Context, network, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, network, strings.TrimPrefix(srv.URL, "http://"))

@@ -195,7 +195,7 @@ func awakeLines(s *machine.Status, now time.Time) []whyLine {
 
 // atTime shows a time, and how long ago it was.
 func atTime(t, now time.Time) string {
-	m := toMinute(t, now)
+	m := momentOf(t, now)
 	if t.After(now) {
 		return m.Shown
 	}

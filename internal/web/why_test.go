@@ -54,17 +54,17 @@ func TestWhyOfASleeper(t *testing.T) {
 		From: []netip.Prefix{netip.MustParsePrefix("192.0.0.0/16")},
 	}
 	want := []string{
-		"state: asleep since 2026-01-02 11:00 (1 h ago): fell silent; the porter answers for its addresses",
-		"last wake: 2026-01-02 09:00 (3 h ago), for 198.51.100.9:1: failed after 6 magic packets",
+		"state: asleep since 11:00 (1 h ago): fell silent; the porter answers for its addresses",
+		"last wake: 09:00 (3 h ago), for 198.51.100.9:1: failed after 6 magic packets",
 		"wakes: 22/tcp at 192.0.2.5",
 		"wakes: only from 192.0.0.0/16 (wake.from)",
 		"wakes: only from 192.0.2.0/24 (the machine's wake_from)",
-		"wakes: the last wakes failed: no knock wakes it before 2026-01-02 12:10 -> check the machine's power, cable and Wake-on-LAN; a wake that you ask for is tried at once",
+		"wakes: the last wakes failed: no knock wakes it before 12:10 -> check the machine's power, cable and Wake-on-LAN; a wake that you ask for is tried at once",
 		"wakes: no knock wakes it now: quiet hours are 11:00-13:00 -> change wake.quiet_hours",
 		"wakes: only 2 knocks of one source within 10s wake it",
 		"wakes: for 1m0s after it fell asleep only a new connection wakes it",
-		"ignored: 192.0.2.5:445/tcp from 198.51.100.9:40000, 12 times since 2026-01-02 11:30 (30 min ago), last 2026-01-02 11:59 (1 min ago): the port is not registered -> add 445/tcp to the machine's ports",
-		"ignored: more ports from 198.51.100.9:40000, once, last 2026-01-02 11:58 (2 min ago): the port is not registered -> add the ports that are to wake it to the machine's ports",
+		"ignored: 192.0.2.5:445/tcp from 198.51.100.9:40000, 12 times since 11:30 (30 min ago), last 11:59 (1 min ago): the port is not registered -> add 445/tcp to the machine's ports",
+		"ignored: more ports from 198.51.100.9:40000, once, last 11:58 (2 min ago): the port is not registered -> add the ports that are to wake it to the machine's ports",
 		"address: 192.0.2.5 is not claimed: another host uses it",
 	}
 	if diff := cmp.Diff(want, inShort(whyOf(&s, rules, whyNow))); diff != "" {
@@ -74,8 +74,8 @@ func TestWhyOfASleeper(t *testing.T) {
 
 func TestWhyInOtherStates(t *testing.T) {
 	for state, words := range map[machine.State][]string{
-		machine.Awake:    {"state: awake since", "awake: last heard 2026-01-02 11:00 (1 h ago)", "awake: who keeps it awake is not known"},
-		machine.Settling: {"whether it is off is in doubt", "awake: last heard 2026-01-02 11:00 (1 h ago); it is claimed once it leaves"},
+		machine.Awake:    {"state: awake since", "awake: last heard 11:00 (1 h ago)", "awake: who keeps it awake is not known"},
+		machine.Settling: {"whether it is off is in doubt", "awake: last heard 11:00 (1 h ago); it is claimed once it leaves"},
 		machine.Waking:   {"state: waking since"},
 		machine.Arriving: {"state: arriving since", "awake: last heard"},
 	} {

@@ -56,7 +56,11 @@ func InWords(e journal.Event) string {
 		}
 		return "registered"
 	case journal.Refused:
-		return fmt.Sprintf("registration of %s from %s refused%s", e.MAC, source(e.Source), ifAny(": ", e.Reason))
+		who := "from " + source(e.Source)
+		if e.MAC != (machine.MAC{}) {
+			who = "of " + e.MAC.String() + " " + who
+		}
+		return "registration " + who + " refused" + ifAny(": ", e.Reason)
 	case journal.Knock:
 		return fmt.Sprintf("knock from %s at %s", source(e.Source), e.Service)
 	case journal.Suppressed:
@@ -89,9 +93,9 @@ func InWords(e journal.Event) string {
 	case journal.Ready:
 		return readyInWords(e)
 	case journal.Failed:
-		return fmt.Sprintf("wake given up after %d magic packets%s", e.Attempts, ifAny(", for ", Wanted(e.Source, e.Service, e.By)))
+		return "wake failed" + ifAny(": no answer to ", packets(e.Attempts)) + ifAny(", for ", Wanted(e.Source, e.Service, e.By))
 	case journal.HandStart:
-		return "started without us" + slept(e)
+		return "started by itself" + slept(e)
 	case journal.Conflict:
 		if e.Reason != "" {
 			return fmt.Sprintf("%s is left to %s, which tests it: %s", e.IP, e.By, e.Reason)
@@ -116,6 +120,11 @@ func InWords(e journal.Event) string {
 		return "has this name in place of its own" + ifAny(": ", e.Reason)
 	case journal.CommandFailed:
 		return "wake command failed" + ifAny(": ", e.Reason)
+	case journal.Asleep:
+		if e.Reason == "" || e.Reason == string(machine.WhySilent) {
+			return "asleep"
+		}
+		return "asleep: " + e.Reason
 	default: // and what only a newer porter tells
 		return strings.ReplaceAll(string(e.Kind), "_", " ") + ifAny(": ", e.Reason) + slept(e)
 	}
@@ -125,25 +134,25 @@ func InWords(e journal.Event) string {
 // not ready.
 func readyInWords(e journal.Event) string {
 	words := "ready"
-	if e.Ready == 0 && e.Reason != "" {
+	switch {
+	case e.Ready > 0:
+		words += " after " + seconds(e.Ready)
+	case e.Reason != "":
 		words = e.Reason
 	}
 	if e.Boot > 0 {
-		words += fmt.Sprintf(", boot %.1f s", e.Boot.Seconds())
-	}
-	if e.Ready > 0 {
-		words += fmt.Sprintf(", ready %.1f s", e.Ready.Seconds())
+		words += fmt.Sprintf(" (first sign after %s)", seconds(e.Boot))
 	}
 	return words + ifAny(", for ", Wanted(e.Source, e.Service, e.By))
 }
 
 // Wanted says who wanted a machine, and what of it: a knock has a source and a
-// service, and any other wake somebody who asked.
+// service, any other wake has a requester. The port of a client says nothing.
 func Wanted(from netip.AddrPort, service, by string) string {
 	if !from.IsValid() {
-		return by
+		return hostPart(by)
 	}
-	return source(from) + ifAny(" at ", service)
+	return from.Addr().String() + ifAny(" at ", service)
 }
 
 // ifAny returns what between and s say, or nothing if there is no s.

@@ -1,87 +1,65 @@
 // The page is whole as the server makes it. This fetches it again when something
-// has happened, takes over what differs, and asks for wakes. It makes no markup of
-// its own: what the server escaped stays escaped, and all else is textContent.
+// has happened, and takes over what differs.
+
+import { heard, start } from "./act.js";
+import { choose, isDismissed } from "./find.js";
+import { become, hold } from "./morph.js";
 
 const main = document.querySelector("main");
-const region = main.querySelector(".events");
 const linkShown = document.getElementById("link");
-const said = document.getElementById("said");
-const ask = document.getElementById("ask");
+const news = document.getElementById("news");
 
 // At most so often the page is fetched, in ms. Figures grow while nothing happens.
 const leastPause = 250;
 const ownPace = 30_000;
 const patience = 10_000;
 const lookAgain = 3_000;
+const idleTime = 60_000;
 
 /* ---- taking over what the server says ---- */
 
-// become makes an element like a fresh one. It touches only what differs, so that
-// focus, selection and scroll position stay.
-function become(old, fresh) {
-  for (const name of old.getAttributeNames()) {
-    if (!fresh.hasAttribute(name)) old.removeAttribute(name);
-  }
-  for (const name of fresh.getAttributeNames()) {
-    const value = fresh.getAttribute(name);
-    if (old.getAttribute(name) !== value) old.setAttribute(name, value);
-  }
-  if (fresh.firstElementChild?.dataset.key !== undefined) {
-    becomeKeyed(old, fresh);
-    return;
-  }
-  const now = [...old.childNodes];
-  const then = [...fresh.childNodes];
-  for (const [i, node] of then.entries()) {
-    if (now[i] === undefined) {
-      old.append(document.importNode(node, true));
-    } else if (now[i].nodeName !== node.nodeName) {
-      now[i].replaceWith(document.importNode(node, true));
-    } else if (node.nodeType === Node.ELEMENT_NODE) {
-      become(now[i], node);
-    } else if (now[i].data !== node.data) {
-      now[i].data = node.data;
-    }
-  }
-  for (const node of now.slice(then.length)) node.remove();
-}
-
-// becomeKeyed is become for the children of a list, each of which is known by its
-// data-key and stays the same element wherever it goes.
-function becomeKeyed(old, fresh) {
-  const wanted = new Set(Array.from(fresh.children, (e) => e.dataset.key));
-  const known = new Map();
-  for (const e of [...old.children]) {
-    if (wanted.has(e.dataset.key)) known.set(e.dataset.key, e);
-    else e.remove();
-  }
-  let next = old.firstElementChild;
-  for (const e of fresh.children) {
-    const mine = known.get(e.dataset.key);
-    if (mine === undefined) {
-      old.insertBefore(document.importNode(e, true), next);
-      continue;
-    }
-    if (mine === next) next = next.nextElementSibling;
-    else old.insertBefore(mine, next);
-    become(mine, e);
-  }
-}
-
 let leading = false; // to the newest event
+let latest; // the page as it was fetched last, if not all of it was taken over
+let touched = performance.now(); // when the user did anything
+
+for (const kind of ["pointermove", "pointerdown", "keydown", "wheel", "touchmove"]) {
+  document.addEventListener(kind, () => (touched = performance.now()), { passive: true });
+}
 
 function show(fresh) {
   if (fresh.documentElement.dataset.version !== document.documentElement.dataset.version) {
     location.reload(); // another nightporter, whose page may be another
     return;
   }
-  const newest = leading || region.scrollTop < 5;
-  const first = region.querySelector("li");
-  const before = first.getBoundingClientRect().top;
+  // While somebody looks, rows keep their order, and what needs attention is announced
+  // above the page: nothing moves under a finger that is about to click.
+  let more = 0;
+  latest = undefined;
+  if (!document.hidden && performance.now() - touched < idleTime) {
+    latest = fresh.cloneNode(true);
+    more = hold(main, fresh, isDismissed);
+  }
+  takeOver(fresh);
+  news.classList.toggle("shown", more > 0);
+  news.textContent = more === 1 ? "1 new problem" : `${more} new problems`;
+}
+
+news.addEventListener("click", () => {
+  takeOver(latest);
+  news.classList.remove("shown");
+  scrollTo({ top: 0 });
+});
+
+function takeOver(fresh) {
+  const region = main.querySelector(".events");
+  const first = region?.querySelector("li");
+  const newest = leading || (region?.scrollTop ?? 0) < 5;
+  const before = first?.getBoundingClientRect().top;
   become(main, fresh.querySelector("main"));
-  // Whatever came in above, what is seen stays where it was. Whoever looks at the
-  // newest is taken to it when that has been drawn: in one step all would jump.
-  const moved = first.isConnected ? first.getBoundingClientRect().top - before : 0;
+  choose();
+  // Whatever came in above, what is seen stays where it was. A reader of the newest is
+  // taken to it when that has been drawn: in one step all would jump.
+  const moved = first?.isConnected ? first.getBoundingClientRect().top - before : 0;
   if (moved <= 0) return;
   region.scrollTop += moved;
   if (!newest || leading) return;
@@ -114,7 +92,7 @@ async function refresh() {
   fetching = true;
   lastFetch = performance.now();
   try {
-    const answer = await fetch("/", { signal: AbortSignal.timeout(patience) });
+    const answer = await fetch("./", { signal: AbortSignal.timeout(patience) });
     if (!answer.ok) throw new Error(`status ${answer.status}`);
     const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
     if (fresh.querySelector("main[data-last]") === null) throw new Error("another page");
@@ -137,10 +115,10 @@ let retry;
 function follow() {
   clearTimeout(retry);
   stream?.close();
-  tell("none", "Connecting");
-  stream = new EventSource(`/api/v1/events?since=${last}`);
+  if (linkShown.dataset.link !== "lost") tell("none", "Connecting");
+  stream = new EventSource(`api/v1/events?since=${last}`);
   stream.onopen = () => {
-    tell("live", "Live");
+    tell("live", "Live", "The page updates by itself");
     soon();
   };
   stream.onmessage = (message) => {
@@ -152,22 +130,29 @@ function follow() {
     // The browser opens it again by itself, with Last-Event-ID, unless the answer
     // was an error.
     if (stream.readyState === EventSource.CLOSED) lost();
-    else tell("lost", "Connection lost");
+    else tellLost();
   };
 }
 
 function lost() {
   stream?.close();
   stream = undefined;
-  tell("lost", "Connection lost");
+  tellLost();
   clearTimeout(retry);
   if (!document.hidden) retry = setTimeout(follow, lookAgain);
 }
 
-function tell(state, words) {
+function tellLost() {
+  const now = new Date().toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+  tell("lost", `No connection since ${now}`, "Trying again every few seconds");
+}
+
+function tell(state, words, title = "") {
   if (linkShown.dataset.link === state) return;
   linkShown.dataset.link = state;
   linkShown.textContent = words;
+  linkShown.title = title;
+  document.body.classList.toggle("stale", state === "lost");
 }
 
 // Out of sight nothing is followed: browsers allow few connections to one host, and
@@ -183,112 +168,5 @@ document.addEventListener("visibilitychange", () => {
   }
 });
 setInterval(soon, ownPace);
+start(soon);
 if (!document.hidden) follow();
-
-/* ---- waking ---- */
-
-const tokenKey = "nightporter-token";
-const asking = new Set(); // names that are being asked for
-const awaited = new Set(); // names whose wake was taken up
-
-main.addEventListener("click", (click) => {
-  const button = click.target.closest("button");
-  if (button === null || button.getAttribute("aria-disabled") === "true") return;
-  const name = button.closest("tr").dataset.key;
-  if (!asking.has(name)) wake(name);
-});
-
-async function wake(name) {
-  asking.add(name);
-  try {
-    const answer = await fetch(`/api/v1/machines/${encodeURIComponent(name)}/wake`, {
-      method: "POST",
-      headers: tokenHeaders(),
-      signal: AbortSignal.timeout(patience),
-    });
-    if (answer.status === 401) askToken(name, await reason(answer));
-    else if (answer.ok) takenUp(name, await answer.json());
-    else say(`${name} was not woken: ${await problem(answer)}`, "bad");
-  } catch {
-    say(`${name} was not woken: the porter cannot be reached.`, "bad");
-  }
-  asking.delete(name);
-  soon();
-}
-
-// The token is sent as its UTF-8; a header takes a character for each byte.
-function tokenHeaders() {
-  const token = sessionStorage.getItem(tokenKey);
-  if (token === null) return {};
-  return { "X-Nightporter-Token": String.fromCharCode(...new TextEncoder().encode(token)) };
-}
-
-function takenUp(name, machine) {
-  if (machine.state === "awake") {
-    say(`${name} counts as awake. It got a magic packet all the same.`);
-    return;
-  }
-  awaited.add(name);
-  if (machine.state === "settling") say(`${name} is falling asleep, and is woken once it sleeps.`);
-  else say(`${name} is being woken.`);
-}
-
-async function problem(answer) {
-  const after = answer.headers.get("Retry-After");
-  if (answer.status === 429) return `too many wakes from here. Try again in ${after ?? "some"} s.`;
-  if (answer.status === 503) return "the porter did not take it up in time. Try again.";
-  return reason(answer);
-}
-
-async function reason(answer) {
-  const told = await answer.json().catch(() => ({}));
-  return told.error ?? `status ${answer.status}`;
-}
-
-// heard tells how a wake ended that was asked for here.
-function heard(event) {
-  if (!awaited.has(event.machine)) return;
-  if (event.kind === "ready") {
-    say(`${event.machine} is awake${event.ready_seconds ? ` after ${event.ready_seconds.toFixed(1)} s` : ""}.`, "good");
-  } else if (event.kind === "failed") {
-    say(`${event.machine} did not wake: it took no notice of ${event.attempts ?? 0} magic packets.`, "bad");
-  } else {
-    return;
-  }
-  awaited.delete(event.machine);
-}
-
-function say(words, mood = "") {
-  said.className = `said ${mood}`;
-  said.querySelector("p").textContent = words;
-}
-
-function hush() {
-  said.className = "";
-  said.querySelector("p").textContent = "";
-}
-
-said.querySelector("button").addEventListener("click", hush);
-document.addEventListener("keydown", (key) => {
-  if (key.key === "Escape" && !ask.open) hush();
-});
-
-/* ---- the token ---- */
-
-let askedFor; // the machine to be woken with the token
-
-function askToken(name, why) {
-  askedFor = name;
-  sessionStorage.removeItem(tokenKey);
-  ask.querySelector("#ask-why").textContent = `${name} was not woken: ${why}.`;
-  ask.querySelector("input").value = "";
-  if (!ask.open) ask.showModal();
-}
-
-ask.querySelector("form").addEventListener("submit", (submit) => {
-  submit.preventDefault();
-  sessionStorage.setItem(tokenKey, ask.querySelector("input").value);
-  ask.close();
-  wake(askedFor);
-});
-ask.querySelector("button[value=cancel]").addEventListener("click", () => ask.close());

@@ -1,0 +1,184 @@
+package web
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"time"
+
+	"nightporter/internal/journal"
+	"nightporter/internal/machine"
+)
+
+// docs is where the documentation is.
+const docs = "https://github.com/nightporter/nightporter/blob/main/docs/"
+
+const (
+	// shownNotices is how many notices of one kind the page has at most.
+	shownNotices = 8
+	// refusalKept is how long a refused registration needs attention.
+	refusalKept = 7 * day
+)
+
+// notice is one thing that needs attention.
+type notice struct {
+	Key    string // stays the same while it is the same thing
+	Name   string // of the machine it is about; may be empty
+	Lead   string
+	At     *moment
+	Text   string
+	Hint   string
+	How    string // address of the documentation about it
+	Forget string // the machine that has to be forgotten, if that helps
+}
+
+// notices returns what needs attention, the porter itself first.
+func (p *page) notices(all []machine.Status, happened []journal.Event, now time.Time) []notice {
+	found := p.ownNotices()
+	found = append(found, atMost(failedWakes(all, lastUp(happened), now), "machines did not wake")...)
+	found = append(found, atMost(refusals(all, happened, now), "registrations were refused")...)
+	found = append(found, atMost(renamed(all, happened, now), "machines have another name")...)
+	return append(found, atMost(conflicts(all), "addresses are in use by other hosts")...)
+}
+
+// bounded leaves out what is too much, and counts it.
+func atMost(all []notice, what string) []notice {
+	if len(all) <= shownNotices {
+		return all
+	}
+	rest := notice{Key: "more:" + what, Lead: fmt.Sprintf("%d more %s", len(all)-shownNotices, what)}
+	return append(all[:shownNotices:shownNotices], rest)
+}
+
+// ownNotices says what is wrong with the porter, as /api/v1/status does.
+func (p *page) ownNotices() []notice {
+	var found []notice
+	if err := p.house.Ready(); err != nil {
+		found = append(found, notice{Key: "ready", Lead: "Not ready:", Text: err.Error()})
+	}
+	if g := p.house.Guard(); !g.Active && g.Reason != "" {
+		found = append(found, notice{Key: "guard", Lead: "No guard:", Text: g.Reason, How: docs + "network.md"})
+	}
+	if s := p.house.Storage(); !s.Healthy && s.Reason != "" {
+		found = append(found, notice{Key: "journal", Lead: "Not stored:", Text: s.Reason})
+	}
+	return found
+}
+
+func failedWakes(all []machine.Status, up map[string]time.Time, now time.Time) (found []notice) {
+	for i := range all {
+		s := &all[i]
+		if !failed(s, up[s.Name]) {
+			continue
+		}
+		at := momentOf(s.LastWake.At, now)
+		text := packets(s.LastWake.Attempts)
+		if text == "" {
+			text = "no answer"
+		}
+		found = append(found, notice{
+			Key: "wake:" + s.Name + ":" + at.Stamp, Name: s.Name, Lead: "did not wake", At: &at,
+			Text: "(" + text + ", " + whyWoken(&s.LastWake) + ").", Hint: "Check power, cable and Wake-on-LAN.",
+			How: docs + "troubleshooting.md#it-does-not-wake",
+		})
+	}
+	return found
+}
+
+// conflicts returns addresses that were left to other hosts.
+func conflicts(all []machine.Status) (found []notice) {
+	for i := range all {
+		for _, a := range all[i].Addresses {
+			if a.Standing == machine.Conceded {
+				found = append(found, notice{
+					Key: "conflict:" + all[i].Name + ":" + a.IP.String(), Name: all[i].Name, Lead: "has an address in conflict",
+					Text: a.IP.String() + " is left alone: " + a.Reason,
+				})
+			}
+		}
+	}
+	return found
+}
+
+// refusals returns the registrations that were refused lately, and not accepted since:
+// the last one of each machine, newest first.
+func refusals(all []machine.Status, happened []journal.Event, now time.Time) (found []notice) {
+	accepted, seen := make(map[machine.MAC]bool), make(map[string]bool)
+	for i := len(happened) - 1; i >= 0; i-- {
+		e := &happened[i]
+		switch {
+		case now.Sub(e.At) > refusalKept:
+			return found
+		case e.Kind == journal.Registered:
+			accepted[e.MAC] = true
+		case e.Kind != journal.Refused:
+		case e.MAC != machine.MAC{} && accepted[e.MAC]:
+		default:
+			n := refusalOf(e, all, now)
+			if !seen[n.Key] {
+				seen[n.Key] = true
+				found = append(found, n)
+			}
+		}
+	}
+	return found
+}
+
+func refusalOf(e *journal.Event, all []machine.Status, now time.Time) notice {
+	at := momentOf(e.At, now)
+	who := e.Source.Addr().String()
+	if e.MAC != (machine.MAC{}) {
+		who = e.MAC.String() + " at " + who
+	}
+	return notice{
+		Key: "refused:" + who, Lead: "A registration was refused", At: &at, Text: "from " + who + ": " + e.Reason,
+		Forget: hindrance(e.Reason, all),
+	}
+}
+
+// renamed returns the machines that got another name than they asked for, because a
+// machine that is still known has that.
+func renamed(all []machine.Status, happened []journal.Event, now time.Time) (found []notice) {
+	seen := make(map[machine.MAC]bool)
+	for i := len(happened) - 1; i >= 0; i-- {
+		e := &happened[i]
+		if e.Kind != journal.Renamed || seen[e.MAC] {
+			continue
+		}
+		seen[e.MAC] = true
+		there := slices.ContainsFunc(all, func(s machine.Status) bool { return s.Name == e.Machine && s.MAC == e.MAC })
+		if holder := hindrance(e.Reason, all); there && holder != "" {
+			at := momentOf(e.At, now)
+			found = append(found, notice{
+				Key: "renamed:" + e.Machine, Name: e.Machine, Lead: "could not have its own name", At: &at, Text: e.Reason + ".",
+				Hint: "If that is an old network card of the same machine, forget it.", Forget: holder,
+			})
+		}
+	}
+	return found
+}
+
+// taken is how a registration is refused an address, or a name, that another machine
+// has. The name is quoted as Go quotes text, so that nothing in it is taken for the rest.
+var taken = [...]*regexp.Regexp{
+	regexp.MustCompile(`^monitor: \S+ belongs to ("(?:[^"\\]|\\.)*") \(([0-9a-f:]{17})\), which is `),
+	regexp.MustCompile(`^the name ("(?:[^"\\]|\\.)*") belongs to ([0-9a-f:]{17}) already`),
+}
+
+// hindrance returns the machine that has to be forgotten for a registration to get what
+// it asks for, or nothing.
+func hindrance(reason string, all []machine.Status) string {
+	for _, t := range taken {
+		m := t.FindStringSubmatch(reason)
+		if m == nil {
+			continue
+		}
+		name, err := strconv.Unquote(m[1])
+		known := func(s machine.Status) bool { return s.Name == name && s.MAC.String() == m[2] }
+		if err == nil && slices.ContainsFunc(all, known) {
+			return name
+		}
+	}
+	return ""
+}

@@ -1,0 +1,149 @@
+package web_test
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"nightporter/internal/guard"
+	"nightporter/internal/journal"
+	"nightporter/internal/machine"
+)
+
+// band returns what needs attention on a page, with the tags that matter here only.
+func band(t *testing.T, h *house) string {
+	t.Helper()
+	page := ask(t, h, "GET", "/").Body.String()
+	_, rest, _ := strings.Cut(page, `aria-label="Needs attention">`)
+	found, _, ok := strings.Cut(rest, "</ul>")
+	if !ok {
+		t.Fatalf("no band:\n%s", page)
+	}
+	return strings.TrimSpace(found)
+}
+
+func TestAttentionForThePorter(t *testing.T) {
+	h := &house{
+		machines: []machine.Status{nas()},
+		ready:    errors.New("eth0 has no carrier"), guard: guard.Status{Reason: "no nftables"}, storage: journal.Health{Reason: "disk full"},
+	}
+	if got := band(t, h); !contains(got, "Not ready:</b> eth0 has no carrier", "No guard:</b> no nftables", "Not stored:</b> disk full") {
+		t.Errorf("what is wrong is not told: %s", got)
+	}
+	if got := band(t, &house{machines: []machine.Status{nas()}}); got != "" {
+		t.Errorf("while all is well: %s", got)
+	}
+}
+
+// A failed wake is told until the machine is up, whatever brought it up.
+func TestAttentionForAFailedWake(t *testing.T) {
+	s := nas()
+	s.LastWake.Outcome, s.LastWake.Attempts, s.LastWake.Test = machine.GivenUp, 3, false
+	told := []string{
+		`data-key="wake:nas:2026-01-01T23:00:00Z"`, `<bdi>nas</bdi> did not wake</b>`, "1 h ago", "(3 magic packets, 192.0.2.9 for ssh 22).",
+		"Check power, cable and Wake-on-LAN.", "docs/troubleshooting.md#", `data-do="dismiss"`,
+	}
+	for state, want := range map[machine.State]bool{
+		machine.Asleep: true, machine.Settling: true, machine.Waking: true, machine.Arriving: false, machine.Awake: false,
+	} {
+		s.State = state
+		if got := band(t, &house{machines: []machine.Status{s}}); contains(got, told...) != want || (got != "") != want {
+			t.Errorf("%v: %s", state, got)
+		}
+	}
+}
+
+// Who tests a machine sees the result at once.
+func TestAttentionForAFailedTest(t *testing.T) {
+	s := nas()
+	s.LastWake.Outcome, s.LastWake.Test = machine.GivenUp, true
+	if got := band(t, &house{machines: []machine.Status{s}}); got != "" {
+		t.Errorf("a failed test: %s", got)
+	}
+}
+
+// So it is if the machine was started since, and sleeps again.
+func TestAttentionEndsWithAStart(t *testing.T) {
+	s := nas()
+	s.LastWake.Outcome, s.LastWake.Test = machine.GivenUp, false
+	for kind, want := range map[journal.Kind]bool{journal.HandStart: false, journal.Awake: false, journal.Ready: false, journal.Settling: true} {
+		h := &house{machines: []machine.Status{s}}
+		h.tell(journal.Event{At: s.LastWake.At.Add(time.Minute), Kind: kind, Machine: "nas"})
+		if got := band(t, h); (got != "") != want {
+			t.Errorf("after %s: %q", kind, got)
+		}
+	}
+}
+
+func TestAttentionForAConflict(t *testing.T) {
+	s := nas()
+	s.Addresses = []machine.AddressStatus{{IP: netip.MustParseAddr("192.0.2.5"), Standing: machine.Conceded, Reason: "another host uses it"}}
+	if got := band(t, &house{machines: []machine.Status{s}}); !contains(got, `<bdi>nas</bdi> has an address in conflict`, "192.0.2.5 is left alone: another host uses it") {
+		t.Errorf("told: %s", got)
+	}
+}
+
+// A refused registration is told with its reason, until the machine is accepted. Where
+// another machine is in the way, that one can be forgotten.
+func TestAttentionForARefusal(t *testing.T) {
+	guest := machine.MAC{2, 0, 0, 0, 0, 9}
+	source := netip.MustParseAddrPort("192.0.2.77:4000")
+	taken := fmt.Sprintf(`monitor: 192.0.2.5 belongs to "nas" (%s), which is asleep`, nas().MAC)
+	refused := func(at time.Duration, mac machine.MAC, reason string) journal.Event {
+		return journal.Event{At: midnight.Add(-at), Kind: journal.Refused, Source: source, MAC: mac, Reason: reason}
+	}
+	accepted := journal.Event{At: midnight, Kind: journal.Registered, MAC: guest, Machine: "new"}
+	forget := `data-do="forget" data-name="nas"`
+	for name, tt := range map[string]struct {
+		events []journal.Event
+		want   []string
+		not    string
+	}{
+		"address taken":  {[]journal.Event{refused(time.Hour, guest, taken)}, []string{"A registration was refused", "1 h ago", "from 02:00:00:00:00:09 at 192.0.2.77: monitor: 192.0.2.5 belongs to", forget}, ""},
+		"unknown MAC":    {[]journal.Event{refused(0, machine.MAC{}, "token: missing")}, []string{"from 192.0.2.77: token: missing"}, "data-name"},
+		"twice":          {[]journal.Event{refused(1, guest, "first"), refused(0, guest, "last")}, []string{": last"}, ": first"},
+		"over":           {[]journal.Event{refused(time.Hour, guest, taken), accepted}, nil, "refused"},
+		"again":          {[]journal.Event{accepted, refused(0, guest, "token: wrong")}, []string{"token: wrong"}, ""},
+		"long ago":       {[]journal.Event{refused(8*24*time.Hour, guest, taken)}, nil, "refused"},
+		"of another MAC": {[]journal.Event{refused(0, guest, strings.Replace(taken, "d8:", "d9:", 1))}, []string{"refused"}, "data-name"},
+		"as its name":    {[]journal.Event{refused(0, guest, fmt.Sprintf(`name: found %q: bad`, taken))}, []string{"refused"}, "data-name"},
+		"hostile":        {[]journal.Event{refused(0, guest, "<img src=x>")}, []string{"&lt;img src=x&gt;"}, "<img"},
+		"renamed": {[]journal.Event{{At: midnight, Kind: journal.Renamed, Machine: "nas-2", MAC: guest, Reason: fmt.Sprintf("the name %q belongs to %s already", "nas", nas().MAC)}},
+			[]string{"<bdi>nas-2</bdi> could not have its own name", "If that is an old network card", forget}, ""},
+	} {
+		h := &house{machines: []machine.Status{nas(), {Spec: machine.Spec{Name: "nas-2", MAC: guest}, Since: midnight}}}
+		for _, e := range tt.events {
+			h.tell(e)
+		}
+		if got := band(t, h); !contains(got, tt.want...) || tt.not != "" && strings.Contains(got, tt.not) {
+			t.Errorf("%s: want %q, and not %q:\n%s", name, tt.want, tt.not, got)
+		}
+	}
+}
+
+// Strangers cannot fill the page.
+func TestAttentionIsBounded(t *testing.T) {
+	h := &house{machines: []machine.Status{nas()}}
+	for i := range 100 {
+		h.tell(journal.Event{At: midnight, Kind: journal.Refused, MAC: machine.MAC{2, 0, 0, 0, 1, byte(i)}, Source: netip.MustParseAddrPort("192.0.2.77:4000")})
+	}
+	if got := band(t, h); strings.Count(got, "<li") != 9 || !strings.Contains(got, "92 more registrations were refused") {
+		t.Errorf("%d notices: %s", strings.Count(got, "<li"), got)
+	}
+}
+
+// What has failed comes first, then names in their natural order.
+func TestOrderOfRows(t *testing.T) {
+	h := new(house)
+	for _, name := range []string{"vm-10", "vm-2", "Zoo", "backup"} {
+		h.machines = append(h.machines, named(name))
+	}
+	h.machines[2].LastWake = machine.LastWake{At: midnight, Outcome: machine.GivenUp}
+	h.machines[2].State = machine.Asleep
+	if got := order(t, ask(t, h, "GET", "/").Body.String()); got != "Zoo backup vm-2 vm-10" {
+		t.Errorf("the machines stand as %s", got)
+	}
+}
