@@ -1,6 +1,7 @@
 package web_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/chromedp/chromedp/kb"
@@ -116,6 +117,11 @@ func TestPageWakesAGroupAndForgets(t *testing.T) {
 	b.Until(`document.getElementById("sure").open`)
 	b.Press(kb.Escape)
 	b.Until(`!document.getElementById("sure").open`)
+	var fetched string
+	b.Eval(`new Promise((r) => setTimeout(r)).then(() => fetch("./")).then((r) => r.text())`, &fetched)
+	if !strings.Contains(fetched, `data-key="desk"`) {
+		t.Error("desk was forgotten although that was not confirmed")
+	}
 	b.Click("[data-key=desk] [data-do=forget]")
 	b.Until(`document.getElementById("sure").open`)
 	b.Click("#sure .main")

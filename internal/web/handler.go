@@ -82,19 +82,24 @@ func (s *Server) routes() (*router, error) {
 	return mux, nil
 }
 
+// policy is what browsers may do with an answer; it ends with who may show it in a frame.
+const policy = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; " +
+	"manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors "
+
 // secure sets the headers that keep a page from doing anything but what it is
 // for. A header that the operator set in the toolkit's file is left as it is.
 func secure(next http.Handler) http.Handler {
 	headers := [...][2]string{
-		// In a frame only for pages of the same origin: Home Assistant shows it in one, under
-		// a path of its own.
-		{"Content-Security-Policy", "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; " +
-			"manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"},
+		{"Content-Security-Policy", policy + "'none'"},
 		{"X-Content-Type-Options", "nosniff"},
 		{"Referrer-Policy", "no-referrer"},
 		{"Cache-Control", "no-store"},
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if own := "Content-Security-Policy"; r.URL.Path == "/" && w.Header().Get(own) == "" {
+			// Home Assistant shows the page in a frame, under a path of its own origin.
+			w.Header().Set(own, policy+"'self'")
+		}
 		for _, h := range headers {
 			if w.Header().Get(h[0]) == "" {
 				w.Header().Set(h[0], h[1])
