@@ -71,6 +71,9 @@ func (t *timeline) follow(ctx context.Context, d *rig.Daemon, m *lab.Machine) <-
 				return
 			}
 			if text := porterText(e); text != "" {
+				if name := e.Field("machine"); name != "" && name != sleeper.Name {
+					text = name + ": " + text
+				}
 				t.sayAt(e.Time, "porter", text)
 			}
 			t.told.Store(int64(seen) + 1)
