@@ -73,6 +73,29 @@ func TestFloodOfSuppressedKnocks(t *testing.T) {
 	}
 }
 
+// What does not wake is noted at the kernel's time, which has no monotonic reading, and is
+// told once an hour by any clock.
+func TestIgnoredAtTheKernelsTime(t *testing.T) {
+	h := newFixture(t, 8, nas())
+	judge := h.View().targets[nasMAC].judge
+	judge.Follow(time.Now(), true)
+	p := syn(nas4, 445)
+	for i, c := range []struct {
+		ago  time.Duration
+		told int
+	}{{0, 1}, {0, 0}, {-59 * time.Minute, 0}, {-time.Hour - time.Second, 1}} {
+		p.Time = time.Now().Add(-c.ago).Round(0)
+		h.Handle(p)
+		h.seen()
+		if got := len(judge.Untold(p.Time)); got != c.told {
+			t.Errorf("packet %d: told %d times, want %d", i+1, got, c.told)
+		}
+		if last := judge.Ignored()[0].Last; !last.Equal(p.Time) {
+			t.Errorf("packet %d is noted at %v, want %v", i+1, last, p.Time)
+		}
+	}
+}
+
 // segment is a TCP segment of the client with some flags and so much data.
 func segment(port uint16, flags byte, payload int) *lan.Packet {
 	p := lantest.Segment(clientMAC, client4, nas4, port, flags)
