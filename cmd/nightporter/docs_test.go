@@ -181,13 +181,17 @@ const maxWidth = 100
 // Lines of text are wrapped. Tables, code, headings and what has no blank cannot be.
 func TestDocsWidth(t *testing.T) {
 	for _, p := range pages(t) {
+		var long []int
 		for _, l := range p.lines {
 			trimmed := strings.TrimSpace(l.text)
 			switch {
 			case utf8.RuneCountInString(l.text) <= maxWidth, l.code != "", strings.HasPrefix(trimmed, "|"), strings.HasPrefix(trimmed, "#"):
 			case strings.Contains(strings.TrimLeft(codeSpan.ReplaceAllString(trimmed, "x"), "*-0123456789. "), " "):
-				t.Errorf("%s:%d: a line of %d characters, expected %d at most", p.path, l.number, utf8.RuneCountInString(l.text), maxWidth)
+				long = append(long, l.number)
 			}
+		}
+		if len(long) > 0 {
+			t.Errorf("%s:%d: %d lines have more than %d characters", p.path, long[0], len(long), maxWidth)
 		}
 	}
 }

@@ -73,6 +73,9 @@ func title(b *strings.Builder, section string) {
 // cell is what the table says of a key.
 func cell(k config.Key) string {
 	text := strings.NewReplacer("|", `\|`, "<", "&lt;").Replace(k.Help)
+	if k.Env == "" {
+		text += " **[file only]**"
+	}
 	if k.Restart {
 		text += " **[restart]**"
 	}

@@ -15,8 +15,8 @@ only what differs from the defaults.
 | environment | ` + "`NIGHTPORTER_WAKE__ATTEMPTS=3`" + `: two underscores between levels, commas between the entries of a list | the file |
 | flag | ` + "`--wake.attempts 3`" + ` | the environment |
 
-* Only the file can hold ` + "`machines`" + `. Secrets are not for the command line:
-  [where they belong](install.md#user-privileges-and-secrets).
+* Only the file can hold ` + "`machines`" + ` and what is marked **[file only]**. Secrets are not for the
+  command line: [where they belong](install.md#user-privileges-and-secrets).
 * ` + "`sudo systemctl reload nightporter`" + ` (or SIGHUP) reads the file again, without dropping a claim. A
   bad file changes nothing. What is marked **[restart]** keeps its old value until a restart.
 * Durations are written with their unit: ` + "`10s`, `5m`, `1h30m`" + `. An unknown key is an error, with a
