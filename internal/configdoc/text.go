@@ -31,8 +31,8 @@ only what differs from the defaults.
 const machines = `
 ## machines
 
-The machines that are known without registering, and what is said of machines that do. The short form
-is enough for most:
+The machines that are known without registering, and what is said of machines that do. The short
+form is enough for most:
 
 ` + "```yaml" + `
 machines:
