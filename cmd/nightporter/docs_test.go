@@ -68,7 +68,7 @@ func pages(t *testing.T) []page {
 }
 
 // pageLines divides a page, and finds its code blocks: fenced ones, and those that are
-// indented by four columns after an empty line.
+// indented by four columns after an empty line or a heading.
 func pageLines(text string) []pageLine {
 	var lines []pageLine
 	open, language := "", ""
@@ -87,7 +87,7 @@ func pageLines(text string) []pageLine {
 			if language == "" {
 				language = "-"
 			}
-		case strings.HasPrefix(line, "    ") && (indented || previous == "" && !list):
+		case strings.HasPrefix(line, "    ") && (indented || (previous == "" || strings.HasPrefix(previous, "#")) && !list):
 			indented, l.code = true, "-"
 		case line != "":
 			indented = false
@@ -238,12 +238,12 @@ func TestDocsAreListed(t *testing.T) {
 }
 
 func TestPageLines(t *testing.T) {
-	text := "# A `b` c\n\n    indented\n\n* item\n\n    of the item\n```sh\nnightporter x\n```\ntext\n"
+	text := "# A `b` c\n    indented\n\n    more\n\n* item\n\n    of the item\n```sh\nnightporter x\n```\ntext\n"
 	var code []string
 	for _, l := range pageLines(text) {
 		code = append(code, l.code)
 	}
-	if want := []string{"", "", "-", "", "", "", "", "-", "sh", "-", ""}; !slices.Equal(code, want) {
+	if want := []string{"", "-", "", "-", "", "", "", "", "-", "sh", "-", ""}; !slices.Equal(code, want) {
 		t.Errorf("got %q, want %q", code, want)
 	}
 	p := page{"x.md", pageLines(text)}
