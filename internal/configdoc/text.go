@@ -19,8 +19,8 @@ only what differs from the defaults.
   command line: [where they belong](install.md#user-privileges-and-secrets).
 * ` + "`sudo systemctl reload nightporter`" + ` (or SIGHUP) reads the file again, without dropping a claim. A
   bad file changes nothing. What is marked **[restart]** keeps its old value until a restart.
-* Durations are written with their unit: ` + "`10s`, `5m`, `1h30m`" + `. An unknown key is an error, with a
-  suggestion.
+* Durations are written with their unit: ` + "`10s`, `5m`, `1h30m`" + `. A single value is taken for a list of
+  one: ` + "`interfaces: eth0`" + `. An unknown key is an error, with a suggestion.
 * [config.example.yaml](../config.example.yaml) has the same as a file to start from.
 
 **The five that people need first:** ` + "`machines`, `wake.local`, `notify.urls`, `wake.timeout`" + ` with
