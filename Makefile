@@ -8,13 +8,23 @@ VARS        := github.com/prometheus/common/version
 LDFLAGS     := -s -w -X $(VARS).Version=$(VERSION) -X $(VARS).Revision=$(REVISION)
 
 # The race detector needs cgo; without a C compiler the tests run without it.
-RACE     := $(shell command -v $$($(GO) env CC) >/dev/null 2>&1 && echo -race)
+RACE     = $(shell command -v $$($(GO) env CC) >/dev/null 2>&1 && echo -race)
 FUZZTIME ?= 2000x
 
-.PHONY: build test connections soak lint vuln fmt fuzz cross bench demo dashboards ci clean
+.PHONY: help check-go build install uninstall test connections soak lint vuln fuzz cross bench demo dashboards docs ci clean
 
-build: ## the program, for this machine
+build: check-go ## the program, for this machine
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o nightporter ./cmd/nightporter
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
+
+# Without GOTOOLCHAIN an older Go would fetch a newer one, unasked.
+check-go: ## whether there is a Go that is new enough
+	@need=$$(sed -n 's/^go \([0-9]*\.[0-9]*\).*/\1/p' go.mod); \
+	found=$$(GOTOOLCHAIN=$${GOTOOLCHAIN:-local} $(GO) version 2>/dev/null | sed -n 's/.*go\([0-9][0-9.]*\).*/\1/p'); \
+	[ "$$(printf '%s\n' "$$need" "$$found" | sort -V | head -n 1)" = "$$need" ] || { \
+	  echo "Go $$need or newer is needed, found $${found:-none}: take it from https://go.dev/dl, let your Go fetch it (GOTOOLCHAIN=auto make build), or build on another host with \`make cross\`" >&2; exit 1; }
 
 test: ## unit and end-to-end tests; these need root or user namespaces. INSTALL=no installs nothing
 	@[ "$(INSTALL)" = no ] || .ci/tools
@@ -60,7 +70,29 @@ fuzz: ## fuzz each parser for FUZZTIME, such as 2000x or 5m
 	  done; \
 	done
 
-cross: ## the program for every platform it is made for, into dist/
+PREFIX  ?= /usr/local
+DESTDIR ?=
+PROGRAM ?= nightporter
+UNITS   := /etc/systemd/system
+EXAMPLE := $(PREFIX)/share/doc/nightporter
+
+# Building is no work for root, so install does not build.
+install: ## program, unit and configuration into this host, or below DESTDIR
+	@[ -e "$(PROGRAM)" ] || { echo "$(PROGRAM) is not there: run \`make build\` first" >&2; exit 1; }
+	install -D -m 755 "$(PROGRAM)" "$(DESTDIR)$(PREFIX)/bin/nightporter"
+	install -D -m 644 config.example.yaml "$(DESTDIR)$(EXAMPLE)/config.example.yaml"
+	install -D -m 644 deploy/systemd/nightporter.service "$(DESTDIR)$(UNITS)/nightporter.service"
+	@[ -e "$(DESTDIR)/etc/nightporter/config.yaml" ] || { \
+	  mkdir -p "$(DESTDIR)/etc/nightporter" && \
+	  echo "# Every key with its default is in $(EXAMPLE)/config.example.yaml." >"$(DESTDIR)/etc/nightporter/config.yaml"; }
+	@[ -n "$(DESTDIR)" ] || ! command -v systemctl >/dev/null || systemctl daemon-reload
+
+uninstall: ## what install put there; configuration and state stay
+	rm -f "$(DESTDIR)$(PREFIX)/bin/nightporter" "$(DESTDIR)$(UNITS)/nightporter.service" "$(DESTDIR)$(EXAMPLE)/config.example.yaml"
+	@rmdir "$(DESTDIR)$(EXAMPLE)" 2>/dev/null || true
+	@[ -n "$(DESTDIR)" ] || ! command -v systemctl >/dev/null || systemctl daemon-reload
+
+cross: check-go ## the program for every platform it is made for, into dist/
 	@for target in amd64 arm64 arm/6 arm/7; do \
 	  arch=$${target%/*}; arm=$${target#*/}; name=$$arch; \
 	  [ "$$arch" = "$$arm" ] && arm= || name=armv$$arm; \
@@ -79,6 +111,9 @@ demo: build ## a LAN with sleeping machines, and one of them woken
 # files are committed; its tests fail when they are not what the code says.
 dashboards: ## the Grafana dashboards, from their description in Go
 	cd dashboards && $(GO) run .
+
+docs: ## docs/configuration.md, from the table of keys
+	$(GO) run ./internal/configdoc
 
 ci: ## what continuous integration runs
 	.ci/run

@@ -184,10 +184,10 @@ func TestScriptIsWhereTheUnitsLook(t *testing.T) {
 
 var commands = regexp.MustCompile(`(?m)^(Exec\w+=-?)\S+`)
 
-// analyzer returns the path of systemd-analyze, or skips the test; in CI it is there.
-func analyzer(t *testing.T) string {
+// program returns the path of a program, or skips the test; in CI it is there.
+func program(t *testing.T, name string) string {
 	t.Helper()
-	path, err := exec.LookPath("systemd-analyze")
+	path, err := exec.LookPath(name)
 	switch {
 	case err == nil:
 	case os.Getenv("CI") == "true":
@@ -200,7 +200,7 @@ func analyzer(t *testing.T) string {
 
 // TestVerify lets systemd itself read the units.
 func TestVerify(t *testing.T) {
-	analyze := analyzer(t)
+	analyze := program(t, "systemd-analyze")
 	dir := t.TempDir()
 	args := []string{"verify", "--man=no"}
 	for path := range units {
@@ -233,7 +233,7 @@ const mostExposed = 2.0
 
 // TestExposure has systemd judge what the daemon's unit leaves open.
 func TestExposure(t *testing.T) {
-	analyze := analyzer(t)
+	analyze := program(t, "systemd-analyze")
 	out, err := exec.Command(analyze, "security", "--offline=true", "--no-pager", "./nightporter.service").CombinedOutput()
 	found := overall.FindSubmatch(out)
 	if found == nil {

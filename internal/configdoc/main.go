@@ -1,0 +1,102 @@
+// Command configdoc writes docs/configuration.md from the table of keys and from the machine of
+// config.example.yaml. Run it at the top of the repository: make docs.
+package main
+
+import (
+	"fmt"
+	"os"
+	"strings"
+
+	"nightporter/internal/config"
+)
+
+const (
+	examplePath = "config.example.yaml"
+	pagePath    = "docs/configuration.md"
+)
+
+func main() {
+	if err := write(examplePath, pagePath); err != nil {
+		fmt.Fprintln(os.Stderr, "configdoc:", err)
+		os.Exit(1)
+	}
+}
+
+// write renders the page from the example at one path into the other.
+func write(example, page string) error {
+	b, err := os.ReadFile(example)
+	if err != nil {
+		return err
+	}
+	text, err := render(string(b))
+	if err != nil {
+		return fmt.Errorf("%s: %w", example, err)
+	}
+	return os.WriteFile(page, []byte(text), 0o644)
+}
+
+// render returns the page.
+func render(example string) (string, error) {
+	machine, err := machineOf(example)
+	if err != nil {
+		return "", err
+	}
+	var b strings.Builder
+	b.WriteString(head)
+	section := "-"
+	for _, k := range config.Keys() {
+		if k.Path == "machines" {
+			continue
+		}
+		of, _, nested := strings.Cut(k.Path, ".")
+		if !nested {
+			of = ""
+		}
+		if of != section {
+			section = of
+			title(&b, of)
+		}
+		fmt.Fprintf(&b, "| `%s` | `%s` | %s |\n", k.Path, k.Default, cell(k))
+	}
+	fmt.Fprintf(&b, machines, machine)
+	return b.String(), nil
+}
+
+// title begins the table of a section.
+func title(b *strings.Builder, section string) {
+	if section == "" {
+		section = "general"
+	}
+	fmt.Fprintf(b, "\n## %s\n\n| key | default | what it does |\n| --- | --- | --- |\n", section)
+}
+
+// cell is what the table says of a key.
+func cell(k config.Key) string {
+	text := strings.NewReplacer("|", `\|`, "<", "&lt;").Replace(k.Help)
+	if k.Env == "" {
+		text += " **[file only]**"
+	}
+	if k.Restart {
+		text += " **[restart]**"
+	}
+	return text
+}
+
+// machineOf returns the entry that shows every setting of a machine: it is the last
+// thing in the example, commented out.
+func machineOf(example string) (string, error) {
+	const begin = "\n#machines:\n"
+	at := strings.LastIndex(example, begin)
+	if at < 0 {
+		return "", fmt.Errorf("found no line #machines: before an example of a machine")
+	}
+	var b strings.Builder
+	for line := range strings.Lines(example[at+1:]) {
+		text, isComment := strings.CutPrefix(line, "#")
+		if !isComment {
+			return "", fmt.Errorf("found %q in the example of a machine: expected a comment", line)
+		}
+		b.WriteString(text)
+	}
+	return b.String(), nil
+}

@@ -1,0 +1,55 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"nightporter/internal/config"
+)
+
+const top = "../../"
+
+func TestPageIsCurrent(t *testing.T) {
+	page := filepath.Join(t.TempDir(), "configuration.md")
+	if err := write(top+examplePath, page); err != nil {
+		t.Fatal(err)
+	}
+	want, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := os.ReadFile(top + pagePath)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(got) != string(want) {
+		t.Errorf("%s is not what the table of keys says: make docs writes it again", pagePath)
+	}
+	for _, k := range config.Keys() {
+		if !strings.Contains(string(want), "`"+k.Path+"`") {
+			t.Errorf("the page lacks %s", k.Path)
+		}
+	}
+}
+
+func TestMachineOf(t *testing.T) {
+	for _, tc := range []struct{ example, want, err string }{
+		{"#a\n#machines:\n#  - {name: nas}\n\n#machines:\n#  # its name\n#  - name: tower\n", "machines:\n  # its name\n  - name: tower\n", ""},
+		{"machines: []\n", "", "no line #machines:"},
+		{"#a\n#machines:\n#  - name: tower\nwake:\n", "", `found "wake:\n"`},
+	} {
+		got, err := machineOf(tc.example)
+		if got != tc.want || (err == nil) != (tc.err == "") || err != nil && !strings.Contains(err.Error(), tc.err) {
+			t.Errorf("%q: got %q, %v; want %q, %q", tc.example, got, err, tc.want, tc.err)
+		}
+	}
+}
+
+func TestWriteWithoutExample(t *testing.T) {
+	dir := t.TempDir()
+	if err := write(filepath.Join(dir, "missing.yaml"), filepath.Join(dir, "page.md")); err == nil {
+		t.Error("expected an error")
+	}
+}
