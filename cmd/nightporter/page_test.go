@@ -74,8 +74,8 @@ func TestPageFollowsAKnock(t *testing.T) {
 	if !contains(line, "nas ready after ", " s (first sign after ", "for "+client+" at "+nas4.String()+":22/tcp") {
 		t.Errorf("the event says %q, want who woke it, what for, and how long that took", line)
 	}
-	b.Picture("lab", true)
 	h.unmoved(b)
+	b.Picture("lab", true) // may move the page
 }
 
 // TestPageWakes: the button wakes a machine, by keyboard alone.
