@@ -99,7 +99,7 @@ func TestHistorySurvivesKill(t *testing.T) {
 	h.again(brisk)
 	h.resumed("nas")
 	check("after")
-	if code, out := h.asked("status", "nas"); code != 0 || !strings.Contains(out, "clients, 7 days     10.77.0.31: 2 wakes, last ") {
+	if code, out := h.asked("status", "nas"); code != 0 || !strings.Contains(out, "clients, 7 days    10.77.0.31: 2 wakes, last ") {
 		t.Errorf("status: exit code %d, printed\n%s", code, out)
 	}
 }

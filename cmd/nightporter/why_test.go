@@ -12,13 +12,13 @@ import (
 // What the porter says is printed: a topic once, and each setting below its line. What
 // comes from the network controls no terminal.
 func TestWhyCommand(t *testing.T) {
-	at := evening.Local().Format("2006-01-02 15:04") + " (1 h ago)"
-	yesterday := evening.Add(-24*time.Hour).Local().Format("2006-01-02 15:04") + " (25 h ago)"
+	at := evening.Local().Format("15:04") + " (1 h ago)"
+	yesterday := evening.Add(-24*time.Hour).Local().Format("Mon 15:04") + " (25 h ago)"
 	url := staff(t, twoMachines(), web.Access{Token: "open sesame"}) // which is not for those who look
 	code, out, errs := program(t, "why", "nas", "--from", url)
 	want := "" +
 		"state      asleep since " + at + "; the porter answers for its addresses\n" +
-		"last wake  " + yesterday + ", for 10.77.0.10:40000 at 10.77.0.20:22/tcp: ready after 15.0 s\n" +
+		"last wake  " + yesterday + ", for 10.77.0.10 at 10.77.0.20:22/tcp: ready after 15.0 s\n" +
 		"wakes      22/tcp, icmp at 10.77.0.20\n" +
 		"           programs of the porter's host do not wake it\n" +
 		"             -> set wake.local: true\n" +

@@ -17,7 +17,7 @@ type details struct {
 	Agentless bool
 	Events    []line
 
-	Why     []whyLine
+	Why     []whyTopic
 	Strip   []stripRow
 	Clients []clientLine
 	Pause   *pauseCell // nil: it cannot be paused
@@ -37,7 +37,7 @@ type pauseCell struct{ Until *moment } // nil: it is not
 func detailsOf(s *machine.Status, t told, now time.Time) details {
 	d := details{
 		MAC: s.MAC.String(), Power: fmt.Sprintf("%g W awake, %g W asleep", s.IdleWatts, s.SleepWatts), Agentless: s.Agentless,
-		Why: t.Why, Strip: stripRows(t.Strip), Clients: clientLines(t.Clients, now), Pause: t.Pause,
+		Why: whyTopics(t.Why), Strip: stripRows(t.Strip), Clients: clientLines(t.Clients, now), Pause: t.Pause,
 	}
 	if s.WakeMAC != (machine.MAC{}) {
 		d.WakeMAC = s.WakeMAC.String()
@@ -57,6 +57,24 @@ func detailsOf(s *machine.Status, t told, now time.Time) details {
 		d.Addresses = append(d.Addresses, l)
 	}
 	return d
+}
+
+// whyTopic is all that is said of one topic.
+type whyTopic struct {
+	Topic string
+	Lines []whyLine
+}
+
+// whyTopics puts lines of one topic that follow each other together.
+func whyTopics(lines []whyLine) (topics []whyTopic) {
+	for _, l := range lines {
+		if n := len(topics); n == 0 || topics[n-1].Topic != l.Topic {
+			topics = append(topics, whyTopic{Topic: l.Topic})
+		}
+		t := &topics[len(topics)-1]
+		t.Lines = append(t.Lines, l)
+	}
+	return topics
 }
 
 // stripRow is a day as a strip of 24 hours, in the units of the picture.

@@ -41,6 +41,7 @@ func full() web.Told {
 		Why: []web.WhyLine{
 			{Topic: "state", Text: "asleep since 17:24"},
 			{Topic: "ignored", Text: "192.168.1.44 at 445/tcp, 3 times", Hint: "add 445/tcp to the machine's ports"},
+			{Topic: "ignored", Text: "192.168.1.45 at 80/tcp"},
 		},
 		Strip:   week(),
 		Clients: []web.WakesOf{{Client: "192.168.1.31", Wakes: 12, Last: evening.Add(-time.Hour), Service: "192.168.1.20:22/tcp"}, {Client: "<b>", Wakes: 1}, {Wakes: 1}},
@@ -61,6 +62,9 @@ func TestRowWithAllDetails(t *testing.T) {
 	if got := row(full()); !contains(got, "<dt>ignored</dt>", "<small>add 445/tcp to the machine&#39;s ports</small>", `class="part waking" x="75.0"`,
 		`class="tick" x="238.0"`, "<bdi>192.168.1.31</bdi> <span>12 ×</span> <small>last 1 h ago for 192.168.1.20:22/tcp</small>", "not recorded", "&lt;b&gt;", `<select class="quiet" data-do="pause">`) {
 		t.Errorf("the row is\n%s", got)
+	}
+	if got := strings.Count(row(full()), "<dt>ignored</dt>"); got != 1 {
+		t.Errorf("a topic stands %d times above its lines", got)
 	}
 	paused := web.Told{Pause: web.PausedUntil(evening.Add(time.Hour), evening)}
 	if got := row(paused); !contains(got, `data-do="resume"`, "paused until 21:36", "</svg>paused</b><small>until <time", `data-do="wake" aria-disabled="true"`) || strings.Contains(got, "<select") {
