@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"html"
 	"net/netip"
 	"strings"
 	"testing"
@@ -37,6 +38,9 @@ func (h *house) wantIgnored(reason machine.Suppression, inEvents, service, setti
 	}
 	if code, out := h.asked("why", "nas"); code != 0 || !contains(out, "asleep since", service+" from ", "-> "+setting+"\n") {
 		h.Errorf("why: exit code %d, %s\nwant %s and %s", code, out, service, setting)
+	}
+	if _, page, err := h.d.Get(h.ctx, "/"); err != nil || !contains(html.UnescapeString(page), "<dt>ignored</dt><dd>", service+" from ", "<small>"+setting+"</small>") {
+		h.Errorf("the page lacks %s and %s: %v", service, setting, err)
 	}
 	if code, out := h.asked("status", "nas"); code != 0 || !contains(out, "ignored ", service+" from ") {
 		h.Errorf("status: exit code %d, %s", code, out)
