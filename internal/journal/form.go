@@ -185,12 +185,23 @@ func finite(x float64) float64 {
 // broken clock can show, is written as zero.
 type moment struct{ time.Time }
 
-func (m moment) MarshalJSON() ([]byte, error) {
-	t := m.UTC()
-	if y := t.Year(); y < 0 || y > 9999 {
-		t = time.Time{}
+// MarshalJSON implements json.Marshaler.
+func (m moment) MarshalJSON() ([]byte, error) { return writable(m.Time).UTC().MarshalJSON() }
+
+// UnmarshalJSON implements json.Unmarshaler. With its zone a time may look like one of the
+// year 9999, and is not.
+func (m *moment) UnmarshalJSON(b []byte) error {
+	err := m.Time.UnmarshalJSON(b)
+	m.Time = writable(m.Time)
+	return err
+}
+
+// writable returns t if it can be written in UTC, or else no time.
+func writable(t time.Time) time.Time {
+	if y := t.UTC().Year(); y < 0 || y > 9999 {
+		return time.Time{}
 	}
-	return t.MarshalJSON()
+	return t
 }
 
 // span is an exact duration, such as "8h0m3.2s".

@@ -76,7 +76,7 @@ func FuzzStream(f *testing.F) {
 	f.Add(string(good))
 	for _, s := range []string{
 		"", ": keep-alive\n\n", "id: 1\ndata: " + string(good) + "\n\n", "data:{}\rdata:{}\n", "data: x\n\n", "data: " + strings.Repeat("x", 70000),
-		`data:{"at":"9999-12-31T23:59:59+23:59","boot_seconds":1e300,"ip":"::%x"}`,
+		`data:{"at":"9999-12-31T23:59:59+23:59","boot_seconds":1e300,"ip":"::%x"}`, `data:{"at":"9999-12-31T23:59:59-23:59"}`,
 	} {
 		f.Add(s)
 	}
