@@ -46,7 +46,7 @@ wakes them by Wake-on-LAN when a client connects.`
 const rootExample = `  nightporter check --host             before the first start: is this host ready?
   nightporter serve                    the porter itself
   nightporter status --from raspberrypi
-  nightporter wake nas --wait 2m && ssh nas
+  nightporter wake nas --wait 2m
   nightporter demo                     see it work, on this host, without a machine`
 
 func newRootCommand() *cobra.Command {

@@ -61,7 +61,10 @@ func (r report) known(m *web.Machine) error {
 	if stuck == len(m.Addresses) {
 		return r.fail("none of its addresses can be claimed, so the porter cannot answer for it")
 	}
-	if m.State == machine.Awake && m.HeardAt != "" {
+	switch {
+	case m.State == machine.Awake && m.HeardAt == "":
+		r.line("!", "it was not heard so far: is it up, and is %s its MAC?", []any{m.MAC})
+	case m.State == machine.Awake:
 		r.ok("it is awake, heard last at %s", moment(m.HeardAt))
 	}
 	return nil

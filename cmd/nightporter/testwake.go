@@ -148,6 +148,8 @@ func (t *trial) see(ctx context.Context, e journal.Event) error {
 	switch e.Kind {
 	case journal.Forgotten, journal.Paused:
 		return t.fail("%s", web.InWords(e))
+	case journal.Conflict:
+		return t.fail("%s: is the machine's MAC right, and has no other host its address?", printable(web.InWords(e)))
 	}
 	if t.woken.IsZero() {
 		return t.seeSleep(ctx, e)

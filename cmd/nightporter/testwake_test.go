@@ -196,6 +196,21 @@ func TestOfAServiceThatNeverListens(t *testing.T) {
 	h.wantUncounted()
 }
 
+// TestOfAMistypedMAC: the address is answered for by the machine itself, at its true MAC,
+// which the test tells and `why` too.
+func TestOfAMistypedMAC(t *testing.T) {
+	h := openFor(t, brisk+"watch: {interval: 1s}\nmachines: [{name: nas, mac: '02:00:00:00:00:99', ip: 10.77.0.20, ports: [22/tcp], agentless: true}]\n", 2*time.Minute)
+	nas := h.nas(nil)
+	code, out := h.asked("test", "nas", "--timeout", "80s") // silence proves nothing for 30 s after a start
+	if code != 1 || !contains(out, nas.MAC().String()) || contains(out, "magic packets, round 2") {
+		t.Errorf("exit code %d, %s", code, out)
+	}
+	if code, out := h.asked("why", "nas"); code != 0 || !contains(out, "another host uses it, "+nas.MAC().String()) {
+		t.Errorf("why: exit code %d, %s", code, out)
+	}
+	h.wantMetric(0, `nightporter_machine_wake_failures_total{machine="nas", trigger="api"}`)
+}
+
 // TestWakeOfAMAC: what no machine of the porter has is woken, and who asked is told.
 func TestWakeOfAMAC(t *testing.T) {
 	h := open(t, brisk)

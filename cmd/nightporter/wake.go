@@ -14,7 +14,9 @@ import (
 const wakeHelp = `Have a porter wake one of its machines.
 
 Without --wait it returns once the porter has accepted the request. With --wait the
-events of the machine are shown until it is awake, or the wake has failed.
+events of the machine are shown until it is awake, or the wake has failed. A machine that no
+client connects to is awake once it answers; its services may take longer, and a
+connection to a sleeping machine waits for them in any case.
 
 With --mac a magic packet goes to a card that belongs to no machine of the porter, on
 all of the porter's interfaces. What comes of it is not looked at.
@@ -26,8 +28,8 @@ awake; 2 that it is not awake within that time, or that the command line is wron
 1 anything else.`
 
 const wakeExample = `  nightporter wake tower --from raspberrypi
-  nightporter wake tower --wait 2m && ssh tower
-  nightporter wake --mac d8:cb:8a:39:be:a1`
+  nightporter wake tower --wait 2m
+  nightporter wake --mac d8:cb:8a:39:be:a9`
 
 // wakeFlags are the flags of the wake command.
 type wakeFlags struct {

@@ -22,7 +22,7 @@ const (
 )
 
 // clearScreen moves to the top and clears what was there.
-const clearScreen = "\x1b[H\x1b[2J\x1b[3J"
+const clearScreen = "\x1b[H\x1b[2J"
 
 // watch draws the machines again after each event, until the user has seen enough.
 func (f *statusFlags) watch(cmd *cobra.Command, client *web.Client, args []string) error {

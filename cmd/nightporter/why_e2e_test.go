@@ -168,9 +168,9 @@ func TestWhyOwnProgramsDoNotWake(t *testing.T) {
 				ctx, cancel := context.WithCancel(h.ctx)
 				defer cancel()
 				tries := h.keepConnecting(ctx, porter, netip.AddrPortFrom(ip, 22))
-				service, setting := ip.String(), "set wake.local: true"
+				service, setting := ip.String(), "set wake.local: true, and restart nightporter"
 				if mode.name == "bind" {
-					service, setting = serviceAt(ip, "22/tcp"), "set claim.mode: responder and wake.local: true"
+					service, setting = serviceAt(ip, "22/tcp"), "set claim.mode: responder and wake.local: true, and restart nightporter"
 				}
 				h.wantIgnored(machine.FromThisHost, "wake.local", service, setting)
 				if nas.MagicCount() != 0 {

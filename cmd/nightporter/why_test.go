@@ -21,7 +21,7 @@ func TestWhyCommand(t *testing.T) {
 		"last wake  " + yesterday + ", for 10.77.0.10 at 10.77.0.20:22/tcp: ready after 15.0 s\n" +
 		"wakes      22/tcp, icmp at 10.77.0.20\n" +
 		"           programs of the porter's host do not wake it\n" +
-		"             -> set wake.local: true\n" +
+		"             -> set wake.local: true, and restart nightporter\n" +
 		"ignored    10.77.0.20:22/tcp from 10.77.0.10:40000, 2 times since " + at + ", last " + at + ": it was in wake.quiet_hours\n" +
 		"             -> change wake.quiet_hours\n" +
 		"address    fd77::20 is not claimed: it is out\uFFFD\n"
@@ -29,7 +29,7 @@ func TestWhyCommand(t *testing.T) {
 		t.Errorf("exit code %d, %q, printed\n%swant\n%s", code, errs, out, want)
 	}
 	code, out, _ = program(t, "why", "nas", "--from", url, "--json")
-	for _, want := range []string{`"machine": "nas"`, `"topic": "ignored"`, `"hint": "set wake.local: true"`} {
+	for _, want := range []string{`"machine": "nas"`, `"topic": "ignored"`, `"hint": "set wake.local: true, and restart nightporter"`} {
 		if code != 0 || !strings.Contains(out, want) {
 			t.Errorf("exit code %d, %s lacks %s", code, out, want)
 		}

@@ -85,6 +85,7 @@ type address struct {
 	inUse    bool      // the machine uses it since it came up
 	proved   bool      // it has answered for it since the claim
 	tests    series    // of the machine, whether it may use it
+	rival    MAC       // of a conceded one: the host that uses it; zero: not known since a restart
 
 	announced bool      // of a returned one: its machine was seen to use it
 	until     time.Time // of a returned one: the end of the return
@@ -106,6 +107,9 @@ func (a *address) status() AddressStatus {
 		s.Standing = Waiting
 	case s.Standing == Conceded && s.Reason == "":
 		s.Reason = concededReason
+		if a.rival != (MAC{}) {
+			s.Reason += ", " + a.rival.String()
+		}
 	}
 	return s
 }

@@ -58,6 +58,7 @@ func (m *Machine) conflict(now time.Time, e Conflicted, undefended bool) {
 		if a.recheck.asked > 0 {
 			a.recheck.looks++
 		}
+		a.rival = e.By
 		m.addrs.lookLater(now, a)
 		return
 	case m.state == Awake:
@@ -69,7 +70,7 @@ func (m *Machine) conflict(now time.Time, e Conflicted, undefended bool) {
 		m.addrs.endClaim(a)
 	}
 	m.do(StopAnnouncing{Addrs: []netip.Addr{e.Addr}})
-	a.standing, a.recheck = Conceded, recheck{}
+	a.standing, a.recheck, a.rival = Conceded, recheck{}, e.By
 	m.addrs.lookLater(now, a)
 	if m.state == Arriving {
 		m.woken().handOver()

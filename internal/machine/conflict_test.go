@@ -24,6 +24,9 @@ func (l *life) rechecks() int {
 func TestConflictLeavesTheAddressToTheOther(t *testing.T) {
 	l := asleep(t, nil).event(conflict).want(machine.Asleep).wantActions(conceded...)
 	l.event(conflict).wantActions() // told once
+	if got, want := l.m.Status().Addresses[0].Reason, "another host uses it, "+otherMAC.String(); got != want {
+		t.Errorf("the address is not claimed since %q, want %q", got, want)
+	}
 	l.event(uses(ip6)).wantActions(machine.StopAnnouncing{Addrs: only6}, machine.Yield{Addrs: only6})
 	l.pass(3 * s).want(machine.Asleep).wantActions(machine.Claim{Addrs: only6})
 	l.event(registered).forget().pass(3 * s).wantActions(claimBoth)

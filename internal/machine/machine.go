@@ -82,7 +82,7 @@ type Machine struct {
 
 // New returns a machine that is awake.
 func New(spec Spec, policy Policy, now time.Time) *Machine {
-	m := &Machine{spec: spec, policy: policy, state: Awake, since: now, heard: now}
+	m := &Machine{spec: spec, policy: policy, state: Awake, since: now}
 	m.addrs.machine = m
 	m.addrs.register(spec.Monitor)
 	return m

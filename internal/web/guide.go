@@ -44,7 +44,7 @@ func (p *page) guide(r *http.Request) *guide {
 	if g.Port != registrationPort {
 		to = net.JoinHostPort(own, g.Port)
 	}
-	g.Register = "nightporter register --to " + to + " --port 22/tcp,445/tcp"
+	g.Register = "nightporter register --to " + to + " --port 22/tcp,445/tcp --watch"
 	return g
 }
 

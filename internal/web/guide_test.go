@@ -40,7 +40,7 @@ func TestGuide(t *testing.T) {
 		}, []string{
 			"watches <b>eth0</b> (fe80::2/64, fd00::2/64, 10.1.2.20/16), <b>eth1</b> (no address yet).",
 			`- {name: nas, mac: &#34;d8:cb:8a:39:be:a1&#34;, ip: 10.1.2.21, ports: [ssh, 445], agentless: true}`,
-			"nightporter register --to 10.1.2.20 --port 22/tcp,445/tcp", "TCP port 13717", "<code>http://10.1.2.20:9717/</code>",
+			"nightporter register --to 10.1.2.20 --port 22/tcp,445/tcp --watch", "TCP port 13717", "<code>http://10.1.2.20:9717/</code>",
 		}, `id="events"`},
 		"other ports": {func(o *web.Options) {
 			o.Networks, o.Listen, o.Registration = func() []web.Network { return six }, []string{"127.0.0.1:80"}, []string{":99"}

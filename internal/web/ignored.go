@@ -79,9 +79,9 @@ func settingFor(s *machine.Status, rules *machine.WakeRules, i *machine.Ignored)
 		return "check the machine's power, cable and Wake-on-LAN; a wake that you ask for is tried at once"
 	case machine.FromThisHost:
 		if rules.Bound {
-			return "set claim.mode: responder and wake.local: true"
+			return "set claim.mode: responder and wake.local: true, and restart nightporter"
 		}
-		return "set wake.local: true"
+		return "set wake.local: true, and restart nightporter"
 	case machine.PingNotRegistered:
 		return "add icmp to the machine's ports"
 	case machine.PortNotRegistered:

@@ -36,11 +36,15 @@ type Why struct {
 // it, what was ignored lately, and what keeps it awake as far as the porter knows.
 func whyOf(s *machine.Status, rules machine.WakeRules, now time.Time) []whyLine {
 	lines := []whyLine{stateLine(s, now), {Topic: topicLast, Text: lastWakeInWords(&s.LastWake, now)}}
-	lines = append(lines, wakesLines(s, &rules, now)...)
+	if s.PausedUntil.IsZero() {
+		lines = append(lines, wakesLines(s, &rules, now)...)
+	}
 	for n := range s.Ignored {
 		lines = append(lines, ignoredLine(s, &rules, &s.Ignored[n], now))
 	}
-	lines = append(lines, awakeLines(s, now)...)
+	if s.PausedUntil.IsZero() {
+		lines = append(lines, awakeLines(s, now)...)
+	}
 	for i := range s.Addresses {
 		if a := &s.Addresses[i]; a.Reason != "" {
 			lines = append(lines, whyLine{Topic: topicAddress, Text: fmt.Sprintf("%s is not claimed: %s", a.IP, a.Reason)})
@@ -50,6 +54,9 @@ func whyOf(s *machine.Status, rules machine.WakeRules, now time.Time) []whyLine 
 }
 
 func stateLine(s *machine.Status, now time.Time) whyLine {
+	if !s.PausedUntil.IsZero() {
+		return whyLine{topicState, "paused until " + atTime(s.PausedUntil, now) + ": nothing is claimed or woken", "`nightporter resume` ends the pause"}
+	}
 	text := fmt.Sprintf("%s since %s", s.State, atTime(s.Since, now))
 	if s.Why != "" {
 		text += ": " + string(s.Why)
@@ -171,18 +178,29 @@ func ignoredLine(s *machine.Status, rules *machine.WakeRules, i *machine.Ignored
 	return whyLine{topicIgnored, text, settingFor(s, rules, i)}
 }
 
+// lastHeard says when a frame of the machine came.
+func lastHeard(s *machine.Status, now time.Time) string {
+	if s.Heard.IsZero() {
+		return "not heard so far"
+	}
+	return "last heard " + atTime(s.Heard, now)
+}
+
 // awakeLines say what keeps a machine from sleeping, as far as the porter knows.
 func awakeLines(s *machine.Status, now time.Time) []whyLine {
 	switch s.State {
 	case machine.Asleep, machine.Waking:
 		return nil
 	case machine.Settling:
-		return []whyLine{{Topic: topicAwake, Text: "last heard " + atTime(s.Heard, now) + "; it is claimed once it leaves the porter's questions unanswered"}}
+		return []whyLine{{Topic: topicAwake, Text: lastHeard(s, now) + "; it is claimed once it leaves the porter's questions unanswered"}}
 	}
-	lines := []whyLine{{Topic: topicAwake, Text: "last heard " + atTime(s.Heard, now)}}
-	if s.Watched {
+	lines := []whyLine{{Topic: topicAwake, Text: lastHeard(s, now)}}
+	switch {
+	case s.Watched && s.Heard.IsZero():
+		lines[0].Text += "; the porter asks whether it is up"
+	case s.Watched:
 		lines[0].Text += "; it answers the porter's questions"
-	} else {
+	default:
 		lines = append(lines, whyLine{
 			topicAwake, "the porter does not ask whether it is up, and learns of a sleep only by a registration",
 			"set watch: true, or agentless: true for a machine that does not register",

@@ -55,7 +55,7 @@ func TestWhyOfASleeper(t *testing.T) {
 	}
 	want := []string{
 		"state: asleep since 11:00 (1 h ago): fell silent; the porter answers for its addresses",
-		"last wake: 09:00 (3 h ago), for 198.51.100.9:1: failed after 6 magic packets",
+		"last wake: 09:00 (3 h ago), for 198.51.100.9: failed after 6 magic packets",
 		"wakes: 22/tcp at 192.0.2.5",
 		"wakes: only from 192.0.0.0/16 (wake.from)",
 		"wakes: only from 192.0.2.0/24 (the machine's wake_from)",
@@ -98,6 +98,20 @@ func TestWhyInOtherStates(t *testing.T) {
 	if text := strings.Join(inShort(whyOf(&s, machine.WakeRules{}, whyNow)), "\n"); strings.Contains(text, unasked) || !strings.Contains(text, "it answers the porter's questions") {
 		t.Errorf("of a machine that is watched:\n%s", text)
 	}
+	s.Heard = time.Time{}
+	if text := strings.Join(inShort(whyOf(&s, machine.WakeRules{}, whyNow)), "\n"); !strings.Contains(text, "not heard so far; the porter asks") || strings.Contains(text, "it answers") {
+		t.Errorf("of a machine that was never heard:\n%s", text)
+	}
+}
+
+// Nothing wakes a paused machine, and no setting is to be changed.
+func TestWhyOfAPausedMachine(t *testing.T) {
+	s := sleeper()
+	s.State, s.PausedUntil = machine.Awake, whyNow.Add(time.Hour)
+	text := strings.Join(inShort(whyOf(&s, machine.WakeRules{}, whyNow)), "\n")
+	if !strings.Contains(text, "state: paused until 13:00: nothing is claimed or woken -> `nightporter resume`") || strings.Contains(text, "wakes: ") || strings.Contains(text, "awake: ") {
+		t.Errorf("got\n%s", text)
+	}
 }
 
 // Each reason names the one setting that would change it.
@@ -115,8 +129,8 @@ func TestSettingFor(t *testing.T) {
 		{machine.InQuietHours, ssh, nil, "change wake.quiet_hours"},
 		{machine.WhileCooling, ssh, nil, "set wake.cooldown: 0s"},
 		{machine.AfterFailures, ssh, nil, check},
-		{machine.FromThisHost, machine.Service{Addr: whyNAS}, nil, "set wake.local: true"},
-		{machine.FromThisHost, ssh, func(_ *machine.Status, r *machine.WakeRules) { r.Bound = true }, "set claim.mode: responder and wake.local: true"},
+		{machine.FromThisHost, machine.Service{Addr: whyNAS}, nil, "set wake.local: true, and restart nightporter"},
+		{machine.FromThisHost, ssh, func(_ *machine.Status, r *machine.WakeRules) { r.Bound = true }, "set claim.mode: responder and wake.local: true, and restart nightporter"},
 		{machine.PortNotRegistered, machine.Service{Addr: whyNAS, Port: whySMB}, nil, "add 445/tcp to the machine's ports"},
 		{machine.PingNotRegistered, machine.Service{Addr: whyNAS, Port: machine.Port{Protocol: machine.ICMP}}, nil, "add icmp to the machine's ports"},
 		{machine.SourceNotAllowed, ssh, func(_ *machine.Status, r *machine.WakeRules) { r.From = elsewhere }, "add 198.51.100.9/32 to wake.from"},
