@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"net"
 	"strings"
 	"time"
 
@@ -105,20 +106,12 @@ func (t *trial) over(e journal.Event) error {
 func (t *trial) untested(protocol string) (some []string) {
 	for _, a := range t.machine.Monitor {
 		for _, port := range a.Port {
-			if s := serviceName(a.IP, port); strings.HasSuffix(port, protocol) && !t.ready[s] {
+			if s := net.JoinHostPort(a.IP, port); strings.HasSuffix(port, protocol) && !t.ready[s] {
 				some = append(some, printable(s))
 			}
 		}
 	}
 	return some
-}
-
-// serviceName returns a service as events name it.
-func serviceName(ip, port string) string {
-	if strings.Contains(ip, ":") {
-		ip = "[" + ip + "]"
-	}
-	return ip + ":" + port
 }
 
 // didNotWake says what to look at.

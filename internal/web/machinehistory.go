@@ -2,7 +2,6 @@ package web
 
 import (
 	"net/http"
-	"slices"
 	"time"
 
 	"nightporter/internal/journal"
@@ -47,7 +46,8 @@ type clientJSON struct {
 func historyOf(h *journal.MachineHistory, now time.Time) historyJSON {
 	days := h.Days(now)
 	out := historyJSON{Days: make([]dayHistoryJSON, len(days)), Clients: []clientJSON{}, MoreWakes: h.More}
-	for i, d := range days {
+	for i := range days {
+		d := &days[i]
 		day := dayHistoryJSON{Date: d.Date, Spans: []spanJSON{}, Wakes: []wakeJSON{}}
 		for _, s := range d.Spans {
 			day.Spans = append(day.Spans, spanJSON{rfc3339(s.From), rfc3339(s.To), s.Phase})
@@ -57,7 +57,7 @@ func historyOf(h *journal.MachineHistory, now time.Time) historyJSON {
 		}
 		out.Days[i] = day
 	}
-	for _, c := range wakesByClient(h, now) {
+	for _, c := range wakesByClient(days[:]) {
 		out.Clients = append(out.Clients, clientJSON{c.Client, c.Wakes, rfc3339(c.Last), c.Service})
 	}
 	return out
@@ -65,13 +65,8 @@ func historyOf(h *journal.MachineHistory, now time.Time) historyJSON {
 
 // machineHistory answers with the last week of a machine.
 func (a *api) machineHistory(w http.ResponseWriter, r *http.Request) {
-	now, name := a.now(), r.PathValue("name")
-	all := a.house.Machines()
-	i := slices.IndexFunc(all, func(s machine.Status) bool { return s.Name == name })
-	if i < 0 {
-		writeError(w, http.StatusNotFound, unknown(name))
-		return
-	}
-	h := a.house.History(all[i].MAC)
-	a.write(w, http.StatusOK, historyOf(&h, now))
+	a.withMachine(w, r.PathValue("name"), func(s *machine.Status, now time.Time) {
+		h := a.house.History(s.MAC)
+		a.write(w, http.StatusOK, historyOf(&h, now))
+	})
 }

@@ -114,11 +114,11 @@ func (p *page) data(r *http.Request) *pageData {
 		d.Events = append(d.Events, lineOf(&happened[i], now))
 		d.Last = max(d.Last, happened[i].Seq)
 	}
-	own, up := eventsByMachine(happened, now), lastUp(happened)
+	own, up, rules := eventsByMachine(happened, now), lastUp(happened), p.house.WakeRules()
 	var rows []row
 	var joules float64
 	for i := range all {
-		r := rowOf(&all[i], p.toldOf(&all[i], now), look, up[all[i].Name], now)
+		r := rowOf(&all[i], p.toldOf(&all[i], rules, now), look, up[all[i].Name], now)
 		r.Details.Events = own[r.Name]
 		rows = append(rows, r)
 		joules += all[i].SavedJoules(now)

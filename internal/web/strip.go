@@ -31,12 +31,11 @@ type clientWakes struct {
 	Service string // of the last wake; empty: it was no knock
 }
 
-// stripDays returns the last week as strips: oldest first, and the last is today.
-func stripDays(h *journal.MachineHistory, now time.Time) []stripDay {
-	days := h.Days(now)
+// stripDays returns days as strips, in the time zone of that place.
+func stripDays(days []journal.DayHistory, loc *time.Location) []stripDay {
 	strips := make([]stripDay, len(days))
 	for i := range days {
-		strips[i] = stripOf(&days[i], now.Location())
+		strips[i] = stripOf(&days[i], loc)
 	}
 	return strips
 }
@@ -68,12 +67,12 @@ func hourOf(t time.Time, d *journal.DayHistory) float64 {
 	return float64(h) + float64(m)/60 + float64(s)/3600
 }
 
-// wakesByClient returns who woke a machine in the last week: most wakes first, then
-// the latest.
-func wakesByClient(h *journal.MachineHistory, now time.Time) []clientWakes {
+// wakesByClient returns who woke a machine in these days: most wakes first, then the
+// latest.
+func wakesByClient(days []journal.DayHistory) []clientWakes {
 	var clients []clientWakes
-	for _, d := range h.Days(now) {
-		for _, w := range d.Wakes {
+	for i := range days {
+		for _, w := range days[i].Wakes {
 			i := slices.IndexFunc(clients, func(c clientWakes) bool { return c.Client == w.Client })
 			if i < 0 {
 				i = len(clients)

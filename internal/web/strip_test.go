@@ -70,7 +70,8 @@ func TestStrips(t *testing.T) {
 				},
 				Wakes: []journal.Wake{{At: c.woken.UTC()}},
 			}
-			if diff := cmp.Diff(c.want, stripDays(&h, now)); diff != "" {
+			days := h.Days(now)
+			if diff := cmp.Diff(c.want, stripDays(days[:], now.Location())); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
@@ -99,7 +100,8 @@ func TestStripsAreInOrder(t *testing.T) {
 			at = to
 		}
 		wakes, first := 0, machine.LastDays(now)[0].From
-		for _, d := range stripDays(&h, now) {
+		days := h.Days(now)
+		for _, d := range stripDays(days[:], now.Location()) {
 			end := 0.0
 			for _, s := range d.Spans {
 				if s.From < end || s.To <= s.From || s.To > 24 {
@@ -139,7 +141,8 @@ func TestWakesByClient(t *testing.T) {
 	want := []clientWakes{
 		{"192.0.2.9", 2, at(20), ""}, {"", 1, at(10), ""}, {"192.0.2.8", 1, at(30), ""}, {"192.0.2.7", 1, at(40), "192.0.2.5:445/tcp"},
 	}
-	if diff := cmp.Diff(want, wakesByClient(&h, now)); diff != "" {
+	days := h.Days(now)
+	if diff := cmp.Diff(want, wakesByClient(days[:])); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }

@@ -15,11 +15,10 @@ type told struct {
 }
 
 // toldOf returns what is said of a machine.
-func (p *page) toldOf(s *machine.Status, now time.Time) told {
+func (p *page) toldOf(s *machine.Status, rules machine.WakeRules, now time.Time) told {
 	h := p.house.History(s.MAC)
-	t := told{
-		Why: whyOf(s, p.house.WakeRules(), now), Strip: stripDays(&h, now), Clients: wakesByClient(&h, now),
-	}
+	days := h.Days(now)
+	t := told{Why: whyOf(s, rules, now), Strip: stripDays(days[:], now.Location()), Clients: wakesByClient(days[:])}
 	switch {
 	case !s.PausedUntil.IsZero():
 		until := momentOf(s.PausedUntil, now)
