@@ -27,7 +27,7 @@ func (h *house) wantUncounted() {
 	}
 }
 
-// TestOfAMachineThatWakes: each step is told, with what was measured.
+// TestOfAMachineThatWakes: the output has each step, with what was measured.
 func TestOfAMachineThatWakes(t *testing.T) {
 	h := open(t, brisk)
 	nas := h.starting(300 * time.Millisecond)
@@ -158,7 +158,7 @@ func TestIsStopped(t *testing.T) {
 	}
 }
 
-// TestOfAMachineThatDoesNotWake: it is told what to look at, and no message is sent.
+// TestOfAMachineThatDoesNotWake: the output says what to look at, and no message is sent.
 func TestOfAMachineThatDoesNotWake(t *testing.T) {
 	t.Parallel()
 	ctx, home := newLAN(t)
@@ -211,7 +211,7 @@ func TestOfAMistypedMAC(t *testing.T) {
 	h.wantMetric(0, `nightporter_machine_wake_failures_total{machine="nas", trigger="api"}`)
 }
 
-// TestWakeOfAMAC: what no machine of the porter has is woken, and who asked is told.
+// TestWakeOfAMAC: a MAC that no machine has gets a magic packet, and the event names the requester.
 func TestWakeOfAMAC(t *testing.T) {
 	h := open(t, brisk)
 	stranger := h.nas(nil)
