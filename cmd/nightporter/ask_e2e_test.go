@@ -70,7 +70,7 @@ func TestWakeByCommandFails(t *testing.T) {
 	nas := h.nas(func(c *lab.MachineConfig) { c.IgnoreMagic = lab.IgnoreAll })
 	h.putToSleep(nas)
 	code, out := h.asked("wake", "nas", "--wait", "20s")
-	if code != 1 || !contains(out, "magic packet 2", "nas is not awake: wake failed: no answer to 2 magic packets, for 10.77.0.10") {
+	if code != 1 || !contains(out, "magic packet 2", "nas did not wake: no answer to 2 magic packets, for 10.77.0.10") {
 		t.Errorf("exit code %d, %s", code, out)
 	}
 	code, out = h.asked("wake", "nas", "--wait", "100ms")

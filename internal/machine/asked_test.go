@@ -25,7 +25,7 @@ func TestAWakeThatWasAskedForGoesOn(t *testing.T) {
 	asleep(t, patient).event(wakeAsked, knockSSH).pass(299 * s).want(machine.Waking).pass(s).want(machine.Asleep)
 	newLife(t, patient).event(registered, knockSSH, wakeAsked).pass(302 * s).want(machine.Waking).pass(s).want(machine.Asleep)
 	// A longer boot is known.
-	l := asleep(t, patient).event(wakeAsked).pass(280 * s).event(answer(ip4), ready).want(machine.Awake)
+	l := asleep(t, patient).event(wakeAsked).pass(280*s).event(answer(ip4), ready).want(machine.Awake)
 	l.event(registered).pass(3 * s).event(wakeAsked).pass(419 * s).want(machine.Waking).pass(s).want(machine.Asleep)
 }
 
@@ -75,7 +75,7 @@ func TestAWakeThatWasAskedForWaitsForServices(t *testing.T) {
 	if over := actions[machine.HandOver](l); len(over) != 1 || !slices.Equal(over[0].Services, []machine.Service{ssh, smb, ssh6}) {
 		t.Errorf("waits for %v after the request", over)
 	}
-	l.event(takes(ssh)).want(machine.Arriving).forget().up(61 * s).reason(machine.Arriving, machine.Awake, machine.WhyNotReady)
+	l.event(takes(ssh)).want(machine.Arriving).forget().up(61*s).reason(machine.Arriving, machine.Awake, machine.WhyNotReady)
 	if left := actions[machine.LeftUnready](l); len(left) != 1 || !slices.Equal(left[0].Services, []machine.Service{smb}) {
 		t.Errorf("left unready %v, want %v", left, smb)
 	}

@@ -116,7 +116,7 @@ func TestClientJoinsATest(t *testing.T) {
 // services take, and neither has a request.
 func TestClientComesAfterTheArrivalOfATest(t *testing.T) {
 	l := asleep(t, nil).event(testAsked).pass(5 * s).event(answer(ip4)).want(machine.Arriving)
-	l.event(knockSSH, knockGame).up(s).event(knockSSH, wakeAsked).up(59 * s).event(knockSSH).up(s).reason(machine.Arriving, machine.Awake, machine.WhyNotReady)
+	l.event(knockSSH, knockGame).up(s).event(knockSSH, wakeAsked).up(59*s).event(knockSSH).up(s).reason(machine.Arriving, machine.Awake, machine.WhyNotReady)
 	if n := l.counted(); n != 0 || len(l.m.Status().Knocks) != 0 || !l.m.LastWake().Test {
 		t.Errorf("%d counted: %+v, knocks %+v, last wake %+v", n, l.tally(), l.m.Status().Knocks, l.m.LastWake())
 	}

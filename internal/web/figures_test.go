@@ -54,7 +54,7 @@ func TestPageTellsLastWakes(t *testing.T) {
 		"unready": {machine.LastWake{At: at, Service: ssh, Source: netip.MustParseAddrPort("[2001:db8::9]:0"), Outcome: machine.Unready, Ready: time.Minute},
 			[]string{">not ready after 60.0 s<", "</span>2001:db8::9 for ssh 22 · ", `class="out bad"`}},
 		"failed": {machine.LastWake{At: at, Service: ssh, Outcome: machine.GivenUp, Attempts: 1},
-			[]string{">failed after 1 magic packet<", "</span>an unknown client for ssh 22 · "}},
+			[]string{">did not wake: no answer to 1 magic packet<", "</span>an unknown client for ssh 22 · "}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := named("pc")
