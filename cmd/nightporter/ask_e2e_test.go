@@ -66,7 +66,7 @@ func TestWakeByCommand(t *testing.T) {
 // TestWakeByCommandFails: a machine that does not start is told of, with an exit
 // code.
 func TestWakeByCommandFails(t *testing.T) {
-	h := open(t, brisk+"wake: {attempts: 2, interval: 300ms}\n")
+	h := open(t, brisk+"wake: {attempts: 2, interval: 300ms, timeout: 600ms}\n")
 	nas := h.nas(func(c *lab.MachineConfig) { c.IgnoreMagic = lab.IgnoreAll })
 	h.putToSleep(nas)
 	code, out := h.asked("wake", "nas", "--wait", "20s")

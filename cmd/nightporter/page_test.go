@@ -105,7 +105,7 @@ func TestPageWakes(t *testing.T) {
 // what happened meanwhile.
 func TestPageTellsOfAFailedWake(t *testing.T) {
 	browsertest.Need(t)
-	conf := brisk + "wake: {attempts: 2, interval: 300ms}\n"
+	conf := brisk + "wake: {attempts: 2, interval: 300ms, timeout: 600ms}\n"
 	h := openFor(t, conf, 2*time.Minute)
 	nas := h.nas(func(c *lab.MachineConfig) { c.IgnoreMagic = lab.IgnoreAll })
 	h.putToSleep(nas)

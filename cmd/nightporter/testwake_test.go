@@ -163,7 +163,7 @@ func TestOfAMachineThatDoesNotWake(t *testing.T) {
 	t.Parallel()
 	ctx, home := newLAN(t)
 	hook := newWebhook(t, home.Porter())
-	h := openOn(ctx, t, home, brisk+"wake: {attempts: 2, interval: 300ms}\nnotify: {urls: ['"+hook.url+"']}\n")
+	h := openOn(ctx, t, home, brisk+"wake: {attempts: 2, interval: 300ms, timeout: 600ms}\nnotify: {urls: ['"+hook.url+"']}\n")
 	nas := h.nas(func(c *lab.MachineConfig) { c.IgnoreMagic = lab.IgnoreAll })
 	h.putToSleep(nas)
 	for range 2 {
