@@ -120,11 +120,13 @@ func (e *Event) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// maxText bounds a text of an event, in bytes: some come from the network. maxNames
-// bounds a list of them.
+// maxText bounds a text of an event, in bytes: some come from the network.
+const maxText = 256
+
+// Bounds of a list of services, each of which is shorter.
 const (
-	maxText  = 256
-	maxNames = 8
+	maxNotReady = 8
+	maxService  = 64
 )
 
 // bound makes e fit to be kept, whoever wrote its texts.
@@ -132,9 +134,12 @@ func (e *Event) bound() {
 	for _, s := range []*string{&e.Machine, &e.Service, &e.Trigger, &e.By, &e.Reason} {
 		*s = bounded(*s)
 	}
-	e.NotReady = slices.Clone(e.NotReady[:min(maxNames, len(e.NotReady))])
+	e.NotReady = e.NotReady[:min(maxNotReady, len(e.NotReady))]
 	for i, s := range e.NotReady {
-		e.NotReady[i] = bounded(s)
+		if len(s) > maxService {
+			e.NotReady = slices.Clone(e.NotReady)
+			e.NotReady[i] = shortened(s, maxService)
+		}
 	}
 }
 
