@@ -114,3 +114,13 @@ func TestGuestWithAnotherMAC(t *testing.T) {
 		t.Errorf("the guest's address: %+v", got)
 	}
 }
+
+// TestGuestIsNotWaitedForWhereTheHostIsAskedFor, but for a test.
+func TestGuestIsNotWaitedForWhereTheHostIsAskedFor(t *testing.T) {
+	for ask, want := range map[machine.Event][]machine.Service{wakeAsked: {ssh}, testAsked: {ssh, guestSSH}} {
+		l := hostAsleep(t, nil).event(ask).pass(s).forget().event(answer(ip4))
+		if over := actions[machine.HandOver](l); len(over) != 1 || !slices.Equal(over[0].Services, want) {
+			t.Errorf("%+v waits for %v, want %v", ask, over, want)
+		}
+	}
+}

@@ -6,12 +6,12 @@ import "time"
 // a failure. A client or a requester that joins it while the machine is off makes it
 // a wake of its own.
 
-// tcpServices returns the services that a wake waits for which was asked for: a UDP
-// service can only be asked with the datagram of a client.
-func (as *addresses) tcpServices() (all []Service) {
+// requested returns the services that a wake waits for which was asked for, and with
+// guests those of guests: a UDP service can only be asked with the datagram of a client.
+func (as *addresses) requested(guests bool) (all []Service) {
 	for i := range as.all {
 		a := &as.all[i]
-		if a.reason != "" || a.standing == Conceded {
+		if a.reason != "" || a.standing == Conceded || a.Guest() && !guests {
 			continue
 		}
 		for _, p := range a.Ports {

@@ -134,7 +134,7 @@ func (m woken) requestWake(now time.Time, e WakeAsked) {
 	}
 	w := wake{
 		began:    WakeBegan{Trigger: e.Trigger, By: e.By, Test: e.Test},
-		services: m.addrs.tcpServices(),
+		services: m.addrs.requested(e.Test),
 		asked:    true,
 	}
 	if !e.Test && !m.arrivedByTest() {
