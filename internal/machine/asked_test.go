@@ -71,6 +71,12 @@ func TestAWakeThatWasAskedForWaitsForServices(t *testing.T) {
 	arrivingFor(t, testAsked).event(takes(ssh6, smb)).want(machine.Arriving).event(takes(ssh)).want(machine.Awake)
 	arrivingFor(t, knockSSH).event(takes(ssh)).want(machine.Awake)
 
+	// What was ready before the machine fell silent again has to be so anew.
+	l = arrivingFor(t, wakeAsked).event(takes(ssh)).pass(4 * s).want(machine.Waking).event(answer(ip4)).want(machine.Arriving)
+	if got := l.m.Arrival(l.now).NotReady; len(got) != 3 {
+		t.Errorf("waits for %v after a silence", got)
+	}
+
 	l = arrivingFor(t, knockSSH).forget().event(wakeAsked)
 	if over := actions[machine.HandOver](l); len(over) != 1 || !slices.Equal(over[0].Services, []machine.Service{ssh, smb, ssh6}) {
 		t.Errorf("waits for %v after the request", over)

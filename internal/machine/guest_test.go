@@ -123,4 +123,7 @@ func TestGuestIsNotWaitedForWhereTheHostIsAskedFor(t *testing.T) {
 			t.Errorf("%+v waits for %v, want %v", ask, over, want)
 		}
 	}
+	// That a guest is ready says nothing of its host.
+	l := hostAsleep(t, nil).event(machine.Knocked{Service: guestSSH, Source: client}, wakeAsked).pass(s).event(answer(ip4), answer(guest4))
+	l.event(machine.ServicesReady{Services: []machine.Service{guestSSH}}).want(machine.Arriving)
 }

@@ -99,6 +99,10 @@ func TestClientJoinsATest(t *testing.T) {
 			}
 		})
 	}
+	// Its events tell.
+	if began := actions[machine.WakeBegan](asleep(t, nil).event(testAsked).forget().event(knockSSH, knockSSH)); len(began) != 1 || began[0].Source != client || began[0].Test {
+		t.Errorf("the events say %+v", began)
+	}
 	// So does a person who asks for a wake.
 	asked := asleep(t, func(p *machine.Policy) { p.WakeAttempts = 1 }).event(testAsked, wakeAsked).pass(16 * s).want(machine.Asleep)
 	if got := asked.tally(); got.Wakes[machine.ByAPI] != 1 || got.Failures[machine.ByAPI] != 1 {
