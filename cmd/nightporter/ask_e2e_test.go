@@ -66,11 +66,11 @@ func TestWakeByCommand(t *testing.T) {
 // TestWakeByCommandFails: a machine that does not start is told of, with an exit
 // code.
 func TestWakeByCommandFails(t *testing.T) {
-	h := open(t, brisk+"wake: {attempts: 2, interval: 300ms}\n")
+	h := open(t, brisk+"wake: {attempts: 2, interval: 300ms, timeout: 600ms}\n")
 	nas := h.nas(func(c *lab.MachineConfig) { c.IgnoreMagic = lab.IgnoreAll })
 	h.putToSleep(nas)
 	code, out := h.asked("wake", "nas", "--wait", "20s")
-	if code != 1 || !contains(out, "magic packet 2", "nas is not awake: wake failed: no answer to 2 magic packets, for 10.77.0.10") {
+	if code != 1 || !contains(out, "magic packet 2", "nas did not wake: no answer to 2 magic packets, for 10.77.0.10") {
 		t.Errorf("exit code %d, %s", code, out)
 	}
 	code, out = h.asked("wake", "nas", "--wait", "100ms")

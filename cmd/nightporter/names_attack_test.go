@@ -131,7 +131,7 @@ func TestAttackNoiseBeforeAFailedWake(t *testing.T) {
 					t.Errorf("told %+v", m)
 				}
 			}
-			if m := h.next(hook); m.Title != "nas did not wake up" || !contains(m.Message, fmt.Sprintf("not told because of notify.rate: %d conflict (m", crowd-c.messages)) {
+			if m := h.next(hook); m.Title != "nas did not wake" || !contains(m.Message, fmt.Sprintf("not told because of notify.rate: %d conflict (m", crowd-c.messages)) {
 				t.Errorf("told %+v", m)
 			}
 		})

@@ -105,14 +105,14 @@ func TestPageWakes(t *testing.T) {
 // what happened meanwhile.
 func TestPageTellsOfAFailedWake(t *testing.T) {
 	browsertest.Need(t)
-	conf := brisk + "wake: {attempts: 2, interval: 300ms}\n"
+	conf := brisk + "wake: {attempts: 2, interval: 300ms, timeout: 600ms}\n"
 	h := openFor(t, conf, 2*time.Minute)
 	nas := h.nas(func(c *lab.MachineConfig) { c.IgnoreMagic = lab.IgnoreAll })
 	h.putToSleep(nas)
 	b := h.browse()
 	b.Click("[data-key=nas] .do button")
 	b.Until(`document.querySelector("#said p").textContent === "nas did not wake: no answer to 2 magic packets."`)
-	rowSays(b, "nas", "asleep, last wake failed", "failed after 2 magic packets")
+	rowSays(b, "nas", "asleep, did not wake", "did not wake: no answer to 2 magic packets")
 	h.unmoved(b)
 	b.Click("#news")
 	b.Until(`document.querySelector(".attention").innerText.includes("nas did not wake")`)
@@ -124,7 +124,7 @@ func TestPageTellsOfAFailedWake(t *testing.T) {
 	h.must(err)
 	h.endWithTest(h.d)
 	b.Until(following)
-	rowSays(b, "nas", "asleep", "failed after 2 magic packets")
+	rowSays(b, "nas", "asleep", "did not wake: no answer to 2 magic packets")
 	b.Until(fmt.Sprintf(`document.querySelector(".events li").innerText.includes(%q)`, journal.Asleep))
 	b.Until(`document.querySelector(".attention").innerText.includes("nas did not wake")`)
 }

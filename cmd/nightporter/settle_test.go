@@ -102,7 +102,7 @@ func TestAddressTestsAfterWeLetGo(t *testing.T) {
 			}
 			h.must(nas.PowerOn())
 		}},
-		{"boots slower than its wake may take", "wake: {attempts: 1, interval: 1s, keep: false}\n", 1300 * time.Millisecond, func(h *house, _ *lab.Machine) {
+		{"boots slower than its wake may take", "wake: {attempts: 1, interval: 1s, timeout: 1s, keep: false}\n", 1300 * time.Millisecond, func(h *house, _ *lab.Machine) {
 			_, _, err := h.d.Post(h.ctx, "/api/v1/machines/nas/wake")
 			h.must(err)
 			h.moved(0, "nas", "waking", "awake", machine.WhyAttemptsGone)

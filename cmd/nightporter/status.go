@@ -177,6 +177,9 @@ func (f *statusFlags) one(cmd *cobra.Command, client *web.Client, name string) e
 		row("paused until", moment(m.PausedUntil)+": nothing is claimed or woken; `nightporter resume` ends that")
 	}
 	row("since", momentAgo(m.Since, time.Now()))
+	if m.Arrival != nil {
+		row("waits for", printable(m.Arrival.InWords(time.Now())))
+	}
 	if m.Agentless {
 		row("agentless", "yes: it need not register")
 	}
@@ -278,7 +281,7 @@ func wakeStory(w *web.LastWake) string {
 		words += ", for " + printable(who)
 	}
 	if w.Outcome != machine.Over || w.Trigger != "" { // nothing is known of one from an old journal
-		words += ": " + outcomeWords[w.Outcome]
+		words += ": " + cameOf(w)
 	}
 	if w.BootSeconds > 0 {
 		words += fmt.Sprintf(", boot %.1f s", w.BootSeconds)
@@ -289,9 +292,16 @@ func wakeStory(w *web.LastWake) string {
 	return words
 }
 
+// cameOf says what came of a wake.
+func cameOf(w *web.LastWake) string {
+	if w.Outcome == machine.GivenUp {
+		return web.DidNotWake(w.Attempts)
+	}
+	return outcomeWords[w.Outcome]
+}
+
 var outcomeWords = map[machine.Outcome]string{
-	machine.Over: "ended without us", machine.UnderWay: "under way", machine.Served: "ready",
-	machine.Unready: "handed over unready", machine.GivenUp: "given up",
+	machine.Over: "ended without us", machine.UnderWay: "under way", machine.Served: "ready", machine.Unready: "handed over unready",
 }
 
 // sleptLately tells of today and of this week.

@@ -116,7 +116,7 @@ func (t *trial) untested(protocol string) (some []string) {
 
 // didNotWake says what to look at.
 func (t *trial) didNotWake(e journal.Event) error {
-	t.no("%s did not wake: no answer to %d rounds of magic packets%s", printable(t.name), e.Attempts, took(e.At, t.woken))
+	t.no("%s %s%s", printable(t.name), web.DidNotWake(e.Attempts), took(e.At, t.woken))
 	fmt.Fprintf(t.out, `Look at these, in this order:
   * power and network cable: is the light of the network port on while the machine is off?
   * firmware (BIOS, UEFI): Wake-on-LAN or "power on by PCI-E" on, "ErP" and "deep sleep" off

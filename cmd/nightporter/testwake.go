@@ -154,7 +154,7 @@ func (t *trial) see(ctx context.Context, e journal.Event) error {
 	if t.woken.IsZero() {
 		return t.seeSleep(ctx, e)
 	}
-	return t.seeWake(e)
+	return t.seeWake(ctx, e)
 }
 
 // seeSleep takes what happens until the first magic packet.
@@ -200,12 +200,18 @@ func (t *trial) stillUp(e journal.Event) error {
 }
 
 // seeWake takes what happens after the first magic packet.
-func (t *trial) seeWake(e journal.Event) error {
+func (t *trial) seeWake(ctx context.Context, e journal.Event) error {
 	switch e.Kind {
 	case journal.Magic:
 		t.wait("magic packets, round %d", e.Attempts)
 	case journal.Arrived:
 		t.ok("it is up%s", took(e.At, t.woken))
+		return t.seeArrival(ctx)
+	case journal.Knock, journal.Asked:
+		if e.Test {
+			return nil // it goes on
+		}
+		t.wait("this is no test any more, the wake counts: %s", printable(web.InWords(e)))
 	case journal.Settling:
 		t.wait("%s", printable(e.Reason))
 	case journal.ServiceReady:
@@ -219,4 +225,13 @@ func (t *trial) seeWake(e journal.Event) error {
 		return t.fail("it is up, but not by the magic packet: %s", printable(web.InWords(e)))
 	}
 	return nil
+}
+
+// seeArrival says what the porter waits for at a machine that is up.
+func (t *trial) seeArrival(ctx context.Context) error {
+	m, err := t.client.Machine(ctx, t.name)
+	if err == nil && m.Arrival != nil {
+		t.wait("%s", printable(m.Arrival.InWords(time.Now())))
+	}
+	return err
 }

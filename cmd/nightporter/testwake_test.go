@@ -163,12 +163,12 @@ func TestOfAMachineThatDoesNotWake(t *testing.T) {
 	t.Parallel()
 	ctx, home := newLAN(t)
 	hook := newWebhook(t, home.Porter())
-	h := openOn(ctx, t, home, brisk+"wake: {attempts: 2, interval: 300ms}\nnotify: {urls: ['"+hook.url+"']}\n")
+	h := openOn(ctx, t, home, brisk+"wake: {attempts: 2, interval: 300ms, timeout: 600ms}\nnotify: {urls: ['"+hook.url+"']}\n")
 	nas := h.nas(func(c *lab.MachineConfig) { c.IgnoreMagic = lab.IgnoreAll })
 	h.putToSleep(nas)
 	for range 2 {
 		code, out := h.asked("test", "nas")
-		if code != 1 || !contains(out, "magic packets, round 2", "nas did not wake: no answer to 2 rounds of magic packets", "ethtool -s eth0 wol g",
+		if code != 1 || !contains(out, "magic packets, round 2", "nas did not wake: no answer to 2 magic packets", "ethtool -s eth0 wol g",
 			"the packets were for "+nas.MAC().String()) {
 			t.Errorf("exit code %d, %s", code, out)
 		}

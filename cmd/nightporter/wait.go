@@ -10,7 +10,8 @@ import (
 	"nightporter/internal/web"
 )
 
-// notYet is the exit code of a wake that is not over within --wait.
+// notYet is the exit code of a wake that is not over within --wait, or over without all
+// services of its machine.
 const notYet exitCode = 2
 
 // wait looks at one wake from before it is asked for.
@@ -24,10 +25,11 @@ type wait struct {
 
 // outcome is how a wake went, as --json prints it.
 type outcome struct {
-	Machine string         `json:"machine"`
-	Awake   bool           `json:"awake"`
-	Seconds float64        `json:"seconds"` // since it was asked for
-	Event   *journal.Event `json:"event"`   // that says so; null: it was awake, or the time was over
+	Machine  string         `json:"machine"`
+	Awake    bool           `json:"awake"`               // and its services are ready
+	NotReady []string       `json:"not_ready,omitempty"` // services of a machine that answers
+	Seconds  float64        `json:"seconds"`             // since it was asked for
+	Event    *journal.Event `json:"event"`               // that says so; null: it was awake, or the time was over
 }
 
 // remember notes what has happened, so that nothing is missed of what follows.
@@ -54,7 +56,7 @@ func (w *wait) follow(ctx context.Context, limit time.Duration) (outcome, error)
 		}
 		switch e.Kind {
 		case journal.Ready, journal.Awake, journal.HandStart:
-			done.Awake, done.Event = true, &e
+			done.Awake, done.NotReady, done.Event = len(e.NotReady) == 0, e.NotReady, &e
 			return errOver
 		case journal.Failed, journal.Forgotten:
 			done.Event = &e
@@ -64,23 +66,39 @@ func (w *wait) follow(ctx context.Context, limit time.Duration) (outcome, error)
 		}
 	})
 	done.Seconds = time.Since(w.began).Round(time.Millisecond).Seconds()
-	if errors.Is(err, errOver) || ctx.Err() == nil && limited.Err() != nil {
+	switch {
+	case errors.Is(err, errOver):
 		return done, nil
+	case ctx.Err() == nil && limited.Err() != nil:
+		return done, w.lookUnready(ctx, &done)
 	}
 	return done, err
+}
+
+// lookUnready notes what the porter still waits for at the machine.
+func (w *wait) lookUnready(ctx context.Context, done *outcome) error {
+	m, err := w.client.Machine(ctx, w.name)
+	if err == nil && m.Arrival != nil {
+		done.NotReady = m.Arrival.NotReady
+	}
+	return err
 }
 
 // inWords says how the machine is.
 func (o outcome) inWords() string {
 	switch {
 	case o.Awake && o.Event == nil:
-		return "awake already; it got a magic packet all the same"
+		return "is awake already; it got a magic packet all the same"
 	case o.Awake:
-		return fmt.Sprintf("awake after %.1f s", o.Seconds)
+		return fmt.Sprintf("is awake after %.1f s", o.Seconds)
+	case len(o.NotReady) > 0:
+		return fmt.Sprintf("answers, but after %.1f s %s", o.Seconds, web.NotReady(o.NotReady))
 	case o.Event == nil:
-		return fmt.Sprintf("not awake after %.1f s", o.Seconds)
+		return fmt.Sprintf("is not awake after %.1f s", o.Seconds)
+	case o.Event.Kind == journal.Failed:
+		return web.InWords(*o.Event)
 	default:
-		return fmt.Sprintf("not awake: %s", web.InWords(*o.Event))
+		return fmt.Sprintf("is not awake: %s", web.InWords(*o.Event))
 	}
 }
 
@@ -89,7 +107,7 @@ func (o outcome) code() error {
 	switch {
 	case o.Awake:
 		return nil
-	case o.Event == nil:
+	case o.Event == nil || len(o.NotReady) > 0:
 		return notYet
 	default:
 		return exitCode(1)

@@ -14,9 +14,8 @@ import (
 const wakeHelp = `Have a porter wake one of its machines.
 
 Without --wait it returns once the porter has accepted the request. With --wait the
-events of the machine are shown until it is awake, or the wake has failed. A machine that no
-client connects to is awake once it answers; its services may take longer, and a
-connection to a sleeping machine waits for them in any case.
+events of the machine are shown until it is awake and each of its TCP services takes
+connections at one of its addresses, or the wake has failed.
 
 With --mac a magic packet goes to a card that belongs to no machine of the porter, on
 all of the porter's interfaces. What comes of it is not looked at.
@@ -24,8 +23,9 @@ all of the porter's interfaces. What comes of it is not looked at.
 ` + tokenHelp + `
 
 Exit code 0 means that the porter accepted it, and with --wait that the machine is
-awake; 2 that it is not awake within that time, or that the command line is wrong;
-1 anything else.`
+awake, its services ready; 2 that it is not awake within that time, that a service is
+not ready when the porter stops waiting for it (hold.ready_timeout), or that the command
+line is wrong; 1 anything else.`
 
 const wakeExample = `  nightporter wake tower --from raspberrypi
   nightporter wake tower --wait 2m
@@ -54,7 +54,7 @@ func newWakeCommand() *cobra.Command {
 	fs := cmd.Flags()
 	f.addTo(fs)
 	fs.StringVar(&f.mac, "mac", "", "the `MAC` of a card that belongs to no machine of the porter")
-	fs.DurationVar(&f.wait, "wait", 0, "wait until it is awake, for this `TIME` at most, such as 2m")
+	fs.DurationVar(&f.wait, "wait", 0, "wait until it is ready, for this `TIME` at most, such as 2m")
 	fs.BoolVar(&f.json, "json", false, "print one JSON object")
 	return cmd
 }
@@ -116,7 +116,7 @@ func (f *wakeFlags) wake(cmd *cobra.Command, client *web.Client, name string) er
 		return unchanged(name, "woken", explain(ctx, client, name, err))
 	}
 	if f.wait == 0 {
-		return f.tell(cmd, m, name, m.State.String())
+		return f.tell(cmd, m, name, "is "+m.State.String())
 	}
 	done := outcome{Machine: name, Awake: m.State == machine.Awake}
 	if !done.Awake {
@@ -135,6 +135,6 @@ func (f *wakeFlags) tell(cmd *cobra.Command, v any, name, words string) error {
 	if f.json {
 		return printJSON(cmd.OutOrStdout(), v)
 	}
-	_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s is %s\n", printable(name), words)
+	_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s %s\n", printable(name), printable(words))
 	return err
 }

@@ -232,6 +232,7 @@ func TestWakeOfAnAwakeMachine(t *testing.T) {
 	h.call(h.lan.Client(), nas, nas4, 22)
 	h.moved(n, "nas", "arriving", "awake", machine.WhyReady)
 	_, before := h.asked("events", "--machine", "nas")
+	attempts := h.metric(`nightporter_machine_wake_attempts_total{machine="nas"}`)
 	if code, out := h.asked("wake", "nas"); code != 0 {
 		t.Fatalf("exit code %d, %s", code, out)
 	}
@@ -241,4 +242,5 @@ func TestWakeOfAnAwakeMachine(t *testing.T) {
 		t.Errorf("told\n%s", told)
 	}
 	h.wantMetric(0, `nightporter_machine_wakes_total{machine="nas", trigger="api"}`)
+	h.wantMetric(attempts, `nightporter_machine_wake_attempts_total{machine="nas"}`)
 }

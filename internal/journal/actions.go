@@ -118,6 +118,9 @@ func eventOfMove(m machine.Moved, beside []machine.Action, wake *machine.LastWak
 			}
 		case machine.WakeFailed:
 			e.Attempts, e.Test = b.Attempts, b.Test
+		case machine.LeftUnready:
+			e.NotReady = machine.Names(b.Services)
+			continue
 		default:
 			continue
 		}

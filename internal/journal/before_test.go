@@ -43,7 +43,7 @@ func before() []Record {
 	}
 	for i, kind := range []Kind{Refused, Settling, Asleep, Knock, Asked, Magic, Arrived, Ready, Failed, HandStart, Awake, Conflict, ConflictOver, Suppressed} {
 		e := fullEvent()
-		e.Kind, e.Attempts, e.Until, e.Test = kind, i, time.Time{}, false
+		e.Kind, e.Attempts, e.Until, e.NotReady, e.Test = kind, i, time.Time{}, nil, false
 		tell(e, nil)
 	}
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -63,6 +64,7 @@ func fullEventText() Event {
 	e := fullEvent()
 	long := strings.Repeat("\x01", 2*maxText)
 	e.Machine, e.Service, e.Trigger, e.By, e.Reason = long, long, long, long, long
+	e.NotReady = slices.Repeat([]string{long}, 30)
 	e.bound()
 	return e
 }

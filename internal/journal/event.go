@@ -3,6 +3,7 @@ package journal
 import (
 	"encoding/json"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -67,6 +68,7 @@ type Event struct {
 	Ready    time.Duration // from the first magic packet to the hand-over
 	Slept    time.Duration
 	Until    time.Time // the end of a pause
+	NotReady []string  // services that could not take clients at the hand-over
 	Test     bool      // it belongs to a test: a failure is none to be told of
 }
 
@@ -88,6 +90,7 @@ type eventForm struct {
 	Ready    seconds        `json:"ready_seconds,omitempty"`
 	Slept    seconds        `json:"slept_seconds,omitempty"`
 	Until    moment         `json:"until,omitzero"`
+	NotReady []string       `json:"not_ready,omitempty"`
 	Test     bool           `json:"test,omitempty"`
 }
 
@@ -97,7 +100,7 @@ func (e Event) MarshalJSON() ([]byte, error) {
 		Seq: e.Seq, At: moment{e.At}, Kind: e.Kind, Machine: e.Machine, MAC: e.MAC, IP: e.IP, Source: e.Source,
 		Service: e.Service, Trigger: e.Trigger, By: e.By, Reason: e.Reason, Attempts: e.Attempts,
 		Boot: inSeconds(e.Boot), Ready: inSeconds(e.Ready), Slept: inSeconds(e.Slept),
-		Until: moment{e.Until}, Test: e.Test,
+		Until: moment{e.Until}, NotReady: e.NotReady, Test: e.Test,
 	})
 }
 
@@ -112,7 +115,7 @@ func (e *Event) UnmarshalJSON(b []byte) error {
 		Seq: f.Seq, At: f.At.Time, Kind: f.Kind, Machine: f.Machine, MAC: f.MAC, IP: f.IP, Source: f.Source,
 		Service: f.Service, Trigger: f.Trigger, By: f.By, Reason: f.Reason, Attempts: f.Attempts,
 		Boot: f.Boot.duration(), Ready: f.Ready.duration(), Slept: f.Slept.duration(),
-		Until: f.Until.Time, Test: f.Test,
+		Until: f.Until.Time, NotReady: f.NotReady, Test: f.Test,
 	}
 	return nil
 }
@@ -120,10 +123,23 @@ func (e *Event) UnmarshalJSON(b []byte) error {
 // maxText bounds a text of an event, in bytes: some come from the network.
 const maxText = 256
 
+// Bounds of a list of services, each of which is shorter.
+const (
+	maxNotReady = 8
+	maxService  = 64
+)
+
 // bound makes e fit to be kept, whoever wrote its texts.
 func (e *Event) bound() {
 	for _, s := range []*string{&e.Machine, &e.Service, &e.Trigger, &e.By, &e.Reason} {
 		*s = bounded(*s)
+	}
+	e.NotReady = e.NotReady[:min(maxNotReady, len(e.NotReady))]
+	for i, s := range e.NotReady {
+		if len(s) > maxService {
+			e.NotReady = slices.Clone(e.NotReady)
+			e.NotReady[i] = shortened(s, maxService)
+		}
 	}
 }
 

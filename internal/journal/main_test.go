@@ -74,6 +74,7 @@ func fullEvent() Event {
 		At: night, Kind: Knock, Machine: "nas", MAC: macOf(1), IP: netip.MustParseAddr("10.77.0.20"),
 		Source: netip.MustParseAddrPort("[fd77::9]:40000"), Service: "10.77.0.20:22/tcp", Trigger: "tcp", By: "b", Reason: "r",
 		Attempts: 3, Boot: 12345678 * time.Microsecond, Ready: 15 * time.Second, Slept: 9 * time.Hour, Until: night.Add(time.Hour), Test: true,
+		NotReady: []string{"10.77.0.20:445/tcp"},
 	}
 }
 

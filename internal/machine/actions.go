@@ -140,6 +140,9 @@ type (
 		Test        bool
 	}
 
+	// LeftUnready: these services were not ready when the machine was handed over.
+	LeftUnready struct{ Services []Service }
+
 	// WakeFailed: so many rounds of magic packets brought nothing, and nobody tries any more.
 	WakeFailed struct {
 		Trigger  Trigger
@@ -213,6 +216,7 @@ func (WakeBegan) action()      {}
 func (MagicRequested) action() {}
 func (KnockIgnored) action()   {}
 func (WakeEnded) action()      {}
+func (LeftUnready) action()    {}
 func (WakeFailed) action()     {}
 func (ConflictSeen) action()   {}
 func (ConflictOver) action()   {}

@@ -7,7 +7,7 @@ import (
 
 func (m woken) enterArriving(now time.Time) {
 	w := &m.wake
-	w.arrived = now
+	w.arrived, w.ready = now, nil
 	m.presence = doubt(now)
 	for i := range m.addrs.all {
 		m.addrs.all[i].inUse = false
@@ -22,12 +22,44 @@ func (m woken) enterArriving(now time.Time) {
 	m.tickArriving(now)
 }
 
-// handOver tells for which services clients wait. At an address that was left to
+// handOver tells which services are waited for.
+func (m woken) handOver() { m.do(HandOver{Services: m.waitedFor()}) }
+
+// waitedFor returns the services that are waited for. At an address that was left to
 // another host the machine will never answer, and it may have registered anew.
-func (m woken) handOver() {
-	m.do(HandOver{Services: slices.DeleteFunc(slices.Clone(m.wake.services), func(s Service) bool {
+func (m woken) waitedFor() []Service {
+	return slices.DeleteFunc(slices.Clone(m.wake.services), func(s Service) bool {
 		return m.Conceded(s.Addr) || !m.spec.Serves(s)
-	})})
+	})
+}
+
+// notReady returns those of them that cannot take clients yet. What no client knocked at
+// may be ready at another address of the same host instead: the requester of a wake can
+// use either.
+func (m woken) notReady() []Service {
+	w := &m.wake
+	return slices.DeleteFunc(m.waitedFor(), func(s Service) bool {
+		either := !w.began.Test && !slices.Contains(w.knocked, s)
+		return slices.ContainsFunc(w.ready, func(r Service) bool {
+			return r == s || either && r.Port == s.Port && m.spec.Owner(r.Addr) == m.spec.Owner(s.Addr)
+		})
+	})
+}
+
+// Arrival is what is waited for at a machine that is up. The zero Arrival is that of a
+// machine that does not arrive.
+type Arrival struct {
+	Since    time.Time // it answers
+	Until    time.Time // it is handed over then, whatever is ready
+	NotReady []Service // empty: it is asked whether it uses its addresses
+}
+
+// Arrival returns what is waited for at the machine.
+func (m *Machine) Arrival(now time.Time) Arrival {
+	if m.state != Arriving {
+		return Arrival{}
+	}
+	return Arrival{Since: m.wake.arrived, Until: m.woken().givesUp(now), NotReady: m.woken().notReady()}
 }
 
 func (m woken) tickArriving(now time.Time) {
@@ -35,7 +67,7 @@ func (m woken) tickArriving(now time.Time) {
 	switch {
 	case m.off(now, m.policy.ProbeMisses, startSilence):
 		m.wasFirmware(now)
-	case m.unready(now):
+	case !now.Before(m.givesUp(now)):
 		m.arrive(now, WhyNotReady)
 	default:
 		m.askArriving(now)
@@ -68,8 +100,9 @@ func (m woken) servicesReady(now time.Time, e ServicesReady) {
 	if m.testing() {
 		m.tellReady(now, e.Services)
 	}
+	m.wake.ready = append(m.wake.ready, e.Services...)
 	switch {
-	case e.All:
+	case e.All || len(e.Services) > 0 && len(m.notReady()) == 0:
 		m.arrive(now, WhyReady)
 	case len(e.Services) > 0:
 		m.do(AdmitClients{Services: e.Services})
@@ -79,6 +112,9 @@ func (m woken) servicesReady(now time.Time, e ServicesReady) {
 // arrive ends the wake: the machine has its addresses back.
 func (m woken) arrive(now time.Time, why Reason) {
 	w := &m.wake
+	if left := m.notReady(); why == WhyNotReady && len(left) > 0 {
+		m.do(LeftUnready{Services: left})
+	}
 	m.addrs.returnAll(now)
 	if w.attempts > 0 {
 		l := &m.lastWake

@@ -114,3 +114,16 @@ func TestGuestWithAnotherMAC(t *testing.T) {
 		t.Errorf("the guest's address: %+v", got)
 	}
 }
+
+// TestGuestIsNotWaitedForWhereTheHostIsAskedFor, but for a test.
+func TestGuestIsNotWaitedForWhereTheHostIsAskedFor(t *testing.T) {
+	for ask, want := range map[machine.Event][]machine.Service{wakeAsked: {ssh}, testAsked: {ssh, guestSSH}} {
+		l := hostAsleep(t, nil).event(ask).pass(s).forget().event(answer(ip4))
+		if over := actions[machine.HandOver](l); len(over) != 1 || !slices.Equal(over[0].Services, want) {
+			t.Errorf("%+v waits for %v, want %v", ask, over, want)
+		}
+	}
+	// That a guest is ready says nothing of its host.
+	l := hostAsleep(t, nil).event(machine.Knocked{Service: guestSSH, Source: client}, wakeAsked).pass(s).event(answer(ip4), answer(guest4))
+	l.event(machine.ServicesReady{Services: []machine.Service{guestSSH}}).want(machine.Arriving)
+}

@@ -13,7 +13,7 @@ type Policy struct {
 	WatchInterval time.Duration // between two probes of a machine that is awake; 0: none
 	WakeAttempts  int           // rounds of magic packets of one wake
 	WakeInterval  time.Duration // between two of them
-	WakeTimeout   time.Duration // how long a wake, and the wait for a service, go on while a client tries
+	WakeTimeout   time.Duration // how long a wake goes on that is waited for, and the wait for a service while a client tries
 	Keep          bool          // keep a machine whose wake failed
 	Holdoff       time.Duration // no magic packet sooner than this after the claim
 	ReadyTimeout  time.Duration // from the first proof of life to a handover to a service that is not ready

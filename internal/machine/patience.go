@@ -24,7 +24,7 @@ func nextMagic(since, interval time.Duration) time.Duration {
 }
 
 // continueRounds sends the next magic packet. After the last round they go on while
-// a client tries: the card may have been deaf all the time.
+// it is waited for: the card may have been deaf all the time.
 func (m woken) continueRounds(now time.Time) {
 	w, interval := &m.wake, m.policy.WakeInterval
 	first := w.attempts == 0
@@ -35,7 +35,7 @@ func (m woken) continueRounds(now time.Time) {
 	switch round := int(since/interval) + 1; {
 	case round == w.attempts:
 		m.magic(round, true)
-	case round <= m.policy.WakeAttempts || w.tries.going(now):
+	case round <= m.policy.WakeAttempts || w.wanted(now):
 		w.attempts, m.lastWake.Attempts = round, round
 		m.magic(round, false)
 	}
@@ -46,22 +46,26 @@ func (m woken) continueRounds(now time.Time) {
 	}
 }
 
+// wanted reports whether a wake goes on until wake.timeout: a client tries, or its
+// requester waits.
+func (w *wake) wanted(now time.Time) bool { return w.asked || w.tries.going(now) }
+
 // inVain reports whether a wake has failed: its rounds are over, and the longest boot
-// that is known of the machine as well, by half as much again. While a client
-// tries, wake.timeout is.
+// that is known of the machine as well, by half as much again. While it is waited for,
+// wake.timeout is.
 func (m woken) inVain(now time.Time) bool {
 	w := &m.wake
 	if w.attempts == 0 || now.Before(w.notBefore) {
 		return false
 	}
 	rounds := time.Duration(m.policy.WakeAttempts) * m.policy.WakeInterval
-	return m.over(now, now.Sub(w.firstMagic), max(rounds, m.takes.Boot*3/2))
+	return now.Sub(w.firstMagic) >= m.patience(w.wanted(now), max(rounds, m.takes.Boot*3/2))
 }
 
-// unready reports whether the clients of a machine that is up have waited for their
-// services long enough. They wait as long as for a wake.
-func (m woken) unready(now time.Time) bool {
-	return m.over(now, now.Sub(m.wake.arrived), max(m.readyTimeout(), m.takes.Services*3/2))
+// givesUp returns when a machine that is up is handed over although a service is not
+// ready. Clients that try wait for their services as long as for a wake.
+func (m woken) givesUp(now time.Time) time.Time {
+	return m.wake.arrived.Add(m.patience(m.wake.tries.going(now), max(m.readyTimeout(), m.takes.Services*3/2)))
 }
 
 // readyTimeout returns how long the slowest of the services may take that clients wait
@@ -80,13 +84,13 @@ func (m woken) readyTimeout() (longest time.Duration) {
 	return longest
 }
 
-// over reports whether what has been waited for that long is given up: after least,
-// and while a client tries after wake.timeout.
-func (m woken) over(now time.Time, waited, least time.Duration) bool {
-	if m.wake.tries.going(now) {
-		least = max(least, m.policy.WakeTimeout)
+// patience returns how long something is waited for: least, and wake.timeout where it is
+// wanted.
+func (m woken) patience(wanted bool, least time.Duration) time.Duration {
+	if wanted {
+		return max(least, m.policy.WakeTimeout)
 	}
-	return waited >= least
+	return least
 }
 
 // tries tells whether a client still tries.

@@ -81,3 +81,12 @@ func (s Service) String() string {
 	}
 	return netip.AddrPortFrom(s.Addr, s.Number).String() + "/" + s.Protocol.String()
 }
+
+// Names returns the services as String does.
+func Names(services []Service) []string {
+	names := make([]string, len(services))
+	for i, s := range services {
+		names[i] = s.String()
+	}
+	return names
+}

@@ -34,6 +34,7 @@ type Status struct {
 	Suppressed [len(Suppressions)]uint64 // packets that did not wake it, by reason
 	Ignored    []Ignored                 // of these the last ones, the latest first
 
+	Arrival     Arrival       // in Arriving; the porter fills it in
 	PausedUntil time.Time     // zero: it is not paused
 	Registered  time.Time     // when it registered last; zero if it never did
 	WakeTimeout time.Duration // see Policy

@@ -3,14 +3,15 @@ package machine
 import "time"
 
 // A test is a wake that shows whether waking works. It counts neither as a wake nor as
-// a failure, and waits for all TCP services. A client that joins it makes it count.
+// a failure. A client or a requester that joins it while the machine is off makes it
+// a wake of its own.
 
-// tested returns the services that a test waits for: a UDP service can only be asked
-// with the datagram of a client.
-func (as *addresses) tested() (all []Service) {
+// requested returns the services that a wake waits for which was asked for, and with
+// guests those of guests: a UDP service can only be asked with the datagram of a client.
+func (as *addresses) requested(guests bool) (all []Service) {
 	for i := range as.all {
 		a := &as.all[i]
-		if a.reason != "" || a.standing == Conceded {
+		if a.reason != "" || a.standing == Conceded || a.Guest() && !guests {
 			continue
 		}
 		for _, p := range a.Ports {
@@ -30,16 +31,22 @@ func (m *Machine) testing() bool {
 // counts reports whether a wake counts, or what happens without any.
 func (w *wake) counts() bool { return w == nil || !w.began.Test }
 
-// endTest has a test count that a client joins: its failure is one for that client.
-func (m woken) endTest() {
+// arrivedByTest reports whether a test has brought the machine up: a client that comes
+// then has not woken it.
+func (m *Machine) arrivedByTest() bool { return m.state == Arriving && m.testing() }
+
+// endTest makes a test the wake of the one that joins it, and counts it: its failure is
+// one for that client.
+func (m woken) endTest(joins WakeBegan) {
 	w := m.current()
 	if w.counts() {
 		return
 	}
-	w.began.Test = false
+	joins.GoesOn, joins.Repeated = w.began.GoesOn, m.failures > 0
+	w.began = joins
 	if w.began.GoesOn { // it has begun, and was not counted then
-		m.tally.Wakes[w.began.Trigger]++
-		m.lastWake.Test = false
+		m.countWake(m.lastWake.At, w)
+		m.do(w.began)
 	}
 }
 

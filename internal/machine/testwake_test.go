@@ -78,7 +78,7 @@ func TestOfAMachineThatDoesNotSleep(t *testing.T) {
 	l.pass(200 * time.Millisecond).want(machine.Waking)
 }
 
-// TestClientJoinsATest, which counts from then on.
+// TestClientJoinsATest before the machine is up: it is the client's wake from then on.
 func TestClientJoinsATest(t *testing.T) {
 	for name, l := range map[string]*life{
 		"before": newLife(t, func(p *machine.Policy) { p.WakeAttempts = 1 }).event(registered, testAsked, knockSSH).pass(3 * s),
@@ -87,14 +87,21 @@ func TestClientJoinsATest(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			l.t = t
 			l.want(machine.Waking).pass(20 * s).want(machine.Asleep)
-			got := l.tally()
-			if got.Wakes[machine.ByAPI] != 1 || got.Failures[machine.ByAPI] != 1 || l.m.LastWake().Test || l.m.Memory().Failures != 1 {
-				t.Errorf("tally %+v, last wake %+v", got, l.m.LastWake())
+			got, last := l.tally(), l.m.LastWake()
+			if got.Wakes[machine.ByTCP] != 1 || got.Failures[machine.ByTCP] != 1 || l.counted() != 2 || l.m.Memory().Failures != 1 {
+				t.Errorf("tally %+v", got)
+			}
+			if last.Test || last.Trigger != machine.ByTCP || last.Service != ssh || last.Outcome != machine.GivenUp {
+				t.Errorf("last wake %+v", last)
 			}
 			if n := l.m.Status().Knocks.Of(ssh.Port); n != 1 {
 				t.Errorf("%d knocks", n)
 			}
 		})
+	}
+	// Its events tell.
+	if began := actions[machine.WakeBegan](asleep(t, nil).event(testAsked).forget().event(knockSSH, knockSSH)); len(began) != 1 || began[0].Source != client || began[0].Test {
+		t.Errorf("the events say %+v", began)
 	}
 	// So does a person who asks for a wake.
 	asked := asleep(t, func(p *machine.Policy) { p.WakeAttempts = 1 }).event(testAsked, wakeAsked).pass(16 * s).want(machine.Asleep)
@@ -106,5 +113,20 @@ func TestClientJoinsATest(t *testing.T) {
 	l.event(knockSSH)
 	if got := l.tally(); got.Wakes[machine.ByAPI] != 0 || got.Wakes[machine.ByTCP] != 1 {
 		t.Errorf("tally %+v", got)
+	}
+}
+
+// TestClientComesAfterTheArrivalOfATest: it has woken nothing, however long the machine's
+// services take, and neither has a request.
+func TestClientComesAfterTheArrivalOfATest(t *testing.T) {
+	l := asleep(t, nil).event(testAsked).pass(5 * s).event(answer(ip4)).want(machine.Arriving)
+	l.event(knockSSH, knockGame).up(s).event(knockSSH, wakeAsked).up(59*s).event(knockSSH).up(s).reason(machine.Arriving, machine.Awake, machine.WhyNotReady)
+	if n := l.counted(); n != 0 || len(l.m.Status().Knocks) != 0 || !l.m.LastWake().Test {
+		t.Errorf("%d counted: %+v, knocks %+v, last wake %+v", n, l.tally(), l.m.Status().Knocks, l.m.LastWake())
+	}
+	// That was firmware: the client still wants the machine.
+	l = asleep(t, nil).event(testAsked).pass(5*s).event(answer(ip4), knockSSH).pass(4 * s).want(machine.Waking).event(knockSSH)
+	if got := l.tally(); got.Wakes[machine.ByTCP] != 1 || l.m.LastWake().Test {
+		t.Errorf("tally %+v, last wake %+v", got, l.m.LastWake())
 	}
 }

@@ -25,7 +25,10 @@ const (
 // wake is one wake from its reason to its end.
 type wake struct {
 	began    WakeBegan
-	services []Service // knocked on so far
+	services []Service // that are waited for
+	knocked  []Service // of these, those that clients knocked at
+	ready    []Service // since it arrived: those that can take clients
+	asked    bool      // its requester waits, as a client that tries does
 	attempts int       // rounds of magic packets begun
 	tries    tries     // of the clients
 
@@ -48,14 +51,17 @@ func (m woken) knock(now time.Time, e Knocked) {
 	w := wake{
 		began:    WakeBegan{Trigger: e.Service.Protocol.trigger(), Service: e.Service, Source: e.Source},
 		services: []Service{e.Service},
+		knocked:  []Service{e.Service},
 	}
 	if m.state == Asleep && now.Before(m.retryAt) {
 		m.do(DropPackets{}) // what waits now must not fill the hold
 		m.do(KnockIgnored(e))
 		return
 	}
-	m.countKnock(e.Service.Port)
-	m.endTest()
+	if !m.arrivedByTest() {
+		m.countKnock(e.Service.Port)
+		m.endTest(w.began)
+	}
 	w.tries.note(now)
 	switch m.state {
 	case Settling:
@@ -84,7 +90,7 @@ func (m woken) countKnock(p Port) {
 	if m.state == Awake {
 		return
 	}
-	if w := m.current(); w != nil && w.counts() && slices.ContainsFunc(w.services, func(s Service) bool { return s.Port == p }) {
+	if w := m.current(); w != nil && slices.ContainsFunc(w.knocked, func(s Service) bool { return s.Port == p }) {
 		return
 	}
 	m.knocks = m.knocks.with(p)
@@ -106,22 +112,33 @@ func (m woken) current() *wake {
 // add notes a further knock, and reports whether it is at a new service.
 func (w *wake) add(now time.Time, s Service) bool {
 	w.tries.note(now)
-	if slices.Contains(w.services, s) {
-		return false
+	if !slices.Contains(w.knocked, s) {
+		w.knocked = append(w.knocked, s)
 	}
-	w.services = append(w.services, s)
-	return true
+	return w.wait([]Service{s})
+}
+
+// wait has the wake wait for services, and reports whether one is new.
+func (w *wake) wait(services []Service) (more bool) {
+	for _, s := range services {
+		if !slices.Contains(w.services, s) {
+			w.services, more = append(w.services, s), true
+		}
+	}
+	return more
 }
 
 func (m woken) requestWake(now time.Time, e WakeAsked) {
 	if m.isPaused() {
 		return
 	}
-	w := wake{began: WakeBegan{Trigger: e.Trigger, By: e.By, Test: e.Test}}
-	if e.Test {
-		w.services = m.addrs.tested()
-	} else {
-		m.endTest()
+	w := wake{
+		began:    WakeBegan{Trigger: e.Trigger, By: e.By, Test: e.Test},
+		services: m.addrs.requested(e.Test),
+		asked:    true,
+	}
+	if !e.Test && !m.arrivedByTest() {
+		m.endTest(w.began)
 	}
 	switch m.state {
 	case Awake:
@@ -139,10 +156,22 @@ func (m woken) requestWake(now time.Time, e WakeAsked) {
 		}
 		if m.pending == nil {
 			m.pending = &w
+		} else if !e.Test {
+			m.pending.join(w)
 		}
 	case Asleep:
 		m.beginWake(now, w)
+	case Waking, Arriving:
+		if !e.Test && m.wake.join(w) && m.state == Arriving {
+			m.handOver()
+		}
 	}
+}
+
+// join has a wake wait for what a further request wants, and reports whether that is more.
+func (w *wake) join(request wake) bool {
+	w.asked = true
+	return w.wait(request.services)
 }
 
 func (m woken) beginWake(now time.Time, w wake) {
@@ -153,11 +182,7 @@ func (m woken) beginWake(now time.Time, w wake) {
 	}
 	w.began.Repeated = m.failures > 0 && w.counts()
 	if !w.began.GoesOn {
-		b := w.began
-		m.lastWake = LastWake{At: now, Trigger: b.Trigger, Service: b.Service, Source: b.Source, By: b.By, Outcome: UnderWay, Test: b.Test}
-		if w.counts() {
-			m.tally.Wakes[b.Trigger]++
-		}
+		m.countWake(now, &w)
 	}
 	m.do(w.began)
 	w.began.GoesOn = true // if it has to begin again
@@ -169,6 +194,17 @@ func (m woken) beginWake(now time.Time, w wake) {
 	}
 	m.report(now, Waking, why, w.began.Repeated)
 	m.tickWaking(now)
+}
+
+// countWake counts a wake that began then, and tells of it from now on.
+func (m woken) countWake(began time.Time, w *wake) {
+	b := w.began
+	m.lastWake = LastWake{
+		At: began, Trigger: b.Trigger, Service: b.Service, Source: b.Source, By: b.By, Outcome: UnderWay, Attempts: w.attempts, Test: b.Test,
+	}
+	if w.counts() {
+		m.tally.Wakes[b.Trigger]++
+	}
 }
 
 // postponeWake keeps the present wake for when the machine is asleep again.
@@ -337,14 +373,18 @@ func (m woken) foundElsewhere(now time.Time) {
 }
 
 // magicOnRequest sends a magic packet to a machine that does not sleep as far as is
-// known. That is no wake.
+// known. That is no wake, and the packet is none of a wake's attempts.
 func (m woken) magicOnRequest(e WakeAsked) {
 	m.do(MagicRequested{Trigger: e.Trigger, By: e.By, State: m.state})
-	m.magic(1, false)
+	m.sendMagic(1, false)
 }
 
-// magic sends a magic packet and counts it.
+// magic sends a magic packet of a wake and counts it.
 func (m woken) magic(attempt int, again bool) {
 	m.tally.Attempts++
+	m.sendMagic(attempt, again)
+}
+
+func (m woken) sendMagic(attempt int, again bool) {
 	m.do(SendMagic{Attempt: attempt, Again: again, Repeated: m.failures > 0 && !m.testing()})
 }

@@ -52,7 +52,7 @@ func parsed(t *testing.T, raw string) Target {
 	return target
 }
 
-var hello = Message{Title: "nas did not wake up", Text: "nas did not wake up: Ünïcode, 6 magic packets."}
+var hello = Message{Title: "nas did not wake", Text: "nas did not wake: Ünïcode, 6 magic packets."}
 
 // The services as they are, over HTTP on the loopback.
 func TestDelivers(t *testing.T) {

@@ -119,8 +119,8 @@ func simple(name, what string) Message {
 
 func failed(e, began journal.Event) Message {
 	name := plain(e.Machine)
-	m := Message{Title: name + " did not wake up"}
-	m.Text = fmt.Sprintf("%s did not wake up: nothing was heard of it after %d magic packets", name, e.Attempts)
+	m := Message{Title: name + " did not wake"}
+	m.Text = fmt.Sprintf("%s did not wake: no answer to %d magic packets", name, e.Attempts)
 	if took := e.At.Sub(began.At); began.Kind != "" && took >= 0 { // unless the clock was set
 		m.Text += fmt.Sprintf(", the first %s ago", took.Round(time.Second))
 	}

@@ -48,7 +48,7 @@ func TestAttackNoiseSilencesAlarm(t *testing.T) {
 				}
 				texts := k.post(target("a")).texts()
 				for i := range 3 {
-					if n := len(texts); n != noisy+3 || !strings.HasPrefix(texts[noisy+i], fmt.Sprintf("nas%d did not wake up", i)) {
+					if n := len(texts); n != noisy+3 || !strings.HasPrefix(texts[noisy+i], fmt.Sprintf("nas%d did not wake", i)) {
 						t.Fatalf("of %d messages the last are %q", n, texts[noisy:])
 					}
 				}

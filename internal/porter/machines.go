@@ -122,7 +122,7 @@ func (l *loop) configure(specs []machine.Spec) error {
 		case known && spec.Agentless:
 			changed[spec.MAC] = l.retire(e)
 		default:
-			l.dismiss(e)
+			l.dismiss(e, known)
 		}
 		e.configured = nil
 	}
@@ -154,12 +154,22 @@ func (l *loop) retire(e *entry) machine.Memory {
 
 // dismiss is retire for a machine that the configuration does not name, or does
 // not call agentless, any more.
-func (l *loop) dismiss(e *entry) {
+func (l *loop) dismiss(e *entry, configured bool) {
 	l.retire(e)
 	if e.Spec().Agentless {
-		l.log.Info("machine no longer monitored", "event", "forgotten", "machine", e, "mac", e.Spec().MAC)
-		forgetMemory(l.journal, e.Spec(), noLongerAgentless)
+		why := whyForgotten(configured)
+		l.log.Info("machine forgotten", "event", "forgotten", "machine", e, "mac", e.Spec().MAC, "reason", why)
+		forgetMemory(l.journal, e.Spec(), why)
 	}
+}
+
+// whyForgotten is why a machine is forgotten that has never registered, and that the
+// configuration may still name.
+func whyForgotten(configured bool) string {
+	if configured {
+		return noLongerAgentless
+	}
+	return leftConfiguration
 }
 
 // reload takes over a new configuration.
@@ -222,7 +232,7 @@ func (l *loop) resume(mem machine.Memory, until, now time.Time) {
 	switch {
 	case !mem.Registered.IsZero():
 	case configured == nil || !configured.Agentless:
-		forgetMemory(l.journal, mem.Spec, noLongerAgentless)
+		forgetMemory(l.journal, mem.Spec, whyForgotten(configured != nil))
 		return
 	default: // the configuration alone speaks for it
 		mem.Spec = *configured
@@ -241,8 +251,11 @@ func (l *loop) resume(mem machine.Memory, until, now time.Time) {
 	}
 }
 
-// noLongerAgentless is why a machine is forgotten that waits for its registration now.
-const noLongerAgentless = "no longer agentless"
+// leftConfiguration is why a machine is forgotten that has never registered.
+const leftConfiguration = "its entry was removed from the configuration"
+
+// noLongerAgentless is why one is forgotten that waits for its registration now.
+const noLongerAgentless = "its entry in the configuration does not say agentless: true any more"
 
 // forgetMemory has the journal forget a machine that the loop does not know.
 func forgetMemory(log eventLog, spec machine.Spec, why string) {

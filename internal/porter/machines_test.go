@@ -168,10 +168,11 @@ func TestReloadEndsTheWatch(t *testing.T) {
 		name string
 		then []machine.Spec
 		want []string
+		why  string
 	}{
-		{"removed", nil, nil},
-		{"agentless no more", []machine.Spec{nas()}, []string{"nas"}},
-		{"another has its name", []machine.Spec{named(tv(), "nas")}, []string{"nas"}},
+		{"removed", nil, nil, leftConfiguration},
+		{"agentless no more", []machine.Spec{nas()}, []string{"nas"}, noLongerAgentless},
+		{"another has its name", []machine.Spec{named(tv(), "nas")}, []string{"nas"}, leftConfiguration},
 	} {
 		for _, asleep := range []bool{false, true} {
 			t.Run(c.name, func(t *testing.T) {
@@ -191,8 +192,8 @@ func TestReloadEndsTheWatch(t *testing.T) {
 					if owners := x.announced(nas4); asleep && !slices.Equal(owners, []machine.MAC{nasMAC}) {
 						t.Errorf("announced at %v", owners)
 					}
-					if last := x.events.last(); last.Forgotten != nasMAC || last.Event.Kind != journal.Forgotten {
-						t.Error("the journal goes on to remember it")
+					if last := x.events.last(); last.Forgotten != nasMAC || last.Event.Kind != journal.Forgotten || last.Event.Reason != c.why {
+						t.Errorf("the journal goes on to remember it, or says %q, want %q", last.Event.Reason, c.why)
 					}
 					x.pass(time.Minute)
 					x.unwatched()

@@ -48,6 +48,8 @@ func wakeAttrs(a machine.Action) []slog.Attr {
 			return []slog.Attr{boot}
 		}
 		return []slog.Attr{boot, slog.Duration("ready", round(a.Ready))}
+	case machine.LeftUnready:
+		return []slog.Attr{slog.Any("not_ready", machine.Names(a.Services))}
 	case machine.WakeFailed:
 		return []slog.Attr{slog.String("trigger", a.Trigger.String()), slog.Int("attempts", a.Attempts)}
 	}

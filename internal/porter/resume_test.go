@@ -188,7 +188,7 @@ func TestResumeOfAMachineThatDoesNotRegister(t *testing.T) {
 		if e := x.machine(tv()); e.State() != machine.Awake || e.nic != nil {
 			t.Errorf("tv is %v", e.State())
 		}
-		if !slices.ContainsFunc(x.events.records, func(r journal.Record) bool { return r.Forgotten == tvMAC }) {
+		if !slices.ContainsFunc(x.events.records, func(r journal.Record) bool { return r.Forgotten == tvMAC && r.Event.Reason == noLongerAgentless }) {
 			t.Error("the journal goes on to remember a machine that is agentless no more")
 		}
 		// One that cannot be seen at present is not forgotten.

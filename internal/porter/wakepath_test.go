@@ -3,6 +3,7 @@ package porter
 import (
 	"errors"
 	"net/netip"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -151,7 +152,7 @@ func TestWakeCommand(t *testing.T) {
 
 		x.loop.waker().commandFailed(job, errors.New("exit status 3"))
 		last := x.events.last().Event
-		if want := (journal.Event{Kind: journal.CommandFailed, At: last.At, Seq: last.Seq, Machine: "nas", MAC: nasMAC, Attempts: 1, Reason: "exit status 3"}); last != want {
+		if want := (journal.Event{Kind: journal.CommandFailed, At: last.At, Seq: last.Seq, Machine: "nas", MAC: nasMAC, Attempts: 1, Reason: "exit status 3"}); !reflect.DeepEqual(last, want) {
 			t.Errorf("event %+v, want %+v", last, want)
 		}
 

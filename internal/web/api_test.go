@@ -63,6 +63,13 @@ const nasJSON = `{
       "reason": "the network is out"
     }
   ],
+  "arrival": {
+    "since": "2026-01-02T00:00:00Z",
+    "until": "2026-01-02T00:01:00Z",
+    "not_ready": [
+      "192.0.2.5:22/tcp"
+    ]
+  },
   "last_wake": {
     "at": "2026-01-01T23:00:00Z",
     "outcome": "ready",

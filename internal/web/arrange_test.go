@@ -29,7 +29,7 @@ func TestPageAnnouncesProblems(t *testing.T) {
 	before := evaluated(t, firstRow, b.Eval)
 	h.fails("tower")
 	b.Until(`document.getElementById("news").innerText === "1 new problem" && document.getElementById("news").checkVisibility()`)
-	b.Until(`document.querySelector("[data-key=tower] .state").innerText.includes("last wake failed")`)
+	b.Until(`document.querySelector("[data-key=tower] .state").innerText.includes("did not wake")`)
 	if got := evaluated(t, inBand, b.Eval); got != "printer" {
 		t.Errorf("the band tells of %s already", got)
 	}

@@ -73,10 +73,7 @@ func failedWakes(all []machine.Status, up map[string]time.Time, now time.Time) (
 			continue
 		}
 		at := momentOf(s.LastWake.At, now)
-		text := packets(s.LastWake.Attempts)
-		if text == "" {
-			text = "no answer"
-		}
+		text := "no answer" + ifAny(" to ", packets(s.LastWake.Attempts))
 		found = append(found, notice{
 			Key: "wake:" + s.Name + ":" + at.Stamp, Name: s.Name, Lead: "did not wake", At: &at,
 			Text: "(" + text + ", " + whyWoken(&s.LastWake) + ").", Hint: "Check power, cable and Wake-on-LAN.",

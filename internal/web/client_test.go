@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -45,7 +46,7 @@ func TestClientReadsEvents(t *testing.T) {
 		if err != nil {
 			t.Errorf("%s: %v", tt.name, err)
 		}
-		if diff := cmp.Diff(tt.want, got, cmp.Comparer(func(a, b journal.Event) bool { return a == b })); diff != "" {
+		if diff := cmp.Diff(tt.want, got, cmp.Comparer(func(a, b journal.Event) bool { return reflect.DeepEqual(a, b) })); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", tt.name, diff)
 		}
 	}

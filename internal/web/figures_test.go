@@ -54,7 +54,7 @@ func TestPageTellsLastWakes(t *testing.T) {
 		"unready": {machine.LastWake{At: at, Service: ssh, Source: netip.MustParseAddrPort("[2001:db8::9]:0"), Outcome: machine.Unready, Ready: time.Minute},
 			[]string{">not ready after 60.0 s<", "</span>2001:db8::9 for ssh 22 · ", `class="out bad"`}},
 		"failed": {machine.LastWake{At: at, Service: ssh, Outcome: machine.GivenUp, Attempts: 1},
-			[]string{">failed after 1 magic packet<", "</span>an unknown client for ssh 22 · "}},
+			[]string{">did not wake: no answer to 1 magic packet<", "</span>an unknown client for ssh 22 · "}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := named("pc")
@@ -64,6 +64,23 @@ func TestPageTellsLastWakes(t *testing.T) {
 				t.Errorf("the page lacks one of %q:\n%s", tt.want, page[strings.Index(page, "<summary"):strings.Index(page, "</summary")])
 			}
 		})
+	}
+}
+
+// TestPageTellsWhatAnArrivingMachineIsWaitedFor, and not of a wake that was before.
+func TestPageTellsWhatAnArrivingMachineIsWaitedFor(t *testing.T) {
+	s := named("pc")
+	s.State = machine.Arriving
+	s.Arrival = machine.Arrival{Since: time.Now(), Until: time.Now().Add(time.Minute), NotReady: []machine.Service{
+		{Addr: netip.MustParseAddr("2001:db8::5"), Port: machine.Port{Protocol: machine.TCP, Number: 22}},
+	}}
+	const waits = "its service ssh (22/tcp) is not ready yet"
+	for outcome, want := range map[machine.Outcome]string{machine.UnderWay: `">` + waits + "<", machine.Served: ">ready in 5.0 s<"} {
+		s.LastWake = machine.LastWake{At: midnight, Trigger: machine.ByAPI, By: "192.0.2.9:5000", Outcome: outcome, Ready: 5 * time.Second}
+		page := ask(t, &house{machines: []machine.Status{s}}, "GET", "/").Body.String()
+		if !contains(page, want, "it has answered for ", "; "+waits+"; the porter waits until ") {
+			t.Errorf("the page lacks %q:\n%s", want, page[strings.Index(page, "<summary"):strings.Index(page, "</summary")])
+		}
 	}
 }
 

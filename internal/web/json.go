@@ -18,7 +18,8 @@ type machineJSON struct {
 	Since          string            `json:"since"` // RFC 3339
 	Monitor        []addressJSON     `json:"monitor"`
 	Addresses      []standingJSON    `json:"addresses"`
-	LastWake       *lastWakeJSON     `json:"last_wake"` // null: never woken
+	Arrival        *arrivalJSON      `json:"arrival,omitempty"` // in state arriving
+	LastWake       *lastWakeJSON     `json:"last_wake"`         // null: never woken
 	SleptSeconds   float64           `json:"slept_seconds"`
 	SleptDays      []dayJSON         `json:"slept_days"` // a week of them, oldest first; the last is today
 	SavedJoules    float64           `json:"saved_joules"`
@@ -119,7 +120,7 @@ func toJSON(s *machine.Status, now time.Time) machineJSON {
 	for i, a := range s.Addresses {
 		out.Addresses[i] = standingJSON{IP: a.IP.String(), MAC: a.MAC, Standing: a.Standing, Reason: a.Reason}
 	}
-	out.LastWake = lastWakeOf(&s.LastWake)
+	out.Arrival, out.LastWake = arrivalOf(&s.Arrival), lastWakeOf(&s.LastWake)
 	days := s.SleptDays(now)
 	out.SleptDays = make([]dayJSON, len(days))
 	for i, d := range days {

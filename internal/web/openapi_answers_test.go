@@ -43,7 +43,7 @@ func fullEvent() journal.Event {
 	return journal.Event{
 		At: midnight, Seq: 1, Kind: journal.Ready, Machine: "nas", MAC: nas().MAC, IP: netip.MustParseAddr("2001:db8::5"),
 		Source: netip.MustParseAddrPort("192.0.2.9:40000"), Service: "192.0.2.5:22/tcp", Trigger: "tcp", By: "192.0.2.9:1", Reason: "ready",
-		Attempts: 1, Boot: time.Second, Ready: 2 * time.Second, Slept: time.Hour, Until: midnight, Test: true,
+		Attempts: 1, Boot: time.Second, Ready: 2 * time.Second, Slept: time.Hour, Until: midnight, NotReady: []string{"192.0.2.5:445/tcp"}, Test: true,
 	}
 }
 
@@ -271,8 +271,8 @@ func TestDescriptionHasEveryWord(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := json.Unmarshal(b, &sample); err != nil || len(sample) != 17 {
-		t.Errorf("%d fields, want all 17 of an event: %v", len(sample), err)
+	if err := json.Unmarshal(b, &sample); err != nil || len(sample) != 18 {
+		t.Errorf("%d fields, want all 18 of an event: %v", len(sample), err)
 	}
 	if diff := cmp.Diff(kinds(t), words("Event", "kind", "examples"), cmpopts.SortSlices(strings.Compare)); diff != "" {
 		t.Errorf("kinds (-journal +described):\n%s", diff)

@@ -50,6 +50,7 @@ func (r *row) Trouble() bool { return r.Failed || r.Stuck != "" }
 type wakeCell struct {
 	At      moment
 	Outcome string // what came of it, and how long that took
+	Told    string // more of that
 	Why     string // who wanted what
 	Mood    string // class: "good", "bad" or empty
 }
@@ -90,6 +91,10 @@ func rowOf(s *machine.Status, t told, look *Look, up, now time.Time) row {
 	}
 	if s.State == machine.Waking || s.State == machine.Arriving {
 		r.Do, r.Busy = "Waking", true
+	}
+	if a := arrivalOf(&s.Arrival); a != nil && s.LastWake.Outcome == machine.UnderWay {
+		r.Wake.Outcome = NotReady(a.NotReady) + " yet"
+		r.Wake.Told = a.InWords(now)
 	}
 	r.setAddresses(s.Addresses)
 	r.setWeek(s.SleptDays(now), now)
@@ -149,10 +154,11 @@ func wakeCellOf(w *machine.LastWake, now time.Time) *wakeCell {
 	case machine.Unready:
 		c.Outcome, c.Mood = "not ready after "+seconds(w.Ready), "bad"
 	case machine.GivenUp:
-		c.Outcome, c.Mood = "failed"+ifAny(" after ", packets(w.Attempts)), "bad"
+		c.Outcome, c.Mood = DidNotWake(w.Attempts), "bad"
 	default:
 		c.Outcome = "ended without the porter"
 	}
+	c.Told = c.Outcome
 	return c
 }
 
@@ -164,6 +170,11 @@ func packets(n int) string {
 		return "1 magic packet"
 	}
 	return fmt.Sprintf("%d magic packets", n)
+}
+
+// DidNotWake says that a wake with so many rounds of magic packets failed.
+func DidNotWake(attempts int) string {
+	return "did not wake" + ifAny(": no answer to ", packets(attempts))
 }
 
 // whyWoken says who wanted what of a machine. Journals of older versions know

@@ -66,6 +66,10 @@ func stateLine(s *machine.Status, now time.Time) whyLine {
 		text += "; whether it is off is in doubt, and it is asked"
 	case machine.Asleep:
 		text += "; the porter answers for its addresses"
+	case machine.Arriving:
+		if a := arrivalOf(&s.Arrival); a != nil {
+			text += "; " + a.InWords(now)
+		}
 	}
 	return whyLine{Topic: topicState, Text: text}
 }
@@ -91,7 +95,7 @@ func lastWakeInWords(w *machine.LastWake, now time.Time) string {
 	case machine.Unready:
 		text += ": handed over unready after " + seconds(w.Ready)
 	case machine.GivenUp:
-		text += ": failed" + ifAny(" after ", packets(w.Attempts))
+		text += ": " + DidNotWake(w.Attempts)
 	}
 	return text
 }

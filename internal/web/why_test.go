@@ -55,7 +55,7 @@ func TestWhyOfASleeper(t *testing.T) {
 	}
 	want := []string{
 		"state: asleep since 11:00 (1 h ago): fell silent; the porter answers for its addresses",
-		"last wake: 09:00 (3 h ago), for 198.51.100.9: failed after 6 magic packets",
+		"last wake: 09:00 (3 h ago), for 198.51.100.9: did not wake: no answer to 6 magic packets",
 		"wakes: 22/tcp at 192.0.2.5",
 		"wakes: only from 192.0.0.0/16 (wake.from)",
 		"wakes: only from 192.0.2.0/24 (the machine's wake_from)",
@@ -77,9 +77,13 @@ func TestWhyInOtherStates(t *testing.T) {
 		machine.Awake:    {"state: awake since", "awake: last heard 11:00 (1 h ago)", "awake: who keeps it awake is not known"},
 		machine.Settling: {"whether it is off is in doubt", "awake: last heard 11:00 (1 h ago); it is claimed once it leaves"},
 		machine.Waking:   {"state: waking since"},
-		machine.Arriving: {"state: arriving since", "awake: last heard"},
+		machine.Arriving: {"state: arriving since", "; it has answered for 12 s; its service smb (445/tcp) is not ready yet; the porter waits until 12:00:48", "awake: last heard"},
 	} {
 		s := sleeper()
+		if state == machine.Arriving {
+			smb := machine.Service{Addr: whyNAS, Port: whySMB}
+			s.Arrival = machine.Arrival{Since: whyNow.Add(-12 * time.Second), Until: whyNow.Add(48 * time.Second), NotReady: []machine.Service{smb}}
+		}
 		s.State, s.Monitor[0].Ports = state, nil
 		text := strings.Join(inShort(whyOf(&s, machine.WakeRules{}, whyNow)), "\n")
 		for _, want := range append(words, "last wake: never", "wakes: no packet wakes it: it has no ports -> add the ports") {

@@ -93,7 +93,7 @@ func InWords(e journal.Event) string {
 	case journal.Ready:
 		return readyInWords(e)
 	case journal.Failed:
-		return "wake failed" + ifAny(": no answer to ", packets(e.Attempts)) + ifAny(", for ", Wanted(e.Source, e.Service, e.By))
+		return DidNotWake(e.Attempts) + ifAny(", for ", Wanted(e.Source, e.Service, e.By))
 	case journal.HandStart:
 		return "started by itself" + slept(e)
 	case journal.Conflict:
@@ -139,6 +139,9 @@ func readyInWords(e journal.Event) string {
 		words += " after " + seconds(e.Ready)
 	case e.Reason != "":
 		words = e.Reason
+	}
+	if len(e.NotReady) > 0 {
+		words += ": " + NotReady(e.NotReady)
 	}
 	if e.Boot > 0 {
 		words += fmt.Sprintf(" (first sign after %s)", seconds(e.Boot))

@@ -98,10 +98,13 @@ async function resume(name) {
 // heard tells how a wake ended that was asked for here.
 export function heard(event) {
   if (!awaited.has(event.machine)) return;
-  if (event.kind === "ready") {
+  if (event.kind === "ready" && event.not_ready) {
+    say(`${event.machine} is awake, but not every service is ready.`, "bad");
+  } else if (event.kind === "ready") {
     say(`${event.machine} is awake${event.ready_seconds ? ` after ${event.ready_seconds.toFixed(1)} s` : ""}.`, "good");
   } else if (event.kind === "failed") {
-    say(`${event.machine} did not wake: no answer to ${event.attempts ?? 0} magic packets.`, "bad");
+    const packets = event.attempts ?? 0;
+    say(`${event.machine} did not wake: no answer to ${packets} magic packet${packets === 1 ? "" : "s"}.`, "bad");
   } else {
     return;
   }

@@ -1,0 +1,108 @@
+package machine_test
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"nightporter/internal/machine"
+)
+
+// TestAWakeThatWasAskedForGoesOn as one with a client that tries does: until wake.timeout,
+// or half as long again as the longest boot that is known.
+func TestAWakeThatWasAskedForGoesOn(t *testing.T) {
+	for name, ask := range map[string]machine.Event{"wake": wakeAsked, "test": testAsked} {
+		t.Run(name, func(t *testing.T) {
+			l := asleep(t, patient).event(ask).pass(299 * s).want(machine.Waking)
+			if n := l.rounds(); n != 20 {
+				t.Errorf("%d rounds of magic packets in 5 minutes", n)
+			}
+			l.pass(s).want(machine.Asleep)
+		})
+	}
+	// A client that has given up does not end it, and neither does one that comes first.
+	asleep(t, patient).event(knockSSH).pass(40 * s).event(wakeAsked).pass(259 * s).want(machine.Waking).pass(s).want(machine.Asleep)
+	asleep(t, patient).event(wakeAsked, knockSSH).pass(299 * s).want(machine.Waking).pass(s).want(machine.Asleep)
+	newLife(t, patient).event(registered, knockSSH, wakeAsked).pass(302 * s).want(machine.Waking).pass(s).want(machine.Asleep)
+	// A longer boot is known.
+	l := asleep(t, patient).event(wakeAsked).pass(280*s).event(answer(ip4), ready).want(machine.Awake)
+	l.event(registered).pass(3 * s).event(wakeAsked).pass(419 * s).want(machine.Waking).pass(s).want(machine.Asleep)
+}
+
+// The services of twice.
+var (
+	ssh6 = machine.Service{Addr: ip6, Port: ssh.Port}
+	smb  = machine.Service{Addr: ip4, Port: machine.Port{Protocol: machine.TCP, Number: 445}}
+)
+
+// twice has SSH at two addresses, and SMB at one.
+func twice() machine.Spec {
+	nas := spec()
+	nas.Monitor = []machine.Address{{IP: ip4, Ports: []machine.Port{ssh.Port, smb.Port}}, {IP: ip6, Ports: []machine.Port{ssh.Port}}}
+	return nas
+}
+
+// arrivingFor is a life of twice that has arrived after events.
+func arrivingFor(t *testing.T, events ...machine.Event) *life {
+	l := lifeOf(t, twice(), nil).event(machine.Registered{Spec: twice()}).pass(3 * s).event(events...).pass(5 * s)
+	return l.event(answer(ip4)).want(machine.Arriving)
+}
+
+// TestAWakeThatWasAskedForWaitsForServices: each port at one of the addresses will do,
+// where no client wants it at another.
+func TestAWakeThatWasAskedForWaitsForServices(t *testing.T) {
+	takes := func(some ...machine.Service) machine.Event { return machine.ServicesReady{Services: some} }
+
+	l := arrivingFor(t, wakeAsked)
+	want := machine.Arrival{Since: l.now, Until: l.now.Add(time.Minute), NotReady: []machine.Service{ssh, smb, ssh6}}
+	if got := l.m.Arrival(l.now); !sameArrival(got, want) {
+		t.Errorf("waits for %+v, want %+v", got, want)
+	}
+	l.up(s).event(takes(ssh6)).want(machine.Arriving)
+	if got := l.m.Arrival(l.now).NotReady; !slices.Equal(got, []machine.Service{smb}) {
+		t.Errorf("waits for %v, want %v", got, smb)
+	}
+	l.up(s).event(takes(smb)).reason(machine.Arriving, machine.Awake, machine.WhyReady)
+	if got := l.m.Arrival(l.now); !sameArrival(got, machine.Arrival{}) {
+		t.Errorf("waits for %+v while it is awake", got)
+	}
+
+	arrivingFor(t, wakeAsked, knockSSH).event(takes(ssh6, smb)).want(machine.Arriving).event(takes(ssh)).want(machine.Awake)
+	arrivingFor(t, testAsked).event(takes(ssh6, smb)).want(machine.Arriving).event(takes(ssh)).want(machine.Awake)
+	arrivingFor(t, knockSSH).event(takes(ssh)).want(machine.Awake)
+
+	// What was ready before the machine fell silent again has to be so anew.
+	l = arrivingFor(t, wakeAsked).event(takes(ssh)).pass(4 * s).want(machine.Waking).event(answer(ip4)).want(machine.Arriving)
+	if got := l.m.Arrival(l.now).NotReady; len(got) != 3 {
+		t.Errorf("waits for %v after a silence", got)
+	}
+
+	l = arrivingFor(t, knockSSH).forget().event(wakeAsked)
+	if over := actions[machine.HandOver](l); len(over) != 1 || !slices.Equal(over[0].Services, []machine.Service{ssh, smb, ssh6}) {
+		t.Errorf("waits for %v after the request", over)
+	}
+	l.event(takes(ssh)).want(machine.Arriving).forget().up(61*s).reason(machine.Arriving, machine.Awake, machine.WhyNotReady)
+	if left := actions[machine.LeftUnready](l); len(left) != 1 || !slices.Equal(left[0].Services, []machine.Service{smb}) {
+		t.Errorf("left unready %v, want %v", left, smb)
+	}
+}
+
+func sameArrival(a, b machine.Arrival) bool {
+	return a.Since.Equal(b.Since) && a.Until.Equal(b.Until) && slices.Equal(a.NotReady, b.NotReady)
+}
+
+// TestTheArrivalOfClientsThatTryLastsLonger.
+func TestTheArrivalOfClientsThatTryLastsLonger(t *testing.T) {
+	l := asleep(t, patient).event(knockSSH).pass(5 * s).event(answer(ip4)).up(s).event(knockSSH)
+	if got := l.m.Arrival(l.now).Until.Sub(l.now); got != 5*time.Minute-s {
+		t.Errorf("waits for %v more", got)
+	}
+}
+
+// TestMagicPacketsToAMachineThatIsUpDoNotCount as attempts to wake it.
+func TestMagicPacketsToAMachineThatIsUpDoNotCount(t *testing.T) {
+	l := newLife(t, nil).event(wakeAsked, registered, wakeAsked)
+	if sent := len(actions[machine.SendMagic](l)); sent != 2 || l.tally().Attempts != 0 {
+		t.Errorf("%d sent, %d counted", sent, l.tally().Attempts)
+	}
+}
