@@ -59,8 +59,10 @@ func needsToken(err error) error {
 
 // unchanged says that a machine is not as it was asked for, and why.
 func unchanged(name, done string, err error) error {
-	if errors.Is(err, web.ErrToken) {
-		return fmt.Errorf("%s was not %s: %w", printable(name), done, needsToken(err))
+	if refused, ok := errors.AsType[*web.Refused](err); ok {
+		err = errors.New(printable(refused.Reason))
+	} else if !errors.Is(err, web.ErrToken) {
+		return err
 	}
-	return err
+	return fmt.Errorf("%s was not %s: %w", printable(name), done, needsToken(err))
 }
