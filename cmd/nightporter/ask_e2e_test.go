@@ -73,6 +73,9 @@ func TestWakeByCommandFails(t *testing.T) {
 	if code != 1 || !contains(out, "magic packet 2", "nas is not awake: wake failed: no answer to 2 magic packets, for 10.77.0.10") {
 		t.Errorf("exit code %d, %s", code, out)
 	}
+	if code, out := h.asked("status"); code != 0 || !contains(out, "asleep, last wake failed", "1 did not wake") {
+		t.Errorf("exit code %d, %s", code, out)
+	}
 	code, out = h.asked("wake", "nas", "--wait", "100ms")
 	if code != 2 || !contains(out, "nas is not awake after ") {
 		t.Errorf("not in time: exit code %d, %s", code, out)
