@@ -94,6 +94,14 @@ func TestTrial(t *testing.T) {
 	if out, err := h.runOn(h.lan.Client(), thief...); err == nil || !contains(out, "the porter refused: ", "trust: self") {
 		t.Errorf("of another: %v: %s", err, out)
 	}
+	const noPort = "nightporter register: --port: found \"foo\": expected 1 to 65535"
+	if out, err := h.runOn(nas.Host, "register", "--to", to, "--port", "22,foo"); err == nil || !strings.HasPrefix(out, noPort) {
+		t.Errorf("with a bad port: %v: %s", err, out)
+	}
+	const itself = `--to: found "10.77.0.2", which is this host itself: expected the porter`
+	if out, err := h.runOn(h.lan.Porter(), "register", "--to", to, "--port", "22"); err == nil || !contains(out, itself) {
+		t.Errorf("on the porter: %v: %s", err, out)
+	}
 	if code, out := h.asked("status"); code != 0 || !contains(out, "ready, no machine so far") {
 		t.Errorf("the machine was taken in: exit code %d, %s", code, out)
 	}

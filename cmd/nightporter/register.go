@@ -52,6 +52,8 @@ type registerFlags struct {
 	idleWatts, sleepWatts float64
 	retries               int
 	timeout               time.Duration
+
+	settings []confSetting // those of the file that are used
 }
 
 // newRegisterCommand returns the command "register".
@@ -107,7 +109,7 @@ func (f *registerFlags) run(cmd *cobra.Command) error {
 		return err
 	}
 	if err := w.Check(); err != nil {
-		return err
+		return f.wrongField(err)
 	}
 	warnPortless(cmd.ErrOrStderr(), w)
 	if f.check {
@@ -139,6 +141,32 @@ func (f *registerFlags) try(ctx context.Context, cmd *cobra.Command, addr string
 	}
 	_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: %s\n", addr, answer)
 	return err
+}
+
+// wrongField is err, which names a field of the registration, for who gave the field.
+func (f *registerFlags) wrongField(err error) error {
+	path, text, found := strings.Cut(err.Error(), ": ")
+	if !found {
+		return err
+	}
+	key := path
+	if i := strings.IndexAny(path, "[."); i >= 0 {
+		key = path[:i]
+	}
+	if key == "monitor" && len(f.monitor) == 0 {
+		key = "port"
+	}
+	return f.wrong(key, text)
+}
+
+// wrong says what is wrong with a setting: a flag, or a line of the file.
+func (f *registerFlags) wrong(key, text string) error {
+	for _, s := range f.settings {
+		if s.key == key {
+			return fmt.Errorf("%s: line %d: %s: %s", f.config, s.line, key, text)
+		}
+	}
+	return usagef("--%s: %s", confSetting{key: key}.flag(), text)
 }
 
 // warnPortless names the addresses at which nothing wakes the machine.
@@ -211,6 +239,9 @@ func (f *registerFlags) describeSelf(ctx context.Context, addr string, w *regist
 		return usagef("nothing would wake this machine: expected --port (such as --port 22/tcp), --monitor or --known")
 	}
 	self, err := registration.Detect(ctx, addr)
+	if errors.Is(err, registration.ErrThisHost) {
+		return f.wrong("to", fmt.Sprintf("found %q, which is this host itself: expected the porter, such as 192.168.1.2. Run this on the machine that sleeps, not on the porter", f.to))
+	}
 	if lost := notFound(addr, err); lost != err {
 		return lost
 	}
