@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 
 	"github.com/spf13/pflag"
@@ -21,11 +22,26 @@ environment variable ` + tokenVariable + `.`
 type changer struct {
 	asker
 	tokenFile string
+	json      bool
 }
 
 func (c *changer) addTo(fs *pflag.FlagSet) {
 	c.asker.addTo(fs)
 	fs.StringVar(&c.tokenFile, "token-file", "", "the `FILE` that holds the porter's http.token")
+}
+
+// addJSONTo adds the flag --json.
+func (c *changer) addJSONTo(fs *pflag.FlagSet) {
+	fs.BoolVar(&c.json, "json", false, "print one JSON object")
+}
+
+// answer prints what was done: v for programs, a sentence for people.
+func (c *changer) answer(w io.Writer, v any, format string, args ...any) error {
+	if c.json {
+		return printJSON(w, v)
+	}
+	_, err := fmt.Fprintf(w, format+"\n", args...)
+	return err
 }
 
 // client returns a client that shows the token, for the caller to close.

@@ -23,34 +23,49 @@ import (
 
 // finding is what one look at the host has shown.
 type finding struct {
-	what, text string
-	err        error // what is wrong, and what to do
+	What string `json:"what"`
+	OK   bool   `json:"ok"`
+	Text string `json:"text"` // if it is wrong: why, and what to do
 }
 
-// checkHost says whether a daemon with this configuration can work on this host.
-func (f *checkFlags) checkHost(cmd *cobra.Command, conf *config.Config) error {
+// found says how it is, or what is wrong with it.
+func found(what, text string, err error) finding {
+	if err != nil {
+		return finding{What: what, Text: err.Error()}
+	}
+	return finding{What: what, OK: true, Text: text}
+}
+
+// lookAtHost finds out whether a daemon with this configuration can work on this host.
+func lookAtHost(cmd *cobra.Command, conf *config.Config) []finding {
 	running := usedBy(cmd, conf)
-	findings := []finding{checkCapabilities(conf)}
-	findings = append(findings, checkInterfaces(conf)...)
-	findings = append(findings, checkPorts("registration.listen", conf.Registration.Listen, running)...)
-	findings = append(findings, checkPorts("http.listen", conf.HTTP.Listen, running)...)
-	findings = append(findings, checkStateDir(conf.StateDir), checkGuard(conf))
+	all := []finding{checkCapabilities(conf)}
+	all = append(all, checkInterfaces(conf)...)
+	all = append(all, checkPorts("registration.listen", conf.Registration.Listen, running)...)
+	all = append(all, checkPorts("http.listen", conf.HTTP.Listen, running)...)
+	return append(all, checkStateDir(conf.StateDir), checkGuard(conf))
+}
+
+// tellHost prints what was found, and last whether all is well.
+func tellHost(cmd *cobra.Command, all []finding) error {
 	var rows [][]string
 	wrong := 0
-	for _, found := range findings {
-		row := []string{"ok", found.what, found.text}
-		if found.err != nil {
-			row = []string{"WRONG", found.what, found.err.Error()}
+	for _, f := range all {
+		mark := "ok"
+		if !f.OK {
+			mark = "WRONG"
 			wrong++
 		}
-		rows = append(rows, row)
+		rows = append(rows, []string{mark, f.What, f.Text})
 	}
 	if err := writeRows(cmd.OutOrStdout(), rows, func(_ int, _, padded string) string { return padded }); err != nil {
 		return err
 	}
 	if wrong > 0 {
+		fmt.Fprintf(cmd.ErrOrStderr(), "this host: %d of %d are WRONG\n", wrong, len(all))
 		return exitCode(1)
 	}
+	fmt.Fprintln(cmd.ErrOrStderr(), "this host: OK")
 	return nil
 }
 
@@ -77,23 +92,16 @@ func usedBy(cmd *cobra.Command, conf *config.Config) string {
 }
 
 func checkCapabilities(conf *config.Config) finding {
-	found := finding{what: "capabilities"}
 	has, err := privilege.Current()
-	missing := needed(conf) &^ has
-	switch {
-	case err != nil:
-		found.err = err
-	case missing != 0:
-		exe, err := os.Executable()
-		if err != nil {
+	if missing := needed(conf) &^ has; err == nil && missing != 0 {
+		exe, exeErr := os.Executable()
+		if exeErr != nil {
 			exe = "nightporter"
 		}
-		found.err = fmt.Errorf("%s missing: run this as root; the systemd unit gives them to the daemon, and without it: setcap cap_net_raw,cap_net_admin=ep %s",
+		err = fmt.Errorf("%s missing: run this as root; the systemd unit gives them to the daemon, and without it: setcap cap_net_raw,cap_net_admin=ep %s",
 			missing, shell.Quote(exe))
-	default:
-		found.text = needed(conf).String()
 	}
-	return found
+	return found("capabilities", needed(conf).String(), err)
 }
 
 // checkInterfaces opens each interface as the daemon would, and closes it again.
@@ -102,19 +110,17 @@ func checkInterfaces(conf *config.Config) []finding {
 	if len(names) == 0 {
 		name, err := lan.DefaultInterface()
 		if err != nil {
-			return []finding{{what: "interfaces", err: err}} // which names those that are there
+			return []finding{found("interfaces", "", err)} // which names those that are there
 		}
 		names = []string{name}
 	}
 	var all []finding
 	for _, name := range names {
-		found := finding{what: "interfaces"}
 		ifi, err := lan.Open(name, slog.New(slog.DiscardHandler))
 		if err == nil {
 			err = ifi.Close()
 		}
-		found.text, found.err = name+" "+strings.Join(prefixesOf(name), " "), err
-		all = append(all, found)
+		all = append(all, found("interfaces", name+" "+strings.Join(prefixesOf(name), " "), err))
 	}
 	return all
 }
@@ -140,17 +146,17 @@ func prefixesOf(name string) []string {
 func checkPorts(key string, addrs []string, usedBy string) []finding {
 	var all []finding
 	for _, addr := range addrs {
-		found := finding{what: key, text: addr}
+		text := addr
 		ln, err := net.Listen("tcp", addr)
 		switch {
 		case err == nil:
-			found.err = ln.Close()
+			err = ln.Close()
 		case usedBy != "" && errors.Is(err, syscall.EADDRINUSE):
-			found.text += " (" + usedBy + ")"
+			text, err = addr+" ("+usedBy+")", nil
 		default:
-			found.err = portError(addr, err)
+			err = portError(addr, err)
 		}
-		all = append(all, found)
+		all = append(all, found(key, text, err))
 	}
 	return all
 }
@@ -172,10 +178,10 @@ func portError(addr string, err error) error {
 
 // checkStateDir looks whether this user can write to the state directory, or make it.
 func checkStateDir(dir string) finding {
-	found := finding{what: "state_dir", text: dir}
+	text := dir
 	err := unix.Access(dir, unix.W_OK|unix.X_OK)
 	if errors.Is(err, unix.ENOENT) {
-		found.text += " (is made at the start)"
+		text += " (is made at the start)"
 		parent := filepath.Dir(dir)
 		for errors.Is(unix.Access(parent, unix.F_OK), unix.ENOENT) && parent != "/" {
 			parent = filepath.Dir(parent)
@@ -183,22 +189,18 @@ func checkStateDir(dir string) finding {
 		dir, err = parent, unix.Access(parent, unix.W_OK|unix.X_OK)
 	}
 	if err != nil {
-		found.err = fmt.Errorf("%s: %w: run this as the daemon's user or as root", dir, err)
+		err = fmt.Errorf("%s: %w: run this as the daemon's user or as root", dir, err)
 	}
-	return found
+	return found("state_dir", text, err)
 }
 
 func checkGuard(conf *config.Config) finding {
-	found := finding{what: "nftables", text: "can be used"}
 	if conf.Claim.Guard == config.GuardOff {
-		found.text = "not needed (claim.guard: off)"
-		return found
+		return found("nftables", "not needed (claim.guard: off)", nil)
 	}
 	err := guard.Probe()
 	if err != nil && conf.Claim.Guard == config.GuardAuto && conf.Claim.Mode != config.ModeBind {
-		found.text = fmt.Sprintf("cannot be used, and claim.guard is auto: claims work without it (%v)", err)
-		return found
+		return found("nftables", fmt.Sprintf("cannot be used, and claim.guard is auto: claims work without it (%v)", err), nil)
 	}
-	found.err = err
-	return found
+	return found("nftables", "can be used", err)
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"strings"
@@ -49,6 +48,7 @@ type registerFlags struct {
 	monitor, wakeFrom     []string
 	port, config          string
 	known, watch, check   bool
+	json                  bool
 	idleWatts, sleepWatts float64
 	retries               int
 	timeout               time.Duration
@@ -78,6 +78,7 @@ func newRegisterCommand() *cobra.Command {
 	fs.BoolVar(&f.known, "known", false, "send no addresses: the porter's configuration has them")
 	fs.BoolVar(&f.watch, "watch", false, "this machine is up and stays up: have it probed")
 	fs.BoolVar(&f.check, "check", false, "print what would be sent, ask the porter whether it would accept it, and register nothing")
+	fs.BoolVar(&f.json, "json", false, "print one JSON object: what was sent, and what the porter said")
 	fs.StringVar(&f.config, "config", registerConfPath, "the `FILE` with the settings that no flag gives")
 	fs.StringVar(&f.token, "token", "", "the `TOKEN` the porter asks for (visible to other users; see --token-file)")
 	fs.StringVar(&f.tokenFile, "token-file", "", "the `FILE` that holds the token")
@@ -112,70 +113,7 @@ func (f *registerFlags) run(cmd *cobra.Command) error {
 		return f.wrongField(err)
 	}
 	warnPortless(cmd.ErrOrStderr(), w)
-	if f.check {
-		return f.try(ctx, cmd, addr, w)
-	}
-	if err := registration.SendRetry(ctx, addr, w, f.retries); err != nil {
-		return fmt.Errorf("register with %s: %w", addr, notFound(addr, err))
-	}
-	_, err = fmt.Fprintf(cmd.OutOrStdout(), "registered %s with %s\n", strings.TrimSpace(w.Name+" "+w.MAC), addr)
-	return err
-}
-
-// try prints a registration, and what the porter would say to it.
-func (f *registerFlags) try(ctx context.Context, cmd *cobra.Command, addr string, w registration.Wire) error {
-	shown := w
-	const hidden = "********"
-	if shown.Token != "" {
-		shown.Token = hidden
-	}
-	if shown.Password != "" {
-		shown.Password = hidden
-	}
-	if err := printJSON(cmd.OutOrStdout(), shown); err != nil {
-		return err
-	}
-	answer, err := registration.Try(ctx, addr, w)
-	if err != nil {
-		return fmt.Errorf("ask %s: %w", addr, notFound(addr, err))
-	}
-	_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: %s\n", addr, answer)
-	return err
-}
-
-// wrongField is err, which names a field of the registration, for who gave the field.
-func (f *registerFlags) wrongField(err error) error {
-	path, text, found := strings.Cut(err.Error(), ": ")
-	if !found {
-		return err
-	}
-	key := path
-	if i := strings.IndexAny(path, "[."); i >= 0 {
-		key = path[:i]
-	}
-	if key == "monitor" && len(f.monitor) == 0 {
-		key = "port"
-	}
-	return f.wrong(key, text)
-}
-
-// wrong says what is wrong with a setting: a flag, or a line of the file.
-func (f *registerFlags) wrong(key, text string) error {
-	for _, s := range f.settings {
-		if s.key == key {
-			return fmt.Errorf("%s: line %d: %s: %s", f.config, s.line, key, text)
-		}
-	}
-	return usagef("--%s: %s", confSetting{key: key}.flag(), text)
-}
-
-// warnPortless names the addresses at which nothing wakes the machine.
-func warnPortless(to io.Writer, w registration.Wire) {
-	for _, a := range w.Monitor {
-		if len(a.Port) == 0 {
-			fmt.Fprintf(to, "%s has no ports: it is claimed while the machine sleeps, but nothing there wakes it\n", a.IP)
-		}
-	}
+	return f.send(ctx, cmd, addr, w)
 }
 
 // notFound says what to do if err means that the porter's name has no address, and is err

@@ -51,11 +51,12 @@ func newTestCommand() *cobra.Command {
 				return err
 			}
 			defer client.Close()
-			t := &trial{client: client, name: args[0], timeout: timeout, report: report{out: cmd.OutOrStdout()}}
+			t := &trial{client: client, name: args[0], timeout: timeout, report: reportTo(cmd.OutOrStdout(), c.json)}
 			return t.run(cmd.Context())
 		},
 	}
 	c.addTo(cmd.Flags())
+	cmd.Flags().BoolVar(&c.json, "json", false, "print one JSON object a line, for each step")
 	cmd.Flags().DurationVar(&timeout, "timeout", testTimeout, "the `TIME` that the whole test may take")
 	return cmd
 }
