@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -41,22 +40,8 @@ type checkFlags struct {
 	path, environment   string
 	send, changed, host bool
 	json                bool
-}
 
-// checkJSON is what --json prints.
-type checkJSON struct {
-	OK       bool         `json:"ok"`
-	File     string       `json:"file"` // empty: none was there
-	Errors   []string     `json:"errors"`
-	Machines int          `json:"machines"`
-	Changed  []changedKey `json:"changed"`
-	Host     []finding    `json:"host,omitempty"`
-}
-
-// changedKey is a key that differs from its default.
-type changedKey struct {
-	Key    string `json:"key"`
-	Origin string `json:"origin"`
+	found checkJSON // of the configuration; with --json and --host
 }
 
 func newCheckCommand() *cobra.Command {
@@ -93,11 +78,14 @@ func (f *checkFlags) run(cmd *cobra.Command) error {
 	switch {
 	case err != nil:
 		return f.tellErrors(cmd, err)
+	case f.json && !f.host:
+		return printJSON(cmd.OutOrStdout(), f.foundJSON(conf, origins))
 	case f.json:
-		return f.tellJSON(cmd, conf, origins)
+		f.found = f.foundJSON(conf, origins)
+		return f.checkHost(cmd, conf)
 	case f.host:
 		f.summarize(cmd, conf, origins, false)
-		err = tellHost(cmd, lookAtHost(cmd, conf))
+		err = f.checkHost(cmd, conf)
 	default:
 		err = f.print(cmd, conf)
 		f.summarize(cmd, conf, origins, true)
@@ -120,38 +108,6 @@ func (f *checkFlags) variables(cmd *cobra.Command) ([]string, error) {
 		fmt.Fprintf(cmd.ErrOrStderr(), "%s: read\n", f.environment)
 	}
 	return vars, nil
-}
-
-// tellErrors prints one error a line, each with its key: fit for a user and a script.
-func (f *checkFlags) tellErrors(cmd *cobra.Command, err error) error {
-	if f.json {
-		wrong := checkJSON{Errors: strings.Split(err.Error(), "\n"), Changed: []changedKey{}}
-		return cmp.Or(printJSON(cmd.OutOrStdout(), wrong), error(exitCode(1)))
-	}
-	fmt.Fprintln(cmd.ErrOrStderr(), err)
-	return exitCode(1)
-}
-
-// tellJSON prints for programs what summarize and tellHost say.
-func (f *checkFlags) tellJSON(cmd *cobra.Command, conf *config.Config, origins *config.Origins) error {
-	found := checkJSON{OK: true, File: origins.File, Errors: []string{}, Machines: len(conf.Machines), Changed: []changedKey{}}
-	for _, path := range config.Changed(config.Default(), conf) {
-		found.Changed = append(found.Changed, changedKey{path, origins.Of(path)})
-	}
-	if f.host {
-		found.Host = lookAtHost(cmd, conf)
-	}
-	for _, look := range found.Host {
-		if !look.OK {
-			found.OK = false
-			found.Errors = append(found.Errors, look.What+": "+look.Text)
-		}
-	}
-	err := printJSON(cmd.OutOrStdout(), found)
-	if err == nil && !found.OK {
-		err = exitCode(1)
-	}
-	return err
 }
 
 // print prints the configuration that is in effect.

@@ -23,50 +23,19 @@ import (
 
 // finding is what one look at the host has shown.
 type finding struct {
-	What string `json:"what"`
-	OK   bool   `json:"ok"`
-	Text string `json:"text"` // if it is wrong: why, and what to do
+	what, text string
+	err        error // what is wrong, and what to do
 }
 
-// found says how it is, or what is wrong with it.
-func found(what, text string, err error) finding {
-	if err != nil {
-		return finding{What: what, Text: err.Error()}
-	}
-	return finding{What: what, OK: true, Text: text}
-}
-
-// lookAtHost finds out whether a daemon with this configuration can work on this host.
-func lookAtHost(cmd *cobra.Command, conf *config.Config) []finding {
+// checkHost says whether a daemon with this configuration can work on this host.
+func (f *checkFlags) checkHost(cmd *cobra.Command, conf *config.Config) error {
 	running := usedBy(cmd, conf)
-	all := []finding{checkCapabilities(conf)}
-	all = append(all, checkInterfaces(conf)...)
-	all = append(all, checkPorts("registration.listen", conf.Registration.Listen, running)...)
-	all = append(all, checkPorts("http.listen", conf.HTTP.Listen, running)...)
-	return append(all, checkStateDir(conf.StateDir), checkGuard(conf))
-}
-
-// tellHost prints what was found, and last whether all is well.
-func tellHost(cmd *cobra.Command, all []finding) error {
-	var rows [][]string
-	wrong := 0
-	for _, f := range all {
-		mark := "ok"
-		if !f.OK {
-			mark = "WRONG"
-			wrong++
-		}
-		rows = append(rows, []string{mark, f.What, f.Text})
-	}
-	if err := writeRows(cmd.OutOrStdout(), rows, func(_ int, _, padded string) string { return padded }); err != nil {
-		return err
-	}
-	if wrong > 0 {
-		fmt.Fprintf(cmd.ErrOrStderr(), "this host: %d of %d are WRONG\n", wrong, len(all))
-		return exitCode(1)
-	}
-	fmt.Fprintln(cmd.ErrOrStderr(), "this host: OK")
-	return nil
+	findings := []finding{checkCapabilities(conf)}
+	findings = append(findings, checkInterfaces(conf)...)
+	findings = append(findings, checkPorts("registration.listen", conf.Registration.Listen, running)...)
+	findings = append(findings, checkPorts("http.listen", conf.HTTP.Listen, running)...)
+	findings = append(findings, checkStateDir(conf.StateDir), checkGuard(conf))
+	return f.tellHost(cmd, findings)
 }
 
 // usedBy says that the porter itself may have its ports, or nothing.
@@ -92,16 +61,23 @@ func usedBy(cmd *cobra.Command, conf *config.Config) string {
 }
 
 func checkCapabilities(conf *config.Config) finding {
+	found := finding{what: "capabilities"}
 	has, err := privilege.Current()
-	if missing := needed(conf) &^ has; err == nil && missing != 0 {
-		exe, exeErr := os.Executable()
-		if exeErr != nil {
+	missing := needed(conf) &^ has
+	switch {
+	case err != nil:
+		found.err = err
+	case missing != 0:
+		exe, err := os.Executable()
+		if err != nil {
 			exe = "nightporter"
 		}
-		err = fmt.Errorf("%s missing: run this as root; the systemd unit gives them to the daemon, and without it: setcap cap_net_raw,cap_net_admin=ep %s",
+		found.err = fmt.Errorf("%s missing: run this as root; the systemd unit gives them to the daemon, and without it: setcap cap_net_raw,cap_net_admin=ep %s",
 			missing, shell.Quote(exe))
+	default:
+		found.text = needed(conf).String()
 	}
-	return found("capabilities", needed(conf).String(), err)
+	return found
 }
 
 // checkInterfaces opens each interface as the daemon would, and closes it again.
@@ -110,17 +86,19 @@ func checkInterfaces(conf *config.Config) []finding {
 	if len(names) == 0 {
 		name, err := lan.DefaultInterface()
 		if err != nil {
-			return []finding{found("interfaces", "", err)} // which names those that are there
+			return []finding{{what: "interfaces", err: err}} // which names those that are there
 		}
 		names = []string{name}
 	}
 	var all []finding
 	for _, name := range names {
+		found := finding{what: "interfaces"}
 		ifi, err := lan.Open(name, slog.New(slog.DiscardHandler))
 		if err == nil {
 			err = ifi.Close()
 		}
-		all = append(all, found("interfaces", name+" "+strings.Join(prefixesOf(name), " "), err))
+		found.text, found.err = name+" "+strings.Join(prefixesOf(name), " "), err
+		all = append(all, found)
 	}
 	return all
 }
@@ -146,17 +124,17 @@ func prefixesOf(name string) []string {
 func checkPorts(key string, addrs []string, usedBy string) []finding {
 	var all []finding
 	for _, addr := range addrs {
-		text := addr
+		found := finding{what: key, text: addr}
 		ln, err := net.Listen("tcp", addr)
 		switch {
 		case err == nil:
-			err = ln.Close()
+			found.err = ln.Close()
 		case usedBy != "" && errors.Is(err, syscall.EADDRINUSE):
-			text, err = addr+" ("+usedBy+")", nil
+			found.text += " (" + usedBy + ")"
 		default:
-			err = portError(addr, err)
+			found.err = portError(addr, err)
 		}
-		all = append(all, found(key, text, err))
+		all = append(all, found)
 	}
 	return all
 }
@@ -178,10 +156,10 @@ func portError(addr string, err error) error {
 
 // checkStateDir looks whether this user can write to the state directory, or make it.
 func checkStateDir(dir string) finding {
-	text := dir
+	found := finding{what: "state_dir", text: dir}
 	err := unix.Access(dir, unix.W_OK|unix.X_OK)
 	if errors.Is(err, unix.ENOENT) {
-		text += " (is made at the start)"
+		found.text += " (is made at the start)"
 		parent := filepath.Dir(dir)
 		for errors.Is(unix.Access(parent, unix.F_OK), unix.ENOENT) && parent != "/" {
 			parent = filepath.Dir(parent)
@@ -189,18 +167,22 @@ func checkStateDir(dir string) finding {
 		dir, err = parent, unix.Access(parent, unix.W_OK|unix.X_OK)
 	}
 	if err != nil {
-		err = fmt.Errorf("%s: %w: run this as the daemon's user or as root", dir, err)
+		found.err = fmt.Errorf("%s: %w: run this as the daemon's user or as root", dir, err)
 	}
-	return found("state_dir", text, err)
+	return found
 }
 
 func checkGuard(conf *config.Config) finding {
+	found := finding{what: "nftables", text: "can be used"}
 	if conf.Claim.Guard == config.GuardOff {
-		return found("nftables", "not needed (claim.guard: off)", nil)
+		found.text = "not needed (claim.guard: off)"
+		return found
 	}
 	err := guard.Probe()
 	if err != nil && conf.Claim.Guard == config.GuardAuto && conf.Claim.Mode != config.ModeBind {
-		return found("nftables", fmt.Sprintf("cannot be used, and claim.guard is auto: claims work without it (%v)", err), nil)
+		found.text = fmt.Sprintf("cannot be used, and claim.guard is auto: claims work without it (%v)", err)
+		return found
 	}
-	return found("nftables", "can be used", err)
+	found.err = err
+	return found
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -149,5 +150,22 @@ func TestOfAMachineInJSON(t *testing.T) {
 	got := steps(t, out)
 	if code != 0 || len(got) < 5 || got[0] != (stepJSON{"ok", got[0].Text}) || !contains(got[len(got)-1].Text, "Wake-on-LAN works: ready after ") {
 		t.Errorf("exit code %d, %+v", code, got)
+	}
+}
+
+// TestCheckHostInJSON: what is wrong with the host is in the same object.
+func TestCheckHostInJSON(t *testing.T) {
+	h := open(t, brisk)
+	for text, wrong := range map[string]int{"": 0, "interfaces: [eth0, eth9]\n": 1} {
+		conf := filepath.Join(t.TempDir(), "config.yaml")
+		h.must(os.WriteFile(conf, []byte(text+"state_dir: "+t.TempDir()+"\n"), 0o600))
+		out, err := h.runOn(h.lan.Porter(), "check", "--host", "--json", "--config", conf)
+		var v checkJSON
+		if parseErr := json.Unmarshal([]byte(out), &v); parseErr != nil || (err == nil) != (wrong == 0) {
+			t.Fatalf("%v, %v in %s", err, parseErr, out)
+		}
+		if v.OK != (wrong == 0) || len(v.Errors) != wrong || len(v.Host) < 6 || v.Host[0].What != "capabilities" || !v.Host[0].OK || v.Changed == nil {
+			t.Errorf("printed %+v", v)
+		}
 	}
 }
