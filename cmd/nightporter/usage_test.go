@@ -16,6 +16,7 @@ func TestUsageErrors(t *testing.T) {
 		{"dance", "nightporter: unknown command \"dance\": `nightporter --help` lists the commands"},
 		{"--dance", "nightporter: unknown flag --dance: `nightporter --help` lists the flags"},
 		{"statsu", "nightporter: unknown command \"statsu\": did you mean status? `nightporter --help` lists the commands"},
+		{"help statsu", "nightporter help: unknown command \"statsu\": did you mean status? `nightporter --help` lists the commands"},
 		{"statsu --from x", "nightporter: unknown command \"statsu\": did you mean status? `nightporter --help` lists the commands"},
 		{"status --form x", "nightporter status: unknown flag --form: did you mean --from?"},
 		{"status --unheard-of", "nightporter status: unknown flag --unheard-of: `nightporter status --help` lists the flags"},
@@ -61,7 +62,7 @@ func TestHelp(t *testing.T) {
 		rest = after
 	}
 	for _, cmd := range newRootCommand().Commands() {
-		if cmd.Name() == "version" {
+		if cmd.Name() == "version" || cmd.Name() == "help" {
 			continue
 		}
 		_, out, _ := program(t, cmd.Name(), "--help")
