@@ -1,8 +1,10 @@
 package web_test
 
 import (
+	"context"
 	"errors"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -57,7 +59,7 @@ func refuser(t *testing.T, line string) (host string) {
 func TestClientIsElsewhereToo(t *testing.T) {
 	porter := newServer(t, options(&house{})).Handler()
 	plain, safe := httptest.NewServer(porter), httptest.NewUnstartedServer(porter)
-	safe.Config.ErrorLog = nil
+	safe.Config.ErrorLog = log.New(io.Discard, "", 0)
 	safe.StartTLS()
 	locked := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		http.Error(w, "Unauthorized", http.StatusUnauthorized)
@@ -98,5 +100,25 @@ func TestUnreachable(t *testing.T) {
 		if got := tt.away.Error(); got != tt.want || tt.away.NoAddress() != tt.name || tt.away.ForRegistrations() != tt.register {
 			t.Errorf("%+v: %s, want %+v", tt.away, got, tt)
 		}
+	}
+}
+
+// A name server that is silent is told as such, before the time for the whole answer is
+// over.
+func TestClientFindsNoAddress(t *testing.T) {
+	over, end := context.WithCancel(context.Background())
+	before := net.DefaultResolver
+	defer func() {
+		end() // and with it the questions that are still open
+		net.DefaultResolver = before
+	}()
+	net.DefaultResolver = &net.Resolver{PreferGo: true, Dial: func(context.Context, string, string) (net.Conn, error) {
+		ours, theirs := net.Pipe()
+		context.AfterFunc(over, func() { _ = theirs.Close() })
+		return ours, over.Err()
+	}}
+	const want = `no address was found for "nosuch.invalid": the name server does not answer`
+	if _, err := newAsker(t, "nosuch.invalid").Status(t.Context()); err == nil || err.Error() != want {
+		t.Errorf("%v, want %s", err, want)
 	}
 }
