@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
 	"strings"
@@ -46,8 +47,10 @@ func TestCheck(t *testing.T) {
 			t.Errorf("said\n%swithout %q", errs, want)
 		}
 	}
-	if lines := strings.Split(strings.TrimSpace(errs), "\n"); !strings.HasPrefix(lines[len(lines)-1], "configuration OK: ") {
-		t.Errorf("the last line is no verdict:\n%s", errs)
+	var terminal bytes.Buffer
+	run(t.Context(), []string{"check", "--config", file, "--environment", filepath.Join(dir, "environment")}, &terminal, &terminal)
+	if lines := strings.Split(strings.TrimSpace(terminal.String()), "\n"); !strings.HasPrefix(lines[len(lines)-1], "configuration OK: ") {
+		t.Errorf("the last line is no verdict:\n%s", &terminal)
 	}
 	if code != 0 || !contains(out, "attempts: 4", "interval: 15s", "misses: 4", `token: "********"`) || strings.Contains(out+errs, "sesame") {
 		t.Errorf("exit code %d, printed\n%s", code, out)

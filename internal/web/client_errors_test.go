@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
-	"log"
+	stdlog "log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -59,7 +59,7 @@ func refuser(t *testing.T, line string) (host string) {
 func TestClientIsElsewhereToo(t *testing.T) {
 	porter := newServer(t, options(&house{})).Handler()
 	plain, safe := httptest.NewServer(porter), httptest.NewUnstartedServer(porter)
-	safe.Config.ErrorLog = log.New(io.Discard, "", 0)
+	safe.Config.ErrorLog = stdlog.New(io.Discard, "", 0)
 	safe.StartTLS()
 	locked := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		http.Error(w, "Unauthorized", http.StatusUnauthorized)
