@@ -49,7 +49,12 @@ func (a *asker) client() (*web.Client, error) {
 
 // nextStep says what to try where no porter answers.
 func nextStep(away *web.Unreachable) string {
-	if away.Local() {
+	switch {
+	case away.NoAddress():
+		return "is the name right? An IP address does as well, such as --from 192.168.1.2"
+	case away.ForRegistrations():
+		return "that is the port at which machines register: the page and the commands have another, " + web.DefaultPort + " if --from names none"
+	case away.Local():
 		return "is it running (systemctl status nightporter)? For a porter on another host: --from HOST, or " + fromVariable
 	}
 	return "is it running there, and its port open in the firewall?"

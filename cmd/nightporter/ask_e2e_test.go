@@ -73,6 +73,9 @@ func TestWakeByCommandFails(t *testing.T) {
 	if code != 1 || !contains(out, "magic packet 2", "nas did not wake: no answer to 2 magic packets, for 10.77.0.10") {
 		t.Errorf("exit code %d, %s", code, out)
 	}
+	if code, out := h.asked("status"); code != 0 || !contains(out, "asleep, last wake failed", "1 did not wake") {
+		t.Errorf("exit code %d, %s", code, out)
+	}
 	code, out = h.asked("wake", "nas", "--wait", "100ms")
 	if code != 2 || !contains(out, "nas is not awake after ") {
 		t.Errorf("not in time: exit code %d, %s", code, out)
@@ -153,5 +156,21 @@ func TestOtherSitesCannotWake(t *testing.T) {
 	h.moved(n, "nas", "arriving", "awake", machine.WhyReady)
 	if got := send("DELETE", forget, "porter.example.org", "http://porter.example.org"); got != 204 {
 		t.Errorf("our own page under a name of http.hosts: status %d, want 204", got)
+	}
+}
+
+// TestAskedElsewhere: a --from that leads to no page is told with what was expected.
+func TestAskedElsewhere(t *testing.T) {
+	h := open(t, brisk)
+	for from, want := range map[string][]string{
+		"10.77.0.2:13717":        {"(what answers there does not speak HTTP): that is the port at which machines register: ", "9717 if --from names none"},
+		"10.77.0.2:9718":         {"no nightporter answers at 10.77.0.2:9718 (connection refused): is it running there, and its port open in the firewall?"},
+		"nosuchhost":             {`no address was found for "nosuchhost"`, ": is the name right? An IP address does as well, such as --from 192.168.1.2\n"},
+		"10.77.0.2:9717/path":    {`below the path "/path" of 10.77.0.2:9717 (404 Not Found)`},
+		"https://10.77.0.2:9717": {"10.77.0.2:9717 speaks HTTP without TLS: expected http://10.77.0.2:9717\n"},
+	} {
+		if out, err := h.runOn(h.lan.Client(), "status", "--from", from); err == nil || !strings.HasPrefix(out, "nightporter: ") || !contains(out, want...) {
+			t.Errorf("%s: %v, %s", from, err, out)
+		}
 	}
 }

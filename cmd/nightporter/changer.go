@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 
 	"github.com/spf13/pflag"
@@ -21,11 +22,26 @@ environment variable ` + tokenVariable + `.`
 type changer struct {
 	asker
 	tokenFile string
+	json      bool
 }
 
 func (c *changer) addTo(fs *pflag.FlagSet) {
 	c.asker.addTo(fs)
 	fs.StringVar(&c.tokenFile, "token-file", "", "the `FILE` that holds the porter's http.token")
+}
+
+// addJSONTo adds the flag --json.
+func (c *changer) addJSONTo(fs *pflag.FlagSet) {
+	fs.BoolVar(&c.json, "json", false, "print one JSON object")
+}
+
+// answer prints what was done: v for programs, a sentence for people.
+func (c *changer) answer(w io.Writer, v any, format string, args ...any) error {
+	if c.json {
+		return printJSON(w, v)
+	}
+	_, err := fmt.Fprintf(w, format+"\n", args...)
+	return err
 }
 
 // client returns a client that shows the token, for the caller to close.
@@ -59,8 +75,10 @@ func needsToken(err error) error {
 
 // unchanged says that a machine is not as it was asked for, and why.
 func unchanged(name, done string, err error) error {
-	if errors.Is(err, web.ErrToken) {
-		return fmt.Errorf("%s was not %s: %w", printable(name), done, needsToken(err))
+	if refused, ok := errors.AsType[*web.Refused](err); ok {
+		err = errors.New(printable(refused.Reason))
+	} else if !errors.Is(err, web.ErrToken) {
+		return err
 	}
-	return err
+	return fmt.Errorf("%s was not %s: %w", printable(name), done, needsToken(err))
 }

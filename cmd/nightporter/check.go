@@ -14,27 +14,34 @@ import (
 	"nightporter/internal/notify"
 )
 
-const checkHelp = `Check the configuration as serve would read it, and print what is in effect. On
-stderr it says which file it read, and which keys differ from their defaults.
+const checkHelp = `Check the configuration as serve would read it. On stdout it prints all keys as they
+are in effect, as YAML, with --changed those alone that differ from their defaults.
+Then it says on stderr where each of these is from, which file it read, and in the
+last line that the configuration is OK. Otherwise it prints nothing but the errors, one
+a line, each with its key and its place.
 
 It also reads the file from which the systemd unit takes the daemon's environment,
 ` + config.DefaultEnvironment + `, if it is there.
 
 With --host it looks at this host instead of printing the configuration: the
-interfaces, the ports, the state directory, the capabilities, nftables. Nothing is
-changed.
+interfaces, the ports, the state directory, the capabilities, nftables. The last line
+says whether all is well. Nothing is changed.
 
 Exit code 0 means that all is well, 1 that something is wrong, 2 that the command
 line is.`
 
 const checkExample = `  nightporter check --changed
   sudo nightporter check --host
-  sudo nightporter check --notify`
+  sudo nightporter check --notify
+  nightporter check --json | jq -r '.errors[]'`
 
 // checkFlags are the flags of the check command, beside those of the configuration.
 type checkFlags struct {
 	path, environment   string
 	send, changed, host bool
+	json                bool
+
+	found checkJSON // of the configuration; with --json and --host
 }
 
 func newCheckCommand() *cobra.Command {
@@ -51,6 +58,7 @@ func newCheckCommand() *cobra.Command {
 	fs := cmd.Flags()
 	fs.BoolVar(&f.changed, "changed", false, "print only the keys that differ from their defaults")
 	fs.BoolVar(&f.host, "host", false, "look at this host: interfaces, ports, state directory, capabilities, nftables")
+	fs.BoolVar(&f.json, "json", false, "print one JSON object: what is wrong, and which keys differ from their defaults")
 	fs.BoolVar(&f.send, "notify", false, "also send a test message to each of notify.urls")
 	fs.StringVar(&f.environment, "environment", config.DefaultEnvironment, "the `FILE` with the daemon's environment, as for systemd")
 	addConfigFlags(cmd, &f.path)
@@ -58,32 +66,48 @@ func newCheckCommand() *cobra.Command {
 }
 
 func (f *checkFlags) run(cmd *cobra.Command) error {
-	vars, err := unitEnvironment(f.environment, cmd.Flags().Changed("environment"))
-	switch {
-	case errors.Is(err, fs.ErrPermission) && !cmd.Flags().Changed("environment"):
-		fmt.Fprintf(cmd.ErrOrStderr(), "%s: not read, since this user may not: `sudo nightporter check` does\n", f.environment)
-	case err != nil:
-		return fmt.Errorf("--environment: %w", err)
-	case len(vars) > 0:
-		fmt.Fprintf(cmd.ErrOrStderr(), "%s: read\n", f.environment)
+	if err := errors.Join(onlyOne(cmd, "json", "changed"), onlyOne(cmd, "json", "notify")); err != nil {
+		return err
+	}
+	vars, err := f.variables(cmd)
+	if err != nil {
+		return err
 	}
 	explicit := cmd.Flags().Changed("config")
 	conf, origins, err := config.Examine(f.path, explicit, append(vars, environ()...), cmd.Flags())
-	if err != nil {
-		// One error a line, each with its key: fit for a user and a script.
-		fmt.Fprintln(cmd.ErrOrStderr(), err)
-		return exitCode(1)
-	}
-	f.summarize(cmd, conf, origins)
-	if f.host {
+	switch {
+	case err != nil:
+		return f.tellErrors(cmd, err)
+	case f.json && !f.host:
+		return printJSON(cmd.OutOrStdout(), f.foundJSON(conf, origins))
+	case f.json:
+		f.found = f.foundJSON(conf, origins)
+		return f.checkHost(cmd, conf)
+	case f.host:
+		f.summarize(cmd, conf, origins, false)
 		err = f.checkHost(cmd, conf)
-	} else {
+	default:
 		err = f.print(cmd, conf)
+		f.summarize(cmd, conf, origins, true)
 	}
 	if err != nil || !f.send {
 		return err
 	}
 	return sendTest(cmd, conf.Notify.URLs)
+}
+
+// variables returns the daemon's environment, and says whether it was read.
+func (f *checkFlags) variables(cmd *cobra.Command) ([]string, error) {
+	vars, err := unitEnvironment(f.environment, cmd.Flags().Changed("environment"))
+	switch {
+	case errors.Is(err, fs.ErrPermission) && !cmd.Flags().Changed("environment"):
+		fmt.Fprintf(cmd.ErrOrStderr(), "%s: not read, since this user may not: `sudo nightporter check` does\n", f.environment)
+	case err != nil:
+		return nil, fmt.Errorf("--environment: %w", err)
+	case len(vars) > 0:
+		fmt.Fprintf(cmd.ErrOrStderr(), "%s: read\n", f.environment)
+	}
+	return vars, nil
 }
 
 // print prints the configuration that is in effect.
@@ -99,27 +123,24 @@ func (f *checkFlags) print(cmd *cobra.Command, conf *config.Config) error {
 	return err
 }
 
-// summarize says which file was read, and what in it differs from the defaults.
-func (f *checkFlags) summarize(cmd *cobra.Command, conf *config.Config, origins *config.Origins) {
+// summarize says which file was read, and with keys what in it differs from the
+// defaults. The verdict comes last, where it is seen after a long configuration.
+func (f *checkFlags) summarize(cmd *cobra.Command, conf *config.Config, origins *config.Origins, keys bool) {
 	changed := config.Changed(config.Default(), conf)
-	machines := fmt.Sprintf("%d machines", len(conf.Machines))
-	if len(conf.Machines) == 1 {
-		machines = "1 machine"
+	source, w := origins.File, cmd.ErrOrStderr()
+	if keys {
+		for _, path := range changed {
+			fmt.Fprintf(w, "  %s (%s)\n", path, origins.Of(path))
+		}
 	}
-	source := origins.File
 	if source == "" {
 		source = "no " + f.path
-	}
-	w := cmd.ErrOrStderr()
-	fmt.Fprintf(w, "configuration OK: %s, %s; %d of %d keys differ from their defaults\n", source, machines, len(changed), len(config.Keys()))
-	for _, path := range changed {
-		fmt.Fprintf(w, "  %s (%s)\n", path, origins.Of(path))
-	}
-	if origins.File == "" {
 		for _, path := range similarFiles(f.path) {
 			fmt.Fprintf(w, "%s is there, but not read: expected the name %s\n", path, filepath.Base(f.path))
 		}
 	}
+	fmt.Fprintf(w, "configuration OK: %s, %s; %d of %d keys differ from their defaults\n",
+		source, many(len(conf.Machines), "machine"), len(changed), len(config.Keys()))
 }
 
 // similarFiles returns the YAML files beside a file that is missing.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
 	"strings"
@@ -46,6 +47,11 @@ func TestCheck(t *testing.T) {
 			t.Errorf("said\n%swithout %q", errs, want)
 		}
 	}
+	var terminal bytes.Buffer
+	run(t.Context(), []string{"check", "--config", file, "--environment", filepath.Join(dir, "environment")}, &terminal, &terminal)
+	if lines := strings.Split(strings.TrimSpace(terminal.String()), "\n"); !strings.HasPrefix(lines[len(lines)-1], "configuration OK: ") {
+		t.Errorf("the last line is no verdict:\n%s", &terminal)
+	}
 	if code != 0 || !contains(out, "attempts: 4", "interval: 15s", "misses: 4", `token: "********"`) || strings.Contains(out+errs, "sesame") {
 		t.Errorf("exit code %d, printed\n%s", code, out)
 	}
@@ -70,7 +76,7 @@ func TestCheckWithoutAFile(t *testing.T) {
 	var said strings.Builder
 	cmd := newCheckCommand()
 	cmd.SetErr(&said)
-	(&checkFlags{path: missing}).summarize(cmd, config.Default(), new(config.Origins))
+	(&checkFlags{path: missing}).summarize(cmd, config.Default(), new(config.Origins), true)
 	if !contains(said.String(), "configuration OK: no "+missing+", 0 machines; 0 of ", other+" is there, but not read: expected the name config.yaml\n") {
 		t.Errorf("said %q", said.String())
 	}

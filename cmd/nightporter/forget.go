@@ -1,8 +1,6 @@
 package main
 
 import (
-	"fmt"
-
 	"github.com/spf13/cobra"
 )
 
@@ -17,6 +15,12 @@ Exit code 0 means that the machine is forgotten.`
 // forgetFlags are the flags of the forget command.
 type forgetFlags struct{ changer }
 
+// forgottenJSON is what --json prints: the API answers without a text.
+type forgottenJSON struct {
+	Name      string `json:"name"`
+	Forgotten bool   `json:"forgotten"`
+}
+
 // newForgetCommand returns the command "forget".
 func newForgetCommand() *cobra.Command {
 	var f forgetFlags
@@ -30,6 +34,7 @@ func newForgetCommand() *cobra.Command {
 		RunE:              func(cmd *cobra.Command, args []string) error { return f.run(cmd, args[0]) },
 	}
 	f.addTo(cmd.Flags())
+	f.addJSONTo(cmd.Flags())
 	return cmd
 }
 
@@ -42,6 +47,5 @@ func (f *forgetFlags) run(cmd *cobra.Command, name string) error {
 	if err := client.Forget(cmd.Context(), name); err != nil {
 		return unchanged(name, "forgotten", explain(cmd.Context(), client, name, err))
 	}
-	_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s is forgotten\n", printable(name))
-	return err
+	return f.answer(cmd.OutOrStdout(), forgottenJSON{Name: name, Forgotten: true}, "%s is forgotten", printable(name))
 }

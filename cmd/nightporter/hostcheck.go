@@ -35,23 +35,7 @@ func (f *checkFlags) checkHost(cmd *cobra.Command, conf *config.Config) error {
 	findings = append(findings, checkPorts("registration.listen", conf.Registration.Listen, running)...)
 	findings = append(findings, checkPorts("http.listen", conf.HTTP.Listen, running)...)
 	findings = append(findings, checkStateDir(conf.StateDir), checkGuard(conf))
-	var rows [][]string
-	wrong := 0
-	for _, found := range findings {
-		row := []string{"ok", found.what, found.text}
-		if found.err != nil {
-			row = []string{"WRONG", found.what, found.err.Error()}
-			wrong++
-		}
-		rows = append(rows, row)
-	}
-	if err := writeRows(cmd.OutOrStdout(), rows, func(_ int, _, padded string) string { return padded }); err != nil {
-		return err
-	}
-	if wrong > 0 {
-		return exitCode(1)
-	}
-	return nil
+	return f.tellHost(cmd, findings)
 }
 
 // usedBy says that the porter itself may have its ports, or nothing.

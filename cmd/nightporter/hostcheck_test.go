@@ -33,13 +33,13 @@ func TestCheckHost(t *testing.T) {
 	code, out := h.hostChecked("state_dir: " + t.TempDir() + "\n")
 	if code != 0 || !contains(out, "ok  capabilities         CAP_NET_ADMIN CAP_NET_RAW\n", "ok  interfaces           eth0 10.77.0.2/24",
 		"ok  registration.listen  :13717 (nightporter is running)\n", "ok  http.listen          :9717 (nightporter is running)\n",
-		"ok  state_dir            /", "ok  nftables             can be used\n") {
+		"ok  state_dir            /", "ok  nftables             can be used\nthis host: OK\n") {
 		t.Errorf("exit code %d\n%s", code, out)
 	}
 	code, out = h.hostChecked("interfaces: [eth0, eth9]\nstate_dir: /dev/null/none\nhttp: {listen: [':13717']}\nregistration: {listen: [':9999']}\n")
 	if code != 1 || !contains(out, "ok     interfaces           eth0 10.77.0.2/24", "WRONG  interfaces           ", "eth9",
 		"ok     registration.listen  :9999\n", "WRONG  http.listen          :13717: address already in use: `ss -ltnp 'sport = :13717'` shows by what",
-		"WRONG  state_dir            /dev/null/none: not a directory: ") {
+		"WRONG  state_dir            /dev/null/none: not a directory: ", "\nthis host: 3 of 7 are WRONG\n") {
 		t.Errorf("exit code %d\n%s", code, out)
 	}
 	code, out = h.hostChecked("state_dir: "+t.TempDir()+"\n", withoutNetAdmin+"=1")
@@ -93,6 +93,14 @@ func TestTrial(t *testing.T) {
 	thief := []string{"register", "--to", to, "--name", "nas", "--mac", nas.MAC().String(), "--monitor", "10.77.0.20=22", "--check"}
 	if out, err := h.runOn(h.lan.Client(), thief...); err == nil || !contains(out, "the porter refused: ", "trust: self") {
 		t.Errorf("of another: %v: %s", err, out)
+	}
+	const noPort = "nightporter register: --port: found \"foo\": expected 1 to 65535"
+	if out, err := h.runOn(nas.Host, "register", "--to", to, "--port", "22,foo"); err == nil || !strings.HasPrefix(out, noPort) {
+		t.Errorf("with a bad port: %v: %s", err, out)
+	}
+	const itself = `--to: found "10.77.0.2", which is this host itself: expected the porter`
+	if out, err := h.runOn(h.lan.Porter(), "register", "--to", to, "--port", "22"); err == nil || !contains(out, itself) {
+		t.Errorf("on the porter: %v: %s", err, out)
 	}
 	if code, out := h.asked("status"); code != 0 || !contains(out, "ready, no machine so far") {
 		t.Errorf("the machine was taken in: exit code %d, %s", code, out)

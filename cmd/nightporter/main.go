@@ -91,5 +91,22 @@ func newRootCommand() *cobra.Command {
 			cmd.GroupID = groupAsk
 		}
 	}
+	refuseUnknownTopics(root)
 	return root
+}
+
+// refuseUnknownTopics makes a mistyped command an error for help as well. Cobra prints
+// all of the help instead, with exit code 0.
+func refuseUnknownTopics(root *cobra.Command) {
+	root.InitDefaultHelpCmd()
+	for _, cmd := range root.Commands() {
+		if cmd.Name() == "help" {
+			cmd.Args = func(_ *cobra.Command, args []string) error {
+				if _, _, err := root.Find(args); err != nil {
+					return usagef("%s", unknownCommand(root, args))
+				}
+				return nil
+			}
+		}
+	}
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -51,6 +50,7 @@ func newPauseCommand() *cobra.Command {
 	}
 	fs := cmd.Flags()
 	f.addTo(fs)
+	f.addJSONTo(fs)
 	fs.DurationVar(&f.length, "for", 0, "for so much `TIME`, such as 2h; at most 720h")
 	fs.StringVar(&f.until, "until", "", "until that `TIME` of this host's clock, such as 2026-11-29T08:00")
 	return cmd
@@ -70,9 +70,8 @@ func (f *pauseFlags) run(cmd *cobra.Command, name string) error {
 	if err != nil {
 		return unchanged(name, "paused", explain(cmd.Context(), client, name, err))
 	}
-	_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s is paused until %s: nothing is claimed or woken until then, or until `nightporter resume`\n",
+	return f.answer(cmd.OutOrStdout(), m, "%s is paused until %s: nothing is claimed or woken until then, or until `nightporter resume`",
 		printable(name), moment(m.PausedUntil))
-	return err
 }
 
 // request returns what the flags ask for.
@@ -117,6 +116,7 @@ func newResumeCommand() *cobra.Command {
 		RunE:              func(cmd *cobra.Command, args []string) error { return c.resume(cmd, args[0]) },
 	}
 	c.addTo(cmd.Flags())
+	c.addJSONTo(cmd.Flags())
 	return cmd
 }
 
@@ -126,9 +126,9 @@ func (c *changer) resume(cmd *cobra.Command, name string) error {
 		return err
 	}
 	defer client.Close()
-	if _, err := client.Unpause(cmd.Context(), name); err != nil {
+	m, err := client.Unpause(cmd.Context(), name)
+	if err != nil {
 		return unchanged(name, "resumed", explain(cmd.Context(), client, name, err))
 	}
-	_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s is not paused any more: the porter asks whether it is off\n", printable(name))
-	return err
+	return c.answer(cmd.OutOrStdout(), m, "%s is not paused any more: the porter asks whether it is off", printable(name))
 }

@@ -85,7 +85,7 @@ func TestPause(t *testing.T) {
 			if status != 409 || !contains(text, "paused until", "resume it first") {
 				t.Errorf("a wake is answered %d: %s", status, text)
 			}
-			if code, out := h.asked("wake", "nas"); code != 1 || !contains(out, "paused until") {
+			if code, out := h.asked("wake", "nas"); code != 1 || !strings.HasPrefix(out, "nightporter: nas was not woken: it is paused until ") {
 				t.Errorf("wake: exit code %d, %s", code, out)
 			}
 			if code, out := h.asked("test", "nas"); code != 1 || !contains(out, "nas is paused until", "nightporter resume") {
@@ -219,11 +219,12 @@ func TestPauseIsRefused(t *testing.T) {
 		{"pause nas --for 1h --until 2099-01-01T08:00", "--for and --until: give one of them"},
 		{"pause nas --for 721h", "--for: found 721h0m0s, expected 1s to 720h0m0s"},
 		{"pause nas --until tomorrow", `--until: found "tomorrow", expected a time such as`},
-		{"pause nas --until 2020-01-01T08:00", "until: found"},
+		{"pause nas --until 2020-01-01T08:00", "nightporter: nas was not paused: until: found"},
 		{"pause nsa --for 1h", `no machine is named "nsa"; there are: nas, tv`},
-		{"pause tv --for 1h", "it has not registered"},
-		{"resume nas", "it is not paused"},
+		{"pause tv --for 1h", "nightporter: tv was not paused: it has not registered, so there is nothing to pause\n"},
+		{"resume nas", "nightporter: nas was not resumed: it is not paused\n"},
 		{"resume nsa", "there are: nas, tv"},
+		{"wake --mac " + nas.MAC().String(), "nightporter: " + nas.MAC().String() + " was not woken: mac: found"},
 		{"resume", "found 0 names, expected one"},
 		{"test nsa", "there are: nas, tv"},
 		{"test nas --timeout 0s", "--timeout: found 0s"},

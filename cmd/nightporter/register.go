@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"strings"
@@ -49,9 +48,12 @@ type registerFlags struct {
 	monitor, wakeFrom     []string
 	port, config          string
 	known, watch, check   bool
+	json                  bool
 	idleWatts, sleepWatts float64
 	retries               int
 	timeout               time.Duration
+
+	settings []confSetting // those of the file that are used
 }
 
 // newRegisterCommand returns the command "register".
@@ -76,6 +78,7 @@ func newRegisterCommand() *cobra.Command {
 	fs.BoolVar(&f.known, "known", false, "send no addresses: the porter's configuration has them")
 	fs.BoolVar(&f.watch, "watch", false, "this machine is up and stays up: have it probed")
 	fs.BoolVar(&f.check, "check", false, "print what would be sent, ask the porter whether it would accept it, and register nothing")
+	fs.BoolVar(&f.json, "json", false, "print one JSON object: what was sent, and what the porter said")
 	fs.StringVar(&f.config, "config", registerConfPath, "the `FILE` with the settings that no flag gives")
 	fs.StringVar(&f.token, "token", "", "the `TOKEN` the porter asks for (visible to other users; see --token-file)")
 	fs.StringVar(&f.tokenFile, "token-file", "", "the `FILE` that holds the token")
@@ -107,47 +110,10 @@ func (f *registerFlags) run(cmd *cobra.Command) error {
 		return err
 	}
 	if err := w.Check(); err != nil {
-		return err
+		return f.wrongField(err)
 	}
 	warnPortless(cmd.ErrOrStderr(), w)
-	if f.check {
-		return f.try(ctx, cmd, addr, w)
-	}
-	if err := registration.SendRetry(ctx, addr, w, f.retries); err != nil {
-		return fmt.Errorf("register with %s: %w", addr, notFound(addr, err))
-	}
-	_, err = fmt.Fprintf(cmd.OutOrStdout(), "registered %s with %s\n", strings.TrimSpace(w.Name+" "+w.MAC), addr)
-	return err
-}
-
-// try prints a registration, and what the porter would say to it.
-func (f *registerFlags) try(ctx context.Context, cmd *cobra.Command, addr string, w registration.Wire) error {
-	shown := w
-	const hidden = "********"
-	if shown.Token != "" {
-		shown.Token = hidden
-	}
-	if shown.Password != "" {
-		shown.Password = hidden
-	}
-	if err := printJSON(cmd.OutOrStdout(), shown); err != nil {
-		return err
-	}
-	answer, err := registration.Try(ctx, addr, w)
-	if err != nil {
-		return fmt.Errorf("ask %s: %w", addr, notFound(addr, err))
-	}
-	_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: %s\n", addr, answer)
-	return err
-}
-
-// warnPortless names the addresses at which nothing wakes the machine.
-func warnPortless(to io.Writer, w registration.Wire) {
-	for _, a := range w.Monitor {
-		if len(a.Port) == 0 {
-			fmt.Fprintf(to, "%s has no ports: it is claimed while the machine sleeps, but nothing there wakes it\n", a.IP)
-		}
-	}
+	return f.send(ctx, cmd, addr, w)
 }
 
 // notFound says what to do if err means that the porter's name has no address, and is err
@@ -211,6 +177,9 @@ func (f *registerFlags) describeSelf(ctx context.Context, addr string, w *regist
 		return usagef("nothing would wake this machine: expected --port (such as --port 22/tcp), --monitor or --known")
 	}
 	self, err := registration.Detect(ctx, addr)
+	if errors.Is(err, registration.ErrThisHost) {
+		return f.wrong("to", fmt.Sprintf("found %q, which is this host itself: expected the porter, such as 192.168.1.2. Run this on the machine that sleeps, not on the porter", f.to))
+	}
 	if lost := notFound(addr, err); lost != err {
 		return lost
 	}

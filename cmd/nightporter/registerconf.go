@@ -42,7 +42,8 @@ func (f *registerFlags) complete(flags *pflag.FlagSet) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", f.config, err)
 	}
-	for _, s := range f.open(settings, flags) {
+	f.settings = f.open(settings, flags)
+	for _, s := range f.settings {
 		if err := s.set(flags); err != nil {
 			return fmt.Errorf("%s: line %d: %w", f.config, s.line, err)
 		}

@@ -51,6 +51,19 @@ func TestRegisterTakesTheExample(t *testing.T) {
 	<-asked
 }
 
+// A mistake in the file is told with its line, and is no mistake of the command line.
+func TestRegisterConfIsWrong(t *testing.T) {
+	for text, want := range map[string]string{
+		"[register]\nto = localhost\nport = 22\n":                                             `line 2: to: found "localhost", which is this host itself`,
+		"[register]\nto = 127.0.0.1:1\nmac = d8:cb:8a:39:be:a1\nmonitor = 192.0.2.7=22,foo\n": `line 4: monitor: found "foo": expected 1 to 65535`,
+	} {
+		conf := confFile(t, text)
+		if code, _, errs := program(t, "register", "--config", conf); code != 1 || !strings.HasPrefix(errs, "nightporter: "+conf+": "+want) {
+			t.Errorf("%s: exit code %d, %q, want %q", text, code, errs, want)
+		}
+	}
+}
+
 func TestRegisterConfErrors(t *testing.T) {
 	for text, want := range map[string]string{
 		"[register]\nto = a\nprot = 22\n":        `line 3: unknown key "prot": did you mean port?`,

@@ -137,20 +137,27 @@ func (f *statusFlags) all(cmd *cobra.Command, client *web.Client, porter web.Sta
 
 // porterLine says in one line how the porter and its machines are.
 func porterLine(host string, porter web.Status, machines []web.Machine) string {
-	line := fmt.Sprintf("porter %s at %s: ready", printable(porter.Version), host)
+	line := fmt.Sprintf("porter %s at %s: ready", cmp.Or(printable(porter.Version), "of an unknown version"), host)
 	if !porter.Ready {
-		line = fmt.Sprintf("porter %s at %s: not ready", printable(porter.Version), host)
+		line = strings.TrimSuffix(line, "ready") + "not ready"
 	}
 	if len(machines) == 0 {
 		return line + ", no machine so far"
 	}
-	asleep := 0
+	asleep, failed := 0, 0
 	for _, m := range machines {
 		if m.State == machine.Asleep {
 			asleep++
 		}
+		if m.WakeFailed {
+			failed++
+		}
 	}
-	return fmt.Sprintf("%s, %d of %d machines asleep", line, asleep, len(machines))
+	line = fmt.Sprintf("%s, %d of %d machines asleep", line, asleep, len(machines))
+	if failed > 0 {
+		line += fmt.Sprintf(", %d did not wake", failed)
+	}
+	return line
 }
 
 func (f *statusFlags) one(cmd *cobra.Command, client *web.Client, name string) error {
@@ -172,7 +179,7 @@ func (f *statusFlags) one(cmd *cobra.Command, client *web.Client, name string) e
 	if m.WakeMAC != (machine.MAC{}) {
 		row("woken by", m.WakeMAC)
 	}
-	row("state", f.state(m.State))
+	row("state", f.state(&m))
 	if m.PausedUntil != "" {
 		row("paused until", moment(m.PausedUntil)+": nothing is claimed or woken; `nightporter resume` ends that")
 	}
@@ -239,15 +246,24 @@ func stateOf(m *web.Machine) string {
 	if m.PausedUntil != "" {
 		return "paused until " + moment(m.PausedUntil)
 	}
+	return wakeable(m)
+}
+
+// wakeable is a machine's state, and whether its last wake failed.
+func wakeable(m *web.Machine) string {
+	if m.WakeFailed {
+		return m.State.String() + wakeFailed
+	}
 	return m.State.String()
 }
 
-// state is the word of a state, in colour on a terminal.
-func (f *statusFlags) state(s machine.State) string {
+// state is wakeable, in colour on a terminal.
+func (f *statusFlags) state(m *web.Machine) string {
+	words := wakeable(m)
 	if f.color {
-		return painted(s.String(), s.String())
+		return painted(words, words)
 	}
-	return s.String()
+	return words
 }
 
 // mark is what the list says of a machine with addresses that cannot be claimed: a

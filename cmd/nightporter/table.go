@@ -54,8 +54,14 @@ var stateColors = map[string]string{
 	machine.Arriving.String(): "\x1b[33m",
 }
 
-// painted returns text in the colour of a state, if it has one.
+// wakeFailed is said behind the state of a machine whose last wake failed.
+const wakeFailed = ", last wake failed"
+
+// painted returns text in the colour of a state, if it has one. A failed wake is red.
 func painted(state, text string) string {
+	if strings.HasSuffix(state, wakeFailed) {
+		return "\x1b[31m" + text + plain
+	}
 	if color := stateColors[state]; color != "" {
 		return color + text + plain
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"net"
@@ -12,15 +13,34 @@ import (
 	"nightporter/internal/web"
 )
 
-// report prints the steps of a test.
-type report struct{ out io.Writer }
+// report prints the steps of a test, for people or for programs.
+type report struct{ out, json io.Writer }
+
+// stepJSON is one line of --json.
+type stepJSON struct {
+	Result string `json:"result"`
+	Text   string `json:"text"`
+}
+
+// results are the words of --json for the marks of steps.
+var results = map[string]string{"ok": "ok", "...": "waiting", "FAILED": "failed", "!": "warning", "-": "untested"}
+
+func reportTo(w io.Writer, inJSON bool) report {
+	if inJSON {
+		return report{out: io.Discard, json: w}
+	}
+	return report{out: w, json: io.Discard}
+}
 
 func (r report) ok(format string, args ...any)   { r.line("ok", format, args) }
 func (r report) wait(format string, args ...any) { r.line("...", format, args) }
 func (r report) no(format string, args ...any)   { r.line("FAILED", format, args) }
 
 func (r report) line(mark, format string, args []any) {
-	fmt.Fprintf(r.out, "%-7s %s\n", mark, fmt.Sprintf(format, args...)) // without a reader the exit code tells
+	text := fmt.Sprintf(format, args...)
+	// Without a reader the exit code tells.
+	fmt.Fprintf(r.out, "%-7s %s\n", mark, text)
+	_ = json.NewEncoder(r.json).Encode(stepJSON{results[mark], text})
 }
 
 // fail prints why the test failed, and returns its exit code.

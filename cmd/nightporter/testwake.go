@@ -51,11 +51,12 @@ func newTestCommand() *cobra.Command {
 				return err
 			}
 			defer client.Close()
-			t := &trial{client: client, name: args[0], timeout: timeout, report: report{out: cmd.OutOrStdout()}}
+			t := &trial{client: client, name: args[0], timeout: timeout, report: reportTo(cmd.OutOrStdout(), c.json)}
 			return t.run(cmd.Context())
 		},
 	}
 	c.addTo(cmd.Flags())
+	cmd.Flags().BoolVar(&c.json, "json", false, "print one JSON object a line, for each step")
 	cmd.Flags().DurationVar(&timeout, "timeout", testTimeout, "the `TIME` that the whole test may take")
 	return cmd
 }
@@ -99,7 +100,7 @@ func (t *trial) run(ctx context.Context) error {
 		t.tooLate()
 		return exitCode(1)
 	}
-	return needsToken(explain(ctx, t.client, t.name, err))
+	return unchanged(t.name, "tested", explain(ctx, t.client, t.name, err))
 }
 
 // begin looks at the machine, and asks for its sleep or its wake.

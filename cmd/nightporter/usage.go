@@ -40,6 +40,7 @@ func fail(ctx context.Context, cmd *cobra.Command, args []string, err error, std
 	var code exitCode
 	var usage *usageError
 	var away *web.Unreachable
+	var refused *web.Refused
 	switch {
 	case errors.As(err, &code):
 		return int(code)
@@ -53,6 +54,9 @@ func fail(ctx context.Context, cmd *cobra.Command, args []string, err error, std
 		return wrongUsage
 	case errors.As(err, &away):
 		fmt.Fprintf(stderr, "nightporter: %s: %s\n", away, nextStep(away))
+		return 1
+	case errors.As(err, &refused):
+		fmt.Fprintln(stderr, "nightporter:", printable(err.Error()))
 		return 1
 	}
 	fmt.Fprintln(stderr, "nightporter:", err)

@@ -16,6 +16,7 @@ func TestUsageErrors(t *testing.T) {
 		{"dance", "nightporter: unknown command \"dance\": `nightporter --help` lists the commands"},
 		{"--dance", "nightporter: unknown flag --dance: `nightporter --help` lists the flags"},
 		{"statsu", "nightporter: unknown command \"statsu\": did you mean status? `nightporter --help` lists the commands"},
+		{"help statsu", "nightporter help: unknown command \"statsu\": did you mean status? `nightporter --help` lists the commands"},
 		{"statsu --from x", "nightporter: unknown command \"statsu\": did you mean status? `nightporter --help` lists the commands"},
 		{"status --form x", "nightporter status: unknown flag --form: did you mean --from?"},
 		{"status --unheard-of", "nightporter status: unknown flag --unheard-of: `nightporter status --help` lists the flags"},
@@ -27,6 +28,10 @@ func TestUsageErrors(t *testing.T) {
 		{"status --json=x", `nightporter status: --json: found "x", expected true or false`},
 		{"register", "nightporter register: --to is missing: expected the porter's HOST or HOST:PORT"},
 		{"register --to pi --port 22 --known", "nightporter register: --port and --known: give one of them"},
+		{"register --to localhost --port 22", `nightporter register: --to: found "localhost", which is this host itself: expected the porter, such as 192.168.1.2. ` +
+			"Run this on the machine that sleeps, not on the porter"},
+		{"register --to 127.0.0.1:1 --mac d8:cb:8a:39:be:a1 --monitor 192.0.2.7=foo", `nightporter register: --monitor: found "foo": expected 1 to 65535, ` +
+			`"22/tcp", "51820/udp", "icmp", or a name of /etc/services such as "ssh"`},
 		{"serve now", `nightporter serve: found "now", expected no argument`},
 		{"check now", `nightporter check: found "now", expected no argument`},
 		{"demo now", `nightporter demo: found "now", expected no argument`},
@@ -57,7 +62,7 @@ func TestHelp(t *testing.T) {
 		rest = after
 	}
 	for _, cmd := range newRootCommand().Commands() {
-		if cmd.Name() == "version" {
+		if cmd.Name() == "version" || cmd.Name() == "help" {
 			continue
 		}
 		_, out, _ := program(t, cmd.Name(), "--help")

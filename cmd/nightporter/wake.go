@@ -94,7 +94,7 @@ func (f *wakeFlags) wakeMAC(cmd *cobra.Command, client *web.Client) error {
 		return usagef("--mac: found %q, expected that of one network card, such as d8:cb:8a:39:be:a1", f.mac)
 	}
 	if err := client.WakeMAC(cmd.Context(), mac); err != nil {
-		return needsToken(err)
+		return unchanged(mac.String(), "woken", err)
 	}
 	_, err = fmt.Fprintf(cmd.OutOrStdout(), "magic packet sent for %s\n", mac)
 	return err

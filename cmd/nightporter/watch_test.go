@@ -109,3 +109,35 @@ func TestRows(t *testing.T) {
 		t.Errorf("printed %q", colored.String())
 	}
 }
+
+// A machine that did not wake is told apart from others that sleep.
+func TestStatusOfAFailedWake(t *testing.T) {
+	h := twoMachines()
+	h.machines[1].LastWake.Outcome = machine.GivenUp
+	url := staff(t, h, web.Access{})
+	code, out, errs := program(t, "status", "--from", url)
+	if code != 0 || errs != "" || !contains(out, ": ready, 1 of 2 machines asleep, 1 did not wake\n", "nas      asleep, last wake failed  ") {
+		t.Errorf("exit code %d, %q, %s", code, errs, out)
+	}
+	if _, out, _ := program(t, "status", "nas", "--from", url); !contains(out, "state              asleep, last wake failed\n") {
+		t.Errorf("of one: %s", out)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	lines, _, _ := watching(t, ctx, "--from", url)
+	seen := false
+	for !seen && lines.Scan() {
+		seen = strings.Contains(lines.Text(), "asleep, last wake failed")
+	}
+	if !seen {
+		t.Error("it is not watched")
+	}
+	cancel()
+	for lines.Scan() { // until the command has ended
+	}
+	m := web.Machine{State: machine.Asleep, WakeFailed: true}
+	const red = "\x1b[31m"
+	if got := (&statusFlags{color: true}).state(&m); got != red+"asleep, last wake failed"+plain {
+		t.Errorf("on a terminal: %q", got)
+	}
+}

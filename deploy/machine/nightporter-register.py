@@ -151,6 +151,8 @@ def identity(host, port):
     except OSError as e:
         raise Failure("to: no address for %s: give the porter's IP address" % host) from e
     routes = ask_ip("route", "get", found[0][4][0].partition("%")[0])
+    if routes[0].get("type") == "local":
+        raise Failure("to: %s is this host itself: give the porter, and run this on the machine that sleeps" % host)
     links = ask_ip("-d", "addr", "show", "dev", routes[0]["dev"])
     link = [entry for entry in links if entry.get("ifname")][0]
     if link.get("link_type") != "ether":

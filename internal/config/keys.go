@@ -125,7 +125,7 @@ func doorKeys() []key {
 		field("http.web_config", "", func(c *Config) *string { return &c.HTTP.WebConfig }, optionalFile(),
 			"exporter-toolkit web configuration for TLS and passwords; empty: plain HTTP for everyone").needsRestart(),
 		field("http.rate", 600, func(c *Config) *int { return &c.HTTP.Rate }, wholeNumber(0, maxRate),
-			"wakes and forgets a minute from one source, as above; 0: any number, for a reverse proxy that rations them itself"),
+			"wakes, pauses and forgets a minute from one source, as for registration.rate; 0: any number, for a reverse proxy that rations them itself"),
 		field("http.token", "", func(c *Config) *string { return &c.HTTP.Token }, token(minToken),
 			"secret of at least 8 bytes that wakes and forgets must carry; empty: anyone who reaches the address may; not a flag, since everyone on the host can see the command line").masked().notSeen(),
 		field("http.hosts", []any{}, func(c *Config) *[]string { return &c.HTTP.Hosts }, listOf(hostName()),

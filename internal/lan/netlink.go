@@ -181,23 +181,6 @@ func (c *rtnl) link(index int, name string) (*net.Interface, uint16, error) {
 	return link, kind, err
 }
 
-// links returns all interfaces.
-func (c *rtnl) links() ([]net.Interface, error) {
-	entries, err := c.dump(unix.RTM_GETLINK, unix.RTM_NEWLINK, linkQuery{})
-	if err != nil {
-		return nil, fmt.Errorf("links: %w", err)
-	}
-	all := make([]net.Interface, len(entries))
-	for i, b := range entries {
-		link, _, err := parseLink(b)
-		if err != nil {
-			return nil, err
-		}
-		all[i] = *link
-	}
-	return all, nil
-}
-
 // linkQuery asks for a link by its index or its name; without both, for all.
 type linkQuery struct {
 	index int

@@ -23,18 +23,23 @@ func FuzzParseLink(f *testing.F) {
 	f.Add(uint32(7), uint32(unix.IFF_UP|unix.IFF_RUNNING), uint16(unix.ARPHRD_ETHER), "eth0", []byte{2, 0, 0, 0, 0, 1}, uint32(1500), uint16(99), []byte("x"))
 	f.Add(uint32(1), uint32(0), uint16(unix.ARPHRD_LOOPBACK), "", []byte{}, uint32(0), uint16(unix.IFLA_MTU), []byte{1})
 	f.Fuzz(func(t *testing.T, index, flags uint32, kind uint16, name string, mac []byte, mtu uint32, otherType uint16, other []byte) {
-		if otherType &= 0x3fff; otherType == unix.IFLA_IFNAME || otherType == unix.IFLA_ADDRESS || otherType == unix.IFLA_MTU {
+		if otherType &= 0x3fff; otherType == unix.IFLA_IFNAME || otherType == unix.IFLA_ADDRESS || otherType == unix.IFLA_MTU || otherType == unix.IFLA_LINKINFO {
 			otherType = unix.IFLA_IFALIAS
 		}
 		head := make([]byte, unix.SizeofIfInfomsg)
 		binary.NativeEndian.PutUint16(head[2:], kind)
 		binary.NativeEndian.PutUint32(head[4:], index)
 		binary.NativeEndian.PutUint32(head[8:], flags)
+		info, err := netlink.MarshalAttributes([]netlink.Attribute{{Type: unix.IFLA_INFO_KIND, Data: []byte("ifb\x00")}})
+		if err != nil {
+			t.Fatal(err)
+		}
 		body, err := netlink.MarshalAttributes([]netlink.Attribute{
 			{Type: unix.IFLA_IFNAME, Data: append([]byte(name), 0)},
 			{Type: otherType, Data: other},
 			{Type: unix.IFLA_ADDRESS, Data: mac},
 			{Type: unix.IFLA_MTU, Data: binary.NativeEndian.AppendUint32(nil, mtu)},
+			{Type: unix.IFLA_LINKINFO, Data: info},
 		})
 		if err != nil {
 			return // an attribute that is too long
@@ -57,9 +62,16 @@ func FuzzParseLink(f *testing.F) {
 		if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" || gotKind != kind {
 			t.Errorf("type %d, want %d; link (-want +got):\n%s", gotKind, kind, diff)
 		}
+		if got, err := linkKind(data); err != nil || got != "ifb" {
+			t.Errorf("kind %q, error %v", got, err)
+		}
 		for _, garbage := range [][]byte{data[:len(data)-1], append(slices.Clone(head), other...), other} {
-			if link, _, err := parseLink(garbage); (link == nil) != (err != nil) {
+			link, _, err := parseLink(garbage)
+			if (link == nil) != (err != nil) {
 				t.Errorf("link %+v, error %v", link, err)
+			}
+			if link != nil {
+				_, _ = linkKind(garbage)
 			}
 		}
 	})

@@ -52,7 +52,7 @@ func HostMACs() ([]machine.MAC, error) {
 	err := withNetlink(func(c *rtnl) error {
 		all, err := c.links()
 		for _, link := range all {
-			if mac := macOf(&link); mac != (machine.MAC{}) {
+			if mac := macOf(&link.Interface); mac != (machine.MAC{}) {
 				macs = append(macs, mac)
 			}
 		}

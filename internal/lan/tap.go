@@ -7,7 +7,6 @@ import (
 	"net"
 	"os"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -215,36 +214,6 @@ func (c *rtnl) usable(name string) (*net.Interface, error) {
 		return nil, &NotReadyError{fmt.Sprintf("interface %q has no IP address: give it one first", name)}
 	}
 	return ifi, nil
-}
-
-// InterfaceNames lists the interfaces of the host but the loopback, for an error.
-func InterfaceNames() (names string) {
-	err := withNetlink(func(c *rtnl) error {
-		names = c.interfaceNames()
-		return nil
-	})
-	if err != nil {
-		return fmt.Sprintf("unknown (%v)", err)
-	}
-	return names
-}
-
-func (c *rtnl) interfaceNames() string {
-	all, err := c.links()
-	if err != nil {
-		return fmt.Sprintf("unknown (%v)", err)
-	}
-	var names []string
-	for _, ifi := range all {
-		if ifi.Flags&net.FlagLoopback == 0 {
-			names = append(names, ifi.Name)
-		}
-	}
-	if len(names) == 0 {
-		return "none"
-	}
-	slices.Sort(names)
-	return strings.Join(names, ", ")
 }
 
 // openError names the remedy where there is one.

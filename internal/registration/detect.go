@@ -23,8 +23,12 @@ type Identity struct {
 	Addrs     []netip.Addr // those of global scope that last, IPv4 first as the kernel lists them
 }
 
+// ErrThisHost says that an address is this host's own.
+var ErrThisHost = errors.New("this host itself")
+
 // Detect returns the identity of the interface that leads to addr
-// ("host:port"). It sends no packet to addr, though it may ask a name server.
+// ("host:port"). It sends no packet to addr, though it may ask a name server. The
+// error is ErrThisHost if addr is of this host.
 func Detect(ctx context.Context, addr string) (Identity, error) {
 	local, err := sourceOf(ctx, addr)
 	if err != nil {
@@ -72,8 +76,12 @@ func sourceOf(ctx context.Context, addr string) (netip.Addr, error) {
 	}
 	defer conn.Close()
 	udp, ok := conn.LocalAddr().(*net.UDPAddr)
-	if !ok {
+	to, toOK := conn.RemoteAddr().(*net.UDPAddr)
+	if !ok || !toOK {
 		return netip.Addr{}, errors.New("the kernel named no source address")
+	}
+	if to.IP.IsLoopback() || to.IP.Equal(udp.IP) {
+		return netip.Addr{}, ErrThisHost
 	}
 	return udp.AddrPort().Addr().Unmap().WithZone(""), nil
 }

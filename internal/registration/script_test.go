@@ -152,6 +152,7 @@ func TestScriptConfigErrors(t *testing.T) {
 		"[register]\nto = a\nprot = 22\n":       "prot: unknown key: did you mean port?",
 		"[register]\nto = a\ntimeout = soon\n":  "timeout: found 'soon': expected a number",
 		"[register]\nto = a\nmac =\n":           "nothing would wake this machine: expected port (such as 22/tcp) or monitor",
+		"[register]\nto = 127.0.0.1\nport = 22": "to: 127.0.0.1 is this host itself: give the porter, and run this on the machine that sleeps",
 		"to = a\n":                              "File contains no section headers.",
 		"[register]\nto = a\nto = b\nport = 22": "option 'to' in section 'register' already exists",
 	} {

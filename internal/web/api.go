@@ -108,9 +108,9 @@ func (a *api) status(w http.ResponseWriter, _ *http.Request) {
 func (a *api) list(w http.ResponseWriter, _ *http.Request) {
 	now := a.now()
 	all := sorted(a.house.Machines())
-	out := make([]machineJSON, len(all))
+	out, up := make([]machineJSON, len(all)), a.lastUp(all)
 	for i := range all {
-		out[i] = toJSON(&all[i], now)
+		out[i] = toJSON(&all[i], up[all[i].Name], now)
 	}
 	a.write(w, http.StatusOK, out)
 }
@@ -155,7 +155,17 @@ func (a *api) why(w http.ResponseWriter, r *http.Request) {
 }
 
 func (a *api) writeMachine(w http.ResponseWriter, status int, name string) {
-	a.withMachine(w, name, func(s *machine.Status, now time.Time) { a.write(w, status, toJSON(s, now)) })
+	a.withMachine(w, name, func(s *machine.Status, now time.Time) {
+		a.write(w, status, toJSON(s, a.lastUp([]machine.Status{*s})[s.Name], now))
+	})
+}
+
+// lastUp returns when each machine came up last, if the last wake of one of them failed.
+func (a *api) lastUp(all []machine.Status) map[string]time.Time {
+	if !slices.ContainsFunc(all, func(s machine.Status) bool { return s.LastWake.Outcome == machine.GivenUp }) {
+		return nil
+	}
+	return lastUp(a.house.Events(0, "", MaxEvents))
 }
 
 // withMachine answers with the machine of that name, or that there is none.

@@ -158,7 +158,8 @@ const nasJSON = `{
   "paused_until": "2026-01-02T01:00:00Z",
   "registered_at": "2026-01-01T23:59:00Z",
   "heard_at": "2026-01-02T00:00:00Z",
-  "wake_timeout_seconds": 300
+  "wake_timeout_seconds": 300,
+  "wake_failed": false
 }
 `
 

@@ -14,7 +14,6 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
-	"syscall"
 	"time"
 
 	"nightporter/internal/journal"
@@ -27,6 +26,9 @@ const DefaultPort = "9717"
 // Limits on a porter that is asked.
 const (
 	answerTimeout = 10 * time.Second
+	// dialTimeout is for the porter's address and the connection. It ends before
+	// answerTimeout, whose error does not say which of both is missing.
+	dialTimeout   = 5 * time.Second
 	maxRedirects  = 3
 	maxErrorBytes = 4 << 10
 	maxEventBytes = 64 << 10 // the texts of an event are bounded, and far below
@@ -36,44 +38,6 @@ const (
 // ErrStreamEnded says that the porter follows no more: it stopped, or the client
 // was too slow for it.
 var ErrStreamEnded = errors.New("the porter ended the stream of events")
-
-// ErrToken says that the porter wants a token, or another one.
-var ErrToken = errors.New("401 Unauthorized")
-
-// ErrNotServed says that what was asked has no such path.
-var ErrNotServed = errors.New("is it nightporter, and not older than this command?")
-
-// ErrWrongToken is an ErrToken though a token was shown.
-var ErrWrongToken = errors.New("not the token of this porter")
-
-// Unreachable says that no porter answers.
-type Unreachable struct {
-	Host string // and its port
-	Err  error
-}
-
-// Error says why in a few words.
-func (u *Unreachable) Error() string {
-	reason := u.Err
-	var errno syscall.Errno
-	if errors.As(u.Err, &errno) {
-		reason = errno // without the address, which stands there already
-	}
-	return fmt.Sprintf("no nightporter answers at %s (%v)", u.Host, reason)
-}
-
-// Unwrap returns the reason.
-func (u *Unreachable) Unwrap() error { return u.Err }
-
-// Local reports whether the porter was expected on this host.
-func (u *Unreachable) Local() bool {
-	host, _, err := net.SplitHostPort(u.Host)
-	if err != nil {
-		host = strings.Trim(u.Host, "[]")
-	}
-	ip, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && ip.IsLoopback()
-}
 
 // Client asks a porter about its machines and its events, and to wake machines.
 type Client struct {
@@ -91,6 +55,7 @@ func NewClient(from string) (*Client, error) {
 		return nil, err
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.DialContext = (&net.Dialer{Timeout: dialTimeout}).DialContext
 	transport.ResponseHeaderTimeout = answerTimeout
 	return &Client{base: base, http: &http.Client{Transport: transport, CheckRedirect: sameHost}}, nil
 }
@@ -116,13 +81,18 @@ func sameHost(r *http.Request, before []*http.Request) error {
 func parseBase(from string) (*url.URL, error) {
 	full := from
 	if !strings.Contains(from, "://") {
-		if _, _, err := net.SplitHostPort(from); err != nil && from != "" {
+		if ip := bareIPv6("//" + from); ip != "" {
+			full = net.JoinHostPort(ip, DefaultPort)
+		} else if _, _, err := net.SplitHostPort(from); err != nil && from != "" {
 			full = net.JoinHostPort(strings.Trim(from, "[]"), DefaultPort)
 		}
 		// In a URL the zone of fe80::1%eth0 is written with %25 (RFC 6874 section 2).
 		full = "http://" + strings.Replace(full, "%", "%25", 1)
 	}
 	u, err := url.Parse(full)
+	if host := bareIPv6(full); host != "" {
+		return nil, fmt.Errorf("found %q, expected the IPv6 address in brackets, such as http://[%s]:%s", from, host, DefaultPort)
+	}
 	if err != nil || u.Hostname() == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return nil, fmt.Errorf("found %q, expected a URL such as http://porter:%s", from, DefaultPort)
 	}
@@ -131,6 +101,19 @@ func parseBase(from string) (*url.URL, error) {
 		return nil, fmt.Errorf("found %q, expected an address that fits into a URL", from)
 	}
 	return u, nil
+}
+
+// bareIPv6 returns an IPv6 address that stands in a URL without its brackets (RFC 3986
+// section 3.2.2), or nothing.
+func bareIPv6(from string) string {
+	_, rest, _ := strings.Cut(from, "//")
+	host, _, _ := strings.Cut(rest, "/")
+	for _, candidate := range []string{strings.TrimSuffix(host, ":"+DefaultPort), host} {
+		if ip, err := netip.ParseAddr(candidate); err == nil && ip.Is6() {
+			return ip.String()
+		}
+	}
+	return ""
 }
 
 // Close ends the connections that are kept for another question.
@@ -222,11 +205,7 @@ func (c *Client) send(ctx context.Context, q question) (io.ReadCloser, error) {
 	}
 	resp, err := c.http.Do(r)
 	if err != nil {
-		var wrapped *url.Error // it repeats the address
-		if errors.As(err, &wrapped) {
-			err = wrapped.Err
-		}
-		return nil, &Unreachable{Host: c.base.Host, Err: err}
+		return nil, unanswered(c.base, err)
 	}
 	found, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
 	if resp.StatusCode == q.want && (found == q.accept || q.want == http.StatusNoContent) {
@@ -236,11 +215,7 @@ func (c *Client) send(ctx context.Context, q question) (io.ReadCloser, error) {
 	if resp.StatusCode == q.want {
 		return nil, c.failed("is it nightporter?", fmt.Errorf("content type: found %q, expected %s", found, q.accept))
 	}
-	err = statusError(resp)
-	if errors.Is(err, ErrToken) && q.token && c.token != "" {
-		err = fmt.Errorf("%w: %w", ErrWrongToken, err)
-	}
-	return nil, c.failed(q.failed, err)
+	return nil, c.statusError(q, resp)
 }
 
 // asKept returns a name as the porter keeps it: a terminal may spell "é" in two characters.
@@ -291,28 +266,4 @@ func (q *question) encode() (io.Reader, error) {
 // failed says which porter it was, without the password.
 func (c *Client) failed(what string, err error) error {
 	return fmt.Errorf("%s: %s: %w", c.base.Redacted(), what, err)
-}
-
-// statusError tells an answer that is not the expected one, in the porter's words
-// if there are any.
-func statusError(resp *http.Response) error {
-	var answer struct {
-		Error string `json:"error"`
-	}
-	text, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBytes)) // without it, the status says enough
-	inWords := json.Unmarshal(text, &answer) == nil && answer.Error != ""
-	switch {
-	case resp.StatusCode == http.StatusUnauthorized && !inWords: // by the toolkit
-		return fmt.Errorf("%s: expected http://USER:PASSWORD@HOST:PORT", resp.Status)
-	case resp.StatusCode == http.StatusUnauthorized:
-		return fmt.Errorf("%w: %q", ErrToken, answer.Error)
-	case resp.StatusCode == http.StatusNotFound && inWords && strings.HasPrefix(answer.Error, notNamed):
-		return machine.ErrUnknown
-	case resp.StatusCode == http.StatusNotFound:
-		return fmt.Errorf("%s: %w", resp.Status, ErrNotServed)
-	case inWords:
-		return fmt.Errorf("%s: %q", resp.Status, answer.Error)
-	default:
-		return errors.New(resp.Status)
-	}
 }

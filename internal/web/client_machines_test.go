@@ -8,10 +8,12 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"nightporter/internal/guard"
+	"nightporter/internal/journal"
 	"nightporter/internal/machine"
 	"nightporter/internal/web"
 )
@@ -61,6 +63,24 @@ func TestClientReadsMachines(t *testing.T) {
 		if err := ask(); !errors.Is(err, machine.ErrUnknown) {
 			t.Errorf("%v, want that it is unknown", err)
 		}
+	}
+}
+
+// A failed wake is told until the machine is up, as on the page.
+func TestClientReadsFailedWakes(t *testing.T) {
+	s := nas()
+	s.State, s.LastWake.Outcome, s.LastWake.Test = machine.Asleep, machine.GivenUp, false
+	for kind, want := range map[journal.Kind]bool{journal.Settling: true, journal.HandStart: false} {
+		h := &house{machines: []machine.Status{s, named("pc")}}
+		h.tell(journal.Event{At: s.LastWake.At.Add(time.Minute), Kind: kind, Machine: "nas"})
+		srv := httptest.NewServer(newServer(t, options(h)).Handler())
+		c := newAsker(t, srv.URL)
+		one, err := c.Machine(t.Context(), "nas")
+		all, allErr := c.Machines(t.Context())
+		if err != nil || allErr != nil || one.WakeFailed != want || all[0].WakeFailed != want || all[1].WakeFailed {
+			t.Errorf("after %s: %v, %v, %+v, %+v", kind, err, allErr, one, all)
+		}
+		srv.Close()
 	}
 }
 

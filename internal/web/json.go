@@ -37,6 +37,7 @@ type machineJSON struct {
 	RegisteredAt   string            `json:"registered_at,omitempty"` // likewise
 	HeardAt        string            `json:"heard_at,omitempty"`      // likewise
 	WakeTimeout    float64           `json:"wake_timeout_seconds"`
+	WakeFailed     bool              `json:"wake_failed"` // its last wake, and it was not up since
 }
 
 type addressJSON struct {
@@ -88,7 +89,8 @@ type dayJSON struct {
 	Seconds float64 `json:"seconds"`
 }
 
-func toJSON(s *machine.Status, now time.Time) machineJSON {
+// toJSON returns a machine that came up last at up, as far as that is remembered.
+func toJSON(s *machine.Status, up, now time.Time) machineJSON {
 	out := machineJSON{
 		Name:           s.Name,
 		MAC:            s.MAC,
@@ -113,6 +115,7 @@ func toJSON(s *machine.Status, now time.Time) machineJSON {
 		RegisteredAt:   ifKnown(s.Registered),
 		HeardAt:        ifKnown(s.Heard),
 		WakeTimeout:    s.WakeTimeout.Seconds(),
+		WakeFailed:     failed(s, up),
 	}
 	for i, a := range s.Monitor {
 		out.Monitor[i] = addressOf(&a)
