@@ -87,6 +87,7 @@ func (f *statusFlags) show(cmd *cobra.Command, client *web.Client, args []string
 	if err != nil {
 		return porter, err
 	}
+	warnConfig(warnings, porter.Config)
 	if len(args) > 0 {
 		err = f.one(cmd, client, args[0])
 	} else {
@@ -106,6 +107,15 @@ func warn(w io.Writer, s web.Status) {
 	if !s.Journal.Healthy {
 		fmt.Fprintln(w, "journal:", printable(s.Journal.Reason))
 	}
+}
+
+// warnConfig says that the porter does not work by the configuration that is in its file.
+func warnConfig(w io.Writer, c web.ConfigState) {
+	if c.Healthy || c.Reason == "" { // an older porter says nothing of it
+		return
+	}
+	fmt.Fprintf(w, "configuration not reloaded: %s; the porter goes on with the configuration from %s\n",
+		printable(c.Reason), c.Loaded.Local().Format(time.DateTime))
 }
 
 func (f *statusFlags) all(cmd *cobra.Command, client *web.Client, porter web.Status) error {

@@ -108,6 +108,7 @@ func (d *Daemon) open(version string) error {
 		return fmt.Errorf("state_dir: %w: expected a directory that nightporter can write to, and no other nightporter does", err)
 	}
 	d.notifier = notify.New(d.journal, conf.Notify, func(o notify.Outcome) { m.Notified(string(o)) }, log)
+	d.journal.Append(journal.Record{Event: startOf(version, &past)})
 	d.porter.Resume(d.journal, past)
 	if err := d.porter.Repair(); err != nil {
 		return err
@@ -212,6 +213,7 @@ func (d *Daemon) Reload(ctx context.Context, load func() (*config.Config, error)
 		restart, err = d.takeOver(ctx, conf)
 	}
 	d.metrics.Reloaded(err == nil)
+	d.showReload(err, restart)
 	if err != nil {
 		return err
 	}

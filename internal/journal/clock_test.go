@@ -161,7 +161,7 @@ func TestUntil(t *testing.T) {
 	}
 }
 
-// TestEndIsWritten where a machine is known, and nowhere else.
+// TestEndIsWritten whether or not a machine is known.
 func TestEndIsWritten(t *testing.T) {
 	for machines := range 2 {
 		dir := t.TempDir()
@@ -173,7 +173,7 @@ func TestEndIsWritten(t *testing.T) {
 		}
 		j.Append(Record{Event: Event{Kind: Refused}})
 		closed(t, j)
-		if got := bytes.Count(contentOf(t, dir), []byte(`"end":true`)); got != machines {
+		if got := bytes.Count(contentOf(t, dir), []byte(`"end":true`)); got != 1 {
 			t.Errorf("%d machines: %d ends", machines, got)
 		}
 	}

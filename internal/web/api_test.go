@@ -165,13 +165,14 @@ func indent(t *testing.T, b []byte) string {
 }
 
 func TestStatus(t *testing.T) {
+	const loaded = `"config":{"healthy":true,"reason":"","loaded":"2026-01-02T00:00:10Z"}}`
 	for _, c := range []struct {
 		house *house
 		want  string
 	}{
 		{
 			&house{guard: guard.Status{Mode: "auto", Active: true}, storage: journal.Health{Healthy: true}},
-			`{"version":"1.2.3","ready":true,"reason":"","guard":{"mode":"auto","active":true,"reason":"","limits":""},"journal":{"healthy":true,"reason":""}}`,
+			`{"version":"1.2.3","ready":true,"reason":"","guard":{"mode":"auto","active":true,"reason":"","limits":""},"journal":{"healthy":true,"reason":""},` + loaded,
 		},
 		{
 			&house{
@@ -179,7 +180,7 @@ func TestStatus(t *testing.T) {
 				storage: journal.Health{Reason: "no space left"},
 			},
 			`{"version":"1.2.3","ready":false,"reason":"starting","guard":{"mode":"off","active":false,"reason":"claim.guard is off","limits":""},` +
-				`"journal":{"healthy":false,"reason":"no space left"}}`,
+				`"journal":{"healthy":false,"reason":"no space left"},` + loaded,
 		},
 	} {
 		w := ask(t, c.house, "GET", "/api/v1/status")

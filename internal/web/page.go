@@ -33,6 +33,7 @@ type page struct {
 	now          func() time.Time
 	version      string
 	look         func() *Look
+	config       func() *ConfigState
 	networks     func() []Network
 	listen       []string
 	registration []string
@@ -76,7 +77,7 @@ func (s *Server) newPage() (*page, error) {
 	}
 	opts := s.opts
 	return &page{
-		house: opts.House, log: quietly(opts.Log), now: opts.Now, version: opts.Version, look: s.look.Load,
+		house: opts.House, log: quietly(opts.Log), now: opts.Now, version: opts.Version, look: s.look.Load, config: s.config.Load,
 		networks: opts.Networks, listen: opts.Listen, registration: opts.Registration, template: t,
 	}, nil
 }
