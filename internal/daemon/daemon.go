@@ -201,6 +201,10 @@ func (d *Daemon) Run(ctx context.Context) error {
 		g.Go(func() error { return d.registrar.Serve(ctx, ln) })
 	}
 	g.Go(func() error { return d.report(ctx) })
+	g.Go(func() error {
+		d.logReady(ctx)
+		return nil
+	})
 	return g.Wait()
 }
 
