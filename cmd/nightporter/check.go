@@ -21,8 +21,8 @@ It also reads the file from which the systemd unit takes the daemon's environmen
 ` + config.DefaultEnvironment + `, if it is there.
 
 With --host it looks at this host instead of printing the configuration: the
-interfaces, the ports, the state directory, the capabilities, nftables. Nothing is
-changed.
+interfaces, the ports, the state directory, the capabilities, nftables, and whether
+the addresses of the machines can be claimed in its networks. Nothing is changed.
 
 Exit code 0 means that all is well, 1 that something is wrong, 2 that the command
 line is.`
@@ -76,7 +76,7 @@ func (f *checkFlags) run(cmd *cobra.Command) error {
 	}
 	f.summarize(cmd, conf, origins)
 	if f.host {
-		err = f.checkHost(cmd, conf)
+		err = f.checkHost(cmd, conf, origins)
 	} else {
 		err = f.print(cmd, conf)
 	}
