@@ -109,15 +109,6 @@ func warn(w io.Writer, s web.Status) {
 	}
 }
 
-// warnConfig says that the porter does not work by the configuration that is in its file.
-func warnConfig(w io.Writer, c web.ConfigState) {
-	if c.Healthy || c.Reason == "" { // an older porter says nothing of it
-		return
-	}
-	fmt.Fprintf(w, "configuration not reloaded: %s; the porter goes on with the configuration from %s\n",
-		printable(c.Reason), c.Loaded.Local().Format(time.DateTime))
-}
-
 func (f *statusFlags) all(cmd *cobra.Command, client *web.Client, porter web.Status) error {
 	machines, err := client.Machines(cmd.Context())
 	if err != nil {
@@ -137,12 +128,16 @@ func (f *statusFlags) all(cmd *cobra.Command, client *web.Client, porter web.Sta
 		rows = append(rows, append(row, mark(m.Addresses)...))
 	}
 	const stateColumn = 1
-	return writeRows(cmd.OutOrStdout(), rows, func(column int, cell, padded string) string {
+	err = writeRows(cmd.OutOrStdout(), rows, func(column int, cell, padded string) string {
 		if column != stateColumn || !f.color {
 			return padded
 		}
 		return painted(cell, padded)
 	})
+	if line := countedSince(machines); err == nil && line != "" {
+		_, err = fmt.Fprintln(cmd.OutOrStdout(), line)
+	}
+	return err
 }
 
 // porterLine says in one line how the porter and its machines are.
@@ -193,7 +188,7 @@ func (f *statusFlags) one(cmd *cobra.Command, client *web.Client, name string) e
 	for _, a := range m.Monitor {
 		row("address", a.IP+" "+ofGuest(a.MAC)+cmp.Or(strings.Join(a.Port, " "), "(does not wake)")+standing(m.Addresses, a.IP))
 	}
-	row("slept", howLong(m.SleptSeconds)+sleptLately(m.SleptDays))
+	row("slept", howLong(m.SleptSeconds)+sleptLately(m.SleptDays)+sinceThen(m.CountedSince))
 	row("saved", fmt.Sprintf("%s (%g W awake, %g W asleep)", web.Energy(m.SavedJoules), m.IdleWatts, m.SleepWatts))
 	row("last wake", wakeStory(m.LastWake))
 	row("wakes", counts(m.Wakes))

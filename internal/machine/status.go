@@ -36,6 +36,7 @@ type Status struct {
 
 	PausedUntil time.Time     // zero: it is not paused
 	Registered  time.Time     // when it registered last; zero if it never did
+	Counted     time.Time     // since when Tally counts; zero if that is not known
 	WakeTimeout time.Duration // see Policy
 }
 

@@ -151,6 +151,7 @@ const nasJSON = `{
   "paused_until": "2026-01-02T01:00:00Z",
   "registered_at": "2026-01-01T23:59:00Z",
   "heard_at": "2026-01-02T00:00:00Z",
+  "counted_since": "2025-12-30T00:00:00Z",
   "wake_timeout_seconds": 300
 }
 `

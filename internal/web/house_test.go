@@ -139,7 +139,7 @@ func nas() machine.Status {
 			Password: []byte("hunter"),
 		},
 		State: machine.Asleep,
-		Since: midnight, PausedUntil: midnight.Add(time.Hour), Registered: midnight.Add(-time.Minute), Heard: midnight, WakeTimeout: 5 * time.Minute,
+		Since: midnight, PausedUntil: midnight.Add(time.Hour), Registered: midnight.Add(-time.Minute), Heard: midnight, Counted: midnight.Add(-72 * time.Hour), WakeTimeout: 5 * time.Minute,
 		Addresses: []machine.AddressStatus{
 			{IP: netip.MustParseAddr("192.0.2.5"), Standing: machine.Claimed},
 			{IP: netip.MustParseAddr("2001:db8::5"), MAC: guestMAC, Standing: machine.Waiting, Reason: "the network is out"},

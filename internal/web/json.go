@@ -35,6 +35,7 @@ type machineJSON struct {
 	PausedUntil    string            `json:"paused_until,omitempty"`  // RFC 3339
 	RegisteredAt   string            `json:"registered_at,omitempty"` // likewise
 	HeardAt        string            `json:"heard_at,omitempty"`      // likewise
+	CountedSince   string            `json:"counted_since,omitempty"` // likewise: what was slept, saved and counted
 	WakeTimeout    float64           `json:"wake_timeout_seconds"`
 }
 
@@ -111,6 +112,7 @@ func toJSON(s *machine.Status, now time.Time) machineJSON {
 		PausedUntil:    ifKnown(s.PausedUntil),
 		RegisteredAt:   ifKnown(s.Registered),
 		HeardAt:        ifKnown(s.Heard),
+		CountedSince:   ifKnown(s.Counted),
 		WakeTimeout:    s.WakeTimeout.Seconds(),
 	}
 	for i, a := range s.Monitor {
