@@ -19,6 +19,7 @@ func TestInOrder(t *testing.T) {
 		tl.sayAt(tl.start.Add(1200*time.Millisecond), "nas", "powers on")
 		tl.sayAt(tl.start.Add(1400*time.Millisecond), "nas", "at the same time")
 		time.Sleep(orderDelay)
+		synctest.Wait()
 		const first = "   1.200s  nas     powers on\n   1.400s  porter  first frame\n   1.400s  nas     at the same time\n"
 		if got := out.String(); got != first {
 			t.Errorf("%q, want %q", got, first)
