@@ -34,7 +34,7 @@ func TestWakeByCommand(t *testing.T) {
 	nas := h.nas(nil)
 	h.putToSleep(nas)
 	code, out := h.asked("status")
-	if lines := strings.Split(out, "\n"); code != 0 || len(lines) != 4 || !contains(lines[0], "ready, 1 of 1 machines asleep") || !contains(lines[2], "nas ", " asleep ", " never") {
+	if lines := strings.Split(out, "\n"); code != 0 || len(lines) != 5 || !contains(lines[3], "SLEPT and SAVED count since ") || !contains(lines[0], "ready, 1 of 1 machines asleep") || !contains(lines[2], "nas ", " asleep ", " never") {
 		t.Errorf("exit code %d, %s", code, out)
 	}
 	if code, out := h.asked("status", "nas"); code != 0 || !contains(out, "asleep", "10.77.0.20 22/tcp 22/udp 27015/udp icmp", nas.MAC().String()) {

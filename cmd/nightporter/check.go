@@ -24,8 +24,9 @@ It also reads the file from which the systemd unit takes the daemon's environmen
 ` + config.DefaultEnvironment + `, if it is there.
 
 With --host it looks at this host instead of printing the configuration: the
-interfaces, the ports, the state directory, the capabilities, nftables. The last line
-says whether all is well. Nothing is changed.
+interfaces, the ports, the state directory, the capabilities, nftables, and whether
+the addresses of the machines can be claimed in its networks. The last line says
+whether all is well. Nothing is changed.
 
 Exit code 0 means that all is well, 1 that something is wrong, 2 that the command
 line is.`
@@ -82,10 +83,10 @@ func (f *checkFlags) run(cmd *cobra.Command) error {
 		return printJSON(cmd.OutOrStdout(), f.foundJSON(conf, origins))
 	case f.json:
 		f.found = f.foundJSON(conf, origins)
-		return f.checkHost(cmd, conf)
+		return f.checkHost(cmd, conf, origins)
 	case f.host:
 		f.summarize(cmd, conf, origins, false)
-		err = f.checkHost(cmd, conf)
+		err = f.checkHost(cmd, conf, origins)
 	default:
 		err = f.print(cmd, conf)
 		f.summarize(cmd, conf, origins, true)

@@ -28,13 +28,14 @@ type finding struct {
 }
 
 // checkHost says whether a daemon with this configuration can work on this host.
-func (f *checkFlags) checkHost(cmd *cobra.Command, conf *config.Config) error {
+func (f *checkFlags) checkHost(cmd *cobra.Command, conf *config.Config, origins *config.Origins) error {
 	running := usedBy(cmd, conf)
 	findings := []finding{checkCapabilities(conf)}
 	findings = append(findings, checkInterfaces(conf)...)
 	findings = append(findings, checkPorts("registration.listen", conf.Registration.Listen, running)...)
 	findings = append(findings, checkPorts("http.listen", conf.HTTP.Listen, running)...)
 	findings = append(findings, checkStateDir(conf.StateDir), checkGuard(conf))
+	findings = append(findings, checkAddresses(conf, origins)...)
 	return f.tellHost(cmd, findings)
 }
 
@@ -82,13 +83,9 @@ func checkCapabilities(conf *config.Config) finding {
 
 // checkInterfaces opens each interface as the daemon would, and closes it again.
 func checkInterfaces(conf *config.Config) []finding {
-	names := conf.Interfaces
-	if len(names) == 0 {
-		name, err := lan.DefaultInterface()
-		if err != nil {
-			return []finding{{what: "interfaces", err: err}} // which names those that are there
-		}
-		names = []string{name}
+	names, err := watchedInterfaces(conf)
+	if err != nil {
+		return []finding{{what: "interfaces", err: err}} // which names those that are there
 	}
 	var all []finding
 	for _, name := range names {
@@ -101,6 +98,15 @@ func checkInterfaces(conf *config.Config) []finding {
 		all = append(all, found)
 	}
 	return all
+}
+
+// watchedInterfaces returns the names of the interfaces that the daemon would work on.
+func watchedInterfaces(conf *config.Config) ([]string, error) {
+	if len(conf.Interfaces) > 0 {
+		return conf.Interfaces, nil
+	}
+	name, err := lan.DefaultInterface()
+	return []string{name}, err
 }
 
 // prefixesOf returns the addresses of an interface, such as "192.168.1.2/24".

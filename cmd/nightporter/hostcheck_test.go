@@ -1,8 +1,10 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -123,4 +125,63 @@ func TestStartIsTold(t *testing.T) {
 	if e.Field("page") != "http://10.77.0.2:9717/" || !contains(e.Field("interfaces"), "eth0 10.77.0.2/24") || e.Field("machines") != "0" {
 		t.Errorf("ready: %+v", e.Fields)
 	}
+}
+
+// TestCheckHostAddresses: an address that cannot be claimed in this host's network is named
+// with its key and line, in both forms. It is no error of the configuration.
+func TestCheckHostAddresses(t *testing.T) {
+	h := open(t, brisk)
+	state := "state_dir: " + t.TempDir() + "\n"
+	code, out := h.hostChecked(state + "machines:\n" +
+		"  - {name: a, mac: 02:00:00:00:00:01, ip: [10.77.0.2, 10.77.0.31], ports: 22}\n" +
+		"  - {name: b, mac: 02:00:00:00:00:02, ip: 10.77.0.1, ports: ssh}\n" +
+		"  - name: c\n    mac: 02:00:00:00:00:03\n    monitor:\n" +
+		"      - {ip: 10.77.0.255, port: [22]}\n      - {ip: 10.77.0.0, port: [22]}\n      - {ip: 192.168.9.9, port: [22]}\n      - {ip: 'fd77::', port: []}\n" +
+		"    guests: [{mac: 02:00:00:00:00:13, ip: 10.78.0.5, port: [80]}]\n")
+	for _, want := range [][3]string{
+		{"machines[0].ip[0]          found 10.77.0.2 ", "line 3", "an address of the porter's own host: expected an address of the machine"},
+		{"machines[1].ip             found 10.77.0.1 ", "line 4", "a gateway's address: expected an address of the machine"},
+		{"machines[2].monitor[0].ip  found 10.77.0.255 ", "line 8", "a broadcast or network address: expected"},
+		{"machines[2].monitor[1].ip  found 10.77.0.0 ", "line 9", "a broadcast or network address: expected"},
+		{"machines[2].monitor[2].ip  found 192.168.9.9 ", "line 10", "expected an address in a network of eth0 10.77.0.2/24 "},
+		{"machines[2].monitor[3].ip  found fd77:: ", "line 11", "an anycast address: expected"},
+		{"machines[2].guests[0].ip   found 10.78.0.5 ", "line 12", "expected an address in a network of eth0"},
+	} {
+		if !slices.ContainsFunc(strings.Split(out, "\n"), func(line string) bool { return contains(line, "WRONG  "+want[0], want[1]+")", want[2]) }) {
+			t.Errorf("no line with %q in\n%s", want, out)
+		}
+	}
+	if code != 1 || strings.Contains(out, "10.77.0.31") {
+		t.Errorf("exit code %d\n%s", code, out)
+	}
+	const good = "machines: [{name: a, mac: 02:00:00:00:00:01, ip: [10.77.0.31, 'fd77::31', '2001:db8::31'], ports: 22}]\n"
+	if code, out := h.hostChecked(state + good); code != 0 || !contains(out, "ok  machines             1 machine, 3 addresses\n") {
+		t.Errorf("exit code %d\n%s", code, out)
+	}
+	// Nothing is said of a network that is not there yet.
+	if code, out := h.hostChecked(state + "interfaces: [eth9]\nmachines: [{name: a, mac: 02:00:00:00:00:01, ip: 192.168.9.9, ports: 22}]\n"); code != 1 || strings.Contains(out, "192.168.9.9") {
+		t.Errorf("exit code %d\n%s", code, out)
+	}
+}
+
+// TestUnclaimableAddresses: a configuration with such addresses is taken at the start and by
+// a reload, and the status of the machine says what is wrong with each.
+func TestUnclaimableAddresses(t *testing.T) {
+	const of = "machines: [{name: tv, mac: 02:00:00:00:00:01, agentless: true, ip: [%s], ports: 22}]\n"
+	wants := func(h *house, all map[string]string) {
+		h.Helper()
+		for ip, why := range all {
+			_, out := h.asked("status", "tv")
+			for deadline := time.Now().Add(5 * time.Second); !contains(out, ip, why) && time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+				_, out = h.asked("status", "tv")
+			}
+			if !contains(out, ip, why) {
+				t.Errorf("%s: want %q in\n%s", ip, why, out)
+			}
+		}
+	}
+	h := open(t, brisk+fmt.Sprintf(of, "10.77.0.2, 10.77.0.1"))
+	wants(h, map[string]string{"10.77.0.2": "it is an address of the porter's own host", "10.77.0.1": "it is a gateway's address"})
+	h.reload(brisk+fmt.Sprintf(of, "10.77.0.255, 192.168.9.9"), "configuration reloaded")
+	wants(h, map[string]string{"10.77.0.255": "it is a broadcast or network address", "192.168.9.9": "it is not in a network of the porter's interface"})
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"html"
 	"net/http"
 	"net/netip"
 	"os"
@@ -25,10 +26,16 @@ func TestStartWithoutNetwork(t *testing.T) {
 			t.Parallel()
 			h, late := withoutNetwork(t, brisk+c.conf)
 			h.waitsFor(c.waits)
+			h.saysThatItWaits(c.waits)
 			n := h.d.Log.Len()
 			h.must(h.lan.RestoreLink(late))
 			h.said(n, isBack, lab.Interface)
 			h.readyInside()
+			ready, err := h.d.Log.Wait(h.within(5*time.Second), n, rig.Is("ready"))
+			h.must(err)
+			if !contains(ready.Field("interfaces"), lab.Interface+" 10.77.0.66/24") || ready.Field("unavailable") != "" {
+				t.Errorf("ready: %+v", ready.Fields)
+			}
 			nas := h.nas(nil)
 			h.putToSleep(nas)
 			h.call(h.lan.Client(), nas, nas4, 22)
@@ -102,6 +109,45 @@ func (h *house) waitsFor(reason string) {
 			h.Errorf("%s: %d, %v", page, status, err)
 		}
 	}
+}
+
+// saysThatItWaits expects the log not to call a daemon ready that has no network, and the
+// page to say why it is not.
+func (h *house) saysThatItWaits(reason string) {
+	h.Helper()
+	e, err := h.d.Log.Wait(h.within(5*time.Second), 0, func(e rig.Entry) bool { return e.Event() == "waiting" || e.Event() == "ready" })
+	h.must(err)
+	if e.Event() != "waiting" || !strings.Contains(e.Field("reason"), reason) {
+		h.Errorf("logged %q: %+v", e.Message, e.Fields)
+	}
+	if _, page, err := h.d.GetInside(h.within(5*time.Second), "/"); err != nil || !contains(page, "Not ready:", html.EscapeString(reason)) {
+		h.Errorf("the page does not say why it is not ready: %v", err)
+	}
+}
+
+// TestStartWithoutOneInterface: the daemon works on the interface that is there, and names
+// the other.
+func TestStartWithoutOneInterface(t *testing.T) {
+	ctx, network := newLAN(t)
+	d, err := rig.Start(ctx, network, t.TempDir(), rig.Options{
+		Exe: os.Args[0], Env: programEnv, Config: brisk + "interfaces: [eth0, eth9]\n", Await: "/-/healthy",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := &house{T: t, ctx: ctx, lan: network, d: d}
+	h.endWithTest(d)
+	ready, err := h.d.Log.Wait(h.within(5*time.Second), 0, rig.Is("ready"))
+	h.must(err)
+	if !contains(ready.Field("interfaces"), "eth0 10.77.0.2/24") || !contains(ready.Field("unavailable"), "interface eth9 is not there") {
+		t.Errorf("ready: %+v", ready.Fields)
+	}
+	if code, out := h.asked("status"); code != 1 || !contains(out, "not ready", "eth9") {
+		t.Errorf("status: exit code %d, %s", code, out)
+	}
+	nas := h.nas(nil)
+	h.putToSleep(nas)
+	h.call(h.lan.Client(), nas, nas4, 22)
 }
 
 func (h *house) readyInside() {

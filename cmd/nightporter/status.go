@@ -87,6 +87,7 @@ func (f *statusFlags) show(cmd *cobra.Command, client *web.Client, args []string
 	if err != nil {
 		return porter, err
 	}
+	warnConfig(warnings, porter.Config)
 	if len(args) > 0 {
 		err = f.one(cmd, client, args[0])
 	} else {
@@ -127,12 +128,16 @@ func (f *statusFlags) all(cmd *cobra.Command, client *web.Client, porter web.Sta
 		rows = append(rows, append(row, mark(m.Addresses)...))
 	}
 	const stateColumn = 1
-	return writeRows(cmd.OutOrStdout(), rows, func(column int, cell, padded string) string {
+	err = writeRows(cmd.OutOrStdout(), rows, func(column int, cell, padded string) string {
 		if column != stateColumn || !f.color {
 			return padded
 		}
 		return painted(cell, padded)
 	})
+	if line := countedSince(machines); err == nil && line != "" {
+		_, err = fmt.Fprintln(cmd.OutOrStdout(), line)
+	}
+	return err
 }
 
 // porterLine says in one line how the porter and its machines are.
@@ -193,7 +198,7 @@ func (f *statusFlags) one(cmd *cobra.Command, client *web.Client, name string) e
 	for _, a := range m.Monitor {
 		row("address", a.IP+" "+ofGuest(a.MAC)+cmp.Or(strings.Join(a.Port, " "), "(does not wake)")+standing(m.Addresses, a.IP))
 	}
-	row("slept", howLong(m.SleptSeconds)+sleptLately(m.SleptDays))
+	row("slept", howLong(m.SleptSeconds)+sleptLately(m.SleptDays)+sinceThen(m.CountedSince))
 	row("saved", fmt.Sprintf("%s (%g W awake, %g W asleep)", web.Energy(m.SavedJoules), m.IdleWatts, m.SleepWatts))
 	row("last wake", wakeStory(m.LastWake))
 	row("wakes", counts(m.Wakes))

@@ -109,7 +109,7 @@ func checkDocument(b []byte) (*yaml.Node, error) {
 	if err := d.Decode(&doc); errors.Is(err, io.EOF) {
 		return nil, nil
 	} else if err != nil {
-		return nil, yamlerror.Plain(err)
+		return nil, located(b, err)
 	}
 	root := doc.Content[0]
 	empty := root.Kind == yaml.ScalarNode && root.Tag == "!!null"
@@ -126,7 +126,7 @@ func checkDocument(b []byte) (*yaml.Node, error) {
 	case errors.Is(err, io.EOF):
 		return root, nil
 	case err != nil:
-		return nil, yamlerror.Plain(err)
+		return nil, located(b, err)
 	}
 	return nil, fmt.Errorf("line %d: a second document: expected one", next.Line)
 }

@@ -16,17 +16,17 @@ import (
 
 func TestUnusableFiles(t *testing.T) {
 	for _, tt := range []struct{ name, content, want string }{
-		{"syntax", "wake:\n  attempts: 3\n interval: 2s\n", "line 2: not valid YAML: did not find expected key"},
-		{"tab", "wake:\n\tattempts: 3\n", "line 2: not valid YAML: found character that cannot start any token"},
+		{"syntax", "wake:\n  attempts: 3\n interval: 2s\n", "line 3: not valid YAML: did not find expected key"},
+		{"tab", "wake:\n\tattempts: 3\n", "line 2: not valid YAML: found a tab character where an indentation space is expected"},
 		{"duplicate key", "wake: {attempts: 3}\nlog: {level: info}\nwake: {attempts: 4}\n", "line 3: not valid YAML: a key that stands there twice"},
 		{"duplicate below", "wake:\n  attempts: 3\n  attempts: 4\n", "line 3: not valid YAML: a key that stands there twice"},
 		{"list", "# a list\n- wake\n", `line 2: expected keys with values, such as "state_dir: /var/lib/nightporter"`},
 		{"text", "hunter2", `line 1: expected keys with values, such as "state_dir: /var/lib/nightporter"`},
 		{"two documents", "wake: {attempts: 3}\n---\nwake: {attempts: 4}\n", "line 2: a second document: expected one"},
 		{"bad second document", "wake: {attempts: 3}\n---\n[\n", "line 3: not valid YAML: did not find expected node content"},
-		{"unknown alias", "wake: *w\n", "not valid YAML: an alias (*) without its anchor"},
-		{"not UTF-8", "state_dir: /\xff\xfe\n", "not valid YAML: invalid leading UTF-8 octet"},
-		{"binary", "\x00\x01\x02", "not valid YAML: control characters are not allowed"},
+		{"unknown alias", "wake: *w\n", "line 1: not valid YAML: an alias (*) without its anchor"},
+		{"not UTF-8", "state_dir: /\xff\xfe\n", "line 1: not valid YAML: invalid leading UTF-8 octet"},
+		{"binary", "\x00\x01\x02", "line 1: not valid YAML: control characters are not allowed"},
 		{"deep", "interfaces: " + strings.Repeat("[", 20) + strings.Repeat("]", 20), "line 1: expected at most 16 levels"},
 		{"too many keys", manyLines("k%d: 1\n", 65), "line 1: expected at most 64 keys in one mapping"},
 		{"too many values", "interfaces: [" + strings.Repeat("a,", 1<<18) + "]", "line 1: expected at most 262144 values, aliases counted as what they stand for"},

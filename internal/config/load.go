@@ -5,6 +5,8 @@ import (
 
 	"github.com/knadh/koanf/v2"
 	"github.com/spf13/pflag"
+
+	"nightporter/internal/machine"
 )
 
 // Load reads the configuration: the defaults, and over them the file at path,
@@ -28,6 +30,23 @@ type Origins struct {
 
 // Of says where the value of a key comes from, such as "from --wake.attempts".
 func (o *Origins) Of(path string) string { return o.stack.place(path).where() }
+
+// Setting is where a value stands.
+type Setting struct{ Key, Origin string }
+
+// AddressesOf says where each address of the i-th machine stands, which is spec.
+func (o *Origins) AddressesOf(i int, spec machine.Spec) []Setting {
+	raw, _ := o.stack.merged.Get("machines").([]any)
+	if i >= len(raw) {
+		return nil
+	}
+	places := ipPlaces(o.stack.place("machines").entry(i), raw[i], &spec)
+	settings := make([]Setting, len(places))
+	for k, p := range places {
+		settings[k] = Setting{p.path, p.where()}
+	}
+	return settings
+}
 
 // Examine is Load, and tells where the values come from.
 func Examine(path string, explicit bool, environ []string, flags *pflag.FlagSet) (*Config, *Origins, error) {

@@ -39,7 +39,7 @@ func TestBadTargets(t *testing.T) {
 	refusedFile(t, `notify: {urls: [{hunter2: 1}]}`, form+"a URL of shoutrrr without control characters")
 	refusedFile(t, "notify: {urls: ["+strings.Repeat("hunter2, ", 17)+"]}", "notify.urls: found a hidden value (from FILE): expected at most 16 URLs")
 	refusedFile(t, "notify: {events: [failure]}",
-		`notify.events[0]: found "failure" (from FILE): expected failed, conflict, refused, hand_start, asleep, ready, forgotten, address_waiting, address_claimable, elsewhere, card_replaced, renamed, redefined or command_failed`)
+		`notify.events[0]: found "failure" (from FILE): expected failed, conflict, refused, hand_start, asleep, ready, forgotten, address_waiting, address_claimable, elsewhere, card_replaced, renamed, redefined, command_failed, started or reload_failed`)
 	refusedFile(t, "notify: {events: []}", "notify.events: found an empty list (from FILE): expected at least one kind of events")
 	refusedFile(t, "notify: {rate: 0}", "notify.rate: found 0 (from FILE): expected a whole number from 1 to 60")
 }

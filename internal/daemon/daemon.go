@@ -108,6 +108,7 @@ func (d *Daemon) open(version string) error {
 		return fmt.Errorf("state_dir: %w: expected a directory that nightporter can write to, and no other nightporter does", err)
 	}
 	d.notifier = notify.New(d.journal, conf.Notify, func(o notify.Outcome) { m.Notified(string(o)) }, log)
+	d.journal.Append(journal.Record{Event: startOf(version, &past)})
 	d.porter.Resume(d.journal, past)
 	if err := d.porter.Repair(); err != nil {
 		return err
@@ -200,6 +201,10 @@ func (d *Daemon) Run(ctx context.Context) error {
 		g.Go(func() error { return d.registrar.Serve(ctx, ln) })
 	}
 	g.Go(func() error { return d.report(ctx) })
+	g.Go(func() error {
+		d.logReady(ctx)
+		return nil
+	})
 	return g.Wait()
 }
 
@@ -212,6 +217,7 @@ func (d *Daemon) Reload(ctx context.Context, load func() (*config.Config, error)
 		restart, err = d.takeOver(ctx, conf)
 	}
 	d.metrics.Reloaded(err == nil)
+	d.showReload(err, restart)
 	if err != nil {
 		return err
 	}

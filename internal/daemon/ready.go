@@ -1,12 +1,42 @@
 package daemon
 
 import (
+	"context"
 	"net"
 	"strings"
 
 	"nightporter/internal/config"
 	"nightporter/internal/lan"
 )
+
+// logReady logs that the daemon is ready, once there is an interface to work on, and until
+// then what it waits for.
+func (d *Daemon) logReady(ctx context.Context) {
+	select {
+	case <-d.porter.Started():
+	case <-ctx.Done():
+		return
+	}
+	select {
+	case <-d.porter.Working():
+	default:
+		if err := d.porter.Ready(); err != nil {
+			d.log.Warn("not ready: waiting for the network", "event", "waiting", "reason", err.Error())
+		}
+	}
+	select {
+	case <-d.porter.Working():
+	case <-ctx.Done():
+		return
+	}
+	var missing []any
+	if err := d.porter.Ready(); err != nil { // one interface works, another does not
+		missing = []any{"unavailable", err.Error()}
+	}
+	attached := d.porter.Networks()
+	d.log.Info("ready", append([]any{"event", "ready", "page", pageOf(d.conf.HTTP, attached), "interfaces", describe(attached),
+		"machines", len(d.porter.Machines()), "registration", d.conf.Registration.Listen, "http", d.conf.HTTP.Listen}, missing...)...)
+}
 
 // describe names interfaces with our addresses on them, such as
 // "eth0 192.168.1.2/24, eth1 10.0.0.2/8".

@@ -7,17 +7,15 @@ import (
 	systemd "github.com/coreos/go-systemd/v22/daemon"
 )
 
-// report keeps the service manager informed until ctx ends: that the daemon is
-// ready, and as long as the loop turns that it is alive.
+// report keeps the service manager informed until ctx ends: that the daemon has
+// started, which does not wait for a network, and as long as the loop turns that it
+// is alive.
 func (d *Daemon) report(ctx context.Context) error {
 	select {
 	case <-d.porter.Started():
 	case <-ctx.Done():
 		return nil
 	}
-	attached := d.porter.Networks()
-	d.log.Info("ready", "event", "ready", "page", pageOf(d.conf.HTTP, attached), "interfaces", describe(attached),
-		"machines", len(d.porter.Machines()), "registration", d.conf.Registration.Listen, "http", d.conf.HTTP.Listen)
 	d.notify(systemd.SdNotifyReady)
 	defer d.notify(systemd.SdNotifyStopping)
 	interval, err := systemd.SdWatchdogEnabled(false)

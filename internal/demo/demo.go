@@ -68,6 +68,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	}
 	defer os.RemoveAll(dir)
 	s := &show{timeline: newTimeline(o.Out, o.Color)}
+	defer s.run()()
 	// The LAN outlives an interruption by as long as the daemon takes to leave.
 	if s.lan, err = lab.New(context.WithoutCancel(ctx)); err != nil {
 		return fmt.Errorf("build the LAN: %w", err)

@@ -23,15 +23,14 @@ const (
 
 // timeline prints what happens, with the time since the demo began.
 type timeline struct {
-	mu    sync.Mutex
-	out   io.Writer
+	inOrder
 	color bool
 	start time.Time
 	told  atomic.Int64 // entries of the daemon's log that have been read
 }
 
 func newTimeline(out io.Writer, color bool) *timeline {
-	return &timeline{out: out, color: color, start: time.Now()}
+	return &timeline{inOrder: inOrder{out: out}, color: color, start: time.Now()}
 }
 
 // say prints that somebody does something now.
@@ -44,7 +43,7 @@ func (t *timeline) sayAt(at time.Time, who, what string) {
 	if t.color {
 		begin, end = colors[who], plain
 	}
-	t.line(fmt.Sprintf("%8.3fs  %s%-7s%s %s", at.Sub(t.start).Seconds(), begin, who, end, what))
+	t.put(at, fmt.Sprintf("%8.3fs  %s%-7s%s %s", at.Sub(t.start).Seconds(), begin, who, end, what))
 }
 
 func (t *timeline) title(text string) {
@@ -54,11 +53,7 @@ func (t *timeline) title(text string) {
 	t.line("\n" + text)
 }
 
-func (t *timeline) line(text string) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	fmt.Fprintln(t.out, text)
-}
+func (t *timeline) line(text string) { t.put(time.Now(), text) }
 
 // follow tells what the daemon logs and what the machine does, until ctx ends.
 // The channel is closed when it has stopped.

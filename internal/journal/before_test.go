@@ -19,7 +19,7 @@ func memoryBefore(i int) *machine.Memory {
 	m := memoryOf(i)
 	m.Spec.Unwatched, m.Spec.WakeMAC, m.Spec.Secret, m.Takes = false, machine.MAC{}, machine.Secret{}, machine.Takes{}
 	m.Spec.Monitor[1].MAC = machine.MAC{}
-	m.Heard, m.Failures, m.Unproved, m.Others = time.Time{}, 0, nil, nil
+	m.Heard, m.Counted, m.Failures, m.Unproved, m.Others = time.Time{}, time.Time{}, 0, nil, nil
 	m.Paused, m.LastWake.Test = time.Time{}, false
 	return m
 }

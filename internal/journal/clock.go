@@ -107,6 +107,7 @@ func (c *content) onClock(now stamp) {
 		m.LastWake.At = w.moved(m.LastWake.At, then, false)
 		m.Registered = w.moved(m.Registered, then, false)
 		m.Heard = w.moved(m.Heard, then, false)
+		m.Counted = w.moved(m.Counted, then, false)
 		m.Paused = w.ahead(m.Paused, then)
 		c.machines[mac] = m
 	}

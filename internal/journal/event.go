@@ -45,6 +45,11 @@ const (
 	Paused       Kind = "paused"        // it is left alone until a time
 	Resumed      Kind = "resumed"       // that is over
 	ServiceReady Kind = "service_ready" // in a test: one of its services takes clients
+
+	// Of the porter itself, and of no machine.
+	Started      Kind = "started"       // it started; Reason is set if the run before did not end in order
+	Reloaded     Kind = "reloaded"      // a new configuration is in effect
+	ReloadFailed Kind = "reload_failed" // a new configuration was not taken over
 )
 
 // Event is something that happened, as the history keeps it. Beyond At, Seq and
@@ -70,6 +75,8 @@ type Event struct {
 	Until    time.Time // the end of a pause
 	NotReady []string  // services that could not take clients at the hand-over
 	Test     bool      // it belongs to a test: a failure is none to be told of
+	Version  string    // of the porter that started
+	Machines int       // that it knows from before
 }
 
 // eventForm is an event in JSON.
@@ -92,6 +99,8 @@ type eventForm struct {
 	Until    moment         `json:"until,omitzero"`
 	NotReady []string       `json:"not_ready,omitempty"`
 	Test     bool           `json:"test,omitempty"`
+	Version  string         `json:"version,omitempty"`
+	Machines int            `json:"machines,omitempty"`
 }
 
 // MarshalJSON implements json.Marshaler. It does not fail.
@@ -100,7 +109,7 @@ func (e Event) MarshalJSON() ([]byte, error) {
 		Seq: e.Seq, At: moment{e.At}, Kind: e.Kind, Machine: e.Machine, MAC: e.MAC, IP: e.IP, Source: e.Source,
 		Service: e.Service, Trigger: e.Trigger, By: e.By, Reason: e.Reason, Attempts: e.Attempts,
 		Boot: inSeconds(e.Boot), Ready: inSeconds(e.Ready), Slept: inSeconds(e.Slept),
-		Until: moment{e.Until}, NotReady: e.NotReady, Test: e.Test,
+		Until: moment{e.Until}, NotReady: e.NotReady, Test: e.Test, Version: e.Version, Machines: e.Machines,
 	})
 }
 
@@ -115,7 +124,7 @@ func (e *Event) UnmarshalJSON(b []byte) error {
 		Seq: f.Seq, At: f.At.Time, Kind: f.Kind, Machine: f.Machine, MAC: f.MAC, IP: f.IP, Source: f.Source,
 		Service: f.Service, Trigger: f.Trigger, By: f.By, Reason: f.Reason, Attempts: f.Attempts,
 		Boot: f.Boot.duration(), Ready: f.Ready.duration(), Slept: f.Slept.duration(),
-		Until: f.Until.Time, NotReady: f.NotReady, Test: f.Test,
+		Until: f.Until.Time, NotReady: f.NotReady, Test: f.Test, Version: f.Version, Machines: f.Machines,
 	}
 	return nil
 }
@@ -131,7 +140,7 @@ const (
 
 // bound makes e fit to be kept, whoever wrote its texts.
 func (e *Event) bound() {
-	for _, s := range []*string{&e.Machine, &e.Service, &e.Trigger, &e.By, &e.Reason} {
+	for _, s := range []*string{&e.Machine, &e.Service, &e.Trigger, &e.By, &e.Reason, &e.Version} {
 		*s = bounded(*s)
 	}
 	e.NotReady = e.NotReady[:min(maxNotReady, len(e.NotReady))]

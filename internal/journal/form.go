@@ -40,6 +40,7 @@ type machineForm struct {
 	Others     []netip.Addr   `json:"others,omitempty"`
 	Failures   int            `json:"failed_in_a_row,omitempty"` // wakes
 	Paused     moment         `json:"paused_until,omitzero"`
+	Counted    moment         `json:"counted_since,omitzero"`
 }
 
 // takesForm is what a machine is known to take.
@@ -72,6 +73,7 @@ func formOf(m *machine.Memory, now time.Time) *machineForm {
 		State: m.State.String(), Since: moment{machine.OnClock(m.Since, now)},
 		LastWake: moment{machine.OnClock(m.LastWake.At, now)}, Registered: moment{machine.OnClock(m.Registered, now)},
 		Heard: moment{machine.OnClock(m.Heard, now)}, Paused: moment{machine.OnClock(m.Paused, now)},
+		Counted: moment{machine.OnClock(m.Counted, now)},
 		Tally: tallyForm{
 			Attempts: m.Tally.Attempts, Wakes: byTrigger(m.Tally.Wakes), Failures: byTrigger(m.Tally.Failures),
 			ExternalStarts: m.Tally.ExternalStarts, Conflicts: m.Tally.Conflicts, SettleTimeouts: m.Tally.SettleTimeouts,
@@ -106,7 +108,7 @@ func (f *machineForm) memory() (machine.Memory, error) {
 			Secret:  secret,
 			Monitor: monitor, Agentless: f.Agentless, Unwatched: f.Unwatched,
 		},
-		Card: f.Card, Heard: f.Heard.Time, Failures: max(0, f.Failures), Paused: f.Paused.Time,
+		Card: f.Card, Heard: f.Heard.Time, Failures: max(0, f.Failures), Paused: f.Paused.Time, Counted: f.Counted.Time,
 		Unproved: first(machine.MaxAddresses, hostAddresses(f.Unproved)), Others: first(maxOthers, hostAddresses(f.Others)),
 		Diary: f.Diary.diary(), Knocks: f.Knocks.knocks(),
 		Takes: machine.Takes{Boot: f.Takes.Boot.within(longestTaken), Services: f.Takes.Services.within(longestTaken)},

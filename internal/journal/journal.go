@@ -20,6 +20,7 @@ type Past struct {
 	Events   []Event          // the last 1,000 at most, in the order of Seq
 	Seen     time.Time        // when the last record was written; zero if there is none
 	Until    time.Time        // by when the earlier run had ended for sure, an hour later at most; zero likewise
+	Crashed  bool             // there was an earlier run, which did not end in order
 	SetAside string           // where a file that was unfit is now; empty if none was
 }
 
@@ -103,7 +104,7 @@ func open(d *folder, below disk, limit int64, now clock, log *slog.Logger) (*Jou
 		wake: make(chan struct{}, 1), done: make(chan struct{}),
 		writer: writer{disk: below, least: limit, limit: limit, most: d.most},
 	}
-	past := Past{Events: c.events.newest(0, "", 0), Seen: c.seen, Until: c.until}
+	past := Past{Events: c.events.newest(0, "", 0), Seen: c.seen, Until: c.until, Crashed: c.crashed()}
 	for _, mac := range j.state.macs() {
 		past.Machines = append(past.Machines, c.machines[mac])
 	}

@@ -48,7 +48,7 @@ func memoryOf(i int) *machine.Memory {
 		},
 		Paused: night.Add(time.Hour),
 		State:  machine.Asleep, Since: night, Registered: night.Add(-time.Second), Card: true,
-		Heard: night.Add(-2 * time.Second), Failures: 7, Takes: machine.Takes{Boot: 44 * time.Second, Services: time.Minute},
+		Counted: night.Add(-72 * time.Hour), Heard: night.Add(-2 * time.Second), Failures: 7, Takes: machine.Takes{Boot: 44 * time.Second, Services: time.Minute},
 		Unproved: []netip.Addr{netip.MustParseAddr("fd77::20")}, Others: []netip.Addr{netip.MustParseAddr("10.77.0.77")},
 		LastWake: machine.LastWake{
 			At: night.Add(-time.Hour), Trigger: machine.ByUDP, Source: netip.MustParseAddrPort("[fd77::9]:40000"), By: "somebody",

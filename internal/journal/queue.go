@@ -120,11 +120,12 @@ func (s *state) push(t transition) {
 	}
 }
 
-// mark adds a record that tells only that we are still there, or that the run ends
-// in order, if there is a machine: of one that speaks after a restart we know how long
-// it slept at most, and of each one from when on we were not there to see it.
+// mark adds a record that tells only that we are still there, if there is a machine: of
+// one that speaks after a restart we know how long it slept at most, and of each one from
+// when on we were not there to see it. At the end of a run it tells that the run ends in
+// order, also if there are only events, which a start after a crash is among.
 func (s *state) mark(end bool) {
-	if len(s.machines) == 0 {
+	if len(s.machines) == 0 && (!end || s.events.last() == 0) {
 		return
 	}
 	t := transition{carries: presence}

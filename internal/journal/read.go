@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"slices"
 	"time"
 
 	"nightporter/internal/machine"
@@ -39,6 +40,13 @@ type content struct {
 	sound     int64                   // length of the part without any fault, in bytes
 	torn      int64                   // length of the unfinished line after it
 	fault     error                   // why the file cannot be gone on with; nil if it can
+}
+
+// crashed reports whether the earlier run did not end in order. One of an older porter that
+// knew no machine left no word of its end.
+func (c *content) crashed() bool {
+	started := func(e Event) bool { return e.Kind == Started }
+	return c.last != nil && !c.ended && (len(c.machines) > 0 || slices.ContainsFunc(c.events.ring, started))
 }
 
 func (c *content) fail(line int, err error) {

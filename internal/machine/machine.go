@@ -61,6 +61,7 @@ type Machine struct {
 	elsewhere  bool      // it is up at another address, and that was reported
 	permanent  bool      // the configuration knows it
 	registered time.Time // when it registered last
+	counted    time.Time // since when what it did is counted
 	paused     time.Time // until then it is left alone; zero: it is not
 	unpaused   time.Time // when the last pause ended
 
@@ -82,7 +83,7 @@ type Machine struct {
 
 // New returns a machine that is awake.
 func New(spec Spec, policy Policy, now time.Time) *Machine {
-	m := &Machine{spec: spec, policy: policy, state: Awake, since: now}
+	m := &Machine{spec: spec, policy: policy, state: Awake, since: now, counted: now}
 	m.addrs.machine = m
 	m.addrs.register(spec.Monitor)
 	return m
@@ -97,7 +98,7 @@ func (m *Machine) Status() Status {
 	}
 	s := Status{Spec: m.spec, State: m.state, Since: m.since, LastWake: m.lastWake, Diary: m.diary, Knocks: m.knocks, Tally: m.tally}
 	s.Why, s.Heard, s.Watched, s.RetryAt = m.why, m.heard, !m.presence.next.IsZero(), m.retryAt
-	s.PausedUntil, s.Registered, s.WakeTimeout = m.paused, m.registered, m.policy.WakeTimeout
+	s.PausedUntil, s.Registered, s.Counted, s.WakeTimeout = m.paused, m.registered, m.counted, m.policy.WakeTimeout
 	s.Addresses = make([]AddressStatus, len(m.addrs.all))
 	for i := range m.addrs.all {
 		s.Addresses[i] = m.addrs.all[i].status()

@@ -13,6 +13,7 @@ type Memory struct {
 	State      State
 	Since      time.Time // when State was entered
 	Registered time.Time // when it registered last; zero if it never did
+	Counted    time.Time // since when Tally counts; zero if that is not known
 	Heard      time.Time // when a frame of it was heard last; zero if that is not known
 	LastWake   LastWake
 	Takes      Takes
@@ -32,7 +33,7 @@ func (m *Machine) Memory() Memory {
 		Spec: m.spec, State: m.state, Since: m.since, LastWake: m.lastWake, Registered: m.registered, Heard: m.heard,
 		Takes: m.takes, Tally: m.tally, Diary: m.diary, Knocks: m.knocks, Card: m.card,
 		Unproved: m.addrs.which(func(a *address) bool { return a.unproved }), Others: m.others, Failures: m.failures,
-		Paused: m.paused,
+		Paused: m.paused, Counted: m.counted,
 	}
 	if m.state == Settling {
 		mem.State = before[m.settling]
@@ -67,7 +68,7 @@ func Resume(mem Memory, policy Policy, until, now time.Time) *Machine {
 		spec: mem.Spec, policy: policy, state: mem.State, since: notAfter(mem.Since, now),
 		lastWake: mem.LastWake, registered: notAfter(mem.Registered, now), heard: notAfter(mem.Heard, now), tally: mem.Tally,
 		diary: mem.Diary, knocks: mem.Knocks.among(mem.Spec.Ports()), card: mem.Card, others: mem.Others,
-		takes: mem.Takes, failures: mem.Failures, paused: mem.Paused,
+		takes: mem.Takes, failures: mem.Failures, paused: mem.Paused, counted: notAfter(mem.Counted, now),
 	}
 	m.addrs.machine = m
 	m.addrs.register(mem.Spec.Monitor)

@@ -37,6 +37,7 @@ type Status struct {
 	Arrival     Arrival       // in Arriving; the porter fills it in
 	PausedUntil time.Time     // zero: it is not paused
 	Registered  time.Time     // when it registered last; zero if it never did
+	Counted     time.Time     // since when Tally counts; zero if that is not known
 	WakeTimeout time.Duration // see Policy
 }
 

@@ -16,6 +16,7 @@ func Kinds() []journal.Kind {
 	return []journal.Kind{
 		journal.Failed, journal.Conflict, journal.Refused, journal.HandStart, journal.Asleep, journal.Ready, journal.Forgotten,
 		journal.Waiting, journal.Proved, journal.Elsewhere, journal.CardReplaced, journal.Renamed, journal.Redefined, journal.CommandFailed,
+		journal.Started, journal.ReloadFailed,
 	}
 }
 
@@ -56,6 +57,13 @@ func compose(e, began journal.Event) Message {
 		return ready(e, began)
 	case journal.Forgotten:
 		return simple(name, "is forgotten: nobody can wake it until it registers again")
+	case journal.Started:
+		return started(e)
+	case journal.ReloadFailed:
+		return Message{
+			Title: "The configuration was not reloaded",
+			Text:  "The new configuration was not taken over, and nightporter goes on with the one before: " + plain(e.Reason),
+		}
 	}
 	return addressed(e)
 }
@@ -115,6 +123,14 @@ func addressed(e journal.Event) Message {
 
 func simple(name, what string) Message {
 	return Message{Title: name + " " + what, Text: name + " " + what + "."}
+}
+
+func started(e journal.Event) Message {
+	title, why := "nightporter started", ""
+	if e.Reason != "" {
+		title, why = "nightporter started, and had not ended in order", ": "+plain(e.Reason)
+	}
+	return Message{title, fmt.Sprintf("nightporter %s started%s. It knows %d machines from before.", plain(e.Version), why, e.Machines)}
 }
 
 func failed(e, began journal.Event) Message {

@@ -73,6 +73,12 @@ func TestCompose(t *testing.T) {
 		{"renamed", journal.Event{Kind: journal.Renamed, Machine: "nas-2", MAC: mac, Reason: `the name "nas" belongs to 02:00:00:00:00:07 already`}, journal.Event{},
 			Message{"nas-2 has this name in place of its own",
 				`The machine d8:cb:8a:39:be:a1 has the name nas-2 in place of its own: the name "nas" belongs to 02:00:00:00:00:07 already.`}},
+		{"started", journal.Event{Kind: journal.Started, Version: "v1", Machines: 3}, journal.Event{},
+			Message{"nightporter started", "nightporter v1 started. It knows 3 machines from before."}},
+		{"started after a crash", journal.Event{Kind: journal.Started, Version: "v1", Reason: "the run before did not end in order"}, journal.Event{},
+			Message{"nightporter started, and had not ended in order", "nightporter v1 started: the run before did not end in order. It knows 0 machines from before."}},
+		{"not reloaded", journal.Event{Kind: journal.ReloadFailed, Reason: "wake: found 3"}, journal.Event{},
+			Message{"The configuration was not reloaded", "The new configuration was not taken over, and nightporter goes on with the one before: wake: found 3"}},
 		{"forgotten", journal.Event{Kind: journal.Forgotten, Machine: "nas"}, journal.Event{},
 			Message{"nas is forgotten: nobody can wake it until it registers again", "nas is forgotten: nobody can wake it until it registers again."}},
 	} {

@@ -23,13 +23,14 @@ type interfaces struct {
 	log     *slog.Logger
 	metrics *metrics.Metrics
 
+	working   chan struct{} // closed once there is one to work on
 	sightings chan fastpath.Sighting
 	kicks     chan struct{}   // a reader has failed
 	reading   context.Context // of the readers; nil while there are none
 }
 
 func newInterfaces(m *metrics.Metrics, log *slog.Logger) interfaces {
-	return interfaces{log: log, metrics: m, sightings: make(chan fastpath.Sighting, sightingQueue), kicks: make(chan struct{}, 1)}
+	return interfaces{log: log, metrics: m, working: make(chan struct{}), sightings: make(chan fastpath.Sighting, sightingQueue), kicks: make(chan struct{}, 1)}
 }
 
 // open opens the interfaces that the configuration names, or the one of the
@@ -106,6 +107,15 @@ func (i *interfaces) listen(ctx context.Context) {
 	i.reading = ctx
 	for _, n := range i.nics {
 		n.listen(ctx, i.kick)
+	}
+}
+
+// works notes that there is an interface to work on.
+func (i *interfaces) works() {
+	select {
+	case <-i.working:
+	default:
+		close(i.working)
 	}
 }
 

@@ -96,6 +96,7 @@ func (l *loop) inspect(n *nic, news lan.Change) {
 	n.stale = n.stale || c.Readdress // the filter knows our own addresses
 	l.regain(n, now, c, !reflect.DeepEqual(n.known, is.Network))
 	n.known = is.Network
+	l.works()
 }
 
 func texts(prefixes []netip.Prefix) string {

@@ -147,6 +147,9 @@ func (p *Porter) Alive(ctx context.Context) error { return p.inLoop(ctx, func() 
 // Started is closed once machines can register and be answered for.
 func (p *Porter) Started() <-chan struct{} { return p.running }
 
+// Working is closed once there is an interface to work on.
+func (p *Porter) Working() <-chan struct{} { return p.loop.interfaces.working }
+
 // Ready returns nil when the porter does its work on every interface, or why it
 // does not.
 func (p *Porter) Ready() error {

@@ -35,7 +35,7 @@ func checkAddresses(req Request, n Network) error {
 // Forbidden says why ip is never claimed, whatever the trust and wherever it is,
 // or returns nothing. To claim such an address would cut the LAN off its router,
 // or ourselves off it.
-func Forbidden(ip netip.Addr, n Network) string {
+func Forbidden(ip netip.Addr, n Addresses) string {
 	switch {
 	case !ip.IsValid() || ip.IsUnspecified():
 		return "the unspecified address"

@@ -45,15 +45,20 @@ type Policy struct {
 	Token string        // what every client must show; empty: nothing
 }
 
+// Addresses tells which addresses of a network are no machine's.
+type Addresses interface {
+	Own(ip netip.Addr) bool       // an address of this host, on any interface
+	Gateway(ip netip.Addr) bool   // the next hop of a route, or another address of its host
+	Broadcast(ip netip.Addr) bool // a directed broadcast, or a network's own address
+	Anycast(ip netip.Addr) bool   // of the routers or the services of an IPv6 network (RFC 4291 section 2.6.1, RFC 2526)
+}
+
 // Network is what the rules have to know of the interface at which a machine
 // registers. It is asked about addresses without zones.
 type Network interface {
-	Own(ip netip.Addr) bool          // an address of this host, on any interface
-	Gateway(ip netip.Addr) bool      // the next hop of a route, or another address of its host
+	Addresses
 	OnLink(ip netip.Addr) bool       // inside one of the interface's prefixes
 	CanAsk(ip netip.Addr) bool       // on link, or IPv6 where the interface has a link-local address to ask from
-	Broadcast(ip netip.Addr) bool    // a directed broadcast, or a network's own address
-	Anycast(ip netip.Addr) bool      // of the routers or the services of an IPv6 network (RFC 4291 section 2.6.1, RFC 2526)
 	OwnMAC(mac machine.MAC) bool     // the Ethernet address of an interface of this host
 	GatewayMAC(mac machine.MAC) bool // that of a gateway
 

@@ -28,6 +28,7 @@ type api struct {
 	log     *slog.Logger
 	now     func() time.Time
 	version string
+	config  func() *ConfigState
 	ration  *ration
 	gate    *gate
 	maker   *maker
@@ -95,10 +96,11 @@ type Status struct {
 	Reason  string         `json:"reason"` // why it is not ready
 	Guard   guard.Status   `json:"guard"`
 	Journal journal.Health `json:"journal"`
+	Config  ConfigState    `json:"config"`
 }
 
 func (a *api) status(w http.ResponseWriter, _ *http.Request) {
-	s := Status{Version: a.version, Ready: true, Guard: a.house.Guard(), Journal: a.house.Storage()}
+	s := Status{Version: a.version, Ready: true, Guard: a.house.Guard(), Journal: a.house.Storage(), Config: *a.config()}
 	if err := a.house.Ready(); err != nil {
 		s.Ready, s.Reason = false, err.Error()
 	}

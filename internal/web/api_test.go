@@ -158,6 +158,7 @@ const nasJSON = `{
   "paused_until": "2026-01-02T01:00:00Z",
   "registered_at": "2026-01-01T23:59:00Z",
   "heard_at": "2026-01-02T00:00:00Z",
+  "counted_since": "2025-12-30T00:00:00Z",
   "wake_timeout_seconds": 300,
   "wake_failed": false
 }
@@ -173,13 +174,14 @@ func indent(t *testing.T, b []byte) string {
 }
 
 func TestStatus(t *testing.T) {
+	const loaded = `"config":{"healthy":true,"reason":"","loaded":"2026-01-02T00:00:10Z"}}`
 	for _, c := range []struct {
 		house *house
 		want  string
 	}{
 		{
 			&house{guard: guard.Status{Mode: "auto", Active: true}, storage: journal.Health{Healthy: true}},
-			`{"version":"1.2.3","ready":true,"reason":"","guard":{"mode":"auto","active":true,"reason":"","limits":""},"journal":{"healthy":true,"reason":""}}`,
+			`{"version":"1.2.3","ready":true,"reason":"","guard":{"mode":"auto","active":true,"reason":"","limits":""},"journal":{"healthy":true,"reason":""},` + loaded,
 		},
 		{
 			&house{
@@ -187,7 +189,7 @@ func TestStatus(t *testing.T) {
 				storage: journal.Health{Reason: "no space left"},
 			},
 			`{"version":"1.2.3","ready":false,"reason":"starting","guard":{"mode":"off","active":false,"reason":"claim.guard is off","limits":""},` +
-				`"journal":{"healthy":false,"reason":"no space left"}}`,
+				`"journal":{"healthy":false,"reason":"no space left"},` + loaded,
 		},
 	} {
 		w := ask(t, c.house, "GET", "/api/v1/status")

@@ -35,7 +35,7 @@ type notice struct {
 
 // notices returns what needs attention, the porter itself first.
 func (p *page) notices(all []machine.Status, happened []journal.Event, now time.Time) []notice {
-	found := p.ownNotices()
+	found := p.ownNotices(now)
 	found = append(found, atMost(failedWakes(all, lastUp(happened), now), "machines did not wake")...)
 	found = append(found, atMost(refusals(all, happened, now), "registrations were refused")...)
 	found = append(found, atMost(renamed(all, happened, now), "machines have another name")...)
@@ -52,16 +52,22 @@ func atMost(all []notice, what string) []notice {
 }
 
 // ownNotices says what is wrong with the porter, as /api/v1/status does.
-func (p *page) ownNotices() []notice {
+func (p *page) ownNotices(now time.Time) []notice {
 	var found []notice
 	if err := p.house.Ready(); err != nil {
-		found = append(found, notice{Key: "ready", Lead: "Not ready:", Text: err.Error()})
+		found = append(found, notice{Key: "ready:" + err.Error(), Lead: "Not ready:", Text: err.Error()})
 	}
 	if g := p.house.Guard(); !g.Active && g.Reason != "" {
-		found = append(found, notice{Key: "guard", Lead: "No guard:", Text: g.Reason, How: docs + "network.md"})
+		found = append(found, notice{Key: "guard:" + g.Reason, Lead: "No guard:", Text: g.Reason, How: docs + "network.md"})
 	}
 	if s := p.house.Storage(); !s.Healthy && s.Reason != "" {
-		found = append(found, notice{Key: "journal", Lead: "Not stored:", Text: s.Reason})
+		found = append(found, notice{Key: "journal:" + s.Reason, Lead: "Not stored:", Text: s.Reason})
+	}
+	if c := p.config(); !c.Healthy {
+		found = append(found, notice{
+			Key: "config:" + rfc3339(c.Loaded) + ":" + c.Reason, Lead: "Configuration not reloaded:", Text: c.Reason + ".",
+			Hint: "The porter goes on with the configuration from " + momentOf(c.Loaded, now).Shown + ".",
+		})
 	}
 	return found
 }

@@ -3,14 +3,18 @@ package web_test
 import (
 	"errors"
 	"fmt"
+	"net/http/httptest"
 	"net/netip"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"nightporter/internal/guard"
 	"nightporter/internal/journal"
 	"nightporter/internal/machine"
+	"nightporter/internal/web"
 )
 
 // band returns what needs attention on a page, with the tags that matter here only.
@@ -145,5 +149,57 @@ func TestOrderOfRows(t *testing.T) {
 	h.machines[2].State = machine.Asleep
 	if got := order(t, ask(t, h, "GET", "/").Body.String()); got != "Zoo backup vm-2 vm-10" {
 		t.Errorf("the machines stand as %s", got)
+	}
+}
+
+// TestAttentionIsDismissedOnce: what is dismissed comes again when it is something else.
+func TestAttentionIsDismissedOnce(t *testing.T) {
+	key := func(change func(*house, *web.Server)) string {
+		t.Helper()
+		h := &house{machines: []machine.Status{nas()}}
+		s := newServer(t, options(h))
+		change(h, s)
+		w := httptest.NewRecorder()
+		s.Handler().ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
+		_, rest, _ := strings.Cut(w.Body.String(), `aria-label="Needs attention">`)
+		_, rest, _ = strings.Cut(rest, `<li data-key="`)
+		found, _, _ := strings.Cut(rest, `"`)
+		return found
+	}
+	failed := func(loaded time.Time, reason string) string {
+		return key(func(_ *house, s *web.Server) { s.SetConfig(web.ConfigState{Loaded: loaded, Reason: reason}) })
+	}
+	for _, pair := range [][2]string{
+		{failed(midnight, "a"), failed(midnight, "b")},
+		{failed(midnight, "a"), failed(midnight.Add(time.Hour), "a")},
+		{
+			key(func(h *house, _ *web.Server) { h.ready = errors.New("eth0 is down") }),
+			key(func(h *house, _ *web.Server) { h.ready = errors.New("eth1 is down") }),
+		},
+	} {
+		if pair[0] == "" || pair[1] == "" || pair[0] == pair[1] {
+			t.Errorf("keys %q", pair)
+		}
+	}
+}
+
+// TestPageTellsOfABadConfiguration: the error fits a phone, however long it is.
+func TestPageTellsOfABadConfiguration(t *testing.T) {
+	s := newServer(t, web.Options{House: newLively(), Gatherer: prometheus.NewRegistry(), Version: "1.2.3", Now: func() time.Time { return evening }})
+	b := browse(t, s.Handler())
+	s.SetConfig(web.ConfigState{
+		Loaded: evening.Add(-26 * time.Hour),
+		Reason: `machines[0].monitor[0].ip: found "192.168.1" (from /etc/nightporter/` + strings.Repeat("config", 20) + `.yaml, line 4): expected the unicast address of one machine, such as 192.0.2.7`,
+	})
+	for _, width := range []int64{390, 1280} {
+		b.Look(width, 844, false)
+		b.Go(home)
+		b.Until(live)
+		if got := b.Text(".attention li"); !strings.HasPrefix(got, "Configuration not reloaded: machines[0].monitor[0].ip: ") ||
+			!strings.Contains(got, "line 4") || !strings.Contains(got, "The porter goes on with the configuration from Thu 18:36.") {
+			t.Errorf("it says %q", got)
+		}
+		fits(t, b, "config", width, 3000)
+		b.Picture(fmt.Sprintf("config-%d", width), true)
 	}
 }

@@ -54,7 +54,7 @@ func TestPageInABrowser(t *testing.T) {
 	h := newLively()
 	b := opened(t, h, nil)
 	for selector, want := range map[string]string{
-		".sum":                          "asleep now 2 of 5 of the week asleep 56 % saved so far 88.8 kWh",
+		".sum":                          "asleep now 2 of 5 of the week asleep 56 % saved since 2025-11-03 88.8 kWh",
 		`[data-key=tower]`:              "tower 192.168.1.20 asleep for 3 h 12 min · since 17:24 Last wake: ready in 14.9 s 192.168.1.31 for ssh 22 · 20 h ago 39 % today 9 h 6 min Saved: 12.6 kWh Wake tower",
 		`[data-key=desk] .wake`:         "Last wake: never woken",
 		`[data-key=printer] .wake .out`: "did not wake: no answer to 6 magic packets",

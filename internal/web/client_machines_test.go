@@ -51,7 +51,7 @@ func TestClientReadsMachines(t *testing.T) {
 		t.Errorf("why: %+v, %v", why, err)
 	}
 	s, err := c.Status(t.Context())
-	want := web.Status{Version: "1.2.3", Reason: "starting", Guard: h.guard}
+	want := web.Status{Version: "1.2.3", Reason: "starting", Guard: h.guard, Config: web.ConfigState{Healthy: true, Loaded: s.Config.Loaded}}
 	if err != nil || s != want {
 		t.Errorf("%v, %v; want %v", s, err, want)
 	}

@@ -14,6 +14,8 @@ type details struct {
 	WakeMAC   string   // the card that wakes it, where that is not MAC
 	WakeFrom  []string // who may wake it; empty: all whom wake.from allows
 	Power     string
+	Saved     string
+	Since     *moment // since when Saved counts; nil: not known
 	Agentless bool
 	Events    []line
 
@@ -39,6 +41,7 @@ func detailsOf(s *machine.Status, t told, now time.Time) details {
 		MAC: s.MAC.String(), Power: fmt.Sprintf("%g W awake, %g W asleep", s.IdleWatts, s.SleepWatts), Agentless: s.Agentless,
 		Why: whyTopics(t.Why), Strip: stripRows(t.Strip), Clients: clientLines(t.Clients, now), Pause: t.Pause,
 	}
+	d.Saved, d.Since = Energy(s.SavedJoules(now))+", asleep for "+span(s.Slept(now)), knownMoment(s.Counted, now)
 	if s.WakeMAC != (machine.MAC{}) {
 		d.WakeMAC = s.WakeMAC.String()
 	}

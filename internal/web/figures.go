@@ -21,6 +21,23 @@ func momentOf(t, now time.Time) moment {
 	return m
 }
 
+// knownMoment is momentOf for a time that may not be known.
+func knownMoment(t, now time.Time) *moment {
+	if t.IsZero() {
+		return nil
+	}
+	m := momentOf(t, now)
+	return &m
+}
+
+// earlier returns the earlier of two times; zero, which is not known, is earlier than all.
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}
+
 // toSecond is momentOf for what may follow each other quickly.
 func toSecond(t, now time.Time) moment {
 	m := momentOf(t, now)

@@ -115,3 +115,21 @@ func TestShortTimes(t *testing.T) {
 		}
 	}
 }
+
+// TestSumsSaySinceWhen: what was saved is told with since when it counts, on the page.
+func TestSumsSaySinceWhen(t *testing.T) {
+	first, second := nas(), nas()
+	second.Name, second.Counted = "tower", midnight.Add(-100*24*time.Hour)
+	page := ask(t, &house{machines: []machine.Status{first, second}}, "GET", "/").Body.String()
+	if since := second.Counted.Format(time.RFC3339); !contains(page, `<dt>saved since <time datetime="`+since) {
+		t.Errorf("the sum does not count from the first machine on, %s", since)
+	}
+	if since := first.Counted.Format(time.RFC3339); !contains(page, `<small>since <time datetime="`+since) {
+		t.Errorf("the machine's own sum does not say since when: %s", since)
+	}
+	second.Counted = time.Time{} // of an older journal
+	page = ask(t, &house{machines: []machine.Status{first, second}}, "GET", "/").Body.String()
+	if !contains(page, "<dt>saved so far</dt>") {
+		t.Error("the sum says since when, though that is not known of each machine")
+	}
+}

@@ -76,7 +76,7 @@ func (s *Server) routes() (*router, error) {
 		text(w, http.StatusOK, "nightporter is ready.")
 	})
 	(&api{
-		house: opts.House, log: quietly(opts.Log), now: opts.Now, version: opts.Version,
+		house: opts.House, log: quietly(opts.Log), now: opts.Now, version: opts.Version, config: s.config.Load,
 		ration: s.ration, gate: s.gate, maker: s.maker, streams: s.streams,
 	}).addTo(mux)
 	return mux, nil

@@ -36,6 +36,7 @@ type machineJSON struct {
 	PausedUntil    string            `json:"paused_until,omitempty"`  // RFC 3339
 	RegisteredAt   string            `json:"registered_at,omitempty"` // likewise
 	HeardAt        string            `json:"heard_at,omitempty"`      // likewise
+	CountedSince   string            `json:"counted_since,omitempty"` // likewise: what was slept, saved and counted
 	WakeTimeout    float64           `json:"wake_timeout_seconds"`
 	WakeFailed     bool              `json:"wake_failed"` // its last wake, and it was not up since
 }
@@ -114,6 +115,7 @@ func toJSON(s *machine.Status, up, now time.Time) machineJSON {
 		PausedUntil:    ifKnown(s.PausedUntil),
 		RegisteredAt:   ifKnown(s.Registered),
 		HeardAt:        ifKnown(s.Heard),
+		CountedSince:   ifKnown(s.Counted),
 		WakeTimeout:    s.WakeTimeout.Seconds(),
 		WakeFailed:     failed(s, up),
 	}

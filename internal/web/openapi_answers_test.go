@@ -44,6 +44,7 @@ func fullEvent() journal.Event {
 		At: midnight, Seq: 1, Kind: journal.Ready, Machine: "nas", MAC: nas().MAC, IP: netip.MustParseAddr("2001:db8::5"),
 		Source: netip.MustParseAddrPort("192.0.2.9:40000"), Service: "192.0.2.5:22/tcp", Trigger: "tcp", By: "192.0.2.9:1", Reason: "ready",
 		Attempts: 1, Boot: time.Second, Ready: 2 * time.Second, Slept: time.Hour, Until: midnight, NotReady: []string{"192.0.2.5:445/tcp"}, Test: true,
+		Version: "1.2.3", Machines: 2,
 	}
 }
 

@@ -33,6 +33,7 @@ type page struct {
 	now          func() time.Time
 	version      string
 	look         func() *Look
+	config       func() *ConfigState
 	networks     func() []Network
 	listen       []string
 	registration []string
@@ -60,6 +61,8 @@ type sum struct {
 	Machines, Asleep, Awake, Trouble int
 
 	Share, Saved, Money string
+
+	Since *moment // when the first machine began to save; nil: not known of each
 }
 
 // group is the machines under one heading.
@@ -76,7 +79,7 @@ func (s *Server) newPage() (*page, error) {
 	}
 	opts := s.opts
 	return &page{
-		house: opts.House, log: quietly(opts.Log), now: opts.Now, version: opts.Version, look: s.look.Load,
+		house: opts.House, log: quietly(opts.Log), now: opts.Now, version: opts.Version, look: s.look.Load, config: s.config.Load,
 		networks: opts.Networks, listen: opts.Listen, registration: opts.Registration, template: t,
 	}, nil
 }
@@ -117,14 +120,17 @@ func (p *page) data(r *http.Request) *pageData {
 	own, up, rules := eventsByMachine(happened, now), lastUp(happened), p.house.WakeRules()
 	var rows []row
 	var joules float64
+	since := now
 	for i := range all {
 		r := rowOf(&all[i], p.toldOf(&all[i], rules, now), look, up[all[i].Name], now)
 		r.Details.Events = own[r.Name]
 		rows = append(rows, r)
 		joules += all[i].SavedJoules(now)
+		since = earlier(since, all[i].Counted)
 	}
 	d.Sum = sumOf(rows, now)
 	d.Sum.Saved, d.Sum.Money = Energy(joules), look.Price.of(joules)
+	d.Sum.Since = knownMoment(since, now)
 	d.Groups = grouped(rows)
 	return d
 }

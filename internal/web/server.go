@@ -118,6 +118,7 @@ type Server struct {
 	passwords *passwords
 	streams   *streams
 	look      atomic.Pointer[Look]
+	config    atomic.Pointer[ConfigState]
 	listeners []net.Listener
 }
 
@@ -148,6 +149,7 @@ func New(opts Options) (*Server, error) {
 	s.SetRate(opts.Rate)
 	s.SetAccess(opts.Access)
 	s.SetLook(opts.Look)
+	s.SetConfig(ConfigState{Healthy: true, Loaded: opts.Now()})
 	var err error
 	if s.handler, err = s.newHandler(); err != nil {
 		return nil, err
@@ -163,6 +165,12 @@ func (s *Server) SetAccess(a Access) { s.gate.set(a) }
 
 // SetLook changes Options.Look.
 func (s *Server) SetLook(l Look) { s.look.Store(&l) }
+
+// SetConfig changes what is told of the configuration. New takes it for loaded.
+func (s *Server) SetConfig(c ConfigState) { s.config.Store(&c) }
+
+// ConfigLoaded returns when the configuration in effect was loaded.
+func (s *Server) ConfigLoaded() time.Time { return s.config.Load().Loaded }
 
 // Handler returns the pages without TLS and passwords, which belong to the
 // listeners.

@@ -28,7 +28,8 @@ func lineOf(e *journal.Event, now time.Time) line {
 		if e.Ready == 0 {
 			l.Icon, l.Mood = "trouble", "bad"
 		}
-	case journal.Failed, journal.Conflict, journal.Refused, journal.Waiting, journal.Elsewhere, journal.Renamed, journal.CommandFailed:
+	case journal.Failed, journal.Conflict, journal.Refused, journal.Waiting, journal.Elsewhere, journal.Renamed, journal.CommandFailed,
+		journal.ReloadFailed:
 		l.Icon, l.Mood = "trouble", "bad"
 	case journal.Asleep:
 		l.Icon = "asleep"
@@ -125,9 +126,29 @@ func InWords(e journal.Event) string {
 			return "asleep"
 		}
 		return "asleep: " + e.Reason
+	case journal.Started, journal.Reloaded, journal.ReloadFailed:
+		return porterInWords(e)
 	default: // and what only a newer porter tells
 		return strings.ReplaceAll(string(e.Kind), "_", " ") + ifAny(": ", e.Reason) + slept(e)
 	}
+}
+
+// porterInWords tells what happened to the porter itself.
+func porterInWords(e journal.Event) string {
+	switch e.Kind {
+	case journal.Reloaded:
+		return "configuration reloaded" + ifAny(": ", e.Reason)
+	case journal.ReloadFailed:
+		return "configuration not reloaded" + ifAny(": ", e.Reason)
+	}
+	words := "nightporter " + e.Version + " started"
+	switch {
+	case e.Machines == 1:
+		words += ", knows 1 machine from before"
+	case e.Machines > 1:
+		words += fmt.Sprintf(", knows %d machines from before", e.Machines)
+	}
+	return words + ifAny(": ", e.Reason)
 }
 
 // readyInWords tells a handover, which may have been one to a machine that was

@@ -6,6 +6,7 @@ package yamlerror
 
 import (
 	"errors"
+	"fmt"
 	"regexp"
 	"strings"
 )
@@ -22,6 +23,12 @@ func Plain(err error) error {
 		return errors.New(phrase(text))
 	}
 	return errors.New(strings.Join(found, "; "))
+}
+
+// PlainAt is Plain for an error whose line is known.
+func PlainAt(line int, err error) error {
+	text := regexp.MustCompile(`^(yaml: )?(line [0-9]+: )?`).ReplaceAllString(err.Error(), "")
+	return fmt.Errorf("line %d: %s", line, phrase(text))
 }
 
 func phrase(text string) string {

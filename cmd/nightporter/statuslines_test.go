@@ -1,0 +1,31 @@
+package main
+
+import (
+	"testing"
+
+	"nightporter/internal/web"
+)
+
+// TestCountedSince: what the list says of its sums.
+func TestCountedSince(t *testing.T) {
+	of := func(times ...string) (all []web.Machine) {
+		for _, at := range times {
+			all = append(all, web.Machine{CountedSince: at})
+		}
+		return all
+	}
+	noon, evening, later := "2026-01-02T12:00:00Z", "2026-01-02T12:30:00Z", "2026-03-04T12:00:00Z"
+	for _, c := range []struct {
+		machines []web.Machine
+		want     string
+	}{
+		{of(noon), "SLEPT and SAVED count since 2026-01-02"},
+		{of(evening, noon), "SLEPT and SAVED count since 2026-01-02"},
+		{of(later, noon), "SLEPT and SAVED count since each machine was first known, the first on 2026-01-02, the last on 2026-03-04"},
+		{of(noon, ""), ""}, // of an older porter or journal
+	} {
+		if got := countedSince(c.machines); got != c.want {
+			t.Errorf("%q, want %q", got, c.want)
+		}
+	}
+}
