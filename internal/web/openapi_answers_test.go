@@ -272,8 +272,8 @@ func TestDescriptionHasEveryWord(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := json.Unmarshal(b, &sample); err != nil || len(sample) != 17 {
-		t.Errorf("%d fields, want all 17 of an event: %v", len(sample), err)
+	if err := json.Unmarshal(b, &sample); err != nil || len(sample) != 19 {
+		t.Errorf("%d fields, want all 19 of an event: %v", len(sample), err)
 	}
 	if diff := cmp.Diff(kinds(t), words("Event", "kind", "examples"), cmpopts.SortSlices(strings.Compare)); diff != "" {
 		t.Errorf("kinds (-journal +described):\n%s", diff)
