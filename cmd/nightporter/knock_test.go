@@ -128,7 +128,7 @@ func TestHoldoff(t *testing.T) {
 // TestPostponedWakeStillNamesItsKnock: a late frame puts a wake off, and does
 // not hide who wanted it.
 func TestPostponedWakeStillNamesItsKnock(t *testing.T) {
-	h := open(t, brisk+"wake: {holdoff: 1s}\n")
+	h := open(t, brisk+"wake: {holdoff: 10s}\n")
 	nas := h.nas(nil)
 	h.putToSleep(nas)
 	conn := h.startConnecting(h.lan.Client(), nas4, 22)
