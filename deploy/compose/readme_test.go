@@ -100,6 +100,30 @@ func TestReadmeOnOverride(t *testing.T) {
 	}
 }
 
+// TestInstallGuide: docs/install.md starts the container with what compose.yaml gives it.
+func TestInstallGuide(t *testing.T) {
+	text := strings.ReplaceAll(slurp(t, "../../docs/install.md"), "\\\n", "")
+	found := regexp.MustCompile(`(?m)^docker run -d .*$`).FindAllString(text, -1)
+	if len(found) != 1 {
+		t.Fatalf("found %q, expected one command", found)
+	}
+	porter := read(t).Services["nightporter"]
+	want := []string{" --network " + porter.NetworkMode, " --cap-drop " + strings.Join(porter.CapDrop, ","), ":" + config.Default().StateDir + " "}
+	for _, name := range porter.CapAdd {
+		want = append(want, " --cap-add "+name)
+	}
+	for _, v := range porter.Volumes {
+		if _, to, _ := strings.Cut(v, ":"); strings.HasSuffix(to, ":ro") {
+			want = append(want, ":"+to+" ")
+		}
+	}
+	for _, words := range want {
+		if !strings.Contains(found[0], words) {
+			t.Errorf("it lacks %q: %s", words, found[0])
+		}
+	}
+}
+
 // TestDockerCompose asks docker compose itself, which needs no engine for that.
 // Not every host has it, and Debian no package: schema asks its library.
 func TestDockerCompose(t *testing.T) {
