@@ -123,6 +123,16 @@ func checkFiles(t *testing.T, image v1.Image) {
 	}
 }
 
+// created returns the time of an image.
+func created(t *testing.T, image v1.Image) time.Time {
+	t.Helper()
+	c, err := image.ConfigFile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c.Created.Time
+}
+
 // filesOf returns what the layers have.
 func filesOf(t *testing.T, image v1.Image) (all []file) {
 	t.Helper()
@@ -143,6 +153,9 @@ func filesOf(t *testing.T, image v1.Image) (all []file) {
 			}
 			if err != nil {
 				t.Fatal(err)
+			}
+			if created := created(t, image); !h.ModTime.Equal(created) {
+				t.Errorf("%s is of %s, expected %s", h.Name, h.ModTime, created)
 			}
 			f := file{path: h.Name, mode: h.Mode, owner: h.Uid}
 			if f.content, err = io.ReadAll(r); err != nil {

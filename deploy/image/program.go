@@ -30,10 +30,6 @@ func readProgram(path string) (program, error) {
 	for _, s := range info.Settings {
 		settings[s.Key] = s.Value
 	}
-	// The image has no C library.
-	if settings["CGO_ENABLED"] != "0" {
-		return program{}, fmt.Errorf("%s: CGO_ENABLED: found %q, expected 0", path, settings["CGO_ENABLED"])
-	}
 	platform, err := platformOf(settings)
 	if err != nil {
 		return program{}, fmt.Errorf("%s: %w", path, err)
@@ -44,6 +40,10 @@ func readProgram(path string) (program, error) {
 
 // platformOf returns what a container engine calls the platform of these build settings.
 func platformOf(settings map[string]string) (v1.Platform, error) {
+	// The image has no C library.
+	if cgo := settings["CGO_ENABLED"]; cgo != "0" {
+		return v1.Platform{}, fmt.Errorf("CGO_ENABLED: found %q, expected 0", cgo)
+	}
 	p := v1.Platform{OS: settings["GOOS"], Architecture: settings["GOARCH"]}
 	if p.OS != "linux" {
 		return p, fmt.Errorf("GOOS: found %q, expected linux", p.OS)
