@@ -15,9 +15,6 @@ FUZZTIME ?= 2000x
 TARGETS ?= amd64 arm64 arm/6 arm/7
 DIST    ?= dist
 
-# The time of the commit: the same commit makes the same bytes.
-export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
-
 .PHONY: help check-go build install uninstall test connections soak lint vuln fuzz cross image bench demo dashboards docs ci clean
 
 build: check-go ## the program, for this machine
@@ -111,9 +108,11 @@ cross: check-go ## the program for every platform it is made for, into dist/
 	    -o $(DIST)/nightporter-linux-$$name ./cmd/nightporter || exit 1; \
 	done
 
-# A module of its own. It needs no container engine.
+# A module of its own: what makes an image stays out of the daemon. It needs no container
+# engine.
 image: cross ## the container image for these platforms: dist/nightporter-image.tar
-	$(GO) -C deploy/image run . -version '$(VERSION)' -revision '$(REVISION)' -out $(abspath $(DIST))/nightporter-image.tar \
+	@SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct)} \
+	  $(GO) -C deploy/image run . -version '$(VERSION)' -revision '$(REVISION)' -out '$(abspath $(DIST))/nightporter-image.tar' \
 	  $(addprefix $(abspath $(DIST))/nightporter-linux-,$(subst /,v,$(TARGETS)))
 
 bench: ## the benchmarks, on this machine, in one run
