@@ -102,7 +102,7 @@ func unmarshal(t *testing.T, text string, into any) {
 
 // TestImage: the image has a user, the same that a root becomes, with a place for the
 // state; its program gets just the capabilities that the porter needs, which are those
-// that compose.yaml gives to the container; and what compose.yaml asks is there.
+// that compose.yaml gives to the container; and the health check's program is there.
 func TestImage(t *testing.T) {
 	made := makeImage(t)
 	if found, want := made.config.User, fmt.Sprintf("%d:%[1]d", privilege.Unused); found != want {

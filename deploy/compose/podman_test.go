@@ -46,8 +46,8 @@ type podman struct {
 	args []string // before each command
 }
 
-// newPodman returns a podman that runs on hosts with either version of cgroups, or both
-// at once, and without systemd. runc is said to know both; Debian's crun does not.
+// newPodman returns a podman that needs no systemd. It runs containers with runc, since
+// Debian's crun does not run where cgroups of version 1 are mounted.
 func newPodman(t *testing.T) *podman {
 	t.Helper()
 	promtest.Need(t, "podman")
@@ -106,10 +106,11 @@ func (p *podman) command(ctx context.Context, args ...string) *exec.Cmd {
 	return exec.CommandContext(ctx, "podman", append(p.args[:len(p.args):len(p.args)], args...)...)
 }
 
-// run is how a container is started: as compose.yaml has it, for a minute at most.
+// run is how a container is started: as compose.yaml has it. It ends after two
+// minutes, also when this test was killed.
 func (p *podman) run(options ...string) []string {
 	porter := read(p.T).Services["nightporter"]
-	args := []string{"run", "--rm", "--timeout", "60", "--log-driver", "none", "--pull", "never",
+	args := []string{"run", "--rm", "--timeout", "120", "--log-driver", "none", "--pull", "never",
 		"--network", porter.NetworkMode, "--ulimit", "nofile=1024:1024", "--ulimit", "nproc=4096:4096",
 		"--cap-drop", strings.Join(porter.CapDrop, ","), "--cap-add", strings.Join(porter.CapAdd, ",")}
 	if porter.ReadOnly {
@@ -123,7 +124,7 @@ func (p *podman) run(options ...string) []string {
 func runInPodman(t *testing.T, made image) {
 	labtest.Need(t)
 	p := newPodman(t)
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	p.needContainers(ctx, made.program)
 	if out, err := p.command(ctx, "load", "--quiet", "--input", made.archive).CombinedOutput(); err != nil || !strings.Contains(string(out), loaded) {
