@@ -1,5 +1,6 @@
 // Package compose_test checks the example stack as far as that goes without
-// containers, and runs the porter's image in Podman. What docker compose thinks of compose.yaml is asked in schema.
+// containers, and runs the porter's image in Podman. What docker compose thinks of
+// compose.yaml is asked in schema.
 package compose_test
 
 import (
