@@ -11,7 +11,11 @@ LDFLAGS     := -s -w -X $(VARS).Version=$(VERSION) -X $(VARS).Revision=$(REVISIO
 RACE     = $(shell command -v $$($(GO) env CC) >/dev/null 2>&1 && echo -race)
 FUZZTIME ?= 2000x
 
-.PHONY: help check-go build install uninstall test connections soak lint vuln fuzz cross bench demo dashboards docs ci clean
+# What make cross builds for, and where what is built for users goes.
+TARGETS ?= amd64 arm64 arm/6 arm/7
+DIST    ?= dist
+
+.PHONY: help check-go build install uninstall test connections soak lint vuln fuzz cross image bench demo dashboards docs ci clean
 
 build: check-go ## the program, for this machine
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o nightporter ./cmd/nightporter
@@ -31,6 +35,7 @@ test: ## unit and end-to-end tests; these need root or user namespaces. INSTALL=
 	$(GO) test $(RACE) -timeout 25m ./...
 	$(GO) -C dashboards test ./...
 	$(GO) -C deploy/compose/schema test ./...
+	$(GO) -C deploy/image test ./...
 	@$(GO) test -v -run '^TestLabIsThere$$' ./internal/lab | sed -n 's/^ *[a-z_]*_test.go:[0-9]*: //p'
 
 # Alone, one after the other and without the race detector: their figures are
@@ -55,6 +60,8 @@ lint: ## gofmt, vet, staticcheck
 	$(GO) mod tidy -diff
 	$(GO) -C dashboards vet ./...
 	$(GO) -C dashboards run $(STATICCHECK) ./...
+	$(GO) -C deploy/image vet ./...
+	$(GO) -C deploy/image run $(STATICCHECK) ./...
 
 vuln: ## known vulnerabilities, where their database can be reached
 	GO=$(GO) .ci/vuln ./...
@@ -93,13 +100,20 @@ uninstall: ## what install put there; configuration and state stay
 	@[ -n "$(DESTDIR)" ] || ! command -v systemctl >/dev/null || systemctl daemon-reload
 
 cross: check-go ## the program for every platform it is made for, into dist/
-	@for target in amd64 arm64 arm/6 arm/7; do \
+	@for target in $(TARGETS); do \
 	  arch=$${target%/*}; arm=$${target#*/}; name=$$arch; \
 	  [ "$$arch" = "$$arm" ] && arm= || name=armv$$arm; \
 	  echo "linux/$$name"; \
 	  CGO_ENABLED=0 GOOS=linux GOARCH=$$arch GOARM=$$arm $(GO) build -trimpath -ldflags '$(LDFLAGS)' \
-	    -o dist/nightporter-linux-$$name ./cmd/nightporter || exit 1; \
+	    -o $(DIST)/nightporter-linux-$$name ./cmd/nightporter || exit 1; \
 	done
+
+# A module of its own: what makes an image stays out of the daemon. It needs no container
+# engine.
+image: cross ## the container image for these platforms: dist/nightporter-image.tar
+	@SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct)} \
+	  $(GO) -C deploy/image run . -version '$(VERSION)' -revision '$(REVISION)' -out '$(abspath $(DIST))/nightporter-image.tar' \
+	  $(addprefix $(abspath $(DIST))/nightporter-linux-,$(subst /,v,$(TARGETS)))
 
 bench: ## the benchmarks, on this machine, in one run
 	$(GO) test -run '^$$' -bench . -benchmem ./...

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/binary"
 	"io"
 	"os"
@@ -106,6 +107,14 @@ func TestAsInTheContainer(t *testing.T) {
 	h.connect(lan.Client(), nas4, 22)
 	h.moved(0, "nas", "arriving", "awake", machine.WhyReady)
 	h.reload(brisk, "configuration reloaded")
+	var out bytes.Buffer
+	check := lan.Porter().Command(h.within(20*time.Second), os.Args[0], "check", "--host", "--config", conf)
+	check.Env = append(append(os.Environ(), programEnv...), contained+"="+program)
+	check.Stdout, check.Stderr = &out, &out
+	h.must(lan.Porter().Start(check))
+	if err := check.Wait(); err != nil || strings.Contains(out.String(), "not permitted") {
+		t.Errorf("check --host: %v\n%s", err, &out)
+	}
 	if code, err := h.d.Stop(h.within(10 * time.Second)); code != 0 || err != nil {
 		t.Errorf("exit code %d, %v", code, err)
 	}

@@ -63,7 +63,7 @@ func usedBy(cmd *cobra.Command, conf *config.Config) string {
 
 func checkCapabilities(conf *config.Config) finding {
 	found := finding{what: "capabilities"}
-	has, err := privilege.Current()
+	has, err := privilege.Raise()
 	missing := needed(conf) &^ has
 	switch {
 	case err != nil:

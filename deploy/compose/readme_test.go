@@ -87,15 +87,39 @@ func TestReadmeOnRemotePrometheus(t *testing.T) {
 	checkConfig(t, snippet(t, "any number of porters"))
 }
 
-// TestReadmeOnOverride: what it overrides is there, and the program is as well.
+// TestReadmeOnOverride: the health check that it switches off is there.
 func TestReadmeOnOverride(t *testing.T) {
 	var over stack
 	if err := yaml.Unmarshal([]byte(snippet(t, "services:")), &over); err != nil {
 		t.Fatal(err)
 	}
 	for name, s := range over.Services {
-		if mine := read(t).Services[name].Healthcheck.Test; len(mine) < 2 || s.Healthcheck.Test[1] != mine[1] {
-			t.Errorf("%s: %q instead of %q", name, s.Healthcheck.Test, mine)
+		if !s.Healthcheck.Disable || len(read(t).Services[name].Healthcheck.Test) == 0 {
+			t.Errorf("%s: found %+v, expected the health check of compose.yaml to be switched off", name, s.Healthcheck)
+		}
+	}
+}
+
+// TestInstallGuide: docs/install.md starts the container with what compose.yaml gives it.
+func TestInstallGuide(t *testing.T) {
+	text := strings.ReplaceAll(slurp(t, "../../docs/install.md"), "\\\n", "")
+	found := regexp.MustCompile(`(?m)^docker run -d .*$`).FindAllString(text, -1)
+	if len(found) != 1 {
+		t.Fatalf("found %q, expected one command", found)
+	}
+	porter := read(t).Services["nightporter"]
+	want := []string{" --network " + porter.NetworkMode, " --cap-drop " + strings.Join(porter.CapDrop, ","), ":" + config.Default().StateDir + " "}
+	for _, name := range porter.CapAdd {
+		want = append(want, " --cap-add "+name)
+	}
+	for _, v := range porter.Volumes {
+		if _, to, _ := strings.Cut(v, ":"); strings.HasSuffix(to, ":ro") {
+			want = append(want, ":"+to+" ")
+		}
+	}
+	for _, words := range want {
+		if !strings.Contains(found[0], words) {
+			t.Errorf("it lacks %q: %s", words, found[0])
 		}
 	}
 }

@@ -53,11 +53,9 @@ func name(capability int) string {
 // held is the three sets of a thread that capget(2) knows.
 type held struct{ effective, permitted, inheritable Set }
 
-// Current returns the capabilities that the process may use.
-func Current() (Set, error) {
-	now, err := current()
-	return now.permitted, err
-}
+// Raise makes all permitted capabilities effective, on all threads, and returns them. Of
+// a file's, as in a container image, some may be permitted only.
+func Raise() (Set, error) { return Keep(^Set(0)) }
 
 // current returns what the calling thread holds; all threads hold the same.
 func current() (held, error) {

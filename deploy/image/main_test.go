@@ -1,0 +1,137 @@
+package main
+
+import (
+	"archive/tar"
+	"bytes"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/layout"
+)
+
+// makeImage runs make image for one platform, and returns the archive.
+func makeImage(t *testing.T) []byte {
+	t.Helper()
+	target, dir := runtime.GOARCH, t.TempDir()
+	if target == "arm" {
+		target = "arm/7"
+	}
+	cmd := exec.CommandContext(t.Context(), "make", "-C", "../..", "image", "TARGETS="+target, "DIST="+dir)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return slurp(t, filepath.Join(dir, "nightporter-image.tar"))
+}
+
+func slurp(t *testing.T, path string) []byte {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// unpack writes the files of an archive below a directory.
+func unpack(t *testing.T, archive []byte) string {
+	t.Helper()
+	dir := t.TempDir()
+	r := tar.NewReader(bytes.NewReader(archive))
+	for {
+		h, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			return dir
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		content, err := io.ReadAll(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(dir, h.Name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// open returns the index that the layout in dir has one name for.
+func open(t *testing.T, dir string) v1.ImageIndex {
+	t.Helper()
+	top, err := layout.ImageIndexFromPath(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	manifest, err := top.IndexManifest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(manifest.Manifests) != 1 {
+		t.Fatalf("index.json has %d entries, expected one, or Podman does not load it", len(manifest.Manifests))
+	}
+	entry := manifest.Manifests[0]
+	if found := entry.Annotations["io.containerd.image.name"]; found != "docker.io/library/nightporter:latest" {
+		t.Errorf("the image is named %q", found)
+	}
+	index, err := top.ImageIndex(entry.Digest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return index
+}
+
+// TestMakeTwice: the same commit makes the same bytes.
+func TestMakeTwice(t *testing.T) {
+	first, second := makeImage(t), makeImage(t)
+	if !bytes.Equal(first, second) {
+		t.Errorf("two archives of one commit differ: %d and %d octets", len(first), len(second))
+	}
+	checkImage(t, unpack(t, first), 1)
+}
+
+// TestBadInput: what cannot be put into an image is named, and no file is written.
+func TestBadInput(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := filepath.Join(t.TempDir(), "text")
+	if err := os.WriteFile(text, []byte("#!/bin/sh\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name, epoch string
+		programs    []string
+		says        string
+	}{
+		{"no time", "", []string{self}, `SOURCE_DATE_EPOCH: found ""`},
+		{"time before 1970", "-1", []string{self}, `SOURCE_DATE_EPOCH: found "-1"`},
+		{"no program", "0", nil, "make cross"},
+		{"missing program", "0", []string{text + "s"}, text + "s"},
+		{"no Go program", "0", []string{text}, "no program built by Go"},
+		{"other program", "0", []string{self}, `expected "nightporter/cmd/nightporter"`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Setenv("SOURCE_DATE_EPOCH", c.epoch)
+			out := filepath.Join(t.TempDir(), "image.tar")
+			err := run(options{out: out, license: "../../LICENSE", programs: c.programs})
+			if err == nil || !strings.Contains(err.Error(), c.says) {
+				t.Errorf("found %v, expected an error with %s", err, c.says)
+			}
+			if _, err := os.Stat(out); !errors.Is(err, os.ErrNotExist) {
+				t.Errorf("the archive: %v, expected none", err)
+			}
+		})
+	}
+}
