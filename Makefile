@@ -11,7 +11,7 @@ LDFLAGS     := -s -w -X $(VARS).Version=$(VERSION) -X $(VARS).Revision=$(REVISIO
 RACE     = $(shell command -v $$($(GO) env CC) >/dev/null 2>&1 && echo -race)
 FUZZTIME ?= 2000x
 
-.PHONY: help check-go build install uninstall test connections soak lint vuln fuzz cross bench demo dashboards docs ci clean
+.PHONY: help check-go build install uninstall test connections soak lint vuln fuzz cross packages bench demo dashboards docs ci clean
 
 build: check-go ## the program, for this machine
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o nightporter ./cmd/nightporter
@@ -31,6 +31,7 @@ test: ## unit and end-to-end tests; these need root or user namespaces. INSTALL=
 	$(GO) test $(RACE) -timeout 25m ./...
 	$(GO) -C dashboards test ./...
 	$(GO) -C deploy/compose/schema test ./...
+	$(GO) -C deploy/packages test ./...
 	@$(GO) test -v -run '^TestLabIsThere$$' ./internal/lab | sed -n 's/^ *[a-z_]*_test.go:[0-9]*: //p'
 
 # Alone, one after the other and without the race detector: their figures are
@@ -55,6 +56,8 @@ lint: ## gofmt, vet, staticcheck
 	$(GO) mod tidy -diff
 	$(GO) -C dashboards vet ./...
 	$(GO) -C dashboards run $(STATICCHECK) ./...
+	$(GO) -C deploy/packages vet ./...
+	$(GO) -C deploy/packages run $(STATICCHECK) ./...
 
 vuln: ## known vulnerabilities, where their database can be reached
 	GO=$(GO) .ci/vuln ./...
@@ -100,6 +103,12 @@ cross: check-go ## the program for every platform it is made for, into dist/
 	  CGO_ENABLED=0 GOOS=linux GOARCH=$$arch GOARM=$$arm $(GO) build -trimpath -ldflags '$(LDFLAGS)' \
 	    -o dist/nightporter-linux-$$name ./cmd/nightporter || exit 1; \
 	done
+
+# A module of its own: what makes packages stays out of the daemon. VERSION is a version, or
+# what git describe prints.
+packages: check-go ## .deb, .rpm and tarballs for every platform, into dist/; VERSION=0.2.0 names the version
+	@SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct)} \
+	  $(GO) -C deploy/packages run . -twice -version '$(VERSION)' -revision '$(REVISION)'
 
 bench: ## the benchmarks, on this machine, in one run
 	$(GO) test -run '^$$' -bench . -benchmem ./...
