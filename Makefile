@@ -24,7 +24,7 @@ check-go: ## whether there is a Go that is new enough
 	@need=$$(sed -n 's/^go \([0-9]*\.[0-9]*\).*/\1/p' go.mod); \
 	found=$$(GOTOOLCHAIN=$${GOTOOLCHAIN:-local} $(GO) version 2>/dev/null | sed -n 's/.*go\([0-9][0-9.]*\).*/\1/p'); \
 	[ "$$(printf '%s\n' "$$need" "$$found" | sort -V | head -n 1)" = "$$need" ] || { \
-	  echo "Go $$need or newer is needed, found $${found:-none}: take it from https://go.dev/dl, let your Go fetch it (GOTOOLCHAIN=auto make build), or build on another host with \`make cross\`" >&2; exit 1; }
+	  echo "Go $$need or newer is needed, found $${found:-none}: take it from https://go.dev/dl, let your Go fetch it (GOTOOLCHAIN=auto make build), or build on another host with \`make packages\`" >&2; exit 1; }
 
 test: ## unit and end-to-end tests; these need root or user namespaces. INSTALL=no installs nothing
 	@[ "$(INSTALL)" = no ] || .ci/tools

@@ -80,13 +80,15 @@ func TestLifeOnDebian(t *testing.T) {
 	expect(t, "the installation", out, "nightporter runs. Its page: http://192.168.9.2:9717/\n", "Next: ", "Settings: /etc/nightporter/config.yaml")
 	h.running(older)
 	expect(t, "the page", h.must("curl", "--silent", "--fail", "http://192.168.9.2:9717/"), "nightporter")
-	h.must("systemd-analyze", "verify", "--man=no", unitName)
+	if out := h.must("systemd-analyze", "verify", "--man=no", unitName); out != "" {
+		t.Errorf("systemd finds in the unit:\n%s", out)
+	}
 
-	const mine = "machines:\n  - {name: nas, mac: \"d8:cb:8a:39:be:a1\", ip: 192.168.9.20, ports: [22]}\n"
+	const mine = "machines:\n  - {name: nas, mac: \"d8:cb:8a:39:be:a1\", ip: 192.168.9.20, ports: [22], agentless: true}\n"
 	h.write(configuration, mine)
 	h.must("systemctl", "reload", unitName)
-	h.within(20*time.Second, "the machine of the configuration", "nightporter", "status", "nas")
-	h.must("nightporter", "pause", "nas", "--for", "2h")
+	asleep := []string{"sh", "-c", "nightporter status nas | grep asleep"}
+	h.within(time.Minute, "the machine to count as asleep", asleep...)
 	pid := h.must("systemctl", "show", "--property=MainPID", unitName)
 
 	out = h.install(h.copy(built(t, newer, ".deb")))
@@ -100,7 +102,7 @@ func TestLifeOnDebian(t *testing.T) {
 	if got := h.read(configuration); got != mine {
 		t.Errorf("the upgrade changed the configuration:\n%s", got)
 	}
-	expect(t, "the machine after the upgrade", h.must("nightporter", "status", "nas"), "paused until")
+	h.within(10*time.Second, "the machine to be claimed again", asleep...)
 
 	h.must("apt-get", "remove", "--yes", "nightporter")
 	h.stopped()
@@ -168,6 +170,31 @@ func TestInstallWhereItCannotWork(t *testing.T) {
 		h.must("systemctl", "stop", "other")
 		h.within(20*time.Second, "the porter to start once the port is free", "systemctl", "is-active", unitName)
 	})
+}
+
+// Over an earlier make install the package says what is in its way, and keeps the
+// configuration.
+func TestInstallOverMakeInstall(t *testing.T) {
+	h := boot(t, true)
+	const mine = "log: {level: debug}\n"
+	h.must("mkdir", "-p", "/etc/nightporter")
+	h.write(configuration, mine)
+	const unit = "/etc/systemd/system/nightporter.service"
+	text, err := release{options: options{repository: "../.."}}.read("deploy/systemd/nightporter.service")
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.write(unit, string(text))
+	h.must("systemctl", "enable", unitName)
+	out := h.must("apt-get", "install", "--yes", "--option", "Dpkg::Options::=--force-confold", h.copy(built(t, older, ".deb")))
+	expect(t, "the installation", out, "Remove it:\n  sudo rm "+unit+" /usr/local/bin/nightporter\n")
+	if got := h.read(configuration); got != mine {
+		t.Errorf("the configuration became\n%s", got)
+	}
+	h.must("rm", "-f", unit, "/usr/local/bin/nightporter")
+	h.must("systemctl", "reenable", unitName)
+	h.must("systemctl", "restart", unitName)
+	h.running(older)
 }
 
 // Without systemd the package installs as well, into a container or an image.
