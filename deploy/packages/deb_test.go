@@ -106,6 +106,12 @@ func TestDebControl(t *testing.T) {
 	if b, err := os.ReadFile(dir + "/DEBIAN/conffiles"); err != nil || string(b) != "/etc/nightporter/config.yaml\n" {
 		t.Errorf("conffiles: %q, %v", b, err)
 	}
+	notices := output(t, "zcat", dir+"/usr/share/doc/nightporter/third-party-notices.gz")
+	for _, want := range []string{"==== Go go1.", "==== github.com/spf13/cobra v", "Apache License", "==== golang.org/x/sys v"} {
+		if !strings.Contains(notices, want) {
+			t.Errorf("the notices lack %q", want)
+		}
+	}
 	for _, name := range []string{"postinst", "prerm", "postrm"} {
 		output(t, "sh", "-n", dir+"/DEBIAN/"+name)
 	}
@@ -147,5 +153,44 @@ func TestLintian(t *testing.T) {
 	}
 	if kinds["O"] != 2 || kinds["N"] < kinds["O"] {
 		t.Errorf("not every override is needed and explained:\n%s", out)
+	}
+}
+
+// groff has nothing to warn of in the manual pages, and each names itself as its file does.
+func TestManualPages(t *testing.T) {
+	dir := t.TempDir()
+	output(t, "dpkg-deb", "--extract", built(t, older, ".deb"), dir)
+	pages, err := filepath.Glob(dir + "/usr/share/man/man*/*.gz")
+	if err != nil || len(pages) < 10 {
+		t.Fatalf("found %q, %v", pages, err)
+	}
+	for _, path := range pages {
+		name := strings.TrimSuffix(filepath.Base(path), ".gz")
+		cmd := exec.Command("sh", "-c", `zcat "$0" | groff -man -Tascii -P-cbou -ww`, path)
+		program(t, "groff")
+		out, err := cmd.CombinedOutput()
+		dot := strings.LastIndex(name, ".")
+		if title := strings.ToUpper(name[:dot]) + "(" + name[dot+1:] + ")"; err != nil || !strings.HasPrefix(string(out), title) || strings.Contains(string(out), "warning:") {
+			t.Errorf("%s: %v\n%.500s", name, err, out)
+		}
+		if !strings.Contains(string(out), "nightporter "+older) {
+			t.Errorf("%s lacks the version", name)
+		}
+	}
+}
+
+// The completion of bash completes commands, by asking the program. What the package
+// bash-completion has for it is stood in for.
+func TestBashCompletion(t *testing.T) {
+	dir := t.TempDir()
+	output(t, "dpkg-deb", "--extract", built(t, older, ".deb"), dir)
+	got := output(t, "bash", "-c", `PATH="$0/usr/bin:$PATH"
+source "$0/usr/share/bash-completion/completions/nightporter"
+_get_comp_words_by_ref() { cur=stat prev=nightporter words=(nightporter stat) cword=1; }
+COMP_TYPE=9
+__start_nightporter
+printf '%s\n' "${COMPREPLY[@]}"`, dir)
+	if strings.TrimSpace(got) != "status" {
+		t.Errorf("completed is %q", got)
 	}
 }

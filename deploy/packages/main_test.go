@@ -48,6 +48,19 @@ func TestChosen(t *testing.T) {
 	}
 }
 
+// Each file is built for the processor that its name says; armhf has to run on ARMv6.
+func TestPlatforms(t *testing.T) {
+	for suffix, want := range map[string]platform{
+		"amd64.deb": {"amd64", ""}, "arm64.deb": {"arm64", ""}, "armhf.deb": {"arm", "6"}, "x86_64.rpm": {"amd64", ""}, "aarch64.rpm": {"arm64", ""},
+		"-amd64.tar.gz": {"amd64", ""}, "-arm64.tar.gz": {"arm64", ""}, "armv7.tar.gz": {"arm", "7"}, "armv6.tar.gz": {"arm", "6"},
+	} {
+		found, err := chosen(suffix, newer)
+		if err != nil || len(found) != 1 || found[0].build != want {
+			t.Errorf("%s: %v, %v", suffix, found, err)
+		}
+	}
+}
+
 // Bad input makes no package.
 func TestBadInput(t *testing.T) {
 	out := filepath.Join(t.TempDir(), "dist")
