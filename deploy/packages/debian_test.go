@@ -93,7 +93,7 @@ func boot(t *testing.T, network bool) *host {
 		h.init.Process.Kill()
 		h.init.Wait()
 	})
-	h.within(time.Minute, "systemd to have started", "systemctl", "is-system-running", "--wait")
+	h.within(time.Minute, "systemd to have started", "sh", "-c", "systemctl is-system-running --wait | grep -E 'running|degraded'")
 	h.must("ip", "link", "set", "lo", "up")
 	if network {
 		h.must("sh", "-ec", networkScript)

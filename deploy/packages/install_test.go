@@ -16,7 +16,7 @@ const (
 // install installs a package with apt-get, as a user does, and returns what it prints.
 func (h *host) install(path string) string {
 	h.t.Helper()
-	return h.must("apt-get", "install", "--yes", "--allow-downgrades", path)
+	return h.must("apt-get", "install", "--yes", path)
 }
 
 // write writes a file of the host.
@@ -87,7 +87,7 @@ func TestLifeOnDebian(t *testing.T) {
 	const mine = "machines:\n  - {name: nas, mac: \"d8:cb:8a:39:be:a1\", ip: 192.168.9.20, ports: [22], agentless: true}\n"
 	h.write(configuration, mine)
 	h.must("systemctl", "reload", unitName)
-	asleep := []string{"sh", "-c", "nightporter status nas | grep asleep"}
+	asleep := []string{"sh", "-c", `curl --silent http://127.0.0.1:9717/api/v1/machines | grep -E '"state": ?"asleep"'`}
 	h.within(time.Minute, "the machine to count as asleep", asleep...)
 	pid := h.must("systemctl", "show", "--property=MainPID", unitName)
 
@@ -158,7 +158,7 @@ func TestInstallWhereItCannotWork(t *testing.T) {
 	t.Run("no interface", func(t *testing.T) {
 		h := boot(t, false)
 		expect(t, "the installation", h.install(h.copy(built(t, older, ".deb"))), "nightporter runs. Its page: http://pi:9717/\n")
-		expect(t, "the log", h.must("journalctl", "--no-pager", "--unit", unitName), "event=")
+		expect(t, "the log", h.must("journalctl", "--no-pager", "--unit", unitName), "event=interface_out", "no default route; to watch a certain interface, name it in interfaces")
 	})
 	t.Run("no port", func(t *testing.T) {
 		h := boot(t, true)
@@ -166,7 +166,7 @@ func TestInstallWhereItCannotWork(t *testing.T) {
 			"-e", `my $s = IO::Socket::INET->new(LocalPort => 9717, Listen => 1) or die; sleep 300`)
 		h.within(10*time.Second, "the port to be taken", "sh", "-ec", "ss -Hltn sport = :9717 | grep -q .")
 		expect(t, "the installation", h.install(h.copy(built(t, older, ".deb"))), "nightporter is installed, and does not run", "nightporter check --host")
-		expect(t, "the log", h.must("journalctl", "--no-pager", "--unit", unitName), "9717")
+		expect(t, "the log", h.must("journalctl", "--no-pager", "--unit", unitName), ":9717: bind: address already in use")
 		h.must("systemctl", "stop", "other")
 		h.within(20*time.Second, "the porter to start once the port is free", "systemctl", "is-active", unitName)
 	})
