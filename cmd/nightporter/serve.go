@@ -52,7 +52,11 @@ func newServeCommand() *cobra.Command {
 		Example: serveExample,
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return serve(cmd.Context(), path, func() (*config.Config, error) { return load(cmd, path) }, cmd.ErrOrStderr())
+			err := serve(cmd.Context(), path, func() (*config.Config, error) { return load(cmd, path) }, cmd.ErrOrStderr())
+			if err != nil {
+				daemon.ReportFailure(err)
+			}
+			return err
 		},
 	}
 	addConfigFlags(cmd, &path)

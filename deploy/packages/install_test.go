@@ -127,7 +127,7 @@ func TestUpgradeWithBrokenConfiguration(t *testing.T) {
 	h.install(h.copy(built(t, newer, ".deb")))
 	expect(t, "the state of the package", h.must("dpkg-query", "--show", "--showformat=${db:Status-Abbrev} ${Version}", "nightporter"), "ii", "0.2.0-1")
 	h.stopped()
-	h.within(10*time.Second, "the key in the status", "sh", "-c", "systemctl status --no-pager --full "+unitName+" | grep wake.atempts")
+	h.within(10*time.Second, "the key in the status", "sh", "-c", "systemctl status --no-pager --full "+unitName+" | grep 'Status: .*wake.atempts'")
 	check, err := h.try("nightporter", "check")
 	if err == nil {
 		t.Error("the configuration passes")
@@ -138,6 +138,9 @@ func TestUpgradeWithBrokenConfiguration(t *testing.T) {
 	h.must("systemctl", "reset-failed", unitName)
 	h.must("systemctl", "restart", unitName)
 	h.running(newer)
+	if got := strings.TrimSpace(h.must("systemctl", "show", "--property=StatusText", "--value", unitName)); got != "" {
+		t.Errorf("the status still says %q", got)
+	}
 }
 
 // A service that an administrator stopped for good stays so.
@@ -166,7 +169,8 @@ func TestInstallWhereItCannotWork(t *testing.T) {
 			"-e", `my $s = IO::Socket::INET->new(LocalPort => 9717, Listen => 1) or die; sleep 300`)
 		h.within(10*time.Second, "the port to be taken", "sh", "-ec", "ss -Hltn sport = :9717 | grep -q .")
 		expect(t, "the installation", h.install(h.copy(built(t, older, ".deb"))), "nightporter is installed, and does not run", "nightporter check --host")
-		expect(t, "the log", h.must("journalctl", "--no-pager", "--unit", unitName), ":9717: bind: address already in use")
+		expect(t, "the log", h.must("journalctl", "--no-pager", "--unit", unitName), "cannot listen on :9717: address already in use")
+		h.within(10*time.Second, "the reason in the status", "sh", "-c", "systemctl status --no-pager --full "+unitName+" | grep 'Status: .*:9717: address already in use'")
 		h.must("systemctl", "stop", "other")
 		h.within(20*time.Second, "the porter to start once the port is free", "systemctl", "is-active", unitName)
 	})
