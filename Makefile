@@ -15,7 +15,7 @@ FUZZTIME ?= 2000x
 TARGETS ?= amd64 arm64 arm/6 arm/7
 DIST    ?= dist
 
-.PHONY: help check-go build install uninstall test connections soak lint vuln fuzz cross image bench demo dashboards docs ci clean
+.PHONY: help check-go build install uninstall test connections soak lint vuln fuzz cross image packages bench demo dashboards docs ci clean
 
 build: check-go ## the program, for this machine
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o nightporter ./cmd/nightporter
@@ -28,7 +28,7 @@ check-go: ## whether there is a Go that is new enough
 	@need=$$(sed -n 's/^go \([0-9]*\.[0-9]*\).*/\1/p' go.mod); \
 	found=$$(GOTOOLCHAIN=$${GOTOOLCHAIN:-local} $(GO) version 2>/dev/null | sed -n 's/.*go\([0-9][0-9.]*\).*/\1/p'); \
 	[ "$$(printf '%s\n' "$$need" "$$found" | sort -V | head -n 1)" = "$$need" ] || { \
-	  echo "Go $$need or newer is needed, found $${found:-none}: take it from https://go.dev/dl, let your Go fetch it (GOTOOLCHAIN=auto make build), or build on another host with \`make cross\`" >&2; exit 1; }
+	  echo "Go $$need or newer is needed, found $${found:-none}: take it from https://go.dev/dl, let your Go fetch it (GOTOOLCHAIN=auto make build), or build on another host with \`make packages\`" >&2; exit 1; }
 
 test: ## unit and end-to-end tests; these need root or user namespaces. INSTALL=no installs nothing
 	@[ "$(INSTALL)" = no ] || .ci/tools
@@ -36,6 +36,7 @@ test: ## unit and end-to-end tests; these need root or user namespaces. INSTALL=
 	$(GO) -C dashboards test ./...
 	$(GO) -C deploy/compose/schema test ./...
 	$(GO) -C deploy/image test ./...
+	$(GO) -C deploy/packages test -timeout 25m ./...
 	@$(GO) test -v -run '^TestLabIsThere$$' ./internal/lab | sed -n 's/^ *[a-z_]*_test.go:[0-9]*: //p'
 
 # Alone, one after the other and without the race detector: their figures are
@@ -62,6 +63,8 @@ lint: ## gofmt, vet, staticcheck
 	$(GO) -C dashboards run $(STATICCHECK) ./...
 	$(GO) -C deploy/image vet ./...
 	$(GO) -C deploy/image run $(STATICCHECK) ./...
+	$(GO) -C deploy/packages vet ./...
+	$(GO) -C deploy/packages run $(STATICCHECK) ./...
 
 vuln: ## known vulnerabilities, where their database can be reached
 	GO=$(GO) .ci/vuln ./...
@@ -114,6 +117,12 @@ image: cross ## the container image for these platforms: dist/nightporter-image.
 	@SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct)} \
 	  $(GO) -C deploy/image run . -version '$(VERSION)' -revision '$(REVISION)' -out '$(abspath $(DIST))/nightporter-image.tar' \
 	  $(addprefix $(abspath $(DIST))/nightporter-linux-,$(subst /,v,$(TARGETS)))
+
+# A module of its own: what makes packages stays out of the daemon. VERSION is a version, or
+# what git describe prints.
+packages: check-go ## .deb, .rpm and tarballs for every platform, into dist/; VERSION=0.2.0 names the version
+	@SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct)} \
+	  $(GO) -C deploy/packages run . -twice -version '$(VERSION)' -revision '$(REVISION)'
 
 bench: ## the benchmarks, on this machine, in one run
 	$(GO) test -run '^$$' -bench . -benchmem ./...

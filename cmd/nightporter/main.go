@@ -84,6 +84,7 @@ func newRootCommand() *cobra.Command {
 		newForgetCommand(),
 		newEventsCommand(),
 		newDemoCommand(),
+		newManCommand(),
 		newVersionCommand(),
 	)
 	for _, cmd := range root.Commands() {

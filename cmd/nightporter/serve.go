@@ -52,7 +52,11 @@ func newServeCommand() *cobra.Command {
 		Example: serveExample,
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return serve(cmd.Context(), path, func() (*config.Config, error) { return load(cmd, path) }, cmd.ErrOrStderr())
+			err := serve(cmd.Context(), path, func() (*config.Config, error) { return load(cmd, path) }, cmd.ErrOrStderr())
+			if err != nil {
+				daemon.ReportFailure(err)
+			}
+			return err
 		},
 	}
 	addConfigFlags(cmd, &path)
@@ -70,10 +74,7 @@ const helpWidth = 120
 
 // configUsage prints the few flags of a command apart from those of the configuration.
 func configUsage(cmd *cobra.Command) error {
-	isKey := make(map[string]bool)
-	for _, k := range config.Keys() {
-		isKey[k.Path] = true
-	}
+	isKey := configKeys()
 	own, keys := new(pflag.FlagSet), new(pflag.FlagSet)
 	cmd.LocalFlags().VisitAll(func(f *pflag.Flag) {
 		if isKey[f.Name] {
@@ -85,6 +86,15 @@ func configUsage(cmd *cobra.Command) error {
 	_, err := fmt.Fprintf(cmd.OutOrStderr(), "Usage:\n  %s\n\nExamples:\n%s\n\nFlags:\n%s\nFlags for the keys of the configuration:\n%s",
 		cmd.UseLine(), cmd.Example, own.FlagUsagesWrapped(helpWidth), keys.FlagUsagesWrapped(helpWidth))
 	return err
+}
+
+// configKeys are the paths of all keys.
+func configKeys() map[string]bool {
+	isKey := make(map[string]bool)
+	for _, k := range config.Keys() {
+		isKey[k.Path] = true
+	}
+	return isKey
 }
 
 // load reads the configuration with the layers of this command line.

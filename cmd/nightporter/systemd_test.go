@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -64,5 +65,31 @@ func TestStartUnderAServiceManager(t *testing.T) {
 	}
 	if err := cmd.Wait(); err != nil {
 		t.Error(err)
+	}
+}
+
+// A daemon that cannot start tells the service manager why, in one line.
+func TestFailureUnderAServiceManager(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "notify")
+	manager, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer manager.Close()
+	conf := filepath.Join(t.TempDir(), "config.yaml")
+	if err := os.WriteFile(conf, []byte("wake:\n  atempts: 3\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("NOTIFY_SOCKET", path)
+	if code, _, errs := program(t, "serve", "--config", conf); code != 1 {
+		t.Fatalf("exit code %d, %q", code, errs)
+	}
+	if err := manager.SetReadDeadline(time.Now().Add(time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	buffer := make([]byte, 1000)
+	n, err := manager.Read(buffer)
+	if said := string(buffer[:n]); err != nil || !strings.HasPrefix(said, "STATUS=the configuration is not valid: wake.atempts: unknown key ") || strings.Contains(said, "\n") {
+		t.Errorf("the manager hears %q, %v", said, err)
 	}
 }

@@ -69,7 +69,7 @@ var toolchain = regexp.MustCompile(`(?m)^toolchain go(\S+)$`)
 // that were mended since.
 func TestToolchain(t *testing.T) {
 	var versions []string
-	for _, module := range []string{"go.mod", "dashboards/go.mod", "deploy/compose/schema/go.mod", "deploy/image/go.mod"} {
+	for _, module := range []string{"go.mod", "dashboards/go.mod", "deploy/compose/schema/go.mod", "deploy/image/go.mod", "deploy/packages/go.mod"} {
 		found := toolchain.FindStringSubmatch(slurp(t, filepath.Join("../..", module)))
 		if found == nil || version.Compare("go"+found[1], "go1.26.8") < 0 {
 			t.Fatalf("%s: toolchain: found %q, expected go1.26.8 or later", module, found)

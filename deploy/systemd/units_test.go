@@ -20,7 +20,7 @@ var units = map[string]map[string]string{
 		"Unit.After":                      "network-online.target",
 		"Service.Type":                    "notify",
 		"Service.ExecStart":               "/usr/local/bin/nightporter serve",
-		"Service.ExecReload":              "/bin/kill -HUP $MAINPID",
+		"Service.ExecReload":              `/bin/sh -c 'kill -HUP "$MAINPID"'`,
 		"Service.Restart":                 "on-failure",
 		"Service.WatchdogSec":             "30",
 		"Service.DynamicUser":             "yes",

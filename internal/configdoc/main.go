@@ -1,8 +1,10 @@
 // Command configdoc writes docs/configuration.md from the table of keys and from the machine of
-// config.example.yaml. Run it at the top of the repository: make docs.
+// config.example.yaml; with -man FILE it writes the manual page nightporter.yaml(5) instead. Run it
+// at the top of the repository: make docs, make packages.
 package main
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"strings"
@@ -16,7 +18,16 @@ const (
 )
 
 func main() {
-	if err := write(examplePath, pagePath); err != nil {
+	man := flag.String("man", "", "write the manual page into this `FILE`")
+	source := flag.String("source", "nightporter", "the program and `VERSION` that the manual page names")
+	flag.Parse()
+	var err error
+	if *man == "" {
+		err = write(examplePath, pagePath)
+	} else {
+		err = writeManual(examplePath, *man, *source)
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "configdoc:", err)
 		os.Exit(1)
 	}
@@ -24,23 +35,28 @@ func main() {
 
 // write renders the page from the example at one path into the other.
 func write(example, page string) error {
-	b, err := os.ReadFile(example)
+	machine, err := readMachine(example)
 	if err != nil {
 		return err
 	}
-	text, err := render(string(b))
-	if err != nil {
-		return fmt.Errorf("%s: %w", example, err)
-	}
-	return os.WriteFile(page, []byte(text), 0o644)
+	return os.WriteFile(page, []byte(render(machine)), 0o644)
 }
 
-// render returns the page.
-func render(example string) (string, error) {
-	machine, err := machineOf(example)
+// readMachine returns the entry of a machine in the example at a path.
+func readMachine(path string) (string, error) {
+	b, err := os.ReadFile(path)
 	if err != nil {
 		return "", err
 	}
+	machine, err := machineOf(string(b))
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", path, err)
+	}
+	return machine, nil
+}
+
+// render returns the page; machine is the entry that shows every setting of a machine.
+func render(machine string) string {
 	var b strings.Builder
 	b.WriteString(head)
 	section := "-"
@@ -59,7 +75,7 @@ func render(example string) (string, error) {
 		fmt.Fprintf(&b, "| `%s` | `%s` | %s |\n", k.Path, k.Default, cell(k))
 	}
 	fmt.Fprintf(&b, machines, machine)
-	return b.String(), nil
+	return b.String()
 }
 
 // title begins the table of a section.

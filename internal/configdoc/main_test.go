@@ -53,3 +53,27 @@ func TestWriteWithoutExample(t *testing.T) {
 		t.Error("expected an error")
 	}
 }
+
+// The manual page has every key with its variable, and the settings of a machine.
+func TestManual(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "nightporter.yaml.5")
+	if err := writeManual(top+examplePath, path, "nightporter 1.2.3"); err != nil {
+		t.Fatal(err)
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := strings.ReplaceAll(string(b), `\-`, "-")
+	wants := []string{`.TH "NIGHTPORTER.YAML" "5" "" "nightporter 1.2.3"`, "wake_command: [/usr/local/bin/plug-on"}
+	for _, k := range config.Keys() {
+		if k.Path != "machines" {
+			wants = append(wants, `\fB`+k.Path+": ", k.Env)
+		}
+	}
+	for _, want := range wants {
+		if !strings.Contains(text, want) {
+			t.Errorf("the page lacks %q", want)
+		}
+	}
+}
