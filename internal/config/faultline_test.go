@@ -96,7 +96,7 @@ func TestFaultLineIsBounded(t *testing.T) {
 	text := "user: \"x\n" + strings.Repeat("a: b\n", maxFile/6)
 	began := time.Now()
 	_, err := checkDocument([]byte(text))
-	if took := time.Since(began); err == nil || took > 10*time.Second {
+	if took := time.Since(began); err == nil || took > time.Minute {
 		t.Errorf("%v after %v", err, took)
 	}
 }

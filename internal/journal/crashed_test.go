@@ -1,9 +1,11 @@
 package journal
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 )
 
 // TestCrashed: the next run knows whether this one ended in order. Of a porter that knew no
@@ -49,5 +51,51 @@ func TestCrashed(t *testing.T) {
 				t.Errorf("crashed: %v, want %v", past.Crashed, c.want)
 			}
 		})
+	}
+}
+
+// TestCrashedSoon: a run that dies right after its start is told of as well.
+func TestCrashedSoon(t *testing.T) {
+	dir := t.TempDir()
+	j, _, _ := opened(t, dir)
+	j.Append(Record{Event: Event{Kind: Started}})
+	left := filepath.Join(t.TempDir(), "left")
+	for deadline := time.Now().Add(patience - time.Second); ; time.Sleep(10 * time.Millisecond) {
+		if err := os.MkdirAll(left, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if content := contentOf(t, dir); bytes.Contains(content, []byte(Started)) {
+			if err := os.WriteFile(filepath.Join(left, "journal.jsonl"), content, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the start is not in the file")
+		}
+	}
+	if _, past, _ := opened(t, left); !past.Crashed || len(past.Events) != 1 {
+		t.Errorf("crashed: %v, %d events", past.Crashed, len(past.Events))
+	}
+}
+
+// TestAppendedAtTheEnd: what comes while the journal closes makes no crash of it.
+func TestAppendedAtTheEnd(t *testing.T) {
+	dir := t.TempDir()
+	j, _, _ := opened(t, dir)
+	j.Append(Record{Event: Event{Kind: Started}})
+	j.mu.Lock()
+	j.closing = true
+	j.state.mark(true)
+	j.mu.Unlock()
+	j.Append(Record{Event: Event{Kind: ReloadFailed}})
+	j.rouse()
+	<-j.done
+	left := t.TempDir()
+	if err := os.WriteFile(filepath.Join(left, "journal.jsonl"), contentOf(t, dir), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, past, _ := opened(t, left); past.Crashed || len(past.Events) != 2 {
+		t.Errorf("crashed: %v, %d events", past.Crashed, len(past.Events))
 	}
 }

@@ -165,8 +165,11 @@ func (j *Journal) Append(r Record) uint64 {
 	}
 	j.state.add(&r, now)
 	wait := gather
-	if r.Memory == nil && r.Forgotten == (machine.MAC{}) {
+	if r.Memory == nil && r.Forgotten == (machine.MAC{}) && r.Event.Kind != Started { // which tells of a crash soon after it
 		wait = patience
+	}
+	if j.closing {
+		j.state.mark(true) // the word of the end stays the last
 	}
 	j.dueBy(now.Add(wait))
 	return r.Event.Seq

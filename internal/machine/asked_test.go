@@ -106,3 +106,25 @@ func TestMagicPacketsToAMachineThatIsUpDoNotCount(t *testing.T) {
 		t.Errorf("%d sent, %d counted", sent, l.tally().Attempts)
 	}
 }
+
+// TestAWakeThatWasAskedForEnds although each magic packet brings the machine up: it goes
+// off again before its services are ready, as a laptop does whose lid is closed.
+func TestAWakeThatWasAskedForEnds(t *testing.T) {
+	for name, ask := range map[string]machine.Event{"wake": wakeAsked, "test": testAsked} {
+		t.Run(name, func(t *testing.T) {
+			l := asleep(t, patient).event(ask)
+			began := l.now
+			for l.m.State() == machine.Waking && l.now.Sub(began) < time.Hour {
+				if len(actions[machine.SendMagic](l)) == 0 {
+					l.pass(s)
+					continue
+				}
+				l.event(answer(ip4)).want(machine.Arriving).up(30 * s).pass(4 * s).forget()
+			}
+			if took := l.now.Sub(began); took > 6*time.Minute {
+				t.Errorf("%v after %v", l.m.State(), took)
+			}
+			l.want(machine.Asleep)
+		})
+	}
+}

@@ -24,7 +24,8 @@ func nextMagic(since, interval time.Duration) time.Duration {
 }
 
 // continueRounds sends the next magic packet. After the last round they go on while
-// it is waited for: the card may have been deaf all the time.
+// it is waited for: the card may have been deaf all the time. For a requester they end
+// with wake.timeout, or a machine that goes off again each time would never be left alone.
 func (m woken) continueRounds(now time.Time) {
 	w, interval := &m.wake, m.policy.WakeInterval
 	first := w.attempts == 0
@@ -35,7 +36,7 @@ func (m woken) continueRounds(now time.Time) {
 	switch round := int(since/interval) + 1; {
 	case round == w.attempts:
 		m.magic(round, true)
-	case round <= m.policy.WakeAttempts || w.wanted(now):
+	case round <= m.policy.WakeAttempts || w.tries.going(now) || w.asked && since < m.policy.WakeTimeout:
 		w.attempts, m.lastWake.Attempts = round, round
 		m.magic(round, false)
 	}

@@ -130,3 +130,15 @@ func TestClientComesAfterTheArrivalOfATest(t *testing.T) {
 		t.Errorf("tally %+v, last wake %+v", got, l.m.LastWake())
 	}
 }
+
+// TestRequestJoinsATestOfAMachineThatIsOffUnseen: it counts as awake, and is woken once
+// that it is off is known, by the one who really wants it.
+func TestRequestJoinsATestOfAMachineThatIsOffUnseen(t *testing.T) {
+	here := machine.Registered{Spec: spec(), Here: true}
+	for name, events := range map[string][]machine.Event{"after": {testAsked, wakeAsked}, "before": {wakeAsked, testAsked}} {
+		l := newLife(t, nil).event(here, answer(ip4)).want(machine.Awake).event(events...).pass(10 * s).want(machine.Waking)
+		if got := l.tally().Wakes[machine.ByAPI]; got != 1 || l.m.LastWake().Test {
+			t.Errorf("%s: %d wakes counted, last wake %+v", name, got, l.m.LastWake())
+		}
+	}
+}

@@ -145,7 +145,7 @@ func (m woken) requestWake(now time.Time, e WakeAsked) {
 		// It can have been switched off without a word. A magic packet does no
 		// harm to a machine that runs.
 		m.magicOnRequest(e)
-		if !m.presence.next.IsZero() && m.pending == nil {
+		if !m.presence.next.IsZero() && (m.pending == nil || m.pending.began.Test && !e.Test) {
 			m.pending = &w
 			m.presence.next, m.presence.since = now, now // if it was off it starts now
 		}
