@@ -83,6 +83,25 @@ func NewTarget(spec machine.Spec, hold *handover.Hold, judge *fair.Judge) *Targe
 	return t
 }
 
+// Succeed takes over from an earlier target of the machine how it and the addresses that
+// stay stand, before the readers see t. For an address that the machine has spoken for it
+// does not answer: the loop hears of that.
+func (t *Target) Succeed(old *Target) {
+	t.cardAnswers.Store(old.cardAnswers.Load())
+	t.doubtful.Store(old.doubtful.Load())
+	t.undefended.Store(old.undefended.Load())
+	t.requesters.all = old.TakeRequesters()
+	for _, a := range t.addrs {
+		for _, was := range old.addrs {
+			if was.ip == a.ip && was.mac == a.mac {
+				a.answer.Store(was.answer.Load() && !was.spokenFor())
+				a.ours.Store(was.ours.Load())
+				a.conceded.Store(was.conceded.Load())
+			}
+		}
+	}
+}
+
 // Addrs returns the machine's addresses.
 func (t *Target) Addrs() []netip.Addr {
 	addrs := make([]netip.Addr, len(t.addrs))

@@ -28,6 +28,11 @@ type (
 		Permanent bool // it is never forgotten
 	}
 
+	// SpecChanged brings another description of the machine, which the configuration
+	// gives it: it has not registered. It moves nothing by itself. Placed has to follow
+	// for addresses that are new.
+	SpecChanged struct{ Spec Spec }
+
 	// Renamed gives the machine another name: its own belongs to another one.
 	Renamed struct{ Name string }
 
@@ -124,6 +129,7 @@ type (
 
 func (Registered) event()    {}
 func (Configured) event()    {}
+func (SpecChanged) event()   {}
 func (Renamed) event()       {}
 func (Placed) event()        {}
 func (Heard) event()         {}

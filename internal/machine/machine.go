@@ -124,6 +124,8 @@ func (m *Machine) Handle(now time.Time, event Event) []Action {
 		m.atTheDesk().register(now, e)
 	case Configured:
 		m.awake().configure(now, e)
+	case SpecChanged:
+		m.changeSpec(now, e.Spec)
 	case Renamed:
 		m.spec.Name, m.changed = e.Name, true
 	case Placed:

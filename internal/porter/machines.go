@@ -115,17 +115,21 @@ func (l *loop) configure(specs []machine.Spec) error {
 	}
 	l.makeWay(given)
 	changed := make(map[machine.MAC]machine.Memory)
+	var redefined []*entry
 	for _, e := range l.machines.sorted() {
 		spec, known := said[e.Spec().MAC]
 		switch {
 		case e.HasRegistered() || known && reflect.DeepEqual(spec, e.Spec()):
-		case known && spec.Agentless:
+		case known && spec.Agentless && meet(spec, e.Spec()):
+			redefined = append(redefined, e)
+		case known && spec.Agentless: // perhaps in another network
 			changed[spec.MAC] = l.retire(e)
 		default:
 			l.dismiss(e, known)
 		}
 		e.configured = nil
 	}
+	l.redefine(redefined, said)
 	for _, spec := range specs {
 		e := l.machines.byMAC[spec.MAC]
 		if mem, ok := changed[spec.MAC]; ok {
@@ -141,6 +145,37 @@ func (l *loop) configure(specs []machine.Spec) error {
 		l.tell(e, e.configuration())
 	}
 	return nil
+}
+
+// meet reports whether two descriptions have an address in common.
+func meet(a, b machine.Spec) bool { return slices.ContainsFunc(a.Addrs(), b.Has) }
+
+// redefine gives machines that have not registered what the configuration says of them
+// now. What they have claimed stays claimed.
+func (l *loop) redefine(some []*entry, said map[machine.MAC]machine.Spec) {
+	for _, e := range some { // two may exchange their names
+		if e.name() != said[e.Spec().MAC].Name {
+			delete(l.machines.named, e.name())
+			l.metrics.RemoveMachine(e.name())
+		}
+	}
+	for _, e := range some {
+		was := e.Spec()
+		spec := said[was.MAC]
+		if l.machines.named[spec.Name] != e {
+			l.machines.named[spec.Name] = e
+			l.metrics.AddMachine(spec.Name)
+		}
+		e.hold.Dismiss(func(s machine.Service) bool { return !spec.Serves(s) })
+		// The old target stays until the event was carried out.
+		l.tell(e, machine.SpecChanged{Spec: spec})
+		l.machines.unlist(e, was)
+		l.machines.list(e, e.Spec())
+		old := e.target
+		e.setTarget()
+		e.target.Succeed(old)
+		l.log.Info("machine changed in the configuration", "event", "reconfigured", "machine", e, "mac", was.MAC, "monitor", monitored(e.Spec()))
+	}
 }
 
 // retire takes a machine out, with nothing left on its interface, and returns what

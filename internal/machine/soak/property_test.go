@@ -90,6 +90,14 @@ func steps(l *lan) map[string]func(*rapid.T) {
 			l.policy.ReadyTimeout = seconds(t, 1, 60)
 			l.handle(machine.PolicyChanged{Policy: l.policy})
 		},
+		"spec": func(*rapid.T) {
+			if l.m == nil {
+				return // it was forgotten
+			}
+			s := l.m.Spec()
+			s.IdleWatts++
+			l.handle(machine.SpecChanged{Spec: s})
+		},
 	}
 }
 

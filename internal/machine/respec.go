@@ -1,0 +1,57 @@
+package machine
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+)
+
+// unplacedReason is that of a new address until Placed says otherwise.
+const unplacedReason = "it is new, and its network was not looked at yet"
+
+// changeSpec takes in another description of a machine that has not registered, in every
+// state: what is claimed and goes on being its own stays claimed.
+func (m *Machine) changeSpec(now time.Time, spec Spec) {
+	if m.state == Asleep && (m.spec.IdleWatts != spec.IdleWatts || m.spec.SleepWatts != spec.SleepWatts) {
+		m.account(now.Sub(m.since), now) // closed with the power figures of before
+		m.since = now
+	}
+	m.addrs.change(&m.spec, &spec)
+	spec.Agentless, spec.Unwatched = m.spec.Agentless, m.spec.Unwatched // those are for Configured
+	m.spec, m.changed = spec, true
+	m.others = slices.DeleteFunc(slices.Clone(m.others), spec.Has)
+	m.knocks = m.knocks.among(spec.Ports())
+	if m.state == Arriving {
+		m.woken().handOver()
+	}
+}
+
+// change takes in the addresses of another description. One that has another owner now
+// is another address.
+func (as *addresses) change(was, is *Spec) {
+	stays := func(ip netip.Addr) bool { return was.Has(ip) && is.Has(ip) && was.Owner(ip) == is.Owner(ip) }
+	for i := range as.all {
+		if a := &as.all[i]; a.standing != Own && a.standing != Conceded && !stays(a.IP) {
+			as.dismiss(a)
+		}
+	}
+	as.all = slices.DeleteFunc(as.all, func(a address) bool { return !stays(a.IP) })
+	as.register(is.Monitor)
+	for i := range as.all {
+		if a := &as.all[i]; !stays(a.IP) {
+			a.reason = unplacedReason
+		}
+	}
+}
+
+// dismiss ends what began with the claim of an address that is not the machine's any more.
+// Hosts that send to us for it are told where it is, unless the machine may test it.
+func (as *addresses) dismiss(a *address) {
+	if a.standing == Claimed && a.yielded.IsZero() {
+		ips := []netip.Addr{a.IP}
+		a.standing = Returned
+		as.do(Release{Addrs: ips})
+		as.do(Announce{Addrs: ips})
+	}
+	as.endClaim(a)
+}
