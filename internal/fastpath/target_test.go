@@ -121,3 +121,33 @@ func TestServices(t *testing.T) {
 		t.Errorf("services %v, want %v", got, want)
 	}
 }
+
+// A target that succeeds another goes on answering, but for what the machine has spoken for.
+func TestSucceed(t *testing.T) {
+	h := newFixture(t, 8, nas())
+	old := h.View().targets[nasMAC]
+	old.Answer([]netip.Addr{nas4, nas6})
+	old.Concede(nas6, true)
+	old.SetDoubtful(true)
+	next := func(addrs ...netip.Addr) *Target {
+		spec := nas()
+		spec.Monitor = nil
+		for _, ip := range addrs {
+			spec.Monitor = append(spec.Monitor, machine.Address{IP: ip})
+		}
+		w := NewTarget(spec, nil, nil)
+		w.Succeed(old)
+		return w
+	}
+	w := next(nas4, nas6, free4)
+	if got, silent := w.Silent([]netip.Addr{nas4, nas6}); silent {
+		t.Errorf("not answered for %v", got)
+	}
+	if _, silent := w.Silent([]netip.Addr{free4}); !silent || !w.doubtful.Load() || !w.addrs[1].conceded.Load() || w.addrs[0].conceded.Load() {
+		t.Errorf("%+v", w)
+	}
+	h.Handle(lantest.ARPProbe(nasMAC, nas4))
+	if got, silent := next(nas4).Silent([]netip.Addr{nas4}); !silent {
+		t.Errorf("answered for %v, which the machine tests", got)
+	}
+}
