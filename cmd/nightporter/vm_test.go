@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -33,6 +34,10 @@ type manager struct {
 	file  string
 	mode  string
 	text  string
+
+	// silent: it takes a card that is not armed for Wake-on-LAN down before the units of
+	// sleep.target run, so that the porter is not told of a suspend.
+	silent bool
 }
 
 var managers = []manager{
@@ -40,6 +45,7 @@ var managers = []manager{
 		"systemd-networkd", []string{"systemd-networkd.service", "systemd-networkd-wait-online.service"},
 		"/etc/systemd/network/10-lan.network", "644",
 		"[Match]\nName=eth0\n[Network]\nAddress=10.77.0.20/24\nAddress=fd77::20/64\nGateway=10.77.0.1\nIPv6AcceptRA=no\n",
+		false,
 	},
 	{
 		"NetworkManager", []string{"NetworkManager.service", "NetworkManager-wait-online.service"},
@@ -47,6 +53,7 @@ var managers = []manager{
 		"[connection]\nid=lan\ntype=ethernet\ninterface-name=eth0\n" +
 			"[ipv4]\nmethod=manual\naddress1=10.77.0.20/24,10.77.0.1\n" +
 			"[ipv6]\nmethod=manual\naddress1=fd77::20/64\naddr-gen-mode=eui64\n",
+		true,
 	},
 }
 
@@ -63,8 +70,8 @@ func TestVMMachine(t *testing.T) {
 	for _, with := range managers {
 		t.Run(with.name, func(t *testing.T) {
 			d := openDebian(t, with)
-			d.suspends(nas4)
-			d.suspends(nas6)
+			d.suspends(nas4, !with.silent)
+			d.suspends(nas6, !with.silent)
 			d.powersOff()
 			d.reboots()
 			d.losesPower()
@@ -100,13 +107,15 @@ func openDebian(t *testing.T, with manager) debian {
 	return d
 }
 
-// suspends the machine, and connects to it.
-func (d debian) suspends(ip netip.Addr) {
+// suspends the machine, and connects to it. It is claimed whether it tells the porter
+// before or not.
+func (d debian) suspends(ip netip.Addr, tells bool) {
 	d.Helper()
 	n, events := d.d.Log.Len(), d.pc.Len()
 	asked := time.Now()
 	d.launch("systemctl", "suspend")
 	d.report("suspend", asked, d.awaits(events, vm.Suspended, time.Minute).Time)
+	d.told(n, tells)
 	d.report("suspend to claimed", asked, d.claimed(n, machine.WhySilent))
 	c := d.knocks(ip)
 	d.report("resume to served", d.awaits(events, vm.Resumed, time.Second).Time, c.ended)
@@ -119,6 +128,7 @@ func (d debian) powersOff() {
 	asked := time.Now()
 	d.launch("systemctl", "poweroff")
 	d.report("power-off", asked, d.awaits(events, vm.PoweredOff, time.Minute).Time)
+	d.told(n, true)
 	d.report("power-off to claimed", asked, d.claimed(n, machine.WhySilent))
 	n = d.d.Log.Len()
 	d.knocks(nas4)
@@ -132,9 +142,11 @@ func (d debian) reboots() {
 	d.Helper()
 	events := d.pc.Len()
 	asked := time.Now()
+	n := d.d.Log.Len()
 	d.launch("systemctl", "reboot")
 	d.awaits(events, vm.Restarted, time.Minute)
-	n := d.d.Log.Len()
+	d.told(n, false)
+	n = d.d.Log.Len()
 	d.awaits(d.pc.Len(), vm.CommandsUp, vmBoot)
 	d.registered(n)
 	d.report("reboot to registered", asked, time.Now())
@@ -184,6 +196,15 @@ func (d debian) claimed(n int, why machine.Reason) time.Time {
 	e, err := d.d.Log.Wait(d.within(vmClaim), n, rig.Moved("pc", "settling", "asleep", string(why)))
 	d.must(err)
 	return e.Time
+}
+
+// told fails the test unless the machine, which is off by now, registered before. An
+// answer that it had has been logged.
+func (d debian) told(n int, want bool) {
+	d.Helper()
+	if got := slices.ContainsFunc(d.d.Log.Entries(n), rig.Is("registration_accepted")); got != want {
+		d.Errorf("the machine told the porter that it goes: %v, want %v", got, want)
+	}
 }
 
 // registered waits until the machine has told the porter about itself.

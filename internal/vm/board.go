@@ -163,8 +163,8 @@ func (m *Machine) become(s State, why EventKind, detail string) {
 // watchOver waits for the end of the emulator, which is the machine's power-off.
 func (m *Machine) watchOver(b *board) {
 	err := b.cmd.Wait()
-	<-b.released
-	b.monitor.close() // after its last event
+	<-b.monitor.ended // its last event says why
+	b.monitor.close()
 	b.commands.close()
 	if err != nil && !m.gone() {
 		m.events.add(Failed, fmt.Sprintf("the emulator: %v; it said: %s", err, b.output.String()))
