@@ -104,6 +104,7 @@ func openDebian(t *testing.T, with manager) debian {
 	d.run("systemctl", "enable", "--now", "nightporter-register.service")
 	d.run("systemctl", "enable", "nightporter-register-sleep.service")
 	d.registered(n)
+	d.told(n, false)
 	return d
 }
 
@@ -149,6 +150,7 @@ func (d debian) reboots() {
 	n = d.d.Log.Len()
 	d.awaits(d.pc.Len(), vm.CommandsUp, vmBoot)
 	d.registered(n)
+	d.told(n, false)
 	d.report("reboot to registered", asked, time.Now())
 	for _, ip := range []netip.Addr{nas4, nas6} {
 		began := time.Now()
@@ -198,12 +200,13 @@ func (d debian) claimed(n int, why machine.Reason) time.Time {
 	return e.Time
 }
 
-// told fails the test unless the machine, which is off by now, registered before. An
-// answer that it had has been logged.
-func (d debian) told(n int, want bool) {
+// told fails the test unless the machine has told the porter whether it goes to sleep.
+// What it has had an answer to is in the log.
+func (d debian) told(n int, sleeps bool) {
 	d.Helper()
-	if got := slices.ContainsFunc(d.d.Log.Entries(n), rig.Is("registration_accepted")); got != want {
-		d.Errorf("the machine told the porter that it goes: %v, want %v", got, want)
+	settles := rig.Moved("pc", "", "settling", string(machine.WhyRegistered))
+	if got := slices.ContainsFunc(d.d.Log.Entries(n), settles); got != sleeps {
+		d.Errorf("the machine told the porter that it goes to sleep: %v, want %v", got, sleeps)
 	}
 }
 

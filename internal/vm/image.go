@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/sha256"
+	_ "embed"
 	"errors"
 	"fmt"
 	"os"
@@ -23,7 +24,7 @@ type Image struct {
 const (
 	kernelFile = "vmlinuz"
 	initrdFile = "initrd.img"
-	diskFile   = "root.img"
+	diskFile   = "root.qcow2"
 )
 
 // imagePrefix begins the names of images in the cache; what they were built from
@@ -59,10 +60,11 @@ mv "$1"/boot/initrd.img-* "$1/boot/initrd.img"`
 // the first boot as an installation.
 const machineID = "6d616368696e65206f66207468652074\n"
 
-// diskSize is that of the root file system. The file is sparse.
+// diskSize is that of the root file system.
 const diskSize = 2 << 30
 
-const defaultMirror = "http://deb.debian.org/debian"
+// mirror returns where Debian's packages come from.
+func mirror() string { return cmp.Or(os.Getenv("VM_MIRROR"), "http://deb.debian.org/debian") }
 
 // bootstrap returns the arguments of mmdebstrap, which makes the tree in root.
 func bootstrap(root string) []string {
@@ -72,13 +74,18 @@ func bootstrap(root string) []string {
 		"--dpkgopt=path-exclude=/usr/share/man/*", "--dpkgopt=path-exclude=/usr/share/doc/*",
 		"--dpkgopt=path-exclude=/usr/share/locale/*",
 		"--setup-hook=" + setupHook, "--customize-hook=" + finishHook,
-		"bookworm", root, cmp.Or(os.Getenv("VM_MIRROR"), defaultMirror),
+		"bookworm", root, mirror(),
 	}
 }
 
+// source is this file, which says how an image is made.
+//
+//go:embed image.go
+var source string
+
 // recipe names what an image is made from: another recipe is another image.
 func recipe() string {
-	sum := sha256.Sum256(fmt.Appendf(nil, "%q %q %d", bootstrap("root"), machineID, diskSize))
+	sum := sha256.Sum256([]byte(source + mirror()))
 	return fmt.Sprintf("%x", sum[:6])
 }
 
@@ -163,8 +170,7 @@ func (i Image) build(ctx context.Context, dir string) error {
 	if err := os.WriteFile(filepath.Join(root, "etc/machine-id"), []byte(machineID), 0o444); err != nil {
 		return err
 	}
-	disk := filepath.Join(dir, diskFile)
-	if err := run(ctx, "mke2fs", "-q", "-t", "ext4", "-d", root, disk, fmt.Sprintf("%dk", diskSize>>10)); err != nil {
+	if err := makeDisk(ctx, root, filepath.Join(dir, diskFile)); err != nil {
 		return err
 	}
 	if err := os.RemoveAll(root); err != nil {
@@ -173,9 +179,22 @@ func (i Image) build(ctx context.Context, dir string) error {
 	return os.Rename(dir, i.dir)
 }
 
+// makeDisk makes a disk with a file system of what is in root. In its format a copy is
+// small too, also one that knows nothing of sparse files.
+func makeDisk(ctx context.Context, root, disk string) error {
+	raw := disk + ".raw"
+	if err := run(ctx, "mke2fs", "-q", "-t", "ext4", "-d", root, raw, fmt.Sprintf("%dk", diskSize>>10)); err != nil {
+		return err
+	}
+	if err := run(ctx, "qemu-img", "convert", "-O", "qcow2", raw, disk); err != nil {
+		return err
+	}
+	return os.Remove(raw)
+}
+
 // overlay makes a disk that begins as the image's, and keeps what is written to it.
 func (i Image) overlay(ctx context.Context, path string) error {
-	return run(ctx, "qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", filepath.Join(i.dir, diskFile), path)
+	return run(ctx, "qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", filepath.Join(i.dir, diskFile), path)
 }
 
 // run runs a program of this host; what it said is part of the error.

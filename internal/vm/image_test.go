@@ -8,15 +8,16 @@ import (
 	"testing"
 )
 
-// tools puts programs in front of PATH that stand for those that make an image. The
-// first writes into the tree what a real one would, and to a file that it ran.
+// tools puts programs in front of PATH that stand for those that make an image, and has
+// the cache in a directory of the test's. ran tells how often mmdebstrap ran.
 func tools(t *testing.T, mmdebstrap string) (ran func() int) {
 	t.Helper()
 	dir := t.TempDir()
 	log := filepath.Join(dir, "ran")
 	scripts := map[string]string{
 		"mmdebstrap": "echo ran >>" + log + "\n" + mmdebstrap,
-		"mke2fs":     `for file in "$@"; do case $file in *.img) echo disk >"$file";; esac; done`,
+		"mke2fs":     `echo disk >"${@: -2:1}"`,
+		"qemu-img":   `cp "${@: -2:1}" "${@: -1}"`,
 	}
 	for name, text := range scripts {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte("#!/bin/bash\nset -e\n"+text+"\n"), 0o755); err != nil {
@@ -74,5 +75,17 @@ func TestImageThatFailsIsNone(t *testing.T) {
 	}
 	if _, err := Debian(t.Context()); err != nil || ran() != 2 {
 		t.Errorf("the second build ends with %v, after %d", err, ran())
+	}
+}
+
+// TestAvailableSaysWhatIsMissing: by the package of Debian's that has it.
+func TestAvailableSaysWhatIsMissing(t *testing.T) {
+	t.Setenv("PATH", t.TempDir())
+	want := "Debian's package mmdebstrap"
+	if os.Getuid() != 0 {
+		want = "expected root"
+	}
+	if err := Available(); err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("without any program the error is %v, want one with %q", err, want)
 	}
 }

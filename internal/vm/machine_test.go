@@ -70,6 +70,7 @@ func TestVMMachineSleepsAndWakes(t *testing.T) {
 
 	began := time.Now()
 	magic(t, lan, m)
+	wait(t, m, 0, vm.PoweredOn, 10*time.Second)
 	up := wait(t, m, 0, vm.CommandsUp, bootLimit)
 	t.Logf("booted in %.1f s", up.Time.Sub(began).Seconds())
 	ctx := within(t, 5*time.Minute)
