@@ -49,7 +49,7 @@ soak: ## every fault at full size; SEED=n draws others
 
 # One package and one machine at a time: each emulates a processor.
 vm: ## Debian in virtual machines: real suspends, shutdowns and boots. Needs root; docs/internals/vm.md
-	$(GO) test -count 1 -timeout 40m -p 1 -v -run '^TestVM' ./internal/vm ./cmd/nightporter -vm
+	$(GO) test -count 1 -timeout 1h -p 1 -v -run '^TestVM' ./internal/vm ./cmd/nightporter -vm
 
 lint: ## gofmt, vet, staticcheck
 	@unformatted=$$(gofmt -l cmd internal dashboards deploy); if [ -n "$$unformatted" ]; then echo "gofmt -l: $$unformatted"; exit 1; fi

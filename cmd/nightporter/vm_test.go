@@ -19,8 +19,9 @@ import (
 )
 
 const (
-	// vmBoot is how long a boot of an emulated machine may take on a busy host.
-	vmBoot = 3 * time.Minute
+	// vmBoot is how long a boot of an emulated machine may take on a busy host, of which
+	// it gets what others leave.
+	vmBoot = 5 * time.Minute
 	// vmClaim is how long a machine may be off until it is claimed: as long as one that
 	// dies without a word.
 	vmClaim = 30 * time.Second
@@ -83,7 +84,7 @@ func TestVMMachine(t *testing.T) {
 // deploy/machine/README.md says.
 func openDebian(t *testing.T, with manager) debian {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 12*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Minute)
 	t.Cleanup(cancel)
 	lan := labtest.New(t)
 	h := openOn(ctx, t, lan, "")
@@ -112,12 +113,8 @@ func openDebian(t *testing.T, with manager) debian {
 // before or not.
 func (d debian) suspends(ip netip.Addr, tells bool) {
 	d.Helper()
-	n, events := d.d.Log.Len(), d.pc.Len()
-	asked := time.Now()
-	d.launch("systemctl", "suspend")
-	d.report("suspend", asked, d.awaits(events, vm.Suspended, time.Minute).Time)
-	d.told(n, tells)
-	d.report("suspend to claimed", asked, d.claimed(n, machine.WhySilent))
+	events := d.pc.Len()
+	d.leaves("suspend", vm.Suspended, tells)
 	c := d.knocks(ip)
 	d.report("resume to served", d.awaits(events, vm.Resumed, time.Second).Time, c.ended)
 }
@@ -125,17 +122,25 @@ func (d debian) suspends(ip netip.Addr, tells bool) {
 // powersOff the machine, and connects to it.
 func (d debian) powersOff() {
 	d.Helper()
-	n, events := d.d.Log.Len(), d.pc.Len()
-	asked := time.Now()
-	d.launch("systemctl", "poweroff")
-	d.report("power-off", asked, d.awaits(events, vm.PoweredOff, time.Minute).Time)
-	d.told(n, true)
-	d.report("power-off to claimed", asked, d.claimed(n, machine.WhySilent))
-	n = d.d.Log.Len()
+	events := d.pc.Len()
+	d.leaves("poweroff", vm.PoweredOff, true)
+	n := d.d.Log.Len()
 	d.knocks(nas4)
 	d.awaits(events, vm.PoweredOn, time.Second)
 	d.awaits(events, vm.CommandsUp, vmBoot)
 	d.registered(n)
+}
+
+// leaves has the machine go to sleep by a command of systemctl, and returns when it is
+// claimed.
+func (d debian) leaves(command string, off vm.EventKind, tells bool) {
+	d.Helper()
+	n, events := d.d.Log.Len(), d.pc.Len()
+	asked := time.Now()
+	d.launch("systemctl", command)
+	d.report(command, asked, d.awaits(events, off, time.Minute).Time)
+	d.told(n, tells)
+	d.report(command+" to claimed", asked, d.claimed(n))
 }
 
 // reboots the machine: nothing is in its way, and both of its addresses are its own.
@@ -166,7 +171,7 @@ func (d debian) losesPower() {
 	n := d.d.Log.Len()
 	cut := time.Now()
 	d.must(d.pc.PowerCut(d.ctx))
-	d.report("power cut to claimed", cut, d.claimed(n, machine.WhySilent))
+	d.report("power cut to claimed", cut, d.claimed(n))
 	d.knocks(nas6)
 }
 
@@ -193,9 +198,9 @@ func (d debian) knocks(ip netip.Addr) *call {
 }
 
 // claimed waits until the porter answers for the machine, and returns when that was.
-func (d debian) claimed(n int, why machine.Reason) time.Time {
+func (d debian) claimed(n int) time.Time {
 	d.Helper()
-	e, err := d.d.Log.Wait(d.within(vmClaim), n, rig.Moved("pc", "settling", "asleep", string(why)))
+	e, err := d.d.Log.Wait(d.within(vmClaim), n, rig.Moved("pc", "settling", "asleep", string(machine.WhySilent)))
 	d.must(err)
 	return e.Time
 }

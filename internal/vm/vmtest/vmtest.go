@@ -13,8 +13,8 @@ import (
 
 var wanted = flag.Bool("vm", false, "tests with virtual machines; see `make vm`")
 
-// Need skips the test where it was not asked for virtual machines, or there can be
-// none. In CI that nobody can run what was asked for is a failure.
+// Need skips the test where virtual machines were not asked for, or cannot run. In CI
+// it is a failure that what was asked for cannot run.
 func Need(tb testing.TB) {
 	tb.Helper()
 	if !*wanted {
