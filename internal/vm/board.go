@@ -20,7 +20,7 @@ const (
 	overlayFile = "disk.qcow2"
 	consoleFile = "console.log"
 	// commandTimeout bounds a command to the emulator.
-	commandTimeout = 10 * time.Second
+	commandTimeout = 30 * time.Second
 	// agentName is where the agent in the machine looks for its serial port, and
 	// commandsID the name of that port at the emulator.
 	agentName  = "org.qemu.guest_agent.0"
@@ -67,27 +67,12 @@ func (m *Machine) arguments() []string {
 	}
 }
 
-// start starts the emulator. Its events wait for release.
+// start starts the emulator. What it says then waits for release.
 func (m *Machine) start() (*board, error) {
-	monitor, theirMonitor, err := socketPair()
+	b := &board{released: make(chan struct{}), ended: make(chan struct{})}
+	monitor, commands, err := m.launchEmulator(b)
 	if err != nil {
 		return nil, err
-	}
-	defer theirMonitor.Close()
-	commands, theirCommands, err := socketPair()
-	if err != nil {
-		return nil, errors.Join(err, monitor.Close())
-	}
-	defer theirCommands.Close()
-
-	b := &board{released: make(chan struct{}), ended: make(chan struct{})}
-	// The emulator must not hold up what else this host does.
-	args := append([]string{"-n", "19", emulator}, m.arguments()...)
-	b.cmd = m.Command(context.Background(), "nice", args...)
-	b.cmd.ExtraFiles = []*os.File{m.tap, theirMonitor, theirCommands}
-	b.cmd.Stdout, b.cmd.Stderr = &b.output, &b.output
-	if err := m.Start(b.cmd); err != nil {
-		return nil, errors.Join(err, monitor.Close(), commands.Close())
 	}
 	b.monitor = newPeer(monitor, func(name string, data json.RawMessage) {
 		<-b.released
@@ -96,6 +81,30 @@ func (m *Machine) start() (*board, error) {
 	b.commands = newPeer(commands, func(string, json.RawMessage) {})
 	go m.watchOver(b)
 	return b, b.negotiate()
+}
+
+// launchEmulator starts the process, and returns our ends of its connections.
+func (m *Machine) launchEmulator(b *board) (monitor, commands net.Conn, err error) {
+	monitor, theirMonitor, err := socketPair()
+	if err != nil {
+		return nil, nil, err
+	}
+	defer theirMonitor.Close() // so that ours ends with the process
+	commands, theirCommands, err := socketPair()
+	if err != nil {
+		return nil, nil, errors.Join(err, monitor.Close())
+	}
+	defer theirCommands.Close()
+
+	// The emulator must not hold up what else this host does.
+	args := append([]string{"-n", "19", emulator}, m.arguments()...)
+	b.cmd = m.Command(context.Background(), "nice", args...)
+	b.cmd.ExtraFiles = []*os.File{m.tap, theirMonitor, theirCommands}
+	b.cmd.Stdout, b.cmd.Stderr = &b.output, &b.output
+	if err := m.Start(b.cmd); err != nil {
+		return nil, nil, errors.Join(err, monitor.Close(), commands.Close())
+	}
+	return monitor, commands, nil
 }
 
 // negotiate has the monitor take commands and send events.
@@ -163,6 +172,7 @@ func (m *Machine) become(s State, why EventKind, detail string) {
 // watchOver waits for the end of the emulator, which is the machine's power-off.
 func (m *Machine) watchOver(b *board) {
 	err := b.cmd.Wait()
+	<-b.released
 	<-b.monitor.ended // its last event says why
 	b.monitor.close()
 	b.commands.close()

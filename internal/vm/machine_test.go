@@ -82,6 +82,7 @@ func TestVMMachineSleepsAndWakes(t *testing.T) {
 	port, err := lan.CapturePort(ctx, m.Host)
 	must(t, err)
 	defer port.Close()
+	must(t, lan.Client().SendFrame(marked(m)))
 	for range 2 {
 		n := m.Len()
 		must(t, m.Launch(ctx, "systemctl", "suspend"))
@@ -91,8 +92,9 @@ func TestVMMachineSleepsAndWakes(t *testing.T) {
 		wait(t, m, n, vm.Resumed, 10*time.Second)
 		dial(t, lan, "10.77.0.20:22")
 	}
-	if slices.ContainsFunc(port.Frames(), func(f lab.Frame) bool { return f.EtherType() == experimental }) {
-		t.Error("the card of a machine that is suspended kept a frame until it was resumed")
+	frames := slices.DeleteFunc(port.Frames(), func(f lab.Frame) bool { return f.EtherType() != experimental })
+	if len(frames) != 1 {
+		t.Errorf("the machine's card got %d of the frames, want the one from when it was on", len(frames))
 	}
 
 	n := m.Len()
@@ -120,13 +122,28 @@ func TestVMMachineSleepsAndWakes(t *testing.T) {
 	}
 }
 
+// TestVMPowerOnSaysWhatIsWrong: at once, in the emulator's words, and the machine is
+// off.
+func TestVMPowerOnSaysWhatIsWrong(t *testing.T) {
+	vmtest.Need(t)
+	m := vmtest.New(t, labtest.New(t), "pc", netip.MustParsePrefix("10.77.0.20/24"))
+	t.Setenv("VM_ACCEL", "steam")
+	if err := m.PowerOn(); err == nil || !strings.Contains(err.Error(), "steam") {
+		t.Errorf("with an accelerator that does not exist the error is %v", err)
+	}
+	if got := m.State(); got != vm.Off {
+		t.Errorf("the machine is %s", got)
+	}
+}
+
 // experimental is an EtherType for local experiments (RFC 9542 appendix B.2).
 const experimental = 0x88b5
 
 // marked is a frame for m that is told from all others.
 func marked(m *vm.Machine) []byte {
 	mac := m.MAC()
-	return binary.BigEndian.AppendUint16(append(mac[:], 0x02, 0x77, 0, 0, 0, 0x0a), experimental)
+	header := binary.BigEndian.AppendUint16(append(mac[:], 0x02, 0x77, 0, 0, 0, 0x0a), experimental)
+	return append(header, make([]byte, 46)...) // the least that Ethernet carries
 }
 
 // dial opens a connection from the client and expects an SSH server.
