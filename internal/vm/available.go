@@ -21,5 +21,8 @@ func Available() error {
 			return fmt.Errorf("virtual machines: no %s in PATH: expected Debian's package %s", need.program, need.pkg)
 		}
 	}
+	if _, err := os.Stat("/dev/net/tun"); err != nil {
+		return fmt.Errorf("virtual machines: %w: expected the kernel's module tun", err)
+	}
 	return nil
 }
