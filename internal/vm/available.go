@@ -1,9 +1,11 @@
 package vm
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
+	"strings"
 )
 
 const emulator = "qemu-system-x86_64"
@@ -11,8 +13,8 @@ const emulator = "qemu-system-x86_64"
 // Available returns nil where machines of this package can run, besides the lab, and
 // else an error that says what is missing.
 func Available() error {
-	if os.Getuid() != 0 {
-		return fmt.Errorf("virtual machines: run by user %d: expected root, who builds their image and opens taps", os.Getuid())
+	if os.Getuid() != 0 || inOwnNamespace() {
+		return errors.New("virtual machines: run by an ordinary user: expected root, who builds their image and opens taps")
 	}
 	for _, need := range []struct{ program, pkg string }{
 		{"mmdebstrap", "mmdebstrap"}, {"mke2fs", "e2fsprogs"}, {"qemu-img", "qemu-utils"}, {emulator, "qemu-system-x86"},
@@ -25,4 +27,12 @@ func Available() error {
 		return fmt.Errorf("virtual machines: %w: expected the kernel's module tun", err)
 	}
 	return nil
+}
+
+// inOwnNamespace tells whether this process is root of a user namespace that has no other
+// user, as the tests of an ordinary user are (lab.EnterUserNamespace).
+func inOwnNamespace() bool {
+	b, err := os.ReadFile("/proc/self/uid_map") // first inside, first outside, how many
+	fields := strings.Fields(string(b))
+	return err == nil && len(fields) == 3 && fields[2] == "1"
 }
