@@ -129,6 +129,7 @@ func (d debian) powersOff() {
 	d.awaits(events, vm.PoweredOn, time.Second)
 	d.awaits(events, vm.CommandsUp, vmBoot)
 	d.registered(n)
+	d.hasItsAddresses()
 }
 
 // leaves has the machine go to sleep by a command of systemctl, and returns when it is
@@ -163,6 +164,7 @@ func (d debian) reboots() {
 		d.report("connect after the reboot", began, time.Now())
 		d.neighborOf(d.lan.Router(), ip, d.pc.MAC())
 	}
+	d.hasItsAddresses()
 }
 
 // losesPower without a word: the machine is watched, and so claimed all the same.
@@ -172,7 +174,20 @@ func (d debian) losesPower() {
 	cut := time.Now()
 	d.must(d.pc.PowerCut(d.ctx))
 	d.report("power cut to claimed", cut, d.claimed(n))
+	events := d.pc.Len()
 	d.knocks(nas6)
+	d.awaits(events, vm.CommandsUp, vmBoot)
+	d.hasItsAddresses()
+}
+
+// hasItsAddresses fails the test if the machine's system gave one of them up, because
+// another host seemed to have it (RFC 4862 section 5.4).
+func (d debian) hasItsAddresses() {
+	d.Helper()
+	got := d.run("ip", "-oneline", "address", "show", "dev", "eth0", "scope", "global")
+	if !contains(got, nas4.String(), nas6.String()) || contains(got, "dadfailed") {
+		d.Errorf("after the boot the machine has the addresses\n%s", got)
+	}
 }
 
 // knocks with one connect(), which the machine has to serve, woken by the porter.
@@ -238,10 +253,11 @@ func (d debian) installs(name, mode, folder string) {
 	d.must(d.pc.WriteFile(d.within(time.Minute), folder+name, mode, string(b)))
 }
 
-func (d debian) run(command ...string) {
+func (d debian) run(command ...string) string {
 	d.Helper()
-	_, err := d.pc.Run(d.within(time.Minute), "", command[0], command[1:]...)
+	out, err := d.pc.Run(d.within(time.Minute), "", command[0], command[1:]...)
 	d.must(err)
+	return out
 }
 
 func (d debian) launch(command ...string) {
