@@ -230,11 +230,17 @@ func (d debian) told(n int, sleeps bool) {
 	}
 }
 
-// registered waits until the machine has told the porter about itself.
+// registered waits until the machine has told the porter about itself, with both of its
+// addresses.
 func (d debian) registered(n int) {
 	d.Helper()
 	_, err := d.d.Log.Wait(d.within(time.Minute), n, rig.Is("registration_accepted"))
 	d.must(err)
+	e, err := d.d.Log.Wait(d.within(time.Second), n, rig.Is("registered"))
+	d.must(err)
+	if monitor := e.Field("monitor"); !contains(monitor, nas4.String(), nas6.String()) {
+		d.Errorf("the machine registered %q only", monitor)
+	}
 }
 
 // awaits an event of the machine's.
