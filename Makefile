@@ -15,7 +15,7 @@ FUZZTIME ?= 2000x
 TARGETS ?= amd64 arm64 arm/6 arm/7
 DIST    ?= dist
 
-.PHONY: help check-go build install uninstall test connections soak lint vuln fuzz cross image packages bench demo dashboards docs ci clean
+.PHONY: help check-go build install uninstall test connections soak vm lint vuln fuzz cross image packages bench demo dashboards docs ci clean
 
 build: check-go ## the program, for this machine
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o nightporter ./cmd/nightporter
@@ -52,6 +52,10 @@ soak: ## every fault at full size; SEED=n draws others
 	$(GO) test $(RACE) -count 1 -timeout 60m -parallel 8 -run '^TestField' ./cmd/nightporter -soak
 	$(GO) test $(RACE) -count 1 -timeout 10m -run '^TestFault' ./internal/...
 	$(GO) test -count 1 -timeout 3h -run '^TestMonth$$' ./internal/machine/soak -seeds 1000 -days 30 $(if $(SEED),-first-seed $(SEED))
+
+# One package and one machine at a time: each emulates a processor.
+vm: ## Debian in virtual machines: real suspends, shutdowns and boots. Needs root; docs/internals/vm.md
+	$(GO) test -count 1 -timeout 1h -p 1 -v -run '^TestVM' ./internal/vm ./cmd/nightporter -vm
 
 lint: ## gofmt, vet, staticcheck
 	@unformatted=$$(gofmt -l cmd internal dashboards deploy); if [ -n "$$unformatted" ]; then echo "gofmt -l: $$unformatted"; exit 1; fi

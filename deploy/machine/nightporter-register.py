@@ -30,6 +30,10 @@ CHECKED = "checked: "  # begins the answer to a check that would be accepted
 NUMBER = re.compile(r"[0-9]{1,5}\Z")
 # Flags of addresses that will not be there tomorrow, or are not there yet.
 PASSING = ("temporary", "deprecated", "tentative", "dadfailed")
+# How long the kernel may test an address for duplicates: up to a second before and a
+# second after its question (RFC 4862 section 5.4), and some more on a busy machine.
+TEST_TIME = 3.0
+TEST_PAUSE = 0.2
 
 
 class Failure(Exception):
@@ -144,7 +148,23 @@ def card_of(link):
     return link.get("permaddr")  # iproute2 shows it where it is not the address
 
 
-def identity(host, port):
+def under_test(address):
+    """Tell whether an address will be usable soon, unless another host has it."""
+    return address.get("scope") == "global" and address.get("tentative") and not address.get("dadfailed")
+
+
+def settled(device, end):
+    """Return what "ip" says of an interface once no address of it is under test, or at the end of the time."""
+    end = min(end, time.monotonic() + TEST_TIME)
+    while True:
+        links = ask_ip("-d", "addr", "show", "dev", device)
+        link = [entry for entry in links if entry.get("ifname")][0]
+        if time.monotonic() >= end or not any(map(under_test, link.get("addr_info", []))):
+            return link
+        time.sleep(TEST_PAUSE)
+
+
+def identity(host, port, end):
     """Return the MAC, that of the card if it is another, and the lasting global addresses of the way to host."""
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
@@ -153,8 +173,7 @@ def identity(host, port):
     routes = ask_ip("route", "get", found[0][4][0].partition("%")[0])
     if routes[0].get("type") == "local":
         raise Failure("to: %s is this host itself: give the porter, and run this on the machine that sleeps" % host)
-    links = ask_ip("-d", "addr", "show", "dev", routes[0]["dev"])
-    link = [entry for entry in links if entry.get("ifname")][0]
+    link = settled(routes[0]["dev"], end)
     if link.get("link_type") != "ether":
         raise Failure("the way to %s leads through %s, which has no Ethernet address: give mac and monitor"
                       % (host, link["ifname"]))
@@ -164,8 +183,8 @@ def identity(host, port):
     return link["address"], card if card != link["address"] else None, addrs
 
 
-def describe(args):
-    """Build the registration."""
+def describe(args, end):
+    """Build the registration, at the latest at the end of the time."""
     host, port = split_host_port(args.to)
     body = {"mac": args.mac}
     if args.name or not args.mac:  # the name of this host is not that of another machine
@@ -176,7 +195,7 @@ def describe(args):
     elif not args.port:
         raise Failure("nothing would wake this machine: expected port (such as 22/tcp) or monitor")
     if not (args.mac and args.monitor):
-        mac, card, addrs = identity(host, port)
+        mac, card, addrs = identity(host, port, end)
         body["mac"] = args.mac or mac
         if card and not args.mac:  # nor is its card that of another machine
             body["wake_mac"] = card
@@ -274,7 +293,7 @@ def main(argv):
         if args.at_shutdown and not args.check and not powering_off():
             print("the machine does not power off: nothing to register")
             return 0
-        body = describe(args)
+        body = describe(args, deadline)
         if args.check:
             shown = {k: "********" if k in ("token", "password") else v for k, v in body.items() if k != "check"}
             print(json.dumps(shown, indent=2), flush=True)

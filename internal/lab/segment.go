@@ -21,7 +21,7 @@ func (l *LAN) bridge(segment uint16) (index uint32, err error) {
 		return index, nil
 	}
 	err = l.fabric.rtnl(func(c *rtnetlink.Conn) (err error) {
-		index, err = addBridge(c, fmt.Sprintf("br%d", segment), bridgeMAC())
+		index, err = addBridge(c, bridgeName(segment), bridgeMAC())
 		return err
 	})
 	if err == nil {
@@ -29,6 +29,8 @@ func (l *LAN) bridge(segment uint16) (index uint32, err error) {
 	}
 	return index, err
 }
+
+func bridgeName(segment uint16) string { return fmt.Sprintf("br%d", segment) }
 
 // AddHostIn puts a host on another segment of the switch, from which nothing
 // reaches the LAN: as a port that belongs to a VLAN.

@@ -10,8 +10,10 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"nightporter/internal/machine"
 )
@@ -43,12 +45,13 @@ func Detect(ctx context.Context, addr string) (Identity, error) {
 		return Identity{}, fmt.Errorf("the route to %s leads through %s, which has no Ethernet address", addr, ifi.Name)
 	}
 	copy(id.MAC[:], ifi.HardwareAddr)
-	passing, err := passingAddrs()
+	addrs = slices.DeleteFunc(addrs, func(ip netip.Addr) bool { return !ip.IsGlobalUnicast() })
+	passing, err := settled(ctx, addrs)
 	if err != nil {
 		return Identity{}, err
 	}
 	for _, ip := range addrs {
-		if ip.IsGlobalUnicast() && !passing[ip] {
+		if passing[ip] == 0 {
 			id.Addrs = append(id.Addrs, ip)
 		}
 	}
@@ -125,9 +128,36 @@ const (
 	flagsPassing   = flagTemporary | flagDADFailed | flagDeprecated | flagTentative
 )
 
-// passingAddrs returns the IPv6 addresses of this host that are unfit to
+const (
+	// testTime is how long the kernel may test an address for duplicates: up to a second
+	// before and a second after its question (RFC 4862 section 5.4), and some more on a
+	// busy machine.
+	testTime = 3 * time.Second
+	// testPause is how long to wait until the kernel is asked again.
+	testPause = 100 * time.Millisecond
+)
+
+// settled is passingAddrs once none of addrs is under test, or at the end of the time.
+func settled(ctx context.Context, addrs []netip.Addr) (map[netip.Addr]uint64, error) {
+	ctx, cancel := context.WithTimeout(ctx, testTime)
+	defer cancel()
+	for {
+		passing, err := passingAddrs()
+		underTest := func(ip netip.Addr) bool { return passing[ip]&(flagTentative|flagDADFailed) == flagTentative }
+		if err != nil || !slices.ContainsFunc(addrs, underTest) {
+			return passing, err
+		}
+		select {
+		case <-time.After(testPause):
+		case <-ctx.Done():
+			return passing, nil
+		}
+	}
+}
+
+// passingAddrs returns the flags of this host's IPv6 addresses that are unfit to
 // register.
-func passingAddrs() (map[netip.Addr]bool, error) {
+func passingAddrs() (map[netip.Addr]uint64, error) {
 	// Not /proc/net, which shows the network namespace of the process's first
 	// thread, whatever that of this one is.
 	f, err := os.Open("/proc/thread-self/net/if_inet6")
@@ -146,9 +176,9 @@ func passingAddrs() (map[netip.Addr]bool, error) {
 //	20010db8000000000000000000000002 04 40 00 21     eth0
 //
 // (address, interface index, prefix length, scope, flags, interface; all in
-// hexadecimal) and returns the addresses with passing flags.
-func parseInet6(r io.Reader) (map[netip.Addr]bool, error) {
-	passing := make(map[netip.Addr]bool)
+// hexadecimal) and returns the flags of the addresses with passing ones.
+func parseInet6(r io.Reader) (map[netip.Addr]uint64, error) {
+	passing := make(map[netip.Addr]uint64)
 	sc := bufio.NewScanner(r)
 	for sc.Scan() {
 		fields := strings.Fields(sc.Text())
@@ -168,7 +198,7 @@ func parseInet6(r io.Reader) (map[netip.Addr]bool, error) {
 			return nil, fmt.Errorf("if_inet6: flags: %w", err)
 		}
 		if flags&flagsPassing != 0 {
-			passing[ip] = true
+			passing[ip] = flags
 		}
 	}
 	return passing, sc.Err()

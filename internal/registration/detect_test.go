@@ -24,8 +24,8 @@ func TestParseInet6(t *testing.T) {
 	}
 	want := map[string]bool{"2001:db8::3": true, "2001:db8::4": true, "2001:db8::5": true, "2001:db8::6": true}
 	names := make(map[string]bool)
-	for ip, passing := range got {
-		names[ip.String()] = passing
+	for ip, flags := range got {
+		names[ip.String()] = flags != 0
 	}
 	if diff := cmp.Diff(want, names); diff != "" {
 		t.Error(diff)

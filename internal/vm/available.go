@@ -1,0 +1,38 @@
+package vm
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+)
+
+const emulator = "qemu-system-x86_64"
+
+// Available returns nil where machines of this package can run, besides the lab, and
+// else an error that says what is missing.
+func Available() error {
+	if os.Getuid() != 0 || inOwnNamespace() {
+		return errors.New("virtual machines: run by an ordinary user: expected root, who builds their image and opens taps")
+	}
+	for _, need := range []struct{ program, pkg string }{
+		{"mmdebstrap", "mmdebstrap"}, {"mke2fs", "e2fsprogs"}, {"qemu-img", "qemu-utils"}, {emulator, "qemu-system-x86"},
+	} {
+		if _, err := exec.LookPath(need.program); err != nil {
+			return fmt.Errorf("virtual machines: no %s in PATH: expected Debian's package %s", need.program, need.pkg)
+		}
+	}
+	if _, err := os.Stat("/dev/net/tun"); err != nil {
+		return fmt.Errorf("virtual machines: %w: expected the kernel's module tun", err)
+	}
+	return nil
+}
+
+// inOwnNamespace tells whether this process is root of a user namespace that has no other
+// user, as the tests of an ordinary user are (lab.EnterUserNamespace).
+func inOwnNamespace() bool {
+	b, err := os.ReadFile("/proc/self/uid_map") // first inside, first outside, how many
+	fields := strings.Fields(string(b))
+	return err == nil && len(fields) == 3 && fields[2] == "1"
+}

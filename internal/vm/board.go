@@ -1,0 +1,199 @@
+package vm
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	overlayFile = "disk.qcow2"
+	consoleFile = "console.log"
+	// commandTimeout bounds a command to the emulator.
+	commandTimeout = 30 * time.Second
+	// agentName is where the agent in the machine looks for its serial port, and
+	// commandsID the name of that port at the emulator.
+	agentName  = "org.qemu.guest_agent.0"
+	commandsID = "commands"
+	memory     = "512" // MiB
+)
+
+// The descriptors that the emulator gets, after the standard ones.
+const (
+	tapFD = 3 + iota
+	monitorFD
+	commandsFD
+)
+
+// A board is a machine between power-on and power-off: one process of the emulator.
+type board struct {
+	cmd      *exec.Cmd
+	output   bytes.Buffer // what the emulator said; after ended
+	monitor  *peer
+	commands *peer
+	reason   string        // why it went off; the monitor's goroutine writes it
+	released chan struct{} // closed when the machine knows it
+	ended    chan struct{} // closed when the machine is off
+}
+
+// arguments are those of the emulator. PC is a machine that can suspend more than
+// once, which Q35 is not (QEMU 7.2).
+func (m *Machine) arguments() []string {
+	dir := m.cfg.Image.dir
+	return []string{
+		"-nodefaults", "-no-user-config", "-display", "none",
+		"-machine", "pc", "-accel", cmp.Or(os.Getenv("VM_ACCEL"), "tcg"), "-m", memory,
+		"-kernel", filepath.Join(dir, kernelFile), "-initrd", filepath.Join(dir, initrdFile),
+		"-append", "root=/dev/vda rw console=ttyS0 net.ifnames=0 mitigations=off mem_sleep_default=deep",
+		"-drive", "file=" + filepath.Join(m.cfg.Dir, overlayFile) + ",if=virtio,format=qcow2,cache=unsafe",
+		"-netdev", fmt.Sprintf("tap,id=lan,fd=%d", tapFD),
+		"-device", fmt.Sprintf("virtio-net-pci,netdev=lan,mac=%s,romfile=", m.MAC()),
+		"-chardev", fmt.Sprintf("socket,id=monitor,fd=%d", monitorFD), "-mon", "chardev=monitor,mode=control",
+		"-chardev", fmt.Sprintf("socket,id=commands,fd=%d", commandsFD),
+		"-device", "virtio-serial-pci",
+		"-device", fmt.Sprintf("virtserialport,id=%s,chardev=commands,name=%s", commandsID, agentName),
+		"-chardev", "file,id=console,append=on,path=" + filepath.Join(m.cfg.Dir, consoleFile),
+		"-serial", "chardev:console",
+	}
+}
+
+// start starts the emulator. What it says then waits for release.
+func (m *Machine) start() (*board, error) {
+	b := &board{released: make(chan struct{}), ended: make(chan struct{})}
+	monitor, commands, err := m.launchEmulator(b)
+	if err != nil {
+		return nil, err
+	}
+	b.monitor = newPeer(monitor, func(name string, data json.RawMessage) {
+		<-b.released
+		m.onEvent(b, name, data)
+	})
+	b.commands = newPeer(commands, func(string, json.RawMessage) {})
+	go m.watchOver(b)
+	return b, b.negotiate()
+}
+
+// launchEmulator starts the process, and returns our ends of its connections.
+func (m *Machine) launchEmulator(b *board) (monitor, commands net.Conn, err error) {
+	monitor, theirMonitor, err := socketPair()
+	if err != nil {
+		return nil, nil, err
+	}
+	defer theirMonitor.Close() // so that ours ends with the process
+	commands, theirCommands, err := socketPair()
+	if err != nil {
+		return nil, nil, errors.Join(err, monitor.Close())
+	}
+	defer theirCommands.Close()
+
+	// The emulator must not hold up what else this host does.
+	args := append([]string{"-n", "19", emulator}, m.arguments()...)
+	b.cmd = m.Command(context.Background(), "nice", args...)
+	b.cmd.ExtraFiles = []*os.File{m.tap, theirMonitor, theirCommands}
+	b.cmd.Stdout, b.cmd.Stderr = &b.output, &b.output
+	if err := m.Start(b.cmd); err != nil {
+		return nil, nil, errors.Join(err, monitor.Close(), commands.Close())
+	}
+	return monitor, commands, nil
+}
+
+// negotiate has the monitor take commands and send events.
+func (b *board) negotiate() error {
+	ctx, cancel := context.WithTimeout(context.Background(), commandTimeout)
+	defer cancel()
+	err := b.monitor.call(ctx, "qmp_capabilities", nil, nil)
+	if err != nil {
+		b.release()
+		b.kill()
+		return fmt.Errorf("%w; the emulator said:\n%s", err, b.output.String())
+	}
+	return nil
+}
+
+func (b *board) release() { close(b.released) }
+
+// kill ends the emulator, and returns when the machine is off.
+func (b *board) kill() {
+	_ = b.cmd.Process.Kill() // it may have ended by itself
+	<-b.ended
+}
+
+// onEvent is what the emulator says of the machine.
+func (m *Machine) onEvent(b *board, name string, data json.RawMessage) {
+	var detail struct {
+		ID     string `json:"id"`
+		Open   bool   `json:"open"`
+		Reason string `json:"reason"`
+	}
+	_ = json.Unmarshal(data, &detail) // each event has its own fields, or none
+	switch name {
+	case "VSERPORT_CHANGE":
+		if detail.ID == commandsID && detail.Open {
+			m.events.add(CommandsUp, "")
+		}
+	case "SUSPEND":
+		m.become(Asleep, Suspended, "")
+	case "WAKEUP":
+		m.become(On, Resumed, "")
+	case "RESET":
+		m.events.add(Restarted, detail.Reason)
+	case "SHUTDOWN":
+		b.reason = detail.Reason
+	}
+}
+
+// become notes the state of the power, and why. The cable is out where the card does
+// not take frames: a tap would keep them until it does.
+func (m *Machine) become(s State, why EventKind, detail string) {
+	if s != On {
+		if err := m.lan.SetCable(m.Host, false); err != nil && !m.gone() {
+			m.events.add(Failed, err.Error())
+		}
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.state = s
+	if s == Off {
+		m.board = nil
+	}
+	m.events.add(why, detail)
+}
+
+// watchOver waits for the end of the emulator, which is the machine's power-off.
+func (m *Machine) watchOver(b *board) {
+	err := b.cmd.Wait()
+	<-b.released
+	<-b.monitor.ended // its last event says why
+	b.monitor.close()
+	b.commands.close()
+	if err != nil && !m.gone() {
+		m.events.add(Failed, fmt.Sprintf("the emulator: %v; it said: %s", err, b.output.String()))
+	}
+	m.become(Off, PoweredOff, b.reason)
+	close(b.ended)
+}
+
+// socketPair returns both ends of a connection, one to be given to a program.
+func socketPair() (ours net.Conn, theirs *os.File, err error) {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, nil, os.NewSyscallError("socketpair", err)
+	}
+	near, theirs := os.NewFile(uintptr(fds[0]), "near"), os.NewFile(uintptr(fds[1]), "far")
+	defer near.Close()
+	ours, err = net.FileConn(near)
+	if err != nil {
+		return nil, nil, errors.Join(err, theirs.Close())
+	}
+	return ours, theirs, nil
+}

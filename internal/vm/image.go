@@ -1,0 +1,208 @@
+package vm
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	_ "embed"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// An Image is a Debian system that machines start from. None of them changes it.
+type Image struct {
+	dir string // holds these files
+}
+
+// The files of an image.
+const (
+	kernelFile = "vmlinuz"
+	initrdFile = "initrd.img"
+	diskFile   = "root.qcow2"
+)
+
+// imagePrefix begins the names of images in the cache; what they were built from
+// follows.
+const imagePrefix = "debian12-amd64-"
+
+// packages is what a machine has, besides the smallest Debian with apt: both network
+// managers, a service to connect to, and the agent that takes commands.
+func packages() []string {
+	return []string{
+		"systemd", "systemd-sysv", "udev", "dbus", "kmod", "iproute2", "python3", "openssh-server",
+		"network-manager", "qemu-guest-agent", "linux-image-cloud-amd64", "initramfs-tools", "zstd",
+	}
+}
+
+// setupHook runs before anything is installed. The initial RAM disk gets the modules
+// that this hardware needs, and no others: it is unpacked by an emulated processor.
+const setupHook = `mkdir -p "$1/etc/initramfs-tools/conf.d"
+echo MODULES=list >"$1/etc/initramfs-tools/conf.d/modules"
+printf 'virtio_pci\nvirtio_blk\n' >"$1/etc/initramfs-tools/modules"`
+
+// finishHook runs in the end. Tests choose and configure a network manager, and what
+// Debian does by the clock would only be in their way.
+const finishHook = `set -e
+chroot "$1" systemctl --quiet disable systemd-networkd.service NetworkManager.service NetworkManager-wait-online.service
+chroot "$1" systemctl --quiet mask apt-daily.timer apt-daily-upgrade.timer e2scrub_all.timer e2scrub_reap.service fstrim.timer
+echo 'machine' >"$1/etc/hostname"
+echo '127.0.0.1 localhost machine' >"$1/etc/hosts"
+mv "$1"/boot/vmlinuz-* "$1/boot/vmlinuz"
+mv "$1"/boot/initrd.img-* "$1/boot/initrd.img"`
+
+// machineID is that of all machines. An image without one would have systemd treat
+// the first boot as an installation.
+const machineID = "6d616368696e65206f66207468652074\n"
+
+// diskSize is that of the root file system.
+const diskSize = 2 << 30
+
+// mirror returns where Debian's packages come from.
+func mirror() string { return cmp.Or(os.Getenv("VM_MIRROR"), "http://deb.debian.org/debian") }
+
+// bootstrap returns the arguments of mmdebstrap, which makes the tree in root.
+func bootstrap(root string) []string {
+	return []string{
+		"--mode=root", "--variant=minbase", "--format=directory", "--include=" + strings.Join(packages(), ","),
+		`--aptopt=Acquire::Languages "none"`, `--aptopt=APT::Install-Recommends "false"`,
+		"--dpkgopt=path-exclude=/usr/share/man/*", "--dpkgopt=path-exclude=/usr/share/doc/*",
+		"--dpkgopt=path-exclude=/usr/share/locale/*",
+		"--setup-hook=" + setupHook, "--customize-hook=" + finishHook,
+		"bookworm", root, mirror(),
+	}
+}
+
+// source is this file, which says how an image is made.
+//
+//go:embed image.go
+var source string
+
+// recipe names what an image is made from: another recipe is another image.
+func recipe() string {
+	sum := sha256.Sum256([]byte(source + mirror()))
+	return fmt.Sprintf("%x", sum[:6])
+}
+
+// CacheDir returns the directory that images are kept in: VM_CACHE, or one of the
+// user's.
+func CacheDir() (string, error) {
+	if dir := os.Getenv("VM_CACHE"); dir != "" {
+		return filepath.Abs(dir)
+	}
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		return "", fmt.Errorf("no directory for images, VM_CACHE names one: %w", err)
+	}
+	return filepath.Join(dir, "nightporter-vm"), nil
+}
+
+// Debian returns the image of Debian 12. It builds it where the cache has none that
+// is made from what this package says, and removes images that are made from
+// something else.
+func Debian(ctx context.Context) (Image, error) {
+	cache, err := CacheDir()
+	if err != nil {
+		return Image{}, err
+	}
+	if err := os.MkdirAll(cache, 0o755); err != nil {
+		return Image{}, err
+	}
+	unlock, err := lock(filepath.Join(cache, "lock"))
+	if err != nil {
+		return Image{}, err
+	}
+	defer unlock()
+	image := Image{filepath.Join(cache, imagePrefix+recipe())}
+	if _, err := os.Stat(image.dir); err == nil {
+		return image, nil
+	}
+	if err := clear(cache); err != nil {
+		return Image{}, err
+	}
+	if err := image.build(ctx, filepath.Join(cache, imagePrefix+"building")); err != nil {
+		return Image{}, fmt.Errorf("build %s: %w", image.dir, err)
+	}
+	return image, nil
+}
+
+// lock keeps other processes from building an image at the same time.
+func lock(path string) (unlock func(), err error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX); err != nil {
+		return nil, errors.Join(fmt.Errorf("lock %s: %w", path, err), f.Close())
+	}
+	return func() { f.Close() }, nil // which unlocks it
+}
+
+// clear removes the images of other recipes, and what a build left that was ended.
+func clear(cache string) error {
+	old, err := filepath.Glob(filepath.Join(cache, imagePrefix+"*"))
+	for _, dir := range old {
+		err = errors.Join(err, os.RemoveAll(dir))
+	}
+	return err
+}
+
+// build makes the image in a directory of its own, and gives it its name when it is
+// whole.
+func (i Image) build(ctx context.Context, dir string) error {
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return err
+	}
+	root := filepath.Join(dir, "root")
+	if err := run(ctx, "mmdebstrap", bootstrap(root)...); err != nil {
+		return err
+	}
+	for _, file := range []string{kernelFile, initrdFile} {
+		if err := os.Rename(filepath.Join(root, "boot", file), filepath.Join(dir, file)); err != nil {
+			return err
+		}
+	}
+	if err := os.WriteFile(filepath.Join(root, "etc/machine-id"), []byte(machineID), 0o444); err != nil {
+		return err
+	}
+	if err := makeDisk(ctx, root, filepath.Join(dir, diskFile)); err != nil {
+		return err
+	}
+	if err := os.RemoveAll(root); err != nil {
+		return err
+	}
+	return os.Rename(dir, i.dir)
+}
+
+// makeDisk makes a disk with a file system of what is in root. In its format a copy is
+// small too, also one that knows nothing of sparse files.
+func makeDisk(ctx context.Context, root, disk string) error {
+	raw := disk + ".raw"
+	if err := run(ctx, "mke2fs", "-q", "-t", "ext4", "-d", root, raw, fmt.Sprintf("%dk", diskSize>>10)); err != nil {
+		return err
+	}
+	if err := run(ctx, "qemu-img", "convert", "-O", "qcow2", raw, disk); err != nil {
+		return err
+	}
+	return os.Remove(raw)
+}
+
+// overlay makes a disk that begins as the image's, and keeps what is written to it.
+func (i Image) overlay(ctx context.Context, path string) error {
+	return run(ctx, "qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", filepath.Join(i.dir, diskFile), path)
+}
+
+// run runs a program of this host; what it said is part of the error.
+func run(ctx context.Context, program string, args ...string) error {
+	const said = 2000 // octets of it
+	out, err := exec.CommandContext(ctx, "nice", append([]string{"-n", "19", program}, args...)...).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("%s: %w; it said:\n%s", program, err, out[max(0, len(out)-said):])
+	}
+	return nil
+}

@@ -1,0 +1,91 @@
+package vm
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// tools puts programs in front of PATH that stand for those that make an image, and has
+// the cache in a directory of the test's. ran tells how often mmdebstrap ran.
+func tools(t *testing.T, mmdebstrap string) (ran func() int) {
+	t.Helper()
+	dir := t.TempDir()
+	log := filepath.Join(dir, "ran")
+	scripts := map[string]string{
+		"mmdebstrap": "echo ran >>" + log + "\n" + mmdebstrap,
+		"mke2fs":     `echo disk >"${@: -2:1}"`,
+		"qemu-img":   `cp "${@: -2:1}" "${@: -1}"`,
+	}
+	for name, text := range scripts {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("#!/bin/bash\nset -e\n"+text+"\n"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
+	t.Setenv("VM_CACHE", filepath.Join(dir, "cache"))
+	return func() int {
+		b, _ := os.ReadFile(log) // not there: none ran
+		return strings.Count(string(b), "ran")
+	}
+}
+
+const bootstraps = `root=${@: -2:1}; mkdir -p "$root/boot" "$root/etc"; echo kernel >"$root/boot/vmlinuz"; echo initrd >"$root/boot/initrd.img"`
+
+// TestImageIsBuiltOnce: and again when it is made from something else, in place of the
+// other.
+func TestImageIsBuiltOnce(t *testing.T) {
+	ran := tools(t, bootstraps)
+	first, err := Debian(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again, err := Debian(t.Context()); err != nil || again != first || ran() != 1 {
+		t.Errorf("the second time it is %v, %v, after %d builds; want %v and 1", again, err, ran(), first)
+	}
+	files, err := filepath.Glob(filepath.Join(first.dir, "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range files {
+		files[i] = filepath.Base(files[i])
+	}
+	if want := []string{initrdFile, diskFile, kernelFile}; !slices.Equal(files, want) {
+		t.Errorf("the image has %v, want %v", files, want)
+	}
+
+	t.Setenv("VM_MIRROR", "http://mirror.example/debian")
+	other, err := Debian(t.Context())
+	if err != nil || other == first || ran() != 2 {
+		t.Errorf("from another mirror it is %v, %v, after %d builds", other, err, ran())
+	}
+	if _, err := os.Stat(first.dir); !os.IsNotExist(err) {
+		t.Errorf("the image that nothing uses is still there (%v)", err)
+	}
+}
+
+// TestImageThatFailsIsNone: the error has the last words of the program, and the next
+// build begins anew.
+func TestImageThatFailsIsNone(t *testing.T) {
+	ran := tools(t, `[ "$(wc -l <"${0%/*}/ran")" -gt 1 ] || { echo "no such mirror"; exit 25; }`+"\n"+bootstraps)
+	if image, err := Debian(t.Context()); err == nil || !strings.Contains(err.Error(), "no such mirror") {
+		t.Errorf("it is %v, %v", image, err)
+	}
+	if _, err := Debian(t.Context()); err != nil || ran() != 2 {
+		t.Errorf("the second build ends with %v, after %d", err, ran())
+	}
+}
+
+// TestAvailableSaysWhatIsMissing: by the package of Debian's that has it.
+func TestAvailableSaysWhatIsMissing(t *testing.T) {
+	t.Setenv("PATH", t.TempDir())
+	want := "Debian's package mmdebstrap"
+	if os.Getuid() != 0 {
+		want = "expected root"
+	}
+	if err := Available(); err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("without any program the error is %v, want one with %q", err, want)
+	}
+}
