@@ -128,3 +128,19 @@ func TestAWakeThatWasAskedForEnds(t *testing.T) {
 		})
 	}
 }
+
+// TestEachFailureOfAWakeThatWasAskedForIsTold: its requester waits. Those of knocks are told
+// once.
+func TestEachFailureOfAWakeThatWasAskedForIsTold(t *testing.T) {
+	for _, c := range []struct {
+		event machine.Event
+		want  bool
+	}{{wakeAsked, false}, {knockSSH, true}} {
+		l := asleep(t, nil).event(knockSSH).pass(10 * time.Minute).want(machine.Asleep).forget()
+		l.event(c.event).want(machine.Waking).pass(10 * time.Minute).want(machine.Asleep)
+		failed, began := actions[machine.WakeFailed](l), actions[machine.WakeBegan](l)
+		if len(failed) != 1 || failed[0].Repeated != c.want || len(began) != 1 || began[0].Repeated != c.want {
+			t.Errorf("%T: %+v, %+v", c.event, began, failed)
+		}
+	}
+}

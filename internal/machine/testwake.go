@@ -42,7 +42,7 @@ func (m woken) endTest(joins WakeBegan) {
 	if w.counts() {
 		return
 	}
-	joins.GoesOn, joins.Repeated = w.began.GoesOn, m.failures > 0
+	joins.GoesOn, joins.Repeated = w.began.GoesOn, m.failures > 0 && joins.By == ""
 	w.began = joins
 	if w.began.GoesOn { // it has begun, and was not counted then
 		m.countWake(m.lastWake.At, w)

@@ -180,7 +180,7 @@ func (m woken) beginWake(now time.Time, w wake) {
 	if earliest := m.claimAt.Add(m.policy.Holdoff); earliest.After(now) {
 		w.nextMagic = earliest
 	}
-	w.began.Repeated = m.failures > 0 && w.counts()
+	w.began.Repeated = m.failures > 0 && w.counts() && !w.asked // its requester waits to be told
 	if !w.began.GoesOn {
 		m.countWake(now, &w)
 	}
@@ -341,7 +341,7 @@ func (m woken) failWake(now time.Time) {
 	}
 	m.lastWake.Outcome = GivenUp
 	test := m.testing()
-	repeated := m.failures > 0 && !test
+	repeated := m.failures > 0 && !test && !m.wake.asked
 	if !test {
 		m.tally.Failures[m.wake.began.Trigger]++
 		m.failures++
