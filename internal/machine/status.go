@@ -39,6 +39,7 @@ type Status struct {
 	Registered  time.Time     // when it registered last; zero if it never did
 	Counted     time.Time     // since when Tally counts; zero if that is not known
 	WakeTimeout time.Duration // see Policy
+	Inquiry     Inquiry       // in Awake
 }
 
 // Packets counts what was kept for a machine until it could take it. It only

@@ -38,7 +38,8 @@ type machineJSON struct {
 	HeardAt        string            `json:"heard_at,omitempty"`      // likewise
 	CountedSince   string            `json:"counted_since,omitempty"` // likewise: what was slept, saved and counted
 	WakeTimeout    float64           `json:"wake_timeout_seconds"`
-	WakeFailed     bool              `json:"wake_failed"` // its last wake, and it was not up since
+	Inquiry        machine.Inquiry   `json:"inquiry,omitempty"` // in state awake, after a wake was requested
+	WakeFailed     bool              `json:"wake_failed"`       // its last wake, and it was not up since
 }
 
 type addressJSON struct {
@@ -117,6 +118,7 @@ func toJSON(s *machine.Status, up, now time.Time) machineJSON {
 		HeardAt:        ifKnown(s.Heard),
 		CountedSince:   ifKnown(s.Counted),
 		WakeTimeout:    s.WakeTimeout.Seconds(),
+		Inquiry:        s.Inquiry,
 		WakeFailed:     failed(s, up),
 	}
 	for i, a := range s.Monitor {
