@@ -129,7 +129,7 @@ func (o outcome) inWords() string {
 	case o.counts:
 		return fmt.Sprintf("counts as awake, but was not heard for %.1f s after the magic packet (%s)", o.Seconds, lastHeard(o.HeardAt))
 	case o.Awake && o.Event == nil:
-		return "is awake already: it was heard after the request (its services were not asked); it got a magic packet all the same"
+		return fmt.Sprintf("is awake: it counted as awake, and was heard %.1f s after the request; its services were not asked", o.Seconds)
 	case o.Awake:
 		return fmt.Sprintf("is awake after %.1f s", o.Seconds)
 	case len(o.NotReady) > 0:

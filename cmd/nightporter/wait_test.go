@@ -34,7 +34,7 @@ func TestWakeWaits(t *testing.T) {
 		{"forgotten", machine.Asleep, []journal.Event{{Kind: journal.Forgotten}}, "20s", 1, "nas is not awake: forgotten", 2, false, journal.Forgotten},
 		{"did not fall asleep", machine.Settling, []journal.Event{{Kind: journal.Awake}}, "20s", 0, "nas is awake after ", 2, true, journal.Awake},
 		{"started by hand", machine.Settling, []journal.Event{{Kind: journal.HandStart}}, "20s", 0, "nas is awake after ", 2, true, journal.HandStart},
-		{"awake", machine.Awake, nil, "20s", 0, "nas is awake already: it was heard after the request (its services were not asked); it got a magic packet all the same", 1, true, ""},
+		{"awake", machine.Awake, nil, "20s", 0, "nas is awake: it counted as awake, and was heard 0.", 1, true, ""},
 		{"awake, and not ready", machine.Asleep, []journal.Event{{Kind: journal.Ready, NotReady: []string{"192.0.2.1:445/tcp"}}},
 			"20s", 2, "nas answers, but after ", 2, false, journal.Ready},
 		{"not in time", machine.Asleep, []journal.Event{{Kind: journal.Magic, Attempts: 1}}, "1s", 2, "nas is not awake after ", 2, false, ""},
@@ -111,7 +111,7 @@ func TestWakeWaitsForAWord(t *testing.T) {
 		"asked, silent":          {machine.InquiryOpen, time.Time{}, 2, "(never heard)\n"},
 		"asked, a frame of it":   {machine.InquiryOpen, evening, 2, "after the magic packet (last heard "},
 		"not asked, never heard": {machine.NoInquiry, time.Time{}, 2, "nas counts as awake, but was not heard for 0."},
-		"not asked, heard":       {machine.NoInquiry, evening, 0, "nas is awake already: it was heard after the request"},
+		"not asked, heard":       {machine.NoInquiry, evening, 0, "nas is awake: it counted as awake, and was heard 0."},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := twoMachines()
@@ -123,6 +123,23 @@ func TestWakeWaitsForAWord(t *testing.T) {
 				t.Errorf("exit code %d, %q %q; want %d, %q", code, out, errs, tt.code, tt.want)
 			}
 		})
+	}
+}
+
+// TestWakeFollowsAMachineThatIsOff although it counted as awake.
+func TestWakeFollowsAMachineThatIsOff(t *testing.T) {
+	h := twoMachines()
+	nas := &h.machines[1]
+	nas.State, nas.Inquiry = machine.Awake, machine.InquiryOpen
+	h.later = func() {
+		nas.State = machine.Waking
+		for _, kind := range []journal.Kind{journal.Settling, journal.Asleep, journal.Magic, journal.Ready} {
+			h.journal.Append(journal.Record{Event: journal.Event{At: evening, Kind: kind, Machine: "nas"}})
+		}
+	}
+	code, out, _ := program(t, "wake", "nas", "--wait", "20s", "--from", staff(t, h, web.Access{}))
+	if lines := strings.Count(out, "\n"); code != 0 || lines != 5 || !strings.Contains(out, "nas is awake after ") {
+		t.Errorf("exit code %d, %s", code, out)
 	}
 }
 
