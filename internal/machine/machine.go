@@ -40,6 +40,7 @@ type Machine struct {
 	since    time.Time
 	why      Reason // it came into the state; empty after a restart
 	lastWake LastWake
+	unready  []Service // at its handover; not kept over a restart
 	takes    Takes
 	diary    Diary
 	knocks   Knocks
@@ -100,7 +101,7 @@ func (m *Machine) Status() Status {
 	s := Status{Spec: m.spec, State: m.state, Since: m.since, LastWake: m.lastWake, Diary: m.diary, Knocks: m.knocks, Tally: m.tally}
 	s.Why, s.Heard, s.Watched, s.RetryAt = m.why, m.heard, !m.presence.next.IsZero(), m.retryAt
 	s.PausedUntil, s.Registered, s.Counted, s.WakeTimeout = m.paused, m.registered, m.counted, m.policy.WakeTimeout
-	s.Inquiry = m.inquiry
+	s.Inquiry, s.Unready = m.inquiry, m.unready
 	s.Addresses = make([]AddressStatus, len(m.addrs.all))
 	for i := range m.addrs.all {
 		s.Addresses[i] = m.addrs.all[i].status()

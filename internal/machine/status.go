@@ -25,6 +25,7 @@ type Status struct {
 	Watched   bool      // it is asked whether it is there
 	RetryAt   time.Time // no knock wakes before; zero: the last wakes did not fail
 	LastWake  LastWake
+	Unready   []Service // that were not ready when LastWake ended; not known after a restart
 	Tally     Tally
 	Diary     Diary // the sleeps that have ended; SleptDays tells of all
 	Knocks    Knocks

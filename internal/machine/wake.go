@@ -194,6 +194,7 @@ func (m woken) beginWake(now time.Time, w wake) {
 // countWake counts a wake that began then, and tells of it from now on.
 func (m woken) countWake(began time.Time, w *wake) {
 	b := w.began
+	m.unready = nil
 	m.lastWake = LastWake{
 		At: began, Trigger: b.Trigger, Service: b.Service, Source: b.Source, By: b.By, Outcome: UnderWay, Attempts: w.attempts, Test: b.Test,
 	}
