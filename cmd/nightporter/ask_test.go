@@ -126,7 +126,7 @@ func twoMachines() *staffed {
 	}}
 	nas.Agentless = true
 	return &staffed{
-		machines: []machine.Status{{Spec: machine.Spec{Name: "pc\x1b"}, Since: evening}, nas},
+		machines: []machine.Status{{Spec: machine.Spec{Name: "pc\x1b", Agentless: true}, Since: evening}, nas},
 		guard:    guard.Status{Mode: "auto", Active: true}, storage: journal.Health{Healthy: true},
 	}
 }
