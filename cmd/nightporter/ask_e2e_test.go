@@ -7,9 +7,11 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"nightporter/internal/lab"
 	"nightporter/internal/machine"
+	"nightporter/internal/rig"
 	"nightporter/internal/web"
 )
 
@@ -172,5 +174,28 @@ func TestAskedElsewhere(t *testing.T) {
 		if out, err := h.runOn(h.lan.Client(), "status", "--from", from); err == nil || !strings.HasPrefix(out, "nightporter: ") || !contains(out, want...) {
 			t.Errorf("%s: %v, %s", from, err, out)
 		}
+	}
+}
+
+// TestWakeAsksAMachineThatCountsAsAwake: one that was switched off a moment ago is woken, and
+// one that is up has said so.
+func TestWakeAsksAMachineThatCountsAsAwake(t *testing.T) {
+	h, nas := watched(t)
+	conf := strings.Replace(mute(nas.MAC(), nas4, nas6), "interval: 500ms", "interval: 10m", 1)
+	h.reload(conf, "configuration reloaded")
+	if code, out := h.asked("wake", "nas", "--wait", "20s"); code != 0 || !contains(out, "nas is awake: it counted as awake, and was heard 0.") {
+		t.Errorf("a machine that is up: exit code %d, %s", code, out)
+	}
+	n := h.d.Log.Len()
+	h.must(nas.Sleep(h.ctx))
+	nas.IgnoreMagic(lab.IgnoreAll)
+	if code, out := h.asked("wake", "nas", "--wait", "1s"); code != 2 || !contains(out, "nas counts as awake, but was not heard for 1.", "(last heard ") {
+		t.Errorf("not in time: exit code %d, %s", code, out)
+	}
+	_, err := h.d.Log.Wait(h.within(50*time.Second), n, rig.Moved("nas", "asleep", "waking", string(machine.WhyAsked))) // see watched
+	h.must(err)
+	nas.IgnoreMagic(0)
+	if code, out := h.asked("wake", "nas", "--wait", "20s"); code != 0 || !contains(out, "nas is awake after ") {
+		t.Errorf("a machine that is off: exit code %d, %s", code, out)
 	}
 }

@@ -32,12 +32,19 @@ type staffed struct {
 	storage  journal.Health
 	history  journal.MachineHistory // of each
 	wake     func(*journal.Journal) // after it was asked for; may be nil
+	later    func()                 // once the machines are looked at again; may be nil
+	looks    int
 }
 
-func (s *staffed) Machines() []machine.Status { return s.machines }
-func (s *staffed) Ready() error               { return s.ready }
-func (s *staffed) Guard() guard.Status        { return s.guard }
-func (s *staffed) Storage() journal.Health    { return s.storage }
+func (s *staffed) Machines() []machine.Status {
+	if s.looks++; s.looks == 3 && s.later != nil {
+		s.later()
+	}
+	return s.machines
+}
+func (s *staffed) Ready() error            { return s.ready }
+func (s *staffed) Guard() guard.Status     { return s.guard }
+func (s *staffed) Storage() journal.Health { return s.storage }
 
 func (s *staffed) History(machine.MAC) journal.MachineHistory { return s.history }
 func (s *staffed) WakeRules() machine.WakeRules               { return machine.WakeRules{} }
@@ -119,7 +126,7 @@ func twoMachines() *staffed {
 	}}
 	nas.Agentless = true
 	return &staffed{
-		machines: []machine.Status{{Spec: machine.Spec{Name: "pc\x1b"}, Since: evening}, nas},
+		machines: []machine.Status{{Spec: machine.Spec{Name: "pc\x1b", Agentless: true}, Since: evening}, nas},
 		guard:    guard.Status{Mode: "auto", Active: true}, storage: journal.Health{Healthy: true},
 	}
 }
@@ -336,7 +343,7 @@ func TestAddressMarks(t *testing.T) {
 		{[]web.Standing{own, conceded}, "! 10.77.0.20 conceded"},
 		{[]web.Standing{waiting, own, conceded}, "! 2 addresses cannot be claimed"},
 	} {
-		if got := strings.Join(mark(tt.all), " "); got != tt.want {
+		if got := strings.Join(mark(&web.Machine{Addresses: tt.all}), " "); got != tt.want {
 			t.Errorf("%v: marked %q, want %q", tt.all, got, tt.want)
 		}
 	}
@@ -345,5 +352,8 @@ func TestAddressMarks(t *testing.T) {
 		if got := standing(all, ip); got != want {
 			t.Errorf("%s stands %q, want %q", ip, got, want)
 		}
+	}
+	if got, want := strings.Join(mark(&web.Machine{Awaits: true, Addresses: []web.Standing{conceded}}), " "), "! waits for its first registration"; got != want {
+		t.Errorf("marked %q, want %q", got, want)
 	}
 }

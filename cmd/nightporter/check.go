@@ -140,9 +140,29 @@ func (f *checkFlags) summarize(cmd *cobra.Command, conf *config.Config, origins 
 			fmt.Fprintf(w, "%s is there, but not read: expected the name %s\n", path, filepath.Base(f.path))
 		}
 	}
+	if waiting := unregistered(conf); waiting != "" {
+		fmt.Fprintf(w, "without agentless: true, nothing is done for a machine until it registers: %s\n", waiting)
+	}
 	fmt.Fprintf(w, "configuration OK: %s, %s; %d of %d keys differ from their defaults\n",
 		source, many(len(conf.Machines), "machine"), len(changed), len(config.Keys()))
 }
+
+// unregistered names the machines that have to register.
+func unregistered(conf *config.Config) string {
+	var names []string
+	for _, spec := range conf.Machines {
+		if !spec.Agentless {
+			names = append(names, printable(spec.Name))
+		}
+	}
+	if more := len(names) - shownUnregistered; more > 0 {
+		names = append(names[:shownUnregistered], many(more, "more machine"))
+	}
+	return strings.Join(names, ", ")
+}
+
+// shownUnregistered is how many of them are named.
+const shownUnregistered = 5
 
 // similarFiles returns the YAML files beside a file that is missing.
 func similarFiles(path string) []string {

@@ -49,6 +49,9 @@ func TestCheck(t *testing.T) {
 	}
 	var terminal bytes.Buffer
 	run(t.Context(), []string{"check", "--config", file, "--environment", filepath.Join(dir, "environment")}, &terminal, &terminal)
+	if !contains(terminal.String(), "nothing is done for a machine until it registers: nas\n") {
+		t.Errorf("printed\n%s", terminal.String())
+	}
 	if lines := strings.Split(strings.TrimSpace(terminal.String()), "\n"); !strings.HasPrefix(lines[len(lines)-1], "configuration OK: ") {
 		t.Errorf("the last line is no verdict:\n%s", &terminal)
 	}

@@ -125,7 +125,7 @@ func (f *statusFlags) all(cmd *cobra.Command, client *web.Client, porter web.Sta
 	rows := [][]string{{"MACHINE", "STATE", "SINCE", "SLEPT", "SAVED", "LAST WAKE"}}
 	for _, m := range machines {
 		row := []string{printable(m.Name), stateOf(&m), since(m.Since, now), howLong(m.SleptSeconds), web.Energy(m.SavedJoules), lastWake(m.LastWake, now)}
-		rows = append(rows, append(row, mark(m.Addresses)...))
+		rows = append(rows, append(row, mark(&m)...))
 	}
 	const stateColumn = 1
 	err = writeRows(cmd.OutOrStdout(), rows, func(column int, cell, padded string) string {
@@ -169,6 +169,9 @@ func (f *statusFlags) one(cmd *cobra.Command, client *web.Client, name string) e
 	}
 	if m.Agentless {
 		row("agentless", "yes: it need not register")
+	}
+	if m.Awaits {
+		row("registered", "never: until it registers it is neither watched nor claimed; or set agentless: true")
 	}
 	for _, a := range m.Monitor {
 		row("address", a.IP+" "+ofGuest(a.MAC)+cmp.Or(strings.Join(a.Port, " "), "(does not wake)")+standing(m.Addresses, a.IP))
@@ -221,10 +224,13 @@ func standing(all []web.Standing, ip string) string {
 	return words
 }
 
-// mark is what the list says of a machine with addresses that cannot be claimed: a
-// cell, or none.
-func mark(all []web.Standing) []string {
-	stuck := slices.DeleteFunc(slices.Clone(all), func(s web.Standing) bool { return !s.Stuck() })
+// mark is what the list says of a machine with addresses that cannot be claimed, or that
+// has not registered so far: a cell, or none.
+func mark(m *web.Machine) []string {
+	if m.Awaits {
+		return []string{"! waits for its first registration"}
+	}
+	stuck := slices.DeleteFunc(slices.Clone(m.Addresses), func(s web.Standing) bool { return !s.Stuck() })
 	switch len(stuck) {
 	case 0:
 		return nil
@@ -268,7 +274,11 @@ func cameOf(w *web.LastWake) string {
 	if w.Outcome == machine.GivenUp {
 		return web.DidNotWake(w.Attempts)
 	}
-	return outcomeWords[w.Outcome]
+	words := outcomeWords[w.Outcome]
+	if len(w.NotReady) > 0 {
+		words += " (" + printable(web.NotReady(w.NotReady)) + ")"
+	}
+	return words
 }
 
 var outcomeWords = map[machine.Outcome]string{

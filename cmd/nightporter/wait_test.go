@@ -34,7 +34,7 @@ func TestWakeWaits(t *testing.T) {
 		{"forgotten", machine.Asleep, []journal.Event{{Kind: journal.Forgotten}}, "20s", 1, "nas is not awake: forgotten", 2, false, journal.Forgotten},
 		{"did not fall asleep", machine.Settling, []journal.Event{{Kind: journal.Awake}}, "20s", 0, "nas is awake after ", 2, true, journal.Awake},
 		{"started by hand", machine.Settling, []journal.Event{{Kind: journal.HandStart}}, "20s", 0, "nas is awake after ", 2, true, journal.HandStart},
-		{"awake", machine.Awake, nil, "20s", 0, "nas is awake already; it got a magic packet all the same", 1, true, ""},
+		{"awake", machine.Awake, nil, "20s", 0, "nas is awake: it counted as awake, and was heard 0.", 1, true, ""},
 		{"awake, and not ready", machine.Asleep, []journal.Event{{Kind: journal.Ready, NotReady: []string{"192.0.2.1:445/tcp"}}},
 			"20s", 2, "nas answers, but after ", 2, false, journal.Ready},
 		{"not in time", machine.Asleep, []journal.Event{{Kind: journal.Magic, Attempts: 1}}, "1s", 2, "nas is not awake after ", 2, false, ""},
@@ -42,7 +42,7 @@ func TestWakeWaits(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			for _, asJSON := range []bool{false, true} {
 				h := twoMachines()
-				h.machines[1].State = tt.state
+				h.machines[1].State, h.machines[1].Inquiry = tt.state, machine.InquiryAnswered
 				h.wake = func(j *journal.Journal) {
 					j.Append(journal.Record{Event: journal.Event{At: evening, Kind: journal.Failed, Machine: "pc"}}) // of another
 					for _, e := range tt.story {
@@ -97,5 +97,58 @@ func TestWakeWaitsInVain(t *testing.T) {
 		if code != tt.code || errs.String() != tt.want {
 			t.Errorf("%s: exit code %d, %q, want %d, %q", tt.name, code, errs.String(), tt.code, tt.want)
 		}
+	}
+}
+
+// TestWakeWaitsForAWord of a machine that counts as awake.
+func TestWakeWaitsForAWord(t *testing.T) {
+	for name, tt := range map[string]struct {
+		inquiry machine.Inquiry
+		heard   time.Time
+		code    int
+		want    string
+	}{
+		"asked, silent":          {machine.InquiryOpen, time.Time{}, 2, "(never heard)\n"},
+		"asked, a frame of it":   {machine.InquiryOpen, evening, 2, "after the magic packet (last heard "},
+		"not asked, never heard": {machine.NoInquiry, time.Time{}, 2, "nas counts as awake, but was not heard for 0."},
+		"not asked, heard":       {machine.NoInquiry, evening, 0, "nas is awake: it counted as awake, and was heard 0."},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := twoMachines()
+			nas := &h.machines[1]
+			nas.State, nas.Inquiry, nas.Heard = machine.Awake, tt.inquiry, time.Time{}
+			h.later = func() { nas.Heard = tt.heard }
+			code, out, errs := program(t, "wake", "nas", "--wait", "500ms", "--from", staff(t, h, web.Access{}))
+			if code != tt.code || errs != "" || !strings.Contains(out, tt.want) {
+				t.Errorf("exit code %d, %q %q; want %d, %q", code, out, errs, tt.code, tt.want)
+			}
+		})
+	}
+}
+
+// TestWakeFollowsAMachineThatIsOff although it counted as awake.
+func TestWakeFollowsAMachineThatIsOff(t *testing.T) {
+	h := twoMachines()
+	nas := &h.machines[1]
+	nas.State, nas.Inquiry = machine.Awake, machine.InquiryOpen
+	h.later = func() {
+		nas.State = machine.Waking
+		for _, kind := range []journal.Kind{journal.Settling, journal.Asleep, journal.Magic, journal.Ready} {
+			h.journal.Append(journal.Record{Event: journal.Event{At: evening, Kind: kind, Machine: "nas"}})
+		}
+	}
+	code, out, _ := program(t, "wake", "nas", "--wait", "20s", "--from", staff(t, h, web.Access{}))
+	if lines := strings.Count(out, "\n"); code != 0 || lines != 5 || !strings.Contains(out, "nas is awake after ") {
+		t.Errorf("exit code %d, %s", code, out)
+	}
+}
+
+// TestWakeWithoutWaiting says what the porter knows.
+func TestWakeWithoutWaiting(t *testing.T) {
+	h := twoMachines()
+	h.machines[1].State, h.machines[1].Heard = machine.Awake, time.Time{}
+	code, out, _ := program(t, "wake", "nas", "--from", staff(t, h, web.Access{}))
+	if want := "nas counts as awake (never heard); it got a magic packet all the same\n"; code != 0 || out != want {
+		t.Errorf("exit code %d, %q, want %q", code, out, want)
 	}
 }

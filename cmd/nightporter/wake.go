@@ -15,15 +15,18 @@ const wakeHelp = `Have a porter wake one of its machines.
 
 Without --wait it returns once the porter has accepted the request. With --wait the
 events of the machine are shown until it is awake and each of its TCP services takes
-connections at one of its addresses, or the wake has failed.
+connections at one of its addresses, or the wake has failed. A machine that counts as
+awake is asked first: if it answers the wait is over, and its services are not asked; if it
+is silent it is woken.
 
 With --mac a magic packet goes to a card that belongs to no machine of the porter, on
 all of the porter's interfaces. What comes of it is not looked at.
 
 ` + tokenHelp + `
 
-Exit code 0 means that the porter accepted it, and with --wait that the machine is
-awake, its services ready; 2 that it is not awake within that time, that a service is
+Exit code 0 means that the porter accepted it, and with --wait that the machine was woken
+and its services are ready, or that it was awake already and was heard after the request;
+2 that it is not awake, or was not heard, within that time, that a service is
 not ready when the porter stops waiting for it (hold.ready_timeout), or that the command
 line is wrong; 1 anything else.`
 
@@ -116,18 +119,24 @@ func (f *wakeFlags) wake(cmd *cobra.Command, client *web.Client, name string) er
 		return unchanged(name, "woken", explain(ctx, client, name, err))
 	}
 	if f.wait == 0 {
-		return f.tell(cmd, m, name, "is "+m.State.String())
+		return f.tell(cmd, m, name, atRequest(&m))
 	}
-	done := outcome{Machine: name, Awake: m.State == machine.Awake}
-	if !done.Awake {
-		if done, err = w.follow(ctx, f.wait); err != nil {
-			return err
-		}
+	done, err := w.end(ctx, f.wait, m)
+	if err != nil {
+		return err
 	}
 	if err := f.tell(cmd, done, name, done.inWords()); err != nil {
 		return err
 	}
 	return done.code()
+}
+
+// atRequest says how a machine was when the wake was requested.
+func atRequest(m *web.Machine) string {
+	if m.State == machine.Awake {
+		return fmt.Sprintf("counts as awake (%s); it got a magic packet all the same", lastHeard(m.HeardAt))
+	}
+	return "is " + m.State.String()
 }
 
 // tell prints how it is, for programs or for people.

@@ -269,7 +269,7 @@ const (
 	WhyFirmware     Reason = "silent again (boot firmware only)"
 	WhyReady        Reason = "ready"
 	WhyNotReady     Reason = "handed over unready after hold.ready_timeout"
-	WhyFlap         Reason = "lost its network again"
+	WhyFlap         Reason = "went off again soon after it was up"
 	WhyAttemptsGone Reason = "wake attempts used up"
 	WhyPaused       Reason = "paused"
 )

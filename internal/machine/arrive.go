@@ -51,6 +51,7 @@ func (m woken) notReady() []Service {
 type Arrival struct {
 	Since    time.Time // it answers
 	Until    time.Time // it is handed over then, whatever is ready
+	Idle     time.Time // the same if no client tries again; no later than Until
 	NotReady []Service // empty: it is asked whether it uses its addresses
 }
 
@@ -59,7 +60,7 @@ func (m *Machine) Arrival(now time.Time) Arrival {
 	if m.state != Arriving {
 		return Arrival{}
 	}
-	return Arrival{Since: m.wake.arrived, Until: m.woken().givesUp(now), NotReady: m.woken().notReady()}
+	return Arrival{Since: m.wake.arrived, Until: m.woken().givesUp(now), Idle: m.woken().givesUpIdle(now), NotReady: m.woken().notReady()}
 }
 
 func (m woken) tickArriving(now time.Time) {
@@ -120,7 +121,7 @@ func (m woken) arrive(now time.Time, why Reason) {
 		l := &m.lastWake
 		l.Ready, l.Outcome = now.Sub(w.firstMagic), Served
 		if why == WhyNotReady {
-			l.Outcome = Unready
+			l.Outcome, m.unready = Unready, m.notReady()
 		} else if w.counts() {
 			m.takes = m.takes.with(l.Boot, now.Sub(w.arrived))
 		}

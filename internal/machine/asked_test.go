@@ -82,6 +82,12 @@ func TestAWakeThatWasAskedForWaitsForServices(t *testing.T) {
 		t.Errorf("waits for %v after the request", over)
 	}
 	l.event(takes(ssh)).want(machine.Arriving).forget().up(61*s).reason(machine.Arriving, machine.Awake, machine.WhyNotReady)
+	if got := l.m.Status().Unready; !slices.Equal(got, []machine.Service{smb}) {
+		t.Errorf("unready %v, want %v", got, smb)
+	}
+	if l.event(registered).pass(4 * s).event(wakeAsked); len(l.m.Status().Unready) != 0 {
+		t.Errorf("unready %v in the next wake", l.m.Status().Unready)
+	}
 	if left := actions[machine.LeftUnready](l); len(left) != 1 || !slices.Equal(left[0].Services, []machine.Service{smb}) {
 		t.Errorf("left unready %v, want %v", left, smb)
 	}
@@ -142,5 +148,23 @@ func TestEachFailureOfAWakeThatWasAskedForIsTold(t *testing.T) {
 		if len(failed) != 1 || failed[0].Repeated != c.want || len(began) != 1 || began[0].Repeated != c.want {
 			t.Errorf("%T: %+v, %+v", c.event, began, failed)
 		}
+	}
+}
+
+// TestTheArrivalEndsSoonerIfNoClientTries: both times are told.
+func TestTheArrivalEndsSoonerIfNoClientTries(t *testing.T) {
+	l := asleep(t, patient).event(knockSSH).pass(5 * s).event(answer(ip4)).up(50 * s).event(knockSSH)
+	a := l.m.Arrival(l.now)
+	if got := a.Idle.Sub(l.now); got != 82500*time.Millisecond { // one and a half times the 55 s between the tries
+		t.Errorf("without a further try waits for %v more", got)
+	}
+	l.forget().up(a.Idle.Sub(l.now)).want(machine.Awake)
+
+	l = asleep(t, patient).event(knockSSH).pass(5 * s).event(answer(ip4)).up(s).event(knockSSH)
+	if got := l.m.Arrival(l.now).Idle.Sub(l.now); got != 59*s { // hold.ready_timeout is later
+		t.Errorf("without a further try waits for %v more", got)
+	}
+	if a := arrivingFor(t, knockSSH).m.Arrival(l.now); !a.Idle.Equal(a.Until) {
+		t.Errorf("waits until %v, or %v", a.Idle, a.Until)
 	}
 }

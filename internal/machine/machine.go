@@ -40,6 +40,7 @@ type Machine struct {
 	since    time.Time
 	why      Reason // it came into the state; empty after a restart
 	lastWake LastWake
+	unready  []Service // at its handover; not kept over a restart
 	takes    Takes
 	diary    Diary
 	knocks   Knocks
@@ -70,6 +71,7 @@ type Machine struct {
 	reported time.Time // when it was reported last that it spoke in its sleep
 	repeats  bool      // this time it is not
 	pending  *wake     // to begin as soon as the machine is surely off
+	inquiry  Inquiry   // in Awake only
 	wake     wake
 	claimAt  time.Time     // of the present claim
 	failures int           // wakes in a row that brought no frame
@@ -99,6 +101,7 @@ func (m *Machine) Status() Status {
 	s := Status{Spec: m.spec, State: m.state, Since: m.since, LastWake: m.lastWake, Diary: m.diary, Knocks: m.knocks, Tally: m.tally}
 	s.Why, s.Heard, s.Watched, s.RetryAt = m.why, m.heard, !m.presence.next.IsZero(), m.retryAt
 	s.PausedUntil, s.Registered, s.Counted, s.WakeTimeout = m.paused, m.registered, m.counted, m.policy.WakeTimeout
+	s.Inquiry, s.Unready = m.inquiry, m.unready
 	s.Addresses = make([]AddressStatus, len(m.addrs.all))
 	for i := range m.addrs.all {
 		s.Addresses[i] = m.addrs.all[i].status()
@@ -254,7 +257,7 @@ func (m *Machine) report(now time.Time, to State, why Reason, repeated bool) {
 		m.account(after, now)
 	}
 	m.do(Moved{From: m.state, To: to, Why: why, After: after, Repeated: repeated})
-	m.state, m.since, m.why = to, now, why
+	m.state, m.since, m.why, m.inquiry = to, now, why, NoInquiry
 	if to == Asleep {
 		m.presence.next = time.Time{} // some cards wake for any unicast frame
 	}

@@ -69,6 +69,12 @@ func (m woken) givesUp(now time.Time) time.Time {
 	return m.wake.arrived.Add(m.patience(m.wake.tries.going(now), max(m.readyTimeout(), m.takes.Services*3/2)))
 }
 
+// givesUpIdle is givesUp if no client tries again from now on.
+func (m woken) givesUpIdle(now time.Time) time.Time {
+	least := m.wake.arrived.Add(m.patience(false, max(m.readyTimeout(), m.takes.Services*3/2)))
+	return earlier(m.givesUp(now), notBefore(m.wake.tries.over(), least))
+}
+
 // readyTimeout returns how long the slowest of the services may take that clients wait
 // for.
 func (m woken) readyTimeout() (longest time.Duration) {
@@ -115,9 +121,16 @@ func (t *tries) note(now time.Time) {
 }
 
 // going reports whether a client that has tried again may do so once more.
-func (t tries) going(now time.Time) bool {
+func (t tries) going(now time.Time) bool { return now.Before(t.over()) }
+
+// over returns when such a client counts as gone, or the zero time where none has tried
+// again.
+func (t tries) over() time.Time {
 	pause := t.last.Sub(t.first) * 3 / 2
-	return pause > 0 && now.Sub(t.last) < min(max(pause, leastPatience), mostPatience)
+	if pause <= 0 {
+		return time.Time{}
+	}
+	return t.last.Add(min(max(pause, leastPatience), mostPatience))
 }
 
 // Takes is what a machine is known to take: the longest of its wakes, of which an

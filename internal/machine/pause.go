@@ -28,7 +28,7 @@ func (m pausing) begin(now time.Time, e PauseAsked) {
 	if m.state != Arriving { // which gets what is held
 		m.do(DropPackets{})
 	}
-	m.pending, m.flapsUntil = nil, time.Time{}
+	m.pending, m.inquiry, m.flapsUntil = nil, NoInquiry, time.Time{}
 	m.addrs.giveBack(now)
 	if m.state == Awake {
 		m.presence = presence{}

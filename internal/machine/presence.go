@@ -223,7 +223,7 @@ func (m *Machine) provedUp(now time.Time, ip netip.Addr, a *address) {
 	switch m.state {
 	case Awake:
 		m.presence.next = m.awake().nextWatch(now)
-		m.pending = nil // it was up when the wake was requested
+		m.endInquiry()
 		m.awake().findElsewhere(now)
 	case Settling:
 		m.inDoubt().answeredSettling(now)

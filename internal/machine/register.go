@@ -103,6 +103,7 @@ func (m atTheDesk) takeSpec(now time.Time, e Registered) {
 func (m atTheDesk) isHere(now time.Time, repeated bool) {
 	switch m.state {
 	case Awake:
+		m.endInquiry()
 		m.awake().beginWatch(now)
 		if !repeated {
 			m.do(WatchBegan{})

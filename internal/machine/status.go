@@ -25,6 +25,7 @@ type Status struct {
 	Watched   bool      // it is asked whether it is there
 	RetryAt   time.Time // no knock wakes before; zero: the last wakes did not fail
 	LastWake  LastWake
+	Unready   []Service // that were not ready when LastWake ended; not known after a restart
 	Tally     Tally
 	Diary     Diary // the sleeps that have ended; SleptDays tells of all
 	Knocks    Knocks
@@ -39,6 +40,7 @@ type Status struct {
 	Registered  time.Time     // when it registered last; zero if it never did
 	Counted     time.Time     // since when Tally counts; zero if that is not known
 	WakeTimeout time.Duration // see Policy
+	Inquiry     Inquiry       // in Awake
 }
 
 // Packets counts what was kept for a machine until it could take it. It only

@@ -142,13 +142,8 @@ func (m woken) requestWake(now time.Time, e WakeAsked) {
 	}
 	switch m.state {
 	case Awake:
-		// It can have been switched off without a word. A magic packet does no
-		// harm to a machine that runs.
-		m.magicOnRequest(e)
-		if !m.presence.next.IsZero() && (m.pending == nil || m.pending.began.Test && !e.Test) {
-			m.pending = &w
-			m.presence.next, m.presence.since = now, now // if it was off it starts now
-		}
+		m.magicOnRequest(e) // which does no harm to a machine that runs
+		m.inquire(now, w)
 	case Settling:
 		if !e.Test { // which is to find the machine off
 			m.magicOnRequest(e)
@@ -199,6 +194,7 @@ func (m woken) beginWake(now time.Time, w wake) {
 // countWake counts a wake that began then, and tells of it from now on.
 func (m woken) countWake(began time.Time, w *wake) {
 	b := w.began
+	m.unready = nil
 	m.lastWake = LastWake{
 		At: began, Trigger: b.Trigger, Service: b.Service, Source: b.Source, By: b.By, Outcome: UnderWay, Attempts: w.attempts, Test: b.Test,
 	}

@@ -54,7 +54,7 @@ func (m awake) beginWatch(now time.Time) {
 
 // adjustWatch takes in that the policy changed.
 func (m awake) adjustWatch(now time.Time) {
-	if m.state != Awake {
+	if m.state != Awake || m.pending != nil { // which is asked already
 		return
 	}
 	pause := m.watchPause(now)
@@ -109,8 +109,8 @@ func (m awake) tickAwake(now time.Time) {
 		p.deep = true // its card or firmware may answer for it
 	}
 	addrs := m.questioned()
-	if m.watchPause(now) == 0 || len(addrs) == 0 {
-		m.presence, m.pending = presence{}, nil
+	if m.watchPause(now) == 0 && m.pending == nil || len(addrs) == 0 {
+		m.presence, m.pending, m.inquiry = presence{}, nil, NoInquiry
 		return
 	}
 	m.ask(now, addrs, false)
@@ -118,8 +118,8 @@ func (m awake) tickAwake(now time.Time) {
 	if m.mayFlap(now) {
 		p.next = earlier(p.next, now.Add(flapPace))
 	}
-	if now.Before(m.blind) {
-		p.next = earlier(now.Add(m.watchPause(now)), m.blind)
+	if pause := m.watchPause(now); pause > 0 && now.Before(m.blind) {
+		p.next = earlier(now.Add(pause), m.blind)
 	}
 }
 
@@ -161,7 +161,7 @@ func (m awake) findElsewhere(now time.Time) {
 
 // nextOblivion returns when a machine is forgotten that keeps silent, or the zero time.
 func (m awake) nextOblivion() time.Time {
-	if m.permanent || m.registered.IsZero() || m.state == Awake && m.presence.next.IsZero() {
+	if m.permanent || m.registered.IsZero() || m.state == Awake && (m.presence.next.IsZero() || m.pending != nil) {
 		return time.Time{} // who is not watched may be up
 	}
 	last := m.heard
@@ -187,7 +187,7 @@ func (m awake) configure(now time.Time, c Configured) {
 	changed := m.spec.Agentless != c.Agentless || m.spec.Unwatched != c.Unwatched
 	m.spec.Agentless, m.spec.Unwatched, m.permanent = c.Agentless, c.Unwatched, c.Permanent
 	if m.state == Awake && (changed || m.presence.next.IsZero()) {
-		m.pending = nil
+		m.pending, m.inquiry = nil, NoInquiry
 		m.beginWatch(now)
 	}
 }

@@ -61,6 +61,7 @@ func (e *entry) shown(now time.Time) machine.Status {
 	s.PausedUntil, s.Registered = machine.OnClock(s.PausedUntil, now), machine.OnClock(s.Registered, now)
 	s.Arrival = e.Arrival(now)
 	s.Arrival.Since, s.Arrival.Until = machine.OnClock(s.Arrival.Since, now), machine.OnClock(s.Arrival.Until, now)
+	s.Arrival.Idle = machine.OnClock(s.Arrival.Idle, now)
 	s.Packets, s.Suppressed, s.Ignored = e.hold.Counts(), e.judge.Suppressed(), e.judge.Ignored()
 	for i := range s.Ignored {
 		s.Ignored[i].First, s.Ignored[i].Last = machine.OnClock(s.Ignored[i].First, now), machine.OnClock(s.Ignored[i].Last, now)

@@ -113,6 +113,7 @@ func (l *loop) configure(specs []machine.Spec) error {
 			}
 		}
 	}
+	follow := l.renamedEntries(said)
 	l.makeWay(given)
 	changed := make(map[machine.MAC]machine.Memory)
 	var redefined []*entry
@@ -141,6 +142,7 @@ func (l *loop) configure(specs []machine.Spec) error {
 			e.configured = &spec
 		}
 	}
+	l.followEntries(follow)
 	for _, e := range l.machines.sorted() {
 		l.tell(e, e.configuration())
 	}

@@ -109,3 +109,28 @@ func (l *loop) makeWay(given map[string]machine.MAC) {
 		}
 	}
 }
+
+// renamedEntries returns the machines that registered, have the name of their entry, and
+// whose entry has another name now.
+func (l *loop) renamedEntries(said map[machine.MAC]machine.Spec) (follow []*entry) {
+	for _, e := range l.machines.sorted() {
+		spec, known := said[e.Spec().MAC]
+		if known && e.HasRegistered() && e.configured != nil && e.configured.Name == e.name() && spec.Name != e.name() {
+			follow = append(follow, e)
+		}
+	}
+	return follow
+}
+
+// followEntries gives machines the names of their entries, which are free by now.
+func (l *loop) followEntries(all []*entry) {
+	for _, e := range all {
+		was, name := e.name(), e.configured.Name
+		l.relist(e, was, name)
+		l.tell(e, machine.Renamed{Name: name})
+		l.log.Info("machine renamed as its entry in the configuration", "event", "renamed_entry", "machine", e, "mac", e.Spec().MAC, "before", was)
+		r := journal.Record{Event: journal.Event{Kind: journal.Renamed, At: time.Now(), Machine: name, MAC: e.Spec().MAC, By: was}}
+		e.remember(&r, true)
+		l.journal.Append(r)
+	}
+}

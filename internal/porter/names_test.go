@@ -170,3 +170,32 @@ func TestRenamesItself(t *testing.T) {
 		x.wantNames("vm")
 	})
 }
+
+// TestRenamedEntry: a machine that registered under the name of its entry gets the new one,
+// at once; one with a name of its own keeps it.
+func TestRenamedEntry(t *testing.T) {
+	withLoop(t, nil, func(x *fixture) {
+		x.configured(nas(), named(tv(), "screen"))
+		e := x.asleep(nas())
+		x.register(tv())
+		x.configured(named(nas(), "tower"), named(tv(), "display"))
+		x.wantNames("tower", tv().Name)
+		x.want(e, machine.Asleep, nas4, nas6)
+		told := x.renamings()
+		if last := told[len(told)-1]; last.Event.Machine != "tower" || last.Event.By != "nas" || last.Memory == nil || last.Memory.Spec.Name != "tower" {
+			t.Errorf("told %+v", last)
+		}
+		if x.series("nightporter_machine_boot_duration_seconds", "nas") != 0 || x.series("nightporter_machine_boot_duration_seconds", "tower") != 1 {
+			t.Error("the series did not follow the name")
+		}
+	})
+	withLoop(t, nil, func(x *fixture) { // two swap their names
+		x.configured(nas(), tv())
+		one, other := x.register(nas()), x.register(tv())
+		x.configured(named(nas(), tv().Name), named(tv(), nas().Name))
+		x.wantNames(nas().Name, tv().Name)
+		if one.name() != tv().Name || other.name() != nas().Name {
+			t.Errorf("they are %s and %s", one.name(), other.name())
+		}
+	})
+}

@@ -66,6 +66,7 @@ const nasJSON = `{
   "arrival": {
     "since": "2026-01-02T00:00:00Z",
     "until": "2026-01-02T00:01:00Z",
+    "idle": "2026-01-02T00:00:30Z",
     "not_ready": [
       "192.0.2.5:22/tcp"
     ]
@@ -160,6 +161,7 @@ const nasJSON = `{
   "heard_at": "2026-01-02T00:00:00Z",
   "counted_since": "2025-12-30T00:00:00Z",
   "wake_timeout_seconds": 300,
+  "inquiry": "open",
   "wake_failed": false
 }
 `

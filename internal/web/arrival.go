@@ -13,6 +13,7 @@ import (
 type arrivalJSON struct {
 	Since    string   `json:"since"` // RFC 3339: it answers
 	Until    string   `json:"until"` // likewise: it is handed over then, whatever is ready
+	Idle     string   `json:"idle"`  // likewise: the same if no client tries again
 	NotReady []string `json:"not_ready"`
 }
 
@@ -21,7 +22,7 @@ func arrivalOf(a *machine.Arrival) *arrivalJSON {
 	if a.Since.IsZero() {
 		return nil
 	}
-	return &arrivalJSON{Since: rfc3339(a.Since), Until: rfc3339(a.Until), NotReady: machine.Names(a.NotReady)}
+	return &arrivalJSON{Since: rfc3339(a.Since), Until: rfc3339(a.Until), Idle: rfc3339(a.Idle), NotReady: machine.Names(a.NotReady)}
 }
 
 // InWords says what the porter waits for, and how long it has and will.
@@ -31,10 +32,20 @@ func (a *arrivalJSON) InWords(now time.Time) string {
 		words = "it has answered for " + span(now.Sub(since))
 	}
 	words += "; " + NotReady(a.NotReady) + " yet"
-	if until, err := time.Parse(time.RFC3339, a.Until); err == nil {
-		words += "; the porter waits until " + toSecond(until, now).Shown
+	return words + a.untilInWords(now)
+}
+
+// untilInWords says until when the porter waits.
+func (a *arrivalJSON) untilInWords(now time.Time) string {
+	until, err := time.Parse(time.RFC3339, a.Until)
+	if err != nil {
+		return ""
 	}
-	return words
+	words, last := "; the porter waits until ", toSecond(until, now).Shown
+	if idle, err := time.Parse(time.RFC3339, a.Idle); err == nil && idle.Before(until) {
+		return words + toSecond(idle, now).Shown + ", or " + last + " while a client still tries"
+	}
+	return words + last
 }
 
 // NotReady says that services of a machine, written as machine.Service.String does, are

@@ -140,11 +140,11 @@ func nas() machine.Status {
 		},
 		State: machine.Asleep,
 		Since: midnight,
-		Arrival: machine.Arrival{Since: midnight, Until: midnight.Add(time.Minute), NotReady: []machine.Service{
+		Arrival: machine.Arrival{Since: midnight, Until: midnight.Add(time.Minute), Idle: midnight.Add(30 * time.Second), NotReady: []machine.Service{
 			{Addr: netip.MustParseAddr("192.0.2.5"), Port: machine.Port{Protocol: machine.TCP, Number: 22}},
 		}},
 		PausedUntil: midnight.Add(time.Hour), Registered: midnight.Add(-time.Minute), Heard: midnight,
-		Counted: midnight.Add(-72 * time.Hour), WakeTimeout: 5 * time.Minute,
+		Counted: midnight.Add(-72 * time.Hour), WakeTimeout: 5 * time.Minute, Inquiry: machine.InquiryOpen,
 		Addresses: []machine.AddressStatus{
 			{IP: netip.MustParseAddr("192.0.2.5"), Standing: machine.Claimed},
 			{IP: netip.MustParseAddr("2001:db8::5"), MAC: guestMAC, Standing: machine.Waiting, Reason: "the network is out"},

@@ -76,7 +76,7 @@ func settingFor(s *machine.Status, rules *machine.WakeRules, i *machine.Ignored)
 	case machine.WhileCooling:
 		return "set wake.cooldown: 0s"
 	case machine.AfterFailures:
-		return "check the machine's power, cable and Wake-on-LAN; a wake that you ask for is tried at once"
+		return checkPower + "; a wake that you ask for is tried at once"
 	case machine.FromThisHost:
 		if rules.Bound {
 			return "set claim.mode: responder and wake.local: true, and restart nightporter"

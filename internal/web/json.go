@@ -38,7 +38,9 @@ type machineJSON struct {
 	HeardAt        string            `json:"heard_at,omitempty"`      // likewise
 	CountedSince   string            `json:"counted_since,omitempty"` // likewise: what was slept, saved and counted
 	WakeTimeout    float64           `json:"wake_timeout_seconds"`
-	WakeFailed     bool              `json:"wake_failed"` // its last wake, and it was not up since
+	Awaits         bool              `json:"awaits_registration,omitempty"` // until then it is not watched
+	Inquiry        machine.Inquiry   `json:"inquiry,omitempty"`             // in state awake, after a wake was requested
+	WakeFailed     bool              `json:"wake_failed"`                   // its last wake, and it was not up since
 }
 
 type addressJSON struct {
@@ -82,7 +84,8 @@ type lastWakeJSON struct {
 	Attempts     int             `json:"attempts,omitempty"`
 	BootSeconds  float64         `json:"boot_seconds,omitempty"`
 	ReadySeconds float64         `json:"ready_seconds,omitempty"`
-	Test         bool            `json:"test,omitempty"` // it was asked for as a test
+	Test         bool            `json:"test,omitempty"`      // it was asked for as a test
+	NotReady     []string        `json:"not_ready,omitempty"` // services at the handover; not after a restart
 }
 
 type dayJSON struct {
@@ -117,6 +120,8 @@ func toJSON(s *machine.Status, up, now time.Time) machineJSON {
 		HeardAt:        ifKnown(s.Heard),
 		CountedSince:   ifKnown(s.Counted),
 		WakeTimeout:    s.WakeTimeout.Seconds(),
+		Awaits:         awaitsRegistration(s),
+		Inquiry:        s.Inquiry,
 		WakeFailed:     failed(s, up),
 	}
 	for i, a := range s.Monitor {
@@ -126,6 +131,9 @@ func toJSON(s *machine.Status, up, now time.Time) machineJSON {
 		out.Addresses[i] = standingJSON{IP: a.IP.String(), MAC: a.MAC, Standing: a.Standing, Reason: a.Reason}
 	}
 	out.Arrival, out.LastWake = arrivalOf(&s.Arrival), lastWakeOf(&s.LastWake)
+	if out.LastWake != nil && len(s.Unready) > 0 {
+		out.LastWake.NotReady = machine.Names(s.Unready)
+	}
 	days := s.SleptDays(now)
 	out.SleptDays = make([]dayJSON, len(days))
 	for i, d := range days {

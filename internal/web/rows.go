@@ -97,6 +97,9 @@ func rowOf(s *machine.Status, t told, look *Look, up, now time.Time) row {
 		r.Wake.Told = a.InWords(now)
 	}
 	r.setAddresses(s.Addresses)
+	if awaitsRegistration(s) && r.Stuck == "" {
+		r.Stuck = "waits for its first registration"
+	}
 	r.setWeek(s.SleptDays(now), now)
 	r.Details = detailsOf(s, t, now)
 	r.Busy = r.Busy || r.Paused() != nil

@@ -64,7 +64,7 @@ func inhabitant(name, ip string, state machine.State, since time.Duration, slept
 			Name: name, IdleWatts: 50, SleepWatts: 2,
 			Monitor: []machine.Address{{IP: netip.MustParseAddr(ip), Ports: []machine.Port{{Protocol: machine.TCP, Number: 22}}}},
 		},
-		State: state, Since: evening.Add(-since), Counted: evening.Add(-60 * 24 * time.Hour), Addresses: []machine.AddressStatus{{IP: netip.MustParseAddr(ip)}},
+		State: state, Since: evening.Add(-since), Counted: evening.Add(-60 * 24 * time.Hour), Registered: evening.Add(-since), Addresses: []machine.AddressStatus{{IP: netip.MustParseAddr(ip)}},
 	}
 	for i, hours := range slept {
 		d := time.Duration(hours * float64(time.Hour))

@@ -3,6 +3,7 @@ package web
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -35,7 +36,7 @@ type Why struct {
 // whyOf says why a machine sleeps or does not: its state, who woke it last, what wakes
 // it, what was ignored lately, and what keeps it awake as far as the porter knows.
 func whyOf(s *machine.Status, rules machine.WakeRules, now time.Time) []whyLine {
-	lines := []whyLine{stateLine(s, now), {Topic: topicLast, Text: lastWakeInWords(&s.LastWake, now)}}
+	lines := []whyLine{stateLine(s, now), lastLine(s, now)}
 	if s.PausedUntil.IsZero() {
 		lines = append(lines, wakesLines(s, &rules, now)...)
 	}
@@ -47,7 +48,7 @@ func whyOf(s *machine.Status, rules machine.WakeRules, now time.Time) []whyLine 
 	}
 	for i := range s.Addresses {
 		if a := &s.Addresses[i]; a.Reason != "" {
-			lines = append(lines, whyLine{Topic: topicAddress, Text: fmt.Sprintf("%s is not claimed: %s", a.IP, a.Reason)})
+			lines = append(lines, addressWhy(a))
 		}
 	}
 	return lines
@@ -65,13 +66,57 @@ func stateLine(s *machine.Status, now time.Time) whyLine {
 	case machine.Settling:
 		text += "; whether it is off is in doubt, and it is asked"
 	case machine.Asleep:
-		text += "; the porter answers for its addresses"
+		text += "; the porter answers for " + answeredFor(s.Addresses)
 	case machine.Arriving:
 		if a := arrivalOf(&s.Arrival); a != nil {
 			text += "; " + a.InWords(now)
 		}
 	}
 	return whyLine{Topic: topicState, Text: text}
+}
+
+const noneOfThem = "none of its addresses"
+
+// answeredFor says how many of a sleeping machine's addresses are answered for.
+func answeredFor(all []machine.AddressStatus) string {
+	left := 0
+	for i := range all {
+		if stuck(&all[i]) != "" {
+			left++
+		}
+	}
+	switch {
+	case left == 0:
+		return "its addresses"
+	case left == len(all):
+		return noneOfThem
+	}
+	return fmt.Sprintf("%d of its %d addresses", len(all)-left, len(all))
+}
+
+// addressWhy says why an address is not claimed.
+func addressWhy(a *machine.AddressStatus) whyLine {
+	line := whyLine{Topic: topicAddress, Text: fmt.Sprintf("%s is not claimed: %s", a.IP, a.Reason)}
+	if a.Standing == machine.Conceded {
+		line.Hint = "if that is the machine itself, its mac is mistyped; otherwise give one of the two another address"
+	}
+	return line
+}
+
+// checkPower is what to look at after a wake that failed.
+const checkPower = "check the machine's power, cable and Wake-on-LAN"
+
+// lastLine says what came of the last wake.
+func lastLine(s *machine.Status, now time.Time) whyLine {
+	line := whyLine{Topic: topicLast, Text: lastWakeInWords(&s.LastWake, now)}
+	if len(s.Unready) > 0 {
+		line.Text += ": " + NotReady(machine.Names(s.Unready))
+	}
+	off := s.State == machine.Asleep || s.State == machine.Settling
+	if off && s.LastWake.Outcome == machine.GivenUp && !s.RetryAt.After(now) { // else see wakesLines
+		line.Hint = checkPower
+	}
+	return line
 }
 
 // lastWakeInWords says who woke a machine last, when and for what, and what came of it.
@@ -106,7 +151,7 @@ func wakesLines(s *machine.Status, rules *machine.WakeRules, now time.Time) []wh
 	add := func(text, hint string) { all = append(all, whyLine{topicWakes, text, hint}) }
 	if s.RetryAt.After(now) {
 		add("the last wakes failed: no knock wakes it before "+atTime(s.RetryAt, now),
-			"check the machine's power, cable and Wake-on-LAN; a wake that you ask for is tried at once")
+			checkPower+"; a wake that you ask for is tried at once")
 	}
 	switch {
 	case rules.Quiet:
@@ -141,7 +186,11 @@ func servicesLines(s *machine.Status, rules *machine.WakeRules) []whyLine {
 				ports[n] += " (only from " + prefixes(own) + ")"
 			}
 		}
-		all = append(all, whyLine{Topic: topicWakes, Text: fmt.Sprintf("%s at %s", strings.Join(ports, ", "), a.IP)})
+		text := fmt.Sprintf("%s at %s", strings.Join(ports, ", "), a.IP)
+		if cannotBeClaimed(s, a.IP) {
+			text += ", but not while that cannot be claimed"
+		}
+		all = append(all, whyLine{Topic: topicWakes, Text: text})
 	}
 	if len(all) == 0 {
 		return []whyLine{{topicWakes, "no packet wakes it: it has no ports", "add the ports that are to wake it"}}
@@ -155,6 +204,12 @@ func servicesLines(s *machine.Status, rules *machine.WakeRules) []whyLine {
 		}
 	}
 	return all
+}
+
+// cannotBeClaimed reports whether an address is not claimed at present, also while its
+// machine sleeps.
+func cannotBeClaimed(s *machine.Status, ip netip.Addr) bool {
+	return slices.ContainsFunc(s.Addresses, func(a machine.AddressStatus) bool { return a.IP == ip && stuck(&a) != "" })
 }
 
 func prefixes(all []netip.Prefix) string {
@@ -193,7 +248,7 @@ func lastHeard(s *machine.Status, now time.Time) string {
 // awakeLines say what keeps a machine from sleeping, as far as the porter knows.
 func awakeLines(s *machine.Status, now time.Time) []whyLine {
 	switch s.State {
-	case machine.Asleep, machine.Waking:
+	case machine.Asleep, machine.Waking, machine.Arriving:
 		return nil
 	case machine.Settling:
 		return []whyLine{{Topic: topicAwake, Text: lastHeard(s, now) + "; it is claimed once it leaves the porter's questions unanswered"}}
@@ -205,14 +260,33 @@ func awakeLines(s *machine.Status, now time.Time) []whyLine {
 	case s.Watched:
 		lines[0].Text += "; it answers the porter's questions"
 	default:
-		lines = append(lines, whyLine{
-			topicAwake, "the porter does not ask whether it is up, and learns of a sleep only by a registration",
-			"set watch: true, or agentless: true for a machine that does not register",
-		})
+		lines = append(lines, unaskedLine(s))
 	}
 	return append(lines, whyLine{
 		Topic: topicAwake, Text: "who keeps it awake is not known: while it is up, what it sends and receives does not pass by the porter",
 	})
+}
+
+// unaskedLine says why a machine that counts as awake is not asked.
+func unaskedLine(s *machine.Status) whyLine {
+	line := whyLine{Topic: topicAwake}
+	switch {
+	case awaitsRegistration(s):
+		line.Text = "it has not registered so far: until then the porter neither asks whether it is up nor claims its addresses"
+		line.Hint = "run nightporter register on it, or set agentless: true"
+	case len(s.Addresses) > 0 && answeredFor(s.Addresses) == noneOfThem:
+		line.Text = "the porter cannot ask whether it is up, since it can claim none of its addresses"
+	default:
+		line.Text = "the porter does not ask whether it is up, and learns of a sleep only by a registration"
+		line.Hint = "set watch: true, and watch.interval above 0"
+	}
+	return line
+}
+
+// awaitsRegistration reports whether nothing says so far that the machine is here. It
+// counts as awake until then.
+func awaitsRegistration(s *machine.Status) bool {
+	return s.State == machine.Awake && !s.Agentless && s.Registered.IsZero()
 }
 
 // atTime shows a time, and how long ago it was.

@@ -54,9 +54,9 @@ func TestWhyOfASleeper(t *testing.T) {
 		From: []netip.Prefix{netip.MustParsePrefix("192.0.0.0/16")},
 	}
 	want := []string{
-		"state: asleep since 11:00 (1 h ago): fell silent; the porter answers for its addresses",
+		"state: asleep since 11:00 (1 h ago): fell silent; the porter answers for none of its addresses",
 		"last wake: 09:00 (3 h ago), for 198.51.100.9: did not wake: no answer to 6 magic packets",
-		"wakes: 22/tcp at 192.0.2.5",
+		"wakes: 22/tcp at 192.0.2.5, but not while that cannot be claimed",
 		"wakes: only from 192.0.0.0/16 (wake.from)",
 		"wakes: only from 192.0.2.0/24 (the machine's wake_from)",
 		"wakes: the last wakes failed: no knock wakes it before 12:10 -> check the machine's power, cable and Wake-on-LAN; a wake that you ask for is tried at once",
@@ -65,7 +65,7 @@ func TestWhyOfASleeper(t *testing.T) {
 		"wakes: for 1m0s after it fell asleep only a new connection wakes it",
 		"ignored: 192.0.2.5:445/tcp from 198.51.100.9:40000, 12 times since 11:30 (30 min ago), last 11:59 (1 min ago): the port is not registered -> add 445/tcp to the machine's ports",
 		"ignored: more ports from 198.51.100.9:40000, once, last 11:58 (2 min ago): the port is not registered -> add the ports that are to wake it to the machine's ports",
-		"address: 192.0.2.5 is not claimed: another host uses it",
+		"address: 192.0.2.5 is not claimed: another host uses it -> if that is the machine itself, its mac is mistyped; otherwise give one of the two another address",
 	}
 	if diff := cmp.Diff(want, inShort(whyOf(&s, rules, whyNow))); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -77,12 +77,12 @@ func TestWhyInOtherStates(t *testing.T) {
 		machine.Awake:    {"state: awake since", "awake: last heard 11:00 (1 h ago)", "awake: who keeps it awake is not known"},
 		machine.Settling: {"whether it is off is in doubt", "awake: last heard 11:00 (1 h ago); it is claimed once it leaves"},
 		machine.Waking:   {"state: waking since"},
-		machine.Arriving: {"state: arriving since", "; it has answered for 12 s; its service smb (445/tcp) is not ready yet; the porter waits until 12:00:48", "awake: last heard"},
+		machine.Arriving: {"state: arriving since", "; it has answered for 12 s; its service smb (445/tcp) is not ready yet; the porter waits until 12:00:30, or 12:00:48 while a client still tries"},
 	} {
 		s := sleeper()
 		if state == machine.Arriving {
 			smb := machine.Service{Addr: whyNAS, Port: whySMB}
-			s.Arrival = machine.Arrival{Since: whyNow.Add(-12 * time.Second), Until: whyNow.Add(48 * time.Second), NotReady: []machine.Service{smb}}
+			s.Arrival = machine.Arrival{Since: whyNow.Add(-12 * time.Second), Until: whyNow.Add(48 * time.Second), Idle: whyNow.Add(30 * time.Second), NotReady: []machine.Service{smb}}
 		}
 		s.State, s.Monitor[0].Ports = state, nil
 		text := strings.Join(inShort(whyOf(&s, machine.WakeRules{}, whyNow)), "\n")
@@ -91,9 +91,12 @@ func TestWhyInOtherStates(t *testing.T) {
 				t.Errorf("%s lacks %q:\n%s", state, want, text)
 			}
 		}
+		if state == machine.Arriving && strings.Contains(text, "awake: ") {
+			t.Errorf("what keeps it awake is said of a machine that is not awake yet:\n%s", text)
+		}
 	}
 	s := sleeper()
-	s.State = machine.Awake
+	s.State, s.Registered = machine.Awake, whyNow
 	const unasked = "the porter does not ask whether it is up"
 	if text := strings.Join(inShort(whyOf(&s, machine.WakeRules{}, whyNow)), "\n"); !strings.Contains(text, unasked) {
 		t.Errorf("of a machine that is not watched:\n%s", text)
@@ -105,6 +108,47 @@ func TestWhyInOtherStates(t *testing.T) {
 	s.Heard = time.Time{}
 	if text := strings.Join(inShort(whyOf(&s, machine.WakeRules{}, whyNow)), "\n"); !strings.Contains(text, "not heard so far; the porter asks") || strings.Contains(text, "it answers") {
 		t.Errorf("of a machine that was never heard:\n%s", text)
+	}
+}
+
+// TestWhyIsAMachineNotAsked: each cause has its own hint.
+func TestWhyIsAMachineNotAsked(t *testing.T) {
+	stuck := []machine.AddressStatus{{IP: whyNAS, Standing: machine.Waiting, Reason: "the MAC is that of an interface of this host"}}
+	for want, change := range map[string]func(*machine.Status){
+		"awake: it has not registered so far: until then the porter neither asks whether it is up nor claims its addresses -> run nightporter register on it, or set agentless: true": func(*machine.Status) {},
+		"awake: the porter cannot ask whether it is up, since it can claim none of its addresses":                                                                                     func(s *machine.Status) { s.Agentless, s.Addresses = true, stuck },
+		"learns of a sleep only by a registration -> set watch: true, and watch.interval above 0":                                                                                     func(s *machine.Status) { s.Registered = whyNow },
+	} {
+		s := sleeper()
+		s.State = machine.Awake
+		change(&s)
+		text := strings.Join(inShort(whyOf(&s, machine.WakeRules{}, whyNow)), "\n") + "\n"
+		if !strings.Contains(text, want+"\n") {
+			t.Errorf("lacks %q:\n%s", want, text)
+		}
+	}
+}
+
+// TestWhyAfterAFailedWake: also after the first, whose knocks go on waking it.
+func TestWhyAfterAFailedWake(t *testing.T) {
+	const want = "did not wake: no answer to 6 magic packets -> check the machine's power, cable and Wake-on-LAN\n"
+	s := sleeper()
+	s.LastWake = machine.LastWake{At: whyNow.Add(-time.Minute), Outcome: machine.GivenUp, Attempts: 6}
+	if text := strings.Join(inShort(whyOf(&s, machine.WakeRules{}, whyNow)), "\n"); !strings.Contains(text, want) {
+		t.Errorf("asleep:\n%s", text)
+	}
+	s.State = machine.Awake
+	if text := strings.Join(inShort(whyOf(&s, machine.WakeRules{}, whyNow)), "\n"); strings.Contains(text, "check the machine's power") {
+		t.Errorf("up since:\n%s", text)
+	}
+}
+
+// TestWhySomeAddressesAreNotClaimed counts them.
+func TestWhySomeAddressesAreNotClaimed(t *testing.T) {
+	s := sleeper()
+	s.Addresses = []machine.AddressStatus{{IP: whyNAS, Standing: machine.Claimed}, {IP: netip.MustParseAddr("192.0.2.6"), Standing: machine.Waiting, Reason: "x"}}
+	if got := inShort(whyOf(&s, machine.WakeRules{}, whyNow)); !strings.HasSuffix(got[0], "; the porter answers for 1 of its 2 addresses") || got[2] != "wakes: 22/tcp at 192.0.2.5" {
+		t.Errorf("got %q", got)
 	}
 }
 
@@ -165,6 +209,40 @@ func TestSettingFor(t *testing.T) {
 	for _, reason := range machine.Suppressions {
 		if because[reason.String()] == "" {
 			t.Errorf("nothing says why %s does not wake", reason)
+		}
+	}
+}
+
+// TestWhyNamesWhatWasNotReady at the handover, as the API does.
+func TestWhyNamesWhatWasNotReady(t *testing.T) {
+	s := sleeper()
+	s.LastWake = machine.LastWake{At: whyNow.Add(-time.Hour), Outcome: machine.Unready, Ready: time.Minute}
+	s.Unready = []machine.Service{{Addr: whyNAS, Port: whySMB}}
+	if got, want := inShort(whyOf(&s, machine.WakeRules{}, whyNow))[1], "handed over unready after 60.0 s: its service smb (445/tcp) is not ready"; !strings.HasSuffix(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if got := toJSON(&s, time.Time{}, whyNow).LastWake.NotReady; len(got) != 1 || got[0] != "192.0.2.5:445/tcp" {
+		t.Errorf("the API says %q", got)
+	}
+}
+
+// TestAwaitsItsRegistration: only what counts as awake, is not agentless and never registered.
+func TestAwaitsItsRegistration(t *testing.T) {
+	for want, change := range map[string]func(*machine.Status){
+		"waits for its first registration": func(*machine.Status) {},
+		"agentless":                        func(s *machine.Status) { s.Agentless = true },
+		"registered":                       func(s *machine.Status) { s.Registered = whyNow },
+		"asleep":                           func(s *machine.Status) { s.State = machine.Asleep },
+	} {
+		s := sleeper()
+		s.State = machine.Awake
+		change(&s)
+		waits := strings.HasPrefix(want, "waits")
+		if got := toJSON(&s, time.Time{}, whyNow).Awaits; got != waits {
+			t.Errorf("%s: the API says %v", want, got)
+		}
+		if r := rowOf(&s, told{}, &Look{}, time.Time{}, whyNow); (r.Stuck == want) != waits {
+			t.Errorf("%s: the page says %q", want, r.Stuck)
 		}
 	}
 }
