@@ -161,7 +161,7 @@ func (f *statusFlags) one(cmd *cobra.Command, client *web.Client, name string) e
 	}
 	row("state", f.state(&m))
 	if m.PausedUntil != "" {
-		row("paused until", moment(m.PausedUntil)+": nothing is claimed or woken; `nightporter resume` ends that")
+		row("paused until", moment(m.PausedUntil)+": nothing is claimed or woken; `"+resumeOf(m.Name)+"` ends that")
 	}
 	row("since", momentAgo(m.Since, time.Now()))
 	if m.Arrival != nil {
