@@ -248,6 +248,9 @@ func wakeStory(w *web.LastWake) string {
 		return "never"
 	}
 	words := momentAgo(w.At, time.Now())
+	if w.Test {
+		words += ", a test"
+	}
 	if who := web.Wanted(w.Source, w.Service, w.By); who != "" {
 		words += ", for " + printable(who)
 	}

@@ -185,6 +185,8 @@ func whyWoken(w *machine.LastWake) string {
 		return "cause not recorded"
 	case w.Trigger == machine.BySchedule:
 		return "on schedule"
+	case w.Test:
+		return "a test asked for" + ifAny(" by ", hostPart(w.By))
 	case w.Trigger == machine.ByAPI:
 		return "asked for" + ifAny(" by ", hostPart(w.By))
 	}

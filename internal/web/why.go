@@ -81,6 +81,9 @@ func lastWakeInWords(w *machine.LastWake, now time.Time) string {
 		return "never"
 	}
 	text := atTime(w.At, now)
+	if w.Test {
+		text += ", a test"
+	}
 	if w.Known() {
 		service := ""
 		if w.Service.Addr.IsValid() {
