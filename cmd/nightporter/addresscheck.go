@@ -9,6 +9,7 @@ import (
 
 	"nightporter/internal/config"
 	"nightporter/internal/lan"
+	"nightporter/internal/machine"
 	"nightporter/internal/registration"
 )
 
@@ -16,7 +17,8 @@ import (
 type hostNetworks struct {
 	networks []lan.Network
 	own      []netip.Addr // of this host, on any interface
-	all      bool         // each interface is there and could be read
+	macs     []machine.MAC
+	all      bool // each interface is there and could be read
 }
 
 // readHostNetworks asks the kernel. What cannot be read is told by checkInterfaces.
@@ -25,10 +27,14 @@ func readHostNetworks(conf *config.Config) (hostNetworks, error) {
 	if err != nil {
 		return hostNetworks{}, fmt.Errorf("read the host's addresses: %w", err)
 	}
-	h := hostNetworks{own: own, all: true}
+	macs, err := lan.HostMACs()
+	if err != nil {
+		return hostNetworks{}, fmt.Errorf("read the host's interfaces: %w", err)
+	}
+	h := hostNetworks{own: own, macs: macs, all: true}
 	names, err := watchedInterfaces(conf)
 	if err != nil {
-		return hostNetworks{own: own}, nil
+		return hostNetworks{own: own, macs: macs}, nil
 	}
 	for _, name := range names {
 		var n lan.Network
@@ -77,7 +83,8 @@ func (h hostNetworks) describe() string {
 }
 
 // checkAddresses says which addresses of the machines cannot be claimed in this host's
-// networks. They are no error of the configuration: the network may still change.
+// networks, and which MAC addresses are this host's own. They are no error of the
+// configuration: the network may still change, and another host may read the file.
 func checkAddresses(conf *config.Config, origins *config.Origins) []finding {
 	const what = "machines"
 	if len(conf.Machines) == 0 {
@@ -90,10 +97,17 @@ func checkAddresses(conf *config.Config, origins *config.Origins) []finding {
 	var wrong []finding
 	addresses := 0
 	for i, spec := range conf.Machines {
+		if mac := origins.MACOf(i); slices.Contains(h.macs, spec.MAC) {
+			wrong = append(wrong, finding{what: mac.Key, err: ownMAC(spec.MAC, mac.Origin, "the machine")})
+		}
 		settings := origins.AddressesOf(i, spec)
 		for k, a := range spec.Monitor {
 			addresses++
-			if err := h.check(a.IP, settings[k].Origin); err != nil {
+			err := h.check(a.IP, settings[k].Origin)
+			if a.Guest() && slices.Contains(h.macs, a.MAC) {
+				err = ownMAC(a.MAC, settings[k].Origin, "the guest")
+			}
+			if err != nil {
 				wrong = append(wrong, finding{what: settings[k].Key, err: err})
 			}
 		}
@@ -101,7 +115,19 @@ func checkAddresses(conf *config.Config, origins *config.Origins) []finding {
 	if len(wrong) > 0 {
 		return wrong
 	}
-	return []finding{{what: what, text: fmt.Sprintf("%s, %d addresses", many(len(conf.Machines), "machine"), addresses)}}
+	return []finding{{what: what, text: fmt.Sprintf("%s, %s", many(len(conf.Machines), "machine"), manyAddresses(addresses))}}
+}
+
+func manyAddresses(n int) string {
+	if n == 1 {
+		return "1 address"
+	}
+	return fmt.Sprintf("%d addresses", n)
+}
+
+// ownMAC says that a MAC address of the configuration is one of this host.
+func ownMAC(mac machine.MAC, origin, of string) error {
+	return fmt.Errorf("found %s (%s), that of an interface of this host: expected the MAC address of %s", mac, origin, of)
 }
 
 // check returns nil if a machine can have ip.

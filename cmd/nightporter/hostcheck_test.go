@@ -164,6 +164,26 @@ func TestCheckHostAddresses(t *testing.T) {
 	}
 }
 
+// TestCheckHostMAC: a MAC address of this host itself is named with its key and line, that of
+// a guest as well.
+func TestCheckHostMAC(t *testing.T) {
+	h := open(t, brisk)
+	state, own := "state_dir: "+t.TempDir()+"\n", h.lan.Porter().MAC().String()
+	code, out := h.hostChecked(state + "machines:\n  - {name: a, mac: '" + own + "', ip: 10.77.0.31, ports: 22}\n")
+	if code != 1 || !contains(out, "machines[0].mac ", "found "+own, "line 3), that of an interface of this host: expected the MAC address of the machine\n") {
+		t.Errorf("exit code %d\n%s", code, out)
+	}
+	code, out = h.hostChecked(state + "machines:\n  - name: b\n    mac: 02:00:00:00:00:02\n    ip: 10.77.0.32\n    ports: 22\n" +
+		"    guests: [{mac: '" + own + "', ip: 10.77.0.33, port: [80]}]\n")
+	if code != 1 || !contains(out, "machines[0].guests[0].ip ", "found "+own, "line 7), that of an interface of this host: expected the MAC address of the guest\n") {
+		t.Errorf("of a guest: exit code %d\n%s", code, out)
+	}
+	code, out = h.hostChecked(state + "machines: [{name: a, mac: 02:00:00:00:00:01, ip: 10.77.0.31, ports: 22}]\n")
+	if code != 0 || !contains(out, "1 machine, 1 address\n") {
+		t.Errorf("exit code %d\n%s", code, out)
+	}
+}
+
 // TestUnclaimableAddresses: a configuration with such addresses is taken at the start and by
 // a reload, and the status of the machine says what is wrong with each.
 func TestUnclaimableAddresses(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -25,6 +26,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
+	refuseUnknownShells(root)
 	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return 0
@@ -108,6 +110,27 @@ func refuseUnknownTopics(root *cobra.Command) {
 				}
 				return nil
 			}
+		}
+	}
+}
+
+// refuseUnknownShells makes a mistyped shell an error of completion. Cobra prints the help
+// instead, with exit code 0. The scripts go to the output that root has now.
+func refuseUnknownShells(root *cobra.Command) {
+	root.InitDefaultCompletionCmd()
+	for _, cmd := range root.Commands() {
+		if cmd.Name() == "completion" {
+			cmd.Args = func(cmd *cobra.Command, args []string) error {
+				if len(args) == 0 {
+					return nil
+				}
+				var shells []string
+				for _, sub := range cmd.Commands() {
+					shells = append(shells, sub.Name())
+				}
+				return usagef("found %q, expected a shell: %s", args[0], strings.Join(shells, ", "))
+			}
+			cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 		}
 	}
 }

@@ -1,11 +1,13 @@
 package main
 
 import (
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"nightporter/internal/machine"
+	"nightporter/internal/shell"
 	"nightporter/internal/web"
 )
 
@@ -57,7 +59,7 @@ func newPauseCommand() *cobra.Command {
 }
 
 func (f *pauseFlags) run(cmd *cobra.Command, name string) error {
-	request, err := f.request()
+	request, err := f.request(cmd.Flags().Changed("for"))
 	if err != nil {
 		return err
 	}
@@ -70,24 +72,36 @@ func (f *pauseFlags) run(cmd *cobra.Command, name string) error {
 	if err != nil {
 		return unchanged(name, "paused", explain(cmd.Context(), client, name, err))
 	}
-	return f.answer(cmd.OutOrStdout(), m, "%s is paused until %s: nothing is claimed or woken until then, or until `nightporter resume`",
-		printable(name), moment(m.PausedUntil))
+	return f.answer(cmd.OutOrStdout(), m, "%s is paused until %s: nothing is claimed or woken until then, or until `%s`",
+		printable(name), moment(m.PausedUntil), resumeOf(name))
 }
 
-// request returns what the flags ask for.
-func (f *pauseFlags) request() (web.PauseRequest, error) {
+// request returns what the flags ask for; forGiven says that --for was given.
+func (f *pauseFlags) request(forGiven bool) (web.PauseRequest, error) {
 	switch {
-	case f.length != 0 && f.until != "":
+	case forGiven && f.until != "":
 		return web.PauseRequest{}, usagef("--for and --until: give one of them")
 	case f.until != "":
 		t, err := parseUntil(f.until, time.Local)
 		return web.PauseRequest{Until: t.Format(time.RFC3339)}, err
-	case f.length == 0:
+	case !forGiven:
 		return web.PauseRequest{}, usagef("found neither --for nor --until, expected one of them, such as --for 2h")
 	case f.length < machine.MinPause || f.length > machine.MaxPause:
-		return web.PauseRequest{}, usagef("--for: found %v, expected %v to %v", f.length, machine.MinPause, machine.MaxPause)
+		return web.PauseRequest{}, usagef("--for: found %s, expected %s to %s", plainDuration(f.length), plainDuration(machine.MinPause), plainDuration(machine.MaxPause))
 	}
 	return web.PauseRequest{For: f.length.String()}, nil
+}
+
+// plainDuration writes 720h for 720h0m0s.
+func plainDuration(d time.Duration) string {
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
 }
 
 // parseUntil reads a time. One without a zone is of the clock at that place.
@@ -102,6 +116,9 @@ func parseUntil(s string, at *time.Location) (time.Time, error) {
 	}
 	return time.Time{}, usagef("--until: found %q, expected a time such as 2026-11-29T08:00", s)
 }
+
+// resumeOf is the command that ends the pause of a machine.
+func resumeOf(name string) string { return "nightporter resume " + shell.Quote(printable(name)) }
 
 // newResumeCommand returns the command "resume".
 func newResumeCommand() *cobra.Command {

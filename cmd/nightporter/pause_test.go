@@ -68,7 +68,7 @@ func TestPause(t *testing.T) {
 			h.neighborOf(client, nas6, h.lan.Porter().MAC())
 
 			n := h.d.Log.Len()
-			if code, out := h.asked("pause", "nas", "--for", "1h"); code != 0 || !contains(out, "nas is paused until", "nightporter resume") {
+			if code, out := h.asked("pause", "nas", "--for", "1h"); code != 0 || !contains(out, "nas is paused until", ", or until `nightporter resume nas`\n") {
 				t.Fatalf("exit code %d, %s", code, out)
 			}
 			h.moved(n, "nas", "asleep", "awake", machine.WhyPaused)
@@ -88,7 +88,7 @@ func TestPause(t *testing.T) {
 			if code, out := h.asked("wake", "nas"); code != 1 || !strings.HasPrefix(out, "nightporter: nas was not woken: it is paused until ") {
 				t.Errorf("wake: exit code %d, %s", code, out)
 			}
-			if code, out := h.asked("test", "nas"); code != 1 || !contains(out, "nas is paused until", "nightporter resume") {
+			if code, out := h.asked("test", "nas"); code != 1 || !contains(out, "nas is paused until", ": end that with `nightporter resume nas`\n") {
 				t.Errorf("test: exit code %d, %s", code, out)
 			}
 			if happened(nas, lab.MagicPacket) {

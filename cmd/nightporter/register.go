@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"strings"
 	"time"
@@ -65,8 +64,13 @@ func newRegisterCommand() *cobra.Command {
 		Short:   "Register this machine with a porter, just before it sleeps",
 		Long:    registerHelp,
 		Example: registerExample,
-		Args:    noArgs,
-		RunE:    func(cmd *cobra.Command, _ []string) error { return f.run(cmd) },
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usagef("found %q, expected no argument: --to HOST names the porter", args[0])
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd) },
 	}
 	fs := cmd.Flags()
 	fs.StringVar(&f.to, "to", "", "the porter's `HOST[:PORT]` (default port "+defaultRegistrationPort+")")
@@ -116,34 +120,6 @@ func (f *registerFlags) run(cmd *cobra.Command) error {
 	return f.send(ctx, cmd, addr, w)
 }
 
-// notFound says what to do if err means that the porter's name has no address, and is err
-// otherwise.
-func notFound(addr string, err error) error {
-	var dns *net.DNSError
-	if !errors.As(err, &dns) {
-		return err
-	}
-	host, _, splitErr := net.SplitHostPort(addr)
-	if splitErr != nil {
-		host = addr
-	}
-	return fmt.Errorf("cannot find the porter: no address for %q: give its IP address, such as --to 192.168.1.2", host)
-}
-
-// porterAddress completes HOST, HOST:PORT, [IPV6]:PORT or a bare IPv6 address.
-func porterAddress(to string) (string, error) {
-	if to == "" {
-		return "", usagef("--to is missing: expected the porter's HOST or HOST:PORT")
-	}
-	if host, port, err := net.SplitHostPort(to); err == nil {
-		if host == "" || port == "" {
-			return "", usagef("--to: found %q: expected HOST or HOST:PORT", to)
-		}
-		return to, nil
-	}
-	return net.JoinHostPort(strings.Trim(to, "[]"), defaultRegistrationPort), nil
-}
-
 // wire builds the registration; changed tells which flags were given.
 func (f *registerFlags) wire(ctx context.Context, addr string, changed func(string) bool) (registration.Wire, error) {
 	w := registration.Wire{MAC: f.mac, WakeMAC: f.wakeMAC, Name: f.name, Password: f.password, WakeFrom: f.wakeFrom, Watch: f.watch}
@@ -178,9 +154,9 @@ func (f *registerFlags) describeSelf(ctx context.Context, addr string, w *regist
 	}
 	self, err := registration.Detect(ctx, addr)
 	if errors.Is(err, registration.ErrThisHost) {
-		return f.wrong("to", fmt.Sprintf("found %q, which is this host itself: expected the porter, such as 192.168.1.2. Run this on the machine that sleeps, not on the porter", f.to))
+		return f.wrong("to", fmt.Sprintf("found %q, which is this host itself: expected the porter as another host. Run this on the machine that sleeps, not on the porter", f.to))
 	}
-	if lost := notFound(addr, err); lost != err {
+	if lost := unreached(addr, err); lost != err {
 		return lost
 	}
 	if err != nil {

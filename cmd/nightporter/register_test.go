@@ -3,11 +3,13 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -110,6 +112,27 @@ func TestRegisterCheck(t *testing.T) {
 	}
 }
 
+// Whatever is at the port of the page, the error says which port was meant.
+func TestRegisterAtThePage(t *testing.T) {
+	const addr, want = "192.168.1.2:9717", "9717 is the port of the page and the commands: machines register at another, 13717 if --to names none"
+	for _, err := range []error{
+		context.DeadlineExceeded, &registration.Rejection{Answer: "HTTP/1.1 400 Bad Request"},
+		&net.OpError{Op: "dial", Err: syscall.ECONNREFUSED},
+	} {
+		if got := unreached(addr, err); !strings.HasSuffix(got.Error(), ": "+want) || !errors.Is(got, err) {
+			t.Errorf("%v: %v", err, got)
+		}
+		if got := unreached("192.168.1.2:13717", err); strings.Contains(got.Error(), "9717") {
+			t.Errorf("%v: %v at another port", err, got)
+		}
+	}
+	for _, err := range []error{nil, &registration.Rejection{Answer: "not you"}} {
+		if got := unreached(addr, err); got != err {
+			t.Errorf("%v: %v", err, got)
+		}
+	}
+}
+
 func TestRegisterToBeWatched(t *testing.T) {
 	addr, asked := porterFor(t, nil)
 	if _, err := register(t, "--to", addr, "--mac", "d8:cb:8a:39:be:a1", "--known", "--watch"); err != nil {
@@ -139,14 +162,14 @@ func TestRegisterErrors(t *testing.T) {
 		want string
 	}{
 		{"refused", machine, "register with " + addr + ": the porter refused: not you"},
-		{"nobody there", append(machine, "--to", "127.0.0.1:1", "--retries", "0"), "register with 127.0.0.1:1: dial tcp 127.0.0.1:1: connect: connection refused"},
+		{"nobody there", append(machine, "--to", "127.0.0.1:1", "--retries", "0"), "register with 127.0.0.1:1: no porter answers there (connection refused): is it running there, and its port open in the firewall?"},
 		{"no porter", []string{"--port", "22"}, "--to is missing: expected the porter's HOST or HOST:PORT"},
 		{"no port", []string{"--to", addr}, "nothing would wake this machine: expected --port (such as --port 22/tcp), --monitor or --known"},
 		{"bad port", append(machine, "--monitor", "192.168.1.6=70000"), `--monitor: found 70000: expected 1 to 65535, "22/tcp", "51820/udp", "icmp", or a name of /etc/services such as "ssh"`},
-		{"nothing to find out", []string{"--to", addr, "--port", "22"}, `--to: found "` + addr + `", which is this host itself: expected the porter, such as 192.168.1.2. Run this on the machine that sleeps, not on the porter`},
+		{"nothing to find out", []string{"--to", addr, "--port", "22"}, `--to: found "` + addr + `", which is this host itself: expected the porter as another host. Run this on the machine that sleeps, not on the porter`},
 		{"no watts", append(machine, "--idle-watts", "-1"), `--idle-watts: found -1: expected a number of watts from 0 to 100000`},
 		{"two ways at once", append(machine, "--port", "22"), "--monitor and --port: give one of them"},
-		{"an argument", append(machine, "tower"), `found "tower", expected no argument`},
+		{"an argument", append(machine, "tower"), `found "tower", expected no argument: --to HOST names the porter`},
 		{"two tokens", append(machine, "--token", "a", "--token-file", "b"), "--token and --token-file: give one of them"},
 		{"no such porter", []string{"--to", "bad host", "--port", "22"}, `cannot find the porter: no address for "bad host": give its IP address, such as --to 192.168.1.2`},
 		{"no such porter for a machine", append(machine, "--to", "bad host", "--retries", "0"),
@@ -180,7 +203,7 @@ func TestPorterAddress(t *testing.T) {
 			t.Errorf("%q: got %q, %v, want %q", to, got, err, want)
 		}
 	}
-	for _, to := range []string{"", ":13717", "pi:"} {
+	for _, to := range []string{"", ":13717", "pi:", "pi:99999", "pi:-1", "http://192.168.1.2", "http://pi:13717/", "pi/24"} {
 		if got, err := porterAddress(to); err == nil {
 			t.Errorf("%q: got %q, want an error", to, got)
 		}

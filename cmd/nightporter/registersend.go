@@ -53,7 +53,7 @@ func (f *registerFlags) exchange(ctx context.Context, addr string, w registratio
 		answer, err = "OK.", registration.SendRetry(ctx, addr, w, f.retries)
 	}
 	if err != nil {
-		return "", fmt.Errorf("%s %s: %w", what, addr, notFound(addr, err))
+		return "", fmt.Errorf("%s %s: %w", what, addr, unreached(addr, err))
 	}
 	return answer, nil
 }

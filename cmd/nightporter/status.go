@@ -161,7 +161,7 @@ func (f *statusFlags) one(cmd *cobra.Command, client *web.Client, name string) e
 	}
 	row("state", f.state(&m))
 	if m.PausedUntil != "" {
-		row("paused until", moment(m.PausedUntil)+": nothing is claimed or woken; `nightporter resume` ends that")
+		row("paused until", moment(m.PausedUntil)+": nothing is claimed or woken; `"+resumeOf(m.Name)+"` ends that")
 	}
 	row("since", momentAgo(m.Since, time.Now()))
 	if m.Arrival != nil {
@@ -254,6 +254,9 @@ func wakeStory(w *web.LastWake) string {
 		return "never"
 	}
 	words := momentAgo(w.At, time.Now())
+	if w.Test {
+		words += ", a test"
+	}
 	if who := web.Wanted(w.Source, w.Service, w.By); who != "" {
 		words += ", for " + printable(who)
 	}

@@ -15,8 +15,10 @@ func warnConfig(w io.Writer, c web.ConfigState) {
 	if c.Healthy || c.Reason == "" { // an older porter says nothing of it
 		return
 	}
-	fmt.Fprintf(w, "configuration not reloaded: %s; the porter goes on with the configuration from %s\n",
-		printable(c.Reason), c.Loaded.Local().Format(time.DateTime))
+	fmt.Fprintf(w, "configuration not reloaded; the porter goes on with the configuration from %s:\n", c.Loaded.Local().Format(time.DateTime))
+	for line := range strings.SplitSeq(c.Reason, "; ") { // one for each error
+		fmt.Fprintln(w, "  "+printable(line))
+	}
 }
 
 // countedSince says since when SLEPT and SAVED count, or nothing where that is not known of

@@ -1,10 +1,24 @@
 package main
 
 import (
+	"strings"
 	"testing"
+	"time"
 
 	"nightporter/internal/web"
 )
+
+// TestConfigFaults: each error of a configuration has a line.
+func TestConfigFaults(t *testing.T) {
+	var out strings.Builder
+	at := time.Date(2026, 1, 2, 12, 0, 0, 0, time.Local)
+	warnConfig(&out, web.ConfigState{Reason: "wake.attempts: found 0; machines[0].mac: found \"x\"; and 2 more", Loaded: at})
+	const want = "configuration not reloaded; the porter goes on with the configuration from 2026-01-02 12:00:00:\n" +
+		"  wake.attempts: found 0\n  machines[0].mac: found \"x\"\n  and 2 more\n"
+	if out.String() != want {
+		t.Errorf("got\n%swant\n%s", out.String(), want)
+	}
+}
 
 // TestCountedSince: what the list says of its sums.
 func TestCountedSince(t *testing.T) {

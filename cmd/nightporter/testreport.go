@@ -62,7 +62,7 @@ func (r report) known(m *web.Machine) error {
 	name := printable(m.Name)
 	switch {
 	case m.PausedUntil != "":
-		return r.fail("%s is paused until %s: nightporter resume", name, moment(m.PausedUntil))
+		return r.fail("%s is paused until %s: end that with `%s`", name, moment(m.PausedUntil), resumeOf(m.Name))
 	case m.Agentless:
 		r.ok("%s is known by the configuration: it need not register", name)
 	case m.RegisteredAt == "":

@@ -25,6 +25,12 @@ func (h *house) wantUncounted() {
 	if w := h.machineNow().LastWake; w == nil || !w.Test {
 		h.Errorf("the last wake is %+v", w)
 	}
+	if _, out := h.asked("status", "nas"); !contains(out, "), a test, for 10.77.0.10: ") || contains(out, "clients, 7 days") {
+		h.Errorf("status says\n%s", out)
+	}
+	if _, out := h.asked("why", "nas"); !contains(out, ", a test, for 10.77.0.10:") {
+		h.Errorf("why says\n%s", out)
+	}
 }
 
 // TestOfAMachineThatWakes: the output has each step, with what was measured.

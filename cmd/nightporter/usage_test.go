@@ -28,10 +28,19 @@ func TestUsageErrors(t *testing.T) {
 		{"status --json=x", `nightporter status: --json: found "x", expected true or false`},
 		{"register", "nightporter register: --to is missing: expected the porter's HOST or HOST:PORT"},
 		{"register --to pi --port 22 --known", "nightporter register: --port and --known: give one of them"},
-		{"register --to localhost --port 22", `nightporter register: --to: found "localhost", which is this host itself: expected the porter, such as 192.168.1.2. ` +
+		{"register --to localhost --port 22", `nightporter register: --to: found "localhost", which is this host itself: expected the porter as another host. ` +
 			"Run this on the machine that sleeps, not on the porter"},
 		{"register --to 127.0.0.1:1 --mac d8:cb:8a:39:be:a1 --monitor 192.0.2.7=foo", `nightporter register: --monitor: found "foo": expected 1 to 65535, ` +
 			`"22/tcp", "51820/udp", "icmp", or a name of /etc/services such as "ssh"`},
+		{"register --to http://pi --port 22", `nightporter register: --to: found "http://pi": expected HOST or HOST:PORT, such as 192.168.1.2, and no URL`},
+		{"register 192.168.1.2 --port 22", `nightporter register: found "192.168.1.2", expected no argument: --to HOST names the porter`},
+		{"pause nas", "nightporter pause: found neither --for nor --until, expected one of them, such as --for 2h"},
+		{"pause nas --for 0", "nightporter pause: --for: found 0s, expected 1s to 720h"},
+		{"pause nas --for 1000h", "nightporter pause: --for: found 1000h, expected 1s to 720h"},
+		{"pause nas --for 0s --until 2026-11-29T08:00", "nightporter pause: --for and --until: give one of them"},
+		{"status --from pi:99999", `nightporter status: --from: found "pi:99999", expected a port of 1 to 65535`},
+		{"status --from pi:0", `nightporter status: --from: found "pi:0", expected a port of 1 to 65535`},
+		{"completion foo", `nightporter completion: found "foo", expected a shell: bash, fish, powershell, zsh`},
 		{"serve now", `nightporter serve: found "now", expected no argument`},
 		{"check now", `nightporter check: found "now", expected no argument`},
 		{"demo now", `nightporter demo: found "now", expected no argument`},
@@ -71,6 +80,16 @@ func TestHelp(t *testing.T) {
 				t.Errorf("the help of %s lacks %q", cmd.Name(), word)
 			}
 		}
+	}
+}
+
+// The help of completion names the shells, and each has its script.
+func TestCompletionHelp(t *testing.T) {
+	if code, out, errs := program(t, "completion"); code != 0 || errs != "" || !contains(out, "bash", "fish", "zsh") {
+		t.Errorf("exit code %d, %q, %q", code, out, errs)
+	}
+	if code, out, errs := program(t, "completion", "bash"); code != 0 || errs != "" || !contains(out, "__start_nightporter") {
+		t.Errorf("exit code %d, %d bytes, %q", code, len(out), errs)
 	}
 }
 

@@ -48,6 +48,12 @@ func (o *Origins) AddressesOf(i int, spec machine.Spec) []Setting {
 	return settings
 }
 
+// MACOf says where the MAC address of the i-th machine stands.
+func (o *Origins) MACOf(i int) Setting {
+	p := o.stack.place("machines").entry(i).member("mac")
+	return Setting{p.path, p.where()}
+}
+
 // Examine is Load, and tells where the values come from.
 func Examine(path string, explicit bool, environ []string, flags *pflag.FlagSet) (*Config, *Origins, error) {
 	s := stack{table: newTable(), report: newReport(), merged: koanf.New(".")}

@@ -115,7 +115,11 @@ func porterText(e rig.Entry) string {
 		return "replay: the client's own SYN, which has waited since the knock"
 	}
 	if e.Level == "WARN" || e.Level == "ERROR" {
-		return e.Level + ": " + e.Message + " " + e.Field("err")
+		text := e.Level + ": " + e.Message
+		if err := e.Field("err"); err != "" {
+			text += ": " + err
+		}
+		return text
 	}
 	return ""
 }

@@ -154,14 +154,16 @@ func (e *Event) bound() {
 
 func bounded(s string) string { return shortened(s, maxText) }
 
-// shortened returns the first of s in UTF-8, so many bytes at most.
+// shortened returns the first of s in UTF-8, so many bytes at most. Where some is left out
+// an ellipsis says so.
 func shortened(s string, most int) string {
+	const ellipsis = "…"
 	if len(s) > most {
-		cut := most
-		for cut > most-utf8.UTFMax && !utf8.RuneStart(s[cut]) {
+		cut := most - len(ellipsis)
+		for least := cut - utf8.UTFMax; cut > least && !utf8.RuneStart(s[cut]); {
 			cut--
 		}
-		s = strings.Clone(s[:cut]) // or the rest would be kept as well
+		s = s[:cut] + ellipsis // a copy, or the rest would be kept as well
 	}
 	return strings.ToValidUTF8(s, "\uFFFD")
 }

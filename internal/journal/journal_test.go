@@ -152,7 +152,7 @@ func TestTextBounded(t *testing.T) {
 	j.Append(Record{Event: Event{Kind: Refused, Machine: long, Service: "x" + long, Trigger: long, By: long, Reason: "\xff" + long}})
 	e := j.Events(0, "", 0)[0]
 	for _, s := range []string{e.Machine, e.Service, e.Trigger, e.By, e.Reason} {
-		if len(s) > maxText+3 || len(s) < maxText-3 || !utf8.ValidString(s) {
+		if len(s) > maxText+3 || len(s) < maxText-3 || !utf8.ValidString(s) || !strings.HasSuffix(s, "…") {
 			t.Errorf("%d bytes, valid: %v; want about %d", len(s), utf8.ValidString(s), maxText)
 		}
 	}

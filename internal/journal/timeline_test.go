@@ -84,6 +84,8 @@ func TestWakesOfALife(t *testing.T) {
 	wake(machine.LastWake{At: second, Trigger: machine.ByAPI, By: "[fd77::9%eth0]:4711", Outcome: machine.UnderWay})
 	wake(wokenBy(first, "10.77.0.9", machine.GivenUp)) // late
 	r.at += time.Hour
+	wake(machine.LastWake{At: night.Add(r.at), Trigger: machine.ByAPI, By: "10.77.0.9:1", Outcome: machine.Served, Test: true})
+	r.at += time.Hour
 	third := night.Add(r.at)
 	wake(machine.LastWake{At: third, Trigger: machine.BySchedule, By: "the schedule", Outcome: machine.GivenUp})
 	service := "10.77.0.20:22/tcp"

@@ -127,7 +127,7 @@ func TestPageFollows(t *testing.T) {
 	b.Until(`document.querySelectorAll(".events li").length === 19`)
 	b.Until(`document.querySelector(".events").scrollTop === 0`)
 	var same bool
-	b.Eval(`kept === document.activeElement && kept.isConnected && kept.innerText.startsWith("Waking")`, &same)
+	b.Eval(`kept === document.activeElement && kept.isConnected && kept.innerText.startsWith("Arriving")`, &same)
 	if !same {
 		t.Error("the focus is not kept")
 	}

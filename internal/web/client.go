@@ -3,6 +3,7 @@ package web
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -13,6 +14,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -95,6 +97,9 @@ func parseBase(from string) (*url.URL, error) {
 	}
 	if err != nil || u.Hostname() == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return nil, fmt.Errorf("found %q, expected a URL such as http://porter:%s", from, DefaultPort)
+	}
+	if _, err := strconv.ParseUint(cmp.Or(u.Port(), DefaultPort), 10, 16); err != nil || u.Port() == "0" {
+		return nil, fmt.Errorf("found %q, expected a port of 1 to 65535", from)
 	}
 	u.RawQuery, u.Fragment = "", ""
 	if _, err := url.Parse(u.String()); err != nil { // a zone that no URL can have

@@ -107,9 +107,11 @@ func TestServices(t *testing.T) {
 	m := nas()
 	m.Monitor[1].Ports = []machine.Port{
 		{Protocol: machine.TCP, Number: 443}, {Protocol: machine.UDP, Number: 443}, {Protocol: machine.TCP, Number: 4711}, {Protocol: machine.UDP, Number: 80},
+		{Protocol: machine.TCP, Number: 4712}, {Protocol: machine.UDP, Number: 4712},
 	}
 	html, err := web.RowHTML(newServer(t, options(new(house))), &m, web.Told{}, midnight)
-	const want = `<a class="service" href="https://[2001:db8::5]:443/" rel="noreferrer">https 443</a> <span class="service">port 4711</span> <span class="service">http 80/udp</span>`
+	const want = `<a class="service" href="https://[2001:db8::5]:443/" rel="noreferrer">https 443</a> <span class="service">port 4711</span> <span class="service">http 80/udp</span> ` +
+		`<span class="service">port 4712 tcp and udp</span>`
 	if err != nil || !strings.Contains(html, want) || strings.Contains(html, "443/udp") {
 		t.Errorf("the row lacks %s, or has a service twice: %v\n%s", want, err, html)
 	}

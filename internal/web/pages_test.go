@@ -46,7 +46,7 @@ func TestPage(t *testing.T) {
 	for _, want := range []string{
 		`<html lang="en" data-version="1.2.3">`, `<title>nightporter</title>`, `<main data-last="0">`, "nightporter 1.2.3",
 		`href="metrics"`, `href="api/v1/machines"`, `href="-/healthy"`, `href="-/ready"`,
-		`<bdi title="nas">nas</bdi><small class="stuck" title="2001:db8::5 waits: the network is out">2001:db8::5 waits: the network is out</small>`,
+		`<bdi title="nas">nas</bdi><small class="stuck" title="2001:db8::5 waits: the network is out">2001:db8::5 waits</small>`,
 		`since <time datetime="2026-01-02T00:00:00Z"`, `>ready in 15.0 s<`, `192.0.2.9 for ssh 22`,
 		`<span class="service">ssh 22</span> <span class="service">wireguard 51820/udp</span> <span class="service">ping</span>`,
 		`guest 52:54:00:00:00:05</small></span> <small>no port wakes it</small>`,
@@ -82,10 +82,10 @@ func TestPageTellsOfAddresses(t *testing.T) {
 		{"well", []machine.AddressStatus{at(1, machine.Own, ""), at(2, machine.Returned, "")}, `<small>192.0.2.1 <i>+1</i></small></span>`},
 		{"claimed while the network is out", []machine.AddressStatus{at(1, machine.Claimed, "the interface is unavailable")}, `<small>192.0.2.1</small></span>`},
 		{"conceded", []machine.AddressStatus{at(1, machine.Claimed, ""), at(2, machine.Conceded, "another host uses it")},
-			`>192.0.2.2 is left alone: another host uses it</small></span>`},
-		{"all wait", []machine.AddressStatus{at(1, machine.Waiting, "a"), at(2, machine.Waiting, "b")}, `>192.0.2.1 waits: a</small></span>`},
+			`<small class="stuck" title="192.0.2.2 is left alone: another host uses it">192.0.2.2 is left alone</small></span>`},
+		{"all wait", []machine.AddressStatus{at(1, machine.Waiting, "a"), at(2, machine.Waiting, "b")}, ` title="192.0.2.1 waits: a">192.0.2.1 waits</small></span>`},
 		{"in its details", []machine.AddressStatus{at(1, machine.Waiting, "a"), at(2, machine.Waiting, "b")}, `<small class="stuck">waits: b</small></p>`},
-		{"hostile", []machine.AddressStatus{at(1, machine.Waiting, "<b>")}, `>192.0.2.1 waits: &lt;b&gt;</small></span>`},
+		{"hostile", []machine.AddressStatus{at(1, machine.Waiting, "<b>")}, ` title="192.0.2.1 waits: &lt;b&gt;">192.0.2.1 waits</small></span>`},
 	} {
 		s := nas()
 		s.Addresses = tt.all

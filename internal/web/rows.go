@@ -11,26 +11,27 @@ import (
 
 // row is a machine on the page.
 type row struct {
-	Name    string
-	Addr    string
-	More    int    // further addresses
-	Stuck   string // an address that cannot be claimed, and why; stands in place of Addr
-	State   machine.State
-	Icon    string // id of a symbol of the page
-	Failed  bool   // its last wake failed, and it has not been up since
-	Since   moment
-	For     string
-	Wake    *wakeCell // nil: never woken
-	Week    weekCell
-	Saved   string
-	Money   string // empty without a price
-	URL     string
-	Board   string // its dashboard in Grafana; empty: none
-	Do      string // on the button
-	Busy    bool   // the button has nothing to do
-	Search  string // what the search box looks through
-	Group   string
-	Details details
+	Name     string
+	Addr     string
+	More     int    // further addresses
+	Stuck    string // an address that cannot be claimed, and why
+	Standing string // the same without why; stands in place of Addr
+	State    machine.State
+	Icon     string // id of a symbol of the page
+	Failed   bool   // its last wake failed, and it has not been up since
+	Since    moment
+	For      string
+	Wake     *wakeCell // nil: never woken
+	Week     weekCell
+	Saved    string
+	Money    string // empty without a price
+	URL      string
+	Board    string // its dashboard in Grafana; empty: none
+	Do       string // on the button
+	Busy     bool   // the button has nothing to do
+	Search   string // what the search box looks through
+	Group    string
+	Details  details
 
 	slept time.Duration
 }
@@ -89,8 +90,11 @@ func rowOf(s *machine.Status, t told, look *Look, up, now time.Time) row {
 	if r.Failed {
 		r.Icon = "trouble"
 	}
-	if s.State == machine.Waking || s.State == machine.Arriving {
+	switch s.State {
+	case machine.Waking:
 		r.Do, r.Busy = "Waking", true
+	case machine.Arriving:
+		r.Do, r.Busy = "Arriving", true
 	}
 	if a := arrivalOf(&s.Arrival); a != nil && s.LastWake.Outcome == machine.UnderWay {
 		r.Wake.Outcome = NotReady(a.NotReady) + " yet"
@@ -126,6 +130,7 @@ func (r *row) setAddresses(all []machine.AddressStatus) {
 	for i := range all {
 		if why := stuck(&all[i]); why != "" && r.Stuck == "" {
 			r.Stuck = all[i].IP.String() + " " + why
+			r.Standing, _, _ = strings.Cut(r.Stuck, ": ")
 		}
 	}
 	if len(all) > 0 {
@@ -188,6 +193,8 @@ func whyWoken(w *machine.LastWake) string {
 		return "cause not recorded"
 	case w.Trigger == machine.BySchedule:
 		return "on schedule"
+	case w.Trigger == machine.ByAPI && w.Test:
+		return "a test asked for" + ifAny(" by ", hostPart(w.By))
 	case w.Trigger == machine.ByAPI:
 		return "asked for" + ifAny(" by ", hostPart(w.By))
 	}

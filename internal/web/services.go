@@ -36,16 +36,24 @@ type service struct {
 func servicesOf(a *machine.Address) []service {
 	all := make([]service, 0, len(a.Ports))
 	for _, p := range a.Ports {
-		if p.Protocol == machine.UDP && slices.Contains(a.Ports, machine.Port{Protocol: machine.TCP, Number: p.Number}) {
+		if p.Protocol == machine.UDP && has(a, machine.TCP, p.Number) {
 			continue
 		}
 		s := service{Name: serviceName(p)}
+		if p.Protocol == machine.TCP && wellKnown[p.Number] == "" && has(a, machine.UDP, p.Number) {
+			s.Name += " tcp and udp"
+		}
 		if scheme, ok := browsable[p.Number]; ok && p.Protocol == machine.TCP {
 			s.URL = scheme + "://" + netip.AddrPortFrom(a.IP, p.Number).String() + "/"
 		}
 		all = append(all, s)
 	}
 	return all
+}
+
+// has reports whether a port of an address is registered.
+func has(a *machine.Address, protocol machine.Protocol, number uint16) bool {
+	return slices.Contains(a.Ports, machine.Port{Protocol: protocol, Number: number})
 }
 
 // serviceName names a port for people.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"nightporter/internal/machine"
+	"nightporter/internal/shell"
 )
 
 // whyLine says one thing about why a machine is as it is.
@@ -56,7 +57,7 @@ func whyOf(s *machine.Status, rules machine.WakeRules, now time.Time) []whyLine 
 
 func stateLine(s *machine.Status, now time.Time) whyLine {
 	if !s.PausedUntil.IsZero() {
-		return whyLine{topicState, "paused until " + atTime(s.PausedUntil, now) + ": nothing is claimed or woken", "`nightporter resume` ends the pause"}
+		return whyLine{topicState, "paused until " + atTime(s.PausedUntil, now) + ": nothing is claimed or woken", "`nightporter resume " + shell.Quote(s.Name) + "` ends the pause"}
 	}
 	text := fmt.Sprintf("%s since %s", s.State, atTime(s.Since, now))
 	if s.Why != "" {
@@ -125,6 +126,9 @@ func lastWakeInWords(w *machine.LastWake, now time.Time) string {
 		return "never"
 	}
 	text := atTime(w.At, now)
+	if w.Test {
+		text += ", a test"
+	}
 	if w.Known() {
 		service := ""
 		if w.Service.Addr.IsValid() {

@@ -157,7 +157,7 @@ func TestWhyOfAPausedMachine(t *testing.T) {
 	s := sleeper()
 	s.State, s.PausedUntil = machine.Awake, whyNow.Add(time.Hour)
 	text := strings.Join(inShort(whyOf(&s, machine.WakeRules{}, whyNow)), "\n")
-	if !strings.Contains(text, "state: paused until 13:00: nothing is claimed or woken -> `nightporter resume`") || strings.Contains(text, "wakes: ") || strings.Contains(text, "awake: ") {
+	if !strings.Contains(text, "state: paused until 13:00: nothing is claimed or woken -> `nightporter resume nas` ends the pause") || strings.Contains(text, "wakes: ") || strings.Contains(text, "awake: ") {
 		t.Errorf("got\n%s", text)
 	}
 }
