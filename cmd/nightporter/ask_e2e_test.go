@@ -75,7 +75,7 @@ func TestWakeByCommandFails(t *testing.T) {
 	if code != 1 || !contains(out, "magic packet 2", "nas did not wake: no answer to 2 magic packets, for 10.77.0.10") {
 		t.Errorf("exit code %d, %s", code, out)
 	}
-	if code, out := h.asked("status"); code != 0 || !contains(out, "asleep, last wake failed", "1 did not wake") {
+	if code, out := h.asked("status"); code != 0 || !contains(out, "asleep, did not wake", "1 did not wake") {
 		t.Errorf("exit code %d, %s", code, out)
 	}
 	code, out = h.asked("wake", "nas", "--wait", "100ms")

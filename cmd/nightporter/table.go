@@ -55,7 +55,7 @@ var stateColors = map[string]string{
 }
 
 // wakeFailed is said behind the state of a machine whose last wake failed.
-const wakeFailed = ", last wake failed"
+const wakeFailed = ", did not wake"
 
 // painted returns text in the colour of a state, if it has one. A failed wake is red.
 func painted(state, text string) string {

@@ -116,10 +116,10 @@ func TestStatusOfAFailedWake(t *testing.T) {
 	h.machines[1].LastWake.Outcome = machine.GivenUp
 	url := staff(t, h, web.Access{})
 	code, out, errs := program(t, "status", "--from", url)
-	if code != 0 || errs != "" || !contains(out, ": ready, 1 of 2 machines asleep, 1 did not wake\n", "nas      asleep, last wake failed  ") {
+	if code != 0 || errs != "" || !contains(out, ": ready, 1 of 2 machines asleep, 1 did not wake\n", "nas      asleep, did not wake  ") {
 		t.Errorf("exit code %d, %q, %s", code, errs, out)
 	}
-	if _, out, _ := program(t, "status", "nas", "--from", url); !contains(out, "state              asleep, last wake failed\n") {
+	if _, out, _ := program(t, "status", "nas", "--from", url); !contains(out, "state              asleep, did not wake\n") {
 		t.Errorf("of one: %s", out)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
@@ -127,7 +127,7 @@ func TestStatusOfAFailedWake(t *testing.T) {
 	lines, _, _ := watching(t, ctx, "--from", url)
 	seen := false
 	for !seen && lines.Scan() {
-		seen = strings.Contains(lines.Text(), "asleep, last wake failed")
+		seen = strings.Contains(lines.Text(), "asleep, did not wake")
 	}
 	if !seen {
 		t.Error("it is not watched")
@@ -137,7 +137,7 @@ func TestStatusOfAFailedWake(t *testing.T) {
 	}
 	m := web.Machine{State: machine.Asleep, WakeFailed: true}
 	const red = "\x1b[31m"
-	if got := (&statusFlags{color: true}).state(&m); got != red+"asleep, last wake failed"+plain {
+	if got := (&statusFlags{color: true}).state(&m); got != red+"asleep, did not wake"+plain {
 		t.Errorf("on a terminal: %q", got)
 	}
 }

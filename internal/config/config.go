@@ -128,7 +128,7 @@ type Claim struct {
 type Wake struct {
 	Attempts    int            // rounds of magic packets
 	Interval    time.Duration  // between two rounds
-	Timeout     time.Duration  // how long a wake, and the wait for a service, go on while a client tries
+	Timeout     time.Duration  // how long a wake goes on that was asked for or whose client tries, and the wait for a service while one tries
 	Keep        bool           // keep a machine whose wake failed
 	Transports  []string       // TransportEthernet, TransportUDP; not empty
 	OnExit      string         // OnExitNone or OnExitAll

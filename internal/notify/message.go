@@ -130,7 +130,11 @@ func started(e journal.Event) Message {
 	if e.Reason != "" {
 		title, why = "nightporter started, and had not ended in order", ": "+plain(e.Reason)
 	}
-	return Message{title, fmt.Sprintf("nightporter %s started%s. It knows %d machines from before.", plain(e.Version), why, e.Machines)}
+	known := fmt.Sprintf("%d machines", e.Machines)
+	if e.Machines == 1 {
+		known = "1 machine"
+	}
+	return Message{title, fmt.Sprintf("nightporter %s started%s. It knows %s from before.", plain(e.Version), why, known)}
 }
 
 func failed(e, began journal.Event) Message {
