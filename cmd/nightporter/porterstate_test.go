@@ -54,6 +54,37 @@ func TestReloadFailureIsShown(t *testing.T) {
 	}
 }
 
+// TestRestartThatIsNeededIsShown by the API, the command, the page and why, also after a
+// reload that failed, until nothing waits for one.
+func TestRestartThatIsNeededIsShown(t *testing.T) {
+	h := open(t, brisk)
+	nas := h.nas(nil)
+	h.register(nas.Host, everything(nas))
+	local := brisk + "wake: {local: true}\n"
+	h.reload(local, "these keys changed, but take effect only after a restart")
+	const command, page = "restart nightporter for wake.local, of which", "a change of wake.local takes effect only then."
+	shown := func(want bool) {
+		t.Helper()
+		if got := len(h.porterStatus().Config.Restart) == 1; got != want {
+			t.Errorf("shown by the API: %v, want %v", got, want)
+		}
+		if code, out := h.asked("status"); code != 0 || strings.Contains(out, command) != want {
+			t.Errorf("shown by the command: %s; want %v", out, want)
+		}
+		if strings.Contains(h.pageShows(), page) != want {
+			t.Errorf("shown on the page: %v", !want)
+		}
+		if _, out := h.asked("why", "nas"); strings.Contains(out, "restart nightporter: wake.local: true is set already") != want {
+			t.Errorf("shown by why: %s; want %v", out, want)
+		}
+	}
+	shown(true)
+	h.reload(local+"hold: {packets: none}\n", "configuration not reloaded, the old one stays")
+	shown(true)
+	h.reload(brisk, "configuration reloaded")
+	shown(false)
+}
+
 // TestStartIsAnEvent: each start of the porter is told, and whether the run before it
 // ended in order.
 func TestStartIsAnEvent(t *testing.T) {

@@ -12,6 +12,9 @@ import (
 
 // warnConfig says that the porter does not work by the configuration that is in its file.
 func warnConfig(w io.Writer, c web.ConfigState) {
+	if len(c.Restart) > 0 {
+		fmt.Fprintf(w, "configuration: restart nightporter for %s, of which the change takes effect only then\n", printable(strings.Join(c.Restart, ", ")))
+	}
 	if c.Healthy || c.Reason == "" { // an older porter says nothing of it
 		return
 	}

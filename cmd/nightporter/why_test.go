@@ -17,7 +17,7 @@ func TestWhyCommand(t *testing.T) {
 	url := staff(t, twoMachines(), web.Access{Token: "open sesame"}) // which is not for those who look
 	code, out, errs := program(t, "why", "nas", "--from", url)
 	want := "" +
-		"state      asleep since " + at + "; the porter answers for its addresses\n" +
+		"state      asleep since " + at + "; the porter answers for 1 of its 2 addresses\n" +
 		"last wake  " + yesterday + ", for 10.77.0.10 at 10.77.0.20:22/tcp: ready after 15.0 s\n" +
 		"wakes      22/tcp, icmp at 10.77.0.20\n" +
 		"           programs of the porter's host do not wake it\n" +

@@ -23,10 +23,11 @@ func startOf(version string, past *journal.Past) journal.Event {
 // the keys that wait for a restart.
 func (d *Daemon) showReload(err error, restart []string) {
 	e := journal.Event{Kind: journal.Reloaded, At: time.Now()}
-	state := web.ConfigState{Healthy: true, Loaded: e.At}
+	state := web.ConfigState{Healthy: true, Loaded: e.At, Restart: restart}
 	switch {
 	case err != nil:
-		state = web.ConfigState{Reason: onOneLine(err), Loaded: d.web.ConfigLoaded()}
+		state = d.web.Config() // goes on
+		state.Healthy, state.Reason = false, onOneLine(err)
 		e.Kind, e.Reason = journal.ReloadFailed, state.Reason
 	case len(restart) > 0:
 		e.Reason = "only after a restart: " + strings.Join(restart, ", ")

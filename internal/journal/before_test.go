@@ -20,7 +20,7 @@ func memoryBefore(i int) *machine.Memory {
 	m.Spec.Unwatched, m.Spec.WakeMAC, m.Spec.Secret, m.Takes = false, machine.MAC{}, machine.Secret{}, machine.Takes{}
 	m.Spec.Monitor[1].MAC = machine.MAC{}
 	m.Heard, m.Counted, m.Failures, m.Unproved, m.Others = time.Time{}, time.Time{}, 0, nil, nil
-	m.Paused, m.LastWake.Test = time.Time{}, false
+	m.Paused, m.LastWake.Test, m.NameOfEntry = time.Time{}, false, false
 	return m
 }
 

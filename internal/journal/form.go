@@ -41,6 +41,8 @@ type machineForm struct {
 	Failures   int            `json:"failed_in_a_row,omitempty"` // wakes
 	Paused     moment         `json:"paused_until,omitzero"`
 	Counted    moment         `json:"counted_since,omitzero"`
+
+	NameOfEntry bool `json:"name_of_entry,omitempty"`
 }
 
 // takesForm is what a machine is known to take.
@@ -68,7 +70,7 @@ func formOf(m *machine.Memory, now time.Time) *machineForm {
 		Monitor: addressFormsOf(m.Spec.Monitor), Agentless: m.Spec.Agentless, Unwatched: m.Spec.Unwatched,
 		IdleWatts: finite(m.Spec.IdleWatts), SleepWatts: finite(m.Spec.SleepWatts),
 		Password: hex.EncodeToString(m.Spec.Password), Secret: secretText(m.Spec.Secret),
-		Card: m.Card, Failures: m.Failures,
+		Card: m.Card, Failures: m.Failures, NameOfEntry: m.NameOfEntry,
 		Unproved: first(machine.MaxAddresses, m.Unproved), Others: first(maxOthers, m.Others),
 		State: m.State.String(), Since: moment{machine.OnClock(m.Since, now)},
 		LastWake: moment{machine.OnClock(m.LastWake.At, now)}, Registered: moment{machine.OnClock(m.Registered, now)},
@@ -109,7 +111,8 @@ func (f *machineForm) memory() (machine.Memory, error) {
 			Monitor: monitor, Agentless: f.Agentless, Unwatched: f.Unwatched,
 		},
 		Card: f.Card, Heard: f.Heard.Time, Failures: max(0, f.Failures), Paused: f.Paused.Time, Counted: f.Counted.Time,
-		Unproved: first(machine.MaxAddresses, hostAddresses(f.Unproved)), Others: first(maxOthers, hostAddresses(f.Others)),
+		NameOfEntry: f.NameOfEntry,
+		Unproved:    first(machine.MaxAddresses, hostAddresses(f.Unproved)), Others: first(maxOthers, hostAddresses(f.Others)),
 		Diary: f.Diary.diary(), Knocks: f.Knocks.knocks(),
 		Takes: machine.Takes{Boot: f.Takes.Boot.within(longestTaken), Services: f.Takes.Services.within(longestTaken)},
 		State: state, Since: f.Since.Time, LastWake: f.Wake.lastWake(f.LastWake.Time), Registered: f.Registered.Time,

@@ -93,7 +93,7 @@ func TestFormat(t *testing.T) {
 		`"boot":"12.345678s","ready":"15s","test":true},"takes":{"boot":"44s","services":"1m0s"},"registered":"2025-11-22T21:59:59.123456789Z","heard":"2025-11-22T21:59:58.123456789Z",`+
 		`"tally":{"magic_packets":1,"wakes":{"udp":5},"failures":{"schedule":6},"hand_starts":2,"conflicts":3,"settle_timeouts":4,`+
 		`"slept":"1000h0m0.000000007s","saved_joules":180000000},"diary":{"2025-11-20":"25h0m0s","2025-11-22":"7ns"},"knocks":{"22/tcp":5,"icmp":6},"card_answers":true,`+
-		`"unproved":["fd77::20"],"others":["10.77.0.77"],"failed_in_a_row":7,"paused_until":"2025-11-22T23:00:00.123456789Z","counted_since":"2025-11-19T22:00:00.123456789Z"}}
+		`"unproved":["fd77::20"],"others":["10.77.0.77"],"failed_in_a_row":7,"paused_until":"2025-11-22T23:00:00.123456789Z","counted_since":"2025-11-19T22:00:00.123456789Z","name_of_entry":true}}
 {"at":"2025-11-22T22:00:00.123456789Z","boot":"1a2b3c4d","up":"1m30s","forgotten":"02:77:00:00:00:02"}
 {"at":"2025-11-22T22:00:00.123456789Z","boot":"1a2b3c4d","up":"1m30s","end":true}
 `)

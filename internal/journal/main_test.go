@@ -46,8 +46,8 @@ func memoryOf(i int) *machine.Memory {
 			Password: []byte{1, 2, 3, 4}, WakeFrom: []netip.Prefix{netip.MustParsePrefix("10.77.0.0/16")}, Agentless: true,
 			Unwatched: true, WakeMAC: machine.MAC{0xd8, 0xcb, 0x8a, 0, byte(i >> 8), byte(i)}, Secret: machine.SecretOf(fmt.Sprint("token ", i)),
 		},
-		Paused: night.Add(time.Hour),
-		State:  machine.Asleep, Since: night, Registered: night.Add(-time.Second), Card: true,
+		Paused: night.Add(time.Hour), NameOfEntry: true,
+		State: machine.Asleep, Since: night, Registered: night.Add(-time.Second), Card: true,
 		Counted: night.Add(-72 * time.Hour), Heard: night.Add(-2 * time.Second), Failures: 7, Takes: machine.Takes{Boot: 44 * time.Second, Services: time.Minute},
 		Unproved: []netip.Addr{netip.MustParseAddr("fd77::20")}, Others: []netip.Addr{netip.MustParseAddr("10.77.0.77")},
 		LastWake: machine.LastWake{

@@ -33,6 +33,7 @@ func (i *Ignored) Wanted() string {
 type WakeRules struct {
 	From        []netip.Prefix // may wake at all; empty: every client
 	Local       bool           // programs of the porter's own host wake
+	LocalLater  bool           // Local is configured, and takes effect after a restart
 	Bound       bool           // its kernel owns claimed addresses, so that Local is impossible
 	Established bool           // data on a connection wakes
 	QuietHours  string         // as configured; empty: none

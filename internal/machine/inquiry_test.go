@@ -72,6 +72,12 @@ func TestAnInquiryEnds(t *testing.T) {
 	l.event(machine.Deafened{Until: l.now.Add(5 * s)}, wakeAsked).pass(30 * s).want(machine.Waking)
 }
 
+// TestAnInquiryOfAMachineWhoseCardMayAnswer begins without a suspicion.
+func TestAnInquiryOfAMachineWhoseCardMayAnswer(t *testing.T) {
+	l := asleep(t, func(p *machine.Policy) { unwatched(p); p.OverrideOffload = true }).event(uses(ip4)).up(time.Hour)
+	l.event(wakeAsked, machine.Ticked{}, answer(ip4)).inquiry(machine.InquiryAnswered)
+}
+
 // TestAnInquiryDoesNotForget a machine that was not heard for long.
 func TestAnInquiryDoesNotForget(t *testing.T) {
 	l := asleep(t, unwatched).event(uses(ip4)).up(time.Minute)

@@ -25,6 +25,8 @@ type Memory struct {
 	Others     []netip.Addr // addresses that it spoke from and did not register
 	Failures   int          // wakes in a row that brought no frame
 	Paused     time.Time    // until then it is left alone; zero: it is not
+
+	NameOfEntry bool // the configuration gave the machine its name; the porter fills it in
 }
 
 // Memory returns what has to be known of the machine.

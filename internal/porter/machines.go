@@ -274,6 +274,10 @@ func (l *loop) resume(mem machine.Memory, until, now time.Time) {
 	default: // the configuration alone speaks for it
 		mem.Spec = *configured
 	}
+	was := mem.Spec.Name
+	if mem.NameOfEntry && configured != nil {
+		mem.Spec.Name = configured.Name
+	}
 	had, why := mem.Spec.Name, l.machines.salvage(&mem.Spec)
 	if known != nil {
 		l.remove(known)
@@ -283,8 +287,11 @@ func (l *loop) resume(mem machine.Memory, until, now time.Time) {
 	l.log.LogAttrs(context.Background(), slog.LevelInfo, "machine resumed", slog.String("event", "resumed"), slog.Any("machine", e),
 		slog.String("was", mem.State.String()), slog.Time("since", mem.Since), slog.String("state", e.State().String()))
 	l.tell(e, e.configuration())
-	if why != "" {
+	switch {
+	case why != "":
 		l.tellName(e, had, why)
+	case had != was:
+		l.tellFollowed(e, was)
 	}
 }
 

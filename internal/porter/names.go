@@ -128,9 +128,14 @@ func (l *loop) followEntries(all []*entry) {
 		was, name := e.name(), e.configured.Name
 		l.relist(e, was, name)
 		l.tell(e, machine.Renamed{Name: name})
-		l.log.Info("machine renamed as its entry in the configuration", "event", "renamed_entry", "machine", e, "mac", e.Spec().MAC, "before", was)
-		r := journal.Record{Event: journal.Event{Kind: journal.Renamed, At: time.Now(), Machine: name, MAC: e.Spec().MAC, By: was}}
-		e.remember(&r, true)
-		l.journal.Append(r)
+		l.tellFollowed(e, was)
 	}
+}
+
+// tellFollowed tells that a machine got the new name of its entry.
+func (l *loop) tellFollowed(e *entry, was string) {
+	l.log.Info("machine renamed as its entry in the configuration", "event", "renamed_entry", "machine", e, "mac", e.Spec().MAC, "before", was)
+	r := journal.Record{Event: journal.Event{Kind: journal.Renamed, At: time.Now(), Machine: e.name(), MAC: e.Spec().MAC, By: was}}
+	e.remember(&r, true)
+	l.journal.Append(r)
 }

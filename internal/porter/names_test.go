@@ -199,3 +199,35 @@ func TestRenamedEntry(t *testing.T) {
 		}
 	})
 }
+
+// TestRenamedEntryAtARestart: the journal says whose name was that of its entry.
+func TestRenamedEntryAtARestart(t *testing.T) {
+	for _, ofEntry := range []bool{true, false} {
+		withLoop(t, nil, func(x *fixture) {
+			mem := memory(nas(), machine.Asleep)
+			mem.NameOfEntry = ofEntry
+			x.resumes([]machine.Spec{named(nas(), "tower")}, mem)
+			if !ofEntry {
+				x.wantNames("nas")
+				return
+			}
+			x.wantNames("tower")
+			if told := x.renamings(); len(told) != 1 || told[0].Event.By != "nas" || told[0].Memory == nil || !told[0].Memory.NameOfEntry {
+				t.Errorf("told %+v", told)
+			}
+			x.pass(time.Second)
+			x.want(x.machine(nas()), machine.Asleep, nas4, nas6)
+		})
+	}
+	withLoop(t, nil, func(x *fixture) {
+		x.configured(nas(), named(tv(), "screen"))
+		x.asleep(nas())
+		if !x.events.last().Memory.NameOfEntry {
+			t.Error("the journal does not know that the name is that of the entry")
+		}
+		x.asleep(tv())
+		if x.events.last().Memory.NameOfEntry {
+			t.Error("the journal takes the machine's own name for that of the entry")
+		}
+	})
+}

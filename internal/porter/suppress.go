@@ -29,6 +29,7 @@ func (l *loop) shownRules(now time.Time) machine.WakeRules {
 	return machine.WakeRules{
 		From: c.From, Established: c.Established,
 		Local: l.started.Wake.Local, Bound: l.kernel.bind, // as of the start
+		LocalLater: c.Local && !l.started.Wake.Local && l.conf.Claim.Mode != config.ModeBind,
 		QuietHours: c.QuietHours.String(), Quiet: c.QuietHours.Contain(now),
 		MinKnocks: c.MinKnocks, KnockWindow: c.KnockWindow, Cooldown: c.Cooldown,
 	}

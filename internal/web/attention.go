@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"nightporter/internal/journal"
@@ -62,6 +63,10 @@ func (p *page) ownNotices(now time.Time) []notice {
 	}
 	if s := p.house.Storage(); !s.Healthy && s.Reason != "" {
 		found = append(found, notice{Key: "journal:" + s.Reason, Lead: "Not stored:", Text: s.Reason})
+	}
+	if c := p.config(); len(c.Restart) > 0 {
+		keys := strings.Join(c.Restart, ", ")
+		found = append(found, notice{Key: "restart:" + keys, Lead: "Restart needed:", Text: "a change of " + keys + " takes effect only then."})
 	}
 	if c := p.config(); !c.Healthy {
 		found = append(found, notice{

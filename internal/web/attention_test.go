@@ -169,9 +169,13 @@ func TestAttentionIsDismissedOnce(t *testing.T) {
 	failed := func(loaded time.Time, reason string) string {
 		return key(func(_ *house, s *web.Server) { s.SetConfig(web.ConfigState{Loaded: loaded, Reason: reason}) })
 	}
+	restart := func(keys ...string) string {
+		return key(func(_ *house, s *web.Server) { s.SetConfig(web.ConfigState{Healthy: true, Restart: keys}) })
+	}
 	for _, pair := range [][2]string{
 		{failed(midnight, "a"), failed(midnight, "b")},
 		{failed(midnight, "a"), failed(midnight.Add(time.Hour), "a")},
+		{restart("wake.local"), restart("wake.local", "user")},
 		{
 			key(func(h *house, _ *web.Server) { h.ready = errors.New("eth0 is down") }),
 			key(func(h *house, _ *web.Server) { h.ready = errors.New("eth1 is down") }),

@@ -78,6 +78,9 @@ func settingFor(s *machine.Status, rules *machine.WakeRules, i *machine.Ignored)
 	case machine.AfterFailures:
 		return checkPower + "; a wake that you ask for is tried at once"
 	case machine.FromThisHost:
+		if rules.LocalLater {
+			return "restart nightporter: wake.local: true is set already"
+		}
 		if rules.Bound {
 			return "set claim.mode: responder and wake.local: true, and restart nightporter"
 		}

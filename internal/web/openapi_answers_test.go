@@ -94,6 +94,9 @@ func questions() []question {
 		{route: history, status: 500, headers: []string{"Accept", "text/event-stream"}}, // over what cannot be flushed
 		{route: history, status: 503, headers: []string{"Accept", "text/event-stream"}, before: (*web.Server).FillStreams},
 		{route: "GET /api/v1/status", status: 200},
+		{route: "GET /api/v1/status", status: 200, before: func(s *web.Server) {
+			s.SetConfig(web.ConfigState{Healthy: true, Loaded: midnight, Restart: []string{"wake.local"}})
+		}},
 		{route: "GET /api/v1/status", status: 200, change: func(_ *web.Options, h *house) {
 			h.ready, h.storage, h.guard = errors.New("starting"), journal.Health{Reason: "full"}, guard.Status{Mode: "off", Reason: "off"}
 		}},

@@ -169,8 +169,8 @@ func (s *Server) SetLook(l Look) { s.look.Store(&l) }
 // SetConfig changes what is told of the configuration. New takes it for loaded.
 func (s *Server) SetConfig(c ConfigState) { s.config.Store(&c) }
 
-// ConfigLoaded returns when the configuration in effect was loaded.
-func (s *Server) ConfigLoaded() time.Time { return s.config.Load().Loaded }
+// Config returns what was shown of the configuration last.
+func (s *Server) Config() ConfigState { return *s.config.Load() }
 
 // Handler returns the pages without TLS and passwords, which belong to the
 // listeners.

@@ -178,6 +178,7 @@ func TestSettingFor(t *testing.T) {
 		{machine.WhileCooling, ssh, nil, "set wake.cooldown: 0s"},
 		{machine.AfterFailures, ssh, nil, check},
 		{machine.FromThisHost, machine.Service{Addr: whyNAS}, nil, "set wake.local: true, and restart nightporter"},
+		{machine.FromThisHost, ssh, func(_ *machine.Status, r *machine.WakeRules) { r.LocalLater = true }, "restart nightporter: wake.local: true is set already"},
 		{machine.FromThisHost, ssh, func(_ *machine.Status, r *machine.WakeRules) { r.Bound = true }, "set claim.mode: responder and wake.local: true, and restart nightporter"},
 		{machine.PortNotRegistered, machine.Service{Addr: whyNAS, Port: whySMB}, nil, "add 445/tcp to the machine's ports"},
 		{machine.PingNotRegistered, machine.Service{Addr: whyNAS, Port: machine.Port{Protocol: machine.ICMP}}, nil, "add icmp to the machine's ports"},
