@@ -73,16 +73,20 @@ func TestPageTellsLastWakes(t *testing.T) {
 func TestPageTellsWhatAnArrivingMachineIsWaitedFor(t *testing.T) {
 	s := named("pc")
 	s.State = machine.Arriving
-	s.Arrival = machine.Arrival{Since: time.Now(), Until: time.Now().Add(time.Minute), NotReady: []machine.Service{
+	s.Arrival = machine.Arrival{Since: midnight.Add(-3 * time.Second), Until: time.Now().Add(time.Minute), NotReady: []machine.Service{
 		{Addr: netip.MustParseAddr("2001:db8::5"), Port: machine.Port{Protocol: machine.TCP, Number: 22}},
 	}}
 	const waits = "its service ssh (22/tcp) is not ready yet"
 	for outcome, want := range map[machine.Outcome]string{machine.UnderWay: `">` + waits + "<", machine.Served: ">ready in 5.0 s<"} {
 		s.LastWake = machine.LastWake{At: midnight, Trigger: machine.ByAPI, By: "192.0.2.9:5000", Outcome: outcome, Ready: 5 * time.Second}
 		page := ask(t, &house{machines: []machine.Status{s}}, "GET", "/").Body.String()
-		if !contains(page, want, "it has answered for ", "; "+waits+"; the porter waits until ") {
+		if !contains(page, want, "it has answered for 3 s; "+waits+"; the porter waits until ") {
 			t.Errorf("the page lacks %q:\n%s", want, page[strings.Index(page, "<summary"):strings.Index(page, "</summary")])
 		}
+	}
+	s.Arrival.Since = midnight
+	if page := ask(t, &house{machines: []machine.Status{s}}, "GET", "/").Body.String(); !contains(page, "it answers; "+waits) {
+		t.Error("one that has just come up is told otherwise")
 	}
 }
 
