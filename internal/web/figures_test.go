@@ -73,7 +73,7 @@ func TestPageTellsLastWakes(t *testing.T) {
 func TestPageTellsWhatAnArrivingMachineIsWaitedFor(t *testing.T) {
 	s := named("pc")
 	s.State = machine.Arriving
-	s.Arrival = machine.Arrival{Since: midnight.Add(-3 * time.Second), Until: time.Now().Add(time.Minute), NotReady: []machine.Service{
+	s.Arrival = machine.Arrival{Since: midnight.Add(7 * time.Second), Until: time.Now().Add(time.Minute), NotReady: []machine.Service{
 		{Addr: netip.MustParseAddr("2001:db8::5"), Port: machine.Port{Protocol: machine.TCP, Number: 22}},
 	}}
 	const waits = "its service ssh (22/tcp) is not ready yet"
@@ -84,7 +84,7 @@ func TestPageTellsWhatAnArrivingMachineIsWaitedFor(t *testing.T) {
 			t.Errorf("the page lacks %q:\n%s", want, page[strings.Index(page, "<summary"):strings.Index(page, "</summary")])
 		}
 	}
-	s.Arrival.Since = midnight
+	s.Arrival.Since = midnight.Add(10 * time.Second)
 	if page := ask(t, &house{machines: []machine.Status{s}}, "GET", "/").Body.String(); !contains(page, "it answers; "+waits) {
 		t.Error("one that has just come up is told otherwise")
 	}
