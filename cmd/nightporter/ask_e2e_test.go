@@ -48,7 +48,7 @@ func TestWakeByCommand(t *testing.T) {
 	}
 	n := h.d.Log.Len()
 	code, out = h.asked("wake", "nas", "--wait", "20s")
-	if code != 0 || !contains(out, "wake asked for by 10.77.0.", "magic packet 1", "nas is awake after ") {
+	if code != 0 || !contains(out, "wake asked for by 10.77.0.", "magic packets, round 1", "nas is awake after ") {
 		t.Errorf("exit code %d, %s", code, out)
 	}
 	h.moved(n, "nas", "arriving", "awake", machine.WhyReady)
@@ -72,7 +72,7 @@ func TestWakeByCommandFails(t *testing.T) {
 	nas := h.nas(func(c *lab.MachineConfig) { c.IgnoreMagic = lab.IgnoreAll })
 	h.putToSleep(nas)
 	code, out := h.asked("wake", "nas", "--wait", "20s")
-	if code != 1 || !contains(out, "magic packet 2", "nas did not wake: no answer to 2 magic packets, for 10.77.0.10") {
+	if code != 1 || !contains(out, "magic packets, round 2", "nas did not wake: no answer to 2 rounds of magic packets, for 10.77.0.10") {
 		t.Errorf("exit code %d, %s", code, out)
 	}
 	if code, out := h.asked("status"); code != 0 || !contains(out, "asleep, did not wake", "1 did not wake") {

@@ -34,7 +34,7 @@ func TestDemo(t *testing.T) {
 	rest := string(out)
 	for _, family := range []string{"IPv4", "IPv6"} {
 		for _, step := range []string{
-			family, "porter  settle", "porter  claim", "porter  knock", "porter  magic packet 1",
+			family, "porter  settle", "porter  claim", "porter  knock", "porter  magic packets, round 1",
 			"porter  first frame", "porter  release",
 		} {
 			_, after, found := strings.Cut(rest, step)

@@ -95,7 +95,7 @@ var (
 		{journal.Event{Kind: journal.Asked, By: "10.77.0.10:40001", Trigger: "api", Reason: "while it counts as awake"},
 			"wake asked for by 10.77.0.10:40001 while it counts as awake: one magic packet sent"},
 		{journal.Event{Kind: journal.Asked, Trigger: "schedule"}, "wake asked for"},
-		{journal.Event{Kind: journal.Magic, Attempts: 2}, "magic packet 2"},
+		{journal.Event{Kind: journal.Magic, Attempts: 2}, "magic packets, round 2"},
 		{journal.Event{Kind: journal.Arrived, Reason: "up"}, "is up, its services are not ready yet"},
 		{journal.Event{Kind: journal.Ready, Reason: "ready", Boot: 12300 * time.Millisecond, Ready: 14100 * time.Millisecond, Source: fromPC, Service: "10.77.0.20:22/tcp"},
 			"ready after 14.1 s (first sign after 12.3 s), for 10.77.0.10 at 10.77.0.20:22/tcp"},
@@ -104,8 +104,8 @@ var (
 		{journal.Event{Kind: journal.Ready, Reason: "handed over unready after hold.ready_timeout", NotReady: []string{"10.77.0.20:22/tcp", "10.77.0.20:445/tcp"}},
 			"handed over unready after hold.ready_timeout: its services ssh (22/tcp) and smb (445/tcp) are not ready"},
 		{journal.Event{Kind: journal.Failed, Attempts: 6, Trigger: "icmp", Source: aPing, Service: "10.77.0.20/icmp"},
-			"did not wake: no answer to 6 magic packets, for 10.77.0.10 at 10.77.0.20/icmp"},
-		{journal.Event{Kind: journal.Failed, Attempts: 6}, "did not wake: no answer to 6 magic packets"},
+			"did not wake: no answer to 6 rounds of magic packets, for 10.77.0.10 at 10.77.0.20/icmp"},
+		{journal.Event{Kind: journal.Failed, Attempts: 6}, "did not wake: no answer to 6 rounds of magic packets"},
 		{journal.Event{Kind: journal.HandStart, Slept: 90 * time.Second}, "started by itself, slept 1m30s"},
 		{journal.Event{Kind: journal.Awake, Reason: "did not fall silent within probe.timeout"},
 			"awake: did not fall silent within probe.timeout"},
@@ -277,7 +277,7 @@ func TestEventsFollowFromNow(t *testing.T) {
 		}
 	}()
 	lines := bufio.NewScanner(read)
-	if !lines.Scan() || !strings.HasSuffix(lines.Text(), "nas           magic packet 1") {
+	if !lines.Scan() || !strings.HasSuffix(lines.Text(), "nas           magic packets, round 1") {
 		t.Errorf("first %q, want a magic packet", lines.Text())
 	}
 	cancel()

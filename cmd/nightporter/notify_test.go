@@ -100,7 +100,7 @@ func TestFailedWakeIsTold(t *testing.T) {
 	h.putToSleep(nas)
 	h.failedWake(client, nas4)
 	m := h.next(hook)
-	if m.Title != "nas did not wake" || !contains(m.Message, "no answer to 3 magic packets", client.Addr4().String()+" knocked at "+nas4.String()+":22/tcp", nas.MAC().String()) {
+	if m.Title != "nas did not wake" || !contains(m.Message, "no answer to 3 rounds of magic packets", client.Addr4().String()+" knocked at "+nas4.String()+":22/tcp", nas.MAC().String()) {
 		t.Errorf("told %+v", m)
 	}
 	_, err := h.d.Log.Wait(h.within(5*time.Second), 0, func(e rig.Entry) bool { return e.Message == "notification sent" })

@@ -1,11 +1,11 @@
 package main
 
 import (
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"nightporter/internal/config"
 	"nightporter/internal/machine"
 	"nightporter/internal/shell"
 	"nightporter/internal/web"
@@ -87,21 +87,9 @@ func (f *pauseFlags) request(forGiven bool) (web.PauseRequest, error) {
 	case !forGiven:
 		return web.PauseRequest{}, usagef("found neither --for nor --until, expected one of them, such as --for 2h")
 	case f.length < machine.MinPause || f.length > machine.MaxPause:
-		return web.PauseRequest{}, usagef("--for: found %s, expected %s to %s", plainDuration(f.length), plainDuration(machine.MinPause), plainDuration(machine.MaxPause))
+		return web.PauseRequest{}, usagef("--for: found %s, expected %s to %s", config.Brief(f.length), config.Brief(machine.MinPause), config.Brief(machine.MaxPause))
 	}
 	return web.PauseRequest{For: f.length.String()}, nil
-}
-
-// plainDuration writes 720h for 720h0m0s.
-func plainDuration(d time.Duration) string {
-	s := d.String()
-	if strings.HasSuffix(s, "m0s") {
-		s = strings.TrimSuffix(s, "0s")
-	}
-	if strings.HasSuffix(s, "h0m") {
-		s = strings.TrimSuffix(s, "0m")
-	}
-	return s
 }
 
 // parseUntil reads a time. One without a zone is of the clock at that place.

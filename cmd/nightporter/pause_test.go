@@ -217,7 +217,7 @@ func TestPauseIsRefused(t *testing.T) {
 	for _, tt := range []struct{ args, want string }{
 		{"pause nas", "found neither --for nor --until"},
 		{"pause nas --for 1h --until 2099-01-01T08:00", "--for and --until: give one of them"},
-		{"pause nas --for 721h", "--for: found 721h0m0s, expected 1s to 720h0m0s"},
+		{"pause nas --for 721h", "--for: found 721h, expected 1s to 720h"},
 		{"pause nas --until tomorrow", `--until: found "tomorrow", expected a time such as`},
 		{"pause nas --until 2020-01-01T08:00", "nightporter: nas was not paused: until: found"},
 		{"pause nsa --for 1h", `no machine is named "nsa"; there are: nas, tv`},

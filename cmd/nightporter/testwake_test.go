@@ -174,7 +174,7 @@ func TestOfAMachineThatDoesNotWake(t *testing.T) {
 	h.putToSleep(nas)
 	for range 2 {
 		code, out := h.asked("test", "nas")
-		if code != 1 || !contains(out, "magic packets, round 2", "nas did not wake: no answer to 2 magic packets", "ethtool -s eth0 wol g",
+		if code != 1 || !contains(out, "magic packets, round 2", "nas did not wake: no answer to 2 rounds of magic packets", "ethtool -s eth0 wol g",
 			"the packets were for "+nas.MAC().String()) {
 			t.Errorf("exit code %d, %s", code, out)
 		}

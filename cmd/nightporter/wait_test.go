@@ -30,7 +30,7 @@ func TestWakeWaits(t *testing.T) {
 			{Kind: journal.Ready, Boot: time.Second, Ready: 2 * time.Second},
 		}, "20s", 0, "nas is awake after ", 5, true, journal.Ready},
 		{"failed", machine.Asleep, []journal.Event{{Kind: journal.Magic, Attempts: 1}, {Kind: journal.Failed, Attempts: 1, Trigger: "api", By: "192.0.2.9:1"}},
-			"20s", 1, "nas did not wake: no answer to 1 magic packet, for 192.0.2.9", 3, false, journal.Failed},
+			"20s", 1, "nas did not wake: no answer to 1 round of magic packets, for 192.0.2.9", 3, false, journal.Failed},
 		{"forgotten", machine.Asleep, []journal.Event{{Kind: journal.Forgotten}}, "20s", 1, "nas is not awake: forgotten", 2, false, journal.Forgotten},
 		{"did not fall asleep", machine.Settling, []journal.Event{{Kind: journal.Awake}}, "20s", 0, "nas is awake after ", 2, true, journal.Awake},
 		{"started by hand", machine.Settling, []journal.Event{{Kind: journal.HandStart}}, "20s", 0, "nas is awake after ", 2, true, journal.HandStart},

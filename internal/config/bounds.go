@@ -8,11 +8,11 @@ import (
 // durationOrNone is duration, or 0 with or without a unit, for what can be left
 // out altogether.
 func durationOrNone(low, high time.Duration) codec[time.Duration] {
-	expected := fmt.Sprintf("0, or a duration with its unit from %s to %s, such as 5s", brief(low), brief(high))
+	expected := fmt.Sprintf("0, or a duration with its unit from %s to %s, such as 5s", Brief(low), Brief(high))
 	c := parsed("duration", expected, func(s string) (time.Duration, bool) {
 		d, err := time.ParseDuration(s)
 		return d, err == nil && (d == 0 || d >= low && d <= high)
-	}, func(d time.Duration) any { return brief(d) })
+	}, func(d time.Duration) any { return Brief(d) })
 	read := c.read
 	c.read = func(p place, raw any) (time.Duration, bool) {
 		if n, ok := integer(raw); ok && n == 0 {

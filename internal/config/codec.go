@@ -148,16 +148,16 @@ func boolean() codec[bool] {
 
 // duration reads a duration within bounds, in Go's syntax ("1m30s").
 func duration(low, high time.Duration) codec[time.Duration] {
-	expected := fmt.Sprintf("a duration with its unit from %s to %s, such as 5s", brief(low), brief(high))
+	expected := fmt.Sprintf("a duration with its unit from %s to %s, such as 5s", Brief(low), Brief(high))
 	return parsed("duration", expected, func(s string) (time.Duration, bool) {
 		d, err := time.ParseDuration(s)
 		return d, err == nil && d >= low && d <= high
-	}, func(d time.Duration) any { return brief(d) })
+	}, func(d time.Duration) any { return Brief(d) })
 }
 
-// brief writes a duration without the zero units that Go appends: "10m", not
+// Brief writes a duration without the zero units that Go appends: "10m", not
 // "10m0s".
-func brief(d time.Duration) string {
+func Brief(d time.Duration) string {
 	s := d.String()
 	if strings.HasSuffix(s, "m0s") {
 		s = strings.TrimSuffix(s, "0s")

@@ -170,7 +170,7 @@ func describe(v any) string {
 	case string:
 		return strconv.Quote(clip(v))
 	case time.Duration:
-		return brief(v)
+		return Brief(v)
 	case []any:
 		if len(v) == 0 {
 			return "an empty list"

@@ -156,7 +156,7 @@ func showSettings(p machine.Port, s machine.Settings) any {
 		shown = append(shown, member{"ready", s.Ready.String()})
 	}
 	if s.ReadyTimeout > 0 {
-		shown = append(shown, member{"ready_timeout", brief(s.ReadyTimeout)})
+		shown = append(shown, member{"ready_timeout", Brief(s.ReadyTimeout)})
 	}
 	if s.Established != nil {
 		shown = append(shown, member{"established", *s.Established})

@@ -49,7 +49,7 @@ func (s *stack) relateDelays(c *Config) {
 				own := a.Settings[p]
 				if own.ReadyTimeout == 0 && own.Ready.Delay >= c.Hold.ReadyTimeout {
 					s.place("machines").wrong(own.Ready.String(), fmt.Sprintf(
-						"a ready_timeout longer than the delay for %s of %q, since hold.ready_timeout is %s", p, spec.Name, brief(c.Hold.ReadyTimeout)))
+						"a ready_timeout longer than the delay for %s of %q, since hold.ready_timeout is %s", p, spec.Name, Brief(c.Hold.ReadyTimeout)))
 				}
 			}
 		}
@@ -98,7 +98,7 @@ func (s *stack) relateListen(c *Config) {
 func (s *stack) relateProbe(p Probe) {
 	if least := p.Interval * time.Duration(p.Misses); p.Timeout < least {
 		s.place("probe.timeout").wrong(p.Timeout,
-			fmt.Sprintf("at least probe.interval x probe.misses, which is %s", brief(least)))
+			fmt.Sprintf("at least probe.interval x probe.misses, which is %s", Brief(least)))
 	}
 }
 

@@ -110,7 +110,7 @@ func porterText(e rig.Entry) string {
 	case "moved":
 		return moveText(e)
 	case "magic":
-		return "magic packet " + e.Field("attempt")
+		return "magic packets, round " + e.Field("attempt")
 	case "replayed":
 		return "replay: the client's own SYN, which has waited since the knock"
 	}

@@ -140,7 +140,11 @@ func started(e journal.Event) Message {
 func failed(e, began journal.Event) Message {
 	name := plain(e.Machine)
 	m := Message{Title: name + " did not wake"}
-	m.Text = fmt.Sprintf("%s did not wake: no answer to %d magic packets", name, e.Attempts)
+	tried := fmt.Sprintf("%d rounds", e.Attempts)
+	if e.Attempts == 1 {
+		tried = "1 round"
+	}
+	m.Text = fmt.Sprintf("%s did not wake: no answer to %s of magic packets", name, tried)
 	if took := e.At.Sub(began.At); began.Kind != "" && took >= 0 { // unless the clock was set
 		m.Text += fmt.Sprintf(", the first %s ago", took.Round(time.Second))
 	}

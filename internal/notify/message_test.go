@@ -35,15 +35,15 @@ func TestCompose(t *testing.T) {
 		want     Message
 	}{
 		{"failed after a knock", failed, knocked, Message{"nas did not wake",
-			"nas did not wake: no answer to 6 magic packets, the first 1m30s ago. 10.77.0.9 knocked at 10.77.0.20:22/tcp at 03:04:05 on Jan 2. " + advice}},
+			"nas did not wake: no answer to 6 rounds of magic packets, the first 1m30s ago. 10.77.0.9 knocked at 10.77.0.20:22/tcp at 03:04:05 on Jan 2. " + advice}},
 		{"failed when asked", failed, asked, Message{"nas did not wake",
-			"nas did not wake: no answer to 6 magic packets, the first 1m30s ago. 10.77.0.9 asked for the wake at 03:04:05 on Jan 2. " + advice}},
+			"nas did not wake: no answer to 6 rounds of magic packets, the first 1m30s ago. 10.77.0.9 asked for the wake at 03:04:05 on Jan 2. " + advice}},
 		{"failed when somebody asked", failed, nobody, Message{"nas did not wake",
-			"nas did not wake: no answer to 6 magic packets, the first 1m30s ago. The wake was asked for at 03:04:05 on Jan 2. " + advice}},
+			"nas did not wake: no answer to 6 rounds of magic packets, the first 1m30s ago. The wake was asked for at 03:04:05 on Jan 2. " + advice}},
 		{"failed before it began, on a clock that was set", early, asked, Message{"nas did not wake",
-			"nas did not wake: no answer to 6 magic packets. 10.77.0.9 asked for the wake at 03:04:05 on Jan 2. " + advice}},
+			"nas did not wake: no answer to 6 rounds of magic packets. 10.77.0.9 asked for the wake at 03:04:05 on Jan 2. " + advice}},
 		{"failed for a forgotten reason", failed, journal.Event{}, Message{"nas did not wake",
-			"nas did not wake: no answer to 6 magic packets. " + advice}},
+			"nas did not wake: no answer to 6 rounds of magic packets. " + advice}},
 		{"conflict", journal.Event{Kind: journal.Conflict, Machine: "nas", IP: netip.MustParseAddr("10.77.0.20"), By: "02:00:00:00:00:07"}, journal.Event{},
 			Message{"Address conflict at nas", "Another host (02:00:00:00:00:07) uses 10.77.0.20, which is an address of nas. The address is left to that host, " +
 				"so that nobody can wake nas by it. Give one of the two another address, and have the DHCP server reserve it."}},

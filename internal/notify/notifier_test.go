@@ -37,7 +37,7 @@ func TestTellsEveryTarget(t *testing.T) {
 		k.diary.add(journal.Event{Kind: journal.Magic, Machine: "nas"}, test, failure("nas"), journal.Event{Kind: journal.Refused})
 		synctest.Wait()
 		for _, name := range []string{"a", "b"} {
-			k.wantTexts(name, "nas did not wake: no answer to 6 magic packets, the first 1m30s ago. 192.0.2.9 knocked at 192.0.2.5:22/tcp at ")
+			k.wantTexts(name, "nas did not wake: no answer to 6 rounds of magic packets, the first 1m30s ago. 192.0.2.9 knocked at 192.0.2.5:22/tcp at ")
 		}
 		k.wantCounts(2, 0, 0)
 		k.end()

@@ -84,7 +84,7 @@ func (l *loop) inspect(n *nic, news lan.Change) {
 		}
 	}
 	if is.Status.Index == 0 && n.link.Load() == nil {
-		c.Fault = "is not there (there are: " + lan.InterfaceNames() + ")"
+		c.Fault = "is not there (there are: " + lan.InterfaceNames() + "): it is waited for; to watch another one, change interfaces and restart"
 	}
 	if c.Fault != "" {
 		n.lose(now, c.Fault)

@@ -28,7 +28,7 @@ func arrivalOf(a *machine.Arrival) *arrivalJSON {
 // InWords says what the porter waits for, and how long it has and will.
 func (a *arrivalJSON) InWords(now time.Time) string {
 	words := "it answers"
-	if since, err := time.Parse(time.RFC3339, a.Since); err == nil {
+	if since, err := time.Parse(time.RFC3339, a.Since); err == nil && now.Sub(since) >= time.Second {
 		words = "it has answered for " + span(now.Sub(since))
 	}
 	words += "; " + NotReady(a.NotReady) + " yet"

@@ -84,7 +84,7 @@ func failedWakes(all []machine.Status, up map[string]time.Time, now time.Time) (
 			continue
 		}
 		at := momentOf(s.LastWake.At, now)
-		text := "no answer" + ifAny(" to ", packets(s.LastWake.Attempts))
+		text := "no answer" + ifAny(" to ", rounds(s.LastWake.Attempts))
 		found = append(found, notice{
 			Key: "wake:" + s.Name + ":" + at.Stamp, Name: s.Name, Lead: "did not wake", At: &at,
 			Text: "(" + text + ", " + whyWoken(&s.LastWake) + ").", Hint: "Check power, cable and Wake-on-LAN.",

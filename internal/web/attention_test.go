@@ -47,7 +47,7 @@ func TestAttentionForAFailedWake(t *testing.T) {
 	s := nas()
 	s.LastWake.Outcome, s.LastWake.Attempts, s.LastWake.Test = machine.GivenUp, 3, false
 	told := []string{
-		`data-key="wake:nas:2026-01-01T23:00:00Z"`, `<bdi>nas</bdi> did not wake</b>`, "1 h ago", "(no answer to 3 magic packets, 192.0.2.9 for ssh 22).",
+		`data-key="wake:nas:2026-01-01T23:00:00Z"`, `<bdi>nas</bdi> did not wake</b>`, "1 h ago", "(no answer to 3 rounds of magic packets, 192.0.2.9 for ssh 22).",
 		"Check power, cable and Wake-on-LAN.", "docs/troubleshooting.md#", `data-do="dismiss"`,
 	}
 	for state, want := range map[machine.State]bool{

@@ -57,12 +57,12 @@ func TestPageInABrowser(t *testing.T) {
 		".sum":                          "asleep now 2 of 5 of the week asleep 56 % saved since 2025-11-03 88.8 kWh",
 		`[data-key=tower]`:              "tower 192.168.1.20 asleep for 3 h 12 min · since 17:24 Last wake: ready in 14.9 s 192.168.1.31 for ssh 22 · 20 h ago 39 % today 9 h 6 min Saved: 12.6 kWh Wake tower",
 		`[data-key=desk] .wake`:         "Last wake: never woken",
-		`[data-key=printer] .wake .out`: "did not wake: no answer to 6 magic packets",
+		`[data-key=printer] .wake .out`: "did not wake: no answer to 6 rounds of magic packets",
 		`[data-key=printer] .state b`:   "asleep, did not wake",
 		`.group li`:                     "printer 192.168.1.61 asleep, did not wake",
-		`.attention`:                    "printer did not wake 9 h 6 min ago (no answer to 6 magic packets, 192.168.1.31 for ipp 631). Check power, cable and Wake-on-LAN. How ✕",
-		`.events li`:                    "20:36:06 media magic packet 1",
-		`.events .bad`:                  "11:32:10 printer did not wake: no answer to 6 magic packets, for 192.168.1.31 at 192.168.1.61:631/tcp",
+		`.attention`:                    "printer did not wake 9 h 6 min ago (no answer to 6 rounds of magic packets, 192.168.1.31 for ipp 631). Check power, cable and Wake-on-LAN. How ✕",
+		`.events li`:                    "20:36:06 media magic packets, round 1",
+		`.events .bad`:                  "11:32:10 printer did not wake: no answer to 6 rounds of magic packets, for 192.168.1.31 at 192.168.1.61:631/tcp",
 	} {
 		if got := b.Text(selector); !strings.HasPrefix(got, want) || selector != ".group li" && got != want {
 			t.Errorf("%s says %q, want %q", selector, got, want)
@@ -228,7 +228,7 @@ func TestPageTellsOfFailure(t *testing.T) {
 	b.Click("[data-key=tower] .do button")
 	says(b, "tower is being woken.")
 	h.tell(journal.Event{At: evening, Kind: journal.Failed, Machine: "tower", Attempts: 6})
-	says(b, "tower did not wake: no answer to 6 magic packets.")
+	says(b, "tower did not wake: no answer to 6 rounds of magic packets.")
 	b.Click("#said button")
 	b.Until(`getComputedStyle(document.getElementById("said")).display === "none"`)
 	b.Click("[data-key=desk] .do button")

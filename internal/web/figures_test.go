@@ -48,7 +48,7 @@ func TestPageTellsLastWakes(t *testing.T) {
 	}{
 		"old journal": {machine.LastWake{At: at}, []string{"ended without the porter", "cause not recorded", "1 h ago"}},
 		"under way": {machine.LastWake{At: at, Trigger: machine.ByAPI, By: "192.0.2.9:5000", Outcome: machine.UnderWay, Attempts: 2},
-			[]string{"under way, 2 magic packets", "</span>asked for by 192.0.2.9 · "}},
+			[]string{"under way, 2 rounds of magic packets", "</span>asked for by 192.0.2.9 · "}},
 		"test": {machine.LastWake{At: at, Trigger: machine.ByAPI, By: "192.0.2.9:5000", Outcome: machine.Served, Ready: time.Second, Test: true},
 			[]string{"ready in 1.0 s", "</span>a test asked for by 192.0.2.9 · "}},
 		"just begun": {machine.LastWake{At: at, Trigger: machine.BySchedule, By: "the schedule", Outcome: machine.UnderWay},
@@ -56,7 +56,7 @@ func TestPageTellsLastWakes(t *testing.T) {
 		"unready": {machine.LastWake{At: at, Service: ssh, Source: netip.MustParseAddrPort("[2001:db8::9]:0"), Outcome: machine.Unready, Ready: time.Minute},
 			[]string{">not ready after 60.0 s<", "</span>2001:db8::9 for ssh 22 · ", `class="out bad"`}},
 		"failed": {machine.LastWake{At: at, Service: ssh, Outcome: machine.GivenUp, Attempts: 1},
-			[]string{">did not wake: no answer to 1 magic packet<", "</span>an unknown client for ssh 22 · "}},
+			[]string{">did not wake: no answer to 1 round of magic packets<", "</span>an unknown client for ssh 22 · "}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := named("pc")
@@ -73,16 +73,20 @@ func TestPageTellsLastWakes(t *testing.T) {
 func TestPageTellsWhatAnArrivingMachineIsWaitedFor(t *testing.T) {
 	s := named("pc")
 	s.State = machine.Arriving
-	s.Arrival = machine.Arrival{Since: time.Now(), Until: time.Now().Add(time.Minute), NotReady: []machine.Service{
+	s.Arrival = machine.Arrival{Since: midnight.Add(7 * time.Second), Until: time.Now().Add(time.Minute), NotReady: []machine.Service{
 		{Addr: netip.MustParseAddr("2001:db8::5"), Port: machine.Port{Protocol: machine.TCP, Number: 22}},
 	}}
 	const waits = "its service ssh (22/tcp) is not ready yet"
 	for outcome, want := range map[machine.Outcome]string{machine.UnderWay: `">` + waits + "<", machine.Served: ">ready in 5.0 s<"} {
 		s.LastWake = machine.LastWake{At: midnight, Trigger: machine.ByAPI, By: "192.0.2.9:5000", Outcome: outcome, Ready: 5 * time.Second}
 		page := ask(t, &house{machines: []machine.Status{s}}, "GET", "/").Body.String()
-		if !contains(page, want, "it has answered for ", "; "+waits+"; the porter waits until ") {
+		if !contains(page, want, "it has answered for 3 s; "+waits+"; the porter waits until ") {
 			t.Errorf("the page lacks %q:\n%s", want, page[strings.Index(page, "<summary"):strings.Index(page, "</summary")])
 		}
+	}
+	s.Arrival.Since = midnight.Add(10 * time.Second)
+	if page := ask(t, &house{machines: []machine.Status{s}}, "GET", "/").Body.String(); !contains(page, "it answers; "+waits) {
+		t.Error("one that has just come up is told otherwise")
 	}
 }
 

@@ -156,7 +156,7 @@ func wakeCellOf(w *machine.LastWake, now time.Time) *wakeCell {
 	c := &wakeCell{At: momentOf(w.At, now), Why: whyWoken(w)}
 	switch w.Outcome {
 	case machine.UnderWay:
-		c.Outcome = "under way" + ifAny(", ", packets(w.Attempts))
+		c.Outcome = "under way" + ifAny(", ", rounds(w.Attempts))
 	case machine.Served:
 		c.Outcome, c.Mood = "ready in "+seconds(w.Ready), "good"
 	case machine.Unready:
@@ -170,19 +170,20 @@ func wakeCellOf(w *machine.LastWake, now time.Time) *wakeCell {
 	return c
 }
 
-func packets(n int) string {
+// rounds is how many rounds of magic packets went out, or nothing.
+func rounds(n int) string {
 	switch n {
 	case 0:
 		return ""
 	case 1:
-		return "1 magic packet"
+		return "1 round of magic packets"
 	}
-	return fmt.Sprintf("%d magic packets", n)
+	return fmt.Sprintf("%d rounds of magic packets", n)
 }
 
 // DidNotWake says that a wake with so many rounds of magic packets failed.
 func DidNotWake(attempts int) string {
-	return "did not wake" + ifAny(": no answer to ", packets(attempts))
+	return "did not wake" + ifAny(": no answer to ", rounds(attempts))
 }
 
 // whyWoken says who wanted what of a machine. Journals of older versions know

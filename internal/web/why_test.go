@@ -55,7 +55,7 @@ func TestWhyOfASleeper(t *testing.T) {
 	}
 	want := []string{
 		"state: asleep since 11:00 (1 h ago): fell silent; the porter answers for none of its addresses",
-		"last wake: 09:00 (3 h ago), for 198.51.100.9: did not wake: no answer to 6 magic packets",
+		"last wake: 09:00 (3 h ago), for 198.51.100.9: did not wake: no answer to 6 rounds of magic packets",
 		"wakes: 22/tcp at 192.0.2.5, but not while that cannot be claimed",
 		"wakes: only from 192.0.0.0/16 (wake.from)",
 		"wakes: only from 192.0.2.0/24 (the machine's wake_from)",

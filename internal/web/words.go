@@ -88,7 +88,7 @@ func InWords(e journal.Event) string {
 	case journal.ServiceReady:
 		return fmt.Sprintf("%s ready after %.1f s", e.Service, e.Ready.Seconds())
 	case journal.Magic:
-		return fmt.Sprintf("magic packet %d", e.Attempts)
+		return fmt.Sprintf("magic packets, round %d", e.Attempts)
 	case journal.Arrived:
 		return "is up, its services are not ready yet"
 	case journal.Ready:

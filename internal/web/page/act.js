@@ -103,8 +103,8 @@ export function heard(event) {
   } else if (event.kind === "ready") {
     say(`${event.machine} is awake${event.ready_seconds ? ` after ${event.ready_seconds.toFixed(1)} s` : ""}.`, "good");
   } else if (event.kind === "failed") {
-    const packets = event.attempts ?? 0;
-    say(`${event.machine} did not wake: no answer to ${packets} magic packet${packets === 1 ? "" : "s"}.`, "bad");
+    const rounds = event.attempts ?? 0;
+    say(`${event.machine} did not wake: no answer to ${rounds} round${rounds === 1 ? "" : "s"} of magic packets.`, "bad");
   } else {
     return;
   }
