@@ -131,7 +131,7 @@ func TestWhyIsAMachineNotAsked(t *testing.T) {
 
 // TestWhyAfterAFailedWake: also after the first, whose knocks go on waking it.
 func TestWhyAfterAFailedWake(t *testing.T) {
-	const want = "did not wake: no answer to 6 magic packets -> check the machine's power, cable and Wake-on-LAN\n"
+	const want = "did not wake: no answer to 6 rounds of magic packets -> check the machine's power, cable and Wake-on-LAN\n"
 	s := sleeper()
 	s.LastWake = machine.LastWake{At: whyNow.Add(-time.Minute), Outcome: machine.GivenUp, Attempts: 6}
 	if text := strings.Join(inShort(whyOf(&s, machine.WakeRules{}, whyNow)), "\n"); !strings.Contains(text, want) {
