@@ -67,7 +67,7 @@ func TestRowWithAllDetails(t *testing.T) {
 		t.Errorf("a topic stands %d times above its lines", got)
 	}
 	paused := web.Told{Pause: web.PausedUntil(evening.Add(time.Hour), evening)}
-	if got := row(paused); !contains(got, `data-do="resume"`, "paused until 21:36", "</svg>paused</b><small>until <time", `data-do="wake" aria-disabled="true"`) || strings.Contains(got, "<select") {
+	if got := row(paused); !contains(got, `data-do="resume"`, "paused until 21:36", `<span class="state paused"><b>`, "</svg>paused</b><small>until <time", `data-do="wake" aria-disabled="true"`) || strings.Contains(got, "<select") {
 		t.Errorf("a paused row is\n%s", got)
 	}
 	if got := row(web.Told{}); strings.Contains(got, "<h3>") {
