@@ -44,7 +44,7 @@ func TestOfAMachineThatIsUsedMeanwhile(t *testing.T) {
 		t.Errorf("it waits from %s until %s", a.Since, a.Until)
 	}
 	h.ends(test, 1)
-	if !contains(test.String(), "it has answered for ", " are not ready yet; the porter waits until ") {
+	if !contains(test.String(), " are not ready yet; the porter waits until ") {
 		t.Errorf("the test printed\n%s", test)
 	}
 	h.wantUncounted()

@@ -46,7 +46,7 @@ var (
 const daemonConfig = "probe: {interval: 200ms}\n"
 
 // keptConfig has a wake that fails fail after 2 s.
-const keptConfig = "wake: {attempts: 2, interval: 1s}\n"
+const keptConfig = "wake: {attempts: 2, interval: 1s, timeout: 2s}\n"
 
 // connectTimeout is how patient the client is.
 const connectTimeout = 30 * time.Second
