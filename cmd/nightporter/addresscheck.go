@@ -21,7 +21,7 @@ type hostNetworks struct {
 	all      bool // each interface is there and could be read
 }
 
-// readHostNetworks asks the kernel. What cannot be read is told by checkInterfaces.
+// readHostNetworks asks the kernel. checkInterfaces reports what cannot be read.
 func readHostNetworks(conf *config.Config) (hostNetworks, error) {
 	own, err := lan.HostAddrs()
 	if err != nil {

@@ -94,7 +94,7 @@ func TestWakeOfAMachineThatIsNotReady(t *testing.T) {
 }
 
 // TestAWakeThatWasAskedForIsPatient: a machine that boots longer than its rounds of magic
-// packets last is no failure, and a broken one is told of after wake.timeout.
+// packets last is no failure, and one that is broken fails after wake.timeout.
 func TestAWakeThatWasAskedForIsPatient(t *testing.T) {
 	h := open(t, brisk+"wake: {attempts: 2, interval: 300ms, timeout: 4s}\n")
 	nas := h.nas(func(c *lab.MachineConfig) { c.Boot = 2 * time.Second })

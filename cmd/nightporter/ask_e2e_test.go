@@ -161,7 +161,7 @@ func TestOtherSitesCannotWake(t *testing.T) {
 	}
 }
 
-// TestAskedElsewhere: a --from that leads to no page is told with what was expected.
+// TestAskedElsewhere: the error of a --from that leads to no page names what was expected.
 func TestAskedElsewhere(t *testing.T) {
 	h := open(t, brisk)
 	for from, want := range map[string][]string{

@@ -68,7 +68,7 @@ func TestManWithoutDirectory(t *testing.T) {
 	}
 }
 
-// A flag is told of with its shorthand, its value, and a default that is not nothing.
+// The page has of each flag its shorthand, its value, and a default that is not nothing.
 func TestManOption(t *testing.T) {
 	fs := pflag.NewFlagSet("", pflag.ContinueOnError)
 	fs.StringP("file", "f", "/a", "the `FILE` to read")

@@ -17,7 +17,7 @@ func (h *house) porterStatus() web.Status {
 	return s
 }
 
-// TestReloadFailureIsShown: a configuration that cannot be reloaded is told by the API,
+// TestReloadFailureIsShown: a configuration that cannot be reloaded is shown by the API,
 // by the command, on the page and by an event, until one is that can be.
 func TestReloadFailureIsShown(t *testing.T) {
 	h := open(t, brisk)
@@ -85,8 +85,8 @@ func TestRestartThatIsNeededIsShown(t *testing.T) {
 	shown(false)
 }
 
-// TestStartIsAnEvent: each start of the porter is told, and whether the run before it
-// ended in order.
+// TestStartIsAnEvent: each start of the porter is an event, which says whether the run
+// before it ended in order.
 func TestStartIsAnEvent(t *testing.T) {
 	h := open(t, brisk)
 	nas := h.nas(nil)

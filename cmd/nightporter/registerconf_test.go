@@ -51,7 +51,7 @@ func TestRegisterTakesTheExample(t *testing.T) {
 	<-asked
 }
 
-// A mistake in the file is told with its line, and is no mistake of the command line.
+// The error of a mistake in the file names the line, and is no usage error.
 func TestRegisterConfIsWrong(t *testing.T) {
 	for text, want := range map[string]string{
 		"[register]\nto = localhost\nport = 22\n":                                             `line 2: to: found "localhost", which is this host itself`,

@@ -110,7 +110,7 @@ func TestRows(t *testing.T) {
 	}
 }
 
-// A machine that did not wake is told apart from others that sleep.
+// The list shows which of the sleeping machines did not wake.
 func TestStatusOfAFailedWake(t *testing.T) {
 	h := twoMachines()
 	h.machines[1].LastWake.Outcome = machine.GivenUp

@@ -66,14 +66,17 @@ func (m woken) inVain(now time.Time) bool {
 // givesUp returns when a machine that is up is handed over although a service is not
 // ready. Clients that try wait for their services as long as for a wake.
 func (m woken) givesUp(now time.Time) time.Time {
-	return m.wake.arrived.Add(m.patience(m.wake.tries.going(now), max(m.readyTimeout(), m.takes.Services*3/2)))
+	return m.wake.arrived.Add(m.patience(m.wake.tries.going(now), m.leastWait()))
 }
 
 // givesUpIdle is givesUp if no client tries again from now on.
 func (m woken) givesUpIdle(now time.Time) time.Time {
-	least := m.wake.arrived.Add(m.patience(false, max(m.readyTimeout(), m.takes.Services*3/2)))
+	least := m.wake.arrived.Add(m.leastWait())
 	return earlier(m.givesUp(now), notBefore(m.wake.tries.over(), least))
 }
+
+// leastWait returns how long services are waited for although no client tries.
+func (m woken) leastWait() time.Duration { return max(m.readyTimeout(), m.takes.Services*3/2) }
 
 // readyTimeout returns how long the slowest of the services may take that clients wait
 // for.

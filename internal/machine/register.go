@@ -77,7 +77,7 @@ func (m atTheDesk) takeSpec(now time.Time, e Registered) {
 			m.addrs.endClaim(a)
 		}
 	}
-	m.spec = e.Spec
+	m.setSpec(e.Spec)
 	m.addrs.register(e.Spec.Monitor)
 	for i := range m.addrs.all {
 		a := &m.addrs.all[i]
@@ -95,8 +95,6 @@ func (m atTheDesk) takeSpec(now time.Time, e Registered) {
 			m.do(AddressWaits{Addr: a.IP, Reason: why})
 		}
 	}
-	m.others = slices.DeleteFunc(slices.Clone(m.others), m.spec.Has)
-	m.knocks = m.knocks.among(m.spec.Ports())
 }
 
 // isHere takes in that a machine is up and asks to be watched.

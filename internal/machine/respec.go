@@ -18,12 +18,18 @@ func (m *Machine) changeSpec(now time.Time, spec Spec) {
 	}
 	m.addrs.change(&m.spec, &spec)
 	spec.Agentless, spec.Unwatched = m.spec.Agentless, m.spec.Unwatched // those are for Configured
-	m.spec, m.changed = spec, true
-	m.others = slices.DeleteFunc(slices.Clone(m.others), spec.Has)
-	m.knocks = m.knocks.among(spec.Ports())
+	m.setSpec(spec)
+	m.changed = true
 	if m.state == Arriving {
 		m.woken().handOver()
 	}
+}
+
+// setSpec replaces the description, and forgets what it makes void.
+func (m *Machine) setSpec(spec Spec) {
+	m.spec = spec
+	m.others = slices.DeleteFunc(slices.Clone(m.others), spec.Has)
+	m.knocks = m.knocks.among(spec.Ports())
 }
 
 // change takes in the addresses of another description. One that has another owner now

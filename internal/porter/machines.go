@@ -162,21 +162,14 @@ func (l *loop) redefine(some []*entry, said map[machine.MAC]machine.Spec) {
 		}
 	}
 	for _, e := range some {
-		was := e.Spec()
-		spec := said[was.MAC]
+		spec, old := said[e.Spec().MAC], e.target
 		if l.machines.named[spec.Name] != e {
 			l.machines.named[spec.Name] = e
 			l.metrics.AddMachine(spec.Name)
 		}
-		e.hold.Dismiss(func(s machine.Service) bool { return !spec.Serves(s) })
-		// The old target stays until the event was carried out.
-		l.tell(e, machine.SpecChanged{Spec: spec})
-		l.machines.unlist(e, was)
-		l.machines.list(e, e.Spec())
-		old := e.target
-		e.setTarget()
+		l.describe(e, spec, machine.SpecChanged{Spec: spec})
 		e.target.Succeed(old)
-		l.log.Info("machine changed in the configuration", "event", "reconfigured", "machine", e, "mac", was.MAC, "monitor", monitored(e.Spec()))
+		l.log.Info("machine changed in the configuration", "event", "reconfigured", "machine", e, "mac", spec.MAC, "monitor", monitored(spec))
 	}
 }
 

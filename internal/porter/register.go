@@ -215,17 +215,24 @@ func (l *loop) register(e *entry, a admission) error {
 	if !repeated {
 		l.log.Info("machine registered", "event", "registered", "machine", spec.Name, "mac", spec.MAC, "monitor", monitored(spec))
 	}
-	e.hold.Dismiss(func(s machine.Service) bool { return !spec.Serves(s) })
-	// The old target stays until the event was carried out: what it claimed is
-	// released by it.
-	l.tell(e, machine.Registered{Spec: spec, Here: a.Here, Places: a.places, Repeated: repeated})
-	l.machines.unlist(e, was)
-	l.machines.list(e, e.Spec())
-	e.setTarget()
+	l.describe(e, spec, machine.Registered{Spec: spec, Here: a.Here, Places: a.places, Repeated: repeated})
 	if l.machines.share(e) {
 		l.place() // one of the two loses the address
 	}
 	return nil
+}
+
+// describe has a machine, and the readers with it, take in another description, which an
+// event brings.
+func (l *loop) describe(e *entry, spec machine.Spec, event machine.Event) {
+	was := e.Spec()
+	e.hold.Dismiss(func(s machine.Service) bool { return !spec.Serves(s) })
+	// The old target stays until the event was carried out: what it claimed is
+	// released by it.
+	l.tell(e, event)
+	l.machines.unlist(e, was)
+	l.machines.list(e, e.Spec())
+	e.setTarget()
 }
 
 // replaceCard gives the name of a machine, and what is known of it, to a new card.
