@@ -67,7 +67,7 @@ type debian struct {
 // TestVMMachine: Debian with the files of deploy/machine goes to sleep in each of its
 // ways, is claimed, and the first connect() to its SSH server succeeds.
 func TestVMMachine(t *testing.T) {
-	vmtest.Need(t)
+	vmtest.Need(t, vm.AMD64)
 	for _, with := range managers {
 		t.Run(with.name, func(t *testing.T) {
 			d := openDebian(t, with)
@@ -274,5 +274,10 @@ func (d debian) launch(command ...string) {
 // report logs how long something took, for who runs `make vm`.
 func (d debian) report(what string, from, to time.Time) {
 	d.Helper()
-	d.Logf("%-30s %8.3f s", what, to.Sub(from).Seconds())
+	reportTime(d.T, what, from, to)
+}
+
+func reportTime(t *testing.T, what string, from, to time.Time) {
+	t.Helper()
+	t.Logf("%-30s %8.3f s", what, to.Sub(from).Seconds())
 }

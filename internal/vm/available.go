@@ -8,16 +8,15 @@ import (
 	"strings"
 )
 
-const emulator = "qemu-system-x86_64"
-
-// Available returns nil where machines of this package can run, besides the lab, and
-// else an error that says what is missing.
-func Available() error {
+// Available returns nil where machines of a kind can run, besides the lab, and else an
+// error that says what is missing.
+func Available(arch Arch) error {
+	hw := architectures[arch]
 	if os.Getuid() != 0 || inOwnNamespace() {
 		return errors.New("virtual machines: run by an ordinary user: expected root, who builds their image and opens taps")
 	}
 	for _, need := range []struct{ program, pkg string }{
-		{"mmdebstrap", "mmdebstrap"}, {"mke2fs", "e2fsprogs"}, {"qemu-img", "qemu-utils"}, {emulator, "qemu-system-x86"},
+		{"mmdebstrap", "mmdebstrap"}, {"mke2fs", "e2fsprogs"}, {"qemu-img", "qemu-utils"}, {hw.emulator, hw.pkg},
 	} {
 		if _, err := exec.LookPath(need.program); err != nil {
 			return fmt.Errorf("virtual machines: no %s in PATH: expected Debian's package %s", need.program, need.pkg)
@@ -25,6 +24,9 @@ func Available() error {
 	}
 	if _, err := os.Stat("/dev/net/tun"); err != nil {
 		return fmt.Errorf("virtual machines: %w: expected the kernel's module tun", err)
+	}
+	if err := RunsHere(arch); err != nil {
+		return fmt.Errorf("virtual machines: %w", err)
 	}
 	return nil
 }

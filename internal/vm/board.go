@@ -2,7 +2,6 @@ package vm
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -18,6 +17,7 @@ import (
 
 const (
 	overlayFile = "disk.qcow2"
+	filesFile   = "files.img"
 	consoleFile = "console.log"
 	// commandTimeout bounds a command to the emulator.
 	commandTimeout = 30 * time.Second
@@ -46,15 +46,13 @@ type board struct {
 	ended    chan struct{} // closed when the machine is off
 }
 
-// arguments are those of the emulator. PC is a machine that can suspend more than
-// once, which Q35 is not (QEMU 7.2).
+// arguments are those of the emulator.
 func (m *Machine) arguments() []string {
-	dir := m.cfg.Image.dir
-	return []string{
-		"-nodefaults", "-no-user-config", "-display", "none",
-		"-machine", "pc", "-accel", cmp.Or(os.Getenv("VM_ACCEL"), "tcg"), "-m", memory,
+	dir, hw := m.cfg.Image.dir, architectures[m.cfg.Image.arch]
+	args := []string{
+		"-nodefaults", "-no-user-config", "-display", "none", "-accel", m.cfg.Image.arch.accelerator(), "-m", memory,
 		"-kernel", filepath.Join(dir, kernelFile), "-initrd", filepath.Join(dir, initrdFile),
-		"-append", "root=/dev/vda rw console=ttyS0 net.ifnames=0 mitigations=off mem_sleep_default=deep",
+		"-append", "root=/dev/vda rw net.ifnames=0 console=" + hw.console + " " + hw.options,
 		"-drive", "file=" + filepath.Join(m.cfg.Dir, overlayFile) + ",if=virtio,format=qcow2,cache=unsafe",
 		"-netdev", fmt.Sprintf("tap,id=lan,fd=%d", tapFD),
 		"-device", fmt.Sprintf("virtio-net-pci,netdev=lan,mac=%s,romfile=", m.MAC()),
@@ -65,6 +63,10 @@ func (m *Machine) arguments() []string {
 		"-chardev", "file,id=console,append=on,path=" + filepath.Join(m.cfg.Dir, consoleFile),
 		"-serial", "chardev:console",
 	}
+	if m.cfg.Files != "" {
+		args = append(args, "-drive", "file="+filepath.Join(m.cfg.Dir, filesFile)+",if=virtio,format=raw,readonly=on")
+	}
+	return append(args, hw.machine...)
 }
 
 // start starts the emulator. What it says then waits for release.
@@ -97,7 +99,7 @@ func (m *Machine) launchEmulator(b *board) (monitor, commands net.Conn, err erro
 	defer theirCommands.Close()
 
 	// The emulator must not hold up what else this host does.
-	args := append([]string{"-n", "19", emulator}, m.arguments()...)
+	args := append([]string{"-n", "19", architectures[m.cfg.Image.arch].emulator}, m.arguments()...)
 	b.cmd = m.Command(context.Background(), "nice", args...)
 	b.cmd.ExtraFiles = []*os.File{m.tap, theirMonitor, theirCommands}
 	b.cmd.Stdout, b.cmd.Stderr = &b.output, &b.output

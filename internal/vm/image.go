@@ -17,7 +17,8 @@ import (
 
 // An Image is a Debian system that machines start from. None of them changes it.
 type Image struct {
-	dir string // holds these files
+	arch Arch
+	dir  string // holds these files
 }
 
 // The files of an image.
@@ -27,17 +28,16 @@ const (
 	diskFile   = "root.qcow2"
 )
 
-// imagePrefix begins the names of images in the cache; what they were built from
-// follows.
-const imagePrefix = "debian12-amd64-"
+// prefix begins the names of images in the cache; what they were built from follows.
+func (a Arch) prefix() string { return "debian12-" + string(a) + "-" }
 
-// packages is what a machine has, besides the smallest Debian with apt: both network
-// managers, a service to connect to, and the agent that takes commands.
-func packages() []string {
-	return []string{
+// packages is what a machine has, besides the smallest Debian with apt: a service to
+// connect to, the agent that takes commands, and what a user types.
+func (a Arch) packages() []string {
+	return append([]string{
 		"systemd", "systemd-sysv", "udev", "dbus", "kmod", "iproute2", "python3", "openssh-server",
-		"network-manager", "qemu-guest-agent", "linux-image-cloud-amd64", "initramfs-tools", "zstd",
-	}
+		"sudo", "curl", "qemu-guest-agent", "initramfs-tools", "zstd",
+	}, architectures[a].packages...)
 }
 
 // setupHook runs before anything is installed. The initial RAM disk gets the modules
@@ -49,7 +49,9 @@ printf 'virtio_pci\nvirtio_blk\n' >"$1/etc/initramfs-tools/modules"`
 // finishHook runs in the end. Tests choose and configure a network manager, and what
 // Debian does by the clock would only be in their way.
 const finishHook = `set -e
-chroot "$1" systemctl --quiet disable systemd-networkd.service NetworkManager.service NetworkManager-wait-online.service
+for unit in systemd-networkd NetworkManager NetworkManager-wait-online; do
+  ! chroot "$1" systemctl --quiet is-enabled $unit.service 2>/dev/null || chroot "$1" systemctl --quiet disable $unit.service
+done
 chroot "$1" systemctl --quiet mask apt-daily.timer apt-daily-upgrade.timer e2scrub_all.timer e2scrub_reap.service fstrim.timer
 echo 'machine' >"$1/etc/hostname"
 echo '127.0.0.1 localhost machine' >"$1/etc/hosts"
@@ -66,16 +68,26 @@ const diskSize = 2 << 30
 // mirror returns where Debian's packages come from.
 func mirror() string { return cmp.Or(os.Getenv("VM_MIRROR"), "http://deb.debian.org/debian") }
 
+// downloadHook has apt fetch packages that a test installs in the machine, which has no
+// way to a mirror. They go into the cache of apt, with the lists that name them.
+func downloadHook(packages []string) string {
+	return `APT_CONFIG="$MMDEBSTRAP_APT_CONFIG" apt-get --quiet --yes --download-only --no-install-recommends install ` + strings.Join(packages, " ")
+}
+
 // bootstrap returns the arguments of mmdebstrap, which makes the tree in root.
-func bootstrap(root string) []string {
-	return []string{
-		"--mode=root", "--variant=minbase", "--format=directory", "--include=" + strings.Join(packages(), ","),
+func (a Arch) bootstrap(root string) []string {
+	args := []string{
+		"--mode=root", "--variant=minbase", "--format=directory",
+		"--architectures=" + string(a), "--include=" + strings.Join(a.packages(), ","),
 		`--aptopt=Acquire::Languages "none"`, `--aptopt=APT::Install-Recommends "false"`,
 		"--dpkgopt=path-exclude=/usr/share/man/*", "--dpkgopt=path-exclude=/usr/share/doc/*",
 		"--dpkgopt=path-exclude=/usr/share/locale/*",
 		"--setup-hook=" + setupHook, "--customize-hook=" + finishHook,
-		"bookworm", root, mirror(),
 	}
+	if downloads := architectures[a].downloads; len(downloads) > 0 {
+		args = append(args, "--skip=cleanup/apt", "--customize-hook="+downloadHook(downloads))
+	}
+	return append(args, "bookworm", root, mirror())
 }
 
 // source is this file, which says how an image is made.
@@ -84,8 +96,8 @@ func bootstrap(root string) []string {
 var source string
 
 // recipe names what an image is made from: another recipe is another image.
-func recipe() string {
-	sum := sha256.Sum256([]byte(source + mirror()))
+func (a Arch) recipe() string {
+	sum := sha256.Sum256(fmt.Append(nil, source, mirror(), a, architectures[a].packages, architectures[a].downloads))
 	return fmt.Sprintf("%x", sum[:6])
 }
 
@@ -102,10 +114,10 @@ func CacheDir() (string, error) {
 	return filepath.Join(dir, "nightporter-vm"), nil
 }
 
-// Debian returns the image of Debian 12. It builds it where the cache has none that
-// is made from what this package says, and removes images that are made from
-// something else.
-func Debian(ctx context.Context) (Image, error) {
+// Debian returns the image of Debian 12 for a kind of machine. It builds it where the
+// cache has none that is made from what this package says, and removes those of this kind
+// that are made from something else.
+func Debian(ctx context.Context, arch Arch) (Image, error) {
 	cache, err := CacheDir()
 	if err != nil {
 		return Image{}, err
@@ -118,14 +130,14 @@ func Debian(ctx context.Context) (Image, error) {
 		return Image{}, err
 	}
 	defer unlock()
-	image := Image{filepath.Join(cache, imagePrefix+recipe())}
+	image := Image{arch, filepath.Join(cache, arch.prefix()+arch.recipe())}
 	if _, err := os.Stat(image.dir); err == nil {
 		return image, nil
 	}
-	if err := clear(cache); err != nil {
+	if err := clear(cache, arch); err != nil {
 		return Image{}, err
 	}
-	if err := image.build(ctx, filepath.Join(cache, imagePrefix+"building")); err != nil {
+	if err := image.build(ctx, filepath.Join(cache, arch.prefix()+"building")); err != nil {
 		return Image{}, fmt.Errorf("build %s: %w", image.dir, err)
 	}
 	return image, nil
@@ -144,8 +156,8 @@ func lock(path string) (unlock func(), err error) {
 }
 
 // clear removes the images of other recipes, and what a build left that was ended.
-func clear(cache string) error {
-	old, err := filepath.Glob(filepath.Join(cache, imagePrefix+"*"))
+func clear(cache string, arch Arch) error {
+	old, err := filepath.Glob(filepath.Join(cache, arch.prefix()+"*"))
 	for _, dir := range old {
 		err = errors.Join(err, os.RemoveAll(dir))
 	}
@@ -159,7 +171,7 @@ func (i Image) build(ctx context.Context, dir string) error {
 		return err
 	}
 	root := filepath.Join(dir, "root")
-	if err := run(ctx, "mmdebstrap", bootstrap(root)...); err != nil {
+	if err := run(ctx, "mmdebstrap", i.arch.bootstrap(root)...); err != nil {
 		return err
 	}
 	for _, file := range []string{kernelFile, initrdFile} {
@@ -177,6 +189,26 @@ func (i Image) build(ctx context.Context, dir string) error {
 		return err
 	}
 	return os.Rename(dir, i.dir)
+}
+
+// filesDisk makes a disk with the files of a directory, which is only read.
+func filesDisk(ctx context.Context, dir, disk string) error {
+	const spare = 16 << 20 // for the file system itself
+	size := int64(spare)
+	err := filepath.WalkDir(dir, func(_ string, e os.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := e.Info()
+		if err == nil && info.Mode().IsRegular() {
+			size += info.Size() * 11 / 10
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return run(ctx, "mke2fs", "-q", "-t", "ext4", "-L", "files", "-d", dir, disk, fmt.Sprintf("%dk", size>>10))
 }
 
 // makeDisk makes a disk with a file system of what is in root. In its format a copy is

@@ -38,11 +38,11 @@ const bootstraps = `root=${@: -2:1}; mkdir -p "$root/boot" "$root/etc"; echo ker
 // other.
 func TestImageIsBuiltOnce(t *testing.T) {
 	ran := tools(t, bootstraps)
-	first, err := Debian(t.Context())
+	first, err := Debian(t.Context(), AMD64)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if again, err := Debian(t.Context()); err != nil || again != first || ran() != 1 {
+	if again, err := Debian(t.Context(), AMD64); err != nil || again != first || ran() != 1 {
 		t.Errorf("the second time it is %v, %v, after %d builds; want %v and 1", again, err, ran(), first)
 	}
 	files, err := filepath.Glob(filepath.Join(first.dir, "*"))
@@ -57,7 +57,7 @@ func TestImageIsBuiltOnce(t *testing.T) {
 	}
 
 	t.Setenv("VM_MIRROR", "http://mirror.example/debian")
-	other, err := Debian(t.Context())
+	other, err := Debian(t.Context(), AMD64)
 	if err != nil || other == first || ran() != 2 {
 		t.Errorf("from another mirror it is %v, %v, after %d builds", other, err, ran())
 	}
@@ -70,10 +70,10 @@ func TestImageIsBuiltOnce(t *testing.T) {
 // build begins anew.
 func TestImageThatFailsIsNone(t *testing.T) {
 	ran := tools(t, `[ "$(wc -l <"${0%/*}/ran")" -gt 1 ] || { echo "no such mirror"; exit 25; }`+"\n"+bootstraps)
-	if image, err := Debian(t.Context()); err == nil || !strings.Contains(err.Error(), "no such mirror") {
+	if image, err := Debian(t.Context(), AMD64); err == nil || !strings.Contains(err.Error(), "no such mirror") {
 		t.Errorf("it is %v, %v", image, err)
 	}
-	if _, err := Debian(t.Context()); err != nil || ran() != 2 {
+	if _, err := Debian(t.Context(), AMD64); err != nil || ran() != 2 {
 		t.Errorf("the second build ends with %v, after %d", err, ran())
 	}
 }
@@ -85,7 +85,7 @@ func TestAvailableSaysWhatIsMissing(t *testing.T) {
 	if os.Getuid() != 0 {
 		want = "expected root"
 	}
-	if err := Available(); err == nil || !strings.Contains(err.Error(), want) {
+	if err := Available(AMD64); err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("without any program the error is %v, want one with %q", err, want)
 	}
 }

@@ -30,6 +30,8 @@ type Config struct {
 	Addrs []netip.Prefix
 	Image Image
 	Dir   string // for its disk and console
+	// Files is a directory whose files the machine has on a second disk, LABEL=files.
+	Files string
 }
 
 // A Machine is a virtual machine whose card is plugged into the LAN. The methods of
@@ -55,6 +57,11 @@ type Machine struct {
 func New(ctx context.Context, lan *lab.LAN, cfg Config) (*Machine, error) {
 	if err := cfg.Image.overlay(ctx, filepath.Join(cfg.Dir, overlayFile)); err != nil {
 		return nil, err
+	}
+	if cfg.Files != "" {
+		if err := filesDisk(ctx, cfg.Files, filepath.Join(cfg.Dir, filesFile)); err != nil {
+			return nil, err
+		}
 	}
 	host, tap, err := lan.AddTap(cfg.Name, cfg.Addrs...)
 	if err != nil {

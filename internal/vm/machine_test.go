@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"net"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -61,7 +63,7 @@ func magic(t *testing.T, l *lab.LAN, m *vm.Machine) {
 // TestVMMachineSleepsAndWakes: it boots by a magic packet, is on the LAN, suspends
 // and resumes twice, keeps its disk over a reboot, a power cut and a shutdown.
 func TestVMMachineSleepsAndWakes(t *testing.T) {
-	vmtest.Need(t)
+	vmtest.Need(t, vm.AMD64)
 	lan := labtest.New(t)
 	m := vmtest.New(t, lan, "pc", netip.MustParsePrefix("10.77.0.20/24"))
 	if _, err := m.Run(t.Context(), "", "true"); err == nil {
@@ -122,10 +124,31 @@ func TestVMMachineSleepsAndWakes(t *testing.T) {
 	}
 }
 
+// TestVMOtherProcessor: a machine with an ARM processor boots by a magic packet, has the
+// files that were given to it, and is on the LAN.
+func TestVMOtherProcessor(t *testing.T) {
+	vmtest.Need(t, vm.ARM64)
+	files := t.TempDir()
+	must(t, os.WriteFile(filepath.Join(files, "given"), []byte("given\n"), 0o600))
+	lan := labtest.New(t)
+	m := vmtest.NewWith(t, lan, vm.ARM64, files, "board", netip.MustParsePrefix("10.77.0.20/24"))
+	began := time.Now()
+	magic(t, lan, m)
+	up := wait(t, m, 0, vm.CommandsUp, bootLimit)
+	t.Logf("booted in %.1f s", up.Time.Sub(began).Seconds())
+	got, err := m.Run(within(t, time.Minute), "", "sh", "-ec",
+		"uname -m; mount LABEL=files /mnt; cat /mnt/given; ip link set eth0 up; ip addr add 10.77.0.20/24 dev eth0")
+	must(t, err)
+	if got != "aarch64\ngiven\n" {
+		t.Errorf("the machine says %q", got)
+	}
+	dial(t, lan, "10.77.0.20:22")
+}
+
 // TestVMPowerOnSaysWhatIsWrong: at once, in the emulator's words, and the machine is
 // off.
 func TestVMPowerOnSaysWhatIsWrong(t *testing.T) {
-	vmtest.Need(t)
+	vmtest.Need(t, vm.AMD64)
 	m := vmtest.New(t, labtest.New(t), "pc", netip.MustParsePrefix("10.77.0.20/24"))
 	t.Setenv("VM_ACCEL", "steam")
 	if err := m.PowerOn(); err == nil || !strings.Contains(err.Error(), "steam") {

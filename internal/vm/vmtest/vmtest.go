@@ -15,12 +15,23 @@ var wanted = flag.Bool("vm", false, "tests with virtual machines; see `make vm`"
 
 // Need skips the test where virtual machines were not asked for, or cannot run. In CI
 // it is a failure that what was asked for cannot run.
-func Need(tb testing.TB) {
+func Need(tb testing.TB, arch vm.Arch) {
+	tb.Helper()
+	need(tb, vm.Available, arch)
+}
+
+// NeedProgram is Need for a test that runs programs of another processor, and no machine.
+func NeedProgram(tb testing.TB, arch vm.Arch) {
+	tb.Helper()
+	need(tb, vm.RunsHere, arch)
+}
+
+func need(tb testing.TB, available func(vm.Arch) error, arch vm.Arch) {
 	tb.Helper()
 	if !*wanted {
 		tb.Skip("boots virtual machines: run by `make vm`")
 	}
-	err := vm.Available()
+	err := available(arch)
 	switch {
 	case err == nil:
 	case os.Getenv("CI") != "":
@@ -34,12 +45,19 @@ func Need(tb testing.TB) {
 // fails, its console and what happened to it are in the test's log.
 func New(tb testing.TB, lan *lab.LAN, name string, addrs ...netip.Prefix) *vm.Machine {
 	tb.Helper()
-	Need(tb)
-	image, err := vm.Debian(tb.Context())
+	return NewWith(tb, lan, vm.AMD64, "", name, addrs...)
+}
+
+// NewWith is New for another processor, and for a machine that has the files of a
+// directory on a second disk.
+func NewWith(tb testing.TB, lan *lab.LAN, arch vm.Arch, files, name string, addrs ...netip.Prefix) *vm.Machine {
+	tb.Helper()
+	Need(tb, arch)
+	image, err := vm.Debian(tb.Context(), arch)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	m, err := vm.New(tb.Context(), lan, vm.Config{Name: name, Addrs: addrs, Image: image, Dir: tb.TempDir()})
+	m, err := vm.New(tb.Context(), lan, vm.Config{Name: name, Addrs: addrs, Image: image, Dir: tb.TempDir(), Files: files})
 	if err != nil {
 		tb.Fatal(err)
 	}
