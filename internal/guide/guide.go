@@ -34,6 +34,7 @@ var places = []Place{Porter, Machine, Desk}
 // Block is a fenced block of a page.
 type Block struct {
 	Line     int    // of its first line, in the page
+	Section  string // the heading above it
 	Language string // empty where none is named
 	Text     string
 	Place    Place
@@ -75,14 +76,18 @@ func Scripts(path string, on Place) ([]Block, error) {
 // parse finds the blocks, also in lists and quotations.
 func parse(page []byte) ([]Block, error) {
 	var blocks []Block
+	section := ""
 	root := goldmark.DefaultParser().Parse(text.NewReader(page))
 	err := ast.Walk(root, func(n ast.Node, entering bool) (ast.WalkStatus, error) {
 		if !entering {
 			return ast.WalkContinue, nil
 		}
 		switch n := n.(type) {
+		case *ast.Heading:
+			section = string(n.Lines().Value(page))
 		case *ast.FencedCodeBlock:
 			b, err := block(n, page)
+			b.Section = section
 			blocks = append(blocks, b)
 			return ast.WalkContinue, err
 		case *ast.HTMLBlock:

@@ -26,7 +26,9 @@ two
 three
 ` + "```" + `
 
-1. In a list:
+## In a list
+
+1. Item:
 
    <!-- runs on: machine -->
    ` + "```sh" + `
@@ -54,12 +56,12 @@ func TestBlocks(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []Block{
-		{Line: 6, Language: "sh", Text: "one\ntwo\n", Place: Porter},
-		{Line: 15, Language: "sh", Text: "three\n", Place: Desk, NotRun: "it takes another PC"},
-		{Line: 22, Language: "sh", Text: "four\n  indented\n", Place: Machine},
-		{Line: 28, Language: "yaml", Text: "five: 5\n", Place: Porter},
-		{Line: 32, Text: "six\n", Place: Porter},
-		{Line: 36, Language: "console", Text: "$ seven\n", Place: Porter},
+		{Line: 6, Section: "A guide", Language: "sh", Text: "one\ntwo\n", Place: Porter},
+		{Line: 15, Section: "A guide", Language: "sh", Text: "three\n", Place: Desk, NotRun: "it takes another PC"},
+		{Line: 24, Section: "In a list", Language: "sh", Text: "four\n  indented\n", Place: Machine},
+		{Line: 30, Section: "In a list", Language: "yaml", Text: "five: 5\n", Place: Porter},
+		{Line: 34, Section: "In a list", Text: "six\n", Place: Porter},
+		{Line: 38, Section: "In a list", Language: "console", Text: "$ seven\n", Place: Porter},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
