@@ -1,0 +1,167 @@
+// Package guide reads the commands of a guide, so that tests can run them as a reader
+// would. It knows nothing of the daemon.
+//
+// A fenced block of the language sh is a script. Two comments before it, which a browser
+// does not show, say what else a test has to know:
+//
+//	<!-- runs on: desk -->
+//	<!-- not run: Docker is no package of Debian's -->
+package guide
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/yuin/goldmark"
+	"github.com/yuin/goldmark/ast"
+	"github.com/yuin/goldmark/text"
+)
+
+// Place is the computer on which a block runs.
+type Place string
+
+const (
+	Porter  Place = "porter"  // the host that is always on; where no comment says another
+	Machine Place = "machine" // a machine that sleeps
+	Desk    Place = "desk"    // the computer at which the reader sits
+)
+
+var places = []Place{Porter, Machine, Desk}
+
+// Block is a fenced block of a page.
+type Block struct {
+	Line     int    // of its first line, in the page
+	Section  string // the heading above it
+	Language string // empty where none is named
+	Text     string
+	Place    Place
+	NotRun   string // why no test can run it
+}
+
+// Runs reports whether a test has to run the block on a computer.
+func (b Block) Runs(on Place) bool {
+	return b.Language == "sh" && b.NotRun == "" && b.Place == on
+}
+
+// Read returns the blocks of a page in their order.
+func Read(path string) ([]Block, error) {
+	page, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	blocks, err := parse(page)
+	if err != nil {
+		return nil, fmt.Errorf("%s:%w", path, err)
+	}
+	return blocks, nil
+}
+
+// Scripts returns the blocks of a page that a test has to run on a computer. A page
+// without any is an error: a test of it would pass for nothing.
+func Scripts(path string, on Place) ([]Block, error) {
+	blocks, err := Read(path)
+	if err != nil {
+		return nil, err
+	}
+	blocks = slices.DeleteFunc(blocks, func(b Block) bool { return !b.Runs(on) })
+	if len(blocks) == 0 {
+		return nil, fmt.Errorf("%s: found no block to run on the %s", path, on)
+	}
+	return blocks, nil
+}
+
+// parse finds the blocks, also in lists and quotations.
+func parse(page []byte) ([]Block, error) {
+	var blocks []Block
+	section := ""
+	root := goldmark.DefaultParser().Parse(text.NewReader(page))
+	err := ast.Walk(root, func(n ast.Node, entering bool) (ast.WalkStatus, error) {
+		if !entering {
+			return ast.WalkContinue, nil
+		}
+		switch n := n.(type) {
+		case *ast.Heading:
+			section = string(n.Lines().Value(page))
+		case *ast.FencedCodeBlock:
+			b, err := block(n, page)
+			b.Section = section
+			blocks = append(blocks, b)
+			return ast.WalkContinue, err
+		case *ast.HTMLBlock:
+			return ast.WalkContinue, leads(n, page)
+		}
+		return ast.WalkContinue, nil
+	})
+	return blocks, err
+}
+
+// block reads a fenced block, and the comments before it.
+func block(n *ast.FencedCodeBlock, page []byte) (Block, error) {
+	b := Block{Line: line(n, page), Language: string(n.Language(page)), Text: string(n.Lines().Value(page)), Place: Porter}
+	for before := n.PreviousSibling(); before != nil && before.Kind() == ast.KindHTMLBlock; before = before.PreviousSibling() {
+		if err := b.take(remark(before, page)); err != nil {
+			return b, fmt.Errorf("%d: %w", line(before, page), err)
+		}
+	}
+	return b, nil
+}
+
+// take takes what a comment says of a block. A comment about anything else says nothing.
+func (b *Block) take(comment string) error {
+	key, value, _ := strings.Cut(comment, ":")
+	value = strings.TrimSpace(value)
+	switch key {
+	case "runs on":
+		if b.Place = Place(value); !slices.Contains(places, b.Place) {
+			return fmt.Errorf("runs on: found %q, expected one of %q", value, places)
+		}
+	case "not run":
+		if b.NotRun = value; value == "" {
+			return fmt.Errorf("not run: found nothing, expected the reason")
+		}
+	default:
+		return nil
+	}
+	if b.Language != "sh" {
+		return fmt.Errorf("%s: found a block of the language %q after it, expected sh", key, b.Language)
+	}
+	return nil
+}
+
+// leads refuses a comment about a block that has no block after it.
+func leads(n *ast.HTMLBlock, page []byte) error {
+	key, _, _ := strings.Cut(remark(n, page), ":")
+	next := n.NextSibling()
+	for next != nil && next.Kind() == ast.KindHTMLBlock {
+		next = next.NextSibling()
+	}
+	if key != "runs on" && key != "not run" || next != nil && next.Kind() == ast.KindFencedCodeBlock {
+		return nil
+	}
+	return fmt.Errorf("%d: %s: found no block after it", line(n, page), key)
+}
+
+// remark is the text of an HTML comment, in one line.
+func remark(n ast.Node, page []byte) string {
+	html := string(n.Lines().Value(page))
+	if closing := n.(*ast.HTMLBlock).ClosureLine; closing.Start >= 0 {
+		html += string(closing.Value(page))
+	}
+	inside, isComment := strings.CutPrefix(strings.TrimSpace(html), "<!--")
+	inside, closed := strings.CutSuffix(inside, "-->")
+	if !isComment || !closed {
+		return ""
+	}
+	return strings.Join(strings.Fields(inside), " ")
+}
+
+// line is the number of the first line of a node in the page.
+func line(n ast.Node, page []byte) int {
+	if n.Lines().Len() == 0 {
+		return 0
+	}
+	return 1 + bytes.Count(page[:n.Lines().At(0).Start], []byte("\n"))
+}
