@@ -53,9 +53,9 @@ soak: ## every fault at full size; SEED=n draws others
 	$(GO) test $(RACE) -count 1 -timeout 10m -run '^TestFault' ./internal/...
 	$(GO) test -count 1 -timeout 3h -run '^TestMonth$$' ./internal/machine/soak -seeds 1000 -days 30 $(if $(SEED),-first-seed $(SEED))
 
-# One package and one machine at a time: each emulates a processor.
-vm: ## Debian in virtual machines: real suspends, shutdowns and boots. Needs root; docs/internals/vm.md
-	$(GO) test -count 1 -timeout 1h -p 1 -v -run '^TestVM' ./internal/vm ./cmd/nightporter -vm
+# Two machines at a time, since each emulates one processor.
+vm: ## Debian in virtual machines: real suspends, shutdowns and boots, the package on amd64 and arm64. Needs root; docs/internals/vm.md
+	$(GO) test -count 1 -timeout 1h -p 1 -parallel 2 -v -run '^TestVM' ./internal/vm ./cmd/nightporter -vm
 
 lint: ## gofmt, vet, staticcheck
 	@unformatted=$$(gofmt -l cmd internal dashboards deploy); if [ -n "$$unformatted" ]; then echo "gofmt -l: $$unformatted"; exit 1; fi

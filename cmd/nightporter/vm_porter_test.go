@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"nightporter/internal/guide"
 	"nightporter/internal/lab"
 	"nightporter/internal/lab/labtest"
 	"nightporter/internal/machine"
@@ -57,11 +58,17 @@ type porterVM struct {
 // claims machines that sleep, wakes them and hands over the first connection; also after an
 // upgrade and after a power cut.
 func TestVMPorter(t *testing.T) {
+	t.Parallel()
 	for _, arch := range []vm.Arch{vm.AMD64, vm.ARM64} {
 		t.Run(string(arch), func(t *testing.T) {
 			vmtest.Need(t, arch)
+			t.Parallel()
 			p := openPorterVM(t, arch)
-			p.installs()
+			if arch == vm.ARM64 {
+				p.followsGuide()
+			} else {
+				p.installs()
+			}
 			p.serves()
 			p.upgrades()
 			p.losesPower()
@@ -148,6 +155,43 @@ func (p *porterVM) installs() {
 	p.must(p.pi.WriteFile(p.ctx, "/etc/nightporter/config.yaml", "644", fmt.Sprintf(
 		"machines:\n  - {name: nas, mac: %q, ip: %v, ports: [22/tcp], agentless: true}\n", guideMAC.String(), guideNAS)))
 	p.run("systemctl", "reload", "nightporter.service")
+}
+
+// followsGuide has an ordinary user of the host do what docs/raspberry-pi.md says, command by
+// command.
+func (p *porterVM) followsGuide() {
+	p.Helper()
+	scripts, err := guide.Scripts(filepath.Join(repository, "docs/raspberry-pi.md"), guide.Porter)
+	p.must(err)
+	p.run("sh", "-ec", `useradd --create-home --shell /bin/bash pi
+echo 'pi ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/pi
+cp /mnt/files/nightporter_`+olderVersion+`-1_*.deb /home/pi/`)
+	for _, s := range scripts {
+		began := time.Now()
+		out := p.run("runuser", "--login", "pi", "--command", "set -e\n"+s.Text)
+		p.report(fmt.Sprintf("line %d of the guide", s.Line), began, time.Now())
+		p.Logf("%s%s", s.Text, out)
+	}
+	p.scraped()
+}
+
+// scraped waits until the Prometheus of the guide has the porter's metrics, and the rules.
+func (p *porterVM) scraped() {
+	p.Helper()
+	for path, want := range map[string]string{
+		"/api/v1/query?query=nightporter_build_info": `"version":"` + olderVersion + `"`,
+		"/api/v1/rules": "NightporterWakeFailed",
+	} {
+		for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(100 * time.Millisecond) {
+			text, err := p.get(9090, path)
+			if err == nil && strings.Contains(text, want) {
+				break
+			}
+			if time.Now().After(deadline) {
+				p.Fatalf("Prometheus answers %s without %q: %v\n%.2000s", path, want, err, text)
+			}
+		}
+	}
 }
 
 // serves the first connection to each machine.
@@ -245,7 +289,7 @@ func (p *porterVM) wakes(m *lab.Machine) {
 func (p *porterVM) isReady(version string) {
 	p.Helper()
 	for deadline := time.Now().Add(vmBoot); ; time.Sleep(50 * time.Millisecond) {
-		text, err := p.get("/metrics")
+		text, err := p.get(9717, "/metrics")
 		if err == nil && strings.Contains(text, `version="`+version+`"`) {
 			return
 		}
@@ -273,7 +317,7 @@ func (p *porterVM) is(name string, want machine.State) {
 // known is what the porter tells of its machines.
 func (p *porterVM) known() (all []known) {
 	p.Helper()
-	text, err := p.get("/api/v1/machines")
+	text, err := p.get(9717, "/api/v1/machines")
 	p.must(err)
 	p.must(json.Unmarshal([]byte(text), &all))
 	return all
@@ -291,9 +335,9 @@ func (p *porterVM) forgotNothing(before []known) {
 	}
 }
 
-// get fetches a page of the porter's for the client.
-func (p *porterVM) get(path string) (string, error) {
-	request, err := http.NewRequestWithContext(p.within(10*time.Second), http.MethodGet, "http://"+piAddr.String()+":9717"+path, nil)
+// get fetches a page of the porter's host for the client.
+func (p *porterVM) get(port uint16, path string) (string, error) {
+	request, err := http.NewRequestWithContext(p.within(10*time.Second), http.MethodGet, "http://"+netip.AddrPortFrom(piAddr, port).String()+path, nil)
 	if err != nil {
 		return "", err
 	}

@@ -25,6 +25,7 @@ import (
 // is one that waits for its interface.
 func TestVMPrograms(t *testing.T) {
 	vmtest.NeedProgram(t, vm.ARMHF)
+	t.Parallel()
 	lan := labtest.New(t)
 	for i, version := range []string{"6", "7"} {
 		t.Run("armv"+version, func(t *testing.T) {

@@ -68,8 +68,10 @@ type debian struct {
 // ways, is claimed, and the first connect() to its SSH server succeeds.
 func TestVMMachine(t *testing.T) {
 	vmtest.Need(t, vm.AMD64)
+	t.Parallel()
 	for _, with := range managers {
 		t.Run(with.name, func(t *testing.T) {
+			t.Parallel()
 			d := openDebian(t, with)
 			d.suspends(nas4, !with.silent)
 			d.suspends(nas6, !with.silent)

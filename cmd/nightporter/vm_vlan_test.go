@@ -23,6 +23,7 @@ var withVLANs = []string{"^TestTwoNetworks$/^VLAN$", "^TestFieldRouter$/^VLAN$"}
 // interfaces in one run there, each in a LAN inside the machine.
 func TestVMVLAN(t *testing.T) {
 	vmtest.Need(t, vm.AMD64)
+	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Minute)
 	t.Cleanup(cancel)
 	files := t.TempDir()

@@ -1,7 +1,6 @@
 package vm
 
 import (
-	"cmp"
 	"fmt"
 	"os"
 	"os/exec"
@@ -21,9 +20,10 @@ const (
 // hardware is what differs between them.
 type hardware struct {
 	emulator string
-	pkg      string   // of Debian's, that has the emulator
-	machine  []string // arguments of the emulator
-	options  string   // of the kernel
+	pkg      string // of Debian's, that has the emulator
+	machine  string
+	cpu      string // that is emulated
+	options  string // of the kernel
 	console  string
 	// packages are those that the image has on top of what all have, and downloads lie in
 	// the cache of its apt.
@@ -35,23 +35,24 @@ type hardware struct {
 var architectures = map[Arch]hardware{
 	AMD64: {
 		emulator: "qemu-system-x86_64", pkg: "qemu-system-x86",
-		machine: []string{"-machine", "pc"}, options: "mitigations=off mem_sleep_default=deep", console: "ttyS0",
+		machine: "pc", cpu: "qemu64", options: "mitigations=off mem_sleep_default=deep", console: "ttyS0",
 		packages: []string{"linux-image-cloud-amd64", "network-manager"},
 	},
 	ARM64: {
 		emulator: "qemu-system-aarch64", pkg: "qemu-system-arm",
-		machine: []string{"-machine", "virt", "-cpu", "cortex-a72"}, options: "mitigations=off", console: "ttyAMA0",
+		machine: "virt", cpu: "cortex-a72", options: "mitigations=off", console: "ttyAMA0",
 		packages: []string{"linux-image-cloud-arm64"}, downloads: []string{"prometheus"},
 	},
 }
 
-// accelerator returns what runs the machine's processor: VM_ACCEL where this host has the
-// same, else software.
-func (a Arch) accelerator() string {
-	if string(a) != runtime.GOARCH {
-		return "tcg"
+// processor returns the arguments of the emulator that say what runs a machine: VM_ACCEL
+// where this host has the same processor, else software.
+func (a Arch) processor() []string {
+	hw, accel := architectures[a], os.Getenv("VM_ACCEL")
+	if accel == "" || accel == "tcg" || string(a) != runtime.GOARCH {
+		return []string{"-machine", hw.machine, "-accel", "tcg", "-cpu", hw.cpu}
 	}
-	return cmp.Or(os.Getenv("VM_ACCEL"), "tcg")
+	return []string{"-machine", hw.machine, "-accel", accel, "-cpu", "host"}
 }
 
 // RunsHere returns nil if this host's kernel runs programs for a processor, by an emulator

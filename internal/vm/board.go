@@ -49,8 +49,8 @@ type board struct {
 // arguments are those of the emulator.
 func (m *Machine) arguments() []string {
 	dir, hw := m.cfg.Image.dir, architectures[m.cfg.Image.arch]
-	args := []string{
-		"-nodefaults", "-no-user-config", "-display", "none", "-accel", m.cfg.Image.arch.accelerator(), "-m", memory,
+	args := append(m.cfg.Image.arch.processor(),
+		"-nodefaults", "-no-user-config", "-display", "none", "-m", memory,
 		"-kernel", filepath.Join(dir, kernelFile), "-initrd", filepath.Join(dir, initrdFile),
 		"-append", "root=/dev/vda rw net.ifnames=0 console=" + hw.console + " " + hw.options,
 		"-drive", "file=" + filepath.Join(m.cfg.Dir, overlayFile) + ",if=virtio,format=qcow2,cache=unsafe",
@@ -62,11 +62,11 @@ func (m *Machine) arguments() []string {
 		"-device", fmt.Sprintf("virtserialport,id=%s,chardev=commands,name=%s", commandsID, agentName),
 		"-chardev", "file,id=console,append=on,path=" + filepath.Join(m.cfg.Dir, consoleFile),
 		"-serial", "chardev:console",
-	}
+	)
 	if m.cfg.Files != "" {
 		args = append(args, "-drive", "file="+filepath.Join(m.cfg.Dir, filesFile)+",if=virtio,format=raw,readonly=on")
 	}
-	return append(args, hw.machine...)
+	return args
 }
 
 // start starts the emulator. What it says then waits for release.
