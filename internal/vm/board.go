@@ -52,15 +52,15 @@ func (m *Machine) arguments() []string {
 	args := append(m.cfg.Image.arch.processor(),
 		"-nodefaults", "-no-user-config", "-display", "none", "-m", memory,
 		"-kernel", filepath.Join(dir, kernelFile), "-initrd", filepath.Join(dir, initrdFile),
-		"-append", "root=/dev/vda rw net.ifnames=0 console=" + hw.console + " " + hw.options,
-		"-drive", "file=" + filepath.Join(m.cfg.Dir, overlayFile) + ",if=virtio,format=qcow2,cache=unsafe",
+		"-append", "root=/dev/vda rw net.ifnames=0 console="+hw.console+" "+hw.options,
+		"-drive", "file="+filepath.Join(m.cfg.Dir, overlayFile)+",if=virtio,format=qcow2,cache=unsafe",
 		"-netdev", fmt.Sprintf("tap,id=lan,fd=%d", tapFD),
 		"-device", fmt.Sprintf("virtio-net-pci,netdev=lan,mac=%s,romfile=", m.MAC()),
 		"-chardev", fmt.Sprintf("socket,id=monitor,fd=%d", monitorFD), "-mon", "chardev=monitor,mode=control",
 		"-chardev", fmt.Sprintf("socket,id=commands,fd=%d", commandsFD),
 		"-device", "virtio-serial-pci",
 		"-device", fmt.Sprintf("virtserialport,id=%s,chardev=commands,name=%s", commandsID, agentName),
-		"-chardev", "file,id=console,append=on,path=" + filepath.Join(m.cfg.Dir, consoleFile),
+		"-chardev", "file,id=console,append=on,path="+filepath.Join(m.cfg.Dir, consoleFile),
 		"-serial", "chardev:console",
 	)
 	if m.cfg.Files != "" {
