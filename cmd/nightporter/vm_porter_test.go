@@ -98,6 +98,12 @@ func openPorterVM(t *testing.T, arch vm.Arch) *porterVM {
 		return p.client.Dial(ctx, network, addr)
 	}}
 
+	h.Cleanup(func() {
+		if h.Failed() && p.pi.State() == vm.On {
+			journal, err := p.pi.Run(context.Background(), "", "journalctl", "--no-pager", "--output=short-precise", "--unit=nightporter.service", "--lines=60")
+			h.Logf("the journal of the service: %v\n%s", err, journal)
+		}
+	})
 	on := time.Now()
 	h.must(p.pi.PowerOn())
 	p.boots(0, on)
