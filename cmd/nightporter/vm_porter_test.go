@@ -267,13 +267,15 @@ func (p *porterVM) purges() {
 	}
 }
 
-// sleeps puts a machine to sleep, and waits until the porter answers for it.
+// sleeps puts a machine to sleep, and waits until the porter answers for it and counts it as
+// asleep. One that goes off soon after it was up is claimed before.
 func (p *porterVM) sleeps(m *lab.Machine) {
 	p.Helper()
 	off := time.Now()
 	p.must(m.Sleep(p.ctx))
 	p.resolves(vmClaim, p.client, m.Addr4(), p.pi.MAC())
 	p.report(m.Name()+": off to claimed", off, time.Now())
+	p.is(m.Name(), machine.Asleep)
 }
 
 // wakes a machine by a connection, which has to be served from the SYN that the porter held.
