@@ -63,11 +63,11 @@ func (h *host) stopped() {
 	}
 }
 
-// traces are the paths of the host that an installation leaves. The package that was
-// installed from, and logs of apt-get and systemd, are none.
+// traces are the paths of the host that an installation leaves. Folders of users, and logs of
+// apt-get and systemd, are none.
 func (h *host) traces() string {
 	h.t.Helper()
-	return h.must("sh", "-ec", `find / -xdev -path /proc -prune -o -path /sys -prune -o -path /root -prune -o -name '*nightporter*' -print
+	return h.must("sh", "-ec", `find / -xdev -path /proc -prune -o -path /sys -prune -o -path /root -prune -o -path /home -prune -o -name '*nightporter*' -print
 ls -d /etc/systemd/system/multi-user.target.wants/nightporter* 2>/dev/null || true`)
 }
 
