@@ -13,7 +13,7 @@ import (
 const guides = "../../docs/"
 
 // followed are the sections with commands, page by page, and what runs them. A page that
-// is not here is no guide.
+// is not here is no guide. Paths are seen from docs.
 var followed = map[string]map[string]string{
 	"packages.md": {
 		"Debian, Ubuntu":           "TestGuideDebian",
@@ -37,8 +37,11 @@ var followed = map[string]map[string]string{
 		"Use it":   "TestImage in deploy/compose",
 	},
 	"from-wakupator.md": {
-		"The change": "TestGuideMachine",
-		"Units":      "TestGuideMachine",
+		"The change": "TestGuideWakupator",
+		"Units":      "TestGuideWakupator",
+	},
+	"../deploy/machine/README.md": {
+		"Set up": "TestGuideMachine",
 	},
 	"raspberry-pi.md": {
 		"The package":       "make vm",

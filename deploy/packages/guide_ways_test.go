@@ -139,39 +139,43 @@ func (r *reader) build(version string) {
 		"--strip-components=1", "nightporter-"+version+"-linux-amd64/nightporter")
 }
 
-// A machine is rid of what registered it, with nightporter's units and with Wakupator's;
-// the porter's host is rid of Wakupator.
+// A machine is given what registers it, and is rid of it.
 func TestGuideMachine(t *testing.T) {
+	const folder = "deploy/machine/"
+	set := section(t, "../"+folder+"README.md", "Set up", guide.Machine)
+	remove := section(t, "upgrade-uninstall.md", "A machine that registered", guide.Machine)
+	if len(set) != 2 || len(remove) != 1 {
+		t.Fatalf("found %d and %d blocks", len(set), len(remove))
+	}
 	r := newReader(boot(t, true))
-	for _, tc := range []struct {
-		page, heading string
-		place         guide.Place
-		units         []string
-	}{
-		{"upgrade-uninstall.md", "A machine that registered", guide.Machine, []string{"nightporter-register.service", "nightporter-register-sleep.service"}},
-		{"from-wakupator.md", "Units", guide.Machine, []string{"register.service"}},
-		{"from-wakupator.md", "The change", guide.Porter, []string{"wakupator.service"}},
-	} {
-		blocks := section(t, tc.page, tc.heading, tc.place)
-		if len(blocks) != 1 {
-			t.Fatalf("%s: found %d blocks", tc.heading, len(blocks))
-		}
-		r.must("mkdir", "-p", "/usr/local/lib/nightporter", "/etc/nightporter")
-		for _, unit := range tc.units {
-			r.write("/etc/systemd/system/"+unit, "[Service]\nExecStart=sleep 300\n[Install]\nWantedBy=multi-user.target\n")
-			r.must("systemctl", "enable", "--now", unit)
-		}
-		r.follow(blocks[0])
-		for _, unit := range tc.units {
-			if out, err := r.try("systemctl", "is-active", unit); err == nil {
+	before := r.traces()
+	r.clone(folder+"nightporter-register.py", folder+"register.conf.example", folder+"nightporter-register.service", folder+"nightporter-register-sleep.service")
+	r.folder += "/" + folder
+	r.follow(set[0])
+	r.follow(set[1])
+	r.must("test", "-x", "/usr/local/lib/nightporter/nightporter-register.py")
+	r.must("systemctl", "is-active", "nightporter-register.service")
+	r.must("systemctl", "is-enabled", "nightporter-register.service", "nightporter-register-sleep.service")
+	r.follow(remove[0])
+	r.nothing(before)
+}
+
+// Units of Wakupator end, on the porter's host and on the machine.
+func TestGuideWakupator(t *testing.T) {
+	porter := section(t, "from-wakupator.md", "The change", guide.Porter)
+	machine := section(t, "from-wakupator.md", "Units", guide.Machine)
+	if len(porter) != 1 || len(machine) != 1 {
+		t.Fatalf("found %d and %d blocks", len(porter), len(machine))
+	}
+	r := newReader(boot(t, true))
+	for unit, block := range map[string]guide.Block{"wakupator.service": porter[0], "register.service": machine[0]} {
+		r.write("/etc/systemd/system/"+unit, "[Service]\nExecStart=sleep 300\n[Install]\nWantedBy=multi-user.target\n")
+		r.must("systemctl", "enable", "--now", unit)
+		r.follow(block)
+		for _, question := range []string{"is-active", "is-enabled"} {
+			if out, err := r.try("systemctl", question, unit); err == nil {
 				t.Errorf("%s: %s", unit, out)
 			}
-			if out, err := r.try("systemctl", "is-enabled", unit); err == nil {
-				t.Errorf("%s: %s", unit, out)
-			}
-		}
-		if out, err := r.try("sh", "-c", "ls -d /etc/systemd/system/*register* /usr/local/lib/nightporter 2>/dev/null"); tc.place == guide.Machine && tc.page == "upgrade-uninstall.md" && err == nil {
-			t.Errorf("%s: left is %s", tc.heading, out)
 		}
 	}
 }
