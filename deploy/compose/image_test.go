@@ -133,4 +133,5 @@ func TestImage(t *testing.T) {
 		t.Errorf("the health check runs %s, which is not in the image", asked)
 	}
 	t.Run("podman", func(t *testing.T) { runInPodman(t, made) })
+	t.Run("guide", func(t *testing.T) { followDockerGuide(t, made) })
 }

@@ -100,9 +100,9 @@ func TestReadmeOnOverride(t *testing.T) {
 	}
 }
 
-// TestInstallGuide: docs/install.md starts the container with what compose.yaml gives it.
-func TestInstallGuide(t *testing.T) {
-	text := strings.ReplaceAll(slurp(t, "../../docs/install.md"), "\\\n", "")
+// TestDockerGuide: docs/docker.md starts the container with what compose.yaml gives it.
+func TestDockerGuide(t *testing.T) {
+	text := strings.ReplaceAll(slurp(t, "../../docs/docker.md"), "\\\n", "")
 	found := regexp.MustCompile(`(?m)^docker run -d .*$`).FindAllString(text, -1)
 	if len(found) != 1 {
 		t.Fatalf("found %q, expected one command", found)

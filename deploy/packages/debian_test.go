@@ -22,7 +22,7 @@ var debian = sync.OnceValues(func() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	const suite, packages = "bookworm", "systemd,dbus,iproute2,curl,rpm"
+	const suite, packages = "bookworm", "systemd,dbus,iproute2,curl,rpm,sudo,make"
 	path := filepath.Join(cache, "nightporter", suite+"-"+strings.ReplaceAll(packages, ",", "-")+".tar")
 	if _, err := os.Stat(path); err == nil {
 		return path, nil
@@ -64,7 +64,7 @@ func newHost(t *testing.T) *host {
 	output(t, "tar", "--extract", "--numeric-owner", "--file", archive, "--directory", dir)
 	h := &host{t: t, dir: dir}
 	h.write("/etc/hostname", "pi\n")
-	h.write("/etc/hosts", "127.0.0.1 localhost\n")
+	h.write("/etc/hosts", "127.0.0.1 localhost\n127.0.1.1 pi\n")
 	return h
 }
 

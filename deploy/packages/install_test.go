@@ -63,11 +63,11 @@ func (h *host) stopped() {
 	}
 }
 
-// traces are the paths of the host that an installation leaves. The package that was
-// installed from, and logs of apt-get and systemd, are none.
+// traces are the paths of the host that an installation leaves. Folders of users, and logs of
+// apt-get and systemd, are none.
 func (h *host) traces() string {
 	h.t.Helper()
-	return h.must("sh", "-ec", `find / -xdev -path /proc -prune -o -path /sys -prune -o -path /root -prune -o -name '*nightporter*' -print
+	return h.must("sh", "-ec", `find / -xdev -path /proc -prune -o -path /sys -prune -o -path /root -prune -o -path /home -prune -o -name '*nightporter*' -print
 ls -d /etc/systemd/system/multi-user.target.wants/nightporter* 2>/dev/null || true`)
 }
 
@@ -171,6 +171,11 @@ func TestInstallWhereItCannotWork(t *testing.T) {
 		expect(t, "the installation", h.install(h.copy(built(t, older, ".deb"))), "nightporter is installed, and does not run", "nightporter check --host")
 		expect(t, "the log", h.must("journalctl", "--no-pager", "--unit", unitName), "cannot listen on :9717: address already in use")
 		h.within(10*time.Second, "the reason in the status", "sh", "-c", "systemctl status --no-pager --full "+unitName+" | grep 'Status: .*:9717: address already in use'")
+		check, err := h.try("nightporter", "check", "--host")
+		if err == nil {
+			t.Error("the host passes")
+		}
+		expect(t, "the check", check, "`ss -ltnp 'sport = :9717'` shows by what")
 		h.must("systemctl", "stop", "other")
 		h.within(20*time.Second, "the porter to start once the port is free", "systemctl", "is-active", unitName)
 	})

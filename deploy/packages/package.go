@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
 
@@ -86,8 +87,12 @@ func (r release) info(t target, about texts, program []byte, stage string) (*nfp
 	if err != nil {
 		return nil, err
 	}
-	if info.Contents, err = r.lay(sorted(append(content, special...)), stage); err != nil {
+	content = sorted(append(content, special...))
+	if info.Contents, err = r.lay(content, stage); err != nil {
 		return nil, err
+	}
+	if t.format == formatRPM {
+		info.Contents = append(info.Contents, r.folders(content)...)
 	}
 	info.Scripts, err = names.lay(stage)
 	return nfpm.WithDefaults(info), err
@@ -111,6 +116,22 @@ func (r release) lay(content []file, stage string) (files.Contents, error) {
 		all = append(all, c)
 	}
 	return all, nil
+}
+
+// folders are the folders that only this package has. rpm removes no folder that no package
+// owns; dpkg needs no entry for that.
+func (r release) folders(content []file) (own files.Contents) {
+	seen := map[string]bool{}
+	for _, f := range content {
+		for folder := path.Dir(f.path); strings.Contains(folder+"/", "/nightporter/") && !seen[folder]; folder = path.Dir(folder) {
+			seen[folder] = true
+			own = append(own, &files.Content{
+				Destination: folder, Type: files.TypeDir,
+				FileInfo: &files.ContentFileInfo{Owner: "root", Group: "root", Mode: fs.ModeDir | 0o755, MTime: r.date},
+			})
+		}
+	}
+	return own
 }
 
 // scriptNames are the scripts of a format.

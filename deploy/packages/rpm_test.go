@@ -13,6 +13,12 @@ func TestRPMContent(t *testing.T) {
 		return strings.Split(strings.TrimSpace(output(t, "rpm", append([]string{"--query", "--package"}, append(args, path)...)...)), "\n")
 	}
 	want := append([]string{
+		"/etc/nightporter", // rpm removes folders that a package owns
+		"/usr/share/doc/nightporter",
+		"/usr/share/licenses/nightporter",
+		"/usr/share/nightporter",
+		"/usr/share/nightporter/dashboards",
+		"/usr/share/nightporter/rules",
 		"/usr/share/doc/nightporter/CHANGELOG.md",
 		"/usr/share/licenses/nightporter/LICENSE",
 		"/usr/share/licenses/nightporter/THIRD-PARTY-NOTICES",

@@ -1,0 +1,170 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"nightporter/internal/guide"
+)
+
+const guides = "../../docs/"
+
+// followed are the sections with commands, page by page, and what runs them. A page that
+// is not here is no guide. Paths are seen from docs.
+var followed = map[string]map[string]string{
+	"packages.md": {
+		"Debian, Ubuntu":           "TestGuideDebian",
+		"Fedora, openSUSE":         "TestGuideFedora",
+		"Arch and any other Linux": "TestGuideTarball",
+	},
+	"install.md": {
+		"From source, on the porter's host": "TestGuideSource",
+		"First steps":                       "TestGuideDebian",
+	},
+	"upgrade-uninstall.md": {
+		"Debian, Ubuntu, Raspberry Pi OS": "TestGuideDebian",
+		"Fedora, openSUSE":                "TestGuideFedora",
+		"Arch and any other Linux":        "TestGuideTarball",
+		"From source":                     "TestGuideSource",
+		"Docker and Podman":               "TestImage in deploy/compose",
+		"A machine that registered":       "TestGuideMachine",
+	},
+	"docker.md": {
+		"Start it": "TestImage in deploy/compose",
+		"Use it":   "TestImage in deploy/compose",
+	},
+	"from-wakupator.md": {
+		"The change": "TestGuideWakupator",
+		"Units":      "TestGuideWakupator",
+	},
+	"../deploy/machine/README.md": {
+		"Set up": "TestGuideMachine",
+	},
+	"raspberry-pi.md": {
+		"The package":       "make vm",
+		"The first machine": "make vm",
+		"Prometheus":        "make vm",
+	},
+}
+
+// Each command of a guide is run by a test, or says why none can run it.
+func TestGuidesAreFollowed(t *testing.T) {
+	for page, sections := range followed {
+		blocks, err := guide.Read(guides + page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := map[string]bool{}
+		for _, b := range blocks {
+			if b.Language != "sh" || b.NotRun != "" {
+				continue
+			}
+			found[b.Section] = true
+			if sections[b.Section] == "" {
+				t.Errorf("%s:%d: no test runs the commands in %q", page, b.Line, b.Section)
+			}
+		}
+		for section := range sections {
+			if !found[section] {
+				t.Errorf("%s: there are no commands in %q", page, section)
+			}
+		}
+	}
+}
+
+// A Raspberry Pi takes ten commands at most, one in each block.
+func TestTenCommands(t *testing.T) {
+	blocks, err := guide.Read(guides + "raspberry-pi.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for _, b := range blocks {
+		if b.Language != "sh" {
+			continue
+		}
+		n++
+		command := strings.TrimSpace(strings.ReplaceAll(b.Text, "\\\n", ""))
+		if head, input, ok := strings.Cut(command, "\n"); ok && !(strings.HasSuffix(head, "<<'END'") && strings.HasSuffix(input, "\nEND")) {
+			t.Errorf("line %d has more than one command:\n%s", b.Line, b.Text)
+		}
+	}
+	if n == 0 || n > 10 {
+		t.Errorf("found %d commands, expected 10 at most", n)
+	}
+}
+
+// section returns the commands in a section of a guide, for a computer.
+func section(t *testing.T, page, heading string, on guide.Place) []guide.Block {
+	t.Helper()
+	if by := followed[page][heading]; by != t.Name() {
+		t.Fatalf("%s: the commands in %q are run by %q, as followed says", page, heading, by)
+	}
+	blocks, err := guide.Scripts(guides+page, on)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return slices.DeleteFunc(blocks, func(b guide.Block) bool { return b.Section != heading })
+}
+
+const home = "/home/reader/"
+
+// reader is a user of a host who may use sudo, and stays in the folder that a command
+// went to.
+type reader struct {
+	*host
+	folder string
+}
+
+// newReader gives a host a reader.
+func newReader(h *host) *reader {
+	h.must("useradd", "--create-home", "--shell", "/bin/bash", "reader")
+	h.write("/etc/sudoers.d/reader", "reader ALL=(ALL) NOPASSWD: ALL\n")
+	h.write("/etc/apt/apt.conf.d/yes", "APT::Get::Assume-Yes \"true\";\n") // where apt asks, the reader says yes
+	return &reader{host: h, folder: home}
+}
+
+// follow runs the commands of a block.
+func (r *reader) follow(b guide.Block) string {
+	r.t.Helper()
+	r.t.Logf("%s, line %d", b.Section, b.Line)
+	const mark = "\nthe reader is in "
+	script := "set -e\ncd " + r.folder + "\n" + b.Text + "\nprintf '" + strings.ReplaceAll(mark, "\n", `\n`) + "%s' \"$PWD\""
+	out := r.must("runuser", "--login", "reader", "--command", script)
+	said, folder, ok := strings.Cut(out, mark)
+	if !ok {
+		r.t.Fatalf("line %d ends the shell:\n%s", b.Line, out)
+	}
+	r.folder = folder
+	return said
+}
+
+// download puts a package into the folder of the reader.
+func (r *reader) download(path string) {
+	r.t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.write(filepath.Join(home, filepath.Base(path)), string(b))
+}
+
+// stays fails unless a configuration is still there.
+func (r *reader) stays(configured string) {
+	r.t.Helper()
+	if got := r.read(configuration); got != configured {
+		r.t.Errorf("the configuration is\n%s", got)
+	}
+	r.must("test", "-s", "/var/lib/private/nightporter/journal.jsonl")
+}
+
+// nothing fails if there is more of nightporter than before it was installed.
+func (r *reader) nothing(before string) {
+	r.t.Helper()
+	if after := r.traces(); after != before {
+		r.t.Errorf("left is\n%s\nbefore it was\n%s", after, before)
+	}
+}
