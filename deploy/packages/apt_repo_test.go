@@ -44,9 +44,10 @@ func (s *signer) gpg(args ...string) string {
 	return output(s.t, "gpg", append([]string{"--homedir", s.home, "--batch"}, args...)...)
 }
 
-// repository runs the program that makes one, and returns what it prints.
+// repository runs the program that makes one, and returns what it prints. The user's files
+// are not for others, but the repository is.
 func (s *signer) repository(dist, out, key, url string) (string, error) {
-	cmd := exec.Command("./apt-repo", dist, out)
+	cmd := exec.Command("sh", "-c", `umask 077; exec ./apt-repo "$0" "$1"`, dist, out)
 	cmd.Env = append(os.Environ(), "GNUPGHOME="+s.home, "KEY="+key, "URL="+url)
 	printed, err := cmd.CombinedOutput()
 	return string(printed), err
