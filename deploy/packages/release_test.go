@@ -142,14 +142,22 @@ func TestRelease(t *testing.T) {
 	}
 }
 
-// A changelog may have nothing under Unreleased, or no such heading; and dist need not
-// be there.
+// A changelog may have no heading Unreleased, and dist need not be there. A build that
+// fails does not leave one.
 func TestReleaseFromFreshClone(t *testing.T) {
 	dir := smallRepository(t)
 	if err := os.RemoveAll(filepath.Join(dir, "dist")); err != nil {
 		t.Fatal(err)
 	}
-	lay(t, dir, map[string]string{"CHANGELOG.md": "# Changelog\n\n## 0.2.0 - 2026-11-29\n* It wakes.\n"})
+	lay(t, dir, map[string]string{"CHANGELOG.md": "# Changelog\n\n## 0.2.0 - 2026-11-29\n* It wakes.\n", "more": "exit 1"})
+	commitAll(t, dir)
+	if out, err := makeRelease(t, dir, "0.2.0"); err == nil {
+		t.Errorf("it is released\n%s", out)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "dist")); err == nil {
+		t.Error("dist is left")
+	}
+	lay(t, dir, map[string]string{"more": ""})
 	commitAll(t, dir)
 	if out, err := makeRelease(t, dir, "0.2.0"); err != nil {
 		t.Errorf("%v\n%s", err, out)
