@@ -14,8 +14,9 @@ FUZZTIME ?= 2000x
 # What make cross builds for, and where what is built for users goes.
 TARGETS ?= amd64 arm64 arm/6 arm/7
 DIST    ?= dist
+APT     ?= $(DIST)/apt
 
-.PHONY: help check-go build install uninstall test connections soak vm lint vuln fuzz cross image packages bench demo dashboards docs ci clean
+.PHONY: help check-go build install uninstall test connections soak vm lint vuln fuzz cross image packages apt-repo release bench demo dashboards docs ci clean
 
 build: check-go ## the program, for this machine
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o nightporter ./cmd/nightporter
@@ -111,7 +112,7 @@ cross: check-go ## the program for every platform it is made for, into dist/
 	  arch=$${target%/*}; arm=$${target#*/}; name=$$arch; \
 	  [ "$$arch" = "$$arm" ] && arm= || name=armv$$arm; \
 	  echo "linux/$$name"; \
-	  CGO_ENABLED=0 GOOS=linux GOARCH=$$arch GOARM=$$arm $(GO) build -trimpath -ldflags '$(LDFLAGS)' \
+	  CGO_ENABLED=0 GOOS=linux GOARCH=$$arch GOARM=$$arm $(GO) build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' \
 	    -o $(DIST)/nightporter-linux-$$name ./cmd/nightporter || exit 1; \
 	done
 
@@ -126,7 +127,15 @@ image: cross ## the container image for these platforms: dist/nightporter-image.
 # what git describe prints.
 packages: check-go ## .deb, .rpm and tarballs for every platform, into dist/; VERSION=0.2.0 names the version
 	@SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct)} \
-	  $(GO) -C deploy/packages run . -twice -version '$(VERSION)' -revision '$(REVISION)'
+	  $(GO) -C deploy/packages run . -twice -version '$(VERSION)' -revision '$(REVISION)' -out '$(abspath $(DIST))'
+
+# The programs read KEY, URL and VERSION from the environment: make puts there what its
+# command line sets.
+apt-repo: ## a signed apt repository of dist/*.deb, in dist/apt; KEY=you@example.org URL=https://example.org/apt
+	@deploy/packages/apt-repo '$(DIST)' '$(APT)'
+
+release: check-go ## everything for a release, into a fresh dist/; VERSION=0.2.0
+	@VERSION='$(VERSION)' deploy/packages/release '$(DIST)'
 
 bench: ## the benchmarks, on this machine, in one run
 	$(GO) test -run '^$$' -bench . -benchmem ./...
