@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"net/netip"
@@ -130,7 +131,7 @@ func (h *house) retires(ctx context.Context, d draw, m *lab.Machine, client *lab
 func (h *house) connectsTo(ctx context.Context, r result, m *lab.Machine, client *lab.Host, to netip.AddrPort, atClient, atMachine *lab.Capture) result {
 	c, err := callOnce(ctx, client, to)
 	if err != nil {
-		r.err = fmt.Errorf("%w; %s; the porter: %v", err, story(m, to, atMachine), h.path(0, m.Name()))
+		r.err = fmt.Errorf("%w; %s; the porter: %v", err, story(m, to, atClient, atMachine), h.path(0, m.Name()))
 		return r
 	}
 	defer c.conn.Close()
@@ -138,8 +139,9 @@ func (h *house) connectsTo(ctx context.Context, r result, m *lab.Machine, client
 	return r
 }
 
-// story tells what happened to a machine that a client did not reach.
-func story(m *lab.Machine, to netip.AddrPort, atMachine *lab.Capture) string {
+// story tells what happened to a machine that a client did not reach, and what the client
+// was told of its address.
+func story(m *lab.Machine, to netip.AddrPort, atClient, atMachine *lab.Capture) string {
 	var lines []string
 	for _, e := range m.Log() {
 		if e.Kind != lab.MagicPacket {
@@ -154,7 +156,19 @@ func story(m *lab.Machine, to netip.AddrPort, atMachine *lab.Capture) string {
 		}
 	}
 	slices.Sort(lines)
-	return fmt.Sprintf("the machine is %s:\n%s", m.State(), strings.Join(lines[max(0, len(lines)-40):], "\n"))
+	return fmt.Sprintf("the machine is %s:\n%s\nthe client's port of the switch:\n%s", m.State(),
+		strings.Join(lines[max(0, len(lines)-40):], "\n"), strings.Join(toldOf(to.Addr(), atClient), "\n"))
+}
+
+// toldOf is what a capture has of ARP, neighbour discovery and TCP about an address.
+func toldOf(ip netip.Addr, c *lab.Capture) (lines []string) {
+	for _, f := range c.Frames() {
+		var p lan.Packet
+		if v := p.Parse(f.Data); v == lan.Accepted && (p.To == ip || p.From == ip) || bytes.Contains(f.Payload(), ip.AsSlice()) {
+			lines = append(lines, fmt.Sprintf("%s outgoing=%v kind=%v from=%v to=%v %v", f.Time.Format("15:04:05.000000"), f.Outgoing, p.Kind, p.From, p.To, f))
+		}
+	}
+	return lines[max(0, len(lines)-60):]
 }
 
 // times returns when each frame was sent, counted from a moment.

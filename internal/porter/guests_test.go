@@ -251,7 +251,7 @@ func TestSleepingGuestsAreNotTold(t *testing.T) {
 		x.hear(lantest.ARPProbe(tvMAC, tv4))
 		x.want(e, machine.Arriving)
 		x.forgetSent()
-		e.pinHosts([]netip.Addr{tv4})
+		e.pinHosts(tv4)
 		x.turn()
 		for _, s := range x.sent {
 			if s.Dst == guestMAC {

@@ -171,7 +171,7 @@ func (l *loop) see(s fastpath.Sighting) {
 		}
 	case fastpath.SawReset:
 		l.proved(e, s.Address.IP(), machine.BySystem)
-		e.refused()
+		e.refused(s.Address.IP())
 	case fastpath.SawReject:
 		e.hold.Refused(s.Service.ID)
 		e.readiness.Objected(time.Now(), s.Service.ID)

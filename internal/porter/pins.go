@@ -42,8 +42,14 @@ type pins struct {
 	again   time.Time     // when all clients are told again
 	twice   bool          // the next round is followed by another
 	clients turns
-	addrs   []netip.Addr // of which hosts are told that have not asked
-	hosts   turns
+	untold  []untold // the address that matters most comes first
+}
+
+// untold is an address of which the other hosts on the LAN are told, although they have
+// not asked.
+type untold struct {
+	addr  netip.Addr
+	turns turns
 }
 
 func newPins() pins { return pins{rounds: rate.NewLimiter(rate.Every(pinPause), pinRounds)} }
@@ -70,18 +76,20 @@ func (e *entry) pin() {
 	}
 }
 
-// pinHosts has the other hosts on the LAN told that addresses of the machine are at our
-// MAC.
-func (e *entry) pinHosts(addrs []netip.Addr) {
+// pinHosts has the other hosts on the LAN told that an address of the machine is at our
+// MAC, before they are told so of others. Those that were not told the last time come
+// first.
+func (e *entry) pinHosts(addr netip.Addr) {
 	if e.State() != machine.Arriving || e.nic == nil {
 		return
 	}
-	for _, ip := range addrs {
-		if !slices.Contains(e.pins.addrs, ip) {
-			e.pins.addrs = append(e.pins.addrs, ip)
-		}
+	p, u := &e.pins, untold{addr: addr}
+	if i := slices.IndexFunc(p.untold, func(u untold) bool { return u.addr == addr }); i >= 0 {
+		u = p.untold[i]
+		p.untold = slices.Delete(p.untold, i, i+1)
 	}
-	e.pins.hosts.begin()
+	u.turns.begin()
+	p.untold = slices.Insert(p.untold, 0, u)
 	e.pinSoon(time.Now())
 }
 
@@ -94,14 +102,17 @@ func (e *entry) pinSoon(now time.Time) {
 	e.nic.pins.Set(e, at)
 }
 
-// refused takes in that a machine which arrives refuses connections at a service. A
+// refused takes in that a machine which arrives refuses connections at an address. A
 // newcomer would meet that refusal: the answer of the machine's own kernel to its
 // question is faster than ours. So hosts that were heard on the LAN are told before
 // they ask, and again while it lasts.
-func (e *entry) refused() {
+func (e *entry) refused(addr netip.Addr) {
 	if now := time.Now(); e.State() == machine.Arriving && now.Sub(e.refusedAt) >= toldAgain {
 		e.refusedAt = now
-		e.pinHosts(e.Claimed())
+		for _, other := range e.Claimed() {
+			e.pinHosts(other)
+		}
+		e.pinHosts(addr)
 	}
 }
 
@@ -109,7 +120,7 @@ func (e *entry) refused() {
 func (e *entry) diverted(addr netip.Addr) {
 	e.pin()
 	if !e.refusedAt.IsZero() {
-		e.pinHosts([]netip.Addr{addr})
+		e.pinHosts(addr)
 	}
 }
 
@@ -125,7 +136,7 @@ func (l *loop) pinRounds(now time.Time) {
 // pinRound tells those whose turn it is. Clients with held packets go before other hosts.
 func (l *loop) pinRound(now time.Time, n *nic, e *entry) {
 	if e.nic != n || e.State() != machine.Arriving || !l.machines.has(e) {
-		e.pins.addrs = nil
+		e.pins.untold = nil
 		e.tells.SetLimitAt(now, tellRate)
 		return
 	}
@@ -139,11 +150,9 @@ func (l *loop) pinRound(now time.Time, n *nic, e *entry) {
 	}
 	clients := slices.DeleteFunc(e.hold.Guests(), func(g handover.Guest) bool { return g.MAC == n.MAC() }) // our own host's entry is permanent
 	p.clients.take(len(clients), func(i int) bool { return e.pointRationed(clients[i], n.MAC()) })
-	if len(p.addrs) > 0 {
-		e.pinHostsNow(&l.machines)
-	}
+	e.pinHostsNow(&l.machines)
 	next := p.again
-	if p.twice || p.clients.left > 0 || len(p.addrs) > 0 {
+	if p.twice || p.clients.left > 0 || len(p.untold) > 0 {
 		next = now.Add(pinPause)
 	}
 	if p.twice {
@@ -152,30 +161,36 @@ func (l *loop) pinRound(now time.Time, n *nic, e *entry) {
 	n.pins.Set(e, next)
 }
 
-// pinHostsNow tells hosts that have not asked. One that sleeps is left alone, with its
-// guests: some cards wake on any unicast frame.
+// pinHostsNow tells hosts that have not asked, as far as the ration goes.
 func (e *entry) pinHostsNow(machines *registry) {
-	p, n := &e.pins, e.nic
-	var all []handover.Guest
-	for _, addr := range p.addrs {
-		for _, host := range n.reader.Hosts(addr.Is6(), pinned) {
-			other := machines.at(n, host.MAC)
-			asleep := other != nil && other.State() != machine.Awake
-			if other != e && !asleep && n.network.Load().Contains(host.IP) {
-				all = append(all, handover.Guest{Addr: addr, MAC: host.MAC, IP: host.IP})
+	n := e.nic
+	for p := &e.pins; len(p.untold) > 0; p.untold = p.untold[1:] {
+		u := &p.untold[0]
+		hosts := e.newcomers(machines, u.addr)
+		u.turns.take(len(hosts), func(i int) bool {
+			if !e.mayTell(1, true) {
+				return false
 			}
+			n.correctOnce(hosts[i], n.MAC())
+			return true
+		})
+		if u.turns.left > 0 {
+			return
 		}
 	}
-	p.hosts.take(len(all), func(i int) bool {
-		if !e.mayTell(1, true) {
-			return false
+}
+
+// newcomers are the hosts that may ask for an address of the machine next. One that sleeps
+// is left alone, with its guests: some cards wake on any unicast frame.
+func (e *entry) newcomers(machines *registry, addr netip.Addr) (all []handover.Guest) {
+	for _, host := range e.nic.reader.Hosts(addr.Is6(), pinned) {
+		other := machines.at(e.nic, host.MAC)
+		asleep := other != nil && other.State() != machine.Awake
+		if other != e && !asleep && e.nic.network.Load().Contains(host.IP) {
+			all = append(all, handover.Guest{Addr: addr, MAC: host.MAC, IP: host.IP})
 		}
-		n.correctOnce(all[i], n.MAC())
-		return true
-	})
-	if p.hosts.left == 0 {
-		p.addrs = nil
 	}
+	return all
 }
 
 // remind tells the other hosts on the LAN one by one that we have an address: some take

@@ -64,3 +64,65 @@ func TestNewcomersAreTold(t *testing.T) {
 		}
 	})
 }
+
+// hearsHosts has as many hosts speak on the LAN, each with an address of both families.
+func (x *fixture) hearsHosts(hosts int) {
+	for i := range hosts {
+		mac, ip4 := invented(i, false)
+		_, ip6 := invented(i, true)
+		x.hear(lantest.ARPRequest(mac, machine.Broadcast, ip4, unused4))
+		x.hear(lantest.Advertise(mac, machine.MAC{0x33, 0x33, 0, 0, 0, 1}, mac, ip6))
+	}
+}
+
+// about returns how many hosts were told of each address since the last look.
+func (x *fixture) about() (hosts map[netip.Addr]int) {
+	hosts = make(map[netip.Addr]int)
+	for _, s := range x.sent {
+		if s.Dst != nasMAC && s.SenderMAC == x.n.MAC() && (s.From == nas4 || s.From == nas6) {
+			hosts[s.From]++
+		}
+	}
+	x.forgetSent()
+	return hosts
+}
+
+// A machine that speaks for itself again, as soon as the hosts on the LAN were told of both
+// of its addresses, has them told again at once: until then it refuses newcomers.
+func TestNewcomersAreToldAgainAtOnce(t *testing.T) {
+	withLoop(t, nil, func(x *fixture) {
+		x.hearsHosts(20)
+		x.refusing(nas6)
+		x.pass(toldAgain + 1500*time.Millisecond) // the ration is whole again
+		x.about()
+		for _, ip := range []netip.Addr{nas4, nas6, nas6} {
+			x.hear(speaks(ip))
+			if got := x.about(); got[ip] < 20 {
+				t.Errorf("after it spoke of %v the hosts were told %v times of its addresses", ip, got)
+			}
+		}
+	})
+}
+
+// Where the ration does not suffice for all hosts, the address that the machine spoke of
+// last comes first, and the hosts that were not told the last time.
+func TestNewcomersOfTheLatestAddressComeFirst(t *testing.T) {
+	withLoop(t, nil, func(x *fixture) {
+		x.hearsHosts(pinned)
+		x.refusing(nas6)
+		x.pass(3 * time.Second)
+		x.about()
+		x.hear(speaks(nas4))
+		x.pass(200 * time.Millisecond)
+		x.about()
+		x.hear(speaks(nas6))
+		x.pass(time.Second)
+		if got := x.about(); got[nas6] < tellRate/2 || got[nas4] > 0 {
+			t.Errorf("in the second after it spoke of %v hosts were told %v times of its addresses", nas6, got)
+		}
+		x.pass(5 * time.Second)
+		if got := x.about(); got[nas4] == 0 {
+			t.Errorf("later hosts were told %v times of its addresses", got)
+		}
+	})
+}
