@@ -54,21 +54,13 @@ func followDockerGuide(t *testing.T, made image) {
 }
 
 // commands returns the commands in a section of a guide.
-func commands(t *testing.T, page, heading string, want int) (found []guide.Block) {
+func commands(t *testing.T, page, heading string, want int) []guide.Block {
 	t.Helper()
-	blocks, err := guide.Scripts(filepath.Join("../../docs", page), guide.Porter)
+	blocks, err := guide.Section(filepath.Join("../../docs", page), heading, guide.Porter, want)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, b := range blocks {
-		if b.Section == heading {
-			found = append(found, b)
-		}
-	}
-	if len(found) != want {
-		t.Fatalf("%s: found %d blocks in %q, expected %d", page, len(found), heading, want)
-	}
-	return found
+	return blocks
 }
 
 func newDockerhand(t *testing.T, made image) *dockerhand {

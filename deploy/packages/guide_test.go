@@ -3,7 +3,6 @@ package main
 import (
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
@@ -98,16 +97,16 @@ func TestTenCommands(t *testing.T) {
 }
 
 // section returns the commands in a section of a guide, for a computer.
-func section(t *testing.T, page, heading string, on guide.Place) []guide.Block {
+func section(t *testing.T, page, heading string, on guide.Place, want int) []guide.Block {
 	t.Helper()
 	if by := followed[page][heading]; by != t.Name() {
 		t.Fatalf("%s: the commands in %q are run by %q, as followed says", page, heading, by)
 	}
-	blocks, err := guide.Scripts(guides+page, on)
+	blocks, err := guide.Section(guides+page, heading, on, want)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return slices.DeleteFunc(blocks, func(b guide.Block) bool { return b.Section != heading })
+	return blocks
 }
 
 const home = "/home/reader/"
@@ -128,18 +127,17 @@ func newReader(h *host) *reader {
 }
 
 // follow runs the commands of a block.
-func (r *reader) follow(b guide.Block) string {
+func (r *reader) follow(b guide.Block) {
 	r.t.Helper()
 	r.t.Logf("%s, line %d", b.Section, b.Line)
 	const mark = "\nthe reader is in "
 	script := "set -e\ncd " + r.folder + "\n" + b.Text + "\nprintf '" + strings.ReplaceAll(mark, "\n", `\n`) + "%s' \"$PWD\""
 	out := r.must("runuser", "--login", "reader", "--command", script)
-	said, folder, ok := strings.Cut(out, mark)
+	_, folder, ok := strings.Cut(out, mark)
 	if !ok {
 		r.t.Fatalf("line %d ends the shell:\n%s", b.Line, out)
 	}
 	r.folder = folder
-	return said
 }
 
 // download puts a package into the folder of the reader.
@@ -150,15 +148,6 @@ func (r *reader) download(path string) {
 		r.t.Fatal(err)
 	}
 	r.write(filepath.Join(home, filepath.Base(path)), string(b))
-}
-
-// stays fails unless a configuration is still there.
-func (r *reader) stays(configured string) {
-	r.t.Helper()
-	if got := r.read(configuration); got != configured {
-		r.t.Errorf("the configuration is\n%s", got)
-	}
-	r.must("test", "-s", "/var/lib/private/nightporter/journal.jsonl")
 }
 
 // nothing fails if there is more of nightporter than before it was installed.

@@ -2,6 +2,7 @@
 package systemd_test
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -242,7 +243,7 @@ func TestExposure(t *testing.T) {
 	out, err := exec.Command(analyze, "security", "--offline=true", "--no-pager", "./nightporter.service").CombinedOutput()
 	found := overall.FindSubmatch(out)
 	if found == nil {
-		unavailable(t, string(out)) // before systemd 250 it knows no units that are not loaded
+		unavailable(t, fmt.Sprintf("%v: %s", err, out)) // before systemd 250 it knows no units that are not loaded
 	}
 	exposure, err := strconv.ParseFloat(string(found[1]), 64)
 	if err != nil || exposure > mostExposed {

@@ -73,6 +73,20 @@ func Scripts(path string, on Place) ([]Block, error) {
 	return blocks, nil
 }
 
+// Section returns the blocks of one section that a test has to run on a computer. The test
+// says how many there are, since it looks at something after each.
+func Section(path, heading string, on Place, want int) ([]Block, error) {
+	blocks, err := Read(path)
+	if err != nil {
+		return nil, err
+	}
+	blocks = slices.DeleteFunc(blocks, func(b Block) bool { return !b.Runs(on) || b.Section != heading })
+	if len(blocks) != want {
+		return nil, fmt.Errorf("%s: found %d blocks to run on the %s in %q, expected %d", path, len(blocks), on, heading, want)
+	}
+	return blocks, nil
+}
+
 // parse finds the blocks, also in lists and quotations.
 func parse(page []byte) ([]Block, error) {
 	var blocks []Block

@@ -83,6 +83,12 @@ func TestScripts(t *testing.T) {
 	if got, err := Scripts(path, Desk); err == nil || !strings.HasSuffix(err.Error(), "page.md: found no block to run on the desk") {
 		t.Errorf("got %+v, %v", got, err)
 	}
+	if got, err := Section(path, "In a list", Machine, 1); err != nil || len(got) != 1 || got[0].Line != 24 {
+		t.Errorf("in the list: %+v, %v", got, err)
+	}
+	if got, err := Section(path, "In a list", Porter, 1); err == nil || !strings.HasSuffix(err.Error(), `page.md: found 0 blocks to run on the porter in "In a list", expected 1`) {
+		t.Errorf("got %+v, %v", got, err)
+	}
 	if _, err := Scripts(path+"x", Porter); err == nil {
 		t.Error("a page that is not there is read")
 	}
