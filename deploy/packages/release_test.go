@@ -193,7 +193,7 @@ func TestReleaseRefuses(t *testing.T) {
 		"no changelog":     {"0.2.0", map[string]string{"CHANGELOG.md": ""}, nil, false, []string{`found "" as`}},
 		"unreleased": {"0.2.0", map[string]string{"CHANGELOG.md": "## Unreleased\n\n* It snores.\n\n## 0.2.0 - 2026-11-29\n* It wakes.\n"}, nil, false,
 			[]string{`CHANGELOG.md: found "* It snores." under Unreleased, expected nothing there`}},
-		"a build that fails": {"0.2.0", map[string]string{"more": "echo no compiler; exit 1"}, nil, false, []string{"no compiler"}},
+		"a build that fails": {"0.2.0", map[string]string{"more": "echo no compiler >&2; exit 1"}, nil, false, []string{"no compiler"}},
 		"another program": {"0.2.0", map[string]string{"program": "#!/bin/sh\necho nightporter 0.2.00\n"}, nil, false,
 			[]string{`nightporter version: found "nightporter 0.2.00", expected nightporter 0.2.0`}},
 	} {
