@@ -200,8 +200,13 @@ func (p *podman) serve(ctx context.Context, lan *lab.LAN) *rig.Daemon {
 			p.Log(d.Log.Text())
 		}
 	})
+	// Its log may come by way of podman after its page answers.
+	ready, err := d.Log.Wait(ctx, 0, rig.Is("ready"))
+	if err != nil {
+		p.Fatal(err)
+	}
 	// The image has no zone files.
-	if at := d.Log.Entries(1)[0].Field("time"); !strings.HasSuffix(at, "+05:45") {
+	if at := ready.Field("time"); !strings.HasSuffix(at, "+05:45") {
 		p.Errorf("the log has the time %s, expected the zone +05:45", at)
 	}
 	return d

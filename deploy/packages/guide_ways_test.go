@@ -108,7 +108,8 @@ func TestGuideMachine(t *testing.T) {
 	r.follow(set[1])
 	r.must("test", "-x", "/usr/local/lib/nightporter/nightporter-register.py")
 	r.must("systemctl", "is-active", "nightporter-register.service")
-	r.must("systemctl", "is-enabled", "nightporter-register.service", "nightporter-register-sleep.service")
+	r.must("systemctl", "is-enabled", "nightporter-register.service")
+	r.must("systemctl", "is-enabled", "nightporter-register-sleep.service")
 	r.follow(remove[0])
 	r.nothing(before)
 }
