@@ -16,6 +16,7 @@ import (
 	"nightporter/internal/config"
 	"nightporter/internal/guard"
 	"nightporter/internal/lan"
+	"nightporter/internal/listen"
 	"nightporter/internal/privilege"
 	"nightporter/internal/shell"
 	"nightporter/internal/web"
@@ -138,26 +139,11 @@ func checkPorts(key string, addrs []string, usedBy string) []finding {
 		case usedBy != "" && errors.Is(err, syscall.EADDRINUSE):
 			found.text += " (" + usedBy + ")"
 		default:
-			found.err = portError(addr, err)
+			found.err = fmt.Errorf("%s: %w", addr, listen.Explain(addr, err))
 		}
 		all = append(all, found)
 	}
 	return all
-}
-
-func portError(addr string, err error) error {
-	var errno syscall.Errno
-	if errors.As(err, &errno) {
-		err = errno
-	}
-	_, port, _ := net.SplitHostPort(addr) // the configuration has only good ones
-	switch errno {
-	case syscall.EADDRINUSE:
-		return fmt.Errorf("%s: %w: `ss -ltnp 'sport = :%s'` shows by what; choose another port, or stop that", addr, err, port)
-	case syscall.EACCES:
-		return fmt.Errorf("%s: %w: a port below 1024 needs CAP_NET_BIND_SERVICE: run this as root", addr, err)
-	}
-	return fmt.Errorf("%s: %w", addr, err)
 }
 
 // checkStateDir looks whether this user can write to the state directory, or make it.

@@ -169,7 +169,7 @@ func TestInstallWhereItCannotWork(t *testing.T) {
 			"-e", `my $s = IO::Socket::INET->new(LocalPort => 9717, Listen => 1) or die; sleep 300`)
 		h.within(10*time.Second, "the port to be taken", "sh", "-ec", "ss -Hltn sport = :9717 | grep -q .")
 		expect(t, "the installation", h.install(h.copy(built(t, older, ".deb"))), "nightporter is installed, and does not run", "nightporter check --host")
-		expect(t, "the log", h.must("journalctl", "--no-pager", "--unit", unitName), "cannot listen on :9717: address already in use")
+		expect(t, "the log", h.must("journalctl", "--no-pager", "--unit", unitName), "cannot listen on :9717: address already in use: `ss -ltnp 'sport = :9717'` shows by what")
 		h.within(10*time.Second, "the reason in the status", "sh", "-c", "systemctl status --no-pager --full "+unitName+" | grep 'Status: .*:9717: address already in use'")
 		check, err := h.try("nightporter", "check", "--host")
 		if err == nil {

@@ -2,11 +2,9 @@ package daemon
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
-	"syscall"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
@@ -14,6 +12,7 @@ import (
 	"nightporter/internal/config"
 	"nightporter/internal/journal"
 	"nightporter/internal/lan"
+	"nightporter/internal/listen"
 	"nightporter/internal/machine"
 	"nightporter/internal/metrics"
 	"nightporter/internal/notify"
@@ -86,7 +85,7 @@ func (d *Daemon) open(version string) error {
 	for _, addr := range conf.Registration.Listen {
 		ln, err := registration.Listen(context.Background(), addr)
 		if err != nil {
-			return fmt.Errorf("registration.listen: cannot listen on %s: %w", addr, reason(err))
+			return fmt.Errorf("registration.listen: cannot listen on %s: %w", addr, listen.Explain(addr, err))
 		}
 		d.listeners = append(d.listeners, ln)
 	}
@@ -114,16 +113,6 @@ func (d *Daemon) open(version string) error {
 		return err
 	}
 	return d.porter.MountGuard()
-}
-
-// reason takes the system's own words out of a network error, which repeats the
-// address.
-func reason(err error) error {
-	var errno syscall.Errno
-	if errors.As(err, &errno) {
-		return errno
-	}
-	return err
 }
 
 func registrarConfig(conf *config.Config) registration.Config {

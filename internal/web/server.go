@@ -12,7 +12,6 @@ import (
 	"net/netip"
 	"strings"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -21,6 +20,7 @@ import (
 
 	"nightporter/internal/guard"
 	"nightporter/internal/journal"
+	"nightporter/internal/listen"
 	"nightporter/internal/machine"
 	"nightporter/internal/ratelimit"
 	"nightporter/internal/yamlerror"
@@ -184,7 +184,7 @@ func (s *Server) Listen(ctx context.Context) error {
 		if err != nil {
 			s.Close()
 			s.listeners = nil
-			return listenError(addr, err)
+			return fmt.Errorf("http.listen: cannot listen on %s: %w", addr, listen.Explain(addr, err))
 		}
 		s.listeners = append(s.listeners, l)
 	}
@@ -295,15 +295,4 @@ func webConfigError(path string, err error) error {
 		err = yamlerror.Plain(err) // the file holds passwords
 	}
 	return fmt.Errorf("http.web_config: %s: %w", path, err)
-}
-
-func listenError(addr string, err error) error {
-	var errno syscall.Errno
-	if !errors.As(err, &errno) {
-		return fmt.Errorf("http.listen: cannot listen on %s: %w", addr, err)
-	}
-	if errno == syscall.EACCES {
-		return fmt.Errorf("http.listen: cannot listen on %s: %w (a port below 1024 needs CAP_NET_BIND_SERVICE)", addr, errno)
-	}
-	return fmt.Errorf("http.listen: cannot listen on %s: %w", addr, errno)
 }
