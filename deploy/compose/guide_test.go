@@ -97,6 +97,11 @@ func (d *dockerhand) follow(b guide.Block) {
 	d.Helper()
 	text := onThisHost.ReplaceAllString(b.Text, "${1}"+filepath.Join(d.folder, "etc"))
 	text = strings.ReplaceAll(text, " --restart unless-stopped", "")
+	for _, word := range strings.Fields(text) {
+		if strings.HasPrefix(word, "/") && !strings.HasPrefix(word, d.folder) && !strings.HasPrefix(word, "/etc/localtime:") {
+			d.Fatalf("line %d: found %s, expected no path of this host", b.Line, word)
+		}
+	}
 	out, err := os.Create(filepath.Join(d.dir, "said"))
 	if err != nil {
 		d.Fatal(err)
