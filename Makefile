@@ -154,5 +154,5 @@ docs: ## docs/configuration.md, from the table of keys
 ci: ## what continuous integration runs
 	.ci/run
 
-clean:
+clean: ## deletes the program and dist/, also an apt repository there
 	rm -rf nightporter dist
