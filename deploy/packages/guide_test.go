@@ -61,7 +61,7 @@ func TestGuidesAreFollowed(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		found := map[string]bool{}
+		found := map[string]guide.Place{}
 		for _, b := range blocks {
 			if slices.Contains(shells, b.Language) {
 				t.Errorf("%s:%d: a block of the language %q, expected sh for commands", page, b.Line, b.Language)
@@ -69,13 +69,16 @@ func TestGuidesAreFollowed(t *testing.T) {
 			if b.Language != "sh" || b.NotRun != "" {
 				continue
 			}
-			found[b.Section] = true
-			if sections[b.Section] == "" {
-				t.Errorf("%s:%d: no test runs the commands in %q", page, b.Line, b.Section)
+			if sections[b.Section] == "" || b.Place == guide.Desk {
+				t.Errorf("%s:%d: no test runs the commands in %q on the %s", page, b.Line, b.Section, b.Place)
 			}
+			if place, ok := found[b.Section]; ok && place != b.Place {
+				t.Errorf("%s:%d: the test of %q runs commands on the %s, and these are for the %s", page, b.Line, b.Section, place, b.Place)
+			}
+			found[b.Section] = b.Place
 		}
 		for section := range sections {
-			if !found[section] {
+			if _, ok := found[section]; !ok {
 				t.Errorf("%s: there are no commands in %q", page, section)
 			}
 		}
