@@ -72,7 +72,7 @@ func newDockerhand(t *testing.T, made image) *dockerhand {
 	bin := filepath.Join(p.dir, "bin")
 	// A run gets the limits that Debian's podman needs where systemd is not there, and ends
 	// also if this test is killed.
-	docker := fmt.Sprintf("#!/bin/sh\ncommand=$1\nshift\n[ \"$command\" != run ] || set -- --timeout 120 --pull never "+
+	docker := fmt.Sprintf("#!/bin/sh\ncommand=$1\nshift\n[ \"$command\" != run ] || set -- --timeout 120 "+
 		"--ulimit nofile=1024:1024 --ulimit nproc=4096:4096 \"$@\"\nexec %s \"$command\" \"$@\"\n", p.command(ctx))
 	for _, err := range []error{
 		os.Mkdir(bin, 0o755), os.MkdirAll(filepath.Join(d.folder, "etc"), 0o755),
