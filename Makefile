@@ -121,7 +121,7 @@ cross: check-go ## the program for every platform it is made for, into dist/
 image: cross ## the container image for these platforms: dist/nightporter-image.tar
 	@SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct)} \
 	  $(GO) -C deploy/image run . -version '$(VERSION)' -revision '$(REVISION)' -out '$(abspath $(DIST))/nightporter-image.tar' \
-	  $(addprefix $(abspath $(DIST))/nightporter-linux-,$(subst /,v,$(TARGETS)))
+	  $(addprefix '$(abspath $(DIST))'/nightporter-linux-,$(subst /,v,$(TARGETS)))
 
 # A module of its own: what makes packages stays out of the daemon. VERSION is a version, or
 # what git describe prints.
@@ -154,5 +154,5 @@ docs: ## docs/configuration.md, from the table of keys
 ci: ## what continuous integration runs
 	.ci/run
 
-clean:
+clean: ## deletes the program and dist/, also an apt repository there
 	rm -rf nightporter dist

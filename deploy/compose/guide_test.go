@@ -31,21 +31,20 @@ type dockerhand struct {
 // followDockerGuide starts, uses, upgrades and removes the container by the commands of the
 // guides.
 func followDockerGuide(t *testing.T, made image) {
-	start := commands(t, "docker.md", "Start it", 1)
+	start := commands(t, "docker.md", "Start it", 2)
 	use := commands(t, "docker.md", "Use it", 2)
 	remove := commands(t, "upgrade-uninstall.md", "Docker and Podman", 2)
 	d := newDockerhand(t, made)
-	d.follow(start[0])
+	d.follow(start...)
 	d.serves("")
 	d.follow(use[0])
 	d.configure("machines:\n  - {name: nas, mac: \"3c:ec:ef:12:34:56\", ip: 10.77.0.20, ports: [ssh], agentless: true}\n")
 	d.follow(use[1])
 	d.serves(`"name":"nas"`)
 	d.follow(remove[0])
-	d.follow(start[0])
+	d.follow(start...)
 	d.serves(`"name":"nas"`)
-	d.follow(remove[0])
-	d.follow(remove[1])
+	d.follow(remove...)
 	for _, args := range [][]string{{"ps", "--all", "--quiet"}, {"volume", "ls", "--quiet"}, {"images", "--quiet", loaded}} {
 		if out, err := d.command(d.ctx, args...).CombinedOutput(); err != nil || len(out) > 0 {
 			t.Errorf("podman %q: %v\n%s", args, err, out)
@@ -73,7 +72,7 @@ func newDockerhand(t *testing.T, made image) *dockerhand {
 	bin := filepath.Join(p.dir, "bin")
 	// A run gets the limits that Debian's podman needs where systemd is not there, and ends
 	// also if this test is killed.
-	docker := fmt.Sprintf("#!/bin/sh\ncommand=$1\nshift\n[ \"$command\" != run ] || set -- --timeout 120 --pull never "+
+	docker := fmt.Sprintf("#!/bin/sh\ncommand=$1\nshift\n[ \"$command\" != run ] || set -- --timeout 120 "+
 		"--ulimit nofile=1024:1024 --ulimit nproc=4096:4096 \"$@\"\nexec %s \"$command\" \"$@\"\n", p.command(ctx))
 	for _, err := range []error{
 		os.Mkdir(bin, 0o755), os.MkdirAll(filepath.Join(d.folder, "etc"), 0o755),
@@ -91,12 +90,25 @@ func newDockerhand(t *testing.T, made image) *dockerhand {
 // onThisHost are paths of the host that a test must not touch.
 var onThisHost = regexp.MustCompile(`(mkdir -p |-v )/etc/nightporter\b`)
 
-// follow runs the commands of a block, with the configuration in a folder of the test's. A
+// follow runs the commands of blocks.
+func (d *dockerhand) follow(blocks ...guide.Block) {
+	d.Helper()
+	for _, b := range blocks {
+		d.paste(b)
+	}
+}
+
+// paste runs the commands of a block, with the configuration in a folder of the test's. A
 // container that is started again after its end would outlive the test.
-func (d *dockerhand) follow(b guide.Block) {
+func (d *dockerhand) paste(b guide.Block) {
 	d.Helper()
 	text := onThisHost.ReplaceAllString(b.Text, "${1}"+filepath.Join(d.folder, "etc"))
 	text = strings.ReplaceAll(text, " --restart unless-stopped", "")
+	for _, word := range strings.Fields(text) {
+		if strings.HasPrefix(word, "/") && !strings.HasPrefix(word, d.folder) && !strings.HasPrefix(word, "/etc/localtime:") {
+			d.Fatalf("line %d: found %s, expected no path of this host", b.Line, word)
+		}
+	}
 	out, err := os.Create(filepath.Join(d.dir, "said"))
 	if err != nil {
 		d.Fatal(err)

@@ -30,6 +30,31 @@ func makeImage(t *testing.T) []byte {
 	return slurp(t, filepath.Join(dir, "nightporter-image.tar"))
 }
 
+// The path of the clone may have a space.
+func TestMakeImageWithSpace(t *testing.T) {
+	makefile, err := filepath.Abs("../../Makefile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join(t.TempDir(), "my clone")
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	const goes = "#!/bin/sh\n[ \"$1\" = version ] && echo go version go1.99 || printf '%s\\n' \"$@\" >arguments\n"
+	if err := os.WriteFile(filepath.Join(dir, "go"), []byte(goes), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), "make", "-f", makefile, "image", "GO=./go", "TARGETS=arm64 arm/6")
+	cmd.Dir = dir
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	want := dir + "/dist/nightporter-image.tar\n" + dir + "/dist/nightporter-linux-arm64\n" + dir + "/dist/nightporter-linux-armv6\n"
+	if got := string(slurp(t, filepath.Join(dir, "arguments"))); !strings.HasSuffix(got, want) {
+		t.Errorf("the arguments are\n%s", got)
+	}
+}
+
 func slurp(t *testing.T, path string) []byte {
 	t.Helper()
 	b, err := os.ReadFile(path)

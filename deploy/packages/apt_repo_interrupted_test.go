@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -76,4 +77,45 @@ func whole(t *testing.T, out string) int {
 		}
 	}
 	return n
+}
+
+// A run that was killed is no reason to refuse the next one, which removes what is left. Of
+// two runs at a time each would publish an index without the packages of the other.
+func TestAptRepositoryAfterAKill(t *testing.T) {
+	s := newSigner(t, "one@example.org")
+	dist, tools := t.TempDir(), t.TempDir()
+	out := filepath.Join(t.TempDir(), "apt")
+	smallPackages(t, dist, "0.1.0-1")
+	lay(t, tools, map[string]string{"gzip": "#!/bin/sh\nkill -KILL $PPID\n"})
+	if err := os.Chmod(filepath.Join(tools, "gzip"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	path := os.Getenv("PATH")
+	t.Setenv("PATH", tools+":"+path)
+	if printed, err := s.repository(dist, out, "one@example.org", ""); err == nil {
+		t.Fatalf("it was not killed:\n%s", printed)
+	}
+	t.Setenv("PATH", path)
+	output(t, "gpgconf", "--homedir", s.home, "--kill", "all")
+	s.mustRepository(dist, out, "one@example.org", "") // starts gpg-agent, which goes on running
+	s.mustRepository(dist, out, "one@example.org", "")
+	if left, err := filepath.Glob(filepath.Join(out, ".stage.*")); err != nil || len(left) > 0 {
+		t.Errorf("left is %q, %v", left, err)
+	}
+
+	before := tree(t, out)
+	repository, err := os.Open(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer repository.Close()
+	if err := syscall.Flock(int(repository.Fd()), syscall.LOCK_EX); err != nil {
+		t.Fatal(err)
+	}
+	printed, err := s.repository(dist, out, "one@example.org", "")
+	if err == nil {
+		t.Error("it runs beside another")
+	}
+	expect(t, "the error", printed, out+": found another run that adds packages, expected none")
+	unchanged(t, before, tree(t, out))
 }

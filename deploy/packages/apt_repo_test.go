@@ -7,8 +7,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+
+	"nightporter/internal/guide"
 )
 
 // signer is a user who has secret keys.
@@ -127,11 +130,24 @@ func TestAptRepository(t *testing.T) {
 	}
 	expect(t, "the source", files["nightporter.sources"], "Types: deb\nURIs: https://example.org/apt\nSuites: stable\nComponents: main\nSigned-By:\n -----BEGIN PGP PUBLIC KEY BLOCK-----\n .\n ")
 	fingerprint := strings.Fields(printed[strings.Index(printed, "signed by ")+len("signed by "):])[0]
-	expect(t, "the page", files["index.html"], fingerprint[:40],
-		"sudo wget -O /etc/apt/sources.list.d/nightporter.sources https://example.org/apt/nightporter.sources\nsudo apt update\nsudo apt install nightporter\n")
+	expect(t, "the page", files["index.html"], fingerprint[:40], "<pre>\n"+installation(t)+"</pre>")
 	if odd := output(t, "find", out, "!", "-perm", "-o=r", "-o", "-type", "d", "!", "-perm", "-o=x"); odd != "" {
 		t.Errorf("a web server of another user cannot read\n%s", odd)
 	}
+}
+
+// installation are the commands of the guide for a repository at https://example.org/apt.
+func installation(t *testing.T) string {
+	t.Helper()
+	blocks, err := guide.Read(guides + "apt-repository.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := slices.IndexFunc(blocks, func(b guide.Block) bool { return b.Section == "Install from it" })
+	if i < 0 {
+		t.Fatal("the guide does not say how to install")
+	}
+	return blocks[i].Text
 }
 
 func sum(text string) string {

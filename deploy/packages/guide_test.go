@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -47,7 +48,11 @@ var followed = map[string]map[string]string{
 		"The first machine": "make vm",
 		"Prometheus":        "make vm",
 	},
+	"apt-repository.md": {},
 }
+
+// shells are other names for the language of commands, which guide.Block does not take for sh.
+var shells = []string{"", "bash", "console", "shell"}
 
 // Each command of a guide is run by a test, or says why none can run it.
 func TestGuidesAreFollowed(t *testing.T) {
@@ -56,18 +61,24 @@ func TestGuidesAreFollowed(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		found := map[string]bool{}
+		found := map[string]guide.Place{}
 		for _, b := range blocks {
+			if slices.Contains(shells, b.Language) {
+				t.Errorf("%s:%d: a block of the language %q, expected sh for commands", page, b.Line, b.Language)
+			}
 			if b.Language != "sh" || b.NotRun != "" {
 				continue
 			}
-			found[b.Section] = true
-			if sections[b.Section] == "" {
-				t.Errorf("%s:%d: no test runs the commands in %q", page, b.Line, b.Section)
+			if sections[b.Section] == "" || b.Place == guide.Desk {
+				t.Errorf("%s:%d: no test runs the commands in %q on the %s", page, b.Line, b.Section, b.Place)
 			}
+			if place, ok := found[b.Section]; ok && place != b.Place {
+				t.Errorf("%s:%d: the test of %q runs commands on the %s, and these are for the %s", page, b.Line, b.Section, place, b.Place)
+			}
+			found[b.Section] = b.Place
 		}
 		for section := range sections {
-			if !found[section] {
+			if _, ok := found[section]; !ok {
 				t.Errorf("%s: there are no commands in %q", page, section)
 			}
 		}

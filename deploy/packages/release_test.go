@@ -41,8 +41,11 @@ func smallRepository(t *testing.T) string {
 		"dist/nightporter-0.1.0-linux-amd64.tar.gz": "earlier",
 		"dist/SHA256SUMS":       "earlier",
 		"dist/apt/pool/one.deb": "earlier",
+
+		"dist/nightporter-0.1.0-linux-amd64/nightporter": "unpacked",
 	})
 	git(t, dir, "init", "--quiet")
+	git(t, dir, "config", "status.showUntrackedFiles", "no") // new files are built in all the same
 	commitAll(t, dir)
 	return dir
 }
@@ -116,6 +119,7 @@ func makeRelease(t *testing.T, dir, version string) (string, error) {
 // build stays there.
 func TestRelease(t *testing.T) {
 	dir := smallRepository(t)
+	lay(t, dir, map[string]string{"dist/.release/nightporter-0.1.9.tar.gz": "of a run that was killed"})
 	out, err := makeRelease(t, dir, "0.2.0")
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
@@ -126,7 +130,7 @@ func TestRelease(t *testing.T) {
 	found := tree(t, filepath.Join(dir, "dist"))
 	for _, name := range []string{
 		"nightporter-0.2.0-linux-amd64.tar.gz", "nightporter-0.2.0-linux-arm64.tar.gz", "nightporter-0.2.0-linux-armv6.tar.gz",
-		"nightporter-image.tar", "SHA256SUMS", "apt/pool/one.deb",
+		"nightporter-image.tar", "SHA256SUMS", "apt/pool/one.deb", "nightporter-0.1.0-linux-amd64/nightporter",
 	} {
 		if _, there := found[name]; !there {
 			t.Errorf("dist lacks %s", name)

@@ -41,8 +41,8 @@ type Block struct {
 	NotRun   string // why no test can run it
 }
 
-// Runs reports whether a test has to run the block on a computer.
-func (b Block) Runs(on Place) bool {
+// runs reports whether a test has to run the block on a computer.
+func (b Block) runs(on Place) bool {
 	return b.Language == "sh" && b.NotRun == "" && b.Place == on
 }
 
@@ -66,7 +66,7 @@ func Scripts(path string, on Place) ([]Block, error) {
 	if err != nil {
 		return nil, err
 	}
-	blocks = slices.DeleteFunc(blocks, func(b Block) bool { return !b.Runs(on) })
+	blocks = slices.DeleteFunc(blocks, func(b Block) bool { return !b.runs(on) })
 	if len(blocks) == 0 {
 		return nil, fmt.Errorf("%s: found no block to run on the %s", path, on)
 	}
@@ -80,7 +80,7 @@ func Section(path, heading string, on Place, want int) ([]Block, error) {
 	if err != nil {
 		return nil, err
 	}
-	blocks = slices.DeleteFunc(blocks, func(b Block) bool { return !b.Runs(on) || b.Section != heading })
+	blocks = slices.DeleteFunc(blocks, func(b Block) bool { return !b.runs(on) || b.Section != heading })
 	if len(blocks) != want {
 		return nil, fmt.Errorf("%s: found %d blocks to run on the %s in %q, expected %d", path, len(blocks), on, heading, want)
 	}

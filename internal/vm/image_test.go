@@ -66,6 +66,20 @@ func TestImageIsBuiltOnce(t *testing.T) {
 	}
 }
 
+// TestImagesOfTwoKinds: the image for one processor does not take the place of that for
+// another.
+func TestImagesOfTwoKinds(t *testing.T) {
+	ran := tools(t, bootstraps)
+	for _, arch := range []Arch{AMD64, ARM64, AMD64, ARM64} {
+		if _, err := Debian(t.Context(), arch); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if ran() != 2 {
+		t.Errorf("two images took %d builds", ran())
+	}
+}
+
 // TestImageThatFailsIsNone: the error has the last words of the program, and the next
 // build begins anew.
 func TestImageThatFailsIsNone(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -148,8 +149,9 @@ func TestVMOtherProcessor(t *testing.T) {
 // TestVMPowerOnSaysWhatIsWrong: at once, in the emulator's words, and the machine is
 // off.
 func TestVMPowerOnSaysWhatIsWrong(t *testing.T) {
-	vmtest.Need(t, vm.AMD64)
-	m := vmtest.New(t, labtest.New(t), "pc", netip.MustParsePrefix("10.77.0.20/24"))
+	here := vm.Arch(runtime.GOARCH) // VM_ACCEL is for no other processor
+	vmtest.Need(t, here)
+	m := vmtest.NewWith(t, labtest.New(t), here, "", "pc", netip.MustParsePrefix("10.77.0.20/24"))
 	t.Setenv("VM_ACCEL", "steam")
 	if err := m.PowerOn(); err == nil || !strings.Contains(err.Error(), "steam") {
 		t.Errorf("with an accelerator that does not exist the error is %v", err)
