@@ -137,18 +137,19 @@ func newReader(h *host) *reader {
 	return &reader{host: h, folder: home}
 }
 
-// follow runs the commands of a block.
+// follow runs the commands of a block. The last one decides, also where it is a list such as
+// "a && b", whose a does not end the shell by itself.
 func (r *reader) follow(b guide.Block) {
 	r.t.Helper()
 	r.t.Logf("%s, line %d", b.Section, b.Line)
-	const mark = "\nthe reader is in "
-	script := "set -e\ncd " + r.folder + "\n" + b.Text + "\nprintf '" + strings.ReplaceAll(mark, "\n", `\n`) + "%s' \"$PWD\""
+	const mark = "the reader is in "
+	script := "set -e\ncd " + r.folder + "\ntrap 'echo; echo \"" + mark + "$PWD\"' EXIT\n" + b.Text
 	out := r.must("runuser", "--login", "reader", "--command", script)
-	_, folder, ok := strings.Cut(out, mark)
+	_, folder, ok := strings.Cut(out, "\n"+mark)
 	if !ok {
 		r.t.Fatalf("line %d ends the shell:\n%s", b.Line, out)
 	}
-	r.folder = folder
+	r.folder = strings.TrimSpace(folder)
 }
 
 // download puts a package into the folder of the reader.
