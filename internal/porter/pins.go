@@ -180,9 +180,13 @@ func (e *entry) pinHostsNow(machines *registry) {
 	}
 }
 
-// newcomers are the hosts that may ask for an address of the machine next. One that sleeps
-// is left alone, with its guests: some cards wake on any unicast frame.
+// newcomers are the hosts that may ask for an address of the machine next, none where it is
+// left to another host. One that sleeps is left alone, with its guests: some cards wake on any
+// unicast frame.
 func (e *entry) newcomers(machines *registry, addr netip.Addr) (all []handover.Guest) {
+	if !slices.Contains(e.Claimed(), addr) {
+		return nil
+	}
 	for _, host := range e.nic.reader.Hosts(addr.Is6(), pinned) {
 		other := machines.at(e.nic, host.MAC)
 		asleep := other != nil && other.State() != machine.Awake

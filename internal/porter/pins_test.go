@@ -126,3 +126,26 @@ func TestNewcomersOfTheLatestAddressComeFirst(t *testing.T) {
 		}
 	})
 }
+
+// Of an address that another host has no host is told that it is at our MAC, although the
+// machine speaks for it.
+func TestNewcomersAreNotToldOfAConcededAddress(t *testing.T) {
+	withLoop(t, nil, func(x *fixture) {
+		x.hearsHosts(20)
+		e := x.asleep(nas())
+		x.pass(time.Minute)
+		x.hear(lantest.Advertise(otherMAC, machine.MAC{0x33, 0x33, 0, 0, 0, 1}, otherMAC, nas6))
+		if !e.Conceded(nas6) {
+			t.Fatalf("the addresses are %v", e.Status().Addresses)
+		}
+		x.hear(syn(nas4, 22))
+		x.upAt(e, nas4)
+		x.about()
+		x.hear(speaks(nas6))
+		x.pass(time.Second)
+		x.want(e, machine.Arriving)
+		if got := x.about(); got[nas6] > 0 {
+			t.Errorf("hosts were told %v times of its addresses", got)
+		}
+	})
+}
