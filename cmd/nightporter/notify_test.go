@@ -75,6 +75,14 @@ func (h *house) next(w *webhook) told {
 	}
 }
 
+// wantOneSent expects that one message was sent. It counts once its receiver has answered.
+func (h *house) wantOneSent() {
+	h.Helper()
+	_, err := h.d.Log.Wait(h.within(5*time.Second), 0, rig.Is("notification_sent"))
+	h.must(err)
+	h.wantMetric(1, `nightporter_notifications_total{outcome="sent"}`)
+}
+
 // failedWake has a client knock at a machine that does not heed magic packets.
 func (h *house) failedWake(client *lab.Host, ip netip.Addr) {
 	h.Helper()
@@ -103,9 +111,7 @@ func TestFailedWakeIsTold(t *testing.T) {
 	if m.Title != "nas did not wake" || !contains(m.Message, "no answer to 3 rounds of magic packets", client.Addr4().String()+" knocked at "+nas4.String()+":22/tcp", nas.MAC().String()) {
 		t.Errorf("told %+v", m)
 	}
-	_, err := h.d.Log.Wait(h.within(5*time.Second), 0, func(e rig.Entry) bool { return e.Message == "notification sent" })
-	h.must(err)
-	h.wantMetric(1, `nightporter_notifications_total{outcome="sent"}`)
+	h.wantOneSent()
 	h.wantMetric(0, `nightporter_notifications_total{outcome="suppressed"}`)
 	first := h.d.Log.Text()
 	if !contains(first, "notification not delivered yet", "notification sent", `"target":"ntfy://127.0.0.1:9"`) {

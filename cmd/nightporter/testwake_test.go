@@ -186,7 +186,7 @@ func TestOfAMachineThatDoesNotWake(t *testing.T) {
 	if m := h.next(hook); !contains(m.Message, "10.77.0.10") {
 		t.Errorf("told %q", m)
 	}
-	h.wantMetric(1, `nightporter_notifications_total{outcome="sent"}`)
+	h.wantOneSent()
 }
 
 // TestOfAServiceThatNeverListens: the machine wakes, and the test says which service
