@@ -178,6 +178,10 @@ func (h *house) knocks(wire *lab.Capture, first, n int) (took []time.Duration) {
 	return took
 }
 
+// mostFlooded is how long a knock may take to its magic packet during a flood, in the median.
+// The race detector alone takes the reader's time at 160,000 frames a second.
+const mostFlooded = 50 * time.Millisecond
+
 // TestFaultFlood: while a host floods the LAN as fast as it can, a knock leads to
 // a magic packet within 50 ms, and an honest client is answered.
 func TestFaultFlood(t *testing.T) {
@@ -204,8 +208,8 @@ func TestFaultFlood(t *testing.T) {
 		h.answered(flooder, c)
 		median, worst := took[len(took)/2], took[len(took)-1]
 		t.Logf("%s, %.0f frames/s: knock to magic packet: median %v, worst %v, all %v", c.name, rate, median, worst, took)
-		if median > 50*time.Millisecond {
-			t.Errorf("%s: knock to magic packet: median %v, want 50 ms at most", c.name, median)
+		if median > slower*mostFlooded {
+			t.Errorf("%s: knock to magic packet: median %v, want %v at most", c.name, median, slower*mostFlooded)
 		}
 	}
 	nowResident, nowFiles := h.memory()
