@@ -140,6 +140,9 @@ func checkPorts(key string, addrs []string, usedBy string) []finding {
 			found.text += " (" + usedBy + ")"
 		default:
 			found.err = fmt.Errorf("%s: %w", addr, listen.Explain(addr, err))
+			if errors.Is(err, syscall.EACCES) {
+				found.err = fmt.Errorf("%w: run this as root", found.err)
+			}
 		}
 		all = append(all, found)
 	}

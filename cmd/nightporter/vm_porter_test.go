@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/netip"
 	"os"
@@ -47,7 +46,6 @@ const vmBringUp = 4500 * time.Millisecond
 // house has no daemon here.
 type porterVM struct {
 	*house
-	arch       vm.Arch
 	pi         *vm.Machine
 	client     *lab.Host
 	nas, tower *lab.Machine
@@ -87,16 +85,14 @@ func openPorterVM(t *testing.T, arch vm.Arch) *porterVM {
 	for _, version := range []string{olderVersion, newerVersion} {
 		h.packages(arch, version, files)
 	}
-	p := &porterVM{house: h, arch: arch}
+	p := &porterVM{house: h}
 	p.pi = vmtest.NewWith(t, h.lan, arch, files, "pi", netip.PrefixFrom(piAddr, 24))
 	var err error
 	p.client, err = h.lan.AddHost("laptop", netip.MustParsePrefix("192.168.1.10/24"))
 	h.must(err)
 	p.nas = p.machine("nas", guideNAS, guideMAC)
 	p.tower = p.machine("tower", towerAddr, machine.MAC{})
-	p.web.Transport = &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
-		return p.client.Dial(ctx, network, addr)
-	}}
+	p.web.Transport = &http.Transport{DisableKeepAlives: true, DialContext: p.client.Dial}
 
 	h.Cleanup(func() {
 		if h.Failed() && p.pi.State() == vm.On {
@@ -188,15 +184,7 @@ func (p *porterVM) scraped() {
 		"/api/v1/query?query=nightporter_build_info": `"version":"` + olderVersion + `"`,
 		"/api/v1/rules": "NightporterWakeFailed",
 	} {
-		for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(100 * time.Millisecond) {
-			text, err := p.get(9090, path)
-			if err == nil && strings.Contains(text, want) {
-				break
-			}
-			if time.Now().After(deadline) {
-				p.Fatalf("Prometheus answers %s without %q: %v\n%.2000s", path, want, err, text)
-			}
-		}
+		p.shows(2*time.Minute, 9090, path, want)
 	}
 }
 
@@ -296,13 +284,19 @@ func (p *porterVM) wakes(m *lab.Machine) {
 // isReady waits until the porter of a version serves its pages.
 func (p *porterVM) isReady(version string) {
 	p.Helper()
-	for deadline := time.Now().Add(vmBoot); ; time.Sleep(50 * time.Millisecond) {
-		text, err := p.get(9717, "/metrics")
-		if err == nil && strings.Contains(text, `version="`+version+`"`) {
+	p.shows(vmBoot, 9717, "/metrics", `version="`+version+`"`)
+}
+
+// shows waits until a page of the porter's host contains a text.
+func (p *porterVM) shows(limit time.Duration, port uint16, path, want string) {
+	p.Helper()
+	for deadline := time.Now().Add(limit); ; time.Sleep(50 * time.Millisecond) {
+		text, err := p.get(port, path)
+		if err == nil && strings.Contains(text, want) {
 			return
 		}
 		if time.Now().After(deadline) {
-			p.Fatalf("no porter of version %s: %v\n%.2000s", version, err, text)
+			p.Fatalf("port %d shows %s without %q: %v\n%.2000s", port, path, want, err, text)
 		}
 	}
 }

@@ -2,8 +2,6 @@ package main
 
 import (
 	"bytes"
-	"context"
-	"net"
 	"net/http"
 	"net/netip"
 	"os"
@@ -85,10 +83,7 @@ func (p emulated) serves(args ...string) {
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
 	client := http.Client{Timeout: time.Second, Transport: &http.Transport{
-		DisableKeepAlives: true,
-		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
-			return p.host.Dial(ctx, network, addr)
-		},
+		DisableKeepAlives: true, DialContext: p.host.Dial,
 	}}
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
 		answer, err := client.Get("http://127.0.0.1:9717/metrics")

@@ -127,8 +127,8 @@ func TestNewcomersOfTheLatestAddressComeFirst(t *testing.T) {
 	})
 }
 
-// Of an address that another host has no host is told that it is at our MAC, although the
-// machine speaks for it.
+// An address that is left to another host is not told to be at our MAC, although the machine
+// speaks for it.
 func TestNewcomersAreNotToldOfAConcededAddress(t *testing.T) {
 	withLoop(t, nil, func(x *fixture) {
 		x.hearsHosts(20)
