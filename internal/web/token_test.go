@@ -38,6 +38,8 @@ func TestPageToken(t *testing.T) {
 	b.Until(asks)
 	b.Press(kb.Escape)
 	b.Until(`!document.getElementById("ask").open`)
+	// The close event comes with the next frame. Until then the page ignores a click.
+	b.Eval("new Promise(requestAnimationFrame)", nil)
 	if got := len(h.Events(0, "desk", 100)); got != 1 {
 		t.Error("it was woken without the token")
 	}
