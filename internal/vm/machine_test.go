@@ -137,8 +137,10 @@ func TestVMOtherProcessor(t *testing.T) {
 	magic(t, lan, m)
 	up := wait(t, m, 0, vm.CommandsUp, bootLimit)
 	t.Logf("booted in %.1f s", up.Time.Sub(began).Seconds())
-	got, err := m.Run(within(t, time.Minute), "", "sh", "-ec",
-		"uname -m; mount LABEL=files /mnt; cat /mnt/given; ip link set eth0 up; ip addr add 10.77.0.20/24 dev eth0")
+	got, err := m.Run(within(t, time.Minute), "", "bash", "-ec",
+		"uname -m; mount LABEL=files /mnt; cat /mnt/given; ip link set eth0 up; ip addr add 10.77.0.20/24 dev eth0; "+
+			// The machine takes commands before sshd listens.
+			"for i in $(seq 300); do ! (: </dev/tcp/127.0.0.1/22) 2>/dev/null || break; sleep 0.1; done")
 	must(t, err)
 	if got != "aarch64\ngiven\n" {
 		t.Errorf("the machine says %q", got)
