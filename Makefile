@@ -43,22 +43,22 @@ test: ## unit and end-to-end tests; these need root or user namespaces. INSTALL=
 # Alone, one after the other and without the race detector: their figures are
 # asserted, which wants a quiet machine.
 connections: ## 1000 first connections to sleeping machines, 100 hand starts, 1000 machines claimed; SEED=n draws others
-	$(GO) test -count 1 -timeout 60m -v -run '^TestFirstConnections$$' ./cmd/nightporter -connections 1000 $(if $(SEED),-seed $(SEED))
-	$(GO) test -count 1 -timeout 10m -v -run '^TestHandStartsAtOnce$$' ./cmd/nightporter -connections 100
-	$(GO) test -count 1 -timeout 10m -v -run '^TestAThousandSleepersAndTheNetwork$$' ./cmd/nightporter -soak
+	$(GO) test -count 1 -timeout 60m -v -run '^TestFirstConnections$$' ./internal/e2e -connections 1000 $(if $(SEED),-seed $(SEED))
+	$(GO) test -count 1 -timeout 10m -v -run '^TestHandStartsAtOnce$$' ./internal/e2e -connections 100
+	$(GO) test -count 1 -timeout 10m -v -run '^TestAThousandSleepersAndTheNetwork$$' ./internal/e2e -soak
 
 # With the race detector, and one fault at a time: they want the machine. The flood goes
 # without it, since its figures are asserted.
 soak: ## every fault at full size; SEED=n draws others
-	$(GO) test $(RACE) -count 1 -timeout 60m -parallel 1 -v -run '^TestFault' -skip '^TestFaultFlood$$' ./cmd/nightporter -soak $(if $(SEED),-seed $(SEED))
-	$(GO) test -count 1 -timeout 10m -v -run '^TestFaultFlood$$' ./cmd/nightporter -soak
-	$(GO) test $(RACE) -count 1 -timeout 60m -parallel 8 -run '^TestField' ./cmd/nightporter -soak
+	$(GO) test $(RACE) -count 1 -timeout 60m -parallel 1 -v -run '^TestFault' -skip '^TestFaultFlood$$' ./internal/e2e -soak $(if $(SEED),-seed $(SEED))
+	$(GO) test -count 1 -timeout 10m -v -run '^TestFaultFlood$$' ./internal/e2e -soak
+	$(GO) test $(RACE) -count 1 -timeout 60m -parallel 8 -run '^TestField' ./internal/e2e -soak
 	$(GO) test $(RACE) -count 1 -timeout 10m -run '^TestFault' ./internal/...
 	$(GO) test -count 1 -timeout 3h -run '^TestMonth$$' ./internal/machine/soak -seeds 1000 -days 30 $(if $(SEED),-first-seed $(SEED))
 
 # Two machines at a time, since each emulates one processor.
 vm: ## Debian in virtual machines: real suspends, shutdowns and boots, the package on amd64 and arm64. Needs root; docs/internals/vm.md
-	$(GO) test -count 1 -timeout 1h -p 1 -parallel 2 -v -run '^TestVM' ./internal/vm ./cmd/nightporter -vm
+	$(GO) test -count 1 -timeout 1h -p 1 -parallel 2 -v -run '^TestVM' ./internal/vm ./internal/e2e -vm
 
 lint: ## gofmt, vet, staticcheck
 	@unformatted=$$(gofmt -l cmd internal dashboards deploy); if [ -n "$$unformatted" ]; then echo "gofmt -l: $$unformatted"; exit 1; fi

@@ -1,0 +1,203 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"nightporter/internal/config"
+	"nightporter/internal/notify"
+)
+
+const checkHelp = `Check the configuration as serve would read it. On stdout it prints all keys as they
+are in effect, as YAML, with --changed those alone that differ from their defaults.
+Then it says on stderr where each of these is from, which file it read, and in the
+last line that the configuration is OK. Otherwise it prints nothing but the errors, one
+a line, each with its key and its place.
+
+It also reads the file from which the systemd unit takes the daemon's environment,
+` + config.DefaultEnvironment + `, if it is there.
+
+With --host it looks at this host instead of printing the configuration: the
+interfaces, the ports, the state directory, the capabilities, nftables, and whether
+the addresses of the machines can be claimed in its networks. The last line says
+whether all is well. Nothing is changed.
+
+Exit code 0 means that all is well, 1 that something is wrong, 2 that the command
+line is.`
+
+const checkExample = `  nightporter check --changed
+  sudo nightporter check --host
+  sudo nightporter check --notify
+  nightporter check --json | jq -r '.errors[]'`
+
+// checkFlags are the flags of the check command, beside those of the configuration.
+type checkFlags struct {
+	path, environment   string
+	send, changed, host bool
+	json                bool
+
+	found checkJSON // of the configuration; with --json and --host
+}
+
+func newCheckCommand() *cobra.Command {
+	var f checkFlags
+	cmd := &cobra.Command{
+		Use:     "check",
+		GroupID: groupPorter,
+		Short:   "Check the configuration, and with --host this host",
+		Long:    checkHelp,
+		Example: checkExample,
+		Args:    noArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return f.run(cmd) },
+	}
+	fs := cmd.Flags()
+	fs.BoolVar(&f.changed, "changed", false, "print only the keys that differ from their defaults")
+	fs.BoolVar(&f.host, "host", false, "look at this host: interfaces, ports, state directory, capabilities, nftables")
+	fs.BoolVar(&f.json, "json", false, "print one JSON object: what is wrong, and which keys differ from their defaults")
+	fs.BoolVar(&f.send, "notify", false, "also send a test message to each of notify.urls")
+	fs.StringVar(&f.environment, "environment", config.DefaultEnvironment, "the `FILE` with the daemon's environment, as for systemd")
+	addConfigFlags(cmd, &f.path)
+	return cmd
+}
+
+func (f *checkFlags) run(cmd *cobra.Command) error {
+	if err := errors.Join(onlyOne(cmd, "json", "changed"), onlyOne(cmd, "json", "notify")); err != nil {
+		return err
+	}
+	vars, err := f.variables(cmd)
+	if err != nil {
+		return err
+	}
+	explicit := cmd.Flags().Changed("config")
+	conf, origins, err := config.Examine(f.path, explicit, append(vars, environ()...), cmd.Flags())
+	switch {
+	case err != nil:
+		return f.tellErrors(cmd, err)
+	case f.json && !f.host:
+		return printJSON(cmd.OutOrStdout(), f.foundJSON(conf, origins))
+	case f.json:
+		f.found = f.foundJSON(conf, origins)
+		return f.checkHost(cmd, conf, origins)
+	case f.host:
+		f.summarize(cmd, conf, origins, false)
+		err = f.checkHost(cmd, conf, origins)
+	default:
+		err = f.print(cmd, conf)
+		f.summarize(cmd, conf, origins, true)
+	}
+	if err != nil || !f.send {
+		return err
+	}
+	return sendTest(cmd, conf.Notify.URLs)
+}
+
+// variables returns the daemon's environment, and says whether it was read.
+func (f *checkFlags) variables(cmd *cobra.Command) ([]string, error) {
+	vars, err := unitEnvironment(f.environment, cmd.Flags().Changed("environment"))
+	switch {
+	case errors.Is(err, fs.ErrPermission) && !cmd.Flags().Changed("environment"):
+		fmt.Fprintf(cmd.ErrOrStderr(), "%s: not read, since this user may not: `sudo nightporter check` does\n", f.environment)
+	case err != nil:
+		return nil, fmt.Errorf("--environment: %w", err)
+	case len(vars) > 0:
+		fmt.Fprintf(cmd.ErrOrStderr(), "%s: read\n", f.environment)
+	}
+	return vars, nil
+}
+
+// print prints the configuration that is in effect.
+func (f *checkFlags) print(cmd *cobra.Command, conf *config.Config) error {
+	show := conf.YAML
+	if f.changed {
+		show = conf.ChangedYAML
+	}
+	out, err := show()
+	if err == nil {
+		_, err = cmd.OutOrStdout().Write(out)
+	}
+	return err
+}
+
+// summarize says which file was read, and with keys what in it differs from the
+// defaults. The verdict comes last, where it is seen after a long configuration.
+func (f *checkFlags) summarize(cmd *cobra.Command, conf *config.Config, origins *config.Origins, keys bool) {
+	changed := config.Changed(config.Default(), conf)
+	source, w := origins.File, cmd.ErrOrStderr()
+	if keys {
+		for _, path := range changed {
+			fmt.Fprintf(w, "  %s (%s)\n", path, origins.Of(path))
+		}
+	}
+	if source == "" {
+		source = "no " + f.path
+		for _, path := range similarFiles(f.path) {
+			fmt.Fprintf(w, "%s is there, but not read: expected the name %s\n", path, filepath.Base(f.path))
+		}
+	}
+	if waiting := unregistered(conf); waiting != "" {
+		fmt.Fprintf(w, "without agentless: true, nothing is done for a machine until it registers: %s\n", waiting)
+	}
+	fmt.Fprintf(w, "configuration OK: %s, %s; %d of %d keys differ from their defaults\n",
+		source, many(len(conf.Machines), "machine"), len(changed), len(config.Keys()))
+}
+
+// unregistered names the machines that have to register.
+func unregistered(conf *config.Config) string {
+	var names []string
+	for _, spec := range conf.Machines {
+		if !spec.Agentless {
+			names = append(names, printable(spec.Name))
+		}
+	}
+	if more := len(names) - shownUnregistered; more > 0 {
+		names = append(names[:shownUnregistered], many(more, "more machine"))
+	}
+	return strings.Join(names, ", ")
+}
+
+// shownUnregistered is how many of them are named.
+const shownUnregistered = 5
+
+// similarFiles returns the YAML files beside a file that is missing.
+func similarFiles(path string) []string {
+	var found []string
+	entries, _ := os.ReadDir(filepath.Dir(path)) // an error: there are none to name
+	for _, e := range entries {
+		if ext := filepath.Ext(e.Name()); !e.IsDir() && (strings.EqualFold(ext, ".yaml") || strings.EqualFold(ext, ".yml")) {
+			found = append(found, filepath.Join(filepath.Dir(path), e.Name()))
+		}
+	}
+	return found
+}
+
+// sendTest sends a message to each target, and says where it was not delivered.
+func sendTest(cmd *cobra.Command, targets []notify.Target) error {
+	if len(targets) == 0 {
+		return fmt.Errorf("notify.urls is empty: nothing to test. It belongs into %s, or with the systemd unit into %s as NIGHTPORTER_NOTIFY__URLS=URL",
+			config.DefaultPath, config.DefaultEnvironment)
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		host = "this host"
+	}
+	failed := false
+	for i, err := range notify.Try(cmd.Context(), targets, notify.Message{
+		Title: "nightporter: a test", Text: "Test notification from nightporter on " + host + ".",
+	}) {
+		outcome := "sent"
+		if err != nil {
+			outcome, failed = err.Error(), true
+		}
+		fmt.Fprintf(cmd.ErrOrStderr(), "notify.urls[%d]: %s: %s\n", i, targets[i], outcome)
+	}
+	if failed {
+		return exitCode(1)
+	}
+	return nil
+}

@@ -1,0 +1,161 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/spf13/cobra"
+
+	"nightporter/internal/journal"
+	"nightporter/internal/machine"
+	"nightporter/internal/web"
+)
+
+const eventsHelp = `Show what happened to the machines of a porter, oldest first: the newest events of
+the last 1,000 that it keeps.
+
+With --follow it goes on with each new event as it happens, until Ctrl-C; if the
+porter stops, that is an error. Exit code 0 means that the porter answered.`
+
+const eventsExample = `  nightporter events --machine tower -n 20
+  nightporter events --from http://raspberrypi:9717 --follow --json | jq .kind`
+
+// eventsFlags are the flags of the events command.
+type eventsFlags struct {
+	asker
+	machine      string
+	number       int
+	follow, json bool
+}
+
+// newEventsCommand returns the command "events".
+func newEventsCommand() *cobra.Command {
+	var f eventsFlags
+	cmd := &cobra.Command{
+		Use:     "events",
+		Short:   "Show what happened to the machines",
+		Long:    eventsHelp,
+		Example: eventsExample,
+		Args:    noArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return f.run(cmd) },
+	}
+	fs := cmd.Flags()
+	f.addTo(fs)
+	fs.BoolVarP(&f.follow, "follow", "f", false, "go on with new events as they happen")
+	fs.StringVar(&f.machine, "machine", "", "only those of the machine with this `NAME`")
+	fs.IntVarP(&f.number, "number", "n", 100, "show the last `N` past events; 0, with --follow, shows none")
+	fs.BoolVar(&f.json, "json", false, "print one JSON object a line")
+	f.completeFlag(cmd, "machine")
+	return cmd
+}
+
+func (f *eventsFlags) run(cmd *cobra.Command) error {
+	least := 1
+	if f.follow {
+		least = 0
+	}
+	if f.number < least || f.number > web.MaxEvents {
+		return usagef("--number: found %d, expected %d to %d", f.number, least, web.MaxEvents)
+	}
+	client, err := f.client()
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	show := showTable(cmd.OutOrStdout())
+	if f.json {
+		show = showJSON(cmd.OutOrStdout())
+	}
+	q := web.EventQuery{Machine: f.machine, Limit: f.number}
+	if f.follow {
+		if err := f.checkMachine(cmd.Context(), client); err != nil {
+			return err
+		}
+		return f.goOn(cmd.Context(), client, q, show)
+	}
+	all, err := client.Events(cmd.Context(), q)
+	if err != nil {
+		return err
+	}
+	for _, e := range all {
+		if err := show(e); err != nil {
+			return err
+		}
+	}
+	if len(all) > 0 {
+		return nil
+	}
+	if err := f.checkMachine(cmd.Context(), client); err != nil {
+		return err
+	}
+	if !f.json {
+		fmt.Fprintln(cmd.ErrOrStderr(), "no events")
+	}
+	return nil
+}
+
+// checkMachine refuses a name that no machine and no past event has.
+func (f *eventsFlags) checkMachine(ctx context.Context, client *web.Client) error {
+	if f.machine == "" {
+		return nil
+	}
+	_, err := client.Machine(ctx, f.machine)
+	if !errors.Is(err, machine.ErrUnknown) {
+		return err
+	}
+	past, pastErr := client.Events(ctx, web.EventQuery{Machine: f.machine, Limit: 1})
+	if pastErr != nil || len(past) > 0 {
+		return pastErr // it was forgotten meanwhile
+	}
+	return fmt.Errorf("--machine: %w", explain(ctx, client, f.machine, err))
+}
+
+// goOn shows events until the user has seen enough.
+func (f *eventsFlags) goOn(ctx context.Context, client *web.Client, q web.EventQuery, show func(journal.Event) error) error {
+	if f.number > 0 {
+		q.Since = new(uint64)
+	}
+	err := client.Follow(ctx, q, show)
+	if wasInterrupted(ctx, err) {
+		return nil
+	}
+	return err
+}
+
+func showJSON(w io.Writer) func(journal.Event) error {
+	out := json.NewEncoder(w)
+	return func(e journal.Event) error { return out.Encode(e) }
+}
+
+// showTable returns what prints a line for each event: when, which machine, what.
+// A column is as wide as its longest entry yet.
+func showTable(w io.Writer) func(journal.Event) error {
+	width := 12
+	return func(e journal.Event) error {
+		name := printable(e.Machine)
+		if name == "" {
+			name = "-"
+		}
+		width = max(width, utf8.RuneCountInString(name))
+		_, err := fmt.Fprintf(w, "%s  %-*s  %s\n", e.At.Local().Format(time.DateTime), width, name, printable(web.InWords(e)))
+		return err
+	}
+}
+
+// printable takes out what would control a terminal: names and reasons come from
+// the network.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return utf8.RuneError
+		}
+		return r
+	}, s)
+}

@@ -1,0 +1,236 @@
+package cli
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+
+	"github.com/prometheus/common/version"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"golang.org/x/sync/errgroup"
+
+	"nightporter/internal/config"
+	"nightporter/internal/daemon"
+	"nightporter/internal/journal"
+	"nightporter/internal/privilege"
+	"nightporter/internal/shell"
+)
+
+const serveHelp = `Run the porter in the foreground until SIGTERM or Ctrl-C. SIGHUP has it read the
+configuration again; a bad one changes nothing.
+
+Machines register at TCP port 13717 (registration.listen). Metrics, API and status
+page are at TCP port 9717 (http.listen).
+
+The configuration is in ` + config.DefaultPath + `, which may be missing. Each of
+its keys is also an environment variable (wake.attempts: NIGHTPORTER_WAKE__ATTEMPTS)
+and, but for machines and secrets, a flag. A flag goes before a variable, a variable
+before the file. ` + "`nightporter check`" + ` prints what is in effect.
+
+Exit code 0 means that it was stopped, 1 that it could not start or go on, 2 that the
+command line is wrong.`
+
+const serveExample = `  sudo nightporter serve
+  nightporter serve --config ./config.yaml --log.level debug`
+
+func newServeCommand() *cobra.Command {
+	var path string
+	cmd := &cobra.Command{
+		Use:     "serve",
+		GroupID: groupPorter,
+		Short:   "Run the porter until it is stopped",
+		Long:    serveHelp,
+		Example: serveExample,
+		Args:    noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			err := serve(cmd.Context(), path, func() (*config.Config, error) { return load(cmd, path) }, cmd.ErrOrStderr())
+			if err != nil {
+				daemon.ReportFailure(err)
+			}
+			return err
+		},
+	}
+	addConfigFlags(cmd, &path)
+	return cmd
+}
+
+func addConfigFlags(cmd *cobra.Command, path *string) {
+	cmd.Flags().StringVar(path, "config", config.DefaultPath, "the configuration `FILE`")
+	config.AddFlags(cmd.Flags())
+	cmd.SetUsageFunc(configUsage)
+}
+
+// helpWidth is how many columns the help of the configuration's flags takes.
+const helpWidth = 120
+
+// configUsage prints the few flags of a command apart from those of the configuration.
+func configUsage(cmd *cobra.Command) error {
+	isKey := configKeys()
+	own, keys := new(pflag.FlagSet), new(pflag.FlagSet)
+	cmd.LocalFlags().VisitAll(func(f *pflag.Flag) {
+		if isKey[f.Name] {
+			keys.AddFlag(f)
+		} else {
+			own.AddFlag(f)
+		}
+	})
+	_, err := fmt.Fprintf(cmd.OutOrStderr(), "Usage:\n  %s\n\nExamples:\n%s\n\nFlags:\n%s\nFlags for the keys of the configuration:\n%s",
+		cmd.UseLine(), cmd.Example, own.FlagUsagesWrapped(helpWidth), keys.FlagUsagesWrapped(helpWidth))
+	return err
+}
+
+// configKeys are the paths of all keys.
+func configKeys() map[string]bool {
+	isKey := make(map[string]bool)
+	for _, k := range config.Keys() {
+		isKey[k.Path] = true
+	}
+	return isKey
+}
+
+// load reads the configuration with the layers of this command line.
+func load(cmd *cobra.Command, path string) (*config.Config, error) {
+	return config.Load(path, cmd.Flags().Changed("config"), environ(), cmd.Flags())
+}
+
+// serve runs the daemon until ctx ends; SIGHUP loads the configuration anew, from
+// the file at path among others.
+func serve(ctx context.Context, path string, load func() (*config.Config, error), stderr io.Writer) error {
+	conf, err := load()
+	if err != nil {
+		return fmt.Errorf("the configuration is not valid:\n%w", err)
+	}
+	spareMemory()
+	var level slog.LevelVar
+	level.Set(conf.Log.Level)
+	log := newLogger(stderr, conf.Log.Format, &level)
+	log.Info("starting nightporter", "event", "starting", "version", cmp.Or(version.Version, "unknown"), "pid", os.Getpid())
+	d, err := openUnprivileged(conf, path, log, &level)
+	if err != nil {
+		return err
+	}
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
+
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return d.Run(ctx) })
+	g.Go(func() error {
+		for {
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-hangup:
+				reload(ctx, d, load, log)
+			}
+		}
+	})
+	err = g.Wait()
+	log.Info("stopped", "event", "stopped")
+	return err
+}
+
+// openUnprivileged opens the daemon, and gives up on the way what it does not
+// need: the name of root before the first file or socket is opened, so that what
+// the daemon makes is the user's, and what was for opening before the first
+// packet is looked at.
+func openUnprivileged(conf *config.Config, path string, log *slog.Logger, level *slog.LevelVar) (*daemon.Daemon, error) {
+	user, err := privilege.Find(conf.User)
+	if err != nil {
+		return nil, fmt.Errorf("user: %w", err)
+	}
+	started := os.Geteuid()
+	if err := privilege.Own(conf.StateDir, user, journal.Keeps); err != nil {
+		return nil, fmt.Errorf("state_dir: %w", err)
+	}
+	if err := privilege.Become(user, privilege.Opening); err != nil {
+		return nil, fmt.Errorf("user: %w", err)
+	}
+	d, err := daemon.New(conf, version.Version, log, level)
+	if errors.Is(err, syscall.EACCES) && started != user.UID {
+		err = fmt.Errorf("%w; nightporter runs as %s, see user", err, user.Name)
+	}
+	if err != nil {
+		return nil, err
+	}
+	left, err := privilege.Keep(needed(conf))
+	if err != nil {
+		d.Close()
+		return nil, err
+	}
+	log.Info("running with least privilege", "event", "privileges_dropped", "user", user.Name, "uid", user.UID, "capabilities", left.String())
+	if user.UID == 0 {
+		warnRoot(conf.User, log)
+	}
+	warnUnreadable(path, user, log)
+	warnExposed(path, log)
+	return d, nil
+}
+
+// needed returns what the daemon needs while it works. It is CAP_NET_RAW alone where
+// it changes nothing of the host's network: no firewall rule, no address, and no
+// neighbour that local programs wait for.
+func needed(conf *config.Config) privilege.Set {
+	if conf.Claim.Guard == config.GuardOff && conf.Claim.Mode != config.ModeBind && !conf.Wake.Local {
+		return privilege.Watching
+	}
+	return privilege.Working
+}
+
+// warnRoot tells once that the daemon runs as root, and why.
+func warnRoot(configured string, log *slog.Logger) {
+	reason, try := "user is "+configured, "leave user empty"
+	if configured == "" {
+		reason, try = "root may become no other user here", "start it as another user with CAP_NET_RAW and CAP_NET_ADMIN"
+	}
+	log.Warn("running as root: without its capabilities it can still change root's own files", "event", "runs_as_root", "reason", reason, "try", try)
+}
+
+// warnUnreadable tells at the start what would otherwise be found out at the
+// first reload, perhaps months later.
+func warnUnreadable(path string, user privilege.User, log *slog.Logger) {
+	f, err := os.Open(path)
+	if err == nil {
+		err = f.Close()
+	}
+	if errors.Is(err, fs.ErrPermission) {
+		log.Warn("SIGHUP will change nothing: the user that the daemon runs as may not read the configuration file", "event", "reload_impossible",
+			"file", path, "user", user.Name, "try", fmt.Sprintf("chgrp %d %[2]s; chmod 640 %[2]s", user.GID, shell.Quote(path)))
+	}
+}
+
+// groupWrite is the permission of a file's group to write.
+const groupWrite = 0o020
+
+// warnExposed tells that more than the owner of the configuration can have the daemon
+// run a program. One that everybody may write to is not loaded.
+func warnExposed(path string, log *slog.Logger) {
+	if info, err := os.Stat(path); err == nil && info.Mode()&groupWrite != 0 {
+		log.Warn("a group can write to the configuration file, and so have nightporter run programs (wake_command)", "event", "configuration_exposed",
+			"file", path, "try", "chmod g-w "+shell.Quote(path))
+	}
+}
+
+// reload takes over a new configuration. A bad one changes nothing.
+func reload(ctx context.Context, d *daemon.Daemon, load func() (*config.Config, error), log *slog.Logger) {
+	if err := d.Reload(ctx, load); err != nil {
+		log.Error("configuration not reloaded, the old one stays", "event", "reload_failed", "err", err)
+	}
+}
+
+// spareMemory trades processor time for memory: most of what is resident is the
+// garbage of the last scrape. GOGC goes before.
+func spareMemory() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(25)
+	}
+}

@@ -1,0 +1,84 @@
+package cli
+
+import (
+	"io"
+	"os"
+	"strings"
+	"text/tabwriter"
+	"unicode/utf8"
+
+	"github.com/spf13/cobra"
+
+	"nightporter/internal/machine"
+)
+
+// newTable returns a writer of two columns.
+func newTable(w io.Writer) *tabwriter.Writer { return tabwriter.NewWriter(w, 0, 0, 2, ' ', 0) }
+
+// writeRows prints rows in columns. paint colours a cell after it has its width, since
+// what colours takes no room on the screen.
+func writeRows(w io.Writer, rows [][]string, paint func(column int, cell, padded string) string) error {
+	var widths []int
+	for _, row := range rows {
+		for i, cell := range row {
+			if i == len(widths) {
+				widths = append(widths, 0)
+			}
+			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
+		}
+	}
+	for _, row := range rows {
+		var line strings.Builder
+		for i, cell := range row {
+			padded := cell
+			if i < len(row)-1 {
+				padded += strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell)+2)
+			}
+			line.WriteString(paint(i, cell, padded))
+		}
+		if _, err := io.WriteString(w, line.String()+"\n"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+const plain = "\x1b[0m"
+
+// stateColors are ANSI colours. What is on its way has one of its own.
+var stateColors = map[string]string{
+	machine.Awake.String():    "\x1b[32m",
+	machine.Settling.String(): "\x1b[33m",
+	machine.Asleep.String():   "\x1b[34m",
+	machine.Waking.String():   "\x1b[33m",
+	machine.Arriving.String(): "\x1b[33m",
+}
+
+// wakeFailed is said behind the state of a machine whose last wake failed.
+const wakeFailed = ", did not wake"
+
+// painted returns text in the colour of a state, if it has one. A failed wake is red.
+func painted(state, text string) string {
+	if strings.HasSuffix(state, wakeFailed) {
+		return "\x1b[31m" + text + plain
+	}
+	if color := stateColors[state]; color != "" {
+		return color + text + plain
+	}
+	return text
+}
+
+// onTerminal reports whether colours make sense (see no-color.org).
+func onTerminal(cmd *cobra.Command) bool {
+	return os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" && isTerminal(cmd.OutOrStdout())
+}
+
+// isTerminal reports whether w is a device that shows text.
+func isTerminal(w io.Writer) bool {
+	f, isFile := w.(*os.File)
+	if !isFile {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}

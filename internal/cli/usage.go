@@ -1,0 +1,168 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"nightporter/internal/config"
+	"nightporter/internal/web"
+)
+
+// The exit codes beside 0 and 1.
+const (
+	wrongUsage  = 2
+	interrupted = 130 // 128 + SIGINT, as shells report it
+)
+
+// exitCode is an error that the user has been told of.
+type exitCode int
+
+func (c exitCode) Error() string { return fmt.Sprintf("exit code %d", int(c)) }
+
+// usageError is a command line that cannot be run.
+type usageError struct{ text string }
+
+// Error returns one line.
+func (e *usageError) Error() string { return e.text }
+
+func usagef(format string, args ...any) error {
+	return &usageError{fmt.Sprintf(format, args...)}
+}
+
+// fail tells the user in one line why a command failed, and returns the exit code.
+func fail(ctx context.Context, cmd *cobra.Command, args []string, err error, stderr io.Writer) int {
+	var code exitCode
+	var usage *usageError
+	var away *web.Unreachable
+	var refused *web.Refused
+	switch {
+	case errors.As(err, &code):
+		return int(code)
+	case wasInterrupted(ctx, err):
+		return interrupted
+	case errors.As(err, &usage):
+		fmt.Fprintf(stderr, "%s: %s\n", cmd.CommandPath(), usage)
+		return wrongUsage
+	case !cmd.HasParent(): // cobra's error of a command that it does not find
+		fmt.Fprintf(stderr, "nightporter: %s\n", unknownCommand(cmd, args))
+		return wrongUsage
+	case errors.As(err, &away):
+		fmt.Fprintf(stderr, "nightporter: %s: %s\n", away, nextStep(away))
+		return 1
+	case errors.As(err, &refused):
+		fmt.Fprintln(stderr, "nightporter:", printable(err.Error()))
+		return 1
+	}
+	fmt.Fprintln(stderr, "nightporter:", err)
+	return 1
+}
+
+// wasInterrupted reports whether a command failed because a signal ended ctx.
+func wasInterrupted(ctx context.Context, err error) bool {
+	return ctx.Err() != nil && (errors.Is(err, ctx.Err()) || errors.Is(err, context.Cause(ctx)))
+}
+
+// unknownCommand says which command was meant, if one is similar.
+func unknownCommand(root *cobra.Command, args []string) string {
+	name := ""
+	for _, a := range args {
+		if !strings.HasPrefix(a, "-") {
+			name = a
+			break
+		}
+	}
+	const list = "`nightporter --help` lists the commands"
+	if similar := root.SuggestionsFor(name); len(similar) > 0 {
+		return fmt.Sprintf("unknown command %q: did you mean %s? %s", name, strings.Join(similar, " or "), list)
+	}
+	return fmt.Sprintf("unknown command %q: %s", name, list)
+}
+
+// flagError puts an error of the flag parser into words of our own.
+func flagError(cmd *cobra.Command, err error) error {
+	var missing *pflag.NotExistError
+	var empty *pflag.ValueRequiredError
+	var invalid *pflag.InvalidValueError
+	switch {
+	case errors.As(err, &missing):
+		return unknownFlag(cmd, missing)
+	case errors.As(err, &empty):
+		return usagef("--%s: found nothing, expected %s", empty.GetFlag().Name, expectedOf(empty.GetFlag()))
+	case errors.As(err, &invalid):
+		return usagef("--%s: found %q, expected %s", invalid.GetFlag().Name, invalid.GetValue(), expectedOf(invalid.GetFlag()))
+	}
+	return usagef("%v", err)
+}
+
+func unknownFlag(cmd *cobra.Command, missing *pflag.NotExistError) error {
+	name := missing.GetSpecifiedName()
+	if missing.GetSpecifiedShortnames() != "" {
+		return usagef("unknown flag -%s: `%s --help` lists the flags", name, cmd.CommandPath())
+	}
+	var known []string
+	cmd.Flags().VisitAll(func(f *pflag.Flag) { known = append(known, f.Name) })
+	if meant := config.Suggest(name, known); meant != "" {
+		return usagef("unknown flag --%s: did you mean --%s?", name, meant)
+	}
+	return usagef("unknown flag --%s: `%s --help` lists the flags", name, cmd.CommandPath())
+}
+
+// expectedOf says what a flag takes.
+func expectedOf(f *pflag.Flag) string {
+	switch f.Value.Type() {
+	case "duration":
+		return "a time with its unit, such as 10s or 2m"
+	case "int":
+		return "a whole number"
+	case "float64":
+		return "a number"
+	case "bool":
+		return "true or false"
+	}
+	placeholder, _ := pflag.UnquoteUsage(f)
+	return "its " + placeholder
+}
+
+// noArgs is cobra.NoArgs with an error of our own.
+func noArgs(_ *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return usagef("found %q, expected no argument", args[0])
+	}
+	return nil
+}
+
+// oneName is cobra.ExactArgs(1) with an error that says of what.
+func oneName(_ *cobra.Command, args []string) error {
+	if len(args) != 1 {
+		return usagef("found %d names, expected one", len(args))
+	}
+	return nil
+}
+
+// oneNameAtMost is cobra.MaximumNArgs(1) with an error that says of what.
+func oneNameAtMost(_ *cobra.Command, args []string) error {
+	if len(args) > 1 {
+		return usagef("found %d names, expected one or none", len(args))
+	}
+	return nil
+}
+
+// onlyOne refuses flags that exclude each other.
+func onlyOne(cmd *cobra.Command, names ...string) error {
+	var given []string
+	for _, name := range names {
+		if cmd.Flags().Changed(name) {
+			given = append(given, "--"+name)
+		}
+	}
+	if len(given) > 1 {
+		return usagef("%s: give one of them", strings.Join(given, " and "))
+	}
+	return nil
+}

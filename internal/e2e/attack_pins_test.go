@@ -1,0 +1,150 @@
+package e2e
+
+import (
+	"fmt"
+	"net/netip"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"nightporter/internal/lab"
+	"nightporter/internal/lan"
+	"nightporter/internal/machine"
+)
+
+// TestAttackPinsOnTheWire: a host has its own machine registered, wakes it with SYNs from
+// 64 invented MACs, and never opens its port. Meanwhile that machine says in up to 3,000
+// frames a second where it is. What the porter sends to others stays below a small bound,
+// and a wake beside it is as fast as ever.
+func TestAttackPinsOnTheWire(t *testing.T) {
+	h := openFor(t, brisk, 3*time.Minute)
+	own := h.nas(func(c *lab.MachineConfig) { c.Services[0].Delay = 10 * time.Minute })
+	attacker := h.another("attacker", 66)
+	h.putToSleep(own)
+	wire := h.capturePort(h.lan.Porter())
+	n := h.d.Log.Len()
+	for i := range 64 {
+		src := machine.MAC{6, 0, 0, 0, 1, byte(i)}
+		from := netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 77, 0, byte(100 + i)}), 40000)
+		h.must(attacker.SendFrame(segment(src, h.lan.Porter().MAC(), from, netip.AddrPortFrom(nas4, 22), flagSYN)))
+	}
+	h.moved(n, "nas", "waking", "arriving", "")
+	const lasts = 8 * time.Second
+	for _, rate := range []int{0, 10, 200, 3000} {
+		var flood *lab.Flood
+		if rate > 0 {
+			frame, err := lan.NeighborProbe(own.MAC(), machine.Broadcast, nas4, netip.MustParseAddr("10.77.0.99"))
+			h.must(err)
+			flood, err = own.Host.Flood(rate, func([]byte) []byte { return frame })
+			h.must(err)
+		}
+		began, used := time.Now(), h.processorTime()
+		var served pending
+		if rate == 3000 {
+			served = h.wakesBeside()
+		}
+		after(began, lasts)
+		took := time.Since(began)
+		all, others := 0, 0
+		for _, f := range wire.Frames() {
+			if f.Src() == h.lan.Porter().MAC() && f.Time.After(began) && f.Time.Before(began.Add(took)) {
+				if all++; f.Dst() != own.MAC() {
+					others++
+				}
+			}
+		}
+		per := func(n int) float64 { return float64(n) / took.Seconds() }
+		t.Logf("%d frames a second in: %.0f out, of these %.0f to others; %.0f %% of a core", rate, per(all), per(others),
+			100*(h.processorTime()-used).Seconds()/took.Seconds())
+		if most := 54.0; rate < 3000 && per(others) > most { // then another machine wakes as well
+			t.Errorf("%.0f frames a second to others, want %v at most", per(others), most)
+		}
+		if per(all) > 250 {
+			t.Errorf("%.0f frames a second in all", per(all))
+		}
+		if served != nil {
+			got := <-served
+			h.must(got.error)
+			got.conn.Close()
+		}
+		if flood != nil {
+			h.must(flood.Stop())
+		}
+	}
+	h.wantMetric(1, `nightporter_machine_state{machine="nas", state="arriving"}`)
+}
+
+// TestAttackOneSYNOnTheWire: a host sends one forged SYN for a machine that does not come.
+// What the porter sends then stays few, over both families.
+func TestAttackOneSYNOnTheWire(t *testing.T) {
+	for _, ip := range []netip.Addr{nas4, nas6} {
+		t.Run(ip.String(), func(t *testing.T) {
+			h := open(t, brisk)
+			nas := h.nas(func(c *lab.MachineConfig) { c.IgnoreMagic = lab.IgnoreAll })
+			attacker, porter := h.another("attacker", 66), h.lan.Porter()
+			h.putToSleep(nas)
+			wire := h.capturePort(porter)
+			const lasts = 7 * time.Second
+			began := time.Now()
+			frame, err := lan.SYNProbe(machine.MAC{6, 0, 0, 0, 1, 1}, porter.MAC(), netip.AddrPortFrom(clientAddr(attacker, ip), 40000), netip.AddrPortFrom(ip, 22), 1)
+			h.must(err)
+			h.must(attacker.SendFrame(frame))
+			h.event(nas, lab.MagicPacket)
+			after(began, lasts)
+			n := 0
+			for _, f := range wire.Frames() {
+				if f.Src() == porter.MAC() && f.Time.After(began) && f.Time.Before(began.Add(lasts)) {
+					n++
+				}
+			}
+			t.Logf("%d frames in %v", n, lasts)
+			if n > 450 {
+				t.Errorf("%d frames in %v for one SYN, want 450 at most", n, lasts)
+			}
+			h.wantMetric(1, `nightporter_machine_state{machine="nas", state="waking"}`)
+		})
+	}
+}
+
+// wakesBeside has a client connect to another machine that sleeps, and expects that it is
+// connected as soon as its service is up.
+func (h *house) wakesBeside() pending {
+	h.Helper()
+	ip := netip.MustParseAddr("10.77.0.31")
+	tv, err := h.lan.AddMachine(lab.MachineConfig{Name: "tv", Addrs: []netip.Prefix{netip.PrefixFrom(ip, 24)},
+		Boot: 450 * time.Millisecond, Announce: true, Services: []lab.ServiceConfig{{Network: "tcp", Port: 22, Delay: 700 * time.Millisecond}}})
+	h.must(err)
+	n := h.d.Log.Len()
+	h.register(tv.Host, body("tv", tv.MAC(), entry{ip, []any{22}}))
+	h.must(tv.Sleep(h.ctx))
+	h.moved(n, "tv", "settling", "asleep", "")
+	result := make(pending, 1)
+	waits := h.callLater(h.lan.Client(), ip, 22)
+	go func() {
+		got := <-waits
+		if got.error == nil {
+			if late := got.ended.Sub(lastUp(tv, got.to)); late > 100*time.Millisecond {
+				got.error = fmt.Errorf("connected %v after the service was up", late)
+			}
+		}
+		result <- got
+	}()
+	return result
+}
+
+// processorTime returns the processor time that the daemon has used, in ticks of 10 ms.
+func (h *house) processorTime() time.Duration {
+	h.Helper()
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", h.d.Pid()))
+	h.must(err)
+	fields := strings.Fields(string(b[strings.LastIndexByte(string(b), ')')+1:]))
+	var ticks int
+	for _, f := range fields[11:13] { // utime and stime: proc_pid_stat(5)
+		n, err := strconv.Atoi(f)
+		h.must(err)
+		ticks += n
+	}
+	return time.Duration(ticks) * 10 * time.Millisecond
+}

@@ -1,0 +1,91 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"testing"
+	"time"
+)
+
+// attackTime is how long a test with an attack may take.
+const attackTime = 3 * time.Minute
+
+// everyAbuse is all that an attacker does, at the same time.
+func everyAbuse() (all []abuse) {
+	for _, a := range abuses {
+		all = append(all, a)
+	}
+	return all
+}
+
+// TestAttackRegistration: a program on one host of the LAN, without any privilege,
+// keeps as many connections to the registration as it can, and is silent, sends
+// garbage, sends slowly or has the porter look for an address that no host has. All
+// others register at the first try, known machines and new ones, and a machine goes
+// to sleep and is woken.
+func TestAttackRegistration(t *testing.T) {
+	for name, what := range abuses {
+		t.Run(name, func(t *testing.T) {
+			h := openFor(t, brisk, attackTime)
+			good, nas, calm := h.registered()
+			h.attackedBy([]*attacker{h.addAttacker(0, 8, ip4)}, 64, []abuse{what}, func() { h.wantAllRegistered(good, nas, calm) })
+			h.wantFewLines()
+		})
+	}
+}
+
+// TestAttackRegistrationFromManyAddresses: the attacker gives its one card many
+// addresses, and does all at the same time.
+func TestAttackRegistrationFromManyAddresses(t *testing.T) {
+	for _, f := range []family{ip4, ip6} {
+		for _, addresses := range []int{1, 64} {
+			t.Run(fmt.Sprintf("%d of "+string(f), addresses, 0), func(t *testing.T) {
+				h := openFor(t, brisk, attackTime)
+				good, nas, calm := h.registered()
+				h.attackedBy([]*attacker{h.addAttacker(0, addresses, f)}, 64, everyAbuse(), func() { h.wantAllRegistered(good, nas, calm) })
+				h.wantFewLines()
+			})
+		}
+	}
+}
+
+// TestAttackRegistrationFromManyHosts: several hosts attack together.
+func TestAttackRegistrationFromManyHosts(t *testing.T) {
+	h := openFor(t, brisk, attackTime)
+	good, nas, calm := h.registered()
+	var attackers []*attacker
+	for n := range soak(3, 8) {
+		attackers = append(attackers, h.addAttacker(n, 8, ip4))
+	}
+	h.attackedBy(attackers, 64, everyAbuse(), func() { h.wantAllRegistered(good, nas, calm) })
+	h.wantFewLines()
+}
+
+// TestAttackRegistersItself: a host registers itself again and again, each time
+// with another port. Log and history stay short, and others register.
+func TestAttackRegistersItself(t *testing.T) {
+	h := openFor(t, brisk, attackTime)
+	good, nas, calm := h.registered()
+	a := h.addAttacker(0, 1, ip4)
+	itself := func(_ context.Context, a *attacker, conn net.Conn) {
+		_, _ = io.WriteString(conn, body(a.Name(), a.MAC(), entry{a.from[0], []any{1 + a.tried.Load()}}))
+		_, _ = io.Copy(io.Discard, conn)
+	}
+	h.attackedBy([]*attacker{a}, 64, []abuse{itself}, func() { h.wantAllRegistered(good, nas, calm) })
+	lines := 0
+	for _, e := range h.d.Log.Entries(0) {
+		if e.Field("machine") == a.Name() || e.Event() == "registration_refused" {
+			lines++
+		}
+	}
+	_, text, err := h.d.Get(h.ctx, "/api/v1/events?limit=1000&machine="+a.Name())
+	h.must(err)
+	events := strings.Count(text, `"kind"`)
+	h.Logf("%d lines and %d events", lines, events)
+	if lines > 100 || events > 50 {
+		h.Errorf("%d lines and %d events about %s", lines, events, a.Name())
+	}
+}

@@ -1,0 +1,100 @@
+package e2e
+
+import (
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"nightporter/internal/machine"
+	"nightporter/internal/privilege"
+	"nightporter/internal/rig"
+)
+
+// rooted is a house whose daemon is started as root, with a state directory of its
+// own: its configuration is root's, and is not to be given away with that.
+type rooted struct {
+	*house
+	state string
+}
+
+// start starts the daemon, or another one in its place. user is YAML.
+func (r *rooted) start(user string) {
+	r.Helper()
+	d, err := rig.Start(r.ctx, r.lan, filepath.Dir(r.state), rig.Options{
+		Exe: os.Args[0], Env: append([]string{"NIGHTPORTER_STATE_DIR=" + r.state}, programEnv...), User: user, Config: brisk})
+	r.must(err)
+	r.d = d
+	r.endWithTest(d)
+}
+
+// warned reports whether the log warns that the daemon runs as root.
+func (r *rooted) warned() bool { return strings.Contains(r.d.Log.Text(), `"event":"runs_as_root"`) }
+
+// TestAttackAfterARootsUpgrade: an attacker who has taken over a daemon that was
+// started as root without a user finds an unprivileged one, also where the version
+// before ran as root: its state goes on, and is the new user's. Only user: root keeps
+// root, with a warning.
+func TestAttackAfterARootsUpgrade(t *testing.T) {
+	t.Parallel()
+	if err := os.Chown(t.TempDir(), nobody, nobody); err != nil {
+		cannotRun(t, "needs root, and nobody in its user namespace:", err)
+	}
+	user, err := privilege.Find("")
+	if err != nil || user.UID == 0 {
+		t.Fatalf("a root would become %+v, %v", user, err)
+	}
+	ctx, lan := newLAN(t)
+	r := &rooted{house: &house{T: t, ctx: ctx, lan: lan}, state: filepath.Join(t.TempDir(), "state")}
+	r.must(os.Chmod(filepath.Dir(filepath.Dir(r.state)), 0o711)) // the test's own, which the daemon's user has to get through
+	r.start("root")
+	r.everyThread(leastPrivileges(0))
+	if !r.warned() {
+		t.Error("no warning of a daemon that runs as root")
+	}
+	nas := r.nas(nil)
+	r.putToSleep(nas)
+	if code, err := r.d.Stop(r.within(10 * time.Second)); code != 0 || err != nil {
+		t.Fatalf("exit code %d, %v", code, err)
+	}
+
+	r.start(`""`)
+	want := leastPrivileges(user.UID)
+	want["Groups"] = ""
+	r.everyThread(want)
+	if r.warned() {
+		t.Error("it warns that it runs as root")
+	}
+	r.resumed("nas")
+	r.connect(lan.Client(), nas4, 22)
+	r.moved(0, "nas", "arriving", "awake", machine.WhyReady)
+	for _, name := range []string{"", "journal.jsonl"} {
+		info, err := os.Stat(filepath.Join(r.state, name))
+		r.must(err)
+		if uid := info.Sys().(*syscall.Stat_t).Uid; int(uid) != user.UID {
+			t.Errorf("%q of the state directory belongs to %d, want %d", name, uid, user.UID)
+		}
+	}
+}
+
+// TestAttackWithoutNetworkRights: an attacker who has taken over a daemon that
+// changes nothing of the host's network cannot change it either. The daemon does its
+// work with CAP_NET_RAW alone.
+func TestAttackWithoutNetworkRights(t *testing.T) {
+	h := open(t, brisk+"claim: {guard: off}\n")
+	want := leastPrivileges(os.Geteuid())
+	delete(want, "Gid")
+	want["CapPrm"], want["CapEff"] = "0000000000002000", "0000000000002000"
+	h.everyThread(want)
+	nas := h.nas(nil)
+	for _, ip := range []netip.Addr{nas4, nas6} {
+		n := h.d.Log.Len()
+		h.putToSleep(nas)
+		h.connect(h.lan.Client(), ip, 22)
+		h.moved(n, "nas", "arriving", "awake", machine.WhyReady)
+	}
+	h.everyThread(want)
+}

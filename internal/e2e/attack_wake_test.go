@@ -1,0 +1,68 @@
+package e2e
+
+import (
+	"time"
+
+	"nightporter/internal/lab"
+	"nightporter/internal/machine"
+)
+
+// lateBy lets a registered machine sleep and connects to it. It returns how long after
+// the start of the service that connection, the first, was there.
+func (h *house) lateBy(m *lab.Machine) time.Duration {
+	h.Helper()
+	return max(0, h.wokenBy(m).late)
+}
+
+// A lateCall is a first connection to a machine that slept, and how it was served.
+type lateCall struct {
+	served
+	late time.Duration // from the start of the service to the connection
+	near bool          // the client repeated its SYN as the service came up
+}
+
+// wokenBy lets a registered machine sleep and connects to it.
+func (h *house) wokenBy(m *lab.Machine) lateCall {
+	h.Helper()
+	n := h.d.Log.Len()
+	h.must(m.Sleep(h.ctx))
+	h.moved(n, m.Name(), "settling", "asleep", machine.WhySilent)
+	atClient, atMachine := h.capturePort(h.lan.Client()), h.capturePort(m.Host)
+	defer atClient.Close()
+	defer atMachine.Close()
+	c := h.call(h.lan.Client(), m, nas4, 22)
+	h.moved(n, m.Name(), "arriving", "awake", machine.WhyReady)
+	s, err := h.howServed(h.ctx, c, atClient, atMachine)
+	h.must(err)
+	up := lastUp(m, c.to)
+	l := lateCall{served: s, late: c.ended.Sub(up), near: up.Before(c.began)}
+	for _, f := range s.sent {
+		l.near = l.near || f.Time.Sub(up).Abs() < tooNear
+	}
+	return l
+}
+
+// wantNoLater has the first connection to m by the porter's replay, as without an attack.
+// With -soak, where a test has the computer for itself, it is as soon, too: calm is what
+// lateBy returned then. An attack that takes the whole computer can move the service to
+// the client's own repetition of its SYN, which says nothing: then m sleeps once more.
+func (h *house) wantNoLater(m *lab.Machine, calm time.Duration) {
+	h.Helper()
+	var l lateCall
+	var err error
+	for range 3 {
+		l = h.wokenBy(m)
+		err = l.replayed(h.lan.Porter())
+		h.Logf("the first connection came %v after the service, without attack %v", l.late.Round(10*time.Microsecond), calm.Round(10*time.Microsecond))
+		if err == nil || !l.near {
+			break
+		}
+		h.Logf("the client repeated its SYN just then: %v", err)
+	}
+	if err != nil {
+		h.Errorf("%v", err)
+	}
+	if *soakFlag && l.late > calm+100*time.Millisecond {
+		h.Errorf("the first connection came %v after the service, without attack %v", l.late, calm)
+	}
+}

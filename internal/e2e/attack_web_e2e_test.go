@@ -1,0 +1,201 @@
+package e2e
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/pem"
+	"fmt"
+	"math/big"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/crypto/bcrypt"
+
+	"nightporter/internal/lab"
+	"nightporter/internal/rig"
+)
+
+func base64Of(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }
+
+// TestAttackWeb: one host, with one, eight or 64 addresses, does at once all that can
+// be done to the HTTP port. Prometheus, the health check on the porter's own host,
+// the page and those who follow the events notice nothing of it, and the log stays
+// short.
+func TestAttackWeb(t *testing.T) {
+	for _, n := range []int{1, 8, 64} {
+		for _, v6 := range []bool{false, true} {
+			if !*soakFlag && v6 != (n == 8) {
+				continue
+			}
+			t.Run(fmt.Sprintf("%d addresses, IPv6 %t", n, v6), func(t *testing.T) {
+				ctx, lan := newLANFor(t, 20*time.Minute) // alone, for it takes all there is
+				h := openOn(ctx, t, lan, brisk)
+				s := h.webAttackerWith(n, v6)
+				h.holdsAgainst(s, webClient{scheme: "http"}, plainAttacks())
+			})
+		}
+	}
+}
+
+// TestAttackSecuredWeb is TestAttackWeb for a porter with TLS and passwords.
+func TestAttackSecuredWeb(t *testing.T) {
+	for _, n := range []int{1, 8, 64} {
+		if !*soakFlag && n == 8 {
+			continue
+		}
+		t.Run(fmt.Sprintf("%d addresses", n), func(t *testing.T) {
+			ctx, lan := newLANFor(t, 20*time.Minute)
+			dir := t.TempDir()
+			h := openSecured(ctx, t, lan, dir)
+			s := h.webAttackerWith(n, n == 8)
+			h.holdsAgainst(s, webClient{scheme: "https", user: "anna", password: "open sesame"}, securedAttacks())
+		})
+	}
+}
+
+// holdsAgainst checks what others see of an attack by s: of each attack by itself with
+// -soak, and of all at once.
+func (h *house) holdsAgainst(s *webAttacker, v webClient, all []webAttack) {
+	h.Helper()
+	nas := h.nas(nil)
+	h.register(nas.Host, everything(nas))
+	calm := h.lateBy(nas)
+	against := func(i int, name string, all []webAttack) {
+		h.heldAgainst(s, v, name, all, h.another("another "+name, 80+i), func() { h.wantNoLater(nas, calm) })
+	}
+	if *soakFlag {
+		for i, a := range all {
+			against(i+1, a.name, []webAttack{a})
+		}
+	}
+	against(0, "all", all)
+}
+
+// pause waits for d, within the time of the test.
+func (h *house) pause(d time.Duration) {
+	h.Helper()
+	select {
+	case <-time.After(d):
+	case <-h.ctx.Done():
+		h.Fatal("the test is out of time")
+	}
+}
+
+// heldAgainst has an attack last for some seconds, asks for pages meanwhile, has a newcomer
+// register and does something more.
+func (h *house) heldAgainst(s *webAttacker, v webClient, name string, all []webAttack, newcomer *lab.Host, more func()) {
+	h.Helper()
+	other, local := v, v
+	other.host, other.via = h.lan.Client(), netip.AddrPortFrom(h.lan.Porter().Addr4(), rig.HTTPPort)
+	local.host, local.via = h.lan.Porter(), netip.MustParseAddrPort(fmt.Sprintf("127.0.0.1:%d", rig.HTTPPort))
+	stream, end := h.follows(other)
+	defer end()
+	resident, _ := h.memory()
+	lines := strings.Count(h.d.Log.Text(), "\n")
+	attacking, stop := context.WithCancel(h.ctx)
+	defer stop()
+	ended := make(chan int64, 1)
+	go func() { ended <- s.run(attacking, all) }()
+	h.pause(2 * time.Second) // until it has all that it can get
+	const times = 20
+	var slowest time.Duration
+	began, failed, during := time.Now(), 0, resident
+	for i := 0; i < times && failed < 6; i++ {
+		for _, q := range []struct {
+			v          webClient
+			path, part string
+		}{{other, "/metrics", "nightporter_guard_active"}, {local, "/-/healthy", "healthy"}, {other, "/", "<main"}} {
+			took, err := q.v.gets(h.ctx, q.path, q.part)
+			if slowest = max(slowest, took); err != nil {
+				failed++
+				h.Errorf("%s: %s for %s, time %d of %d: %v", name, q.path, q.v.host.Name(), i+1, times, err)
+			}
+		}
+		now, _ := h.memory()
+		during = max(during, now)
+		h.pause(time.Until(began.Add(time.Duration((i+1)*soak(10, 60)) * time.Second / times)))
+	}
+	more()
+	h.register(newcomer, body("told of "+name, newcomer.MAC(), entry{newcomer.Addr4(), []any{22}}))
+	h.hearsOf(stream, "told of "+name)
+	resp, err := other.ask(h.within(5*time.Second), http.MethodPost, "/api/v1/machines/"+url.PathEscape("told of "+name)+"/wake")
+	h.must(err)
+	if resp.Body.Close(); resp.StatusCode != http.StatusAccepted {
+		h.Errorf("%s: a wake that another host asks for: status %d, want 202", name, resp.StatusCode)
+	}
+	other.host = newcomer
+	_, endOther := h.follows(other)
+	defer endOther()
+	stop()
+	dials := <-ended
+	grown := strings.Count(h.d.Log.Text(), "\n") - lines
+	h.Logf("%s: %d connections so far; the slowest answer to others took %v; %d lines of log; resident %d MiB at most, before %d",
+		name, dials, slowest.Round(time.Millisecond), grown, during>>20, resident>>20)
+	if grown >= 100 {
+		h.Errorf("%s: the log has grown by %d lines", name, grown)
+	}
+	if during > resident+64<<20 {
+		h.Errorf("%s: the daemon has grown from %d to %d MiB", name, resident>>20, during>>20)
+	}
+}
+
+// openSecured starts a house whose daemon has TLS and the user anna.
+func openSecured(ctx context.Context, t *testing.T, lan *lab.LAN, dir string) *house {
+	t.Helper()
+	cert, key := selfSigned(t)
+	hash, err := bcrypt.GenerateFromPassword([]byte("open sesame"), bcrypt.DefaultCost)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(dir, "web.yml")
+	for name, text := range map[string]string{
+		filepath.Join(dir, "cert.pem"): cert, filepath.Join(dir, "key.pem"): key,
+		file: fmt.Sprintf("tls_server_config: {cert_file: cert.pem, key_file: key.pem}\nbasic_auth_users: {anna: %q}\n", hash),
+	} {
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d, err := rig.Start(ctx, lan, dir, rig.Options{
+		Exe: os.Args[0], Env: programEnv, Config: brisk + "http: {web_config: " + file + "}\n",
+		Scheme: "https", Login: url.UserPassword("anna", "open sesame"),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := &house{T: t, ctx: ctx, lan: lan, d: d}
+	h.endWithTest(d)
+	return h
+}
+
+// selfSigned returns a certificate and its key, as PEM.
+func selfSigned(t *testing.T) (cert, key string) {
+	t.Helper()
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	block := func(kind string, b []byte) string {
+		return string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: b}))
+	}
+	return block("CERTIFICATE", der), block("PRIVATE KEY", secret)
+}

@@ -1,0 +1,286 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"nightporter/internal/lab"
+	"nightporter/internal/rig"
+)
+
+// attacker is an unprivileged program on one host of the LAN: it uses plain TCP
+// sockets, and all addresses that the host's one card has.
+type attacker struct {
+	*lab.Host
+	from  []netip.Addr
+	tried atomic.Int64
+}
+
+// family says which addresses an attacker has.
+type family string
+
+const (
+	ip4 family = "10.77.0.%d/24"
+	ip6 family = "fd77::bad:%x/64"
+)
+
+// addAttacker adds the n-th attacker, with so many addresses.
+func (h *house) addAttacker(n, addresses int, f family) *attacker {
+	h.Helper()
+	a := new(attacker)
+	var prefixes []netip.Prefix
+	for i := range addresses {
+		p := netip.MustParsePrefix(fmt.Sprintf(string(f), 100+n*addresses+i))
+		prefixes, a.from = append(prefixes, p), append(a.from, p.Addr())
+	}
+	host, err := h.lan.AddHost(fmt.Sprintf("attacker%d", n), prefixes...)
+	h.must(err)
+	a.Host = host
+	return a
+}
+
+// abuse is what an attacker does with one connection, until ctx ends.
+type abuse func(ctx context.Context, a *attacker, conn net.Conn)
+
+// unused is an address that no host has.
+var unused = netip.MustParseAddr("10.77.0.250")
+
+var abuses = map[string]abuse{
+	"silent": func(_ context.Context, _ *attacker, conn net.Conn) {
+		_, _ = io.Copy(io.Discard, conn)
+	},
+	"garbage": func(ctx context.Context, _ *attacker, conn net.Conn) {
+		_, _ = io.WriteString(conn, "x")
+		_, _ = io.Copy(io.Discard, conn)
+		pauseFor(ctx, 200*time.Millisecond) // the server waits for the end
+	},
+	"for an address that no host has": func(_ context.Context, a *attacker, conn net.Conn) {
+		_, _ = io.WriteString(conn, body(a.Name(), a.MAC(), entry{unused, []any{22}}))
+		_, _ = io.Copy(io.Discard, conn)
+	},
+	"slow": func(ctx context.Context, a *attacker, conn net.Conn) {
+		for _, octet := range body(a.Name(), a.MAC(), entry{unused, []any{22}}) {
+			if _, err := fmt.Fprintf(conn, "%c", octet); err != nil {
+				return
+			}
+			pauseFor(ctx, 100*time.Millisecond)
+		}
+	},
+}
+
+func pauseFor(ctx context.Context, d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-ctx.Done():
+	}
+}
+
+// attack has so many threads of a use connections to the registration, each one
+// after the other, until ctx ends.
+func (a *attacker) attack(ctx context.Context, threads int, to netip.Addr, what ...abuse) {
+	var all sync.WaitGroup
+	for i := range threads {
+		all.Go(func() {
+			for ctx.Err() == nil {
+				a.connect(ctx, a.from[i%len(a.from)], to, what[i%len(what)])
+				pauseFor(ctx, time.Millisecond)
+			}
+		})
+	}
+	all.Wait()
+}
+
+func (a *attacker) connect(ctx context.Context, from, to netip.Addr, what abuse) {
+	conn, err := a.DialFrom(ctx, "tcp", from, netip.AddrPortFrom(to, rig.RegistrationPort).String())
+	if err != nil {
+		return
+	}
+	a.tried.Add(1)
+	defer conn.Close()
+	defer context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })()
+	what(ctx, a, conn)
+}
+
+// registrant is a host that means well, and how it registers.
+type registrant struct {
+	*lab.Host
+	fresh bool // it is forgotten each time, so that it is never known
+	with  func(h *house, r *registrant, i int) (answer string, err error)
+}
+
+func (r *registrant) body() string {
+	return body(r.Name(), r.MAC(), entry{r.Addr4(), []any{22}}, entry{r.Addr6(), []any{22}})
+}
+
+// asWakupator registers as the client that comes with Wakupator does: without a name, with
+// numbers for ports, and with one read for the answer.
+func asWakupator(h *house, r *registrant, i int) (string, error) {
+	conn, err := r.Dial(h.within(10*time.Second), "tcp", h.registrationAddr(i))
+	if err != nil {
+		return "", err
+	}
+	defer conn.Close()
+	if err := conn.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		return "", err
+	}
+	_, err = fmt.Fprintf(conn, `{"mac": %q, "monitor": [{"ip": %q, "port": [22, 25565]}, {"ip": %q, "port": [22]}]}`, r.MAC(), r.Addr4(), r.Addr6())
+	if err != nil {
+		return "", err
+	}
+	answer := make([]byte, 1024)
+	n, err := conn.Read(answer)
+	return string(answer[:n]), err
+}
+
+// rawly registers with one connection and one try.
+func rawly(h *house, r *registrant, i int) (string, error) {
+	to := h.porterAddr(i)
+	return h.d.RegisterIn(h.within(10*time.Second), r.Host, to, []string{r.body()}, 0)
+}
+
+func withProgram(h *house, r *registrant, i int) (string, error) {
+	return r.run(h, os.Args[0], "register", "--to", h.registrationAddr(i), "--port", "22", "--name", r.Name())
+}
+
+func withScript(h *house, r *registrant, i int) (string, error) {
+	return r.run(h, "python3", "../../deploy/machine/nightporter-register.py", "--to", h.registrationAddr(i), "--port", "22", "--name", r.Name())
+}
+
+// run runs a program on the host and returns what it printed.
+func (r *registrant) run(h *house, name string, args ...string) (string, error) {
+	var out bytes.Buffer
+	cmd := r.Command(h.within(20*time.Second), name, args...)
+	cmd.Env = append(os.Environ(), programEnv...)
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := r.Start(cmd); err != nil {
+		return "", err
+	}
+	err := cmd.Wait()
+	return out.String(), err
+}
+
+func (h *house) registrationAddr(i int) string {
+	return netip.AddrPortFrom(h.porterAddr(i), rig.RegistrationPort).String()
+}
+
+// porterAddr is the porter's IPv4 address and its IPv6 address by turns.
+func (h *house) porterAddr(i int) netip.Addr {
+	if i%2 == 0 {
+		return h.lan.Porter().Addr4()
+	}
+	return h.lan.Porter().Addr6()
+}
+
+// registrants adds the hosts that mean well.
+func (h *house) registrants() []*registrant {
+	h.Helper()
+	all := []*registrant{{with: asWakupator}, {with: rawly}, {with: rawly, fresh: true}, {with: withProgram}, {with: withProgram, fresh: true}, {with: withScript, fresh: true}}
+	for i, r := range all {
+		var err error
+		r.Host, err = h.lan.AddHost(fmt.Sprintf("good%d", i),
+			netip.MustParsePrefix(fmt.Sprintf("10.77.0.%d/24", 60+i)), netip.MustParsePrefix(fmt.Sprintf("fd77::60%d/64", i)))
+		h.must(err)
+		if !r.fresh && r.persevere(h, 1) != 1 {
+			h.Fatal("a host does not register although all is calm")
+		}
+	}
+	return all
+}
+
+// registered adds the hosts that mean well, and a machine that has been woken once, with
+// what lateBy says of it.
+func (h *house) registered() (good []*registrant, nas *lab.Machine, calm time.Duration) {
+	h.Helper()
+	good, nas = h.registrants(), h.nas(nil)
+	h.register(nas.Host, everything(nas))
+	return good, nas, h.lateBy(nas)
+}
+
+// persevere registers n times, and returns how many were accepted.
+func (r *registrant) persevere(h *house, n int) (accepted int) {
+	for i := range n {
+		if r.fresh { // an error is that it is not there
+			_, _, _ = h.d.Delete(h.within(10*time.Second), "/api/v1/machines/"+r.Name())
+		}
+		answer, err := r.with(h, r, i)
+		if err == nil && (strings.TrimSpace(answer) == "OK." || strings.HasPrefix(answer, "registered ")) {
+			accepted++
+		} else {
+			h.Logf("%s, try %d: %q, %v", r.Name(), i, answer, err)
+		}
+	}
+	return accepted
+}
+
+// attackedBy runs f while the attackers do what they can, and for as long as the
+// attack takes at least.
+func (h *house) attackedBy(attackers []*attacker, threads int, what []abuse, f func()) {
+	h.Helper()
+	ctx, calm := context.WithCancel(h.ctx)
+	var all sync.WaitGroup
+	defer func() {
+		calm()
+		all.Wait()
+	}()
+	for _, a := range attackers {
+		to := h.lan.Porter().Addr6()
+		if a.from[0].Is4() {
+			to = h.lan.Porter().Addr4()
+		}
+		all.Go(func() { a.attack(ctx, threads, to, what...) })
+	}
+	began := time.Now()
+	pauseFor(h.ctx, 2*time.Second) // the attackers take what they can get
+	f()
+	pauseFor(h.ctx, time.Until(began.Add(time.Duration(soak(10, 60))*time.Second)))
+	for _, a := range attackers {
+		if a.tried.Load() < 20 {
+			h.Errorf("%s made %d connections: that is no attack", a.Name(), a.tried.Load())
+		}
+		h.Logf("%s made %d connections in %v", a.Name(), a.tried.Load(), time.Since(began).Round(time.Second))
+	}
+}
+
+// wantAllRegistered has 20 of 20 registrations of each host accepted, and a machine
+// that registers once, sleeps, and is woken by its first client as fast as when all is calm.
+func (h *house) wantAllRegistered(good []*registrant, nas *lab.Machine, calm time.Duration) {
+	h.Helper()
+	var all sync.WaitGroup
+	defer all.Wait()
+	for _, r := range good {
+		all.Go(func() {
+			if n := r.persevere(h, 20); n != 20 {
+				h.Errorf("%s: %d of 20 registrations accepted", r.Name(), n)
+			}
+		})
+	}
+	if answer, err := h.d.Register(h.within(10*time.Second), nas.Host, everything(nas)); err != nil || answer != "OK." {
+		h.Errorf("nas: %q, %v", answer, err)
+		return
+	}
+	h.wantNoLater(nas, calm)
+}
+
+// wantFewLines: an attack is a few lines in the log.
+func (h *house) wantFewLines() {
+	h.Helper()
+	lines := 0
+	for _, e := range h.d.Log.Entries(0) {
+		switch e.Event() {
+		case "registration_refused", "accept_failed":
+			lines++
+		}
+	}
+	if lines > 40 {
+		h.Errorf("%d lines about refusals", lines)
+	}
+}

@@ -1,0 +1,128 @@
+package e2e
+
+import (
+	"net/netip"
+	"os"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"nightporter/internal/lab"
+	"nightporter/internal/rig"
+)
+
+const bindMode = brisk + "claim: {mode: bind}\n"
+
+// addresses returns what the porter's interface has, in one order.
+func (h *house) addresses() []string {
+	h.Helper()
+	all, err := h.lan.Porter().AddrsNow()
+	h.must(err)
+	var texts []string
+	for _, p := range all {
+		texts = append(texts, p.String())
+	}
+	slices.Sort(texts)
+	return texts
+}
+
+// becomes waits until the porter's interface has exactly these addresses.
+func (h *house) becomes(want []string) {
+	h.Helper()
+	deadline := time.Now().Add(20 * time.Second)
+	for {
+		got := h.addresses()
+		diff := cmp.Diff(want, got)
+		if diff == "" {
+			return
+		}
+		if time.Now().After(deadline) {
+			h.Fatalf("addresses (-want +got):\n%s", diff)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+// with returns a list and more, in one order.
+func with(list []string, more ...string) []string {
+	all := slices.Concat(list, more)
+	slices.Sort(all)
+	return all
+}
+
+// strangers gives the porter's interface addresses that look like claims and
+// are somebody else's, and returns all that it has.
+func (h *house) strangers() []string {
+	h.Helper()
+	for _, p := range []string{"10.77.0.77/32", "fd77::77/128"} {
+		h.must(h.lan.Porter().AddAddr(h.ctx, netip.MustParsePrefix(p)))
+	}
+	return h.addresses()
+}
+
+// TestBindModeAddsAndRemoves: the kernel has the addresses of a machine that
+// sleeps, and of one that is awake no more.
+func TestBindModeAddsAndRemoves(t *testing.T) {
+	h := open(t, bindMode)
+	nas := h.nas(nil)
+	before := h.strangers()
+	claimed := with(before, "10.77.0.20/32", "fd77::20/128")
+	h.putToSleep(nas)
+	h.becomes(claimed)
+	h.call(h.lan.Client(), nas, nas4, 22)
+	h.becomes(before)
+	h.putToSleep(nas)
+	h.becomes(claimed)
+	_, err := h.d.Stop(h.within(10 * time.Second))
+	h.must(err)
+	if diff := cmp.Diff(before, h.addresses()); diff != "" {
+		t.Errorf("addresses after the exit (-want +got):\n%s", diff)
+	}
+	if tables := h.ruleset(); len(tables) != 0 {
+		t.Errorf("tables after the exit: %v", tables)
+	}
+}
+
+// TestBindModeAfterACrash: the next run removes what the last one left, and
+// nothing else.
+func TestBindModeAfterACrash(t *testing.T) {
+	t.Parallel()
+	for _, next := range []struct{ name, conf string }{{"bind", bindMode}, {"responder", brisk}} {
+		t.Run("then "+next.name, func(t *testing.T) {
+			h := open(t, bindMode)
+			nas := h.nas(nil)
+			before := h.strangers()
+			claimed := with(before, "10.77.0.20/32", "fd77::20/128")
+			h.putToSleep(nas)
+			h.becomes(claimed)
+			h.d.Kill()
+			if diff := cmp.Diff(claimed, h.addresses()); diff != "" {
+				t.Fatalf("a crash that leaves nothing proves nothing (-want +got):\n%s", diff)
+			}
+			d, err := rig.Start(h.ctx, h.lan, t.TempDir(), rig.Options{Exe: os.Args[0], Env: programEnv, Config: next.conf})
+			h.must(err)
+			h.d = d
+			t.Cleanup(d.Kill)
+			if diff := cmp.Diff(before, h.addresses()); diff != "" {
+				t.Errorf("addresses after the next start (-want +got):\n%s", diff)
+			}
+			h.must(nas.PowerOn())
+			h.event(nas, lab.NetworkUp)
+			if happened(nas, lab.DADFailed) {
+				t.Error("duplicate address detection failed")
+			}
+			h.putToSleep(nas)
+			h.call(h.lan.Client(), nas, nas6, 22)
+			_, err = h.d.Stop(h.within(10 * time.Second))
+			h.must(err)
+			if diff := cmp.Diff(before, h.addresses()); diff != "" {
+				t.Errorf("addresses after the exit (-want +got):\n%s", diff)
+			}
+			if tables := h.ruleset(); len(tables) != 0 {
+				t.Errorf("tables after the exit: %v", tables)
+			}
+		})
+	}
+}

@@ -1,0 +1,173 @@
+package e2e
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"testing"
+	"time"
+
+	"nightporter/internal/lab"
+)
+
+// starting is a machine whose SSH takes its time after the network is up. Boot,
+// duplicate address detection and delay end 0.7 s after a SYN is repeated.
+func (h *house) starting(delay time.Duration, more ...lab.ServiceConfig) *lab.Machine {
+	h.Helper()
+	return h.nas(late(delay, more...))
+}
+
+// late has the machine say that it is up while its service is still starting.
+func late(delay time.Duration, more ...lab.ServiceConfig) func(*lab.MachineConfig) {
+	return func(c *lab.MachineConfig) {
+		c.Announce = true
+		c.Services = append([]lab.ServiceConfig{{Network: "tcp", Port: 22, Delay: delay}, {Network: "udp", Port: 27015}}, more...)
+	}
+}
+
+// TestClientBehindTheRouterIsHandedOver: to the porter its packets come from the
+// router, which is who has to send them to the porter a while longer.
+func TestClientBehindTheRouterIsHandedOver(t *testing.T) {
+	t.Parallel()
+	for _, ip := range []netip.Addr{nas4, nas6} {
+		t.Run(ip.String(), func(t *testing.T) {
+			h := open(t, brisk)
+			nas := h.starting(1250 * time.Millisecond)
+			h.putToSleep(nas)
+			atRouter, atMachine := h.capturePort(h.lan.Router()), h.capturePort(nas.Host)
+			c := h.call(h.lan.Outside(), nas, ip, 22)
+			s, err := h.howServed(h.ctx, c, atRouter, atMachine)
+			h.must(err)
+			if err := s.replayed(h.lan.Porter()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// TestManyClientsAtOnce: everyone who knocked is served, by a machine that comes
+// up once.
+func TestManyClientsAtOnce(t *testing.T) {
+	t.Parallel()
+	for _, mode := range modes {
+		t.Run(mode.name, func(t *testing.T) {
+			h := open(t, brisk+mode.conf)
+			nas := h.starting(1250 * time.Millisecond)
+			h.putToSleep(nas)
+			atMachine := h.capturePort(nas.Host)
+			var calls []pending
+			var captures []*lab.Capture
+			for i := range 10 {
+				client, err := h.lan.AddHost(fmt.Sprint("client", i),
+					netip.MustParsePrefix(fmt.Sprintf("10.77.0.%d/24", 100+i)), netip.MustParsePrefix(fmt.Sprintf("fd77::%d/64", 100+i)))
+				h.must(err)
+				captures = append(captures, h.capturePort(client))
+			}
+			for i := range captures {
+				calls = append(calls, h.callLater(h.lan.Host(fmt.Sprint("client", i)), []netip.Addr{nas4, nas6}[i%2], 22))
+			}
+			replayed := 0
+			for i, p := range calls {
+				c := h.answer(p, nas)
+				s, err := h.howServed(h.ctx, c, captures[i], atMachine)
+				h.must(err)
+				if err = s.replayed(h.lan.Porter()); err == nil {
+					replayed++
+				} else {
+					t.Logf("client %d: %v", i, err)
+				}
+			}
+			if replayed != len(calls) {
+				t.Errorf("%d of %d were served by the replay", replayed, len(calls))
+			}
+			h.wantMetric(1, `nightporter_machine_wakes_total{machine="nas", trigger="tcp"}`)
+			h.wantMetric(10, `nightporter_held_packets_total{machine="nas"}`) // a SYN that is repeated counts once
+			h.wantMetric(10, `nightporter_replayed_packets_total{machine="nas"}`)
+			h.wantMetric(0, `nightporter_held_packets_dropped_total{machine="nas"}`)
+		})
+	}
+}
+
+// TestOpenPortWhileAnotherStarts: who waits for a service that starts, and
+// everybody else, can use meanwhile what is open, known to the porter or not.
+func TestOpenPortWhileAnotherStarts(t *testing.T) {
+	t.Parallel()
+	const delay = 3250 * time.Millisecond
+	for _, c := range []struct {
+		name  string
+		ip    netip.Addr
+		ports []any
+	}{
+		{"ipv4, registered", nas4, []any{"22/tcp", "80/tcp"}},
+		{"ipv4, unknown", nas4, []any{"22/tcp"}},
+		{"ipv6, registered", nas6, []any{"22/tcp", "80/tcp"}},
+		{"ipv6, unknown", nas6, []any{"22/tcp"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			h := open(t, brisk)
+			nas := h.starting(delay, lab.ServiceConfig{Network: "tcp", Port: 80})
+			other, err := h.lan.AddHost("other", netip.MustParsePrefix("10.77.0.66/24"), netip.MustParsePrefix("fd77::66/64"))
+			h.must(err)
+			h.must(h.sleepAs(h.ctx, nas, body("nas", nas.MAC(), entry{nas4, c.ports}, entry{nas6, c.ports})))
+			client := h.lan.Client()
+			atClient, atMachine := h.capturePort(client), h.capturePort(nas.Host)
+			waits := h.callLater(client, c.ip, 22)
+			up := h.opened(nas, netip.AddrPortFrom(c.ip, 80))
+
+			same, another := h.callLater(client, c.ip, 80), h.callLater(other, c.ip, 80)
+			own := h.answer(same, nas)
+			for who, got := range map[string]*call{"the same client": own, "another": h.answer(another, nas)} {
+				if took := got.ended.Sub(up); took > time.Second {
+					t.Errorf("%s was connected %v after its service was up", who, took)
+				}
+			}
+			h.echo(own.conn, 1<<20)
+			if took := time.Since(up); took > delay {
+				t.Errorf("1 MiB there and back took until %v after the service was up", took)
+			}
+			late := h.answer(waits, nas)
+			s, err := h.howServed(h.ctx, late, atClient, atMachine)
+			h.must(err)
+			if err := s.replayed(h.lan.Porter()); err != nil {
+				t.Error(err)
+			}
+			h.echo(late.conn, 1<<10)
+			h.echo(own.conn, 1<<10) // its way has changed under it
+		})
+	}
+}
+
+// opened waits until a service is up, and returns when that was.
+func (h *house) opened(m *lab.Machine, service netip.AddrPort) time.Time {
+	h.Helper()
+	for {
+		if e := h.event(m, lab.ServiceUp); e.Service.AddrPort() == service {
+			return e.Time
+		}
+	}
+}
+
+// echo sends n octets to a service that sends them back, and compares.
+func (h *house) echo(conn net.Conn, n int) {
+	h.Helper()
+	h.must(conn.SetDeadline(time.Now().Add(5 * time.Second)))
+	sent, got := make([]byte, n), make([]byte, n)
+	random := rand.NewChaCha8([32]byte{byte(n)})
+	_, _ = random.Read(sent) // never fails
+	written := make(chan error, 1)
+	go func() {
+		_, err := conn.Write(sent)
+		written <- err
+	}()
+	n, err := io.ReadFull(conn, got)
+	if err != nil {
+		h.Fatalf("%d octets came back: %v", n, err)
+	}
+	h.must(<-written)
+	if !bytes.Equal(sent, got) {
+		h.Error("what came back is not what was sent")
+	}
+}

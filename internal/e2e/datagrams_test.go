@@ -1,0 +1,257 @@
+package e2e
+
+import (
+	"bytes"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"nightporter/internal/lab"
+	"nightporter/internal/lan"
+	"nightporter/internal/machine"
+)
+
+// datagrams returns the payloads that a machine's game got since its last boot.
+func datagrams(m *lab.Machine) (texts []string) {
+	for _, e := range m.Log() {
+		switch e.Kind {
+		case lab.PoweredOn:
+			texts = nil
+		case lab.Datagram:
+			texts = append(texts, e.Detail)
+		}
+	}
+	return texts
+}
+
+// dialGame opens a socket to the machine's game.
+func (h *house) dialGame(from *lab.Host, ip netip.Addr) net.Conn {
+	h.Helper()
+	conn, err := from.Dial(h.ctx, "udp", netip.AddrPortFrom(ip, 27015).String())
+	h.must(err)
+	h.Cleanup(func() { conn.Close() })
+	return conn
+}
+
+// say sends datagrams. An error would be an ICMP message to an earlier one.
+func (h *house) say(conn net.Conn, texts ...string) {
+	h.Helper()
+	for _, text := range texts {
+		if _, err := conn.Write([]byte(text)); err != nil {
+			h.Errorf("datagram %q: %v", text, err)
+		}
+	}
+}
+
+// arrived waits until a datagram has arrived.
+func (h *house) arrived(m *lab.Machine, text string) {
+	h.Helper()
+	for {
+		if e := h.event(m, lab.Datagram); e.Detail == text {
+			return
+		}
+	}
+}
+
+// isDatagram matches a datagram to ip's game on its way into a host.
+func isDatagram(ip netip.Addr, text string) func(lab.Frame) bool {
+	return func(f lab.Frame) bool {
+		var p lan.Packet
+		return !f.Outgoing && p.Parse(f.Data) == lan.Accepted && p.Kind == lan.UDP && p.To == ip && bytes.HasSuffix(f.Data, []byte(text))
+	}
+}
+
+// TestDatagrams sent during the boot all arrive, once each and in order, and
+// before those that the client sends then.
+func TestDatagrams(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name  string
+		ip    netip.Addr
+		delay time.Duration
+	}{
+		{"ipv4", nas4, 0}, {"ipv4, late service", nas4, 800 * time.Millisecond},
+		{"ipv6", nas6, 0}, {"ipv6, late service", nas6, 800 * time.Millisecond},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			h := open(t, brisk)
+			nas := h.nas(func(m *lab.MachineConfig) { m.Services[1].Delay = c.delay })
+			h.putToSleep(nas)
+			n := h.d.Log.Len()
+			game := h.dialGame(h.lan.Client(), c.ip)
+			h.say(game, "one", "two")
+			h.event(nas, lab.PoweredOn)
+			h.say(game, "three", "four", "five")
+			h.arrived(nas, "five")
+			h.moved(n, "nas", "arriving", "awake", machine.WhyReady)
+			h.say(game, "six")
+			h.arrived(nas, "six")
+			got := datagrams(nas)
+			if diff := cmp.Diff([]string{"one", "two", "three", "four", "five", "six"}, got); diff != "" {
+				t.Errorf("what arrived (-want +got):\n%s", diff)
+			}
+			h.wantMetric(5, `nightporter_held_packets_total{machine="nas"}`)
+			h.wantMetric(5, `nightporter_replayed_packets_total{machine="nas"}`)
+			h.wantMetric(0, `nightporter_held_packets_dropped_total{machine="nas"}`)
+			h.must(game.SetReadDeadline(time.Now().Add(5 * time.Second)))
+			reply := make([]byte, 100)
+			size, err := game.Read(reply)
+			h.must(err)
+			if want := lab.DatagramReply("nas", 1, []byte("one")); string(reply[:size]) != want {
+				t.Errorf("the first answer is %q, want %q", reply[:size], want)
+			}
+		})
+	}
+}
+
+// TestDatagramsWhileTheServiceStarts: those that a client sends once the
+// machine has come, and its service has not, wait behind those that are held.
+func TestDatagramsWhileTheServiceStarts(t *testing.T) {
+	t.Parallel()
+	for _, ip := range []netip.Addr{nas4, nas6} {
+		t.Run(ip.String(), func(t *testing.T) {
+			h := open(t, brisk)
+			nas := h.nas(func(m *lab.MachineConfig) {
+				m.Announce = true
+				m.Services[1].Delay = 1500 * time.Millisecond
+			})
+			h.putToSleep(nas)
+			game := h.dialGame(h.lan.Client(), ip)
+			h.say(game, "0")
+			want := []string{"0"}
+			// From the network's start to beyond that of the service.
+			h.event(nas, lab.NetworkUp)
+			again := time.NewTicker(50 * time.Millisecond)
+			defer again.Stop()
+			for i := 1; i <= 40; i++ {
+				select {
+				case <-again.C:
+				case <-h.ctx.Done():
+					t.Fatal(h.ctx.Err())
+				}
+				want = append(want, fmt.Sprint(i))
+				h.say(game, fmt.Sprint(i))
+			}
+			h.arrived(nas, "40")
+			got := datagrams(nas)
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("what arrived (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestDatagramInFragments is held and replayed as a whole.
+func TestDatagramInFragments(t *testing.T) {
+	t.Parallel()
+	for _, ip := range []netip.Addr{nas4, nas6} {
+		t.Run(ip.String(), func(t *testing.T) {
+			h := open(t, brisk)
+			nas := h.nas(nil)
+			h.putToSleep(nas)
+			long := strings.Repeat("goodbye ", 500)
+			h.must(h.lan.Client().WarmNeighbor(h.within(5*time.Second), ip)) // what waits for that may be overtaken
+			h.say(h.dialGame(h.lan.Client(), ip), "hello", long, "the end")
+			h.arrived(nas, "the end")
+			if got := datagrams(nas); !slices.Equal(got, []string{"hello", long, "the end"}) {
+				t.Errorf("%d datagrams arrived: %.100q", len(got), got)
+			}
+		})
+	}
+}
+
+// TestTooManyDatagrams: of more than hold.packets the oldest are dropped, and
+// counted.
+func TestTooManyDatagrams(t *testing.T) {
+	h := open(t, brisk+"hold: {packets: 3}\n")
+	nas := h.nas(nil)
+	h.putToSleep(nas)
+	n := h.d.Log.Len()
+	game := h.dialGame(h.lan.Client(), nas4)
+	h.say(game, "one", "two", "three", "four", "five")
+	h.arrived(nas, "five")
+	h.moved(n, "nas", "arriving", "awake", machine.WhyReady)
+	if got := datagrams(nas); !slices.Equal(got, []string{"three", "four", "five"}) {
+		t.Errorf("%q arrived, want the last three", got)
+	}
+	h.wantMetric(5, `nightporter_held_packets_total{machine="nas"}`)
+	h.wantMetric(3, `nightporter_replayed_packets_total{machine="nas"}`)
+	h.wantMetric(2, `nightporter_held_packets_dropped_total{machine="nas"}`)
+}
+
+// TestFirstEchoIsAnswered: also an echo request is held, so that the first of
+// them has its answer.
+func TestFirstEchoIsAnswered(t *testing.T) {
+	t.Parallel()
+	for _, ip := range []netip.Addr{nas4, nas6} {
+		t.Run(ip.String(), func(t *testing.T) {
+			h := open(t, brisk)
+			nas := h.nas(nil)
+			h.putToSleep(nas)
+			client := h.lan.Client()
+			capture := h.capturePort(client)
+			h.must(client.Ping(h.within(20*time.Second), ip))
+			first, err := capture.Wait(h.within(time.Second), func(f lab.Frame) bool {
+				var p lan.Packet
+				return f.Outgoing && p.Parse(f.Data) == lan.Accepted && p.Kind == lan.EchoRequest && p.To == ip
+			})
+			h.must(err)
+			_, err = capture.Wait(h.within(5*time.Second), func(f lab.Frame) bool { return !f.Outgoing && answersEcho(f.Data, first.Data) })
+			if err != nil {
+				t.Errorf("the first echo request has no answer: %v", err)
+			}
+		})
+	}
+}
+
+// answersEcho tells whether one frame has the echo reply to the other's
+// request: the addresses swapped, the same identifier and number (RFC 792, RFC
+// 4443 section 4.2).
+func answersEcho(reply, request []byte) bool {
+	var a, q lan.Packet
+	if a.Parse(reply) != lan.Accepted || q.Parse(request) != lan.Accepted || a.From != q.To || a.To != q.From {
+		return false
+	}
+	return a.Kind == lan.EchoReply && a.EchoID == q.EchoID && a.EchoSeq == q.EchoSeq
+}
+
+// TestTwoUDPServices: both come up late, and neither loses its datagram.
+func TestTwoUDPServices(t *testing.T) {
+	h := open(t, brisk)
+	nas := h.nas(func(c *lab.MachineConfig) {
+		c.Services = []lab.ServiceConfig{{Network: "udp", Port: 27015, Delay: 3 * time.Second}, {Network: "udp", Port: 27016, Delay: 3 * time.Second}}
+	})
+	client := h.lan.Client()
+	n := h.d.Log.Len()
+	h.register(nas.Host, body("nas", nas.MAC(), entry{nas4, []any{"27015/udp", "27016/udp"}}))
+	h.must(nas.Sleep(h.ctx))
+	h.moved(n, "nas", "settling", "asleep", machine.WhySilent)
+	for _, port := range []uint16{27015, 27016} {
+		conn, err := client.Dial(h.ctx, "udp", netip.AddrPortFrom(nas4, port).String())
+		h.must(err)
+		defer conn.Close()
+		_, err = conn.Write([]byte("hello"))
+		h.must(err)
+	}
+	e := h.moved(0, "nas", "arriving", "awake", machine.WhyReady)
+	t.Log("handed over", e.Field("after"), "after its arrival; the services take 3 s")
+	got := map[string]bool{}
+	for deadline := time.Now().Add(6 * time.Second); len(got) < 2 && time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		for _, e := range nas.Log() {
+			if e.Kind == lab.Datagram && e.Detail != "" {
+				got[e.Service.String()+" "+e.Detail] = true
+			}
+		}
+	}
+	for _, s := range []string{"10.77.0.20:27015/udp hello", "10.77.0.20:27016/udp hello"} {
+		if !got[s] {
+			t.Errorf("lost: %q; got %v", s, got)
+		}
+	}
+}

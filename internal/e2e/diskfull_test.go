@@ -1,0 +1,160 @@
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"nightporter/internal/disktest"
+	"nightporter/internal/lab"
+	"nightporter/internal/machine"
+)
+
+// TestFaultDiskFull: while nothing can be stored, nobody is told that it was,
+// what was acknowledged before survives kill -9, and all else goes on. Once there
+// is room, so do registrations.
+func TestFaultDiskFull(t *testing.T) {
+	t.Parallel()
+	ctx, lan := newLAN(t)
+	disk := disktest.New(t, "128k")
+	dir := disk.Dir + "/porter"
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	h := openIn(ctx, t, lan, dir, brisk)
+	nas := h.nas(nil)
+	h.putToSleep(nas)
+	h.stored("asleep", 1)
+	free := disk.Fill()
+
+	pc := h.filler(1)
+	acknowledged := h.registerUntilRefused(pc)
+	if status, body, err := h.d.Get(h.within(5*time.Second), "/-/ready"); err != nil || status != 200 {
+		t.Errorf("/-/ready answered %d %s, %v: it is about the network", status, body, err)
+	}
+	h.wantStored(false)
+
+	// The night goes on: who sleeps is answered for, woken, and claimed again,
+	// although it was told that nothing was stored.
+	h.connect(h.lan.Client(), nas4, 22)
+	h.moved(0, "nas", "arriving", "awake", machine.WhyReady)
+	n := h.d.Log.Len()
+	answer, err := h.d.Register(h.within(10*time.Second), nas.Host, everything(nas))
+	h.must(err)
+	if answer == "OK." {
+		t.Error("OK. on a full disk")
+	}
+	h.must(nas.Sleep(h.ctx))
+	h.moved(n, "nas", "settling", "asleep", machine.WhySilent)
+	h.neighborOf(h.lan.Client(), nas4, h.lan.Porter().MAC())
+
+	h.d.Kill()
+	h.again(brisk)
+	h.resumed("nas")
+	if acknowledged != "" && h.services(pc.Name()) != acknowledged {
+		t.Errorf("%s is known for %s, and was told OK. for %s", pc.Name(), h.services(pc.Name()), acknowledged)
+	}
+	h.wantStored(false)
+	free()
+	h.register(pc.Host, body(pc.Name(), pc.MAC(), entry{pc.Addr4(), []any{"9/tcp"}}))
+	h.wantStored(true)
+	h.d.Kill()
+	h.again(brisk)
+	if got := h.services(pc.Name()); got != pc.Addr4().String()+" [9/tcp]" {
+		t.Errorf("after there was room %s is known for %s", pc.Name(), got)
+	}
+	h.resumed("nas")
+	if got := h.connect(h.lan.Client(), nas6, 22); got != lab.Banner("nas") {
+		t.Errorf("the service said %q", got)
+	}
+}
+
+// filler adds a machine that only registers.
+func (h *house) filler(n int) *lab.Machine {
+	h.Helper()
+	m, err := h.lan.AddMachine(lab.MachineConfig{
+		Name: fmt.Sprint("pc", n), Addrs: []netip.Prefix{netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 77, 0, byte(60 + n)}), 24)},
+	})
+	h.must(err)
+	return m
+}
+
+// registerUntilRefused registers a machine again and again, each time for another
+// service, until the disk takes no more: its last page may still have room. It
+// returns what was acknowledged last.
+func (h *house) registerUntilRefused(m *lab.Machine) (acknowledged string) {
+	h.Helper()
+	for port := 1000; port < 1040; port++ {
+		service := fmt.Sprint(port, "/tcp")
+		answer, err := h.d.Register(h.within(10*time.Second), m.Host, body(m.Name(), m.MAC(), entry{m.Addr4(), []any{service}}))
+		h.must(err)
+		if answer != "OK." {
+			if !contains(answer, "cannot store the registration", "no space left on device") {
+				h.Errorf("refused with %q", answer)
+			}
+			return acknowledged
+		}
+		acknowledged = fmt.Sprintf("%v [%s]", m.Addr4(), service)
+	}
+	h.Fatal("the disk does not get full")
+	return ""
+}
+
+// wantStored compares what the daemon says of its journal, everywhere it does.
+func (h *house) wantStored(healthy bool) {
+	h.Helper()
+	const lost, found = "cannot write the journal, which a restart would miss; trying on", "the journal is written again"
+	value, lines := 0.0, map[string]int{lost: 1}
+	if healthy {
+		value, lines[found] = 1, 1
+	}
+	deadline := time.Now().Add(10 * time.Second)
+	for h.metric("nightporter_journal_healthy") != value && time.Now().Before(deadline) {
+		time.Sleep(10 * time.Millisecond) // after a start nothing is known until something is to be written
+	}
+	h.wantMetric(value, "nightporter_journal_healthy")
+	_, body, err := h.d.Get(h.within(5*time.Second), "/api/v1/status")
+	h.must(err)
+	var status struct {
+		Journal struct {
+			Healthy bool
+			Reason  string
+		}
+	}
+	h.must(json.Unmarshal([]byte(body), &status))
+	if s := status.Journal; s.Healthy != healthy || healthy == strings.Contains(s.Reason, "no space left on device") {
+		h.Errorf("/api/v1/status says %s", body)
+	}
+	for message, want := range lines {
+		if got := strings.Count(h.d.Log.Text(), `"msg":"`+message+`"`); got != want {
+			h.Errorf("the log says %q %d times, want %d", message, got, want)
+		}
+	}
+}
+
+// services returns for what the daemon would wake a machine, as the API has it:
+// its addresses in the order of its registration, each with its ports.
+func (h *house) services(name string) string {
+	h.Helper()
+	status, body, err := h.d.Get(h.within(5*time.Second), "/api/v1/machines/"+name)
+	h.must(err)
+	if status == 404 {
+		return "nothing"
+	}
+	var m struct {
+		Monitor []struct {
+			IP   netip.Addr
+			Port []string
+		}
+	}
+	h.must(json.Unmarshal([]byte(body), &m))
+	var texts []string
+	for _, a := range m.Monitor {
+		texts = append(texts, fmt.Sprintf("%v %v", a.IP, a.Port))
+	}
+	return strings.Join(texts, ", ")
+}

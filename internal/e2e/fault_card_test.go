@@ -1,0 +1,187 @@
+package e2e
+
+import (
+	"net/netip"
+	"testing"
+	"time"
+
+	"nightporter/internal/journal"
+	"nightporter/internal/lab"
+	"nightporter/internal/machine"
+)
+
+// newCard is nas with another network card: the old one is out of the house.
+func (s *subject) newCard() *lab.Machine {
+	s.Helper()
+	s.must(s.nas.PowerCut(s.ctx))
+	s.must(s.lan.SetCable(s.nas.Host, false))
+	renewed, err := s.lan.AddMachine(lab.MachineConfig{
+		Name: "renewed", MAC: machine.MAC{2, 0x77, 0, 0, 0xca, 0x4d}, Boot: 450 * time.Millisecond,
+		Addrs:    []netip.Prefix{netip.PrefixFrom(nas4, 24), netip.PrefixFrom(nas6, 64)},
+		Services: []lab.ServiceConfig{{Network: "tcp", Port: 22}},
+	})
+	s.must(err)
+	return renewed
+}
+
+// shipped registers a machine by the name nas with the shipped client.
+func (h *house) shipped(from *lab.Host) (string, error) {
+	h.Helper()
+	return h.runOn(from, "register", "--to", h.lan.Porter().Addr4().String(), "--name", "nas", "--port", "22/tcp")
+}
+
+// TestFieldNewCard: the machine has a new card, with the name and the addresses of
+// the old one. The new card proves the addresses, the old one neither answers nor
+// sleeps: the name moves.
+func TestFieldNewCard(t *testing.T) {
+	t.Parallel()
+	for _, mode := range modes {
+		for _, woken := range []bool{true, false} { // or it only said that it would sleep, and did not
+			name := mode.name + "/awake"
+			if !woken {
+				name = mode.name + "/stayed up"
+			}
+			t.Run(name, func(t *testing.T) {
+				unless(t, mode.name == "responder")
+				s := prepare(t, forgotten+mode.conf, false, nil)
+				n := s.d.Log.Len()
+				if woken {
+					s.sleeps()
+					s.serves(nas4)
+				} else {
+					s.register(s.nas.Host, everything(s.nas))
+					s.comes(10*time.Second, n, "nas", "awake")
+				}
+				old, wakes := s.nas.MAC(), s.metric(`nightporter_machine_wakes_total{machine="nas", trigger="tcp"}`)
+				renewed := s.newCard()
+				n = s.d.Log.Len()
+				if out, err := s.shipped(renewed.Host); err != nil {
+					t.Fatalf("the client ended with %v: %s", err, out)
+				}
+				s.told("nas", "card_replaced", func(e journal.Event) bool { return e.By == old.String() })
+				s.named(n, "INFO WARN", "nas", old.String(), renewed.MAC().String())
+				all := s.machines()
+				if len(all) != 1 || all[0].MAC != renewed.MAC() {
+					t.Errorf("known are %+v, want the new card alone", all)
+				}
+				s.must(renewed.Sleep(s.ctx))
+				s.comes(10*time.Second, n, "nas", "asleep")
+				s.call(s.lan.Client(), renewed, nas4, 22)
+				s.comes(10*time.Second, n, "nas", "awake")
+				s.wantMetric(wakes+1, `nightporter_machine_wakes_total{machine="nas", trigger="tcp"}`)
+			})
+		}
+	}
+}
+
+// TestFieldNameOfAnotherMachine: what is no new card does not get the name: the
+// machine that has it answers, or sleeps. It gets another one.
+func TestFieldNameOfAnotherMachine(t *testing.T) {
+	t.Parallel()
+	for _, asleep := range []bool{false, true} {
+		t.Run(map[bool]string{false: "awake", true: "asleep"}[asleep], func(t *testing.T) {
+			s := prepare(t, forgotten, false, nil)
+			n := s.d.Log.Len()
+			s.sleeps()
+			if !asleep {
+				s.serves(nas4)
+			}
+			pc := s.pc()
+			out, err := s.shipped(pc.Host)
+			if err != nil {
+				t.Errorf("a taken name refuses a registration: %v, %s", err, out)
+			}
+			if got := s.knows("nas").MAC; got != s.nas.MAC() {
+				t.Errorf("nas is at %v", got)
+			}
+			if got := s.knows("nas-2").MAC; got != pc.MAC() {
+				t.Errorf("nas-2 is at %v", got)
+			}
+			if got := s.events("nas", "card_replaced"); len(got) > 0 {
+				t.Errorf("told as a new card: %+v", got)
+			}
+			if !asleep {
+				s.sleeps()
+			}
+			s.serves(nas6)
+			s.comes(time.Second, n, "nas", "awake")
+		})
+	}
+}
+
+// managed is a machine whose management firmware answers while it sleeps.
+func managed(c *lab.MachineConfig) { c.Managed, c.Boot = true, 1450*time.Millisecond }
+
+// TestFieldManagementFirmware answers ARP, solicitations and ping with the machine's
+// MAC and address, and drops the rest: no service of it answers, not even by RST. So
+// the machine sleeps, and is claimed if the operator says that it may be.
+func TestFieldManagementFirmware(t *testing.T) {
+	t.Parallel()
+	for _, way := range ways {
+		for _, ip := range []netip.Addr{nas4, nas6} {
+			t.Run(way.name+"/"+ip.String(), func(t *testing.T) {
+				unless(t, way.name == "registered" && ip == nas4 || way.name == "bind" && ip == nas6)
+				claim := "claim: {override_offload: true}\n"
+				if way.conf != "" {
+					claim = "claim: {mode: bind, override_offload: true}\n"
+				}
+				s := prepare(t, hasty+claim, way.agentless, managed)
+				client := s.lan.Client()
+				for range 2 { // it is recognised, and then it is known
+					s.sleeps()
+					s.must(client.ForgetNeighbor(ip))
+					on := len(s.nas.Log())
+					n := s.d.Log.Len()
+					s.call(client, s.nas, ip, 22)
+					s.comes(10*time.Second, n, "nas", "awake")
+					for _, e := range s.nas.Log()[on:] {
+						if e.Kind == lab.PoweredOn {
+							s.notBefore(n, e.Time.Add(1450*time.Millisecond))
+						}
+					}
+					if happened(s.nas, lab.DADFailed) {
+						t.Error("duplicate address detection failed")
+					}
+				}
+			})
+		}
+	}
+}
+
+// notBefore expects that the porter did not take the machine for arrived too soon:
+// the firmware answers while the machine boots as well.
+func (h *house) notBefore(n int, boot time.Time) {
+	h.Helper()
+	for _, e := range h.d.Log.Entries(n) {
+		if e.Field("to") == "awake" && e.Time.Before(boot) {
+			h.Errorf("handed over %v before it was up: %v", boot.Sub(e.Time), h.path(n, "nas"))
+		}
+	}
+}
+
+// TestFieldManagementFirmwareIsNamed: without the override the machine counts as
+// awake, and the log says what it is that answers, and what to do.
+func TestFieldManagementFirmwareIsNamed(t *testing.T) {
+	s := prepare(t, hasty, false, managed)
+	s.register(s.nas.Host, everything(s.nas))
+	s.must(s.nas.Sleep(s.ctx))
+	s.comes(20*time.Second, 0, "nas", "awake")
+	s.named(0, "WARN", "nas", "management firmware", "claim.override_offload")
+	for _, ip := range s.addrs() {
+		s.neighborOf(s.lan.Client(), ip, s.nas.MAC())
+	}
+	if s.nas.MagicCount() > 0 || happened(s.nas, lab.PoweredOn) {
+		t.Error("it was woken")
+	}
+}
+
+// TestFieldManagedMachineThatRuns: its services answer, so it is not claimed, however
+// little it says of its own accord and whatever else its firmware would answer.
+func TestFieldManagedMachineThatRuns(t *testing.T) {
+	s := prepare(t, overridden, false, managed)
+	s.register(s.nas.Host, everything(s.nas))
+	s.comes(20*time.Second, 0, "nas", "awake")
+	if got := s.moves(0, "nas", "asleep"); got > 0 {
+		t.Errorf("claimed: %v", s.path(0, "nas"))
+	}
+}

@@ -1,0 +1,149 @@
+package e2e
+
+import (
+	"net/netip"
+	"testing"
+	"time"
+
+	"nightporter/internal/journal"
+	"nightporter/internal/lab"
+	"nightporter/internal/machine"
+)
+
+// shortWakes gives a wake up after a few seconds.
+const shortWakes = "wake: {attempts: 3, interval: 300ms}\n"
+
+// TestFieldNeverWakes: a machine that does not wake is asked for every two seconds.
+// It is tried with growing pauses, and told of once.
+func TestFieldNeverWakes(t *testing.T) {
+	t.Parallel()
+	const pace, span = 2 * time.Second, 40 * time.Second
+	udp := func(s *subject, ip netip.Addr) {
+		if conn, err := s.lan.Client().Dial(s.ctx, "udp", netip.AddrPortFrom(ip, 27015).String()); err == nil {
+			_, _ = conn.Write([]byte("anybody?"))
+			conn.Close()
+		}
+	}
+	ping := func(s *subject, ip netip.Addr) {
+		_ = s.lan.Client().Ping(s.within(pace/2), ip)
+	}
+	tcp := func(s *subject, ip netip.Addr) { // a check that gives up each second
+		s.startConnecting(s.lan.Client(), ip, 22).cancelAfter(pace / 2)
+	}
+	for _, c := range []struct {
+		name      string
+		ip        netip.Addr
+		agentless bool
+		knock     func(*subject, netip.Addr)
+	}{
+		{"ping", nas4, false, ping}, {"ping over IPv6", nas6, false, ping}, {"TCP", nas4, false, tcp}, {"UDP", nas6, false, udp},
+		{"agentless", nas4, true, ping},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			unless(t, c.name == "ping")
+			s := prepare(t, fieldProbe+shortWakes, c.agentless, func(m *lab.MachineConfig) { m.IgnoreMagic = lab.IgnoreAll })
+			s.sleeps()
+			n, lines, magic := s.d.Log.Len(), s.lines(), s.nas.MagicCount()
+			for end := time.Now().Add(span); time.Now().Before(end); {
+				next := time.Now().Add(pace)
+				c.knock(s, c.ip)
+				time.Sleep(time.Until(next))
+			}
+			wakes, grown, packets := s.moves(n, "nas", "waking"), s.lines()-lines, s.nas.MagicCount()-magic
+			t.Logf("in %v: %d wakes, %d journal lines, %d magic packets", span, wakes, grown, packets)
+			if wakes < 1 || wakes > 6 {
+				t.Errorf("%d wakes, want few, with growing pauses: %v", wakes, s.path(n, "nas"))
+			}
+			if grown > 40 || packets > 90 {
+				t.Errorf("%d journal lines and %d magic packets", grown, packets)
+			}
+			if got := s.events("nas", journal.Failed); len(got) != 1 {
+				t.Errorf("told of %d failed wakes, want one", len(got))
+			}
+			s.growing(n)
+
+			// It comes up by hand, sleeps, and is woken at once as if nothing had been.
+			n = s.d.Log.Len()
+			s.must(s.nas.PowerOn())
+			s.event(s.nas, lab.NetworkUp)
+			s.comes(20*time.Second, n, "nas", "awake")
+			s.sleeps()
+			s.nas.IgnoreMagic(0)
+			s.serves(c.ip)
+		})
+	}
+}
+
+// growing expects that the pauses between wakes do not become shorter.
+func (s *subject) growing(n int) {
+	s.Helper()
+	var last time.Time
+	var pause time.Duration
+	for _, e := range s.d.Log.Entries(n) {
+		if e.Field("machine") != "nas" || e.Field("to") != "waking" {
+			continue
+		}
+		if !last.IsZero() {
+			// A knock may come late by the pace of the knocks.
+			if now := e.Time.Sub(last); now < pause-2*time.Second-slack {
+				s.Errorf("a pause of %v after one of %v: %v", now, pause, s.path(n, "nas"))
+			} else {
+				pause = now
+			}
+		}
+		last = e.Time
+	}
+}
+
+// cancelAfter gives up an attempt after a while.
+func (a *attempt) cancelAfter(d time.Duration) {
+	time.Sleep(d)
+	a.cancel()
+	<-a.done
+}
+
+// TestFieldDeadBesideOthers: a machine that never wakes costs the others nothing.
+func TestFieldDeadBesideOthers(t *testing.T) {
+	s := prepare(t, fieldProbe+shortWakes, false, func(m *lab.MachineConfig) { m.IgnoreMagic = lab.IgnoreAll })
+	pc, err := s.lan.AddMachine(lab.MachineConfig{Name: "pc", Boot: 450 * time.Millisecond,
+		Addrs:    []netip.Prefix{netip.MustParsePrefix("10.77.0.30/24"), netip.MustParsePrefix("fd77::30/64")},
+		Services: []lab.ServiceConfig{{Network: "tcp", Port: 22}}})
+	s.must(err)
+	s.sleeps()
+	dead := s.startConnecting(s.lan.Client(), nas4, 22)
+	defer dead.cancel()
+	s.comes(10*time.Second, 0, "nas", "waking")
+	for _, ip := range []netip.Addr{pc.Addr4(), pc.Addr6()} {
+		s.must(s.sleepAs(s.within(20*time.Second), pc, body("pc", pc.MAC(), entry{pc.Addr4(), []any{22}}, entry{pc.Addr6(), []any{22}})))
+		s.call(s.lan.Client(), pc, ip, 22)
+	}
+}
+
+// TestFieldDeadMachineDoesNotDefend: a newcomer that tests an address of a machine
+// that did not wake may have it, and an event says so. Before the failed wake it is
+// defended.
+func TestFieldDeadMachineDoesNotDefend(t *testing.T) {
+	s := prepare(t, fieldProbe+shortWakes, false, func(m *lab.MachineConfig) { m.IgnoreMagic = lab.IgnoreAll })
+	s.sleeps()
+	newcomer := func(name, address string) lab.Forger {
+		host, err := s.lan.AddHost(name, netip.MustParsePrefix(address))
+		s.must(err)
+		return host.Forge(host.MAC())
+	}
+	first := newcomer("first", "10.77.0.66/24")
+	s.must(first.ARPProbe(nas4))
+	time.Sleep(time.Second)
+	s.stands(time.Second, nas4, "claimed")
+	n := s.d.Log.Len()
+	_ = s.lan.Client().Ping(s.within(time.Second), nas4)
+	s.moved(n, "nas", "waking", "asleep", machine.WhyAttemptsGone)
+	second := newcomer("second", "10.77.0.67/24")
+	s.must(second.ARPProbe(nas4))
+	e := s.told("nas", journal.Conflict, about(nas4))
+	if e.Reason == "" {
+		t.Error("the event has no reason")
+	}
+	s.stands(time.Second, nas4, "conceded")
+	s.must(second.TestAddress(nas6))
+	s.told("nas", journal.Conflict, about(nas6))
+}

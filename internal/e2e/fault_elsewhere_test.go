@@ -1,0 +1,166 @@
+package e2e
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"slices"
+	"testing"
+	"time"
+
+	"nightporter/internal/journal"
+	"nightporter/internal/lab"
+	"nightporter/internal/machine"
+)
+
+// TestFieldElsewhere: the machine comes back with another address, and says
+// something every 5 s. The porter says so once, and lets it be: its old address
+// is announced no more, is no sleep, and wakes nobody.
+func TestFieldElsewhere(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name     string
+		from, to netip.Prefix
+	}{
+		{"IPv4", netip.PrefixFrom(nas4, 24), netip.MustParsePrefix("10.77.0.77/24")},
+		{"IPv6", netip.PrefixFrom(nas6, 64), netip.MustParsePrefix("fd77::77/64")},
+	} {
+		for _, knocked := range []bool{false, true} {
+			for _, way := range ways {
+				name := c.name + "/" + way.name
+				if knocked {
+					name += "/by a knock"
+				}
+				t.Run(name, func(t *testing.T) {
+					unless(t, way.name == "registered" && knocked == (c.name == "IPv6"))
+					s := prepare(t, fieldProbe+"wake: {attempts: 3, interval: 3s}\n"+way.conf, way.agentless,
+						func(m *lab.MachineConfig) { m.Addrs, m.ARPProbe, m.Announce = []netip.Prefix{c.from}, true, true })
+					old, now := c.from.Addr(), c.to.Addr()
+					capture := s.capturePort(s.lan.Porter())
+					s.sleeps()
+					s.must(s.nas.Readdress(c.to))
+					n := s.d.Log.Len()
+					if knocked {
+						call := s.startConnecting(s.lan.Client(), old, 22)
+						s.event(s.nas, lab.NetworkUp)
+						call.cancel()
+					} else {
+						s.must(s.nas.PowerOn())
+						s.event(s.nas, lab.NetworkUp)
+					}
+					s.talkative(now)
+					s.comes(20*time.Second, n, "nas", "awake")
+					settled := time.Now()
+					s.told("nas", "elsewhere", about(now))
+					slept, magic, lines := s.knows("nas").SleptSeconds, s.nas.MagicCount(), s.lines()
+
+					// For half a minute nothing comes of what it says, nor of a knock.
+					time.Sleep(10 * time.Second)
+					s.knocksInVain(old)
+					time.Sleep(10 * time.Second)
+					if got := s.moves(n, "nas", "awake"); got != 1 {
+						t.Errorf("%d times awake, want once: %v", got, s.path(n, "nas"))
+					}
+					if got := s.events("nas", "elsewhere"); len(got) != 1 {
+						t.Errorf("%d events tell where it is: %+v", len(got), got)
+					}
+					if got := s.warnings(n, now); got != 1 {
+						t.Errorf("%d warnings name %v, want one", got, now)
+					}
+					if got := s.claiming(capture, settled.Add(200*time.Millisecond), old); got > 0 {
+						t.Errorf("%v was claimed in %d frames while the machine was elsewhere", old, got)
+					}
+					if got := s.knows("nas").SleptSeconds; got != slept {
+						t.Errorf("slept %v s, and %v when it came", got, slept)
+					}
+					if got := s.nas.MagicCount(); got != magic {
+						t.Errorf("%d magic packets for a machine that is awake", got-magic)
+					}
+					if got := s.lines(); got > lines+5 {
+						t.Errorf("the journal grew from %d to %d lines", lines, got)
+					}
+					if !way.agentless {
+						s.sleeps() // it tells the porter its new address
+						s.serves(now)
+					}
+				})
+			}
+		}
+	}
+}
+
+// talkative has nas say something that everybody hears, every 5 s, until the
+// test ends: it asks for its router, and sends a datagram to all.
+func (s *subject) talkative(from netip.Addr) {
+	s.Helper()
+	router, all := netip.MustParseAddr("10.77.0.1"), netip.MustParseAddr("10.77.0.255")
+	ask := lab.Forger.ARPRequest
+	if from.Is6() {
+		router, all = netip.MustParseAddr("fd77::1"), netip.MustParseAddr("ff02::fb")
+		ask = lab.Forger.Solicit
+	}
+	itself := s.nas.Forge(s.nas.MAC())
+	ctx, cancel := context.WithCancel(s.ctx)
+	done := make(chan struct{})
+	s.Cleanup(func() { cancel(); <-done })
+	go func() {
+		defer close(done)
+		every := time.NewTicker(5 * time.Second)
+		defer every.Stop()
+		for ctx.Err() == nil {
+			if s.nas.State() == lab.Awake && slices.Contains(s.addrs(), from) {
+				if err := errors.Join(ask(itself, from, router), itself.Datagram(machine.Broadcast,
+					netip.AddrPortFrom(from, 5353), netip.AddrPortFrom(all, 5353), []byte("here"))); err != nil {
+					s.Error(err)
+				}
+			}
+			select {
+			case <-every.C:
+			case <-ctx.Done():
+			}
+		}
+	}()
+}
+
+// knocksInVain connects to an address where nobody is, for a while.
+func (h *house) knocksInVain(ip netip.Addr) {
+	h.Helper()
+	ctx, cancel := context.WithTimeout(h.ctx, 5*time.Second)
+	defer cancel()
+	if conn, err := h.lan.Client().Dial(ctx, "tcp", netip.AddrPortFrom(ip, 22).String()); err == nil {
+		conn.Close()
+		h.Errorf("connected to %v", ip)
+	}
+}
+
+// warnings counts those that name an address.
+func (h *house) warnings(n int, ip netip.Addr) (count int) {
+	for _, e := range h.d.Log.Entries(n) {
+		if says("WARN", ip.String())(e) {
+			count++
+		}
+	}
+	return count
+}
+
+// TestFieldElsewhereAndBack: the machine has its old address again, and all is as
+// before.
+func TestFieldElsewhereAndBack(t *testing.T) {
+	s := prepare(t, forgotten, false, func(m *lab.MachineConfig) {
+		m.Addrs, m.ARPProbe, m.Announce = []netip.Prefix{netip.PrefixFrom(nas4, 24)}, true, true
+	})
+	s.sleeps()
+	s.must(s.nas.Readdress(netip.MustParsePrefix("10.77.0.77/24")))
+	n := s.d.Log.Len()
+	s.must(s.nas.PowerOn())
+	s.event(s.nas, lab.NetworkUp)
+	s.talkative(s.nas.Addr4())
+	s.told("nas", "elsewhere", func(e journal.Event) bool { return e.IP == s.nas.Addr4() })
+	s.comes(20*time.Second, n, "nas", "awake")
+	n = s.d.Log.Len()
+	s.must(s.nas.Sleep(s.ctx))
+	s.must(s.nas.Readdress(netip.PrefixFrom(nas4, 24)))
+	s.comes(claimedAgain, n, "nas", "asleep")
+	s.serves(nas4)
+	s.comes(time.Second, n, "nas", "awake")
+}

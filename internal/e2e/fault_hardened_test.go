@@ -1,0 +1,125 @@
+package e2e
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"testing"
+	"time"
+
+	"nightporter/internal/lab"
+)
+
+// TestFieldHardenedClient: a client that takes no announcement waits for a machine
+// which asks for its router while it boots. That question tells all where the
+// machine is, and its service is not ready for seconds.
+func TestFieldHardenedClient(t *testing.T) {
+	t.Parallel()
+	for _, in := range settings {
+		for _, ip := range []netip.Addr{nas4, nas6} {
+			for _, announce := range []bool{false, true} {
+				t.Run(fmt.Sprintf("%s/%v/announce=%t", in.name, ip, announce), func(t *testing.T) {
+					unless(t, in.name == "registered" && !announce || in.forwards && announce && ip == nas4)
+					s := prepareIn(t, in, fieldProbe, func(c *lab.MachineConfig) {
+						c.AsksRouter, c.Announce = true, announce
+						c.Services[0].Delay = 5250 * time.Millisecond // ready 6.7 s after the knock
+					})
+					hardened, ordinary := s.hardened("hardened", 30), s.another("ordinary", 31)
+					s.sleeps()
+					strict, plain := s.callLater(hardened, ip, 22), s.callLater(ordinary, ip, 22)
+					s.atOnce("an ordinary client", plain)
+					s.atOnce("a hardened client", strict)
+					s.wokenOnce()
+				})
+			}
+		}
+	}
+}
+
+// TestFieldHardenedAtTheClaim: a client that takes no announcement has talked to the
+// machine, and connects when it has just been claimed. Its packets have to come to the
+// porter, not to the sleeping card.
+func TestFieldHardenedAtTheClaim(t *testing.T) {
+	t.Parallel()
+	const limit = 1500 * time.Millisecond
+	for _, in := range settings {
+		for _, ip := range []netip.Addr{nas4, nas6} {
+			t.Run(fmt.Sprintf("%s/%v", in.name, ip), func(t *testing.T) {
+				unless(t, in.name == "registered")
+				s := prepareIn(t, in, fieldProbe, nil)
+				hardened := s.hardened("hardened", 30)
+				s.call(hardened, s.nas, ip, 22)
+				s.sleeps()
+				after(time.Now(), 1500*time.Millisecond) // two announcements
+				began := time.Now()
+				waits := s.callLater(hardened, ip, 22)
+				on := s.event(s.nas, lab.PoweredOn)
+				if took := on.Time.Sub(began); took > limit {
+					t.Errorf("powered on %v after the client's first packet, want %v at most", took, limit)
+				}
+				s.answer(waits, s.nas)
+				s.wokenOnce()
+			})
+		}
+	}
+}
+
+// TestFieldHardenedSession: a machine resumes from RAM with its neighbour table, and
+// asks for nobody. A client that takes no announcement goes on sending to the
+// porter, and its session never stops.
+func TestFieldHardenedSession(t *testing.T) {
+	t.Parallel()
+	const span, gap, starved = 25 * time.Second, time.Second, 10 * time.Second
+	for _, in := range settings {
+		for _, ip := range []netip.Addr{nas4, nas6} {
+			t.Run(fmt.Sprintf("%s/%v", in.name, ip), func(t *testing.T) {
+				unless(t, in.name == "registered" || in.forwards && ip == nas4)
+				s := prepareIn(t, in, fieldProbe, func(c *lab.MachineConfig) { c.Suspend = true })
+				clients := map[string]*lab.Host{"an ordinary client": s.another("ordinary", 31), "a hardened client": s.hardened("hardened", 30)}
+				for _, client := range clients {
+					s.must(s.nas.WarmNeighbor(s.within(5*time.Second), clientAddr(client, ip)))
+				}
+				s.sleeps()
+				for _, client := range clients { // they take the porter's MAC from its answer
+					s.neighborOf(client, ip, s.lan.Porter().MAC())
+				}
+				calls, longest := make(map[string]pending), make(map[string]chan time.Duration)
+				for who, client := range clients {
+					calls[who] = s.callLater(client, ip, 22)
+				}
+				for who, waits := range calls {
+					c := s.answer(waits, s.nas)
+					longest[who] = make(chan time.Duration, 1)
+					go func(result chan<- time.Duration) { result <- longestGap(c.conn, span) }(longest[who])
+				}
+				ordinary, hardened := <-longest["an ordinary client"], <-longest["a hardened client"]
+				t.Logf("longest gaps: %v of an ordinary client, %v of a hardened one", ordinary, hardened)
+				// A busy computer stops both at the same time.
+				if ordinary > starved || hardened > ordinary+gap {
+					t.Errorf("the session of a hardened client stood still for %v, and that of an ordinary one for %v", hardened, ordinary)
+				}
+			})
+		}
+	}
+}
+
+// longestGap talks to a service that sends everything back, and returns how long it
+// took at most from one octet to the next.
+func longestGap(conn net.Conn, span time.Duration) (longest time.Duration) {
+	const pace = 200 * time.Millisecond
+	last, octet := time.Now(), make([]byte, 1)
+	for end := last.Add(span); last.Before(end); {
+		_ = conn.SetDeadline(end.Add(time.Second))
+		if _, err := conn.Write([]byte(".")); err != nil {
+			return max(longest, time.Since(last))
+		}
+		if _, err := io.ReadFull(conn, octet); err != nil {
+			return max(longest, time.Since(last))
+		}
+		longest = max(longest, time.Since(last))
+		last = time.Now()
+		time.Sleep(pace)
+	}
+	return longest
+}

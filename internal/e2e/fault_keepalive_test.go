@@ -1,0 +1,111 @@
+package e2e
+
+import (
+	"encoding/binary"
+	"fmt"
+	"io"
+	"net/netip"
+	"testing"
+	"time"
+
+	"nightporter/internal/lab"
+	"nightporter/internal/lan"
+	"nightporter/internal/machine"
+	"nightporter/internal/rig"
+)
+
+// TestFieldKeepAlive: Windows and BSD ask on an idle connection whether the other
+// side is there, by an octet that has been acknowledged already. That is no data and
+// does not wake, however often it comes. The first octet of data does.
+func TestFieldKeepAlive(t *testing.T) {
+	t.Parallel()
+	for _, in := range settings {
+		for _, ip := range []netip.Addr{nas4, nas6} {
+			for _, octet := range []byte{0, 'x'} { // Windows sends a zero, BSD what was there
+				t.Run(fmt.Sprintf("%s/%v/%q", in.name, ip, octet), func(t *testing.T) {
+					unless(t, in.name == "registered" && (octet == 0 || ip == nas4))
+					s := prepareIn(t, in, fieldProbe+"wake: {established: true}\n", func(c *lab.MachineConfig) { c.Suspend = true })
+					s.keepsAlive(ip, octet)
+				})
+			}
+		}
+	}
+}
+
+func (s *subject) keepsAlive(ip netip.Addr, octet byte) {
+	s.Helper()
+	client, porter := s.lan.Client(), s.lan.Porter()
+	atClient := s.capturePort(client)
+	old := s.call(client, s.nas, ip, 22)
+	s.echo(old.conn, 1)
+	ask := s.keepAlive(atClient, old, octet)
+	s.sleeps()
+	s.neighbor(client, ip, porter.MAC())
+	n := s.d.Log.Len()
+	atPorter := s.capturePort(porter)
+	for range 5 {
+		s.must(client.SendFrame(ask))
+		s.quietFor(700*time.Millisecond, n, "a keep-alive woke it", rig.Moved("nas", "", "waking", ""))
+	}
+	seen := 0
+	_, err := atPorter.Wait(s.within(time.Second), func(f lab.Frame) bool {
+		if carriesData(old.from, old.to)(f) {
+			seen++
+		}
+		return seen == 5
+	})
+	if err != nil {
+		s.Fatalf("the porter saw %d of 5 keep-alives, which proves nothing", seen)
+	}
+
+	// One octet of data, as a terminal sends it.
+	s.must(old.conn.SetDeadline(time.Now().Add(20 * time.Second)))
+	_, err = old.conn.Write([]byte("y"))
+	s.must(err)
+	began := s.moved(n, "nas", "asleep", "waking", machine.WhyKnock)
+	if source, _, _ := cutKnock(began.Field("knock")); source != old.from {
+		s.Errorf("woken by %q, and the connection is %v's", began.Field("knock"), old.from)
+	}
+	back := make([]byte, 1)
+	_, err = io.ReadFull(old.conn, back)
+	s.must(err)
+	if string(back) != "y" {
+		s.Errorf("the connection says %q", back)
+	}
+}
+
+// keepAlive returns a frame to the porter with the last octet that was sent on a
+// connection, once more: at the sequence number before the next one, acknowledging
+// all, and without PSH (RFC 9293, section 3.8.4).
+func (s *subject) keepAlive(atClient *lab.Capture, c *call, octet byte) []byte {
+	s.Helper()
+	ours := func(f lab.Frame) bool { return f.Outgoing && isSegment(f, c.from, c.to, flagACK) }
+	hasData := func(f lab.Frame) bool {
+		f.Outgoing = false // as it arrives
+		return carriesData(c.from, c.to)(f)
+	}
+	sent, err := atClient.Wait(s.within(time.Second), func(f lab.Frame) bool { return ours(f) && hasData(f) })
+	s.must(err)
+	// The echo is acknowledged after the octet, with the number that follows it.
+	acknowledged, err := atClient.Wait(s.within(time.Second), func(f lab.Frame) bool { return ours(f) && !hasData(f) && f.Time.After(sent.Time) })
+	s.must(err)
+	var last, ack lan.Packet
+	if last.Parse(sent.Data) != lan.Accepted || ack.Parse(acknowledged.Data) != lan.Accepted {
+		s.Fatal("the connection's frames cannot be read")
+	}
+	segment, newer := last.Frame[last.Transport:], ack.Frame[ack.Transport:]
+	if next := binary.BigEndian.Uint32(newer[4:]); binary.BigEndian.Uint32(segment[4:]) != next-1 {
+		s.Fatalf("the last octet has the number %d, the next %d", binary.BigEndian.Uint32(segment[4:]), next)
+	}
+	copy(segment[8:12], newer[8:12]) // what it acknowledges
+	segment[13] = flagACK
+	header := int(segment[12]>>4) * 4
+	segment[header] = octet
+	last.Sum = lan.Unfinished
+	var frame []byte
+	s.must(lan.Forward(&last, s.lan.Client().MAC(), s.lan.Porter().MAC(), 1500, func(b []byte) error {
+		frame = append(frame, b...)
+		return nil
+	}))
+	return frame
+}

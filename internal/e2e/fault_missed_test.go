@@ -1,0 +1,155 @@
+package e2e
+
+import (
+	"fmt"
+	"net/netip"
+	"testing"
+	"time"
+
+	"nightporter/internal/lab"
+	"nightporter/internal/lan"
+)
+
+// longAfter is when the announcements of a return are long over, and what the porter
+// remembers of those who waited.
+const longAfter = 15 * time.Second
+
+// stale are the ways in which a client has come to believe that a machine is at the
+// porter's MAC long after it has its addresses back: it dozed. The porter may not be
+// the one that it was then.
+var stale = []struct {
+	name      string
+	restarted bool
+}{{"long after", false}, {"after a restart", true}}
+
+// TestFieldMissedAnnouncements: the client's first packet goes to the porter, who
+// passes it on.
+func TestFieldMissedAnnouncements(t *testing.T) {
+	t.Parallel()
+	const limit = 1500 * time.Millisecond
+	for _, in := range settings {
+		for _, when := range stale {
+			t.Run(in.name+"/"+when.name, func(t *testing.T) {
+				unless(t, in.name == "registered" || in.forwards)
+				s := prepareIn(t, in, fieldProbe, nil)
+				clients := []*lab.Host{s.another("dozing", 31), s.hardened("hardened", 30)}
+				s.returned(when.restarted)
+				porter := s.lan.Porter().MAC()
+				for _, client := range clients {
+					for _, ip := range s.addrs() {
+						atClient := s.capturePort(client)
+						s.must(client.SetNeighbor(ip, porter))
+						began := time.Now()
+						c := s.call(client, s.nas, ip, 22)
+						took := c.ended.Sub(began)
+						t.Logf("%s reached %v after %v", client.Name(), ip, took)
+						if took > limit {
+							t.Errorf("%s reached %v after %v, want %v at most", client.Name(), ip, took, limit)
+						}
+						first, err := atClient.Wait(s.within(time.Second), opensTo(ip, began))
+						s.must(err)
+						if first.Dst() != porter {
+							t.Errorf("the client's first packet went to %v, which proves nothing", first.Dst())
+						}
+						s.neighbor(client, ip, s.nas.MAC())
+					}
+				}
+				s.wokenOnce()
+			})
+		}
+	}
+}
+
+// TestFieldQuestionIsPassedOn: what a client asks the porter for, because it had the
+// address, the machine itself answers. No frame says that one host speaks for another.
+func TestFieldQuestionIsPassedOn(t *testing.T) {
+	t.Parallel()
+	for _, in := range settings {
+		for _, when := range stale {
+			t.Run(in.name+"/"+when.name, func(t *testing.T) {
+				unless(t, in.name == "registered")
+				s := prepareIn(t, in, fieldProbe, nil)
+				client := s.hardened("hardened", 30)
+				s.returned(when.restarted)
+				for _, ip := range s.addrs() {
+					s.passedOn(client, ip)
+				}
+			})
+		}
+	}
+}
+
+// returned lets nas sleep, be woken by another client, and be up for long.
+func (s *subject) returned(restarted bool) {
+	s.Helper()
+	s.sleeps()
+	s.serves(nas4)
+	up := time.Now()
+	if restarted {
+		s.d.Kill()
+		s.again(s.conf)
+	}
+	after(up, longAfter)
+}
+
+// passedOn asks the porter for an address as a kernel does that verifies an entry
+// (RFC 4861, section 7.3.3).
+func (s *subject) passedOn(client *lab.Host, ip netip.Addr) {
+	s.Helper()
+	porter := s.lan.Porter().MAC()
+	atClient, atMachine := s.capturePort(client), s.capturePort(s.nas.Host)
+	s.must(client.SetNeighbor(ip, porter))
+	after(time.Now(), 1100*time.Millisecond) // an answer within a second of that counts for nothing (locktime)
+	asked := time.Now()
+	frame, err := lan.NeighborProbe(client.MAC(), porter, clientAddr(client, ip), ip)
+	s.must(err)
+	s.must(client.SendFrame(frame))
+	if _, err := atMachine.Wait(s.within(time.Second), question(clientAddr(client, ip), ip, s.nas.MAC())); err != nil {
+		s.Errorf("the question for %v did not reach the machine: %v", ip, err)
+	}
+	answer, err := atClient.Wait(s.within(time.Second), func(f lab.Frame) bool {
+		return !f.Outgoing && f.Src() == s.nas.MAC() && speaksFor(f, ip)
+	})
+	if err != nil {
+		s.Errorf("the machine did not answer for %v: %v", ip, err)
+		return
+	}
+	s.Logf("%v answered for itself after %v", ip, answer.Time.Sub(asked))
+	if got := s.claiming(atClient, asked, ip); got > 0 {
+		s.Errorf("the porter said %d times that it has %v", got, ip)
+	}
+	s.neighbor(client, ip, s.nas.MAC())
+	began := time.Now()
+	s.call(client, s.nas, ip, 22)
+	next, err := atClient.Wait(s.within(time.Second), opensTo(ip, began))
+	s.must(err)
+	if next.Dst() != s.nas.MAC() {
+		s.Errorf("the next frame went to %v, want the machine's %v", next.Dst(), s.nas.MAC())
+	}
+}
+
+// speaksFor tells whether a frame says that its sender has ip. An advertisement that
+// answers a unicast question may go without the sender's MAC (RFC 4861, section
+// 7.2.4), and then only confirms what the client believes.
+func speaksFor(f lab.Frame, ip netip.Addr) bool {
+	var p lan.Packet
+	return p.Parse(f.Data) == lan.Accepted && (p.Kind == lan.ARPReply && p.From == ip || p.Kind == lan.NeighborAdvertisement && p.Target == ip)
+}
+
+// TestFieldKernelVerifies is the same with the kernel's own question: it has a stale
+// entry, and sends a datagram that nobody answers.
+func TestFieldKernelVerifies(t *testing.T) {
+	t.Parallel()
+	for _, ip := range []netip.Addr{nas4, nas6} {
+		t.Run(fmt.Sprint(ip), func(t *testing.T) {
+			unless(t, ip == nas4)
+			s := prepare(t, fieldProbe, false, nil)
+			client := s.hardened("hardened", 30)
+			s.returned(false)
+			s.must(client.SetNeighbor(ip, s.lan.Porter().MAC()))
+			conn := s.dialGame(client, ip)
+			s.say(conn, "nobody answers this")
+			s.neighbor(client, ip, s.nas.MAC())
+		})
+	}
+}

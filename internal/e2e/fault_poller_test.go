@@ -1,0 +1,95 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"testing"
+	"time"
+
+	"nightporter/internal/lab"
+)
+
+// poll is a health check: it connects each second from a new port, and gives up
+// after one.
+func (h *house) poll(ctx context.Context, from *lab.Host, ip netip.Addr) {
+	for ctx.Err() == nil {
+		again, cancel := context.WithTimeout(ctx, time.Second)
+		if conn, err := from.Dial(again, "tcp", netip.AddrPortFrom(ip, 22).String()); err == nil {
+			conn.Close()
+		}
+		<-again.Done()
+		cancel()
+	}
+}
+
+// polls starts health checks of several hosts.
+func (h *house) polls(ip netip.Addr, hosts ...*lab.Host) {
+	for i, host := range hosts {
+		go func() {
+			time.Sleep(time.Duration(i) * 130 * time.Millisecond) // not in step
+			h.poll(h.ctx, host, ip)
+		}()
+	}
+}
+
+// TestFieldPoller: a health check gives up each second while the machine boots. Its
+// packets are worth nothing any more, and a person who comes late is served as if
+// there had been none.
+func TestFieldPoller(t *testing.T) {
+	t.Parallel()
+	// The machine is ready 13.6 s after the first check and 4.6 s after the person.
+	brief := pollCase{conf: "hold: {packets: 8}\n", boot: 11100 * time.Millisecond, person: 9 * time.Second}
+	long := pollCase{boot: 70100 * time.Millisecond, person: 68 * time.Second} // the default of hold.packets is 64
+	for _, ip := range []netip.Addr{nas4, nas6} {
+		for _, announce := range []bool{false, true} {
+			for _, who := range []string{"the same host", "another host", "a host behind the router", "three hosts"} {
+				t.Run(fmt.Sprintf("%v/announce=%t/%s", ip, announce, who), func(t *testing.T) {
+					unless(t, announce == (ip == nas4) && (who == "the same host" || who == "three hosts"))
+					brief.run(t, settings[0], ip, announce, who)
+				})
+			}
+		}
+		t.Run(fmt.Sprintf("%v/default size", ip), func(t *testing.T) {
+			unless(t, ip == nas4)
+			long.run(t, settings[0], ip, ip == nas4, "another host")
+		})
+	}
+	for _, in := range settings[1:] {
+		t.Run(in.name, func(t *testing.T) {
+			unless(t, false)
+			brief.run(t, in, nas4, true, "another host")
+		})
+	}
+}
+
+type pollCase struct {
+	conf   string
+	boot   time.Duration // until the service 2.5 s are to come: address detection takes one, the service the rest
+	person time.Duration // when the person comes, after the first check
+}
+
+func (c pollCase) run(t *testing.T, in setting, ip netip.Addr, announce bool, who string) {
+	s := prepareIn(t, in, fieldProbe+c.conf, func(m *lab.MachineConfig) {
+		m.Boot, m.Announce = c.boot, announce
+		m.Services[0].Delay = 1500 * time.Millisecond
+	})
+	client := s.lan.Client()
+	pollers := []*lab.Host{client}
+	switch who {
+	case "another host":
+		pollers = []*lab.Host{s.another("poller", 40)}
+	case "a host behind the router":
+		pollers = []*lab.Host{s.lan.Outside()}
+	case "three hosts":
+		pollers = []*lab.Host{s.another("poller1", 41), s.another("poller2", 42), s.another("poller3", 43)}
+	}
+	s.sleeps()
+	n := s.d.Log.Len()
+	began := time.Now()
+	s.polls(ip, pollers...)
+	s.comes(5*time.Second, n, "nas", "waking")
+	after(began, c.person)
+	s.atOnce("the person", s.callLater(client, ip, 22))
+	s.wokenOnce()
+}

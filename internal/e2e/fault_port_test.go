@@ -1,0 +1,102 @@
+package e2e
+
+import (
+	"testing"
+	"time"
+
+	"nightporter/internal/lab"
+	"nightporter/internal/rig"
+)
+
+// TestFieldPortOpensLate: porter and switch start together, and the port lets
+// nothing through at first. The machines that it keeps from the porter are up.
+func TestFieldPortOpensLate(t *testing.T) {
+	t.Parallel()
+	for _, way := range ways {
+		for _, closed := range []time.Duration{20 * time.Second, 42 * time.Second} {
+			t.Run(way.name+"/"+closed.String(), func(t *testing.T) {
+				unless(t, way.name == "registered" && closed < 30*time.Second || way.agentless && closed > 30*time.Second)
+				s := prepare(t, forgotten+way.conf, way.agentless, nil)
+				if !way.agentless {
+					s.sleeps()
+					s.serves(nas4)
+				}
+				s.d.Kill()
+				s.must(s.lan.OpenPort(s.lan.Porter(), false))
+				s.again(s.conf)
+				began := time.Now()
+				s.unbelieving(0, min(closed, 29*time.Second))
+				time.Sleep(time.Until(began.Add(closed)))
+				capture := s.capturePort(s.lan.Porter())
+				s.must(s.lan.OpenPort(s.lan.Porter(), true))
+				s.leftAlone(capture)
+			})
+		}
+	}
+}
+
+// TestFieldPortClosesAgain: the same after an outage of the porter's own.
+func TestFieldPortClosesAgain(t *testing.T) {
+	t.Parallel()
+	for _, way := range ways {
+		t.Run(way.name, func(t *testing.T) {
+			unless(t, way.agentless)
+			s := prepare(t, forgotten+way.conf, way.agentless, nil)
+			if !way.agentless {
+				s.sleeps()
+				s.serves(nas4)
+			}
+			porter, n := s.lan.Porter(), s.d.Log.Len()
+			s.must(s.lan.SetCable(porter, false))
+			s.said(n, isOut, "eth0")
+			s.must(s.lan.OpenPort(porter, false))
+			s.must(s.lan.SetCable(porter, true))
+			s.said(n, isBack, "eth0")
+			s.unbelieving(n, 20*time.Second)
+			capture := s.capturePort(porter)
+			s.must(s.lan.OpenPort(porter, true))
+			s.leftAlone(capture)
+		})
+	}
+}
+
+// unbelieving expects that for a while silence is no proof.
+func (s *subject) unbelieving(n int, d time.Duration) {
+	s.Helper()
+	s.quietFor(d, n, "claimed although nothing can be heard", rig.Moved("nas", "", "asleep", ""))
+}
+
+// leftAlone expects that the porter answers for the machine no longer, if it did,
+// than it takes to hear of it, and that a sleep is noticed as ever.
+func (s *subject) leftAlone(capture *lab.Capture) {
+	s.Helper()
+	opened, client := time.Now(), s.lan.Client()
+	for _, ip := range s.addrs() {
+		s.resolves(5*time.Second, client, ip, s.nas.MAC())
+	}
+	for i, e := range s.d.Log.Entries(0) { // the porter may hear of it a moment later than the client
+		if rig.Moved("nas", "", "asleep", "")(e) {
+			s.comes(5*time.Second, i, "nas", "awake")
+		}
+	}
+	ours := time.Now()
+	for range 5 {
+		for _, ip := range s.addrs() {
+			if got := s.whoHas(client, ip); got != s.nas.MAC() {
+				s.Errorf("%v has %v, %v after the port opened", got, ip, time.Since(opened))
+			}
+		}
+	}
+	for _, ip := range s.addrs() {
+		if got := s.claiming(capture, ours, ip); got > 0 {
+			s.Errorf("the porter says in %d frames that it has %v", got, ip)
+		}
+	}
+	magic := s.nas.MagicCount()
+	s.call(client, s.nas, nas6, 22)
+	if s.nas.MagicCount() != magic {
+		s.Error("woken although it is up")
+	}
+	s.sleeps()
+	s.serves(nas4)
+}

@@ -1,0 +1,123 @@
+package e2e
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"nightporter/internal/journal"
+	"nightporter/internal/lab"
+)
+
+// TestFieldSlowServer: a server takes minutes, and its client waits with one
+// connect(). The settings are the defaults.
+func TestFieldSlowServer(t *testing.T) {
+	t.Parallel()
+	for _, in := range settings {
+		for _, ip := range []netip.Addr{nas4, nas6} {
+			for _, c := range []struct {
+				name        string
+				boot, delay time.Duration
+			}{
+				{"slow firmware", 99 * time.Second, 5 * time.Second},        // the network after 100 s, the service after 105
+				{"slow service", 9 * time.Second, 65500 * time.Millisecond}, // after 10 s and after 75.5: SYNs come after 67 and 131
+			} {
+				for _, announce := range []bool{false, true} {
+					t.Run(fmt.Sprintf("%s/%v/%s/announce=%t", in.name, ip, c.name, announce), func(t *testing.T) {
+						unless(t, in.name == "registered" && announce == (ip == nas6) && (ip == nas6) == (c.delay > c.boot))
+						s := prepareIn(t, in, "", func(m *lab.MachineConfig) {
+							m.Boot, m.Announce, m.Services[0].Delay = c.boot, announce, c.delay
+						})
+						s.sleeps()
+						s.atOnce("the client", s.callFor(130*time.Second, s.lan.Client(), ip, 22))
+						s.wokenOnce()
+						s.wantMetric(0, `nightporter_machine_external_starts_total{machine="nas"}`)
+					})
+				}
+			}
+		}
+	}
+}
+
+// TestFieldSlowAddressTest: the network has hosts wait for objections to an IPv6
+// address for longer than a pause that means off. Nothing that the porter sends meanwhile
+// is one.
+func TestFieldSlowAddressTest(t *testing.T) {
+	t.Parallel()
+	for _, way := range ways {
+		t.Run(way.name, func(t *testing.T) {
+			unless(t, way.name == "registered")
+			s := prepare(t, fieldProbe+way.conf, way.agentless, func(m *lab.MachineConfig) {
+				m.Addrs = slices.DeleteFunc(m.Addrs, func(p netip.Prefix) bool { return p.Addr().Is4() })
+				m.Boot, m.RetransTimer = time.Second, 5*time.Second
+			})
+			s.sleeps()
+			n := s.d.Log.Len()
+			s.atOnce("the client", s.callLater(s.lan.Client(), nas6, 22))
+			if happened(s.nas, lab.DADFailed) {
+				t.Error("duplicate address detection failed")
+			}
+			s.comes(10*time.Second, n, "nas", "awake")
+			if want := "waking (silent again (boot firmware only))"; !slices.ContainsFunc(s.path(n, "nas"), func(p string) bool { return strings.HasSuffix(p, want) }) {
+				t.Errorf("the porter did not take it for off, which proves nothing: %v", s.path(n, "nas"))
+			}
+			s.wokenOnce()
+		})
+	}
+}
+
+// waits is how long a wake lasts, as in the cases below.
+const waits = "wake: {attempts: 2, interval: 1s, timeout: 15s}\n"
+
+// TestFieldGivenUpWhenNobodyTries: a machine that does not come fails after its
+// attempts when its client has given up.
+func TestFieldGivenUpWhenNobodyTries(t *testing.T) {
+	t.Parallel()
+	for _, ip := range []netip.Addr{nas4, nas6} {
+		t.Run(fmt.Sprint(ip), func(t *testing.T) {
+			unless(t, ip == nas4)
+			s := prepare(t, fieldProbe+waits, false, func(m *lab.MachineConfig) { m.IgnoreMagic = lab.IgnoreAll })
+			s.sleeps()
+			began := time.Now()
+			s.startConnecting(s.lan.Client(), ip, 22).cancelAfter(1500 * time.Millisecond)
+			took := s.gaveUp(began)
+			// Its last SYN came after one second, and the next had come by the fourth.
+			if took < 2*time.Second || took > 8*time.Second {
+				t.Errorf("given up after %v, want 2 s (its attempts), and somewhat more as long as somebody may try", took)
+			}
+		})
+	}
+}
+
+// TestFieldTriesToTheEnd: a client that goes on trying keeps the wake going, until
+// wake.timeout is over.
+func TestFieldTriesToTheEnd(t *testing.T) {
+	t.Parallel()
+	for _, ip := range []netip.Addr{nas4, nas6} {
+		t.Run(fmt.Sprint(ip), func(t *testing.T) {
+			unless(t, ip == nas6)
+			s := prepare(t, fieldProbe+waits, false, func(m *lab.MachineConfig) { m.IgnoreMagic = lab.IgnoreAll })
+			s.sleeps()
+			began := time.Now()
+			tries := s.startConnecting(s.lan.Client(), ip, 22)
+			defer tries.cancel()
+			if took := s.gaveUp(began); took < 14*time.Second || took > 17*time.Second {
+				t.Errorf("given up after %v, want 15 s (wake.timeout)", took)
+			}
+		})
+	}
+}
+
+// gaveUp waits for the failed wake, and returns how long it took.
+func (s *subject) gaveUp(began time.Time) time.Duration {
+	s.Helper()
+	s.comes(20*time.Second, 0, "nas", "waking")
+	n := s.d.Log.Len()
+	s.comes(25*time.Second, n, "nas", "asleep")
+	took := time.Since(began)
+	s.told("nas", journal.Failed, func(journal.Event) bool { return true })
+	return took
+}

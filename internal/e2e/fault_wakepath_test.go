@@ -1,0 +1,258 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"nightporter/internal/lab"
+	"nightporter/internal/machine"
+	"nightporter/internal/rig"
+)
+
+// card is the address that a machine's network card heeds, which speaks with another.
+var card = machine.MAC{0xd8, 0xcb, 0x8a, 0x39, 0xbe, 0xa2}
+
+// twoMACs is a machine with such a card.
+func twoMACs(c *lab.MachineConfig) { c.WakeMAC = card }
+
+// entryOf is an entry of machines for nas, with more in it.
+func entryOf(more string) string {
+	return fmt.Sprintf("machines: [{name: nas, mac: %q, %s, monitor: [{ip: %s, port: [22, 27015/udp, icmp]}, {ip: %q, port: [22, 27015/udp, icmp]}]}]\n",
+		machine.MAC{0x02, 0x77, 0, 0, 0, 0x14}, more, nas4, nas6)
+}
+
+// TestFieldTwoMACs: a machine speaks with an address that was set, and its card wakes
+// on the one that was built in. It is woken by that and recognised by the other,
+// also after a restart.
+func TestFieldTwoMACs(t *testing.T) {
+	t.Parallel()
+	wakeMAC := fmt.Sprintf("wake_mac: %q", card)
+	for _, c := range []struct {
+		name, conf string
+		told       bool // by the client
+	}{
+		{"client", "", true},
+		{"client, bind", "claim: {mode: bind}\n", true},
+		{"configuration", entryOf(wakeMAC), false},
+		{"agentless", entryOf(wakeMAC+", agentless: true") + "watch: {interval: 500ms}\n", false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			ctx, network := newLANFor(t, 2*time.Minute)
+			nas := (&house{T: t, ctx: ctx, lan: network}).nas(twoMACs)
+			h := openOn(ctx, t, network, forgotten+c.conf)
+			began := time.Now()
+			sleeps := func() {
+				h.Helper()
+				n := h.d.Log.Len()
+				limit := 20 * time.Second
+				if strings.Contains(c.conf, "agentless") { // after a start its silence proves nothing for 30 s
+					limit += max(0, time.Until(began.Add(30*time.Second)))
+				} else {
+					args := []string{"register", "--to", h.lan.Porter().Addr4().String(), "--name", "nas", "--port", "22/tcp"}
+					if c.told {
+						args = append(args, "--wake-mac", card.String())
+					}
+					if out, err := h.runOn(nas.Host, args...); err != nil {
+						t.Fatalf("the client ended with %v: %s", err, out)
+					}
+				}
+				h.must(nas.Sleep(ctx))
+				h.comes(limit, n, "nas", "asleep")
+			}
+			serves := func(ip netip.Addr) {
+				h.Helper()
+				n := h.d.Log.Len()
+				h.call(h.lan.Client(), nas, ip, 22)
+				h.comes(10*time.Second, n, "nas", "awake")
+				h.neighborOf(h.lan.Client(), ip, nas.MAC())
+			}
+			sleeps()
+			serves(nas4)
+			if seen := magicPackets(nas); seen[lab.OverEthernet] < 2 || seen[lab.OverUDP] == 0 {
+				t.Errorf("magic packets for the card: %v, want broadcast, unicast and UDP", seen)
+			}
+			sleeps()
+			h.stored("asleep", 2)
+			h.d.Kill()
+			h.again(forgotten + c.conf)
+			n := h.d.Log.Len()
+			h.comes(20*time.Second, 0, "nas", "asleep")
+			serves(nas6)
+			if got := h.knows("nas"); got.MAC != nas.MAC() || got.WakeMAC != card {
+				t.Errorf("known as %v, woken by %v", got.MAC, got.WakeMAC)
+			}
+			h.quietFor(100*time.Millisecond, n, "an address conflict", func(e rig.Entry) bool { return e.Field("event") == "conflict" })
+			if happened(nas, lab.DADFailed) {
+				t.Error("duplicate address detection failed")
+			}
+		})
+	}
+}
+
+// TestFieldFirmwareOfTheCard: the boot firmware speaks with the address that was built
+// into the card, for the machine's own IP address. It is no other host that takes the
+// address away, awake or asleep.
+func TestFieldFirmwareOfTheCard(t *testing.T) {
+	t.Parallel()
+	for _, mode := range modes {
+		t.Run(mode.name, func(t *testing.T) {
+			s := prepare(t, forgotten+mode.conf+entryOf(fmt.Sprintf("wake_mac: %q", card)), false, func(c *lab.MachineConfig) {
+				twoMACs(c)
+				c.Boot, c.Firmware, c.FirmwareARP, c.FirmwareDHCP = 1450*time.Millisecond, 300*time.Millisecond, true, true
+			})
+			n := s.d.Log.Len()
+			s.sleeps()
+			s.serves(nas4)
+			s.sleeps()
+			s.must(s.nas.Forge(card).ARPRequest(nas4, nas4)) // once in its sleep
+			s.serves(nas4)
+			for _, e := range s.d.Log.Entries(n) {
+				if e.Field("event") == "conflict" {
+					t.Errorf("a conflict with %s", e.Field("used_by"))
+				}
+			}
+			if happened(s.nas, lab.DADFailed) {
+				t.Error("duplicate address detection failed")
+			}
+		})
+	}
+}
+
+// A card that is another machine's is refused, and says whose it is.
+func TestCardOfAnotherMachine(t *testing.T) {
+	h := open(t, fieldProbe)
+	nas, pc := h.nas(nil), h.nas(func(c *lab.MachineConfig) {
+		c.Name, c.Addrs = "pc", []netip.Prefix{netip.MustParsePrefix("10.77.0.30/24")}
+	})
+	h.register(nas.Host, everything(nas))
+	other := strings.TrimSuffix(body("pc", pc.MAC(), entry{pc.Addr4(), []any{22}}), "}") + fmt.Sprintf(`,"wake_mac":%q}`, nas.MAC())
+	h.refused(pc.Host, other, "wake_mac: found "+nas.MAC().String(), `"nas"`)
+	if out, err := h.runOn(pc.Host, "register", "--to", h.lan.Porter().Addr4().String(), "--port", "22/tcp", "--wake-mac", "ff:ff:ff:ff:ff:ff"); err == nil {
+		t.Errorf("a group is taken for a card: %s", out)
+	}
+}
+
+// heardBy waits for a magic packet of one kind for nas's card, and has the machine
+// start then: the interface that is captured is its second card.
+func (s *subject) heardBy(capture *lab.Capture, kind string, match func(lab.Frame) bool) {
+	s.Helper()
+	began, heard := time.Now(), make(chan error, 1)
+	ctx, cancel := context.WithTimeout(s.ctx, 20*time.Second)
+	go func() {
+		defer cancel()
+		_, err := capture.Wait(ctx, func(f lab.Frame) bool { return f.Time.After(began) && match(f) })
+		if err == nil {
+			err = s.nas.PowerOn()
+		}
+		heard <- err
+	}()
+	s.call(s.lan.Client(), s.nas, nas4, 22)
+	if err := <-heard; err != nil {
+		s.Errorf("no %s was heard: %v", kind, err)
+	}
+}
+
+// secondCard is a machine whose card is on another segment: none of the LAN wakes it.
+func secondCard(c *lab.MachineConfig) { c.IgnoreMagic = lab.IgnoreAll }
+
+// TestFieldWakeInterface: the card that wakes a machine is on another segment, where
+// the porter has an interface that it does not work on. That may come later, and go.
+func TestFieldWakeInterface(t *testing.T) {
+	s := prepare(t, fieldProbe+"wake: {interval: 1s, attempts: 30}\n"+entryOf("wake_interface: eth7"), false, secondCard)
+	s.sleeps()
+	segment, err := s.lan.AddHostIn(7, "second card", netip.MustParsePrefix("10.87.0.20/24"))
+	s.must(err)
+	there, err := segment.Capture(s.ctx)
+	s.must(err)
+	here, err := s.lan.Client().Capture(s.ctx)
+	s.must(err)
+	magic := func(f lab.Frame) bool { return f.EtherType() == lab.EtherTypeWakeOnLAN && !f.Outgoing }
+
+	n := s.d.Log.Len()
+	later := s.callLater(s.lan.Client(), nas4, 22)
+	missing := func(e rig.Entry) bool { return e.Level == "WARN" && e.Field("event") == "wake_interface_failed" }
+	_, err = s.d.Log.Wait(s.within(5*time.Second), n, missing)
+	s.must(err)
+	_, err = s.d.Log.Wait(s.within(10*time.Second), n, func(e rig.Entry) bool { return e.Field("event") == "magic_failed" && e.Field("attempt") == "3" })
+	s.must(err)
+	told := 0
+	for _, e := range s.d.Log.Entries(n) {
+		if missing(e) || e.Level == "WARN" && e.Field("event") == "magic_failed" {
+			told++
+		}
+	}
+	if told != 1 {
+		t.Errorf("%d warnings that wake_interface is missing, want one", told)
+	}
+	_, err = s.lan.AddLeg(s.lan.Porter(), 7, netip.MustParsePrefix("10.87.0.2/24"))
+	s.must(err)
+	_, err = there.Wait(s.within(10*time.Second), magic)
+	s.must(err)
+	s.must(s.nas.PowerOn())
+	s.answer(later, s.nas)
+	s.comes(10*time.Second, n, "nas", "awake")
+
+	s.sleeps()
+	from := len(there.Frames())
+	s.heardBy(there, "magic packet", func(f lab.Frame) bool { return magic(f) && f.Dst() == s.nas.MAC() })
+	var udp bool
+	for _, f := range there.Frames()[from:] {
+		udp = udp || f.Dst() == machine.Broadcast && strings.Contains(string(f.Payload()), magicBytes(s.nas.MAC())) && f.EtherType() != lab.EtherTypeWakeOnLAN
+	}
+	if !udp {
+		t.Error("no magic datagram on the other segment")
+	}
+	for _, f := range here.Frames() {
+		if magic(f) {
+			t.Fatal("a magic packet on the LAN as well")
+		}
+	}
+}
+
+// magicBytes is what a card looks for.
+func magicBytes(mac machine.MAC) string {
+	return strings.Repeat("\xff", 6) + strings.Repeat(string(mac[:]), 16)
+}
+
+// TestFieldWakeTo: the card is on a network behind a router. A datagram gets there by
+// the kernel's routes, to one address of it or to all, beside what the LAN hears.
+func TestFieldWakeTo(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name, to, more string
+		port           uint16
+	}{
+		{"unicast", "10.78.0.2", "wake_transports: [], ", 9},
+		{"unicast, IPv6", "'[fd78::2]:7'", "", 7},
+		{"directed broadcast", "10.78.0.255:4009", "", 4009},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := prepare(t, fieldProbe+entryOf(fmt.Sprintf("%swake_mac: %q, wake_to: %s", c.more, card, c.to)), false, secondCard)
+			for _, name := range []string{"all", lab.Interface} { // a router has to let directed broadcasts through (RFC 2644)
+				s.must(s.lan.Router().Sysctl("net/ipv4/conf/"+name+"/bc_forwarding", "1"))
+			}
+			there, err := s.lan.Outside().Capture(s.ctx)
+			s.must(err)
+			here, err := s.lan.Client().Capture(s.ctx)
+			s.must(err)
+			s.sleeps()
+			s.heardBy(there, "datagram", func(f lab.Frame) bool {
+				return !f.Outgoing && strings.Contains(string(f.Payload()), string([]byte{byte(c.port >> 8), byte(c.port)})) && strings.HasSuffix(string(f.Payload()), magicBytes(card))
+			})
+			onLAN := 0
+			for _, f := range here.Frames() {
+				if f.EtherType() == lab.EtherTypeWakeOnLAN && f.Dst() == machine.Broadcast {
+					onLAN++
+				}
+			}
+			if (onLAN > 0) != (c.more == "") {
+				t.Errorf("%d magic packets on the LAN", onLAN)
+			}
+		})
+	}
+}

@@ -1,0 +1,180 @@
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"nightporter/internal/journal"
+	"nightporter/internal/machine"
+	"nightporter/internal/rig"
+)
+
+// The tests named TestField are cases that people reported of tools like this one.
+
+const (
+	// fieldProbe takes a machine for off after 0.6 s if it said that it would sleep.
+	fieldProbe = "probe: {interval: 300ms, misses: 2}\n"
+	// forgotten is fieldProbe, and soon no registration explains a silence.
+	forgotten = "probe: {interval: 300ms, misses: 2, timeout: 2s}\n"
+	// often asks machines that are awake ten times as often as the default.
+	often = "watch: {interval: 1s}\n"
+	// slack is what the machine under the tests may be late by.
+	slack = time.Second
+)
+
+// address is an address of a machine, as the API tells how it stands.
+type address struct {
+	IP               netip.Addr
+	Standing, Reason string
+}
+
+// known is what these tests look for in the API's machines.
+type known struct {
+	Name         string
+	MAC          machine.MAC
+	WakeMAC      machine.MAC `json:"wake_mac"`
+	State        machine.State
+	SleptSeconds float64 `json:"slept_seconds"`
+	Addresses    []address
+}
+
+// inside asks the API by the loopback, for a porter whose addresses come and go.
+func (h *house) inside(path string, into any) {
+	h.Helper()
+	status, text, err := h.d.GetInside(h.within(5*time.Second), path)
+	h.must(err)
+	if status != 200 {
+		h.Fatalf("%s answered %d: %s", path, status, text)
+	}
+	h.must(json.Unmarshal([]byte(text), into))
+}
+
+// machines returns what the porter knows.
+func (h *house) machines() (all []known) {
+	h.Helper()
+	h.inside("/api/v1/machines", &all)
+	return all
+}
+
+// knows returns the machine of a name; without one the test fails.
+func (h *house) knows(name string) known {
+	h.Helper()
+	all := h.machines()
+	i := slices.IndexFunc(all, func(m known) bool { return m.Name == name })
+	if i < 0 {
+		h.Fatalf("%s is unknown", name)
+	}
+	return all[i]
+}
+
+func (k known) address(ip netip.Addr) address {
+	i := slices.IndexFunc(k.Addresses, func(a address) bool { return a.IP == ip })
+	if i < 0 {
+		return address{IP: ip, Standing: "not told"}
+	}
+	return k.Addresses[i]
+}
+
+// stands waits until an address of nas has one of the standings.
+func (h *house) stands(limit time.Duration, ip netip.Addr, standings ...string) address {
+	h.Helper()
+	for deadline := time.Now().Add(limit); ; time.Sleep(20 * time.Millisecond) {
+		a := h.knows("nas").address(ip)
+		if slices.Contains(standings, a.Standing) {
+			return a
+		}
+		if time.Now().After(deadline) {
+			h.Fatalf("%v stands as %q (%s) after %v, want %q", ip, a.Standing, a.Reason, limit, standings)
+		}
+	}
+}
+
+// events returns what was told of a machine, of one kind.
+func (h *house) events(name string, kind journal.Kind) (found []journal.Event) {
+	h.Helper()
+	var all []journal.Event
+	h.inside("/api/v1/events?limit=1000&machine="+name, &all)
+	for _, e := range all {
+		if e.Kind == kind {
+			found = append(found, e)
+		}
+	}
+	return found
+}
+
+// told waits for an event that matches.
+func (h *house) told(name string, kind journal.Kind, match func(journal.Event) bool) journal.Event {
+	h.Helper()
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		all := h.events(name, kind)
+		if i := slices.IndexFunc(all, match); i >= 0 {
+			return all[i]
+		}
+		if time.Now().After(deadline) {
+			h.Fatalf("no event %q that fits, only %+v", kind, all)
+		}
+	}
+}
+
+// about matches an event by the address that it is about.
+func about(ip netip.Addr) func(journal.Event) bool {
+	return func(e journal.Event) bool { return e.IP == ip }
+}
+
+// moves returns how often a machine came to a state after the first n entries.
+func (h *house) moves(n int, name, to string) (count int) {
+	for _, e := range h.d.Log.Entries(n) {
+		if rig.Moved(name, "", to, "")(e) {
+			count++
+		}
+	}
+	return count
+}
+
+// comes waits until a machine comes to a state, for any reason.
+func (h *house) comes(limit time.Duration, n int, name, to string) rig.Entry {
+	h.Helper()
+	e, err := h.d.Log.Wait(h.within(limit), n, rig.Moved(name, "", to, ""))
+	if err != nil {
+		h.Fatalf("%s is not %s after %v, but went %v", name, to, limit, h.path(n, name))
+	}
+	return e
+}
+
+// path returns where a machine went after the first n entries, for messages.
+func (h *house) path(n int, name string) (states []string) {
+	for _, e := range h.d.Log.Entries(n) {
+		if e.Field("machine") == name && e.Field("to") != "" {
+			states = append(states, fmt.Sprintf("%s %s (%s)", e.Time.Format("05.000"), e.Field("to"), e.Field("reason")))
+		}
+	}
+	return states
+}
+
+// quietFor expects that nothing matches in the log for a while.
+func (h *house) quietFor(d time.Duration, n int, what string, match func(rig.Entry) bool) {
+	h.Helper()
+	if e, err := h.d.Log.Wait(h.within(d), n, match); err == nil {
+		h.Fatalf("%s: %q %v", what, e.Message, e.Fields)
+	}
+}
+
+// says matches what an operator reads at the levels, with all of the words in it,
+// wherever.
+func says(levels string, words ...string) func(rig.Entry) bool {
+	return func(e rig.Entry) bool {
+		return strings.Contains(levels, e.Level) && contains(e.Message+fmt.Sprint(e.Fields), words...)
+	}
+}
+
+// named waits for a line that an operator reads, of one of the levels.
+func (h *house) named(n int, levels string, words ...string) {
+	h.Helper()
+	if _, err := h.d.Log.Wait(h.within(10*time.Second), n, says(levels, words...)); err != nil {
+		h.Fatalf("no line of %s with %q", levels, words)
+	}
+}

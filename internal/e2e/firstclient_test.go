@@ -1,0 +1,213 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"nightporter/internal/lab"
+	"nightporter/internal/lan"
+)
+
+// A result is what became of one client of a draw.
+type result struct {
+	draw
+	who   string        // "first" or "second"
+	err   error         // its first connection failed
+	odd   []string      // what else is not as it is to be
+	after time.Duration // from ready to connected
+	wait  time.Duration // from the machine's network to the service
+	syns  int           // that the machine got
+	came  time.Time     // when it called connect()
+	sent  []lab.Frame   // its SYNs
+	up    time.Time     // when the service came up
+	near  bool          // that was close to a retransmission
+	mine  bool          // served by the porter's replay
+}
+
+// pause is how long the porter waits between two questions to a service that it
+// has asked for so long, or to a machine that it has neither woken before nor heard.
+func (r result) pause() time.Duration {
+	pause := min(r.wait/800, 250*time.Millisecond)
+	if r.mute() {
+		pause = max(pause, 20*time.Millisecond)
+	}
+	return pause
+}
+
+// drawn adds the machine of a draw, the nth on its LAN.
+func (h *house) drawn(d draw, n int) *lab.Machine {
+	h.Helper()
+	cfg := lab.MachineConfig{
+		Name: fmt.Sprintf("m%d", d.n), Boot: d.boot, Announce: d.announce,
+		Services: []lab.ServiceConfig{{Network: "tcp", Port: 22, Delay: d.delay}},
+	}
+	if !d.six || d.both {
+		cfg.Addrs = append(cfg.Addrs, netip.MustParsePrefix(fmt.Sprintf("10.77.0.%d/24", 50+n)))
+	}
+	if d.six || d.both {
+		cfg.Addrs = append(cfg.Addrs, netip.MustParsePrefix(fmt.Sprintf("fd77::%d/64", 50+n)))
+	}
+	m, err := h.lan.AddMachine(cfg)
+	h.must(err)
+	return m
+}
+
+// firstConnection puts m to sleep and connects to it, also from a second client.
+func (h *house) firstConnection(d draw, m *lab.Machine, clients crowd) []result {
+	ctx, cancel := context.WithTimeout(h.ctx, 4*time.Minute)
+	defer cancel()
+	to := netip.AddrPortFrom(m.Addr4(), 22)
+	if d.six {
+		to = netip.AddrPortFrom(m.Addr6(), 22)
+	}
+	first := clients.pick(d.n, d.hardened, nil)
+	second := clients.pick(d.n/2, d.strict, first)
+	one := result{draw: d, who: "first"}
+	if one.err = h.retires(ctx, d, m, first, to.Addr()); one.err != nil {
+		return []result{one}
+	}
+	atMachine, err := h.lan.CapturePort(ctx, m.Host)
+	if err != nil {
+		one.err = err
+		return []result{one}
+	}
+	defer atMachine.Close()
+
+	m.Deafen(d.deaf)
+	if d.checked {
+		checks, stop := context.WithCancel(ctx)
+		defer stop()
+		go func() {
+			time.Sleep(50 * time.Millisecond) // the client is the first
+			h.poll(checks, clients.checker, to.Addr())
+		}()
+	}
+	others := make(chan result, 1)
+	if d.second > 0 {
+		go func() {
+			time.Sleep(d.second)
+			others <- h.connectsTo(ctx, result{draw: d, who: "second"}, m, second, to, clients.captures[second], atMachine)
+		}()
+	}
+	all := []result{h.connectsTo(ctx, one, m, first, to, clients.captures[first], atMachine)}
+	if d.second > 0 {
+		all = append(all, <-others)
+	}
+	return all
+}
+
+// retires lets m sleep until it is claimed, and a client have of it in its neighbour
+// table what the draw says.
+func (h *house) retires(ctx context.Context, d draw, m *lab.Machine, client *lab.Host, ip netip.Addr) error {
+	if d.warm && !d.hardened {
+		if err := client.WarmNeighbor(ctx, ip); err != nil {
+			return err
+		}
+	}
+	var monitor []entry
+	for _, ip := range []netip.Addr{m.Addr4(), m.Addr6()} {
+		if ip.IsValid() {
+			monitor = append(monitor, entry{ip, []any{"22/tcp"}})
+		}
+	}
+	if err := h.sleepAs(ctx, m, body(m.Name(), m.MAC(), monitor...)); err != nil || !d.warm {
+		return err
+	}
+	if d.hardened { // it takes no claim, only an answer
+		if err := client.WarmNeighbor(ctx, ip); err != nil {
+			return err
+		}
+	}
+	// What it sends before it has heard of the claim goes to the machine.
+	return follows(ctx, client, ip, h.lan.Porter().MAC())
+}
+
+// connectsTo makes the connection of one client.
+func (h *house) connectsTo(ctx context.Context, r result, m *lab.Machine, client *lab.Host, to netip.AddrPort, atClient, atMachine *lab.Capture) result {
+	c, err := callOnce(ctx, client, to)
+	if err != nil {
+		r.err = fmt.Errorf("%w; %s; the porter: %v", err, story(m, to, atClient, atMachine), h.path(0, m.Name()))
+		return r
+	}
+	defer c.conn.Close()
+	h.judge(ctx, &r, c, m, atClient, atMachine)
+	return r
+}
+
+// story tells what happened to a machine that a client did not reach, and what the client
+// was told of its address.
+func story(m *lab.Machine, to netip.AddrPort, atClient, atMachine *lab.Capture) string {
+	var lines []string
+	for _, e := range m.Log() {
+		if e.Kind != lab.MagicPacket {
+			lines = append(lines, fmt.Sprintf("%s %s %s", e.Time.Format("15:04:05.000"), e.Kind, e.Detail))
+		}
+	}
+	for _, f := range atMachine.Frames() {
+		var p lan.Packet
+		if p.Parse(f.Data) == lan.Accepted && p.Kind == lan.TCP && (p.To == to.Addr() || p.From == to.Addr()) {
+			lines = append(lines, fmt.Sprintf("%s %v > %v TCP %v > %v flags %#x", f.Time.Format("15:04:05.000"), f.Src(), f.Dst(),
+				netip.AddrPortFrom(p.From, p.FromPort), netip.AddrPortFrom(p.To, p.ToPort), p.Flags))
+		}
+	}
+	slices.Sort(lines)
+	return fmt.Sprintf("the machine is %s:\n%s\nthe client's port of the switch:\n%s", m.State(),
+		strings.Join(lines[max(0, len(lines)-40):], "\n"), strings.Join(toldOf(to.Addr(), atClient), "\n"))
+}
+
+// toldOf is what a capture has of ARP, neighbour discovery and TCP about an address.
+func toldOf(ip netip.Addr, c *lab.Capture) (lines []string) {
+	for _, f := range c.Frames() {
+		var p lan.Packet
+		if v := p.Parse(f.Data); v == lan.Accepted && (p.To == ip || p.From == ip) || bytes.Contains(f.Payload(), ip.AsSlice()) {
+			lines = append(lines, fmt.Sprintf("%s outgoing=%v kind=%v from=%v to=%v %v", f.Time.Format("15:04:05.000000"), f.Outgoing, p.Kind, p.From, p.To, f))
+		}
+	}
+	return lines[max(0, len(lines)-60):]
+}
+
+// times returns when each frame was sent, counted from a moment.
+func times(sent []lab.Frame, since time.Time) (all []time.Duration) {
+	for _, f := range sent {
+		all = append(all, f.Time.Sub(since).Round(time.Millisecond))
+	}
+	return all
+}
+
+// judge reads from the logs and the captures how a call was served.
+func (h *house) judge(ctx context.Context, r *result, c *call, m *lab.Machine, atClient, atMachine *lab.Capture) {
+	odd := func(format string, args ...any) { r.odd = append(r.odd, fmt.Sprintf(format, args...)) }
+	if want := lab.Banner(m.Name()); c.banner != want {
+		odd("the service said %q, want %q", c.banner, want)
+	}
+	r.up = lastUp(m, c.to)
+	r.after, r.wait = c.ended.Sub(r.up), r.delay
+	s, err := h.howServed(ctx, c, atClient, atMachine)
+	if err != nil {
+		odd("%v", err)
+		return
+	}
+	r.syns, r.sent, r.came = len(s.got), s.sent, c.began
+	// The first SYN may wait for the answer to an ARP request, and the others not; or
+	// connect() itself is late, and so are all of them.
+	first := s.sent[0].Time
+	r.near = r.up.Before(c.began) || min(apart(r.up.Sub(c.began)), apart(r.up.Sub(first))) < tooNear
+	unknown := false
+	for _, f := range s.sent[1:] {
+		unknown = unknown || min(apart(f.Time.Sub(c.began)), apart(f.Time.Sub(first))) > 100*time.Millisecond
+		r.near = r.near || f.Time.Sub(r.up).Abs() < tooNear
+	}
+	if unknown {
+		odd("the client's kernel sent its SYNs at %v, which the draw did not reckon with", times(s.sent, c.began))
+	}
+	err = s.replayed(h.lan.Porter())
+	r.mine = err == nil
+	if err != nil && !r.near {
+		odd("%v; it sent SYNs at %v, and its service was up at %v", err, times(s.sent, c.began), r.up.Sub(c.began))
+	}
+}

@@ -1,0 +1,247 @@
+package e2e
+
+import (
+	"cmp"
+	"context"
+	"flag"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"nightporter/internal/lab"
+)
+
+// wholeProof is how many connections are a proof; fewer are a sample. The figures
+// are asserted with a proof only, which wants a quiet machine to itself:
+// `make connections`.
+const wholeProof = 100
+
+var (
+	connections = flag.Int("connections", 60, "first connections of TestFirstConnections; with 100 and more the figures are asserted")
+	seed        = flag.Uint64("seed", 1, "what tests draw from that do something at random")
+)
+
+// What a first connection may take after its service is ready, beside the pause
+// between two questions, which grows with the wait.
+const (
+	medianReady = 5 * time.Millisecond
+	mostReady   = 25 * time.Millisecond // of 99 in 100
+)
+
+const (
+	// onLAN is how many machines a LAN has at most. All namespaces share the kernel's
+	// room for neighbours, from half of which on it forgets some
+	// (net.ipv6.neigh.default.gc_thresh2); a LAN that is closed gives its part back.
+	onLAN = 12
+	// pace is the pause between two knocks on a LAN: services are not to come up together.
+	pace = 300 * time.Millisecond
+	// kindsOfHost is how many clients of each kind a LAN has.
+	kindsOfHost = 2
+)
+
+// TestFirstConnections: whoever is the first to connect to a sleeping machine
+// is served with one connect(), as soon as the service is ready and by the SYN
+// that was held, whatever the machine, the client and the mode. So is a second
+// client, whenever it comes. The settings are the defaults.
+func TestFirstConnections(t *testing.T) {
+	t.Parallel()
+	if *connections < 2 || *connections > 10000 {
+		t.Fatalf("-connections %d: want 2 to 10000", *connections)
+	}
+	longest := longestReady
+	if *connections < wholeProof {
+		longest = sampleReady
+	}
+	results := make([][]result, len(modes))
+	began := time.Now()
+	t.Run("modes", func(t *testing.T) {
+		for i, mode := range modes {
+			t.Run(mode.name, func(t *testing.T) {
+				t.Parallel()
+				draws := drawConnections(*seed+uint64(i), *connections/len(modes), longest)
+				// Those that take as long share a LAN, or the others would wait for them.
+				slices.SortFunc(draws, func(a, b draw) int { return cmp.Compare(b.ready(), a.ready()) })
+				for batch := range slices.Chunk(draws, onLAN) {
+					t.Run(fmt.Sprintf("%v and less", batch[0].ready()), func(t *testing.T) {
+						ctx, network := newLANFor(t, 5*time.Minute)
+						results[i] = append(results[i], openOn(ctx, t, network, mode.conf).firstConnections(batch)...)
+					})
+				}
+			})
+		}
+	})
+	all := slices.Concat(results...)
+	for _, who := range []string{"first", "second"} {
+		t.Logf("%s clients: %s; seed %d, %.0f s", who, summary(of(all, who)), *seed, time.Since(began).Seconds())
+	}
+	if *connections >= wholeProof {
+		inTime(t, all)
+	}
+}
+
+// inTime asserts the figures.
+func inTime(t *testing.T, all []result) {
+	for _, who := range []string{"first", "second"} {
+		late := sorted(of(all, who), func(r result) time.Duration { return r.after - r.pause() })
+		if median, most := share(late, 0.5), share(late, 0.99); median > medianReady || most > mostReady {
+			t.Errorf("%s clients were connected %v after the service was ready (median), %v (99 in 100), want at most %v and %v",
+				who, median, most, medianReady, mostReady)
+		}
+	}
+}
+
+// A crowd is the hosts that connect.
+type crowd struct {
+	hosts    map[bool][]*lab.Host // by whether they take no announcement
+	captures map[*lab.Host]*lab.Capture
+	checker  *lab.Host
+}
+
+// gather adds the clients to a LAN.
+func (h *house) gather() crowd {
+	h.Helper()
+	c := crowd{hosts: make(map[bool][]*lab.Host), captures: make(map[*lab.Host]*lab.Capture), checker: h.another("checker", 30)}
+	for i := range kindsOfHost {
+		c.hosts[false] = append(c.hosts[false], h.another(fmt.Sprint("client", i), 10+i+1))
+		c.hosts[true] = append(c.hosts[true], h.hardened(fmt.Sprint("hardened", i), 20+i))
+	}
+	for _, hosts := range c.hosts {
+		for _, host := range hosts {
+			c.captures[host] = h.capturePort(host)
+		}
+	}
+	return c
+}
+
+// pick returns one of the clients that is not the other one.
+func (c crowd) pick(n int, hardened bool, other *lab.Host) *lab.Host {
+	hosts := c.hosts[hardened]
+	if hosts[n%len(hosts)] == other {
+		n++
+	}
+	return hosts[n%len(hosts)]
+}
+
+// chat has every client use the LAN now and then, as hosts do.
+func (h *house) chat(ctx context.Context, c crowd) error {
+	for again := time.NewTicker(30 * time.Second); ; {
+		for host := range c.captures {
+			if err := h.usesLAN(h.ctx, host); err != nil {
+				return err
+			}
+		}
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// firstConnections makes all of the connections, and complains of each that is
+// not as it is to be.
+func (h *house) firstConnections(draws []draw) (all []result) {
+	h.Helper()
+	machines := make([]*lab.Machine, len(draws))
+	for i, d := range draws {
+		machines[i] = h.drawn(d, i)
+	}
+	clients := h.gather()
+	ctx, cancel := context.WithCancel(h.ctx)
+	var talk errgroup.Group
+	talk.Go(func() error { return h.chat(ctx, clients) })
+	defer func() { cancel(); h.must(talk.Wait()) }()
+
+	results := make([][]result, len(draws))
+	var work errgroup.Group
+	for i, d := range draws {
+		work.Go(func() error {
+			time.Sleep(time.Duration(i) * pace)
+			results[i] = h.firstConnection(d, machines[i], clients)
+			return nil
+		})
+	}
+	_ = work.Wait() // a failed connection is a result
+	all = slices.Concat(results...)
+	h.complain(all)
+	return all
+}
+
+func (h *house) complain(all []result) {
+	h.Helper()
+	near := 0
+	for _, r := range all {
+		if r.err != nil {
+			h.Errorf("%v: the %s client: %v", r.draw, r.who, r.err)
+		}
+		for _, what := range r.odd {
+			h.Errorf("%v: the %s client: %s", r.draw, r.who, what)
+		}
+		if r.near {
+			h.Logf("%v: the service came up %v after the connect() with %d SYNs of the %s client, too near to a retransmission",
+				r.draw, r.up.Sub(r.came), len(r.sent), r.who)
+			near++
+		}
+	}
+	// A busy computer may be late for some; of a quiet one it is the draw's fault.
+	if *connections >= wholeProof && near > len(all)/50 || near > len(all)/4 {
+		h.Errorf("%d of %d connections prove nothing", near, len(all))
+	}
+}
+
+// of returns the results of the first clients, or of the second.
+func of(all []result, who string) (some []result) {
+	for _, r := range all {
+		if r.who == who {
+			some = append(some, r)
+		}
+	}
+	return some
+}
+
+// sorted returns a figure of the connections that succeeded.
+func sorted(results []result, figure func(result) time.Duration) (all []time.Duration) {
+	for _, r := range results {
+		if r.err == nil {
+			all = append(all, figure(r).Round(10*time.Microsecond))
+		}
+	}
+	slices.Sort(all)
+	return all
+}
+
+// share returns what that share of sorted figures does not exceed.
+func share(figures []time.Duration, part float64) time.Duration {
+	if len(figures) == 0 {
+		return 0
+	}
+	return figures[min(int(part*float64(len(figures))), len(figures)-1)]
+}
+
+// summary tells the results in one line.
+func summary(results []result) string {
+	succeeded, replayed := 0, 0
+	syns := make(map[int]int)
+	for _, r := range results {
+		if r.err != nil {
+			continue
+		}
+		succeeded++
+		syns[r.syns]++
+		if r.mine {
+			replayed++
+		}
+	}
+	var counts []string
+	for _, n := range slices.Sorted(maps.Keys(syns)) {
+		counts = append(counts, fmt.Sprintf("%d of %d", n, syns[n]))
+	}
+	late := sorted(results, func(r result) time.Duration { return r.after })
+	return fmt.Sprintf("%d of %d succeeded, %d by the replay; connected %v after the service was ready (median), %v (99 in 100), %v (worst); SYNs that a machine got: %s",
+		succeeded, len(results), replayed, share(late, 0.5), share(late, 0.99), share(late, 1), strings.Join(counts, ", "))
+}

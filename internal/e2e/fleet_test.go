@@ -1,0 +1,223 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"nightporter/internal/lab"
+	"nightporter/internal/rig"
+)
+
+// fleet is a house with machines that do all that machines do, at random.
+type fleet struct {
+	*house
+	random  *rand.Rand
+	members []*member
+	idle    *member     // it sleeps all the time
+	last    *rig.Daemon // the one before
+}
+
+// member is one machine, and what it was told.
+type member struct {
+	*lab.Machine
+	random *rand.Rand
+	asked  int  // registrations so far; each is for another service
+	said   bool // it has said that it will sleep, and not slept since
+
+	mu       sync.Mutex
+	promised string   // the services of its last registration that was answered OK.
+	open     []string // those of later ones that got no answer
+}
+
+// members of the fleet: with and without a word when they come up, with addresses
+// of one family and of both, and one that tests its IPv4 address.
+var crew = []lab.MachineConfig{
+	{Name: "quiet", Boot: 120 * time.Millisecond, Addrs: []netip.Prefix{netip.MustParsePrefix("10.77.0.31/24")}},
+	{Name: "loud", Boot: 250 * time.Millisecond, Announce: true,
+		Addrs: []netip.Prefix{netip.MustParsePrefix("10.77.0.32/24"), netip.MustParsePrefix("fd77::32/64")}},
+	{Name: "shy", Boot: 60 * time.Millisecond, ARPProbe: true,
+		Addrs: []netip.Prefix{netip.MustParsePrefix("10.77.0.33/24"), netip.MustParsePrefix("fd77::33/64")}},
+	{Name: "careful", Boot: 180 * time.Millisecond, ARPProbe: true, Announce: true, Addrs: []netip.Prefix{netip.MustParsePrefix("10.77.0.34/24")}},
+	{Name: "idle", Boot: 100 * time.Millisecond,
+		Addrs: []netip.Prefix{netip.MustParsePrefix("10.77.0.35/24"), netip.MustParsePrefix("fd77::35/64")}},
+}
+
+func openFleet(t *testing.T, conf string, seed uint64, limit time.Duration) *fleet {
+	t.Helper()
+	f := &fleet{house: openFor(t, conf, limit), random: rand.New(rand.NewPCG(seed, 0))}
+	for i, cfg := range crew {
+		cfg.Services = []lab.ServiceConfig{{Network: "tcp", Port: 22}}
+		m, err := f.lan.AddMachine(cfg)
+		f.must(err)
+		f.members = append(f.members, &member{Machine: m, random: rand.New(rand.NewPCG(seed, uint64(i+1)))})
+	}
+	f.idle = f.members[len(f.members)-1]
+	t.Cleanup(func() {
+		if t.Failed() && f.last != nil {
+			t.Logf("the log of the daemon that was killed last:\n%s\nthe log of the next:\n%s", f.last.Log.Text(), f.d.Log.Text())
+			for _, m := range f.members {
+				t.Logf("%s (%s): %v", m.Name(), m.State(), lastOf(m.Log(), 20))
+			}
+		}
+	})
+	return f
+}
+
+// addrs returns the addresses of a machine.
+func (m *member) addrs() (all []netip.Addr) {
+	for _, ip := range []netip.Addr{m.Addr4(), m.Addr6()} {
+		if ip.IsValid() {
+			all = append(all, ip)
+		}
+	}
+	return all
+}
+
+func (m *member) anyAddr() netip.Addr {
+	all := m.addrs()
+	return all[m.random.IntN(len(all))]
+}
+
+// register registers m for services that it never had before, and reports whether
+// that was answered with OK.
+func (f *fleet) register(ctx context.Context, m *member) bool {
+	m.asked++
+	ports := []any{"22/tcp", fmt.Sprintf("%d/tcp", 1000+m.asked)}
+	var monitor []entry
+	wanted := ""
+	for i, ip := range m.addrs() {
+		monitor = append(monitor, entry{ip, ports})
+		if i > 0 {
+			wanted += ", "
+		}
+		wanted += fmt.Sprintf("%v %v", ip, ports)
+	}
+	m.mu.Lock()
+	m.open = append(m.open, wanted)
+	m.mu.Unlock()
+	answer, err := f.d.Register(ctx, m.Host, body(m.Name(), m.MAC(), monitor...))
+	if answer != "OK." {
+		if err == nil && answer != "" && ctx.Err() == nil {
+			f.Errorf("%s was answered %q", m.Name(), answer)
+		}
+		return false
+	}
+	m.mu.Lock()
+	m.promised, m.open = wanted, nil
+	m.mu.Unlock()
+	m.said = true
+	return true
+}
+
+// knows reports whether the services that the daemon has are those that m was
+// promised, or that it asked for later.
+func (m *member) knows(services string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return services == m.promised || slices.Contains(m.open, services)
+}
+
+// fallAsleep lets a machine that is awake sleep.
+func (f *fleet) fallAsleep(m *member) {
+	if err := m.Sleep(f.ctx); err != nil {
+		f.Error(err)
+	}
+	m.said = false
+}
+
+// live lets m do what machines do, and others do to it, until ctx ends. promised
+// is called whenever it was told OK.
+func (f *fleet) live(ctx context.Context, m *member, promised func()) {
+	for ctx.Err() == nil {
+		switch m.State() {
+		case lab.Awake:
+			if !f.register(ctx, m) {
+				continue
+			}
+			promised()
+			pause(ctx, time.Duration(m.random.IntN(60))*time.Millisecond)
+			if ctx.Err() == nil {
+				f.fallAsleep(m)
+				pause(ctx, time.Duration(m.random.IntN(900))*time.Millisecond)
+			}
+		case lab.Asleep:
+			f.rouse(ctx, m)
+		default:
+			pause(ctx, 5*time.Millisecond)
+		}
+	}
+}
+
+// rouse has somebody wake m, or not.
+func (f *fleet) rouse(ctx context.Context, m *member) {
+	how := m.random.IntN(4)
+	if how > 1 && !f.claimed(m) {
+		// Who starts in the short silence of these tests may be in the pause of a
+		// test of its address when it is claimed.
+		pause(ctx, 20*time.Millisecond)
+		return
+	}
+	switch how {
+	case 0, 1:
+		if c, err := callOnce(ctx, f.lan.Client(), netip.AddrPortFrom(m.anyAddr(), 22)); err == nil {
+			c.conn.Close()
+		} else if ctx.Err() == nil {
+			f.Errorf("%s was not woken: %v", m.Name(), err)
+		}
+	case 2:
+		// It is asked for, whether or not that can be before the end.
+		_, _, _ = f.d.Post(ctx, "/api/v1/machines/"+m.Name()+"/wake")
+		pause(ctx, 300*time.Millisecond)
+	case 3:
+		f.startByHand(m)
+		pause(ctx, 300*time.Millisecond)
+	}
+}
+
+// claimed reports whether the daemon took m for asleep last.
+func (f *fleet) claimed(m *member) bool {
+	state := ""
+	_, _ = f.d.Log.Wait(cancelled(), 0, func(e rig.Entry) bool {
+		if e.Field("event") == "moved" && e.Field("machine") == m.Name() {
+			state = e.Field("to")
+		}
+		return false
+	})
+	return state == "asleep"
+}
+
+// startByHand starts a machine that somebody else may be starting.
+func (f *fleet) startByHand(m *member) {
+	if err := m.PowerOn(); err != nil && m.State() == lab.Asleep {
+		f.Error(err)
+	}
+}
+
+func lastOf[T any](all []T, n int) []T { return all[max(0, len(all)-n):] }
+
+// pause lets time pass in what happens at random.
+func pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-ctx.Done():
+	}
+}
+
+// steady waits until no machine is starting or shutting down.
+func (f *fleet) steady() {
+	f.Helper()
+	for _, m := range f.members {
+		for deadline := time.Now().Add(10 * time.Second); m.State() != lab.Awake && m.State() != lab.Asleep; {
+			if time.Now().After(deadline) {
+				f.Fatalf("%s is %s for ever", m.Name(), m.State())
+			}
+			time.Sleep(5 * time.Millisecond)
+		}
+	}
+}

@@ -1,0 +1,105 @@
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"nightporter/internal/machine"
+	"nightporter/internal/web"
+)
+
+// history returns what the API says of the last week of the nas.
+func (h *house) history() (all web.History) {
+	h.Helper()
+	status, body, err := h.d.Get(h.within(5*time.Second), "/api/v1/machines/nas/history")
+	h.must(err)
+	if status != 200 {
+		h.Fatalf("answered %d: %s", status, body)
+	}
+	h.must(json.Unmarshal([]byte(body), &all))
+	return all
+}
+
+// statesIn are those of all spans, in order. A span that goes on at midnight is one.
+func statesIn(all web.History) (found []string) {
+	for _, d := range all.Days {
+		for _, s := range d.Spans {
+			found = append(found, s.State.String())
+		}
+	}
+	return slices.Compact(found)
+}
+
+// wakesIn are all wakes: by which client, or how else, for what and with which outcome.
+func wakesIn(all web.History) (found []string) {
+	for _, d := range all.Days {
+		for _, w := range d.Wakes {
+			who := w.Client
+			if w.Service == "" {
+				who = w.Trigger
+			}
+			found = append(found, fmt.Sprintf("%s %s %s", who, w.Service, w.Outcome))
+		}
+	}
+	return found
+}
+
+// TestHistorySurvivesKill: two clients and the API wake a machine, the porter is
+// killed, and the next one tells all of it.
+func TestHistorySurvivesKill(t *testing.T) {
+	h := open(t, brisk)
+	nas := h.nas(nil)
+	other, err := h.lan.AddHost("other", netip.MustParsePrefix("10.77.0.31/24"))
+	h.must(err)
+	wakes := []func(){
+		func() { h.connect(h.lan.Client(), nas4, 22) },
+		func() { h.connect(other, nas4, 22) },
+		func() { h.connect(other, nas4, 22) },
+		func() {
+			_, _, err := h.d.Post(h.ctx, "/api/v1/machines/nas/wake")
+			h.must(err)
+		},
+	}
+	wantStates := []string{"awake"}
+	for i, wake := range wakes {
+		h.putToSleep(nas)
+		h.stored("asleep", i+1) // what lasts no longer than a write takes is not in the file
+		n := h.d.Log.Len()
+		wake()
+		h.moved(n, "nas", "arriving", "awake", machine.WhyReady)
+		wantStates = append(wantStates, "asleep", "waking", "awake")
+	}
+	h.putToSleep(nas)
+	wantStates = append(wantStates, "asleep")
+	h.stored("asleep", len(wakes)+1)
+	const service = "10.77.0.20:22/tcp"
+	wantWakes := []string{"10.77.0.10 " + service + " ready", "10.77.0.31 " + service + " ready", "10.77.0.31 " + service + " ready", "api  ready"}
+	check := func(when string) {
+		t.Helper()
+		all := h.history()
+		if diff := cmp.Diff(wantWakes, wakesIn(all)); diff != "" {
+			t.Errorf("wakes %s the restart (-want +got):\n%s", when, diff)
+		}
+		if diff := cmp.Diff(wantStates, statesIn(all)); diff != "" {
+			t.Errorf("states %s the restart (-want +got):\n%s", when, diff)
+		}
+		if len(all.Clients) != 3 || all.Clients[0].Client != "10.77.0.31" || all.Clients[0].Wakes != 2 || all.Clients[0].Service != service {
+			t.Errorf("clients %s the restart: %+v", when, all.Clients)
+		}
+	}
+	check("before")
+	h.d.Kill()
+	h.again(brisk)
+	h.resumed("nas")
+	check("after")
+	if code, out := h.asked("status", "nas"); code != 0 || !strings.Contains(out, "clients, 7 days    10.77.0.31: 2 wakes, last ") {
+		t.Errorf("status: exit code %d, printed\n%s", code, out)
+	}
+}

@@ -1,0 +1,135 @@
+package e2e
+
+import (
+	"context"
+	"net/netip"
+	"os"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"nightporter/internal/machine"
+	"nightporter/internal/rig"
+)
+
+// TestLocalProgramsDoNotWake: what runs on the porter's host, a monitor maybe,
+// may try as it likes. And once somebody else woke the machine it is connected
+// at once, whatever its kernel came to think of the neighbour meanwhile.
+func TestLocalProgramsDoNotWake(t *testing.T) {
+	t.Parallel()
+	for _, mode := range modes {
+		for _, ip := range []netip.Addr{nas4, nas6} {
+			t.Run(mode.name+"/"+ip.String(), func(t *testing.T) {
+				h := open(t, brisk+mode.conf)
+				nas, porter := h.nas(nil), h.lan.Porter()
+				h.putToSleep(nas)
+				// From before the machine's last frame the kernel would believe in
+				// it for some seconds.
+				h.must(porter.ForgetNeighbor(ip))
+				// Longer than a SYN and the next, or until the kernel says that
+				// nobody is there, whichever is first.
+				ctx, cancel := context.WithTimeout(h.ctx, 1500*time.Millisecond)
+				defer cancel()
+				if c, err := callOnce(ctx, porter, netip.AddrPortFrom(ip, 22)); err == nil {
+					c.conn.Close()
+					t.Fatalf("connected to a sleeping machine: %q", c.banner)
+				}
+				if n := nas.MagicCount(); n != 0 {
+					t.Errorf("%d magic packets for a local program", n)
+				}
+				h.wantMetric(1, `nightporter_machine_state{machine="nas", state="asleep"}`)
+
+				h.call(h.lan.Client(), nas, ip, 22)
+				began := time.Now()
+				h.call(porter, nas, ip, 22)
+				if took := time.Since(began); took > time.Second {
+					t.Errorf("a local program was connected %v after the machine was woken", took)
+				}
+			})
+		}
+	}
+}
+
+// TestLocalProgramsWake with wake.local, and are served as everybody is.
+func TestLocalProgramsWake(t *testing.T) {
+	t.Parallel()
+	for _, ip := range []netip.Addr{nas4, nas6} {
+		t.Run(ip.String(), func(t *testing.T) {
+			h := open(t, brisk+"wake: {local: true}\n")
+			nas, porter := h.starting(1250*time.Millisecond), h.lan.Porter()
+			h.putToSleep(nas)
+			n := h.d.Log.Len()
+			atPorter, atMachine := h.capturePort(porter), h.capturePort(nas.Host)
+			c := h.call(porter, nas, ip, 22)
+			began := h.moved(n, "nas", "asleep", "waking", machine.WhyKnock)
+			if source, _, _ := cutKnock(began.Field("knock")); source.Addr() != clientAddr(porter, ip) {
+				t.Errorf("the log says %q knocked, want %v", began.Field("knock"), clientAddr(porter, ip))
+			}
+			s, err := h.howServed(h.ctx, c, atPorter, atMachine)
+			h.must(err)
+			if err := s.replayed(porter); err != nil {
+				t.Error(err)
+			}
+			h.echo(c.conn, 1<<10)
+			h.moved(n, "nas", "arriving", "awake", machine.WhyReady)
+			h.notPinned(ip)
+			h.wantMetric(1, `nightporter_machine_wakes_total{machine="nas", trigger="tcp"}`)
+			// A client of the LAN is served beside it, as ever.
+			h.call(h.lan.Client(), nas, ip, 22)
+		})
+	}
+}
+
+// notPinned waits until the porter's kernel has no permanent entry for ip.
+func (h *house) notPinned(ip netip.Addr) {
+	h.Helper()
+	deadline := time.Now().Add(20 * time.Second)
+	for h.pinned(ip) {
+		if time.Now().After(deadline) {
+			h.Fatalf("the porter's kernel still has a permanent entry for %v", ip)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+func (h *house) pinned(ip netip.Addr) bool {
+	h.Helper()
+	_, state, _, err := h.lan.Porter().Neighbor(ip)
+	h.must(err)
+	return state&unix.NUD_PERMANENT != 0
+}
+
+// TestLocalPinsAfterACrash: the next run removes the entries that led local
+// packets to us, with wake.local or without.
+func TestLocalPinsAfterACrash(t *testing.T) {
+	t.Parallel()
+	for _, conf := range []string{brisk, brisk + "wake: {local: true}\n"} {
+		t.Run("", func(t *testing.T) {
+			h := open(t, brisk+"wake: {local: true}\n")
+			nas := h.nas(nil)
+			h.putToSleep(nas)
+			deadline := time.Now().Add(5 * time.Second)
+			for !h.pinned(nas4) || !h.pinned(nas6) {
+				if time.Now().After(deadline) {
+					t.Fatal("the porter's kernel has no permanent entry for the claimed addresses")
+				}
+				time.Sleep(5 * time.Millisecond)
+			}
+			h.d.Kill()
+			if !h.pinned(nas4) || !h.pinned(nas6) {
+				t.Fatal("a crash that leaves nothing proves nothing")
+			}
+			d, err := rig.Start(h.ctx, h.lan, t.TempDir(), rig.Options{Exe: os.Args[0], Env: programEnv, Config: conf})
+			h.must(err)
+			h.d = d
+			t.Cleanup(d.Kill)
+			if h.pinned(nas4) || h.pinned(nas6) {
+				t.Error("the entries of the run that crashed are still there")
+			}
+			h.must(nas.PowerOn())
+			h.opened(nas, netip.AddrPortFrom(nas4, 22))
+			h.call(h.lan.Porter(), nas, nas4, 22)
+		})
+	}
+}

@@ -1,0 +1,98 @@
+package e2e
+
+import (
+	"errors"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"nightporter/internal/lab"
+	"nightporter/internal/machine"
+)
+
+// seconds are the kinds of a second interface, on segment 10.
+var seconds = []struct {
+	name, second string
+	add          func(*lab.LAN, *lab.Host, uint16, ...netip.Prefix) (string, error)
+}{
+	{"card", "eth10", (*lab.LAN).AddLeg},
+	{"VLAN", "eth0.10", (*lab.LAN).AddVLAN},
+}
+
+// TestTwoNetworks: a machine on each of two networks, the second on a card of its
+// own or in a VLAN. While that interface is gone the other works on.
+func TestTwoNetworks(t *testing.T) {
+	t.Parallel()
+	for _, c := range seconds {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			ctx, network := newLAN(t)
+			addTo := func(l *lab.LAN) error {
+				_, err := c.add(l, l.Porter(), 10, netip.MustParsePrefix("10.80.0.2/24"), netip.MustParsePrefix("fd80::2/64"))
+				return err
+			}
+			if err := addTo(network); errors.Is(err, unix.EOPNOTSUPP) {
+				t.Skip("this kernel has no VLANs:", err)
+			} else if err != nil {
+				t.Fatal(err)
+			}
+			twoNetworks(openOn(ctx, t, network, brisk+"interfaces: [eth0, "+c.second+"]\n"), c.second, addTo)
+		})
+	}
+}
+
+func twoNetworks(h *house, second string, add func(*lab.LAN) error) {
+	nas, porter := h.nas(nil), h.lan.Porter()
+	attic4, attic6 := netip.MustParseAddr("10.80.0.20"), netip.MustParseAddr("fd80::20")
+	guest, err := h.lan.AddHostIn(10, "guest", netip.MustParsePrefix("10.80.0.10/24"), netip.MustParsePrefix("fd80::10/64"))
+	h.must(err)
+	attic := h.nas(func(c *lab.MachineConfig) {
+		c.Name, c.Segment = "attic", 10
+		c.Addrs = []netip.Prefix{netip.PrefixFrom(attic4, 24), netip.PrefixFrom(attic6, 64)}
+	})
+	sleep := func() {
+		h.Helper()
+		n := h.d.Log.Len()
+		answer, err := h.d.RegisterIn(h.within(10*time.Second), attic.Host, netip.MustParseAddr("10.80.0.2"),
+			[]string{body("attic", attic.MAC(), entry{attic4, []any{22}}, entry{attic6, []any{22}})}, 0)
+		h.must(err)
+		if answer != "OK." {
+			h.Fatalf("registration answered %q", answer)
+		}
+		h.must(attic.Sleep(h.ctx))
+		h.moved(n, "attic", "settling", "asleep", machine.WhySilent)
+	}
+	h.putToSleep(nas)
+	sleep()
+	h.call(h.lan.Client(), nas, nas4, 22)
+	h.call(guest, attic, attic4, 22)
+	h.putToSleep(nas)
+	sleep()
+	h.call(guest, attic, attic6, 22)
+
+	sleep()
+	n := h.d.Log.Len()
+	h.must(porter.RemoveLink(second))
+	h.said(n, isOut, second)
+	h.unreadyFor("interface " + second + " is gone")
+	h.call(h.lan.Client(), nas, nas6, 22)
+	h.must(add(h.lan))
+	h.said(n, restate, second)
+	h.wantReady()
+	h.call(guest, attic, attic4, 22)
+
+	// The parent takes its VLANs with it.
+	if !strings.Contains(second, ".") {
+		return
+	}
+	sleep()
+	n = h.d.Log.Len()
+	h.must(porter.SetLink(lab.Interface, false))
+	h.said(n, isOut, second)
+	h.must(porter.SetLink(lab.Interface, true))
+	h.said(n, restate, second)
+	h.call(guest, attic, attic4, 22)
+}

@@ -1,0 +1,201 @@
+package e2e
+
+import (
+	"net/netip"
+	"testing"
+	"time"
+
+	"nightporter/internal/lab"
+	"nightporter/internal/lan"
+	"nightporter/internal/machine"
+	"nightporter/internal/rig"
+)
+
+// ordinary is how long the claim of a machine takes whose card is known, as that of
+// any other: 3 s without a proof of life.
+const ordinary = 3500 * time.Millisecond
+
+const (
+	hasty      = "probe: {interval: 100ms, timeout: 1s}\n" // a machine has a second to fall silent
+	overridden = hasty + "claim: {override_offload: true}\n"
+)
+
+// offloading is a machine whose network card answers while it sleeps, and takes
+// the first round of magic packets for nothing.
+func (h *house) offloading() *lab.Machine {
+	h.Helper()
+	return h.nas(func(c *lab.MachineConfig) { c.AnswersARPAsleep, c.IgnoreMagic = true, 3 })
+}
+
+// behindItsCard lets m sleep until it is claimed although its card answers, and
+// returns how long that took.
+func (h *house) behindItsCard(m *lab.Machine) time.Duration {
+	h.Helper()
+	n := h.d.Log.Len()
+	h.register(m.Host, everything(m))
+	h.must(m.Sleep(h.ctx))
+	return h.moved(n, m.Name(), "settling", "asleep", machine.WhyOnlyCard).Duration("after")
+}
+
+// TestOnlyTheCardAnswers: such a machine is not claimed, and the log says what to
+// do about it.
+func TestOnlyTheCardAnswers(t *testing.T) {
+	h := open(t, hasty)
+	nas := h.offloading()
+	h.register(nas.Host, everything(nas))
+	h.must(nas.Sleep(h.ctx))
+	e := h.moved(0, "nas", "settling", "awake", machine.WhyOnlyCard)
+	if e.Level != "WARN" || !contains(e.Field("remedy"), "-ArpOffload Disabled -NSOffload Disabled", "claim.override_offload: true") {
+		t.Errorf("logged as %s with the remedy %q", e.Level, e.Field("remedy"))
+	}
+	h.wantMetric(1, `nightporter_machine_state{machine="nas", state="awake"}`)
+	h.wantMetric(1, `nightporter_machine_settle_timeouts_total{machine="nas"}`)
+	h.wantMetric(0, `nightporter_machine_sleep_seconds_total{machine="nas"}`)
+	out, err := h.runOn(h.lan.Porter(), "events")
+	h.must(err)
+	if !contains(out, "nas ", "awake: only the network card or management firmware answers") {
+		t.Errorf("events tells\n%s", out)
+	}
+	for _, ip := range []netip.Addr{nas4, nas6} {
+		h.neighborOf(h.lan.Client(), ip, nas.MAC())
+	}
+	if magic := magicPackets(nas); len(magic) > 0 || happened(nas, lab.PoweredOn) {
+		t.Errorf("magic packets %v, powered on: %t", magic, happened(nas, lab.PoweredOn))
+	}
+
+	// What is known of it is of use as soon as the operator overrides it.
+	h.reload(overridden+"registration: {trust: open}\n", "configuration reloaded")
+	n := h.d.Log.Len()
+	h.register(h.lan.Client(), everything(nas))
+	if took := h.moved(n, "nas", "settling", "asleep", machine.WhyOnlyCard).Duration("after"); took > ordinary {
+		t.Errorf("claimed after %v", took)
+	}
+}
+
+// TestCardIsOverridden: the machine is claimed, stays so whatever its card says,
+// and is woken by the first connection, whatever the client knew before. The next
+// sleeps are claimed as fast as others, also after a restart of the porter.
+func TestCardIsOverridden(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name           string
+		cold, warm     netip.Addr
+		again, restart bool
+	}{
+		{name: "cold over IPv4, warm over IPv6", cold: nas4, warm: nas6},
+		{name: "cold over IPv6, warm over IPv4", cold: nas6, warm: nas4, restart: true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			h := open(t, overridden+"wake: {interval: 500ms}\n")
+			nas, client := h.offloading(), h.lan.Client()
+			if took := h.behindItsCard(nas); took < 3*time.Second {
+				t.Errorf("claimed after %v, when nobody could know yet that only the card answers", took)
+			}
+			h.stubborn(nas)
+			h.reminded(nas, c.cold)
+			h.must(client.ForgetNeighbor(c.cold))
+			h.served(nas, c.cold)
+
+			h.must(client.WarmNeighbor(h.within(5*time.Second), c.warm))
+			h.neighbor(client, c.warm, nas.MAC())
+			if took := h.behindItsCard(nas); took > ordinary {
+				t.Errorf("claimed after %v, though its card is known", took)
+			}
+			h.neighbor(client, c.warm, h.lan.Porter().MAC())
+			if c.restart {
+				h.stored("asleep", 2)
+				h.d.Kill()
+				h.again(overridden + "wake: {interval: 500ms}\n")
+				h.moved(0, "nas", "settling", "asleep", machine.WhyOnlyCard)
+				h.neighbor(client, c.warm, h.lan.Porter().MAC())
+			}
+			h.served(nas, c.warm)
+		})
+	}
+}
+
+// stubborn waits until the card has answered the announcements of the claim, and
+// expects that nothing comes of it.
+func (h *house) stubborn(nas *lab.Machine) {
+	h.Helper()
+	n := h.d.Log.Len()
+	capture := h.capturePort(h.lan.Porter())
+	seen := 0
+	_, err := capture.Wait(h.within(10*time.Second), func(f lab.Frame) bool {
+		var p lan.Packet
+		if !f.Outgoing && p.Parse(f.Data) == lan.Accepted && p.Kind == lan.ARPReply && p.Src == nas.MAC() {
+			seen++
+		}
+		return seen == 2
+	})
+	h.must(err)
+	if _, err := h.d.Log.Wait(h.within(300*time.Millisecond), n, rig.Moved("nas", "", "settling", "")); err == nil {
+		h.Error("the card's answers count as the machine's")
+	}
+}
+
+// reminded has the client believe the card, and ask everybody: that alone changes
+// nothing, since the card answers too, and so it is told once more.
+func (h *house) reminded(nas *lab.Machine, ip netip.Addr) {
+	h.Helper()
+	client, porter := h.lan.Client(), h.lan.Porter()
+	capture := h.capturePort(client)
+	h.must(client.SetNeighbor(ip, nas.MAC()))
+	question, err := lan.NeighborProbe(client.MAC(), machine.Broadcast, clientAddr(client, ip), ip)
+	h.must(err)
+	h.must(client.SendFrame(question))
+	_, err = capture.Wait(h.within(3*time.Second), func(f lab.Frame) bool {
+		var p lan.Packet
+		unasked := p.Parse(f.Data) == lan.Accepted && !p.Solicited && (p.Kind == lan.NeighborAdvertisement || p.From == p.To)
+		return unasked && f.Dst() == client.MAC() && claims(f, porter.MAC(), ip)
+	})
+	h.must(err)
+	h.neighbor(client, ip, porter.MAC())
+}
+
+// served connects to a machine that sleeps behind its card.
+func (h *house) served(nas *lab.Machine, ip netip.Addr) {
+	h.Helper()
+	n := h.d.Log.Len()
+	if got := h.connect(h.lan.Client(), ip, 22); got != lab.Banner("nas") {
+		h.Errorf("the service said %q", got)
+	}
+	h.moved(n, "nas", "asleep", "waking", machine.WhyKnock)
+	arrived := h.moved(n, "nas", "waking", "arriving", machine.WhyArrived)
+	for _, e := range nas.Log() {
+		if e.Kind == lab.PoweredOn && arrived.Time.Before(e.Time) {
+			h.Errorf("taken for arrived %v before it had power", e.Time.Sub(arrived.Time))
+		}
+	}
+	h.moved(n, "nas", "arriving", "awake", machine.WhyReady)
+}
+
+// TestDatagramsToAMachineBehindItsCard: that the address answers does not make
+// the service ready.
+func TestDatagramsToAMachineBehindItsCard(t *testing.T) {
+	h := open(t, overridden+"wake: {interval: 500ms}\n")
+	nas, client := h.offloading(), h.lan.Client()
+	h.must(client.WarmNeighbor(h.within(5*time.Second), nas4))
+	h.behindItsCard(nas)
+	h.neighbor(client, nas4, h.lan.Porter().MAC())
+	game := h.dialGame(client, nas4)
+	n := h.d.Log.Len()
+	h.say(game, "one", "two")
+	h.arrived(nas, "two")
+	h.moved(n, "nas", "arriving", "awake", machine.WhyReady)
+	if got := datagrams(nas); len(got) != 2 {
+		t.Errorf("got %q, want both datagrams once", got)
+	}
+}
+
+// TestIdleMachineIsNotOverridden: a machine that answers pings and TCP runs, however
+// little it says of its own accord.
+func TestIdleMachineIsNotOverridden(t *testing.T) {
+	h := open(t, overridden)
+	nas := h.nas(func(c *lab.MachineConfig) { c.AnswersARPAsleep = true })
+	h.register(nas.Host, everything(nas))
+	h.moved(0, "nas", "settling", "awake", machine.WhyNeverSilent)
+	if _, err := h.d.Log.Wait(h.within(time.Millisecond), 0, rig.Moved("nas", "", "asleep", "")); err == nil {
+		t.Error("it was claimed")
+	}
+}

@@ -1,0 +1,247 @@
+package e2e
+
+import (
+	"errors"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"nightporter/internal/journal"
+	"nightporter/internal/lab"
+	"nightporter/internal/machine"
+	"nightporter/internal/rig"
+	"nightporter/internal/web"
+)
+
+// machineNow returns nas as the API shows it.
+func (h *house) machineNow() (m web.Machine) {
+	h.Helper()
+	h.inside("/api/v1/machines/nas", &m)
+	return m
+}
+
+// wantPaused: all that shows nas says that it is left alone, and none of its addresses
+// is claimed.
+func (h *house) wantPaused() {
+	h.Helper()
+	m := h.machineNow()
+	if m.PausedUntil == "" || m.State != machine.Awake || slices.ContainsFunc(m.Addresses, func(a web.Standing) bool { return a.Standing == machine.Claimed }) {
+		h.Errorf("shown as %+v", m)
+	}
+	h.wantMetric(1, `nightporter_machine_paused{machine="nas"}`)
+	for _, args := range [][]string{{"status"}, {"status", "nas"}} {
+		if code, out := h.asked(args...); code != 0 || !contains(out, "paused until") {
+			h.Errorf("%v: exit code %d, %s", args, code, out)
+		}
+	}
+}
+
+// unreachable: a client's kernel finds no host at ip, as it would without a porter.
+func (h *house) unreachable(client *lab.Host, ip netip.Addr) {
+	h.Helper()
+	h.must(client.ForgetNeighbor(ip))
+	conn, err := client.Dial(h.within(20*time.Second), "tcp", netip.AddrPortFrom(ip, 22).String())
+	if err == nil {
+		conn.Close()
+	}
+	if !errors.Is(err, syscall.EHOSTUNREACH) {
+		h.Errorf("connecting to %v: %v, want %v", ip, err, syscall.EHOSTUNREACH)
+	}
+}
+
+// TestPause: while a machine is paused nothing is claimed, answered or woken, and
+// afterwards it is claimed as before.
+func TestPause(t *testing.T) {
+	t.Parallel()
+	for _, mode := range modes {
+		t.Run(mode.name, func(t *testing.T) {
+			h := openFor(t, brisk+mode.conf, 2*time.Minute)
+			nas := h.nas(nil)
+			client, own := h.lan.Client(), h.addresses()
+			h.putToSleep(nas)
+			h.neighborOf(client, nas4, h.lan.Porter().MAC())
+			h.neighborOf(client, nas6, h.lan.Porter().MAC())
+
+			n := h.d.Log.Len()
+			if code, out := h.asked("pause", "nas", "--for", "1h"); code != 0 || !contains(out, "nas is paused until", ", or until `nightporter resume nas`\n") {
+				t.Fatalf("exit code %d, %s", code, out)
+			}
+			h.moved(n, "nas", "asleep", "awake", machine.WhyPaused)
+			h.neighbor(client, nas4, nas.MAC()) // it was announced
+			h.neighbor(client, nas6, nas.MAC())
+			h.unguarded(nas4, nas6)
+			h.becomes(own)
+			h.wantPaused()
+			h.unreachable(client, nas4)
+			h.unreachable(client, nas6)
+
+			status, text, err := h.d.Post(h.within(5*time.Second), "/api/v1/machines/nas/wake")
+			h.must(err)
+			if status != 409 || !contains(text, "paused until", "resume it first") {
+				t.Errorf("a wake is answered %d: %s", status, text)
+			}
+			if code, out := h.asked("wake", "nas"); code != 1 || !strings.HasPrefix(out, "nightporter: nas was not woken: it is paused until ") {
+				t.Errorf("wake: exit code %d, %s", code, out)
+			}
+			if code, out := h.asked("test", "nas"); code != 1 || !contains(out, "nas is paused until", ": end that with `nightporter resume nas`\n") {
+				t.Errorf("test: exit code %d, %s", code, out)
+			}
+			if happened(nas, lab.MagicPacket) {
+				t.Error("a magic packet was sent")
+			}
+			h.wantMetric(0, `nightporter_held_packets_total{machine="nas"}`)
+
+			n = h.d.Log.Len()
+			if code, out := h.asked("resume", "nas"); code != 0 || !contains(out, "nas is not paused any more") {
+				t.Fatalf("exit code %d, %s", code, out)
+			}
+			h.moved(n, "nas", "settling", "asleep", machine.WhySilent)
+			h.neighborOf(client, nas4, h.lan.Porter().MAC())
+			h.call(client, nas, nas6, 22)
+			h.wantMetric(0, `nightporter_machine_paused{machine="nas"}`)
+			if m := h.machineNow(); m.PausedUntil != "" || m.ExternalStarts != 0 {
+				t.Errorf("shown as %+v", m)
+			}
+			if got := h.events("nas", journal.Paused); len(got) != 1 || !contains(got[0].By, "10.77.0.") || got[0].Until.IsZero() || got[0].Slept <= 0 {
+				t.Errorf("paused: %+v", got)
+			}
+			if got := h.events("nas", journal.Resumed); len(got) != 1 || !contains(got[0].By, "10.77.0.") {
+				t.Errorf("resumed: %+v", got)
+			}
+		})
+	}
+}
+
+// TestPauseEnds by itself: what the machine did meanwhile moved nothing, and its
+// registration waited.
+func TestPauseEnds(t *testing.T) {
+	h := open(t, brisk+"watch: {interval: 200ms}\n")
+	nas := h.nas(nil)
+	h.register(nas.Host, body(nas.Name(), nas.MAC(), entry{nas4, []any{22}}))
+	n := h.d.Log.Len()
+	status, text, err := h.d.PostBody(h.within(5*time.Second), "/api/v1/machines/nas/pause", `{"for": "4s"}`)
+	h.must(err)
+	until := time.Now().Add(4 * time.Second)
+	if status != 200 || !contains(text, `"paused_until":"20`) {
+		t.Fatalf("answered %d: %s", status, text)
+	}
+	h.register(nas.Host, everything(nas)) // with another address
+	h.must(nas.Sleep(h.ctx))
+	registered := h.told("nas", journal.Registered, func(e journal.Event) bool { return contains(e.Reason, "waits for the end of the pause") })
+	if registered.Until.IsZero() {
+		t.Errorf("registered: %+v", registered)
+	}
+	settles := h.moved(n, "nas", "awake", "settling", machine.WhyUnanswered)
+	if early := until.Sub(settles.Time); early > 100*time.Millisecond {
+		t.Errorf("settled %v before the end of the pause", early)
+	}
+	h.moved(n, "nas", "settling", "asleep", machine.WhySilent)
+	if got := h.path(n, "nas"); len(got) != 3 {
+		t.Errorf("went %v", got)
+	}
+	h.neighborOf(h.lan.Client(), nas6, h.lan.Porter().MAC())
+	h.call(h.lan.Client(), nas, nas4, 22)
+}
+
+// TestPauseOfAMachineThatArrives: it has its addresses, and its clients get what it says.
+func TestPauseOfAMachineThatArrives(t *testing.T) {
+	h := open(t, brisk)
+	nas := h.starting(5 * time.Second) // its SSH
+	h.putToSleep(nas)
+	n := h.d.Log.Len()
+	conn := h.startConnecting(h.lan.Client(), nas4, 22)
+	h.moved(n, "nas", "waking", "arriving", machine.WhyArrived)
+	if code, out := h.asked("pause", "nas", "--until", time.Now().Add(time.Hour).Format("2006-01-02T15:04:05")); code != 0 {
+		t.Fatalf("exit code %d, %s", code, out)
+	}
+	h.moved(n, "nas", "arriving", "awake", machine.WhyPaused)
+	conn.cancel()
+	h.event(nas, lab.NetworkUp)
+	if happened(nas, lab.DADFailed) {
+		t.Error("duplicate address detection failed")
+	}
+	h.neighborOf(h.lan.Client(), nas4, nas.MAC())
+	h.unguarded(nas4, nas6)
+	h.wantPaused()
+}
+
+// TestPauseSurvivesKill: a run that was killed left a pause that goes on, and ends at
+// its time.
+func TestPauseSurvivesKill(t *testing.T) {
+	h := openFor(t, brisk, 2*time.Minute)
+	nas := h.nas(nil)
+	h.putToSleep(nas)
+	if code, out := h.asked("pause", "nas", "--for", "1h"); code != 0 {
+		t.Fatalf("exit code %d, %s", code, out)
+	}
+	before := h.machineNow().PausedUntil
+	h.d.Kill()
+	h.again(brisk)
+	after := h.machineNow().PausedUntil
+	was, err := time.Parse(time.RFC3339, before)
+	h.must(err)
+	is, err := time.Parse(time.RFC3339, after)
+	h.must(err)
+	if d := is.Sub(was); d.Abs() > time.Second {
+		t.Errorf("paused until %s, and %s before the restart", after, before)
+	}
+	h.wantPaused()
+	if mac := h.whoHas(h.lan.Client(), nas4); mac != (machine.MAC{}) {
+		t.Errorf("%v is answered for by %v", nas4, mac)
+	}
+
+	if code, out := h.asked("pause", "nas", "--for", "3s"); code != 0 { // instead
+		t.Fatalf("exit code %d, %s", code, out)
+	}
+	h.d.Kill()
+	h.again(brisk)
+	h.comes(time.Minute, 0, "nas", "asleep") // silence proves nothing for 30 s after a start
+	h.call(h.lan.Client(), nas, nas4, 22)
+	if n := len(h.events("nas", journal.Resumed)); n != 1 {
+		t.Errorf("resumed %d times", n)
+	}
+}
+
+// TestPauseIsRefused: what is wrong is named, and changes nothing.
+func TestPauseIsRefused(t *testing.T) {
+	h := open(t, brisk+"http: {token: open sesame}\nmachines:\n  - {name: tv, mac: '02:00:00:00:00:99', monitor: [{ip: 10.77.0.99, port: [22]}]}\n")
+	nas := h.nas(nil)
+	h.putToSleep(nas)
+	file := filepath.Join(t.TempDir(), "token")
+	h.must(os.WriteFile(file, []byte("open sesame"), 0o600))
+	for _, tt := range []struct{ args, want string }{
+		{"pause nas", "found neither --for nor --until"},
+		{"pause nas --for 1h --until 2099-01-01T08:00", "--for and --until: give one of them"},
+		{"pause nas --for 721h", "--for: found 721h, expected 1s to 720h"},
+		{"pause nas --until tomorrow", `--until: found "tomorrow", expected a time such as`},
+		{"pause nas --until 2020-01-01T08:00", "nightporter: nas was not paused: until: found"},
+		{"pause nsa --for 1h", `no machine is named "nsa"; there are: nas, tv`},
+		{"pause tv --for 1h", "nightporter: tv was not paused: it has not registered, so there is nothing to pause\n"},
+		{"resume nas", "nightporter: nas was not resumed: it is not paused\n"},
+		{"resume nsa", "there are: nas, tv"},
+		{"wake --mac " + nas.MAC().String(), "nightporter: " + nas.MAC().String() + " was not woken: mac: found"},
+		{"resume", "found 0 names, expected one"},
+		{"test nsa", "there are: nas, tv"},
+		{"test nas --timeout 0s", "--timeout: found 0s"},
+		{"test tv", "tv has not registered"},
+	} {
+		if code, out := h.asked(append(strings.Fields(tt.args), "--token-file", file)...); code == 0 || !contains(out, tt.want) {
+			t.Errorf("%s: exit code %d, %s, want %q", tt.args, code, out, tt.want)
+		}
+	}
+	for _, args := range []string{"pause nas --for 1h", "resume nas", "test nas", "wake --mac 02:00:00:00:00:03"} {
+		if code, out := h.asked(strings.Fields(args)...); code != 1 || !contains(out, "--token-file") {
+			t.Errorf("%s without the token: exit code %d, %s", args, code, out)
+		}
+	}
+	h.wantMetric(0, `nightporter_machine_paused{machine="nas"}`)
+	h.wantMetric(1, `nightporter_machine_state{machine="nas", state="asleep"}`)
+	if _, err := h.d.Log.Wait(h.within(time.Millisecond), 0, func(e rig.Entry) bool { return e.Field("event") == "paused" }); err == nil {
+		t.Error("it was paused")
+	}
+}

@@ -1,0 +1,209 @@
+package e2e
+
+import (
+	"net/netip"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"nightporter/internal/lab"
+	"nightporter/internal/lan"
+	"nightporter/internal/machine"
+	"nightporter/internal/rig"
+)
+
+// second starts another daemon on a host of its own. What it says and does is
+// watched through the house that is returned.
+func (h *house) second(conf string) *house {
+	h.Helper()
+	host, err := h.lan.AddHost("porter2", netip.MustParsePrefix("10.77.0.3/24"), netip.MustParsePrefix("fd77::3/64"))
+	h.must(err)
+	d, err := rig.Start(h.ctx, h.lan, h.TempDir(), rig.Options{Exe: os.Args[0], Env: programEnv, Config: conf, Host: host})
+	h.must(err)
+	h.Cleanup(func() {
+		d.Kill()
+		if h.Failed() {
+			h.Log("the second daemon's log:\n" + d.Log.Text())
+		}
+		if strings.Contains(d.Log.Text(), "DATA RACE") {
+			h.Error("the second daemon has a data race:\n" + d.Log.Text())
+		}
+	})
+	return &house{T: h.T, ctx: h.ctx, lan: h.lan, d: d}
+}
+
+const (
+	// quick makes a porter look again at an address that it left to another host
+	// after 1 to 2 s.
+	quick = "probe: {interval: 120ms, misses: 2}\n"
+
+	// isOver is the event when it takes it back.
+	isOver = "conflict_over"
+)
+
+// saidOf waits for an event of an address.
+func (h *house) saidOf(n int, event string, ip netip.Addr) rig.Entry {
+	h.Helper()
+	e, err := h.d.Log.Wait(h.within(10*time.Second), n, func(e rig.Entry) bool {
+		return e.Field("event") == event && e.Field("ip") == ip.String()
+	})
+	h.must(err)
+	return e
+}
+
+// answers has the client ask everybody for an address, and returns who answers
+// until the client has asked the router too, and got its answer.
+func (h *house) answers(capture *lab.Capture, ip netip.Addr) (macs []machine.MAC) {
+	h.Helper()
+	client, router := h.lan.Client(), h.lan.Router()
+	seen := len(capture.Frames())
+	own := clientAddr(client, ip)
+	for _, target := range []netip.Addr{ip, clientAddr(router, ip)} {
+		question, err := lan.NeighborProbe(client.MAC(), machine.Broadcast, own, target)
+		h.must(err)
+		h.must(client.SendFrame(question))
+	}
+	_, err := capture.Wait(h.within(5*time.Second), func(f lab.Frame) bool {
+		if seen--; seen >= 0 || f.Outgoing {
+			return false
+		}
+		var p lan.Packet
+		switch {
+		case p.Parse(f.Data) != lan.Accepted || p.Dst != client.MAC(): // an announcement is no answer
+		case p.Kind == lan.ARPReply && p.From == ip, p.Kind == lan.NeighborAdvertisement && p.Target == ip:
+			macs = append(macs, p.Src)
+		case p.Kind == lan.ARPReply && p.From == router.Addr4(), p.Kind == lan.NeighborAdvertisement && p.Target == router.Addr6():
+			return true
+		}
+		return false
+	})
+	h.must(err)
+	return macs
+}
+
+// TestFaultSecondPorter: two daemons have the same machine. The one that is
+// second notices, and leaves the addresses to the other.
+func TestFaultSecondPorter(t *testing.T) {
+	h := open(t, brisk)
+	nas := h.nas(nil)
+	late := h.second("probe: {interval: 300ms}\n")
+	h.shared(nas, late)
+	capture, err := h.lan.CapturePort(h.ctx, h.lan.Client())
+	h.must(err)
+	defer capture.Close()
+	for _, ip := range []netip.Addr{nas4, nas6} {
+		if macs := h.answers(capture, ip); len(macs) != 1 || macs[0] != h.lan.Porter().MAC() {
+			t.Errorf("%v is answered for by %v, want only %v", ip, macs, h.lan.Porter().MAC())
+		}
+	}
+	late.wantMetric(2, `nightporter_address_conflicts_total{machine="nas"}`)
+	h.wantMetric(0, `nightporter_address_conflicts_total{machine="nas"}`)
+	if status, text, err := late.d.Get(h.ctx, "/api/v1/events"); err != nil || status != 200 || strings.Count(text, `"conflict"`) != 2 {
+		t.Errorf("the events: %v, %d %s", err, status, text)
+	}
+	if got := h.connect(h.lan.Client(), nas4, 22); got != lab.Banner("nas") {
+		t.Errorf("the service said %q", got)
+	}
+	late.wantMetric(0, `nightporter_machine_wakes_total{machine="nas", trigger="tcp"}`)
+}
+
+// shared puts the machine to sleep under the eyes of two daemons. The house's own is
+// first to believe in its silence, since the other gets one more answer.
+func (h *house) shared(nas *lab.Machine, late *house) {
+	h.Helper()
+	h.register(nas.Host, everything(nas))
+	late.register(nas.Host, everything(nas))
+	h.must(nas.Sleep(h.ctx))
+	time.Sleep(time.Second)
+	question, err := lan.NeighborProbe(late.d.Host().MAC(), nas.MAC(), late.d.Host().Addr4(), nas4)
+	h.must(err)
+	var p lan.Packet
+	if v := p.Parse(question); v != lan.Accepted {
+		h.Fatalf("a question that is %v", v)
+	}
+	answer, err := lan.AnswerTo(&p, nas.MAC(), nas.MAC())
+	h.must(err)
+	h.must(h.lan.Client().SendFrame(answer))
+	h.moved(0, "nas", "settling", "asleep", machine.WhySilent)
+	late.moved(0, "nas", "settling", "asleep", machine.WhySilent)
+	for _, ip := range []netip.Addr{nas4, nas6} {
+		late.saidOf(0, "conflict", ip)
+	}
+}
+
+// TestFaultPorterTakesOver: the one that has the addresses is gone without a
+// word. The other looks again, and answers.
+func TestFaultPorterTakesOver(t *testing.T) {
+	h := open(t, "probe: {interval: 60ms, misses: 2}\n")
+	nas := h.nas(nil)
+	late := h.second(quick)
+	h.shared(nas, late)
+	n := late.d.Log.Len()
+	h.d.Kill()
+	began := time.Now()
+	for _, ip := range []netip.Addr{nas4, nas6} {
+		late.saidOf(n, isOver, ip)
+	}
+	t.Logf("taken over after %v", time.Since(began).Round(time.Millisecond))
+	if got := h.connect(h.lan.Client(), nas4, 22); got != lab.Banner("nas") {
+		t.Errorf("the service said %q", got)
+	}
+	late.wantMetric(1, `nightporter_machine_wakes_total{machine="nas", trigger="tcp"}`)
+	if happened(nas, lab.DADFailed) {
+		t.Error("duplicate address detection failed")
+	}
+}
+
+// TestFaultPortersGiveWayToEachOther: both have left the addresses to somebody
+// else, as after a claim in the same instant. Soon one of them has them.
+func TestFaultPortersGiveWayToEachOther(t *testing.T) {
+	h := open(t, quick)
+	nas := h.nas(nil)
+	late := h.second("probe: {interval: 120ms, misses: 3}\n")
+	h.shared(nas, late)
+	nobody := machine.MAC{2, 0x77, 0, 0, 0, 0x99}
+	both := []*house{h, late}
+	after := []int{h.d.Log.Len(), late.d.Log.Len()}
+	for ip, from := range map[netip.Addr]netip.Addr{nas4: {}, nas6: h.lan.Client().Addr6()} {
+		frames, err := lan.Announcement(nobody, machine.Broadcast, nobody, ip, from, netip.Addr{})
+		h.must(err)
+		h.must(h.lan.Client().SendFrame(frames[0]))
+		h.saidOf(after[0], "conflict", ip)
+	}
+	capture, err := h.lan.CapturePort(h.ctx, h.lan.Client())
+	h.must(err)
+	defer capture.Close()
+	for _, ip := range []netip.Addr{nas4, nas6} {
+		winner := firstToSay(both, after, isOver, ip)
+		if macs := h.answers(capture, ip); len(macs) != 1 || macs[0] != winner {
+			t.Errorf("%v is answered for by %v, want only %v", ip, macs, winner)
+		}
+	}
+	if got := h.connect(h.lan.Client(), nas4, 22); got != lab.Banner("nas") {
+		t.Errorf("the service said %q", got)
+	}
+}
+
+// firstToSay returns the MAC of the porter that is the first to log an event of an
+// address.
+func firstToSay(houses []*house, after []int, event string, ip netip.Addr) machine.MAC {
+	houses[0].Helper()
+	said := make(chan machine.MAC, len(houses))
+	ctx := houses[0].within(10 * time.Second)
+	for i, h := range houses {
+		go func() {
+			_, err := h.d.Log.Wait(ctx, after[i], func(e rig.Entry) bool { return e.Field("event") == event && e.Field("ip") == ip.String() })
+			if err == nil {
+				said <- h.d.Host().MAC()
+			}
+		}()
+	}
+	select {
+	case mac := <-said:
+		return mac
+	case <-ctx.Done():
+		houses[0].Fatalf("nobody takes %v", ip)
+		return machine.MAC{}
+	}
+}

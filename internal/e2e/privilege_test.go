@@ -1,0 +1,210 @@
+package e2e
+
+import (
+	"bytes"
+	"encoding/hex"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"nightporter/internal/cli"
+	"nightporter/internal/machine"
+	"nightporter/internal/rig"
+)
+
+// nobody is a user of every host.
+const nobody = 65534
+
+// openAsNobody starts a house whose daemon becomes nobody, in a directory that
+// is nobody's, beside a configuration file that is root's alone.
+func openAsNobody(t *testing.T, conf string) *house {
+	t.Helper()
+	t.Parallel()
+	dir := t.TempDir()
+	if err := os.Chown(dir, nobody, nobody); err != nil {
+		t.Skip("needs root, and nobody in its user namespace:", err)
+	}
+	if err := os.Chmod(filepath.Dir(dir), 0o711); err != nil { // the test's own, which nobody has to get through
+		t.Fatal(err)
+	}
+	ctx, lan := newLAN(t)
+	return openAs(ctx, t, lan, "nobody", dir, conf)
+}
+
+// privileges are what the kernel says of a thread, as /proc/PID/status has it.
+type privileges map[string]string
+
+// leastPrivileges are those of a daemon with that uid and gid.
+func leastPrivileges(id int) privileges {
+	four := strings.TrimSpace(strings.Repeat(fmt.Sprint(id, " "), 4))
+	const two = "0000000000003000" // CAP_NET_ADMIN is 12, CAP_NET_RAW 13
+	const none = "0000000000000000"
+	return privileges{"Uid": four, "Gid": four, "CapInh": none, "CapPrm": two, "CapEff": two, "CapBnd": two, "CapAmb": none, "NoNewPrivs": "1"}
+}
+
+// everyThread compares what each thread of the daemon may do.
+func (h *house) everyThread(want privileges) {
+	h.Helper()
+	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", h.d.Pid()))
+	h.must(err)
+	if len(files) < 3 {
+		h.Errorf("%d threads, too few to prove anything", len(files))
+	}
+	for _, file := range files {
+		b, err := os.ReadFile(file)
+		if os.IsNotExist(err) {
+			continue // it has ended
+		}
+		h.must(err)
+		got := privileges{}
+		for line := range strings.Lines(string(b)) {
+			name, value, _ := strings.Cut(line, ":")
+			if _, ok := want[name]; ok {
+				got[name] = strings.Join(strings.Fields(value), " ")
+			}
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			h.Fatalf("%s (-want +got)\n%s", file, diff)
+		}
+	}
+}
+
+// TestNightAsNobody: a daemon that was started as root and became nobody claims,
+// answers, guards, wakes, hands over and remembers as any other, also on a port
+// that only root could open.
+func TestNightAsNobody(t *testing.T) {
+	conf := brisk + "claim: {guard: on}\nhttp: {listen: [':9717', ':80']}\n"
+	h := openAsNobody(t, conf)
+	want := leastPrivileges(nobody)
+	want["Groups"] = ""
+	h.everyThread(want)
+	nas := h.nas(nil)
+	h.putToSleep(nas)
+	for _, ip := range []netip.Addr{nas4, nas6} {
+		h.neighborOf(h.lan.Client(), ip, h.lan.Porter().MAC())
+		// The guard holds an address before anybody answers for it.
+		if rules := h.ruleset()[ours]; !strings.Contains(rules, hex.EncodeToString(ip.AsSlice())) {
+			t.Errorf("the guard does not hold %v:\n%s", ip, rules)
+		}
+	}
+	h.connect(h.lan.Client(), nas4, 22)
+	h.moved(0, "nas", "arriving", "awake", machine.WhyReady)
+	if magicPackets(nas) == nil {
+		t.Error("no magic packet")
+	}
+	if fds := h.metric(`process_open_fds`); fds < 5 {
+		t.Errorf("%v open files: the process cannot look at itself", fds)
+	}
+	h.putToSleep(nas)
+	h.stored("asleep", 2)
+	for _, name := range []string{"", "journal.jsonl"} {
+		info, err := os.Stat(filepath.Join(h.d.Dir(), name))
+		h.must(err)
+		if uid := info.Sys().(*syscall.Stat_t).Uid; uid != nobody {
+			t.Errorf("%q of the state directory belongs to %d", name, uid)
+		}
+	}
+	h.everyThread(want) // threads that came meanwhile, too
+
+	h.d.Kill()
+	h.again(conf)
+	h.resumed("nas")
+	h.connect(h.lan.Client(), nas6, 22)
+	code, err := h.d.Stop(h.within(10 * time.Second))
+	if code != 0 || err != nil {
+		t.Errorf("exit code %d, %v", code, err)
+	}
+	if rules, ok := h.ruleset()[ours]; ok {
+		t.Errorf("the guard stays behind:\n%s", rules)
+	}
+}
+
+// TestReloadAsNobody: a file that nobody may not read is said to be one at the
+// start, and changes nothing; one that it may read is taken over.
+func TestReloadAsNobody(t *testing.T) {
+	h := openAsNobody(t, brisk)
+	file := filepath.Join(h.d.Dir(), "config.yaml")
+	warned, err := h.d.Log.Wait(h.within(5*time.Second), 0, func(e rig.Entry) bool { return strings.HasPrefix(e.Message, "SIGHUP will change nothing") })
+	h.must(err)
+	if got, want := warned.Field("try"), fmt.Sprintf("chgrp %d %s; chmod 640 %[2]s", nobody, file); got != want {
+		t.Errorf("the remedy is %q, want %q", got, want)
+	}
+	refused := h.reload(brisk, "configuration not reloaded, the old one stays")
+	if said := refused.Field("err"); !contains(said, file, "permission denied") {
+		t.Errorf("said %q", said)
+	}
+	h.must(os.Chown(file, 0, nobody))
+	h.must(os.Chmod(file, 0o640))
+	h.reload(brisk, "configuration reloaded")
+}
+
+// TestRootGivesUpTheRest: a daemon that stays root keeps the two capabilities
+// that it needs, and no others.
+func TestRootGivesUpTheRest(t *testing.T) {
+	h := open(t, brisk)
+	if os.Geteuid() != 0 {
+		t.Skip("needs root")
+	}
+	h.everyThread(leastPrivileges(0))
+}
+
+// TestUnprivilegedStart: what stands in the way of becoming a user ends the
+// daemon, with the key and the remedy.
+func TestUnprivilegedStart(t *testing.T) {
+	t.Parallel()
+	_, lan := newLAN(t)
+	dir := t.TempDir()
+	theirs := filepath.Join(dir, "theirs")
+	if err := os.Mkdir(theirs, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(theirs, "precious"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	secret := filepath.Join(dir, "secret.yaml")
+	if err := os.WriteFile(secret, []byte("registration: {token: hunter2hunter2}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(secret, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name    string
+		args    []string
+		foreign string // a directory that is to be nobody's
+		want    []string
+	}{
+		{"unknown user", []string{"--user", "no such user"}, "", []string{"user:", `"no such user"`, "--user"}},
+		{"token that everybody may read", []string{"--config", secret}, "", []string{"registration.token", secret, "0644", "chmod o-rwx"}},
+		{"state of root's", []string{"--user", "nobody", "--state_dir", theirs}, "", []string{"state_dir", theirs, "belongs to root", "chown -R 65534:"}},
+		{"state of somebody else's", []string{"--user", "root", "--state_dir", dir}, dir, []string{"state_dir", dir, "belongs to nobody", "chown -R 0:0"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if c.foreign != "" {
+				if err := os.Chown(c.foreign, nobody, nobody); err != nil {
+					t.Skip("needs root, and nobody in its user namespace:", err)
+				}
+			}
+			h := &house{T: t, ctx: t.Context(), lan: lan}
+			out, err := h.runOn(lan.Porter(), append([]string{"serve"}, c.args...)...)
+			if err == nil || !contains(out, c.want...) || strings.Contains(out, "hunter2") {
+				t.Errorf("%v, said %q, want %q", err, out, c.want)
+			}
+		})
+	}
+	for _, args := range [][]string{{"--user", "no such user"}, {"--config", secret}} {
+		var stdout, stderr bytes.Buffer
+		code := cli.Run(t.Context(), slices.Concat([]string{"check"}, args), &stdout, &stderr)
+		if code != 1 || !contains(stderr.String(), args[1]) {
+			t.Errorf("check %q: exit code %d\n%s%s", args, code, stdout.String(), stderr.String())
+		}
+	}
+}

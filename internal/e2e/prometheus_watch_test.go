@@ -1,0 +1,225 @@
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"math"
+	"net/http"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"nightporter/internal/lab"
+	"nightporter/internal/promstack"
+)
+
+// watch is a Prometheus with its Alertmanager, and who is told of alerts.
+type watch struct {
+	*house
+	stack *promstack.Stack
+	inbox *inbox
+}
+
+// inbox is a webhook.
+type inbox struct {
+	url string
+
+	mu    sync.Mutex
+	mails []mail
+}
+
+// mail is one alert of what Alertmanager sends.
+type mail struct {
+	Status              string
+	Labels, Annotations map[string]string
+
+	at time.Time
+}
+
+func newInbox(t *testing.T, host *lab.Host) *inbox {
+	t.Helper()
+	in := new(inbox)
+	addr := listening(t, host, func(_ http.ResponseWriter, r *http.Request) {
+		var message struct{ Alerts []mail }
+		if err := json.NewDecoder(r.Body).Decode(&message); err != nil {
+			t.Errorf("the webhook got no JSON: %v", err)
+		}
+		in.mu.Lock()
+		defer in.mu.Unlock()
+		for _, m := range message.Alerts {
+			m.at = time.Now()
+			in.mails = append(in.mails, m)
+		}
+	})
+	in.url = fmt.Sprintf("http://%s/alerts", addr)
+	return in
+}
+
+// of returns what came about an alert of a machine, in order.
+func (in *inbox) of(alert, machine string) (found []mail) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	for _, m := range in.mails {
+		if m.Labels["alertname"] == alert && m.Labels["machine"] == machine {
+			found = append(found, m)
+		}
+	}
+	return found
+}
+
+// newWatch starts Prometheus and Alertmanager on a host. Prometheus watches some
+// porters, and itself, as it does everywhere.
+func newWatch(h *house, host *lab.Host, porters ...string) *watch {
+	h.Helper()
+	rules, err := filepath.Glob("../../dashboards/rules/*.yml")
+	h.must(err)
+	w := &watch{house: h, inbox: newInbox(h.T, host)}
+	w.stack, err = promstack.Start(h.ctx, promstack.Options{
+		Host: host, Dir: h.TempDir(), Rules: rules, Webhook: w.inbox.url, History: yesterday(porters[0]),
+		Jobs: []promstack.Job{
+			{Name: "nightporter", Targets: porters},
+			{Name: "prometheus", Targets: []string{host.Addr4().String() + ":9090"}},
+		},
+	})
+	h.must(err)
+	h.Cleanup(func() {
+		w.stack.Kill()
+		if h.Failed() {
+			h.Log(w.stack.Log())
+		}
+	})
+	return w
+}
+
+// poll asks until there is nothing left that is missing. The last round is not
+// cut short, so that it says what is.
+func (w *watch) poll(limit time.Duration, missing func(context.Context) []string) {
+	w.Helper()
+	ctx := w.within(limit)
+	again := time.NewTicker(promstack.Interval / 5)
+	defer again.Stop()
+	for {
+		left := missing(w.ctx)
+		if len(left) == 0 {
+			return
+		}
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			w.Fatalf("after %v:\n%s", limit, strings.Join(left, "\n"))
+		}
+	}
+}
+
+// until waits until a query has an answer.
+func (w *watch) until(expr string) {
+	w.Helper()
+	w.poll(20*time.Second, func(ctx context.Context) []string {
+		answer, err := w.stack.Query(ctx, expr)
+		if err == nil && len(answer) > 0 {
+			return nil
+		}
+		return []string{fmt.Sprintf("%s: no answer, %v", expr, err)}
+	})
+}
+
+// answers is what the queries of a dashboard gave.
+type answers struct {
+	*promstack.Dashboard
+	series [][]promstack.Series // of each query
+}
+
+// show asks what Grafana asks to show a dashboard.
+func (w *watch) show(ctx context.Context, file string, choice map[string]string) (a answers, faults []string) {
+	w.Helper()
+	d, err := promstack.Load("../../dashboards/" + file)
+	w.must(err)
+	now := time.Now()
+	view := promstack.View{Range: 5 * time.Minute, Points: 800}
+	chosen := promstack.Selection{}
+	for _, v := range d.Variables {
+		if label, selector, ok := v.Values(chosen); ok {
+			values, err := w.stack.LabelValues(ctx, label, selector, now.Add(-view.Range), now)
+			if err != nil || len(values) == 0 || choice[v.Name] != "" && !slices.Contains(values, choice[v.Name]) {
+				faults = append(faults, fmt.Sprintf("%s, variable %s: found %q, %v; expected %q", file, v.Name, values, err, choice[v.Name]))
+			}
+		}
+		chosen[v.Name] = v.Choose(choice[v.Name])
+	}
+	a.Dashboard = d
+	for _, q := range d.Queries {
+		expr, err := view.Expand(q, chosen)
+		w.must(err)
+		var series []promstack.Series
+		if q.Instant {
+			series, err = w.stack.Query(ctx, expr)
+		} else {
+			series, err = w.stack.QueryRange(ctx, expr, now.Add(-view.Range), now, view.Step(q))
+		}
+		series = slices.DeleteFunc(series, func(s promstack.Series) bool { return samples(s) == 0 })
+		if err != nil || len(series) == 0 {
+			faults = append(faults, fmt.Sprintf("%s, %s (%s): no sample, %v: %s", file, q.Panel, q.Legend, err, expr))
+		}
+		a.series = append(a.series, series)
+	}
+	return a, faults
+}
+
+// samples counts those that Grafana draws.
+func samples(s promstack.Series) (n int) {
+	for _, p := range s.Points {
+		if !math.IsNaN(p.Value) {
+			n++
+		}
+	}
+	return n
+}
+
+// most is the greatest value of all.
+func most(all []promstack.Series) float64 {
+	best := math.Inf(-1)
+	for _, s := range all {
+		for _, p := range s.Points {
+			best = max(best, p.Value) // NaN would stay, but those series are gone
+		}
+	}
+	return best
+}
+
+// table is what was found: panel, query, series and samples.
+func (a answers) table() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s\n", a.Title)
+	for i, q := range a.Queries {
+		n, names := 0, []string{}
+		for _, s := range a.series[i] {
+			n += samples(s)
+			names = append(names, fmt.Sprintf("%s %.4g", labels(s), last(s)))
+		}
+		fmt.Fprintf(&b, "  %-28s %-40.40s series %3d, samples %5d: %.160s\n", q.Panel, q.Legend, len(a.series[i]), n, strings.Join(names, "; "))
+	}
+	return b.String()
+}
+
+func labels(s promstack.Series) string {
+	var values []string
+	for _, name := range slices.Sorted(maps.Keys(s.Labels)) {
+		values = append(values, s.Labels[name])
+	}
+	return strings.Join(values, " ")
+}
+
+// last is the last value that is a number.
+func last(s promstack.Series) (value float64) {
+	for _, p := range s.Points {
+		if !math.IsNaN(p.Value) {
+			value = p.Value
+		}
+	}
+	return value
+}

@@ -1,0 +1,214 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"nightporter/internal/lab"
+	"nightporter/internal/machine"
+	"nightporter/internal/rig"
+)
+
+// A mob is a crowd of clients of the registration that mean no good, or do not
+// know better. They come from several hosts.
+type mob struct {
+	from []*lab.Host
+	to   string
+	done atomic.Int64
+}
+
+// pests are what one connection of the mob does, until ctx ends.
+var pests = []func(ctx context.Context, r *rand.Rand, conn net.Conn){
+	func(ctx context.Context, _ *rand.Rand, conn net.Conn) { // one octet a second, and never an end
+		for ctx.Err() == nil {
+			if _, err := io.WriteString(conn, "{"); err != nil {
+				return
+			}
+			select {
+			case <-time.After(time.Second):
+			case <-ctx.Done():
+			}
+		}
+	},
+	func(_ context.Context, _ *rand.Rand, conn net.Conn) { // nothing at all
+		_, _ = io.Copy(io.Discard, conn)
+	},
+	func(_ context.Context, r *rand.Rand, conn net.Conn) { // garbage
+		b := make([]byte, 1+r.IntN(4000))
+		for i := range b {
+			b[i] = byte(r.Uint32())
+		}
+		_, _ = conn.Write(b)
+		_, _ = io.Copy(io.Discard, conn)
+	},
+	func(_ context.Context, _ *rand.Rand, conn net.Conn) { // far too much
+		_, _ = io.WriteString(conn, `{"mac":"02:77:00:00:00:14","name":"`+strings.Repeat("x", 1<<20))
+		_, _ = io.Copy(io.Discard, conn)
+	},
+	func(_ context.Context, r *rand.Rand, conn net.Conn) { // another machine
+		mac := machine.MAC{2, 0x77, 0, 0, 0, byte(r.Uint32())}
+		_, _ = io.WriteString(conn, body("not mine", mac, entry{nas4, []any{22}}))
+		_, _ = io.Copy(io.Discard, conn)
+	},
+	func(_ context.Context, _ *rand.Rand, conn net.Conn) { // half a request, and half a connection
+		_, _ = io.WriteString(conn, `{"mac":`)
+		if half, ok := conn.(interface{ CloseWrite() error }); ok {
+			_ = half.CloseWrite()
+		}
+		_, _ = io.Copy(io.Discard, conn)
+	},
+	func(context.Context, *rand.Rand, net.Conn) {}, // closes at once
+}
+
+// sitters is how many connections each host tries to keep open all the time,
+// without getting on with a request. All together they are more than there is
+// room for.
+const sitters = 20
+
+// rage makes n connections from each host, some hundred of them at a time, and
+// has the sitters sit until ctx ends.
+func (m *mob) rage(ctx context.Context, n int) {
+	var all sync.WaitGroup
+	for i, host := range m.from {
+		for range sitters {
+			all.Go(func() { m.sit(ctx, host) })
+		}
+		room := make(chan struct{}, 100)
+		for j := range n {
+			all.Go(func() {
+				select {
+				case room <- struct{}{}:
+				case <-ctx.Done():
+					return
+				}
+				defer func() { <-room }()
+				r := rand.New(rand.NewPCG(uint64(i), uint64(j)))
+				m.visit(ctx, r, host, pests[r.IntN(len(pests))])
+			})
+		}
+	}
+	all.Wait()
+}
+
+// sit comes back as soon as it is turned away, or nearly.
+func (m *mob) sit(ctx context.Context, host *lab.Host) {
+	for ctx.Err() == nil {
+		m.visit(ctx, nil, host, pests[0])
+		select {
+		case <-time.After(100 * time.Millisecond):
+		case <-ctx.Done():
+		}
+	}
+}
+
+func (m *mob) visit(ctx context.Context, r *rand.Rand, host *lab.Host, pest func(context.Context, *rand.Rand, net.Conn)) {
+	m.done.Add(1)
+	conn, err := host.Dial(ctx, "tcp", m.to)
+	if err != nil {
+		return
+	}
+	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
+	defer stop()
+	defer conn.Close()
+	pest(ctx, r, conn)
+}
+
+// nights lets nas register by itself, sleep, and be woken by a kernel client,
+// again and again while the flood goes on. It returns how many nights there were,
+// and how long a registration took at most.
+func (h *house) nights(nas *lab.Machine, going func() bool) (n int, slowest time.Duration) {
+	h.Helper()
+	for ; going() && n < 1000; n++ {
+		began := time.Now()
+		h.register(nas.Host, everything(nas)) // at the first try
+		slowest = max(slowest, time.Since(began))
+		entries := h.d.Log.Len()
+		h.must(nas.Sleep(h.ctx))
+		h.moved(entries, "nas", "settling", "asleep", machine.WhySilent)
+		if got := h.connect(h.lan.Client(), nas4, 22); got != lab.Banner("nas") {
+			h.Fatalf("the service said %q", got)
+		}
+		h.moved(entries, "nas", "arriving", "awake", machine.WhyReady)
+	}
+	return n, slowest
+}
+
+// TestFaultRegistrationFlood: while several hosts do all that can be done to the
+// registration, a machine that means it registers, sleeps and is woken, and the
+// daemon stays as small as it was.
+func TestFaultRegistrationFlood(t *testing.T) {
+	ctx, lan := newLANFor(t, 5*time.Minute) // alone, for it takes all there is
+	h := openOn(ctx, t, lan, brisk)
+	nas := h.nas(nil)
+	m := &mob{to: netip.AddrPortFrom(h.lan.Porter().Addr4(), rig.RegistrationPort).String()}
+	for i := range 5 {
+		host, err := h.lan.AddHost(fmt.Sprintf("mob%d", i), netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 77, 0, byte(60 + i)}), 24))
+		h.must(err)
+		m.from = append(m.from, host)
+	}
+	h.register(nas.Host, everything(nas)) // what is made once is made
+	before, files := h.memory()
+	raging, calm := context.WithCancel(h.ctx)
+	defer calm()
+	ended := make(chan struct{})
+	each := soak(200, 2000)
+	go func() { defer close(ended); m.rage(raging, each) }()
+	began := time.Now()
+	during, most := before, files
+	nights, slowest := h.nights(nas, func() bool {
+		resident, open := h.memory()
+		during, most = max(during, resident), max(most, open)
+		return m.done.Load() < int64(len(m.from)*each) || time.Since(began) < time.Duration(soak(5, 60))*time.Second
+	})
+	calm()
+	<-ended
+	t.Logf("%d connections of the mob in %v; %d nights, the slowest registration took %v; resident %d MiB at most, before %d; files %d at most, before %d",
+		m.done.Load(), time.Since(began).Round(time.Millisecond), nights, slowest.Round(time.Millisecond), during>>20, before>>20, most, files)
+	if nights == 0 || slowest > 3*time.Second {
+		t.Error("the machine hardly got in")
+	}
+	if during > before+48<<20 || most > files+64+64+32 {
+		t.Error("the daemon has grown")
+	}
+	h.calmAgain(files)
+	h.wantLogged(nights)
+}
+
+// calmAgain waits until the daemon has let go of all connections.
+func (h *house) calmAgain(files int) {
+	h.Helper()
+	now := 0
+	for end := time.Now().Add(15 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+		if _, now = h.memory(); now <= files+2 { // our own look at it may be one
+			return
+		}
+	}
+	h.Errorf("%d files are open still, %d before", now, files)
+}
+
+// wantLogged: refusals are counted by reason, and a few of them logged.
+func (h *house) wantLogged(nights int) {
+	h.Helper()
+	total := 0.0
+	for _, reason := range []string{"invalid", "refused", "limited"} {
+		n := h.metric(`nightporter_registrations_rejected_total{reason=%q}`, reason)
+		h.Logf("%s: %v", reason, n)
+		if n == 0 {
+			h.Errorf("no refusal is counted as %s", reason)
+		}
+		total += n
+	}
+	lines := strings.Count(h.d.Log.Text(), `"registration refused"`)
+	if lines == 0 || lines > 150 || float64(lines) > total {
+		h.Errorf("%d lines about %v refusals", lines, total)
+	}
+}

@@ -1,0 +1,198 @@
+package e2e
+
+import (
+	"bytes"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"nightporter/internal/lab"
+	"nightporter/internal/machine"
+	"nightporter/internal/rig"
+)
+
+// again starts the daemon anew, with the state that the one before has left.
+func (h *house) again(conf string) {
+	h.Helper()
+	h.againUntil(conf, "")
+}
+
+// againUntil is again, until a page says yes; none means readiness.
+func (h *house) againUntil(conf, page string) {
+	h.Helper()
+	d, err := h.d.AgainUntil(h.ctx, conf, page)
+	h.must(err)
+	h.d = d
+	h.endWithTest(d)
+}
+
+// stored waits until the journal has so many events of a kind: a transition that
+// nobody was promised is written a moment later.
+func (h *house) stored(kind string, count int) {
+	h.Helper()
+	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); time.Sleep(2 * time.Millisecond) {
+		b, err := os.ReadFile(filepath.Join(h.d.Dir(), "journal.jsonl"))
+		h.must(err)
+		if bytes.Count(b, []byte(`"kind":"`+kind+`"`)) >= count {
+			return
+		}
+	}
+	h.Fatalf("%q is not %d times in the journal", kind, count)
+}
+
+// resumed waits until a machine from before the restart is claimed again.
+func (h *house) resumed(name string) rig.Entry {
+	h.Helper()
+	return h.moved(0, name, "settling", "asleep", machine.WhySilent)
+}
+
+// TestSleepersSurviveKill: who was asleep is claimed again, is woken by the next
+// knock, and has lost nothing that was counted.
+func TestSleepersSurviveKill(t *testing.T) {
+	t.Parallel()
+	for _, end := range []struct {
+		name string
+		end  func(*house)
+	}{
+		{"kill -9", func(h *house) { h.d.Kill() }},
+		{"SIGTERM", func(h *house) {
+			if _, err := h.d.Stop(h.within(10 * time.Second)); err != nil {
+				h.Fatal(err)
+			}
+		}},
+	} {
+		t.Run(end.name, func(t *testing.T) {
+			h := open(t, brisk)
+			nas := h.nas(nil)
+			h.putToSleep(nas)
+			h.connect(h.lan.Client(), nas4, 22)
+			h.moved(0, "nas", "arriving", "awake", machine.WhyReady)
+			h.putToSleep(nas)
+			h.stored("asleep", 2)
+			slept := h.metric(`nightporter_machine_sleep_seconds_total{machine="nas"}`)
+			began := time.Now()
+			end.end(h)
+			h.again(brisk)
+			h.resumed("nas")
+			away := time.Since(began).Seconds()
+			h.neighborOf(h.lan.Client(), nas4, h.lan.Porter().MAC())
+			h.wantMetric(1, `nightporter_machine_wakes_total{machine="nas", trigger="tcp"}`)
+			h.wantMetric(1, `nightporter_machine_wake_attempts_total{machine="nas"}`)
+			if got := h.metric(`nightporter_machine_sleep_seconds_total{machine="nas"}`); got < slept+away {
+				t.Errorf("slept %v s before the restart, which took %v s, and %v s after it", slept, away, got)
+			}
+			if got := h.connect(h.lan.Client(), nas6, 22); got != lab.Banner("nas") {
+				t.Errorf("the service said %q", got)
+			}
+			h.wantMetric(2, `nightporter_machine_wakes_total{machine="nas", trigger="tcp"}`)
+			if happened(nas, lab.DADFailed) {
+				t.Error("duplicate address detection failed")
+			}
+		})
+	}
+}
+
+// TestStartedWhileThePorterWasDown: it is not claimed, and of its sleep nothing is
+// lost that was shown.
+func TestStartedWhileThePorterWasDown(t *testing.T) {
+	h := open(t, brisk)
+	nas := h.nas(nil)
+	h.putToSleep(nas)
+	h.stored("asleep", 1)
+	const sleep = `nightporter_machine_sleep_seconds_total{machine="nas"}`
+	shown := 0.0
+	for deadline := time.Now().Add(5 * time.Second); shown < 1 && time.Now().Before(deadline); shown = h.metric(sleep) {
+		time.Sleep(50 * time.Millisecond)
+	}
+	h.d.Kill()
+	h.must(nas.PowerOn())
+	h.event(nas, lab.ServiceUp)
+	h.again(brisk)
+	h.moved(0, "nas", "settling", "awake", machine.WhyStarted)
+	h.neighborOf(h.lan.Client(), nas4, nas.MAC())
+	h.connect(h.lan.Client(), nas4, 22)
+	if got := h.metric(sleep); got < shown || got > shown+10 {
+		t.Errorf("slept %v s, of which %v were shown before the crash", got, shown)
+	}
+	h.wantMetric(1, `nightporter_machine_state{machine="nas", state="awake"}`)
+	h.wantMetric(0, `nightporter_machine_wakes_total{machine="nas", trigger="tcp"}`)
+}
+
+// TestWhatWasAcknowledgedSurvives: the daemon is killed the moment that it has
+// answered OK.
+func TestWhatWasAcknowledgedSurvives(t *testing.T) {
+	h := open(t, brisk)
+	nas := h.nas(nil)
+	h.register(nas.Host, everything(nas))
+	h.d.Kill()
+	h.must(nas.Sleep(h.ctx))
+	h.again(brisk)
+	h.resumed("nas")
+	h.connect(h.lan.Client(), nas4, 22)
+}
+
+// crowded lets the client register machines that are not there, and many at once.
+const crowded = "registration: {trust: open, max_connections: 256, rate: 0}\n"
+
+func sleeperName(i int) string     { return fmt.Sprintf("sleeper%d", i) }
+func sleeperAddr(i int) netip.Addr { return netip.AddrFrom4([4]byte{10, 80, byte(1 + i>>8), byte(i)}) }
+
+// sleepers has count machines claimed that were never there.
+func (h *house) sleepers(count int) {
+	h.Helper()
+	h.must(h.lan.Porter().AddAddr(h.ctx, netip.MustParsePrefix("10.80.0.2/16")))
+	var group errgroup.Group
+	group.SetLimit(12)
+	n := h.d.Log.Len()
+	for i := range count {
+		group.Go(func() error { return h.addSleeper(i) })
+	}
+	h.must(group.Wait())
+	h.asleep(n, count)
+}
+
+func (h *house) addSleeper(i int) error {
+	mac := machine.MAC{2, 0x80, 0, 0, byte(i >> 8), byte(i)}
+	answer, err := h.d.Register(h.ctx, h.lan.Client(), body(sleeperName(i), mac, entry{sleeperAddr(i), []any{"22/tcp"}}))
+	if err == nil && answer != "OK." {
+		err = fmt.Errorf("%s: %s", sleeperName(i), answer)
+	}
+	return err
+}
+
+// TestAThousandSleepersSurviveKill, and are claimed again soon.
+func TestAThousandSleepersSurviveKill(t *testing.T) {
+	const count = 1000
+	conf := brisk + crowded
+	h := openFor(t, conf, 2*time.Minute)
+	h.sleepers(count)
+	// One more is answered when everything before it is stored: who settles when
+	// the porter is killed needs its time to be claimed.
+	h.must(h.addSleeper(count))
+	h.d.Kill()
+	began := time.Now()
+	h.again(conf)
+	last := h.asleep(0, count)
+	t.Logf("%d machines claimed again %v after the start", count, last.Sub(began).Round(time.Millisecond))
+}
+
+// asleep waits until count different machines have fallen asleep.
+func (h *house) asleep(n, count int) time.Time {
+	h.Helper()
+	seen := make(map[string]bool)
+	e, err := h.d.Log.Wait(h.within(30*time.Second), n, func(e rig.Entry) bool {
+		if rig.Moved(e.Field("machine"), "", "asleep", "")(e) {
+			seen[e.Field("machine")] = true
+		}
+		return len(seen) == count
+	})
+	if err != nil {
+		h.Fatalf("%d of %d machines are asleep: %.500v", len(seen), count, err)
+	}
+	return e.Time
+}

@@ -1,0 +1,362 @@
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"nightporter/internal/guide"
+	"nightporter/internal/lab"
+	"nightporter/internal/lab/labtest"
+	"nightporter/internal/machine"
+	"nightporter/internal/vm"
+	"nightporter/internal/vm/vmtest"
+)
+
+// The house of the guide docs/raspberry-pi.md: its porter, its machine, and a machine that
+// registers.
+var (
+	piAddr    = netip.MustParseAddr("192.168.1.2")
+	guideNAS  = netip.MustParseAddr("192.168.1.20")
+	guideMAC  = machine.MAC{0x3c, 0xec, 0xef, 0x12, 0x34, 0x56}
+	towerAddr = netip.MustParseAddr("192.168.1.21")
+)
+
+// Two versions of the package, one after the other.
+const (
+	olderVersion = "0.1.0"
+	newerVersion = "0.2.0"
+)
+
+// vmBringUp is how long the machines of these tests take from power-on to their service:
+// longer than an emulated porter needs, and between two SYNs of their clients.
+const vmBringUp = 4500 * time.Millisecond
+
+// porterVM is a LAN whose porter is a Debian of its own, with the package installed. The
+// house has no daemon here.
+type porterVM struct {
+	*house
+	pi         *vm.Machine
+	client     *lab.Host
+	nas, tower *lab.Machine
+	web        http.Client // the client's
+}
+
+// TestVMPorter: the package is installed with apt-get on a PC and on an ARM board. Its porter
+// claims machines that sleep, wakes them and hands over the first connection; also after an
+// upgrade and after a power cut.
+func TestVMPorter(t *testing.T) {
+	t.Parallel()
+	for _, arch := range []vm.Arch{vm.AMD64, vm.ARM64} {
+		t.Run(string(arch), func(t *testing.T) {
+			vmtest.Need(t, arch)
+			t.Parallel()
+			p := openPorterVM(t, arch)
+			if arch == vm.ARM64 {
+				p.followsGuide()
+			} else {
+				p.installs()
+			}
+			p.serves()
+			p.upgrades()
+			p.losesPower()
+			p.purges()
+		})
+	}
+}
+
+// openPorterVM boots the porter's host, and puts a client and two machines beside it.
+func openPorterVM(t *testing.T, arch vm.Arch) *porterVM {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 25*time.Minute)
+	t.Cleanup(cancel)
+	h := &house{T: t, ctx: ctx, lan: labtest.New(t)}
+	files := t.TempDir()
+	for _, version := range []string{olderVersion, newerVersion} {
+		h.packages(arch, version, files)
+	}
+	p := &porterVM{house: h}
+	p.pi = vmtest.NewWith(t, h.lan, arch, files, "pi", netip.PrefixFrom(piAddr, 24))
+	var err error
+	p.client, err = h.lan.AddHost("laptop", netip.MustParsePrefix("192.168.1.10/24"))
+	h.must(err)
+	p.nas = p.machine("nas", guideNAS, guideMAC)
+	p.tower = p.machine("tower", towerAddr, machine.MAC{})
+	p.web.Transport = &http.Transport{DisableKeepAlives: true, DialContext: p.client.Dial}
+
+	h.Cleanup(func() {
+		if h.Failed() && p.pi.State() == vm.On {
+			journal, err := p.pi.Run(context.Background(), "", "journalctl", "--no-pager", "--output=short-precise", "--unit=nightporter.service", "--lines=60")
+			h.Logf("the journal of the service: %v\n%s", err, journal)
+		}
+	})
+	on := time.Now()
+	h.must(p.pi.PowerOn())
+	p.boots(0, on)
+	h.must(p.pi.WriteFile(ctx, "/etc/systemd/network/10-lan.network", "644",
+		"[Match]\nName=eth0\n[Network]\nAddress=192.168.1.2/24\nGateway=192.168.1.1\nLinkLocalAddressing=ipv6\nIPv6AcceptRA=no\n"))
+	p.run("systemctl", "enable", "--now", "systemd-networkd.service")
+	p.run("sh", "-ec", "mkdir -p /mnt/files; mount -o ro LABEL=files /mnt/files")
+	return p
+}
+
+// packages builds the .deb of a version into a directory.
+func (h *house) packages(arch vm.Arch, version, dir string) {
+	h.Helper()
+	cmd := exec.CommandContext(h.ctx, "go", "run", ".", "-version", version, "-only", string(arch)+".deb", "-out", dir)
+	cmd.Dir = filepath.Join("../..", "deploy/packages")
+	cmd.Env = append(os.Environ(), "SOURCE_DATE_EPOCH=1764374400")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		h.Fatalf("build the package: %v\n%s", err, out)
+	}
+}
+
+// machine adds one that sleeps as a PC does that is switched off.
+func (p *porterVM) machine(name string, ip netip.Addr, mac machine.MAC) *lab.Machine {
+	p.Helper()
+	m, err := p.lan.AddMachine(lab.MachineConfig{
+		Name: name, MAC: mac, Addrs: []netip.Prefix{netip.PrefixFrom(ip, 24)}, Boot: vmBringUp,
+		Services: []lab.ServiceConfig{{Network: "tcp", Port: 22}},
+	})
+	p.must(err)
+	return m
+}
+
+// boots waits for the end of a boot.
+func (p *porterVM) boots(n int, on time.Time) {
+	p.Helper()
+	up, err := p.pi.Wait(p.within(vmBoot), n, vm.CommandsUp)
+	p.must(err)
+	p.report("boot to a shell", on, up.Time)
+}
+
+// run runs a command on the porter's host, as root.
+func (p *porterVM) run(command ...string) string {
+	p.Helper()
+	out, err := p.pi.Run(p.within(vmBoot), "", command[0], command[1:]...)
+	p.must(err)
+	return out
+}
+
+// installs the package, and describes the machine that does not register.
+func (p *porterVM) installs() {
+	p.Helper()
+	began := time.Now()
+	p.run("sh", "-ec", "apt-get install --yes /mnt/files/nightporter_"+olderVersion+"-1_*.deb")
+	p.report("apt-get install", began, time.Now())
+	p.must(p.pi.WriteFile(p.ctx, "/etc/nightporter/config.yaml", "644", fmt.Sprintf(
+		"machines:\n  - {name: nas, mac: %q, ip: %v, ports: [22/tcp], agentless: true}\n", guideMAC.String(), guideNAS)))
+	p.run("systemctl", "reload", "nightporter.service")
+}
+
+// followsGuide has an ordinary user of the host do what docs/raspberry-pi.md says, command by
+// command.
+func (p *porterVM) followsGuide() {
+	p.Helper()
+	scripts, err := guide.Scripts(filepath.Join("../..", "docs/raspberry-pi.md"), guide.Porter)
+	p.must(err)
+	p.run("sh", "-ec", `useradd --create-home --shell /bin/bash pi
+echo 'pi ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/pi
+cp /mnt/files/nightporter_`+olderVersion+`-1_*.deb /home/pi/`)
+	for _, s := range scripts {
+		began := time.Now()
+		out := p.run("runuser", "--login", "pi", "--command", "set -e\n"+s.Text)
+		p.report(fmt.Sprintf("line %d of the guide", s.Line), began, time.Now())
+		p.Logf("%s%s", s.Text, out)
+	}
+	p.scraped()
+}
+
+// scraped waits until the Prometheus of the guide has the porter's metrics, and the rules.
+func (p *porterVM) scraped() {
+	p.Helper()
+	for path, want := range map[string]string{
+		"/api/v1/query?query=nightporter_build_info": `"version":"` + olderVersion + `"`,
+		"/api/v1/rules": "NightporterWakeFailed",
+	} {
+		p.shows(2*time.Minute, 9090, path, want)
+	}
+}
+
+// serves the first connection to each machine.
+func (p *porterVM) serves() {
+	p.Helper()
+	p.isReady(olderVersion)
+	answer, err := p.d.RegisterIn(p.within(time.Minute), p.tower.Host, piAddr,
+		[]string{body("tower", p.tower.MAC(), entry{towerAddr, []any{"22/tcp"}})}, 0)
+	p.must(err)
+	if answer != "OK." {
+		p.Fatalf("the registration is answered %q", answer)
+	}
+	p.sleeps(p.tower)
+	p.wakes(p.tower)
+	p.sleeps(p.nas)
+	p.wakes(p.nas)
+}
+
+// upgrades while both machines sleep. A client that comes 2 s after the restart is served.
+func (p *porterVM) upgrades() {
+	p.Helper()
+	p.sleeps(p.nas)
+	p.sleeps(p.tower)
+	before := p.known()
+	began := time.Now()
+	p.run("sh", "-ec", "apt-get install --yes /mnt/files/nightporter_"+newerVersion+"-1_*.deb")
+	p.report("apt-get upgrade", began, time.Now())
+	p.isReady(newerVersion)
+	p.pause(2 * time.Second)
+	p.wakes(p.nas)
+	p.wakes(p.tower)
+	p.forgotNothing(before)
+}
+
+// losesPower while both machines sleep, and has its network 10 s late when it is back.
+func (p *porterVM) losesPower() {
+	p.Helper()
+	p.must(p.pi.WriteFile(p.ctx, "/etc/systemd/system/systemd-networkd.service.d/late.conf", "644",
+		"[Service]\nExecStartPre=/bin/sleep 10\n"))
+	p.run("sync")
+	p.sleeps(p.nas)
+	p.sleeps(p.tower)
+	before := p.known()
+	p.must(p.pi.PowerCut(p.within(time.Minute)))
+	n, on := p.pi.Len(), time.Now()
+	p.must(p.pi.PowerOn())
+	p.boots(n, on)
+	for _, m := range []*lab.Machine{p.nas, p.tower} {
+		p.resolves(vmBoot, p.client, m.Addr4(), p.pi.MAC())
+		p.report("power on to "+m.Name()+" claimed", on, time.Now())
+	}
+	p.wakes(p.nas)
+	p.wakes(p.tower)
+	p.forgotNothing(before)
+}
+
+// purges the package. Nothing of it is left, on the host and in the network.
+func (p *porterVM) purges() {
+	p.Helper()
+	p.sleeps(p.nas)
+	p.run("apt-get", "purge", "--yes", "nightporter")
+	if left := p.run("find", "/etc", "/usr", "/var", "/run", "/lib", "-xdev", "-name", "*nightporter*", "-not", "-path", "/var/log/*"); left != "" {
+		p.Errorf("the purge leaves\n%s", left)
+	}
+	if mac := p.whoHas(p.client, guideNAS); mac != (machine.MAC{}) {
+		p.Errorf("after the purge %v answers for a machine that is off", mac)
+	}
+}
+
+// sleeps puts a machine to sleep, and waits until the porter answers for it and counts it as
+// asleep. One that goes off soon after it was up is claimed before.
+func (p *porterVM) sleeps(m *lab.Machine) {
+	p.Helper()
+	off := time.Now()
+	p.must(m.Sleep(p.ctx))
+	p.resolves(vmClaim, p.client, m.Addr4(), p.pi.MAC())
+	p.report(m.Name()+": off to claimed", off, time.Now())
+	p.is(m.Name(), machine.Asleep)
+}
+
+// wakes a machine by a connection, which has to be served from the SYN that the porter held.
+func (p *porterVM) wakes(m *lab.Machine) {
+	p.Helper()
+	atClient, atMachine := p.capturePort(p.client), p.capturePort(m.Host)
+	c := p.call(p.client, m, m.Addr4(), 22)
+	p.report(m.Name()+": knock to served", c.began, c.ended)
+	p.report(m.Name()+": service to served", lastUp(m, c.to), c.ended)
+	s, err := p.howServed(p.ctx, c, atClient, atMachine)
+	p.must(err)
+	if err := s.replayed(p.pi.Host); err != nil {
+		p.Error(err)
+	}
+	p.is(m.Name(), machine.Awake)
+}
+
+// isReady waits until the porter of a version serves its pages.
+func (p *porterVM) isReady(version string) {
+	p.Helper()
+	p.shows(vmBoot, 9717, "/metrics", `version="`+version+`"`)
+}
+
+// shows waits until a page of the porter's host contains a text.
+func (p *porterVM) shows(limit time.Duration, port uint16, path, want string) {
+	p.Helper()
+	for deadline := time.Now().Add(limit); ; time.Sleep(50 * time.Millisecond) {
+		text, err := p.get(port, path)
+		if err == nil && strings.Contains(text, want) {
+			return
+		}
+		if time.Now().After(deadline) {
+			p.Fatalf("port %d shows %s without %q: %v\n%.2000s", port, path, want, err, text)
+		}
+	}
+}
+
+// is waits until the API says that a machine is in a state.
+func (p *porterVM) is(name string, want machine.State) {
+	p.Helper()
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		all := p.known()
+		i := slices.IndexFunc(all, func(k known) bool { return k.Name == name })
+		if i >= 0 && all[i].State == want {
+			return
+		}
+		if time.Now().After(deadline) {
+			p.Fatalf("the porter knows %+v, want %s %s", all, name, want)
+		}
+	}
+}
+
+// known is what the porter tells of its machines.
+func (p *porterVM) known() (all []known) {
+	p.Helper()
+	text, err := p.get(9717, "/api/v1/machines")
+	p.must(err)
+	p.must(json.Unmarshal([]byte(text), &all))
+	return all
+}
+
+// forgotNothing fails the test if a machine or a part of its sleep is gone.
+func (p *porterVM) forgotNothing(before []known) {
+	p.Helper()
+	after := p.known()
+	for _, b := range before {
+		i := slices.IndexFunc(after, func(k known) bool { return k.Name == b.Name })
+		if i < 0 || after[i].SleptSeconds < b.SleptSeconds || after[i].MAC != b.MAC {
+			p.Errorf("before the porter knew %+v, and now %+v", b, after)
+		}
+	}
+}
+
+// get fetches a page of the porter's host for the client.
+func (p *porterVM) get(port uint16, path string) (string, error) {
+	request, err := http.NewRequestWithContext(p.within(10*time.Second), http.MethodGet, "http://"+netip.AddrPortFrom(piAddr, port).String()+path, nil)
+	if err != nil {
+		return "", err
+	}
+	answer, err := p.web.Do(request)
+	if err != nil {
+		return "", err
+	}
+	defer answer.Body.Close()
+	b, err := io.ReadAll(answer.Body)
+	if err == nil && answer.StatusCode != http.StatusOK {
+		err = fmt.Errorf("%s: %s", path, answer.Status)
+	}
+	return string(b), err
+}
+
+// report logs how long something took, for who runs `make vm`.
+func (p *porterVM) report(what string, from, to time.Time) {
+	p.Helper()
+	reportTime(p.T, what, from, to)
+}

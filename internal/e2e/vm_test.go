@@ -1,0 +1,285 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"nightporter/internal/lab/labtest"
+	"nightporter/internal/machine"
+	"nightporter/internal/rig"
+	"nightporter/internal/vm"
+	"nightporter/internal/vm/vmtest"
+)
+
+const (
+	// vmBoot is how long a boot of an emulated machine may take on a busy host, of which
+	// it gets what others leave.
+	vmBoot = 5 * time.Minute
+	// vmClaim is how long a machine may be off until it is claimed: as long as one that
+	// dies without a word.
+	vmClaim = 30 * time.Second
+)
+
+// A manager is a network manager of Debian's, and the file that has it configure the
+// machine of these tests.
+type manager struct {
+	name  string
+	units []string
+	file  string
+	mode  string
+	text  string
+
+	// silent: it takes a card that is not armed for Wake-on-LAN down before the units of
+	// sleep.target run, so that the porter is not told of a suspend.
+	silent bool
+}
+
+var managers = []manager{
+	{
+		"systemd-networkd", []string{"systemd-networkd.service", "systemd-networkd-wait-online.service"},
+		"/etc/systemd/network/10-lan.network", "644",
+		"[Match]\nName=eth0\n[Network]\nAddress=10.77.0.20/24\nAddress=fd77::20/64\nGateway=10.77.0.1\nIPv6AcceptRA=no\n",
+		false,
+	},
+	{
+		"NetworkManager", []string{"NetworkManager.service", "NetworkManager-wait-online.service"},
+		"/etc/NetworkManager/system-connections/lan.nmconnection", "600",
+		"[connection]\nid=lan\ntype=ethernet\ninterface-name=eth0\n" +
+			"[ipv4]\nmethod=manual\naddress1=10.77.0.20/24,10.77.0.1\n" +
+			"[ipv6]\nmethod=manual\naddress1=fd77::20/64\naddr-gen-mode=eui64\n",
+		true,
+	},
+}
+
+// debian is a house with one real machine in it.
+type debian struct {
+	*house
+	pc *vm.Machine
+}
+
+// TestVMMachine: Debian with the files of deploy/machine goes to sleep in each of its
+// ways, is claimed, and the first connect() to its SSH server succeeds.
+func TestVMMachine(t *testing.T) {
+	vmtest.Need(t, vm.AMD64)
+	t.Parallel()
+	for _, with := range managers {
+		t.Run(with.name, func(t *testing.T) {
+			t.Parallel()
+			d := openDebian(t, with)
+			d.suspends(nas4, !with.silent)
+			d.suspends(nas6, !with.silent)
+			d.powersOff()
+			d.reboots()
+			d.losesPower()
+		})
+	}
+}
+
+// openDebian boots a machine, and installs the machine's side of nightporter as
+// deploy/machine/README.md says.
+func openDebian(t *testing.T, with manager) debian {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Minute)
+	t.Cleanup(cancel)
+	lan := labtest.New(t)
+	h := openOn(ctx, t, lan, "")
+	d := debian{h, vmtest.New(t, lan, "pc", netip.PrefixFrom(nas4, 24), netip.PrefixFrom(nas6, 64))}
+	h.must(d.pc.PowerOn())
+	on := d.awaits(0, vm.PoweredOn, time.Second)
+	d.report("boot to a shell", on.Time, d.awaits(0, vm.CommandsUp, vmBoot).Time)
+
+	h.must(d.pc.WriteFile(ctx, with.file, with.mode, with.text))
+	d.run(append([]string{"systemctl", "enable", "--now"}, with.units...)...)
+	d.installs("nightporter-register.py", "755", "/usr/local/lib/nightporter/")
+	for _, unit := range []string{"nightporter-register.service", "nightporter-register-sleep.service"} {
+		d.installs(unit, "644", "/etc/systemd/system/")
+	}
+	h.must(d.pc.WriteFile(ctx, "/etc/nightporter/register.conf", "600", "[register]\nto = 10.77.0.2\nname = pc\nport = 22/tcp\n"))
+	d.run("systemctl", "daemon-reload")
+	n := h.d.Log.Len()
+	d.run("systemctl", "enable", "--now", "nightporter-register.service")
+	d.run("systemctl", "enable", "nightporter-register-sleep.service")
+	d.registered(n)
+	d.told(n, false)
+	return d
+}
+
+// suspends the machine, and connects to it. It is claimed whether it tells the porter
+// before or not.
+func (d debian) suspends(ip netip.Addr, tells bool) {
+	d.Helper()
+	events := d.pc.Len()
+	d.leaves("suspend", vm.Suspended, tells)
+	c := d.knocks(ip)
+	d.report("resume to served", d.awaits(events, vm.Resumed, time.Second).Time, c.ended)
+}
+
+// powersOff the machine, and connects to it.
+func (d debian) powersOff() {
+	d.Helper()
+	events := d.pc.Len()
+	d.leaves("poweroff", vm.PoweredOff, true)
+	n := d.d.Log.Len()
+	d.knocks(nas4)
+	d.awaits(events, vm.PoweredOn, time.Second)
+	d.awaits(events, vm.CommandsUp, vmBoot)
+	d.registered(n)
+	d.hasItsAddresses()
+}
+
+// leaves has the machine go to sleep by a command of systemctl, and returns when it is
+// claimed.
+func (d debian) leaves(command string, off vm.EventKind, tells bool) {
+	d.Helper()
+	n, events := d.d.Log.Len(), d.pc.Len()
+	asked := time.Now()
+	d.launch("systemctl", command)
+	d.report(command, asked, d.awaits(events, off, time.Minute).Time)
+	d.told(n, tells)
+	d.report(command+" to claimed", asked, d.claimed(n))
+}
+
+// reboots the machine: nothing is in its way, and both of its addresses are its own.
+func (d debian) reboots() {
+	d.Helper()
+	events := d.pc.Len()
+	asked := time.Now()
+	n := d.d.Log.Len()
+	d.launch("systemctl", "reboot")
+	d.awaits(events, vm.Restarted, time.Minute)
+	d.told(n, false)
+	n = d.d.Log.Len()
+	d.awaits(d.pc.Len(), vm.CommandsUp, vmBoot)
+	d.registered(n)
+	d.told(n, false)
+	d.report("reboot to registered", asked, time.Now())
+	for _, ip := range []netip.Addr{nas4, nas6} {
+		began := time.Now()
+		d.connect(d.lan.Client(), ip, 22)
+		d.report("connect after the reboot", began, time.Now())
+		d.neighborOf(d.lan.Router(), ip, d.pc.MAC())
+	}
+	d.hasItsAddresses()
+}
+
+// losesPower without a word: the machine is watched, and so claimed all the same.
+func (d debian) losesPower() {
+	d.Helper()
+	n := d.d.Log.Len()
+	cut := time.Now()
+	d.must(d.pc.PowerCut(d.ctx))
+	d.report("power cut to claimed", cut, d.claimed(n))
+	events := d.pc.Len()
+	d.knocks(nas6)
+	d.awaits(events, vm.CommandsUp, vmBoot)
+	d.hasItsAddresses()
+}
+
+// hasItsAddresses fails the test if the machine's system gave one of them up, because
+// another host seemed to have it (RFC 4862 section 5.4).
+func (d debian) hasItsAddresses() {
+	d.Helper()
+	got := d.run("ip", "-oneline", "address", "show", "dev", "eth0", "scope", "global")
+	if !contains(got, nas4.String(), nas6.String()) || contains(got, "dadfailed") {
+		d.Errorf("after the boot the machine has the addresses\n%s", got)
+	}
+}
+
+// knocks with one connect(), which the machine has to serve, woken by the porter.
+func (d debian) knocks(ip netip.Addr) *call {
+	d.Helper()
+	client := d.lan.Client()
+	atClient, atMachine := d.capturePort(client), d.capturePort(d.pc.Host)
+	n := d.d.Log.Len()
+	c, err := callOnce(d.within(vmBoot), client, netip.AddrPortFrom(ip, 22))
+	d.must(err)
+	d.Cleanup(func() { c.conn.Close() })
+	if !strings.HasPrefix(c.banner, "SSH-2.0-") {
+		d.Errorf("the machine said %q", c.banner)
+	}
+	d.report(fmt.Sprintf("knock at %s to served", ip), c.began, c.ended)
+	s, err := d.howServed(d.ctx, c, atClient, atMachine)
+	d.must(err)
+	if by := s.answered.Src(); by != d.lan.Porter().MAC() {
+		d.Errorf("the machine answered a SYN from %v, want the porter's %v", by, d.lan.Porter().MAC())
+	}
+	d.moved(n, "pc", "arriving", "awake", machine.WhyReady)
+	return c
+}
+
+// claimed waits until the porter answers for the machine, and returns when that was.
+func (d debian) claimed(n int) time.Time {
+	d.Helper()
+	e, err := d.d.Log.Wait(d.within(vmClaim), n, rig.Moved("pc", "settling", "asleep", string(machine.WhySilent)))
+	d.must(err)
+	return e.Time
+}
+
+// told fails the test unless the machine has told the porter whether it goes to sleep.
+// What it has had an answer to is in the log.
+func (d debian) told(n int, sleeps bool) {
+	d.Helper()
+	settles := rig.Moved("pc", "", "settling", string(machine.WhyRegistered))
+	if got := slices.ContainsFunc(d.d.Log.Entries(n), settles); got != sleeps {
+		d.Errorf("the machine told the porter that it goes to sleep: %v, want %v", got, sleeps)
+	}
+}
+
+// registered waits until the machine has told the porter about itself, with both of its
+// addresses.
+func (d debian) registered(n int) {
+	d.Helper()
+	_, err := d.d.Log.Wait(d.within(time.Minute), n, rig.Is("registration_accepted"))
+	d.must(err)
+	e, err := d.d.Log.Wait(d.within(time.Second), n, rig.Is("registered"))
+	d.must(err)
+	if monitor := e.Field("monitor"); !contains(monitor, nas4.String(), nas6.String()) {
+		d.Errorf("the machine registered %q only", monitor)
+	}
+}
+
+// awaits an event of the machine's.
+func (d debian) awaits(n int, kind vm.EventKind, limit time.Duration) vm.Event {
+	d.Helper()
+	e, err := d.pc.Wait(d.within(limit), n, kind)
+	d.must(err)
+	return e
+}
+
+// installs a file of deploy/machine in a folder of the machine's.
+func (d debian) installs(name, mode, folder string) {
+	d.Helper()
+	b, err := os.ReadFile(filepath.Join("../..", "deploy/machine", name))
+	d.must(err)
+	d.must(d.pc.WriteFile(d.within(time.Minute), folder+name, mode, string(b)))
+}
+
+func (d debian) run(command ...string) string {
+	d.Helper()
+	out, err := d.pc.Run(d.within(time.Minute), "", command[0], command[1:]...)
+	d.must(err)
+	return out
+}
+
+func (d debian) launch(command ...string) {
+	d.Helper()
+	d.must(d.pc.Launch(d.within(time.Minute), command[0], command[1:]...))
+}
+
+// report logs how long something took, for who runs `make vm`.
+func (d debian) report(what string, from, to time.Time) {
+	d.Helper()
+	reportTime(d.T, what, from, to)
+}
+
+func reportTime(t *testing.T, what string, from, to time.Time) {
+	t.Helper()
+	t.Logf("%-30s %8.3f s", what, to.Sub(from).Seconds())
+}
