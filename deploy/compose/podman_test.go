@@ -16,9 +16,9 @@ import (
 	"nightporter/internal/config"
 	"nightporter/internal/lab"
 	"nightporter/internal/lab/labtest"
+	"nightporter/internal/labdaemon"
 	"nightporter/internal/privilege"
 	"nightporter/internal/promtest"
-	"nightporter/internal/rig"
 )
 
 const (
@@ -172,7 +172,7 @@ func (p *podman) needContainers(ctx context.Context, program string) {
 
 // serve starts the daemon in its container, by way of a program that the rig takes for
 // the daemon.
-func (p *podman) serve(ctx context.Context, lan *lab.LAN) *rig.Daemon {
+func (p *podman) serve(ctx context.Context, lan *lab.LAN) *labdaemon.Daemon {
 	p.Helper()
 	dir, state := filepath.Join(p.dir, "etc"), config.Default().StateDir
 	for _, err := range []error{
@@ -191,7 +191,7 @@ func (p *podman) serve(ctx context.Context, lan *lab.LAN) *rig.Daemon {
 	if err := os.WriteFile(program, []byte(script), 0o700); err != nil {
 		p.Fatal(err)
 	}
-	d, err := rig.Start(ctx, lan, dir, rig.Options{Exe: program, User: `""`, Config: "probe: {interval: 200ms}\n"})
+	d, err := labdaemon.Start(ctx, lan, dir, labdaemon.Options{Exe: program, User: `""`, Config: "probe: {interval: 200ms}\n"})
 	if err != nil {
 		p.Fatal(err)
 	}
@@ -201,7 +201,7 @@ func (p *podman) serve(ctx context.Context, lan *lab.LAN) *rig.Daemon {
 		}
 	})
 	// Its log may come by way of podman after its page answers.
-	ready, err := d.Log.Wait(ctx, 0, rig.Is("ready"))
+	ready, err := d.Log.Wait(ctx, 0, labdaemon.Is("ready"))
 	if err != nil {
 		p.Fatal(err)
 	}
@@ -233,7 +233,7 @@ func (p *podman) checkProcess(ctx context.Context) {
 }
 
 // night has the machine sleep, and a client wake it.
-func (p *podman) night(ctx context.Context, lan *lab.LAN, d *rig.Daemon, sleeper *lab.Machine) {
+func (p *podman) night(ctx context.Context, lan *lab.LAN, d *labdaemon.Daemon, sleeper *lab.Machine) {
 	p.Helper()
 	seen := d.Log.Len()
 	answer, err := d.Register(ctx, sleeper.Host, fmt.Sprintf(`{"mac":%q,"name":"nas","monitor":[{"ip":%q,"port":["22/tcp"]}]}`, sleeper.MAC(), nas4))
@@ -243,7 +243,7 @@ func (p *podman) night(ctx context.Context, lan *lab.LAN, d *rig.Daemon, sleeper
 	if err := sleeper.SleepAfter(100 * time.Millisecond); err != nil {
 		p.Fatal(err)
 	}
-	if _, err := d.Log.Wait(ctx, seen, rig.Moved("nas", "settling", "asleep", "")); err != nil {
+	if _, err := d.Log.Wait(ctx, seen, labdaemon.Moved("nas", "settling", "asleep", "")); err != nil {
 		p.Fatal(err)
 	}
 	conn, err := lan.Client().Dial(ctx, "tcp", netip.AddrPortFrom(nas4, 22).String())
@@ -258,7 +258,7 @@ func (p *podman) night(ctx context.Context, lan *lab.LAN, d *rig.Daemon, sleeper
 	if _, err := io.ReadFull(conn, hello); err != nil || !bytes.Equal(hello, []byte(lab.Banner("nas"))) {
 		p.Errorf("the client read %q, %v", hello, err)
 	}
-	if _, err := d.Log.Wait(ctx, seen, rig.Is("replayed")); err != nil {
+	if _, err := d.Log.Wait(ctx, seen, labdaemon.Is("replayed")); err != nil {
 		p.Error(err)
 	}
 }

@@ -13,8 +13,8 @@ import (
 
 	"nightporter/internal/lab"
 	"nightporter/internal/lab/labtest"
+	"nightporter/internal/labdaemon"
 	"nightporter/internal/machine"
-	"nightporter/internal/rig"
 )
 
 // brisk makes the daemon settle in 0.3 s instead of 3 s.
@@ -25,7 +25,7 @@ type house struct {
 	*testing.B
 	ctx context.Context
 	lan *lab.LAN
-	d   *rig.Daemon
+	d   *labdaemon.Daemon
 }
 
 // open starts a house. conf is added to the daemon's configuration.
@@ -37,7 +37,7 @@ func open(b *testing.B, conf string) *house {
 	h := &house{B: b, ctx: ctx, lan: lan}
 	// The rig's configuration logs for tests; this is what an operator has.
 	var err error
-	h.d, err = rig.Start(ctx, lan, b.TempDir(), rig.Options{Exe: *exe, Config: conf, Env: []string{"NIGHTPORTER_LOG__LEVEL=info"}})
+	h.d, err = labdaemon.Start(ctx, lan, b.TempDir(), labdaemon.Options{Exe: *exe, Config: conf, Env: []string{"NIGHTPORTER_LOG__LEVEL=info"}})
 	h.must(err)
 	b.Cleanup(h.d.Kill)
 	return h
@@ -101,8 +101,8 @@ func (h *house) register(ctx context.Context, from *lab.Host, name string, mac m
 func (h *house) moved(n int, to string, count int) {
 	h.Helper()
 	seen := make(map[string]bool)
-	_, err := h.d.Log.Wait(h.within(20*time.Second), n, func(e rig.Entry) bool {
-		if name := e.Field("machine"); rig.Moved(name, "", to, "")(e) {
+	_, err := h.d.Log.Wait(h.within(20*time.Second), n, func(e labdaemon.Entry) bool {
+		if name := e.Field("machine"); labdaemon.Moved(name, "", to, "")(e) {
 			seen[name] = true
 		}
 		return len(seen) == count

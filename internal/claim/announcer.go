@@ -4,8 +4,8 @@ import (
 	"net/netip"
 	"time"
 
-	"nightporter/internal/due"
 	"nightporter/internal/machine"
+	"nightporter/internal/timerqueue"
 )
 
 // announceAt is when an address that changed hands is announced, counted from
@@ -21,7 +21,7 @@ type Announcer struct {
 	// Send tells the LAN once that ip is at owner.
 	Send func(ip netip.Addr, owner machine.MAC)
 
-	queue due.Queue[netip.Addr]
+	queue timerqueue.Queue[netip.Addr]
 	told  map[netip.Addr]*announcement
 }
 

@@ -5,10 +5,10 @@ import (
 	"net/netip"
 	"time"
 
-	"nightporter/internal/fair"
 	"nightporter/internal/guard"
 	"nightporter/internal/machine"
 	"nightporter/internal/notify"
+	"nightporter/internal/wakefilter"
 )
 
 // DefaultPath is the file that is read when no other is named. It may be
@@ -138,8 +138,8 @@ type Wake struct {
 	Holdoff     time.Duration  // after a claim, before a knock's first magic packet
 	MinKnocks   int            // of one source within KnockWindow that wake
 	KnockWindow time.Duration
-	QuietHours  fair.Hours    // when no knock wakes
-	Cooldown    time.Duration // after a claim, when only a new TCP connection wakes
+	QuietHours  wakefilter.Hours // when no knock wakes
+	Cooldown    time.Duration    // after a claim, when only a new TCP connection wakes
 }
 
 // Hold says what is kept for a machine until it can take it.

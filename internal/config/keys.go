@@ -7,8 +7,8 @@ import (
 	"strings"
 	"time"
 
-	"nightporter/internal/fair"
 	"nightporter/internal/machine"
+	"nightporter/internal/wakefilter"
 )
 
 // key is one line of the table of keys.
@@ -178,7 +178,7 @@ func sleepKeys() []key {
 			"knocks of one source at a machine within knock_window that wake it; 2 or more: a stray scan does not; a client that connects repeats its SYN after 1, 2 or 3 s and later"),
 		field("wake.knock_window", "10s", func(c *Config) *time.Duration { return &c.Wake.KnockWindow }, duration(time.Second, 5*time.Minute),
 			"time in which min_knocks have to come"),
-		field("wake.quiet_hours", "", func(c *Config) *fair.Hours { return &c.Wake.QuietHours }, hours(),
+		field("wake.quiet_hours", "", func(c *Config) *wakefilter.Hours { return &c.Wake.QuietHours }, hours(),
 			"local times of the day when no knock wakes, such as 23:00-07:00, several separated by commas; a wake that is asked for does; empty: never"),
 		field("wake.cooldown", "0s", func(c *Config) *time.Duration { return &c.Wake.Cooldown }, duration(0, hour),
 			"time after the claim in which datagrams, pings and data of old connections do not wake, only a new TCP connection does"),

@@ -15,10 +15,10 @@ import (
 	"github.com/spf13/pflag"
 
 	"nightporter/internal/config"
-	"nightporter/internal/fair"
 	"nightporter/internal/journal"
 	"nightporter/internal/machine"
 	"nightporter/internal/notify"
+	"nightporter/internal/wakefilter"
 )
 
 // contract is the defaults, written out a second time: they are promised to
@@ -86,7 +86,7 @@ func settings(t *testing.T) map[string]setting {
 		"wake.min_knocks":   {"3", "3", func(c *config.Config) { c.Wake.MinKnocks = 3 }},
 		"wake.knock_window": {"5m", "5m", func(c *config.Config) { c.Wake.KnockWindow = 5 * time.Minute }},
 		"wake.quiet_hours": {"23:00-7:00,13:00-14:30", "23:00-07:00, 13:00-14:30", func(c *config.Config) {
-			c.Wake.QuietHours = fair.Hours{{From: 23 * 60, To: 7 * 60}, {From: 13 * 60, To: 14*60 + 30}}
+			c.Wake.QuietHours = wakefilter.Hours{{From: 23 * 60, To: 7 * 60}, {From: 13 * 60, To: 14*60 + 30}}
 		}},
 		"wake.cooldown":      {"1m30s", "1m30s", func(c *config.Config) { c.Wake.Cooldown = 90 * time.Second }},
 		"hold.packets":       {"1024", "1024", func(c *config.Config) { c.Hold.Packets = 1024 }},

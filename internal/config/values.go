@@ -11,10 +11,10 @@ import (
 	"strconv"
 	"strings"
 
-	"nightporter/internal/fair"
 	"nightporter/internal/machine"
 	"nightporter/internal/notify"
 	"nightporter/internal/privilege"
+	"nightporter/internal/wakefilter"
 )
 
 // maxInterfaceName is IFNAMSIZ of linux/if.h without the final zero.
@@ -163,12 +163,12 @@ func network() codec[netip.Prefix] {
 
 // hours reads times of the day, as one text: without brackets it is the same in
 // a file, in the environment and as a flag.
-func hours() codec[fair.Hours] {
+func hours() codec[wakefilter.Hours] {
 	return parsed("times", "times of the day such as 23:00-07:00, several separated by commas",
-		func(s string) (fair.Hours, bool) {
-			h, err := fair.ParseHours(s)
+		func(s string) (wakefilter.Hours, bool) {
+			h, err := wakefilter.ParseHours(s)
 			return h, err == nil
-		}, func(h fair.Hours) any { return h.String() })
+		}, func(h wakefilter.Hours) any { return h.String() })
 }
 
 // hostAddress reads an address that a machine can have. What depends on the

@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"nightporter/internal/lab"
-	"nightporter/internal/rig"
+	"nightporter/internal/labdaemon"
 )
 
 // Options says how to show it.
@@ -55,7 +55,7 @@ const connectTimeout = 30 * time.Second
 type show struct {
 	*timeline
 	lan *lab.LAN
-	d   *rig.Daemon
+	d   *labdaemon.Daemon
 	nas *lab.Machine
 }
 
@@ -79,7 +79,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	if o.Keep {
 		config += keptConfig
 	}
-	if s.d, err = rig.Start(ctx, s.lan, dir, rig.Options{Exe: o.Exe, Config: config}); err != nil {
+	if s.d, err = labdaemon.Start(ctx, s.lan, dir, labdaemon.Options{Exe: o.Exe, Config: config}); err != nil {
 		return err
 	}
 	defer s.d.Kill()
@@ -134,16 +134,16 @@ func (s *show) night(ctx context.Context, ip netip.Addr) error {
 	if err := s.nas.SleepAfter(500 * time.Millisecond); err != nil {
 		return err
 	}
-	if _, err := s.d.Log.Wait(ctx, seen, rig.Moved("nas", "settling", "asleep", "")); err != nil {
+	if _, err := s.d.Log.Wait(ctx, seen, labdaemon.Moved("nas", "settling", "asleep", "")); err != nil {
 		return err
 	}
 	if err := s.connect(ctx, ip); err != nil {
 		return fmt.Errorf("the client was not served: %w", err)
 	}
-	if _, err := s.d.Log.Wait(ctx, seen, rig.Moved("nas", "arriving", "awake", "")); err != nil {
+	if _, err := s.d.Log.Wait(ctx, seen, labdaemon.Moved("nas", "arriving", "awake", "")); err != nil {
 		return err
 	}
-	if _, err := s.d.Log.Wait(ctx, seen, rig.Is("replayed")); err != nil {
+	if _, err := s.d.Log.Wait(ctx, seen, labdaemon.Is("replayed")); err != nil {
 		return err
 	}
 	return s.caughtUp(ctx, s.d.Log.Len())
@@ -192,7 +192,7 @@ func (s *show) ready(ip netip.Addr) (time.Time, error) {
 }
 
 // metrics shows what changed for a scraper.
-func (s *show) metrics(ctx context.Context, before rig.Samples) error {
+func (s *show) metrics(ctx context.Context, before labdaemon.Samples) error {
 	after, err := s.d.Metrics(ctx)
 	if err != nil {
 		return err

@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"nightporter/internal/lab"
-	"nightporter/internal/rig"
+	"nightporter/internal/labdaemon"
 )
 
 // keptAwake is how long a machine that was woken stays up in a demo that is kept.
@@ -93,7 +93,7 @@ func (s *show) putToSleep(ctx context.Context, m *lab.Machine) error {
 	if err := m.Sleep(ctx); err != nil {
 		return err
 	}
-	_, err = s.d.Log.Wait(ctx, seen, rig.Moved(m.Name(), "settling", "asleep", ""))
+	_, err = s.d.Log.Wait(ctx, seen, labdaemon.Moved(m.Name(), "settling", "asleep", ""))
 	return err
 }
 
@@ -109,7 +109,7 @@ func (s *show) failToWake(ctx context.Context) error {
 	if status != http.StatusAccepted {
 		return fmt.Errorf("the porter does not wake %s: status %d: %s", broken, status, body)
 	}
-	_, err = s.d.Log.Wait(ctx, seen, rig.Moved(broken, "waking", "asleep", ""))
+	_, err = s.d.Log.Wait(ctx, seen, labdaemon.Moved(broken, "waking", "asleep", ""))
 	return err
 }
 
@@ -137,7 +137,7 @@ func (s *show) sleepAgain(ctx context.Context, m *lab.Machine) error {
 
 // tellWhere prints what there is to look at, and to try.
 func (s *show) tellWhere(machines []*lab.Machine) error {
-	page, err := s.lan.Proxy(s.lan.Porter(), netip.AddrPortFrom(s.lan.Porter().Addr4(), rig.HTTPPort).String())
+	page, err := s.lan.Proxy(s.lan.Porter(), netip.AddrPortFrom(s.lan.Porter().Addr4(), labdaemon.HTTPPort).String())
 	if err != nil {
 		return err
 	}

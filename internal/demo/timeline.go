@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"nightporter/internal/lab"
+	"nightporter/internal/labdaemon"
 	"nightporter/internal/machine"
-	"nightporter/internal/rig"
 )
 
 // ANSI colours by who speaks.
@@ -57,11 +57,11 @@ func (t *timeline) line(text string) { t.put(time.Now(), text) }
 
 // follow tells what the daemon logs and what the machine does, until ctx ends.
 // The channel is closed when it has stopped.
-func (t *timeline) follow(ctx context.Context, d *rig.Daemon, m *lab.Machine) <-chan struct{} {
+func (t *timeline) follow(ctx context.Context, d *labdaemon.Daemon, m *lab.Machine) <-chan struct{} {
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		for seen := 0; ; seen++ {
-			e, err := d.Log.Wait(ctx, seen, func(rig.Entry) bool { return true })
+			e, err := d.Log.Wait(ctx, seen, func(labdaemon.Entry) bool { return true })
 			if err != nil {
 				return
 			}
@@ -105,7 +105,7 @@ func (t *timeline) caughtUp(ctx context.Context, n int) error {
 
 // porterText tells a log entry of the daemon in the words of the timeline;
 // nothing for one that adds nothing to it.
-func porterText(e rig.Entry) string {
+func porterText(e labdaemon.Entry) string {
 	switch e.Event() {
 	case "moved":
 		return moveText(e)
@@ -125,7 +125,7 @@ func porterText(e rig.Entry) string {
 }
 
 // moveText tells a transition of the machine.
-func moveText(e rig.Entry) string {
+func moveText(e labdaemon.Entry) string {
 	reason := e.Field("reason")
 	switch e.Field("to") {
 	case machine.Settling.String():

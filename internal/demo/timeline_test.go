@@ -3,7 +3,7 @@ package demo
 import (
 	"testing"
 
-	"nightporter/internal/rig"
+	"nightporter/internal/labdaemon"
 )
 
 // TestPorterText: a warning of the daemon ends in its error, where it has one.
@@ -13,7 +13,7 @@ func TestPorterText(t *testing.T) {
 		"WARN: it failed: connection refused": {"event": "some_failed", "err": "connection refused"},
 		"magic packets, round 2":              {"event": "magic", "attempt": 2.0},
 	} {
-		if got := porterText(rig.Entry{Level: "WARN", Message: "it failed", Fields: fields}); got != want {
+		if got := porterText(labdaemon.Entry{Level: "WARN", Message: "it failed", Fields: fields}); got != want {
 			t.Errorf("%v: %q, want %q", fields, got, want)
 		}
 	}

@@ -10,8 +10,8 @@ import (
 
 	"nightporter/internal/journal"
 	"nightporter/internal/lab"
+	"nightporter/internal/labdaemon"
 	"nightporter/internal/machine"
-	"nightporter/internal/rig"
 )
 
 // mute is a configuration in which nas need not register.
@@ -59,7 +59,7 @@ func watchedAsleep(t *testing.T) (*house, *lab.Machine, string) {
 
 func (h *house) isWatched(n int) {
 	h.Helper()
-	_, err := h.d.Log.Wait(h.within(5*time.Second), n, func(e rig.Entry) bool {
+	_, err := h.d.Log.Wait(h.within(5*time.Second), n, func(e labdaemon.Entry) bool {
 		return e.Field("event") == "placed" && e.Field("machine") == "nas"
 	})
 	h.must(err)
@@ -70,7 +70,7 @@ func (h *house) fallsAsleep(nas *lab.Machine) {
 	h.Helper()
 	n := h.d.Log.Len()
 	h.must(nas.Sleep(h.ctx))
-	_, err := h.d.Log.Wait(h.within(40*time.Second), n, rig.Moved("nas", "awake", "settling", "")) // after a wake it may be a flap
+	_, err := h.d.Log.Wait(h.within(40*time.Second), n, labdaemon.Moved("nas", "awake", "settling", "")) // after a wake it may be a flap
 	h.must(err)
 	h.moved(n, "nas", "settling", "asleep", machine.WhySilent)
 }
@@ -166,13 +166,13 @@ func TestAgentlessFindsItsPlace(t *testing.T) {
 	}
 	h := openOn(ctx, t, network, mute(nas.MAC(), far))
 	h.must(nas.Sleep(ctx))
-	e, err := h.d.Log.Wait(h.within(5*time.Second), 0, func(e rig.Entry) bool { return e.Field("event") == "address_waiting" })
+	e, err := h.d.Log.Wait(h.within(5*time.Second), 0, func(e labdaemon.Entry) bool { return e.Field("event") == "address_waiting" })
 	h.must(err)
 	if e.Level != "WARN" || e.Field("ip") != "10.80.0.20" || !contains(e.Field("reason"), "not in a network") {
 		t.Errorf("%s: %v", e.Level, e.Fields)
 	}
 	h.must(h.lan.Porter().AddAddr(ctx, netip.MustParsePrefix("10.80.0.2/24")))
-	_, err = h.d.Log.Wait(h.within(45*time.Second), 0, rig.Moved("nas", "settling", "asleep", string(machine.WhySilent)))
+	_, err = h.d.Log.Wait(h.within(45*time.Second), 0, labdaemon.Moved("nas", "settling", "asleep", string(machine.WhySilent)))
 	h.must(err)
 
 	guest, err := h.lan.AddHost("guest", netip.MustParsePrefix("10.80.0.10/24"))

@@ -6,8 +6,8 @@ import (
 
 	"nightporter/internal/journal"
 	"nightporter/internal/lab"
+	"nightporter/internal/labdaemon"
 	"nightporter/internal/machine"
-	"nightporter/internal/rig"
 )
 
 // halfReady puts nas to sleep, which is registered for three services and has one.
@@ -110,7 +110,7 @@ func TestAWakeThatWasAskedForIsPatient(t *testing.T) {
 	if code, out := h.asked("wake", "nas", "--wait", "20s"); code != 1 || !contains(out, "nas did not wake: no answer to ") {
 		t.Errorf("a broken one: exit code %d, %s", code, out)
 	}
-	failed, err := h.d.Log.Wait(h.within(time.Second), n, rig.Moved("nas", "waking", "asleep", string(machine.WhyAttemptsGone)))
+	failed, err := h.d.Log.Wait(h.within(time.Second), n, labdaemon.Moved("nas", "waking", "asleep", string(machine.WhyAttemptsGone)))
 	h.must(err)
 	began := h.moved(n, "nas", "asleep", "waking", machine.WhyAsked)
 	// Its rounds alone last 0.6 s. Each line of the log comes a moment after what it tells.

@@ -12,9 +12,9 @@ import (
 
 	"nightporter/internal/journal"
 	"nightporter/internal/lab"
+	"nightporter/internal/labdaemon"
 	"nightporter/internal/lan"
 	"nightporter/internal/machine"
-	"nightporter/internal/rig"
 )
 
 // The tests named TestAttack are what another host on the LAN may try.
@@ -83,7 +83,7 @@ func (s *subject) forges(thief *lab.Host, ip netip.Addr) {
 	if ip.Is6() {
 		to = porter.Addr6()
 	}
-	conn, err := thief.Dial(s.ctx, "tcp", netip.AddrPortFrom(to, rig.RegistrationPort).String())
+	conn, err := thief.Dial(s.ctx, "tcp", netip.AddrPortFrom(to, labdaemon.RegistrationPort).String())
 	s.must(err)
 	defer conn.Close()
 	s.must(thief.Sysctl("net/ipv4/conf/eth0/arp_ignore", "8")) // its kernel answers no question truly
@@ -120,9 +120,9 @@ func (s *subject) untilDecided(n int, do func()) {
 	s.Helper()
 	ctx, cancel := context.WithCancel(s.within(15 * time.Second))
 	defer cancel()
-	decided := make(chan rig.Entry, 1)
+	decided := make(chan labdaemon.Entry, 1)
 	go func() {
-		e, err := s.d.Log.Wait(ctx, n, func(e rig.Entry) bool {
+		e, err := s.d.Log.Wait(ctx, n, func(e labdaemon.Entry) bool {
 			return e.Event() == "registration_refused" || e.Event() == "registration_accepted"
 		})
 		if err == nil {

@@ -9,9 +9,9 @@ import (
 	"testing"
 	"time"
 
+	"nightporter/internal/labdaemon"
 	"nightporter/internal/machine"
 	"nightporter/internal/privilege"
-	"nightporter/internal/rig"
 )
 
 // rooted is a house whose daemon is started as root, with a state directory of its
@@ -24,7 +24,7 @@ type rooted struct {
 // start starts the daemon, or another one in its place. user is YAML.
 func (r *rooted) start(user string) {
 	r.Helper()
-	d, err := rig.Start(r.ctx, r.lan, filepath.Dir(r.state), rig.Options{
+	d, err := labdaemon.Start(r.ctx, r.lan, filepath.Dir(r.state), labdaemon.Options{
 		Exe: os.Args[0], Env: append([]string{"NIGHTPORTER_STATE_DIR=" + r.state}, programEnv...), User: user, Config: brisk})
 	r.must(err)
 	r.d = d

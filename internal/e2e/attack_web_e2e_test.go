@@ -22,7 +22,7 @@ import (
 	"golang.org/x/crypto/bcrypt"
 
 	"nightporter/internal/lab"
-	"nightporter/internal/rig"
+	"nightporter/internal/labdaemon"
 )
 
 func base64Of(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }
@@ -96,8 +96,8 @@ func (h *house) pause(d time.Duration) {
 func (h *house) heldAgainst(s *webAttacker, v webClient, name string, all []webAttack, newcomer *lab.Host, more func()) {
 	h.Helper()
 	other, local := v, v
-	other.host, other.via = h.lan.Client(), netip.AddrPortFrom(h.lan.Porter().Addr4(), rig.HTTPPort)
-	local.host, local.via = h.lan.Porter(), netip.MustParseAddrPort(fmt.Sprintf("127.0.0.1:%d", rig.HTTPPort))
+	other.host, other.via = h.lan.Client(), netip.AddrPortFrom(h.lan.Porter().Addr4(), labdaemon.HTTPPort)
+	local.host, local.via = h.lan.Porter(), netip.MustParseAddrPort(fmt.Sprintf("127.0.0.1:%d", labdaemon.HTTPPort))
 	stream, end := h.follows(other)
 	defer end()
 	resident, _ := h.memory()
@@ -166,7 +166,7 @@ func openSecured(ctx context.Context, t *testing.T, lan *lab.LAN, dir string) *h
 			t.Fatal(err)
 		}
 	}
-	d, err := rig.Start(ctx, lan, dir, rig.Options{
+	d, err := labdaemon.Start(ctx, lan, dir, labdaemon.Options{
 		Exe: os.Args[0], Env: programEnv, Config: brisk + "http: {web_config: " + file + "}\n",
 		Scheme: "https", Login: url.UserPassword("anna", "open sesame"),
 	})

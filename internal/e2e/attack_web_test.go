@@ -18,7 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nightporter/internal/lab"
-	"nightporter/internal/rig"
+	"nightporter/internal/labdaemon"
 )
 
 // webAttacker is one host of the LAN that attacks the HTTP port from several addresses.
@@ -44,7 +44,7 @@ func (h *house) webAttackerWith(n int, v6 bool) *webAttacker {
 	if v6 {
 		to = h.lan.Porter().Addr6()
 	}
-	s := &webAttacker{host: host, from: []netip.Addr{at(0).Addr()}, to: netip.AddrPortFrom(to, rig.HTTPPort).String()}
+	s := &webAttacker{host: host, from: []netip.Addr{at(0).Addr()}, to: netip.AddrPortFrom(to, labdaemon.HTTPPort).String()}
 	for i := 1; i < n; i++ {
 		h.must(host.AddAddr(h.ctx, at(i)))
 		s.from = append(s.from, at(i).Addr())

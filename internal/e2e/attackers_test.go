@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"nightporter/internal/lab"
-	"nightporter/internal/rig"
+	"nightporter/internal/labdaemon"
 )
 
 // attacker is an unprivileged program on one host of the LAN: it uses plain TCP
@@ -100,7 +100,7 @@ func (a *attacker) attack(ctx context.Context, threads int, to netip.Addr, what 
 }
 
 func (a *attacker) connect(ctx context.Context, from, to netip.Addr, what abuse) {
-	conn, err := a.DialFrom(ctx, "tcp", from, netip.AddrPortFrom(to, rig.RegistrationPort).String())
+	conn, err := a.DialFrom(ctx, "tcp", from, netip.AddrPortFrom(to, labdaemon.RegistrationPort).String())
 	if err != nil {
 		return
 	}
@@ -169,7 +169,7 @@ func (r *registrant) run(h *house, name string, args ...string) (string, error) 
 }
 
 func (h *house) registrationAddr(i int) string {
-	return netip.AddrPortFrom(h.porterAddr(i), rig.RegistrationPort).String()
+	return netip.AddrPortFrom(h.porterAddr(i), labdaemon.RegistrationPort).String()
 }
 
 // porterAddr is the porter's IPv4 address and its IPv6 address by turns.

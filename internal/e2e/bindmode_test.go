@@ -10,7 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"nightporter/internal/lab"
-	"nightporter/internal/rig"
+	"nightporter/internal/labdaemon"
 )
 
 const bindMode = brisk + "claim: {mode: bind}\n"
@@ -101,7 +101,7 @@ func TestBindModeAfterACrash(t *testing.T) {
 			if diff := cmp.Diff(claimed, h.addresses()); diff != "" {
 				t.Fatalf("a crash that leaves nothing proves nothing (-want +got):\n%s", diff)
 			}
-			d, err := rig.Start(h.ctx, h.lan, t.TempDir(), rig.Options{Exe: os.Args[0], Env: programEnv, Config: next.conf})
+			d, err := labdaemon.Start(h.ctx, h.lan, t.TempDir(), labdaemon.Options{Exe: os.Args[0], Env: programEnv, Config: next.conf})
 			h.must(err)
 			h.d = d
 			t.Cleanup(d.Kill)

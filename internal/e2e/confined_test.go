@@ -17,8 +17,8 @@ import (
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
 
+	"nightporter/internal/labdaemon"
 	"nightporter/internal/machine"
-	"nightporter/internal/rig"
 )
 
 // confinedTo in the environment has the program make no other system calls than
@@ -138,7 +138,7 @@ func TestUnderTheUnitsFilter(t *testing.T) {
 	h := &house{T: t, ctx: ctx, lan: lan}
 	h.must(os.WriteFile(program, []byte(witness), 0o755))
 	conf := brisk + "claim: {guard: on}\n" + entryOf(fmt.Sprintf("agentless: false, wake_command: [%q, %q]", program, dir))
-	d, err := rig.Start(ctx, lan, dir, rig.Options{Exe: os.Args[0], Env: append([]string{confinedTo + "=" + allowed}, programEnv...), Config: conf})
+	d, err := labdaemon.Start(ctx, lan, dir, labdaemon.Options{Exe: os.Args[0], Env: append([]string{confinedTo + "=" + allowed}, programEnv...), Config: conf})
 	h.must(err)
 	h.d = d
 	h.endWithTest(d)

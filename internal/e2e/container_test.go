@@ -13,9 +13,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nightporter/internal/labdaemon"
 	"nightporter/internal/machine"
 	"nightporter/internal/privilege"
-	"nightporter/internal/rig"
 )
 
 // contained in the environment is a file that the program executes as a container
@@ -94,7 +94,7 @@ func TestAsInTheContainer(t *testing.T) {
 	h.must(os.WriteFile(conf, nil, 0o600))
 	h.must(os.Chown(conf, privilege.Unused, privilege.Unused))
 	program := permitted(t, dir)
-	d, err := rig.Start(ctx, lan, dir, rig.Options{
+	d, err := labdaemon.Start(ctx, lan, dir, labdaemon.Options{
 		Exe: os.Args[0], Env: append([]string{contained + "=" + program}, programEnv...), User: `""`, Config: brisk + "claim: {guard: on}\n"})
 	h.must(err)
 	h.d = d

@@ -14,8 +14,8 @@ import (
 	"time"
 
 	"nightporter/internal/lab"
+	"nightporter/internal/labdaemon"
 	"nightporter/internal/machine"
-	"nightporter/internal/rig"
 )
 
 // TestFaultKill: the daemon is killed at random moments while machines register,
@@ -62,7 +62,7 @@ func TestFaultKill(t *testing.T) {
 // night lets the machines live until the daemon is killed, at a random moment or
 // the moment after a random promise. It returns what the daemon's metrics were a
 // moment before: what is written last is not awaited by anybody.
-func (f *fleet) night() (shown rig.Samples) {
+func (f *fleet) night() (shown labdaemon.Samples) {
 	f.Helper()
 	ctx, cancel := context.WithCancel(f.ctx)
 	defer cancel()
@@ -83,7 +83,7 @@ func (f *fleet) night() (shown rig.Samples) {
 			})
 		})
 	}
-	var before rig.Samples
+	var before labdaemon.Samples
 	for scrape := time.NewTicker(150 * time.Millisecond); ; {
 		select {
 		case <-scrape.C:
@@ -167,7 +167,7 @@ func (f *fleet) inOrder(bound bool) {
 			f.Fatalf("%s found an address of its own in use", m.Name())
 		}
 		asleep := m.State() == lab.Asleep
-		_, err := f.d.Log.Wait(cancelled(), 0, rig.Moved(m.Name(), "", "asleep", ""))
+		_, err := f.d.Log.Wait(cancelled(), 0, labdaemon.Moved(m.Name(), "", "asleep", ""))
 		claimed := err == nil // by this daemon, now or before
 		for _, ip := range m.addrs() {
 			owner := m.MAC()

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"nightporter/internal/lab"
-	"nightporter/internal/rig"
+	"nightporter/internal/labdaemon"
 )
 
 // lasting are the counters that a restart does not begin anew.
@@ -17,7 +17,7 @@ var lasting = []string{
 }
 
 // nothingLost compares counters with what was shown before the crash.
-func (f *fleet) nothingLost(shown rig.Samples) {
+func (f *fleet) nothingLost(shown labdaemon.Samples) {
 	f.Helper()
 	now, err := f.d.Metrics(f.within(5 * time.Second))
 	f.must(err)

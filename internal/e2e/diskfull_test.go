@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"nightporter/internal/disktest"
+	"nightporter/internal/hosttest"
 	"nightporter/internal/lab"
 	"nightporter/internal/machine"
 )
@@ -20,7 +20,7 @@ import (
 func TestFaultDiskFull(t *testing.T) {
 	t.Parallel()
 	ctx, lan := newLAN(t)
-	disk := disktest.New(t, "128k")
+	disk := hosttest.New(t, "128k")
 	dir := disk.Dir + "/porter"
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		t.Fatal(err)

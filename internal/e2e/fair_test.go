@@ -6,14 +6,14 @@ import (
 	"time"
 
 	"nightporter/internal/lab"
+	"nightporter/internal/labdaemon"
 	"nightporter/internal/machine"
-	"nightporter/internal/rig"
 )
 
 // suppressed waits until the log says that a knock does not wake, and why.
-func (h *house) suppressed(n int, reason string) rig.Entry {
+func (h *house) suppressed(n int, reason string) labdaemon.Entry {
 	h.Helper()
-	e, err := h.d.Log.Wait(h.within(20*time.Second), n, func(e rig.Entry) bool {
+	e, err := h.d.Log.Wait(h.within(20*time.Second), n, func(e labdaemon.Entry) bool {
 		return e.Field("event") == "suppressed" && e.Field("machine") == "nas" && e.Field("reason") == reason
 	})
 	if err != nil {

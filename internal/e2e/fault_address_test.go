@@ -7,7 +7,7 @@ import (
 
 	"nightporter/internal/journal"
 	"nightporter/internal/lab"
-	"nightporter/internal/rig"
+	"nightporter/internal/labdaemon"
 )
 
 // lack is what the porter's host has not, for a time.
@@ -47,7 +47,7 @@ func (h *house) takes(l lack) {
 	h.Helper()
 	n := h.d.Log.Len()
 	l.take(h)
-	_, err := h.d.Log.Wait(h.within(10*time.Second), n, func(e rig.Entry) bool { return e.Message == "this host's addresses have changed" })
+	_, err := h.d.Log.Wait(h.within(10*time.Second), n, func(e labdaemon.Entry) bool { return e.Message == "this host's addresses have changed" })
 	h.must(err)
 }
 
@@ -64,7 +64,7 @@ func TestFieldOneAddressTooMany(t *testing.T) {
 				nas := h.nas(nil)
 				h.takes(lack)
 				n := h.d.Log.Len()
-				to := netip.AddrPortFrom(lack.porter(h.lan.Porter()), rig.RegistrationPort).String()
+				to := netip.AddrPortFrom(lack.porter(h.lan.Porter()), labdaemon.RegistrationPort).String()
 				register := func() {
 					t.Helper()
 					if out, err := h.runOn(nas.Host, "register", "--to", to, "--name", "nas", "--port", "22/tcp"); err != nil {

@@ -6,8 +6,8 @@ import (
 	"time"
 
 	"nightporter/internal/lab"
+	"nightporter/internal/labdaemon"
 	"nightporter/internal/machine"
-	"nightporter/internal/rig"
 )
 
 // forgeries are frames that another host may send with the MAC of nas, and the
@@ -123,7 +123,7 @@ func TestFieldForgedWhileItWakes(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, e := range s.d.Log.Entries(n) {
-				if rig.Moved("nas", "", "arriving", "")(e) && e.Time.Before(on.Time.Add(boot)) {
+				if labdaemon.Moved("nas", "", "arriving", "")(e) && e.Time.Before(on.Time.Add(boot)) {
 					t.Errorf("taken for arrived %v after its power", e.Time.Sub(on.Time))
 				}
 			}

@@ -9,9 +9,9 @@ import (
 	"time"
 
 	"nightporter/internal/lab"
+	"nightporter/internal/labdaemon"
 	"nightporter/internal/lan"
 	"nightporter/internal/machine"
-	"nightporter/internal/rig"
 )
 
 // TestFieldKeepAlive: Windows and BSD ask on an idle connection whether the other
@@ -45,7 +45,7 @@ func (s *subject) keepsAlive(ip netip.Addr, octet byte) {
 	atPorter := s.capturePort(porter)
 	for range 5 {
 		s.must(client.SendFrame(ask))
-		s.quietFor(700*time.Millisecond, n, "a keep-alive woke it", rig.Moved("nas", "", "waking", ""))
+		s.quietFor(700*time.Millisecond, n, "a keep-alive woke it", labdaemon.Moved("nas", "", "waking", ""))
 	}
 	seen := 0
 	_, err := atPorter.Wait(s.within(time.Second), func(f lab.Frame) bool {

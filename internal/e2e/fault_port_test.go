@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"nightporter/internal/lab"
-	"nightporter/internal/rig"
+	"nightporter/internal/labdaemon"
 )
 
 // TestFieldPortOpensLate: porter and switch start together, and the port lets
@@ -63,7 +63,7 @@ func TestFieldPortClosesAgain(t *testing.T) {
 // unbelieving expects that for a while silence is no proof.
 func (s *subject) unbelieving(n int, d time.Duration) {
 	s.Helper()
-	s.quietFor(d, n, "claimed although nothing can be heard", rig.Moved("nas", "", "asleep", ""))
+	s.quietFor(d, n, "claimed although nothing can be heard", labdaemon.Moved("nas", "", "asleep", ""))
 }
 
 // leftAlone expects that the porter answers for the machine no longer, if it did,
@@ -75,7 +75,7 @@ func (s *subject) leftAlone(capture *lab.Capture) {
 		s.resolves(5*time.Second, client, ip, s.nas.MAC())
 	}
 	for i, e := range s.d.Log.Entries(0) { // the porter may hear of it a moment later than the client
-		if rig.Moved("nas", "", "asleep", "")(e) {
+		if labdaemon.Moved("nas", "", "asleep", "")(e) {
 			s.comes(5*time.Second, i, "nas", "awake")
 		}
 	}

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"nightporter/internal/lab"
-	"nightporter/internal/rig"
+	"nightporter/internal/labdaemon"
 )
 
 // silences are the ways in which a machine ends without a word to the porter.
@@ -117,7 +117,7 @@ func TestFieldMutteringCard(t *testing.T) {
 				s.sleeps()
 				s.heard(capture, mutter, 1)
 				n, lines, quiet := s.d.Log.Len(), s.lines(), time.Now().Add(8*time.Second)
-				s.quietFor(12*time.Second, n, "it moved", rig.Moved("nas", "", "settling", ""))
+				s.quietFor(12*time.Second, n, "it moved", labdaemon.Moved("nas", "", "settling", ""))
 				s.heard(capture, mutter, 10)
 				if got := s.lines(); got > lines+1 { // the claim's own record may be on its way
 					t.Errorf("the journal grew from %d to %d lines", lines, got)

@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"nightporter/internal/lab"
+	"nightporter/internal/labdaemon"
 	"nightporter/internal/machine"
-	"nightporter/internal/rig"
 )
 
 // card is the address that a machine's network card heeds, which speaks with another.
@@ -86,7 +86,7 @@ func TestFieldTwoMACs(t *testing.T) {
 			if got := h.knows("nas"); got.MAC != nas.MAC() || got.WakeMAC != card {
 				t.Errorf("known as %v, woken by %v", got.MAC, got.WakeMAC)
 			}
-			h.quietFor(100*time.Millisecond, n, "an address conflict", func(e rig.Entry) bool { return e.Field("event") == "conflict" })
+			h.quietFor(100*time.Millisecond, n, "an address conflict", func(e labdaemon.Entry) bool { return e.Field("event") == "conflict" })
 			if happened(nas, lab.DADFailed) {
 				t.Error("duplicate address detection failed")
 			}
@@ -175,10 +175,10 @@ func TestFieldWakeInterface(t *testing.T) {
 
 	n := s.d.Log.Len()
 	later := s.callLater(s.lan.Client(), nas4, 22)
-	missing := func(e rig.Entry) bool { return e.Level == "WARN" && e.Field("event") == "wake_interface_failed" }
+	missing := func(e labdaemon.Entry) bool { return e.Level == "WARN" && e.Field("event") == "wake_interface_failed" }
 	_, err = s.d.Log.Wait(s.within(5*time.Second), n, missing)
 	s.must(err)
-	_, err = s.d.Log.Wait(s.within(10*time.Second), n, func(e rig.Entry) bool { return e.Field("event") == "magic_failed" && e.Field("attempt") == "3" })
+	_, err = s.d.Log.Wait(s.within(10*time.Second), n, func(e labdaemon.Entry) bool { return e.Field("event") == "magic_failed" && e.Field("attempt") == "3" })
 	s.must(err)
 	told := 0
 	for _, e := range s.d.Log.Entries(n) {

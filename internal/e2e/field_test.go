@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"nightporter/internal/journal"
+	"nightporter/internal/labdaemon"
 	"nightporter/internal/machine"
-	"nightporter/internal/rig"
 )
 
 // The tests named TestField are cases that people reported of tools like this one.
@@ -128,7 +128,7 @@ func about(ip netip.Addr) func(journal.Event) bool {
 // moves returns how often a machine came to a state after the first n entries.
 func (h *house) moves(n int, name, to string) (count int) {
 	for _, e := range h.d.Log.Entries(n) {
-		if rig.Moved(name, "", to, "")(e) {
+		if labdaemon.Moved(name, "", to, "")(e) {
 			count++
 		}
 	}
@@ -136,9 +136,9 @@ func (h *house) moves(n int, name, to string) (count int) {
 }
 
 // comes waits until a machine comes to a state, for any reason.
-func (h *house) comes(limit time.Duration, n int, name, to string) rig.Entry {
+func (h *house) comes(limit time.Duration, n int, name, to string) labdaemon.Entry {
 	h.Helper()
-	e, err := h.d.Log.Wait(h.within(limit), n, rig.Moved(name, "", to, ""))
+	e, err := h.d.Log.Wait(h.within(limit), n, labdaemon.Moved(name, "", to, ""))
 	if err != nil {
 		h.Fatalf("%s is not %s after %v, but went %v", name, to, limit, h.path(n, name))
 	}
@@ -156,7 +156,7 @@ func (h *house) path(n int, name string) (states []string) {
 }
 
 // quietFor expects that nothing matches in the log for a while.
-func (h *house) quietFor(d time.Duration, n int, what string, match func(rig.Entry) bool) {
+func (h *house) quietFor(d time.Duration, n int, what string, match func(labdaemon.Entry) bool) {
 	h.Helper()
 	if e, err := h.d.Log.Wait(h.within(d), n, match); err == nil {
 		h.Fatalf("%s: %q %v", what, e.Message, e.Fields)
@@ -165,8 +165,8 @@ func (h *house) quietFor(d time.Duration, n int, what string, match func(rig.Ent
 
 // says matches what an operator reads at the levels, with all of the words in it,
 // wherever.
-func says(levels string, words ...string) func(rig.Entry) bool {
-	return func(e rig.Entry) bool {
+func says(levels string, words ...string) func(labdaemon.Entry) bool {
+	return func(e labdaemon.Entry) bool {
 		return strings.Contains(levels, e.Level) && contains(e.Message+fmt.Sprint(e.Fields), words...)
 	}
 }

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"nightporter/internal/lab"
-	"nightporter/internal/rig"
+	"nightporter/internal/labdaemon"
 )
 
 // fleet is a house with machines that do all that machines do, at random.
@@ -19,8 +19,8 @@ type fleet struct {
 	*house
 	random  *rand.Rand
 	members []*member
-	idle    *member     // it sleeps all the time
-	last    *rig.Daemon // the one before
+	idle    *member           // it sleeps all the time
+	last    *labdaemon.Daemon // the one before
 }
 
 // member is one machine, and what it was told.
@@ -183,7 +183,7 @@ func (f *fleet) rouse(ctx context.Context, m *member) {
 // claimed reports whether the daemon took m for asleep last.
 func (f *fleet) claimed(m *member) bool {
 	state := ""
-	_, _ = f.d.Log.Wait(cancelled(), 0, func(e rig.Entry) bool {
+	_, _ = f.d.Log.Wait(cancelled(), 0, func(e labdaemon.Entry) bool {
 		if e.Field("event") == "moved" && e.Field("machine") == m.Name() {
 			state = e.Field("to")
 		}

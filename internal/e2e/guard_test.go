@@ -16,9 +16,9 @@ import (
 	"github.com/google/nftables/expr"
 
 	"nightporter/internal/lab"
+	"nightporter/internal/labdaemon"
 	"nightporter/internal/lan"
 	"nightporter/internal/machine"
-	"nightporter/internal/rig"
 )
 
 // ours is the guard's table.
@@ -260,7 +260,7 @@ func TestGuardComesAndGoes(t *testing.T) {
 	held := hex.EncodeToString(nas6.AsSlice())
 	restart := func() {
 		t.Helper()
-		d, err := rig.Start(h.ctx, h.lan, t.TempDir(), rig.Options{Exe: os.Args[0], Env: programEnv, Config: brisk})
+		d, err := labdaemon.Start(h.ctx, h.lan, t.TempDir(), labdaemon.Options{Exe: os.Args[0], Env: programEnv, Config: brisk})
 		h.must(err)
 		h.d = d
 		t.Cleanup(d.Kill)
@@ -324,8 +324,8 @@ func TestGuardWithoutPermission(t *testing.T) {
 		if forwards {
 			forward(t, lan.Porter())
 		}
-		d, err := rig.Start(ctx, lan, t.TempDir(),
-			rig.Options{Exe: os.Args[0], Env: append([]string{withoutNetAdmin + "=1"}, programEnv...), Config: conf})
+		d, err := labdaemon.Start(ctx, lan, t.TempDir(),
+			labdaemon.Options{Exe: os.Args[0], Env: append([]string{withoutNetAdmin + "=1"}, programEnv...), Config: conf})
 		if err == nil {
 			t.Cleanup(d.Kill)
 		}
@@ -352,7 +352,7 @@ func TestGuardWithoutPermission(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			h, err := start(t, brisk, c.forwards)
 			h.must(err)
-			e, err := h.d.Log.Wait(h.within(5*time.Second), 0, func(e rig.Entry) bool { return strings.HasPrefix(e.Message, "no guard") })
+			e, err := h.d.Log.Wait(h.within(5*time.Second), 0, func(e labdaemon.Entry) bool { return strings.HasPrefix(e.Message, "no guard") })
 			h.must(err)
 			if e.Level != c.level || !contains(e.Message, c.says) || !contains(e.Field("reason"), "CAP_NET_ADMIN") {
 				t.Errorf("logged as %s: %s (%s)", e.Level, e.Message, e.Field("reason"))

@@ -11,9 +11,9 @@ import (
 	"time"
 
 	"nightporter/internal/lab"
+	"nightporter/internal/labdaemon"
 	"nightporter/internal/lan"
 	"nightporter/internal/machine"
-	"nightporter/internal/rig"
 )
 
 // The ways to claim an address, as configurations.
@@ -244,6 +244,6 @@ func segmentOf(f lab.Frame) []byte {
 }
 
 // asleepNow matches the claim of m.
-func asleepNow(m *lab.Machine) func(rig.Entry) bool {
-	return rig.Moved(m.Name(), "settling", "asleep", string(machine.WhySilent))
+func asleepNow(m *lab.Machine) func(labdaemon.Entry) bool {
+	return labdaemon.Moved(m.Name(), "settling", "asleep", string(machine.WhySilent))
 }

@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"nightporter/internal/lab"
+	"nightporter/internal/labdaemon"
 	"nightporter/internal/machine"
-	"nightporter/internal/rig"
 )
 
 // TestHandStartsAtOnce: machines that are started by hand test their addresses,
@@ -70,6 +70,6 @@ func (h *house) handStart(m *lab.Machine) error {
 			return fmt.Errorf("%s found %v in use", m.Name(), e.Addr)
 		}
 	}
-	_, err := h.d.Log.Wait(ctx, n, rig.Moved(m.Name(), "settling", "awake", string(machine.WhyStarted)))
+	_, err := h.d.Log.Wait(ctx, n, labdaemon.Moved(m.Name(), "settling", "awake", string(machine.WhyStarted)))
 	return err
 }

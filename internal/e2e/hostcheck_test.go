@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"nightporter/internal/rig"
+	"nightporter/internal/labdaemon"
 )
 
 // hostChecked runs check --host on the porter's host, which has a daemon.
@@ -66,7 +66,7 @@ func TestForgetByCommand(t *testing.T) {
 	if code, out := h.asked("forget", "nas"); code != 0 || out != "nas is forgotten\n" {
 		t.Errorf("exit code %d, %s", code, out)
 	}
-	e, err := h.d.Log.Wait(h.within(10*time.Second), n, rig.Is("forgotten"))
+	e, err := h.d.Log.Wait(h.within(10*time.Second), n, labdaemon.Is("forgotten"))
 	h.must(err)
 	if e.Field("machine") != "nas" || !contains(e.Field("reason"), "asked for by 10.77.0.10:") {
 		h.Errorf("logged %+v", e)
@@ -120,7 +120,7 @@ func TestStartIsTold(t *testing.T) {
 	if _, told := first.Fields["version"]; first.Event() != "starting" || first.Message != "starting nightporter" || !told {
 		t.Errorf("first %+v", first)
 	}
-	e, err := h.d.Log.Wait(h.within(10*time.Second), 0, rig.Is("ready"))
+	e, err := h.d.Log.Wait(h.within(10*time.Second), 0, labdaemon.Is("ready"))
 	h.must(err)
 	if e.Field("page") != "http://10.77.0.2:9717/" || !contains(e.Field("interfaces"), "eth0 10.77.0.2/24") || e.Field("machines") != "0" {
 		t.Errorf("ready: %+v", e.Fields)

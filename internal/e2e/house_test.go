@@ -16,8 +16,8 @@ import (
 	"nightporter/internal/cli"
 	"nightporter/internal/lab"
 	"nightporter/internal/lab/labtest"
+	"nightporter/internal/labdaemon"
 	"nightporter/internal/machine"
-	"nightporter/internal/rig"
 )
 
 // brisk makes the daemon settle in 0.3 s instead of 3 s.
@@ -28,7 +28,7 @@ type house struct {
 	*testing.T
 	ctx context.Context
 	lan *lab.LAN
-	d   *rig.Daemon
+	d   *labdaemon.Daemon
 }
 
 // newLAN builds a lab, and a context for what happens in it.
@@ -73,7 +73,7 @@ func openIn(ctx context.Context, t *testing.T, lan *lab.LAN, dir, conf string) *
 // openAs is openIn with the user that the daemon becomes.
 func openAs(ctx context.Context, t *testing.T, lan *lab.LAN, user, dir, conf string) *house {
 	t.Helper()
-	d, err := rig.Start(ctx, lan, dir, rig.Options{Exe: os.Args[0], Env: programEnv, User: user, Config: conf})
+	d, err := labdaemon.Start(ctx, lan, dir, labdaemon.Options{Exe: os.Args[0], Env: programEnv, User: user, Config: conf})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,7 +83,7 @@ func openAs(ctx context.Context, t *testing.T, lan *lab.LAN, user, dir, conf str
 }
 
 // endWithTest ends a daemon with the test, which then looks at its log.
-func (h *house) endWithTest(d *rig.Daemon) {
+func (h *house) endWithTest(d *labdaemon.Daemon) {
 	h.Cleanup(func() {
 		d.Kill()
 		if h.Failed() {
@@ -182,9 +182,9 @@ func (h *house) refused(from *lab.Host, body string, words ...string) {
 }
 
 // moved waits for a transition that is logged after the first n entries.
-func (h *house) moved(n int, name, from, to string, reason machine.Reason) rig.Entry {
+func (h *house) moved(n int, name, from, to string, reason machine.Reason) labdaemon.Entry {
 	h.Helper()
-	e, err := h.d.Log.Wait(h.within(20*time.Second), n, rig.Moved(name, from, to, string(reason)))
+	e, err := h.d.Log.Wait(h.within(20*time.Second), n, labdaemon.Moved(name, from, to, string(reason)))
 	if err != nil {
 		h.Fatalf("no transition of %s from %q to %q (%s): %v", name, from, to, reason, err)
 	}
@@ -295,19 +295,19 @@ func (h *house) runOn(host *lab.Host, args ...string) (string, error) {
 }
 
 // reload gives the daemon a new configuration, and waits for what it says.
-func (h *house) reload(conf, message string) rig.Entry {
+func (h *house) reload(conf, message string) labdaemon.Entry {
 	h.Helper()
 	n := h.d.Log.Len()
 	h.must(h.d.Reconfigure(conf))
 	h.must(h.d.Signal(syscall.SIGHUP))
-	e, err := h.d.Log.Wait(h.within(5*time.Second), n, func(e rig.Entry) bool { return e.Message == message })
+	e, err := h.d.Log.Wait(h.within(5*time.Second), n, func(e labdaemon.Entry) bool { return e.Message == message })
 	h.must(err)
 	return e
 }
 
 // isConflict matches the warning that somebody else uses an address.
-func isConflict(ip netip.Addr, by machine.MAC) func(rig.Entry) bool {
-	return func(e rig.Entry) bool {
+func isConflict(ip netip.Addr, by machine.MAC) func(labdaemon.Entry) bool {
+	return func(e labdaemon.Entry) bool {
 		return e.Field("event") == "conflict" && e.Field("ip") == ip.String() && e.Field("used_by") == by.String()
 	}
 }

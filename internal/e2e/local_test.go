@@ -9,8 +9,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nightporter/internal/labdaemon"
 	"nightporter/internal/machine"
-	"nightporter/internal/rig"
 )
 
 // TestLocalProgramsDoNotWake: what runs on the porter's host, a monitor maybe,
@@ -120,7 +120,7 @@ func TestLocalPinsAfterACrash(t *testing.T) {
 			if !h.pinned(nas4) || !h.pinned(nas6) {
 				t.Fatal("a crash that leaves nothing proves nothing")
 			}
-			d, err := rig.Start(h.ctx, h.lan, t.TempDir(), rig.Options{Exe: os.Args[0], Env: programEnv, Config: conf})
+			d, err := labdaemon.Start(h.ctx, h.lan, t.TempDir(), labdaemon.Options{Exe: os.Args[0], Env: programEnv, Config: conf})
 			h.must(err)
 			h.d = d
 			t.Cleanup(d.Kill)

@@ -7,9 +7,9 @@ import (
 	"time"
 
 	"nightporter/internal/lab"
+	"nightporter/internal/labdaemon"
 	"nightporter/internal/lan"
 	"nightporter/internal/machine"
-	"nightporter/internal/rig"
 )
 
 // pc adds a second machine.
@@ -124,7 +124,7 @@ func TestCableOut(t *testing.T) {
 	nas := h.nas(nil)
 	h.register(nas.Host, everything(nas))
 	h.must(h.lan.SetCable(h.lan.Porter(), false))
-	_, err := h.d.Log.Wait(h.within(5*time.Second), 0, func(e rig.Entry) bool {
+	_, err := h.d.Log.Wait(h.within(5*time.Second), 0, func(e labdaemon.Entry) bool {
 		return e.Field("event") == "probe_failed" && strings.Contains(e.Field("err"), "carrier")
 	})
 	h.must(err)

@@ -12,18 +12,18 @@ import (
 	"time"
 
 	"nightporter/internal/lab"
+	"nightporter/internal/labdaemon"
 	"nightporter/internal/lan"
 	"nightporter/internal/machine"
-	"nightporter/internal/rig"
 )
 
 // otherMAC is what the porter's interface gets.
 var otherMAC = machine.MAC{2, 0x77, 0, 0, 0xab, 0xcd}
 
 // said waits for an event of an interface after the first n lines.
-func (h *house) said(n int, event, ifi string, words ...string) rig.Entry {
+func (h *house) said(n int, event, ifi string, words ...string) labdaemon.Entry {
 	h.Helper()
-	e, err := h.d.Log.Wait(h.within(10*time.Second), n, func(e rig.Entry) bool {
+	e, err := h.d.Log.Wait(h.within(10*time.Second), n, func(e labdaemon.Entry) bool {
 		return e.Field("event") == event && e.Field("interface") == ifi && contains(e.Field("reason"), words...)
 	})
 	h.must(err)
@@ -52,7 +52,7 @@ const (
 func (h *house) ready() (status int, body string) {
 	h.Helper()
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: h.lan.Porter().Dial}}
-	req, err := http.NewRequestWithContext(h.within(5*time.Second), http.MethodGet, fmt.Sprintf("http://127.0.0.1:%d/-/ready", rig.HTTPPort), nil)
+	req, err := http.NewRequestWithContext(h.within(5*time.Second), http.MethodGet, fmt.Sprintf("http://127.0.0.1:%d/-/ready", labdaemon.HTTPPort), nil)
 	h.must(err)
 	resp, err := client.Do(req)
 	h.must(err)
@@ -268,7 +268,7 @@ func TestOurAddressChanges(t *testing.T) {
 	defer capture.Close()
 	h.must(porter.DelAddr(netip.MustParsePrefix("10.77.0.2/24")))
 	h.must(porter.AddAddr(h.ctx, netip.MustParsePrefix("10.77.0.3/24")))
-	e, err := h.d.Log.Wait(h.within(10*time.Second), n, func(e rig.Entry) bool {
+	e, err := h.d.Log.Wait(h.within(10*time.Second), n, func(e labdaemon.Entry) bool {
 		return e.Field("event") == "readdressed" && contains(e.Field("addresses"), "10.77.0.3/24")
 	})
 	h.must(err)

@@ -11,9 +11,9 @@ import (
 	"time"
 
 	"nightporter/internal/lab"
+	"nightporter/internal/labdaemon"
 	"nightporter/internal/lan"
 	"nightporter/internal/machine"
-	"nightporter/internal/rig"
 )
 
 // told is what a webhook gets.
@@ -78,7 +78,7 @@ func (h *house) next(w *webhook) told {
 // wantOneSent expects that one message was sent. It counts once its receiver has answered.
 func (h *house) wantOneSent() {
 	h.Helper()
-	_, err := h.d.Log.Wait(h.within(5*time.Second), 0, rig.Is("notification_sent"))
+	_, err := h.d.Log.Wait(h.within(5*time.Second), 0, labdaemon.Is("notification_sent"))
 	h.must(err)
 	h.wantMetric(1, `nightporter_notifications_total{outcome="sent"}`)
 }

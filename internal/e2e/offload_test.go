@@ -6,9 +6,9 @@ import (
 	"time"
 
 	"nightporter/internal/lab"
+	"nightporter/internal/labdaemon"
 	"nightporter/internal/lan"
 	"nightporter/internal/machine"
-	"nightporter/internal/rig"
 )
 
 // ordinary is how long the claim of a machine takes whose card is known, as that of
@@ -129,7 +129,7 @@ func (h *house) stubborn(nas *lab.Machine) {
 		return seen == 2
 	})
 	h.must(err)
-	if _, err := h.d.Log.Wait(h.within(300*time.Millisecond), n, rig.Moved("nas", "", "settling", "")); err == nil {
+	if _, err := h.d.Log.Wait(h.within(300*time.Millisecond), n, labdaemon.Moved("nas", "", "settling", "")); err == nil {
 		h.Error("the card's answers count as the machine's")
 	}
 }
@@ -195,7 +195,7 @@ func TestIdleMachineIsNotOverridden(t *testing.T) {
 	nas := h.nas(func(c *lab.MachineConfig) { c.AnswersARPAsleep = true })
 	h.register(nas.Host, everything(nas))
 	h.moved(0, "nas", "settling", "awake", machine.WhyNeverSilent)
-	if _, err := h.d.Log.Wait(h.within(time.Millisecond), 0, rig.Moved("nas", "", "asleep", "")); err == nil {
+	if _, err := h.d.Log.Wait(h.within(time.Millisecond), 0, labdaemon.Moved("nas", "", "asleep", "")); err == nil {
 		t.Error("it was claimed")
 	}
 }

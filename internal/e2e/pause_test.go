@@ -13,8 +13,8 @@ import (
 
 	"nightporter/internal/journal"
 	"nightporter/internal/lab"
+	"nightporter/internal/labdaemon"
 	"nightporter/internal/machine"
-	"nightporter/internal/rig"
 	"nightporter/internal/web"
 )
 
@@ -241,7 +241,7 @@ func TestPauseIsRefused(t *testing.T) {
 	}
 	h.wantMetric(0, `nightporter_machine_paused{machine="nas"}`)
 	h.wantMetric(1, `nightporter_machine_state{machine="nas", state="asleep"}`)
-	if _, err := h.d.Log.Wait(h.within(time.Millisecond), 0, func(e rig.Entry) bool { return e.Field("event") == "paused" }); err == nil {
+	if _, err := h.d.Log.Wait(h.within(time.Millisecond), 0, func(e labdaemon.Entry) bool { return e.Field("event") == "paused" }); err == nil {
 		t.Error("it was paused")
 	}
 }

@@ -8,9 +8,9 @@ import (
 	"time"
 
 	"nightporter/internal/lab"
+	"nightporter/internal/labdaemon"
 	"nightporter/internal/lan"
 	"nightporter/internal/machine"
-	"nightporter/internal/rig"
 )
 
 // second starts another daemon on a host of its own. What it says and does is
@@ -19,7 +19,7 @@ func (h *house) second(conf string) *house {
 	h.Helper()
 	host, err := h.lan.AddHost("porter2", netip.MustParsePrefix("10.77.0.3/24"), netip.MustParsePrefix("fd77::3/64"))
 	h.must(err)
-	d, err := rig.Start(h.ctx, h.lan, h.TempDir(), rig.Options{Exe: os.Args[0], Env: programEnv, Config: conf, Host: host})
+	d, err := labdaemon.Start(h.ctx, h.lan, h.TempDir(), labdaemon.Options{Exe: os.Args[0], Env: programEnv, Config: conf, Host: host})
 	h.must(err)
 	h.Cleanup(func() {
 		d.Kill()
@@ -43,9 +43,9 @@ const (
 )
 
 // saidOf waits for an event of an address.
-func (h *house) saidOf(n int, event string, ip netip.Addr) rig.Entry {
+func (h *house) saidOf(n int, event string, ip netip.Addr) labdaemon.Entry {
 	h.Helper()
-	e, err := h.d.Log.Wait(h.within(10*time.Second), n, func(e rig.Entry) bool {
+	e, err := h.d.Log.Wait(h.within(10*time.Second), n, func(e labdaemon.Entry) bool {
 		return e.Field("event") == event && e.Field("ip") == ip.String()
 	})
 	h.must(err)
@@ -193,7 +193,7 @@ func firstToSay(houses []*house, after []int, event string, ip netip.Addr) machi
 	ctx := houses[0].within(10 * time.Second)
 	for i, h := range houses {
 		go func() {
-			_, err := h.d.Log.Wait(ctx, after[i], func(e rig.Entry) bool { return e.Field("event") == event && e.Field("ip") == ip.String() })
+			_, err := h.d.Log.Wait(ctx, after[i], func(e labdaemon.Entry) bool { return e.Field("event") == event && e.Field("ip") == ip.String() })
 			if err == nil {
 				said <- h.d.Host().MAC()
 			}

@@ -16,8 +16,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"nightporter/internal/cli"
+	"nightporter/internal/labdaemon"
 	"nightporter/internal/machine"
-	"nightporter/internal/rig"
 )
 
 // nobody is a user of every host.
@@ -132,7 +132,7 @@ func TestNightAsNobody(t *testing.T) {
 func TestReloadAsNobody(t *testing.T) {
 	h := openAsNobody(t, brisk)
 	file := filepath.Join(h.d.Dir(), "config.yaml")
-	warned, err := h.d.Log.Wait(h.within(5*time.Second), 0, func(e rig.Entry) bool { return strings.HasPrefix(e.Message, "SIGHUP will change nothing") })
+	warned, err := h.d.Log.Wait(h.within(5*time.Second), 0, func(e labdaemon.Entry) bool { return strings.HasPrefix(e.Message, "SIGHUP will change nothing") })
 	h.must(err)
 	if got, want := warned.Field("try"), fmt.Sprintf("chgrp %d %s; chmod 640 %[2]s", nobody, file); got != want {
 		t.Errorf("the remedy is %q, want %q", got, want)

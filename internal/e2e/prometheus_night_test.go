@@ -10,11 +10,11 @@ import (
 	"syscall"
 	"time"
 
-	"nightporter/internal/disktest"
+	"nightporter/internal/hosttest"
 	"nightporter/internal/lab"
+	"nightporter/internal/labdaemon"
 	"nightporter/internal/lan"
 	"nightporter/internal/machine"
-	"nightporter/internal/rig"
 )
 
 // night is one in which everything happens that dashboards show: machines that
@@ -22,12 +22,12 @@ import (
 type night struct {
 	*house
 	w     *watch
-	hook  string       // URL of a webhook of the porter's own
-	nas   *lab.Machine // to which most of it happens
-	tower *lab.Machine // whose SSH never comes up
-	brick *lab.Machine // heeds no magic packet
-	gone  *lab.Machine // neither, and is forgotten meanwhile
-	late  *rig.Daemon  // another porter, which is fit for nothing
+	hook  string            // URL of a webhook of the porter's own
+	nas   *lab.Machine      // to which most of it happens
+	tower *lab.Machine      // whose SSH never comes up
+	brick *lab.Machine      // heeds no magic packet
+	gone  *lab.Machine      // neither, and is forgotten meanwhile
+	late  *labdaemon.Daemon // another porter, which is fit for nothing
 }
 
 // conf is the porter's configuration, with more about wake.
@@ -214,10 +214,10 @@ func (n *night) unfit() {
 	_, err = n.lan.AddLeg(host, 10, netip.MustParsePrefix("10.80.0.3/24"))
 	n.must(err)
 	forward(n.T, host)
-	disk := disktest.New(n.T, "128k")
+	disk := hosttest.New(n.T, "128k")
 	dir := disk.Dir + "/porter"
 	n.must(os.Mkdir(dir, 0o700))
-	n.late, err = rig.Start(n.ctx, n.lan, dir, rig.Options{
+	n.late, err = labdaemon.Start(n.ctx, n.lan, dir, labdaemon.Options{
 		Exe: os.Args[0], Env: append([]string{withoutNetAdmin + "=1"}, programEnv...), Host: host,
 		Config: brisk + "interfaces: [eth0, " + second + "]\n",
 	})

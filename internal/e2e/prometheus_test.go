@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"nightporter/internal/machine"
-	"nightporter/internal/promstack"
 	"nightporter/internal/promtest"
 )
 
@@ -193,7 +192,7 @@ func (w *watch) rules() {
 	w.Log("rules\n" + strings.Join(lines, "\n"))
 }
 
-func (w *watch) rule(ctx context.Context, r promstack.Rule) (line string, faults []string) {
+func (w *watch) rule(ctx context.Context, r promtest.Rule) (line string, faults []string) {
 	const night = "[10m])"
 	if r.Health != "ok" || r.LastError != "" {
 		faults = append(faults, fmt.Sprintf("%s is %s: %s", r.Name, r.Health, r.LastError))

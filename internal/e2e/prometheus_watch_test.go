@@ -15,13 +15,13 @@ import (
 	"time"
 
 	"nightporter/internal/lab"
-	"nightporter/internal/promstack"
+	"nightporter/internal/promtest"
 )
 
 // watch is a Prometheus with its Alertmanager, and who is told of alerts.
 type watch struct {
 	*house
-	stack *promstack.Stack
+	stack *promtest.Stack
 	inbox *inbox
 }
 
@@ -79,9 +79,9 @@ func newWatch(h *house, host *lab.Host, porters ...string) *watch {
 	rules, err := filepath.Glob("../../dashboards/rules/*.yml")
 	h.must(err)
 	w := &watch{house: h, inbox: newInbox(h.T, host)}
-	w.stack, err = promstack.Start(h.ctx, promstack.Options{
+	w.stack, err = promtest.Start(h.ctx, promtest.Options{
 		Host: host, Dir: h.TempDir(), Rules: rules, Webhook: w.inbox.url, History: yesterday(porters[0]),
-		Jobs: []promstack.Job{
+		Jobs: []promtest.Job{
 			{Name: "nightporter", Targets: porters},
 			{Name: "prometheus", Targets: []string{host.Addr4().String() + ":9090"}},
 		},
@@ -101,7 +101,7 @@ func newWatch(h *house, host *lab.Host, porters ...string) *watch {
 func (w *watch) poll(limit time.Duration, missing func(context.Context) []string) {
 	w.Helper()
 	ctx := w.within(limit)
-	again := time.NewTicker(promstack.Interval / 5)
+	again := time.NewTicker(promtest.Interval / 5)
 	defer again.Stop()
 	for {
 		left := missing(w.ctx)
@@ -130,18 +130,18 @@ func (w *watch) until(expr string) {
 
 // answers is what the queries of a dashboard gave.
 type answers struct {
-	*promstack.Dashboard
-	series [][]promstack.Series // of each query
+	*promtest.Dashboard
+	series [][]promtest.Series // of each query
 }
 
 // show asks what Grafana asks to show a dashboard.
 func (w *watch) show(ctx context.Context, file string, choice map[string]string) (a answers, faults []string) {
 	w.Helper()
-	d, err := promstack.Load("../../dashboards/" + file)
+	d, err := promtest.Load("../../dashboards/" + file)
 	w.must(err)
 	now := time.Now()
-	view := promstack.View{Range: 5 * time.Minute, Points: 800}
-	chosen := promstack.Selection{}
+	view := promtest.View{Range: 5 * time.Minute, Points: 800}
+	chosen := promtest.Selection{}
 	for _, v := range d.Variables {
 		if label, selector, ok := v.Values(chosen); ok {
 			values, err := w.stack.LabelValues(ctx, label, selector, now.Add(-view.Range), now)
@@ -155,13 +155,13 @@ func (w *watch) show(ctx context.Context, file string, choice map[string]string)
 	for _, q := range d.Queries {
 		expr, err := view.Expand(q, chosen)
 		w.must(err)
-		var series []promstack.Series
+		var series []promtest.Series
 		if q.Instant {
 			series, err = w.stack.Query(ctx, expr)
 		} else {
 			series, err = w.stack.QueryRange(ctx, expr, now.Add(-view.Range), now, view.Step(q))
 		}
-		series = slices.DeleteFunc(series, func(s promstack.Series) bool { return samples(s) == 0 })
+		series = slices.DeleteFunc(series, func(s promtest.Series) bool { return samples(s) == 0 })
 		if err != nil || len(series) == 0 {
 			faults = append(faults, fmt.Sprintf("%s, %s (%s): no sample, %v: %s", file, q.Panel, q.Legend, err, expr))
 		}
@@ -171,7 +171,7 @@ func (w *watch) show(ctx context.Context, file string, choice map[string]string)
 }
 
 // samples counts those that Grafana draws.
-func samples(s promstack.Series) (n int) {
+func samples(s promtest.Series) (n int) {
 	for _, p := range s.Points {
 		if !math.IsNaN(p.Value) {
 			n++
@@ -181,7 +181,7 @@ func samples(s promstack.Series) (n int) {
 }
 
 // most is the greatest value of all.
-func most(all []promstack.Series) float64 {
+func most(all []promtest.Series) float64 {
 	best := math.Inf(-1)
 	for _, s := range all {
 		for _, p := range s.Points {
@@ -206,7 +206,7 @@ func (a answers) table() string {
 	return b.String()
 }
 
-func labels(s promstack.Series) string {
+func labels(s promtest.Series) string {
 	var values []string
 	for _, name := range slices.Sorted(maps.Keys(s.Labels)) {
 		values = append(values, s.Labels[name])
@@ -215,7 +215,7 @@ func labels(s promstack.Series) string {
 }
 
 // last is the last value that is a number.
-func last(s promstack.Series) (value float64) {
+func last(s promtest.Series) (value float64) {
 	for _, p := range s.Points {
 		if !math.IsNaN(p.Value) {
 			value = p.Value

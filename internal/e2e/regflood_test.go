@@ -14,8 +14,8 @@ import (
 	"time"
 
 	"nightporter/internal/lab"
+	"nightporter/internal/labdaemon"
 	"nightporter/internal/machine"
-	"nightporter/internal/rig"
 )
 
 // A mob is a crowd of clients of the registration that mean no good, or do not
@@ -149,7 +149,7 @@ func TestFaultRegistrationFlood(t *testing.T) {
 	ctx, lan := newLANFor(t, 5*time.Minute) // alone, for it takes all there is
 	h := openOn(ctx, t, lan, brisk)
 	nas := h.nas(nil)
-	m := &mob{to: netip.AddrPortFrom(h.lan.Porter().Addr4(), rig.RegistrationPort).String()}
+	m := &mob{to: netip.AddrPortFrom(h.lan.Porter().Addr4(), labdaemon.RegistrationPort).String()}
 	for i := range 5 {
 		host, err := h.lan.AddHost(fmt.Sprintf("mob%d", i), netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 77, 0, byte(60 + i)}), 24))
 		h.must(err)

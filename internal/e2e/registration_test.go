@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"nightporter/internal/journal"
+	"nightporter/internal/labdaemon"
 	"nightporter/internal/machine"
-	"nightporter/internal/rig"
 )
 
 // TestRegistrationInTwoHalves: a slow client that does not close is served, and
@@ -112,7 +112,7 @@ machines:
 			h.refused(client, body("me", client.MAC(), entry{nas4, []any{22}}), "monitor[0].ip", "10.77.0.20", "tower") // its address
 			h.wantMetric(8, `nightporter_registrations_rejected_total{reason="refused"}`)
 			h.wantMetric(1, `nightporter_machine_state{machine="tower", state="awake"}`)
-			e, err := h.d.Log.Wait(h.ctx, 0, func(e rig.Entry) bool { return e.Message == "registration refused" })
+			e, err := h.d.Log.Wait(h.ctx, 0, func(e labdaemon.Entry) bool { return e.Message == "registration refused" })
 			h.must(err)
 			if !contains(e.Field("peer"), client.Addr4().String()) || !contains(e.Field("reason"), "expected") {
 				t.Errorf("logged %q, %q", e.Field("peer"), e.Field("reason"))

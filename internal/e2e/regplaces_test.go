@@ -6,8 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"nightporter/internal/labdaemon"
 	"nightporter/internal/machine"
-	"nightporter/internal/rig"
 )
 
 // TestRegistrationBeyondThePrefixes: a host that forwards IPv6 has no address by
@@ -38,7 +38,7 @@ func TestRegistrationOneAddressTooMany(t *testing.T) {
 		t.Errorf("took %v", took)
 	}
 	for ip, reason := range map[netip.Addr]string{nas6: "not in a network", unused: "not answered"} {
-		e, err := h.d.Log.Wait(h.ctx, 0, func(e rig.Entry) bool {
+		e, err := h.d.Log.Wait(h.ctx, 0, func(e labdaemon.Entry) bool {
 			return e.Field("event") == "address_waiting" && e.Field("ip") == ip.String()
 		})
 		h.must(err)

@@ -12,8 +12,8 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"nightporter/internal/lab"
+	"nightporter/internal/labdaemon"
 	"nightporter/internal/machine"
-	"nightporter/internal/rig"
 )
 
 // again starts the daemon anew, with the state that the one before has left.
@@ -46,7 +46,7 @@ func (h *house) stored(kind string, count int) {
 }
 
 // resumed waits until a machine from before the restart is claimed again.
-func (h *house) resumed(name string) rig.Entry {
+func (h *house) resumed(name string) labdaemon.Entry {
 	h.Helper()
 	return h.moved(0, name, "settling", "asleep", machine.WhySilent)
 }
@@ -185,8 +185,8 @@ func TestAThousandSleepersSurviveKill(t *testing.T) {
 func (h *house) asleep(n, count int) time.Time {
 	h.Helper()
 	seen := make(map[string]bool)
-	e, err := h.d.Log.Wait(h.within(30*time.Second), n, func(e rig.Entry) bool {
-		if rig.Moved(e.Field("machine"), "", "asleep", "")(e) {
+	e, err := h.d.Log.Wait(h.within(30*time.Second), n, func(e labdaemon.Entry) bool {
+		if labdaemon.Moved(e.Field("machine"), "", "asleep", "")(e) {
 			seen[e.Field("machine")] = true
 		}
 		return len(seen) == count

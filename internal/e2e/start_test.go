@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"nightporter/internal/lab"
-	"nightporter/internal/rig"
+	"nightporter/internal/labdaemon"
 )
 
 // TestBadStart: each mistake ends the daemon at once with exit code 1 and a
@@ -96,7 +96,7 @@ func TestStartBeforeItsAddress(t *testing.T) {
 		added <- late.AddAddr(ctx, address)
 	}()
 	began := time.Now()
-	d, err := rig.Start(ctx, network, t.TempDir(), rig.Options{Exe: os.Args[0], Env: programEnv, Host: late, Config: "interfaces: [eth0]\n"})
+	d, err := labdaemon.Start(ctx, network, t.TempDir(), labdaemon.Options{Exe: os.Args[0], Env: programEnv, Host: late, Config: "interfaces: [eth0]\n"})
 	if err := errors.Join(err, <-added); err != nil {
 		t.Fatal(err)
 	}

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"nightporter/internal/lab"
-	"nightporter/internal/rig"
+	"nightporter/internal/labdaemon"
 )
 
 // TestStartWithoutNetwork: a daemon that starts before its network says what it waits
@@ -31,7 +31,7 @@ func TestStartWithoutNetwork(t *testing.T) {
 			h.must(h.lan.RestoreLink(late))
 			h.said(n, isBack, lab.Interface)
 			h.readyInside()
-			ready, err := h.d.Log.Wait(h.within(5*time.Second), n, rig.Is("ready"))
+			ready, err := h.d.Log.Wait(h.within(5*time.Second), n, labdaemon.Is("ready"))
 			h.must(err)
 			if !contains(ready.Field("interfaces"), lab.Interface+" 10.77.0.66/24") || ready.Field("unavailable") != "" {
 				t.Errorf("ready: %+v", ready.Fields)
@@ -77,7 +77,7 @@ func withoutNetwork(t *testing.T, conf string) (*house, *lab.Host) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d, err := rig.Start(ctx, network, t.TempDir(), rig.Options{Exe: os.Args[0], Env: programEnv, Host: late, Config: conf, Await: "/-/healthy"})
+	d, err := labdaemon.Start(ctx, network, t.TempDir(), labdaemon.Options{Exe: os.Args[0], Env: programEnv, Host: late, Config: conf, Await: "/-/healthy"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,7 +99,7 @@ func (h *house) waitsFor(reason string) {
 	if status != http.StatusServiceUnavailable || !strings.Contains(body, reason) {
 		h.Errorf("/-/ready: %d %q, want 503 with %q", status, body, reason)
 	}
-	if _, err := h.d.Log.Wait(h.within(5*time.Second), 0, func(e rig.Entry) bool {
+	if _, err := h.d.Log.Wait(h.within(5*time.Second), 0, func(e labdaemon.Entry) bool {
 		return e.Event() == isOut && strings.Contains(e.Field("reason"), "there are: none")
 	}); err != nil {
 		h.Error("the log does not say that it waits:", err)
@@ -115,7 +115,7 @@ func (h *house) waitsFor(reason string) {
 // page to say why it is not.
 func (h *house) saysThatItWaits(reason string) {
 	h.Helper()
-	e, err := h.d.Log.Wait(h.within(5*time.Second), 0, func(e rig.Entry) bool { return e.Event() == "waiting" || e.Event() == "ready" })
+	e, err := h.d.Log.Wait(h.within(5*time.Second), 0, func(e labdaemon.Entry) bool { return e.Event() == "waiting" || e.Event() == "ready" })
 	h.must(err)
 	if e.Event() != "waiting" || !strings.Contains(e.Field("reason"), reason) {
 		h.Errorf("logged %q: %+v", e.Message, e.Fields)
@@ -129,7 +129,7 @@ func (h *house) saysThatItWaits(reason string) {
 // the other.
 func TestStartWithoutOneInterface(t *testing.T) {
 	ctx, network := newLAN(t)
-	d, err := rig.Start(ctx, network, t.TempDir(), rig.Options{
+	d, err := labdaemon.Start(ctx, network, t.TempDir(), labdaemon.Options{
 		Exe: os.Args[0], Env: programEnv, Config: brisk + "interfaces: [eth0, eth9]\n", Await: "/-/healthy",
 	})
 	if err != nil {
@@ -137,7 +137,7 @@ func TestStartWithoutOneInterface(t *testing.T) {
 	}
 	h := &house{T: t, ctx: ctx, lan: network, d: d}
 	h.endWithTest(d)
-	ready, err := h.d.Log.Wait(h.within(5*time.Second), 0, rig.Is("ready"))
+	ready, err := h.d.Log.Wait(h.within(5*time.Second), 0, labdaemon.Is("ready"))
 	h.must(err)
 	if !contains(ready.Field("interfaces"), "eth0 10.77.0.2/24") || !contains(ready.Field("unavailable"), "interface eth9 is not there") {
 		t.Errorf("ready: %+v", ready.Fields)

@@ -12,8 +12,8 @@ import (
 	"time"
 
 	"nightporter/internal/lab/labtest"
+	"nightporter/internal/labdaemon"
 	"nightporter/internal/machine"
-	"nightporter/internal/rig"
 	"nightporter/internal/vm"
 	"nightporter/internal/vm/vmtest"
 )
@@ -217,7 +217,7 @@ func (d debian) knocks(ip netip.Addr) *call {
 // claimed waits until the porter answers for the machine, and returns when that was.
 func (d debian) claimed(n int) time.Time {
 	d.Helper()
-	e, err := d.d.Log.Wait(d.within(vmClaim), n, rig.Moved("pc", "settling", "asleep", string(machine.WhySilent)))
+	e, err := d.d.Log.Wait(d.within(vmClaim), n, labdaemon.Moved("pc", "settling", "asleep", string(machine.WhySilent)))
 	d.must(err)
 	return e.Time
 }
@@ -226,7 +226,7 @@ func (d debian) claimed(n int) time.Time {
 // What it has had an answer to is in the log.
 func (d debian) told(n int, sleeps bool) {
 	d.Helper()
-	settles := rig.Moved("pc", "", "settling", string(machine.WhyRegistered))
+	settles := labdaemon.Moved("pc", "", "settling", string(machine.WhyRegistered))
 	if got := slices.ContainsFunc(d.d.Log.Entries(n), settles); got != sleeps {
 		d.Errorf("the machine told the porter that it goes to sleep: %v, want %v", got, sleeps)
 	}
@@ -236,9 +236,9 @@ func (d debian) told(n int, sleeps bool) {
 // addresses.
 func (d debian) registered(n int) {
 	d.Helper()
-	_, err := d.d.Log.Wait(d.within(time.Minute), n, rig.Is("registration_accepted"))
+	_, err := d.d.Log.Wait(d.within(time.Minute), n, labdaemon.Is("registration_accepted"))
 	d.must(err)
-	e, err := d.d.Log.Wait(d.within(time.Second), n, rig.Is("registered"))
+	e, err := d.d.Log.Wait(d.within(time.Second), n, labdaemon.Is("registered"))
 	d.must(err)
 	if monitor := e.Field("monitor"); !contains(monitor, nas4.String(), nas6.String()) {
 		d.Errorf("the machine registered %q only", monitor)

@@ -12,7 +12,7 @@ import (
 
 	"nightporter/internal/journal"
 	"nightporter/internal/lab"
-	"nightporter/internal/rig"
+	"nightporter/internal/labdaemon"
 )
 
 // witness tells what it is given and what it may do, and counts its runs.
@@ -226,5 +226,5 @@ func TestWakePathsReload(t *testing.T) {
 	if seen := magicPackets(s.nas); s.runs() > 0 || seen[lab.OverUDP] == 0 || seen[lab.OverEthernet] > 0 {
 		t.Errorf("%d runs of the command; magic packets %v", s.runs(), seen)
 	}
-	s.quietFor(100*time.Millisecond, 0, "a warning", func(e rig.Entry) bool { return e.Field("event") == "command_failed" })
+	s.quietFor(100*time.Millisecond, 0, "a warning", func(e labdaemon.Entry) bool { return e.Field("event") == "command_failed" })
 }

@@ -5,11 +5,11 @@ import (
 	"net/netip"
 	"testing"
 
-	"nightporter/internal/fair"
 	"nightporter/internal/handover"
 	"nightporter/internal/lan"
 	"nightporter/internal/lantest"
 	"nightporter/internal/machine"
+	"nightporter/internal/wakefilter"
 )
 
 // The cast of the tests. The addresses are those of the lab.
@@ -110,7 +110,7 @@ func newFixture(tb testing.TB, room int, specs ...machine.Spec) *fixture {
 	for _, spec := range specs {
 		hold := handover.NewHold(8, handover.NewBudget(1<<20, 0))
 		hold.Keep()
-		t := NewTarget(spec, hold, new(fair.Judge))
+		t := NewTarget(spec, hold, new(wakefilter.Judge))
 		t.Answer(spec.Addrs())
 		v.Add(t, true, func(netip.Addr) bool { return false })
 		v.AddGuests(t, true, func(netip.Addr) bool { return true })

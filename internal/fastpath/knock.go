@@ -4,10 +4,10 @@ import (
 	"net/netip"
 	"time"
 
-	"nightporter/internal/fair"
 	"nightporter/internal/handover"
 	"nightporter/internal/lan"
 	"nightporter/internal/machine"
+	"nightporter/internal/wakefilter"
 )
 
 // visit takes a packet that came to our MAC for the address of a machine.
@@ -58,7 +58,7 @@ func (r *Reader) knocks(v *View, a *Address, s *Service, p *lan.Packet) bool {
 	case v.rules.Filter == nil:
 		return true
 	}
-	knock := fair.Knock{At: time.Now(), From: p.From, Opens: p.Kind == lan.TCP && p.SYN()}
+	knock := wakefilter.Knock{At: time.Now(), From: p.From, Opens: p.Kind == lan.TCP && p.SYN()}
 	reason, suppressed := a.target.judge.Suppress(v.rules.Filter, knock)
 	if suppressed {
 		r.ignore(a, reason, s.ID.Port, p)

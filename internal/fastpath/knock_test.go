@@ -8,10 +8,10 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"nightporter/internal/fair"
 	"nightporter/internal/lan"
 	"nightporter/internal/lantest"
 	"nightporter/internal/machine"
+	"nightporter/internal/wakefilter"
 )
 
 // A knock carries the kernel's receive time, from which the latency of the
@@ -46,7 +46,7 @@ func TestHandleOutgoing(t *testing.T) {
 // A flood that does not wake leaves one sighting, and no garbage.
 func TestFloodOfSuppressedKnocks(t *testing.T) {
 	h := newFixture(t, 8, nas())
-	h.View().rules.Filter = &fair.Rules{MinKnocks: 1, Quiet: fair.Hours{{From: 0, To: 24 * 60}}}
+	h.View().rules.Filter = &wakefilter.Rules{MinKnocks: 1, Quiet: wakefilter.Hours{{From: 0, To: 24 * 60}}}
 	judge := h.View().targets[nasMAC].judge
 	judge.Follow(time.Now(), true)
 	p := syn(nas4, 22)

@@ -5,9 +5,9 @@ import (
 	"slices"
 	"sync/atomic"
 
-	"nightporter/internal/fair"
 	"nightporter/internal/handover"
 	"nightporter/internal/machine"
+	"nightporter/internal/wakefilter"
 )
 
 // Target is one machine as the readers see it. What it registered never changes:
@@ -19,7 +19,7 @@ type Target struct {
 	from  []netip.Prefix // may wake it, of those that may wake at all; empty: all of them
 	addrs []*Address
 	hold  *handover.Hold
-	judge *fair.Judge
+	judge *wakefilter.Judge
 
 	cardAnswers atomic.Bool // answers to our questions are its network card's and say nothing; the loop sets it
 	doubtful    atomic.Bool // it may be up after all, so traffic for it is reported; the loop sets it
@@ -68,7 +68,7 @@ type Service struct {
 
 // NewTarget returns the machine of spec, with the packets that are held for it and
 // the judge of which knocks wake it. Nothing is answered for it so far.
-func NewTarget(spec machine.Spec, hold *handover.Hold, judge *fair.Judge) *Target {
+func NewTarget(spec machine.Spec, hold *handover.Hold, judge *wakefilter.Judge) *Target {
 	t := &Target{MAC: spec.MAC, card: spec.Woken(), from: spec.WakeFrom, hold: hold, judge: judge}
 	for _, m := range spec.Monitor {
 		a := &Address{target: t, ip: m.IP, mac: spec.Owner(m.IP)}

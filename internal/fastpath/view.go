@@ -5,16 +5,16 @@ import (
 	"slices"
 
 	"nightporter/internal/claim"
-	"nightporter/internal/fair"
 	"nightporter/internal/lan"
 	"nightporter/internal/machine"
+	"nightporter/internal/wakefilter"
 )
 
 // Rules are what holds for all machines of a view.
 type Rules struct {
-	From        []netip.Prefix // may wake at all; empty: every client
-	Established bool           // data on a connection knocks too
-	Filter      *fair.Rules    // which knocks wake; nil: all of them
+	From        []netip.Prefix    // may wake at all; empty: every client
+	Established bool              // data on a connection knocks too
+	Filter      *wakefilter.Rules // which knocks wake; nil: all of them
 }
 
 // View is what the readers of one interface look for. It never changes once they

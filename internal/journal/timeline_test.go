@@ -10,7 +10,7 @@ import (
 
 	"pgregory.net/rapid"
 
-	"nightporter/internal/clocktest"
+	"nightporter/internal/hosttest"
 	"nightporter/internal/machine"
 )
 
@@ -273,7 +273,7 @@ func TestHistoryWhenTheClockIsSet(t *testing.T) {
 		}
 		m := machine.Memory{State: machine.Asleep, Since: now}
 		take(&m)
-		now = clocktest.Set(now.Add(time.Hour), by)
+		now = hosttest.Set(now.Add(time.Hour), by)
 		m.State, m.Since, m.LastWake = machine.Waking, now, wokenBy(now, "10.77.0.9", machine.UnderWay)
 		take(&m)
 		now = now.Add(time.Minute)

@@ -4,9 +4,9 @@ import (
 	"net/netip"
 	"time"
 
-	"nightporter/internal/due"
 	"nightporter/internal/fastpath"
 	"nightporter/internal/handover"
+	"nightporter/internal/timerqueue"
 )
 
 // correctAt is when a neighbor that asked for an address is sent once more who has
@@ -23,7 +23,7 @@ var directAt = []time.Duration{0, 1100 * time.Millisecond, 10 * time.Second}
 // corrections are the neighbors to correct on one interface, and when. The zero
 // value is empty. It is the loop's own.
 type corrections struct {
-	queue due.Queue[fastpath.Requester]
+	queue timerqueue.Queue[fastpath.Requester]
 	open  map[fastpath.Requester]*correction
 }
 

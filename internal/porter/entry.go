@@ -9,12 +9,12 @@ import (
 
 	"golang.org/x/time/rate"
 
-	"nightporter/internal/fair"
 	"nightporter/internal/fastpath"
 	"nightporter/internal/guard"
 	"nightporter/internal/handover"
 	"nightporter/internal/machine"
 	"nightporter/internal/registration"
+	"nightporter/internal/wakefilter"
 )
 
 // entry is a machine, and what the loop keeps beside its life.
@@ -28,7 +28,7 @@ type entry struct {
 	joined     []netip.Addr // whose solicited-node groups we are in
 	hold       *handover.Hold
 	ways       []guard.Way // to clients: what comes by them the reader sends on, not our kernel
-	judge      *fair.Judge
+	judge      *wakefilter.Judge
 	readiness  handover.Readiness // while it arrives
 	pins       pins               // likewise
 	tells      *rate.Limiter      // of neighbors, one by one

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"nightporter/internal/config"
-	"nightporter/internal/due"
 	"nightporter/internal/fastpath"
 	"nightporter/internal/handover"
 	"nightporter/internal/lan"
@@ -15,6 +14,7 @@ import (
 	"nightporter/internal/metrics"
 	"nightporter/internal/readycheck"
 	"nightporter/internal/registration"
+	"nightporter/internal/timerqueue"
 	"nightporter/internal/wakecmd"
 )
 
@@ -49,8 +49,8 @@ type loop struct {
 	journal eventLog
 
 	machines  registry
-	timers    due.Queue[*entry]
-	checks    due.Queue[*entry] // of services: are they ready?
+	timers    timerqueue.Queue[*entry]
+	checks    timerqueue.Queue[*entry] // of services: are they ready?
 	checker   *readycheck.Checker
 	budget    *handover.Budget
 	awaited   awaited

@@ -9,12 +9,12 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"nightporter/internal/config"
-	"nightporter/internal/fair"
 	"nightporter/internal/fastpath"
 	"nightporter/internal/handover"
 	"nightporter/internal/lan"
 	"nightporter/internal/lantest"
 	"nightporter/internal/machine"
+	"nightporter/internal/wakefilter"
 )
 
 // One whole sleep: claim, announce, knock, wake, hand back.
@@ -194,7 +194,7 @@ func TestHandoverWaitsForEachService(t *testing.T) {
 // reader is silent, and nothing else would ever tell.
 func TestLostSightingIsRecovered(t *testing.T) {
 	flood := func(x *fixture, spec machine.Spec) {
-		other := fastpath.NewTarget(spec, handover.NewHold(1, x.budget), new(fair.Judge))
+		other := fastpath.NewTarget(spec, handover.NewHold(1, x.budget), new(wakefilter.Judge))
 		for len(x.sightings) < cap(x.sightings) { // a flood of knocks
 			x.sightings <- fastpath.Sighting{Kind: fastpath.SawFrame, Target: other}
 		}

@@ -9,11 +9,11 @@ import (
 	"time"
 
 	"nightporter/internal/config"
-	"nightporter/internal/fair"
 	"nightporter/internal/handover"
 	"nightporter/internal/journal"
 	"nightporter/internal/lan"
 	"nightporter/internal/machine"
+	"nightporter/internal/wakefilter"
 )
 
 // eventLog is the part of *journal.Journal that the porter uses; tests replace it.
@@ -38,7 +38,7 @@ func (l *loop) policy() machine.Policy {
 
 // insert takes in a machine, whatever it does at present.
 func (l *loop) insert(m *machine.Machine) *entry {
-	e := &entry{Machine: m, hold: handover.NewHold(l.conf.Hold.Packets, l.budget), judge: new(fair.Judge), pins: newPins(), tells: newTells()}
+	e := &entry{Machine: m, hold: handover.NewHold(l.conf.Hold.Packets, l.budget), judge: new(wakefilter.Judge), pins: newPins(), tells: newTells()}
 	e.setTarget()
 	l.machines.add(e)
 	l.metrics.AddMachine(e.name())

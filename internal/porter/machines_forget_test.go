@@ -5,9 +5,9 @@ import (
 	"testing"
 	"time"
 
-	"nightporter/internal/clocktest"
 	"nightporter/internal/config"
 	"nightporter/internal/fastpath"
+	"nightporter/internal/hosttest"
 	"nightporter/internal/journal"
 	"nightporter/internal/machine"
 )
@@ -143,7 +143,7 @@ func TestFailedWake(t *testing.T) {
 func TestFaultClockSetAfterTheStart(t *testing.T) {
 	x := newFixture(t, nil)
 	now := time.Now()
-	past := clocktest.Set(now.Add(-time.Hour), -50*365*24*time.Hour)
+	past := hosttest.Set(now.Add(-time.Hour), -50*365*24*time.Hour)
 	mem := machine.Memory{Spec: nas(), State: machine.Asleep, Since: past, Registered: past, LastWake: machine.LastWake{At: past.Add(-time.Minute)}}
 	e := x.insert(machine.Resume(mem, x.policy(), past, past))
 	for e.State() != machine.Asleep {

@@ -15,10 +15,10 @@ import (
 	"golang.org/x/time/rate"
 
 	"nightporter/internal/claim"
-	"nightporter/internal/due"
 	"nightporter/internal/fastpath"
 	"nightporter/internal/lan"
 	"nightporter/internal/machine"
+	"nightporter/internal/timerqueue"
 )
 
 // nic is one interface that the porter works on, known by its name. It stays when
@@ -41,19 +41,19 @@ type nic struct {
 	announcer   claim.Announcer
 	binder      *claim.Binder
 	corrections corrections
-	pins        due.Queue[*entry] // rounds of machines that arrive
-	tells       *rate.Limiter     // of neighbors, one by one
-	stale       bool              // the readers' view has to be made anew
-	stuck       bool              // the kernel filter could not be set, and the log says so
-	refused     bool              // so could claimed addresses, in bind mode
-	lostBefore  uint64            // sightings known to be lost
-	probes      uint16            // counts our probes of services
-	known       lan.Network       // what was acted upon last
-	outSince    time.Time         // when the trouble began
-	again       time.Time         // when to look at the interface unasked; zero: no need
-	missed      lan.Change        // what was not acted upon when it could not be looked at
-	restate     time.Time         // when to announce the claims anew; zero: no need
-	routed      time.Time         // when to look where the gateways are
+	pins        timerqueue.Queue[*entry] // rounds of machines that arrive
+	tells       *rate.Limiter            // of neighbors, one by one
+	stale       bool                     // the readers' view has to be made anew
+	stuck       bool                     // the kernel filter could not be set, and the log says so
+	refused     bool                     // so could claimed addresses, in bind mode
+	lostBefore  uint64                   // sightings known to be lost
+	probes      uint16                   // counts our probes of services
+	known       lan.Network              // what was acted upon last
+	outSince    time.Time                // when the trouble began
+	again       time.Time                // when to look at the interface unasked; zero: no need
+	missed      lan.Change               // what was not acted upon when it could not be looked at
+	restate     time.Time                // when to announce the claims anew; zero: no need
+	routed      time.Time                // when to look where the gateways are
 
 	observe  func() (lan.Outlook, error) // asks the kernel; tests have it fail
 	transmit func(frame []byte) error    // puts a frame on the wire; tests look here

@@ -7,16 +7,16 @@ import (
 	"time"
 
 	"nightporter/internal/config"
-	"nightporter/internal/fair"
 	"nightporter/internal/fastpath"
 	"nightporter/internal/journal"
 	"nightporter/internal/machine"
+	"nightporter/internal/wakefilter"
 )
 
 // readerRules returns what the configuration says about which knocks wake.
 func readerRules(c *config.Wake) fastpath.Rules {
 	rules := fastpath.Rules{From: c.From, Established: c.Established}
-	filter := &fair.Rules{MinKnocks: c.MinKnocks, Window: c.KnockWindow, Quiet: c.QuietHours, Cooldown: c.Cooldown}
+	filter := &wakefilter.Rules{MinKnocks: c.MinKnocks, Window: c.KnockWindow, Quiet: c.QuietHours, Cooldown: c.Cooldown}
 	if !filter.None() {
 		rules.Filter = filter
 	}

@@ -9,10 +9,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"nightporter/internal/config"
-	"nightporter/internal/fair"
 	"nightporter/internal/lan"
 	"nightporter/internal/lantest"
 	"nightporter/internal/machine"
+	"nightporter/internal/wakefilter"
 )
 
 // scan is a SYN of another host than the client.
@@ -91,7 +91,7 @@ func TestKnocksInOneBurst(t *testing.T) {
 func quietFor(d time.Duration) func(*config.Config) {
 	return func(c *config.Config) {
 		now := time.Now()
-		hours, err := fair.ParseHours(now.Format("15:04") + "-" + now.Add(d).Format("15:04"))
+		hours, err := wakefilter.ParseHours(now.Format("15:04") + "-" + now.Add(d).Format("15:04"))
 		if err != nil {
 			panic(err) // of our own making
 		}
