@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"nightporter/internal/machine"
+	"nightporter/internal/ether"
 )
 
 const (
@@ -101,7 +101,7 @@ func (h *house) knockEverywhere(guests []guest, round int, from, line *wire) tim
 func (w *wire) everyMagic(first []byte) time.Duration {
 	w.Helper()
 	var began time.Time
-	woken := make(map[machine.MAC]bool)
+	woken := make(map[ether.MAC]bool)
 	for deadline := time.Now().Add(crowdWithin); time.Now().Before(deadline); time.Sleep(20 * nap) {
 		for r := w.next(); r != nil; r = w.next() {
 			if began.IsZero() && same(first)(r) {

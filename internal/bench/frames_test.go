@@ -4,10 +4,11 @@ import (
 	"encoding/binary"
 	"net/netip"
 
+	"nightporter/internal/ether"
+
 	"golang.org/x/sys/unix"
 
 	"nightporter/internal/lan"
-	"nightporter/internal/machine"
 )
 
 const (
@@ -19,7 +20,7 @@ const (
 
 // syn returns a frame that opens a TCP connection. Its checksums are right: the
 // kernel answers no other.
-func syn(src, dst machine.MAC, from, to netip.AddrPort) []byte {
+func syn(src, dst ether.MAC, from, to netip.AddrPort) []byte {
 	frame := append(append([]byte(nil), dst[:]...), src[:]...)
 	s, d := from.Addr().AsSlice(), to.Addr().AsSlice()
 	if to.Addr().Is4() {
@@ -62,7 +63,7 @@ func same(frame []byte) matcher {
 }
 
 // magicFor matches a magic packet of the Ethernet form.
-func magicFor(mac machine.MAC) matcher {
+func magicFor(mac ether.MAC) matcher {
 	return func(r *record) bool {
 		woken, ok := magicMAC(r.frame)
 		return ok && woken == mac
@@ -70,12 +71,12 @@ func magicFor(mac machine.MAC) matcher {
 }
 
 // magicMAC returns whom a magic packet of the Ethernet form wakes.
-func magicMAC(frame []byte) (mac machine.MAC, ok bool) {
+func magicMAC(frame []byte) (mac ether.MAC, ok bool) {
 	const at = ethernetHeader + 6 // after the six octets of ones
 	if len(frame) < at+len(mac) || binary.BigEndian.Uint16(frame[12:]) != etherTypeWakeOnLAN {
 		return mac, false
 	}
-	return machine.MAC(frame[at:]), true
+	return ether.MAC(frame[at:]), true
 }
 
 // packet matches by what a well formed frame holds.

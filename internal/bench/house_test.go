@@ -8,13 +8,14 @@ import (
 	"testing"
 	"time"
 
+	"nightporter/internal/ether"
+
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 
 	"nightporter/internal/lab"
 	"nightporter/internal/lab/labtest"
 	"nightporter/internal/labdaemon"
-	"nightporter/internal/machine"
 )
 
 // brisk makes the daemon settle in 0.3 s instead of 3 s.
@@ -83,7 +84,7 @@ func (h *house) sleeper() *lab.Machine {
 	return m
 }
 
-func (h *house) register(ctx context.Context, from *lab.Host, name string, mac machine.MAC, ips ...netip.Addr) error {
+func (h *house) register(ctx context.Context, from *lab.Host, name string, mac ether.MAC, ips ...netip.Addr) error {
 	var monitor []string
 	for _, ip := range ips {
 		monitor = append(monitor, fmt.Sprintf(`{"ip":%q,"port":["%d/tcp"]}`, ip, port))
@@ -115,7 +116,7 @@ func (h *house) moved(n int, to string, count int) {
 // guest is a machine that is known by registration alone; nothing stands on
 // the LAN for it.
 type guest struct {
-	mac machine.MAC
+	mac ether.MAC
 	ip4 netip.Addr
 	ip6 netip.Addr
 }
@@ -125,7 +126,7 @@ func guestNumber(i int) guest {
 	ip6 := netip.MustParseAddr("fd80::").As16()
 	ip6[14], ip6[15] = hi, lo
 	return guest{
-		mac: machine.MAC{0x02, 0x80, 0, 0, hi, lo},
+		mac: ether.MAC{0x02, 0x80, 0, 0, hi, lo},
 		ip4: netip.AddrFrom4([4]byte{10, 80, hi, lo}),
 		ip6: netip.AddrFrom16(ip6),
 	}

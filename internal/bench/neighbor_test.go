@@ -5,8 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/lan"
-	"nightporter/internal/machine"
 )
 
 // BenchmarkNeighborAnswer measures how soon the daemon answers for a claimed
@@ -21,7 +21,7 @@ func benchmarkNeighbor(b *testing.B, f family, pace pace) {
 	client, porter := h.lan.Client(), h.lan.Porter()
 	from, line := sender(b, client), tap(b, porter)
 	ask := func(ip netip.Addr) time.Duration {
-		q, err := lan.NeighborProbe(client.MAC(), machine.Broadcast, f.own(client), ip)
+		q, err := lan.NeighborProbe(client.MAC(), ether.Broadcast, f.own(client), ip)
 		h.must(err)
 		pace.rest()
 		line.skip()
@@ -47,7 +47,7 @@ func benchmarkNeighbor(b *testing.B, f family, pace pace) {
 
 // answerAbout matches an ARP reply or an advertisement from a host that says
 // where ip is.
-func answerAbout(ip netip.Addr, host machine.MAC) matcher {
+func answerAbout(ip netip.Addr, host ether.MAC) matcher {
 	return packet(func(p *lan.Packet) bool {
 		switch p.Kind {
 		case lan.ARPReply:

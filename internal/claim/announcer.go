@@ -4,7 +4,7 @@ import (
 	"net/netip"
 	"time"
 
-	"nightporter/internal/machine"
+	"nightporter/internal/ether"
 	"nightporter/internal/timerqueue"
 )
 
@@ -19,27 +19,27 @@ var announceAt = [...]time.Duration{0, time.Second, 3 * time.Second, 7 * time.Se
 // for concurrent use.
 type Announcer struct {
 	// Send tells the LAN once that ip is at owner.
-	Send func(ip netip.Addr, owner machine.MAC)
+	Send func(ip netip.Addr, owner ether.MAC)
 
 	queue timerqueue.Queue[netip.Addr]
 	told  map[netip.Addr]*announcement
 }
 
 type announcement struct {
-	owner machine.MAC
+	owner ether.MAC
 	since time.Time
 	sent  int
 }
 
 // Announce begins to tell that ip is at owner, the first time at once. It
 // replaces what was being told about ip.
-func (a *Announcer) Announce(now time.Time, ip netip.Addr, owner machine.MAC) {
+func (a *Announcer) Announce(now time.Time, ip netip.Addr, owner ether.MAC) {
 	a.AnnounceFrom(now, ip, owner)
 	a.tell(ip)
 }
 
 // AnnounceFrom is Announce, but the first time not before at.
-func (a *Announcer) AnnounceFrom(at time.Time, ip netip.Addr, owner machine.MAC) {
+func (a *Announcer) AnnounceFrom(at time.Time, ip netip.Addr, owner ether.MAC) {
 	if a.told == nil {
 		a.told = make(map[netip.Addr]*announcement)
 	}

@@ -3,14 +3,14 @@ package claim
 import (
 	"net/netip"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/lan"
-	"nightporter/internal/machine"
 )
 
 // Holding is what the responder has to know about one address.
 type Holding struct {
-	Owner  machine.MAC // the machine whose address it is
-	Answer bool        // whether we answer for it now
+	Owner  ether.MAC // the machine whose address it is
+	Answer bool      // whether we answer for it now
 }
 
 // Verdict is what became of one frame.
@@ -41,7 +41,7 @@ func (v Verdict) String() string {
 // Responder answers ARP requests and neighbour solicitations on one interface.
 // It takes no lock and keeps no state: what is held comes with each frame.
 type Responder struct {
-	Self    machine.MAC
+	Self    ether.MAC
 	Send    func(frame []byte) error
 	Replied func(kind lan.Kind) // called for every answer sent
 }
@@ -116,8 +116,8 @@ func (r *Responder) question(p *lan.Packet, ip netip.Addr, holding Lookup) Verdi
 // Stated returns the link-layer address that an ARP packet or an advertisement
 // names. An advertisement may leave the option out; then it is the one of the
 // frame (RFC 4861 section 4.4).
-func Stated(p *lan.Packet) machine.MAC {
-	if p.SenderMAC != (machine.MAC{}) {
+func Stated(p *lan.Packet) ether.MAC {
+	if p.SenderMAC != (ether.MAC{}) {
 		return p.SenderMAC
 	}
 	return p.Src

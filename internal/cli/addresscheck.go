@@ -8,8 +8,8 @@ import (
 	"strings"
 
 	"nightporter/internal/config"
+	"nightporter/internal/ether"
 	"nightporter/internal/lan"
-	"nightporter/internal/machine"
 	"nightporter/internal/registration"
 )
 
@@ -17,7 +17,7 @@ import (
 type hostNetworks struct {
 	networks []lan.Network
 	own      []netip.Addr // of this host, on any interface
-	macs     []machine.MAC
+	macs     []ether.MAC
 	all      bool // each interface is there and could be read
 }
 
@@ -126,7 +126,7 @@ func manyAddresses(n int) string {
 }
 
 // ownMAC says that a MAC address of the configuration is one of this host.
-func ownMAC(mac machine.MAC, origin, of string) error {
+func ownMAC(mac ether.MAC, origin, of string) error {
 	return fmt.Errorf("found %s (%s), that of an interface of this host: expected the MAC address of %s", mac, origin, of)
 }
 

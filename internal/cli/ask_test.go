@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"nightporter/internal/ether"
+
 	"github.com/prometheus/client_golang/prometheus"
 
 	"nightporter/internal/guard"
@@ -45,8 +47,8 @@ func (s *staffed) Ready() error            { return s.ready }
 func (s *staffed) Guard() guard.Status     { return s.guard }
 func (s *staffed) Storage() journal.Health { return s.storage }
 
-func (s *staffed) History(machine.MAC) journal.MachineHistory { return s.history }
-func (s *staffed) WakeRules() machine.WakeRules               { return machine.WakeRules{} }
+func (s *staffed) History(ether.MAC) journal.MachineHistory { return s.history }
+func (s *staffed) WakeRules() machine.WakeRules             { return machine.WakeRules{} }
 
 func (s *staffed) Wake(_ context.Context, name, _ string) error {
 	for i := range s.machines {

@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"nightporter/internal/ether"
+
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -59,7 +61,7 @@ func storyOf(t *testing.T, events ...journal.Event) (string, *journal.Journal) {
 
 var (
 	evening  = time.Date(2026, 1, 2, 21, 4, 5, 0, time.UTC)
-	nasMAC   = machine.MAC{0xd8, 0xcb, 0x8a, 0x39, 0xbe, 0xa1}
+	nasMAC   = ether.MAC{0xd8, 0xcb, 0x8a, 0x39, 0xbe, 0xa1}
 	fromPC   = netip.MustParseAddrPort("10.77.0.10:40000")
 	aPing    = netip.MustParseAddrPort("10.77.0.10:0")
 	manyKind = []struct {

@@ -8,10 +8,11 @@ import (
 	"strings"
 	"time"
 
+	"nightporter/internal/ether"
+
 	"github.com/spf13/cobra"
 
 	"nightporter/internal/lan"
-	"nightporter/internal/machine"
 	"nightporter/internal/registration"
 )
 
@@ -191,7 +192,7 @@ func (f *registerFlags) findCard(self registration.Identity, w *registration.Wir
 	if err != nil {
 		return fmt.Errorf("%w: give --wake-mac", err)
 	}
-	if card != (machine.MAC{}) && card != self.MAC {
+	if card != (ether.MAC{}) && card != self.MAC {
 		w.WakeMAC = card.String()
 	}
 	return nil

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"nightporter/internal/ether"
+
 	"github.com/spf13/cobra"
 
 	"nightporter/internal/machine"
@@ -156,7 +158,7 @@ func (f *statusFlags) one(cmd *cobra.Command, client *web.Client, name string) e
 	row := func(name string, value any) { fmt.Fprintf(table, "%s\t%v\n", name, value) }
 	row("machine", printable(m.Name))
 	row("MAC", m.MAC)
-	if m.WakeMAC != (machine.MAC{}) {
+	if m.WakeMAC != (ether.MAC{}) {
 		row("woken by", m.WakeMAC)
 	}
 	row("state", f.state(&m))
@@ -204,8 +206,8 @@ func ignoredStory(i *web.Ignored) string {
 }
 
 // ofGuest says whose address it is, where it is not the machine's own.
-func ofGuest(mac machine.MAC) string {
-	if mac == (machine.MAC{}) {
+func ofGuest(mac ether.MAC) string {
+	if mac == (ether.MAC{}) {
 		return ""
 	}
 	return "of guest " + mac.String() + " "

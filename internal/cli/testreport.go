@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/journal"
 	"nightporter/internal/machine"
 	"nightporter/internal/web"
@@ -92,8 +93,8 @@ func (r report) known(m *web.Machine) error {
 }
 
 // card returns the address that magic packets are for.
-func (t *trial) card() machine.MAC {
-	if t.machine.WakeMAC != (machine.MAC{}) {
+func (t *trial) card() ether.MAC {
+	if t.machine.WakeMAC != (ether.MAC{}) {
 		return t.machine.WakeMAC
 	}
 	return t.machine.MAC

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"time"
 
+	"nightporter/internal/ether"
+
 	"github.com/spf13/cobra"
 
 	"nightporter/internal/journal"
@@ -92,7 +94,7 @@ func (f *wakeFlags) run(cmd *cobra.Command, args []string) error {
 
 // wakeMAC wakes what is no machine of the porter.
 func (f *wakeFlags) wakeMAC(cmd *cobra.Command, client *web.Client) error {
-	mac, err := machine.ParseMAC(f.mac)
+	mac, err := ether.ParseMAC(f.mac)
 	if err != nil || !mac.Unicast() {
 		return usagef("--mac: found %q, expected that of one network card, such as d8:cb:8a:39:be:a1", f.mac)
 	}

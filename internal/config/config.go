@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"time"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/guard"
 	"nightporter/internal/machine"
 	"nightporter/internal/notify"
@@ -72,8 +73,8 @@ type Config struct {
 	Hold         Hold
 	Energy       Energy
 	Notify       notify.Settings
-	Machines     []machine.Spec              // names, MACs and IPs are unique; watts are filled in from Energy
-	Pages        map[machine.MAC]MachinePage // of those machines that have something of their own on the status page
+	Machines     []machine.Spec            // names, MACs and IPs are unique; watts are filled in from Energy
+	Pages        map[ether.MAC]MachinePage // of those machines that have something of their own on the status page
 }
 
 // Log says how to log.
@@ -87,7 +88,7 @@ type Registration struct {
 	Listen         []string      // "host:port" or ":port"; empty: no registration
 	Trust          string        // TrustSelf, TrustAllowlist or TrustOpen
 	Token          string        // a secret; empty: none asked for
-	Allow          []machine.MAC // not empty under TrustAllowlist
+	Allow          []ether.MAC   // not empty under TrustAllowlist
 	Timeout        time.Duration // for one client to send its request
 	MaxConnections int           // served at once
 	MaxMachines    int

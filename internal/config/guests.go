@@ -1,6 +1,9 @@
 package config
 
-import "nightporter/internal/machine"
+import (
+	"nightporter/internal/ether"
+	"nightporter/internal/machine"
+)
 
 // readGuests reads the addresses of the guests of a machine, behind its own.
 func readGuests(e *entry, spec *machine.Spec) {
@@ -45,10 +48,10 @@ func addressPlaces(p place, spec *machine.Spec) []place {
 // checkGuestMACs refuses a guest that is a machine, this one or another, and one of two
 // machines. at tells where the entry of each machine stands.
 func checkGuestMACs(specs []machine.Spec, at []place) {
-	machines, houses := make(map[machine.MAC]string), make(map[machine.MAC]string)
+	machines, houses := make(map[ether.MAC]string), make(map[ether.MAC]string)
 	for i, s := range specs {
 		machines[s.MAC] = at[i].member("mac").path
-		if s.WakeMAC != (machine.MAC{}) {
+		if s.WakeMAC != (ether.MAC{}) {
 			machines[s.WakeMAC] = at[i].member("wake_mac").path
 		}
 	}

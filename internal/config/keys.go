@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"nightporter/internal/machine"
+	"nightporter/internal/ether"
 	"nightporter/internal/wakefilter"
 )
 
@@ -110,7 +110,7 @@ func doorKeys() []key {
 			"self: a machine registers only itself; allowlist: the MACs in allow, from anywhere; open: anyone"),
 		field("registration.token", "", func(c *Config) *string { return &c.Registration.Token }, token(0),
 			"secret that every registration must carry; empty: none; not for the command line, which everyone on the host can see").masked(),
-		field("registration.allow", []any{}, func(c *Config) *[]machine.MAC { return &c.Registration.Allow }, listOf(mac()),
+		field("registration.allow", []any{}, func(c *Config) *[]ether.MAC { return &c.Registration.Allow }, listOf(mac()),
 			"MAC addresses that may be registered under trust: allowlist"),
 		field("registration.timeout", "5s", func(c *Config) *time.Duration { return &c.Registration.Timeout }, duration(shortest, hour),
 			"time for a client to send its request, so that slow ones hold no place"),

@@ -11,12 +11,13 @@ import (
 	"testing"
 	"time"
 
+	"nightporter/internal/ether"
+
 	"github.com/google/go-cmp/cmp"
 	"github.com/spf13/pflag"
 
 	"nightporter/internal/config"
 	"nightporter/internal/journal"
-	"nightporter/internal/machine"
 	"nightporter/internal/notify"
 	"nightporter/internal/wakefilter"
 )
@@ -54,7 +55,7 @@ func settings(t *testing.T) map[string]setting {
 		"registration.listen":          {"[::1]:1, porter.lan:2", `["[::1]:1", "porter.lan:2"]`, func(c *config.Config) { c.Registration.Listen = []string{"[::1]:1", "porter.lan:2"} }},
 		"registration.trust":           {"open", "open", func(c *config.Config) { c.Registration.Trust = config.TrustOpen }},
 		"registration.token":           {"12345, 6", `"12345, 6"`, func(c *config.Config) { c.Registration.Token = "12345, 6" }},
-		"registration.allow":           {"02-00-00-00-00-0A", "[02-00-00-00-00-0A]", func(c *config.Config) { c.Registration.Allow = []machine.MAC{{2, 0, 0, 0, 0, 10}} }},
+		"registration.allow":           {"02-00-00-00-00-0A", "[02-00-00-00-00-0A]", func(c *config.Config) { c.Registration.Allow = []ether.MAC{{2, 0, 0, 0, 0, 10}} }},
 		"registration.timeout":         {"1m30s", "1m30s", func(c *config.Config) { c.Registration.Timeout = 90 * time.Second }},
 		"registration.max_connections": {"1", "1", func(c *config.Config) { c.Registration.MaxConnections = 1 }},
 		"registration.max_machines":    {"65536", "65536", func(c *config.Config) { c.Registration.MaxMachines = 65536 }},

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"slices"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/machine"
 )
 
@@ -25,13 +26,13 @@ func machinesKey() key {
 	}
 }
 
-func readMachines(p place, raw any, energy Energy) ([]machine.Spec, map[machine.MAC]MachinePage) {
+func readMachines(p place, raw any, energy Energy) ([]machine.Spec, map[ether.MAC]MachinePage) {
 	list, ok := raw.([]any)
 	if !ok {
 		p.wrong(raw, "a list of machines")
 		return nil, nil
 	}
-	var pages map[machine.MAC]MachinePage
+	var pages map[ether.MAC]MachinePage
 	var specs []machine.Spec
 	var places []place
 	seen := taken{}
@@ -44,7 +45,7 @@ func readMachines(p place, raw any, energy Energy) ([]machine.Spec, map[machine.
 		specs, places = append(specs, spec), append(places, at)
 		if page != (MachinePage{}) {
 			if pages == nil {
-				pages = make(map[machine.MAC]MachinePage)
+				pages = make(map[ether.MAC]MachinePage)
 			}
 			pages[spec.MAC] = page
 		}
@@ -191,7 +192,7 @@ func monitorBounded(p place, addrs []machine.Address) bool {
 	return len(addrs) <= machine.MaxAddresses || p.exceeds(len(addrs), "addresses", machine.MaxAddresses)
 }
 
-func showMachines(specs []machine.Spec, pages map[machine.MAC]MachinePage) any {
+func showMachines(specs []machine.Spec, pages map[ether.MAC]MachinePage) any {
 	shown := make([]any, len(specs))
 	for i, s := range specs {
 		m := ordered{

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/machine"
 	"nightporter/internal/notify"
 	"nightporter/internal/privilege"
@@ -140,12 +141,12 @@ func digits(s string) bool {
 	return s != "" && strings.IndexFunc(s, func(r rune) bool { return r < '0' || r > '9' }) < 0
 }
 
-func mac() codec[machine.MAC] {
+func mac() codec[ether.MAC] {
 	return parsed("MAC", "the MAC address of one machine, such as d8:cb:8a:39:be:a1",
-		func(s string) (machine.MAC, bool) {
-			m, err := machine.ParseMAC(s)
+		func(s string) (ether.MAC, bool) {
+			m, err := ether.ParseMAC(s)
 			return m, err == nil && m.Unicast()
-		}, func(m machine.MAC) any { return m.String() })
+		}, func(m ether.MAC) any { return m.String() })
 }
 
 // network reads a CIDR, or one address. Bits beyond the prefix are refused:

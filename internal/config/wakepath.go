@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"path/filepath"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/machine"
 )
 
@@ -22,9 +23,9 @@ const (
 
 // readWakePath reads what an entry says of the way in which its machine is woken.
 func readWakePath(e *entry, spec *machine.Spec) {
-	spec.WakeMAC = optional(e, "wake_mac", mac(), machine.MAC{})
+	spec.WakeMAC = optional(e, "wake_mac", mac(), ether.MAC{})
 	if spec.WakeMAC == spec.MAC {
-		spec.WakeMAC = machine.MAC{} // it says what is so anyway
+		spec.WakeMAC = ether.MAC{} // it says what is so anyway
 	}
 	spec.Path = machine.WakePath{
 		Interface:  optional(e, "wake_interface", interfaceName(), ""),
@@ -67,7 +68,7 @@ func checkWakeMACs(specs []machine.Spec, at []place) {
 }
 
 func showWakePath(s machine.Spec) (shown ordered) {
-	if s.WakeMAC != (machine.MAC{}) {
+	if s.WakeMAC != (ether.MAC{}) {
 		shown = append(shown, member{"wake_mac", s.WakeMAC.String()})
 	}
 	p := s.Path

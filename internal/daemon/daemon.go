@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"net"
 
+	"nightporter/internal/ether"
+
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
@@ -142,7 +144,7 @@ func access(conf *config.Config) web.Access {
 // look is what the configuration says of the status page.
 func look(conf *config.Config) web.Look {
 	l := web.Look{
-		Links: conf.HTTP.Links, Machines: make(map[machine.MAC]web.MachineLook, len(conf.Pages)),
+		Links: conf.HTTP.Links, Machines: make(map[ether.MAC]web.MachineLook, len(conf.Pages)),
 		Price: web.Price{Amount: conf.Energy.Price.Amount, Currency: conf.Energy.Price.Currency},
 	}
 	for mac, page := range conf.Pages {

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/journal"
 	"nightporter/internal/lab"
 	"nightporter/internal/labdaemon"
@@ -15,7 +16,7 @@ import (
 )
 
 // mute is a configuration in which nas need not register.
-func mute(mac machine.MAC, addrs ...netip.Addr) string {
+func mute(mac ether.MAC, addrs ...netip.Addr) string {
 	var monitor []string
 	for _, ip := range addrs {
 		monitor = append(monitor, fmt.Sprintf("{ip: %q, port: [22, 27015/udp, icmp]}", ip))

@@ -11,7 +11,7 @@ import (
 	"strings"
 	"testing"
 
-	"nightporter/internal/machine"
+	"nightporter/internal/ether"
 )
 
 // recordLine returns a line of a journal with a right checksum, which takes no secret.
@@ -21,7 +21,7 @@ func recordLine(record string) string {
 }
 
 // asleepRecord returns the record of a sleeping machine.
-func asleepRecord(name string, mac machine.MAC, ip string, more string) string {
+func asleepRecord(name string, mac ether.MAC, ip string, more string) string {
 	return fmt.Sprintf(`{"machine":{"mac":%q,"name":%q,"monitor":[{"ip":%q,"ports":["22/tcp"]}],`+
 		`"state":"asleep","since":"2026-01-02T03:04:05Z","registered":"2026-01-02T03:04:00Z"%s}}`, mac, name, ip, more)
 }
@@ -37,13 +37,13 @@ func TestAttackByAForgedJournal(t *testing.T) {
 	nas := h.nas(nil)
 	h.must(nas.Sleep(ctx))
 	unused := netip.MustParseAddr("10.77.0.200") // no host has it
-	foreign := func(i byte) machine.MAC { return machine.MAC{2, 0x66, 0, 0, 0, i} }
+	foreign := func(i byte) ether.MAC { return ether.MAC{2, 0x66, 0, 0, 0, i} }
 	lines := []string{`{"nightporter_journal":1}` + "\n"}
 	for i, r := range []string{
 		asleepRecord("nas", nas.MAC(), nas4.String(), ""),
 		asleepRecord("us", lan.Porter().MAC(), unused.String(), ""),
-		asleepRecord("all", machine.Broadcast, unused.String(), ""),
-		asleepRecord("group", machine.MAC{1, 0, 0x5e, 0, 0, 1}, unused.String(), ""),
+		asleepRecord("all", ether.Broadcast, unused.String(), ""),
+		asleepRecord("group", ether.MAC{1, 0, 0x5e, 0, 0, 1}, unused.String(), ""),
 		asleepRecord("zone", foreign(1), "fe80::1%eth0", ""),
 		asleepRecord("loop", foreign(2), "::ffff:127.0.0.1", ""),
 		asleepRecord("hot", foreign(3), unused.String(), `,"idle_watts":1e308`),

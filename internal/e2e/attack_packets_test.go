@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/lab"
 	"nightporter/internal/lan"
 	"nightporter/internal/lantest"
@@ -25,7 +26,7 @@ type impossible struct {
 const attackPort = 1234
 
 // impossibles are SYNs, and a ping, for both addresses of nas in frames of another host.
-func (h *house) impossibles(by machine.MAC) (all []impossible) {
+func (h *house) impossibles(by ether.MAC) (all []impossible) {
 	porter := h.lan.Porter()
 	four := func(name string, reason lan.Refusal, from string, change func(ip []byte) []byte) {
 		source := netip.AddrPortFrom(netip.MustParseAddr(from), attackPort)
@@ -68,7 +69,7 @@ func (h *house) impossibles(by machine.MAC) (all []impossible) {
 
 // syn6 returns a SYN for nas6 behind extension headers of which the first, if there are
 // any, is a routing header.
-func syn6(src, dst machine.MAC, from netip.Addr, hops byte, headers []byte) []byte {
+func syn6(src, dst ether.MAC, from netip.Addr, hops byte, headers []byte) []byte {
 	next := byte(6)
 	if len(headers) > 0 {
 		next = 43
@@ -194,14 +195,14 @@ func TestAttackFramesOfOtherNetworks(t *testing.T) {
 			client, porter := h.lan.Client(), h.lan.Porter()
 			h.putToSleep(nas)
 			n := h.d.Log.Len()
-			knock := func(src, dst machine.MAC, port uint16, ids ...byte) {
+			knock := func(src, dst ether.MAC, port uint16, ids ...byte) {
 				frame := segment(src, dst, netip.AddrPortFrom(client.Addr4(), port), netip.AddrPortFrom(nas4, 22), flagSYN)
 				for _, id := range ids {
 					frame = slices.Insert(frame, 12, 0x81, 0, 0, id)
 				}
 				h.must(client.SendFrame(frame))
 			}
-			all, group := machine.Broadcast, machine.MAC{1, 0, 0x5e, 0, 0, 1}
+			all, group := ether.Broadcast, ether.MAC{1, 0, 0x5e, 0, 0, 1}
 			knock(client.MAC(), porter.MAC(), 1001, 5)
 			knock(client.MAC(), porter.MAC(), 1002, 5, 0)
 			knock(client.MAC(), porter.MAC(), 1003, 0, 5)

@@ -9,9 +9,9 @@ import (
 	"testing"
 	"time"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/lab"
 	"nightporter/internal/lan"
-	"nightporter/internal/machine"
 )
 
 // TestAttackPinsOnTheWire: a host has its own machine registered, wakes it with SYNs from
@@ -26,7 +26,7 @@ func TestAttackPinsOnTheWire(t *testing.T) {
 	wire := h.capturePort(h.lan.Porter())
 	n := h.d.Log.Len()
 	for i := range 64 {
-		src := machine.MAC{6, 0, 0, 0, 1, byte(i)}
+		src := ether.MAC{6, 0, 0, 0, 1, byte(i)}
 		from := netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 77, 0, byte(100 + i)}), 40000)
 		h.must(attacker.SendFrame(segment(src, h.lan.Porter().MAC(), from, netip.AddrPortFrom(nas4, 22), flagSYN)))
 	}
@@ -35,7 +35,7 @@ func TestAttackPinsOnTheWire(t *testing.T) {
 	for _, rate := range []int{0, 10, 200, 3000} {
 		var flood *lab.Flood
 		if rate > 0 {
-			frame, err := lan.NeighborProbe(own.MAC(), machine.Broadcast, nas4, netip.MustParseAddr("10.77.0.99"))
+			frame, err := lan.NeighborProbe(own.MAC(), ether.Broadcast, nas4, netip.MustParseAddr("10.77.0.99"))
 			h.must(err)
 			flood, err = own.Host.Flood(rate, func([]byte) []byte { return frame })
 			h.must(err)
@@ -88,7 +88,7 @@ func TestAttackOneSYNOnTheWire(t *testing.T) {
 			wire := h.capturePort(porter)
 			const lasts = 7 * time.Second
 			began := time.Now()
-			frame, err := lan.SYNProbe(machine.MAC{6, 0, 0, 0, 1, 1}, porter.MAC(), netip.AddrPortFrom(clientAddr(attacker, ip), 40000), netip.AddrPortFrom(ip, 22), 1)
+			frame, err := lan.SYNProbe(ether.MAC{6, 0, 0, 0, 1, 1}, porter.MAC(), netip.AddrPortFrom(clientAddr(attacker, ip), 40000), netip.AddrPortFrom(ip, 22), 1)
 			h.must(err)
 			h.must(attacker.SendFrame(frame))
 			h.event(nas, lab.MagicPacket)

@@ -10,11 +10,11 @@ import (
 	"testing"
 	"time"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/journal"
 	"nightporter/internal/lab"
 	"nightporter/internal/labdaemon"
 	"nightporter/internal/lan"
-	"nightporter/internal/machine"
 )
 
 // The tests named TestAttack are what another host on the LAN may try.
@@ -33,7 +33,7 @@ func (h *house) thief() *lab.Host {
 }
 
 // stolen is a registration that makes a machine useless: nothing wakes it.
-func stolen(mac machine.MAC, ip netip.Addr) string {
+func stolen(mac ether.MAC, ip netip.Addr) string {
 	b, err := json.Marshal(map[string]any{
 		"mac": mac, "name": "nas", "wake_from": []string{"192.0.2.1"}, "monitor": []entry{{ip, []any{}}},
 	})

@@ -5,9 +5,9 @@ import (
 	"testing"
 	"time"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/journal"
 	"nightporter/internal/lab"
-	"nightporter/internal/machine"
 )
 
 // newCard is nas with another network card: the old one is out of the house.
@@ -16,7 +16,7 @@ func (s *subject) newCard() *lab.Machine {
 	s.must(s.nas.PowerCut(s.ctx))
 	s.must(s.lan.SetCable(s.nas.Host, false))
 	renewed, err := s.lan.AddMachine(lab.MachineConfig{
-		Name: "renewed", MAC: machine.MAC{2, 0x77, 0, 0, 0xca, 0x4d}, Boot: 450 * time.Millisecond,
+		Name: "renewed", MAC: ether.MAC{2, 0x77, 0, 0, 0xca, 0x4d}, Boot: 450 * time.Millisecond,
 		Addrs:    []netip.Prefix{netip.PrefixFrom(nas4, 24), netip.PrefixFrom(nas6, 64)},
 		Services: []lab.ServiceConfig{{Network: "tcp", Port: 22}},
 	})

@@ -8,9 +8,9 @@ import (
 	"testing"
 	"time"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/journal"
 	"nightporter/internal/lab"
-	"nightporter/internal/machine"
 )
 
 // TestFieldElsewhere: the machine comes back with another address, and says
@@ -109,7 +109,7 @@ func (s *subject) talkative(from netip.Addr) {
 		defer every.Stop()
 		for ctx.Err() == nil {
 			if s.nas.State() == lab.Awake && slices.Contains(s.addrs(), from) {
-				if err := errors.Join(ask(itself, from, router), itself.Datagram(machine.Broadcast,
+				if err := errors.Join(ask(itself, from, router), itself.Datagram(ether.Broadcast,
 					netip.AddrPortFrom(from, 5353), netip.AddrPortFrom(all, 5353), []byte("here"))); err != nil {
 					s.Error(err)
 				}

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/lab"
 	"nightporter/internal/labdaemon"
 	"nightporter/internal/machine"
@@ -24,10 +25,10 @@ var forgeries = []struct {
 	{"ARP reply", nas4, func(_ *house, f lab.Forger) error { return f.ARPReply(nas4) }},
 	{"advertisement", nas6, func(_ *house, f lab.Forger) error { return f.Advertise(nas6) }},
 	{"UDP", nas4, func(h *house, f lab.Forger) error {
-		return f.Datagram(machine.Broadcast, netip.AddrPortFrom(nas4, 5353), netip.AddrPortFrom(h.lan.Client().Addr4(), 5353), []byte("forged"))
+		return f.Datagram(ether.Broadcast, netip.AddrPortFrom(nas4, 5353), netip.AddrPortFrom(h.lan.Client().Addr4(), 5353), []byte("forged"))
 	}},
 	{"UDP over IPv6", nas6, func(h *house, f lab.Forger) error {
-		return f.Datagram(machine.Broadcast, netip.AddrPortFrom(nas6, 5353), netip.AddrPortFrom(h.lan.Client().Addr6(), 5353), []byte("forged"))
+		return f.Datagram(ether.Broadcast, netip.AddrPortFrom(nas6, 5353), netip.AddrPortFrom(h.lan.Client().Addr6(), 5353), []byte("forged"))
 	}},
 }
 

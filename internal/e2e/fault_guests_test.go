@@ -8,9 +8,9 @@ import (
 	"testing"
 	"time"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/journal"
 	"nightporter/internal/lab"
-	"nightporter/internal/machine"
 )
 
 // The guest of the tests: a virtual machine on nas.
@@ -271,7 +271,7 @@ func TestFieldGuestsUnnamed(t *testing.T) {
 					t.Errorf("%v is %s (%s), want waiting, and why", ip, got.Standing, got.Reason)
 				}
 				s.told("nas", journal.Waiting, about(ip))
-				if mac := s.whoHas(s.lan.Client(), ip); mac != (machine.MAC{}) {
+				if mac := s.whoHas(s.lan.Client(), ip); mac != (ether.MAC{}) {
 					t.Errorf("%v answers for %v", mac, ip)
 				}
 			}

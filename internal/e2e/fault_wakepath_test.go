@@ -8,13 +8,13 @@ import (
 	"testing"
 	"time"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/lab"
 	"nightporter/internal/labdaemon"
-	"nightporter/internal/machine"
 )
 
 // card is the address that a machine's network card heeds, which speaks with another.
-var card = machine.MAC{0xd8, 0xcb, 0x8a, 0x39, 0xbe, 0xa2}
+var card = ether.MAC{0xd8, 0xcb, 0x8a, 0x39, 0xbe, 0xa2}
 
 // twoMACs is a machine with such a card.
 func twoMACs(c *lab.MachineConfig) { c.WakeMAC = card }
@@ -22,7 +22,7 @@ func twoMACs(c *lab.MachineConfig) { c.WakeMAC = card }
 // entryOf is an entry of machines for nas, with more in it.
 func entryOf(more string) string {
 	return fmt.Sprintf("machines: [{name: nas, mac: %q, %s, monitor: [{ip: %s, port: [22, 27015/udp, icmp]}, {ip: %q, port: [22, 27015/udp, icmp]}]}]\n",
-		machine.MAC{0x02, 0x77, 0, 0, 0, 0x14}, more, nas4, nas6)
+		ether.MAC{0x02, 0x77, 0, 0, 0, 0x14}, more, nas4, nas6)
 }
 
 // TestFieldTwoMACs: a machine speaks with an address that was set, and its card wakes
@@ -202,7 +202,7 @@ func TestFieldWakeInterface(t *testing.T) {
 	s.heardBy(there, "magic packet", func(f lab.Frame) bool { return magic(f) && f.Dst() == s.nas.MAC() })
 	var udp bool
 	for _, f := range there.Frames()[from:] {
-		udp = udp || f.Dst() == machine.Broadcast && strings.Contains(string(f.Payload()), magicBytes(s.nas.MAC())) && f.EtherType() != lab.EtherTypeWakeOnLAN
+		udp = udp || f.Dst() == ether.Broadcast && strings.Contains(string(f.Payload()), magicBytes(s.nas.MAC())) && f.EtherType() != lab.EtherTypeWakeOnLAN
 	}
 	if !udp {
 		t.Error("no magic datagram on the other segment")
@@ -215,7 +215,7 @@ func TestFieldWakeInterface(t *testing.T) {
 }
 
 // magicBytes is what a card looks for.
-func magicBytes(mac machine.MAC) string {
+func magicBytes(mac ether.MAC) string {
 	return strings.Repeat("\xff", 6) + strings.Repeat(string(mac[:]), 16)
 }
 
@@ -246,7 +246,7 @@ func TestFieldWakeTo(t *testing.T) {
 			})
 			onLAN := 0
 			for _, f := range here.Frames() {
-				if f.EtherType() == lab.EtherTypeWakeOnLAN && f.Dst() == machine.Broadcast {
+				if f.EtherType() == lab.EtherTypeWakeOnLAN && f.Dst() == ether.Broadcast {
 					onLAN++
 				}
 			}

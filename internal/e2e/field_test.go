@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/journal"
 	"nightporter/internal/labdaemon"
 	"nightporter/internal/machine"
@@ -35,8 +36,8 @@ type address struct {
 // known is what these tests look for in the API's machines.
 type known struct {
 	Name         string
-	MAC          machine.MAC
-	WakeMAC      machine.MAC `json:"wake_mac"`
+	MAC          ether.MAC
+	WakeMAC      ether.MAC `json:"wake_mac"`
 	State        machine.State
 	SleptSeconds float64 `json:"slept_seconds"`
 	Addresses    []address

@@ -7,10 +7,10 @@ import (
 	"testing"
 	"time"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/journal"
 	"nightporter/internal/lab"
 	"nightporter/internal/lan"
-	"nightporter/internal/machine"
 )
 
 // atReady is how late a client may be that waits for a service which is up.
@@ -106,7 +106,7 @@ func (s *subject) wokenOnce() {
 }
 
 // question matches the unicast question of a host for an address, where it arrives.
-func question(from, ip netip.Addr, by machine.MAC) func(lab.Frame) bool {
+func question(from, ip netip.Addr, by ether.MAC) func(lab.Frame) bool {
 	return func(f lab.Frame) bool {
 		var p lan.Packet
 		if p.Parse(f.Data) != lan.Accepted || f.Dst() != by {

@@ -10,8 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/lab"
-	"nightporter/internal/machine"
 )
 
 // subject is a house with nas in it, which a test has in several kinds.
@@ -127,7 +127,7 @@ func (h *house) lines() int {
 
 // resolves asks everybody for ip as from, until mac answers; who else answers
 // meanwhile may.
-func (h *house) resolves(limit time.Duration, from *lab.Host, ip netip.Addr, mac machine.MAC) {
+func (h *house) resolves(limit time.Duration, from *lab.Host, ip netip.Addr, mac ether.MAC) {
 	h.Helper()
 	for deadline := time.Now().Add(limit); ; {
 		got := h.whoHas(from, ip)
@@ -141,7 +141,7 @@ func (h *house) resolves(limit time.Duration, from *lab.Host, ip netip.Addr, mac
 }
 
 // whoHas asks everybody for an address, and returns who answers.
-func (h *house) whoHas(from *lab.Host, ip netip.Addr) machine.MAC {
+func (h *house) whoHas(from *lab.Host, ip netip.Addr) ether.MAC {
 	h.Helper()
 	h.must(from.ForgetNeighbor(ip))
 	ctx, cancel := context.WithTimeout(h.ctx, 300*time.Millisecond)

@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"nightporter/internal/ether"
+
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
 
@@ -30,7 +32,7 @@ type torrent struct {
 // torrents are what a host on the LAN may try. Nothing of it may wake.
 var torrents = []torrent{
 	{"arp to everybody", func(r *rand.Rand, h *house) []byte {
-		return ask(r, machine.Broadcast, anyIPv4(r), pick(r, nas4, anyIPv4(r)))
+		return ask(r, ether.Broadcast, anyIPv4(r), pick(r, nas4, anyIPv4(r)))
 	}},
 	{"arp to the porter", func(r *rand.Rand, h *house) []byte { return ask(r, h.lan.Porter().MAC(), anyIPv4(r), nas4) }},
 	{"solicitations", func(r *rand.Rand, h *house) []byte {
@@ -50,7 +52,7 @@ var torrents = []torrent{
 func pick[T any](r *rand.Rand, of ...T) T { return of[r.IntN(len(of))] }
 
 // anyMAC returns a unicast address of nobody in the lab.
-func anyMAC(r *rand.Rand) (mac machine.MAC) {
+func anyMAC(r *rand.Rand) (mac ether.MAC) {
 	binary.BigEndian.PutUint32(mac[2:], r.Uint32())
 	mac[0] = 0x06
 	return mac
@@ -68,7 +70,7 @@ func anyIPv6(r *rand.Rand) netip.Addr {
 }
 
 // ask returns a question for ip from a host that nobody has heard of.
-func ask(r *rand.Rand, to machine.MAC, from, ip netip.Addr) []byte {
+func ask(r *rand.Rand, to ether.MAC, from, ip netip.Addr) []byte {
 	f, err := lan.NeighborProbe(anyMAC(r), to, from, ip)
 	if err != nil {
 		panic(err) // of our own making

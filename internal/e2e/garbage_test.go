@@ -7,6 +7,7 @@ import (
 	"slices"
 	"testing"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/lab"
 	"nightporter/internal/lan"
 	"nightporter/internal/machine"
@@ -25,7 +26,7 @@ func newGarbage(seed uint64, h *house) *garbage {
 	r, mac := g.random, g.porter.MAC()
 	from := netip.AddrPortFrom(anyIPv4(r), 4000)
 	g.whole = [][]byte{
-		ask(r, machine.Broadcast, anyIPv4(r), nas4),
+		ask(r, ether.Broadcast, anyIPv4(r), nas4),
 		ask(r, mac, anyIPv6(r), nas6),
 		segment(anyMAC(r), mac, from, netip.AddrPortFrom(nas4, 23), flagSYN),
 		segment(anyMAC(r), mac, from, netip.AddrPortFrom(nas4, 9), 0),
@@ -37,7 +38,7 @@ func newGarbage(seed uint64, h *house) *garbage {
 }
 
 // segment6 returns an IPv6 packet that begins with the given extension headers.
-func segment6(src, dst machine.MAC, from, to netip.Addr, next byte, headers []byte) []byte {
+func segment6(src, dst ether.MAC, from, to netip.Addr, next byte, headers []byte) []byte {
 	f := make([]byte, 0, 14+40+len(headers)+8)
 	f = append(append(append(f, dst[:]...), src[:]...), 0x86, 0xdd, 0x60, 0, 0, 0)
 	f = binary.BigEndian.AppendUint16(f, uint16(len(headers)+8))

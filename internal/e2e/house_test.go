@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"nightporter/internal/cli"
+	"nightporter/internal/ether"
 	"nightporter/internal/lab"
 	"nightporter/internal/lab/labtest"
 	"nightporter/internal/labdaemon"
@@ -143,7 +144,7 @@ type entry struct {
 }
 
 // body returns a registration.
-func body(name string, mac machine.MAC, monitor ...entry) string {
+func body(name string, mac ether.MAC, monitor ...entry) string {
 	b, err := json.Marshal(map[string]any{"name": name, "mac": mac, "monitor": monitor})
 	if err != nil {
 		panic(err) // of our own making
@@ -217,13 +218,13 @@ func (h *house) connect(from *lab.Host, ip netip.Addr, port uint16) string {
 }
 
 // neighbor waits until a host's kernel has ip at mac.
-func (h *house) neighbor(host *lab.Host, ip netip.Addr, mac machine.MAC) {
+func (h *house) neighbor(host *lab.Host, ip netip.Addr, mac ether.MAC) {
 	h.Helper()
 	h.must(follows(h.within(10*time.Second), host, ip, mac))
 }
 
 // follows is neighbor for many at once.
-func follows(ctx context.Context, host *lab.Host, ip netip.Addr, mac machine.MAC) error {
+func follows(ctx context.Context, host *lab.Host, ip netip.Addr, mac ether.MAC) error {
 	again := time.NewTicker(5 * time.Millisecond)
 	defer again.Stop()
 	for {
@@ -275,7 +276,7 @@ func happened(m *lab.Machine, kind lab.EventKind) bool {
 }
 
 // neighborOf makes a host resolve ip afresh, and expects mac.
-func (h *house) neighborOf(host *lab.Host, ip netip.Addr, mac machine.MAC) {
+func (h *house) neighborOf(host *lab.Host, ip netip.Addr, mac ether.MAC) {
 	h.Helper()
 	h.must(host.ForgetNeighbor(ip))
 	h.must(host.WarmNeighbor(h.within(5*time.Second), ip))
@@ -306,7 +307,7 @@ func (h *house) reload(conf, message string) labdaemon.Entry {
 }
 
 // isConflict matches the warning that somebody else uses an address.
-func isConflict(ip netip.Addr, by machine.MAC) func(labdaemon.Entry) bool {
+func isConflict(ip netip.Addr, by ether.MAC) func(labdaemon.Entry) bool {
 	return func(e labdaemon.Entry) bool {
 		return e.Field("event") == "conflict" && e.Field("ip") == ip.String() && e.Field("used_by") == by.String()
 	}

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/lab"
 	"nightporter/internal/lantest"
 	"nightporter/internal/machine"
@@ -14,7 +15,7 @@ import (
 // segment builds an Ethernet frame with an IPv4 packet: a TCP segment with the
 // given flags, or a UDP datagram for flags 0. Checksums of the transport stay
 // zero, the porter does not look at them.
-func segment(src, dst machine.MAC, from, to netip.AddrPort, flags byte) []byte {
+func segment(src, dst ether.MAC, from, to netip.AddrPort, flags byte) []byte {
 	f := make([]byte, 14+20+20)
 	copy(f, dst[:])
 	copy(f[6:], src[:])

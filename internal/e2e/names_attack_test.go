@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/journal"
 	"nightporter/internal/lab"
 	"nightporter/internal/machine"
@@ -107,7 +108,7 @@ func TestAttackNoiseBeforeAFailedWake(t *testing.T) {
 			}
 			n := h.d.Log.Len()
 			for i := range crowd {
-				h.register(client, body(fmt.Sprint("m", i), machine.MAC{2, 0x90, 0, 0, 0, byte(i)}, entry{ip(i), []any{22}}))
+				h.register(client, body(fmt.Sprint("m", i), ether.MAC{2, 0x90, 0, 0, 0, byte(i)}, entry{ip(i), []any{22}}))
 			}
 			for i := range crowd {
 				h.moved(n, fmt.Sprint("m", i), "settling", "asleep", machine.WhySilent)
@@ -116,7 +117,7 @@ func TestAttackNoiseBeforeAFailedWake(t *testing.T) {
 			forger := h.another("forger", 66)
 			n = h.d.Log.Len()
 			for i := range crowd {
-				mac := machine.MAC{2, 0x66, 0, 0, 0, byte(i % c.senders)}
+				mac := ether.MAC{2, 0x66, 0, 0, 0, byte(i % c.senders)}
 				claim := forger.Forge(mac).ARPReply
 				if ip(i).Is6() {
 					claim = forger.Forge(mac).Advertise

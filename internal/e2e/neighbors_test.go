@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/lab"
 	"nightporter/internal/labdaemon"
 	"nightporter/internal/lan"
@@ -72,7 +73,7 @@ func TestMachineOfOneFamily(t *testing.T) {
 func TestAnotherHostMayNotTakeAClaimedAddress(t *testing.T) {
 	h := open(t, brisk)
 	thief, err := h.lan.AddMachine(lab.MachineConfig{
-		Name: "thief", MAC: machine.MAC{2, 0x77, 0, 0, 0, 0x99}, ARPProbe: true,
+		Name: "thief", MAC: ether.MAC{2, 0x77, 0, 0, 0, 0x99}, ARPProbe: true,
 		Addrs: []netip.Prefix{netip.PrefixFrom(nas4, 24), netip.PrefixFrom(nas6, 64)},
 	})
 	h.must(err)
@@ -107,7 +108,7 @@ func TestAddressGoesToAnotherHost(t *testing.T) {
 			other, err := h.lan.AddHost("other", netip.MustParsePrefix("10.77.0.66/24"), netip.MustParsePrefix("fd77::66/64"))
 			h.must(err)
 			h.must(other.AddAddr(h.ctx, netip.PrefixFrom(c.ip, c.bits)))
-			frames, err := lan.Announcement(other.MAC(), machine.Broadcast, other.MAC(), c.ip, c.from, netip.Addr{})
+			frames, err := lan.Announcement(other.MAC(), ether.Broadcast, other.MAC(), c.ip, c.from, netip.Addr{})
 			h.must(err)
 			h.must(other.SendFrame(frames[0]))
 			_, err = h.d.Log.Wait(h.within(5*time.Second), 0, isConflict(c.ip, other.MAC()))

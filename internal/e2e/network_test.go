@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/lab"
 	"nightporter/internal/labdaemon"
 	"nightporter/internal/lan"
@@ -18,7 +19,7 @@ import (
 )
 
 // otherMAC is what the porter's interface gets.
-var otherMAC = machine.MAC{2, 0x77, 0, 0, 0xab, 0xcd}
+var otherMAC = ether.MAC{2, 0x77, 0, 0, 0xab, 0xcd}
 
 // said waits for an event of an interface after the first n lines.
 func (h *house) said(n int, event, ifi string, words ...string) labdaemon.Entry {
@@ -104,7 +105,7 @@ func (h *house) longAsleep(m *lab.Machine) {
 }
 
 // announced waits until the client was told where the machine's addresses are.
-func (h *house) announced(mac machine.MAC) {
+func (h *house) announced(mac ether.MAC) {
 	h.Helper()
 	for _, ip := range []netip.Addr{nas4, nas6} {
 		h.neighbor(h.lan.Client(), ip, mac)
@@ -372,7 +373,7 @@ func (h *house) unreadyFor(reason string) {
 }
 
 // claims tells whether a frame says that one of the addresses is at mac.
-func claims(f lab.Frame, mac machine.MAC, ips ...netip.Addr) bool {
+func claims(f lab.Frame, mac ether.MAC, ips ...netip.Addr) bool {
 	var p lan.Packet
 	if p.Parse(f.Data) != lan.Accepted || p.SenderMAC != mac {
 		return false

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/lab"
 	"nightporter/internal/labdaemon"
 	"nightporter/internal/lan"
@@ -156,7 +157,7 @@ func TestReloadedTargets(t *testing.T) {
 	other, err := h.lan.AddHost("other", netip.MustParsePrefix("10.77.0.66/24"))
 	h.must(err)
 	h.must(other.AddAddr(h.ctx, netip.PrefixFrom(nas4, 24)))
-	frames, err := lan.Announcement(other.MAC(), machine.Broadcast, other.MAC(), nas4, netip.Addr{}, netip.Addr{})
+	frames, err := lan.Announcement(other.MAC(), ether.Broadcast, other.MAC(), nas4, netip.Addr{}, netip.Addr{})
 	h.must(err)
 	h.must(other.SendFrame(frames[0]))
 	if m := h.next(hook); m.Title != "Address conflict at nas" || !contains(m.Message, other.MAC().String(), nas4.String()) {

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/lab"
 	"nightporter/internal/labdaemon"
 	"nightporter/internal/lan"
@@ -141,7 +142,7 @@ func (h *house) reminded(nas *lab.Machine, ip netip.Addr) {
 	client, porter := h.lan.Client(), h.lan.Porter()
 	capture := h.capturePort(client)
 	h.must(client.SetNeighbor(ip, nas.MAC()))
-	question, err := lan.NeighborProbe(client.MAC(), machine.Broadcast, clientAddr(client, ip), ip)
+	question, err := lan.NeighborProbe(client.MAC(), ether.Broadcast, clientAddr(client, ip), ip)
 	h.must(err)
 	h.must(client.SendFrame(question))
 	_, err = capture.Wait(h.within(3*time.Second), func(f lab.Frame) bool {

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/journal"
 	"nightporter/internal/lab"
 	"nightporter/internal/labdaemon"
@@ -191,7 +192,7 @@ func TestPauseSurvivesKill(t *testing.T) {
 		t.Errorf("paused until %s, and %s before the restart", after, before)
 	}
 	h.wantPaused()
-	if mac := h.whoHas(h.lan.Client(), nas4); mac != (machine.MAC{}) {
+	if mac := h.whoHas(h.lan.Client(), nas4); mac != (ether.MAC{}) {
 		t.Errorf("%v is answered for by %v", nas4, mac)
 	}
 

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/lab"
 	"nightporter/internal/labdaemon"
 	"nightporter/internal/lan"
@@ -54,13 +55,13 @@ func (h *house) saidOf(n int, event string, ip netip.Addr) labdaemon.Entry {
 
 // answers has the client ask everybody for an address, and returns who answers
 // until the client has asked the router too, and got its answer.
-func (h *house) answers(capture *lab.Capture, ip netip.Addr) (macs []machine.MAC) {
+func (h *house) answers(capture *lab.Capture, ip netip.Addr) (macs []ether.MAC) {
 	h.Helper()
 	client, router := h.lan.Client(), h.lan.Router()
 	seen := len(capture.Frames())
 	own := clientAddr(client, ip)
 	for _, target := range []netip.Addr{ip, clientAddr(router, ip)} {
-		question, err := lan.NeighborProbe(client.MAC(), machine.Broadcast, own, target)
+		question, err := lan.NeighborProbe(client.MAC(), ether.Broadcast, own, target)
 		h.must(err)
 		h.must(client.SendFrame(question))
 	}
@@ -162,11 +163,11 @@ func TestFaultPortersGiveWayToEachOther(t *testing.T) {
 	nas := h.nas(nil)
 	late := h.second("probe: {interval: 120ms, misses: 3}\n")
 	h.shared(nas, late)
-	nobody := machine.MAC{2, 0x77, 0, 0, 0, 0x99}
+	nobody := ether.MAC{2, 0x77, 0, 0, 0, 0x99}
 	both := []*house{h, late}
 	after := []int{h.d.Log.Len(), late.d.Log.Len()}
 	for ip, from := range map[netip.Addr]netip.Addr{nas4: {}, nas6: h.lan.Client().Addr6()} {
-		frames, err := lan.Announcement(nobody, machine.Broadcast, nobody, ip, from, netip.Addr{})
+		frames, err := lan.Announcement(nobody, ether.Broadcast, nobody, ip, from, netip.Addr{})
 		h.must(err)
 		h.must(h.lan.Client().SendFrame(frames[0]))
 		h.saidOf(after[0], "conflict", ip)
@@ -187,9 +188,9 @@ func TestFaultPortersGiveWayToEachOther(t *testing.T) {
 
 // firstToSay returns the MAC of the porter that is the first to log an event of an
 // address.
-func firstToSay(houses []*house, after []int, event string, ip netip.Addr) machine.MAC {
+func firstToSay(houses []*house, after []int, event string, ip netip.Addr) ether.MAC {
 	houses[0].Helper()
-	said := make(chan machine.MAC, len(houses))
+	said := make(chan ether.MAC, len(houses))
 	ctx := houses[0].within(10 * time.Second)
 	for i, h := range houses {
 		go func() {
@@ -204,6 +205,6 @@ func firstToSay(houses []*house, after []int, event string, ip netip.Addr) machi
 		return mac
 	case <-ctx.Done():
 		houses[0].Fatalf("nobody takes %v", ip)
-		return machine.MAC{}
+		return ether.MAC{}
 	}
 }

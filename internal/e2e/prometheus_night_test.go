@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"time"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/hosttest"
 	"nightporter/internal/lab"
 	"nightporter/internal/labdaemon"
@@ -160,7 +161,7 @@ func (n *night) misfortunes() {
 	vandal := n.vandal()
 	own := netip.PrefixFrom(nas4, 24)
 	n.must(vandal.AddAddr(n.ctx, own))
-	frames, err := lan.Announcement(vandal.MAC(), machine.Broadcast, vandal.MAC(), nas4, netip.Addr{}, netip.Addr{})
+	frames, err := lan.Announcement(vandal.MAC(), ether.Broadcast, vandal.MAC(), nas4, netip.Addr{}, netip.Addr{})
 	n.must(err)
 	n.must(vandal.SendFrame(frames[0]))
 	_, err = n.d.Log.Wait(n.within(10*time.Second), count, isConflict(nas4, vandal.MAC()))
@@ -190,7 +191,7 @@ func (n *night) nuisances() {
 	}
 	n.refused(vandal, "garbage", "JSON")
 	arp := make([]byte, 60) // of hardware type 0
-	copy(arp, machine.Broadcast[:])
+	copy(arp, ether.Broadcast[:])
 	mac := vandal.MAC()
 	copy(arp[6:], mac[:])
 	copy(arp[12:], []byte{8, 6})

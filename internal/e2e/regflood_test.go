@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/lab"
 	"nightporter/internal/labdaemon"
 	"nightporter/internal/machine"
@@ -55,7 +56,7 @@ var pests = []func(ctx context.Context, r *rand.Rand, conn net.Conn){
 		_, _ = io.Copy(io.Discard, conn)
 	},
 	func(_ context.Context, r *rand.Rand, conn net.Conn) { // another machine
-		mac := machine.MAC{2, 0x77, 0, 0, 0, byte(r.Uint32())}
+		mac := ether.MAC{2, 0x77, 0, 0, 0, byte(r.Uint32())}
 		_, _ = io.WriteString(conn, body("not mine", mac, entry{nas4, []any{22}}))
 		_, _ = io.Copy(io.Discard, conn)
 	},

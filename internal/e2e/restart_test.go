@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"nightporter/internal/ether"
+
 	"golang.org/x/sync/errgroup"
 
 	"nightporter/internal/lab"
@@ -157,7 +159,7 @@ func (h *house) sleepers(count int) {
 }
 
 func (h *house) addSleeper(i int) error {
-	mac := machine.MAC{2, 0x80, 0, 0, byte(i >> 8), byte(i)}
+	mac := ether.MAC{2, 0x80, 0, 0, byte(i >> 8), byte(i)}
 	answer, err := h.d.Register(h.ctx, h.lan.Client(), body(sleeperName(i), mac, entry{sleeperAddr(i), []any{"22/tcp"}}))
 	if err == nil && answer != "OK." {
 		err = fmt.Errorf("%s: %s", sleeperName(i), answer)

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/lab"
 	"nightporter/internal/lan"
 	"nightporter/internal/machine"
@@ -132,7 +133,7 @@ func TestConflict(t *testing.T) {
 	h.must(err)
 	defer capture.Close()
 
-	frames, err := lan.Announcement(other.MAC(), machine.Broadcast, other.MAC(), nas4, netip.Addr{}, netip.Addr{})
+	frames, err := lan.Announcement(other.MAC(), ether.Broadcast, other.MAC(), nas4, netip.Addr{}, netip.Addr{})
 	h.must(err)
 	h.must(other.SendFrame(frames[0]))
 	_, err = h.d.Log.Wait(h.within(5*time.Second), 0, isConflict(nas4, other.MAC()))
@@ -143,7 +144,7 @@ func TestConflict(t *testing.T) {
 	// where one for the other address would have been.
 	client := h.lan.Client()
 	for _, ip := range []netip.Addr{nas4, h.lan.Porter().Addr4()} {
-		question, err := lan.NeighborProbe(client.MAC(), machine.Broadcast, client.Addr4(), ip)
+		question, err := lan.NeighborProbe(client.MAC(), ether.Broadcast, client.Addr4(), ip)
 		h.must(err)
 		h.must(client.SendFrame(question))
 	}
@@ -171,7 +172,7 @@ func TestAddressInUseIsNotClaimed(t *testing.T) {
 	h := open(t, brisk+"registration: {trust: open}\n")
 	squatter, err := h.lan.AddHost("squatter", netip.PrefixFrom(nas4, 24))
 	h.must(err)
-	mac := machine.MAC{2, 0x77, 0, 0, 0, 0x99} // nobody's
+	mac := ether.MAC{2, 0x77, 0, 0, 0, 0x99} // nobody's
 	h.register(h.lan.Client(), body("ghost", mac, entry{nas4, []any{22}}))
 	_, err = h.d.Log.Wait(h.within(5*time.Second), 0, isConflict(nas4, squatter.MAC()))
 	h.must(err)

@@ -6,9 +6,9 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sync/errgroup"
+	"nightporter/internal/ether"
 
-	"nightporter/internal/machine"
+	"golang.org/x/sync/errgroup"
 )
 
 // The networks of the thousand sleepers, as the porter's host is on them.
@@ -39,7 +39,7 @@ func TestAThousandSleepersAndTheNetwork(t *testing.T) {
 	group.SetLimit(12)
 	for i := range count {
 		group.Go(func() error {
-			mac, ports := machine.MAC{2, 0x80, 0, 0, byte(i >> 8), byte(i)}, []any{"22/tcp"}
+			mac, ports := ether.MAC{2, 0x80, 0, 0, byte(i >> 8), byte(i)}, []any{"22/tcp"}
 			answer, err := h.d.Register(h.ctx, h.lan.Client(), body(sleeperName(i), mac, entry{sleeperAddr(i), ports}, entry{sleeperAddr6(i), ports}))
 			if err == nil && answer != "OK." {
 				err = fmt.Errorf("%s: %s", sleeperName(i), answer)

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/journal"
 	"nightporter/internal/lab"
 	"nightporter/internal/machine"
@@ -275,7 +276,7 @@ func TestWakeOfAMACOnEachInterface(t *testing.T) {
 		t.Fatalf("answered %d: %s", status, text)
 	}
 	for i, c := range captures {
-		_, err := c.Wait(h.within(5*time.Second), func(f lab.Frame) bool { return f.EtherType() == 0x0842 && f.Dst() == machine.Broadcast })
+		_, err := c.Wait(h.within(5*time.Second), func(f lab.Frame) bool { return f.EtherType() == 0x0842 && f.Dst() == ether.Broadcast })
 		if err != nil {
 			t.Errorf("interface %d: %v", i, err)
 		}

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/guide"
 	"nightporter/internal/lab"
 	"nightporter/internal/lab/labtest"
@@ -28,7 +29,7 @@ import (
 var (
 	piAddr    = netip.MustParseAddr("192.168.1.2")
 	guideNAS  = netip.MustParseAddr("192.168.1.20")
-	guideMAC  = machine.MAC{0x3c, 0xec, 0xef, 0x12, 0x34, 0x56}
+	guideMAC  = ether.MAC{0x3c, 0xec, 0xef, 0x12, 0x34, 0x56}
 	towerAddr = netip.MustParseAddr("192.168.1.21")
 )
 
@@ -91,7 +92,7 @@ func openPorterVM(t *testing.T, arch vm.Arch) *porterVM {
 	p.client, err = h.lan.AddHost("laptop", netip.MustParsePrefix("192.168.1.10/24"))
 	h.must(err)
 	p.nas = p.machine("nas", guideNAS, guideMAC)
-	p.tower = p.machine("tower", towerAddr, machine.MAC{})
+	p.tower = p.machine("tower", towerAddr, ether.MAC{})
 	p.web.Transport = &http.Transport{DisableKeepAlives: true, DialContext: p.client.Dial}
 
 	h.Cleanup(func() {
@@ -122,7 +123,7 @@ func (h *house) packages(arch vm.Arch, version, dir string) {
 }
 
 // machine adds one that sleeps as a PC does that is switched off.
-func (p *porterVM) machine(name string, ip netip.Addr, mac machine.MAC) *lab.Machine {
+func (p *porterVM) machine(name string, ip netip.Addr, mac ether.MAC) *lab.Machine {
 	p.Helper()
 	m, err := p.lan.AddMachine(lab.MachineConfig{
 		Name: name, MAC: mac, Addrs: []netip.Prefix{netip.PrefixFrom(ip, 24)}, Boot: vmBringUp,
@@ -250,7 +251,7 @@ func (p *porterVM) purges() {
 	if left := p.run("find", "/etc", "/usr", "/var", "/run", "/lib", "-xdev", "-name", "*nightporter*", "-not", "-path", "/var/log/*"); left != "" {
 		p.Errorf("the purge leaves\n%s", left)
 	}
-	if mac := p.whoHas(p.client, guideNAS); mac != (machine.MAC{}) {
+	if mac := p.whoHas(p.client, guideNAS); mac != (ether.MAC{}) {
 		p.Errorf("after the purge %v answers for a machine that is off", mac)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/journal"
 	"nightporter/internal/lab"
 	"nightporter/internal/machine"
@@ -68,7 +69,7 @@ func (h *house) tells(reason, service string) bool {
 // reason, which is found everywhere.
 func TestWhyItDoesNotWake(t *testing.T) {
 	t.Parallel()
-	only := body("nas", machine.MAC{}, entry{nas4, []any{"22/tcp"}}, entry{nas6, []any{"22/tcp"}})
+	only := body("nas", ether.MAC{}, entry{nas4, []any{"22/tcp"}}, entry{nas6, []any{"22/tcp"}})
 	for _, c := range []struct {
 		name, conf string
 		register   string // without the MAC; empty: everything
@@ -101,7 +102,7 @@ func TestWhyItDoesNotWake(t *testing.T) {
 				nas := h.nas(func(m *lab.MachineConfig) { m.IgnoreMagic = lab.IgnoreAll })
 				text := everything(nas)
 				if c.register != "" {
-					text = strings.Replace(c.register, machine.MAC{}.String(), nas.MAC().String(), 1)
+					text = strings.Replace(c.register, ether.MAC{}.String(), nas.MAC().String(), 1)
 				}
 				h.must(h.sleepAs(h.ctx, nas, text))
 				c.act(h, ip)

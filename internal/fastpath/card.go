@@ -1,19 +1,19 @@
 package fastpath
 
 import (
+	"nightporter/internal/ether"
 	"nightporter/internal/lan"
-	"nightporter/internal/machine"
 )
 
 // speaks reports whether a MAC is that of the address's owner: the one it speaks with,
 // or for the machine itself the one that was built into its card, with which its boot
 // firmware speaks.
-func (a *Address) speaks(mac machine.MAC) bool {
+func (a *Address) speaks(mac ether.MAC) bool {
 	return mac == a.mac || a.mac == a.target.MAC && mac == a.target.card
 }
 
 // isCard reports whether a MAC is only that of the machine's card.
-func (t *Target) isCard(mac machine.MAC) bool { return mac == t.card && mac != t.MAC }
+func (t *Target) isCard(mac ether.MAC) bool { return mac == t.card && mac != t.MAC }
 
 // heardCard takes a frame from the address that was built into a machine's card. Only
 // what speaks for an address of the machine means something, and proves nothing: the

@@ -4,6 +4,8 @@ import (
 	"net/netip"
 	"testing"
 
+	"nightporter/internal/ether"
+
 	"github.com/google/go-cmp/cmp"
 
 	"nightporter/internal/lan"
@@ -18,7 +20,7 @@ func bonded() machine.Spec {
 	return s
 }
 
-var cardMAC = machine.MAC{0xd8, 0xcb, 0x8a, 0x39, 0xbe, 0xa2}
+var cardMAC = ether.MAC{0xd8, 0xcb, 0x8a, 0x39, 0xbe, 0xa2}
 
 // Boot firmware speaks with the address that was built into the card. That is the
 // machine, where it speaks for an address of the machine, and not a host that takes
@@ -32,7 +34,7 @@ func TestCardSpeaksForItsMachine(t *testing.T) {
 	}{
 		{"it tests an address", lantest.ARPProbe(cardMAC, nas4), nas4, []string{"nas test " + nas4.String()}},
 		{"it tests an IPv6 address", lantest.DAD(cardMAC, nas6), nas6, []string{"nas test " + nas6.String()}},
-		{"it announces an address", lantest.ARPRequest(cardMAC, machine.Broadcast, nas4, nas4), nas4, []string{"nas use " + nas4.String()}},
+		{"it announces an address", lantest.ARPRequest(cardMAC, ether.Broadcast, nas4, nas4), nas4, []string{"nas use " + nas4.String()}},
 		{"it advertises an address", lantest.Advertise(cardMAC, lantest.PorterMAC, cardMAC, nas6), nas6, []string{"nas use " + nas6.String()}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -58,7 +60,7 @@ func TestCardSpeaksForItsMachine(t *testing.T) {
 func TestCardOfAHostThatIsUp(t *testing.T) {
 	h := newFixture(t, 8, bonded(), tv())
 	for _, p := range []*lan.Packet{
-		lantest.ARPRequest(cardMAC, machine.Broadcast, client4, client4), lantest.ARPReply(cardMAC, lantest.PorterMAC, client4, porter4),
+		lantest.ARPRequest(cardMAC, ether.Broadcast, client4, client4), lantest.ARPReply(cardMAC, lantest.PorterMAC, client4, porter4),
 		lantest.ARPProbe(cardMAC, client4), lantest.DAD(cardMAC, client6), lantest.IP(lan.EchoReply, cardMAC, client4, porter4),
 	} {
 		h.Handle(p)
@@ -67,7 +69,7 @@ func TestCardOfAHostThatIsUp(t *testing.T) {
 		t.Errorf("sightings: %q", got)
 	}
 	n := len(h.sent)
-	h.Handle(lantest.ARPRequest(cardMAC, machine.Broadcast, client4, nas4)) // it may be a client, too
+	h.Handle(lantest.ARPRequest(cardMAC, ether.Broadcast, client4, nas4)) // it may be a client, too
 	if len(h.sent) == n {
 		t.Error("it is not answered")
 	}
@@ -79,7 +81,7 @@ func TestCardIsNoMachine(t *testing.T) {
 	other.MAC = cardMAC
 	for _, specs := range [][]machine.Spec{{bonded(), other}, {other, bonded()}} {
 		h := newFixture(t, 8, specs...)
-		h.Handle(lantest.ARPRequest(cardMAC, machine.Broadcast, tv4, tv4))
+		h.Handle(lantest.ARPRequest(cardMAC, ether.Broadcast, tv4, tv4))
 		if diff := cmp.Diff([]string{"tv use " + tv4.String()}, h.seen()); diff != "" {
 			t.Errorf("sightings (-want +got):\n%s", diff)
 		}

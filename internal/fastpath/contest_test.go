@@ -3,11 +3,12 @@ package fastpath
 import (
 	"testing"
 
+	"nightporter/internal/ether"
+
 	"github.com/google/go-cmp/cmp"
 
 	"nightporter/internal/lan"
 	"nightporter/internal/lantest"
-	"nightporter/internal/machine"
 )
 
 // A machine that did not wake does not defend its addresses: another host that
@@ -27,11 +28,11 @@ func TestUndefendedAddressIsLeftToItsTester(t *testing.T) {
 		{"the machine tests it", lantest.ARPProbe(nasMAC, nas4), []string{"nas test 10.77.0.20"}, 0},
 		{"the machine tests it behind a repeater", behind(lantest.ARPProbe(nasMAC, nas4)), nil, 0},
 		{"our own frame comes back", lantest.ARPProbe(lantest.PorterMAC, nas4), nil, 0},
-		{"a client asks", lantest.ARPRequest(clientMAC, machine.Broadcast, client4, nas4), nil, 1},
+		{"a client asks", lantest.ARPRequest(clientMAC, ether.Broadcast, client4, nas4), nil, 1},
 		{"a client solicits", lantest.Solicit(clientMAC, client6, nas6), nil, 1},
 		{"another host tests that of a machine that wakes", lantest.ARPProbe(intruderMAC, tv4), nil, 1},
 		{"another host tests a free address", lantest.ARPProbe(intruderMAC, free4), nil, 0},
-		{"another host announces it", lantest.ARPRequest(intruderMAC, machine.Broadcast, nas4, nas4), []string{"nas conflict 10.77.0.20 by " + intruderMAC.String()}, 0},
+		{"another host announces it", lantest.ARPRequest(intruderMAC, ether.Broadcast, nas4, nas4), []string{"nas conflict 10.77.0.20 by " + intruderMAC.String()}, 0},
 		{"a client without an address knocks", lantest.IP(lan.TCP, clientMAC, free4, nas4), nil, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {

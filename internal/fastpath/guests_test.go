@@ -5,6 +5,8 @@ import (
 	"slices"
 	"testing"
 
+	"nightporter/internal/ether"
+
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
@@ -14,7 +16,7 @@ import (
 )
 
 var (
-	guestMAC = machine.MAC{0x52, 0x54, 0, 0, 0, 40}
+	guestMAC = ether.MAC{0x52, 0x54, 0, 0, 0, 40}
 	guest4   = netip.MustParseAddr("10.77.0.40")
 	guest6   = netip.MustParseAddr("fd77::40")
 )
@@ -41,7 +43,7 @@ func TestGuestSpeaks(t *testing.T) {
 	}{
 		{"it tests its address", lantest.ARPProbe(guestMAC, guest4), guest4, "nas test 10.77.0.40"},
 		{"it tests its IPv6 address", lantest.DAD(guestMAC, guest6), guest6, "nas test fd77::40"},
-		{"it announces its address", lantest.ARPRequest(guestMAC, machine.Broadcast, guest4, guest4), guest4, "nas use 10.77.0.40"},
+		{"it announces its address", lantest.ARPRequest(guestMAC, ether.Broadcast, guest4, guest4), guest4, "nas use 10.77.0.40"},
 		{"it answers our question", lantest.ARPReply(guestMAC, lantest.PorterMAC, guest4, porter4), guest4, "nas answer 10.77.0.40"},
 		{"it sends a packet", lantest.Segment(guestMAC, guest6, client6, 443, lantest.ACK), guest6, "nas packet fd77::40"},
 		{"it takes a connection", accept, guest4, "nas accept 10.77.0.40:22/tcp"},
@@ -75,15 +77,15 @@ func TestGuestAndHostAreTwo(t *testing.T) {
 		p    *lan.Packet
 		want []string
 	}{
-		{"the host uses the guest's address", lantest.ARPRequest(nasMAC, machine.Broadcast, guest4, guest4),
+		{"the host uses the guest's address", lantest.ARPRequest(nasMAC, ether.Broadcast, guest4, guest4),
 			[]string{"nas frame", "nas conflict 10.77.0.40 by " + nasMAC.String()}},
-		{"the guest uses the host's address", lantest.ARPRequest(guestMAC, machine.Broadcast, nas4, nas4),
+		{"the guest uses the host's address", lantest.ARPRequest(guestMAC, ether.Broadcast, nas4, nas4),
 			[]string{"nas frame", "nas conflict 10.77.0.20 by " + guestMAC.String()}},
 		{"the host answers for the guest", lantest.ARPReply(nasMAC, lantest.PorterMAC, guest4, porter4),
 			[]string{"nas frame", "nas conflict 10.77.0.40 by " + nasMAC.String()}},
-		{"the guest uses an address that is not known", lantest.ARPRequest(guestMAC, machine.Broadcast, free4, free4), []string{"nas frame"}},
+		{"the guest uses an address that is not known", lantest.ARPRequest(guestMAC, ether.Broadcast, free4, free4), []string{"nas frame"}},
 		{"the guest answers for one", lantest.ARPReply(guestMAC, lantest.PorterMAC, free4, porter4), []string{"nas frame"}},
-		{"the host uses one", lantest.ARPRequest(nasMAC, machine.Broadcast, free4, free4), []string{"nas frame from 10.77.0.99"}},
+		{"the host uses one", lantest.ARPRequest(nasMAC, ether.Broadcast, free4, free4), []string{"nas frame from 10.77.0.99"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			h := newFixture(t, 8, host())
@@ -141,14 +143,14 @@ func TestPacketsForAGuest(t *testing.T) {
 		if target.hold.Pass(); !passing {
 			target.hold.Open(nil)
 		}
-		var to []machine.MAC
-		h.forward = func(_ *lan.Packet, mac machine.MAC) error { to = append(to, mac); return nil }
+		var to []ether.MAC
+		h.forward = func(_ *lan.Packet, mac ether.MAC) error { to = append(to, mac); return nil }
 		own := syn(guest4, 443)
 		own.Src = guestMAC
 		for _, p := range []*lan.Packet{syn(guest4, 443), syn(nas4, 443), syn(guest6, 443), own} {
 			h.Handle(p)
 		}
-		if want := []machine.MAC{guestMAC, nasMAC, guestMAC}; !slices.Equal(to, want) {
+		if want := []ether.MAC{guestMAC, nasMAC, guestMAC}; !slices.Equal(to, want) {
 			t.Errorf("passing %t: sent on to %v, want %v", passing, to, want)
 		}
 	}
@@ -163,7 +165,7 @@ func TestQuestionIsPassedOnToTheGuest(t *testing.T) {
 	target.hold.Open(nil)
 	frame, err := lan.NeighborProbe(clientMAC, lantest.PorterMAC, client4, guest4)
 	h.Handle(parsed(t, frame, err))
-	if len(h.sent) != 1 || machine.MAC(h.sent[0][:6]) != guestMAC {
+	if len(h.sent) != 1 || ether.MAC(h.sent[0][:6]) != guestMAC {
 		t.Errorf("sent %x", h.sent)
 	}
 }
@@ -197,7 +199,7 @@ func TestGuestsOfAView(t *testing.T) {
 	if v.Target(guestMAC) != house {
 		t.Error("a guest is not known")
 	}
-	want := []machine.MAC{nasMAC, guestMAC}
+	want := []ether.MAC{nasMAC, guestMAC}
 	if diff := cmp.Diff(want, v.Interest(nil).MACs, cmpopts.EquateEmpty()); diff != "" {
 		t.Errorf("let through (-want +got):\n%s", diff)
 	}

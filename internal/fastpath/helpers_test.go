@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"testing"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/handover"
 	"nightporter/internal/lan"
 	"nightporter/internal/lantest"
@@ -14,11 +15,11 @@ import (
 
 // The cast of the tests. The addresses are those of the lab.
 var (
-	clientMAC   = machine.MAC{2, 0x77, 0, 0, 0, 10}
-	nasMAC      = machine.MAC{2, 0x77, 0, 0, 0, 20}
-	tvMAC       = machine.MAC{2, 0x77, 0, 0, 0, 30}
-	otherMAC    = machine.MAC{2, 0x77, 0, 0, 0, 11} // asks, and never knocks
-	intruderMAC = machine.MAC{2, 0x77, 0, 0, 0, 66} // uses addresses that are not its own
+	clientMAC   = ether.MAC{2, 0x77, 0, 0, 0, 10}
+	nasMAC      = ether.MAC{2, 0x77, 0, 0, 0, 20}
+	tvMAC       = ether.MAC{2, 0x77, 0, 0, 0, 30}
+	otherMAC    = ether.MAC{2, 0x77, 0, 0, 0, 11} // asks, and never knocks
+	intruderMAC = ether.MAC{2, 0x77, 0, 0, 0, 66} // uses addresses that are not its own
 
 	porter4, porter6 = netip.MustParseAddr("10.77.0.2"), netip.MustParseAddr("fe80::2")
 	client4, client6 = netip.MustParseAddr("10.77.0.10"), netip.MustParseAddr("fd77::10")
@@ -88,20 +89,20 @@ type fixture struct {
 	*Reader
 	tb      testing.TB
 	queue   chan Sighting
-	names   map[machine.MAC]string
+	names   map[ether.MAC]string
 	sent    [][]byte
 	replied []lan.Kind
 
-	forwarded []machine.MAC // to whom
+	forwarded []ether.MAC // to whom
 }
 
 // newFixture has a reader watch specs and answer for all their addresses. room is
 // how many sightings may wait for the loop.
 func newFixture(tb testing.TB, room int, specs ...machine.Spec) *fixture {
-	h := &fixture{tb: tb, queue: make(chan Sighting, room), names: make(map[machine.MAC]string)}
+	h := &fixture{tb: tb, queue: make(chan Sighting, room), names: make(map[ether.MAC]string)}
 	h.Reader = New(Options{
 		Send:      func(frame []byte) error { h.sent = append(h.sent, frame); return nil },
-		Forward:   func(_ *lan.Packet, to machine.MAC) error { h.forwarded = append(h.forwarded, to); return nil },
+		Forward:   func(_ *lan.Packet, to ether.MAC) error { h.forwarded = append(h.forwarded, to); return nil },
 		Replied:   func(k lan.Kind) { h.replied = append(h.replied, k) },
 		Sightings: h.queue,
 	})
@@ -150,7 +151,7 @@ func (h *fixture) answers(ip netip.Addr) bool {
 	h.tb.Helper()
 	n := len(h.sent)
 	if ip.Is4() {
-		h.Handle(lantest.ARPRequest(clientMAC, machine.Broadcast, client4, ip))
+		h.Handle(lantest.ARPRequest(clientMAC, ether.Broadcast, client4, ip))
 	} else {
 		h.Handle(lantest.Solicit(clientMAC, client6, ip))
 	}

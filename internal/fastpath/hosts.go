@@ -7,10 +7,11 @@ import (
 	"slices"
 	"sync"
 
+	"nightporter/internal/ether"
+
 	"golang.org/x/time/rate"
 
 	"nightporter/internal/lan"
-	"nightporter/internal/machine"
 )
 
 const (
@@ -26,7 +27,7 @@ const (
 
 // Host is another host on the LAN.
 type Host struct {
-	MAC machine.MAC
+	MAC ether.MAC
 	IP  netip.Addr
 }
 
@@ -40,7 +41,7 @@ type hosts struct {
 }
 
 type hostKey struct {
-	mac machine.MAC
+	mac ether.MAC
 	six bool
 }
 
@@ -49,7 +50,7 @@ type heard struct {
 	at uint64
 }
 
-func (h *hosts) note(ip netip.Addr, mac machine.MAC) {
+func (h *hosts) note(ip netip.Addr, mac ether.MAC) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	key := hostKey{mac, ip.Is6()}
@@ -83,8 +84,8 @@ func (r *Reader) Hosts(six bool, most int) []Host {
 }
 
 // Heard returns at which MAC the latest address of each other host was heard last.
-func (r *Reader) Heard() map[netip.Addr]machine.MAC {
-	at := make(map[netip.Addr]machine.MAC)
+func (r *Reader) Heard() map[netip.Addr]ether.MAC {
+	at := make(map[netip.Addr]ether.MAC)
 	for _, six := range []bool{false, true} {
 		for _, host := range slices.Backward(r.Hosts(six, maxHosts)) { // the latest goes last
 			at[host.IP] = host.MAC

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"nightporter/internal/ether"
+
 	"github.com/google/go-cmp/cmp"
 
 	"nightporter/internal/lan"
@@ -37,7 +39,7 @@ func TestHandleOutgoing(t *testing.T) {
 	p := lantest.Segment(lantest.PorterMAC, porter4, nas4, 22, lantest.SYN)
 	p.Dst = nasMAC
 	h.HandleOutgoing(p)
-	h.HandleOutgoing(lantest.ARPRequest(lantest.PorterMAC, machine.Broadcast, porter4, nas4))
+	h.HandleOutgoing(lantest.ARPRequest(lantest.PorterMAC, ether.Broadcast, porter4, nas4))
 	if got := h.seen(); got != nil || len(h.sent) > 0 {
 		t.Errorf("reported %q and sent %d frames", got, len(h.sent))
 	}

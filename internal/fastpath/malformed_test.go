@@ -6,9 +6,9 @@ import (
 	"slices"
 	"testing"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/lan"
 	"nightporter/internal/lantest"
-	"nightporter/internal/machine"
 )
 
 // question is a frame that asks everybody for an address, as a client sends it.
@@ -18,7 +18,7 @@ func question(t *testing.T, ip netip.Addr) []byte {
 	if ip.Is6() {
 		from = client6
 	}
-	frame, err := lan.NeighborProbe(clientMAC, machine.Broadcast, from, ip)
+	frame, err := lan.NeighborProbe(clientMAC, ether.Broadcast, from, ip)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,11 +61,11 @@ func TestAttackMalformedQuestions(t *testing.T) {
 	arp, ns := question(t, nas4), question(t, nas6)
 	options := func(more ...byte) []byte { return icmp6(slices.Concat(ns[:78], more)) }
 	some := options(slices.Repeat([]byte{14, 1, 1, 2, 3, 4, 5, 6}, 149)...)
-	all, group, none := machine.Broadcast, machine.MAC{0x33, 0x33, 0, 0, 0, 1}, machine.MAC{}
+	all, group, none := ether.Broadcast, ether.MAC{0x33, 0x33, 0, 0, 0, 1}, ether.MAC{}
 	allNodes := netip.MustParseAddr("ff02::1")
 	for name, c := range map[string]struct {
 		frame []byte
-		to    machine.MAC // of the one answer; zero: there is none
+		to    ether.MAC // of the one answer; zero: there is none
 	}{
 		"as it should be":                         {arp, clientMAC},
 		"as it should be, IPv6":                   {ns, clientMAC},
@@ -113,11 +113,11 @@ func TestAttackMalformedQuestions(t *testing.T) {
 			if got := h.seen(); got != nil {
 				t.Errorf("reported %q", got)
 			}
-			var answers []machine.MAC
+			var answers []ether.MAC
 			for _, frame := range h.sent {
 				answers = append(answers, parsed(t, frame, nil).Dst)
 			}
-			if c.to == none && answers != nil || c.to != none && !slices.Equal(answers, []machine.MAC{c.to}) {
+			if c.to == none && answers != nil || c.to != none && !slices.Equal(answers, []ether.MAC{c.to}) {
 				t.Errorf("answered to %v, want %v", answers, c.to)
 			}
 		})
@@ -128,12 +128,12 @@ func TestAttackMalformedQuestions(t *testing.T) {
 // kernel takes no such frame for an address of its own, or it is the porter's own one.
 func TestAttackMisdirectedKnocks(t *testing.T) {
 	for name, change := range map[string]func(*lan.Packet){
-		"to all":       func(p *lan.Packet) { p.Dst = machine.Broadcast },
-		"to a group":   func(p *lan.Packet) { p.Dst = machine.MAC{1, 0, 0x5e, 0, 0, 1} },
+		"to all":       func(p *lan.Packet) { p.Dst = ether.Broadcast },
+		"to a group":   func(p *lan.Packet) { p.Dst = ether.MAC{1, 0, 0x5e, 0, 0, 1} },
 		"to another":   func(p *lan.Packet) { p.Dst = otherMAC },
-		"by all":       func(p *lan.Packet) { p.Src = machine.Broadcast },
-		"by a group":   func(p *lan.Packet) { p.Src = machine.MAC{0x33, 0x33, 0, 0, 0, 1} },
-		"by no one":    func(p *lan.Packet) { p.Src = machine.MAC{} },
+		"by all":       func(p *lan.Packet) { p.Src = ether.Broadcast },
+		"by a group":   func(p *lan.Packet) { p.Src = ether.MAC{0x33, 0x33, 0, 0, 0, 1} },
+		"by no one":    func(p *lan.Packet) { p.Src = ether.MAC{} },
 		"by ourselves": func(p *lan.Packet) { p.Src = lantest.PorterMAC },
 	} {
 		t.Run(name, func(t *testing.T) {

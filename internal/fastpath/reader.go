@@ -6,20 +6,21 @@ import (
 	"net/netip"
 	"sync/atomic"
 
+	"nightporter/internal/ether"
+
 	"golang.org/x/time/rate"
 
 	"nightporter/internal/claim"
 	"nightporter/internal/lan"
-	"nightporter/internal/machine"
 )
 
 // Options are what a Reader needs. The readers call the functions, several at a
 // time, so these must not block.
 type Options struct {
-	Send      func(frame []byte) error                  // puts a frame on the wire
-	Forward   func(p *lan.Packet, to machine.MAC) error // sends a packet on to its machine
-	Replied   func(lan.Kind)                            // called for every answer sent
-	Sightings chan<- Sighting                           // to the event loop
+	Send      func(frame []byte) error                // puts a frame on the wire
+	Forward   func(p *lan.Packet, to ether.MAC) error // sends a packet on to its machine
+	Replied   func(lan.Kind)                          // called for every answer sent
+	Sightings chan<- Sighting                         // to the event loop
 }
 
 // Reader turns the frames of one interface into answers and sightings. All its
@@ -27,7 +28,7 @@ type Options struct {
 type Reader struct {
 	view      atomic.Pointer[View]
 	responder claim.Responder
-	forward   func(p *lan.Packet, to machine.MAC) error
+	forward   func(p *lan.Packet, to ether.MAC) error
 	sequence  uint32
 	resolver  resolver
 	sightings chan<- Sighting
@@ -55,7 +56,7 @@ func New(o Options) *Reader {
 
 // SetSelf says which MAC address is the interface's own. No reader may run
 // meanwhile: the responder reads it without a lock.
-func (r *Reader) SetSelf(mac machine.MAC) { r.responder.Self = mac }
+func (r *Reader) SetSelf(mac ether.MAC) { r.responder.Self = mac }
 
 // SetView has the frames that follow be handled by v, which must not change any
 // more.
@@ -73,11 +74,11 @@ func (r *Reader) Lost() uint64 { return r.lost.Load() }
 func (r *Reader) Sequence() uint32 { return r.sequence }
 
 // Forward sends a packet on to its machine, as the reader itself does.
-func (r *Reader) Forward(p *lan.Packet, to machine.MAC) error { return r.forward(p, to) }
+func (r *Reader) Forward(p *lan.Packet, to ether.MAC) error { return r.forward(p, to) }
 
 // Resolve asks the LAN who has ip, by calling send up to three times, and returns
 // every MAC address that answered. No answer is no error.
-func (r *Reader) Resolve(ctx context.Context, ip netip.Addr, send func() error) ([]machine.MAC, error) {
+func (r *Reader) Resolve(ctx context.Context, ip netip.Addr, send func() error) ([]ether.MAC, error) {
 	return r.resolver.resolve(ctx, ip, send)
 }
 

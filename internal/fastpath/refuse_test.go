@@ -4,6 +4,8 @@ import (
 	"net/netip"
 	"testing"
 
+	"nightporter/internal/ether"
+
 	"github.com/google/go-cmp/cmp"
 
 	"nightporter/internal/lan"
@@ -30,7 +32,7 @@ func guarded(t *testing.T) *fixture {
 }
 
 // from is a packet for an address of nas.
-func from(src machine.MAC, ip netip.Addr, kind lan.Kind) *lan.Packet {
+func from(src ether.MAC, ip netip.Addr, kind lan.Kind) *lan.Packet {
 	to := nas4
 	if ip.Is6() {
 		to = nas6
@@ -46,7 +48,7 @@ func from(src machine.MAC, ip netip.Addr, kind lan.Kind) *lan.Packet {
 // or awake.
 func TestAttackImpossibleSources(t *testing.T) {
 	for name, c := range map[string]struct {
-		src    machine.MAC
+		src    ether.MAC
 		ip     string
 		reason lan.Refusal
 	}{
@@ -88,7 +90,7 @@ func TestAttackImpossibleSources(t *testing.T) {
 // repeater's MAC, and our own programs are seen on their way out.
 func TestPossibleSources(t *testing.T) {
 	for name, c := range map[string]struct {
-		src    machine.MAC
+		src    ether.MAC
 		ip     netip.Addr
 		handle func(*fixture, *lan.Packet)
 	}{

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"testing"
 
+	"nightporter/internal/ether"
+
 	"github.com/google/go-cmp/cmp"
 
 	"nightporter/internal/handover"
@@ -43,13 +45,13 @@ func TestRefusalGoesNoFurther(t *testing.T) {
 		p.Network = 14
 		return p
 	}
-	toClient := []machine.MAC{clientMAC}
+	toClient := []ether.MAC{clientMAC}
 	for _, c := range []struct {
 		name    string
 		p       *lan.Packet
 		change  func(*lan.Packet)
 		refusal bool
-		to      []machine.MAC
+		to      []ether.MAC
 	}{
 		{"refused", unreachable(), nil, true, nil},
 		{"another address refused", unreachable(), func(p *lan.Packet) { p.Target = nas6 }, false, toClient},
@@ -94,7 +96,7 @@ func TestRefusalAfterTheQuestion(t *testing.T) {
 	for range 2 { // also when the machine was told where the client is
 		h.forwarded = nil
 		h.Handle(unreachable())
-		if !slices.Equal(h.forwarded, []machine.MAC{clientMAC}) {
+		if !slices.Equal(h.forwarded, []ether.MAC{clientMAC}) {
 			t.Errorf("sent on to %v", h.forwarded)
 		}
 		hold.Undivert()
@@ -114,9 +116,9 @@ func TestChecksOfOurOwnPass(t *testing.T) {
 		change func(*lan.Packet)
 		mode   func(*handover.Hold)
 		knocks bool
-		to     []machine.MAC
+		to     []ether.MAC
 	}{
-		{"arriving", nil, (*handover.Hold).Pass, false, []machine.MAC{nasMAC}},
+		{"arriving", nil, (*handover.Hold).Pass, false, []ether.MAC{nasMAC}},
 		{"asleep", nil, (*handover.Hold).Keep, false, nil},
 		{"awake", nil, (*handover.Hold).Close, false, nil},
 		{"a program of ours", func(p *lan.Packet) { p.FromPort = 40000 }, (*handover.Hold).Pass, true, nil},

@@ -4,14 +4,14 @@ import (
 	"net/netip"
 	"sync"
 
-	"nightporter/internal/machine"
+	"nightporter/internal/ether"
 )
 
 // Requester is a neighbour that asked for an address of a machine, or sent to it, and
 // may have it at the wrong MAC.
 type Requester struct {
-	Addr netip.Addr  // the machine's
-	MAC  machine.MAC // the neighbour's
+	Addr netip.Addr // the machine's
+	MAC  ether.MAC  // the neighbour's
 }
 
 // MaxRequesters bounds how many requesters are kept of one machine: a flood of

@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"nightporter/internal/claim"
+	"nightporter/internal/ether"
 	"nightporter/internal/lan"
-	"nightporter/internal/machine"
 )
 
 // How long a question to the LAN is kept open. Answers take well below a
@@ -32,7 +32,7 @@ const ResolveTime = resolveTries * resolvePause
 type resolver struct {
 	open    atomic.Int32 // lets the readers pass by without the lock
 	mu      sync.Mutex
-	waiting map[netip.Addr][]chan<- machine.MAC
+	waiting map[netip.Addr][]chan<- ether.MAC
 }
 
 // answered takes a reply or an advertisement to those that wait for it.
@@ -58,12 +58,12 @@ func (q *resolver) answered(p *lan.Packet) {
 }
 
 // wait opens a question for ip, until done is called.
-func (q *resolver) wait(ip netip.Addr) (answers <-chan machine.MAC, done func()) {
-	c := make(chan machine.MAC, maxAnswers)
+func (q *resolver) wait(ip netip.Addr) (answers <-chan ether.MAC, done func()) {
+	c := make(chan ether.MAC, maxAnswers)
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.waiting == nil {
-		q.waiting = make(map[netip.Addr][]chan<- machine.MAC)
+		q.waiting = make(map[netip.Addr][]chan<- ether.MAC)
 	}
 	q.waiting[ip] = append(q.waiting[ip], c)
 	q.open.Add(1)
@@ -71,7 +71,7 @@ func (q *resolver) wait(ip netip.Addr) (answers <-chan machine.MAC, done func())
 		q.mu.Lock()
 		defer q.mu.Unlock()
 		q.open.Add(-1)
-		q.waiting[ip] = slices.DeleteFunc(q.waiting[ip], func(o chan<- machine.MAC) bool { return o == c })
+		q.waiting[ip] = slices.DeleteFunc(q.waiting[ip], func(o chan<- ether.MAC) bool { return o == c })
 		if len(q.waiting[ip]) == 0 {
 			delete(q.waiting, ip)
 		}
@@ -80,10 +80,10 @@ func (q *resolver) wait(ip netip.Addr) (answers <-chan machine.MAC, done func())
 
 // resolve is Reader.Resolve. It asks on after an answer: the true owner's may be lost,
 // and another host's be first.
-func (q *resolver) resolve(ctx context.Context, ip netip.Addr, send func() error) ([]machine.MAC, error) {
+func (q *resolver) resolve(ctx context.Context, ip netip.Addr, send func() error) ([]ether.MAC, error) {
 	answers, done := q.wait(ip)
 	defer done()
-	var macs []machine.MAC
+	var macs []ether.MAC
 	wait := resolvePause
 	for range resolveTries {
 		if err := send(); err != nil {

@@ -5,7 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"nightporter/internal/machine"
+	"nightporter/internal/ether"
 )
 
 // Sighting is what a reader reports to the event loop. Who takes one from the
@@ -18,7 +18,7 @@ type Sighting struct {
 	Other   netip.Addr     // of SawFrame and SawOtherAnswer: the address it speaks for, which is not the target's; may be invalid
 	Source  netip.AddrPort // of a knock
 	At      time.Time      // of SawKnock: the kernel's receive time
-	By      machine.MAC    // of SawConflict and SawContest: the other host
+	By      ether.MAC      // of SawConflict and SawContest: the other host
 }
 
 // Kind is what a sighting is about. The first group is what the machine itself

@@ -5,9 +5,9 @@ import (
 	"net/netip"
 	"testing"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/lan"
 	"nightporter/internal/lantest"
-	"nightporter/internal/machine"
 )
 
 // up has nas be up: it takes all packets.
@@ -18,7 +18,7 @@ func up(t *testing.T) (*fixture, *Target, *int) {
 	target.SetOurs(target.Addrs(), false)
 	target.hold.Open(nil)
 	forwarded := new(int)
-	f.forward = func(p *lan.Packet, to machine.MAC) error {
+	f.forward = func(p *lan.Packet, to ether.MAC) error {
 		if to != nasMAC {
 			t.Errorf("forwarded to %v", to)
 		}
@@ -50,7 +50,7 @@ func TestStraggler(t *testing.T) {
 	own := syn(nas4, 22)
 	own.Src = nasMAC
 	other := syn(nas4, 22)
-	other.Dst = machine.Broadcast
+	other.Dst = ether.Broadcast
 	*forwarded = 0
 	f.Handle(own)
 	f.Handle(other)
@@ -94,7 +94,7 @@ func TestQuestionIsPassedOn(t *testing.T) {
 		}
 	}
 	f.sent = nil
-	f.Handle(lantest.ARPRequest(clientMAC, machine.Broadcast, client4, nas4)) // it heard that itself
+	f.Handle(lantest.ARPRequest(clientMAC, ether.Broadcast, client4, nas4)) // it heard that itself
 	target.hold.Keep()
 	arp, err = lan.NeighborProbe(clientMAC, lantest.PorterMAC, client4, nas4)
 	f.Handle(parsed(t, arp, err)) // it may be off, and its card wake for that
@@ -109,7 +109,7 @@ func TestArrivingKeepsEverybody(t *testing.T) {
 	f, target, _ := up(t)
 	target.SetOurs(target.Addrs(), true)
 	target.hold.Pass()
-	for _, p := range []*lan.Packet{lantest.ARPRequest(otherMAC, machine.Broadcast, client4, nas4), lantest.Solicit(otherMAC, client6, nas6)} {
+	for _, p := range []*lan.Packet{lantest.ARPRequest(otherMAC, ether.Broadcast, client4, nas4), lantest.Solicit(otherMAC, client6, nas6)} {
 		f.sent = nil
 		f.Handle(p)
 		if len(f.sent) != 1 {
@@ -123,7 +123,7 @@ func TestArrivingKeepsEverybody(t *testing.T) {
 	f.Handle(lantest.ARPProbe(otherMAC, nas4))
 	f.Handle(lantest.DAD(otherMAC, nas6))
 	target.SetOurs(target.Addrs(), false)
-	f.Handle(lantest.ARPRequest(otherMAC, machine.Broadcast, client4, nas4))
+	f.Handle(lantest.ARPRequest(otherMAC, ether.Broadcast, client4, nas4))
 	if len(f.sent) != 0 {
 		t.Errorf("%d answers", len(f.sent))
 	}
@@ -133,13 +133,13 @@ func TestArrivingKeepsEverybody(t *testing.T) {
 // there is room for.
 func TestHosts(t *testing.T) {
 	f := newFixture(t, 16, nas())
-	f.Handle(lantest.ARPRequest(clientMAC, machine.Broadcast, client4, free4))
+	f.Handle(lantest.ARPRequest(clientMAC, ether.Broadcast, client4, free4))
 	f.Handle(lantest.Solicit(clientMAC, client6, nas6))
 	f.Handle(lantest.ARPProbe(otherMAC, free4))
 	f.Handle(lantest.DAD(otherMAC, free6))
-	f.Handle(lantest.ARPRequest(nasMAC, machine.Broadcast, nas4, free4))           // it is watched
-	f.Handle(lantest.ARPRequest(intruderMAC, machine.Broadcast, nas4, free4))      // another's address
-	f.Handle(lantest.ARPRequest(lantest.PorterMAC, machine.Broadcast, free4, tv4)) // ours
+	f.Handle(lantest.ARPRequest(nasMAC, ether.Broadcast, nas4, free4))           // it is watched
+	f.Handle(lantest.ARPRequest(intruderMAC, ether.Broadcast, nas4, free4))      // another's address
+	f.Handle(lantest.ARPRequest(lantest.PorterMAC, ether.Broadcast, free4, tv4)) // ours
 	f.Handle(syn(nas4, 22))
 	for _, c := range []struct {
 		six  bool
@@ -155,9 +155,9 @@ func TestHosts(t *testing.T) {
 		}
 	}
 	for i := range 10 * maxHosts {
-		mac := machine.MAC{2, 9, 0, 0, byte(i >> 8), byte(i)}
-		f.Handle(lantest.ARPRequest(mac, machine.Broadcast, netip.AddrFrom4([4]byte{10, 9, byte(i >> 8), byte(i)}), free4))
-		f.Handle(lantest.ARPRequest(clientMAC, machine.Broadcast, client4, free4)) // it goes on speaking
+		mac := ether.MAC{2, 9, 0, 0, byte(i >> 8), byte(i)}
+		f.Handle(lantest.ARPRequest(mac, ether.Broadcast, netip.AddrFrom4([4]byte{10, 9, byte(i >> 8), byte(i)}), free4))
+		f.Handle(lantest.ARPRequest(clientMAC, ether.Broadcast, client4, free4)) // it goes on speaking
 	}
 	if got := f.Hosts(false, 2*maxHosts); len(got) > maxHosts || got[0] != (Host{clientMAC, client4}) {
 		t.Errorf("%d hosts, %v first", len(got), got[0])

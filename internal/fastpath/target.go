@@ -5,6 +5,7 @@ import (
 	"slices"
 	"sync/atomic"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/handover"
 	"nightporter/internal/machine"
 	"nightporter/internal/wakefilter"
@@ -14,8 +15,8 @@ import (
 // a machine that registers anew gets a new Target. Its flags for sightings on
 // their way to the loop bound what a flood of frames can queue: one of each kind.
 type Target struct {
-	MAC   machine.MAC    // by which the loop finds its own state of the machine
-	card  machine.MAC    // that wakes it, often MAC; its boot firmware speaks with it
+	MAC   ether.MAC      // by which the loop finds its own state of the machine
+	card  ether.MAC      // that wakes it, often MAC; its boot firmware speaks with it
 	from  []netip.Prefix // may wake it, of those that may wake at all; empty: all of them
 	addrs []*Address
 	hold  *handover.Hold
@@ -38,7 +39,7 @@ type Target struct {
 type Address struct {
 	target   *Target
 	ip       netip.Addr
-	mac      machine.MAC // where it is: the target's, or that of its guest
+	mac      ether.MAC // where it is: the target's, or that of its guest
 	services []*Service
 
 	answer   atomic.Bool // answer for it now; the reader itself clears it when the machine speaks
@@ -112,7 +113,7 @@ func (t *Target) Addrs() []netip.Addr {
 }
 
 // Owner returns the MAC at which an address of the machine is.
-func (t *Target) Owner(ip netip.Addr) machine.MAC {
+func (t *Target) Owner(ip netip.Addr) ether.MAC {
 	for _, a := range t.addrs {
 		if a.ip == ip {
 			return a.mac
@@ -222,7 +223,7 @@ func (a *Address) cardAnswers() bool { return a.mac == a.target.MAC && a.target.
 func (a *Address) IP() netip.Addr { return a.ip }
 
 // MAC returns where the address is: at the machine, or at a guest of it.
-func (a *Address) MAC() machine.MAC { return a.mac }
+func (a *Address) MAC() ether.MAC { return a.mac }
 
 // Target returns the machine whose address it is.
 func (a *Address) Target() *Target { return a.target }

@@ -5,8 +5,8 @@ import (
 	"slices"
 
 	"nightporter/internal/claim"
+	"nightporter/internal/ether"
 	"nightporter/internal/lan"
-	"nightporter/internal/machine"
 	"nightporter/internal/wakefilter"
 )
 
@@ -21,14 +21,14 @@ type Rules struct {
 // have it; what changes often inside its targets is atomic.
 type View struct {
 	rules   Rules
-	targets map[machine.MAC]*Target // by their own MACs and those of their guests
+	targets map[ether.MAC]*Target // by their own MACs and those of their guests
 	addrs   map[netip.Addr]*Address
 	wanted  lan.Interest // but for our own addresses
 }
 
 // NewView returns a view without targets.
 func NewView(rules Rules) *View {
-	return &View{rules: rules, targets: make(map[machine.MAC]*Target), addrs: make(map[netip.Addr]*Address)}
+	return &View{rules: rules, targets: make(map[ether.MAC]*Target), addrs: make(map[netip.Addr]*Address)}
 }
 
 // Add puts a target into the view, before readers have it. The kernel filter lets
@@ -78,7 +78,7 @@ func (v *View) AddGuests(t *Target, whole bool, asked func(netip.Addr) bool) {
 func (v *View) Address(ip netip.Addr) *Address { return v.addrs[ip] }
 
 // Target returns the target that has a MAC, or whose guest has it, or nil.
-func (v *View) Target(mac machine.MAC) *Target { return v.targets[mac] }
+func (v *View) Target(mac ether.MAC) *Target { return v.targets[mac] }
 
 // Interest returns what the kernel filter has to let through, beside what is for
 // the addresses of our own host.

@@ -11,13 +11,14 @@ import (
 	"testing"
 	"time"
 
+	"nightporter/internal/ether"
+
 	"github.com/google/go-cmp/cmp"
 	"github.com/jsimonetti/rtnetlink/v2"
 	"golang.org/x/sys/unix"
 
 	"nightporter/internal/lab"
 	"nightporter/internal/lan"
-	"nightporter/internal/machine"
 )
 
 // In these tests the kernel of the porter's host owns the claimed addresses, has
@@ -147,7 +148,7 @@ func (p *post) questions() (answered []string) {
 	capture, err := client.Capture(ctx)
 	p.must(err)
 	defer capture.Close()
-	for _, dst := range []machine.MAC{machine.Broadcast, p.host.MAC()} {
+	for _, dst := range []ether.MAC{ether.Broadcast, p.host.MAC()} {
 		n := len(capture.Frames())
 		for _, ip := range []netip.Addr{nas4, nas6, p.host.Addr4(), p.host.Addr6()} {
 			from := client.Addr6()
@@ -282,7 +283,7 @@ func TestReleasedWhileBound(t *testing.T) {
 	p.bindAddresses()
 	p.must(g.Hold(lab.Interface, nas4, nas6))
 	p.must(g.Release(lab.Interface, nas4))
-	want := []string{fmt.Sprintf("%v asked at %v", nas4, machine.Broadcast), fmt.Sprintf("%v asked at %v", nas4, p.host.MAC())}
+	want := []string{fmt.Sprintf("%v asked at %v", nas4, ether.Broadcast), fmt.Sprintf("%v asked at %v", nas4, p.host.MAC())}
 	if diff := cmp.Diff(want, p.questions()); diff != "" {
 		t.Errorf("the kernel answers for (-want +got):\n%s", diff)
 	}
@@ -299,7 +300,7 @@ func TestBoundOnAnotherInterface(t *testing.T) {
 		p.bindAddresses()
 		ours := len(interfaces) > 1
 		for _, got := range p.questions() {
-			if ours || got != fmt.Sprintf("%v asked at %v", nas6, machine.Broadcast) && got != fmt.Sprintf("%v asked at %v", nas6, p.host.MAC()) {
+			if ours || got != fmt.Sprintf("%v asked at %v", nas6, ether.Broadcast) && got != fmt.Sprintf("%v asked at %v", nas6, p.host.MAC()) {
 				t.Errorf("of %v: the kernel answers for %v", interfaces, got)
 			}
 		}

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"slices"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/lan"
 	"nightporter/internal/machine"
 )
@@ -51,7 +52,7 @@ const (
 
 // Reply says what the IP packet p is that the machine sent to our MAC: with a Refusal
 // for which service, and otherwise where the client is.
-func (h *Hold) Reply(p *lan.Packet) (kind Reply, service machine.Service, client machine.MAC) {
+func (h *Hold) Reply(p *lan.Packet) (kind Reply, service machine.Service, client ether.MAC) {
 	r := h.replies.Load()
 	if r == nil {
 		return NoReply, service, client

@@ -4,15 +4,16 @@ import (
 	"net/netip"
 	"slices"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/machine"
 )
 
 // Guest is a client that waits, as its neighbours see it: behind a router it
 // has the router's MAC.
 type Guest struct {
-	Addr netip.Addr  // of the machine
-	MAC  machine.MAC // in whose frames its packets come
-	IP   netip.Addr  // of the client
+	Addr netip.Addr // of the machine
+	MAC  ether.MAC  // in whose frames its packets come
+	IP   netip.Addr // of the client
 }
 
 // Guests returns everybody who waits, each once.
@@ -46,7 +47,7 @@ func (h *Hold) guests(of func(machine.Service) bool) (all []Guest) {
 
 // Waits reports whether a client with this MAC waits at ip, and has to be kept
 // with us because the machine is about to take others.
-func (h *Hold) Waits(ip netip.Addr, mac machine.MAC) bool {
+func (h *Hold) Waits(ip netip.Addr, mac ether.MAC) bool {
 	if !h.Passing() {
 		return false
 	}

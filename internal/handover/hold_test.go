@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"nightporter/internal/ether"
+
 	"github.com/google/go-cmp/cmp"
 
 	"nightporter/internal/handover"
@@ -17,8 +19,8 @@ import (
 )
 
 var (
-	routerMAC = machine.MAC{2, 0x77, 0, 0, 0, 1}
-	clientMAC = machine.MAC{2, 0x77, 0, 0, 0, 10}
+	routerMAC = ether.MAC{2, 0x77, 0, 0, 0, 1}
+	clientMAC = ether.MAC{2, 0x77, 0, 0, 0, 10}
 	client    = netip.MustParseAddr("10.77.0.10")
 	outside   = netip.MustParseAddr("10.78.0.2")
 )

@@ -4,13 +4,14 @@ import (
 	"net/netip"
 	"slices"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/machine"
 )
 
 // addressForm is one address of a machine in JSON.
 type addressForm struct {
 	IP       netip.Addr              `json:"ip"`
-	MAC      machine.MAC             `json:"mac,omitzero"`       // of a guest
+	MAC      ether.MAC               `json:"mac,omitzero"`       // of a guest
 	Ports    []string                `json:"ports,omitempty"`    // "22/tcp", "icmp"
 	Settings map[string]settingsForm `json:"settings,omitempty"` // by port
 }

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"nightporter/internal/machine"
+	"nightporter/internal/ether"
 )
 
 // forgedRecord returns a sound journal of three machines, in which the record of the second
@@ -111,7 +111,7 @@ func TestAttackByManyForgedRecords(t *testing.T) {
 	lines := strings.SplitAfter(string(written(t, 1)), "\n")
 	b.WriteString(lines[0])
 	for i := range 1000 {
-		bad := machine.MAC{1, 0, 0, 0, byte(i >> 8), byte(i)}
+		bad := ether.MAC{1, 0, 0, 0, byte(i >> 8), byte(i)}
 		b.WriteString(strings.Replace(lines[1], macOf(0).String(), bad.String(), 2))
 	}
 	dir := t.TempDir()

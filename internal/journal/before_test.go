@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/machine"
 )
 
@@ -17,8 +18,8 @@ const beforeFile = "testdata/before.jsonl"
 // memoryBefore is memoryOf without what was not known then.
 func memoryBefore(i int) *machine.Memory {
 	m := memoryOf(i)
-	m.Spec.Unwatched, m.Spec.WakeMAC, m.Spec.Secret, m.Takes = false, machine.MAC{}, machine.Secret{}, machine.Takes{}
-	m.Spec.Monitor[1].MAC = machine.MAC{}
+	m.Spec.Unwatched, m.Spec.WakeMAC, m.Spec.Secret, m.Takes = false, ether.MAC{}, machine.Secret{}, machine.Takes{}
+	m.Spec.Monitor[1].MAC = ether.MAC{}
 	m.Heard, m.Counted, m.Failures, m.Unproved, m.Others = time.Time{}, time.Time{}, 0, nil, nil
 	m.Paused, m.LastWake.Test, m.NameOfEntry = time.Time{}, false, false
 	return m
@@ -91,7 +92,7 @@ func TestBefore(t *testing.T) {
 	if c.fault != nil || c.torn != 0 || !c.ended {
 		t.Fatalf("fault %v, %d bytes torn, ended %v", c.fault, c.torn, c.ended)
 	}
-	want := make(map[machine.MAC]machine.Memory)
+	want := make(map[ether.MAC]machine.Memory)
 	var events []Event
 	for i, r := range before() {
 		r.Event.Seq = uint64(i + 1)

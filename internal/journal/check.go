@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/machine"
 )
 
@@ -25,7 +26,7 @@ func checkSpec(s *machine.Spec) error {
 	switch {
 	case !s.MAC.Unicast():
 		return fmt.Errorf("mac: found %s, expected that of one machine", s.MAC)
-	case s.WakeMAC != (machine.MAC{}) && !s.WakeMAC.Unicast():
+	case s.WakeMAC != (ether.MAC{}) && !s.WakeMAC.Unicast():
 		return fmt.Errorf("wake_mac: found %s, expected that of one network card", s.WakeMAC)
 	case len(s.Monitor) == 0 && !s.Agentless:
 		return errors.New("monitor: found no address, expected at least one")
@@ -84,7 +85,7 @@ func checkPrefixes(at string, prefixes []netip.Prefix) error {
 
 // leftOut is a machine's record that was not believed.
 type leftOut struct {
-	mac  machine.MAC
+	mac  ether.MAC
 	name string
 	why  error
 }

@@ -8,7 +8,7 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"nightporter/internal/machine"
+	"nightporter/internal/ether"
 )
 
 // Kind is what an event tells. The names are part of the file's format.
@@ -61,7 +61,7 @@ type Event struct {
 	Kind Kind
 
 	Machine  string // its name
-	MAC      machine.MAC
+	MAC      ether.MAC
 	IP       netip.Addr     // the address it is about
 	Source   netip.AddrPort // who knocked or asked; port 0 if there is none
 	Service  string         // what was knocked at, as in "192.0.2.5:22/tcp"
@@ -85,7 +85,7 @@ type eventForm struct {
 	At       moment         `json:"at,omitzero"`
 	Kind     Kind           `json:"kind"`
 	Machine  string         `json:"machine,omitempty"`
-	MAC      machine.MAC    `json:"mac,omitzero"`
+	MAC      ether.MAC      `json:"mac,omitzero"`
 	IP       netip.Addr     `json:"ip,omitzero"`
 	Source   netip.AddrPort `json:"source,omitzero"`
 	Service  string         `json:"service,omitempty"`

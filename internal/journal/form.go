@@ -8,14 +8,15 @@ import (
 	"net/netip"
 	"time"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/machine"
 )
 
 // machineForm is the memory of a machine in JSON. The names are the file's
 // format and have nothing to do with those of the Go types.
 type machineForm struct {
-	MAC        machine.MAC    `json:"mac"`
-	WakeMAC    machine.MAC    `json:"wake_mac,omitzero"`
+	MAC        ether.MAC      `json:"mac"`
+	WakeMAC    ether.MAC      `json:"wake_mac,omitzero"`
 	Name       string         `json:"name"`
 	Monitor    []addressForm  `json:"monitor,omitempty"`
 	IdleWatts  float64        `json:"idle_watts,omitempty"`

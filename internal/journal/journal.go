@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/machine"
 )
 
@@ -28,7 +29,7 @@ type Past struct {
 type Record struct {
 	Event     Event           // what happened; nothing to be told if its Kind is empty
 	Memory    *machine.Memory // of a machine after it, which is copied but for its slices; nil if nothing changed
-	Forgotten machine.MAC     // the machine that is no longer known, if Memory is nil
+	Forgotten ether.MAC       // the machine that is no longer known, if Memory is nil
 }
 
 // ErrClosed tells that the journal is closed.
@@ -165,7 +166,7 @@ func (j *Journal) Append(r Record) uint64 {
 	}
 	j.state.add(&r, now)
 	wait := gather
-	if r.Memory == nil && r.Forgotten == (machine.MAC{}) && r.Event.Kind != Started { // which tells of a crash soon after it
+	if r.Memory == nil && r.Forgotten == (ether.MAC{}) && r.Event.Kind != Started { // which tells of a crash soon after it
 		wait = patience
 	}
 	if j.closing {

@@ -8,7 +8,7 @@ import (
 	"hash/crc32"
 	"strconv"
 
-	"nightporter/internal/machine"
+	"nightporter/internal/ether"
 )
 
 // formatVersion is the version of the file's format. It changes only when an
@@ -31,7 +31,7 @@ type record struct {
 	Event     *Event        `json:"event,omitempty"`
 	Machine   *machineForm  `json:"machine,omitempty"`
 	Timeline  *timelineForm `json:"timeline,omitempty"` // of Machine
-	Forgotten machine.MAC   `json:"forgotten,omitzero"`
+	Forgotten ether.MAC     `json:"forgotten,omitzero"`
 }
 
 // A line is {"sum":"1a2b3c4d","record":{...}}. The sum is the CRC-32C of the

@@ -3,6 +3,7 @@ package journal
 import (
 	"time"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/machine"
 )
 
@@ -37,7 +38,7 @@ type DayHistory struct {
 }
 
 // History returns what is kept of the last days of a machine.
-func (j *Journal) History(mac machine.MAC) MachineHistory {
+func (j *Journal) History(mac ether.MAC) MachineHistory {
 	j.mu.Lock()
 	t := j.state.timelines.copy(mac)
 	j.mu.Unlock()

@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"nightporter/internal/ether"
+
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
@@ -41,10 +43,10 @@ func memoryOf(i int) *machine.Memory {
 			Name: fmt.Sprintf("machine-%d é", i), MAC: macOf(i), IdleWatts: 52.5, SleepWatts: 2,
 			Monitor: []machine.Address{
 				{IP: netip.AddrFrom4([4]byte{10, 77, byte(i >> 8), byte(i)}), Ports: []machine.Port{{Protocol: machine.TCP, Number: 22}, {Protocol: machine.ICMP}}},
-				{IP: netip.MustParseAddr("fd77::20"), MAC: machine.MAC{0x52, 0x54, 0, 0, byte(i >> 8), byte(i)}},
+				{IP: netip.MustParseAddr("fd77::20"), MAC: ether.MAC{0x52, 0x54, 0, 0, byte(i >> 8), byte(i)}},
 			},
 			Password: []byte{1, 2, 3, 4}, WakeFrom: []netip.Prefix{netip.MustParsePrefix("10.77.0.0/16")}, Agentless: true,
-			Unwatched: true, WakeMAC: machine.MAC{0xd8, 0xcb, 0x8a, 0, byte(i >> 8), byte(i)}, Secret: machine.SecretOf(fmt.Sprint("token ", i)),
+			Unwatched: true, WakeMAC: ether.MAC{0xd8, 0xcb, 0x8a, 0, byte(i >> 8), byte(i)}, Secret: machine.SecretOf(fmt.Sprint("token ", i)),
 		},
 		Paused: night.Add(time.Hour), NameOfEntry: true,
 		State: machine.Asleep, Since: night, Registered: night.Add(-time.Second), Card: true,
@@ -66,7 +68,7 @@ func memoryOf(i int) *machine.Memory {
 	return m
 }
 
-func macOf(i int) machine.MAC { return machine.MAC{2, 0x77, 0, 0, byte(i >> 8), byte(i)} }
+func macOf(i int) ether.MAC { return ether.MAC{2, 0x77, 0, 0, byte(i >> 8), byte(i)} }
 
 // fullEvent has every field set but Seq.
 func fullEvent() Event {

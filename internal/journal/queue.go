@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/machine"
 )
 
@@ -27,7 +28,7 @@ const (
 // transition is one that has not been written.
 type transition struct {
 	event   Event // none if its Kind is empty
-	mac     machine.MAC
+	mac     ether.MAC
 	carries carries
 	tells   bool // its timeline as well: memories that told it were not written
 	news    news // in the memory, and in those that it takes the place of
@@ -41,7 +42,7 @@ type known struct {
 
 // state is all that the journal knows, and how much of it the file does not.
 type state struct {
-	machines  map[machine.MAC]*known
+	machines  map[ether.MAC]*known
 	events    history
 	timelines timelines
 	base      time.Time // their times are since then
@@ -56,7 +57,7 @@ type state struct {
 }
 
 func newState(c *content) state {
-	s := state{machines: make(map[machine.MAC]*known, len(c.machines)), events: c.events, timelines: c.timelines, base: c.base}
+	s := state{machines: make(map[ether.MAC]*known, len(c.machines)), events: c.events, timelines: c.timelines, base: c.base}
 	if s.timelines == nil {
 		s.timelines = make(timelines)
 	}
@@ -87,7 +88,7 @@ func (s *state) add(r *Record, now time.Time) {
 			t.inherit(old, r.Memory)
 		}
 		k.memory, k.at = *r.Memory, number
-	case r.Forgotten != machine.MAC{}:
+	case r.Forgotten != ether.MAC{}:
 		t.mac, t.carries = r.Forgotten, itsOblivion
 		if k := s.machines[t.mac]; k != nil {
 			s.supersede(k)
@@ -167,7 +168,7 @@ type line struct {
 	event     Event
 	memory    machine.Memory
 	timeline  *timeline // of the memory; nil: not to be written
-	forgotten machine.MAC
+	forgotten ether.MAC
 	carries   carries
 }
 
@@ -218,12 +219,12 @@ func (s *state) everything() *batch {
 	return b
 }
 
-func (s *state) macs() []machine.MAC {
-	macs := make([]machine.MAC, 0, len(s.machines))
+func (s *state) macs() []ether.MAC {
+	macs := make([]ether.MAC, 0, len(s.machines))
 	for mac := range s.machines {
 		macs = append(macs, mac)
 	}
-	slices.SortFunc(macs, func(a, b machine.MAC) int { return bytes.Compare(a[:], b[:]) })
+	slices.SortFunc(macs, func(a, b ether.MAC) int { return bytes.Compare(a[:], b[:]) })
 	return macs
 }
 

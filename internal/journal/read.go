@@ -11,6 +11,7 @@ import (
 	"slices"
 	"time"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/machine"
 )
 
@@ -25,21 +26,21 @@ const (
 
 // content is what a file was found to hold.
 type content struct {
-	machines  map[machine.MAC]machine.Memory
+	machines  map[ether.MAC]machine.Memory
 	events    history
-	timelines timelines               // since the first record; once it is onClock, since base
-	base      time.Time               // when it was put onClock
-	writings  map[machine.MAC]writing // of the machines
-	leftOut   []leftOut               // records of machines that were not believed
-	last      *stamp                  // of the last record; nil if there is none
-	elapsed   time.Duration           // from the first record to the last, or once it is onClock to base
-	ended     bool                    // the last record tells that the run ended in order
-	seen      time.Time               // when the last record was written, once it is onClock
-	until     time.Time               // likewise: when the run had ended at the latest
-	mode      fs.FileMode             // of the file; 0 if it was not read
-	sound     int64                   // length of the part without any fault, in bytes
-	torn      int64                   // length of the unfinished line after it
-	fault     error                   // why the file cannot be gone on with; nil if it can
+	timelines timelines             // since the first record; once it is onClock, since base
+	base      time.Time             // when it was put onClock
+	writings  map[ether.MAC]writing // of the machines
+	leftOut   []leftOut             // records of machines that were not believed
+	last      *stamp                // of the last record; nil if there is none
+	elapsed   time.Duration         // from the first record to the last, or once it is onClock to base
+	ended     bool                  // the last record tells that the run ended in order
+	seen      time.Time             // when the last record was written, once it is onClock
+	until     time.Time             // likewise: when the run had ended at the latest
+	mode      fs.FileMode           // of the file; 0 if it was not read
+	sound     int64                 // length of the part without any fault, in bytes
+	torn      int64                 // length of the unfinished line after it
+	fault     error                 // why the file cannot be gone on with; nil if it can
 }
 
 // crashed reports whether the earlier run did not end in order. One of an older porter that
@@ -61,7 +62,7 @@ func (c *content) fail(line int, err error) {
 // Only the end of the file may be unfinished. A write that a power cut came into
 // was never acknowledged, so nothing is lost by cutting it off.
 func read(r io.Reader) *content {
-	c := &content{machines: make(map[machine.MAC]machine.Memory), timelines: make(timelines), writings: make(map[machine.MAC]writing)}
+	c := &content{machines: make(map[ether.MAC]machine.Memory), timelines: make(timelines), writings: make(map[ether.MAC]writing)}
 	in := bufio.NewReaderSize(r, 1<<16)
 	for n := 1; ; n++ {
 		line, err := readLine(in)
@@ -152,7 +153,7 @@ func (c *content) take(line []byte) error {
 		}
 		c.remember(&m, r.Timeline, writing{at: at, after: c.elapsed})
 	}
-	if r.Forgotten != (machine.MAC{}) {
+	if r.Forgotten != (ether.MAC{}) {
 		delete(c.machines, r.Forgotten)
 		c.timelines.forget(r.Forgotten, r.Event)
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 	"unique"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/machine"
 )
 
@@ -262,10 +263,10 @@ func longest(share [len(Phases)]time.Duration) Phase {
 }
 
 // timelines are those of all machines.
-type timelines map[machine.MAC]*timeline
+type timelines map[ether.MAC]*timeline
 
 // of returns the timeline of a machine, which is empty at first.
-func (all timelines) of(mac machine.MAC) *timeline {
+func (all timelines) of(mac ether.MAC) *timeline {
 	t := all[mac]
 	if t == nil {
 		t = &timeline{}
@@ -275,7 +276,7 @@ func (all timelines) of(mac machine.MAC) *timeline {
 }
 
 // copy returns the timeline of a machine as it is now, or nil.
-func (all timelines) copy(mac machine.MAC) *timeline {
+func (all timelines) copy(mac ether.MAC) *timeline {
 	t := all[mac]
 	if t == nil {
 		return nil
@@ -286,7 +287,7 @@ func (all timelines) copy(mac machine.MAC) *timeline {
 
 // forget drops the timeline of a machine. If the event says that its card was replaced
 // the new card has it.
-func (all timelines) forget(mac machine.MAC, e *Event) {
+func (all timelines) forget(mac ether.MAC, e *Event) {
 	if t := all[mac]; t != nil && e != nil && e.Kind == CardReplaced && e.MAC != mac {
 		all[e.MAC] = t
 	}

@@ -7,10 +7,10 @@ import (
 	"slices"
 	"time"
 
+	"nightporter/internal/ether"
+
 	"github.com/jsimonetti/rtnetlink/v2"
 	"golang.org/x/sys/unix"
-
-	"nightporter/internal/machine"
 )
 
 const (
@@ -141,7 +141,7 @@ func addDefaultRoutes(c *rtnetlink.Conn, index uint32, addrs []netip.Prefix, via
 // addOutside makes the router a router: forwarding on, and a second leg to a
 // host that is not on the LAN.
 func (l *LAN) addOutside(router *Host) error {
-	h, err := l.register(OutsideName, machine.MAC{0x02, 0x78, 0, 0, 0, 2}, prefixes("10.78.0.2/24", "fd78::2/64"))
+	h, err := l.register(OutsideName, ether.MAC{0x02, 0x78, 0, 0, 0, 2}, prefixes("10.78.0.2/24", "fd78::2/64"))
 	if err != nil {
 		return err
 	}
@@ -165,7 +165,7 @@ func (l *LAN) connectOutside(router, h *Host) error {
 		if err := writeSysctls(forward); err != nil {
 			return err
 		}
-		mac := machine.MAC{0x02, 0x78, 0, 0, 0, 1}
+		mac := ether.MAC{0x02, 0x78, 0, 0, 0, 1}
 		return cable{near: outsideLeg, nearMAC: mac, far: h.ns, farName: Interface, farMAC: h.mac}.lay(c)
 	})
 	if err != nil {

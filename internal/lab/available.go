@@ -5,11 +5,11 @@ import (
 	"fmt"
 	"os"
 
+	"nightporter/internal/ether"
+
 	"github.com/jsimonetti/rtnetlink/v2"
 	"github.com/mdlayher/packet"
 	"golang.org/x/sys/unix"
-
-	"nightporter/internal/machine"
 )
 
 // Available tries whether a LAN can be built here and, if not, says what is
@@ -34,7 +34,7 @@ func tryParts(c *rtnetlink.Conn, ns *namespace) error {
 	if _, err := addBridge(c, "br0", bridgeMAC()); err != nil {
 		return needModule("bridge", err)
 	}
-	cable := cable{near: "near", far: ns, farName: Interface, farMAC: machine.MAC{0x02, 0x77, 0, 0, 0, 1}}
+	cable := cable{near: "near", far: ns, farName: Interface, farMAC: ether.MAC{0x02, 0x77, 0, 0, 0, 1}}
 	if err := cable.lay(c); err != nil {
 		return needModule("veth", err)
 	}

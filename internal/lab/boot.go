@@ -10,11 +10,11 @@ import (
 	"strconv"
 	"time"
 
+	"nightporter/internal/ether"
+
 	"github.com/jsimonetti/rtnetlink/v2"
 	"github.com/mdlayher/packet"
 	"golang.org/x/sys/unix"
-
-	"nightporter/internal/machine"
 )
 
 // boot takes the machine from power-on to its services. It ends with the
@@ -207,10 +207,10 @@ func (m *Machine) announce(except []netip.Addr) error {
 	})
 }
 
-func announcement(mac machine.MAC, a netip.Addr) ([]byte, error) {
+func announcement(mac ether.MAC, a netip.Addr) ([]byte, error) {
 	if a.Is4() {
 		gratuitous := arpMessage{op: arpRequest, senderMAC: mac, senderIP: a, targetIP: a}
-		return gratuitous.frame(machine.Broadcast), nil
+		return gratuitous.frame(ether.Broadcast), nil
 	}
 	all := netip.IPv6LinkLocalAllNodes()
 	return advertisement(mac, a, all, multicastMAC(all), false)

@@ -5,10 +5,10 @@ import (
 	"errors"
 	"fmt"
 
+	"nightporter/internal/ether"
+
 	"github.com/jsimonetti/rtnetlink/v2"
 	"golang.org/x/sys/unix"
-
-	"nightporter/internal/machine"
 )
 
 // SetCable pulls the host's cable out of the switch, or plugs it in again and
@@ -59,7 +59,7 @@ func (h *Host) SetLink(name string, up bool) error {
 }
 
 // SetMAC gives the host's interface another MAC.
-func (h *Host) SetMAC(mac machine.MAC) error {
+func (h *Host) SetMAC(mac ether.MAC) error {
 	return h.alter("set the MAC to "+mac.String(), func(c *rtnetlink.Conn) error {
 		return c.Link.Set(&rtnetlink.LinkMessage{Index: h.index, Attributes: &rtnetlink.LinkAttributes{Address: mac.HardwareAddr()}})
 	})

@@ -4,9 +4,9 @@ import (
 	"encoding/binary"
 	"net/netip"
 
-	"github.com/mdlayher/ethernet"
+	"nightporter/internal/ether"
 
-	"nightporter/internal/machine"
+	"github.com/mdlayher/ethernet"
 )
 
 // checksum is the internet checksum (RFC 1071) of the parts in a row; every
@@ -29,7 +29,7 @@ func checksum(parts ...[]byte) uint16 {
 }
 
 // udpFrame builds a UDP datagram over IPv4 with both checksums.
-func udpFrame(dstMAC, srcMAC machine.MAC, src, dst netip.AddrPort, payload []byte) []byte {
+func udpFrame(dstMAC, srcMAC ether.MAC, src, dst netip.AddrPort, payload []byte) []byte {
 	s, d := src.Addr().As4(), dst.Addr().As4()
 	udp := binary.BigEndian.AppendUint16(nil, src.Port())
 	udp = binary.BigEndian.AppendUint16(udp, dst.Port())

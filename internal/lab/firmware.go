@@ -9,11 +9,11 @@ import (
 	"os"
 	"time"
 
+	"nightporter/internal/ether"
+
 	"github.com/mdlayher/ethernet"
 	"github.com/mdlayher/ndp"
 	"github.com/mdlayher/packet"
-
-	"nightporter/internal/machine"
 )
 
 const (
@@ -74,7 +74,7 @@ func (m *Machine) discover(ctx context.Context, conn *packet.Conn, start time.Ti
 }
 
 // dhcpDiscover builds a DHCPDISCOVER as of RFC 2131, sections 2 and 4.4.1.
-func dhcpDiscover(mac machine.MAC) []byte {
+func dhcpDiscover(mac ether.MAC) []byte {
 	const (
 		fixedPart  = 236
 		flagsAt    = 10
@@ -90,7 +90,7 @@ func dhcpDiscover(mac machine.MAC) []byte {
 	b = append(b, 255)             // end
 	src := netip.AddrPortFrom(netip.IPv4Unspecified(), dhcpClientPort)
 	dst := netip.AddrPortFrom(netip.AddrFrom4([4]byte{255, 255, 255, 255}), dhcpServerPort)
-	return udpFrame(machine.Broadcast, mac, src, dst, b)
+	return udpFrame(ether.Broadcast, mac, src, dst, b)
 }
 
 // probeARP asks whether somebody uses ip (RFC 5227, section 2.1.1).
@@ -104,7 +104,7 @@ func (m *Machine) probeARP(ctx context.Context, ip netip.Addr) (used bool, err e
 	defer stop()
 	probe := arpMessage{op: arpRequest, senderMAC: m.mac, senderIP: netip.IPv4Unspecified(), targetIP: ip}
 	for range arpProbes {
-		if err := m.writeFrame(conn, probe.frame(machine.Broadcast)); err != nil {
+		if err := m.writeFrame(conn, probe.frame(ether.Broadcast)); err != nil {
 			return false, err
 		}
 		used, err := m.objection(conn, ip, time.Now().Add(arpProbeInterval))
@@ -148,7 +148,7 @@ func (m *Machine) LateFrame() error {
 	gw := gateways()
 	if src := m.Addr4(); src.IsValid() {
 		request := arpMessage{op: arpRequest, senderMAC: m.mac, senderIP: src, targetIP: gw[0]}
-		return m.SendFrame(request.frame(machine.Broadcast))
+		return m.SendFrame(request.frame(ether.Broadcast))
 	}
 	group, err := ndp.SolicitedNodeMulticast(gw[1])
 	if err != nil {

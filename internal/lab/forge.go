@@ -6,10 +6,10 @@ import (
 	"net"
 	"net/netip"
 
+	"nightporter/internal/ether"
+
 	"github.com/mdlayher/ethernet"
 	"github.com/mdlayher/ndp"
-
-	"nightporter/internal/machine"
 )
 
 // A Forger sends frames with another host's MAC: a bridge that reflects, a clone,
@@ -17,27 +17,27 @@ import (
 // sent to that MAC alone reaches the forger until its owner speaks again.
 type Forger struct {
 	host *Host
-	mac  machine.MAC
+	mac  ether.MAC
 }
 
 // Forge returns the means to send frames from the host's interface as mac.
-func (h *Host) Forge(mac machine.MAC) Forger { return Forger{h, mac} }
+func (h *Host) Forge(mac ether.MAC) Forger { return Forger{h, mac} }
 
 // Frame sends a payload of any type.
-func (f Forger) Frame(dst machine.MAC, typ ethernet.EtherType, payload []byte) error {
+func (f Forger) Frame(dst ether.MAC, typ ethernet.EtherType, payload []byte) error {
 	return f.host.SendFrame(buildFrame(dst, f.mac, typ, payload))
 }
 
 // ARPRequest asks everybody for an address, from another.
 func (f Forger) ARPRequest(from, to netip.Addr) error {
 	m := arpMessage{op: arpRequest, senderMAC: f.mac, senderIP: from, targetIP: to}
-	return f.host.SendFrame(m.frame(machine.Broadcast))
+	return f.host.SendFrame(m.frame(ether.Broadcast))
 }
 
 // ARPReply tells everybody that an address is at the forged MAC.
 func (f Forger) ARPReply(ip netip.Addr) error {
-	m := arpMessage{op: arpReply, senderMAC: f.mac, senderIP: ip, targetMAC: machine.Broadcast, targetIP: ip}
-	return f.host.SendFrame(m.frame(machine.Broadcast))
+	m := arpMessage{op: arpReply, senderMAC: f.mac, senderIP: ip, targetMAC: ether.Broadcast, targetIP: ip}
+	return f.host.SendFrame(m.frame(ether.Broadcast))
 }
 
 // ARPProbe tests an address as its next owner does (RFC 5227, section 2.1.1).
@@ -79,7 +79,7 @@ func (f Forger) Advertise(ip netip.Addr) error {
 }
 
 // Datagram sends UDP between two addresses of one family, to the host at dst.
-func (f Forger) Datagram(dst machine.MAC, from, to netip.AddrPort, payload []byte) error {
+func (f Forger) Datagram(dst ether.MAC, from, to netip.AddrPort, payload []byte) error {
 	if from.Addr().Is4() != to.Addr().Is4() {
 		return fmt.Errorf("host %s: datagram from %s to %s: want one family", f.host.name, from, to)
 	}
@@ -90,7 +90,7 @@ func (f Forger) Datagram(dst machine.MAC, from, to netip.AddrPort, payload []byt
 }
 
 // udp6Frame is udpFrame for IPv6.
-func udp6Frame(dstMAC, srcMAC machine.MAC, src, dst netip.AddrPort, payload []byte) []byte {
+func udp6Frame(dstMAC, srcMAC ether.MAC, src, dst netip.AddrPort, payload []byte) []byte {
 	s, d := src.Addr().As16(), dst.Addr().As16()
 	udp := binary.BigEndian.AppendUint16(nil, src.Port())
 	udp = binary.BigEndian.AppendUint16(udp, dst.Port())

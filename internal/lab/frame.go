@@ -7,10 +7,10 @@ import (
 	"net/netip"
 	"time"
 
+	"nightporter/internal/ether"
+
 	"github.com/mdlayher/ethernet"
 	"github.com/mdlayher/ndp"
-
-	"nightporter/internal/machine"
 )
 
 // EtherTypeWakeOnLAN marks a magic packet sent without IP around it.
@@ -42,16 +42,16 @@ type Frame struct {
 }
 
 // Dst returns the destination MAC, or zero for a frame that is too short.
-func (f Frame) Dst() machine.MAC { return f.mac(0) }
+func (f Frame) Dst() ether.MAC { return f.mac(0) }
 
 // Src returns the source MAC, or zero for a frame that is too short.
-func (f Frame) Src() machine.MAC { return f.mac(6) }
+func (f Frame) Src() ether.MAC { return f.mac(6) }
 
-func (f Frame) mac(at int) machine.MAC {
+func (f Frame) mac(at int) ether.MAC {
 	if len(f.Data) < ethernetHeader {
-		return machine.MAC{}
+		return ether.MAC{}
 	}
-	return machine.MAC(f.Data[at : at+6])
+	return ether.MAC(f.Data[at : at+6])
 }
 
 // EtherType returns the type field, or 0 for a frame that is too short. Of a
@@ -80,7 +80,7 @@ func (f Frame) String() string {
 	return fmt.Sprintf("%s %s > %s %s %d bytes", dir, f.Src(), f.Dst(), f.EtherType(), len(f.Data))
 }
 
-func buildFrame(dst, src machine.MAC, typ ethernet.EtherType, payload []byte) []byte {
+func buildFrame(dst, src ether.MAC, typ ethernet.EtherType, payload []byte) []byte {
 	b := make([]byte, 0, ethernetHeader+len(payload))
 	b = append(append(b, dst[:]...), src[:]...)
 	b = binary.BigEndian.AppendUint16(b, uint16(typ))
@@ -90,11 +90,11 @@ func buildFrame(dst, src machine.MAC, typ ethernet.EtherType, payload []byte) []
 // An arpMessage is an Ethernet/IPv4 ARP packet (RFC 826).
 type arpMessage struct {
 	op                   uint16
-	senderMAC, targetMAC machine.MAC
+	senderMAC, targetMAC ether.MAC
 	senderIP, targetIP   netip.Addr // IPv4
 }
 
-func (m arpMessage) frame(dst machine.MAC) []byte {
+func (m arpMessage) frame(dst ether.MAC) []byte {
 	// Hardware type Ethernet, protocol type IPv4, address lengths 6 and 4.
 	b := []byte{0, 1, 0x08, 0x00, 6, 4}
 	b = binary.BigEndian.AppendUint16(b, m.op)
@@ -115,20 +115,20 @@ func parseARP(f Frame) (arpMessage, bool) {
 	}
 	return arpMessage{
 		op:        binary.BigEndian.Uint16(b[6:8]),
-		senderMAC: machine.MAC(b[8:14]), senderIP: netip.AddrFrom4([4]byte(b[14:18])),
-		targetMAC: machine.MAC(b[18:24]), targetIP: netip.AddrFrom4([4]byte(b[24:28])),
+		senderMAC: ether.MAC(b[8:14]), senderIP: netip.AddrFrom4([4]byte(b[14:18])),
+		targetMAC: ether.MAC(b[18:24]), targetIP: netip.AddrFrom4([4]byte(b[24:28])),
 	}, true
 }
 
 // multicastMAC maps an IPv6 multicast address to Ethernet (RFC 2464,
 // section 7).
-func multicastMAC(ip netip.Addr) machine.MAC {
+func multicastMAC(ip netip.Addr) ether.MAC {
 	b := ip.As16()
-	return machine.MAC{0x33, 0x33, b[12], b[13], b[14], b[15]}
+	return ether.MAC{0x33, 0x33, b[12], b[13], b[14], b[15]}
 }
 
 // ndpFrame wraps a neighbour discovery message.
-func ndpFrame(dstMAC, srcMAC machine.MAC, dst, src netip.Addr, m ndp.Message) ([]byte, error) {
+func ndpFrame(dstMAC, srcMAC ether.MAC, dst, src netip.Addr, m ndp.Message) ([]byte, error) {
 	body, err := ndp.MarshalMessageChecksum(m, src, dst)
 	if err != nil {
 		return nil, fmt.Errorf("build %T: %w", m, err)
@@ -143,7 +143,7 @@ func ndpFrame(dstMAC, srcMAC machine.MAC, dst, src netip.Addr, m ndp.Message) ([
 
 // advertisement says that mac has ip: unsolicited to all nodes, or solicited
 // to the one who asked (RFC 4861, section 4.4).
-func advertisement(mac machine.MAC, ip, dst netip.Addr, dstMAC machine.MAC, solicited bool) ([]byte, error) {
+func advertisement(mac ether.MAC, ip, dst netip.Addr, dstMAC ether.MAC, solicited bool) ([]byte, error) {
 	return ndpFrame(dstMAC, mac, dst, ip, &ndp.NeighborAdvertisement{
 		Solicited: solicited, Override: true, TargetAddress: ip,
 		Options: []ndp.Option{&ndp.LinkLayerAddress{Direction: ndp.Target, Addr: net.HardwareAddr(mac[:])}},
@@ -153,7 +153,7 @@ func advertisement(mac machine.MAC, ip, dst netip.Addr, dstMAC machine.MAC, soli
 // A solicitation is a neighbour solicitation with its envelope.
 type solicitation struct {
 	src    netip.Addr // unspecified: duplicate address detection
-	srcMAC machine.MAC
+	srcMAC ether.MAC
 	target netip.Addr
 }
 

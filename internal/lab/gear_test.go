@@ -8,10 +8,11 @@ import (
 	"testing"
 	"time"
 
+	"nightporter/internal/ether"
+
 	"github.com/mdlayher/ethernet"
 
 	"nightporter/internal/lab"
-	"nightporter/internal/machine"
 )
 
 // TestManagementFirmware answers who asks and who pings, and nobody else, until
@@ -44,7 +45,7 @@ func TestManagementFirmware(t *testing.T) {
 			t.Errorf("dial %s: %v %v, want silence", to, conn, err)
 		}
 	}
-	sendFrame(t, l.Porter(), magicFrame(machine.Broadcast, m.MAC()))
+	sendFrame(t, l.Porter(), magicFrame(ether.Broadcast, m.MAC()))
 	wait(t, m, lab.PoweredOn)
 	answered()
 	wait(t, m, lab.NetworkUp)
@@ -123,7 +124,7 @@ func TestClosedPort(t *testing.T) {
 	atPorter, atClient := captureOf(t, porter), captureOf(t, client)
 	say := func(from *lab.Host, typ ethernet.EtherType) {
 		t.Helper()
-		if err := from.Forge(from.MAC()).Frame(machine.Broadcast, typ, make([]byte, 46)); err != nil {
+		if err := from.Forge(from.MAC()).Frame(ether.Broadcast, typ, make([]byte, 46)); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -5,8 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/lab"
-	"nightporter/internal/machine"
 )
 
 // TestGuest lives and dies with its host: it is up some time after the network of that,
@@ -27,12 +27,12 @@ func TestGuest(t *testing.T) {
 	served(t, client, "10.77.0.30:22", "guest")
 	putToSleep(t, host)
 	wait(t, guest, lab.AsleepNow)
-	sendFrame(t, l.Porter(), magicFrame(machine.Broadcast, guest.MAC()))
+	sendFrame(t, l.Porter(), magicFrame(ether.Broadcast, guest.MAC()))
 	wait(t, guest, lab.MagicPacket)
 	if got := guest.State(); got != lab.Asleep {
 		t.Errorf("a magic packet made the guest %s", got)
 	}
-	sendFrame(t, l.Porter(), magicFrame(machine.Broadcast, host.MAC()))
+	sendFrame(t, l.Porter(), magicFrame(ether.Broadcast, host.MAC()))
 	on, up := wait(t, host, lab.PoweredOn), wait(t, guest, lab.NetworkUp)
 	if took := up.Time.Sub(on.Time); took < 20*time.Millisecond+600*time.Millisecond {
 		t.Errorf("the guest is up %v after the power of its host, want the host's boot, its own and its probes", took)

@@ -9,17 +9,17 @@ import (
 	"slices"
 	"sync"
 
+	"nightporter/internal/ether"
+
 	"github.com/jsimonetti/rtnetlink/v2"
 	"github.com/mdlayher/packet"
-
-	"nightporter/internal/machine"
 )
 
 // A Host is one network namespace with an interface on the LAN. Its methods
 // may be called from several goroutines.
 type Host struct {
 	name    string
-	mac     machine.MAC
+	mac     ether.MAC
 	lan     *LAN
 	ns      *namespace
 	port    string // its interface at the switch; empty: not on the switch
@@ -36,7 +36,7 @@ type Host struct {
 func (h *Host) Name() string { return h.name }
 
 // MAC returns the address that the host's interface on the LAN was made with.
-func (h *Host) MAC() machine.MAC { return h.mac }
+func (h *Host) MAC() ether.MAC { return h.mac }
 
 // Addr4 returns the first IPv4 address the host was made with (or was given by
 // Machine.Readdress), or the zero Addr.

@@ -11,9 +11,9 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"nightporter/internal/ether"
 
-	"nightporter/internal/machine"
+	"golang.org/x/sys/unix"
 )
 
 func TestRemedyNamesTheParameter(t *testing.T) {
@@ -52,10 +52,10 @@ func TestExplain(t *testing.T) {
 }
 
 func TestDHCPDiscoverIsWhole(t *testing.T) {
-	mac := machine.MAC{0x02, 0x77, 0, 0, 0, 0x14}
+	mac := ether.MAC{0x02, 0x77, 0, 0, 0, 0x14}
 	f := Frame{Data: dhcpDiscover(mac)}
 	b := f.Payload()
-	if f.Dst() != machine.Broadcast || f.Src() != mac || len(b) != int(binary.BigEndian.Uint16(b[2:])) {
+	if f.Dst() != ether.Broadcast || f.Src() != mac || len(b) != int(binary.BigEndian.Uint16(b[2:])) {
 		t.Fatalf("%s, %d bytes of payload, IP says %d", f, len(b), binary.BigEndian.Uint16(b[2:]))
 	}
 	if sum := checksum(b[:ipv4Header]); sum != 0 {
@@ -67,7 +67,7 @@ func TestDHCPDiscoverIsWhole(t *testing.T) {
 		t.Errorf("UDP checksum is off by %#x", sum)
 	}
 	bootp := udp[udpHeader:]
-	if machine.MAC(bootp[28:34]) != mac || hex.EncodeToString(bootp[236:]) != "63825363350101ff" {
+	if ether.MAC(bootp[28:34]) != mac || hex.EncodeToString(bootp[236:]) != "63825363350101ff" {
 		t.Errorf("client %x, options %x; want %s and a DHCPDISCOVER", bootp[28:34], bootp[236:], mac)
 	}
 }
@@ -100,11 +100,11 @@ func TestTimespec(t *testing.T) {
 }
 
 func TestOffloadKeepsToItsAddresses(t *testing.T) {
-	m := &Machine{Host: &Host{mac: machine.MAC{2, 0, 0, 0, 0, 1}, addrs: prefixes("10.77.0.20/24", "fd77::20/64")}}
-	asker := machine.MAC{2, 0, 0, 0, 0, 2}
+	m := &Machine{Host: &Host{mac: ether.MAC{2, 0, 0, 0, 0, 1}, addrs: prefixes("10.77.0.20/24", "fd77::20/64")}}
+	asker := ether.MAC{2, 0, 0, 0, 0, 2}
 	ask := func(op uint16, target string) Frame {
 		a := arpMessage{op: op, senderMAC: asker, senderIP: netip.MustParseAddr("10.77.0.2"), targetIP: netip.MustParseAddr(target)}
-		return Frame{Data: a.frame(machine.Broadcast)}
+		return Frame{Data: a.frame(ether.Broadcast)}
 	}
 	answer, err := m.offload(ask(arpRequest, "10.77.0.20"))
 	if err != nil {
@@ -125,19 +125,19 @@ func TestOffloadKeepsToItsAddresses(t *testing.T) {
 // FuzzFrames feeds the card whatever comes: no frame may crash it, and only a
 // frame with the whole pattern in it is a magic packet.
 func FuzzFrames(f *testing.F) {
-	mac := machine.MAC{0x02, 0x77, 0, 0, 0, 0x14}
+	mac := ether.MAC{0x02, 0x77, 0, 0, 0, 0x14}
 	m := &Machine{Host: &Host{mac: mac, addrs: prefixes("10.77.0.20/24", "fd77::20/64")}}
 	gratuitous := arpMessage{op: arpRequest, senderMAC: mac, senderIP: m.Addr4(), targetIP: m.Addr4()}
-	f.Add(gratuitous.frame(machine.Broadcast))
+	f.Add(gratuitous.frame(ether.Broadcast))
 	f.Add(dhcpDiscover(mac))
-	na, err := advertisement(mac, m.Addr6(), netip.IPv6LinkLocalAllNodes(), machine.Broadcast, false)
+	na, err := advertisement(mac, m.Addr6(), netip.IPv6LinkLocalAllNodes(), ether.Broadcast, false)
 	if err != nil {
 		f.Fatal(err)
 	}
 	f.Add(na)
-	f.Add(buildFrame(machine.Broadcast, mac, EtherTypeWakeOnLAN, []byte(strings.Repeat("\xff", 120))))
+	f.Add(buildFrame(ether.Broadcast, mac, EtherTypeWakeOnLAN, []byte(strings.Repeat("\xff", 120))))
 	pattern := strings.Repeat("\xff", 6) + strings.Repeat(string(mac[:]), magicRepeats)
-	f.Add(buildFrame(machine.Broadcast, mac, EtherTypeWakeOnLAN, []byte(pattern)))
+	f.Add(buildFrame(ether.Broadcast, mac, EtherTypeWakeOnLAN, []byte(pattern)))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		frame := Frame{Data: data}
 		if _, ok := parseMagic(frame, mac, nil); ok && !strings.Contains(string(data), pattern) {

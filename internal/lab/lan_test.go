@@ -10,10 +10,11 @@ import (
 	"testing"
 	"time"
 
+	"nightporter/internal/ether"
+
 	"golang.org/x/sys/unix"
 
 	"nightporter/internal/lab"
-	"nightporter/internal/machine"
 )
 
 func TestEverybodyReachesEverybody(t *testing.T) {
@@ -206,7 +207,7 @@ func TestClosedLANRefuses(t *testing.T) {
 	for what, err := range map[string]error{
 		"AddHost": addErr, "WaitEvent": waitErr, "Capture": captureErr, "Proxy": proxyErr,
 		"Sleep": m.Sleep(t.Context()), "PowerOn": m.PowerOn(), "Do": client.Do(func() error { return nil }),
-		"Start": porter.Start(helper(t.Context(), "exit")), "SendFrame": client.SendFrame(magicFrame(machine.Broadcast, m.MAC())),
+		"Start": porter.Start(helper(t.Context(), "exit")), "SendFrame": client.SendFrame(magicFrame(ether.Broadcast, m.MAC())),
 	} {
 		if err == nil {
 			t.Errorf("%s on a closed LAN was accepted", what)

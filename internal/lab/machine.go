@@ -8,10 +8,10 @@ import (
 	"sync"
 	"time"
 
+	"nightporter/internal/ether"
+
 	"github.com/mdlayher/packet"
 	"golang.org/x/sys/unix"
-
-	"nightporter/internal/machine"
 )
 
 // A PowerState is what a machine is doing.
@@ -31,11 +31,11 @@ const IgnoreAll = -1
 // MachineConfig describes a machine.
 type MachineConfig struct {
 	Name string
-	MAC  machine.MAC // zero: derived from the first address
+	MAC  ether.MAC // zero: derived from the first address
 	// WakeMAC is the address that was built into the card, where the operating system
 	// gives it another: the card heeds it in magic packets, and the boot firmware
 	// speaks with it. Zero: it is MAC.
-	WakeMAC machine.MAC
+	WakeMAC ether.MAC
 	Addrs   []netip.Prefix // when awake; without an IPv6 one IPv6 stays off
 
 	// Segment of the switch that it is on, with hosts of AddHostIn; 0: the LAN.
@@ -97,10 +97,10 @@ func (cfg MachineConfig) validate() (MachineConfig, error) {
 	if cfg.Suspend && (cfg.FirmwareDHCP || cfg.FirmwareARP || probes || cfg.AnswersARPAsleep || cfg.Managed) {
 		return cfg, fmt.Errorf("machine %s: Suspend: want no firmware, no probes and a card that is mute", cfg.Name)
 	}
-	if cfg.WakeMAC != (machine.MAC{}) && !cfg.WakeMAC.Unicast() {
+	if cfg.WakeMAC != (ether.MAC{}) && !cfg.WakeMAC.Unicast() {
 		return cfg, fmt.Errorf("machine %s: WakeMAC %s: want a unicast address", cfg.Name, cfg.WakeMAC)
 	}
-	if w := cfg.Mutter; w.Every < 0 || w.Every > 0 && w.Dst == (machine.MAC{}) {
+	if w := cfg.Mutter; w.Every < 0 || w.Every > 0 && w.Dst == (ether.MAC{}) {
 		return cfg, fmt.Errorf("machine %s: Mutter every %s to %s: want a pause and a destination", cfg.Name, w.Every, w.Dst)
 	}
 	if cfg.IgnoreMagic < IgnoreAll {
@@ -206,8 +206,8 @@ func (m *Machine) retire() {
 }
 
 // cardMAC returns the address that was built into the card.
-func (m *Machine) cardMAC() machine.MAC {
-	if m.cfg.WakeMAC == (machine.MAC{}) {
+func (m *Machine) cardMAC() ether.MAC {
+	if m.cfg.WakeMAC == (ether.MAC{}) {
 		return m.mac
 	}
 	return m.cfg.WakeMAC

@@ -5,9 +5,9 @@ import (
 	"encoding/binary"
 	"time"
 
-	"github.com/mdlayher/ethernet"
+	"nightporter/internal/ether"
 
-	"nightporter/internal/machine"
+	"github.com/mdlayher/ethernet"
 )
 
 // EtherTypes of protocols between a card and its switch.
@@ -29,13 +29,13 @@ const (
 func groupsForwarded() uint16 { return 1<<groupEAPOL | 1<<groupLLDP }
 
 // GroupMAC returns 01:80:c2:00:00:0x.
-func GroupMAC(x byte) machine.MAC { return machine.MAC{0x01, 0x80, 0xc2, 0, 0, x} }
+func GroupMAC(x byte) ether.MAC { return ether.MAC{0x01, 0x80, 0xc2, 0, 0, x} }
 
 // A Mutter is a frame that a card sends of its own accord while its machine
 // sleeps. The zero Mutter is none.
 type Mutter struct {
 	Every   time.Duration // 0: never
-	Dst     machine.MAC
+	Dst     ether.MAC
 	Type    ethernet.EtherType
 	Payload []byte
 }

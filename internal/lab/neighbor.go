@@ -6,45 +6,45 @@ import (
 	"fmt"
 	"net/netip"
 
+	"nightporter/internal/ether"
+
 	"github.com/jsimonetti/rtnetlink/v2"
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
-
-	"nightporter/internal/machine"
 )
 
 // Neighbor looks ip up in the host's neighbour table: the MAC it is mapped to
 // and the state of the entry (unix.NUD_*). ok is false where there is no entry
 // with a MAC.
-func (h *Host) Neighbor(ip netip.Addr) (mac machine.MAC, state uint16, ok bool, err error) {
+func (h *Host) Neighbor(ip netip.Addr) (mac ether.MAC, state uint16, ok bool, err error) {
 	err = h.ns.rtnl(func(c *rtnetlink.Conn) error {
 		mac, state, ok, err = neighbor(c, h.index, ip)
 		return err
 	})
 	if err != nil {
-		return machine.MAC{}, 0, false, fmt.Errorf("host %s: neighbour %s: %w", h.name, ip, err)
+		return ether.MAC{}, 0, false, fmt.Errorf("host %s: neighbour %s: %w", h.name, ip, err)
 	}
 	return mac, state, ok, nil
 }
 
-func neighbor(c *rtnetlink.Conn, index uint32, ip netip.Addr) (machine.MAC, uint16, bool, error) {
+func neighbor(c *rtnetlink.Conn, index uint32, ip netip.Addr) (ether.MAC, uint16, bool, error) {
 	entries, err := listNeighbors(c, index)
 	if err != nil {
-		return machine.MAC{}, 0, false, err
+		return ether.MAC{}, 0, false, err
 	}
 	for _, e := range entries {
 		if e.ip == ip {
-			return e.mac, e.state, e.mac != machine.MAC{}, nil
+			return e.mac, e.state, e.mac != ether.MAC{}, nil
 		}
 	}
-	return machine.MAC{}, 0, false, nil
+	return ether.MAC{}, 0, false, nil
 }
 
 // A neighborEntry is an entry of a neighbour table; its MAC is zero while it is
 // unknown.
 type neighborEntry struct {
 	ip    netip.Addr
-	mac   machine.MAC
+	mac   ether.MAC
 	state uint16 // unix.NUD_*
 }
 
@@ -63,7 +63,7 @@ func listNeighbors(c *rtnetlink.Conn, index uint32) (all []neighborEntry, err er
 		}
 		one := neighborEntry{ip: ip.Unmap(), state: e.State}
 		if len(e.Attributes.LLAddress) == len(one.mac) {
-			one.mac = machine.MAC(e.Attributes.LLAddress)
+			one.mac = ether.MAC(e.Attributes.LLAddress)
 		}
 		all = append(all, one)
 	}
@@ -75,7 +75,7 @@ func (h *Host) known() (learnt []neighborEntry, err error) {
 	err = h.ns.rtnl(func(c *rtnetlink.Conn) error {
 		all, err := listNeighbors(c, h.index)
 		for _, e := range all {
-			if e.mac != (machine.MAC{}) && e.state&(unix.NUD_NOARP|unix.NUD_PERMANENT) == 0 {
+			if e.mac != (ether.MAC{}) && e.state&(unix.NUD_NOARP|unix.NUD_PERMANENT) == 0 {
 				learnt = append(learnt, e)
 			}
 		}
@@ -102,7 +102,7 @@ func (h *Host) WarmNeighbor(ctx context.Context, ip netip.Addr) error {
 }
 
 // SetNeighbor has the host believe that ip is at mac, until it hears otherwise.
-func (h *Host) SetNeighbor(ip netip.Addr, mac machine.MAC) error {
+func (h *Host) SetNeighbor(ip netip.Addr, mac ether.MAC) error {
 	return h.alter(fmt.Sprintf("neighbour %s at %s", ip, mac), func(c *rtnetlink.Conn) error {
 		m := &rtnetlink.NeighMessage{Family: uint16(family(ip)), Index: h.index, State: unix.NUD_STALE, Type: unix.RTN_UNICAST,
 			Attributes: &rtnetlink.NeighAttributes{Address: ip.AsSlice(), LLAddress: mac.HardwareAddr(), IfIndex: h.index}}

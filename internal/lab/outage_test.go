@@ -6,8 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/lab"
-	"nightporter/internal/machine"
 )
 
 // TestDeafCard misses what comes too early, and counts it.
@@ -20,7 +20,7 @@ func TestDeafCard(t *testing.T) {
 	m.Deafen(deaf)
 	began, sent := time.Now(), 0
 	for m.State() == lab.Asleep && time.Since(began) < patience {
-		sendFrame(t, l.Porter(), magicFrame(machine.Broadcast, m.MAC()))
+		sendFrame(t, l.Porter(), magicFrame(ether.Broadcast, m.MAC()))
 		sent++
 		time.Sleep(20 * time.Millisecond)
 	}
@@ -43,13 +43,13 @@ func TestHalfDeafCard(t *testing.T) {
 	for night := range 2 {
 		putToSleep(t, m)
 		for range 2 { // a round
-			sendFrame(t, l.Porter(), magicFrame(machine.Broadcast, m.MAC()))
+			sendFrame(t, l.Porter(), magicFrame(ether.Broadcast, m.MAC()))
 			if e := wait(t, m, lab.MagicPacket); e.Detail != "missed" {
 				t.Errorf("night %d: the first round %s", night, e.Detail)
 			}
 		}
 		time.Sleep(150 * time.Millisecond)
-		sendFrame(t, l.Porter(), magicFrame(machine.Broadcast, m.MAC()))
+		sendFrame(t, l.Porter(), magicFrame(ether.Broadcast, m.MAC()))
 		if e := wait(t, m, lab.MagicPacket); e.Detail != "wakes the machine" {
 			t.Errorf("night %d: the second round is %s", night, e.Detail)
 		}
@@ -109,7 +109,7 @@ func TestSleepEndsAFlap(t *testing.T) {
 	}
 	wait(t, m, lab.CardDown)
 	putToSleep(t, m)
-	sendFrame(t, l.Porter(), magicFrame(machine.Broadcast, m.MAC()))
+	sendFrame(t, l.Porter(), magicFrame(ether.Broadcast, m.MAC()))
 	wait(t, m, lab.NetworkUp)
 	wait(t, m, lab.NetworkUp)
 }

@@ -4,8 +4,8 @@ import (
 	"encoding/binary"
 	"net/netip"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/lab"
-	"nightporter/internal/machine"
 )
 
 // udp4 is a datagram to 10.77.0.255 over IPv4; nobody here checks checksums.
@@ -33,20 +33,20 @@ func udpDatagram(port uint16, payload []byte) []byte {
 func isARP(f lab.Frame) bool { return f.EtherType() == 0x0806 }
 
 // isARPFrom tells whether f is an ARP packet with these senders and target.
-func isARPFrom(f lab.Frame, mac machine.MAC, sender, target netip.Addr) bool {
+func isARPFrom(f lab.Frame, mac ether.MAC, sender, target netip.Addr) bool {
 	b := f.Payload()
-	return isARP(f) && len(b) >= 28 && machine.MAC(b[8:14]) == mac &&
+	return isARP(f) && len(b) >= 28 && ether.MAC(b[8:14]) == mac &&
 		netip.AddrFrom4([4]byte(b[14:18])) == sender && netip.AddrFrom4([4]byte(b[24:28])) == target
 }
 
 // isUnsolicited tells whether f is an unsolicited neighbour advertisement to
 // all nodes that says that mac has ip.
-func isUnsolicited(f lab.Frame, mac machine.MAC, ip netip.Addr) bool {
+func isUnsolicited(f lab.Frame, mac ether.MAC, ip netip.Addr) bool {
 	b := f.Payload()
 	const advertisement, icmpAt, flagsAt, targetAt, override = 136, 40, 44, 48, 0x20
 	return f.EtherType() == 0x86dd && len(b) == 72 && b[icmpAt] == advertisement && b[flagsAt] == override &&
 		netip.AddrFrom16([16]byte(b[targetAt:targetAt+16])) == ip && netip.AddrFrom16([16]byte(b[8:24])) == ip &&
-		b[24] == 0xff && machine.MAC(b[66:72]) == mac
+		b[24] == 0xff && ether.MAC(b[66:72]) == mac
 }
 
 // isAnswer tells whether f is a solicited neighbour advertisement for ip.

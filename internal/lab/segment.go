@@ -5,11 +5,11 @@ import (
 	"fmt"
 	"net/netip"
 
+	"nightporter/internal/ether"
+
 	"github.com/jsimonetti/rtnetlink/v2"
 	"github.com/jsimonetti/rtnetlink/v2/driver"
 	"golang.org/x/sys/unix"
-
-	"nightporter/internal/machine"
 )
 
 // bridge returns the part of the switch that a segment has for itself, and makes
@@ -35,14 +35,14 @@ func bridgeName(segment uint16) string { return fmt.Sprintf("br%d", segment) }
 // AddHostIn puts a host on another segment of the switch, from which nothing
 // reaches the LAN: as a port that belongs to a VLAN.
 func (l *LAN) AddHostIn(segment uint16, name string, addrs ...netip.Prefix) (*Host, error) {
-	return l.addHost(name, machine.MAC{}, addrs, segment)
+	return l.addHost(name, ether.MAC{}, addrs, segment)
 }
 
 // AddLeg gives the host one more interface, on a segment of the switch, and
 // returns its name.
 func (l *LAN) AddLeg(h *Host, segment uint16, addrs ...netip.Prefix) (name string, err error) {
 	name = fmt.Sprintf("eth%d", segment)
-	mac := machine.MAC{0x02, 0x77, 0xfe, byte(segment >> 8), byte(segment), h.mac[5]}
+	mac := ether.MAC{0x02, 0x77, 0xfe, byte(segment >> 8), byte(segment), h.mac[5]}
 	return name, l.connect(h, segment, name, addrs, func(c *rtnetlink.Conn, bridge uint32) error {
 		return cable{near: fmt.Sprintf("%s-%d", h.port, segment), master: bridge, far: h.ns, farName: name, farMAC: mac}.lay(c)
 	}, nil)

@@ -5,10 +5,10 @@ import (
 	"fmt"
 	"net/netip"
 
+	"nightporter/internal/ether"
+
 	"github.com/jsimonetti/rtnetlink/v2"
 	"golang.org/x/sys/unix"
-
-	"nightporter/internal/machine"
 )
 
 // uplink is the port of a host's own bridge that leads to the switch.
@@ -70,7 +70,7 @@ func (l *LAN) layUplink(h *Host) error {
 
 // AddBridged puts a host on another one's bridge: a virtual machine of it.
 func (l *LAN) AddBridged(of *Host, name string, addrs ...netip.Prefix) (*Host, error) {
-	h, err := l.register(name, machine.MAC{}, addrs)
+	h, err := l.register(name, ether.MAC{}, addrs)
 	if err != nil {
 		return nil, err
 	}

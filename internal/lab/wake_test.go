@@ -7,8 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/lab"
-	"nightporter/internal/machine"
 )
 
 func TestWakesByMagicPacket(t *testing.T) {
@@ -25,12 +25,12 @@ func TestWakesByMagicPacket(t *testing.T) {
 		transport lab.Transport
 		broadcast bool
 	}{
-		{"ethernet broadcast", func() { sendFrame(t, l.Porter(), ethernetFrame(machine.Broadcast, 0x0842, good)) }, lab.OverEthernet, true},
+		{"ethernet broadcast", func() { sendFrame(t, l.Porter(), ethernetFrame(ether.Broadcast, 0x0842, good)) }, lab.OverEthernet, true},
 		{"ethernet unicast", func() { sendFrame(t, l.Porter(), ethernetFrame(m.MAC(), 0x0842, good)) }, lab.OverEthernet, false},
 		{"udp 9 broadcast", func() { sendUDP(t, l.Porter(), "255.255.255.255:9", good) }, lab.OverUDP, true},
 		{"udp 7 directed broadcast", func() { sendUDP(t, l.Client(), "10.77.0.255:7", good) }, lab.OverUDP, true},
 		{"udp unicast", func() { sendFrame(t, l.Porter(), ethernetFrame(m.MAC(), 0x0800, udp)) }, lab.OverUDP, false},
-		{"udp over IPv6", func() { sendFrame(t, l.Porter(), ethernetFrame(machine.Broadcast, 0x86dd, udp6(9, good))) }, lab.OverUDP, true},
+		{"udp over IPv6", func() { sendFrame(t, l.Porter(), ethernetFrame(ether.Broadcast, 0x86dd, udp6(9, good))) }, lab.OverUDP, true},
 	}
 	for i, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -60,21 +60,21 @@ func TestNotEveryPacketIsMagic(t *testing.T) {
 	cfg.SecureOn = []byte{1, 2, 3, 4}
 	m := addMachine(t, l, cfg)
 	putToSleep(t, m)
-	other := machine.MAC{0x02, 0x77, 0, 0, 0, 99}
+	other := ether.MAC{0x02, 0x77, 0, 0, 0, 99}
 	good := magicBytes(m.MAC(), cfg.SecureOn...)
 	for _, frame := range [][]byte{
-		magicFrame(machine.Broadcast, m.MAC()),                        // no password
-		magicFrame(machine.Broadcast, m.MAC(), 1, 2, 3, 5),            // a wrong one
-		magicFrame(machine.Broadcast, other, cfg.SecureOn...),         // for another machine
-		magicFrame(other, m.MAC(), cfg.SecureOn...),                   // to another's address
-		ethernetFrame(machine.Broadcast, 0x0842, good[:len(good)-1]),  // cut off
-		ethernetFrame(machine.Broadcast, 0x0800, udp4(10, good)),      // another port
-		ethernetFrame(machine.Broadcast, 0x0843, good),                // another type
-		ethernetFrame(machine.Broadcast, 0x0800, udp4(9, good)[:100]), // a short datagram
+		magicFrame(ether.Broadcast, m.MAC()),                        // no password
+		magicFrame(ether.Broadcast, m.MAC(), 1, 2, 3, 5),            // a wrong one
+		magicFrame(ether.Broadcast, other, cfg.SecureOn...),         // for another machine
+		magicFrame(other, m.MAC(), cfg.SecureOn...),                 // to another's address
+		ethernetFrame(ether.Broadcast, 0x0842, good[:len(good)-1]),  // cut off
+		ethernetFrame(ether.Broadcast, 0x0800, udp4(10, good)),      // another port
+		ethernetFrame(ether.Broadcast, 0x0843, good),                // another type
+		ethernetFrame(ether.Broadcast, 0x0800, udp4(9, good)[:100]), // a short datagram
 	} {
 		sendFrame(t, l.Porter(), frame)
 	}
-	sendFrame(t, l.Porter(), magicFrame(machine.Broadcast, m.MAC(), cfg.SecureOn...))
+	sendFrame(t, l.Porter(), magicFrame(ether.Broadcast, m.MAC(), cfg.SecureOn...))
 	wait(t, m, lab.NetworkUp)
 	if n := m.MagicCount(); n != 1 {
 		t.Errorf("%d magic packets were counted, want the last one only", n)
@@ -89,7 +89,7 @@ func TestIgnoresMagic(t *testing.T) {
 	m := addMachine(t, l, cfg)
 	putToSleep(t, m)
 	for range 2 {
-		sendFrame(t, l.Porter(), magicFrame(machine.Broadcast, m.MAC()))
+		sendFrame(t, l.Porter(), magicFrame(ether.Broadcast, m.MAC()))
 		if e := wait(t, m, lab.MagicPacket); e.Detail != "ignored" {
 			t.Errorf("magic packet: %s, want ignored", e.Detail)
 		}
@@ -97,13 +97,13 @@ func TestIgnoresMagic(t *testing.T) {
 	if m.State() != lab.Asleep {
 		t.Fatalf("state %s, want asleep", m.State())
 	}
-	sendFrame(t, l.Porter(), magicFrame(machine.Broadcast, m.MAC()))
+	sendFrame(t, l.Porter(), magicFrame(ether.Broadcast, m.MAC()))
 	wait(t, m, lab.NetworkUp)
 
 	putToSleep(t, m)
 	m.IgnoreMagic(lab.IgnoreAll)
 	for range 5 {
-		sendFrame(t, l.Porter(), magicFrame(machine.Broadcast, m.MAC()))
+		sendFrame(t, l.Porter(), magicFrame(ether.Broadcast, m.MAC()))
 	}
 	for range 6 { // the one that woke it, and these
 		wait(t, m, lab.MagicPacket)

@@ -4,21 +4,21 @@ import (
 	"fmt"
 	"net/netip"
 
+	"nightporter/internal/ether"
+
 	"github.com/mdlayher/arp"
 	"github.com/mdlayher/ethernet"
-
-	"nightporter/internal/machine"
 )
 
 // arpFields are what the ARP packets of this package differ in.
 type arpFields struct {
 	op                   arp.Operation
-	senderMAC, targetMAC machine.MAC
+	senderMAC, targetMAC ether.MAC
 	senderIP, targetIP   netip.Addr
 }
 
 // arpFrame returns f in an Ethernet frame from src to dst.
-func arpFrame(src, dst machine.MAC, f arpFields) ([]byte, error) {
+func arpFrame(src, dst ether.MAC, f arpFields) ([]byte, error) {
 	packet, err := arp.NewPacket(f.op, f.senderMAC[:], f.senderIP, f.targetMAC[:], f.targetIP)
 	if err != nil {
 		return nil, fmt.Errorf("arp packet for %v: %w", f.targetIP, err)
@@ -32,7 +32,7 @@ func arpFrame(src, dst machine.MAC, f arpFields) ([]byte, error) {
 
 // arpRequest asks for target. The target hardware address is what the request
 // is about to find out, so it is left zero (RFC 5227, section 2.1.1).
-func arpRequest(src, dst, sender machine.MAC, from, target netip.Addr) ([]byte, error) {
+func arpRequest(src, dst, sender ether.MAC, from, target netip.Addr) ([]byte, error) {
 	return arpFrame(src, dst, arpFields{
 		op:        arp.OperationRequest,
 		senderMAC: sender, senderIP: from,
@@ -44,7 +44,7 @@ func arpRequest(src, dst, sender machine.MAC, from, target netip.Addr) ([]byte, 
 // RFC 5227, section 2.3) and as a reply. The reply names owner as its target
 // too: Linux takes a reply for gratuitous only then, and any other reply has to
 // wait until the neighbour entry is a second old.
-func gratuitousARP(src, dst, owner machine.MAC, ip netip.Addr) ([][]byte, error) {
+func gratuitousARP(src, dst, owner ether.MAC, ip netip.Addr) ([][]byte, error) {
 	request, err := arpRequest(src, dst, owner, ip, ip)
 	if err != nil {
 		return nil, err
@@ -62,7 +62,7 @@ func gratuitousARP(src, dst, owner machine.MAC, ip netip.Addr) ([][]byte, error)
 
 // arpAnswer turns the request p around (RFC 826, "Packet Reception"): the reply
 // goes to the sender hardware address that the request names.
-func arpAnswer(p *Packet, src, owner machine.MAC) ([]byte, error) {
+func arpAnswer(p *Packet, src, owner ether.MAC) ([]byte, error) {
 	if !p.SenderMAC.Unicast() {
 		return nil, fmt.Errorf("answer to an arp request for %v: sender %v: expected a unicast MAC address", p.To, p.SenderMAC)
 	}
@@ -70,7 +70,7 @@ func arpAnswer(p *Packet, src, owner machine.MAC) ([]byte, error) {
 }
 
 // arpReply tells the host dst, which has the address target, that ip is at owner.
-func arpReply(src, dst, owner machine.MAC, ip, target netip.Addr) ([]byte, error) {
+func arpReply(src, dst, owner ether.MAC, ip, target netip.Addr) ([]byte, error) {
 	return arpFrame(src, dst, arpFields{
 		op:        arp.OperationReply,
 		senderMAC: owner, senderIP: ip,

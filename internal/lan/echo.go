@@ -5,11 +5,11 @@ import (
 	"fmt"
 	"net/netip"
 
+	"nightporter/internal/ether"
+
 	"golang.org/x/net/ipv4"
 	"golang.org/x/net/ipv6"
 	"golang.org/x/sys/unix"
-
-	"nightporter/internal/machine"
 )
 
 // EchoProbe returns a frame from src to the machine dst with an echo request
@@ -18,7 +18,7 @@ import (
 // that speaks for its sleeping machine does not. id tells our request from those
 // of others. It is an error if an address is none that a host can have, if the
 // addresses are of two families, or if dst is not the address of one machine.
-func EchoProbe(src, dst machine.MAC, from, to netip.Addr, id, seq uint16) ([]byte, error) {
+func EchoProbe(src, dst ether.MAC, from, to netip.Addr, id, seq uint16) ([]byte, error) {
 	err := checkPair(from, to)
 	if err == nil {
 		err = checkDestination(dst)

@@ -7,8 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/lan"
-	"nightporter/internal/machine"
 )
 
 func TestEchoProbe(t *testing.T) {
@@ -36,13 +36,13 @@ func TestEchoProbe(t *testing.T) {
 
 func TestEchoProbeErrors(t *testing.T) {
 	for want, c := range map[string]struct {
-		dst      machine.MAC
+		dst      ether.MAC
 		from, to netip.Addr
 	}{
 		"source invalid IP: expected a unicast address":                               {sleepyMAC, netip.Addr{}, sleepy4},
 		"target 0.0.0.0: expected a unicast address":                                  {sleepyMAC, porter4, netip.IPv4Unspecified()},
 		"source fe80::1 and target 192.168.7.3: expected one address family":          {sleepyMAC, porter6, sleepy4},
-		"destination ff:ff:ff:ff:ff:ff: expected a unicast MAC address":               {machine.Broadcast, porter4, sleepy4},
+		"destination ff:ff:ff:ff:ff:ff: expected a unicast MAC address":               {ether.Broadcast, porter4, sleepy4},
 		"target 255.255.255.255: expected a unicast address, found the broadcast add": {sleepyMAC, porter4, netip.MustParseAddr("255.255.255.255")},
 	} {
 		if _, err := lan.EchoProbe(porterMAC, c.dst, c.from, c.to, 1, 1); err == nil || !strings.HasPrefix(err.Error(), "echo probe: "+want) {
@@ -56,7 +56,7 @@ func TestEchoProbeErrors(t *testing.T) {
 func TestKernelAnswersEcho(t *testing.T) {
 	porter, _ := neighbors(t)
 	i := porter.open("porter0")
-	if err := i.SetInterest(lan.Interest{MACs: []machine.MAC{clientMAC}}); err != nil {
+	if err := i.SetInterest(lan.Interest{MACs: []ether.MAC{clientMAC}}); err != nil {
 		t.Fatal(err)
 	}
 	replies4, replies6 := make(chan lan.Packet, 100), make(chan lan.Packet, 100)

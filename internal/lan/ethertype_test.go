@@ -3,26 +3,27 @@ package lan_test
 import (
 	"testing"
 
+	"nightporter/internal/ether"
+
 	"github.com/google/go-cmp/cmp"
 
 	"nightporter/internal/lan"
-	"nightporter/internal/machine"
 )
 
 // TestOtherEtherTypesMeanNothing: what a network card, a switch's port or a bond
 // sends by itself comes from a machine's MAC also while the machine sleeps.
 func TestOtherEtherTypesMeanNothing(t *testing.T) {
-	nearest := machine.MAC{0x01, 0x80, 0xc2, 0, 0, 0x0e} // IEEE 802.1AB, section 7.1
+	nearest := ether.MAC{0x01, 0x80, 0xc2, 0, 0, 0x0e} // IEEE 802.1AB, section 7.1
 	silent := [][]byte{
-		named("lldp", dst(nearest, ether(0x88cc, 2, 7, 4))),
-		named("lldp to us", ether(0x88cc, 2, 7, 4)),
-		named("lldp, priority tag", tagged(dst(nearest, ether(0x88cc, 2, 7, 4)), 0xe000)),
-		named("lldp, two priority tags", tagged(tagged(dst(nearest, ether(0x88cc, 2, 7, 4)), 0), 0)),
-		named("lacp", dst(nearest, ether(0x8809, 1, 1))),
-		named("eapol", dst(nearest, ether(0x888e, 1, 1, 0, 0))),
-		named("stp", dst(nearest, ether(0x0026, 0x42, 0x42, 3))),
-		named("magic packet", ether(0x0842, 255, 255, 255)),
-		named("ptp", ether(0x88f7, 0)),
+		named("lldp", dst(nearest, ethernetFrame(0x88cc, 2, 7, 4))),
+		named("lldp to us", ethernetFrame(0x88cc, 2, 7, 4)),
+		named("lldp, priority tag", tagged(dst(nearest, ethernetFrame(0x88cc, 2, 7, 4)), 0xe000)),
+		named("lldp, two priority tags", tagged(tagged(dst(nearest, ethernetFrame(0x88cc, 2, 7, 4)), 0), 0)),
+		named("lacp", dst(nearest, ethernetFrame(0x8809, 1, 1))),
+		named("eapol", dst(nearest, ethernetFrame(0x888e, 1, 1, 0, 0))),
+		named("stp", dst(nearest, ethernetFrame(0x0026, 0x42, 0x42, 3))),
+		named("magic packet", ethernetFrame(0x0842, 255, 255, 255)),
+		named("ptp", ethernetFrame(0x88f7, 0)),
 	}
 	heard := [][]byte{
 		named("ip", to(client4)), named("ip, priority tag", tagged(to(client4), 0xe000)),
@@ -30,7 +31,7 @@ func TestOtherEtherTypesMeanNothing(t *testing.T) {
 	}
 	want := []string{"ip", "ip, priority tag", "ipv6", "ip, two priority tags"}
 	for name, in := range map[string]lan.Interest{
-		"the filter has room": {MACs: []machine.MAC{clientMAC}},
+		"the filter has room": {MACs: []ether.MAC{clientMAC}},
 		"it has given up":     {MACs: append(crowd(5000).MACs, clientMAC)},
 	} {
 		t.Run(name, func(t *testing.T) {

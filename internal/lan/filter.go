@@ -4,11 +4,11 @@ import (
 	"fmt"
 	"net/netip"
 
+	"nightporter/internal/ether"
+
 	"golang.org/x/net/bpf"
 	"golang.org/x/net/ipv6"
 	"golang.org/x/sys/unix"
-
-	"nightporter/internal/machine"
 )
 
 // Interest is what one interface's reader wants to see, besides ARP and
@@ -20,10 +20,10 @@ import (
 // all) costs CPU time, not packets: the filter then passes every packet of that
 // family that is not for one of Own, or every frame if it was the MACs.
 type Interest struct {
-	Own   []netip.Addr  // the host's own addresses: packets for them are not wanted, even if in Addrs
-	MACs  []machine.MAC // IP packets from these machines are wanted, wherever they go
-	Addrs []netip.Addr  // packets for these addresses are wanted
-	Sent  []netip.Addr  // of what the host itself sends, packets for these are (see Outgoing)
+	Own   []netip.Addr // the host's own addresses: packets for them are not wanted, even if in Addrs
+	MACs  []ether.MAC  // IP packets from these machines are wanted, wherever they go
+	Addrs []netip.Addr // packets for these addresses are wanted
+	Sent  []netip.Addr // of what the host itself sends, packets for these are (see Outgoing)
 }
 
 // Offsets in an untagged frame.

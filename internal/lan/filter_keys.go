@@ -5,7 +5,7 @@ import (
 	"net/netip"
 	"slices"
 
-	"nightporter/internal/machine"
+	"nightporter/internal/ether"
 )
 
 // sets returns in's sets as keys. What in repeats is in them once.
@@ -55,5 +55,5 @@ func words(ip netip.Addr) (w [4]uint32) {
 }
 
 // macKey and addrKey return the low 31 bits of an address.
-func macKey(mac machine.MAC) uint32 { return binary.BigEndian.Uint32(mac[2:]) & keyMask }
-func addrKey(ip netip.Addr) uint32  { b := ip.As16(); return binary.BigEndian.Uint32(b[12:]) & keyMask }
+func macKey(mac ether.MAC) uint32  { return binary.BigEndian.Uint32(mac[2:]) & keyMask }
+func addrKey(ip netip.Addr) uint32 { b := ip.As16(); return binary.BigEndian.Uint32(b[12:]) & keyMask }

@@ -4,9 +4,9 @@ import (
 	"errors"
 	"fmt"
 
-	"golang.org/x/sys/unix"
+	"nightporter/internal/ether"
 
-	"nightporter/internal/machine"
+	"golang.org/x/sys/unix"
 )
 
 // minFrame is what Ethernet asks for at least (IEEE 802.3, without the checksum).
@@ -28,7 +28,7 @@ const minFrame = 60
 // allocates only for frames shorter than Ethernet's least. send must not keep the
 // frame; its first error ends Forward, and comes back as it is. Other errors
 // name what is wrong with p: not IP, damaged, or too large and not to be cut.
-func Forward(p *Packet, src, dst machine.MAC, mtu int, send func(frame []byte) error) error {
+func Forward(p *Packet, src, dst ether.MAC, mtu int, send func(frame []byte) error) error {
 	if err := checkDestination(dst); err != nil {
 		return fmt.Errorf("forward: %w", err)
 	}
@@ -50,7 +50,7 @@ func Forward(p *Packet, src, dst machine.MAC, mtu int, send func(frame []byte) e
 }
 
 // Redirect puts other Ethernet addresses on a frame, in place.
-func Redirect(frame []byte, src, dst machine.MAC) {
+func Redirect(frame []byte, src, dst ether.MAC) {
 	copy(frame, dst[:])
 	copy(frame[len(dst):], src[:])
 }
@@ -74,7 +74,7 @@ type outbound struct {
 
 // outbound puts a new Ethernet header in front of p's IP packet. An 802.1Q tag
 // lies between the addresses and the type, so it falls away.
-func (p *Packet) outbound(src, dst machine.MAC) (outbound, error) {
+func (p *Packet) outbound(src, dst ether.MAC) (outbound, error) {
 	if p.Network == 0 {
 		return outbound{}, errors.New("expected an ip packet")
 	}

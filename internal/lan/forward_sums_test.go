@@ -29,7 +29,7 @@ func TestForwardLeavesChecksums(t *testing.T) {
 			if packet[0]>>4 == 6 {
 				etherType = v6
 			}
-			sent, err := forward(ether(etherType, packet...), 1500, sum)
+			sent, err := forward(ethernetFrame(etherType, packet...), 1500, sum)
 			if err != nil {
 				t.Fatalf("%s: %v", name, err)
 			}
@@ -61,7 +61,7 @@ func TestForwardCutsWhatIsRight(t *testing.T) {
 		{"a bit of the header", v4, with(right4, 8, 63), nil},
 	} {
 		for _, sum := range []lan.Checksum{lan.Unchecked, lan.Verified, lan.Unfinished} {
-			sent, err := forward(ether(c.etherType, c.packet...), 1500, sum)
+			sent, err := forward(ethernetFrame(c.etherType, c.packet...), 1500, sum)
 			switch {
 			case c.want[sum] && (err != nil || len(sent) != 3):
 				t.Errorf("%s, %v: %d frames, error %v", c.name, sum, len(sent), err)

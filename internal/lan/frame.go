@@ -4,14 +4,14 @@ import (
 	"fmt"
 	"net/netip"
 
-	"github.com/mdlayher/ethernet"
+	"nightporter/internal/ether"
 
-	"nightporter/internal/machine"
+	"github.com/mdlayher/ethernet"
 )
 
 // ethernetFrame puts an Ethernet header before payload, and pads the frame to
 // the 60 octets that Ethernet asks for (IEEE 802.3, without the checksum).
-func ethernetFrame(src, dst machine.MAC, etherType ethernet.EtherType, payload []byte) ([]byte, error) {
+func ethernetFrame(src, dst ether.MAC, etherType ethernet.EtherType, payload []byte) ([]byte, error) {
 	frame := ethernet.Frame{
 		Destination: dst[:],
 		Source:      src[:],
@@ -27,21 +27,21 @@ func ethernetFrame(src, dst machine.MAC, etherType ethernet.EtherType, payload [
 
 // multicastMAC returns the group address that carries IPv6 packets for the
 // multicast address ip: 33:33 and its last four octets (RFC 2464, section 7).
-func multicastMAC(ip netip.Addr) machine.MAC {
+func multicastMAC(ip netip.Addr) ether.MAC {
 	b := ip.As16()
-	return machine.MAC{0x33, 0x33, b[12], b[13], b[14], b[15]}
+	return ether.MAC{0x33, 0x33, b[12], b[13], b[14], b[15]}
 }
 
 // NeighborProbe returns a frame that asks who has target: an ARP request with
 // from as the sender address, or a neighbour solicitation with from as its
 // source and src as its source link-layer option.
 //
-// It goes to the machine dst alone. With machine.Broadcast it goes to everybody:
+// It goes to the machine dst alone. With ether.Broadcast it goes to everybody:
 // the ARP request as a broadcast, the solicitation to target's solicited-node
 // group. It is an error if from is not an address to speak from (an ARP request
 // without a sender address confuses the proxy-ARP tables of some access points),
 // or if target is not a unicast address of the same family.
-func NeighborProbe(src, dst machine.MAC, from, target netip.Addr) ([]byte, error) {
+func NeighborProbe(src, dst ether.MAC, from, target netip.Addr) ([]byte, error) {
 	if err := checkPair(from, target); err != nil {
 		return nil, fmt.Errorf("neighbor probe: %w", err)
 	}
@@ -58,7 +58,7 @@ func NeighborProbe(src, dst machine.MAC, from, target netip.Addr) ([]byte, error
 // it takes no announcement (drop_gratuitous_arp and drop_unsolicited_na). It is an
 // error if own is no unicast address of ip's family, or if dst or owner is not the
 // address of one host.
-func Correction(src, dst, owner machine.MAC, ip, own netip.Addr) ([]byte, error) {
+func Correction(src, dst, owner ether.MAC, ip, own netip.Addr) ([]byte, error) {
 	err := checkPair(ip, own)
 	if err == nil {
 		err = checkDestination(dst)
@@ -75,7 +75,7 @@ func Correction(src, dst, owner machine.MAC, ip, own netip.Addr) ([]byte, error)
 }
 
 // Announcement returns the frames that tell dst that ip is at the link-layer
-// address owner: everybody, with machine.Broadcast, or one client in frames that
+// address owner: everybody, with ether.Broadcast, or one client in frames that
 // nobody else receives. They leave from our own address src.
 //
 // For IPv4 they are two gratuitous ARP packets, in request and in reply form:
@@ -84,7 +84,7 @@ func Correction(src, dst, owner machine.MAC, ip, own netip.Addr) ([]byte, error)
 // own address from; for IPv4 from is not used. The address of the one client, if
 // it is known, becomes the destination of the advertisement; without one the
 // all-nodes address serves, in a unicast frame too (RFC 6085).
-func Announcement(src, dst, owner machine.MAC, ip, from, client netip.Addr) ([][]byte, error) {
+func Announcement(src, dst, owner ether.MAC, ip, from, client netip.Addr) ([][]byte, error) {
 	if err := checkUnicast("address", ip); err != nil {
 		return nil, fmt.Errorf("announcement: %w", err)
 	}
@@ -97,7 +97,7 @@ func Announcement(src, dst, owner machine.MAC, ip, from, client netip.Addr) ([][
 	if err := checkUnicast("source", from); err != nil || !from.Is6() {
 		return nil, fmt.Errorf("announcement of %v: source %v: expected an IPv6 address of our own", ip, from)
 	}
-	if dst != machine.Broadcast && client.IsValid() && !client.Is6() {
+	if dst != ether.Broadcast && client.IsValid() && !client.Is6() {
 		return nil, fmt.Errorf("announcement of %v: client %v: expected an IPv6 address", ip, client)
 	}
 	frame, err := unsolicitedAdvertisement(src, dst, owner, ip, from, client)
@@ -111,7 +111,7 @@ func Announcement(src, dst, owner machine.MAC, ip, from, client netip.Addr) ([][
 // of an answer to a question of the client's. Linux takes it where it has an entry for ip
 // that is older than a second, also where it takes no announcement, and makes none. The
 // errors are those of Correction.
-func Reply(src, dst, owner machine.MAC, ip, client netip.Addr) ([]byte, error) {
+func Reply(src, dst, owner ether.MAC, ip, client netip.Addr) ([]byte, error) {
 	err := checkPair(ip, client)
 	if err == nil {
 		err = checkDestination(dst)
@@ -131,7 +131,7 @@ func Reply(src, dst, owner machine.MAC, ip, client netip.Addr) ([]byte, error) {
 // solicitation, and says that what it asks for is at the link-layer address
 // owner. It leaves from our own address src. It is an error if p is of another
 // kind, or does not say whom to answer.
-func AnswerTo(p *Packet, src, owner machine.MAC) ([]byte, error) {
+func AnswerTo(p *Packet, src, owner ether.MAC) ([]byte, error) {
 	if !owner.Unicast() {
 		return nil, fmt.Errorf("answer: owner %v: expected a unicast MAC address", owner)
 	}

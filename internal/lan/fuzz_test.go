@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"testing"
 
+	"nightporter/internal/ether"
+
 	"github.com/mdlayher/arp"
 	"github.com/mdlayher/ndp"
 	"golang.org/x/net/icmp"
@@ -13,22 +15,21 @@ import (
 	"golang.org/x/net/ipv6"
 
 	"nightporter/internal/lan"
-	"nightporter/internal/machine"
 )
 
 func FuzzParse(f *testing.F) {
 	for _, frame := range [][]byte{
-		nil, ether(0x88cc, 1, 2, 3), ether(0x0806, arpBody(1)...), tagged(ether(0x0806, arpBody(2)...), 0xe000),
+		nil, ethernetFrame(0x88cc, 1, 2, 3), ethernetFrame(0x0806, arpBody(1)...), tagged(ethernetFrame(0x0806, arpBody(2)...), 0xe000),
 		question().frame(f), advice().frame(f),
-		ether(0x0800, packet4(6, tcp(2))...), ether(0x0800, options4(packet4(17, udp(9)), 12)...),
-		ether(0x0800, packet4(1, echo(8))...), ether(0x0800, packet4(1, echo(0))...), ether(0x86dd, extended6(58, echo(129))...),
-		ether(0x0800, fragment4(packet4(6, tcp(2)), 0x2001)...),
-		ether(0x86dd, extended6(0, extension(43, 8), extension(60, 24), extension(6, 16), tcp(2))...),
-		ether(0x86dd, extended6(44, fragment6(6, 1), tcp(2))...), ether(0x86dd, extended6(58, echo(128))...),
-		ether(0x86dd, extended6(51, with(make([]byte, 24), 0, 17, 4), udp(1))...),
+		ethernetFrame(0x0800, packet4(6, tcp(2))...), ethernetFrame(0x0800, options4(packet4(17, udp(9)), 12)...),
+		ethernetFrame(0x0800, packet4(1, echo(8))...), ethernetFrame(0x0800, packet4(1, echo(0))...), ethernetFrame(0x86dd, extended6(58, echo(129))...),
+		ethernetFrame(0x0800, fragment4(packet4(6, tcp(2)), 0x2001)...),
+		ethernetFrame(0x86dd, extended6(0, extension(43, 8), extension(60, 24), extension(6, 16), tcp(2))...),
+		ethernetFrame(0x86dd, extended6(44, fragment6(6, 1), tcp(2))...), ethernetFrame(0x86dd, extended6(58, echo(128))...),
+		ethernetFrame(0x86dd, extended6(51, with(make([]byte, 24), 0, 17, 4), udp(1))...),
 		unreachable4(lost4()), unreachable4(options4(lost4(), 8)), unreachable6(lost6()),
 		unreachable6(extended6(60, extension(44, 8), fragment6(17, 1), udp(9))),
-		ether(0x0800, optional4(131, 7, 4, 10, 0, 0, 1)...), ether(0x86dd, extended6(43, with(extension(6, 24), 2, 0, 1), tcp(2))...),
+		ethernetFrame(0x0800, optional4(131, 7, 4, 10, 0, 0, 1)...), ethernetFrame(0x86dd, extended6(43, with(extension(6, 24), 2, 0, 1), tcp(2))...),
 	} {
 		f.Add(frame)
 	}
@@ -131,7 +132,7 @@ func checkUnreachable(t *testing.T, p *lan.Packet) {
 		etherType = 0x86dd
 	}
 	var q lan.Packet
-	if v := q.Parse(ether(etherType, inside...)); v != lan.Accepted {
+	if v := q.Parse(ethernetFrame(etherType, inside...)); v != lan.Accepted {
 		return // lengths that cannot be
 	}
 	if q.From != p.To || q.To != p.Target || q.Kind == lan.UDP && (q.FromPort != p.FromPort || q.ToPort != p.ToPort) {
@@ -192,10 +193,10 @@ func checkND(t *testing.T, p *lan.Packet) {
 		target, options, solicited = m.TargetAddress, m.Options, m.Solicited
 		direction, kind = ndp.Target, lan.NeighborAdvertisement
 	}
-	var sender machine.MAC
+	var sender ether.MAC
 	for _, o := range options {
 		if a, ok := o.(*ndp.LinkLayerAddress); ok && a.Direction == direction {
-			sender = machine.MAC(a.Addr)
+			sender = ether.MAC(a.Addr)
 			break
 		}
 	}

@@ -9,8 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/lan"
-	"nightporter/internal/machine"
 )
 
 func TestSolicitedNodeGroups(t *testing.T) {
@@ -23,7 +23,7 @@ func TestSolicitedNodeGroups(t *testing.T) {
 			reports <- struct{}{}
 		}
 	})
-	if err := peer.SetInterest(lan.Interest{MACs: []machine.MAC{porterMAC}}); err != nil {
+	if err := peer.SetInterest(lan.Interest{MACs: []ether.MAC{porterMAC}}); err != nil {
 		t.Fatal(err)
 	}
 	joined := func() int {

@@ -8,7 +8,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"nightporter/internal/machine"
+	"nightporter/internal/ether"
 )
 
 const (
@@ -20,7 +20,7 @@ const (
 // methods are safe for concurrent use.
 type Interface struct {
 	tap
-	mac      machine.MAC
+	mac      ether.MAC
 	mtu      int
 	wireless bool
 
@@ -40,7 +40,7 @@ func Open(name string, log *slog.Logger) (*Interface, error) {
 		return nil, err
 	}
 	i := &Interface{
-		mac:      machine.MAC(ifi.HardwareAddr),
+		mac:      ether.MAC(ifi.HardwareAddr),
 		mtu:      ifi.MTU,
 		wireless: isWireless(sysClassNet, name),
 		groups:   newGroups(ifi.Index),
@@ -56,7 +56,7 @@ func Open(name string, log *slog.Logger) (*Interface, error) {
 }
 
 // MAC returns the interface's own address, as it was when the interface was opened.
-func (i *Interface) MAC() machine.MAC { return i.mac }
+func (i *Interface) MAC() ether.MAC { return i.mac }
 
 // MTU returns the length in octets of the largest IP packet that the interface
 // takes, as it was when the interface was opened.

@@ -8,16 +8,16 @@ import (
 	"os"
 	"testing"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/lan"
-	"nightporter/internal/machine"
 )
 
 // The kernel of the client is the judge in these tests: does it take the frames
 // of this package for what they are meant to be?
 
 // knows returns the link-layer address that the client has for ip.
-func knows(client *namespace, ip netip.Addr) machine.MAC {
-	var mac machine.MAC
+func knows(client *namespace, ip netip.Addr) ether.MAC {
+	var mac ether.MAC
 	client.tb.Helper()
 	client.do(func() error {
 		ifi, err := net.InterfaceByName("client0")
@@ -45,7 +45,7 @@ func call(client *namespace, ip netip.Addr) {
 }
 
 // answerFor answers all questions for the addresses, saying that they are at owner.
-func answerFor(tb testing.TB, i *lan.Interface, owner machine.MAC, ips ...netip.Addr) {
+func answerFor(tb testing.TB, i *lan.Interface, owner ether.MAC, ips ...netip.Addr) {
 	tb.Helper()
 	run(tb, i, func(p *lan.Packet) {
 		for _, ip := range ips {
@@ -66,7 +66,7 @@ func TestClientTakesTheAnswer(t *testing.T) {
 	porter, client := neighbors(t)
 	answerFor(t, porter.open("porter0"), porterMAC, sleepy4, sleepy6)
 	for _, ip := range []netip.Addr{sleepy4, sleepy6} {
-		if mac := knows(client, ip); mac != (machine.MAC{}) {
+		if mac := knows(client, ip); mac != (ether.MAC{}) {
 			t.Fatalf("the client knows %v at %v already", ip, mac)
 		}
 		call(client, ip)
@@ -83,7 +83,7 @@ func TestClientTakesTheAnnouncement(t *testing.T) {
 	for _, ip := range []netip.Addr{sleepy4, sleepy6} {
 		call(client, ip)
 		eventually(t, "a warm entry for "+ip.String(), func() bool { return knows(client, ip) == sleepyMAC })
-		owner := func(mac machine.MAC, frames [][]byte, err error) {
+		owner := func(mac ether.MAC, frames [][]byte, err error) {
 			t.Helper()
 			if err != nil {
 				t.Fatal(err)
@@ -96,14 +96,14 @@ func TestClientTakesTheAnnouncement(t *testing.T) {
 			}
 			eventually(t, ip.String()+" at "+mac.String(), func() bool { return knows(client, ip) == mac })
 		}
-		frames, err := lan.Announcement(porterMAC, machine.Broadcast, porterMAC, ip, porter6, netip.Addr{})
+		frames, err := lan.Announcement(porterMAC, ether.Broadcast, porterMAC, ip, porter6, netip.Addr{})
 		owner(porterMAC, frames, err)
 		frames, err = lan.Announcement(porterMAC, clientMAC, sleepyMAC, ip, porter6, netip.Addr{})
 		owner(sleepyMAC, frames, err)
 		frames, err = lan.Announcement(porterMAC, clientMAC, porterMAC, ip, porter6, client6)
 		owner(porterMAC, frames, err)
 		if ip.Is4() { // each form alone
-			for n, mac := range []machine.MAC{sleepyMAC, porterMAC} {
+			for n, mac := range []ether.MAC{sleepyMAC, porterMAC} {
 				frames, err = lan.Announcement(porterMAC, clientMAC, mac, ip, porter6, client4)
 				owner(mac, frames[n:n+1], err)
 			}
@@ -125,7 +125,7 @@ func TestClientTakesTheCorrection(t *testing.T) {
 		}
 		for _, pair := range [][2]netip.Addr{{sleepy4, client4}, {sleepy6, client6}} {
 			ip := pair[0]
-			for n, owner := range []machine.MAC{porterMAC, sleepyMAC, porterMAC} {
+			for n, owner := range []ether.MAC{porterMAC, sleepyMAC, porterMAC} {
 				if hardened && n > 0 {
 					frames, err := lan.Announcement(porterMAC, clientMAC, owner, ip, porter6, pair[1])
 					send(t, i, err, frames...)
@@ -166,7 +166,7 @@ func TestClientAnswersTheProbe(t *testing.T) {
 	for _, c := range []struct{ from, target netip.Addr }{
 		{porter4, client4}, {porter6, client6}, {porter6, netip.MustParseAddr("2001:db8::2")},
 	} {
-		for _, dst := range []machine.MAC{machine.Broadcast, clientMAC} {
+		for _, dst := range []ether.MAC{ether.Broadcast, clientMAC} {
 			frame, err := lan.NeighborProbe(porterMAC, dst, c.from, c.target)
 			if err != nil {
 				t.Fatal(err)
@@ -193,7 +193,7 @@ func BenchmarkAnswer(b *testing.B) {
 			answers <- struct{}{}
 		}
 	})
-	request := ether(0x0806, arpBody(1)...)
+	request := ethernetFrame(0x0806, arpBody(1)...)
 	for b.Loop() {
 		if err := asker.Send(request); err != nil {
 			b.Fatal(err)

@@ -10,10 +10,11 @@ import (
 	"testing"
 	"time"
 
+	"nightporter/internal/ether"
+
 	"github.com/jsimonetti/rtnetlink/v2"
 
 	"nightporter/internal/lan"
-	"nightporter/internal/machine"
 )
 
 // openLink opens an interface with all its sockets until the test ends.
@@ -57,7 +58,7 @@ func TestLinkReadsAllItsSockets(t *testing.T) {
 	if err := l.SetInterest(lan.Interest{Addrs: []netip.Addr{sleepy4}, Sent: []netip.Addr{sleepy4}}); err != nil {
 		t.Fatal(err)
 	}
-	for _, frame := range [][]byte{named("arp", ether(0x0806, arpBody(1)...)), named("packet", dst(porterMAC, to(sleepy4)))} {
+	for _, frame := range [][]byte{named("arp", ethernetFrame(0x0806, arpBody(1)...)), named("packet", dst(porterMAC, to(sleepy4)))} {
 		if err := far.Send(frame); err != nil {
 			t.Fatal(err)
 		}
@@ -93,7 +94,7 @@ func TestLinkGoesOnWithTheCounts(t *testing.T) {
 	if want := (lan.Status{Index: old.Index(), MAC: porterMAC, MTU: 1500}); old.Opened() != want {
 		t.Errorf("opened with %+v, want %+v", old.Opened(), want)
 	}
-	truncated := dst(porterMAC, ether(0x0806, arpBody(1)...))[:20]
+	truncated := dst(porterMAC, ethernetFrame(0x0806, arpBody(1)...))[:20]
 	cut := func(l *lan.Link, want uint64) {
 		t.Helper()
 		if err := far.Send(truncated); err != nil {
@@ -150,7 +151,7 @@ func TestLinkFails(t *testing.T) {
 		}
 		return nil
 	})
-	if l.MAC() == (machine.MAC{}) || !l.Closed() {
+	if l.MAC() == (ether.MAC{}) || !l.Closed() {
 		t.Errorf("MAC %v, closed %t", l.MAC(), l.Closed())
 	}
 }

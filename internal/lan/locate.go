@@ -5,11 +5,11 @@ import (
 	"errors"
 	"net/netip"
 
+	"nightporter/internal/ether"
+
 	"github.com/jsimonetti/rtnetlink/v2"
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
-
-	"nightporter/internal/machine"
 )
 
 // Locate returns whether ip is on a link of this host, without a router between,
@@ -17,27 +17,27 @@ import (
 // there; zero if there is none. Two questions to the kernel answer that, and no
 // table is read. An address of this host is on link, and has no MAC. One that the
 // kernel has no way to is not.
-func Locate(ip netip.Addr) (mac machine.MAC, onLink bool) {
+func Locate(ip netip.Addr) (mac ether.MAC, onLink bool) {
 	err := withNetlink(func(c *rtnl) (err error) {
 		mac, onLink, err = c.locate(ip)
 		return err
 	})
 	if err != nil {
-		return machine.MAC{}, false
+		return ether.MAC{}, false
 	}
 	return mac, onLink
 }
 
-func (c *rtnl) locate(ip netip.Addr) (mac machine.MAC, onLink bool, err error) {
+func (c *rtnl) locate(ip netip.Addr) (mac ether.MAC, onLink bool, err error) {
 	r, err := c.routeTo(ip)
 	if err != nil {
-		return machine.MAC{}, false, err
+		return ether.MAC{}, false, err
 	}
 	switch a := r.Attributes; {
 	case r.Type == unix.RTN_LOCAL:
-		return machine.MAC{}, true, nil
+		return ether.MAC{}, true, nil
 	case r.Type != unix.RTN_UNICAST || a.Gateway != nil || r.via != nil || r.wrapped:
-		return machine.MAC{}, false, nil
+		return ether.MAC{}, false, nil
 	default:
 		return c.neighbor(int(a.OutIface), ip)
 	}
@@ -68,20 +68,20 @@ func (c *rtnl) routeTo(ip netip.Addr) (*route, error) {
 
 // neighbor returns the MAC of ip on the interface index. An interface that
 // resolves no addresses, such as a tunnel, has no link in that sense.
-func (c *rtnl) neighbor(index int, ip netip.Addr) (mac machine.MAC, onLink bool, err error) {
+func (c *rtnl) neighbor(index int, ip netip.Addr) (mac ether.MAC, onLink bool, err error) {
 	data, err := c.get(unix.RTM_GETNEIGH, unix.RTM_NEWNEIGH, neighborQuery{index, plain(ip)})
 	if errors.Is(err, unix.ENOENT) {
-		return machine.MAC{}, true, nil
+		return ether.MAC{}, true, nil
 	}
 	var m rtnetlink.NeighMessage
 	if err == nil {
 		err = m.UnmarshalBinary(data)
 	}
 	if err != nil {
-		return machine.MAC{}, false, err
+		return ether.MAC{}, false, err
 	}
 	if m.State&unix.NUD_NOARP != 0 {
-		return machine.MAC{}, false, nil
+		return ether.MAC{}, false, nil
 	}
 	for _, e := range entriesOf([]rtnetlink.NeighMessage{m}, index) {
 		if e.resolved() {

@@ -4,13 +4,13 @@ import (
 	"net/netip"
 	"testing"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/lan"
-	"nightporter/internal/machine"
 )
 
 // located is what Locate says in a namespace.
 type located struct {
-	mac    machine.MAC
+	mac    ether.MAC
 	onLink bool
 }
 

@@ -5,9 +5,9 @@ import (
 	"encoding/binary"
 	"net/netip"
 
-	"golang.org/x/sys/unix"
+	"nightporter/internal/ether"
 
-	"nightporter/internal/machine"
+	"golang.org/x/sys/unix"
 )
 
 const (
@@ -21,16 +21,16 @@ const (
 // MagicPacket returns what a sleeping NIC looks for anywhere in a frame: six
 // octets of ones and sixteen times its own address, then the SecureOn password
 // (0, 4 or 6 octets). It is 102 octets long, and as much longer as the password.
-func MagicPacket(mac machine.MAC, password []byte) []byte {
+func MagicPacket(mac ether.MAC, password []byte) []byte {
 	b := make([]byte, 0, 6+6*magicRepeats+len(password))
-	b = append(b, machine.Broadcast[:]...)
+	b = append(b, ether.Broadcast[:]...)
 	b = append(b, bytes.Repeat(mac[:], magicRepeats)...)
 	return append(b, password...)
 }
 
 // MagicFrame returns the magic packet for mac in an Ethernet frame of its own
-// EtherType. dst is machine.Broadcast, or mac itself.
-func MagicFrame(src, dst, mac machine.MAC, password []byte) []byte {
+// EtherType. dst is ether.Broadcast, or mac itself.
+func MagicFrame(src, dst, mac ether.MAC, password []byte) []byte {
 	return append(ethernetHead(src, dst, etherTypeWakeOnLAN), MagicPacket(mac, password)...)
 }
 
@@ -38,7 +38,7 @@ func MagicFrame(src, dst, mac machine.MAC, password []byte) []byte {
 // for NICs that know only that form. It is a broadcast from our own address
 // from; for an IPv6 address it goes to all nodes. With an invalid address it
 // comes from 0.0.0.0.
-func MagicUDPFrame(src machine.MAC, from netip.Addr, mac machine.MAC, password []byte) []byte {
+func MagicUDPFrame(src ether.MAC, from netip.Addr, mac ether.MAC, password []byte) []byte {
 	magic := MagicPacket(mac, password)
 	from = plain(from)
 	if from.Is6() {
@@ -51,7 +51,7 @@ func MagicUDPFrame(src machine.MAC, from netip.Addr, mac machine.MAC, password [
 		from = netip.IPv4Unspecified()
 	}
 	to := netip.AddrFrom4([4]byte{255, 255, 255, 255})
-	b := ethernetHead(src, machine.Broadcast, unix.ETH_P_IP)
+	b := ethernetHead(src, ether.Broadcast, unix.ETH_P_IP)
 	b = appendIPv4(b, from, to, unix.IPPROTO_UDP, udpHeader+len(magic))
 	return appendUDP(b, discard(from), discard(to), magic)
 }
@@ -60,7 +60,7 @@ func discard(ip netip.Addr) netip.AddrPort { return netip.AddrPortFrom(ip, disca
 
 // ethernetHead returns an Ethernet header, with room for a magic packet in the
 // largest form. A magic packet is longer than Ethernet's least payload.
-func ethernetHead(src, dst machine.MAC, etherType uint16) []byte {
+func ethernetHead(src, dst ether.MAC, etherType uint16) []byte {
 	b := make([]byte, 0, ethernetHeader+ipv6Header+udpHeader+6+6*magicRepeats+6)
 	b = append(b, dst[:]...)
 	b = append(b, src[:]...)

@@ -5,18 +5,18 @@ import (
 	"fmt"
 	"net/netip"
 
+	"nightporter/internal/ether"
+
 	"github.com/mdlayher/ethernet"
 	"github.com/mdlayher/ndp"
 	"golang.org/x/sys/unix"
-
-	"nightporter/internal/machine"
 )
 
 // allNodes is ff02::1 (RFC 4291, section 2.7.1).
 func allNodes() netip.Addr { return netip.IPv6LinkLocalAllNodes() }
 
 // ndFrame returns the ND message m in an IPv6 packet, in an Ethernet frame.
-func ndFrame(src, dst machine.MAC, from, to netip.Addr, m ndp.Message) ([]byte, error) {
+func ndFrame(src, dst ether.MAC, from, to netip.Addr, m ndp.Message) ([]byte, error) {
 	message, err := ndp.MarshalMessageChecksum(m, from, to)
 	if err != nil {
 		return nil, fmt.Errorf("%v for %v: %w", m.Type(), to, err)
@@ -38,9 +38,9 @@ func appendIPv6(b []byte, from, to netip.Addr, next, hopLimit byte, length int) 
 // solicitation asks for target: everybody in its solicited-node group, or the
 // one machine dst, as when a neighbour's reachability is verified (RFC 4861,
 // section 7.3.3). It says that from is at sender.
-func solicitation(src, dst, sender machine.MAC, from, target netip.Addr) ([]byte, error) {
+func solicitation(src, dst, sender ether.MAC, from, target netip.Addr) ([]byte, error) {
 	to := target
-	if dst == machine.Broadcast {
+	if dst == ether.Broadcast {
 		group, err := ndp.SolicitedNodeMulticast(target)
 		if err != nil {
 			return nil, fmt.Errorf("solicited-node group of %v: %w", target, err)
@@ -56,9 +56,9 @@ func solicitation(src, dst, sender machine.MAC, from, target netip.Addr) ([]byte
 // unsolicitedAdvertisement says that target is at owner (RFC 4861, section
 // 7.2.6). The override flag replaces what the neighbours remember; the router
 // flag is clear, since a router is never claimed.
-func unsolicitedAdvertisement(src, dst, owner machine.MAC, target, from, client netip.Addr) ([]byte, error) {
+func unsolicitedAdvertisement(src, dst, owner ether.MAC, target, from, client netip.Addr) ([]byte, error) {
 	to := client
-	if dst == machine.Broadcast {
+	if dst == ether.Broadcast {
 		to, dst = allNodes(), multicastMAC(allNodes())
 	} else if !client.IsValid() {
 		to = allNodes()
@@ -70,7 +70,7 @@ func unsolicitedAdvertisement(src, dst, owner machine.MAC, target, from, client 
 // One from the unspecified address is another host's duplicate address
 // detection: it has no address to answer to yet, so the answer goes to all nodes
 // and is not called solicited.
-func solicitedAdvertisement(p *Packet, src, owner machine.MAC) ([]byte, error) {
+func solicitedAdvertisement(p *Packet, src, owner ether.MAC) ([]byte, error) {
 	if err := checkUnicast("target", p.Target); err != nil {
 		return nil, fmt.Errorf("answer to a neighbor solicitation: %w", err)
 	}
@@ -84,7 +84,7 @@ func solicitedAdvertisement(p *Packet, src, owner machine.MAC) ([]byte, error) {
 	return ndFrame(src, p.Src, p.Target, p.From, advertisement(owner, p.Target, true))
 }
 
-func advertisement(owner machine.MAC, target netip.Addr, solicited bool) *ndp.NeighborAdvertisement {
+func advertisement(owner ether.MAC, target netip.Addr, solicited bool) *ndp.NeighborAdvertisement {
 	return &ndp.NeighborAdvertisement{
 		Solicited:     solicited,
 		Override:      true,

@@ -6,17 +6,17 @@ import (
 	"net/netip"
 	"slices"
 
+	"nightporter/internal/ether"
+
 	"github.com/jsimonetti/rtnetlink/v2"
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
-
-	"nightporter/internal/machine"
 )
 
 // NeighborMAC returns the link-layer address of ip as the kernel's neighbour
 // table has it for the interface index. It is false where there is no entry, or
 // one without an answer so far.
-func NeighborMAC(index int, ip netip.Addr) (machine.MAC, bool, error) {
+func NeighborMAC(index int, ip netip.Addr) (ether.MAC, bool, error) {
 	known, err := KnownNeighbors(index)
 	mac, ok := known[plain(ip)]
 	return mac, ok, err
@@ -24,12 +24,12 @@ func NeighborMAC(index int, ip netip.Addr) (machine.MAC, bool, error) {
 
 // KnownNeighbors returns the link-layer addresses of all that the kernel's neighbour
 // table has for the interface index, without those that did not answer.
-func KnownNeighbors(index int) (map[netip.Addr]machine.MAC, error) {
+func KnownNeighbors(index int) (map[netip.Addr]ether.MAC, error) {
 	entries, err := neighborsOf(index)
 	if err != nil {
 		return nil, err
 	}
-	known := make(map[netip.Addr]machine.MAC)
+	known := make(map[netip.Addr]ether.MAC)
 	for _, e := range entries {
 		if e.resolved() {
 			known[e.ip] = e.mac
@@ -41,18 +41,18 @@ func KnownNeighbors(index int) (map[netip.Addr]machine.MAC, error) {
 // PinNeighbor has the kernel send to mac whatever the host has for ip on the
 // interface index. Nothing that is heard changes that, until SetNeighbor or
 // DropNeighbor.
-func PinNeighbor(index int, ip netip.Addr, mac machine.MAC) error {
+func PinNeighbor(index int, ip netip.Addr, mac ether.MAC) error {
 	return replaceNeighbor(index, ip, mac, unix.NUD_PERMANENT)
 }
 
 // SetNeighbor tells the kernel that ip is at mac, in place of what it knew. It
 // believes that at once, sends what waits for an answer, and verifies it
 // afterwards (state STALE, RFC 4861 section 7.3.2).
-func SetNeighbor(index int, ip netip.Addr, mac machine.MAC) error {
+func SetNeighbor(index int, ip netip.Addr, mac ether.MAC) error {
 	return replaceNeighbor(index, ip, mac, unix.NUD_STALE)
 }
 
-func replaceNeighbor(index int, ip netip.Addr, mac machine.MAC, state uint16) error {
+func replaceNeighbor(index int, ip netip.Addr, mac ether.MAC, state uint16) error {
 	m := neighborMessage(index, ip)
 	m.State, m.Attributes.LLAddress = state, mac.HardwareAddr()
 	if err := changeNeighbor(m, unix.RTM_NEWNEIGH, netlink.Create|netlink.Replace); err != nil {
@@ -73,7 +73,7 @@ func DropNeighbor(index int, ip netip.Addr) error {
 
 // PinnedNeighbors returns the addresses that are pinned to mac on the interface
 // index, in this run of the program or another, sorted.
-func PinnedNeighbors(index int, mac machine.MAC) ([]netip.Addr, error) {
+func PinnedNeighbors(index int, mac ether.MAC) ([]netip.Addr, error) {
 	entries, err := neighborsOf(index)
 	if err != nil {
 		return nil, err
@@ -92,7 +92,7 @@ func PinnedNeighbors(index int, mac machine.MAC) ([]netip.Addr, error) {
 type neighborEntry struct {
 	ip     netip.Addr
 	state  uint16 // unix.NUD_*
-	mac    machine.MAC
+	mac    ether.MAC
 	hasMAC bool
 }
 
@@ -127,7 +127,7 @@ func entriesOf(messages []rtnetlink.NeighMessage, index int) []neighborEntry {
 		}
 		e := neighborEntry{ip: ip, state: m.State}
 		if len(m.Attributes.LLAddress) == len(e.mac) {
-			e.mac, e.hasMAC = machine.MAC(m.Attributes.LLAddress), true
+			e.mac, e.hasMAC = ether.MAC(m.Attributes.LLAddress), true
 		}
 		entries = append(entries, e)
 	}

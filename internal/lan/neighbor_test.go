@@ -10,19 +10,20 @@ import (
 	"testing"
 	"time"
 
+	"nightporter/internal/ether"
+
 	"github.com/google/go-cmp/cmp"
 	"github.com/jsimonetti/rtnetlink/v2"
 	raw "github.com/mdlayher/packet"
 	"golang.org/x/sys/unix"
 
 	"nightporter/internal/lan"
-	"nightporter/internal/machine"
 )
 
 func TestNeighborMAC(t *testing.T) {
 	porter, _ := neighbors(t)
 	i := porter.open("porter0")
-	ask := func(index int, who netip.Addr) (mac machine.MAC, ok bool) {
+	ask := func(index int, who netip.Addr) (mac ether.MAC, ok bool) {
 		porter.do(func() (err error) {
 			mac, ok, err = lan.NeighborMAC(index, who)
 			return err
@@ -87,7 +88,7 @@ func (n *namespace) startConnecting(to netip.AddrPort) {
 // opening is a SYN as it was seen on the wire.
 type opening struct {
 	to  netip.Addr
-	dst machine.MAC
+	dst ether.MAC
 }
 
 // openings returns the SYNs that come out of a cable, whomever they are for.
@@ -117,7 +118,7 @@ func (n *namespace) openings(name string) <-chan opening {
 				continue
 			}
 			select {
-			case seen <- opening{to: p.To, dst: machine.MAC(buf[:6])}:
+			case seen <- opening{to: p.To, dst: ether.MAC(buf[:6])}:
 			case <-ctx.Done():
 				return
 			}
@@ -252,7 +253,7 @@ func TestPinnedNeighbors(t *testing.T) {
 			lan.PinNeighbor(index, other, sleepyMAC), lan.SetNeighbor(index, client4, porterMAC),
 		)
 	})
-	pinned := func(index int, mac machine.MAC) (found []netip.Addr) {
+	pinned := func(index int, mac ether.MAC) (found []netip.Addr) {
 		porter.do(func() (err error) {
 			found, err = lan.PinnedNeighbors(index, mac)
 			return err
@@ -261,7 +262,7 @@ func TestPinnedNeighbors(t *testing.T) {
 	}
 	for _, c := range []struct {
 		index int
-		mac   machine.MAC
+		mac   ether.MAC
 		want  []netip.Addr
 	}{
 		{index, porterMAC, []netip.Addr{sleepy4, sleepy6}},

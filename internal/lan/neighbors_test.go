@@ -5,8 +5,8 @@ import (
 	"net/netip"
 	"testing"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/lan"
-	"nightporter/internal/machine"
 )
 
 // TestNeighborsSeeTheQuestions of a kernel, and the Interface sees its packets;
@@ -20,7 +20,7 @@ func TestNeighborsSeeTheQuestions(t *testing.T) {
 		return err
 	})
 	t.Cleanup(func() { n.Close() })
-	in := lan.Interest{Addrs: []netip.Addr{sleepy4, sleepy6}, MACs: []machine.MAC{clientMAC}}
+	in := lan.Interest{Addrs: []netip.Addr{sleepy4, sleepy6}, MACs: []ether.MAC{clientMAC}}
 	if err := i.SetInterest(in); err != nil {
 		t.Fatal(err)
 	}

@@ -11,12 +11,13 @@ import (
 	"testing"
 	"time"
 
+	"nightporter/internal/ether"
+
 	"github.com/jsimonetti/rtnetlink/v2"
 	"github.com/jsimonetti/rtnetlink/v2/driver"
 	"golang.org/x/sys/unix"
 
 	"nightporter/internal/lan"
-	"nightporter/internal/machine"
 )
 
 // patience is how long a test waits for something that should come at once.
@@ -97,7 +98,7 @@ func (n *namespace) netlink(f func(*rtnetlink.Conn) error) {
 }
 
 // cable connects a and b by a pair of interfaces, a0 and b0, which are down.
-func cable(a *namespace, a0 string, aMAC machine.MAC, b *namespace, b0 string, bMAC machine.MAC) {
+func cable(a *namespace, a0 string, aMAC ether.MAC, b *namespace, b0 string, bMAC ether.MAC) {
 	a.tb.Helper()
 	peer := rtnetlink.LinkMessage{Attributes: &rtnetlink.LinkAttributes{
 		Name: b0, Address: bMAC.HardwareAddr(), NetNS: rtnetlink.NetNSForFD(uint32(b.file.Fd())),

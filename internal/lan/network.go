@@ -7,17 +7,17 @@ import (
 	"net/netip"
 	"slices"
 
+	"nightporter/internal/ether"
+
 	"github.com/jsimonetti/rtnetlink/v2"
 	"golang.org/x/sys/unix"
-
-	"nightporter/internal/machine"
 )
 
 // Network is what the kernel says of one interface and the network behind it.
 type Network struct {
 	Name     string
 	Index    int
-	MAC      machine.MAC
+	MAC      ether.MAC
 	Prefixes []netip.Prefix // our own addresses with their prefix lengths; none that is tentative, a duplicate or BindAddr's
 	OnLink   []netip.Prefix // what is reached by this interface without a gateway, sorted, each once
 	Gateways []netip.Addr   // the next hops of all routes out of this interface, sorted, each once

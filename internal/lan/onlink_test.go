@@ -151,7 +151,7 @@ func advertise(t *testing.T, from *lan.Interface, prefix string, onLink, autonom
 	if err != nil {
 		t.Fatal(err)
 	}
-	frame := dst([6]byte{0x33, 0x33, 0, 0, 0, 1}, ether(0x86dd, packet6(client6, all, 58, 255, b)...))
+	frame := dst([6]byte{0x33, 0x33, 0, 0, 0, 1}, ethernetFrame(0x86dd, packet6(client6, all, 58, 255, b)...))
 	if err := from.Send(frame); err != nil {
 		t.Fatal(err)
 	}

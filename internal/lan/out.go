@@ -7,18 +7,18 @@ import (
 	"os"
 	"slices"
 
+	"nightporter/internal/ether"
+
 	"github.com/jsimonetti/rtnetlink/v2"
 	"github.com/mdlayher/packet"
 	"golang.org/x/sys/unix"
-
-	"nightporter/internal/machine"
 )
 
 // Sender is a packet socket that sends on one interface and hears nothing. Unlike
 // an Interface it can do without an IP address.
 type Sender struct {
 	name   string
-	mac    machine.MAC
+	mac    ether.MAC
 	source netip.Addr
 	conn   *packet.Conn
 	sender *sender
@@ -68,7 +68,7 @@ func sourceAmong(own []netip.Addr) netip.Addr {
 }
 
 // MAC returns the interface's own address, as it was when the Sender was opened.
-func (s *Sender) MAC() machine.MAC { return s.mac }
+func (s *Sender) MAC() ether.MAC { return s.mac }
 
 // Source returns what a datagram comes from, as it was then.
 func (s *Sender) Source() netip.Addr { return s.source }

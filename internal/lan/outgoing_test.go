@@ -216,8 +216,8 @@ func TestOutgoingFilterIsTheRule(t *testing.T) {
 			{"to the other", to(sleepy6), true, true},
 			{"to another IPv4 address", to(sleepy4), false, true},
 			{"to another IPv6 address", to(client6), false, true},
-			{"arp", ether(0x0806, arpBody(1)...), false, false},
-			{"lldp", ether(0x88cc, 1, 2, 3), false, false},
+			{"arp", ethernetFrame(0x0806, arpBody(1)...), false, false},
+			{"lldp", ethernetFrame(0x88cc, 1, 2, 3), false, false},
 			{"a tag", tagged(to(client4), 0), false, false},
 			{"a solicitation for the group", question().frame(t), false, true},
 		} {

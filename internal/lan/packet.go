@@ -5,7 +5,7 @@ import (
 	"net/netip"
 	"time"
 
-	"nightporter/internal/machine"
+	"nightporter/internal/ether"
 )
 
 // Kind is what a frame carries.
@@ -78,15 +78,15 @@ const (
 
 // Packet is one frame, taken apart as far as the porter looks into it.
 type Packet struct {
-	Time      time.Time   // when the kernel received it, by the wall clock; zero if unknown
-	Sum       Checksum    // of the transport header
-	Frame     []byte      // the whole frame; valid only until the handler returns
-	Src, Dst  machine.MAC // of the Ethernet header
+	Time      time.Time // when the kernel received it, by the wall clock; zero if unknown
+	Sum       Checksum  // of the transport header
+	Frame     []byte    // the whole frame; valid only until the handler returns
+	Src, Dst  ether.MAC // of the Ethernet header
 	Kind      Kind
-	From, To  netip.Addr  // ARP: sender and target protocol address; IP: source and destination; otherwise invalid
-	SenderMAC machine.MAC // ARP: sender hardware address; NS: source link-layer option, NA: target link-layer option, zero without one
-	Target    netip.Addr  // NS and NA: the target; PortUnreachable: the destination of the datagram
-	Solicited bool        // NA: the S flag
+	From, To  netip.Addr // ARP: sender and target protocol address; IP: source and destination; otherwise invalid
+	SenderMAC ether.MAC  // ARP: sender hardware address; NS: source link-layer option, NA: target link-layer option, zero without one
+	Target    netip.Addr // NS and NA: the target; PortUnreachable: the destination of the datagram
+	Solicited bool       // NA: the S flag
 
 	FromPort, ToPort uint16 // TCP and UDP; PortUnreachable: those of the datagram, as it was sent
 	Flags            byte   // TCP: the flags octet

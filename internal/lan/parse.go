@@ -4,10 +4,10 @@ import (
 	"encoding/binary"
 	"net/netip"
 
+	"nightporter/internal/ether"
+
 	"github.com/mdlayher/arp"
 	"github.com/mdlayher/ethernet"
-
-	"nightporter/internal/machine"
 )
 
 // Lengths and values of the link layer.
@@ -32,8 +32,8 @@ func (p *Packet) Parse(frame []byte) Verdict {
 	if len(frame) < ethernetHeader {
 		return Truncated
 	}
-	p.Dst = machine.MAC(frame[0:6])
-	p.Src = machine.MAC(frame[6:12])
+	p.Dst = ether.MAC(frame[0:6])
+	p.Src = ether.MAC(frame[6:12])
 	etherType, payload := be16(frame[12:]), ethernetHeader
 	if etherType == uint16(ethernet.EtherTypeVLAN) {
 		if len(frame) < ethernetHeader+vlanTag {
@@ -76,7 +76,7 @@ func (p *Packet) parseARP(at int) Verdict {
 	default:
 		return BadARP
 	}
-	p.SenderMAC = machine.MAC(b[8:14])
+	p.SenderMAC = ether.MAC(b[8:14])
 	p.From = netip.AddrFrom4([4]byte(b[14:18]))
 	p.To = netip.AddrFrom4([4]byte(b[24:28]))
 	return Accepted

@@ -76,8 +76,8 @@ func TestFlagsOfAConnection(t *testing.T) {
 		{flags: ack | fin, payload: "x"}, {flags: ack | rst, payload: "x"}, {flags: psh, payload: "x"},
 	} {
 		for family, frame := range map[string][]byte{
-			"IPv4": ether(0x0800, packet4(6, data(c.flags, 1, 2, c.payload))...),
-			"IPv6": ether(0x86dd, extended6(6, data(c.flags, 1, 2, c.payload))...),
+			"IPv4": ethernetFrame(0x0800, packet4(6, data(c.flags, 1, 2, c.payload))...),
+			"IPv6": ethernetFrame(0x86dd, extended6(6, data(c.flags, 1, 2, c.payload))...),
 		} {
 			p := view(t, frame)
 			if p.SYNACK() != c.synack || p.Data() != c.data {

@@ -3,11 +3,11 @@ package lan
 import (
 	"net/netip"
 
+	"nightporter/internal/ether"
+
 	"github.com/mdlayher/ndp"
 	"golang.org/x/net/ipv6"
 	"golang.org/x/sys/unix"
-
-	"nightporter/internal/machine"
 )
 
 const (
@@ -50,7 +50,7 @@ func (p *Packet) parseND(at, end int) Verdict {
 		return BadNDP
 	}
 	if option != nil {
-		p.SenderMAC = machine.MAC(option)
+		p.SenderMAC = ether.MAC(option)
 	}
 	p.Kind, p.Transport = kind, at
 	return Accepted

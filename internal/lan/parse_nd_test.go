@@ -4,10 +4,11 @@ import (
 	"net/netip"
 	"testing"
 
+	"nightporter/internal/ether"
+
 	"github.com/google/go-cmp/cmp"
 
 	"nightporter/internal/lan"
-	"nightporter/internal/machine"
 )
 
 func TestParseNeighborDiscovery(t *testing.T) {
@@ -20,9 +21,9 @@ func TestParseNeighborDiscovery(t *testing.T) {
 		Solicited: true, Network: 14, Transport: 54,
 	})
 	bare, unicast, dad, unsolicited, behind := solicitation, solicitation, solicitation, advertisement, solicitation
-	bare.SenderMAC = machine.MAC{}
-	unicast.SenderMAC, unicast.To = machine.MAC{}, sleepy6
-	dad.SenderMAC, dad.From = machine.MAC{}, netip.IPv6Unspecified()
+	bare.SenderMAC = ether.MAC{}
+	unicast.SenderMAC, unicast.To = ether.MAC{}, sleepy6
+	dad.SenderMAC, dad.From = ether.MAC{}, netip.IPv6Unspecified()
 	unsolicited.Solicited, unsolicited.To = false, netip.MustParseAddr("ff02::1")
 	behind.Transport += 8
 	edit := func(m nd, f func(*nd)) []byte { f(&m); return m.packet(t) }
@@ -52,7 +53,7 @@ func TestParseNeighborDiscovery(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			if diff := cmp.Diff(c.want, view(t, ether(0x86dd, c.packet...)), comparable); diff != "" {
+			if diff := cmp.Diff(c.want, view(t, ethernetFrame(0x86dd, c.packet...)), comparable); diff != "" {
 				t.Errorf("packet (-want +got):\n%s", diff)
 			}
 		})
@@ -92,7 +93,7 @@ func TestNeighborDiscoveryValidation(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			var p lan.Packet
-			if got := p.Parse(ether(0x86dd, c.packet...)); got != lan.BadNDP {
+			if got := p.Parse(ethernetFrame(0x86dd, c.packet...)); got != lan.BadNDP {
 				t.Errorf("verdict %v, want bad_ndp", got)
 			}
 		})

@@ -5,33 +5,33 @@ import (
 	"errors"
 	"fmt"
 
+	"nightporter/internal/ether"
+
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
-
-	"nightporter/internal/machine"
 )
 
 // PermanentMAC returns the address that was built into the network card of the
 // interface name: of a bond that of the card that is active. It is nought where the
 // kernel knows of none, as for a virtual interface, or before Linux 5.6.
-func PermanentMAC(name string) (mac machine.MAC, err error) {
+func PermanentMAC(name string) (mac ether.MAC, err error) {
 	err = withNetlink(func(c *rtnl) (err error) {
 		mac, err = c.permanent(linkQuery{name: name})
 		return err
 	})
 	if err != nil {
-		return machine.MAC{}, fmt.Errorf("interface %s: its permanent address: %w", name, err)
+		return ether.MAC{}, fmt.Errorf("interface %s: its permanent address: %w", name, err)
 	}
 	return mac, nil
 }
 
-func (c *rtnl) permanent(of linkQuery) (machine.MAC, error) {
+func (c *rtnl) permanent(of linkQuery) (ether.MAC, error) {
 	data, err := c.get(unix.RTM_GETLINK, unix.RTM_NEWLINK, of)
 	if errors.Is(err, unix.ENODEV) {
 		err = ErrNoInterface
 	}
 	if err != nil {
-		return machine.MAC{}, err
+		return ether.MAC{}, err
 	}
 	mac, active, err := parsePermanent(data)
 	if err == nil && active > 0 && of.index == 0 { // a bond within a bond cannot be
@@ -42,7 +42,7 @@ func (c *rtnl) permanent(of linkQuery) (machine.MAC, error) {
 
 // parsePermanent reads a link's permanent address, and of a bond the index of the
 // interface that is active in it.
-func parsePermanent(data []byte) (mac machine.MAC, active int, err error) {
+func parsePermanent(data []byte) (mac ether.MAC, active int, err error) {
 	if len(data) < unix.SizeofIfInfomsg {
 		return mac, 0, fmt.Errorf("link: found an answer of %d octets, expected %d at least", len(data), unix.SizeofIfInfomsg)
 	}
@@ -53,8 +53,8 @@ func parsePermanent(data []byte) (mac machine.MAC, active int, err error) {
 	for attributes.Next() {
 		switch attributes.Type() {
 		case unix.IFLA_PERM_ADDRESS:
-			if b := attributes.Bytes(); len(b) == len(mac) && machine.MAC(b).Unicast() {
-				mac = machine.MAC(b)
+			if b := attributes.Bytes(); len(b) == len(mac) && ether.MAC(b).Unicast() {
+				mac = ether.MAC(b)
 			}
 		case unix.IFLA_LINKINFO:
 			attributes.Nested(func(info *netlink.AttributeDecoder) (err error) {
@@ -64,7 +64,7 @@ func parsePermanent(data []byte) (mac machine.MAC, active int, err error) {
 		}
 	}
 	if err := attributes.Err(); err != nil {
-		return machine.MAC{}, 0, err
+		return ether.MAC{}, 0, err
 	}
 	return mac, active, nil
 }

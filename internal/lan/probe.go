@@ -5,10 +5,10 @@ import (
 	"fmt"
 	"net/netip"
 
+	"nightporter/internal/ether"
+
 	"github.com/mdlayher/ethernet"
 	"golang.org/x/sys/unix"
-
-	"nightporter/internal/machine"
 )
 
 const (
@@ -41,7 +41,7 @@ func IsProbePort(port uint16) bool { return firstProbePort <= port && port <= la
 // ResetFor answers; a closed port with a RST. It is an error if an address or a
 // port is none that a host can have, if the addresses are of two families, or
 // if dst is not the address of one machine.
-func SYNProbe(src, dst machine.MAC, from, to netip.AddrPort, seq uint32) ([]byte, error) {
+func SYNProbe(src, dst ether.MAC, from, to netip.AddrPort, seq uint32) ([]byte, error) {
 	if err := checkProbe(dst, from, to); err != nil {
 		return nil, fmt.Errorf("syn probe: %w", err)
 	}
@@ -59,7 +59,7 @@ func SYNProbe(src, dst machine.MAC, from, to netip.AddrPort, seq uint32) ([]byte
 // RST for the SYN-ACK p. Its sequence number is what p acknowledges, so that it
 // is sure to be believed, and it has no ACK (RFC 9293, section 3.5.2). It is an
 // error if p is anything else, or if its sender is not the address of one machine.
-func ResetFor(p *Packet, src machine.MAC) ([]byte, error) {
+func ResetFor(p *Packet, src ether.MAC) ([]byte, error) {
 	if !p.SYNACK() {
 		return nil, fmt.Errorf("reset: %v from %v with the flags %#02x: expected a syn-ack", p.Kind, p.From, p.Flags)
 	}
@@ -71,7 +71,7 @@ func ResetFor(p *Packet, src machine.MAC) ([]byte, error) {
 	return transportFrame(src, p.Src, from.Addr(), to.Addr(), unix.IPPROTO_TCP, segment)
 }
 
-func checkProbe(dst machine.MAC, from, to netip.AddrPort) error {
+func checkProbe(dst ether.MAC, from, to netip.AddrPort) error {
 	if err := checkPair(from.Addr(), to.Addr()); err != nil {
 		return err
 	}
@@ -85,7 +85,7 @@ func checkProbe(dst machine.MAC, from, to netip.AddrPort) error {
 }
 
 // checkDestination says what is wrong with dst as the address of one machine.
-func checkDestination(dst machine.MAC) error {
+func checkDestination(dst ether.MAC) error {
 	if !dst.Unicast() {
 		return fmt.Errorf("destination %v: expected a unicast MAC address", dst)
 	}
@@ -105,7 +105,7 @@ func appendTCP(b []byte, from, to uint16, seq uint32, flags byte, window uint16,
 
 // transportFrame returns the upper-layer packet b, with its checksum set, in an
 // IP packet in an Ethernet frame.
-func transportFrame(src, dst machine.MAC, from, to netip.Addr, protocol byte, b []byte) ([]byte, error) {
+func transportFrame(src, dst ether.MAC, from, to netip.Addr, protocol byte, b []byte) ([]byte, error) {
 	setChecksum(b, protocol, from, to)
 	if to.Is6() {
 		packet := appendIPv6(nil, from, to, protocol, defaultHopLimit, len(b))

@@ -8,8 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/lan"
-	"nightporter/internal/machine"
 )
 
 var (
@@ -70,7 +70,7 @@ func (n *namespace) halfOpen() int {
 func TestKernelTakesProbes(t *testing.T) {
 	porter, client := neighbors(t)
 	i := porter.open("porter0")
-	if err := i.SetInterest(lan.Interest{MACs: []machine.MAC{clientMAC}}); err != nil {
+	if err := i.SetInterest(lan.Interest{MACs: []ether.MAC{clientMAC}}); err != nil {
 		t.Fatal(err)
 	}
 	answers := make(chan lan.Packet, 100)

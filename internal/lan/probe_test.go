@@ -5,10 +5,11 @@ import (
 	"strings"
 	"testing"
 
+	"nightporter/internal/ether"
+
 	"github.com/google/go-cmp/cmp"
 
 	"nightporter/internal/lan"
-	"nightporter/internal/machine"
 )
 
 // ends4 and ends6 are the ends of a probe: from us to a service of the machine.
@@ -86,7 +87,7 @@ func TestProbeErrors(t *testing.T) {
 	nowhere := netip.AddrPortFrom(netip.IPv4Unspecified(), 22)
 	for _, c := range []struct {
 		name     string
-		dst      machine.MAC
+		dst      ether.MAC
 		from, to netip.AddrPort
 		want     string
 	}{
@@ -95,7 +96,7 @@ func TestProbeErrors(t *testing.T) {
 		{"two families", sleepyMAC, from6, to4, "source fe80::1 and target 192.168.7.3: expected one address family"},
 		{"no source port", sleepyMAC, netip.AddrPortFrom(porter4, 0), to4, "source 192.168.7.1:0: expected a port from 1 to 65535"},
 		{"no target port", sleepyMAC, from4, netip.AddrPortFrom(sleepy4, 0), "target 192.168.7.3:0: expected a port from 1 to 65535"},
-		{"to everybody", machine.Broadcast, from4, to4, "destination ff:ff:ff:ff:ff:ff: expected a unicast MAC address"},
+		{"to everybody", ether.Broadcast, from4, to4, "destination ff:ff:ff:ff:ff:ff: expected a unicast MAC address"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, syn := lan.SYNProbe(porterMAC, c.dst, c.from, c.to, 1)

@@ -10,10 +10,11 @@ import (
 	"testing"
 	"time"
 
+	"nightporter/internal/ether"
+
 	"github.com/jsimonetti/rtnetlink/v2"
 
 	"nightporter/internal/lan"
-	"nightporter/internal/machine"
 )
 
 // run starts the reader, and stops it when the test ends. The error of Run comes
@@ -59,7 +60,7 @@ func TestHotPathAllocatesNothing(t *testing.T) {
 			seen <- struct{}{}
 		}
 	})
-	frames, err := lan.Announcement(sleepyMAC, machine.Broadcast, sleepyMAC, sleepy4, none, none)
+	frames, err := lan.Announcement(sleepyMAC, ether.Broadcast, sleepyMAC, sleepy4, none, none)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,7 +103,7 @@ func TestRunEndsWithTheSocket(t *testing.T) {
 	i := porter.open("porter0")
 	seen := make(chan struct{}, 1000)
 	_, ended := run(t, i, func(*lan.Packet) { seen <- struct{}{} })
-	frames, err := lan.Announcement(clientMAC, machine.Broadcast, clientMAC, sleepy4, none, none)
+	frames, err := lan.Announcement(clientMAC, ether.Broadcast, clientMAC, sleepy4, none, none)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -151,13 +152,13 @@ func TestRunSurvivesALinkThatIsDown(t *testing.T) {
 	porter, client := neighbors(t)
 	var text logText
 	i, peer := porter.openWith("porter0", slog.New(slog.NewTextHandler(&text, &slog.HandlerOptions{Level: slog.LevelDebug}))), client.open("client0")
-	seen := make(chan machine.MAC, 1000)
+	seen := make(chan ether.MAC, 1000)
 	_, ended := run(t, i, func(p *lan.Packet) { seen <- p.SenderMAC })
 	for round := range byte(3) {
 		porter.setUp("porter0", false)
 		porter.setUp("porter0", true)
-		mark := machine.MAC{2, 0xaa, 0, 0, 0, round}
-		frames, err := lan.Announcement(clientMAC, machine.Broadcast, mark, sleepy4, none, none)
+		mark := ether.MAC{2, 0xaa, 0, 0, 0, round}
+		frames, err := lan.Announcement(clientMAC, ether.Broadcast, mark, sleepy4, none, none)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -213,7 +214,7 @@ func TestDrops(t *testing.T) {
 	if got := i.Drops(); got != 0 {
 		t.Errorf("%d drops before anything was sent", got)
 	}
-	frames, err := lan.Announcement(clientMAC, machine.Broadcast, clientMAC, sleepy4, none, none)
+	frames, err := lan.Announcement(clientMAC, ether.Broadcast, clientMAC, sleepy4, none, none)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"net"
 
-	"nightporter/internal/machine"
+	"nightporter/internal/ether"
 )
 
 // ErrNoInterface says that the host has no interface of a name.
@@ -14,7 +14,7 @@ var ErrNoInterface = errors.New("there is no such interface")
 // Status is what the kernel says of an interface's link at one moment.
 type Status struct {
 	Index   int
-	MAC     machine.MAC
+	MAC     ether.MAC
 	MTU     int
 	Up      bool // it was not switched off
 	Carrier bool // its cable, or what stands for one, leads somewhere
@@ -47,12 +47,12 @@ func (c *rtnl) status(name string) (Status, error) {
 
 // HostMACs returns the link-layer addresses of the host's interfaces, as far as
 // they are like those of Ethernet.
-func HostMACs() ([]machine.MAC, error) {
-	var macs []machine.MAC
+func HostMACs() ([]ether.MAC, error) {
+	var macs []ether.MAC
 	err := withNetlink(func(c *rtnl) error {
 		all, err := c.links()
 		for _, link := range all {
-			if mac := macOf(&link.Interface); mac != (machine.MAC{}) {
+			if mac := macOf(&link.Interface); mac != (ether.MAC{}) {
 				macs = append(macs, mac)
 			}
 		}
@@ -62,9 +62,9 @@ func HostMACs() ([]machine.MAC, error) {
 }
 
 // macOf returns a link's address; nought if it has none, or one of another kind.
-func macOf(link *net.Interface) (mac machine.MAC) {
+func macOf(link *net.Interface) (mac ether.MAC) {
 	if len(link.HardwareAddr) == len(mac) {
-		mac = machine.MAC(link.HardwareAddr)
+		mac = ether.MAC(link.HardwareAddr)
 	}
 	return mac
 }

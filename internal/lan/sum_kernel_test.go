@@ -7,8 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/lan"
-	"nightporter/internal/machine"
 )
 
 // TestKernelSaysWhatIsUnfinished: what the kernel of a host on a virtual link
@@ -23,7 +23,7 @@ func TestKernelSaysWhatIsUnfinished(t *testing.T) {
 			sums <- p.Sum
 		}
 	}
-	if err := errors.Join(in.SetInterest(lan.Interest{MACs: []machine.MAC{clientMAC}}), out.SetAddrs([]netip.Addr{client4, clientGlobal6})); err != nil {
+	if err := errors.Join(in.SetInterest(lan.Interest{MACs: []ether.MAC{clientMAC}}), out.SetAddrs([]netip.Addr{client4, clientGlobal6})); err != nil {
 		t.Fatal(err)
 	}
 	run(t, in, note)
@@ -47,7 +47,7 @@ func TestKernelSaysWhatIsUnfinished(t *testing.T) {
 		{"by our own, IPv6", func() { call(porter, clientGlobal6) }, lan.Unfinished},
 		{"by hand", func() {
 			packet := finished(with(packet4(17, udp(5)), 23, 9), 17, 20)
-			if err := peer.Send(ether(0x0800, packet...)); err != nil {
+			if err := peer.Send(ethernetFrame(0x0800, packet...)); err != nil {
 				t.Fatal(err)
 			}
 		}, lan.Unchecked},
@@ -80,9 +80,9 @@ func TestKernelDropsForwardedDamage(t *testing.T) {
 			b := with(udp(4), 2, byte(port>>8), byte(port))
 			copy(b[8:], text)
 			if ip.Is4() {
-				return ether(0x0800, finished(packet4(17, b), 17, 20)...)
+				return ethernetFrame(0x0800, finished(packet4(17, b), 17, 20)...)
 			}
-			return ether(0x86dd, finished(packet6(clientGlobal6, ip, 17, 64, b), 17, 40)...)
+			return ethernetFrame(0x86dd, finished(packet6(clientGlobal6, ip, 17, 64, b), 17, 40)...)
 		}
 		damaged := datagram("good")
 		damaged[len(damaged)-1] ^= 0x20 // "gooD"

@@ -6,9 +6,9 @@ import (
 	"syscall"
 	"unsafe"
 
-	"golang.org/x/sys/unix"
+	"nightporter/internal/ether"
 
-	"nightporter/internal/machine"
+	"golang.org/x/sys/unix"
 )
 
 // saveWithLink has the kernel keep the SYN of a connection with its Ethernet header
@@ -49,10 +49,10 @@ const maxSYN = 1024
 // connection. The kernel tells it once. It is the zero MAC if the kernel did not keep
 // that frame: while a listener is flooded with SYNs it keeps none (SYN cookies, RFC
 // 4987 section 3.6), and a frame of the loopback interface has no source.
-func SYNSource(conn syscall.Conn) (machine.MAC, error) {
+func SYNSource(conn syscall.Conn) (ether.MAC, error) {
 	c, err := conn.SyscallConn()
 	if err != nil {
-		return machine.MAC{}, err
+		return ether.MAC{}, err
 	}
 	var frame [maxSYN]byte
 	size := uint32(len(frame))
@@ -61,13 +61,13 @@ func SYNSource(conn syscall.Conn) (machine.MAC, error) {
 		_, _, errno = unix.Syscall6(unix.SYS_GETSOCKOPT, fd, unix.IPPROTO_TCP, unix.TCP_SAVED_SYN,
 			uintptr(unsafe.Pointer(&frame[0])), uintptr(unsafe.Pointer(&size)), 0)
 	}); err != nil {
-		return machine.MAC{}, err
+		return ether.MAC{}, err
 	}
 	if errno != 0 {
-		return machine.MAC{}, fmt.Errorf("read the frame that opened a connection: %w", errno)
+		return ether.MAC{}, fmt.Errorf("read the frame that opened a connection: %w", errno)
 	}
 	if size < ethernetHeader {
-		return machine.MAC{}, nil
+		return ether.MAC{}, nil
 	}
-	return machine.MAC(frame[len(machine.MAC{}):]), nil
+	return ether.MAC(frame[len(ether.MAC{}):]), nil
 }

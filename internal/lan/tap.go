@@ -12,12 +12,13 @@ import (
 	"syscall"
 	"time"
 
+	"nightporter/internal/ether"
+
 	"github.com/jsimonetti/rtnetlink/v2"
 	"github.com/mdlayher/packet"
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
 
-	"nightporter/internal/machine"
 	"nightporter/internal/shell"
 )
 
@@ -192,7 +193,7 @@ func (c *rtnl) ethernet(name string) (*net.Interface, error) {
 	if err != nil {
 		return nil, fmt.Errorf("interface %q: %w", name, err)
 	}
-	if kind != unix.ARPHRD_ETHER || len(ifi.HardwareAddr) != len(machine.MAC{}) {
+	if kind != unix.ARPHRD_ETHER || len(ifi.HardwareAddr) != len(ether.MAC{}) {
 		return nil, fmt.Errorf("interface %q is not Ethernet (link type %d): expected an Ethernet or Wi-Fi interface", name, kind)
 	}
 	if ifi.Flags&net.FlagUp == 0 {

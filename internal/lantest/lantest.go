@@ -7,12 +7,13 @@ import (
 	"net/netip"
 	"slices"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/lan"
 	"nightporter/internal/machine"
 )
 
 // PorterMAC is the porter's.
-var PorterMAC = machine.MAC{2, 0x77, 0, 0, 0, 2}
+var PorterMAC = ether.MAC{2, 0x77, 0, 0, 0, 2}
 
 // The services of machines.
 var (
@@ -22,39 +23,39 @@ var (
 )
 
 // ARPRequest asks who has an address.
-func ARPRequest(src, dst machine.MAC, from, to netip.Addr) *lan.Packet {
+func ARPRequest(src, dst ether.MAC, from, to netip.Addr) *lan.Packet {
 	return &lan.Packet{Kind: lan.ARPRequest, Src: src, Dst: dst, SenderMAC: src, From: from, To: to}
 }
 
 // ARPProbe asks whether ip is free (RFC 5227 section 2.1.1).
-func ARPProbe(src machine.MAC, ip netip.Addr) *lan.Packet {
-	return ARPRequest(src, machine.Broadcast, netip.IPv4Unspecified(), ip)
+func ARPProbe(src ether.MAC, ip netip.Addr) *lan.Packet {
+	return ARPRequest(src, ether.Broadcast, netip.IPv4Unspecified(), ip)
 }
 
 // ARPReply says who has an address.
-func ARPReply(src, dst machine.MAC, from, to netip.Addr) *lan.Packet {
+func ARPReply(src, dst ether.MAC, from, to netip.Addr) *lan.Packet {
 	return &lan.Packet{Kind: lan.ARPReply, Src: src, Dst: dst, SenderMAC: src, From: from, To: to}
 }
 
 // Solicit asks who has an IPv6 address.
-func Solicit(src machine.MAC, from, target netip.Addr) *lan.Packet {
+func Solicit(src ether.MAC, from, target netip.Addr) *lan.Packet {
 	return &lan.Packet{Kind: lan.NeighborSolicitation, Src: src, From: from, To: target, SenderMAC: src, Target: target}
 }
 
 // DAD asks whether ip is free (RFC 4862 section 5.4.2). It carries no option.
-func DAD(src machine.MAC, ip netip.Addr) *lan.Packet {
+func DAD(src ether.MAC, ip netip.Addr) *lan.Packet {
 	return &lan.Packet{Kind: lan.NeighborSolicitation, Src: src, From: netip.IPv6Unspecified(), Target: ip}
 }
 
 // Advertise names its own sender; without an option it does so by the frame. One that
 // goes to the porter answers it.
-func Advertise(src, dst, option machine.MAC, target netip.Addr) *lan.Packet {
+func Advertise(src, dst, option ether.MAC, target netip.Addr) *lan.Packet {
 	return &lan.Packet{Kind: lan.NeighborAdvertisement, Src: src, Dst: dst, From: target,
 		To: netip.IPv6LinkLocalAllNodes(), SenderMAC: option, Target: target, Solicited: dst == PorterMAC}
 }
 
 // IP is an IP packet that goes to the porter's MAC.
-func IP(kind lan.Kind, src machine.MAC, from, to netip.Addr) *lan.Packet {
+func IP(kind lan.Kind, src ether.MAC, from, to netip.Addr) *lan.Packet {
 	return &lan.Packet{Kind: kind, Src: src, Dst: PorterMAC, From: from, To: to}
 }
 
@@ -70,14 +71,14 @@ const (
 )
 
 // Segment is a TCP segment that goes to the porter's MAC.
-func Segment(src machine.MAC, from, to netip.Addr, port uint16, flags byte) *lan.Packet {
+func Segment(src ether.MAC, from, to netip.Addr, port uint16, flags byte) *lan.Packet {
 	p := IP(lan.TCP, src, from, to)
 	p.FromPort, p.ToPort, p.Flags = ClientPort, port, flags
 	return p
 }
 
 // Datagram is a UDP datagram in a whole frame, without a checksum.
-func Datagram(src, dst machine.MAC, from, to netip.AddrPort, payload string) *lan.Packet {
+func Datagram(src, dst ether.MAC, from, to netip.AddrPort, payload string) *lan.Packet {
 	udp := binary.BigEndian.AppendUint16(nil, from.Port())
 	udp = binary.BigEndian.AppendUint16(udp, to.Port())
 	udp = binary.BigEndian.AppendUint16(udp, uint16(8+len(payload)))
@@ -86,7 +87,7 @@ func Datagram(src, dst machine.MAC, from, to netip.AddrPort, payload string) *la
 
 // Unreachable is "port unreachable" about a datagram, in a whole frame without a
 // checksum.
-func Unreachable(src, dst machine.MAC, about *lan.Packet) *lan.Packet {
+func Unreachable(src, dst ether.MAC, about *lan.Packet) *lan.Packet {
 	icmp, protocol := []byte{3, 3, 0, 0, 0, 0, 0, 0}, byte(1) // RFC 792
 	if about.From.Is6() {
 		icmp, protocol = []byte{1, 4, 0, 0, 0, 0, 0, 0}, 58 // RFC 4443 section 3.1
@@ -95,7 +96,7 @@ func Unreachable(src, dst machine.MAC, about *lan.Packet) *lan.Packet {
 }
 
 // whole returns what is read of an IP packet with this content.
-func whole(src, dst machine.MAC, from, to netip.Addr, protocol byte, content []byte) *lan.Packet {
+func whole(src, dst ether.MAC, from, to netip.Addr, protocol byte, content []byte) *lan.Packet {
 	frame := append(slices.Clone(dst[:]), src[:]...)
 	if from.Is4() {
 		frame = append(frame, 0x08, 0x00, 0x45, 0)
@@ -134,7 +135,7 @@ func Crowd(n int) []machine.Spec {
 	ports := []machine.Port{SSH, Game, Ping}
 	all := make([]machine.Spec, n)
 	for i := range all {
-		mac := machine.MAC{2, 0x77, 1, 0, byte(i >> 8), byte(i)}
+		mac := ether.MAC{2, 0x77, 1, 0, byte(i >> 8), byte(i)}
 		ip6 := netip.MustParseAddr("fd77::20").As16()
 		ip6[14], ip6[15] = byte(i>>8)+1, byte(i)
 		all[i] = machine.Spec{Name: "m" + mac.String(), MAC: mac, Monitor: []machine.Address{

@@ -3,6 +3,8 @@ package machine
 import (
 	"net/netip"
 	"time"
+
+	"nightporter/internal/ether"
 )
 
 // Action is something that the porter has to do or to report.
@@ -160,7 +162,7 @@ type (
 	// ConflictSeen: the address is left to the other host.
 	ConflictSeen struct {
 		Addr       netip.Addr
-		By         MAC
+		By         ether.MAC
 		Undefended bool // it was not defended, since the machine did not wake
 	}
 

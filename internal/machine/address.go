@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"slices"
 	"time"
+
+	"nightporter/internal/ether"
 )
 
 // Standing is how one address of a machine stands.
@@ -48,7 +50,7 @@ func (s *Standing) UnmarshalText(b []byte) error {
 // AddressStatus tells how one address stands, and why it cannot be claimed.
 type AddressStatus struct {
 	IP       netip.Addr
-	MAC      MAC // of a guest
+	MAC      ether.MAC // of a guest
 	Standing Standing
 	Reason   string
 }
@@ -85,7 +87,7 @@ type address struct {
 	inUse    bool      // the machine uses it since it came up
 	proved   bool      // it has answered for it since the claim
 	tests    series    // of the machine, whether it may use it
-	rival    MAC       // of a conceded one: the host that uses it; zero: not known since a restart
+	rival    ether.MAC // of a conceded one: the host that uses it; zero: not known since a restart
 
 	announced bool      // of a returned one: its machine was seen to use it
 	until     time.Time // of a returned one: the end of the return
@@ -107,7 +109,7 @@ func (a *address) status() AddressStatus {
 		s.Standing = Waiting
 	case s.Standing == Conceded && s.Reason == "":
 		s.Reason = concededReason
-		if a.rival != (MAC{}) {
+		if a.rival != (ether.MAC{}) {
 			s.Reason += ", " + a.rival.String()
 		}
 	}

@@ -3,6 +3,8 @@ package machine
 import (
 	"net/netip"
 	"time"
+
+	"nightporter/internal/ether"
 )
 
 // Event is something that happened to a machine, or that is wanted of it.
@@ -105,14 +107,14 @@ type (
 	// (RFC 5227 section 2.4).
 	Conflicted struct {
 		Addr netip.Addr
-		By   MAC
+		By   ether.MAC
 	}
 
 	// Contested says that another host tests one of the machine's addresses, which
 	// was not defended (see Observe).
 	Contested struct {
 		Addr netip.Addr
-		By   MAC
+		By   ether.MAC
 	}
 
 	// RecheckFailed answers a Recheck that could not be sent: that no answer comes

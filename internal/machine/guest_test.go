@@ -6,11 +6,12 @@ import (
 	"testing"
 	"time"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/machine"
 )
 
 var (
-	guestMAC = machine.MAC{0x52, 0x54, 0, 0, 0, 0x1e}
+	guestMAC = ether.MAC{0x52, 0x54, 0, 0, 0, 0x1e}
 	guest4   = netip.MustParseAddr("10.77.0.30")
 	guestSSH = machine.Service{Addr: guest4, Port: ssh.Port}
 )
@@ -30,7 +31,7 @@ func hostAsleep(t *testing.T, change func(*machine.Policy)) *life {
 
 func TestWhereAnAddressIs(t *testing.T) {
 	s := host()
-	for ip, want := range map[netip.Addr]machine.MAC{ip4: nasMAC, ip6: nasMAC, guest4: guestMAC, away4: nasMAC} {
+	for ip, want := range map[netip.Addr]ether.MAC{ip4: nasMAC, ip6: nasMAC, guest4: guestMAC, away4: nasMAC} {
 		if got := s.Owner(ip); got != want {
 			t.Errorf("%v is at %v, want %v", ip, got, want)
 		}

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"nightporter/internal/ether"
+
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
@@ -14,8 +16,8 @@ import (
 )
 
 var (
-	nasMAC   = machine.MAC{0x02, 0, 0, 0, 0, 0x0a}
-	otherMAC = machine.MAC{0x02, 0, 0, 0, 0, 0x0b}
+	nasMAC   = ether.MAC{0x02, 0, 0, 0, 0, 0x0a}
+	otherMAC = ether.MAC{0x02, 0, 0, 0, 0, 0x0b}
 	ip4      = netip.MustParseAddr("10.77.0.20")
 	ip6      = netip.MustParseAddr("fd77::20")
 	away4    = netip.MustParseAddr("10.77.0.77") // not registered

@@ -8,6 +8,8 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"nightporter/internal/ether"
+
 	"golang.org/x/text/unicode/norm"
 )
 
@@ -99,7 +101,7 @@ func checkMarks(name string) error {
 
 // Salvage returns a name that is allowed for a machine that has had another one: that
 // without what is not allowed in it, or else the machine's MAC.
-func Salvage(name string, mac MAC) string {
+func Salvage(name string, mac ether.MAC) string {
 	if kept, err := ParseName(name); err == nil {
 		return kept
 	}
@@ -137,21 +139,21 @@ func NumberOf(one, name string) int {
 
 // MACInName returns the MAC address that a name begins with: six octets in hexadecimal,
 // whatever stands between two of them, since many signs look like a colon or a dash.
-func MACInName(name string) (mac MAC, ok bool) {
+func MACInName(name string) (mac ether.MAC, ok bool) {
 	rest := []rune(name)
 	for i := range mac {
 		if i > 0 {
 			if len(rest) == 0 || unicode.In(rest[0], unicode.L, unicode.Nd) {
-				return MAC{}, false
+				return ether.MAC{}, false
 			}
 			rest = rest[1:]
 		}
 		if len(rest) < 2 {
-			return MAC{}, false
+			return ether.MAC{}, false
 		}
 		octet, err := strconv.ParseUint(string(rest[:2]), 16, 8)
 		if err != nil {
-			return MAC{}, false
+			return ether.MAC{}, false
 		}
 		mac[i], rest = byte(octet), rest[2:]
 	}

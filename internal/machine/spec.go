@@ -4,6 +4,8 @@ import (
 	"errors"
 	"net/netip"
 	"slices"
+
+	"nightporter/internal/ether"
 )
 
 // ErrUnknown says that no machine has the name.
@@ -17,20 +19,20 @@ var ErrConflict = errors.New("not possible in the machine's state")
 // is a reason to wake. An address without ports is claimed, and wakes nothing.
 type Address struct {
 	IP       netip.Addr        // never IPv4-mapped, never with a zone
-	MAC      MAC               // of the guest whose address it is; zero: it is the machine's own
+	MAC      ether.MAC         // of the guest whose address it is; zero: it is the machine's own
 	Ports    []Port            // without duplicates
 	Settings map[Port]Settings // of those that have some of their own; nil: none does
 }
 
 // Guest reports whether the address is that of a guest: a virtual machine or a
 // container with a MAC of its own, which lives and dies with the machine.
-func (a *Address) Guest() bool { return a.MAC != MAC{} }
+func (a *Address) Guest() bool { return a.MAC != ether.MAC{} }
 
 // Spec is what a machine says of itself when it registers, or what the
 // configuration says of it.
 type Spec struct {
 	Name       string
-	MAC        MAC
+	MAC        ether.MAC
 	Monitor    []Address      // its own and its guests', no address twice
 	IdleWatts  float64        // drawn while awake and idle, in watts
 	SleepWatts float64        // drawn while asleep, in watts
@@ -38,15 +40,15 @@ type Spec struct {
 	WakeFrom   []netip.Prefix // who may wake it; empty: everyone
 	Agentless  bool           // it need not register: its silence is enough. Only the configuration says so
 	Unwatched  bool           // the configuration says watch: false
-	WakeMAC    MAC            // the card that wakes it, where that is not MAC; zero: it is
+	WakeMAC    ether.MAC      // the card that wakes it, where that is not MAC; zero: it is
 	Path       WakePath       // how it is woken. Only the configuration says so
 	Token      Secret         // of the token that its registrations must carry; zero: none. Only the configuration says so
 	Secret     Secret         // of the token that its first registration carried, and later ones must where Token is zero
 }
 
 // Woken returns the address that magic packets carry and go to.
-func (s *Spec) Woken() MAC {
-	if s.WakeMAC == (MAC{}) {
+func (s *Spec) Woken() ether.MAC {
+	if s.WakeMAC == (ether.MAC{}) {
 		return s.MAC
 	}
 	return s.WakeMAC
@@ -67,7 +69,7 @@ func (s *Spec) Has(ip netip.Addr) bool {
 }
 
 // Owner returns the MAC at which an address of the machine is.
-func (s *Spec) Owner(ip netip.Addr) MAC {
+func (s *Spec) Owner(ip netip.Addr) ether.MAC {
 	for i := range s.Monitor {
 		if a := &s.Monitor[i]; a.IP == ip && a.Guest() {
 			return a.MAC
@@ -77,7 +79,7 @@ func (s *Spec) Owner(ip netip.Addr) MAC {
 }
 
 // Houses reports whether mac is that of a guest.
-func (s *Spec) Houses(mac MAC) bool {
+func (s *Spec) Houses(mac ether.MAC) bool {
 	return slices.ContainsFunc(s.Monitor, func(a Address) bool { return a.Guest() && a.MAC == mac })
 }
 
@@ -106,7 +108,7 @@ func (s *Spec) Serves(service Service) bool {
 // ParsePassword reads a SecureOn password: six octets written as a MAC
 // address, or four written as an IPv4 address (the two lengths that NICs know).
 func ParsePassword(s string) ([]byte, error) {
-	if m, err := ParseMAC(s); err == nil {
+	if m, err := ether.ParseMAC(s); err == nil {
 		return m[:], nil
 	}
 	if a, err := netip.ParseAddr(s); err == nil && a.Is4() {

@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"nightporter/internal/ether"
+
 	"github.com/google/go-cmp/cmp"
 
 	"nightporter/internal/machine"
@@ -242,7 +244,7 @@ func TestQuestionsAreSpread(t *testing.T) {
 	var slots [100]int
 	for i := range 1000 {
 		s := agentlessSpec()
-		s.MAC = machine.MAC{2, 0x80, 0, 0, byte(i >> 8), byte(i)}
+		s.MAC = ether.MAC{2, 0x80, 0, 0, byte(i >> 8), byte(i)}
 		m := machine.New(s, policy(), now)
 		m.Handle(now, machine.Configured{Agentless: true})
 		slots[m.Next().Sub(now)/(100*time.Millisecond)]++

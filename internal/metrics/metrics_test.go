@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"nightporter/internal/ether"
+
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	dto "github.com/prometheus/client_model/go"
@@ -58,7 +60,7 @@ func newMetrics(t testing.TB, src metrics.Source) (*metrics.Metrics, *prometheus
 func asleep(name string, since time.Time) machine.Status {
 	return machine.Status{
 		Spec: machine.Spec{
-			Name: name, MAC: machine.MAC{0xd8, 0xcb, 0x8a, 0x39, 0xbe, 0xa1},
+			Name: name, MAC: ether.MAC{0xd8, 0xcb, 0x8a, 0x39, 0xbe, 0xa1},
 			IdleWatts: 50, SleepWatts: 2,
 			Monitor: []machine.Address{
 				{IP: netip.MustParseAddr("192.0.2.5"), Ports: []machine.Port{{Protocol: machine.ICMP}, {Protocol: machine.TCP, Number: 22}}},

@@ -10,8 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/journal"
-	"nightporter/internal/machine"
 )
 
 // diary is a journal in memory, with as little room for a follower as there may be.
@@ -224,7 +224,7 @@ func (k *desk) wantCounts(sent, failed, suppressed int) {
 }
 
 func failure(name string) journal.Event {
-	return journal.Event{Kind: journal.Failed, Machine: name, MAC: machine.MAC{2, 0, 0, 0, 0, 1}, Attempts: 6}
+	return journal.Event{Kind: journal.Failed, Machine: name, MAC: ether.MAC{2, 0, 0, 0, 0, 1}, Attempts: 6}
 }
 
 func knock(name string) journal.Event {

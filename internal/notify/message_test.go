@@ -7,15 +7,16 @@ import (
 	"time"
 	"unicode"
 
+	"nightporter/internal/ether"
+
 	"github.com/google/go-cmp/cmp"
 
 	"nightporter/internal/journal"
-	"nightporter/internal/machine"
 )
 
 var (
 	atNight = time.Date(2026, 1, 2, 3, 4, 5, 0, time.Local)
-	mac     = machine.MAC{0xd8, 0xcb, 0x8a, 0x39, 0xbe, 0xa1}
+	mac     = ether.MAC{0xd8, 0xcb, 0x8a, 0x39, 0xbe, 0xa1}
 )
 
 func TestCompose(t *testing.T) {

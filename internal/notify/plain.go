@@ -7,7 +7,7 @@ import (
 	"strings"
 	"unicode"
 
-	"nightporter/internal/machine"
+	"nightporter/internal/ether"
 )
 
 // plain makes text from the LAN harmless wherever it is shown: what would control
@@ -68,7 +68,7 @@ func unlinked(s string) string {
 	}
 	s = rooted.ReplaceAllString(s, "${1}/ ${2}")
 	return number.ReplaceAllStringFunc(s, func(found string) string {
-		if _, err := machine.ParseMAC(found); err == nil {
+		if _, err := ether.ParseMAC(found); err == nil {
 			return found
 		}
 		return grouped(found)

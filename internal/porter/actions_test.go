@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"nightporter/internal/ether"
+
 	"github.com/google/go-cmp/cmp"
 
 	"nightporter/internal/config"
@@ -57,13 +59,13 @@ func TestSpeaksInItsSleep(t *testing.T) {
 			x.pass(4 * time.Second)
 			x.want(e, machine.Asleep, nas4, nas6)
 		}
-		x.hear(&lan.Packet{Kind: lan.UDP, Src: nasMAC, Dst: machine.Broadcast, From: netip.IPv4Unspecified()}) // firmware
+		x.hear(&lan.Packet{Kind: lan.UDP, Src: nasMAC, Dst: ether.Broadcast, From: netip.IPv4Unspecified()}) // firmware
 		x.want(e, machine.Settling, nas4, nas6)
 		x.pass(4 * time.Second)
 		x.want(e, machine.Asleep, nas4, nas6)
 
 		x.hear(syn(nas4, 22))
-		x.hear(&lan.Packet{Kind: lan.UDP, Src: nasMAC, Dst: machine.Broadcast, From: netip.IPv4Unspecified()})
+		x.hear(&lan.Packet{Kind: lan.UDP, Src: nasMAC, Dst: ether.Broadcast, From: netip.IPv4Unspecified()})
 		x.want(e, machine.Waking, nas4, nas6)
 		x.hear(lantest.ARPProbe(nasMAC, nas4))
 		x.want(e, machine.Arriving)

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"slices"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/machine"
 	"nightporter/internal/registration"
 )
@@ -107,7 +108,7 @@ func (r *registry) protect(req registration.Request, itself bool) error {
 // findRoom refuses a machine for which there is no room: an address or the card that
 // wakes it belongs to another, or there are too many. A machine that is up has lost the
 // addresses that this one has proved.
-func (r *registry) findRoom(req registration.Request, proved []netip.Addr, gone machine.MAC, most int) error {
+func (r *registry) findRoom(req registration.Request, proved []netip.Addr, gone ether.MAC, most int) error {
 	for mac, e := range r.byMAC {
 		if mac == req.MAC || mac == gone {
 			continue
@@ -134,7 +135,7 @@ func (r *registry) findRoom(req registration.Request, proved []netip.Addr, gone 
 
 // checkGuests refuses a machine that is the guest of another, or has another one as its
 // guest.
-func (r *registry) checkGuests(req registration.Request, places []machine.Place, gone machine.MAC) error {
+func (r *registry) checkGuests(req registration.Request, places []machine.Place, gone ether.MAC) error {
 	registering := registration.Household{Spec: req.Spec, Counts: func(ip netip.Addr) bool {
 		return !slices.ContainsFunc(places, func(p machine.Place) bool { return p.Addr == ip && p.Reason != "" })
 	}}

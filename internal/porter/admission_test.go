@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"nightporter/internal/ether"
+
 	"github.com/google/go-cmp/cmp"
 
 	"nightporter/internal/config"
@@ -82,7 +84,7 @@ func (x *fixture) wantRoom(spec machine.Spec, limited bool, text string) {
 	if x.conf.Registration.Trust == config.TrustSelf {
 		proved = spec.Addrs()
 	}
-	err := x.machines.findRoom(request(spec), proved, machine.MAC{}, x.conf.Registration.MaxMachines)
+	err := x.machines.findRoom(request(spec), proved, ether.MAC{}, x.conf.Registration.MaxMachines)
 	var refusal *registration.Refusal
 	switch {
 	case text == "":

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 
+	"nightporter/internal/ether"
+
 	"github.com/google/go-cmp/cmp"
 
 	"nightporter/internal/lan"
@@ -16,10 +18,10 @@ import (
 func (x *fixture) answers(ip netip.Addr) bool { return x.answersTo(otherMAC, ip) }
 
 // answersTo reports whether the client with this MAC is.
-func (x *fixture) answersTo(mac machine.MAC, ip netip.Addr) bool {
+func (x *fixture) answersTo(mac ether.MAC, ip netip.Addr) bool {
 	before := len(x.sent)
 	if ip.Is4() {
-		x.hear(lantest.ARPRequest(mac, machine.Broadcast, client4, ip))
+		x.hear(lantest.ARPRequest(mac, ether.Broadcast, client4, ip))
 	} else {
 		x.hear(lantest.Solicit(mac, client6, ip))
 	}
@@ -57,7 +59,7 @@ func (x *fixture) want(e *entry, state machine.State, answered ...netip.Addr) {
 
 // announced returns at whom ip was announced to all on the first interface since
 // the last call, and forgets it.
-func (x *fixture) announced(ip netip.Addr) (owners []machine.MAC) {
+func (x *fixture) announced(ip netip.Addr) (owners []ether.MAC) {
 	x.sent = slices.DeleteFunc(x.sent, func(s sentFrame) bool {
 		about, owner, all := s.announces()
 		mine := all && about == ip && s.on == x.n
@@ -71,14 +73,14 @@ func (x *fixture) announced(ip netip.Addr) (owners []machine.MAC) {
 }
 
 // announces returns which address the frame says is at whom, and whether to all.
-func (s *sentFrame) announces() (ip netip.Addr, owner machine.MAC, all bool) {
+func (s *sentFrame) announces() (ip netip.Addr, owner ether.MAC, all bool) {
 	switch {
 	case (s.Kind == lan.ARPRequest || s.Kind == lan.ARPReply) && s.From == s.To:
-		return s.From, s.SenderMAC, s.Dst == machine.Broadcast
+		return s.From, s.SenderMAC, s.Dst == ether.Broadcast
 	case s.Kind == lan.NeighborAdvertisement && !s.Solicited:
 		return s.Target, s.SenderMAC, !s.Dst.Unicast()
 	}
-	return netip.Addr{}, machine.MAC{}, false
+	return netip.Addr{}, ether.MAC{}, false
 }
 
 // forgetSent forgets what was sent so far.

@@ -6,12 +6,13 @@ import (
 	"testing"
 	"time"
 
+	"nightporter/internal/ether"
+
 	"github.com/google/go-cmp/cmp"
 
 	"nightporter/internal/fastpath"
 	"nightporter/internal/handover"
 	"nightporter/internal/lantest"
-	"nightporter/internal/machine"
 )
 
 // corrected returns what was sent to a client that asked, after began, and forgets
@@ -74,7 +75,7 @@ func TestFloodOfRequesters(t *testing.T) {
 	var q corrections
 	now := time.Now()
 	for i := range 3 * fastpath.MaxRequesters {
-		q.add(now, fastpath.Requester{Addr: nas4, MAC: machine.MAC{2, 1, 0, 0, byte(i >> 8), byte(i)}}, client4, false)
+		q.add(now, fastpath.Requester{Addr: nas4, MAC: ether.MAC{2, 1, 0, 0, byte(i >> 8), byte(i)}}, client4, false)
 	}
 	n := 0
 	for at := q.next(); !at.IsZero(); at = q.next() {

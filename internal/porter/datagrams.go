@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"slices"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/handover"
 	"nightporter/internal/lan"
 	"nightporter/internal/machine"
@@ -64,7 +65,7 @@ func (n *nic) divertible(g handover.Guest) bool {
 }
 
 // placeClient tells a machine alone that a client is at owner.
-func (n *nic) placeClient(mac machine.MAC, g handover.Guest, owner machine.MAC) {
+func (n *nic) placeClient(mac ether.MAC, g handover.Guest, owner ether.MAC) {
 	frame, err := lan.Correction(n.MAC(), mac, owner, g.IP, g.Addr)
 	if err != nil {
 		n.log.Warn("cannot tell a machine where its client is", "event", "divert_failed", "ip", g.IP, "err", err)

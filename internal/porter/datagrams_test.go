@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"nightporter/internal/ether"
+
 	"github.com/google/go-cmp/cmp"
 
 	"nightporter/internal/guard"
@@ -45,7 +47,7 @@ func TestWhoseAnswersComeHere(t *testing.T) {
 }
 
 // placedClients returns where the machine was told that a client is, oldest first.
-func (x *fixture) placedClients() (owners []machine.MAC) {
+func (x *fixture) placedClients() (owners []ether.MAC) {
 	for _, s := range x.sent {
 		if s.Dst == nasMAC && (s.From == client4 || s.From == client6) && (s.Kind == lan.ARPRequest || s.Kind == lan.NeighborSolicitation) {
 			owners = append(owners, s.SenderMAC)

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"nightporter/internal/ether"
+
 	"golang.org/x/time/rate"
 
 	"nightporter/internal/fastpath"
@@ -83,9 +85,9 @@ func (e *entry) wakePath() machine.WakePath {
 // card returns the address that magic packets carry and go to. A machine that cannot
 // be woken cannot register again either, so what the configuration says of it holds
 // at once, unless the machine said something itself.
-func (e *entry) card() machine.MAC {
+func (e *entry) card() ether.MAC {
 	spec := e.Spec()
-	if e.configured != nil && spec.WakeMAC == (machine.MAC{}) {
+	if e.configured != nil && spec.WakeMAC == (ether.MAC{}) {
 		return e.configured.Woken()
 	}
 	return spec.Woken()

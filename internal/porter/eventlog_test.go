@@ -6,8 +6,8 @@ import (
 	"sync"
 	"time"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/journal"
-	"nightporter/internal/machine"
 )
 
 // memoryLog is an event log that ends with the process.
@@ -29,7 +29,7 @@ func (m *memoryLog) Sync(context.Context) error                  { return m.fail
 func (m *memoryLog) Healthy() error                              { return m.fails }
 func (m *memoryLog) Events(uint64, string, int) []journal.Event  { return nil }
 func (m *memoryLog) Follow(context.Context) <-chan journal.Event { return nil }
-func (m *memoryLog) History(machine.MAC) journal.MachineHistory  { return journal.MachineHistory{} }
+func (m *memoryLog) History(ether.MAC) journal.MachineHistory    { return journal.MachineHistory{} }
 func (m *memoryLog) last() journal.Record                        { return m.records[len(m.records)-1] }
 
 // lines returns what happened, in a line each. A line ends with the state that is

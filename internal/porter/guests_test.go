@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"nightporter/internal/config"
+	"nightporter/internal/ether"
 	"nightporter/internal/lan"
 	"nightporter/internal/lantest"
 	"nightporter/internal/machine"
@@ -15,7 +16,7 @@ import (
 )
 
 var (
-	guestMAC = machine.MAC{0x52, 0x54, 0, 0, 0, 40}
+	guestMAC = ether.MAC{0x52, 0x54, 0, 0, 0, 40}
 	guest4   = netip.MustParseAddr("10.77.0.40")
 )
 
@@ -33,9 +34,9 @@ func open(c *config.Config) { c.Registration.Trust = config.TrustOpen }
 
 // toGuest returns where the frames went that are about the guest's address, but for
 // those to all and to clients.
-func (x *fixture) toGuest(kinds ...lan.Kind) (macs []machine.MAC) {
+func (x *fixture) toGuest(kinds ...lan.Kind) (macs []ether.MAC) {
 	for _, s := range x.sent {
-		if slices.Contains(kinds, s.Kind) && s.From == porter4 && s.To == guest4 && s.Dst != machine.Broadcast && !slices.Contains(macs, s.Dst) {
+		if slices.Contains(kinds, s.Kind) && s.From == porter4 && s.To == guest4 && s.Dst != ether.Broadcast && !slices.Contains(macs, s.Dst) {
 			macs = append(macs, s.Dst)
 		}
 	}
@@ -57,7 +58,7 @@ func TestGuestIsAskedAtItsMAC(t *testing.T) {
 		x.pass(5 * time.Second) // the guest boots
 		x.want(e, machine.Arriving)
 		for _, kind := range []lan.Kind{lan.ARPRequest, lan.TCP} {
-			if got := x.toGuest(kind); !slices.Equal(got, []machine.MAC{guestMAC}) {
+			if got := x.toGuest(kind); !slices.Equal(got, []ether.MAC{guestMAC}) {
 				t.Errorf("%v for the guest went to %v", kind, got)
 			}
 		}
@@ -72,7 +73,7 @@ func TestGuestIsAskedAtItsMAC(t *testing.T) {
 			return s.Kind == lan.TCP && s.SYN() && s.From == client4 && s.To == guest4 && s.Dst == guestMAC
 		})
 		announced := slices.ContainsFunc(x.sent, func(s sentFrame) bool {
-			return s.Kind == lan.ARPRequest && s.Dst == machine.Broadcast && s.From == guest4 && s.To == guest4 && s.SenderMAC == guestMAC
+			return s.Kind == lan.ARPRequest && s.Dst == ether.Broadcast && s.From == guest4 && s.To == guest4 && s.SenderMAC == guestMAC
 		})
 		if !replayed || !announced {
 			t.Errorf("replayed to the guest: %t, announced at its MAC: %t", replayed, announced)
@@ -81,7 +82,7 @@ func TestGuestIsAskedAtItsMAC(t *testing.T) {
 }
 
 // toldGuest returns where the client was told that the guest is.
-func (x *fixture) toldGuest() (macs []machine.MAC) {
+func (x *fixture) toldGuest() (macs []ether.MAC) {
 	for _, s := range x.sent {
 		if s.Dst == clientMAC && s.From == guest4 && (s.Kind == lan.ARPRequest || s.Kind == lan.ARPReply) && !slices.Contains(macs, s.SenderMAC) {
 			macs = append(macs, s.SenderMAC)
@@ -111,7 +112,7 @@ func TestClientsAreSentToTheGuest(t *testing.T) {
 		x.forgetSent()
 		x.hear(syn(guest4, 443))
 		x.pass(time.Second)
-		if got := x.toldGuest(); !slices.Equal(got, []machine.MAC{guestMAC}) {
+		if got := x.toldGuest(); !slices.Equal(got, []ether.MAC{guestMAC}) {
 			t.Errorf("later it was told %v", got)
 		}
 	})
@@ -188,7 +189,7 @@ func TestUnnamedGuest(t *testing.T) {
 		e := x.asleepAt(request(host()), places...)
 		x.want(e, machine.Asleep, nas4, nas6)
 		x.wantWaits(e, guest4, string(registration.Unnamed(guestMAC)))
-		x.hear(lantest.ARPRequest(guestMAC, machine.Broadcast, guest4, unused4)) // it is a stranger
+		x.hear(lantest.ARPRequest(guestMAC, ether.Broadcast, guest4, unused4)) // it is a stranger
 		x.want(e, machine.Asleep, nas4, nas6)
 		x.configured(host())
 		x.pass(5 * time.Second)
@@ -244,7 +245,7 @@ func TestGuestIsNoMachine(t *testing.T) {
 // The guests of a machine that sleeps are not told who is where.
 func TestSleepingGuestsAreNotTold(t *testing.T) {
 	withLoop(t, open, func(x *fixture) {
-		x.hear(lantest.ARPRequest(guestMAC, machine.Broadcast, guest4, unused4)) // before it is known as a guest
+		x.hear(lantest.ARPRequest(guestMAC, ether.Broadcast, guest4, unused4)) // before it is known as a guest
 		x.asleep(host())
 		e := x.asleep(tv())
 		x.hear(syn(tv4, 80))

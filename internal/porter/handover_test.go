@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"nightporter/internal/ether"
+
 	"github.com/google/go-cmp/cmp"
 
 	"nightporter/internal/config"
@@ -20,7 +22,7 @@ import (
 // once in a row. Questions for addresses are left out.
 func (x *fixture) done() (lines []string) {
 	x.Helper()
-	who := map[machine.MAC]string{clientMAC: "client", otherMAC: "other", nasMAC: "nas", x.n.MAC(): "us", strangerMAC: "stranger"}
+	who := map[ether.MAC]string{clientMAC: "client", otherMAC: "other", nasMAC: "nas", x.n.MAC(): "us", strangerMAC: "stranger"}
 	for _, s := range x.sent {
 		line := ""
 		ip, owner, all := s.announces()
@@ -132,19 +134,19 @@ func TestPinsAreRenewed(t *testing.T) {
 		x.hear(syn(nas4, 22))
 		x.hear(lantest.ARPProbe(nasMAC, nas4))
 		x.wantDone("point client to us", "probe 22/tcp")
-		x.hear(lantest.ARPRequest(nasMAC, machine.Broadcast, nas4, unused4))
+		x.hear(lantest.ARPRequest(nasMAC, ether.Broadcast, nas4, unused4))
 		x.wantDone("point client to us")
 		x.hear(lantest.ARPReply(nasMAC, x.n.MAC(), nas4, porter4)) // to us alone
 		x.hear(lantest.Segment(nasMAC, nas4, porter4, lan.ProbePort(0), lantest.RST|lantest.ACK))
 		x.wantDone()
-		x.hear(lantest.ARPRequest(otherMAC, machine.Broadcast, client4, nas4)) // perhaps answered by both
+		x.hear(lantest.ARPRequest(otherMAC, ether.Broadcast, client4, nas4)) // perhaps answered by both
 		x.pass(5 * time.Millisecond)
 		if got := x.done(); !slices.Contains(got, "point other to us") || slices.Contains(got, "point client to us") {
 			x.Errorf("done %q", got)
 		}
 		x.pass(2 * time.Second)
 		x.done()
-		x.hear(lantest.ARPRequest(clientMAC, machine.Broadcast, client4, nas4)) // perhaps answered by both
+		x.hear(lantest.ARPRequest(clientMAC, ether.Broadcast, client4, nas4)) // perhaps answered by both
 		x.pass(5 * time.Millisecond)
 		if got := x.done(); !slices.Contains(got, "point client to us") {
 			x.Errorf("done %q", got)
@@ -262,7 +264,7 @@ func TestAGroupIsNoGuest(t *testing.T) {
 		x.asleep(nas())
 		x.done()
 		frame, err := lan.SYNProbe(clientMAC, x.n.MAC(), netip.AddrPortFrom(client4, lantest.ClientPort), netip.AddrPortFrom(nas4, 22), 1)
-		copy(frame[6:12], machine.Broadcast[:])
+		copy(frame[6:12], ether.Broadcast[:])
 		x.hear(parsed(frame, err))
 		x.hear(lantest.ARPProbe(nasMAC, nas4))
 		x.wantDone()

@@ -8,9 +8,9 @@ import (
 	"slices"
 	"time"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/guard"
 	"nightporter/internal/lan"
-	"nightporter/internal/machine"
 )
 
 // kernel is what our own host's kernel has to know about claimed addresses: the
@@ -173,7 +173,7 @@ func (k *kernel) leaveToKernel(e *entry, addrs []netip.Addr) {
 
 // guide has the kernel know that addresses are at their machine: its own entry
 // went bad while the machine slept, and would keep local programs waiting.
-func (k *kernel) guide(n *nic, addrs []netip.Addr, mac machine.MAC) {
+func (k *kernel) guide(n *nic, addrs []netip.Addr, mac ether.MAC) {
 	for _, ip := range addrs {
 		if err := lan.SetNeighbor(n.Index(), ip, mac); err != nil {
 			k.log.Debug("cannot set a neighbor entry", "event", "guide_failed", "mac", mac, "ip", ip, "err", err)

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"nightporter/internal/ether"
+
 	"github.com/google/go-cmp/cmp"
 
 	"nightporter/internal/config"
@@ -111,7 +113,7 @@ func TestGuardFollowsTheClaim(t *testing.T) {
 		g := x.guarded()
 		var wrong []string
 		announce := x.n.announcer.Send
-		x.n.announcer.Send = func(ip netip.Addr, owner machine.MAC) {
+		x.n.announcer.Send = func(ip netip.Addr, owner ether.MAC) {
 			if !g.held[ip] { // clients may send us its packets until all have been told
 				wrong = append(wrong, fmt.Sprintf("%v announced at %v, and not held", ip, owner))
 			}

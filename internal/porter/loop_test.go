@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"nightporter/internal/ether"
+
 	"github.com/google/go-cmp/cmp"
 
 	"nightporter/internal/config"
@@ -54,7 +56,7 @@ func TestOneSleep(t *testing.T) {
 		x.pass(300 * time.Millisecond)
 		x.want(e, machine.Awake)
 		for _, ip := range []netip.Addr{nas4, nas6} {
-			if owners := x.announced(ip); !slices.Equal(owners, []machine.MAC{nasMAC}) {
+			if owners := x.announced(ip); !slices.Equal(owners, []ether.MAC{nasMAC}) {
 				t.Errorf("%v announced at %v after the handover", ip, owners)
 			}
 		}
@@ -103,7 +105,7 @@ func TestAddressInUseLate(t *testing.T) {
 			t.Errorf("%v announced at %v although it is not seen in use", nas6, owners)
 		}
 		x.hear(lantest.Solicit(nasMAC, nas6, client6))
-		if owners := x.announced(nas6); !slices.Equal(owners, []machine.MAC{nasMAC}) {
+		if owners := x.announced(nas6); !slices.Equal(owners, []ether.MAC{nasMAC}) {
 			t.Errorf("%v announced at %v once it is in use", nas6, owners)
 		}
 	})
@@ -238,7 +240,7 @@ func TestLeave(t *testing.T) {
 			t.Errorf("took %v", took)
 		}
 		for _, ip := range []netip.Addr{nas4, nas6} {
-			if owners := x.announced(ip); !slices.Equal(owners, []machine.MAC{nasMAC, nasMAC}) {
+			if owners := x.announced(ip); !slices.Equal(owners, []ether.MAC{nasMAC, nasMAC}) {
 				t.Errorf("%v announced at %v", ip, owners)
 			}
 		}

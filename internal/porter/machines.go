@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"nightporter/internal/config"
+	"nightporter/internal/ether"
 	"nightporter/internal/handover"
 	"nightporter/internal/journal"
 	"nightporter/internal/lan"
@@ -23,7 +24,7 @@ type eventLog interface {
 	Healthy() error
 	Events(since uint64, machine string, limit int) []journal.Event
 	Follow(context.Context) <-chan journal.Event
-	History(machine.MAC) journal.MachineHistory
+	History(ether.MAC) journal.MachineHistory
 }
 
 // policy is what the configuration says about probing and waking.
@@ -100,8 +101,8 @@ func (e *entry) configuration() machine.Configured {
 // registered keeps what it said itself until it registers again; but for its name it
 // goes before the configuration.
 func (l *loop) configure(specs []machine.Spec) error {
-	said := make(map[machine.MAC]machine.Spec, len(specs))
-	given := make(map[string]machine.MAC, len(specs))
+	said := make(map[ether.MAC]machine.Spec, len(specs))
+	given := make(map[string]ether.MAC, len(specs))
 	for i, spec := range specs {
 		said[spec.MAC], given[spec.Name] = spec, spec.MAC
 		if e := l.machines.byMAC[spec.WakeMAC]; e != nil && e.HasRegistered() {
@@ -115,7 +116,7 @@ func (l *loop) configure(specs []machine.Spec) error {
 	}
 	follow := l.renamedEntries(said)
 	l.makeWay(given)
-	changed := make(map[machine.MAC]machine.Memory)
+	changed := make(map[ether.MAC]machine.Memory)
 	var redefined []*entry
 	for _, e := range l.machines.sorted() {
 		spec, known := said[e.Spec().MAC]
@@ -154,7 +155,7 @@ func meet(a, b machine.Spec) bool { return slices.ContainsFunc(a.Addrs(), b.Has)
 
 // redefine gives machines that have not registered what the configuration says of them
 // now. What they have claimed stays claimed.
-func (l *loop) redefine(some []*entry, said map[machine.MAC]machine.Spec) {
+func (l *loop) redefine(some []*entry, said map[ether.MAC]machine.Spec) {
 	for _, e := range some { // two may exchange their names
 		if e.name() != said[e.Spec().MAC].Name {
 			delete(l.machines.named, e.name())

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"nightporter/internal/config"
+	"nightporter/internal/ether"
 	"nightporter/internal/fastpath"
 	"nightporter/internal/hosttest"
 	"nightporter/internal/journal"
@@ -25,7 +26,7 @@ func TestForget(t *testing.T) {
 		if x.answers(nas4) || x.answers(nas6) {
 			t.Error("answered for after it was forgotten")
 		}
-		if owners := x.announced(nas4); !slices.Equal(owners, []machine.MAC{nasMAC}) {
+		if owners := x.announced(nas4); !slices.Equal(owners, []ether.MAC{nasMAC}) {
 			t.Errorf("announced at %v", owners)
 		}
 		if next := x.timers.Next(); !next.IsZero() {
@@ -74,7 +75,7 @@ func TestForgetWatched(t *testing.T) {
 		x.publish()
 		e := x.machine(nas())
 		x.want(e, machine.Awake)
-		if owners := x.announced(nas4); e == old || !slices.Equal(owners, []machine.MAC{nasMAC}) {
+		if owners := x.announced(nas4); e == old || !slices.Equal(owners, []ether.MAC{nasMAC}) {
 			t.Errorf("announced at %v", owners)
 		}
 		x.pass(time.Minute)

@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"nightporter/internal/ether"
+
 	"github.com/google/go-cmp/cmp"
 
 	"nightporter/internal/config"
@@ -147,7 +149,7 @@ func TestReloadOfAMachineThatDoesNotRegister(t *testing.T) {
 		if x.machine(nas()) != e || x.answers(nas6) || !x.answers(nas4) {
 			t.Error("it is another one, or answered for where it has no address any more, or not where it has one")
 		}
-		if owners := x.announced(nas6); !slices.Equal(owners, []machine.MAC{nasMAC}) {
+		if owners := x.announced(nas6); !slices.Equal(owners, []ether.MAC{nasMAC}) {
 			t.Errorf("announced at %v", owners)
 		}
 		x.pass(2 * time.Second)
@@ -188,7 +190,7 @@ func TestReloadEndsTheWatch(t *testing.T) {
 					if x.answers(nas4) || x.answers(nas6) {
 						t.Error("still answered for")
 					}
-					if owners := x.announced(nas4); asleep && !slices.Equal(owners, []machine.MAC{nasMAC}) {
+					if owners := x.announced(nas4); asleep && !slices.Equal(owners, []ether.MAC{nasMAC}) {
 						t.Errorf("announced at %v", owners)
 					}
 					if last := x.events.last(); last.Forgotten != nasMAC || last.Event.Kind != journal.Forgotten || last.Event.Reason != c.why {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"nightporter/internal/config"
+	"nightporter/internal/ether"
 	"nightporter/internal/journal"
 	"nightporter/internal/lan"
 	"nightporter/internal/machine"
@@ -45,7 +46,7 @@ func (l waker) sendMagic(e *entry) (failed error) {
 
 // wakeMAC sends one round of magic packets for a card that belongs to no machine, on
 // each interface that works.
-func (l waker) wakeMAC(mac machine.MAC, by string) error {
+func (l waker) wakeMAC(mac ether.MAC, by string) error {
 	var failed error
 	var sent []string
 	for _, n := range l.nics {
@@ -70,7 +71,7 @@ func (l waker) wakeMAC(mac machine.MAC, by string) error {
 }
 
 // sendAll sends one round of magic packets.
-func (o outlet) sendAll(card machine.MAC, transports []string) error {
+func (o outlet) sendAll(card ether.MAC, transports []string) error {
 	for _, frame := range o.magicFrames(card, nil, transports) {
 		if err := o.transmit(frame); err != nil {
 			return err
@@ -120,7 +121,7 @@ func (l waker) outlets(e *entry, path machine.WakePath) ([]outlet, error) {
 
 // outlet is where magic packets go out on the wire.
 type outlet struct {
-	mac      machine.MAC
+	mac      ether.MAC
 	source   netip.Addr // of a datagram; invalid: there is none, and so no datagram
 	transmit func(frame []byte) error
 }
@@ -133,13 +134,13 @@ func (n *nic) outlet() outlet {
 // magicFrames returns one round of magic packets: broadcast first, it needs no
 // switch to remember the port, then unicast, which reaches a Wi-Fi host that
 // missed a group key, then UDP for NICs and relays that know only that.
-func (o outlet) magicFrames(card machine.MAC, password []byte, transports []string) [][]byte {
+func (o outlet) magicFrames(card ether.MAC, password []byte, transports []string) [][]byte {
 	var frames [][]byte
 	for _, transport := range transports {
 		switch transport {
 		case config.TransportEthernet:
 			frames = append(frames,
-				lan.MagicFrame(o.mac, machine.Broadcast, card, password),
+				lan.MagicFrame(o.mac, ether.Broadcast, card, password),
 				lan.MagicFrame(o.mac, card, card, password))
 		case config.TransportUDP:
 			if o.source.IsValid() {

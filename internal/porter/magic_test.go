@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"nightporter/internal/ether"
+
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
@@ -25,13 +27,13 @@ func TestMagicFrames(t *testing.T) {
 		self := x.n.MAC()
 		for _, c := range []struct {
 			transports []string
-			want       []machine.MAC // destinations
+			want       []ether.MAC // destinations
 		}{
-			{[]string{config.TransportEthernet}, []machine.MAC{machine.Broadcast, nasMAC}},
-			{[]string{config.TransportUDP}, []machine.MAC{machine.Broadcast}},
-			{[]string{config.TransportEthernet, config.TransportUDP}, []machine.MAC{machine.Broadcast, nasMAC, machine.Broadcast}},
+			{[]string{config.TransportEthernet}, []ether.MAC{ether.Broadcast, nasMAC}},
+			{[]string{config.TransportUDP}, []ether.MAC{ether.Broadcast}},
+			{[]string{config.TransportEthernet, config.TransportUDP}, []ether.MAC{ether.Broadcast, nasMAC, ether.Broadcast}},
 		} {
-			var got []machine.MAC
+			var got []ether.MAC
 			for _, f := range x.n.outlet().magicFrames(nasMAC, spec.Password, c.transports) {
 				p := parsed(f, nil)
 				got = append(got, p.Dst)
@@ -80,7 +82,7 @@ func TestMagicComesFirst(t *testing.T) {
 		x.pass(10 * time.Second)
 		x.forgetSent()
 		x.hear(syn(nas4, 22))
-		if first := x.sent[0]; first.Dst != machine.Broadcast || first.Kind == lan.ARPRequest {
+		if first := x.sent[0]; first.Dst != ether.Broadcast || first.Kind == lan.ARPRequest {
 			t.Errorf("the first frame is a %v to %v", first.Kind, first.Dst)
 		}
 	})

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/journal"
 	"nightporter/internal/machine"
 	"nightporter/internal/registration"
@@ -13,8 +14,8 @@ import (
 // unclaimed. It gets another name, and an event says so.
 
 // reserved returns the names that the configuration gives, and to which machine.
-func (r *registry) reserved() map[string]machine.MAC {
-	names := make(map[string]machine.MAC)
+func (r *registry) reserved() map[string]ether.MAC {
+	names := make(map[string]ether.MAC)
 	for mac, e := range r.byMAC {
 		if e.configured != nil {
 			names[e.configured.Name] = mac
@@ -25,14 +26,14 @@ func (r *registry) reserved() map[string]machine.MAC {
 
 // label gives spec the name that its machine gets, and returns why that is not the one
 // it has in spec, or nothing. The name of a machine that is gone is free.
-func (r *registry) label(spec *machine.Spec, gone machine.MAC, reserved map[string]machine.MAC) (why string) {
-	owner := func(name string) (machine.MAC, bool) {
+func (r *registry) label(spec *machine.Spec, gone ether.MAC, reserved map[string]ether.MAC) (why string) {
+	owner := func(name string) (ether.MAC, bool) {
 		if mac, ok := reserved[name]; ok && mac != spec.MAC {
 			return mac, true
 		}
 		e := r.named[name]
 		if e == nil || e.Spec().MAC == spec.MAC || e.Spec().MAC == gone {
-			return machine.MAC{}, false
+			return ether.MAC{}, false
 		}
 		return e.Spec().MAC, true
 	}
@@ -68,7 +69,7 @@ func (r *registry) label(spec *machine.Spec, gone machine.MAC, reserved map[stri
 func (r *registry) salvage(spec *machine.Spec) (why string) {
 	had := spec.Name
 	spec.Name = machine.Salvage(had, spec.MAC)
-	why = r.label(spec, machine.MAC{}, r.reserved())
+	why = r.label(spec, ether.MAC{}, r.reserved())
 	if why == "" && spec.Name != had {
 		why = fmt.Sprintf("the name %q is not allowed any more", had)
 	}
@@ -101,10 +102,10 @@ func (l *loop) tellName(e *entry, wanted, why string) {
 
 // makeWay renames the machines that registered with a name that the configuration gives
 // to another one.
-func (l *loop) makeWay(given map[string]machine.MAC) {
+func (l *loop) makeWay(given map[string]ether.MAC) {
 	for _, e := range l.machines.sorted() {
 		spec := e.Spec()
-		if why := l.machines.label(&spec, machine.MAC{}, given); e.HasRegistered() && spec.Name != e.name() {
+		if why := l.machines.label(&spec, ether.MAC{}, given); e.HasRegistered() && spec.Name != e.name() {
 			l.rename(e, spec.Name, why)
 		}
 	}
@@ -112,7 +113,7 @@ func (l *loop) makeWay(given map[string]machine.MAC) {
 
 // renamedEntries returns the machines that registered, have the name of their entry, and
 // whose entry has another name now.
-func (l *loop) renamedEntries(said map[machine.MAC]machine.Spec) (follow []*entry) {
+func (l *loop) renamedEntries(said map[ether.MAC]machine.Spec) (follow []*entry) {
 	for _, e := range l.machines.sorted() {
 		spec, known := said[e.Spec().MAC]
 		if known && e.HasRegistered() && e.configured != nil && e.configured.Name == e.name() && spec.Name != e.name() {

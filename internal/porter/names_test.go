@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/journal"
 	"nightporter/internal/machine"
 	"nightporter/internal/registration"
@@ -119,18 +120,18 @@ func TestLabels(t *testing.T) {
 	const count = 2000
 	began := time.Now()
 	for i := range count {
-		spec := machine.Spec{Name: "nas", MAC: machine.MAC{2, 1, 0, 0, byte(i >> 8), byte(i)}}
-		x.machines.label(&spec, machine.MAC{}, nil)
+		spec := machine.Spec{Name: "nas", MAC: ether.MAC{2, 1, 0, 0, byte(i >> 8), byte(i)}}
+		x.machines.label(&spec, ether.MAC{}, nil)
 		x.insert(machine.New(spec, x.policy(), began))
 	}
 	if took := time.Since(began); len(x.machines.named) != count || took > 20*time.Second {
 		t.Errorf("%d names after %v", len(x.machines.named), took)
 	}
 	spec := machine.Spec{Name: "nas", MAC: tvMAC}
-	if why := x.machines.label(&spec, machine.MAC{2, 1}, nil); spec.Name != "nas" || why != "" {
+	if why := x.machines.label(&spec, ether.MAC{2, 1}, nil); spec.Name != "nas" || why != "" {
 		t.Errorf("the name of a machine that is gone is not free: %q, %s", spec.Name, why)
 	}
-	if x.machines.label(&spec, machine.MAC{2, 1}, map[string]machine.MAC{"nas": nasMAC}); spec.Name != "nas-2001" {
+	if x.machines.label(&spec, ether.MAC{2, 1}, map[string]ether.MAC{"nas": nasMAC}); spec.Name != "nas-2001" {
 		t.Errorf("a name of the configuration becomes %q", spec.Name)
 	}
 }

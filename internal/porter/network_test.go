@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"nightporter/internal/config"
+	"nightporter/internal/ether"
 	"nightporter/internal/lab"
 	"nightporter/internal/lab/labtest"
 	"nightporter/internal/lan"
@@ -39,7 +40,7 @@ func TestClaimsAnnouncedAnew(t *testing.T) {
 				x.outage(c.outage)
 				back := time.Now()
 				x.pass(c.after)
-				if owners := x.announced(nas4); !slices.Equal(owners, []machine.MAC{x.n.MAC()}) {
+				if owners := x.announced(nas4); !slices.Equal(owners, []ether.MAC{x.n.MAC()}) {
 					t.Errorf("announced at %v %v after the outage, want once", owners, time.Since(back))
 				}
 				x.pass(7*time.Second - time.Millisecond)
@@ -142,7 +143,7 @@ func TestFaultObserve(t *testing.T) {
 				}
 				x.n.observe = x.n.observeKernel
 				x.pass(lookAgain)
-				if owners := x.announced(nas4); !slices.Equal(owners, []machine.MAC{x.n.MAC()}) {
+				if owners := x.announced(nas4); !slices.Equal(owners, []ether.MAC{x.n.MAC()}) {
 					t.Errorf("announced at %v when it could be looked at, want once", owners)
 				}
 			})
@@ -186,7 +187,7 @@ func TestReaderFails(t *testing.T) {
 	network := labtest.New(t)
 	host := network.Porter()
 	p := started(t, host, func(c *config.Config) { c.Interfaces = []string{lab.Interface} })
-	cutOff := slices.Concat(machine.Broadcast[:], clientMAC[:], []byte{8, 6})
+	cutOff := slices.Concat(ether.Broadcast[:], clientMAC[:], []byte{8, 6})
 	counted := func(want uint64) {
 		t.Helper()
 		if err := network.Client().SendFrame(cutOff); err != nil {

@@ -12,12 +12,13 @@ import (
 	"sync/atomic"
 	"time"
 
+	"nightporter/internal/ether"
+
 	"golang.org/x/time/rate"
 
 	"nightporter/internal/claim"
 	"nightporter/internal/fastpath"
 	"nightporter/internal/lan"
-	"nightporter/internal/machine"
 	"nightporter/internal/timerqueue"
 )
 
@@ -160,11 +161,11 @@ func (n *nic) Index() int {
 }
 
 // MAC returns our address on the interface, as it was then.
-func (n *nic) MAC() machine.MAC {
+func (n *nic) MAC() ether.MAC {
 	if link := n.link.Load(); link != nil {
 		return link.MAC()
 	}
-	return machine.MAC{}
+	return ether.MAC{}
 }
 
 // Send puts a frame on the wire.
@@ -176,7 +177,7 @@ func (n *nic) Send(frame []byte) error {
 }
 
 // forward sends a packet that came to us on to the machine.
-func (n *nic) forward(p *lan.Packet, to machine.MAC) error {
+func (n *nic) forward(p *lan.Packet, to ether.MAC) error {
 	link := n.link.Load()
 	if link == nil {
 		return net.ErrClosed

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"nightporter/internal/ether"
+
 	"github.com/google/go-cmp/cmp"
 
 	"nightporter/internal/fastpath"
@@ -29,13 +31,13 @@ func TestAnnounce(t *testing.T) {
 		type frame struct {
 			Kind      lan.Kind
 			IP        netip.Addr
-			Owner, To machine.MAC
+			Owner, To ether.MAC
 		}
-		all := machine.MAC{0x33, 0x33, 0, 0, 0, 1}
+		all := ether.MAC{0x33, 0x33, 0, 0, 0, 1}
 		want := []frame{
-			{lan.ARPRequest, nas4, nasMAC, machine.Broadcast}, {lan.ARPReply, nas4, nasMAC, machine.Broadcast},
+			{lan.ARPRequest, nas4, nasMAC, ether.Broadcast}, {lan.ARPReply, nas4, nasMAC, ether.Broadcast},
 			{lan.NeighborAdvertisement, nas6, own, all},
-			{lan.ARPRequest, unused4, own, machine.Broadcast}, {lan.ARPReply, unused4, own, machine.Broadcast},
+			{lan.ARPRequest, unused4, own, ether.Broadcast}, {lan.ARPReply, unused4, own, ether.Broadcast},
 		}
 		var got []frame
 		for _, s := range x.sent {
@@ -98,7 +100,7 @@ func TestProbesComeFromItsNetwork(t *testing.T) {
 func TestNICThatWasNeverOpen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := newNIC("eth7", false, make(chan fastpath.Sighting), func(lan.Kind) {}, discard)
-		if n.Index() != 0 || n.MAC() != (machine.MAC{}) || !n.closed() || n.opened() != (lan.Status{}) {
+		if n.Index() != 0 || n.MAC() != (ether.MAC{}) || !n.closed() || n.opened() != (lan.Status{}) {
 			t.Errorf("index %d, MAC %v", n.Index(), n.MAC())
 		}
 		if err := errors.Join(n.Close(), n.wait(), n.setInterest(n.reader.View()), n.repair()); err != nil {

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"slices"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/lan"
 	"nightporter/internal/lantest"
 	"nightporter/internal/machine"
@@ -12,11 +13,11 @@ import (
 
 // The hosts of the tests. The addresses are those of the lab.
 var (
-	clientMAC   = machine.MAC{2, 0x77, 0, 0, 0, 10}
-	otherMAC    = machine.MAC{2, 0x77, 0, 0, 0, 11} // a client that only asks, unless a test says otherwise
-	nasMAC      = machine.MAC{2, 0x77, 0, 0, 0, 20}
-	tvMAC       = machine.MAC{2, 0x77, 0, 0, 0, 30}
-	strangerMAC = machine.MAC{2, 0x77, 0, 0, 0, 66} // uses addresses that are not its own
+	clientMAC   = ether.MAC{2, 0x77, 0, 0, 0, 10}
+	otherMAC    = ether.MAC{2, 0x77, 0, 0, 0, 11} // a client that only asks, unless a test says otherwise
+	nasMAC      = ether.MAC{2, 0x77, 0, 0, 0, 20}
+	tvMAC       = ether.MAC{2, 0x77, 0, 0, 0, 30}
+	strangerMAC = ether.MAC{2, 0x77, 0, 0, 0, 66} // uses addresses that are not its own
 
 	porter4, porter6 = netip.MustParseAddr("10.77.0.2"), netip.MustParseAddr("fd77::2")
 	client4, client6 = netip.MustParseAddr("10.77.0.10"), netip.MustParseAddr("fd77::10")
@@ -72,8 +73,8 @@ func request(s machine.Spec) registration.Request {
 // The frames of the tests, as the parser leaves them.
 
 // arpUse is an announcement of the sender's own address.
-func arpUse(src machine.MAC, ip netip.Addr) *lan.Packet {
-	return lantest.ARPReply(src, machine.Broadcast, ip, ip)
+func arpUse(src ether.MAC, ip netip.Addr) *lan.Packet {
+	return lantest.ARPReply(src, ether.Broadcast, ip, ip)
 }
 
 // clientOf returns the client's address and port that packets for ip come from.
@@ -87,13 +88,13 @@ func clientOf(ip netip.Addr) netip.AddrPort {
 // syn is a client that opens a TCP connection.
 func syn(to netip.Addr, port uint16) *lan.Packet { return synFrom(clientMAC, to, port) }
 
-func synFrom(src machine.MAC, to netip.Addr, port uint16) *lan.Packet {
+func synFrom(src ether.MAC, to netip.Addr, port uint16) *lan.Packet {
 	return parsed(lan.SYNProbe(src, lantest.PorterMAC, clientOf(to), netip.AddrPortFrom(to, port), 1))
 }
 
 func datagram(to netip.Addr, port uint16) *lan.Packet { return datagramFrom(clientMAC, to, port) }
 
-func datagramFrom(src machine.MAC, to netip.Addr, port uint16) *lan.Packet {
+func datagramFrom(src ether.MAC, to netip.Addr, port uint16) *lan.Packet {
 	return lantest.Datagram(src, lantest.PorterMAC, clientOf(to), netip.AddrPortFrom(to, port), "hello")
 }
 
@@ -115,7 +116,7 @@ func parsed(frame []byte, err error) *lan.Packet {
 
 // peer is a machine on the LAN that answers the porter's questions.
 type peer struct {
-	mac   machine.MAC
+	mac   ether.MAC
 	addrs []netip.Addr // that it answers for
 	open  []uint16     // ports of TCP and UDP
 	card  bool         // it sleeps, and its network card answers ARP and neighbor discovery

@@ -6,14 +6,15 @@ import (
 	"testing"
 	"time"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/lan"
 	"nightporter/internal/lantest"
 	"nightporter/internal/machine"
 )
 
 // invented returns the nth MAC and address of a host that is not there.
-func invented(n int, six bool) (machine.MAC, netip.Addr) {
-	mac := machine.MAC{6, 0, 0, 0, byte(n >> 8), byte(n)}
+func invented(n int, six bool) (ether.MAC, netip.Addr) {
+	mac := ether.MAC{6, 0, 0, 0, byte(n >> 8), byte(n)}
 	if six {
 		ip := netip.MustParseAddr("fd77::6:0").As16()
 		ip[14], ip[15] = byte(n>>8)+1, byte(n)
@@ -48,9 +49,9 @@ func (x *fixture) refusing(ip netip.Addr) {
 // speaks is a broadcast of nas by which others may learn where it is.
 func speaks(ip netip.Addr) *lan.Packet {
 	if ip.Is6() {
-		return lantest.Advertise(nasMAC, machine.MAC{0x33, 0x33, 0, 0, 0, 1}, nasMAC, ip)
+		return lantest.Advertise(nasMAC, ether.MAC{0x33, 0x33, 0, 0, 0, 1}, nasMAC, ip)
 	}
-	return lantest.ARPRequest(nasMAC, machine.Broadcast, ip, unused4)
+	return lantest.ARPRequest(nasMAC, ether.Broadcast, ip, unused4)
 }
 
 // TestAttackPinsToInventedMACs: a host has a machine of its own registered, which is up
@@ -65,7 +66,7 @@ func TestAttackPinsToInventedMACs(t *testing.T) {
 					e := x.asleep(nas())
 					x.crowd(ip)
 					x.upAt(e, ip)
-					began, told := time.Now(), make(map[machine.MAC]time.Time)
+					began, told := time.Now(), make(map[ether.MAC]time.Time)
 					for n := range max(rate, 1) * int(lasts/time.Second) {
 						if rate > 0 {
 							x.hear(speaks(ip))
@@ -107,7 +108,7 @@ func TestAttackCorrectionsToInventedMACs(t *testing.T) {
 		const questions, lasts = 4000, 10
 		for i := range questions {
 			mac, ip := invented(i, false)
-			x.hear(lantest.ARPRequest(mac, machine.Broadcast, ip, nas4))
+			x.hear(lantest.ARPRequest(mac, ether.Broadcast, ip, nas4))
 			x.pass(lasts * time.Second / questions)
 		}
 		if got := x.count(func(s *sentFrame) bool { return s.Dst != nasMAC }) - questions; got > tellBurst+31*lasts {

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/lan"
 	"nightporter/internal/lantest"
 	"nightporter/internal/machine"
@@ -15,9 +16,9 @@ import (
 // told returns whom was told since the last look that an address is at our MAC,
 // in the form that makes an entry.
 func (x *fixture) told() (lines []string) {
-	who := map[machine.MAC]string{clientMAC: "client", otherMAC: "other", tvMAC: "tv"}
+	who := map[ether.MAC]string{clientMAC: "client", otherMAC: "other", tvMAC: "tv"}
 	for _, s := range x.sent {
-		if s.Kind == lan.ARPRequest && s.Dst != machine.Broadcast && s.From != s.To && s.SenderMAC == x.n.MAC() && s.Dst != nasMAC {
+		if s.Kind == lan.ARPRequest && s.Dst != ether.Broadcast && s.From != s.To && s.SenderMAC == x.n.MAC() && s.Dst != nasMAC {
 			lines = append(lines, fmt.Sprintf("%s %v", who[s.Dst], s.From))
 		}
 	}
@@ -33,13 +34,13 @@ func TestNewcomersAreTold(t *testing.T) {
 		x.asleep(tv())
 		e := x.asleep(nas())
 		client2 := netip.MustParseAddr("10.77.0.11")
-		x.hear(lantest.ARPRequest(otherMAC, machine.Broadcast, client2, unused4))
+		x.hear(lantest.ARPRequest(otherMAC, ether.Broadcast, client2, unused4))
 		x.hear(syn(nas4, 22))
 		x.told()
 		x.hear(lantest.ARPProbe(nasMAC, nas4))
 		x.want(e, machine.Arriving)
 		x.told()
-		x.hear(lantest.ARPRequest(nasMAC, machine.Broadcast, nas4, unused4))
+		x.hear(lantest.ARPRequest(nasMAC, ether.Broadcast, nas4, unused4))
 		if got := x.told(); slices.Contains(got, "other 10.77.0.20") {
 			t.Errorf("told %q before it refuses anybody", got)
 		}
@@ -58,7 +59,7 @@ func TestNewcomersAreTold(t *testing.T) {
 		if got := x.told(); !slices.Contains(got, "other 10.77.0.20") {
 			t.Errorf("told %q after a while", got)
 		}
-		x.hear(lantest.ARPRequest(nasMAC, machine.Broadcast, nas4, unused4))
+		x.hear(lantest.ARPRequest(nasMAC, ether.Broadcast, nas4, unused4))
 		if got := x.told(); !slices.Contains(got, "other 10.77.0.20") {
 			t.Errorf("told %q when it speaks", got)
 		}
@@ -70,8 +71,8 @@ func (x *fixture) hearsHosts(hosts int) {
 	for i := range hosts {
 		mac, ip4 := invented(i, false)
 		_, ip6 := invented(i, true)
-		x.hear(lantest.ARPRequest(mac, machine.Broadcast, ip4, unused4))
-		x.hear(lantest.Advertise(mac, machine.MAC{0x33, 0x33, 0, 0, 0, 1}, mac, ip6))
+		x.hear(lantest.ARPRequest(mac, ether.Broadcast, ip4, unused4))
+		x.hear(lantest.Advertise(mac, ether.MAC{0x33, 0x33, 0, 0, 0, 1}, mac, ip6))
 	}
 }
 
@@ -134,7 +135,7 @@ func TestNewcomersAreNotToldOfAConcededAddress(t *testing.T) {
 		x.hearsHosts(20)
 		e := x.asleep(nas())
 		x.pass(time.Minute)
-		x.hear(lantest.Advertise(otherMAC, machine.MAC{0x33, 0x33, 0, 0, 0, 1}, otherMAC, nas6))
+		x.hear(lantest.Advertise(otherMAC, ether.MAC{0x33, 0x33, 0, 0, 0, 1}, otherMAC, nas6))
 		if !e.Conceded(nas6) {
 			t.Fatalf("the addresses are %v", e.Status().Addresses)
 		}

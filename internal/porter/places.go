@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/fastpath"
 	"nightporter/internal/lan"
 	"nightporter/internal/machine"
@@ -20,12 +21,12 @@ import (
 type netView struct {
 	*nic
 	network lan.Network
-	local   []netip.Addr  // of the host, on any interface
-	macs    []machine.MAC // of the host's interfaces
+	local   []netip.Addr // of the host, on any interface
+	macs    []ether.MAC  // of the host's interfaces
 
-	neighbors map[netip.Addr]machine.MAC // where other hosts are, as the kernel knows it
-	heard     map[netip.Addr]machine.MAC // the same, as the readers heard it
-	gateways  []machine.MAC              // the MACs of the gateways
+	neighbors map[netip.Addr]ether.MAC // where other hosts are, as the kernel knows it
+	heard     map[netip.Addr]ether.MAC // the same, as the readers heard it
+	gateways  []ether.MAC              // the MACs of the gateways
 
 	had []netip.Addr // by the machine that it is about: a gateway may have answered for it there
 }
@@ -86,21 +87,21 @@ func (v *netView) Own(ip netip.Addr) bool {
 	return slices.Contains(v.local, ip) || v.network.Own(ip)
 }
 
-func (v *netView) OnLink(ip netip.Addr) bool       { return v.network.Contains(ip) }
-func (v *netView) Broadcast(ip netip.Addr) bool    { return v.network.IsBroadcast(ip) }
-func (v *netView) Anycast(ip netip.Addr) bool      { return v.network.IsAnycast(ip) }
-func (v *netView) OwnMAC(mac machine.MAC) bool     { return slices.Contains(v.macs, mac) }
-func (v *netView) GatewayMAC(mac machine.MAC) bool { return slices.Contains(v.gateways, mac) }
-func (v *netView) CanAsk(ip netip.Addr) bool       { return v.network.MayContain(ip) }
+func (v *netView) OnLink(ip netip.Addr) bool     { return v.network.Contains(ip) }
+func (v *netView) Broadcast(ip netip.Addr) bool  { return v.network.IsBroadcast(ip) }
+func (v *netView) Anycast(ip netip.Addr) bool    { return v.network.IsAnycast(ip) }
+func (v *netView) OwnMAC(mac ether.MAC) bool     { return slices.Contains(v.macs, mac) }
+func (v *netView) GatewayMAC(mac ether.MAC) bool { return slices.Contains(v.gateways, mac) }
+func (v *netView) CanAsk(ip netip.Addr) bool     { return v.network.MayContain(ip) }
 
-func (v *netView) NeighborMAC(ip netip.Addr) (machine.MAC, bool, error) {
+func (v *netView) NeighborMAC(ip netip.Addr) (ether.MAC, bool, error) {
 	return lan.NeighborMAC(v.Index(), ip)
 }
 
-func (v *netView) WhoHas(ctx context.Context, ip netip.Addr) ([]machine.MAC, error) {
+func (v *netView) WhoHas(ctx context.Context, ip netip.Addr) ([]ether.MAC, error) {
 	ctx, cancel := context.WithTimeout(ctx, fastpath.ResolveTime+time.Second)
 	defer cancel()
-	return v.reader.Resolve(ctx, ip, func() error { return v.probe(machine.Broadcast, ip) })
+	return v.reader.Resolve(ctx, ip, func() error { return v.probe(ether.Broadcast, ip) })
 }
 
 // mostChanges is how many addresses are logged one by one when their network comes

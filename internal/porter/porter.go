@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"nightporter/internal/ether"
+
 	"golang.org/x/sync/errgroup"
 
 	"nightporter/internal/config"
@@ -190,7 +192,7 @@ func (p *Porter) Machines() []machine.Status {
 
 // Knows reports whether a machine with that MAC has registered, or is in the
 // configuration. It does not wait for the loop.
-func (p *Porter) Knows(mac machine.MAC) bool { return p.loop.machines.knows(mac) }
+func (p *Porter) Knows(mac ether.MAC) bool { return p.loop.machines.knows(mac) }
 
 // Wake wakes a machine on behalf of by.
 func (p *Porter) Wake(ctx context.Context, name, by string) error {
@@ -215,7 +217,7 @@ func (p *Porter) wake(ctx context.Context, name string, wake machine.WakeAsked) 
 }
 
 // WakeMAC sends a magic packet for a MAC that no machine has, on every interface.
-func (p *Porter) WakeMAC(ctx context.Context, mac machine.MAC, by string) error {
+func (p *Porter) WakeMAC(ctx context.Context, mac ether.MAC, by string) error {
 	var failed error
 	err := p.inLoop(ctx, func() { failed = p.loop.waker().wakeMAC(mac, by) })
 	return errors.Join(err, failed)
@@ -318,7 +320,7 @@ func (p *Porter) Follow(ctx context.Context) <-chan journal.Event { return p.loo
 
 // History returns what is kept of the last days of a machine. It does not wait for
 // the loop.
-func (p *Porter) History(mac machine.MAC) journal.MachineHistory {
+func (p *Porter) History(mac ether.MAC) journal.MachineHistory {
 	return p.loop.journal.History(mac)
 }
 

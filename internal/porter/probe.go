@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"slices"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/machine"
 )
 
@@ -41,7 +42,7 @@ func (e *entry) send(p machine.Probe) (asked bool, failed error) {
 	for _, ip := range p.Addrs {
 		err := e.nic.probe(spec.Owner(ip), ip)
 		if err == nil && p.Broadcast {
-			err = e.nic.probe(machine.Broadcast, ip)
+			err = e.nic.probe(ether.Broadcast, ip)
 		}
 		asked = asked || err == nil
 		failed = errors.Join(failed, err)
@@ -86,7 +87,7 @@ func (l *loop) recheck(e *entry, ip netip.Addr) {
 	}
 	err := errors.New("no interface of this host reaches it")
 	if e.nic != nil {
-		if err = e.nic.probe(machine.Broadcast, ip); err == nil {
+		if err = e.nic.probe(ether.Broadcast, ip); err == nil {
 			err = e.nic.carrier()
 		}
 	}

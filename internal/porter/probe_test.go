@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"nightporter/internal/ether"
+
 	"github.com/google/go-cmp/cmp"
 
 	"nightporter/internal/config"
@@ -261,7 +263,7 @@ func TestLastQuestionGoesToAll(t *testing.T) {
 			t.Errorf("conceded: %v", e.Status().Addresses)
 		}
 		broadcast := x.count(func(s *sentFrame) bool {
-			return s.Kind == lan.ARPRequest && s.To == nas4 && s.From == porter4 && s.Dst == machine.Broadcast
+			return s.Kind == lan.ARPRequest && s.To == nas4 && s.From == porter4 && s.Dst == ether.Broadcast
 		})
 		if broadcast != 1 {
 			t.Errorf("%d questions to all", broadcast)

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"nightporter/internal/ether"
+
 	"github.com/google/go-cmp/cmp"
 
 	"nightporter/internal/config"
@@ -21,7 +23,7 @@ import (
 func traffic(spec machine.Spec, speaks bool) []*lan.Packet {
 	ip4, ip6 := spec.Monitor[0].IP, spec.Monitor[1].IP
 	all := []*lan.Packet{
-		lantest.ARPRequest(clientMAC, machine.Broadcast, client4, ip4), lantest.Solicit(clientMAC, client6, ip6), lantest.DAD(strangerMAC, ip6),
+		lantest.ARPRequest(clientMAC, ether.Broadcast, client4, ip4), lantest.Solicit(clientMAC, client6, ip6), lantest.DAD(strangerMAC, ip6),
 		syn(ip4, 22), syn(ip6, 22), datagram(ip4, 27015), echo(ip4), syn(ip4, 23), syn(unused4, 22),
 	}
 	if speaks {

@@ -4,10 +4,11 @@ import (
 	"net/netip"
 	"time"
 
+	"nightporter/internal/ether"
+
 	"golang.org/x/time/rate"
 
 	"nightporter/internal/handover"
-	"nightporter/internal/machine"
 )
 
 const (
@@ -42,7 +43,7 @@ func (e *entry) mayTell(frames int, spare bool) bool {
 
 // pointRationed tells one neighbor alone that the machine's address is at owner, as far as the
 // ration goes. The form that every neighbor on the link takes comes first.
-func (e *entry) pointRationed(g handover.Guest, owner machine.MAC) bool {
+func (e *entry) pointRationed(g handover.Guest, owner ether.MAC) bool {
 	if !e.nic.network.Load().Contains(g.IP) { // the frame goes to a router
 		if !e.mayTell(announcementFrames, false) {
 			return false

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/journal"
 	"nightporter/internal/machine"
 	"nightporter/internal/registration"
@@ -49,7 +50,7 @@ func (p *Porter) Register(ctx context.Context, req registration.Request, peer re
 		return registration.Refuse(registration.Invalid,
 			"monitor: found nothing: expected the machine's addresses, because the configuration has none for %s", req.MAC)
 	}
-	var gone machine.MAC // of a card that this one replaces
+	var gone ether.MAC // of a card that this one replaces
 	if policy.Trust == registration.Self {
 		if gone, err = p.replacedCard(ctx, req, verdict, v); err != nil {
 			return err
@@ -104,10 +105,10 @@ func (p *Porter) synced(ctx context.Context) error {
 
 // replacedCard returns the MAC of the machine whose name a new card may take over:
 // it has proved one of its addresses, and the old card answers for none.
-func (p *Porter) replacedCard(ctx context.Context, req registration.Request, verdict registration.Verdict, v *netView) (machine.MAC, error) {
+func (p *Porter) replacedCard(ctx context.Context, req registration.Request, verdict registration.Verdict, v *netView) (ether.MAC, error) {
 	var old machine.Spec
-	if err := p.inLoop(ctx, func() { old = p.loop.machines.replaceable(req, verdict) }); err != nil || old.MAC == (machine.MAC{}) {
-		return machine.MAC{}, err
+	if err := p.inLoop(ctx, func() { old = p.loop.machines.replaceable(req, verdict) }); err != nil || old.MAC == (ether.MAC{}) {
+		return ether.MAC{}, err
 	}
 	for _, ip := range old.Addrs() {
 		if !v.CanAsk(ip) {
@@ -115,10 +116,10 @@ func (p *Porter) replacedCard(ctx context.Context, req registration.Request, ver
 		}
 		macs, err := v.WhoHas(ctx, ip)
 		if err != nil {
-			return machine.MAC{}, err
+			return ether.MAC{}, err
 		}
 		if slices.Contains(macs, old.MAC) {
-			return machine.MAC{}, nil // both are there: the name is not free
+			return ether.MAC{}, nil // both are there: the name is not free
 		}
 	}
 	return old.MAC, nil
@@ -130,8 +131,8 @@ type admission struct {
 	peer   netip.AddrPort
 	places []machine.Place
 	nic    *nic
-	itself bool        // the machine has sent it, or who knows its token
-	gone   machine.MAC // the card that it replaces
+	itself bool      // the machine has sent it, or who knows its token
+	gone   ether.MAC // the card that it replaces
 }
 
 // admit takes in a machine that registered, or says why not.
@@ -252,6 +253,6 @@ func (l *loop) replaceCard(old *entry, spec machine.Spec) {
 }
 
 // Refused notes a registration that was turned down.
-func (p *Porter) Refused(peer netip.AddrPort, mac machine.MAC, reason string) {
+func (p *Porter) Refused(peer netip.AddrPort, mac ether.MAC, reason string) {
 	p.loop.journal.Append(journal.Record{Event: journal.Event{Kind: journal.Refused, At: time.Now(), Source: peer, MAC: mac, Reason: reason}})
 }

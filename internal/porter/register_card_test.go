@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"nightporter/internal/config"
+	"nightporter/internal/ether"
 	"nightporter/internal/journal"
 	"nightporter/internal/lan"
 	"nightporter/internal/machine"
@@ -139,7 +140,7 @@ func TestNewCardOfAMachineThatSleeps(t *testing.T) {
 		newCard := at(nas(), nas4)
 		newCard.MAC = strangerMAC
 		verdict := registration.Verdict{Places: []registration.Place{{IP: nas4}}}
-		if spec := x.machines.replaceable(request(newCard), verdict); spec.MAC != (machine.MAC{}) {
+		if spec := x.machines.replaceable(request(newCard), verdict); spec.MAC != (ether.MAC{}) {
 			t.Error("a machine that sleeps loses its name")
 		}
 	})

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"nightporter/internal/ether"
+
 	"github.com/google/go-cmp/cmp"
 
 	"nightporter/internal/fastpath"
@@ -218,7 +220,7 @@ func TestMoveToAnotherInterface(t *testing.T) {
 		if v := old.reader.View(); v.Address(nas4) != nil || v.Address(nas6) != nil {
 			t.Error("still watched on the old interface")
 		}
-		if owners := x.announced(nas4); !slices.Equal(owners, []machine.MAC{nasMAC}) {
+		if owners := x.announced(nas4); !slices.Equal(owners, []ether.MAC{nasMAC}) {
 			t.Errorf("announced on the old interface at %v", owners)
 		}
 		if err := old.link.Load().LeaveSolicitedNode(nas6); err == nil {

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"time"
 
+	"nightporter/internal/ether"
+
 	"golang.org/x/time/rate"
 
 	"nightporter/internal/machine"
@@ -16,13 +18,13 @@ import (
 // others may name too.
 type registry struct {
 	named map[string]*entry
-	byMAC map[machine.MAC]*entry
+	byMAC map[ether.MAC]*entry
 	byIP  map[netip.Addr][]*entry
 	macs  *sync.Map // the keys of byMAC, for any goroutine
 }
 
 func newRegistry() registry {
-	return registry{named: make(map[string]*entry), byMAC: make(map[machine.MAC]*entry), byIP: make(map[netip.Addr][]*entry), macs: new(sync.Map)}
+	return registry{named: make(map[string]*entry), byMAC: make(map[ether.MAC]*entry), byIP: make(map[netip.Addr][]*entry), macs: new(sync.Map)}
 }
 
 func (r *registry) add(e *entry) {
@@ -41,7 +43,7 @@ func (r *registry) remove(e *entry) {
 }
 
 // knows reports whether a machine has a MAC, on any goroutine.
-func (r *registry) knows(mac machine.MAC) bool {
+func (r *registry) knows(mac ether.MAC) bool {
 	_, ok := r.macs.Load(mac)
 	return ok
 }
@@ -77,7 +79,7 @@ func (r *registry) sorted() []*entry {
 
 // holder returns the machine, other than that with the MAC, that has ip as far as
 // it is looked after, or nil.
-func (r *registry) holder(ip netip.Addr, mac machine.MAC) *entry {
+func (r *registry) holder(ip netip.Addr, mac ether.MAC) *entry {
 	for _, e := range r.byIP[ip] {
 		if e.Spec().MAC != mac && e.holds(ip) {
 			return e
@@ -88,7 +90,7 @@ func (r *registry) holder(ip netip.Addr, mac machine.MAC) *entry {
 
 // at returns the machine on an interface that has a MAC, or whose guest has it, as far
 // as it is looked after there, or nil.
-func (r *registry) at(n *nic, mac machine.MAC) *entry {
+func (r *registry) at(n *nic, mac ether.MAC) *entry {
 	if t := n.reader.View().Target(mac); t != nil {
 		return r.byMAC[t.MAC]
 	}
@@ -123,7 +125,7 @@ func (r *registry) holders() map[netip.Addr]*entry {
 
 // userOf returns the known user of an address, although no question to the LAN
 // would find it: our own kernel, or a machine that registered it, perhaps asleep.
-func (r *registry) userOf(e *entry, ip netip.Addr) (machine.MAC, bool) {
+func (r *registry) userOf(e *entry, ip netip.Addr) (ether.MAC, bool) {
 	if e.nic != nil && e.nic.network.Load().Own(ip) {
 		return e.nic.MAC(), true
 	}
@@ -133,7 +135,7 @@ func (r *registry) userOf(e *entry, ip netip.Addr) (machine.MAC, bool) {
 			return spec.Owner(ip), true
 		}
 	}
-	return machine.MAC{}, false
+	return ether.MAC{}, false
 }
 
 // awaited are the machines that wake or arrive.

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"nightporter/internal/ether"
+
 	"github.com/google/go-cmp/cmp"
 
 	"nightporter/internal/journal"
@@ -84,7 +86,7 @@ func TestResumeBeforeTheNetwork(t *testing.T) {
 			t.Errorf("slept %v, tally %+v", s.Slept(time.Now()), s.Tally)
 		}
 		for _, r := range x.events.records {
-			if r.Forgotten != (machine.MAC{}) {
+			if r.Forgotten != (ether.MAC{}) {
 				t.Errorf("%v is forgotten", r.Forgotten)
 			}
 		}

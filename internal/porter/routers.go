@@ -5,8 +5,8 @@ import (
 	"sync"
 	"time"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/lan"
-	"nightporter/internal/machine"
 )
 
 const (
@@ -25,7 +25,7 @@ const (
 // they have. While one restarts another host must not get its addresses.
 type routers struct {
 	mu    sync.Mutex
-	macs  map[machine.MAC]seen
+	macs  map[ether.MAC]seen
 	addrs map[netip.Addr]seen
 }
 
@@ -39,7 +39,7 @@ func (s seen) remembered(now time.Time) bool {
 
 // learn takes in where the gateways are as far as the kernel and the readers know, and
 // which other addresses are there. It returns their MACs.
-func (r *routers) learn(now time.Time, gateways []netip.Addr, known ...map[netip.Addr]machine.MAC) []machine.MAC {
+func (r *routers) learn(now time.Time, gateways []netip.Addr, known ...map[netip.Addr]ether.MAC) []ether.MAC {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, ip := range gateways {
@@ -56,7 +56,7 @@ func (r *routers) learn(now time.Time, gateways []netip.Addr, known ...map[netip
 			}
 		}
 	}
-	var macs []machine.MAC
+	var macs []ether.MAC
 	for mac, s := range r.macs {
 		if s.last.Equal(now) || s.remembered(now) {
 			macs = append(macs, mac)

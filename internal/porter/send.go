@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/handover"
 	"nightporter/internal/lan"
 	"nightporter/internal/machine"
@@ -18,18 +19,18 @@ func (n *nic) send(frame []byte) {
 }
 
 // announce tells all hosts once that ip is at owner.
-func (n *nic) announce(ip netip.Addr, owner machine.MAC) {
+func (n *nic) announce(ip netip.Addr, owner ether.MAC) {
 	if a := n.reader.View().Address(ip); owner == n.MAC() && a != nil && !a.Answered() {
 		return // its machine spoke, and the loop is about to hear of it
 	}
-	n.tellOwner(machine.Broadcast, netip.Addr{}, ip, owner)
+	n.tellOwner(ether.Broadcast, netip.Addr{}, ip, owner)
 	if owner == n.MAC() {
 		n.remind(ip)
 	}
 }
 
 // point tells one client alone that the machine's address is at owner.
-func (n *nic) point(g handover.Guest, owner machine.MAC) {
+func (n *nic) point(g handover.Guest, owner ether.MAC) {
 	client := g.IP
 	if !n.network.Load().Contains(client) {
 		client = netip.Addr{} // the frame goes to a router
@@ -42,7 +43,7 @@ func (n *nic) point(g handover.Guest, owner machine.MAC) {
 
 // correctOnce tells a client on the link that the machine's address is at owner, in the
 // form that every client takes.
-func (n *nic) correctOnce(g handover.Guest, owner machine.MAC) {
+func (n *nic) correctOnce(g handover.Guest, owner ether.MAC) {
 	frame, err := lan.Correction(n.MAC(), g.MAC, owner, g.Addr, g.IP)
 	if err != nil {
 		n.log.Debug("cannot correct a neighbor", "event", "correction_failed", "ip", g.Addr, "to", g.MAC, "err", err)
@@ -53,7 +54,7 @@ func (n *nic) correctOnce(g handover.Guest, owner machine.MAC) {
 
 // tellOwner tells a neighbor, or all, that ip is at owner. client is the neighbor's
 // address, if it is known.
-func (n *nic) tellOwner(to machine.MAC, client, ip netip.Addr, owner machine.MAC) {
+func (n *nic) tellOwner(to ether.MAC, client, ip netip.Addr, owner ether.MAC) {
 	from, ok := n.network.Load().SourceFor(ip)
 	if !ok {
 		from = ip // better announced by the address itself than not at all
@@ -70,7 +71,7 @@ func (n *nic) tellOwner(to machine.MAC, client, ip netip.Addr, owner machine.MAC
 
 // probe asks for ip at a MAC: a machine's own, or broadcast. The sender is our own
 // address: a zero sender poisons the table of some access points.
-func (n *nic) probe(to machine.MAC, ip netip.Addr) error {
+func (n *nic) probe(to ether.MAC, ip netip.Addr) error {
 	from, ok := n.network.Load().SourceFor(ip)
 	if !ok {
 		return fmt.Errorf("interface %s has no address to ask for %s from", n.name, ip)
@@ -83,7 +84,7 @@ func (n *nic) probe(to machine.MAC, ip netip.Addr) error {
 }
 
 // ping asks the machine itself for an echo reply.
-func (n *nic) ping(mac machine.MAC, ip netip.Addr) error {
+func (n *nic) ping(mac ether.MAC, ip netip.Addr) error {
 	source, ok := n.sourceNear(ip)
 	if !ok {
 		return fmt.Errorf("interface %s has no address to ask %s from", n.name, ip)
@@ -97,7 +98,7 @@ func (n *nic) ping(mac machine.MAC, ip netip.Addr) error {
 }
 
 // probeService probes whether a TCP service of the machine takes clients.
-func (n *nic) probeService(mac machine.MAC, s machine.Service) {
+func (n *nic) probeService(mac ether.MAC, s machine.Service) {
 	source, ok := n.sourceNear(s.Addr)
 	if !ok {
 		n.log.Debug("no address to probe a service from", "event", "probe_failed", "service", s)

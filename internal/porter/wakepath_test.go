@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"nightporter/internal/ether"
+
 	"github.com/google/go-cmp/cmp"
 
 	"nightporter/internal/config"
@@ -20,10 +22,10 @@ import (
 )
 
 // cardMAC is that of a card that wakes nas, which speaks with another.
-var cardMAC = machine.MAC{0xd8, 0xcb, 0x8a, 0x39, 0xbe, 0xa2}
+var cardMAC = ether.MAC{0xd8, 0xcb, 0x8a, 0x39, 0xbe, 0xa2}
 
 // magicFor returns where the magic packets for a card went.
-func (x *fixture) magicFor(mac machine.MAC) (to []machine.MAC) {
+func (x *fixture) magicFor(mac ether.MAC) (to []ether.MAC) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	for _, s := range x.sent {
@@ -34,7 +36,7 @@ func (x *fixture) magicFor(mac machine.MAC) (to []machine.MAC) {
 	return to
 }
 
-func (x *fixture) wantMagic(mac machine.MAC, to ...machine.MAC) {
+func (x *fixture) wantMagic(mac ether.MAC, to ...ether.MAC) {
 	x.Helper()
 	if got := x.magicFor(mac); !slices.Equal(got, to) {
 		x.Errorf("magic packets for %v went to %v, want %v", mac, got, to)
@@ -51,22 +53,22 @@ func along(p machine.WakePath) machine.Spec {
 // What the configuration says of the way of magic packets holds at once, also for a
 // machine that has registered and cannot do so again.
 func TestWakePath(t *testing.T) {
-	all := machine.Broadcast
+	all := ether.Broadcast
 	withCard := nas()
 	withCard.WakeMAC = cardMAC
 	for _, c := range []struct {
 		name       string
 		registered machine.Spec
 		configured machine.Spec
-		card       machine.MAC
-		want       []machine.MAC
+		card       ether.MAC
+		want       []ether.MAC
 	}{
-		{"none", nas(), nas(), nasMAC, []machine.MAC{all, nasMAC, all}},
-		{"a card of its own", nas(), withCard, cardMAC, []machine.MAC{all, cardMAC, all}},
-		{"a card that it named itself", withCard, nas(), cardMAC, []machine.MAC{all, cardMAC, all}},
-		{"fewer transports", nas(), along(machine.WakePath{Transports: []string{config.TransportUDP}}), nasMAC, []machine.MAC{all}},
+		{"none", nas(), nas(), nasMAC, []ether.MAC{all, nasMAC, all}},
+		{"a card of its own", nas(), withCard, cardMAC, []ether.MAC{all, cardMAC, all}},
+		{"a card that it named itself", withCard, nas(), cardMAC, []ether.MAC{all, cardMAC, all}},
+		{"fewer transports", nas(), along(machine.WakePath{Transports: []string{config.TransportUDP}}), nasMAC, []ether.MAC{all}},
 		{"no transport", nas(), along(machine.WakePath{Transports: []string{}, Command: []string{"/bin/wake"}}), nasMAC, nil},
-		{"an interface of the porter's", nas(), along(machine.WakePath{Interface: lab.Interface}), nasMAC, []machine.MAC{all, nasMAC, all}},
+		{"an interface of the porter's", nas(), along(machine.WakePath{Interface: lab.Interface}), nasMAC, []ether.MAC{all, nasMAC, all}},
 		{"no transport and no interface", nas(), along(machine.WakePath{Transports: []string{}, Interface: "none0"}), nasMAC, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -77,9 +79,9 @@ func TestWakePath(t *testing.T) {
 				x.forgetSent()
 				x.hear(syn(nas4, 22))
 				x.wantMagic(c.card, c.want...)
-				other := map[machine.MAC]machine.MAC{nasMAC: cardMAC, cardMAC: nasMAC}[c.card]
+				other := map[ether.MAC]ether.MAC{nasMAC: cardMAC, cardMAC: nasMAC}[c.card]
 				x.wantMagic(other)
-				if got, want := e.shown(time.Now()).WakeMAC, (map[machine.MAC]machine.MAC{cardMAC: cardMAC}[c.card]); got != want {
+				if got, want := e.shown(time.Now()).WakeMAC, (map[ether.MAC]ether.MAC{cardMAC: cardMAC}[c.card]); got != want {
 					t.Errorf("shown with the card %v, want %v", got, want)
 				}
 				if n := x.logged("level=WARN"); n > 0 {
@@ -115,7 +117,7 @@ func TestWakeToUnreachable(t *testing.T) {
 		x.configured(along(machine.WakePath{To: netip.MustParseAddrPort("10.77.0.10:0")})) // no datagram goes to port 0
 		x.forgetSent()
 		x.hear(syn(nas4, 22))
-		x.wantMagic(nasMAC, machine.Broadcast, nasMAC, machine.Broadcast)
+		x.wantMagic(nasMAC, ether.Broadcast, nasMAC, ether.Broadcast)
 		if x.logged("event=magic_failed machine=nas attempt=1 err=\"send a datagram to 10.77.0.10:0: ") != 1 {
 			t.Errorf("the log:\n%s", &x.output)
 		}
@@ -193,7 +195,7 @@ func TestCardIsNotAnotherMachine(t *testing.T) {
 			t.Errorf("registered: %v", err)
 		}
 		bond := nas()
-		bond.MAC, bond.WakeMAC = machine.MAC{2, 0, 0, 0, 0, 0xb0}, nasMAC
+		bond.MAC, bond.WakeMAC = ether.MAC{2, 0, 0, 0, 0, 0xb0}, nasMAC
 		if err := x.admit(admission{Request: request(bond), nic: x.n, itself: true, gone: nasMAC}); err != nil { // it takes the place of nas
 			t.Error(err)
 		}

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"nightporter/internal/ether"
+
 	"github.com/prometheus/client_golang/prometheus"
 
 	"nightporter/internal/config"
@@ -102,7 +104,7 @@ func TestOnTheWire(t *testing.T) {
 		all := p.Machines()
 		return len(all) == 2 && all[0].State == machine.Asleep && all[1].State == machine.Asleep
 	})
-	frame, err := lan.NeighborProbe(client.MAC(), machine.Broadcast, client.Addr4(), nas4)
+	frame, err := lan.NeighborProbe(client.MAC(), ether.Broadcast, client.Addr4(), nas4)
 	if err != nil {
 		t.Fatal(err)
 	}

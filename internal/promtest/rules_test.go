@@ -13,7 +13,7 @@ import (
 
 const (
 	shippedRules = "../../dashboards/rules"
-	runbook  = "../../dashboards/RUNBOOK.md"
+	runbook      = "../../dashboards/RUNBOOK.md"
 	// runbookURL is where the runbook is read; what follows is the anchor.
 	runbookURL = "https://github.com/nightporter/nightporter/blob/main/dashboards/RUNBOOK.md#"
 )

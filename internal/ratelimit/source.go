@@ -3,18 +3,18 @@ package ratelimit
 import (
 	"net/netip"
 
-	"nightporter/internal/machine"
+	"nightporter/internal/ether"
 )
 
 // Source is what counts as one asker. The zero Source stands for all that have no
 // IP address.
 type Source struct {
-	mac    machine.MAC  // of a host on the link; zero: prefix counts
+	mac    ether.MAC    // of a host on the link; zero: prefix counts
 	prefix netip.Prefix // where no MAC is known
 }
 
 // MACSource returns the source that is the host with a MAC.
-func MACSource(mac machine.MAC) Source { return Source{mac: mac} }
+func MACSource(mac ether.MAC) Source { return Source{mac: mac} }
 
 // SourceOf returns the source that addr belongs to where no link is known: an
 // IPv4 address, or an IPv6 network of 64 bits, in which a single host may take as
@@ -34,7 +34,7 @@ func SourceOf(addr netip.Addr) Source {
 
 // Locate returns whether an address is on a link of this host, without a router
 // between, and the MAC of its host there; zero if that is not known.
-type Locate func(netip.Addr) (mac machine.MAC, onLink bool)
+type Locate func(netip.Addr) (mac ether.MAC, onLink bool)
 
 // Source returns the source that addr belongs to. On a link that is one host,
 // whatever addresses it takes: its MAC, or where that is not known the address
@@ -67,12 +67,12 @@ func prefixSource(addr netip.Addr, bits int) Source {
 
 // MAC returns the MAC of the host that the source is, and false where the source
 // is an address or a network.
-func (s Source) MAC() (machine.MAC, bool) { return s.mac, s.mac != machine.MAC{} }
+func (s Source) MAC() (ether.MAC, bool) { return s.mac, s.mac != ether.MAC{} }
 
 // String returns a MAC, an address or a prefix.
 func (s Source) String() string {
 	switch {
-	case s.mac != machine.MAC{}:
+	case s.mac != ether.MAC{}:
 		return s.mac.String()
 	case s.prefix.IsSingleIP():
 		return s.prefix.Addr().String()

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/machine"
 )
 
@@ -18,7 +19,7 @@ const (
 
 // Subject is what a check is about.
 type Subject struct {
-	Machine machine.MAC
+	Machine ether.MAC
 	Service machine.Service
 	Began   time.Time // of the waiting that it belongs to
 }
@@ -41,7 +42,7 @@ type Checker struct {
 
 // place is a service of a machine, of which one check runs at a time.
 type place struct {
-	machine machine.MAC
+	machine ether.MAC
 	service machine.Service
 }
 

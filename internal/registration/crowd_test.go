@@ -14,28 +14,28 @@ import (
 	"testing/synctest"
 	"time"
 
-	"nightporter/internal/machine"
+	"nightporter/internal/ether"
 	"nightporter/internal/registration"
 )
 
 // hostMAC is the MAC of the n-th host on the link.
-func hostMAC(n byte) machine.MAC { return machine.MAC{2, 0, 0, 0, 0, n} }
+func hostMAC(n byte) ether.MAC { return ether.MAC{2, 0, 0, 0, 0, n} }
 
 // link has the networks 192.168.1.0/24 and fd77::/64 on the link. The n-th host
 // there has 192.168.1.n and fd77::n:1, fd77::n:2 and so on; the 100th has all IPv4
 // addresses from 100 on as well.
-func link(ip netip.Addr) (machine.MAC, bool) {
+func link(ip netip.Addr) (ether.MAC, bool) {
 	switch b := ip.AsSlice(); {
 	case netip.MustParsePrefix("192.168.1.0/24").Contains(ip):
 		return hostMAC(min(b[3], 100)), true
 	case netip.MustParsePrefix("fd77::/64").Contains(ip):
 		return hostMAC(b[13]), true
 	}
-	return machine.MAC{}, false
+	return ether.MAC{}, false
 }
 
 // known has the fifth host a machine that registered before.
-func known(mac machine.MAC) bool { return mac == hostMAC(5) }
+func known(mac ether.MAC) bool { return mac == hostMAC(5) }
 
 // unusedBody asks for an address that no host has, which takes the handler time.
 var unusedBody = strings.Replace(goodBody, "tower", "unused", 1)

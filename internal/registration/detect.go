@@ -15,13 +15,13 @@ import (
 	"strings"
 	"time"
 
-	"nightporter/internal/machine"
+	"nightporter/internal/ether"
 )
 
 // Identity is what a machine finds out about itself in order to register.
 type Identity struct {
 	Interface string
-	MAC       machine.MAC
+	MAC       ether.MAC
 	Addrs     []netip.Addr // those of global scope that last, IPv4 first as the kernel lists them
 }
 

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"slices"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/machine"
 	"nightporter/internal/services"
 )
@@ -47,7 +48,7 @@ func (r *reader) registration(raw json.RawMessage, d Defaults) error {
 		return err
 	}
 	if r.req.WakeMAC == r.req.MAC {
-		r.req.WakeMAC = machine.MAC{} // it says what is so anyway
+		r.req.WakeMAC = ether.MAC{} // it says what is so anyway
 	}
 	return r.fillWatts(d)
 }
@@ -80,18 +81,18 @@ func (r *reader) wakeMAC(path string, raw json.RawMessage) (err error) {
 }
 
 // unicast reads the MAC address of one network card.
-func unicast(path string, raw json.RawMessage) (machine.MAC, error) {
+func unicast(path string, raw json.RawMessage) (ether.MAC, error) {
 	const expected = `a MAC address such as "d8:cb:8a:39:be:a1"`
 	s, err := text(path, raw, expected)
 	if err != nil {
-		return machine.MAC{}, err
+		return ether.MAC{}, err
 	}
-	mac, err := machine.ParseMAC(s)
+	mac, err := ether.ParseMAC(s)
 	if err != nil {
-		return machine.MAC{}, wrong(path, raw, expected)
+		return ether.MAC{}, wrong(path, raw, expected)
 	}
 	if !mac.Unicast() {
-		return machine.MAC{}, wrong(path, raw, "the address of one machine, not of a group or of nobody")
+		return ether.MAC{}, wrong(path, raw, "the address of one machine, not of a group or of nobody")
 	}
 	return mac, nil
 }

@@ -5,7 +5,7 @@ import (
 	"net/netip"
 	"slices"
 
-	"nightporter/internal/machine"
+	"nightporter/internal/ether"
 )
 
 func monitorIP(i int) string { return fmt.Sprintf("monitor[%d].ip", i) }
@@ -58,7 +58,7 @@ func Forbidden(ip netip.Addr, n Addresses) string {
 }
 
 // foreignMAC says why a MAC is never a machine's, or returns nothing.
-func foreignMAC(mac machine.MAC, n Network) string {
+func foreignMAC(mac ether.MAC, n Network) string {
 	switch {
 	case n.OwnMAC(mac):
 		return "an interface of the porter's own host"

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"slices"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/machine"
 )
 
@@ -65,7 +66,7 @@ func Names(known []machine.Address, a machine.Address) bool {
 
 // Unnamed is why a guest waits under trust: self. Nobody can prove that an address which
 // another MAC has lives and dies with the machine.
-func Unnamed(mac machine.MAC) Reason {
+func Unnamed(mac ether.MAC) Reason {
 	return Reason(fmt.Sprintf("it belongs to %s: name that in machines[].guests of the configuration if it is a guest of the machine", mac))
 }
 
@@ -91,10 +92,10 @@ func (p Policy) guest(ctx context.Context, path string, a machine.Address, req R
 		a.MAC = macs[0]
 	}
 	switch {
-	case slices.ContainsFunc(macs, func(m machine.MAC) bool { return m != a.MAC }) || len(macs) == 0:
+	case slices.ContainsFunc(macs, func(m ether.MAC) bool { return m != a.MAC }) || len(macs) == 0:
 		place.Waiting, place.Unproved = NoGuest, true
 	case a.MAC == req.MAC: // it is no guest
-		a.MAC, place.Unproved = machine.MAC{}, false
+		a.MAC, place.Unproved = ether.MAC{}, false
 	case p.Trust == Self && !isNamed:
 		return a, Place{IP: a.IP, Waiting: Unnamed(a.MAC)}, nil
 	default:
@@ -111,7 +112,7 @@ type Household struct {
 }
 
 // houses reports whether a machine has a guest with a MAC.
-func (h Household) houses(mac machine.MAC) bool {
+func (h Household) houses(mac ether.MAC) bool {
 	return slices.ContainsFunc(h.Monitor, func(a machine.Address) bool { return a.Guest() && a.MAC == mac && h.Counts(a.IP) })
 }
 

@@ -7,12 +7,13 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/machine"
 	"nightporter/internal/registration"
 )
 
 var (
-	guestMAC = machine.MAC{0x52, 0x54, 0, 0, 0, 9}
+	guestMAC = ether.MAC{0x52, 0x54, 0, 0, 0, 9}
 	guestIP4 = netip.MustParseAddr("192.168.1.9")
 	guestIP6 = netip.MustParseAddr("fd00::9")
 )
@@ -45,13 +46,13 @@ func TestDecodeGuests(t *testing.T) {
 }
 
 // guest is an address of the guest of the tests; a zero MAC was not told.
-func guest(ip netip.Addr, mac machine.MAC) machine.Address { return machine.Address{IP: ip, MAC: mac} }
+func guest(ip netip.Addr, mac ether.MAC) machine.Address { return machine.Address{IP: ip, MAC: mac} }
 
 // TestGuestPlaces: under self a guest is believed that the configuration names, and no
 // other. Otherwise it is one that answers now. Whatever waits does not spoil the rest.
 func TestGuestPlaces(t *testing.T) {
 	const self, allow, open = registration.Self, registration.Allowlist, registration.Open
-	nobody := machine.MAC{}
+	nobody := ether.MAC{}
 	here := registration.Place{}
 	waits := func(why registration.Reason, unproved bool) registration.Place {
 		return registration.Place{Waiting: why, Unproved: unproved}
@@ -61,24 +62,24 @@ func TestGuestPlaces(t *testing.T) {
 		name    string
 		trusts  []registration.Trust
 		guest   machine.Address
-		named   bool          // by the configuration
-		answers []machine.MAC // for its address
+		named   bool        // by the configuration
+		answers []ether.MAC // for its address
 		want    registration.Place
-		mac     machine.MAC // that it is known with; zero: as the machine's own
-		gone    bool        // it is left out
+		mac     ether.MAC // that it is known with; zero: as the machine's own
+		gone    bool      // it is left out
 	}{
-		{name: "it answers", trusts: []registration.Trust{allow, open}, guest: guest(guestIP4, guestMAC), answers: []machine.MAC{guestMAC}, want: here, mac: guestMAC},
+		{name: "it answers", trusts: []registration.Trust{allow, open}, guest: guest(guestIP4, guestMAC), answers: []ether.MAC{guestMAC}, want: here, mac: guestMAC},
 		{name: "it is silent", trusts: []registration.Trust{allow, open}, guest: guest(guestIP4, guestMAC), want: waits(registration.NoGuest, true), mac: guestMAC},
-		{name: "another answers", trusts: []registration.Trust{allow, open}, guest: guest(guestIP4, guestMAC), answers: []machine.MAC{otherMAC},
+		{name: "another answers", trusts: []registration.Trust{allow, open}, guest: guest(guestIP4, guestMAC), answers: []ether.MAC{otherMAC},
 			want: waits(registration.NoGuest, true), mac: guestMAC},
-		{name: "two answer", trusts: []registration.Trust{allow, open}, guest: guest(guestIP4, guestMAC), answers: []machine.MAC{guestMAC, otherMAC},
+		{name: "two answer", trusts: []registration.Trust{allow, open}, guest: guest(guestIP4, guestMAC), answers: []ether.MAC{guestMAC, otherMAC},
 			want: waits(registration.NoGuest, true), mac: guestMAC},
-		{name: "its MAC is who answers", trusts: []registration.Trust{allow, open}, guest: guest(guestIP6, nobody), answers: []machine.MAC{guestMAC}, want: here, mac: guestMAC},
+		{name: "its MAC is who answers", trusts: []registration.Trust{allow, open}, guest: guest(guestIP6, nobody), answers: []ether.MAC{guestMAC}, want: here, mac: guestMAC},
 		{name: "nobody knows its MAC", trusts: []registration.Trust{self, allow, open}, guest: guest(guestIP4, nobody), gone: true},
-		{name: "it is the machine itself", trusts: []registration.Trust{self, allow, open}, guest: guest(guestIP4, nobody), answers: []machine.MAC{towerMAC}, want: here},
-		{name: "nobody vouches", trusts: []registration.Trust{self}, guest: guest(guestIP4, guestMAC), answers: []machine.MAC{guestMAC},
+		{name: "it is the machine itself", trusts: []registration.Trust{self, allow, open}, guest: guest(guestIP4, nobody), answers: []ether.MAC{towerMAC}, want: here},
+		{name: "nobody vouches", trusts: []registration.Trust{self}, guest: guest(guestIP4, guestMAC), answers: []ether.MAC{guestMAC},
 			want: waits(registration.Unnamed(guestMAC), false), mac: guestMAC},
-		{name: "nobody vouches, without a MAC", trusts: []registration.Trust{self}, guest: guest(guestIP4, nobody), answers: []machine.MAC{guestMAC},
+		{name: "nobody vouches, without a MAC", trusts: []registration.Trust{self}, guest: guest(guestIP4, nobody), answers: []ether.MAC{guestMAC},
 			want: waits(registration.Unnamed(guestMAC), false), mac: guestMAC},
 		{name: "named", trusts: []registration.Trust{self, allow, open}, guest: guest(guestIP4, guestMAC), named: true, want: here, mac: guestMAC},
 		{name: "named, without a MAC", trusts: []registration.Trust{self, allow, open}, guest: guest(guestIP4, nobody), named: true, want: here, mac: guestMAC},
@@ -96,7 +97,7 @@ func TestGuestPlaces(t *testing.T) {
 					if tt.named {
 						req.TakeGuests([]machine.Address{guest(tt.guest.IP, guestMAC)})
 					}
-					p := registration.Policy{Trust: trust, Allow: []machine.MAC{towerMAC}}
+					p := registration.Policy{Trust: trust, Allow: []ether.MAC{towerMAC}}
 					v, err := p.Check(t.Context(), req, from("192.168.1.5"), n)
 					if err != nil {
 						t.Fatal(err)
@@ -170,7 +171,7 @@ func TestTakeGuests(t *testing.T) {
 		t.Errorf("without guests of its own: %+v", silent)
 	}
 	speaks := request(towerMAC, "192.168.1.5")
-	speaks.Guests, speaks.HasGuests = []machine.Address{guest(guestIP6, machine.MAC{})}, true
+	speaks.Guests, speaks.HasGuests = []machine.Address{guest(guestIP6, ether.MAC{})}, true
 	speaks.TakeGuests(known)
 	if len(speaks.Guests) != 1 || speaks.Guests[0].MAC != guestMAC {
 		t.Errorf("with guests of its own: %+v", speaks)
@@ -208,7 +209,7 @@ func TestConfiguredGuests(t *testing.T) {
 	for want, change := range map[string]func(a *machine.Address){
 		"": func(*machine.Address) {},
 		"guests[0].mac: found aa:00:00:00:00:02: expected 52:54:00:00:00:09" + rule: func(a *machine.Address) { a.MAC = otherMAC },
-		"monitor[2].mac: found none: expected 52:54:00:00:00:09" + rule:             func(a *machine.Address) { a.MAC = machine.MAC{} },
+		"monitor[2].mac: found none: expected 52:54:00:00:00:09" + rule:             func(a *machine.Address) { a.MAC = ether.MAC{} },
 		"guests[0].port: found 80/tcp: expected 22/tcp" + rule:                      func(a *machine.Address) { a.Ports = []machine.Port{web} },
 	} {
 		req := registration.Request{Spec: configured()}
@@ -219,7 +220,7 @@ func TestConfiguredGuests(t *testing.T) {
 		}
 	}
 	thief := request(otherMAC, "192.168.1.6")
-	thief.Monitor = append(thief.Monitor, guest(guestIP4, machine.MAC{0x52, 0x54, 0, 0, 0, 1}))
+	thief.Monitor = append(thief.Monitor, guest(guestIP4, ether.MAC{0x52, 0x54, 0, 0, 0, 1}))
 	const want = `guests[0].ip: found 192.168.1.9, which the configuration gives to "tower" (d8:cb:8a:39:be:a1): expected an address of aa:00:00:00:00:02`
 	if got := refusal(t, registration.CheckForeign(thief, conf)); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)

@@ -6,8 +6,8 @@ import (
 	"net/netip"
 	"syscall"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/lan"
-	"nightporter/internal/machine"
 )
 
 // Peer is the other end of a connection.
@@ -16,7 +16,7 @@ type Peer struct {
 
 	// SYN is the source of the Ethernet frame that opened the connection. It is zero
 	// where the kernel keeps none, and where Unseen is set.
-	SYN    machine.MAC
+	SYN    ether.MAC
 	Unseen bool // the kernel keeps such frames, and did not keep that one
 }
 
@@ -41,7 +41,7 @@ func peerOf(conn net.Conn, saved bool) Peer {
 	if sc, ok := conn.(syscall.Conn); ok && saved {
 		var err error
 		p.SYN, err = lan.SYNSource(sc)
-		p.Unseen = err != nil || p.SYN == machine.MAC{}
+		p.Unseen = err != nil || p.SYN == ether.MAC{}
 	}
 	return p
 }

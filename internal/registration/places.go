@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/machine"
 )
 
@@ -94,7 +95,7 @@ func (v *Verdict) leaveOut(first int) {
 
 // place says whether ip can be claimed for mac. Who has to prove that ip is its
 // own answers for it; who is in none of our prefixes proves by that where it is.
-func (p Policy) place(ctx context.Context, path string, ip netip.Addr, mac machine.MAC, n Network) (Place, error) {
+func (p Policy) place(ctx context.Context, path string, ip netip.Addr, mac ether.MAC, n Network) (Place, error) {
 	here, self := n.OnLink(ip), p.Trust == Self
 	switch {
 	case here && !self:
@@ -106,7 +107,7 @@ func (p Policy) place(ctx context.Context, path string, ip netip.Addr, mac machi
 	if err != nil {
 		return Place{}, fmt.Errorf("%s: ask who has %s: %w", path, ip, err)
 	}
-	others := slices.DeleteFunc(slices.Clone(macs), func(m machine.MAC) bool { return m == mac })
+	others := slices.DeleteFunc(slices.Clone(macs), func(m ether.MAC) bool { return m == mac })
 	switch {
 	case len(others) > 0:
 		return Place{}, p.disputed(path, ip, mac, others)
@@ -128,7 +129,7 @@ const (
 )
 
 // ask asks who has ip until one answers. No answer is no error.
-func ask(ctx context.Context, ip netip.Addr, n Network) ([]machine.MAC, error) {
+func ask(ctx context.Context, ip netip.Addr, n Network) ([]ether.MAC, error) {
 	end := time.Now().Add(askTime)
 	for {
 		next := time.Now().Add(askPause)
@@ -146,7 +147,7 @@ func ask(ctx context.Context, ip netip.Addr, n Network) ([]machine.MAC, error) {
 }
 
 // disputed refuses an address that others answer for.
-func (p Policy) disputed(path string, ip netip.Addr, mac machine.MAC, others []machine.MAC) error {
+func (p Policy) disputed(path string, ip netip.Addr, mac ether.MAC, others []ether.MAC) error {
 	names := make([]string, len(others))
 	for i, m := range others {
 		names[i] = m.String()
@@ -159,7 +160,7 @@ func (p Policy) disputed(path string, ip netip.Addr, mac machine.MAC, others []m
 
 // nothingToClaim refuses a registration of which every address has to wait. Where
 // one of them may be answered for in a moment, trying again helps.
-func nothingToClaim(places []Place, mac machine.MAC) error {
+func nothingToClaim(places []Place, mac ether.MAC) error {
 	for i, p := range places {
 		switch p.Waiting {
 		case NoAnswer:

@@ -7,7 +7,7 @@ import (
 	"net/netip"
 	"sync"
 
-	"nightporter/internal/machine"
+	"nightporter/internal/ether"
 )
 
 const selfRule = "a machine may register only itself (trust: self)"
@@ -42,7 +42,7 @@ func (p Policy) judgeItself(ctx context.Context, req Request, peer Peer, n Netwo
 
 // comesFrom refuses a connection that does not come from a MAC, as far as that is
 // known without a question.
-func comesFrom(mac machine.MAC, peer Peer, n Network) error {
+func comesFrom(mac ether.MAC, peer Peer, n Network) error {
 	ip := peer.ip()
 	switch {
 	case ip.IsLoopback() || n.Own(ip):
@@ -51,7 +51,7 @@ func comesFrom(mac machine.MAC, peer Peer, n Network) error {
 		return notOurs(ip)
 	case peer.Unseen:
 		return Refuse(Refused, "the frame that opened this connection is not known, %s, %s", selfRule, tryAgain)
-	case peer.SYN != machine.MAC{} && peer.SYN != mac:
+	case peer.SYN != ether.MAC{} && peer.SYN != mac:
 		return from(peer.SYN, mac)
 	}
 	return knownAt(mac, ip, n)
@@ -60,7 +60,7 @@ func comesFrom(mac machine.MAC, peer Peer, n Network) error {
 // knownAt refuses a peer that is at another MAC as far as the kernel knows. It knows
 // that of those in a network of its own; another IPv6 address may be on the link all
 // the same (RFC 4861 section 2.1, "on-link").
-func knownAt(mac machine.MAC, ip netip.Addr, n Network) error {
+func knownAt(mac ether.MAC, ip netip.Addr, n Network) error {
 	if !n.OnLink(ip) {
 		return nil
 	}
@@ -77,7 +77,7 @@ func knownAt(mac machine.MAC, ip netip.Addr, n Network) error {
 }
 
 // answersAt refuses a peer that another MAC answers for on the link, or none.
-func answersAt(ctx context.Context, mac machine.MAC, ip netip.Addr, n Network) error {
+func answersAt(ctx context.Context, mac ether.MAC, ip netip.Addr, n Network) error {
 	macs, err := n.WhoHas(ctx, ip)
 	if err != nil {
 		return fmt.Errorf("ask who has %s: %w", ip, err)
@@ -101,6 +101,6 @@ func notOurs(ip netip.Addr) error {
 	return Refuse(Refused, "this connection comes from %s, which is not in a network of the porter's interface, %s", ip, selfRule)
 }
 
-func from(seen, mac machine.MAC) error {
+func from(seen, mac ether.MAC) error {
 	return Refuse(Refused, "this connection comes from %s, not from %s: %s", seen, mac, selfRule)
 }

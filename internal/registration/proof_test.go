@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"testing"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/machine"
 	"nightporter/internal/registration"
 )
@@ -14,7 +15,7 @@ type movingNetwork struct {
 	looks int
 }
 
-func (n *movingNetwork) NeighborMAC(ip netip.Addr) (machine.MAC, bool, error) {
+func (n *movingNetwork) NeighborMAC(ip netip.Addr) (ether.MAC, bool, error) {
 	n.looks++
 	if n.looks > 1 {
 		return otherMAC, true, nil
@@ -40,13 +41,13 @@ func TestProof(t *testing.T) {
 			"the frame that opened this connection is not known, " + rule + ", try again"},
 		{"the kernel knows another", towerIP4, func(_ *registration.Peer, n *fakeNetwork) { n.neighbors[towerIP4] = otherMAC }, other},
 		{"itself answers at another address", far, func(_ *registration.Peer, n *fakeNetwork) {
-			n.neighbors[far], n.answers[far] = towerMAC, []machine.MAC{towerMAC}
+			n.neighbors[far], n.answers[far] = towerMAC, []ether.MAC{towerMAC}
 		}, ""},
 		{"another answers at another address", far, func(_ *registration.Peer, n *fakeNetwork) {
-			n.neighbors[far], n.answers[far] = towerMAC, []machine.MAC{otherMAC}
+			n.neighbors[far], n.answers[far] = towerMAC, []ether.MAC{otherMAC}
 		}, other},
 		{"another answers as well", far, func(_ *registration.Peer, n *fakeNetwork) {
-			n.neighbors[far], n.answers[far] = towerMAC, []machine.MAC{towerMAC, otherMAC}
+			n.neighbors[far], n.answers[far] = towerMAC, []ether.MAC{towerMAC, otherMAC}
 		}, other},
 		{"none answers", far, func(_ *registration.Peer, n *fakeNetwork) { n.neighbors[far] = towerMAC },
 			"nobody answers for 192.168.1.77, where this connection comes from, " + rule + ", try again"},

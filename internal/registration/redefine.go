@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/machine"
 )
 
@@ -148,7 +149,7 @@ func oneOf[T any](all []T, text func(T) string) string {
 // CheckWakeMAC returns nil if the card that req wants to be woken by is not
 // another machine, known. The error is a *Refusal.
 func CheckWakeMAC(req Request, known machine.Spec) error {
-	if req.WakeMAC != known.MAC || req.WakeMAC == (machine.MAC{}) {
+	if req.WakeMAC != known.MAC || req.WakeMAC == (ether.MAC{}) {
 		return nil
 	}
 	return Refuse(Refused, "wake_mac: found %s, which is the mac of %q: expected that of a card of %s, or %q to be forgotten first%s",

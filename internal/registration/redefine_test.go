@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/machine"
 	"nightporter/internal/registration"
 )
@@ -76,7 +77,7 @@ func TestCheckConfigured(t *testing.T) {
 			want: "wake_from: found no 192.168.1.0/24: expected it"},
 		{name: "not everybody may wake it", conf: func(s *machine.Spec) { s.WakeFrom = nil },
 			want: "wake_from: found 192.168.1.0/24: expected none"},
-		{name: "another card that wakes it", change: func(s *machine.Spec) { s.WakeMAC = machine.MAC{2, 0, 0, 0, 0, 9} },
+		{name: "another card that wakes it", change: func(s *machine.Spec) { s.WakeMAC = ether.MAC{2, 0, 0, 0, 0, 9} },
 			want: "wake_mac: found 02:00:00:00:00:09: expected d8:cb:8a:39:be:a1"},
 		{name: "idle_watts", change: func(s *machine.Spec) { s.IdleWatts = 5000 }, want: "idle_watts: found 5000: expected 50"},
 		{name: "sleep_watts", change: func(s *machine.Spec) { s.SleepWatts = 0.5 }, want: "sleep_watts: found 0.5: expected 2"},

@@ -11,6 +11,8 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"nightporter/internal/ether"
+
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
@@ -20,7 +22,7 @@ import (
 
 var defaults = registration.Defaults{IdleWatts: 50, SleepWatts: 2}
 
-var towerMAC = machine.MAC{0xd8, 0xcb, 0x8a, 0x39, 0xbe, 0xa1}
+var towerMAC = ether.MAC{0xd8, 0xcb, 0x8a, 0x39, 0xbe, 0xa1}
 
 // service is the registration of one address with these services.
 func service(ports string) string { return `{"monitor":[{"ip":"10.0.0.1","port":[` + ports + `]}]}` }
@@ -106,7 +108,7 @@ func TestDecode(t *testing.T) {
 		{
 			name: "a card that wakes it",
 			body: `{"mac":"d8:cb:8a:39:be:a1","wake_mac":"02-00-00-00-00-09"}`,
-			want: with(func(r *registration.Request) { r.WakeMAC, r.HasWakeMAC = machine.MAC{2, 0, 0, 0, 0, 9}, true }),
+			want: with(func(r *registration.Request) { r.WakeMAC, r.HasWakeMAC = ether.MAC{2, 0, 0, 0, 0, 9}, true }),
 		},
 		{
 			name: "the card that it speaks with wakes it",
@@ -356,7 +358,7 @@ func checkRequest(t *testing.T, r registration.Request) {
 	if !r.MAC.Unicast() {
 		t.Errorf("mac %v", r.MAC)
 	}
-	if r.WakeMAC != (machine.MAC{}) && (!r.HasWakeMAC || !r.WakeMAC.Unicast() || r.WakeMAC == r.MAC) {
+	if r.WakeMAC != (ether.MAC{}) && (!r.HasWakeMAC || !r.WakeMAC.Unicast() || r.WakeMAC == r.MAC) {
 		t.Errorf("wake_mac %v", r.WakeMAC)
 	}
 	if r.HasName != (r.Name != "") || r.HasName && machine.CheckName(r.Name) != nil {

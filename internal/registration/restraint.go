@@ -4,7 +4,7 @@ import (
 	"strconv"
 	"time"
 
-	"nightporter/internal/machine"
+	"nightporter/internal/ether"
 	"nightporter/internal/ratelimit"
 )
 
@@ -26,7 +26,7 @@ type Restraint struct {
 
 // Rename returns nil if the machine that is known as was may be called name from
 // now on. The error is a *Refusal.
-func (r *Restraint) Rename(mac machine.MAC, was, name string, now time.Time) error {
+func (r *Restraint) Rename(mac ether.MAC, was, name string, now time.Time) error {
 	if was == "" || was == name {
 		return nil
 	}
@@ -40,7 +40,7 @@ func (r *Restraint) Rename(mac machine.MAC, was, name string, now time.Time) err
 
 // Change returns nil if what a machine has registered may change once more. The error
 // is a *Refusal.
-func (r *Restraint) Change(mac machine.MAC, now time.Time) error {
+func (r *Restraint) Change(mac ether.MAC, now time.Time) error {
 	wait := r.changes.take(mac, mostChanges, now)
 	if wait == 0 {
 		return nil
@@ -51,7 +51,7 @@ func (r *Restraint) Change(mac machine.MAC, now time.Time) error {
 
 // Record reports whether a registration that changes nothing is worth a record in
 // the history. The first ones of an hour are.
-func (r *Restraint) Record(mac machine.MAC, now time.Time) bool {
+func (r *Restraint) Record(mac ether.MAC, now time.Time) bool {
 	return r.records.take(mac, mostRecords, now) == 0
 }
 
@@ -63,13 +63,13 @@ func (r *Restraint) Known() int {
 // hourly remembers what each machine did within the last hour. A token bucket
 // would let through twice as much in its first hour.
 type hourly struct {
-	byMAC map[machine.MAC][]time.Time // oldest first
+	byMAC map[ether.MAC][]time.Time // oldest first
 	swept time.Time
 }
 
 // take notes that mac does it once more and returns 0, or notes nothing and
 // returns how long it has to wait.
-func (h *hourly) take(mac machine.MAC, most int, now time.Time) time.Duration {
+func (h *hourly) take(mac ether.MAC, most int, now time.Time) time.Duration {
 	h.sweep(now)
 	times := h.byMAC[mac]
 	for len(times) > 0 && now.Sub(times[0]) >= restrained {
@@ -79,7 +79,7 @@ func (h *hourly) take(mac machine.MAC, most int, now time.Time) time.Duration {
 		return restrained - now.Sub(times[0])
 	}
 	if h.byMAC == nil {
-		h.byMAC = make(map[machine.MAC][]time.Time)
+		h.byMAC = make(map[ether.MAC][]time.Time)
 	}
 	h.byMAC[mac] = append(times[:len(times):len(times)], now)
 	return 0

@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"nightporter/internal/machine"
+	"nightporter/internal/ether"
 	"nightporter/internal/registration"
 )
 
@@ -94,7 +94,7 @@ func TestAttackChangesWithoutEnd(t *testing.T) {
 func TestRecordsAreBounded(t *testing.T) {
 	var r registration.Restraint
 	now := time.Now()
-	count := func(mac machine.MAC, registrations int, pause time.Duration) (n int) {
+	count := func(mac ether.MAC, registrations int, pause time.Duration) (n int) {
 		for range registrations {
 			if r.Record(mac, now) {
 				n++
@@ -121,7 +121,7 @@ func TestRestraintForgets(t *testing.T) {
 	now := time.Now()
 	for i := range 100_000 {
 		now = now.Add(time.Second)
-		mac := machine.MAC{2, 0, 0, byte(i >> 16), byte(i >> 8), byte(i)}
+		mac := ether.MAC{2, 0, 0, byte(i >> 16), byte(i >> 8), byte(i)}
 		r.Record(mac, now)
 		if err := r.Rename(mac, "a", "b", now); err != nil {
 			t.Fatal(err)

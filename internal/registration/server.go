@@ -12,9 +12,10 @@ import (
 	"syscall"
 	"time"
 
+	"nightporter/internal/ether"
+
 	"golang.org/x/time/rate"
 
-	"nightporter/internal/machine"
 	"nightporter/internal/ratelimit"
 )
 
@@ -54,9 +55,9 @@ const defaultHandlerTimeout = 10 * time.Second
 type Options struct {
 	Handler Handler
 	Log     *slog.Logger
-	Observe func(Conclusion)       // called once for every connection but a trial, from several goroutines
-	Locate  ratelimit.Locate       // tells the hosts on the link apart; nil: there are none
-	Known   func(machine.MAC) bool // reports whether a machine is known already; nil: none is
+	Observe func(Conclusion)     // called once for every connection but a trial, from several goroutines
+	Locate  ratelimit.Locate     // tells the hosts on the link apart; nil: there are none
+	Known   func(ether.MAC) bool // reports whether a machine is known already; nil: none is
 }
 
 // Server answers registrations.
@@ -66,7 +67,7 @@ type Server struct {
 	log      *slog.Logger
 	observe  func(Conclusion)
 	locate   ratelimit.Locate
-	known    func(machine.MAC) bool
+	known    func(ether.MAC) bool
 	gate     gate
 	ration   ratelimit.Limiter
 	closing  closing
@@ -215,9 +216,9 @@ var errCrowded = Refuse(Limited, "too many connections, %s", tryAgain)
 type Conclusion struct {
 	Outcome Outcome
 	Peer    netip.AddrPort
-	MAC     machine.MAC // of the machine; zero if the request could not be read
-	Text    string      // the answer
-	Noted   bool        // a refusal that is worth a line of log, and not one of a flood
+	MAC     ether.MAC // of the machine; zero if the request could not be read
+	Text    string    // the answer
+	Noted   bool      // a refusal that is worth a line of log, and not one of a flood
 }
 
 // conclude counts and logs how a registration ended, before the client hears of

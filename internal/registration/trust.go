@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"slices"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/machine"
 )
 
@@ -41,8 +42,8 @@ func ParseTrust(s string) (Trust, error) {
 // Policy decides which registrations are allowed.
 type Policy struct {
 	Trust Trust
-	Allow []machine.MAC // for Allowlist
-	Token string        // what every client must show; empty: nothing
+	Allow []ether.MAC // for Allowlist
+	Token string      // what every client must show; empty: nothing
 }
 
 // Addresses tells which addresses of a network are no machine's.
@@ -57,17 +58,17 @@ type Addresses interface {
 // registers. It is asked about addresses without zones.
 type Network interface {
 	Addresses
-	OnLink(ip netip.Addr) bool       // inside one of the interface's prefixes
-	CanAsk(ip netip.Addr) bool       // on link, or IPv6 where the interface has a link-local address to ask from
-	OwnMAC(mac machine.MAC) bool     // the Ethernet address of an interface of this host
-	GatewayMAC(mac machine.MAC) bool // that of a gateway
+	OnLink(ip netip.Addr) bool     // inside one of the interface's prefixes
+	CanAsk(ip netip.Addr) bool     // on link, or IPv6 where the interface has a link-local address to ask from
+	OwnMAC(mac ether.MAC) bool     // the Ethernet address of an interface of this host
+	GatewayMAC(mac ether.MAC) bool // that of a gateway
 
 	// NeighborMAC looks ip up in the kernel's neighbour table.
-	NeighborMAC(ip netip.Addr) (machine.MAC, bool, error)
+	NeighborMAC(ip netip.Addr) (ether.MAC, bool, error)
 
 	// WhoHas asks the LAN now, and returns every MAC that answers for ip by ARP
 	// or NDP within a short time, in frames of its own. It is called concurrently.
-	WhoHas(ctx context.Context, ip netip.Addr) ([]machine.MAC, error)
+	WhoHas(ctx context.Context, ip netip.Addr) ([]ether.MAC, error)
 }
 
 // Check judges a registration of peer's, each address for itself. It is accepted

@@ -7,9 +7,9 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sync/errgroup"
+	"nightporter/internal/ether"
 
-	"nightporter/internal/machine"
+	"golang.org/x/sync/errgroup"
 )
 
 const (
@@ -23,7 +23,7 @@ const (
 
 // Job is one run of a machine's program.
 type Job struct {
-	Machine  machine.MAC // whose it is; there is one run of each at a time
+	Machine  ether.MAC // whose it is; there is one run of each at a time
 	Name     string
 	Command  []string // the program's path, and its arguments
 	Env      []string // "KEY=value"
@@ -43,8 +43,8 @@ type Runner struct {
 	slots chan struct{}
 
 	mu      sync.Mutex // guards what follows
-	running map[machine.MAC]bool
-	told    map[machine.MAC]bool // that the program fails, in the present wake
+	running map[ether.MAC]bool
+	told    map[ether.MAC]bool // that the program fails, in the present wake
 }
 
 // New returns a Runner that calls failed when a program fails, once in each wake
@@ -52,7 +52,7 @@ type Runner struct {
 func New(log *slog.Logger, failed func(Job, error)) *Runner {
 	r := &Runner{
 		log: log, failed: failed, limit: limit, slots: make(chan struct{}, atOnce),
-		running: make(map[machine.MAC]bool), told: make(map[machine.MAC]bool),
+		running: make(map[ether.MAC]bool), told: make(map[ether.MAC]bool),
 	}
 	r.ctx, r.end = context.WithCancel(context.Background())
 	return r

@@ -13,9 +13,9 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
+	"nightporter/internal/ether"
 
-	"nightporter/internal/machine"
+	"go.uber.org/goleak"
 )
 
 // patience is how long a test waits for what should come at once.
@@ -57,7 +57,7 @@ func (f *fixture) Write(b []byte) (int, error) {
 // job is the first run of a wake of the i-th machine, by a script in the directory.
 func (f *fixture) job(i int, script string) Job {
 	return Job{
-		Machine: machine.MAC{2, 0, 0, 0, 0, byte(i)}, Name: fmt.Sprintf("m%d", i), Attempt: 1,
+		Machine: ether.MAC{2, 0, 0, 0, 0, byte(i)}, Name: fmt.Sprintf("m%d", i), Attempt: 1,
 		Command: []string{"/bin/sh", "-c", "cd " + f.dir + "\n" + script, "script", "an argument", "$HOME"},
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/machine"
 )
 
@@ -63,7 +64,7 @@ func (a *api) act(w http.ResponseWriter, r *http.Request, action string, done in
 
 // macAnswer says that a magic packet went out.
 type macAnswer struct {
-	MAC machine.MAC `json:"mac"`
+	MAC ether.MAC `json:"mac"`
 }
 
 // wakeMAC answers a request to wake what is no machine.

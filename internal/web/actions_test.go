@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/machine"
 	"nightporter/internal/web"
 )
@@ -66,7 +67,7 @@ func TestClientChangesMachines(t *testing.T) {
 			}
 		}
 	}
-	if err := c.WakeMAC(t.Context(), machine.MAC{2, 0, 0, 0, 0, 3}); err != nil {
+	if err := c.WakeMAC(t.Context(), ether.MAC{2, 0, 0, 0, 0, 3}); err != nil {
 		t.Error(err)
 	}
 	want := "test nas, pause until 2026-01-02 01:00:10 nas, resume nas, test böse Maus/50%?#, pause until 2026-01-02 01:00:10 böse Maus/50%?#, " +

@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 
+	"nightporter/internal/ether"
+
 	"github.com/chromedp/chromedp/kb"
 
 	"nightporter/internal/machine"
@@ -95,12 +97,12 @@ func TestPageFindsMachines(t *testing.T) {
 // All of a group are woken with one button, and one is forgotten once that is confirmed.
 func TestPageWakesAGroupAndForgets(t *testing.T) {
 	h := newLively()
-	h.set("tower", func(s *machine.Status) { s.MAC = machine.MAC{2, 0, 0, 0, 0, 1} })
-	h.set("printer", func(s *machine.Status) { s.MAC = machine.MAC{2, 0, 0, 0, 0, 2} })
-	h.set("nas", func(s *machine.Status) { s.MAC = machine.MAC{2, 0, 0, 0, 0, 3} })
+	h.set("tower", func(s *machine.Status) { s.MAC = ether.MAC{2, 0, 0, 0, 0, 1} })
+	h.set("printer", func(s *machine.Status) { s.MAC = ether.MAC{2, 0, 0, 0, 0, 2} })
+	h.set("nas", func(s *machine.Status) { s.MAC = ether.MAC{2, 0, 0, 0, 0, 3} })
 	home := web.MachineLook{Group: "Office"}
 	b := opened(t, h, func(o *web.Options) {
-		o.Look.Machines = map[machine.MAC]web.MachineLook{{2, 0, 0, 0, 0, 1}: home, {2, 0, 0, 0, 0, 2}: home, {2, 0, 0, 0, 0, 3}: home}
+		o.Look.Machines = map[ether.MAC]web.MachineLook{{2, 0, 0, 0, 0, 1}: home, {2, 0, 0, 0, 0, 2}: home, {2, 0, 0, 0, 0, 3}: home}
 	})
 	b.Picture("groups", true)
 	b.Click(`[data-key="group Office"] [data-do=wake-all]`)

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/journal"
 	"nightporter/internal/machine"
 )
@@ -112,7 +113,7 @@ func conflicts(all []machine.Status) (found []notice) {
 // refusals returns the registrations that were refused lately, and not accepted since:
 // the last one of each machine, newest first.
 func refusals(all []machine.Status, happened []journal.Event, now time.Time) (found []notice) {
-	accepted, seen := make(map[machine.MAC]bool), make(map[string]bool)
+	accepted, seen := make(map[ether.MAC]bool), make(map[string]bool)
 	for i := len(happened) - 1; i >= 0; i-- {
 		e := &happened[i]
 		switch {
@@ -121,7 +122,7 @@ func refusals(all []machine.Status, happened []journal.Event, now time.Time) (fo
 		case e.Kind == journal.Registered:
 			accepted[e.MAC] = true
 		case e.Kind != journal.Refused:
-		case e.MAC != machine.MAC{} && accepted[e.MAC]:
+		case e.MAC != ether.MAC{} && accepted[e.MAC]:
 		default:
 			n := refusalOf(e, all, now)
 			if !seen[n.Key] {
@@ -136,7 +137,7 @@ func refusals(all []machine.Status, happened []journal.Event, now time.Time) (fo
 func refusalOf(e *journal.Event, all []machine.Status, now time.Time) notice {
 	at := momentOf(e.At, now)
 	who := e.Source.Addr().String()
-	if e.MAC != (machine.MAC{}) {
+	if e.MAC != (ether.MAC{}) {
 		who = e.MAC.String() + " at " + who
 	}
 	return notice{
@@ -148,7 +149,7 @@ func refusalOf(e *journal.Event, all []machine.Status, now time.Time) notice {
 // renamed returns the machines that got another name than they asked for, because a
 // machine that is still known has that.
 func renamed(all []machine.Status, happened []journal.Event, now time.Time) (found []notice) {
-	seen := make(map[machine.MAC]bool)
+	seen := make(map[ether.MAC]bool)
 	for i := len(happened) - 1; i >= 0; i-- {
 		e := &happened[i]
 		if e.Kind != journal.Renamed || seen[e.MAC] {

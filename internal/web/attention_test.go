@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"nightporter/internal/ether"
+
 	"github.com/prometheus/client_golang/prometheus"
 
 	"nightporter/internal/guard"
@@ -93,10 +95,10 @@ func TestAttentionForAConflict(t *testing.T) {
 // A refused registration is told with its reason, until the machine is accepted. Where
 // another machine is in the way, that one can be forgotten.
 func TestAttentionForARefusal(t *testing.T) {
-	guest := machine.MAC{2, 0, 0, 0, 0, 9}
+	guest := ether.MAC{2, 0, 0, 0, 0, 9}
 	source := netip.MustParseAddrPort("192.0.2.77:4000")
 	taken := fmt.Sprintf(`monitor: 192.0.2.5 belongs to "nas" (%s), which is asleep`, nas().MAC)
-	refused := func(at time.Duration, mac machine.MAC, reason string) journal.Event {
+	refused := func(at time.Duration, mac ether.MAC, reason string) journal.Event {
 		return journal.Event{At: midnight.Add(-at), Kind: journal.Refused, Source: source, MAC: mac, Reason: reason}
 	}
 	accepted := journal.Event{At: midnight, Kind: journal.Registered, MAC: guest, Machine: "new"}
@@ -107,7 +109,7 @@ func TestAttentionForARefusal(t *testing.T) {
 		not    string
 	}{
 		"address taken":  {[]journal.Event{refused(time.Hour, guest, taken)}, []string{"A registration was refused", "1 h ago", "from 02:00:00:00:00:09 at 192.0.2.77: monitor: 192.0.2.5 belongs to", forget}, ""},
-		"unknown MAC":    {[]journal.Event{refused(0, machine.MAC{}, "token: missing")}, []string{"from 192.0.2.77: token: missing"}, "data-name"},
+		"unknown MAC":    {[]journal.Event{refused(0, ether.MAC{}, "token: missing")}, []string{"from 192.0.2.77: token: missing"}, "data-name"},
 		"twice":          {[]journal.Event{refused(1, guest, "first"), refused(0, guest, "last")}, []string{": last"}, ": first"},
 		"over":           {[]journal.Event{refused(time.Hour, guest, taken), accepted}, nil, "refused"},
 		"again":          {[]journal.Event{accepted, refused(0, guest, "token: wrong")}, []string{"token: wrong"}, ""},
@@ -132,7 +134,7 @@ func TestAttentionForARefusal(t *testing.T) {
 func TestAttentionIsBounded(t *testing.T) {
 	h := &house{machines: []machine.Status{nas()}}
 	for i := range 100 {
-		h.tell(journal.Event{At: midnight, Kind: journal.Refused, MAC: machine.MAC{2, 0, 0, 0, 1, byte(i)}, Source: netip.MustParseAddrPort("192.0.2.77:4000")})
+		h.tell(journal.Event{At: midnight, Kind: journal.Refused, MAC: ether.MAC{2, 0, 0, 0, 1, byte(i)}, Source: netip.MustParseAddrPort("192.0.2.77:4000")})
 	}
 	if got := band(t, h); strings.Count(got, "<li") != 9 || !strings.Contains(got, "92 more registrations were refused") {
 		t.Errorf("%d notices: %s", strings.Count(got, "<li"), got)

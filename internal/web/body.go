@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/machine"
 )
 
@@ -107,18 +108,18 @@ type macRequest struct {
 const macExample = `{"mac": "d8:cb:8a:39:be:a1"}`
 
 // parseMAC reads for which card a magic packet is asked. Known are the machines.
-func parseMAC(b []byte, known []machine.Status) (machine.MAC, error) {
+func parseMAC(b []byte, known []machine.Status) (ether.MAC, error) {
 	var q macRequest
 	if err := decode(b, &q, macExample); err != nil {
-		return machine.MAC{}, err
+		return ether.MAC{}, err
 	}
-	mac, err := machine.ParseMAC(q.MAC)
+	mac, err := ether.ParseMAC(q.MAC)
 	if err != nil || !mac.Unicast() {
-		return machine.MAC{}, fmt.Errorf("mac: found %q, expected that of one network card, such as d8:cb:8a:39:be:a1", q.MAC)
+		return ether.MAC{}, fmt.Errorf("mac: found %q, expected that of one network card, such as d8:cb:8a:39:be:a1", q.MAC)
 	}
 	for i := range known {
 		if s := &known[i].Spec; s.MAC == mac || s.Woken() == mac {
-			return machine.MAC{}, fmt.Errorf("mac: found %s, which is that of %q: expected its name instead", mac, s.Name)
+			return ether.MAC{}, fmt.Errorf("mac: found %s, which is that of %q: expected its name instead", mac, s.Name)
 		}
 	}
 	return mac, nil

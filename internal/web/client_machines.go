@@ -6,7 +6,7 @@ import (
 	"io"
 	"net/http"
 
-	"nightporter/internal/machine"
+	"nightporter/internal/ether"
 )
 
 // maxMachineBytes bounds what is read of machines: a thousand with a hundred
@@ -118,7 +118,7 @@ func (c *Client) change(ctx context.Context, q question) (Machine, error) {
 }
 
 // WakeMAC has a magic packet sent for a MAC that no machine has.
-func (c *Client) WakeMAC(ctx context.Context, mac machine.MAC) error {
+func (c *Client) WakeMAC(ctx context.Context, mac ether.MAC) error {
 	var answer macAnswer
 	return c.ask(ctx, question{
 		method: http.MethodPost, path: []string{"wake"}, token: true, body: macRequest{MAC: mac.String()},

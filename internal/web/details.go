@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/machine"
 )
 
@@ -42,7 +43,7 @@ func detailsOf(s *machine.Status, t told, now time.Time) details {
 		Why: whyTopics(t.Why), Strip: stripRows(t.Strip), Clients: clientLines(t.Clients, now), Pause: t.Pause,
 	}
 	d.Saved, d.Since = Energy(s.SavedJoules(now))+", asleep for "+span(s.Slept(now)), knownMoment(s.Counted, now)
-	if s.WakeMAC != (machine.MAC{}) {
+	if s.WakeMAC != (ether.MAC{}) {
 		d.WakeMAC = s.WakeMAC.String()
 	}
 	for _, p := range s.WakeFrom {

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"nightporter/internal/ether"
+
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
 
@@ -46,8 +48,8 @@ func (h *house) Ready() error               { return h.ready }
 func (h *house) Guard() guard.Status        { return h.guard }
 func (h *house) Storage() journal.Health    { return h.storage }
 
-func (h *house) History(machine.MAC) journal.MachineHistory { return h.history }
-func (h *house) WakeRules() machine.WakeRules               { return h.rules }
+func (h *house) History(ether.MAC) journal.MachineHistory { return h.history }
+func (h *house) WakeRules() machine.WakeRules             { return h.rules }
 
 func (h *house) Wake(ctx context.Context, name, by string) error {
 	return h.act(ctx, "wake", name, by)
@@ -69,7 +71,7 @@ func (h *house) Unpause(ctx context.Context, name, by string) error {
 	return h.act(ctx, "resume", name, by)
 }
 
-func (h *house) WakeMAC(ctx context.Context, mac machine.MAC, by string) error {
+func (h *house) WakeMAC(ctx context.Context, mac ether.MAC, by string) error {
 	if err := h.act(ctx, "wake", mac.String(), by); !errors.Is(err, machine.ErrUnknown) {
 		return err
 	}
@@ -120,12 +122,12 @@ func (l *log) verbose() *slog.Logger {
 	return slog.New(slog.NewTextHandler(l, &slog.HandlerOptions{Level: slog.LevelDebug}))
 }
 
-var guestMAC = machine.MAC{0x52, 0x54, 0, 0, 0, 5}
+var guestMAC = ether.MAC{0x52, 0x54, 0, 0, 0, 5}
 
 func nas() machine.Status {
 	s := machine.Status{
 		Spec: machine.Spec{
-			Name: "nas", MAC: machine.MAC{0xd8, 0xcb, 0x8a, 0x39, 0xbe, 0xa1}, WakeMAC: machine.MAC{0xd8, 0xcb, 0x8a, 0x39, 0xbe, 0xa2},
+			Name: "nas", MAC: ether.MAC{0xd8, 0xcb, 0x8a, 0x39, 0xbe, 0xa1}, WakeMAC: ether.MAC{0xd8, 0xcb, 0x8a, 0x39, 0xbe, 0xa2},
 			Monitor: []machine.Address{
 				{IP: netip.MustParseAddr("192.0.2.5"), Ports: []machine.Port{
 					{Protocol: machine.TCP, Number: 22}, {Protocol: machine.UDP, Number: 51820}, {Protocol: machine.ICMP},

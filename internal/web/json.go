@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"time"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/machine"
 )
 
@@ -12,8 +13,8 @@ import (
 // password never is.
 type machineJSON struct {
 	Name           string            `json:"name"`
-	MAC            machine.MAC       `json:"mac"`
-	WakeMAC        machine.MAC       `json:"wake_mac,omitzero"`
+	MAC            ether.MAC         `json:"mac"`
+	WakeMAC        ether.MAC         `json:"wake_mac,omitzero"`
 	State          machine.State     `json:"state"`
 	Since          string            `json:"since"` // RFC 3339
 	Monitor        []addressJSON     `json:"monitor"`
@@ -45,7 +46,7 @@ type machineJSON struct {
 
 type addressJSON struct {
 	IP       string        `json:"ip"`
-	MAC      machine.MAC   `json:"mac,omitzero"`       // of a guest
+	MAC      ether.MAC     `json:"mac,omitzero"`       // of a guest
 	Port     []string      `json:"port"`               // as in a registration: "22/tcp"
 	Settings []serviceJSON `json:"settings,omitempty"` // of those services that have some of their own
 }
@@ -62,7 +63,7 @@ type serviceJSON struct {
 // standingJSON is how one address stands, and why it cannot be claimed.
 type standingJSON struct {
 	IP       string           `json:"ip"`
-	MAC      machine.MAC      `json:"mac,omitzero"` // of a guest
+	MAC      ether.MAC        `json:"mac,omitzero"` // of a guest
 	Standing machine.Standing `json:"standing"`
 	Reason   string           `json:"reason,omitempty"`
 }

@@ -8,12 +8,12 @@ import (
 	"slices"
 	"strings"
 
-	"nightporter/internal/machine"
+	"nightporter/internal/ether"
 )
 
 // Look is what the configuration says of the page. It is not changed once it is given.
 type Look struct {
-	Machines map[machine.MAC]MachineLook // of those that say anything
+	Machines map[ether.MAC]MachineLook // of those that say anything
 	Price    Price
 	Links    map[string]string // URLs by name
 }

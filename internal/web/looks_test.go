@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"nightporter/internal/browsertest"
+	"nightporter/internal/ether"
 	"nightporter/internal/machine"
 	"nightporter/internal/web"
 )
@@ -22,7 +23,7 @@ func many(n int) *lively {
 		name, ip := fmt.Sprintf("vm-%d", i), fmt.Sprintf("192.168.1.%d", 100+i)
 		slept := float64(i % 24)
 		s := inhabitant(name, ip, machine.Asleep, time.Duration(1+i)*time.Minute, slept, 24-slept, slept/2, 11, 12, slept, 10)
-		s.MAC = machine.MAC{2, 0, 0, 0, 0, byte(i)}
+		s.MAC = ether.MAC{2, 0, 0, 0, 0, byte(i)}
 		s.Monitor[0].Ports = append(s.Monitor[0].Ports, machine.Port{Protocol: machine.TCP, Number: 443}, machine.Port{Protocol: machine.ICMP})
 		if i%7 == 0 {
 			s.State = machine.Awake
@@ -136,11 +137,11 @@ const unreadable = `(() => {
 func TestPageOpensARow(t *testing.T) {
 	h := newLively()
 	h.set("tower", func(s *machine.Status) {
-		s.MAC, s.WakeFrom = machine.MAC{0xd8, 0xcb, 0x8a, 0x39, 0xbe, 0xa1}, []netip.Prefix{netip.MustParsePrefix("192.168.1.0/24")}
+		s.MAC, s.WakeFrom = ether.MAC{0xd8, 0xcb, 0x8a, 0x39, 0xbe, 0xa1}, []netip.Prefix{netip.MustParsePrefix("192.168.1.0/24")}
 		s.Monitor[0].Ports = append(s.Monitor[0].Ports, machine.Port{Protocol: machine.TCP, Number: 5001}, machine.Port{Protocol: machine.UDP, Number: 51820})
 	})
 	b := opened(t, h, func(o *web.Options) {
-		o.Look.Machines = map[machine.MAC]web.MachineLook{{0xd8, 0xcb, 0x8a, 0x39, 0xbe, 0xa1}: {URL: "http://tower.lan/"}}
+		o.Look.Machines = map[ether.MAC]web.MachineLook{{0xd8, 0xcb, 0x8a, 0x39, 0xbe, 0xa1}: {URL: "http://tower.lan/"}}
 		o.Look.Links = map[string]string{"grafana": "http://pi:3000"}
 	})
 	for _, look := range looks {

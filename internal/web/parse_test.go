@@ -10,11 +10,12 @@ import (
 	"testing"
 	"time"
 
+	"nightporter/internal/ether"
+
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"nightporter/internal/journal"
-	"nightporter/internal/machine"
 )
 
 // FuzzEventQuery: what is asked for is written so that it is read as the same.
@@ -67,7 +68,7 @@ func FuzzBase(f *testing.F) {
 // understood is one that it understands again.
 func FuzzStream(f *testing.F) {
 	good, err := json.Marshal(journal.Event{
-		Seq: 7, At: time.Unix(1e9, 0), Kind: journal.Knock, Machine: "nas", MAC: machine.MAC{2},
+		Seq: 7, At: time.Unix(1e9, 0), Kind: journal.Knock, Machine: "nas", MAC: ether.MAC{2},
 		Source: netip.MustParseAddrPort("[fe80::1%eth0]:1"), Reason: "\n", Slept: time.Hour,
 	})
 	if err != nil {

@@ -14,6 +14,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"nightporter/internal/ether"
+
 	"github.com/prometheus/client_golang/prometheus"
 	toolkit "github.com/prometheus/exporter-toolkit/web"
 	"golang.org/x/sync/errgroup"
@@ -56,7 +58,7 @@ type House interface {
 	// TestWake is Wake for a wake that shows whether waking works. It does not count.
 	TestWake(ctx context.Context, name, by string) error
 	// WakeMAC sends a magic packet for a MAC that no machine has.
-	WakeMAC(ctx context.Context, mac machine.MAC, by string) error
+	WakeMAC(ctx context.Context, mac ether.MAC, by string) error
 	// Pause leaves a machine alone until then: nothing is claimed, watched or woken.
 	// Unpause ends that before its time.
 	Pause(ctx context.Context, name string, until time.Time, by string) error
@@ -77,7 +79,7 @@ type House interface {
 	Follow(ctx context.Context) <-chan journal.Event
 	// History returns what is kept of the last days of the machine with that MAC:
 	// nothing of one that is not known.
-	History(mac machine.MAC) journal.MachineHistory
+	History(mac ether.MAC) journal.MachineHistory
 	// Guard tells whether our kernel is kept silent about claimed addresses.
 	Guard() guard.Status
 	// Storage tells whether what happens can be stored.

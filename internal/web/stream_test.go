@@ -14,10 +14,11 @@ import (
 	"testing"
 	"time"
 
+	"nightporter/internal/ether"
+
 	"github.com/google/go-cmp/cmp"
 
 	"nightporter/internal/journal"
-	"nightporter/internal/machine"
 )
 
 // listener is a client that follows the events.
@@ -180,7 +181,7 @@ func (h houseWithJournal) Follow(ctx context.Context) <-chan journal.Event {
 	return h.Journal.Follow(ctx)
 }
 
-func (h houseWithJournal) History(mac machine.MAC) journal.MachineHistory {
+func (h houseWithJournal) History(mac ether.MAC) journal.MachineHistory {
 	return h.Journal.History(mac)
 }
 

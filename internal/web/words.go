@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/journal"
 	"nightporter/internal/machine"
 )
@@ -58,7 +59,7 @@ func InWords(e journal.Event) string {
 		return "registered"
 	case journal.Refused:
 		who := "from " + source(e.Source)
-		if e.MAC != (machine.MAC{}) {
+		if e.MAC != (ether.MAC{}) {
 			who = "of " + e.MAC.String() + " " + who
 		}
 		return "registration " + who + " refused" + ifAny(": ", e.Reason)

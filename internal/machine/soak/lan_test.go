@@ -6,12 +6,13 @@ import (
 	"slices"
 	"time"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/machine"
 )
 
 var (
-	mac    = machine.MAC{0x02, 0, 0, 0, 0, 0x0a}
-	rival  = machine.MAC{0x02, 0, 0, 0, 0, 0x0b}
+	mac    = ether.MAC{0x02, 0, 0, 0, 0, 0x0a}
+	rival  = ether.MAC{0x02, 0, 0, 0, 0, 0x0b}
 	ip4    = netip.MustParseAddr("10.77.0.20")
 	ip6    = netip.MustParseAddr("fd77::20")
 	away   = netip.MustParseAddr("10.77.0.77")

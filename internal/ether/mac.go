@@ -1,4 +1,5 @@
-package machine
+// Package ether has the Ethernet address: a comparable value that keys maps.
+package ether
 
 import (
 	"encoding/hex"
