@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"nightporter/internal/journal"
+	"nightporter/internal/wait"
 	"nightporter/internal/web"
 )
 
@@ -61,9 +62,7 @@ func (f *statusFlags) redraw(ctx context.Context, cmd *cobra.Command, client *we
 		if err := f.draw(cmd, client, args); err != nil {
 			return err
 		}
-		select {
-		case <-time.After(redrawPause):
-		case <-ctx.Done():
+		if !wait.For(ctx, redrawPause) {
 			return ctx.Err()
 		}
 		select {
