@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"nightporter/internal/notifyconf"
 )
 
 const (
@@ -28,7 +30,7 @@ var (
 
 // courier carries messages to one target, one after the other.
 type courier struct {
-	target Target
+	target notifyconf.Target
 	put    func(Message) error
 	queue  chan Message
 	count  func(Outcome)
@@ -154,7 +156,7 @@ func sleep(ctx context.Context, d time.Duration) bool {
 
 // Try sends a message to each target, all at once and without trying again. It
 // returns within half a minute what each said, nil where the message got through.
-func Try(ctx context.Context, targets []Target, m Message) []error {
+func Try(ctx context.Context, targets []notifyconf.Target, m Message) []error {
 	said := make([]error, len(targets))
 	var all sync.WaitGroup
 	for i, t := range targets {
