@@ -38,8 +38,7 @@ wakes them by Wake-on-LAN when a client connects.`
 const rootExample = `  nightporter check --host             before the first start: is this host ready?
   nightporter serve                    the porter itself
   nightporter status --from raspberrypi
-  nightporter wake nas --wait 2m
-  nightporter demo                     see it work, on this host, without a machine`
+  nightporter wake nas --wait 2m`
 
 // NewRootCommand returns the root command with all subcommands.
 func NewRootCommand() *cobra.Command {
@@ -76,7 +75,6 @@ func NewRootCommand() *cobra.Command {
 		newResumeCommand(),
 		newForgetCommand(),
 		newEventsCommand(),
-		newDemoCommand(),
 		newManCommand(),
 		newVersionCommand(),
 	)

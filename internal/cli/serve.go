@@ -21,6 +21,7 @@ import (
 	"nightporter/internal/config"
 	"nightporter/internal/daemon"
 	"nightporter/internal/journal"
+	"nightporter/internal/notify"
 	"nightporter/internal/privilege"
 	"nightporter/internal/shell"
 )
@@ -99,7 +100,7 @@ func configKeys() map[string]bool {
 
 // load reads the configuration with the layers of this command line.
 func load(cmd *cobra.Command, path string) (*config.Config, error) {
-	return config.Load(path, cmd.Flags().Changed("config"), environ(), cmd.Flags())
+	return config.Load(path, cmd.Flags().Changed("config"), environ(), cmd.Flags(), config.ReadURLs(notify.ReadURL))
 }
 
 // serve runs the daemon until ctx ends; SIGHUP loads the configuration anew, from

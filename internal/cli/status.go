@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"nightporter/internal/ether"
+	"nightporter/internal/terminal"
 
 	"github.com/spf13/cobra"
 
@@ -69,7 +70,7 @@ func (f *statusFlags) run(cmd *cobra.Command, args []string) error {
 		return err
 	}
 	defer client.Close()
-	f.color = onTerminal(cmd)
+	f.color = terminal.Color(cmd.OutOrStdout())
 	if f.keepOn {
 		return f.watch(cmd, client, args)
 	}

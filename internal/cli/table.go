@@ -2,12 +2,9 @@ package cli
 
 import (
 	"io"
-	"os"
 	"strings"
 	"text/tabwriter"
 	"unicode/utf8"
-
-	"github.com/spf13/cobra"
 
 	"nightporter/internal/machine"
 )
@@ -66,19 +63,4 @@ func painted(state, text string) string {
 		return color + text + plain
 	}
 	return text
-}
-
-// onTerminal reports whether colours make sense (see no-color.org).
-func onTerminal(cmd *cobra.Command) bool {
-	return os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" && isTerminal(cmd.OutOrStdout())
-}
-
-// isTerminal reports whether w is a device that shows text.
-func isTerminal(w io.Writer) bool {
-	f, isFile := w.(*os.File)
-	if !isFile {
-		return false
-	}
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }

@@ -43,7 +43,6 @@ func TestUsageErrors(t *testing.T) {
 		{"completion foo", `nightporter completion: found "foo", expected a shell: bash, fish, powershell, zsh`},
 		{"serve now", `nightporter serve: found "now", expected no argument`},
 		{"check now", `nightporter check: found "now", expected no argument`},
-		{"demo now", `nightporter demo: found "now", expected no argument`},
 		{"version now", `nightporter version: found "now", expected no argument`},
 	} {
 		code, out, errs := program(t, strings.Fields(tt.line)...)
@@ -62,7 +61,7 @@ func TestHelp(t *testing.T) {
 	rest := out
 	for _, word := range []string{
 		"Examples:", "The porter:", "check", "serve", "Ask a porter:", "events", "forget", "status", "wake",
-		"On a machine that sleeps:", "register", "More:", "completion", "demo", "help", "version", "--version",
+		"On a machine that sleeps:", "register", "More:", "completion", "help", "version", "--version",
 	} {
 		_, after, found := strings.Cut(rest, word)
 		if !found {

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"nightporter/internal/notifyconf"
 	"nightporter/internal/wait"
 )
 
@@ -30,7 +31,7 @@ var (
 
 // courier carries messages to one target, one after the other.
 type courier struct {
-	target Target
+	target notifyconf.Target
 	put    func(Message) error
 	queue  chan Message
 	count  func(Outcome)
@@ -141,7 +142,7 @@ func (c *courier) try(ctx context.Context, m Message) error {
 
 // Try sends a message to each target, all at once and without trying again. It
 // returns within half a minute what each said, nil where the message got through.
-func Try(ctx context.Context, targets []Target, m Message) []error {
+func Try(ctx context.Context, targets []notifyconf.Target, m Message) []error {
 	said := make([]error, len(targets))
 	var all sync.WaitGroup
 	for i, t := range targets {
