@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"nightporter/internal/config"
+	"nightporter/internal/notify"
 )
 
 func addConfigFlags(cmd *cobra.Command, path *string) {
@@ -48,7 +49,7 @@ func configKeys() map[string]bool {
 
 // load reads the configuration with the layers of this command line.
 func load(cmd *cobra.Command, path string) (*config.Config, error) {
-	return config.Load(path, cmd.Flags().Changed("config"), environ(), cmd.Flags())
+	return config.Load(path, cmd.Flags().Changed("config"), environ(), cmd.Flags(), config.ReadURLs(notify.ReadURL))
 }
 
 // environ returns the environment of this process, without what is not for the
