@@ -12,6 +12,7 @@ import (
 
 	"nightporter/internal/config"
 	"nightporter/internal/notify"
+	"nightporter/internal/notifyconf"
 )
 
 const checkHelp = `Check the configuration as serve would read it. On stdout it prints all keys as they
@@ -75,7 +76,7 @@ func (f *checkFlags) run(cmd *cobra.Command) error {
 		return err
 	}
 	explicit := cmd.Flags().Changed("config")
-	conf, origins, err := config.Examine(f.path, explicit, append(vars, environ()...), cmd.Flags())
+	conf, origins, err := config.Examine(f.path, explicit, append(vars, environ()...), cmd.Flags(), config.ReadURLs(notify.ReadURL))
 	switch {
 	case err != nil:
 		return f.tellErrors(cmd, err)
@@ -177,7 +178,7 @@ func similarFiles(path string) []string {
 }
 
 // sendTest sends a message to each target, and says where it was not delivered.
-func sendTest(cmd *cobra.Command, targets []notify.Target) error {
+func sendTest(cmd *cobra.Command, targets []notifyconf.Target) error {
 	if len(targets) == 0 {
 		return fmt.Errorf("notify.urls is empty: nothing to test. It belongs into %s, or with the systemd unit into %s as NIGHTPORTER_NOTIFY__URLS=URL",
 			config.DefaultPath, config.DefaultEnvironment)

@@ -96,7 +96,7 @@ func (e *entry) card() ether.MAC {
 // unnamed reports whether a is a guest that the configuration does not name. Nobody can
 // prove that it is one.
 func (e *entry) isUnnamedGuest(a machine.Address) bool {
-	return a.Guest() && (e.configured == nil || !registration.Names(e.configured.Monitor, a))
+	return a.Guest() && (e.configured == nil || !registration.IsConfiguredGuest(e.configured.Monitor, a))
 }
 
 // looked reports whether the machine is looked after: it has registered, or need

@@ -57,7 +57,7 @@ type loop struct {
 	asides    wakeInterfaces
 	commands  commander
 	own       ownHost
-	restraint registration.Restraint
+	restraint registration.ChangeLimiter
 	pending   []pending // events that are not handled yet
 }
 

@@ -92,13 +92,13 @@ func (v *netView) Broadcast(ip netip.Addr) bool  { return v.network.IsBroadcast(
 func (v *netView) Anycast(ip netip.Addr) bool    { return v.network.IsAnycast(ip) }
 func (v *netView) OwnMAC(mac ether.MAC) bool     { return slices.Contains(v.macs, mac) }
 func (v *netView) GatewayMAC(mac ether.MAC) bool { return slices.Contains(v.gateways, mac) }
-func (v *netView) CanAsk(ip netip.Addr) bool     { return v.network.MayContain(ip) }
+func (v *netView) CanResolve(ip netip.Addr) bool { return v.network.MayContain(ip) }
 
 func (v *netView) NeighborMAC(ip netip.Addr) (ether.MAC, bool, error) {
 	return lan.NeighborMAC(v.Index(), ip)
 }
 
-func (v *netView) WhoHas(ctx context.Context, ip netip.Addr) ([]ether.MAC, error) {
+func (v *netView) Resolve(ctx context.Context, ip netip.Addr) ([]ether.MAC, error) {
 	ctx, cancel := context.WithTimeout(ctx, fastpath.ResolveTime+time.Second)
 	defer cancel()
 	return v.reader.Resolve(ctx, ip, func() error { return v.probe(ether.Broadcast, ip) })
@@ -150,7 +150,7 @@ func (l *loop) placeEntry(e *entry, views map[*nic]*netView, holders map[netip.A
 	for i, a := range spec.Monitor {
 		p := e.placeOf(a, v, l.interfaces.names())
 		if p.Reason == "" && l.conf.Registration.Trust == registration.Self.String() && e.isUnnamedGuest(a) {
-			p.Reason = string(registration.Unnamed(a.MAC))
+			p.Reason = string(registration.UnconfiguredGuest(a.MAC))
 		}
 		if other := holders[a.IP]; p.Reason == "" && other != nil && other != e {
 			spec := other.Spec()
@@ -213,7 +213,7 @@ func (e *entry) placeOf(a machine.Address, v *netView, interfaces []string) mach
 	}
 	switch {
 	case v.OnLink(ip):
-	case v.CanAsk(ip):
+	case v.CanResolve(ip):
 		p.Unproved = true // its own answer proves that it is on this link
 	default:
 		p.Reason = string(registration.NoNetwork)
@@ -228,7 +228,7 @@ func registeredPlaces(v registration.Verdict) []machine.Place {
 	for i, p := range v.Places {
 		places[i] = machine.Place{Addr: p.IP, Unproved: p.Unproved || p.Waiting == registration.NotFound}
 		switch p.Waiting {
-		case registration.NoAnswer, registration.NoGuest, registration.NotFound: // it may answer at any moment
+		case registration.NoAnswer, registration.GuestSilent, registration.NotFound: // it may answer at any moment
 		default:
 			places[i].Reason = string(p.Waiting)
 		}

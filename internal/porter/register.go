@@ -39,8 +39,8 @@ func (p *Porter) Register(ctx context.Context, req registration.Request, peer re
 		return err
 	}
 	req.Monitor, req.Guests = verdict.Monitor, nil
-	itself := req.Wanted != machine.Secret{}     // and it was shown
-	if !itself && (guarded || req.Token != "") { // else it need not be known
+	itself := req.RequiredSecret != machine.Secret{} // and it was shown
+	if !itself && (guarded || req.Token != "") {     // else it need not be known
 		if itself, err = policy.FromItself(ctx, req, peer, v); err != nil {
 			return err
 		}
@@ -111,10 +111,10 @@ func (p *Porter) replacedCard(ctx context.Context, req registration.Request, ver
 		return ether.MAC{}, err
 	}
 	for _, ip := range old.Addrs() {
-		if !v.CanAsk(ip) {
+		if !v.CanResolve(ip) {
 			continue
 		}
-		macs, err := v.WhoHas(ctx, ip)
+		macs, err := v.Resolve(ctx, ip)
 		if err != nil {
 			return ether.MAC{}, err
 		}

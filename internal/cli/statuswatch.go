@@ -9,6 +9,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"nightporter/internal/journal"
+	"nightporter/internal/terminal"
+	"nightporter/internal/wait"
 	"nightporter/internal/web"
 )
 
@@ -61,9 +63,7 @@ func (f *statusFlags) redraw(ctx context.Context, cmd *cobra.Command, client *we
 		if err := f.draw(cmd, client, args); err != nil {
 			return err
 		}
-		select {
-		case <-time.After(redrawPause):
-		case <-ctx.Done():
+		if !wait.For(ctx, redrawPause) {
 			return ctx.Err()
 		}
 		select {
@@ -90,7 +90,7 @@ func (f *statusFlags) draw(cmd *cobra.Command, client *web.Client, args []string
 		fmt.Fprintln(&page, "not ready:", printable(porter.Reason))
 	}
 	out := cmd.OutOrStdout()
-	if isTerminal(out) {
+	if terminal.Is(out) {
 		_, err = out.Write(append([]byte(clearScreen), page.Bytes()...))
 	} else {
 		_, err = out.Write(append(page.Bytes(), '\n'))

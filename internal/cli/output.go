@@ -1,13 +1,12 @@
 package cli
 
 import (
+	"encoding/json"
 	"io"
-	"os"
 	"strings"
 	"text/tabwriter"
+	"unicode"
 	"unicode/utf8"
-
-	"github.com/spf13/cobra"
 
 	"nightporter/internal/machine"
 )
@@ -68,17 +67,20 @@ func painted(state, text string) string {
 	return text
 }
 
-// onTerminal reports whether colours make sense (see no-color.org).
-func onTerminal(cmd *cobra.Command) bool {
-	return os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" && isTerminal(cmd.OutOrStdout())
+// printable takes out what would control a terminal: names and reasons come from
+// the network.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return utf8.RuneError
+		}
+		return r
+	}, s)
 }
 
-// isTerminal reports whether w is a device that shows text.
-func isTerminal(w io.Writer) bool {
-	f, isFile := w.(*os.File)
-	if !isFile {
-		return false
-	}
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
+// printJSON prints v for programs.
+func printJSON(w io.Writer, v any) error {
+	out := json.NewEncoder(w)
+	out.SetIndent("", "  ")
+	return out.Encode(v)
 }
