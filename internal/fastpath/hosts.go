@@ -21,7 +21,7 @@ const (
 
 	// newHosts and newHostsAtOnce ration, in hosts a second, those that were not known: a
 	// flood of invented ones takes a minute to push out a host that is silent.
-	newHostRate       = 4
+	newHostRate  = 4
 	newHostBurst = 128
 )
 
@@ -34,14 +34,14 @@ type Host struct {
 // hosts are the other hosts on the LAN, as they were heard by ARP and neighbour
 // discovery: of each MAC the latest address of a family, however many it speaks for.
 type hosts struct {
-	mu             sync.Mutex
-	newHosts          *rate.Limiter
-	clock          uint64            // counts what was heard
+	mu            sync.Mutex
+	newHosts      *rate.Limiter
+	clock         uint64                // counts what was heard
 	recent, older map[hostKey]heardHost // before is dropped when recent is half of maxHosts
 }
 
 type hostKey struct {
-	mac ether.MAC
+	mac  ether.MAC
 	ipv6 bool
 }
 

@@ -32,7 +32,7 @@ type Reader struct {
 	sequence  uint32
 	resolver  resolver
 	sightings chan<- Sighting
-	skipped      atomic.Uint64
+	skipped   atomic.Uint64
 	hosts     hosts
 	refusals  refusals
 	forwards4 atomic.Bool // our own kernel forwards packets of the family

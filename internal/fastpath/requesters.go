@@ -21,7 +21,7 @@ const MaxRequesters = 256
 
 // requesters are those that the loop has not taken, with their own addresses.
 type requesters struct {
-	mu  sync.Mutex
+	mu          sync.Mutex
 	byRequester map[Requester]netip.Addr
 }
 

@@ -43,7 +43,7 @@ const (
 	SawConflict   // another host that uses an address of the machine
 	SawContest    // another host that tests an address that is not defended
 	SawRequest    // a client's question for an address, which the machine's network card answers too
-	SawTraffic      // traffic for a machine that may be up after all
+	SawTraffic    // traffic for a machine that may be up after all
 	SawDiversion  // ARP or neighbour discovery that may divert clients to the machine
 	kinds
 )

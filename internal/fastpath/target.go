@@ -15,12 +15,12 @@ import (
 // a machine that registers anew gets a new Target. Its flags for sightings on
 // their way to the loop bound what a flood of frames can queue: one of each kind.
 type Target struct {
-	MAC   ether.MAC      // by which the loop finds its own state of the machine
+	MAC      ether.MAC      // by which the loop finds its own state of the machine
 	cardMAC  ether.MAC      // that wakes it, often MAC; its boot firmware speaks with it
-	wakeFrom  []netip.Prefix // may wake it, of those that may wake at all; empty: all of them
-	addrs []*Address
-	hold  *handover.Hold
-	judge *wakefilter.Judge
+	wakeFrom []netip.Prefix // may wake it, of those that may wake at all; empty: all of them
+	addrs    []*Address
+	hold     *handover.Hold
+	judge    *wakefilter.Judge
 
 	cardAnswers atomic.Bool // answers to our questions are its network card's and say nothing; the loop sets it
 	doubtful    atomic.Bool // it may be up after all, so traffic for it is reported; the loop sets it
@@ -30,7 +30,7 @@ type Target struct {
 	// On their way to the loop.
 	frame       atomic.Bool
 	otherAnswer atomic.Bool
-	traffic       atomic.Bool
+	traffic     atomic.Bool
 	request     atomic.Bool
 	ignored     atomic.Bool
 }
@@ -42,14 +42,14 @@ type Address struct {
 	mac      ether.MAC // where it is: the target's, or that of its guest
 	services []*Service
 
-	answering   atomic.Bool // answer for it now; the reader itself clears it when the machine speaks
-	guarded     atomic.Bool // claimed, or returned a moment ago: our kernel is kept silent about it
-	conceded atomic.Bool // left to another host: its packets are not looked at
+	answering atomic.Bool // answer for it now; the reader itself clears it when the machine speaks
+	guarded   atomic.Bool // claimed, or returned a moment ago: our kernel is kept silent about it
+	conceded  atomic.Bool // left to another host: its packets are not looked at
 
 	// On their way to the loop.
-	reported    [kinds]atomic.Bool // by kind, of what the machine sent
-	conflict  atomic.Bool
-	contest   atomic.Bool
+	reported [kinds]atomic.Bool // by kind, of what the machine sent
+	conflict atomic.Bool
+	contest  atomic.Bool
 	diverted atomic.Bool
 }
 
@@ -57,7 +57,7 @@ type Address struct {
 type Service struct {
 	ID machine.Service
 
-	wakeFrom        []netip.Prefix // may wake it, of those that may wake the machine; empty: all of them
+	wakeFrom    []netip.Prefix // may wake it, of those that may wake the machine; empty: all of them
 	established *bool          // data on a connection knocks; nil: as for all services
 
 	// On their way to the loop.

@@ -20,10 +20,10 @@ type Rules struct {
 // View is what the readers of one interface look for. It never changes once they
 // have it; what changes often inside its targets is atomic.
 type View struct {
-	rules   Rules
-	targets map[ether.MAC]*Target // by their own MACs and those of their guests
-	addrs   map[netip.Addr]*Address
-	interest  lan.Interest // but for our own addresses
+	rules    Rules
+	targets  map[ether.MAC]*Target // by their own MACs and those of their guests
+	addrs    map[netip.Addr]*Address
+	interest lan.Interest // but for our own addresses
 }
 
 // NewView returns a view without targets.

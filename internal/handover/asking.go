@@ -15,7 +15,7 @@ const maxDiverted = 64
 // replies is what the machine may send in reply to datagrams that ask whether their
 // service is there. It never changes, so that readers take no lock.
 type replies struct {
-	probes    []probe
+	probes  []probe
 	clients []diverted
 }
 
@@ -29,9 +29,9 @@ type probe struct {
 // there is for the client, also after it was told better.
 type diverted struct {
 	Client
-	undivertDue     bool         // the machine is still to be told its true MAC
-	byKernel bool         // our own kernel forwards what comes for the client
-	guarded  []netip.Addr // addresses of the machine: what comes from them it does not forward
+	undivertDue bool         // the machine is still to be told its true MAC
+	byKernel    bool         // our own kernel forwards what comes for the client
+	guarded     []netip.Addr // addresses of the machine: what comes from them it does not forward
 }
 
 // routed reports whether our own kernel sends on what comes from an address.

@@ -19,7 +19,7 @@ const (
 	// icmp_ratelimit). An answer that was saved would look like a service that
 	// is there, so no more datagrams go out than can be objected to.
 	unreachableBurst = 5
-	unreachablePause   = 1100 * time.Millisecond
+	unreachablePause = 1100 * time.Millisecond
 
 	// eased is the longest pause between two datagrams to one service that is
 	// not kept waiting by the ration.

@@ -12,8 +12,8 @@ import (
 // has the router's MAC.
 type Client struct {
 	MachineIP netip.Addr // of the machine
-	MAC  ether.MAC  // in whose frames its packets come
-	IP   netip.Addr // of the client
+	MAC       ether.MAC  // in whose frames its packets come
+	IP        netip.Addr // of the client
 }
 
 // Guests returns everybody who waits, each once.

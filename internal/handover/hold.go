@@ -25,10 +25,10 @@ const (
 type mode uint32
 
 const (
-	closed  mode = iota // the machine takes them itself
-	holdingAll             // it cannot take any: knocks are kept
+	closed         mode = iota // the machine takes them itself
+	holdingAll                 // it cannot take any: knocks are kept
 	holdingUnready             // it takes those for services that are ready
-	open                // it takes all
+	open                       // it takes all
 )
 
 // Hold keeps what cannot wait for its machine to wake. Its methods are safe for

@@ -15,13 +15,13 @@ const maxFrame = 9216
 
 // packet is one that waits.
 type packet struct {
-	frame   []byte
-	sum     lan.Checksum
-	flow    flow
-	service machine.Service
+	frame    []byte
+	sum      lan.Checksum
+	flow     flow
+	service  machine.Service
 	client   Client
-	datagram   datagramID
-	port    uint16 // of the client; UDP only
+	datagram datagramID
+	port     uint16 // of the client; UDP only
 	probed   bool   // it went to the machine, which has not refused it (Ask)
 
 	first, last time.Time // when it came, and when it was repeated last

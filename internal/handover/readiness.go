@@ -28,11 +28,11 @@ const (
 // echo request an address that answers is enough. The zero value waits for nothing.
 // It is not safe for concurrent use.
 type Readiness struct {
-	began time.Time
-	anyAddress   bool // nobody waits for a service: any address will do
-	pending []*serviceState
-	ready []machine.Service
-	turn  time.Time // no TCP service is asked before
+	began      time.Time
+	anyAddress bool // nobody waits for a service: any address will do
+	pending    []*serviceState
+	ready      []machine.Service
+	turn       time.Time // no TCP service is asked before
 
 	unreachables map[netip.Addr]time.Time // of each client: when all objections to it will be there again
 }
@@ -40,19 +40,19 @@ type Readiness struct {
 // wait is what is known about one service that is not ready.
 type serviceState struct {
 	machine.Service
-	rule       machine.Ready
-	next     time.Time  // of the next question; zero: none before something happens
-	probed    bool       // there was one; TCP only
-	accepted bool       // it has accepted a connection, and is to show more
-	readyAt    time.Time  // then it is, if nothing happens before; zero: not by itself
-	client   netip.Addr // whose datagram was sent last
-	refusals int        // datagrams that were refused
-	withoutDatagram  int        // times that there was no datagram to ask with
+	rule            machine.Ready
+	next            time.Time  // of the next question; zero: none before something happens
+	probed          bool       // there was one; TCP only
+	accepted        bool       // it has accepted a connection, and is to show more
+	readyAt         time.Time  // then it is, if nothing happens before; zero: not by itself
+	client          netip.Addr // whose datagram was sent last
+	refusals        int        // datagrams that were refused
+	withoutDatagram int        // times that there was no datagram to ask with
 }
 
 // Due is what has to be done about services at a moment.
 type Due struct {
-	Probe   []machine.Service // with a SYN, or with the datagram of a client
+	Probe []machine.Service // with a SYN, or with the datagram of a client
 	Check []machine.Service // with a connection of our own; Checked has to follow for each
 	Ready []machine.Service // they can take their clients
 }

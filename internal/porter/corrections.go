@@ -23,15 +23,15 @@ var directCorrections = []time.Duration{0, 1100 * time.Millisecond, 10 * time.Se
 // corrections are the neighbors to correct on one interface, and when. The zero
 // value is empty. It is the loop's own.
 type corrections struct {
-	queue timerqueue.Queue[fastpath.Requester]
-	pending  map[fastpath.Requester]*correction
+	queue   timerqueue.Queue[fastpath.Requester]
+	pending map[fastpath.Requester]*correction
 }
 
 type correction struct {
-	ip    netip.Addr // of the requester
-	since time.Time
-	sent  int
-	machineUp    bool // the machine was up
+	ip        netip.Addr // of the requester
+	since     time.Time
+	sent      int
+	machineUp bool // the machine was up
 }
 
 // at is when the correction is due.

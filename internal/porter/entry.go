@@ -22,22 +22,22 @@ import (
 // entry is a machine, and what the loop keeps beside its life.
 type entry struct {
 	*machine.Machine
-	nic        *nic             // where it is looked for; nil while no interface is known to reach it
-	target     *fastpath.Target // as the readers see it
-	attention  machine.Attention
-	configured *machine.Spec // what the configuration says of it; nil: nothing
-	placed     []machine.Place
-	groups     []netip.Addr // whose solicited-node groups we are in
-	hold       *handover.Hold
-	guardedWays       []guard.Way // to clients: what comes by them the reader sends on, not our kernel
-	judge      *wakefilter.Judge
-	readiness  handover.Readiness // while it arrives
-	pinState       pinState               // likewise
-	unicastLimit      *rate.Limiter      // of neighbors, one by one
-	refusedAt  time.Time          // while it arrives: when it refused a connection, and others were told of that
-	probeFailing    bool               // it cannot be probed, and the log says so already
-	lastProbed int                // which of its TCP services was probed last beside a question
-	knockedAt  time.Time          // kernel time of the knock that began the present wake; zero when told
+	nic          *nic             // where it is looked for; nil while no interface is known to reach it
+	target       *fastpath.Target // as the readers see it
+	attention    machine.Attention
+	configured   *machine.Spec // what the configuration says of it; nil: nothing
+	placed       []machine.Place
+	groups       []netip.Addr // whose solicited-node groups we are in
+	hold         *handover.Hold
+	guardedWays  []guard.Way // to clients: what comes by them the reader sends on, not our kernel
+	judge        *wakefilter.Judge
+	readiness    handover.Readiness // while it arrives
+	pinState     pinState           // likewise
+	unicastLimit *rate.Limiter      // of neighbors, one by one
+	refusedAt    time.Time          // while it arrives: when it refused a connection, and others were told of that
+	probeFailing bool               // it cannot be probed, and the log says so already
+	lastProbed   int                // which of its TCP services was probed last beside a question
+	knockedAt    time.Time          // kernel time of the knock that began the present wake; zero when told
 }
 
 func (e *entry) name() string { return e.Spec().Name }

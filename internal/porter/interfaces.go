@@ -23,10 +23,10 @@ type interfaces struct {
 	log     *slog.Logger
 	metrics *metrics.Metrics
 
-	working   chan struct{} // closed once there is one to work on
-	sightings chan fastpath.Sighting
-	readerFailures     chan struct{}   // a reader has failed
-	reading   context.Context // of the readers; nil while there are none
+	working        chan struct{} // closed once there is one to work on
+	sightings      chan fastpath.Sighting
+	readerFailures chan struct{}   // a reader has failed
+	reading        context.Context // of the readers; nil while there are none
 }
 
 func newInterfaces(m *metrics.Metrics, log *slog.Logger) interfaces {

@@ -35,26 +35,26 @@ type nic struct {
 	routers routers
 
 	networkMutex sync.Mutex            // of network, one at a time: what is older must not win
-	fault atomic.Pointer[error] // why there is no work to be done on it; nil: there is
+	fault        atomic.Pointer[error] // why there is no work to be done on it; nil: there is
 
 	// The loop's own.
-	failed      chan error // why readers of the link ended by themselves
-	announcer   claim.Announcer
-	binder      *claim.Binder
-	corrections corrections
-	pins        timerqueue.Queue[*entry] // rounds of machines that arrive
-	unicastLimit       *rate.Limiter            // of neighbors, one by one
-	viewStale       bool                     // the readers' view has to be made anew
-	filterFailing       bool                     // the kernel filter could not be set, and the log says so
-	bindFailing     bool                     // so could claimed addresses, in bind mode
-	skippedBefore  uint64                   // sightings known to be lost
-	probeCount      uint16                   // counts our probes of services
+	failed        chan error // why readers of the link ended by themselves
+	announcer     claim.Announcer
+	binder        *claim.Binder
+	corrections   corrections
+	pins          timerqueue.Queue[*entry] // rounds of machines that arrive
+	unicastLimit  *rate.Limiter            // of neighbors, one by one
+	viewStale     bool                     // the readers' view has to be made anew
+	filterFailing bool                     // the kernel filter could not be set, and the log says so
+	bindFailing   bool                     // so could claimed addresses, in bind mode
+	skippedBefore uint64                   // sightings known to be lost
+	probeCount    uint16                   // counts our probes of services
 	applied       lan.Network              // what was acted upon last
-	outSince    time.Time                // when the trouble began
-	inspectAt       time.Time                // when to look at the interface unasked; zero: no need
-	pendingChange      lan.Change               // what was not acted upon when it could not be looked at
-	reannounceAt     time.Time                // when to announce the claims anew; zero: no need
-	routersAt      time.Time                // when to look where the gateways are
+	outSince      time.Time                // when the trouble began
+	inspectAt     time.Time                // when to look at the interface unasked; zero: no need
+	pendingChange lan.Change               // what was not acted upon when it could not be looked at
+	reannounceAt  time.Time                // when to announce the claims anew; zero: no need
+	routersAt     time.Time                // when to look where the gateways are
 
 	observe  func() (lan.Outlook, error) // asks the kernel; tests have it fail
 	transmit func(frame []byte) error    // puts a frame on the wire; tests look here

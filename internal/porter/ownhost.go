@@ -18,7 +18,7 @@ const (
 	// ownHostRoom is how many packets of our own host may wait for the loop, and
 	// ownHostRate how many of them are looked at in a second.
 	ownHostQueue = 64
-	ownHostRate = 50
+	ownHostRate  = 50
 )
 
 // ownHost sees what programs of our own host want of machines where they do not wake
@@ -30,7 +30,7 @@ const (
 type ownHost struct {
 	log        *slog.Logger
 	limit      *rate.Limiter
-	packets      chan localPacket
+	packets    chan localPacket
 	unresolved *lan.Unresolved
 	loopback   *lan.Loopback
 }

@@ -37,22 +37,24 @@ const (
 // pins are whom a machine that arrives has told that its addresses are at our MAC, and
 // when that is done again.
 type pinState struct {
-	roundLimit  *rate.Limiter // those that need no pause
-	lastRound    time.Time     // of the last round
-	clientsAt   time.Time     // when all clients are told again
-	repeat   bool          // the next round is followed by another
-	clients turns
-	hosts  []hostRound // the address that matters most comes first
+	roundLimit *rate.Limiter // those that need no pause
+	lastRound  time.Time     // of the last round
+	clientsAt  time.Time     // when all clients are told again
+	repeat     bool          // the next round is followed by another
+	clients    turns
+	hosts      []hostRound // the address that matters most comes first
 }
 
 // untold is an address of which the other hosts on the LAN are told, although they have
 // not asked.
 type hostRound struct {
-	ip  netip.Addr
+	ip    netip.Addr
 	turns turns
 }
 
-func newPinState() pinState { return pinState{roundLimit: rate.NewLimiter(rate.Every(pinPause), pinRounds)} }
+func newPinState() pinState {
+	return pinState{roundLimit: rate.NewLimiter(rate.Every(pinPause), pinRounds)}
+}
 
 // turns are those of neighbors in a list, when not all of them can be told at once.
 type turns struct{ at, left int }

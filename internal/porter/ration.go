@@ -27,7 +27,7 @@ const (
 	unicastRateOfAll = 1000
 )
 
-func newUnicastLimit() *rate.Limiter    { return rate.NewLimiter(unicastRate, unicastBurst) }
+func newUnicastLimit() *rate.Limiter      { return rate.NewLimiter(unicastRate, unicastBurst) }
 func newUnicastLimitOfAll() *rate.Limiter { return rate.NewLimiter(unicastRateOfAll, unicastRateOfAll) }
 
 // mayTell takes so many frames of the machine's ration and of that for all. What only some

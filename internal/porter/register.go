@@ -128,11 +128,11 @@ func (p *Porter) replacedCard(ctx context.Context, req registration.Request, ver
 // admission is a registration that the rules of trust allow.
 type admission struct {
 	registration.Request
-	peer   netip.AddrPort
-	places []machine.Place
-	nic    *nic
+	peer        netip.AddrPort
+	places      []machine.Place
+	nic         *nic
 	fromMachine bool      // the machine has sent it, or who knows its token
-	replaced   ether.MAC // the card that it replaces
+	replaced    ether.MAC // the card that it replaces
 }
 
 // admit takes in a machine that registered, or says why not.

@@ -155,4 +155,6 @@ func (a awaited) note(e *entry) {
 func (a awaited) pace() time.Duration { return time.Second * time.Duration(len(a)) / probesPerSecond }
 
 // share returns how many frames a second neighbors may be told of one of them.
-func (a awaited) share() rate.Limit { return min(unicastRate, unicastRateOfAll/rate.Limit(max(len(a), 1))) }
+func (a awaited) share() rate.Limit {
+	return min(unicastRate, unicastRateOfAll/rate.Limit(max(len(a), 1)))
+}

@@ -314,7 +314,9 @@ func TestOwnHostIsTold(t *testing.T) {
 	withLoop(t, nil, func(x *fixture) {
 		e := x.asleep(nas())
 		index := x.n.Index()
-		vain := func(index int, ip netip.Addr) { x.localPacket(localPacket{index: index, Service: machine.Service{Addr: ip}}) }
+		vain := func(index int, ip netip.Addr) {
+			x.localPacket(localPacket{index: index, Service: machine.Service{Addr: ip}})
+		}
 		vain(index, nas4) // from before it slept
 		x.pass(lan.UnresolvedTime)
 		vain(index+1, nas4)
