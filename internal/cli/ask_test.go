@@ -85,7 +85,7 @@ func staff(t *testing.T, s *staffed, access web.Access) string {
 	s.journal = j
 	j.Append(journal.Record{Event: journal.Event{At: evening, Kind: journal.Failed, Machine: "nas"}}) // long ago
 	server, err := web.New(web.Options{
-		House: s, Gatherer: prometheus.NewRegistry(), Version: "1.2.3", Access: access,
+		Backend: s, Gatherer: prometheus.NewRegistry(), Version: "1.2.3", Access: access,
 		Now: func() time.Time { return evening.Add(time.Hour) },
 	})
 	if err != nil {

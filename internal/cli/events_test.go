@@ -25,7 +25,7 @@ import (
 
 // storied is a House of which only the events are asked for.
 type storied struct {
-	web.House
+	web.Backend
 	journal *journal.Journal
 }
 
@@ -47,7 +47,7 @@ func storyOf(t *testing.T, events ...journal.Event) (string, *journal.Journal) {
 	for _, e := range events {
 		j.Append(journal.Record{Event: e})
 	}
-	s, err := web.New(web.Options{House: storied{journal: j}, Gatherer: prometheus.NewRegistry()})
+	s, err := web.New(web.Options{Backend: storied{journal: j}, Gatherer: prometheus.NewRegistry()})
 	if err != nil {
 		t.Fatal(err)
 	}
