@@ -1,4 +1,4 @@
-package bench
+package e2e
 
 import (
 	"encoding/binary"
@@ -13,9 +13,9 @@ import (
 )
 
 const (
-	wireBuffer = 32 << 20 // holds everything of one round, the benchmark reads it afterwards
-	patience   = 5 * time.Second
-	nap        = time.Millisecond
+	wireBuffer   = 32 << 20 // holds everything of one round, the benchmark reads it afterwards
+	benchTimeout = 5 * time.Second
+	pollInterval = time.Millisecond
 )
 
 // wire is a packet socket on a host's interface. It records by itself, with the
@@ -23,7 +23,7 @@ const (
 // small machine a reader that woke for every frame would take the processor
 // from the daemon.
 type wire struct {
-	*testing.B
+	testing.TB
 	fd      int
 	buffer  []byte
 	control []byte
@@ -36,14 +36,14 @@ type record struct {
 }
 
 // sender opens a socket that only sends.
-func sender(b *testing.B, h *lab.Host) *wire { return openWire(b, h, 0) }
+func openSender(b testing.TB, h *lab.Host) *wire { return openWire(b, h, 0) }
 
 // tap opens a socket that records all that comes and goes.
-func tap(b *testing.B, h *lab.Host) *wire { return openWire(b, h, unix.ETH_P_ALL) }
+func recordWire(b testing.TB, h *lab.Host) *wire { return openWire(b, h, unix.ETH_P_ALL) }
 
-func openWire(b *testing.B, h *lab.Host, protocol uint16) *wire {
+func openWire(b testing.TB, h *lab.Host, protocol uint16) *wire {
 	b.Helper()
-	w := &wire{B: b, fd: -1, buffer: make([]byte, 1<<16), control: make([]byte, 64)}
+	w := &wire{TB: b, fd: -1, buffer: make([]byte, 1<<16), control: make([]byte, 64)}
 	err := h.Do(func() error {
 		ifi, err := net.InterfaceByName(lab.Interface)
 		if err != nil {
@@ -54,7 +54,7 @@ func openWire(b *testing.B, h *lab.Host, protocol uint16) *wire {
 		if err != nil {
 			return err
 		}
-		if err := enlarge(w.fd, wireBuffer); err != nil {
+		if err := setReceiveBuffer(w.fd, wireBuffer); err != nil {
 			return err
 		}
 		if err := unix.SetsockoptInt(w.fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS_NEW, 1); err != nil {
@@ -80,7 +80,7 @@ func (w *wire) close() {
 
 // enlarge sets a socket's receive buffer, beyond the system's limit where that
 // is allowed: not in a user namespace.
-func enlarge(fd, size int) error {
+func setReceiveBuffer(fd, size int) error {
 	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, size) == nil {
 		return nil
 	}
@@ -136,7 +136,7 @@ func (w *wire) skip() {
 func (w *wire) interval(cause, effect matcher) time.Duration {
 	w.Helper()
 	var began time.Time
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(nap) {
+	for deadline := time.Now().Add(benchTimeout); time.Now().Before(deadline); time.Sleep(pollInterval) {
 		for r := w.next(); r != nil; r = w.next() {
 			switch {
 			case began.IsZero():
@@ -151,6 +151,6 @@ func (w *wire) interval(cause, effect matcher) time.Duration {
 	if began.IsZero() {
 		w.missed("the frame that was sent was not seen on the wire")
 	}
-	w.missed("no answer on the wire within %v", patience)
+	w.missed("no answer on the wire within %v", benchTimeout)
 	return 0
 }

@@ -1,4 +1,4 @@
-package bench
+package e2e
 
 import (
 	"net/netip"
@@ -12,43 +12,43 @@ import (
 // BenchmarkNeighborAnswer measures how soon the daemon answers for a claimed
 // address, and beside it how soon the kernel answers for its own.
 func BenchmarkNeighborAnswer(b *testing.B) {
-	eachPace(b, "arp", "ndp", benchmarkNeighbor)
+	runPaces(b, "arp", "ndp", benchmarkNeighbor)
 }
 
-func benchmarkNeighbor(b *testing.B, f family, pace pace) {
-	h := open(b, brisk)
-	h.sleeper()
+func benchmarkNeighbor(b *testing.B, f addressFamily, pace samplePace) {
+	h := openBench(b, fastProbe)
+	addSleepingNAS(h)
 	client, porter := h.lan.Client(), h.lan.Porter()
-	from, line := sender(b, client), tap(b, porter)
+	from, line := openSender(b, client), recordWire(b, porter)
 	ask := func(ip netip.Addr) time.Duration {
 		q, err := lan.NeighborProbe(client.MAC(), ether.Broadcast, f.own(client), ip)
 		h.must(err)
 		pace.rest()
 		line.skip()
 		from.send(q)
-		return line.interval(same(q), answerAbout(ip, porter.MAC()))
+		return line.interval(sameFrame(q), neighborAnswer(ip, porter.MAC()))
 	}
 	for range warmUp {
 		ask(f.nas)
 		ask(f.own(porter))
 	}
-	var ours, kernels latencies
+	var porterTimes, kernelTimes latencies
 	for b.Loop() {
 		for range pace.samples {
-			ours = append(ours, ask(f.nas))
-			kernels = append(kernels, ask(f.own(porter)))
+			porterTimes = append(porterTimes, ask(f.nas))
+			kernelTimes = append(kernelTimes, ask(f.own(porter)))
 		}
 	}
 	b.ReportMetric(0, "ns/op")
-	ours.report(b, "")
-	kernels.report(b, "kernel-")
-	b.ReportMetric(micros(ours.percentile(0.5)-kernels.percentile(0.5)), "p50-over-kernel-us")
+	porterTimes.report(b, "")
+	kernelTimes.report(b, "kernel-")
+	b.ReportMetric(micros(porterTimes.percentile(0.5)-kernelTimes.percentile(0.5)), "p50-over-kernel-us")
 }
 
 // answerAbout matches an ARP reply or an advertisement from a host that says
 // where ip is.
-func answerAbout(ip netip.Addr, host ether.MAC) matcher {
-	return packet(func(p *lan.Packet) bool {
+func neighborAnswer(ip netip.Addr, host ether.MAC) matcher {
+	return matchPacket(func(p *lan.Packet) bool {
 		switch p.Kind {
 		case lan.ARPReply:
 			return p.Src == host && p.From == ip

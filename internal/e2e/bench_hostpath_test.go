@@ -1,4 +1,4 @@
-package bench
+package e2e
 
 import (
 	"net/netip"
@@ -8,10 +8,10 @@ import (
 )
 
 const (
-	pathPairs  = 100
-	roundTrips = 300 // of a slice; it takes some milliseconds, so that a pair sees the same weather
-	floods     = 4
-	flood      = 500 // datagrams; half of net.core.netdev_max_backlog
+	pathPairs    = 100
+	roundTrips   = 300 // of a slice; it takes some milliseconds, so that a pair sees the same weather
+	floodRounds  = 4
+	floodPackets = 500 // datagrams; half of net.core.netdev_max_backlog
 )
 
 // BenchmarkHostPath measures what the daemon costs the traffic between its own
@@ -22,15 +22,15 @@ const (
 // adds at most 1 % where nothing else (an NTP or DHCP client) asks anyway.
 func BenchmarkHostPath(b *testing.B) {
 	b.Run("1", func(b *testing.B) {
-		h := open(b, brisk)
-		h.roomy(h.lan.Porter(), "2")
-		h.sleeper()
-		h.comparePaths()
+		h := openBench(b, fastProbe)
+		addNetworks(h, h.lan.Porter(), "2")
+		addSleepingNAS(h)
+		comparePaths(b, h)
 	})
 	b.Run("1000", func(b *testing.B) {
-		h := open(b, anyone)
-		h.guests(crowd)
-		h.comparePaths()
+		h := openBench(b, benchTrust)
+		registerAbsent(h, benchMachines)
+		comparePaths(b, h)
 	})
 }
 
@@ -39,47 +39,47 @@ func BenchmarkHostPath(b *testing.B) {
 type traffic struct {
 	name  string
 	v6    bool
-	slice func(*lane) time.Duration
+	slice func(*trafficPath) time.Duration
 }
 
 func kindsOfTraffic() []traffic {
 	return []traffic{
-		{"tcp", false, (*lane).converse},
-		{"udp", false, (*lane).pingPong},
-		{"flood", false, (*lane).flood},
-		{"flood6", true, (*lane).flood},
+		{"tcp", false, (*trafficPath).exchangeTCP},
+		{"udp", false, (*trafficPath).exchangeUDP},
+		{"flood", false, (*trafficPath).flood},
+		{"flood6", true, (*trafficPath).flood},
 	}
 }
 
-func (h *house) comparePaths() {
+func comparePaths(b *testing.B, h *harness) {
 	h.Helper()
 	bystander, err := h.lan.AddHost("bystander", netip.MustParsePrefix("10.77.0.3/24"), netip.MustParsePrefix("fd77::3/64"))
 	h.must(err)
-	h.roomy(bystander, "3")
-	h.quiet()
+	addNetworks(h, bystander, "3")
+	waitIdle(h)
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	var elapsed, used time.Duration
 	ratios := make(map[string][]float64)
-	for h.Loop() {
+	for b.Loop() {
 		for _, kind := range kindsOfTraffic() {
-			with, without := h.openLane(h.lan.Porter(), kind.v6), h.openLane(bystander, kind.v6)
+			with, without := openTrafficPath(h, h.lan.Porter(), kind.v6), openTrafficPath(h, bystander, kind.v6)
 			kind.slice(with)
 			kind.slice(without)
-			began, before := time.Now(), h.cpu()
+			began, before := time.Now(), processorTime(h)
 			for i := range pathPairs {
 				ratios[kind.name] = append(ratios[kind.name], pair(kind, with, without, i%2 == 0))
 			}
-			elapsed, used = elapsed+time.Since(began), used+h.cpu()-before
+			elapsed, used = elapsed+time.Since(began), used+processorTime(h)-before
 			with.close()
 			without.close()
 		}
 	}
-	h.ReportMetric(0, "ns/op")
+	b.ReportMetric(0, "ns/op")
 	for name, r := range ratios {
-		h.ReportMetric(median(r), name+"-ratio")
+		b.ReportMetric(median(r), name+"-ratio")
 	}
-	h.ReportMetric(float64(used.Microseconds())/1000/elapsed.Seconds(), "daemon-cpu-ms/s")
+	b.ReportMetric(float64(used.Microseconds())/1000/elapsed.Seconds(), "daemon-cpu-ms/s")
 	if used > elapsed/100 {
 		h.Errorf("the daemon used %v of %v for packets that are none of its business", used, elapsed)
 	}
@@ -87,7 +87,7 @@ func (h *house) comparePaths() {
 
 // pair returns by how much one slice takes longer than the other. Neither is
 // always the first.
-func pair(kind traffic, with, without *lane, first bool) float64 {
+func pair(kind traffic, with, without *trafficPath, first bool) float64 {
 	var a, b time.Duration
 	if first {
 		a = kind.slice(with)

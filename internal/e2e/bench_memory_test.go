@@ -1,4 +1,4 @@
-package bench
+package e2e
 
 import (
 	"bufio"
@@ -12,39 +12,39 @@ import (
 // sleep and Prometheus has scraped it.
 func BenchmarkMemory(b *testing.B) {
 	b.Run("1", func(b *testing.B) {
-		h := open(b, brisk)
-		h.sleeper()
-		h.reportMemory()
+		h := openBench(b, fastProbe)
+		addSleepingNAS(h)
+		reportMemory(b, h)
 	})
 	b.Run("1000", func(b *testing.B) {
-		h := open(b, anyone)
-		h.guests(crowd)
-		h.reportMemory()
+		h := openBench(b, benchTrust)
+		registerAbsent(h, benchMachines)
+		reportMemory(b, h)
 	})
 }
 
-func (h *house) reportMemory() {
+func reportMemory(b *testing.B, h *harness) {
 	h.Helper()
-	for h.Loop() {
+	for b.Loop() {
 		for range 3 {
-			_, err := h.d.Metrics(h.within(patience))
+			_, err := h.daemon.Metrics(h.within(benchTimeout))
 			h.must(err)
 		}
 	}
-	r := h.resident()
-	h.ReportMetric(0, "ns/op")
-	h.ReportMetric(r.total, "rss-MiB")
-	h.ReportMetric(r.anon, "anon-MiB")
-	h.ReportMetric(r.file, "file-MiB")
+	r := readMemory(h)
+	b.ReportMetric(0, "ns/op")
+	b.ReportMetric(r.total, "rss-MiB")
+	b.ReportMetric(r.anon, "anon-MiB")
+	b.ReportMetric(r.file, "file-MiB")
 }
 
 // memory is resident memory in MiB, as /proc/PID/status has it (proc(5)): the
 // program's own, and its file as far as it is in use.
-type memory struct{ total, anon, file float64 }
+type residentMemory struct{ total, anon, file float64 }
 
-func (h *house) resident() (m memory) {
+func readMemory(h *harness) (m residentMemory) {
 	h.Helper()
-	f, err := os.Open(fmt.Sprintf("/proc/%d/status", h.d.Pid()))
+	f, err := os.Open(fmt.Sprintf("/proc/%d/status", h.daemon.Pid()))
 	h.must(err)
 	defer f.Close()
 	found := 0

@@ -1,4 +1,4 @@
-package bench
+package e2e
 
 import (
 	"fmt"
@@ -11,28 +11,28 @@ import (
 )
 
 const (
-	payload = 64
+	pathPayload = 64
 	// laneBuffer holds a flood.
-	laneBuffer = 4 << 20
+	pathBuffer = 4 << 20
 	// laneTimeout, in seconds, ends a wait for what got lost.
-	laneTimeout = 2
+	pathTimeout = 2
 )
 
 // lane is a TCP connection between the client (near) and a host (far), and a
 // pair of UDP sockets. One thread plays both ends: a frame passes the whole way
 // into the far socket during the system call that sends it, so that a slice
 // costs nothing but the path, and no scheduler's moods are in it.
-type lane struct {
-	*house
+type trafficPath struct {
+	*harness
 	tcpNear, tcpFar int
 	udpNear, udpFar int
 	fds             []int
-	buf             [payload]byte
+	buf             [pathPayload]byte
 }
 
-func (h *house) openLane(far *lab.Host, v6 bool) *lane {
+func openTrafficPath(h *harness, far *lab.Host, v6 bool) *trafficPath {
 	h.Helper()
-	l := &lane{house: h}
+	l := &trafficPath{harness: h}
 	near := h.lan.Client()
 	here, there := near.Addr4(), far.Addr4()
 	if v6 {
@@ -57,7 +57,7 @@ func (h *house) openLane(far *lab.Host, v6 bool) *lane {
 }
 
 // socket makes a blocking one in a host, at any free port.
-func (l *lane) socket(h *lab.Host, typ int, ip netip.Addr) (fd int) {
+func (l *trafficPath) socket(h *lab.Host, typ int, ip netip.Addr) (fd int) {
 	l.Helper()
 	l.must(h.Do(func() (err error) {
 		var addr unix.Sockaddr = &unix.SockaddrInet6{Addr: ip.As16()}
@@ -77,54 +77,54 @@ func (l *lane) socket(h *lab.Host, typ int, ip netip.Addr) (fd int) {
 	return fd
 }
 
-func (l *lane) prepare(fd int) error {
-	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: laneTimeout}); err != nil {
+func (l *trafficPath) prepare(fd int) error {
+	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: pathTimeout}); err != nil {
 		return fmt.Errorf("set a timeout: %w", err)
 	}
-	if err := enlarge(fd, laneBuffer); err != nil {
+	if err := setReceiveBuffer(fd, pathBuffer); err != nil {
 		return fmt.Errorf("enlarge the buffer: %w", err)
 	}
 	return nil
 }
 
-func (l *lane) connect(fd, to int) {
+func (l *trafficPath) connect(fd, to int) {
 	l.Helper()
 	addr, err := unix.Getsockname(to)
 	l.must(err)
 	l.must(unix.Connect(fd, addr))
 }
 
-func (l *lane) close() {
+func (l *trafficPath) close() {
 	for _, fd := range l.fds {
 		unix.Close(fd)
 	}
 }
 
 // pass sends a message from one socket, and receives it at another.
-func (l *lane) pass(from, to int) {
-	l.put(from)
-	l.take(to)
+func (l *trafficPath) pass(from, to int) {
+	l.send(from)
+	l.receive(to)
 }
 
-func (l *lane) put(fd int) {
+func (l *trafficPath) send(fd int) {
 	if _, err := unix.Write(fd, l.buf[:]); err != nil {
 		l.Fatal("send:", err)
 	}
 }
 
-func (l *lane) take(fd int) {
-	if n, err := unix.Read(fd, l.buf[:]); err != nil || n != payload {
-		l.Fatalf("receive: %d octets of %d: %v", n, payload, err)
+func (l *trafficPath) receive(fd int) {
+	if n, err := unix.Read(fd, l.buf[:]); err != nil || n != pathPayload {
+		l.Fatalf("receive: %d octets of %d: %v", n, pathPayload, err)
 	}
 }
 
 // converse is a slice of requests and responses over TCP.
-func (l *lane) converse() time.Duration { return l.roundTrips(l.tcpNear, l.tcpFar) }
+func (l *trafficPath) exchangeTCP() time.Duration { return l.exchange(l.tcpNear, l.tcpFar) }
 
 // pingPong is the same over UDP.
-func (l *lane) pingPong() time.Duration { return l.roundTrips(l.udpNear, l.udpFar) }
+func (l *trafficPath) exchangeUDP() time.Duration { return l.exchange(l.udpNear, l.udpFar) }
 
-func (l *lane) roundTrips(near, far int) time.Duration {
+func (l *trafficPath) exchange(near, far int) time.Duration {
 	began := time.Now()
 	for range roundTrips {
 		l.pass(near, far)
@@ -134,15 +134,15 @@ func (l *lane) roundTrips(near, far int) time.Duration {
 }
 
 // flood is a slice of small packets in bulk, one way. Each must arrive.
-func (l *lane) flood() (d time.Duration) {
-	for range floods {
+func (l *trafficPath) flood() (d time.Duration) {
+	for range floodRounds {
 		began := time.Now()
-		for range flood {
-			l.put(l.udpNear)
+		for range floodPackets {
+			l.send(l.udpNear)
 		}
 		d += time.Since(began)
-		for range flood {
-			l.take(l.udpFar)
+		for range floodPackets {
+			l.receive(l.udpFar)
 		}
 	}
 	return d

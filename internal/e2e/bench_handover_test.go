@@ -1,4 +1,4 @@
-package bench
+package e2e
 
 import (
 	"context"
@@ -14,8 +14,8 @@ import (
 )
 
 const (
-	handoverRounds = 5
-	ofEachHabit    = 5 // machines; all of them wake at once in every round
+	handoverRounds   = 5
+	machinesPerHabit = 5 // machines; all of them wake at once in every round
 )
 
 // BenchmarkConnectedAfterReady measures how long after a machine's service is
@@ -23,37 +23,37 @@ const (
 // machine slept. Beside it is what the same client needs for a connection to
 // the same machine when that is awake.
 func BenchmarkConnectedAfterReady(b *testing.B) {
-	h := open(b, brisk)
+	h := openBench(b, fastProbe)
 	client := h.lan.Client()
-	lodgers := h.lodgers()
-	ours := make(map[string]latencies)
-	var kernels latencies
+	machines := h.machines()
+	porterTimes := make(map[string]latencies)
+	var kernelTimes latencies
 	for b.Loop() {
 		for range handoverRounds {
-			h.allSleep(lodgers)
-			h.knockAll(client, lodgers)
-			for _, l := range lodgers {
-				ours[l.habit] = append(ours[l.habit], l.after)
-				kernels = append(kernels, h.plainConnect(client, l.ip))
+			sleepAll(h, machines)
+			connectToAll(h, client, machines)
+			for _, l := range machines {
+				porterTimes[l.habit] = append(porterTimes[l.habit], l.after)
+				kernelTimes = append(kernelTimes, timeConnect(h, client, l.ip))
 			}
 		}
 	}
 	b.ReportMetric(0, "ns/op")
 	var all latencies
-	for habit, l := range ours {
+	for habit, l := range porterTimes {
 		b.ReportMetric(millis(l.percentile(0.5)), habit+"-p50-ms")
 		all = append(all, l...)
 	}
 	b.ReportMetric(millis(all.percentile(0.5)), "p50-ms")
 	b.ReportMetric(millis(all.percentile(0.99)), "p99-ms")
 	b.ReportMetric(millis(all.percentile(1)), "max-ms")
-	b.ReportMetric(millis(kernels.percentile(0.5)), "kernel-p50-ms")
-	b.ReportMetric(millis(kernels.percentile(0.99)), "kernel-p99-ms")
+	b.ReportMetric(millis(kernelTimes.percentile(0.5)), "kernel-p50-ms")
+	b.ReportMetric(millis(kernelTimes.percentile(0.99)), "kernel-p99-ms")
 }
 
 // lodger is a machine that boots when it is woken, and whom a client wants at
 // one of its addresses.
-type lodger struct {
+type bootingMachine struct {
 	*lab.Machine
 	habit string
 	ip    netip.Addr
@@ -63,18 +63,18 @@ type lodger struct {
 // lodgers adds machines of every habit: wanted at either family; either quiet,
 // their service up with their network, or such as announce themselves while
 // their service is still starting.
-func (h *house) lodgers() (all []*lodger) {
+func (h *harness) machines() (all []*bootingMachine) {
 	h.Helper()
-	weather := rand.New(rand.NewPCG(3, 3)) // the same in every run
-	for i := range 4 * ofEachHabit {
+	random := rand.New(rand.NewPCG(3, 3)) // the same in every run
+	for i := range 4 * machinesPerHabit {
 		ip4, ip6 := netip.AddrFrom4([4]byte{10, 77, 0, byte(100 + i)}), netip.MustParseAddr(fmt.Sprintf("fd77::1:%x", i))
-		l := &lodger{habit: "ipv4", ip: ip4}
-		cfg := lab.MachineConfig{Name: fmt.Sprintf("lodger%d", i), Addrs: []netip.Prefix{netip.PrefixFrom(ip4, 24)}, Boot: readyAfter(weather)}
+		l := &bootingMachine{habit: "ipv4", ip: ip4}
+		cfg := lab.MachineConfig{Name: fmt.Sprintf("lodger%d", i), Addrs: []netip.Prefix{netip.PrefixFrom(ip4, 24)}, Boot: drawReadyTime(random)}
 		if i%2 == 1 {
 			l.habit, l.ip = "ipv6", ip6
 			cfg.Addrs = append(cfg.Addrs, netip.PrefixFrom(ip6, 64))
 		}
-		service := lab.ServiceConfig{Addr: l.ip, Network: "tcp", Port: port}
+		service := lab.ServiceConfig{Addr: l.ip, Network: "tcp", Port: benchPort}
 		if i%4 < 2 {
 			l.habit += "-quiet"
 		} else {
@@ -97,35 +97,35 @@ func (h *house) lodgers() (all []*lodger) {
 // tcp_syn_linear_timeouts): one that came when the service had just become
 // ready would make us look good, and a replay that was lost shows as 200 ms at
 // least. The second of duplicate address detection for IPv6 changes nothing.
-func readyAfter(weather *rand.Rand) time.Duration {
+func drawReadyTime(random *rand.Rand) time.Duration {
 	const earliest, latest = 300 * time.Millisecond, 800 * time.Millisecond
-	return time.Duration(weather.IntN(2))*time.Second + earliest + time.Duration(weather.Int64N(int64(latest-earliest)))
+	return time.Duration(random.IntN(2))*time.Second + earliest + time.Duration(random.Int64N(int64(latest-earliest)))
 }
 
 // allSleep has the lodgers register and sleep until all are claimed.
-func (h *house) allSleep(lodgers []*lodger) {
+func sleepAll(h *harness, machines []*bootingMachine) {
 	h.Helper()
-	n := h.d.Log.Len()
-	h.each(lodgers, func(ctx context.Context, l *lodger) error {
+	n := h.daemon.Log.Len()
+	forEach(h, machines, func(ctx context.Context, l *bootingMachine) error {
 		ips := []netip.Addr{l.Addr4()}
 		if l.Addr6().IsValid() {
 			ips = append(ips, l.Addr6())
 		}
-		if err := h.register(ctx, l.Host, l.Name(), l.MAC(), ips...); err != nil {
+		if err := registerMachine(ctx, h, l.Host, l.Name(), l.MAC(), ips...); err != nil {
 			return err
 		}
 		return l.Sleep(ctx)
 	})
-	h.moved(n, "asleep", len(lodgers))
+	waitAllMoved(h, n, "asleep", len(machines))
 }
 
 // knockAll connects to every lodger with its client's first attempt, and waits
 // until their wakes are over.
-func (h *house) knockAll(client *lab.Host, lodgers []*lodger) {
+func connectToAll(h *harness, client *lab.Host, machines []*bootingMachine) {
 	h.Helper()
-	n := h.d.Log.Len()
-	h.each(lodgers, func(ctx context.Context, l *lodger) error {
-		conn, err := client.Dial(ctx, "tcp", netip.AddrPortFrom(l.ip, port).String())
+	n := h.daemon.Log.Len()
+	forEach(h, machines, func(ctx context.Context, l *bootingMachine) error {
+		conn, err := client.Dial(ctx, "tcp", netip.AddrPortFrom(l.ip, benchPort).String())
 		connected := time.Now()
 		if err != nil {
 			return err
@@ -135,24 +135,24 @@ func (h *house) knockAll(client *lab.Host, lodgers []*lodger) {
 		l.after = connected.Sub(ready.Time)
 		return err
 	})
-	h.moved(n, "awake", len(lodgers))
+	waitAllMoved(h, n, "awake", len(machines))
 }
 
 // each does something with all lodgers at once.
-func (h *house) each(lodgers []*lodger, do func(context.Context, *lodger) error) {
+func forEach(h *harness, machines []*bootingMachine, do func(context.Context, *bootingMachine) error) {
 	h.Helper()
 	group, ctx := errgroup.WithContext(h.within(15 * time.Second))
-	for _, l := range lodgers {
+	for _, l := range machines {
 		group.Go(func() error { return do(ctx, l) })
 	}
 	h.must(group.Wait())
 }
 
 // plainConnect returns how long a connect to a machine that is awake takes.
-func (h *house) plainConnect(client *lab.Host, ip netip.Addr) time.Duration {
+func timeConnect(h *harness, client *lab.Host, ip netip.Addr) time.Duration {
 	h.Helper()
 	began := time.Now()
-	conn, err := client.Dial(h.within(patience), "tcp", netip.AddrPortFrom(ip, port).String())
+	conn, err := client.Dial(h.within(benchTimeout), "tcp", netip.AddrPortFrom(ip, benchPort).String())
 	took := time.Since(began)
 	h.must(err)
 	h.must(conn.Close())
