@@ -3,7 +3,6 @@ package cli
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -27,15 +26,15 @@ const (
 	defaultFrom  = "http://localhost:" + web.DefaultPort
 )
 
-// asker is what the commands have in common that ask a running porter.
-type asker struct{ from string }
+// clientFlags is what the commands have in common that ask a running porter.
+type clientFlags struct{ from string }
 
-func (a *asker) addTo(fs *pflag.FlagSet) {
+func (a *clientFlags) addTo(fs *pflag.FlagSet) {
 	fs.StringVar(&a.from, "from", "", "the porter's `URL` or HOST[:PORT] (default: "+fromVariable+" in the environment, or "+defaultFrom+")")
 }
 
 // client returns a client of the porter, for the caller to close.
-func (a *asker) client() (*web.Client, error) {
+func (a *clientFlags) client() (*web.Client, error) {
 	from, origin := a.from, "--from"
 	if from == "" {
 		from, origin = os.Getenv(fromVariable), fromVariable
@@ -61,7 +60,7 @@ func nextStep(away *web.Unreachable) string {
 }
 
 // completeName completes the first argument with the names that the porter knows.
-func (a *asker) completeName(cmd *cobra.Command, args []string, begun string) ([]cobra.Completion, cobra.ShellCompDirective) {
+func (a *clientFlags) completeName(cmd *cobra.Command, args []string, begun string) ([]cobra.Completion, cobra.ShellCompDirective) {
 	if len(args) > 0 {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
@@ -87,15 +86,15 @@ func (a *asker) completeName(cmd *cobra.Command, args []string, begun string) ([
 }
 
 // completeFlag is completeName for the value of a flag.
-func (a *asker) completeFlag(cmd *cobra.Command, flag string) {
+func (a *clientFlags) completeFlag(cmd *cobra.Command, flag string) {
 	_ = cmd.RegisterFlagCompletionFunc(flag, // an error would mean that there is no such flag
 		func(cmd *cobra.Command, _ []string, begun string) ([]cobra.Completion, cobra.ShellCompDirective) {
 			return a.completeName(cmd, nil, begun)
 		})
 }
 
-// explain says which names there are, if err means that there is not this one.
-func explain(ctx context.Context, client *web.Client, name string, err error) error {
+// explainUnknown says which names there are, if err means that there is not this one.
+func explainUnknown(ctx context.Context, client *web.Client, name string, err error) error {
 	if !errors.Is(err, machine.ErrUnknown) {
 		return err
 	}
@@ -122,9 +121,74 @@ func tokenFromFile(path string) (string, error) {
 	return strings.TrimSpace(string(b)), nil
 }
 
-// printJSON prints v for programs.
-func printJSON(w io.Writer, v any) error {
-	out := json.NewEncoder(w)
-	out.SetIndent("", "  ")
-	return out.Encode(v)
+// tokenVariable is that of the key http.token.
+const tokenVariable = "NIGHTPORTER_HTTP__TOKEN"
+
+// tokenHelp is what the commands say that need the token.
+const tokenHelp = `If the porter asks for a token (http.token), it comes from --token-file or from the
+environment variable ` + tokenVariable + `.`
+
+// changeFlags is what the commands have in common that have a porter change something.
+type changeFlags struct {
+	clientFlags
+	tokenFile string
+	json      bool
+}
+
+func (c *changeFlags) addTo(fs *pflag.FlagSet) {
+	c.clientFlags.addTo(fs)
+	fs.StringVar(&c.tokenFile, "token-file", "", "the `FILE` that holds the porter's http.token")
+}
+
+// addJSONTo adds the flag --json.
+func (c *changeFlags) addJSONTo(fs *pflag.FlagSet) {
+	fs.BoolVar(&c.json, "json", false, "print one JSON object")
+}
+
+// answer prints what was done: v for programs, a sentence for people.
+func (c *changeFlags) answer(w io.Writer, v any, format string, args ...any) error {
+	if c.json {
+		return printJSON(w, v)
+	}
+	_, err := fmt.Fprintf(w, format+"\n", args...)
+	return err
+}
+
+// client returns a client that shows the token, for the caller to close.
+func (c *changeFlags) client() (*web.Client, error) {
+	client, err := c.clientFlags.client()
+	if err != nil {
+		return nil, err
+	}
+	token := os.Getenv(tokenVariable)
+	if c.tokenFile != "" {
+		if token, err = tokenFromFile(c.tokenFile); err != nil {
+			client.Close()
+			return nil, err
+		}
+	}
+	client.SetToken(token)
+	return client, nil
+}
+
+// explainToken says where the token comes from, if err means that there was none, or
+// another one.
+func explainToken(err error) error {
+	switch {
+	case errors.Is(err, web.ErrWrongToken):
+		return fmt.Errorf("the token is not this porter's http.token: --token-file FILE, or %s", tokenVariable)
+	case errors.Is(err, web.ErrToken):
+		return fmt.Errorf("this porter asks for a token: --token-file FILE, or %s", tokenVariable)
+	}
+	return err
+}
+
+// unchanged says that a machine is not as it was asked for, and why.
+func unchanged(name, done string, err error) error {
+	if refused, ok := errors.AsType[*web.Refused](err); ok {
+		err = errors.New(printable(refused.Reason))
+	} else if !errors.Is(err, web.ErrToken) {
+		return err
+	}
+	return fmt.Errorf("%s was not %s: %w", printable(name), done, explainToken(err))
 }
