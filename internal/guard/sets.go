@@ -156,3 +156,47 @@ func interfaceKey(name string) []byte {
 	copy(key, name)
 	return key
 }
+
+// Flow leads from an address of a machine to a client's, of the same family.
+type Flow struct{ From, To netip.Addr }
+
+// key is both as they stand in the headers, one behind the other.
+func (f Flow) key() []byte { return append(f.From.AsSlice(), f.To.AsSlice()...) }
+
+// ways4 and ways6 have what is diverted.
+func (p setGroup) ways4() *nftables.Set { return p.set(4, "ways4", pairOf(nftables.TypeIPAddr)) }
+func (p setGroup) ways6() *nftables.Set { return p.set(5, "ways6", pairOf(nftables.TypeIP6Addr)) }
+
+// clients has the last four octets of the destinations of ways, of both families: an
+// IPv4 address, or what is looked at first of an IPv6 one.
+func (p setGroup) clients() *nftables.Set { return p.set(6, "clients", nftables.TypeInteger) }
+
+func pairOf(key nftables.SetDatatype) nftables.SetDatatype {
+	return nftables.MustConcatSetType(key, key)
+}
+
+// makeFlows is make for what is diverted.
+func (p setGroup) makeFlows(conn *nftables.Conn, diverted map[Flow]bool, room int) error {
+	clients := p.clients()
+	clients.Size = uint32(room)
+	failed := errors.Join(conn.AddSet(p.ways4(), nil), conn.AddSet(p.ways6(), nil), conn.AddSet(clients, nil))
+	return errors.Join(failed, p.alterFlows(conn, (*nftables.Conn).SetAddElements, slices.Collect(maps.Keys(diverted)), nil))
+}
+
+// alterFlows has do take ways, and tails of clients to whom none of others leads.
+func (p setGroup) alterFlows(conn *nftables.Conn, do alteration, flows []Flow, others map[Flow]bool) error {
+	var four, six []Flow
+	var to, toOthers []netip.Addr
+	for _, w := range flows {
+		if to = append(to, w.To); w.To.Is4() {
+			four = append(four, w)
+		} else {
+			six = append(six, w)
+		}
+	}
+	for w := range others {
+		toOthers = append(toOthers, w.To)
+	}
+	return errors.Join(alterSet(conn, do, p.ways4(), four, Flow.key), alterSet(conn, do, p.ways6(), six, Flow.key),
+		alterSet(conn, do, p.clients(), newSuffixes(to, toOthers), suffix.key))
+}
