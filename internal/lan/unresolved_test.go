@@ -2,16 +2,11 @@ package lan_test
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"log/slog"
 	"net"
 	"net/netip"
 	"testing"
-
-	"github.com/mdlayher/netlink"
-	"golang.org/x/net/bpf"
-	"golang.org/x/sys/unix"
 
 	"nightporter/internal/lan"
 	"nightporter/internal/waittest"
@@ -104,139 +99,4 @@ func TestLoopback(t *testing.T) {
 			t.Errorf("saw %v to %v port %d, want a datagram to %v", p.Kind, p.To, p.ToPort, want)
 		}
 	}
-}
-
-// sought is an address that the kernel has looked for in vain.
-type sought struct {
-	index int
-	ip    netip.Addr
-}
-
-// TestUnresolved: what a local program sends to an address that no host has is told, of
-// both families, and what it sends to a host is not.
-func TestUnresolved(t *testing.T) {
-	porter, _ := neighbors(t)
-	var u *lan.Unresolved
-	var index int
-	porter.do(func() (err error) {
-		ifi, err := net.InterfaceByName("porter0")
-		if err != nil {
-			return err
-		}
-		index = ifi.Index
-		u, err = lan.WatchUnresolved(slog.New(slog.DiscardHandler))
-		return err
-	})
-	ctx, cancel := context.WithCancel(context.Background())
-	seen, ended := make(chan sought, 100), make(chan error, 1)
-	go func() {
-		u.Run(ctx, func(index int, ip netip.Addr) { seen <- sought{index, ip} })
-		ended <- u.Close()
-	}()
-	t.Cleanup(func() {
-		cancel()
-		if err := receive(t, "the end of the reader", ended); err != nil {
-			t.Error(err)
-		}
-	})
-	none4, none6 := netip.MustParseAddr("192.168.7.99"), netip.MustParseAddr("2001:db8::99")
-	for _, ip := range []string{"192.168.7.2", "2001:db8::2", none4.String(), none6.String()} {
-		datagram(porter, netip.MustParseAddr(ip), 9)
-	}
-	want := map[sought]bool{{index, none4}: true, {index, none6}: true}
-	for len(want) > 0 {
-		got := receive(t, "what is looked for in vain", seen)
-		if !want[got] {
-			t.Fatalf("told %+v, want %v", got, want)
-		}
-		delete(want, got)
-	}
-}
-
-// TestLoopback: what a local program sends to an address of the host is seen, once, where
-// it is asked for.
-func TestLoopback(t *testing.T) {
-	porter, _ := neighbors(t)
-	porter.setUp("lo", true)
-	porter.address("porter0", "192.0.2.7/32", 0)
-	porter.address("porter0", "2001:db8:1::7/128", noDAD)
-	own4, own6, last := netip.MustParseAddr("192.0.2.7"), netip.MustParseAddr("2001:db8:1::7"), netip.MustParseAddr("127.0.0.1")
-	var l *lan.Loopback
-	porter.do(func() (err error) {
-		l, err = lan.OpenLoopback(nil)
-		return err
-	})
-	if err := l.SetAddrs([]netip.Addr{own4, own6, last}); err != nil {
-		t.Fatal(err)
-	}
-	seen, ended := make(chan lan.Packet, 100), make(chan error, 1)
-	ctx, cancel := context.WithCancel(context.Background())
-	go func() { ended <- l.Run(ctx, func(p *lan.Packet) { seen <- *p }) }()
-	t.Cleanup(func() {
-		cancel()
-		err := errors.Join(receive(t, "the end of the reader", ended), l.Close())
-		if err != nil {
-			t.Error(err)
-		}
-	})
-	datagram(porter, netip.MustParseAddr("192.168.7.1"), 8) // own, and not asked for
-	for _, ip := range []netip.Addr{own4, own6, last} {
-		waittest.Until(t, "an address of "+ip.String(), func() bool { return ip == last || porter.localAddrs()[ip] })
-		datagram(porter, ip, 9)
-	}
-	for _, want := range []netip.Addr{own4, own6, last} {
-		p := receive(t, "a datagram", seen)
-		for p.Kind == lan.PortUnreachable { // no program listens
-			p = receive(t, "a datagram", seen)
-		}
-		if p.To != want || p.ToPort != 9 || p.Kind != lan.UDP {
-			t.Errorf("saw %v to %v port %d, want a datagram to %v", p.Kind, p.To, p.ToPort, want)
-		}
-	}
-}
-
-// The kernel passes nothing else on than neighbours that were not found.
-func TestUnresolvedFilter(t *testing.T) {
-	vm, err := bpf.NewVM(unresolvedFilter())
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, state := range []uint16{unix.NUD_INCOMPLETE, unix.NUD_REACHABLE, unix.NUD_STALE, unix.NUD_FAILED, unix.NUD_PERMANENT} {
-		message := make([]byte, unix.SizeofNlMsghdr+neighborHeader)
-		binary.NativeEndian.PutUint16(message[unix.SizeofNlMsghdr+offNeighborState:], state)
-		if n, err := vm.Run(message); err != nil || (n > 0) != (state == unix.NUD_FAILED) {
-			t.Errorf("state %#x: %d octets pass, %v", state, n, err)
-		}
-	}
-}
-
-// FuzzUnresolved: an address that was not found is read, whatever else is said of it; of
-// other states nothing is, and garbage does no harm.
-func FuzzUnresolved(f *testing.F) {
-	f.Add(uint16(unix.RTM_NEWNEIGH), uint32(7), uint16(unix.NUD_FAILED), []byte{192, 0, 2, 5}, uint16(unix.NDA_CACHEINFO), []byte("x"))
-	f.Add(uint16(unix.RTM_NEWNEIGH), uint32(7), uint16(unix.NUD_STALE), make([]byte, 16), uint16(unix.NDA_PROBES), []byte{})
-	f.Add(uint16(unix.RTM_DELNEIGH), uint32(0), uint16(unix.NUD_FAILED), []byte{1}, uint16(unix.NDA_LLADDR), []byte{1})
-	f.Fuzz(func(t *testing.T, kind uint16, index uint32, state uint16, dst []byte, otherType uint16, other []byte) {
-		if otherType &= 0x3fff; otherType == unix.NDA_DST {
-			otherType = unix.NDA_PROBES
-		}
-		head := make([]byte, neighborHeader)
-		binary.NativeEndian.PutUint32(head[offNeighborIndex:], index)
-		binary.NativeEndian.PutUint16(head[offNeighborState:], state)
-		body, err := netlink.MarshalAttributes([]netlink.Attribute{{Type: otherType, Data: other}, {Type: unix.NDA_DST, Data: dst}})
-		if err != nil {
-			return // an attribute that is too long
-		}
-		message := func(data []byte) netlink.Message {
-			return netlink.Message{Header: netlink.Header{Type: netlink.HeaderType(kind)}, Data: data}
-		}
-		want, is := netip.AddrFromSlice(dst)
-		is = is && kind == unix.RTM_NEWNEIGH && state == unix.NUD_FAILED
-		got, ip, ok := unresolved(message(append(head, body...)))
-		if ok != is || ok && (ip != want || got != int(index)) {
-			t.Errorf("read %v on %d, %t; want %v on %d, %t", ip, got, ok, want, index, is)
-		}
-		unresolved(message(other))
-		unresolved(message(append(head[:neighborHeader:neighborHeader], other...)))
-	})
 }
