@@ -10,6 +10,7 @@ import (
 	"nightporter/internal/ether"
 	"nightporter/internal/lab"
 	"nightporter/internal/lan"
+	"nightporter/internal/lantest"
 	"nightporter/internal/machine"
 )
 
@@ -21,29 +22,20 @@ type garbage struct {
 	whole  [][]byte
 }
 
-func newGarbage(seed uint64, h *house) *garbage {
+func newGarbage(seed uint64, h *harness) *garbage {
 	g := &garbage{random: rand.New(rand.NewPCG(seed, 6)), porter: h.lan.Porter()}
 	r, mac := g.random, g.porter.MAC()
 	from := netip.AddrPortFrom(anyIPv4(r), 4000)
 	g.whole = [][]byte{
-		ask(r, ether.Broadcast, anyIPv4(r), nas4),
-		ask(r, mac, anyIPv6(r), nas6),
-		segment(anyMAC(r), mac, from, netip.AddrPortFrom(nas4, 23), flagSYN),
-		segment(anyMAC(r), mac, from, netip.AddrPortFrom(nas4, 9), 0),
-		segment6(anyMAC(r), mac, anyIPv6(r), nas6, 0, []byte{58, 0, 5, 2, 0, 0, 1, 0}),                     // hop-by-hop, then ICMPv6
-		segment6(anyMAC(r), mac, anyIPv6(r), nas6, 44, []byte{17, 0, 0, 1, 0, 0, 0, 7}),                    // a first fragment
-		segment6(anyMAC(r), mac, anyIPv6(r), nas6, 60, slices.Repeat([]byte{60, 0, 1, 4, 0, 0, 0, 0}, 40)), // a long chain
+		neighborRequest(r, ether.Broadcast, anyIPv4(r), nas4),
+		neighborRequest(r, mac, anyIPv6(r), nas6),
+		lantest.SegmentFrame(anyMAC(r), mac, from, netip.AddrPortFrom(nas4, 23), flagSYN),
+		lantest.SegmentFrame(anyMAC(r), mac, from, netip.AddrPortFrom(nas4, 9), 0),
+		lantest.IPv6Frame(anyMAC(r), mac, anyIPv6(r), nas6, 0, 255, []byte{58, 0, 5, 2, 0, 0, 1, 0}, make([]byte, 8)),                     // hop-by-hop, then ICMPv6
+		lantest.IPv6Frame(anyMAC(r), mac, anyIPv6(r), nas6, 44, 255, []byte{17, 0, 0, 1, 0, 0, 0, 7}, make([]byte, 8)),                    // a first fragment
+		lantest.IPv6Frame(anyMAC(r), mac, anyIPv6(r), nas6, 60, 255, slices.Repeat([]byte{60, 0, 1, 4, 0, 0, 0, 0}, 40), make([]byte, 8)), // a long chain
 	}
 	return g
-}
-
-// segment6 returns an IPv6 packet that begins with the given extension headers.
-func segment6(src, dst ether.MAC, from, to netip.Addr, next byte, headers []byte) []byte {
-	f := make([]byte, 0, 14+40+len(headers)+8)
-	f = append(append(append(f, dst[:]...), src[:]...), 0x86, 0xdd, 0x60, 0, 0, 0)
-	f = binary.BigEndian.AppendUint16(f, uint16(len(headers)+8))
-	f = append(append(append(f, next, 255), from.AsSlice()...), to.AsSlice()...)
-	return append(append(f, headers...), make([]byte, 8)...)
 }
 
 // next returns one more frame, of 14 to 1514 octets.
@@ -102,7 +94,7 @@ func (g *garbage) harmless(f []byte) bool {
 // change nothing.
 func TestFaultGarbage(t *testing.T) {
 	h := open(t, floodConf)
-	nas := h.nas(nil)
+	nas := h.addNAS(nil)
 	vandal, err := h.lan.AddHost("vandal", netip.MustParsePrefix("10.77.0.66/24"))
 	h.must(err)
 	g := newGarbage(1, h)
@@ -111,20 +103,20 @@ func TestFaultGarbage(t *testing.T) {
 	more := func(state string) { // frames come in this state too
 		t.Helper()
 		h.wantMetric(1, `nightporter_machine_state{machine="nas", state=%q}`, state)
-		h.must(h.sees(flood, uint64(soak(1000, 20000))))
+		h.must(waitSent(h, flood, uint64(soak(1000, 20000))))
 		h.wantMetric(1, `nightporter_machine_state{machine="nas", state=%q}`, state)
 	}
-	h.register(nas.Host, everything(nas))
+	h.register(nas.Host, nasRegistration(nas))
 	more("settling") // as long as it is up
 	h.must(nas.Sleep(h.ctx))
-	h.moved(0, "nas", "settling", "asleep", machine.WhySilent)
+	h.waitMove(0, "nas", "settling", "asleep", machine.WhySilent)
 	more("asleep")
-	h.answered(h.lan.Client(), torrents[0])
+	wantAnsweredInFlood(h, h.lan.Client(), floodKinds[0])
 	h.wantMetric(0, `nightporter_machine_wakes_total{machine="nas", trigger="tcp"}`)
 	if got := h.connect(h.lan.Client(), nas4, 22); got != lab.Banner("nas") {
 		t.Errorf("the service said %q", got)
 	}
-	h.moved(0, "nas", "arriving", "awake", machine.WhyReady)
+	h.waitMove(0, "nas", "arriving", "awake", machine.WhyReady)
 	more("awake")
 	if err := flood.Stop(); err != nil {
 		t.Error(err)

@@ -10,6 +10,8 @@ import (
 	"net"
 	"strings"
 	"time"
+
+	"nightporter/internal/wait"
 )
 
 // Wire is a registration as JSON. The porter fills in absent fields.
@@ -120,7 +122,7 @@ func SendRetry(ctx context.Context, addr string, w Wire, retries int) error {
 		} else if last != nil && ctx.Err() != nil {
 			err = last // the answer says more than the deadline
 		}
-		if !sleep(ctx, pause/2+rand.N(pause/2)) {
+		if !wait.For(ctx, pause/2+rand.N(pause/2)) {
 			return fmt.Errorf("no time left to try again: %w", err)
 		}
 		pause = min(2*pause, lastPause)

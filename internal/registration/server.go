@@ -16,6 +16,7 @@ import (
 
 	"nightporter/internal/ether"
 	"nightporter/internal/ratelimit"
+	"nightporter/internal/wait"
 )
 
 // okAnswer is the whole answer to an accepted registration. The clients of Wakupator compare
@@ -133,7 +134,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 			if acceptLog.Allow() {
 				s.log.Warn("cannot accept a registration", "event", "accept_failed", "listen", ln.Addr().String(), "err", err, "pause", pause)
 			}
-			if !sleep(ctx, pause) {
+			if !wait.For(ctx, pause) {
 				return nil
 			}
 		default:
@@ -151,18 +152,6 @@ func temporary(err error) bool {
 		}
 	}
 	return false
-}
-
-// sleep waits for d, and reports false if ctx ended before.
-func sleep(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }
 
 // admit starts to serve a client, or refuses it. It decides that before it reads the request,
