@@ -6,9 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 	"time"
-	"unicode"
 	"unicode/utf8"
 
 	"github.com/spf13/cobra"
@@ -147,15 +145,4 @@ func showTable(w io.Writer) func(journal.Event) error {
 		_, err := fmt.Fprintf(w, "%s  %-*s  %s\n", e.At.Local().Format(time.DateTime), width, name, printable(web.InWords(e)))
 		return err
 	}
-}
-
-// printable takes out what would control a terminal: names and reasons come from
-// the network.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return utf8.RuneError
-		}
-		return r
-	}, s)
 }

@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"context"
 	"io"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -16,48 +15,9 @@ import (
 	"nightporter/internal/ether"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/prometheus/client_golang/prometheus"
 
 	"nightporter/internal/journal"
-	"nightporter/internal/machine"
-	"nightporter/internal/web"
 )
-
-// storied is a House of which only the events are asked for.
-type storied struct {
-	web.House
-	journal *journal.Journal
-}
-
-func (s storied) Events(since uint64, name string, limit int) []journal.Event {
-	return s.journal.Events(since, name, limit)
-}
-
-func (s storied) Machines() []machine.Status { return nil }
-
-func (s storied) Follow(ctx context.Context) <-chan journal.Event { return s.journal.Follow(ctx) }
-
-// storyOf serves events, and returns where, and the journal that they are in.
-func storyOf(t *testing.T, events ...journal.Event) (string, *journal.Journal) {
-	t.Helper()
-	j, _, err := journal.Open(t.TempDir(), slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, e := range events {
-		j.Append(journal.Record{Event: e})
-	}
-	s, err := web.New(web.Options{House: storied{journal: j}, Gatherer: prometheus.NewRegistry()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	srv := httptest.NewServer(s.Handler())
-	t.Cleanup(func() {
-		_ = j.Close() // ends the streams; a test may have done so
-		srv.Close()
-	})
-	return srv.URL, j
-}
 
 var (
 	evening  = time.Date(2026, 1, 2, 21, 4, 5, 0, time.UTC)

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"context"
 	"encoding/json"
 	"path/filepath"
 	"strings"
@@ -21,16 +20,6 @@ func parsed(t *testing.T, out string) map[string]any {
 		t.Fatalf("%v in %q", err, out)
 	}
 	return v
-}
-
-func (s *staffed) Pause(_ context.Context, _ string, until time.Time, _ string) error {
-	s.machines[1].PausedUntil = until
-	return nil
-}
-
-func (s *staffed) Unpause(context.Context, string, string) error {
-	s.machines[1].PausedUntil = time.Time{}
-	return nil
 }
 
 // What changes a machine prints it as the API does.

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
-	"slices"
 	"strings"
 	"time"
 
@@ -15,7 +13,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"nightporter/internal/machine"
 	"nightporter/internal/web"
 )
 
@@ -102,16 +99,6 @@ func (f *statusFlags) show(cmd *cobra.Command, client *web.Client, args []string
 	return porter, err
 }
 
-// warn says what is not as it should be, though the porter works.
-func warn(w io.Writer, s web.Status) {
-	if !s.Guard.Active && s.Guard.Reason != "" {
-		fmt.Fprintln(w, "guard:", printable(s.Guard.Reason))
-	}
-	if !s.Journal.Healthy {
-		fmt.Fprintln(w, "journal:", printable(s.Journal.Reason))
-	}
-}
-
 func (f *statusFlags) all(cmd *cobra.Command, client *web.Client, porter web.Status) error {
 	machines, err := client.Machines(cmd.Context())
 	if err != nil {
@@ -195,183 +182,4 @@ func (f *statusFlags) one(cmd *cobra.Command, client *web.Client, name string) e
 	row("started by itself", m.ExternalStarts)
 	row("address conflicts", m.Conflicts)
 	return table.Flush()
-}
-
-// shownIgnored is how many of the ignored packets are shown. The command "why" has all.
-const shownIgnored = 3
-
-// ignoredStory tells of packets that did not wake a machine, and why.
-func ignoredStory(i *web.Ignored) string {
-	return fmt.Sprintf("%s from %s, %d times, last %s: %s", cmp.Or(printable(i.Service), "more ports"), i.Source.Addr(), i.Count,
-		moment(i.Last), printable(i.Because()))
-}
-
-// ofGuest says whose address it is, where it is not the machine's own.
-func ofGuest(mac ether.MAC) string {
-	if mac == (ether.MAC{}) {
-		return ""
-	}
-	return "of guest " + mac.String() + " "
-}
-
-// standing says how an address stands, and why it cannot be claimed.
-func standing(all []web.Standing, ip string) string {
-	i := slices.IndexFunc(all, func(s web.Standing) bool { return s.IP == ip })
-	if i < 0 {
-		return "" // an older porter says nothing of it
-	}
-	words := ": " + all[i].Standing.String()
-	if all[i].Reason != "" {
-		words += " (" + printable(all[i].Reason) + ")"
-	}
-	return words
-}
-
-// mark is what the list says of a machine with addresses that cannot be claimed, or that
-// has not registered so far: a cell, or none.
-func mark(m *web.Machine) []string {
-	if m.Awaits {
-		return []string{"! waits for its first registration"}
-	}
-	stuck := slices.DeleteFunc(slices.Clone(m.Addresses), func(s web.Standing) bool { return !s.Stuck() })
-	switch len(stuck) {
-	case 0:
-		return nil
-	case 1:
-		return []string{fmt.Sprintf("! %s %s", stuck[0].IP, stuck[0].Standing)}
-	}
-	return []string{fmt.Sprintf("! %d addresses cannot be claimed", len(stuck))}
-}
-
-// lastWake shows when a machine was last woken.
-func lastWake(w *web.LastWake, now time.Time) string {
-	if w == nil {
-		return "never"
-	}
-	return since(w.At, now)
-}
-
-// wakeStory tells who woke a machine last, what for, and what came of it.
-func wakeStory(w *web.LastWake) string {
-	if w == nil {
-		return "never"
-	}
-	words := momentAgo(w.At, time.Now())
-	if w.Test {
-		words += ", a test"
-	}
-	if who := web.Wanted(w.Source, w.Service, w.By); who != "" {
-		words += ", for " + printable(who)
-	}
-	if w.Outcome != machine.Over || w.Trigger != "" { // nothing is known of one from an old journal
-		words += ": " + cameOf(w)
-	}
-	if w.BootSeconds > 0 {
-		words += fmt.Sprintf(", boot %.1f s", w.BootSeconds)
-	}
-	if w.ReadySeconds > 0 {
-		words += fmt.Sprintf(", ready %.1f s", w.ReadySeconds)
-	}
-	return words
-}
-
-// cameOf says what came of a wake.
-func cameOf(w *web.LastWake) string {
-	if w.Outcome == machine.GivenUp {
-		return web.DidNotWake(w.Attempts)
-	}
-	words := outcomeWords[w.Outcome]
-	if len(w.NotReady) > 0 {
-		words += " (" + printable(web.NotReady(w.NotReady)) + ")"
-	}
-	return words
-}
-
-var outcomeWords = map[machine.Outcome]string{
-	machine.Over: "ended without us", machine.UnderWay: "under way", machine.Served: "ready", machine.Unready: "handed over unready",
-}
-
-// sleptLately tells of today and of this week.
-func sleptLately(days []web.Day) string {
-	if len(days) == 0 {
-		return ""
-	}
-	var week float64
-	for _, d := range days {
-		week += d.Seconds
-	}
-	return fmt.Sprintf(" (today %s, last %d days %s)", howLong(days[len(days)-1].Seconds), len(days), howLong(week))
-}
-
-// mostClients is how many clients are shown of one machine.
-const mostClients = 5
-
-// wakesLately tells which clients woke a machine in the last seven days.
-func wakesLately(h *web.History) []string {
-	var lines []string
-	for _, c := range h.Clients[:min(mostClients, len(h.Clients))] {
-		lines = append(lines, fmt.Sprintf("%s: %s, last %s for %s", cmp.Or(printable(c.Client), "(not recorded)"),
-			many(c.Wakes, "wake"), moment(c.Last), cmp.Or(printable(c.Service), "the API")))
-	}
-	if more := len(h.Clients) - len(lines); more > 0 {
-		lines = append(lines, "and "+many(more, "more client"))
-	}
-	if h.MoreWakes > 0 {
-		lines = append(lines, "and "+many(h.MoreWakes, "older wake")+", not kept one by one")
-	}
-	return lines
-}
-
-func many(n int, of string) string {
-	if n == 1 {
-		return "1 " + of
-	}
-	return fmt.Sprintf("%d %ss", n, of)
-}
-
-// moment shows a time of the API on the clock of this host.
-func moment(s string) string {
-	t, err := time.Parse(time.RFC3339, s)
-	if err != nil {
-		return printable(s)
-	}
-	return t.Local().Format(time.DateTime)
-}
-
-// since shows how long ago a time of the API was.
-func since(s string, now time.Time) string {
-	t, err := time.Parse(time.RFC3339, s)
-	if err != nil {
-		return printable(s)
-	}
-	return web.Ago(t, now)
-}
-
-// momentAgo shows a time of the API on the clock of this host, and how long ago it was.
-func momentAgo(s string, now time.Time) string {
-	t, err := time.Parse(time.RFC3339, s)
-	if err != nil {
-		return printable(s)
-	}
-	return t.Local().Format(time.DateTime) + " (" + web.Ago(t, now) + ")"
-}
-
-func howLong(seconds float64) string {
-	return time.Duration(seconds * float64(time.Second)).Round(time.Second).String()
-}
-
-// counts lists what is not 0, by name.
-func counts(of map[string]uint64) string {
-	var sum uint64
-	var parts []string
-	for _, name := range slices.Sorted(maps.Keys(of)) {
-		if n := of[name]; n > 0 {
-			sum += n
-			parts = append(parts, fmt.Sprintf("%s %d", printable(name), n))
-		}
-	}
-	if sum == 0 {
-		return "0"
-	}
-	return fmt.Sprintf("%d (%s)", sum, strings.Join(parts, ", "))
 }

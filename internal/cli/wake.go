@@ -107,7 +107,7 @@ func (f *wakeFlags) wakeMAC(cmd *cobra.Command, client *web.Client) error {
 
 func (f *wakeFlags) wake(cmd *cobra.Command, client *web.Client, name string) error {
 	ctx := cmd.Context()
-	w := wait{client: client, name: name, show: showTable(cmd.OutOrStdout()), began: time.Now()}
+	w := wakeWait{client: client, name: name, show: showTable(cmd.OutOrStdout()), began: time.Now()}
 	if f.json {
 		w.show = func(journal.Event) error { return nil }
 	}

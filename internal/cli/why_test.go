@@ -5,7 +5,6 @@ import (
 	"testing"
 	"time"
 
-	"nightporter/internal/machine"
 	"nightporter/internal/web"
 )
 
@@ -33,19 +32,5 @@ func TestWhyCommand(t *testing.T) {
 		if code != 0 || !strings.Contains(out, want) {
 			t.Errorf("exit code %d, %s lacks %s", code, out, want)
 		}
-	}
-}
-
-// The status shows the latest ignored packets only.
-func TestStatusShowsSomeIgnored(t *testing.T) {
-	h := twoMachines()
-	for port := range uint16(5) {
-		h.machines[1].Ignored = append(h.machines[1].Ignored, machine.Ignored{
-			Reason: machine.PortNotRegistered, Service: machine.Service{Addr: h.machines[1].Monitor[0].IP, Port: machine.Port{Protocol: machine.UDP, Number: port}},
-			First: evening, Last: evening, Count: 1,
-		})
-	}
-	if _, out, _ := program(t, "status", "nas", "--from", staff(t, h, web.Access{})); strings.Count(out, "\nignored ") != shownIgnored {
-		t.Errorf("printed\n%s", out)
 	}
 }

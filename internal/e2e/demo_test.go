@@ -110,7 +110,7 @@ func TestDemoKeep(t *testing.T) {
 	if err != nil || !bytes.Contains(body, []byte("nightporter_machine_state")) {
 		t.Errorf("%s: %v\n%s", page, err, body)
 	}
-	if code, out, errs := command(t, "status", "--from", page); code != 0 || !contains(out, "4 of 4 machines asleep", "tower", "media", "backup") {
+	if code, out, errs := runInProcess(t, "status", "--from", page); code != 0 || !contains(out, "4 of 4 machines asleep", "tower", "media", "backup") {
 		t.Errorf("exit code %d, %s%s", code, out, errs)
 	}
 	conn, err := new(net.Dialer).DialContext(ctx, "tcp", knock)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"nightporter/internal/notifyconf"
+	"nightporter/internal/wait"
 )
 
 const (
@@ -87,7 +88,7 @@ func (c *courier) carry(ctx context.Context, m Message) {
 		if i > 0 {
 			c.log.Warn("notification not delivered yet", "event", "notification_delayed", "target", c.target, "title", m.Title, "err", err, "again_in", pause)
 		}
-		if !sleep(ctx, pause) {
+		if !wait.For(ctx, pause) {
 			break
 		}
 		if err = c.try(ctx, sent); err == nil {
@@ -136,21 +137,6 @@ func (c *courier) try(ctx context.Context, m Message) error {
 	case <-ctx.Done():
 		c.trying = done
 		return ctx.Err()
-	}
-}
-
-// sleep reports whether it was not ctx that ended it.
-func sleep(ctx context.Context, d time.Duration) bool {
-	if d == 0 {
-		return ctx.Err() == nil
-	}
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
 	}
 }
 

@@ -108,7 +108,7 @@ func (r *registry) protect(req registration.Request, itself bool) error {
 // findRoom refuses a machine for which there is no room: an address or the card that
 // wakes it belongs to another, or there are too many. A machine that is up has lost the
 // addresses that this one has proved.
-func (r *registry) findRoom(req registration.Request, proved []netip.Addr, gone ether.MAC, most int) error {
+func (r *registry) checkRoom(req registration.Request, proved []netip.Addr, gone ether.MAC, most int) error {
 	for mac, e := range r.byMAC {
 		if mac == req.MAC || mac == gone {
 			continue
@@ -151,7 +151,7 @@ func (r *registry) checkGuests(req registration.Request, places []machine.Place,
 }
 
 // free returns the addresses that can be claimed at once.
-func free(places []machine.Place) []netip.Addr {
+func claimable(places []machine.Place) []netip.Addr {
 	var ips []netip.Addr
 	for _, p := range places {
 		if p == (machine.Place{Addr: p.Addr}) {

@@ -62,7 +62,7 @@ func TestGuestIsAskedAtItsMAC(t *testing.T) {
 				t.Errorf("%v for the guest went to %v", kind, got)
 			}
 		}
-		if a := x.n.reader.View().Address(guest4); !a.Kept() {
+		if a := x.n.reader.View().Address(guest4); !a.AnswersClients() {
 			t.Error("who asks for the guest is not answered while it boots")
 		}
 		x.forgetSent()
@@ -232,13 +232,13 @@ func TestGuestIsNoMachine(t *testing.T) {
 		if want := `machines[0].guests[0].mac: found ` + guestMAC.String() + `: "alone" has registered with that as its mac`; err == nil || err.Error() != want {
 			t.Errorf("configured: %v, want %s", err, want)
 		}
-		wantRefused(t, x.admit(admission{Request: request(host()), nic: x.n, itself: true}), `which is the mac of "alone"`)
+		wantRefused(t, x.admit(admission{Request: request(host()), nic: x.n, fromMachine: true}), `which is the mac of "alone"`)
 		waits := []machine.Place{{Addr: guest4, Reason: string(registration.UnconfiguredGuest(guestMAC))}}
 		x.admitted(request(host()), x.n, waits...) // the guest is not believed, and harms nobody
 	})
 	withLoop(t, open, func(x *fixture) {
 		x.register(host())
-		wantRefused(t, x.admit(admission{Request: request(machine.Spec{Name: "alone", MAC: guestMAC, Monitor: []machine.Address{{IP: unused4}}}), nic: x.n, itself: true}), `which is a guest of "nas"`)
+		wantRefused(t, x.admit(admission{Request: request(machine.Spec{Name: "alone", MAC: guestMAC, Monitor: []machine.Address{{IP: unused4}}}), nic: x.n, fromMachine: true}), `which is a guest of "nas"`)
 	})
 }
 

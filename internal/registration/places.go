@@ -11,6 +11,7 @@ import (
 
 	"nightporter/internal/ether"
 	"nightporter/internal/machine"
+	"nightporter/internal/wait"
 )
 
 // Reason is why an address cannot be claimed at present, in words.
@@ -137,7 +138,7 @@ func ask(ctx context.Context, ip netip.Addr, n Network) ([]ether.MAC, error) {
 		if err != nil || len(macs) > 0 {
 			return macs, err
 		}
-		if !sleep(ctx, time.Until(next)) {
+		if !wait.Until(ctx, next) {
 			return nil, ctx.Err()
 		}
 		if time.Now().After(end) {

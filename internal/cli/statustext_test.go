@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"nightporter/internal/machine"
 	"nightporter/internal/web"
 )
 
@@ -41,5 +42,35 @@ func TestCountedSince(t *testing.T) {
 		if got := countedSince(c.machines); got != c.want {
 			t.Errorf("%q, want %q", got, c.want)
 		}
+	}
+}
+
+// The list marks a machine that has addresses which cannot be claimed. An older
+// porter says nothing of them.
+func TestAddressMarks(t *testing.T) {
+	conceded := web.Standing{IP: "10.77.0.20", Standing: machine.Conceded, Reason: "another host uses it"}
+	waiting := web.Standing{IP: "fd77::20", Standing: machine.Waiting, Reason: "no network"}
+	own := web.Standing{IP: "10.77.0.21"}
+	for _, tt := range []struct {
+		all  []web.Standing
+		want string
+	}{
+		{nil, ""},
+		{[]web.Standing{own}, ""},
+		{[]web.Standing{own, conceded}, "! 10.77.0.20 conceded"},
+		{[]web.Standing{waiting, own, conceded}, "! 2 addresses cannot be claimed"},
+	} {
+		if got := strings.Join(mark(&web.Machine{Addresses: tt.all}), " "); got != tt.want {
+			t.Errorf("%v: marked %q, want %q", tt.all, got, tt.want)
+		}
+	}
+	all := []web.Standing{own, conceded}
+	for ip, want := range map[string]string{"10.77.0.21": ": own", "10.77.0.20": ": conceded (another host uses it)", "10.77.0.22": ""} {
+		if got := standing(all, ip); got != want {
+			t.Errorf("%s stands %q, want %q", ip, got, want)
+		}
+	}
+	if got, want := strings.Join(mark(&web.Machine{Awaits: true, Addresses: []web.Standing{conceded}}), " "), "! waits for its first registration"; got != want {
+		t.Errorf("marked %q, want %q", got, want)
 	}
 }

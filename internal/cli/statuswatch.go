@@ -10,6 +10,7 @@ import (
 
 	"nightporter/internal/journal"
 	"nightporter/internal/terminal"
+	"nightporter/internal/wait"
 	"nightporter/internal/web"
 )
 
@@ -62,9 +63,7 @@ func (f *statusFlags) redraw(ctx context.Context, cmd *cobra.Command, client *we
 		if err := f.draw(cmd, client, args); err != nil {
 			return err
 		}
-		select {
-		case <-time.After(redrawPause):
-		case <-ctx.Done():
+		if !wait.For(ctx, redrawPause) {
 			return ctx.Err()
 		}
 		select {

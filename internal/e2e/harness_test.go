@@ -22,14 +22,14 @@ import (
 )
 
 // brisk makes the daemon settle in 0.3 s instead of 3 s.
-const brisk = "probe: {interval: 100ms}\n"
+const fastProbe = "probe: {interval: 100ms}\n"
 
 // house is a LAN with a running daemon, for one test.
-type house struct {
+type harness struct {
 	*testing.T
-	ctx context.Context
-	lan *lab.LAN
-	d   *labdaemon.Daemon
+	ctx    context.Context
+	lan    *lab.LAN
+	daemon *labdaemon.Daemon
 }
 
 // newLAN builds a lab, and a context for what happens in it.
@@ -46,13 +46,13 @@ func newLANFor(t *testing.T, limit time.Duration) (context.Context, *lab.LAN) {
 }
 
 // open starts a house. conf is added to the daemon's configuration.
-func open(t *testing.T, conf string) *house {
+func open(t *testing.T, conf string) *harness {
 	t.Helper()
 	return openFor(t, conf, time.Minute)
 }
 
 // openFor is open for a test that takes up to limit.
-func openFor(t *testing.T, conf string, limit time.Duration) *house {
+func openFor(t *testing.T, conf string, limit time.Duration) *harness {
 	t.Helper()
 	t.Parallel()
 	ctx, lan := newLANFor(t, limit)
@@ -60,31 +60,31 @@ func openFor(t *testing.T, conf string, limit time.Duration) *house {
 }
 
 // openOn starts a house on a LAN that is there already.
-func openOn(ctx context.Context, t *testing.T, lan *lab.LAN, conf string) *house {
+func openOn(ctx context.Context, t *testing.T, lan *lab.LAN, conf string) *harness {
 	t.Helper()
 	return openIn(ctx, t, lan, t.TempDir(), conf)
 }
 
 // openIn is openOn with a directory of the caller's for the daemon's state.
-func openIn(ctx context.Context, t *testing.T, lan *lab.LAN, dir, conf string) *house {
+func openIn(ctx context.Context, t *testing.T, lan *lab.LAN, dir, conf string) *harness {
 	t.Helper()
 	return openAs(ctx, t, lan, "", dir, conf)
 }
 
 // openAs is openIn with the user that the daemon becomes.
-func openAs(ctx context.Context, t *testing.T, lan *lab.LAN, user, dir, conf string) *house {
+func openAs(ctx context.Context, t *testing.T, lan *lab.LAN, user, dir, conf string) *harness {
 	t.Helper()
 	d, err := labdaemon.Start(ctx, lan, dir, labdaemon.Options{Exe: os.Args[0], Env: programEnv, User: user, Config: conf})
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &house{T: t, ctx: ctx, lan: lan, d: d}
-	h.endWithTest(d)
+	h := &harness{T: t, ctx: ctx, lan: lan, daemon: d}
+	h.killAtEnd(d)
 	return h
 }
 
 // endWithTest ends a daemon with the test, which then looks at its log.
-func (h *house) endWithTest(d *labdaemon.Daemon) {
+func (h *harness) killAtEnd(d *labdaemon.Daemon) {
 	h.Cleanup(func() {
 		d.Kill()
 		if h.Failed() {
@@ -97,13 +97,13 @@ func (h *house) endWithTest(d *labdaemon.Daemon) {
 }
 
 // within returns the test's context with a deadline.
-func (h *house) within(d time.Duration) context.Context {
+func (h *harness) within(d time.Duration) context.Context {
 	ctx, cancel := context.WithTimeout(h.ctx, d)
 	h.Cleanup(cancel)
 	return ctx
 }
 
-func (h *house) must(err error) {
+func (h *harness) must(err error) {
 	h.Helper()
 	if err != nil {
 		h.Fatal(err)
@@ -118,7 +118,7 @@ var (
 
 // nas adds a machine with SSH over TCP and a game over UDP. It boots in a time
 // that falls between a client's SYN retransmissions.
-func (h *house) nas(change func(*lab.MachineConfig)) *lab.Machine {
+func (h *harness) addNAS(change func(*lab.MachineConfig)) *lab.Machine {
 	h.Helper()
 	cfg := lab.MachineConfig{
 		Name:  "nas",
@@ -138,13 +138,13 @@ func (h *house) nas(change func(*lab.MachineConfig)) *lab.Machine {
 }
 
 // entry is one element of a registration's monitor.
-type entry struct {
+type monitored struct {
 	IP   netip.Addr `json:"ip"`
 	Port []any      `json:"port"`
 }
 
 // body returns a registration.
-func body(name string, mac ether.MAC, monitor ...entry) string {
+func registration(name string, mac ether.MAC, monitor ...monitored) string {
 	b, err := json.Marshal(map[string]any{"name": name, "mac": mac, "monitor": monitor})
 	if err != nil {
 		panic(err) // of our own making
@@ -153,14 +153,14 @@ func body(name string, mac ether.MAC, monitor ...entry) string {
 }
 
 // everything is what nas registers.
-func everything(m *lab.Machine) string {
+func nasRegistration(m *lab.Machine) string {
 	ports := []any{22, "27015/udp", "icmp"}
-	return body(m.Name(), m.MAC(), entry{nas4, ports}, entry{nas6, ports})
+	return registration(m.Name(), m.MAC(), monitored{nas4, ports}, monitored{nas6, ports})
 }
 
-func (h *house) register(from *lab.Host, body string) {
+func (h *harness) register(from *lab.Host, body string) {
 	h.Helper()
-	answer, err := h.d.Register(h.within(10*time.Second), from, body)
+	answer, err := h.daemon.Register(h.within(10*time.Second), from, body)
 	h.must(err)
 	if answer != "OK." {
 		h.Fatalf("registration answered %q", answer)
@@ -168,9 +168,9 @@ func (h *house) register(from *lab.Host, body string) {
 }
 
 // refused registers, and expects an answer that contains each of the words.
-func (h *house) refused(from *lab.Host, body string, words ...string) {
+func (h *harness) wantRefused(from *lab.Host, body string, words ...string) {
 	h.Helper()
-	answer, err := h.d.Register(h.within(10*time.Second), from, body)
+	answer, err := h.daemon.Register(h.within(10*time.Second), from, body)
 	h.must(err)
 	if answer == "OK." || strings.Count(strings.TrimRight(answer, "\n"), "\n") > 0 {
 		h.Errorf("registering %s answered %q", body, answer)
@@ -183,9 +183,9 @@ func (h *house) refused(from *lab.Host, body string, words ...string) {
 }
 
 // moved waits for a transition that is logged after the first n entries.
-func (h *house) moved(n int, name, from, to string, reason machine.Reason) labdaemon.Entry {
+func (h *harness) waitMove(n int, name, from, to string, reason machine.Reason) labdaemon.Entry {
 	h.Helper()
-	e, err := h.d.Log.Wait(h.within(20*time.Second), n, labdaemon.Moved(name, from, to, string(reason)))
+	e, err := h.daemon.Log.Wait(h.within(20*time.Second), n, labdaemon.Moved(name, from, to, string(reason)))
 	if err != nil {
 		h.Fatalf("no transition of %s from %q to %q (%s): %v", name, from, to, reason, err)
 	}
@@ -193,15 +193,15 @@ func (h *house) moved(n int, name, from, to string, reason machine.Reason) labda
 }
 
 // putToSleep registers m and lets it sleep until it is claimed.
-func (h *house) putToSleep(m *lab.Machine) {
+func (h *harness) putToSleep(m *lab.Machine) {
 	h.Helper()
-	n := h.d.Log.Len()
-	h.register(m.Host, everything(m))
+	n := h.daemon.Log.Len()
+	h.register(m.Host, nasRegistration(m))
 	h.must(m.Sleep(h.ctx))
-	h.moved(n, m.Name(), "settling", "asleep", machine.WhySilent)
+	h.waitMove(n, m.Name(), "settling", "asleep", machine.WhySilent)
 }
 
-func (h *house) event(m *lab.Machine, kind lab.EventKind) lab.Event {
+func (h *harness) waitEvent(m *lab.Machine, kind lab.EventKind) lab.Event {
 	h.Helper()
 	e, err := m.WaitEvent(h.within(20*time.Second), kind)
 	h.must(err)
@@ -209,7 +209,7 @@ func (h *house) event(m *lab.Machine, kind lab.EventKind) lab.Event {
 }
 
 // connect opens a TCP connection from a host and returns what the service says.
-func (h *house) connect(from *lab.Host, ip netip.Addr, port uint16) string {
+func (h *harness) connect(from *lab.Host, ip netip.Addr, port uint16) string {
 	h.Helper()
 	c, err := callOnce(h.within(30*time.Second), from, netip.AddrPortFrom(ip, port))
 	h.must(err)
@@ -218,13 +218,13 @@ func (h *house) connect(from *lab.Host, ip netip.Addr, port uint16) string {
 }
 
 // neighbor waits until a host's kernel has ip at mac.
-func (h *house) neighbor(host *lab.Host, ip netip.Addr, mac ether.MAC) {
+func (h *harness) waitNeighbor(host *lab.Host, ip netip.Addr, mac ether.MAC) {
 	h.Helper()
-	h.must(follows(h.within(10*time.Second), host, ip, mac))
+	h.must(waitNeighborAt(h.within(10*time.Second), host, ip, mac))
 }
 
 // follows is neighbor for many at once.
-func follows(ctx context.Context, host *lab.Host, ip netip.Addr, mac ether.MAC) error {
+func waitNeighborAt(ctx context.Context, host *lab.Host, ip netip.Addr, mac ether.MAC) error {
 	again := time.NewTicker(5 * time.Millisecond)
 	defer again.Stop()
 	for {
@@ -241,9 +241,9 @@ func follows(ctx context.Context, host *lab.Host, ip netip.Addr, mac ether.MAC) 
 }
 
 // metric returns a sample; series are written as in a query.
-func (h *house) metric(format string, args ...any) float64 {
+func (h *harness) metric(format string, args ...any) float64 {
 	h.Helper()
-	all, err := h.d.Metrics(h.within(5 * time.Second))
+	all, err := h.daemon.Metrics(h.within(5 * time.Second))
 	h.must(err)
 	series := fmt.Sprintf(format, args...)
 	v, ok := all[series]
@@ -253,7 +253,7 @@ func (h *house) metric(format string, args ...any) float64 {
 	return v
 }
 
-func (h *house) wantMetric(want float64, format string, args ...any) {
+func (h *harness) wantMetric(want float64, format string, args ...any) {
 	h.Helper()
 	if got := h.metric(format, args...); got != want {
 		h.Errorf("%s is %v, want %v", fmt.Sprintf(format, args...), got, want)
@@ -276,15 +276,15 @@ func happened(m *lab.Machine, kind lab.EventKind) bool {
 }
 
 // neighborOf makes a host resolve ip afresh, and expects mac.
-func (h *house) neighborOf(host *lab.Host, ip netip.Addr, mac ether.MAC) {
+func (h *harness) wantNeighbor(host *lab.Host, ip netip.Addr, mac ether.MAC) {
 	h.Helper()
 	h.must(host.ForgetNeighbor(ip))
 	h.must(host.WarmNeighbor(h.within(5*time.Second), ip))
-	h.neighbor(host, ip, mac)
+	h.waitNeighbor(host, ip, mac)
 }
 
 // runOn runs nightporter on a host and returns what it printed.
-func (h *house) runOn(host *lab.Host, args ...string) (string, error) {
+func (h *harness) runOn(host *lab.Host, args ...string) (string, error) {
 	h.Helper()
 	var out bytes.Buffer
 	cmd := host.Command(h.within(20*time.Second), os.Args[0], args...)
@@ -296,12 +296,12 @@ func (h *house) runOn(host *lab.Host, args ...string) (string, error) {
 }
 
 // reload gives the daemon a new configuration, and waits for what it says.
-func (h *house) reload(conf, message string) labdaemon.Entry {
+func (h *harness) reload(conf, message string) labdaemon.Entry {
 	h.Helper()
-	n := h.d.Log.Len()
-	h.must(h.d.Reconfigure(conf))
-	h.must(h.d.Signal(syscall.SIGHUP))
-	e, err := h.d.Log.Wait(h.within(5*time.Second), n, func(e labdaemon.Entry) bool { return e.Message == message })
+	n := h.daemon.Log.Len()
+	h.must(h.daemon.Reconfigure(conf))
+	h.must(h.daemon.Signal(syscall.SIGHUP))
+	e, err := h.daemon.Log.Wait(h.within(5*time.Second), n, func(e labdaemon.Entry) bool { return e.Message == message })
 	h.must(err)
 	return e
 }
@@ -319,7 +319,7 @@ func contains(s string, words ...string) bool {
 
 // command runs a command of the program in this process, and returns its exit code and
 // what it printed.
-func command(t *testing.T, args ...string) (code int, stdout, stderr string) {
+func runInProcess(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	var out, errs bytes.Buffer
 	code = cli.Run(t.Context(), args, &out, &errs)

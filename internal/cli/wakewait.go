@@ -8,6 +8,7 @@ import (
 
 	"nightporter/internal/journal"
 	"nightporter/internal/machine"
+	"nightporter/internal/wait"
 	"nightporter/internal/web"
 )
 
@@ -15,8 +16,8 @@ import (
 // services of its machine.
 const notYet exitCode = 2
 
-// wait looks at one wake from before it is asked for.
-type wait struct {
+// wakeWait looks at one wake from before it is asked for.
+type wakeWait struct {
 	client *web.Client
 	name   string
 	show   func(journal.Event) error
@@ -40,7 +41,7 @@ type outcome struct {
 const replyPause = 200 * time.Millisecond
 
 // remember notes what has happened, so that nothing is missed of what follows.
-func (w *wait) remember(ctx context.Context) error {
+func (w *wakeWait) remember(ctx context.Context) error {
 	last, err := w.client.Events(ctx, web.EventQuery{Limit: 1})
 	if err == nil && len(last) > 0 {
 		w.since = last[0].Seq
@@ -53,7 +54,7 @@ var errOver = errors.New("the wake is over")
 
 // end waits until the machine is awake, will not be, or the time is over. m is how it was
 // when the wake was requested.
-func (w *wait) end(ctx context.Context, limit time.Duration, m web.Machine) (outcome, error) {
+func (w *wakeWait) end(ctx context.Context, limit time.Duration, m web.Machine) (outcome, error) {
 	limited, cancel := context.WithDeadline(ctx, w.began.Add(limit))
 	defer cancel()
 	done := outcome{Machine: w.name}
@@ -72,15 +73,13 @@ func (w *wait) end(ctx context.Context, limit time.Duration, m web.Machine) (out
 
 // reply waits until a machine that counts as awake was heard after the request, or is in
 // another state. One that the porter cannot ask has to speak by itself.
-func (w *wait) reply(ctx context.Context, m web.Machine) (web.Machine, error) {
+func (w *wakeWait) reply(ctx context.Context, m web.Machine) (web.Machine, error) {
 	for before := m.HeardAt; m.State == machine.Awake && m.Inquiry != machine.InquiryAnswered; {
 		if m.Inquiry == machine.NoInquiry && m.HeardAt != before {
 			break
 		}
-		select {
-		case <-ctx.Done():
+		if !wait.For(ctx, replyPause) {
 			return m, ctx.Err()
-		case <-time.After(replyPause):
 		}
 		next, err := w.client.Machine(ctx, w.name)
 		if err != nil {
@@ -92,7 +91,7 @@ func (w *wait) reply(ctx context.Context, m web.Machine) (web.Machine, error) {
 }
 
 // follow shows what happens to the machine until it is awake, or will not be.
-func (w *wait) follow(ctx context.Context, done *outcome) error {
+func (w *wakeWait) follow(ctx context.Context, done *outcome) error {
 	err := w.client.Follow(ctx, web.EventQuery{Since: &w.since, Machine: w.name}, func(e journal.Event) error {
 		if err := w.show(e); err != nil {
 			return err
@@ -115,7 +114,7 @@ func (w *wait) follow(ctx context.Context, done *outcome) error {
 }
 
 // lookUnready notes what the porter still waits for at the machine.
-func (w *wait) lookUnready(ctx context.Context, done *outcome) error {
+func (w *wakeWait) lookUnready(ctx context.Context, done *outcome) error {
 	m, err := w.client.Machine(ctx, w.name)
 	if err == nil && m.Arrival != nil {
 		done.NotReady = m.Arrival.NotReady

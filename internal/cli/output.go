@@ -1,9 +1,11 @@
 package cli
 
 import (
+	"encoding/json"
 	"io"
 	"strings"
 	"text/tabwriter"
+	"unicode"
 	"unicode/utf8"
 
 	"nightporter/internal/machine"
@@ -63,4 +65,22 @@ func painted(state, text string) string {
 		return color + text + plain
 	}
 	return text
+}
+
+// printable takes out what would control a terminal: names and reasons come from
+// the network.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return utf8.RuneError
+		}
+		return r
+	}, s)
+}
+
+// printJSON prints v for programs.
+func printJSON(w io.Writer, v any) error {
+	out := json.NewEncoder(w)
+	out.SetIndent("", "  ")
+	return out.Encode(v)
 }

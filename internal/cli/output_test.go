@@ -7,6 +7,7 @@ import (
 	"unicode"
 
 	"nightporter/internal/journal"
+	"nightporter/internal/machine"
 )
 
 // FuzzShowTable: whatever a porter tells, each event is one line that does
@@ -37,4 +38,24 @@ func FuzzShowTable(f *testing.F) {
 			t.Errorf("%q lacks the machine", line)
 		}
 	})
+}
+
+// The colours take no room: columns stand as without them.
+func TestRows(t *testing.T) {
+	rows := [][]string{{"MACHINE", "STATE", "SINCE"}, {"nas", "asleep", "1 h ago"}, {"küche", "awake", "just now", "! x"}}
+	var plainly, colored strings.Builder
+	if err := writeRows(&plainly, rows, func(_ int, _, padded string) string { return padded }); err != nil {
+		t.Fatal(err)
+	}
+	const want = "MACHINE  STATE   SINCE\nnas      asleep  1 h ago\nküche    awake   just now  ! x\n"
+	if plainly.String() != want {
+		t.Errorf("printed\n%swant\n%s", plainly.String(), want)
+	}
+	if err := writeRows(&colored, rows, func(_ int, cell, padded string) string { return painted(cell, padded) }); err != nil {
+		t.Fatal(err)
+	}
+	blue := stateColors[machine.Asleep.String()]
+	if !strings.Contains(colored.String(), "nas      "+blue+"asleep  "+plain+"1 h ago") {
+		t.Errorf("printed %q", colored.String())
+	}
 }
