@@ -34,9 +34,12 @@ const (
 const Pictures = "SCREENSHOTS"
 
 // Need skips the test where there is no browser. In CI that is a failure: a skip
-// would hide that nothing was proved.
+// would hide that nothing was proved. With -short no test runs a browser.
 func Need(tb testing.TB) {
 	tb.Helper()
+	if testing.Short() {
+		tb.Skip("needs a browser: not with -short")
+	}
 	_, err := exec.LookPath(program)
 	switch {
 	case err == nil:

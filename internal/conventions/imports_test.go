@@ -60,24 +60,42 @@ func isCall(s *ast.SelectorExpr) bool {
 	return false
 }
 
-// The network below knows neither the daemon nor what it is for: each reaches these and no others.
+// helpers are packages that know nothing about this program.
+var helpers = []string{"ether", "netns", "shell", "wait"}
+
+// What knows the network and its machines knows neither the daemon nor what it is for: beside
+// helpers each reaches these packages and no others.
 func TestLowerPackages(t *testing.T) {
 	all := packages(t)
 	for name, may := range map[string][]string{
-		"lan":         {"ether", "shell"},
-		"lantest":     {"ether", "lan", "shell"},
-		"lab":         {"ether"},
-		"lab/labtest": {"ether", "lab"},
-		"vm":          {"ether", "lab"},
-		"vm/vmtest":   {"ether", "lab", "vm"},
+		"ether":       nil,
+		"netns":       nil,
+		"shell":       nil,
+		"wait":        nil,
+		"lan":         nil,
+		"lantest":     {"lan"},
+		"lab":         nil,
+		"lab/labtest": {"lab"},
+		"vm":          {"lab"},
+		"vm/vmtest":   {"lab", "vm"},
+		"logtest":     {"waittest"},
 	} {
 		if _, ok := all["internal/"+name]; !ok {
 			t.Errorf("there is no package internal/%s", name)
 		}
 		for _, reached := range reach(all, name) {
-			if !slices.Contains(may, reached) {
-				t.Errorf("internal/%s reaches internal/%s, expected %q only", name, reached, may)
+			if !slices.Contains(may, reached) && !slices.Contains(helpers, reached) {
+				t.Errorf("internal/%s reaches internal/%s, expected %q and %q only", name, reached, may, helpers)
 			}
+		}
+	}
+}
+
+// The program can read its configuration without the parts that use it.
+func TestConfigurationPackage(t *testing.T) {
+	for _, reached := range reach(packages(t), "config") {
+		if slices.Contains([]string{"notify", "porter", "registration", "web", "fastpath", "lan", "metrics"}, reached) {
+			t.Errorf("internal/config reaches internal/%s", reached)
 		}
 	}
 }

@@ -13,7 +13,7 @@ import (
 // imports of it, and nothing else. Where a folder has tests only, those of no other package count.
 func TestDocsPackages(t *testing.T) {
 	rows := map[string]string{}
-	row := regexp.MustCompile("(?m)^\\| `((?:cmd|internal|deploy)[\\w/]*)` \\| .* \\| (.*) \\|$")
+	row := regexp.MustCompile("(?m)^\\| `((?:cmd|internal|deploy)[\\w/-]*)` \\| .* \\| (.*) \\|$")
 	for _, m := range row.FindAllStringSubmatch(source(t, "ARCHITECTURE.md"), -1) {
 		rows[m[1]] = m[2]
 	}
