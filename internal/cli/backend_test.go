@@ -18,22 +18,22 @@ import (
 	"nightporter/internal/web"
 )
 
-// storied is a House of which only the events are asked for.
-type storied struct {
-	web.House
+// eventsBackend is a House of which only the events are asked for.
+type eventsBackend struct {
+	web.Backend
 	journal *journal.Journal
 }
 
-func (s storied) Events(since uint64, name string, limit int) []journal.Event {
+func (s eventsBackend) Events(since uint64, name string, limit int) []journal.Event {
 	return s.journal.Events(since, name, limit)
 }
 
-func (s storied) Machines() []machine.Status { return nil }
+func (s eventsBackend) Machines() []machine.Status { return nil }
 
-func (s storied) Follow(ctx context.Context) <-chan journal.Event { return s.journal.Follow(ctx) }
+func (s eventsBackend) Follow(ctx context.Context) <-chan journal.Event { return s.journal.Follow(ctx) }
 
-// storyOf serves events, and returns where, and the journal that they are in.
-func storyOf(t *testing.T, events ...journal.Event) (string, *journal.Journal) {
+// serveEvents serves events, and returns where, and the journal that they are in.
+func serveEvents(t *testing.T, events ...journal.Event) (string, *journal.Journal) {
 	t.Helper()
 	j, _, err := journal.Open(t.TempDir(), slog.New(slog.DiscardHandler))
 	if err != nil {
@@ -42,7 +42,7 @@ func storyOf(t *testing.T, events ...journal.Event) (string, *journal.Journal) {
 	for _, e := range events {
 		j.Append(journal.Record{Event: e})
 	}
-	s, err := web.New(web.Options{House: storied{journal: j}, Gatherer: prometheus.NewRegistry()})
+	s, err := web.New(web.Options{Backend: eventsBackend{journal: j}, Gatherer: prometheus.NewRegistry()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,37 +54,37 @@ func storyOf(t *testing.T, events ...journal.Event) (string, *journal.Journal) {
 	return srv.URL, j
 }
 
-// staffed is a House with machines. What follows a wake is the test's to say.
-type staffed struct {
-	storied
-	machines []machine.Status
-	ready    error
-	guard    guard.Status
-	storage  journal.Health
-	history  journal.MachineHistory // of each
-	wake     func(*journal.Journal) // after it was asked for; may be nil
-	later    func()                 // once the machines are looked at again; may be nil
-	looks    int
+// fakeBackend is a House with machines. What follows a wake is the test's to say.
+type fakeBackend struct {
+	eventsBackend
+	machines    []machine.Status
+	ready       error
+	guard       guard.Status
+	storage     journal.Health
+	history     journal.MachineHistory // of each
+	onWake      func(*journal.Journal) // after it was asked for; may be nil
+	onThirdRead func()                 // once the machines are looked at again; may be nil
+	reads       int
 }
 
-func (s *staffed) Machines() []machine.Status {
-	if s.looks++; s.looks == 3 && s.later != nil {
-		s.later()
+func (s *fakeBackend) Machines() []machine.Status {
+	if s.reads++; s.reads == 3 && s.onThirdRead != nil {
+		s.onThirdRead()
 	}
 	return s.machines
 }
 
-func (s *staffed) Ready() error { return s.ready }
+func (s *fakeBackend) Ready() error { return s.ready }
 
-func (s *staffed) Guard() guard.Status { return s.guard }
+func (s *fakeBackend) Guard() guard.Status { return s.guard }
 
-func (s *staffed) Storage() journal.Health { return s.storage }
+func (s *fakeBackend) Storage() journal.Health { return s.storage }
 
-func (s *staffed) History(ether.MAC) journal.MachineHistory { return s.history }
+func (s *fakeBackend) History(ether.MAC) journal.MachineHistory { return s.history }
 
-func (s *staffed) WakeRules() machine.WakeRules { return machine.WakeRules{} }
+func (s *fakeBackend) WakeRules() machine.WakeRules { return machine.WakeRules{} }
 
-func (s *staffed) Wake(_ context.Context, name, _ string) error {
+func (s *fakeBackend) Wake(_ context.Context, name, _ string) error {
 	for i := range s.machines {
 		if s.machines[i].Name != name {
 			continue
@@ -92,15 +92,15 @@ func (s *staffed) Wake(_ context.Context, name, _ string) error {
 		if s.machines[i].State != machine.Awake {
 			s.machines[i].State = machine.Waking
 		}
-		if s.wake != nil {
-			s.wake(s.journal)
+		if s.onWake != nil {
+			s.onWake(s.journal)
 		}
 		return nil
 	}
 	return machine.ErrUnknown
 }
 
-func (s *staffed) Forget(_ context.Context, name, _ string) error {
+func (s *fakeBackend) Forget(_ context.Context, name, _ string) error {
 	was := len(s.machines)
 	s.machines = slices.DeleteFunc(s.machines, func(m machine.Status) bool { return m.Name == name })
 	if len(s.machines) == was {
@@ -109,18 +109,18 @@ func (s *staffed) Forget(_ context.Context, name, _ string) error {
 	return nil
 }
 
-// staff opens a house, and returns where it is.
-func staff(t *testing.T, s *staffed, access web.Access) string {
+// servePorter opens a house, and returns where it is.
+func servePorter(t *testing.T, s *fakeBackend, access web.Access) string {
 	t.Helper()
 	j, _, err := journal.Open(t.TempDir(), slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
 	s.journal = j
-	j.Append(journal.Record{Event: journal.Event{At: evening, Kind: journal.Failed, Machine: "nas"}}) // long ago
+	j.Append(journal.Record{Event: journal.Event{At: testTime, Kind: journal.Failed, Machine: "nas"}}) // long ago
 	server, err := web.New(web.Options{
-		House: s, Gatherer: prometheus.NewRegistry(), Version: "1.2.3", Access: access,
-		Now: func() time.Time { return evening.Add(time.Hour) },
+		Backend: s, Gatherer: prometheus.NewRegistry(), Version: "1.2.3", Access: access,
+		Now: func() time.Time { return testTime.Add(time.Hour) },
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -133,8 +133,8 @@ func staff(t *testing.T, s *staffed, access web.Access) string {
 	return srv.URL
 }
 
-// twoMachines is a house where all is well: one machine sleeps.
-func twoMachines() *staffed {
+// newTwoMachines is a house where all is well: one machine sleeps.
+func newTwoMachines() *fakeBackend {
 	nas := machine.Status{
 		Spec: machine.Spec{
 			Name: "nas", MAC: nasMAC, IdleWatts: 50, SleepWatts: 2,
@@ -147,8 +147,8 @@ func twoMachines() *staffed {
 			{IP: netip.MustParseAddr("10.77.0.20"), Standing: machine.Claimed},
 			{IP: netip.MustParseAddr("fd77::20"), Standing: machine.Waiting, Reason: "it is out\x1b"},
 		},
-		State: machine.Asleep, Since: evening, Diary: machine.Diary{{Date: evening.Local().AddDate(0, 0, -2).Format(time.DateOnly), Slept: 7 * time.Hour}}, LastWake: machine.LastWake{
-			At: evening.Add(-24 * time.Hour), Trigger: machine.ByTCP, Source: netip.MustParseAddrPort("10.77.0.10:40000"), Outcome: machine.Served,
+		State: machine.Asleep, Since: testTime, Diary: machine.Diary{{Date: testTime.Local().AddDate(0, 0, -2).Format(time.DateOnly), Slept: 7 * time.Hour}}, LastWake: machine.LastWake{
+			At: testTime.Add(-24 * time.Hour), Trigger: machine.ByTCP, Source: netip.MustParseAddrPort("10.77.0.10:40000"), Outcome: machine.Served,
 			Service:  machine.Service{Addr: netip.MustParseAddr("10.77.0.20"), Port: machine.Port{Protocol: machine.TCP, Number: 22}},
 			Attempts: 2, Boot: 12300 * time.Millisecond, Ready: 15 * time.Second,
 		},
@@ -157,21 +157,21 @@ func twoMachines() *staffed {
 	nas.Tally.Wakes[machine.ByTCP], nas.Tally.Wakes[machine.ByAPI] = 3, 1
 	nas.Suppressed[machine.InQuietHours] = 2
 	nas.Ignored = []machine.Ignored{{
-		Reason: machine.InQuietHours, Service: nas.LastWake.Service, Source: nas.LastWake.Source, First: evening, Last: evening, Count: 2,
+		Reason: machine.InQuietHours, Service: nas.LastWake.Service, Source: nas.LastWake.Source, First: testTime, Last: testTime, Count: 2,
 	}}
 	nas.Agentless = true
-	return &staffed{
-		machines: []machine.Status{{Spec: machine.Spec{Name: "pc\x1b", Agentless: true}, Since: evening}, nas},
+	return &fakeBackend{
+		machines: []machine.Status{{Spec: machine.Spec{Name: "pc\x1b", Agentless: true}, Since: testTime}, nas},
 		guard:    guard.Status{Mode: "auto", Active: true}, storage: journal.Health{Healthy: true},
 	}
 }
 
-func (s *staffed) Pause(_ context.Context, _ string, until time.Time, _ string) error {
+func (s *fakeBackend) Pause(_ context.Context, _ string, until time.Time, _ string) error {
 	s.machines[1].PausedUntil = until
 	return nil
 }
 
-func (s *staffed) Unpause(context.Context, string, string) error {
+func (s *fakeBackend) Unpause(context.Context, string, string) error {
 	s.machines[1].PausedUntil = time.Time{}
 	return nil
 }

@@ -115,10 +115,10 @@ func checkAddresses(conf *config.Config, origins *config.Origins) []finding {
 	if len(wrong) > 0 {
 		return wrong
 	}
-	return []finding{{what: what, text: fmt.Sprintf("%s, %s", many(len(conf.Machines), "machine"), manyAddresses(addresses))}}
+	return []finding{{what: what, text: fmt.Sprintf("%s, %s", plural(len(conf.Machines), "machine"), addressCount(addresses))}}
 }
 
-func manyAddresses(n int) string {
+func addressCount(n int) string {
 	if n == 1 {
 		return "1 address"
 	}

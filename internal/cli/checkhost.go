@@ -30,18 +30,18 @@ type finding struct {
 
 // checkHost says whether a daemon with this configuration can work on this host.
 func (f *checkFlags) checkHost(cmd *cobra.Command, conf *config.Config, origins *config.Origins) error {
-	running := usedBy(cmd, conf)
+	running := portUser(cmd, conf)
 	findings := []finding{checkCapabilities(conf)}
 	findings = append(findings, checkInterfaces(conf)...)
 	findings = append(findings, checkPorts("registration.listen", conf.Registration.Listen, running)...)
 	findings = append(findings, checkPorts("http.listen", conf.HTTP.Listen, running)...)
 	findings = append(findings, checkStateDir(conf.StateDir), checkGuard(conf))
 	findings = append(findings, checkAddresses(conf, origins)...)
-	return f.tellHost(cmd, findings)
+	return f.printHost(cmd, findings)
 }
 
-// usedBy says that the porter itself may have its ports, or nothing.
-func usedBy(cmd *cobra.Command, conf *config.Config) string {
+// portUser says that the porter itself may have its ports, or nothing.
+func portUser(cmd *cobra.Command, conf *config.Config) string {
 	if conf.HTTP.WebConfig != "" {
 		return "in use; with http.web_config it does not show whether by nightporter"
 	}
@@ -65,7 +65,7 @@ func usedBy(cmd *cobra.Command, conf *config.Config) string {
 func checkCapabilities(conf *config.Config) finding {
 	found := finding{what: "capabilities"}
 	has, err := privilege.Raise()
-	missing := needed(conf) &^ has
+	missing := neededCapabilities(conf) &^ has
 	switch {
 	case err != nil:
 		found.err = err
@@ -77,7 +77,7 @@ func checkCapabilities(conf *config.Config) finding {
 		found.err = fmt.Errorf("%s missing: run this as root; the systemd unit gives them to the daemon, and without it: setcap cap_net_raw,cap_net_admin=ep %s",
 			missing, shell.Quote(exe))
 	default:
-		found.text = needed(conf).String()
+		found.text = neededCapabilities(conf).String()
 	}
 	return found
 }

@@ -26,15 +26,15 @@ const (
 	defaultFrom  = "http://localhost:" + web.DefaultPort
 )
 
-// asker is what the commands have in common that ask a running porter.
-type asker struct{ from string }
+// clientFlags is what the commands have in common that ask a running porter.
+type clientFlags struct{ from string }
 
-func (a *asker) addTo(fs *pflag.FlagSet) {
+func (a *clientFlags) addTo(fs *pflag.FlagSet) {
 	fs.StringVar(&a.from, "from", "", "the porter's `URL` or HOST[:PORT] (default: "+fromVariable+" in the environment, or "+defaultFrom+")")
 }
 
 // client returns a client of the porter, for the caller to close.
-func (a *asker) client() (*web.Client, error) {
+func (a *clientFlags) client() (*web.Client, error) {
 	from, origin := a.from, "--from"
 	if from == "" {
 		from, origin = os.Getenv(fromVariable), fromVariable
@@ -60,7 +60,7 @@ func nextStep(away *web.Unreachable) string {
 }
 
 // completeName completes the first argument with the names that the porter knows.
-func (a *asker) completeName(cmd *cobra.Command, args []string, begun string) ([]cobra.Completion, cobra.ShellCompDirective) {
+func (a *clientFlags) completeName(cmd *cobra.Command, args []string, begun string) ([]cobra.Completion, cobra.ShellCompDirective) {
 	if len(args) > 0 {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
@@ -86,15 +86,15 @@ func (a *asker) completeName(cmd *cobra.Command, args []string, begun string) ([
 }
 
 // completeFlag is completeName for the value of a flag.
-func (a *asker) completeFlag(cmd *cobra.Command, flag string) {
+func (a *clientFlags) completeFlag(cmd *cobra.Command, flag string) {
 	_ = cmd.RegisterFlagCompletionFunc(flag, // an error would mean that there is no such flag
 		func(cmd *cobra.Command, _ []string, begun string) ([]cobra.Completion, cobra.ShellCompDirective) {
 			return a.completeName(cmd, nil, begun)
 		})
 }
 
-// explain says which names there are, if err means that there is not this one.
-func explain(ctx context.Context, client *web.Client, name string, err error) error {
+// explainUnknown says which names there are, if err means that there is not this one.
+func explainUnknown(ctx context.Context, client *web.Client, name string, err error) error {
 	if !errors.Is(err, machine.ErrUnknown) {
 		return err
 	}
@@ -128,25 +128,25 @@ const tokenVariable = "NIGHTPORTER_HTTP__TOKEN"
 const tokenHelp = `If the porter asks for a token (http.token), it comes from --token-file or from the
 environment variable ` + tokenVariable + `.`
 
-// changer is what the commands have in common that have a porter change something.
-type changer struct {
-	asker
+// changeFlags is what the commands have in common that have a porter change something.
+type changeFlags struct {
+	clientFlags
 	tokenFile string
 	json      bool
 }
 
-func (c *changer) addTo(fs *pflag.FlagSet) {
-	c.asker.addTo(fs)
+func (c *changeFlags) addTo(fs *pflag.FlagSet) {
+	c.clientFlags.addTo(fs)
 	fs.StringVar(&c.tokenFile, "token-file", "", "the `FILE` that holds the porter's http.token")
 }
 
 // addJSONTo adds the flag --json.
-func (c *changer) addJSONTo(fs *pflag.FlagSet) {
+func (c *changeFlags) addJSONTo(fs *pflag.FlagSet) {
 	fs.BoolVar(&c.json, "json", false, "print one JSON object")
 }
 
 // answer prints what was done: v for programs, a sentence for people.
-func (c *changer) answer(w io.Writer, v any, format string, args ...any) error {
+func (c *changeFlags) answer(w io.Writer, v any, format string, args ...any) error {
 	if c.json {
 		return printJSON(w, v)
 	}
@@ -155,8 +155,8 @@ func (c *changer) answer(w io.Writer, v any, format string, args ...any) error {
 }
 
 // client returns a client that shows the token, for the caller to close.
-func (c *changer) client() (*web.Client, error) {
-	client, err := c.asker.client()
+func (c *changeFlags) client() (*web.Client, error) {
+	client, err := c.clientFlags.client()
 	if err != nil {
 		return nil, err
 	}
@@ -171,9 +171,9 @@ func (c *changer) client() (*web.Client, error) {
 	return client, nil
 }
 
-// needsToken says where the token comes from, if err means that there was none, or
+// explainToken says where the token comes from, if err means that there was none, or
 // another one.
-func needsToken(err error) error {
+func explainToken(err error) error {
 	switch {
 	case errors.Is(err, web.ErrWrongToken):
 		return fmt.Errorf("the token is not this porter's http.token: --token-file FILE, or %s", tokenVariable)
@@ -190,5 +190,5 @@ func unchanged(name, done string, err error) error {
 	} else if !errors.Is(err, web.ErrToken) {
 		return err
 	}
-	return fmt.Errorf("%s was not %s: %w", printable(name), done, needsToken(err))
+	return fmt.Errorf("%s was not %s: %w", printable(name), done, explainToken(err))
 }

@@ -15,10 +15,10 @@ import (
 
 // A mistake is said with what was found and what was expected.
 func TestAskErrors(t *testing.T) {
-	url := staff(t, twoMachines(), web.Access{})
-	empty := twoMachines()
+	url := servePorter(t, newTwoMachines(), web.Access{})
+	empty := newTwoMachines()
 	empty.machines = nil
-	none := staff(t, empty, web.Access{})
+	none := servePorter(t, empty, web.Access{})
 	const refused = "nightporter: no nightporter answers at 127.0.0.1:1 (connection refused): is it running (systemctl status nightporter)? " +
 		"For a porter on another host: --from HOST, or NIGHTPORTER_FROM"
 	const unknown = `nightporter: no machine is named "tv"; there are: nas, pc` + "\uFFFD"
@@ -47,7 +47,7 @@ func TestAskErrors(t *testing.T) {
 		{[]string{"status", "nas", "pc"}, 2, "nightporter status: found 2 names, expected one or none"},
 		{[]string{"status", "--json", "--watch"}, 2, "nightporter status: --json and --watch: give one of them"},
 	} {
-		code, out, errs := program(t, tt.args...)
+		code, out, errs := runCommand(t, tt.args...)
 		if code != tt.code || out != "" || errs != tt.want+"\n" {
 			t.Errorf("%q: exit code %d, printed %q\ngot  %swant %s", tt.args, code, out, errs, tt.want)
 		}
@@ -60,7 +60,7 @@ func TestWakeCommandShowsTheToken(t *testing.T) {
 	if err := os.WriteFile(file, []byte(token+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	url := staff(t, twoMachines(), web.Access{Token: token})
+	url := servePorter(t, newTwoMachines(), web.Access{Token: token})
 	withUser := strings.Replace(url, "://", "://anna:secret@", 1)
 	const none = "nas was not woken: this porter asks for a token: --token-file FILE, or NIGHTPORTER_HTTP__TOKEN"
 	const other = "nas was not woken: the token is not this porter's http.token: --token-file FILE, or NIGHTPORTER_HTTP__TOKEN"
@@ -77,7 +77,7 @@ func TestWakeCommandShowsTheToken(t *testing.T) {
 		{"beside a password", withUser, token, nil, ""},
 	} {
 		t.Setenv(tokenVariable, tt.variable)
-		code, out, errs := program(t, append([]string{"wake", "nas", "--from", tt.from}, tt.args...)...)
+		code, out, errs := runCommand(t, append([]string{"wake", "nas", "--from", tt.from}, tt.args...)...)
 		if tt.wrong == "" && (code != 0 || out != "nas is waking\n" || errs != "") {
 			t.Errorf("%s: exit code %d, %q, %q", tt.name, code, out, errs)
 		}
@@ -89,7 +89,7 @@ func TestWakeCommandShowsTheToken(t *testing.T) {
 
 // forget is as careful as wake, and says what it did.
 func TestForgetShowsTheToken(t *testing.T) {
-	url := staff(t, twoMachines(), web.Access{Token: "open sesame"})
+	url := servePorter(t, newTwoMachines(), web.Access{Token: "open sesame"})
 	for _, tt := range []struct {
 		token, out, errs string
 	}{
@@ -99,7 +99,7 @@ func TestForgetShowsTheToken(t *testing.T) {
 		{"open sesame", "", "nightporter: no machine is named \"nas\"; there are: pc\uFFFD\n"},
 	} {
 		t.Setenv(tokenVariable, tt.token)
-		code, out, errs := program(t, "forget", "nas", "--from", url)
+		code, out, errs := runCommand(t, "forget", "nas", "--from", url)
 		if (code == 0) != (tt.errs == "") || out != tt.out || errs != tt.errs {
 			t.Errorf("with %q: exit code %d, %q, %q", tt.token, code, out, errs)
 		}
@@ -107,9 +107,9 @@ func TestForgetShowsTheToken(t *testing.T) {
 }
 
 func TestNamesAreCompleted(t *testing.T) {
-	h := twoMachines()
-	h.machines = append(h.machines, machine.Status{Spec: machine.Spec{Name: "nursery"}, State: machine.Arriving, Since: evening})
-	url := staff(t, h, web.Access{})
+	h := newTwoMachines()
+	h.machines = append(h.machines, machine.Status{Spec: machine.Spec{Name: "nursery"}, State: machine.Arriving, Since: testTime})
+	url := servePorter(t, h, web.Access{})
 	for _, tt := range []struct {
 		args []string
 		want string
@@ -121,7 +121,7 @@ func TestNamesAreCompleted(t *testing.T) {
 		{[]string{"events", "--from", url, "--machine", "na"}, "nas\tasleep\n:4\n"},
 		{[]string{"wake", "--from", "http://127.0.0.1:1", ""}, ":1\n"},
 	} {
-		code, out, _ := program(t, append([]string{"__complete"}, tt.args...)...)
+		code, out, _ := runCommand(t, append([]string{"__complete"}, tt.args...)...)
 		if code != 0 || out != tt.want {
 			t.Errorf("%q: exit code %d, %q, want %q", tt.args, code, out, tt.want)
 		}
@@ -145,7 +145,7 @@ func TestRefusals(t *testing.T) {
 		"status":                       "no status",
 		"events":                       "no events",
 	} {
-		code, out, errs := program(t, append(strings.Fields(line), "--from", porter.URL)...)
+		code, out, errs := runCommand(t, append(strings.Fields(line), "--from", porter.URL)...)
 		if code != 1 || out != "" || errs != "nightporter: "+want+": it is out\uFFFD\n" {
 			t.Errorf("%s: exit code %d, %q, %q", line, code, out, errs)
 		}
@@ -157,17 +157,17 @@ func TestRefusals(t *testing.T) {
 func TestFromTheEnvironment(t *testing.T) {
 	const elsewhere = "no nightporter answers at 127.0.0.1:2 "
 	t.Setenv(fromVariable, "127.0.0.1:1")
-	if _, _, errs := program(t, "status"); !strings.Contains(errs, "no nightporter answers at 127.0.0.1:1 ") {
+	if _, _, errs := runCommand(t, "status"); !strings.Contains(errs, "no nightporter answers at 127.0.0.1:1 ") {
 		t.Errorf("by the environment: %q", errs)
 	}
-	if _, _, errs := program(t, "status", "--from", "127.0.0.1:2"); !strings.Contains(errs, elsewhere) {
+	if _, _, errs := runCommand(t, "status", "--from", "127.0.0.1:2"); !strings.Contains(errs, elsewhere) {
 		t.Errorf("by the flag: %q", errs)
 	}
-	if _, code, _, errs := checked(t, map[string]string{"config.yaml": "", "environment": ""}); code != 0 {
+	if _, code, _, errs := runCheck(t, map[string]string{"config.yaml": "", "environment": ""}); code != 0 {
 		t.Errorf("check: exit code %d, %q", code, errs)
 	}
 	t.Setenv(fromVariable, "ftp://pi")
-	if code, _, errs := program(t, "status"); code != 2 || !strings.HasPrefix(errs, `nightporter status: NIGHTPORTER_FROM: found "ftp://pi"`) {
+	if code, _, errs := runCommand(t, "status"); code != 2 || !strings.HasPrefix(errs, `nightporter status: NIGHTPORTER_FROM: found "ftp://pi"`) {
 		t.Errorf("a bad one: exit code %d, %q", code, errs)
 	}
 }

@@ -27,7 +27,7 @@ const eventsExample = `  nightporter events --machine tower -n 20
 
 // eventsFlags are the flags of the events command.
 type eventsFlags struct {
-	asker
+	clientFlags
 	machine      string
 	number       int
 	follow, json bool
@@ -76,7 +76,7 @@ func (f *eventsFlags) run(cmd *cobra.Command) error {
 		if err := f.checkMachine(cmd.Context(), client); err != nil {
 			return err
 		}
-		return f.goOn(cmd.Context(), client, q, show)
+		return f.stream(cmd.Context(), client, q, show)
 	}
 	all, err := client.Events(cmd.Context(), q)
 	if err != nil {
@@ -112,11 +112,11 @@ func (f *eventsFlags) checkMachine(ctx context.Context, client *web.Client) erro
 	if pastErr != nil || len(past) > 0 {
 		return pastErr // it was forgotten meanwhile
 	}
-	return fmt.Errorf("--machine: %w", explain(ctx, client, f.machine, err))
+	return fmt.Errorf("--machine: %w", explainUnknown(ctx, client, f.machine, err))
 }
 
-// goOn shows events until the user has seen enough.
-func (f *eventsFlags) goOn(ctx context.Context, client *web.Client, q web.EventQuery, show func(journal.Event) error) error {
+// stream shows events until the user has seen enough.
+func (f *eventsFlags) stream(ctx context.Context, client *web.Client, q web.EventQuery, show func(journal.Event) error) error {
 	if f.number > 0 {
 		q.Since = new(uint64)
 	}

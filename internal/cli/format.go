@@ -10,15 +10,15 @@ import (
 	"nightporter/internal/web"
 )
 
-func many(n int, of string) string {
+func plural(n int, of string) string {
 	if n == 1 {
 		return "1 " + of
 	}
 	return fmt.Sprintf("%d %ss", n, of)
 }
 
-// moment shows a time of the API on the clock of this host.
-func moment(s string) string {
+// localTime shows a time of the API on the clock of this host.
+func localTime(s string) string {
 	t, err := time.Parse(time.RFC3339, s)
 	if err != nil {
 		return printable(s)
@@ -26,8 +26,8 @@ func moment(s string) string {
 	return t.Local().Format(time.DateTime)
 }
 
-// since shows how long ago a time of the API was.
-func since(s string, now time.Time) string {
+// ago shows how long ago a time of the API was.
+func ago(s string, now time.Time) string {
 	t, err := time.Parse(time.RFC3339, s)
 	if err != nil {
 		return printable(s)
@@ -35,8 +35,8 @@ func since(s string, now time.Time) string {
 	return web.Ago(t, now)
 }
 
-// momentAgo shows a time of the API on the clock of this host, and how long ago it was.
-func momentAgo(s string, now time.Time) string {
+// localTimeAgo shows a time of the API on the clock of this host, and how long ago it was.
+func localTimeAgo(s string, now time.Time) string {
 	t, err := time.Parse(time.RFC3339, s)
 	if err != nil {
 		return printable(s)
@@ -44,12 +44,12 @@ func momentAgo(s string, now time.Time) string {
 	return t.Local().Format(time.DateTime) + " (" + web.Ago(t, now) + ")"
 }
 
-func howLong(seconds float64) string {
+func durationText(seconds float64) string {
 	return time.Duration(seconds * float64(time.Second)).Round(time.Second).String()
 }
 
-// counts lists what is not 0, by name.
-func counts(of map[string]uint64) string {
+// sumText lists what is not 0, by name.
+func sumText(of map[string]uint64) string {
 	var sum uint64
 	var parts []string
 	for _, name := range slices.Sorted(maps.Keys(of)) {
@@ -64,8 +64,8 @@ func counts(of map[string]uint64) string {
 	return fmt.Sprintf("%d (%s)", sum, strings.Join(parts, ", "))
 }
 
-// day shows the date of a time of the API on the calendar of this host.
-func day(s string) string {
-	date, _, _ := strings.Cut(moment(s), " ")
+// localDate shows the date of a time of the API on the calendar of this host.
+func localDate(s string) string {
+	date, _, _ := strings.Cut(localTime(s), " ")
 	return date
 }

@@ -42,7 +42,7 @@ func writeRows(w io.Writer, rows [][]string, paint func(column int, cell, padded
 	return nil
 }
 
-const plain = "\x1b[0m"
+const colorOff = "\x1b[0m"
 
 // stateColors are ANSI colours. What is on its way has one of its own.
 var stateColors = map[string]string{
@@ -53,16 +53,16 @@ var stateColors = map[string]string{
 	machine.Arriving.String(): "\x1b[33m",
 }
 
-// wakeFailed is said behind the state of a machine whose last wake failed.
-const wakeFailed = ", did not wake"
+// wakeFailedSuffix is said behind the state of a machine whose last wake failed.
+const wakeFailedSuffix = ", did not wake"
 
-// painted returns text in the colour of a state, if it has one. A failed wake is red.
-func painted(state, text string) string {
-	if strings.HasSuffix(state, wakeFailed) {
-		return "\x1b[31m" + text + plain
+// colorize returns text in the colour of a state, if it has one. A failed wake is red.
+func colorize(state, text string) string {
+	if strings.HasSuffix(state, wakeFailedSuffix) {
+		return "\x1b[31m" + text + colorOff
 	}
 	if color := stateColors[state]; color != "" {
-		return color + text + plain
+		return color + text + colorOff
 	}
 	return text
 }

@@ -51,11 +51,11 @@ func TestRows(t *testing.T) {
 	if plainly.String() != want {
 		t.Errorf("printed\n%swant\n%s", plainly.String(), want)
 	}
-	if err := writeRows(&colored, rows, func(_ int, cell, padded string) string { return painted(cell, padded) }); err != nil {
+	if err := writeRows(&colored, rows, func(_ int, cell, padded string) string { return colorize(cell, padded) }); err != nil {
 		t.Fatal(err)
 	}
 	blue := stateColors[machine.Asleep.String()]
-	if !strings.Contains(colored.String(), "nas      "+blue+"asleep  "+plain+"1 h ago") {
+	if !strings.Contains(colored.String(), "nas      "+blue+"asleep  "+colorOff+"1 h ago") {
 		t.Errorf("printed %q", colored.String())
 	}
 }

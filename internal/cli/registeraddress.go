@@ -33,9 +33,9 @@ func porterAddress(to string) (string, error) {
 	return to, nil
 }
 
-// unreached says what to do if err means that nothing takes registrations at addr, and is
+// explainUnreachable says what to do if err means that nothing takes registrations at addr, and is
 // err otherwise.
-func unreached(addr string, err error) error {
+func explainUnreachable(addr string, err error) error {
 	host, port, splitErr := net.SplitHostPort(addr)
 	if splitErr != nil {
 		host = addr
@@ -50,13 +50,13 @@ func unreached(addr string, err error) error {
 	case port == web.DefaultPort:
 		return fmt.Errorf("%w: %s is the port of the page and the commands: machines register at another, %s if --to names none", err, port, defaultRegistrationPort)
 	case ok && dial.Op == "dial":
-		return fmt.Errorf("no porter answers there (%w): is it running there, and its port open in the firewall?", shortest(dial.Err))
+		return fmt.Errorf("no porter answers there (%w): is it running there, and its port open in the firewall?", withoutAddress(dial.Err))
 	}
 	return err
 }
 
-// shortest is err without the address and the system call, which it may begin with.
-func shortest(err error) error {
+// withoutAddress is err without the address and the system call, which it may begin with.
+func withoutAddress(err error) error {
 	if errno, ok := errors.AsType[syscall.Errno](err); ok {
 		return errno
 	}

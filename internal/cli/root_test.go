@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// program runs a command, and returns its exit code and what it printed.
-func program(t *testing.T, args ...string) (code int, stdout, stderr string) {
+// runCommand runs a command, and returns its exit code and what it printed.
+func runCommand(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	var out, errs bytes.Buffer
 	code = Run(t.Context(), args, &out, &errs)
@@ -22,7 +22,7 @@ func contains(s string, words ...string) bool {
 
 // The help lists the commands by who uses them, and each has a text of its own.
 func TestHelp(t *testing.T) {
-	code, out, errs := program(t, "--help")
+	code, out, errs := runCommand(t, "--help")
 	if code != 0 || errs != "" {
 		t.Fatalf("exit code %d, %q", code, errs)
 	}
@@ -41,7 +41,7 @@ func TestHelp(t *testing.T) {
 		if cmd.Name() == "version" || cmd.Name() == "help" {
 			continue
 		}
-		_, out, _ := program(t, cmd.Name(), "--help")
+		_, out, _ := runCommand(t, cmd.Name(), "--help")
 		for _, word := range []string{"Examples:", "xit code 0"} {
 			if !strings.Contains(out, word) {
 				t.Errorf("the help of %s lacks %q", cmd.Name(), word)
@@ -52,17 +52,17 @@ func TestHelp(t *testing.T) {
 
 // The help of completion names the shells, and each has its script.
 func TestCompletionHelp(t *testing.T) {
-	if code, out, errs := program(t, "completion"); code != 0 || errs != "" || !contains(out, "bash", "fish", "zsh") {
+	if code, out, errs := runCommand(t, "completion"); code != 0 || errs != "" || !contains(out, "bash", "fish", "zsh") {
 		t.Errorf("exit code %d, %q, %q", code, out, errs)
 	}
-	if code, out, errs := program(t, "completion", "bash"); code != 0 || errs != "" || !contains(out, "__start_nightporter") {
+	if code, out, errs := runCommand(t, "completion", "bash"); code != 0 || errs != "" || !contains(out, "__start_nightporter") {
 		t.Errorf("exit code %d, %d bytes, %q", code, len(out), errs)
 	}
 }
 
 // The placeholders of flags are in capitals, and those of the configuration stand apart.
 func TestPlaceholders(t *testing.T) {
-	_, out, _ := program(t, "serve", "--help")
+	_, out, _ := runCommand(t, "serve", "--help")
 	before, after, _ := strings.Cut(out, "\n\nFlags for the keys of the configuration:\n")
 	if !contains(before, "Exit code 0", "Usage:\n  nightporter serve [flags]\n", "Examples:", "--config FILE", "--help") || strings.Contains(after, "--config") || strings.Contains(out, "token TEXT") {
 		t.Errorf("printed\n%s", out)
@@ -75,12 +75,12 @@ func TestPlaceholders(t *testing.T) {
 }
 
 func TestVersion(t *testing.T) {
-	_, want, _ := program(t, "version")
+	_, want, _ := runCommand(t, "version")
 	if !strings.HasPrefix(want, "nightporter ") || !strings.Contains(want, "(revision ") || strings.Count(want, "\n") != 1 {
 		t.Errorf("version: %q", want)
 	}
 	for _, flag := range []string{"--version", "-v"} {
-		if code, out, errs := program(t, flag); code != 0 || out != want || errs != "" {
+		if code, out, errs := runCommand(t, flag); code != 0 || out != want || errs != "" {
 			t.Errorf("%s: exit code %d, %q, %q", flag, code, out, errs)
 		}
 	}

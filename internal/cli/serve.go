@@ -72,12 +72,12 @@ func serve(ctx context.Context, path string, load func() (*config.Config, error)
 	if err != nil {
 		return fmt.Errorf("the configuration is not valid:\n%w", err)
 	}
-	spareMemory()
+	lowerGCPercent()
 	var level slog.LevelVar
 	level.Set(conf.Log.Level)
 	log := newLogger(stderr, conf.Log.Format, &level)
 	log.Info("starting nightporter", "event", "starting", "version", cmp.Or(version.Version, "unknown"), "pid", os.Getpid())
-	d, err := openUnprivileged(conf, path, log, &level)
+	d, err := openDaemon(conf, path, log, &level)
 	if err != nil {
 		return err
 	}
@@ -102,11 +102,11 @@ func serve(ctx context.Context, path string, load func() (*config.Config, error)
 	return err
 }
 
-// openUnprivileged opens the daemon, and gives up on the way what it does not
+// openDaemon opens the daemon, and gives up on the way what it does not
 // need: the name of root before the first file or socket is opened, so that what
 // the daemon makes is the user's, and what was for opening before the first
 // packet is looked at.
-func openUnprivileged(conf *config.Config, path string, log *slog.Logger, level *slog.LevelVar) (*daemon.Daemon, error) {
+func openDaemon(conf *config.Config, path string, log *slog.Logger, level *slog.LevelVar) (*daemon.Daemon, error) {
 	user, err := privilege.Find(conf.User)
 	if err != nil {
 		return nil, fmt.Errorf("user: %w", err)
@@ -125,7 +125,7 @@ func openUnprivileged(conf *config.Config, path string, log *slog.Logger, level 
 	if err != nil {
 		return nil, err
 	}
-	left, err := privilege.Keep(needed(conf))
+	left, err := privilege.Keep(neededCapabilities(conf))
 	if err != nil {
 		d.Close()
 		return nil, err
@@ -139,10 +139,10 @@ func openUnprivileged(conf *config.Config, path string, log *slog.Logger, level 
 	return d, nil
 }
 
-// needed returns what the daemon needs while it works. It is CAP_NET_RAW alone where
+// neededCapabilities returns what the daemon needs while it works. It is CAP_NET_RAW alone where
 // it changes nothing of the host's network: no firewall rule, no address, and no
 // neighbour that local programs wait for.
-func needed(conf *config.Config) privilege.Set {
+func neededCapabilities(conf *config.Config) privilege.Set {
 	if conf.Claim.Guard == config.GuardOff && conf.Claim.Mode != config.ModeBind && !conf.Wake.Local {
 		return privilege.Watching
 	}
@@ -190,9 +190,9 @@ func reload(ctx context.Context, d *daemon.Daemon, load func() (*config.Config, 
 	}
 }
 
-// spareMemory trades processor time for memory: most of what is resident is the
+// lowerGCPercent trades processor time for memory: most of what is resident is the
 // garbage of the last scrape. GOGC goes before.
-func spareMemory() {
+func lowerGCPercent() {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(25)
 	}

@@ -29,8 +29,8 @@ const statusExample = `  nightporter status --from raspberrypi
 
 // statusFlags are the flags of the status command.
 type statusFlags struct {
-	asker
-	json, keepOn bool
+	clientFlags
+	json, repeat bool
 	color        bool
 }
 
@@ -54,7 +54,7 @@ func newStatusCommand() *cobra.Command {
 	}
 	f.addTo(cmd.Flags())
 	cmd.Flags().BoolVar(&f.json, "json", false, "print what the API answers")
-	cmd.Flags().BoolVarP(&f.keepOn, "watch", "w", false, "show it again whenever something happens, until Ctrl-C")
+	cmd.Flags().BoolVarP(&f.repeat, "watch", "w", false, "show it again whenever something happens, until Ctrl-C")
 	return cmd
 }
 
@@ -68,8 +68,8 @@ func (f *statusFlags) run(cmd *cobra.Command, args []string) error {
 	}
 	defer client.Close()
 	f.color = terminal.Color(cmd.OutOrStdout())
-	if f.keepOn {
-		return f.watch(cmd, client, args)
+	if f.repeat {
+		return f.watchMachines(cmd, client, args)
 	}
 	porter, err := f.show(cmd, client, args, cmd.ErrOrStderr())
 	if err != nil {
@@ -89,17 +89,17 @@ func (f *statusFlags) show(cmd *cobra.Command, client *web.Client, args []string
 	}
 	warnConfig(warnings, porter.Config)
 	if len(args) > 0 {
-		err = f.one(cmd, client, args[0])
+		err = f.printMachine(cmd, client, args[0])
 	} else {
-		err = f.all(cmd, client, porter)
+		err = f.printMachines(cmd, client, porter)
 	}
 	if err == nil {
-		warn(warnings, porter)
+		warnStatus(warnings, porter)
 	}
 	return porter, err
 }
 
-func (f *statusFlags) all(cmd *cobra.Command, client *web.Client, porter web.Status) error {
+func (f *statusFlags) printMachines(cmd *cobra.Command, client *web.Client, porter web.Status) error {
 	machines, err := client.Machines(cmd.Context())
 	if err != nil {
 		return err
@@ -114,15 +114,15 @@ func (f *statusFlags) all(cmd *cobra.Command, client *web.Client, porter web.Sta
 	now := time.Now()
 	rows := [][]string{{"MACHINE", "STATE", "SINCE", "SLEPT", "SAVED", "LAST WAKE"}}
 	for _, m := range machines {
-		row := []string{printable(m.Name), stateOf(&m), since(m.Since, now), howLong(m.SleptSeconds), web.Energy(m.SavedJoules), lastWake(m.LastWake, now)}
-		rows = append(rows, append(row, mark(&m)...))
+		row := []string{printable(m.Name), stateCell(&m), ago(m.Since, now), durationText(m.SleptSeconds), web.Energy(m.SavedJoules), lastWakeCell(m.LastWake, now)}
+		rows = append(rows, append(row, warningCell(&m)...))
 	}
 	const stateColumn = 1
 	err = writeRows(cmd.OutOrStdout(), rows, func(column int, cell, padded string) string {
 		if column != stateColumn || !f.color {
 			return padded
 		}
-		return painted(cell, padded)
+		return colorize(cell, padded)
 	})
 	if line := countedSince(machines); err == nil && line != "" {
 		_, err = fmt.Fprintln(cmd.OutOrStdout(), line)
@@ -130,10 +130,10 @@ func (f *statusFlags) all(cmd *cobra.Command, client *web.Client, porter web.Sta
 	return err
 }
 
-func (f *statusFlags) one(cmd *cobra.Command, client *web.Client, name string) error {
+func (f *statusFlags) printMachine(cmd *cobra.Command, client *web.Client, name string) error {
 	m, err := client.Machine(cmd.Context(), name)
 	if err != nil {
-		return explain(cmd.Context(), client, name, err)
+		return explainUnknown(cmd.Context(), client, name, err)
 	}
 	if f.json {
 		return printJSON(cmd.OutOrStdout(), m)
@@ -149,11 +149,11 @@ func (f *statusFlags) one(cmd *cobra.Command, client *web.Client, name string) e
 	if m.WakeMAC != (ether.MAC{}) {
 		row("woken by", m.WakeMAC)
 	}
-	row("state", f.state(&m))
+	row("state", f.coloredState(&m))
 	if m.PausedUntil != "" {
-		row("paused until", moment(m.PausedUntil)+": nothing is claimed or woken; `"+resumeOf(m.Name)+"` ends that")
+		row("paused until", localTime(m.PausedUntil)+": nothing is claimed or woken; `"+resumeOf(m.Name)+"` ends that")
 	}
-	row("since", momentAgo(m.Since, time.Now()))
+	row("since", localTimeAgo(m.Since, time.Now()))
 	if m.Arrival != nil {
 		row("waits for", printable(m.Arrival.InWords(time.Now())))
 	}
@@ -164,20 +164,20 @@ func (f *statusFlags) one(cmd *cobra.Command, client *web.Client, name string) e
 		row("registered", "never: until it registers it is neither watched nor claimed; or set agentless: true")
 	}
 	for _, a := range m.Monitor {
-		row("address", a.IP+" "+ofGuest(a.MAC)+cmp.Or(strings.Join(a.Port, " "), "(does not wake)")+standing(m.Addresses, a.IP))
+		row("address", a.IP+" "+ownerText(a.MAC)+cmp.Or(strings.Join(a.Port, " "), "(does not wake)")+standingText(m.Addresses, a.IP))
 	}
-	row("slept", howLong(m.SleptSeconds)+sleptLately(m.SleptDays)+sinceThen(m.CountedSince))
+	row("slept", durationText(m.SleptSeconds)+recentSleep(m.SleptDays)+sinceText(m.CountedSince))
 	row("saved", fmt.Sprintf("%s (%g W awake, %g W asleep)", web.Energy(m.SavedJoules), m.IdleWatts, m.SleepWatts))
-	row("last wake", wakeStory(m.LastWake))
-	row("wakes", counts(m.Wakes))
-	for i, line := range wakesLately(&history) {
+	row("last wake", lastWakeText(m.LastWake))
+	row("wakes", sumText(m.Wakes))
+	for i, line := range recentWakes(&history) {
 		row([...]string{"clients, 7 days", ""}[min(i, 1)], line)
 	}
-	row("failed wakes", counts(m.WakeFailures))
+	row("failed wakes", sumText(m.WakeFailures))
 	row("magic packets", m.WakeAttempts)
-	row("knocks ignored", counts(m.Suppressed))
-	for i := range m.Ignored[:min(len(m.Ignored), shownIgnored)] {
-		row("ignored", ignoredStory(&m.Ignored[i]))
+	row("knocks ignored", sumText(m.Suppressed))
+	for i := range m.Ignored[:min(len(m.Ignored), maxIgnored)] {
+		row("ignored", ignoredText(&m.Ignored[i]))
 	}
 	row("started by itself", m.ExternalStarts)
 	row("address conflicts", m.Conflicts)

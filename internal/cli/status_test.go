@@ -18,9 +18,9 @@ import (
 )
 
 func TestStatusTable(t *testing.T) {
-	url := staff(t, twoMachines(), web.Access{Token: "open sesame"}) // which is not for those who look
-	at, before := evening.Local().Format(time.DateTime), evening.Add(-24*time.Hour).Local().Format(time.DateTime)
-	ago, agoBefore := web.Ago(evening, time.Now()), web.Ago(evening.Add(-24*time.Hour), time.Now())
+	url := servePorter(t, newTwoMachines(), web.Access{Token: "open sesame"}) // which is not for those who look
+	at, before := testTime.Local().Format(time.DateTime), testTime.Add(-24*time.Hour).Local().Format(time.DateTime)
+	ago, agoBefore := web.Ago(testTime, time.Now()), web.Ago(testTime.Add(-24*time.Hour), time.Now())
 	wide := func(cell, other string) string { return fmt.Sprintf("%-*s", len(other), cell) }
 	for _, tt := range []struct {
 		args []string
@@ -50,7 +50,7 @@ func TestStatusTable(t *testing.T) {
 			"started by itself  8\n" +
 			"address conflicts  9\n"},
 	} {
-		code, out, errs := program(t, append([]string{"status", "--from", url}, tt.args...)...)
+		code, out, errs := runCommand(t, append([]string{"status", "--from", url}, tt.args...)...)
 		if code != 0 || out != tt.want || errs != "" {
 			t.Errorf("%q: exit code %d, %q, printed\n%swant\n%s", tt.args, code, errs, out, tt.want)
 		}
@@ -58,8 +58,8 @@ func TestStatusTable(t *testing.T) {
 }
 
 func TestStatusJSON(t *testing.T) {
-	url := staff(t, twoMachines(), web.Access{})
-	code, out, _ := program(t, "status", "--from", url, "--json")
+	url := servePorter(t, newTwoMachines(), web.Access{})
+	code, out, _ := runCommand(t, "status", "--from", url, "--json")
 	for _, want := range []string{
 		`"status": {`, `"version": "1.2.3"`, `"ready": true`, `"machines": [`, `"name": "nas"`, `"state": "asleep"`,
 		`"last_wake": null`, `"slept_seconds": 3600`, `"22/tcp"`, `"quiet_hours": 2`,
@@ -68,44 +68,44 @@ func TestStatusJSON(t *testing.T) {
 			t.Errorf("exit code %d, %s lacks %s", code, out, want)
 		}
 	}
-	if code, out, _ := program(t, "status", "nas", "--from", url, "--json"); code != 0 || !strings.HasPrefix(out, "{\n  \"name\": \"nas\",\n") {
+	if code, out, _ := runCommand(t, "status", "nas", "--from", url, "--json"); code != 0 || !strings.HasPrefix(out, "{\n  \"name\": \"nas\",\n") {
 		t.Errorf("exit code %d, %s", code, out)
 	}
 }
 
 func TestStatusTellsWhatIsWrong(t *testing.T) {
-	h := twoMachines()
+	h := newTwoMachines()
 	h.ready, h.guard, h.storage = errors.New("eth0: no carrier"), guard.Status{Mode: "auto", Reason: "no nf_tables"}, journal.Health{Reason: "no space left"}
-	url := staff(t, h, web.Access{})
+	url := servePorter(t, h, web.Access{})
 	for _, args := range [][]string{nil, {"nas"}, {"--json"}} {
-		code, out, errs := program(t, append([]string{"status", "--from", url}, args...)...)
+		code, out, errs := runCommand(t, append([]string{"status", "--from", url}, args...)...)
 		const want = "guard: no nf_tables\njournal: no space left\nnightporter: the porter is not ready: eth0: no carrier\n"
 		if code != 1 || !strings.Contains(out, "nas") || errs != want {
 			t.Errorf("%q: exit code %d, printed %s%s; want 1, the machines, and %s", args, code, out, errs, want)
 		}
 	}
-	h = twoMachines()
+	h = newTwoMachines()
 	h.machines = nil
-	if code, out, errs := program(t, "status", "--from", staff(t, h, web.Access{})); code != 0 || !strings.HasSuffix(out, ": ready, no machine so far\n") || errs != "" {
+	if code, out, errs := runCommand(t, "status", "--from", servePorter(t, h, web.Access{})); code != 0 || !strings.HasSuffix(out, ": ready, no machine so far\n") || errs != "" {
 		t.Errorf("no machine: exit code %d, %q, %q", code, out, errs)
 	}
 }
 
 // The list shows which of the sleeping machines did not wake.
 func TestStatusOfAFailedWake(t *testing.T) {
-	h := twoMachines()
+	h := newTwoMachines()
 	h.machines[1].LastWake.Outcome = machine.GivenUp
-	url := staff(t, h, web.Access{})
-	code, out, errs := program(t, "status", "--from", url)
+	url := servePorter(t, h, web.Access{})
+	code, out, errs := runCommand(t, "status", "--from", url)
 	if code != 0 || errs != "" || !contains(out, ": ready, 1 of 2 machines asleep, 1 did not wake\n", "nas      asleep, did not wake  ") {
 		t.Errorf("exit code %d, %q, %s", code, errs, out)
 	}
-	if _, out, _ := program(t, "status", "nas", "--from", url); !contains(out, "state              asleep, did not wake\n") {
+	if _, out, _ := runCommand(t, "status", "nas", "--from", url); !contains(out, "state              asleep, did not wake\n") {
 		t.Errorf("of one: %s", out)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
-	lines, _, _ := watching(t, ctx, "--from", url)
+	lines, _, _ := startWatch(t, ctx, "--from", url)
 	seen := false
 	for !seen && lines.Scan() {
 		seen = strings.Contains(lines.Text(), "asleep, did not wake")
@@ -118,29 +118,29 @@ func TestStatusOfAFailedWake(t *testing.T) {
 	}
 	m := web.Machine{State: machine.Asleep, WakeFailed: true}
 	const red = "\x1b[31m"
-	if got := (&statusFlags{color: true}).state(&m); got != red+"asleep, did not wake"+plain {
+	if got := (&statusFlags{color: true}).coloredState(&m); got != red+"asleep, did not wake"+colorOff {
 		t.Errorf("on a terminal: %q", got)
 	}
 }
 
 // The status shows the latest ignored packets only.
 func TestStatusShowsSomeIgnored(t *testing.T) {
-	h := twoMachines()
+	h := newTwoMachines()
 	for port := range uint16(5) {
 		h.machines[1].Ignored = append(h.machines[1].Ignored, machine.Ignored{
 			Reason: machine.PortNotRegistered, Service: machine.Service{Addr: h.machines[1].Monitor[0].IP, Port: machine.Port{Protocol: machine.UDP, Number: port}},
-			First: evening, Last: evening, Count: 1,
+			First: testTime, Last: testTime, Count: 1,
 		})
 	}
-	if _, out, _ := program(t, "status", "nas", "--from", staff(t, h, web.Access{})); strings.Count(out, "\nignored ") != shownIgnored {
+	if _, out, _ := runCommand(t, "status", "nas", "--from", servePorter(t, h, web.Access{})); strings.Count(out, "\nignored ") != maxIgnored {
 		t.Errorf("printed\n%s", out)
 	}
 }
 
 // TestStatusTellsWhoWoke: the clients with most wakes, and how many more there are.
 func TestStatusTellsWhoWoke(t *testing.T) {
-	s := twoMachines()
-	at := func(minutes int) time.Time { return evening.Add(time.Duration(minutes-600) * time.Minute) }
+	s := newTwoMachines()
+	at := func(minutes int) time.Time { return testTime.Add(time.Duration(minutes-600) * time.Minute) }
 	wakes := func(minutes int, client, service string, outcome machine.Outcome) {
 		s.history.Wakes = append(s.history.Wakes, journal.Wake{At: at(minutes), Client: client, Service: service, Outcome: outcome})
 	}
@@ -155,7 +155,7 @@ func TestStatusTellsWhoWoke(t *testing.T) {
 		wakes(9-i, fmt.Sprint("10.77.0.", 20+i), "10.77.0.20:icmp", machine.Served)
 	}
 	s.history.More = 12
-	code, out, errs := program(t, "status", "nas", "--from", staff(t, s, web.Access{}))
+	code, out, errs := runCommand(t, "status", "nas", "--from", servePorter(t, s, web.Access{}))
 	when := func(minutes int) string { return at(minutes).Local().Format(time.DateTime) }
 	want := "" +
 		"clients, 7 days    10.77.0.10: 3 wakes, last " + when(2) + " for 10.77.0.20:22/tcp\n" +
@@ -172,7 +172,7 @@ func TestStatusTellsWhoWoke(t *testing.T) {
 
 // TestStatusOfAnOlderPorter, which does not know of that.
 func TestStatusOfAnOlderPorter(t *testing.T) {
-	from, err := url.Parse(staff(t, twoMachines(), web.Access{}))
+	from, err := url.Parse(servePorter(t, newTwoMachines(), web.Access{}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -183,7 +183,7 @@ func TestStatusOfAnOlderPorter(t *testing.T) {
 		http.Redirect(w, r, from.JoinPath(r.URL.Path).String(), http.StatusTemporaryRedirect)
 	}))
 	defer proxy.Close()
-	if code, out, errs := program(t, "status", "nas", "--from", proxy.URL); code != 0 || !strings.Contains(out, "wakes ") || errs != "" {
+	if code, out, errs := runCommand(t, "status", "nas", "--from", proxy.URL); code != 0 || !strings.Contains(out, "wakes ") || errs != "" {
 		t.Errorf("exit code %d, %q, printed %s", code, errs, out)
 	}
 }

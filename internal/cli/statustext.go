@@ -35,18 +35,18 @@ func countedSince(machines []web.Machine) string {
 	switch {
 	case first == "":
 		return ""
-	case day(first) == day(last):
-		return "SLEPT and SAVED count since " + day(first)
+	case localDate(first) == localDate(last):
+		return "SLEPT and SAVED count since " + localDate(first)
 	}
-	return fmt.Sprintf("SLEPT and SAVED count since each machine was first known, the first on %s, the last on %s", day(first), day(last))
+	return fmt.Sprintf("SLEPT and SAVED count since each machine was first known, the first on %s, the last on %s", localDate(first), localDate(last))
 }
 
-// sinceThen adds since when something counts, where that is known.
-func sinceThen(s string) string {
+// sinceText adds since when something counts, where that is known.
+func sinceText(s string) string {
 	if s == "" {
 		return ""
 	}
-	return ", since " + moment(s)
+	return ", since " + localTime(s)
 }
 
 // porterLine says in one line how the porter and its machines are.
@@ -74,33 +74,33 @@ func porterLine(host string, porter web.Status, machines []web.Machine) string {
 	return line
 }
 
-// stateOf is what the list says of a machine's state.
-func stateOf(m *web.Machine) string {
+// stateCell is what the list says of a machine's state.
+func stateCell(m *web.Machine) string {
 	if m.PausedUntil != "" {
-		return "paused until " + moment(m.PausedUntil)
+		return "paused until " + localTime(m.PausedUntil)
 	}
-	return wakeable(m)
+	return stateText(m)
 }
 
-// wakeable is a machine's state, and whether its last wake failed.
-func wakeable(m *web.Machine) string {
+// stateText is a machine's state, and whether its last wake failed.
+func stateText(m *web.Machine) string {
 	if m.WakeFailed {
-		return m.State.String() + wakeFailed
+		return m.State.String() + wakeFailedSuffix
 	}
 	return m.State.String()
 }
 
-// state is wakeable, in colour on a terminal.
-func (f *statusFlags) state(m *web.Machine) string {
-	words := wakeable(m)
+// coloredState is wakeable, in colour on a terminal.
+func (f *statusFlags) coloredState(m *web.Machine) string {
+	words := stateText(m)
 	if f.color {
-		return painted(words, words)
+		return colorize(words, words)
 	}
 	return words
 }
 
-// warn says what is not as it should be, though the porter works.
-func warn(w io.Writer, s web.Status) {
+// warnStatus says what is not as it should be, though the porter works.
+func warnStatus(w io.Writer, s web.Status) {
 	if !s.Guard.Active && s.Guard.Reason != "" {
 		fmt.Fprintln(w, "guard:", printable(s.Guard.Reason))
 	}
@@ -109,25 +109,25 @@ func warn(w io.Writer, s web.Status) {
 	}
 }
 
-// shownIgnored is how many of the ignored packets are shown. The command "why" has all.
-const shownIgnored = 3
+// maxIgnored is how many of the ignored packets are shown. The command "why" has all.
+const maxIgnored = 3
 
-// ignoredStory tells of packets that did not wake a machine, and why.
-func ignoredStory(i *web.Ignored) string {
+// ignoredText tells of packets that did not wake a machine, and why.
+func ignoredText(i *web.Ignored) string {
 	return fmt.Sprintf("%s from %s, %d times, last %s: %s", cmp.Or(printable(i.Service), "more ports"), i.Source.Addr(), i.Count,
-		moment(i.Last), printable(i.Because()))
+		localTime(i.Last), printable(i.Because()))
 }
 
-// ofGuest says whose address it is, where it is not the machine's own.
-func ofGuest(mac ether.MAC) string {
+// ownerText says whose address it is, where it is not the machine's own.
+func ownerText(mac ether.MAC) string {
 	if mac == (ether.MAC{}) {
 		return ""
 	}
 	return "of guest " + mac.String() + " "
 }
 
-// standing says how an address stands, and why it cannot be claimed.
-func standing(all []web.Standing, ip string) string {
+// standingText says how an address stands, and why it cannot be claimed.
+func standingText(all []web.Standing, ip string) string {
 	i := slices.IndexFunc(all, func(s web.Standing) bool { return s.IP == ip })
 	if i < 0 {
 		return "" // an older porter says nothing of it
@@ -139,9 +139,9 @@ func standing(all []web.Standing, ip string) string {
 	return words
 }
 
-// mark is what the list says of a machine with addresses that cannot be claimed, or that
+// warningCell is what the list says of a machine with addresses that cannot be claimed, or that
 // has not registered so far: a cell, or none.
-func mark(m *web.Machine) []string {
+func warningCell(m *web.Machine) []string {
 	if m.Awaits {
 		return []string{"! waits for its first registration"}
 	}
@@ -155,20 +155,20 @@ func mark(m *web.Machine) []string {
 	return []string{fmt.Sprintf("! %d addresses cannot be claimed", len(stuck))}
 }
 
-// lastWake shows when a machine was last woken.
-func lastWake(w *web.LastWake, now time.Time) string {
+// lastWakeCell shows when a machine was last woken.
+func lastWakeCell(w *web.LastWake, now time.Time) string {
 	if w == nil {
 		return "never"
 	}
-	return since(w.At, now)
+	return ago(w.At, now)
 }
 
-// wakeStory tells who woke a machine last, what for, and what came of it.
-func wakeStory(w *web.LastWake) string {
+// lastWakeText tells who woke a machine last, what for, and what came of it.
+func lastWakeText(w *web.LastWake) string {
 	if w == nil {
 		return "never"
 	}
-	words := momentAgo(w.At, time.Now())
+	words := localTimeAgo(w.At, time.Now())
 	if w.Test {
 		words += ", a test"
 	}
@@ -176,7 +176,7 @@ func wakeStory(w *web.LastWake) string {
 		words += ", for " + printable(who)
 	}
 	if w.Outcome != machine.Over || w.Trigger != "" { // nothing is known of one from an old journal
-		words += ": " + cameOf(w)
+		words += ": " + outcomeText(w)
 	}
 	if w.BootSeconds > 0 {
 		words += fmt.Sprintf(", boot %.1f s", w.BootSeconds)
@@ -187,8 +187,8 @@ func wakeStory(w *web.LastWake) string {
 	return words
 }
 
-// cameOf says what came of a wake.
-func cameOf(w *web.LastWake) string {
+// outcomeText says what came of a wake.
+func outcomeText(w *web.LastWake) string {
 	if w.Outcome == machine.GivenUp {
 		return web.DidNotWake(w.Attempts)
 	}
@@ -203,8 +203,8 @@ var outcomeWords = map[machine.Outcome]string{
 	machine.Over: "ended without us", machine.UnderWay: "under way", machine.Served: "ready", machine.Unready: "handed over unready",
 }
 
-// sleptLately tells of today and of this week.
-func sleptLately(days []web.Day) string {
+// recentSleep tells of today and of this week.
+func recentSleep(days []web.Day) string {
 	if len(days) == 0 {
 		return ""
 	}
@@ -212,24 +212,24 @@ func sleptLately(days []web.Day) string {
 	for _, d := range days {
 		week += d.Seconds
 	}
-	return fmt.Sprintf(" (today %s, last %d days %s)", howLong(days[len(days)-1].Seconds), len(days), howLong(week))
+	return fmt.Sprintf(" (today %s, last %d days %s)", durationText(days[len(days)-1].Seconds), len(days), durationText(week))
 }
 
-// mostClients is how many clients are shown of one machine.
-const mostClients = 5
+// maxClients is how many clients are shown of one machine.
+const maxClients = 5
 
-// wakesLately tells which clients woke a machine in the last seven days.
-func wakesLately(h *web.History) []string {
+// recentWakes tells which clients woke a machine in the last seven days.
+func recentWakes(h *web.History) []string {
 	var lines []string
-	for _, c := range h.Clients[:min(mostClients, len(h.Clients))] {
+	for _, c := range h.Clients[:min(maxClients, len(h.Clients))] {
 		lines = append(lines, fmt.Sprintf("%s: %s, last %s for %s", cmp.Or(printable(c.Client), "(not recorded)"),
-			many(c.Wakes, "wake"), moment(c.Last), cmp.Or(printable(c.Service), "the API")))
+			plural(c.Wakes, "wake"), localTime(c.Last), cmp.Or(printable(c.Service), "the API")))
 	}
 	if more := len(h.Clients) - len(lines); more > 0 {
-		lines = append(lines, "and "+many(more, "more client"))
+		lines = append(lines, "and "+plural(more, "more client"))
 	}
 	if h.MoreWakes > 0 {
-		lines = append(lines, "and "+many(h.MoreWakes, "older wake")+", not kept one by one")
+		lines = append(lines, "and "+plural(h.MoreWakes, "older wake")+", not kept one by one")
 	}
 	return lines
 }

@@ -60,17 +60,17 @@ func TestAddressMarks(t *testing.T) {
 		{[]web.Standing{own, conceded}, "! 10.77.0.20 conceded"},
 		{[]web.Standing{waiting, own, conceded}, "! 2 addresses cannot be claimed"},
 	} {
-		if got := strings.Join(mark(&web.Machine{Addresses: tt.all}), " "); got != tt.want {
+		if got := strings.Join(warningCell(&web.Machine{Addresses: tt.all}), " "); got != tt.want {
 			t.Errorf("%v: marked %q, want %q", tt.all, got, tt.want)
 		}
 	}
 	all := []web.Standing{own, conceded}
 	for ip, want := range map[string]string{"10.77.0.21": ": own", "10.77.0.20": ": conceded (another host uses it)", "10.77.0.22": ""} {
-		if got := standing(all, ip); got != want {
+		if got := standingText(all, ip); got != want {
 			t.Errorf("%s stands %q, want %q", ip, got, want)
 		}
 	}
-	if got, want := strings.Join(mark(&web.Machine{Awaits: true, Addresses: []web.Standing{conceded}}), " "), "! waits for its first registration"; got != want {
+	if got, want := strings.Join(warningCell(&web.Machine{Awaits: true, Addresses: []web.Standing{conceded}}), " "), "! waits for its first registration"; got != want {
 		t.Errorf("marked %q, want %q", got, want)
 	}
 }

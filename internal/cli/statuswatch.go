@@ -26,8 +26,8 @@ const (
 // clearScreen moves to the top and clears what was there.
 const clearScreen = "\x1b[H\x1b[2J"
 
-// watch draws the machines again after each event, until the user has seen enough.
-func (f *statusFlags) watch(cmd *cobra.Command, client *web.Client, args []string) error {
+// watchMachines draws the machines again after each event, until the user has seen enough.
+func (f *statusFlags) watchMachines(cmd *cobra.Command, client *web.Client, args []string) error {
 	ctx, cancel := context.WithCancel(cmd.Context())
 	defer cancel()
 	last, err := client.Events(ctx, web.EventQuery{Limit: 1})

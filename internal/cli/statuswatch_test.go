@@ -14,8 +14,8 @@ import (
 	"nightporter/internal/web"
 )
 
-// silent returns the address of a server that takes connections and answers nothing.
-func silent(t *testing.T) string {
+// silentServer returns the address of a server that takes connections and answers nothing.
+func silentServer(t *testing.T) string {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0") // the kernel accepts for us
 	if err != nil {
@@ -25,8 +25,8 @@ func silent(t *testing.T) string {
 	return ln.Addr().String()
 }
 
-// watching runs status --watch, and returns its lines and its end.
-func watching(t *testing.T, ctx context.Context, args ...string) (*bufio.Scanner, <-chan int, *strings.Builder) {
+// startWatch runs status --watch, and returns its lines and its end.
+func startWatch(t *testing.T, ctx context.Context, args ...string) (*bufio.Scanner, <-chan int, *strings.Builder) {
 	t.Helper()
 	read, written := io.Pipe()
 	var errs strings.Builder
@@ -41,25 +41,25 @@ func watching(t *testing.T, ctx context.Context, args ...string) (*bufio.Scanner
 // An event has the machines shown again, and Ctrl-C is an end like any other.
 func TestStatusWatch(t *testing.T) {
 	for _, name := range []string{"", "nas"} {
-		h := twoMachines()
-		h.wake = func(j *journal.Journal) {
-			j.Append(journal.Record{Event: journal.Event{At: evening, Kind: journal.Magic, Machine: "nas", Attempts: 1}})
+		h := newTwoMachines()
+		h.onWake = func(j *journal.Journal) {
+			j.Append(journal.Record{Event: journal.Event{At: testTime, Kind: journal.Magic, Machine: "nas", Attempts: 1}})
 		}
-		url := staff(t, h, web.Access{})
+		url := servePorter(t, h, web.Access{})
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 		defer cancel()
 		args := []string{"--from", url}
 		if name != "" {
 			args = append(args, name)
 		}
-		lines, code, errs := watching(t, ctx, args...)
+		lines, code, errs := startWatch(t, ctx, args...)
 		states := []machine.State{machine.Asleep, machine.Waking}
 		for lines.Scan() && len(states) > 0 {
 			if !strings.HasPrefix(lines.Text(), "nas ") && !strings.HasPrefix(lines.Text(), "state ") || !strings.Contains(lines.Text(), states[0].String()) {
 				continue
 			}
 			if states = states[1:]; len(states) == 1 {
-				if code, _, errs := program(t, "wake", "nas", "--from", url); code != 0 {
+				if code, _, errs := runCommand(t, "wake", "nas", "--from", url); code != 0 {
 					t.Fatal(errs)
 				}
 			} else {
@@ -76,9 +76,9 @@ func TestStatusWatch(t *testing.T) {
 
 // A porter that stops ends it.
 func TestStatusWatchEnds(t *testing.T) {
-	h := twoMachines()
-	url := staff(t, h, web.Access{})
-	lines, code, errs := watching(t, t.Context(), "--from", url)
+	h := newTwoMachines()
+	url := servePorter(t, h, web.Access{})
+	lines, code, errs := startWatch(t, t.Context(), "--from", url)
 	if !lines.Scan() || !strings.Contains(lines.Text(), "ready, 1 of 2 machines asleep") {
 		t.Fatalf("first %q", lines.Text())
 	}

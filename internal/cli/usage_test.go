@@ -45,7 +45,7 @@ func TestUsageErrors(t *testing.T) {
 		{"check now", `nightporter check: found "now", expected no argument`},
 		{"version now", `nightporter version: found "now", expected no argument`},
 	} {
-		code, out, errs := program(t, strings.Fields(tt.line)...)
+		code, out, errs := runCommand(t, strings.Fields(tt.line)...)
 		if code != 2 || out != "" || errs != tt.want+"\n" {
 			t.Errorf("%s: exit code %d, printed %q\ngot  %swant %s", tt.line, code, out, errs, tt.want)
 		}
@@ -54,7 +54,7 @@ func TestUsageErrors(t *testing.T) {
 
 // Whatever a command waits for, Ctrl-C ends it without a word.
 func TestInterrupted(t *testing.T) {
-	url := silent(t)
+	url := silentServer(t)
 	for _, line := range []string{"status", "wake nas", "forget nas", "events", "status --watch"} {
 		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 		var out, errs strings.Builder

@@ -33,7 +33,7 @@ const (
 
 // newTestCommand returns the command "test".
 func newTestCommand() *cobra.Command {
-	var c changer
+	var c changeFlags
 	var timeout time.Duration
 	cmd := &cobra.Command{
 		Use:               "test NAME",
@@ -51,7 +51,7 @@ func newTestCommand() *cobra.Command {
 				return err
 			}
 			defer client.Close()
-			t := &trial{client: client, name: args[0], timeout: timeout, report: reportTo(cmd.OutOrStdout(), c.json)}
+			t := &wakeTest{client: client, name: args[0], timeout: timeout, stepPrinter: newStepPrinter(cmd.OutOrStdout(), c.json)}
 			return t.run(cmd.Context())
 		},
 	}
@@ -61,31 +61,31 @@ func newTestCommand() *cobra.Command {
 	return cmd
 }
 
-// trial is one test of a machine.
-type trial struct {
-	report
+// wakeTest is one test of a machine.
+type wakeTest struct {
+	stepPrinter
 	client  *web.Client
 	name    string
 	timeout time.Duration
 
-	machine web.Machine
-	since   uint64          // the last event before
-	asked   bool            // the porter knows of the test
-	said    time.Time       // when it said that it would sleep, or fell silent
-	woken   time.Time       // when the first magic packet went out; zero: not yet
-	ready   map[string]bool // its services
+	machine    web.Machine
+	since      uint64          // the last event before
+	requested  bool            // the porter knows of the test
+	settledAt  time.Time       // when it said that it would sleep, or fell silent
+	firstMagic time.Time       // when the first magic packet went out; zero: not yet
+	ready      map[string]bool // its services
 }
 
 // errPassed ends the events of a test in which all works.
 var errPassed = errors.New("all works")
 
 // run goes through the test, and returns exit code 1 for one that fails.
-func (t *trial) run(ctx context.Context) error {
+func (t *wakeTest) run(ctx context.Context) error {
 	limited, cancel := context.WithTimeout(ctx, t.timeout)
 	defer cancel()
-	err := t.begin(limited)
+	err := t.start(limited)
 	if err == nil {
-		err = t.client.Follow(limited, web.EventQuery{Since: &t.since, Machine: t.name}, func(e journal.Event) error { return t.see(limited, e) })
+		err = t.client.Follow(limited, web.EventQuery{Since: &t.since, Machine: t.name}, func(e journal.Event) error { return t.handle(limited, e) })
 	}
 	var code exitCode
 	switch {
@@ -94,17 +94,17 @@ func (t *trial) run(ctx context.Context) error {
 	case errors.As(err, &code):
 		return code
 	case ctx.Err() != nil:
-		t.no("stopped: %s stays as it is", printable(t.name))
+		t.failed("stopped: %s stays as it is", printable(t.name))
 		return exitCode(1)
 	case limited.Err() != nil:
-		t.tooLate()
+		t.reportTimeout()
 		return exitCode(1)
 	}
-	return unchanged(t.name, "tested", explain(ctx, t.client, t.name, err))
+	return unchanged(t.name, "tested", explainUnknown(ctx, t.client, t.name, err))
 }
 
-// begin looks at the machine, and asks for its sleep or its wake.
-func (t *trial) begin(ctx context.Context) error {
+// start looks at the machine, and asks for its sleep or its wake.
+func (t *wakeTest) start(ctx context.Context) error {
 	last, err := t.client.Events(ctx, web.EventQuery{Limit: 1})
 	if err != nil {
 		return err
@@ -116,7 +116,7 @@ func (t *trial) begin(ctx context.Context) error {
 		return err
 	}
 	t.ready = make(map[string]bool)
-	if err := t.known(&t.machine); err != nil {
+	if err := t.checkMachine(&t.machine); err != nil {
 		return err
 	}
 	switch t.machine.State {
@@ -135,79 +135,79 @@ func (t *trial) begin(ctx context.Context) error {
 }
 
 // wake asks for the test wake, once. It begins when the machine is off.
-func (t *trial) wake(ctx context.Context) error {
-	if t.asked {
+func (t *wakeTest) wake(ctx context.Context) error {
+	if t.requested {
 		return nil
 	}
-	t.asked = true
+	t.requested = true
 	_, err := t.client.TestWake(ctx, t.name)
 	return err
 }
 
-// see takes what happens to the machine.
-func (t *trial) see(ctx context.Context, e journal.Event) error {
+// handle takes what happens to the machine.
+func (t *wakeTest) handle(ctx context.Context, e journal.Event) error {
 	switch e.Kind {
 	case journal.Forgotten, journal.Paused:
 		return t.fail("%s", web.InWords(e))
 	case journal.Conflict:
 		return t.fail("%s: is the machine's MAC right, and has no other host its address?", printable(web.InWords(e)))
 	}
-	if t.woken.IsZero() {
-		return t.seeSleep(ctx, e)
+	if t.firstMagic.IsZero() {
+		return t.handleSleep(ctx, e)
 	}
-	return t.seeWake(ctx, e)
+	return t.handleWake(ctx, e)
 }
 
-// seeSleep takes what happens until the first magic packet.
-func (t *trial) seeSleep(ctx context.Context, e journal.Event) error {
+// handleSleep takes what happens until the first magic packet.
+func (t *wakeTest) handleSleep(ctx context.Context, e journal.Event) error {
 	switch e.Kind {
 	case journal.Registered:
 		if e.Reason != string(machine.WhyRegistered) {
 			return nil // it is here
 		}
-		t.said = e.At
+		t.settledAt = e.At
 		t.ok("it said that it is about to sleep")
 		return t.wake(ctx)
 	case journal.Settling:
-		t.said = e.At
+		t.settledAt = e.At
 		t.ok("it is silent (%s)", printable(e.Reason))
 	case journal.Asleep:
-		t.ok("it is off, and its addresses are claimed%s", took(e.At, t.said))
+		t.ok("it is off, and its addresses are claimed%s", took(e.At, t.settledAt))
 		return t.wake(ctx)
 	case journal.Awake:
-		return t.stillUp(e)
+		return t.handleStillUp(e)
 	case journal.HandStart:
 		return t.fail("it started by itself, before a magic packet was sent")
 	case journal.Knock:
 		t.ok("a client wakes it: %s", printable(web.InWords(e)))
 	case journal.Magic:
-		t.woken = e.At
-		t.ok("magic packet sent for %s", t.card())
+		t.firstMagic = e.At
+		t.ok("magic packet sent for %s", t.wakeMAC())
 	}
 	return nil
 }
 
-// stillUp takes in that the machine did not sleep.
-func (t *trial) stillUp(e journal.Event) error {
+// handleStillUp takes in that the machine did not sleep.
+func (t *wakeTest) handleStillUp(e journal.Event) error {
 	switch machine.Reason(e.Reason) {
 	case machine.WhyNeverSilent:
 		return t.fail("it said that it would sleep, and still answers: look at what keeps it awake, on the machine itself")
 	case machine.WhyOnlyCard:
 		return t.fail("it sleeps, but its network card answers for it: switch ARP and NS offload off there, or set claim.override_offload")
 	}
-	t.asked = false // the porter forgets a wake of a machine that is up
+	t.requested = false // the porter forgets a wake of a machine that is up
 	t.wait("it is still up: put it to sleep")
 	return nil
 }
 
-// seeWake takes what happens after the first magic packet.
-func (t *trial) seeWake(ctx context.Context, e journal.Event) error {
+// handleWake takes what happens after the first magic packet.
+func (t *wakeTest) handleWake(ctx context.Context, e journal.Event) error {
 	switch e.Kind {
 	case journal.Magic:
 		t.wait("magic packets, round %d", e.Attempts)
 	case journal.Arrived:
-		t.ok("it is up%s", took(e.At, t.woken))
-		return t.seeArrival(ctx)
+		t.ok("it is up%s", took(e.At, t.firstMagic))
+		return t.reportArrival(ctx)
 	case journal.Knock, journal.Asked:
 		if e.Test {
 			return nil // it goes on
@@ -217,19 +217,19 @@ func (t *trial) seeWake(ctx context.Context, e journal.Event) error {
 		t.wait("%s", printable(e.Reason))
 	case journal.ServiceReady:
 		t.ready[e.Service] = true
-		t.ok("%s takes connections%s", printable(e.Service), took(e.At, t.woken))
+		t.ok("%s takes connections%s", printable(e.Service), took(e.At, t.firstMagic))
 	case journal.Ready:
-		return t.over(e)
+		return t.reportReady(e)
 	case journal.Failed:
-		return t.didNotWake(e)
+		return t.reportFailure(e)
 	case journal.HandStart, journal.Awake:
 		return t.fail("it is up, but not by the magic packet: %s", printable(web.InWords(e)))
 	}
 	return nil
 }
 
-// seeArrival says what the porter waits for at a machine that is up.
-func (t *trial) seeArrival(ctx context.Context) error {
+// reportArrival says what the porter waits for at a machine that is up.
+func (t *wakeTest) reportArrival(ctx context.Context) error {
 	m, err := t.client.Machine(ctx, t.name)
 	if err == nil && m.Arrival != nil {
 		t.wait("%s", printable(m.Arrival.InWords(time.Now())))

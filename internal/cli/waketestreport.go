@@ -14,8 +14,8 @@ import (
 	"nightporter/internal/web"
 )
 
-// report prints the steps of a test, for people or for programs.
-type report struct{ out, json io.Writer }
+// stepPrinter prints the steps of a test, for people or for programs.
+type stepPrinter struct{ out, json io.Writer }
 
 // stepJSON is one line of --json.
 type stepJSON struct {
@@ -23,30 +23,30 @@ type stepJSON struct {
 	Text   string `json:"text"`
 }
 
-// results are the words of --json for the marks of steps.
-var results = map[string]string{"ok": "ok", "...": "waiting", "FAILED": "failed", "!": "warning", "-": "untested"}
+// stepResults are the words of --json for the marks of steps.
+var stepResults = map[string]string{"ok": "ok", "...": "waiting", "FAILED": "failed", "!": "warning", "-": "untested"}
 
-func reportTo(w io.Writer, inJSON bool) report {
+func newStepPrinter(w io.Writer, inJSON bool) stepPrinter {
 	if inJSON {
-		return report{out: io.Discard, json: w}
+		return stepPrinter{out: io.Discard, json: w}
 	}
-	return report{out: w, json: io.Discard}
+	return stepPrinter{out: w, json: io.Discard}
 }
 
-func (r report) ok(format string, args ...any)   { r.line("ok", format, args) }
-func (r report) wait(format string, args ...any) { r.line("...", format, args) }
-func (r report) no(format string, args ...any)   { r.line("FAILED", format, args) }
+func (r stepPrinter) ok(format string, args ...any)     { r.line("ok", format, args) }
+func (r stepPrinter) wait(format string, args ...any)   { r.line("...", format, args) }
+func (r stepPrinter) failed(format string, args ...any) { r.line("FAILED", format, args) }
 
-func (r report) line(mark, format string, args []any) {
+func (r stepPrinter) line(mark, format string, args []any) {
 	text := fmt.Sprintf(format, args...)
 	// Without a reader the exit code tells.
 	fmt.Fprintf(r.out, "%-7s %s\n", mark, text)
-	_ = json.NewEncoder(r.json).Encode(stepJSON{results[mark], text})
+	_ = json.NewEncoder(r.json).Encode(stepJSON{stepResults[mark], text})
 }
 
 // fail prints why the test failed, and returns its exit code.
-func (r report) fail(format string, args ...any) error {
-	r.no(format, args...)
+func (r stepPrinter) fail(format string, args ...any) error {
+	r.failed(format, args...)
 	return exitCode(1)
 }
 
@@ -58,18 +58,18 @@ func took(at, from time.Time) string {
 	return fmt.Sprintf(" after %.1f s", at.Sub(from).Seconds())
 }
 
-// known says what the porter knows of the machine, and whether a test makes sense.
-func (r report) known(m *web.Machine) error {
+// checkMachine says what the porter knows of the machine, and whether a test makes sense.
+func (r stepPrinter) checkMachine(m *web.Machine) error {
 	name := printable(m.Name)
 	switch {
 	case m.PausedUntil != "":
-		return r.fail("%s is paused until %s: end that with `%s`", name, moment(m.PausedUntil), resumeOf(m.Name))
+		return r.fail("%s is paused until %s: end that with `%s`", name, localTime(m.PausedUntil), resumeOf(m.Name))
 	case m.Agentless:
 		r.ok("%s is known by the configuration: it need not register", name)
 	case m.RegisteredAt == "":
 		return r.fail("%s has not registered: run `nightporter register --watch` on it, or set agentless: true", name)
 	default:
-		r.ok("%s has registered, last at %s", name, moment(m.RegisteredAt))
+		r.ok("%s has registered, last at %s", name, localTime(m.RegisteredAt))
 	}
 	stuck := 0
 	for _, a := range m.Addresses {
@@ -87,31 +87,31 @@ func (r report) known(m *web.Machine) error {
 	case m.State == machine.Awake && m.HeardAt == "":
 		r.line("!", "it was not heard so far: is it up, and is %s its MAC?", []any{m.MAC})
 	case m.State == machine.Awake:
-		r.ok("it is awake, heard last at %s", moment(m.HeardAt))
+		r.ok("it is awake, heard last at %s", localTime(m.HeardAt))
 	}
 	return nil
 }
 
-// card returns the address that magic packets are for.
-func (t *trial) card() ether.MAC {
+// wakeMAC returns the address that magic packets are for.
+func (t *wakeTest) wakeMAC() ether.MAC {
 	if t.machine.WakeMAC != (ether.MAC{}) {
 		return t.machine.WakeMAC
 	}
 	return t.machine.MAC
 }
 
-// over ends the test of a machine that is up.
-func (t *trial) over(e journal.Event) error {
+// reportReady ends the test of a machine that is up.
+func (t *wakeTest) reportReady(e journal.Event) error {
 	if e.Ready <= 0 {
-		for _, s := range t.untested("/tcp") {
-			t.no("%s takes no connection: does it start with the machine, and does the firewall let the porter in?", s)
+		for _, s := range t.unprobed("/tcp") {
+			t.failed("%s takes no connection: does it start with the machine, and does the firewall let the porter in?", s)
 		}
-		return t.fail("Wake-on-LAN works, but not every service was ready%s", took(e.At, t.woken))
+		return t.fail("Wake-on-LAN works, but not every service was ready%s", took(e.At, t.firstMagic))
 	}
-	for _, s := range t.untested("/tcp") {
+	for _, s := range t.unprobed("/tcp") {
 		t.line("-", "%s", []any{s + " was not looked at: a client woke the machine, too"})
 	}
-	for _, s := range t.untested("/udp") {
+	for _, s := range t.unprobed("/udp") {
 		t.line("-", "%s", []any{s + " is not tested: only a client's own datagram can ask it"})
 	}
 	limit, took := time.Duration(t.machine.WakeTimeout*float64(time.Second)), e.Ready
@@ -123,8 +123,8 @@ func (t *trial) over(e journal.Event) error {
 	return errPassed
 }
 
-// untested returns the services of a protocol that were not seen to be ready.
-func (t *trial) untested(protocol string) (some []string) {
+// unprobed returns the services of a protocol that were not seen to be ready.
+func (t *wakeTest) unprobed(protocol string) (some []string) {
 	for _, a := range t.machine.Monitor {
 		for _, port := range a.Port {
 			if s := net.JoinHostPort(a.IP, port); strings.HasSuffix(port, protocol) && !t.ready[s] {
@@ -135,28 +135,28 @@ func (t *trial) untested(protocol string) (some []string) {
 	return some
 }
 
-// didNotWake says what to look at.
-func (t *trial) didNotWake(e journal.Event) error {
-	t.no("%s %s%s", printable(t.name), web.DidNotWake(e.Attempts), took(e.At, t.woken))
+// reportFailure says what to look at.
+func (t *wakeTest) reportFailure(e journal.Event) error {
+	t.failed("%s %s%s", printable(t.name), web.DidNotWake(e.Attempts), took(e.At, t.firstMagic))
 	fmt.Fprintf(t.out, `Look at these, in this order:
   * power and network cable: is the light of the network port on while the machine is off?
   * firmware (BIOS, UEFI): Wake-on-LAN or "power on by PCI-E" on, "ErP" and "deep sleep" off
   * Linux: ethtool eth0 has to show "Wake-on: g"; ethtool -s eth0 wol g sets that until the next start
   * Windows: "Wake on Magic Packet" of the network adapter on, Fast Startup off
   * the network card: the packets were for %s; another card needs wake_mac
-`, t.card())
+`, t.wakeMAC())
 	return exitCode(1)
 }
 
-// tooLate says what did not happen in time.
-func (t *trial) tooLate() {
+// reportTimeout says what did not happen in time.
+func (t *wakeTest) reportTimeout() {
 	name := printable(t.name)
 	switch {
-	case t.woken.IsZero() && t.said.IsZero():
-		t.no("%s was not put to sleep within %v", name, t.timeout)
-	case t.woken.IsZero():
-		t.no("%s is not off after %v: it still answers", name, t.timeout)
+	case t.firstMagic.IsZero() && t.settledAt.IsZero():
+		t.failed("%s was not put to sleep within %v", name, t.timeout)
+	case t.firstMagic.IsZero():
+		t.failed("%s is not off after %v: it still answers", name, t.timeout)
 	default:
-		t.no("%s is not ready after %v", name, t.timeout)
+		t.failed("%s is not ready after %v", name, t.timeout)
 	}
 }

@@ -12,9 +12,9 @@ import (
 	"nightporter/internal/web"
 )
 
-// notYet is the exit code of a wake that is not over within --wait, or over without all
+// exitNotReady is the exit code of a wake that is not over within --wait, or over without all
 // services of its machine.
-const notYet exitCode = 2
+const exitNotReady exitCode = 2
 
 // wakeWait looks at one wake from before it is asked for.
 type wakeWait struct {
@@ -25,8 +25,8 @@ type wakeWait struct {
 	since  uint64 // the last event before
 }
 
-// outcome is how a wake went, as --json prints it.
-type outcome struct {
+// wakeOutcome is how a wake went, as --json prints it.
+type wakeOutcome struct {
 	Machine  string         `json:"machine"`
 	Awake    bool           `json:"awake"`               // and its services are ready
 	NotReady []string       `json:"not_ready,omitempty"` // services of a machine that answers
@@ -34,14 +34,14 @@ type outcome struct {
 	HeardAt  string         `json:"heard_at,omitempty"`  // of a machine that counted as awake: RFC 3339
 	Event    *journal.Event `json:"event"`               // that says so; null: it was awake, or the time was over
 
-	counts bool // as awake, although it was not heard
+	unconfirmed bool // as awake, although it was not heard
 }
 
 // replyPause is how often a machine that counts as awake is looked at.
 const replyPause = 200 * time.Millisecond
 
-// remember notes what has happened, so that nothing is missed of what follows.
-func (w *wakeWait) remember(ctx context.Context) error {
+// noteLastEvent notes what has happened, so that nothing is missed of what follows.
+func (w *wakeWait) noteLastEvent(ctx context.Context) error {
 	last, err := w.client.Events(ctx, web.EventQuery{Limit: 1})
 	if err == nil && len(last) > 0 {
 		w.since = last[0].Seq
@@ -49,18 +49,18 @@ func (w *wakeWait) remember(ctx context.Context) error {
 	return err
 }
 
-// errOver ends a stream of which enough is known.
-var errOver = errors.New("the wake is over")
+// errWakeOver ends a stream of which enough is known.
+var errWakeOver = errors.New("the wake is over")
 
-// end waits until the machine is awake, will not be, or the time is over. m is how it was
+// untilOver waits until the machine is awake, will not be, or the time is over. m is how it was
 // when the wake was requested.
-func (w *wakeWait) end(ctx context.Context, limit time.Duration, m web.Machine) (outcome, error) {
+func (w *wakeWait) untilOver(ctx context.Context, limit time.Duration, m web.Machine) (wakeOutcome, error) {
 	limited, cancel := context.WithDeadline(ctx, w.began.Add(limit))
 	defer cancel()
-	done := outcome{Machine: w.name}
-	m, err := w.reply(limited, m)
+	done := wakeOutcome{Machine: w.name}
+	m, err := w.awaitReply(limited, m)
 	if m.State == machine.Awake {
-		done.HeardAt, done.Awake, done.counts = m.HeardAt, err == nil, err != nil
+		done.HeardAt, done.Awake, done.unconfirmed = m.HeardAt, err == nil, err != nil
 	} else if err == nil {
 		err = w.follow(limited, &done)
 	}
@@ -68,12 +68,12 @@ func (w *wakeWait) end(ctx context.Context, limit time.Duration, m web.Machine) 
 	if err == nil || ctx.Err() != nil || limited.Err() == nil {
 		return done, err
 	}
-	return done, w.lookUnready(ctx, &done)
+	return done, w.readUnready(ctx, &done)
 }
 
-// reply waits until a machine that counts as awake was heard after the request, or is in
+// awaitReply waits until a machine that counts as awake was heard after the request, or is in
 // another state. One that the porter cannot ask has to speak by itself.
-func (w *wakeWait) reply(ctx context.Context, m web.Machine) (web.Machine, error) {
+func (w *wakeWait) awaitReply(ctx context.Context, m web.Machine) (web.Machine, error) {
 	for before := m.HeardAt; m.State == machine.Awake && m.Inquiry != machine.InquiryAnswered; {
 		if m.Inquiry == machine.NoInquiry && m.HeardAt != before {
 			break
@@ -91,7 +91,7 @@ func (w *wakeWait) reply(ctx context.Context, m web.Machine) (web.Machine, error
 }
 
 // follow shows what happens to the machine until it is awake, or will not be.
-func (w *wakeWait) follow(ctx context.Context, done *outcome) error {
+func (w *wakeWait) follow(ctx context.Context, done *wakeOutcome) error {
 	err := w.client.Follow(ctx, web.EventQuery{Since: &w.since, Machine: w.name}, func(e journal.Event) error {
 		if err := w.show(e); err != nil {
 			return err
@@ -99,22 +99,22 @@ func (w *wakeWait) follow(ctx context.Context, done *outcome) error {
 		switch e.Kind {
 		case journal.Ready, journal.Awake, journal.HandStart:
 			done.Awake, done.NotReady, done.Event = len(e.NotReady) == 0, e.NotReady, &e
-			return errOver
+			return errWakeOver
 		case journal.Failed, journal.Forgotten:
 			done.Event = &e
-			return errOver
+			return errWakeOver
 		default:
 			return nil
 		}
 	})
-	if errors.Is(err, errOver) {
+	if errors.Is(err, errWakeOver) {
 		return nil
 	}
 	return err
 }
 
-// lookUnready notes what the porter still waits for at the machine.
-func (w *wakeWait) lookUnready(ctx context.Context, done *outcome) error {
+// readUnready notes what the porter still waits for at the machine.
+func (w *wakeWait) readUnready(ctx context.Context, done *wakeOutcome) error {
 	m, err := w.client.Machine(ctx, w.name)
 	if err == nil && m.Arrival != nil {
 		done.NotReady = m.Arrival.NotReady
@@ -122,10 +122,10 @@ func (w *wakeWait) lookUnready(ctx context.Context, done *outcome) error {
 	return err
 }
 
-// inWords says how the machine is.
-func (o outcome) inWords() string {
+// text says how the machine is.
+func (o wakeOutcome) text() string {
 	switch {
-	case o.counts:
+	case o.unconfirmed:
 		return fmt.Sprintf("counts as awake, but was not heard for %.1f s after the magic packet (%s)", o.Seconds, lastHeard(o.HeardAt))
 	case o.Awake && o.Event == nil:
 		return fmt.Sprintf("is awake: it counted as awake, and was heard %.1f s after the request; its services were not asked", o.Seconds)
@@ -147,16 +147,16 @@ func lastHeard(at string) string {
 	if at == "" {
 		return "never heard"
 	}
-	return "last heard " + moment(at)
+	return "last heard " + localTime(at)
 }
 
 // code returns nil, or the exit code of a machine that is not awake.
-func (o outcome) code() error {
+func (o wakeOutcome) code() error {
 	switch {
 	case o.Awake:
 		return nil
 	case o.Event == nil || len(o.NotReady) > 0:
-		return notYet
+		return exitNotReady
 	default:
 		return exitCode(1)
 	}

@@ -41,25 +41,25 @@ func TestWakeWaits(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			for _, asJSON := range []bool{false, true} {
-				h := twoMachines()
+				h := newTwoMachines()
 				h.machines[1].State, h.machines[1].Inquiry = tt.state, machine.InquiryAnswered
-				h.wake = func(j *journal.Journal) {
-					j.Append(journal.Record{Event: journal.Event{At: evening, Kind: journal.Failed, Machine: "pc"}}) // of another
+				h.onWake = func(j *journal.Journal) {
+					j.Append(journal.Record{Event: journal.Event{At: testTime, Kind: journal.Failed, Machine: "pc"}}) // of another
 					for _, e := range tt.story {
-						e.At, e.Machine = evening, "nas"
+						e.At, e.Machine = testTime, "nas"
 						j.Append(journal.Record{Event: e})
 					}
 				}
-				args := []string{"wake", "nas", "--wait", tt.wait, "--from", staff(t, h, web.Access{})}
+				args := []string{"wake", "nas", "--wait", tt.wait, "--from", servePorter(t, h, web.Access{})}
 				if asJSON {
 					args = append(args, "--json")
 				}
-				code, out, errs := program(t, args...)
+				code, out, errs := runCommand(t, args...)
 				if code != tt.code || errs != "" {
 					t.Errorf("exit code %d, %q; want %d", code, errs, tt.code)
 				}
 				if asJSON {
-					var got outcome
+					var got wakeOutcome
 					if err := json.Unmarshal([]byte(out), &got); err != nil {
 						t.Fatalf("%v in %s", err, out)
 					}
@@ -90,10 +90,10 @@ func TestWakeWaitsInVain(t *testing.T) {
 	} {
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
-		h := twoMachines()
-		h.wake = func(j *journal.Journal) { tt.end(j, cancel) }
+		h := newTwoMachines()
+		h.onWake = func(j *journal.Journal) { tt.end(j, cancel) }
 		var out, errs bytes.Buffer
-		code := Run(ctx, []string{"wake", "nas", "--wait", "20s", "--from", staff(t, h, web.Access{})}, &out, &errs)
+		code := Run(ctx, []string{"wake", "nas", "--wait", "20s", "--from", servePorter(t, h, web.Access{})}, &out, &errs)
 		if code != tt.code || errs.String() != tt.want {
 			t.Errorf("%s: exit code %d, %q, want %d, %q", tt.name, code, errs.String(), tt.code, tt.want)
 		}
@@ -109,16 +109,16 @@ func TestWakeWaitsForAWord(t *testing.T) {
 		want    string
 	}{
 		"asked, silent":          {machine.InquiryOpen, time.Time{}, 2, "(never heard)\n"},
-		"asked, a frame of it":   {machine.InquiryOpen, evening, 2, "after the magic packet (last heard "},
+		"asked, a frame of it":   {machine.InquiryOpen, testTime, 2, "after the magic packet (last heard "},
 		"not asked, never heard": {machine.NoInquiry, time.Time{}, 2, "nas counts as awake, but was not heard for 0."},
-		"not asked, heard":       {machine.NoInquiry, evening, 0, "nas is awake: it counted as awake, and was heard 0."},
+		"not asked, heard":       {machine.NoInquiry, testTime, 0, "nas is awake: it counted as awake, and was heard 0."},
 	} {
 		t.Run(name, func(t *testing.T) {
-			h := twoMachines()
+			h := newTwoMachines()
 			nas := &h.machines[1]
 			nas.State, nas.Inquiry, nas.Heard = machine.Awake, tt.inquiry, time.Time{}
-			h.later = func() { nas.Heard = tt.heard }
-			code, out, errs := program(t, "wake", "nas", "--wait", "500ms", "--from", staff(t, h, web.Access{}))
+			h.onThirdRead = func() { nas.Heard = tt.heard }
+			code, out, errs := runCommand(t, "wake", "nas", "--wait", "500ms", "--from", servePorter(t, h, web.Access{}))
 			if code != tt.code || errs != "" || !strings.Contains(out, tt.want) {
 				t.Errorf("exit code %d, %q %q; want %d, %q", code, out, errs, tt.code, tt.want)
 			}
@@ -128,16 +128,16 @@ func TestWakeWaitsForAWord(t *testing.T) {
 
 // TestWakeFollowsAMachineThatIsOff although it counted as awake.
 func TestWakeFollowsAMachineThatIsOff(t *testing.T) {
-	h := twoMachines()
+	h := newTwoMachines()
 	nas := &h.machines[1]
 	nas.State, nas.Inquiry = machine.Awake, machine.InquiryOpen
-	h.later = func() {
+	h.onThirdRead = func() {
 		nas.State = machine.Waking
 		for _, kind := range []journal.Kind{journal.Settling, journal.Asleep, journal.Magic, journal.Ready} {
-			h.journal.Append(journal.Record{Event: journal.Event{At: evening, Kind: kind, Machine: "nas"}})
+			h.journal.Append(journal.Record{Event: journal.Event{At: testTime, Kind: kind, Machine: "nas"}})
 		}
 	}
-	code, out, _ := program(t, "wake", "nas", "--wait", "20s", "--from", staff(t, h, web.Access{}))
+	code, out, _ := runCommand(t, "wake", "nas", "--wait", "20s", "--from", servePorter(t, h, web.Access{}))
 	if lines := strings.Count(out, "\n"); code != 0 || lines != 5 || !strings.Contains(out, "nas is awake after ") {
 		t.Errorf("exit code %d, %s", code, out)
 	}
@@ -145,9 +145,9 @@ func TestWakeFollowsAMachineThatIsOff(t *testing.T) {
 
 // TestWakeWithoutWaiting says what the porter knows.
 func TestWakeWithoutWaiting(t *testing.T) {
-	h := twoMachines()
+	h := newTwoMachines()
 	h.machines[1].State, h.machines[1].Heard = machine.Awake, time.Time{}
-	code, out, _ := program(t, "wake", "nas", "--from", staff(t, h, web.Access{}))
+	code, out, _ := runCommand(t, "wake", "nas", "--from", servePorter(t, h, web.Access{}))
 	if want := "nas counts as awake (never heard); it got a magic packet all the same\n"; code != 0 || out != want {
 		t.Errorf("exit code %d, %q, want %q", code, out, want)
 	}
