@@ -17,20 +17,20 @@ import (
 
 const crowded = "too many connections, try again\n"
 
-// barrier is a handler that keeps its clients until it is lifted.
-type barrier struct {
+// blockingHandler is a handler that keeps its clients until it is lifted.
+type blockingHandler struct {
 	waiting chan struct{}
 	lift    func()
 	lifted  chan struct{}
 }
 
-func newBarrier() *barrier {
-	b := &barrier{waiting: make(chan struct{}, 1024), lifted: make(chan struct{})}
+func newBlockingHandler() *blockingHandler {
+	b := &blockingHandler{waiting: make(chan struct{}, 1024), lifted: make(chan struct{})}
 	b.lift = sync.OnceFunc(func() { close(b.lifted) })
 	return b
 }
 
-func (b *barrier) handle(ctx context.Context, _ registration.Request, _ registration.Peer) error {
+func (b *blockingHandler) handle(ctx context.Context, _ registration.Request, _ registration.Peer) error {
 	b.waiting <- struct{}{}
 	select {
 	case <-b.lifted:
@@ -41,7 +41,7 @@ func (b *barrier) handle(ctx context.Context, _ registration.Request, _ registra
 }
 
 // await waits until n more clients are kept.
-func (b *barrier) await(t *testing.T, n int) {
+func (b *blockingHandler) await(t *testing.T, n int) {
 	t.Helper()
 	deadline := time.After(patience)
 	for i := range n {
@@ -55,14 +55,14 @@ func (b *barrier) await(t *testing.T, n int) {
 
 func TestServerThousandConnections(t *testing.T) {
 	const clients, room = 1000, 16 // one source may hold a quarter of 64
-	b := newBarrier()
-	d := newDesk(t, "127.0.0.1:0", config(), b.handle)
+	b := newBlockingHandler()
+	d := newTestServer(t, "127.0.0.1:0", config(), b.handle)
 	answers := make(chan string, clients)
 	var wg sync.WaitGroup
 	for range clients {
 		conn := d.dial(t)
 		wg.Go(func() {
-			_, _ = io.WriteString(conn, goodBody) // may fail once it was turned away
+			_, _ = io.WriteString(conn, goodBody) // fails if the connection was refused
 			a, _ := io.ReadAll(conn)
 			answers <- string(a)
 			conn.Close()
@@ -97,7 +97,7 @@ func TestServerIsFairToSources(t *testing.T) {
 		<-lifted
 		return nil
 	}
-	receive(t, config(), keep, func(t *testing.T, r *reception) {
+	inBubble(t, config(), keep, func(t *testing.T, r *bubbleServer) {
 		lifted = make(chan struct{}) // in the bubble
 		var kept sync.WaitGroup
 		for source, from := range []string{"192.0.2.11", "192.0.2.12", "192.168.1.6", "192.168.1.5"} { // the last one is known
@@ -122,10 +122,10 @@ func TestServerIsFairToSources(t *testing.T) {
 }
 
 func TestServerSharesLimitsBetweenListeners(t *testing.T) {
-	b := newBarrier()
+	b := newBlockingHandler()
 	cfg := config()
 	cfg.MaxConnections = 1
-	d := newDesk(t, "127.0.0.1:0", cfg, b.handle)
+	d := newTestServer(t, "127.0.0.1:0", cfg, b.handle)
 	second, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -157,10 +157,10 @@ func TestServerSharesLimitsBetweenListeners(t *testing.T) {
 }
 
 func TestServerBoundsTheHandler(t *testing.T) {
-	b := newBarrier()
+	b := newBlockingHandler()
 	cfg := config()
 	cfg.HandlerTimeout = 50 * time.Millisecond
-	d := newDesk(t, "127.0.0.1:0", cfg, b.handle)
+	d := newTestServer(t, "127.0.0.1:0", cfg, b.handle)
 	if a := d.ask(t, goodBody); a != "checking the registration took too long, try again\n" {
 		t.Errorf("answered %q", a)
 	}
@@ -168,8 +168,8 @@ func TestServerBoundsTheHandler(t *testing.T) {
 
 func TestServerStops(t *testing.T) {
 	const stopping = "the porter is stopping, try again\n"
-	b := newBarrier()
-	d := newDesk(t, "127.0.0.1:0", config(), b.handle)
+	b := newBlockingHandler()
+	d := newTestServer(t, "127.0.0.1:0", config(), b.handle)
 	reading, deciding := d.dial(t), d.dial(t)
 	write(t, reading, goodBody[:10])
 	write(t, deciding, goodBody)
@@ -226,7 +226,7 @@ func TestServerAcceptErrors(t *testing.T) {
 			for _, err := range tt.errs {
 				ln.errs <- err
 			}
-			d := newDesk(t, "127.0.0.1:0", config(), accept)
+			d := newTestServer(t, "127.0.0.1:0", config(), accept)
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
 			served := make(chan error, 1)

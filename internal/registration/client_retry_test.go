@@ -11,11 +11,11 @@ import (
 	"nightporter/internal/registration"
 )
 
-// busyPorter turns all clients away for some time, and then accepts.
-func busyPorter(t *testing.T, lasting time.Duration) *desk {
+// busyPorter refuses all clients for some time, and then accepts.
+func busyPorter(t *testing.T, lasting time.Duration) *testServer {
 	t.Helper()
 	free := time.Now().Add(lasting)
-	return newDesk(t, "127.0.0.1:0", config(), func(context.Context, registration.Request, registration.Peer) error {
+	return newTestServer(t, "127.0.0.1:0", config(), func(context.Context, registration.Request, registration.Peer) error {
 		if time.Now().Before(free) {
 			return registration.Refuse(registration.Limited, "too many connections, try again")
 		}
@@ -23,8 +23,7 @@ func busyPorter(t *testing.T, lasting time.Duration) *desk {
 	})
 }
 
-// TestAttackPorterIsBusy: an attacker keeps the porter busy. A client tries on for
-// as long as it has time.
+// TestAttackPorterIsBusy: an attacker keeps the porter busy. A client tries until its deadline.
 func TestAttackPorterIsBusy(t *testing.T) {
 	t.Parallel()
 	d := busyPorter(t, 4*time.Second)
@@ -73,12 +72,11 @@ func silentOnce(t *testing.T) string {
 	return ln.Addr().String()
 }
 
-// Machines that were turned away together do not all come back a quarter of a second
-// later.
+// Machines that were refused together do not all come back a quarter of a second later.
 func TestSendRetryPausesDiffer(t *testing.T) {
 	t.Parallel()
 	came := make(chan time.Time, 16)
-	d := newDesk(t, "127.0.0.1:0", config(), func(context.Context, registration.Request, registration.Peer) error {
+	d := newTestServer(t, "127.0.0.1:0", config(), func(context.Context, registration.Request, registration.Peer) error {
 		came <- time.Now()
 		return registration.Refuse(registration.Limited, "not now, try again")
 	})
@@ -96,7 +94,7 @@ func TestSendRetryPausesDiffer(t *testing.T) {
 	}
 }
 
-// TestAttackPorterOfTheScript: the script tries on as well.
+// TestAttackPorterOfTheScript: the script tries again as well.
 func TestAttackPorterOfTheScript(t *testing.T) {
 	t.Parallel()
 	s := newScript(t)

@@ -21,8 +21,8 @@ func (r *reader) monitor(path string, raw json.RawMessage) error {
 	return nil
 }
 
-// addresses reads a list of addresses of the machine, or of its guests. Together they
-// have no more services than a machine may have.
+// addresses reads a list of addresses of the machine, or of its guests. The limits of services
+// are for both lists together.
 func (r *reader) addresses(path string, raw json.RawMessage, example string, into *[]machine.Address) error {
 	entries, err := list(path, raw, MaxAddresses, example)
 	if err != nil {
@@ -45,7 +45,7 @@ func (r *reader) addresses(path string, raw json.RawMessage, example string, int
 	return nil
 }
 
-// address reads one entry of monitor, or of guests, which may have a MAC besides.
+// address reads one entry of monitor or guests. An entry of guests may have a MAC.
 func (r *reader) address(path string, raw json.RawMessage, guest bool) (machine.Address, error) {
 	var a machine.Address
 	var hasPort bool
@@ -73,7 +73,7 @@ func (r *reader) address(path string, raw json.RawMessage, guest bool) (machine.
 		return a, missing(path+".ip", "an IPv4 or IPv6 address")
 	}
 	if !hasPort {
-		return a, missing(path+".port", "a list of ports; an empty one claims the address and wakes nobody")
+		return a, missing(path+".port", "a list of ports; an empty list claims the address, but no packet wakes")
 	}
 	return a, nil
 }
@@ -89,7 +89,7 @@ func (r *reader) ip(path string, raw json.RawMessage) (netip.Addr, error) {
 		return netip.Addr{}, wrong(path, raw, expected)
 	}
 	if ip.Zone() != "" {
-		// A zone names an interface of the machine's, which means nothing here.
+		// A zone names an interface of the machine.
 		return netip.Addr{}, wrong(path, raw, "an address without a zone")
 	}
 	ip = ip.Unmap()

@@ -34,15 +34,14 @@ func link(ip netip.Addr) (ether.MAC, bool) {
 	return ether.MAC{}, false
 }
 
-// known has the fifth host a machine that registered before.
+// known reports the fifth host as a machine that registered before.
 func known(mac ether.MAC) bool { return mac == hostMAC(5) }
 
-// unusedBody asks for an address that no host has, which takes the handler time.
+// unusedBody has an address that no host has, which takes the handler time.
 var unusedBody = strings.Replace(goodBody, "tower", "unused", 1)
 
-// slowly is a handler that looks in vain for what unusedBody asks for, and accepts
-// all else at once.
-func slowly(ctx context.Context, req registration.Request, _ registration.Peer) error {
+// slowHandler is a handler that refuses unusedBody after 3 s, and accepts all others at once.
+func slowHandler(ctx context.Context, req registration.Request, _ registration.Peer) error {
 	if req.Name != "unused" {
 		return nil
 	}
@@ -56,15 +55,15 @@ func slowly(ctx context.Context, req registration.Request, _ registration.Peer) 
 	}
 }
 
-// lingerer is a connection whose client does not close when the server has
+// keptOpen is a connection whose client does not close when the server has
 // answered.
-type lingerer struct{ visitor }
+type keptOpen struct{ pipeConn }
 
-func (lingerer) CloseWrite() error { return nil }
+func (keptOpen) CloseWrite() error { return nil }
 
-// attacked runs f while n clients come with a request, each from its address and
+// underLoad runs f while n clients come with a request, each from its address and
 // again and again.
-func (r *reception) attacked(n int, from func(i int) string, body string, f func()) {
+func (r *bubbleServer) underLoad(n int, from func(i int) string, body string, f func()) {
 	ctx, cancel := context.WithCancel(r.t.Context())
 	var all sync.WaitGroup
 	for i := range n {
@@ -81,11 +80,11 @@ func (r *reception) attacked(n int, from func(i int) string, body string, f func
 	all.Wait()
 }
 
-// linger comes with a request and stays for as long as the server does.
-func (r *reception) linger(ctx context.Context, from, body string) {
+// linger sends a request and keeps the connection until the server closes it.
+func (r *bubbleServer) linger(ctx context.Context, from, body string) {
 	mine, theirs := net.Pipe()
 	select {
-	case r.porch.arrivals <- lingerer{visitor{theirs, net.TCPAddrFromAddrPort(netip.AddrPortFrom(netip.MustParseAddr(from), 4711))}}:
+	case r.ln.arrivals <- keptOpen{pipeConn{theirs, net.TCPAddrFromAddrPort(netip.AddrPortFrom(netip.MustParseAddr(from), 4711))}}:
 	case <-ctx.Done():
 		return
 	}
@@ -94,27 +93,27 @@ func (r *reception) linger(ctx context.Context, from, body string) {
 	sent := make(chan struct{})
 	go func() {
 		defer close(sent)
-		_, _ = io.WriteString(mine, body) // fails where it is turned away at once
+		_, _ = io.WriteString(mine, body) // fails if the connection is refused at once
 	}()
 	_, _ = io.Copy(io.Discard, mine)
 	mine.Close()
 	<-sent
 }
 
-// TestAttackOneHostTakesAllPlaces: one host holds as many connections as it can,
-// from one address or from many, and is silent, sends garbage, or asks for what
-// takes long. All others on its link register at the first try, also in IPv6,
-// where they share a network with it.
+// TestAttackOneHostTakesAllPlaces: one host holds as many connections as it can, from one
+// address or from many, and is silent, sends garbage, or sends requests that take long. All
+// others on its link register at the first try, also in IPv6, where they share its network.
 func TestAttackOneHostTakesAllPlaces(t *testing.T) {
+	t.Parallel()
 	for what, body := range map[string]string{"silent": "", "half a request": goodBody[:20], "garbage": "x", "an address that no host has": unusedBody} {
 		for _, addresses := range []int{1, 64} {
 			for _, format := range []string{"192.168.1.%d", "fd77::64:%d"} { // 64 in hexadecimal
 				t.Run(fmt.Sprintf("%s from %d of %s", what, addresses, format), func(t *testing.T) {
 					cfg := config()
 					cfg.Turns = 1
-					receive(t, cfg, slowly, func(t *testing.T, r *reception) {
-						r.attacked(64, func(i int) string { return fmt.Sprintf(format, 100+i%addresses) }, body, func() {
-							r.wantAllIn("192.168.1.6", "192.168.1.5", "fd77::6:1", "fd77::5:1", "192.0.2.9", "2001:db8::9")
+					inBubble(t, cfg, slowHandler, func(t *testing.T, r *bubbleServer) {
+						r.underLoad(64, func(i int) string { return fmt.Sprintf(format, 100+i%addresses) }, body, func() {
+							r.wantAllAccepted("192.168.1.6", "192.168.1.5", "fd77::6:1", "fd77::5:1", "192.0.2.9", "2001:db8::9")
 						})
 					})
 				})
@@ -123,8 +122,8 @@ func TestAttackOneHostTakesAllPlaces(t *testing.T) {
 	}
 }
 
-// wantAllIn has 20 registrations from each address get in at the first try.
-func (r *reception) wantAllIn(from ...string) {
+// wantAllAccepted fails unless 20 registrations from each address are accepted at the first try.
+func (r *bubbleServer) wantAllAccepted(from ...string) {
 	r.t.Helper()
 	for _, addr := range from {
 		accepted := 0
@@ -135,24 +134,24 @@ func (r *reception) wantAllIn(from ...string) {
 			time.Sleep(37 * time.Millisecond)
 		}
 		if accepted != 20 {
-			r.t.Errorf("%d of 20 registrations from %s got in", accepted, addr)
+			r.t.Errorf("%d of 20 registrations from %s were accepted", accepted, addr)
 		}
 	}
 }
 
-// TestAttackManyHosts: a crowd of hosts on the link, each with requests that take
-// long, keeps new machines out at most where there are as many as places for
-// strangers, and never one that is known.
+// TestAttackManyHosts: many hosts on the link send requests that take long. Known machines
+// still register, and new ones as long as the hosts are fewer than the places for new ones.
 func TestAttackManyHosts(t *testing.T) {
+	t.Parallel()
 	for hosts, strangers := range map[int]bool{8: true, 55: true, 100: false} {
 		t.Run(fmt.Sprintf("%d hosts", hosts), func(t *testing.T) {
 			cfg := config()
 			cfg.Turns = 1
-			receive(t, cfg, slowly, func(t *testing.T, r *reception) {
-				r.attacked(4*hosts, func(i int) string { return fmt.Sprintf("fd77::%x:1", 20+i%hosts) }, unusedBody, func() {
-					r.wantAllIn("192.168.1.5", "fd77::5:1")
+			inBubble(t, cfg, slowHandler, func(t *testing.T, r *bubbleServer) {
+				r.underLoad(4*hosts, func(i int) string { return fmt.Sprintf("fd77::%x:1", 20+i%hosts) }, unusedBody, func() {
+					r.wantAllAccepted("192.168.1.5", "fd77::5:1")
 					if strangers {
-						r.wantAllIn("192.168.1.6", "fd77::6:1", "192.0.2.9")
+						r.wantAllAccepted("192.168.1.6", "fd77::6:1", "192.0.2.9")
 					}
 				})
 			})
@@ -160,12 +159,12 @@ func TestAttackManyHosts(t *testing.T) {
 	}
 }
 
-// TestAttackAnswersAreNotRead: clients that have their answer and stay hold no place,
-// and no turn.
+// TestAttackAnswersAreNotRead: clients that have their answer and do not close are not counted
+// as open connections, and take no turn.
 func TestAttackAnswersAreNotRead(t *testing.T) {
 	cfg := config()
 	cfg.MaxConnections, cfg.Turns = 1, 1
-	receive(t, cfg, accept, func(t *testing.T, r *reception) {
+	inBubble(t, cfg, accept, func(t *testing.T, r *bubbleServer) {
 		ctx, cancel := context.WithCancel(t.Context())
 		var all sync.WaitGroup
 		for range 3 {
@@ -182,11 +181,11 @@ func TestAttackAnswersAreNotRead(t *testing.T) {
 	})
 }
 
-// TestAttackRefusalsAreNotRead: clients that are turned away and stay leave room for
-// others that have to read why, and do not stay for long.
+// TestAttackRefusalsAreNotRead: clients that are refused and do not close leave room for
+// others to read their refusals, and are closed after a short time.
 func TestAttackRefusalsAreNotRead(t *testing.T) {
 	cfg := limited(2)
-	receive(t, cfg, accept, func(t *testing.T, r *reception) {
+	inBubble(t, cfg, accept, func(t *testing.T, r *bubbleServer) {
 		ctx, cancel := context.WithCancel(t.Context())
 		var all sync.WaitGroup
 		for range 100 {
@@ -207,8 +206,8 @@ func TestAttackRefusalsAreNotRead(t *testing.T) {
 	})
 }
 
-// TestOneSourceTakesTurns: of one source the handler decides so many requests at a
-// time as there are turns, and the others in the order in which they came.
+// TestOneSourceTakesTurns: the handler decides at most Turns requests of one source at a time,
+// in the order in which they came.
 func TestOneSourceTakesTurns(t *testing.T) {
 	var now, most atomic.Int32
 	decide := func(context.Context, registration.Request, registration.Peer) error {
@@ -224,7 +223,7 @@ func TestOneSourceTakesTurns(t *testing.T) {
 			most.Store(0)
 			cfg := config()
 			cfg.Turns = turns
-			receive(t, cfg, decide, func(t *testing.T, r *reception) {
+			inBubble(t, cfg, decide, func(t *testing.T, r *bubbleServer) {
 				began := time.Now()
 				answers := make(chan string, 8)
 				for i := range 8 {
@@ -255,7 +254,7 @@ func TestTurnsHaveAnEnd(t *testing.T) {
 	}
 	cfg := config()
 	cfg.Turns, cfg.HandlerTimeout = 1, 10*time.Second
-	receive(t, cfg, stay, func(t *testing.T, r *reception) {
+	inBubble(t, cfg, stay, func(t *testing.T, r *bubbleServer) {
 		began := time.Now()
 		answers := make(chan string, 4)
 		for range 4 {
@@ -273,15 +272,15 @@ func TestTurnsHaveAnEnd(t *testing.T) {
 	})
 }
 
-// TestAttackLogs: a host that registers, or is refused, again and again is a few
-// lines in the log.
+// TestAttackLogs: a host that registers or is refused again and again takes few lines of the
+// log.
 func TestAttackLogs(t *testing.T) {
-	receive(t, config(), slowly, func(t *testing.T, r *reception) {
+	inBubble(t, config(), slowHandler, func(t *testing.T, r *bubbleServer) {
 		for i := range 60 {
-			r.visits(20, "192.168.1.6")
-			r.visit(fmt.Sprintf("192.168.1.%d", 100+i), "x")
-			r.visit(fmt.Sprintf("fd77::64:%d", i), "x")
-			r.visit(fmt.Sprintf("2001:db8:%d::1", i), "x")
+			r.registerMany(20, "192.168.1.6")
+			r.register(fmt.Sprintf("192.168.1.%d", 100+i), "x")
+			r.register(fmt.Sprintf("fd77::64:%d", i), "x")
+			r.register(fmt.Sprintf("2001:db8:%d::1", i), "x")
 			time.Sleep(time.Second)
 		}
 		if n := strings.Count(r.log.String(), "\n"); n > 40 {

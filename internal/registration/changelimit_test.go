@@ -115,8 +115,8 @@ func TestRecordsAreBounded(t *testing.T) {
 	}
 }
 
-// TestRestraintForgets: invented MACs take no memory for good.
-func TestRestraintForgets(t *testing.T) {
+// TestChangeLimiterForgets: entries of invented MACs are removed.
+func TestChangeLimiterForgets(t *testing.T) {
 	var r registration.ChangeLimiter
 	now := time.Now()
 	for i := range 100_000 {

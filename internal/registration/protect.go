@@ -11,23 +11,22 @@ import (
 	"nightporter/internal/machine"
 )
 
-// CheckConfigured returns nil if req says of a machine just what the
-// configuration says of it. That is asked of everybody but the machine itself:
-// nobody else may rename it, move it, close its services or open it to other
-// people. What req leaves out has been filled in from conf. The error is a
-// *Refusal that names the first field that differs.
+// CheckConfigured returns nil if req says the same of a machine as its configuration. It is for
+// registrations from other hosts, which must not rename a machine, change its addresses and
+// services, or let other sources wake it. Fields that req leaves out were filled in from conf.
+// The error is a *Refusal that names the first field that differs.
 func CheckConfigured(req Request, conf machine.Spec) error {
 	return same(req, conf, "the configuration knows this machine, and only %s itself may change that")
 }
 
-// CheckAsleep returns nil if req says of a machine that sleeps just what it said of
-// itself. The error is a *Refusal that names the first field that differs.
+// CheckAsleep returns nil if req says the same of a sleeping machine as its last registration.
+// The error is a *Refusal that names the first field that differs.
 func CheckAsleep(req Request, was machine.Spec) error {
 	return same(req, was, "this machine sleeps, and only %s itself may change that when it is up")
 }
 
-// same returns nil if req says of a machine just what is known of it. The rule is for
-// the error; it has the place of the machine's MAC.
+// same returns nil if req equals known. rule is the end of the error; its %s is the machine's
+// MAC.
 func same(req Request, known machine.Spec, rule string) error {
 	differs := func(path, found, expected string) error {
 		return Refuse(Refused, "%s: found %s: expected %s: "+rule, path, found, expected, known.MAC)
@@ -38,9 +37,9 @@ func same(req Request, known machine.Spec, rule string) error {
 	if path, found, expected := monitorDiffers(req.Monitor, known.Monitor); path != "" {
 		return differs(path, found, expected)
 	}
-	// A secret is not repeated, and not guessed bit by bit.
+	// In constant time, and the error does not repeat it.
 	if subtle.ConstantTimeCompare(req.Password, known.Password) != 1 {
-		return differs("password", "one that the configuration does not have", "the one that it has, or none")
+		return differs("password", "another one", "the configured one, or none")
 	}
 	if found, expected := setDiffers(req.WakeFrom, known.WakeFrom, func(p netip.Prefix) string { return p.String() }); found != "" {
 		return differs("wake_from", found, expected)
@@ -57,8 +56,8 @@ func same(req Request, known machine.Spec, rule string) error {
 	return nil
 }
 
-// monitorDiffers compares addresses and their ports, in whatever order they
-// are, and describes the first difference.
+// monitorDiffers compares addresses and their ports, in any order, and returns the first
+// difference.
 func monitorDiffers(got, want []machine.Address) (path, found, expected string) {
 	byIP := func(as []machine.Address, ip netip.Addr) int {
 		return slices.IndexFunc(as, func(a machine.Address) bool { return a.IP == ip })
@@ -73,7 +72,7 @@ func monitorDiffers(got, want []machine.Address) (path, found, expected string) 
 			return entryAt(got, i) + ".port", found, expected
 		}
 		if a.MAC != want[j].MAC {
-			return entryAt(got, i) + ".mac", whose(a), whose(want[j])
+			return entryAt(got, i) + ".mac", guestMAC(a), guestMAC(want[j])
 		}
 		for _, p := range a.Ports {
 			if !a.Settings[p].Equal(want[j].Settings[p]) {
@@ -89,7 +88,7 @@ func monitorDiffers(got, want []machine.Address) (path, found, expected string) 
 	return "", "", ""
 }
 
-// entryAt names the i-th of the addresses of a machine and its guests.
+// entryAt returns the path of the i-th address of a machine and its guests.
 func entryAt(monitor []machine.Address, i int) string {
 	key, n := "monitor", 0
 	if monitor[i].Guest() {
@@ -103,14 +102,14 @@ func entryAt(monitor []machine.Address, i int) string {
 	return fmt.Sprintf("%s[%d]", key, n)
 }
 
-func whose(a machine.Address) string {
+func guestMAC(a machine.Address) string {
 	if a.Guest() {
 		return a.MAC.String()
 	}
 	return "none"
 }
 
-// setDiffers describes the first element that only one of two lists has.
+// setDiffers returns the first element that only one of two lists has.
 func setDiffers[T comparable](got, want []T, text func(T) string) (found, expected string) {
 	for _, v := range got {
 		if !slices.Contains(want, v) {
@@ -125,11 +124,10 @@ func setDiffers[T comparable](got, want []T, text func(T) string) (found, expect
 	return "", ""
 }
 
-// maxNamed bounds how many alternatives are listed, so that the line does not
-// lose its end.
+// maxNamed bounds the alternatives that an error lists, so that the line is not cut off.
 const maxNamed = 4
 
-// oneOf lists what was expected.
+// oneOf lists the expected values.
 func oneOf[T any](all []T, text func(T) string) string {
 	var names []string
 	for _, v := range all[:min(len(all), maxNamed)] {
@@ -146,8 +144,8 @@ func oneOf[T any](all []T, text func(T) string) string {
 	return names[0]
 }
 
-// CheckWakeMAC returns nil if the card that req wants to be woken by is not
-// another machine, known. The error is a *Refusal.
+// CheckWakeMAC returns nil unless the wake_mac of req is the MAC of another machine, known. The
+// error is a *Refusal.
 func CheckWakeMAC(req Request, known machine.Spec) error {
 	if req.WakeMAC != known.MAC || req.WakeMAC == (ether.MAC{}) {
 		return nil
@@ -156,8 +154,8 @@ func CheckWakeMAC(req Request, known machine.Spec) error {
 		req.WakeMAC, known.Name, req.MAC, known.Name, ForgetHint(known.Name))
 }
 
-// CheckForeign returns nil if req takes no address that the configuration gives
-// to another machine, conf. The error is a *Refusal.
+// CheckForeign returns nil unless req has an address that the configuration gives to another
+// machine, conf. The error is a *Refusal.
 func CheckForeign(req Request, conf machine.Spec) error {
 	for i, a := range req.Monitor {
 		if conf.Has(a.IP) {

@@ -64,18 +64,18 @@ func TestCheckConfigured(t *testing.T) {
 		},
 			want: "monitor[0].port: found other settings for 22/tcp: expected those of the configuration, or none"},
 		{name: "another password", change: func(s *machine.Spec) { s.Password = []byte{1, 2, 3, 5} },
-			want: "password: found one that the configuration does not have: expected the one that it has, or none"},
+			want: "password: found another one: expected the configured one, or none"},
 		{name: "a longer password", change: func(s *machine.Spec) { s.Password = []byte{1, 2, 3, 4, 5, 6} },
-			want: "password: found one that the configuration does not have: expected the one that it has, or none"},
+			want: "password: found another one: expected the configured one, or none"},
 		{name: "a password where there is none", conf: func(s *machine.Spec) { s.Password = nil },
-			want: "password: found one that the configuration does not have: expected the one that it has, or none"},
-		{name: "somebody else may wake it", change: func(s *machine.Spec) { s.WakeFrom = []netip.Prefix{all4} },
+			want: "password: found another one: expected the configured one, or none"},
+		{name: "other sources may wake it", change: func(s *machine.Spec) { s.WakeFrom = []netip.Prefix{all4} },
 			want: "wake_from: found 0.0.0.0/0: expected one of 192.168.1.0/24, 192.168.1.9/32"},
-		{name: "somebody less may wake it", change: func(s *machine.Spec) { s.WakeFrom = []netip.Prefix{lan} },
+		{name: "fewer sources may wake it", change: func(s *machine.Spec) { s.WakeFrom = []netip.Prefix{lan} },
 			want: "wake_from: found no 192.168.1.9/32: expected it"},
-		{name: "everybody may wake it", change: func(s *machine.Spec) { s.WakeFrom = nil },
+		{name: "all sources may wake it", change: func(s *machine.Spec) { s.WakeFrom = nil },
 			want: "wake_from: found no 192.168.1.0/24: expected it"},
-		{name: "not everybody may wake it", conf: func(s *machine.Spec) { s.WakeFrom = nil },
+		{name: "not all sources may wake it", conf: func(s *machine.Spec) { s.WakeFrom = nil },
 			want: "wake_from: found 192.168.1.0/24: expected none"},
 		{name: "another card that wakes it", change: func(s *machine.Spec) { s.WakeMAC = ether.MAC{2, 0, 0, 0, 0, 9} },
 			want: "wake_mac: found 02:00:00:00:00:09: expected d8:cb:8a:39:be:a1"},
@@ -138,7 +138,7 @@ func TestFromItself(t *testing.T) {
 			"192.168.1.5":        true,
 			"::ffff:192.168.1.5": true,
 			"fe80::5%eth0":       true,
-			"192.168.1.6":        false, // not in the neighbour table
+			"192.168.1.6":        false, // not in the neighbor table
 			"127.0.0.1":          false,
 			"10.0.0.1":           false, // from behind a router
 		} {
@@ -156,7 +156,7 @@ func TestFromItself(t *testing.T) {
 	n := newNetwork()
 	n.broken = errors.New("netlink: broken")
 	got, err := open.FromItself(t.Context(), request(towerMAC), from("192.168.1.5"), n)
-	if want := "look up 192.168.1.5 in the neighbour table: netlink: broken"; got || fmt.Sprint(err) != want {
+	if want := "look up 192.168.1.5 in the neighbor table: netlink: broken"; got || fmt.Sprint(err) != want {
 		t.Errorf("%t, %v; want %s", got, err, want)
 	}
 }

@@ -25,11 +25,11 @@ func TestMain(m *testing.M) {
 
 const (
 	goodBody = `{"mac":"d8:cb:8a:39:be:a1","name":"tower","monitor":[{"ip":"192.168.1.5","port":[22]}]}`
-	patience = 20 * time.Second // far more than any event takes
+	patience = 20 * time.Second // longer than any event takes
 )
 
-// desk is a Server on the loopback, and what it did.
-type desk struct {
+// testServer is a Server on the loopback, with its log and outcomes.
+type testServer struct {
 	*registration.Server
 	addr     string
 	stop     func() // ends the server and waits for it
@@ -45,14 +45,21 @@ func config() registration.Config {
 
 func accept(context.Context, registration.Request, registration.Peer) error { return nil }
 
-// newDesk serves on listen, "127.0.0.1:0" in most tests.
-func newDesk(t *testing.T, listen string, cfg registration.Config, h registration.HandlerFunc) *desk {
+// handlerFunc is a registration.Handler.
+type handlerFunc func(context.Context, registration.Request, registration.Peer) error
+
+func (f handlerFunc) Register(ctx context.Context, req registration.Request, peer registration.Peer) error {
+	return f(ctx, req, peer)
+}
+
+// newTestServer serves on listen, "127.0.0.1:0" in most tests.
+func newTestServer(t *testing.T, listen string, cfg registration.Config, h handlerFunc) *testServer {
 	t.Helper()
 	ln, err := net.Listen("tcp", listen)
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &desk{addr: ln.Addr().String(), outcomes: make(map[registration.Outcome]int), changed: make(chan struct{}, 1)}
+	d := &testServer{addr: ln.Addr().String(), outcomes: make(map[registration.Outcome]int), changed: make(chan struct{}, 1)}
 	log := slog.New(slog.NewTextHandler(&lockedWriter{d: d}, nil))
 	d.Server = registration.New(cfg, registration.Options{Handler: h, Log: log, Observe: d.observe})
 	ctx, cancel := context.WithCancel(t.Context())
@@ -73,7 +80,7 @@ func newDesk(t *testing.T, listen string, cfg registration.Config, h registratio
 	return d
 }
 
-type lockedWriter struct{ d *desk }
+type lockedWriter struct{ d *testServer }
 
 func (w *lockedWriter) Write(p []byte) (int, error) {
 	w.d.mu.Lock()
@@ -81,7 +88,7 @@ func (w *lockedWriter) Write(p []byte) (int, error) {
 	return w.d.log.Write(p)
 }
 
-func (d *desk) observe(c registration.Conclusion) {
+func (d *testServer) observe(c registration.Conclusion) {
 	o := c.Outcome
 	d.mu.Lock()
 	d.outcomes[o]++
@@ -92,20 +99,20 @@ func (d *desk) observe(c registration.Conclusion) {
 	}
 }
 
-func (d *desk) count(o registration.Outcome) int {
+func (d *testServer) count(o registration.Outcome) int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.outcomes[o]
 }
 
-func (d *desk) logged() string {
+func (d *testServer) logged() string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.log.String()
 }
 
 // waitCount waits until n registrations ended with o.
-func (d *desk) waitCount(t *testing.T, o registration.Outcome, n int) {
+func (d *testServer) waitCount(t *testing.T, o registration.Outcome, n int) {
 	t.Helper()
 	deadline := time.After(patience)
 	for d.count(o) < n {
@@ -117,7 +124,7 @@ func (d *desk) waitCount(t *testing.T, o registration.Outcome, n int) {
 	}
 }
 
-func (d *desk) dial(t *testing.T) net.Conn {
+func (d *testServer) dial(t *testing.T) net.Conn {
 	t.Helper()
 	return dialFrom(t, d.addr, "")
 }
@@ -156,7 +163,7 @@ func read(t *testing.T, conn net.Conn) string {
 	return string(b)
 }
 
-func (d *desk) ask(t *testing.T, body string) string {
+func (d *testServer) ask(t *testing.T, body string) string {
 	t.Helper()
 	conn := d.dial(t)
 	write(t, conn, body)

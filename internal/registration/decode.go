@@ -15,7 +15,7 @@ import (
 type reader struct {
 	req     Request
 	hasMAC  bool
-	unknown int            // keys nobody knows, also those too many to be warned of
+	unknown int            // number of unknown keys, with those beyond maxWarnings
 	names   services.Names // nil until a name is looked up
 }
 
@@ -48,13 +48,13 @@ func (r *reader) registration(raw json.RawMessage, d Defaults) error {
 		return err
 	}
 	if r.req.WakeMAC == r.req.MAC {
-		r.req.WakeMAC = ether.MAC{} // it says what is so anyway
+		r.req.WakeMAC = ether.MAC{} // the default
 	}
 	return r.fillWatts(d)
 }
 
-// fillWatts completes the power figures. A default gives way to what the
-// machine said of itself; what it said must fit together.
+// fillWatts fills in the defaults of the watts. A default never exceeds a value that the
+// machine gave; two values that the machine gave must fit together.
 func (r *reader) fillWatts(d Defaults) error {
 	if !r.req.HasIdleWatts {
 		r.req.IdleWatts = d.IdleWatts
@@ -92,7 +92,7 @@ func unicast(path string, raw json.RawMessage) (ether.MAC, error) {
 		return ether.MAC{}, wrong(path, raw, expected)
 	}
 	if !mac.Unicast() {
-		return ether.MAC{}, wrong(path, raw, "the address of one machine, not of a group or of nobody")
+		return ether.MAC{}, wrong(path, raw, "the unicast address of one machine")
 	}
 	return mac, nil
 }
@@ -132,14 +132,14 @@ func (r *reader) password(path string, raw json.RawMessage) error {
 
 func (r *reader) watch(path string, raw json.RawMessage) error {
 	if err := json.Unmarshal(raw, &r.req.Here); err != nil {
-		return wrong(path, raw, "true (here, and to be looked after) or false (about to sleep)")
+		return wrong(path, raw, "true (up, and to be watched) or false (about to sleep)")
 	}
 	return nil
 }
 
 func (r *reader) check(path string, raw json.RawMessage) error {
 	if err := json.Unmarshal(raw, &r.req.Trial); err != nil {
-		return wrong(path, raw, "true (only ask whether it would be accepted) or false")
+		return wrong(path, raw, "true (check only, register nothing) or false")
 	}
 	return nil
 }
@@ -171,7 +171,7 @@ func (r *reader) wakeFrom(path string, raw json.RawMessage) (err error) {
 	return err
 }
 
-// prefixes reads who may wake: each once, and at most so many.
+// prefixes reads a list of networks, each once, at most so many.
 func prefixes(path string, raw json.RawMessage, most int) (all []netip.Prefix, err error) {
 	entries, err := list(path, raw, most, `such as ["192.168.1.0/24"]`)
 	if err != nil {
