@@ -62,7 +62,7 @@ func (d *Daemon) open(version string) error {
 				return
 			}
 			m.RegistrationRejected(c.Outcome.String())
-			if c.Noted {
+			if c.Logged {
 				d.porter.Refused(c.Peer, c.MAC, c.Text)
 			}
 		},
