@@ -113,7 +113,7 @@ func twoMachines() *staffed {
 			{IP: netip.MustParseAddr("10.77.0.20"), Standing: machine.Claimed},
 			{IP: netip.MustParseAddr("fd77::20"), Standing: machine.Waiting, Reason: "it is out\x1b"},
 		},
-		State: machine.Asleep, Since: evening, Diary: machine.Diary{{Date: evening.Local().AddDate(0, 0, -2).Format(time.DateOnly), Slept: 7 * time.Hour}}, LastWake: machine.LastWake{
+		State: machine.Asleep, Since: evening, SleepLog: machine.SleepLog{{Date: evening.Local().AddDate(0, 0, -2).Format(time.DateOnly), Slept: 7 * time.Hour}}, LastWake: machine.LastWake{
 			At: evening.Add(-24 * time.Hour), Trigger: machine.ByTCP, Source: netip.MustParseAddrPort("10.77.0.10:40000"), Outcome: machine.Served,
 			Service:  machine.Service{Addr: netip.MustParseAddr("10.77.0.20"), Port: machine.Port{Protocol: machine.TCP, Number: 22}},
 			Attempts: 2, Boot: 12300 * time.Millisecond, Ready: 15 * time.Second,

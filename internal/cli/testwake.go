@@ -192,7 +192,7 @@ func (t *trial) stillUp(e journal.Event) error {
 	switch machine.Reason(e.Reason) {
 	case machine.WhyNeverSilent:
 		return t.fail("it said that it would sleep, and still answers: look at what keeps it awake, on the machine itself")
-	case machine.WhyOnlyCard:
+	case machine.WhyOnlyNIC:
 		return t.fail("it sleeps, but its network card answers for it: switch ARP and NS offload off there, or set claim.override_offload")
 	}
 	t.asked = false // the porter forgets a wake of a machine that is up

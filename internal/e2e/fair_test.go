@@ -82,7 +82,7 @@ func TestQuietHours(t *testing.T) {
 	if err != nil || status >= 300 {
 		t.Fatalf("asked for: %d %q, %v", status, answer, err)
 	}
-	h.moved(0, "nas", "asleep", "waking", machine.WhyAsked)
+	h.moved(0, "nas", "asleep", "waking", machine.WhyRequested)
 	h.opened(nas, netip.AddrPortFrom(nas4, 22))
 	h.connect(h.lan.Client(), nas4, 22)
 }

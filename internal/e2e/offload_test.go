@@ -35,7 +35,7 @@ func (h *house) behindItsCard(m *lab.Machine) time.Duration {
 	n := h.d.Log.Len()
 	h.register(m.Host, everything(m))
 	h.must(m.Sleep(h.ctx))
-	return h.moved(n, m.Name(), "settling", "asleep", machine.WhyOnlyCard).Duration("after")
+	return h.moved(n, m.Name(), "settling", "asleep", machine.WhyOnlyNIC).Duration("after")
 }
 
 // TestOnlyTheCardAnswers: such a machine is not claimed, and the log says what to
@@ -45,7 +45,7 @@ func TestOnlyTheCardAnswers(t *testing.T) {
 	nas := h.offloading()
 	h.register(nas.Host, everything(nas))
 	h.must(nas.Sleep(h.ctx))
-	e := h.moved(0, "nas", "settling", "awake", machine.WhyOnlyCard)
+	e := h.moved(0, "nas", "settling", "awake", machine.WhyOnlyNIC)
 	if e.Level != "WARN" || !contains(e.Field("remedy"), "-ArpOffload Disabled -NSOffload Disabled", "claim.override_offload: true") {
 		t.Errorf("logged as %s with the remedy %q", e.Level, e.Field("remedy"))
 	}
@@ -68,7 +68,7 @@ func TestOnlyTheCardAnswers(t *testing.T) {
 	h.reload(overridden+"registration: {trust: open}\n", "configuration reloaded")
 	n := h.d.Log.Len()
 	h.register(h.lan.Client(), everything(nas))
-	if took := h.moved(n, "nas", "settling", "asleep", machine.WhyOnlyCard).Duration("after"); took > ordinary {
+	if took := h.moved(n, "nas", "settling", "asleep", machine.WhyOnlyNIC).Duration("after"); took > ordinary {
 		t.Errorf("claimed after %v", took)
 	}
 }
@@ -107,7 +107,7 @@ func TestCardIsOverridden(t *testing.T) {
 				h.stored("asleep", 2)
 				h.d.Kill()
 				h.again(overridden + "wake: {interval: 500ms}\n")
-				h.moved(0, "nas", "settling", "asleep", machine.WhyOnlyCard)
+				h.moved(0, "nas", "settling", "asleep", machine.WhyOnlyNIC)
 				h.neighbor(client, c.warm, h.lan.Porter().MAC())
 			}
 			h.served(nas, c.warm)

@@ -154,7 +154,7 @@ func (l *loop) see(s fastpath.Sighting) {
 		l.tell(e, machine.Heard{Addr: s.Address.IP(), Sign: machine.Uses})
 	case fastpath.SawPacket:
 		l.tell(e, machine.Heard{Addr: s.Address.IP(), Sign: machine.Data})
-		if e.CardAnswers() { // it cannot have sent that
+		if e.NICAnswers() { // it cannot have sent that
 			l.answered(e, s.Address.IP())
 		}
 	case fastpath.SawOtherAnswer:
@@ -271,10 +271,10 @@ func (l *loop) publish() {
 		changed = true
 		v := fastpath.NewView(readerRules(&l.conf.Wake))
 		for _, e := range l.machines.named {
-			if e.nic == n && e.attention != machine.Unobserved {
-				whole := e.attention == machine.Observed
-				v.Add(e.target, whole, func(ip netip.Addr) bool { return !e.Holds(ip) })
-				v.AddGuests(e.target, whole, e.Asks)
+			if e.nic == n && e.attention != machine.ObserveNothing {
+				whole := e.attention == machine.ObserveAll
+				v.Add(e.target, whole, func(ip netip.Addr) bool { return !e.HasAddress(ip) })
+				v.AddGuests(e.target, whole, e.Probes)
 			}
 		}
 		n.noteForwarding()

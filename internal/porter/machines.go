@@ -39,7 +39,7 @@ func (l *loop) policy() machine.Policy {
 
 // insert takes in a machine, whatever it does at present.
 func (l *loop) insert(m *machine.Machine) *entry {
-	e := &entry{Machine: m, hold: handover.NewHold(l.conf.Hold.Packets, l.budget), judge: new(wakefilter.Judge), pins: newPins(), tells: newTells()}
+	e := &entry{Machine: m, hold: handover.NewHold(l.conf.Hold.Packets, l.budget), judge: new(wakefilter.Filter), pins: newPins(), tells: newTells()}
 	e.setTarget()
 	l.machines.add(e)
 	l.metrics.AddMachine(e.name())
@@ -108,7 +108,7 @@ func (l *loop) configure(specs []machine.Spec) error {
 		if e := l.machines.byMAC[spec.WakeMAC]; e != nil && e.HasRegistered() {
 			return fmt.Errorf("machines[%d].wake_mac: found %s: %q has registered with that as its mac", i, spec.WakeMAC, e.name())
 		}
-		for k, a := range spec.Guests() {
+		for k, a := range spec.Hosted() {
 			if e := l.machines.byMAC[a.MAC]; e != nil && e.HasRegistered() {
 				return fmt.Errorf("machines[%d].guests[%d].mac: found %s: %q has registered with that as its mac", i, k, a.MAC, e.name())
 			}
@@ -136,7 +136,7 @@ func (l *loop) configure(specs []machine.Spec) error {
 		e := l.machines.byMAC[spec.MAC]
 		if mem, ok := changed[spec.MAC]; ok {
 			mem.Spec = spec
-			l.know(machine.Resume(mem, l.policy(), time.Now(), time.Now()), &spec)
+			l.know(machine.Restore(mem, l.policy(), time.Now(), time.Now()), &spec)
 		} else if e == nil {
 			l.know(machine.New(spec, l.policy(), time.Now()), &spec)
 		} else {
@@ -248,7 +248,7 @@ func (p *Porter) Resume(events eventLog, past journal.Past) {
 	}
 	l.place()
 	for _, e := range l.machines.sorted() {
-		l.tell(e, machine.Deafened{Until: now.Add(switchPause)})
+		l.tell(e, machine.ReceptionLost{Until: now.Add(switchPause)})
 	}
 }
 
@@ -269,14 +269,14 @@ func (l *loop) resume(mem machine.Memory, until, now time.Time) {
 		mem.Spec = *configured
 	}
 	was := mem.Spec.Name
-	if mem.NameOfEntry && configured != nil {
+	if mem.NameConfigured && configured != nil {
 		mem.Spec.Name = configured.Name
 	}
 	had, why := mem.Spec.Name, l.machines.salvage(&mem.Spec)
 	if known != nil {
 		l.remove(known)
 	}
-	e := l.insert(machine.Resume(mem, l.policy(), until, now))
+	e := l.insert(machine.Restore(mem, l.policy(), until, now))
 	e.configured = configured
 	l.log.LogAttrs(context.Background(), slog.LevelInfo, "machine resumed", slog.String("event", "resumed"), slog.Any("machine", e),
 		slog.String("was", mem.State.String()), slog.Time("since", mem.Since), slog.String("state", e.State().String()))

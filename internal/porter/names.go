@@ -68,7 +68,7 @@ func (r *registry) label(spec *machine.Spec, gone ether.MAC, reserved map[string
 // and returns why that is another one, or nothing.
 func (r *registry) salvage(spec *machine.Spec) (why string) {
 	had := spec.Name
-	spec.Name = machine.Salvage(had, spec.MAC)
+	spec.Name = machine.CleanName(had, spec.MAC)
 	why = r.label(spec, ether.MAC{}, r.reserved())
 	if why == "" && spec.Name != had {
 		why = fmt.Sprintf("the name %q is not allowed any more", had)

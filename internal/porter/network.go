@@ -137,7 +137,7 @@ func (l *loop) regain(n *nic, now time.Time, c lan.Course, moved bool) {
 // deafened has the machines of an interface know that nothing was heard for a while.
 func (l *loop) deafened(n *nic, now time.Time) {
 	for _, e := range l.machines.on(n) {
-		l.tell(e, machine.Deafened{Until: now.Add(switchPause)})
+		l.tell(e, machine.ReceptionLost{Until: now.Add(switchPause)})
 	}
 }
 

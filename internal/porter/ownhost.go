@@ -128,7 +128,7 @@ func (o *ownHost) follow(nics []*nic) {
 // has looked for may be older than the machine's sleep.
 func (l *loop) wanted(w wanted) {
 	for _, e := range l.machines.byIP[w.Addr] {
-		fell, rests := e.Rests()
+		fell, rests := e.AtRest()
 		if !rests || fell.IsZero() || e.nic == nil || !slices.Contains(e.Answered(), w.Addr) {
 			continue
 		}

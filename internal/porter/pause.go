@@ -20,7 +20,7 @@ func (p *Porter) Pause(ctx context.Context, name string, until time.Time, by str
 			return
 		}
 		now := time.Now()
-		p.loop.tell(e, machine.PauseAsked{Until: now.Add(until.Sub(now)), By: by}) // on the monotonic clock
+		p.loop.tell(e, machine.PauseRequested{Until: now.Add(until.Sub(now)), By: by}) // on the monotonic clock
 	})
 	if err := errors.Join(err, refused); err != nil {
 		return err
@@ -37,7 +37,7 @@ func (p *Porter) Unpause(ctx context.Context, name, by string) error {
 			refused = fmt.Errorf("%w: it is not paused", machine.ErrConflict)
 			return
 		}
-		p.loop.tell(e, machine.ResumeAsked{By: by})
+		p.loop.tell(e, machine.ResumeRequested{By: by})
 	})
 	if err := errors.Join(err, refused); err != nil {
 		return err

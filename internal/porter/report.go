@@ -79,7 +79,7 @@ func (e *entry) logMove(log *slog.Logger, m machine.Moved, about []slog.Attr) {
 	switch {
 	case m.Repeated:
 		level = slog.LevelDebug
-	case m.Why == machine.WhyOnlyCard && m.To == machine.Awake:
+	case m.Why == machine.WhyOnlyNIC && m.To == machine.Awake:
 		level, about = slog.LevelWarn, append(about, slog.String("remedy", firmwareRemedy))
 	case m.Why == machine.WhyNeverSilent || m.Why == machine.WhyAttemptsGone || m.Why == machine.WhyNotReady:
 		level = slog.LevelWarn
@@ -119,6 +119,6 @@ func (e *entry) remember(r *journal.Record, known bool) {
 		return
 	}
 	mem := e.Memory()
-	mem.NameOfEntry = e.configured != nil && e.configured.Name == e.name()
+	mem.NameConfigured = e.configured != nil && e.configured.Name == e.name()
 	r.Memory = &mem
 }

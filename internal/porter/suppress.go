@@ -30,7 +30,7 @@ func (l *loop) shownRules(now time.Time) machine.WakeRules {
 		From: c.From, Established: c.Established,
 		Local: l.started.Wake.Local, Bound: l.kernel.bind, // as of the start
 		LocalLater: c.Local && !l.started.Wake.Local && l.conf.Claim.Mode != config.ModeBind,
-		QuietHours: c.QuietHours.String(), Quiet: c.QuietHours.Contain(now),
+		QuietHours: c.QuietHours.String(), Quiet: c.QuietHours.Contains(now),
 		MinKnocks: c.MinKnocks, KnockWindow: c.KnockWindow, Cooldown: c.Cooldown,
 	}
 }
@@ -44,7 +44,7 @@ func (p *Porter) WakeRules() (rules machine.WakeRules) {
 // ignore notes a packet of which the readers know nothing, or not that it does not
 // wake the machine.
 func (l *loop) ignore(e *entry, seen machine.Ignored) {
-	if now := time.Now(); e.judge.Ignore(seen, now) {
+	if now := time.Now(); e.judge.CountIgnored(seen, now) {
 		e.tellIgnored(l.log, l.journal, now)
 	}
 }
@@ -53,11 +53,11 @@ func (l *loop) ignore(e *entry, seen machine.Ignored) {
 // event an hour, so that the reason is found why a machine sleeps on. More in the
 // journal would wear out the disk.
 func (e *entry) tellIgnored(log *slog.Logger, events eventLog, now time.Time) {
-	for _, i := range e.judge.Untold(now) {
+	for _, i := range e.judge.TakeUnreported(now) {
 		reason := reasonOf(i.Reason)
 		events.Append(journal.Record{Event: journal.Event{
 			Kind: journal.Suppressed, At: now, Machine: e.name(), MAC: e.Spec().MAC,
-			Source: i.Source, Service: i.Wanted(), Reason: reason,
+			Source: i.Source, Service: i.Target(), Reason: reason,
 		}})
 		log.LogAttrs(context.Background(), slog.LevelInfo, "knock does not wake", slog.String("event", "suppressed"), slog.Any("machine", e),
 			slog.String("reason", reason), slog.String("knock", ignoredKnock(&i)))
@@ -76,8 +76,8 @@ func reasonOf(s machine.Suppression) string {
 
 // ignoredKnock says from where to where the packets were.
 func ignoredKnock(i *machine.Ignored) string {
-	if i.Wanted() == i.Service.String() {
+	if i.Target() == i.Service.String() {
 		return knock(i.Source, i.Service)
 	}
-	return i.Source.Addr().String() + " -> " + cmp.Or(i.Wanted(), "other ports")
+	return i.Source.Addr().String() + " -> " + cmp.Or(i.Target(), "other ports")
 }

@@ -21,7 +21,7 @@ func (r *reader) guests(path string, raw json.RawMessage) error {
 // checkGuests refuses a guest that is the machine itself.
 func (r *reader) checkGuests() error {
 	for i, a := range r.req.Guests {
-		if a.MAC == r.req.MAC || a.Guest() && a.MAC == r.req.WakeMAC {
+		if a.MAC == r.req.MAC || a.Hosted() && a.MAC == r.req.WakeMAC {
 			return Refuse(Invalid, "guests[%d].mac: found %s, the machine's own: expected that of a guest; the machine's own addresses belong in monitor", i, a.MAC)
 		}
 	}
@@ -35,7 +35,7 @@ func (r *Request) TakeGuests(known []machine.Address) {
 	r.Named = known
 	for _, list := range [][]machine.Address{r.Monitor, r.Guests} {
 		for i, a := range list {
-			if k := named(known, a.IP); k != nil && !a.Guest() {
+			if k := named(known, a.IP); k != nil && !a.Hosted() {
 				list[i].MAC = k.MAC
 			}
 		}
@@ -73,7 +73,7 @@ func Unnamed(mac ether.MAC) Reason {
 // guest says whether an address can be claimed that another MAC has. It returns the
 // address with its MAC, if that is known.
 func (p Policy) guest(ctx context.Context, path string, a machine.Address, req Request, n Network) (machine.Address, Place, error) {
-	isNamed := a.Guest() && Names(req.Named, a)
+	isNamed := a.Hosted() && Names(req.Named, a)
 	place := Place{IP: a.IP, Unproved: !isNamed}
 	switch {
 	case !n.CanAsk(a.IP):
@@ -81,14 +81,14 @@ func (p Policy) guest(ctx context.Context, path string, a machine.Address, req R
 		return a, place, nil
 	case isNamed && n.OnLink(a.IP): // the operator says so
 		return a, place, nil
-	case p.Trust == Self && a.Guest() && !isNamed:
+	case p.Trust == Self && a.Hosted() && !isNamed:
 		return a, Place{IP: a.IP, Waiting: Unnamed(a.MAC)}, nil
 	}
 	macs, err := ask(ctx, a.IP, n)
 	if err != nil {
 		return a, place, fmt.Errorf("%s: ask who has %s: %w", path, a.IP, err)
 	}
-	if !a.Guest() && len(macs) > 0 {
+	if !a.Hosted() && len(macs) > 0 {
 		a.MAC = macs[0]
 	}
 	switch {
@@ -113,7 +113,7 @@ type Household struct {
 
 // houses reports whether a machine has a guest with a MAC.
 func (h Household) houses(mac ether.MAC) bool {
-	return slices.ContainsFunc(h.Monitor, func(a machine.Address) bool { return a.Guest() && a.MAC == mac && h.Counts(a.IP) })
+	return slices.ContainsFunc(h.Monitor, func(a machine.Address) bool { return a.Hosted() && a.MAC == mac && h.Counts(a.IP) })
 }
 
 // CheckGuests returns nil if a machine that registers is no guest of one that is known,
