@@ -142,8 +142,9 @@ release: check-go ## everything for a release, into a fresh dist/; VERSION=0.2.0
 bench: ## the benchmarks, on this machine, in one run
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
-demo: build ## a LAN with sleeping machines, and one of them woken
-	./nightporter demo
+demo: build ## a LAN with a machine that sleeps and is woken; KEEP=yes keeps it running
+	CGO_ENABLED=0 $(GO) build -trimpath -o nightporter-demo ./cmd/nightporter-demo
+	./nightporter-demo $(if $(KEEP),--keep)
 
 # A module of its own: what describes dashboards stays out of the daemon. The
 # files are committed; its tests fail when they are not what the code says.
@@ -157,4 +158,4 @@ ci: ## what continuous integration runs
 	.ci/run
 
 clean: ## deletes the program and dist/, also an apt repository there
-	rm -rf nightporter dist
+	rm -rf nightporter nightporter-demo dist

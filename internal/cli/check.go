@@ -12,6 +12,7 @@ import (
 
 	"nightporter/internal/config"
 	"nightporter/internal/notify"
+	"nightporter/internal/notifyconf"
 )
 
 const checkHelp = `Check the configuration as serve would read it. On stdout it prints all keys as they
@@ -38,11 +39,11 @@ const checkExample = `  nightporter check --changed
 
 // checkFlags are the flags of the check command, beside those of the configuration.
 type checkFlags struct {
-	path, environment   string
-	send, changed, host bool
-	json                bool
+	path, environment     string
+	notify, changed, host bool
+	json                  bool
 
-	found checkJSON // of the configuration; with --json and --host
+	report checkReport // of the configuration; with --json and --host
 }
 
 func newCheckCommand() *cobra.Command {
@@ -60,7 +61,7 @@ func newCheckCommand() *cobra.Command {
 	fs.BoolVar(&f.changed, "changed", false, "print only the keys that differ from their defaults")
 	fs.BoolVar(&f.host, "host", false, "look at this host: interfaces, ports, state directory, capabilities, nftables")
 	fs.BoolVar(&f.json, "json", false, "print one JSON object: what is wrong, and which keys differ from their defaults")
-	fs.BoolVar(&f.send, "notify", false, "also send a test message to each of notify.urls")
+	fs.BoolVar(&f.notify, "notify", false, "also send a test message to each of notify.urls")
 	fs.StringVar(&f.environment, "environment", config.DefaultEnvironment, "the `FILE` with the daemon's environment, as for systemd")
 	addConfigFlags(cmd, &f.path)
 	return cmd
@@ -70,19 +71,19 @@ func (f *checkFlags) run(cmd *cobra.Command) error {
 	if err := errors.Join(onlyOne(cmd, "json", "changed"), onlyOne(cmd, "json", "notify")); err != nil {
 		return err
 	}
-	vars, err := f.variables(cmd)
+	vars, err := f.readEnvironment(cmd)
 	if err != nil {
 		return err
 	}
 	explicit := cmd.Flags().Changed("config")
-	conf, origins, err := config.Examine(f.path, explicit, append(vars, environ()...), cmd.Flags())
+	conf, origins, err := config.Examine(f.path, explicit, append(vars, environ()...), cmd.Flags(), config.ReadURLs(notify.ReadURL))
 	switch {
 	case err != nil:
-		return f.tellErrors(cmd, err)
+		return f.printErrors(cmd, err)
 	case f.json && !f.host:
-		return printJSON(cmd.OutOrStdout(), f.foundJSON(conf, origins))
+		return printJSON(cmd.OutOrStdout(), f.newReport(conf, origins))
 	case f.json:
-		f.found = f.foundJSON(conf, origins)
+		f.report = f.newReport(conf, origins)
 		return f.checkHost(cmd, conf, origins)
 	case f.host:
 		f.summarize(cmd, conf, origins, false)
@@ -91,14 +92,14 @@ func (f *checkFlags) run(cmd *cobra.Command) error {
 		err = f.print(cmd, conf)
 		f.summarize(cmd, conf, origins, true)
 	}
-	if err != nil || !f.send {
+	if err != nil || !f.notify {
 		return err
 	}
 	return sendTest(cmd, conf.Notify.URLs)
 }
 
-// variables returns the daemon's environment, and says whether it was read.
-func (f *checkFlags) variables(cmd *cobra.Command) ([]string, error) {
+// readEnvironment returns the daemon's environment, and says whether it was read.
+func (f *checkFlags) readEnvironment(cmd *cobra.Command) ([]string, error) {
 	vars, err := unitEnvironment(f.environment, cmd.Flags().Changed("environment"))
 	switch {
 	case errors.Is(err, fs.ErrPermission) && !cmd.Flags().Changed("environment"):
@@ -140,29 +141,29 @@ func (f *checkFlags) summarize(cmd *cobra.Command, conf *config.Config, origins 
 			fmt.Fprintf(w, "%s is there, but not read: expected the name %s\n", path, filepath.Base(f.path))
 		}
 	}
-	if waiting := unregistered(conf); waiting != "" {
+	if waiting := awaitingRegistration(conf); waiting != "" {
 		fmt.Fprintf(w, "without agentless: true, nothing is done for a machine until it registers: %s\n", waiting)
 	}
 	fmt.Fprintf(w, "configuration OK: %s, %s; %d of %d keys differ from their defaults\n",
-		source, many(len(conf.Machines), "machine"), len(changed), len(config.Keys()))
+		source, plural(len(conf.Machines), "machine"), len(changed), len(config.Keys()))
 }
 
-// unregistered names the machines that have to register.
-func unregistered(conf *config.Config) string {
+// awaitingRegistration names the machines that have to register.
+func awaitingRegistration(conf *config.Config) string {
 	var names []string
 	for _, spec := range conf.Machines {
 		if !spec.Agentless {
 			names = append(names, printable(spec.Name))
 		}
 	}
-	if more := len(names) - shownUnregistered; more > 0 {
-		names = append(names[:shownUnregistered], many(more, "more machine"))
+	if more := len(names) - maxUnregistered; more > 0 {
+		names = append(names[:maxUnregistered], plural(more, "more machine"))
 	}
 	return strings.Join(names, ", ")
 }
 
-// shownUnregistered is how many of them are named.
-const shownUnregistered = 5
+// maxUnregistered is how many of them are named.
+const maxUnregistered = 5
 
 // similarFiles returns the YAML files beside a file that is missing.
 func similarFiles(path string) []string {
@@ -177,7 +178,7 @@ func similarFiles(path string) []string {
 }
 
 // sendTest sends a message to each target, and says where it was not delivered.
-func sendTest(cmd *cobra.Command, targets []notify.Target) error {
+func sendTest(cmd *cobra.Command, targets []notifyconf.Target) error {
 	if len(targets) == 0 {
 		return fmt.Errorf("notify.urls is empty: nothing to test. It belongs into %s, or with the systemd unit into %s as NIGHTPORTER_NOTIFY__URLS=URL",
 			config.DefaultPath, config.DefaultEnvironment)

@@ -10,9 +10,9 @@ import (
 	"nightporter/internal/config"
 )
 
-// checked runs check in a directory with files of those contents, with --config and
+// runCheck runs check in a directory with files of those contents, with --config and
 // --environment for config.yaml and environment in it, and returns the directory too.
-func checked(t *testing.T, files map[string]string, args ...string) (dir string, code int, out, errs string) {
+func runCheck(t *testing.T, files map[string]string, args ...string) (dir string, code int, out, errs string) {
 	t.Helper()
 	dir = t.TempDir()
 	for name, text := range files {
@@ -26,14 +26,14 @@ func checked(t *testing.T, files map[string]string, args ...string) (dir string,
 	if _, ok := files["environment"]; ok {
 		args = append(args, "--environment", filepath.Join(dir, "environment"))
 	}
-	code, out, errs = program(t, append([]string{"check"}, args...)...)
+	code, out, errs = runCommand(t, append([]string{"check"}, args...)...)
 	return dir, code, out, errs
 }
 
 // check prints what is in effect, and says where it is from.
 func TestCheck(t *testing.T) {
 	const machine = "machines: [{name: nas, mac: 02:00:00:00:00:01, monitor: [{ip: 192.0.2.7, port: [22]}]}]\n"
-	dir, code, out, errs := checked(t, map[string]string{
+	dir, code, out, errs := runCheck(t, map[string]string{
 		"config.yaml": "wake:\n  attempts: 4\n" + machine, "environment": "# secrets\nNIGHTPORTER_HTTP__TOKEN='open sesame'\nOTHER=1\n",
 	}, "--probe.misses", "4")
 	file := filepath.Join(dir, "config.yaml")
@@ -62,7 +62,7 @@ func TestCheck(t *testing.T) {
 
 // --changed prints only what differs from the defaults.
 func TestCheckChanged(t *testing.T) {
-	_, code, out, errs := checked(t, map[string]string{"config.yaml": "wake: {attempts: 4, keep: true}\n"}, "--changed")
+	_, code, out, errs := runCheck(t, map[string]string{"config.yaml": "wake: {attempts: 4, keep: true}\n"}, "--changed")
 	if code != 0 || out != "wake:\n  attempts: 4\n" || !contains(errs, "; 1 of ") {
 		t.Errorf("exit code %d, printed %q, %q", code, out, errs)
 	}
@@ -83,13 +83,13 @@ func TestCheckWithoutAFile(t *testing.T) {
 	if !contains(said.String(), "configuration OK: no "+missing+", 0 machines; 0 of ", other+" is there, but not read: expected the name config.yaml\n") {
 		t.Errorf("said %q", said.String())
 	}
-	if code, _, errs := program(t, "check", "--config", missing); code != 1 || !contains(errs, missing, "no such file") {
+	if code, _, errs := runCommand(t, "check", "--config", missing); code != 1 || !contains(errs, missing, "no such file") {
 		t.Errorf("one that was asked for: exit code %d, %q", code, errs)
 	}
 	if _, err := os.Stat("/etc/nightporter"); err == nil {
 		t.Skip("not tested: nightporter is configured on this host")
 	}
-	code, _, errs := program(t, "check")
+	code, _, errs := runCommand(t, "check")
 	if code != 0 || !contains(errs, "configuration OK: no /etc/nightporter/config.yaml, 0 machines; 0 of ") {
 		t.Errorf("none at all: exit code %d, %q", code, errs)
 	}
@@ -97,15 +97,15 @@ func TestCheckWithoutAFile(t *testing.T) {
 
 // Each error has a line with its key.
 func TestCheckErrors(t *testing.T) {
-	_, code, out, errs := checked(t, map[string]string{"config.yaml": "wake: {atempts: 4}\nprobe: {misses: none}\n"})
+	_, code, out, errs := runCheck(t, map[string]string{"config.yaml": "wake: {atempts: 4}\nprobe: {misses: none}\n"})
 	if code != 1 || out != "" || !contains(errs, "wake.atempts", "probe.misses", "config.yaml, line 2)") || strings.Count(errs, "\n") != 2 {
 		t.Errorf("exit code %d, %q, %q", code, out, errs)
 	}
-	_, code, out, errs = checked(t, map[string]string{"environment": "NIGHTPORTER_WAKE__ATTEMPTS\n"})
+	_, code, out, errs = runCheck(t, map[string]string{"environment": "NIGHTPORTER_WAKE__ATTEMPTS\n"})
 	if code != 1 || out != "" || !contains(errs, "nightporter: --environment: ", "environment: line 1: expected NAME=value\n") {
 		t.Errorf("a bad environment: exit code %d, %q, %q", code, out, errs)
 	}
-	code, out, errs = program(t, "check", "--environment", "/nonexistent")
+	code, out, errs = runCommand(t, "check", "--environment", "/nonexistent")
 	if code != 1 || out != "" || !contains(errs, "--environment: open /nonexistent: no such file") {
 		t.Errorf("no environment: exit code %d, %q, %q", code, out, errs)
 	}
@@ -113,7 +113,7 @@ func TestCheckErrors(t *testing.T) {
 
 // Without a target there is nothing to test, and the error says where one belongs.
 func TestCheckNotify(t *testing.T) {
-	_, code, _, errs := checked(t, map[string]string{"config.yaml": "", "environment": ""}, "--notify")
+	_, code, _, errs := runCheck(t, map[string]string{"config.yaml": "", "environment": ""}, "--notify")
 	if code != 1 || !contains(errs, "nightporter: notify.urls is empty: nothing to test", "NIGHTPORTER_NOTIFY__URLS=URL") {
 		t.Errorf("exit code %d, %q", code, errs)
 	}

@@ -5,15 +5,8 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"slices"
 	"strings"
 )
-
-// environ returns the environment of this process, without what is not for the
-// configuration.
-func environ() []string {
-	return slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, fromVariable+"=") })
-}
 
 // unitEnvironment reads the file from which systemd takes the daemon's environment, as
 // "NAME=value". One that need not be there may be missing.

@@ -6,9 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 	"time"
-	"unicode"
 	"unicode/utf8"
 
 	"github.com/spf13/cobra"
@@ -29,7 +27,7 @@ const eventsExample = `  nightporter events --machine tower -n 20
 
 // eventsFlags are the flags of the events command.
 type eventsFlags struct {
-	asker
+	clientFlags
 	machine      string
 	number       int
 	follow, json bool
@@ -78,7 +76,7 @@ func (f *eventsFlags) run(cmd *cobra.Command) error {
 		if err := f.checkMachine(cmd.Context(), client); err != nil {
 			return err
 		}
-		return f.goOn(cmd.Context(), client, q, show)
+		return f.stream(cmd.Context(), client, q, show)
 	}
 	all, err := client.Events(cmd.Context(), q)
 	if err != nil {
@@ -114,11 +112,11 @@ func (f *eventsFlags) checkMachine(ctx context.Context, client *web.Client) erro
 	if pastErr != nil || len(past) > 0 {
 		return pastErr // it was forgotten meanwhile
 	}
-	return fmt.Errorf("--machine: %w", explain(ctx, client, f.machine, err))
+	return fmt.Errorf("--machine: %w", explainUnknown(ctx, client, f.machine, err))
 }
 
-// goOn shows events until the user has seen enough.
-func (f *eventsFlags) goOn(ctx context.Context, client *web.Client, q web.EventQuery, show func(journal.Event) error) error {
+// stream shows events until the user has seen enough.
+func (f *eventsFlags) stream(ctx context.Context, client *web.Client, q web.EventQuery, show func(journal.Event) error) error {
 	if f.number > 0 {
 		q.Since = new(uint64)
 	}
@@ -147,15 +145,4 @@ func showTable(w io.Writer) func(journal.Event) error {
 		_, err := fmt.Fprintf(w, "%s  %-*s  %s\n", e.At.Local().Format(time.DateTime), width, name, printable(web.InWords(e)))
 		return err
 	}
-}
-
-// printable takes out what would control a terminal: names and reasons come from
-// the network.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return utf8.RuneError
-		}
-		return r
-	}, s)
 }

@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"context"
 	"io"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -16,60 +15,21 @@ import (
 	"nightporter/internal/ether"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/prometheus/client_golang/prometheus"
 
 	"nightporter/internal/journal"
-	"nightporter/internal/machine"
-	"nightporter/internal/web"
 )
 
-// storied is a House of which only the events are asked for.
-type storied struct {
-	web.House
-	journal *journal.Journal
-}
-
-func (s storied) Events(since uint64, name string, limit int) []journal.Event {
-	return s.journal.Events(since, name, limit)
-}
-
-func (s storied) Machines() []machine.Status { return nil }
-
-func (s storied) Follow(ctx context.Context) <-chan journal.Event { return s.journal.Follow(ctx) }
-
-// storyOf serves events, and returns where, and the journal that they are in.
-func storyOf(t *testing.T, events ...journal.Event) (string, *journal.Journal) {
-	t.Helper()
-	j, _, err := journal.Open(t.TempDir(), slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, e := range events {
-		j.Append(journal.Record{Event: e})
-	}
-	s, err := web.New(web.Options{House: storied{journal: j}, Gatherer: prometheus.NewRegistry()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	srv := httptest.NewServer(s.Handler())
-	t.Cleanup(func() {
-		_ = j.Close() // ends the streams; a test may have done so
-		srv.Close()
-	})
-	return srv.URL, j
-}
-
 var (
-	evening  = time.Date(2026, 1, 2, 21, 4, 5, 0, time.UTC)
-	nasMAC   = ether.MAC{0xd8, 0xcb, 0x8a, 0x39, 0xbe, 0xa1}
-	fromPC   = netip.MustParseAddrPort("10.77.0.10:40000")
-	aPing    = netip.MustParseAddrPort("10.77.0.10:0")
-	manyKind = []struct {
+	testTime   = time.Date(2026, 1, 2, 21, 4, 5, 0, time.UTC)
+	nasMAC     = ether.MAC{0xd8, 0xcb, 0x8a, 0x39, 0xbe, 0xa1}
+	clientAddr = netip.MustParseAddrPort("10.77.0.10:40000")
+	pingSource = netip.MustParseAddrPort("10.77.0.10:0")
+	eventTexts = []struct {
 		event journal.Event
 		want  string
 	}{
 		{journal.Event{Kind: journal.Registered, Reason: "registered"}, "registered"},
-		{journal.Event{Kind: journal.Refused, MAC: nasMAC, Source: fromPC, Reason: "token: wrong"},
+		{journal.Event{Kind: journal.Refused, MAC: nasMAC, Source: clientAddr, Reason: "token: wrong"},
 			"registration of d8:cb:8a:39:be:a1 from 10.77.0.10:40000 refused: token: wrong"},
 		{journal.Event{Kind: journal.Registered, Reason: "registered"}, "registered"},
 		{journal.Event{Kind: journal.Registered, Reason: "here, to be watched"}, "registered: here, to be watched"},
@@ -78,20 +38,20 @@ var (
 		{journal.Event{Kind: journal.Settling, Reason: "spoke in its sleep", Slept: 2*time.Hour + time.Millisecond},
 			"settling: spoke in its sleep, slept 2h0m0s"},
 		{journal.Event{Kind: journal.Asleep, Reason: "fell silent"}, "asleep"},
-		{journal.Event{Kind: journal.Knock, Source: fromPC, Service: "10.77.0.20:22/tcp"},
+		{journal.Event{Kind: journal.Knock, Source: clientAddr, Service: "10.77.0.20:22/tcp"},
 			"knock from 10.77.0.10:40000 at 10.77.0.20:22/tcp"},
-		{journal.Event{Kind: journal.Knock, Source: aPing, Service: "10.77.0.20/icmp"}, "knock from 10.77.0.10 at 10.77.0.20/icmp"},
-		{journal.Event{Kind: journal.Suppressed, Source: fromPC, Service: "10.77.0.20:22/tcp", Reason: "wake.quiet_hours"},
+		{journal.Event{Kind: journal.Knock, Source: pingSource, Service: "10.77.0.20/icmp"}, "knock from 10.77.0.10 at 10.77.0.20/icmp"},
+		{journal.Event{Kind: journal.Suppressed, Source: clientAddr, Service: "10.77.0.20:22/tcp", Reason: "wake.quiet_hours"},
 			"packet from 10.77.0.10:40000 for 10.77.0.20:22/tcp does not wake: it was in wake.quiet_hours"},
 		{journal.Event{Kind: journal.Suppressed, Source: netip.MustParseAddrPort("10.77.0.2:0"), Service: "10.77.0.20", Reason: "wake.local"},
 			"packet for 10.77.0.20 does not wake: a program of the porter's host sent it, and wake.local is false"},
-		{journal.Event{Kind: journal.Suppressed, Source: fromPC, Service: "10.77.0.20:445/tcp", Reason: "port"},
+		{journal.Event{Kind: journal.Suppressed, Source: clientAddr, Service: "10.77.0.20:445/tcp", Reason: "port"},
 			"packet from 10.77.0.10:40000 for 10.77.0.20:445/tcp does not wake: the port is not registered"},
-		{journal.Event{Kind: journal.Suppressed, Source: fromPC, Reason: "port"},
+		{journal.Event{Kind: journal.Suppressed, Source: clientAddr, Reason: "port"},
 			"packets from 10.77.0.10 and others, for more ports, do not wake: the port is not registered"},
-		{journal.Event{Kind: journal.Suppressed, Source: aPing, Service: "10.77.0.20/icmp", Reason: "ping"},
+		{journal.Event{Kind: journal.Suppressed, Source: pingSource, Service: "10.77.0.20/icmp", Reason: "ping"},
 			"packet from 10.77.0.10 for 10.77.0.20/icmp does not wake: icmp is not registered"},
-		{journal.Event{Kind: journal.Suppressed, Source: fromPC, Service: "10.77.0.20:22/tcp", Reason: "phase of the moon"},
+		{journal.Event{Kind: journal.Suppressed, Source: clientAddr, Service: "10.77.0.20:22/tcp", Reason: "phase of the moon"},
 			"packet from 10.77.0.10:40000 for 10.77.0.20:22/tcp does not wake: phase of the moon"},
 		{journal.Event{Kind: journal.Asked, By: "10.77.0.10:40001", Trigger: "api"}, "wake asked for by 10.77.0.10:40001"},
 		{journal.Event{Kind: journal.Asked, By: "10.77.0.10:40001", Trigger: "api", Reason: "while it counts as awake"},
@@ -99,13 +59,13 @@ var (
 		{journal.Event{Kind: journal.Asked, Trigger: "schedule"}, "wake asked for"},
 		{journal.Event{Kind: journal.Magic, Attempts: 2}, "magic packets, round 2"},
 		{journal.Event{Kind: journal.Arrived, Reason: "up"}, "is up, its services are not ready yet"},
-		{journal.Event{Kind: journal.Ready, Reason: "ready", Boot: 12300 * time.Millisecond, Ready: 14100 * time.Millisecond, Source: fromPC, Service: "10.77.0.20:22/tcp"},
+		{journal.Event{Kind: journal.Ready, Reason: "ready", Boot: 12300 * time.Millisecond, Ready: 14100 * time.Millisecond, Source: clientAddr, Service: "10.77.0.20:22/tcp"},
 			"ready after 14.1 s (first sign after 12.3 s), for 10.77.0.10 at 10.77.0.20:22/tcp"},
 		{journal.Event{Kind: journal.Ready, Reason: "handed over unready after hold.ready_timeout", Boot: 5 * time.Second},
 			"handed over unready after hold.ready_timeout (first sign after 5.0 s)"},
 		{journal.Event{Kind: journal.Ready, Reason: "handed over unready after hold.ready_timeout", NotReady: []string{"10.77.0.20:22/tcp", "10.77.0.20:445/tcp"}},
 			"handed over unready after hold.ready_timeout: its services ssh (22/tcp) and smb (445/tcp) are not ready"},
-		{journal.Event{Kind: journal.Failed, Attempts: 6, Trigger: "icmp", Source: aPing, Service: "10.77.0.20/icmp"},
+		{journal.Event{Kind: journal.Failed, Attempts: 6, Trigger: "icmp", Source: pingSource, Service: "10.77.0.20/icmp"},
 			"did not wake: no answer to 6 rounds of magic packets, for 10.77.0.10 at 10.77.0.20/icmp"},
 		{journal.Event{Kind: journal.Failed, Attempts: 6}, "did not wake: no answer to 6 rounds of magic packets"},
 		{journal.Event{Kind: journal.HandStart, Slept: 90 * time.Second}, "started by itself, slept 1m30s"},
@@ -125,8 +85,8 @@ var (
 			`has this name in place of its own: the name "nas" belongs to 02:00:00:00:00:09 already`},
 		{journal.Event{Kind: journal.Renamed, By: "tower\x1b"}, "renamed from tower\uFFFD"},
 		{journal.Event{Kind: journal.CommandFailed, Reason: "exit status 3: no such plug"}, "wake command failed: exit status 3: no such plug"},
-		{journal.Event{Kind: journal.Paused, Until: evening.Add(time.Hour), By: "10.77.0.10:40002", Slept: time.Minute},
-			"paused until " + evening.Add(time.Hour).Local().Format(time.DateTime) + ", by 10.77.0.10:40002, slept 1m0s"},
+		{journal.Event{Kind: journal.Paused, Until: testTime.Add(time.Hour), By: "10.77.0.10:40002", Slept: time.Minute},
+			"paused until " + testTime.Add(time.Hour).Local().Format(time.DateTime) + ", by 10.77.0.10:40002, slept 1m0s"},
 		{journal.Event{Kind: journal.Resumed, By: "10.77.0.10:40002"}, "no longer paused, by 10.77.0.10:40002"},
 		{journal.Event{Kind: journal.Resumed}, "no longer paused: its time is over"},
 		{journal.Event{Kind: journal.Asked, By: "10.77.0.10:40002", Test: true}, "test asked for by 10.77.0.10:40002"},
@@ -138,13 +98,13 @@ var (
 		{journal.Event{Kind: journal.Reloaded}, "configuration reloaded"},
 		{journal.Event{Kind: journal.ReloadFailed, Reason: "wake.attempts: found 0"}, "configuration not reloaded: wake.attempts: found 0"},
 		{journal.Event{Kind: "moved_house", Reason: "what a newer porter tells"}, "moved house: what a newer porter tells"},
-		{journal.Event{Kind: journal.Refused, Source: fromPC, Reason: "\x1b[2Jname: \u202egreen\n"},
+		{journal.Event{Kind: journal.Refused, Source: clientAddr, Reason: "\x1b[2Jname: \u202egreen\n"},
 			"registration from 10.77.0.10:40000 refused: \uFFFD[2Jname: \uFFFDgreen\uFFFD"},
 	}
 )
 
-// events runs the command, and returns its exit code and what it printed.
-func events(t *testing.T, args ...string) (code int, stdout, stderr string) {
+// runEvents runs the command, and returns its exit code and what it printed.
+func runEvents(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	var out, errs bytes.Buffer
 	code = Run(t.Context(), append([]string{"events"}, args...), &out, &errs)
@@ -152,11 +112,11 @@ func events(t *testing.T, args ...string) (code int, stdout, stderr string) {
 }
 
 func TestEventsInWords(t *testing.T) {
-	at := evening.Local().Format(time.DateTime)
+	at := testTime.Local().Format(time.DateTime)
 	var all []journal.Event
 	var want strings.Builder
-	for _, k := range manyKind {
-		k.event.At, k.event.Machine = evening, "nas"
+	for _, k := range eventTexts {
+		k.event.At, k.event.Machine = testTime, "nas"
 		name := "nas         "
 		if k.event.Kind == journal.Refused {
 			k.event.Machine, name = "", "-           "
@@ -164,22 +124,22 @@ func TestEventsInWords(t *testing.T) {
 		all = append(all, k.event)
 		want.WriteString(at + "  " + name + "  " + k.want + "\n")
 	}
-	url, j := storyOf(t, all...)
-	code, out, errs := events(t, "--from", url)
+	url, j := serveEvents(t, all...)
+	code, out, errs := runEvents(t, "--from", url)
 	if diff := cmp.Diff(want.String(), out); diff != "" || code != 0 || errs != "" {
 		t.Errorf("exit code %d, %s (-want +got):\n%s", code, errs, diff)
 	}
-	j.Append(journal.Record{Event: journal.Event{At: evening, Kind: journal.Asleep, Machine: "küchenrechner-2\x1b"}})
-	if _, out, _ := events(t, "--from", url, "-n", "1"); out != at+"  küchenrechner-2\uFFFD  asleep\n" {
+	j.Append(journal.Record{Event: journal.Event{At: testTime, Kind: journal.Asleep, Machine: "küchenrechner-2\x1b"}})
+	if _, out, _ := runEvents(t, "--from", url, "-n", "1"); out != at+"  küchenrechner-2\uFFFD  asleep\n" {
 		t.Errorf("printed %q", out)
 	}
 }
 
 func TestEventsAreChosen(t *testing.T) {
-	url, _ := storyOf(t,
-		journal.Event{At: evening, Kind: journal.Asleep, Machine: "nas"},
-		journal.Event{At: evening, Kind: journal.Asked, Machine: "my pc", By: "pc"},
-		journal.Event{At: evening, Kind: journal.Magic, Machine: "nas", Attempts: 1},
+	url, _ := serveEvents(t,
+		journal.Event{At: testTime, Kind: journal.Asleep, Machine: "nas"},
+		journal.Event{At: testTime, Kind: journal.Asked, Machine: "my pc", By: "pc"},
+		journal.Event{At: testTime, Kind: journal.Magic, Machine: "nas", Attempts: 1},
 	)
 	const (
 		first  = `{"seq":1,"at":"2026-01-02T21:04:05Z","kind":"asleep","machine":"nas"}` + "\n"
@@ -195,7 +155,7 @@ func TestEventsAreChosen(t *testing.T) {
 		{[]string{"--machine", "nas"}, first + third},
 		{[]string{"--machine", "my pc", "-n", "1"}, second},
 	} {
-		code, out, errs := events(t, append(tt.args, "--from", url, "--json")...)
+		code, out, errs := runEvents(t, append(tt.args, "--from", url, "--json")...)
 		if code != 0 || out != tt.want || errs != "" {
 			t.Errorf("%q: exit code %d, printed %q, %q; want %q", tt.args, code, out, errs, tt.want)
 		}
@@ -213,7 +173,7 @@ func TestEventsAreChosen(t *testing.T) {
 }
 
 func TestEventsFollow(t *testing.T) {
-	past := []journal.Event{{At: evening, Kind: journal.Asleep, Machine: "nas"}, {At: evening, Kind: journal.Asleep, Machine: "pc"}}
+	past := []journal.Event{{At: testTime, Kind: journal.Asleep, Machine: "nas"}, {At: testTime, Kind: journal.Asleep, Machine: "pc"}}
 	for _, tt := range []struct {
 		name string
 		args []string
@@ -229,7 +189,7 @@ func TestEventsFollow(t *testing.T) {
 			[]string{"asleep", "knock"}, 0, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			url, j := storyOf(t, past...)
+			url, j := serveEvents(t, past...)
 			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 			defer cancel()
 			read, written := io.Pipe()
@@ -247,7 +207,7 @@ func TestEventsFollow(t *testing.T) {
 				got = append(got, kind)
 				switch len(got) {
 				case len(tt.want) - 1: // all that has been
-					j.Append(journal.Record{Event: journal.Event{At: evening, Kind: journal.Knock, Machine: "nas"}})
+					j.Append(journal.Record{Event: journal.Event{At: testTime, Kind: journal.Knock, Machine: "nas"}})
 				case len(tt.want):
 					tt.end(j, cancel)
 				}
@@ -264,7 +224,7 @@ func TestEventsFollow(t *testing.T) {
 
 // With -n 0 there is only what happens from now on.
 func TestEventsFollowFromNow(t *testing.T) {
-	url, j := storyOf(t, journal.Event{At: evening, Kind: journal.Asleep, Machine: "nas"})
+	url, j := serveEvents(t, journal.Event{At: testTime, Kind: journal.Asleep, Machine: "nas"})
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
 	read, written := io.Pipe()
@@ -274,7 +234,7 @@ func TestEventsFollowFromNow(t *testing.T) {
 	}()
 	go func() { // until it follows nobody hears
 		for ctx.Err() == nil {
-			j.Append(journal.Record{Event: journal.Event{At: evening, Kind: journal.Magic, Machine: "nas", Attempts: 1}})
+			j.Append(journal.Record{Event: journal.Event{At: testTime, Kind: journal.Magic, Machine: "nas", Attempts: 1}})
 			time.Sleep(10 * time.Millisecond)
 		}
 	}()
@@ -304,7 +264,7 @@ func TestEventsErrors(t *testing.T) {
 		{[]string{"-n", "1001", "-f"}, 2, "nightporter events: --number: found 1001, expected 0 to 1000\n"},
 		{[]string{"nas"}, 2, "nightporter events: found \"nas\", expected no argument\n"},
 	} {
-		code, out, errs := events(t, tt.args...)
+		code, out, errs := runEvents(t, tt.args...)
 		if code != tt.code || out != "" || !strings.HasPrefix(errs, tt.want) || strings.Count(errs, "\n") != 1 {
 			t.Errorf("%q: exit code %d, printed %q\ngot  %swant %s", tt.args, code, out, errs, tt.want)
 		}

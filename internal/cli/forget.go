@@ -13,7 +13,7 @@ again. One of the configuration stays known as the configuration describes it.
 Exit code 0 means that the machine is forgotten.`
 
 // forgetFlags are the flags of the forget command.
-type forgetFlags struct{ changer }
+type forgetFlags struct{ changeFlags }
 
 // forgottenJSON is what --json prints: the API answers without a text.
 type forgottenJSON struct {
@@ -45,7 +45,7 @@ func (f *forgetFlags) run(cmd *cobra.Command, name string) error {
 	}
 	defer client.Close()
 	if err := client.Forget(cmd.Context(), name); err != nil {
-		return unchanged(name, "forgotten", explain(cmd.Context(), client, name, err))
+		return unchanged(name, "forgotten", explainUnknown(cmd.Context(), client, name, err))
 	}
 	return f.answer(cmd.OutOrStdout(), forgottenJSON{Name: name, Forgotten: true}, "%s is forgotten", printable(name))
 }

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"context"
 	"encoding/json"
 	"path/filepath"
 	"strings"
@@ -13,8 +12,8 @@ import (
 	"nightporter/internal/web"
 )
 
-// parsed is an object that a command printed with --json. Nothing may be beside it.
-func parsed(t *testing.T, out string) map[string]any {
+// parseJSON is an object that a command printed with --json. Nothing may be beside it.
+func parseJSON(t *testing.T, out string) map[string]any {
 	t.Helper()
 	var v map[string]any
 	if err := json.Unmarshal([]byte(out), &v); err != nil {
@@ -23,39 +22,29 @@ func parsed(t *testing.T, out string) map[string]any {
 	return v
 }
 
-func (s *staffed) Pause(_ context.Context, _ string, until time.Time, _ string) error {
-	s.machines[1].PausedUntil = until
-	return nil
-}
-
-func (s *staffed) Unpause(context.Context, string, string) error {
-	s.machines[1].PausedUntil = time.Time{}
-	return nil
-}
-
 // What changes a machine prints it as the API does.
 func TestChangesInJSON(t *testing.T) {
-	url := staff(t, twoMachines(), web.Access{})
-	until := evening.Add(2 * time.Hour).UTC().Format(time.RFC3339)
+	url := servePorter(t, newTwoMachines(), web.Access{})
+	until := testTime.Add(2 * time.Hour).UTC().Format(time.RFC3339)
 	for _, tt := range []struct{ line, key, want string }{
 		{"pause nas --for 1h", "paused_until", until},
 		{"resume nas", "state", "asleep"},
 		{"forget nas", "name", "nas"},
 	} {
-		code, out, errs := program(t, append(strings.Fields(tt.line), "--json", "--from", url)...)
-		if v := parsed(t, out); code != 0 || errs != "" || v["name"] != "nas" || v[tt.key] != tt.want {
+		code, out, errs := runCommand(t, append(strings.Fields(tt.line), "--json", "--from", url)...)
+		if v := parseJSON(t, out); code != 0 || errs != "" || v["name"] != "nas" || v[tt.key] != tt.want {
 			t.Errorf("%s: exit code %d, %q, %s", tt.line, code, errs, out)
 		}
 	}
-	code, out, errs := program(t, "forget", "nas", "--json", "--from", url)
+	code, out, errs := runCommand(t, "forget", "nas", "--json", "--from", url)
 	if code != 1 || out != "" || !contains(errs, "no machine is named") {
 		t.Errorf("of none: exit code %d, %q, %q", code, out, errs)
 	}
 }
 
 func TestVersionInJSON(t *testing.T) {
-	code, out, _ := program(t, "version", "--json")
-	v := parsed(t, out)
+	code, out, _ := runCommand(t, "version", "--json")
+	v := parseJSON(t, out)
 	for _, key := range []string{"version", "revision", "go", "os", "arch"} {
 		if _, ok := v[key].(string); !ok || code != 0 {
 			t.Errorf("exit code %d, no %s in %s", code, key, out)
@@ -64,22 +53,22 @@ func TestVersionInJSON(t *testing.T) {
 }
 
 func TestCheckInJSON(t *testing.T) {
-	dir, code, out, errs := checked(t, map[string]string{"config.yaml": "wake: {attempts: 4}\nhttp: {token: open sesame}\n", "environment": ""}, "--json")
+	dir, code, out, errs := runCheck(t, map[string]string{"config.yaml": "wake: {attempts: 4}\nhttp: {token: open sesame}\n", "environment": ""}, "--json")
 	file := filepath.Join(dir, "config.yaml")
-	var v checkJSON
+	var v checkReport
 	if err := json.Unmarshal([]byte(out), &v); err != nil || code != 0 || errs != "" || strings.Contains(out, "sesame") {
 		t.Fatalf("%v, exit code %d, %q, %s", err, code, errs, out)
 	}
 	if !v.OK || v.File != file || len(v.Errors) != 0 || len(v.Changed) != 2 || v.Changed[1] != (changedKey{"wake.attempts", "from " + file + ", line 1"}) {
 		t.Errorf("printed %+v", v)
 	}
-	_, code, out, errs = checked(t, map[string]string{"config.yaml": "wake: {atempts: 4}\nprobe: {misses: none}\n", "environment": ""}, "--json")
-	v = checkJSON{}
+	_, code, out, errs = runCheck(t, map[string]string{"config.yaml": "wake: {atempts: 4}\nprobe: {misses: none}\n", "environment": ""}, "--json")
+	v = checkReport{}
 	if err := json.Unmarshal([]byte(out), &v); err != nil || code != 1 || errs != "" || v.OK || len(v.Errors) != 2 || !contains(v.Errors[0], "wake.atempts") {
 		t.Errorf("%v, exit code %d, %q, %s", err, code, errs, out)
 	}
 	for _, flag := range []string{"--changed", "--notify"} {
-		if code, _, errs := program(t, "check", "--json", flag); code != 2 || !contains(errs, "--json and "+flag+": give one of them") {
+		if code, _, errs := runCommand(t, "check", "--json", flag); code != 2 || !contains(errs, "--json and "+flag+": give one of them") {
 			t.Errorf("%s: exit code %d, %q", flag, code, errs)
 		}
 	}
@@ -98,23 +87,23 @@ func TestRegisterInJSON(t *testing.T) {
 		{refused, "--timeout=10s", "not you", false},
 		{refused, "--check", "not you", false},
 	} {
-		to, _ := porterFor(t, tt.says)
-		code, out, errs := program(t, append(args, to, tt.more)...)
-		v := parsed(t, out)
+		to, _ := serveRegistrations(t, tt.says)
+		code, out, errs := runCommand(t, append(args, to, tt.more)...)
+		v := parseJSON(t, out)
 		sent, _ := v["registration"].(map[string]any)
 		if (code == 0) != tt.accepted || errs != "" || v["accepted"] != tt.accepted || v["answer"] != tt.answer || v["porter"] != to ||
 			v["check"] != (tt.more == "--check") || sent["name"] != "tower" || strings.Contains(out, "s3cret") {
 			t.Errorf("%s: exit code %d, %q, %s", tt.more, code, errs, out)
 		}
 	}
-	code, out, errs := program(t, append(args, "127.0.0.1:1", "--retries", "0")...)
+	code, out, errs := runCommand(t, append(args, "127.0.0.1:1", "--retries", "0")...)
 	if code != 1 || out != "" || !contains(errs, "connection refused") {
 		t.Errorf("no porter: exit code %d, %q, %q", code, out, errs)
 	}
 }
 
-// steps reads what test --json printed: one object a line.
-func steps(t *testing.T, out string) (all []stepJSON) {
+// parseSteps reads what test --json printed: one object a line.
+func parseSteps(t *testing.T, out string) (all []stepJSON) {
 	t.Helper()
 	for line := range strings.Lines(out) {
 		var s stepJSON
@@ -129,13 +118,13 @@ func steps(t *testing.T, out string) (all []stepJSON) {
 // Advice for people is no step.
 func TestStepsInJSON(t *testing.T) {
 	var out strings.Builder
-	tested := trial{name: "nas", report: reportTo(&out, true)}
+	tested := wakeTest{name: "nas", stepPrinter: newStepPrinter(&out, true)}
 	tested.ok("it is up%s", " at last")
 	tested.wait("a moment")
-	if err := tested.didNotWake(journal.Event{Attempts: 6}); err != exitCode(1) {
+	if err := tested.reportFailure(journal.Event{Attempts: 6}); err != exitCode(1) {
 		t.Errorf("error %v", err)
 	}
-	got := steps(t, out.String())
+	got := parseSteps(t, out.String())
 	if len(got) != 3 || got[0] != (stepJSON{"ok", "it is up at last"}) || got[1].Result != "waiting" || got[2].Result != "failed" {
 		t.Errorf("printed %+v", got)
 	}

@@ -16,13 +16,13 @@ import (
 // each line, and takes its priority from "<N>" in front (sd-daemon(3)).
 func newLogger(w io.Writer, format string, level slog.Leveler) *slog.Logger {
 	opts := &slog.HandlerOptions{Level: level}
-	if !isJournal(w, os.Getenv("JOURNAL_STREAM")) {
+	if !isJournalStream(w, os.Getenv("JOURNAL_STREAM")) {
 		return slog.New(handlerOf(w, format, opts))
 	}
 	if format == config.FormatText {
 		opts.ReplaceAttr = withoutTime
 	}
-	marked := &prioritized{to: w}
+	marked := &priorityWriter{to: w}
 	return slog.New(journalHandler{handlerOf(marked, format, opts), marked})
 }
 
@@ -40,9 +40,9 @@ func withoutTime(groups []string, a slog.Attr) slog.Attr {
 	return a
 }
 
-// isJournal reports whether w is the journal's: systemd tells in stream the device and
+// isJournalStream reports whether w is the journal's: systemd tells in stream the device and
 // the inode of what it connected (systemd.exec(5), $JOURNAL_STREAM).
-func isJournal(w io.Writer, stream string) bool {
+func isJournalStream(w io.Writer, stream string) bool {
 	f, isFile := w.(*os.File)
 	if !isFile || stream == "" {
 		return false
@@ -75,15 +75,15 @@ func priorityOf(l slog.Level) int {
 	return priorityDebug
 }
 
-// prioritized writes the priority in front of each line.
-type prioritized struct {
+// priorityWriter writes the priority in front of each line.
+type priorityWriter struct {
 	mu       sync.Mutex
 	to       io.Writer
 	priority int
 }
 
 // Write takes one line, as slog's handlers write them.
-func (p *prioritized) Write(line []byte) (int, error) {
+func (p *priorityWriter) Write(line []byte) (int, error) {
 	marked := append(fmt.Appendf(nil, "<%d>", p.priority), line...)
 	if _, err := p.to.Write(marked); err != nil {
 		return 0, err
@@ -94,7 +94,7 @@ func (p *prioritized) Write(line []byte) (int, error) {
 // journalHandler tells its writer the priority of each record.
 type journalHandler struct {
 	slog.Handler
-	writer *prioritized
+	writer *priorityWriter
 }
 
 // Handle implements slog.Handler.

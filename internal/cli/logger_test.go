@@ -12,8 +12,8 @@ import (
 	"nightporter/internal/config"
 )
 
-// logged returns what three lines of a log look like, in the journal or elsewhere.
-func logged(t *testing.T, format string, toJournal bool) []string {
+// logLines returns what three lines of a log look like, in the journal or elsewhere.
+func logLines(t *testing.T, format string, toJournal bool) []string {
 	t.Helper()
 	f, err := os.Create(filepath.Join(t.TempDir(), "log"))
 	if err != nil {
@@ -42,12 +42,12 @@ func logged(t *testing.T, format string, toJournal bool) []string {
 
 // The journal has times of its own, and takes priorities.
 func TestLogInTheJournal(t *testing.T) {
-	got := strings.Join(logged(t, config.FormatText, true), "\n")
+	got := strings.Join(logLines(t, config.FormatText, true), "\n")
 	const want = "<3>level=ERROR msg=no event=a\n<4>level=WARN msg=well time=mine event=b\n<7>level=DEBUG msg=see g.event=c"
 	if got != want {
 		t.Errorf("logged\n%s\nwant\n%s", got, want)
 	}
-	for i, line := range logged(t, config.FormatJSON, true) {
+	for i, line := range logLines(t, config.FormatJSON, true) {
 		if !strings.HasPrefix(line, []string{"<3>", "<4>", "<7>"}[i]+`{"time":"`) {
 			t.Errorf("logged %s", line)
 		}
@@ -55,12 +55,12 @@ func TestLogInTheJournal(t *testing.T) {
 }
 
 func TestLogElsewhere(t *testing.T) {
-	for _, line := range logged(t, config.FormatText, false) {
+	for _, line := range logLines(t, config.FormatText, false) {
 		if !strings.HasPrefix(line, "time=") {
 			t.Errorf("logged %s", line)
 		}
 	}
-	for _, line := range logged(t, config.FormatJSON, false) {
+	for _, line := range logLines(t, config.FormatJSON, false) {
 		if !strings.HasPrefix(line, `{"time":"`) {
 			t.Errorf("logged %s", line)
 		}

@@ -45,7 +45,7 @@ func oneDirectory(_ *cobra.Command, args []string) error {
 
 // writeManual writes the pages of root and its commands into a directory.
 func writeManual(root *cobra.Command, dir string) error {
-	for _, cmd := range append([]*cobra.Command{root}, documented(root)...) {
+	for _, cmd := range append([]*cobra.Command{root}, documentedCommands(root)...) {
 		if err := os.WriteFile(filepath.Join(dir, pageName(cmd)+".1"), []byte(manualPage(cmd)), 0o644); err != nil {
 			return err
 		}
@@ -53,8 +53,8 @@ func writeManual(root *cobra.Command, dir string) error {
 	return nil
 }
 
-// documented are the commands below cmd that have a page or an entry.
-func documented(cmd *cobra.Command) []*cobra.Command {
+// documentedCommands are the commands below cmd that have a page or an entry.
+func documentedCommands(cmd *cobra.Command) []*cobra.Command {
 	return slices.DeleteFunc(slices.Clone(cmd.Commands()), func(c *cobra.Command) bool {
 		return c.Hidden || c.Name() == "help"
 	})
@@ -79,7 +79,7 @@ func manualPage(cmd *cobra.Command) string {
 	writeCommands(p, cmd)
 	writeOptions(p, cmd)
 	if !cmd.HasParent() {
-		writeSurroundings(p)
+		writeProgramSections(p)
 	}
 	if cmd.Example != "" {
 		p.Section("EXAMPLES")
@@ -91,7 +91,7 @@ func manualPage(cmd *cobra.Command) string {
 
 // writeCommands lists the commands below a command, by group.
 func writeCommands(p *roff.Page, cmd *cobra.Command) {
-	commands := documented(cmd)
+	commands := documentedCommands(cmd)
 	if len(commands) == 0 {
 		return
 	}
@@ -155,8 +155,8 @@ func optionText(f *pflag.Flag) string {
 	return fmt.Sprintf("%s (default %s)", text, f.DefValue)
 }
 
-// writeSurroundings says of the program what no command says.
-func writeSurroundings(p *roff.Page) {
+// writeProgramSections says of the program what no command says.
+func writeProgramSections(p *roff.Page) {
 	p.Section("EXIT STATUS")
 	p.Item("0", "The command did what was asked.")
 	p.Item("1", "It failed; the last line on standard error says why.")
@@ -177,7 +177,7 @@ func writeSeeAlso(p *roff.Page, cmd *cobra.Command) {
 	if cmd.HasParent() {
 		see = append([]string{pageName(cmd.Parent()) + "(1)"}, see...)
 	} else {
-		for _, c := range documented(cmd) {
+		for _, c := range documentedCommands(cmd) {
 			see = append(see, pageName(c)+"(1)")
 		}
 	}

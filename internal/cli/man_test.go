@@ -14,12 +14,12 @@ import (
 // flags and its examples.
 func TestMan(t *testing.T) {
 	dir := t.TempDir()
-	if code, out, errs := program(t, "man", dir); code != 0 || out != "" || errs != "" {
+	if code, out, errs := runCommand(t, "man", dir); code != 0 || out != "" || errs != "" {
 		t.Fatalf("exit code %d, %q, %q", code, out, errs)
 	}
 	root := NewRootCommand()
 	root.InitDefaultCompletionCmd()
-	for _, cmd := range append(documented(root), root) {
+	for _, cmd := range append(documentedCommands(root), root) {
 		path := filepath.Join(dir, pageName(cmd)+".1")
 		b, err := os.ReadFile(path)
 		if err != nil {
@@ -28,7 +28,7 @@ func TestMan(t *testing.T) {
 		}
 		page := strings.NewReplacer(`\-`, "-", `\(aq`, "'", `\fB`, "", `\fR`, "").Replace(string(b))
 		wants := []string{pageName(cmd) + " - " + cmd.Short, firstWords(cmd), "SEE ALSO", "nightporter.yaml(5)"}
-		for _, c := range documented(cmd) {
+		for _, c := range documentedCommands(cmd) {
 			wants = append(wants, "\n"+c.Name()+"\n")
 		}
 		cmd.Flags().VisitAll(func(f *pflag.Flag) {
@@ -45,7 +45,7 @@ func TestMan(t *testing.T) {
 			}
 		}
 	}
-	if found, err := filepath.Glob(dir + "/*"); err != nil || len(found) != len(documented(root))+1 {
+	if found, err := filepath.Glob(dir + "/*"); err != nil || len(found) != len(documentedCommands(root))+1 {
 		t.Errorf("written are %q, %v", found, err)
 	}
 }
@@ -60,10 +60,10 @@ func firstWords(cmd *cobra.Command) string {
 }
 
 func TestManWithoutDirectory(t *testing.T) {
-	if code, _, errs := program(t, "man"); code != wrongUsage || !strings.Contains(errs, "expected one directory") {
+	if code, _, errs := runCommand(t, "man"); code != wrongUsage || !strings.Contains(errs, "expected one directory") {
 		t.Errorf("exit code %d, %q", code, errs)
 	}
-	if code, _, errs := program(t, "man", filepath.Join(t.TempDir(), "missing")); code != 1 || !strings.Contains(errs, "missing/nightporter.1") {
+	if code, _, errs := runCommand(t, "man", filepath.Join(t.TempDir(), "missing")); code != 1 || !strings.Contains(errs, "missing/nightporter.1") {
 		t.Errorf("exit code %d, %q", code, errs)
 	}
 }

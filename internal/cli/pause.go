@@ -33,7 +33,7 @@ Exit code 0 means that the machine is no longer paused.`
 
 // pauseFlags are the flags of the pause command.
 type pauseFlags struct {
-	changer
+	changeFlags
 	length time.Duration
 	until  string
 }
@@ -70,10 +70,10 @@ func (f *pauseFlags) run(cmd *cobra.Command, name string) error {
 	defer client.Close()
 	m, err := client.Pause(cmd.Context(), name, request)
 	if err != nil {
-		return unchanged(name, "paused", explain(cmd.Context(), client, name, err))
+		return unchanged(name, "paused", explainUnknown(cmd.Context(), client, name, err))
 	}
 	return f.answer(cmd.OutOrStdout(), m, "%s is paused until %s: nothing is claimed or woken until then, or until `%s`",
-		printable(name), moment(m.PausedUntil), resumeOf(name))
+		printable(name), localTime(m.PausedUntil), resumeOf(name))
 }
 
 // request returns what the flags ask for; forGiven says that --for was given.
@@ -110,7 +110,7 @@ func resumeOf(name string) string { return "nightporter resume " + shell.Quote(p
 
 // newResumeCommand returns the command "resume".
 func newResumeCommand() *cobra.Command {
-	var c changer
+	var c changeFlags
 	cmd := &cobra.Command{
 		Use:               "resume NAME",
 		Short:             "End a pause",
@@ -125,7 +125,7 @@ func newResumeCommand() *cobra.Command {
 	return cmd
 }
 
-func (c *changer) resume(cmd *cobra.Command, name string) error {
+func (c *changeFlags) resume(cmd *cobra.Command, name string) error {
 	client, err := c.client()
 	if err != nil {
 		return err
@@ -133,7 +133,7 @@ func (c *changer) resume(cmd *cobra.Command, name string) error {
 	defer client.Close()
 	m, err := client.Unpause(cmd.Context(), name)
 	if err != nil {
-		return unchanged(name, "resumed", explain(cmd.Context(), client, name, err))
+		return unchanged(name, "resumed", explainUnknown(cmd.Context(), client, name, err))
 	}
 	return c.answer(cmd.OutOrStdout(), m, "%s is not paused any more: the porter asks whether it is off", printable(name))
 }

@@ -101,7 +101,7 @@ func (f *registerFlags) run(cmd *cobra.Command) error {
 	if err := errors.Join(onlyOne(cmd, "monitor", "port", "known"), onlyOne(cmd, "token", "token-file")); err != nil {
 		return err
 	}
-	if err := f.complete(cmd.Flags()); err != nil {
+	if err := f.readSettings(cmd.Flags()); err != nil {
 		return err
 	}
 	addr, err := porterAddress(f.to)
@@ -115,9 +115,9 @@ func (f *registerFlags) run(cmd *cobra.Command) error {
 		return err
 	}
 	if err := w.Check(); err != nil {
-		return f.wrongField(err)
+		return f.fieldError(err)
 	}
-	warnPortless(cmd.ErrOrStderr(), w)
+	warnNoPorts(cmd.ErrOrStderr(), w)
 	return f.send(ctx, cmd, addr, w)
 }
 
@@ -155,9 +155,9 @@ func (f *registerFlags) describeSelf(ctx context.Context, addr string, w *regist
 	}
 	self, err := registration.Detect(ctx, addr)
 	if errors.Is(err, registration.ErrThisHost) {
-		return f.wrong("to", fmt.Sprintf("found %q, which is this host itself: expected the porter as another host. Run this on the machine that sleeps, not on the porter", f.to))
+		return f.settingError("to", fmt.Sprintf("found %q, which is this host itself: expected the porter as another host. Run this on the machine that sleeps, not on the porter", f.to))
 	}
-	if lost := unreached(addr, err); lost != err {
+	if lost := explainUnreachable(addr, err); lost != err {
 		return lost
 	}
 	if err != nil {
@@ -165,7 +165,7 @@ func (f *registerFlags) describeSelf(ctx context.Context, addr string, w *regist
 	}
 	if f.mac == "" {
 		w.MAC = self.MAC.String()
-		if err := f.findCard(self, w); err != nil {
+		if err := f.findWakeMAC(self, w); err != nil {
 			return err
 		}
 		if w.Name == "" {
@@ -182,9 +182,9 @@ func (f *registerFlags) describeSelf(ctx context.Context, addr string, w *regist
 	return nil
 }
 
-// findCard fills in the card that wakes this machine, where that has another address
+// findWakeMAC fills in the card that wakes this machine, where that has another address
 // than the machine speaks with: a bond, a dock, an address that was set.
-func (f *registerFlags) findCard(self registration.Identity, w *registration.Wire) error {
+func (f *registerFlags) findWakeMAC(self registration.Identity, w *registration.Wire) error {
 	if f.wakeMAC != "" {
 		return nil
 	}

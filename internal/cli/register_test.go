@@ -16,9 +16,9 @@ import (
 	"nightporter/internal/registration"
 )
 
-// porterFor runs a registration server, and returns its address and what it was
+// serveRegistrations runs a registration server, and returns its address and what it was
 // asked.
-func porterFor(t *testing.T, answer error) (string, <-chan registration.Request) {
+func serveRegistrations(t *testing.T, answer error) (string, <-chan registration.Request) {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -44,7 +44,7 @@ func porterFor(t *testing.T, answer error) (string, <-chan registration.Request)
 	return ln.Addr().String(), asked
 }
 
-func register(t *testing.T, args ...string) (string, error) {
+func runRegister(t *testing.T, args ...string) (string, error) {
 	t.Helper()
 	cmd := newRegisterCommand()
 	var out bytes.Buffer
@@ -57,12 +57,12 @@ func register(t *testing.T, args ...string) (string, error) {
 }
 
 func TestRegister(t *testing.T) {
-	addr, asked := porterFor(t, nil)
+	addr, asked := serveRegistrations(t, nil)
 	token := filepath.Join(t.TempDir(), "token")
 	if err := os.WriteFile(token, []byte("s3cret\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	out, err := register(t, "--to", addr, "--mac", "d8:cb:8a:39:be:a1", "--name", "tower", "--monitor", "192.168.1.5=22,51820/udp",
+	out, err := runRegister(t, "--to", addr, "--mac", "d8:cb:8a:39:be:a1", "--name", "tower", "--monitor", "192.168.1.5=22,51820/udp",
 		"--monitor", "fd00::5=", "--token-file", token, "--idle-watts", "40", "--sleep-watts", "0", "--wake-from", "10.0.0.0/8,fd00::/8")
 	if err != nil {
 		t.Fatal(err)
@@ -79,8 +79,8 @@ func TestRegister(t *testing.T) {
 
 // An address without ports is registered, with a warning.
 func TestRegisterWithoutPorts(t *testing.T) {
-	addr, asked := porterFor(t, nil)
-	out, err := register(t, "--to", addr, "--mac", "d8:cb:8a:39:be:a1", "--monitor", "192.168.1.5")
+	addr, asked := serveRegistrations(t, nil)
+	out, err := runRegister(t, "--to", addr, "--mac", "d8:cb:8a:39:be:a1", "--monitor", "192.168.1.5")
 	if err != nil || !strings.HasPrefix(out, "192.168.1.5 has no ports: it is claimed while the machine sleeps, but nothing there wakes it\n") {
 		t.Errorf("%v, printed %q", err, out)
 	}
@@ -92,8 +92,8 @@ func TestRegisterWithoutPorts(t *testing.T) {
 // --check prints what would be sent, without secrets, and what the porter says.
 func TestRegisterCheck(t *testing.T) {
 	args := []string{"--mac", "d8:cb:8a:39:be:a1", "--name", "tower", "--monitor", "192.168.1.5=22", "--token", "s3cret", "--check", "--to"}
-	addr, asked := porterFor(t, &registration.Acceptable{Name: "tower-2", Renamed: "tower is taken", Wait: []string{"192.168.1.5: it is out"}})
-	out, err := register(t, append(args, addr)...)
+	addr, asked := serveRegistrations(t, &registration.Acceptable{Name: "tower-2", Renamed: "tower is taken", Wait: []string{"192.168.1.5: it is out"}})
+	out, err := runRegister(t, append(args, addr)...)
 	if err != nil || strings.Contains(out, "s3cret") || !strings.Contains(out, `"mac": "d8:cb:8a:39:be:a1"`) ||
 		!strings.HasSuffix(out, "}\n"+addr+`: the porter would accept it as "tower-2", since tower is taken; would wait: 192.168.1.5: it is out`+"\n") {
 		t.Errorf("%v, printed %s", err, out)
@@ -105,8 +105,8 @@ func TestRegisterCheck(t *testing.T) {
 		registration.Refuse(registration.Refused, "not you"): "the porter refused: not you",
 		nil: "the porter is older than this command: it has registered the machine, and takes it for awake again later",
 	} {
-		addr, _ := porterFor(t, answer)
-		if out, err := register(t, append(args, addr)...); err == nil || err.Error() != "ask "+addr+": "+want {
+		addr, _ := serveRegistrations(t, answer)
+		if out, err := runRegister(t, append(args, addr)...); err == nil || err.Error() != "ask "+addr+": "+want {
 			t.Errorf("%v, printed %s; want %s", err, out, want)
 		}
 	}
@@ -119,23 +119,23 @@ func TestRegisterAtThePage(t *testing.T) {
 		context.DeadlineExceeded, &registration.Rejection{Answer: "HTTP/1.1 400 Bad Request"},
 		&net.OpError{Op: "dial", Err: syscall.ECONNREFUSED},
 	} {
-		if got := unreached(addr, err); !strings.HasSuffix(got.Error(), ": "+want) || !errors.Is(got, err) {
+		if got := explainUnreachable(addr, err); !strings.HasSuffix(got.Error(), ": "+want) || !errors.Is(got, err) {
 			t.Errorf("%v: %v", err, got)
 		}
-		if got := unreached("192.168.1.2:13717", err); strings.Contains(got.Error(), "9717") {
+		if got := explainUnreachable("192.168.1.2:13717", err); strings.Contains(got.Error(), "9717") {
 			t.Errorf("%v: %v at another port", err, got)
 		}
 	}
 	for _, err := range []error{nil, &registration.Rejection{Answer: "not you"}} {
-		if got := unreached(addr, err); got != err {
+		if got := explainUnreachable(addr, err); got != err {
 			t.Errorf("%v: %v", err, got)
 		}
 	}
 }
 
 func TestRegisterToBeWatched(t *testing.T) {
-	addr, asked := porterFor(t, nil)
-	if _, err := register(t, "--to", addr, "--mac", "d8:cb:8a:39:be:a1", "--known", "--watch"); err != nil {
+	addr, asked := serveRegistrations(t, nil)
+	if _, err := runRegister(t, "--to", addr, "--mac", "d8:cb:8a:39:be:a1", "--known", "--watch"); err != nil {
 		t.Fatal(err)
 	}
 	if r := <-asked; !r.Here {
@@ -144,8 +144,8 @@ func TestRegisterToBeWatched(t *testing.T) {
 }
 
 func TestRegisterKnownMachine(t *testing.T) {
-	addr, asked := porterFor(t, nil)
-	if _, err := register(t, "--to", addr, "--mac", "d8:cb:8a:39:be:a1", "--known"); err != nil {
+	addr, asked := serveRegistrations(t, nil)
+	if _, err := runRegister(t, "--to", addr, "--mac", "d8:cb:8a:39:be:a1", "--known"); err != nil {
 		t.Fatal(err)
 	}
 	if r := <-asked; r.HasMonitor || r.HasName || r.HasIdleWatts {
@@ -154,7 +154,7 @@ func TestRegisterKnownMachine(t *testing.T) {
 }
 
 func TestRegisterErrors(t *testing.T) {
-	addr, _ := porterFor(t, registration.Refuse(registration.Refused, "not you"))
+	addr, _ := serveRegistrations(t, registration.Refuse(registration.Refused, "not you"))
 	machine := []string{"--to", addr, "--mac", "d8:cb:8a:39:be:a1", "--monitor", "192.168.1.5=22"}
 	for _, tt := range []struct {
 		name string
@@ -178,7 +178,7 @@ func TestRegisterErrors(t *testing.T) {
 		{"no token file", append(machine, "--token-file", "/nonexistent"), "--token-file: open /nonexistent: no such file or directory"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			out, err := register(t, tt.args...)
+			out, err := runRegister(t, tt.args...)
 			if err == nil || err.Error() != tt.want {
 				t.Errorf("got  %v\nwant %s", err, tt.want)
 			}

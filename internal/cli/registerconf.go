@@ -29,8 +29,8 @@ type confSetting struct {
 	line       int
 }
 
-// complete takes from the file of settings what the command line left open.
-func (f *registerFlags) complete(flags *pflag.FlagSet) error {
+// readSettings takes from the file of settings what the command line left open.
+func (f *registerFlags) readSettings(flags *pflag.FlagSet) error {
 	text, err := os.ReadFile(f.config)
 	if errors.Is(err, fs.ErrNotExist) && !flags.Changed("config") {
 		return nil
@@ -42,7 +42,7 @@ func (f *registerFlags) complete(flags *pflag.FlagSet) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", f.config, err)
 	}
-	f.settings = f.open(settings, flags)
+	f.settings = f.unset(settings, flags)
 	for _, s := range f.settings {
 		if err := s.set(flags); err != nil {
 			return fmt.Errorf("%s: line %d: %w", f.config, s.line, err)
@@ -51,9 +51,9 @@ func (f *registerFlags) complete(flags *pflag.FlagSet) error {
 	return nil
 }
 
-// open returns the settings that no flag gives: --port goes before monitor, for
+// unset returns the settings that no flag gives: --port goes before monitor, for
 // instance, and monitor before port.
-func (f *registerFlags) open(settings []confSetting, flags *pflag.FlagSet) []confSetting {
+func (f *registerFlags) unset(settings []confSetting, flags *pflag.FlagSet) []confSetting {
 	given := func(names ...string) bool { return slices.ContainsFunc(names, flags.Changed) }
 	has := func(key string) bool {
 		return slices.ContainsFunc(settings, func(s confSetting) bool { return s.key == key && s.value != "" })

@@ -22,11 +22,11 @@ func confFile(t *testing.T, text string) string {
 
 // The file of the script is read as the script reads it. Flags go before it.
 func TestRegisterReadsTheScriptsSettings(t *testing.T) {
-	addr, asked := porterFor(t, nil)
+	addr, asked := serveRegistrations(t, nil)
 	conf := confFile(t, "# ours\n[other]\nmac = nothing\n[register]\nto = 192.0.2.1\nName: tower\nmac = d8:cb:8a:39:be:a1\ntoken = 100%s3cret\n"+
 		"wake_mac = d8:cb:8a:39:be:a2\nidle-watts = 40\nsleep_watts = 1.5\npassword = 1.2.3.4\nwake_from = 10.0.0.0/8, fd00::/8\n"+
 		"timeout = 7.5\nretries = 0\nport = 80\nmonitor =\n  192.168.1.5=22/tcp,53\n# between\n\n  fd00::5=\n")
-	if out, err := register(t, "--config", conf, "--to", addr, "--sleep-watts", "1"); err != nil {
+	if out, err := runRegister(t, "--config", conf, "--to", addr, "--sleep-watts", "1"); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
 	r := <-asked
@@ -34,7 +34,7 @@ func TestRegisterReadsTheScriptsSettings(t *testing.T) {
 		len(r.WakeFrom) != 2 || len(r.Password) != 4 || len(r.Monitor) != 2 || len(r.Monitor[0].Ports) != 3 || len(r.Monitor[1].Ports) != 0 {
 		t.Errorf("the porter was asked %+v", r)
 	}
-	if _, err := register(t, "--config", conf, "--to", addr, "--monitor", "192.168.1.6=443/tcp", "--token", "other"); err != nil {
+	if _, err := runRegister(t, "--config", conf, "--to", addr, "--monitor", "192.168.1.6=443/tcp", "--token", "other"); err != nil {
 		t.Fatal(err)
 	}
 	if r := <-asked; len(r.Monitor) != 1 || r.Monitor[0].IP.String() != "192.168.1.6" || r.Token != "other" {
@@ -44,8 +44,8 @@ func TestRegisterReadsTheScriptsSettings(t *testing.T) {
 
 // The example of the script is good for the command.
 func TestRegisterTakesTheExample(t *testing.T) {
-	addr, asked := porterFor(t, &registration.Acceptable{Name: "tower"})
-	if out, err := register(t, "--config", "../../deploy/machine/register.conf.example", "--to", addr, "--mac", "d8:cb:8a:39:be:a1", "--monitor", "10.0.0.5=22", "--check"); err != nil {
+	addr, asked := serveRegistrations(t, &registration.Acceptable{Name: "tower"})
+	if out, err := runRegister(t, "--config", "../../deploy/machine/register.conf.example", "--to", addr, "--mac", "d8:cb:8a:39:be:a1", "--monitor", "10.0.0.5=22", "--check"); err != nil {
 		t.Errorf("%v: %s", err, out)
 	}
 	<-asked
@@ -58,7 +58,7 @@ func TestRegisterConfIsWrong(t *testing.T) {
 		"[register]\nto = 127.0.0.1:1\nmac = d8:cb:8a:39:be:a1\nmonitor = 192.0.2.7=22,foo\n": `line 4: monitor: found "foo": expected 1 to 65535`,
 	} {
 		conf := confFile(t, text)
-		if code, _, errs := program(t, "register", "--config", conf); code != 1 || !strings.HasPrefix(errs, "nightporter: "+conf+": "+want) {
+		if code, _, errs := runCommand(t, "register", "--config", conf); code != 1 || !strings.HasPrefix(errs, "nightporter: "+conf+": "+want) {
 			t.Errorf("%s: exit code %d, %q, want %q", text, code, errs, want)
 		}
 	}
@@ -75,7 +75,7 @@ func TestRegisterConfErrors(t *testing.T) {
 		"[register]\nto\n":                       "line 2: expected KEY = VALUE",
 	} {
 		path := confFile(t, text)
-		if out, err := register(t, "--config", path); err == nil || err.Error() != path+": "+want {
+		if out, err := runRegister(t, "--config", path); err == nil || err.Error() != path+": "+want {
 			t.Errorf("%q: %v, printed %q, want %s", text, err, out, want)
 		}
 	}

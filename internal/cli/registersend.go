@@ -30,7 +30,7 @@ func (f *registerFlags) send(ctx context.Context, cmd *cobra.Command, addr strin
 	}
 	answer, err := f.exchange(ctx, addr, w)
 	if f.json {
-		return f.tellJSON(cmd.OutOrStdout(), registeredJSON{addr, f.check, err == nil, answer, withoutSecrets(w)}, err)
+		return f.printAnswer(cmd.OutOrStdout(), registeredJSON{addr, f.check, err == nil, answer, withoutSecrets(w)}, err)
 	}
 	switch {
 	case err != nil:
@@ -53,13 +53,13 @@ func (f *registerFlags) exchange(ctx context.Context, addr string, w registratio
 		answer, err = "OK.", registration.SendRetry(ctx, addr, w, f.retries)
 	}
 	if err != nil {
-		return "", fmt.Errorf("%s %s: %w", what, addr, unreached(addr, err))
+		return "", fmt.Errorf("%s %s: %w", what, addr, explainUnreachable(addr, err))
 	}
 	return answer, nil
 }
 
-// tellJSON prints an answer, a refusal as well. Without an answer it returns err.
-func (f *registerFlags) tellJSON(w io.Writer, told registeredJSON, err error) error {
+// printAnswer prints an answer, a refusal as well. Without an answer it returns err.
+func (f *registerFlags) printAnswer(w io.Writer, told registeredJSON, err error) error {
 	refused, isRefused := errors.AsType[*registration.Rejection](err)
 	switch {
 	case isRefused:
@@ -88,8 +88,8 @@ func withoutSecrets(w registration.Wire) registration.Wire {
 	return w
 }
 
-// wrongField is err, which names a field of the registration, for who gave the field.
-func (f *registerFlags) wrongField(err error) error {
+// fieldError is err, which names a field of the registration, for who gave the field.
+func (f *registerFlags) fieldError(err error) error {
 	path, text, found := strings.Cut(err.Error(), ": ")
 	if !found {
 		return err
@@ -101,11 +101,11 @@ func (f *registerFlags) wrongField(err error) error {
 	if key == "monitor" && len(f.monitor) == 0 {
 		key = "port"
 	}
-	return f.wrong(key, text)
+	return f.settingError(key, text)
 }
 
-// wrong says what is wrong with a setting: a flag, or a line of the file.
-func (f *registerFlags) wrong(key, text string) error {
+// settingError says what is wrong with a setting: a flag, or a line of the file.
+func (f *registerFlags) settingError(key, text string) error {
 	for _, s := range f.settings {
 		if s.key == key {
 			return fmt.Errorf("%s: line %d: %s: %s", f.config, s.line, key, text)
@@ -114,8 +114,8 @@ func (f *registerFlags) wrong(key, text string) error {
 	return usagef("--%s: %s", confSetting{key: key}.flag(), text)
 }
 
-// warnPortless names the addresses at which nothing wakes the machine.
-func warnPortless(to io.Writer, w registration.Wire) {
+// warnNoPorts names the addresses at which nothing wakes the machine.
+func warnNoPorts(to io.Writer, w registration.Wire) {
 	for _, a := range w.Monitor {
 		if len(a.Port) == 0 {
 			fmt.Fprintf(to, "%s has no ports: it is claimed while the machine sleeps, but nothing there wakes it\n", a.IP)

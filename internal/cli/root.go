@@ -4,8 +4,12 @@ package cli
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"io"
 	"strings"
+
+	"nightporter/internal/web"
 
 	"github.com/spf13/cobra"
 )
@@ -38,8 +42,7 @@ wakes them by Wake-on-LAN when a client connects.`
 const rootExample = `  nightporter check --host             before the first start: is this host ready?
   nightporter serve                    the porter itself
   nightporter status --from raspberrypi
-  nightporter wake nas --wait 2m
-  nightporter demo                     see it work, on this host, without a machine`
+  nightporter wake nas --wait 2m`
 
 // NewRootCommand returns the root command with all subcommands.
 func NewRootCommand() *cobra.Command {
@@ -76,7 +79,6 @@ func NewRootCommand() *cobra.Command {
 		newResumeCommand(),
 		newForgetCommand(),
 		newEventsCommand(),
-		newDemoCommand(),
 		newManCommand(),
 		newVersionCommand(),
 	)
@@ -124,4 +126,48 @@ func refuseUnknownShells(root *cobra.Command) {
 			cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 		}
 	}
+}
+
+// fail tells the user in one line why a command failed, and returns the exit code.
+func fail(ctx context.Context, cmd *cobra.Command, args []string, err error, stderr io.Writer) int {
+	var code exitCode
+	var usage *usageError
+	var away *web.Unreachable
+	var refused *web.Refused
+	switch {
+	case errors.As(err, &code):
+		return int(code)
+	case wasInterrupted(ctx, err):
+		return interrupted
+	case errors.As(err, &usage):
+		fmt.Fprintf(stderr, "%s: %s\n", cmd.CommandPath(), usage)
+		return wrongUsage
+	case !cmd.HasParent(): // cobra's error of a command that it does not find
+		fmt.Fprintf(stderr, "nightporter: %s\n", unknownCommand(cmd, args))
+		return wrongUsage
+	case errors.As(err, &away):
+		fmt.Fprintf(stderr, "nightporter: %s: %s\n", away, nextStep(away))
+		return 1
+	case errors.As(err, &refused):
+		fmt.Fprintln(stderr, "nightporter:", printable(err.Error()))
+		return 1
+	}
+	fmt.Fprintln(stderr, "nightporter:", err)
+	return 1
+}
+
+// unknownCommand says which command was meant, if one is similar.
+func unknownCommand(root *cobra.Command, args []string) string {
+	name := ""
+	for _, a := range args {
+		if !strings.HasPrefix(a, "-") {
+			name = a
+			break
+		}
+	}
+	const list = "`nightporter --help` lists the commands"
+	if similar := root.SuggestionsFor(name); len(similar) > 0 {
+		return fmt.Sprintf("unknown command %q: did you mean %s? %s", name, strings.Join(similar, " or "), list)
+	}
+	return fmt.Sprintf("unknown command %q: %s", name, list)
 }

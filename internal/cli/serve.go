@@ -13,9 +13,11 @@ import (
 	"runtime/debug"
 	"syscall"
 
+	// The container image has no zone files, and TZ names the zone of wake.quiet_hours.
+	_ "time/tzdata"
+
 	"github.com/prometheus/common/version"
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 	"golang.org/x/sync/errgroup"
 
 	"nightporter/internal/config"
@@ -63,45 +65,6 @@ func newServeCommand() *cobra.Command {
 	return cmd
 }
 
-func addConfigFlags(cmd *cobra.Command, path *string) {
-	cmd.Flags().StringVar(path, "config", config.DefaultPath, "the configuration `FILE`")
-	config.AddFlags(cmd.Flags())
-	cmd.SetUsageFunc(configUsage)
-}
-
-// helpWidth is how many columns the help of the configuration's flags takes.
-const helpWidth = 120
-
-// configUsage prints the few flags of a command apart from those of the configuration.
-func configUsage(cmd *cobra.Command) error {
-	isKey := configKeys()
-	own, keys := new(pflag.FlagSet), new(pflag.FlagSet)
-	cmd.LocalFlags().VisitAll(func(f *pflag.Flag) {
-		if isKey[f.Name] {
-			keys.AddFlag(f)
-		} else {
-			own.AddFlag(f)
-		}
-	})
-	_, err := fmt.Fprintf(cmd.OutOrStderr(), "Usage:\n  %s\n\nExamples:\n%s\n\nFlags:\n%s\nFlags for the keys of the configuration:\n%s",
-		cmd.UseLine(), cmd.Example, own.FlagUsagesWrapped(helpWidth), keys.FlagUsagesWrapped(helpWidth))
-	return err
-}
-
-// configKeys are the paths of all keys.
-func configKeys() map[string]bool {
-	isKey := make(map[string]bool)
-	for _, k := range config.Keys() {
-		isKey[k.Path] = true
-	}
-	return isKey
-}
-
-// load reads the configuration with the layers of this command line.
-func load(cmd *cobra.Command, path string) (*config.Config, error) {
-	return config.Load(path, cmd.Flags().Changed("config"), environ(), cmd.Flags())
-}
-
 // serve runs the daemon until ctx ends; SIGHUP loads the configuration anew, from
 // the file at path among others.
 func serve(ctx context.Context, path string, load func() (*config.Config, error), stderr io.Writer) error {
@@ -109,12 +72,12 @@ func serve(ctx context.Context, path string, load func() (*config.Config, error)
 	if err != nil {
 		return fmt.Errorf("the configuration is not valid:\n%w", err)
 	}
-	spareMemory()
+	lowerGCPercent()
 	var level slog.LevelVar
 	level.Set(conf.Log.Level)
 	log := newLogger(stderr, conf.Log.Format, &level)
 	log.Info("starting nightporter", "event", "starting", "version", cmp.Or(version.Version, "unknown"), "pid", os.Getpid())
-	d, err := openUnprivileged(conf, path, log, &level)
+	d, err := openDaemon(conf, path, log, &level)
 	if err != nil {
 		return err
 	}
@@ -139,11 +102,11 @@ func serve(ctx context.Context, path string, load func() (*config.Config, error)
 	return err
 }
 
-// openUnprivileged opens the daemon, and gives up on the way what it does not
+// openDaemon opens the daemon, and gives up on the way what it does not
 // need: the name of root before the first file or socket is opened, so that what
 // the daemon makes is the user's, and what was for opening before the first
 // packet is looked at.
-func openUnprivileged(conf *config.Config, path string, log *slog.Logger, level *slog.LevelVar) (*daemon.Daemon, error) {
+func openDaemon(conf *config.Config, path string, log *slog.Logger, level *slog.LevelVar) (*daemon.Daemon, error) {
 	user, err := privilege.Find(conf.User)
 	if err != nil {
 		return nil, fmt.Errorf("user: %w", err)
@@ -162,7 +125,7 @@ func openUnprivileged(conf *config.Config, path string, log *slog.Logger, level 
 	if err != nil {
 		return nil, err
 	}
-	left, err := privilege.Keep(needed(conf))
+	left, err := privilege.Keep(neededCapabilities(conf))
 	if err != nil {
 		d.Close()
 		return nil, err
@@ -176,10 +139,10 @@ func openUnprivileged(conf *config.Config, path string, log *slog.Logger, level 
 	return d, nil
 }
 
-// needed returns what the daemon needs while it works. It is CAP_NET_RAW alone where
+// neededCapabilities returns what the daemon needs while it works. It is CAP_NET_RAW alone where
 // it changes nothing of the host's network: no firewall rule, no address, and no
 // neighbour that local programs wait for.
-func needed(conf *config.Config) privilege.Set {
+func neededCapabilities(conf *config.Config) privilege.Set {
 	if conf.Claim.Guard == config.GuardOff && conf.Claim.Mode != config.ModeBind && !conf.Wake.Local {
 		return privilege.Watching
 	}
@@ -227,9 +190,9 @@ func reload(ctx context.Context, d *daemon.Daemon, load func() (*config.Config, 
 	}
 }
 
-// spareMemory trades processor time for memory: most of what is resident is the
+// lowerGCPercent trades processor time for memory: most of what is resident is the
 // garbage of the last scrape. GOGC goes before.
-func spareMemory() {
+func lowerGCPercent() {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(25)
 	}

@@ -4,14 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"nightporter/internal/config"
-	"nightporter/internal/web"
 )
 
 // The exit codes beside 0 and 1.
@@ -35,53 +33,9 @@ func usagef(format string, args ...any) error {
 	return &usageError{fmt.Sprintf(format, args...)}
 }
 
-// fail tells the user in one line why a command failed, and returns the exit code.
-func fail(ctx context.Context, cmd *cobra.Command, args []string, err error, stderr io.Writer) int {
-	var code exitCode
-	var usage *usageError
-	var away *web.Unreachable
-	var refused *web.Refused
-	switch {
-	case errors.As(err, &code):
-		return int(code)
-	case wasInterrupted(ctx, err):
-		return interrupted
-	case errors.As(err, &usage):
-		fmt.Fprintf(stderr, "%s: %s\n", cmd.CommandPath(), usage)
-		return wrongUsage
-	case !cmd.HasParent(): // cobra's error of a command that it does not find
-		fmt.Fprintf(stderr, "nightporter: %s\n", unknownCommand(cmd, args))
-		return wrongUsage
-	case errors.As(err, &away):
-		fmt.Fprintf(stderr, "nightporter: %s: %s\n", away, nextStep(away))
-		return 1
-	case errors.As(err, &refused):
-		fmt.Fprintln(stderr, "nightporter:", printable(err.Error()))
-		return 1
-	}
-	fmt.Fprintln(stderr, "nightporter:", err)
-	return 1
-}
-
 // wasInterrupted reports whether a command failed because a signal ended ctx.
 func wasInterrupted(ctx context.Context, err error) bool {
 	return ctx.Err() != nil && (errors.Is(err, ctx.Err()) || errors.Is(err, context.Cause(ctx)))
-}
-
-// unknownCommand says which command was meant, if one is similar.
-func unknownCommand(root *cobra.Command, args []string) string {
-	name := ""
-	for _, a := range args {
-		if !strings.HasPrefix(a, "-") {
-			name = a
-			break
-		}
-	}
-	const list = "`nightporter --help` lists the commands"
-	if similar := root.SuggestionsFor(name); len(similar) > 0 {
-		return fmt.Sprintf("unknown command %q: did you mean %s? %s", name, strings.Join(similar, " or "), list)
-	}
-	return fmt.Sprintf("unknown command %q: %s", name, list)
 }
 
 // flagError puts an error of the flag parser into words of our own.

@@ -43,105 +43,18 @@ func TestUsageErrors(t *testing.T) {
 		{"completion foo", `nightporter completion: found "foo", expected a shell: bash, fish, powershell, zsh`},
 		{"serve now", `nightporter serve: found "now", expected no argument`},
 		{"check now", `nightporter check: found "now", expected no argument`},
-		{"demo now", `nightporter demo: found "now", expected no argument`},
 		{"version now", `nightporter version: found "now", expected no argument`},
 	} {
-		code, out, errs := program(t, strings.Fields(tt.line)...)
+		code, out, errs := runCommand(t, strings.Fields(tt.line)...)
 		if code != 2 || out != "" || errs != tt.want+"\n" {
 			t.Errorf("%s: exit code %d, printed %q\ngot  %swant %s", tt.line, code, out, errs, tt.want)
 		}
 	}
 }
 
-// The help lists the commands by who uses them, and each has a text of its own.
-func TestHelp(t *testing.T) {
-	code, out, errs := program(t, "--help")
-	if code != 0 || errs != "" {
-		t.Fatalf("exit code %d, %q", code, errs)
-	}
-	rest := out
-	for _, word := range []string{
-		"Examples:", "The porter:", "check", "serve", "Ask a porter:", "events", "forget", "status", "wake",
-		"On a machine that sleeps:", "register", "More:", "completion", "demo", "help", "version", "--version",
-	} {
-		_, after, found := strings.Cut(rest, word)
-		if !found {
-			t.Fatalf("%q is not at its place in\n%s", word, out)
-		}
-		rest = after
-	}
-	for _, cmd := range NewRootCommand().Commands() {
-		if cmd.Name() == "version" || cmd.Name() == "help" {
-			continue
-		}
-		_, out, _ := program(t, cmd.Name(), "--help")
-		for _, word := range []string{"Examples:", "xit code 0"} {
-			if !strings.Contains(out, word) {
-				t.Errorf("the help of %s lacks %q", cmd.Name(), word)
-			}
-		}
-	}
-}
-
-// The help of completion names the shells, and each has its script.
-func TestCompletionHelp(t *testing.T) {
-	if code, out, errs := program(t, "completion"); code != 0 || errs != "" || !contains(out, "bash", "fish", "zsh") {
-		t.Errorf("exit code %d, %q, %q", code, out, errs)
-	}
-	if code, out, errs := program(t, "completion", "bash"); code != 0 || errs != "" || !contains(out, "__start_nightporter") {
-		t.Errorf("exit code %d, %d bytes, %q", code, len(out), errs)
-	}
-}
-
-// The placeholders of flags are in capitals, and those of the configuration stand apart.
-func TestPlaceholders(t *testing.T) {
-	_, out, _ := program(t, "serve", "--help")
-	before, after, _ := strings.Cut(out, "\n\nFlags for the keys of the configuration:\n")
-	if !contains(before, "Exit code 0", "Usage:\n  nightporter serve [flags]\n", "Examples:", "--config FILE", "--help") || strings.Contains(after, "--config") || strings.Contains(out, "token TEXT") {
-		t.Errorf("printed\n%s", out)
-	}
-	for _, want := range []string{"--wake.attempts NUMBER", "--log.level WORD", "--wake.interval DURATION", "--interfaces NAME,..."} {
-		if !strings.Contains(out, want) {
-			t.Errorf("%q is not in\n%s", want, out)
-		}
-	}
-}
-
-func TestVersion(t *testing.T) {
-	_, want, _ := program(t, "version")
-	if !strings.HasPrefix(want, "nightporter ") || !strings.Contains(want, "(revision ") || strings.Count(want, "\n") != 1 {
-		t.Errorf("version: %q", want)
-	}
-	for _, flag := range []string{"--version", "-v"} {
-		if code, out, errs := program(t, flag); code != 0 || out != want || errs != "" {
-			t.Errorf("%s: exit code %d, %q, %q", flag, code, out, errs)
-		}
-	}
-}
-
-// The environment says which porter is asked, unless a flag does. It is no key of the
-// configuration.
-func TestFromTheEnvironment(t *testing.T) {
-	const elsewhere = "no nightporter answers at 127.0.0.1:2 "
-	t.Setenv(fromVariable, "127.0.0.1:1")
-	if _, _, errs := program(t, "status"); !strings.Contains(errs, "no nightporter answers at 127.0.0.1:1 ") {
-		t.Errorf("by the environment: %q", errs)
-	}
-	if _, _, errs := program(t, "status", "--from", "127.0.0.1:2"); !strings.Contains(errs, elsewhere) {
-		t.Errorf("by the flag: %q", errs)
-	}
-	if _, code, _, errs := checked(t, map[string]string{"config.yaml": "", "environment": ""}); code != 0 {
-		t.Errorf("check: exit code %d, %q", code, errs)
-	}
-	t.Setenv(fromVariable, "ftp://pi")
-	if code, _, errs := program(t, "status"); code != 2 || !strings.HasPrefix(errs, `nightporter status: NIGHTPORTER_FROM: found "ftp://pi"`) {
-		t.Errorf("a bad one: exit code %d, %q", code, errs)
-	}
-}
-
 // Whatever a command waits for, Ctrl-C ends it without a word.
 func TestInterrupted(t *testing.T) {
-	url := silent(t)
+	url := silentServer(t)
 	for _, line := range []string{"status", "wake nas", "forget nas", "events", "status --watch"} {
 		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 		var out, errs strings.Builder

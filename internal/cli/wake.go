@@ -38,7 +38,7 @@ const wakeExample = `  nightporter wake tower --from raspberrypi
 
 // wakeFlags are the flags of the wake command.
 type wakeFlags struct {
-	changer
+	changeFlags
 	mac  string
 	wait time.Duration
 	json bool
@@ -107,27 +107,27 @@ func (f *wakeFlags) wakeMAC(cmd *cobra.Command, client *web.Client) error {
 
 func (f *wakeFlags) wake(cmd *cobra.Command, client *web.Client, name string) error {
 	ctx := cmd.Context()
-	w := wait{client: client, name: name, show: showTable(cmd.OutOrStdout()), began: time.Now()}
+	w := wakeWait{client: client, name: name, show: showTable(cmd.OutOrStdout()), began: time.Now()}
 	if f.json {
 		w.show = func(journal.Event) error { return nil }
 	}
 	if f.wait > 0 {
-		if err := w.remember(ctx); err != nil {
+		if err := w.noteLastEvent(ctx); err != nil {
 			return err
 		}
 	}
 	m, err := client.Wake(ctx, name)
 	if err != nil {
-		return unchanged(name, "woken", explain(ctx, client, name, err))
+		return unchanged(name, "woken", explainUnknown(ctx, client, name, err))
 	}
 	if f.wait == 0 {
-		return f.tell(cmd, m, name, atRequest(&m))
+		return f.printResult(cmd, m, name, atRequest(&m))
 	}
-	done, err := w.end(ctx, f.wait, m)
+	done, err := w.untilOver(ctx, f.wait, m)
 	if err != nil {
 		return err
 	}
-	if err := f.tell(cmd, done, name, done.inWords()); err != nil {
+	if err := f.printResult(cmd, done, name, done.text()); err != nil {
 		return err
 	}
 	return done.code()
@@ -141,8 +141,8 @@ func atRequest(m *web.Machine) string {
 	return "is " + m.State.String()
 }
 
-// tell prints how it is, for programs or for people.
-func (f *wakeFlags) tell(cmd *cobra.Command, v any, name, words string) error {
+// printResult prints how it is, for programs or for people.
+func (f *wakeFlags) printResult(cmd *cobra.Command, v any, name, words string) error {
 	if f.json {
 		return printJSON(cmd.OutOrStdout(), v)
 	}

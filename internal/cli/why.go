@@ -17,7 +17,7 @@ const whyExample = `  nightporter why tower
 
 // whyFlags are the flags of the why command.
 type whyFlags struct {
-	asker
+	clientFlags
 	json bool
 }
 
@@ -46,7 +46,7 @@ func (f *whyFlags) run(cmd *cobra.Command, name string) error {
 	defer client.Close()
 	why, err := client.Why(cmd.Context(), name)
 	if err != nil {
-		return explain(cmd.Context(), client, name, err)
+		return explainUnknown(cmd.Context(), client, name, err)
 	}
 	if f.json {
 		return printJSON(cmd.OutOrStdout(), why)

@@ -5,17 +5,16 @@ import (
 	"testing"
 	"time"
 
-	"nightporter/internal/machine"
 	"nightporter/internal/web"
 )
 
 // What the porter says is printed: a topic once, and each setting below its line. What
 // comes from the network controls no terminal.
 func TestWhyCommand(t *testing.T) {
-	at := evening.Local().Format("15:04") + " (1 h ago)"
-	yesterday := evening.Add(-24*time.Hour).Local().Format("Mon 15:04") + " (25 h ago)"
-	url := staff(t, twoMachines(), web.Access{Token: "open sesame"}) // which is not for those who look
-	code, out, errs := program(t, "why", "nas", "--from", url)
+	at := testTime.Local().Format("15:04") + " (1 h ago)"
+	yesterday := testTime.Add(-24*time.Hour).Local().Format("Mon 15:04") + " (25 h ago)"
+	url := servePorter(t, newTwoMachines(), web.Access{Token: "open sesame"}) // which is not for those who look
+	code, out, errs := runCommand(t, "why", "nas", "--from", url)
 	want := "" +
 		"state      asleep since " + at + "; the porter answers for 1 of its 2 addresses\n" +
 		"last wake  " + yesterday + ", for 10.77.0.10 at 10.77.0.20:22/tcp: ready after 15.0 s\n" +
@@ -28,24 +27,10 @@ func TestWhyCommand(t *testing.T) {
 	if code != 0 || out != want || errs != "" {
 		t.Errorf("exit code %d, %q, printed\n%swant\n%s", code, errs, out, want)
 	}
-	code, out, _ = program(t, "why", "nas", "--from", url, "--json")
+	code, out, _ = runCommand(t, "why", "nas", "--from", url, "--json")
 	for _, want := range []string{`"machine": "nas"`, `"topic": "ignored"`, `"hint": "set wake.local: true, and restart nightporter"`} {
 		if code != 0 || !strings.Contains(out, want) {
 			t.Errorf("exit code %d, %s lacks %s", code, out, want)
 		}
-	}
-}
-
-// The status shows the latest ignored packets only.
-func TestStatusShowsSomeIgnored(t *testing.T) {
-	h := twoMachines()
-	for port := range uint16(5) {
-		h.machines[1].Ignored = append(h.machines[1].Ignored, machine.Ignored{
-			Reason: machine.PortNotRegistered, Service: machine.Service{Addr: h.machines[1].Monitor[0].IP, Port: machine.Port{Protocol: machine.UDP, Number: port}},
-			First: evening, Last: evening, Count: 1,
-		})
-	}
-	if _, out, _ := program(t, "status", "nas", "--from", staff(t, h, web.Access{})); strings.Count(out, "\nignored ") != shownIgnored {
-		t.Errorf("printed\n%s", out)
 	}
 }

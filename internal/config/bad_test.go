@@ -142,7 +142,7 @@ func withoutLines(err error) string {
 
 func refused(t *testing.T, path string, environ []string, flags *pflag.FlagSet, want string) {
 	t.Helper()
-	c, err := config.Load(path, true, environ, flags)
+	c, err := config.Load(path, true, environ, flags, readURLs)
 	if err == nil {
 		t.Fatalf("accepted; want %s", want)
 	}

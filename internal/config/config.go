@@ -8,7 +8,7 @@ import (
 	"nightporter/internal/ether"
 	"nightporter/internal/guard"
 	"nightporter/internal/machine"
-	"nightporter/internal/notify"
+	"nightporter/internal/notifyconf"
 	"nightporter/internal/wakefilter"
 )
 
@@ -72,7 +72,7 @@ type Config struct {
 	Wake         Wake
 	Hold         Hold
 	Energy       Energy
-	Notify       notify.Settings
+	Notify       notifyconf.Settings
 	Machines     []machine.Spec            // names, MACs and IPs are unique; watts are filled in from Energy
 	Pages        map[ether.MAC]MachinePage // of those machines that have something of their own on the status page
 }

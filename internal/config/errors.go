@@ -7,6 +7,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"nightporter/internal/notifyconf"
 	"nightporter/internal/services"
 )
 
@@ -51,6 +52,7 @@ type report struct {
 
 	refused map[string]bool // secrets that were refused for their spelling
 	names   services.Names  // nil until a name is looked up
+	readURL func(raw string, s notifyconf.Service) error
 }
 
 func newReport() *report { return &report{failed: map[string]bool{}, refused: map[string]bool{}} }

@@ -19,6 +19,7 @@ import (
 	"nightporter/internal/config"
 	"nightporter/internal/journal"
 	"nightporter/internal/notify"
+	"nightporter/internal/notifyconf"
 	"nightporter/internal/wakefilter"
 )
 
@@ -38,7 +39,7 @@ func contract() *config.Config {
 		Wake:   config.Wake{Attempts: 6, Interval: 15 * time.Second, Timeout: 5 * time.Minute, Keep: true, Transports: []string{"ethernet", "udp"}, OnExit: "none", MinKnocks: 1, KnockWindow: 10 * time.Second},
 		Hold:   config.Hold{Packets: 64, ReadyTimeout: time.Minute},
 		Energy: config.Energy{IdleWatts: 50, SleepWatts: 2},
-		Notify: notify.Settings{Events: []journal.Kind{"failed", "conflict", "elsewhere", "redefined"}, Rate: 12},
+		Notify: notifyconf.Settings{Events: []journal.Kind{"failed", "conflict", "elsewhere", "redefined"}, Rate: 12},
 	}
 }
 
@@ -96,7 +97,7 @@ func settings(t *testing.T) map[string]setting {
 		"notify.urls": {"telegram://1:hunter2@telegram?chats=a,b, ntfy://ntfy.sh/hunter2,generic+http://[::1]:8080/?@x=1",
 			`["telegram://1:hunter2@telegram?chats=a,b", ntfy://ntfy.sh/hunter2, "generic+http://[::1]:8080/?@x=1"]`,
 			func(c *config.Config) {
-				c.Notify.URLs = []notify.Target{
+				c.Notify.URLs = []notifyconf.Target{
 					target(t, "telegram://1:hunter2@telegram?chats=a,b"), target(t, "ntfy://ntfy.sh/hunter2"), target(t, "generic+http://[::1]:8080/?@x=1"),
 				}
 			}},
@@ -137,12 +138,15 @@ func parseFlags(t *testing.T, args ...string) *pflag.FlagSet {
 
 func load(t *testing.T, file string, environ []string, args ...string) *config.Config {
 	t.Helper()
-	c, err := config.Load(write(t, "config.yaml", file), true, environ, parseFlags(t, args...))
+	c, err := config.Load(write(t, "config.yaml", file), true, environ, parseFlags(t, args...), readURLs)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return c
 }
+
+// readURLs has URLs read as the program does it.
+var readURLs = config.ReadURLs(notify.ReadURL)
 
 // same compares configurations; netip's types have unexported fields.
 func same(t *testing.T, got, want *config.Config) {
@@ -151,16 +155,16 @@ func same(t *testing.T, got, want *config.Config) {
 		cmp.Comparer(func(a, b netip.Addr) bool { return a == b }),
 		cmp.Comparer(func(a, b netip.Prefix) bool { return a == b }),
 		cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b }),
-		cmp.Comparer(func(a, b notify.Target) bool { return a == b }),
+		cmp.Comparer(func(a, b notifyconf.Target) bool { return a == b }),
 	}
 	if d := cmp.Diff(want, got, equal); d != "" {
 		t.Errorf("configuration differs (-want +got):\n%s", d)
 	}
 }
 
-func target(t *testing.T, url string) notify.Target {
+func target(t *testing.T, url string) notifyconf.Target {
 	t.Helper()
-	parsed, err := notify.Parse(url)
+	parsed, err := notifyconf.Parse(url, notify.ReadURL)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"nightporter/internal/journal"
-	"nightporter/internal/notify"
+	"nightporter/internal/notifyconf"
 )
 
 // maxNotices bounds notify.rate: one a minute is more than anybody reads.
@@ -19,7 +19,7 @@ const maxTargets = 16
 
 // notifyKeys are about who is told of what.
 func notifyKeys() []key {
-	urls := field("notify.urls", []any{}, func(c *Config) *[]notify.Target { return &c.Notify.URLs }, targets(),
+	urls := field("notify.urls", []any{}, func(c *Config) *[]notifyconf.Target { return &c.Notify.URLs }, targets(),
 		"where to send a message about events, as URLs of shoutrrr, such as ntfy://ntfy.sh/topic; in the environment separated by spaces; empty: nowhere; they hold secrets, and are not for the command line")
 	urls.secrecy, urls.unseen = formed, true
 	urls.hide = maskTargets
@@ -35,7 +35,7 @@ func notifyKeys() []key {
 
 func kindNames() []string {
 	var names []string
-	for _, k := range notify.Kinds() {
+	for _, k := range notifyconf.Kinds() {
 		names = append(names, string(k))
 	}
 	return names
@@ -44,13 +44,13 @@ func kindNames() []string {
 func kind() codec[journal.Kind] {
 	return parsed("word", join(kindNames(), "or"), func(s string) (journal.Kind, bool) {
 		k := journal.Kind(s)
-		return k, slices.Contains(notify.Kinds(), k)
+		return k, slices.Contains(notifyconf.Kinds(), k)
 	}, func(k journal.Kind) any { return string(k) })
 }
 
 // targets reads a list of URLs. They may have commas in them: in the environment
 // only one before the beginning of a URL separates two, as a space does.
-func targets() codec[[]notify.Target] {
+func targets() codec[[]notifyconf.Target] {
 	c := listOf(target())
 	c.text = func(s string) any {
 		list := []any{}
@@ -60,7 +60,7 @@ func targets() codec[[]notify.Target] {
 		return list
 	}
 	read := c.read
-	c.read = func(p place, raw any) ([]notify.Target, bool) {
+	c.read = func(p place, raw any) ([]notifyconf.Target, bool) {
 		if list, _ := raw.([]any); len(list) > maxTargets {
 			return nil, p.wrong(raw, fmt.Sprintf("at most %d URLs", maxTargets))
 		}
@@ -69,22 +69,22 @@ func targets() codec[[]notify.Target] {
 	return c
 }
 
-func target() codec[notify.Target] {
+func target() codec[notifyconf.Target] {
 	const expected = "a URL of shoutrrr"
-	return codec[notify.Target]{
+	return codec[notifyconf.Target]{
 		noun: "URL", text: asText,
-		read: func(p place, raw any) (notify.Target, bool) {
+		read: func(p place, raw any) (notifyconf.Target, bool) {
 			s, isText := raw.(string)
 			if !isText || !clean(s) {
-				return notify.Target{}, p.wrong(raw, expected+" without control characters")
+				return notifyconf.Target{}, p.wrong(raw, expected+" without control characters")
 			}
-			t, err := notify.Parse(s)
+			t, err := notifyconf.Parse(s, p.report.readURL)
 			if err != nil {
-				return notify.Target{}, p.wrong(raw, strings.TrimPrefix(err.Error(), "expected "))
+				return notifyconf.Target{}, p.wrong(raw, strings.TrimPrefix(err.Error(), "expected "))
 			}
 			return t, true
 		},
-		show: func(t notify.Target) any { return t.URL() },
+		show: func(t notifyconf.Target) any { return t.URL() },
 	}
 }
 
@@ -94,7 +94,7 @@ func maskTargets(shown any) any {
 	masked := make([]any, len(urls))
 	for i, u := range urls {
 		masked[i] = mask
-		if t, err := notify.Parse(u.(string)); err == nil {
+		if t, err := notifyconf.Parse(u.(string), nil); err == nil {
 			masked[i] = t.Masked()
 		}
 	}

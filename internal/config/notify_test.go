@@ -82,7 +82,7 @@ func TestWorldReadableTargets(t *testing.T) {
 			want = "notify.urls: found a hidden value (from " + path + "): expected a file that not everybody may read, " +
 				"since it holds a secret, and its mode is 0644: put it into /etc/nightporter/environment (mode 600) as NIGHTPORTER_NOTIFY__URLS=..., or `chmod o-rwx " + path + "` if the daemon's user is in the file's group"
 		}
-		_, err := config.Load(path, true, tt.environ, nil)
+		_, err := config.Load(path, true, tt.environ, nil, readURLs)
 		if (err != nil) != tt.refused || err != nil && withoutLines(err) != want {
 			t.Errorf("%s with %v: error %v, want %q", tt.content, tt.mode, err, want)
 		}

@@ -13,7 +13,7 @@ import (
 
 	"nightporter/internal/ether"
 	"nightporter/internal/machine"
-	"nightporter/internal/notify"
+	"nightporter/internal/notifyconf"
 	"nightporter/internal/privilege"
 	"nightporter/internal/wakefilter"
 )
@@ -79,7 +79,7 @@ const (
 
 // mask is printed in place of a secret. It is refused as a secret, so that a
 // printed configuration that became a file never runs with a known one.
-const mask = notify.Hidden
+const mask = notifyconf.Hidden
 
 // token reads a secret of at least so many bytes, or "".
 func token(least int) codec[string] {

@@ -11,6 +11,7 @@ import (
 
 	"nightporter/internal/lab"
 	"nightporter/internal/labdaemon"
+	"nightporter/internal/wait"
 )
 
 // keptAwake is how long a machine that was woken stays up in a demo that is kept.
@@ -120,9 +121,7 @@ func (s *show) sleepAgain(ctx context.Context, m *lab.Machine) error {
 		if e.Kind != lab.NetworkUp || e.Time.Before(began) {
 			continue
 		}
-		select {
-		case <-time.After(keptAwake):
-		case <-ctx.Done():
+		if !wait.For(ctx, keptAwake) {
 			return nil
 		}
 		if m.State() != lab.Awake {

@@ -16,34 +16,34 @@ import (
 )
 
 // mute is a configuration in which nas need not register.
-func mute(mac ether.MAC, addrs ...netip.Addr) string {
+func agentlessConf(mac ether.MAC, addrs ...netip.Addr) string {
 	var monitor []string
 	for _, ip := range addrs {
 		monitor = append(monitor, fmt.Sprintf("{ip: %q, port: [22, 27015/udp, icmp]}", ip))
 	}
-	return brisk + "watch: {interval: 500ms}\n" + fmt.Sprintf("machines: [{name: nas, mac: %q, agentless: true, monitor: [%s]}]\n", mac, strings.Join(monitor, ", "))
+	return fastProbe + "watch: {interval: 500ms}\n" + fmt.Sprintf("machines: [{name: nas, mac: %q, agentless: true, monitor: [%s]}]\n", mac, strings.Join(monitor, ", "))
 }
 
 // watched starts a house that knows nas. After the start of a porter no silence is
 // believed for 30 s.
-func watched(t *testing.T) (*house, *lab.Machine) {
+func openAgentless(t *testing.T) (*harness, *lab.Machine) {
 	t.Helper()
 	t.Parallel()
 	ctx, network := newLANFor(t, 2*time.Minute)
-	h := &house{T: t, ctx: ctx, lan: network}
-	nas := h.nas(func(c *lab.MachineConfig) { c.ARPProbe, c.Announce = true, true })
-	h = openOn(ctx, t, network, mute(nas.MAC(), nas4, nas6))
-	h.isWatched(0)
+	h := &harness{T: t, ctx: ctx, lan: network}
+	nas := h.addNAS(func(c *lab.MachineConfig) { c.ARPProbe, c.Announce = true, true })
+	h = openOn(ctx, t, network, agentlessConf(nas.MAC(), nas4, nas6))
+	waitPlaced(h, 0)
 	return h, nas
 }
 
 // watchedAsleep is watched for a machine that slept when an earlier porter ended.
-func watchedAsleep(t *testing.T) (*house, *lab.Machine, string) {
+func openAgentlessAsleep(t *testing.T) (*harness, *lab.Machine, string) {
 	t.Helper()
 	t.Parallel()
 	ctx, network := newLAN(t)
-	h := &house{T: t, ctx: ctx, lan: network}
-	nas := h.nas(func(c *lab.MachineConfig) { c.ARPProbe, c.Announce = true, true })
+	h := &harness{T: t, ctx: ctx, lan: network}
+	nas := h.addNAS(func(c *lab.MachineConfig) { c.ARPProbe, c.Announce = true, true })
 	h.must(nas.Sleep(ctx))
 	dir, slept := t.TempDir(), time.Now().Add(-time.Second)
 	past, _, err := journal.Open(dir, slog.New(slog.DiscardHandler))
@@ -52,48 +52,48 @@ func watchedAsleep(t *testing.T) (*house, *lab.Machine, string) {
 		Name: "nas", MAC: nas.MAC(), Agentless: true, Monitor: []machine.Address{{IP: nas4}, {IP: nas6}}}}
 	past.Append(journal.Record{Memory: &mem, Event: journal.Event{Kind: journal.Asleep, At: slept, Machine: "nas", MAC: nas.MAC()}})
 	h.must(past.Close())
-	conf := mute(nas.MAC(), nas4, nas6)
+	conf := agentlessConf(nas.MAC(), nas4, nas6)
 	h = openIn(ctx, t, network, dir, conf)
-	h.resumed("nas")
+	h.waitReclaimed("nas")
 	return h, nas, conf
 }
 
-func (h *house) isWatched(n int) {
+func waitPlaced(h *harness, n int) {
 	h.Helper()
-	_, err := h.d.Log.Wait(h.within(5*time.Second), n, func(e labdaemon.Entry) bool {
+	_, err := h.daemon.Log.Wait(h.within(5*time.Second), n, func(e labdaemon.Entry) bool {
 		return e.Field("event") == "placed" && e.Field("machine") == "nas"
 	})
 	h.must(err)
 }
 
 // fallsAsleep shuts nas down without a word to the porter.
-func (h *house) fallsAsleep(nas *lab.Machine) {
+func sleepUnannounced(h *harness, nas *lab.Machine) {
 	h.Helper()
-	n := h.d.Log.Len()
+	n := h.daemon.Log.Len()
 	h.must(nas.Sleep(h.ctx))
-	_, err := h.d.Log.Wait(h.within(40*time.Second), n, labdaemon.Moved("nas", "awake", "settling", "")) // after a wake it may be a flap
+	_, err := h.daemon.Log.Wait(h.within(40*time.Second), n, labdaemon.Moved("nas", "awake", "settling", "")) // after a wake it may be a flap
 	h.must(err)
-	h.moved(n, "nas", "settling", "asleep", machine.WhySilent)
+	h.waitMove(n, "nas", "settling", "asleep", machine.WhySilent)
 }
 
 // TestAgentless: every series is there from the start; asleep without a word it is
 // claimed, the first connection succeeds, and so it goes on.
 func TestAgentless(t *testing.T) {
-	h, nas := watched(t)
+	h, nas := openAgentless(t)
 	h.wantMetric(1, `nightporter_machine_state{machine="nas", state="awake"}`)
 	h.wantMetric(0, `nightporter_machine_wakes_total{machine="nas", trigger="tcp"}`)
 	h.wantMetric(0, `nightporter_machine_boot_duration_seconds_count{machine="nas"}`)
 	client := h.lan.Client()
 	for i, ip := range []netip.Addr{nas4, nas6} {
-		n := h.d.Log.Len()
-		h.fallsAsleep(nas)
-		h.neighborOf(client, ip, h.lan.Porter().MAC())
+		n := h.daemon.Log.Len()
+		sleepUnannounced(h, nas)
+		h.wantNeighbor(client, ip, h.lan.Porter().MAC())
 		if got := h.connect(client, ip, 22); got != lab.Banner("nas") {
 			t.Errorf("the service said %q", got)
 		}
-		h.moved(n, "nas", "arriving", "awake", machine.WhyReady)
+		h.waitMove(n, "nas", "arriving", "awake", machine.WhyReady)
 		h.wantMetric(float64(i+1), `nightporter_machine_wakes_total{machine="nas", trigger="tcp"}`)
-		h.neighbor(client, ip, nas.MAC())
+		h.waitNeighbor(client, ip, nas.MAC())
 	}
 	if happened(nas, lab.DADFailed) {
 		t.Error("duplicate address detection failed")
@@ -104,27 +104,27 @@ func TestAgentless(t *testing.T) {
 
 // TestAgentlessStartedByHand passes the test of its addresses, and ends awake.
 func TestAgentlessStartedByHand(t *testing.T) {
-	h, nas, _ := watchedAsleep(t)
-	n := h.d.Log.Len()
+	h, nas, _ := openAgentlessAsleep(t)
+	n := h.daemon.Log.Len()
 	h.must(nas.PowerOn())
-	h.event(nas, lab.NetworkUp)
-	h.moved(n, "nas", "settling", "awake", machine.WhyStarted)
+	h.waitEvent(nas, lab.NetworkUp)
+	h.waitMove(n, "nas", "settling", "awake", machine.WhyStarted)
 	if happened(nas, lab.DADFailed) {
 		t.Error("duplicate address detection failed")
 	}
 	h.wantMetric(1, `nightporter_machine_external_starts_total{machine="nas"}`)
-	h.neighborOf(h.lan.Client(), nas4, nas.MAC())
-	h.neighborOf(h.lan.Client(), nas6, nas.MAC())
+	h.wantNeighbor(h.lan.Client(), nas4, nas.MAC())
+	h.wantNeighbor(h.lan.Client(), nas6, nas.MAC())
 }
 
 // TestAgentlessSurvivesKill: it is claimed again, and wakes.
 func TestAgentlessSurvivesKill(t *testing.T) {
-	h, nas, conf := watchedAsleep(t)
-	h.stored("asleep", 2)
+	h, nas, conf := openAgentlessAsleep(t)
+	h.waitStored("asleep", 2)
 	slept := h.metric(`nightporter_machine_sleep_seconds_total{machine="nas"}`)
-	h.d.Kill()
-	h.again(conf)
-	h.resumed("nas")
+	h.daemon.Kill()
+	h.restart(conf)
+	h.waitReclaimed("nas")
 	if got := h.metric(`nightporter_machine_sleep_seconds_total{machine="nas"}`); got <= slept {
 		t.Errorf("slept %v s before the restart, %v s after it", slept, got)
 	}
@@ -139,18 +139,18 @@ func TestAgentlessSurvivesKill(t *testing.T) {
 // TestIdleAgentlessIsLeftAlone: it runs, and has nothing to say but its answers to
 // the porter. Each goes out half a second after the answer to the one before.
 func TestIdleAgentlessIsLeftAlone(t *testing.T) {
-	h, nas := watched(t)
+	h, nas := openAgentless(t)
 	capture := h.capturePort(nas.Host)
 	questions := 0
 	_, err := capture.Wait(h.within(10*time.Second), func(f lab.Frame) bool {
-		if asks(f, h.lan.Porter().Addr4(), nas4) {
+		if isARPRequest(f, h.lan.Porter().Addr4(), nas4) {
 			questions++
 		}
 		return questions == 6
 	})
 	h.must(err)
 	h.wantMetric(1, `nightporter_machine_state{machine="nas", state="awake"}`)
-	if text := h.d.Log.Text(); strings.Contains(text, string(machine.WhyUnanswered)) {
+	if text := h.daemon.Log.Text(); strings.Contains(text, string(machine.WhyUnanswered)) {
 		t.Errorf("it was taken for silent:\n%s", text)
 	}
 }
@@ -165,23 +165,23 @@ func TestAgentlessFindsItsPlace(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := openOn(ctx, t, network, mute(nas.MAC(), far))
+	h := openOn(ctx, t, network, agentlessConf(nas.MAC(), far))
 	h.must(nas.Sleep(ctx))
-	e, err := h.d.Log.Wait(h.within(5*time.Second), 0, func(e labdaemon.Entry) bool { return e.Field("event") == "address_waiting" })
+	e, err := h.daemon.Log.Wait(h.within(5*time.Second), 0, func(e labdaemon.Entry) bool { return e.Field("event") == "address_waiting" })
 	h.must(err)
 	if e.Level != "WARN" || e.Field("ip") != "10.80.0.20" || !contains(e.Field("reason"), "not in a network") {
 		t.Errorf("%s: %v", e.Level, e.Fields)
 	}
 	h.must(h.lan.Porter().AddAddr(ctx, netip.MustParsePrefix("10.80.0.2/24")))
-	_, err = h.d.Log.Wait(h.within(45*time.Second), 0, labdaemon.Moved("nas", "settling", "asleep", string(machine.WhySilent)))
+	_, err = h.daemon.Log.Wait(h.within(45*time.Second), 0, labdaemon.Moved("nas", "settling", "asleep", string(machine.WhySilent)))
 	h.must(err)
 
 	guest, err := h.lan.AddHost("guest", netip.MustParsePrefix("10.80.0.10/24"))
 	h.must(err)
-	h.neighborOf(guest, far, h.lan.Porter().MAC())
-	h.reload(brisk, "configuration reloaded")
-	h.neighbor(guest, far, nas.MAC())
-	if status, _, err := h.d.Get(h.ctx, "/api/v1/machines/nas"); err != nil || status != 404 {
+	h.wantNeighbor(guest, far, h.lan.Porter().MAC())
+	h.reload(fastProbe, "configuration reloaded")
+	h.waitNeighbor(guest, far, nas.MAC())
+	if status, _, err := h.daemon.Get(h.ctx, "/api/v1/machines/nas"); err != nil || status != 404 {
 		t.Errorf("it is known still: %d, %v", status, err)
 	}
 }

@@ -20,31 +20,31 @@ func TestArpwatch(t *testing.T) {
 	for _, mode := range modes {
 		t.Run(mode.name, func(t *testing.T) {
 			h := openFor(t, fieldProbe+mode.conf, 2*time.Minute)
-			nas := h.nas(func(c *lab.MachineConfig) { c.Announce, c.ARPProbe = true, true })
+			nas := h.addNAS(func(c *lab.MachineConfig) { c.Announce, c.ARPProbe = true, true })
 			// Without a router it looks up no names, which takes it seconds each.
 			watcher, err := h.lan.AddHost("watcher", netip.MustParsePrefix("10.77.0.99/28"))
 			h.must(err)
-			said := h.arpwatch(watcher, "10.77.0.0/24")
+			said := runArpwatch(h, watcher, "10.77.0.0/24")
 			// It has no word for "ready", so the machine speaks until it is known.
 			for deadline := time.Now().Add(10 * time.Second); !strings.Contains(said(), "new station ("+nas4.String()+")"); {
-				h.neighborOf(nas.Host, h.lan.Client().Addr4(), h.lan.Client().MAC())
+				h.wantNeighbor(nas.Host, h.lan.Client().Addr4(), h.lan.Client().MAC())
 				if time.Now().After(deadline) {
 					t.Fatalf("arpwatch does not see the machine:\n%s", said())
 				}
 			}
 			h.putToSleep(nas)
 			// The announcements of the claim come within 7 s, those of the return too.
-			after(time.Now(), 8*time.Second)
+			sleepUntil(time.Now(), 8*time.Second)
 			h.call(h.lan.Client(), nas, nas4, 22)
-			after(time.Now(), 9*time.Second)
-			h.oneNight(said())
+			sleepUntil(time.Now(), 9*time.Second)
+			wantOneChange(h, said())
 		})
 	}
 }
 
 // arpwatch runs arpwatch on a host until the test ends, and returns where to read what
 // it says. It sends no mail: its reports are on its standard error.
-func (h *house) arpwatch(on *lab.Host, network string) (said func() string) {
+func runArpwatch(h *harness, on *lab.Host, network string) (said func() string) {
 	h.Helper()
 	known, err := os.Create(filepath.Join(h.TempDir(), "arp.dat")) // it wants one that is there
 	h.must(err)
@@ -72,7 +72,7 @@ var (
 )
 
 // oneNight reads what arpwatch says of the machine's IPv4 address.
-func (h *house) oneNight(said string) {
+func wantOneChange(h *harness, said string) {
 	h.Helper()
 	counts := make(map[string]int)
 	for _, m := range reported.FindAllStringSubmatch(said, -1) {

@@ -11,30 +11,30 @@ import (
 )
 
 // halfReady puts nas to sleep, which is registered for three services and has one.
-func (h *house) halfReady() *lab.Machine {
+func addHalfReady(h *harness) *lab.Machine {
 	h.Helper()
-	nas := h.nas(func(c *lab.MachineConfig) { c.Services = []lab.ServiceConfig{{Network: "tcp", Port: 8000}} })
-	h.register(nas.Host, body("nas", nas.MAC(), entry{nas4, []any{"22/tcp", "445/tcp", "8000/tcp"}}))
+	nas := h.addNAS(func(c *lab.MachineConfig) { c.Services = []lab.ServiceConfig{{Network: "tcp", Port: 8000}} })
+	h.register(nas.Host, registration("nas", nas.MAC(), monitored{nas4, []any{"22/tcp", "445/tcp", "8000/tcp"}}))
 	h.must(nas.Sleep(h.ctx))
-	h.moved(0, "nas", "settling", "asleep", machine.WhySilent)
+	h.waitMove(0, "nas", "settling", "asleep", machine.WhySilent)
 	return nas
 }
 
 // TestOfAMachineThatIsUsedMeanwhile: a client that finds it up has not woken it, and the
 // test does not count. All that shows the machine says what is waited for.
 func TestOfAMachineThatIsUsedMeanwhile(t *testing.T) {
-	h := open(t, brisk+"hold: {ready_timeout: 5s}\n")
-	nas := h.halfReady()
-	test := h.starts("test", "nas")
+	h := open(t, fastProbe+"hold: {ready_timeout: 5s}\n")
+	nas := addHalfReady(h)
+	test := startCommand(h, "test", "nas")
 	const waits = "its services ssh (22/tcp) and smb (445/tcp) are not ready yet; the porter waits until "
-	h.prints(test, "10.77.0.20:8000/tcp takes connections")
+	waitPrinted(h, test, "10.77.0.20:8000/tcp takes connections")
 	h.call(h.lan.Client(), nas, nas4, 8000)
 	for _, command := range []string{"why", "status"} {
-		if code, out := h.asked(command, "nas"); code != 0 || !contains(out, "it has answered for ", waits) {
+		if code, out := h.runCommand(command, "nas"); code != 0 || !contains(out, "it has answered for ", waits) {
 			t.Errorf("%s: exit code %d, %s", command, code, out)
 		}
 	}
-	a := h.machineNow().Arrival
+	a := shownNAS(h).Arrival
 	if a == nil || len(a.NotReady) != 2 || a.NotReady[0] != "10.77.0.20:22/tcp" || a.NotReady[1] != "10.77.0.20:445/tcp" {
 		t.Fatalf("the API shows %+v", a)
 	}
@@ -43,25 +43,25 @@ func TestOfAMachineThatIsUsedMeanwhile(t *testing.T) {
 	if until, err := time.Parse(time.RFC3339, a.Until); err != nil || until.Sub(since).Round(time.Second) != 5*time.Second {
 		t.Errorf("it waits from %s until %s", a.Since, a.Until)
 	}
-	h.ends(test, 1)
+	wantExit(h, test, 1)
 	if !contains(test.String(), " are not ready yet; the porter waits until ") {
 		t.Errorf("the test printed\n%s", test)
 	}
-	h.wantUncounted()
+	wantUncounted(h)
 	h.wantMetric(0, `nightporter_machine_wakes_total{machine="nas", trigger="tcp"}`)
 	h.wantMetric(0, `nightporter_machine_knocks_total{machine="nas", service="8000/tcp"}`)
-	if h.machineNow().Arrival != nil {
+	if shownNAS(h).Arrival != nil {
 		t.Error("the API shows an arrival that is over")
 	}
 }
 
 // TestWakeWaitsForTheServices of a machine that no client wants.
 func TestWakeWaitsForTheServices(t *testing.T) {
-	h := open(t, brisk)
+	h := open(t, fastProbe)
 	const slow = 1200 * time.Millisecond
-	nas := h.nas(func(c *lab.MachineConfig) { c.Services[0].Delay = slow })
+	nas := h.addNAS(func(c *lab.MachineConfig) { c.Services[0].Delay = slow })
 	h.putToSleep(nas)
-	code, out := h.asked("wake", "nas", "--wait", "20s")
+	code, out := h.runCommand("wake", "nas", "--wait", "20s")
 	if code != 0 || !contains(out, "is up, its services are not ready yet", "ready after ", "nas is awake after ") {
 		t.Errorf("exit code %d, %s", code, out)
 	}
@@ -79,13 +79,13 @@ func TestWakeWaitsForTheServices(t *testing.T) {
 // TestWakeOfAMachineThatIsNotReady says which service is not, and has the exit code of
 // what is not yet over.
 func TestWakeOfAMachineThatIsNotReady(t *testing.T) {
-	h := open(t, brisk+"hold: {ready_timeout: 3s}\n")
-	h.halfReady()
+	h := open(t, fastProbe+"hold: {ready_timeout: 3s}\n")
+	addHalfReady(h)
 	const waits = "its services ssh (22/tcp) and smb (445/tcp) are not ready"
-	if code, out := h.asked("wake", "nas", "--wait", "1500ms"); code != 2 || !contains(out, "nas answers, but after 1.5 s its services ssh (22/tcp)", "smb (445/tcp)") {
+	if code, out := h.runCommand("wake", "nas", "--wait", "1500ms"); code != 2 || !contains(out, "nas answers, but after 1.5 s its services ssh (22/tcp)", "smb (445/tcp)") {
 		t.Errorf("while it arrives: exit code %d, %s", code, out)
 	}
-	if code, out := h.asked("wake", "nas", "--wait", "20s"); code != 2 || !contains(out, "nas answers, but after ", waits, "handed over unready after hold.ready_timeout: "+waits) {
+	if code, out := h.runCommand("wake", "nas", "--wait", "20s"); code != 2 || !contains(out, "nas answers, but after ", waits, "handed over unready after hold.ready_timeout: "+waits) {
 		t.Errorf("in the end: exit code %d, %s", code, out)
 	}
 	if left := h.events("nas", journal.Ready); len(left) != 1 || len(left[0].NotReady) != 2 || left[0].NotReady[0] != "10.77.0.20:22/tcp" {
@@ -96,23 +96,23 @@ func TestWakeOfAMachineThatIsNotReady(t *testing.T) {
 // TestAWakeThatWasAskedForIsPatient: a machine that boots longer than its rounds of magic
 // packets last is no failure, and one that is broken fails after wake.timeout.
 func TestAWakeThatWasAskedForIsPatient(t *testing.T) {
-	h := open(t, brisk+"wake: {attempts: 2, interval: 300ms, timeout: 4s}\n")
-	nas := h.nas(func(c *lab.MachineConfig) { c.Boot = 2 * time.Second })
+	h := open(t, fastProbe+"wake: {attempts: 2, interval: 300ms, timeout: 4s}\n")
+	nas := h.addNAS(func(c *lab.MachineConfig) { c.Boot = 2 * time.Second })
 	h.putToSleep(nas)
-	if code, out := h.asked("wake", "nas", "--wait", "20s"); code != 0 || !contains(out, "nas is awake after ") {
+	if code, out := h.runCommand("wake", "nas", "--wait", "20s"); code != 0 || !contains(out, "nas is awake after ") {
 		t.Errorf("exit code %d, %s", code, out)
 	}
 	h.wantMetric(0, `nightporter_machine_wake_failures_total{machine="nas", trigger="api"}`)
 
 	h.putToSleep(nas)
 	nas.IgnoreMagic(lab.IgnoreAll)
-	n := h.d.Log.Len()
-	if code, out := h.asked("wake", "nas", "--wait", "20s"); code != 1 || !contains(out, "nas did not wake: no answer to ") {
+	n := h.daemon.Log.Len()
+	if code, out := h.runCommand("wake", "nas", "--wait", "20s"); code != 1 || !contains(out, "nas did not wake: no answer to ") {
 		t.Errorf("a broken one: exit code %d, %s", code, out)
 	}
-	failed, err := h.d.Log.Wait(h.within(time.Second), n, labdaemon.Moved("nas", "waking", "asleep", string(machine.WhyAttemptsGone)))
+	failed, err := h.daemon.Log.Wait(h.within(time.Second), n, labdaemon.Moved("nas", "waking", "asleep", string(machine.WhyAttemptsGone)))
 	h.must(err)
-	began := h.moved(n, "nas", "asleep", "waking", machine.WhyRequested)
+	began := h.waitMove(n, "nas", "asleep", "waking", machine.WhyRequested)
 	// Its rounds alone last 0.6 s. Each line of the log comes a moment after what it tells.
 	if took := failed.Time.Sub(began.Time); took < 3*time.Second || took > 10*time.Second {
 		t.Errorf("given up after %v, want wake.timeout of 4s", took)

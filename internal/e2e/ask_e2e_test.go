@@ -17,9 +17,9 @@ import (
 
 // asked runs a command against the daemon from the client's host, which is how
 // people do it, and returns its exit code too.
-func (h *house) asked(args ...string) (code int, printed string) {
+func (h *harness) runCommand(args ...string) (code int, printed string) {
 	h.Helper()
-	cmd := h.lan.Client().Command(h.ctx, os.Args[0], append(args, "--from", h.d.URL(""))...)
+	cmd := h.lan.Client().Command(h.ctx, os.Args[0], append(args, "--from", h.daemon.URL(""))...)
 	cmd.Env = append(os.Environ(), programEnv...)
 	var out strings.Builder
 	cmd.Stdout, cmd.Stderr = &out, &out
@@ -32,30 +32,30 @@ func (h *house) asked(args ...string) (code int, printed string) {
 
 // TestWakeByCommand: a sleeping machine is shown, woken, waited for, and shown.
 func TestWakeByCommand(t *testing.T) {
-	h := open(t, brisk)
-	nas := h.nas(nil)
+	h := open(t, fastProbe)
+	nas := h.addNAS(nil)
 	h.putToSleep(nas)
-	code, out := h.asked("status")
+	code, out := h.runCommand("status")
 	if lines := strings.Split(out, "\n"); code != 0 || len(lines) != 5 || !contains(lines[3], "SLEPT and SAVED count since ") || !contains(lines[0], "ready, 1 of 1 machines asleep") || !contains(lines[2], "nas ", " asleep ", " never") {
 		t.Errorf("exit code %d, %s", code, out)
 	}
-	if code, out := h.asked("status", "nas"); code != 0 || !contains(out, "asleep", "10.77.0.20 22/tcp 22/udp 27015/udp icmp", nas.MAC().String()) {
+	if code, out := h.runCommand("status", "nas"); code != 0 || !contains(out, "asleep", "10.77.0.20 22/tcp 22/udp 27015/udp icmp", nas.MAC().String()) {
 		t.Errorf("exit code %d, %s", code, out)
 	}
-	code, out = h.asked("wake", "tv")
+	code, out = h.runCommand("wake", "tv")
 	if code != 1 || !contains(out, `no machine is named "tv"`, "there are: nas") {
 		t.Errorf("exit code %d, %s", code, out)
 	}
-	n := h.d.Log.Len()
-	code, out = h.asked("wake", "nas", "--wait", "20s")
+	n := h.daemon.Log.Len()
+	code, out = h.runCommand("wake", "nas", "--wait", "20s")
 	if code != 0 || !contains(out, "wake asked for by 10.77.0.", "magic packets, round 1", "nas is awake after ") {
 		t.Errorf("exit code %d, %s", code, out)
 	}
-	h.moved(n, "nas", "arriving", "awake", machine.WhyReady)
+	h.waitMove(n, "nas", "arriving", "awake", machine.WhyReady)
 	if !happened(nas, lab.MagicPacket) {
 		t.Error("it saw no magic packet")
 	}
-	code, out = h.asked("status", "nas", "--json")
+	code, out = h.runCommand("status", "nas", "--json")
 	var shown web.Machine
 	if err := json.Unmarshal([]byte(out), &shown); err != nil || code != 0 {
 		t.Fatalf("exit code %d, %s: %v", code, out, err)
@@ -68,17 +68,17 @@ func TestWakeByCommand(t *testing.T) {
 // TestWakeByCommandFails: a machine that does not start is told of, with an exit
 // code.
 func TestWakeByCommandFails(t *testing.T) {
-	h := open(t, brisk+"wake: {attempts: 2, interval: 300ms, timeout: 600ms}\n")
-	nas := h.nas(func(c *lab.MachineConfig) { c.IgnoreMagic = lab.IgnoreAll })
+	h := open(t, fastProbe+"wake: {attempts: 2, interval: 300ms, timeout: 600ms}\n")
+	nas := h.addNAS(func(c *lab.MachineConfig) { c.IgnoreMagic = lab.IgnoreAll })
 	h.putToSleep(nas)
-	code, out := h.asked("wake", "nas", "--wait", "20s")
+	code, out := h.runCommand("wake", "nas", "--wait", "20s")
 	if code != 1 || !contains(out, "magic packets, round 2", "nas did not wake: no answer to 2 rounds of magic packets, for 10.77.0.10") {
 		t.Errorf("exit code %d, %s", code, out)
 	}
-	if code, out := h.asked("status"); code != 0 || !contains(out, "asleep, did not wake", "1 did not wake") {
+	if code, out := h.runCommand("status"); code != 0 || !contains(out, "asleep, did not wake", "1 did not wake") {
 		t.Errorf("exit code %d, %s", code, out)
 	}
-	code, out = h.asked("wake", "nas", "--wait", "100ms")
+	code, out = h.runCommand("wake", "nas", "--wait", "100ms")
 	if code != 2 || !contains(out, "nas is not awake after ") {
 		t.Errorf("not in time: exit code %d, %s", code, out)
 	}
@@ -87,35 +87,35 @@ func TestWakeByCommandFails(t *testing.T) {
 // TestWakeTakesTheToken: with http.token nobody wakes or forgets without it, and
 // SIGHUP changes it.
 func TestWakeTakesTheToken(t *testing.T) {
-	h := open(t, brisk+"http: {token: open sesame}\n")
-	nas := h.nas(nil)
+	h := open(t, fastProbe+"http: {token: open sesame}\n")
+	nas := h.addNAS(nil)
 	h.putToSleep(nas)
 	file := filepath.Join(t.TempDir(), "token")
 	h.must(os.WriteFile(file, []byte("open sesame\n"), 0o600))
 
-	if code, out := h.asked("wake", "nas"); code != 1 || !contains(out, "nas was not woken: this porter asks for a token: --token-file FILE") {
+	if code, out := h.runCommand("wake", "nas"); code != 1 || !contains(out, "nas was not woken: this porter asks for a token: --token-file FILE") {
 		t.Errorf("without the token: exit code %d, %s", code, out)
 	}
-	status, text, err := h.d.Delete(h.ctx, "/api/v1/machines/nas")
+	status, text, err := h.daemon.Delete(h.ctx, "/api/v1/machines/nas")
 	h.must(err)
 	if status != 401 || !contains(text, `{"error":"`) {
 		t.Errorf("forget without the token: %d %s", status, text)
 	}
-	if code, out := h.asked("status"); code != 0 || !contains(out, "asleep") {
+	if code, out := h.runCommand("status"); code != 0 || !contains(out, "asleep") {
 		t.Errorf("to look: exit code %d, %s", code, out)
 	}
-	h.reload(brisk+"http: {token: another one}\n", "configuration reloaded")
-	if code, out := h.asked("wake", "nas", "--token-file", file); code != 1 || !contains(out, "nas was not woken: the token is not this porter's") {
+	h.reload(fastProbe+"http: {token: another one}\n", "configuration reloaded")
+	if code, out := h.runCommand("wake", "nas", "--token-file", file); code != 1 || !contains(out, "nas was not woken: the token is not this porter's") {
 		t.Errorf("with the old token: exit code %d, %s", code, out)
 	}
 	if happened(nas, lab.MagicPacket) {
 		t.Error("it was woken all the same")
 	}
 	h.must(os.WriteFile(file, []byte("another one\n"), 0o600))
-	if code, out := h.asked("wake", "nas", "--token-file", file, "--wait", "20s"); code != 0 || !contains(out, "nas is awake after ") {
+	if code, out := h.runCommand("wake", "nas", "--token-file", file, "--wait", "20s"); code != 0 || !contains(out, "nas is awake after ") {
 		t.Errorf("with the token: exit code %d, %s", code, out)
 	}
-	if log := h.d.Log.Text(); strings.Contains(log, "open sesame") || strings.Contains(log, "another one") {
+	if log := h.daemon.Log.Text(); strings.Contains(log, "open sesame") || strings.Contains(log, "another one") {
 		t.Error("the log tells a token")
 	}
 }
@@ -123,13 +123,13 @@ func TestWakeTakesTheToken(t *testing.T) {
 // TestOtherSitesCannotWake, neither across sites nor with a name of their own for
 // the porter's address.
 func TestOtherSitesCannotWake(t *testing.T) {
-	h := open(t, brisk+"http: {hosts: [porter.example.org]}\n")
-	nas := h.nas(nil)
+	h := open(t, fastProbe+"http: {hosts: [porter.example.org]}\n")
+	nas := h.addNAS(nil)
 	h.putToSleep(nas)
-	own := strings.TrimPrefix(h.d.URL(""), "http://")
+	own := strings.TrimPrefix(h.daemon.URL(""), "http://")
 	send := func(method, path, host, origin string) int {
 		t.Helper()
-		r, err := http.NewRequestWithContext(h.ctx, method, h.d.URL(path), http.NoBody)
+		r, err := http.NewRequestWithContext(h.ctx, method, h.daemon.URL(path), http.NoBody)
 		h.must(err)
 		r.Host = host
 		r.Header.Set("Origin", origin)
@@ -151,11 +151,11 @@ func TestOtherSitesCannotWake(t *testing.T) {
 	}
 	h.wantMetric(1, `nightporter_machine_state{machine="nas", state="asleep"}`)
 	h.wantMetric(0, `nightporter_machine_wake_attempts_total{machine="nas"}`)
-	n := h.d.Log.Len()
+	n := h.daemon.Log.Len()
 	if got := send("POST", wake, own, "http://"+own); got != 202 {
 		t.Errorf("our own page: status %d, want 202", got)
 	}
-	h.moved(n, "nas", "arriving", "awake", machine.WhyReady)
+	h.waitMove(n, "nas", "arriving", "awake", machine.WhyReady)
 	if got := send("DELETE", forget, "porter.example.org", "http://porter.example.org"); got != 204 {
 		t.Errorf("our own page under a name of http.hosts: status %d, want 204", got)
 	}
@@ -163,7 +163,7 @@ func TestOtherSitesCannotWake(t *testing.T) {
 
 // TestAskedElsewhere: the error of a --from that leads to no page names what was expected.
 func TestAskedElsewhere(t *testing.T) {
-	h := open(t, brisk)
+	h := open(t, fastProbe)
 	for from, want := range map[string][]string{
 		"10.77.0.2:13717":        {"(what answers there does not speak HTTP): that is the port at which machines register: ", "9717 if --from names none"},
 		"10.77.0.2:9718":         {"no nightporter answers at 10.77.0.2:9718 (connection refused): is it running there, and its port open in the firewall?"},
@@ -180,22 +180,22 @@ func TestAskedElsewhere(t *testing.T) {
 // TestWakeAsksAMachineThatCountsAsAwake: one that was switched off a moment ago is woken, and
 // one that is up has said so.
 func TestWakeAsksAMachineThatCountsAsAwake(t *testing.T) {
-	h, nas := watched(t)
-	conf := strings.Replace(mute(nas.MAC(), nas4, nas6), "interval: 500ms", "interval: 10m", 1)
+	h, nas := openAgentless(t)
+	conf := strings.Replace(agentlessConf(nas.MAC(), nas4, nas6), "interval: 500ms", "interval: 10m", 1)
 	h.reload(conf, "configuration reloaded")
-	if code, out := h.asked("wake", "nas", "--wait", "20s"); code != 0 || !contains(out, "nas is awake: it counted as awake, and was heard 0.") {
+	if code, out := h.runCommand("wake", "nas", "--wait", "20s"); code != 0 || !contains(out, "nas is awake: it counted as awake, and was heard 0.") {
 		t.Errorf("a machine that is up: exit code %d, %s", code, out)
 	}
-	n := h.d.Log.Len()
+	n := h.daemon.Log.Len()
 	h.must(nas.Sleep(h.ctx))
 	nas.IgnoreMagic(lab.IgnoreAll)
-	if code, out := h.asked("wake", "nas", "--wait", "1s"); code != 2 || !contains(out, "nas counts as awake, but was not heard for 1.", "(last heard ") {
+	if code, out := h.runCommand("wake", "nas", "--wait", "1s"); code != 2 || !contains(out, "nas counts as awake, but was not heard for 1.", "(last heard ") {
 		t.Errorf("not in time: exit code %d, %s", code, out)
 	}
-	_, err := h.d.Log.Wait(h.within(50*time.Second), n, labdaemon.Moved("nas", "asleep", "waking", string(machine.WhyRequested))) // see watched
+	_, err := h.daemon.Log.Wait(h.within(50*time.Second), n, labdaemon.Moved("nas", "asleep", "waking", string(machine.WhyRequested))) // see watched
 	h.must(err)
 	nas.IgnoreMagic(0)
-	if code, out := h.asked("wake", "nas", "--wait", "20s"); code != 0 || !contains(out, "nas is awake after ") {
+	if code, out := h.runCommand("wake", "nas", "--wait", "20s"); code != 0 || !contains(out, "nas is awake after ") {
 		t.Errorf("a machine that is off: exit code %d, %s", code, out)
 	}
 }

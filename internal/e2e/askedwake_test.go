@@ -12,16 +12,16 @@ import (
 // TestAWakeThatWasAskedForEnds: also where the machine goes off again each time before a
 // service that never listens.
 func TestAWakeThatWasAskedForEnds(t *testing.T) {
-	h := open(t, brisk+"wake: {attempts: 1, interval: 3s, timeout: 4s}\n")
-	nas := h.halfReady()
-	if _, _, err := h.d.Post(h.ctx, "/api/v1/machines/nas/wake"); err != nil {
+	h := open(t, fastProbe+"wake: {attempts: 1, interval: 3s, timeout: 4s}\n")
+	nas := addHalfReady(h)
+	if _, _, err := h.daemon.Post(h.ctx, "/api/v1/machines/nas/wake"); err != nil {
 		t.Fatal(err)
 	}
 	for len(h.events("nas", journal.Failed)) == 0 {
-		if h.machineNow().State == machine.Arriving {
+		if shownNAS(h).State == machine.Arriving {
 			_ = nas.Sleep(h.ctx) // an error: it is not up any more
 		}
-		h.pause(100 * time.Millisecond)
+		pauseOrFail(h, 100*time.Millisecond)
 	}
 	if n := h.events("nas", journal.Arrived); len(n) == 0 {
 		t.Error("it never arrived, which shows nothing")
@@ -31,10 +31,10 @@ func TestAWakeThatWasAskedForEnds(t *testing.T) {
 // TestWakeCommandIsToldOfEachFailure: a wake that fails a second time ends the command as
 // the first one does.
 func TestWakeCommandIsToldOfEachFailure(t *testing.T) {
-	h := open(t, brisk+"wake: {attempts: 2, interval: 300ms, timeout: 600ms}\n")
-	h.putToSleep(h.nas(func(c *lab.MachineConfig) { c.IgnoreMagic = lab.IgnoreAll }))
+	h := open(t, fastProbe+"wake: {attempts: 2, interval: 300ms, timeout: 600ms}\n")
+	h.putToSleep(h.addNAS(func(c *lab.MachineConfig) { c.IgnoreMagic = lab.IgnoreAll }))
 	for range 2 {
-		if code, out := h.asked("wake", "nas", "--wait", "30s"); code != 1 {
+		if code, out := h.runCommand("wake", "nas", "--wait", "30s"); code != 1 {
 			t.Errorf("exit code %d: %s", code, out)
 		}
 	}

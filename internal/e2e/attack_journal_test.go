@@ -33,8 +33,8 @@ func asleepRecord(name string, mac ether.MAC, ip string, more string) string {
 func TestAttackByAForgedJournal(t *testing.T) {
 	t.Parallel()
 	ctx, lan := newLAN(t)
-	h := &house{T: t, ctx: ctx, lan: lan}
-	nas := h.nas(nil)
+	h := &harness{T: t, ctx: ctx, lan: lan}
+	nas := h.addNAS(nil)
 	h.must(nas.Sleep(ctx))
 	unused := netip.MustParseAddr("10.77.0.200") // no host has it
 	foreign := func(i byte) ether.MAC { return ether.MAC{2, 0x66, 0, 0, 0, i} }
@@ -57,8 +57,8 @@ func TestAttackByAForgedJournal(t *testing.T) {
 	}
 	dir := t.TempDir()
 	h.must(os.WriteFile(filepath.Join(dir, "journal.jsonl"), []byte(strings.Join(lines, "")), 0o600))
-	h = openIn(ctx, t, lan, dir, brisk)
-	status, text, err := h.d.Get(h.ctx, "/api/v1/machines")
+	h = openIn(ctx, t, lan, dir, fastProbe)
+	status, text, err := h.daemon.Get(h.ctx, "/api/v1/machines")
 	h.must(err)
 	var known []struct{ Name string }
 	if err := json.Unmarshal([]byte(text), &known); status != http.StatusOK || err != nil {
@@ -69,12 +69,12 @@ func TestAttackByAForgedJournal(t *testing.T) {
 			t.Errorf("known are %v, want %q among them", known, want)
 		}
 	}
-	h.resumed("nas")
+	h.waitReclaimed("nas")
 	h.connect(lan.Client(), nas4, 22)
-	if text := h.d.Log.Text(); strings.Count(text, `"event":"record_left_out"`) != 5 || strings.Count(text, `"event":"resume_failed"`) != 1 {
+	if text := h.daemon.Log.Text(); strings.Count(text, `"event":"record_left_out"`) != 5 || strings.Count(text, `"event":"resume_failed"`) != 1 {
 		t.Error("the log does not tell of each record that was left out")
 	}
-	_, events, err := h.d.Get(h.ctx, "/api/v1/events")
+	_, events, err := h.daemon.Get(h.ctx, "/api/v1/events")
 	h.must(err)
 	if n := strings.Count(events, `"kind":"forgotten"`); n != 6 {
 		t.Errorf("%d events of records that were left out, want 6:\n%s", n, events)

@@ -26,7 +26,7 @@ type impossible struct {
 const attackPort = 1234
 
 // impossibles are SYNs, and a ping, for both addresses of nas in frames of another host.
-func (h *house) impossibles(by ether.MAC) (all []impossible) {
+func impossiblePackets(h *harness, by ether.MAC) (all []impossible) {
 	porter := h.lan.Porter()
 	four := func(name string, reason lan.Refusal, from string, change func(ip []byte) []byte) {
 		source := netip.AddrPortFrom(netip.MustParseAddr(from), attackPort)
@@ -101,13 +101,13 @@ func withOptions(options ...byte) func(ip []byte) []byte {
 // them, with no hops left, with a way of their own, or damaged. While it sleeps, arrives and
 // is up, they neither wake it nor reach it, and a client beside them is served.
 func TestAttackImpossiblePackets(t *testing.T) {
-	for _, conf := range []string{brisk, brisk + "claim: {mode: bind}\n", brisk + "wake: {local: true}\n"} {
-		t.Run(conf[len(brisk):], func(t *testing.T) {
+	for _, conf := range []string{fastProbe, fastProbe + "claim: {mode: bind}\n", fastProbe + "wake: {local: true}\n"} {
+		t.Run(conf[len(fastProbe):], func(t *testing.T) {
 			h := open(t, conf)
-			nas := h.starting(1500 * time.Millisecond)
-			attacker := h.another("attacker", 66)
+			nas := addSlowNAS(h, 1500*time.Millisecond)
+			attacker := h.addClient("attacker", 66)
 			wire, atPorter := h.capturePort(nas.Host), h.capturePort(h.lan.Porter())
-			all := h.impossibles(attacker.MAC())
+			all := impossiblePackets(h, attacker.MAC())
 			sent := 0
 			send := func() {
 				h.Helper()
@@ -116,26 +116,26 @@ func TestAttackImpossiblePackets(t *testing.T) {
 				}
 				sent++
 				last := all[len(all)-1].reason
-				h.refusedBy(last, count(all, last, sent))
+				waitRejected(h, last, count(all, last, sent))
 			}
 
 			h.putToSleep(nas)
-			n := h.d.Log.Len()
+			n := h.daemon.Log.Len()
 			send()
 			h.wantMetric(1, `nightporter_machine_state{machine="nas", state="asleep"}`)
 			served := h.callLater(h.lan.Client(), nas4, 22)
-			e := h.moved(n, "nas", "", "waking", "")
+			e := h.waitMove(n, "nas", "", "waking", "")
 			if source, _, _ := cutKnock(e.Field("knock")); source.Addr() != h.lan.Client().Addr4() {
 				t.Errorf("woken by %q", e.Field("knock"))
 			}
-			h.event(nas, lab.NetworkUp)
-			h.moved(n, "nas", "waking", "arriving", "")
+			h.waitEvent(nas, lab.NetworkUp)
+			h.waitMove(n, "nas", "waking", "arriving", "")
 			send()
-			h.answer(served, nas)
-			h.moved(n, "nas", "arriving", "awake", machine.WhyReady)
+			h.waitCall(served, nas)
+			h.waitMove(n, "nas", "arriving", "awake", machine.WhyReady)
 			send()
 			for _, p := range all {
-				h.refusedBy(p.reason, count(all, p.reason, sent))
+				waitRejected(h, p.reason, count(all, p.reason, sent))
 			}
 			h.call(h.lan.Client(), nas, nas6, 22)
 			h.wantMetric(1, `nightporter_held_packets_total{machine="nas"}`)
@@ -150,7 +150,7 @@ func TestAttackImpossiblePackets(t *testing.T) {
 }
 
 // refusedBy waits until the porter has refused that many packets for a reason.
-func (h *house) refusedBy(reason lan.Refusal, want int) {
+func waitRejected(h *harness, reason lan.Refusal, want int) {
 	h.Helper()
 	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
 		got := h.metric(`nightporter_frames_rejected_total{interface="eth0", reason=%q}`, reason)
@@ -190,11 +190,11 @@ func attacks(c *lab.Capture) (n int) {
 func TestAttackFramesOfOtherNetworks(t *testing.T) {
 	for tags := 1; tags <= 2; tags++ {
 		t.Run(fmt.Sprint(tags, " priority tags"), func(t *testing.T) {
-			h := open(t, brisk)
-			nas := h.nas(nil)
+			h := open(t, fastProbe)
+			nas := h.addNAS(nil)
 			client, porter := h.lan.Client(), h.lan.Porter()
 			h.putToSleep(nas)
-			n := h.d.Log.Len()
+			n := h.daemon.Log.Len()
 			knock := func(src, dst ether.MAC, port uint16, ids ...byte) {
 				frame := segment(src, dst, netip.AddrPortFrom(client.Addr4(), port), netip.AddrPortFrom(nas4, 22), flagSYN)
 				for _, id := range ids {
@@ -210,7 +210,7 @@ func TestAttackFramesOfOtherNetworks(t *testing.T) {
 			knock(client.MAC(), group, 1005)
 			knock(client.MAC(), nas.MAC(), 1006)
 			knock(client.MAC(), porter.MAC(), 1100, slices.Repeat([]byte{0}, tags)...)
-			e := h.moved(n, "nas", "asleep", "waking", machine.WhyKnock)
+			e := h.waitMove(n, "nas", "asleep", "waking", machine.WhyKnock)
 			if source, _, _ := cutKnock(e.Field("knock")); source.Port() != 1100 {
 				t.Errorf("woken by %q, want the SYN with priority tags", e.Field("knock"))
 			}

@@ -19,18 +19,18 @@ import (
 // frames a second where it is. What the porter sends to others stays below a small bound,
 // and a wake beside it is as fast as ever.
 func TestAttackPinsOnTheWire(t *testing.T) {
-	h := openFor(t, brisk, 3*time.Minute)
-	own := h.nas(func(c *lab.MachineConfig) { c.Services[0].Delay = 10 * time.Minute })
-	attacker := h.another("attacker", 66)
+	h := openFor(t, fastProbe, 3*time.Minute)
+	own := h.addNAS(func(c *lab.MachineConfig) { c.Services[0].Delay = 10 * time.Minute })
+	attacker := h.addClient("attacker", 66)
 	h.putToSleep(own)
 	wire := h.capturePort(h.lan.Porter())
-	n := h.d.Log.Len()
+	n := h.daemon.Log.Len()
 	for i := range 64 {
 		src := ether.MAC{6, 0, 0, 0, 1, byte(i)}
 		from := netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 77, 0, byte(100 + i)}), 40000)
 		h.must(attacker.SendFrame(segment(src, h.lan.Porter().MAC(), from, netip.AddrPortFrom(nas4, 22), flagSYN)))
 	}
-	h.moved(n, "nas", "waking", "arriving", "")
+	h.waitMove(n, "nas", "waking", "arriving", "")
 	const lasts = 8 * time.Second
 	for _, rate := range []int{0, 10, 200, 3000} {
 		var flood *lab.Flood
@@ -40,12 +40,12 @@ func TestAttackPinsOnTheWire(t *testing.T) {
 			flood, err = own.Host.Flood(rate, func([]byte) []byte { return frame })
 			h.must(err)
 		}
-		began, used := time.Now(), h.processorTime()
+		began, used := time.Now(), processorTime(h)
 		var served pending
 		if rate == 3000 {
-			served = h.wakesBeside()
+			served = wakeAnother(h)
 		}
-		after(began, lasts)
+		sleepUntil(began, lasts)
 		took := time.Since(began)
 		all, others := 0, 0
 		for _, f := range wire.Frames() {
@@ -57,7 +57,7 @@ func TestAttackPinsOnTheWire(t *testing.T) {
 		}
 		per := func(n int) float64 { return float64(n) / took.Seconds() }
 		t.Logf("%d frames a second in: %.0f out, of these %.0f to others; %.0f %% of a core", rate, per(all), per(others),
-			100*(h.processorTime()-used).Seconds()/took.Seconds())
+			100*(processorTime(h)-used).Seconds()/took.Seconds())
 		if most := 54.0; rate < 3000 && per(others) > most { // then another machine wakes as well
 			t.Errorf("%.0f frames a second to others, want %v at most", per(others), most)
 		}
@@ -81,9 +81,9 @@ func TestAttackPinsOnTheWire(t *testing.T) {
 func TestAttackOneSYNOnTheWire(t *testing.T) {
 	for _, ip := range []netip.Addr{nas4, nas6} {
 		t.Run(ip.String(), func(t *testing.T) {
-			h := open(t, brisk)
-			nas := h.nas(func(c *lab.MachineConfig) { c.IgnoreMagic = lab.IgnoreAll })
-			attacker, porter := h.another("attacker", 66), h.lan.Porter()
+			h := open(t, fastProbe)
+			nas := h.addNAS(func(c *lab.MachineConfig) { c.IgnoreMagic = lab.IgnoreAll })
+			attacker, porter := h.addClient("attacker", 66), h.lan.Porter()
 			h.putToSleep(nas)
 			wire := h.capturePort(porter)
 			const lasts = 7 * time.Second
@@ -91,8 +91,8 @@ func TestAttackOneSYNOnTheWire(t *testing.T) {
 			frame, err := lan.SYNProbe(ether.MAC{6, 0, 0, 0, 1, 1}, porter.MAC(), netip.AddrPortFrom(clientAddr(attacker, ip), 40000), netip.AddrPortFrom(ip, 22), 1)
 			h.must(err)
 			h.must(attacker.SendFrame(frame))
-			h.event(nas, lab.MagicPacket)
-			after(began, lasts)
+			h.waitEvent(nas, lab.MagicPacket)
+			sleepUntil(began, lasts)
 			n := 0
 			for _, f := range wire.Frames() {
 				if f.Src() == porter.MAC() && f.Time.After(began) && f.Time.Before(began.Add(lasts)) {
@@ -110,16 +110,16 @@ func TestAttackOneSYNOnTheWire(t *testing.T) {
 
 // wakesBeside has a client connect to another machine that sleeps, and expects that it is
 // connected as soon as its service is up.
-func (h *house) wakesBeside() pending {
+func wakeAnother(h *harness) pending {
 	h.Helper()
 	ip := netip.MustParseAddr("10.77.0.31")
 	tv, err := h.lan.AddMachine(lab.MachineConfig{Name: "tv", Addrs: []netip.Prefix{netip.PrefixFrom(ip, 24)},
 		Boot: 450 * time.Millisecond, Announce: true, Services: []lab.ServiceConfig{{Network: "tcp", Port: 22, Delay: 700 * time.Millisecond}}})
 	h.must(err)
-	n := h.d.Log.Len()
-	h.register(tv.Host, body("tv", tv.MAC(), entry{ip, []any{22}}))
+	n := h.daemon.Log.Len()
+	h.register(tv.Host, registration("tv", tv.MAC(), monitored{ip, []any{22}}))
 	h.must(tv.Sleep(h.ctx))
-	h.moved(n, "tv", "settling", "asleep", "")
+	h.waitMove(n, "tv", "settling", "asleep", "")
 	result := make(pending, 1)
 	waits := h.callLater(h.lan.Client(), ip, 22)
 	go func() {
@@ -135,9 +135,9 @@ func (h *house) wakesBeside() pending {
 }
 
 // processorTime returns the processor time that the daemon has used, in ticks of 10 ms.
-func (h *house) processorTime() time.Duration {
+func processorTime(h *harness) time.Duration {
 	h.Helper()
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", h.d.Pid()))
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", h.daemon.Pid()))
 	h.must(err)
 	fields := strings.Fields(string(b[strings.LastIndexByte(string(b), ')')+1:]))
 	var ticks int

@@ -25,7 +25,7 @@ var (
 )
 
 // thief adds a host that is up to something, with a MAC of its own.
-func (h *house) thief() *lab.Host {
+func addThief(h *harness) *lab.Host {
 	h.Helper()
 	host, err := h.lan.AddHost("thief", netip.PrefixFrom(thief4, 24), netip.PrefixFrom(thief6, 64))
 	h.must(err)
@@ -33,9 +33,9 @@ func (h *house) thief() *lab.Host {
 }
 
 // stolen is a registration that makes a machine useless: nothing wakes it.
-func stolen(mac ether.MAC, ip netip.Addr) string {
+func uselessRegistration(mac ether.MAC, ip netip.Addr) string {
 	b, err := json.Marshal(map[string]any{
-		"mac": mac, "name": "nas", "wake_from": []string{"192.0.2.1"}, "monitor": []entry{{ip, []any{}}},
+		"mac": mac, "name": "nas", "wake_from": []string{"192.0.2.1"}, "monitor": []monitored{{ip, []any{}}},
 	})
 	if err != nil {
 		panic(err) // of our own making
@@ -53,32 +53,32 @@ func TestAttackForgedRegistration(t *testing.T) {
 		for _, ip := range []netip.Addr{nas4, nas6} {
 			t.Run(known+"/"+ip.String(), func(t *testing.T) {
 				ctx, network := newLANFor(t, 2*time.Minute)
-				bare := &house{T: t, ctx: ctx, lan: network}
-				s := &subject{nas: bare.nas(nil), conf: fieldProbe}
+				bare := &harness{T: t, ctx: ctx, lan: network}
+				s := &machineTest{nas: bare.addNAS(nil), conf: fieldProbe}
 				if known == "configured" {
 					s.conf += fmt.Sprintf("machines: [{name: nas, mac: %q, monitor: [{ip: %q, port: [22]}]}]\n", s.nas.MAC(), ip)
 				}
-				s.house = openOn(ctx, t, network, s.conf)
-				s.register(s.nas.Host, everything(s.nas))
-				s.goesToSleep(0)
-				s.forges(s.thief(), ip)
+				s.harness = openOn(ctx, t, network, s.conf)
+				s.register(s.nas.Host, nasRegistration(s.nas))
+				s.waitAsleep(0)
+				s.runForgery(addThief(s.harness), ip)
 				if len(s.events("nas", journal.Redefined)) > 0 {
 					t.Error("the registration of nas has changed")
 				}
-				s.serves(ip)
+				s.wantServed(ip)
 			})
 		}
 	}
 }
 
 // forges plays that host until the porter has decided.
-func (s *subject) forges(thief *lab.Host, ip netip.Addr) {
+func (s *machineTest) runForgery(thief *lab.Host, ip netip.Addr) {
 	s.Helper()
 	own := thief4
 	if ip.Is6() {
 		own = thief6
 	}
-	porter, n := s.lan.Porter(), s.d.Log.Len()
+	porter, n := s.lan.Porter(), s.daemon.Log.Len()
 	to := porter.Addr4()
 	if ip.Is6() {
 		to = porter.Addr6()
@@ -87,7 +87,7 @@ func (s *subject) forges(thief *lab.Host, ip netip.Addr) {
 	s.must(err)
 	defer conn.Close()
 	s.must(thief.Sysctl("net/ipv4/conf/eth0/arp_ignore", "8")) // its kernel answers no question truly
-	text := stolen(s.nas.MAC(), ip)
+	text := uselessRegistration(s.nas.MAC(), ip)
 	_, err = io.WriteString(conn, text[:len(text)-1])
 	s.must(err)
 	says := func(frame []byte, err error) {
@@ -108,7 +108,7 @@ func (s *subject) forges(thief *lab.Host, ip netip.Addr) {
 	}
 	_, err = io.WriteString(conn, text[len(text)-1:])
 	s.must(err)
-	s.untilDecided(n, func() {
+	s.repeatUntilDecided(n, func() {
 		for _, stated := range []netip.Addr{own, ip} {
 			says(lan.Reply(thief.MAC(), porter.MAC(), s.nas.MAC(), stated, to))
 		}
@@ -116,13 +116,13 @@ func (s *subject) forges(thief *lab.Host, ip netip.Addr) {
 }
 
 // untilDecided does something each 20 ms until the porter has refused the registration.
-func (s *subject) untilDecided(n int, do func()) {
+func (s *machineTest) repeatUntilDecided(n int, do func()) {
 	s.Helper()
 	ctx, cancel := context.WithCancel(s.within(15 * time.Second))
 	defer cancel()
 	decided := make(chan labdaemon.Entry, 1)
 	go func() {
-		e, err := s.d.Log.Wait(ctx, n, func(e labdaemon.Entry) bool {
+		e, err := s.daemon.Log.Wait(ctx, n, func(e labdaemon.Entry) bool {
 			return e.Event() == "registration_refused" || e.Event() == "registration_accepted"
 		})
 		if err == nil {
@@ -151,14 +151,14 @@ func (s *subject) untilDecided(n int, do func()) {
 // other host. What it said itself may be said again, and it may change its own mind.
 func TestAttackRedefinition(t *testing.T) {
 	h := open(t, fieldProbe+"registration: {trust: open}\n")
-	nas, thief := h.nas(nil), h.thief()
-	s := &subject{house: h, nas: nas, conf: fieldProbe}
-	h.register(nas.Host, everything(nas))
-	s.goesToSleep(0)
-	h.refused(thief, stolen(nas.MAC(), nas4), "monitor", "this machine sleeps, and only "+nas.MAC().String()+" itself may change that")
-	h.register(thief, everything(nas))
-	s.serves(nas4)
-	h.register(nas.Host, body("nas", nas.MAC(), entry{nas4, []any{22}}))
+	nas, thief := h.addNAS(nil), addThief(h)
+	s := &machineTest{harness: h, nas: nas, conf: fieldProbe}
+	h.register(nas.Host, nasRegistration(nas))
+	s.waitAsleep(0)
+	h.wantRefused(thief, uselessRegistration(nas.MAC(), nas4), "monitor", "this machine sleeps, and only "+nas.MAC().String()+" itself may change that")
+	h.register(thief, nasRegistration(nas))
+	s.wantServed(nas4)
+	h.register(nas.Host, registration("nas", nas.MAC(), monitored{nas4, []any{22}}))
 	if len(h.events("nas", journal.Redefined)) > 0 {
 		t.Error("nas was redefined in its sleep")
 	}
@@ -170,7 +170,7 @@ func TestAttackWithoutTheToken(t *testing.T) {
 	t.Parallel()
 	const token = "a secret of nas"
 	said := func(nas *lab.Machine, ports []any, token string) string {
-		m := map[string]any{"mac": nas.MAC(), "name": "nas", "monitor": []entry{{nas4, ports}}}
+		m := map[string]any{"mac": nas.MAC(), "name": "nas", "monitor": []monitored{{nas4, ports}}}
 		if token != "" {
 			m["token"] = token
 		}
@@ -183,21 +183,21 @@ func TestAttackWithoutTheToken(t *testing.T) {
 	for _, how := range []string{"configured", "learnt"} {
 		t.Run(how, func(t *testing.T) {
 			ctx, network := newLANFor(t, time.Minute)
-			bare := &house{T: t, ctx: ctx, lan: network}
-			nas := bare.nas(nil)
+			bare := &harness{T: t, ctx: ctx, lan: network}
+			nas := bare.addNAS(nil)
 			conf := fieldProbe
 			if how == "configured" {
 				conf += "machines: [{name: nas, mac: \"" + nas.MAC().String() + "\", token: \"" + token + "\", monitor: [{ip: 10.77.0.20, port: [22]}]}]\n"
 			}
 			h := openOn(ctx, t, network, conf)
 			h.register(nas.Host, said(nas, []any{22}, token))
-			h.refused(nas.Host, said(nas, []any{}, ""), "token: missing")
-			h.refused(nas.Host, said(nas, []any{}, "a guess of another"), "token: not the one")
-			h.d.Kill()
-			h.again(conf)
-			h.refused(nas.Host, said(nas, []any{}, ""), "token: missing")
+			h.wantRefused(nas.Host, said(nas, []any{}, ""), "token: missing")
+			h.wantRefused(nas.Host, said(nas, []any{}, "a guess of another"), "token: not the one")
+			h.daemon.Kill()
+			h.restart(conf)
+			h.wantRefused(nas.Host, said(nas, []any{}, ""), "token: missing")
 			h.register(nas.Host, said(nas, []any{23}, token))
-			if strings.Contains(h.d.Log.Text(), token) {
+			if strings.Contains(h.daemon.Log.Text(), token) {
 				t.Error("the token is in the log")
 			}
 		})
@@ -208,16 +208,16 @@ func TestAttackWithoutTheToken(t *testing.T) {
 // addresses, and registers it. The MAC of the router is no machine's either.
 func TestAttackOnTheRouter(t *testing.T) {
 	h := openFor(t, fieldProbe+"watch: {interval: 1s}\n", 4*time.Minute)
-	router, thief := h.lan.Router(), h.thief()
+	router, thief := h.lan.Router(), addThief(h)
 	other := netip.MustParseAddr("10.77.0.201")
 	h.must(router.AddAddr(h.ctx, netip.PrefixFrom(other, 24)))
 	for _, ip := range []netip.Addr{other, router.Addr4()} {
 		h.must(h.lan.Porter().WarmNeighbor(h.ctx, ip))
 	}
-	h.refused(thief, body("mine", thief.MAC(), entry{other, []any{22}}), "a gateway's address")
-	h.refused(router, body("router", router.MAC(), entry{other, []any{22}}), "a gateway")
+	h.wantRefused(thief, registration("mine", thief.MAC(), monitored{other, []any{22}}), "a gateway's address")
+	h.wantRefused(router, registration("router", router.MAC(), monitored{other, []any{22}}), "a gateway")
 	for _, ip := range []string{"fd77::", "fd77::fdff:ffff:ffff:ff80"} {
-		h.refused(thief, body("mine", thief.MAC(), entry{netip.MustParseAddr(ip), []any{22}}), "anycast")
+		h.wantRefused(thief, registration("mine", thief.MAC(), monitored{netip.MustParseAddr(ip), []any{22}}), "anycast")
 	}
-	h.register(thief, body("mine", thief.MAC(), entry{thief4, []any{22}}))
+	h.register(thief, registration("mine", thief.MAC(), monitored{thief4, []any{22}}))
 }

@@ -29,10 +29,10 @@ func everyAbuse() (all []abuse) {
 func TestAttackRegistration(t *testing.T) {
 	for name, what := range abuses {
 		t.Run(name, func(t *testing.T) {
-			h := openFor(t, brisk, attackTime)
-			good, nas, calm := h.registered()
-			h.attackedBy([]*attacker{h.addAttacker(0, 8, ip4)}, 64, []abuse{what}, func() { h.wantAllRegistered(good, nas, calm) })
-			h.wantFewLines()
+			h := openFor(t, fastProbe, attackTime)
+			good, nas, calm := prepareRegistrants(h)
+			runAttack(h, []*attacker{addAttacker(h, 0, 8, ip4)}, 64, []abuse{what}, func() { wantAllRegistered(h, good, nas, calm) })
+			wantFewRefusalLines(h)
 		})
 	}
 }
@@ -43,10 +43,10 @@ func TestAttackRegistrationFromManyAddresses(t *testing.T) {
 	for _, f := range []family{ip4, ip6} {
 		for _, addresses := range []int{1, 64} {
 			t.Run(fmt.Sprintf("%d of "+string(f), addresses, 0), func(t *testing.T) {
-				h := openFor(t, brisk, attackTime)
-				good, nas, calm := h.registered()
-				h.attackedBy([]*attacker{h.addAttacker(0, addresses, f)}, 64, everyAbuse(), func() { h.wantAllRegistered(good, nas, calm) })
-				h.wantFewLines()
+				h := openFor(t, fastProbe, attackTime)
+				good, nas, calm := prepareRegistrants(h)
+				runAttack(h, []*attacker{addAttacker(h, 0, addresses, f)}, 64, everyAbuse(), func() { wantAllRegistered(h, good, nas, calm) })
+				wantFewRefusalLines(h)
 			})
 		}
 	}
@@ -54,34 +54,34 @@ func TestAttackRegistrationFromManyAddresses(t *testing.T) {
 
 // TestAttackRegistrationFromManyHosts: several hosts attack together.
 func TestAttackRegistrationFromManyHosts(t *testing.T) {
-	h := openFor(t, brisk, attackTime)
-	good, nas, calm := h.registered()
+	h := openFor(t, fastProbe, attackTime)
+	good, nas, calm := prepareRegistrants(h)
 	var attackers []*attacker
 	for n := range soak(3, 8) {
-		attackers = append(attackers, h.addAttacker(n, 8, ip4))
+		attackers = append(attackers, addAttacker(h, n, 8, ip4))
 	}
-	h.attackedBy(attackers, 64, everyAbuse(), func() { h.wantAllRegistered(good, nas, calm) })
-	h.wantFewLines()
+	runAttack(h, attackers, 64, everyAbuse(), func() { wantAllRegistered(h, good, nas, calm) })
+	wantFewRefusalLines(h)
 }
 
 // TestAttackRegistersItself: a host registers itself again and again, each time
 // with another port. Log and history stay short, and others register.
 func TestAttackRegistersItself(t *testing.T) {
-	h := openFor(t, brisk, attackTime)
-	good, nas, calm := h.registered()
-	a := h.addAttacker(0, 1, ip4)
+	h := openFor(t, fastProbe, attackTime)
+	good, nas, calm := prepareRegistrants(h)
+	a := addAttacker(h, 0, 1, ip4)
 	itself := func(_ context.Context, a *attacker, conn net.Conn) {
-		_, _ = io.WriteString(conn, body(a.Name(), a.MAC(), entry{a.from[0], []any{1 + a.tried.Load()}}))
+		_, _ = io.WriteString(conn, registration(a.Name(), a.MAC(), monitored{a.from[0], []any{1 + a.tried.Load()}}))
 		_, _ = io.Copy(io.Discard, conn)
 	}
-	h.attackedBy([]*attacker{a}, 64, []abuse{itself}, func() { h.wantAllRegistered(good, nas, calm) })
+	runAttack(h, []*attacker{a}, 64, []abuse{itself}, func() { wantAllRegistered(h, good, nas, calm) })
 	lines := 0
-	for _, e := range h.d.Log.Entries(0) {
+	for _, e := range h.daemon.Log.Entries(0) {
 		if e.Field("machine") == a.Name() || e.Event() == "registration_refused" {
 			lines++
 		}
 	}
-	_, text, err := h.d.Get(h.ctx, "/api/v1/events?limit=1000&machine="+a.Name())
+	_, text, err := h.daemon.Get(h.ctx, "/api/v1/events?limit=1000&machine="+a.Name())
 	h.must(err)
 	events := strings.Count(text, `"kind"`)
 	h.Logf("%d lines and %d events", lines, events)

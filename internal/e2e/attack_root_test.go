@@ -16,23 +16,25 @@ import (
 
 // rooted is a house whose daemon is started as root, with a state directory of its
 // own: its configuration is root's, and is not to be given away with that.
-type rooted struct {
-	*house
+type rootDaemon struct {
+	*harness
 	state string
 }
 
 // start starts the daemon, or another one in its place. user is YAML.
-func (r *rooted) start(user string) {
+func (r *rootDaemon) start(user string) {
 	r.Helper()
 	d, err := labdaemon.Start(r.ctx, r.lan, filepath.Dir(r.state), labdaemon.Options{
-		Exe: os.Args[0], Env: append([]string{"NIGHTPORTER_STATE_DIR=" + r.state}, programEnv...), User: user, Config: brisk})
+		Exe: os.Args[0], Env: append([]string{"NIGHTPORTER_STATE_DIR=" + r.state}, programEnv...), User: user, Config: fastProbe})
 	r.must(err)
-	r.d = d
-	r.endWithTest(d)
+	r.daemon = d
+	r.killAtEnd(d)
 }
 
 // warned reports whether the log warns that the daemon runs as root.
-func (r *rooted) warned() bool { return strings.Contains(r.d.Log.Text(), `"event":"runs_as_root"`) }
+func (r *rootDaemon) warned() bool {
+	return strings.Contains(r.daemon.Log.Text(), `"event":"runs_as_root"`)
+}
 
 // TestAttackAfterARootsUpgrade: an attacker who has taken over a daemon that was
 // started as root without a user finds an unprivileged one, also where the version
@@ -40,7 +42,7 @@ func (r *rooted) warned() bool { return strings.Contains(r.d.Log.Text(), `"event
 // root, with a warning.
 func TestAttackAfterARootsUpgrade(t *testing.T) {
 	t.Parallel()
-	if err := os.Chown(t.TempDir(), nobody, nobody); err != nil {
+	if err := os.Chown(t.TempDir(), unprivileged, unprivileged); err != nil {
 		cannotRun(t, "needs root, and nobody in its user namespace:", err)
 	}
 	user, err := privilege.Find("")
@@ -48,29 +50,29 @@ func TestAttackAfterARootsUpgrade(t *testing.T) {
 		t.Fatalf("a root would become %+v, %v", user, err)
 	}
 	ctx, lan := newLAN(t)
-	r := &rooted{house: &house{T: t, ctx: ctx, lan: lan}, state: filepath.Join(t.TempDir(), "state")}
+	r := &rootDaemon{harness: &harness{T: t, ctx: ctx, lan: lan}, state: filepath.Join(t.TempDir(), "state")}
 	r.must(os.Chmod(filepath.Dir(filepath.Dir(r.state)), 0o711)) // the test's own, which the daemon's user has to get through
 	r.start("root")
-	r.everyThread(leastPrivileges(0))
+	wantEveryThread(r.harness, daemonPrivileges(0))
 	if !r.warned() {
 		t.Error("no warning of a daemon that runs as root")
 	}
-	nas := r.nas(nil)
+	nas := r.addNAS(nil)
 	r.putToSleep(nas)
-	if code, err := r.d.Stop(r.within(10 * time.Second)); code != 0 || err != nil {
+	if code, err := r.daemon.Stop(r.within(10 * time.Second)); code != 0 || err != nil {
 		t.Fatalf("exit code %d, %v", code, err)
 	}
 
 	r.start(`""`)
-	want := leastPrivileges(user.UID)
+	want := daemonPrivileges(user.UID)
 	want["Groups"] = ""
-	r.everyThread(want)
+	wantEveryThread(r.harness, want)
 	if r.warned() {
 		t.Error("it warns that it runs as root")
 	}
-	r.resumed("nas")
+	r.waitReclaimed("nas")
 	r.connect(lan.Client(), nas4, 22)
-	r.moved(0, "nas", "arriving", "awake", machine.WhyReady)
+	r.waitMove(0, "nas", "arriving", "awake", machine.WhyReady)
 	for _, name := range []string{"", "journal.jsonl"} {
 		info, err := os.Stat(filepath.Join(r.state, name))
 		r.must(err)
@@ -84,17 +86,17 @@ func TestAttackAfterARootsUpgrade(t *testing.T) {
 // changes nothing of the host's network cannot change it either. The daemon does its
 // work with CAP_NET_RAW alone.
 func TestAttackWithoutNetworkRights(t *testing.T) {
-	h := open(t, brisk+"claim: {guard: off}\n")
-	want := leastPrivileges(os.Geteuid())
+	h := open(t, fastProbe+"claim: {guard: off}\n")
+	want := daemonPrivileges(os.Geteuid())
 	delete(want, "Gid")
 	want["CapPrm"], want["CapEff"] = "0000000000002000", "0000000000002000"
-	h.everyThread(want)
-	nas := h.nas(nil)
+	wantEveryThread(h, want)
+	nas := h.addNAS(nil)
 	for _, ip := range []netip.Addr{nas4, nas6} {
-		n := h.d.Log.Len()
+		n := h.daemon.Log.Len()
 		h.putToSleep(nas)
 		h.connect(h.lan.Client(), ip, 22)
-		h.moved(n, "nas", "arriving", "awake", machine.WhyReady)
+		h.waitMove(n, "nas", "arriving", "awake", machine.WhyReady)
 	}
-	h.everyThread(want)
+	wantEveryThread(h, want)
 }

@@ -9,9 +9,9 @@ import (
 
 // lateBy lets a registered machine sleep and connects to it. It returns how long after
 // the start of the service that connection, the first, was there.
-func (h *house) lateBy(m *lab.Machine) time.Duration {
+func measureDelay(h *harness, m *lab.Machine) time.Duration {
 	h.Helper()
-	return max(0, h.wokenBy(m).late)
+	return max(0, wakeByClient(h, m).late)
 }
 
 // A lateCall is a first connection to a machine that slept, and how it was served.
@@ -22,17 +22,17 @@ type lateCall struct {
 }
 
 // wokenBy lets a registered machine sleep and connects to it.
-func (h *house) wokenBy(m *lab.Machine) lateCall {
+func wakeByClient(h *harness, m *lab.Machine) lateCall {
 	h.Helper()
-	n := h.d.Log.Len()
+	n := h.daemon.Log.Len()
 	h.must(m.Sleep(h.ctx))
-	h.moved(n, m.Name(), "settling", "asleep", machine.WhySilent)
+	h.waitMove(n, m.Name(), "settling", "asleep", machine.WhySilent)
 	atClient, atMachine := h.capturePort(h.lan.Client()), h.capturePort(m.Host)
 	defer atClient.Close()
 	defer atMachine.Close()
 	c := h.call(h.lan.Client(), m, nas4, 22)
-	h.moved(n, m.Name(), "arriving", "awake", machine.WhyReady)
-	s, err := h.howServed(h.ctx, c, atClient, atMachine)
+	h.waitMove(n, m.Name(), "arriving", "awake", machine.WhyReady)
+	s, err := readServed(h, h.ctx, c, atClient, atMachine)
 	h.must(err)
 	up := lastUp(m, c.to)
 	l := lateCall{served: s, late: c.ended.Sub(up), near: up.Before(c.began)}
@@ -46,12 +46,12 @@ func (h *house) wokenBy(m *lab.Machine) lateCall {
 // With -soak, where a test has the computer for itself, it is as soon, too: calm is what
 // lateBy returned then. An attack that takes the whole computer can move the service to
 // the client's own repetition of its SYN, which says nothing: then m sleeps once more.
-func (h *house) wantNoLater(m *lab.Machine, calm time.Duration) {
+func wantNoLater(h *harness, m *lab.Machine, calm time.Duration) {
 	h.Helper()
 	var l lateCall
 	var err error
 	for range 3 {
-		l = h.wokenBy(m)
+		l = wakeByClient(h, m)
 		err = l.replayed(h.lan.Porter())
 		h.Logf("the first connection came %v after the service, without attack %v", l.late.Round(10*time.Microsecond), calm.Round(10*time.Microsecond))
 		if err == nil || !l.near {

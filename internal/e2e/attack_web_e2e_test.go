@@ -39,9 +39,9 @@ func TestAttackWeb(t *testing.T) {
 			}
 			t.Run(fmt.Sprintf("%d addresses, IPv6 %t", n, v6), func(t *testing.T) {
 				ctx, lan := newLANFor(t, 20*time.Minute) // alone, for it takes all there is
-				h := openOn(ctx, t, lan, brisk)
-				s := h.webAttackerWith(n, v6)
-				h.holdsAgainst(s, webClient{scheme: "http"}, plainAttacks())
+				h := openOn(ctx, t, lan, fastProbe)
+				s := addWebAttacker(h, n, v6)
+				runWebAttacks(h, s, webClient{scheme: "http"}, plainAttacks())
 			})
 		}
 	}
@@ -57,21 +57,21 @@ func TestAttackSecuredWeb(t *testing.T) {
 			ctx, lan := newLANFor(t, 20*time.Minute)
 			dir := t.TempDir()
 			h := openSecured(ctx, t, lan, dir)
-			s := h.webAttackerWith(n, n == 8)
-			h.holdsAgainst(s, webClient{scheme: "https", user: "anna", password: "open sesame"}, securedAttacks())
+			s := addWebAttacker(h, n, n == 8)
+			runWebAttacks(h, s, webClient{scheme: "https", user: "anna", password: "open sesame"}, securedAttacks())
 		})
 	}
 }
 
 // holdsAgainst checks what others see of an attack by s: of each attack by itself with
 // -soak, and of all at once.
-func (h *house) holdsAgainst(s *webAttacker, v webClient, all []webAttack) {
+func runWebAttacks(h *harness, s *webAttacker, v webClient, all []webAttack) {
 	h.Helper()
-	nas := h.nas(nil)
-	h.register(nas.Host, everything(nas))
-	calm := h.lateBy(nas)
+	nas := h.addNAS(nil)
+	h.register(nas.Host, nasRegistration(nas))
+	calm := measureDelay(h, nas)
 	against := func(i int, name string, all []webAttack) {
-		h.heldAgainst(s, v, name, all, h.another("another "+name, 80+i), func() { h.wantNoLater(nas, calm) })
+		runWebAttack(h, s, v, name, all, h.addClient("another "+name, 80+i), func() { wantNoLater(h, nas, calm) })
 	}
 	if *soakFlag {
 		for i, a := range all {
@@ -82,7 +82,7 @@ func (h *house) holdsAgainst(s *webAttacker, v webClient, all []webAttack) {
 }
 
 // pause waits for d, within the time of the test.
-func (h *house) pause(d time.Duration) {
+func pauseOrFail(h *harness, d time.Duration) {
 	h.Helper()
 	select {
 	case <-time.After(d):
@@ -93,20 +93,20 @@ func (h *house) pause(d time.Duration) {
 
 // heldAgainst has an attack last for some seconds, asks for pages meanwhile, has a newcomer
 // register and does something more.
-func (h *house) heldAgainst(s *webAttacker, v webClient, name string, all []webAttack, newcomer *lab.Host, more func()) {
+func runWebAttack(h *harness, s *webAttacker, v webClient, name string, all []webAttack, newcomer *lab.Host, more func()) {
 	h.Helper()
 	other, local := v, v
 	other.host, other.via = h.lan.Client(), netip.AddrPortFrom(h.lan.Porter().Addr4(), labdaemon.HTTPPort)
 	local.host, local.via = h.lan.Porter(), netip.MustParseAddrPort(fmt.Sprintf("127.0.0.1:%d", labdaemon.HTTPPort))
-	stream, end := h.follows(other)
+	stream, end := followEvents(h, other)
 	defer end()
-	resident, _ := h.memory()
-	lines := strings.Count(h.d.Log.Text(), "\n")
+	resident, _ := daemonMemory(h)
+	lines := strings.Count(h.daemon.Log.Text(), "\n")
 	attacking, stop := context.WithCancel(h.ctx)
 	defer stop()
 	ended := make(chan int64, 1)
 	go func() { ended <- s.run(attacking, all) }()
-	h.pause(2 * time.Second) // until it has all that it can get
+	pauseOrFail(h, 2*time.Second) // until it has all that it can get
 	const times = 20
 	var slowest time.Duration
 	began, failed, during := time.Now(), 0, resident
@@ -121,24 +121,24 @@ func (h *house) heldAgainst(s *webAttacker, v webClient, name string, all []webA
 				h.Errorf("%s: %s for %s, time %d of %d: %v", name, q.path, q.v.host.Name(), i+1, times, err)
 			}
 		}
-		now, _ := h.memory()
+		now, _ := daemonMemory(h)
 		during = max(during, now)
-		h.pause(time.Until(began.Add(time.Duration((i+1)*soak(10, 60)) * time.Second / times)))
+		pauseOrFail(h, time.Until(began.Add(time.Duration((i+1)*soak(10, 60))*time.Second/times)))
 	}
 	more()
-	h.register(newcomer, body("told of "+name, newcomer.MAC(), entry{newcomer.Addr4(), []any{22}}))
-	h.hearsOf(stream, "told of "+name)
+	h.register(newcomer, registration("told of "+name, newcomer.MAC(), monitored{newcomer.Addr4(), []any{22}}))
+	wantStreamed(h, stream, "told of "+name)
 	resp, err := other.ask(h.within(5*time.Second), http.MethodPost, "/api/v1/machines/"+url.PathEscape("told of "+name)+"/wake")
 	h.must(err)
 	if resp.Body.Close(); resp.StatusCode != http.StatusAccepted {
 		h.Errorf("%s: a wake that another host asks for: status %d, want 202", name, resp.StatusCode)
 	}
 	other.host = newcomer
-	_, endOther := h.follows(other)
+	_, endOther := followEvents(h, other)
 	defer endOther()
 	stop()
 	dials := <-ended
-	grown := strings.Count(h.d.Log.Text(), "\n") - lines
+	grown := strings.Count(h.daemon.Log.Text(), "\n") - lines
 	h.Logf("%s: %d connections so far; the slowest answer to others took %v; %d lines of log; resident %d MiB at most, before %d",
 		name, dials, slowest.Round(time.Millisecond), grown, during>>20, resident>>20)
 	if grown >= 100 {
@@ -150,7 +150,7 @@ func (h *house) heldAgainst(s *webAttacker, v webClient, name string, all []webA
 }
 
 // openSecured starts a house whose daemon has TLS and the user anna.
-func openSecured(ctx context.Context, t *testing.T, lan *lab.LAN, dir string) *house {
+func openSecured(ctx context.Context, t *testing.T, lan *lab.LAN, dir string) *harness {
 	t.Helper()
 	cert, key := selfSigned(t)
 	hash, err := bcrypt.GenerateFromPassword([]byte("open sesame"), bcrypt.DefaultCost)
@@ -167,14 +167,14 @@ func openSecured(ctx context.Context, t *testing.T, lan *lab.LAN, dir string) *h
 		}
 	}
 	d, err := labdaemon.Start(ctx, lan, dir, labdaemon.Options{
-		Exe: os.Args[0], Env: programEnv, Config: brisk + "http: {web_config: " + file + "}\n",
+		Exe: os.Args[0], Env: programEnv, Config: fastProbe + "http: {web_config: " + file + "}\n",
 		Scheme: "https", Login: url.UserPassword("anna", "open sesame"),
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &house{T: t, ctx: ctx, lan: lan, d: d}
-	h.endWithTest(d)
+	h := &harness{T: t, ctx: ctx, lan: lan, daemon: d}
+	h.killAtEnd(d)
 	return h
 }
 

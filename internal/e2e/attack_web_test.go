@@ -30,7 +30,7 @@ type webAttacker struct {
 }
 
 // webAttackerWith adds a host with n addresses of a family.
-func (h *house) webAttackerWith(n int, v6 bool) *webAttacker {
+func addWebAttacker(h *harness, n int, v6 bool) *webAttacker {
 	h.Helper()
 	at := func(i int) netip.Prefix {
 		if v6 {
@@ -78,18 +78,18 @@ type webAttack struct {
 }
 
 // hold reads until the porter closes the connection.
-func hold(conn net.Conn) { _, _ = io.Copy(io.Discard, conn) }
+func readUntilClosed(conn net.Conn) { _, _ = io.Copy(io.Discard, conn) }
 
 // requests returns a request that is sent a number of times at once.
-func requests(n int, method, path string, headers ...string) string {
+func httpRequests(n int, method, path string, headers ...string) string {
 	lines := append([]string{method + " " + path + " HTTP/1.1", "Host: porter", "Content-Length: 0"}, headers...)
 	return strings.Repeat(strings.Join(lines, "\r\n")+"\r\n\r\n", n)
 }
 
 // unread asks for something long and reads nothing for a while.
-func unread(path string) func(context.Context, net.Conn) {
+func requestUnread(path string) func(context.Context, net.Conn) {
 	return func(ctx context.Context, conn net.Conn) {
-		_, _ = io.WriteString(conn, requests(40, "GET", path))
+		_, _ = io.WriteString(conn, httpRequests(40, "GET", path))
 		select {
 		case <-time.After(5 * time.Second):
 		case <-ctx.Done():
@@ -98,10 +98,10 @@ func unread(path string) func(context.Context, net.Conn) {
 }
 
 // sends writes a text and holds the connection.
-func sends(text string) func(context.Context, net.Conn) {
+func writeAndHold(text string) func(context.Context, net.Conn) {
 	return func(_ context.Context, conn net.Conn) {
 		_, _ = io.WriteString(conn, text)
-		hold(conn)
+		readUntilClosed(conn)
 	}
 }
 
@@ -109,30 +109,30 @@ func sends(text string) func(context.Context, net.Conn) {
 func plainAttacks() []webAttack {
 	again := 20 * time.Millisecond
 	return []webAttack{
-		{"silent connections", 40, again, sends("")},
-		{"half a header", 40, again, sends("GET / HTTP/1.1\r\nX-Slow: ")},
-		{"connections kept alive", 150, again, sends(requests(1, "GET", "/-/healthy"))},
-		{"unread scrapes", 40, again, unread("/metrics")},
-		{"unread pages", 40, again, unread("/")},
-		{"streams", 64, again, sends(requests(1, "GET", "/api/v1/events", "Accept: text/event-stream"))},
+		{"silent connections", 40, again, writeAndHold("")},
+		{"half a header", 40, again, writeAndHold("GET / HTTP/1.1\r\nX-Slow: ")},
+		{"connections kept alive", 150, again, writeAndHold(httpRequests(1, "GET", "/-/healthy"))},
+		{"unread scrapes", 40, again, requestUnread("/metrics")},
+		{"unread pages", 40, again, requestUnread("/")},
+		{"streams", 64, again, writeAndHold(httpRequests(1, "GET", "/api/v1/events", "Accept: text/event-stream"))},
 		{"streams that end", 4, again, func(_ context.Context, conn net.Conn) {
-			_, _ = io.WriteString(conn, requests(1, "GET", "/api/v1/events", "Accept: text/event-stream"))
+			_, _ = io.WriteString(conn, httpRequests(1, "GET", "/api/v1/events", "Accept: text/event-stream"))
 			_, _ = conn.Read(make([]byte, 1))
 		}},
-		{"wakes of nothing", 4, again, sends(requests(1, "POST", "/api/v1/machines/nothing/wake", "Connection: close"))},
+		{"wakes of nothing", 4, again, writeAndHold(httpRequests(1, "POST", "/api/v1/machines/nothing/wake", "Connection: close"))},
 	}
 }
 
 // securedAttacks are for a porter with passwords and TLS.
 func securedAttacks() []webAttack {
 	return []webAttack{
-		{"silent connections", 150, 20 * time.Millisecond, sends("")},
-		{"failed handshakes", 8, time.Millisecond, sends("0123456789")},
+		{"silent connections", 150, 20 * time.Millisecond, writeAndHold("")},
+		{"failed handshakes", 8, time.Millisecond, writeAndHold("0123456789")},
 		{"wrong passwords", 16, time.Millisecond, func(_ context.Context, conn net.Conn) {
 			c := tls.Client(conn, &tls.Config{InsecureSkipVerify: true})
 			guess := fmt.Sprintf("%d:%d", time.Now().UnixNano(), time.Now().UnixNano())
-			_, _ = io.WriteString(c, requests(1, "GET", "/", "Authorization: Basic "+base64Of(guess)))
-			hold(c)
+			_, _ = io.WriteString(c, httpRequests(1, "GET", "/", "Authorization: Basic "+base64Of(guess)))
+			readUntilClosed(c)
 		}},
 	}
 }
@@ -214,7 +214,7 @@ func (v webClient) gets(ctx context.Context, path, part string) (time.Duration, 
 }
 
 // follows follows the events until end is called, and hands on each line.
-func (h *house) follows(v webClient) (_ <-chan string, end func()) {
+func followEvents(h *harness, v webClient) (_ <-chan string, end func()) {
 	h.Helper()
 	resp, err := v.ask(h.ctx, http.MethodGet, "/api/v1/events", "Accept", "text/event-stream")
 	h.must(err)
@@ -233,7 +233,7 @@ func (h *house) follows(v webClient) (_ <-chan string, end func()) {
 }
 
 // hearsOf waits until a stream tells of a machine.
-func (h *house) hearsOf(lines <-chan string, name string) {
+func wantStreamed(h *harness, lines <-chan string, name string) {
 	h.Helper()
 	end := time.After(5 * time.Second)
 	for {

@@ -34,7 +34,7 @@ const (
 )
 
 // addAttacker adds the n-th attacker, with so many addresses.
-func (h *house) addAttacker(n, addresses int, f family) *attacker {
+func addAttacker(h *harness, n, addresses int, f family) *attacker {
 	h.Helper()
 	a := new(attacker)
 	var prefixes []netip.Prefix
@@ -61,23 +61,23 @@ var abuses = map[string]abuse{
 	"garbage": func(ctx context.Context, _ *attacker, conn net.Conn) {
 		_, _ = io.WriteString(conn, "x")
 		_, _ = io.Copy(io.Discard, conn)
-		pauseFor(ctx, 200*time.Millisecond) // the server waits for the end
+		pauseWithin(ctx, 200*time.Millisecond) // the server waits for the end
 	},
 	"for an address that no host has": func(_ context.Context, a *attacker, conn net.Conn) {
-		_, _ = io.WriteString(conn, body(a.Name(), a.MAC(), entry{unused, []any{22}}))
+		_, _ = io.WriteString(conn, registration(a.Name(), a.MAC(), monitored{unused, []any{22}}))
 		_, _ = io.Copy(io.Discard, conn)
 	},
 	"slow": func(ctx context.Context, a *attacker, conn net.Conn) {
-		for _, octet := range body(a.Name(), a.MAC(), entry{unused, []any{22}}) {
+		for _, octet := range registration(a.Name(), a.MAC(), monitored{unused, []any{22}}) {
 			if _, err := fmt.Fprintf(conn, "%c", octet); err != nil {
 				return
 			}
-			pauseFor(ctx, 100*time.Millisecond)
+			pauseWithin(ctx, 100*time.Millisecond)
 		}
 	},
 }
 
-func pauseFor(ctx context.Context, d time.Duration) {
+func pauseWithin(ctx context.Context, d time.Duration) {
 	select {
 	case <-time.After(d):
 	case <-ctx.Done():
@@ -92,7 +92,7 @@ func (a *attacker) attack(ctx context.Context, threads int, to netip.Addr, what 
 		all.Go(func() {
 			for ctx.Err() == nil {
 				a.connect(ctx, a.from[i%len(a.from)], to, what[i%len(what)])
-				pauseFor(ctx, time.Millisecond)
+				pauseWithin(ctx, time.Millisecond)
 			}
 		})
 	}
@@ -114,17 +114,17 @@ func (a *attacker) connect(ctx context.Context, from, to netip.Addr, what abuse)
 type registrant struct {
 	*lab.Host
 	fresh bool // it is forgotten each time, so that it is never known
-	with  func(h *house, r *registrant, i int) (answer string, err error)
+	with  func(h *harness, r *registrant, i int) (answer string, err error)
 }
 
 func (r *registrant) body() string {
-	return body(r.Name(), r.MAC(), entry{r.Addr4(), []any{22}}, entry{r.Addr6(), []any{22}})
+	return registration(r.Name(), r.MAC(), monitored{r.Addr4(), []any{22}}, monitored{r.Addr6(), []any{22}})
 }
 
 // asWakupator registers as the client that comes with Wakupator does: without a name, with
 // numbers for ports, and with one read for the answer.
-func asWakupator(h *house, r *registrant, i int) (string, error) {
-	conn, err := r.Dial(h.within(10*time.Second), "tcp", h.registrationAddr(i))
+func registerAsWakupator(h *harness, r *registrant, i int) (string, error) {
+	conn, err := r.Dial(h.within(10*time.Second), "tcp", registrationAddr(h, i))
 	if err != nil {
 		return "", err
 	}
@@ -142,21 +142,21 @@ func asWakupator(h *house, r *registrant, i int) (string, error) {
 }
 
 // rawly registers with one connection and one try.
-func rawly(h *house, r *registrant, i int) (string, error) {
-	to := h.porterAddr(i)
-	return h.d.RegisterIn(h.within(10*time.Second), r.Host, to, []string{r.body()}, 0)
+func registerOnce(h *harness, r *registrant, i int) (string, error) {
+	to := porterAddrByTurns(h, i)
+	return h.daemon.RegisterIn(h.within(10*time.Second), r.Host, to, []string{r.body()}, 0)
 }
 
-func withProgram(h *house, r *registrant, i int) (string, error) {
-	return r.run(h, os.Args[0], "register", "--to", h.registrationAddr(i), "--port", "22", "--name", r.Name())
+func registerByProgram(h *harness, r *registrant, i int) (string, error) {
+	return r.run(h, os.Args[0], "register", "--to", registrationAddr(h, i), "--port", "22", "--name", r.Name())
 }
 
-func withScript(h *house, r *registrant, i int) (string, error) {
-	return r.run(h, "python3", "../../deploy/machine/nightporter-register.py", "--to", h.registrationAddr(i), "--port", "22", "--name", r.Name())
+func registerByScript(h *harness, r *registrant, i int) (string, error) {
+	return r.run(h, "python3", "../../deploy/machine/nightporter-register.py", "--to", registrationAddr(h, i), "--port", "22", "--name", r.Name())
 }
 
 // run runs a program on the host and returns what it printed.
-func (r *registrant) run(h *house, name string, args ...string) (string, error) {
+func (r *registrant) run(h *harness, name string, args ...string) (string, error) {
 	var out bytes.Buffer
 	cmd := r.Command(h.within(20*time.Second), name, args...)
 	cmd.Env = append(os.Environ(), programEnv...)
@@ -168,12 +168,12 @@ func (r *registrant) run(h *house, name string, args ...string) (string, error) 
 	return out.String(), err
 }
 
-func (h *house) registrationAddr(i int) string {
-	return netip.AddrPortFrom(h.porterAddr(i), labdaemon.RegistrationPort).String()
+func registrationAddr(h *harness, i int) string {
+	return netip.AddrPortFrom(porterAddrByTurns(h, i), labdaemon.RegistrationPort).String()
 }
 
 // porterAddr is the porter's IPv4 address and its IPv6 address by turns.
-func (h *house) porterAddr(i int) netip.Addr {
+func porterAddrByTurns(h *harness, i int) netip.Addr {
 	if i%2 == 0 {
 		return h.lan.Porter().Addr4()
 	}
@@ -181,15 +181,15 @@ func (h *house) porterAddr(i int) netip.Addr {
 }
 
 // registrants adds the hosts that mean well.
-func (h *house) registrants() []*registrant {
+func addRegistrants(h *harness) []*registrant {
 	h.Helper()
-	all := []*registrant{{with: asWakupator}, {with: rawly}, {with: rawly, fresh: true}, {with: withProgram}, {with: withProgram, fresh: true}, {with: withScript, fresh: true}}
+	all := []*registrant{{with: registerAsWakupator}, {with: registerOnce}, {with: registerOnce, fresh: true}, {with: registerByProgram}, {with: registerByProgram, fresh: true}, {with: registerByScript, fresh: true}}
 	for i, r := range all {
 		var err error
 		r.Host, err = h.lan.AddHost(fmt.Sprintf("good%d", i),
 			netip.MustParsePrefix(fmt.Sprintf("10.77.0.%d/24", 60+i)), netip.MustParsePrefix(fmt.Sprintf("fd77::60%d/64", i)))
 		h.must(err)
-		if !r.fresh && r.persevere(h, 1) != 1 {
+		if !r.fresh && r.registerTimes(h, 1) != 1 {
 			h.Fatal("a host does not register although all is calm")
 		}
 	}
@@ -198,18 +198,18 @@ func (h *house) registrants() []*registrant {
 
 // registered adds the hosts that mean well, and a machine that has been woken once, with
 // what lateBy says of it.
-func (h *house) registered() (good []*registrant, nas *lab.Machine, calm time.Duration) {
+func prepareRegistrants(h *harness) (good []*registrant, nas *lab.Machine, calm time.Duration) {
 	h.Helper()
-	good, nas = h.registrants(), h.nas(nil)
-	h.register(nas.Host, everything(nas))
-	return good, nas, h.lateBy(nas)
+	good, nas = addRegistrants(h), h.addNAS(nil)
+	h.register(nas.Host, nasRegistration(nas))
+	return good, nas, measureDelay(h, nas)
 }
 
 // persevere registers n times, and returns how many were accepted.
-func (r *registrant) persevere(h *house, n int) (accepted int) {
+func (r *registrant) registerTimes(h *harness, n int) (accepted int) {
 	for i := range n {
 		if r.fresh { // an error is that it is not there
-			_, _, _ = h.d.Delete(h.within(10*time.Second), "/api/v1/machines/"+r.Name())
+			_, _, _ = h.daemon.Delete(h.within(10*time.Second), "/api/v1/machines/"+r.Name())
 		}
 		answer, err := r.with(h, r, i)
 		if err == nil && (strings.TrimSpace(answer) == "OK." || strings.HasPrefix(answer, "registered ")) {
@@ -223,7 +223,7 @@ func (r *registrant) persevere(h *house, n int) (accepted int) {
 
 // attackedBy runs f while the attackers do what they can, and for as long as the
 // attack takes at least.
-func (h *house) attackedBy(attackers []*attacker, threads int, what []abuse, f func()) {
+func runAttack(h *harness, attackers []*attacker, threads int, what []abuse, f func()) {
 	h.Helper()
 	ctx, calm := context.WithCancel(h.ctx)
 	var all sync.WaitGroup
@@ -239,9 +239,9 @@ func (h *house) attackedBy(attackers []*attacker, threads int, what []abuse, f f
 		all.Go(func() { a.attack(ctx, threads, to, what...) })
 	}
 	began := time.Now()
-	pauseFor(h.ctx, 2*time.Second) // the attackers take what they can get
+	pauseWithin(h.ctx, 2*time.Second) // the attackers take what they can get
 	f()
-	pauseFor(h.ctx, time.Until(began.Add(time.Duration(soak(10, 60))*time.Second)))
+	pauseWithin(h.ctx, time.Until(began.Add(time.Duration(soak(10, 60))*time.Second)))
 	for _, a := range attackers {
 		if a.tried.Load() < 20 {
 			h.Errorf("%s made %d connections: that is no attack", a.Name(), a.tried.Load())
@@ -252,29 +252,29 @@ func (h *house) attackedBy(attackers []*attacker, threads int, what []abuse, f f
 
 // wantAllRegistered has 20 of 20 registrations of each host accepted, and a machine
 // that registers once, sleeps, and is woken by its first client as fast as when all is calm.
-func (h *house) wantAllRegistered(good []*registrant, nas *lab.Machine, calm time.Duration) {
+func wantAllRegistered(h *harness, good []*registrant, nas *lab.Machine, calm time.Duration) {
 	h.Helper()
 	var all sync.WaitGroup
 	defer all.Wait()
 	for _, r := range good {
 		all.Go(func() {
-			if n := r.persevere(h, 20); n != 20 {
+			if n := r.registerTimes(h, 20); n != 20 {
 				h.Errorf("%s: %d of 20 registrations accepted", r.Name(), n)
 			}
 		})
 	}
-	if answer, err := h.d.Register(h.within(10*time.Second), nas.Host, everything(nas)); err != nil || answer != "OK." {
+	if answer, err := h.daemon.Register(h.within(10*time.Second), nas.Host, nasRegistration(nas)); err != nil || answer != "OK." {
 		h.Errorf("nas: %q, %v", answer, err)
 		return
 	}
-	h.wantNoLater(nas, calm)
+	wantNoLater(h, nas, calm)
 }
 
 // wantFewLines: an attack is a few lines in the log.
-func (h *house) wantFewLines() {
+func wantFewRefusalLines(h *harness) {
 	h.Helper()
 	lines := 0
-	for _, e := range h.d.Log.Entries(0) {
+	for _, e := range h.daemon.Log.Entries(0) {
 		switch e.Event() {
 		case "registration_refused", "accept_failed":
 			lines++

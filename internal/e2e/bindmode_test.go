@@ -13,10 +13,10 @@ import (
 	"nightporter/internal/labdaemon"
 )
 
-const bindMode = brisk + "claim: {mode: bind}\n"
+const bindMode = fastProbe + "claim: {mode: bind}\n"
 
 // addresses returns what the porter's interface has, in one order.
-func (h *house) addresses() []string {
+func porterAddresses(h *harness) []string {
 	h.Helper()
 	all, err := h.lan.Porter().AddrsNow()
 	h.must(err)
@@ -29,11 +29,11 @@ func (h *house) addresses() []string {
 }
 
 // becomes waits until the porter's interface has exactly these addresses.
-func (h *house) becomes(want []string) {
+func waitPorterAddresses(h *harness, want []string) {
 	h.Helper()
 	deadline := time.Now().Add(20 * time.Second)
 	for {
-		got := h.addresses()
+		got := porterAddresses(h)
 		diff := cmp.Diff(want, got)
 		if diff == "" {
 			return
@@ -46,7 +46,7 @@ func (h *house) becomes(want []string) {
 }
 
 // with returns a list and more, in one order.
-func with(list []string, more ...string) []string {
+func withSorted(list []string, more ...string) []string {
 	all := slices.Concat(list, more)
 	slices.Sort(all)
 	return all
@@ -54,33 +54,33 @@ func with(list []string, more ...string) []string {
 
 // strangers gives the porter's interface addresses that look like claims and
 // are somebody else's, and returns all that it has.
-func (h *house) strangers() []string {
+func addForeignAddresses(h *harness) []string {
 	h.Helper()
 	for _, p := range []string{"10.77.0.77/32", "fd77::77/128"} {
 		h.must(h.lan.Porter().AddAddr(h.ctx, netip.MustParsePrefix(p)))
 	}
-	return h.addresses()
+	return porterAddresses(h)
 }
 
 // TestBindModeAddsAndRemoves: the kernel has the addresses of a machine that
 // sleeps, and of one that is awake no more.
 func TestBindModeAddsAndRemoves(t *testing.T) {
 	h := open(t, bindMode)
-	nas := h.nas(nil)
-	before := h.strangers()
-	claimed := with(before, "10.77.0.20/32", "fd77::20/128")
+	nas := h.addNAS(nil)
+	before := addForeignAddresses(h)
+	claimed := withSorted(before, "10.77.0.20/32", "fd77::20/128")
 	h.putToSleep(nas)
-	h.becomes(claimed)
+	waitPorterAddresses(h, claimed)
 	h.call(h.lan.Client(), nas, nas4, 22)
-	h.becomes(before)
+	waitPorterAddresses(h, before)
 	h.putToSleep(nas)
-	h.becomes(claimed)
-	_, err := h.d.Stop(h.within(10 * time.Second))
+	waitPorterAddresses(h, claimed)
+	_, err := h.daemon.Stop(h.within(10 * time.Second))
 	h.must(err)
-	if diff := cmp.Diff(before, h.addresses()); diff != "" {
+	if diff := cmp.Diff(before, porterAddresses(h)); diff != "" {
 		t.Errorf("addresses after the exit (-want +got):\n%s", diff)
 	}
-	if tables := h.ruleset(); len(tables) != 0 {
+	if tables := ruleset(h); len(tables) != 0 {
 		t.Errorf("tables after the exit: %v", tables)
 	}
 }
@@ -89,38 +89,38 @@ func TestBindModeAddsAndRemoves(t *testing.T) {
 // nothing else.
 func TestBindModeAfterACrash(t *testing.T) {
 	t.Parallel()
-	for _, next := range []struct{ name, conf string }{{"bind", bindMode}, {"responder", brisk}} {
+	for _, next := range []struct{ name, conf string }{{"bind", bindMode}, {"responder", fastProbe}} {
 		t.Run("then "+next.name, func(t *testing.T) {
 			h := open(t, bindMode)
-			nas := h.nas(nil)
-			before := h.strangers()
-			claimed := with(before, "10.77.0.20/32", "fd77::20/128")
+			nas := h.addNAS(nil)
+			before := addForeignAddresses(h)
+			claimed := withSorted(before, "10.77.0.20/32", "fd77::20/128")
 			h.putToSleep(nas)
-			h.becomes(claimed)
-			h.d.Kill()
-			if diff := cmp.Diff(claimed, h.addresses()); diff != "" {
+			waitPorterAddresses(h, claimed)
+			h.daemon.Kill()
+			if diff := cmp.Diff(claimed, porterAddresses(h)); diff != "" {
 				t.Fatalf("a crash that leaves nothing proves nothing (-want +got):\n%s", diff)
 			}
 			d, err := labdaemon.Start(h.ctx, h.lan, t.TempDir(), labdaemon.Options{Exe: os.Args[0], Env: programEnv, Config: next.conf})
 			h.must(err)
-			h.d = d
+			h.daemon = d
 			t.Cleanup(d.Kill)
-			if diff := cmp.Diff(before, h.addresses()); diff != "" {
+			if diff := cmp.Diff(before, porterAddresses(h)); diff != "" {
 				t.Errorf("addresses after the next start (-want +got):\n%s", diff)
 			}
 			h.must(nas.PowerOn())
-			h.event(nas, lab.NetworkUp)
+			h.waitEvent(nas, lab.NetworkUp)
 			if happened(nas, lab.DADFailed) {
 				t.Error("duplicate address detection failed")
 			}
 			h.putToSleep(nas)
 			h.call(h.lan.Client(), nas, nas6, 22)
-			_, err = h.d.Stop(h.within(10 * time.Second))
+			_, err = h.daemon.Stop(h.within(10 * time.Second))
 			h.must(err)
-			if diff := cmp.Diff(before, h.addresses()); diff != "" {
+			if diff := cmp.Diff(before, porterAddresses(h)); diff != "" {
 				t.Errorf("addresses after the exit (-want +got):\n%s", diff)
 			}
-			if tables := h.ruleset(); len(tables) != 0 {
+			if tables := ruleset(h); len(tables) != 0 {
 				t.Errorf("tables after the exit: %v", tables)
 			}
 		})

@@ -15,13 +15,13 @@ import (
 
 // starting is a machine whose SSH takes its time after the network is up. Boot,
 // duplicate address detection and delay end 0.7 s after a SYN is repeated.
-func (h *house) starting(delay time.Duration, more ...lab.ServiceConfig) *lab.Machine {
+func addSlowNAS(h *harness, delay time.Duration, more ...lab.ServiceConfig) *lab.Machine {
 	h.Helper()
-	return h.nas(late(delay, more...))
+	return h.addNAS(slowSSH(delay, more...))
 }
 
 // late has the machine say that it is up while its service is still starting.
-func late(delay time.Duration, more ...lab.ServiceConfig) func(*lab.MachineConfig) {
+func slowSSH(delay time.Duration, more ...lab.ServiceConfig) func(*lab.MachineConfig) {
 	return func(c *lab.MachineConfig) {
 		c.Announce = true
 		c.Services = append([]lab.ServiceConfig{{Network: "tcp", Port: 22, Delay: delay}, {Network: "udp", Port: 27015}}, more...)
@@ -34,12 +34,12 @@ func TestClientBehindTheRouterIsHandedOver(t *testing.T) {
 	t.Parallel()
 	for _, ip := range []netip.Addr{nas4, nas6} {
 		t.Run(ip.String(), func(t *testing.T) {
-			h := open(t, brisk)
-			nas := h.starting(1250 * time.Millisecond)
+			h := open(t, fastProbe)
+			nas := addSlowNAS(h, 1250*time.Millisecond)
 			h.putToSleep(nas)
 			atRouter, atMachine := h.capturePort(h.lan.Router()), h.capturePort(nas.Host)
 			c := h.call(h.lan.Outside(), nas, ip, 22)
-			s, err := h.howServed(h.ctx, c, atRouter, atMachine)
+			s, err := readServed(h, h.ctx, c, atRouter, atMachine)
 			h.must(err)
 			if err := s.replayed(h.lan.Porter()); err != nil {
 				t.Error(err)
@@ -54,8 +54,8 @@ func TestManyClientsAtOnce(t *testing.T) {
 	t.Parallel()
 	for _, mode := range modes {
 		t.Run(mode.name, func(t *testing.T) {
-			h := open(t, brisk+mode.conf)
-			nas := h.starting(1250 * time.Millisecond)
+			h := open(t, fastProbe+mode.conf)
+			nas := addSlowNAS(h, 1250*time.Millisecond)
 			h.putToSleep(nas)
 			atMachine := h.capturePort(nas.Host)
 			var calls []pending
@@ -71,8 +71,8 @@ func TestManyClientsAtOnce(t *testing.T) {
 			}
 			replayed := 0
 			for i, p := range calls {
-				c := h.answer(p, nas)
-				s, err := h.howServed(h.ctx, c, captures[i], atMachine)
+				c := h.waitCall(p, nas)
+				s, err := readServed(h, h.ctx, c, captures[i], atMachine)
 				h.must(err)
 				if err = s.replayed(h.lan.Porter()); err == nil {
 					replayed++
@@ -107,51 +107,51 @@ func TestOpenPortWhileAnotherStarts(t *testing.T) {
 		{"ipv6, unknown", nas6, []any{"22/tcp"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			h := open(t, brisk)
-			nas := h.starting(delay, lab.ServiceConfig{Network: "tcp", Port: 80})
+			h := open(t, fastProbe)
+			nas := addSlowNAS(h, delay, lab.ServiceConfig{Network: "tcp", Port: 80})
 			other, err := h.lan.AddHost("other", netip.MustParsePrefix("10.77.0.66/24"), netip.MustParsePrefix("fd77::66/64"))
 			h.must(err)
-			h.must(h.sleepAs(h.ctx, nas, body("nas", nas.MAC(), entry{nas4, c.ports}, entry{nas6, c.ports})))
+			h.must(sleepRegisteredAs(h, h.ctx, nas, registration("nas", nas.MAC(), monitored{nas4, c.ports}, monitored{nas6, c.ports})))
 			client := h.lan.Client()
 			atClient, atMachine := h.capturePort(client), h.capturePort(nas.Host)
 			waits := h.callLater(client, c.ip, 22)
-			up := h.opened(nas, netip.AddrPortFrom(c.ip, 80))
+			up := waitServiceUp(h, nas, netip.AddrPortFrom(c.ip, 80))
 
 			same, another := h.callLater(client, c.ip, 80), h.callLater(other, c.ip, 80)
-			own := h.answer(same, nas)
-			for who, got := range map[string]*call{"the same client": own, "another": h.answer(another, nas)} {
+			own := h.waitCall(same, nas)
+			for who, got := range map[string]*call{"the same client": own, "another": h.waitCall(another, nas)} {
 				if took := got.ended.Sub(up); took > time.Second {
 					t.Errorf("%s was connected %v after its service was up", who, took)
 				}
 			}
-			h.echo(own.conn, 1<<20)
+			wantEcho(h, own.conn, 1<<20)
 			if took := time.Since(up); took > delay {
 				t.Errorf("1 MiB there and back took until %v after the service was up", took)
 			}
-			late := h.answer(waits, nas)
-			s, err := h.howServed(h.ctx, late, atClient, atMachine)
+			late := h.waitCall(waits, nas)
+			s, err := readServed(h, h.ctx, late, atClient, atMachine)
 			h.must(err)
 			if err := s.replayed(h.lan.Porter()); err != nil {
 				t.Error(err)
 			}
-			h.echo(late.conn, 1<<10)
-			h.echo(own.conn, 1<<10) // its way has changed under it
+			wantEcho(h, late.conn, 1<<10)
+			wantEcho(h, own.conn, 1<<10) // its way has changed under it
 		})
 	}
 }
 
 // opened waits until a service is up, and returns when that was.
-func (h *house) opened(m *lab.Machine, service netip.AddrPort) time.Time {
+func waitServiceUp(h *harness, m *lab.Machine, service netip.AddrPort) time.Time {
 	h.Helper()
 	for {
-		if e := h.event(m, lab.ServiceUp); e.Service.AddrPort() == service {
+		if e := h.waitEvent(m, lab.ServiceUp); e.Service.AddrPort() == service {
 			return e.Time
 		}
 	}
 }
 
 // echo sends n octets to a service that sends them back, and compares.
-func (h *house) echo(conn net.Conn, n int) {
+func wantEcho(h *harness, conn net.Conn, n int) {
 	h.Helper()
 	h.must(conn.SetDeadline(time.Now().Add(5 * time.Second)))
 	sent, got := make([]byte, n), make([]byte, n)

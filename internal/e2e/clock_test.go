@@ -16,13 +16,13 @@ import (
 // TestFaultClockJournal: whatever clock a journal was written by, the machines in
 // it have slept no longer than they can have, and are claimed and woken.
 func TestFaultClockJournal(t *testing.T) {
-	h := open(t, brisk)
+	h := open(t, fastProbe)
 	began := time.Now()
-	nas := h.nas(nil)
+	nas := h.addNAS(nil)
 	h.putToSleep(nas)
-	h.stored("asleep", 1)
-	h.d.Kill()
-	file := filepath.Join(h.d.Dir(), "journal.jsonl")
+	h.waitStored("asleep", 1)
+	h.daemon.Kill()
+	file := filepath.Join(h.daemon.Dir(), "journal.jsonl")
 	left, err := os.ReadFile(file)
 	h.must(err)
 
@@ -42,9 +42,9 @@ func TestFaultClockJournal(t *testing.T) {
 		{"of an older version, asleep since 2075", []string{nowhere, since(2075)}},
 		{"of an older version, seen in 2075", []string{nowhere, at(2075)}},
 	} {
-		h.must(os.WriteFile(file, h.altered(left, c.changes), 0o600))
-		h.again(brisk)
-		h.resumed("nas")
+		h.must(os.WriteFile(file, alterJournal(h, left, c.changes), 0o600))
+		h.restart(fastProbe)
+		h.waitReclaimed("nas")
 		slept := h.metric(`nightporter_machine_sleep_seconds_total{machine="nas"}`)
 		saved := h.metric(`nightporter_machine_energy_saved_joules_total{machine="nas"}`)
 		if most := time.Since(began).Seconds(); slept < 0 || slept > most || saved < 0 || saved > most*48 {
@@ -53,16 +53,16 @@ func TestFaultClockJournal(t *testing.T) {
 		if changed := h.metric(`nightporter_machine_state_changed_timestamp_seconds{machine="nas"}`); changed < float64(began.Unix())-1 {
 			t.Errorf("%s: asleep since %v", c.name, time.Unix(int64(changed), 0))
 		}
-		if text := h.d.Log.Text(); strings.Contains(text, "unfit") {
+		if text := h.daemon.Log.Text(); strings.Contains(text, "unfit") {
 			t.Errorf("%s: the journal was not taken:\n%s", c.name, text)
 		}
-		h.d.Kill()
+		h.daemon.Kill()
 	}
 	// One that was started meanwhile has its account closed at once.
-	h.must(os.WriteFile(file, h.altered(left, []string{elsewhere, at(1970), since(1970), heard(1970)}), 0o600))
+	h.must(os.WriteFile(file, alterJournal(h, left, []string{elsewhere, at(1970), since(1970), heard(1970)}), 0o600))
 	h.must(nas.PowerOn())
-	h.again(brisk)
-	h.moved(0, "nas", "settling", "awake", machine.WhyStarted)
+	h.restart(fastProbe)
+	h.waitMove(0, "nas", "settling", "awake", machine.WhyStarted)
 	if slept := h.metric(`nightporter_machine_sleep_seconds_total{machine="nas"}`); slept < 0 || slept > time.Since(began).Seconds() {
 		t.Errorf("slept %v s when it was started by hand", slept)
 	}
@@ -70,7 +70,7 @@ func TestFaultClockJournal(t *testing.T) {
 
 // altered replaces fields in each record of a journal, and drops what an older
 // version did not write if a change is empty. Every line gets the checksum that it needs.
-func (h *house) altered(file []byte, changes []string) []byte {
+func alterJournal(h *harness, file []byte, changes []string) []byte {
 	h.Helper()
 	var out strings.Builder
 	line := regexp.MustCompile(`^\{"sum":"[0-9a-f]{8}","record":(.*)\}$`)

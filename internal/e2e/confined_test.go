@@ -135,21 +135,21 @@ func TestUnderTheUnitsFilter(t *testing.T) {
 	ctx, lan := newLANFor(t, 2*time.Minute)
 	dir := t.TempDir()
 	program := filepath.Join(dir, "wake")
-	h := &house{T: t, ctx: ctx, lan: lan}
+	h := &harness{T: t, ctx: ctx, lan: lan}
 	h.must(os.WriteFile(program, []byte(witness), 0o755))
-	conf := brisk + "claim: {guard: on}\n" + entryOf(fmt.Sprintf("agentless: false, wake_command: [%q, %q]", program, dir))
+	conf := fastProbe + "claim: {guard: on}\n" + nasConf(fmt.Sprintf("agentless: false, wake_command: [%q, %q]", program, dir))
 	d, err := labdaemon.Start(ctx, lan, dir, labdaemon.Options{Exe: os.Args[0], Env: append([]string{confinedTo + "=" + allowed}, programEnv...), Config: conf})
 	h.must(err)
-	h.d = d
-	h.endWithTest(d)
+	h.daemon = d
+	h.killAtEnd(d)
 	if text := seccompOf(h); text != "2" {
 		t.Fatalf("Seccomp is %q: the daemon runs without a filter", text)
 	}
-	h.everyThread(leastPrivileges(os.Geteuid()))
-	nas := h.nas(nil)
+	wantEveryThread(h, daemonPrivileges(os.Geteuid()))
+	nas := h.addNAS(nil)
 	h.putToSleep(nas)
 	h.connect(lan.Client(), nas4, 22)
-	h.moved(0, "nas", "arriving", "awake", machine.WhyReady)
+	h.waitMove(0, "nas", "arriving", "awake", machine.WhyReady)
 	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
 		if told, err := os.ReadFile(filepath.Join(dir, "told")); err == nil {
 			if !strings.Contains(string(told), "CapEff:\t0000000000000000\n") {
@@ -162,13 +162,13 @@ func TestUnderTheUnitsFilter(t *testing.T) {
 		}
 	}
 	h.reload(conf, "configuration reloaded")
-	h.stored("registered", 1)
+	h.waitStored("registered", 1)
 	ending, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	if code, err := h.d.Stop(ending); code != 0 || err != nil {
+	if code, err := h.daemon.Stop(ending); code != 0 || err != nil {
 		t.Errorf("exit code %d, %v", code, err)
 	}
-	for line := range strings.Lines(h.d.Log.Text()) {
+	for line := range strings.Lines(h.daemon.Log.Text()) {
 		if strings.Contains(line, "operation not permitted") {
 			t.Errorf("a system call is missed: %s", line)
 		}
@@ -176,8 +176,8 @@ func TestUnderTheUnitsFilter(t *testing.T) {
 }
 
 // seccompOf returns the mode of the daemon's filter; 2 is a program.
-func seccompOf(h *house) string {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", h.d.Pid()))
+func seccompOf(h *harness) string {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", h.daemon.Pid()))
 	h.must(err)
 	for line := range strings.Lines(string(b)) {
 		if value, ok := strings.CutPrefix(line, "Seccomp:"); ok {

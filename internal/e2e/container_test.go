@@ -88,25 +88,25 @@ func TestAsInTheContainer(t *testing.T) {
 		cannotRun(t, "needs root, and other users in its user namespace:", err)
 	}
 	ctx, lan := newLAN(t)
-	h := &house{T: t, ctx: ctx, lan: lan}
+	h := &harness{T: t, ctx: ctx, lan: lan}
 	h.must(os.Chmod(filepath.Dir(dir), 0o711)) // the test's own, which the user has to get through
 	conf := filepath.Join(dir, "config.yaml")
 	h.must(os.WriteFile(conf, nil, 0o600))
 	h.must(os.Chown(conf, privilege.Unused, privilege.Unused))
 	program := permitted(t, dir)
 	d, err := labdaemon.Start(ctx, lan, dir, labdaemon.Options{
-		Exe: os.Args[0], Env: append([]string{contained + "=" + program}, programEnv...), User: `""`, Config: brisk + "claim: {guard: on}\n"})
+		Exe: os.Args[0], Env: append([]string{contained + "=" + program}, programEnv...), User: `""`, Config: fastProbe + "claim: {guard: on}\n"})
 	h.must(err)
-	h.d = d
-	h.endWithTest(d)
-	want := leastPrivileges(privilege.Unused)
+	h.daemon = d
+	h.killAtEnd(d)
+	want := daemonPrivileges(privilege.Unused)
 	want["Groups"] = ""
-	h.everyThread(want)
-	nas := h.nas(nil)
+	wantEveryThread(h, want)
+	nas := h.addNAS(nil)
 	h.putToSleep(nas)
 	h.connect(lan.Client(), nas4, 22)
-	h.moved(0, "nas", "arriving", "awake", machine.WhyReady)
-	h.reload(brisk, "configuration reloaded")
+	h.waitMove(0, "nas", "arriving", "awake", machine.WhyReady)
+	h.reload(fastProbe, "configuration reloaded")
 	var out bytes.Buffer
 	check := lan.Porter().Command(h.within(20*time.Second), os.Args[0], "check", "--host", "--config", conf)
 	check.Env = append(append(os.Environ(), programEnv...), contained+"="+program)
@@ -115,10 +115,10 @@ func TestAsInTheContainer(t *testing.T) {
 	if err := check.Wait(); err != nil || strings.Contains(out.String(), "not permitted") {
 		t.Errorf("check --host: %v\n%s", err, &out)
 	}
-	if code, err := h.d.Stop(h.within(10 * time.Second)); code != 0 || err != nil {
+	if code, err := h.daemon.Stop(h.within(10 * time.Second)); code != 0 || err != nil {
 		t.Errorf("exit code %d, %v", code, err)
 	}
-	if text := h.d.Log.Text(); strings.Contains(text, "runs_as_root") || strings.Contains(text, "reload_impossible") {
+	if text := h.daemon.Log.Text(); strings.Contains(text, "runs_as_root") || strings.Contains(text, "reload_impossible") {
 		t.Error("it warns of its user")
 	}
 }

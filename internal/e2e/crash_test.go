@@ -25,14 +25,14 @@ import (
 func TestFaultKill(t *testing.T) {
 	rounds := soak(5, 100)
 	t.Logf("%d rounds, seed %d", rounds, *seed)
-	const conf = brisk + "wake: {interval: 1s}\n"
+	const conf = fastProbe + "wake: {interval: 1s}\n"
 	f := openFleet(t, conf, *seed, time.Minute+time.Duration(rounds)*20*time.Second)
 	if !f.register(f.ctx, f.idle) {
 		t.Fatal("not registered")
 	}
 	f.fallAsleep(f.idle)
-	f.moved(0, f.idle.Name(), "settling", "asleep", machine.WhySilent)
-	f.stored("asleep", 1)
+	f.waitMove(0, f.idle.Name(), "settling", "asleep", machine.WhySilent)
+	f.waitStored("asleep", 1)
 	began := time.Now()
 	var down time.Duration
 	for round := range rounds {
@@ -56,13 +56,13 @@ func TestFaultKill(t *testing.T) {
 			free = append(free, m.addrs()...)
 		}
 	}
-	f.unguarded(free...)
+	waitUnguarded(f.harness, free...)
 }
 
 // night lets the machines live until the daemon is killed, at a random moment or
 // the moment after a random promise. It returns what the daemon's metrics were a
 // moment before: what is written last is not awaited by anybody.
-func (f *fleet) night() (shown labdaemon.Samples) {
+func (f *randomMachines) night() (shown labdaemon.Samples) {
 	f.Helper()
 	ctx, cancel := context.WithCancel(f.ctx)
 	defer cancel()
@@ -88,7 +88,7 @@ func (f *fleet) night() (shown labdaemon.Samples) {
 		select {
 		case <-scrape.C:
 			shown = before
-			s, err := f.d.Metrics(f.ctx)
+			s, err := f.daemon.Metrics(f.ctx)
 			f.must(err)
 			before = s
 			continue
@@ -99,14 +99,14 @@ func (f *fleet) night() (shown labdaemon.Samples) {
 		break
 	}
 	cancel() // what fails from now on may
-	f.d.Kill()
+	f.daemon.Kill()
 	all.Wait()
 	return shown
 }
 
 // daytime is while there is no daemon: some machines are started by hand, and some
 // that have said so fall asleep.
-func (f *fleet) daytime() {
+func (f *randomMachines) daytime() {
 	for _, m := range f.members {
 		lucky := m.random.IntN(3) == 0
 		switch {
@@ -121,12 +121,12 @@ func (f *fleet) daytime() {
 }
 
 // restart starts the next daemon, and keeps of the one before its log.
-func (f *fleet) restart(conf string) {
+func (f *randomMachines) restart(conf string) {
 	f.Helper()
-	f.last = f.d
-	d, err := f.d.Again(f.ctx, conf)
+	f.last = f.daemon
+	d, err := f.daemon.Again(f.ctx, conf)
 	f.must(err)
-	f.d = d
+	f.daemon = d
 	for _, unwanted := range []string{"DATA RACE", "unfit", "cannot be taken back"} {
 		if strings.Contains(f.last.Log.Text(), unwanted) {
 			f.Errorf("the last daemon said %q:\n%s", unwanted, f.last.Log.Text())
@@ -135,9 +135,9 @@ func (f *fleet) restart(conf string) {
 }
 
 // states returns what the daemon takes the machines for.
-func (f *fleet) states() map[string]string {
+func (f *randomMachines) states() map[string]string {
 	f.Helper()
-	_, body, err := f.d.Get(f.within(5*time.Second), "/api/v1/machines")
+	_, body, err := f.daemon.Get(f.within(5*time.Second), "/api/v1/machines")
 	f.must(err)
 	var list []struct{ Name, State string }
 	f.must(json.Unmarshal([]byte(body), &list))
@@ -150,31 +150,31 @@ func (f *fleet) states() map[string]string {
 
 // inOrder waits until the daemon knows who sleeps, and then looks at everything
 // that others could see of it.
-func (f *fleet) inOrder(bound bool) {
+func (f *randomMachines) inOrder(bound bool) {
 	f.Helper()
 	f.steady()
 	f.agreed()
-	table := f.ruleset()[ours]
+	table := ruleset(f.harness)[guardTable]
 	own := []string{"10.77.0.2/24", "fd77::2/64"}
 	for _, m := range f.members {
 		if m.promised == "" {
 			continue // it never got so far
 		}
-		if got := f.services(m.Name()); !m.knows(got) {
+		if got := knownServices(f.harness, m.Name()); !m.knows(got) {
 			f.Errorf("%s is known for %s, and was told OK. for %s; unanswered are %v", m.Name(), got, m.promised, m.open)
 		}
 		if happened(m.Machine, lab.DADFailed) {
 			f.Fatalf("%s found an address of its own in use", m.Name())
 		}
 		asleep := m.State() == lab.Asleep
-		_, err := f.d.Log.Wait(cancelled(), 0, labdaemon.Moved(m.Name(), "", "asleep", ""))
+		_, err := f.daemon.Log.Wait(cancelled(), 0, labdaemon.Moved(m.Name(), "", "asleep", ""))
 		claimed := err == nil // by this daemon, now or before
 		for _, ip := range m.addrs() {
 			owner := m.MAC()
 			if asleep {
 				owner = f.lan.Porter().MAC()
 			}
-			f.neighborOf(f.lan.Client(), ip, owner)
+			f.wantNeighbor(f.lan.Client(), ip, owner)
 			if held := contains(table, hex.EncodeToString(ip.AsSlice())); held != asleep && held != claimed {
 				f.Errorf("%v of %s, which is %s: held by the guard is %v", ip, m.Name(), m.State(), held)
 			}
@@ -194,7 +194,7 @@ func cancelled() context.Context {
 }
 
 // agreed waits until the daemon takes each machine for what it is.
-func (f *fleet) agreed() {
+func (f *randomMachines) agreed() {
 	f.Helper()
 	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
 		wrong := ""
@@ -210,15 +210,15 @@ func (f *fleet) agreed() {
 			return
 		}
 		if time.Now().After(deadline) {
-			f.Fatalf("10 s after the start%s the daemon said:\n%s", wrong, f.d.Log.Text())
+			f.Fatalf("10 s after the start%s the daemon said:\n%s", wrong, f.daemon.Log.Text())
 		}
 	}
 }
 
 // haveOnly compares the addresses of the porter's interface, link-local ones apart.
-func (f *fleet) haveOnly(want []string) {
+func (f *randomMachines) haveOnly(want []string) {
 	f.Helper()
-	got := slices.DeleteFunc(f.addresses(), func(s string) bool { return strings.HasPrefix(s, "fe80:") })
+	got := slices.DeleteFunc(porterAddresses(f.harness), func(s string) bool { return strings.HasPrefix(s, "fe80:") })
 	slices.Sort(want)
 	if !slices.Equal(got, want) {
 		f.Errorf("the kernel owns %v, want %v", got, want)
@@ -226,7 +226,7 @@ func (f *fleet) haveOnly(want []string) {
 }
 
 // wakeSome wakes about half of those who sleep, by a client's connection.
-func (f *fleet) wakeSome() {
+func (f *randomMachines) wakeSome() {
 	f.Helper()
 	var all sync.WaitGroup
 	for _, m := range f.members {

@@ -17,9 +17,9 @@ var lasting = []string{
 }
 
 // nothingLost compares counters with what was shown before the crash.
-func (f *fleet) nothingLost(shown labdaemon.Samples) {
+func (f *randomMachines) nothingLost(shown labdaemon.Samples) {
 	f.Helper()
-	now, err := f.d.Metrics(f.within(5 * time.Second))
+	now, err := f.daemon.Metrics(f.within(5 * time.Second))
 	f.must(err)
 	for series, before := range shown {
 		name, _, _ := strings.Cut(series, "{")
@@ -33,7 +33,7 @@ func (f *fleet) nothingLost(shown labdaemon.Samples) {
 
 // plausible compares how long machines have slept with what they did. Of the one
 // that slept through everything the porter knows to the second.
-func (f *fleet) plausible(lasted, down time.Duration) {
+func (f *randomMachines) plausible(lasted, down time.Duration) {
 	f.Helper()
 	for _, m := range f.members {
 		truth, starts := timeOff(m.Machine)

@@ -31,7 +31,7 @@ func datagrams(m *lab.Machine) (texts []string) {
 }
 
 // dialGame opens a socket to the machine's game.
-func (h *house) dialGame(from *lab.Host, ip netip.Addr) net.Conn {
+func dialGame(h *harness, from *lab.Host, ip netip.Addr) net.Conn {
 	h.Helper()
 	conn, err := from.Dial(h.ctx, "udp", netip.AddrPortFrom(ip, 27015).String())
 	h.must(err)
@@ -40,7 +40,7 @@ func (h *house) dialGame(from *lab.Host, ip netip.Addr) net.Conn {
 }
 
 // say sends datagrams. An error would be an ICMP message to an earlier one.
-func (h *house) say(conn net.Conn, texts ...string) {
+func sendDatagrams(h *harness, conn net.Conn, texts ...string) {
 	h.Helper()
 	for _, text := range texts {
 		if _, err := conn.Write([]byte(text)); err != nil {
@@ -50,10 +50,10 @@ func (h *house) say(conn net.Conn, texts ...string) {
 }
 
 // arrived waits until a datagram has arrived.
-func (h *house) arrived(m *lab.Machine, text string) {
+func waitDatagram(h *harness, m *lab.Machine, text string) {
 	h.Helper()
 	for {
-		if e := h.event(m, lab.Datagram); e.Detail == text {
+		if e := h.waitEvent(m, lab.Datagram); e.Detail == text {
 			return
 		}
 	}
@@ -80,18 +80,18 @@ func TestDatagrams(t *testing.T) {
 		{"ipv6", nas6, 0}, {"ipv6, late service", nas6, 800 * time.Millisecond},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			h := open(t, brisk)
-			nas := h.nas(func(m *lab.MachineConfig) { m.Services[1].Delay = c.delay })
+			h := open(t, fastProbe)
+			nas := h.addNAS(func(m *lab.MachineConfig) { m.Services[1].Delay = c.delay })
 			h.putToSleep(nas)
-			n := h.d.Log.Len()
-			game := h.dialGame(h.lan.Client(), c.ip)
-			h.say(game, "one", "two")
-			h.event(nas, lab.PoweredOn)
-			h.say(game, "three", "four", "five")
-			h.arrived(nas, "five")
-			h.moved(n, "nas", "arriving", "awake", machine.WhyReady)
-			h.say(game, "six")
-			h.arrived(nas, "six")
+			n := h.daemon.Log.Len()
+			game := dialGame(h, h.lan.Client(), c.ip)
+			sendDatagrams(h, game, "one", "two")
+			h.waitEvent(nas, lab.PoweredOn)
+			sendDatagrams(h, game, "three", "four", "five")
+			waitDatagram(h, nas, "five")
+			h.waitMove(n, "nas", "arriving", "awake", machine.WhyReady)
+			sendDatagrams(h, game, "six")
+			waitDatagram(h, nas, "six")
 			got := datagrams(nas)
 			if diff := cmp.Diff([]string{"one", "two", "three", "four", "five", "six"}, got); diff != "" {
 				t.Errorf("what arrived (-want +got):\n%s", diff)
@@ -116,17 +116,17 @@ func TestDatagramsWhileTheServiceStarts(t *testing.T) {
 	t.Parallel()
 	for _, ip := range []netip.Addr{nas4, nas6} {
 		t.Run(ip.String(), func(t *testing.T) {
-			h := open(t, brisk)
-			nas := h.nas(func(m *lab.MachineConfig) {
+			h := open(t, fastProbe)
+			nas := h.addNAS(func(m *lab.MachineConfig) {
 				m.Announce = true
 				m.Services[1].Delay = 1500 * time.Millisecond
 			})
 			h.putToSleep(nas)
-			game := h.dialGame(h.lan.Client(), ip)
-			h.say(game, "0")
+			game := dialGame(h, h.lan.Client(), ip)
+			sendDatagrams(h, game, "0")
 			want := []string{"0"}
 			// From the network's start to beyond that of the service.
-			h.event(nas, lab.NetworkUp)
+			h.waitEvent(nas, lab.NetworkUp)
 			again := time.NewTicker(50 * time.Millisecond)
 			defer again.Stop()
 			for i := 1; i <= 40; i++ {
@@ -136,9 +136,9 @@ func TestDatagramsWhileTheServiceStarts(t *testing.T) {
 					t.Fatal(h.ctx.Err())
 				}
 				want = append(want, fmt.Sprint(i))
-				h.say(game, fmt.Sprint(i))
+				sendDatagrams(h, game, fmt.Sprint(i))
 			}
-			h.arrived(nas, "40")
+			waitDatagram(h, nas, "40")
 			got := datagrams(nas)
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("what arrived (-want +got):\n%s", diff)
@@ -152,13 +152,13 @@ func TestDatagramInFragments(t *testing.T) {
 	t.Parallel()
 	for _, ip := range []netip.Addr{nas4, nas6} {
 		t.Run(ip.String(), func(t *testing.T) {
-			h := open(t, brisk)
-			nas := h.nas(nil)
+			h := open(t, fastProbe)
+			nas := h.addNAS(nil)
 			h.putToSleep(nas)
 			long := strings.Repeat("goodbye ", 500)
 			h.must(h.lan.Client().WarmNeighbor(h.within(5*time.Second), ip)) // what waits for that may be overtaken
-			h.say(h.dialGame(h.lan.Client(), ip), "hello", long, "the end")
-			h.arrived(nas, "the end")
+			sendDatagrams(h, dialGame(h, h.lan.Client(), ip), "hello", long, "the end")
+			waitDatagram(h, nas, "the end")
 			if got := datagrams(nas); !slices.Equal(got, []string{"hello", long, "the end"}) {
 				t.Errorf("%d datagrams arrived: %.100q", len(got), got)
 			}
@@ -169,14 +169,14 @@ func TestDatagramInFragments(t *testing.T) {
 // TestTooManyDatagrams: of more than hold.packets the oldest are dropped, and
 // counted.
 func TestTooManyDatagrams(t *testing.T) {
-	h := open(t, brisk+"hold: {packets: 3}\n")
-	nas := h.nas(nil)
+	h := open(t, fastProbe+"hold: {packets: 3}\n")
+	nas := h.addNAS(nil)
 	h.putToSleep(nas)
-	n := h.d.Log.Len()
-	game := h.dialGame(h.lan.Client(), nas4)
-	h.say(game, "one", "two", "three", "four", "five")
-	h.arrived(nas, "five")
-	h.moved(n, "nas", "arriving", "awake", machine.WhyReady)
+	n := h.daemon.Log.Len()
+	game := dialGame(h, h.lan.Client(), nas4)
+	sendDatagrams(h, game, "one", "two", "three", "four", "five")
+	waitDatagram(h, nas, "five")
+	h.waitMove(n, "nas", "arriving", "awake", machine.WhyReady)
 	if got := datagrams(nas); !slices.Equal(got, []string{"three", "four", "five"}) {
 		t.Errorf("%q arrived, want the last three", got)
 	}
@@ -191,8 +191,8 @@ func TestFirstEchoIsAnswered(t *testing.T) {
 	t.Parallel()
 	for _, ip := range []netip.Addr{nas4, nas6} {
 		t.Run(ip.String(), func(t *testing.T) {
-			h := open(t, brisk)
-			nas := h.nas(nil)
+			h := open(t, fastProbe)
+			nas := h.addNAS(nil)
 			h.putToSleep(nas)
 			client := h.lan.Client()
 			capture := h.capturePort(client)
@@ -223,15 +223,15 @@ func answersEcho(reply, request []byte) bool {
 
 // TestTwoUDPServices: both come up late, and neither loses its datagram.
 func TestTwoUDPServices(t *testing.T) {
-	h := open(t, brisk)
-	nas := h.nas(func(c *lab.MachineConfig) {
+	h := open(t, fastProbe)
+	nas := h.addNAS(func(c *lab.MachineConfig) {
 		c.Services = []lab.ServiceConfig{{Network: "udp", Port: 27015, Delay: 3 * time.Second}, {Network: "udp", Port: 27016, Delay: 3 * time.Second}}
 	})
 	client := h.lan.Client()
-	n := h.d.Log.Len()
-	h.register(nas.Host, body("nas", nas.MAC(), entry{nas4, []any{"27015/udp", "27016/udp"}}))
+	n := h.daemon.Log.Len()
+	h.register(nas.Host, registration("nas", nas.MAC(), monitored{nas4, []any{"27015/udp", "27016/udp"}}))
 	h.must(nas.Sleep(h.ctx))
-	h.moved(n, "nas", "settling", "asleep", machine.WhySilent)
+	h.waitMove(n, "nas", "settling", "asleep", machine.WhySilent)
 	for _, port := range []uint16{27015, 27016} {
 		conn, err := client.Dial(h.ctx, "udp", netip.AddrPortFrom(nas4, port).String())
 		h.must(err)
@@ -239,7 +239,7 @@ func TestTwoUDPServices(t *testing.T) {
 		_, err = conn.Write([]byte("hello"))
 		h.must(err)
 	}
-	e := h.moved(0, "nas", "arriving", "awake", machine.WhyReady)
+	e := h.waitMove(0, "nas", "arriving", "awake", machine.WhyReady)
 	t.Log("handed over", e.Field("after"), "after its arrival; the services take 3 s")
 	got := map[string]bool{}
 	for deadline := time.Now().Add(6 * time.Second); len(got) < 2 && time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -16,7 +17,22 @@ import (
 
 	"nightporter/internal/lab"
 	"nightporter/internal/lab/labtest"
+	"nightporter/internal/shell"
 )
+
+// demoCommand returns nightporter-demo with the daemon under test: the script sets what
+// makes the test binary be nightporter.
+func demoCommand(ctx context.Context, t *testing.T, args ...string) *exec.Cmd {
+	t.Helper()
+	daemon := filepath.Join(t.TempDir(), "nightporter")
+	script := "#!/bin/sh\n" + asProgram + "=1 exec " + shell.Quote(os.Args[0]) + ` "$@"` + "\n"
+	if err := os.WriteFile(daemon, []byte(script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(ctx, os.Args[0], append([]string{"--nightporter", daemon}, args...)...)
+	cmd.Env = append(os.Environ(), asDemo+"=1", "GORACE=atexit_sleep_ms=0")
+	return cmd
+}
 
 // TestDemo: its timeline shows the whole life of a machine, over both families,
 // and it leaves by itself.
@@ -25,8 +41,7 @@ func TestDemo(t *testing.T) {
 	labtest.Need(t)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, os.Args[0], "demo")
-	cmd.Env = append(os.Environ(), programEnv...)
+	cmd := demoCommand(ctx, t)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
@@ -64,8 +79,7 @@ func TestDemoKeep(t *testing.T) {
 	labtest.Need(t)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, os.Args[0], "demo", "--keep")
-	cmd.Env = append(os.Environ(), programEnv...)
+	cmd := demoCommand(ctx, t, "--keep")
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -96,7 +110,7 @@ func TestDemoKeep(t *testing.T) {
 	if err != nil || !bytes.Contains(body, []byte("nightporter_machine_state")) {
 		t.Errorf("%s: %v\n%s", page, err, body)
 	}
-	if code, out, errs := command(t, "status", "--from", page); code != 0 || !contains(out, "4 of 4 machines asleep", "tower", "media", "backup") {
+	if code, out, errs := runInProcess(t, "status", "--from", page); code != 0 || !contains(out, "4 of 4 machines asleep", "tower", "media", "backup") {
 		t.Errorf("exit code %d, %s%s", code, out, errs)
 	}
 	conn, err := new(net.Dialer).DialContext(ctx, "tcp", knock)

@@ -25,56 +25,56 @@ func TestFaultDiskFull(t *testing.T) {
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	h := openIn(ctx, t, lan, dir, brisk)
-	nas := h.nas(nil)
+	h := openIn(ctx, t, lan, dir, fastProbe)
+	nas := h.addNAS(nil)
 	h.putToSleep(nas)
-	h.stored("asleep", 1)
+	h.waitStored("asleep", 1)
 	free := disk.Fill()
 
-	pc := h.filler(1)
-	acknowledged := h.registerUntilRefused(pc)
-	if status, body, err := h.d.Get(h.within(5*time.Second), "/-/ready"); err != nil || status != 200 {
+	pc := addRegisteringMachine(h, 1)
+	acknowledged := registerUntilRefused(h, pc)
+	if status, body, err := h.daemon.Get(h.within(5*time.Second), "/-/ready"); err != nil || status != 200 {
 		t.Errorf("/-/ready answered %d %s, %v: it is about the network", status, body, err)
 	}
-	h.wantStored(false)
+	wantJournalHealth(h, false)
 
 	// The night goes on: who sleeps is answered for, woken, and claimed again,
 	// although it was told that nothing was stored.
 	h.connect(h.lan.Client(), nas4, 22)
-	h.moved(0, "nas", "arriving", "awake", machine.WhyReady)
-	n := h.d.Log.Len()
-	answer, err := h.d.Register(h.within(10*time.Second), nas.Host, everything(nas))
+	h.waitMove(0, "nas", "arriving", "awake", machine.WhyReady)
+	n := h.daemon.Log.Len()
+	answer, err := h.daemon.Register(h.within(10*time.Second), nas.Host, nasRegistration(nas))
 	h.must(err)
 	if answer == "OK." {
 		t.Error("OK. on a full disk")
 	}
 	h.must(nas.Sleep(h.ctx))
-	h.moved(n, "nas", "settling", "asleep", machine.WhySilent)
-	h.neighborOf(h.lan.Client(), nas4, h.lan.Porter().MAC())
+	h.waitMove(n, "nas", "settling", "asleep", machine.WhySilent)
+	h.wantNeighbor(h.lan.Client(), nas4, h.lan.Porter().MAC())
 
-	h.d.Kill()
-	h.again(brisk)
-	h.resumed("nas")
-	if acknowledged != "" && h.services(pc.Name()) != acknowledged {
-		t.Errorf("%s is known for %s, and was told OK. for %s", pc.Name(), h.services(pc.Name()), acknowledged)
+	h.daemon.Kill()
+	h.restart(fastProbe)
+	h.waitReclaimed("nas")
+	if acknowledged != "" && knownServices(h, pc.Name()) != acknowledged {
+		t.Errorf("%s is known for %s, and was told OK. for %s", pc.Name(), knownServices(h, pc.Name()), acknowledged)
 	}
-	h.wantStored(false)
+	wantJournalHealth(h, false)
 	free()
-	h.register(pc.Host, body(pc.Name(), pc.MAC(), entry{pc.Addr4(), []any{"9/tcp"}}))
-	h.wantStored(true)
-	h.d.Kill()
-	h.again(brisk)
-	if got := h.services(pc.Name()); got != pc.Addr4().String()+" [9/tcp]" {
+	h.register(pc.Host, registration(pc.Name(), pc.MAC(), monitored{pc.Addr4(), []any{"9/tcp"}}))
+	wantJournalHealth(h, true)
+	h.daemon.Kill()
+	h.restart(fastProbe)
+	if got := knownServices(h, pc.Name()); got != pc.Addr4().String()+" [9/tcp]" {
 		t.Errorf("after there was room %s is known for %s", pc.Name(), got)
 	}
-	h.resumed("nas")
+	h.waitReclaimed("nas")
 	if got := h.connect(h.lan.Client(), nas6, 22); got != lab.Banner("nas") {
 		t.Errorf("the service said %q", got)
 	}
 }
 
 // filler adds a machine that only registers.
-func (h *house) filler(n int) *lab.Machine {
+func addRegisteringMachine(h *harness, n int) *lab.Machine {
 	h.Helper()
 	m, err := h.lan.AddMachine(lab.MachineConfig{
 		Name: fmt.Sprint("pc", n), Addrs: []netip.Prefix{netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 77, 0, byte(60 + n)}), 24)},
@@ -86,11 +86,11 @@ func (h *house) filler(n int) *lab.Machine {
 // registerUntilRefused registers a machine again and again, each time for another
 // service, until the disk takes no more: its last page may still have room. It
 // returns what was acknowledged last.
-func (h *house) registerUntilRefused(m *lab.Machine) (acknowledged string) {
+func registerUntilRefused(h *harness, m *lab.Machine) (acknowledged string) {
 	h.Helper()
 	for port := 1000; port < 1040; port++ {
 		service := fmt.Sprint(port, "/tcp")
-		answer, err := h.d.Register(h.within(10*time.Second), m.Host, body(m.Name(), m.MAC(), entry{m.Addr4(), []any{service}}))
+		answer, err := h.daemon.Register(h.within(10*time.Second), m.Host, registration(m.Name(), m.MAC(), monitored{m.Addr4(), []any{service}}))
 		h.must(err)
 		if answer != "OK." {
 			if !contains(answer, "cannot store the registration", "no space left on device") {
@@ -105,7 +105,7 @@ func (h *house) registerUntilRefused(m *lab.Machine) (acknowledged string) {
 }
 
 // wantStored compares what the daemon says of its journal, everywhere it does.
-func (h *house) wantStored(healthy bool) {
+func wantJournalHealth(h *harness, healthy bool) {
 	h.Helper()
 	const lost, found = "cannot write the journal, which a restart would miss; trying on", "the journal is written again"
 	value, lines := 0.0, map[string]int{lost: 1}
@@ -117,7 +117,7 @@ func (h *house) wantStored(healthy bool) {
 		time.Sleep(10 * time.Millisecond) // after a start nothing is known until something is to be written
 	}
 	h.wantMetric(value, "nightporter_journal_healthy")
-	_, body, err := h.d.Get(h.within(5*time.Second), "/api/v1/status")
+	_, body, err := h.daemon.Get(h.within(5*time.Second), "/api/v1/status")
 	h.must(err)
 	var status struct {
 		Journal struct {
@@ -130,7 +130,7 @@ func (h *house) wantStored(healthy bool) {
 		h.Errorf("/api/v1/status says %s", body)
 	}
 	for message, want := range lines {
-		if got := strings.Count(h.d.Log.Text(), `"msg":"`+message+`"`); got != want {
+		if got := strings.Count(h.daemon.Log.Text(), `"msg":"`+message+`"`); got != want {
 			h.Errorf("the log says %q %d times, want %d", message, got, want)
 		}
 	}
@@ -138,9 +138,9 @@ func (h *house) wantStored(healthy bool) {
 
 // services returns for what the daemon would wake a machine, as the API has it:
 // its addresses in the order of its registration, each with its ports.
-func (h *house) services(name string) string {
+func knownServices(h *harness, name string) string {
 	h.Helper()
-	status, body, err := h.d.Get(h.within(5*time.Second), "/api/v1/machines/"+name)
+	status, body, err := h.daemon.Get(h.within(5*time.Second), "/api/v1/machines/"+name)
 	h.must(err)
 	if status == 404 {
 		return "nothing"

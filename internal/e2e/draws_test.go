@@ -24,7 +24,7 @@ const tooNear = 150 * time.Millisecond
 // apart returns how far a moment, counted from the first SYN, is from the
 // nearest retransmission. The kernel's timers are late by up to a sixteenth (its
 // timer wheel rounds up), which adds up: no moment of that time is apart.
-func apart(at time.Duration) time.Duration {
+func distanceToRetransmission(at time.Duration) time.Duration {
 	least := time.Hour
 	for _, r := range retransmissions {
 		least = min(least, max(r-at, at-(r+r/16), 0))
@@ -34,8 +34,8 @@ func apart(at time.Duration) time.Duration {
 
 // proves tells whether a client whose first SYN was that long ago cannot be served
 // by itself, also if a busy computer makes the service somewhat later.
-func proves(waited time.Duration) bool {
-	return apart(waited) >= 200*time.Millisecond && apart(waited+200*time.Millisecond) >= 200*time.Millisecond
+func provesReplay(waited time.Duration) bool {
+	return distanceToRetransmission(waited) >= 200*time.Millisecond && distanceToRetransmission(waited+200*time.Millisecond) >= 200*time.Millisecond
 }
 
 // What a machine may take in a draw until its service is ready: in the whole proof
@@ -168,7 +168,7 @@ func (r drawer) second(d draw) time.Duration {
 		from = d.ready() - d.delay
 	}
 	for range 20 {
-		if at := r.between(from, d.ready()-200*time.Millisecond, 1); proves(d.ready() - at) {
+		if at := r.between(from, d.ready()-200*time.Millisecond, 1); provesReplay(d.ready() - at) {
 			return at
 		}
 	}
@@ -184,7 +184,7 @@ func drawConnections(seed uint64, n int, longest time.Duration) []draw {
 		d := draw{n: i, six: i&1 != 0, announce: i&2 != 0, warm: i&4 != 0, both: random.one(0.5), hardened: random.one(0.25)}
 		for {
 			d.boot, d.delay, d.deaf = random.boot(longest), random.delay(longest), random.deaf()
-			if d.ready() <= longest && proves(d.ready()) {
+			if d.ready() <= longest && provesReplay(d.ready()) {
 				break
 			}
 		}

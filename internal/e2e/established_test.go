@@ -42,17 +42,17 @@ func TestConnectionOutlivesTheSleep(t *testing.T) {
 		{"not of this service", "wake: {established: true}\n", `{"port":"22/tcp","established":false}`, false, nas4},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			h := open(t, brisk+c.conf)
-			nas := h.nas(func(m *lab.MachineConfig) { m.Suspend = true })
+			h := open(t, fastProbe+c.conf)
+			nas := h.addNAS(func(m *lab.MachineConfig) { m.Suspend = true })
 			client, porter := h.lan.Client(), h.lan.Porter()
 			old := h.call(client, nas, c.ip, 22)
-			n := h.d.Log.Len()
+			n := h.daemon.Log.Len()
 			ports := []any{json.RawMessage(c.ssh), "27015/udp"}
-			h.register(nas.Host, body("nas", nas.MAC(), entry{nas4, ports}, entry{nas6, ports}))
+			h.register(nas.Host, registration("nas", nas.MAC(), monitored{nas4, ports}, monitored{nas6, ports}))
 			h.must(nas.Sleep(h.ctx))
-			h.moved(n, "nas", "settling", "asleep", machine.WhySilent)
-			n = h.d.Log.Len()
-			h.neighbor(client, c.ip, porter.MAC())
+			h.waitMove(n, "nas", "settling", "asleep", machine.WhySilent)
+			n = h.daemon.Log.Len()
+			h.waitNeighbor(client, c.ip, porter.MAC())
 			atPorter, atMachine := h.capturePort(porter), h.capturePort(nas.Host)
 
 			h.must(old.conn.SetDeadline(time.Now().Add(20 * time.Second)))
@@ -61,9 +61,9 @@ func TestConnectionOutlivesTheSleep(t *testing.T) {
 			_, err = atPorter.Wait(h.within(5*time.Second), carriesData(old.from, old.to))
 			h.must(err)
 			if !c.wakes {
-				h.say(h.dialGame(client, c.ip), "get up")
+				sendDatagrams(h, dialGame(h, client, c.ip), "get up")
 			}
-			began := h.moved(n, "nas", "asleep", "waking", machine.WhyKnock)
+			began := h.waitMove(n, "nas", "asleep", "waking", machine.WhyKnock)
 			source, _, _ := cutKnock(began.Field("knock"))
 			if byIt := source == old.from; byIt != c.wakes {
 				t.Errorf("woken by %q, and the connection is %v's", began.Field("knock"), old.from)
@@ -85,7 +85,7 @@ func TestConnectionOutlivesTheSleep(t *testing.T) {
 			if first.Src() != porter.MAC() {
 				t.Errorf("the first segment came from %v, want what the porter %v held", first.Src(), porter.MAC())
 			}
-			h.echo(old.conn, 1<<16)
+			wantEcho(h, old.conn, 1<<16)
 			h.wantMetric(1, `nightporter_machine_wakes_total{machine="nas", trigger="tcp"}`)
 		})
 	}

@@ -11,9 +11,9 @@ import (
 )
 
 // suppressed waits until the log says that a knock does not wake, and why.
-func (h *house) suppressed(n int, reason string) labdaemon.Entry {
+func waitSuppressed(h *harness, n int, reason string) labdaemon.Entry {
 	h.Helper()
-	e, err := h.d.Log.Wait(h.within(20*time.Second), n, func(e labdaemon.Entry) bool {
+	e, err := h.daemon.Log.Wait(h.within(20*time.Second), n, func(e labdaemon.Entry) bool {
 		return e.Field("event") == "suppressed" && e.Field("machine") == "nas" && e.Field("reason") == reason
 	})
 	if err != nil {
@@ -24,7 +24,7 @@ func (h *house) suppressed(n int, reason string) labdaemon.Entry {
 
 // wantSuppressed expects so many knocks that did not wake, by reason, and none
 // for the others. Nothing of them is held.
-func (h *house) wantSuppressed(reason string, want, held float64) {
+func wantSuppressed(h *harness, reason string, want, held float64) {
 	h.Helper()
 	for _, why := range machine.Suppressions {
 		n := 0.0
@@ -43,29 +43,29 @@ func TestMinKnocks(t *testing.T) {
 	t.Parallel()
 	for _, ip := range []netip.Addr{nas4, nas6} {
 		t.Run(ip.String(), func(t *testing.T) {
-			h := open(t, brisk+"wake: {min_knocks: 2}\n")
-			nas := h.nas(nil)
+			h := open(t, fastProbe+"wake: {min_knocks: 2}\n")
+			nas := h.addNAS(nil)
 			h.putToSleep(nas)
-			h.wantSuppressed("", 0, 0)
-			n := h.d.Log.Len()
+			wantSuppressed(h, "", 0, 0)
+			n := h.daemon.Log.Len()
 			client, porter := h.lan.Client(), h.lan.Porter()
 			const syn = 2
 			scanner := netip.MustParseAddrPort("10.77.0.66:40001")
 			h.must(client.SendFrame(segment(client.MAC(), porter.MAC(), scanner, netip.AddrPortFrom(nas4, 22), syn)))
-			scan := h.suppressed(n, "wake.min_knocks")
+			scan := waitSuppressed(h, n, "wake.min_knocks")
 			if source, _, _ := cutKnock(scan.Field("knock")); source != scanner {
 				t.Errorf("the log says that %q does not wake, want %v", scan.Field("knock"), scanner)
 			}
-			h.wantSuppressed("min_knocks", 1, 0)
+			wantSuppressed(h, "min_knocks", 1, 0)
 
 			if got := h.connect(client, ip, 22); got != lab.Banner("nas") {
 				t.Errorf("the service said %q", got)
 			}
-			began := h.moved(n, "nas", "asleep", "waking", machine.WhyKnock)
+			began := h.waitMove(n, "nas", "asleep", "waking", machine.WhyKnock)
 			if source, _, _ := cutKnock(began.Field("knock")); source.Addr() != clientAddr(client, ip) {
 				t.Errorf("woken by %q", began.Field("knock"))
 			}
-			h.wantSuppressed("min_knocks", 2, 1)
+			wantSuppressed(h, "min_knocks", 2, 1)
 			h.wantMetric(1, `nightporter_replayed_packets_total{machine="nas"}`)
 			h.wantMetric(1, `nightporter_machine_wakes_total{machine="nas", trigger="tcp"}`)
 		})
@@ -74,30 +74,30 @@ func TestMinKnocks(t *testing.T) {
 
 // TestQuietHours: no knock wakes, and a wake that is asked for does.
 func TestQuietHours(t *testing.T) {
-	h := open(t, brisk+quietAlways)
-	nas := h.nas(nil)
+	h := open(t, fastProbe+quietAlways)
+	nas := h.addNAS(nil)
 	h.putToSleep(nas)
-	h.knockInVain(nas).cancel()
-	status, answer, err := h.d.Post(h.ctx, "/api/v1/machines/nas/wake")
+	knockSuppressed(h, nas).cancel()
+	status, answer, err := h.daemon.Post(h.ctx, "/api/v1/machines/nas/wake")
 	if err != nil || status >= 300 {
 		t.Fatalf("asked for: %d %q, %v", status, answer, err)
 	}
-	h.moved(0, "nas", "asleep", "waking", machine.WhyRequested)
-	h.opened(nas, netip.AddrPortFrom(nas4, 22))
+	h.waitMove(0, "nas", "asleep", "waking", machine.WhyRequested)
+	waitServiceUp(h, nas, netip.AddrPortFrom(nas4, 22))
 	h.connect(h.lan.Client(), nas4, 22)
 }
 
 // TestQuietHoursEnd: who went on trying is served like everybody then.
 func TestQuietHoursEnd(t *testing.T) {
-	h := open(t, brisk+quietAlways)
-	nas := h.nas(nil)
+	h := open(t, fastProbe+quietAlways)
+	nas := h.addNAS(nil)
 	h.putToSleep(nas)
-	n := h.d.Log.Len()
-	waits := h.knockInVain(nas)
-	h.reload(brisk, "configuration reloaded")
+	n := h.daemon.Log.Len()
+	waits := knockSuppressed(h, nas)
+	h.reload(fastProbe, "configuration reloaded")
 	h.must(<-waits.done)
-	h.moved(n, "nas", "asleep", "waking", machine.WhyKnock)
-	h.moved(n, "nas", "arriving", "awake", machine.WhyReady)
+	h.waitMove(n, "nas", "asleep", "waking", machine.WhyKnock)
+	h.waitMove(n, "nas", "arriving", "awake", machine.WhyReady)
 	h.wantMetric(1, `nightporter_replayed_packets_total{machine="nas"}`)
 }
 
@@ -105,13 +105,13 @@ const quietAlways = `wake: {quiet_hours: "00:00-24:00"}` + "\n"
 
 // knockInVain has a client knock by TCP, which goes on trying, and by UDP. Both
 // do not wake.
-func (h *house) knockInVain(nas *lab.Machine) *attempt {
+func knockSuppressed(h *harness, nas *lab.Machine) *attempt {
 	h.Helper()
-	n := h.d.Log.Len()
+	n := h.daemon.Log.Len()
 	waits := h.startConnecting(h.lan.Client(), nas4, 22)
-	h.suppressed(n, "wake.quiet_hours")
-	h.say(h.dialGame(h.lan.Client(), nas6), "anybody there?")
-	h.counted(2, `nightporter_knocks_suppressed_total{machine="nas", reason="quiet_hours"}`)
+	waitSuppressed(h, n, "wake.quiet_hours")
+	sendDatagrams(h, dialGame(h, h.lan.Client(), nas6), "anybody there?")
+	waitMetric(h, 2, `nightporter_knocks_suppressed_total{machine="nas", reason="quiet_hours"}`)
 	if happened(nas, lab.MagicPacket) {
 		h.Error("a knock woke it")
 	}
@@ -120,7 +120,7 @@ func (h *house) knockInVain(nas *lab.Machine) *attempt {
 }
 
 // counted waits until a series has come to a value.
-func (h *house) counted(least float64, series string) {
+func waitMetric(h *harness, least float64, series string) {
 	h.Helper()
 	ctx := h.within(10 * time.Second)
 	again := time.NewTicker(20 * time.Millisecond)
@@ -137,20 +137,20 @@ func (h *house) counted(least float64, series string) {
 // TestCooldown: a game server that lost its machine goes on sending for a while.
 // That does not wake; a new connection does, at once.
 func TestCooldown(t *testing.T) {
-	h := open(t, brisk+"wake: {cooldown: 1m}\n")
-	nas := h.nas(nil)
+	h := open(t, fastProbe+"wake: {cooldown: 1m}\n")
+	nas := h.addNAS(nil)
 	h.putToSleep(nas)
-	n := h.d.Log.Len()
-	h.say(h.dialGame(h.lan.Client(), nas4), "going on")
-	h.suppressed(n, "wake.cooldown")
-	h.wantSuppressed("cooldown", 1, 0)
+	n := h.daemon.Log.Len()
+	sendDatagrams(h, dialGame(h, h.lan.Client(), nas4), "going on")
+	waitSuppressed(h, n, "wake.cooldown")
+	wantSuppressed(h, "cooldown", 1, 0)
 	h.connect(h.lan.Client(), nas4, 22)
-	began := h.moved(n, "nas", "asleep", "waking", machine.WhyKnock)
+	began := h.waitMove(n, "nas", "asleep", "waking", machine.WhyKnock)
 	if _, service, _ := cutKnock(began.Field("knock")); service != netip.AddrPortFrom(nas4, 22).String()+"/tcp" {
 		t.Errorf("woken by %q", began.Field("knock"))
 	}
-	h.moved(n, "nas", "arriving", "awake", machine.WhyReady)
-	h.wantSuppressed("cooldown", 1, 1)
+	h.waitMove(n, "nas", "arriving", "awake", machine.WhyReady)
+	wantSuppressed(h, "cooldown", 1, 1)
 	texts := datagrams(nas)
 	if len(texts) != 0 {
 		t.Errorf("the machine got %q, which did not wake it", texts)

@@ -11,9 +11,9 @@ import (
 )
 
 // lack is what the porter's host has not, for a time.
-type lack struct {
+type missingAddress struct {
 	name       string
-	take, give func(*house)
+	take, give func(*harness)
 	ip         netip.Addr // of nas, which is out of the porter's reach
 	other      netip.Addr // of nas, which is not
 	porter     func(*lab.Host) netip.Addr
@@ -25,29 +25,29 @@ var (
 	porter6 = netip.MustParsePrefix("fd77::2/64")
 )
 
-var lacks = []lack{
+var missingAddresses = []missingAddress{
 	{name: "no IPv4", ip: nas4, other: nas6, porter: (*lab.Host).Addr6,
-		take: func(h *house) { h.must(h.lan.Porter().DelAddr(porter4)) },
-		give: func(h *house) { h.must(h.lan.Porter().AddAddr(h.ctx, porter4)) }},
+		take: func(h *harness) { h.must(h.lan.Porter().DelAddr(porter4)) },
+		give: func(h *harness) { h.must(h.lan.Porter().AddAddr(h.ctx, porter4)) }},
 	{name: "no IPv6", ip: nas6, other: nas4, porter: (*lab.Host).Addr4,
-		take: func(h *house) { h.must(h.lan.Porter().Sysctl("net/ipv6/conf/eth0/disable_ipv6", "1")) },
-		give: func(h *house) {
+		take: func(h *harness) { h.must(h.lan.Porter().Sysctl("net/ipv6/conf/eth0/disable_ipv6", "1")) },
+		give: func(h *harness) {
 			h.must(h.lan.Porter().Sysctl("net/ipv6/conf/eth0/disable_ipv6", "0"))
 			h.must(h.lan.Porter().AddAddr(h.ctx, porter6))
 		}},
 	// A host that forwards has no address from an advertisement of its router.
 	{name: "link-local IPv6 only", ip: nas6, other: nas4, porter: (*lab.Host).Addr4, linkLocal: true,
-		take: func(h *house) { h.must(h.lan.Porter().DelAddr(porter6)) },
-		give: func(h *house) { h.must(h.lan.Porter().AddAddr(h.ctx, porter6)) }},
+		take: func(h *harness) { h.must(h.lan.Porter().DelAddr(porter6)) },
+		give: func(h *harness) { h.must(h.lan.Porter().AddAddr(h.ctx, porter6)) }},
 }
 
 // takes takes from the porter's host what it lacks, and waits until the porter
 // has noticed.
-func (h *house) takes(l lack) {
+func takeAway(h *harness, l missingAddress) {
 	h.Helper()
-	n := h.d.Log.Len()
+	n := h.daemon.Log.Len()
 	l.take(h)
-	_, err := h.d.Log.Wait(h.within(10*time.Second), n, func(e labdaemon.Entry) bool { return e.Message == "this host's addresses have changed" })
+	_, err := h.daemon.Log.Wait(h.within(10*time.Second), n, func(e labdaemon.Entry) bool { return e.Message == "this host's addresses have changed" })
 	h.must(err)
 }
 
@@ -57,13 +57,13 @@ func (h *house) takes(l lack) {
 func TestFieldOneAddressTooMany(t *testing.T) {
 	t.Parallel()
 	for _, mode := range modes {
-		for _, lack := range lacks {
+		for _, lack := range missingAddresses {
 			t.Run(mode.name+"/"+lack.name, func(t *testing.T) {
-				unless(t, mode.name == "responder")
+				variantUnless(t, mode.name == "responder")
 				h := openFor(t, fieldProbe+mode.conf, 2*time.Minute)
-				nas := h.nas(nil)
-				h.takes(lack)
-				n := h.d.Log.Len()
+				nas := h.addNAS(nil)
+				takeAway(h, lack)
+				n := h.daemon.Log.Len()
 				to := netip.AddrPortFrom(lack.porter(h.lan.Porter()), labdaemon.RegistrationPort).String()
 				register := func() {
 					t.Helper()
@@ -73,33 +73,33 @@ func TestFieldOneAddressTooMany(t *testing.T) {
 				}
 				register()
 				if !lack.linkLocal {
-					h.named(n, "INFO WARN", lack.ip.String())
-					if e := h.told("nas", "address_waiting", about(lack.ip)); e.Reason == "" {
+					waitLine(h, n, "INFO WARN", lack.ip.String())
+					if e := h.waitAPIEvent("nas", "address_waiting", aboutAddress(lack.ip)); e.Reason == "" {
 						t.Error("the event has no reason")
 					}
-					if a := h.stands(time.Second, lack.ip, "waiting"); a.Reason == "" {
+					if a := waitStanding(h, time.Second, lack.ip, "waiting"); a.Reason == "" {
 						t.Error("the API has no reason")
 					}
 				}
 				h.must(nas.Sleep(h.ctx))
-				h.comes(10*time.Second, n, "nas", "asleep")
-				h.stands(time.Second, lack.other, "claimed")
+				h.waitState(10*time.Second, n, "nas", "asleep")
+				waitStanding(h, time.Second, lack.other, "claimed")
 				h.call(h.lan.Client(), nas, lack.other, 22)
-				h.comes(10*time.Second, n, "nas", "awake")
+				h.waitState(10*time.Second, n, "nas", "awake")
 
 				if !lack.linkLocal {
 					if lack.give(h); t.Failed() {
 						return
 					}
-					h.told("nas", "address_claimable", about(lack.ip))
+					h.waitAPIEvent("nas", "address_claimable", aboutAddress(lack.ip))
 				}
 				// It has answered for the address since it woke: that is proof enough.
-				h.stands(15*time.Second, lack.ip, "own", "returned")
-				n = h.d.Log.Len()
+				waitStanding(h, 15*time.Second, lack.ip, "own", "returned")
+				n = h.daemon.Log.Len()
 				register()
 				h.must(nas.Sleep(h.ctx))
-				h.comes(10*time.Second, n, "nas", "asleep")
-				h.stands(time.Second, lack.ip, "claimed")
+				h.waitState(10*time.Second, n, "nas", "asleep")
+				waitStanding(h, time.Second, lack.ip, "claimed")
 				h.call(h.lan.Client(), nas, lack.ip, 22)
 			})
 		}
@@ -117,16 +117,16 @@ func TestFieldAddressThatIsNotThereYet(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := open(t, fieldProbe)
-			nas := h.nas(nil)
-			h.register(nas.Host, body("nas", nas.MAC(), entry{nas4, []any{22}}, entry{ip, []any{22}}))
-			h.named(0, "INFO WARN", ip.String())
-			h.stands(time.Second, ip, "waiting")
-			h.told("nas", "address_waiting", about(ip))
+			nas := h.addNAS(nil)
+			h.register(nas.Host, registration("nas", nas.MAC(), monitored{nas4, []any{22}}, monitored{ip, []any{22}}))
+			waitLine(h, 0, "INFO WARN", ip.String())
+			waitStanding(h, time.Second, ip, "waiting")
+			h.waitAPIEvent("nas", "address_waiting", aboutAddress(ip))
 			h.must(nas.Sleep(h.ctx))
-			h.comes(10*time.Second, 0, "nas", "asleep")
-			h.stands(time.Second, nas4, "claimed")
+			h.waitState(10*time.Second, 0, "nas", "asleep")
+			waitStanding(h, time.Second, nas4, "claimed")
 			// Under trust self nothing is claimed that the machine did not answer for.
-			if got := h.knows("nas").address(ip).Standing; got != "waiting" {
+			if got := knownMachine(h, "nas").address(ip).Standing; got != "waiting" {
 				t.Errorf("%v stands as %q in the machine's sleep, want it to wait", ip, got)
 			}
 			h.call(h.lan.Client(), nas, nas4, 22)
@@ -138,16 +138,16 @@ func TestFieldAddressThatIsNotThereYet(t *testing.T) {
 // does one of which nothing can be claimed.
 func TestFieldAddressesNeverClaimed(t *testing.T) {
 	h := open(t, fieldProbe)
-	nas := h.nas(nil)
+	nas := h.addNAS(nil)
 	for name, ip := range map[string]netip.Addr{
 		"our own": h.lan.Porter().Addr4(), "the gateway's": h.lan.Router().Addr4(), "another machine's": h.lan.Client().Addr4(),
 		"multicast": netip.MustParseAddr("224.0.0.1"), "loopback": netip.MustParseAddr("::1"),
 	} {
 		t.Log(name)
-		h.refused(nas.Host, body("nas", nas.MAC(), entry{nas4, []any{22}}, entry{ip, []any{22}}), ip.String())
+		h.wantRefused(nas.Host, registration("nas", nas.MAC(), monitored{nas4, []any{22}}, monitored{ip, []any{22}}), ip.String())
 	}
-	h.refused(nas.Host, body("nas", nas.MAC(), entry{netip.MustParseAddr("10.99.0.20"), []any{22}}), "10.99.0.20")
-	if all := h.machines(); len(all) > 0 {
+	h.wantRefused(nas.Host, registration("nas", nas.MAC(), monitored{netip.MustParseAddr("10.99.0.20"), []any{22}}), "10.99.0.20")
+	if all := knownMachines(h); len(all) > 0 {
 		t.Errorf("known after refusals: %+v", all)
 	}
 	h.putToSleep(nas)
@@ -159,36 +159,36 @@ func TestFieldAddressesNeverClaimed(t *testing.T) {
 // when its network is there; the machine stays known, and its totals stay.
 func TestFieldRestartBeforeTheNetwork(t *testing.T) {
 	t.Parallel()
-	none := lack{name: "nothing", ip: nas4, other: nas6,
-		take: func(h *house) { lacks[0].take(h); lacks[1].take(h) },
-		give: func(h *house) { lacks[0].give(h); lacks[1].give(h) }}
-	for _, way := range ways {
-		for _, lack := range append(lacks, none) {
+	none := missingAddress{name: "nothing", ip: nas4, other: nas6,
+		take: func(h *harness) { missingAddresses[0].take(h); missingAddresses[1].take(h) },
+		give: func(h *harness) { missingAddresses[0].give(h); missingAddresses[1].give(h) }}
+	for _, way := range knownBy {
+		for _, lack := range append(missingAddresses, none) {
 			t.Run(way.name+"/"+lack.name, func(t *testing.T) {
-				unless(t, way.name == "registered" || way.agentless && lack.name == "no IPv6")
-				s := prepare(t, fieldProbe+"interfaces: [eth0]\n"+way.conf, way.agentless, nil)
-				s.sleeps()
-				s.serves(nas4)
-				s.sleeps()
-				s.stored(string(journal.Asleep), 2)
-				slept := s.knows("nas").SleptSeconds
-				s.d.Kill()
-				lack.take(s.house)
-				s.knownWithout(lack)
+				variantUnless(t, way.name == "registered" || way.agentless && lack.name == "no IPv6")
+				s := openMachine(t, fieldProbe+"interfaces: [eth0]\n"+way.conf, way.agentless, nil)
+				s.sleepClaimed()
+				s.wantServed(nas4)
+				s.sleepClaimed()
+				s.waitStored(string(journal.Asleep), 2)
+				slept := knownMachine(s.harness, "nas").SleptSeconds
+				s.daemon.Kill()
+				lack.take(s.harness)
+				s.wantKnownWithout(lack)
 				client, porter := s.lan.Client(), s.lan.Porter().MAC()
 				if lack.name != none.name {
-					s.resolves(2*time.Second+slack, client, lack.other, porter)
+					waitWhoHas(s.harness, 2*time.Second+slack, client, lack.other, porter)
 				}
-				lack.give(s.house)
-				s.resolves(2*time.Second+slack, client, lack.ip, porter)
+				lack.give(s.harness)
+				waitWhoHas(s.harness, 2*time.Second+slack, client, lack.ip, porter)
 				if lack.name == none.name {
-					s.resolves(2*time.Second+slack, client, lack.other, porter)
+					waitWhoHas(s.harness, 2*time.Second+slack, client, lack.other, porter)
 				}
-				if got := s.knows("nas").SleptSeconds; got < slept {
+				if got := knownMachine(s.harness, "nas").SleptSeconds; got < slept {
 					t.Errorf("slept %v s, and %v before the restart", got, slept)
 				}
 				s.wantMetric(1, `nightporter_machine_wakes_total{machine="nas", trigger="tcp"}`)
-				s.serves(lack.ip)
+				s.wantServed(lack.ip)
 				s.wantMetric(2, `nightporter_machine_wakes_total{machine="nas", trigger="tcp"}`)
 			})
 		}
@@ -197,11 +197,11 @@ func TestFieldRestartBeforeTheNetwork(t *testing.T) {
 
 // knownWithout starts the daemon anew, and expects that it knows nas all the time
 // while its network is incomplete.
-func (s *subject) knownWithout(l lack) {
+func (s *machineTest) wantKnownWithout(l missingAddress) {
 	s.Helper()
-	s.againUntil(s.conf, "/-/healthy") // without a network it is not ready
+	s.restartUntil(s.conf, "/-/healthy") // without a network it is not ready
 	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
-		if all := s.machines(); len(all) != 1 {
+		if all := knownMachines(s.harness); len(all) != 1 {
 			s.Fatalf("%s: %d machines are known, want one", l.name, len(all))
 		}
 	}
@@ -211,23 +211,23 @@ func (s *subject) knownWithout(l lack) {
 // while a machine boots. The client that waits is served all the same.
 func TestFieldOurAddressGoesForAMoment(t *testing.T) {
 	t.Parallel()
-	for _, way := range ways {
-		for _, lack := range lacks {
+	for _, way := range knownBy {
+		for _, lack := range missingAddresses {
 			t.Run(way.name+"/"+lack.name, func(t *testing.T) {
-				unless(t, lack.name == "no IPv4" && !way.agentless || way.agentless && lack.name == "no IPv6")
-				s := prepare(t, fieldProbe+"interfaces: [eth0]\n"+way.conf, way.agentless, func(m *lab.MachineConfig) {
+				variantUnless(t, lack.name == "no IPv4" && !way.agentless || way.agentless && lack.name == "no IPv6")
+				s := openMachine(t, fieldProbe+"interfaces: [eth0]\n"+way.conf, way.agentless, func(m *lab.MachineConfig) {
 					m.Boot = 2200 * time.Millisecond
 				})
-				s.sleeps()
-				n := s.d.Log.Len()
+				s.sleepClaimed()
+				n := s.daemon.Log.Len()
 				served := s.callLater(s.lan.Client(), lack.ip, 22)
-				s.event(s.nas, lab.PoweredOn)
-				lack.take(s.house)
+				s.waitEvent(s.nas, lab.PoweredOn)
+				lack.take(s.harness)
 				time.Sleep(time.Second)
-				lack.give(s.house)
-				s.answer(served, s.nas)
-				if got := s.moves(n, "nas", "waking"); got != 1 {
-					t.Errorf("%d wakes: %v", got, s.path(n, "nas"))
+				lack.give(s.harness)
+				s.waitCall(served, s.nas)
+				if got := countMoves(s.harness, n, "nas", "waking"); got != 1 {
+					t.Errorf("%d wakes: %v", got, s.transitions(n, "nas"))
 				}
 			})
 		}

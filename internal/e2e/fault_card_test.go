@@ -11,7 +11,7 @@ import (
 )
 
 // newCard is nas with another network card: the old one is out of the house.
-func (s *subject) newCard() *lab.Machine {
+func (s *machineTest) replaceCard() *lab.Machine {
 	s.Helper()
 	s.must(s.nas.PowerCut(s.ctx))
 	s.must(s.lan.SetCable(s.nas.Host, false))
@@ -25,7 +25,7 @@ func (s *subject) newCard() *lab.Machine {
 }
 
 // shipped registers a machine by the name nas with the shipped client.
-func (h *house) shipped(from *lab.Host) (string, error) {
+func registerByCommand(h *harness, from *lab.Host) (string, error) {
 	h.Helper()
 	return h.runOn(from, "register", "--to", h.lan.Porter().Addr4().String(), "--name", "nas", "--port", "22/tcp")
 }
@@ -42,32 +42,32 @@ func TestFieldNewCard(t *testing.T) {
 				name = mode.name + "/stayed up"
 			}
 			t.Run(name, func(t *testing.T) {
-				unless(t, mode.name == "responder")
-				s := prepare(t, forgotten+mode.conf, false, nil)
-				n := s.d.Log.Len()
+				variantUnless(t, mode.name == "responder")
+				s := openMachine(t, forgotten+mode.conf, false, nil)
+				n := s.daemon.Log.Len()
 				if woken {
-					s.sleeps()
-					s.serves(nas4)
+					s.sleepClaimed()
+					s.wantServed(nas4)
 				} else {
-					s.register(s.nas.Host, everything(s.nas))
-					s.comes(10*time.Second, n, "nas", "awake")
+					s.register(s.nas.Host, nasRegistration(s.nas))
+					s.waitState(10*time.Second, n, "nas", "awake")
 				}
 				old, wakes := s.nas.MAC(), s.metric(`nightporter_machine_wakes_total{machine="nas", trigger="tcp"}`)
-				renewed := s.newCard()
-				n = s.d.Log.Len()
-				if out, err := s.shipped(renewed.Host); err != nil {
+				renewed := s.replaceCard()
+				n = s.daemon.Log.Len()
+				if out, err := registerByCommand(s.harness, renewed.Host); err != nil {
 					t.Fatalf("the client ended with %v: %s", err, out)
 				}
-				s.told("nas", "card_replaced", func(e journal.Event) bool { return e.By == old.String() })
-				s.named(n, "INFO WARN", "nas", old.String(), renewed.MAC().String())
-				all := s.machines()
+				s.waitAPIEvent("nas", "card_replaced", func(e journal.Event) bool { return e.By == old.String() })
+				waitLine(s.harness, n, "INFO WARN", "nas", old.String(), renewed.MAC().String())
+				all := knownMachines(s.harness)
 				if len(all) != 1 || all[0].MAC != renewed.MAC() {
 					t.Errorf("known are %+v, want the new card alone", all)
 				}
 				s.must(renewed.Sleep(s.ctx))
-				s.comes(10*time.Second, n, "nas", "asleep")
+				s.waitState(10*time.Second, n, "nas", "asleep")
 				s.call(s.lan.Client(), renewed, nas4, 22)
-				s.comes(10*time.Second, n, "nas", "awake")
+				s.waitState(10*time.Second, n, "nas", "awake")
 				s.wantMetric(wakes+1, `nightporter_machine_wakes_total{machine="nas", trigger="tcp"}`)
 			})
 		}
@@ -80,63 +80,63 @@ func TestFieldNameOfAnotherMachine(t *testing.T) {
 	t.Parallel()
 	for _, asleep := range []bool{false, true} {
 		t.Run(map[bool]string{false: "awake", true: "asleep"}[asleep], func(t *testing.T) {
-			s := prepare(t, forgotten, false, nil)
-			n := s.d.Log.Len()
-			s.sleeps()
+			s := openMachine(t, forgotten, false, nil)
+			n := s.daemon.Log.Len()
+			s.sleepClaimed()
 			if !asleep {
-				s.serves(nas4)
+				s.wantServed(nas4)
 			}
-			pc := s.pc()
-			out, err := s.shipped(pc.Host)
+			pc := addPC(s.harness)
+			out, err := registerByCommand(s.harness, pc.Host)
 			if err != nil {
 				t.Errorf("a taken name refuses a registration: %v, %s", err, out)
 			}
-			if got := s.knows("nas").MAC; got != s.nas.MAC() {
+			if got := knownMachine(s.harness, "nas").MAC; got != s.nas.MAC() {
 				t.Errorf("nas is at %v", got)
 			}
-			if got := s.knows("nas-2").MAC; got != pc.MAC() {
+			if got := knownMachine(s.harness, "nas-2").MAC; got != pc.MAC() {
 				t.Errorf("nas-2 is at %v", got)
 			}
 			if got := s.events("nas", "card_replaced"); len(got) > 0 {
 				t.Errorf("told as a new card: %+v", got)
 			}
 			if !asleep {
-				s.sleeps()
+				s.sleepClaimed()
 			}
-			s.serves(nas6)
-			s.comes(time.Second, n, "nas", "awake")
+			s.wantServed(nas6)
+			s.waitState(time.Second, n, "nas", "awake")
 		})
 	}
 }
 
 // managed is a machine whose management firmware answers while it sleeps.
-func managed(c *lab.MachineConfig) { c.Managed, c.Boot = true, 1450*time.Millisecond }
+func managementFirmware(c *lab.MachineConfig) { c.Managed, c.Boot = true, 1450*time.Millisecond }
 
 // TestFieldManagementFirmware answers ARP, solicitations and ping with the machine's
 // MAC and address, and drops the rest: no service of it answers, not even by RST. So
 // the machine sleeps, and is claimed if the operator says that it may be.
 func TestFieldManagementFirmware(t *testing.T) {
 	t.Parallel()
-	for _, way := range ways {
+	for _, way := range knownBy {
 		for _, ip := range []netip.Addr{nas4, nas6} {
 			t.Run(way.name+"/"+ip.String(), func(t *testing.T) {
-				unless(t, way.name == "registered" && ip == nas4 || way.name == "bind" && ip == nas6)
+				variantUnless(t, way.name == "registered" && ip == nas4 || way.name == "bind" && ip == nas6)
 				claim := "claim: {override_offload: true}\n"
 				if way.conf != "" {
 					claim = "claim: {mode: bind, override_offload: true}\n"
 				}
-				s := prepare(t, hasty+claim, way.agentless, managed)
+				s := openMachine(t, hasty+claim, way.agentless, managementFirmware)
 				client := s.lan.Client()
 				for range 2 { // it is recognised, and then it is known
-					s.sleeps()
+					s.sleepClaimed()
 					s.must(client.ForgetNeighbor(ip))
 					on := len(s.nas.Log())
-					n := s.d.Log.Len()
+					n := s.daemon.Log.Len()
 					s.call(client, s.nas, ip, 22)
-					s.comes(10*time.Second, n, "nas", "awake")
+					s.waitState(10*time.Second, n, "nas", "awake")
 					for _, e := range s.nas.Log()[on:] {
 						if e.Kind == lab.PoweredOn {
-							s.notBefore(n, e.Time.Add(1450*time.Millisecond))
+							wantNotAwakeBefore(s.harness, n, e.Time.Add(1450*time.Millisecond))
 						}
 					}
 					if happened(s.nas, lab.DADFailed) {
@@ -150,11 +150,11 @@ func TestFieldManagementFirmware(t *testing.T) {
 
 // notBefore expects that the porter did not take the machine for arrived too soon:
 // the firmware answers while the machine boots as well.
-func (h *house) notBefore(n int, boot time.Time) {
+func wantNotAwakeBefore(h *harness, n int, boot time.Time) {
 	h.Helper()
-	for _, e := range h.d.Log.Entries(n) {
+	for _, e := range h.daemon.Log.Entries(n) {
 		if e.Field("to") == "awake" && e.Time.Before(boot) {
-			h.Errorf("handed over %v before it was up: %v", boot.Sub(e.Time), h.path(n, "nas"))
+			h.Errorf("handed over %v before it was up: %v", boot.Sub(e.Time), h.transitions(n, "nas"))
 		}
 	}
 }
@@ -162,13 +162,13 @@ func (h *house) notBefore(n int, boot time.Time) {
 // TestFieldManagementFirmwareIsNamed: without the override the machine counts as
 // awake, and the log says what it is that answers, and what to do.
 func TestFieldManagementFirmwareIsNamed(t *testing.T) {
-	s := prepare(t, hasty, false, managed)
-	s.register(s.nas.Host, everything(s.nas))
+	s := openMachine(t, hasty, false, managementFirmware)
+	s.register(s.nas.Host, nasRegistration(s.nas))
 	s.must(s.nas.Sleep(s.ctx))
-	s.comes(20*time.Second, 0, "nas", "awake")
-	s.named(0, "WARN", "nas", "management firmware", "claim.override_offload")
+	s.waitState(20*time.Second, 0, "nas", "awake")
+	waitLine(s.harness, 0, "WARN", "nas", "management firmware", "claim.override_offload")
 	for _, ip := range s.addrs() {
-		s.neighborOf(s.lan.Client(), ip, s.nas.MAC())
+		s.wantNeighbor(s.lan.Client(), ip, s.nas.MAC())
 	}
 	if s.nas.MagicCount() > 0 || happened(s.nas, lab.PoweredOn) {
 		t.Error("it was woken")
@@ -178,10 +178,10 @@ func TestFieldManagementFirmwareIsNamed(t *testing.T) {
 // TestFieldManagedMachineThatRuns: its services answer, so it is not claimed, however
 // little it says of its own accord and whatever else its firmware would answer.
 func TestFieldManagedMachineThatRuns(t *testing.T) {
-	s := prepare(t, overridden, false, managed)
-	s.register(s.nas.Host, everything(s.nas))
-	s.comes(20*time.Second, 0, "nas", "awake")
-	if got := s.moves(0, "nas", "asleep"); got > 0 {
-		t.Errorf("claimed: %v", s.path(0, "nas"))
+	s := openMachine(t, overridden, false, managementFirmware)
+	s.register(s.nas.Host, nasRegistration(s.nas))
+	s.waitState(20*time.Second, 0, "nas", "awake")
+	if got := countMoves(s.harness, 0, "nas", "asleep"); got > 0 {
+		t.Errorf("claimed: %v", s.transitions(0, "nas"))
 	}
 }

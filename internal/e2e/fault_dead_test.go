@@ -18,41 +18,41 @@ const shortWakes = "wake: {attempts: 3, interval: 300ms}\n"
 func TestFieldNeverWakes(t *testing.T) {
 	t.Parallel()
 	const pace, span = 2 * time.Second, 40 * time.Second
-	udp := func(s *subject, ip netip.Addr) {
+	udp := func(s *machineTest, ip netip.Addr) {
 		if conn, err := s.lan.Client().Dial(s.ctx, "udp", netip.AddrPortFrom(ip, 27015).String()); err == nil {
 			_, _ = conn.Write([]byte("anybody?"))
 			conn.Close()
 		}
 	}
-	ping := func(s *subject, ip netip.Addr) {
+	ping := func(s *machineTest, ip netip.Addr) {
 		_ = s.lan.Client().Ping(s.within(pace/2), ip)
 	}
-	tcp := func(s *subject, ip netip.Addr) { // a check that gives up each second
+	tcp := func(s *machineTest, ip netip.Addr) { // a check that gives up each second
 		s.startConnecting(s.lan.Client(), ip, 22).cancelAfter(pace / 2)
 	}
 	for _, c := range []struct {
 		name      string
 		ip        netip.Addr
 		agentless bool
-		knock     func(*subject, netip.Addr)
+		knock     func(*machineTest, netip.Addr)
 	}{
 		{"ping", nas4, false, ping}, {"ping over IPv6", nas6, false, ping}, {"TCP", nas4, false, tcp}, {"UDP", nas6, false, udp},
 		{"agentless", nas4, true, ping},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			unless(t, c.name == "ping")
-			s := prepare(t, fieldProbe+shortWakes, c.agentless, func(m *lab.MachineConfig) { m.IgnoreMagic = lab.IgnoreAll })
-			s.sleeps()
-			n, lines, magic := s.d.Log.Len(), s.lines(), s.nas.MagicCount()
+			variantUnless(t, c.name == "ping")
+			s := openMachine(t, fieldProbe+shortWakes, c.agentless, func(m *lab.MachineConfig) { m.IgnoreMagic = lab.IgnoreAll })
+			s.sleepClaimed()
+			n, lines, magic := s.daemon.Log.Len(), journalLines(s.harness), s.nas.MagicCount()
 			for end := time.Now().Add(span); time.Now().Before(end); {
 				next := time.Now().Add(pace)
 				c.knock(s, c.ip)
 				time.Sleep(time.Until(next))
 			}
-			wakes, grown, packets := s.moves(n, "nas", "waking"), s.lines()-lines, s.nas.MagicCount()-magic
+			wakes, grown, packets := countMoves(s.harness, n, "nas", "waking"), journalLines(s.harness)-lines, s.nas.MagicCount()-magic
 			t.Logf("in %v: %d wakes, %d journal lines, %d magic packets", span, wakes, grown, packets)
 			if wakes < 1 || wakes > 6 {
-				t.Errorf("%d wakes, want few, with growing pauses: %v", wakes, s.path(n, "nas"))
+				t.Errorf("%d wakes, want few, with growing pauses: %v", wakes, s.transitions(n, "nas"))
 			}
 			if grown > 40 || packets > 90 {
 				t.Errorf("%d journal lines and %d magic packets", grown, packets)
@@ -60,33 +60,33 @@ func TestFieldNeverWakes(t *testing.T) {
 			if got := s.events("nas", journal.Failed); len(got) != 1 {
 				t.Errorf("told of %d failed wakes, want one", len(got))
 			}
-			s.growing(n)
+			s.wantGrowingPauses(n)
 
 			// It comes up by hand, sleeps, and is woken at once as if nothing had been.
-			n = s.d.Log.Len()
+			n = s.daemon.Log.Len()
 			s.must(s.nas.PowerOn())
-			s.event(s.nas, lab.NetworkUp)
-			s.comes(20*time.Second, n, "nas", "awake")
-			s.sleeps()
+			s.waitEvent(s.nas, lab.NetworkUp)
+			s.waitState(20*time.Second, n, "nas", "awake")
+			s.sleepClaimed()
 			s.nas.IgnoreMagic(0)
-			s.serves(c.ip)
+			s.wantServed(c.ip)
 		})
 	}
 }
 
 // growing expects that the pauses between wakes do not become shorter.
-func (s *subject) growing(n int) {
+func (s *machineTest) wantGrowingPauses(n int) {
 	s.Helper()
 	var last time.Time
 	var pause time.Duration
-	for _, e := range s.d.Log.Entries(n) {
+	for _, e := range s.daemon.Log.Entries(n) {
 		if e.Field("machine") != "nas" || e.Field("to") != "waking" {
 			continue
 		}
 		if !last.IsZero() {
 			// A knock may come late by the pace of the knocks.
 			if now := e.Time.Sub(last); now < pause-2*time.Second-slack {
-				s.Errorf("a pause of %v after one of %v: %v", now, pause, s.path(n, "nas"))
+				s.Errorf("a pause of %v after one of %v: %v", now, pause, s.transitions(n, "nas"))
 			} else {
 				pause = now
 			}
@@ -104,17 +104,17 @@ func (a *attempt) cancelAfter(d time.Duration) {
 
 // TestFieldDeadBesideOthers: a machine that never wakes costs the others nothing.
 func TestFieldDeadBesideOthers(t *testing.T) {
-	s := prepare(t, fieldProbe+shortWakes, false, func(m *lab.MachineConfig) { m.IgnoreMagic = lab.IgnoreAll })
+	s := openMachine(t, fieldProbe+shortWakes, false, func(m *lab.MachineConfig) { m.IgnoreMagic = lab.IgnoreAll })
 	pc, err := s.lan.AddMachine(lab.MachineConfig{Name: "pc", Boot: 450 * time.Millisecond,
 		Addrs:    []netip.Prefix{netip.MustParsePrefix("10.77.0.30/24"), netip.MustParsePrefix("fd77::30/64")},
 		Services: []lab.ServiceConfig{{Network: "tcp", Port: 22}}})
 	s.must(err)
-	s.sleeps()
+	s.sleepClaimed()
 	dead := s.startConnecting(s.lan.Client(), nas4, 22)
 	defer dead.cancel()
-	s.comes(10*time.Second, 0, "nas", "waking")
+	s.waitState(10*time.Second, 0, "nas", "waking")
 	for _, ip := range []netip.Addr{pc.Addr4(), pc.Addr6()} {
-		s.must(s.sleepAs(s.within(20*time.Second), pc, body("pc", pc.MAC(), entry{pc.Addr4(), []any{22}}, entry{pc.Addr6(), []any{22}})))
+		s.must(sleepRegisteredAs(s.harness, s.within(20*time.Second), pc, registration("pc", pc.MAC(), monitored{pc.Addr4(), []any{22}}, monitored{pc.Addr6(), []any{22}})))
 		s.call(s.lan.Client(), pc, ip, 22)
 	}
 }
@@ -123,8 +123,8 @@ func TestFieldDeadBesideOthers(t *testing.T) {
 // that did not wake may have it, and an event says so. Before the failed wake it is
 // defended.
 func TestFieldDeadMachineDoesNotDefend(t *testing.T) {
-	s := prepare(t, fieldProbe+shortWakes, false, func(m *lab.MachineConfig) { m.IgnoreMagic = lab.IgnoreAll })
-	s.sleeps()
+	s := openMachine(t, fieldProbe+shortWakes, false, func(m *lab.MachineConfig) { m.IgnoreMagic = lab.IgnoreAll })
+	s.sleepClaimed()
 	newcomer := func(name, address string) lab.Forger {
 		host, err := s.lan.AddHost(name, netip.MustParsePrefix(address))
 		s.must(err)
@@ -133,17 +133,17 @@ func TestFieldDeadMachineDoesNotDefend(t *testing.T) {
 	first := newcomer("first", "10.77.0.66/24")
 	s.must(first.ARPProbe(nas4))
 	time.Sleep(time.Second)
-	s.stands(time.Second, nas4, "claimed")
-	n := s.d.Log.Len()
+	waitStanding(s.harness, time.Second, nas4, "claimed")
+	n := s.daemon.Log.Len()
 	_ = s.lan.Client().Ping(s.within(time.Second), nas4)
-	s.moved(n, "nas", "waking", "asleep", machine.WhyAttemptsGone)
+	s.waitMove(n, "nas", "waking", "asleep", machine.WhyAttemptsGone)
 	second := newcomer("second", "10.77.0.67/24")
 	s.must(second.ARPProbe(nas4))
-	e := s.told("nas", journal.Conflict, about(nas4))
+	e := s.waitAPIEvent("nas", journal.Conflict, aboutAddress(nas4))
 	if e.Reason == "" {
 		t.Error("the event has no reason")
 	}
-	s.stands(time.Second, nas4, "conceded")
+	waitStanding(s.harness, time.Second, nas4, "conceded")
 	s.must(second.TestAddress(nas6))
-	s.told("nas", journal.Conflict, about(nas6))
+	s.waitAPIEvent("nas", journal.Conflict, aboutAddress(nas6))
 }

@@ -10,7 +10,7 @@ import (
 )
 
 // soonOn is how long a card may be able to hear before its machine is on.
-const soonOn = 2 * time.Second
+const maxPowerOnDelay = 2 * time.Second
 
 // TestFieldDeafCard: the card hears nothing for some seconds after the knock, as many
 // do after the power went. By the default of wake.interval the next round would come
@@ -20,35 +20,35 @@ func TestFieldDeafCard(t *testing.T) {
 	for _, in := range settings[:2] {
 		for i, deaf := range []time.Duration{1300 * time.Millisecond, 4 * time.Second, 6 * time.Second, 11 * time.Second} {
 			t.Run(fmt.Sprintf("%s/%v", in.name, deaf), func(t *testing.T) {
-				unless(t, !in.agentless)
-				s := prepareIn(t, in, fieldProbe, nil)
-				s.sleeps()
+				variantUnless(t, !in.agentless)
+				s := openMachineIn(t, in, fieldProbe, nil)
+				s.sleepClaimed()
 				s.nas.Deafen(deaf)
-				s.onSoon(deaf, []netip.Addr{nas4, nas6}[i%2])
+				s.wantOnSoon(deaf, []netip.Addr{nas4, nas6}[i%2])
 			})
 		}
 		t.Run(in.name+"/every second packet", func(t *testing.T) {
-			unless(t, !in.agentless)
-			s := prepareIn(t, in, fieldProbe, func(c *lab.MachineConfig) { c.HalfDeaf = true })
-			s.sleeps()
-			s.onSoon(0, nas4)
+			variantUnless(t, !in.agentless)
+			s := openMachineIn(t, in, fieldProbe, func(c *lab.MachineConfig) { c.HalfDeaf = true })
+			s.sleepClaimed()
+			s.wantOnSoon(0, nas4)
 		})
 	}
 }
 
 // onSoon knocks, and expects that the machine is on soon after its card can hear.
-func (s *subject) onSoon(deaf time.Duration, ip netip.Addr) {
+func (s *machineTest) wantOnSoon(deaf time.Duration, ip netip.Addr) {
 	s.Helper()
 	able := time.Now().Add(deaf)
 	waits := s.callLater(s.lan.Client(), ip, 22)
-	on := s.event(s.nas, lab.PoweredOn)
+	on := s.waitEvent(s.nas, lab.PoweredOn)
 	took := on.Time.Sub(able)
 	s.Logf("deaf for %v, powered on %v later", deaf, took)
-	if took > soonOn {
-		s.Errorf("powered on %v after its card could hear, want %v at most", took, soonOn)
+	if took > maxPowerOnDelay {
+		s.Errorf("powered on %v after its card could hear, want %v at most", took, maxPowerOnDelay)
 	}
-	s.answer(waits, s.nas)
-	s.wokenOnce()
+	s.waitCall(waits, s.nas)
+	s.wantWokenOnce()
 }
 
 // TestFieldDenseFirstRound: magic packets are dense at first, for the cards that do
@@ -68,8 +68,8 @@ func TestFieldDenseFirstRound(t *testing.T) {
 			3 * time.Second, 4 * time.Second, 8 * time.Second, 12 * time.Second}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			s := prepare(t, fieldProbe+c.conf, false, func(m *lab.MachineConfig) { m.IgnoreMagic = lab.IgnoreAll })
-			s.sleeps()
+			s := openMachine(t, fieldProbe+c.conf, false, func(m *lab.MachineConfig) { m.IgnoreMagic = lab.IgnoreAll })
+			s.sleepClaimed()
 			before := len(s.nas.Log())
 			tries := s.startConnecting(s.lan.Client(), nas4, 22)
 			defer tries.cancel()
@@ -85,7 +85,7 @@ func TestFieldDenseFirstRound(t *testing.T) {
 			last := c.want[len(c.want)-1]
 			for next(20*time.Second) < last-slack/2 {
 			}
-			s.dense(rounds(s.nas.Log()[before:]), c.want)
+			s.wantRounds(rounds(s.nas.Log()[before:]), c.want)
 		})
 	}
 }
@@ -109,7 +109,7 @@ func rounds(log []lab.Event) (all []time.Duration) {
 }
 
 // dense compares the beginnings of rounds with what they are to be.
-func (s *subject) dense(got, want []time.Duration) {
+func (s *machineTest) wantRounds(got, want []time.Duration) {
 	s.Helper()
 	s.Logf("rounds of magic packets: %v", got)
 	same := len(got) == len(want)

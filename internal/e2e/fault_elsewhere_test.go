@@ -26,62 +26,62 @@ func TestFieldElsewhere(t *testing.T) {
 		{"IPv6", netip.PrefixFrom(nas6, 64), netip.MustParsePrefix("fd77::77/64")},
 	} {
 		for _, knocked := range []bool{false, true} {
-			for _, way := range ways {
+			for _, way := range knownBy {
 				name := c.name + "/" + way.name
 				if knocked {
 					name += "/by a knock"
 				}
 				t.Run(name, func(t *testing.T) {
-					unless(t, way.name == "registered" && knocked == (c.name == "IPv6"))
-					s := prepare(t, fieldProbe+"wake: {attempts: 3, interval: 3s}\n"+way.conf, way.agentless,
+					variantUnless(t, way.name == "registered" && knocked == (c.name == "IPv6"))
+					s := openMachine(t, fieldProbe+"wake: {attempts: 3, interval: 3s}\n"+way.conf, way.agentless,
 						func(m *lab.MachineConfig) { m.Addrs, m.ARPProbe, m.Announce = []netip.Prefix{c.from}, true, true })
 					old, now := c.from.Addr(), c.to.Addr()
 					capture := s.capturePort(s.lan.Porter())
-					s.sleeps()
+					s.sleepClaimed()
 					s.must(s.nas.Readdress(c.to))
-					n := s.d.Log.Len()
+					n := s.daemon.Log.Len()
 					if knocked {
 						call := s.startConnecting(s.lan.Client(), old, 22)
-						s.event(s.nas, lab.NetworkUp)
+						s.waitEvent(s.nas, lab.NetworkUp)
 						call.cancel()
 					} else {
 						s.must(s.nas.PowerOn())
-						s.event(s.nas, lab.NetworkUp)
+						s.waitEvent(s.nas, lab.NetworkUp)
 					}
-					s.talkative(now)
-					s.comes(20*time.Second, n, "nas", "awake")
+					s.broadcastOften(now)
+					s.waitState(20*time.Second, n, "nas", "awake")
 					settled := time.Now()
-					s.told("nas", "elsewhere", about(now))
-					slept, magic, lines := s.knows("nas").SleptSeconds, s.nas.MagicCount(), s.lines()
+					s.waitAPIEvent("nas", "elsewhere", aboutAddress(now))
+					slept, magic, lines := knownMachine(s.harness, "nas").SleptSeconds, s.nas.MagicCount(), journalLines(s.harness)
 
 					// For half a minute nothing comes of what it says, nor of a knock.
 					time.Sleep(10 * time.Second)
-					s.knocksInVain(old)
+					wantNoConnection(s.harness, old)
 					time.Sleep(10 * time.Second)
-					if got := s.moves(n, "nas", "awake"); got != 1 {
-						t.Errorf("%d times awake, want once: %v", got, s.path(n, "nas"))
+					if got := countMoves(s.harness, n, "nas", "awake"); got != 1 {
+						t.Errorf("%d times awake, want once: %v", got, s.transitions(n, "nas"))
 					}
 					if got := s.events("nas", "elsewhere"); len(got) != 1 {
 						t.Errorf("%d events tell where it is: %+v", len(got), got)
 					}
-					if got := s.warnings(n, now); got != 1 {
+					if got := countWarnings(s.harness, n, now); got != 1 {
 						t.Errorf("%d warnings name %v, want one", got, now)
 					}
-					if got := s.claiming(capture, settled.Add(200*time.Millisecond), old); got > 0 {
+					if got := countClaims(s.harness, capture, settled.Add(200*time.Millisecond), old); got > 0 {
 						t.Errorf("%v was claimed in %d frames while the machine was elsewhere", old, got)
 					}
-					if got := s.knows("nas").SleptSeconds; got != slept {
+					if got := knownMachine(s.harness, "nas").SleptSeconds; got != slept {
 						t.Errorf("slept %v s, and %v when it came", got, slept)
 					}
 					if got := s.nas.MagicCount(); got != magic {
 						t.Errorf("%d magic packets for a machine that is awake", got-magic)
 					}
-					if got := s.lines(); got > lines+5 {
+					if got := journalLines(s.harness); got > lines+5 {
 						t.Errorf("the journal grew from %d to %d lines", lines, got)
 					}
 					if !way.agentless {
-						s.sleeps() // it tells the porter its new address
-						s.serves(now)
+						s.sleepClaimed() // it tells the porter its new address
+						s.wantServed(now)
 					}
 				})
 			}
@@ -91,7 +91,7 @@ func TestFieldElsewhere(t *testing.T) {
 
 // talkative has nas say something that everybody hears, every 5 s, until the
 // test ends: it asks for its router, and sends a datagram to all.
-func (s *subject) talkative(from netip.Addr) {
+func (s *machineTest) broadcastOften(from netip.Addr) {
 	s.Helper()
 	router, all := netip.MustParseAddr("10.77.0.1"), netip.MustParseAddr("10.77.0.255")
 	ask := lab.Forger.ARPRequest
@@ -123,7 +123,7 @@ func (s *subject) talkative(from netip.Addr) {
 }
 
 // knocksInVain connects to an address where nobody is, for a while.
-func (h *house) knocksInVain(ip netip.Addr) {
+func wantNoConnection(h *harness, ip netip.Addr) {
 	h.Helper()
 	ctx, cancel := context.WithTimeout(h.ctx, 5*time.Second)
 	defer cancel()
@@ -134,9 +134,9 @@ func (h *house) knocksInVain(ip netip.Addr) {
 }
 
 // warnings counts those that name an address.
-func (h *house) warnings(n int, ip netip.Addr) (count int) {
-	for _, e := range h.d.Log.Entries(n) {
-		if says("WARN", ip.String())(e) {
+func countWarnings(h *harness, n int, ip netip.Addr) (count int) {
+	for _, e := range h.daemon.Log.Entries(n) {
+		if lineSays("WARN", ip.String())(e) {
 			count++
 		}
 	}
@@ -146,21 +146,21 @@ func (h *house) warnings(n int, ip netip.Addr) (count int) {
 // TestFieldElsewhereAndBack: the machine has its old address again, and all is as
 // before.
 func TestFieldElsewhereAndBack(t *testing.T) {
-	s := prepare(t, forgotten, false, func(m *lab.MachineConfig) {
+	s := openMachine(t, forgotten, false, func(m *lab.MachineConfig) {
 		m.Addrs, m.ARPProbe, m.Announce = []netip.Prefix{netip.PrefixFrom(nas4, 24)}, true, true
 	})
-	s.sleeps()
+	s.sleepClaimed()
 	s.must(s.nas.Readdress(netip.MustParsePrefix("10.77.0.77/24")))
-	n := s.d.Log.Len()
+	n := s.daemon.Log.Len()
 	s.must(s.nas.PowerOn())
-	s.event(s.nas, lab.NetworkUp)
-	s.talkative(s.nas.Addr4())
-	s.told("nas", "elsewhere", func(e journal.Event) bool { return e.IP == s.nas.Addr4() })
-	s.comes(20*time.Second, n, "nas", "awake")
-	n = s.d.Log.Len()
+	s.waitEvent(s.nas, lab.NetworkUp)
+	s.broadcastOften(s.nas.Addr4())
+	s.waitAPIEvent("nas", "elsewhere", func(e journal.Event) bool { return e.IP == s.nas.Addr4() })
+	s.waitState(20*time.Second, n, "nas", "awake")
+	n = s.daemon.Log.Len()
 	s.must(s.nas.Sleep(s.ctx))
 	s.must(s.nas.Readdress(netip.PrefixFrom(nas4, 24)))
-	s.comes(claimedAgain, n, "nas", "asleep")
-	s.serves(nas4)
-	s.comes(time.Second, n, "nas", "awake")
+	s.waitState(maxClaimDelay, n, "nas", "asleep")
+	s.wantServed(nas4)
+	s.waitState(time.Second, n, "nas", "awake")
 }

@@ -11,7 +11,7 @@ import (
 
 // backAgain is how late a client may be that came during a flap: a question or two of
 // its kernel later, if the flap was over before the porter could know of it.
-const backAgain = 2500 * time.Millisecond
+const maxDelayAfterFlap = 2500 * time.Millisecond
 
 // TestFieldResumeFlap: a machine resumes, takes a connection, and some seconds later
 // its card is taken down and configured anew. Who connects meanwhile is served as
@@ -24,12 +24,12 @@ func TestFieldResumeFlap(t *testing.T) {
 			for _, away := range []time.Duration{2100 * time.Millisecond, 6700 * time.Millisecond} {
 				for _, suspend := range []bool{true, false} {
 					t.Run(fmt.Sprintf("%s/%v/%v/suspend=%t", in.name, ip, away, suspend), func(t *testing.T) {
-						unless(t, in.name == "registered" && suspend || in.forwards && away > 3*time.Second && suspend && ip == nas4)
-						s := prepareIn(t, in, fieldProbe, func(c *lab.MachineConfig) {
+						variantUnless(t, in.name == "registered" && suspend || in.forwards && away > 3*time.Second && suspend && ip == nas4)
+						s := openMachineIn(t, in, fieldProbe, func(c *lab.MachineConfig) {
 							c.Suspend, c.ARPProbe = suspend, true
 							c.Flap = lab.Flap{After: 2300 * time.Millisecond, For: away}
 						})
-						s.flaps(ip, away)
+						s.connectInFlap(ip, away)
 					})
 				}
 			}
@@ -40,38 +40,38 @@ func TestFieldResumeFlap(t *testing.T) {
 // flaps lets nas be woken, and connects to it while its card is down: after what the
 // porter announces 3 s after the return, and so that all three questions of the
 // client's kernel are over before the next announcement.
-func (s *subject) flaps(ip netip.Addr, away time.Duration) {
+func (s *machineTest) connectInFlap(ip netip.Addr, away time.Duration) {
 	s.Helper()
-	second := s.another("second", 30)
-	s.sleeps()
+	second := s.addClient("second", 30)
+	s.sleepClaimed()
 	session := s.call(s.lan.Client(), s.nas, ip, 22)
-	s.event(s.nas, lab.NetworkUp)
+	s.waitEvent(s.nas, lab.NetworkUp)
 	magic := s.nas.MagicCount()
-	down := s.event(s.nas, lab.CardDown)
+	down := s.waitEvent(s.nas, lab.CardDown)
 	s.must(second.ForgetNeighbor(ip)) // its kernel asks, and gives up after 3 s
-	after(down.Time, 1300*time.Millisecond)
+	sleepUntil(down.Time, 1300*time.Millisecond)
 	waits := s.callLater(second, ip, 22)
-	up := s.event(s.nas, lab.NetworkUp).Time
+	up := s.waitEvent(s.nas, lab.NetworkUp).Time
 	if ip.Is4() { // three probes take it 300 ms, and then it waits for IPv6
 		up = down.Time.Add(away + 300*time.Millisecond)
 	}
 	got := <-waits
 	if got.error != nil {
-		s.Errorf("a client that came during the flap: %v; %v", got.error, s.path(0, "nas"))
+		s.Errorf("a client that came during the flap: %v; %v", got.error, s.transitions(0, "nas"))
 	} else {
 		late := got.ended.Sub(up)
 		got.conn.Close()
 		s.Logf("a client that came during the flap was connected %v after the address was back", late)
-		if late > backAgain {
-			s.Errorf("connected %v after the address was back, want %v at most", late, backAgain)
+		if late > maxDelayAfterFlap {
+			s.Errorf("connected %v after the address was back, want %v at most", late, maxDelayAfterFlap)
 		}
 	}
 	if happened(s.nas, lab.DADFailed) {
 		s.Error("duplicate address detection failed after the flap")
 	}
-	s.echo(session.conn, 1<<10)
-	s.comes(20*time.Second, 0, "nas", "awake")
-	s.wokenOnce()
+	wantEcho(s.harness, session.conn, 1<<10)
+	s.waitState(20*time.Second, 0, "nas", "awake")
+	s.wantWokenOnce()
 	if s.nas.MagicCount() > magic {
 		s.Errorf("%d magic packets after it was awake", s.nas.MagicCount()-magic)
 	}

@@ -16,24 +16,24 @@ import (
 var forgeries = []struct {
 	name string
 	ip   netip.Addr
-	send func(*house, lab.Forger) error
+	send func(*harness, lab.Forger) error
 }{
-	{"ARP request", nas4, func(h *house, f lab.Forger) error { return f.ARPRequest(nas4, h.lan.Client().Addr4()) }},
-	{"solicitation", nas6, func(h *house, f lab.Forger) error { return f.Solicit(nas6, h.lan.Client().Addr6()) }},
-	{"ARP probe", nas4, func(_ *house, f lab.Forger) error { return f.ARPProbe(nas4) }},
-	{"IPv6 test", nas6, func(_ *house, f lab.Forger) error { return f.TestAddress(nas6) }},
-	{"ARP reply", nas4, func(_ *house, f lab.Forger) error { return f.ARPReply(nas4) }},
-	{"advertisement", nas6, func(_ *house, f lab.Forger) error { return f.Advertise(nas6) }},
-	{"UDP", nas4, func(h *house, f lab.Forger) error {
+	{"ARP request", nas4, func(h *harness, f lab.Forger) error { return f.ARPRequest(nas4, h.lan.Client().Addr4()) }},
+	{"solicitation", nas6, func(h *harness, f lab.Forger) error { return f.Solicit(nas6, h.lan.Client().Addr6()) }},
+	{"ARP probe", nas4, func(_ *harness, f lab.Forger) error { return f.ARPProbe(nas4) }},
+	{"IPv6 test", nas6, func(_ *harness, f lab.Forger) error { return f.TestAddress(nas6) }},
+	{"ARP reply", nas4, func(_ *harness, f lab.Forger) error { return f.ARPReply(nas4) }},
+	{"advertisement", nas6, func(_ *harness, f lab.Forger) error { return f.Advertise(nas6) }},
+	{"UDP", nas4, func(h *harness, f lab.Forger) error {
 		return f.Datagram(ether.Broadcast, netip.AddrPortFrom(nas4, 5353), netip.AddrPortFrom(h.lan.Client().Addr4(), 5353), []byte("forged"))
 	}},
-	{"UDP over IPv6", nas6, func(h *house, f lab.Forger) error {
+	{"UDP over IPv6", nas6, func(h *harness, f lab.Forger) error {
 		return f.Datagram(ether.Broadcast, netip.AddrPortFrom(nas6, 5353), netip.AddrPortFrom(h.lan.Client().Addr6(), 5353), []byte("forged"))
 	}},
 }
 
 // forger adds a host that sends frames as nas.
-func (s *subject) forger() (*lab.Host, lab.Forger) {
+func (s *machineTest) addForger() (*lab.Host, lab.Forger) {
 	s.Helper()
 	host, err := s.lan.AddHost("forger", netip.MustParsePrefix("10.77.0.66/24"), netip.MustParsePrefix("fd77::66/64"))
 	s.must(err)
@@ -45,47 +45,47 @@ func (s *subject) forger() (*lab.Host, lab.Forger) {
 // only the address that they spoke for is unanswered, as long as it takes to ask.
 func TestFieldForgedFrames(t *testing.T) {
 	t.Parallel()
-	for _, way := range ways {
+	for _, way := range knownBy {
 		for i, forgery := range forgeries {
 			t.Run(way.name+"/"+forgery.name, func(t *testing.T) {
-				unless(t, way.name == "registered" && i < 4)
-				s := prepare(t, forgotten+way.conf, way.agentless, nil)
+				variantUnless(t, way.name == "registered" && i < 4)
+				s := openMachine(t, forgotten+way.conf, way.agentless, nil)
 				other := nas4
 				if forgery.ip == nas4 {
 					other = nas6
 				}
-				host, forger := s.forger()
+				host, forger := s.addForger()
 				client, porter := s.lan.Client(), s.lan.Porter().MAC()
 				capture := s.capturePort(host)
-				s.sleeps()
-				n := s.d.Log.Len()
+				s.sleepClaimed()
+				n := s.daemon.Log.Len()
 				var sent [3]time.Time
 				for i := range sent {
 					if i > 0 {
 						time.Sleep(time.Until(sent[i-1].Add(1600 * time.Millisecond)))
 					}
 					sent[i] = time.Now()
-					s.must(forgery.send(s.house, forger))
+					s.must(forgery.send(s.harness, forger))
 					if i == 0 {
-						s.comes(2*time.Second, n, "nas", "settling")
+						s.waitState(2*time.Second, n, "nas", "settling")
 					}
-					if s.whoHas(client, forgery.ip) == porter {
+					if whoHas(s.harness, client, forgery.ip) == porter {
 						t.Errorf("the porter answers for %v", forgery.ip)
 					}
-					if got := s.whoHas(client, other); got != porter {
+					if got := whoHas(s.harness, client, other); got != porter {
 						t.Errorf("%v answers for %v, which nobody spoke for", got, other)
 					}
 				}
-				s.resolves(time.Until(sent[2].Add(3*time.Second+slack)), client, forgery.ip, porter)
-				if got := s.moves(n, "nas", "awake"); got > 0 {
-					t.Errorf("taken for awake: %v", s.path(n, "nas"))
+				waitWhoHas(s.harness, time.Until(sent[2].Add(3*time.Second+slack)), client, forgery.ip, porter)
+				if got := countMoves(s.harness, n, "nas", "awake"); got > 0 {
+					t.Errorf("taken for awake: %v", s.transitions(n, "nas"))
 				}
 				for _, at := range sent {
-					if s.claimedBetween(capture, at.Add(50*time.Millisecond), at.Add(1200*time.Millisecond), forgery.ip) {
+					if claimedBetween(s.harness, capture, at.Add(50*time.Millisecond), at.Add(1200*time.Millisecond), forgery.ip) {
 						t.Error("the porter spoke for the address within 1.2 s")
 					}
 				}
-				s.serves(forgery.ip)
+				s.wantServed(forgery.ip)
 			})
 		}
 	}
@@ -93,9 +93,9 @@ func TestFieldForgedFrames(t *testing.T) {
 
 // claimedBetween tells whether the porter said to a host in that time that ip is
 // at its MAC.
-func (h *house) claimedBetween(capture *lab.Capture, from, to time.Time, ip netip.Addr) bool {
+func claimedBetween(h *harness, capture *lab.Capture, from, to time.Time, ip netip.Addr) bool {
 	for _, f := range capture.Frames() {
-		if f.Time.After(from) && f.Time.Before(to) && !f.Outgoing && claims(f, h.lan.Porter().MAC(), ip) {
+		if f.Time.After(from) && f.Time.Before(to) && !f.Outgoing && isClaim(f, h.lan.Porter().MAC(), ip) {
 			return true
 		}
 	}
@@ -109,26 +109,26 @@ func TestFieldForgedWhileItWakes(t *testing.T) {
 	for _, i := range []int{0, 1, 6, 7} { // who tests an address arrives
 		forgery := forgeries[i]
 		t.Run(forgery.name, func(t *testing.T) {
-			unless(t, i < 2)
-			s := prepare(t, fieldProbe, false, func(c *lab.MachineConfig) { c.Boot = boot })
-			_, forger := s.forger()
-			s.sleeps()
-			n := s.d.Log.Len()
+			variantUnless(t, i < 2)
+			s := openMachine(t, fieldProbe, false, func(c *lab.MachineConfig) { c.Boot = boot })
+			_, forger := s.addForger()
+			s.sleepClaimed()
+			n := s.daemon.Log.Len()
 			call := s.startConnecting(s.lan.Client(), forgery.ip, 22)
-			on := s.event(s.nas, lab.PoweredOn)
+			on := s.waitEvent(s.nas, lab.PoweredOn)
 			for range 3 {
-				s.must(forgery.send(s.house, forger))
+				s.must(forgery.send(s.harness, forger))
 				time.Sleep(1200 * time.Millisecond)
 			}
 			if err := <-call.done; err != nil {
 				t.Fatal(err)
 			}
-			for _, e := range s.d.Log.Entries(n) {
+			for _, e := range s.daemon.Log.Entries(n) {
 				if labdaemon.Moved("nas", "", "arriving", "")(e) && e.Time.Before(on.Time.Add(boot)) {
 					t.Errorf("taken for arrived %v after its power", e.Time.Sub(on.Time))
 				}
 			}
-			s.comes(10*time.Second, n, "nas", "awake")
+			s.waitState(10*time.Second, n, "nas", "awake")
 			if took := s.metric(`nightporter_machine_boot_duration_seconds_sum{machine="nas"}`); took < boot.Seconds() {
 				t.Errorf("the boot took %v s by the metrics: that was the forger", took)
 			}
@@ -145,17 +145,17 @@ func TestFieldFirmwareTestsAnAddress(t *testing.T) {
 	for _, i := range []int{2, 3} {
 		forgery := forgeries[i]
 		t.Run(forgery.name, func(t *testing.T) {
-			s := prepare(t, fieldProbe, false, func(c *lab.MachineConfig) { c.Boot = 5450 * time.Millisecond })
-			_, firmware := s.forger()
-			s.sleeps()
-			n := s.d.Log.Len()
+			s := openMachine(t, fieldProbe, false, func(c *lab.MachineConfig) { c.Boot = 5450 * time.Millisecond })
+			_, firmware := s.addForger()
+			s.sleepClaimed()
+			n := s.daemon.Log.Len()
 			served := s.callLater(s.lan.Client(), forgery.ip, 22)
-			s.event(s.nas, lab.PoweredOn)
-			s.must(forgery.send(s.house, firmware))
-			s.moved(n, "nas", "waking", "arriving", machine.WhyArrived)
-			s.moved(n, "nas", "arriving", "waking", machine.WhyFirmware)
-			s.answer(served, s.nas)
-			s.comes(10*time.Second, n, "nas", "awake")
+			s.waitEvent(s.nas, lab.PoweredOn)
+			s.must(forgery.send(s.harness, firmware))
+			s.waitMove(n, "nas", "waking", "arriving", machine.WhyArrived)
+			s.waitMove(n, "nas", "arriving", "waking", machine.WhyFirmware)
+			s.waitCall(served, s.nas)
+			s.waitState(10*time.Second, n, "nas", "awake")
 			if happened(s.nas, lab.DADFailed) {
 				t.Error("duplicate address detection failed")
 			}

@@ -42,25 +42,25 @@ func bridged(t *testing.T, network *lab.LAN, asked bool) (guest *lab.Host) {
 // and nobody is cut off from a machine that is awake.
 func TestFieldBridge(t *testing.T) {
 	t.Parallel()
-	for _, way := range ways {
+	for _, way := range knownBy {
 		for _, asked := range []bool{true, false} {
 			name := way.name + "/asked"
 			if !asked {
 				name = way.name + "/unasked"
 			}
 			t.Run(name, func(t *testing.T) {
-				unless(t, asked && !way.agentless)
+				variantUnless(t, asked && !way.agentless)
 				t.Parallel()
 				ctx, network := newLANFor(t, 3*time.Minute)
 				guest := bridged(t, network, asked)
-				s := prepareOn(ctx, t, network, brisk+way.conf, way.agentless, late(900*time.Millisecond))
+				s := openMachineOn(ctx, t, network, fastProbe+way.conf, way.agentless, slowSSH(900*time.Millisecond))
 				s.wantMetric(1, `nightporter_guard_active`)
 				for _, hosts := range [][]*lab.Host{{network.Client(), guest}, {guest, network.Client()}} {
 					for _, ip := range s.addrs() {
-						s.sleeps()
+						s.sleepClaimed()
 						// The kernel would forward to the machine, as it was known before.
 						s.must(network.Porter().ForgetNeighbor(ip))
-						s.servedOnTheBridge(hosts[0], hosts[1], ip)
+						s.wantServedOnBridge(hosts[0], hosts[1], ip)
 					}
 				}
 			})
@@ -74,21 +74,21 @@ func TestFieldBridgeLocal(t *testing.T) {
 	t.Parallel()
 	ctx, network := newLANFor(t, 3*time.Minute)
 	guest := bridged(t, network, true)
-	s := prepareOn(ctx, t, network, brisk+"wake: {local: true}\n", false, late(900*time.Millisecond))
+	s := openMachineOn(ctx, t, network, fastProbe+"wake: {local: true}\n", false, slowSSH(900*time.Millisecond))
 	for _, ip := range s.addrs() {
-		s.sleeps()
-		s.servedOnTheBridge(network.Porter(), guest, ip)
+		s.sleepClaimed()
+		s.wantServedOnBridge(network.Porter(), guest, ip)
 	}
 }
 
 // servedOnTheBridge has a host knock, and expects that it is served by what was
 // held, hears no complaint, and that another one reaches the machine at once.
-func (s *subject) servedOnTheBridge(from, other *lab.Host, ip netip.Addr) {
+func (s *machineTest) wantServedOnBridge(from, other *lab.Host, ip netip.Addr) {
 	s.Helper()
-	n, porter := s.d.Log.Len(), s.lan.Porter()
-	atClient, atMachine := s.captureOn(from), s.capturePort(s.nas.Host)
+	n, porter := s.daemon.Log.Len(), s.lan.Porter()
+	atClient, atMachine := captureHost(s.harness, from), s.capturePort(s.nas.Host)
 	c := s.call(from, s.nas, ip, 22)
-	served, err := s.howServed(s.ctx, c, atClient, atMachine)
+	served, err := readServed(s.harness, s.ctx, c, atClient, atMachine)
 	s.must(err)
 	if err := served.replayed(porter); err != nil {
 		s.Errorf("%s to %v: %v", from.Name(), ip, err)
@@ -98,11 +98,11 @@ func (s *subject) servedOnTheBridge(from, other *lab.Host, ip netip.Addr) {
 			s.Errorf("%s to %v: the porter's kernel said %s: %v", from.Name(), ip, what, f)
 		}
 	}
-	s.moved(n, "nas", "arriving", "awake", machine.WhyReady)
+	s.waitMove(n, "nas", "arriving", "awake", machine.WhyReady)
 	// The guard holds the address until all have heard of the machine.
 	for _, host := range []*lab.Host{other, from} {
 		began := time.Now()
-		s.echo(s.call(host, s.nas, ip, 22).conn, 1<<16)
+		wantEcho(s.harness, s.call(host, s.nas, ip, 22).conn, 1<<16)
 		if took := time.Since(began); took > 900*time.Millisecond { // a SYN is repeated after 1 s
 			s.Errorf("%s was served by %v after %v, although the machine is awake", host.Name(), ip, took)
 		}
@@ -110,7 +110,7 @@ func (s *subject) servedOnTheBridge(from, other *lab.Host, ip netip.Addr) {
 }
 
 // captureOn captures at a host that may be none of the switch's.
-func (h *house) captureOn(host *lab.Host) *lab.Capture {
+func captureHost(h *harness, host *lab.Host) *lab.Capture {
 	h.Helper()
 	c, err := host.Capture(h.ctx)
 	h.must(err)
@@ -123,7 +123,7 @@ func (h *house) captureOn(host *lab.Host) *lab.Capture {
 // program of its own did (wake.local).
 func TestFieldRouter(t *testing.T) {
 	t.Parallel()
-	for _, c := range seconds {
+	for _, c := range secondInterfaces {
 		for _, ip := range []netip.Addr{nas4, nas6} {
 			t.Run(c.name+"/"+ip.String(), func(t *testing.T) {
 				t.Parallel()
@@ -136,7 +136,7 @@ func TestFieldRouter(t *testing.T) {
 				} else if err != nil {
 					t.Fatal(err)
 				}
-				h := openOn(ctx, t, network, brisk+"wake: {local: true}\ninterfaces: [eth0, "+c.second+"]\n")
+				h := openOn(ctx, t, network, fastProbe+"wake: {local: true}\ninterfaces: [eth0, "+c.second+"]\n")
 				guest, err := network.AddHostIn(10, "guest", netip.MustParsePrefix("10.80.0.10/24"), netip.MustParsePrefix("fd80::10/64"))
 				h.must(err)
 				for _, p := range []netip.Prefix{legs[0], legs[1]} {
@@ -145,21 +145,21 @@ func TestFieldRouter(t *testing.T) {
 				h.must(network.Router().AddRoute(legs[0].Masked(), porter.Addr4()))
 				h.must(network.Router().AddRoute(legs[1].Masked(), porter.Addr6()))
 
-				nas := h.starting(900 * time.Millisecond)
+				nas := addSlowNAS(h, 900*time.Millisecond)
 				h.putToSleep(nas)
-				n := h.d.Log.Len()
+				n := h.daemon.Log.Len()
 				atClient, atMachine := h.capturePort(guest), h.capturePort(nas.Host)
 				call := h.call(guest, nas, ip, 22)
-				began := h.moved(n, "nas", "asleep", "waking", machine.WhyKnock)
+				began := h.waitMove(n, "nas", "asleep", "waking", machine.WhyKnock)
 				if source, _, _ := cutKnock(began.Field("knock")); source != call.from {
 					t.Errorf("the log says %q knocked, want %v", began.Field("knock"), call.from)
 				}
-				s, err := h.howServed(h.ctx, call, atClient, atMachine)
+				s, err := readServed(h, h.ctx, call, atClient, atMachine)
 				h.must(err)
 				if err := s.replayed(porter); err != nil {
 					t.Error(err)
 				}
-				h.echo(call.conn, 1<<16)
+				wantEcho(h, call.conn, 1<<16)
 				for _, f := range atClient.Frames() {
 					if what := complaint(f); what != "" {
 						t.Errorf("the client was told %s: %v", what, f)

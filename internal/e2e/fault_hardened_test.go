@@ -20,17 +20,17 @@ func TestFieldHardenedClient(t *testing.T) {
 		for _, ip := range []netip.Addr{nas4, nas6} {
 			for _, announce := range []bool{false, true} {
 				t.Run(fmt.Sprintf("%s/%v/announce=%t", in.name, ip, announce), func(t *testing.T) {
-					unless(t, in.name == "registered" && !announce || in.forwards && announce && ip == nas4)
-					s := prepareIn(t, in, fieldProbe, func(c *lab.MachineConfig) {
+					variantUnless(t, in.name == "registered" && !announce || in.forwards && announce && ip == nas4)
+					s := openMachineIn(t, in, fieldProbe, func(c *lab.MachineConfig) {
 						c.AsksRouter, c.Announce = true, announce
 						c.Services[0].Delay = 5250 * time.Millisecond // ready 6.7 s after the knock
 					})
-					hardened, ordinary := s.hardened("hardened", 30), s.another("ordinary", 31)
-					s.sleeps()
+					hardened, ordinary := s.addHardenedClient("hardened", 30), s.addClient("ordinary", 31)
+					s.sleepClaimed()
 					strict, plain := s.callLater(hardened, ip, 22), s.callLater(ordinary, ip, 22)
-					s.atOnce("an ordinary client", plain)
-					s.atOnce("a hardened client", strict)
-					s.wokenOnce()
+					s.wantAtOnce("an ordinary client", plain)
+					s.wantAtOnce("a hardened client", strict)
+					s.wantWokenOnce()
 				})
 			}
 		}
@@ -46,20 +46,20 @@ func TestFieldHardenedAtTheClaim(t *testing.T) {
 	for _, in := range settings {
 		for _, ip := range []netip.Addr{nas4, nas6} {
 			t.Run(fmt.Sprintf("%s/%v", in.name, ip), func(t *testing.T) {
-				unless(t, in.name == "registered")
-				s := prepareIn(t, in, fieldProbe, nil)
-				hardened := s.hardened("hardened", 30)
+				variantUnless(t, in.name == "registered")
+				s := openMachineIn(t, in, fieldProbe, nil)
+				hardened := s.addHardenedClient("hardened", 30)
 				s.call(hardened, s.nas, ip, 22)
-				s.sleeps()
-				after(time.Now(), 1500*time.Millisecond) // two announcements
+				s.sleepClaimed()
+				sleepUntil(time.Now(), 1500*time.Millisecond) // two announcements
 				began := time.Now()
 				waits := s.callLater(hardened, ip, 22)
-				on := s.event(s.nas, lab.PoweredOn)
+				on := s.waitEvent(s.nas, lab.PoweredOn)
 				if took := on.Time.Sub(began); took > limit {
 					t.Errorf("powered on %v after the client's first packet, want %v at most", took, limit)
 				}
-				s.answer(waits, s.nas)
-				s.wokenOnce()
+				s.waitCall(waits, s.nas)
+				s.wantWokenOnce()
 			})
 		}
 	}
@@ -74,22 +74,22 @@ func TestFieldHardenedSession(t *testing.T) {
 	for _, in := range settings {
 		for _, ip := range []netip.Addr{nas4, nas6} {
 			t.Run(fmt.Sprintf("%s/%v", in.name, ip), func(t *testing.T) {
-				unless(t, in.name == "registered" || in.forwards && ip == nas4)
-				s := prepareIn(t, in, fieldProbe, func(c *lab.MachineConfig) { c.Suspend = true })
-				clients := map[string]*lab.Host{"an ordinary client": s.another("ordinary", 31), "a hardened client": s.hardened("hardened", 30)}
+				variantUnless(t, in.name == "registered" || in.forwards && ip == nas4)
+				s := openMachineIn(t, in, fieldProbe, func(c *lab.MachineConfig) { c.Suspend = true })
+				clients := map[string]*lab.Host{"an ordinary client": s.addClient("ordinary", 31), "a hardened client": s.addHardenedClient("hardened", 30)}
 				for _, client := range clients {
 					s.must(s.nas.WarmNeighbor(s.within(5*time.Second), clientAddr(client, ip)))
 				}
-				s.sleeps()
+				s.sleepClaimed()
 				for _, client := range clients { // they take the porter's MAC from its answer
-					s.neighborOf(client, ip, s.lan.Porter().MAC())
+					s.wantNeighbor(client, ip, s.lan.Porter().MAC())
 				}
 				calls, longest := make(map[string]pending), make(map[string]chan time.Duration)
 				for who, client := range clients {
 					calls[who] = s.callLater(client, ip, 22)
 				}
 				for who, waits := range calls {
-					c := s.answer(waits, s.nas)
+					c := s.waitCall(waits, s.nas)
 					longest[who] = make(chan time.Duration, 1)
 					go func(result chan<- time.Duration) { result <- longestGap(c.conn, span) }(longest[who])
 				}

@@ -23,29 +23,29 @@ func TestFieldKeepAlive(t *testing.T) {
 		for _, ip := range []netip.Addr{nas4, nas6} {
 			for _, octet := range []byte{0, 'x'} { // Windows sends a zero, BSD what was there
 				t.Run(fmt.Sprintf("%s/%v/%q", in.name, ip, octet), func(t *testing.T) {
-					unless(t, in.name == "registered" && (octet == 0 || ip == nas4))
-					s := prepareIn(t, in, fieldProbe+"wake: {established: true}\n", func(c *lab.MachineConfig) { c.Suspend = true })
-					s.keepsAlive(ip, octet)
+					variantUnless(t, in.name == "registered" && (octet == 0 || ip == nas4))
+					s := openMachineIn(t, in, fieldProbe+"wake: {established: true}\n", func(c *lab.MachineConfig) { c.Suspend = true })
+					s.wantKeepAliveIgnored(ip, octet)
 				})
 			}
 		}
 	}
 }
 
-func (s *subject) keepsAlive(ip netip.Addr, octet byte) {
+func (s *machineTest) wantKeepAliveIgnored(ip netip.Addr, octet byte) {
 	s.Helper()
 	client, porter := s.lan.Client(), s.lan.Porter()
 	atClient := s.capturePort(client)
 	old := s.call(client, s.nas, ip, 22)
-	s.echo(old.conn, 1)
+	wantEcho(s.harness, old.conn, 1)
 	ask := s.keepAlive(atClient, old, octet)
-	s.sleeps()
-	s.neighbor(client, ip, porter.MAC())
-	n := s.d.Log.Len()
+	s.sleepClaimed()
+	s.waitNeighbor(client, ip, porter.MAC())
+	n := s.daemon.Log.Len()
 	atPorter := s.capturePort(porter)
 	for range 5 {
 		s.must(client.SendFrame(ask))
-		s.quietFor(700*time.Millisecond, n, "a keep-alive woke it", labdaemon.Moved("nas", "", "waking", ""))
+		wantNoLine(s.harness, 700*time.Millisecond, n, "a keep-alive woke it", labdaemon.Moved("nas", "", "waking", ""))
 	}
 	seen := 0
 	_, err := atPorter.Wait(s.within(time.Second), func(f lab.Frame) bool {
@@ -62,7 +62,7 @@ func (s *subject) keepsAlive(ip netip.Addr, octet byte) {
 	s.must(old.conn.SetDeadline(time.Now().Add(20 * time.Second)))
 	_, err = old.conn.Write([]byte("y"))
 	s.must(err)
-	began := s.moved(n, "nas", "asleep", "waking", machine.WhyKnock)
+	began := s.waitMove(n, "nas", "asleep", "waking", machine.WhyKnock)
 	if source, _, _ := cutKnock(began.Field("knock")); source != old.from {
 		s.Errorf("woken by %q, and the connection is %v's", began.Field("knock"), old.from)
 	}
@@ -77,7 +77,7 @@ func (s *subject) keepsAlive(ip netip.Addr, octet byte) {
 // keepAlive returns a frame to the porter with the last octet that was sent on a
 // connection, once more: at the sequence number before the next one, acknowledging
 // all, and without PSH (RFC 9293, section 3.8.4).
-func (s *subject) keepAlive(atClient *lab.Capture, c *call, octet byte) []byte {
+func (s *machineTest) keepAlive(atClient *lab.Capture, c *call, octet byte) []byte {
 	s.Helper()
 	ours := func(f lab.Frame) bool { return f.Outgoing && isSegment(f, c.from, c.to, flagACK) }
 	hasData := func(f lab.Frame) bool {

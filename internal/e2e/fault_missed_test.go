@@ -17,7 +17,7 @@ const longAfter = 15 * time.Second
 // stale are the ways in which a client has come to believe that a machine is at the
 // porter's MAC long after it has its addresses back: it dozed. The porter may not be
 // the one that it was then.
-var stale = []struct {
+var staleClients = []struct {
 	name      string
 	restarted bool
 }{{"long after", false}, {"after a restart", true}}
@@ -28,12 +28,12 @@ func TestFieldMissedAnnouncements(t *testing.T) {
 	t.Parallel()
 	const limit = 1500 * time.Millisecond
 	for _, in := range settings {
-		for _, when := range stale {
+		for _, when := range staleClients {
 			t.Run(in.name+"/"+when.name, func(t *testing.T) {
-				unless(t, in.name == "registered" || in.forwards)
-				s := prepareIn(t, in, fieldProbe, nil)
-				clients := []*lab.Host{s.another("dozing", 31), s.hardened("hardened", 30)}
-				s.returned(when.restarted)
+				variantUnless(t, in.name == "registered" || in.forwards)
+				s := openMachineIn(t, in, fieldProbe, nil)
+				clients := []*lab.Host{s.addClient("dozing", 31), s.addHardenedClient("hardened", 30)}
+				s.sleepAndReturn(when.restarted)
 				porter := s.lan.Porter().MAC()
 				for _, client := range clients {
 					for _, ip := range s.addrs() {
@@ -51,10 +51,10 @@ func TestFieldMissedAnnouncements(t *testing.T) {
 						if first.Dst() != porter {
 							t.Errorf("the client's first packet went to %v, which proves nothing", first.Dst())
 						}
-						s.neighbor(client, ip, s.nas.MAC())
+						s.waitNeighbor(client, ip, s.nas.MAC())
 					}
 				}
-				s.wokenOnce()
+				s.wantWokenOnce()
 			})
 		}
 	}
@@ -65,14 +65,14 @@ func TestFieldMissedAnnouncements(t *testing.T) {
 func TestFieldQuestionIsPassedOn(t *testing.T) {
 	t.Parallel()
 	for _, in := range settings {
-		for _, when := range stale {
+		for _, when := range staleClients {
 			t.Run(in.name+"/"+when.name, func(t *testing.T) {
-				unless(t, in.name == "registered")
-				s := prepareIn(t, in, fieldProbe, nil)
-				client := s.hardened("hardened", 30)
-				s.returned(when.restarted)
+				variantUnless(t, in.name == "registered")
+				s := openMachineIn(t, in, fieldProbe, nil)
+				client := s.addHardenedClient("hardened", 30)
+				s.sleepAndReturn(when.restarted)
 				for _, ip := range s.addrs() {
-					s.passedOn(client, ip)
+					s.wantPassedOn(client, ip)
 				}
 			})
 		}
@@ -80,31 +80,31 @@ func TestFieldQuestionIsPassedOn(t *testing.T) {
 }
 
 // returned lets nas sleep, be woken by another client, and be up for long.
-func (s *subject) returned(restarted bool) {
+func (s *machineTest) sleepAndReturn(restarted bool) {
 	s.Helper()
-	s.sleeps()
-	s.serves(nas4)
+	s.sleepClaimed()
+	s.wantServed(nas4)
 	up := time.Now()
 	if restarted {
-		s.d.Kill()
-		s.again(s.conf)
+		s.daemon.Kill()
+		s.restart(s.conf)
 	}
-	after(up, longAfter)
+	sleepUntil(up, longAfter)
 }
 
 // passedOn asks the porter for an address as a kernel does that verifies an entry
 // (RFC 4861, section 7.3.3).
-func (s *subject) passedOn(client *lab.Host, ip netip.Addr) {
+func (s *machineTest) wantPassedOn(client *lab.Host, ip netip.Addr) {
 	s.Helper()
 	porter := s.lan.Porter().MAC()
 	atClient, atMachine := s.capturePort(client), s.capturePort(s.nas.Host)
 	s.must(client.SetNeighbor(ip, porter))
-	after(time.Now(), 1100*time.Millisecond) // an answer within a second of that counts for nothing (locktime)
+	sleepUntil(time.Now(), 1100*time.Millisecond) // an answer within a second of that counts for nothing (locktime)
 	asked := time.Now()
 	frame, err := lan.NeighborProbe(client.MAC(), porter, clientAddr(client, ip), ip)
 	s.must(err)
 	s.must(client.SendFrame(frame))
-	if _, err := atMachine.Wait(s.within(time.Second), question(clientAddr(client, ip), ip, s.nas.MAC())); err != nil {
+	if _, err := atMachine.Wait(s.within(time.Second), isNeighborRequest(clientAddr(client, ip), ip, s.nas.MAC())); err != nil {
 		s.Errorf("the question for %v did not reach the machine: %v", ip, err)
 	}
 	answer, err := atClient.Wait(s.within(time.Second), func(f lab.Frame) bool {
@@ -115,10 +115,10 @@ func (s *subject) passedOn(client *lab.Host, ip netip.Addr) {
 		return
 	}
 	s.Logf("%v answered for itself after %v", ip, answer.Time.Sub(asked))
-	if got := s.claiming(atClient, asked, ip); got > 0 {
+	if got := countClaims(s.harness, atClient, asked, ip); got > 0 {
 		s.Errorf("the porter said %d times that it has %v", got, ip)
 	}
-	s.neighbor(client, ip, s.nas.MAC())
+	s.waitNeighbor(client, ip, s.nas.MAC())
 	began := time.Now()
 	s.call(client, s.nas, ip, 22)
 	next, err := atClient.Wait(s.within(time.Second), opensTo(ip, began))
@@ -142,14 +142,14 @@ func TestFieldKernelVerifies(t *testing.T) {
 	t.Parallel()
 	for _, ip := range []netip.Addr{nas4, nas6} {
 		t.Run(fmt.Sprint(ip), func(t *testing.T) {
-			unless(t, ip == nas4)
-			s := prepare(t, fieldProbe, false, nil)
-			client := s.hardened("hardened", 30)
-			s.returned(false)
+			variantUnless(t, ip == nas4)
+			s := openMachine(t, fieldProbe, false, nil)
+			client := s.addHardenedClient("hardened", 30)
+			s.sleepAndReturn(false)
 			s.must(client.SetNeighbor(ip, s.lan.Porter().MAC()))
-			conn := s.dialGame(client, ip)
-			s.say(conn, "nobody answers this")
-			s.neighbor(client, ip, s.nas.MAC())
+			conn := dialGame(s.harness, client, ip)
+			sendDatagrams(s.harness, conn, "nobody answers this")
+			s.waitNeighbor(client, ip, s.nas.MAC())
 		})
 	}
 }

@@ -12,7 +12,7 @@ import (
 
 // poll is a health check: it connects each second from a new port, and gives up
 // after one.
-func (h *house) poll(ctx context.Context, from *lab.Host, ip netip.Addr) {
+func pollService(h *harness, ctx context.Context, from *lab.Host, ip netip.Addr) {
 	for ctx.Err() == nil {
 		again, cancel := context.WithTimeout(ctx, time.Second)
 		if conn, err := from.Dial(again, "tcp", netip.AddrPortFrom(ip, 22).String()); err == nil {
@@ -24,11 +24,11 @@ func (h *house) poll(ctx context.Context, from *lab.Host, ip netip.Addr) {
 }
 
 // polls starts health checks of several hosts.
-func (h *house) polls(ip netip.Addr, hosts ...*lab.Host) {
+func startPollers(h *harness, ip netip.Addr, hosts ...*lab.Host) {
 	for i, host := range hosts {
 		go func() {
 			time.Sleep(time.Duration(i) * 130 * time.Millisecond) // not in step
-			h.poll(h.ctx, host, ip)
+			pollService(h, h.ctx, host, ip)
 		}()
 	}
 }
@@ -45,19 +45,19 @@ func TestFieldPoller(t *testing.T) {
 		for _, announce := range []bool{false, true} {
 			for _, who := range []string{"the same host", "another host", "a host behind the router", "three hosts"} {
 				t.Run(fmt.Sprintf("%v/announce=%t/%s", ip, announce, who), func(t *testing.T) {
-					unless(t, announce == (ip == nas4) && (who == "the same host" || who == "three hosts"))
+					variantUnless(t, announce == (ip == nas4) && (who == "the same host" || who == "three hosts"))
 					brief.run(t, settings[0], ip, announce, who)
 				})
 			}
 		}
 		t.Run(fmt.Sprintf("%v/default size", ip), func(t *testing.T) {
-			unless(t, ip == nas4)
+			variantUnless(t, ip == nas4)
 			long.run(t, settings[0], ip, ip == nas4, "another host")
 		})
 	}
 	for _, in := range settings[1:] {
 		t.Run(in.name, func(t *testing.T) {
-			unless(t, false)
+			variantUnless(t, false)
 			brief.run(t, in, nas4, true, "another host")
 		})
 	}
@@ -70,7 +70,7 @@ type pollCase struct {
 }
 
 func (c pollCase) run(t *testing.T, in setting, ip netip.Addr, announce bool, who string) {
-	s := prepareIn(t, in, fieldProbe+c.conf, func(m *lab.MachineConfig) {
+	s := openMachineIn(t, in, fieldProbe+c.conf, func(m *lab.MachineConfig) {
 		m.Boot, m.Announce = c.boot, announce
 		m.Services[0].Delay = 1500 * time.Millisecond
 	})
@@ -78,18 +78,18 @@ func (c pollCase) run(t *testing.T, in setting, ip netip.Addr, announce bool, wh
 	pollers := []*lab.Host{client}
 	switch who {
 	case "another host":
-		pollers = []*lab.Host{s.another("poller", 40)}
+		pollers = []*lab.Host{s.addClient("poller", 40)}
 	case "a host behind the router":
 		pollers = []*lab.Host{s.lan.Outside()}
 	case "three hosts":
-		pollers = []*lab.Host{s.another("poller1", 41), s.another("poller2", 42), s.another("poller3", 43)}
+		pollers = []*lab.Host{s.addClient("poller1", 41), s.addClient("poller2", 42), s.addClient("poller3", 43)}
 	}
-	s.sleeps()
-	n := s.d.Log.Len()
+	s.sleepClaimed()
+	n := s.daemon.Log.Len()
 	began := time.Now()
-	s.polls(ip, pollers...)
-	s.comes(5*time.Second, n, "nas", "waking")
-	after(began, c.person)
-	s.atOnce("the person", s.callLater(client, ip, 22))
-	s.wokenOnce()
+	startPollers(s.harness, ip, pollers...)
+	s.waitState(5*time.Second, n, "nas", "waking")
+	sleepUntil(began, c.person)
+	s.wantAtOnce("the person", s.callLater(client, ip, 22))
+	s.wantWokenOnce()
 }

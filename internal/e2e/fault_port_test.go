@@ -12,24 +12,24 @@ import (
 // nothing through at first. The machines that it keeps from the porter are up.
 func TestFieldPortOpensLate(t *testing.T) {
 	t.Parallel()
-	for _, way := range ways {
+	for _, way := range knownBy {
 		for _, closed := range []time.Duration{20 * time.Second, 42 * time.Second} {
 			t.Run(way.name+"/"+closed.String(), func(t *testing.T) {
-				unless(t, way.name == "registered" && closed < 30*time.Second || way.agentless && closed > 30*time.Second)
-				s := prepare(t, forgotten+way.conf, way.agentless, nil)
+				variantUnless(t, way.name == "registered" && closed < 30*time.Second || way.agentless && closed > 30*time.Second)
+				s := openMachine(t, forgotten+way.conf, way.agentless, nil)
 				if !way.agentless {
-					s.sleeps()
-					s.serves(nas4)
+					s.sleepClaimed()
+					s.wantServed(nas4)
 				}
-				s.d.Kill()
+				s.daemon.Kill()
 				s.must(s.lan.OpenPort(s.lan.Porter(), false))
-				s.again(s.conf)
+				s.restart(s.conf)
 				began := time.Now()
-				s.unbelieving(0, min(closed, 29*time.Second))
+				s.wantNoClaim(0, min(closed, 29*time.Second))
 				time.Sleep(time.Until(began.Add(closed)))
 				capture := s.capturePort(s.lan.Porter())
 				s.must(s.lan.OpenPort(s.lan.Porter(), true))
-				s.leftAlone(capture)
+				s.wantLeftAlone(capture)
 			})
 		}
 	}
@@ -38,57 +38,57 @@ func TestFieldPortOpensLate(t *testing.T) {
 // TestFieldPortClosesAgain: the same after an outage of the porter's own.
 func TestFieldPortClosesAgain(t *testing.T) {
 	t.Parallel()
-	for _, way := range ways {
+	for _, way := range knownBy {
 		t.Run(way.name, func(t *testing.T) {
-			unless(t, way.agentless)
-			s := prepare(t, forgotten+way.conf, way.agentless, nil)
+			variantUnless(t, way.agentless)
+			s := openMachine(t, forgotten+way.conf, way.agentless, nil)
 			if !way.agentless {
-				s.sleeps()
-				s.serves(nas4)
+				s.sleepClaimed()
+				s.wantServed(nas4)
 			}
-			porter, n := s.lan.Porter(), s.d.Log.Len()
+			porter, n := s.lan.Porter(), s.daemon.Log.Len()
 			s.must(s.lan.SetCable(porter, false))
-			s.said(n, isOut, "eth0")
+			s.waitInterfaceEvent(n, isOut, "eth0")
 			s.must(s.lan.OpenPort(porter, false))
 			s.must(s.lan.SetCable(porter, true))
-			s.said(n, isBack, "eth0")
-			s.unbelieving(n, 20*time.Second)
+			s.waitInterfaceEvent(n, isBack, "eth0")
+			s.wantNoClaim(n, 20*time.Second)
 			capture := s.capturePort(porter)
 			s.must(s.lan.OpenPort(porter, true))
-			s.leftAlone(capture)
+			s.wantLeftAlone(capture)
 		})
 	}
 }
 
 // unbelieving expects that for a while silence is no proof.
-func (s *subject) unbelieving(n int, d time.Duration) {
+func (s *machineTest) wantNoClaim(n int, d time.Duration) {
 	s.Helper()
-	s.quietFor(d, n, "claimed although nothing can be heard", labdaemon.Moved("nas", "", "asleep", ""))
+	wantNoLine(s.harness, d, n, "claimed although nothing can be heard", labdaemon.Moved("nas", "", "asleep", ""))
 }
 
 // leftAlone expects that the porter answers for the machine no longer, if it did,
 // than it takes to hear of it, and that a sleep is noticed as ever.
-func (s *subject) leftAlone(capture *lab.Capture) {
+func (s *machineTest) wantLeftAlone(capture *lab.Capture) {
 	s.Helper()
 	opened, client := time.Now(), s.lan.Client()
 	for _, ip := range s.addrs() {
-		s.resolves(5*time.Second, client, ip, s.nas.MAC())
+		waitWhoHas(s.harness, 5*time.Second, client, ip, s.nas.MAC())
 	}
-	for i, e := range s.d.Log.Entries(0) { // the porter may hear of it a moment later than the client
+	for i, e := range s.daemon.Log.Entries(0) { // the porter may hear of it a moment later than the client
 		if labdaemon.Moved("nas", "", "asleep", "")(e) {
-			s.comes(5*time.Second, i, "nas", "awake")
+			s.waitState(5*time.Second, i, "nas", "awake")
 		}
 	}
 	ours := time.Now()
 	for range 5 {
 		for _, ip := range s.addrs() {
-			if got := s.whoHas(client, ip); got != s.nas.MAC() {
+			if got := whoHas(s.harness, client, ip); got != s.nas.MAC() {
 				s.Errorf("%v has %v, %v after the port opened", got, ip, time.Since(opened))
 			}
 		}
 	}
 	for _, ip := range s.addrs() {
-		if got := s.claiming(capture, ours, ip); got > 0 {
+		if got := countClaims(s.harness, capture, ours, ip); got > 0 {
 			s.Errorf("the porter says in %d frames that it has %v", got, ip)
 		}
 	}
@@ -97,6 +97,6 @@ func (s *subject) leftAlone(capture *lab.Capture) {
 	if s.nas.MagicCount() != magic {
 		s.Error("woken although it is up")
 	}
-	s.sleeps()
-	s.serves(nas4)
+	s.sleepClaimed()
+	s.wantServed(nas4)
 }

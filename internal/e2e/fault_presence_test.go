@@ -12,39 +12,39 @@ import (
 // silences are the ways in which a machine ends without a word to the porter.
 var silences = []struct {
 	name string
-	end  func(*subject)
+	end  func(*machineTest)
 }{
-	{"power cut", func(s *subject) { s.must(s.nas.PowerCut(s.ctx)) }},
-	{"sleep", func(s *subject) { s.must(s.nas.Sleep(s.ctx)) }},
+	{"power cut", func(s *machineTest) { s.must(s.nas.PowerCut(s.ctx)) }},
+	{"sleep", func(s *machineTest) { s.must(s.nas.Sleep(s.ctx)) }},
 }
 
 // claimedAgain is how long after its silence a machine may be unclaimed, by the
 // default of watch.interval.
-const claimedAgain = 20 * time.Second
+const maxClaimDelay = 20 * time.Second
 
 // TestFieldAwakeForAMoment: its own timer wakes it, it is up for some seconds, and
 // silent again without a word. Nobody said that it would sleep for long.
 func TestFieldAwakeForAMoment(t *testing.T) {
 	t.Parallel()
-	for _, way := range ways {
+	for _, way := range knownBy {
 		for i, silence := range silences {
 			t.Run(way.name+"/"+silence.name, func(t *testing.T) {
-				unless(t, way.name == "registered")
-				s := prepare(t, forgotten+way.conf, way.agentless, func(c *lab.MachineConfig) { c.ARPProbe, c.Announce = i == 0, i == 0 })
-				s.sleeps()
+				variantUnless(t, way.name == "registered")
+				s := openMachine(t, forgotten+way.conf, way.agentless, func(c *lab.MachineConfig) { c.ARPProbe, c.Announce = i == 0, i == 0 })
+				s.sleepClaimed()
 				time.Sleep(2 * time.Second) // probe.timeout is over
-				n := s.d.Log.Len()
+				n := s.daemon.Log.Len()
 				s.must(s.nas.PowerOn())
-				s.event(s.nas, lab.NetworkUp)
-				s.comes(10*time.Second, n, "nas", "awake")
+				s.waitEvent(s.nas, lab.NetworkUp)
+				s.waitState(10*time.Second, n, "nas", "awake")
 				time.Sleep(8 * time.Second) // it is up, and says nothing
-				n = s.d.Log.Len()
+				n = s.daemon.Log.Len()
 				silence.end(s)
-				s.comes(claimedAgain, n, "nas", "asleep")
+				s.waitState(maxClaimDelay, n, "nas", "asleep")
 				if happened(s.nas, lab.DADFailed) {
 					t.Error("duplicate address detection failed")
 				}
-				s.serves(s.addrs()[i])
+				s.wantServed(s.addrs()[i])
 			})
 		}
 	}
@@ -54,17 +54,17 @@ func TestFieldAwakeForAMoment(t *testing.T) {
 // it sleeps.
 func TestFieldCrash(t *testing.T) {
 	t.Parallel()
-	for _, way := range ways {
+	for _, way := range knownBy {
 		for i, silence := range silences {
 			t.Run(way.name+"/"+silence.name, func(t *testing.T) {
-				unless(t, way.name == "registered" && i == 0)
-				s := prepare(t, forgotten+way.conf, way.agentless, nil)
-				s.sleeps()
-				s.serves(s.addrs()[i])
-				n := s.d.Log.Len()
+				variantUnless(t, way.name == "registered" && i == 0)
+				s := openMachine(t, forgotten+way.conf, way.agentless, nil)
+				s.sleepClaimed()
+				s.wantServed(s.addrs()[i])
+				n := s.daemon.Log.Len()
 				silence.end(s)
-				s.comes(claimedAgain, n, "nas", "asleep")
-				s.serves(s.addrs()[1-i])
+				s.waitState(maxClaimDelay, n, "nas", "asleep")
+				s.wantServed(s.addrs()[1-i])
 			})
 		}
 	}
@@ -74,29 +74,29 @@ func TestFieldCrash(t *testing.T) {
 // and loses every second question is no sleeper, however often it is asked.
 func TestFieldIdleIsNotOff(t *testing.T) {
 	t.Parallel()
-	for _, way := range ways {
+	for _, way := range knownBy {
 		t.Run(way.name, func(t *testing.T) {
-			unless(t, way.name == "registered")
+			variantUnless(t, way.name == "registered")
 			conf := forgotten + way.conf
 			if !way.agentless { // that one is watched often anyway
-				conf += often
+				conf += frequentWatch
 			}
-			s := prepare(t, conf, way.agentless, nil)
-			s.sleeps()
-			s.serves(nas4)
-			n := s.d.Log.Len()
+			s := openMachine(t, conf, way.agentless, nil)
+			s.sleepClaimed()
+			s.wantServed(nas4)
+			n := s.daemon.Log.Len()
 			for range 6 {
 				s.must(s.lan.OpenPort(s.nas.Host, false))
 				time.Sleep(400 * time.Millisecond) // at least one question is lost
 				s.must(s.lan.OpenPort(s.nas.Host, true))
 				time.Sleep(1600 * time.Millisecond)
 			}
-			if got := s.moves(n, "nas", "asleep"); got > 0 {
+			if got := countMoves(s.harness, n, "nas", "asleep"); got > 0 {
 				t.Errorf("%d times taken for asleep", got)
 			}
 			s.must(s.nas.PowerCut(s.ctx))
-			s.comes(20*time.Second, n, "nas", "asleep") // so soon after its wake it may be a flap
-			s.serves(nas6)
+			s.waitState(20*time.Second, n, "nas", "asleep") // so soon after its wake it may be a flap
+			s.wantServed(nas6)
 		})
 	}
 }
@@ -109,32 +109,32 @@ func TestFieldMutteringCard(t *testing.T) {
 	spanning := lab.Mutter{Every: pace, Dst: lab.GroupMAC(0xe), Type: 38, Payload: []byte{0x42, 0x42, 3, 0, 0, 0, 0}} // 802.3: a length
 	lacp := lab.Mutter{Every: pace, Dst: lab.GroupMAC(0xe), Type: lab.EtherTypeLACP, Payload: []byte{1, 1, 1, 20}}
 	for name, mutter := range map[string]lab.Mutter{"LLDP": lab.LLDP(pace), "EAPOL": lab.EAPOL(pace), "LACP": lacp, "STP": spanning} {
-		for _, way := range ways {
+		for _, way := range knownBy {
 			t.Run(name+"/"+way.name, func(t *testing.T) {
-				unless(t, way.name == "registered" && (name == "LLDP" || name == "STP"))
-				s := prepare(t, fieldProbe+way.conf, way.agentless, func(c *lab.MachineConfig) { c.Mutter = mutter })
+				variantUnless(t, way.name == "registered" && (name == "LLDP" || name == "STP"))
+				s := openMachine(t, fieldProbe+way.conf, way.agentless, func(c *lab.MachineConfig) { c.Mutter = mutter })
 				capture := s.capturePort(s.lan.Porter())
-				s.sleeps()
-				s.heard(capture, mutter, 1)
-				n, lines, quiet := s.d.Log.Len(), s.lines(), time.Now().Add(8*time.Second)
-				s.quietFor(12*time.Second, n, "it moved", labdaemon.Moved("nas", "", "settling", ""))
-				s.heard(capture, mutter, 10)
-				if got := s.lines(); got > lines+1 { // the claim's own record may be on its way
+				s.sleepClaimed()
+				s.waitMutter(capture, mutter, 1)
+				n, lines, quiet := s.daemon.Log.Len(), journalLines(s.harness), time.Now().Add(8*time.Second)
+				wantNoLine(s.harness, 12*time.Second, n, "it moved", labdaemon.Moved("nas", "", "settling", ""))
+				s.waitMutter(capture, mutter, 10)
+				if got := journalLines(s.harness); got > lines+1 { // the claim's own record may be on its way
 					t.Errorf("the journal grew from %d to %d lines", lines, got)
 				}
 				for _, ip := range s.addrs() {
-					if got := s.claiming(capture, quiet, ip); got > 0 {
+					if got := countClaims(s.harness, capture, quiet, ip); got > 0 {
 						t.Errorf("%v was announced %d times", ip, got)
 					}
 				}
-				s.wakesAtOnce(nas4)
+				s.wantMagicAtOnce(nas4)
 			})
 		}
 	}
 }
 
 // heard waits until the porter's card has had so many of a card's frames.
-func (s *subject) heard(capture *lab.Capture, what lab.Mutter, count int) {
+func (s *machineTest) waitMutter(capture *lab.Capture, what lab.Mutter, count int) {
 	s.Helper()
 	seen := 0
 	_, err := capture.Wait(s.within(5*time.Second), func(f lab.Frame) bool {
@@ -149,12 +149,12 @@ func (s *subject) heard(capture *lab.Capture, what lab.Mutter, count int) {
 }
 
 // wakesAtOnce connects, and expects that the magic packet did not wait.
-func (s *subject) wakesAtOnce(ip netip.Addr) {
+func (s *machineTest) wantMagicAtOnce(ip netip.Addr) {
 	s.Helper()
 	client := s.lan.Client()
-	s.neighborOf(client, ip, s.lan.Porter().MAC())
+	s.wantNeighbor(client, ip, s.lan.Porter().MAC())
 	began := time.Now()
-	s.serves(ip)
+	s.wantServed(ip)
 	for _, e := range s.nas.Log() {
 		if e.Kind == lab.MagicPacket && e.Time.After(began) {
 			if took := e.Time.Sub(began); took > 500*time.Millisecond {

@@ -24,17 +24,17 @@ type service struct {
 
 // tells registers services of nas at ip, or has the configuration name them, and lets
 // it sleep until it is claimed.
-func (s *subject) tells(ip netip.Addr, ports ...any) {
+func (s *machineTest) registerAndSleep(ip netip.Addr, ports ...any) {
 	s.Helper()
-	n := s.d.Log.Len()
+	n := s.daemon.Log.Len()
 	if !s.agentless {
-		s.register(s.nas.Host, body("nas", s.nas.MAC(), entry{ip, ports}))
+		s.register(s.nas.Host, registration("nas", s.nas.MAC(), monitored{ip, ports}))
 	}
-	s.goesToSleep(n)
+	s.waitAsleep(n)
 }
 
 // configures is the configuration of nas with such services.
-func configures(nas *lab.Machine, ip netip.Addr, ports ...service) string {
+func readyConf(nas *lab.Machine, ip netip.Addr, ports ...service) string {
 	var list []string
 	for _, p := range ports {
 		list = append(list, fmt.Sprintf("{port: %q, ready: %q}", p.Port, p.Ready))
@@ -44,24 +44,24 @@ func configures(nas *lab.Machine, ip netip.Addr, ports ...service) string {
 }
 
 // prepareReady opens a house for nas with one service, which is a program.
-func prepareReady(t *testing.T, conf string, agentless bool, ip netip.Addr, own service, command *lab.Command, more ...lab.ServiceConfig) *subject {
+func openReady(t *testing.T, conf string, agentless bool, ip netip.Addr, own service, command *lab.Command, more ...lab.ServiceConfig) *machineTest {
 	t.Helper()
 	t.Parallel()
 	ctx, network := newLANFor(t, 3*time.Minute)
-	bare := &house{T: t, ctx: ctx, lan: network}
+	bare := &harness{T: t, ctx: ctx, lan: network}
 	at := machineService(ip, own)
-	s := &subject{conf: conf, agentless: agentless, nas: bare.nas(func(c *lab.MachineConfig) {
+	s := &machineTest{conf: conf, agentless: agentless, nas: bare.addNAS(func(c *lab.MachineConfig) {
 		c.Announce = true
 		c.Services = append([]lab.ServiceConfig{{Addr: ip, Network: "tcp", Port: at.Number, Command: command}}, more...)
 	})}
 	if agentless {
-		s.conf += configures(s.nas, ip, own)
+		s.conf += readyConf(s.nas, ip, own)
 	}
-	s.house, s.began = openOn(ctx, t, network, s.conf), time.Now()
+	s.harness, s.began = openOn(ctx, t, network, s.conf), time.Now()
 	if agentless {
-		s.isWatched(0)
+		waitPlaced(s.harness, 0)
 	}
-	s.tells(ip, own)
+	s.registerAndSleep(ip, own)
 	return s
 }
 
@@ -74,7 +74,7 @@ func machineService(ip netip.Addr, own service) machine.Service {
 }
 
 // curl asks once for a page, as -f has it fail with 22 for an error of the server.
-func (h *house) curl(from *lab.Host, url string) (out string, ended time.Time, err error) {
+func runCurl(h *harness, from *lab.Host, url string) (out string, ended time.Time, err error) {
 	h.Helper()
 	var b bytes.Buffer
 	cmd := from.Command(h.within(40*time.Second), installed(h.T, "curl"), "-fsSk", "--noproxy", "*", url)
@@ -85,16 +85,16 @@ func (h *house) curl(from *lab.Host, url string) (out string, ended time.Time, e
 }
 
 // upAt returns when a service of nas was started last.
-func (s *subject) upAt() time.Time {
+func (s *machineTest) serviceUpAt() time.Time {
 	s.Helper()
-	return s.event(s.nas, lab.ServiceUp).Time
+	return s.waitEvent(s.nas, lab.ServiceUp).Time
 }
 
 // servedWhenReady expects a page when the server is ready: it listens 5 s before.
 // That falls between two SYNs of the client.
-func (s *subject) servedWhenReady(from *lab.Host, url string) {
+func (s *machineTest) wantServedWhenReady(from *lab.Host, url string) {
 	s.Helper()
-	out, ended, err := s.curl(from, url)
+	out, ended, err := runCurl(s.harness, from, url)
 	if err != nil {
 		s.Fatalf("curl ended with %v: %q", err, out)
 	}
@@ -103,7 +103,7 @@ func (s *subject) servedWhenReady(from *lab.Host, url string) {
 	if late := ended.Sub(ready); late > slack {
 		s.Errorf("served %v after the server was ready", late)
 	}
-	s.comes(20*time.Second, 0, "nas", "awake")
+	s.waitState(20*time.Second, 0, "nas", "awake")
 }
 
 // TestFieldReadyByHTTP: a server that listens at once and answers 503 for 5 s. Its
@@ -111,12 +111,12 @@ func (s *subject) servedWhenReady(from *lab.Host, url string) {
 func TestFieldReadyByHTTP(t *testing.T) {
 	t.Parallel()
 	for _, ready := range []string{"http:/", "http:/start?full=1=200"} {
-		for _, way := range ways {
+		for _, way := range knownBy {
 			for _, ip := range []netip.Addr{nas4, nas6} {
 				t.Run(strings.ReplaceAll(ready, "/", "")+"/"+way.name+"/"+ip.String(), func(t *testing.T) {
-					unless(t, (way.name == "registered" && ip == nas4 || way.agentless && ip == nas6) && ready == "http:/" || way.name == "bind" && ip == nas6)
-					s := prepareReady(t, fieldProbe+way.conf, way.agentless, ip, service{"80/tcp", ready}, serverCommand("http-503", netip.AddrPortFrom(ip, 80).String()))
-					s.servedWhenReady(s.lan.Client(), "http://"+netip.AddrPortFrom(ip, 80).String()+"/")
+					variantUnless(t, (way.name == "registered" && ip == nas4 || way.agentless && ip == nas6) && ready == "http:/" || way.name == "bind" && ip == nas6)
+					s := openReady(t, fieldProbe+way.conf, way.agentless, ip, service{"80/tcp", ready}, serverCommand("http-503", netip.AddrPortFrom(ip, 80).String()))
+					s.wantServedWhenReady(s.lan.Client(), "http://"+netip.AddrPortFrom(ip, 80).String()+"/")
 				})
 			}
 		}
@@ -126,8 +126,8 @@ func TestFieldReadyByHTTP(t *testing.T) {
 // TestFieldNotReadyByDefault is the proof that the others can fail: by default a
 // server that listens is ready.
 func TestFieldNotReadyByDefault(t *testing.T) {
-	s := prepareReady(t, fieldProbe, false, nas4, service{"80/tcp", ""}, serverCommand("http-503", netip.AddrPortFrom(nas4, 80).String()))
-	out, _, err := s.curl(s.lan.Client(), "http://"+nas4.String()+"/")
+	s := openReady(t, fieldProbe, false, nas4, service{"80/tcp", ""}, serverCommand("http-503", netip.AddrPortFrom(nas4, 80).String()))
+	out, _, err := runCurl(s.harness, s.lan.Client(), "http://"+nas4.String()+"/")
 	if exit, ok := err.(*exec.ExitError); !ok || exit.ExitCode() != 22 {
 		t.Errorf("curl ended with %v: %q, want 22", err, out)
 	}
@@ -140,9 +140,9 @@ func TestFieldReadyOnOtherPorters(t *testing.T) {
 	t.Parallel()
 	for _, ip := range []netip.Addr{nas4, nas6} {
 		t.Run("wake.local/"+ip.String(), func(t *testing.T) {
-			s := prepareReady(t, fieldProbe+"wake: {local: true}\n", false, ip, service{"80/tcp", "http:/"}, serverCommand("http-503", netip.AddrPortFrom(ip, 80).String()))
+			s := openReady(t, fieldProbe+"wake: {local: true}\n", false, ip, service{"80/tcp", "http:/"}, serverCommand("http-503", netip.AddrPortFrom(ip, 80).String()))
 			atMachine := s.capturePort(s.nas.Host)
-			s.servedWhenReady(s.lan.Porter(), "http://"+netip.AddrPortFrom(ip, 80).String()+"/")
+			s.wantServedWhenReady(s.lan.Porter(), "http://"+netip.AddrPortFrom(ip, 80).String()+"/")
 			checks := 0
 			for _, f := range atMachine.Frames() {
 				var p lan.Packet
@@ -155,16 +155,16 @@ func TestFieldReadyOnOtherPorters(t *testing.T) {
 			}
 		})
 		t.Run("elsewhere/"+ip.String(), func(t *testing.T) {
-			unless(t, ip == nas4)
-			s := prepareReady(t, fieldProbe, false, ip, service{"80/tcp", "http:/"}, serverCommand("http-503", netip.AddrPortFrom(ip, 80).String()))
+			variantUnless(t, ip == nas4)
+			s := openReady(t, fieldProbe, false, ip, service{"80/tcp", "http:/"}, serverCommand("http-503", netip.AddrPortFrom(ip, 80).String()))
 			s.must(s.lan.Porter().SetNeighbor(ip, s.lan.Router().MAC()))
-			s.servedWhenReady(s.lan.Client(), "http://"+netip.AddrPortFrom(ip, 80).String()+"/")
+			s.wantServedWhenReady(s.lan.Client(), "http://"+netip.AddrPortFrom(ip, 80).String()+"/")
 		})
 		t.Run("forwarding/"+ip.String(), func(t *testing.T) {
-			unless(t, ip == nas4)
-			s := prepareReady(t, fieldProbe+"claim: {mode: bind}\n", false, ip, service{"80/tcp", "http:/"}, serverCommand("http-503", netip.AddrPortFrom(ip, 80).String()))
+			variantUnless(t, ip == nas4)
+			s := openReady(t, fieldProbe+"claim: {mode: bind}\n", false, ip, service{"80/tcp", "http:/"}, serverCommand("http-503", netip.AddrPortFrom(ip, 80).String()))
 			forward(t, s.lan.Porter())
-			s.servedWhenReady(s.lan.Client(), "http://"+netip.AddrPortFrom(ip, 80).String()+"/")
+			s.wantServedWhenReady(s.lan.Client(), "http://"+netip.AddrPortFrom(ip, 80).String()+"/")
 		})
 	}
 }
@@ -183,9 +183,9 @@ func TestFieldReadyByNginx(t *testing.T) {
 			if err := os.WriteFile(file, []byte(conf), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			s := prepareReady(t, fieldProbe, false, ip, service{"80/tcp", "http:/"}, &lab.Command{Args: []string{path, "-p", dir, "-c", file, "-e", dir + "/error"}},
+			s := openReady(t, fieldProbe, false, ip, service{"80/tcp", "http:/"}, &lab.Command{Args: []string{path, "-p", dir, "-c", file, "-e", dir + "/error"}},
 				lab.ServiceConfig{Addr: ip, Network: "tcp", Port: 8080, Command: serverCommand("http-503", backend)})
-			s.servedWhenReady(s.lan.Client(), "http://"+netip.AddrPortFrom(ip, 80).String()+"/")
+			s.wantServedWhenReady(s.lan.Client(), "http://"+netip.AddrPortFrom(ip, 80).String()+"/")
 		})
 	}
 }
@@ -196,8 +196,8 @@ func TestFieldReadyByBanner(t *testing.T) {
 	for _, mode := range modes {
 		for _, ip := range []netip.Addr{nas4, nas6} {
 			t.Run(mode.name+"/"+ip.String(), func(t *testing.T) {
-				unless(t, mode.name == "responder" && ip == nas4 || mode.name == "bind" && ip == nas6)
-				s := prepareReady(t, fieldProbe+mode.conf, false, ip, service{"22/tcp", "banner:SSH-2.0"}, serverCommand("ssh-booting", netip.AddrPortFrom(ip, 22).String()))
+				variantUnless(t, mode.name == "responder" && ip == nas4 || mode.name == "bind" && ip == nas6)
+				s := openReady(t, fieldProbe+mode.conf, false, ip, service{"22/tcp", "banner:SSH-2.0"}, serverCommand("ssh-booting", netip.AddrPortFrom(ip, 22).String()))
 				c, err := callOnce(s.within(30*time.Second), s.lan.Client(), netip.AddrPortFrom(ip, 22))
 				s.must(err)
 				s.must(c.conn.Close())
@@ -216,13 +216,13 @@ func TestFieldReadyByBanner(t *testing.T) {
 func TestFieldReadyAfterADelay(t *testing.T) {
 	t.Parallel()
 	const delay = 2450 * time.Millisecond
-	for _, way := range ways {
+	for _, way := range knownBy {
 		for _, ip := range []netip.Addr{nas4, nas6} {
 			t.Run(way.name+"/"+ip.String(), func(t *testing.T) {
-				unless(t, way.name == "registered" && ip == nas4 || way.name == "bind" && ip == nas6)
-				s := prepareReady(t, fieldProbe+way.conf, way.agentless, ip, service{"22/tcp", "delay:2450ms"}, nil)
+				variantUnless(t, way.name == "registered" && ip == nas4 || way.name == "bind" && ip == nas6)
+				s := openReady(t, fieldProbe+way.conf, way.agentless, ip, service{"22/tcp", "delay:2450ms"}, nil)
 				c := s.call(s.lan.Client(), s.nas, ip, 22)
-				if late := c.ended.Sub(s.upAt().Add(delay)); late < -20*time.Millisecond || late > slack {
+				if late := c.ended.Sub(s.serviceUpAt().Add(delay)); late < -20*time.Millisecond || late > slack {
 					t.Errorf("connected %v after the delay", late)
 				}
 			})
@@ -230,15 +230,15 @@ func TestFieldReadyAfterADelay(t *testing.T) {
 	}
 	t.Run("datagram", func(t *testing.T) {
 		h := openFor(t, fieldProbe, time.Minute)
-		nas := h.nas(nil)
-		n := h.d.Log.Len()
-		h.register(nas.Host, body("nas", nas.MAC(), entry{nas4, []any{service{"27015/udp", "delay:2450ms"}}}))
+		nas := h.addNAS(nil)
+		n := h.daemon.Log.Len()
+		h.register(nas.Host, registration("nas", nas.MAC(), monitored{nas4, []any{service{"27015/udp", "delay:2450ms"}}}))
 		h.must(nas.Sleep(h.ctx))
-		h.comes(20*time.Second, n, "nas", "asleep")
-		game := h.dialGame(h.lan.Client(), nas4)
-		h.say(game, "one")
-		up := h.event(nas, lab.NetworkUp)
-		h.hears(game, lab.DatagramReply("nas", 1, []byte("one")))
+		h.waitState(20*time.Second, n, "nas", "asleep")
+		game := dialGame(h, h.lan.Client(), nas4)
+		sendDatagrams(h, game, "one")
+		up := h.waitEvent(nas, lab.NetworkUp)
+		wantDatagram(h, game, lab.DatagramReply("nas", 1, []byte("one")))
 		for _, e := range nas.Log() {
 			if e.Kind == lab.Datagram && e.Time.Sub(up.Time) < delay-1500*time.Millisecond { // the address answers before the network is all up
 				t.Errorf("the datagram came %v after the network", e.Time.Sub(up.Time))

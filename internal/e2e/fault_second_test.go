@@ -11,22 +11,22 @@ import (
 
 // acquaintances are what a second client did before it connects. None of them leaves
 // an entry for the machine in its neighbour table.
-var acquaintances = []struct {
+var secondClients = []struct {
 	name          string
-	before, boots func(*subject, *lab.Host, netip.Addr)
+	before, boots func(*machineTest, *lab.Host, netip.Addr)
 }{
-	{"used the LAN", func(s *subject, host *lab.Host, _ netip.Addr) { s.must(s.usesLAN(s.ctx, host)) }, nil},
-	{"asked in the sleep", func(s *subject, host *lab.Host, ip netip.Addr) { s.asksInVain(host, ip) }, nil},
-	{"knocked in the boot", nil, func(s *subject, host *lab.Host, ip netip.Addr) {
+	{"used the LAN", func(s *machineTest, host *lab.Host, _ netip.Addr) { s.must(resolveRouter(s.harness, s.ctx, host)) }, nil},
+	{"asked in the sleep", func(s *machineTest, host *lab.Host, ip netip.Addr) { s.resolveAndForget(host, ip) }, nil},
+	{"knocked in the boot", nil, func(s *machineTest, host *lab.Host, ip netip.Addr) {
 		s.startConnecting(host, ip, 22).cancelAfter(300 * time.Millisecond)
 		s.must(host.ForgetNeighbor(ip))
 	}},
 }
 
 // asksInVain has a host ask for an address that the porter answers for, and forget it.
-func (s *subject) asksInVain(host *lab.Host, ip netip.Addr) {
+func (s *machineTest) resolveAndForget(host *lab.Host, ip netip.Addr) {
 	s.Helper()
-	s.neighborOf(host, ip, s.lan.Porter().MAC())
+	s.wantNeighbor(host, ip, s.lan.Porter().MAC())
 	s.must(host.ForgetNeighbor(ip))
 }
 
@@ -35,27 +35,27 @@ func (s *subject) asksInVain(host *lab.Host, ip netip.Addr) {
 func TestFieldSecondClient(t *testing.T) {
 	t.Parallel()
 	for _, in := range settings {
-		for _, is := range acquaintances {
+		for _, is := range secondClients {
 			for _, ip := range []netip.Addr{nas4, nas6} {
 				for _, announce := range []bool{false, true} {
 					t.Run(fmt.Sprintf("%s/%s/%v/announce=%t", in.name, is.name, ip, announce), func(t *testing.T) {
-						first := is.name == acquaintances[0].name
-						unless(t, in.name == "registered" && (first || announce == (ip == nas4)) || in.forwards && first && announce && ip == nas4)
-						s := prepareIn(t, in, fieldProbe, slowService(announce))
-						second := s.another("second", 30)
-						s.sleeps()
+						first := is.name == secondClients[0].name
+						variantUnless(t, in.name == "registered" && (first || announce == (ip == nas4)) || in.forwards && first && announce && ip == nas4)
+						s := openMachineIn(t, in, fieldProbe, slowService(announce))
+						second := s.addClient("second", 30)
+						s.sleepClaimed()
 						if is.before != nil {
 							is.before(s, second, ip)
 						}
 						one := s.callLater(s.lan.Client(), ip, 22)
 						if is.boots != nil {
-							s.event(s.nas, lab.PoweredOn)
+							s.waitEvent(s.nas, lab.PoweredOn)
 							is.boots(s, second, ip)
 						}
-						two := s.later(second, ip)
-						s.atOnce("the first client", one)
-						s.atOnce("the second client", two)
-						s.wokenOnce()
+						two := s.callAfterNetworkUp(second, ip)
+						s.wantAtOnce("the first client", one)
+						s.wantAtOnce("the second client", two)
+						s.wantWokenOnce()
 					})
 				}
 			}
@@ -73,29 +73,29 @@ func slowService(announce bool) func(*lab.MachineConfig) {
 }
 
 // later connects half a second after the network of nas is up.
-func (s *subject) later(second *lab.Host, ip netip.Addr) pending {
+func (s *machineTest) callAfterNetworkUp(second *lab.Host, ip netip.Addr) pending {
 	s.Helper()
-	up := s.event(s.nas, lab.NetworkUp)
-	after(up.Time, 500*time.Millisecond)
+	up := s.waitEvent(s.nas, lab.NetworkUp)
+	sleepUntil(up.Time, 500*time.Millisecond)
 	return s.callLater(second, ip, 22)
 }
 
 // TestFieldStranger: of a host that never sent a frame nobody can know. The machine's
 // own answer to its first question is the faster one. What happens is only logged.
 func TestFieldStranger(t *testing.T) {
-	unless(t, false)
+	variantUnless(t, false)
 	for _, ip := range []netip.Addr{nas4, nas6} {
 		t.Run(fmt.Sprint(ip), func(t *testing.T) {
-			s := prepare(t, fieldProbe, false, slowService(true))
-			s.sleeps()
-			second := s.another("second", 30)
+			s := openMachine(t, fieldProbe, false, slowService(true))
+			s.sleepClaimed()
+			second := s.addClient("second", 30)
 			one := s.callLater(s.lan.Client(), ip, 22)
-			two := <-s.later(second, ip)
+			two := <-s.callAfterNetworkUp(second, ip)
 			t.Logf("a host that was never seen before: %v", two.error)
 			if two.error == nil {
 				two.conn.Close()
 			}
-			s.atOnce("the first client", one)
+			s.wantAtOnce("the first client", one)
 		})
 	}
 }

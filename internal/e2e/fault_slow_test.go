@@ -27,13 +27,13 @@ func TestFieldSlowServer(t *testing.T) {
 			} {
 				for _, announce := range []bool{false, true} {
 					t.Run(fmt.Sprintf("%s/%v/%s/announce=%t", in.name, ip, c.name, announce), func(t *testing.T) {
-						unless(t, in.name == "registered" && announce == (ip == nas6) && (ip == nas6) == (c.delay > c.boot))
-						s := prepareIn(t, in, "", func(m *lab.MachineConfig) {
+						variantUnless(t, in.name == "registered" && announce == (ip == nas6) && (ip == nas6) == (c.delay > c.boot))
+						s := openMachineIn(t, in, "", func(m *lab.MachineConfig) {
 							m.Boot, m.Announce, m.Services[0].Delay = c.boot, announce, c.delay
 						})
-						s.sleeps()
-						s.atOnce("the client", s.callFor(130*time.Second, s.lan.Client(), ip, 22))
-						s.wokenOnce()
+						s.sleepClaimed()
+						s.wantAtOnce("the client", s.callFor(130*time.Second, s.lan.Client(), ip, 22))
+						s.wantWokenOnce()
 						s.wantMetric(0, `nightporter_machine_external_starts_total{machine="nas"}`)
 					})
 				}
@@ -47,30 +47,30 @@ func TestFieldSlowServer(t *testing.T) {
 // is one.
 func TestFieldSlowAddressTest(t *testing.T) {
 	t.Parallel()
-	for _, way := range ways {
+	for _, way := range knownBy {
 		t.Run(way.name, func(t *testing.T) {
-			unless(t, way.name == "registered")
-			s := prepare(t, fieldProbe+way.conf, way.agentless, func(m *lab.MachineConfig) {
+			variantUnless(t, way.name == "registered")
+			s := openMachine(t, fieldProbe+way.conf, way.agentless, func(m *lab.MachineConfig) {
 				m.Addrs = slices.DeleteFunc(m.Addrs, func(p netip.Prefix) bool { return p.Addr().Is4() })
 				m.Boot, m.RetransTimer = time.Second, 5*time.Second
 			})
-			s.sleeps()
-			n := s.d.Log.Len()
-			s.atOnce("the client", s.callLater(s.lan.Client(), nas6, 22))
+			s.sleepClaimed()
+			n := s.daemon.Log.Len()
+			s.wantAtOnce("the client", s.callLater(s.lan.Client(), nas6, 22))
 			if happened(s.nas, lab.DADFailed) {
 				t.Error("duplicate address detection failed")
 			}
-			s.comes(10*time.Second, n, "nas", "awake")
-			if want := "waking (silent again (boot firmware only))"; !slices.ContainsFunc(s.path(n, "nas"), func(p string) bool { return strings.HasSuffix(p, want) }) {
-				t.Errorf("the porter did not take it for off, which proves nothing: %v", s.path(n, "nas"))
+			s.waitState(10*time.Second, n, "nas", "awake")
+			if want := "waking (silent again (boot firmware only))"; !slices.ContainsFunc(s.transitions(n, "nas"), func(p string) bool { return strings.HasSuffix(p, want) }) {
+				t.Errorf("the porter did not take it for off, which proves nothing: %v", s.transitions(n, "nas"))
 			}
-			s.wokenOnce()
+			s.wantWokenOnce()
 		})
 	}
 }
 
 // waits is how long a wake lasts, as in the cases below.
-const waits = "wake: {attempts: 2, interval: 1s, timeout: 15s}\n"
+const wakeLasts = "wake: {attempts: 2, interval: 1s, timeout: 15s}\n"
 
 // TestFieldGivenUpWhenNobodyTries: a machine that does not come fails after its
 // attempts when its client has given up.
@@ -78,12 +78,12 @@ func TestFieldGivenUpWhenNobodyTries(t *testing.T) {
 	t.Parallel()
 	for _, ip := range []netip.Addr{nas4, nas6} {
 		t.Run(fmt.Sprint(ip), func(t *testing.T) {
-			unless(t, ip == nas4)
-			s := prepare(t, fieldProbe+waits, false, func(m *lab.MachineConfig) { m.IgnoreMagic = lab.IgnoreAll })
-			s.sleeps()
+			variantUnless(t, ip == nas4)
+			s := openMachine(t, fieldProbe+wakeLasts, false, func(m *lab.MachineConfig) { m.IgnoreMagic = lab.IgnoreAll })
+			s.sleepClaimed()
 			began := time.Now()
 			s.startConnecting(s.lan.Client(), ip, 22).cancelAfter(1500 * time.Millisecond)
-			took := s.gaveUp(began)
+			took := s.waitGivenUp(began)
 			// Its last SYN came after one second, and the next had come by the fourth.
 			if took < 2*time.Second || took > 8*time.Second {
 				t.Errorf("given up after %v, want 2 s (its attempts), and somewhat more as long as somebody may try", took)
@@ -98,13 +98,13 @@ func TestFieldTriesToTheEnd(t *testing.T) {
 	t.Parallel()
 	for _, ip := range []netip.Addr{nas4, nas6} {
 		t.Run(fmt.Sprint(ip), func(t *testing.T) {
-			unless(t, ip == nas6)
-			s := prepare(t, fieldProbe+waits, false, func(m *lab.MachineConfig) { m.IgnoreMagic = lab.IgnoreAll })
-			s.sleeps()
+			variantUnless(t, ip == nas6)
+			s := openMachine(t, fieldProbe+wakeLasts, false, func(m *lab.MachineConfig) { m.IgnoreMagic = lab.IgnoreAll })
+			s.sleepClaimed()
 			began := time.Now()
 			tries := s.startConnecting(s.lan.Client(), ip, 22)
 			defer tries.cancel()
-			if took := s.gaveUp(began); took < 14*time.Second || took > 17*time.Second {
+			if took := s.waitGivenUp(began); took < 14*time.Second || took > 17*time.Second {
 				t.Errorf("given up after %v, want 15 s (wake.timeout)", took)
 			}
 		})
@@ -112,12 +112,12 @@ func TestFieldTriesToTheEnd(t *testing.T) {
 }
 
 // gaveUp waits for the failed wake, and returns how long it took.
-func (s *subject) gaveUp(began time.Time) time.Duration {
+func (s *machineTest) waitGivenUp(began time.Time) time.Duration {
 	s.Helper()
-	s.comes(20*time.Second, 0, "nas", "waking")
-	n := s.d.Log.Len()
-	s.comes(25*time.Second, n, "nas", "asleep")
+	s.waitState(20*time.Second, 0, "nas", "waking")
+	n := s.daemon.Log.Len()
+	s.waitState(25*time.Second, n, "nas", "asleep")
 	took := time.Since(began)
-	s.told("nas", journal.Failed, func(journal.Event) bool { return true })
+	s.waitAPIEvent("nas", journal.Failed, func(journal.Event) bool { return true })
 	return took
 }

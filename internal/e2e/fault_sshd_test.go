@@ -42,7 +42,7 @@ func (d sshd) command(script string, options ...string) *lab.Command {
 // TestFieldReadyBySSHD asks the real one for its banner.
 func TestFieldReadyBySSHD(t *testing.T) {
 	d, keyscan := newSSHD(t), installed(t, "ssh-keyscan")
-	s := prepareReady(t, fieldProbe, false, nas4, service{"22/tcp", "banner:SSH-2.0-OpenSSH"}, d.command(""))
+	s := openReady(t, fieldProbe, false, nas4, service{"22/tcp", "banner:SSH-2.0-OpenSSH"}, d.command(""))
 	var out bytes.Buffer
 	cmd := s.lan.Client().Command(s.within(40*time.Second), keyscan, "-T", "30", "-t", "ed25519", nas4.String())
 	cmd.Stdout = &out
@@ -51,7 +51,7 @@ func TestFieldReadyBySSHD(t *testing.T) {
 	if !strings.Contains(out.String(), "ssh-ed25519") {
 		t.Errorf("the server has the keys %q", out.String())
 	}
-	s.comes(20*time.Second, 0, "nas", "awake")
+	s.waitState(20*time.Second, 0, "nas", "awake")
 }
 
 // TestFieldReadyAfterNoLogin: sshd turns its clients away while the system boots, by
@@ -67,7 +67,7 @@ func TestFieldReadyAfterNoLogin(t *testing.T) {
 				t.Fatal(err)
 			}
 			boots := fmt.Sprintf("mount --bind %[1]s/pam /etc/pam.d/sshd; install -m 644 %[1]s/key.pub /run/authorized; echo System is booting up. >/run/nologin; (sleep 5; rm /run/nologin) & ", d.dir)
-			s := prepareReady(t, fieldProbe, false, nas4, service{"22/tcp", ready},
+			s := openReady(t, fieldProbe, false, nas4, service{"22/tcp", ready},
 				d.command(boots, "UsePAM=yes", "StrictModes=no", "AuthorizedKeysFile=/run/authorized"))
 			var out bytes.Buffer
 			// The shell of the user sync ends without input.

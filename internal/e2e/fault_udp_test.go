@@ -67,7 +67,7 @@ func datagramsIn(c *lab.Capture, ip netip.Addr) (all []lan.Packet, texts []strin
 }
 
 // hears expects a datagram on a connected socket.
-func (h *house) hears(conn net.Conn, want string) {
+func wantDatagram(h *harness, conn net.Conn, want string) {
 	h.Helper()
 	h.must(conn.SetReadDeadline(time.Now().Add(20 * time.Second)))
 	reply := make([]byte, 100)
@@ -82,12 +82,12 @@ func (h *house) hears(conn net.Conn, want string) {
 func TestFieldUDPServices(t *testing.T) {
 	t.Parallel()
 	for _, server := range udpServers {
-		for _, way := range ways {
+		for _, way := range knownBy {
 			for _, ip := range []netip.Addr{nas4, nas6} {
 				t.Run(server.name+"/"+way.name+"/"+ip.String(), func(t *testing.T) {
-					unless(t, way.name == "registered" && ip == nas4 || way.name == "bind" && ip == nas6 || way.agentless && ip == nas4 && server.once)
-					s := prepare(t, fieldProbe+way.conf, way.agentless, playing(server.command(t, ip), ip))
-					s.asksByDatagram(ip, server.once)
+					variantUnless(t, way.name == "registered" && ip == nas4 || way.name == "bind" && ip == nas6 || way.agentless && ip == nas4 && server.once)
+					s := openMachine(t, fieldProbe+way.conf, way.agentless, playing(server.command(t, ip), ip))
+					s.wantDatagramsServed(ip, server.once)
 				})
 			}
 		}
@@ -96,35 +96,35 @@ func TestFieldUDPServices(t *testing.T) {
 
 // asksByDatagram lets nas sleep, and has a client with a connected socket wake it by
 // a datagram.
-func (s *subject) asksByDatagram(ip netip.Addr, once bool) {
+func (s *machineTest) wantDatagramsServed(ip netip.Addr, once bool) {
 	s.Helper()
-	s.sleeps()
+	s.sleepClaimed()
 	client := s.lan.Client()
 	atMachine, atClient := s.capturePort(s.nas.Host), s.capturePort(client)
-	n := s.d.Log.Len()
-	game := s.dialGame(client, ip)
-	s.say(game, "one")
-	s.hears(game, "one")
+	n := s.daemon.Log.Len()
+	game := dialGame(s.harness, client, ip)
+	sendDatagrams(s.harness, game, "one")
+	wantDatagram(s.harness, game, "one")
 	answered := time.Now()
 	var up lab.Event
 	for up.Service.Network != "udp" || up.Service.Addr != ip {
-		up = s.event(s.nas, lab.ServiceUp)
+		up = s.waitEvent(s.nas, lab.ServiceUp)
 	}
 	if late := answered.Sub(up.Time); late > ration+slack {
 		s.Errorf("answered %v after the program was started", late)
 	}
-	s.moved(n, "nas", "arriving", "awake", machine.WhyReady)
+	s.waitMove(n, "nas", "arriving", "awake", machine.WhyReady)
 	if !once { // it is there still
-		s.say(game, "two")
-		s.hears(game, "two")
+		sendDatagrams(s.harness, game, "two")
+		wantDatagram(s.harness, game, "two")
 	}
-	s.onlyTheClients(atMachine, ip)
+	wantOnlyClientDatagrams(s.harness, atMachine, ip)
 	for _, f := range atClient.Frames() {
 		if what := complaint(f); what != "" {
 			s.Errorf("the client was told %s: %v", what, f)
 		}
 	}
-	s.neighbor(s.nas.Host, clientIn(client, ip), client.MAC())
+	s.waitNeighbor(s.nas.Host, clientIn(client, ip), client.MAC())
 }
 
 // clientIn returns a host's address of the family of ip.
@@ -136,7 +136,7 @@ func clientIn(host *lab.Host, ip netip.Addr) netip.Addr {
 }
 
 // onlyTheClients expects that nothing but the client's datagrams came for the game.
-func (h *house) onlyTheClients(c *lab.Capture, ip netip.Addr) {
+func wantOnlyClientDatagrams(h *harness, c *lab.Capture, ip netip.Addr) {
 	h.Helper()
 	all, texts := datagramsIn(c, ip)
 	taken := 0
@@ -162,28 +162,28 @@ func TestFieldUDPInOrder(t *testing.T) {
 		for _, ip := range []netip.Addr{nas4, nas6} {
 			t.Run(mode.name+"/"+ip.String(), func(t *testing.T) {
 				h := openFor(t, fieldProbe+mode.conf, 2*time.Minute)
-				nas := h.nas(func(c *lab.MachineConfig) { c.Services[1].Delay = 2450 * time.Millisecond })
+				nas := h.addNAS(func(c *lab.MachineConfig) { c.Services[1].Delay = 2450 * time.Millisecond })
 				second, err := h.lan.AddHost("second", netip.MustParsePrefix("10.77.0.11/24"), netip.MustParsePrefix("fd77::11/64"))
 				h.must(err)
 				h.putToSleep(nas)
 				atClients := []*lab.Capture{h.capturePort(h.lan.Client()), h.capturePort(second)}
-				one, two := h.dialGame(h.lan.Client(), ip), h.dialGame(second, ip)
+				one, two := dialGame(h, h.lan.Client(), ip), dialGame(h, second, ip)
 				atPorter := h.capturePort(h.lan.Porter())
 				var want []string
 				for i := range 6 {
 					conn := []net.Conn{one, two}[i%2]
 					text := fmt.Sprint(i)
-					h.say(conn, text)
+					sendDatagrams(h, conn, text)
 					_, err := atPorter.Wait(h.within(5*time.Second), isDatagram(ip, text))
 					h.must(err)
 					want = append(want, text)
 				}
-				h.arrived(nas, "5")
+				waitDatagram(h, nas, "5")
 				if got := datagrams(nas); !slices.Equal(got, want) {
 					t.Errorf("the game got %q, want %q", got, want)
 				}
-				h.hears(one, lab.DatagramReply("nas", 1, []byte("0")))
-				h.hears(two, lab.DatagramReply("nas", 2, []byte("1")))
+				wantDatagram(h, one, lab.DatagramReply("nas", 1, []byte("0")))
+				wantDatagram(h, two, lab.DatagramReply("nas", 2, []byte("1")))
 				for _, c := range atClients {
 					for _, f := range c.Frames() {
 						if what := complaint(f); what != "" {
@@ -206,26 +206,26 @@ func TestFieldUDPOtherTraffic(t *testing.T) {
 	for _, ip := range []netip.Addr{nas4, nas6} {
 		t.Run(ip.String(), func(t *testing.T) {
 			h := openFor(t, fieldProbe, 2*time.Minute)
-			nas := h.nas(func(c *lab.MachineConfig) {
+			nas := h.addNAS(func(c *lab.MachineConfig) {
 				c.Services[1].Delay = 4450 * time.Millisecond
 				c.Services = append(c.Services, lab.ServiceConfig{Network: "tcp", Port: 80})
 			})
 			h.putToSleep(nas)
 			client := h.lan.Client()
-			h.say(h.dialGame(client, ip), "one")
+			sendDatagrams(h, dialGame(h, client, ip), "one")
 			for up := (lab.Event{}); up.Service.Port != 80 || up.Service.Addr != ip; {
-				up = h.event(nas, lab.ServiceUp)
+				up = h.waitEvent(nas, lab.ServiceUp)
 			}
-			h.neighbor(nas.Host, clientIn(client, ip), h.lan.Porter().MAC())
+			h.waitNeighbor(nas.Host, clientIn(client, ip), h.lan.Porter().MAC())
 			c, err := callOnce(h.within(10*time.Second), client, netip.AddrPortFrom(ip, 80)) // a port that nobody registered
 			h.must(err)
-			h.echo(c.conn, 1<<20)
+			wantEcho(h, c.conn, 1<<20)
 			if got, _, _, err := nas.Neighbor(clientIn(client, ip)); err != nil || got != h.lan.Porter().MAC() {
 				t.Errorf("the machine has the client at %v, error %v: the test proves nothing", got, err)
 			}
-			h.arrived(nas, "one")
-			h.neighbor(nas.Host, clientIn(client, ip), client.MAC())
-			h.echo(c.conn, 1<<20)
+			waitDatagram(h, nas, "one")
+			h.waitNeighbor(nas.Host, clientIn(client, ip), client.MAC())
+			wantEcho(h, c.conn, 1<<20)
 			h.must(c.conn.Close())
 		})
 	}
@@ -238,18 +238,18 @@ func TestFieldUDPGivenUp(t *testing.T) {
 	for _, ip := range []netip.Addr{nas4, nas6} {
 		t.Run(ip.String(), func(t *testing.T) {
 			h := openFor(t, fieldProbe+"hold: {ready_timeout: 2500ms}\n", 2*time.Minute)
-			nas := h.nas(nil)
-			h.register(nas.Host, body("nas", nas.MAC(), entry{ip, []any{"27016/udp"}}))
-			n := h.d.Log.Len()
+			nas := h.addNAS(nil)
+			h.register(nas.Host, registration("nas", nas.MAC(), monitored{ip, []any{"27016/udp"}}))
+			n := h.daemon.Log.Len()
 			h.must(nas.Sleep(h.ctx))
-			h.moved(n, "nas", "settling", "asleep", machine.WhySilent)
+			h.waitMove(n, "nas", "settling", "asleep", machine.WhySilent)
 			client := h.lan.Client()
 			conn, err := client.Dial(h.ctx, "udp", netip.AddrPortFrom(ip, 27016).String())
 			h.must(err)
 			defer conn.Close()
 			atClient := h.capturePort(client)
-			h.say(conn, "one")
-			over := h.moved(n, "nas", "arriving", "awake", machine.WhyNotReady)
+			sendDatagrams(h, conn, "one")
+			over := h.waitMove(n, "nas", "arriving", "awake", machine.WhyNotReady)
 			refusal, err := atClient.Wait(h.within(20*time.Second), func(f lab.Frame) bool { return complaint(f) != "" })
 			h.must(err)
 			if early := over.Time.Sub(refusal.Time); early > 100*time.Millisecond {
@@ -259,7 +259,7 @@ func TestFieldUDPGivenUp(t *testing.T) {
 			if _, err := conn.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
 				t.Errorf("the client read with the error %v, want a refusal", err)
 			}
-			h.neighbor(nas.Host, clientIn(client, ip), client.MAC())
+			h.waitNeighbor(nas.Host, clientIn(client, ip), client.MAC())
 		})
 	}
 }

@@ -23,21 +23,21 @@ func TestFieldUDPForwardingPorter(t *testing.T) {
 				h := openFor(t, fieldProbe+forwarder.conf, 2*time.Minute)
 				forward(t, h.lan.Porter())
 				if forwarder.walled {
-					h.wallOff()
+					dropForwarded(h)
 				}
-				nas := h.nas(func(c *lab.MachineConfig) { c.Services[1].Delay = 1450 * time.Millisecond })
+				nas := h.addNAS(func(c *lab.MachineConfig) { c.Services[1].Delay = 1450 * time.Millisecond })
 				h.putToSleep(nas)
 				client := h.lan.Client()
 				atClient := h.capturePort(client)
-				game := h.dialGame(client, ip)
-				h.say(game, "one")
+				game := dialGame(h, client, ip)
+				sendDatagrams(h, game, "one")
 				one, two := lab.DatagramReply("nas", 1, []byte("one")), lab.DatagramReply("nas", 2, []byte("two"))
-				h.hears(game, one)
-				h.moved(0, "nas", "arriving", "awake", machine.WhyReady)
-				h.neighbor(nas.Host, clientIn(client, ip), client.MAC())
-				h.say(game, "two")
-				h.hears(game, two)
-				h.cameOnce(atClient, one, two)
+				wantDatagram(h, game, one)
+				h.waitMove(0, "nas", "arriving", "awake", machine.WhyReady)
+				h.waitNeighbor(nas.Host, clientIn(client, ip), client.MAC())
+				sendDatagrams(h, game, "two")
+				wantDatagram(h, game, two)
+				wantOnce(h, atClient, one, two)
 				for _, f := range atClient.Frames() {
 					if complaint(f) == "unreachable" {
 						t.Errorf("the client was told that the port is closed: %v", f)
@@ -49,7 +49,7 @@ func TestFieldUDPForwardingPorter(t *testing.T) {
 }
 
 // cameOnce expects that a host got a text once until a later one came.
-func (h *house) cameOnce(c *lab.Capture, text, later string) {
+func wantOnce(h *harness, c *lab.Capture, text, later string) {
 	h.Helper()
 	_, err := c.Wait(h.within(5*time.Second), func(f lab.Frame) bool { return !f.Outgoing && bytes.Contains(f.Data, []byte(later)) })
 	h.must(err)
@@ -73,7 +73,7 @@ func TestFieldUDPForwardingWithoutGuard(t *testing.T) {
 		t.Run(ip.String(), func(t *testing.T) {
 			h := openFor(t, fieldProbe+"claim: {guard: off}\n", 2*time.Minute)
 			forward(t, h.lan.Porter())
-			nas := h.nas(func(c *lab.MachineConfig) { c.Services[1].Delay = 1450 * time.Millisecond })
+			nas := h.addNAS(func(c *lab.MachineConfig) { c.Services[1].Delay = 1450 * time.Millisecond })
 			h.putToSleep(nas)
 			client := h.lan.Client()
 			atClient := h.capturePort(client)
@@ -92,11 +92,11 @@ func TestFieldUDPForwardingWithoutGuard(t *testing.T) {
 					t.Errorf("the answer is %q, error %v, want %q", reply[:n], err, want)
 				}
 				if i == 0 {
-					h.moved(0, "nas", "arriving", "awake", machine.WhyReady)
-					h.neighbor(nas.Host, clientIn(client, ip), client.MAC())
+					h.waitMove(0, "nas", "arriving", "awake", machine.WhyReady)
+					h.waitNeighbor(nas.Host, clientIn(client, ip), client.MAC())
 				}
 			}
-			h.cameOnce(atClient, answers[0], answers[1])
+			wantOnce(h, atClient, answers[0], answers[1])
 		})
 	}
 }
@@ -110,28 +110,28 @@ func TestFieldUDPBehindTheRouter(t *testing.T) {
 		for _, alone := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%v/alone=%t", ip, alone), func(t *testing.T) {
 				h := openFor(t, fieldProbe, 2*time.Minute)
-				nas := h.nas(func(c *lab.MachineConfig) { c.Services[1].Delay = 2450 * time.Millisecond })
+				nas := h.addNAS(func(c *lab.MachineConfig) { c.Services[1].Delay = 2450 * time.Millisecond })
 				port := any("27015/udp")
 				if alone {
 					port = service{"27015/udp", "delay:6s"}
 				}
-				n := h.d.Log.Len()
-				h.register(nas.Host, body("nas", nas.MAC(), entry{ip, []any{port}}))
+				n := h.daemon.Log.Len()
+				h.register(nas.Host, registration("nas", nas.MAC(), monitored{ip, []any{port}}))
 				h.must(nas.Sleep(h.ctx))
-				h.comes(20*time.Second, n, "nas", "asleep")
+				h.waitState(20*time.Second, n, "nas", "asleep")
 				atPorter := h.capturePort(h.lan.Porter())
-				far := h.dialGame(h.lan.Outside(), ip)
-				h.say(far, "far")
+				far := dialGame(h, h.lan.Outside(), ip)
+				sendDatagrams(h, far, "far")
 				_, err := atPorter.Wait(h.within(5*time.Second), isDatagram(ip, "far"))
 				h.must(err)
 				want := []string{"far"}
 				if !alone {
-					near := h.dialGame(h.lan.Client(), ip)
-					h.say(near, "near")
-					h.hears(near, lab.DatagramReply("nas", 1, []byte("near")))
+					near := dialGame(h, h.lan.Client(), ip)
+					sendDatagrams(h, near, "near")
+					wantDatagram(h, near, lab.DatagramReply("nas", 1, []byte("near")))
 					want = []string{"near", "far"}
 				}
-				h.hears(far, lab.DatagramReply("nas", len(want), []byte("far")))
+				wantDatagram(h, far, lab.DatagramReply("nas", len(want), []byte("far")))
 				if got := datagrams(nas); !slices.Equal(got, want) {
 					t.Errorf("the game got %q, want %q", got, want)
 				}

@@ -17,10 +17,10 @@ import (
 var card = ether.MAC{0xd8, 0xcb, 0x8a, 0x39, 0xbe, 0xa2}
 
 // twoMACs is a machine with such a card.
-func twoMACs(c *lab.MachineConfig) { c.WakeMAC = card }
+func separateWakeMAC(c *lab.MachineConfig) { c.WakeMAC = card }
 
 // entryOf is an entry of machines for nas, with more in it.
-func entryOf(more string) string {
+func nasConf(more string) string {
 	return fmt.Sprintf("machines: [{name: nas, mac: %q, %s, monitor: [{ip: %s, port: [22, 27015/udp, icmp]}, {ip: %q, port: [22, 27015/udp, icmp]}]}]\n",
 		ether.MAC{0x02, 0x77, 0, 0, 0, 0x14}, more, nas4, nas6)
 }
@@ -37,18 +37,18 @@ func TestFieldTwoMACs(t *testing.T) {
 	}{
 		{"client", "", true},
 		{"client, bind", "claim: {mode: bind}\n", true},
-		{"configuration", entryOf(wakeMAC), false},
-		{"agentless", entryOf(wakeMAC+", agentless: true") + "watch: {interval: 500ms}\n", false},
+		{"configuration", nasConf(wakeMAC), false},
+		{"agentless", nasConf(wakeMAC+", agentless: true") + "watch: {interval: 500ms}\n", false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			ctx, network := newLANFor(t, 2*time.Minute)
-			nas := (&house{T: t, ctx: ctx, lan: network}).nas(twoMACs)
+			nas := (&harness{T: t, ctx: ctx, lan: network}).addNAS(separateWakeMAC)
 			h := openOn(ctx, t, network, forgotten+c.conf)
 			began := time.Now()
 			sleeps := func() {
 				h.Helper()
-				n := h.d.Log.Len()
+				n := h.daemon.Log.Len()
 				limit := 20 * time.Second
 				if strings.Contains(c.conf, "agentless") { // after a start its silence proves nothing for 30 s
 					limit += max(0, time.Until(began.Add(30*time.Second)))
@@ -62,14 +62,14 @@ func TestFieldTwoMACs(t *testing.T) {
 					}
 				}
 				h.must(nas.Sleep(ctx))
-				h.comes(limit, n, "nas", "asleep")
+				h.waitState(limit, n, "nas", "asleep")
 			}
 			serves := func(ip netip.Addr) {
 				h.Helper()
-				n := h.d.Log.Len()
+				n := h.daemon.Log.Len()
 				h.call(h.lan.Client(), nas, ip, 22)
-				h.comes(10*time.Second, n, "nas", "awake")
-				h.neighborOf(h.lan.Client(), ip, nas.MAC())
+				h.waitState(10*time.Second, n, "nas", "awake")
+				h.wantNeighbor(h.lan.Client(), ip, nas.MAC())
 			}
 			sleeps()
 			serves(nas4)
@@ -77,16 +77,16 @@ func TestFieldTwoMACs(t *testing.T) {
 				t.Errorf("magic packets for the card: %v, want broadcast, unicast and UDP", seen)
 			}
 			sleeps()
-			h.stored("asleep", 2)
-			h.d.Kill()
-			h.again(forgotten + c.conf)
-			n := h.d.Log.Len()
-			h.comes(20*time.Second, 0, "nas", "asleep")
+			h.waitStored("asleep", 2)
+			h.daemon.Kill()
+			h.restart(forgotten + c.conf)
+			n := h.daemon.Log.Len()
+			h.waitState(20*time.Second, 0, "nas", "asleep")
 			serves(nas6)
-			if got := h.knows("nas"); got.MAC != nas.MAC() || got.WakeMAC != card {
+			if got := knownMachine(h, "nas"); got.MAC != nas.MAC() || got.WakeMAC != card {
 				t.Errorf("known as %v, woken by %v", got.MAC, got.WakeMAC)
 			}
-			h.quietFor(100*time.Millisecond, n, "an address conflict", func(e labdaemon.Entry) bool { return e.Field("event") == "conflict" })
+			wantNoLine(h, 100*time.Millisecond, n, "an address conflict", func(e labdaemon.Entry) bool { return e.Field("event") == "conflict" })
 			if happened(nas, lab.DADFailed) {
 				t.Error("duplicate address detection failed")
 			}
@@ -101,17 +101,17 @@ func TestFieldFirmwareOfTheCard(t *testing.T) {
 	t.Parallel()
 	for _, mode := range modes {
 		t.Run(mode.name, func(t *testing.T) {
-			s := prepare(t, forgotten+mode.conf+entryOf(fmt.Sprintf("wake_mac: %q", card)), false, func(c *lab.MachineConfig) {
-				twoMACs(c)
+			s := openMachine(t, forgotten+mode.conf+nasConf(fmt.Sprintf("wake_mac: %q", card)), false, func(c *lab.MachineConfig) {
+				separateWakeMAC(c)
 				c.Boot, c.Firmware, c.FirmwareARP, c.FirmwareDHCP = 1450*time.Millisecond, 300*time.Millisecond, true, true
 			})
-			n := s.d.Log.Len()
-			s.sleeps()
-			s.serves(nas4)
-			s.sleeps()
+			n := s.daemon.Log.Len()
+			s.sleepClaimed()
+			s.wantServed(nas4)
+			s.sleepClaimed()
 			s.must(s.nas.Forge(card).ARPRequest(nas4, nas4)) // once in its sleep
-			s.serves(nas4)
-			for _, e := range s.d.Log.Entries(n) {
+			s.wantServed(nas4)
+			for _, e := range s.daemon.Log.Entries(n) {
 				if e.Field("event") == "conflict" {
 					t.Errorf("a conflict with %s", e.Field("used_by"))
 				}
@@ -126,12 +126,12 @@ func TestFieldFirmwareOfTheCard(t *testing.T) {
 // A card that is another machine's is refused, and says whose it is.
 func TestCardOfAnotherMachine(t *testing.T) {
 	h := open(t, fieldProbe)
-	nas, pc := h.nas(nil), h.nas(func(c *lab.MachineConfig) {
+	nas, pc := h.addNAS(nil), h.addNAS(func(c *lab.MachineConfig) {
 		c.Name, c.Addrs = "pc", []netip.Prefix{netip.MustParsePrefix("10.77.0.30/24")}
 	})
-	h.register(nas.Host, everything(nas))
-	other := strings.TrimSuffix(body("pc", pc.MAC(), entry{pc.Addr4(), []any{22}}), "}") + fmt.Sprintf(`,"wake_mac":%q}`, nas.MAC())
-	h.refused(pc.Host, other, "wake_mac: found "+nas.MAC().String(), `"nas"`)
+	h.register(nas.Host, nasRegistration(nas))
+	other := strings.TrimSuffix(registration("pc", pc.MAC(), monitored{pc.Addr4(), []any{22}}), "}") + fmt.Sprintf(`,"wake_mac":%q}`, nas.MAC())
+	h.wantRefused(pc.Host, other, "wake_mac: found "+nas.MAC().String(), `"nas"`)
 	if out, err := h.runOn(pc.Host, "register", "--to", h.lan.Porter().Addr4().String(), "--port", "22/tcp", "--wake-mac", "ff:ff:ff:ff:ff:ff"); err == nil {
 		t.Errorf("a group is taken for a card: %s", out)
 	}
@@ -139,7 +139,7 @@ func TestCardOfAnotherMachine(t *testing.T) {
 
 // heardBy waits for a magic packet of one kind for nas's card, and has the machine
 // start then: the interface that is captured is its second card.
-func (s *subject) heardBy(capture *lab.Capture, kind string, match func(lab.Frame) bool) {
+func (s *machineTest) powerOnAtMagic(capture *lab.Capture, kind string, match func(lab.Frame) bool) {
 	s.Helper()
 	began, heard := time.Now(), make(chan error, 1)
 	ctx, cancel := context.WithTimeout(s.ctx, 20*time.Second)
@@ -158,13 +158,13 @@ func (s *subject) heardBy(capture *lab.Capture, kind string, match func(lab.Fram
 }
 
 // secondCard is a machine whose card is on another segment: none of the LAN wakes it.
-func secondCard(c *lab.MachineConfig) { c.IgnoreMagic = lab.IgnoreAll }
+func deafCard(c *lab.MachineConfig) { c.IgnoreMagic = lab.IgnoreAll }
 
 // TestFieldWakeInterface: the card that wakes a machine is on another segment, where
 // the porter has an interface that it does not work on. That may come later, and go.
 func TestFieldWakeInterface(t *testing.T) {
-	s := prepare(t, fieldProbe+"wake: {interval: 1s, attempts: 30}\n"+entryOf("wake_interface: eth7"), false, secondCard)
-	s.sleeps()
+	s := openMachine(t, fieldProbe+"wake: {interval: 1s, attempts: 30}\n"+nasConf("wake_interface: eth7"), false, deafCard)
+	s.sleepClaimed()
 	segment, err := s.lan.AddHostIn(7, "second card", netip.MustParsePrefix("10.87.0.20/24"))
 	s.must(err)
 	there, err := segment.Capture(s.ctx)
@@ -173,15 +173,15 @@ func TestFieldWakeInterface(t *testing.T) {
 	s.must(err)
 	magic := func(f lab.Frame) bool { return f.EtherType() == lab.EtherTypeWakeOnLAN && !f.Outgoing }
 
-	n := s.d.Log.Len()
+	n := s.daemon.Log.Len()
 	later := s.callLater(s.lan.Client(), nas4, 22)
 	missing := func(e labdaemon.Entry) bool { return e.Level == "WARN" && e.Field("event") == "wake_interface_failed" }
-	_, err = s.d.Log.Wait(s.within(5*time.Second), n, missing)
+	_, err = s.daemon.Log.Wait(s.within(5*time.Second), n, missing)
 	s.must(err)
-	_, err = s.d.Log.Wait(s.within(10*time.Second), n, func(e labdaemon.Entry) bool { return e.Field("event") == "magic_failed" && e.Field("attempt") == "3" })
+	_, err = s.daemon.Log.Wait(s.within(10*time.Second), n, func(e labdaemon.Entry) bool { return e.Field("event") == "magic_failed" && e.Field("attempt") == "3" })
 	s.must(err)
 	told := 0
-	for _, e := range s.d.Log.Entries(n) {
+	for _, e := range s.daemon.Log.Entries(n) {
 		if missing(e) || e.Level == "WARN" && e.Field("event") == "magic_failed" {
 			told++
 		}
@@ -194,12 +194,12 @@ func TestFieldWakeInterface(t *testing.T) {
 	_, err = there.Wait(s.within(10*time.Second), magic)
 	s.must(err)
 	s.must(s.nas.PowerOn())
-	s.answer(later, s.nas)
-	s.comes(10*time.Second, n, "nas", "awake")
+	s.waitCall(later, s.nas)
+	s.waitState(10*time.Second, n, "nas", "awake")
 
-	s.sleeps()
+	s.sleepClaimed()
 	from := len(there.Frames())
-	s.heardBy(there, "magic packet", func(f lab.Frame) bool { return magic(f) && f.Dst() == s.nas.MAC() })
+	s.powerOnAtMagic(there, "magic packet", func(f lab.Frame) bool { return magic(f) && f.Dst() == s.nas.MAC() })
 	var udp bool
 	for _, f := range there.Frames()[from:] {
 		udp = udp || f.Dst() == ether.Broadcast && strings.Contains(string(f.Payload()), magicBytes(s.nas.MAC())) && f.EtherType() != lab.EtherTypeWakeOnLAN
@@ -232,7 +232,7 @@ func TestFieldWakeTo(t *testing.T) {
 		{"directed broadcast", "10.78.0.255:4009", "", 4009},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			s := prepare(t, fieldProbe+entryOf(fmt.Sprintf("%swake_mac: %q, wake_to: %s", c.more, card, c.to)), false, secondCard)
+			s := openMachine(t, fieldProbe+nasConf(fmt.Sprintf("%swake_mac: %q, wake_to: %s", c.more, card, c.to)), false, deafCard)
 			for _, name := range []string{"all", lab.Interface} { // a router has to let directed broadcasts through (RFC 2644)
 				s.must(s.lan.Router().Sysctl("net/ipv4/conf/"+name+"/bc_forwarding", "1"))
 			}
@@ -240,8 +240,8 @@ func TestFieldWakeTo(t *testing.T) {
 			s.must(err)
 			here, err := s.lan.Client().Capture(s.ctx)
 			s.must(err)
-			s.sleeps()
-			s.heardBy(there, "datagram", func(f lab.Frame) bool {
+			s.sleepClaimed()
+			s.powerOnAtMagic(there, "datagram", func(f lab.Frame) bool {
 				return !f.Outgoing && strings.Contains(string(f.Payload()), string([]byte{byte(c.port >> 8), byte(c.port)})) && strings.HasSuffix(string(f.Payload()), magicBytes(card))
 			})
 			onLAN := 0

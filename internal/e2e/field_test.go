@@ -22,7 +22,7 @@ const (
 	// forgotten is fieldProbe, and soon no registration explains a silence.
 	forgotten = "probe: {interval: 300ms, misses: 2, timeout: 2s}\n"
 	// often asks machines that are awake ten times as often as the default.
-	often = "watch: {interval: 1s}\n"
+	frequentWatch = "watch: {interval: 1s}\n"
 	// slack is what the machine under the tests may be late by.
 	slack = time.Second
 )
@@ -34,7 +34,7 @@ type address struct {
 }
 
 // known is what these tests look for in the API's machines.
-type known struct {
+type knownState struct {
 	Name         string
 	MAC          ether.MAC
 	WakeMAC      ether.MAC `json:"wake_mac"`
@@ -44,9 +44,9 @@ type known struct {
 }
 
 // inside asks the API by the loopback, for a porter whose addresses come and go.
-func (h *house) inside(path string, into any) {
+func getInside(h *harness, path string, into any) {
 	h.Helper()
-	status, text, err := h.d.GetInside(h.within(5*time.Second), path)
+	status, text, err := h.daemon.GetInside(h.within(5*time.Second), path)
 	h.must(err)
 	if status != 200 {
 		h.Fatalf("%s answered %d: %s", path, status, text)
@@ -55,24 +55,24 @@ func (h *house) inside(path string, into any) {
 }
 
 // machines returns what the porter knows.
-func (h *house) machines() (all []known) {
+func knownMachines(h *harness) (all []knownState) {
 	h.Helper()
-	h.inside("/api/v1/machines", &all)
+	getInside(h, "/api/v1/machines", &all)
 	return all
 }
 
 // knows returns the machine of a name; without one the test fails.
-func (h *house) knows(name string) known {
+func knownMachine(h *harness, name string) knownState {
 	h.Helper()
-	all := h.machines()
-	i := slices.IndexFunc(all, func(m known) bool { return m.Name == name })
+	all := knownMachines(h)
+	i := slices.IndexFunc(all, func(m knownState) bool { return m.Name == name })
 	if i < 0 {
 		h.Fatalf("%s is unknown", name)
 	}
 	return all[i]
 }
 
-func (k known) address(ip netip.Addr) address {
+func (k knownState) address(ip netip.Addr) address {
 	i := slices.IndexFunc(k.Addresses, func(a address) bool { return a.IP == ip })
 	if i < 0 {
 		return address{IP: ip, Standing: "not told"}
@@ -81,10 +81,10 @@ func (k known) address(ip netip.Addr) address {
 }
 
 // stands waits until an address of nas has one of the standings.
-func (h *house) stands(limit time.Duration, ip netip.Addr, standings ...string) address {
+func waitStanding(h *harness, limit time.Duration, ip netip.Addr, standings ...string) address {
 	h.Helper()
 	for deadline := time.Now().Add(limit); ; time.Sleep(20 * time.Millisecond) {
-		a := h.knows("nas").address(ip)
+		a := knownMachine(h, "nas").address(ip)
 		if slices.Contains(standings, a.Standing) {
 			return a
 		}
@@ -95,10 +95,10 @@ func (h *house) stands(limit time.Duration, ip netip.Addr, standings ...string) 
 }
 
 // events returns what was told of a machine, of one kind.
-func (h *house) events(name string, kind journal.Kind) (found []journal.Event) {
+func (h *harness) events(name string, kind journal.Kind) (found []journal.Event) {
 	h.Helper()
 	var all []journal.Event
-	h.inside("/api/v1/events?limit=1000&machine="+name, &all)
+	getInside(h, "/api/v1/events?limit=1000&machine="+name, &all)
 	for _, e := range all {
 		if e.Kind == kind {
 			found = append(found, e)
@@ -108,7 +108,7 @@ func (h *house) events(name string, kind journal.Kind) (found []journal.Event) {
 }
 
 // told waits for an event that matches.
-func (h *house) told(name string, kind journal.Kind, match func(journal.Event) bool) journal.Event {
+func (h *harness) waitAPIEvent(name string, kind journal.Kind, match func(journal.Event) bool) journal.Event {
 	h.Helper()
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
 		all := h.events(name, kind)
@@ -122,13 +122,13 @@ func (h *house) told(name string, kind journal.Kind, match func(journal.Event) b
 }
 
 // about matches an event by the address that it is about.
-func about(ip netip.Addr) func(journal.Event) bool {
+func aboutAddress(ip netip.Addr) func(journal.Event) bool {
 	return func(e journal.Event) bool { return e.IP == ip }
 }
 
 // moves returns how often a machine came to a state after the first n entries.
-func (h *house) moves(n int, name, to string) (count int) {
-	for _, e := range h.d.Log.Entries(n) {
+func countMoves(h *harness, n int, name, to string) (count int) {
+	for _, e := range h.daemon.Log.Entries(n) {
 		if labdaemon.Moved(name, "", to, "")(e) {
 			count++
 		}
@@ -137,18 +137,18 @@ func (h *house) moves(n int, name, to string) (count int) {
 }
 
 // comes waits until a machine comes to a state, for any reason.
-func (h *house) comes(limit time.Duration, n int, name, to string) labdaemon.Entry {
+func (h *harness) waitState(limit time.Duration, n int, name, to string) labdaemon.Entry {
 	h.Helper()
-	e, err := h.d.Log.Wait(h.within(limit), n, labdaemon.Moved(name, "", to, ""))
+	e, err := h.daemon.Log.Wait(h.within(limit), n, labdaemon.Moved(name, "", to, ""))
 	if err != nil {
-		h.Fatalf("%s is not %s after %v, but went %v", name, to, limit, h.path(n, name))
+		h.Fatalf("%s is not %s after %v, but went %v", name, to, limit, h.transitions(n, name))
 	}
 	return e
 }
 
 // path returns where a machine went after the first n entries, for messages.
-func (h *house) path(n int, name string) (states []string) {
-	for _, e := range h.d.Log.Entries(n) {
+func (h *harness) transitions(n int, name string) (states []string) {
+	for _, e := range h.daemon.Log.Entries(n) {
 		if e.Field("machine") == name && e.Field("to") != "" {
 			states = append(states, fmt.Sprintf("%s %s (%s)", e.Time.Format("05.000"), e.Field("to"), e.Field("reason")))
 		}
@@ -157,25 +157,25 @@ func (h *house) path(n int, name string) (states []string) {
 }
 
 // quietFor expects that nothing matches in the log for a while.
-func (h *house) quietFor(d time.Duration, n int, what string, match func(labdaemon.Entry) bool) {
+func wantNoLine(h *harness, d time.Duration, n int, what string, match func(labdaemon.Entry) bool) {
 	h.Helper()
-	if e, err := h.d.Log.Wait(h.within(d), n, match); err == nil {
+	if e, err := h.daemon.Log.Wait(h.within(d), n, match); err == nil {
 		h.Fatalf("%s: %q %v", what, e.Message, e.Fields)
 	}
 }
 
 // says matches what an operator reads at the levels, with all of the words in it,
 // wherever.
-func says(levels string, words ...string) func(labdaemon.Entry) bool {
+func lineSays(levels string, words ...string) func(labdaemon.Entry) bool {
 	return func(e labdaemon.Entry) bool {
 		return strings.Contains(levels, e.Level) && contains(e.Message+fmt.Sprint(e.Fields), words...)
 	}
 }
 
 // named waits for a line that an operator reads, of one of the levels.
-func (h *house) named(n int, levels string, words ...string) {
+func waitLine(h *harness, n int, levels string, words ...string) {
 	h.Helper()
-	if _, err := h.d.Log.Wait(h.within(10*time.Second), n, says(levels, words...)); err != nil {
+	if _, err := h.daemon.Log.Wait(h.within(10*time.Second), n, lineSays(levels, words...)); err != nil {
 		h.Fatalf("no line of %s with %q", levels, words)
 	}
 }

@@ -14,7 +14,7 @@ import (
 )
 
 // atReady is how late a client may be that waits for a service which is up.
-const atReady = 200 * time.Millisecond
+const maxReadyDelay = 200 * time.Millisecond
 
 // settings are the ways in which the porter knows a machine, claims its addresses,
 // and what its host does besides.
@@ -31,9 +31,9 @@ type setting struct {
 }
 
 // prepareIn is prepare for a setting.
-func prepareIn(t *testing.T, in setting, conf string, change func(*lab.MachineConfig)) *subject {
+func openMachineIn(t *testing.T, in setting, conf string, change func(*lab.MachineConfig)) *machineTest {
 	t.Helper()
-	s := prepare(t, conf+in.conf, in.agentless, change)
+	s := openMachine(t, conf+in.conf, in.agentless, change)
 	if in.forwards {
 		forward(t, s.lan.Porter())
 	}
@@ -41,7 +41,7 @@ func prepareIn(t *testing.T, in setting, conf string, change func(*lab.MachineCo
 }
 
 // another adds a client, 10.77.0.n and fd77::n.
-func (h *house) another(name string, n int) *lab.Host {
+func (h *harness) addClient(name string, n int) *lab.Host {
 	h.Helper()
 	host, err := h.lan.AddHost(name, netip.MustParsePrefix(fmt.Sprintf("10.77.0.%d/24", n)), netip.MustParsePrefix(fmt.Sprintf("fd77::%d/64", n)))
 	h.must(err)
@@ -50,16 +50,16 @@ func (h *house) another(name string, n int) *lab.Host {
 
 // hardened adds a client that believes nobody who says unasked what MAC an address
 // has, as hardened desktops are set.
-func (h *house) hardened(name string, n int) *lab.Host {
+func (h *harness) addHardenedClient(name string, n int) *lab.Host {
 	h.Helper()
-	host := h.another(name, n)
+	host := h.addClient(name, n)
 	h.must(host.Sysctl("net/ipv4/conf/"+lab.Interface+"/drop_gratuitous_arp", "1"))
 	h.must(host.Sysctl("net/ipv6/conf/"+lab.Interface+"/drop_unsolicited_na", "1"))
 	return host
 }
 
 // usesLAN has a host do what every host does now and then: it asks for the router.
-func (h *house) usesLAN(ctx context.Context, host *lab.Host) error {
+func resolveRouter(h *harness, ctx context.Context, host *lab.Host) error {
 	for _, ip := range []netip.Addr{h.lan.Router().Addr4(), h.lan.Router().Addr6()} {
 		if err := host.ForgetNeighbor(ip); err != nil {
 			return err
@@ -73,12 +73,12 @@ func (h *house) usesLAN(ctx context.Context, host *lab.Host) error {
 
 // atOnce waits for a call, and expects that the client was connected as soon as its
 // service was up.
-func (s *subject) atOnce(who string, p pending) *call {
+func (s *machineTest) wantAtOnce(who string, p pending) *call {
 	s.Helper()
 	got := <-p
 	if got.error != nil {
-		s.Errorf("%s: %v; %v", who, got.error, s.path(0, "nas"))
-		s.tell()
+		s.Errorf("%s: %v; %v", who, got.error, s.transitions(0, "nas"))
+		s.logStory()
 		return nil
 	}
 	s.Cleanup(func() { got.conn.Close() })
@@ -87,17 +87,17 @@ func (s *subject) atOnce(who string, p pending) *call {
 	}
 	late := got.ended.Sub(lastUp(s.nas, got.to))
 	s.Logf("%s was connected %v after the service was up", who, late.Round(10*time.Microsecond))
-	if late > atReady {
-		s.Errorf("%s was connected %v after the service was up, want %v at most", who, late, atReady)
+	if late > maxReadyDelay {
+		s.Errorf("%s was connected %v after the service was up, want %v at most", who, late, maxReadyDelay)
 	}
 	return got.call
 }
 
 // after waits for a moment that is counted from another one.
-func after(since time.Time, d time.Duration) { time.Sleep(time.Until(since.Add(d))) }
+func sleepUntil(since time.Time, d time.Duration) { time.Sleep(time.Until(since.Add(d))) }
 
 // wokenOnce expects that nas was woken once, and that no wake failed.
-func (s *subject) wokenOnce() {
+func (s *machineTest) wantWokenOnce() {
 	s.Helper()
 	s.wantMetric(1, `nightporter_machine_wakes_total{machine="nas", trigger="tcp"}`)
 	if got := s.events("nas", journal.Failed); len(got) > 0 {
@@ -106,7 +106,7 @@ func (s *subject) wokenOnce() {
 }
 
 // question matches the unicast question of a host for an address, where it arrives.
-func question(from, ip netip.Addr, by ether.MAC) func(lab.Frame) bool {
+func isNeighborRequest(from, ip netip.Addr, by ether.MAC) func(lab.Frame) bool {
 	return func(f lab.Frame) bool {
 		var p lan.Packet
 		if p.Parse(f.Data) != lan.Accepted || f.Dst() != by {
@@ -117,9 +117,9 @@ func question(from, ip netip.Addr, by ether.MAC) func(lab.Frame) bool {
 }
 
 // tell logs what the porter and nas say happened.
-func (s *subject) tell() {
+func (s *machineTest) logStory() {
 	s.Helper()
-	for _, e := range s.d.Log.Entries(0) {
+	for _, e := range s.daemon.Log.Entries(0) {
 		s.Logf("%s porter: %s %v", e.Time.Format("04:05.000"), e.Message, e.Fields)
 	}
 	for _, e := range s.nas.Log() {

@@ -15,8 +15,8 @@ import (
 )
 
 // subject is a house with nas in it, which a test has in several kinds.
-type subject struct {
-	*house
+type machineTest struct {
+	*harness
 	nas       *lab.Machine
 	conf      string
 	agentless bool
@@ -24,7 +24,7 @@ type subject struct {
 }
 
 // ways are the ways in which the porter knows a machine and claims its addresses.
-var ways = []struct {
+var knownBy = []struct {
 	name, conf string
 	agentless  bool
 }{
@@ -35,7 +35,7 @@ var ways = []struct {
 
 // unless skips a variant of a case that costs more than it tells, unless it is one
 // of the few that are run each time. With -soak all are run.
-func unless(t *testing.T, chosen bool) {
+func variantUnless(t *testing.T, chosen bool) {
 	t.Helper()
 	if !chosen && !*soakFlag {
 		t.Skip("run with -soak")
@@ -44,30 +44,30 @@ func unless(t *testing.T, chosen bool) {
 
 // prepare opens a house for nas, which is awake and known when it returns. Closed,
 // the porter's port lets nothing through, and nas is only known if it is agentless.
-func prepare(t *testing.T, conf string, agentless bool, change func(*lab.MachineConfig)) *subject {
+func openMachine(t *testing.T, conf string, agentless bool, change func(*lab.MachineConfig)) *machineTest {
 	t.Helper()
 	t.Parallel()
 	ctx, network := newLANFor(t, 3*time.Minute)
-	return prepareOn(ctx, t, network, conf, agentless, change)
+	return openMachineOn(ctx, t, network, conf, agentless, change)
 }
 
 // prepareOn is prepare on a LAN that is there already.
-func prepareOn(ctx context.Context, t *testing.T, network *lab.LAN, conf string, agentless bool, change func(*lab.MachineConfig)) *subject {
+func openMachineOn(ctx context.Context, t *testing.T, network *lab.LAN, conf string, agentless bool, change func(*lab.MachineConfig)) *machineTest {
 	t.Helper()
-	bare := &house{T: t, ctx: ctx, lan: network}
-	s := &subject{nas: bare.nas(change), conf: conf, agentless: agentless}
+	bare := &harness{T: t, ctx: ctx, lan: network}
+	s := &machineTest{nas: bare.addNAS(change), conf: conf, agentless: agentless}
 	if agentless {
-		s.conf += strings.TrimPrefix(mute(s.nas.MAC(), s.addrs()...), brisk)
+		s.conf += strings.TrimPrefix(agentlessConf(s.nas.MAC(), s.addrs()...), fastProbe)
 	}
-	s.house, s.began = openOn(ctx, t, network, s.conf), time.Now()
+	s.harness, s.began = openOn(ctx, t, network, s.conf), time.Now()
 	if agentless {
-		s.isWatched(0)
+		waitPlaced(s.harness, 0)
 	}
 	return s
 }
 
 // addrs returns the addresses that nas has.
-func (s *subject) addrs() (all []netip.Addr) {
+func (s *machineTest) addrs() (all []netip.Addr) {
 	for _, ip := range []netip.Addr{s.nas.Addr4(), s.nas.Addr6()} {
 		if ip.IsValid() {
 			all = append(all, ip)
@@ -77,60 +77,60 @@ func (s *subject) addrs() (all []netip.Addr) {
 }
 
 // sleeps lets nas sleep until it is claimed.
-func (s *subject) sleeps() {
+func (s *machineTest) sleepClaimed() {
 	s.Helper()
-	n := s.d.Log.Len()
+	n := s.daemon.Log.Len()
 	if !s.agentless {
-		var monitor []entry
+		var monitor []monitored
 		for _, ip := range s.addrs() {
-			monitor = append(monitor, entry{ip, []any{22, "27015/udp", "icmp"}})
+			monitor = append(monitor, monitored{ip, []any{22, "27015/udp", "icmp"}})
 		}
-		answer, err := s.d.RegisterIn(s.within(10*time.Second), s.nas.Host, porterAddr(s.lan.Porter(), s.nas), []string{body("nas", s.nas.MAC(), monitor...)}, 0)
+		answer, err := s.daemon.RegisterIn(s.within(10*time.Second), s.nas.Host, porterAddr(s.lan.Porter(), s.nas), []string{registration("nas", s.nas.MAC(), monitor...)}, 0)
 		s.must(err)
 		if answer != "OK." {
 			s.Fatalf("registration answered %q", answer)
 		}
 	}
-	s.goesToSleep(n)
+	s.waitAsleep(n)
 }
 
 // goesToSleep lets nas sleep until it is claimed; n is how long the log was before it
 // said so.
-func (s *subject) goesToSleep(n int) {
+func (s *machineTest) waitAsleep(n int) {
 	s.Helper()
 	s.must(s.nas.Sleep(s.ctx))
 	limit := 20 * time.Second
 	if s.agentless { // after a start its silence proves nothing for 30 s
 		limit += max(0, time.Until(s.began.Add(30*time.Second)))
 	}
-	s.comes(limit, n, "nas", "asleep")
+	s.waitState(limit, n, "nas", "asleep")
 }
 
 // serves connects to nas in its sleep, and expects that it was woken for that.
-func (s *subject) serves(ip netip.Addr) {
+func (s *machineTest) wantServed(ip netip.Addr) {
 	s.Helper()
-	n, magic := s.d.Log.Len(), s.nas.MagicCount()
+	n, magic := s.daemon.Log.Len(), s.nas.MagicCount()
 	s.call(s.lan.Client(), s.nas, ip, 22)
-	s.comes(10*time.Second, n, "nas", "awake")
+	s.waitState(10*time.Second, n, "nas", "awake")
 	if s.nas.MagicCount() == magic {
 		s.Error("served without a magic packet: it was not asleep")
 	}
 }
 
 // lines returns how many records the journal has.
-func (h *house) lines() int {
+func journalLines(h *harness) int {
 	h.Helper()
-	b, err := os.ReadFile(filepath.Join(h.d.Dir(), "journal.jsonl"))
+	b, err := os.ReadFile(filepath.Join(h.daemon.Dir(), "journal.jsonl"))
 	h.must(err)
 	return bytes.Count(b, []byte("\n"))
 }
 
 // resolves asks everybody for ip as from, until mac answers; who else answers
 // meanwhile may.
-func (h *house) resolves(limit time.Duration, from *lab.Host, ip netip.Addr, mac ether.MAC) {
+func waitWhoHas(h *harness, limit time.Duration, from *lab.Host, ip netip.Addr, mac ether.MAC) {
 	h.Helper()
 	for deadline := time.Now().Add(limit); ; {
-		got := h.whoHas(from, ip)
+		got := whoHas(h, from, ip)
 		if got == mac {
 			return
 		}
@@ -141,7 +141,7 @@ func (h *house) resolves(limit time.Duration, from *lab.Host, ip netip.Addr, mac
 }
 
 // whoHas asks everybody for an address, and returns who answers.
-func (h *house) whoHas(from *lab.Host, ip netip.Addr) ether.MAC {
+func whoHas(h *harness, from *lab.Host, ip netip.Addr) ether.MAC {
 	h.Helper()
 	h.must(from.ForgetNeighbor(ip))
 	ctx, cancel := context.WithTimeout(h.ctx, 300*time.Millisecond)
@@ -154,9 +154,9 @@ func (h *house) whoHas(from *lab.Host, ip netip.Addr) ether.MAC {
 
 // claiming returns how many frames of the porter since a moment say that ip is
 // at its MAC.
-func (h *house) claiming(capture *lab.Capture, since time.Time, ip netip.Addr) (count int) {
+func countClaims(h *harness, capture *lab.Capture, since time.Time, ip netip.Addr) (count int) {
 	for _, f := range capture.Frames() {
-		if f.Time.After(since) && f.Src() == h.lan.Porter().MAC() && claims(f, h.lan.Porter().MAC(), ip) {
+		if f.Time.After(since) && f.Src() == h.lan.Porter().MAC() && isClaim(f, h.lan.Porter().MAC(), ip) {
 			count++
 		}
 	}

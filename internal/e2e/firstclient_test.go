@@ -40,7 +40,7 @@ func (r result) pause() time.Duration {
 }
 
 // drawn adds the machine of a draw, the nth on its LAN.
-func (h *house) drawn(d draw, n int) *lab.Machine {
+func addDrawn(h *harness, d draw, n int) *lab.Machine {
 	h.Helper()
 	cfg := lab.MachineConfig{
 		Name: fmt.Sprintf("m%d", d.n), Boot: d.boot, Announce: d.announce,
@@ -58,7 +58,7 @@ func (h *house) drawn(d draw, n int) *lab.Machine {
 }
 
 // firstConnection puts m to sleep and connects to it, also from a second client.
-func (h *house) firstConnection(d draw, m *lab.Machine, clients crowd) []result {
+func connectFirst(h *harness, d draw, m *lab.Machine, clients drawClients) []result {
 	ctx, cancel := context.WithTimeout(h.ctx, 4*time.Minute)
 	defer cancel()
 	to := netip.AddrPortFrom(m.Addr4(), 22)
@@ -68,7 +68,7 @@ func (h *house) firstConnection(d draw, m *lab.Machine, clients crowd) []result 
 	first := clients.pick(d.n, d.hardened, nil)
 	second := clients.pick(d.n/2, d.strict, first)
 	one := result{draw: d, who: "first"}
-	if one.err = h.retires(ctx, d, m, first, to.Addr()); one.err != nil {
+	if one.err = retire(h, ctx, d, m, first, to.Addr()); one.err != nil {
 		return []result{one}
 	}
 	atMachine, err := h.lan.CapturePort(ctx, m.Host)
@@ -84,17 +84,17 @@ func (h *house) firstConnection(d draw, m *lab.Machine, clients crowd) []result 
 		defer stop()
 		go func() {
 			time.Sleep(50 * time.Millisecond) // the client is the first
-			h.poll(checks, clients.checker, to.Addr())
+			pollService(h, checks, clients.checker, to.Addr())
 		}()
 	}
 	others := make(chan result, 1)
 	if d.second > 0 {
 		go func() {
 			time.Sleep(d.second)
-			others <- h.connectsTo(ctx, result{draw: d, who: "second"}, m, second, to, clients.captures[second], atMachine)
+			others <- connectAndJudge(h, ctx, result{draw: d, who: "second"}, m, second, to, clients.captures[second], atMachine)
 		}()
 	}
-	all := []result{h.connectsTo(ctx, one, m, first, to, clients.captures[first], atMachine)}
+	all := []result{connectAndJudge(h, ctx, one, m, first, to, clients.captures[first], atMachine)}
 	if d.second > 0 {
 		all = append(all, <-others)
 	}
@@ -103,19 +103,19 @@ func (h *house) firstConnection(d draw, m *lab.Machine, clients crowd) []result 
 
 // retires lets m sleep until it is claimed, and a client have of it in its neighbour
 // table what the draw says.
-func (h *house) retires(ctx context.Context, d draw, m *lab.Machine, client *lab.Host, ip netip.Addr) error {
+func retire(h *harness, ctx context.Context, d draw, m *lab.Machine, client *lab.Host, ip netip.Addr) error {
 	if d.warm && !d.hardened {
 		if err := client.WarmNeighbor(ctx, ip); err != nil {
 			return err
 		}
 	}
-	var monitor []entry
+	var monitor []monitored
 	for _, ip := range []netip.Addr{m.Addr4(), m.Addr6()} {
 		if ip.IsValid() {
-			monitor = append(monitor, entry{ip, []any{"22/tcp"}})
+			monitor = append(monitor, monitored{ip, []any{"22/tcp"}})
 		}
 	}
-	if err := h.sleepAs(ctx, m, body(m.Name(), m.MAC(), monitor...)); err != nil || !d.warm {
+	if err := sleepRegisteredAs(h, ctx, m, registration(m.Name(), m.MAC(), monitor...)); err != nil || !d.warm {
 		return err
 	}
 	if d.hardened { // it takes no claim, only an answer
@@ -124,24 +124,24 @@ func (h *house) retires(ctx context.Context, d draw, m *lab.Machine, client *lab
 		}
 	}
 	// What it sends before it has heard of the claim goes to the machine.
-	return follows(ctx, client, ip, h.lan.Porter().MAC())
+	return waitNeighborAt(ctx, client, ip, h.lan.Porter().MAC())
 }
 
 // connectsTo makes the connection of one client.
-func (h *house) connectsTo(ctx context.Context, r result, m *lab.Machine, client *lab.Host, to netip.AddrPort, atClient, atMachine *lab.Capture) result {
+func connectAndJudge(h *harness, ctx context.Context, r result, m *lab.Machine, client *lab.Host, to netip.AddrPort, atClient, atMachine *lab.Capture) result {
 	c, err := callOnce(ctx, client, to)
 	if err != nil {
-		r.err = fmt.Errorf("%w; %s; the porter: %v", err, story(m, to, atClient, atMachine), h.path(0, m.Name()))
+		r.err = fmt.Errorf("%w; %s; the porter: %v", err, describeFailure(m, to, atClient, atMachine), h.transitions(0, m.Name()))
 		return r
 	}
 	defer c.conn.Close()
-	h.judge(ctx, &r, c, m, atClient, atMachine)
+	judge(h, ctx, &r, c, m, atClient, atMachine)
 	return r
 }
 
 // story tells what happened to a machine that a client did not reach, and what the client
 // was told of its address.
-func story(m *lab.Machine, to netip.AddrPort, atClient, atMachine *lab.Capture) string {
+func describeFailure(m *lab.Machine, to netip.AddrPort, atClient, atMachine *lab.Capture) string {
 	var lines []string
 	for _, e := range m.Log() {
 		if e.Kind != lab.MagicPacket {
@@ -157,11 +157,11 @@ func story(m *lab.Machine, to netip.AddrPort, atClient, atMachine *lab.Capture) 
 	}
 	slices.Sort(lines)
 	return fmt.Sprintf("the machine is %s:\n%s\nthe client's port of the switch:\n%s", m.State(),
-		strings.Join(lines[max(0, len(lines)-40):], "\n"), strings.Join(toldOf(to.Addr(), atClient), "\n"))
+		strings.Join(lines[max(0, len(lines)-40):], "\n"), strings.Join(neighborFrames(to.Addr(), atClient), "\n"))
 }
 
 // toldOf is what a capture has of ARP, neighbour discovery and TCP about an address.
-func toldOf(ip netip.Addr, c *lab.Capture) (lines []string) {
+func neighborFrames(ip netip.Addr, c *lab.Capture) (lines []string) {
 	for _, f := range c.Frames() {
 		var p lan.Packet
 		if v := p.Parse(f.Data); v == lan.Accepted && (p.To == ip || p.From == ip) || bytes.Contains(f.Payload(), ip.AsSlice()) {
@@ -172,7 +172,7 @@ func toldOf(ip netip.Addr, c *lab.Capture) (lines []string) {
 }
 
 // times returns when each frame was sent, counted from a moment.
-func times(sent []lab.Frame, since time.Time) (all []time.Duration) {
+func sentAt(sent []lab.Frame, since time.Time) (all []time.Duration) {
 	for _, f := range sent {
 		all = append(all, f.Time.Sub(since).Round(time.Millisecond))
 	}
@@ -180,14 +180,14 @@ func times(sent []lab.Frame, since time.Time) (all []time.Duration) {
 }
 
 // judge reads from the logs and the captures how a call was served.
-func (h *house) judge(ctx context.Context, r *result, c *call, m *lab.Machine, atClient, atMachine *lab.Capture) {
+func judge(h *harness, ctx context.Context, r *result, c *call, m *lab.Machine, atClient, atMachine *lab.Capture) {
 	odd := func(format string, args ...any) { r.odd = append(r.odd, fmt.Sprintf(format, args...)) }
 	if want := lab.Banner(m.Name()); c.banner != want {
 		odd("the service said %q, want %q", c.banner, want)
 	}
 	r.up = lastUp(m, c.to)
 	r.after, r.wait = c.ended.Sub(r.up), r.delay
-	s, err := h.howServed(ctx, c, atClient, atMachine)
+	s, err := readServed(h, ctx, c, atClient, atMachine)
 	if err != nil {
 		odd("%v", err)
 		return
@@ -196,18 +196,18 @@ func (h *house) judge(ctx context.Context, r *result, c *call, m *lab.Machine, a
 	// The first SYN may wait for the answer to an ARP request, and the others not; or
 	// connect() itself is late, and so are all of them.
 	first := s.sent[0].Time
-	r.near = r.up.Before(c.began) || min(apart(r.up.Sub(c.began)), apart(r.up.Sub(first))) < tooNear
+	r.near = r.up.Before(c.began) || min(distanceToRetransmission(r.up.Sub(c.began)), distanceToRetransmission(r.up.Sub(first))) < tooNear
 	unknown := false
 	for _, f := range s.sent[1:] {
-		unknown = unknown || min(apart(f.Time.Sub(c.began)), apart(f.Time.Sub(first))) > 100*time.Millisecond
+		unknown = unknown || min(distanceToRetransmission(f.Time.Sub(c.began)), distanceToRetransmission(f.Time.Sub(first))) > 100*time.Millisecond
 		r.near = r.near || f.Time.Sub(r.up).Abs() < tooNear
 	}
 	if unknown {
-		odd("the client's kernel sent its SYNs at %v, which the draw did not reckon with", times(s.sent, c.began))
+		odd("the client's kernel sent its SYNs at %v, which the draw did not reckon with", sentAt(s.sent, c.began))
 	}
 	err = s.replayed(h.lan.Porter())
 	r.mine = err == nil
 	if err != nil && !r.near {
-		odd("%v; it sent SYNs at %v, and its service was up at %v", err, times(s.sent, c.began), r.up.Sub(c.began))
+		odd("%v; it sent SYNs at %v, and its service was up at %v", err, sentAt(s.sent, c.began), r.up.Sub(c.began))
 	}
 }

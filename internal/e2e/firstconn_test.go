@@ -69,7 +69,7 @@ func TestFirstConnections(t *testing.T) {
 				for batch := range slices.Chunk(draws, onLAN) {
 					t.Run(fmt.Sprintf("%v and less", batch[0].ready()), func(t *testing.T) {
 						ctx, network := newLANFor(t, 5*time.Minute)
-						results[i] = append(results[i], openOn(ctx, t, network, mode.conf).firstConnections(batch)...)
+						results[i] = append(results[i], connectAll(openOn(ctx, t, network, mode.conf), batch)...)
 					})
 				}
 			})
@@ -77,17 +77,17 @@ func TestFirstConnections(t *testing.T) {
 	})
 	all := slices.Concat(results...)
 	for _, who := range []string{"first", "second"} {
-		t.Logf("%s clients: %s; seed %d, %.0f s", who, summary(of(all, who)), *seed, time.Since(began).Seconds())
+		t.Logf("%s clients: %s; seed %d, %.0f s", who, summary(resultsOf(all, who)), *seed, time.Since(began).Seconds())
 	}
 	if *connections >= wholeProof {
-		inTime(t, all)
+		wantInTime(t, all)
 	}
 }
 
 // inTime asserts the figures.
-func inTime(t *testing.T, all []result) {
+func wantInTime(t *testing.T, all []result) {
 	for _, who := range []string{"first", "second"} {
-		late := sorted(of(all, who), func(r result) time.Duration { return r.after - r.pause() })
+		late := sorted(resultsOf(all, who), func(r result) time.Duration { return r.after - r.pause() })
 		if median, most := share(late, 0.5), share(late, 0.99); median > medianReady || most > mostReady {
 			t.Errorf("%s clients were connected %v after the service was ready (median), %v (99 in 100), want at most %v and %v",
 				who, median, most, medianReady, mostReady)
@@ -96,19 +96,19 @@ func inTime(t *testing.T, all []result) {
 }
 
 // A crowd is the hosts that connect.
-type crowd struct {
+type drawClients struct {
 	hosts    map[bool][]*lab.Host // by whether they take no announcement
 	captures map[*lab.Host]*lab.Capture
 	checker  *lab.Host
 }
 
 // gather adds the clients to a LAN.
-func (h *house) gather() crowd {
+func addDrawClients(h *harness) drawClients {
 	h.Helper()
-	c := crowd{hosts: make(map[bool][]*lab.Host), captures: make(map[*lab.Host]*lab.Capture), checker: h.another("checker", 30)}
+	c := drawClients{hosts: make(map[bool][]*lab.Host), captures: make(map[*lab.Host]*lab.Capture), checker: h.addClient("checker", 30)}
 	for i := range kindsOfHost {
-		c.hosts[false] = append(c.hosts[false], h.another(fmt.Sprint("client", i), 10+i+1))
-		c.hosts[true] = append(c.hosts[true], h.hardened(fmt.Sprint("hardened", i), 20+i))
+		c.hosts[false] = append(c.hosts[false], h.addClient(fmt.Sprint("client", i), 10+i+1))
+		c.hosts[true] = append(c.hosts[true], h.addHardenedClient(fmt.Sprint("hardened", i), 20+i))
 	}
 	for _, hosts := range c.hosts {
 		for _, host := range hosts {
@@ -119,7 +119,7 @@ func (h *house) gather() crowd {
 }
 
 // pick returns one of the clients that is not the other one.
-func (c crowd) pick(n int, hardened bool, other *lab.Host) *lab.Host {
+func (c drawClients) pick(n int, hardened bool, other *lab.Host) *lab.Host {
 	hosts := c.hosts[hardened]
 	if hosts[n%len(hosts)] == other {
 		n++
@@ -128,10 +128,10 @@ func (c crowd) pick(n int, hardened bool, other *lab.Host) *lab.Host {
 }
 
 // chat has every client use the LAN now and then, as hosts do.
-func (h *house) chat(ctx context.Context, c crowd) error {
+func resolveRouterOften(h *harness, ctx context.Context, c drawClients) error {
 	for again := time.NewTicker(30 * time.Second); ; {
 		for host := range c.captures {
-			if err := h.usesLAN(h.ctx, host); err != nil {
+			if err := resolveRouter(h, h.ctx, host); err != nil {
 				return err
 			}
 		}
@@ -145,16 +145,16 @@ func (h *house) chat(ctx context.Context, c crowd) error {
 
 // firstConnections makes all of the connections, and complains of each that is
 // not as it is to be.
-func (h *house) firstConnections(draws []draw) (all []result) {
+func connectAll(h *harness, draws []draw) (all []result) {
 	h.Helper()
 	machines := make([]*lab.Machine, len(draws))
 	for i, d := range draws {
-		machines[i] = h.drawn(d, i)
+		machines[i] = addDrawn(h, d, i)
 	}
-	clients := h.gather()
+	clients := addDrawClients(h)
 	ctx, cancel := context.WithCancel(h.ctx)
 	var talk errgroup.Group
-	talk.Go(func() error { return h.chat(ctx, clients) })
+	talk.Go(func() error { return resolveRouterOften(h, ctx, clients) })
 	defer func() { cancel(); h.must(talk.Wait()) }()
 
 	results := make([][]result, len(draws))
@@ -162,17 +162,17 @@ func (h *house) firstConnections(draws []draw) (all []result) {
 	for i, d := range draws {
 		work.Go(func() error {
 			time.Sleep(time.Duration(i) * pace)
-			results[i] = h.firstConnection(d, machines[i], clients)
+			results[i] = connectFirst(h, d, machines[i], clients)
 			return nil
 		})
 	}
 	_ = work.Wait() // a failed connection is a result
 	all = slices.Concat(results...)
-	h.complain(all)
+	reportOdd(h, all)
 	return all
 }
 
-func (h *house) complain(all []result) {
+func reportOdd(h *harness, all []result) {
 	h.Helper()
 	near := 0
 	for _, r := range all {
@@ -195,7 +195,7 @@ func (h *house) complain(all []result) {
 }
 
 // of returns the results of the first clients, or of the second.
-func of(all []result, who string) (some []result) {
+func resultsOf(all []result, who string) (some []result) {
 	for _, r := range all {
 		if r.who == who {
 			some = append(some, r)

@@ -15,8 +15,8 @@ import (
 )
 
 // fleet is a house with machines that do all that machines do, at random.
-type fleet struct {
-	*house
+type randomMachines struct {
+	*harness
 	random  *rand.Rand
 	members []*member
 	idle    *member           // it sleeps all the time
@@ -37,7 +37,7 @@ type member struct {
 
 // members of the fleet: with and without a word when they come up, with addresses
 // of one family and of both, and one that tests its IPv4 address.
-var crew = []lab.MachineConfig{
+var machineConfigs = []lab.MachineConfig{
 	{Name: "quiet", Boot: 120 * time.Millisecond, Addrs: []netip.Prefix{netip.MustParsePrefix("10.77.0.31/24")}},
 	{Name: "loud", Boot: 250 * time.Millisecond, Announce: true,
 		Addrs: []netip.Prefix{netip.MustParsePrefix("10.77.0.32/24"), netip.MustParsePrefix("fd77::32/64")}},
@@ -48,10 +48,10 @@ var crew = []lab.MachineConfig{
 		Addrs: []netip.Prefix{netip.MustParsePrefix("10.77.0.35/24"), netip.MustParsePrefix("fd77::35/64")}},
 }
 
-func openFleet(t *testing.T, conf string, seed uint64, limit time.Duration) *fleet {
+func openFleet(t *testing.T, conf string, seed uint64, limit time.Duration) *randomMachines {
 	t.Helper()
-	f := &fleet{house: openFor(t, conf, limit), random: rand.New(rand.NewPCG(seed, 0))}
-	for i, cfg := range crew {
+	f := &randomMachines{harness: openFor(t, conf, limit), random: rand.New(rand.NewPCG(seed, 0))}
+	for i, cfg := range machineConfigs {
 		cfg.Services = []lab.ServiceConfig{{Network: "tcp", Port: 22}}
 		m, err := f.lan.AddMachine(cfg)
 		f.must(err)
@@ -60,7 +60,7 @@ func openFleet(t *testing.T, conf string, seed uint64, limit time.Duration) *fle
 	f.idle = f.members[len(f.members)-1]
 	t.Cleanup(func() {
 		if t.Failed() && f.last != nil {
-			t.Logf("the log of the daemon that was killed last:\n%s\nthe log of the next:\n%s", f.last.Log.Text(), f.d.Log.Text())
+			t.Logf("the log of the daemon that was killed last:\n%s\nthe log of the next:\n%s", f.last.Log.Text(), f.daemon.Log.Text())
 			for _, m := range f.members {
 				t.Logf("%s (%s): %v", m.Name(), m.State(), lastOf(m.Log(), 20))
 			}
@@ -86,13 +86,13 @@ func (m *member) anyAddr() netip.Addr {
 
 // register registers m for services that it never had before, and reports whether
 // that was answered with OK.
-func (f *fleet) register(ctx context.Context, m *member) bool {
+func (f *randomMachines) register(ctx context.Context, m *member) bool {
 	m.asked++
 	ports := []any{"22/tcp", fmt.Sprintf("%d/tcp", 1000+m.asked)}
-	var monitor []entry
+	var monitor []monitored
 	wanted := ""
 	for i, ip := range m.addrs() {
-		monitor = append(monitor, entry{ip, ports})
+		monitor = append(monitor, monitored{ip, ports})
 		if i > 0 {
 			wanted += ", "
 		}
@@ -101,7 +101,7 @@ func (f *fleet) register(ctx context.Context, m *member) bool {
 	m.mu.Lock()
 	m.open = append(m.open, wanted)
 	m.mu.Unlock()
-	answer, err := f.d.Register(ctx, m.Host, body(m.Name(), m.MAC(), monitor...))
+	answer, err := f.daemon.Register(ctx, m.Host, registration(m.Name(), m.MAC(), monitor...))
 	if answer != "OK." {
 		if err == nil && answer != "" && ctx.Err() == nil {
 			f.Errorf("%s was answered %q", m.Name(), answer)
@@ -124,7 +124,7 @@ func (m *member) knows(services string) bool {
 }
 
 // fallAsleep lets a machine that is awake sleep.
-func (f *fleet) fallAsleep(m *member) {
+func (f *randomMachines) fallAsleep(m *member) {
 	if err := m.Sleep(f.ctx); err != nil {
 		f.Error(err)
 	}
@@ -133,7 +133,7 @@ func (f *fleet) fallAsleep(m *member) {
 
 // live lets m do what machines do, and others do to it, until ctx ends. promised
 // is called whenever it was told OK.
-func (f *fleet) live(ctx context.Context, m *member, promised func()) {
+func (f *randomMachines) live(ctx context.Context, m *member, promised func()) {
 	for ctx.Err() == nil {
 		switch m.State() {
 		case lab.Awake:
@@ -155,7 +155,7 @@ func (f *fleet) live(ctx context.Context, m *member, promised func()) {
 }
 
 // rouse has somebody wake m, or not.
-func (f *fleet) rouse(ctx context.Context, m *member) {
+func (f *randomMachines) rouse(ctx context.Context, m *member) {
 	how := m.random.IntN(4)
 	if how > 1 && !f.claimed(m) {
 		// Who starts in the short silence of these tests may be in the pause of a
@@ -172,7 +172,7 @@ func (f *fleet) rouse(ctx context.Context, m *member) {
 		}
 	case 2:
 		// It is asked for, whether or not that can be before the end.
-		_, _, _ = f.d.Post(ctx, "/api/v1/machines/"+m.Name()+"/wake")
+		_, _, _ = f.daemon.Post(ctx, "/api/v1/machines/"+m.Name()+"/wake")
 		pause(ctx, 300*time.Millisecond)
 	case 3:
 		f.startByHand(m)
@@ -181,9 +181,9 @@ func (f *fleet) rouse(ctx context.Context, m *member) {
 }
 
 // claimed reports whether the daemon took m for asleep last.
-func (f *fleet) claimed(m *member) bool {
+func (f *randomMachines) claimed(m *member) bool {
 	state := ""
-	_, _ = f.d.Log.Wait(cancelled(), 0, func(e labdaemon.Entry) bool {
+	_, _ = f.daemon.Log.Wait(cancelled(), 0, func(e labdaemon.Entry) bool {
 		if e.Field("event") == "moved" && e.Field("machine") == m.Name() {
 			state = e.Field("to")
 		}
@@ -193,7 +193,7 @@ func (f *fleet) claimed(m *member) bool {
 }
 
 // startByHand starts a machine that somebody else may be starting.
-func (f *fleet) startByHand(m *member) {
+func (f *randomMachines) startByHand(m *member) {
 	if err := m.PowerOn(); err != nil && m.State() == lab.Asleep {
 		f.Error(err)
 	}
@@ -210,7 +210,7 @@ func pause(ctx context.Context, d time.Duration) {
 }
 
 // steady waits until no machine is starting or shutting down.
-func (f *fleet) steady() {
+func (f *randomMachines) steady() {
 	f.Helper()
 	for _, m := range f.members {
 		for deadline := time.Now().Add(10 * time.Second); m.State() != lab.Awake && m.State() != lab.Asleep; {

@@ -24,29 +24,33 @@ import (
 )
 
 // A torrent is one kind of flood: frames are drawn from a store of them.
-type torrent struct {
+type floodKind struct {
 	name  string
-	frame func(*rand.Rand, *house) []byte
+	frame func(*rand.Rand, *harness) []byte
 }
 
 // torrents are what a host on the LAN may try. Nothing of it may wake.
-var torrents = []torrent{
-	{"arp to everybody", func(r *rand.Rand, h *house) []byte {
-		return ask(r, ether.Broadcast, anyIPv4(r), pick(r, nas4, anyIPv4(r)))
+var floodKinds = []floodKind{
+	{"arp to everybody", func(r *rand.Rand, h *harness) []byte {
+		return neighborRequest(r, ether.Broadcast, anyIPv4(r), pick(r, nas4, anyIPv4(r)))
 	}},
-	{"arp to the porter", func(r *rand.Rand, h *house) []byte { return ask(r, h.lan.Porter().MAC(), anyIPv4(r), nas4) }},
-	{"solicitations", func(r *rand.Rand, h *house) []byte {
-		return ask(r, h.lan.Porter().MAC(), anyIPv6(r), pick(r, nas6, nas6, nas6, anyIPv6(r)))
+	{"arp to the porter", func(r *rand.Rand, h *harness) []byte {
+		return neighborRequest(r, h.lan.Porter().MAC(), anyIPv4(r), nas4)
 	}},
-	{"syn to other ports", func(r *rand.Rand, h *house) []byte {
+	{"solicitations", func(r *rand.Rand, h *harness) []byte {
+		return neighborRequest(r, h.lan.Porter().MAC(), anyIPv6(r), pick(r, nas6, nas6, nas6, anyIPv6(r)))
+	}},
+	{"syn to other ports", func(r *rand.Rand, h *harness) []byte {
 		return segment(anyMAC(r), h.lan.Porter().MAC(), netip.AddrPortFrom(anyIPv4(r), uint16(1024+r.IntN(60000))),
 			netip.AddrPortFrom(nas4, uint16(1000+r.IntN(20000))), flagSYN)
 	}},
-	{"syn from who may not wake", func(r *rand.Rand, h *house) []byte {
+	{"syn from who may not wake", func(r *rand.Rand, h *harness) []byte {
 		return segment(anyMAC(r), h.lan.Porter().MAC(), netip.AddrPortFrom(anyIPv4(r), uint16(1024+r.IntN(60000))),
 			netip.AddrPortFrom(nas4, 22), flagSYN)
 	}},
-	{"broken neighbor discovery", func(r *rand.Rand, h *house) []byte { return spoil(r, ask(r, h.lan.Porter().MAC(), anyIPv6(r), nas6)) }},
+	{"broken neighbor discovery", func(r *rand.Rand, h *harness) []byte {
+		return damage(r, neighborRequest(r, h.lan.Porter().MAC(), anyIPv6(r), nas6))
+	}},
 }
 
 func pick[T any](r *rand.Rand, of ...T) T { return of[r.IntN(len(of))] }
@@ -70,7 +74,7 @@ func anyIPv6(r *rand.Rand) netip.Addr {
 }
 
 // ask returns a question for ip from a host that nobody has heard of.
-func ask(r *rand.Rand, to ether.MAC, from, ip netip.Addr) []byte {
+func neighborRequest(r *rand.Rand, to ether.MAC, from, ip netip.Addr) []byte {
 	f, err := lan.NeighborProbe(anyMAC(r), to, from, ip)
 	if err != nil {
 		panic(err) // of our own making
@@ -79,7 +83,7 @@ func ask(r *rand.Rand, to ether.MAC, from, ip netip.Addr) []byte {
 }
 
 // spoil breaks a frame: an octet of its body is another, or its end is missing.
-func spoil(r *rand.Rand, frame []byte) []byte {
+func damage(r *rand.Rand, frame []byte) []byte {
 	frame = slices.Clone(frame)
 	if r.IntN(2) == 0 {
 		return frame[:14+r.IntN(len(frame)-14)]
@@ -89,7 +93,7 @@ func spoil(r *rand.Rand, frame []byte) []byte {
 }
 
 // open the store of a torrent, and return what deals from it.
-func (c torrent) deal(h *house, random *rand.Rand) func([]byte) []byte {
+func (c floodKind) deal(h *harness, random *rand.Rand) func([]byte) []byte {
 	store := make([][]byte, 4096)
 	for i := range store {
 		store[i] = c.frame(random, h)
@@ -122,9 +126,9 @@ func knocksOnly(t *testing.T, from netip.Addr) []bpf.RawInstruction {
 }
 
 // memory returns what the daemon has resident, in octets, and its open files.
-func (h *house) memory() (resident, files int) {
+func daemonMemory(h *harness) (resident, files int) {
 	h.Helper()
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", h.d.Pid()))
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", h.daemon.Pid()))
 	h.must(err)
 	for line := range strings.Lines(string(b)) {
 		if name, rest, _ := strings.Cut(line, ":"); name == "VmRSS" {
@@ -133,13 +137,13 @@ func (h *house) memory() (resident, files int) {
 			resident = kib << 10
 		}
 	}
-	open, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", h.d.Pid()))
+	open, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", h.daemon.Pid()))
 	h.must(err)
 	return resident, len(open)
 }
 
 // knockAt sends one SYN from the client to a sleeper.
-func (h *house) knockAt(i int) {
+func knockSleeper(h *harness, i int) {
 	h.Helper()
 	client := h.lan.Client()
 	from, to := netip.AddrPortFrom(client.Addr4(), uint16(50000+i)), netip.AddrPortFrom(sleeperAddr(i), 22)
@@ -149,12 +153,12 @@ func (h *house) knockAt(i int) {
 // knocks has the client knock at n sleepers, of which each sleeps on and so is good
 // for one: the pauses of a machine that does not wake grow. It returns how long the
 // magic packets took on the wire. One that was lost takes a second.
-func (h *house) knocks(wire *lab.Capture, first, n int) (took []time.Duration) {
+func measureKnocks(h *harness, wire *lab.Capture, first, n int) (took []time.Duration) {
 	h.Helper()
 	for i := first; i < first+n; i++ {
-		entries := h.d.Log.Len()
+		entries := h.daemon.Log.Len()
 		seen := len(wire.Frames())
-		h.knockAt(i)
+		knockSleeper(h, i)
 		var began, magic time.Time
 		ctx := h.within(time.Second)
 		_, err := wire.Wait(ctx, func(f lab.Frame) bool {
@@ -174,7 +178,7 @@ func (h *house) knocks(wire *lab.Capture, first, n int) (took []time.Duration) {
 			continue
 		}
 		took = append(took, magic.Sub(began))
-		h.moved(entries, sleeperName(i), "waking", "asleep", machine.WhyAttemptsGone)
+		h.waitMove(entries, sleeperName(i), "waking", "asleep", machine.WhyAttemptsGone)
 	}
 	slices.Sort(took)
 	return took
@@ -188,38 +192,38 @@ const mostFlooded = 50 * time.Millisecond
 // a magic packet within 50 ms, and an honest client is answered.
 func TestFaultFlood(t *testing.T) {
 	ctx, lan := newLANFor(t, 3*time.Minute) // not in parallel with others, whose times it would spoil
-	h := openOn(ctx, t, lan, floodConf+crowded+"wake: {attempts: 1, interval: 20ms, from: [10.77.0.0/26]}\n")
-	nas := h.nas(func(c *lab.MachineConfig) { c.IgnoreMagic = lab.IgnoreAll })
+	h := openOn(ctx, t, lan, floodConf+openRegistration+"wake: {attempts: 1, interval: 20ms, from: [10.77.0.0/26]}\n")
+	nas := h.addNAS(func(c *lab.MachineConfig) { c.IgnoreMagic = lab.IgnoreAll })
 	flooder, err := h.lan.AddHost("flooder", netip.MustParsePrefix("10.77.0.66/24"))
 	h.must(err)
 	h.putToSleep(nas)
 	knocks := soak(9, 50)
-	all := 5 + len(torrents)*knocks
-	h.sleepers(all + 1)
+	all := 5 + len(floodKinds)*knocks
+	addSleepers(h, all+1)
 	wire, err := h.lan.CapturePort(h.ctx, h.lan.Porter(), knocksOnly(t, h.lan.Client().Addr4())...)
 	h.must(err)
-	resident, files := h.memory()
-	t.Logf("without a flood: knock to magic packet %v", h.knocks(wire, 0, 5))
-	for i, c := range torrents {
+	resident, files := daemonMemory(h)
+	t.Logf("without a flood: knock to magic packet %v", measureKnocks(h, wire, 0, 5))
+	for i, c := range floodKinds {
 		flood, err := flooder.Flood(0, c.deal(h, rand.New(rand.NewPCG(uint64(i), 4))))
 		h.must(err)
 		began := time.Now()
-		took := h.knocks(wire, 5+i*knocks, knocks)
+		took := measureKnocks(h, wire, 5+i*knocks, knocks)
 		rate := float64(flood.Sent()) / time.Since(began).Seconds()
 		h.must(flood.Stop())
-		h.answered(flooder, c)
+		wantAnsweredInFlood(h, flooder, c)
 		median, worst := took[len(took)/2], took[len(took)-1]
 		t.Logf("%s, %.0f frames/s: knock to magic packet: median %v, worst %v, all %v", c.name, rate, median, worst, took)
 		if median > slower*mostFlooded {
 			t.Errorf("%s: knock to magic packet: median %v, want %v at most", c.name, median, slower*mostFlooded)
 		}
 	}
-	nowResident, nowFiles := h.memory()
+	nowResident, nowFiles := daemonMemory(h)
 	t.Logf("resident %d MiB, %d before; files %d, %d before", nowResident>>20, resident>>20, nowFiles, files)
 	if nowResident > resident+32<<20 || nowFiles > files+8 {
 		t.Error("the floods have left something behind")
 	}
-	counted, err := h.d.Metrics(h.within(5 * time.Second))
+	counted, err := h.daemon.Metrics(h.within(5 * time.Second))
 	h.must(err)
 	for i := range all {
 		if got, ok := counted[fmt.Sprintf(`nightporter_machine_wakes_total{machine="%s", trigger="tcp"}`, sleeperName(i))]; !ok || got > 1 {
@@ -228,11 +232,11 @@ func TestFaultFlood(t *testing.T) {
 	}
 	h.wantMetric(0, `nightporter_machine_wakes_total{machine="nas", trigger="tcp"}`)
 	h.wantMetric(0, `nightporter_address_conflicts_total{machine="nas"}`)
-	h.fullQueue(wire, flooder, all)
+	overflowQueue(h, wire, flooder, all)
 
 	nas.IgnoreMagic(0)
 	h.reload(floodConf, "configuration reloaded")
-	flood, err := flooder.Flood(10000, torrents[0].deal(h, rand.New(rand.NewPCG(0, 5))))
+	flood, err := flooder.Flood(10000, floodKinds[0].deal(h, rand.New(rand.NewPCG(0, 5))))
 	h.must(err)
 	if got := h.connect(h.lan.Client(), nas4, 22); got != lab.Banner("nas") {
 		t.Errorf("the service said %q", got)
@@ -246,7 +250,7 @@ const floodConf = "probe: {interval: 100ms}\n"
 // second, with the questions that its kernel asks. The flood is one that a slow
 // daemon, with the race detector in it, can answer: of more questions than it has
 // the time for some are lost, whoever asks them.
-func (h *house) answered(flooder *lab.Host, c torrent) {
+func wantAnsweredInFlood(h *harness, flooder *lab.Host, c floodKind) {
 	h.Helper()
 	client := h.lan.Client()
 	flood, err := flooder.Flood(10000, c.deal(h, rand.New(rand.NewPCG(2, 2))))
@@ -256,7 +260,7 @@ func (h *house) answered(flooder *lab.Host, c torrent) {
 	for _, ip := range []netip.Addr{nas4, nas6} {
 		h.must(client.ForgetNeighbor(ip))
 		h.must(client.WarmNeighbor(h.within(5*time.Second), ip))
-		h.must(follows(h.within(5*time.Second), client, ip, h.lan.Porter().MAC()))
+		h.must(waitNeighborAt(h.within(5*time.Second), client, ip, h.lan.Porter().MAC()))
 	}
 	if took := time.Since(began); took > 2*time.Second {
 		h.Errorf("%s: an honest client was answered after %v, want a second for each address", c.name, took)
@@ -266,25 +270,25 @@ func (h *house) answered(flooder *lab.Host, c torrent) {
 // fullQueue: what comes while the daemon cannot read fills the queue of its
 // socket. What does not fit is counted; and a knock that comes after all these
 // questions is not lost with them.
-func (h *house) fullQueue(wire *lab.Capture, flooder *lab.Host, sleeper int) {
+func overflowQueue(h *harness, wire *lab.Capture, flooder *lab.Host, sleeper int) {
 	h.Helper()
 	const drops = `nightporter_capture_drops_total{interface="eth0"}`
-	before, entries := h.metric(drops), h.d.Log.Len()
-	h.must(h.d.Signal(syscall.SIGSTOP))
-	flood, err := flooder.Flood(0, torrents[1].deal(h, rand.New(rand.NewPCG(1, 1))))
+	before, entries := h.metric(drops), h.daemon.Log.Len()
+	h.must(h.daemon.Signal(syscall.SIGSTOP))
+	flood, err := flooder.Flood(0, floodKinds[1].deal(h, rand.New(rand.NewPCG(1, 1))))
 	h.must(err)
-	h.must(h.sees(flood, 60000)) // several times what the queue holds
+	h.must(waitSent(h, flood, 60000)) // several times what the queue holds
 	h.must(flood.Stop())
-	h.knockAt(sleeper)
+	knockSleeper(h, sleeper)
 	began := time.Now()
-	h.must(h.d.Signal(syscall.SIGCONT))
+	h.must(h.daemon.Signal(syscall.SIGCONT))
 	if _, err := wire.Wait(h.within(5*time.Second), func(f lab.Frame) bool {
 		return f.Outgoing && f.EtherType() == lab.EtherTypeWakeOnLAN && f.Time.After(began)
 	}); err != nil {
 		h.Fatalf("a knock behind %d questions is lost: %v", flood.Sent(), err)
 	}
 	h.Logf("a knock behind %d questions: magic packet %v after the daemon went on", flood.Sent(), time.Since(began))
-	h.moved(entries, sleeperName(sleeper), "waking", "asleep", machine.WhyAttemptsGone)
+	h.waitMove(entries, sleeperName(sleeper), "waking", "asleep", machine.WhyAttemptsGone)
 	sent, lost := float64(flood.Sent()), h.metric(drops)-before
 	h.Logf("%.0f of %.0f frames were dropped while the daemon stood still", lost, sent)
 	if lost < sent/2 || lost > sent {
@@ -293,7 +297,7 @@ func (h *house) fullQueue(wire *lab.Capture, flooder *lab.Host, sleeper int) {
 }
 
 // sees waits until a flood has sent so many more frames.
-func (h *house) sees(flood *lab.Flood, more uint64) error {
+func waitSent(h *harness, flood *lab.Flood, more uint64) error {
 	goal := flood.Sent() + more
 	for ctx := h.within(30 * time.Second); flood.Sent() < goal; time.Sleep(time.Millisecond) {
 		if ctx.Err() != nil {

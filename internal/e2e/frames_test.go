@@ -52,7 +52,7 @@ type attempt struct {
 
 // startConnecting opens a connection for as long as the test lasts, or until
 // it is cancelled.
-func (h *house) startConnecting(from *lab.Host, ip netip.Addr, port uint16) *attempt {
+func (h *harness) startConnecting(from *lab.Host, ip netip.Addr, port uint16) *attempt {
 	ctx, cancel := context.WithCancel(h.ctx)
 	a := &attempt{cancel: cancel, done: make(chan error, 1)}
 	go func() {

@@ -21,13 +21,13 @@ type garbage struct {
 	whole  [][]byte
 }
 
-func newGarbage(seed uint64, h *house) *garbage {
+func newGarbage(seed uint64, h *harness) *garbage {
 	g := &garbage{random: rand.New(rand.NewPCG(seed, 6)), porter: h.lan.Porter()}
 	r, mac := g.random, g.porter.MAC()
 	from := netip.AddrPortFrom(anyIPv4(r), 4000)
 	g.whole = [][]byte{
-		ask(r, ether.Broadcast, anyIPv4(r), nas4),
-		ask(r, mac, anyIPv6(r), nas6),
+		neighborRequest(r, ether.Broadcast, anyIPv4(r), nas4),
+		neighborRequest(r, mac, anyIPv6(r), nas6),
 		segment(anyMAC(r), mac, from, netip.AddrPortFrom(nas4, 23), flagSYN),
 		segment(anyMAC(r), mac, from, netip.AddrPortFrom(nas4, 9), 0),
 		segment6(anyMAC(r), mac, anyIPv6(r), nas6, 0, []byte{58, 0, 5, 2, 0, 0, 1, 0}),                     // hop-by-hop, then ICMPv6
@@ -102,7 +102,7 @@ func (g *garbage) harmless(f []byte) bool {
 // change nothing.
 func TestFaultGarbage(t *testing.T) {
 	h := open(t, floodConf)
-	nas := h.nas(nil)
+	nas := h.addNAS(nil)
 	vandal, err := h.lan.AddHost("vandal", netip.MustParsePrefix("10.77.0.66/24"))
 	h.must(err)
 	g := newGarbage(1, h)
@@ -111,20 +111,20 @@ func TestFaultGarbage(t *testing.T) {
 	more := func(state string) { // frames come in this state too
 		t.Helper()
 		h.wantMetric(1, `nightporter_machine_state{machine="nas", state=%q}`, state)
-		h.must(h.sees(flood, uint64(soak(1000, 20000))))
+		h.must(waitSent(h, flood, uint64(soak(1000, 20000))))
 		h.wantMetric(1, `nightporter_machine_state{machine="nas", state=%q}`, state)
 	}
-	h.register(nas.Host, everything(nas))
+	h.register(nas.Host, nasRegistration(nas))
 	more("settling") // as long as it is up
 	h.must(nas.Sleep(h.ctx))
-	h.moved(0, "nas", "settling", "asleep", machine.WhySilent)
+	h.waitMove(0, "nas", "settling", "asleep", machine.WhySilent)
 	more("asleep")
-	h.answered(h.lan.Client(), torrents[0])
+	wantAnsweredInFlood(h, h.lan.Client(), floodKinds[0])
 	h.wantMetric(0, `nightporter_machine_wakes_total{machine="nas", trigger="tcp"}`)
 	if got := h.connect(h.lan.Client(), nas4, 22); got != lab.Banner("nas") {
 		t.Errorf("the service said %q", got)
 	}
-	h.moved(0, "nas", "arriving", "awake", machine.WhyReady)
+	h.waitMove(0, "nas", "arriving", "awake", machine.WhyReady)
 	more("awake")
 	if err := flood.Stop(); err != nil {
 		t.Error(err)

@@ -22,7 +22,7 @@ import (
 )
 
 // ours is the guard's table.
-const ours = "netdev nightporter"
+const guardTable = "netdev nightporter"
 
 // forward has a host forward packets, as any Docker host does.
 func forward(t *testing.T, host *lab.Host) {
@@ -35,7 +35,7 @@ func forward(t *testing.T, host *lab.Host) {
 }
 
 // wallOff has the porter's host forward nothing, by a chain such as Docker's.
-func (h *house) wallOff() {
+func dropForwarded(h *harness) {
 	h.Helper()
 	h.must(h.lan.Porter().Do(func() error {
 		conn, err := nftables.New()
@@ -94,7 +94,7 @@ func opensTo(ip netip.Addr, at time.Time) func(lab.Frame) bool {
 // than a kernel that forwards takes to give it up, which is 3 s and on a busy
 // machine somewhat more: until the SYN that is repeated after 7 s. It returns
 // what the kernel of the porter's host said to that.
-func (h *house) unanswered(nas *lab.Machine, then func()) (complaints []lab.Frame) {
+func knockUnanswered(h *harness, nas *lab.Machine, then func()) (complaints []lab.Frame) {
 	h.Helper()
 	nas.IgnoreMagic(lab.IgnoreAll)
 	client := h.lan.Client()
@@ -129,7 +129,7 @@ func (h *house) unanswered(nas *lab.Machine, then func()) (complaints []lab.Fram
 }
 
 // patient lets a wake last as long as a test wants.
-const patient = brisk + "wake: {interval: 500ms, attempts: 100}\n"
+const longWakes = fastProbe + "wake: {interval: 500ms, attempts: 100}\n"
 
 // TestForwardingHostStaysSilent: with forwarding on, a client of a machine that
 // takes long to wake sees neither ICMP nor RST, and is served in the end. Then
@@ -137,7 +137,7 @@ const patient = brisk + "wake: {interval: 500ms, attempts: 100}\n"
 func TestForwardingHostStaysSilent(t *testing.T) {
 	t.Parallel()
 	for _, mode := range []string{"responder", "bind"} {
-		t.Run(mode, func(t *testing.T) { forwardingHostStaysSilent(t, patient+"claim: {guard: on, mode: "+mode+"}\n") })
+		t.Run(mode, func(t *testing.T) { forwardingHostStaysSilent(t, longWakes+"claim: {guard: on, mode: "+mode+"}\n") })
 	}
 }
 
@@ -148,11 +148,11 @@ func forwardingHostStaysSilent(t *testing.T, conf string) {
 	own, err := porter.Listen(h.ctx, "tcp", ":22") // must not be taken for the machine's
 	h.must(err)
 	defer own.Close()
-	nas := h.nas(nil)
+	nas := h.addNAS(nil)
 	h.wantMetric(1, `nightporter_guard_active`)
 	h.putToSleep(nas)
-	complaints := h.unanswered(nas, func() {
-		if table := h.ruleset()[ours]; !contains(table, hex.EncodeToString(nas4.AsSlice()), hex.EncodeToString(nas6.AsSlice())) {
+	complaints := knockUnanswered(h, nas, func() {
+		if table := ruleset(h)[guardTable]; !contains(table, hex.EncodeToString(nas4.AsSlice()), hex.EncodeToString(nas6.AsSlice())) {
 			t.Errorf("the guard does not hold both addresses:\n%s", table)
 		}
 		nas.IgnoreMagic(0)
@@ -167,8 +167,8 @@ func forwardingHostStaysSilent(t *testing.T, conf string) {
 			t.Errorf("the porter's kernel said %s: %v", complaint(f), f)
 		}
 	}
-	h.moved(0, "nas", "arriving", "awake", machine.WhyReady)
-	h.unguarded(nas4, nas6)
+	h.waitMove(0, "nas", "arriving", "awake", machine.WhyReady)
+	waitUnguarded(h, nas4, nas6)
 
 	capture, err := nas.Capture(h.ctx)
 	h.must(err)
@@ -187,16 +187,16 @@ func forwardingHostStaysSilent(t *testing.T, conf string) {
 
 // TestWithoutGuard is the proof that the tests of the guard can fail.
 func TestWithoutGuard(t *testing.T) {
-	h := open(t, patient+"claim: {guard: off}\n")
+	h := open(t, longWakes+"claim: {guard: off}\n")
 	forward(t, h.lan.Porter())
-	nas := h.nas(nil)
+	nas := h.addNAS(nil)
 	h.wantMetric(0, `nightporter_guard_active`)
-	if tables := h.ruleset(); len(tables) != 0 {
+	if tables := ruleset(h); len(tables) != 0 {
 		t.Errorf("tables although there is to be no guard: %v", tables)
 	}
 	h.putToSleep(nas)
 	said := map[string]int{}
-	for _, f := range h.unanswered(nas, nil) {
+	for _, f := range knockUnanswered(h, nas, nil) {
 		if f.Src() == h.lan.Porter().MAC() {
 			said[fmt.Sprintf("%s over %s", complaint(f), f.EtherType())]++
 		}
@@ -213,7 +213,7 @@ func TestWithoutGuard(t *testing.T) {
 	}
 }
 
-func (h *house) ruleset() map[string]string {
+func ruleset(h *harness) map[string]string {
 	h.Helper()
 	all, err := h.lan.Porter().Ruleset()
 	h.must(err)
@@ -221,7 +221,7 @@ func (h *house) ruleset() map[string]string {
 }
 
 // others gives the porter's host tables as Docker and a firewall do.
-func (h *house) others() {
+func addOtherTables(h *harness) {
 	h.Helper()
 	h.must(h.lan.Porter().Do(func() error {
 		conn, err := nftables.New()
@@ -245,44 +245,44 @@ func (h *house) others() {
 // TestGuardComesAndGoes: its table is there from the start to the exit, a crash
 // leaves it for the next run to replace, and no other table is touched.
 func TestGuardComesAndGoes(t *testing.T) {
-	h := open(t, brisk)
-	h.must(h.d.Signal(9))
-	h.d.Kill()
-	h.others()
-	before := h.ruleset()
-	left := before[ours]
+	h := open(t, fastProbe)
+	h.must(h.daemon.Signal(9))
+	h.daemon.Kill()
+	addOtherTables(h)
+	before := ruleset(h)
+	left := before[guardTable]
 	if left == "" {
 		t.Fatal("a run that was killed left no table, so there is nothing to replace")
 	}
-	delete(before, ours)
+	delete(before, guardTable)
 
-	nas := h.nas(nil)
+	nas := h.addNAS(nil)
 	held := hex.EncodeToString(nas6.AsSlice())
 	restart := func() {
 		t.Helper()
-		d, err := labdaemon.Start(h.ctx, h.lan, t.TempDir(), labdaemon.Options{Exe: os.Args[0], Env: programEnv, Config: brisk})
+		d, err := labdaemon.Start(h.ctx, h.lan, t.TempDir(), labdaemon.Options{Exe: os.Args[0], Env: programEnv, Config: fastProbe})
 		h.must(err)
-		h.d = d
+		h.daemon = d
 		t.Cleanup(d.Kill)
-		if table := h.ruleset()[ours]; contains(table, held) || len(table) != len(left) {
+		if table := ruleset(h)[guardTable]; contains(table, held) || len(table) != len(left) {
 			t.Errorf("at the start the table is\n%s", table)
 		}
 	}
 	restart()
 	h.putToSleep(nas)
-	h.neighborOf(h.lan.Client(), nas6, h.lan.Porter().MAC()) // the guard goes before the first answer
-	if table := h.ruleset()[ours]; !contains(table, held) {
+	h.wantNeighbor(h.lan.Client(), nas6, h.lan.Porter().MAC()) // the guard goes before the first answer
+	if table := ruleset(h)[guardTable]; !contains(table, held) {
 		t.Errorf("the claimed address is not in\n%s", table)
 	}
-	h.d.Kill()
-	if table := h.ruleset()[ours]; !contains(table, held) {
+	h.daemon.Kill()
+	if table := ruleset(h)[guardTable]; !contains(table, held) {
 		t.Errorf("after the crash the address is not in\n%s", table)
 	}
 	restart()
-	if _, err := h.d.Stop(h.within(10 * time.Second)); err != nil {
+	if _, err := h.daemon.Stop(h.within(10 * time.Second)); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(before, h.ruleset()); diff != "" {
+	if diff := cmp.Diff(before, ruleset(h)); diff != "" {
 		t.Errorf("tables (-before +after):\n%s", diff)
 	}
 }
@@ -290,24 +290,24 @@ func TestGuardComesAndGoes(t *testing.T) {
 // TestGuardEndsWithTheClaim: the addresses of a machine that is awake again
 // leave the table once everybody has been told where they are.
 func TestGuardEndsWithTheClaim(t *testing.T) {
-	h := open(t, brisk)
-	nas := h.nas(nil)
+	h := open(t, fastProbe)
+	nas := h.addNAS(nil)
 	h.putToSleep(nas)
-	n := h.d.Log.Len()
+	n := h.daemon.Log.Len()
 	if got := h.connect(h.lan.Client(), nas4, 22); got != lab.Banner("nas") {
 		t.Errorf("the service said %q", got)
 	}
-	h.moved(n, "nas", "arriving", "awake", machine.WhyReady)
-	h.unguarded(nas4, nas6)
+	h.waitMove(n, "nas", "arriving", "awake", machine.WhyReady)
+	waitUnguarded(h, nas4, nas6)
 }
 
 // unguarded waits until everybody has been told where addresses are, and our
 // kernel may do with their packets what it likes.
-func (h *house) unguarded(addrs ...netip.Addr) {
+func waitUnguarded(h *harness, addrs ...netip.Addr) {
 	h.Helper()
 	var table string
 	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
-		table = h.ruleset()[ours]
+		table = ruleset(h)[guardTable]
 		if table != "" && !slices.ContainsFunc(addrs, func(ip netip.Addr) bool { return contains(table, hex.EncodeToString(ip.AsSlice())) }) {
 			return
 		}
@@ -318,7 +318,7 @@ func (h *house) unguarded(addrs ...netip.Addr) {
 // TestGuardWithoutPermission: with CAP_NET_RAW alone everything else works, and
 // the log, the metric and the API say what that means.
 func TestGuardWithoutPermission(t *testing.T) {
-	start := func(t *testing.T, conf string, forwards bool) (*house, error) {
+	start := func(t *testing.T, conf string, forwards bool) (*harness, error) {
 		t.Parallel()
 		ctx, lan := newLAN(t)
 		if forwards {
@@ -329,14 +329,14 @@ func TestGuardWithoutPermission(t *testing.T) {
 		if err == nil {
 			t.Cleanup(d.Kill)
 		}
-		return &house{T: t, ctx: ctx, lan: lan, d: d}, err
+		return &harness{T: t, ctx: ctx, lan: lan, daemon: d}, err
 	}
 	t.Run("on", func(t *testing.T) {
 		h, err := start(t, "claim: {guard: on}\n", false)
 		if err == nil || !contains(err.Error(), "claim.guard: on", "nftables", "operation not permitted", "CAP_NET_ADMIN", "setcap") {
 			t.Errorf("said %v", err)
 		}
-		if tables := h.ruleset(); len(tables) != 0 {
+		if tables := ruleset(h); len(tables) != 0 {
 			t.Errorf("tables: %v", tables)
 		}
 	})
@@ -350,15 +350,15 @@ func TestGuardWithoutPermission(t *testing.T) {
 		{"auto and forwarding", true, "WARN", "this host forwards packets"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			h, err := start(t, brisk, c.forwards)
+			h, err := start(t, fastProbe, c.forwards)
 			h.must(err)
-			e, err := h.d.Log.Wait(h.within(5*time.Second), 0, func(e labdaemon.Entry) bool { return strings.HasPrefix(e.Message, "no guard") })
+			e, err := h.daemon.Log.Wait(h.within(5*time.Second), 0, func(e labdaemon.Entry) bool { return strings.HasPrefix(e.Message, "no guard") })
 			h.must(err)
 			if e.Level != c.level || !contains(e.Message, c.says) || !contains(e.Field("reason"), "CAP_NET_ADMIN") {
 				t.Errorf("logged as %s: %s (%s)", e.Level, e.Message, e.Field("reason"))
 			}
 			h.wantMetric(0, `nightporter_guard_active`)
-			status, text, err := h.d.Get(h.within(5*time.Second), "/api/v1/status")
+			status, text, err := h.daemon.Get(h.within(5*time.Second), "/api/v1/status")
 			h.must(err)
 			var answer struct {
 				Ready bool
@@ -372,7 +372,7 @@ func TestGuardWithoutPermission(t *testing.T) {
 			if g := answer.Guard; status != 200 || !answer.Ready || g.Mode != "auto" || g.Active || !contains(g.Reason, "CAP_NET_ADMIN", c.says) {
 				t.Errorf("the status is %d %s", status, text)
 			}
-			h.putToSleep(h.nas(nil)) // it is claimed all the same
+			h.putToSleep(h.addNAS(nil)) // it is claimed all the same
 		})
 	}
 }

@@ -53,7 +53,7 @@ func callOnce(ctx context.Context, from *lab.Host, to netip.AddrPort) (*call, er
 }
 
 // call is callOnce for a test that ends where it fails. It expects to reach m.
-func (h *house) call(from *lab.Host, m *lab.Machine, ip netip.Addr, port uint16) *call {
+func (h *harness) call(from *lab.Host, m *lab.Machine, ip netip.Addr, port uint16) *call {
 	h.Helper()
 	c, err := callOnce(h.within(30*time.Second), from, netip.AddrPortFrom(ip, port))
 	h.must(err)
@@ -71,12 +71,12 @@ type pending chan struct {
 }
 
 // callLater starts a call; answer waits for it.
-func (h *house) callLater(from *lab.Host, ip netip.Addr, port uint16) pending {
+func (h *harness) callLater(from *lab.Host, ip netip.Addr, port uint16) pending {
 	return h.callFor(30*time.Second, from, ip, port)
 }
 
 // callFor is callLater for a client that waits for up to limit.
-func (h *house) callFor(limit time.Duration, from *lab.Host, ip netip.Addr, port uint16) pending {
+func (h *harness) callFor(limit time.Duration, from *lab.Host, ip netip.Addr, port uint16) pending {
 	p := make(pending, 1)
 	ctx := h.within(limit)
 	go func() {
@@ -90,7 +90,7 @@ func (h *house) callFor(limit time.Duration, from *lab.Host, ip netip.Addr, port
 }
 
 // answer waits for a call and expects it to have reached m.
-func (h *house) answer(p pending, m *lab.Machine) *call {
+func (h *harness) waitCall(p pending, m *lab.Machine) *call {
 	h.Helper()
 	got := <-p
 	h.must(got.error)
@@ -107,7 +107,7 @@ func addrPort(a net.Addr) netip.AddrPort {
 }
 
 // capturePort records what passes a host's port of the switch.
-func (h *house) capturePort(host *lab.Host) *lab.Capture {
+func (h *harness) capturePort(host *lab.Host) *lab.Capture {
 	h.Helper()
 	c, err := h.lan.CapturePort(h.ctx, host)
 	h.must(err)
@@ -117,9 +117,9 @@ func (h *house) capturePort(host *lab.Host) *lab.Capture {
 
 // sleepAs registers m with a text of its own and lets it sleep until it is
 // claimed. Unlike putToSleep it may be called beside others.
-func (h *house) sleepAs(ctx context.Context, m *lab.Machine, text string) error {
-	n := h.d.Log.Len()
-	answer, err := h.d.RegisterIn(ctx, m.Host, porterAddr(h.lan.Porter(), m), []string{text}, 0)
+func sleepRegisteredAs(h *harness, ctx context.Context, m *lab.Machine, text string) error {
+	n := h.daemon.Log.Len()
+	answer, err := h.daemon.RegisterIn(ctx, m.Host, porterAddr(h.lan.Porter(), m), []string{text}, 0)
 	if err != nil {
 		return err
 	}
@@ -129,7 +129,7 @@ func (h *house) sleepAs(ctx context.Context, m *lab.Machine, text string) error 
 	if err := m.Sleep(ctx); err != nil {
 		return err
 	}
-	_, err = h.d.Log.Wait(ctx, n, asleepNow(m))
+	_, err = h.daemon.Log.Wait(ctx, n, asleepNow(m))
 	return err
 }
 
@@ -178,7 +178,7 @@ type served struct {
 
 // howServed reads it from the captures at the client's and at the machine's
 // port.
-func (h *house) howServed(ctx context.Context, c *call, client, nas *lab.Capture) (s served, err error) {
+func readServed(h *harness, ctx context.Context, c *call, client, nas *lab.Capture) (s served, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	answer, err := nas.Wait(ctx, func(f lab.Frame) bool { return f.Outgoing && isSegment(f, c.to, c.from, flagSYN|flagACK) })

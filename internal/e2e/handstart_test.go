@@ -27,7 +27,7 @@ func TestHandStartsAtOnce(t *testing.T) {
 				}
 			}
 			ctx, network := newLANFor(t, time.Minute+time.Duration(starts)*time.Second) // alone: a test of an address waits for no busy computer
-			h := openOn(ctx, t, network, brisk+mode.conf)
+			h := openOn(ctx, t, network, fastProbe+mode.conf)
 			machines := make([]*lab.Machine, min(starts, 10))
 			for i := range machines {
 				m, err := h.lan.AddMachine(lab.MachineConfig{
@@ -41,7 +41,7 @@ func TestHandStartsAtOnce(t *testing.T) {
 			for done < starts {
 				var round errgroup.Group
 				for _, m := range machines[:min(len(machines), starts-done)] {
-					round.Go(func() error { return h.handStart(m) })
+					round.Go(func() error { return startExternally(h, m) })
 					done++
 				}
 				h.must(round.Wait())
@@ -53,10 +53,10 @@ func TestHandStartsAtOnce(t *testing.T) {
 
 // handStart puts m to sleep and starts it by hand. An address that m found in
 // use is an error.
-func (h *house) handStart(m *lab.Machine) error {
+func startExternally(h *harness, m *lab.Machine) error {
 	ctx := h.within(20 * time.Second)
-	n := h.d.Log.Len()
-	if err := h.sleepAs(ctx, m, body(m.Name(), m.MAC(), entry{m.Addr4(), []any{22}}, entry{m.Addr6(), []any{22}})); err != nil {
+	n := h.daemon.Log.Len()
+	if err := sleepRegisteredAs(h, ctx, m, registration(m.Name(), m.MAC(), monitored{m.Addr4(), []any{22}}, monitored{m.Addr6(), []any{22}})); err != nil {
 		return err
 	}
 	if err := m.PowerOn(); err != nil {
@@ -70,6 +70,6 @@ func (h *house) handStart(m *lab.Machine) error {
 			return fmt.Errorf("%s found %v in use", m.Name(), e.Addr)
 		}
 	}
-	_, err := h.d.Log.Wait(ctx, n, labdaemon.Moved(m.Name(), "settling", "awake", string(machine.WhyStarted)))
+	_, err := h.daemon.Log.Wait(ctx, n, labdaemon.Moved(m.Name(), "settling", "awake", string(machine.WhyStarted)))
 	return err
 }

@@ -16,9 +16,9 @@ import (
 )
 
 // history returns what the API says of the last week of the nas.
-func (h *house) history() (all web.History) {
+func machineHistory(h *harness) (all web.History) {
 	h.Helper()
-	status, body, err := h.d.Get(h.within(5*time.Second), "/api/v1/machines/nas/history")
+	status, body, err := h.daemon.Get(h.within(5*time.Second), "/api/v1/machines/nas/history")
 	h.must(err)
 	if status != 200 {
 		h.Fatalf("answered %d: %s", status, body)
@@ -54,8 +54,8 @@ func wakesIn(all web.History) (found []string) {
 // TestHistorySurvivesKill: two clients and the API wake a machine, the porter is
 // killed, and the next one tells all of it.
 func TestHistorySurvivesKill(t *testing.T) {
-	h := open(t, brisk)
-	nas := h.nas(nil)
+	h := open(t, fastProbe)
+	nas := h.addNAS(nil)
 	other, err := h.lan.AddHost("other", netip.MustParsePrefix("10.77.0.31/24"))
 	h.must(err)
 	wakes := []func(){
@@ -63,27 +63,27 @@ func TestHistorySurvivesKill(t *testing.T) {
 		func() { h.connect(other, nas4, 22) },
 		func() { h.connect(other, nas4, 22) },
 		func() {
-			_, _, err := h.d.Post(h.ctx, "/api/v1/machines/nas/wake")
+			_, _, err := h.daemon.Post(h.ctx, "/api/v1/machines/nas/wake")
 			h.must(err)
 		},
 	}
 	wantStates := []string{"awake"}
 	for i, wake := range wakes {
 		h.putToSleep(nas)
-		h.stored("asleep", i+1) // what lasts no longer than a write takes is not in the file
-		n := h.d.Log.Len()
+		h.waitStored("asleep", i+1) // what lasts no longer than a write takes is not in the file
+		n := h.daemon.Log.Len()
 		wake()
-		h.moved(n, "nas", "arriving", "awake", machine.WhyReady)
+		h.waitMove(n, "nas", "arriving", "awake", machine.WhyReady)
 		wantStates = append(wantStates, "asleep", "waking", "awake")
 	}
 	h.putToSleep(nas)
 	wantStates = append(wantStates, "asleep")
-	h.stored("asleep", len(wakes)+1)
+	h.waitStored("asleep", len(wakes)+1)
 	const service = "10.77.0.20:22/tcp"
 	wantWakes := []string{"10.77.0.10 " + service + " ready", "10.77.0.31 " + service + " ready", "10.77.0.31 " + service + " ready", "api  ready"}
 	check := func(when string) {
 		t.Helper()
-		all := h.history()
+		all := machineHistory(h)
 		if diff := cmp.Diff(wantWakes, wakesIn(all)); diff != "" {
 			t.Errorf("wakes %s the restart (-want +got):\n%s", when, diff)
 		}
@@ -95,11 +95,11 @@ func TestHistorySurvivesKill(t *testing.T) {
 		}
 	}
 	check("before")
-	h.d.Kill()
-	h.again(brisk)
-	h.resumed("nas")
+	h.daemon.Kill()
+	h.restart(fastProbe)
+	h.waitReclaimed("nas")
 	check("after")
-	if code, out := h.asked("status", "nas"); code != 0 || !strings.Contains(out, "clients, 7 days    10.77.0.31: 2 wakes, last ") {
+	if code, out := h.runCommand("status", "nas"); code != 0 || !strings.Contains(out, "clients, 7 days    10.77.0.31: 2 wakes, last ") {
 		t.Errorf("status: exit code %d, printed\n%s", code, out)
 	}
 }

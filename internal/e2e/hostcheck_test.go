@@ -13,15 +13,15 @@ import (
 )
 
 // hostChecked runs check --host on the porter's host, which has a daemon.
-func (h *house) hostChecked(text string, env ...string) (code int, out string) {
+func checkHost(h *harness, text string, env ...string) (code int, out string) {
 	h.Helper()
 	conf := filepath.Join(h.TempDir(), "config.yaml")
 	h.must(os.WriteFile(conf, []byte(text), 0o600))
-	cmd := h.d.Host().Command(h.ctx, os.Args[0], "check", "--host", "--config", conf)
+	cmd := h.daemon.Host().Command(h.ctx, os.Args[0], "check", "--host", "--config", conf)
 	cmd.Env = append(append(os.Environ(), programEnv...), env...)
 	var printed strings.Builder
 	cmd.Stdout, cmd.Stderr = &printed, &printed
-	h.must(h.d.Host().Start(cmd))
+	h.must(h.daemon.Host().Start(cmd))
 	if err := cmd.Wait(); err != nil && cmd.ProcessState == nil {
 		h.Fatal(err)
 	}
@@ -31,53 +31,53 @@ func (h *house) hostChecked(text string, env ...string) (code int, out string) {
 // TestCheckHost: what a daemon needs is looked at, beside one that runs, and what is
 // missing is named with what to do.
 func TestCheckHost(t *testing.T) {
-	h := open(t, brisk)
-	code, out := h.hostChecked("state_dir: " + t.TempDir() + "\n")
+	h := open(t, fastProbe)
+	code, out := checkHost(h, "state_dir: "+t.TempDir()+"\n")
 	if code != 0 || !contains(out, "ok  capabilities         CAP_NET_ADMIN CAP_NET_RAW\n", "ok  interfaces           eth0 10.77.0.2/24",
 		"ok  registration.listen  :13717 (nightporter is running)\n", "ok  http.listen          :9717 (nightporter is running)\n",
 		"ok  state_dir            /", "ok  nftables             can be used\nthis host: OK\n") {
 		t.Errorf("exit code %d\n%s", code, out)
 	}
-	code, out = h.hostChecked("interfaces: [eth0, eth9]\nstate_dir: /dev/null/none\nhttp: {listen: [':13717']}\nregistration: {listen: [':9999']}\n")
+	code, out = checkHost(h, "interfaces: [eth0, eth9]\nstate_dir: /dev/null/none\nhttp: {listen: [':13717']}\nregistration: {listen: [':9999']}\n")
 	if code != 1 || !contains(out, "ok     interfaces           eth0 10.77.0.2/24", "WRONG  interfaces           ", "eth9",
 		"ok     registration.listen  :9999\n", "WRONG  http.listen          :13717: address already in use: `ss -ltnp 'sport = :13717'` shows by what",
 		"WRONG  state_dir            /dev/null/none: not a directory: ", "\nthis host: 3 of 7 are WRONG\n") {
 		t.Errorf("exit code %d\n%s", code, out)
 	}
-	code, out = h.hostChecked("state_dir: "+t.TempDir()+"\n", withoutNetAdmin+"=1")
+	code, out = checkHost(h, "state_dir: "+t.TempDir()+"\n", withoutNetAdmin+"=1")
 	if code != 1 || !contains(out, "WRONG  capabilities         CAP_NET_ADMIN missing: run this as root; ", "ok     interfaces ",
 		"ok     nftables             cannot be used, and claim.guard is auto: claims work without it (") {
 		t.Errorf("without CAP_NET_ADMIN: exit code %d\n%s", code, out)
 	}
-	if h.d.Log.Len() == 0 || strings.Contains(h.d.Log.Text(), `"level":"ERROR"`) {
+	if h.daemon.Log.Len() == 0 || strings.Contains(h.daemon.Log.Text(), `"level":"ERROR"`) {
 		t.Error("the daemon was disturbed")
 	}
 }
 
 // TestForgetByCommand: a machine is forgotten, and one that is not known is named.
 func TestForgetByCommand(t *testing.T) {
-	h := open(t, brisk)
-	nas := h.nas(nil)
+	h := open(t, fastProbe)
+	nas := h.addNAS(nil)
 	h.putToSleep(nas)
-	if code, out := h.asked("forget", "tv"); code != 1 || !contains(out, `no machine is named "tv"; there are: nas`) {
+	if code, out := h.runCommand("forget", "tv"); code != 1 || !contains(out, `no machine is named "tv"; there are: nas`) {
 		t.Errorf("exit code %d, %s", code, out)
 	}
-	n := h.d.Log.Len()
-	if code, out := h.asked("forget", "nas"); code != 0 || out != "nas is forgotten\n" {
+	n := h.daemon.Log.Len()
+	if code, out := h.runCommand("forget", "nas"); code != 0 || out != "nas is forgotten\n" {
 		t.Errorf("exit code %d, %s", code, out)
 	}
-	e, err := h.d.Log.Wait(h.within(10*time.Second), n, labdaemon.Is("forgotten"))
+	e, err := h.daemon.Log.Wait(h.within(10*time.Second), n, labdaemon.Is("forgotten"))
 	h.must(err)
 	if e.Field("machine") != "nas" || !contains(e.Field("reason"), "asked for by 10.77.0.10:") {
 		h.Errorf("logged %+v", e)
 	}
-	if code, out := h.asked("status"); code != 0 || !contains(out, "ready, no machine so far") {
+	if code, out := h.runCommand("status"); code != 0 || !contains(out, "ready, no machine so far") {
 		t.Errorf("exit code %d, %s", code, out)
 	}
-	if code, out := h.asked("events", "--machine", "nas", "-n", "1"); code != 0 || !contains(out, "forgotten") {
+	if code, out := h.runCommand("events", "--machine", "nas", "-n", "1"); code != 0 || !contains(out, "forgotten") {
 		t.Errorf("exit code %d, %s", code, out)
 	}
-	if code, out := h.asked("events", "--machine", "tv"); code != 1 || !contains(out, `--machine: no machine is named "tv"`) {
+	if code, out := h.runCommand("events", "--machine", "tv"); code != 1 || !contains(out, `--machine: no machine is named "tv"`) {
 		t.Errorf("exit code %d, %s", code, out)
 	}
 }
@@ -85,8 +85,8 @@ func TestForgetByCommand(t *testing.T) {
 // TestTrial: the porter says whether it would accept a machine, and why not, and
 // takes in none.
 func TestTrial(t *testing.T) {
-	h := open(t, brisk)
-	nas := h.nas(nil)
+	h := open(t, fastProbe)
+	nas := h.addNAS(nil)
 	to := h.lan.Porter().Addr4().String()
 	out, err := h.runOn(nas.Host, "register", "--to", to, "--name", "nas", "--port", "22/tcp", "--check")
 	if err != nil || !contains(out, `"mac": "`+nas.MAC().String()+`"`, "10.77.0.2:13717: the porter would accept it as \"nas\"\n") {
@@ -104,23 +104,23 @@ func TestTrial(t *testing.T) {
 	if out, err := h.runOn(h.lan.Porter(), "register", "--to", to, "--port", "22"); err == nil || !contains(out, itself) {
 		t.Errorf("on the porter: %v: %s", err, out)
 	}
-	if code, out := h.asked("status"); code != 0 || !contains(out, "ready, no machine so far") {
+	if code, out := h.runCommand("status"); code != 0 || !contains(out, "ready, no machine so far") {
 		t.Errorf("the machine was taken in: exit code %d, %s", code, out)
 	}
 	h.wantMetric(0, `nightporter_registrations_total`)
 	h.wantMetric(0, `nightporter_registrations_rejected_total{reason="refused"}`)
-	h.register(nas.Host, everything(nas))
+	h.register(nas.Host, nasRegistration(nas))
 	h.wantMetric(1, `nightporter_registrations_total`)
 }
 
 // TestStartIsTold: the log begins with the version, and says where the page is.
 func TestStartIsTold(t *testing.T) {
-	h := open(t, brisk)
-	first := h.d.Log.Entries(0)[0]
+	h := open(t, fastProbe)
+	first := h.daemon.Log.Entries(0)[0]
 	if _, told := first.Fields["version"]; first.Event() != "starting" || first.Message != "starting nightporter" || !told {
 		t.Errorf("first %+v", first)
 	}
-	e, err := h.d.Log.Wait(h.within(10*time.Second), 0, labdaemon.Is("ready"))
+	e, err := h.daemon.Log.Wait(h.within(10*time.Second), 0, labdaemon.Is("ready"))
 	h.must(err)
 	if e.Field("page") != "http://10.77.0.2:9717/" || !contains(e.Field("interfaces"), "eth0 10.77.0.2/24") || e.Field("machines") != "0" {
 		t.Errorf("ready: %+v", e.Fields)
@@ -130,13 +130,13 @@ func TestStartIsTold(t *testing.T) {
 // TestCheckHostAddresses: an address that cannot be claimed in this host's network is named
 // with its key and line, in both forms. It is no error of the configuration.
 func TestCheckHostAddresses(t *testing.T) {
-	h := open(t, brisk)
+	h := open(t, fastProbe)
 	state := "state_dir: " + t.TempDir() + "\n"
-	code, out := h.hostChecked(state + "machines:\n" +
-		"  - {name: a, mac: 02:00:00:00:00:01, ip: [10.77.0.2, 10.77.0.31], ports: 22}\n" +
-		"  - {name: b, mac: 02:00:00:00:00:02, ip: 10.77.0.1, ports: ssh}\n" +
-		"  - name: c\n    mac: 02:00:00:00:00:03\n    monitor:\n" +
-		"      - {ip: 10.77.0.255, port: [22]}\n      - {ip: 10.77.0.0, port: [22]}\n      - {ip: 192.168.9.9, port: [22]}\n      - {ip: 'fd77::', port: []}\n" +
+	code, out := checkHost(h, state+"machines:\n"+
+		"  - {name: a, mac: 02:00:00:00:00:01, ip: [10.77.0.2, 10.77.0.31], ports: 22}\n"+
+		"  - {name: b, mac: 02:00:00:00:00:02, ip: 10.77.0.1, ports: ssh}\n"+
+		"  - name: c\n    mac: 02:00:00:00:00:03\n    monitor:\n"+
+		"      - {ip: 10.77.0.255, port: [22]}\n      - {ip: 10.77.0.0, port: [22]}\n      - {ip: 192.168.9.9, port: [22]}\n      - {ip: 'fd77::', port: []}\n"+
 		"    guests: [{mac: 02:00:00:00:00:13, ip: 10.78.0.5, port: [80]}]\n")
 	for _, want := range [][3]string{
 		{"machines[0].ip[0]          found 10.77.0.2 ", "line 3", "an address of the porter's own host: expected an address of the machine"},
@@ -155,11 +155,11 @@ func TestCheckHostAddresses(t *testing.T) {
 		t.Errorf("exit code %d\n%s", code, out)
 	}
 	const good = "machines: [{name: a, mac: 02:00:00:00:00:01, ip: [10.77.0.31, 'fd77::31', '2001:db8::31'], ports: 22}]\n"
-	if code, out := h.hostChecked(state + good); code != 0 || !contains(out, "ok  machines             1 machine, 3 addresses\n") {
+	if code, out := checkHost(h, state+good); code != 0 || !contains(out, "ok  machines             1 machine, 3 addresses\n") {
 		t.Errorf("exit code %d\n%s", code, out)
 	}
 	// Nothing is said of a network that is not there yet.
-	if code, out := h.hostChecked(state + "interfaces: [eth9]\nmachines: [{name: a, mac: 02:00:00:00:00:01, ip: 192.168.9.9, ports: 22}]\n"); code != 1 || strings.Contains(out, "192.168.9.9") {
+	if code, out := checkHost(h, state+"interfaces: [eth9]\nmachines: [{name: a, mac: 02:00:00:00:00:01, ip: 192.168.9.9, ports: 22}]\n"); code != 1 || strings.Contains(out, "192.168.9.9") {
 		t.Errorf("exit code %d\n%s", code, out)
 	}
 }
@@ -167,18 +167,18 @@ func TestCheckHostAddresses(t *testing.T) {
 // TestCheckHostMAC: a MAC address of this host itself is named with its key and line, that of
 // a guest as well.
 func TestCheckHostMAC(t *testing.T) {
-	h := open(t, brisk)
+	h := open(t, fastProbe)
 	state, own := "state_dir: "+t.TempDir()+"\n", h.lan.Porter().MAC().String()
-	code, out := h.hostChecked(state + "machines:\n  - {name: a, mac: '" + own + "', ip: 10.77.0.31, ports: 22}\n")
+	code, out := checkHost(h, state+"machines:\n  - {name: a, mac: '"+own+"', ip: 10.77.0.31, ports: 22}\n")
 	if code != 1 || !contains(out, "machines[0].mac ", "found "+own, "line 3), that of an interface of this host: expected the MAC address of the machine\n") {
 		t.Errorf("exit code %d\n%s", code, out)
 	}
-	code, out = h.hostChecked(state + "machines:\n  - name: b\n    mac: 02:00:00:00:00:02\n    ip: 10.77.0.32\n    ports: 22\n" +
-		"    guests: [{mac: '" + own + "', ip: 10.77.0.33, port: [80]}]\n")
+	code, out = checkHost(h, state+"machines:\n  - name: b\n    mac: 02:00:00:00:00:02\n    ip: 10.77.0.32\n    ports: 22\n"+
+		"    guests: [{mac: '"+own+"', ip: 10.77.0.33, port: [80]}]\n")
 	if code != 1 || !contains(out, "machines[0].guests[0].ip ", "found "+own, "line 7), that of an interface of this host: expected the MAC address of the guest\n") {
 		t.Errorf("of a guest: exit code %d\n%s", code, out)
 	}
-	code, out = h.hostChecked(state + "machines: [{name: a, mac: 02:00:00:00:00:01, ip: 10.77.0.31, ports: 22}]\n")
+	code, out = checkHost(h, state+"machines: [{name: a, mac: 02:00:00:00:00:01, ip: 10.77.0.31, ports: 22}]\n")
 	if code != 0 || !contains(out, "1 machine, 1 address\n") {
 		t.Errorf("exit code %d\n%s", code, out)
 	}
@@ -188,20 +188,20 @@ func TestCheckHostMAC(t *testing.T) {
 // a reload, and the status of the machine says what is wrong with each.
 func TestUnclaimableAddresses(t *testing.T) {
 	const of = "machines: [{name: tv, mac: 02:00:00:00:00:01, agentless: true, ip: [%s], ports: 22}]\n"
-	wants := func(h *house, all map[string]string) {
+	wants := func(h *harness, all map[string]string) {
 		h.Helper()
 		for ip, why := range all {
-			_, out := h.asked("status", "tv")
+			_, out := h.runCommand("status", "tv")
 			for deadline := time.Now().Add(5 * time.Second); !contains(out, ip, why) && time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
-				_, out = h.asked("status", "tv")
+				_, out = h.runCommand("status", "tv")
 			}
 			if !contains(out, ip, why) {
 				t.Errorf("%s: want %q in\n%s", ip, why, out)
 			}
 		}
 	}
-	h := open(t, brisk+fmt.Sprintf(of, "10.77.0.2, 10.77.0.1"))
+	h := open(t, fastProbe+fmt.Sprintf(of, "10.77.0.2, 10.77.0.1"))
 	wants(h, map[string]string{"10.77.0.2": "it is an address of the porter's own host", "10.77.0.1": "it is a gateway's address"})
-	h.reload(brisk+fmt.Sprintf(of, "10.77.0.255, 192.168.9.9"), "configuration reloaded")
+	h.reload(fastProbe+fmt.Sprintf(of, "10.77.0.255, 192.168.9.9"), "configuration reloaded")
 	wants(h, map[string]string{"10.77.0.255": "it is a broadcast or network address", "192.168.9.9": "it is not in a network of the porter's interface"})
 }

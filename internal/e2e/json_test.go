@@ -10,13 +10,13 @@ import (
 )
 
 // step is one line that test --json prints.
-type step struct{ Result, Text string }
+type jsonStep struct{ Result, Text string }
 
 // stepsOf reads what test --json printed: one object a line.
-func stepsOf(t *testing.T, out string) (all []step) {
+func stepsOf(t *testing.T, out string) (all []jsonStep) {
 	t.Helper()
 	for line := range strings.Lines(out) {
-		var s step
+		var s jsonStep
 		if err := json.Unmarshal([]byte(line), &s); err != nil || s.Result == "" || s.Text == "" {
 			t.Fatalf("%v in %q", err, line)
 		}
@@ -27,9 +27,9 @@ func stepsOf(t *testing.T, out string) (all []step) {
 
 // TestOfAMachineInJSON: the steps are those for people.
 func TestOfAMachineInJSON(t *testing.T) {
-	h := open(t, brisk)
-	h.putToSleep(h.starting(300 * time.Millisecond))
-	code, out := h.asked("test", "nas", "--json")
+	h := open(t, fastProbe)
+	h.putToSleep(addSlowNAS(h, 300*time.Millisecond))
+	code, out := h.runCommand("test", "nas", "--json")
 	got := stepsOf(t, out)
 	if code != 0 || len(got) < 5 || got[0].Result != "ok" || !contains(got[len(got)-1].Text, "Wake-on-LAN works: ready after ") {
 		t.Errorf("exit code %d, %+v", code, got)
@@ -38,7 +38,7 @@ func TestOfAMachineInJSON(t *testing.T) {
 
 // TestCheckHostInJSON: what is wrong with the host is in the same object.
 func TestCheckHostInJSON(t *testing.T) {
-	h := open(t, brisk)
+	h := open(t, fastProbe)
 	for text, wrong := range map[string]int{"": 0, "interfaces: [eth0, eth9]\n": 1} {
 		conf := filepath.Join(t.TempDir(), "config.yaml")
 		h.must(os.WriteFile(conf, []byte(text+"state_dir: "+t.TempDir()+"\n"), 0o600))

@@ -41,13 +41,13 @@ func segment(src, dst ether.MAC, from, to netip.AddrPort, flags byte) []byte {
 // TestOnlyKnocksWake sends everything that must not wake, and then one knock:
 // it is the first that the porter speaks of.
 func TestOnlyKnocksWake(t *testing.T) {
-	h := open(t, brisk)
-	nas := h.nas(nil)
+	h := open(t, fastProbe)
+	nas := h.addNAS(nil)
 	client, porter := h.lan.Client(), h.lan.Porter()
-	h.register(nas.Host, body("nas", nas.MAC(), entry{nas4, []any{"22/tcp", "27015/udp"}}, entry{nas6, []any{}}))
+	h.register(nas.Host, registration("nas", nas.MAC(), monitored{nas4, []any{"22/tcp", "27015/udp"}}, monitored{nas6, []any{}}))
 	h.must(nas.Sleep(h.ctx))
-	h.moved(0, "nas", "settling", "asleep", machine.WhySilent)
-	n := h.d.Log.Len()
+	h.waitMove(0, "nas", "settling", "asleep", machine.WhySilent)
+	n := h.daemon.Log.Len()
 
 	const fin, syn, rst, psh, ack = 1, 2, 4, 8, 16
 	from := netip.AddrPortFrom(client.Addr4(), 40001)
@@ -66,7 +66,7 @@ func TestOnlyKnocksWake(t *testing.T) {
 
 	knock := netip.AddrPortFrom(client.Addr4(), 40002)
 	h.must(client.SendFrame(segment(client.MAC(), porter.MAC(), knock, netip.AddrPortFrom(nas4, 22), syn)))
-	e := h.moved(n, "nas", "", "waking", "")
+	e := h.waitMove(n, "nas", "", "waking", "")
 	if want := knock.String() + " -> 10.77.0.20:22/tcp"; e.Field("knock") != want {
 		t.Errorf("woken by %q, want %q", e.Field("knock"), want)
 	}
@@ -78,31 +78,31 @@ func TestOnlyKnocksWake(t *testing.T) {
 // TestWakeFrom: only these sources wake: those of wake.from, and of them those
 // of the machine's own wake_from.
 func TestWakeFrom(t *testing.T) {
-	h := open(t, brisk+"wake: {from: [10.77.0.10, 10.78.0.0/24]}\n")
-	nas := h.nas(nil)
+	h := open(t, fastProbe+"wake: {from: [10.77.0.10, 10.78.0.0/24]}\n")
+	nas := h.addNAS(nil)
 	other, err := h.lan.AddHost("other", netip.MustParsePrefix("10.77.0.66/24"))
 	h.must(err)
 	register := func(wakeFrom string) {
 		t.Helper()
-		n := h.d.Log.Len()
+		n := h.daemon.Log.Len()
 		h.register(nas.Host, `{"mac":"`+nas.MAC().String()+`","name":"nas"`+wakeFrom+`,"monitor":[{"ip":"10.77.0.20","port":[22]}]}`)
 		h.must(nas.Sleep(h.ctx))
-		h.moved(n, "nas", "settling", "asleep", machine.WhySilent)
+		h.waitMove(n, "nas", "settling", "asleep", machine.WhySilent)
 	}
 	wokenBy := func(strangers []*lab.Host, friend *lab.Host) {
 		t.Helper()
-		n := h.d.Log.Len()
+		n := h.daemon.Log.Len()
 		for _, s := range strangers {
 			conn := h.startConnecting(s, nas4, 22)
 			defer conn.cancel()
-			h.neighbor(s, nas4, h.lan.Porter().MAC()) // its SYN is on the way
+			h.waitNeighbor(s, nas4, h.lan.Porter().MAC()) // its SYN is on the way
 		}
 		h.connect(friend, nas4, 22)
-		e := h.moved(n, "nas", "asleep", "waking", machine.WhyKnock)
+		e := h.waitMove(n, "nas", "asleep", "waking", machine.WhyKnock)
 		if source, _, _ := cutKnock(e.Field("knock")); source.Addr() != friend.Addr4() {
 			t.Errorf("woken by %q, want %v", e.Field("knock"), friend.Addr4())
 		}
-		h.moved(n, "nas", "arriving", "awake", machine.WhyReady)
+		h.waitMove(n, "nas", "arriving", "awake", machine.WhyReady)
 	}
 	register("")
 	wokenBy([]*lab.Host{other}, h.lan.Client())
@@ -112,14 +112,14 @@ func TestWakeFrom(t *testing.T) {
 
 // TestHoldoff delays the first magic packet, not the wake.
 func TestHoldoff(t *testing.T) {
-	h := open(t, brisk+"wake: {holdoff: 1500ms}\n")
-	nas := h.nas(nil)
+	h := open(t, fastProbe+"wake: {holdoff: 1500ms}\n")
+	nas := h.addNAS(nil)
 	h.putToSleep(nas)
 	conn := h.startConnecting(h.lan.Client(), nas4, 22)
 	defer conn.cancel()
-	asleep := h.moved(0, "nas", "settling", "asleep", machine.WhySilent)
-	h.moved(0, "nas", "asleep", "waking", machine.WhyKnock)
-	magic := h.event(nas, lab.MagicPacket)
+	asleep := h.waitMove(0, "nas", "settling", "asleep", machine.WhySilent)
+	h.waitMove(0, "nas", "asleep", "waking", machine.WhyKnock)
+	magic := h.waitEvent(nas, lab.MagicPacket)
 	if after := magic.Time.Sub(asleep.Time); after < 1500*time.Millisecond {
 		t.Errorf("the magic packet came %v after the claim, want 1.5 s", after)
 	}
@@ -129,16 +129,16 @@ func TestHoldoff(t *testing.T) {
 // TestPostponedWakeStillNamesItsKnock: a late frame puts a wake off, and does
 // not hide who wanted it.
 func TestPostponedWakeStillNamesItsKnock(t *testing.T) {
-	h := open(t, brisk+"wake: {holdoff: 10s}\n")
-	nas := h.nas(nil)
+	h := open(t, fastProbe+"wake: {holdoff: 10s}\n")
+	nas := h.addNAS(nil)
 	h.putToSleep(nas)
 	conn := h.startConnecting(h.lan.Client(), nas4, 22)
 	defer conn.cancel()
-	first := h.moved(0, "nas", "asleep", "waking", machine.WhyKnock)
-	n := h.d.Log.Len()
+	first := h.waitMove(0, "nas", "asleep", "waking", machine.WhyKnock)
+	n := h.daemon.Log.Len()
 	h.must(nas.LateFrame())
-	h.moved(n, "nas", "waking", "settling", machine.WhySpoke)
-	if again := h.moved(n, "nas", "asleep", "waking", machine.WhyKnock); again.Field("knock") != first.Field("knock") {
+	h.waitMove(n, "nas", "waking", "settling", machine.WhySpoke)
+	if again := h.waitMove(n, "nas", "asleep", "waking", machine.WhyKnock); again.Field("knock") != first.Field("knock") {
 		t.Errorf("woken by %q, want %q", again.Field("knock"), first.Field("knock"))
 	}
 	h.wantMetric(1, `nightporter_machine_wakes_total{machine="nas", trigger="tcp"}`)

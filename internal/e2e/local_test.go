@@ -21,8 +21,8 @@ func TestLocalProgramsDoNotWake(t *testing.T) {
 	for _, mode := range modes {
 		for _, ip := range []netip.Addr{nas4, nas6} {
 			t.Run(mode.name+"/"+ip.String(), func(t *testing.T) {
-				h := open(t, brisk+mode.conf)
-				nas, porter := h.nas(nil), h.lan.Porter()
+				h := open(t, fastProbe+mode.conf)
+				nas, porter := h.addNAS(nil), h.lan.Porter()
 				h.putToSleep(nas)
 				// From before the machine's last frame the kernel would believe in
 				// it for some seconds.
@@ -56,24 +56,24 @@ func TestLocalProgramsWake(t *testing.T) {
 	t.Parallel()
 	for _, ip := range []netip.Addr{nas4, nas6} {
 		t.Run(ip.String(), func(t *testing.T) {
-			h := open(t, brisk+"wake: {local: true}\n")
-			nas, porter := h.starting(1250*time.Millisecond), h.lan.Porter()
+			h := open(t, fastProbe+"wake: {local: true}\n")
+			nas, porter := addSlowNAS(h, 1250*time.Millisecond), h.lan.Porter()
 			h.putToSleep(nas)
-			n := h.d.Log.Len()
+			n := h.daemon.Log.Len()
 			atPorter, atMachine := h.capturePort(porter), h.capturePort(nas.Host)
 			c := h.call(porter, nas, ip, 22)
-			began := h.moved(n, "nas", "asleep", "waking", machine.WhyKnock)
+			began := h.waitMove(n, "nas", "asleep", "waking", machine.WhyKnock)
 			if source, _, _ := cutKnock(began.Field("knock")); source.Addr() != clientAddr(porter, ip) {
 				t.Errorf("the log says %q knocked, want %v", began.Field("knock"), clientAddr(porter, ip))
 			}
-			s, err := h.howServed(h.ctx, c, atPorter, atMachine)
+			s, err := readServed(h, h.ctx, c, atPorter, atMachine)
 			h.must(err)
 			if err := s.replayed(porter); err != nil {
 				t.Error(err)
 			}
-			h.echo(c.conn, 1<<10)
-			h.moved(n, "nas", "arriving", "awake", machine.WhyReady)
-			h.notPinned(ip)
+			wantEcho(h, c.conn, 1<<10)
+			h.waitMove(n, "nas", "arriving", "awake", machine.WhyReady)
+			waitNotPinned(h, ip)
 			h.wantMetric(1, `nightporter_machine_wakes_total{machine="nas", trigger="tcp"}`)
 			// A client of the LAN is served beside it, as ever.
 			h.call(h.lan.Client(), nas, ip, 22)
@@ -82,10 +82,10 @@ func TestLocalProgramsWake(t *testing.T) {
 }
 
 // notPinned waits until the porter's kernel has no permanent entry for ip.
-func (h *house) notPinned(ip netip.Addr) {
+func waitNotPinned(h *harness, ip netip.Addr) {
 	h.Helper()
 	deadline := time.Now().Add(20 * time.Second)
-	for h.pinned(ip) {
+	for isPinned(h, ip) {
 		if time.Now().After(deadline) {
 			h.Fatalf("the porter's kernel still has a permanent entry for %v", ip)
 		}
@@ -93,7 +93,7 @@ func (h *house) notPinned(ip netip.Addr) {
 	}
 }
 
-func (h *house) pinned(ip netip.Addr) bool {
+func isPinned(h *harness, ip netip.Addr) bool {
 	h.Helper()
 	_, state, _, err := h.lan.Porter().Neighbor(ip)
 	h.must(err)
@@ -104,31 +104,31 @@ func (h *house) pinned(ip netip.Addr) bool {
 // packets to us, with wake.local or without.
 func TestLocalPinsAfterACrash(t *testing.T) {
 	t.Parallel()
-	for _, conf := range []string{brisk, brisk + "wake: {local: true}\n"} {
+	for _, conf := range []string{fastProbe, fastProbe + "wake: {local: true}\n"} {
 		t.Run("", func(t *testing.T) {
-			h := open(t, brisk+"wake: {local: true}\n")
-			nas := h.nas(nil)
+			h := open(t, fastProbe+"wake: {local: true}\n")
+			nas := h.addNAS(nil)
 			h.putToSleep(nas)
 			deadline := time.Now().Add(5 * time.Second)
-			for !h.pinned(nas4) || !h.pinned(nas6) {
+			for !isPinned(h, nas4) || !isPinned(h, nas6) {
 				if time.Now().After(deadline) {
 					t.Fatal("the porter's kernel has no permanent entry for the claimed addresses")
 				}
 				time.Sleep(5 * time.Millisecond)
 			}
-			h.d.Kill()
-			if !h.pinned(nas4) || !h.pinned(nas6) {
+			h.daemon.Kill()
+			if !isPinned(h, nas4) || !isPinned(h, nas6) {
 				t.Fatal("a crash that leaves nothing proves nothing")
 			}
 			d, err := labdaemon.Start(h.ctx, h.lan, t.TempDir(), labdaemon.Options{Exe: os.Args[0], Env: programEnv, Config: conf})
 			h.must(err)
-			h.d = d
+			h.daemon = d
 			t.Cleanup(d.Kill)
-			if h.pinned(nas4) || h.pinned(nas6) {
+			if isPinned(h, nas4) || isPinned(h, nas6) {
 				t.Error("the entries of the run that crashed are still there")
 			}
 			h.must(nas.PowerOn())
-			h.opened(nas, netip.AddrPortFrom(nas4, 22))
+			waitServiceUp(h, nas, netip.AddrPortFrom(nas4, 22))
 			h.call(h.lan.Porter(), nas, nas4, 22)
 		})
 	}

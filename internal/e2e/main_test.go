@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nightporter/internal/cli"
+	"nightporter/internal/demo"
 	"nightporter/internal/lab/labtest"
 )
 
@@ -24,6 +25,9 @@ const asProgram = "TEST_AS_NIGHTPORTER"
 // programEnv makes a child the program. Its race detector must not add the
 // second it otherwise waits at the exit.
 var programEnv = []string{asProgram + "=1", "GORACE=atexit_sleep_ms=0"}
+
+// asDemo in the environment makes the test binary be nightporter-demo.
+const asDemo = "TEST_AS_DEMO"
 
 // withoutNetAdmin in the environment takes CAP_NET_ADMIN from the program.
 const withoutNetAdmin = "TEST_WITHOUT_NET_ADMIN"
@@ -58,6 +62,11 @@ func TestMain(m *testing.M) {
 		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 		defer stop()
 		os.Exit(cli.Run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+	}
+	if os.Getenv(asDemo) != "" {
+		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+		defer stop()
+		os.Exit(demo.Main(ctx, os.Args[1:], os.Stdout, os.Stderr))
 	}
 	if kind := os.Getenv(asServer); kind != "" {
 		fmt.Fprintln(os.Stderr, serveAs(kind, os.Args[1]))

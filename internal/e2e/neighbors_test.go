@@ -14,7 +14,7 @@ import (
 )
 
 // pc adds a second machine.
-func (h *house) pc() *lab.Machine {
+func addPC(h *harness) *lab.Machine {
 	h.Helper()
 	pc, err := h.lan.AddMachine(lab.MachineConfig{Name: "pc", Boot: 450 * time.Millisecond,
 		Addrs: []netip.Prefix{netip.MustParsePrefix("10.77.0.30/24"), netip.MustParsePrefix("fd77::30/64")}})
@@ -28,10 +28,10 @@ func TestWatchedMachineWakesAnother(t *testing.T) {
 	t.Parallel()
 	for _, ip := range []netip.Addr{nas4, nas6} {
 		t.Run(ip.String(), func(t *testing.T) {
-			h := open(t, brisk)
-			nas, pc := h.nas(nil), h.pc()
+			h := open(t, fastProbe)
+			nas, pc := h.addNAS(nil), addPC(h)
 			h.putToSleep(nas)
-			h.register(pc.Host, body("pc", pc.MAC(), entry{pc.Addr4(), []any{22}}, entry{pc.Addr6(), []any{22}}))
+			h.register(pc.Host, registration("pc", pc.MAC(), monitored{pc.Addr4(), []any{22}}, monitored{pc.Addr6(), []any{22}}))
 			if got := h.connect(pc.Host, ip, 22); got != lab.Banner("nas") {
 				t.Errorf("the service said %q", got)
 			}
@@ -51,16 +51,16 @@ func TestMachineOfOneFamily(t *testing.T) {
 		{netip.PrefixFrom(nas6, 64), (*lab.Host).Addr6},
 	} {
 		t.Run(c.addr.String(), func(t *testing.T) {
-			h := open(t, brisk)
-			nas := h.nas(func(m *lab.MachineConfig) { m.Addrs = []netip.Prefix{c.addr} })
-			text := body("nas", nas.MAC(), entry{c.addr.Addr(), []any{22}})
-			answer, err := h.d.RegisterIn(h.within(10*time.Second), nas.Host, c.to(h.lan.Porter()), []string{text}, 0)
+			h := open(t, fastProbe)
+			nas := h.addNAS(func(m *lab.MachineConfig) { m.Addrs = []netip.Prefix{c.addr} })
+			text := registration("nas", nas.MAC(), monitored{c.addr.Addr(), []any{22}})
+			answer, err := h.daemon.RegisterIn(h.within(10*time.Second), nas.Host, c.to(h.lan.Porter()), []string{text}, 0)
 			h.must(err)
 			if answer != "OK." {
 				t.Fatalf("registration answered %q", answer)
 			}
 			h.must(nas.Sleep(h.ctx))
-			h.moved(0, "nas", "settling", "asleep", machine.WhySilent)
+			h.waitMove(0, "nas", "settling", "asleep", machine.WhySilent)
 			if got := h.connect(h.lan.Client(), c.addr.Addr(), 22); got != lab.Banner("nas") {
 				t.Errorf("the service said %q", got)
 			}
@@ -71,18 +71,18 @@ func TestMachineOfOneFamily(t *testing.T) {
 // TestAnotherHostMayNotTakeAClaimedAddress: its own tests tell it that the
 // address is taken, as if the machine were awake.
 func TestAnotherHostMayNotTakeAClaimedAddress(t *testing.T) {
-	h := open(t, brisk)
+	h := open(t, fastProbe)
 	thief, err := h.lan.AddMachine(lab.MachineConfig{
 		Name: "thief", MAC: ether.MAC{2, 0x77, 0, 0, 0, 0x99}, ARPProbe: true,
 		Addrs: []netip.Prefix{netip.PrefixFrom(nas4, 24), netip.PrefixFrom(nas6, 64)},
 	})
 	h.must(err)
 	h.must(thief.Sleep(h.ctx))
-	h.putToSleep(h.nas(nil))
+	h.putToSleep(h.addNAS(nil))
 	h.must(thief.PowerOn())
 	found := map[netip.Addr]bool{}
 	for range 2 {
-		found[h.event(thief, lab.DADFailed).Addr] = true
+		found[h.waitEvent(thief, lab.DADFailed).Addr] = true
 	}
 	if !found[nas4] || !found[nas6] {
 		t.Errorf("duplicates found: %v, want both addresses", found)
@@ -103,17 +103,17 @@ func TestAddressGoesToAnotherHost(t *testing.T) {
 		{nas6, 64, netip.MustParseAddr("fd77::66")},
 	} {
 		t.Run(c.ip.String(), func(t *testing.T) {
-			h := open(t, brisk)
-			h.putToSleep(h.nas(nil))
+			h := open(t, fastProbe)
+			h.putToSleep(h.addNAS(nil))
 			other, err := h.lan.AddHost("other", netip.MustParsePrefix("10.77.0.66/24"), netip.MustParsePrefix("fd77::66/64"))
 			h.must(err)
 			h.must(other.AddAddr(h.ctx, netip.PrefixFrom(c.ip, c.bits)))
 			frames, err := lan.Announcement(other.MAC(), ether.Broadcast, other.MAC(), c.ip, c.from, netip.Addr{})
 			h.must(err)
 			h.must(other.SendFrame(frames[0]))
-			_, err = h.d.Log.Wait(h.within(5*time.Second), 0, isConflict(c.ip, other.MAC()))
+			_, err = h.daemon.Log.Wait(h.within(5*time.Second), 0, isConflict(c.ip, other.MAC()))
 			h.must(err)
-			h.register(other, body("other", other.MAC(), entry{c.ip, []any{22}}))
+			h.register(other, registration("other", other.MAC(), monitored{c.ip, []any{22}}))
 		})
 	}
 }
@@ -121,18 +121,18 @@ func TestAddressGoesToAnotherHost(t *testing.T) {
 // TestCableOut: while our own cable is out nobody is heard, which says nothing
 // about the machine.
 func TestCableOut(t *testing.T) {
-	h := open(t, brisk)
-	nas := h.nas(nil)
-	h.register(nas.Host, everything(nas))
+	h := open(t, fastProbe)
+	nas := h.addNAS(nil)
+	h.register(nas.Host, nasRegistration(nas))
 	h.must(h.lan.SetCable(h.lan.Porter(), false))
-	_, err := h.d.Log.Wait(h.within(5*time.Second), 0, func(e labdaemon.Entry) bool {
+	_, err := h.daemon.Log.Wait(h.within(5*time.Second), 0, func(e labdaemon.Entry) bool {
 		return e.Field("event") == "probe_failed" && strings.Contains(e.Field("err"), "carrier")
 	})
 	h.must(err)
 	h.must(h.lan.SetCable(h.lan.Porter(), true))
 	h.must(nas.SleepAfter(time.Second))
-	asleep := h.moved(0, "nas", "settling", "asleep", machine.WhySilent)
-	if off := h.event(nas, lab.AsleepNow); asleep.Time.Before(off.Time) {
+	asleep := h.waitMove(0, "nas", "settling", "asleep", machine.WhySilent)
+	if off := h.waitEvent(nas, lab.AsleepNow); asleep.Time.Before(off.Time) {
 		t.Errorf("claimed %v before the machine was off", off.Time.Sub(asleep.Time))
 	}
 }
@@ -141,7 +141,7 @@ func TestCableOut(t *testing.T) {
 // registered with one of them gets a number, and stays reachable.
 func TestReloadAndNames(t *testing.T) {
 	machines := func(names ...string) string {
-		text := brisk + "machines:\n"
+		text := fastProbe + "machines:\n"
 		for i, n := range names {
 			id := string(rune('1' + i))
 			text += "- {name: " + n + ", mac: '02:77:00:00:00:9" + id + "', monitor: [{ip: 10.77.0.9" + id + ", port: [22]}]}\n"
@@ -153,7 +153,7 @@ func TestReloadAndNames(t *testing.T) {
 	for _, c := range []struct{ name, mac string }{{"one", "02:77:00:00:00:92"}, {"two", "02:77:00:00:00:91"}} {
 		h.wantMetric(1, `nightporter_machine_info{mac="%s", machine="%s"}`, c.mac, c.name)
 	}
-	nas := h.nas(nil)
+	nas := h.addNAS(nil)
 	h.putToSleep(nas)
 	h.reload(machines("one", "nas"), "configuration reloaded")
 	for _, c := range []struct{ name, mac string }{{"one", "02:77:00:00:00:91"}, {"nas", "02:77:00:00:00:92"}, {"nas-2", nas.MAC().String()}} {

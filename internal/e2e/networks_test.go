@@ -14,7 +14,7 @@ import (
 )
 
 // seconds are the kinds of a second interface, on segment 10.
-var seconds = []struct {
+var secondInterfaces = []struct {
 	name, second string
 	add          func(*lab.LAN, *lab.Host, uint16, ...netip.Prefix) (string, error)
 }{
@@ -26,7 +26,7 @@ var seconds = []struct {
 // own or in a VLAN. While that interface is gone the other works on.
 func TestTwoNetworks(t *testing.T) {
 	t.Parallel()
-	for _, c := range seconds {
+	for _, c := range secondInterfaces {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			ctx, network := newLAN(t)
@@ -39,31 +39,31 @@ func TestTwoNetworks(t *testing.T) {
 			} else if err != nil {
 				t.Fatal(err)
 			}
-			twoNetworks(openOn(ctx, t, network, brisk+"interfaces: [eth0, "+c.second+"]\n"), c.second, addTo)
+			twoNetworks(openOn(ctx, t, network, fastProbe+"interfaces: [eth0, "+c.second+"]\n"), c.second, addTo)
 		})
 	}
 }
 
-func twoNetworks(h *house, second string, add func(*lab.LAN) error) {
-	nas, porter := h.nas(nil), h.lan.Porter()
+func twoNetworks(h *harness, second string, add func(*lab.LAN) error) {
+	nas, porter := h.addNAS(nil), h.lan.Porter()
 	attic4, attic6 := netip.MustParseAddr("10.80.0.20"), netip.MustParseAddr("fd80::20")
 	guest, err := h.lan.AddHostIn(10, "guest", netip.MustParsePrefix("10.80.0.10/24"), netip.MustParsePrefix("fd80::10/64"))
 	h.must(err)
-	attic := h.nas(func(c *lab.MachineConfig) {
+	attic := h.addNAS(func(c *lab.MachineConfig) {
 		c.Name, c.Segment = "attic", 10
 		c.Addrs = []netip.Prefix{netip.PrefixFrom(attic4, 24), netip.PrefixFrom(attic6, 64)}
 	})
 	sleep := func() {
 		h.Helper()
-		n := h.d.Log.Len()
-		answer, err := h.d.RegisterIn(h.within(10*time.Second), attic.Host, netip.MustParseAddr("10.80.0.2"),
-			[]string{body("attic", attic.MAC(), entry{attic4, []any{22}}, entry{attic6, []any{22}})}, 0)
+		n := h.daemon.Log.Len()
+		answer, err := h.daemon.RegisterIn(h.within(10*time.Second), attic.Host, netip.MustParseAddr("10.80.0.2"),
+			[]string{registration("attic", attic.MAC(), monitored{attic4, []any{22}}, monitored{attic6, []any{22}})}, 0)
 		h.must(err)
 		if answer != "OK." {
 			h.Fatalf("registration answered %q", answer)
 		}
 		h.must(attic.Sleep(h.ctx))
-		h.moved(n, "attic", "settling", "asleep", machine.WhySilent)
+		h.waitMove(n, "attic", "settling", "asleep", machine.WhySilent)
 	}
 	h.putToSleep(nas)
 	sleep()
@@ -74,14 +74,14 @@ func twoNetworks(h *house, second string, add func(*lab.LAN) error) {
 	h.call(guest, attic, attic6, 22)
 
 	sleep()
-	n := h.d.Log.Len()
+	n := h.daemon.Log.Len()
 	h.must(porter.RemoveLink(second))
-	h.said(n, isOut, second)
-	h.unreadyFor("interface " + second + " is gone")
+	h.waitInterfaceEvent(n, isOut, second)
+	waitUnready(h, "interface "+second+" is gone")
 	h.call(h.lan.Client(), nas, nas6, 22)
 	h.must(add(h.lan))
-	h.said(n, restate, second)
-	h.wantReady()
+	h.waitInterfaceEvent(n, restate, second)
+	wantReady(h)
 	h.call(guest, attic, attic4, 22)
 
 	// The parent takes its VLANs with it.
@@ -89,10 +89,10 @@ func twoNetworks(h *house, second string, add func(*lab.LAN) error) {
 		return
 	}
 	sleep()
-	n = h.d.Log.Len()
+	n = h.daemon.Log.Len()
 	h.must(porter.SetLink(lab.Interface, false))
-	h.said(n, isOut, second)
+	h.waitInterfaceEvent(n, isOut, second)
 	h.must(porter.SetLink(lab.Interface, true))
-	h.said(n, restate, second)
+	h.waitInterfaceEvent(n, restate, second)
 	h.call(guest, attic, attic4, 22)
 }

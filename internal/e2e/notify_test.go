@@ -18,34 +18,34 @@ import (
 )
 
 // told is what a webhook gets.
-type told struct {
+type notification struct {
 	Title, Message string
 }
 
 // webhook is a server on the porter's own host.
 type webhook struct {
-	url  string // as notify.urls has it, with a secret
-	told chan told
+	url      string // as notify.urls has it, with a secret
+	messages chan notification
 }
 
 const webhookSecret = "swordfish"
 
 func newWebhook(t *testing.T, host *lab.Host) *webhook {
 	t.Helper()
-	w := &webhook{told: make(chan told, 64)}
-	addr := listening(t, host, func(_ http.ResponseWriter, r *http.Request) {
-		var m told
+	w := &webhook{messages: make(chan notification, 64)}
+	addr := serveHTTP(t, host, func(_ http.ResponseWriter, r *http.Request) {
+		var m notification
 		if err := json.NewDecoder(r.Body).Decode(&m); err != nil || r.URL.Path != "/"+webhookSecret {
 			t.Errorf("a request for %s: %v", r.URL, err)
 		}
-		w.told <- m
+		w.messages <- m
 	})
 	w.url = fmt.Sprintf("generic+http://%s/%s?template=json", addr, webhookSecret)
 	return w
 }
 
 // listening serves HTTP on a host of the lab until the test ends.
-func listening(t *testing.T, host *lab.Host, handle http.HandlerFunc) net.Addr {
+func serveHTTP(t *testing.T, host *lab.Host, handle http.HandlerFunc) net.Addr {
 	t.Helper()
 	ln, err := host.Listen(t.Context(), "tcp", netip.AddrPortFrom(host.Addr4(), 0).String())
 	if err != nil {
@@ -65,31 +65,31 @@ func listening(t *testing.T, host *lab.Host, handle http.HandlerFunc) net.Addr {
 }
 
 // next waits for a message.
-func (h *house) next(w *webhook) told {
+func nextMessage(h *harness, w *webhook) notification {
 	h.Helper()
 	select {
-	case m := <-w.told:
+	case m := <-w.messages:
 		return m
 	case <-h.within(20 * time.Second).Done():
 		h.Fatal("no message came")
-		return told{}
+		return notification{}
 	}
 }
 
 // wantOneSent expects that one message was sent. It counts once its receiver has answered.
-func (h *house) wantOneSent() {
+func wantOneSent(h *harness) {
 	h.Helper()
-	_, err := h.d.Log.Wait(h.within(5*time.Second), 0, labdaemon.Is("notification_sent"))
+	_, err := h.daemon.Log.Wait(h.within(5*time.Second), 0, labdaemon.Is("notification_sent"))
 	h.must(err)
 	h.wantMetric(1, `nightporter_notifications_total{outcome="sent"}`)
 }
 
 // failedWake has a client knock at a machine that does not heed magic packets.
-func (h *house) failedWake(client *lab.Host, ip netip.Addr) {
+func failWake(h *harness, client *lab.Host, ip netip.Addr) {
 	h.Helper()
-	n := h.d.Log.Len()
+	n := h.daemon.Log.Len()
 	conn := h.startConnecting(client, ip, 22)
-	h.moved(n, "nas", "waking", "asleep", machine.WhyAttemptsGone)
+	h.waitMove(n, "nas", "waking", "asleep", machine.WhyAttemptsGone)
 	conn.cancel()
 }
 
@@ -101,58 +101,58 @@ func TestFailedWakeIsTold(t *testing.T) {
 	t.Parallel()
 	ctx, home := newLAN(t)
 	hook := newWebhook(t, home.Porter())
-	conf := brisk + "wake: {attempts: 3, interval: 200ms}\n" +
+	conf := fastProbe + "wake: {attempts: 3, interval: 200ms}\n" +
 		fmt.Sprintf("notify: {urls: ['ntfy://me:%s@127.0.0.1:9/%[1]s?scheme=http', %q]}\n", webhookSecret, hook.url)
 	h := openOn(ctx, t, home, conf)
-	nas := h.nas(func(c *lab.MachineConfig) { c.IgnoreMagic = lab.IgnoreAll })
+	nas := h.addNAS(func(c *lab.MachineConfig) { c.IgnoreMagic = lab.IgnoreAll })
 	client := h.lan.Client()
 	h.putToSleep(nas)
-	h.failedWake(client, nas4)
-	m := h.next(hook)
+	failWake(h, client, nas4)
+	m := nextMessage(h, hook)
 	if m.Title != "nas did not wake" || !contains(m.Message, "no answer to 3 rounds of magic packets", client.Addr4().String()+" knocked at "+nas4.String()+":22/tcp", nas.MAC().String()) {
 		t.Errorf("told %+v", m)
 	}
-	h.wantOneSent()
+	wantOneSent(h)
 	h.wantMetric(0, `nightporter_notifications_total{outcome="suppressed"}`)
-	first := h.d.Log.Text()
+	first := h.daemon.Log.Text()
 	if !contains(first, "notification not delivered yet", "notification sent", `"target":"ntfy://127.0.0.1:9"`) {
 		t.Error("the log says nothing of a target that cannot be reached")
 	}
 
 	// The end comes between two tries at the other target, and waits for none.
 	began := time.Now()
-	code, err := h.d.Stop(h.within(10 * time.Second))
+	code, err := h.daemon.Stop(h.within(10 * time.Second))
 	if took := time.Since(began); err != nil || code != 0 || took > 3*time.Second {
 		t.Errorf("it took %v to stop: exit code %d, %v", took, code, err)
 	}
-	if !contains(h.d.Log.Text(), `"msg":"notification not delivered"`, "stopping") {
+	if !contains(h.daemon.Log.Text(), `"msg":"notification not delivered"`, "stopping") {
 		t.Error("the log does not account for the message that was given up")
 	}
-	old := h.d.Log.Text()
-	h.again(conf)
-	h.resumed("nas")
-	h.failedWake(client, nas4)
+	old := h.daemon.Log.Text()
+	h.restart(conf)
+	h.waitReclaimed("nas")
+	failWake(h, client, nas4)
 	h.must(nas.PowerOn())
-	h.event(nas, lab.ServiceUp)
+	h.waitEvent(nas, lab.ServiceUp)
 	h.putToSleep(nas)
-	h.failedWake(client, nas6)
-	if m := h.next(hook); !contains(m.Message, nas6.String()) {
+	failWake(h, client, nas6)
+	if m := nextMessage(h, hook); !contains(m.Message, nas6.String()) {
 		t.Errorf("told again after the restart: %+v", m)
 	}
-	_, status, err := h.d.Get(h.within(5*time.Second), "/api/v1/status")
+	_, status, err := h.daemon.Get(h.within(5*time.Second), "/api/v1/status")
 	h.must(err)
-	if strings.Contains(old+h.d.Log.Text()+status, webhookSecret) {
+	if strings.Contains(old+h.daemon.Log.Text()+status, webhookSecret) {
 		t.Error("a secret is told")
 	}
 }
 
 // TestReloadedTargets: SIGHUP brings targets, and bad ones change nothing.
 func TestReloadedTargets(t *testing.T) {
-	h := open(t, brisk)
-	h.putToSleep(h.nas(nil))
+	h := open(t, fastProbe)
+	h.putToSleep(h.addNAS(nil))
 	hook := newWebhook(t, h.lan.Porter())
-	h.reload(brisk+"notify: {urls: ['https://127.0.0.1/"+webhookSecret+"']}\n", "configuration not reloaded, the old one stays")
-	h.reload(brisk+fmt.Sprintf("notify: {urls: [%q]}\n", hook.url), "configuration reloaded")
+	h.reload(fastProbe+"notify: {urls: ['https://127.0.0.1/"+webhookSecret+"']}\n", "configuration not reloaded, the old one stays")
+	h.reload(fastProbe+fmt.Sprintf("notify: {urls: [%q]}\n", hook.url), "configuration reloaded")
 
 	other, err := h.lan.AddHost("other", netip.MustParsePrefix("10.77.0.66/24"))
 	h.must(err)
@@ -160,25 +160,25 @@ func TestReloadedTargets(t *testing.T) {
 	frames, err := lan.Announcement(other.MAC(), ether.Broadcast, other.MAC(), nas4, netip.Addr{}, netip.Addr{})
 	h.must(err)
 	h.must(other.SendFrame(frames[0]))
-	if m := h.next(hook); m.Title != "Address conflict at nas" || !contains(m.Message, other.MAC().String(), nas4.String()) {
+	if m := nextMessage(h, hook); m.Title != "Address conflict at nas" || !contains(m.Message, other.MAC().String(), nas4.String()) {
 		t.Errorf("told %+v", m)
 	}
 
 	// The same file, as an operator tries it out.
-	path := h.d.Dir() + "/config.yaml"
+	path := h.daemon.Dir() + "/config.yaml"
 	out, err := h.runOn(h.lan.Porter(), "check", "--config", path, "--notify")
 	if err != nil || !contains(out, "/********\"]\n", "notify.urls[0]: generic://", ": sent\n") {
 		t.Errorf("check: %v\n%s", err, out)
 	}
-	if m := h.next(hook); m.Title != "nightporter: a test" {
+	if m := nextMessage(h, hook); m.Title != "nightporter: a test" {
 		t.Errorf("told %+v", m)
 	}
-	h.must(h.d.Reconfigure("notify: {urls: ['generic+http://127.0.0.1:9/" + webhookSecret + "']}\n"))
+	h.must(h.daemon.Reconfigure("notify: {urls: ['generic+http://127.0.0.1:9/" + webhookSecret + "']}\n"))
 	bad, err := h.runOn(h.lan.Porter(), "check", "--config", path, "--notify")
 	if err == nil || !contains(bad, "notify.urls[0]: generic://127.0.0.1:9: connection refused\n") {
 		t.Errorf("check of a target that cannot be reached: %v\n%s", err, bad)
 	}
-	if strings.Contains(out+bad+h.d.Log.Text(), webhookSecret) {
+	if strings.Contains(out+bad+h.daemon.Log.Text(), webhookSecret) {
 		t.Error("a secret is told")
 	}
 }

@@ -23,29 +23,29 @@ const (
 
 // offloading is a machine whose network card answers while it sleeps, and takes
 // the first round of magic packets for nothing.
-func (h *house) offloading() *lab.Machine {
+func addOffloading(h *harness) *lab.Machine {
 	h.Helper()
-	return h.nas(func(c *lab.MachineConfig) { c.AnswersARPAsleep, c.IgnoreMagic = true, 3 })
+	return h.addNAS(func(c *lab.MachineConfig) { c.AnswersARPAsleep, c.IgnoreMagic = true, 3 })
 }
 
 // behindItsCard lets m sleep until it is claimed although its card answers, and
 // returns how long that took.
-func (h *house) behindItsCard(m *lab.Machine) time.Duration {
+func sleepBehindCard(h *harness, m *lab.Machine) time.Duration {
 	h.Helper()
-	n := h.d.Log.Len()
-	h.register(m.Host, everything(m))
+	n := h.daemon.Log.Len()
+	h.register(m.Host, nasRegistration(m))
 	h.must(m.Sleep(h.ctx))
-	return h.moved(n, m.Name(), "settling", "asleep", machine.WhyOnlyNIC).Duration("after")
+	return h.waitMove(n, m.Name(), "settling", "asleep", machine.WhyOnlyNIC).Duration("after")
 }
 
 // TestOnlyTheCardAnswers: such a machine is not claimed, and the log says what to
 // do about it.
 func TestOnlyTheCardAnswers(t *testing.T) {
 	h := open(t, hasty)
-	nas := h.offloading()
-	h.register(nas.Host, everything(nas))
+	nas := addOffloading(h)
+	h.register(nas.Host, nasRegistration(nas))
 	h.must(nas.Sleep(h.ctx))
-	e := h.moved(0, "nas", "settling", "awake", machine.WhyOnlyNIC)
+	e := h.waitMove(0, "nas", "settling", "awake", machine.WhyOnlyNIC)
 	if e.Level != "WARN" || !contains(e.Field("remedy"), "-ArpOffload Disabled -NSOffload Disabled", "claim.override_offload: true") {
 		t.Errorf("logged as %s with the remedy %q", e.Level, e.Field("remedy"))
 	}
@@ -58,7 +58,7 @@ func TestOnlyTheCardAnswers(t *testing.T) {
 		t.Errorf("events tells\n%s", out)
 	}
 	for _, ip := range []netip.Addr{nas4, nas6} {
-		h.neighborOf(h.lan.Client(), ip, nas.MAC())
+		h.wantNeighbor(h.lan.Client(), ip, nas.MAC())
 	}
 	if magic := magicPackets(nas); len(magic) > 0 || happened(nas, lab.PoweredOn) {
 		t.Errorf("magic packets %v, powered on: %t", magic, happened(nas, lab.PoweredOn))
@@ -66,9 +66,9 @@ func TestOnlyTheCardAnswers(t *testing.T) {
 
 	// What is known of it is of use as soon as the operator overrides it.
 	h.reload(overridden+"registration: {trust: open}\n", "configuration reloaded")
-	n := h.d.Log.Len()
-	h.register(h.lan.Client(), everything(nas))
-	if took := h.moved(n, "nas", "settling", "asleep", machine.WhyOnlyNIC).Duration("after"); took > ordinary {
+	n := h.daemon.Log.Len()
+	h.register(h.lan.Client(), nasRegistration(nas))
+	if took := h.waitMove(n, "nas", "settling", "asleep", machine.WhyOnlyNIC).Duration("after"); took > ordinary {
 		t.Errorf("claimed after %v", took)
 	}
 }
@@ -88,38 +88,38 @@ func TestCardIsOverridden(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			h := open(t, overridden+"wake: {interval: 500ms}\n")
-			nas, client := h.offloading(), h.lan.Client()
-			if took := h.behindItsCard(nas); took < 3*time.Second {
+			nas, client := addOffloading(h), h.lan.Client()
+			if took := sleepBehindCard(h, nas); took < 3*time.Second {
 				t.Errorf("claimed after %v, when nobody could know yet that only the card answers", took)
 			}
-			h.stubborn(nas)
-			h.reminded(nas, c.cold)
+			wantCardIgnored(h, nas)
+			wantCorrected(h, nas, c.cold)
 			h.must(client.ForgetNeighbor(c.cold))
-			h.served(nas, c.cold)
+			wantServedBehindCard(h, nas, c.cold)
 
 			h.must(client.WarmNeighbor(h.within(5*time.Second), c.warm))
-			h.neighbor(client, c.warm, nas.MAC())
-			if took := h.behindItsCard(nas); took > ordinary {
+			h.waitNeighbor(client, c.warm, nas.MAC())
+			if took := sleepBehindCard(h, nas); took > ordinary {
 				t.Errorf("claimed after %v, though its card is known", took)
 			}
-			h.neighbor(client, c.warm, h.lan.Porter().MAC())
+			h.waitNeighbor(client, c.warm, h.lan.Porter().MAC())
 			if c.restart {
-				h.stored("asleep", 2)
-				h.d.Kill()
-				h.again(overridden + "wake: {interval: 500ms}\n")
-				h.moved(0, "nas", "settling", "asleep", machine.WhyOnlyNIC)
-				h.neighbor(client, c.warm, h.lan.Porter().MAC())
+				h.waitStored("asleep", 2)
+				h.daemon.Kill()
+				h.restart(overridden + "wake: {interval: 500ms}\n")
+				h.waitMove(0, "nas", "settling", "asleep", machine.WhyOnlyNIC)
+				h.waitNeighbor(client, c.warm, h.lan.Porter().MAC())
 			}
-			h.served(nas, c.warm)
+			wantServedBehindCard(h, nas, c.warm)
 		})
 	}
 }
 
 // stubborn waits until the card has answered the announcements of the claim, and
 // expects that nothing comes of it.
-func (h *house) stubborn(nas *lab.Machine) {
+func wantCardIgnored(h *harness, nas *lab.Machine) {
 	h.Helper()
-	n := h.d.Log.Len()
+	n := h.daemon.Log.Len()
 	capture := h.capturePort(h.lan.Porter())
 	seen := 0
 	_, err := capture.Wait(h.within(10*time.Second), func(f lab.Frame) bool {
@@ -130,14 +130,14 @@ func (h *house) stubborn(nas *lab.Machine) {
 		return seen == 2
 	})
 	h.must(err)
-	if _, err := h.d.Log.Wait(h.within(300*time.Millisecond), n, labdaemon.Moved("nas", "", "settling", "")); err == nil {
+	if _, err := h.daemon.Log.Wait(h.within(300*time.Millisecond), n, labdaemon.Moved("nas", "", "settling", "")); err == nil {
 		h.Error("the card's answers count as the machine's")
 	}
 }
 
 // reminded has the client believe the card, and ask everybody: that alone changes
 // nothing, since the card answers too, and so it is told once more.
-func (h *house) reminded(nas *lab.Machine, ip netip.Addr) {
+func wantCorrected(h *harness, nas *lab.Machine, ip netip.Addr) {
 	h.Helper()
 	client, porter := h.lan.Client(), h.lan.Porter()
 	capture := h.capturePort(client)
@@ -148,42 +148,42 @@ func (h *house) reminded(nas *lab.Machine, ip netip.Addr) {
 	_, err = capture.Wait(h.within(3*time.Second), func(f lab.Frame) bool {
 		var p lan.Packet
 		unasked := p.Parse(f.Data) == lan.Accepted && !p.Solicited && (p.Kind == lan.NeighborAdvertisement || p.From == p.To)
-		return unasked && f.Dst() == client.MAC() && claims(f, porter.MAC(), ip)
+		return unasked && f.Dst() == client.MAC() && isClaim(f, porter.MAC(), ip)
 	})
 	h.must(err)
-	h.neighbor(client, ip, porter.MAC())
+	h.waitNeighbor(client, ip, porter.MAC())
 }
 
 // served connects to a machine that sleeps behind its card.
-func (h *house) served(nas *lab.Machine, ip netip.Addr) {
+func wantServedBehindCard(h *harness, nas *lab.Machine, ip netip.Addr) {
 	h.Helper()
-	n := h.d.Log.Len()
+	n := h.daemon.Log.Len()
 	if got := h.connect(h.lan.Client(), ip, 22); got != lab.Banner("nas") {
 		h.Errorf("the service said %q", got)
 	}
-	h.moved(n, "nas", "asleep", "waking", machine.WhyKnock)
-	arrived := h.moved(n, "nas", "waking", "arriving", machine.WhyArrived)
+	h.waitMove(n, "nas", "asleep", "waking", machine.WhyKnock)
+	arrived := h.waitMove(n, "nas", "waking", "arriving", machine.WhyArrived)
 	for _, e := range nas.Log() {
 		if e.Kind == lab.PoweredOn && arrived.Time.Before(e.Time) {
 			h.Errorf("taken for arrived %v before it had power", e.Time.Sub(arrived.Time))
 		}
 	}
-	h.moved(n, "nas", "arriving", "awake", machine.WhyReady)
+	h.waitMove(n, "nas", "arriving", "awake", machine.WhyReady)
 }
 
 // TestDatagramsToAMachineBehindItsCard: that the address answers does not make
 // the service ready.
 func TestDatagramsToAMachineBehindItsCard(t *testing.T) {
 	h := open(t, overridden+"wake: {interval: 500ms}\n")
-	nas, client := h.offloading(), h.lan.Client()
+	nas, client := addOffloading(h), h.lan.Client()
 	h.must(client.WarmNeighbor(h.within(5*time.Second), nas4))
-	h.behindItsCard(nas)
-	h.neighbor(client, nas4, h.lan.Porter().MAC())
-	game := h.dialGame(client, nas4)
-	n := h.d.Log.Len()
-	h.say(game, "one", "two")
-	h.arrived(nas, "two")
-	h.moved(n, "nas", "arriving", "awake", machine.WhyReady)
+	sleepBehindCard(h, nas)
+	h.waitNeighbor(client, nas4, h.lan.Porter().MAC())
+	game := dialGame(h, client, nas4)
+	n := h.daemon.Log.Len()
+	sendDatagrams(h, game, "one", "two")
+	waitDatagram(h, nas, "two")
+	h.waitMove(n, "nas", "arriving", "awake", machine.WhyReady)
 	if got := datagrams(nas); len(got) != 2 {
 		t.Errorf("got %q, want both datagrams once", got)
 	}
@@ -193,10 +193,10 @@ func TestDatagramsToAMachineBehindItsCard(t *testing.T) {
 // little it says of its own accord.
 func TestIdleMachineIsNotOverridden(t *testing.T) {
 	h := open(t, overridden)
-	nas := h.nas(func(c *lab.MachineConfig) { c.AnswersARPAsleep = true })
-	h.register(nas.Host, everything(nas))
-	h.moved(0, "nas", "settling", "awake", machine.WhyNeverSilent)
-	if _, err := h.d.Log.Wait(h.within(time.Millisecond), 0, labdaemon.Moved("nas", "", "asleep", "")); err == nil {
+	nas := h.addNAS(func(c *lab.MachineConfig) { c.AnswersARPAsleep = true })
+	h.register(nas.Host, nasRegistration(nas))
+	h.waitMove(0, "nas", "settling", "awake", machine.WhyNeverSilent)
+	if _, err := h.daemon.Log.Wait(h.within(time.Millisecond), 0, labdaemon.Moved("nas", "", "asleep", "")); err == nil {
 		t.Error("it was claimed")
 	}
 }

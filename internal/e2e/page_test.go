@@ -19,11 +19,11 @@ import (
 const following = `document.getElementById("link").dataset.link === "live"`
 
 // browse opens the daemon's page in a browser that is on the client's host.
-func (h *house) browse() *browsertest.Browser {
+func openPage(h *harness) *browsertest.Browser {
 	h.Helper()
 	b := browsertest.Open(h.T, h.lan.Client().Dial)
 	b.Look(1280, 900, false)
-	b.Go(h.d.URL("/"))
+	b.Go(h.daemon.URL("/"))
 	b.Until(following)
 	return b
 }
@@ -37,7 +37,7 @@ func rowSays(b *browsertest.Browser, name string, words ...string) {
 
 // unmoved expects that nothing in the page moved by itself, that it asked nobody
 // but the porter, and that the browser does not complain.
-func (h *house) unmoved(b *browsertest.Browser) {
+func wantPageUnmoved(h *harness, b *browsertest.Browser) {
 	h.Helper()
 	if sum, what := b.Shift(); sum > 0.0005 {
 		h.Errorf("the page shifted by %.4f, want 0: %q", sum, what)
@@ -45,7 +45,7 @@ func (h *house) unmoved(b *browsertest.Browser) {
 	if c := b.Complaints(); len(c) > 0 {
 		h.Errorf("the browser complains: %q", c)
 	}
-	own := strings.TrimPrefix(h.d.URL(""), "http://")
+	own := strings.TrimPrefix(h.daemon.URL(""), "http://")
 	if hosts := b.Hosts(); !slices.Equal(hosts, []string{own}) {
 		h.Errorf("asked %q, want %s only", hosts, own)
 	}
@@ -55,18 +55,18 @@ func (h *house) unmoved(b *browsertest.Browser) {
 // wake up, and afterwards who woke it, what for, and how long that took.
 func TestPageFollowsAKnock(t *testing.T) {
 	browsertest.Need(t)
-	h := openFor(t, brisk, 2*time.Minute)
-	nas := h.nas(nil)
-	h.register(nas.Host, everything(nas))
-	b := h.browse()
-	n := h.d.Log.Len()
+	h := openFor(t, fastProbe, 2*time.Minute)
+	nas := h.addNAS(nil)
+	h.register(nas.Host, nasRegistration(nas))
+	b := openPage(h)
+	n := h.daemon.Log.Len()
 	h.must(nas.Sleep(h.ctx))
-	h.moved(n, "nas", "settling", "asleep", machine.WhySilent)
+	h.waitMove(n, "nas", "settling", "asleep", machine.WhySilent)
 	rowSays(b, "nas", "asleep", "never woken")
 	b.Until(`document.querySelector(".sum dd").innerText === "1 of 1"`)
 
 	h.connect(h.lan.Client(), nas4, 22)
-	h.moved(n, "nas", "arriving", "awake", machine.WhyReady)
+	h.waitMove(n, "nas", "arriving", "awake", machine.WhyReady)
 	client := clientAddr(h.lan.Client(), nas4).String()
 	rowSays(b, "nas", "awake", "ready in ", client+" for ssh 22")
 	b.Until(`document.querySelector(".events .good")`)
@@ -74,55 +74,55 @@ func TestPageFollowsAKnock(t *testing.T) {
 	if !contains(line, "nas ready after ", " s (first sign after ", "for "+client+" at "+nas4.String()+":22/tcp") {
 		t.Errorf("the event says %q, want who woke it, what for, and how long that took", line)
 	}
-	h.unmoved(b)
+	wantPageUnmoved(h, b)
 	b.Picture("lab", true) // may move the page
 }
 
 // TestPageWakes: the button wakes a machine, by keyboard alone.
 func TestPageWakes(t *testing.T) {
 	browsertest.Need(t)
-	h := openFor(t, brisk, 2*time.Minute)
-	nas := h.nas(nil)
+	h := openFor(t, fastProbe, 2*time.Minute)
+	nas := h.addNAS(nil)
 	h.putToSleep(nas)
-	b := h.browse()
+	b := openPage(h)
 	b.Press(kb.Tab) // to the row, which can be opened
 	b.Press(kb.Tab)
 	var on string
 	if b.Eval(`document.activeElement.innerText`, &on); strings.Join(strings.Fields(on), " ") != "Wake nas" {
 		t.Fatalf("the focus is on %q", on)
 	}
-	n := h.d.Log.Len()
+	n := h.daemon.Log.Len()
 	b.Press(kb.Enter)
-	h.event(nas, lab.MagicPacket)
-	h.moved(n, "nas", "arriving", "awake", machine.WhyReady)
+	h.waitEvent(nas, lab.MagicPacket)
+	h.waitMove(n, "nas", "arriving", "awake", machine.WhyReady)
 	b.Until(`document.querySelector("#said p").textContent.startsWith("nas is awake after ")`)
 	rowSays(b, "nas", "awake", "asked for by "+h.lan.Client().Addr4().String())
 	h.wantMetric(1, `nightporter_machine_wakes_total{machine="nas", trigger="api"}`)
-	h.unmoved(b)
+	wantPageUnmoved(h, b)
 }
 
 // TestPageTellsOfAFailedWake, and comes back after a restart of the daemon with
 // what happened meanwhile.
 func TestPageTellsOfAFailedWake(t *testing.T) {
 	browsertest.Need(t)
-	conf := brisk + "wake: {attempts: 2, interval: 300ms, timeout: 600ms}\n"
+	conf := fastProbe + "wake: {attempts: 2, interval: 300ms, timeout: 600ms}\n"
 	h := openFor(t, conf, 2*time.Minute)
-	nas := h.nas(func(c *lab.MachineConfig) { c.IgnoreMagic = lab.IgnoreAll })
+	nas := h.addNAS(func(c *lab.MachineConfig) { c.IgnoreMagic = lab.IgnoreAll })
 	h.putToSleep(nas)
-	b := h.browse()
+	b := openPage(h)
 	b.Click("[data-key=nas] .do button")
 	b.Until(`document.querySelector("#said p").textContent === "nas did not wake: no answer to 2 rounds of magic packets."`)
 	rowSays(b, "nas", "asleep, did not wake", "did not wake: no answer to 2 rounds of magic packets")
-	h.unmoved(b)
+	wantPageUnmoved(h, b)
 	b.Click("#news")
 	b.Until(`document.querySelector(".attention").innerText.includes("nas did not wake")`)
 
-	_, err := h.d.Stop(h.within(10 * time.Second))
+	_, err := h.daemon.Stop(h.within(10 * time.Second))
 	h.must(err)
 	b.Until(`document.getElementById("link").innerText.startsWith("No connection since ")`)
-	h.d, err = h.d.Again(h.ctx, conf)
+	h.daemon, err = h.daemon.Again(h.ctx, conf)
 	h.must(err)
-	h.endWithTest(h.d)
+	h.killAtEnd(h.daemon)
 	b.Until(following)
 	rowSays(b, "nas", "asleep", "did not wake: no answer to 2 rounds of magic packets")
 	b.Until(fmt.Sprintf(`document.querySelector(".events li").innerText.includes(%q)`, journal.Asleep))
@@ -134,20 +134,20 @@ func TestPageTellsOfAFailedWake(t *testing.T) {
 // there, under the heading that the configuration gives it.
 func TestPageGuidesToTheFirstMachine(t *testing.T) {
 	browsertest.Need(t)
-	h := openFor(t, brisk, 2*time.Minute)
-	b := h.browse()
+	h := openFor(t, fastProbe, 2*time.Minute)
+	b := openPage(h)
 	own := h.lan.Porter().Addr4().String()
 	text := b.Text(".guide")
 	if !contains(text, "watches "+lab.Interface+" ("+own+"/", "nightporter register --to "+own, "agentless: true") {
 		t.Errorf("the guide says %q", text)
 	}
-	nas := h.nas(nil)
-	h.register(nas.Host, everything(nas))
+	nas := h.addNAS(nil)
+	h.register(nas.Host, nasRegistration(nas))
 	rowSays(b, "nas", "settling")
 
-	h.reload(brisk+fmt.Sprintf("http: {links: {grafana: 'http://grafana.lan'}}\nenergy: {price: 0.30 EUR}\n"+
+	h.reload(fastProbe+fmt.Sprintf("http: {links: {grafana: 'http://grafana.lan'}}\nenergy: {price: 0.30 EUR}\n"+
 		"machines: [{name: nas, mac: %q, url: 'http://nas.lan/', group: Storage, monitor: [{ip: %s, port: [22]}]}]\n", nas.MAC(), nas4), "configuration reloaded")
-	b.Go(h.d.URL("/"))
+	b.Go(h.daemon.URL("/"))
 	b.Until(following)
 	for selector, want := range map[string]string{
 		".group h2": "Storage Wake all of Storage", ".sum": "EUR", ".do": "Open nas", "footer": "Grafana",
@@ -156,5 +156,5 @@ func TestPageGuidesToTheFirstMachine(t *testing.T) {
 			t.Errorf("after a reload %s says %q, want %q", selector, got, want)
 		}
 	}
-	h.unmoved(b)
+	wantPageUnmoved(h, b)
 }

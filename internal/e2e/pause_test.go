@@ -20,30 +20,30 @@ import (
 )
 
 // machineNow returns nas as the API shows it.
-func (h *house) machineNow() (m web.Machine) {
+func shownNAS(h *harness) (m web.Machine) {
 	h.Helper()
-	h.inside("/api/v1/machines/nas", &m)
+	getInside(h, "/api/v1/machines/nas", &m)
 	return m
 }
 
 // wantPaused: all that shows nas says that it is left alone, and none of its addresses
 // is claimed.
-func (h *house) wantPaused() {
+func wantPaused(h *harness) {
 	h.Helper()
-	m := h.machineNow()
+	m := shownNAS(h)
 	if m.PausedUntil == "" || m.State != machine.Awake || slices.ContainsFunc(m.Addresses, func(a web.Standing) bool { return a.Standing == machine.Claimed }) {
 		h.Errorf("shown as %+v", m)
 	}
 	h.wantMetric(1, `nightporter_machine_paused{machine="nas"}`)
 	for _, args := range [][]string{{"status"}, {"status", "nas"}} {
-		if code, out := h.asked(args...); code != 0 || !contains(out, "paused until") {
+		if code, out := h.runCommand(args...); code != 0 || !contains(out, "paused until") {
 			h.Errorf("%v: exit code %d, %s", args, code, out)
 		}
 	}
 }
 
 // unreachable: a client's kernel finds no host at ip, as it would without a porter.
-func (h *house) unreachable(client *lab.Host, ip netip.Addr) {
+func wantUnreachable(h *harness, client *lab.Host, ip netip.Addr) {
 	h.Helper()
 	h.must(client.ForgetNeighbor(ip))
 	conn, err := client.Dial(h.within(20*time.Second), "tcp", netip.AddrPortFrom(ip, 22).String())
@@ -61,35 +61,35 @@ func TestPause(t *testing.T) {
 	t.Parallel()
 	for _, mode := range modes {
 		t.Run(mode.name, func(t *testing.T) {
-			h := openFor(t, brisk+mode.conf, 2*time.Minute)
-			nas := h.nas(nil)
-			client, own := h.lan.Client(), h.addresses()
+			h := openFor(t, fastProbe+mode.conf, 2*time.Minute)
+			nas := h.addNAS(nil)
+			client, own := h.lan.Client(), porterAddresses(h)
 			h.putToSleep(nas)
-			h.neighborOf(client, nas4, h.lan.Porter().MAC())
-			h.neighborOf(client, nas6, h.lan.Porter().MAC())
+			h.wantNeighbor(client, nas4, h.lan.Porter().MAC())
+			h.wantNeighbor(client, nas6, h.lan.Porter().MAC())
 
-			n := h.d.Log.Len()
-			if code, out := h.asked("pause", "nas", "--for", "1h"); code != 0 || !contains(out, "nas is paused until", ", or until `nightporter resume nas`\n") {
+			n := h.daemon.Log.Len()
+			if code, out := h.runCommand("pause", "nas", "--for", "1h"); code != 0 || !contains(out, "nas is paused until", ", or until `nightporter resume nas`\n") {
 				t.Fatalf("exit code %d, %s", code, out)
 			}
-			h.moved(n, "nas", "asleep", "awake", machine.WhyPaused)
-			h.neighbor(client, nas4, nas.MAC()) // it was announced
-			h.neighbor(client, nas6, nas.MAC())
-			h.unguarded(nas4, nas6)
-			h.becomes(own)
-			h.wantPaused()
-			h.unreachable(client, nas4)
-			h.unreachable(client, nas6)
+			h.waitMove(n, "nas", "asleep", "awake", machine.WhyPaused)
+			h.waitNeighbor(client, nas4, nas.MAC()) // it was announced
+			h.waitNeighbor(client, nas6, nas.MAC())
+			waitUnguarded(h, nas4, nas6)
+			waitPorterAddresses(h, own)
+			wantPaused(h)
+			wantUnreachable(h, client, nas4)
+			wantUnreachable(h, client, nas6)
 
-			status, text, err := h.d.Post(h.within(5*time.Second), "/api/v1/machines/nas/wake")
+			status, text, err := h.daemon.Post(h.within(5*time.Second), "/api/v1/machines/nas/wake")
 			h.must(err)
 			if status != 409 || !contains(text, "paused until", "resume it first") {
 				t.Errorf("a wake is answered %d: %s", status, text)
 			}
-			if code, out := h.asked("wake", "nas"); code != 1 || !strings.HasPrefix(out, "nightporter: nas was not woken: it is paused until ") {
+			if code, out := h.runCommand("wake", "nas"); code != 1 || !strings.HasPrefix(out, "nightporter: nas was not woken: it is paused until ") {
 				t.Errorf("wake: exit code %d, %s", code, out)
 			}
-			if code, out := h.asked("test", "nas"); code != 1 || !contains(out, "nas is paused until", ": end that with `nightporter resume nas`\n") {
+			if code, out := h.runCommand("test", "nas"); code != 1 || !contains(out, "nas is paused until", ": end that with `nightporter resume nas`\n") {
 				t.Errorf("test: exit code %d, %s", code, out)
 			}
 			if happened(nas, lab.MagicPacket) {
@@ -97,15 +97,15 @@ func TestPause(t *testing.T) {
 			}
 			h.wantMetric(0, `nightporter_held_packets_total{machine="nas"}`)
 
-			n = h.d.Log.Len()
-			if code, out := h.asked("resume", "nas"); code != 0 || !contains(out, "nas is not paused any more") {
+			n = h.daemon.Log.Len()
+			if code, out := h.runCommand("resume", "nas"); code != 0 || !contains(out, "nas is not paused any more") {
 				t.Fatalf("exit code %d, %s", code, out)
 			}
-			h.moved(n, "nas", "settling", "asleep", machine.WhySilent)
-			h.neighborOf(client, nas4, h.lan.Porter().MAC())
+			h.waitMove(n, "nas", "settling", "asleep", machine.WhySilent)
+			h.wantNeighbor(client, nas4, h.lan.Porter().MAC())
 			h.call(client, nas, nas6, 22)
 			h.wantMetric(0, `nightporter_machine_paused{machine="nas"}`)
-			if m := h.machineNow(); m.PausedUntil != "" || m.ExternalStarts != 0 {
+			if m := shownNAS(h); m.PausedUntil != "" || m.ExternalStarts != 0 {
 				t.Errorf("shown as %+v", m)
 			}
 			if got := h.events("nas", journal.Paused); len(got) != 1 || !contains(got[0].By, "10.77.0.") || got[0].Until.IsZero() || got[0].Slept <= 0 {
@@ -121,69 +121,69 @@ func TestPause(t *testing.T) {
 // TestPauseEnds by itself: what the machine did meanwhile moved nothing, and its
 // registration waited.
 func TestPauseEnds(t *testing.T) {
-	h := open(t, brisk+"watch: {interval: 200ms}\n")
-	nas := h.nas(nil)
-	h.register(nas.Host, body(nas.Name(), nas.MAC(), entry{nas4, []any{22}}))
-	n := h.d.Log.Len()
-	status, text, err := h.d.PostBody(h.within(5*time.Second), "/api/v1/machines/nas/pause", `{"for": "4s"}`)
+	h := open(t, fastProbe+"watch: {interval: 200ms}\n")
+	nas := h.addNAS(nil)
+	h.register(nas.Host, registration(nas.Name(), nas.MAC(), monitored{nas4, []any{22}}))
+	n := h.daemon.Log.Len()
+	status, text, err := h.daemon.PostBody(h.within(5*time.Second), "/api/v1/machines/nas/pause", `{"for": "4s"}`)
 	h.must(err)
 	until := time.Now().Add(4 * time.Second)
 	if status != 200 || !contains(text, `"paused_until":"20`) {
 		t.Fatalf("answered %d: %s", status, text)
 	}
-	h.register(nas.Host, everything(nas)) // with another address
+	h.register(nas.Host, nasRegistration(nas)) // with another address
 	h.must(nas.Sleep(h.ctx))
-	registered := h.told("nas", journal.Registered, func(e journal.Event) bool { return contains(e.Reason, "waits for the end of the pause") })
+	registered := h.waitAPIEvent("nas", journal.Registered, func(e journal.Event) bool { return contains(e.Reason, "waits for the end of the pause") })
 	if registered.Until.IsZero() {
 		t.Errorf("registered: %+v", registered)
 	}
-	settles := h.moved(n, "nas", "awake", "settling", machine.WhyUnanswered)
+	settles := h.waitMove(n, "nas", "awake", "settling", machine.WhyUnanswered)
 	if early := until.Sub(settles.Time); early > 100*time.Millisecond {
 		t.Errorf("settled %v before the end of the pause", early)
 	}
-	h.moved(n, "nas", "settling", "asleep", machine.WhySilent)
-	if got := h.path(n, "nas"); len(got) != 3 {
+	h.waitMove(n, "nas", "settling", "asleep", machine.WhySilent)
+	if got := h.transitions(n, "nas"); len(got) != 3 {
 		t.Errorf("went %v", got)
 	}
-	h.neighborOf(h.lan.Client(), nas6, h.lan.Porter().MAC())
+	h.wantNeighbor(h.lan.Client(), nas6, h.lan.Porter().MAC())
 	h.call(h.lan.Client(), nas, nas4, 22)
 }
 
 // TestPauseOfAMachineThatArrives: it has its addresses, and its clients get what it says.
 func TestPauseOfAMachineThatArrives(t *testing.T) {
-	h := open(t, brisk)
-	nas := h.starting(5 * time.Second) // its SSH
+	h := open(t, fastProbe)
+	nas := addSlowNAS(h, 5*time.Second) // its SSH
 	h.putToSleep(nas)
-	n := h.d.Log.Len()
+	n := h.daemon.Log.Len()
 	conn := h.startConnecting(h.lan.Client(), nas4, 22)
-	h.moved(n, "nas", "waking", "arriving", machine.WhyArrived)
-	if code, out := h.asked("pause", "nas", "--until", time.Now().Add(time.Hour).Format("2006-01-02T15:04:05")); code != 0 {
+	h.waitMove(n, "nas", "waking", "arriving", machine.WhyArrived)
+	if code, out := h.runCommand("pause", "nas", "--until", time.Now().Add(time.Hour).Format("2006-01-02T15:04:05")); code != 0 {
 		t.Fatalf("exit code %d, %s", code, out)
 	}
-	h.moved(n, "nas", "arriving", "awake", machine.WhyPaused)
+	h.waitMove(n, "nas", "arriving", "awake", machine.WhyPaused)
 	conn.cancel()
-	h.event(nas, lab.NetworkUp)
+	h.waitEvent(nas, lab.NetworkUp)
 	if happened(nas, lab.DADFailed) {
 		t.Error("duplicate address detection failed")
 	}
-	h.neighborOf(h.lan.Client(), nas4, nas.MAC())
-	h.unguarded(nas4, nas6)
-	h.wantPaused()
+	h.wantNeighbor(h.lan.Client(), nas4, nas.MAC())
+	waitUnguarded(h, nas4, nas6)
+	wantPaused(h)
 }
 
 // TestPauseSurvivesKill: a run that was killed left a pause that goes on, and ends at
 // its time.
 func TestPauseSurvivesKill(t *testing.T) {
-	h := openFor(t, brisk, 2*time.Minute)
-	nas := h.nas(nil)
+	h := openFor(t, fastProbe, 2*time.Minute)
+	nas := h.addNAS(nil)
 	h.putToSleep(nas)
-	if code, out := h.asked("pause", "nas", "--for", "1h"); code != 0 {
+	if code, out := h.runCommand("pause", "nas", "--for", "1h"); code != 0 {
 		t.Fatalf("exit code %d, %s", code, out)
 	}
-	before := h.machineNow().PausedUntil
-	h.d.Kill()
-	h.again(brisk)
-	after := h.machineNow().PausedUntil
+	before := shownNAS(h).PausedUntil
+	h.daemon.Kill()
+	h.restart(fastProbe)
+	after := shownNAS(h).PausedUntil
 	was, err := time.Parse(time.RFC3339, before)
 	h.must(err)
 	is, err := time.Parse(time.RFC3339, after)
@@ -191,17 +191,17 @@ func TestPauseSurvivesKill(t *testing.T) {
 	if d := is.Sub(was); d.Abs() > time.Second {
 		t.Errorf("paused until %s, and %s before the restart", after, before)
 	}
-	h.wantPaused()
-	if mac := h.whoHas(h.lan.Client(), nas4); mac != (ether.MAC{}) {
+	wantPaused(h)
+	if mac := whoHas(h, h.lan.Client(), nas4); mac != (ether.MAC{}) {
 		t.Errorf("%v is answered for by %v", nas4, mac)
 	}
 
-	if code, out := h.asked("pause", "nas", "--for", "3s"); code != 0 { // instead
+	if code, out := h.runCommand("pause", "nas", "--for", "3s"); code != 0 { // instead
 		t.Fatalf("exit code %d, %s", code, out)
 	}
-	h.d.Kill()
-	h.again(brisk)
-	h.comes(time.Minute, 0, "nas", "asleep") // silence proves nothing for 30 s after a start
+	h.daemon.Kill()
+	h.restart(fastProbe)
+	h.waitState(time.Minute, 0, "nas", "asleep") // silence proves nothing for 30 s after a start
 	h.call(h.lan.Client(), nas, nas4, 22)
 	if n := len(h.events("nas", journal.Resumed)); n != 1 {
 		t.Errorf("resumed %d times", n)
@@ -210,8 +210,8 @@ func TestPauseSurvivesKill(t *testing.T) {
 
 // TestPauseIsRefused: what is wrong is named, and changes nothing.
 func TestPauseIsRefused(t *testing.T) {
-	h := open(t, brisk+"http: {token: open sesame}\nmachines:\n  - {name: tv, mac: '02:00:00:00:00:99', monitor: [{ip: 10.77.0.99, port: [22]}]}\n")
-	nas := h.nas(nil)
+	h := open(t, fastProbe+"http: {token: open sesame}\nmachines:\n  - {name: tv, mac: '02:00:00:00:00:99', monitor: [{ip: 10.77.0.99, port: [22]}]}\n")
+	nas := h.addNAS(nil)
 	h.putToSleep(nas)
 	file := filepath.Join(t.TempDir(), "token")
 	h.must(os.WriteFile(file, []byte("open sesame"), 0o600))
@@ -231,18 +231,18 @@ func TestPauseIsRefused(t *testing.T) {
 		{"test nas --timeout 0s", "--timeout: found 0s"},
 		{"test tv", "tv has not registered"},
 	} {
-		if code, out := h.asked(append(strings.Fields(tt.args), "--token-file", file)...); code == 0 || !contains(out, tt.want) {
+		if code, out := h.runCommand(append(strings.Fields(tt.args), "--token-file", file)...); code == 0 || !contains(out, tt.want) {
 			t.Errorf("%s: exit code %d, %s, want %q", tt.args, code, out, tt.want)
 		}
 	}
 	for _, args := range []string{"pause nas --for 1h", "resume nas", "test nas", "wake --mac 02:00:00:00:00:03"} {
-		if code, out := h.asked(strings.Fields(args)...); code != 1 || !contains(out, "--token-file") {
+		if code, out := h.runCommand(strings.Fields(args)...); code != 1 || !contains(out, "--token-file") {
 			t.Errorf("%s without the token: exit code %d, %s", args, code, out)
 		}
 	}
 	h.wantMetric(0, `nightporter_machine_paused{machine="nas"}`)
 	h.wantMetric(1, `nightporter_machine_state{machine="nas", state="asleep"}`)
-	if _, err := h.d.Log.Wait(h.within(time.Millisecond), 0, func(e labdaemon.Entry) bool { return e.Field("event") == "paused" }); err == nil {
+	if _, err := h.daemon.Log.Wait(h.within(time.Millisecond), 0, func(e labdaemon.Entry) bool { return e.Field("event") == "paused" }); err == nil {
 		t.Error("it was paused")
 	}
 }

@@ -16,7 +16,7 @@ import (
 
 // second starts another daemon on a host of its own. What it says and does is
 // watched through the house that is returned.
-func (h *house) second(conf string) *house {
+func startSecondPorter(h *harness, conf string) *harness {
 	h.Helper()
 	host, err := h.lan.AddHost("porter2", netip.MustParsePrefix("10.77.0.3/24"), netip.MustParsePrefix("fd77::3/64"))
 	h.must(err)
@@ -31,22 +31,22 @@ func (h *house) second(conf string) *house {
 			h.Error("the second daemon has a data race:\n" + d.Log.Text())
 		}
 	})
-	return &house{T: h.T, ctx: h.ctx, lan: h.lan, d: d}
+	return &harness{T: h.T, ctx: h.ctx, lan: h.lan, daemon: d}
 }
 
 const (
 	// quick makes a porter look again at an address that it left to another host
 	// after 1 to 2 s.
-	quick = "probe: {interval: 120ms, misses: 2}\n"
+	fastRecheck = "probe: {interval: 120ms, misses: 2}\n"
 
 	// isOver is the event when it takes it back.
 	isOver = "conflict_over"
 )
 
 // saidOf waits for an event of an address.
-func (h *house) saidOf(n int, event string, ip netip.Addr) labdaemon.Entry {
+func waitAddressEvent(h *harness, n int, event string, ip netip.Addr) labdaemon.Entry {
 	h.Helper()
-	e, err := h.d.Log.Wait(h.within(10*time.Second), n, func(e labdaemon.Entry) bool {
+	e, err := h.daemon.Log.Wait(h.within(10*time.Second), n, func(e labdaemon.Entry) bool {
 		return e.Field("event") == event && e.Field("ip") == ip.String()
 	})
 	h.must(err)
@@ -55,7 +55,7 @@ func (h *house) saidOf(n int, event string, ip netip.Addr) labdaemon.Entry {
 
 // answers has the client ask everybody for an address, and returns who answers
 // until the client has asked the router too, and got its answer.
-func (h *house) answers(capture *lab.Capture, ip netip.Addr) (macs []ether.MAC) {
+func whoAnswers(h *harness, capture *lab.Capture, ip netip.Addr) (macs []ether.MAC) {
 	h.Helper()
 	client, router := h.lan.Client(), h.lan.Router()
 	seen := len(capture.Frames())
@@ -86,21 +86,21 @@ func (h *house) answers(capture *lab.Capture, ip netip.Addr) (macs []ether.MAC) 
 // TestFaultSecondPorter: two daemons have the same machine. The one that is
 // second notices, and leaves the addresses to the other.
 func TestFaultSecondPorter(t *testing.T) {
-	h := open(t, brisk)
-	nas := h.nas(nil)
-	late := h.second("probe: {interval: 300ms}\n")
-	h.shared(nas, late)
+	h := open(t, fastProbe)
+	nas := h.addNAS(nil)
+	late := startSecondPorter(h, "probe: {interval: 300ms}\n")
+	sleepBeforeBoth(h, nas, late)
 	capture, err := h.lan.CapturePort(h.ctx, h.lan.Client())
 	h.must(err)
 	defer capture.Close()
 	for _, ip := range []netip.Addr{nas4, nas6} {
-		if macs := h.answers(capture, ip); len(macs) != 1 || macs[0] != h.lan.Porter().MAC() {
+		if macs := whoAnswers(h, capture, ip); len(macs) != 1 || macs[0] != h.lan.Porter().MAC() {
 			t.Errorf("%v is answered for by %v, want only %v", ip, macs, h.lan.Porter().MAC())
 		}
 	}
 	late.wantMetric(2, `nightporter_address_conflicts_total{machine="nas"}`)
 	h.wantMetric(0, `nightporter_address_conflicts_total{machine="nas"}`)
-	if status, text, err := late.d.Get(h.ctx, "/api/v1/events"); err != nil || status != 200 || strings.Count(text, `"conflict"`) != 2 {
+	if status, text, err := late.daemon.Get(h.ctx, "/api/v1/events"); err != nil || status != 200 || strings.Count(text, `"conflict"`) != 2 {
 		t.Errorf("the events: %v, %d %s", err, status, text)
 	}
 	if got := h.connect(h.lan.Client(), nas4, 22); got != lab.Banner("nas") {
@@ -111,13 +111,13 @@ func TestFaultSecondPorter(t *testing.T) {
 
 // shared puts the machine to sleep under the eyes of two daemons. The house's own is
 // first to believe in its silence, since the other gets one more answer.
-func (h *house) shared(nas *lab.Machine, late *house) {
+func sleepBeforeBoth(h *harness, nas *lab.Machine, late *harness) {
 	h.Helper()
-	h.register(nas.Host, everything(nas))
-	late.register(nas.Host, everything(nas))
+	h.register(nas.Host, nasRegistration(nas))
+	late.register(nas.Host, nasRegistration(nas))
 	h.must(nas.Sleep(h.ctx))
 	time.Sleep(time.Second)
-	question, err := lan.NeighborProbe(late.d.Host().MAC(), nas.MAC(), late.d.Host().Addr4(), nas4)
+	question, err := lan.NeighborProbe(late.daemon.Host().MAC(), nas.MAC(), late.daemon.Host().Addr4(), nas4)
 	h.must(err)
 	var p lan.Packet
 	if v := p.Parse(question); v != lan.Accepted {
@@ -126,10 +126,10 @@ func (h *house) shared(nas *lab.Machine, late *house) {
 	answer, err := lan.AnswerTo(&p, nas.MAC(), nas.MAC())
 	h.must(err)
 	h.must(h.lan.Client().SendFrame(answer))
-	h.moved(0, "nas", "settling", "asleep", machine.WhySilent)
-	late.moved(0, "nas", "settling", "asleep", machine.WhySilent)
+	h.waitMove(0, "nas", "settling", "asleep", machine.WhySilent)
+	late.waitMove(0, "nas", "settling", "asleep", machine.WhySilent)
 	for _, ip := range []netip.Addr{nas4, nas6} {
-		late.saidOf(0, "conflict", ip)
+		waitAddressEvent(late, 0, "conflict", ip)
 	}
 }
 
@@ -137,14 +137,14 @@ func (h *house) shared(nas *lab.Machine, late *house) {
 // word. The other looks again, and answers.
 func TestFaultPorterTakesOver(t *testing.T) {
 	h := open(t, "probe: {interval: 60ms, misses: 2}\n")
-	nas := h.nas(nil)
-	late := h.second(quick)
-	h.shared(nas, late)
-	n := late.d.Log.Len()
-	h.d.Kill()
+	nas := h.addNAS(nil)
+	late := startSecondPorter(h, fastRecheck)
+	sleepBeforeBoth(h, nas, late)
+	n := late.daemon.Log.Len()
+	h.daemon.Kill()
 	began := time.Now()
 	for _, ip := range []netip.Addr{nas4, nas6} {
-		late.saidOf(n, isOver, ip)
+		waitAddressEvent(late, n, isOver, ip)
 	}
 	t.Logf("taken over after %v", time.Since(began).Round(time.Millisecond))
 	if got := h.connect(h.lan.Client(), nas4, 22); got != lab.Banner("nas") {
@@ -159,25 +159,25 @@ func TestFaultPorterTakesOver(t *testing.T) {
 // TestFaultPortersGiveWayToEachOther: both have left the addresses to somebody
 // else, as after a claim in the same instant. Soon one of them has them.
 func TestFaultPortersGiveWayToEachOther(t *testing.T) {
-	h := open(t, quick)
-	nas := h.nas(nil)
-	late := h.second("probe: {interval: 120ms, misses: 3}\n")
-	h.shared(nas, late)
+	h := open(t, fastRecheck)
+	nas := h.addNAS(nil)
+	late := startSecondPorter(h, "probe: {interval: 120ms, misses: 3}\n")
+	sleepBeforeBoth(h, nas, late)
 	nobody := ether.MAC{2, 0x77, 0, 0, 0, 0x99}
-	both := []*house{h, late}
-	after := []int{h.d.Log.Len(), late.d.Log.Len()}
+	both := []*harness{h, late}
+	after := []int{h.daemon.Log.Len(), late.daemon.Log.Len()}
 	for ip, from := range map[netip.Addr]netip.Addr{nas4: {}, nas6: h.lan.Client().Addr6()} {
 		frames, err := lan.Announcement(nobody, ether.Broadcast, nobody, ip, from, netip.Addr{})
 		h.must(err)
 		h.must(h.lan.Client().SendFrame(frames[0]))
-		h.saidOf(after[0], "conflict", ip)
+		waitAddressEvent(h, after[0], "conflict", ip)
 	}
 	capture, err := h.lan.CapturePort(h.ctx, h.lan.Client())
 	h.must(err)
 	defer capture.Close()
 	for _, ip := range []netip.Addr{nas4, nas6} {
 		winner := firstToSay(both, after, isOver, ip)
-		if macs := h.answers(capture, ip); len(macs) != 1 || macs[0] != winner {
+		if macs := whoAnswers(h, capture, ip); len(macs) != 1 || macs[0] != winner {
 			t.Errorf("%v is answered for by %v, want only %v", ip, macs, winner)
 		}
 	}
@@ -188,15 +188,15 @@ func TestFaultPortersGiveWayToEachOther(t *testing.T) {
 
 // firstToSay returns the MAC of the porter that is the first to log an event of an
 // address.
-func firstToSay(houses []*house, after []int, event string, ip netip.Addr) ether.MAC {
+func firstToSay(houses []*harness, after []int, event string, ip netip.Addr) ether.MAC {
 	houses[0].Helper()
 	said := make(chan ether.MAC, len(houses))
 	ctx := houses[0].within(10 * time.Second)
 	for i, h := range houses {
 		go func() {
-			_, err := h.d.Log.Wait(ctx, after[i], func(e labdaemon.Entry) bool { return e.Field("event") == event && e.Field("ip") == ip.String() })
+			_, err := h.daemon.Log.Wait(ctx, after[i], func(e labdaemon.Entry) bool { return e.Field("event") == event && e.Field("ip") == ip.String() })
 			if err == nil {
-				said <- h.d.Host().MAC()
+				said <- h.daemon.Host().MAC()
 			}
 		}()
 	}

@@ -21,15 +21,15 @@ import (
 )
 
 // nobody is a user of every host.
-const nobody = 65534
+const unprivileged = 65534
 
 // openAsNobody starts a house whose daemon becomes nobody, in a directory that
 // is nobody's, beside a configuration file that is root's alone.
-func openAsNobody(t *testing.T, conf string) *house {
+func openUnprivileged(t *testing.T, conf string) *harness {
 	t.Helper()
 	t.Parallel()
 	dir := t.TempDir()
-	if err := os.Chown(dir, nobody, nobody); err != nil {
+	if err := os.Chown(dir, unprivileged, unprivileged); err != nil {
 		t.Skip("needs root, and nobody in its user namespace:", err)
 	}
 	if err := os.Chmod(filepath.Dir(dir), 0o711); err != nil { // the test's own, which nobody has to get through
@@ -43,7 +43,7 @@ func openAsNobody(t *testing.T, conf string) *house {
 type privileges map[string]string
 
 // leastPrivileges are those of a daemon with that uid and gid.
-func leastPrivileges(id int) privileges {
+func daemonPrivileges(id int) privileges {
 	four := strings.TrimSpace(strings.Repeat(fmt.Sprint(id, " "), 4))
 	const two = "0000000000003000" // CAP_NET_ADMIN is 12, CAP_NET_RAW 13
 	const none = "0000000000000000"
@@ -51,9 +51,9 @@ func leastPrivileges(id int) privileges {
 }
 
 // everyThread compares what each thread of the daemon may do.
-func (h *house) everyThread(want privileges) {
+func wantEveryThread(h *harness, want privileges) {
 	h.Helper()
-	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", h.d.Pid()))
+	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", h.daemon.Pid()))
 	h.must(err)
 	if len(files) < 3 {
 		h.Errorf("%d threads, too few to prove anything", len(files))
@@ -81,22 +81,22 @@ func (h *house) everyThread(want privileges) {
 // answers, guards, wakes, hands over and remembers as any other, also on a port
 // that only root could open.
 func TestNightAsNobody(t *testing.T) {
-	conf := brisk + "claim: {guard: on}\nhttp: {listen: [':9717', ':80']}\n"
-	h := openAsNobody(t, conf)
-	want := leastPrivileges(nobody)
+	conf := fastProbe + "claim: {guard: on}\nhttp: {listen: [':9717', ':80']}\n"
+	h := openUnprivileged(t, conf)
+	want := daemonPrivileges(unprivileged)
 	want["Groups"] = ""
-	h.everyThread(want)
-	nas := h.nas(nil)
+	wantEveryThread(h, want)
+	nas := h.addNAS(nil)
 	h.putToSleep(nas)
 	for _, ip := range []netip.Addr{nas4, nas6} {
-		h.neighborOf(h.lan.Client(), ip, h.lan.Porter().MAC())
+		h.wantNeighbor(h.lan.Client(), ip, h.lan.Porter().MAC())
 		// The guard holds an address before anybody answers for it.
-		if rules := h.ruleset()[ours]; !strings.Contains(rules, hex.EncodeToString(ip.AsSlice())) {
+		if rules := ruleset(h)[guardTable]; !strings.Contains(rules, hex.EncodeToString(ip.AsSlice())) {
 			t.Errorf("the guard does not hold %v:\n%s", ip, rules)
 		}
 	}
 	h.connect(h.lan.Client(), nas4, 22)
-	h.moved(0, "nas", "arriving", "awake", machine.WhyReady)
+	h.waitMove(0, "nas", "arriving", "awake", machine.WhyReady)
 	if magicPackets(nas) == nil {
 		t.Error("no magic packet")
 	}
@@ -104,25 +104,25 @@ func TestNightAsNobody(t *testing.T) {
 		t.Errorf("%v open files: the process cannot look at itself", fds)
 	}
 	h.putToSleep(nas)
-	h.stored("asleep", 2)
+	h.waitStored("asleep", 2)
 	for _, name := range []string{"", "journal.jsonl"} {
-		info, err := os.Stat(filepath.Join(h.d.Dir(), name))
+		info, err := os.Stat(filepath.Join(h.daemon.Dir(), name))
 		h.must(err)
-		if uid := info.Sys().(*syscall.Stat_t).Uid; uid != nobody {
+		if uid := info.Sys().(*syscall.Stat_t).Uid; uid != unprivileged {
 			t.Errorf("%q of the state directory belongs to %d", name, uid)
 		}
 	}
-	h.everyThread(want) // threads that came meanwhile, too
+	wantEveryThread(h, want) // threads that came meanwhile, too
 
-	h.d.Kill()
-	h.again(conf)
-	h.resumed("nas")
+	h.daemon.Kill()
+	h.restart(conf)
+	h.waitReclaimed("nas")
 	h.connect(h.lan.Client(), nas6, 22)
-	code, err := h.d.Stop(h.within(10 * time.Second))
+	code, err := h.daemon.Stop(h.within(10 * time.Second))
 	if code != 0 || err != nil {
 		t.Errorf("exit code %d, %v", code, err)
 	}
-	if rules, ok := h.ruleset()[ours]; ok {
+	if rules, ok := ruleset(h)[guardTable]; ok {
 		t.Errorf("the guard stays behind:\n%s", rules)
 	}
 }
@@ -130,30 +130,30 @@ func TestNightAsNobody(t *testing.T) {
 // TestReloadAsNobody: a file that nobody may not read is said to be one at the
 // start, and changes nothing; one that it may read is taken over.
 func TestReloadAsNobody(t *testing.T) {
-	h := openAsNobody(t, brisk)
-	file := filepath.Join(h.d.Dir(), "config.yaml")
-	warned, err := h.d.Log.Wait(h.within(5*time.Second), 0, func(e labdaemon.Entry) bool { return strings.HasPrefix(e.Message, "SIGHUP will change nothing") })
+	h := openUnprivileged(t, fastProbe)
+	file := filepath.Join(h.daemon.Dir(), "config.yaml")
+	warned, err := h.daemon.Log.Wait(h.within(5*time.Second), 0, func(e labdaemon.Entry) bool { return strings.HasPrefix(e.Message, "SIGHUP will change nothing") })
 	h.must(err)
-	if got, want := warned.Field("try"), fmt.Sprintf("chgrp %d %s; chmod 640 %[2]s", nobody, file); got != want {
+	if got, want := warned.Field("try"), fmt.Sprintf("chgrp %d %s; chmod 640 %[2]s", unprivileged, file); got != want {
 		t.Errorf("the remedy is %q, want %q", got, want)
 	}
-	refused := h.reload(brisk, "configuration not reloaded, the old one stays")
+	refused := h.reload(fastProbe, "configuration not reloaded, the old one stays")
 	if said := refused.Field("err"); !contains(said, file, "permission denied") {
 		t.Errorf("said %q", said)
 	}
-	h.must(os.Chown(file, 0, nobody))
+	h.must(os.Chown(file, 0, unprivileged))
 	h.must(os.Chmod(file, 0o640))
-	h.reload(brisk, "configuration reloaded")
+	h.reload(fastProbe, "configuration reloaded")
 }
 
 // TestRootGivesUpTheRest: a daemon that stays root keeps the two capabilities
 // that it needs, and no others.
 func TestRootGivesUpTheRest(t *testing.T) {
-	h := open(t, brisk)
+	h := open(t, fastProbe)
 	if os.Geteuid() != 0 {
 		t.Skip("needs root")
 	}
-	h.everyThread(leastPrivileges(0))
+	wantEveryThread(h, daemonPrivileges(0))
 }
 
 // TestUnprivilegedStart: what stands in the way of becoming a user ends the
@@ -189,11 +189,11 @@ func TestUnprivilegedStart(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if c.foreign != "" {
-				if err := os.Chown(c.foreign, nobody, nobody); err != nil {
+				if err := os.Chown(c.foreign, unprivileged, unprivileged); err != nil {
 					t.Skip("needs root, and nobody in its user namespace:", err)
 				}
 			}
-			h := &house{T: t, ctx: t.Context(), lan: lan}
+			h := &harness{T: t, ctx: t.Context(), lan: lan}
 			out, err := h.runOn(lan.Porter(), append([]string{"serve"}, c.args...)...)
 			if err == nil || !contains(out, c.want...) || strings.Contains(out, "hunter2") {
 				t.Errorf("%v, said %q, want %q", err, out, c.want)

@@ -20,9 +20,9 @@ import (
 
 // night is one in which everything happens that dashboards show: machines that
 // sleep and are woken in every way, and all that can go wrong, at short notice.
-type night struct {
-	*house
-	w     *watch
+type scenario struct {
+	*harness
+	w     *prometheusWatch
 	hook  string            // URL of a webhook of the porter's own
 	nas   *lab.Machine      // to which most of it happens
 	tower *lab.Machine      // whose SSH never comes up
@@ -32,7 +32,7 @@ type night struct {
 }
 
 // conf is the porter's configuration, with more about wake.
-func (n *night) conf(more string) string {
+func (n *scenario) conf(more string) string {
 	return "probe: {interval: 100ms, timeout: 1500ms}\n" +
 		"wake: {attempts: 4, interval: 800ms, timeout: 2500ms" + more + "}\n" +
 		"hold: {ready_timeout: 2500ms}\n" +
@@ -41,8 +41,8 @@ func (n *night) conf(more string) string {
 }
 
 // machines adds those of the night. Each has an address of its own.
-func (n *night) machines() {
-	n.nas = n.house.nas(func(c *lab.MachineConfig) { c.Announce, c.Boot = true, 150*time.Millisecond })
+func (n *scenario) machines() {
+	n.nas = n.harness.addNAS(func(c *lab.MachineConfig) { c.Announce, c.Boot = true, 150*time.Millisecond })
 	for i, m := range []**lab.Machine{&n.tower, &n.brick, &n.gone} {
 		cfg := lab.MachineConfig{
 			Name: []string{"tower", "brick", "gone"}[i], Boot: 150 * time.Millisecond, Announce: true, IgnoreMagic: lab.IgnoreAll,
@@ -59,7 +59,7 @@ func (n *night) machines() {
 
 // known registers all machines, and waits until Prometheus has their series: it
 // sees what is counted from now on.
-func (n *night) known() {
+func (n *scenario) known() {
 	all := []*lab.Machine{n.nas, n.tower, n.brick, n.gone}
 	for _, m := range all {
 		n.register(m.Host, n.said(m))
@@ -70,36 +70,36 @@ func (n *night) known() {
 }
 
 // said is how a machine registers.
-func (n *night) said(m *lab.Machine) string {
+func (n *scenario) said(m *lab.Machine) string {
 	if m == n.nas {
-		return everything(m)
+		return nasRegistration(m)
 	}
-	return body(m.Name(), m.MAC(), entry{m.Addr4(), []any{"22/tcp", "27015/udp"}})
+	return registration(m.Name(), m.MAC(), monitored{m.Addr4(), []any{"22/tcp", "27015/udp"}})
 }
 
 // falls registers a machine and lets it sleep until it is claimed.
-func (n *night) falls(m *lab.Machine) {
+func (n *scenario) falls(m *lab.Machine) {
 	n.Helper()
-	n.must(n.sleepAs(n.within(20*time.Second), m, n.said(m)))
+	n.must(sleepRegisteredAs(n.harness, n.within(20*time.Second), m, n.said(m)))
 }
 
 // wakes waits until nas is awake after the first count entries of the log, and
 // lets it sleep again.
-func (n *night) wakes(count int, reason machine.Reason) {
+func (n *scenario) wakes(count int, reason machine.Reason) {
 	n.Helper()
-	n.moved(count, "nas", "asleep", "waking", reason)
-	n.moved(count, "nas", "arriving", "awake", machine.WhyReady)
-	n.event(n.nas, lab.NetworkUp) // both its addresses are its own again
+	n.waitMove(count, "nas", "asleep", "waking", reason)
+	n.waitMove(count, "nas", "arriving", "awake", machine.WhyReady)
+	n.waitEvent(n.nas, lab.NetworkUp) // both its addresses are its own again
 	n.falls(n.nas)
 }
 
 // lost: a wake that is in vain is cut short by somebody who has the porter forget
 // the machine.
-func (n *night) lost() {
+func (n *scenario) lost() {
 	n.falls(n.gone)
 	n.startConnecting(n.lan.Client(), n.gone.Addr4(), 22)
 	n.w.until(`nightporter_machine_state{machine="gone", state="waking"} == 1`)
-	status, text, err := n.d.Delete(n.within(5*time.Second), "/api/v1/machines/gone")
+	status, text, err := n.daemon.Delete(n.within(5*time.Second), "/api/v1/machines/gone")
 	n.must(err)
 	if status >= 300 {
 		n.Fatalf("forgetting answered %d: %s", status, text)
@@ -108,40 +108,40 @@ func (n *night) lost() {
 
 // notReady: a machine comes up, and the service that was knocked at does not. And
 // there are more datagrams than are held.
-func (n *night) notReady() {
+func (n *scenario) notReady() {
 	n.falls(n.tower)
-	count := n.d.Log.Len()
+	count := n.daemon.Log.Len()
 	client := n.lan.Client()
 	n.startConnecting(client, n.tower.Addr4(), 22)
-	game := n.dialGame(client, n.tower.Addr4())
+	game := dialGame(n.harness, client, n.tower.Addr4())
 	for i := range 100 {
-		n.say(game, fmt.Sprint("move ", i))
+		sendDatagrams(n.harness, game, fmt.Sprint("move ", i))
 	}
-	n.moved(count, "tower", "arriving", "awake", machine.WhyNotReady)
+	n.waitMove(count, "tower", "arriving", "awake", machine.WhyNotReady)
 }
 
 // everyTrigger wakes nas in every way, TCP after knocks that were not to wake it.
-func (n *night) everyTrigger() {
-	n.moved(0, "nas", "settling", "awake", machine.WhyNeverSilent)
+func (n *scenario) everyTrigger() {
+	n.waitMove(0, "nas", "settling", "awake", machine.WhyNeverSilent)
 	n.reload(n.conf(`, quiet_hours: "00:00-24:00"`), "configuration reloaded")
 	n.falls(n.nas)
-	count := n.d.Log.Len()
-	waits := n.knockInVain(n.nas)
+	count := n.daemon.Log.Len()
+	waits := knockSuppressed(n.harness, n.nas)
 	n.reload(n.conf(""), "configuration reloaded")
 	n.must(<-waits.done)
 	n.wakes(count, machine.WhyKnock)
 
-	count = n.d.Log.Len()
-	n.neighborOf(n.lan.Client(), nas6, n.lan.Porter().MAC()) // nobody repeats a datagram
-	n.say(n.dialGame(n.lan.Client(), nas6), "hello")
+	count = n.daemon.Log.Len()
+	n.wantNeighbor(n.lan.Client(), nas6, n.lan.Porter().MAC()) // nobody repeats a datagram
+	sendDatagrams(n.harness, dialGame(n.harness, n.lan.Client(), nas6), "hello")
 	n.wakes(count, machine.WhyKnock)
 
-	count = n.d.Log.Len()
+	count = n.daemon.Log.Len()
 	n.must(n.lan.Client().Ping(n.within(20*time.Second), nas4))
 	n.wakes(count, machine.WhyKnock)
 
-	count = n.d.Log.Len()
-	status, text, err := n.d.Post(n.within(5*time.Second), "/api/v1/machines/nas/wake")
+	count = n.daemon.Log.Len()
+	status, text, err := n.daemon.Post(n.within(5*time.Second), "/api/v1/machines/nas/wake")
 	n.must(err)
 	if status != 202 {
 		n.Fatalf("a wake that is asked for is answered %d: %s", status, text)
@@ -151,11 +151,11 @@ func (n *night) everyTrigger() {
 
 // misfortunes of nas: a wake fails, somebody else has its address, and it is
 // started by hand.
-func (n *night) misfortunes() {
-	count := n.d.Log.Len()
+func (n *scenario) misfortunes() {
+	count := n.daemon.Log.Len()
 	n.nas.IgnoreMagic(lab.IgnoreAll)
 	conn := n.startConnecting(n.lan.Client(), nas4, 22)
-	n.moved(count, "nas", "waking", "asleep", machine.WhyAttemptsGone)
+	n.waitMove(count, "nas", "waking", "asleep", machine.WhyAttemptsGone)
 	conn.cancel()
 
 	vandal := n.vandal()
@@ -164,16 +164,16 @@ func (n *night) misfortunes() {
 	frames, err := lan.Announcement(vandal.MAC(), ether.Broadcast, vandal.MAC(), nas4, netip.Addr{}, netip.Addr{})
 	n.must(err)
 	n.must(vandal.SendFrame(frames[0]))
-	_, err = n.d.Log.Wait(n.within(10*time.Second), count, isConflict(nas4, vandal.MAC()))
+	_, err = n.daemon.Log.Wait(n.within(10*time.Second), count, isConflict(nas4, vandal.MAC()))
 	n.must(err)
 	n.must(vandal.DelAddr(own))
 
 	n.must(n.nas.PowerOn())
-	n.moved(count, "nas", "settling", "awake", machine.WhyStarted)
+	n.waitMove(count, "nas", "settling", "awake", machine.WhyStarted)
 }
 
 // vandal returns a host that behaves badly.
-func (n *night) vandal() *lab.Host {
+func (n *scenario) vandal() *lab.Host {
 	if host := n.lan.Host("vandal"); host != nil {
 		return host
 	}
@@ -184,12 +184,12 @@ func (n *night) vandal() *lab.Host {
 
 // nuisances are what the porter itself is troubled with: registrations that it
 // turns down, frames that are none, and more of them than it can read.
-func (n *night) nuisances() {
+func (n *scenario) nuisances() {
 	vandal := n.vandal()
 	for range 3 {
-		n.refused(vandal, everything(n.nas), "mac")
+		n.wantRefused(vandal, nasRegistration(n.nas), "mac")
 	}
-	n.refused(vandal, "garbage", "JSON")
+	n.wantRefused(vandal, "garbage", "JSON")
 	arp := make([]byte, 60) // of hardware type 0
 	copy(arp, ether.Broadcast[:])
 	mac := vandal.MAC()
@@ -197,18 +197,18 @@ func (n *night) nuisances() {
 	copy(arp[12:], []byte{8, 6})
 	n.must(vandal.SendFrame(arp))
 
-	n.must(n.d.Signal(syscall.SIGSTOP))
-	flood, err := vandal.Flood(0, torrents[1].deal(n.house, rand.New(rand.NewPCG(1, 1))))
+	n.must(n.daemon.Signal(syscall.SIGSTOP))
+	flood, err := vandal.Flood(0, floodKinds[1].deal(n.harness, rand.New(rand.NewPCG(1, 1))))
 	n.must(err)
-	n.must(n.sees(flood, 60000)) // several times what the queue holds
+	n.must(waitSent(n.harness, flood, 60000)) // several times what the queue holds
 	n.must(flood.Stop())
-	n.must(n.d.Signal(syscall.SIGCONT))
+	n.must(n.daemon.Signal(syscall.SIGCONT))
 }
 
 // unfit starts the other porter. Its host forwards, and it may not have a guard
 // there; its disk is full, one of its interfaces is switched off, and its configuration
 // has an error.
-func (n *night) unfit() {
+func (n *scenario) unfit() {
 	const second = "eth10"
 	host, err := n.lan.AddHost("porter2", netip.MustParsePrefix("10.77.0.3/24"), netip.MustParsePrefix("fd77::3/64"))
 	n.must(err)
@@ -220,22 +220,22 @@ func (n *night) unfit() {
 	n.must(os.Mkdir(dir, 0o700))
 	n.late, err = labdaemon.Start(n.ctx, n.lan, dir, labdaemon.Options{
 		Exe: os.Args[0], Env: append([]string{withoutNetAdmin + "=1"}, programEnv...), Host: host,
-		Config: brisk + "interfaces: [eth0, " + second + "]\n",
+		Config: fastProbe + "interfaces: [eth0, " + second + "]\n",
 	})
 	n.must(err)
-	n.endWithTest(n.late)
-	late := &house{T: n.T, ctx: n.ctx, lan: n.lan, d: n.late}
+	n.killAtEnd(n.late)
+	late := &harness{T: n.T, ctx: n.ctx, lan: n.lan, daemon: n.late}
 	late.reload("wake: {attempts: none}\n", "configuration not reloaded, the old one stays")
 	disk.Fill()
-	late.registerUntilRefused(n.filler(1))
-	late.wantStored(false)
+	registerUntilRefused(late, addRegisteringMachine(n.harness, 1))
+	wantJournalHealth(late, false)
 	n.must(host.SetLink(second, false))
-	late.said(0, isOut, second)
+	late.waitInterfaceEvent(0, isOut, second)
 }
 
 // yesterday is what Prometheus remembers of nas: it slept nine hours of ten and
 // booted in 5 s for days, until it took two minutes twice within the last day.
-func yesterday(instance string) string {
+func prometheusHistory(instance string) string {
 	var b strings.Builder
 	now := time.Now()
 	series := func(name string, from, to time.Duration, value func(ago time.Duration) float64) {

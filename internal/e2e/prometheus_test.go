@@ -29,11 +29,11 @@ func TestPrometheus(t *testing.T) {
 		t.Fatal(err)
 	}
 	phone := newWebhook(t, host)
-	n := &night{hook: phone.url}
-	n.house = openOn(ctx, t, home, n.conf(""))
+	n := &scenario{hook: phone.url}
+	n.harness = openOn(ctx, t, home, n.conf(""))
 	n.unfit()
 	porters := []string{n.lan.Porter().Addr4().String() + ":9717", n.late.Host().Addr4().String() + ":9717"}
-	n.w = newWatch(n.house, host, porters...)
+	n.w = startPrometheus(n.harness, host, porters...)
 	n.machines()
 	n.w.until(`count(up{job="nightporter"} == 1) == 2`)
 
@@ -45,7 +45,7 @@ func TestPrometheus(t *testing.T) {
 	n.everyTrigger()
 	n.misfortunes()
 	n.nuisances()
-	n.w.delivered("brick", n.moved(0, "brick", "waking", "asleep", machine.WhyAttemptsGone).Time)
+	n.w.delivered("brick", n.waitMove(0, "brick", "waking", "asleep", machine.WhyAttemptsGone).Time)
 	n.w.needs("porter not ready", "porter without its guard", "porter cannot store", "configuration not reloaded")
 	n.late.Kill()
 	t.Logf("the night took %v", time.Since(began).Round(time.Millisecond))
@@ -58,7 +58,7 @@ func TestPrometheus(t *testing.T) {
 }
 
 // delivered waits until the webhook was told that a machine could not be woken.
-func (w *watch) delivered(machine string, failed time.Time) {
+func (w *prometheusWatch) delivered(machine string, failed time.Time) {
 	w.Helper()
 	w.poll(20*time.Second, func(context.Context) []string {
 		if len(w.inbox.of("NightporterWakeFailed", machine)) > 0 {
@@ -76,7 +76,7 @@ func (w *watch) delivered(machine string, failed time.Time) {
 
 // stays checks that the alert of a failed wake is not taken back: half an hour
 // has to pass without another.
-func (w *watch) stays(machine string) {
+func (w *prometheusWatch) stays(machine string) {
 	w.Helper()
 	for _, m := range w.inbox.of("NightporterWakeFailed", machine) {
 		if m.Status != "firing" {
@@ -94,7 +94,7 @@ func (w *watch) stays(machine string) {
 }
 
 // needs waits until the overview says what is wrong.
-func (w *watch) needs(problems ...string) {
+func (w *prometheusWatch) needs(problems ...string) {
 	w.Helper()
 	w.poll(20*time.Second, func(ctx context.Context) (left []string) {
 		a, _ := w.show(ctx, "overview.json", nil)
@@ -117,7 +117,7 @@ func (w *watch) needs(problems ...string) {
 
 // dashboards waits until every query of every dashboard has an answer, for all
 // that there is and for what somebody chose.
-func (w *watch) dashboards(porters []string) {
+func (w *prometheusWatch) dashboards(porters []string) {
 	w.Helper()
 	files := []string{"overview.json", "machine.json", "porter.json"}
 	for _, file := range files {
@@ -125,7 +125,7 @@ func (w *watch) dashboards(porters []string) {
 		if file == "machine.json" {
 			choice["machine"] = "nas"
 		}
-		w.Log(w.shown(file, choice, porters).table())
+		w.Log(w.shown(file, choice, porters).text())
 	}
 	for _, file := range files {
 		w.shown(file, map[string]string{"machine": "nas", "instance": porters[0], "job": "nightporter"}, nil)
@@ -134,12 +134,12 @@ func (w *watch) dashboards(porters []string) {
 
 // shown waits until every query of a dashboard has an answer, and one in which
 // something is to be seen of these porters.
-func (w *watch) shown(file string, choice map[string]string, porters []string) (a answers) {
+func (w *prometheusWatch) shown(file string, choice map[string]string, porters []string) (a answers) {
 	w.Helper()
 	w.poll(20*time.Second, func(ctx context.Context) (faults []string) {
 		a, faults = w.show(ctx, file, choice)
 		if len(faults) == 0 && porters != nil {
-			faults = a.faults(porters)
+			faults = a.missing(porters)
 		}
 		return faults
 	})
@@ -148,10 +148,10 @@ func (w *watch) shown(file string, choice map[string]string, porters []string) (
 
 // faults looks at the answers as somebody who looks at the dashboard: something
 // happened in the night that shows in each of them, and they are of porters only.
-func (a answers) faults(porters []string) (faults []string) {
+func (a answers) missing(porters []string) (faults []string) {
 	for i, q := range a.Queries {
 		where := a.Title + ", " + q.Panel + " (" + q.Legend + ")"
-		if top := most(a.series[i]); top <= 0 {
+		if top := maxValue(a.series[i]); top <= 0 {
 			faults = append(faults, fmt.Sprintf("%s: the greatest value is %v, although it happened", where, top))
 		}
 		for _, s := range a.series[i] {
@@ -164,17 +164,17 @@ func (a answers) faults(porters []string) (faults []string) {
 }
 
 // asked are the series that a rule asks for.
-var asked = regexp.MustCompile(`(?:machine:)?nightporter_[a-z_]+(?::[a-z0-9]+)?(?:\{[^}]*\})?|\bup\b(?:\{[^}]*\})?`)
+var ruleSelectors = regexp.MustCompile(`(?:machine:)?nightporter_[a-z_]+(?::[a-z0-9]+)?(?:\{[^}]*\})?|\bup\b(?:\{[^}]*\})?`)
 
 // quiet are the alerts that do not come in the night.
-var quiet = map[string]string{
+var silentAlerts = map[string]string{
 	"NightporterOverrun": "takes thousands of machines that speak at once",
 }
 
 // rules waits until every rule has been evaluated, has found the series that it
 // asks for, and gave something: a recording rule its series, an alert itself, be
 // it as one that still waits.
-func (w *watch) rules() {
+func (w *prometheusWatch) rules() {
 	w.Helper()
 	var lines []string
 	w.poll(20*time.Second, func(ctx context.Context) (faults []string) {
@@ -192,12 +192,12 @@ func (w *watch) rules() {
 	w.Log("rules\n" + strings.Join(lines, "\n"))
 }
 
-func (w *watch) rule(ctx context.Context, r promtest.Rule) (line string, faults []string) {
+func (w *prometheusWatch) rule(ctx context.Context, r promtest.Rule) (line string, faults []string) {
 	const night = "[10m])"
 	if r.Health != "ok" || r.LastError != "" {
 		faults = append(faults, fmt.Sprintf("%s is %s: %s", r.Name, r.Health, r.LastError))
 	}
-	for _, selector := range asked.FindAllString(r.Query, -1) {
+	for _, selector := range ruleSelectors.FindAllString(r.Query, -1) {
 		if answer, err := w.stack.Query(ctx, "last_over_time("+selector+night); err != nil || len(answer) == 0 {
 			faults = append(faults, fmt.Sprintf("%s asks for %s: no series, %v", r.Name, selector, err))
 		}
@@ -207,8 +207,8 @@ func (w *watch) rule(ctx context.Context, r promtest.Rule) (line string, faults 
 		series = fmt.Sprintf("ALERTS{alertname=%q}", r.Name)
 	}
 	answer, err := w.stack.Query(ctx, "last_over_time("+series+night)
-	if something := len(answer) > 0; err != nil || something == (quiet[r.Name] != "") {
-		faults = append(faults, fmt.Sprintf("%s gave %v, %v; expected something (%s)", r.Name, answer, err, quiet[r.Name]))
+	if something := len(answer) > 0; err != nil || something == (silentAlerts[r.Name] != "") {
+		faults = append(faults, fmt.Sprintf("%s gave %v, %v; expected something (%s)", r.Name, answer, err, silentAlerts[r.Name]))
 	}
 	var states []string
 	for _, a := range r.Alerts {

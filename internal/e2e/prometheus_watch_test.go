@@ -19,8 +19,8 @@ import (
 )
 
 // watch is a Prometheus with its Alertmanager, and who is told of alerts.
-type watch struct {
-	*house
+type prometheusWatch struct {
+	*harness
 	stack *promtest.Stack
 	inbox *inbox
 }
@@ -44,7 +44,7 @@ type mail struct {
 func newInbox(t *testing.T, host *lab.Host) *inbox {
 	t.Helper()
 	in := new(inbox)
-	addr := listening(t, host, func(_ http.ResponseWriter, r *http.Request) {
+	addr := serveHTTP(t, host, func(_ http.ResponseWriter, r *http.Request) {
 		var message struct{ Alerts []mail }
 		if err := json.NewDecoder(r.Body).Decode(&message); err != nil {
 			t.Errorf("the webhook got no JSON: %v", err)
@@ -74,13 +74,13 @@ func (in *inbox) of(alert, machine string) (found []mail) {
 
 // newWatch starts Prometheus and Alertmanager on a host. Prometheus watches some
 // porters, and itself, as it does everywhere.
-func newWatch(h *house, host *lab.Host, porters ...string) *watch {
+func startPrometheus(h *harness, host *lab.Host, porters ...string) *prometheusWatch {
 	h.Helper()
 	rules, err := filepath.Glob("../../dashboards/rules/*.yml")
 	h.must(err)
-	w := &watch{house: h, inbox: newInbox(h.T, host)}
+	w := &prometheusWatch{harness: h, inbox: newInbox(h.T, host)}
 	w.stack, err = promtest.Start(h.ctx, promtest.Options{
-		Host: host, Dir: h.TempDir(), Rules: rules, Webhook: w.inbox.url, History: yesterday(porters[0]),
+		Host: host, Dir: h.TempDir(), Rules: rules, Webhook: w.inbox.url, History: prometheusHistory(porters[0]),
 		Jobs: []promtest.Job{
 			{Name: "nightporter", Targets: porters},
 			{Name: "prometheus", Targets: []string{host.Addr4().String() + ":9090"}},
@@ -98,7 +98,7 @@ func newWatch(h *house, host *lab.Host, porters ...string) *watch {
 
 // poll asks until there is nothing left that is missing. The last round is not
 // cut short, so that it says what is.
-func (w *watch) poll(limit time.Duration, missing func(context.Context) []string) {
+func (w *prometheusWatch) poll(limit time.Duration, missing func(context.Context) []string) {
 	w.Helper()
 	ctx := w.within(limit)
 	again := time.NewTicker(promtest.Interval / 5)
@@ -117,7 +117,7 @@ func (w *watch) poll(limit time.Duration, missing func(context.Context) []string
 }
 
 // until waits until a query has an answer.
-func (w *watch) until(expr string) {
+func (w *prometheusWatch) until(expr string) {
 	w.Helper()
 	w.poll(20*time.Second, func(ctx context.Context) []string {
 		answer, err := w.stack.Query(ctx, expr)
@@ -135,7 +135,7 @@ type answers struct {
 }
 
 // show asks what Grafana asks to show a dashboard.
-func (w *watch) show(ctx context.Context, file string, choice map[string]string) (a answers, faults []string) {
+func (w *prometheusWatch) show(ctx context.Context, file string, choice map[string]string) (a answers, faults []string) {
 	w.Helper()
 	d, err := promtest.Load("../../dashboards/" + file)
 	w.must(err)
@@ -181,7 +181,7 @@ func samples(s promtest.Series) (n int) {
 }
 
 // most is the greatest value of all.
-func most(all []promtest.Series) float64 {
+func maxValue(all []promtest.Series) float64 {
 	best := math.Inf(-1)
 	for _, s := range all {
 		for _, p := range s.Points {
@@ -192,14 +192,14 @@ func most(all []promtest.Series) float64 {
 }
 
 // table is what was found: panel, query, series and samples.
-func (a answers) table() string {
+func (a answers) text() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s\n", a.Title)
 	for i, q := range a.Queries {
 		n, names := 0, []string{}
 		for _, s := range a.series[i] {
 			n += samples(s)
-			names = append(names, fmt.Sprintf("%s %.4g", labels(s), last(s)))
+			names = append(names, fmt.Sprintf("%s %.4g", labels(s), lastValue(s)))
 		}
 		fmt.Fprintf(&b, "  %-28s %-40.40s series %3d, samples %5d: %.160s\n", q.Panel, q.Legend, len(a.series[i]), n, strings.Join(names, "; "))
 	}
@@ -215,7 +215,7 @@ func labels(s promtest.Series) string {
 }
 
 // last is the last value that is a number.
-func last(s promtest.Series) (value float64) {
+func lastValue(s promtest.Series) (value float64) {
 	for _, p := range s.Points {
 		if !math.IsNaN(p.Value) {
 			value = p.Value

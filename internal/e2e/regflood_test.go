@@ -21,14 +21,14 @@ import (
 
 // A mob is a crowd of clients of the registration that mean no good, or do not
 // know better. They come from several hosts.
-type mob struct {
+type floodClients struct {
 	from []*lab.Host
 	to   string
 	done atomic.Int64
 }
 
 // pests are what one connection of the mob does, until ctx ends.
-var pests = []func(ctx context.Context, r *rand.Rand, conn net.Conn){
+var floodActs = []func(ctx context.Context, r *rand.Rand, conn net.Conn){
 	func(ctx context.Context, _ *rand.Rand, conn net.Conn) { // one octet a second, and never an end
 		for ctx.Err() == nil {
 			if _, err := io.WriteString(conn, "{"); err != nil {
@@ -57,7 +57,7 @@ var pests = []func(ctx context.Context, r *rand.Rand, conn net.Conn){
 	},
 	func(_ context.Context, r *rand.Rand, conn net.Conn) { // another machine
 		mac := ether.MAC{2, 0x77, 0, 0, 0, byte(r.Uint32())}
-		_, _ = io.WriteString(conn, body("not mine", mac, entry{nas4, []any{22}}))
+		_, _ = io.WriteString(conn, registration("not mine", mac, monitored{nas4, []any{22}}))
 		_, _ = io.Copy(io.Discard, conn)
 	},
 	func(_ context.Context, _ *rand.Rand, conn net.Conn) { // half a request, and half a connection
@@ -73,15 +73,15 @@ var pests = []func(ctx context.Context, r *rand.Rand, conn net.Conn){
 // sitters is how many connections each host tries to keep open all the time,
 // without getting on with a request. All together they are more than there is
 // room for.
-const sitters = 20
+const slowConnections = 20
 
 // rage makes n connections from each host, some hundred of them at a time, and
 // has the sitters sit until ctx ends.
-func (m *mob) rage(ctx context.Context, n int) {
+func (m *floodClients) run(ctx context.Context, n int) {
 	var all sync.WaitGroup
 	for i, host := range m.from {
-		for range sitters {
-			all.Go(func() { m.sit(ctx, host) })
+		for range slowConnections {
+			all.Go(func() { m.stay(ctx, host) })
 		}
 		room := make(chan struct{}, 100)
 		for j := range n {
@@ -93,7 +93,7 @@ func (m *mob) rage(ctx context.Context, n int) {
 				}
 				defer func() { <-room }()
 				r := rand.New(rand.NewPCG(uint64(i), uint64(j)))
-				m.visit(ctx, r, host, pests[r.IntN(len(pests))])
+				m.connect(ctx, r, host, floodActs[r.IntN(len(floodActs))])
 			})
 		}
 	}
@@ -101,9 +101,9 @@ func (m *mob) rage(ctx context.Context, n int) {
 }
 
 // sit comes back as soon as it is turned away, or nearly.
-func (m *mob) sit(ctx context.Context, host *lab.Host) {
+func (m *floodClients) stay(ctx context.Context, host *lab.Host) {
 	for ctx.Err() == nil {
-		m.visit(ctx, nil, host, pests[0])
+		m.connect(ctx, nil, host, floodActs[0])
 		select {
 		case <-time.After(100 * time.Millisecond):
 		case <-ctx.Done():
@@ -111,7 +111,7 @@ func (m *mob) sit(ctx context.Context, host *lab.Host) {
 	}
 }
 
-func (m *mob) visit(ctx context.Context, r *rand.Rand, host *lab.Host, pest func(context.Context, *rand.Rand, net.Conn)) {
+func (m *floodClients) connect(ctx context.Context, r *rand.Rand, host *lab.Host, pest func(context.Context, *rand.Rand, net.Conn)) {
 	m.done.Add(1)
 	conn, err := host.Dial(ctx, "tcp", m.to)
 	if err != nil {
@@ -126,19 +126,19 @@ func (m *mob) visit(ctx context.Context, r *rand.Rand, host *lab.Host, pest func
 // nights lets nas register by itself, sleep, and be woken by a kernel client,
 // again and again while the flood goes on. It returns how many nights there were,
 // and how long a registration took at most.
-func (h *house) nights(nas *lab.Machine, going func() bool) (n int, slowest time.Duration) {
+func sleepAndWakeOften(h *harness, nas *lab.Machine, going func() bool) (n int, slowest time.Duration) {
 	h.Helper()
 	for ; going() && n < 1000; n++ {
 		began := time.Now()
-		h.register(nas.Host, everything(nas)) // at the first try
+		h.register(nas.Host, nasRegistration(nas)) // at the first try
 		slowest = max(slowest, time.Since(began))
-		entries := h.d.Log.Len()
+		entries := h.daemon.Log.Len()
 		h.must(nas.Sleep(h.ctx))
-		h.moved(entries, "nas", "settling", "asleep", machine.WhySilent)
+		h.waitMove(entries, "nas", "settling", "asleep", machine.WhySilent)
 		if got := h.connect(h.lan.Client(), nas4, 22); got != lab.Banner("nas") {
 			h.Fatalf("the service said %q", got)
 		}
-		h.moved(entries, "nas", "arriving", "awake", machine.WhyReady)
+		h.waitMove(entries, "nas", "arriving", "awake", machine.WhyReady)
 	}
 	return n, slowest
 }
@@ -148,25 +148,25 @@ func (h *house) nights(nas *lab.Machine, going func() bool) (n int, slowest time
 // daemon stays as small as it was.
 func TestFaultRegistrationFlood(t *testing.T) {
 	ctx, lan := newLANFor(t, 5*time.Minute) // alone, for it takes all there is
-	h := openOn(ctx, t, lan, brisk)
-	nas := h.nas(nil)
-	m := &mob{to: netip.AddrPortFrom(h.lan.Porter().Addr4(), labdaemon.RegistrationPort).String()}
+	h := openOn(ctx, t, lan, fastProbe)
+	nas := h.addNAS(nil)
+	m := &floodClients{to: netip.AddrPortFrom(h.lan.Porter().Addr4(), labdaemon.RegistrationPort).String()}
 	for i := range 5 {
 		host, err := h.lan.AddHost(fmt.Sprintf("mob%d", i), netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 77, 0, byte(60 + i)}), 24))
 		h.must(err)
 		m.from = append(m.from, host)
 	}
-	h.register(nas.Host, everything(nas)) // what is made once is made
-	before, files := h.memory()
+	h.register(nas.Host, nasRegistration(nas)) // what is made once is made
+	before, files := daemonMemory(h)
 	raging, calm := context.WithCancel(h.ctx)
 	defer calm()
 	ended := make(chan struct{})
 	each := soak(200, 2000)
-	go func() { defer close(ended); m.rage(raging, each) }()
+	go func() { defer close(ended); m.run(raging, each) }()
 	began := time.Now()
 	during, most := before, files
-	nights, slowest := h.nights(nas, func() bool {
-		resident, open := h.memory()
+	nights, slowest := sleepAndWakeOften(h, nas, func() bool {
+		resident, open := daemonMemory(h)
 		during, most = max(during, resident), max(most, open)
 		return m.done.Load() < int64(len(m.from)*each) || time.Since(began) < time.Duration(soak(5, 60))*time.Second
 	})
@@ -180,16 +180,16 @@ func TestFaultRegistrationFlood(t *testing.T) {
 	if during > before+48<<20 || most > files+64+64+32 {
 		t.Error("the daemon has grown")
 	}
-	h.calmAgain(files)
-	h.wantLogged(nights)
+	waitFilesClosed(h, files)
+	wantRefusalsLogged(h, nights)
 }
 
 // calmAgain waits until the daemon has let go of all connections.
-func (h *house) calmAgain(files int) {
+func waitFilesClosed(h *harness, files int) {
 	h.Helper()
 	now := 0
 	for end := time.Now().Add(15 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
-		if _, now = h.memory(); now <= files+2 { // our own look at it may be one
+		if _, now = daemonMemory(h); now <= files+2 { // our own look at it may be one
 			return
 		}
 	}
@@ -197,7 +197,7 @@ func (h *house) calmAgain(files int) {
 }
 
 // wantLogged: refusals are counted by reason, and a few of them logged.
-func (h *house) wantLogged(nights int) {
+func wantRefusalsLogged(h *harness, nights int) {
 	h.Helper()
 	total := 0.0
 	for _, reason := range []string{"invalid", "refused", "limited"} {
@@ -208,7 +208,7 @@ func (h *house) wantLogged(nights int) {
 		}
 		total += n
 	}
-	lines := strings.Count(h.d.Log.Text(), `"registration refused"`)
+	lines := strings.Count(h.daemon.Log.Text(), `"registration refused"`)
 	if lines == 0 || lines > 150 || float64(lines) > total {
 		h.Errorf("%d lines about %v refusals", lines, total)
 	}

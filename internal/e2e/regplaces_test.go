@@ -14,12 +14,12 @@ import (
 // SLAAC (RFC 4862 section 5.5 is for hosts), but a link-local one. Asked from
 // that, the machine proves that its global address is on the link.
 func TestRegistrationBeyondThePrefixes(t *testing.T) {
-	h := open(t, brisk)
-	nas := h.nas(nil)
+	h := open(t, fastProbe)
+	nas := h.addNAS(nil)
 	h.must(h.lan.Porter().DelAddr(netip.PrefixFrom(h.lan.Porter().Addr6(), 64)))
-	h.register(nas.Host, everything(nas))
+	h.register(nas.Host, nasRegistration(nas))
 	h.must(nas.Sleep(h.ctx))
-	h.moved(0, "nas", "settling", "asleep", machine.WhySilent)
+	h.waitMove(0, "nas", "settling", "asleep", machine.WhySilent)
 	if got := h.connect(h.lan.Client(), nas6, 22); got != "nas\n" {
 		t.Errorf("the service said %q", got)
 	}
@@ -28,17 +28,17 @@ func TestRegistrationBeyondThePrefixes(t *testing.T) {
 // TestRegistrationOneAddressTooMany: what cannot be claimed at present does not
 // keep the rest from being claimed, and a client waits no longer than its patience.
 func TestRegistrationOneAddressTooMany(t *testing.T) {
-	h := open(t, brisk)
-	nas := h.nas(nil)
+	h := open(t, fastProbe)
+	nas := h.addNAS(nil)
 	unused := netip.MustParseAddr("10.77.0.77")
 	h.must(h.lan.Porter().Sysctl("net/ipv6/conf/eth0/disable_ipv6", "1"))
 	begun := time.Now()
-	h.register(nas.Host, body("nas", nas.MAC(), entry{nas4, []any{22}}, entry{nas6, []any{22}}, entry{unused, []any{22}}))
+	h.register(nas.Host, registration("nas", nas.MAC(), monitored{nas4, []any{22}}, monitored{nas6, []any{22}}, monitored{unused, []any{22}}))
 	if took := time.Since(begun); took > 5*time.Second {
 		t.Errorf("took %v", took)
 	}
 	for ip, reason := range map[netip.Addr]string{nas6: "not in a network", unused: "not answered"} {
-		e, err := h.d.Log.Wait(h.ctx, 0, func(e labdaemon.Entry) bool {
+		e, err := h.daemon.Log.Wait(h.ctx, 0, func(e labdaemon.Entry) bool {
 			return e.Field("event") == "address_waiting" && e.Field("ip") == ip.String()
 		})
 		h.must(err)
@@ -47,7 +47,7 @@ func TestRegistrationOneAddressTooMany(t *testing.T) {
 		}
 	}
 	h.must(nas.Sleep(h.ctx))
-	h.moved(0, "nas", "settling", "asleep", machine.WhySilent)
+	h.waitMove(0, "nas", "settling", "asleep", machine.WhySilent)
 	if got := h.connect(h.lan.Client(), nas4, 22); got != "nas\n" {
 		t.Errorf("the service said %q", got)
 	}
@@ -56,17 +56,17 @@ func TestRegistrationOneAddressTooMany(t *testing.T) {
 // TestRegistrationOfAnAddressUnderTest: who registers the moment that it is up
 // has IPv6 addresses that it does not answer for yet (RFC 4862 section 5.4).
 func TestRegistrationOfAnAddressUnderTest(t *testing.T) {
-	h := open(t, brisk)
-	nas := h.nas(nil)
+	h := open(t, fastProbe)
+	nas := h.addNAS(nil)
 	h.must(nas.DelAddr(netip.PrefixFrom(nas6, 64)))
 	tested := make(chan error, 1)
 	go func() {
 		time.Sleep(1200 * time.Millisecond)
 		tested <- nas.AddAddr(h.ctx, netip.PrefixFrom(nas6, 64))
 	}()
-	h.register(nas.Host, everything(nas))
+	h.register(nas.Host, nasRegistration(nas))
 	h.must(<-tested)
-	if text := h.d.Log.Text(); strings.Contains(text, "address_waiting") {
+	if text := h.daemon.Log.Text(); strings.Contains(text, "address_waiting") {
 		t.Errorf("an address waits:\n%s", text)
 	}
 }

@@ -14,32 +14,32 @@ import (
 // configuration. It stays claimed all the time, and so does one that is being woken: its
 // client is served by the first packet.
 func TestReloadKeepsTheClaim(t *testing.T) {
-	h, nas, conf := watchedAsleep(t)
+	h, nas, conf := openAgentlessAsleep(t)
 	client, porter := h.lan.Client(), h.lan.Porter().MAC()
-	h.neighborOf(client, nas4, porter)
+	h.wantNeighbor(client, nas4, porter)
 	atClient, atMachine := h.capturePort(client), h.capturePort(nas.Host)
 
 	conf = strings.ReplaceAll(conf, "port: [22,", "port: [22, 445/tcp,")
 	h.reload(conf, "configuration reloaded")
-	h.neighborOf(client, nas4, porter)
-	h.neighborOf(client, nas6, porter)
+	h.wantNeighbor(client, nas4, porter)
+	h.wantNeighbor(client, nas6, porter)
 	if got := h.events("nas", journal.Asleep); len(got) != 2 { // the one before the start, and that of its claim
 		t.Errorf("it fell asleep %d times: %+v", len(got), got)
 	}
 
-	n := h.d.Log.Len()
+	n := h.daemon.Log.Len()
 	waits := h.callLater(client, nas4, 22)
-	h.moved(n, "nas", "asleep", "waking", machine.WhyKnock)
+	h.waitMove(n, "nas", "asleep", "waking", machine.WhyKnock)
 	h.reload(strings.ReplaceAll(conf, "agentless: true", "agentless: true, idle_watts: 7"), "configuration reloaded")
-	c := h.answer(waits, nas)
-	s, err := h.howServed(h.ctx, c, atClient, atMachine)
+	c := h.waitCall(waits, nas)
+	s, err := readServed(h, h.ctx, c, atClient, atMachine)
 	h.must(err)
 	if err := s.replayed(h.lan.Porter()); err != nil {
 		t.Error(err)
 	}
-	h.moved(n, "nas", "arriving", "awake", machine.WhyReady)
+	h.waitMove(n, "nas", "arriving", "awake", machine.WhyReady)
 	h.wantMetric(1, `nightporter_machine_wakes_total{machine="nas", trigger="tcp"}`)
-	up := h.event(nas, lab.NetworkUp).Time
+	up := h.waitEvent(nas, lab.NetworkUp).Time
 	for _, f := range atClient.Frames() {
 		var p lan.Packet
 		if p.Parse(f.Data) == lan.Accepted && f.Src() == porter && f.Time.Before(up) && p.SenderMAC == nas.MAC() {

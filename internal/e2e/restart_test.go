@@ -19,26 +19,26 @@ import (
 )
 
 // again starts the daemon anew, with the state that the one before has left.
-func (h *house) again(conf string) {
+func (h *harness) restart(conf string) {
 	h.Helper()
-	h.againUntil(conf, "")
+	h.restartUntil(conf, "")
 }
 
 // againUntil is again, until a page says yes; none means readiness.
-func (h *house) againUntil(conf, page string) {
+func (h *harness) restartUntil(conf, page string) {
 	h.Helper()
-	d, err := h.d.AgainUntil(h.ctx, conf, page)
+	d, err := h.daemon.AgainUntil(h.ctx, conf, page)
 	h.must(err)
-	h.d = d
-	h.endWithTest(d)
+	h.daemon = d
+	h.killAtEnd(d)
 }
 
 // stored waits until the journal has so many events of a kind: a transition that
 // nobody was promised is written a moment later.
-func (h *house) stored(kind string, count int) {
+func (h *harness) waitStored(kind string, count int) {
 	h.Helper()
 	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); time.Sleep(2 * time.Millisecond) {
-		b, err := os.ReadFile(filepath.Join(h.d.Dir(), "journal.jsonl"))
+		b, err := os.ReadFile(filepath.Join(h.daemon.Dir(), "journal.jsonl"))
 		h.must(err)
 		if bytes.Count(b, []byte(`"kind":"`+kind+`"`)) >= count {
 			return
@@ -48,9 +48,9 @@ func (h *house) stored(kind string, count int) {
 }
 
 // resumed waits until a machine from before the restart is claimed again.
-func (h *house) resumed(name string) labdaemon.Entry {
+func (h *harness) waitReclaimed(name string) labdaemon.Entry {
 	h.Helper()
-	return h.moved(0, name, "settling", "asleep", machine.WhySilent)
+	return h.waitMove(0, name, "settling", "asleep", machine.WhySilent)
 }
 
 // TestSleepersSurviveKill: who was asleep is claimed again, is woken by the next
@@ -59,30 +59,30 @@ func TestSleepersSurviveKill(t *testing.T) {
 	t.Parallel()
 	for _, end := range []struct {
 		name string
-		end  func(*house)
+		end  func(*harness)
 	}{
-		{"kill -9", func(h *house) { h.d.Kill() }},
-		{"SIGTERM", func(h *house) {
-			if _, err := h.d.Stop(h.within(10 * time.Second)); err != nil {
+		{"kill -9", func(h *harness) { h.daemon.Kill() }},
+		{"SIGTERM", func(h *harness) {
+			if _, err := h.daemon.Stop(h.within(10 * time.Second)); err != nil {
 				h.Fatal(err)
 			}
 		}},
 	} {
 		t.Run(end.name, func(t *testing.T) {
-			h := open(t, brisk)
-			nas := h.nas(nil)
+			h := open(t, fastProbe)
+			nas := h.addNAS(nil)
 			h.putToSleep(nas)
 			h.connect(h.lan.Client(), nas4, 22)
-			h.moved(0, "nas", "arriving", "awake", machine.WhyReady)
+			h.waitMove(0, "nas", "arriving", "awake", machine.WhyReady)
 			h.putToSleep(nas)
-			h.stored("asleep", 2)
+			h.waitStored("asleep", 2)
 			slept := h.metric(`nightporter_machine_sleep_seconds_total{machine="nas"}`)
 			began := time.Now()
 			end.end(h)
-			h.again(brisk)
-			h.resumed("nas")
+			h.restart(fastProbe)
+			h.waitReclaimed("nas")
 			away := time.Since(began).Seconds()
-			h.neighborOf(h.lan.Client(), nas4, h.lan.Porter().MAC())
+			h.wantNeighbor(h.lan.Client(), nas4, h.lan.Porter().MAC())
 			h.wantMetric(1, `nightporter_machine_wakes_total{machine="nas", trigger="tcp"}`)
 			h.wantMetric(1, `nightporter_machine_wake_attempts_total{machine="nas"}`)
 			if got := h.metric(`nightporter_machine_sleep_seconds_total{machine="nas"}`); got < slept+away {
@@ -102,21 +102,21 @@ func TestSleepersSurviveKill(t *testing.T) {
 // TestStartedWhileThePorterWasDown: it is not claimed, and of its sleep nothing is
 // lost that was shown.
 func TestStartedWhileThePorterWasDown(t *testing.T) {
-	h := open(t, brisk)
-	nas := h.nas(nil)
+	h := open(t, fastProbe)
+	nas := h.addNAS(nil)
 	h.putToSleep(nas)
-	h.stored("asleep", 1)
+	h.waitStored("asleep", 1)
 	const sleep = `nightporter_machine_sleep_seconds_total{machine="nas"}`
 	shown := 0.0
 	for deadline := time.Now().Add(5 * time.Second); shown < 1 && time.Now().Before(deadline); shown = h.metric(sleep) {
 		time.Sleep(50 * time.Millisecond)
 	}
-	h.d.Kill()
+	h.daemon.Kill()
 	h.must(nas.PowerOn())
-	h.event(nas, lab.ServiceUp)
-	h.again(brisk)
-	h.moved(0, "nas", "settling", "awake", machine.WhyStarted)
-	h.neighborOf(h.lan.Client(), nas4, nas.MAC())
+	h.waitEvent(nas, lab.ServiceUp)
+	h.restart(fastProbe)
+	h.waitMove(0, "nas", "settling", "awake", machine.WhyStarted)
+	h.wantNeighbor(h.lan.Client(), nas4, nas.MAC())
 	h.connect(h.lan.Client(), nas4, 22)
 	if got := h.metric(sleep); got < shown || got > shown+10 {
 		t.Errorf("slept %v s, of which %v were shown before the crash", got, shown)
@@ -128,39 +128,39 @@ func TestStartedWhileThePorterWasDown(t *testing.T) {
 // TestWhatWasAcknowledgedSurvives: the daemon is killed the moment that it has
 // answered OK.
 func TestWhatWasAcknowledgedSurvives(t *testing.T) {
-	h := open(t, brisk)
-	nas := h.nas(nil)
-	h.register(nas.Host, everything(nas))
-	h.d.Kill()
+	h := open(t, fastProbe)
+	nas := h.addNAS(nil)
+	h.register(nas.Host, nasRegistration(nas))
+	h.daemon.Kill()
 	h.must(nas.Sleep(h.ctx))
-	h.again(brisk)
-	h.resumed("nas")
+	h.restart(fastProbe)
+	h.waitReclaimed("nas")
 	h.connect(h.lan.Client(), nas4, 22)
 }
 
 // crowded lets the client register machines that are not there, and many at once.
-const crowded = "registration: {trust: open, max_connections: 256, rate: 0}\n"
+const openRegistration = "registration: {trust: open, max_connections: 256, rate: 0}\n"
 
 func sleeperName(i int) string     { return fmt.Sprintf("sleeper%d", i) }
 func sleeperAddr(i int) netip.Addr { return netip.AddrFrom4([4]byte{10, 80, byte(1 + i>>8), byte(i)}) }
 
 // sleepers has count machines claimed that were never there.
-func (h *house) sleepers(count int) {
+func addSleepers(h *harness, count int) {
 	h.Helper()
 	h.must(h.lan.Porter().AddAddr(h.ctx, netip.MustParsePrefix("10.80.0.2/16")))
 	var group errgroup.Group
 	group.SetLimit(12)
-	n := h.d.Log.Len()
+	n := h.daemon.Log.Len()
 	for i := range count {
-		group.Go(func() error { return h.addSleeper(i) })
+		group.Go(func() error { return addSleeper(h, i) })
 	}
 	h.must(group.Wait())
-	h.asleep(n, count)
+	waitAllAsleep(h, n, count)
 }
 
-func (h *house) addSleeper(i int) error {
+func addSleeper(h *harness, i int) error {
 	mac := ether.MAC{2, 0x80, 0, 0, byte(i >> 8), byte(i)}
-	answer, err := h.d.Register(h.ctx, h.lan.Client(), body(sleeperName(i), mac, entry{sleeperAddr(i), []any{"22/tcp"}}))
+	answer, err := h.daemon.Register(h.ctx, h.lan.Client(), registration(sleeperName(i), mac, monitored{sleeperAddr(i), []any{"22/tcp"}}))
 	if err == nil && answer != "OK." {
 		err = fmt.Errorf("%s: %s", sleeperName(i), answer)
 	}
@@ -170,24 +170,24 @@ func (h *house) addSleeper(i int) error {
 // TestAThousandSleepersSurviveKill, and are claimed again soon.
 func TestAThousandSleepersSurviveKill(t *testing.T) {
 	const count = 1000
-	conf := brisk + crowded
+	conf := fastProbe + openRegistration
 	h := openFor(t, conf, 2*time.Minute)
-	h.sleepers(count)
+	addSleepers(h, count)
 	// One more is answered when everything before it is stored: who settles when
 	// the porter is killed needs its time to be claimed.
-	h.must(h.addSleeper(count))
-	h.d.Kill()
+	h.must(addSleeper(h, count))
+	h.daemon.Kill()
 	began := time.Now()
-	h.again(conf)
-	last := h.asleep(0, count)
+	h.restart(conf)
+	last := waitAllAsleep(h, 0, count)
 	t.Logf("%d machines claimed again %v after the start", count, last.Sub(began).Round(time.Millisecond))
 }
 
 // asleep waits until count different machines have fallen asleep.
-func (h *house) asleep(n, count int) time.Time {
+func waitAllAsleep(h *harness, n, count int) time.Time {
 	h.Helper()
 	seen := make(map[string]bool)
-	e, err := h.d.Log.Wait(h.within(30*time.Second), n, func(e labdaemon.Entry) bool {
+	e, err := h.daemon.Log.Wait(h.within(30*time.Second), n, func(e labdaemon.Entry) bool {
 		if labdaemon.Moved(e.Field("machine"), "", "asleep", "")(e) {
 			seen[e.Field("machine")] = true
 		}

@@ -15,12 +15,12 @@ import (
 // TestSlowShutdownIsAwaited: the claim comes only when the machine has really
 // fallen silent.
 func TestSlowShutdownIsAwaited(t *testing.T) {
-	h := open(t, brisk)
-	nas := h.nas(nil)
-	h.register(nas.Host, everything(nas))
+	h := open(t, fastProbe)
+	nas := h.addNAS(nil)
+	h.register(nas.Host, nasRegistration(nas))
 	h.must(nas.SleepAfter(1500 * time.Millisecond))
-	asleep := h.moved(0, "nas", "settling", "asleep", machine.WhySilent)
-	if off := h.event(nas, lab.AsleepNow); asleep.Time.Before(off.Time) {
+	asleep := h.waitMove(0, "nas", "settling", "asleep", machine.WhySilent)
+	if off := h.waitEvent(nas, lab.AsleepNow); asleep.Time.Before(off.Time) {
 		t.Errorf("claimed %v before the machine was off", off.Time.Sub(asleep.Time))
 	}
 }
@@ -28,9 +28,9 @@ func TestSlowShutdownIsAwaited(t *testing.T) {
 // TestMachineThatNeverFallsSilent is left alone after probe.timeout.
 func TestMachineThatNeverFallsSilent(t *testing.T) {
 	h := open(t, "probe: {interval: 100ms, timeout: 1s}\n")
-	nas := h.nas(nil)
-	h.register(nas.Host, everything(nas))
-	e := h.moved(0, "nas", "settling", "awake", machine.WhyNeverSilent)
+	nas := h.addNAS(nil)
+	h.register(nas.Host, nasRegistration(nas))
+	e := h.waitMove(0, "nas", "settling", "awake", machine.WhyNeverSilent)
 	if e.Level != "WARN" {
 		t.Errorf("logged as %s", e.Level)
 	}
@@ -41,26 +41,26 @@ func TestMachineThatNeverFallsSilent(t *testing.T) {
 // TestHandStart: duplicate address detection passes, for IPv6 and by RFC 5227
 // for IPv4, and the start is counted. Several times, because it is a race.
 func TestHandStart(t *testing.T) {
-	h := open(t, brisk)
-	nas := h.nas(func(c *lab.MachineConfig) { c.ARPProbe, c.Announce, c.Boot = true, true, 50*time.Millisecond })
+	h := open(t, fastProbe)
+	nas := h.addNAS(func(c *lab.MachineConfig) { c.ARPProbe, c.Announce, c.Boot = true, true, 50*time.Millisecond })
 	client := h.lan.Client()
 	for round := range 3 {
-		n := h.d.Log.Len()
+		n := h.daemon.Log.Len()
 		h.putToSleep(nas)
 		for _, ip := range []netip.Addr{nas4, nas6} {
 			h.must(client.ForgetNeighbor(ip))
 			h.must(client.WarmNeighbor(h.within(5*time.Second), ip))
-			h.neighbor(client, ip, h.lan.Porter().MAC())
+			h.waitNeighbor(client, ip, h.lan.Porter().MAC())
 		}
 		h.must(nas.PowerOn())
-		h.moved(n, "nas", "asleep", "settling", machine.WhySpoke)
-		h.moved(n, "nas", "settling", "awake", machine.WhyStarted)
+		h.waitMove(n, "nas", "asleep", "settling", machine.WhySpoke)
+		h.waitMove(n, "nas", "settling", "awake", machine.WhyStarted)
 		if happened(nas, lab.DADFailed) {
 			t.Fatalf("round %d: duplicate address detection failed", round)
 		}
 		h.wantMetric(float64(round+1), `nightporter_machine_external_starts_total{machine="nas"}`)
-		h.neighbor(client, nas4, nas.MAC())
-		h.neighbor(client, nas6, nas.MAC())
+		h.waitNeighbor(client, nas4, nas.MAC())
+		h.waitNeighbor(client, nas6, nas.MAC())
 	}
 	h.wantMetric(0, `nightporter_machine_wake_attempts_total{machine="nas"}`)
 }
@@ -68,15 +68,15 @@ func TestHandStart(t *testing.T) {
 // TestLateFrame of the shutdown sends the machine back to settling, not to
 // awake, and its addresses are claimed again.
 func TestLateFrame(t *testing.T) {
-	h := open(t, brisk)
-	nas := h.nas(nil)
+	h := open(t, fastProbe)
+	nas := h.addNAS(nil)
 	h.putToSleep(nas)
-	n := h.d.Log.Len()
+	n := h.daemon.Log.Len()
 	h.must(nas.LateFrame())
-	h.moved(n, "nas", "asleep", "settling", machine.WhySpoke)
-	h.moved(n, "nas", "settling", "asleep", machine.WhySilent)
+	h.waitMove(n, "nas", "asleep", "settling", machine.WhySpoke)
+	h.waitMove(n, "nas", "settling", "asleep", machine.WhySilent)
 	h.wantMetric(0, `nightporter_machine_external_starts_total{machine="nas"}`)
-	h.neighborOf(h.lan.Client(), nas4, h.lan.Porter().MAC())
+	h.wantNeighbor(h.lan.Client(), nas4, h.lan.Porter().MAC())
 	if got := h.connect(h.lan.Client(), nas4, 22); got != lab.Banner("nas") {
 		t.Errorf("the service said %q", got)
 	}
@@ -90,31 +90,31 @@ func TestAddressTestsAfterWeLetGo(t *testing.T) {
 		name  string
 		conf  string
 		boot  time.Duration
-		start func(*house, *lab.Machine)
+		start func(*harness, *lab.Machine)
 	}{
-		{"woken by our own exit", "wake: {on_exit: all}\n", 400 * time.Millisecond, func(h *house, _ *lab.Machine) {
-			h.must(h.d.Signal(syscall.SIGTERM))
+		{"woken by our own exit", "wake: {on_exit: all}\n", 400 * time.Millisecond, func(h *harness, _ *lab.Machine) {
+			h.must(h.daemon.Signal(syscall.SIGTERM))
 		}},
-		{"forgotten, then started by hand", "", 200 * time.Millisecond, func(h *house, nas *lab.Machine) {
-			status, text, err := h.d.Delete(h.ctx, "/api/v1/machines/nas")
+		{"forgotten, then started by hand", "", 200 * time.Millisecond, func(h *harness, nas *lab.Machine) {
+			status, text, err := h.daemon.Delete(h.ctx, "/api/v1/machines/nas")
 			h.must(err)
 			if status != 204 {
 				h.Fatalf("DELETE answered %d: %s", status, text)
 			}
 			h.must(nas.PowerOn())
 		}},
-		{"boots slower than its wake may take", "wake: {attempts: 1, interval: 1s, timeout: 1s, keep: false}\n", 1300 * time.Millisecond, func(h *house, _ *lab.Machine) {
-			_, _, err := h.d.Post(h.ctx, "/api/v1/machines/nas/wake")
+		{"boots slower than its wake may take", "wake: {attempts: 1, interval: 1s, timeout: 1s, keep: false}\n", 1300 * time.Millisecond, func(h *harness, _ *lab.Machine) {
+			_, _, err := h.daemon.Post(h.ctx, "/api/v1/machines/nas/wake")
 			h.must(err)
-			h.moved(0, "nas", "waking", "awake", machine.WhyAttemptsGone)
+			h.waitMove(0, "nas", "waking", "awake", machine.WhyAttemptsGone)
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			h := open(t, brisk+c.conf)
-			nas := h.nas(func(m *lab.MachineConfig) { m.Boot, m.ARPProbe = c.boot, true })
+			h := open(t, fastProbe+c.conf)
+			nas := h.addNAS(func(m *lab.MachineConfig) { m.Boot, m.ARPProbe = c.boot, true })
 			h.putToSleep(nas)
 			c.start(h, nas)
-			h.event(nas, lab.NetworkUp)
+			h.waitEvent(nas, lab.NetworkUp)
 			if happened(nas, lab.DADFailed) {
 				t.Error("duplicate address detection failed")
 			}
@@ -124,8 +124,8 @@ func TestAddressTestsAfterWeLetGo(t *testing.T) {
 
 // TestConflict: somebody else takes a claimed address. It is left to them.
 func TestConflict(t *testing.T) {
-	h := open(t, brisk)
-	nas := h.nas(nil)
+	h := open(t, fastProbe)
+	nas := h.addNAS(nil)
 	h.putToSleep(nas)
 	other, err := h.lan.AddHost("other", netip.MustParsePrefix("10.77.0.66/24"), netip.MustParsePrefix("fd77::66/64"))
 	h.must(err)
@@ -136,7 +136,7 @@ func TestConflict(t *testing.T) {
 	frames, err := lan.Announcement(other.MAC(), ether.Broadcast, other.MAC(), nas4, netip.Addr{}, netip.Addr{})
 	h.must(err)
 	h.must(other.SendFrame(frames[0]))
-	_, err = h.d.Log.Wait(h.within(5*time.Second), 0, isConflict(nas4, other.MAC()))
+	_, err = h.daemon.Log.Wait(h.within(5*time.Second), 0, isConflict(nas4, other.MAC()))
 	h.must(err)
 	h.wantMetric(1, `nightporter_address_conflicts_total{machine="nas"}`)
 
@@ -169,49 +169,49 @@ func TestConflict(t *testing.T) {
 
 // TestAddressInUseIsNotClaimed: the question before the claim finds its user.
 func TestAddressInUseIsNotClaimed(t *testing.T) {
-	h := open(t, brisk+"registration: {trust: open}\n")
+	h := open(t, fastProbe+"registration: {trust: open}\n")
 	squatter, err := h.lan.AddHost("squatter", netip.PrefixFrom(nas4, 24))
 	h.must(err)
 	mac := ether.MAC{2, 0x77, 0, 0, 0, 0x99} // nobody's
-	h.register(h.lan.Client(), body("ghost", mac, entry{nas4, []any{22}}))
-	_, err = h.d.Log.Wait(h.within(5*time.Second), 0, isConflict(nas4, squatter.MAC()))
+	h.register(h.lan.Client(), registration("ghost", mac, monitored{nas4, []any{22}}))
+	_, err = h.daemon.Log.Wait(h.within(5*time.Second), 0, isConflict(nas4, squatter.MAC()))
 	h.must(err)
-	h.moved(0, "ghost", "settling", "asleep", machine.WhySilent)
+	h.waitMove(0, "ghost", "settling", "asleep", machine.WhySilent)
 	h.must(h.lan.Client().WarmNeighbor(h.within(5*time.Second), nas4))
-	h.neighbor(h.lan.Client(), nas4, squatter.MAC())
+	h.waitNeighbor(h.lan.Client(), nas4, squatter.MAC())
 }
 
 // TestRegistersAgainInEveryState: it never gets an error for that.
 func TestRegistersAgainInEveryState(t *testing.T) {
 	h := open(t, "probe: {interval: 300ms}\nregistration: {trust: allowlist, allow: ['02:77:00:00:00:14']}\n")
-	nas := h.nas(func(c *lab.MachineConfig) { c.Services[0].Delay = time.Minute })
+	nas := h.addNAS(func(c *lab.MachineConfig) { c.Services[0].Delay = time.Minute })
 	client := h.lan.Client()
 	again := func(state string) {
 		t.Helper()
-		n := h.d.Log.Len()
-		h.register(client, everything(nas))
-		h.moved(n, "nas", state, "settling", machine.WhyRegistered)
+		n := h.daemon.Log.Len()
+		h.register(client, nasRegistration(nas))
+		h.waitMove(n, "nas", state, "settling", machine.WhyRegistered)
 	}
 	again("awake")
 	again("settling")
 	h.must(nas.Sleep(h.ctx))
-	n := h.d.Log.Len()
-	h.moved(n, "nas", "settling", "asleep", machine.WhySilent)
+	n := h.daemon.Log.Len()
+	h.waitMove(n, "nas", "settling", "asleep", machine.WhySilent)
 	again("asleep")
-	n = h.d.Log.Len()
-	h.moved(n, "nas", "settling", "asleep", machine.WhySilent)
+	n = h.daemon.Log.Len()
+	h.waitMove(n, "nas", "settling", "asleep", machine.WhySilent)
 	conn := h.startConnecting(client, nas4, 22)
 	defer conn.cancel()
-	h.moved(n, "nas", "asleep", "waking", machine.WhyKnock)
-	h.moved(n, "nas", "waking", "arriving", machine.WhyArrived)
-	h.event(nas, lab.NetworkUp)
+	h.waitMove(n, "nas", "asleep", "waking", machine.WhyKnock)
+	h.waitMove(n, "nas", "waking", "arriving", machine.WhyArrived)
+	h.waitEvent(nas, lab.NetworkUp)
 	again("arriving")
-	n = h.d.Log.Len()
+	n = h.daemon.Log.Len()
 	h.must(nas.Sleep(h.ctx))
-	h.moved(n, "nas", "settling", "asleep", machine.WhySilent)
+	h.waitMove(n, "nas", "settling", "asleep", machine.WhySilent)
 	conn2 := h.startConnecting(client, nas6, 22)
 	defer conn2.cancel()
-	h.moved(n, "nas", "asleep", "waking", machine.WhyKnock)
+	h.waitMove(n, "nas", "asleep", "waking", machine.WhyKnock)
 	again("waking")
 	h.wantMetric(5, `nightporter_registrations_total`)
 }
@@ -219,22 +219,22 @@ func TestRegistersAgainInEveryState(t *testing.T) {
 // TestSIGTERMReleases every claim within 2 s: the LAN is told that the
 // addresses are the machine's again.
 func TestSIGTERMReleases(t *testing.T) {
-	h := open(t, brisk)
-	nas := h.nas(nil)
+	h := open(t, fastProbe)
+	nas := h.addNAS(nil)
 	client := h.lan.Client()
 	h.putToSleep(nas)
 	for _, ip := range []netip.Addr{nas4, nas6} {
 		h.must(client.WarmNeighbor(h.within(5*time.Second), ip))
-		h.neighbor(client, ip, h.lan.Porter().MAC())
+		h.waitNeighbor(client, ip, h.lan.Porter().MAC())
 	}
 	began := time.Now()
-	code, err := h.d.Stop(h.within(10 * time.Second))
+	code, err := h.daemon.Stop(h.within(10 * time.Second))
 	h.must(err)
 	if took := time.Since(began); code != 0 || took > 2*time.Second {
 		t.Errorf("exit code %d after %v, want 0 within 2 s", code, took)
 	}
-	h.neighbor(client, nas4, nas.MAC())
-	h.neighbor(client, nas6, nas.MAC())
+	h.waitNeighbor(client, nas4, nas.MAC())
+	h.waitNeighbor(client, nas6, nas.MAC())
 	if magic := magicPackets(nas); len(magic) != 0 {
 		t.Errorf("magic packets %v, but wake.on_exit is none", magic)
 	}
@@ -242,9 +242,9 @@ func TestSIGTERMReleases(t *testing.T) {
 
 // TestWakeOnExit: with wake.on_exit nobody is left asleep without a porter.
 func TestWakeOnExit(t *testing.T) {
-	h := open(t, brisk+"wake: {on_exit: all}\n")
-	nas := h.nas(nil)
+	h := open(t, fastProbe+"wake: {on_exit: all}\n")
+	nas := h.addNAS(nil)
 	h.putToSleep(nas)
-	h.must(h.d.Signal(syscall.SIGTERM))
-	h.event(nas, lab.NetworkUp)
+	h.must(h.daemon.Signal(syscall.SIGTERM))
+	h.waitEvent(nas, lab.NetworkUp)
 }

@@ -28,19 +28,19 @@ func sleeperAddr6(i int) netip.Addr {
 func TestAThousandSleepersAndTheNetwork(t *testing.T) {
 	const count = 1000
 	ready := time.Duration(soak(6, 2)) * time.Second
-	conf := brisk + crowded + "interfaces: [eth0]\n"
+	conf := fastProbe + openRegistration + "interfaces: [eth0]\n"
 	h := openFor(t, conf, 5*time.Minute)
 	porter := h.lan.Porter()
 	for _, p := range []netip.Prefix{sleepers4, sleepers6} {
 		h.must(porter.AddAddr(h.ctx, p))
 	}
-	n := h.d.Log.Len()
+	n := h.daemon.Log.Len()
 	var group errgroup.Group
 	group.SetLimit(12)
 	for i := range count {
 		group.Go(func() error {
 			mac, ports := ether.MAC{2, 0x80, 0, 0, byte(i >> 8), byte(i)}, []any{"22/tcp"}
-			answer, err := h.d.Register(h.ctx, h.lan.Client(), body(sleeperName(i), mac, entry{sleeperAddr(i), ports}, entry{sleeperAddr6(i), ports}))
+			answer, err := h.daemon.Register(h.ctx, h.lan.Client(), registration(sleeperName(i), mac, monitored{sleeperAddr(i), ports}, monitored{sleeperAddr6(i), ports}))
 			if err == nil && answer != "OK." {
 				err = fmt.Errorf("%s: %s", sleeperName(i), answer)
 			}
@@ -48,46 +48,46 @@ func TestAThousandSleepersAndTheNetwork(t *testing.T) {
 		})
 	}
 	h.must(group.Wait())
-	h.asleep(n, count)
-	h.claims(time.Now(), ready, sleepers4, count)
-	h.claims(time.Now(), ready, sleepers6, count)
-	slept := h.sleptInAll(count)
+	waitAllAsleep(h, n, count)
+	waitClaimed(h, time.Now(), ready, sleepers4, count)
+	waitClaimed(h, time.Now(), ready, sleepers6, count)
+	slept := totalSleep(h, count)
 
-	h.d.Kill() // and our own network is there at once
-	h.again(conf)
+	h.daemon.Kill() // and our own network is there at once
+	h.restart(conf)
 	began := time.Now()
-	t.Logf("claimed %v (IPv4) and %v (IPv6) after the start", h.claims(began, ready, sleepers4, count), h.claims(began, ready, sleepers6, count))
-	slept = h.notLess(slept, count)
+	t.Logf("claimed %v (IPv4) and %v (IPv6) after the start", waitClaimed(h, began, ready, sleepers4, count), waitClaimed(h, began, ready, sleepers6, count))
+	slept = wantSleepNotLess(h, slept, count)
 
-	h.d.Kill() // and our own network comes late
+	h.daemon.Kill() // and our own network comes late
 	for _, p := range []netip.Prefix{sleepers4, porter4} {
 		h.must(porter.DelAddr(p))
 	}
 	h.must(porter.Sysctl("net/ipv6/conf/eth0/disable_ipv6", "1"))
-	h.againUntil(conf, "/-/healthy")
+	h.restartUntil(conf, "/-/healthy")
 	time.Sleep(10 * time.Second)
 	for _, p := range []netip.Prefix{porter4, sleepers4} {
 		h.must(porter.AddAddr(h.ctx, p))
 	}
-	t.Logf("claimed %v after IPv4, which was 10 s late", h.claims(time.Now(), ready, sleepers4, count))
-	slept = h.notLess(slept, count)
+	t.Logf("claimed %v after IPv4, which was 10 s late", waitClaimed(h, time.Now(), ready, sleepers4, count))
+	slept = wantSleepNotLess(h, slept, count)
 	time.Sleep(time.Duration(soak(5, 50)) * time.Second)
 	h.must(porter.Sysctl("net/ipv6/conf/eth0/disable_ipv6", "0"))
 	for _, p := range []netip.Prefix{porter6, sleepers6} {
 		h.must(porter.AddAddr(h.ctx, p))
 	}
-	t.Logf("claimed %v after IPv6, which was later", h.claims(time.Now(), ready, sleepers6, count))
-	h.notLess(slept, count)
+	t.Logf("claimed %v after IPv6, which was later", waitClaimed(h, time.Now(), ready, sleepers6, count))
+	wantSleepNotLess(h, slept, count)
 }
 
 // claims waits until count addresses of a network are claimed, and returns how long
 // after began that was.
-func (h *house) claims(began time.Time, limit time.Duration, network netip.Prefix, count int) time.Duration {
+func waitClaimed(h *harness, began time.Time, limit time.Duration, network netip.Prefix, count int) time.Duration {
 	h.Helper()
 	for {
 		asked := time.Now()
 		claimed := 0
-		for _, m := range h.machines() {
+		for _, m := range knownMachines(h) {
 			for _, a := range m.Addresses {
 				if a.Standing == "claimed" && network.Masked().Contains(a.IP) {
 					claimed++
@@ -105,9 +105,9 @@ func (h *house) claims(began time.Time, limit time.Duration, network netip.Prefi
 }
 
 // sleptInAll returns how long all machines have slept, of which there are count.
-func (h *house) sleptInAll(count int) (slept float64) {
+func totalSleep(h *harness, count int) (slept float64) {
 	h.Helper()
-	all := h.machines()
+	all := knownMachines(h)
 	if len(all) != count {
 		h.Fatalf("%d machines are known, want %d", len(all), count)
 	}
@@ -118,9 +118,9 @@ func (h *house) sleptInAll(count int) (slept float64) {
 }
 
 // notLess expects that no total fell, and returns what it is now.
-func (h *house) notLess(before float64, count int) float64 {
+func wantSleepNotLess(h *harness, before float64, count int) float64 {
 	h.Helper()
-	now := h.sleptInAll(count)
+	now := totalSleep(h, count)
 	if now < before {
 		h.Errorf("slept %v s in all, and %v before the restart", now, before)
 	}

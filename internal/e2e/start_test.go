@@ -100,11 +100,11 @@ func TestStartBeforeItsAddress(t *testing.T) {
 	if err := errors.Join(err, <-added); err != nil {
 		t.Fatal(err)
 	}
-	h := &house{T: t, ctx: ctx, lan: network, d: d}
-	h.endWithTest(d)
+	h := &harness{T: t, ctx: ctx, lan: network, daemon: d}
+	h.killAtEnd(d)
 	if took := time.Since(began); took < time.Second {
 		t.Errorf("ready after %v, without an address", took)
 	}
-	h.said(0, isOut, "eth0", "no IP address")
-	h.said(0, isBack, "eth0")
+	h.waitInterfaceEvent(0, isOut, "eth0", "no IP address")
+	h.waitInterfaceEvent(0, isBack, "eth0")
 }

@@ -24,19 +24,19 @@ func TestStartWithoutNetwork(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			h, late := withoutNetwork(t, brisk+c.conf)
-			h.waitsFor(c.waits)
-			h.saysThatItWaits(c.waits)
-			n := h.d.Log.Len()
+			h, late := withoutNetwork(t, fastProbe+c.conf)
+			wantWaiting(h, c.waits)
+			wantWaitingShown(h, c.waits)
+			n := h.daemon.Log.Len()
 			h.must(h.lan.RestoreLink(late))
-			h.said(n, isBack, lab.Interface)
-			h.readyInside()
-			ready, err := h.d.Log.Wait(h.within(5*time.Second), n, labdaemon.Is("ready"))
+			h.waitInterfaceEvent(n, isBack, lab.Interface)
+			wantReadyInside(h)
+			ready, err := h.daemon.Log.Wait(h.within(5*time.Second), n, labdaemon.Is("ready"))
 			h.must(err)
 			if !contains(ready.Field("interfaces"), lab.Interface+" 10.77.0.66/24") || ready.Field("unavailable") != "" {
 				t.Errorf("ready: %+v", ready.Fields)
 			}
-			nas := h.nas(nil)
+			nas := h.addNAS(nil)
 			h.putToSleep(nas)
 			h.call(h.lan.Client(), nas, nas4, 22)
 			h.putToSleep(nas)
@@ -49,25 +49,25 @@ func TestStartWithoutNetwork(t *testing.T) {
 // has crashed and starts before its network.
 func TestResumeWithoutNetwork(t *testing.T) {
 	t.Parallel()
-	h, late := withoutNetwork(t, brisk)
+	h, late := withoutNetwork(t, fastProbe)
 	h.must(h.lan.RestoreLink(late))
-	h.said(0, isBack, lab.Interface)
-	nas := h.nas(nil)
+	h.waitInterfaceEvent(0, isBack, lab.Interface)
+	nas := h.addNAS(nil)
 	h.putToSleep(nas)
-	h.stored("asleep", 1)
-	h.d.Kill()
+	h.waitStored("asleep", 1)
+	h.daemon.Kill()
 	h.must(late.RemoveLink(lab.Interface))
-	d, err := h.d.AgainUntil(h.ctx, brisk, "/-/healthy")
+	d, err := h.daemon.AgainUntil(h.ctx, fastProbe, "/-/healthy")
 	h.must(err)
-	h.d = d
-	h.endWithTest(d)
-	h.waitsFor("no default route")
+	h.daemon = d
+	h.killAtEnd(d)
+	wantWaiting(h, "no default route")
 	h.must(h.lan.RestoreLink(late))
 	h.call(h.lan.Client(), nas, nas4, 22)
 }
 
 // withoutNetwork starts a daemon on a host that has lost its interface.
-func withoutNetwork(t *testing.T, conf string) (*house, *lab.Host) {
+func withoutNetwork(t *testing.T, conf string) (*harness, *lab.Host) {
 	t.Helper()
 	ctx, network := newLAN(t)
 	late, err := network.AddHost("late", netip.MustParsePrefix("10.77.0.66/24"), netip.MustParsePrefix("fd77::66/64"))
@@ -81,31 +81,31 @@ func withoutNetwork(t *testing.T, conf string) (*house, *lab.Host) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &house{T: t, ctx: ctx, lan: network, d: d}
-	h.endWithTest(d)
+	h := &harness{T: t, ctx: ctx, lan: network, daemon: d}
+	h.killAtEnd(d)
 	return h, late
 }
 
 // waitsFor compares what a daemon without a network says that it waits for.
-func (h *house) waitsFor(reason string) {
+func wantWaiting(h *harness, reason string) {
 	h.Helper()
 	var status int
 	var body string
 	for deadline := time.Now().Add(5 * time.Second); !strings.Contains(body, reason) && time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
 		var err error
-		status, body, err = h.d.GetInside(h.within(5*time.Second), "/-/ready")
+		status, body, err = h.daemon.GetInside(h.within(5*time.Second), "/-/ready")
 		h.must(err)
 	}
 	if status != http.StatusServiceUnavailable || !strings.Contains(body, reason) {
 		h.Errorf("/-/ready: %d %q, want 503 with %q", status, body, reason)
 	}
-	if _, err := h.d.Log.Wait(h.within(5*time.Second), 0, func(e labdaemon.Entry) bool {
+	if _, err := h.daemon.Log.Wait(h.within(5*time.Second), 0, func(e labdaemon.Entry) bool {
 		return e.Event() == isOut && strings.Contains(e.Field("reason"), "there are: none")
 	}); err != nil {
 		h.Error("the log does not say that it waits:", err)
 	}
 	for _, page := range []string{"/", "/metrics", "/api/v1/machines"} {
-		if status, _, err := h.d.GetInside(h.within(5*time.Second), page); err != nil || status != http.StatusOK {
+		if status, _, err := h.daemon.GetInside(h.within(5*time.Second), page); err != nil || status != http.StatusOK {
 			h.Errorf("%s: %d, %v", page, status, err)
 		}
 	}
@@ -113,14 +113,14 @@ func (h *house) waitsFor(reason string) {
 
 // saysThatItWaits expects the log not to call a daemon ready that has no network, and the
 // page to say why it is not.
-func (h *house) saysThatItWaits(reason string) {
+func wantWaitingShown(h *harness, reason string) {
 	h.Helper()
-	e, err := h.d.Log.Wait(h.within(5*time.Second), 0, func(e labdaemon.Entry) bool { return e.Event() == "waiting" || e.Event() == "ready" })
+	e, err := h.daemon.Log.Wait(h.within(5*time.Second), 0, func(e labdaemon.Entry) bool { return e.Event() == "waiting" || e.Event() == "ready" })
 	h.must(err)
 	if e.Event() != "waiting" || !strings.Contains(e.Field("reason"), reason) {
 		h.Errorf("logged %q: %+v", e.Message, e.Fields)
 	}
-	if _, page, err := h.d.GetInside(h.within(5*time.Second), "/"); err != nil || !contains(page, "Not ready:", html.EscapeString(reason)) {
+	if _, page, err := h.daemon.GetInside(h.within(5*time.Second), "/"); err != nil || !contains(page, "Not ready:", html.EscapeString(reason)) {
 		h.Errorf("the page does not say why it is not ready: %v", err)
 	}
 }
@@ -130,29 +130,29 @@ func (h *house) saysThatItWaits(reason string) {
 func TestStartWithoutOneInterface(t *testing.T) {
 	ctx, network := newLAN(t)
 	d, err := labdaemon.Start(ctx, network, t.TempDir(), labdaemon.Options{
-		Exe: os.Args[0], Env: programEnv, Config: brisk + "interfaces: [eth0, eth9]\n", Await: "/-/healthy",
+		Exe: os.Args[0], Env: programEnv, Config: fastProbe + "interfaces: [eth0, eth9]\n", Await: "/-/healthy",
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &house{T: t, ctx: ctx, lan: network, d: d}
-	h.endWithTest(d)
-	ready, err := h.d.Log.Wait(h.within(5*time.Second), 0, labdaemon.Is("ready"))
+	h := &harness{T: t, ctx: ctx, lan: network, daemon: d}
+	h.killAtEnd(d)
+	ready, err := h.daemon.Log.Wait(h.within(5*time.Second), 0, labdaemon.Is("ready"))
 	h.must(err)
 	if !contains(ready.Field("interfaces"), "eth0 10.77.0.2/24") || !contains(ready.Field("unavailable"), "interface eth9 is not there") {
 		t.Errorf("ready: %+v", ready.Fields)
 	}
-	if code, out := h.asked("status"); code != 1 || !contains(out, "not ready", "eth9") {
+	if code, out := h.runCommand("status"); code != 1 || !contains(out, "not ready", "eth9") {
 		t.Errorf("status: exit code %d, %s", code, out)
 	}
-	nas := h.nas(nil)
+	nas := h.addNAS(nil)
 	h.putToSleep(nas)
 	h.call(h.lan.Client(), nas, nas4, 22)
 }
 
-func (h *house) readyInside() {
+func wantReadyInside(h *harness) {
 	h.Helper()
-	if status, body, err := h.d.GetInside(h.within(5*time.Second), "/-/ready"); err != nil || status != http.StatusOK {
+	if status, body, err := h.daemon.GetInside(h.within(5*time.Second), "/-/ready"); err != nil || status != http.StatusOK {
 		h.Errorf("/-/ready: %d %q, %v, want 200", status, body, err)
 	}
 }

@@ -81,7 +81,7 @@ func TestFailureUnderAServiceManager(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Setenv("NOTIFY_SOCKET", path)
-	if code, _, errs := command(t, "serve", "--config", conf); code != 1 {
+	if code, _, errs := runInProcess(t, "serve", "--config", conf); code != 1 {
 		t.Fatalf("exit code %d, %q", code, errs)
 	}
 	if err := manager.SetReadDeadline(time.Now().Add(time.Second)); err != nil {

@@ -15,7 +15,7 @@ import (
 )
 
 // wantUncounted: a test of nas left no trace in what counts.
-func (h *house) wantUncounted() {
+func wantUncounted(h *harness) {
 	h.Helper()
 	h.wantMetric(0, `nightporter_machine_wakes_total{machine="nas", trigger="api"}`)
 	h.wantMetric(0, `nightporter_machine_wake_failures_total{machine="nas", trigger="api"}`)
@@ -23,30 +23,30 @@ func (h *house) wantUncounted() {
 	h.wantMetric(0, `nightporter_machine_external_starts_total{machine="nas"}`)
 	h.wantMetric(0, `nightporter_machine_boot_duration_seconds_count{machine="nas"}`)
 	h.wantMetric(0, `nightporter_machine_ready_duration_seconds_count{machine="nas"}`)
-	if w := h.machineNow().LastWake; w == nil || !w.Test {
+	if w := shownNAS(h).LastWake; w == nil || !w.Test {
 		h.Errorf("the last wake is %+v", w)
 	}
-	if _, out := h.asked("status", "nas"); !contains(out, "), a test, for 10.77.0.10: ") || contains(out, "clients, 7 days") {
+	if _, out := h.runCommand("status", "nas"); !contains(out, "), a test, for 10.77.0.10: ") || contains(out, "clients, 7 days") {
 		h.Errorf("status says\n%s", out)
 	}
-	if _, out := h.asked("why", "nas"); !contains(out, ", a test, for 10.77.0.10:") {
+	if _, out := h.runCommand("why", "nas"); !contains(out, ", a test, for 10.77.0.10:") {
 		h.Errorf("why says\n%s", out)
 	}
 }
 
 // TestOfAMachineThatWakes: the output has each step, with what was measured.
 func TestOfAMachineThatWakes(t *testing.T) {
-	h := open(t, brisk)
-	nas := h.starting(300 * time.Millisecond)
+	h := open(t, fastProbe)
+	nas := addSlowNAS(h, 300*time.Millisecond)
 	h.putToSleep(nas)
-	code, out := h.asked("test", "nas")
+	code, out := h.runCommand("test", "nas")
 	if code != 0 || !contains(out, "nas has registered", "10.77.0.20 can be claimed", "it is asleep", "magic packet sent for "+nas.MAC().String(), "it is up after ",
 		"10.77.0.20:22/tcp takes connections after ", "[fd77::20]:22/tcp takes connections after ", "10.77.0.20:27015/udp is not tested",
 		"Wake-on-LAN works: ready after ", "wake.timeout of 5m0s is enough") {
 		t.Errorf("exit code %d, %s", code, out)
 	}
-	h.moved(0, "nas", "arriving", "awake", machine.WhyReady)
-	h.wantUncounted()
+	h.waitMove(0, "nas", "arriving", "awake", machine.WhyReady)
+	wantUncounted(h)
 	if !happened(nas, lab.MagicPacket) {
 		t.Error("it saw no magic packet")
 	}
@@ -56,13 +56,13 @@ func TestOfAMachineThatWakes(t *testing.T) {
 }
 
 // said is what a command prints, and tells of each text that was waited for.
-type said struct {
+type output struct {
 	mu   sync.Mutex
 	text strings.Builder
 	news chan struct{} // capacity 1
 }
 
-func (s *said) Write(b []byte) (int, error) {
+func (s *output) Write(b []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.text.Write(b)
@@ -73,14 +73,14 @@ func (s *said) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-func (s *said) String() string {
+func (s *output) String() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.text.String()
 }
 
 // prints waits until the command has printed a text.
-func (h *house) prints(s *running, text string) {
+func waitPrinted(h *harness, s *running, text string) {
 	h.Helper()
 	for limit := h.within(20 * time.Second); !strings.Contains(s.String(), text); {
 		select {
@@ -93,18 +93,18 @@ func (h *house) prints(s *running, text string) {
 
 // running is a command of nightporter in the background.
 type running struct {
-	*said
+	*output
 	signal func(os.Signal) error
 	ended  chan int // its exit code
 }
 
 // starts runs a command from the client's host.
-func (h *house) starts(args ...string) *running {
+func startCommand(h *harness, args ...string) *running {
 	h.Helper()
-	cmd := h.lan.Client().Command(h.ctx, os.Args[0], append(args, "--from", h.d.URL(""))...)
+	cmd := h.lan.Client().Command(h.ctx, os.Args[0], append(args, "--from", h.daemon.URL(""))...)
 	cmd.Env = append(os.Environ(), programEnv...)
-	r := &running{said: &said{news: make(chan struct{}, 1)}, ended: make(chan int, 1)}
-	cmd.Stdout, cmd.Stderr = r.said, r.said
+	r := &running{output: &output{news: make(chan struct{}, 1)}, ended: make(chan int, 1)}
+	cmd.Stdout, cmd.Stderr = r.output, r.output
 	h.must(h.lan.Client().Start(cmd))
 	r.signal = cmd.Process.Signal
 	go func() {
@@ -115,7 +115,7 @@ func (h *house) starts(args ...string) *running {
 }
 
 // ends waits for the exit code of a command.
-func (h *house) ends(r *running, want int) {
+func wantExit(h *harness, r *running, want int) {
 	h.Helper()
 	select {
 	case code := <-r.ended:
@@ -129,35 +129,35 @@ func (h *house) ends(r *running, want int) {
 
 // TestOfAMachineThatIsAwake: it is put to sleep when the test says so.
 func TestOfAMachineThatIsAwake(t *testing.T) {
-	h := open(t, brisk)
-	nas := h.nas(nil)
-	h.register(nas.Host, strings.Replace(everything(nas), "{", `{"watch":true,`, 1))
-	test := h.starts("test", "nas")
-	h.prints(test, "put it to sleep now")
-	h.register(nas.Host, everything(nas))
-	h.prints(test, "it said that it is about to sleep")
+	h := open(t, fastProbe)
+	nas := h.addNAS(nil)
+	h.register(nas.Host, strings.Replace(nasRegistration(nas), "{", `{"watch":true,`, 1))
+	test := startCommand(h, "test", "nas")
+	waitPrinted(h, test, "put it to sleep now")
+	h.register(nas.Host, nasRegistration(nas))
+	waitPrinted(h, test, "it said that it is about to sleep")
 	h.must(nas.Sleep(h.ctx))
-	h.prints(test, "it is off, and its addresses are claimed after ")
-	h.ends(test, 0)
+	waitPrinted(h, test, "it is off, and its addresses are claimed after ")
+	wantExit(h, test, 0)
 	if !contains(test.String(), "Wake-on-LAN works") {
 		t.Errorf("printed\n%s", test)
 	}
-	h.wantUncounted()
+	wantUncounted(h)
 }
 
 // TestIsStopped: Ctrl-C ends it at once, and so does its time.
 func TestIsStopped(t *testing.T) {
-	h := open(t, brisk)
-	nas := h.nas(nil)
-	h.register(nas.Host, strings.Replace(everything(nas), "{", `{"watch":true,`, 1))
-	test := h.starts("test", "nas")
-	h.prints(test, "put it to sleep now")
+	h := open(t, fastProbe)
+	nas := h.addNAS(nil)
+	h.register(nas.Host, strings.Replace(nasRegistration(nas), "{", `{"watch":true,`, 1))
+	test := startCommand(h, "test", "nas")
+	waitPrinted(h, test, "put it to sleep now")
 	h.must(test.signal(os.Interrupt))
-	h.ends(test, 1)
+	wantExit(h, test, 1)
 	if out := test.String(); !contains(out, "stopped: nas stays as it is") || contains(out, "context canceled") {
 		t.Errorf("printed\n%s", out)
 	}
-	if code, out := h.asked("test", "nas", "--timeout", "1s"); code != 1 || !contains(out, "nas was not put to sleep within 1s") {
+	if code, out := h.runCommand("test", "nas", "--timeout", "1s"); code != 1 || !contains(out, "nas was not put to sleep within 1s") {
 		t.Errorf("exit code %d, %s", code, out)
 	}
 	if happened(nas, lab.MagicPacket) {
@@ -170,49 +170,49 @@ func TestOfAMachineThatDoesNotWake(t *testing.T) {
 	t.Parallel()
 	ctx, home := newLAN(t)
 	hook := newWebhook(t, home.Porter())
-	h := openOn(ctx, t, home, brisk+"wake: {attempts: 2, interval: 300ms, timeout: 600ms}\nnotify: {urls: ['"+hook.url+"']}\n")
-	nas := h.nas(func(c *lab.MachineConfig) { c.IgnoreMagic = lab.IgnoreAll })
+	h := openOn(ctx, t, home, fastProbe+"wake: {attempts: 2, interval: 300ms, timeout: 600ms}\nnotify: {urls: ['"+hook.url+"']}\n")
+	nas := h.addNAS(func(c *lab.MachineConfig) { c.IgnoreMagic = lab.IgnoreAll })
 	h.putToSleep(nas)
 	for range 2 {
-		code, out := h.asked("test", "nas")
+		code, out := h.runCommand("test", "nas")
 		if code != 1 || !contains(out, "magic packets, round 2", "nas did not wake: no answer to 2 rounds of magic packets", "ethtool -s eth0 wol g",
 			"the packets were for "+nas.MAC().String()) {
 			t.Errorf("exit code %d, %s", code, out)
 		}
 	}
-	h.wantUncounted()
+	wantUncounted(h)
 	h.wantMetric(1, `nightporter_machine_state{machine="nas", state="asleep"}`)
 
-	h.failedWake(h.lan.Client(), nas4) // whose message comes first, if it is the first
-	if m := h.next(hook); !contains(m.Message, "10.77.0.10") {
+	failWake(h, h.lan.Client(), nas4) // whose message comes first, if it is the first
+	if m := nextMessage(h, hook); !contains(m.Message, "10.77.0.10") {
 		t.Errorf("told %q", m)
 	}
-	h.wantOneSent()
+	wantOneSent(h)
 }
 
 // TestOfAServiceThatNeverListens: the machine wakes, and the test says which service
 // does not.
 func TestOfAServiceThatNeverListens(t *testing.T) {
-	h := open(t, brisk+"hold: {ready_timeout: 700ms}\n")
-	nas := h.nas(func(c *lab.MachineConfig) { c.Services = []lab.ServiceConfig{{Network: "udp", Port: 27015}} })
+	h := open(t, fastProbe+"hold: {ready_timeout: 700ms}\n")
+	nas := h.addNAS(func(c *lab.MachineConfig) { c.Services = []lab.ServiceConfig{{Network: "udp", Port: 27015}} })
 	h.putToSleep(nas)
-	code, out := h.asked("test", "nas")
+	code, out := h.runCommand("test", "nas")
 	if code != 1 || !contains(out, "it is up after ", "10.77.0.20:22/tcp takes no connection", "[fd77::20]:22/tcp takes no connection", "not every service was ready") {
 		t.Errorf("exit code %d, %s", code, out)
 	}
-	h.wantUncounted()
+	wantUncounted(h)
 }
 
 // TestOfAMistypedMAC: the address is answered for by the machine itself, at its true MAC,
 // which the test tells and `why` too.
 func TestOfAMistypedMAC(t *testing.T) {
-	h := openFor(t, brisk+"watch: {interval: 1s}\nmachines: [{name: nas, mac: '02:00:00:00:00:99', ip: 10.77.0.20, ports: [22/tcp], agentless: true}]\n", 2*time.Minute)
-	nas := h.nas(nil)
-	code, out := h.asked("test", "nas", "--timeout", "80s") // silence proves nothing for 30 s after a start
+	h := openFor(t, fastProbe+"watch: {interval: 1s}\nmachines: [{name: nas, mac: '02:00:00:00:00:99', ip: 10.77.0.20, ports: [22/tcp], agentless: true}]\n", 2*time.Minute)
+	nas := h.addNAS(nil)
+	code, out := h.runCommand("test", "nas", "--timeout", "80s") // silence proves nothing for 30 s after a start
 	if code != 1 || !contains(out, nas.MAC().String()) || contains(out, "magic packets, round 2") {
 		t.Errorf("exit code %d, %s", code, out)
 	}
-	if code, out := h.asked("why", "nas"); code != 0 || !contains(out, "another host uses it, "+nas.MAC().String()) {
+	if code, out := h.runCommand("why", "nas"); code != 0 || !contains(out, "another host uses it, "+nas.MAC().String()) {
 		t.Errorf("why: exit code %d, %s", code, out)
 	}
 	h.wantMetric(0, `nightporter_machine_wake_failures_total{machine="nas", trigger="api"}`)
@@ -220,14 +220,14 @@ func TestOfAMistypedMAC(t *testing.T) {
 
 // TestWakeOfAMAC: a MAC that no machine has gets a magic packet, and the event names the requester.
 func TestWakeOfAMAC(t *testing.T) {
-	h := open(t, brisk)
-	stranger := h.nas(nil)
+	h := open(t, fastProbe)
+	stranger := h.addNAS(nil)
 	h.must(stranger.Sleep(h.ctx))
 	mac := stranger.MAC().String()
-	if code, out := h.asked("wake", "--mac", strings.ToUpper(mac)); code != 0 || !contains(out, "magic packet sent for "+mac) {
+	if code, out := h.runCommand("wake", "--mac", strings.ToUpper(mac)); code != 0 || !contains(out, "magic packet sent for "+mac) {
 		t.Fatalf("exit code %d, %s", code, out)
 	}
-	h.event(stranger, lab.PoweredOn)
+	h.waitEvent(stranger, lab.PoweredOn)
 	if seen := magicPackets(stranger); seen[lab.OverUDP] != 1 || seen[lab.OverEthernet] != 2 {
 		t.Errorf("magic packets %v", seen)
 	}
@@ -235,12 +235,12 @@ func TestWakeOfAMAC(t *testing.T) {
 	if len(asked) != 1 || asked[0].MAC != stranger.MAC() || asked[0].Machine != "" || !contains(asked[0].By, "10.77.0.10:") || !contains(asked[0].Reason, "eth0") {
 		t.Errorf("%+v", asked)
 	}
-	if code, out := h.asked("events"); code != 0 || !contains(out, "wake of "+mac+" asked for by 10.77.0.10:") {
+	if code, out := h.runCommand("events"); code != 0 || !contains(out, "wake of "+mac+" asked for by 10.77.0.10:") {
 		t.Errorf("exit code %d, %s", code, out)
 	}
 
-	h.event(stranger, lab.NetworkUp)
-	h.register(stranger.Host, everything(stranger))
+	h.waitEvent(stranger, lab.NetworkUp)
+	h.register(stranger.Host, nasRegistration(stranger))
 	for args, want := range map[string]string{
 		"wake --mac " + mac:                      "expected its name instead",
 		"wake --mac ff:ff:ff:ff:ff:ff":           `--mac: found "ff:ff:ff:ff:ff:ff", expected that of one network card`,
@@ -249,7 +249,7 @@ func TestWakeOfAMAC(t *testing.T) {
 		"wake --wait 1m --mac 02:00:00:00:00:03": "--mac: found --wait or --json too",
 		"wake":                                   "found 0 names, expected one",
 	} {
-		if code, out := h.asked(strings.Fields(args)...); code == 0 || !contains(out, want) {
+		if code, out := h.runCommand(strings.Fields(args)...); code == 0 || !contains(out, want) {
 			t.Errorf("%s: exit code %d, %s, want %q", args, code, out, want)
 		}
 	}
@@ -266,11 +266,11 @@ func TestWakeOfAMACOnEachInterface(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := openOn(ctx, t, home, brisk+"interfaces: [eth0, "+leg+"]\n")
+	h := openOn(ctx, t, home, fastProbe+"interfaces: [eth0, "+leg+"]\n")
 	there, err := h.lan.AddHostIn(10, "there", netip.MustParsePrefix("10.80.0.10/24"))
 	h.must(err)
 	captures := []*lab.Capture{h.capturePort(h.lan.Client()), h.capturePort(there)}
-	status, text, err := h.d.PostBody(h.within(5*time.Second), "/api/v1/wake", `{"mac": "02:00:00:00:00:03"}`)
+	status, text, err := h.daemon.PostBody(h.within(5*time.Second), "/api/v1/wake", `{"mac": "02:00:00:00:00:03"}`)
 	h.must(err)
 	if status != 202 {
 		t.Fatalf("answered %d: %s", status, text)

@@ -18,16 +18,16 @@ func TestServiceThatNeverComesUp(t *testing.T) {
 	const timeout = 1500 * time.Millisecond
 	for _, ip := range []netip.Addr{nas4, nas6} {
 		t.Run(ip.String(), func(t *testing.T) {
-			h := open(t, brisk+"hold: {ready_timeout: 1500ms}\nwake: {timeout: 1500ms}\n")
-			nas := h.nas(func(c *lab.MachineConfig) {
+			h := open(t, fastProbe+"hold: {ready_timeout: 1500ms}\nwake: {timeout: 1500ms}\n")
+			nas := h.addNAS(func(c *lab.MachineConfig) {
 				c.Announce, c.Boot = true, 900*time.Millisecond // the timeout ends between two retransmissions
 				c.Services = c.Services[1:]
 			})
 			h.putToSleep(nas)
-			n := h.d.Log.Len()
+			n := h.daemon.Log.Len()
 			capture := h.capturePort(h.lan.Client())
 			p := h.callLater(h.lan.Client(), ip, 22)
-			arrived := h.moved(n, "nas", "waking", "arriving", machine.WhyArrived)
+			arrived := h.waitMove(n, "nas", "waking", "arriving", machine.WhyArrived)
 			got := <-p
 			took := time.Since(arrived.Time)
 			if !errors.Is(got.error, syscall.ECONNREFUSED) {
@@ -36,7 +36,7 @@ func TestServiceThatNeverComesUp(t *testing.T) {
 			if took < timeout-50*time.Millisecond || took > timeout+800*time.Millisecond {
 				t.Errorf("refused %v after the machine came, want hold.ready_timeout (%v)", took, timeout)
 			}
-			h.moved(n, "nas", "arriving", "awake", machine.WhyNotReady)
+			h.waitMove(n, "nas", "arriving", "awake", machine.WhyNotReady)
 			reset, err := capture.Wait(h.within(time.Second), func(f lab.Frame) bool { return complaint(f) == "rst" })
 			h.must(err)
 			if reset.Src() != nas.MAC() {
@@ -50,26 +50,26 @@ func TestServiceThatNeverComesUp(t *testing.T) {
 // TestNothingIsHeldForStrangers: who may not wake a machine is not helped to
 // reach it either.
 func TestNothingIsHeldForStrangers(t *testing.T) {
-	h := open(t, brisk+"wake: {from: [10.77.0.10, fd77::10]}\n")
-	nas := h.nas(nil)
+	h := open(t, fastProbe+"wake: {from: [10.77.0.10, fd77::10]}\n")
+	nas := h.addNAS(nil)
 	stranger, err := h.lan.AddHost("stranger", netip.MustParsePrefix("10.77.0.66/24"), netip.MustParsePrefix("fd77::66/64"))
 	h.must(err)
 	h.putToSleep(nas)
-	n := h.d.Log.Len()
+	n := h.daemon.Log.Len()
 	atPorter := h.capturePort(h.lan.Porter())
 	for _, ip := range []netip.Addr{nas4, nas6} {
-		h.say(h.dialGame(stranger, ip), "let me in", "please")
+		sendDatagrams(h, dialGame(h, stranger, ip), "let me in", "please")
 		_, err := atPorter.Wait(h.within(5*time.Second), isDatagram(ip, "please"))
 		h.must(err)
-		h.say(h.dialGame(h.lan.Client(), ip), "good evening")
+		sendDatagrams(h, dialGame(h, h.lan.Client(), ip), "good evening")
 	}
-	h.moved(n, "nas", "arriving", "awake", machine.WhyReady)
+	h.waitMove(n, "nas", "arriving", "awake", machine.WhyReady)
 	for range 2 {
-		h.arrived(nas, "good evening")
+		waitDatagram(h, nas, "good evening")
 	}
-	game := h.dialGame(stranger, nas4) // the machine is awake: anybody's
-	h.say(game, "good morning")
-	h.arrived(nas, "good morning")
+	game := dialGame(h, stranger, nas4) // the machine is awake: anybody's
+	sendDatagrams(h, game, "good morning")
+	waitDatagram(h, nas, "good morning")
 	for _, e := range nas.Log() {
 		if e.Kind == lab.Datagram && (e.Detail == "let me in" || e.Detail == "please") {
 			t.Errorf("the stranger's %q was held", e.Detail)

@@ -46,7 +46,7 @@ const vmBringUp = 4500 * time.Millisecond
 // porterVM is a LAN whose porter is a Debian of its own, with the package installed. The
 // house has no daemon here.
 type porterVM struct {
-	*house
+	*harness
 	pi         *vm.Machine
 	client     *lab.Host
 	nas, tower *lab.Machine
@@ -81,12 +81,12 @@ func openPorterVM(t *testing.T, arch vm.Arch) *porterVM {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 25*time.Minute)
 	t.Cleanup(cancel)
-	h := &house{T: t, ctx: ctx, lan: labtest.New(t)}
+	h := &harness{T: t, ctx: ctx, lan: labtest.New(t)}
 	files := t.TempDir()
 	for _, version := range []string{olderVersion, newerVersion} {
-		h.packages(arch, version, files)
+		buildPackage(h, arch, version, files)
 	}
-	p := &porterVM{house: h}
+	p := &porterVM{harness: h}
 	p.pi = vmtest.NewWith(t, h.lan, arch, files, "pi", netip.PrefixFrom(piAddr, 24))
 	var err error
 	p.client, err = h.lan.AddHost("laptop", netip.MustParsePrefix("192.168.1.10/24"))
@@ -112,7 +112,7 @@ func openPorterVM(t *testing.T, arch vm.Arch) *porterVM {
 }
 
 // packages builds the .deb of a version into a directory.
-func (h *house) packages(arch vm.Arch, version, dir string) {
+func buildPackage(h *harness, arch vm.Arch, version, dir string) {
 	h.Helper()
 	cmd := exec.CommandContext(h.ctx, "go", "run", ".", "-version", version, "-only", string(arch)+".deb", "-out", dir)
 	cmd.Dir = filepath.Join("../..", "deploy/packages")
@@ -193,8 +193,8 @@ func (p *porterVM) scraped() {
 func (p *porterVM) serves() {
 	p.Helper()
 	p.isReady(olderVersion)
-	answer, err := p.d.RegisterIn(p.within(time.Minute), p.tower.Host, piAddr,
-		[]string{body("tower", p.tower.MAC(), entry{towerAddr, []any{"22/tcp"}})}, 0)
+	answer, err := p.daemon.RegisterIn(p.within(time.Minute), p.tower.Host, piAddr,
+		[]string{registration("tower", p.tower.MAC(), monitored{towerAddr, []any{"22/tcp"}})}, 0)
 	p.must(err)
 	if answer != "OK." {
 		p.Fatalf("the registration is answered %q", answer)
@@ -215,7 +215,7 @@ func (p *porterVM) upgrades() {
 	p.run("sh", "-ec", "apt-get install --yes /mnt/files/nightporter_"+newerVersion+"-1_*.deb")
 	p.report("apt-get upgrade", began, time.Now())
 	p.isReady(newerVersion)
-	p.pause(2 * time.Second)
+	pauseOrFail(p.harness, 2*time.Second)
 	p.wakes(p.nas)
 	p.wakes(p.tower)
 	p.forgotNothing(before)
@@ -235,7 +235,7 @@ func (p *porterVM) losesPower() {
 	p.must(p.pi.PowerOn())
 	p.boots(n, on)
 	for _, m := range []*lab.Machine{p.nas, p.tower} {
-		p.resolves(vmBoot, p.client, m.Addr4(), p.pi.MAC())
+		waitWhoHas(p.harness, vmBoot, p.client, m.Addr4(), p.pi.MAC())
 		p.report("power on to "+m.Name()+" claimed", on, time.Now())
 	}
 	p.wakes(p.nas)
@@ -251,7 +251,7 @@ func (p *porterVM) purges() {
 	if left := p.run("find", "/etc", "/usr", "/var", "/run", "/lib", "-xdev", "-name", "*nightporter*", "-not", "-path", "/var/log/*"); left != "" {
 		p.Errorf("the purge leaves\n%s", left)
 	}
-	if mac := p.whoHas(p.client, guideNAS); mac != (ether.MAC{}) {
+	if mac := whoHas(p.harness, p.client, guideNAS); mac != (ether.MAC{}) {
 		p.Errorf("after the purge %v answers for a machine that is off", mac)
 	}
 }
@@ -262,7 +262,7 @@ func (p *porterVM) sleeps(m *lab.Machine) {
 	p.Helper()
 	off := time.Now()
 	p.must(m.Sleep(p.ctx))
-	p.resolves(vmClaim, p.client, m.Addr4(), p.pi.MAC())
+	waitWhoHas(p.harness, vmClaim, p.client, m.Addr4(), p.pi.MAC())
 	p.report(m.Name()+": off to claimed", off, time.Now())
 	p.is(m.Name(), machine.Asleep)
 }
@@ -274,7 +274,7 @@ func (p *porterVM) wakes(m *lab.Machine) {
 	c := p.call(p.client, m, m.Addr4(), 22)
 	p.report(m.Name()+": knock to served", c.began, c.ended)
 	p.report(m.Name()+": service to served", lastUp(m, c.to), c.ended)
-	s, err := p.howServed(p.ctx, c, atClient, atMachine)
+	s, err := readServed(p.harness, p.ctx, c, atClient, atMachine)
 	p.must(err)
 	if err := s.replayed(p.pi.Host); err != nil {
 		p.Error(err)
@@ -307,7 +307,7 @@ func (p *porterVM) is(name string, want machine.State) {
 	p.Helper()
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) {
 		all := p.known()
-		i := slices.IndexFunc(all, func(k known) bool { return k.Name == name })
+		i := slices.IndexFunc(all, func(k knownState) bool { return k.Name == name })
 		if i >= 0 && all[i].State == want {
 			return
 		}
@@ -318,7 +318,7 @@ func (p *porterVM) is(name string, want machine.State) {
 }
 
 // known is what the porter tells of its machines.
-func (p *porterVM) known() (all []known) {
+func (p *porterVM) known() (all []knownState) {
 	p.Helper()
 	text, err := p.get(9717, "/api/v1/machines")
 	p.must(err)
@@ -327,11 +327,11 @@ func (p *porterVM) known() (all []known) {
 }
 
 // forgotNothing fails the test if a machine or a part of its sleep is gone.
-func (p *porterVM) forgotNothing(before []known) {
+func (p *porterVM) forgotNothing(before []knownState) {
 	p.Helper()
 	after := p.known()
 	for _, b := range before {
-		i := slices.IndexFunc(after, func(k known) bool { return k.Name == b.Name })
+		i := slices.IndexFunc(after, func(k knownState) bool { return k.Name == b.Name })
 		if i < 0 || after[i].SleptSeconds < b.SleptSeconds || after[i].MAC != b.MAC {
 			p.Errorf("before the porter knew %+v, and now %+v", b, after)
 		}

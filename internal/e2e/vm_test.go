@@ -29,7 +29,7 @@ const (
 
 // A manager is a network manager of Debian's, and the file that has it configure the
 // machine of these tests.
-type manager struct {
+type networkManager struct {
 	name  string
 	units []string
 	file  string
@@ -41,7 +41,7 @@ type manager struct {
 	silent bool
 }
 
-var managers = []manager{
+var networkManagers = []networkManager{
 	{
 		"systemd-networkd", []string{"systemd-networkd.service", "systemd-networkd-wait-online.service"},
 		"/etc/systemd/network/10-lan.network", "644",
@@ -59,8 +59,8 @@ var managers = []manager{
 }
 
 // debian is a house with one real machine in it.
-type debian struct {
-	*house
+type debianVM struct {
+	*harness
 	pc *vm.Machine
 }
 
@@ -69,7 +69,7 @@ type debian struct {
 func TestVMMachine(t *testing.T) {
 	vmtest.Need(t, vm.AMD64)
 	t.Parallel()
-	for _, with := range managers {
+	for _, with := range networkManagers {
 		t.Run(with.name, func(t *testing.T) {
 			t.Parallel()
 			d := openDebian(t, with)
@@ -84,13 +84,13 @@ func TestVMMachine(t *testing.T) {
 
 // openDebian boots a machine, and installs the machine's side of nightporter as
 // deploy/machine/README.md says.
-func openDebian(t *testing.T, with manager) debian {
+func openDebian(t *testing.T, with networkManager) debianVM {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Minute)
 	t.Cleanup(cancel)
 	lan := labtest.New(t)
 	h := openOn(ctx, t, lan, "")
-	d := debian{h, vmtest.New(t, lan, "pc", netip.PrefixFrom(nas4, 24), netip.PrefixFrom(nas6, 64))}
+	d := debianVM{h, vmtest.New(t, lan, "pc", netip.PrefixFrom(nas4, 24), netip.PrefixFrom(nas6, 64))}
 	h.must(d.pc.PowerOn())
 	on := d.awaits(0, vm.PoweredOn, time.Second)
 	d.report("boot to a shell", on.Time, d.awaits(0, vm.CommandsUp, vmBoot).Time)
@@ -103,7 +103,7 @@ func openDebian(t *testing.T, with manager) debian {
 	}
 	h.must(d.pc.WriteFile(ctx, "/etc/nightporter/register.conf", "600", "[register]\nto = 10.77.0.2\nname = pc\nport = 22/tcp\n"))
 	d.run("systemctl", "daemon-reload")
-	n := h.d.Log.Len()
+	n := h.daemon.Log.Len()
 	d.run("systemctl", "enable", "--now", "nightporter-register.service")
 	d.run("systemctl", "enable", "nightporter-register-sleep.service")
 	d.registered(n)
@@ -113,7 +113,7 @@ func openDebian(t *testing.T, with manager) debian {
 
 // suspends the machine, and connects to it. It is claimed whether it tells the porter
 // before or not.
-func (d debian) suspends(ip netip.Addr, tells bool) {
+func (d debianVM) suspends(ip netip.Addr, tells bool) {
 	d.Helper()
 	events := d.pc.Len()
 	d.leaves("suspend", vm.Suspended, tells)
@@ -122,11 +122,11 @@ func (d debian) suspends(ip netip.Addr, tells bool) {
 }
 
 // powersOff the machine, and connects to it.
-func (d debian) powersOff() {
+func (d debianVM) powersOff() {
 	d.Helper()
 	events := d.pc.Len()
 	d.leaves("poweroff", vm.PoweredOff, true)
-	n := d.d.Log.Len()
+	n := d.daemon.Log.Len()
 	d.knocks(nas4)
 	d.awaits(events, vm.PoweredOn, time.Second)
 	d.awaits(events, vm.CommandsUp, vmBoot)
@@ -136,9 +136,9 @@ func (d debian) powersOff() {
 
 // leaves has the machine go to sleep by a command of systemctl, and returns when it is
 // claimed.
-func (d debian) leaves(command string, off vm.EventKind, tells bool) {
+func (d debianVM) leaves(command string, off vm.EventKind, tells bool) {
 	d.Helper()
-	n, events := d.d.Log.Len(), d.pc.Len()
+	n, events := d.daemon.Log.Len(), d.pc.Len()
 	asked := time.Now()
 	d.launch("systemctl", command)
 	d.report(command, asked, d.awaits(events, off, time.Minute).Time)
@@ -147,15 +147,15 @@ func (d debian) leaves(command string, off vm.EventKind, tells bool) {
 }
 
 // reboots the machine: nothing is in its way, and both of its addresses are its own.
-func (d debian) reboots() {
+func (d debianVM) reboots() {
 	d.Helper()
 	events := d.pc.Len()
 	asked := time.Now()
-	n := d.d.Log.Len()
+	n := d.daemon.Log.Len()
 	d.launch("systemctl", "reboot")
 	d.awaits(events, vm.Restarted, time.Minute)
 	d.told(n, false)
-	n = d.d.Log.Len()
+	n = d.daemon.Log.Len()
 	d.awaits(d.pc.Len(), vm.CommandsUp, vmBoot)
 	d.registered(n)
 	d.told(n, false)
@@ -164,15 +164,15 @@ func (d debian) reboots() {
 		began := time.Now()
 		d.connect(d.lan.Client(), ip, 22)
 		d.report("connect after the reboot", began, time.Now())
-		d.neighborOf(d.lan.Router(), ip, d.pc.MAC())
+		d.wantNeighbor(d.lan.Router(), ip, d.pc.MAC())
 	}
 	d.hasItsAddresses()
 }
 
 // losesPower without a word: the machine is watched, and so claimed all the same.
-func (d debian) losesPower() {
+func (d debianVM) losesPower() {
 	d.Helper()
-	n := d.d.Log.Len()
+	n := d.daemon.Log.Len()
 	cut := time.Now()
 	d.must(d.pc.PowerCut(d.ctx))
 	d.report("power cut to claimed", cut, d.claimed(n))
@@ -184,7 +184,7 @@ func (d debian) losesPower() {
 
 // hasItsAddresses fails the test if the machine's system gave one of them up, because
 // another host seemed to have it (RFC 4862 section 5.4).
-func (d debian) hasItsAddresses() {
+func (d debianVM) hasItsAddresses() {
 	d.Helper()
 	got := d.run("ip", "-oneline", "address", "show", "dev", "eth0", "scope", "global")
 	if !contains(got, nas4.String(), nas6.String()) || contains(got, "dadfailed") {
@@ -193,11 +193,11 @@ func (d debian) hasItsAddresses() {
 }
 
 // knocks with one connect(), which the machine has to serve, woken by the porter.
-func (d debian) knocks(ip netip.Addr) *call {
+func (d debianVM) knocks(ip netip.Addr) *call {
 	d.Helper()
 	client := d.lan.Client()
 	atClient, atMachine := d.capturePort(client), d.capturePort(d.pc.Host)
-	n := d.d.Log.Len()
+	n := d.daemon.Log.Len()
 	c, err := callOnce(d.within(vmBoot), client, netip.AddrPortFrom(ip, 22))
 	d.must(err)
 	d.Cleanup(func() { c.conn.Close() })
@@ -205,40 +205,40 @@ func (d debian) knocks(ip netip.Addr) *call {
 		d.Errorf("the machine said %q", c.banner)
 	}
 	d.report(fmt.Sprintf("knock at %s to served", ip), c.began, c.ended)
-	s, err := d.howServed(d.ctx, c, atClient, atMachine)
+	s, err := readServed(d.harness, d.ctx, c, atClient, atMachine)
 	d.must(err)
 	if by := s.answered.Src(); by != d.lan.Porter().MAC() {
 		d.Errorf("the machine answered a SYN from %v, want the porter's %v", by, d.lan.Porter().MAC())
 	}
-	d.moved(n, "pc", "arriving", "awake", machine.WhyReady)
+	d.waitMove(n, "pc", "arriving", "awake", machine.WhyReady)
 	return c
 }
 
 // claimed waits until the porter answers for the machine, and returns when that was.
-func (d debian) claimed(n int) time.Time {
+func (d debianVM) claimed(n int) time.Time {
 	d.Helper()
-	e, err := d.d.Log.Wait(d.within(vmClaim), n, labdaemon.Moved("pc", "settling", "asleep", string(machine.WhySilent)))
+	e, err := d.daemon.Log.Wait(d.within(vmClaim), n, labdaemon.Moved("pc", "settling", "asleep", string(machine.WhySilent)))
 	d.must(err)
 	return e.Time
 }
 
 // told fails the test unless the machine has told the porter whether it goes to sleep.
 // What it has had an answer to is in the log.
-func (d debian) told(n int, sleeps bool) {
+func (d debianVM) told(n int, sleeps bool) {
 	d.Helper()
 	settles := labdaemon.Moved("pc", "", "settling", string(machine.WhyRegistered))
-	if got := slices.ContainsFunc(d.d.Log.Entries(n), settles); got != sleeps {
+	if got := slices.ContainsFunc(d.daemon.Log.Entries(n), settles); got != sleeps {
 		d.Errorf("the machine told the porter that it goes to sleep: %v, want %v", got, sleeps)
 	}
 }
 
 // registered waits until the machine has told the porter about itself, with both of its
 // addresses.
-func (d debian) registered(n int) {
+func (d debianVM) registered(n int) {
 	d.Helper()
-	_, err := d.d.Log.Wait(d.within(time.Minute), n, labdaemon.Is("registration_accepted"))
+	_, err := d.daemon.Log.Wait(d.within(time.Minute), n, labdaemon.Is("registration_accepted"))
 	d.must(err)
-	e, err := d.d.Log.Wait(d.within(time.Second), n, labdaemon.Is("registered"))
+	e, err := d.daemon.Log.Wait(d.within(time.Second), n, labdaemon.Is("registered"))
 	d.must(err)
 	if monitor := e.Field("monitor"); !contains(monitor, nas4.String(), nas6.String()) {
 		d.Errorf("the machine registered %q only", monitor)
@@ -246,7 +246,7 @@ func (d debian) registered(n int) {
 }
 
 // awaits an event of the machine's.
-func (d debian) awaits(n int, kind vm.EventKind, limit time.Duration) vm.Event {
+func (d debianVM) awaits(n int, kind vm.EventKind, limit time.Duration) vm.Event {
 	d.Helper()
 	e, err := d.pc.Wait(d.within(limit), n, kind)
 	d.must(err)
@@ -254,27 +254,27 @@ func (d debian) awaits(n int, kind vm.EventKind, limit time.Duration) vm.Event {
 }
 
 // installs a file of deploy/machine in a folder of the machine's.
-func (d debian) installs(name, mode, folder string) {
+func (d debianVM) installs(name, mode, folder string) {
 	d.Helper()
 	b, err := os.ReadFile(filepath.Join("../..", "deploy/machine", name))
 	d.must(err)
 	d.must(d.pc.WriteFile(d.within(time.Minute), folder+name, mode, string(b)))
 }
 
-func (d debian) run(command ...string) string {
+func (d debianVM) run(command ...string) string {
 	d.Helper()
 	out, err := d.pc.Run(d.within(time.Minute), "", command[0], command[1:]...)
 	d.must(err)
 	return out
 }
 
-func (d debian) launch(command ...string) {
+func (d debianVM) launch(command ...string) {
 	d.Helper()
 	d.must(d.pc.Launch(d.within(time.Minute), command[0], command[1:]...))
 }
 
 // report logs how long something took, for who runs `make vm`.
-func (d debian) report(what string, from, to time.Time) {
+func (d debianVM) report(what string, from, to time.Time) {
 	d.Helper()
 	reportTime(d.T, what, from, to)
 }

@@ -23,34 +23,34 @@ func TestWake(t *testing.T) {
 	}{{"ipv4", nas4}, {"ipv6", nas6}} {
 		for _, knock := range []struct {
 			trigger, service string
-			knock            func(*house, *lab.Host, netip.Addr)
+			knock            func(*harness, *lab.Host, netip.Addr)
 		}{
-			{"tcp", ":22/tcp", func(h *house, client *lab.Host, ip netip.Addr) {
+			{"tcp", ":22/tcp", func(h *harness, client *lab.Host, ip netip.Addr) {
 				if got := h.connect(client, ip, 22); got != lab.Banner("nas") {
 					h.Errorf("the service said %q", got)
 				}
 			}},
-			{"udp", ":27015/udp", func(h *house, client *lab.Host, ip netip.Addr) {
+			{"udp", ":27015/udp", func(h *harness, client *lab.Host, ip netip.Addr) {
 				conn, err := client.Dial(h.ctx, "udp", netip.AddrPortFrom(ip, 27015).String())
 				h.must(err)
 				defer conn.Close()
 				_, err = conn.Write([]byte("hello"))
 				h.must(err)
 			}},
-			{"icmp", "/icmp", func(h *house, client *lab.Host, ip netip.Addr) {
+			{"icmp", "/icmp", func(h *harness, client *lab.Host, ip netip.Addr) {
 				h.must(client.Ping(h.within(20*time.Second), ip))
 			}},
 		} {
 			t.Run(family.name+"/"+knock.trigger, func(t *testing.T) {
-				h := open(t, brisk)
-				nas := h.nas(nil)
+				h := open(t, fastProbe)
+				nas := h.addNAS(nil)
 				client := h.lan.Client()
 				h.putToSleep(nas)
-				n := h.d.Log.Len()
+				n := h.daemon.Log.Len()
 
 				knock.knock(h, client, family.ip)
 
-				began := h.moved(n, "nas", "asleep", "waking", machine.WhyKnock)
+				began := h.waitMove(n, "nas", "asleep", "waking", machine.WhyKnock)
 				source, service, _ := cutKnock(began.Field("knock"))
 				if from := clientAddr(client, family.ip); source.Addr() != from {
 					t.Errorf("the log says %q knocked, want %v", began.Field("knock"), from)
@@ -58,12 +58,12 @@ func TestWake(t *testing.T) {
 				if want := (&machine.Service{Addr: family.ip, Port: servicePort(knock.trigger)}).String(); service != want {
 					t.Errorf("the log says %q was knocked at, want %s", service, want)
 				}
-				h.moved(n, "nas", "waking", "arriving", machine.WhyArrived)
-				h.moved(n, "nas", "arriving", "awake", machine.WhyReady)
+				h.waitMove(n, "nas", "waking", "arriving", machine.WhyArrived)
+				h.waitMove(n, "nas", "arriving", "awake", machine.WhyReady)
 				if happened(nas, lab.DADFailed) {
 					t.Error("duplicate address detection failed")
 				}
-				h.neighbor(client, family.ip, nas.MAC())
+				h.waitNeighbor(client, family.ip, nas.MAC())
 
 				seen := magicPackets(nas)
 				if seen[lab.OverUDP] == 0 || seen[lab.OverEthernet] != 2*seen[lab.OverUDP] {
@@ -84,7 +84,7 @@ func TestWake(t *testing.T) {
 				if slept := h.metric(`nightporter_machine_sleep_seconds_total{machine="nas"}`); slept <= 0 {
 					t.Errorf("slept %v s", slept)
 				}
-				h.wantStory(source, service, knock.trigger, boot)
+				wantLastWake(h, source, service, knock.trigger, boot)
 			})
 		}
 	}
@@ -92,9 +92,9 @@ func TestWake(t *testing.T) {
 
 // wantStory: the last wake and the events say which client knocked at what, and how
 // long it took: until the first frame as the metrics say, and until the handover.
-func (h *house) wantStory(source netip.AddrPort, service, trigger string, boot float64) {
+func wantLastWake(h *harness, source netip.AddrPort, service, trigger string, boot float64) {
 	h.Helper()
-	_, body, err := h.d.Get(h.within(5*time.Second), "/api/v1/machines/nas")
+	_, body, err := h.daemon.Get(h.within(5*time.Second), "/api/v1/machines/nas")
 	h.must(err)
 	var m web.Machine
 	h.must(json.Unmarshal([]byte(body), &m))
@@ -103,7 +103,7 @@ func (h *house) wantStory(source netip.AddrPort, service, trigger string, boot f
 		math.Abs(w.BootSeconds-boot) > 0.001 || w.ReadySeconds < boot {
 		h.Errorf("the last wake is %+v", w)
 	}
-	_, body, err = h.d.Get(h.within(5*time.Second), "/api/v1/events?machine=nas")
+	_, body, err = h.daemon.Get(h.within(5*time.Second), "/api/v1/events?machine=nas")
 	h.must(err)
 	var events []journal.Event
 	h.must(json.Unmarshal([]byte(body), &events))
@@ -115,14 +115,14 @@ func (h *house) wantStory(source netip.AddrPort, service, trigger string, boot f
 
 // TestClientBehindTheRouterWakes: its packets come with the router's MAC.
 func TestClientBehindTheRouterWakes(t *testing.T) {
-	h := open(t, brisk)
-	nas := h.nas(nil)
+	h := open(t, fastProbe)
+	nas := h.addNAS(nil)
 	h.putToSleep(nas)
 	for _, ip := range []netip.Addr{nas4, nas6} {
 		if got := h.connect(h.lan.Outside(), ip, 22); got != lab.Banner("nas") {
 			t.Errorf("the service said %q", got)
 		}
-		h.moved(0, "nas", "arriving", "awake", machine.WhyReady)
+		h.waitMove(0, "nas", "arriving", "awake", machine.WhyReady)
 		h.putToSleep(nas)
 	}
 }
@@ -133,13 +133,13 @@ func TestWarmClientReachesThePorterAtOnce(t *testing.T) {
 	t.Parallel()
 	for _, ip := range []netip.Addr{nas4, nas6} {
 		t.Run(ip.String(), func(t *testing.T) {
-			h := open(t, brisk)
-			nas := h.nas(nil)
+			h := open(t, fastProbe)
+			nas := h.addNAS(nil)
 			client, porter := h.lan.Client(), h.lan.Porter()
 			h.must(client.WarmNeighbor(h.within(5*time.Second), ip))
-			h.neighbor(client, ip, nas.MAC())
+			h.waitNeighbor(client, ip, nas.MAC())
 			h.putToSleep(nas)
-			h.neighbor(client, ip, porter.MAC())
+			h.waitNeighbor(client, ip, porter.MAC())
 
 			capture, err := h.lan.CapturePort(h.ctx, client)
 			h.must(err)
@@ -150,7 +150,7 @@ func TestWarmClientReachesThePorterAtOnce(t *testing.T) {
 			if syn.Dst() != porter.MAC() {
 				t.Errorf("the first SYN went to %v, want the porter %v", syn.Dst(), porter.MAC())
 			}
-			h.neighbor(client, ip, nas.MAC())
+			h.waitNeighbor(client, ip, nas.MAC())
 		})
 	}
 }
@@ -158,12 +158,12 @@ func TestWarmClientReachesThePorterAtOnce(t *testing.T) {
 // TestMachineThatIgnoresMagicPackets is tried as often as configured, counted
 // as failed, and stays claimed.
 func TestMachineThatIgnoresMagicPackets(t *testing.T) {
-	h := open(t, brisk+"wake: {attempts: 3, interval: 200ms, transports: [ethernet]}\n")
-	nas := h.nas(func(c *lab.MachineConfig) { c.IgnoreMagic = lab.IgnoreAll })
+	h := open(t, fastProbe+"wake: {attempts: 3, interval: 200ms, transports: [ethernet]}\n")
+	nas := h.addNAS(func(c *lab.MachineConfig) { c.IgnoreMagic = lab.IgnoreAll })
 	client := h.lan.Client()
 	h.putToSleep(nas)
 	conn := h.startConnecting(client, nas4, 22)
-	failed := h.moved(0, "nas", "waking", "asleep", machine.WhyAttemptsGone)
+	failed := h.waitMove(0, "nas", "waking", "asleep", machine.WhyAttemptsGone)
 	conn.cancel()
 	if got := failed.Field("attempts"); got != "3" {
 		t.Errorf("gave up after %s attempts, want 3", got)
@@ -178,19 +178,19 @@ func TestMachineThatIgnoresMagicPackets(t *testing.T) {
 
 	h.must(client.ForgetNeighbor(nas4))
 	h.must(client.WarmNeighbor(h.within(5*time.Second), nas4))
-	h.neighbor(client, nas4, h.lan.Porter().MAC())
+	h.waitNeighbor(client, nas4, h.lan.Porter().MAC())
 }
 
 // TestFailedWakeWithoutKeep forgets the machine and releases its addresses.
 func TestFailedWakeWithoutKeep(t *testing.T) {
-	h := open(t, brisk+"wake: {attempts: 1, interval: 200ms, keep: false}\n")
-	nas := h.nas(func(c *lab.MachineConfig) { c.IgnoreMagic = lab.IgnoreAll })
+	h := open(t, fastProbe+"wake: {attempts: 1, interval: 200ms, keep: false}\n")
+	nas := h.addNAS(func(c *lab.MachineConfig) { c.IgnoreMagic = lab.IgnoreAll })
 	h.putToSleep(nas)
 	conn := h.startConnecting(h.lan.Client(), nas4, 22)
 	defer conn.cancel()
-	h.moved(0, "nas", "waking", "awake", machine.WhyAttemptsGone)
-	h.neighbor(h.lan.Client(), nas4, nas.MAC())
-	all, err := h.d.Metrics(h.ctx)
+	h.waitMove(0, "nas", "waking", "awake", machine.WhyAttemptsGone)
+	h.waitNeighbor(h.lan.Client(), nas4, nas.MAC())
+	all, err := h.daemon.Metrics(h.ctx)
 	h.must(err)
 	if _, there := all[`nightporter_machine_wakes_total{machine="nas", trigger="tcp"}`]; there {
 		t.Error("a forgotten machine still has metrics")
@@ -199,11 +199,11 @@ func TestFailedWakeWithoutKeep(t *testing.T) {
 
 // TestSecureOn: the password travels in the magic packet.
 func TestSecureOn(t *testing.T) {
-	h := open(t, brisk)
-	nas := h.nas(func(c *lab.MachineConfig) { c.SecureOn = []byte{1, 2, 3, 4, 5, 6} })
+	h := open(t, fastProbe)
+	nas := h.addNAS(func(c *lab.MachineConfig) { c.SecureOn = []byte{1, 2, 3, 4, 5, 6} })
 	h.register(nas.Host, `{"mac":"`+nas.MAC().String()+`","name":"nas","password":"01:02:03:04:05:06","monitor":[{"ip":"10.77.0.20","port":[22]}]}`)
 	h.must(nas.Sleep(h.ctx))
-	h.moved(0, "nas", "settling", "asleep", machine.WhySilent)
+	h.waitMove(0, "nas", "settling", "asleep", machine.WhySilent)
 	if got := h.connect(h.lan.Client(), nas4, 22); got != lab.Banner("nas") {
 		t.Errorf("the service said %q", got)
 	}
@@ -223,8 +223,8 @@ func TestFirmwareIsNotTheMachine(t *testing.T) {
 		{"arp", 4450 * time.Millisecond, func(c *lab.MachineConfig) { c.FirmwareARP = true }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			h := open(t, brisk)
-			nas := h.nas(func(cfg *lab.MachineConfig) {
+			h := open(t, fastProbe)
+			nas := h.addNAS(func(cfg *lab.MachineConfig) {
 				cfg.Boot, cfg.Firmware = c.boot, 150*time.Millisecond
 				c.change(cfg)
 			})
@@ -233,11 +233,11 @@ func TestFirmwareIsNotTheMachine(t *testing.T) {
 				t.Errorf("the service said %q", got)
 			}
 			// Asked after each frame, it answers only once it has booted.
-			up, on := h.moved(0, "nas", "waking", "arriving", machine.WhyArrived), h.event(nas, lab.PoweredOn)
+			up, on := h.waitMove(0, "nas", "waking", "arriving", machine.WhyArrived), h.waitEvent(nas, lab.PoweredOn)
 			if took := up.Time.Sub(on.Time); took < c.boot {
 				t.Errorf("taken for up %v after power-on, which was the firmware", took)
 			}
-			h.moved(0, "nas", "arriving", "awake", machine.WhyReady)
+			h.waitMove(0, "nas", "arriving", "awake", machine.WhyReady)
 			if boot := h.metric(`nightporter_machine_boot_duration_seconds_sum{machine="nas"}`); boot < c.boot.Seconds() {
 				t.Errorf("the boot took %v s by the metrics: that was the firmware", boot)
 			}
@@ -249,16 +249,16 @@ func TestFirmwareIsNotTheMachine(t *testing.T) {
 
 // TestWakeThroughTheAPI wakes by hand.
 func TestWakeThroughTheAPI(t *testing.T) {
-	h := open(t, brisk)
-	nas := h.nas(nil)
+	h := open(t, fastProbe)
+	nas := h.addNAS(nil)
 	h.putToSleep(nas)
-	status, text, err := h.d.Post(h.ctx, "/api/v1/machines/nas/wake")
+	status, text, err := h.daemon.Post(h.ctx, "/api/v1/machines/nas/wake")
 	h.must(err)
 	if status != 202 {
 		t.Fatalf("answered %d: %s", status, text)
 	}
-	h.event(nas, lab.PoweredOn)
-	h.moved(0, "nas", "asleep", "waking", machine.WhyRequested)
-	h.moved(0, "nas", "arriving", "awake", machine.WhyReady)
+	h.waitEvent(nas, lab.PoweredOn)
+	h.waitMove(0, "nas", "asleep", "waking", machine.WhyRequested)
+	h.waitMove(0, "nas", "arriving", "awake", machine.WhyReady)
 	h.wantMetric(1, `nightporter_machine_wakes_total{machine="nas", trigger="api"}`)
 }

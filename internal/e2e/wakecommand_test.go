@@ -25,13 +25,13 @@ echo run >>runs
 
 // commanded opens a house in which a script wakes nas, which heeds no magic packet.
 // The daemon runs as user, more is added to nas's entry, and conf to the configuration.
-func commanded(t *testing.T, user, script, more, conf string, change func(*lab.MachineConfig)) *subject {
+func openCommanded(t *testing.T, user, script, more, conf string, change func(*lab.MachineConfig)) *machineTest {
 	t.Helper()
 	t.Parallel()
 	dir := t.TempDir()
-	h := &house{T: t}
+	h := &harness{T: t}
 	if user == "nobody" {
-		if err := os.Chown(dir, nobody, nobody); err != nil {
+		if err := os.Chown(dir, unprivileged, unprivileged); err != nil {
 			t.Skip("needs root, and nobody in its user namespace:", err)
 		}
 		h.must(os.Chmod(filepath.Dir(dir), 0o711)) // the test's own, which nobody has to get through
@@ -39,19 +39,19 @@ func commanded(t *testing.T, user, script, more, conf string, change func(*lab.M
 	program := filepath.Join(dir, "wake")
 	h.must(os.WriteFile(program, []byte(script), 0o755))
 	h.ctx, h.lan = newLANFor(t, 2*time.Minute)
-	nas := h.nas(change)
-	entry := entryOf(fmt.Sprintf("wake_command: [%q, %q], %s", program, dir, more))
-	return &subject{house: openAs(h.ctx, t, h.lan, user, dir, fieldProbe+conf+entry), nas: nas}
+	nas := h.addNAS(change)
+	entry := nasConf(fmt.Sprintf("wake_command: [%q, %q], %s", program, dir, more))
+	return &machineTest{harness: openAs(h.ctx, t, h.lan, user, dir, fieldProbe+conf+entry), nas: nas}
 }
 
 // path of a file in the directory that the script is given.
-func (s *subject) file(name string) string { return filepath.Join(s.d.Dir(), name) }
+func (s *machineTest) scriptFile(name string) string { return filepath.Join(s.daemon.Dir(), name) }
 
 // waitFor waits until the script has written a file.
-func (s *subject) waitFor(name string) string {
+func (s *machineTest) waitFile(name string) string {
 	s.Helper()
 	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
-		if b, err := os.ReadFile(s.file(name)); err == nil && len(b) > 0 {
+		if b, err := os.ReadFile(s.scriptFile(name)); err == nil && len(b) > 0 {
 			return string(b)
 		}
 		if time.Now().After(deadline) {
@@ -61,19 +61,19 @@ func (s *subject) waitFor(name string) string {
 }
 
 // runs returns how often the script ran.
-func (s *subject) runs() int {
-	b, _ := os.ReadFile(s.file("runs")) // not there before the first run
+func (s *machineTest) countRuns() int {
+	b, _ := os.ReadFile(s.scriptFile("runs")) // not there before the first run
 	return strings.Count(string(b), "\n")
 }
 
 // ranOften waits until the script has run so often, and expects a second between two
 // runs.
-func (s *subject) ranOften(count int) {
+func (s *machineTest) waitRuns(count int) {
 	s.Helper()
-	seen, last := s.runs(), time.Time{}
+	seen, last := s.countRuns(), time.Time{}
 	for deadline := time.Now().Add(20 * time.Second); count > 0; time.Sleep(5 * time.Millisecond) {
 		now := time.Now()
-		if n := s.runs(); n > seen {
+		if n := s.countRuns(); n > seen {
 			if n > seen+1 || now.Sub(last) < 800*time.Millisecond {
 				s.Errorf("run %d came %v after the one before", n, now.Sub(last))
 			}
@@ -90,55 +90,55 @@ func (s *subject) ranOften(count int) {
 // has none of the daemon's capabilities, whoever that runs as.
 func TestFieldWakeCommand(t *testing.T) {
 	t.Parallel()
-	for name, uid := range map[string]int{"root": os.Getuid(), "nobody": nobody} {
+	for name, uid := range map[string]int{"root": os.Getuid(), "nobody": unprivileged} {
 		t.Run(name, func(t *testing.T) {
-			s := commanded(t, name, witness, "wake_transports: []", "", nil)
-			s.everyThread(commandless(s, uid))
-			s.sleeps()
-			n := s.d.Log.Len()
+			s := openCommanded(t, name, witness, "wake_transports: []", "", nil)
+			wantEveryThread(s.harness, ownPrivileges(s, uid))
+			s.sleepClaimed()
+			n := s.daemon.Log.Len()
 			began := time.Now()
 			later := s.callLater(s.lan.Client(), nas4, 22)
-			told := s.waitFor("told")
+			told := s.waitFile("told")
 			if took := time.Since(began); took > time.Second {
 				t.Errorf("the command ran %v after the knock", took)
 			}
 			for _, want := range []string{
 				"NIGHTPORTER_MACHINE=nas\n", "NIGHTPORTER_MAC=" + s.nas.MAC().String() + "\n", "NIGHTPORTER_WAKE_MAC=" + s.nas.MAC().String() + "\n",
 				"NIGHTPORTER_ADDRESSES=10.77.0.20 fd77::20\n", "NIGHTPORTER_TRIGGER=tcp\n", "NIGHTPORTER_ATTEMPT=1\n", "PATH=/usr/local/sbin:",
-				fmt.Sprintf("Uid:\t%d\t", uid), "CapInh:\t" + no, "CapPrm:\t" + no, "CapEff:\t" + no, "CapAmb:\t" + no, "NoNewPrivs:\t1\n",
+				fmt.Sprintf("Uid:\t%d\t", uid), "CapInh:\t" + noCapabilities, "CapPrm:\t" + noCapabilities, "CapEff:\t" + noCapabilities, "CapAmb:\t" + noCapabilities, "NoNewPrivs:\t1\n",
 			} {
 				if !strings.Contains(told, want) {
 					t.Errorf("the command was not told %q:\n%s", want, told)
 				}
 			}
 			s.must(s.nas.PowerOn())
-			s.answer(later, s.nas)
-			s.comes(10*time.Second, n, "nas", "awake")
-			if s.runs() != 1 || s.nas.MagicCount() > 0 {
-				t.Errorf("%d runs and %d magic packets, want one run alone", s.runs(), s.nas.MagicCount())
+			s.waitCall(later, s.nas)
+			s.waitState(10*time.Second, n, "nas", "awake")
+			if s.countRuns() != 1 || s.nas.MagicCount() > 0 {
+				t.Errorf("%d runs and %d magic packets, want one run alone", s.countRuns(), s.nas.MagicCount())
 			}
-			s.everyThread(commandless(s, uid)) // the daemon's own threads keep what they have
+			wantEveryThread(s.harness, ownPrivileges(s, uid)) // the daemon's own threads keep what they have
 
 			// A machine that counts as up is left alone, though a wake is asked for.
-			status, text, err := s.d.Post(s.ctx, "/api/v1/machines/nas/wake")
+			status, text, err := s.daemon.Post(s.ctx, "/api/v1/machines/nas/wake")
 			s.must(err)
 			if status != http.StatusAccepted {
 				t.Errorf("a wake was answered %d: %s", status, text)
 			}
-			s.told("nas", journal.Magic, func(e journal.Event) bool { return true })
-			s.sleeps()
-			if s.runs() != 1 {
-				t.Errorf("%d runs, although it was up", s.runs())
+			s.waitAPIEvent("nas", journal.Magic, func(e journal.Event) bool { return true })
+			s.sleepClaimed()
+			if s.countRuns() != 1 {
+				t.Errorf("%d runs, although it was up", s.countRuns())
 			}
 		})
 	}
 }
 
-const no = "0000000000000000\n"
+const noCapabilities = "0000000000000000\n"
 
 // commandless is what the daemon itself may do.
-func commandless(s *subject, uid int) privileges {
-	want := leastPrivileges(uid)
+func ownPrivileges(s *machineTest, uid int) privileges {
+	want := daemonPrivileges(uid)
 	for _, name := range []string{"Gid", "Groups"} {
 		delete(want, name)
 	}
@@ -149,9 +149,9 @@ func commandless(s *subject, uid int) privileges {
 // again in each round, and keeps no magic packet back.
 func TestFieldWakeCommandFails(t *testing.T) {
 	const fails = "#!/bin/sh\necho run >>$1/runs\necho 'no such plug' >&2\nexit 3\n"
-	s := commanded(t, "", fails, "agentless: false", "wake: {interval: 1s, attempts: 10}\n", secondCard)
+	s := openCommanded(t, "", fails, "agentless: false", "wake: {interval: 1s, attempts: 10}\n", deafCard)
 	failed := func(level string, n int) (count int) {
-		for _, e := range s.d.Log.Entries(n) {
+		for _, e := range s.daemon.Log.Entries(n) {
 			if e.Level == level && e.Field("event") == "command_failed" {
 				count++
 			}
@@ -159,14 +159,14 @@ func TestFieldWakeCommandFails(t *testing.T) {
 		return count
 	}
 	for wake := 1; wake <= 2; wake++ {
-		s.sleeps()
-		n := s.d.Log.Len()
+		s.sleepClaimed()
+		n := s.daemon.Log.Len()
 		later := s.callLater(s.lan.Client(), nas4, 22)
-		s.ranOften(3)
+		s.waitRuns(3)
 		s.nas.IgnoreMagic(0)
-		s.answer(later, s.nas)
-		s.comes(10*time.Second, n, "nas", "awake")
-		s.named(n, "WARN", "wake command failed", "nas", "exit status 3: no such plug")
+		s.waitCall(later, s.nas)
+		s.waitState(10*time.Second, n, "nas", "awake")
+		waitLine(s.harness, n, "WARN", "wake command failed", "nas", "exit status 3: no such plug")
 		if got := failed("WARN", n); got != 1 {
 			t.Errorf("wake %d: %d warnings, want one", wake, got)
 		}
@@ -180,20 +180,20 @@ func TestFieldWakeCommandFails(t *testing.T) {
 // not run twice, and ends with the daemon.
 func TestFieldWakeCommandHangs(t *testing.T) {
 	const hangs = "#!/bin/sh\necho run >>$1/runs\necho $$ >$1/pid\nsleep 1000 & sleep 1000\n"
-	s := commanded(t, "", hangs, "agentless: false", "wake: {interval: 1s, attempts: 10}\n", func(c *lab.MachineConfig) { c.IgnoreMagic = 7 })
-	s.sleeps()
-	s.serves(nas4)
-	if s.runs() != 1 {
-		t.Errorf("%d runs at once", s.runs())
+	s := openCommanded(t, "", hangs, "agentless: false", "wake: {interval: 1s, attempts: 10}\n", func(c *lab.MachineConfig) { c.IgnoreMagic = 7 })
+	s.sleepClaimed()
+	s.wantServed(nas4)
+	if s.countRuns() != 1 {
+		t.Errorf("%d runs at once", s.countRuns())
 	}
 	var pid int
-	if _, err := fmt.Sscan(s.waitFor("pid"), &pid); err != nil {
+	if _, err := fmt.Sscan(s.waitFile("pid"), &pid); err != nil {
 		t.Fatal(err)
 	}
 	if err := syscall.Kill(-pid, 0); err != nil {
 		t.Errorf("the command's group: %v", err)
 	}
-	code, err := s.d.Stop(s.within(5 * time.Second))
+	code, err := s.daemon.Stop(s.within(5 * time.Second))
 	if s.must(err); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
@@ -206,25 +206,25 @@ func TestFieldWakeCommandHangs(t *testing.T) {
 
 // TestFieldWakeCommandAtTheEnd: wake.on_exit has commands run as well.
 func TestFieldWakeCommandAtTheEnd(t *testing.T) {
-	s := commanded(t, "", witness, "wake_transports: []", "wake: {on_exit: all}\n", nil)
-	s.sleeps()
-	code, err := s.d.Stop(s.within(5 * time.Second))
+	s := openCommanded(t, "", witness, "wake_transports: []", "wake: {on_exit: all}\n", nil)
+	s.sleepClaimed()
+	code, err := s.daemon.Stop(s.within(5 * time.Second))
 	if s.must(err); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
-	if told := s.waitFor("told"); !strings.Contains(told, "NIGHTPORTER_TRIGGER=exit\n") {
+	if told := s.waitFile("told"); !strings.Contains(told, "NIGHTPORTER_TRIGGER=exit\n") {
 		t.Errorf("the command was told\n%s", told)
 	}
 }
 
 // TestWakePathsReload: where magic packets go can be changed without a restart.
 func TestWakePathsReload(t *testing.T) {
-	s := commanded(t, "", witness, "wake_transports: []", "", nil)
-	s.sleeps()
-	s.reload(fieldProbe+entryOf("wake_transports: [udp]"), "configuration reloaded")
-	s.serves(nas4)
-	if seen := magicPackets(s.nas); s.runs() > 0 || seen[lab.OverUDP] == 0 || seen[lab.OverEthernet] > 0 {
-		t.Errorf("%d runs of the command; magic packets %v", s.runs(), seen)
+	s := openCommanded(t, "", witness, "wake_transports: []", "", nil)
+	s.sleepClaimed()
+	s.reload(fieldProbe+nasConf("wake_transports: [udp]"), "configuration reloaded")
+	s.wantServed(nas4)
+	if seen := magicPackets(s.nas); s.countRuns() > 0 || seen[lab.OverUDP] == 0 || seen[lab.OverEthernet] > 0 {
+		t.Errorf("%d runs of the command; magic packets %v", s.countRuns(), seen)
 	}
-	s.quietFor(100*time.Millisecond, 0, "a warning", func(e labdaemon.Entry) bool { return e.Field("event") == "command_failed" })
+	wantNoLine(s.harness, 100*time.Millisecond, 0, "a warning", func(e labdaemon.Entry) bool { return e.Field("event") == "command_failed" })
 }

@@ -19,14 +19,14 @@ import (
 // wantIgnored waits for a packet that does not wake the machine, and expects its reason
 // wherever people look: in the log, the metrics, the events, the API and the command
 // "why", which names the setting that would change it.
-func (h *house) wantIgnored(reason machine.Suppression, inEvents, service, setting string) {
+func wantIgnored(h *harness, reason machine.Suppression, inEvents, service, setting string) {
 	h.Helper()
-	h.suppressed(0, inEvents)
-	h.counted(1, `nightporter_knocks_suppressed_total{machine="nas", reason="`+reason.String()+`"}`)
-	if !h.tells(inEvents, service) {
+	waitSuppressed(h, 0, inEvents)
+	waitMetric(h, 1, `nightporter_knocks_suppressed_total{machine="nas", reason="`+reason.String()+`"}`)
+	if !hasIgnoredEvent(h, inEvents, service) {
 		h.Errorf("no event %s for %s", inEvents, service)
 	}
-	_, body, err := h.d.Get(h.ctx, "/api/v1/machines/nas")
+	_, body, err := h.daemon.Get(h.ctx, "/api/v1/machines/nas")
 	h.must(err)
 	var shown web.Machine
 	h.must(json.Unmarshal([]byte(body), &shown))
@@ -37,21 +37,21 @@ func (h *house) wantIgnored(reason machine.Suppression, inEvents, service, setti
 	if !found || shown.State != machine.Asleep || shown.Suppressed[reason.String()] == 0 {
 		h.Errorf("the API shows %s, did not wake %v, ignored %+v; want %s for %s", shown.State, shown.Suppressed, shown.Ignored, reason, service)
 	}
-	if code, out := h.asked("why", "nas"); code != 0 || !contains(out, "asleep since", service+" from ", "-> "+setting+"\n") {
+	if code, out := h.runCommand("why", "nas"); code != 0 || !contains(out, "asleep since", service+" from ", "-> "+setting+"\n") {
 		h.Errorf("why: exit code %d, %s\nwant %s and %s", code, out, service, setting)
 	}
-	if _, page, err := h.d.Get(h.ctx, "/"); err != nil || !contains(html.UnescapeString(page), "<dt>ignored</dt><dd>", service+" from ", "<small>"+setting+"</small>") {
+	if _, page, err := h.daemon.Get(h.ctx, "/"); err != nil || !contains(html.UnescapeString(page), "<dt>ignored</dt><dd>", service+" from ", "<small>"+setting+"</small>") {
 		h.Errorf("the page lacks %s and %s: %v", service, setting, err)
 	}
-	if code, out := h.asked("status", "nas"); code != 0 || !contains(out, "ignored ", service+" from ") {
+	if code, out := h.runCommand("status", "nas"); code != 0 || !contains(out, "ignored ", service+" from ") {
 		h.Errorf("status: exit code %d, %s", code, out)
 	}
 }
 
 // tells reports whether there is an event of a packet that did not wake the machine.
-func (h *house) tells(reason, service string) bool {
+func hasIgnoredEvent(h *harness, reason, service string) bool {
 	h.Helper()
-	code, out := h.asked("events", "--machine", "nas", "--json")
+	code, out := h.runCommand("events", "--machine", "nas", "--json")
 	if code != 0 {
 		h.Fatalf("exit code %d, %s", code, out)
 	}
@@ -69,46 +69,46 @@ func (h *house) tells(reason, service string) bool {
 // reason, which is found everywhere.
 func TestWhyItDoesNotWake(t *testing.T) {
 	t.Parallel()
-	only := body("nas", ether.MAC{}, entry{nas4, []any{"22/tcp"}}, entry{nas6, []any{"22/tcp"}})
+	only := registration("nas", ether.MAC{}, monitored{nas4, []any{"22/tcp"}}, monitored{nas6, []any{"22/tcp"}})
 	for _, c := range []struct {
 		name, conf string
 		register   string // without the MAC; empty: everything
-		act        func(h *house, ip netip.Addr)
+		act        func(h *harness, ip netip.Addr)
 		reason     machine.Suppression
 		inEvents   string
 		port       string
 		setting    string // HOST is the client's address as a prefix
 	}{
-		{"port", "", "", func(h *house, ip netip.Addr) { h.startConnecting(h.lan.Client(), ip, 445) },
+		{"port", "", "", func(h *harness, ip netip.Addr) { h.startConnecting(h.lan.Client(), ip, 445) },
 			machine.PortNotRegistered, "port", "445/tcp", "add 445/tcp to the machine's ports"},
-		{"ping", "", only, func(h *house, ip netip.Addr) { _ = h.lan.Client().Ping(h.within(time.Second), ip) }, // nothing answers it
+		{"ping", "", only, func(h *harness, ip netip.Addr) { _ = h.lan.Client().Ping(h.within(time.Second), ip) }, // nothing answers it
 			machine.PingNotRegistered, "ping", "icmp", "add icmp to the machine's ports"},
-		{"wake.from", `wake: {from: ["192.0.2.0/24", "2001:db8::/32"]}` + "\n", "", func(h *house, ip netip.Addr) { h.startConnecting(h.lan.Client(), ip, 22) },
+		{"wake.from", `wake: {from: ["192.0.2.0/24", "2001:db8::/32"]}` + "\n", "", func(h *harness, ip netip.Addr) { h.startConnecting(h.lan.Client(), ip, 22) },
 			machine.SourceNotAllowed, "source", "22/tcp", "add HOST to wake.from"},
-		{"wake_from", "", strings.TrimSuffix(only, "}") + `,"wake_from":["192.0.2.0/24"]}`, func(h *house, ip netip.Addr) { h.startConnecting(h.lan.Client(), ip, 22) },
+		{"wake_from", "", strings.TrimSuffix(only, "}") + `,"wake_from":["192.0.2.0/24"]}`, func(h *harness, ip netip.Addr) { h.startConnecting(h.lan.Client(), ip, 22) },
 			machine.SourceNotAllowed, "source", "22/tcp", "add HOST to the machine's wake_from"},
-		{"quiet_hours", quietAlways, "", func(h *house, ip netip.Addr) { h.startConnecting(h.lan.Client(), ip, 22) },
+		{"quiet_hours", quietAlways, "", func(h *harness, ip netip.Addr) { h.startConnecting(h.lan.Client(), ip, 22) },
 			machine.InQuietHours, "wake.quiet_hours", "22/tcp", "change wake.quiet_hours"},
-		{"min_knocks", "wake: {min_knocks: 5}\n", "", func(h *house, ip netip.Addr) { h.say(h.dialGame(h.lan.Client(), ip), "once") },
+		{"min_knocks", "wake: {min_knocks: 5}\n", "", func(h *harness, ip netip.Addr) { sendDatagrams(h, dialGame(h, h.lan.Client(), ip), "once") },
 			machine.TooFewKnocks, "wake.min_knocks", "27015/udp", "set wake.min_knocks: 1"},
-		{"cooldown", "wake: {cooldown: 1m}\n", "", func(h *house, ip netip.Addr) { h.say(h.dialGame(h.lan.Client(), ip), "going on") },
+		{"cooldown", "wake: {cooldown: 1m}\n", "", func(h *harness, ip netip.Addr) { sendDatagrams(h, dialGame(h, h.lan.Client(), ip), "going on") },
 			machine.WhileCooling, "wake.cooldown", "27015/udp", "set wake.cooldown: 0s"},
 		{"failed_wakes", "wake: {attempts: 2, interval: 300ms}\n", "", failTwice,
 			machine.AfterFailures, "failed_wakes", "27015/udp", "check the machine's power, cable and Wake-on-LAN; a wake that you ask for is tried at once"},
 	} {
 		for _, ip := range []netip.Addr{nas4, nas6} {
 			t.Run(c.name+"/"+ip.String(), func(t *testing.T) {
-				h := open(t, brisk+c.conf)
-				nas := h.nas(func(m *lab.MachineConfig) { m.IgnoreMagic = lab.IgnoreAll })
-				text := everything(nas)
+				h := open(t, fastProbe+c.conf)
+				nas := h.addNAS(func(m *lab.MachineConfig) { m.IgnoreMagic = lab.IgnoreAll })
+				text := nasRegistration(nas)
 				if c.register != "" {
 					text = strings.Replace(c.register, ether.MAC{}.String(), nas.MAC().String(), 1)
 				}
-				h.must(h.sleepAs(h.ctx, nas, text))
+				h.must(sleepRegisteredAs(h, h.ctx, nas, text))
 				c.act(h, ip)
 				from := clientAddr(h.lan.Client(), ip)
 				setting := strings.ReplaceAll(c.setting, "HOST", netip.PrefixFrom(from, from.BitLen()).String())
-				h.wantIgnored(c.reason, c.inEvents, serviceAt(ip, c.port), setting)
+				wantIgnored(h, c.reason, c.inEvents, serviceAt(ip, c.port), setting)
 			})
 		}
 	}
@@ -124,14 +124,14 @@ func serviceAt(ip netip.Addr, port string) string {
 }
 
 // failTwice knocks until two wakes have failed, and then once more.
-func failTwice(h *house, ip netip.Addr) {
-	conn := h.dialGame(h.lan.Client(), ip)
+func failTwice(h *harness, ip netip.Addr) {
+	conn := dialGame(h, h.lan.Client(), ip)
 	for range 2 {
-		n := h.d.Log.Len()
-		h.say(conn, "get up")
-		h.moved(n, "nas", "waking", "asleep", machine.WhyAttemptsGone)
+		n := h.daemon.Log.Len()
+		sendDatagrams(h, conn, "get up")
+		h.waitMove(n, "nas", "waking", "asleep", machine.WhyAttemptsGone)
 	}
-	h.say(conn, "get up")
+	sendDatagrams(h, conn, "get up")
 }
 
 // TestWhyAnOldConnectionDoesNotWake: what a client sends on a connection from before the
@@ -140,15 +140,15 @@ func TestWhyAnOldConnectionDoesNotWake(t *testing.T) {
 	t.Parallel()
 	for _, ip := range []netip.Addr{nas4, nas6} {
 		t.Run(ip.String(), func(t *testing.T) {
-			h := open(t, brisk)
-			nas := h.nas(func(m *lab.MachineConfig) { m.Suspend = true })
+			h := open(t, fastProbe)
+			nas := h.addNAS(func(m *lab.MachineConfig) { m.Suspend = true })
 			client := h.lan.Client()
 			old := h.call(client, nas, ip, 22)
 			h.putToSleep(nas)
-			h.neighbor(client, ip, h.lan.Porter().MAC())
+			h.waitNeighbor(client, ip, h.lan.Porter().MAC())
 			_, err := old.conn.Write([]byte("still there?"))
 			h.must(err)
-			h.wantIgnored(machine.OldConnection, "wake.established", serviceAt(ip, "22/tcp"), "set wake.established: true")
+			wantIgnored(h, machine.OldConnection, "wake.established", serviceAt(ip, "22/tcp"), "set wake.established: true")
 		})
 	}
 }
@@ -160,20 +160,20 @@ func TestWhyOwnProgramsDoNotWake(t *testing.T) {
 	for _, mode := range modes {
 		for _, ip := range []netip.Addr{nas4, nas6} {
 			t.Run(mode.name+"/"+ip.String(), func(t *testing.T) {
-				h := open(t, brisk+mode.conf)
-				nas, porter := h.nas(nil), h.lan.Porter()
+				h := open(t, fastProbe+mode.conf)
+				nas, porter := h.addNAS(nil), h.lan.Porter()
 				h.putToSleep(nas)
 				// From before the machine's last frame the kernel would believe in it
 				// for up to a minute.
 				h.must(porter.ForgetNeighbor(ip))
 				ctx, cancel := context.WithCancel(h.ctx)
 				defer cancel()
-				tries := h.keepConnecting(ctx, porter, netip.AddrPortFrom(ip, 22))
+				tries := keepConnecting(h, ctx, porter, netip.AddrPortFrom(ip, 22))
 				service, setting := ip.String(), "set wake.local: true, and restart nightporter"
 				if mode.name == "bind" {
 					service, setting = serviceAt(ip, "22/tcp"), "set claim.mode: responder and wake.local: true, and restart nightporter"
 				}
-				h.wantIgnored(machine.FromThisHost, "wake.local", service, setting)
+				wantIgnored(h, machine.FromThisHost, "wake.local", service, setting)
 				if nas.MagicCount() != 0 {
 					t.Error("it was woken")
 				}
@@ -185,7 +185,7 @@ func TestWhyOwnProgramsDoNotWake(t *testing.T) {
 }
 
 // keepConnecting has a host try to connect until ctx ends, and then closes ended.
-func (h *house) keepConnecting(ctx context.Context, from *lab.Host, to netip.AddrPort) (ended <-chan struct{}) {
+func keepConnecting(h *harness, ctx context.Context, from *lab.Host, to netip.AddrPort) (ended <-chan struct{}) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -208,17 +208,17 @@ func (h *house) keepConnecting(ctx context.Context, from *lab.Host, to netip.Add
 // TestNothingIsIgnoredOfAnAwakeMachine: an ordinary night has no packet that does not
 // wake, and the porter's own questions and registrations are none.
 func TestNothingIsIgnoredOfAnAwakeMachine(t *testing.T) {
-	h := open(t, brisk)
-	nas := h.nas(nil)
+	h := open(t, fastProbe)
+	nas := h.addNAS(nil)
 	h.putToSleep(nas)
-	n := h.d.Log.Len()
+	n := h.daemon.Log.Len()
 	c := h.call(h.lan.Client(), nas, nas4, 22)
-	h.moved(n, "nas", "arriving", "awake", machine.WhyReady)
-	h.echo(c.conn, 1<<10)
+	h.waitMove(n, "nas", "arriving", "awake", machine.WhyReady)
+	wantEcho(h, c.conn, 1<<10)
 	h.startConnecting(h.lan.Client(), nas4, 445)
 	h.call(h.lan.Porter(), nas, nas4, 22)
-	h.wantSuppressed("", 0, 1)
-	code, out := h.asked("why", "nas")
+	wantSuppressed(h, "", 0, 1)
+	code, out := h.runCommand("why", "nas")
 	if code != 0 || !contains(out, "awake since", "for 10.77.0.10 at 10.77.0.20:22/tcp: ready after", "who keeps it awake is not known") || strings.Contains(out, "ignored") {
 		t.Errorf("exit code %d, %s", code, out)
 	}
@@ -226,18 +226,18 @@ func TestNothingIsIgnoredOfAnAwakeMachine(t *testing.T) {
 
 // TestWakeOfAnAwakeMachine: its event says who asked for it, and that it was no wake.
 func TestWakeOfAnAwakeMachine(t *testing.T) {
-	h := open(t, brisk)
-	nas := h.nas(nil)
+	h := open(t, fastProbe)
+	nas := h.addNAS(nil)
 	h.putToSleep(nas)
-	n := h.d.Log.Len()
+	n := h.daemon.Log.Len()
 	h.call(h.lan.Client(), nas, nas4, 22)
-	h.moved(n, "nas", "arriving", "awake", machine.WhyReady)
-	_, before := h.asked("events", "--machine", "nas")
+	h.waitMove(n, "nas", "arriving", "awake", machine.WhyReady)
+	_, before := h.runCommand("events", "--machine", "nas")
 	attempts := h.metric(`nightporter_machine_wake_attempts_total{machine="nas"}`)
-	if code, out := h.asked("wake", "nas"); code != 0 {
+	if code, out := h.runCommand("wake", "nas"); code != 0 {
 		t.Fatalf("exit code %d, %s", code, out)
 	}
-	_, after := h.asked("events", "--machine", "nas")
+	_, after := h.runCommand("events", "--machine", "nas")
 	told := strings.TrimPrefix(after, before)
 	if strings.Count(told, "\n") != 1 || !contains(told, "wake asked for by 10.77.0.", " while it counts as awake: one magic packet sent") {
 		t.Errorf("told\n%s", told)

@@ -48,7 +48,7 @@ func TestCardSpeaksForItsMachine(t *testing.T) {
 			}
 			n := len(h.sent)
 			h.Handle(c.p)
-			if len(h.sent) > n || h.View().addrs[c.mute].Answered() {
+			if len(h.sent) > n || h.View().addrs[c.mute].Answering() {
 				t.Error("it is answered")
 			}
 		})

@@ -127,7 +127,7 @@ func TestGuestIsNotTheCard(t *testing.T) {
 	target.SetCardAnswers(true)
 	h.Handle(lantest.ARPReply(guestMAC, lantest.PorterMAC, guest4, porter4))
 	h.Handle(lantest.ARPReply(nasMAC, lantest.PorterMAC, nas4, porter4))
-	if spoken := target.Spoken(target.Addrs()); !slices.Equal(spoken, []netip.Addr{guest4}) {
+	if spoken := target.Silenced(target.Addrs()); !slices.Equal(spoken, []netip.Addr{guest4}) {
 		t.Errorf("spoken for are %v", spoken)
 	}
 	if h.answers(guest4) || !h.answers(nas4) {
@@ -140,7 +140,7 @@ func TestPacketsForAGuest(t *testing.T) {
 	for _, passing := range []bool{true, false} {
 		h := newFixture(t, 16, host())
 		target := h.View().Address(guest4).Target()
-		if target.hold.Pass(); !passing {
+		if target.hold.HoldUnready(); !passing {
 			target.hold.Open(nil)
 		}
 		var to []ether.MAC
@@ -161,7 +161,7 @@ func TestQuestionIsPassedOnToTheGuest(t *testing.T) {
 	h := newFixture(t, 8, host())
 	target := h.View().Address(guest4).Target()
 	target.Silence(target.Addrs())
-	target.SetOurs(target.Addrs(), false)
+	target.SetGuarded(target.Addrs(), false)
 	target.hold.Open(nil)
 	frame, err := lan.NeighborProbe(clientMAC, lantest.PorterMAC, client4, guest4)
 	h.Handle(parsed(t, frame, err))

@@ -8,12 +8,12 @@ import (
 )
 
 // heard takes a frame that a watched machine sent, or a guest of it.
-func (r *Reader) heard(v *View, t *Target, p *lan.Packet) {
-	if t.isCard(p.Src) {
-		r.heardCard(v, t, p)
+func (r *Reader) handleFrame(v *View, t *Target, p *lan.Packet) {
+	if t.isCardOnly(p.Src) {
+		r.handleCardFrame(v, t, p)
 		return
 	}
-	kind, ip := spokenFor(p)
+	kind, ip := senderAddress(p)
 	a := v.addrs[ip]
 	own := a != nil && a.target == t && a.mac == p.Src
 	solicited := kind == SawAnswer && r.answersUs(p)
@@ -23,34 +23,34 @@ func (r *Reader) heard(v *View, t *Target, p *lan.Packet) {
 		r.report(&t.otherAnswer, Sighting{Kind: SawOtherAnswer, Target: t, Other: ip})
 		return
 	case !own:
-		if kind == SawTest || !discovers(p) || !elsewhere {
+		if kind == SawTest || !isNeighborDiscovery(p) || !elsewhere {
 			ip = netip.Addr{} // not used yet, or perhaps another host's whose packet the machine forwards
 		}
 		r.report(&t.frame, Sighting{Kind: SawFrame, Target: t, Other: ip})
 		return
 	case solicited && a.cardAnswers(), kind == SawEcho && r.repliesTo(p):
 		// It says little or nothing about the machine, and we go on answering.
-		r.report(&a.spoken[kind], Sighting{Kind: kind, Target: t, Address: a})
+		r.report(&a.reported[kind], Sighting{Kind: kind, Target: t, Address: a})
 		return
 	}
 	// Not one more answer, whatever the loop is busy with: a machine that tests
 	// its address would take the answer for a duplicate (RFC 5227 section 2.1.1,
 	// RFC 4862 section 5.4.4).
-	a.answer.Store(false)
+	a.answering.Store(false)
 	if kind == SawAnswer && !solicited || kind == SawEcho {
 		kind = SawUse // it answered another host, or announced itself
 	}
-	if p.Kind == lan.TCP && p.Dst == r.responder.Self && r.replied(a, p) {
+	if p.Kind == lan.TCP && p.Dst == r.responder.Self && r.handleProbeReply(a, p) {
 		return
 	}
-	r.report(&a.spoken[kind], Sighting{Kind: kind, Target: t, Address: a})
-	if discovers(p) {
-		r.diverted(a, p)
+	r.report(&a.reported[kind], Sighting{Kind: kind, Target: t, Address: a})
+	if isNeighborDiscovery(p) {
+		r.reportDiversion(a, p)
 	}
 }
 
 // spokenFor returns the address for which the sender of p speaks, and how.
-func spokenFor(p *lan.Packet) (Kind, netip.Addr) {
+func senderAddress(p *lan.Packet) (Kind, netip.Addr) {
 	switch p.Kind {
 	case lan.ARPRequest:
 		if p.From.IsUnspecified() { // a probe, RFC 5227 section 2.1.1
@@ -73,7 +73,7 @@ func spokenFor(p *lan.Packet) (Kind, netip.Addr) {
 }
 
 // discovers reports whether p is ARP or neighbour discovery.
-func discovers(p *lan.Packet) bool {
+func isNeighborDiscovery(p *lan.Packet) bool {
 	switch p.Kind {
 	case lan.ARPRequest, lan.ARPReply, lan.NeighborSolicitation, lan.NeighborAdvertisement:
 		return true
@@ -90,9 +90,9 @@ func (r *Reader) answersUs(p *lan.Packet) bool {
 
 // diverted takes ARP or neighbour discovery from which clients may have learnt the
 // machine's own MAC, while its services are not ready.
-func (r *Reader) diverted(a *Address, p *lan.Packet) {
-	if p.Dst != r.responder.Self && a.target.hold.Passing() {
-		r.report(&a.diversion, Sighting{Kind: SawDiversion, Target: a.target, Address: a})
+func (r *Reader) reportDiversion(a *Address, p *lan.Packet) {
+	if p.Dst != r.responder.Self && a.target.hold.HoldsUnready() {
+		r.report(&a.diverted, Sighting{Kind: SawDiversion, Target: a.target, Address: a})
 	}
 }
 
@@ -103,7 +103,7 @@ func (r *Reader) repliesTo(p *lan.Packet) bool {
 
 // replied takes a machine's reply to our probe of a service, and reports whether p
 // is one.
-func (r *Reader) replied(a *Address, p *lan.Packet) bool {
+func (r *Reader) handleProbeReply(a *Address, p *lan.Packet) bool {
 	if !lan.IsProbePort(p.ToPort) || p.Ack != r.sequence+1 {
 		return false
 	}

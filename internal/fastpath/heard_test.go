@@ -227,7 +227,7 @@ func TestDiversion(t *testing.T) {
 		h := newFixture(t, 8, nas())
 		for _, passing := range []bool{false, true} {
 			if passing {
-				h.View().targets[nasMAC].hold.Pass()
+				h.View().targets[nasMAC].hold.HoldUnready()
 			}
 			h.Handle(c.p)
 			if got := slices.Contains(h.seen(), "nas diversion"); got != (passing && c.want) {

@@ -110,7 +110,7 @@ func newFixture(tb testing.TB, room int, specs ...machine.Spec) *fixture {
 	v := NewView(Rules{})
 	for _, spec := range specs {
 		hold := handover.NewHold(8, handover.NewBudget(1<<20, 0))
-		hold.Keep()
+		hold.HoldAll()
 		t := NewTarget(spec, hold, new(wakefilter.Filter))
 		t.Answer(spec.Addrs())
 		v.Add(t, true, func(netip.Addr) bool { return false })

@@ -21,8 +21,8 @@ const (
 
 	// newHosts and newHostsAtOnce ration, in hosts a second, those that were not known: a
 	// flood of invented ones takes a minute to push out a host that is silent.
-	newHosts       = 4
-	newHostsAtOnce = 128
+	newHostRate  = 4
+	newHostBurst = 128
 )
 
 // Host is another host on the LAN.
@@ -34,18 +34,18 @@ type Host struct {
 // hosts are the other hosts on the LAN, as they were heard by ARP and neighbour
 // discovery: of each MAC the latest address of a family, however many it speaks for.
 type hosts struct {
-	mu             sync.Mutex
-	fresh          *rate.Limiter
-	clock          uint64            // counts what was heard
-	recent, before map[hostKey]heard // before is dropped when recent is half of maxHosts
+	mu            sync.Mutex
+	newHosts      *rate.Limiter
+	clock         uint64                // counts what was heard
+	recent, older map[hostKey]heardHost // before is dropped when recent is half of maxHosts
 }
 
 type hostKey struct {
-	mac ether.MAC
-	six bool
+	mac  ether.MAC
+	ipv6 bool
 }
 
-type heard struct {
+type heardHost struct {
 	ip netip.Addr
 	at uint64
 }
@@ -55,28 +55,28 @@ func (h *hosts) note(ip netip.Addr, mac ether.MAC) {
 	defer h.mu.Unlock()
 	key := hostKey{mac, ip.Is6()}
 	if _, known := h.recent[key]; !known {
-		if _, known = h.before[key]; !known && !h.fresh.Allow() {
+		if _, known = h.older[key]; !known && !h.newHosts.Allow() {
 			return
 		}
 		if len(h.recent) >= maxHosts/2 {
-			h.recent, h.before = make(map[hostKey]heard), h.recent
+			h.recent, h.older = make(map[hostKey]heardHost), h.recent
 		}
 	}
 	h.clock++
-	h.recent[key] = heard{ip, h.clock}
+	h.recent[key] = heardHost{ip, h.clock}
 }
 
 // Hosts returns the other hosts that were heard on the LAN, with an address of the
 // family each, the latest first and at most so many.
-func (r *Reader) Hosts(six bool, most int) []Host {
+func (r *Reader) Hosts(ipv6 bool, limit int) []Host {
 	h := &r.hosts
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	latest := maps.Clone(h.before)
+	latest := maps.Clone(h.older)
 	maps.Copy(latest, h.recent)
-	keys := slices.DeleteFunc(slices.Collect(maps.Keys(latest)), func(k hostKey) bool { return k.six != six })
+	keys := slices.DeleteFunc(slices.Collect(maps.Keys(latest)), func(k hostKey) bool { return k.ipv6 != ipv6 })
 	slices.SortFunc(keys, func(a, b hostKey) int { return cmp.Compare(latest[b].at, latest[a].at) })
-	all := make([]Host, min(len(keys), most))
+	all := make([]Host, min(len(keys), limit))
 	for i := range all {
 		all[i] = Host{keys[i].mac, latest[keys[i]].ip}
 	}
@@ -84,10 +84,10 @@ func (r *Reader) Hosts(six bool, most int) []Host {
 }
 
 // Heard returns at which MAC the latest address of each other host was heard last.
-func (r *Reader) Heard() map[netip.Addr]ether.MAC {
+func (r *Reader) NeighborMACs() map[netip.Addr]ether.MAC {
 	at := make(map[netip.Addr]ether.MAC)
-	for _, six := range []bool{false, true} {
-		for _, host := range slices.Backward(r.Hosts(six, maxHosts)) { // the latest goes last
+	for _, ipv6 := range []bool{false, true} {
+		for _, host := range slices.Backward(r.Hosts(ipv6, maxHosts)) { // the latest goes last
 			at[host.IP] = host.MAC
 		}
 	}
@@ -98,7 +98,7 @@ func (r *Reader) Heard() map[netip.Addr]ether.MAC {
 // become a client. What it tests it will use.
 func (r *Reader) noteHost(v *View, p *lan.Packet) {
 	ip := p.From
-	if kind, tested := spokenFor(p); kind == SawTest {
+	if kind, tested := senderAddress(p); kind == SawTest {
 		ip = tested
 	}
 	mac := p.Src

@@ -11,17 +11,17 @@ import (
 )
 
 // visit takes a packet that came to our MAC for the address of a machine.
-func (r *Reader) visit(v *View, a *Address, p *lan.Packet) {
+func (r *Reader) handleTraffic(v *View, a *Address, p *lan.Packet) {
 	if a.target.hold.Opened() {
-		r.straggle(a, p)
+		r.forwardStraggler(a, p)
 		return
 	}
-	r.visited(a.target)
-	if r.checks(a, p) {
+	r.reportTraffic(a.target)
+	if r.forwardCheck(a, p) {
 		return
 	}
-	s := a.knockedAt(p, v.rules.Established)
-	knocks := r.knocks(v, a, s, p)
+	s := a.knockedService(p, v.rules.Established)
+	knocks := r.wakes(v, a, s, p)
 	var service machine.Service
 	var now time.Time
 	if knocks {
@@ -45,10 +45,10 @@ func (r *Reader) visit(v *View, a *Address, p *lan.Packet) {
 //
 // The time by which a knock is judged is that of the monotonic clock, where p has the
 // kernel's, which can be set.
-func (r *Reader) knocks(v *View, a *Address, s *Service, p *lan.Packet) bool {
+func (r *Reader) wakes(v *View, a *Address, s *Service, p *lan.Packet) bool {
 	switch {
 	case s == nil:
-		if reason, port, ok := ignoredAt(p); ok {
+		if reason, port, ok := ignoreReason(p); ok {
 			r.ignore(a, reason, port, p)
 		}
 		return false
@@ -68,7 +68,7 @@ func (r *Reader) knocks(v *View, a *Address, s *Service, p *lan.Packet) bool {
 
 // ignoredAt returns why a packet that knocks at no service does not, and its port. Of
 // answers, and of what has no port, nothing is noted: no client waits for them.
-func ignoredAt(p *lan.Packet) (machine.Suppression, machine.Port, bool) {
+func ignoreReason(p *lan.Packet) (machine.Suppression, machine.Port, bool) {
 	switch p.Kind {
 	case lan.TCP:
 		port := machine.Port{Protocol: machine.TCP, Number: p.ToPort}
@@ -100,7 +100,7 @@ func (r *Reader) ignore(a *Address, reason machine.Suppression, port machine.Por
 
 // knockedAt returns the service that p knocks at, or nil. A knock is a SYN, any
 // datagram, an echo request, or data on a connection where that counts.
-func (a *Address) knockedAt(p *lan.Packet, established bool) *Service {
+func (a *Address) knockedService(p *lan.Packet, established bool) *Service {
 	var want machine.Port
 	switch p.Kind {
 	case lan.TCP:

@@ -32,7 +32,7 @@ type Reader struct {
 	sequence  uint32
 	resolver  resolver
 	sightings chan<- Sighting
-	lost      atomic.Uint64
+	skipped   atomic.Uint64
 	hosts     hosts
 	refusals  refusals
 	forwards4 atomic.Bool // our own kernel forwards packets of the family
@@ -47,7 +47,7 @@ func New(o Options) *Reader {
 	r := &Reader{
 		responder: claim.Responder{Send: o.Send, Replied: o.Replied},
 		forward:   o.Forward, sequence: rand.Uint32(), sightings: o.Sightings,
-		hosts: hosts{fresh: rate.NewLimiter(newHosts, newHostsAtOnce), recent: make(map[hostKey]heard), before: make(map[hostKey]heard)},
+		hosts: hosts{newHosts: rate.NewLimiter(newHostRate, newHostBurst), recent: make(map[hostKey]heardHost), older: make(map[hostKey]heardHost)},
 	}
 	r.SetView(NewView(Rules{}))
 	r.SetSurroundings(Surroundings{})
@@ -67,7 +67,7 @@ func (r *Reader) View() *View { return r.view.Load() }
 
 // Lost returns how many sightings were dropped because the event loop was too far
 // behind to take them.
-func (r *Reader) Lost() uint64 { return r.lost.Load() }
+func (r *Reader) Lost() uint64 { return r.skipped.Load() }
 
 // Sequence returns the initial sequence number of the SYNs that probe services.
 // The reader knows the SYN-ACKs to them by it.
@@ -93,19 +93,19 @@ func (r *Reader) Handle(p *lan.Packet) {
 	// by what is in the packet: a copy of the key would double the time.)
 	t, watched := v.targets[p.Src]
 	if watched {
-		r.heard(v, t, p)
-		if r.relayed(t, p) {
+		r.handleFrame(v, t, p)
+		if r.relay(t, p) {
 			return
 		}
 	}
 	switch p.Kind {
 	case lan.TCP, lan.UDP, lan.EchoRequest, lan.EchoReply, lan.PortUnreachable, lan.IP:
-		if a := r.sought(v, p); a != nil && !r.refuses(v, a, p) {
-			r.visit(v, a, p)
+		if a := r.destination(v, p); a != nil && !r.refuses(v, a, p) {
+			r.handleTraffic(v, a, p)
 		}
 	default:
-		r.neighbor(v, p)
-		if !watched || t.isCard(p.Src) { // a hypervisor may speak with the card of a machine
+		r.handleNeighbor(v, p)
+		if !watched || t.isCardOnly(p.Src) { // a hypervisor may speak with the card of a machine
 			r.noteHost(v, p)
 		}
 	}
@@ -116,34 +116,34 @@ func (r *Reader) Handle(p *lan.Packet) {
 // others are on their way. Our own kernel made them, so that none has to be refused.
 func (r *Reader) HandleOutgoing(p *lan.Packet) {
 	v := r.view.Load()
-	if a := r.sought(v, p); a != nil {
-		r.visit(v, a, p)
+	if a := r.destination(v, p); a != nil {
+		r.handleTraffic(v, a, p)
 	}
 }
 
 // neighbor takes ARP and neighbour discovery.
-func (r *Reader) neighbor(v *View, p *lan.Packet) {
-	if r.contested(v, p) {
+func (r *Reader) handleNeighbor(v *View, p *lan.Packet) {
+	if r.handleContest(v, p) {
 		return
 	}
 	switch r.responder.Handle(p, v.holding) {
 	case claim.Conflict:
-		r.conflict(v, p)
+		r.reportConflict(v, p)
 	case claim.Answered:
-		if a := v.Address(requested(p)); a != nil {
+		if a := v.Address(requestedAddress(p)); a != nil {
 			// A machine that arrives may have answered as well, and last.
-			if p.Dst != r.responder.Self && (a.cardAnswers() || a.target.hold.Passing()) {
+			if p.Dst != r.responder.Self && (a.cardAnswers() || a.target.hold.HoldsUnready()) {
 				r.noteRequester(a, p)
 			}
-			r.visited(a.target)
+			r.reportTraffic(a.target)
 		}
 	case claim.Quiet:
-		r.passOn(v, p)
+		r.forwardRequest(v, p)
 	}
 }
 
 // requested returns the address that p asks for.
-func requested(p *lan.Packet) netip.Addr {
+func requestedAddress(p *lan.Packet) netip.Addr {
 	if p.Kind == lan.NeighborSolicitation {
 		return p.Target
 	}
@@ -152,37 +152,37 @@ func requested(p *lan.Packet) netip.Addr {
 
 // visited takes traffic for a machine, which is worth a sighting only while it may be
 // up after all.
-func (r *Reader) visited(t *Target) {
+func (r *Reader) reportTraffic(t *Target) {
 	if t.doubtful.Load() {
-		r.report(&t.visit, Sighting{Kind: SawVisit, Target: t})
+		r.report(&t.traffic, Sighting{Kind: SawTraffic, Target: t})
 	}
 }
 
 // contested takes another host's test of an address that is not defended, or that its
 // machine defends itself, and reports whether p is one. Behind a repeater the machine's
 // own test is known by the address that it names.
-func (r *Reader) contested(v *View, p *lan.Packet) bool {
-	if kind, _ := spokenFor(p); kind != SawTest {
+func (r *Reader) handleContest(v *View, p *lan.Packet) bool {
+	if kind, _ := senderAddress(p); kind != SawTest {
 		return false
 	}
-	a, by := v.addrs[requested(p)], claim.Stated(p)
-	if a == nil || a.speaks(by) || a.speaks(p.Src) || p.Src == r.responder.Self {
+	a, by := v.addrs[requestedAddress(p)], claim.Stated(p)
+	if a == nil || a.hasMAC(by) || a.hasMAC(p.Src) || p.Src == r.responder.Self {
 		return false
 	}
 	if !a.target.undefended.Load() {
-		return !a.answer.Load()
+		return !a.answering.Load()
 	}
 	r.report(&a.contest, Sighting{Kind: SawContest, Target: a.target, Address: a, By: by})
 	return true
 }
 
 // conflict takes a frame by which another host uses an address of a machine.
-func (r *Reader) conflict(v *View, p *lan.Packet) {
+func (r *Reader) reportConflict(v *View, p *lan.Packet) {
 	ip := p.From
 	if p.Kind == lan.NeighborAdvertisement {
 		ip = p.Target
 	}
-	if a := v.Address(ip); a != nil && !a.speaks(claim.Stated(p)) {
+	if a := v.Address(ip); a != nil && !a.hasMAC(claim.Stated(p)) {
 		r.report(&a.conflict, Sighting{Kind: SawConflict, Target: a.target, Address: a, By: claim.Stated(p)})
 	}
 }

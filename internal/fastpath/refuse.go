@@ -62,7 +62,7 @@ func (r *Reader) refusal(v *View, a *Address, p *lan.Packet) lan.Refusal {
 }
 
 // sought returns the address of a machine for which p came to our MAC, or nil.
-func (r *Reader) sought(v *View, p *lan.Packet) *Address {
+func (r *Reader) destination(v *View, p *lan.Packet) *Address {
 	a := v.addrs[p.To]
 	if a == nil || a.mac == p.Src || p.Dst != r.responder.Self || !p.Src.Unicast() || a.conceded.Load() {
 		return nil

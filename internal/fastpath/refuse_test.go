@@ -69,7 +69,7 @@ func TestAttackImpossibleSources(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			h := guarded(t)
 			hold := h.View().targets[nasMAC].hold
-			for i, mode := range []func(){hold.Keep, hold.Pass, func() { hold.Open(nil) }} {
+			for i, mode := range []func(){hold.HoldAll, hold.HoldUnready, func() { hold.Open(nil) }} {
 				mode()
 				for _, kind := range []lan.Kind{lan.TCP, lan.EchoRequest} {
 					h.Handle(from(c.src, netip.MustParseAddr(c.ip), kind))

@@ -22,10 +22,10 @@ func asking(t *testing.T, byKernel bool) *fixture {
 	p := datagram(nas4, game.Number)
 	p.Frame = []byte("hello")
 	h.Handle(p)
-	hold.Pass()
-	g := handover.Guest{Addr: nas4, MAC: clientMAC, IP: client4}
+	hold.HoldUnready()
+	g := handover.Client{MachineIP: nas4, MAC: clientMAC, IP: client4}
 	hold.Divert(g, byKernel)
-	hold.Ask(machine.Service{Addr: nas4, Port: game}, g, func([]byte, lan.Checksum) error { return nil })
+	hold.SendProbe(machine.Service{Addr: nas4, Port: game}, g, func([]byte, lan.Checksum) error { return nil })
 	h.seen()
 	return h
 }
@@ -118,11 +118,11 @@ func TestChecksOfOurOwnPass(t *testing.T) {
 		knocks bool
 		to     []ether.MAC
 	}{
-		{"arriving", nil, (*handover.Hold).Pass, false, []ether.MAC{nasMAC}},
-		{"asleep", nil, (*handover.Hold).Keep, false, nil},
+		{"arriving", nil, (*handover.Hold).HoldUnready, false, []ether.MAC{nasMAC}},
+		{"asleep", nil, (*handover.Hold).HoldAll, false, nil},
 		{"awake", nil, (*handover.Hold).Close, false, nil},
-		{"a program of ours", func(p *lan.Packet) { p.FromPort = 40000 }, (*handover.Hold).Pass, true, nil},
-		{"another host", func(p *lan.Packet) { p.Src = clientMAC }, (*handover.Hold).Pass, true, nil},
+		{"a program of ours", func(p *lan.Packet) { p.FromPort = 40000 }, (*handover.Hold).HoldUnready, true, nil},
+		{"another host", func(p *lan.Packet) { p.Src = clientMAC }, (*handover.Hold).HoldUnready, true, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			h := newFixture(t, 8, nas())

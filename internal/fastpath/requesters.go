@@ -21,19 +21,19 @@ const MaxRequesters = 256
 
 // requesters are those that the loop has not taken, with their own addresses.
 type requesters struct {
-	mu  sync.Mutex
-	all map[Requester]netip.Addr
+	mu          sync.Mutex
+	byRequester map[Requester]netip.Addr
 }
 
 // add notes a requester with its own address, if there is room.
 func (q *requesters) add(who Requester, ip netip.Addr) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.all == nil {
-		q.all = make(map[Requester]netip.Addr)
+	if q.byRequester == nil {
+		q.byRequester = make(map[Requester]netip.Addr)
 	}
-	if _, known := q.all[who]; known || len(q.all) < MaxRequesters {
-		q.all[who] = ip
+	if _, known := q.byRequester[who]; known || len(q.byRequester) < MaxRequesters {
+		q.byRequester[who] = ip
 	}
 }
 
@@ -42,7 +42,7 @@ func (t *Target) TakeRequesters() map[Requester]netip.Addr {
 	q := &t.requesters
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	all := q.all
-	q.all = nil
+	all := q.byRequester
+	q.byRequester = nil
 	return all
 }

@@ -58,7 +58,7 @@ func (q *resolver) answered(p *lan.Packet) {
 }
 
 // wait opens a question for ip, until done is called.
-func (q *resolver) wait(ip netip.Addr) (answers <-chan ether.MAC, done func()) {
+func (q *resolver) subscribe(ip netip.Addr) (answers <-chan ether.MAC, done func()) {
 	c := make(chan ether.MAC, maxAnswers)
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -81,7 +81,7 @@ func (q *resolver) wait(ip netip.Addr) (answers <-chan ether.MAC, done func()) {
 // resolve is Reader.Resolve. It asks on after an answer: the true owner's may be lost,
 // and another host's be first.
 func (q *resolver) resolve(ctx context.Context, ip netip.Addr, send func() error) ([]ether.MAC, error) {
-	answers, done := q.wait(ip)
+	answers, done := q.subscribe(ip)
 	defer done()
 	var macs []ether.MAC
 	wait := resolvePause

@@ -202,7 +202,7 @@ func TestResolveFlooded(t *testing.T) {
 		if q.err != nil || len(q.macs) != maxAnswers || q.took != time.Millisecond+3*resolveLinger {
 			t.Errorf("%d hosts answered, %v after %v", len(q.macs), q.err, q.took)
 		}
-		answers, done := h.resolver.wait(nas4)
+		answers, done := h.resolver.subscribe(nas4)
 		began := time.Now()
 		for _, a := range flood {
 			h.Handle(a.p) // they are not taken
@@ -218,7 +218,7 @@ func TestResolveFlooded(t *testing.T) {
 // BenchmarkResolve is an answer to an open question.
 func BenchmarkResolve(b *testing.B) {
 	h, _ := benchFixture(b)
-	answers, done := h.resolver.wait(free4)
+	answers, done := h.resolver.subscribe(free4)
 	defer done()
 	p := lantest.ARPReply(clientMAC, lantest.PorterMAC, free4, porter4)
 	for b.Loop() {

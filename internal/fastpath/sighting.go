@@ -43,7 +43,7 @@ const (
 	SawConflict   // another host that uses an address of the machine
 	SawContest    // another host that tests an address that is not defended
 	SawRequest    // a client's question for an address, which the machine's network card answers too
-	SawVisit      // traffic for a machine that may be up after all
+	SawTraffic    // traffic for a machine that may be up after all
 	SawDiversion  // ARP or neighbour discovery that may divert clients to the machine
 	kinds
 )
@@ -60,7 +60,7 @@ func (r *Reader) report(underway *atomic.Bool, s Sighting) {
 		// The loop is far behind. A client repeats its knock, and a machine
 		// that is up goes on speaking.
 		underway.Store(false)
-		r.lost.Add(1)
+		r.skipped.Add(1)
 	}
 }
 
@@ -72,7 +72,7 @@ func (s *Sighting) Taken() {
 	case SawOtherAnswer:
 		s.Target.otherAnswer.Store(false)
 	case SawTest, SawUse, SawPacket, SawAnswer, SawEcho:
-		s.Address.spoken[s.Kind].Store(false)
+		s.Address.reported[s.Kind].Store(false)
 	case SawReset:
 		s.Service.reset.Store(false)
 	case SawAccept:
@@ -89,9 +89,9 @@ func (s *Sighting) Taken() {
 		s.Address.conflict.Store(false)
 	case SawRequest:
 		s.Target.request.Store(false)
-	case SawVisit:
-		s.Target.visit.Store(false)
+	case SawTraffic:
+		s.Target.traffic.Store(false)
 	case SawDiversion:
-		s.Address.diversion.Store(false)
+		s.Address.diverted.Store(false)
 	}
 }

@@ -5,8 +5,8 @@ import "nightporter/internal/lan"
 // straggle takes a packet for a machine that is up: its client has missed that, some
 // seconds or some hours ago. It is sent on, and the client is told where the machine
 // is. Where our kernel forwards packets itself, it is not sent twice.
-func (r *Reader) straggle(a *Address, p *lan.Packet) {
-	if a.ours.Load() || !r.kernelForwards(a) {
+func (r *Reader) forwardStraggler(a *Address, p *lan.Packet) {
+	if a.guarded.Load() || !r.kernelForwards(a) {
 		_ = r.forward(p, a.mac)
 	}
 	r.noteRequester(a, p)
@@ -27,8 +27,8 @@ func (r *Reader) kernelForwards(a *Address) bool {
 
 // passOn sends a question that came to us alone on to the machine, if that is up: its
 // answer is one that every client takes.
-func (r *Reader) passOn(v *View, p *lan.Packet) {
-	a := v.Address(requested(p))
+func (r *Reader) forwardRequest(v *View, p *lan.Packet) {
+	a := v.Address(requestedAddress(p))
 	if a == nil || p.Dst != r.responder.Self || a.conceded.Load() || !a.target.hold.Opened() {
 		return
 	}

@@ -15,7 +15,7 @@ func up(t *testing.T) (*fixture, *Target, *int) {
 	f := newFixture(t, 16, nas())
 	target := f.View().Address(nas4).Target()
 	target.Silence(target.Addrs())
-	target.SetOurs(target.Addrs(), false)
+	target.SetGuarded(target.Addrs(), false)
 	target.hold.Open(nil)
 	forwarded := new(int)
 	f.forward = func(p *lan.Packet, to ether.MAC) error {
@@ -70,7 +70,7 @@ func TestKernelForwards(t *testing.T) {
 		t.Error("sent twice")
 	}
 	f.Handle(syn(nas6, 22))
-	target.SetOurs([]netip.Addr{nas4}, true)
+	target.SetGuarded([]netip.Addr{nas4}, true)
 	f.Handle(syn(nas4, 22))
 	if *forwarded != 2 {
 		t.Errorf("%d forwarded, want 2", *forwarded)
@@ -89,13 +89,13 @@ func TestQuestionIsPassedOn(t *testing.T) {
 			t.Fatalf("%v: %d frames sent", p.Kind, len(f.sent))
 		}
 		got := parsed(t, f.sent[0], nil)
-		if got.Kind != p.Kind || got.Src != lantest.PorterMAC || got.Dst != nasMAC || got.SenderMAC != clientMAC || requested(got) != requested(p) {
+		if got.Kind != p.Kind || got.Src != lantest.PorterMAC || got.Dst != nasMAC || got.SenderMAC != clientMAC || requestedAddress(got) != requestedAddress(p) {
 			t.Errorf("passed on %+v", got)
 		}
 	}
 	f.sent = nil
 	f.Handle(lantest.ARPRequest(clientMAC, ether.Broadcast, client4, nas4)) // it heard that itself
-	target.hold.Keep()
+	target.hold.HoldAll()
 	arp, err = lan.NeighborProbe(clientMAC, lantest.PorterMAC, client4, nas4)
 	f.Handle(parsed(t, arp, err)) // it may be off, and its card wake for that
 	if len(f.sent) != 0 {
@@ -107,8 +107,8 @@ func TestQuestionIsPassedOn(t *testing.T) {
 // defends that.
 func TestArrivingKeepsEverybody(t *testing.T) {
 	f, target, _ := up(t)
-	target.SetOurs(target.Addrs(), true)
-	target.hold.Pass()
+	target.SetGuarded(target.Addrs(), true)
+	target.hold.HoldUnready()
 	for _, p := range []*lan.Packet{lantest.ARPRequest(otherMAC, ether.Broadcast, client4, nas4), lantest.Solicit(otherMAC, client6, nas6)} {
 		f.sent = nil
 		f.Handle(p)
@@ -122,7 +122,7 @@ func TestArrivingKeepsEverybody(t *testing.T) {
 	f.sent = nil
 	f.Handle(lantest.ARPProbe(otherMAC, nas4))
 	f.Handle(lantest.DAD(otherMAC, nas6))
-	target.SetOurs(target.Addrs(), false)
+	target.SetGuarded(target.Addrs(), false)
 	f.Handle(lantest.ARPRequest(otherMAC, ether.Broadcast, client4, nas4))
 	if len(f.sent) != 0 {
 		t.Errorf("%d answers", len(f.sent))

@@ -15,12 +15,12 @@ import (
 // a machine that registers anew gets a new Target. Its flags for sightings on
 // their way to the loop bound what a flood of frames can queue: one of each kind.
 type Target struct {
-	MAC   ether.MAC      // by which the loop finds its own state of the machine
-	card  ether.MAC      // that wakes it, often MAC; its boot firmware speaks with it
-	from  []netip.Prefix // may wake it, of those that may wake at all; empty: all of them
-	addrs []*Address
-	hold  *handover.Hold
-	judge *wakefilter.Filter
+	MAC      ether.MAC      // by which the loop finds its own state of the machine
+	cardMAC  ether.MAC      // that wakes it, often MAC; its boot firmware speaks with it
+	wakeFrom []netip.Prefix // may wake it, of those that may wake at all; empty: all of them
+	addrs    []*Address
+	hold     *handover.Hold
+	judge    *wakefilter.Filter
 
 	cardAnswers atomic.Bool // answers to our questions are its network card's and say nothing; the loop sets it
 	doubtful    atomic.Bool // it may be up after all, so traffic for it is reported; the loop sets it
@@ -30,7 +30,7 @@ type Target struct {
 	// On their way to the loop.
 	frame       atomic.Bool
 	otherAnswer atomic.Bool
-	visit       atomic.Bool
+	traffic     atomic.Bool
 	request     atomic.Bool
 	ignored     atomic.Bool
 }
@@ -42,22 +42,22 @@ type Address struct {
 	mac      ether.MAC // where it is: the target's, or that of its guest
 	services []*Service
 
-	answer   atomic.Bool // answer for it now; the reader itself clears it when the machine speaks
-	ours     atomic.Bool // claimed, or returned a moment ago: our kernel is kept silent about it
-	conceded atomic.Bool // left to another host: its packets are not looked at
+	answering atomic.Bool // answer for it now; the reader itself clears it when the machine speaks
+	guarded   atomic.Bool // claimed, or returned a moment ago: our kernel is kept silent about it
+	conceded  atomic.Bool // left to another host: its packets are not looked at
 
 	// On their way to the loop.
-	spoken    [kinds]atomic.Bool // by kind, of what the machine sent
-	conflict  atomic.Bool
-	contest   atomic.Bool
-	diversion atomic.Bool
+	reported [kinds]atomic.Bool // by kind, of what the machine sent
+	conflict atomic.Bool
+	contest  atomic.Bool
+	diverted atomic.Bool
 }
 
 // Service is one service of an address, at which a knock wakes.
 type Service struct {
 	ID machine.Service
 
-	from        []netip.Prefix // may wake it, of those that may wake the machine; empty: all of them
+	wakeFrom    []netip.Prefix // may wake it, of those that may wake the machine; empty: all of them
 	established *bool          // data on a connection knocks; nil: as for all services
 
 	// On their way to the loop.
@@ -70,13 +70,13 @@ type Service struct {
 // NewTarget returns the machine of spec, with the packets that are held for it and
 // the judge of which knocks wake it. Nothing is answered for it so far.
 func NewTarget(spec machine.Spec, hold *handover.Hold, judge *wakefilter.Filter) *Target {
-	t := &Target{MAC: spec.MAC, card: spec.MagicMAC(), from: spec.WakeFrom, hold: hold, judge: judge}
+	t := &Target{MAC: spec.MAC, cardMAC: spec.MagicMAC(), wakeFrom: spec.WakeFrom, hold: hold, judge: judge}
 	for _, m := range spec.Monitor {
 		a := &Address{target: t, ip: m.IP, mac: spec.Owner(m.IP)}
 		for _, p := range m.Ports {
 			own := m.Settings[p]
 			a.services = append(a.services, &Service{
-				ID: machine.Service{Addr: m.IP, Port: p}, from: own.WakeFrom, established: own.Established,
+				ID: machine.Service{Addr: m.IP, Port: p}, wakeFrom: own.WakeFrom, established: own.Established,
 			})
 		}
 		t.addrs = append(t.addrs, a)
@@ -91,12 +91,12 @@ func (t *Target) Succeed(old *Target) {
 	t.cardAnswers.Store(old.cardAnswers.Load())
 	t.doubtful.Store(old.doubtful.Load())
 	t.undefended.Store(old.undefended.Load())
-	t.requesters.all = old.TakeRequesters()
+	t.requesters.byRequester = old.TakeRequesters()
 	for _, a := range t.addrs {
 		for _, was := range old.addrs {
 			if was.ip == a.ip && was.mac == a.mac {
-				a.answer.Store(was.answer.Load() && !was.spokenFor())
-				a.ours.Store(was.ours.Load())
+				a.answering.Store(was.answering.Load() && !was.silenced())
+				a.guarded.Store(was.guarded.Load())
 				a.conceded.Store(was.conceded.Load())
 			}
 		}
@@ -135,16 +135,16 @@ func (t *Target) Services() []machine.Service {
 
 // Answer has the readers answer for these addresses too.
 func (t *Target) Answer(ips []netip.Addr) {
-	t.SetOurs(ips, true)
+	t.SetGuarded(ips, true)
 	t.setAnswer(ips, true)
 }
 
 // SetOurs says whether our kernel is kept silent about these addresses, so that only
 // the readers send on what comes for them.
-func (t *Target) SetOurs(ips []netip.Addr, ours bool) {
+func (t *Target) SetGuarded(ips []netip.Addr, ours bool) {
 	for _, a := range t.addrs {
 		if slices.Contains(ips, a.ip) {
-			a.ours.Store(ours)
+			a.guarded.Store(ours)
 		}
 	}
 }
@@ -155,7 +155,7 @@ func (t *Target) Silence(ips []netip.Addr) { t.setAnswer(ips, false) }
 func (t *Target) setAnswer(ips []netip.Addr, answer bool) {
 	for _, a := range t.addrs {
 		if slices.Contains(ips, a.ip) {
-			a.answer.Store(answer)
+			a.answering.Store(answer)
 		}
 	}
 }
@@ -163,7 +163,7 @@ func (t *Target) setAnswer(ips []netip.Addr, answer bool) {
 // Silent returns one of these addresses that is not answered for, if there is any.
 func (t *Target) Silent(ips []netip.Addr) (netip.Addr, bool) {
 	for _, a := range t.addrs {
-		if !a.answer.Load() && slices.Contains(ips, a.ip) {
+		if !a.answering.Load() && slices.Contains(ips, a.ip) {
 			return a.ip, true
 		}
 	}
@@ -194,10 +194,10 @@ func (t *Target) SetUndefended(undefended bool) { t.undefended.Store(undefended)
 // Spoken returns those of the addresses for which the machine spoke, as far as
 // that is on its way to the loop. What its network card may have sent does not
 // count, as the readers go on answering then.
-func (t *Target) Spoken(ips []netip.Addr) []netip.Addr {
+func (t *Target) Silenced(ips []netip.Addr) []netip.Addr {
 	var spoken []netip.Addr
 	for _, a := range t.addrs {
-		if slices.Contains(ips, a.ip) && a.spokenFor() {
+		if slices.Contains(ips, a.ip) && a.silenced() {
 			spoken = append(spoken, a.ip)
 		}
 	}
@@ -206,9 +206,9 @@ func (t *Target) Spoken(ips []netip.Addr) []netip.Addr {
 
 // spokenFor reports whether a sighting of the address is underway that has
 // silenced it.
-func (a *Address) spokenFor() bool {
+func (a *Address) silenced() bool {
 	for _, kind := range []Kind{SawTest, SawUse, SawPacket, SawAnswer} {
-		if a.spoken[kind].Load() && !(kind == SawAnswer && a.cardAnswers()) {
+		if a.reported[kind].Load() && !(kind == SawAnswer && a.cardAnswers()) {
 			return true
 		}
 	}
@@ -229,13 +229,13 @@ func (a *Address) MAC() ether.MAC { return a.mac }
 func (a *Address) Target() *Target { return a.target }
 
 // Answered reports whether the readers answer for the address.
-func (a *Address) Answered() bool { return a.answer.Load() }
+func (a *Address) Answering() bool { return a.answering.Load() }
 
 // Kept reports whether the readers answer those who ask for the address: also while
 // its machine speaks for itself and its services are not ready, since the machine
 // would refuse the client.
-func (a *Address) Kept() bool {
-	return a.answer.Load() || a.ours.Load() && a.target.hold.Passing()
+func (a *Address) AnswersClients() bool {
+	return a.answering.Load() || a.guarded.Load() && a.target.hold.HoldsUnready()
 }
 
 // Up reports whether the machine takes all packets for the address itself.

@@ -20,10 +20,10 @@ type Rules struct {
 // View is what the readers of one interface look for. It never changes once they
 // have it; what changes often inside its targets is atomic.
 type View struct {
-	rules   Rules
-	targets map[ether.MAC]*Target // by their own MACs and those of their guests
-	addrs   map[netip.Addr]*Address
-	wanted  lan.Interest // but for our own addresses
+	rules    Rules
+	targets  map[ether.MAC]*Target // by their own MACs and those of their guests
+	addrs    map[netip.Addr]*Address
+	interest lan.Interest // but for our own addresses
 }
 
 // NewView returns a view without targets.
@@ -41,19 +41,19 @@ func NewView(rules Rules) *View {
 // address, and then is the target for it.
 func (v *View) Add(t *Target, whole bool, elsewhere func(netip.Addr) bool) {
 	v.targets[t.MAC] = t
-	if v.targets[t.card] == nil { // else it is MAC
-		v.targets[t.card] = t
+	if v.targets[t.cardMAC] == nil { // else it is MAC
+		v.targets[t.cardMAC] = t
 	}
 	if whole {
-		v.wanted.MACs = append(v.wanted.MACs, t.MAC)
+		v.interest.MACs = append(v.interest.MACs, t.MAC)
 	}
 	for _, a := range t.addrs {
 		if v.addrs[a.ip] == nil || !elsewhere(a.ip) {
 			v.addrs[a.ip] = a
 		}
-		v.wanted.Addrs = append(v.wanted.Addrs, a.ip)
+		v.interest.Addrs = append(v.interest.Addrs, a.ip)
 		if whole {
-			v.wanted.Sent = append(v.wanted.Sent, a.ip)
+			v.interest.Sent = append(v.interest.Sent, a.ip)
 		}
 	}
 }
@@ -68,8 +68,8 @@ func (v *View) AddGuests(t *Target, whole bool, asked func(netip.Addr) bool) {
 		if other := v.targets[a.mac]; other == nil || other.MAC != a.mac {
 			v.targets[a.mac] = t
 		}
-		if whole && !slices.Contains(v.wanted.MACs, a.mac) {
-			v.wanted.MACs = append(v.wanted.MACs, a.mac)
+		if whole && !slices.Contains(v.interest.MACs, a.mac) {
+			v.interest.MACs = append(v.interest.MACs, a.mac)
 		}
 	}
 }
@@ -83,7 +83,7 @@ func (v *View) Target(mac ether.MAC) *Target { return v.targets[mac] }
 // Interest returns what the kernel filter has to let through, beside what is for
 // the addresses of our own host.
 func (v *View) Interest(own []netip.Addr) lan.Interest {
-	in := v.wanted
+	in := v.interest
 	in.Own = own
 	return in
 }
@@ -94,13 +94,13 @@ func (v *View) holding(ip netip.Addr) (claim.Holding, bool) {
 	if a == nil {
 		return claim.Holding{}, false
 	}
-	return claim.Holding{Owner: a.mac, Answer: a.Kept()}, true
+	return claim.Holding{Owner: a.mac, Answer: a.AnswersClients()}, true
 }
 
 // mayWake reports whether a knock from ip counts at a service. A machine can narrow
 // what the operator allows, a service what its machine does, and none can widen it.
 func (v *View) mayWake(t *Target, s *Service, ip netip.Addr) bool {
-	return within(v.rules.From, ip) && within(t.from, ip) && within(s.from, ip)
+	return within(v.rules.From, ip) && within(t.wakeFrom, ip) && within(s.wakeFrom, ip)
 }
 
 // within reports whether ip is in one of the prefixes; without any it is.

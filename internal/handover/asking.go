@@ -15,12 +15,12 @@ const maxDiverted = 64
 // replies is what the machine may send in reply to datagrams that ask whether their
 // service is there. It never changes, so that readers take no lock.
 type replies struct {
-	asks    []ask
+	probes  []probe
 	clients []diverted
 }
 
 // ask is a datagram that went to the machine and may be refused.
-type ask struct {
+type probe struct {
 	service machine.Service
 	client  netip.AddrPort
 }
@@ -28,10 +28,10 @@ type ask struct {
 // diverted is a client that the machine was told to find at our MAC. What it sends
 // there is for the client, also after it was told better.
 type diverted struct {
-	Guest
-	owed     bool         // the machine is still to be told its true MAC
-	byKernel bool         // our own kernel forwards what comes for the client
-	guarded  []netip.Addr // addresses of the machine: what comes from them it does not forward
+	Client
+	undivertDue bool         // the machine is still to be told its true MAC
+	byKernel    bool         // our own kernel forwards what comes for the client
+	guarded     []netip.Addr // addresses of the machine: what comes from them it does not forward
 }
 
 // routed reports whether our own kernel sends on what comes from an address.
@@ -59,7 +59,7 @@ func (h *Hold) Reply(p *lan.Packet) (kind Reply, service machine.Service, client
 	}
 	if p.Kind == lan.PortUnreachable {
 		to := netip.AddrPortFrom(p.To, p.FromPort)
-		for _, a := range r.asks {
+		for _, a := range r.probes {
 			if a.client == to && a.service.Addr == p.Target && a.service.Number == p.ToPort {
 				return Refusal, a.service, client
 			}
@@ -77,23 +77,23 @@ func (h *Hold) Reply(p *lan.Packet) (kind Reply, service machine.Service, client
 
 // Asker returns the client whose datagram is to ask for service: the one that has
 // waited longest, of those whose refusal is heard if there are any.
-func (h *Hold) Asker(service machine.Service, heard func(Guest) bool) (asker Guest, ok bool) {
+func (h *Hold) ProbeClient(service machine.Service, heard func(Client) bool) (asker Client, ok bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, w := range h.packets {
 		switch {
 		case w.service != service:
-		case heard(w.guest):
-			return w.guest, true
+		case heard(w.client):
+			return w.client, true
 		case !ok:
-			asker, ok = w.guest, true
+			asker, ok = w.client, true
 		}
 	}
 	return asker, ok
 }
 
 // CanDivert reports whether there is room for a client to be diverted.
-func (h *Hold) CanDivert(g Guest) bool {
+func (h *Hold) CanDivert(g Client) bool {
 	r := h.replies.Load()
 	return r == nil || len(r.clients) < maxDiverted || r.client(g.IP) != nil
 }
@@ -111,11 +111,11 @@ func (r *replies) client(ip netip.Addr) *diverted {
 // Divert notes that the machine is told to find a client at our MAC. byKernel says
 // that our own kernel forwards what comes for it, but for what comes from the guarded
 // addresses of the machine.
-func (h *Hold) Divert(g Guest, byKernel bool, guarded ...netip.Addr) {
+func (h *Hold) Divert(g Client, byKernel bool, guarded ...netip.Addr) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	r := h.repliesNow()
-	d := diverted{Guest: g, owed: true, byKernel: byKernel, guarded: guarded}
+	d := diverted{Client: g, undivertDue: true, byKernel: byKernel, guarded: guarded}
 	if c := r.client(g.IP); c != nil {
 		*c = d
 	} else {
@@ -144,71 +144,71 @@ func (h *Hold) repliesNow() *replies {
 	if r == nil {
 		return new(replies)
 	}
-	return &replies{asks: slices.Clone(r.asks), clients: slices.Clone(r.clients)}
+	return &replies{probes: slices.Clone(r.probes), clients: slices.Clone(r.clients)}
 }
 
 // Ask sends the oldest datagram of a client that waits for service, with all its
 // fragments that are there. It stays, for the case that it is refused.
-func (h *Hold) Ask(service machine.Service, asker Guest, send Send) {
+func (h *Hold) SendProbe(service machine.Service, asker Client, send Send) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	i := slices.IndexFunc(h.packets, func(w *packet) bool { return w.service == service && w.guest == asker })
+	i := slices.IndexFunc(h.packets, func(w *packet) bool { return w.service == service && w.client == asker })
 	if i < 0 {
 		return
 	}
 	first := h.packets[i]
 	r := h.repliesNow()
-	r.asks = append(r.asks, ask{service, netip.AddrPortFrom(first.guest.IP, first.port)})
+	r.probes = append(r.probes, probe{service, netip.AddrPortFrom(first.client.IP, first.port)})
 	h.replies.Store(r)
 	for _, w := range h.packets[i:] {
-		if w == first || w.whole.fragment && w.whole == first.whole && w.guest == first.guest {
-			w.asked = send(slices.Clone(w.frame), w.sum) == nil // send changes what it sends
+		if w == first || w.datagram.fragment && w.datagram == first.datagram && w.client == first.client {
+			w.probed = send(slices.Clone(w.frame), w.sum) == nil // send changes what it sends
 		}
 	}
 }
 
 // Refused says that the machine refused the datagram that asked for service: it has
 // not had it.
-func (h *Hold) Refused(service machine.Service) {
+func (h *Hold) ProbeRefused(service machine.Service) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, w := range h.packets {
 		if w.service == service {
-			w.asked = false
+			w.probed = false
 		}
 	}
-	h.endAsks(func(s machine.Service) bool { return s == service })
+	h.endProbes(func(s machine.Service) bool { return s == service })
 }
 
 // endAsks forgets the datagrams that asked for some of the services: what the machine
 // says of them from now on is for their clients.
-func (h *Hold) endAsks(of func(machine.Service) bool) {
+func (h *Hold) endProbes(of func(machine.Service) bool) {
 	r := h.repliesNow()
-	if len(r.asks) == 0 {
+	if len(r.probes) == 0 {
 		return
 	}
-	r.asks = slices.DeleteFunc(r.asks, func(a ask) bool { return of(a.service) })
+	r.probes = slices.DeleteFunc(r.probes, func(a probe) bool { return of(a.service) })
 	h.replies.Store(r)
 }
 
 // EndAsks ends all questions, without an outcome.
-func (h *Hold) EndAsks() {
+func (h *Hold) EndProbes() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.endAsks(everyone)
+	h.endProbes(allServices)
 }
 
 // forgetAsks forgets all that was sent to ask: nothing came of it.
-func (h *Hold) forgetAsks() {
+func (h *Hold) forgetProbes() {
 	h.replies.Store(nil)
 	for _, w := range h.packets {
-		w.asked = false
+		w.probed = false
 	}
 }
 
 // Undivert returns the clients that the machine is to be told the true MAC of: those
 // whose datagrams do not ask any more. They are returned once.
-func (h *Hold) Undivert() (clients []Guest) {
+func (h *Hold) Undivert() (clients []Client) {
 	r := h.replies.Load()
 	if r == nil {
 		return nil
@@ -218,10 +218,10 @@ func (h *Hold) Undivert() (clients []Guest) {
 	r = h.repliesNow()
 	for i := range r.clients {
 		c := &r.clients[i]
-		asks := slices.ContainsFunc(r.asks, func(a ask) bool { return a.client.Addr() == c.IP })
-		if c.owed && !asks {
-			c.owed = false
-			clients = append(clients, c.Guest)
+		asks := slices.ContainsFunc(r.probes, func(a probe) bool { return a.client.Addr() == c.IP })
+		if c.undivertDue && !asks {
+			c.undivertDue = false
+			clients = append(clients, c.Client)
 		}
 	}
 	if len(clients) > 0 {

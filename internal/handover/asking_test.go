@@ -13,32 +13,32 @@ import (
 )
 
 // stranger sends the datagrams of these tests, from behind a router.
-var stranger = handover.Guest{Addr: nas4, MAC: routerMAC, IP: outside}
+var stranger = handover.Client{MachineIP: nas4, MAC: routerMAC, IP: outside}
 
 // The oldest datagram asks of those whose refusal is heard; without any of them the
 // oldest of all.
 func TestWhoAsks(t *testing.T) {
 	h := handover.NewHold(8, plenty())
-	h.Keep()
-	heard := func(g handover.Guest) bool { return g.MAC == clientMAC }
-	if g, ok := h.Asker(game, heard); ok {
+	h.HoldAll()
+	heard := func(g handover.Client) bool { return g.MAC == clientMAC }
+	if g, ok := h.ProbeClient(game, heard); ok {
 		t.Errorf("%v asks, and nobody waits", g)
 	}
-	take(t, h, syn("syn", 5), ssh, handover.Kept)
-	take(t, h, datagram("far"), game, handover.Kept)
-	if g, ok := h.Asker(game, heard); !ok || g != stranger {
+	take(t, h, syn("syn", 5), ssh, handover.Held)
+	take(t, h, datagram("far"), game, handover.Held)
+	if g, ok := h.ProbeClient(game, heard); !ok || g != stranger {
 		t.Errorf("%v asks", g)
 	}
 	near := datagram("near")
 	near.Src, near.From = clientMAC, client
-	take(t, h, near, game, handover.Kept)
-	g, ok := h.Asker(game, heard)
-	if !ok || g != (handover.Guest{Addr: nas4, MAC: clientMAC, IP: client}) {
+	take(t, h, near, game, handover.Held)
+	g, ok := h.ProbeClient(game, heard)
+	if !ok || g != (handover.Client{MachineIP: nas4, MAC: clientMAC, IP: client}) {
 		t.Errorf("%v asks", g)
 	}
-	h.Pass()
+	h.HoldUnready()
 	var d door
-	h.Ask(game, g, d.send)
+	h.SendProbe(game, g, d.send)
 	d.want(t, "near")
 	h.Admit(game, d.send)
 	d.want(t, "far")
@@ -60,23 +60,23 @@ func wantReply(t *testing.T, h *handover.Hold, p *lan.Packet, want handover.Repl
 // once it was taken; those behind it follow in order.
 func TestOldestDatagramAsks(t *testing.T) {
 	h := handover.NewHold(8, plenty())
-	h.Keep()
+	h.HoldAll()
 	one, two := datagram("one"), datagram("two")
 	two.FromPort++
-	take(t, h, one, game, handover.Kept)
-	take(t, h, syn("syn", 5), ssh, handover.Kept)
-	take(t, h, two, game, handover.Kept)
-	h.Pass()
+	take(t, h, one, game, handover.Held)
+	take(t, h, syn("syn", 5), ssh, handover.Held)
+	take(t, h, two, game, handover.Held)
+	h.HoldUnready()
 	var d door
 	for range 3 {
-		h.Ask(game, stranger, d.send)
+		h.SendProbe(game, stranger, d.send)
 		d.want(t, "one")
 		wantReply(t, h, refusalOf(two), handover.NoReply)
 		wantReply(t, h, refusalOf(one), handover.Refusal)
-		h.Refused(game)
+		h.ProbeRefused(game)
 		wantReply(t, h, refusalOf(one), handover.NoReply)
 	}
-	h.Ask(game, stranger, d.send)
+	h.SendProbe(game, stranger, d.send)
 	d.want(t, "one")
 	if n := h.Admit(game, d.send); n != 2 {
 		t.Errorf("%d let in, want 2", n)
@@ -95,21 +95,21 @@ func TestQuestionWithoutAnOutcome(t *testing.T) {
 		want    string
 	}{
 		"the service opens":     {func(*handover.Hold) {}, ""},
-		"the firmware goes":     {func(h *handover.Hold) { h.Keep(); h.Pass() }, "one"},
-		"it is refused":         {func(h *handover.Hold) { h.Refused(game) }, "one"},
-		"nobody waits any more": {func(h *handover.Hold) { h.EndAsks() }, ""},
+		"the firmware goes":     {func(h *handover.Hold) { h.HoldAll(); h.HoldUnready() }, "one"},
+		"it is refused":         {func(h *handover.Hold) { h.ProbeRefused(game) }, "one"},
+		"nobody waits any more": {func(h *handover.Hold) { h.EndProbes() }, ""},
 		"the next cannot be sent": {func(h *handover.Hold) {
-			h.Refused(game)
-			h.Ask(game, stranger, func([]byte, lan.Checksum) error { return errors.New("full") })
+			h.ProbeRefused(game)
+			h.SendProbe(game, stranger, func([]byte, lan.Checksum) error { return errors.New("full") })
 		}, "one"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := handover.NewHold(8, plenty())
-			h.Keep()
-			take(t, h, datagram("one"), game, handover.Kept)
-			h.Pass()
+			h.HoldAll()
+			take(t, h, datagram("one"), game, handover.Held)
+			h.HoldUnready()
 			var d door
-			h.Ask(game, stranger, d.send)
+			h.SendProbe(game, stranger, d.send)
 			d.want(t, "one")
 			c.between(h)
 			h.Open(d.send)
@@ -121,17 +121,17 @@ func TestQuestionWithoutAnOutcome(t *testing.T) {
 // A datagram in fragments asks as a whole.
 func TestFragmentsAsk(t *testing.T) {
 	h := handover.NewHold(8, plenty())
-	h.Keep()
+	h.HoldAll()
 	first, other := fragment("1", outside, 17, 7), fragment("4", client, 17, 7)
 	first.Kind, first.FromPort, first.ToPort = lan.UDP, 5000, 27015
 	other.Kind, other.FromPort, other.ToPort = lan.UDP, 5000, 27015
-	take(t, h, first, game, handover.Kept)
-	take(t, h, fragment("2", outside, 17, 7), nobody, handover.Kept)
-	take(t, h, other, game, handover.Kept)
-	take(t, h, fragment("3", outside, 17, 7), nobody, handover.Kept)
-	h.Pass()
+	take(t, h, first, game, handover.Held)
+	take(t, h, fragment("2", outside, 17, 7), nobody, handover.Held)
+	take(t, h, other, game, handover.Held)
+	take(t, h, fragment("3", outside, 17, 7), nobody, handover.Held)
+	h.HoldUnready()
 	var d door
-	h.Ask(game, stranger, d.send)
+	h.SendProbe(game, stranger, d.send)
 	d.want(t, "1 2 3")
 	h.Admit(game, d.send)
 	d.want(t, "4")
@@ -141,22 +141,22 @@ func TestFragmentsAsk(t *testing.T) {
 // asks; what is for them is known as long as the machine is looked after.
 func TestDivertedClients(t *testing.T) {
 	h := handover.NewHold(8, plenty())
-	h.Keep()
+	h.HoldAll()
 	p := datagram("one")
-	take(t, h, p, game, handover.Kept)
-	h.Pass()
+	take(t, h, p, game, handover.Held)
+	h.HoldUnready()
 	g := stranger
 	answer := &lan.Packet{Kind: lan.UDP, From: nas4, To: outside}
 	wantReply(t, h, answer, handover.NoReply)
 	h.Divert(g, false)
 	var d door
-	h.Ask(game, stranger, d.send)
+	h.SendProbe(game, stranger, d.send)
 	if got := h.Undivert(); got != nil {
 		t.Errorf("%v are let go while they ask", got)
 	}
 	wantReply(t, h, answer, handover.ToClient)
 	h.Admit(game, d.send)
-	if diff := cmp.Diff([]handover.Guest{g}, h.Undivert(), cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
+	if diff := cmp.Diff([]handover.Client{g}, h.Undivert(), cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
 		t.Errorf("let go (-want +got):\n%s", diff)
 	}
 	if got := h.Undivert(); got != nil {
@@ -181,17 +181,17 @@ func TestDivertedClients(t *testing.T) {
 
 func TestDivertedClientsAreBounded(t *testing.T) {
 	h := handover.NewHold(8, plenty())
-	h.Pass()
+	h.HoldUnready()
 	first := netip.AddrFrom4([4]byte{10, 77, 1, 0})
 	for i := range 65 {
-		g := handover.Guest{Addr: nas4, MAC: clientMAC, IP: netip.AddrFrom4([4]byte{10, 77, 1, byte(i)})}
+		g := handover.Client{MachineIP: nas4, MAC: clientMAC, IP: netip.AddrFrom4([4]byte{10, 77, 1, byte(i)})}
 		if got := h.CanDivert(g); got != (i < 64) {
 			t.Errorf("room for the client %d: %t", i, got)
 		}
 		if i < 64 {
 			h.Divert(g, false)
 		}
-		if !h.CanDivert(handover.Guest{Addr: nas6, MAC: clientMAC, IP: first}) {
+		if !h.CanDivert(handover.Client{MachineIP: nas6, MAC: clientMAC, IP: first}) {
 			t.Errorf("no room any more for one that is diverted, after %d", i)
 		}
 	}

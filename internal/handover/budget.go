@@ -22,7 +22,7 @@ func NewBudget(shared, reserve int64) *Budget {
 
 // draw takes n octets of what is shared, or reports that there are not so many.
 // Less than 0 is given back.
-func (b *Budget) draw(n int64) bool {
+func (b *Budget) takeShared(n int64) bool {
 	if b.left.Add(-n) >= 0 || n <= 0 {
 		return true
 	}
@@ -43,7 +43,7 @@ func (a *account) beyond(used int64) int64 { return max(0, used-a.budget.reserve
 // take reserves n octets, or reports that there are not so many. Less than 0 is
 // given back.
 func (a *account) take(n int64) bool {
-	if !a.budget.draw(a.beyond(a.used+n) - a.beyond(a.used)) {
+	if !a.budget.takeShared(a.beyond(a.used+n) - a.beyond(a.used)) {
 		return false
 	}
 	a.used += n
@@ -61,6 +61,6 @@ func (a *account) fits(n, given int64) bool {
 // costOf returns how much memory a frame of so many octets takes, at most: with
 // what is noted beside it, and an eighth for the allocator, which has a few sizes
 // only.
-func costOf(octets int) int64 { return int64(octets + octets/8 + 320) }
+func memoryOf(frameLen int) int64 { return int64(frameLen + frameLen/8 + 320) }
 
-func (p *packet) cost() int64 { return costOf(len(p.frame)) }
+func (p *packet) memory() int64 { return memoryOf(len(p.frame)) }

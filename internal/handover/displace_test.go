@@ -26,7 +26,7 @@ type queue struct {
 
 func newQueue(t *testing.T) *queue {
 	x := &queue{t: t, h: handover.NewHold(3, plenty())}
-	x.h.Keep()
+	x.h.HoldAll()
 	return x
 }
 

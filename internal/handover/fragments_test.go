@@ -13,12 +13,12 @@ import (
 func TestFragments(t *testing.T) {
 	var d door
 	h := handover.NewHold(16, plenty())
-	h.Keep()
+	h.HoldAll()
 	take(t, h, fragment("too early", outside, 17, 7), nobody, handover.Ignore)
 	first := datagram("first")
 	first.Fragment, first.FragmentOf, first.FragmentID = true, 17, 7
-	take(t, h, first, game, handover.Kept)
-	take(t, h, fragment("second", outside, 17, 7), nobody, handover.Kept)
+	take(t, h, first, game, handover.Held)
+	take(t, h, fragment("second", outside, 17, 7), nobody, handover.Held)
 	strangers := []*lan.Packet{
 		fragment("another host's", client, 17, 7), fragment("another protocol's", outside, 1, 7), fragment("another datagram's", outside, 17, 8),
 	}
@@ -28,8 +28,8 @@ func TestFragments(t *testing.T) {
 	other := fragment("to another address", outside, 17, 7)
 	other.To = nas6
 	take(t, h, other, nobody, handover.Ignore)
-	h.Pass()
-	take(t, h, fragment("third", outside, 17, 7), nobody, handover.Kept)
+	h.HoldUnready()
+	take(t, h, fragment("third", outside, 17, 7), nobody, handover.Held)
 	for _, p := range strangers {
 		take(t, h, p, nobody, handover.Forward)
 	}
@@ -42,15 +42,15 @@ func TestFragments(t *testing.T) {
 func TestTwoDatagramsInFragments(t *testing.T) {
 	var d door
 	h := handover.NewHold(16, plenty())
-	h.Keep()
-	h.Pass()
+	h.HoldAll()
+	h.HoldUnready()
 	first, ping1 := datagram("first"), datagram("ping1")
 	first.Fragment, first.FragmentOf, first.FragmentID = true, 17, 7
 	ping1.Kind, ping1.Fragment, ping1.FragmentOf, ping1.FragmentID = lan.EchoRequest, true, 1, 8
-	take(t, h, first, game, handover.Kept)
-	take(t, h, ping1, ping, handover.Kept)
-	take(t, h, fragment("ping2", outside, 1, 8), nobody, handover.Kept)
-	take(t, h, fragment("second", outside, 17, 7), nobody, handover.Kept)
+	take(t, h, first, game, handover.Held)
+	take(t, h, ping1, ping, handover.Held)
+	take(t, h, fragment("ping2", outside, 1, 8), nobody, handover.Held)
+	take(t, h, fragment("second", outside, 17, 7), nobody, handover.Held)
 	h.Admit(ping, d.send)
 	d.want(t, "ping1 ping2")
 	h.Admit(game, d.send)

@@ -17,7 +17,7 @@ type Verdict uint8
 // The verdicts.
 const (
 	Ignore  Verdict = iota // it is not for this machine
-	Kept                   // it waits for its service
+	Held                   // it waits for its service
 	Forward                // the machine can take it now
 )
 
@@ -25,10 +25,10 @@ const (
 type mode uint32
 
 const (
-	closed  mode = iota // the machine takes them itself
-	keeping             // it cannot take any: knocks are kept
-	passing             // it takes those for services that are ready
-	open                // it takes all
+	closed         mode = iota // the machine takes them itself
+	holdingAll                 // it cannot take any: knocks are kept
+	holdingUnready             // it takes those for services that are ready
+	open                       // it takes all
 )
 
 // Hold keeps what cannot wait for its machine to wake. Its methods are safe for
@@ -69,10 +69,10 @@ func (h *Hold) Counts() machine.Packets {
 func (h *Hold) Close() { h.set(closed) }
 
 // Keep has knocks wait: the machine can take nothing.
-func (h *Hold) Keep() { h.set(keeping) }
+func (h *Hold) HoldAll() { h.set(holdingAll) }
 
 // Pass has knocks wait only for services that are not ready.
-func (h *Hold) Pass() { h.set(passing) }
+func (h *Hold) HoldUnready() { h.set(holdingUnready) }
 
 func (h *Hold) set(m mode) {
 	if mode(h.mode.Load()) == m {
@@ -82,14 +82,14 @@ func (h *Hold) set(m mode) {
 	defer h.mu.Unlock()
 	h.mode.Store(uint32(m))
 	h.ready = nil
-	h.forgetAsks()
+	h.forgetProbes()
 	if m == closed {
-		h.drop(everyone)
+		h.drop(allServices)
 	}
 }
 
 // Passing reports whether the machine takes some packets, and not others.
-func (h *Hold) Passing() bool { return mode(h.mode.Load()) == passing }
+func (h *Hold) HoldsUnready() bool { return mode(h.mode.Load()) == holdingUnready }
 
 // Opened reports whether the machine takes every packet.
 func (h *Hold) Opened() bool { return mode(h.mode.Load()) == open }
@@ -104,39 +104,39 @@ func (h *Hold) Take(now time.Time, p *lan.Packet, knocks bool, service machine.S
 	case m == open:
 		return Forward
 	case !knocks && !p.Fragment:
-		return m.otherwise()
+		return m.forOtherPackets()
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	m = mode(h.mode.Load()) // it may just have changed
 	if !knocks {
 		// The first fragment has the ports; the others follow it.
-		service, knocks = h.rest(p)
+		service, knocks = h.serviceOfFragment(p)
 	}
 	switch {
 	case m == closed:
 		return Ignore
-	case m == open || m == passing && slices.Contains(h.ready, service):
+	case m == open || m == holdingUnready && slices.Contains(h.ready, service):
 		return Forward
 	case !knocks:
-		return m.otherwise()
+		return m.forOtherPackets()
 	}
-	h.keep(now, p, service)
-	return Kept
+	h.hold(now, p, service)
+	return Held
 }
 
 // otherwise is what happens to a packet that is not worth waiting for.
-func (m mode) otherwise() Verdict {
-	if m == keeping {
+func (m mode) forOtherPackets() Verdict {
+	if m == holdingAll {
 		return Ignore
 	}
 	return Forward
 }
 
 // rest finds the service of the datagram to which a later fragment belongs.
-func (h *Hold) rest(p *lan.Packet) (machine.Service, bool) {
+func (h *Hold) serviceOfFragment(p *lan.Packet) (machine.Service, bool) {
 	for _, w := range h.packets {
-		if w.whole == wholeOf(p) && w.guest.IP == p.From && w.guest.Addr == p.To {
+		if w.datagram == datagramOf(p) && w.client.IP == p.From && w.client.MachineIP == p.To {
 			return w.service, true
 		}
 	}
@@ -162,16 +162,16 @@ func (h *Hold) Open(send Send) (replayed int) {
 	defer h.mu.Unlock()
 	// Only then: who finds it open does not wait for the lock.
 	defer h.mode.Store(uint32(open))
-	return h.replay(everyone, send)
+	return h.replay(allServices, send)
 }
 
 func (h *Hold) replay(of func(machine.Service) bool, send Send) (replayed int) {
-	h.endAsks(of)
+	h.endProbes(of)
 	h.remove(func(w *packet) bool {
 		if !of(w.service) {
 			return false
 		}
-		if !w.asked && send(w.frame, w.sum) != nil {
+		if !w.probed && send(w.frame, w.sum) != nil {
 			h.dropped.Add(1)
 			return true
 		}
@@ -183,10 +183,10 @@ func (h *Hold) replay(of func(machine.Service) bool, send Send) (replayed int) {
 }
 
 // Dismiss forgets those who wait for some of the services, and returns them.
-func (h *Hold) Dismiss(of func(machine.Service) bool) []Guest {
+func (h *Hold) Dismiss(of func(machine.Service) bool) []Client {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	gone := h.guests(of)
+	gone := h.clients(of)
 	h.drop(of)
 	return gone
 }
@@ -195,13 +195,13 @@ func (h *Hold) Dismiss(of func(machine.Service) bool) []Guest {
 func (h *Hold) Drop() int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.drop(everyone)
+	return h.drop(allServices)
 }
 
-func everyone(machine.Service) bool { return true }
+func allServices(machine.Service) bool { return true }
 
 func (h *Hold) drop(of func(machine.Service) bool) int {
-	h.endAsks(of)
+	h.endProbes(of)
 	n := h.remove(func(w *packet) bool { return of(w.service) })
 	h.dropped.Add(uint64(n))
 	return n

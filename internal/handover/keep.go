@@ -11,31 +11,31 @@ import (
 
 // largest is how large a frame may be that is kept, in octets: a jumbo frame.
 // Segments that the kernel has merged into more are sent again by their client.
-const largest = 9216
+const maxFrame = 9216
 
 // packet is one that waits.
 type packet struct {
-	frame   []byte
-	sum     lan.Checksum
-	flow    flow
-	service machine.Service
-	guest   Guest
-	whole   whole
-	port    uint16 // of the client; UDP only
-	asked   bool   // it went to the machine, which has not refused it (Ask)
+	frame    []byte
+	sum      lan.Checksum
+	flow     flow
+	service  machine.Service
+	client   Client
+	datagram datagramID
+	port     uint16 // of the client; UDP only
+	probed   bool   // it went to the machine, which has not refused it (Ask)
 
 	first, last time.Time // when it came, and when it was repeated last
 }
 
 // whole tells the parts of a fragmented packet, together with its ends, from those
 // of others. The zero value is that of a packet which is none.
-type whole struct {
+type datagramID struct {
 	fragment bool
 	of       byte
 	id       uint32
 }
 
-func wholeOf(p *lan.Packet) whole { return whole{p.Fragment, p.FragmentOf, p.FragmentID} }
+func datagramOf(p *lan.Packet) datagramID { return datagramID{p.Fragment, p.FragmentOf, p.FragmentID} }
 
 // flow tells a TCP segment's retransmission from a new one. A SYN stands for
 // its whole connection.
@@ -45,14 +45,14 @@ type flow struct {
 	syn      bool
 }
 
-func (h *Hold) keep(now time.Time, p *lan.Packet, service machine.Service) {
-	if len(p.Frame) > largest {
+func (h *Hold) hold(now time.Time, p *lan.Packet, service machine.Service) {
+	if len(p.Frame) > maxFrame {
 		h.dropped.Add(1)
 		return
 	}
 	w := packet{
-		flow: flowOf(p), service: service, whole: wholeOf(p), sum: p.Sum,
-		guest: Guest{Addr: p.To, MAC: p.Src, IP: p.From}, port: p.FromPort, first: now, last: now,
+		flow: flowOf(p), service: service, datagram: datagramOf(p), sum: p.Sum,
+		client: Client{MachineIP: p.To, MAC: p.Src, IP: p.From}, port: p.FromPort, first: now, last: now,
 	}
 	if w.flow != (flow{}) {
 		if i := slices.IndexFunc(h.packets, func(o *packet) bool { return o.flow == w.flow }); i >= 0 {
@@ -60,8 +60,8 @@ func (h *Hold) keep(now time.Time, p *lan.Packet, service machine.Service) {
 			return
 		}
 	}
-	kept, ok := h.room(&w)
-	if !ok || !h.pay(now, costOf(len(p.Frame)), w.flow.syn) {
+	kept, ok := h.makeRoom(&w)
+	if !ok || !h.takeMemory(now, memoryOf(len(p.Frame)), w.flow.syn) {
 		h.dropped.Add(1)
 		return
 	}
@@ -74,7 +74,7 @@ func (h *Hold) keep(now time.Time, p *lan.Packet, service machine.Service) {
 	if h.shares == nil {
 		h.shares = make(map[netip.Addr]int)
 	}
-	h.shares[w.guest.IP]++
+	h.shares[w.client.IP]++
 	h.held.Add(1)
 }
 
@@ -84,7 +84,7 @@ func (h *Hold) keep(now time.Time, p *lan.Packet, service machine.Service) {
 func (h *Hold) repeat(i int, w packet, frame []byte) {
 	before := h.packets[i].frame
 	w.first, h.packets[i].last = h.packets[i].first, w.last
-	if !h.account.take(costOf(len(frame)) - costOf(len(before))) {
+	if !h.account.take(memoryOf(len(frame)) - memoryOf(len(before))) {
 		return
 	}
 	w.frame = overwrite(before, frame)
@@ -108,7 +108,7 @@ func (h *Hold) remove(chosen func(*packet) bool) int {
 		if !chosen(w) {
 			return false
 		}
-		h.leave(w)
+		h.releaseMemory(w)
 		return true
 	})
 	n := before - len(h.packets)
@@ -119,10 +119,10 @@ func (h *Hold) remove(chosen func(*packet) bool) int {
 }
 
 // leave gives back what a packet has taken.
-func (h *Hold) leave(w *packet) {
-	h.account.give(w.cost())
-	if h.shares[w.guest.IP]--; h.shares[w.guest.IP] == 0 {
-		delete(h.shares, w.guest.IP)
+func (h *Hold) releaseMemory(w *packet) {
+	h.account.give(w.memory())
+	if h.shares[w.client.IP]--; h.shares[w.client.IP] == 0 {
+		delete(h.shares, w.client.IP)
 	}
 }
 

@@ -35,7 +35,7 @@ func loop(r *handover.Readiness, from, until, pace, late time.Duration) (asked m
 			return asked, all
 		}
 		from = now
-		ask := r.Due(start.Add(now), pace, waiting).Ask
+		ask := r.Due(start.Add(now), pace, waiting).Probe
 		for _, s := range ask {
 			asked[s] = append(asked[s], now)
 		}
@@ -118,7 +118,7 @@ func TestPauseIsNoCredit(t *testing.T) {
 	r.Expect(start, unset, shops(1000, 1))
 	r.Due(start, pace, waiting)
 	r.Expect(start.Add(time.Second), unset, shops(1000, 500))
-	if ask := r.Due(start.Add(time.Second), pace, waiting).Ask; len(ask) > 10 {
+	if ask := r.Due(start.Add(time.Second), pace, waiting).Probe; len(ask) > 10 {
 		t.Errorf("%d questions at once after a second without many", len(ask))
 	}
 }
@@ -130,7 +130,7 @@ func TestDatagramsHaveTheirRationOnly(t *testing.T) {
 	r.Expect(start, unset, append(shops(1000, 200), game))
 	r.Due(start, time.Second, waiting)
 	r.Answered(start, nas4)
-	if ask := r.Due(start, time.Second, waiting).Ask; !slices.Contains(ask, game) {
+	if ask := r.Due(start, time.Second, waiting).Probe; !slices.Contains(ask, game) {
 		t.Errorf("asks %v, want the datagram", ask)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"nightporter/internal/ether"
+	"nightporter/internal/netns"
 
 	"github.com/jsimonetti/rtnetlink/v2"
 	"golang.org/x/sys/unix"
@@ -34,7 +35,7 @@ func (l *LAN) plugIn(h *Host) error {
 	if err != nil {
 		return err
 	}
-	err = l.fabric.rtnl(func(c *rtnetlink.Conn) error {
+	err = l.fabric.Netlink(func(c *rtnetlink.Conn) error {
 		return cable{near: h.port, master: bridge, far: h.ns, farName: Interface, farMAC: h.mac}.lay(c)
 	})
 	if err != nil {
@@ -53,17 +54,17 @@ func (l *LAN) waitPort(h *Host) error {
 	}
 	ctx, cancel := context.WithTimeout(l.ctx, setupTimeout)
 	defer cancel()
-	return l.fabric.rtnl(func(c *rtnetlink.Conn) error { return waitLinkUp(ctx, c, h.port) })
+	return l.fabric.Netlink(func(c *rtnetlink.Conn) error { return waitLinkUp(ctx, c, h.port) })
 }
 
 // prepare makes the namespace; the settings must be there before an interface.
 func (h *Host) prepare() error {
-	ns, err := newNamespace()
+	ns, err := netns.New()
 	if err != nil {
 		return err
 	}
 	h.ns = ns
-	return h.ns.rtnl(func(c *rtnetlink.Conn) error {
+	return h.ns.Netlink(func(c *rtnetlink.Conn) error {
 		if err := writeSysctls(hostSettings()); err != nil {
 			return err
 		}
@@ -80,7 +81,7 @@ func (h *Host) prepare() error {
 func (h *Host) bringUp(via []netip.Addr) error {
 	ctx, cancel := context.WithTimeout(h.lan.ctx, setupTimeout)
 	defer cancel()
-	return h.ns.rtnl(func(c *rtnetlink.Conn) error {
+	return h.ns.Netlink(func(c *rtnetlink.Conn) error {
 		index, err := linkIndex(c, Interface)
 		if err != nil {
 			return err
@@ -160,7 +161,7 @@ func (l *LAN) connectOutside(router, h *Host) error {
 		return err
 	}
 	legs := prefixes("10.78.0.1/24", "fd78::1/64")
-	err := router.ns.rtnl(func(c *rtnetlink.Conn) error {
+	err := router.ns.Netlink(func(c *rtnetlink.Conn) error {
 		forward := []setting{{"net/ipv4/ip_forward", "1"}, {"net/ipv6/conf/all/forwarding", "1"}}
 		if err := writeSysctls(forward); err != nil {
 			return err
@@ -176,7 +177,7 @@ func (l *LAN) connectOutside(router, h *Host) error {
 	}
 	ctx, cancel := context.WithTimeout(l.ctx, setupTimeout)
 	defer cancel()
-	return router.ns.rtnl(func(c *rtnetlink.Conn) error {
+	return router.ns.Netlink(func(c *rtnetlink.Conn) error {
 		index, err := linkIndex(c, outsideLeg)
 		if err != nil {
 			return err

@@ -6,6 +6,7 @@ import (
 	"os"
 
 	"nightporter/internal/ether"
+	"nightporter/internal/netns"
 
 	"github.com/jsimonetti/rtnetlink/v2"
 	"github.com/mdlayher/packet"
@@ -15,16 +16,16 @@ import (
 // Available tries whether a LAN can be built here and, if not, says what is
 // missing: privileges, a kernel module, IPv6, or a writable /proc/sys.
 func Available() error {
-	ns, err := newNamespace()
+	ns, err := netns.New()
 	if err != nil {
 		return explain(err)
 	}
-	err = ns.rtnl(func(c *rtnetlink.Conn) error { return tryParts(c, ns) })
-	return errors.Join(err, ns.close())
+	err = ns.Netlink(func(c *rtnetlink.Conn) error { return tryParts(c, ns) })
+	return errors.Join(err, ns.Close())
 }
 
 // tryParts makes one of each in ns, which takes them all with it.
-func tryParts(c *rtnetlink.Conn, ns *namespace) error {
+func tryParts(c *rtnetlink.Conn, ns *netns.Namespace) error {
 	if _, err := os.Stat(sysctlRoot + "/net/ipv6"); err != nil {
 		return fmt.Errorf("the kernel has IPv6 switched off (ipv6.disable=1?): %w", err)
 	}

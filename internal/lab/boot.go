@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"nightporter/internal/ether"
+	"nightporter/internal/wait"
 
 	"github.com/jsimonetti/rtnetlink/v2"
 	"github.com/mdlayher/packet"
@@ -30,7 +31,7 @@ func (m *Machine) comeUp(s *session, start time.Time) error {
 	if err := m.runFirmware(s.ctx, start); err != nil {
 		return err
 	}
-	if !sleepUntil(s.ctx, start.Add(m.cfg.Boot)) {
+	if !wait.Until(s.ctx, start.Add(m.cfg.Boot)) {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(s.ctx, setupTimeout)
@@ -96,7 +97,7 @@ func (m *Machine) wokeUp(s *session) bool {
 // address detection, routes. It returns the addresses that are somebody
 // else's.
 func (m *Machine) configureNetwork(ctx context.Context) (duplicates []netip.Addr, err error) {
-	err = m.ns.rtnl(func(c *rtnetlink.Conn) error {
+	err = m.ns.Netlink(func(c *rtnetlink.Conn) error {
 		if err := setLinkFlags(c, m.index, 0, unix.IFF_NOARP); err != nil {
 			return err
 		}

@@ -17,7 +17,7 @@ func (l *LAN) SetCable(h *Host, plugged bool) error {
 	if h.port == "" {
 		return fmt.Errorf("host %s: cable: it is not on the switch", h.name)
 	}
-	err := l.fabric.rtnl(func(c *rtnetlink.Conn) error {
+	err := l.fabric.Netlink(func(c *rtnetlink.Conn) error {
 		port, err := linkIndex(c, h.port)
 		if err != nil {
 			return err
@@ -104,7 +104,7 @@ func (l *LAN) RestoreLink(h *Host) error {
 
 // alter runs fn with the host's routing netlink; what names it in the error.
 func (h *Host) alter(what string, fn func(*rtnetlink.Conn) error) error {
-	if err := h.ns.rtnl(fn); err != nil {
+	if err := h.ns.Netlink(fn); err != nil {
 		return fmt.Errorf("host %s: %s: %w", h.name, what, err)
 	}
 	return nil

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"time"
 
+	"nightporter/internal/netns"
+
 	"github.com/mdlayher/socket"
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
@@ -63,9 +65,9 @@ func (l *LAN) CapturePort(ctx context.Context, h *Host, filter ...bpf.RawInstruc
 	return c, nil
 }
 
-func (l *LAN) capture(ctx context.Context, ns *namespace, name string, invert bool, filter []bpf.RawInstruction) (*Capture, error) {
+func (l *LAN) capture(ctx context.Context, ns *netns.Namespace, name string, invert bool, filter []bpf.RawInstruction) (*Capture, error) {
 	c := &Capture{done: make(chan struct{}), invert: invert, changed: make(chan struct{})}
-	err := ns.do(func() (err error) {
+	err := ns.Do(func() (err error) {
 		c.sock, err = captureSocket(name, filter)
 		return err
 	})

@@ -54,7 +54,7 @@ func socketType(network string) (int, error) {
 // address.
 func (h *Host) connect(ctx context.Context, typ, proto int, from netip.Addr, to netip.AddrPort) (net.Conn, error) {
 	var s *socket.Conn
-	err := h.ns.do(func() (err error) {
+	err := h.ns.Do(func() (err error) {
 		s, err = socket.Socket(int(family(to.Addr())), typ, proto, "lab", nil)
 		return err
 	})

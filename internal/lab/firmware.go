@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"nightporter/internal/ether"
+	"nightporter/internal/wait"
 
 	"github.com/mdlayher/ethernet"
 	"github.com/mdlayher/ndp"
@@ -42,7 +43,7 @@ func (m *Machine) runFirmware(ctx context.Context, start time.Time) error {
 	if !m.cfg.FirmwareARP && !m.cfg.FirmwareDHCP {
 		return nil
 	}
-	if !sleepUntil(ctx, start.Add(m.cfg.Firmware)) {
+	if !wait.Until(ctx, start.Add(m.cfg.Firmware)) {
 		return nil
 	}
 	return m.transmit(func(conn *packet.Conn) error {
@@ -67,7 +68,7 @@ func (m *Machine) discover(ctx context.Context, conn *packet.Conn, start time.Ti
 		return err
 	}
 	again := start.Add(m.cfg.Firmware + firmwareGap)
-	if again.After(start.Add(m.cfg.Boot)) || !sleepUntil(ctx, again) {
+	if again.After(start.Add(m.cfg.Boot)) || !wait.Until(ctx, again) {
 		return nil
 	}
 	return m.writeFrame(conn, dhcpDiscover(m.cardMAC()))

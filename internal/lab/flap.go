@@ -4,6 +4,8 @@ import (
 	"context"
 	"time"
 
+	"nightporter/internal/wait"
+
 	"github.com/jsimonetti/rtnetlink/v2"
 	"golang.org/x/sys/unix"
 )
@@ -23,7 +25,7 @@ func (m *Machine) flapLater(s *session) {
 	}
 	at := time.Now().Add(m.cfg.Flap.After)
 	s.start(func() {
-		if !sleepUntil(s.ctx, at) {
+		if !wait.Until(s.ctx, at) {
 			return
 		}
 		if err := m.flap(s); err != nil && s.ctx.Err() == nil {
@@ -40,13 +42,13 @@ func (m *Machine) flap(s *session) error {
 		return err
 	}
 	m.log.add(Event{Kind: CardDown})
-	goesOn := sleepUntil(s.ctx, time.Now().Add(m.cfg.Flap.For))
+	goesOn := wait.For(s.ctx, m.cfg.Flap.For)
 	if err := m.setLink(unix.IFF_UP, unix.IFF_UP); err != nil || !goesOn {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(s.ctx, setupTimeout)
 	defer cancel()
-	err := m.ns.rtnl(func(c *rtnetlink.Conn) error { return waitLinkUp(ctx, c, Interface) })
+	err := m.ns.Netlink(func(c *rtnetlink.Conn) error { return waitLinkUp(ctx, c, Interface) })
 	if err != nil {
 		return err
 	}

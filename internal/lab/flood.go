@@ -27,7 +27,7 @@ const floodBurst = 64
 // buffer that it gets, and returns the frame in it.
 func (h *Host) Flood(rate int, next func(buffer []byte) []byte) (*Flood, error) {
 	fd := -1
-	err := h.ns.do(func() (err error) {
+	err := h.ns.Do(func() (err error) {
 		fd, err = floodSocket()
 		return err
 	})

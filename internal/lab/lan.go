@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"nightporter/internal/ether"
+	"nightporter/internal/netns"
 
 	"github.com/jsimonetti/rtnetlink/v2"
 )
@@ -32,7 +33,7 @@ var errClosed = errors.New("the LAN is closed")
 type LAN struct {
 	ctx    context.Context
 	cancel context.CancelCauseFunc
-	fabric *namespace // the switch lives here
+	fabric *netns.Namespace // the switch lives here
 
 	work sync.WaitGroup // every goroutine of the LAN
 
@@ -57,10 +58,10 @@ func New(ctx context.Context) (*LAN, error) {
 
 func (l *LAN) build() error {
 	var err error
-	if l.fabric, err = newNamespace(); err != nil {
+	if l.fabric, err = netns.New(); err != nil {
 		return err
 	}
-	err = l.fabric.rtnl(func(c *rtnetlink.Conn) error {
+	err = l.fabric.Netlink(func(c *rtnetlink.Conn) error {
 		if err := writeSysctls(switchSettings()); err != nil {
 			return err
 		}
@@ -165,7 +166,7 @@ func (l *LAN) unregister(h *Host) {
 	delete(l.macs, h.mac)
 	l.mu.Unlock()
 	if h.ns != nil {
-		h.ns.close() // nothing was written through it
+		h.ns.Close() // nothing was written through it
 	}
 }
 
@@ -229,11 +230,11 @@ func (l *LAN) Close() error {
 	var errs []error
 	for _, h := range hosts {
 		if h.ns != nil {
-			errs = append(errs, h.ns.close())
+			errs = append(errs, h.ns.Close())
 		}
 	}
 	if l.fabric != nil {
-		errs = append(errs, l.fabric.close())
+		errs = append(errs, l.fabric.Close())
 	}
 	return errors.Join(errs...)
 }

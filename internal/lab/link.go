@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"nightporter/internal/ether"
+	"nightporter/internal/netns"
 
 	"github.com/jsimonetti/rtnetlink/v2"
 	"github.com/jsimonetti/rtnetlink/v2/driver"
@@ -50,7 +51,7 @@ type cable struct {
 	near    string
 	nearMAC ether.MAC // zero: the kernel's choice
 	master  uint32    // the bridge that near is a port of; 0: none
-	far     *namespace
+	far     *netns.Namespace
 	farName string
 	farMAC  ether.MAC
 }
@@ -65,7 +66,7 @@ func (w cable) lay(c *rtnetlink.Conn) error {
 	if w.master != 0 {
 		near.Master = &w.master
 	}
-	return w.far.withFD(func(fd int) error {
+	return w.far.WithFD(func(fd int) error {
 		near.Info = &rtnetlink.LinkInfo{Kind: "veth", Data: &driver.Veth{
 			PeerInfo: &rtnetlink.LinkMessage{Attributes: &rtnetlink.LinkAttributes{
 				Name:    w.farName,

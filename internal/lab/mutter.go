@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"nightporter/internal/ether"
+	"nightporter/internal/wait"
 
 	"github.com/mdlayher/ethernet"
 )
@@ -63,7 +64,7 @@ func EAPOL(every time.Duration) Mutter {
 func (m *Machine) mutter() {
 	what := m.cfg.Mutter
 	frame := buildFrame(what.Dst, m.mac, what.Type, what.Payload)
-	for ctx := m.lan.ctx; sleepUntil(ctx, time.Now().Add(what.Every)); {
+	for ctx := m.lan.ctx; wait.For(ctx, what.Every); {
 		if m.State() == Asleep {
 			m.utter(ctx, frame)
 		}

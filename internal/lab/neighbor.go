@@ -17,7 +17,7 @@ import (
 // and the state of the entry (unix.NUD_*). ok is false where there is no entry
 // with a MAC.
 func (h *Host) Neighbor(ip netip.Addr) (mac ether.MAC, state uint16, ok bool, err error) {
-	err = h.ns.rtnl(func(c *rtnetlink.Conn) error {
+	err = h.ns.Netlink(func(c *rtnetlink.Conn) error {
 		mac, state, ok, err = neighbor(c, h.index, ip)
 		return err
 	})
@@ -72,7 +72,7 @@ func listNeighbors(c *rtnetlink.Conn, index uint32) (all []neighborEntry, err er
 
 // known returns the host's neighbours whose MAC it has learnt.
 func (h *Host) known() (learnt []neighborEntry, err error) {
-	err = h.ns.rtnl(func(c *rtnetlink.Conn) error {
+	err = h.ns.Netlink(func(c *rtnetlink.Conn) error {
 		all, err := listNeighbors(c, h.index)
 		for _, e := range all {
 			if e.mac != (ether.MAC{}) && e.state&(unix.NUD_NOARP|unix.NUD_PERMANENT) == 0 {
@@ -93,7 +93,7 @@ func (h *Host) WarmNeighbor(ctx context.Context, ip netip.Addr) error {
 	if err := h.neighborRequest(unix.RTM_NEWNEIGH, netlink.Create, unix.NTF_USE, ip); err != nil {
 		return err
 	}
-	return h.ns.rtnl(func(c *rtnetlink.Conn) error {
+	return h.ns.Netlink(func(c *rtnetlink.Conn) error {
 		return poll(ctx, func() (bool, error) {
 			_, _, ok, err := neighbor(c, h.index, ip)
 			return ok, err
@@ -133,7 +133,7 @@ func (h *Host) neighborRequest(kind netlink.HeaderType, flags netlink.HeaderFlag
 	if err != nil {
 		return fmt.Errorf("host %s: neighbour %s: %w", h.name, ip, err)
 	}
-	return h.ns.do(func() error {
+	return h.ns.Do(func() error {
 		c, err := netlink.Dial(unix.NETLINK_ROUTE, nil)
 		if err != nil {
 			return fmt.Errorf("open routing netlink: %w", err)

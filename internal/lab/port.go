@@ -24,7 +24,7 @@ func (l *LAN) OpenPort(h *Host, open bool) error {
 	}
 	// The state that a bridge has for each port cannot be set: without spanning
 	// tree the kernel puts it back at once.
-	err := l.fabric.rtnl(func(c *rtnetlink.Conn) error {
+	err := l.fabric.Netlink(func(c *rtnetlink.Conn) error {
 		index, err := linkIndex(c, h.port)
 		if err != nil {
 			return err

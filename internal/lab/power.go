@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"nightporter/internal/wait"
+
 	"github.com/jsimonetti/rtnetlink/v2"
 	"golang.org/x/sys/unix"
 )
@@ -39,7 +41,7 @@ func (m *Machine) SleepAfter(d time.Duration) error {
 	}
 	ok := m.lan.start(func() {
 		// A power cut meanwhile ends the session and with it this shutdown.
-		if !sleepUntil(s.ctx, at) {
+		if !wait.Until(s.ctx, at) {
 			return
 		}
 		m.transition.Lock()
@@ -84,7 +86,7 @@ func (m *Machine) PowerCut(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, setupTimeout)
 	defer cancel()
-	err = m.ns.rtnl(func(c *rtnetlink.Conn) error { return waitLinkUp(ctx, c, Interface) })
+	err = m.ns.Netlink(func(c *rtnetlink.Conn) error { return waitLinkUp(ctx, c, Interface) })
 	if err != nil {
 		return fmt.Errorf("machine %s: %w", m.name, err)
 	}
@@ -164,7 +166,7 @@ func (m *Machine) fallAsleep(detail string) {
 // deconfigure takes everything away that could make the kernel speak. With
 // ARP off the kernel also forgets its neighbours and their timers.
 func (m *Machine) deconfigure() error {
-	err := m.ns.rtnl(func(c *rtnetlink.Conn) error {
+	err := m.ns.Netlink(func(c *rtnetlink.Conn) error {
 		addrs, err := listAddrs(c, m.index)
 		if err != nil {
 			return err
@@ -193,7 +195,7 @@ func (m *Machine) deconfigure() error {
 // setLink sets those flags of the interface of mask (unix.IFF_*) that are in
 // flags, and clears the rest of mask.
 func (m *Machine) setLink(flags, mask uint32) error {
-	err := m.ns.rtnl(func(c *rtnetlink.Conn) error { return setLinkFlags(c, m.index, flags, mask) })
+	err := m.ns.Netlink(func(c *rtnetlink.Conn) error { return setLinkFlags(c, m.index, flags, mask) })
 	if err != nil {
 		return fmt.Errorf("machine %s: %w", m.name, err)
 	}

@@ -14,7 +14,7 @@ import (
 // sets and elements. Two that are equal are the same octet by octet.
 func (h *Host) Ruleset() (map[string]string, error) {
 	tables := make(map[string]string)
-	err := h.ns.do(func() error {
+	err := h.ns.Do(func() error {
 		c, err := netlink.Dial(unix.NETLINK_NETFILTER, nil)
 		if err != nil {
 			return err

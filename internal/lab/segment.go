@@ -20,7 +20,7 @@ func (l *LAN) bridge(segment uint16) (index uint32, err error) {
 	if index, ok := l.segments[segment]; ok {
 		return index, nil
 	}
-	err = l.fabric.rtnl(func(c *rtnetlink.Conn) (err error) {
+	err = l.fabric.Netlink(func(c *rtnetlink.Conn) (err error) {
 		index, err = addBridge(c, bridgeName(segment), bridgeMAC())
 		return err
 	})
@@ -73,13 +73,13 @@ func (l *LAN) connect(h *Host, segment uint16, name string, addrs []netip.Prefix
 	defer cancel()
 	bridge, err := l.bridge(segment)
 	if err == nil {
-		err = l.fabric.rtnl(func(c *rtnetlink.Conn) error { return near(c, bridge) })
+		err = l.fabric.Netlink(func(c *rtnetlink.Conn) error { return near(c, bridge) })
 	}
 	if err == nil && far != nil {
-		err = h.ns.rtnl(far)
+		err = h.ns.Netlink(far)
 	}
 	if err == nil {
-		err = h.ns.rtnl(func(c *rtnetlink.Conn) error { return bringUp(ctx, c, name, addrs) })
+		err = h.ns.Netlink(func(c *rtnetlink.Conn) error { return bringUp(ctx, c, name, addrs) })
 	}
 	if err != nil {
 		return fmt.Errorf("host %s: segment %d: %w", h.name, segment, err)

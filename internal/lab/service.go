@@ -8,6 +8,8 @@ import (
 	"net/netip"
 	"os"
 	"time"
+
+	"nightporter/internal/wait"
 )
 
 // A ServiceConfig is a service of a machine.
@@ -70,7 +72,7 @@ func (s ServiceConfig) expand(addrs []netip.Prefix) ([]ServiceConfig, error) {
 
 // openLater opens a service when it is due.
 func (m *Machine) openLater(s *session, service ServiceConfig, up time.Time) {
-	if service.Delay > 0 && !sleepUntil(s.ctx, up.Add(service.Delay)) {
+	if service.Delay > 0 && !wait.Until(s.ctx, up.Add(service.Delay)) {
 		return
 	}
 	if err := m.openService(s, service); err != nil && s.ctx.Err() == nil {

@@ -5,7 +5,6 @@ import (
 	"io"
 	"net"
 	"sync"
-	"time"
 )
 
 // A session is what a machine runs between power-on and power-off: its boot,
@@ -108,16 +107,4 @@ func (s *session) closeSockets() {
 		socket.Close()
 	}
 	s.sockets = nil
-}
-
-// sleepUntil waits for a moment; false if ctx ended before.
-func sleepUntil(ctx context.Context, at time.Time) bool {
-	t := time.NewTimer(time.Until(at))
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-t.C:
-		return true
-	}
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"time"
 
+	"nightporter/internal/wait"
+
 	"github.com/google/nftables"
 	"golang.org/x/sys/unix"
 )
@@ -16,7 +18,7 @@ const suspendTable = "lab-suspended"
 // nothing that it says is heard and nothing reaches it, except a packet socket:
 // its network card.
 func (m *Machine) suspend() error {
-	if err := m.ns.do(mute); err != nil {
+	if err := m.ns.Do(mute); err != nil {
 		return fmt.Errorf("machine %s: suspend: %w", m.name, err)
 	}
 	known, err := m.known()
@@ -43,7 +45,7 @@ func (m *Machine) unmute() error {
 	if !suspended {
 		return nil
 	}
-	if err := m.ns.do(unmute); err != nil {
+	if err := m.ns.Do(unmute); err != nil {
 		return fmt.Errorf("machine %s: end the suspension: %w", m.name, err)
 	}
 	return nil
@@ -78,7 +80,7 @@ func unmute() error {
 // as it was, its connections too.
 func (m *Machine) resume(s *session) {
 	start := time.Now()
-	if !sleepUntil(s.ctx, start.Add(m.cfg.Boot)) {
+	if !wait.Until(s.ctx, start.Add(m.cfg.Boot)) {
 		return
 	}
 	if err := m.comeBack(s); err != nil && s.ctx.Err() == nil {

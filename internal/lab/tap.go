@@ -40,7 +40,7 @@ func (l *LAN) openTap(h *Host) (*os.File, error) {
 		return nil, err
 	}
 	var file *os.File
-	err = l.fabric.rtnl(func(c *rtnetlink.Conn) (err error) {
+	err = l.fabric.Netlink(func(c *rtnetlink.Conn) (err error) {
 		if file, err = newTap(h.port); err != nil {
 			return err
 		}

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 
+	"nightporter/internal/netns"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -54,11 +56,11 @@ func EnterUserNamespace() (code int, reexeced bool, err error) {
 }
 
 func tryNamespace() error {
-	ns, err := newNamespace()
+	ns, err := netns.New()
 	if err != nil {
 		return explain(err)
 	}
-	return ns.close()
+	return ns.Close()
 }
 
 // hasCapabilities tells whether the process has what namespaces, links and

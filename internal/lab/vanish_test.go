@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"nightporter/internal/netns"
+
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
 )
@@ -17,7 +19,7 @@ import (
 // A mourner is a namespace that gave others numbers, and is told by the kernel
 // when one of them is gone.
 type mourner struct {
-	ns   *namespace
+	ns   *netns.Namespace
 	conn *netlink.Conn
 }
 
@@ -35,13 +37,13 @@ func newMourner(t *testing.T) *mourner {
 		}
 		t.Skip("no LAN can be built here:", err)
 	}
-	ns, err := newNamespace()
+	ns, err := netns.New()
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { ns.close() })
+	t.Cleanup(func() { ns.Close() })
 	m := &mourner{ns: ns}
-	err = ns.do(func() (err error) {
+	err = ns.Do(func() (err error) {
 		m.conn, err = netlink.Dial(unix.NETLINK_ROUTE, &netlink.Config{Groups: nsidGroup})
 		return err
 	})
@@ -62,7 +64,7 @@ func (m *mourner) watch(t *testing.T, fd int, number int32) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = m.ns.do(func() error {
+	err = m.ns.Do(func() error {
 		c, err := netlink.Dial(unix.NETLINK_ROUTE, nil)
 		if err != nil {
 			return err
@@ -131,14 +133,14 @@ func TestCloseLeavesNoNamespace(t *testing.T) {
 	}
 	nas.Events(context.Background())
 	alive := make(map[int32]string)
-	all := map[string]*namespace{"switch": l.fabric}
+	all := map[string]*netns.Namespace{"switch": l.fabric}
 	for name, h := range l.hosts {
 		all[name] = h.ns
 	}
 	for name, ns := range all {
 		number := int32(len(alive) + 1)
 		alive[number] = name
-		if err := ns.withFD(func(fd int) error { m.watch(t, fd, number); return nil }); err != nil {
+		if err := ns.WithFD(func(fd int) error { m.watch(t, fd, number); return nil }); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -196,7 +198,7 @@ func TestThreadsEndWithTheirWork(t *testing.T) {
 	}
 	before := threads()
 	for range 200 {
-		if err := onThread(func() error { return nil }); err != nil {
+		if err := netns.OnThread(func() error { return nil }); err != nil {
 			t.Fatal(err)
 		}
 	}

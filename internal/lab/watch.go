@@ -50,7 +50,7 @@ func (l *LAN) listenSwitch() (conn *packet.Conn, err error) {
 	if err != nil {
 		return nil, err
 	}
-	err = l.fabric.do(func() error {
+	err = l.fabric.Do(func() error {
 		bridge, err := net.InterfaceByName(bridgeName(0))
 		if err != nil {
 			return err

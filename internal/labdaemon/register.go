@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"nightporter/internal/lab"
+	"nightporter/internal/wait"
 )
 
 // Register sends a registration from a host as an existing client does: the
@@ -35,12 +36,8 @@ func converse(ctx context.Context, conn net.Conn, pieces []string, pause time.Du
 		}
 	}
 	for i, p := range pieces {
-		if i > 0 {
-			select {
-			case <-time.After(pause):
-			case <-ctx.Done():
-				return "", ctx.Err()
-			}
+		if i > 0 && !wait.For(ctx, pause) {
+			return "", ctx.Err()
 		}
 		if _, err := io.WriteString(conn, p); err != nil {
 			return "", err

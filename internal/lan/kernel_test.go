@@ -10,6 +10,7 @@ import (
 
 	"nightporter/internal/ether"
 	"nightporter/internal/lan"
+	"nightporter/internal/waittest"
 )
 
 // The kernel of the client is the judge in these tests: does it take the frames
@@ -70,7 +71,7 @@ func TestClientTakesTheAnswer(t *testing.T) {
 			t.Fatalf("the client knows %v at %v already", ip, mac)
 		}
 		call(client, ip)
-		eventually(t, "the client knows "+ip.String(), func() bool { return knows(client, ip) == porterMAC })
+		waittest.Until(t, "the client knows "+ip.String(), func() bool { return knows(client, ip) == porterMAC })
 	}
 }
 
@@ -82,7 +83,7 @@ func TestClientTakesTheAnnouncement(t *testing.T) {
 	answerFor(t, i, sleepyMAC, sleepy4, sleepy6)
 	for _, ip := range []netip.Addr{sleepy4, sleepy6} {
 		call(client, ip)
-		eventually(t, "a warm entry for "+ip.String(), func() bool { return knows(client, ip) == sleepyMAC })
+		waittest.Until(t, "a warm entry for "+ip.String(), func() bool { return knows(client, ip) == sleepyMAC })
 		owner := func(mac ether.MAC, frames [][]byte, err error) {
 			t.Helper()
 			if err != nil {
@@ -94,7 +95,7 @@ func TestClientTakesTheAnnouncement(t *testing.T) {
 				}
 				t.Logf("%v at %v after frame %d: %v", ip, mac, n, knows(client, ip) == mac)
 			}
-			eventually(t, ip.String()+" at "+mac.String(), func() bool { return knows(client, ip) == mac })
+			waittest.Until(t, ip.String()+" at "+mac.String(), func() bool { return knows(client, ip) == mac })
 		}
 		frames, err := lan.Announcement(porterMAC, ether.Broadcast, porterMAC, ip, porter6, netip.Addr{})
 		owner(porterMAC, frames, err)
@@ -135,7 +136,7 @@ func TestClientTakesTheCorrection(t *testing.T) {
 				}
 				frame, err := lan.Correction(porterMAC, clientMAC, owner, ip, pair[1])
 				send(t, i, err, frame)
-				eventually(t, fmt.Sprintf("%v at %v", ip, owner), func() bool { return knows(client, ip) == owner })
+				waittest.Until(t, fmt.Sprintf("%v at %v", ip, owner), func() bool { return knows(client, ip) == owner })
 			}
 		}
 	}

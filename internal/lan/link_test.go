@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"nightporter/internal/ether"
+	"nightporter/internal/waittest"
 
 	"github.com/jsimonetti/rtnetlink/v2"
 
@@ -100,7 +101,7 @@ func TestLinkGoesOnWithTheCounts(t *testing.T) {
 		if err := far.Send(truncated); err != nil {
 			t.Fatal(err)
 		}
-		eventually(t, "the frame that is cut off is counted", func() bool { return l.Rejected()[lan.Truncated] == want })
+		waittest.Until(t, "the frame that is cut off is counted", func() bool { return l.Rejected()[lan.Truncated] == want })
 	}
 	s := listen(t.Context(), old)
 	cut(old, 1)

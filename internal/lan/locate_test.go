@@ -6,6 +6,7 @@ import (
 
 	"nightporter/internal/ether"
 	"nightporter/internal/lan"
+	"nightporter/internal/waittest"
 )
 
 // located is what Locate says in a namespace.
@@ -36,7 +37,7 @@ func TestLocate(t *testing.T) {
 	}
 	for _, who := range hosts {
 		call(porter, ip(who))
-		eventually(t, "an entry for "+who, func() bool { return porter.locate(who) == located{clientMAC, true} })
+		waittest.Until(t, "an entry for "+who, func() bool { return porter.locate(who) == located{clientMAC, true} })
 	}
 	for who, want := range map[string]located{
 		"203.0.113.7":      {},                             // behind a router whose MAC is known

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"nightporter/internal/ether"
+	"nightporter/internal/waittest"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/jsimonetti/rtnetlink/v2"
@@ -35,7 +36,7 @@ func TestNeighborMAC(t *testing.T) {
 	}
 	for _, who := range []netip.Addr{client4, ip("2001:db8::2")} {
 		call(porter, who)
-		eventually(t, "an entry for "+who.String(), func() bool { _, ok := ask(i.Index(), who); return ok })
+		waittest.Until(t, "an entry for "+who.String(), func() bool { _, ok := ask(i.Index(), who); return ok })
 		if mac, _ := ask(i.Index(), who); mac != clientMAC {
 			t.Errorf("%v is at %v, want %v", who, mac, clientMAC)
 		}
@@ -203,7 +204,7 @@ func TestSetNeighbor(t *testing.T) {
 			porter.do(func() error { return lan.DropNeighbor(index, who) })
 			port++
 			before.prepare(who)
-			eventually(t, before.name, func() bool { return porter.state(index, who) == before.state })
+			waittest.Until(t, before.name, func() bool { return porter.state(index, who) == before.state })
 			porter.do(func() error { return lan.SetNeighbor(index, who, sleepyMAC) })
 			if got := porter.state(index, who); got&(unix.NUD_STALE|unix.NUD_DELAY) == 0 {
 				t.Errorf("%s: the entry of %v is in state %#x", before.name, who, got)

@@ -7,6 +7,7 @@ import (
 
 	"nightporter/internal/ether"
 	"nightporter/internal/lan"
+	"nightporter/internal/waittest"
 )
 
 // TestNeighborsSeeTheQuestions of a kernel, and the Interface sees its packets;
@@ -40,7 +41,7 @@ func TestNeighborsSeeTheQuestions(t *testing.T) {
 		if flapped {
 			porter.setUp("porter0", false)
 			porter.setUp("porter0", true)
-			eventually(t, "a link that runs", func() bool { return client.running("client0") && porter.running("porter0") })
+			waittest.Until(t, "a link that runs", func() bool { return client.running("client0") && porter.running("porter0") })
 			client.setUp("client0", false) // it forgets its neighbours
 			client.setUp("client0", true)
 			client.address("client0", "fe80::2/64", noDAD) // and its addresses

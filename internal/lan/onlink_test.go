@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nightporter/internal/lan"
+	"nightporter/internal/waittest"
 )
 
 // addRoute adds a route that the helper for plain ones cannot.
@@ -174,7 +175,7 @@ func TestRouterAdvertisements(t *testing.T) {
 	conf("forwarding", "1")
 	conf("autoconf", "0")
 	advertise(t, router, "fd77::/64", true, true)
-	eventually(t, "the prefix is on the link", func() bool { return porter.network("porter0").Contains(ip("fd77::20")) })
+	waittest.Until(t, "the prefix is on the link", func() bool { return porter.network("porter0").Contains(ip("fd77::20")) })
 	if n := porter.network("porter0"); slices.ContainsFunc(n.Prefixes, func(p netip.Prefix) bool { return p.Contains(ip("fd77::20")) }) {
 		t.Errorf("we have an address in it: %v", n.Prefixes)
 	}
@@ -182,7 +183,7 @@ func TestRouterAdvertisements(t *testing.T) {
 	conf("addr_gen_mode", "0")
 	advertise(t, router, "fd78::/64", false, true)
 	var n lan.Network
-	eventually(t, "an address of our own", func() bool {
+	waittest.Until(t, "an address of our own", func() bool {
 		n = porter.network("porter0")
 		return slices.ContainsFunc(n.Prefixes, func(p netip.Prefix) bool { return p.Contains(ip("fd78::20")) })
 	})

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nightporter/internal/lan"
+	"nightporter/internal/waittest"
 )
 
 // receives waits for a datagram at a port of the namespace ("udp4" or "udp6"), and
@@ -78,7 +79,7 @@ func TestSender(t *testing.T) {
 	porter.setUp("porter0", true)
 	client.setUp("client0", true)
 	client.address("client0", "192.168.7.2/24", 0)
-	eventually(t, "running", func() bool { return porter.running("porter0") && client.running("client0") })
+	waittest.Until(t, "running", func() bool { return porter.running("porter0") && client.running("client0") })
 	var s *lan.Sender
 	open := func() {
 		t.Helper()

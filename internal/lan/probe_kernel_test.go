@@ -10,6 +10,7 @@ import (
 
 	"nightporter/internal/ether"
 	"nightporter/internal/lan"
+	"nightporter/internal/waittest"
 )
 
 var (
@@ -109,7 +110,7 @@ func TestKernelTakesProbes(t *testing.T) {
 			if err := errors.Join(err, i.Send(reset)); err != nil {
 				t.Fatal(err)
 			}
-			eventually(t, "the half open connection is gone", func() bool { return client.halfOpen() == 0 })
+			waittest.Until(t, "the half open connection is gone", func() bool { return client.halfOpen() == 0 })
 
 			if err := listener.Close(); err != nil {
 				t.Fatal(err)

@@ -9,6 +9,8 @@ import (
 	"time"
 	"unsafe"
 
+	"nightporter/internal/wait"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -91,7 +93,7 @@ func (t *tap) read(ctx context.Context, r *reader) error {
 			down = true
 		case r.errno == unix.ENOBUFS || r.errno == unix.ENOMEM:
 			t.log.Warn("cannot read frames for the moment", "event", "read_failed", "err", r.errno, "wait", backOff)
-			if !wait(ctx, backOff) {
+			if !wait.For(ctx, backOff) {
 				return nil
 			}
 			backOff = min(2*backOff, maxBackOff)
@@ -128,18 +130,6 @@ func (t *tap) gone() bool {
 		}
 	})
 	return gone || err != nil
-}
-
-// wait reports whether d passed before ctx ended.
-func wait(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
-	}
 }
 
 // reader keeps what recvmsg(2) needs from one frame to the next, so that none of

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"nightporter/internal/ether"
+	"nightporter/internal/waittest"
 
 	"github.com/jsimonetti/rtnetlink/v2"
 
@@ -162,7 +163,7 @@ func TestRunSurvivesALinkThatIsDown(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		eventually(t, "a frame after the link was down", func() bool {
+		waittest.Until(t, "a frame after the link was down", func() bool {
 			_ = peer.Send(frames[0]) // fails while the link is not ready
 			select {
 			case got := <-seen:
@@ -171,7 +172,7 @@ func TestRunSurvivesALinkThatIsDown(t *testing.T) {
 				return false
 			}
 		})
-		eventually(t, "two lines in the log", func() bool {
+		waittest.Until(t, "two lines in the log", func() bool {
 			return text.count(`"the link is down"`) == int(round)+1 && text.count(`"the link is up again"`) == int(round)+1
 		})
 	}
@@ -226,7 +227,7 @@ func TestDrops(t *testing.T) {
 	}
 	receive(t, "the first frame", held)
 	var before uint64
-	eventually(t, "dropped frames", func() bool {
+	waittest.Until(t, "dropped frames", func() bool {
 		before = i.Drops()
 		return before > 0
 	})

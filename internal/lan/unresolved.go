@@ -9,6 +9,8 @@ import (
 	"net/netip"
 	"time"
 
+	"nightporter/internal/wait"
+
 	"github.com/mdlayher/netlink"
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
@@ -92,7 +94,7 @@ func (u *Unresolved) Run(ctx context.Context, tell func(index int, ip netip.Addr
 		if !failing {
 			u.log.Warn("cannot see which neighbors the kernel does not find", "event", "neighbors_unseen", "err", err)
 		}
-		if !wait(ctx, redialPause) {
+		if !wait.For(ctx, redialPause) {
 			return
 		}
 	}

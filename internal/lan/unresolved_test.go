@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"nightporter/internal/lan"
+	"nightporter/internal/waittest"
 )
 
 // sought is an address that the kernel has looked for in vain.
@@ -86,7 +87,7 @@ func TestLoopback(t *testing.T) {
 	})
 	datagram(porter, netip.MustParseAddr("192.168.7.1"), 8) // own, and not asked for
 	for _, ip := range []netip.Addr{own4, own6, last} {
-		eventually(t, "an address of "+ip.String(), func() bool { return ip == last || porter.localAddrs()[ip] })
+		waittest.Until(t, "an address of "+ip.String(), func() bool { return ip == last || porter.localAddrs()[ip] })
 		datagram(porter, ip, 9)
 	}
 	for _, want := range []netip.Addr{own4, own6, last} {

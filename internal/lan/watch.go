@@ -9,6 +9,8 @@ import (
 	"os"
 	"time"
 
+	"nightporter/internal/wait"
+
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
 )
@@ -102,7 +104,7 @@ func (w *Watcher) Run(ctx context.Context, tell func(Changes)) {
 		if !failing {
 			w.log.Warn("cannot follow the changes of the network, so it is looked at every now and then", "event", "watch_failed", "err", err, "every", redialPause)
 		}
-		if !wait(ctx, redialPause) {
+		if !wait.For(ctx, redialPause) {
 			return
 		}
 		tell(Changes{Everything: true})

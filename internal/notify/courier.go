@@ -8,6 +8,9 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"nightporter/internal/notifyconf"
+	"nightporter/internal/wait"
 )
 
 const (
@@ -28,7 +31,7 @@ var (
 
 // courier carries messages to one target, one after the other.
 type courier struct {
-	target Target
+	target notifyconf.Target
 	put    func(Message) error
 	queue  chan Message
 	count  func(Outcome)
@@ -85,7 +88,7 @@ func (c *courier) carry(ctx context.Context, m Message) {
 		if i > 0 {
 			c.log.Warn("notification not delivered yet", "event", "notification_delayed", "target", c.target, "title", m.Title, "err", err, "again_in", pause)
 		}
-		if !sleep(ctx, pause) {
+		if !wait.For(ctx, pause) {
 			break
 		}
 		if err = c.try(ctx, sent); err == nil {
@@ -137,24 +140,9 @@ func (c *courier) try(ctx context.Context, m Message) error {
 	}
 }
 
-// sleep reports whether it was not ctx that ended it.
-func sleep(ctx context.Context, d time.Duration) bool {
-	if d == 0 {
-		return ctx.Err() == nil
-	}
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}
-
 // Try sends a message to each target, all at once and without trying again. It
 // returns within half a minute what each said, nil where the message got through.
-func Try(ctx context.Context, targets []Target, m Message) []error {
+func Try(ctx context.Context, targets []notifyconf.Target, m Message) []error {
 	said := make([]error, len(targets))
 	var all sync.WaitGroup
 	for i, t := range targets {

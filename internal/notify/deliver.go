@@ -12,16 +12,18 @@ import (
 
 	"github.com/nicholas-fedor/shoutrrr/pkg/services/push/ntfy"
 	"github.com/nicholas-fedor/shoutrrr/pkg/types"
+
+	"nightporter/internal/notifyconf"
 )
 
 // mailbox delivers to one target. It is for one goroutine at a time.
 type mailbox struct {
-	target  Target
+	target  notifyconf.Target
 	service types.Service // set up at the first message
 	client  *http.Client
 }
 
-func newMailbox(t Target) *mailbox { return &mailbox{target: t} }
+func newMailbox(t notifyconf.Target) *mailbox { return &mailbox{target: t} }
 
 // put delivers a message. It takes as long as the library does, which knows no
 // context. Its error repeats nothing of the URL.
@@ -31,23 +33,23 @@ func (b *mailbox) put(m Message) (err error) {
 			err = errors.New("the answer was not understood")
 		}
 	}()
-	_, s, err := serviceOf(b.target.raw)
+	s, err := b.target.Service()
 	if err != nil {
 		return err
 	}
 	if b.service == nil {
-		if b.service, err = locate(b.target.raw); err != nil {
+		if b.service, err = locate(b.target.URL()); err != nil {
 			b.service = nil
 			return errSetUp
 		}
 	}
 	b.renew()
 	params := types.Params{}
-	if s.titled {
+	if s.Titled {
 		params.SetTitle(m.Title)
 	}
 	if err := b.service.Send(m.Text, &params); err != nil {
-		if s.login {
+		if s.Login {
 			b.service = nil // what it got at the login may have expired
 		}
 		return reason(err)

@@ -13,6 +13,10 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/nicholas-fedor/shoutrrr/pkg/types"
+
+	"nightporter/internal/notifyconf"
 )
 
 // got is one request to a server.
@@ -43,9 +47,9 @@ func server(t *testing.T, status int) (host string, requests chan got, conns *at
 	return strings.TrimPrefix(s.URL, "http://"), requests, conns
 }
 
-func parsed(t *testing.T, raw string) Target {
+func parsed(t *testing.T, raw string) notifyconf.Target {
 	t.Helper()
-	target, err := Parse(raw)
+	target, err := parse(raw)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -171,19 +175,23 @@ func TestReasons(t *testing.T) {
 	}
 }
 
-// What the library makes of a URL or an answer that it does not expect must not
-// end the daemon.
+// A panic of the library over an answer or a URL that it does not expect does not end the
+// daemon.
 func TestPanicIsAnError(t *testing.T) {
-	b := newMailbox(Target{raw: "generic+https://%zz"})
+	b := newMailbox(parsed(t, "ntfy://host/topic"))
+	b.service = struct{ types.Service }{} // each call is one of a nil interface
 	if err := b.put(hello); err == nil {
-		t.Error("no error")
+		t.Error("no error for an answer")
+	}
+	if err := ReadURL("generic+https://%zz", notifyconf.Service{}); err == nil {
+		t.Error("no error for a URL")
 	}
 }
 
 func TestTry(t *testing.T) {
 	host, requests, _ := server(t, http.StatusOK)
 	forbidden, _, _ := server(t, http.StatusForbidden)
-	said := Try(t.Context(), []Target{parsed(t, "generic+http://"+forbidden+"/"), parsed(t, "generic+http://"+host+"/")}, hello)
+	said := Try(t.Context(), []notifyconf.Target{parsed(t, "generic+http://"+forbidden+"/"), parsed(t, "generic+http://"+host+"/")}, hello)
 	if len(said) != 2 || said[0] == nil || said[1] != nil {
 		t.Errorf("said %v, want an error and none", said)
 	}
@@ -197,7 +205,7 @@ func TestTry(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	began := time.Now()
-	said = Try(ctx, []Target{parsed(t, "generic+"+hangs.URL+"/")}, hello)
+	said = Try(ctx, []notifyconf.Target{parsed(t, "generic+"+hangs.URL+"/")}, hello)
 	if took := time.Since(began); !errors.Is(said[0], context.DeadlineExceeded) || took > time.Second {
 		t.Errorf("a server that hangs: %v after %v", said[0], took)
 	}

@@ -12,6 +12,7 @@ import (
 
 	"nightporter/internal/ether"
 	"nightporter/internal/journal"
+	"nightporter/internal/notifyconf"
 )
 
 // diary is a journal in memory, with as little room for a follower as there may be.
@@ -158,10 +159,16 @@ type desk struct {
 }
 
 // target returns the target of a name.
-func target(name string) Target { return Target{raw: "ntfy://" + name + "/secret"} }
+func target(name string) notifyconf.Target {
+	t, err := notifyconf.Parse("ntfy://"+name+"/secret", nil)
+	if err != nil {
+		panic(err)
+	}
+	return t
+}
 
-func settings(rate int, names ...string) Settings {
-	s := Settings{Events: []journal.Kind{journal.Failed, journal.Conflict}, Rate: rate}
+func settings(rate int, names ...string) notifyconf.Settings {
+	s := notifyconf.Settings{Events: []journal.Kind{journal.Failed, journal.Conflict}, Rate: rate}
 	for _, name := range names {
 		s.URLs = append(s.URLs, target(name))
 	}
@@ -169,21 +176,21 @@ func settings(rate int, names ...string) Settings {
 }
 
 // newDesk makes a notifier that is not running yet.
-func newDesk(t *testing.T, d *diary, s Settings) *desk {
+func newDesk(t *testing.T, d *diary, s notifyconf.Settings) *desk {
 	k := &desk{t: t, diary: d, log: new(lines), posts: make(map[string]*post), counts: make(map[Outcome]int), ended: make(chan error, 1)}
 	k.Notifier = New(d, s, func(o Outcome) {
 		k.mu.Lock()
 		defer k.mu.Unlock()
 		k.counts[o]++
 	}, slog.New(slog.NewTextHandler(k.log, nil)))
-	k.put = func(t Target) func(Message) error { return k.post(t).put }
+	k.put = func(t notifyconf.Target) func(Message) error { return k.post(t).put }
 	return k
 }
 
-func (k *desk) post(t Target) *post {
+func (k *desk) post(t notifyconf.Target) *post {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	name := strings.TrimSuffix(strings.TrimPrefix(t.raw, "ntfy://"), "/secret")
+	name := strings.TrimSuffix(strings.TrimPrefix(t.URL(), "ntfy://"), "/secret")
 	if k.posts[name] == nil {
 		k.posts[name] = new(post)
 	}

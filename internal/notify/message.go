@@ -11,15 +11,6 @@ import (
 	"nightporter/internal/shell"
 )
 
-// Kinds are the events that somebody can be told of.
-func Kinds() []journal.Kind {
-	return []journal.Kind{
-		journal.Failed, journal.Conflict, journal.Refused, journal.HandStart, journal.Asleep, journal.Ready, journal.Forgotten,
-		journal.Waiting, journal.Proved, journal.Elsewhere, journal.CardReplaced, journal.Renamed, journal.Redefined, journal.CommandFailed,
-		journal.Started, journal.ReloadFailed,
-	}
-}
-
 // Message is plain text, in which names from the LAN mean nothing to anybody. Not
 // every service shows the title, so the text says it all.
 type Message struct{ Title, Text string }

@@ -8,6 +8,7 @@ import (
 	"unicode"
 
 	"nightporter/internal/ether"
+	"nightporter/internal/notifyconf"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -89,7 +90,7 @@ func TestCompose(t *testing.T) {
 			}
 		})
 	}
-	for _, k := range Kinds() {
+	for _, k := range notifyconf.Kinds() {
 		if m := compose(journal.Event{Kind: k, Machine: "nas"}, journal.Event{}); strings.Contains(m.Text, string(k)+".") && m.Title == "nas "+string(k) {
 			t.Errorf("%s has no words of its own", k)
 		}
@@ -116,7 +117,7 @@ func FuzzPlain(f *testing.F) {
 	f.Add("@everyone <!channel>", "[x](http://evil.example)", "`*_~|\\#")
 	f.Add("\xff\xfe", "\u2028\u0000", "&amp;")
 	f.Fuzz(func(t *testing.T, name, why, by string) {
-		for _, k := range Kinds() {
+		for _, k := range notifyconf.Kinds() {
 			e := journal.Event{Kind: k, Machine: name, Reason: why, By: by}
 			began := journal.Event{Kind: journal.Asked, By: by, Machine: name}
 			var o omitted

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"nightporter/internal/journal"
+	"nightporter/internal/notifyconf"
 )
 
 // Outcome is what became of a notification.
@@ -20,13 +21,6 @@ const (
 	Suppressed Outcome = "suppressed" // left out because of the rate
 )
 
-// Settings say whom to tell of what.
-type Settings struct {
-	URLs   []Target // empty: nobody
-	Events []journal.Kind
-	Rate   int // messages in any hour, of which each kind of event has its share; each goes to all targets
-}
-
 // Journal is what is followed; *journal.Journal is the one in earnest.
 type Journal interface {
 	Events(since uint64, machine string, limit int) []journal.Event
@@ -38,14 +32,14 @@ type Notifier struct {
 	journal Journal
 	count   func(Outcome)
 	log     *slog.Logger
-	put     func(Target) func(Message) error // what delivers
+	put     func(notifyconf.Target) func(Message) error // what delivers
 
 	mu       sync.Mutex
-	settings Settings
+	settings notifyconf.Settings
 	changed  chan struct{}
 
 	// Run's own.
-	couriers map[Target]*courier
+	couriers map[notifyconf.Target]*courier
 	staff    sync.WaitGroup
 	shares   shares
 	omitted  omitted
@@ -57,11 +51,11 @@ type Notifier struct {
 
 // New returns a notifier that tells of what the journal gets from now on: what
 // happened before a restart is not told again. count is called for each outcome.
-func New(j Journal, s Settings, count func(Outcome), log *slog.Logger) *Notifier {
+func New(j Journal, s notifyconf.Settings, count func(Outcome), log *slog.Logger) *Notifier {
 	n := &Notifier{
 		journal: j, count: count, log: log, settings: s,
-		changed: make(chan struct{}, 1), couriers: make(map[Target]*courier),
-		put: func(t Target) func(Message) error { return newMailbox(t).put },
+		changed: make(chan struct{}, 1), couriers: make(map[notifyconf.Target]*courier),
+		put: func(t notifyconf.Target) func(Message) error { return newMailbox(t).put },
 	}
 	n.seen = n.newest()
 	return n
@@ -76,7 +70,7 @@ func (n *Notifier) newest() uint64 {
 
 // Configure changes the settings. What waits for a target that stays is not
 // affected.
-func (n *Notifier) Configure(s Settings) {
+func (n *Notifier) Configure(s notifyconf.Settings) {
 	n.mu.Lock()
 	n.settings = s
 	n.mu.Unlock()
@@ -145,7 +139,7 @@ func (n *Notifier) apply(ctx context.Context, since uint64) {
 	}
 }
 
-func (n *Notifier) hire(ctx context.Context, t Target) {
+func (n *Notifier) hire(ctx context.Context, t notifyconf.Target) {
 	ctx, stop := context.WithCancel(ctx)
 	c := &courier{target: t, put: n.put(t), queue: make(chan Message, backlog), count: n.count, log: n.log, stop: stop}
 	n.couriers[t] = c

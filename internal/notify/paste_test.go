@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"nightporter/internal/journal"
+	"nightporter/internal/notifyconf"
 )
 
 // evilNames are names that a registration may have, or had.
@@ -67,7 +68,7 @@ func TestAttackLinkInMessage(t *testing.T) {
 			t.Errorf("%q becomes %q, want %q", text, got, want)
 		}
 	}
-	for _, kind := range Kinds() {
+	for _, kind := range notifyconf.Kinds() {
 		e := journal.Event{Kind: kind, Machine: "evil.example", Reason: "found http://evil.example/login or tel:0900123 or +49 900 1234567", By: "evil.example/x"}
 		m := compose(e, journal.Event{Kind: journal.Asked, By: "evil.example"})
 		var o omitted

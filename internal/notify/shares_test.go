@@ -10,6 +10,7 @@ import (
 	"pgregory.net/rapid"
 
 	"nightporter/internal/journal"
+	"nightporter/internal/notifyconf"
 )
 
 func conflict(name, by string) journal.Event {
@@ -92,7 +93,7 @@ func TestShare(t *testing.T) {
 		want   int
 	}{
 		{12, usual, journal.Failed, 0, 12}, {12, usual, journal.Failed, 6, 6}, {12, usual, journal.Failed, 9, 6}, {12, usual, journal.Conflict, 0, 3},
-		{1, usual, journal.Failed, 2, 1}, {1, usual, journal.Conflict, 0, 1}, {60, Kinds(), journal.Ready, 0, 2}, {12, Kinds(), journal.Ready, 0, 1},
+		{1, usual, journal.Failed, 2, 1}, {1, usual, journal.Conflict, 0, 1}, {60, notifyconf.Kinds(), journal.Ready, 0, 2}, {12, notifyconf.Kinds(), journal.Ready, 0, 1},
 		{12, []journal.Kind{journal.Conflict}, journal.Conflict, 0, 12}, {12, []journal.Kind{journal.Failed}, journal.Failed, 0, 12},
 	} {
 		s := shares{rate: c.rate, kinds: c.kinds}
@@ -109,7 +110,7 @@ func TestShare(t *testing.T) {
 // bounded, and a machine whose wakes failed seldom is told of.
 func TestShares(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		kinds := rapid.SliceOfNDistinct(rapid.SampledFrom(Kinds()), 1, len(Kinds()), rapid.ID[journal.Kind]).Draw(t, "kinds")
+		kinds := rapid.SliceOfNDistinct(rapid.SampledFrom(notifyconf.Kinds()), 1, len(notifyconf.Kinds()), rapid.ID[journal.Kind]).Draw(t, "kinds")
 		s := shares{rate: rapid.IntRange(1, 60).Draw(t, "rate"), kinds: kinds}
 		now := atNight
 		var sent []time.Time

@@ -9,7 +9,7 @@ import (
 
 // tell gives a machine an event, and carries out what follows from it. An event
 // that an action leads to is handled after that of the action.
-func (l *loop) tell(e *entry, event machine.Event) {
+func (l *loop) dispatch(e *entry, event machine.Event) {
 	l.pending = append(l.pending, pending{e, event})
 	if len(l.pending) > 1 {
 		return // the outermost call goes on with it
@@ -48,7 +48,7 @@ func (l *loop) handle(e *entry, event machine.Event) {
 			l.do(now, e, a)
 		}
 	}
-	l.kernel.catchUp()
+	l.kernel.runDeferred()
 	if l.machines.has(e) {
 		l.timers.Set(e, e.Next())
 		l.checks.Set(e, e.readiness.Next())
@@ -95,7 +95,7 @@ func (l *loop) do(now time.Time, e *entry, a machine.Action) {
 	case machine.ConflictOver:
 		l.kernel.takeBack(e, a.Addr)
 	case machine.AddressWaits:
-		e.logWaits(l.log, a.Addr, a.Reason)
+		e.logPlace(l.log, a.Addr, a.Reason)
 	case machine.WatchBegan:
 		l.log.Info("machine is watched", "event", "watched", "machine", e, "mac", e.Spec().MAC)
 	case machine.PauseBegan, machine.PauseEnded, machine.Deferred:

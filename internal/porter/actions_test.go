@@ -25,8 +25,8 @@ func TestEventsInOrder(t *testing.T) {
 		keep, states := x.n.transmit, []machine.State(nil)
 		x.n.transmit = func(frame []byte) error {
 			if e.State() == machine.Asleep && states == nil { // its claim is being announced
-				x.tell(e, machine.WakeRequested{Trigger: machine.ByAPI, By: "test"})
-				x.tell(e, machine.Registered{Spec: nas()})
+				x.dispatch(e, machine.WakeRequested{Trigger: machine.ByAPI, By: "test"})
+				x.dispatch(e, machine.Registered{Spec: nas()})
 				states = append(states, e.State())
 			}
 			return keep(frame)
@@ -77,14 +77,14 @@ func TestSpeaksInItsSleep(t *testing.T) {
 				t.Errorf("%v announced at %v to a machine that may test it", ip, owners)
 			}
 		}
-		if !slices.Equal(e.joined, []netip.Addr{nas6}) {
-			t.Errorf("in the groups of %v, want one membership", e.joined)
+		if !slices.Equal(e.groups, []netip.Addr{nas6}) {
+			t.Errorf("in the groups of %v, want one membership", e.groups)
 		}
 		x.up(nas()).open = []uint16{22}
 		x.pass(200 * time.Millisecond)
 		x.want(e, machine.Awake)
-		if len(e.joined) != 0 {
-			t.Errorf("still in the groups of %v", e.joined)
+		if len(e.groups) != 0 {
+			t.Errorf("still in the groups of %v", e.groups)
 		}
 	})
 }
@@ -137,7 +137,7 @@ func TestLatencyOfAnotherWake(t *testing.T) {
 		x.pass(time.Second)
 		x.want(e, machine.Awake)
 		x.pass(time.Hour)
-		x.tell(e, machine.WakeRequested{Trigger: machine.ByAPI, By: "test"})
+		x.dispatch(e, machine.WakeRequested{Trigger: machine.ByAPI, By: "test"})
 		if n, sum := x.latencies(); n != 0 {
 			t.Errorf("%d wake latencies of %v s for a wake through the API", n, sum)
 		}

@@ -21,7 +21,7 @@ func (r *registry) complete(req *registration.Request) (had []netip.Addr, guarde
 		return nil, false
 	}
 	known := e.Spec()
-	req.Secret, req.Wanted = known.Secret, known.Secret
+	req.Secret, req.RequiredSecret = known.Secret, known.Secret
 	conf := e.configured
 	if conf == nil {
 		if !req.HasName {
@@ -30,7 +30,7 @@ func (r *registry) complete(req *registration.Request) (had []netip.Addr, guarde
 		return known.Addrs(), e.sleeps()
 	}
 	if conf.Token != (machine.Secret{}) {
-		req.Wanted = conf.Token
+		req.RequiredSecret = conf.Token
 	}
 	req.Unwatched = conf.Unwatched // the configuration alone says so
 	if !req.HasName {
@@ -41,7 +41,7 @@ func (r *registry) complete(req *registration.Request) (had []netip.Addr, guarde
 	} else {
 		machine.InheritSettings(req.Monitor, conf.Monitor)
 	}
-	req.TakeGuests(conf.Hosted())
+	req.UseConfiguredGuests(conf.Hosted())
 	if !req.HasIdleWatts {
 		req.IdleWatts = conf.IdleWatts
 	}
@@ -108,7 +108,7 @@ func (r *registry) protect(req registration.Request, itself bool) error {
 // findRoom refuses a machine for which there is no room: an address or the card that
 // wakes it belongs to another, or there are too many. A machine that is up has lost the
 // addresses that this one has proved.
-func (r *registry) findRoom(req registration.Request, proved []netip.Addr, gone ether.MAC, most int) error {
+func (r *registry) checkRoom(req registration.Request, proved []netip.Addr, gone ether.MAC, most int) error {
 	for mac, e := range r.byMAC {
 		if mac == req.MAC || mac == gone {
 			continue
@@ -136,14 +136,14 @@ func (r *registry) findRoom(req registration.Request, proved []netip.Addr, gone 
 // checkGuests refuses a machine that is the guest of another, or has another one as its
 // guest.
 func (r *registry) checkGuests(req registration.Request, places []machine.Place, gone ether.MAC) error {
-	registering := registration.Household{Spec: req.Spec, Counts: func(ip netip.Addr) bool {
+	registering := registration.GuestHost{Spec: req.Spec, Counts: func(ip netip.Addr) bool {
 		return !slices.ContainsFunc(places, func(p machine.Place) bool { return p.Addr == ip && p.Reason != "" })
 	}}
 	for mac, e := range r.byMAC {
 		if mac == req.MAC || mac == gone {
 			continue
 		}
-		if err := registration.CheckGuests(registering, registration.Household{Spec: e.Spec(), Counts: e.Probes}); err != nil {
+		if err := registration.CheckGuests(registering, registration.GuestHost{Spec: e.Spec(), Counts: e.Probes}); err != nil {
 			return err
 		}
 	}
@@ -151,7 +151,7 @@ func (r *registry) checkGuests(req registration.Request, places []machine.Place,
 }
 
 // free returns the addresses that can be claimed at once.
-func free(places []machine.Place) []netip.Addr {
+func claimable(places []machine.Place) []netip.Addr {
 	var ips []netip.Addr
 	for _, p := range places {
 		if p == (machine.Place{Addr: p.Addr}) {

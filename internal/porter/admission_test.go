@@ -55,7 +55,7 @@ func TestFindRoom(t *testing.T) {
 		},
 		{
 			name: "an address that was left to it", spec: with(nas6),
-			prepare: []func(*fixture){registered, func(x *fixture) { x.tell(x.machine(nas()), machine.Conflicted{Addr: nas6, By: tvMAC}) }},
+			prepare: []func(*fixture){registered, func(x *fixture) { x.dispatch(x.machine(nas()), machine.Conflicted{Addr: nas6, By: tvMAC}) }},
 		},
 		{name: "an address that is configured but was never registered", prepare: []func(*fixture){configured}, spec: with(nas4)},
 		{
@@ -84,7 +84,7 @@ func (x *fixture) wantRoom(spec machine.Spec, limited bool, text string) {
 	if x.conf.Registration.Trust == config.TrustSelf {
 		proved = spec.Addrs()
 	}
-	err := x.machines.findRoom(request(spec), proved, ether.MAC{}, x.conf.Registration.MaxMachines)
+	err := x.machines.checkRoom(request(spec), proved, ether.MAC{}, x.conf.Registration.MaxMachines)
 	var refusal *registration.Refusal
 	switch {
 	case text == "":
@@ -199,7 +199,7 @@ func TestProtected(t *testing.T) {
 		withLoop(t, func(c *config.Config) { c.Registration.Trust = trust }, func(x *fixture) {
 			x.configured(nas())
 			for _, itself := range []bool{false, true} {
-				err := x.admit(admission{Request: request(named(nas(), "tower")), nic: x.n, itself: itself})
+				err := x.admit(admission{Request: request(named(nas(), "tower")), nic: x.n, fromMachine: itself})
 				if refused := err != nil; refused == itself {
 					t.Errorf("trust %s, itself: %t: %v", trust, itself, err)
 				}
@@ -254,7 +254,7 @@ func TestRedefinedInItsSleep(t *testing.T) {
 			if got := told(); got != 0 {
 				t.Errorf("trust %s: %d redefinitions are told", trust, got)
 			}
-			if err := x.admit(admission{Request: request(redefined), nic: x.n, itself: true}); err != nil {
+			if err := x.admit(admission{Request: request(redefined), nic: x.n, fromMachine: true}); err != nil {
 				t.Errorf("trust %s, by itself: %v", trust, err)
 			}
 			if got := told(); got != 1 {

@@ -10,21 +10,21 @@ import (
 // asides are the interfaces that only magic packets go out on: those that a machine's
 // wake_interface names and the porter does not work on. Each is opened when it is
 // needed first.
-type asides struct {
+type wakeInterfaces struct {
 	log     *slog.Logger
 	open    map[string]*lan.Sender
 	missing map[string]bool // it cannot be opened, and the log says so
 }
 
-func newAsides(log *slog.Logger) asides {
-	return asides{log: log, open: make(map[string]*lan.Sender), missing: make(map[string]bool)}
+func newWakeInterfaces(log *slog.Logger) wakeInterfaces {
+	return wakeInterfaces{log: log, open: make(map[string]*lan.Sender), missing: make(map[string]bool)}
 }
 
 // errNoAside says that an interface cannot be used, which the log has said before.
-var errNoAside = errors.New("wake_interface cannot be used")
+var errNoWakeInterface = errors.New("wake_interface cannot be used")
 
 // outlet returns an interface. Where it cannot be used the log says why, once.
-func (a *asides) outlet(e *entry, name string) (outlet, error) {
+func (a *wakeInterfaces) outlet(e *entry, name string) (outlet, error) {
 	s := a.open[name]
 	if s == nil {
 		var err error
@@ -33,7 +33,7 @@ func (a *asides) outlet(e *entry, name string) (outlet, error) {
 				a.log.Warn("magic packets cannot go out on wake_interface", "event", "wake_interface_failed", "machine", e, "interface", name, "err", err)
 			}
 			a.missing[name] = true
-			return outlet{}, errNoAside
+			return outlet{}, errNoWakeInterface
 		}
 		a.open[name] = s
 		delete(a.missing, name)
@@ -42,7 +42,7 @@ func (a *asides) outlet(e *entry, name string) (outlet, error) {
 }
 
 // close closes all. What is needed again is opened anew, as the interface is then.
-func (a *asides) close() {
+func (a *wakeInterfaces) close() {
 	for name, s := range a.open {
 		if err := s.Close(); err != nil {
 			a.log.Debug("cannot close a socket", "event", "close_failed", "interface", name, "err", err)

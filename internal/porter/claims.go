@@ -20,24 +20,24 @@ func (k *kernel) carryOut(now time.Time, e *entry, a machine.Action) {
 	case machine.Yield:
 		e.target.Silence(a.Addrs)
 		e.stopAnnouncing(a.Addrs)
-		k.whenServed(func() { k.disown(e.nic, a.Addrs) })
+		k.later(func() { k.disown(e.nic, a.Addrs) })
 	case machine.Release:
 		e.target.Silence(a.Addrs)
 		e.stopAnnouncing(a.Addrs)
-		k.whenServed(func() {
+		k.later(func() {
 			k.disown(e.nic, a.Addrs)
 			e.leaveGroups(k.log, a.Addrs)
 		})
 	case machine.EndClaim:
-		e.target.SetOurs(a.Addrs, false)
-		k.whenServed(func() {
-			k.leaveToKernel(e, a.Addrs)
-			k.forget(e.nic, a.Addrs)
+		e.target.SetGuarded(a.Addrs, false)
+		k.later(func() {
+			k.unguardWays(e, a.Addrs)
+			k.releaseGuard(e.nic, a.Addrs)
 		})
 	case machine.Announce:
 		target := e.target // the machine may have registered anew when it is served
 		for _, ip := range a.Addrs {
-			k.whenServed(func() { k.guide(e.nic, []netip.Addr{ip}, target.Owner(ip)) })
+			k.later(func() { k.setNeighbor(e.nic, []netip.Addr{ip}, target.Owner(ip)) })
 			e.nic.announcer.Announce(now, ip, target.Owner(ip))
 		}
 	case machine.StopAnnouncing:
@@ -58,7 +58,7 @@ func (e *entry) stopAnnouncing(addrs []netip.Addr) {
 func (k *kernel) claim(now time.Time, e *entry, c machine.Claim) {
 	k.own(e.nic, c.Addrs) // before the first packet can come to us
 	e.target.Answer(c.Addrs)
-	spoken := e.target.Spoken(c.Addrs)
+	spoken := e.target.Silenced(c.Addrs)
 	e.target.Silence(spoken)
 	e.joinGroups(k.log, c.Addrs)
 	if c.Quiet {
@@ -79,7 +79,7 @@ func (e *entry) concede(log *slog.Logger, c machine.ConflictSeen) {
 	e.target.Concede(c.Addr, true)
 	for _, g := range e.hold.Dismiss(func(s machine.Service) bool { return s.Addr == c.Addr }) {
 		if e.nic != nil && g.MAC != e.nic.MAC() {
-			e.nic.point(g, c.By)
+			e.nic.sendOwner(g, c.By)
 		}
 	}
 	if c.Undefended {
@@ -94,9 +94,9 @@ func (e *entry) concede(log *slog.Logger, c machine.ConflictSeen) {
 func (k *kernel) takeBack(e *entry, ip netip.Addr) {
 	e.target.Concede(ip, false)
 	if e.nic != nil {
-		e.nic.stale = true // it may have been another machine's meanwhile
+		e.nic.viewStale = true // it may have been another machine's meanwhile
 	}
-	k.whenServed(func() { // when we answer for it
+	k.later(func() { // when we answer for it
 		k.log.Info("address conflict over: no other host answers for it", "event", "conflict_over", "machine", e, "ip", ip)
 	})
 }
@@ -105,7 +105,7 @@ func (k *kernel) takeBack(e *entry, ip netip.Addr) {
 func (e *entry) joinGroups(log *slog.Logger, addrs []netip.Addr) {
 	for _, ip := range addrs {
 		link := e.nic.link.Load()
-		if !ip.Is6() || slices.Contains(e.joined, ip) || link == nil {
+		if !ip.Is6() || slices.Contains(e.groups, ip) || link == nil {
 			continue
 		}
 		if err := link.JoinSolicitedNode(ip); err != nil {
@@ -113,13 +113,13 @@ func (e *entry) joinGroups(log *slog.Logger, addrs []netip.Addr) {
 				"event", "group_failed", "machine", e, "ip", ip, "err", err)
 			continue
 		}
-		e.joined = append(e.joined, ip)
+		e.groups = append(e.groups, ip)
 	}
 }
 
 // leaveGroups leaves the solicited-node groups of addresses no longer claimed.
 func (e *entry) leaveGroups(log *slog.Logger, addrs []netip.Addr) {
-	e.joined = slices.DeleteFunc(e.joined, func(ip netip.Addr) bool {
+	e.groups = slices.DeleteFunc(e.groups, func(ip netip.Addr) bool {
 		if !slices.Contains(addrs, ip) {
 			return false
 		}

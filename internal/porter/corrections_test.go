@@ -75,13 +75,13 @@ func TestFloodOfRequesters(t *testing.T) {
 	var q corrections
 	now := time.Now()
 	for i := range 3 * fastpath.MaxRequesters {
-		q.add(now, fastpath.Requester{Addr: nas4, MAC: ether.MAC{2, 1, 0, 0, byte(i >> 8), byte(i)}}, client4, false)
+		q.schedule(now, fastpath.Requester{Addr: nas4, MAC: ether.MAC{2, 1, 0, 0, byte(i >> 8), byte(i)}}, client4, false)
 	}
 	n := 0
 	for at := q.next(); !at.IsZero(); at = q.next() {
-		q.run(at, func(handover.Guest) { n++ })
+		q.run(at, func(handover.Client) { n++ })
 	}
-	if want := len(correctAt) * fastpath.MaxRequesters; n != want || len(q.open) != 0 {
-		t.Errorf("corrected %d times, want %d; %d are left", n, want, len(q.open))
+	if want := len(cardCorrections) * fastpath.MaxRequesters; n != want || len(q.pending) != 0 {
+		t.Errorf("corrected %d times, want %d; %d are left", n, want, len(q.pending))
 	}
 }

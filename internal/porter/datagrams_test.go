@@ -26,15 +26,15 @@ func TestWhoseAnswersComeHere(t *testing.T) {
 		router := netip.MustParseAddr("10.77.0.1")
 		for _, c := range []struct {
 			name string
-			g    handover.Guest
+			g    handover.Client
 			want bool
 		}{
-			{"a neighbor", handover.Guest{Addr: nas4, MAC: clientMAC, IP: client4}, true},
-			{"a neighbor, IPv6", handover.Guest{Addr: nas6, MAC: clientMAC, IP: client6}, true},
-			{"behind a router", handover.Guest{Addr: nas4, MAC: clientMAC, IP: far4}, false},
-			{"the router itself", handover.Guest{Addr: nas4, MAC: clientMAC, IP: router}, false},
-			{"our own host", handover.Guest{Addr: nas4, MAC: x.n.MAC(), IP: porter4}, false},
-			{"our own address by another", handover.Guest{Addr: nas4, MAC: strangerMAC, IP: porter4}, false},
+			{"a neighbor", handover.Client{MachineIP: nas4, MAC: clientMAC, IP: client4}, true},
+			{"a neighbor, IPv6", handover.Client{MachineIP: nas6, MAC: clientMAC, IP: client6}, true},
+			{"behind a router", handover.Client{MachineIP: nas4, MAC: clientMAC, IP: far4}, false},
+			{"the router itself", handover.Client{MachineIP: nas4, MAC: clientMAC, IP: router}, false},
+			{"our own host", handover.Client{MachineIP: nas4, MAC: x.n.MAC(), IP: porter4}, false},
+			{"our own address by another", handover.Client{MachineIP: nas4, MAC: strangerMAC, IP: porter4}, false},
 		} {
 			network := *x.n.network.Load()
 			network.Gateways = []netip.Addr{router}
@@ -64,11 +64,11 @@ func TestMachineIsToldWhereItsClientIs(t *testing.T) {
 			"it takes too long":  func(x *fixture, _ *entry, _ *peer) { x.pass(x.conf.Hold.ReadyTimeout) },
 			"it registers again": func(x *fixture, _ *entry, _ *peer) { x.register(nas()) },
 			"it was firmware":    func(x *fixture, _ *entry, up *peer) { x.down(up); x.pass(10 * time.Second) },
-			"the porter ends":    func(x *fixture, e *entry, _ *peer) { x.tell(e, machine.Stopped{}) },
+			"the porter ends":    func(x *fixture, e *entry, _ *peer) { x.dispatch(e, machine.Stopped{}) },
 			"the client goes":    func(x *fixture, e *entry, _ *peer) { e.hold.Drop(); x.pass(2 * time.Second) },
 			"another has its address": func(x *fixture, e *entry, _ *peer) {
-				x.tell(e, machine.Conflicted{Addr: ip, By: strangerMAC})
-				x.tell(e, machine.Stopped{})
+				x.dispatch(e, machine.Conflicted{Addr: ip, By: strangerMAC})
+				x.dispatch(e, machine.Stopped{})
 			},
 		} {
 			t.Run(name+"/"+ip.String(), func(t *testing.T) {
@@ -175,10 +175,10 @@ func TestWhoSendsOnWhatIsForTheClient(t *testing.T) {
 func TestNothingStaysDiverted(t *testing.T) {
 	for name, end := range map[string]func(*fixture, *entry, *peer){
 		"it was firmware": func(x *fixture, _ *entry, up *peer) { x.down(up); x.pass(10 * time.Second) },
-		"it is forgotten": func(x *fixture, e *entry, _ *peer) { x.tell(e, machine.Stopped{}); x.forget(e, "test") },
-		"the porter ends": func(x *fixture, _ *entry, _ *peer) { x.leave() },
+		"it is forgotten": func(x *fixture, e *entry, _ *peer) { x.dispatch(e, machine.Stopped{}); x.forget(e, "test") },
+		"the porter ends": func(x *fixture, _ *entry, _ *peer) { x.releaseAll() },
 		"another has its address": func(x *fixture, e *entry, _ *peer) {
-			x.tell(e, machine.Conflicted{Addr: nas4, By: strangerMAC})
+			x.dispatch(e, machine.Conflicted{Addr: nas4, By: strangerMAC})
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

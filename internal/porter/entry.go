@@ -22,22 +22,22 @@ import (
 // entry is a machine, and what the loop keeps beside its life.
 type entry struct {
 	*machine.Machine
-	nic        *nic             // where it is looked for; nil while no interface is known to reach it
-	target     *fastpath.Target // as the readers see it
-	attention  machine.Attention
-	configured *machine.Spec // what the configuration says of it; nil: nothing
-	places     []machine.Place
-	joined     []netip.Addr // whose solicited-node groups we are in
-	hold       *handover.Hold
-	ways       []guard.Way // to clients: what comes by them the reader sends on, not our kernel
-	judge      *wakefilter.Filter
-	readiness  handover.Readiness // while it arrives
-	pins       pins               // likewise
-	tells      *rate.Limiter      // of neighbors, one by one
-	refusedAt  time.Time          // while it arrives: when it refused a connection, and others were told of that
-	unasked    bool               // it cannot be probed, and the log says so already
-	nextProbed int                // which of its TCP services was probed last beside a question
-	knockedAt  time.Time          // kernel time of the knock that began the present wake; zero when told
+	nic          *nic             // where it is looked for; nil while no interface is known to reach it
+	target       *fastpath.Target // as the readers see it
+	attention    machine.Attention
+	configured   *machine.Spec // what the configuration says of it; nil: nothing
+	placed       []machine.Place
+	groups       []netip.Addr // whose solicited-node groups we are in
+	hold         *handover.Hold
+	guardedWays  []guard.Way // to clients: what comes by them the reader sends on, not our kernel
+	judge        *wakefilter.Filter
+	readiness    handover.Readiness // while it arrives
+	pinState     pinState           // likewise
+	unicastLimit *rate.Limiter      // of neighbors, one by one
+	refusedAt    time.Time          // while it arrives: when it refused a connection, and others were told of that
+	probeFailing bool               // it cannot be probed, and the log says so already
+	lastProbed   int                // which of its TCP services was probed last beside a question
+	knockedAt    time.Time          // kernel time of the knock that began the present wake; zero when told
 }
 
 func (e *entry) name() string { return e.Spec().Name }
@@ -49,9 +49,9 @@ func (e *entry) LogValue() slog.Value { return slog.StringValue(e.name()) }
 func (e *entry) setTarget() {
 	e.target = fastpath.NewTarget(e.Spec(), e.hold, e.judge)
 	e.target.SetCardAnswers(e.NICAnswers())
-	e.target.SetOurs(e.Guarded(), true)
+	e.target.SetGuarded(e.Guarded(), true)
 	if e.nic != nil {
-		e.nic.stale = true
+		e.nic.viewStale = true
 	}
 }
 
@@ -95,13 +95,13 @@ func (e *entry) card() ether.MAC {
 
 // unnamed reports whether a is a guest that the configuration does not name. Nobody can
 // prove that it is one.
-func (e *entry) unnamed(a machine.Address) bool {
-	return a.Hosted() && (e.configured == nil || !registration.Names(e.configured.Monitor, a))
+func (e *entry) isUnnamedGuest(a machine.Address) bool {
+	return a.Hosted() && (e.configured == nil || !registration.IsConfiguredGuest(e.configured.Monitor, a))
 }
 
 // looked reports whether the machine is looked after: it has registered, or need
 // not.
-func (e *entry) looked() bool {
+func (e *entry) managed() bool {
 	spec := e.Spec()
 	return spec.Agentless || e.HasRegistered()
 }
@@ -115,7 +115,7 @@ func (e *entry) observe(o machine.Observe) {
 	e.target.SetUndefended(o.Undefended)
 	e.target.SetDoubtful(o.Doubtful)
 	if e.attention != o.Attention && e.nic != nil {
-		e.nic.stale = true
+		e.nic.viewStale = true
 	}
 	e.attention = o.Attention
 }
@@ -143,7 +143,7 @@ func (e *entry) holds(ip netip.Addr) bool {
 
 // before reports whether ip is rather the machine's than another's that holds it
 // too: it is claimed for it, or it registered later, and so has proved it last.
-func (e *entry) before(other *entry, ip netip.Addr) bool {
+func (e *entry) precedes(other *entry, ip netip.Addr) bool {
 	if mine, others := slices.Contains(e.Claimed(), ip), slices.Contains(other.Claimed(), ip); mine != others {
 		return mine
 	}

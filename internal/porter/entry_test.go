@@ -19,11 +19,11 @@ func TestAttention(t *testing.T) {
 	withLoop(t, nil, func(x *fixture) {
 		x.configured(nas())
 		e := x.machine(nas())
-		if e.attention != machine.ObserveNothing || e.looked() {
+		if e.attention != machine.ObserveNothing || e.managed() {
 			t.Errorf("a machine that never registered has attention %d", e.attention)
 		}
 		e = x.asleep(nas())
-		if e.attention != machine.ObserveAll || !e.looked() {
+		if e.attention != machine.ObserveAll || !e.managed() {
 			t.Errorf("asleep it has attention %d", e.attention)
 		}
 		req := request(nas())

@@ -62,7 +62,7 @@ func TestGuestIsAskedAtItsMAC(t *testing.T) {
 				t.Errorf("%v for the guest went to %v", kind, got)
 			}
 		}
-		if a := x.n.reader.View().Address(guest4); !a.Kept() {
+		if a := x.n.reader.View().Address(guest4); !a.AnswersClients() {
 			t.Error("who asks for the guest is not answered while it boots")
 		}
 		x.forgetSent()
@@ -184,11 +184,11 @@ func TestGuestIsALife(t *testing.T) {
 func TestUnnamedGuest(t *testing.T) {
 	withLoop(t, nil, func(x *fixture) {
 		places := registeredPlaces(registration.Verdict{Places: []registration.Place{
-			{IP: nas4}, {IP: nas6}, {IP: guest4, Waiting: registration.Unnamed(guestMAC)},
+			{IP: nas4}, {IP: nas6}, {IP: guest4, Waiting: registration.UnconfiguredGuest(guestMAC)},
 		}})
 		e := x.asleepAt(request(host()), places...)
 		x.want(e, machine.Asleep, nas4, nas6)
-		x.wantWaits(e, guest4, string(registration.Unnamed(guestMAC)))
+		x.wantWaits(e, guest4, string(registration.UnconfiguredGuest(guestMAC)))
 		x.hear(lantest.ARPRequest(guestMAC, ether.Broadcast, guest4, unused4)) // it is a stranger
 		x.want(e, machine.Asleep, nas4, nas6)
 		x.configured(host())
@@ -199,7 +199,7 @@ func TestUnnamedGuest(t *testing.T) {
 		x.configured(another)
 		x.pass(2 * time.Minute)
 		x.want(e, machine.Asleep, nas4, nas6)
-		x.wantWaits(e, guest4, string(registration.Unnamed(guestMAC)))
+		x.wantWaits(e, guest4, string(registration.UnconfiguredGuest(guestMAC)))
 	})
 	withLoop(t, open, func(x *fixture) { // nobody has to vouch
 		e := x.asleep(host())
@@ -232,13 +232,13 @@ func TestGuestIsNoMachine(t *testing.T) {
 		if want := `machines[0].guests[0].mac: found ` + guestMAC.String() + `: "alone" has registered with that as its mac`; err == nil || err.Error() != want {
 			t.Errorf("configured: %v, want %s", err, want)
 		}
-		wantRefused(t, x.admit(admission{Request: request(host()), nic: x.n, itself: true}), `which is the mac of "alone"`)
-		waits := []machine.Place{{Addr: guest4, Reason: string(registration.Unnamed(guestMAC))}}
+		wantRefused(t, x.admit(admission{Request: request(host()), nic: x.n, fromMachine: true}), `which is the mac of "alone"`)
+		waits := []machine.Place{{Addr: guest4, Reason: string(registration.UnconfiguredGuest(guestMAC))}}
 		x.admitted(request(host()), x.n, waits...) // the guest is not believed, and harms nobody
 	})
 	withLoop(t, open, func(x *fixture) {
 		x.register(host())
-		wantRefused(t, x.admit(admission{Request: request(machine.Spec{Name: "alone", MAC: guestMAC, Monitor: []machine.Address{{IP: unused4}}}), nic: x.n, itself: true}), `which is a guest of "nas"`)
+		wantRefused(t, x.admit(admission{Request: request(machine.Spec{Name: "alone", MAC: guestMAC, Monitor: []machine.Address{{IP: unused4}}}), nic: x.n, fromMachine: true}), `which is a guest of "nas"`)
 	})
 }
 

@@ -15,16 +15,16 @@ import (
 func (e *entry) setHold(k *kernel, mode machine.HoldMode) {
 	switch mode {
 	case machine.HoldAll:
-		e.forgetAsks(k)
-		e.hold.Keep()
+		e.forgetProbes(k)
+		e.hold.HoldAll()
 	case machine.HoldUnready:
 		e.refusedAt = time.Time{}
-		e.hold.Pass()
+		e.hold.HoldUnready()
 		return // the readiness of its services is found out from now on
 	case machine.AdmitAll:
 		e.admitAll(k)
 	case machine.Ignore:
-		e.forgetAsks(k)
+		e.forgetProbes(k)
 		e.hold.Close()
 	}
 	e.readiness.Reset()
@@ -32,8 +32,8 @@ func (e *entry) setHold(k *kernel, mode machine.HoldMode) {
 
 // checkReadiness probes the services whose turn it is.
 func (l *loop) checkReadiness(now time.Time, e *entry) {
-	due := e.readiness.Due(now, l.awaited.pace(), e.asker)
-	for _, s := range due.Ask {
+	due := e.readiness.Due(now, l.awaited.pace(), e.probeClient)
+	for _, s := range due.Probe {
 		e.probeReadiness(&l.kernel, s)
 	}
 	for _, s := range due.Check {
@@ -45,7 +45,7 @@ func (l *loop) checkReadiness(now time.Time, e *entry) {
 // proved takes an answer of the machine for one of its addresses. One that something
 // else may have sent readies no service.
 func (l *loop) proved(e *entry, ip netip.Addr, proof machine.Proof) {
-	l.tell(e, machine.Answered{Addr: ip, Proof: proof})
+	l.dispatch(e, machine.Answered{Addr: ip, Proof: proof})
 	if e.Proves(ip, proof) {
 		l.answered(e, ip)
 	}
@@ -61,7 +61,7 @@ func (l *loop) answered(e *entry, ip netip.Addr) {
 // ready has the machine know which services can take their clients.
 func (l *loop) ready(e *entry, services []machine.Service) {
 	if all := e.readiness.Done(); all || len(services) > 0 {
-		l.tell(e, machine.ServicesReady{Services: services, All: all})
+		l.dispatch(e, machine.ServicesReady{Services: services, All: all})
 		return
 	}
 	l.checks.Set(e, e.readiness.Next())
@@ -72,7 +72,7 @@ func (l *loop) ready(e *entry, services []machine.Service) {
 // one does too.
 func (e *entry) admitClients(k *kernel, services []machine.Service) {
 	for _, s := range services {
-		e.unpin(k, e.hold.Leaving(s))
+		e.unpin(k, e.hold.ClientsOnlyOf(s))
 		e.logReplay(k.log, s.String(), e.hold.Admit(s, e.replay))
 	}
 	e.undivert()
@@ -81,8 +81,8 @@ func (e *entry) admitClients(k *kernel, services []machine.Service) {
 // admitAll sends on all that is held.
 func (e *entry) admitAll(k *kernel) {
 	if e.nic != nil {
-		e.endAsks()
-		e.unpin(k, e.hold.Guests())
+		e.endProbes()
+		e.unpin(k, e.hold.Clients())
 	}
 	e.logReplay(k.log, "all", e.hold.Open(e.replay))
 }
@@ -104,12 +104,12 @@ func (e *entry) replay(frame []byte, sum lan.Checksum) error {
 }
 
 // unpin sends clients to the machine.
-func (e *entry) unpin(k *kernel, guests []handover.Guest) {
+func (e *entry) unpin(k *kernel, guests []handover.Client) {
 	for _, g := range guests {
 		if g.MAC == e.nic.MAC() {
-			k.guide(e.nic, []netip.Addr{g.Addr}, e.target.Owner(g.Addr))
+			k.setNeighbor(e.nic, []netip.Addr{g.MachineIP}, e.target.Owner(g.MachineIP))
 			continue
 		}
-		e.nic.point(g, e.target.Owner(g.Addr))
+		e.nic.sendOwner(g, e.target.Owner(g.MachineIP))
 	}
 }

@@ -169,9 +169,9 @@ func TestEndsOfTheWait(t *testing.T) {
 		want machine.Packets
 	}{
 		{"the wake fails", func(x *fixture, e *entry) { x.pass(10 * time.Second); x.want(e, machine.Asleep, nas4, nas6) }, machine.Packets{Held: 1, Dropped: 1}},
-		{"it is forgotten", func(x *fixture, e *entry) { x.tell(e, machine.Stopped{}); x.forget(e, "test") }, machine.Packets{Held: 1, Dropped: 1}},
-		{"the porter leaves", func(x *fixture, _ *entry) { x.leave() }, machine.Packets{Held: 1, Dropped: 1}},
-		{"the porter leaves while it arrives", func(x *fixture, _ *entry) { x.hear(lantest.ARPProbe(nasMAC, nas4)); x.leave() }, machine.Packets{Held: 1, Replayed: 1}},
+		{"it is forgotten", func(x *fixture, e *entry) { x.dispatch(e, machine.Stopped{}); x.forget(e, "test") }, machine.Packets{Held: 1, Dropped: 1}},
+		{"the porter leaves", func(x *fixture, _ *entry) { x.releaseAll() }, machine.Packets{Held: 1, Dropped: 1}},
+		{"the porter leaves while it arrives", func(x *fixture, _ *entry) { x.hear(lantest.ARPProbe(nasMAC, nas4)); x.releaseAll() }, machine.Packets{Held: 1, Replayed: 1}},
 		{"it goes to sleep while it arrives", func(x *fixture, _ *entry) { x.hear(lantest.ARPProbe(nasMAC, nas4)); x.register(nas()) }, machine.Packets{Held: 1, Dropped: 1}},
 		{"it registers while it wakes", func(x *fixture, _ *entry) { x.register(nas()) }, machine.Packets{Held: 1}},
 		{"its service never comes up", func(x *fixture, e *entry) {
@@ -339,8 +339,8 @@ func TestManyServicesAreNotManyProbes(t *testing.T) {
 				all++
 			}
 		}
-		if all < questions*9/10 || all > questions*11/10 {
-			t.Errorf("%d probes in the first second, want about %d", all, questions)
+		if all < probesPerSecond*9/10 || all > probesPerSecond*11/10 {
+			t.Errorf("%d probes in the first second, want about %d", all, probesPerSecond)
 		}
 		for port, n := range asked {
 			if n < all/services-2 || n > all/services+2 {

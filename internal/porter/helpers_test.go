@@ -198,7 +198,7 @@ func (x *fixture) again() *nic {
 	if err := n.open(x.loop.log); err != nil {
 		x.Fatal(err)
 	}
-	n.known = *n.network.Load()
+	n.applied = *n.network.Load()
 	x.keep(n)
 	x.nics = append(x.nics, n)
 	return n
@@ -243,7 +243,7 @@ func (x *fixture) register(spec machine.Spec) *entry {
 // claimed, unless places say otherwise.
 func (x *fixture) admitted(req registration.Request, n *nic, places ...machine.Place) {
 	x.Helper()
-	if err := x.admit(admission{Request: req, places: places, nic: n, itself: true}); err != nil {
+	if err := x.admit(admission{Request: req, places: places, nic: n, fromMachine: true}); err != nil {
 		x.Fatal(err)
 	}
 	x.turn()

@@ -23,14 +23,14 @@ type interfaces struct {
 	log     *slog.Logger
 	metrics *metrics.Metrics
 
-	working   chan struct{} // closed once there is one to work on
-	sightings chan fastpath.Sighting
-	kicks     chan struct{}   // a reader has failed
-	reading   context.Context // of the readers; nil while there are none
+	working        chan struct{} // closed once there is one to work on
+	sightings      chan fastpath.Sighting
+	readerFailures chan struct{}   // a reader has failed
+	reading        context.Context // of the readers; nil while there are none
 }
 
 func newInterfaces(m *metrics.Metrics, log *slog.Logger) interfaces {
-	return interfaces{log: log, metrics: m, working: make(chan struct{}), sightings: make(chan fastpath.Sighting, sightingQueue), kicks: make(chan struct{}, 1)}
+	return interfaces{log: log, metrics: m, working: make(chan struct{}), sightings: make(chan fastpath.Sighting, sightingQueue), readerFailures: make(chan struct{}, 1)}
 }
 
 // open opens the interfaces that the configuration names, or the one of the
@@ -48,15 +48,15 @@ func (i *interfaces) open(conf *config.Config) error {
 		i.nics = append(i.nics, n)
 		err := n.open(i.log)
 		if err == nil {
-			n.known = *n.network.Load()
+			n.applied = *n.network.Load()
 			works++
 			continue
 		}
-		if mayCome(err) {
+		if mayAppear(err) {
 			works++
 		}
 		failed = cmp.Or(failed, err)
-		n.lose(time.Now(), unopened(err))
+		n.setUnavailable(time.Now(), openFault(err))
 	}
 	if works == 0 {
 		return failed
@@ -66,13 +66,13 @@ func (i *interfaces) open(conf *config.Config) error {
 
 // mayCome reports whether an interface that cannot be opened may be on its way: the
 // host has just started, or its cable is out.
-func mayCome(err error) bool {
+func mayAppear(err error) bool {
 	_, notReady := errors.AsType[*lan.NotReadyError](err)
 	return notReady || errors.Is(err, lan.ErrNoInterface) || errors.Is(err, lan.ErrNoDefaultRoute)
 }
 
 // unopened says why an interface could not be opened.
-func unopened(err error) string {
+func openFault(err error) string {
 	if errors.Is(err, lan.ErrNoDefaultRoute) {
 		return "is not known yet: " + err.Error()
 	}
@@ -106,7 +106,7 @@ func (i *interfaces) names() []string {
 func (i *interfaces) listen(ctx context.Context) {
 	i.reading = ctx
 	for _, n := range i.nics {
-		n.listen(ctx, i.kick)
+		n.listen(ctx, i.reportReaderFailure)
 	}
 }
 
@@ -120,9 +120,9 @@ func (i *interfaces) works() {
 }
 
 // kick has the loop look at what is wrong with a link. It never blocks.
-func (i *interfaces) kick() {
+func (i *interfaces) reportReaderFailure() {
 	select {
-	case i.kicks <- struct{}{}:
+	case i.readerFailures <- struct{}{}:
 	default: // it is about to look
 	}
 }
@@ -140,9 +140,9 @@ func (i *interfaces) reopen(n *nic) error {
 			"index", is.Index, "mac", is.MAC, "mtu", is.MTU, "mac_before", was.MAC)
 	}
 	if i.reading != nil {
-		n.listen(i.reading, i.kick)
+		n.listen(i.reading, i.reportReaderFailure)
 	}
-	n.stale = true
+	n.viewStale = true
 	if old == nil {
 		return n.repair() // what an earlier run left
 	}
@@ -154,7 +154,7 @@ func (i *interfaces) reopen(n *nic) error {
 
 // of returns where a machine lives. One that has no place so far may live
 // anywhere.
-func (i *interfaces) of(e *entry) []*nic {
+func (i *interfaces) nicsOf(e *entry) []*nic {
 	if e.nic != nil {
 		return []*nic{e.nic}
 	}
@@ -163,7 +163,7 @@ func (i *interfaces) of(e *entry) []*nic {
 
 // where returns the interface on whose network a machine is to be looked for, or
 // nil. An IPv6 link-local address may be on any network, so it does not tell which.
-func (i *interfaces) where(spec machine.Spec, views map[*nic]*netView) *nic {
+func (i *interfaces) nicForSpec(spec machine.Spec, views map[*nic]*netView) *nic {
 	if len(i.nics) == 1 {
 		return i.nics[0]
 	}
@@ -181,7 +181,7 @@ func (i *interfaces) where(spec machine.Spec, views map[*nic]*netView) *nic {
 // one on whose network the machine is to be found, else the one the peer is on,
 // else the first, where the rules of trust will refuse it with a reason. It is
 // for any goroutine.
-func (i *interfaces) find(addrs []netip.Addr, peer netip.Addr) (*nic, error) {
+func (i *interfaces) nicForPeer(addrs []netip.Addr, peer netip.Addr) (*nic, error) {
 	for _, n := range i.named() {
 		if peer.Zone() != "" && peer.Zone() == n.name {
 			return n, nil
@@ -197,7 +197,7 @@ func (i *interfaces) find(addrs []netip.Addr, peer netip.Addr) (*nic, error) {
 		}
 		// An interface may have got its address since we looked last.
 		for _, n := range i.nics {
-			if n.out() != nil {
+			if n.unavailable() != nil {
 				continue
 			}
 			if err := n.read(n.Index()); err != nil {
@@ -209,7 +209,7 @@ func (i *interfaces) find(addrs []netip.Addr, peer netip.Addr) (*nic, error) {
 }
 
 // number tells this porter from others, from one start to the next.
-func (i *interfaces) number() uint64 {
+func (i *interfaces) identity() uint64 {
 	h := fnv.New64a()
 	for _, n := range i.nics {
 		mac := n.MAC()

@@ -23,19 +23,19 @@ type kernel struct {
 	disowned bool // bind mode: claimed addresses were removed from the interfaces, because the guard is down
 	log      *slog.Logger
 
-	waiting []func() // until no client waits
+	deferred []func() // until no client waits
 }
 
 // whenServed puts off what the kernel may take its time for, as its lock on all
 // network settings can be held for long, until no client waits for it.
-func (k *kernel) whenServed(f func()) { k.waiting = append(k.waiting, f) }
+func (k *kernel) later(f func()) { k.deferred = append(k.deferred, f) }
 
 // catchUp does what was put off.
-func (k *kernel) catchUp() {
-	for _, f := range k.waiting {
+func (k *kernel) runDeferred() {
+	for _, f := range k.deferred {
 		f()
 	}
-	k.waiting = k.waiting[:0]
+	k.deferred = k.deferred[:0]
 }
 
 // MountGuard makes the guard for our interfaces. It comes after everything else
@@ -127,7 +127,7 @@ func (k *kernel) disown(n *nic, addrs []netip.Addr) {
 }
 
 // forget ends what own began.
-func (k *kernel) forget(n *nic, addrs []netip.Addr) {
+func (k *kernel) releaseGuard(n *nic, addrs []netip.Addr) {
 	if n.local { // the kernel finds out by itself where they are
 		for _, ip := range addrs {
 			if err := lan.DropNeighbor(n.Index(), ip); err != nil {
@@ -140,19 +140,19 @@ func (k *kernel) forget(n *nic, addrs []netip.Addr) {
 
 // leaveToReader keeps the kernel from sending on what a machine sends to a client at
 // our MAC. It returns the addresses of the machine for which the guard sees to that.
-func (k *kernel) leaveToReader(e *entry, client netip.Addr) (guarded []netip.Addr) {
+func (k *kernel) guardWays(e *entry, client netip.Addr) (guarded []netip.Addr) {
 	var added []guard.Way
 	for _, ip := range e.Guarded() {
 		if ip.Is4() != client.Is4() {
 			continue
 		}
 		guarded = append(guarded, ip)
-		if way := (guard.Way{From: ip, To: client}); !slices.Contains(e.ways, way) {
+		if way := (guard.Way{From: ip, To: client}); !slices.Contains(e.guardedWays, way) {
 			added = append(added, way)
 		}
 	}
 	if len(added) > 0 {
-		e.ways = append(e.ways, added...)
+		e.guardedWays = append(e.guardedWays, added...)
 		k.guard.Divert(e.nic.name, added)
 	}
 	if !k.guard.Status().Active {
@@ -162,10 +162,10 @@ func (k *kernel) leaveToReader(e *entry, client netip.Addr) (guarded []netip.Add
 }
 
 // leaveToKernel ends leaveToReader for some addresses of the machine.
-func (k *kernel) leaveToKernel(e *entry, addrs []netip.Addr) {
+func (k *kernel) unguardWays(e *entry, addrs []netip.Addr) {
 	ends := func(w guard.Way) bool { return slices.Contains(addrs, w.From) }
-	if gone := slices.DeleteFunc(slices.Clone(e.ways), func(w guard.Way) bool { return !ends(w) }); len(gone) > 0 {
-		e.ways = slices.DeleteFunc(e.ways, ends)
+	if gone := slices.DeleteFunc(slices.Clone(e.guardedWays), func(w guard.Way) bool { return !ends(w) }); len(gone) > 0 {
+		e.guardedWays = slices.DeleteFunc(e.guardedWays, ends)
 		k.guard.Undivert(e.nic.name, gone)
 		e.hold.EndGuard(addrs)
 	}
@@ -173,7 +173,7 @@ func (k *kernel) leaveToKernel(e *entry, addrs []netip.Addr) {
 
 // guide has the kernel know that addresses are at their machine: its own entry
 // went bad while the machine slept, and would keep local programs waiting.
-func (k *kernel) guide(n *nic, addrs []netip.Addr, mac ether.MAC) {
+func (k *kernel) setNeighbor(n *nic, addrs []netip.Addr, mac ether.MAC) {
 	for _, ip := range addrs {
 		if err := lan.SetNeighbor(n.Index(), ip, mac); err != nil {
 			k.log.Debug("cannot set a neighbor entry", "event", "guide_failed", "mac", mac, "ip", ip, "err", err)
@@ -185,12 +185,12 @@ func (k *kernel) guide(n *nic, addrs []netip.Addr, mac ether.MAC) {
 func (k *kernel) checkBound(n *nic) {
 	err := n.binder.Check()
 	switch {
-	case err != nil && !n.refused:
+	case err != nil && !n.bindFailing:
 		k.log.Error("cannot look after the claimed addresses of the interface", "event", "bind_failed", "interface", n.name, "err", err, "again_every", guard.CheckInterval)
-	case err == nil && n.refused:
+	case err == nil && n.bindFailing:
 		k.log.Info("the interface has the claimed addresses again", "event", "bound", "interface", n.name)
 	}
-	n.refused = err != nil
+	n.bindFailing = err != nil
 }
 
 // checkOwned puts back what was removed from the interfaces by others. The kernel
@@ -209,7 +209,7 @@ func (k *kernel) checkOwned(machines []*entry, nics []*nic) {
 		}
 	}
 	for _, n := range nics {
-		if n.out() == nil { // else it is looked after when it is back
+		if n.unavailable() == nil { // else it is looked after when it is back
 			k.checkBound(n)
 		}
 	}

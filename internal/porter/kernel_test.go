@@ -169,9 +169,9 @@ func TestGuardEndsWithTheClaim(t *testing.T) {
 			x.want(e, machine.Awake)
 		}, nil},
 		{"registers again", func(x *fixture, _ *entry) { x.register(nas()); x.pass(time.Second) }, []netip.Addr{nas4, nas6}}, // until the clients know
-		{"is forgotten", func(x *fixture, e *entry) { x.tell(e, machine.Stopped{}); x.forget(e, "test") }, nil},
+		{"is forgotten", func(x *fixture, e *entry) { x.dispatch(e, machine.Stopped{}); x.forget(e, "test") }, nil},
 		{"loses an address", func(x *fixture, _ *entry) { x.hear(arpUse(strangerMAC, nas4)) }, []netip.Addr{nas6}},
-		{"the porter leaves", func(x *fixture, _ *entry) { x.leave() }, nil},
+		{"the porter leaves", func(x *fixture, _ *entry) { x.releaseAll() }, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			withLoop(t, nil, func(x *fixture) {

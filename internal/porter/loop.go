@@ -25,11 +25,11 @@ const (
 
 	// questions is how many are sent in a second to all machines that are awaited
 	// together. It is plenty for a home, and nothing for a LAN.
-	questions = 4000
+	probesPerSecond = 4000
 
 	// heldOctets is how much memory the packets that wait may take, of all machines
 	// together.
-	heldOctets = 16 << 20
+	heldBytes = 16 << 20
 
 	// heldReserve is how much each machine has besides, whatever is sent to others:
 	// enough for a dozen connections and a large datagram.
@@ -54,10 +54,10 @@ type loop struct {
 	checker   *readycheck.Checker
 	budget    *handover.Budget
 	awaited   awaited
-	asides    asides
+	asides    wakeInterfaces
 	commands  commander
 	own       ownHost
-	restraint registration.Restraint
+	restraint registration.ChangeLimiter
 	pending   []pending // events that are not handled yet
 }
 
@@ -73,10 +73,10 @@ func newLoop(conf *config.Config, m *metrics.Metrics, log *slog.Logger) *loop {
 		started:    conf, conf: conf, log: log, metrics: m,
 		kernel:   kernel{bind: conf.Claim.Mode == config.ModeBind, log: log},
 		machines: newRegistry(),
-		budget:   handover.NewBudget(heldOctets, heldReserve),
+		budget:   handover.NewBudget(heldBytes, heldReserve),
 		awaited:  make(awaited),
 		checker:  readycheck.New(),
-		asides:   newAsides(log),
+		asides:   newWakeInterfaces(log),
 		own:      newOwnHost(log),
 	}
 	l.commands = wakecmd.New(log, l.waker().commandFailed)
@@ -96,21 +96,21 @@ func (l *loop) run(ctx context.Context, requests <-chan func(), changes <-chan l
 	for {
 		select {
 		case <-ctx.Done():
-			l.leave()
+			l.releaseAll()
 			return
 		case s := <-l.sightings:
-			l.see(s)
+			l.handleSighting(s)
 		case f := <-requests:
 			l.drain()
 			f()
 		case c := <-changes:
-			l.changed(c)
-		case <-l.kicks:
-			l.failed()
+			l.linksChanged(c)
+		case <-l.readerFailures:
+			l.readersFailed()
 		case r := <-l.checker.Results():
 			l.checked(r)
-		case w := <-l.own.wants:
-			l.wanted(w)
+		case w := <-l.own.packets:
+			l.localPacket(w)
 		case <-timer.C:
 		}
 		l.tick()
@@ -127,7 +127,7 @@ func (l *loop) drain() {
 	for range sightingQueue {
 		select {
 		case s := <-l.sightings:
-			l.see(s)
+			l.handleSighting(s)
 		default:
 			return
 		}
@@ -135,7 +135,7 @@ func (l *loop) drain() {
 }
 
 // see turns a sighting into the event that its machine has to know.
-func (l *loop) see(s fastpath.Sighting) {
+func (l *loop) handleSighting(s fastpath.Sighting) {
 	s.Taken()
 	e := l.machines.byMAC[s.Target.MAC]
 	if e == nil || e.target != s.Target {
@@ -147,18 +147,18 @@ func (l *loop) see(s fastpath.Sighting) {
 		if s.Other.IsValid() {
 			sign = machine.Uses
 		}
-		l.tell(e, machine.Heard{Addr: s.Other, Sign: sign})
+		l.dispatch(e, machine.Heard{Addr: s.Other, Sign: sign})
 	case fastpath.SawTest:
-		l.tell(e, machine.Heard{Addr: s.Address.IP(), Sign: machine.Tests})
+		l.dispatch(e, machine.Heard{Addr: s.Address.IP(), Sign: machine.Tests})
 	case fastpath.SawUse:
-		l.tell(e, machine.Heard{Addr: s.Address.IP(), Sign: machine.Uses})
+		l.dispatch(e, machine.Heard{Addr: s.Address.IP(), Sign: machine.Uses})
 	case fastpath.SawPacket:
-		l.tell(e, machine.Heard{Addr: s.Address.IP(), Sign: machine.Data})
+		l.dispatch(e, machine.Heard{Addr: s.Address.IP(), Sign: machine.Data})
 		if e.NICAnswers() { // it cannot have sent that
 			l.answered(e, s.Address.IP())
 		}
 	case fastpath.SawOtherAnswer:
-		l.tell(e, machine.Answered{Addr: s.Other, Proof: machine.ByNeighbor})
+		l.dispatch(e, machine.Answered{Addr: s.Other, Proof: machine.ByNeighbor})
 	case fastpath.SawAnswer:
 		l.proved(e, s.Address.IP(), machine.ByNeighbor)
 		l.recover(e) // the reader may not have known of the card
@@ -171,28 +171,28 @@ func (l *loop) see(s fastpath.Sighting) {
 		}
 	case fastpath.SawReset:
 		l.proved(e, s.Address.IP(), machine.BySystem)
-		e.refused(s.Address.IP())
+		e.noteRefusal(s.Address.IP())
 	case fastpath.SawReject:
-		e.hold.Refused(s.Service.ID)
-		e.readiness.Objected(time.Now(), s.Service.ID)
+		e.hold.ProbeRefused(s.Service.ID)
+		e.readiness.Unreachable(time.Now(), s.Service.ID)
 		l.checks.Set(e, e.readiness.Next())
 	case fastpath.SawKnock:
 		if e.State() == machine.Asleep {
 			e.knockedAt = s.At
 		}
-		l.tell(e, machine.Knocked{Service: s.Service.ID, Source: s.Source})
+		l.dispatch(e, machine.Knocked{Service: s.Service.ID, Source: s.Source})
 	case fastpath.SawSuppressed:
-		e.tellIgnored(l.log, l.journal, time.Now())
+		e.reportIgnored(l.log, l.journal, time.Now())
 	case fastpath.SawConflict:
-		l.tell(e, machine.Conflicted{Addr: s.Address.IP(), By: s.By})
+		l.dispatch(e, machine.Conflicted{Addr: s.Address.IP(), By: s.By})
 	case fastpath.SawContest:
-		l.tell(e, machine.Contested{Addr: s.Address.IP(), By: s.By})
+		l.dispatch(e, machine.Contested{Addr: s.Address.IP(), By: s.By})
 	case fastpath.SawRequest:
 		e.noteRequesters()
-	case fastpath.SawVisit:
-		l.tell(e, machine.Visited{})
+	case fastpath.SawTraffic:
+		l.dispatch(e, machine.Visited{})
 	case fastpath.SawDiversion:
-		e.diverted(s.Address.IP())
+		e.noteDiversion(s.Address.IP())
 	}
 }
 
@@ -202,7 +202,7 @@ func (l *loop) tick() {
 	now := time.Now()
 	l.drain()
 	for e, ok := l.timers.Pop(now); ok; e, ok = l.timers.Pop(now) {
-		l.tell(e, machine.Ticked{Pace: l.awaited.pace()})
+		l.dispatch(e, machine.Ticked{Pace: l.awaited.pace()})
 		l.drain()
 	}
 	l.pinRounds(now) // before the machine is asked whether it takes clients
@@ -212,7 +212,7 @@ func (l *loop) tick() {
 	for _, n := range l.nics {
 		l.tickNIC(now, n)
 		n.announcer.Run(now)
-		n.corrections.run(now, func(g handover.Guest) { l.correct(n, g) })
+		n.corrections.run(now, func(g handover.Client) { l.correct(n, g) })
 		l.recoverLost(n)
 	}
 	if l.kernel.guard.Check(now) {
@@ -229,11 +229,11 @@ func (l *loop) tick() {
 // spoken: its reader has stopped answering for it already.
 func (l *loop) recoverLost(n *nic) {
 	lost := n.reader.Lost()
-	if lost == n.lostBefore {
+	if lost == n.skippedBefore {
 		return
 	}
-	l.log.Warn("event queue full, frames skipped", "event", "overrun", "interface", n.name, "lost", lost-n.lostBefore)
-	n.lostBefore = lost
+	l.log.Warn("event queue full, frames skipped", "event", "overrun", "interface", n.name, "lost", lost-n.skippedBefore)
+	n.skippedBefore = lost
 	for _, e := range l.machines.on(n) {
 		l.recover(e)
 	}
@@ -243,7 +243,7 @@ func (l *loop) recoverLost(n *nic) {
 // stopped answering, if there is one.
 func (l *loop) recover(e *entry) {
 	if ip, silent := e.target.Silent(e.Answered()); silent {
-		l.tell(e, machine.Heard{Addr: ip, Sign: machine.Tests})
+		l.dispatch(e, machine.Heard{Addr: ip, Sign: machine.Tests})
 	}
 }
 
@@ -251,7 +251,7 @@ func (l *loop) recover(e *entry) {
 func (l *loop) next() (next time.Time) {
 	moments := []time.Time{l.timers.Next(), l.checks.Next(), l.kernel.guard.Next()}
 	for _, n := range l.nics {
-		moments = append(moments, n.announcer.Next(), n.corrections.next(), n.pins.Next(), n.again, n.restate)
+		moments = append(moments, n.announcer.Next(), n.corrections.next(), n.pins.Next(), n.inspectAt, n.reannounceAt)
 	}
 	for _, at := range moments {
 		if !at.IsZero() && (next.IsZero() || at.Before(next)) {
@@ -265,7 +265,7 @@ func (l *loop) next() (next time.Time) {
 func (l *loop) publish() {
 	changed := false
 	for _, n := range l.nics {
-		if !n.stale {
+		if !n.viewStale {
 			continue
 		}
 		changed = true
@@ -281,10 +281,10 @@ func (l *loop) publish() {
 		n.reader.SetView(v)
 		// A filter that is not set is tried again with the next event.
 		err := n.setInterest(v)
-		if err != nil && !n.stuck {
+		if err != nil && !n.filterFailing {
 			l.log.Error("cannot set the kernel filter", "event", "filter_failed", "interface", n.name, "err", err)
 		}
-		n.stuck, n.stale = err != nil, err != nil
+		n.filterFailing, n.viewStale = err != nil, err != nil
 	}
 	if changed {
 		l.own.follow(l.nics)
@@ -293,17 +293,17 @@ func (l *loop) publish() {
 
 // leave releases everything. The second announcement a second later is for
 // neighbors that missed the first.
-func (l *loop) leave() {
+func (l *loop) releaseAll() {
 	l.drain() // a machine that tests an address must not hear of it
 	held := false
 	for _, e := range l.machines.named {
 		held = held || len(e.Claimed()) > 0
-		l.tell(e, machine.Stopped{Wake: l.conf.Wake.OnExit == config.OnExitAll})
+		l.dispatch(e, machine.Stopped{Wake: l.conf.Wake.OnExit == config.OnExitAll})
 	}
 	if !held {
 		return
 	}
-	l.waitSilently(lastWord)
+	l.waitForLastAnnouncement(lastAnnouncement)
 	for _, n := range l.nics {
 		n.announcer.Run(time.Now())
 	}
@@ -311,11 +311,11 @@ func (l *loop) leave() {
 }
 
 // lastWord is when the last announcement goes out; the porter has 2 s to end.
-const lastWord = 1010 * time.Millisecond
+const lastAnnouncement = 1010 * time.Millisecond
 
 // waitSilently waits, and stops announcing each address that its machine tests
 // meanwhile: it may have been woken a moment ago.
-func (l *loop) waitSilently(d time.Duration) {
+func (l *loop) waitForLastAnnouncement(d time.Duration) {
 	for end := time.After(d); ; {
 		select {
 		case s := <-l.sightings:

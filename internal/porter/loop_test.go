@@ -31,8 +31,8 @@ func TestOneSleep(t *testing.T) {
 		x.want(e, machine.Asleep, nas4, nas6)
 		x.pass(10 * time.Second)
 		x.wantClaimAnnounced(claimed)
-		if !slices.Equal(e.joined, []netip.Addr{nas6}) {
-			t.Errorf("in the solicited-node groups of %v", e.joined)
+		if !slices.Equal(e.groups, []netip.Addr{nas6}) {
+			t.Errorf("in the solicited-node groups of %v", e.groups)
 		}
 		x.forgetSent()
 
@@ -60,8 +60,8 @@ func TestOneSleep(t *testing.T) {
 				t.Errorf("%v announced at %v after the handover", ip, owners)
 			}
 		}
-		if len(e.joined) != 0 {
-			t.Errorf("still in the solicited-node groups of %v", e.joined)
+		if len(e.groups) != 0 {
+			t.Errorf("still in the solicited-node groups of %v", e.groups)
 		}
 		x.pass(machine.AnnouncedFor)
 		if in := x.n.reader.View().Interest(nil); len(in.MACs)+len(in.Sent) > 0 || len(in.Addrs) != 2 {
@@ -235,7 +235,7 @@ func TestLeave(t *testing.T) {
 		settling := x.register(tv())
 		x.forgetSent()
 		before := time.Now()
-		x.leave()
+		x.releaseAll()
 		if took := time.Since(before); took > 2*time.Second {
 			t.Errorf("took %v", took)
 		}
@@ -265,7 +265,7 @@ func TestLeaveWithoutClaims(t *testing.T) {
 	withLoop(t, nil, func(x *fixture) {
 		x.register(tv())
 		before := time.Now()
-		x.leave()
+		x.releaseAll()
 		if took := time.Since(before); took != 0 {
 			t.Errorf("took %v with nothing to release", took)
 		}
@@ -280,7 +280,7 @@ func TestLeaveDuringATest(t *testing.T) {
 		x.forgetSent()
 		x.n.reader.Handle(lantest.ARPProbe(nasMAC, nas4)) // on its way when the end comes
 		time.AfterFunc(500*time.Millisecond, func() { x.n.reader.Handle(lantest.DAD(nasMAC, nas6)) })
-		x.leave()
+		x.releaseAll()
 		for ip, want := range map[netip.Addr]int{nas4: 0, nas6: 1} {
 			if owners := x.announced(ip); len(owners) != want {
 				t.Errorf("%v announced at %v, want %d times", ip, owners, want)

@@ -33,13 +33,13 @@ func (l *loop) policy() machine.Policy {
 	return machine.Policy{
 		ProbeInterval: c.Probe.Interval, ProbeMisses: c.Probe.Misses, ProbeTimeout: c.Probe.Timeout, WatchInterval: c.Watch.Interval,
 		WakeAttempts: c.Wake.Attempts, WakeInterval: c.Wake.Interval, WakeTimeout: c.Wake.Timeout, Keep: c.Wake.Keep, Holdoff: c.Wake.Holdoff,
-		ReadyTimeout: c.Hold.ReadyTimeout, OverrideOffload: c.Claim.OverrideOffload, Porter: l.interfaces.number(),
+		ReadyTimeout: c.Hold.ReadyTimeout, OverrideOffload: c.Claim.OverrideOffload, Porter: l.interfaces.identity(),
 	}
 }
 
 // insert takes in a machine, whatever it does at present.
 func (l *loop) insert(m *machine.Machine) *entry {
-	e := &entry{Machine: m, hold: handover.NewHold(l.conf.Hold.Packets, l.budget), judge: new(wakefilter.Filter), pins: newPins(), tells: newTells()}
+	e := &entry{Machine: m, hold: handover.NewHold(l.conf.Hold.Packets, l.budget), judge: new(wakefilter.Filter), pinState: newPinState(), unicastLimit: newUnicastLimit()}
 	e.setTarget()
 	l.machines.add(e)
 	l.metrics.AddMachine(e.name())
@@ -55,7 +55,7 @@ func (l *loop) forget(e *entry, why string) {
 	l.journal.Append(journal.Record{Forgotten: e.Spec().MAC, Event: journal.Event{
 		Kind: journal.Forgotten, At: time.Now(), Machine: e.name(), MAC: e.Spec().MAC, Reason: why}})
 	if e.configured != nil {
-		l.know(machine.New(*e.configured, l.policy(), time.Now()), e.configured)
+		l.insertConfigured(machine.New(*e.configured, l.policy(), time.Now()), e.configured)
 	}
 	if e.configured != nil || l.machines.share(e) {
 		l.place()
@@ -72,7 +72,7 @@ func (l *loop) remove(e *entry) {
 	if e.nic == nil {
 		return
 	}
-	e.nic.stale = true
+	e.nic.viewStale = true
 	for _, ip := range e.target.Addrs() {
 		if !e.Conceded(ip) { // else it may be announced for another machine
 			e.nic.announcer.Cancel(ip) // a start and its tests would not be noticed
@@ -81,10 +81,10 @@ func (l *loop) remove(e *entry) {
 }
 
 // know takes in a machine that the configuration names.
-func (l *loop) know(m *machine.Machine, configured *machine.Spec) *entry {
+func (l *loop) insertConfigured(m *machine.Machine, configured *machine.Spec) *entry {
 	e := l.insert(m)
 	e.configured = configured
-	l.tell(e, e.configuration())
+	l.dispatch(e, e.configuration())
 	return e
 }
 
@@ -115,19 +115,19 @@ func (l *loop) configure(specs []machine.Spec) error {
 		}
 	}
 	follow := l.renamedEntries(said)
-	l.makeWay(given)
+	l.freeNames(given)
 	changed := make(map[ether.MAC]machine.Memory)
 	var redefined []*entry
 	for _, e := range l.machines.sorted() {
 		spec, known := said[e.Spec().MAC]
 		switch {
 		case e.HasRegistered() || known && reflect.DeepEqual(spec, e.Spec()):
-		case known && spec.Agentless && meet(spec, e.Spec()):
+		case known && spec.Agentless && shareAddress(spec, e.Spec()):
 			redefined = append(redefined, e)
 		case known && spec.Agentless: // perhaps in another network
-			changed[spec.MAC] = l.retire(e)
+			changed[spec.MAC] = l.stopAndRemove(e)
 		default:
-			l.dismiss(e, known)
+			l.removeUnconfigured(e, known)
 		}
 		e.configured = nil
 	}
@@ -136,22 +136,22 @@ func (l *loop) configure(specs []machine.Spec) error {
 		e := l.machines.byMAC[spec.MAC]
 		if mem, ok := changed[spec.MAC]; ok {
 			mem.Spec = spec
-			l.know(machine.Restore(mem, l.policy(), time.Now(), time.Now()), &spec)
+			l.insertConfigured(machine.Restore(mem, l.policy(), time.Now(), time.Now()), &spec)
 		} else if e == nil {
-			l.know(machine.New(spec, l.policy(), time.Now()), &spec)
+			l.insertConfigured(machine.New(spec, l.policy(), time.Now()), &spec)
 		} else {
 			e.configured = &spec
 		}
 	}
 	l.followEntries(follow)
 	for _, e := range l.machines.sorted() {
-		l.tell(e, e.configuration())
+		l.dispatch(e, e.configuration())
 	}
 	return nil
 }
 
 // meet reports whether two descriptions have an address in common.
-func meet(a, b machine.Spec) bool { return slices.ContainsFunc(a.Addrs(), b.Has) }
+func shareAddress(a, b machine.Spec) bool { return slices.ContainsFunc(a.Addrs(), b.Has) }
 
 // redefine gives machines that have not registered what the configuration says of them
 // now. What they have claimed stays claimed.
@@ -168,7 +168,7 @@ func (l *loop) redefine(some []*entry, said map[ether.MAC]machine.Spec) {
 			l.machines.named[spec.Name] = e
 			l.metrics.AddMachine(spec.Name)
 		}
-		l.describe(e, spec, machine.SpecChanged{Spec: spec})
+		l.changeSpec(e, spec, machine.SpecChanged{Spec: spec})
 		e.target.Succeed(old)
 		l.log.Info("machine changed in the configuration", "event", "reconfigured", "machine", e, "mac", spec.MAC, "monitor", monitored(spec))
 	}
@@ -176,8 +176,8 @@ func (l *loop) redefine(some []*entry, said map[ether.MAC]machine.Spec) {
 
 // retire takes a machine out, with nothing left on its interface, and returns what
 // is known of it.
-func (l *loop) retire(e *entry) machine.Memory {
-	l.tell(e, machine.Stopped{})
+func (l *loop) stopAndRemove(e *entry) machine.Memory {
+	l.dispatch(e, machine.Stopped{})
 	mem := e.Memory()
 	l.remove(e)
 	return mem
@@ -185,22 +185,22 @@ func (l *loop) retire(e *entry) machine.Memory {
 
 // dismiss is retire for a machine that the configuration does not name, or does
 // not call agentless, any more.
-func (l *loop) dismiss(e *entry, configured bool) {
-	l.retire(e)
+func (l *loop) removeUnconfigured(e *entry, configured bool) {
+	l.stopAndRemove(e)
 	if e.Spec().Agentless {
-		why := whyForgotten(configured)
+		why := forgetReason(configured)
 		l.log.Info("machine forgotten", "event", "forgotten", "machine", e, "mac", e.Spec().MAC, "reason", why)
-		forgetMemory(l.journal, e.Spec(), why)
+		forgetInJournal(l.journal, e.Spec(), why)
 	}
 }
 
 // whyForgotten is why a machine is forgotten that has never registered, and that the
 // configuration may still name.
-func whyForgotten(configured bool) string {
+func forgetReason(configured bool) string {
 	if configured {
 		return noLongerAgentless
 	}
-	return leftConfiguration
+	return entryRemoved
 }
 
 // reload takes over a new configuration.
@@ -210,11 +210,11 @@ func (l *loop) reload(conf *config.Config) error {
 	}
 	l.conf = conf
 	for _, e := range l.machines.sorted() {
-		l.tell(e, machine.PolicyChanged{Policy: l.policy()})
+		l.dispatch(e, machine.PolicyChanged{Policy: l.policy()})
 		e.hold.SetLimit(conf.Hold.Packets)
 	}
 	for _, n := range l.nics {
-		n.stale = true // which clients may wake, and what does, may have changed
+		n.viewStale = true // which clients may wake, and what does, may have changed
 	}
 	l.place()
 	return nil
@@ -237,7 +237,7 @@ func (p *Porter) Resume(events eventLog, past journal.Past) {
 			case slices.Contains(own, mem.Spec.MAC): // no registration could say so
 				l.log.Warn("cannot restore machine from journal", "event", "resume_failed", "machine", mem.Spec.Name, "mac", mem.Spec.MAC,
 					"err", "mac: found that of an interface of this host")
-				forgetMemory(l.journal, mem.Spec, "its mac is that of an interface of this host")
+				forgetInJournal(l.journal, mem.Spec, "its mac is that of an interface of this host")
 			default:
 				l.resume(mem, past.Until, now)
 			}
@@ -248,7 +248,7 @@ func (p *Porter) Resume(events eventLog, past journal.Past) {
 	}
 	l.place()
 	for _, e := range l.machines.sorted() {
-		l.tell(e, machine.ReceptionLost{Until: now.Add(switchPause)})
+		l.dispatch(e, machine.ReceptionLost{Until: now.Add(switchPause)})
 	}
 }
 
@@ -263,7 +263,7 @@ func (l *loop) resume(mem machine.Memory, until, now time.Time) {
 	switch {
 	case !mem.Registered.IsZero():
 	case configured == nil || !configured.Agentless:
-		forgetMemory(l.journal, mem.Spec, whyForgotten(configured != nil))
+		forgetInJournal(l.journal, mem.Spec, forgetReason(configured != nil))
 		return
 	default: // the configuration alone speaks for it
 		mem.Spec = *configured
@@ -272,7 +272,7 @@ func (l *loop) resume(mem machine.Memory, until, now time.Time) {
 	if mem.NameConfigured && configured != nil {
 		mem.Spec.Name = configured.Name
 	}
-	had, why := mem.Spec.Name, l.machines.salvage(&mem.Spec)
+	had, why := mem.Spec.Name, l.machines.restoreName(&mem.Spec)
 	if known != nil {
 		l.remove(known)
 	}
@@ -280,23 +280,23 @@ func (l *loop) resume(mem machine.Memory, until, now time.Time) {
 	e.configured = configured
 	l.log.LogAttrs(context.Background(), slog.LevelInfo, "machine resumed", slog.String("event", "resumed"), slog.Any("machine", e),
 		slog.String("was", mem.State.String()), slog.Time("since", mem.Since), slog.String("state", e.State().String()))
-	l.tell(e, e.configuration())
+	l.dispatch(e, e.configuration())
 	switch {
 	case why != "":
-		l.tellName(e, had, why)
+		l.reportName(e, had, why)
 	case had != was:
-		l.tellFollowed(e, was)
+		l.reportEntryName(e, was)
 	}
 }
 
 // leftConfiguration is why a machine is forgotten that has never registered.
-const leftConfiguration = "its entry was removed from the configuration"
+const entryRemoved = "its entry was removed from the configuration"
 
 // noLongerAgentless is why one is forgotten that waits for its registration now.
 const noLongerAgentless = "its entry in the configuration does not say agentless: true any more"
 
 // forgetMemory has the journal forget a machine that the loop does not know.
-func forgetMemory(log eventLog, spec machine.Spec, why string) {
+func forgetInJournal(log eventLog, spec machine.Spec, why string) {
 	log.Append(journal.Record{Forgotten: spec.MAC, Event: journal.Event{
 		Kind: journal.Forgotten, At: time.Now(), Machine: spec.Name, MAC: spec.MAC, Reason: why}})
 }

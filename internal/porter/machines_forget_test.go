@@ -18,7 +18,7 @@ func TestForget(t *testing.T) {
 	withLoop(t, nil, func(x *fixture) {
 		e := x.asleep(nas())
 		x.announced(nas4)
-		x.tell(e, machine.Stopped{})
+		x.dispatch(e, machine.Stopped{})
 		x.forget(e, "test")
 		x.publish()
 		x.wantNames()
@@ -36,7 +36,7 @@ func TestForget(t *testing.T) {
 			t.Errorf("%d series of a machine that was forgotten", n)
 		}
 		// A frame that was on its way moves nothing.
-		x.see(fastpath.Sighting{Kind: fastpath.SawFrame, Target: e.target})
+		x.handleSighting(fastpath.Sighting{Kind: fastpath.SawFrame, Target: e.target})
 		// The name and the addresses are free.
 		taken := named(tv(), "nas")
 		taken.Monitor = nas().Monitor
@@ -70,7 +70,7 @@ func TestForgetWatched(t *testing.T) {
 		old := x.machine(nas())
 		x.want(old, machine.Asleep, nas4, nas6)
 		x.announced(nas4)
-		x.tell(old, machine.Stopped{})
+		x.dispatch(old, machine.Stopped{})
 		x.forget(old, "test")
 		x.publish()
 		e := x.machine(nas())
@@ -127,7 +127,7 @@ func TestFailedWake(t *testing.T) {
 				conf.Wake.Attempts, conf.Wake.Interval, conf.Wake.Keep = 2, time.Second, c.keep
 			}, func(x *fixture) {
 				x.configured(c.configured...)
-				if x.machine(nas()) == nil || !x.machine(nas()).looked() {
+				if x.machine(nas()) == nil || !x.machine(nas()).managed() {
 					x.asleep(nas())
 				}
 				x.pass(time.Minute)

@@ -21,7 +21,7 @@ func TestPolicyFollowsTheConfiguration(t *testing.T) {
 		c.Hold.ReadyTimeout, c.Watch.Interval, c.Claim.OverrideOffload = 7, 8, true
 	})
 	want := machine.Policy{ProbeInterval: 1, ProbeMisses: 2, ProbeTimeout: 3, WatchInterval: 8, WakeAttempts: 4, WakeInterval: 5, Keep: true, Holdoff: 6,
-		ReadyTimeout: 7, Porter: x.interfaces.number(), OverrideOffload: true}
+		ReadyTimeout: 7, Porter: x.interfaces.identity(), OverrideOffload: true}
 	if diff := cmp.Diff(want, x.policy()); diff != "" {
 		t.Errorf("policy (-want +got):\n%s", diff)
 	}
@@ -171,9 +171,9 @@ func TestReloadEndsTheWatch(t *testing.T) {
 		want []string
 		why  string
 	}{
-		{"removed", nil, nil, leftConfiguration},
+		{"removed", nil, nil, entryRemoved},
 		{"agentless no more", []machine.Spec{nas()}, []string{"nas"}, noLongerAgentless},
-		{"another has its name", []machine.Spec{named(tv(), "nas")}, []string{"nas"}, leftConfiguration},
+		{"another has its name", []machine.Spec{named(tv(), "nas")}, []string{"nas"}, entryRemoved},
 	} {
 		for _, asleep := range []bool{false, true} {
 			t.Run(c.name, func(t *testing.T) {

@@ -32,14 +32,14 @@ func (l waker) sendMagic(e *entry) (failed error) {
 			if err := o.transmit(frame); err != nil {
 				failed = err
 			}
-			l.measureKnock(e)
+			l.measureLatency(e)
 		}
 	}
 	if path.To.IsValid() {
 		if err := lan.SendDatagram(path.To, lan.MagicPacket(card, password)); err != nil {
 			failed = err
 		}
-		l.measureKnock(e)
+		l.measureLatency(e)
 	}
 	return failed
 }
@@ -50,7 +50,7 @@ func (l waker) wakeMAC(mac ether.MAC, by string) error {
 	var failed error
 	var sent []string
 	for _, n := range l.nics {
-		err := n.out()
+		err := n.unavailable()
 		if err == nil {
 			err = n.outlet().sendAll(mac, l.conf.Wake.Transports)
 		}
@@ -82,7 +82,7 @@ func (o outlet) sendAll(card ether.MAC, transports []string) error {
 
 // measureKnock tells how long the knock waited that began the present wake. Only
 // the first call does.
-func (l waker) measureKnock(e *entry) {
+func (l waker) measureLatency(e *entry) {
 	if e.knockedAt.IsZero() {
 		return
 	}
@@ -100,7 +100,7 @@ func (l waker) outlets(e *entry, path machine.WakePath) ([]outlet, error) {
 		return nil, nil // it needs none
 	}
 	if name == "" {
-		nics := l.interfaces.of(e)
+		nics := l.interfaces.nicsOf(e)
 		all := make([]outlet, len(nics))
 		for i, n := range nics {
 			all[i] = n.outlet()
@@ -154,7 +154,7 @@ func (o outlet) magicFrames(card ether.MAC, password []byte, transports []string
 // magicSource returns the address magic datagrams come from, IPv4 if there is
 // one: NICs that look into UDP know it best.
 func (n *nic) magicSource() (netip.Addr, bool) {
-	own := n.own()
+	own := n.ownAddresses()
 	for _, ip := range own {
 		if ip.Is4() {
 			return ip, true

@@ -14,7 +14,7 @@ import (
 // unclaimed. It gets another name, and an event says so.
 
 // reserved returns the names that the configuration gives, and to which machine.
-func (r *registry) reserved() map[string]ether.MAC {
+func (r *registry) configuredNames() map[string]ether.MAC {
 	names := make(map[string]ether.MAC)
 	for mac, e := range r.byMAC {
 		if e.configured != nil {
@@ -26,7 +26,7 @@ func (r *registry) reserved() map[string]ether.MAC {
 
 // label gives spec the name that its machine gets, and returns why that is not the one
 // it has in spec, or nothing. The name of a machine that is gone is free.
-func (r *registry) label(spec *machine.Spec, gone ether.MAC, reserved map[string]ether.MAC) (why string) {
+func (r *registry) assignName(spec *machine.Spec, gone ether.MAC, reserved map[string]ether.MAC) (why string) {
 	owner := func(name string) (ether.MAC, bool) {
 		if mac, ok := reserved[name]; ok && mac != spec.MAC {
 			return mac, true
@@ -66,10 +66,10 @@ func (r *registry) label(spec *machine.Spec, gone ether.MAC, reserved map[string
 
 // salvage gives spec, which is from before a restart, a name that is allowed and free,
 // and returns why that is another one, or nothing.
-func (r *registry) salvage(spec *machine.Spec) (why string) {
+func (r *registry) restoreName(spec *machine.Spec) (why string) {
 	had := spec.Name
 	spec.Name = machine.CleanName(had, spec.MAC)
-	why = r.label(spec, ether.MAC{}, r.reserved())
+	why = r.assignName(spec, ether.MAC{}, r.configuredNames())
 	if why == "" && spec.Name != had {
 		why = fmt.Sprintf("the name %q is not allowed any more", had)
 	}
@@ -77,7 +77,7 @@ func (r *registry) salvage(spec *machine.Spec) (why string) {
 }
 
 // relist has a machine known by another name.
-func (l *loop) relist(e *entry, was, name string) {
+func (l *loop) changeName(e *entry, was, name string) {
 	delete(l.machines.named, was)
 	l.machines.named[name] = e
 	l.metrics.RemoveMachine(was)
@@ -87,13 +87,13 @@ func (l *loop) relist(e *entry, was, name string) {
 // rename gives a machine another name than it has.
 func (l *loop) rename(e *entry, name, why string) {
 	was := e.name()
-	l.relist(e, was, name)
-	l.tell(e, machine.Renamed{Name: name})
-	l.tellName(e, was, why)
+	l.changeName(e, was, name)
+	l.dispatch(e, machine.Renamed{Name: name})
+	l.reportName(e, was, why)
 }
 
 // tellName tells that a machine has another name than it wanted.
-func (l *loop) tellName(e *entry, wanted, why string) {
+func (l *loop) reportName(e *entry, wanted, why string) {
 	l.log.Warn("machine has another name than it wanted", "event", "renamed", "machine", e, "mac", e.Spec().MAC, "wanted", wanted, "reason", why)
 	r := journal.Record{Event: journal.Event{Kind: journal.Renamed, At: time.Now(), Machine: e.name(), MAC: e.Spec().MAC, Reason: why}}
 	e.remember(&r, true)
@@ -102,10 +102,10 @@ func (l *loop) tellName(e *entry, wanted, why string) {
 
 // makeWay renames the machines that registered with a name that the configuration gives
 // to another one.
-func (l *loop) makeWay(given map[string]ether.MAC) {
+func (l *loop) freeNames(given map[string]ether.MAC) {
 	for _, e := range l.machines.sorted() {
 		spec := e.Spec()
-		if why := l.machines.label(&spec, ether.MAC{}, given); e.HasRegistered() && spec.Name != e.name() {
+		if why := l.machines.assignName(&spec, ether.MAC{}, given); e.HasRegistered() && spec.Name != e.name() {
 			l.rename(e, spec.Name, why)
 		}
 	}
@@ -127,14 +127,14 @@ func (l *loop) renamedEntries(said map[ether.MAC]machine.Spec) (follow []*entry)
 func (l *loop) followEntries(all []*entry) {
 	for _, e := range all {
 		was, name := e.name(), e.configured.Name
-		l.relist(e, was, name)
-		l.tell(e, machine.Renamed{Name: name})
-		l.tellFollowed(e, was)
+		l.changeName(e, was, name)
+		l.dispatch(e, machine.Renamed{Name: name})
+		l.reportEntryName(e, was)
 	}
 }
 
 // tellFollowed tells that a machine got the new name of its entry.
-func (l *loop) tellFollowed(e *entry, was string) {
+func (l *loop) reportEntryName(e *entry, was string) {
 	l.log.Info("machine renamed as its entry in the configuration", "event", "renamed_entry", "machine", e, "mac", e.Spec().MAC, "before", was)
 	r := journal.Record{Event: journal.Event{Kind: journal.Renamed, At: time.Now(), Machine: e.name(), MAC: e.Spec().MAC, By: was}}
 	e.remember(&r, true)

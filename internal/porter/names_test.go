@@ -121,17 +121,17 @@ func TestLabels(t *testing.T) {
 	began := time.Now()
 	for i := range count {
 		spec := machine.Spec{Name: "nas", MAC: ether.MAC{2, 1, 0, 0, byte(i >> 8), byte(i)}}
-		x.machines.label(&spec, ether.MAC{}, nil)
+		x.machines.assignName(&spec, ether.MAC{}, nil)
 		x.insert(machine.New(spec, x.policy(), began))
 	}
 	if took := time.Since(began); len(x.machines.named) != count || took > 20*time.Second {
 		t.Errorf("%d names after %v", len(x.machines.named), took)
 	}
 	spec := machine.Spec{Name: "nas", MAC: tvMAC}
-	if why := x.machines.label(&spec, ether.MAC{2, 1}, nil); spec.Name != "nas" || why != "" {
+	if why := x.machines.assignName(&spec, ether.MAC{2, 1}, nil); spec.Name != "nas" || why != "" {
 		t.Errorf("the name of a machine that is gone is not free: %q, %s", spec.Name, why)
 	}
-	if x.machines.label(&spec, ether.MAC{2, 1}, map[string]ether.MAC{"nas": nasMAC}); spec.Name != "nas-2001" {
+	if x.machines.assignName(&spec, ether.MAC{2, 1}, map[string]ether.MAC{"nas": nasMAC}); spec.Name != "nas-2001" {
 		t.Errorf("a name of the configuration becomes %q", spec.Name)
 	}
 }

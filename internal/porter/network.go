@@ -13,11 +13,11 @@ import (
 const (
 	// lookAgain is when an interface that cannot be worked on is looked at, should
 	// the kernel's news of it not be enough.
-	lookAgain = time.Second
+	inspectPause = time.Second
 
 	// longOutage is what a machine takes at least to start unnoticed: after as
 	// long each is asked before its claim is announced anew.
-	longOutage = time.Second
+	minUnnoticedStart = time.Second
 
 	// switchPause is how long a switch may keep a port to itself whose link came up
 	// (IEEE 802.1D-2004 table 17-1: twice a Bridge Forward Delay of 15 s). Nothing
@@ -30,12 +30,12 @@ const (
 )
 
 // changed takes the kernel's news.
-func (l *loop) changed(c lan.Changes) {
+func (l *loop) linksChanged(c lan.Changes) {
 	l.drain()        // a machine that has spoken is not to be announced for
 	l.asides.close() // one of them may be another now
 	for _, n := range l.nics {
 		// One that is not there comes back with another index.
-		if news, told := c.To(n.Index()); told || n.out() != nil {
+		if news, told := c.To(n.Index()); told || n.unavailable() != nil {
 			l.inspect(n, news)
 		}
 	}
@@ -43,7 +43,7 @@ func (l *loop) changed(c lan.Changes) {
 }
 
 // failed looks which readers have ended.
-func (l *loop) failed() {
+func (l *loop) readersFailed() {
 	for _, n := range l.nics {
 		select {
 		case err := <-n.failed:
@@ -51,7 +51,7 @@ func (l *loop) failed() {
 			// Most often because the interface is gone, which the kernel tells of
 			// too. Otherwise the sockets are opened anew, after a pause: a reader
 			// that fails again and again is not to keep us busy.
-			n.lose(time.Now(), "cannot be read: "+err.Error())
+			n.setUnavailable(time.Now(), "cannot be read: "+err.Error())
 			n.Close()
 		default:
 		}
@@ -61,23 +61,23 @@ func (l *loop) failed() {
 // inspect looks at an interface and does what its state asks for.
 func (l *loop) inspect(n *nic, news lan.Change) {
 	now := time.Now()
-	news.LinkLost = news.LinkLost || n.missed.LinkLost
-	news.AddrLost = news.AddrLost || n.missed.AddrLost
-	n.again = time.Time{}
+	news.LinkLost = news.LinkLost || n.pendingChange.LinkLost
+	news.AddrLost = news.AddrLost || n.pendingChange.AddrLost
+	n.inspectAt = time.Time{}
 	if n.unnamed.Load() {
 		if err := l.interfaces.reopen(n); err != nil {
-			n.lose(now, unopened(err))
+			n.setUnavailable(now, openFault(err))
 			return
 		}
 	}
 	is, err := n.observe()
 	if err != nil {
 		l.log.Debug("cannot look at an interface", "event", "interface_unknown", "interface", n.name, "err", err)
-		n.again, n.missed = now.Add(lookAgain), news
+		n.inspectAt, n.pendingChange = now.Add(inspectPause), news
 		return
 	}
-	n.missed = lan.Change{}
-	c := lan.Diff(is, n.opened(), n.known, news, n.out() != nil)
+	n.pendingChange = lan.Change{}
+	c := lan.Diff(is, n.opened(), n.applied, news, n.unavailable() != nil)
 	if c.Reopen {
 		if err := l.interfaces.reopen(n); err != nil {
 			c.Fault = "cannot be opened: " + err.Error()
@@ -87,15 +87,15 @@ func (l *loop) inspect(n *nic, news lan.Change) {
 		c.Fault = "is not there (there are: " + lan.InterfaceNames() + "): it is waited for; to watch another one, change interfaces and restart"
 	}
 	if c.Fault != "" {
-		n.lose(now, c.Fault)
+		n.setUnavailable(now, c.Fault)
 		return
 	}
 	if c.Readdress {
 		l.log.Info("this host's addresses have changed", "event", "readdressed", "interface", n.name, "addresses", texts(is.Network.Prefixes))
 	}
-	n.stale = n.stale || c.Readdress // the filter knows our own addresses
-	l.regain(n, now, c, !reflect.DeepEqual(n.known, is.Network))
-	n.known = is.Network
+	n.viewStale = n.viewStale || c.Readdress // the filter knows our own addresses
+	l.restoreNIC(n, now, c, !reflect.DeepEqual(n.applied, is.Network))
+	n.applied = is.Network
 	l.works()
 }
 
@@ -108,45 +108,45 @@ func texts(prefixes []netip.Prefix) string {
 }
 
 // regain puts back what an interface that works may have lost.
-func (l *loop) regain(n *nic, now time.Time, c lan.Course, moved bool) {
+func (l *loop) restoreNIC(n *nic, now time.Time, c lan.Course, moved bool) {
 	var outage time.Duration
-	wasOut := n.trouble.Swap(nil) != nil
+	wasOut := n.fault.Swap(nil) != nil
 	if wasOut {
 		outage = now.Sub(n.outSince)
 		l.log.Info("interface available again", "event", "interface_back", "interface", n.name, "after", round(outage))
-		n.stale = true
+		n.viewStale = true
 	}
 	if moved || wasOut {
 		l.place()
 	}
 	if wasOut {
-		l.deafened(n, now)
+		l.noteMissedFrames(n, now)
 	}
 	l.publish() // a client that hears of a claim may knock at once
 	if c.Restore {
 		l.kernel.restore(n, l.machines.on(n))
 	}
 	if c.Announce {
-		n.restate = now
-		if outage >= longOutage {
-			n.restate = now.Add(reprobeTimeout)
+		n.reannounceAt = now
+		if outage >= minUnnoticedStart {
+			n.reannounceAt = now.Add(reprobeTimeout)
 		}
 	}
 }
 
 // deafened has the machines of an interface know that nothing was heard for a while.
-func (l *loop) deafened(n *nic, now time.Time) {
+func (l *loop) noteMissedFrames(n *nic, now time.Time) {
 	for _, e := range l.machines.on(n) {
-		l.tell(e, machine.ReceptionLost{Until: now.Add(switchPause)})
+		l.dispatch(e, machine.ReceptionLost{Until: now.Add(switchPause)})
 	}
 }
 
 // tickNIC does what is due about the interface itself.
 func (l *loop) tickNIC(now time.Time, n *nic) {
-	if !n.again.IsZero() && !now.Before(n.again) {
-		l.inspect(n, n.missed)
+	if !n.inspectAt.IsZero() && !now.Before(n.inspectAt) {
+		l.inspect(n, n.pendingChange)
 	}
-	if !n.restate.IsZero() && !now.Before(n.restate) {
+	if !n.reannounceAt.IsZero() && !now.Before(n.reannounceAt) {
 		n.announceAnew(now, l.machines.on(n))
 	}
 	n.learnRouters(now)
@@ -154,11 +154,11 @@ func (l *loop) tickNIC(now time.Time, n *nic) {
 
 // lose notes that nothing can be done on the interface. Its machines stay as they
 // are: that they cannot be heard says nothing about them.
-func (n *nic) lose(now time.Time, fault string) {
-	n.restate = time.Time{}
-	n.again = now.Add(lookAgain)
-	is := n.fault(fault)
-	was := n.trouble.Swap(&is)
+func (n *nic) setUnavailable(now time.Time, fault string) {
+	n.reannounceAt = time.Time{}
+	n.inspectAt = now.Add(inspectPause)
+	is := n.faultError(fault)
+	was := n.fault.Swap(&is)
 	switch {
 	case was == nil:
 		n.outSince = now
@@ -173,7 +173,7 @@ func (n *nic) lose(now time.Time, fault string) {
 // announced for machines that wake, for they may be testing their addresses; the
 // clients of one that arrives are pinned by unicast.
 func (n *nic) announceAnew(now time.Time, machines []*entry) {
-	n.restate = time.Time{}
+	n.reannounceAt = time.Time{}
 	claims := 0
 	for _, e := range machines {
 		switch {

@@ -19,8 +19,8 @@ import (
 // outage has the interface be out for a while, and back.
 func (x *fixture) outage(d time.Duration) {
 	x.Helper()
-	x.n.lose(time.Now(), "has no carrier")
-	x.n.again = time.Time{} // the test says when it is back
+	x.n.setUnavailable(time.Now(), "has no carrier")
+	x.n.inspectAt = time.Time{} // the test says when it is back
 	x.pass(d)
 	x.inspect(x.n, lan.Change{})
 	x.turn()
@@ -105,8 +105,8 @@ func TestReadyTellsTheTruth(t *testing.T) {
 			t.Errorf("not ready: %v", err)
 		}
 		other := x.again()
-		x.n.lose(time.Now(), "has no carrier")
-		other.lose(time.Now(), "is down")
+		x.n.setUnavailable(time.Now(), "has no carrier")
+		other.setUnavailable(time.Now(), "is down")
 		if err := x.porter.Ready(); err == nil || err.Error() != "interface eth0 has no carrier; interface eth0 is down" {
 			t.Errorf("ready: %v", err)
 		}
@@ -138,11 +138,11 @@ func TestFaultObserve(t *testing.T) {
 					t.Errorf("looked %d times in 10 s, want once a second", looks)
 				}
 				x.want(e, machine.Asleep, nas4, nas6)
-				if owners := x.announced(nas4); owners != nil || x.n.out() != nil {
-					t.Errorf("announced at %v, interface out: %v", owners, x.n.out())
+				if owners := x.announced(nas4); owners != nil || x.n.unavailable() != nil {
+					t.Errorf("announced at %v, interface out: %v", owners, x.n.unavailable())
 				}
 				x.n.observe = x.n.observeKernel
-				x.pass(lookAgain)
+				x.pass(inspectPause)
 				if owners := x.announced(nas4); !slices.Equal(owners, []ether.MAC{x.n.MAC()}) {
 					t.Errorf("announced at %v when it could be looked at, want once", owners)
 				}
@@ -161,19 +161,19 @@ func TestInterfaceMadeAnew(t *testing.T) {
 		if err := x.host.RemoveLink(lab.Interface); err != nil {
 			t.Fatal(err)
 		}
-		x.changed(lan.Changes{Everything: true})
-		if err := x.n.out(); err == nil || !strings.Contains(err.Error(), "is gone") {
+		x.linksChanged(lan.Changes{Everything: true})
+		if err := x.n.unavailable(); err == nil || !strings.Contains(err.Error(), "is gone") {
 			t.Errorf("out: %v", err)
 		}
 		x.want(e, machine.Asleep, nas4, nas6)
 		if err := network.RestoreLink(x.host); err != nil {
 			t.Fatal(err)
 		}
-		x.changed(lan.Changes{Everything: true})
+		x.linksChanged(lan.Changes{Everything: true})
 		x.turn()
 		x.pass(5 * time.Second)
-		if second := x.n.link.Load(); second == first || x.n.out() != nil {
-			t.Errorf("out: %v", x.n.out())
+		if second := x.n.link.Load(); second == first || x.n.unavailable() != nil {
+			t.Errorf("out: %v", x.n.unavailable())
 		} else if err := second.LeaveSolicitedNode(nas6); err != nil {
 			t.Error(err)
 		}
@@ -200,7 +200,7 @@ func TestReaderFails(t *testing.T) {
 	first, drops := n.link.Load(), p.Drops()[lab.Interface]
 	if err := p.inLoop(context.Background(), func() {
 		n.failed <- errors.New("out of sorts")
-		p.loop.kick()
+		p.loop.reportReaderFailure()
 	}); err != nil {
 		t.Fatal(err)
 	}

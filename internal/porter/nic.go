@@ -34,27 +34,27 @@ type nic struct {
 	reader  *fastpath.Reader
 	routers routers
 
-	reading sync.Mutex            // of network, one at a time: what is older must not win
-	trouble atomic.Pointer[error] // why there is no work to be done on it; nil: there is
+	networkMutex sync.Mutex            // of network, one at a time: what is older must not win
+	fault        atomic.Pointer[error] // why there is no work to be done on it; nil: there is
 
 	// The loop's own.
-	failed      chan error // why readers of the link ended by themselves
-	announcer   claim.Announcer
-	binder      *claim.Binder
-	corrections corrections
-	pins        timerqueue.Queue[*entry] // rounds of machines that arrive
-	tells       *rate.Limiter            // of neighbors, one by one
-	stale       bool                     // the readers' view has to be made anew
-	stuck       bool                     // the kernel filter could not be set, and the log says so
-	refused     bool                     // so could claimed addresses, in bind mode
-	lostBefore  uint64                   // sightings known to be lost
-	probes      uint16                   // counts our probes of services
-	known       lan.Network              // what was acted upon last
-	outSince    time.Time                // when the trouble began
-	again       time.Time                // when to look at the interface unasked; zero: no need
-	missed      lan.Change               // what was not acted upon when it could not be looked at
-	restate     time.Time                // when to announce the claims anew; zero: no need
-	routed      time.Time                // when to look where the gateways are
+	failed        chan error // why readers of the link ended by themselves
+	announcer     claim.Announcer
+	binder        *claim.Binder
+	corrections   corrections
+	pins          timerqueue.Queue[*entry] // rounds of machines that arrive
+	unicastLimit  *rate.Limiter            // of neighbors, one by one
+	viewStale     bool                     // the readers' view has to be made anew
+	filterFailing bool                     // the kernel filter could not be set, and the log says so
+	bindFailing   bool                     // so could claimed addresses, in bind mode
+	skippedBefore uint64                   // sightings known to be lost
+	probeCount    uint16                   // counts our probes of services
+	applied       lan.Network              // what was acted upon last
+	outSince      time.Time                // when the trouble began
+	inspectAt     time.Time                // when to look at the interface unasked; zero: no need
+	pendingChange lan.Change               // what was not acted upon when it could not be looked at
+	reannounceAt  time.Time                // when to announce the claims anew; zero: no need
+	routersAt     time.Time                // when to look where the gateways are
 
 	observe  func() (lan.Outlook, error) // asks the kernel; tests have it fail
 	transmit func(frame []byte) error    // puts a frame on the wire; tests look here
@@ -71,7 +71,7 @@ func newNIC(name string, local bool, sightings chan<- fastpath.Sighting, replied
 	n.unnamed.Store(name == "")
 	n.log = log.With("interface", n.name)
 	n.network.Store(&lan.Network{Name: name})
-	n.tells = newTellsAll()
+	n.unicastLimit = newUnicastLimitOfAll()
 	n.observe, n.transmit = n.observeKernel, n.Send
 	send := func(frame []byte) error { return n.transmit(frame) }
 	n.reader = fastpath.New(fastpath.Options{Send: send, Forward: n.forward, Replied: replied, Sightings: sightings})
@@ -188,10 +188,10 @@ func (n *nic) forward(p *lan.Packet, to ether.MAC) error {
 // setInterest sets the kernel filter for a view. A link that is opened later gets it
 // then.
 func (n *nic) setInterest(v *fastpath.View) error {
-	if n.closed() || n.out() != nil {
+	if n.closed() || n.unavailable() != nil {
 		return nil
 	}
-	return n.link.Load().SetInterest(v.Interest(n.own()))
+	return n.link.Load().SetInterest(v.Interest(n.ownAddresses()))
 }
 
 // noteForwarding has the readers know whether our own kernel forwards packets.
@@ -200,15 +200,15 @@ func (n *nic) noteForwarding() {
 }
 
 // out returns why nothing can be done on the interface, or nil.
-func (n *nic) out() error {
-	if fault := n.trouble.Load(); fault != nil {
+func (n *nic) unavailable() error {
+	if fault := n.fault.Load(); fault != nil {
 		return *fault
 	}
 	return nil
 }
 
 // fault makes an error of what is wrong with the interface; nothing is none.
-func (n *nic) fault(what string) error {
+func (n *nic) faultError(what string) error {
 	if what == "" {
 		return nil
 	}
@@ -217,8 +217,8 @@ func (n *nic) fault(what string) error {
 
 // read reads the addresses and routes of the interface with an index.
 func (n *nic) read(index int) error {
-	n.reading.Lock()
-	defer n.reading.Unlock()
+	n.networkMutex.Lock()
+	defer n.networkMutex.Unlock()
 	network, err := lan.ReadNetwork(index)
 	if err != nil {
 		return fmt.Errorf("interface %s: read addresses and routes: %w", n.name, err)
@@ -243,17 +243,17 @@ func (n *nic) observeKernel() (lan.Outlook, error) {
 // complaint when it is out, so the silence that follows is not the machine's.
 func (n *nic) carrier() error {
 	if n.unnamed.Load() {
-		return n.out()
+		return n.unavailable()
 	}
 	s, err := lan.ReadStatus(n.name)
 	if err != nil {
 		return err
 	}
-	return n.fault(s.Fault())
+	return n.faultError(s.Fault())
 }
 
 // own returns the host's addresses on this interface.
-func (n *nic) own() []netip.Addr {
+func (n *nic) ownAddresses() []netip.Addr {
 	var own []netip.Addr
 	for _, p := range n.network.Load().Prefixes {
 		own = append(own, p.Addr())

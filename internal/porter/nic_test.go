@@ -53,8 +53,8 @@ func TestAnnounce(t *testing.T) {
 // One client alone hears of it, in a frame to its own MAC.
 func TestPoint(t *testing.T) {
 	withLoop(t, nil, func(x *fixture) {
-		x.n.point(handover.Guest{Addr: nas4, MAC: clientMAC, IP: client4}, nasMAC)
-		x.n.point(handover.Guest{Addr: nas6, MAC: clientMAC, IP: netip.MustParseAddr("2001:db8::1")}, nasMAC) // behind a router
+		x.n.sendOwner(handover.Client{MachineIP: nas4, MAC: clientMAC, IP: client4}, nasMAC)
+		x.n.sendOwner(handover.Client{MachineIP: nas6, MAC: clientMAC, IP: netip.MustParseAddr("2001:db8::1")}, nasMAC) // behind a router
 		for n, s := range x.sent {
 			if s.Dst == clientMAC && n == 2 && s.Kind == lan.ARPRequest && s.From == nas4 && s.SenderMAC == nasMAC && s.To == client4 {
 				continue // the form that takes effect on every client of the link

@@ -17,8 +17,8 @@ import (
 const (
 	// ownHostRoom is how many packets of our own host may wait for the loop, and
 	// ownHostRate how many of them are looked at in a second.
-	ownHostRoom = 64
-	ownHostRate = 50
+	ownHostQueue = 64
+	ownHostRate  = 50
 )
 
 // ownHost sees what programs of our own host want of machines where they do not wake
@@ -30,19 +30,19 @@ const (
 type ownHost struct {
 	log        *slog.Logger
 	limit      *rate.Limiter
-	wants      chan wanted
+	packets    chan localPacket
 	unresolved *lan.Unresolved
 	loopback   *lan.Loopback
 }
 
 // wanted is what a program of our own host wants.
-type wanted struct {
+type localPacket struct {
 	index int // of the interface where the kernel looked for the address; 0: it owns it
 	machine.Service
 }
 
 func newOwnHost(log *slog.Logger) ownHost {
-	return ownHost{log: log, limit: rate.NewLimiter(ownHostRate, ownHostRoom), wants: make(chan wanted, ownHostRoom)}
+	return ownHost{log: log, limit: rate.NewLimiter(ownHostRate, ownHostQueue), packets: make(chan localPacket, ownHostQueue)}
 }
 
 // open begins to look, where programs of our host do not wake.
@@ -74,18 +74,18 @@ func (o *ownHost) run(ctx context.Context) {
 	switch {
 	case o.unresolved != nil:
 		o.unresolved.Run(ctx, func(index int, ip netip.Addr) {
-			o.noteWant(wanted{index: index, Service: machine.Service{Addr: ip}})
+			o.report(localPacket{index: index, Service: machine.Service{Addr: ip}})
 		})
 	case o.loopback != nil:
-		if err := o.loopback.Run(ctx, o.looped); err != nil {
+		if err := o.loopback.Run(ctx, o.handleLoopback); err != nil {
 			o.log.Warn("what programs of this host want of sleeping machines cannot be told", "event", "own_host_unseen", "err", err)
 		}
 	}
 }
 
 // looped takes a packet that our host sends to an address that its kernel owns.
-func (o *ownHost) looped(p *lan.Packet) {
-	w := wanted{Service: machine.Service{Addr: p.To}}
+func (o *ownHost) handleLoopback(p *lan.Packet) {
+	w := localPacket{Service: machine.Service{Addr: p.To}}
 	switch {
 	case p.SYN():
 		w.Port = machine.Port{Protocol: machine.TCP, Number: p.ToPort}
@@ -96,16 +96,16 @@ func (o *ownHost) looped(p *lan.Packet) {
 	default:
 		return
 	}
-	o.noteWant(w)
+	o.report(w)
 }
 
 // noteWant passes on what is wanted, as far as there is room.
-func (o *ownHost) noteWant(w wanted) {
+func (o *ownHost) report(w localPacket) {
 	if !o.limit.Allow() {
 		return
 	}
 	select {
-	case o.wants <- w:
+	case o.packets <- w:
 	default:
 	}
 }
@@ -126,7 +126,7 @@ func (o *ownHost) follow(nics []*nic) {
 
 // wanted notes that a program of our own host does not wake a machine. What the kernel
 // has looked for may be older than the machine's sleep.
-func (l *loop) wanted(w wanted) {
+func (l *loop) localPacket(w localPacket) {
 	for _, e := range l.machines.byIP[w.Addr] {
 		fell, rests := e.AtRest()
 		if !rests || fell.IsZero() || e.nic == nil || !slices.Contains(e.Answered(), w.Addr) {
@@ -135,13 +135,13 @@ func (l *loop) wanted(w wanted) {
 		if w.index != 0 && (w.index != e.nic.Index() || time.Since(fell) < lan.UnresolvedTime) {
 			continue
 		}
-		l.ignore(e, machine.Ignored{Reason: machine.FromThisHost, Service: w.Service, Source: netip.AddrPortFrom(e.nic.near(w.Addr), 0)})
+		l.ignore(e, machine.Ignored{Reason: machine.FromThisHost, Service: w.Service, Source: netip.AddrPortFrom(e.nic.ownAddressNear(w.Addr), 0)})
 	}
 }
 
 // near returns the address of ours from which the host sends to ip, as far as the
 // prefixes tell, or the invalid one.
-func (n *nic) near(ip netip.Addr) (own netip.Addr) {
+func (n *nic) ownAddressNear(ip netip.Addr) (own netip.Addr) {
 	for _, p := range n.network.Load().Prefixes {
 		switch {
 		case p.Addr().Is4() != ip.Is4():

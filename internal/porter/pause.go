@@ -15,12 +15,12 @@ import (
 func (p *Porter) Pause(ctx context.Context, name string, until time.Time, by string) error {
 	var refused error
 	err := p.withMachine(ctx, name, func(e *entry) {
-		if !e.looked() {
+		if !e.managed() {
 			refused = fmt.Errorf("%w: it has not registered, so there is nothing to pause", machine.ErrConflict)
 			return
 		}
 		now := time.Now()
-		p.loop.tell(e, machine.PauseRequested{Until: now.Add(until.Sub(now)), By: by}) // on the monotonic clock
+		p.loop.dispatch(e, machine.PauseRequested{Until: now.Add(until.Sub(now)), By: by}) // on the monotonic clock
 	})
 	if err := errors.Join(err, refused); err != nil {
 		return err
@@ -37,7 +37,7 @@ func (p *Porter) Unpause(ctx context.Context, name, by string) error {
 			refused = fmt.Errorf("%w: it is not paused", machine.ErrConflict)
 			return
 		}
-		p.loop.tell(e, machine.ResumeRequested{By: by})
+		p.loop.dispatch(e, machine.ResumeRequested{By: by})
 	})
 	if err := errors.Join(err, refused); err != nil {
 		return err

@@ -27,32 +27,34 @@ const (
 
 	// toldAgain is how often hosts are told that have not asked, while the machine refuses
 	// connections: what a host does not use it may forget.
-	toldAgain = 4 * time.Second
+	refusalInterval = 4 * time.Second
 
 	// pinned is how many hosts are told so for one address. Each has to remember it,
 	// and a kernel remembers a thousand neighbors (Linux, gc_thresh3).
-	pinned = 64
+	maxPinnedHosts = 64
 )
 
 // pins are whom a machine that arrives has told that its addresses are at our MAC, and
 // when that is done again.
-type pins struct {
-	rounds  *rate.Limiter // those that need no pause
-	last    time.Time     // of the last round
-	again   time.Time     // when all clients are told again
-	twice   bool          // the next round is followed by another
-	clients turns
-	untold  []untold // the address that matters most comes first
+type pinState struct {
+	roundLimit *rate.Limiter // those that need no pause
+	lastRound  time.Time     // of the last round
+	clientsAt  time.Time     // when all clients are told again
+	repeat     bool          // the next round is followed by another
+	clients    turns
+	hosts      []hostRound // the address that matters most comes first
 }
 
 // untold is an address of which the other hosts on the LAN are told, although they have
 // not asked.
-type untold struct {
-	addr  netip.Addr
+type hostRound struct {
+	ip    netip.Addr
 	turns turns
 }
 
-func newPins() pins { return pins{rounds: rate.NewLimiter(rate.Every(pinPause), pinRounds)} }
+func newPinState() pinState {
+	return pinState{roundLimit: rate.NewLimiter(rate.Every(pinPause), pinRounds)}
+}
 
 // turns are those of neighbors in a list, when not all of them can be told at once.
 type turns struct{ at, left int }
@@ -71,7 +73,7 @@ func (t *turns) take(n int, tell func(i int) bool) {
 // a machine whose service is not ready would refuse their next SYN.
 func (e *entry) pin() {
 	if e.State() == machine.Arriving && e.nic != nil {
-		e.pins.again = time.Time{}
+		e.pinState.clientsAt = time.Time{}
 		e.pinSoon(time.Now())
 	}
 }
@@ -83,21 +85,21 @@ func (e *entry) pinHosts(addr netip.Addr) {
 	if e.State() != machine.Arriving || e.nic == nil {
 		return
 	}
-	p, u := &e.pins, untold{addr: addr}
-	if i := slices.IndexFunc(p.untold, func(u untold) bool { return u.addr == addr }); i >= 0 {
-		u = p.untold[i]
-		p.untold = slices.Delete(p.untold, i, i+1)
+	p, u := &e.pinState, hostRound{ip: addr}
+	if i := slices.IndexFunc(p.hosts, func(u hostRound) bool { return u.ip == addr }); i >= 0 {
+		u = p.hosts[i]
+		p.hosts = slices.Delete(p.hosts, i, i+1)
 	}
 	u.turns.begin()
-	p.untold = slices.Insert(p.untold, 0, u)
+	p.hosts = slices.Insert(p.hosts, 0, u)
 	e.pinSoon(time.Now())
 }
 
 // pinSoon begins a round as soon as the machine may have one.
 func (e *entry) pinSoon(now time.Time) {
 	at := now
-	if e.pins.rounds.TokensAt(now) < 1 {
-		at = e.pins.last.Add(pinPause)
+	if e.pinState.roundLimit.TokensAt(now) < 1 {
+		at = e.pinState.lastRound.Add(pinPause)
 	}
 	e.nic.pins.Set(e, at)
 }
@@ -106,8 +108,8 @@ func (e *entry) pinSoon(now time.Time) {
 // newcomer would meet that refusal: the answer of the machine's own kernel to its
 // question is faster than ours. So hosts that were heard on the LAN are told before
 // they ask, and again while it lasts.
-func (e *entry) refused(addr netip.Addr) {
-	if now := time.Now(); e.State() == machine.Arriving && now.Sub(e.refusedAt) >= toldAgain {
+func (e *entry) noteRefusal(addr netip.Addr) {
+	if now := time.Now(); e.State() == machine.Arriving && now.Sub(e.refusedAt) >= refusalInterval {
 		e.refusedAt = now
 		for _, other := range e.Claimed() {
 			e.pinHosts(other)
@@ -117,7 +119,7 @@ func (e *entry) refused(addr netip.Addr) {
 }
 
 // diverted takes in that a machine which arrives said that it has an address.
-func (e *entry) diverted(addr netip.Addr) {
+func (e *entry) noteDiversion(addr netip.Addr) {
 	e.pin()
 	if !e.refusedAt.IsZero() {
 		e.pinHosts(addr)
@@ -136,42 +138,42 @@ func (l *loop) pinRounds(now time.Time) {
 // pinRound tells those whose turn it is. Clients with held packets go before other hosts.
 func (l *loop) pinRound(now time.Time, n *nic, e *entry) {
 	if e.nic != n || e.State() != machine.Arriving || !l.machines.has(e) {
-		e.pins.untold = nil
-		e.tells.SetLimitAt(now, tellRate)
+		e.pinState.hosts = nil
+		e.unicastLimit.SetLimitAt(now, unicastRate)
 		return
 	}
-	p := &e.pins
-	p.last = now
-	p.rounds.AllowN(now, 1)
-	e.tells.SetLimitAt(now, l.awaited.share())
-	if !now.Before(p.again) {
-		p.again = now.Add(pinInterval)
+	p := &e.pinState
+	p.lastRound = now
+	p.roundLimit.AllowN(now, 1)
+	e.unicastLimit.SetLimitAt(now, l.awaited.share())
+	if !now.Before(p.clientsAt) {
+		p.clientsAt = now.Add(pinInterval)
 		p.clients.begin()
 	}
-	clients := slices.DeleteFunc(e.hold.Guests(), func(g handover.Guest) bool { return g.MAC == n.MAC() }) // our own host's entry is permanent
-	p.clients.take(len(clients), func(i int) bool { return e.pointRationed(clients[i], n.MAC()) })
-	e.pinHostsNow(&l.machines)
-	next := p.again
-	if p.twice || p.clients.left > 0 || len(p.untold) > 0 {
+	clients := slices.DeleteFunc(e.hold.Clients(), func(g handover.Client) bool { return g.MAC == n.MAC() }) // our own host's entry is permanent
+	p.clients.take(len(clients), func(i int) bool { return e.sendOwnerLimited(clients[i], n.MAC()) })
+	e.sendHostPins(&l.machines)
+	next := p.clientsAt
+	if p.repeat || p.clients.left > 0 || len(p.hosts) > 0 {
 		next = now.Add(pinPause)
 	}
-	if p.twice {
-		p.twice, p.again = false, next
+	if p.repeat {
+		p.repeat, p.clientsAt = false, next
 	}
 	n.pins.Set(e, next)
 }
 
 // pinHostsNow tells hosts that have not asked, as far as the ration goes.
-func (e *entry) pinHostsNow(machines *registry) {
+func (e *entry) sendHostPins(machines *registry) {
 	n := e.nic
-	for p := &e.pins; len(p.untold) > 0; p.untold = p.untold[1:] {
-		u := &p.untold[0]
-		hosts := e.newcomers(machines, u.addr)
+	for p := &e.pinState; len(p.hosts) > 0; p.hosts = p.hosts[1:] {
+		u := &p.hosts[0]
+		hosts := e.hostsToPin(machines, u.ip)
 		u.turns.take(len(hosts), func(i int) bool {
-			if !e.mayTell(1, true) {
+			if !e.allowUnicast(1, true) {
 				return false
 			}
-			n.correctOnce(hosts[i], n.MAC())
+			n.correct(hosts[i], n.MAC())
 			return true
 		})
 		if u.turns.left > 0 {
@@ -183,15 +185,15 @@ func (e *entry) pinHostsNow(machines *registry) {
 // newcomers are the hosts that may ask for an address of the machine next, none where it is
 // left to another host. One that sleeps is left alone, with its guests: some cards wake on any
 // unicast frame.
-func (e *entry) newcomers(machines *registry, addr netip.Addr) (all []handover.Guest) {
+func (e *entry) hostsToPin(machines *registry, addr netip.Addr) (all []handover.Client) {
 	if !slices.Contains(e.Claimed(), addr) {
 		return nil
 	}
-	for _, host := range e.nic.reader.Hosts(addr.Is6(), pinned) {
+	for _, host := range e.nic.reader.Hosts(addr.Is6(), maxPinnedHosts) {
 		other := machines.at(e.nic, host.MAC)
 		asleep := other != nil && other.State() != machine.Awake
 		if other != e && !asleep && e.nic.network.Load().Contains(host.IP) {
-			all = append(all, handover.Guest{Addr: addr, MAC: host.MAC, IP: host.IP})
+			all = append(all, handover.Client{MachineIP: addr, MAC: host.MAC, IP: host.IP})
 		}
 	}
 	return all
@@ -200,9 +202,9 @@ func (e *entry) newcomers(machines *registry, addr netip.Addr) (all []handover.G
 // remind tells the other hosts on the LAN one by one that we have an address: some take
 // no announcement. One that does not know the address learns nothing from it. Those that
 // wait for machines go before them.
-func (n *nic) remind(ip netip.Addr) {
-	for _, host := range n.reader.Hosts(ip.Is6(), pinned) {
-		if n.tells.Tokens() < tellAll/2 {
+func (n *nic) announceToHosts(ip netip.Addr) {
+	for _, host := range n.reader.Hosts(ip.Is6(), maxPinnedHosts) {
+		if n.unicastLimit.Tokens() < unicastRateOfAll/2 {
 			return
 		}
 		if n.reader.View().Target(host.MAC) != nil || !n.network.Load().Contains(host.IP) {
@@ -213,7 +215,7 @@ func (n *nic) remind(ip netip.Addr) {
 			n.log.Debug("cannot remind a neighbor", "event", "correction_failed", "ip", ip, "to", host.MAC, "err", err)
 			continue
 		}
-		n.tells.Allow()
+		n.unicastLimit.Allow()
 		n.send(frame)
 	}
 }

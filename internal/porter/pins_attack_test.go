@@ -85,7 +85,7 @@ func TestAttackPinsToInventedMACs(t *testing.T) {
 					}
 					seconds := int(lasts / time.Second)
 					t.Logf("%d frames a second, of these %d to others", all/seconds, toOthers/seconds)
-					if toOthers > tellBurst+31*seconds || all > 150*seconds {
+					if toOthers > unicastBurst+31*seconds || all > 150*seconds {
 						t.Errorf("%d frames in %v, of these %d to others", all, lasts, toOthers)
 					}
 					for i := range x.conf.Hold.Packets {
@@ -111,7 +111,7 @@ func TestAttackCorrectionsToInventedMACs(t *testing.T) {
 			x.hear(lantest.ARPRequest(mac, ether.Broadcast, ip, nas4))
 			x.pass(lasts * time.Second / questions)
 		}
-		if got := x.count(func(s *sentFrame) bool { return s.Dst != nasMAC }) - questions; got > tellBurst+31*lasts {
+		if got := x.count(func(s *sentFrame) bool { return s.Dst != nasMAC }) - questions; got > unicastBurst+31*lasts {
 			t.Errorf("%d frames in %d s beside the answers", got, lasts)
 		}
 	})
@@ -134,7 +134,7 @@ func TestAttackStragglersFromInventedMACs(t *testing.T) {
 			x.hear(parsed(lan.SYNProbe(mac, lantest.PorterMAC, netip.AddrPortFrom(ip, 40000), netip.AddrPortFrom(nas4, 80), 1)))
 			x.pass(lasts * time.Second / packets)
 		}
-		if got := x.count(func(s *sentFrame) bool { return s.Dst != nasMAC && s.Dst.Unicast() }); got > tellBurst+31*lasts {
+		if got := x.count(func(s *sentFrame) bool { return s.Dst != nasMAC && s.Dst.Unicast() }); got > unicastBurst+31*lasts {
 			t.Errorf("%d frames in %d s beside the packets", got, lasts)
 		}
 		if got := x.count(func(s *sentFrame) bool { return s.Dst == nasMAC && s.Kind == lan.TCP && s.ToPort == 80 }); got != packets {
@@ -174,13 +174,13 @@ func TestPinsAreAtOnce(t *testing.T) {
 // TestWakesShareTheRation: beside machines of attackers another one has its part.
 func TestWakesShareTheRation(t *testing.T) {
 	crowd := make(awaited)
-	if got := crowd.share(); got != tellRate {
+	if got := crowd.share(); got != unicastRate {
 		t.Errorf("alone it has %v", got)
 	}
 	for range 200 {
 		crowd[new(entry)] = true
 	}
-	if got := crowd.share(); got != tellAll/200 {
+	if got := crowd.share(); got != unicastRateOfAll/200 {
 		t.Errorf("of 200 it has %v", got)
 	}
 }

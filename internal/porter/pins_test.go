@@ -55,7 +55,7 @@ func TestNewcomersAreTold(t *testing.T) {
 			t.Errorf("told %q a second time", got)
 		}
 		x.up(nas())
-		x.pass(toldAgain + time.Second)
+		x.pass(refusalInterval + time.Second)
 		if got := x.told(); !slices.Contains(got, "other 10.77.0.20") {
 			t.Errorf("told %q after a while", got)
 		}
@@ -94,7 +94,7 @@ func TestNewcomersAreToldAgainAtOnce(t *testing.T) {
 	withLoop(t, nil, func(x *fixture) {
 		x.hearsHosts(20)
 		x.refusing(nas6)
-		x.pass(toldAgain + 1500*time.Millisecond) // the ration is whole again
+		x.pass(refusalInterval + 1500*time.Millisecond) // the ration is whole again
 		x.about()
 		for _, ip := range []netip.Addr{nas4, nas6, nas6} {
 			x.hear(speaks(ip))
@@ -109,7 +109,7 @@ func TestNewcomersAreToldAgainAtOnce(t *testing.T) {
 // last comes first, and the hosts that were not told the last time.
 func TestNewcomersOfTheLatestAddressComeFirst(t *testing.T) {
 	withLoop(t, nil, func(x *fixture) {
-		x.hearsHosts(pinned)
+		x.hearsHosts(maxPinnedHosts)
 		x.refusing(nas6)
 		x.pass(3 * time.Second)
 		x.about()
@@ -118,7 +118,7 @@ func TestNewcomersOfTheLatestAddressComeFirst(t *testing.T) {
 		x.about()
 		x.hear(speaks(nas6))
 		x.pass(time.Second)
-		if got := x.about(); got[nas6] < tellRate/2 || got[nas4] > 0 {
+		if got := x.about(); got[nas6] < unicastRate/2 || got[nas4] > 0 {
 			t.Errorf("in the second after it spoke of %v hosts were told %v times of its addresses", nas6, got)
 		}
 		x.pass(5 * time.Second)

@@ -28,12 +28,12 @@ type netView struct {
 	heard     map[netip.Addr]ether.MAC // the same, as the readers heard it
 	gateways  []ether.MAC              // the MACs of the gateways
 
-	had []netip.Addr // by the machine that it is about: a gateway may have answered for it there
+	previous []netip.Addr // by the machine that it is about: a gateway may have answered for it there
 }
 
 // readNetView asks the kernel.
 func (n *nic) readNetView() (*netView, error) {
-	if err := n.out(); err != nil {
+	if err := n.unavailable(); err != nil {
 		return nil, err
 	}
 	if err := n.read(n.Index()); err != nil {
@@ -50,7 +50,7 @@ func (n *nic) readNetView() (*netView, error) {
 	if v.neighbors, err = lan.KnownNeighbors(n.Index()); err != nil {
 		return nil, fmt.Errorf("read the neighbor table: %w", err)
 	}
-	v.heard = n.reader.Heard()
+	v.heard = n.reader.NeighborMACs()
 	v.gateways = n.routers.learn(time.Now(), v.network.Gateways, v.neighbors, v.heard)
 	return v, nil
 }
@@ -61,16 +61,16 @@ func (v *netView) Gateway(ip netip.Addr) bool {
 	switch {
 	case slices.Contains(v.network.Gateways, ip):
 		return true
-	case slices.Contains(v.had, ip):
+	case slices.Contains(v.previous, ip):
 		return false
 	}
 	return v.routers.has(ip, time.Now()) || v.GatewayMAC(v.neighbors[ip]) || v.GatewayMAC(v.heard[ip])
 }
 
 // of returns the view for a machine that has had these addresses.
-func (v *netView) of(had []netip.Addr) *netView {
+func (v *netView) withHistory(had []netip.Addr) *netView {
 	own := *v
-	own.had = had
+	own.previous = had
 	return &own
 }
 
@@ -92,13 +92,13 @@ func (v *netView) Broadcast(ip netip.Addr) bool  { return v.network.IsBroadcast(
 func (v *netView) Anycast(ip netip.Addr) bool    { return v.network.IsAnycast(ip) }
 func (v *netView) OwnMAC(mac ether.MAC) bool     { return slices.Contains(v.macs, mac) }
 func (v *netView) GatewayMAC(mac ether.MAC) bool { return slices.Contains(v.gateways, mac) }
-func (v *netView) CanAsk(ip netip.Addr) bool     { return v.network.MayContain(ip) }
+func (v *netView) CanResolve(ip netip.Addr) bool { return v.network.MayContain(ip) }
 
 func (v *netView) NeighborMAC(ip netip.Addr) (ether.MAC, bool, error) {
 	return lan.NeighborMAC(v.Index(), ip)
 }
 
-func (v *netView) WhoHas(ctx context.Context, ip netip.Addr) ([]ether.MAC, error) {
+func (v *netView) Resolve(ctx context.Context, ip netip.Addr) ([]ether.MAC, error) {
 	ctx, cancel := context.WithTimeout(ctx, fastpath.ResolveTime+time.Second)
 	defer cancel()
 	return v.reader.Resolve(ctx, ip, func() error { return v.probe(ether.Broadcast, ip) })
@@ -106,7 +106,7 @@ func (v *netView) WhoHas(ctx context.Context, ip netip.Addr) ([]ether.MAC, error
 
 // mostChanges is how many addresses are logged one by one when their network comes
 // or goes.
-const mostChanges = 8
+const maxLoggedChanges = 8
 
 // place judges where each address of each machine can be claimed now, and has the
 // machines know where that changed.
@@ -121,11 +121,11 @@ func (l *loop) place() {
 	holders := l.machines.holders()
 	changed := 0
 	for _, e := range l.machines.sorted() {
-		if e.looked() { // else nothing says yet that it is here
+		if e.managed() { // else nothing says yet that it is here
 			changed = l.placeEntry(e, views, holders, changed)
 		}
 	}
-	if changed > mostChanges {
+	if changed > maxLoggedChanges {
 		l.log.Info("many addresses came to a network or lost theirs", "event", "addresses_moved", "addresses", changed)
 	}
 }
@@ -135,22 +135,22 @@ func (l *loop) place() {
 func (l *loop) placeEntry(e *entry, views map[*nic]*netView, holders map[netip.Addr]*entry, changed int) int {
 	spec := e.Spec()
 	if e.nic == nil {
-		if n := l.interfaces.where(spec, views); n != nil {
+		if n := l.interfaces.nicForSpec(spec, views); n != nil {
 			e.settleOn(n, l.log)
 		}
 	}
 	v := views[e.nic]
-	if e.nic != nil && v == nil && e.places != nil {
+	if e.nic != nil && v == nil && e.placed != nil {
 		return changed // the interface is out: what was known of its network stays
 	}
 	if v != nil {
-		v = v.of(spec.Addrs())
+		v = v.withHistory(spec.Addrs())
 	}
 	places := make([]machine.Place, len(spec.Monitor))
 	for i, a := range spec.Monitor {
 		p := e.placeOf(a, v, l.interfaces.names())
-		if p.Reason == "" && l.conf.Registration.Trust == registration.Self.String() && e.unnamed(a) {
-			p.Reason = string(registration.Unnamed(a.MAC))
+		if p.Reason == "" && l.conf.Registration.Trust == registration.Self.String() && e.isUnnamedGuest(a) {
+			p.Reason = string(registration.UnconfiguredGuest(a.MAC))
 		}
 		if other := holders[a.IP]; p.Reason == "" && other != nil && other != e {
 			spec := other.Spec()
@@ -160,26 +160,26 @@ func (l *loop) placeEntry(e *entry, views map[*nic]*netView, holders map[netip.A
 			holders[a.IP] = e
 		}
 		places[i] = p
-		if was := i < len(e.places) && e.places[i].Addr == a.IP && e.places[i].Reason != ""; was != (p.Reason != "") {
-			if changed++; changed <= mostChanges {
-				e.logWaits(l.log, a.IP, p.Reason)
+		if was := i < len(e.placed) && e.placed[i].Addr == a.IP && e.placed[i].Reason != ""; was != (p.Reason != "") {
+			if changed++; changed <= maxLoggedChanges {
+				e.logPlace(l.log, a.IP, p.Reason)
 			}
 		}
 	}
-	if slices.Equal(places, e.places) {
+	if slices.Equal(places, e.placed) {
 		return changed
 	}
-	e.places = places
+	e.placed = places
 	if e.nic != nil {
-		e.nic.stale = true // an address may be another machine's now, or no more
+		e.nic.viewStale = true // an address may be another machine's now, or no more
 	}
 	for _, a := range spec.Monitor {
 		// What our host uses now cannot be a machine's.
 		if v != nil && v.Own(a.IP) {
-			l.tell(e, machine.Conflicted{Addr: a.IP, By: e.nic.MAC()})
+			l.dispatch(e, machine.Conflicted{Addr: a.IP, By: e.nic.MAC()})
 		}
 	}
-	l.tell(e, machine.Placed{Places: places})
+	l.dispatch(e, machine.Placed{Places: places})
 	return changed
 }
 
@@ -188,7 +188,7 @@ func (e *entry) settleOn(n *nic, log *slog.Logger) {
 	spec := e.Spec()
 	log.Info("machine is looked for", "event", "placed", "machine", e, "mac", spec.MAC, "monitor", monitored(spec), "interface", n.name, "state", e.State().String())
 	e.nic = n
-	n.stale = true
+	n.viewStale = true
 }
 
 // placeOf judges one address on an interface; v is that of the machine, and nil where
@@ -213,7 +213,7 @@ func (e *entry) placeOf(a machine.Address, v *netView, interfaces []string) mach
 	}
 	switch {
 	case v.OnLink(ip):
-	case v.CanAsk(ip):
+	case v.CanResolve(ip):
 		p.Unproved = true // its own answer proves that it is on this link
 	default:
 		p.Reason = string(registration.NoNetwork)
@@ -228,7 +228,7 @@ func registeredPlaces(v registration.Verdict) []machine.Place {
 	for i, p := range v.Places {
 		places[i] = machine.Place{Addr: p.IP, Unproved: p.Unproved || p.Waiting == registration.NotFound}
 		switch p.Waiting {
-		case registration.NoAnswer, registration.NoGuest, registration.NotFound: // it may answer at any moment
+		case registration.NoAnswer, registration.GuestSilent, registration.NotFound: // it may answer at any moment
 		default:
 			places[i].Reason = string(p.Waiting)
 		}

@@ -167,7 +167,7 @@ func (p *Porter) Ready() error {
 	}
 	var faults []string
 	for _, n := range p.loop.nics {
-		if err := n.out(); err != nil {
+		if err := n.unavailable(); err != nil {
 			faults = append(faults, err.Error())
 		}
 	}
@@ -211,7 +211,7 @@ func (p *Porter) wake(ctx context.Context, name string, wake machine.WakeRequest
 			return
 		}
 		p.loop.log.Info("wake requested", "event", "wake_requested", "machine", e, "by", wake.By, "state", e.State().String(), "test", wake.Test)
-		p.loop.tell(e, wake)
+		p.loop.dispatch(e, wake)
 	})
 	return errors.Join(err, paused)
 }
@@ -226,7 +226,7 @@ func (p *Porter) WakeMAC(ctx context.Context, mac ether.MAC, by string) error {
 // Forget releases a machine and drops it.
 func (p *Porter) Forget(ctx context.Context, name, by string) error {
 	return p.withMachine(ctx, name, func(e *entry) {
-		p.loop.tell(e, machine.Stopped{})
+		p.loop.dispatch(e, machine.Stopped{})
 		p.loop.forget(e, "asked for by "+by)
 	})
 }

@@ -19,19 +19,19 @@ const servicesProbed = 4
 func (l *loop) probe(e *entry, p machine.Probe) {
 	asked, failed := false, errors.New("no interface of this host reaches it")
 	if e.nic != nil {
-		if failed = e.nic.out(); failed == nil {
+		if failed = e.nic.unavailable(); failed == nil {
 			asked, failed = e.send(p)
 		}
 	}
-	if failed != nil && !e.unasked {
+	if failed != nil && !e.probeFailing {
 		l.log.Warn("cannot probe", "event", "probe_failed", "machine", e, "err", failed)
 	}
-	e.unasked = failed != nil
+	e.probeFailing = failed != nil
 	if asked && p.System {
 		asked = e.probeSystem(l.log, p.Addrs)
 	}
 	if !asked {
-		l.tell(e, machine.ProbeFailed{})
+		l.dispatch(e, machine.ProbeFailed{})
 	}
 }
 
@@ -69,8 +69,8 @@ func (e *entry) probeSystem(log *slog.Logger, addrs []netip.Addr) (asked bool) {
 		return s.Protocol != machine.TCP || !slices.Contains(addrs, s.Addr)
 	})
 	for range min(len(services), servicesProbed) {
-		e.nextProbed = (e.nextProbed + 1) % len(services)
-		s := services[e.nextProbed]
+		e.lastProbed = (e.lastProbed + 1) % len(services)
+		s := services[e.lastProbed]
 		e.nic.probeService(e.target.Owner(s.Addr), s)
 	}
 	if failed != nil {
@@ -82,7 +82,7 @@ func (e *entry) probeSystem(log *slog.Logger, addrs []netip.Addr) (asked bool) {
 // recheck asks all hosts on the LAN for an address.
 func (l *loop) recheck(e *entry, ip netip.Addr) {
 	if by, used := l.machines.userOf(e, ip); used {
-		l.tell(e, machine.Conflicted{Addr: ip, By: by})
+		l.dispatch(e, machine.Conflicted{Addr: ip, By: by})
 		return
 	}
 	err := errors.New("no interface of this host reaches it")
@@ -93,6 +93,6 @@ func (l *loop) recheck(e *entry, ip netip.Addr) {
 	}
 	if err != nil {
 		l.log.Debug("cannot recheck an address", "event", "recheck_failed", "machine", e, "ip", ip, "err", err)
-		l.tell(e, machine.RecheckFailed{Addr: ip})
+		l.dispatch(e, machine.RecheckFailed{Addr: ip})
 	}
 }

@@ -61,7 +61,7 @@ func TestMachineBehindItsCard(t *testing.T) {
 		x.pass(5 * time.Second)
 		x.want(e, machine.Asleep, nas4, nas6)
 		x.conf.Claim.OverrideOffload = false
-		x.tell(e, machine.PolicyChanged{Policy: x.policy()})
+		x.dispatch(e, machine.PolicyChanged{Policy: x.policy()})
 		x.down(card)
 		x.hear(lantest.ARPReply(nasMAC, x.n.MAC(), nas4, porter4))
 		if e.State() != machine.Settling {

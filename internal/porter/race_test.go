@@ -62,7 +62,7 @@ func TestReadersAndLoop(t *testing.T) {
 				if round%3 == 1 {
 					spec.Monitor = spec.Monitor[:1+i%2]
 				}
-				if err := x.porter.inLoop(x.Context(), func() { _ = x.admit(admission{Request: request(spec), nic: x.n, itself: true}) }); err != nil {
+				if err := x.porter.inLoop(x.Context(), func() { _ = x.admit(admission{Request: request(spec), nic: x.n, fromMachine: true}) }); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -131,7 +131,7 @@ func (x *fixture) wantQuiet(specs []machine.Spec) {
 		}
 		for _, ip := range spec.Addrs() {
 			switch a := reader.View().Address(ip); {
-			case a == nil || a.Answered():
+			case a == nil || a.Answering():
 				x.Errorf("%v: %+v", ip, a)
 			case x.machine(spec).Conceded(ip):
 			case ip.Is4():
@@ -156,13 +156,13 @@ func BenchmarkPublish(b *testing.B) {
 		b.Fatal(err)
 	}
 	for _, spec := range lantest.Crowd(1000) {
-		if err := x.admit(admission{Request: request(spec), nic: x.nics[0], itself: true}); err != nil {
+		if err := x.admit(admission{Request: request(spec), nic: x.nics[0], fromMachine: true}); err != nil {
 			b.Fatal(err)
 		}
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		x.nics[0].stale = true
+		x.nics[0].viewStale = true
 		x.publish()
 	}
 }
@@ -182,7 +182,7 @@ func BenchmarkAttended(b *testing.B) {
 		b.Fatal(err)
 	}
 	for _, e := range x.machines.sorted() {
-		e.nic, n.stale = n, true
+		e.nic, n.viewStale = n, true
 	}
 	x.publish()
 	b.ReportAllocs()

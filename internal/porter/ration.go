@@ -17,46 +17,46 @@ const (
 	// and never serves, and clients with invented MACs that wait for it. A machine speaks
 	// for itself several times while its network comes up, and twenty hosts are told again
 	// at once each time.
-	tellRate  = 30
-	tellBurst = 120
+	unicastRate  = 30
+	unicastBurst = 120
 	// tellClients is the part of tellBurst that is kept for clients with held packets.
-	tellClients = 30
+	unicastReserve = 30
 
 	// tellAll is the ration of all machines on one interface together, in a second and at
 	// once.
-	tellAll = 1000
+	unicastRateOfAll = 1000
 )
 
-func newTells() *rate.Limiter    { return rate.NewLimiter(tellRate, tellBurst) }
-func newTellsAll() *rate.Limiter { return rate.NewLimiter(tellAll, tellAll) }
+func newUnicastLimit() *rate.Limiter      { return rate.NewLimiter(unicastRate, unicastBurst) }
+func newUnicastLimitOfAll() *rate.Limiter { return rate.NewLimiter(unicastRateOfAll, unicastRateOfAll) }
 
 // mayTell takes so many frames of the machine's ration and of that for all. What only some
 // neighbors need takes nothing of what is kept for clients.
-func (e *entry) mayTell(frames int, spare bool) bool {
-	now, all := time.Now(), e.nic.tells
-	own, rest := e.tells.TokensAt(now), all.TokensAt(now)
-	if spare && (own < tellClients || rest < tellAll/2) || own < float64(frames) || rest < float64(frames) {
+func (e *entry) allowUnicast(frames int, spare bool) bool {
+	now, all := time.Now(), e.nic.unicastLimit
+	own, rest := e.unicastLimit.TokensAt(now), all.TokensAt(now)
+	if spare && (own < unicastReserve || rest < unicastRateOfAll/2) || own < float64(frames) || rest < float64(frames) {
 		return false
 	}
-	return e.tells.AllowN(now, frames) && all.AllowN(now, frames)
+	return e.unicastLimit.AllowN(now, frames) && all.AllowN(now, frames)
 }
 
 // pointRationed tells one neighbor alone that the machine's address is at owner, as far as the
 // ration goes. The form that every neighbor on the link takes comes first.
-func (e *entry) pointRationed(g handover.Guest, owner ether.MAC) bool {
+func (e *entry) sendOwnerLimited(g handover.Client, owner ether.MAC) bool {
 	if !e.nic.network.Load().Contains(g.IP) { // the frame goes to a router
-		if !e.mayTell(announcementFrames, false) {
+		if !e.allowUnicast(announcementFrames, false) {
 			return false
 		}
-		e.nic.tellOwner(g.MAC, netip.Addr{}, g.Addr, owner)
+		e.nic.announceOwner(g.MAC, netip.Addr{}, g.MachineIP, owner)
 		return true
 	}
-	if !e.mayTell(1, false) {
+	if !e.allowUnicast(1, false) {
 		return false
 	}
-	e.nic.correctOnce(g, owner)
-	if e.mayTell(announcementFrames, true) {
-		e.nic.tellOwner(g.MAC, g.IP, g.Addr, owner)
+	e.nic.correct(g, owner)
+	if e.allowUnicast(announcementFrames, true) {
+		e.nic.announceOwner(g.MAC, g.IP, g.MachineIP, owner)
 	}
 	return true
 }

@@ -24,7 +24,7 @@ func (p *Porter) Register(ctx context.Context, req registration.Request, peer re
 	if err := p.inLoop(ctx, func() { had, guarded = p.loop.machines.complete(&req) }); err != nil {
 		return err
 	}
-	n, err := p.loop.interfaces.find(req.Spec.Addrs(), peer.Addr.Addr())
+	n, err := p.loop.interfaces.nicForPeer(req.Spec.Addrs(), peer.Addr.Addr())
 	if err != nil {
 		return err
 	}
@@ -32,15 +32,15 @@ func (p *Porter) Register(ctx context.Context, req registration.Request, peer re
 	if err != nil {
 		return err
 	}
-	v = v.of(had)
+	v = v.withHistory(had)
 	policy := p.trust.Load()
 	verdict, err := policy.Check(ctx, req, peer, v)
 	if err != nil {
 		return err
 	}
 	req.Monitor, req.Guests = verdict.Monitor, nil
-	itself := req.Wanted != machine.Secret{}     // and it was shown
-	if !itself && (guarded || req.Token != "") { // else it need not be known
+	itself := req.RequiredSecret != machine.Secret{} // and it was shown
+	if !itself && (guarded || req.Token != "") {     // else it need not be known
 		if itself, err = policy.FromItself(ctx, req, peer, v); err != nil {
 			return err
 		}
@@ -56,7 +56,7 @@ func (p *Porter) Register(ctx context.Context, req registration.Request, peer re
 			return err
 		}
 	}
-	a := admission{Request: req, peer: peer.Addr, places: registeredPlaces(verdict), nic: n, itself: itself, gone: gone}
+	a := admission{Request: req, peer: peer.Addr, places: registeredPlaces(verdict), nic: n, fromMachine: itself, replaced: gone}
 	if req.Trial {
 		return p.tryAdmission(ctx, a)
 	}
@@ -79,7 +79,7 @@ func (p *Porter) Register(ctx context.Context, req registration.Request, peer re
 func (p *Porter) tryAdmission(ctx context.Context, a admission) error {
 	var refused error
 	would := new(registration.Acceptable)
-	if err := p.inLoop(ctx, func() { would.Renamed, refused = p.loop.judge(&a) }); err != nil {
+	if err := p.inLoop(ctx, func() { would.Renamed, refused = p.loop.checkAdmission(&a) }); err != nil {
 		return err
 	}
 	if refused != nil {
@@ -111,10 +111,10 @@ func (p *Porter) replacedCard(ctx context.Context, req registration.Request, ver
 		return ether.MAC{}, err
 	}
 	for _, ip := range old.Addrs() {
-		if !v.CanAsk(ip) {
+		if !v.CanResolve(ip) {
 			continue
 		}
-		macs, err := v.WhoHas(ctx, ip)
+		macs, err := v.Resolve(ctx, ip)
 		if err != nil {
 			return ether.MAC{}, err
 		}
@@ -128,11 +128,11 @@ func (p *Porter) replacedCard(ctx context.Context, req registration.Request, ver
 // admission is a registration that the rules of trust allow.
 type admission struct {
 	registration.Request
-	peer   netip.AddrPort
-	places []machine.Place
-	nic    *nic
-	itself bool      // the machine has sent it, or who knows its token
-	gone   ether.MAC // the card that it replaces
+	peer        netip.AddrPort
+	places      []machine.Place
+	nic         *nic
+	fromMachine bool      // the machine has sent it, or who knows its token
+	replaced    ether.MAC // the card that it replaces
 }
 
 // admit takes in a machine that registered, or says why not.
@@ -141,11 +141,11 @@ func (l *loop) admit(a admission) error {
 	if e := l.machines.byMAC[a.MAC]; e != nil {
 		had = e.name()
 	}
-	why, err := l.judge(&a)
+	why, err := l.checkAdmission(&a)
 	if err != nil {
 		return err
 	}
-	if old := l.machines.byMAC[a.gone]; old != nil {
+	if old := l.machines.byMAC[a.replaced]; old != nil {
 		l.replaceCard(old, a.Spec)
 	}
 	e := l.machines.byMAC[a.MAC]
@@ -158,7 +158,7 @@ func (l *loop) admit(a admission) error {
 	switch {
 	case had == a.Name:
 	case why != "":
-		l.tellName(e, wanted, why)
+		l.reportName(e, wanted, why)
 	case had != "":
 		l.log.Info("machine renamed", "event", "renamed_itself", "machine", e, "mac", a.MAC, "before", had)
 		l.journal.Append(journal.Record{Event: journal.Event{Kind: journal.Renamed, At: time.Now(), Machine: a.Name, MAC: a.MAC, By: had}})
@@ -168,19 +168,19 @@ func (l *loop) admit(a admission) error {
 
 // judge gives a machine its name, and says why that is not the one it asked for, or why
 // the machine is not taken in.
-func (l *loop) judge(a *admission) (why string, err error) {
-	why = l.machines.label(&a.Spec, a.gone, l.machines.reserved())
-	if err := l.machines.protect(a.Request, a.itself); err != nil {
+func (l *loop) checkAdmission(a *admission) (why string, err error) {
+	why = l.machines.assignName(&a.Spec, a.replaced, l.machines.configuredNames())
+	if err := l.machines.protect(a.Request, a.fromMachine); err != nil {
 		return "", err
 	}
 	var proved []netip.Addr
 	if l.conf.Registration.Trust == registration.Self.String() {
-		proved = free(a.places)
+		proved = claimable(a.places)
 	}
-	if err := l.machines.findRoom(a.Request, proved, a.gone, l.conf.Registration.MaxMachines); err != nil {
+	if err := l.machines.checkRoom(a.Request, proved, a.replaced, l.conf.Registration.MaxMachines); err != nil {
 		return "", err
 	}
-	if err := l.machines.checkGuests(a.Request, a.places, a.gone); err != nil {
+	if err := l.machines.checkGuests(a.Request, a.places, a.replaced); err != nil {
 		return "", err
 	}
 	return why, nil
@@ -200,14 +200,14 @@ func (l *loop) register(e *entry, a admission) error {
 		if err := l.restraint.Rename(spec.MAC, was.Name, spec.Name, now); err != nil {
 			return err
 		}
-		l.relist(e, was.Name, spec.Name)
+		l.changeName(e, was.Name, spec.Name)
 	}
 	if e.nic != nil && e.nic != n {
 		// It moved to another network: nothing of it stays on the old one.
-		l.tell(e, machine.Stopped{})
-		e.nic.stale = true
+		l.dispatch(e, machine.Stopped{})
+		e.nic.viewStale = true
 	}
-	e.nic, e.places = n, a.places
+	e.nic, e.placed = n, a.places
 	repeated := e.HasRegistered() && !changed && !l.restraint.Record(spec.MAC, now)
 	if changed && e.HasRegistered() && e.sleeps() {
 		l.log.Warn("the registration of a machine that sleeps has changed", "event", "redefined", "machine", spec.Name, "mac", spec.MAC, "peer", a.peer.String())
@@ -216,7 +216,7 @@ func (l *loop) register(e *entry, a admission) error {
 	if !repeated {
 		l.log.Info("machine registered", "event", "registered", "machine", spec.Name, "mac", spec.MAC, "monitor", monitored(spec))
 	}
-	l.describe(e, spec, machine.Registered{Spec: spec, Here: a.Here, Places: a.places, Repeated: repeated})
+	l.changeSpec(e, spec, machine.Registered{Spec: spec, Here: a.Here, Places: a.places, Repeated: repeated})
 	if l.machines.share(e) {
 		l.place() // one of the two loses the address
 	}
@@ -225,12 +225,12 @@ func (l *loop) register(e *entry, a admission) error {
 
 // describe has a machine, and the readers with it, take in another description, which an
 // event brings.
-func (l *loop) describe(e *entry, spec machine.Spec, event machine.Event) {
+func (l *loop) changeSpec(e *entry, spec machine.Spec, event machine.Event) {
 	was := e.Spec()
 	e.hold.Dismiss(func(s machine.Service) bool { return !spec.Serves(s) })
 	// The old target stays until the event was carried out: what it claimed is
 	// released by it.
-	l.tell(e, event)
+	l.dispatch(e, event)
 	l.machines.unlist(e, was)
 	l.machines.list(e, e.Spec())
 	e.setTarget()
@@ -240,13 +240,13 @@ func (l *loop) describe(e *entry, spec machine.Spec, event machine.Event) {
 func (l *loop) replaceCard(old *entry, spec machine.Spec) {
 	l.log.Info("network card replaced", "event", "card_replaced", "machine", old, "mac", spec.MAC, "mac_before", old.Spec().MAC)
 	mac := old.Spec().MAC
-	mem := l.retire(old)
+	mem := l.stopAndRemove(old)
 	l.journal.Append(journal.Record{Forgotten: mac, Event: journal.Event{
 		Kind: journal.CardReplaced, At: time.Now(), Machine: spec.Name, MAC: spec.MAC, By: mac.String()}})
 	var configured *machine.Spec
 	if known := l.machines.byMAC[spec.MAC]; known != nil { // under another name
 		configured = known.configured
-		l.retire(known)
+		l.stopAndRemove(known)
 	}
 	mem.Spec, mem.State, mem.Since, mem.NICAnswers, mem.OtherAddrs = spec, machine.Awake, time.Now(), false, nil
 	l.insert(machine.Restore(mem, l.policy(), time.Now(), time.Now())).configured = configured

@@ -157,7 +157,7 @@ func TestNewCardThatIsConfigured(t *testing.T) {
 		x.admitted(req, x.n)
 		newCard := nas()
 		newCard.MAC = tvMAC
-		if err := x.admit(admission{Request: request(newCard), nic: x.n, itself: true, gone: nasMAC}); err != nil {
+		if err := x.admit(admission{Request: request(newCard), nic: x.n, fromMachine: true, replaced: nasMAC}); err != nil {
 			t.Fatal(err)
 		}
 		x.wantNames("nas")

@@ -76,7 +76,7 @@ func TestRegisterAgain(t *testing.T) {
 				if x.answers(nas4) {
 					t.Errorf("still answered for at %v, which it has no more", nas4)
 				}
-				if n := len(e.joined); n != 0 {
+				if n := len(e.groups); n != 0 {
 					t.Errorf("in %d solicited-node groups", n)
 				}
 				v := x.n.reader.View()
@@ -84,7 +84,7 @@ func TestRegisterAgain(t *testing.T) {
 					t.Errorf("not watched at what it registered: %v", v.Interest(nil))
 				}
 				// What was seen of the old addresses says nothing any more.
-				x.see(late)
+				x.handleSighting(late)
 				x.pass(claimTime)
 				if state == machine.Waking { // a client waits there: it is woken at once
 					x.want(e, machine.Waking, nas6, tv4)
@@ -198,7 +198,7 @@ func TestRenames(t *testing.T) {
 		for i := range 9 {
 			x.register(named(nas(), fmt.Sprint("name ", i)))
 		}
-		err := x.admit(admission{Request: request(named(nas(), "one too many")), nic: x.n, itself: true})
+		err := x.admit(admission{Request: request(named(nas(), "one too many")), nic: x.n, fromMachine: true})
 		wantRefused(t, err, "name: found")
 		x.wantNames("name 8")
 		x.pass(time.Hour)
@@ -214,8 +214,8 @@ func TestMoveToAnotherInterface(t *testing.T) {
 		x.announced(nas4)
 		old, other := x.n, x.again()
 		x.admitted(request(nas()), other)
-		if e.nic != other || len(e.joined) != 0 {
-			t.Errorf("in %d groups after the move", len(e.joined))
+		if e.nic != other || len(e.groups) != 0 {
+			t.Errorf("in %d groups after the move", len(e.groups))
 		}
 		if v := old.reader.View(); v.Address(nas4) != nil || v.Address(nas6) != nil {
 			t.Error("still watched on the old interface")

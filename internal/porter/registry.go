@@ -115,7 +115,7 @@ func (r *registry) holders() map[netip.Addr]*entry {
 	for _, e := range r.sorted() {
 		spec := e.Spec()
 		for _, a := range spec.Monitor {
-			if other := holders[a.IP]; e.holds(a.IP) && (other == nil || e.before(other, a.IP)) {
+			if other := holders[a.IP]; e.holds(a.IP) && (other == nil || e.precedes(other, a.IP)) {
 				holders[a.IP] = e
 			}
 		}
@@ -152,7 +152,9 @@ func (a awaited) note(e *entry) {
 
 // pace returns how often one of them may be asked, about any of its services, so
 // that all get their share of the questions.
-func (a awaited) pace() time.Duration { return time.Second * time.Duration(len(a)) / questions }
+func (a awaited) pace() time.Duration { return time.Second * time.Duration(len(a)) / probesPerSecond }
 
 // share returns how many frames a second neighbors may be told of one of them.
-func (a awaited) share() rate.Limit { return min(tellRate, tellAll/rate.Limit(max(len(a), 1))) }
+func (a awaited) share() rate.Limit {
+	return min(unicastRate, unicastRateOfAll/rate.Limit(max(len(a), 1)))
+}

@@ -12,7 +12,7 @@ import (
 )
 
 // logWaits tells that an address waits, or does no more.
-func (e *entry) logWaits(log *slog.Logger, ip netip.Addr, reason string) {
+func (e *entry) logPlace(log *slog.Logger, ip netip.Addr, reason string) {
 	if reason == "" {
 		log.Info("address can be claimed", "event", "address_claimable", "machine", e, "ip", ip)
 		return
@@ -28,7 +28,7 @@ func (e *entry) logMagic(log *slog.Logger, m machine.SendMagic, err error) {
 		return
 	}
 	level := slog.LevelWarn
-	if m.Again || errors.Is(err, errNoAside) {
+	if m.Again || errors.Is(err, errNoWakeInterface) {
 		level = slog.LevelDebug
 	}
 	log.Log(context.Background(), level, "magic packet not sent", "event", "magic_failed", "machine", e, "attempt", m.Attempt, "err", err)
@@ -39,7 +39,7 @@ func wakeAttrs(a machine.Action) []slog.Attr {
 	switch a := a.(type) {
 	case machine.WakeBegan:
 		if a.Service.Addr.IsValid() {
-			return []slog.Attr{slog.String("knock", knock(a.Source, a.Service))}
+			return []slog.Attr{slog.String("knock", knockText(a.Source, a.Service))}
 		}
 		return []slog.Attr{slog.String("trigger", a.Trigger.String()), slog.String("by", a.By)}
 	case machine.WakeEnded:
@@ -57,7 +57,7 @@ func wakeAttrs(a machine.Action) []slog.Attr {
 }
 
 // knock says which client knocked where. An echo request comes from no port.
-func knock(from netip.AddrPort, at machine.Service) string {
+func knockText(from netip.AddrPort, at machine.Service) string {
 	source := from.String()
 	if at.Protocol == machine.ICMP {
 		source = from.Addr().String()
@@ -114,7 +114,7 @@ func (e *entry) record(log eventLog, actions []machine.Action, known bool) {
 
 // remember has a record carry what is to be known of the machine after a restart.
 func (e *entry) remember(r *journal.Record, known bool) {
-	if !known || !e.looked() {
+	if !known || !e.managed() {
 		r.Forgotten = e.Spec().MAC // it would have to register again
 		return
 	}

@@ -194,7 +194,7 @@ func TestResumeOfAMachineThatDoesNotRegister(t *testing.T) {
 			t.Error("the journal goes on to remember a machine that is agentless no more")
 		}
 		// One that cannot be seen at present is not forgotten.
-		x.tell(x.machine(far), machine.WakeRequested{Trigger: machine.ByAPI, By: "test"})
+		x.dispatch(x.machine(far), machine.WakeRequested{Trigger: machine.ByAPI, By: "test"})
 		last := x.events.last()
 		x.pass(time.Minute)
 		if mem := last.Memory; mem == nil || mem.Spec.MAC != strangerMAC || mem.State != machine.Asleep || !mem.Since.Equal(farther.Since) {
@@ -249,7 +249,7 @@ func TestResumeWithANameThatIsTaken(t *testing.T) {
 // The interface itself may be out at the start.
 func TestResumeWhileTheInterfaceIsOut(t *testing.T) {
 	withLoop(t, nil, func(x *fixture) {
-		x.n.lose(time.Now(), "has no carrier")
+		x.n.setUnavailable(time.Now(), "has no carrier")
 		x.n.observe = func() (lan.Outlook, error) { return lan.Outlook{}, nil } // it is gone
 		x.resumes(nil, memory(nas(), machine.Asleep), memory(tv(), machine.Awake))
 		x.pass(time.Minute)

@@ -11,11 +11,11 @@ import (
 
 const (
 	// routersEvery is how often it is looked where the gateways are.
-	routersEvery = time.Minute
+	routersInterval = time.Minute
 
 	// routersFor is how long it is remembered: a gateway that restarts is off
 	// meanwhile.
-	routersFor = time.Hour
+	routersMemory = time.Hour
 
 	// maxRouters bounds what is remembered, of addresses and of MACs.
 	maxRouters = 64
@@ -25,16 +25,16 @@ const (
 // they have. While one restarts another host must not get its addresses.
 type routers struct {
 	mu    sync.Mutex
-	macs  map[ether.MAC]seen
-	addrs map[netip.Addr]seen
+	macs  map[ether.MAC]interval
+	addrs map[netip.Addr]interval
 }
 
 // seen is when something was known to be so. One forged frame can have it known for a
 // moment: what is remembered was so for a while.
-type seen struct{ first, last time.Time }
+type interval struct{ first, last time.Time }
 
-func (s seen) remembered(now time.Time) bool {
-	return s.last.Sub(s.first) >= routersEvery && now.Sub(s.last) < routersFor
+func (s interval) remembered(now time.Time) bool {
+	return s.last.Sub(s.first) >= routersInterval && now.Sub(s.last) < routersMemory
 }
 
 // learn takes in where the gateways are as far as the kernel and the readers know, and
@@ -45,14 +45,14 @@ func (r *routers) learn(now time.Time, gateways []netip.Addr, known ...map[netip
 	for _, ip := range gateways {
 		for _, at := range known {
 			if mac, ok := at[ip]; ok {
-				note(&r.macs, mac, now)
+				noteSeen(&r.macs, mac, now)
 			}
 		}
 	}
 	for _, at := range known {
 		for ip, mac := range at {
 			if r.macs[mac].last.Equal(now) {
-				note(&r.addrs, ip, now)
+				noteSeen(&r.addrs, ip, now)
 			}
 		}
 	}
@@ -67,12 +67,12 @@ func (r *routers) learn(now time.Time, gateways []netip.Addr, known ...map[netip
 
 // note takes in that something is so now. What is not so any more, and was not for long,
 // makes room.
-func note[K comparable](all *map[K]seen, k K, now time.Time) {
+func noteSeen[K comparable](all *map[K]interval, k K, now time.Time) {
 	if *all == nil {
-		*all = make(map[K]seen)
+		*all = make(map[K]interval)
 	}
 	s, known := (*all)[k]
-	if !known || now.Sub(s.last) >= routersFor {
+	if !known || now.Sub(s.last) >= routersMemory {
 		s.first = now
 	}
 	s.last = now
@@ -98,14 +98,14 @@ func (r *routers) has(ip netip.Addr, now time.Time) bool {
 
 // learnRouters looks where the gateways are, once a minute.
 func (n *nic) learnRouters(now time.Time) {
-	if now.Before(n.routed) || n.out() != nil {
+	if now.Before(n.routersAt) || n.unavailable() != nil {
 		return
 	}
-	n.routed = now.Add(routersEvery)
+	n.routersAt = now.Add(routersInterval)
 	neighbors, err := lan.KnownNeighbors(n.Index())
 	if err != nil {
 		n.log.Debug("cannot read the neighbor table", "event", "neighbors_unknown", "err", err)
 		return
 	}
-	n.routers.learn(now, n.network.Load().Gateways, neighbors, n.reader.Heard())
+	n.routers.learn(now, n.network.Load().Gateways, neighbors, n.reader.NeighborMACs())
 }

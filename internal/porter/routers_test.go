@@ -17,7 +17,7 @@ func TestRouters(t *testing.T) {
 		before               = map[netip.Addr]ether.MAC{gateway: routerMAC, other: routerMAC, free: thiefMAC}
 		after                = map[netip.Addr]ether.MAC{other: thiefMAC, free: thiefMAC} // the router restarts
 	)
-	after1, after2 := start.Add(routersEvery), start.Add(routersEvery+5*time.Minute)
+	after1, after2 := start.Add(routersInterval), start.Add(routersInterval+5*time.Minute)
 	var r routers
 	if got := r.learn(start, []netip.Addr{gateway}, before, nil); !slices.Equal(got, []ether.MAC{routerMAC}) {
 		t.Errorf("the gateways are at %v", got)
@@ -32,7 +32,7 @@ func TestRouters(t *testing.T) {
 	if !r.has(other, after2) || !r.has(gateway, after2) || r.has(free, after2) {
 		t.Error("what the router had is forgotten, or what it had not is its own")
 	}
-	if late := after1.Add(routersFor); r.has(other, late) || len(r.learn(late, []netip.Addr{gateway}, after)) > 0 {
+	if late := after1.Add(routersMemory); r.has(other, late) || len(r.learn(late, []netip.Addr{gateway}, after)) > 0 {
 		t.Error("it is remembered for ever")
 	}
 }
@@ -44,7 +44,7 @@ func TestRoutersAreBounded(t *testing.T) {
 	now := time.Now()
 	for range 3 {
 		r.learn(now, []netip.Addr{gateway}, map[netip.Addr]ether.MAC{gateway: mac})
-		now = now.Add(routersEvery)
+		now = now.Add(routersInterval)
 	}
 	for i := range 1000 {
 		all := map[netip.Addr]ether.MAC{gateway: {2, 2, 0, 0, byte(i >> 8), byte(i)}}

@@ -20,33 +20,33 @@ func (n *nic) send(frame []byte) {
 
 // announce tells all hosts once that ip is at owner.
 func (n *nic) announce(ip netip.Addr, owner ether.MAC) {
-	if a := n.reader.View().Address(ip); owner == n.MAC() && a != nil && !a.Answered() {
+	if a := n.reader.View().Address(ip); owner == n.MAC() && a != nil && !a.Answering() {
 		return // its machine spoke, and the loop is about to hear of it
 	}
-	n.tellOwner(ether.Broadcast, netip.Addr{}, ip, owner)
+	n.announceOwner(ether.Broadcast, netip.Addr{}, ip, owner)
 	if owner == n.MAC() {
-		n.remind(ip)
+		n.announceToHosts(ip)
 	}
 }
 
 // point tells one client alone that the machine's address is at owner.
-func (n *nic) point(g handover.Guest, owner ether.MAC) {
+func (n *nic) sendOwner(g handover.Client, owner ether.MAC) {
 	client := g.IP
 	if !n.network.Load().Contains(client) {
 		client = netip.Addr{} // the frame goes to a router
 	}
-	n.tellOwner(g.MAC, client, g.Addr, owner)
+	n.announceOwner(g.MAC, client, g.MachineIP, owner)
 	if client.IsValid() {
-		n.correctOnce(g, owner)
+		n.correct(g, owner)
 	}
 }
 
 // correctOnce tells a client on the link that the machine's address is at owner, in the
 // form that every client takes.
-func (n *nic) correctOnce(g handover.Guest, owner ether.MAC) {
-	frame, err := lan.Correction(n.MAC(), g.MAC, owner, g.Addr, g.IP)
+func (n *nic) correct(g handover.Client, owner ether.MAC) {
+	frame, err := lan.Correction(n.MAC(), g.MAC, owner, g.MachineIP, g.IP)
 	if err != nil {
-		n.log.Debug("cannot correct a neighbor", "event", "correction_failed", "ip", g.Addr, "to", g.MAC, "err", err)
+		n.log.Debug("cannot correct a neighbor", "event", "correction_failed", "ip", g.MachineIP, "to", g.MAC, "err", err)
 		return
 	}
 	n.send(frame)
@@ -54,7 +54,7 @@ func (n *nic) correctOnce(g handover.Guest, owner ether.MAC) {
 
 // tellOwner tells a neighbor, or all, that ip is at owner. client is the neighbor's
 // address, if it is known.
-func (n *nic) tellOwner(to ether.MAC, client, ip netip.Addr, owner ether.MAC) {
+func (n *nic) announceOwner(to ether.MAC, client, ip netip.Addr, owner ether.MAC) {
 	from, ok := n.network.Load().SourceFor(ip)
 	if !ok {
 		from = ip // better announced by the address itself than not at all
@@ -89,8 +89,8 @@ func (n *nic) ping(mac ether.MAC, ip netip.Addr) error {
 	if !ok {
 		return fmt.Errorf("interface %s has no address to ask %s from", n.name, ip)
 	}
-	n.probes++
-	frame, err := lan.EchoProbe(n.MAC(), mac, source, ip, lan.ProbePort(0), n.probes)
+	n.probeCount++
+	frame, err := lan.EchoProbe(n.MAC(), mac, source, ip, lan.ProbePort(0), n.probeCount)
 	if err != nil {
 		return err
 	}
@@ -104,8 +104,8 @@ func (n *nic) probeService(mac ether.MAC, s machine.Service) {
 		n.log.Debug("no address to probe a service from", "event", "probe_failed", "service", s)
 		return
 	}
-	n.probes++
-	from := netip.AddrPortFrom(source, lan.ProbePort(n.probes))
+	n.probeCount++
+	from := netip.AddrPortFrom(source, lan.ProbePort(n.probeCount))
 	frame, err := lan.SYNProbe(n.MAC(), mac, from, netip.AddrPortFrom(s.Addr, s.Number), n.reader.Sequence())
 	if err != nil {
 		n.log.Warn("cannot probe a service", "event", "probe_failed", "service", s, "err", err)

@@ -45,14 +45,14 @@ func (p *Porter) WakeRules() (rules machine.WakeRules) {
 // wake the machine.
 func (l *loop) ignore(e *entry, seen machine.Ignored) {
 	if now := time.Now(); e.judge.CountIgnored(seen, now) {
-		e.tellIgnored(l.log, l.journal, now)
+		e.reportIgnored(l.log, l.journal, now)
 	}
 }
 
 // tellIgnored reports packets that do not wake the machine: of each reason and port one
 // event an hour, so that the reason is found why a machine sleeps on. More in the
 // journal would wear out the disk.
-func (e *entry) tellIgnored(log *slog.Logger, events eventLog, now time.Time) {
+func (e *entry) reportIgnored(log *slog.Logger, events eventLog, now time.Time) {
 	for _, i := range e.judge.TakeUnreported(now) {
 		reason := reasonOf(i.Reason)
 		events.Append(journal.Record{Event: journal.Event{
@@ -77,7 +77,7 @@ func reasonOf(s machine.Suppression) string {
 // ignoredKnock says from where to where the packets were.
 func ignoredKnock(i *machine.Ignored) string {
 	if i.Target() == i.Service.String() {
-		return knock(i.Source, i.Service)
+		return knockText(i.Source, i.Service)
 	}
 	return i.Source.Addr().String() + " -> " + cmp.Or(i.Target(), "other ports")
 }

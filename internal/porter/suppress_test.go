@@ -122,7 +122,7 @@ func TestWakeAskedForInQuietHours(t *testing.T) {
 		e := x.asleep(nas())
 		x.hear(syn(nas4, 22))
 		x.want(e, machine.Asleep, nas4, nas6)
-		x.tell(e, machine.WakeRequested{Trigger: machine.ByAPI, By: "test"})
+		x.dispatch(e, machine.WakeRequested{Trigger: machine.ByAPI, By: "test"})
 		x.want(e, machine.Waking, nas4, nas6)
 		x.wantSuppressed(e, map[machine.Suppression]uint64{machine.InQuietHours: 1})
 		x.hear(syn(nas4, 22))
@@ -226,12 +226,12 @@ func TestRulesAreReloaded(t *testing.T) {
 		e := x.asleep(nas())
 		conf := *x.conf
 		conf.Wake.MinKnocks = 2
-		x.conf, x.n.stale = &conf, true
+		x.conf, x.n.viewStale = &conf, true
 		x.publish()
 		x.hear(syn(nas4, 22))
 		x.want(e, machine.Asleep, nas4, nas6)
 		conf.Wake.MinKnocks = 1
-		x.n.stale = true
+		x.n.viewStale = true
 		x.publish()
 		x.hear(syn(nas4, 22))
 		x.want(e, machine.Waking, nas4, nas6)
@@ -314,7 +314,9 @@ func TestOwnHostIsTold(t *testing.T) {
 	withLoop(t, nil, func(x *fixture) {
 		e := x.asleep(nas())
 		index := x.n.Index()
-		vain := func(index int, ip netip.Addr) { x.wanted(wanted{index: index, Service: machine.Service{Addr: ip}}) }
+		vain := func(index int, ip netip.Addr) {
+			x.localPacket(localPacket{index: index, Service: machine.Service{Addr: ip}})
+		}
 		vain(index, nas4) // from before it slept
 		x.pass(lan.UnresolvedTime)
 		vain(index+1, nas4)
@@ -324,8 +326,8 @@ func TestOwnHostIsTold(t *testing.T) {
 		}
 		vain(index, nas4)
 		vain(index, nas6)
-		x.wanted(wanted{Service: machine.Service{Addr: nas4, Port: machine.Port{Protocol: machine.TCP, Number: 22}}})
-		own4, own6 := x.n.near(nas4), x.n.near(nas6)
+		x.localPacket(localPacket{Service: machine.Service{Addr: nas4, Port: machine.Port{Protocol: machine.TCP, Number: 22}}})
+		own4, own6 := x.n.ownAddressNear(nas4), x.n.ownAddressNear(nas6)
 		if diff := cmp.Diff([]string{
 			"suppressed, nas, 10.77.0.20, wake.local, from " + netip.AddrPortFrom(own4, 0).String(),
 			"suppressed, nas, 10.77.0.20:22/tcp, wake.local, from " + netip.AddrPortFrom(own4, 0).String(),
@@ -335,7 +337,7 @@ func TestOwnHostIsTold(t *testing.T) {
 		x.wantSuppressed(e, map[machine.Suppression]uint64{machine.FromThisHost: 3})
 		x.hear(syn(nas4, 22))
 		x.want(e, machine.Waking, nas4, nas6)
-		x.wanted(wanted{Service: machine.Service{Addr: nas4}})
+		x.localPacket(localPacket{Service: machine.Service{Addr: nas4}})
 		x.wantSuppressed(e, map[machine.Suppression]uint64{machine.FromThisHost: 3})
 	})
 }

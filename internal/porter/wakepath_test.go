@@ -159,7 +159,7 @@ func TestWakeCommand(t *testing.T) {
 		}
 
 		ran.jobs = nil
-		x.tell(e, machine.Stopped{Wake: true})
+		x.dispatch(e, machine.Stopped{Wake: true})
 		if len(ran.jobs) != 1 || ran.jobs[0].Machine != nasMAC {
 			t.Errorf("at the end: %+v", ran.jobs)
 		}
@@ -173,7 +173,7 @@ func TestNoCommandWhileItIsUp(t *testing.T) {
 		ran := new(fakeCommands)
 		x.commands = ran
 		x.configured(along(machine.WakePath{Command: []string{"/bin/wake"}}))
-		x.tell(x.machine(nas()), machine.WakeRequested{Trigger: machine.ByAPI, By: "test"})
+		x.dispatch(x.machine(nas()), machine.WakeRequested{Trigger: machine.ByAPI, By: "test"})
 		if len(x.magicFor(nasMAC)) == 0 || len(ran.jobs) > 0 {
 			t.Errorf("%d magic packets, jobs %+v", len(x.magicFor(nasMAC)), ran.jobs)
 		}
@@ -190,13 +190,13 @@ func TestCardIsNotAnotherMachine(t *testing.T) {
 		if want := `machines[0].wake_mac: found ` + nasMAC.String() + `: "nas" has registered with that as its mac`; err == nil || err.Error() != want {
 			t.Errorf("configured: %v, want %s", err, want)
 		}
-		err = x.admit(admission{Request: request(other), nic: x.n, itself: true})
+		err = x.admit(admission{Request: request(other), nic: x.n, fromMachine: true})
 		if err == nil || !strings.Contains(err.Error(), `which is the mac of "nas"`) {
 			t.Errorf("registered: %v", err)
 		}
 		bond := nas()
 		bond.MAC, bond.WakeMAC = ether.MAC{2, 0, 0, 0, 0, 0xb0}, nasMAC
-		if err := x.admit(admission{Request: request(bond), nic: x.n, itself: true, gone: nasMAC}); err != nil { // it takes the place of nas
+		if err := x.admit(admission{Request: request(bond), nic: x.n, fromMachine: true, replaced: nasMAC}); err != nil { // it takes the place of nas
 			t.Error(err)
 		}
 		if e := x.machines.named["nas"]; e.Spec().MAC != bond.MAC || e.card() != nasMAC {

@@ -148,11 +148,11 @@ func TestWatchInAnOutage(t *testing.T) {
 					x.pass(time.Second)
 				}
 			}
-			fault := x.n.fault("has no carrier")
-			x.n.trouble.Store(&fault)
+			fault := x.n.faultError("has no carrier")
+			x.n.fault.Store(&fault)
 			x.pass(time.Hour)
 			x.want(e, state)
-			x.n.trouble.Store(nil)
+			x.n.fault.Store(nil)
 			x.pass(2 * time.Second)
 			x.want(e, state)
 			x.pass(30 * time.Second)
@@ -172,8 +172,8 @@ func TestWatchAfterAnOutage(t *testing.T) {
 		x.configured(agentless())
 		e := x.machine(nas())
 		x.pass(time.Minute)
-		x.n.lose(time.Now(), "has no carrier")
-		x.n.again = time.Time{} // the test says when it is back
+		x.n.setUnavailable(time.Now(), "has no carrier")
+		x.n.inspectAt = time.Time{} // the test says when it is back
 		x.pass(time.Minute)
 		x.down(up)
 		x.inspect(x.n, lan.Change{})

@@ -10,6 +10,8 @@ import (
 	"net"
 	"strings"
 	"time"
+
+	"nightporter/internal/wait"
 )
 
 // Wire is a registration as it travels. Absent fields are left to the porter.
@@ -121,7 +123,7 @@ func SendRetry(ctx context.Context, addr string, w Wire, retries int) error {
 		} else if last != nil && ctx.Err() != nil {
 			err = last // what the porter said says more than that the time is over
 		}
-		if !sleep(ctx, pause/2+rand.N(pause/2)) {
+		if !wait.For(ctx, pause/2+rand.N(pause/2)) {
 			return fmt.Errorf("no time left to try again: %w", err)
 		}
 		pause = min(2*pause, lastPause)

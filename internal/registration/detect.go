@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"nightporter/internal/ether"
+	"nightporter/internal/wait"
 )
 
 // Identity is what a machine finds out about itself in order to register.
@@ -147,9 +148,7 @@ func settled(ctx context.Context, addrs []netip.Addr) (map[netip.Addr]uint64, er
 		if err != nil || !slices.ContainsFunc(addrs, underTest) {
 			return passing, err
 		}
-		select {
-		case <-time.After(testPause):
-		case <-ctx.Done():
+		if !wait.For(ctx, testPause) {
 			return passing, nil
 		}
 	}

@@ -28,11 +28,11 @@ func (r *reader) checkGuests() error {
 	return nil
 }
 
-// TakeGuests takes in the guests of the machine that the configuration names. They are
+// UseConfiguredGuests takes in the guests of the machine that the configuration names. They are
 // the machine's guests also where the machine takes them for its own addresses, or says
 // nothing of guests at all.
-func (r *Request) TakeGuests(known []machine.Address) {
-	r.Named = known
+func (r *Request) UseConfiguredGuests(known []machine.Address) {
+	r.ConfiguredGuests = known
 	for _, list := range [][]machine.Address{r.Monitor, r.Guests} {
 		for i, a := range list {
 			if k := named(known, a.IP); k != nil && !a.Hosted() {
@@ -58,31 +58,31 @@ func named(list []machine.Address, ip netip.Addr) *machine.Address {
 	return nil
 }
 
-// Names reports whether a is a guest that is among those which the configuration names.
-func Names(known []machine.Address, a machine.Address) bool {
+// IsConfiguredGuest reports whether a is a guest that is among those which the configuration names.
+func IsConfiguredGuest(known []machine.Address, a machine.Address) bool {
 	k := named(known, a.IP)
 	return k != nil && k.MAC == a.MAC
 }
 
-// Unnamed is why a guest waits under trust: self. Nobody can prove that an address which
+// UnconfiguredGuest is why a guest waits under trust: self. Nobody can prove that an address which
 // another MAC has lives and dies with the machine.
-func Unnamed(mac ether.MAC) Reason {
+func UnconfiguredGuest(mac ether.MAC) Reason {
 	return Reason(fmt.Sprintf("it belongs to %s: name that in machines[].guests of the configuration if it is a guest of the machine", mac))
 }
 
 // guest says whether an address can be claimed that another MAC has. It returns the
 // address with its MAC, if that is known.
 func (p Policy) guest(ctx context.Context, path string, a machine.Address, req Request, n Network) (machine.Address, Place, error) {
-	isNamed := a.Hosted() && Names(req.Named, a)
+	isNamed := a.Hosted() && IsConfiguredGuest(req.ConfiguredGuests, a)
 	place := Place{IP: a.IP, Unproved: !isNamed}
 	switch {
-	case !n.CanAsk(a.IP):
+	case !n.CanResolve(a.IP):
 		place.Waiting = NoNetwork
 		return a, place, nil
 	case isNamed && n.OnLink(a.IP): // the operator says so
 		return a, place, nil
 	case p.Trust == Self && a.Hosted() && !isNamed:
-		return a, Place{IP: a.IP, Waiting: Unnamed(a.MAC)}, nil
+		return a, Place{IP: a.IP, Waiting: UnconfiguredGuest(a.MAC)}, nil
 	}
 	macs, err := ask(ctx, a.IP, n)
 	if err != nil {
@@ -93,32 +93,32 @@ func (p Policy) guest(ctx context.Context, path string, a machine.Address, req R
 	}
 	switch {
 	case slices.ContainsFunc(macs, func(m ether.MAC) bool { return m != a.MAC }) || len(macs) == 0:
-		place.Waiting, place.Unproved = NoGuest, true
+		place.Waiting, place.Unproved = GuestSilent, true
 	case a.MAC == req.MAC: // it is no guest
 		a.MAC, place.Unproved = ether.MAC{}, false
 	case p.Trust == Self && !isNamed:
-		return a, Place{IP: a.IP, Waiting: Unnamed(a.MAC)}, nil
+		return a, Place{IP: a.IP, Waiting: UnconfiguredGuest(a.MAC)}, nil
 	default:
 		place.Unproved = false
 	}
 	return a, place, nil
 }
 
-// Household is a machine, and which of its addresses count: it is not believed that it
+// GuestHost is a machine, and which of its addresses count: it is not believed that it
 // has a guest for whom the operator has not vouched.
-type Household struct {
+type GuestHost struct {
 	machine.Spec
 	Counts func(netip.Addr) bool
 }
 
 // houses reports whether a machine has a guest with a MAC.
-func (h Household) houses(mac ether.MAC) bool {
+func (h GuestHost) houses(mac ether.MAC) bool {
 	return slices.ContainsFunc(h.Monitor, func(a machine.Address) bool { return a.Hosted() && a.MAC == mac && h.Counts(a.IP) })
 }
 
 // CheckGuests returns nil if a machine that registers is no guest of one that is known,
 // and has it not as a guest. The error is a *Refusal.
-func CheckGuests(registering, known Household) error {
+func CheckGuests(registering, known GuestHost) error {
 	switch {
 	case known.houses(registering.MAC):
 		return Refuse(Refused, "mac: found %s, which is a guest of %q: expected that of a machine, or the guest to be left out there first",

@@ -69,22 +69,22 @@ func TestGuestPlaces(t *testing.T) {
 		gone    bool      // it is left out
 	}{
 		{name: "it answers", trusts: []registration.Trust{allow, open}, guest: guest(guestIP4, guestMAC), answers: []ether.MAC{guestMAC}, want: here, mac: guestMAC},
-		{name: "it is silent", trusts: []registration.Trust{allow, open}, guest: guest(guestIP4, guestMAC), want: waits(registration.NoGuest, true), mac: guestMAC},
+		{name: "it is silent", trusts: []registration.Trust{allow, open}, guest: guest(guestIP4, guestMAC), want: waits(registration.GuestSilent, true), mac: guestMAC},
 		{name: "another answers", trusts: []registration.Trust{allow, open}, guest: guest(guestIP4, guestMAC), answers: []ether.MAC{otherMAC},
-			want: waits(registration.NoGuest, true), mac: guestMAC},
+			want: waits(registration.GuestSilent, true), mac: guestMAC},
 		{name: "two answer", trusts: []registration.Trust{allow, open}, guest: guest(guestIP4, guestMAC), answers: []ether.MAC{guestMAC, otherMAC},
-			want: waits(registration.NoGuest, true), mac: guestMAC},
+			want: waits(registration.GuestSilent, true), mac: guestMAC},
 		{name: "its MAC is who answers", trusts: []registration.Trust{allow, open}, guest: guest(guestIP6, nobody), answers: []ether.MAC{guestMAC}, want: here, mac: guestMAC},
 		{name: "nobody knows its MAC", trusts: []registration.Trust{self, allow, open}, guest: guest(guestIP4, nobody), gone: true},
 		{name: "it is the machine itself", trusts: []registration.Trust{self, allow, open}, guest: guest(guestIP4, nobody), answers: []ether.MAC{towerMAC}, want: here},
 		{name: "nobody vouches", trusts: []registration.Trust{self}, guest: guest(guestIP4, guestMAC), answers: []ether.MAC{guestMAC},
-			want: waits(registration.Unnamed(guestMAC), false), mac: guestMAC},
+			want: waits(registration.UnconfiguredGuest(guestMAC), false), mac: guestMAC},
 		{name: "nobody vouches, without a MAC", trusts: []registration.Trust{self}, guest: guest(guestIP4, nobody), answers: []ether.MAC{guestMAC},
-			want: waits(registration.Unnamed(guestMAC), false), mac: guestMAC},
+			want: waits(registration.UnconfiguredGuest(guestMAC), false), mac: guestMAC},
 		{name: "named", trusts: []registration.Trust{self, allow, open}, guest: guest(guestIP4, guestMAC), named: true, want: here, mac: guestMAC},
 		{name: "named, without a MAC", trusts: []registration.Trust{self, allow, open}, guest: guest(guestIP4, nobody), named: true, want: here, mac: guestMAC},
 		{name: "named with another MAC", trusts: []registration.Trust{self}, guest: guest(guestIP4, otherMAC), named: true,
-			want: waits(registration.Unnamed(otherMAC), false), mac: otherMAC},
+			want: waits(registration.UnconfiguredGuest(otherMAC), false), mac: otherMAC},
 		{name: "in no network", trusts: []registration.Trust{self, allow, open}, guest: guest(far, guestMAC), named: true, want: waits(registration.NoNetwork, false), mac: guestMAC},
 	} {
 		for _, trust := range tt.trusts {
@@ -95,7 +95,7 @@ func TestGuestPlaces(t *testing.T) {
 					req := request(towerMAC, "192.168.1.5")
 					req.Guests, req.HasGuests = []machine.Address{tt.guest}, true
 					if tt.named {
-						req.TakeGuests([]machine.Address{guest(tt.guest.IP, guestMAC)})
+						req.UseConfiguredGuests([]machine.Address{guest(tt.guest.IP, guestMAC)})
 					}
 					p := registration.Policy{Trust: trust, Allow: []ether.MAC{towerMAC}}
 					v, err := p.Check(t.Context(), req, from("192.168.1.5"), n)
@@ -136,7 +136,7 @@ func TestGuestsThatRefuse(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				req := request(towerMAC, tt.ip)
-				req.TakeGuests([]machine.Address{tt.guest})
+				req.UseConfiguredGuests([]machine.Address{tt.guest})
 				_, err := (registration.Policy{}).Check(t.Context(), req, from("192.168.1.5"), newNetwork())
 				if got := refusal(t, err); got != tt.want {
 					t.Errorf("got  %s\nwant %s", got, tt.want)
@@ -154,25 +154,25 @@ func TestTooManyServicesWithGuests(t *testing.T) {
 		many.Ports = append(many.Ports, machine.Port{Protocol: machine.TCP, Number: uint16(i + 1)})
 	}
 	req.Monitor[0].Ports = []machine.Port{ssh}
-	req.TakeGuests([]machine.Address{many})
+	req.UseConfiguredGuests([]machine.Address{many})
 	_, err := (registration.Policy{}).Check(t.Context(), req, from("192.168.1.5"), newNetwork())
 	if want := "monitor: found 257 services with those of the guests that the configuration names: expected at most 256"; fmt.Sprint(err) != want {
 		t.Errorf("got  %v\nwant %s", err, want)
 	}
 }
 
-// TestTakeGuests: what the configuration names is a guest wherever the machine names it,
+// TestUseConfiguredGuests: what the configuration names is a guest wherever the machine names it,
 // and stays where the machine names no guests.
-func TestTakeGuests(t *testing.T) {
+func TestUseConfiguredGuests(t *testing.T) {
 	known := []machine.Address{guest(guestIP4, guestMAC), guest(guestIP6, guestMAC)}
 	silent := request(towerMAC, "192.168.1.5", "192.168.1.9")
-	silent.TakeGuests(known)
+	silent.UseConfiguredGuests(known)
 	if silent.Monitor[0].Hosted() || silent.Monitor[1].MAC != guestMAC || len(silent.Guests) != 1 || silent.Guests[0].IP != guestIP6 {
 		t.Errorf("without guests of its own: %+v", silent)
 	}
 	speaks := request(towerMAC, "192.168.1.5")
 	speaks.Guests, speaks.HasGuests = []machine.Address{guest(guestIP6, ether.MAC{})}, true
-	speaks.TakeGuests(known)
+	speaks.UseConfiguredGuests(known)
 	if len(speaks.Guests) != 1 || speaks.Guests[0].MAC != guestMAC {
 		t.Errorf("with guests of its own: %+v", speaks)
 	}
@@ -180,14 +180,14 @@ func TestTakeGuests(t *testing.T) {
 
 // A machine is no guest of another, nor another its guest, where that is believed.
 func TestCheckGuests(t *testing.T) {
-	house := func(counts bool) registration.Household {
+	house := func(counts bool) registration.GuestHost {
 		s := configured()
 		s.Monitor = append(s.Monitor, guest(guestIP4, guestMAC))
-		return registration.Household{Spec: s, Counts: func(netip.Addr) bool { return counts }}
+		return registration.GuestHost{Spec: s, Counts: func(netip.Addr) bool { return counts }}
 	}
-	itself := registration.Household{Spec: machine.Spec{Name: "guest", MAC: guestMAC}, Counts: func(netip.Addr) bool { return true }}
+	itself := registration.GuestHost{Spec: machine.Spec{Name: "guest", MAC: guestMAC}, Counts: func(netip.Addr) bool { return true }}
 	for _, tt := range []struct {
-		registering, known registration.Household
+		registering, known registration.GuestHost
 		want               string
 	}{
 		{house(true), itself, `guests: found 52:54:00:00:00:09, which is the mac of "guest": expected that of a guest, or "guest" to be forgotten first (` + "`nightporter forget guest`" + ` on the porter)`},

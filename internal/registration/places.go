@@ -11,6 +11,7 @@ import (
 
 	"nightporter/internal/ether"
 	"nightporter/internal/machine"
+	"nightporter/internal/wait"
 )
 
 // Reason is why an address cannot be claimed at present, in words.
@@ -18,10 +19,10 @@ type Reason string
 
 // The reasons.
 const (
-	NoNetwork Reason = "it is not in a network of the porter's interface"
-	NoAnswer  Reason = "nobody answers for it"
-	NoGuest   Reason = "its guest does not answer for it"
-	NotFound  Reason = "it is not in a network of the porter's interface, and nobody answers for it" // though it was asked for on the link
+	NoNetwork   Reason = "it is not in a network of the porter's interface"
+	NoAnswer    Reason = "nobody answers for it"
+	GuestSilent Reason = "its guest does not answer for it"
+	NotFound    Reason = "it is not in a network of the porter's interface, and nobody answers for it" // though it was asked for on the link
 )
 
 // Place is what the rules say of one address of a registration.
@@ -100,7 +101,7 @@ func (p Policy) place(ctx context.Context, path string, ip netip.Addr, mac ether
 	switch {
 	case here && !self:
 		return Place{IP: ip}, nil
-	case !n.CanAsk(ip):
+	case !n.CanResolve(ip):
 		return Place{IP: ip, Waiting: NoNetwork, Unproved: self}, nil
 	}
 	macs, err := ask(ctx, ip, n)
@@ -133,11 +134,11 @@ func ask(ctx context.Context, ip netip.Addr, n Network) ([]ether.MAC, error) {
 	end := time.Now().Add(askTime)
 	for {
 		next := time.Now().Add(askPause)
-		macs, err := n.WhoHas(ctx, ip)
+		macs, err := n.Resolve(ctx, ip)
 		if err != nil || len(macs) > 0 {
 			return macs, err
 		}
-		if !sleep(ctx, time.Until(next)) {
+		if !wait.Until(ctx, next) {
 			return nil, ctx.Err()
 		}
 		if time.Now().After(end) {

@@ -47,7 +47,7 @@ func comesFrom(mac ether.MAC, peer Peer, n Network) error {
 	switch {
 	case ip.IsLoopback() || n.Own(ip):
 		return Refuse(Refused, "this connection comes from the porter's own host, %s", selfRule)
-	case !n.CanAsk(ip):
+	case !n.CanResolve(ip):
 		return notOurs(ip)
 	case peer.Unseen:
 		return Refuse(Refused, "the frame that opened this connection is not known, %s, %s", selfRule, tryAgain)
@@ -78,7 +78,7 @@ func knownAt(mac ether.MAC, ip netip.Addr, n Network) error {
 
 // answersAt refuses a peer that another MAC answers for on the link, or none.
 func answersAt(ctx context.Context, mac ether.MAC, ip netip.Addr, n Network) error {
-	macs, err := n.WhoHas(ctx, ip)
+	macs, err := n.Resolve(ctx, ip)
 	if err != nil {
 		return fmt.Errorf("ask who has %s: %w", ip, err)
 	}

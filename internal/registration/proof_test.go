@@ -83,7 +83,7 @@ func TestTokenOfAMachine(t *testing.T) {
 			"its own":      "",
 		} {
 			r := request(towerMAC, "192.168.1.5")
-			r.Wanted, r.Token = machine.SecretOf("its own"), token
+			r.RequiredSecret, r.Token = machine.SecretOf("its own"), token
 			_, err := p.Check(t.Context(), r, from("192.168.1.5"), newNetwork())
 			if got := refusal(t, err); got != want {
 				t.Errorf("token %q: got %q, want %q", token, got, want)
@@ -92,7 +92,7 @@ func TestTokenOfAMachine(t *testing.T) {
 	}
 	learn := func(p registration.Policy, known machine.Secret, token string, itself bool) machine.Secret {
 		r := request(towerMAC)
-		r.Secret, r.Wanted, r.Token = known, known, token
+		r.Secret, r.RequiredSecret, r.Token = known, known, token
 		return p.Learn(r, itself)
 	}
 	free, asked, own := registration.Policy{}, registration.Policy{Token: "the porter's"}, machine.SecretOf("its own")

@@ -31,13 +31,13 @@ type Defaults struct {
 // fill it in.
 type Request struct {
 	machine.Spec
-	Guests   []machine.Address // of the machine; one without a MAC is of whoever answers for it
-	Named    []machine.Address // guests of the machine that the configuration names
-	Token    string            // what the client sent
-	Wanted   machine.Secret    // of the token that the machine has of its own
-	Here     bool              // it is up and wants to be looked after; otherwise it is about to sleep
-	Trial    bool              // it only asks whether it would be accepted
-	Warnings []string          // what was ignored, one line each
+	Guests           []machine.Address // of the machine; one without a MAC is of whoever answers for it
+	ConfiguredGuests []machine.Address // guests of the machine that the configuration names
+	Token            string            // what the client sent
+	RequiredSecret   machine.Secret    // of the token that the machine has of its own
+	Here             bool              // it is up and wants to be looked after; otherwise it is about to sleep
+	Trial            bool              // it only asks whether it would be accepted
+	Warnings         []string          // what was ignored, one line each
 
 	HasName       bool // otherwise Name is empty
 	HasMonitor    bool // otherwise Monitor is empty: fit only for a machine the configuration knows

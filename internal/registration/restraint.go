@@ -18,15 +18,15 @@ const (
 	restrained  = time.Hour // in which there may be so many
 )
 
-// Restraint bounds what each machine can change by registering again. The zero
-// Restraint is ready. It is not safe for concurrent use.
-type Restraint struct {
+// ChangeLimiter bounds what each machine can change by registering again. The zero
+// ChangeLimiter is ready. It is not safe for concurrent use.
+type ChangeLimiter struct {
 	renames, records, changes hourly
 }
 
 // Rename returns nil if the machine that is known as was may be called name from
 // now on. The error is a *Refusal.
-func (r *Restraint) Rename(mac ether.MAC, was, name string, now time.Time) error {
+func (r *ChangeLimiter) Rename(mac ether.MAC, was, name string, now time.Time) error {
 	if was == "" || was == name {
 		return nil
 	}
@@ -40,7 +40,7 @@ func (r *Restraint) Rename(mac ether.MAC, was, name string, now time.Time) error
 
 // Change returns nil if what a machine has registered may change once more. The error
 // is a *Refusal.
-func (r *Restraint) Change(mac ether.MAC, now time.Time) error {
+func (r *ChangeLimiter) Change(mac ether.MAC, now time.Time) error {
 	wait := r.changes.take(mac, mostChanges, now)
 	if wait == 0 {
 		return nil
@@ -51,12 +51,12 @@ func (r *Restraint) Change(mac ether.MAC, now time.Time) error {
 
 // Record reports whether a registration that changes nothing is worth a record in
 // the history. The first ones of an hour are.
-func (r *Restraint) Record(mac ether.MAC, now time.Time) bool {
+func (r *ChangeLimiter) Record(mac ether.MAC, now time.Time) bool {
 	return r.records.take(mac, mostRecords, now) == 0
 }
 
 // Known returns how many machines are remembered, for each kind of thing.
-func (r *Restraint) Known() int {
+func (r *ChangeLimiter) Known() int {
 	return len(r.renames.byMAC) + len(r.records.byMAC) + len(r.changes.byMAC)
 }
 

@@ -10,7 +10,7 @@ import (
 )
 
 func TestRenamesAreBounded(t *testing.T) {
-	var r registration.Restraint
+	var r registration.ChangeLimiter
 	now := time.Now()
 	name := "tower0"
 	rename := func(to string) error {
@@ -58,7 +58,7 @@ func TestRenamesAreBounded(t *testing.T) {
 
 // TestANewMachineIsNotRenamed: it has no name to change.
 func TestANewMachineIsNotRenamed(t *testing.T) {
-	var r registration.Restraint
+	var r registration.ChangeLimiter
 	for i := range 20 {
 		if err := r.Rename(towerMAC, "", fmt.Sprint("tower", i), time.Now()); err != nil {
 			t.Fatal(err)
@@ -69,7 +69,7 @@ func TestANewMachineIsNotRenamed(t *testing.T) {
 // TestAttackChangesWithoutEnd: a host registers itself again and again, each time
 // with something else.
 func TestAttackChangesWithoutEnd(t *testing.T) {
-	var r registration.Restraint
+	var r registration.ChangeLimiter
 	now := time.Now()
 	for i := range 20 {
 		now = now.Add(time.Second)
@@ -92,7 +92,7 @@ func TestAttackChangesWithoutEnd(t *testing.T) {
 }
 
 func TestRecordsAreBounded(t *testing.T) {
-	var r registration.Restraint
+	var r registration.ChangeLimiter
 	now := time.Now()
 	count := func(mac ether.MAC, registrations int, pause time.Duration) (n int) {
 		for range registrations {
@@ -117,7 +117,7 @@ func TestRecordsAreBounded(t *testing.T) {
 
 // TestRestraintForgets: invented MACs take no memory for good.
 func TestRestraintForgets(t *testing.T) {
-	var r registration.Restraint
+	var r registration.ChangeLimiter
 	now := time.Now()
 	for i := range 100_000 {
 		now = now.Add(time.Second)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"nightporter/internal/ether"
+	"nightporter/internal/wait"
 
 	"golang.org/x/time/rate"
 
@@ -142,7 +143,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 			if complaints.Allow() {
 				s.log.Warn("cannot accept a registration", "event", "accept_failed", "listen", ln.Addr().String(), "err", err, "pause", pause)
 			}
-			if !sleep(ctx, pause) {
+			if !wait.For(ctx, pause) {
 				return nil
 			}
 		default:
@@ -160,18 +161,6 @@ func temporary(err error) bool {
 		}
 	}
 	return false
-}
-
-// sleep waits for d, and reports false if ctx ended before.
-func sleep(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }
 
 // admit starts the conversation with a client, or turns it away. That is decided

@@ -59,16 +59,16 @@ type Addresses interface {
 type Network interface {
 	Addresses
 	OnLink(ip netip.Addr) bool     // inside one of the interface's prefixes
-	CanAsk(ip netip.Addr) bool     // on link, or IPv6 where the interface has a link-local address to ask from
+	CanResolve(ip netip.Addr) bool // on link, or IPv6 where the interface has a link-local address to ask from
 	OwnMAC(mac ether.MAC) bool     // the Ethernet address of an interface of this host
 	GatewayMAC(mac ether.MAC) bool // that of a gateway
 
 	// NeighborMAC looks ip up in the kernel's neighbour table.
 	NeighborMAC(ip netip.Addr) (ether.MAC, bool, error)
 
-	// WhoHas asks the LAN now, and returns every MAC that answers for ip by ARP
+	// Resolve asks the LAN now, and returns every MAC that answers for ip by ARP
 	// or NDP within a short time, in frames of its own. It is called concurrently.
-	WhoHas(ctx context.Context, ip netip.Addr) ([]ether.MAC, error)
+	Resolve(ctx context.Context, ip netip.Addr) ([]ether.MAC, error)
 }
 
 // Check judges a registration of peer's, each address for itself. It is accepted
@@ -124,8 +124,8 @@ func (p Policy) FromItself(ctx context.Context, req Request, peer Peer, n Networ
 // checkToken asks for the token of the machine, or without one for that of the porter.
 func (p Policy) checkToken(req Request) error {
 	wanted, whose := machine.SecretOf(p.Token), "this porter asks for"
-	if req.Wanted != (machine.Secret{}) {
-		wanted, whose = req.Wanted, fmt.Sprintf("%s has registered with or the configuration gives it", req.MAC)
+	if req.RequiredSecret != (machine.Secret{}) {
+		wanted, whose = req.RequiredSecret, fmt.Sprintf("%s has registered with or the configuration gives it", req.MAC)
 	}
 	switch {
 	case wanted == machine.Secret{}:
@@ -141,7 +141,7 @@ func (p Policy) checkToken(req Request) error {
 // Learn returns the secret that a machine has from an accepted registration on: the one
 // that it has, or that of the token which it sent of its own accord.
 func (p Policy) Learn(req Request, itself bool) machine.Secret {
-	if req.Wanted == (machine.Secret{}) && p.Token == "" && itself {
+	if req.RequiredSecret == (machine.Secret{}) && p.Token == "" && itself {
 		return machine.SecretOf(req.Token)
 	}
 	return req.Secret

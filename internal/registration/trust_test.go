@@ -22,7 +22,7 @@ type fakeNetwork struct {
 	answers   map[netip.Addr][]ether.MAC
 	neighbors map[netip.Addr]ether.MAC
 	broken    error
-	delay     time.Duration            // of WhoHas
+	delay     time.Duration            // of Resolve
 	since     map[netip.Addr]time.Time // from when on the address is answered for
 	askable   bool                     // the porter has a link-local address, to ask from
 	mu        sync.Mutex               // of asked
@@ -63,7 +63,7 @@ func (n *fakeNetwork) Broadcast(ip netip.Addr) bool {
 func (n *fakeNetwork) OnLink(ip netip.Addr) bool {
 	return slices.ContainsFunc(prefixes, func(p netip.Prefix) bool { return p.Contains(ip) })
 }
-func (n *fakeNetwork) CanAsk(ip netip.Addr) bool {
+func (n *fakeNetwork) CanResolve(ip netip.Addr) bool {
 	return n.OnLink(ip) || n.askable && ip.Is6()
 }
 func (n *fakeNetwork) OwnMAC(mac ether.MAC) bool { return mac == porterMAC }
@@ -73,7 +73,7 @@ func (n *fakeNetwork) NeighborMAC(ip netip.Addr) (ether.MAC, bool, error) {
 	return mac, ok, n.broken
 }
 
-func (n *fakeNetwork) WhoHas(ctx context.Context, ip netip.Addr) ([]ether.MAC, error) {
+func (n *fakeNetwork) Resolve(ctx context.Context, ip netip.Addr) ([]ether.MAC, error) {
 	n.mu.Lock()
 	n.asked[ip]++
 	n.mu.Unlock()

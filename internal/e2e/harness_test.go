@@ -1,0 +1,327 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"nightporter/internal/cli"
+	"nightporter/internal/ether"
+	"nightporter/internal/lab"
+	"nightporter/internal/lab/labtest"
+	"nightporter/internal/labdaemon"
+	"nightporter/internal/machine"
+)
+
+// brisk makes the daemon settle in 0.3 s instead of 3 s.
+const fastProbe = "probe: {interval: 100ms}\n"
+
+// house is a LAN with a running daemon, for one test.
+type harness struct {
+	*testing.T
+	ctx    context.Context
+	lan    *lab.LAN
+	daemon *labdaemon.Daemon
+}
+
+// newLAN builds a lab, and a context for what happens in it.
+func newLAN(t *testing.T) (context.Context, *lab.LAN) {
+	t.Helper()
+	return newLANFor(t, time.Minute)
+}
+
+func newLANFor(t *testing.T, limit time.Duration) (context.Context, *lab.LAN) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	t.Cleanup(cancel)
+	return ctx, labtest.New(t)
+}
+
+// open starts a house. conf is added to the daemon's configuration.
+func open(t *testing.T, conf string) *harness {
+	t.Helper()
+	return openFor(t, conf, time.Minute)
+}
+
+// openFor is open for a test that takes up to limit.
+func openFor(t *testing.T, conf string, limit time.Duration) *harness {
+	t.Helper()
+	t.Parallel()
+	ctx, lan := newLANFor(t, limit)
+	return openOn(ctx, t, lan, conf)
+}
+
+// openOn starts a house on a LAN that is there already.
+func openOn(ctx context.Context, t *testing.T, lan *lab.LAN, conf string) *harness {
+	t.Helper()
+	return openIn(ctx, t, lan, t.TempDir(), conf)
+}
+
+// openIn is openOn with a directory of the caller's for the daemon's state.
+func openIn(ctx context.Context, t *testing.T, lan *lab.LAN, dir, conf string) *harness {
+	t.Helper()
+	return openAs(ctx, t, lan, "", dir, conf)
+}
+
+// openAs is openIn with the user that the daemon becomes.
+func openAs(ctx context.Context, t *testing.T, lan *lab.LAN, user, dir, conf string) *harness {
+	t.Helper()
+	d, err := labdaemon.Start(ctx, lan, dir, labdaemon.Options{Exe: os.Args[0], Env: programEnv, User: user, Config: conf})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := &harness{T: t, ctx: ctx, lan: lan, daemon: d}
+	h.killAtEnd(d)
+	return h
+}
+
+// endWithTest ends a daemon with the test, which then looks at its log.
+func (h *harness) killAtEnd(d *labdaemon.Daemon) {
+	h.Cleanup(func() {
+		d.Kill()
+		if h.Failed() {
+			h.Log("the daemon's log:\n" + d.Log.Text())
+		}
+		if strings.Contains(d.Log.Text(), "DATA RACE") {
+			h.Error("the daemon has a data race:\n" + d.Log.Text())
+		}
+	})
+}
+
+// within returns the test's context with a deadline.
+func (h *harness) within(d time.Duration) context.Context {
+	ctx, cancel := context.WithTimeout(h.ctx, d)
+	h.Cleanup(cancel)
+	return ctx
+}
+
+func (h *harness) must(err error) {
+	h.Helper()
+	if err != nil {
+		h.Fatal(err)
+	}
+}
+
+// The machine most tests use.
+var (
+	nas4 = netip.MustParseAddr("10.77.0.20")
+	nas6 = netip.MustParseAddr("fd77::20")
+)
+
+// nas adds a machine with SSH over TCP and a game over UDP. It boots in a time
+// that falls between a client's SYN retransmissions.
+func (h *harness) addNAS(change func(*lab.MachineConfig)) *lab.Machine {
+	h.Helper()
+	cfg := lab.MachineConfig{
+		Name:  "nas",
+		Addrs: []netip.Prefix{netip.PrefixFrom(nas4, 24), netip.PrefixFrom(nas6, 64)},
+		Boot:  450 * time.Millisecond,
+		Services: []lab.ServiceConfig{
+			{Network: "tcp", Port: 22},
+			{Network: "udp", Port: 27015},
+		},
+	}
+	if change != nil {
+		change(&cfg)
+	}
+	m, err := h.lan.AddMachine(cfg)
+	h.must(err)
+	return m
+}
+
+// entry is one element of a registration's monitor.
+type monitored struct {
+	IP   netip.Addr `json:"ip"`
+	Port []any      `json:"port"`
+}
+
+// body returns a registration.
+func registration(name string, mac ether.MAC, monitor ...monitored) string {
+	b, err := json.Marshal(map[string]any{"name": name, "mac": mac, "monitor": monitor})
+	if err != nil {
+		panic(err) // of our own making
+	}
+	return string(b)
+}
+
+// everything is what nas registers.
+func nasRegistration(m *lab.Machine) string {
+	ports := []any{22, "27015/udp", "icmp"}
+	return registration(m.Name(), m.MAC(), monitored{nas4, ports}, monitored{nas6, ports})
+}
+
+func (h *harness) register(from *lab.Host, body string) {
+	h.Helper()
+	answer, err := h.daemon.Register(h.within(10*time.Second), from, body)
+	h.must(err)
+	if answer != "OK." {
+		h.Fatalf("registration answered %q", answer)
+	}
+}
+
+// refused registers, and expects an answer that contains each of the words.
+func (h *harness) wantRefused(from *lab.Host, body string, words ...string) {
+	h.Helper()
+	answer, err := h.daemon.Register(h.within(10*time.Second), from, body)
+	h.must(err)
+	if answer == "OK." || strings.Count(strings.TrimRight(answer, "\n"), "\n") > 0 {
+		h.Errorf("registering %s answered %q", body, answer)
+	}
+	for _, w := range words {
+		if !strings.Contains(answer, w) {
+			h.Errorf("registering %s answered %q, without %q", body, answer, w)
+		}
+	}
+}
+
+// moved waits for a transition that is logged after the first n entries.
+func (h *harness) waitMove(n int, name, from, to string, reason machine.Reason) labdaemon.Entry {
+	h.Helper()
+	e, err := h.daemon.Log.Wait(h.within(20*time.Second), n, labdaemon.Moved(name, from, to, string(reason)))
+	if err != nil {
+		h.Fatalf("no transition of %s from %q to %q (%s): %v", name, from, to, reason, err)
+	}
+	return e
+}
+
+// putToSleep registers m and lets it sleep until it is claimed.
+func (h *harness) putToSleep(m *lab.Machine) {
+	h.Helper()
+	n := h.daemon.Log.Len()
+	h.register(m.Host, nasRegistration(m))
+	h.must(m.Sleep(h.ctx))
+	h.waitMove(n, m.Name(), "settling", "asleep", machine.WhySilent)
+}
+
+func (h *harness) waitEvent(m *lab.Machine, kind lab.EventKind) lab.Event {
+	h.Helper()
+	e, err := m.WaitEvent(h.within(20*time.Second), kind)
+	h.must(err)
+	return e
+}
+
+// connect opens a TCP connection from a host and returns what the service says.
+func (h *harness) connect(from *lab.Host, ip netip.Addr, port uint16) string {
+	h.Helper()
+	c, err := callOnce(h.within(30*time.Second), from, netip.AddrPortFrom(ip, port))
+	h.must(err)
+	h.must(c.conn.Close())
+	return c.banner
+}
+
+// neighbor waits until a host's kernel has ip at mac.
+func (h *harness) waitNeighbor(host *lab.Host, ip netip.Addr, mac ether.MAC) {
+	h.Helper()
+	h.must(waitNeighborAt(h.within(10*time.Second), host, ip, mac))
+}
+
+// follows is neighbor for many at once.
+func waitNeighborAt(ctx context.Context, host *lab.Host, ip netip.Addr, mac ether.MAC) error {
+	again := time.NewTicker(5 * time.Millisecond)
+	defer again.Stop()
+	for {
+		got, _, ok, err := host.Neighbor(ip)
+		if err != nil || ok && got == mac {
+			return err
+		}
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			return fmt.Errorf("%s has %v at %v, want %v: %w", host.Name(), ip, got, mac, ctx.Err())
+		}
+	}
+}
+
+// metric returns a sample; series are written as in a query.
+func (h *harness) metric(format string, args ...any) float64 {
+	h.Helper()
+	all, err := h.daemon.Metrics(h.within(5 * time.Second))
+	h.must(err)
+	series := fmt.Sprintf(format, args...)
+	v, ok := all[series]
+	if !ok {
+		h.Fatalf("no series %s", series)
+	}
+	return v
+}
+
+func (h *harness) wantMetric(want float64, format string, args ...any) {
+	h.Helper()
+	if got := h.metric(format, args...); got != want {
+		h.Errorf("%s is %v, want %v", fmt.Sprintf(format, args...), got, want)
+	}
+}
+
+// magicPackets returns what m saw, by transport.
+func magicPackets(m *lab.Machine) map[lab.Transport]int {
+	seen := make(map[lab.Transport]int)
+	for _, e := range m.Log() {
+		if e.Kind == lab.MagicPacket {
+			seen[e.Transport]++
+		}
+	}
+	return seen
+}
+
+func happened(m *lab.Machine, kind lab.EventKind) bool {
+	return slices.ContainsFunc(m.Log(), func(e lab.Event) bool { return e.Kind == kind })
+}
+
+// neighborOf makes a host resolve ip afresh, and expects mac.
+func (h *harness) wantNeighbor(host *lab.Host, ip netip.Addr, mac ether.MAC) {
+	h.Helper()
+	h.must(host.ForgetNeighbor(ip))
+	h.must(host.WarmNeighbor(h.within(5*time.Second), ip))
+	h.waitNeighbor(host, ip, mac)
+}
+
+// runOn runs nightporter on a host and returns what it printed.
+func (h *harness) runOn(host *lab.Host, args ...string) (string, error) {
+	h.Helper()
+	var out bytes.Buffer
+	cmd := host.Command(h.within(20*time.Second), os.Args[0], args...)
+	cmd.Env = append(os.Environ(), programEnv...)
+	cmd.Stdout, cmd.Stderr = &out, &out
+	h.must(host.Start(cmd))
+	err := cmd.Wait()
+	return out.String(), err
+}
+
+// reload gives the daemon a new configuration, and waits for what it says.
+func (h *harness) reload(conf, message string) labdaemon.Entry {
+	h.Helper()
+	n := h.daemon.Log.Len()
+	h.must(h.daemon.Reconfigure(conf))
+	h.must(h.daemon.Signal(syscall.SIGHUP))
+	e, err := h.daemon.Log.Wait(h.within(5*time.Second), n, func(e labdaemon.Entry) bool { return e.Message == message })
+	h.must(err)
+	return e
+}
+
+// isConflict matches the warning that somebody else uses an address.
+func isConflict(ip netip.Addr, by ether.MAC) func(labdaemon.Entry) bool {
+	return func(e labdaemon.Entry) bool {
+		return e.Field("event") == "conflict" && e.Field("ip") == ip.String() && e.Field("used_by") == by.String()
+	}
+}
+
+func contains(s string, words ...string) bool {
+	return !slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(s, w) })
+}
+
+// command runs a command of the program in this process, and returns its exit code and
+// what it printed.
+func runInProcess(t *testing.T, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	code = cli.Run(t.Context(), args, &out, &errs)
+	return code, out.String(), errs.String()
+}
