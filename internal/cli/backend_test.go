@@ -20,7 +20,7 @@ import (
 
 // eventsBackend is a House of which only the events are asked for.
 type eventsBackend struct {
-	web.House
+	web.Backend
 	journal *journal.Journal
 }
 
@@ -42,7 +42,7 @@ func serveEvents(t *testing.T, events ...journal.Event) (string, *journal.Journa
 	for _, e := range events {
 		j.Append(journal.Record{Event: e})
 	}
-	s, err := web.New(web.Options{House: eventsBackend{journal: j}, Gatherer: prometheus.NewRegistry()})
+	s, err := web.New(web.Options{Backend: eventsBackend{journal: j}, Gatherer: prometheus.NewRegistry()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,7 +119,7 @@ func servePorter(t *testing.T, s *fakeBackend, access web.Access) string {
 	s.journal = j
 	j.Append(journal.Record{Event: journal.Event{At: testTime, Kind: journal.Failed, Machine: "nas"}}) // long ago
 	server, err := web.New(web.Options{
-		House: s, Gatherer: prometheus.NewRegistry(), Version: "1.2.3", Access: access,
+		Backend: s, Gatherer: prometheus.NewRegistry(), Version: "1.2.3", Access: access,
 		Now: func() time.Time { return testTime.Add(time.Hour) },
 	})
 	if err != nil {

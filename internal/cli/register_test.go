@@ -25,13 +25,9 @@ func serveRegistrations(t *testing.T, answer error) (string, <-chan registration
 		t.Fatal(err)
 	}
 	asked := make(chan registration.Request, 1)
-	handler := func(_ context.Context, r registration.Request, _ registration.Peer) error {
-		asked <- r
-		return answer
-	}
 	cfg := registration.Config{Timeout: 10 * time.Second, MaxConnections: 8}
 	srv := registration.New(cfg, registration.Options{
-		Handler: registration.HandlerFunc(handler), Log: slog.New(slog.DiscardHandler), Observe: func(registration.Conclusion) {}})
+		Handler: porterStub{asked, answer}, Log: slog.New(slog.DiscardHandler), Observe: func(registration.Conclusion) {}})
 	ctx, cancel := context.WithCancel(t.Context())
 	served := make(chan error, 1)
 	go func() { served <- srv.Serve(ctx, ln) }()
@@ -42,6 +38,17 @@ func serveRegistrations(t *testing.T, answer error) (string, <-chan registration
 		}
 	})
 	return ln.Addr().String(), asked
+}
+
+// porterStub is a registration.Handler with one answer.
+type porterStub struct {
+	asked  chan<- registration.Request
+	answer error
+}
+
+func (p porterStub) Register(_ context.Context, r registration.Request, _ registration.Peer) error {
+	p.asked <- r
+	return p.answer
 }
 
 func runRegister(t *testing.T, args ...string) (string, error) {

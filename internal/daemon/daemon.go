@@ -79,7 +79,7 @@ func (d *Daemon) open(version string) error {
 				return
 			}
 			m.RegistrationRejected(c.Outcome.String())
-			if c.Noted {
+			if c.Logged {
 				d.porter.Refused(c.Peer, c.MAC, c.Text)
 			}
 		},
@@ -92,7 +92,7 @@ func (d *Daemon) open(version string) error {
 		d.listeners = append(d.listeners, ln)
 	}
 	d.web, err = web.New(web.Options{
-		House: d.porter, Gatherer: reg, Registerer: reg, Log: log,
+		Backend: d.porter, Gatherer: reg, Registerer: reg, Log: log,
 		Listen: conf.HTTP.Listen, WebConfig: conf.HTTP.WebConfig, Rate: conf.HTTP.Rate, Access: access(conf), Version: version,
 		Look: look(conf), Networks: d.networks, Registration: conf.Registration.Listen,
 		SourceOf: ratelimit.Locate(lan.Locate).Source,

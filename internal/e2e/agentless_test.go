@@ -30,7 +30,7 @@ func openAgentless(t *testing.T) (*harness, *lab.Machine) {
 	t.Helper()
 	t.Parallel()
 	ctx, network := newLANFor(t, 2*time.Minute)
-	h := &harness{T: t, ctx: ctx, lan: network}
+	h := &harness{TB: t, ctx: ctx, lan: network}
 	nas := h.addNAS(func(c *lab.MachineConfig) { c.ARPProbe, c.Announce = true, true })
 	h = openOn(ctx, t, network, agentlessConf(nas.MAC(), nas4, nas6))
 	waitPlaced(h, 0)
@@ -42,7 +42,7 @@ func openAgentlessAsleep(t *testing.T) (*harness, *lab.Machine, string) {
 	t.Helper()
 	t.Parallel()
 	ctx, network := newLAN(t)
-	h := &harness{T: t, ctx: ctx, lan: network}
+	h := &harness{TB: t, ctx: ctx, lan: network}
 	nas := h.addNAS(func(c *lab.MachineConfig) { c.ARPProbe, c.Announce = true, true })
 	h.must(nas.Sleep(ctx))
 	dir, slept := t.TempDir(), time.Now().Add(-time.Second)

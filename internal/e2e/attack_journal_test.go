@@ -33,7 +33,7 @@ func asleepRecord(name string, mac ether.MAC, ip string, more string) string {
 func TestAttackByAForgedJournal(t *testing.T) {
 	t.Parallel()
 	ctx, lan := newLAN(t)
-	h := &harness{T: t, ctx: ctx, lan: lan}
+	h := &harness{TB: t, ctx: ctx, lan: lan}
 	nas := h.addNAS(nil)
 	h.must(nas.Sleep(ctx))
 	unused := netip.MustParseAddr("10.77.0.200") // no host has it

@@ -30,7 +30,7 @@ func impossiblePackets(h *harness, by ether.MAC) (all []impossible) {
 	porter := h.lan.Porter()
 	four := func(name string, reason lan.Refusal, from string, change func(ip []byte) []byte) {
 		source := netip.AddrPortFrom(netip.MustParseAddr(from), attackPort)
-		frame := segment(by, porter.MAC(), source, netip.AddrPortFrom(nas4, 22), flagSYN)
+		frame := lantest.SegmentFrame(by, porter.MAC(), source, netip.AddrPortFrom(nas4, 22), flagSYN)
 		if change != nil {
 			frame = append(frame[:14:14], change(slices.Clone(frame[14:]))...)
 		}
@@ -77,8 +77,7 @@ func syn6(src, dst ether.MAC, from netip.Addr, hops byte, headers []byte) []byte
 	tcp := make([]byte, 20)
 	binary.BigEndian.PutUint16(tcp, attackPort)
 	tcp[3], tcp[12], tcp[13] = 22, 5<<4, flagSYN
-	f := slices.Concat(dst[:], src[:], []byte{0x86, 0xdd, 0x60, 0, 0, 0, 0, byte(len(headers) + len(tcp)), next, hops}, from.AsSlice(), nas6.AsSlice())
-	return slices.Concat(f, headers, tcp)
+	return lantest.IPv6Frame(src, dst, from, nas6, next, hops, headers, tcp)
 }
 
 // summed sets the checksum of the header of an IPv4 packet.
@@ -196,7 +195,7 @@ func TestAttackFramesOfOtherNetworks(t *testing.T) {
 			h.putToSleep(nas)
 			n := h.daemon.Log.Len()
 			knock := func(src, dst ether.MAC, port uint16, ids ...byte) {
-				frame := segment(src, dst, netip.AddrPortFrom(client.Addr4(), port), netip.AddrPortFrom(nas4, 22), flagSYN)
+				frame := lantest.SegmentFrame(src, dst, netip.AddrPortFrom(client.Addr4(), port), netip.AddrPortFrom(nas4, 22), flagSYN)
 				for _, id := range ids {
 					frame = slices.Insert(frame, 12, 0x81, 0, 0, id)
 				}

@@ -3,15 +3,13 @@ package e2e
 import (
 	"fmt"
 	"net/netip"
-	"os"
-	"strconv"
-	"strings"
 	"testing"
 	"time"
 
 	"nightporter/internal/ether"
 	"nightporter/internal/lab"
 	"nightporter/internal/lan"
+	"nightporter/internal/lantest"
 )
 
 // TestAttackPinsOnTheWire: a host has its own machine registered, wakes it with SYNs from
@@ -28,7 +26,7 @@ func TestAttackPinsOnTheWire(t *testing.T) {
 	for i := range 64 {
 		src := ether.MAC{6, 0, 0, 0, 1, byte(i)}
 		from := netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 77, 0, byte(100 + i)}), 40000)
-		h.must(attacker.SendFrame(segment(src, h.lan.Porter().MAC(), from, netip.AddrPortFrom(nas4, 22), flagSYN)))
+		h.must(attacker.SendFrame(lantest.SegmentFrame(src, h.lan.Porter().MAC(), from, netip.AddrPortFrom(nas4, 22), flagSYN)))
 	}
 	h.waitMove(n, "nas", "waking", "arriving", "")
 	const lasts = 8 * time.Second
@@ -132,19 +130,4 @@ func wakeAnother(h *harness) pending {
 		result <- got
 	}()
 	return result
-}
-
-// processorTime returns the processor time that the daemon has used, in ticks of 10 ms.
-func processorTime(h *harness) time.Duration {
-	h.Helper()
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", h.daemon.Pid()))
-	h.must(err)
-	fields := strings.Fields(string(b[strings.LastIndexByte(string(b), ')')+1:]))
-	var ticks int
-	for _, f := range fields[11:13] { // utime and stime: proc_pid_stat(5)
-		n, err := strconv.Atoi(f)
-		h.must(err)
-		ticks += n
-	}
-	return time.Duration(ticks) * 10 * time.Millisecond
 }

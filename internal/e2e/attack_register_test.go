@@ -53,7 +53,7 @@ func TestAttackForgedRegistration(t *testing.T) {
 		for _, ip := range []netip.Addr{nas4, nas6} {
 			t.Run(known+"/"+ip.String(), func(t *testing.T) {
 				ctx, network := newLANFor(t, 2*time.Minute)
-				bare := &harness{T: t, ctx: ctx, lan: network}
+				bare := &harness{TB: t, ctx: ctx, lan: network}
 				s := &machineTest{nas: bare.addNAS(nil), conf: fieldProbe}
 				if known == "configured" {
 					s.conf += fmt.Sprintf("machines: [{name: nas, mac: %q, monitor: [{ip: %q, port: [22]}]}]\n", s.nas.MAC(), ip)
@@ -183,7 +183,7 @@ func TestAttackWithoutTheToken(t *testing.T) {
 	for _, how := range []string{"configured", "learnt"} {
 		t.Run(how, func(t *testing.T) {
 			ctx, network := newLANFor(t, time.Minute)
-			bare := &harness{T: t, ctx: ctx, lan: network}
+			bare := &harness{TB: t, ctx: ctx, lan: network}
 			nas := bare.addNAS(nil)
 			conf := fieldProbe
 			if how == "configured" {

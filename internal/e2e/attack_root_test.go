@@ -50,7 +50,7 @@ func TestAttackAfterARootsUpgrade(t *testing.T) {
 		t.Fatalf("a root would become %+v, %v", user, err)
 	}
 	ctx, lan := newLAN(t)
-	r := &rootDaemon{harness: &harness{T: t, ctx: ctx, lan: lan}, state: filepath.Join(t.TempDir(), "state")}
+	r := &rootDaemon{harness: &harness{TB: t, ctx: ctx, lan: lan}, state: filepath.Join(t.TempDir(), "state")}
 	r.must(os.Chmod(filepath.Dir(filepath.Dir(r.state)), 0o711)) // the test's own, which the daemon's user has to get through
 	r.start("root")
 	wantEveryThread(r.harness, daemonPrivileges(0))

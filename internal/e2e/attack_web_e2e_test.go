@@ -150,7 +150,7 @@ func runWebAttack(h *harness, s *webAttacker, v webClient, name string, all []we
 }
 
 // openSecured starts a house whose daemon has TLS and the user anna.
-func openSecured(ctx context.Context, t *testing.T, lan *lab.LAN, dir string) *harness {
+func openSecured(ctx context.Context, t testing.TB, lan *lab.LAN, dir string) *harness {
 	t.Helper()
 	cert, key := selfSigned(t)
 	hash, err := bcrypt.GenerateFromPassword([]byte("open sesame"), bcrypt.DefaultCost)
@@ -173,13 +173,13 @@ func openSecured(ctx context.Context, t *testing.T, lan *lab.LAN, dir string) *h
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &harness{T: t, ctx: ctx, lan: lan, daemon: d}
+	h := &harness{TB: t, ctx: ctx, lan: lan, daemon: d}
 	h.killAtEnd(d)
 	return h
 }
 
 // selfSigned returns a certificate and its key, as PEM.
-func selfSigned(t *testing.T) (cert, key string) {
+func selfSigned(t testing.TB) (cert, key string) {
 	t.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

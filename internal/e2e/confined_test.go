@@ -62,7 +62,7 @@ func confine(numbers string) error {
 
 // allowedByUnit returns the numbers of the system calls that the unit allows, as
 // systemd understands its lines SystemCallFilter.
-func allowedByUnit(t *testing.T) string {
+func allowedByUnit(t testing.TB) string {
 	t.Helper()
 	if runtime.GOARCH != "amd64" {
 		t.Skip("not tested: the numbers of system calls are those of amd64")
@@ -104,7 +104,7 @@ func allowedByUnit(t *testing.T) string {
 
 // numbered returns the numbers of the system calls that are allowed and that this
 // architecture has.
-func numbered(t *testing.T, allowed map[string]bool) string {
+func numbered(t testing.TB, allowed map[string]bool) string {
 	t.Helper()
 	dir, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "golang.org/x/sys").Output()
 	if err != nil {
@@ -135,7 +135,7 @@ func TestUnderTheUnitsFilter(t *testing.T) {
 	ctx, lan := newLANFor(t, 2*time.Minute)
 	dir := t.TempDir()
 	program := filepath.Join(dir, "wake")
-	h := &harness{T: t, ctx: ctx, lan: lan}
+	h := &harness{TB: t, ctx: ctx, lan: lan}
 	h.must(os.WriteFile(program, []byte(witness), 0o755))
 	conf := fastProbe + "claim: {guard: on}\n" + nasConf(fmt.Sprintf("agentless: false, wake_command: [%q, %q]", program, dir))
 	d, err := labdaemon.Start(ctx, lan, dir, labdaemon.Options{Exe: os.Args[0], Env: append([]string{confinedTo + "=" + allowed}, programEnv...), Config: conf})

@@ -88,7 +88,7 @@ func TestAsInTheContainer(t *testing.T) {
 		cannotRun(t, "needs root, and other users in its user namespace:", err)
 	}
 	ctx, lan := newLAN(t)
-	h := &harness{T: t, ctx: ctx, lan: lan}
+	h := &harness{TB: t, ctx: ctx, lan: lan}
 	h.must(os.Chmod(filepath.Dir(dir), 0o711)) // the test's own, which the user has to get through
 	conf := filepath.Join(dir, "config.yaml")
 	h.must(os.WriteFile(conf, nil, 0o600))

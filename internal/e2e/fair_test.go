@@ -7,6 +7,7 @@ import (
 
 	"nightporter/internal/lab"
 	"nightporter/internal/labdaemon"
+	"nightporter/internal/lantest"
 	"nightporter/internal/machine"
 )
 
@@ -51,7 +52,7 @@ func TestMinKnocks(t *testing.T) {
 			client, porter := h.lan.Client(), h.lan.Porter()
 			const syn = 2
 			scanner := netip.MustParseAddrPort("10.77.0.66:40001")
-			h.must(client.SendFrame(segment(client.MAC(), porter.MAC(), scanner, netip.AddrPortFrom(nas4, 22), syn)))
+			h.must(client.SendFrame(lantest.SegmentFrame(client.MAC(), porter.MAC(), scanner, netip.AddrPortFrom(nas4, 22), syn)))
 			scan := waitSuppressed(h, n, "wake.min_knocks")
 			if source, _, _ := cutKnock(scan.Field("knock")); source != scanner {
 				t.Errorf("the log says that %q does not wake, want %v", scan.Field("knock"), scanner)

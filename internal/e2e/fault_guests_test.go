@@ -54,7 +54,7 @@ func openHypervisor(t *testing.T, by hostedConfig, conf string, talkative bool) 
 	t.Helper()
 	t.Parallel()
 	ctx, network := newLANFor(t, 3*time.Minute)
-	bare := &harness{T: t, ctx: ctx, lan: network}
+	bare := &harness{TB: t, ctx: ctx, lan: network}
 	s := &hypervisor{machineTest: &machineTest{nas: bare.addNAS(func(c *lab.MachineConfig) {
 		c.Addrs, c.Announce = c.Addrs[:1], talkative
 	}), agentless: by.agentless}, monitor: []netip.Addr{nas4}}

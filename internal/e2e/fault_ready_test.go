@@ -48,7 +48,7 @@ func openReady(t *testing.T, conf string, agentless bool, ip netip.Addr, own ser
 	t.Helper()
 	t.Parallel()
 	ctx, network := newLANFor(t, 3*time.Minute)
-	bare := &harness{T: t, ctx: ctx, lan: network}
+	bare := &harness{TB: t, ctx: ctx, lan: network}
 	at := machineService(ip, own)
 	s := &machineTest{conf: conf, agentless: agentless, nas: bare.addNAS(func(c *lab.MachineConfig) {
 		c.Announce = true
@@ -77,7 +77,7 @@ func machineService(ip netip.Addr, own service) machine.Service {
 func runCurl(h *harness, from *lab.Host, url string) (out string, ended time.Time, err error) {
 	h.Helper()
 	var b bytes.Buffer
-	cmd := from.Command(h.within(40*time.Second), installed(h.T, "curl"), "-fsSk", "--noproxy", "*", url)
+	cmd := from.Command(h.within(40*time.Second), installed(h.TB, "curl"), "-fsSk", "--noproxy", "*", url)
 	cmd.Stdout, cmd.Stderr = &b, &b
 	h.must(from.Start(cmd))
 	err = cmd.Wait()

@@ -43,7 +43,7 @@ func TestFieldTwoMACs(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			ctx, network := newLANFor(t, 2*time.Minute)
-			nas := (&harness{T: t, ctx: ctx, lan: network}).addNAS(separateWakeMAC)
+			nas := (&harness{TB: t, ctx: ctx, lan: network}).addNAS(separateWakeMAC)
 			h := openOn(ctx, t, network, forgotten+c.conf)
 			began := time.Now()
 			sleeps := func() {

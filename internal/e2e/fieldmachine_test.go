@@ -54,7 +54,7 @@ func openMachine(t *testing.T, conf string, agentless bool, change func(*lab.Mac
 // prepareOn is prepare on a LAN that is there already.
 func openMachineOn(ctx context.Context, t *testing.T, network *lab.LAN, conf string, agentless bool, change func(*lab.MachineConfig)) *machineTest {
 	t.Helper()
-	bare := &harness{T: t, ctx: ctx, lan: network}
+	bare := &harness{TB: t, ctx: ctx, lan: network}
 	s := &machineTest{nas: bare.addNAS(change), conf: conf, agentless: agentless}
 	if agentless {
 		s.conf += strings.TrimPrefix(agentlessConf(s.nas.MAC(), s.addrs()...), fastProbe)

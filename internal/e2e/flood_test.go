@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"nightporter/internal/ether"
+	"nightporter/internal/lantest"
 
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
@@ -41,11 +42,11 @@ var floodKinds = []floodKind{
 		return neighborRequest(r, h.lan.Porter().MAC(), anyIPv6(r), pick(r, nas6, nas6, nas6, anyIPv6(r)))
 	}},
 	{"syn to other ports", func(r *rand.Rand, h *harness) []byte {
-		return segment(anyMAC(r), h.lan.Porter().MAC(), netip.AddrPortFrom(anyIPv4(r), uint16(1024+r.IntN(60000))),
+		return lantest.SegmentFrame(anyMAC(r), h.lan.Porter().MAC(), netip.AddrPortFrom(anyIPv4(r), uint16(1024+r.IntN(60000))),
 			netip.AddrPortFrom(nas4, uint16(1000+r.IntN(20000))), flagSYN)
 	}},
 	{"syn from who may not wake", func(r *rand.Rand, h *harness) []byte {
-		return segment(anyMAC(r), h.lan.Porter().MAC(), netip.AddrPortFrom(anyIPv4(r), uint16(1024+r.IntN(60000))),
+		return lantest.SegmentFrame(anyMAC(r), h.lan.Porter().MAC(), netip.AddrPortFrom(anyIPv4(r), uint16(1024+r.IntN(60000))),
 			netip.AddrPortFrom(nas4, 22), flagSYN)
 	}},
 	{"broken neighbor discovery", func(r *rand.Rand, h *harness) []byte {
@@ -147,7 +148,7 @@ func knockSleeper(h *harness, i int) {
 	h.Helper()
 	client := h.lan.Client()
 	from, to := netip.AddrPortFrom(client.Addr4(), uint16(50000+i)), netip.AddrPortFrom(sleeperAddr(i), 22)
-	h.must(client.SendFrame(segment(client.MAC(), h.lan.Porter().MAC(), from, to, flagSYN)))
+	h.must(client.SendFrame(lantest.SegmentFrame(client.MAC(), h.lan.Porter().MAC(), from, to, flagSYN)))
 }
 
 // knocks has the client knock at n sleepers, of which each sleeps on and so is good

@@ -10,6 +10,7 @@ import (
 	"nightporter/internal/ether"
 	"nightporter/internal/lab"
 	"nightporter/internal/lan"
+	"nightporter/internal/lantest"
 	"nightporter/internal/machine"
 )
 
@@ -28,22 +29,13 @@ func newGarbage(seed uint64, h *harness) *garbage {
 	g.whole = [][]byte{
 		neighborRequest(r, ether.Broadcast, anyIPv4(r), nas4),
 		neighborRequest(r, mac, anyIPv6(r), nas6),
-		segment(anyMAC(r), mac, from, netip.AddrPortFrom(nas4, 23), flagSYN),
-		segment(anyMAC(r), mac, from, netip.AddrPortFrom(nas4, 9), 0),
-		segment6(anyMAC(r), mac, anyIPv6(r), nas6, 0, []byte{58, 0, 5, 2, 0, 0, 1, 0}),                     // hop-by-hop, then ICMPv6
-		segment6(anyMAC(r), mac, anyIPv6(r), nas6, 44, []byte{17, 0, 0, 1, 0, 0, 0, 7}),                    // a first fragment
-		segment6(anyMAC(r), mac, anyIPv6(r), nas6, 60, slices.Repeat([]byte{60, 0, 1, 4, 0, 0, 0, 0}, 40)), // a long chain
+		lantest.SegmentFrame(anyMAC(r), mac, from, netip.AddrPortFrom(nas4, 23), flagSYN),
+		lantest.SegmentFrame(anyMAC(r), mac, from, netip.AddrPortFrom(nas4, 9), 0),
+		lantest.IPv6Frame(anyMAC(r), mac, anyIPv6(r), nas6, 0, 255, []byte{58, 0, 5, 2, 0, 0, 1, 0}, make([]byte, 8)),                     // hop-by-hop, then ICMPv6
+		lantest.IPv6Frame(anyMAC(r), mac, anyIPv6(r), nas6, 44, 255, []byte{17, 0, 0, 1, 0, 0, 0, 7}, make([]byte, 8)),                    // a first fragment
+		lantest.IPv6Frame(anyMAC(r), mac, anyIPv6(r), nas6, 60, 255, slices.Repeat([]byte{60, 0, 1, 4, 0, 0, 0, 0}, 40), make([]byte, 8)), // a long chain
 	}
 	return g
-}
-
-// segment6 returns an IPv6 packet that begins with the given extension headers.
-func segment6(src, dst ether.MAC, from, to netip.Addr, next byte, headers []byte) []byte {
-	f := make([]byte, 0, 14+40+len(headers)+8)
-	f = append(append(append(f, dst[:]...), src[:]...), 0x86, 0xdd, 0x60, 0, 0, 0)
-	f = binary.BigEndian.AppendUint16(f, uint16(len(headers)+8))
-	f = append(append(append(f, next, 255), from.AsSlice()...), to.AsSlice()...)
-	return append(append(f, headers...), make([]byte, 8)...)
 }
 
 // next returns one more frame, of 14 to 1514 octets.

@@ -18,6 +18,7 @@ import (
 	"nightporter/internal/lab"
 	"nightporter/internal/labdaemon"
 	"nightporter/internal/lan"
+	"nightporter/internal/lantest"
 	"nightporter/internal/machine"
 )
 
@@ -25,7 +26,7 @@ import (
 const guardTable = "netdev nightporter"
 
 // forward has a host forward packets, as any Docker host does.
-func forward(t *testing.T, host *lab.Host) {
+func forward(t testing.TB, host *lab.Host) {
 	t.Helper()
 	for _, name := range []string{"net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding"} {
 		if err := host.Sysctl(name, "1"); err != nil {
@@ -174,7 +175,7 @@ func forwardingHostStaysSilent(t *testing.T, conf string) {
 	h.must(err)
 	defer capture.Close()
 	from := netip.AddrPortFrom(h.lan.Client().Addr4(), 40001)
-	packet := segment(h.lan.Client().MAC(), porter.MAC(), from, netip.AddrPortFrom(nas4, 9), 0)
+	packet := lantest.SegmentFrame(h.lan.Client().MAC(), porter.MAC(), from, netip.AddrPortFrom(nas4, 9), 0)
 	h.must(h.lan.Client().SendFrame(packet))
 	_, err = capture.Wait(h.within(5*time.Second), func(f lab.Frame) bool {
 		var p lan.Packet
@@ -329,7 +330,7 @@ func TestGuardWithoutPermission(t *testing.T) {
 		if err == nil {
 			t.Cleanup(d.Kill)
 		}
-		return &harness{T: t, ctx: ctx, lan: lan, daemon: d}, err
+		return &harness{TB: t, ctx: ctx, lan: lan, daemon: d}, err
 	}
 	t.Run("on", func(t *testing.T) {
 		h, err := start(t, "claim: {guard: on}\n", false)

@@ -26,19 +26,19 @@ const fastProbe = "probe: {interval: 100ms}\n"
 
 // house is a LAN with a running daemon, for one test.
 type harness struct {
-	*testing.T
+	testing.TB
 	ctx    context.Context
 	lan    *lab.LAN
 	daemon *labdaemon.Daemon
 }
 
 // newLAN builds a lab, and a context for what happens in it.
-func newLAN(t *testing.T) (context.Context, *lab.LAN) {
+func newLAN(t testing.TB) (context.Context, *lab.LAN) {
 	t.Helper()
 	return newLANFor(t, time.Minute)
 }
 
-func newLANFor(t *testing.T, limit time.Duration) (context.Context, *lab.LAN) {
+func newLANFor(t testing.TB, limit time.Duration) (context.Context, *lab.LAN) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	t.Cleanup(cancel)
@@ -60,25 +60,25 @@ func openFor(t *testing.T, conf string, limit time.Duration) *harness {
 }
 
 // openOn starts a house on a LAN that is there already.
-func openOn(ctx context.Context, t *testing.T, lan *lab.LAN, conf string) *harness {
+func openOn(ctx context.Context, t testing.TB, lan *lab.LAN, conf string) *harness {
 	t.Helper()
 	return openIn(ctx, t, lan, t.TempDir(), conf)
 }
 
 // openIn is openOn with a directory of the caller's for the daemon's state.
-func openIn(ctx context.Context, t *testing.T, lan *lab.LAN, dir, conf string) *harness {
+func openIn(ctx context.Context, t testing.TB, lan *lab.LAN, dir, conf string) *harness {
 	t.Helper()
 	return openAs(ctx, t, lan, "", dir, conf)
 }
 
 // openAs is openIn with the user that the daemon becomes.
-func openAs(ctx context.Context, t *testing.T, lan *lab.LAN, user, dir, conf string) *harness {
+func openAs(ctx context.Context, t testing.TB, lan *lab.LAN, user, dir, conf string) *harness {
 	t.Helper()
 	d, err := labdaemon.Start(ctx, lan, dir, labdaemon.Options{Exe: os.Args[0], Env: programEnv, User: user, Config: conf})
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &harness{T: t, ctx: ctx, lan: lan, daemon: d}
+	h := &harness{TB: t, ctx: ctx, lan: lan, daemon: d}
 	h.killAtEnd(d)
 	return h
 }

@@ -1,42 +1,14 @@
 package e2e
 
 import (
-	"encoding/binary"
 	"net/netip"
 	"testing"
 	"time"
 
-	"nightporter/internal/ether"
 	"nightporter/internal/lab"
 	"nightporter/internal/lantest"
 	"nightporter/internal/machine"
 )
-
-// segment builds an Ethernet frame with an IPv4 packet: a TCP segment with the
-// given flags, or a UDP datagram for flags 0. Checksums of the transport stay
-// zero, the porter does not look at them.
-func segment(src, dst ether.MAC, from, to netip.AddrPort, flags byte) []byte {
-	f := make([]byte, 14+20+20)
-	copy(f, dst[:])
-	copy(f[6:], src[:])
-	binary.BigEndian.PutUint16(f[12:], 0x0800)
-	ip := f[14:]
-	ip[0], ip[8] = 0x45, 64
-	binary.BigEndian.PutUint16(ip[2:], 40)
-	copy(ip[12:], from.Addr().AsSlice())
-	copy(ip[16:], to.Addr().AsSlice())
-	transport := ip[20:]
-	binary.BigEndian.PutUint16(transport, from.Port())
-	binary.BigEndian.PutUint16(transport[2:], to.Port())
-	if ip[9] = 17; flags != 0 {
-		ip[9] = 6
-		transport[12], transport[13] = 5<<4, flags
-	} else {
-		binary.BigEndian.PutUint16(transport[4:], 20)
-	}
-	lantest.SetHeaderSum(ip)
-	return f
-}
 
 // TestOnlyKnocksWake sends everything that must not wake, and then one knock:
 // it is the first that the porter speaks of.
@@ -52,7 +24,7 @@ func TestOnlyKnocksWake(t *testing.T) {
 	const fin, syn, rst, psh, ack = 1, 2, 4, 8, 16
 	from := netip.AddrPortFrom(client.Addr4(), 40001)
 	send := func(to netip.Addr, port uint16, flags byte) {
-		h.must(client.SendFrame(segment(client.MAC(), porter.MAC(), from, netip.AddrPortFrom(to, port), flags)))
+		h.must(client.SendFrame(lantest.SegmentFrame(client.MAC(), porter.MAC(), from, netip.AddrPortFrom(to, port), flags)))
 	}
 	for _, flags := range []byte{syn | ack, rst, rst | ack, ack, ack | psh, fin | ack, syn | fin, syn | rst} {
 		send(nas4, 22, flags)
@@ -65,7 +37,7 @@ func TestOnlyKnocksWake(t *testing.T) {
 	defer refused.cancel()
 
 	knock := netip.AddrPortFrom(client.Addr4(), 40002)
-	h.must(client.SendFrame(segment(client.MAC(), porter.MAC(), knock, netip.AddrPortFrom(nas4, 22), syn)))
+	h.must(client.SendFrame(lantest.SegmentFrame(client.MAC(), porter.MAC(), knock, netip.AddrPortFrom(nas4, 22), syn)))
 	e := h.waitMove(n, "nas", "", "waking", "")
 	if want := knock.String() + " -> 10.77.0.20:22/tcp"; e.Field("knock") != want {
 		t.Errorf("woken by %q, want %q", e.Field("knock"), want)

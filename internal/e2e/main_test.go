@@ -77,7 +77,7 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	os.Exit(m.Run())
+	os.Exit(runTests(m))
 }
 
 // wideByDefault has more tests run at a time than there are processors, unless the

@@ -30,7 +30,7 @@ type webhook struct {
 
 const webhookSecret = "swordfish"
 
-func newWebhook(t *testing.T, host *lab.Host) *webhook {
+func newWebhook(t testing.TB, host *lab.Host) *webhook {
 	t.Helper()
 	w := &webhook{messages: make(chan notification, 64)}
 	addr := serveHTTP(t, host, func(_ http.ResponseWriter, r *http.Request) {
@@ -45,7 +45,7 @@ func newWebhook(t *testing.T, host *lab.Host) *webhook {
 }
 
 // listening serves HTTP on a host of the lab until the test ends.
-func serveHTTP(t *testing.T, host *lab.Host, handle http.HandlerFunc) net.Addr {
+func serveHTTP(t testing.TB, host *lab.Host, handle http.HandlerFunc) net.Addr {
 	t.Helper()
 	ln, err := host.Listen(t.Context(), "tcp", netip.AddrPortFrom(host.Addr4(), 0).String())
 	if err != nil {

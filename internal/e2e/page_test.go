@@ -21,7 +21,7 @@ const following = `document.getElementById("link").dataset.link === "live"`
 // browse opens the daemon's page in a browser that is on the client's host.
 func openPage(h *harness) *browsertest.Browser {
 	h.Helper()
-	b := browsertest.Open(h.T, h.lan.Client().Dial)
+	b := browsertest.Open(h.TB, h.lan.Client().Dial)
 	b.Look(1280, 900, false)
 	b.Go(h.daemon.URL("/"))
 	b.Until(following)

@@ -31,7 +31,7 @@ func startSecondPorter(h *harness, conf string) *harness {
 			h.Error("the second daemon has a data race:\n" + d.Log.Text())
 		}
 	})
-	return &harness{T: h.T, ctx: h.ctx, lan: h.lan, daemon: d}
+	return &harness{TB: h.TB, ctx: h.ctx, lan: h.lan, daemon: d}
 }
 
 const (

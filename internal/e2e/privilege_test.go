@@ -193,7 +193,7 @@ func TestUnprivilegedStart(t *testing.T) {
 					t.Skip("needs root, and nobody in its user namespace:", err)
 				}
 			}
-			h := &harness{T: t, ctx: t.Context(), lan: lan}
+			h := &harness{TB: t, ctx: t.Context(), lan: lan}
 			out, err := h.runOn(lan.Porter(), append([]string{"serve"}, c.args...)...)
 			if err == nil || !contains(out, c.want...) || strings.Contains(out, "hunter2") {
 				t.Errorf("%v, said %q, want %q", err, out, c.want)

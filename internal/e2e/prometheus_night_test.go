@@ -214,8 +214,8 @@ func (n *scenario) unfit() {
 	n.must(err)
 	_, err = n.lan.AddLeg(host, 10, netip.MustParsePrefix("10.80.0.3/24"))
 	n.must(err)
-	forward(n.T, host)
-	disk := hosttest.New(n.T, "128k")
+	forward(n.TB, host)
+	disk := hosttest.New(n.TB, "128k")
 	dir := disk.Dir + "/porter"
 	n.must(os.Mkdir(dir, 0o700))
 	n.late, err = labdaemon.Start(n.ctx, n.lan, dir, labdaemon.Options{
@@ -224,7 +224,7 @@ func (n *scenario) unfit() {
 	})
 	n.must(err)
 	n.killAtEnd(n.late)
-	late := &harness{T: n.T, ctx: n.ctx, lan: n.lan, daemon: n.late}
+	late := &harness{TB: n.TB, ctx: n.ctx, lan: n.lan, daemon: n.late}
 	late.reload("wake: {attempts: none}\n", "configuration not reloaded, the old one stays")
 	disk.Fill()
 	registerUntilRefused(late, addRegisteringMachine(n.harness, 1))

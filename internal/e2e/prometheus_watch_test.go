@@ -41,7 +41,7 @@ type mail struct {
 	at time.Time
 }
 
-func newInbox(t *testing.T, host *lab.Host) *inbox {
+func newInbox(t testing.TB, host *lab.Host) *inbox {
 	t.Helper()
 	in := new(inbox)
 	addr := serveHTTP(t, host, func(_ http.ResponseWriter, r *http.Request) {
@@ -78,7 +78,7 @@ func startPrometheus(h *harness, host *lab.Host, porters ...string) *prometheusW
 	h.Helper()
 	rules, err := filepath.Glob("../../dashboards/rules/*.yml")
 	h.must(err)
-	w := &prometheusWatch{harness: h, inbox: newInbox(h.T, host)}
+	w := &prometheusWatch{harness: h, inbox: newInbox(h.TB, host)}
 	w.stack, err = promtest.Start(h.ctx, promtest.Options{
 		Host: host, Dir: h.TempDir(), Rules: rules, Webhook: w.inbox.url, History: prometheusHistory(porters[0]),
 		Jobs: []promtest.Job{

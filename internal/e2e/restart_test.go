@@ -155,7 +155,7 @@ func addSleepers(h *harness, count int) {
 		group.Go(func() error { return addSleeper(h, i) })
 	}
 	h.must(group.Wait())
-	waitAllAsleep(h, n, count)
+	waitAllMoved(h, n, "asleep", count)
 }
 
 func addSleeper(h *harness, i int) error {
@@ -179,22 +179,23 @@ func TestAThousandSleepersSurviveKill(t *testing.T) {
 	h.daemon.Kill()
 	began := time.Now()
 	h.restart(conf)
-	last := waitAllAsleep(h, 0, count)
+	last := waitAllMoved(h, 0, "asleep", count)
 	t.Logf("%d machines claimed again %v after the start", count, last.Sub(began).Round(time.Millisecond))
 }
 
-// asleep waits until count different machines have fallen asleep.
-func waitAllAsleep(h *harness, n, count int) time.Time {
+// waitAllMoved waits until count different machines have gone into a state, as logged after
+// the first n entries. It returns when the last of them did.
+func waitAllMoved(h *harness, n int, to string, count int) time.Time {
 	h.Helper()
 	seen := make(map[string]bool)
 	e, err := h.daemon.Log.Wait(h.within(30*time.Second), n, func(e labdaemon.Entry) bool {
-		if labdaemon.Moved(e.Field("machine"), "", "asleep", "")(e) {
-			seen[e.Field("machine")] = true
+		if name := e.Field("machine"); labdaemon.Moved(name, "", to, "")(e) {
+			seen[name] = true
 		}
 		return len(seen) == count
 	})
 	if err != nil {
-		h.Fatalf("%d of %d machines are asleep: %.500v", len(seen), count, err)
+		h.Fatalf("%d of %d machines became %s: %.2000v", len(seen), count, to, err)
 	}
 	return e.Time
 }

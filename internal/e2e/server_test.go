@@ -112,7 +112,7 @@ func saidReady(said, text string) (time.Time, error) {
 }
 
 // installed returns the path of a program, or skips the test; in CI every one is there.
-func installed(t *testing.T, name string) string {
+func installed(t testing.TB, name string) string {
 	t.Helper()
 	path, err := exec.LookPath(name)
 	if err != nil {
@@ -123,7 +123,7 @@ func installed(t *testing.T, name string) string {
 
 // cannotRun skips a test for which this host lacks something. In CI, which has it all, the
 // test fails.
-func cannotRun(t *testing.T, why ...any) {
+func cannotRun(t testing.TB, why ...any) {
 	t.Helper()
 	if os.Getenv("CI") == "true" {
 		t.Fatal(why...)

@@ -48,7 +48,7 @@ func TestAThousandSleepersAndTheNetwork(t *testing.T) {
 		})
 	}
 	h.must(group.Wait())
-	waitAllAsleep(h, n, count)
+	waitAllMoved(h, n, "asleep", count)
 	waitClaimed(h, time.Now(), ready, sleepers4, count)
 	waitClaimed(h, time.Now(), ready, sleepers6, count)
 	slept := totalSleep(h, count)

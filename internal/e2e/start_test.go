@@ -100,7 +100,7 @@ func TestStartBeforeItsAddress(t *testing.T) {
 	if err := errors.Join(err, <-added); err != nil {
 		t.Fatal(err)
 	}
-	h := &harness{T: t, ctx: ctx, lan: network, daemon: d}
+	h := &harness{TB: t, ctx: ctx, lan: network, daemon: d}
 	h.killAtEnd(d)
 	if took := time.Since(began); took < time.Second {
 		t.Errorf("ready after %v, without an address", took)

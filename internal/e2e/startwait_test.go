@@ -81,7 +81,7 @@ func withoutNetwork(t *testing.T, conf string) (*harness, *lab.Host) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &harness{T: t, ctx: ctx, lan: network, daemon: d}
+	h := &harness{TB: t, ctx: ctx, lan: network, daemon: d}
 	h.killAtEnd(d)
 	return h, late
 }
@@ -135,7 +135,7 @@ func TestStartWithoutOneInterface(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &harness{T: t, ctx: ctx, lan: network, daemon: d}
+	h := &harness{TB: t, ctx: ctx, lan: network, daemon: d}
 	h.killAtEnd(d)
 	ready, err := h.daemon.Log.Wait(h.within(5*time.Second), 0, labdaemon.Is("ready"))
 	h.must(err)

@@ -81,7 +81,7 @@ func openPorterVM(t *testing.T, arch vm.Arch) *porterVM {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 25*time.Minute)
 	t.Cleanup(cancel)
-	h := &harness{T: t, ctx: ctx, lan: labtest.New(t)}
+	h := &harness{TB: t, ctx: ctx, lan: labtest.New(t)}
 	files := t.TempDir()
 	for _, version := range []string{olderVersion, newerVersion} {
 		buildPackage(h, arch, version, files)
@@ -359,5 +359,5 @@ func (p *porterVM) get(port uint16, path string) (string, error) {
 // report logs how long something took, for who runs `make vm`.
 func (p *porterVM) report(what string, from, to time.Time) {
 	p.Helper()
-	reportTime(p.T, what, from, to)
+	reportTime(p.TB, what, from, to)
 }

@@ -276,10 +276,10 @@ func (d debianVM) launch(command ...string) {
 // report logs how long something took, for who runs `make vm`.
 func (d debianVM) report(what string, from, to time.Time) {
 	d.Helper()
-	reportTime(d.T, what, from, to)
+	reportTime(d.TB, what, from, to)
 }
 
-func reportTime(t *testing.T, what string, from, to time.Time) {
+func reportTime(t testing.TB, what string, from, to time.Time) {
 	t.Helper()
 	t.Logf("%-30s %8.3f s", what, to.Sub(from).Seconds())
 }

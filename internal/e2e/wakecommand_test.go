@@ -29,7 +29,7 @@ func openCommanded(t *testing.T, user, script, more, conf string, change func(*l
 	t.Helper()
 	t.Parallel()
 	dir := t.TempDir()
-	h := &harness{T: t}
+	h := &harness{TB: t}
 	if user == "nobody" {
 		if err := os.Chown(dir, unprivileged, unprivileged); err != nil {
 			t.Skip("needs root, and nobody in its user namespace:", err)

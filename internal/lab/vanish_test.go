@@ -31,6 +31,9 @@ const (
 
 func newMourner(t *testing.T) *mourner {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("needs a network namespace: not with -short")
+	}
 	if err := Available(); err != nil {
 		if os.Getenv("CI") == "true" {
 			t.Fatal(err)

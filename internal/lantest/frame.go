@@ -1,0 +1,75 @@
+package lantest
+
+import (
+	"encoding/binary"
+	"net/netip"
+	"slices"
+
+	"nightporter/internal/ether"
+)
+
+// SegmentFrame returns an Ethernet frame with a TCP segment over IPv4 or, for flags 0, with a
+// UDP datagram. The checksum of the transport is zero: the porter does not verify it.
+func SegmentFrame(src, dst ether.MAC, from, to netip.AddrPort, flags byte) []byte {
+	f := make([]byte, 14+20+20)
+	copy(f, dst[:])
+	copy(f[6:], src[:])
+	binary.BigEndian.PutUint16(f[12:], 0x0800)
+	ip := f[14:]
+	ip[0], ip[8] = 0x45, 64
+	binary.BigEndian.PutUint16(ip[2:], 40)
+	copy(ip[12:], from.Addr().AsSlice())
+	copy(ip[16:], to.Addr().AsSlice())
+	transport := ip[20:]
+	binary.BigEndian.PutUint16(transport, from.Port())
+	binary.BigEndian.PutUint16(transport[2:], to.Port())
+	if ip[9] = 17; flags != 0 {
+		ip[9] = 6
+		transport[12], transport[13] = 5<<4, flags
+	} else {
+		binary.BigEndian.PutUint16(transport[4:], 20)
+	}
+	SetHeaderSum(ip)
+	return f
+}
+
+// IPv6Frame returns an Ethernet frame with an IPv6 packet. next is the type of the first
+// header of the content (RFC 8200 section 3).
+func IPv6Frame(src, dst ether.MAC, from, to netip.Addr, next, hops byte, content ...[]byte) []byte {
+	payload := slices.Concat(content...)
+	f := append(slices.Clone(dst[:]), src[:]...)
+	f = append(f, 0x86, 0xdd, 0x60, 0, 0, 0)
+	f = binary.BigEndian.AppendUint16(f, uint16(len(payload)))
+	f = append(append(append(f, next, hops), from.AsSlice()...), to.AsSlice()...)
+	return append(f, payload...)
+}
+
+// SYNFrame returns an Ethernet frame that opens a TCP connection, with the checksums that a
+// kernel verifies.
+func SYNFrame(src, dst ether.MAC, from, to netip.AddrPort) []byte {
+	const header = 20
+	tcp := binary.BigEndian.AppendUint16(nil, from.Port())
+	tcp = binary.BigEndian.AppendUint16(tcp, to.Port())
+	tcp = append(tcp, 0, 0, 0, 1, 0, 0, 0, 0, header/4<<4, SYN, 0xff, 0xff, 0, 0, 0, 0)
+	pseudo := slices.Concat(from.Addr().AsSlice(), to.Addr().AsSlice(), []byte{0, 6, 0, header}, tcp)
+	binary.BigEndian.PutUint16(tcp[16:], ^sum(pseudo))
+	if to.Addr().Is6() {
+		return IPv6Frame(src, dst, from.Addr(), to.Addr(), 6, 64, tcp)
+	}
+	frame := SegmentFrame(src, dst, from, to, SYN)
+	frame[14+6] = 0x40 // don't fragment
+	SetHeaderSum(frame[14:])
+	return append(frame[:14+20], tcp...)
+}
+
+// sum is the ones' complement sum of an even number of bytes (RFC 1071).
+func sum(b []byte) uint16 {
+	var s uint32
+	for ; len(b) > 0; b = b[2:] {
+		s += uint32(binary.BigEndian.Uint16(b))
+	}
+	for s > 0xffff {
+		s = s>>16 + s&0xffff
+	}
+	return uint16(s)
+}
