@@ -121,7 +121,7 @@ func TestRegisterCheck(t *testing.T) {
 
 // Whatever is at the port of the page, the error says which port was meant.
 func TestRegisterAtThePage(t *testing.T) {
-	const addr, want = "192.168.1.2:9717", "9717 is the port of the page and the commands: machines register at another, 13717 if --to names none"
+	const addr, want = "192.168.1.2:9717", "9717 is the port of the page and the commands: machines register at another, 13717 by default"
 	for _, err := range []error{
 		context.DeadlineExceeded, &registration.Rejection{Answer: "HTTP/1.1 400 Bad Request"},
 		&net.OpError{Op: "dial", Err: syscall.ECONNREFUSED},
@@ -173,7 +173,7 @@ func TestRegisterErrors(t *testing.T) {
 		{"no porter", []string{"--port", "22"}, "--to is missing: expected the porter's HOST or HOST:PORT"},
 		{"no port", []string{"--to", addr}, "nothing would wake this machine: expected --port (such as --port 22/tcp), --monitor or --known"},
 		{"bad port", append(machine, "--monitor", "192.168.1.6=70000"), `--monitor: found 70000: expected 1 to 65535, "22/tcp", "51820/udp", "icmp", or a name of /etc/services such as "ssh"`},
-		{"nothing to find out", []string{"--to", addr, "--port", "22"}, `--to: found "` + addr + `", which is this host itself: expected the porter as another host. Run this on the machine that sleeps, not on the porter`},
+		{"nothing to find out", []string{"--to", addr, "--port", "22"}, `--to: found "` + addr + `", which is this host itself: expected another host. Run this on the machine that sleeps, not on the porter`},
 		{"no watts", append(machine, "--idle-watts", "-1"), `--idle-watts: found -1: expected a number of watts from 0 to 100000`},
 		{"two ways at once", append(machine, "--port", "22"), "--monitor and --port: give one of them"},
 		{"an argument", append(machine, "tower"), `found "tower", expected no argument: --to HOST names the porter`},

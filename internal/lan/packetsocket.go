@@ -6,15 +6,11 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
 
-	"nightporter/internal/ether"
-
-	"github.com/jsimonetti/rtnetlink/v2"
 	"github.com/mdlayher/packet"
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
@@ -168,55 +164,6 @@ func (t *tap) Rejected() map[Verdict]uint64 {
 	return counts
 }
 
-// usable returns the interface if the porter can work on it, or says why not.
-// NotReadyError says that an interface is there and cannot be used yet: it is down,
-// or has no address.
-type NotReadyError struct{ text string }
-
-// Error implements error.
-func (e *NotReadyError) Error() string { return e.text }
-
-func usable(name string) (ifi *net.Interface, err error) {
-	err = withNetlink(func(c *rtnl) (err error) {
-		ifi, err = c.usable(name)
-		return err
-	})
-	return ifi, err
-}
-
-// ethernet returns an interface that can send frames.
-func (c *rtnl) ethernet(name string) (*net.Interface, error) {
-	ifi, kind, err := c.link(0, name)
-	if errors.Is(err, ErrNoInterface) {
-		return nil, fmt.Errorf("interface %q: %w; there are: %s", name, ErrNoInterface, c.interfaceNames())
-	}
-	if err != nil {
-		return nil, fmt.Errorf("interface %q: %w", name, err)
-	}
-	if kind != unix.ARPHRD_ETHER || len(ifi.HardwareAddr) != len(ether.MAC{}) {
-		return nil, fmt.Errorf("interface %q is not Ethernet (link type %d): expected an Ethernet or Wi-Fi interface", name, kind)
-	}
-	if ifi.Flags&net.FlagUp == 0 {
-		return nil, &NotReadyError{fmt.Sprintf("interface %q is down: bring it up with `ip link set %s up`", name, name)}
-	}
-	return ifi, nil
-}
-
-func (c *rtnl) usable(name string) (*net.Interface, error) {
-	ifi, err := c.ethernet(name)
-	if err != nil {
-		return nil, err
-	}
-	addrs, err := c.addresses()
-	if err != nil {
-		return nil, fmt.Errorf("interface %q: %w", name, err)
-	}
-	if !slices.ContainsFunc(addrs, func(m rtnetlink.AddressMessage) bool { return int(m.Index) == ifi.Index }) {
-		return nil, &NotReadyError{fmt.Sprintf("interface %q has no IP address: give it one first", name)}
-	}
-	return ifi, nil
-}
-
 // openError names the remedy where there is one.
 func openError(name string, err error) error {
 	if !errors.Is(err, unix.EPERM) && !errors.Is(err, unix.EACCES) {
@@ -228,4 +175,50 @@ func openError(name string, err error) error {
 	}
 	return fmt.Errorf("interface %q: packet socket: %w: needs CAP_NET_RAW: run as root, or: setcap cap_net_raw,cap_net_admin=ep %s",
 		name, err, shell.Quote(binary))
+}
+
+const (
+	// Room for a burst: a thousand knocks at once are some 2 MiB of socket
+	// memory, as the kernel counts it. None of it is used while nothing is queued.
+	receiveBuffer = 4 << 20
+	sendBuffer    = 1 << 20
+
+	// The mark (SO_MARK) of the frames that an Interface sends, by which the
+	// filter of an Outgoing knows them. Marks are the host's own affair and no
+	// part of a frame; this one only has to be one that nobody else uses.
+	ownMark = 0x6e707472
+)
+
+// configure sets options of t's socket.
+func (t *tap) configure(set func(fd int) error) error {
+	var failed error
+	if err := t.raw.Control(func(fd uintptr) { failed = set(int(fd)) }); err != nil {
+		return err
+	}
+	return failed
+}
+
+// setReceiveOptions sets the options that every socket needs. Those that only make
+// things better are allowed to fail, and leave a line in the log.
+func (t *tap) setReceiveOptions(fd int) error {
+	if err := unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_AUXDATA, 1); err != nil {
+		return fmt.Errorf("what the kernel says of checksums: %w", err)
+	}
+	// The newer of the two forms has 64-bit seconds on 32-bit hosts too.
+	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS_NEW, 1); err != nil {
+		t.log.Warn("no kernel timestamps, so wake latency will not be measured", "event", "timestamps_missing", "err", err)
+	}
+	t.setBuffer(fd, "receive", receiveBuffer, unix.SO_RCVBUFFORCE, unix.SO_RCVBUF)
+	return nil
+}
+
+// setBuffer goes beyond the system's limit where we may (CAP_NET_ADMIN), and up
+// to it otherwise.
+func (t *tap) setBuffer(fd int, which string, size, force, ordinary int) {
+	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, force, size) == nil {
+		return
+	}
+	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, ordinary, size); err != nil {
+		t.log.Warn("cannot enlarge the socket buffer", "event", "buffer_small", "buffer", which, "octets", size, "err", err)
+	}
 }

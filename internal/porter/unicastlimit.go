@@ -4,10 +4,9 @@ import (
 	"net/netip"
 	"time"
 
-	"nightporter/internal/ether"
-
 	"golang.org/x/time/rate"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/handover"
 )
 
