@@ -16,7 +16,7 @@ TARGETS ?= amd64 arm64 arm/6 arm/7
 DIST    ?= dist
 APT     ?= $(DIST)/apt
 
-.PHONY: help check-go build install uninstall test connections soak vm lint vuln fuzz cross image packages apt-repo release bench demo dashboards docs ci clean
+.PHONY: help check-go build install uninstall test variants connections soak vm lint vuln fuzz cross image packages apt-repo release bench demo dashboards docs ci clean
 
 build: check-go ## the program, for this machine
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o nightporter ./cmd/nightporter
@@ -40,11 +40,15 @@ test: ## unit and end-to-end tests; these need root or user namespaces. INSTALL=
 	$(GO) -C deploy/packages test -timeout 25m ./...
 	@$(GO) test -v -run '^TestLabIsThere$$' ./internal/lab | sed -n 's/^ *[a-z_]*_test.go:[0-9]*: //p'
 
+# Without other tests beside them. internal/e2e has a test that compares the names.
+variants: ## floods, web attacks and more first connections, with the race detector
+	$(GO) test $(RACE) -count 1 -timeout 25m -run '^(TestAThousandSleepersAndTheNetwork|TestAttackPinsOnTheWire|TestAttackSecuredWeb|TestAttackWeb|TestFaultFlood|TestFaultRegistrationFlood|TestFirstConnections)$$' ./internal/e2e -variants -connections 60
+
 # Alone, one after the other and without the race detector: their figures are
 # asserted, which wants a quiet machine.
-connections: ## 1000 first connections to sleeping machines, 100 hand starts, 1000 machines claimed; SEED=n draws others
+connections: ## 1000 first connections to sleeping machines, 100 external starts, 1000 machines claimed; SEED=n draws others
 	$(GO) test -count 1 -timeout 60m -v -run '^TestFirstConnections$$' ./internal/e2e -connections 1000 $(if $(SEED),-seed $(SEED))
-	$(GO) test -count 1 -timeout 10m -v -run '^TestHandStartsAtOnce$$' ./internal/e2e -connections 100
+	$(GO) test -count 1 -timeout 10m -v -run '^TestExternalStarts$$' ./internal/e2e -connections 100
 	$(GO) test -count 1 -timeout 10m -v -run '^TestAThousandSleepersAndTheNetwork$$' ./internal/e2e -soak
 
 # With the race detector, and one fault at a time: they want the machine. The flood goes

@@ -103,7 +103,7 @@ func TestAgentless(t *testing.T) {
 }
 
 // TestAgentlessStartedByHand passes the test of its addresses, and ends awake.
-func TestAgentlessStartedByHand(t *testing.T) {
+func TestAgentlessExternalStart(t *testing.T) {
 	h, nas, _ := openAgentlessAsleep(t)
 	n := h.daemon.Log.Len()
 	h.must(nas.PowerOn())
@@ -138,7 +138,7 @@ func TestAgentlessSurvivesKill(t *testing.T) {
 
 // TestIdleAgentlessIsLeftAlone: it runs, and has nothing to say but its answers to
 // the porter. Each goes out half a second after the answer to the one before.
-func TestIdleAgentlessIsLeftAlone(t *testing.T) {
+func TestIdleAgentlessStaysAwake(t *testing.T) {
 	h, nas := openAgentless(t)
 	capture := h.capturePort(nas.Host)
 	questions := 0
@@ -157,7 +157,7 @@ func TestIdleAgentlessIsLeftAlone(t *testing.T) {
 
 // TestAgentlessFindsItsPlace when the interface gets an address in its network; it
 // loses it when a reload names another machine.
-func TestAgentlessFindsItsPlace(t *testing.T) {
+func TestAgentlessAddressBecomesClaimable(t *testing.T) {
 	t.Parallel()
 	ctx, network := newLANFor(t, 2*time.Minute)
 	far := netip.MustParseAddr("10.80.0.20")
@@ -176,11 +176,11 @@ func TestAgentlessFindsItsPlace(t *testing.T) {
 	_, err = h.daemon.Log.Wait(h.within(45*time.Second), 0, labdaemon.Moved("nas", "settling", "asleep", string(machine.WhySilent)))
 	h.must(err)
 
-	guest, err := h.lan.AddHost("guest", netip.MustParsePrefix("10.80.0.10/24"))
+	peer, err := h.lan.AddHost("guest", netip.MustParsePrefix("10.80.0.10/24"))
 	h.must(err)
-	h.wantNeighbor(guest, far, h.lan.Porter().MAC())
+	h.wantNeighbor(peer, far, h.lan.Porter().MAC())
 	h.reload(fastProbe, "configuration reloaded")
-	h.waitNeighbor(guest, far, nas.MAC())
+	h.waitNeighbor(peer, far, nas.MAC())
 	if status, _, err := h.daemon.Get(h.ctx, "/api/v1/machines/nas"); err != nil || status != 404 {
 		t.Errorf("it is known still: %d, %v", status, err)
 	}

@@ -30,7 +30,7 @@ func asleepRecord(name string, mac ether.MAC, ip string, more string) string {
 // puts in machines that no registration could, beside an honest one. They are left
 // out, the porter answers for none of their addresses, and the API works; the honest
 // machine is woken by its client.
-func TestAttackByAForgedJournal(t *testing.T) {
+func TestAttackForgedJournal(t *testing.T) {
 	t.Parallel()
 	ctx, lan := newLAN(t)
 	h := &harness{TB: t, ctx: ctx, lan: lan}

@@ -17,6 +17,7 @@ import (
 // frames a second where it is. What the porter sends to others stays below a small bound,
 // and a wake beside it is as fast as ever.
 func TestAttackPinsOnTheWire(t *testing.T) {
+	onlyVariants(t)
 	h := openFor(t, fastProbe, 3*time.Minute)
 	own := h.addNAS(func(c *lab.MachineConfig) { c.Services[0].Delay = 10 * time.Minute })
 	attacker := h.addClient("attacker", 66)

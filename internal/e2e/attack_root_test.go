@@ -40,7 +40,7 @@ func (r *rootDaemon) warned() bool {
 // started as root without a user finds an unprivileged one, also where the version
 // before ran as root: its state goes on, and is the new user's. Only user: root keeps
 // root, with a warning.
-func TestAttackAfterARootsUpgrade(t *testing.T) {
+func TestAttackUpgradeFromRoot(t *testing.T) {
 	t.Parallel()
 	if err := os.Chown(t.TempDir(), unprivileged, unprivileged); err != nil {
 		cannotRun(t, "needs root, and nobody in its user namespace:", err)

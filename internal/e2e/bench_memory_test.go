@@ -40,9 +40,9 @@ func reportMemory(b *testing.B, h *harness) {
 
 // memory is resident memory in MiB, as /proc/PID/status has it (proc(5)): the
 // program's own, and its file as far as it is in use.
-type residentMemory struct{ total, anon, file float64 }
+type processMemory struct{ total, anon, file float64 }
 
-func readMemory(h *harness) (m residentMemory) {
+func readMemory(h *harness) (m processMemory) {
 	h.Helper()
 	f, err := os.Open(fmt.Sprintf("/proc/%d/status", h.daemon.Pid()))
 	h.must(err)

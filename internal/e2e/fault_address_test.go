@@ -54,7 +54,7 @@ func takeAway(h *harness, l missingAddress) {
 // TestFieldOneAddressTooMany: the machine tells the porter of an address that the
 // porter cannot place. The other is claimed and served; this one is named
 // everywhere, and is claimed after it could be.
-func TestFieldOneAddressTooMany(t *testing.T) {
+func TestFieldUnreachableAddress(t *testing.T) {
 	t.Parallel()
 	for _, mode := range modes {
 		for _, lack := range missingAddresses {
@@ -209,7 +209,7 @@ func (s *machineTest) wantKnownWithout(l missingAddress) {
 
 // TestFieldOurAddressGoesForAMoment: an address of the porter's own host is gone
 // while a machine boots. The client that waits is served all the same.
-func TestFieldOurAddressGoesForAMoment(t *testing.T) {
+func TestFieldPorterAddressLost(t *testing.T) {
 	t.Parallel()
 	for _, way := range knownBy {
 		for _, lack := range missingAddresses {

@@ -15,7 +15,7 @@ import (
 
 // bridged gives the porter's host a bridge, whose frames the firewall sees, and a
 // virtual machine on it. The host forwards, as one with containers does.
-func bridged(t *testing.T, network *lab.LAN, asked bool) (guest *lab.Host) {
+func bridged(t *testing.T, network *lab.LAN, asked bool) (peer *lab.Host) {
 	t.Helper()
 	porter := network.Porter()
 	if err := network.MakeBridge(porter); err != nil {
@@ -30,11 +30,11 @@ func bridged(t *testing.T, network *lab.LAN, asked bool) (guest *lab.Host) {
 			t.Fatal(err)
 		}
 	}
-	guest, err := network.AddBridged(porter, "guest", netip.MustParsePrefix("10.77.0.40/24"), netip.MustParsePrefix("fd77::40/64"))
+	peer, err := network.AddBridged(porter, "guest", netip.MustParsePrefix("10.77.0.40/24"), netip.MustParsePrefix("fd77::40/64"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return guest
+	return peer
 }
 
 // TestFieldBridge: the porter's interface is a bridge, and br_netfilter shows each
@@ -52,10 +52,10 @@ func TestFieldBridge(t *testing.T) {
 				variantUnless(t, asked && !way.agentless)
 				t.Parallel()
 				ctx, network := newLANFor(t, 3*time.Minute)
-				guest := bridged(t, network, asked)
+				peer := bridged(t, network, asked)
 				s := openMachineOn(ctx, t, network, fastProbe+way.conf, way.agentless, slowSSH(900*time.Millisecond))
 				s.wantMetric(1, `nightporter_guard_active`)
-				for _, hosts := range [][]*lab.Host{{network.Client(), guest}, {guest, network.Client()}} {
+				for _, hosts := range [][]*lab.Host{{network.Client(), peer}, {peer, network.Client()}} {
 					for _, ip := range s.addrs() {
 						s.sleepClaimed()
 						// The kernel would forward to the machine, as it was known before.
@@ -73,11 +73,11 @@ func TestFieldBridge(t *testing.T) {
 func TestFieldBridgeLocal(t *testing.T) {
 	t.Parallel()
 	ctx, network := newLANFor(t, 3*time.Minute)
-	guest := bridged(t, network, true)
+	peer := bridged(t, network, true)
 	s := openMachineOn(ctx, t, network, fastProbe+"wake: {local: true}\n", false, slowSSH(900*time.Millisecond))
 	for _, ip := range s.addrs() {
 		s.sleepClaimed()
-		s.wantServedOnBridge(network.Porter(), guest, ip)
+		s.wantServedOnBridge(network.Porter(), peer, ip)
 	}
 }
 
@@ -137,10 +137,10 @@ func TestFieldRouter(t *testing.T) {
 					t.Fatal(err)
 				}
 				h := openOn(ctx, t, network, fastProbe+"wake: {local: true}\ninterfaces: [eth0, "+c.second+"]\n")
-				guest, err := network.AddHostIn(10, "guest", netip.MustParsePrefix("10.80.0.10/24"), netip.MustParsePrefix("fd80::10/64"))
+				peer, err := network.AddHostIn(10, "guest", netip.MustParsePrefix("10.80.0.10/24"), netip.MustParsePrefix("fd80::10/64"))
 				h.must(err)
 				for _, p := range []netip.Prefix{legs[0], legs[1]} {
-					h.must(guest.AddRoute(netip.PrefixFrom(p.Addr(), 0).Masked(), p.Addr()))
+					h.must(peer.AddRoute(netip.PrefixFrom(p.Addr(), 0).Masked(), p.Addr()))
 				}
 				h.must(network.Router().AddRoute(legs[0].Masked(), porter.Addr4()))
 				h.must(network.Router().AddRoute(legs[1].Masked(), porter.Addr6()))
@@ -148,8 +148,8 @@ func TestFieldRouter(t *testing.T) {
 				nas := addSlowNAS(h, 900*time.Millisecond)
 				h.putToSleep(nas)
 				n := h.daemon.Log.Len()
-				atClient, atMachine := h.capturePort(guest), h.capturePort(nas.Host)
-				call := h.call(guest, nas, ip, 22)
+				atClient, atMachine := h.capturePort(peer), h.capturePort(nas.Host)
+				call := h.call(peer, nas, ip, 22)
 				began := h.waitMove(n, "nas", "asleep", "waking", machine.WhyKnock)
 				if source, _, _ := cutKnock(began.Field("knock")); source != call.from {
 					t.Errorf("the log says %q knocked, want %v", began.Field("knock"), call.from)

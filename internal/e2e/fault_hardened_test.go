@@ -108,13 +108,13 @@ func TestFieldHardenedSession(t *testing.T) {
 // took at most from one octet to the next.
 func longestGap(conn net.Conn, span time.Duration) (longest time.Duration) {
 	const pace = 200 * time.Millisecond
-	last, octet := time.Now(), make([]byte, 1)
+	last, data := time.Now(), make([]byte, 1)
 	for end := last.Add(span); last.Before(end); {
 		_ = conn.SetDeadline(end.Add(time.Second))
 		if _, err := conn.Write([]byte(".")); err != nil {
 			return max(longest, time.Since(last))
 		}
-		if _, err := io.ReadFull(conn, octet); err != nil {
+		if _, err := io.ReadFull(conn, data); err != nil {
 			return max(longest, time.Since(last))
 		}
 		longest = max(longest, time.Since(last))

@@ -21,24 +21,24 @@ func TestFieldKeepAlive(t *testing.T) {
 	t.Parallel()
 	for _, in := range settings {
 		for _, ip := range []netip.Addr{nas4, nas6} {
-			for _, octet := range []byte{0, 'x'} { // Windows sends a zero, BSD what was there
-				t.Run(fmt.Sprintf("%s/%v/%q", in.name, ip, octet), func(t *testing.T) {
-					variantUnless(t, in.name == "registered" && (octet == 0 || ip == nas4))
+			for _, data := range []byte{0, 'x'} { // Windows sends a zero, BSD what was there
+				t.Run(fmt.Sprintf("%s/%v/%q", in.name, ip, data), func(t *testing.T) {
+					variantUnless(t, in.name == "registered" && (data == 0 || ip == nas4))
 					s := openMachineIn(t, in, fieldProbe+"wake: {established: true}\n", func(c *lab.MachineConfig) { c.Suspend = true })
-					s.wantKeepAliveIgnored(ip, octet)
+					s.wantKeepAliveIgnored(ip, data)
 				})
 			}
 		}
 	}
 }
 
-func (s *machineTest) wantKeepAliveIgnored(ip netip.Addr, octet byte) {
+func (s *machineTest) wantKeepAliveIgnored(ip netip.Addr, data byte) {
 	s.Helper()
 	client, porter := s.lan.Client(), s.lan.Porter()
 	atClient := s.capturePort(client)
 	old := s.call(client, s.nas, ip, 22)
 	wantEcho(s.harness, old.conn, 1)
-	ask := s.keepAlive(atClient, old, octet)
+	ask := s.keepAlive(atClient, old, data)
 	s.sleepClaimed()
 	s.waitNeighbor(client, ip, porter.MAC())
 	n := s.daemon.Log.Len()
@@ -77,7 +77,7 @@ func (s *machineTest) wantKeepAliveIgnored(ip netip.Addr, octet byte) {
 // keepAlive returns a frame to the porter with the last octet that was sent on a
 // connection, once more: at the sequence number before the next one, acknowledging
 // all, and without PSH (RFC 9293, section 3.8.4).
-func (s *machineTest) keepAlive(atClient *lab.Capture, c *call, octet byte) []byte {
+func (s *machineTest) keepAlive(atClient *lab.Capture, c *call, data byte) []byte {
 	s.Helper()
 	ours := func(f lab.Frame) bool { return f.Outgoing && isSegment(f, c.from, c.to, flagACK) }
 	hasData := func(f lab.Frame) bool {
@@ -100,7 +100,7 @@ func (s *machineTest) keepAlive(atClient *lab.Capture, c *call, octet byte) []by
 	copy(segment[8:12], newer[8:12]) // what it acknowledges
 	segment[13] = flagACK
 	header := int(segment[12]>>4) * 4
-	segment[header] = octet
+	segment[header] = data
 	last.Sum = lan.Unfinished
 	var frame []byte
 	s.must(lan.Forward(&last, s.lan.Client().MAC(), s.lan.Porter().MAC(), 1500, func(b []byte) error {

@@ -82,7 +82,7 @@ func (s *machineTest) callAfterNetworkUp(second *lab.Host, ip netip.Addr) pendin
 
 // TestFieldStranger: of a host that never sent a frame nobody can know. The machine's
 // own answer to its first question is the faster one. What happens is only logged.
-func TestFieldStranger(t *testing.T) {
+func TestFieldUnseenClient(t *testing.T) {
 	variantUnless(t, false)
 	for _, ip := range []netip.Addr{nas4, nas6} {
 		t.Run(fmt.Sprint(ip), func(t *testing.T) {

@@ -74,7 +74,7 @@ const wakeLasts = "wake: {attempts: 2, interval: 1s, timeout: 15s}\n"
 
 // TestFieldGivenUpWhenNobodyTries: a machine that does not come fails after its
 // attempts when its client has given up.
-func TestFieldGivenUpWhenNobodyTries(t *testing.T) {
+func TestFieldGivenUpWithoutClient(t *testing.T) {
 	t.Parallel()
 	for _, ip := range []netip.Addr{nas4, nas6} {
 		t.Run(fmt.Sprint(ip), func(t *testing.T) {

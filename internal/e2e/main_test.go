@@ -89,5 +89,5 @@ func wideByDefault() error {
 	if chosen {
 		return nil
 	}
-	return flag.Set("test.parallel", strconv.Itoa(4*runtime.NumCPU()))
+	return flag.Set("test.parallel", strconv.Itoa(8*runtime.NumCPU()))
 }

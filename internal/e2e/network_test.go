@@ -139,7 +139,7 @@ func TestCableOutWhileAsleep(t *testing.T) {
 
 // TestStartedWhileTheCableWasOut: a machine that was started by hand meanwhile
 // answers when it is asked, and its claim is not announced to anybody.
-func TestStartedWhileTheCableWasOut(t *testing.T) {
+func TestExternalStartWithoutCable(t *testing.T) {
 	h := open(t, fastProbe)
 	nas, porter := h.addNAS(nil), h.lan.Porter()
 	h.putToSleep(nas)
@@ -259,7 +259,7 @@ func TestGroupsAfterIPv6WasOff(t *testing.T) {
 }
 
 // TestOurAddressChanges: a new lease. Probes leave from the address that we have.
-func TestOurAddressChanges(t *testing.T) {
+func TestPorterAddressChanges(t *testing.T) {
 	h := open(t, fastProbe)
 	nas, porter := h.addNAS(nil), h.lan.Porter()
 	n := h.daemon.Log.Len()
@@ -286,7 +286,7 @@ func TestOurAddressChanges(t *testing.T) {
 
 // TestOurAddressIsAMachines: what DHCP has given to our own host is no longer a
 // sleeping machine's to be claimed.
-func TestOurAddressIsAMachines(t *testing.T) {
+func TestPorterTakesMachineAddress(t *testing.T) {
 	h := open(t, fastProbe)
 	nas, porter := h.addNAS(nil), h.lan.Porter()
 	h.putToSleep(nas)
@@ -299,7 +299,7 @@ func TestOurAddressIsAMachines(t *testing.T) {
 
 // TestOurMACChanges: everybody is told, and everything is answered and sent with
 // the new one.
-func TestOurMACChanges(t *testing.T) {
+func TestPorterMACChanges(t *testing.T) {
 	h := open(t, fastProbe+"wake: {local: true}\n")
 	nas, porter, client := h.addNAS(nil), h.lan.Porter(), h.lan.Client()
 	putToLongSleep(h, nas)

@@ -97,7 +97,7 @@ func failWake(h *harness, client *lab.Host, ip netip.Addr) {
 // that says who wanted what, also when another target cannot be reached. Neither a
 // restart repeats it nor the next wake that fails, unless the machine was there in
 // between. No secret shows.
-func TestFailedWakeIsTold(t *testing.T) {
+func TestFailedWakeNotification(t *testing.T) {
 	t.Parallel()
 	ctx, home := newLAN(t)
 	hook := newWebhook(t, home.Porter())

@@ -150,7 +150,7 @@ func TestPauseEnds(t *testing.T) {
 }
 
 // TestPauseOfAMachineThatArrives: it has its addresses, and its clients get what it says.
-func TestPauseOfAMachineThatArrives(t *testing.T) {
+func TestPauseWhileArriving(t *testing.T) {
 	h := open(t, fastProbe)
 	nas := addSlowNAS(h, 5*time.Second) // its SSH
 	h.putToSleep(nas)

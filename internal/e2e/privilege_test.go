@@ -80,7 +80,7 @@ func wantEveryThread(h *harness, want privileges) {
 // TestNightAsNobody: a daemon that was started as root and became nobody claims,
 // answers, guards, wakes, hands over and remembers as any other, also on a port
 // that only root could open.
-func TestNightAsNobody(t *testing.T) {
+func TestUnprivilegedDaemon(t *testing.T) {
 	conf := fastProbe + "claim: {guard: on}\nhttp: {listen: [':9717', ':80']}\n"
 	h := openUnprivileged(t, conf)
 	want := daemonPrivileges(unprivileged)
@@ -129,7 +129,7 @@ func TestNightAsNobody(t *testing.T) {
 
 // TestReloadAsNobody: a file that nobody may not read is said to be one at the
 // start, and changes nothing; one that it may read is taken over.
-func TestReloadAsNobody(t *testing.T) {
+func TestUnprivilegedReload(t *testing.T) {
 	h := openUnprivileged(t, fastProbe)
 	file := filepath.Join(h.daemon.Dir(), "config.yaml")
 	warned, err := h.daemon.Log.Wait(h.within(5*time.Second), 0, func(e labdaemon.Entry) bool { return strings.HasPrefix(e.Message, "SIGHUP will change nothing") })

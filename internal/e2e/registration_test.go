@@ -27,7 +27,7 @@ func TestRegistrationInTwoHalves(t *testing.T) {
 }
 
 // TestAMachineMayRegisterOnlyItself (trust: self).
-func TestAMachineMayRegisterOnlyItself(t *testing.T) {
+func TestTrustSelf(t *testing.T) {
 	h := open(t, fastProbe)
 	nas := h.addNAS(nil)
 	client, porter, router := h.lan.Client(), h.lan.Porter(), h.lan.Router()
@@ -80,7 +80,7 @@ machines:
 }
 
 // TestNobodyElseRedefinesAConfiguredMachine, not even where anyone may register.
-func TestNobodyElseRedefinesAConfiguredMachine(t *testing.T) {
+func TestConfiguredMachineRedefinition(t *testing.T) {
 	t.Parallel()
 	const known = `
 machines:
@@ -127,7 +127,7 @@ machines:
 }
 
 // TestTooManyFromOneSource are told when to come again, others are served.
-func TestTooManyFromOneSource(t *testing.T) {
+func TestRateLimits(t *testing.T) {
 	const slowly = "registration: {rate: 2, trust: open}\nhttp: {rate: 2}\n"
 	h := open(t, fastProbe+slowly)
 	nas := h.addNAS(nil)

@@ -101,7 +101,7 @@ func TestSleepersSurviveKill(t *testing.T) {
 
 // TestStartedWhileThePorterWasDown: it is not claimed, and of its sleep nothing is
 // lost that was shown.
-func TestStartedWhileThePorterWasDown(t *testing.T) {
+func TestExternalStartWithoutPorter(t *testing.T) {
 	h := open(t, fastProbe)
 	nas := h.addNAS(nil)
 	h.putToSleep(nas)
@@ -127,7 +127,7 @@ func TestStartedWhileThePorterWasDown(t *testing.T) {
 
 // TestWhatWasAcknowledgedSurvives: the daemon is killed the moment that it has
 // answered OK.
-func TestWhatWasAcknowledgedSurvives(t *testing.T) {
+func TestAcknowledgedRegistrationSurvives(t *testing.T) {
 	h := open(t, fastProbe)
 	nas := h.addNAS(nil)
 	h.register(nas.Host, nasRegistration(nas))

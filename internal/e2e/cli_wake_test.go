@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"nightporter/internal/journal"
 	"nightporter/internal/lab"
 	"nightporter/internal/labdaemon"
 	"nightporter/internal/machine"
@@ -31,7 +32,7 @@ func (h *harness) runCommand(args ...string) (code int, printed string) {
 }
 
 // TestWakeByCommand: a sleeping machine is shown, woken, waited for, and shown.
-func TestWakeByCommand(t *testing.T) {
+func TestWakeCommandWakes(t *testing.T) {
 	h := open(t, fastProbe)
 	nas := h.addNAS(nil)
 	h.putToSleep(nas)
@@ -67,7 +68,7 @@ func TestWakeByCommand(t *testing.T) {
 
 // TestWakeByCommandFails: a machine that does not start is told of, with an exit
 // code.
-func TestWakeByCommandFails(t *testing.T) {
+func TestWakeCommandFails(t *testing.T) {
 	h := open(t, fastProbe+"wake: {attempts: 2, interval: 300ms, timeout: 600ms}\n")
 	nas := h.addNAS(func(c *lab.MachineConfig) { c.IgnoreMagic = lab.IgnoreAll })
 	h.putToSleep(nas)
@@ -86,7 +87,7 @@ func TestWakeByCommandFails(t *testing.T) {
 
 // TestWakeTakesTheToken: with http.token nobody wakes or forgets without it, and
 // SIGHUP changes it.
-func TestWakeTakesTheToken(t *testing.T) {
+func TestTokenOfHTTP(t *testing.T) {
 	h := open(t, fastProbe+"http: {token: open sesame}\n")
 	nas := h.addNAS(nil)
 	h.putToSleep(nas)
@@ -162,7 +163,7 @@ func TestOtherSitesCannotWake(t *testing.T) {
 }
 
 // TestAskedElsewhere: the error of a --from that leads to no page names what was expected.
-func TestAskedElsewhere(t *testing.T) {
+func TestFromAddressErrors(t *testing.T) {
 	h := open(t, fastProbe)
 	for from, want := range map[string][]string{
 		"10.77.0.2:13717":        {"(what answers there does not speak HTTP): that is the port at which machines register: ", "9717 if --from names none"},
@@ -179,7 +180,7 @@ func TestAskedElsewhere(t *testing.T) {
 
 // TestWakeAsksAMachineThatCountsAsAwake: one that was switched off a moment ago is woken, and
 // one that is up has said so.
-func TestWakeAsksAMachineThatCountsAsAwake(t *testing.T) {
+func TestWakeCommandMachineCountedAwake(t *testing.T) {
 	h, nas := openAgentless(t)
 	conf := strings.Replace(agentlessConf(nas.MAC(), nas4, nas6), "interval: 500ms", "interval: 10m", 1)
 	h.reload(conf, "configuration reloaded")
@@ -197,5 +198,36 @@ func TestWakeAsksAMachineThatCountsAsAwake(t *testing.T) {
 	nas.IgnoreMagic(0)
 	if code, out := h.runCommand("wake", "nas", "--wait", "20s"); code != 0 || !contains(out, "nas is awake after ") {
 		t.Errorf("a machine that is off: exit code %d, %s", code, out)
+	}
+}
+
+// TestAWakeThatWasAskedForEnds: also where the machine goes off again each time before a
+// service that never listens.
+func TestRequestedWakeEnds(t *testing.T) {
+	h := open(t, fastProbe+"wake: {attempts: 1, interval: 3s, timeout: 4s}\n")
+	nas := addHalfReady(h)
+	if _, _, err := h.daemon.Post(h.ctx, "/api/v1/machines/nas/wake"); err != nil {
+		t.Fatal(err)
+	}
+	for len(h.events("nas", journal.Failed)) == 0 {
+		if shownNAS(h).State == machine.Arriving {
+			_ = nas.Sleep(h.ctx) // an error: it is not up any more
+		}
+		pauseOrFail(h, 100*time.Millisecond)
+	}
+	if n := h.events("nas", journal.Arrived); len(n) == 0 {
+		t.Error("it never arrived, which shows nothing")
+	}
+}
+
+// TestWakeCommandIsToldOfEachFailure: a wake that fails a second time ends the command as
+// the first one does.
+func TestWakeCommandRepeatedFailure(t *testing.T) {
+	h := open(t, fastProbe+"wake: {attempts: 2, interval: 300ms, timeout: 600ms}\n")
+	h.putToSleep(h.addNAS(func(c *lab.MachineConfig) { c.IgnoreMagic = lab.IgnoreAll }))
+	for range 2 {
+		if code, out := h.runCommand("wake", "nas", "--wait", "30s"); code != 1 {
+			t.Errorf("exit code %d: %s", code, out)
+		}
 	}
 }

@@ -22,7 +22,7 @@ func addHalfReady(h *harness) *lab.Machine {
 
 // TestOfAMachineThatIsUsedMeanwhile: a client that finds it up has not woken it, and the
 // test does not count. All that shows the machine says what is waited for.
-func TestOfAMachineThatIsUsedMeanwhile(t *testing.T) {
+func TestTestCommandMachineInUse(t *testing.T) {
 	h := open(t, fastProbe+"hold: {ready_timeout: 5s}\n")
 	nas := addHalfReady(h)
 	test := startCommand(h, "test", "nas")
@@ -78,7 +78,7 @@ func TestWakeWaitsForTheServices(t *testing.T) {
 
 // TestWakeOfAMachineThatIsNotReady says which service is not, and has the exit code of
 // what is not yet over.
-func TestWakeOfAMachineThatIsNotReady(t *testing.T) {
+func TestWakeCommandNotReady(t *testing.T) {
 	h := open(t, fastProbe+"hold: {ready_timeout: 3s}\n")
 	addHalfReady(h)
 	const waits = "its services ssh (22/tcp) and smb (445/tcp) are not ready"
@@ -95,7 +95,7 @@ func TestWakeOfAMachineThatIsNotReady(t *testing.T) {
 
 // TestAWakeThatWasAskedForIsPatient: a machine that boots longer than its rounds of magic
 // packets last is no failure, and one that is broken fails after wake.timeout.
-func TestAWakeThatWasAskedForIsPatient(t *testing.T) {
+func TestRequestedWakeTimeout(t *testing.T) {
 	h := open(t, fastProbe+"wake: {attempts: 2, interval: 300ms, timeout: 4s}\n")
 	nas := h.addNAS(func(c *lab.MachineConfig) { c.Boot = 2 * time.Second })
 	h.putToSleep(nas)

@@ -147,6 +147,7 @@ func sleepAndWakeOften(h *harness, nas *lab.Machine, going func() bool) (n int, 
 // registration, a machine that means it registers, sleeps and is woken, and the
 // daemon stays as small as it was.
 func TestFaultRegistrationFlood(t *testing.T) {
+	onlyVariants(t)
 	ctx, lan := newLANFor(t, 5*time.Minute) // alone, for it takes all there is
 	h := openOn(ctx, t, lan, fastProbe)
 	nas := h.addNAS(nil)
@@ -166,8 +167,8 @@ func TestFaultRegistrationFlood(t *testing.T) {
 	began := time.Now()
 	during, most := before, files
 	nights, slowest := sleepAndWakeOften(h, nas, func() bool {
-		resident, open := daemonMemory(h)
-		during, most = max(during, resident), max(most, open)
+		rss, open := daemonMemory(h)
+		during, most = max(during, rss), max(most, open)
 		return m.done.Load() < int64(len(m.from)*each) || time.Since(began) < time.Duration(soak(5, 60))*time.Second
 	})
 	calm()

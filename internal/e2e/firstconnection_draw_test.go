@@ -199,7 +199,7 @@ func drawConnections(seed uint64, n int, longest time.Duration) []draw {
 
 // TestDraws: the same seed draws the same, no draw misses the point, and every kind
 // occurs.
-func TestDraws(t *testing.T) {
+func TestDrawConnections(t *testing.T) {
 	const n = 1000
 	all := drawConnections(1, n, longestReady)
 	if !slices.Equal(all, drawConnections(1, n, longestReady)) {

@@ -49,7 +49,7 @@ func TestServiceThatNeverComesUp(t *testing.T) {
 
 // TestNothingIsHeldForStrangers: who may not wake a machine is not helped to
 // reach it either.
-func TestNothingIsHeldForStrangers(t *testing.T) {
+func TestForbiddenSourceNotHeld(t *testing.T) {
 	h := open(t, fastProbe+"wake: {from: [10.77.0.10, fd77::10]}\n")
 	nas := h.addNAS(nil)
 	stranger, err := h.lan.AddHost("stranger", netip.MustParsePrefix("10.77.0.66/24"), netip.MustParsePrefix("fd77::66/64"))

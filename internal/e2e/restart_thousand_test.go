@@ -26,6 +26,7 @@ func sleeperAddr6(i int) netip.Addr {
 // falls. With -soak IPv6 comes a minute late, and the 2 s are asserted; without, the
 // tests of other packages run beside, and it has three times as long.
 func TestAThousandSleepersAndTheNetwork(t *testing.T) {
+	onlyVariants(t)
 	const count = 1000
 	ready := time.Duration(soak(6, 2)) * time.Second
 	conf := fastProbe + openRegistration + "interfaces: [eth0]\n"

@@ -158,7 +158,7 @@ func TestFaultPorterTakesOver(t *testing.T) {
 
 // TestFaultPortersGiveWayToEachOther: both have left the addresses to somebody
 // else, as after a claim in the same instant. Soon one of them has them.
-func TestFaultPortersGiveWayToEachOther(t *testing.T) {
+func TestFaultPortersYieldToEachOther(t *testing.T) {
 	h := open(t, fastRecheck)
 	nas := h.addNAS(nil)
 	late := startSecondPorter(h, "probe: {interval: 120ms, misses: 3}\n")
@@ -188,11 +188,11 @@ func TestFaultPortersGiveWayToEachOther(t *testing.T) {
 
 // firstToSay returns the MAC of the porter that is the first to log an event of an
 // address.
-func firstToSay(houses []*harness, after []int, event string, ip netip.Addr) ether.MAC {
-	houses[0].Helper()
-	said := make(chan ether.MAC, len(houses))
-	ctx := houses[0].within(10 * time.Second)
-	for i, h := range houses {
+func firstToSay(harnesses []*harness, after []int, event string, ip netip.Addr) ether.MAC {
+	harnesses[0].Helper()
+	said := make(chan ether.MAC, len(harnesses))
+	ctx := harnesses[0].within(10 * time.Second)
+	for i, h := range harnesses {
 		go func() {
 			_, err := h.daemon.Log.Wait(ctx, after[i], func(e labdaemon.Entry) bool { return e.Field("event") == event && e.Field("ip") == ip.String() })
 			if err == nil {
@@ -204,7 +204,7 @@ func firstToSay(houses []*harness, after []int, event string, ip netip.Addr) eth
 	case mac := <-said:
 		return mac
 	case <-ctx.Done():
-		houses[0].Fatalf("nobody takes %v", ip)
+		harnesses[0].Fatalf("nobody takes %v", ip)
 		return ether.MAC{}
 	}
 }

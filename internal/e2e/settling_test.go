@@ -40,7 +40,7 @@ func TestMachineThatNeverFallsSilent(t *testing.T) {
 
 // TestHandStart: duplicate address detection passes, for IPv6 and by RFC 5227
 // for IPv4, and the start is counted. Several times, because it is a race.
-func TestHandStart(t *testing.T) {
+func TestExternalStart(t *testing.T) {
 	h := open(t, fastProbe)
 	nas := h.addNAS(func(c *lab.MachineConfig) { c.ARPProbe, c.Announce, c.Boot = true, true, 50*time.Millisecond })
 	client := h.lan.Client()
@@ -84,7 +84,7 @@ func TestLateFrame(t *testing.T) {
 
 // TestAddressTestsAfterWeLetGo: whatever made us let go of a machine, what we say
 // about its addresses stops before it tests them.
-func TestAddressTestsAfterWeLetGo(t *testing.T) {
+func TestAddressTestsAfterRelease(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name  string

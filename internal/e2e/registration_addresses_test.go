@@ -27,7 +27,7 @@ func TestRegistrationBeyondThePrefixes(t *testing.T) {
 
 // TestRegistrationOneAddressTooMany: what cannot be claimed at present does not
 // keep the rest from being claimed, and a client waits no longer than its patience.
-func TestRegistrationOneAddressTooMany(t *testing.T) {
+func TestRegistrationUnclaimableAddress(t *testing.T) {
 	h := open(t, fastProbe)
 	nas := h.addNAS(nil)
 	unused := netip.MustParseAddr("10.77.0.77")

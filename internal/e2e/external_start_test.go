@@ -16,7 +16,7 @@ import (
 // TestHandStartsAtOnce: machines that are started by hand test their addresses,
 // by duplicate address detection and by RFC 5227, and find them theirs. A tenth
 // of the whole proof in responder mode, or all of it with -connections 100.
-func TestHandStartsAtOnce(t *testing.T) {
+func TestExternalStarts(t *testing.T) {
 	for _, mode := range modes {
 		t.Run(mode.name, func(t *testing.T) {
 			starts := 5

@@ -84,7 +84,7 @@ func TestForgetByCommand(t *testing.T) {
 
 // TestTrial: the porter says whether it would accept a machine, and why not, and
 // takes in none.
-func TestTrial(t *testing.T) {
+func TestRegisterCheck(t *testing.T) {
 	h := open(t, fastProbe)
 	nas := h.addNAS(nil)
 	to := h.lan.Porter().Addr4().String()
@@ -114,7 +114,7 @@ func TestTrial(t *testing.T) {
 }
 
 // TestStartIsTold: the log begins with the version, and says where the page is.
-func TestStartIsTold(t *testing.T) {
+func TestStartLogged(t *testing.T) {
 	h := open(t, fastProbe)
 	first := h.daemon.Log.Entries(0)[0]
 	if _, told := first.Fields["version"]; first.Event() != "starting" || first.Message != "starting nightporter" || !told {

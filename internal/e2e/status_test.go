@@ -19,7 +19,7 @@ func porterStatus(h *harness) web.Status {
 
 // TestReloadFailureIsShown: a configuration that cannot be reloaded is shown by the API,
 // by the command, on the page and by an event, until one is that can be.
-func TestReloadFailureIsShown(t *testing.T) {
+func TestReloadFailureShown(t *testing.T) {
 	h := open(t, fastProbe)
 	before := porterStatus(h).Config
 	if !before.Healthy || before.Reason != "" || time.Since(before.Loaded) > time.Minute {
@@ -56,7 +56,7 @@ func TestReloadFailureIsShown(t *testing.T) {
 
 // TestRestartThatIsNeededIsShown by the API, the command, the page and why, also after a
 // reload that failed, until nothing waits for one.
-func TestRestartThatIsNeededIsShown(t *testing.T) {
+func TestRestartNeededShown(t *testing.T) {
 	h := open(t, fastProbe)
 	nas := h.addNAS(nil)
 	h.register(nas.Host, nasRegistration(nas))

@@ -35,7 +35,7 @@ func wantUncounted(h *harness) {
 }
 
 // TestOfAMachineThatWakes: the output has each step, with what was measured.
-func TestOfAMachineThatWakes(t *testing.T) {
+func TestTestCommandWakes(t *testing.T) {
 	h := open(t, fastProbe)
 	nas := addSlowNAS(h, 300*time.Millisecond)
 	h.putToSleep(nas)
@@ -128,7 +128,7 @@ func wantExit(h *harness, r *running, want int) {
 }
 
 // TestOfAMachineThatIsAwake: it is put to sleep when the test says so.
-func TestOfAMachineThatIsAwake(t *testing.T) {
+func TestTestCommandAwakeMachine(t *testing.T) {
 	h := open(t, fastProbe)
 	nas := h.addNAS(nil)
 	h.register(nas.Host, strings.Replace(nasRegistration(nas), "{", `{"watch":true,`, 1))
@@ -146,7 +146,7 @@ func TestOfAMachineThatIsAwake(t *testing.T) {
 }
 
 // TestIsStopped: Ctrl-C ends it at once, and so does its time.
-func TestIsStopped(t *testing.T) {
+func TestTestCommandStops(t *testing.T) {
 	h := open(t, fastProbe)
 	nas := h.addNAS(nil)
 	h.register(nas.Host, strings.Replace(nasRegistration(nas), "{", `{"watch":true,`, 1))
@@ -166,7 +166,7 @@ func TestIsStopped(t *testing.T) {
 }
 
 // TestOfAMachineThatDoesNotWake: the output says what to look at, and no message is sent.
-func TestOfAMachineThatDoesNotWake(t *testing.T) {
+func TestTestCommandWakeFails(t *testing.T) {
 	t.Parallel()
 	ctx, home := newLAN(t)
 	hook := newWebhook(t, home.Porter())
@@ -192,7 +192,7 @@ func TestOfAMachineThatDoesNotWake(t *testing.T) {
 
 // TestOfAServiceThatNeverListens: the machine wakes, and the test says which service
 // does not.
-func TestOfAServiceThatNeverListens(t *testing.T) {
+func TestTestCommandServiceNeverListens(t *testing.T) {
 	h := open(t, fastProbe+"hold: {ready_timeout: 700ms}\n")
 	nas := h.addNAS(func(c *lab.MachineConfig) { c.Services = []lab.ServiceConfig{{Network: "udp", Port: 27015}} })
 	h.putToSleep(nas)
@@ -205,7 +205,7 @@ func TestOfAServiceThatNeverListens(t *testing.T) {
 
 // TestOfAMistypedMAC: the address is answered for by the machine itself, at its true MAC,
 // which the test tells and `why` too.
-func TestOfAMistypedMAC(t *testing.T) {
+func TestTestCommandMistypedMAC(t *testing.T) {
 	h := openFor(t, fastProbe+"watch: {interval: 1s}\nmachines: [{name: nas, mac: '02:00:00:00:00:99', ip: 10.77.0.20, ports: [22/tcp], agentless: true}]\n", 2*time.Minute)
 	nas := h.addNAS(nil)
 	code, out := h.runCommand("test", "nas", "--timeout", "80s") // silence proves nothing for 30 s after a start

@@ -207,7 +207,7 @@ func keepConnecting(h *harness, ctx context.Context, from *lab.Host, to netip.Ad
 
 // TestNothingIsIgnoredOfAnAwakeMachine: an ordinary night has no packet that does not
 // wake, and the porter's own questions and registrations are none.
-func TestNothingIsIgnoredOfAnAwakeMachine(t *testing.T) {
+func TestNothingIgnoredAwake(t *testing.T) {
 	h := open(t, fastProbe)
 	nas := h.addNAS(nil)
 	h.putToSleep(nas)

@@ -144,7 +144,7 @@ func (s *hypervisor) wantUndisturbed() {
 // TestFieldGuests: a client knocks at the guest of a machine that sleeps. The host boots,
 // the guest some seconds later with its tests, and its service later still. The client is
 // served as soon as that is up, and nothing else happens.
-func TestFieldGuests(t *testing.T) {
+func TestFieldHosted(t *testing.T) {
 	t.Parallel()
 	for _, by := range hostedConfigs {
 		for _, in := range settings {
@@ -184,7 +184,7 @@ func TestFieldGuests(t *testing.T) {
 
 // TestFieldGuestsHostAlone: who knocks at the host is served without waiting for a guest
 // that nobody knocked at. The guest's tests pass all the same, and then it is served, too.
-func TestFieldGuestsHostAlone(t *testing.T) {
+func TestFieldHostedHostAlone(t *testing.T) {
 	t.Parallel()
 	for _, in := range settings {
 		for _, talkative := range []bool{false, true} {
@@ -214,7 +214,7 @@ func TestFieldGuestsHostAlone(t *testing.T) {
 
 // TestFieldGuestsStraggler: a client that has missed the return sends to the porter for the
 // guest. Its packets reach the guest, and it is told where that is.
-func TestFieldGuestsStraggler(t *testing.T) {
+func TestFieldHostedLateClient(t *testing.T) {
 	t.Parallel()
 	for _, ip := range []netip.Addr{hosted4, hosted6} {
 		t.Run(fmt.Sprint(ip), func(t *testing.T) {
@@ -237,7 +237,7 @@ func TestFieldGuestsStraggler(t *testing.T) {
 
 // TestFieldGuestsRestart: the porter is killed while all sleep. The next one claims the
 // guest again, and serves it.
-func TestFieldGuestsRestart(t *testing.T) {
+func TestFieldHostedRestart(t *testing.T) {
 	t.Parallel()
 	for _, by := range hostedConfigs {
 		t.Run(by.name, func(t *testing.T) {
@@ -258,7 +258,7 @@ func TestFieldGuestsRestart(t *testing.T) {
 // TestFieldGuestsUnnamed: under trust: self nobody can prove that the address of another
 // MAC belongs to a machine. It waits, and everybody is told what to do. The operator does
 // it, and the guest is claimed.
-func TestFieldGuestsUnnamed(t *testing.T) {
+func TestFieldHostedUnnamed(t *testing.T) {
 	t.Parallel()
 	for _, withMAC := range []bool{true, false} {
 		t.Run(fmt.Sprintf("mac=%t", withMAC), func(t *testing.T) {
@@ -288,7 +288,7 @@ func TestFieldGuestsUnnamed(t *testing.T) {
 
 // TestGuestInTheAPI: an address of a guest is shown with its MAC, those of the machine
 // without.
-func TestGuestInTheAPI(t *testing.T) {
+func TestHostedAddressInAPI(t *testing.T) {
 	s := openHypervisor(t, hostedConfigs[0], "", false)
 	s.register(s.nas.Host, s.registration())
 	var all []struct{ Monitor, Addresses []map[string]any }

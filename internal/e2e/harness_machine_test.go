@@ -33,15 +33,6 @@ var knownBy = []struct {
 	{"bind", "claim: {mode: bind}\n", false},
 }
 
-// unless skips a variant of a case that costs more than it tells, unless it is one
-// of the few that are run each time. With -soak all are run.
-func variantUnless(t *testing.T, chosen bool) {
-	t.Helper()
-	if !chosen && !*soakFlag {
-		t.Skip("run with -soak")
-	}
-}
-
 // prepare opens a house for nas, which is awake and known when it returns. Closed,
 // the porter's port lets nothing through, and nas is only known if it is agentless.
 func openMachine(t *testing.T, conf string, agentless bool, change func(*lab.MachineConfig)) *machineTest {

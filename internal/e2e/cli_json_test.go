@@ -26,7 +26,7 @@ func stepsOf(t *testing.T, out string) (all []jsonStep) {
 }
 
 // TestOfAMachineInJSON: the steps are those for people.
-func TestOfAMachineInJSON(t *testing.T) {
+func TestTestCommandJSON(t *testing.T) {
 	h := open(t, fastProbe)
 	h.putToSleep(addSlowNAS(h, 300*time.Millisecond))
 	code, out := h.runCommand("test", "nas", "--json")

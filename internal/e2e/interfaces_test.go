@@ -47,7 +47,7 @@ func TestTwoNetworks(t *testing.T) {
 func twoNetworks(h *harness, second string, add func(*lab.LAN) error) {
 	nas, porter := h.addNAS(nil), h.lan.Porter()
 	attic4, attic6 := netip.MustParseAddr("10.80.0.20"), netip.MustParseAddr("fd80::20")
-	guest, err := h.lan.AddHostIn(10, "guest", netip.MustParsePrefix("10.80.0.10/24"), netip.MustParsePrefix("fd80::10/64"))
+	peer, err := h.lan.AddHostIn(10, "guest", netip.MustParsePrefix("10.80.0.10/24"), netip.MustParsePrefix("fd80::10/64"))
 	h.must(err)
 	attic := h.addNAS(func(c *lab.MachineConfig) {
 		c.Name, c.Segment = "attic", 10
@@ -68,10 +68,10 @@ func twoNetworks(h *harness, second string, add func(*lab.LAN) error) {
 	h.putToSleep(nas)
 	sleep()
 	h.call(h.lan.Client(), nas, nas4, 22)
-	h.call(guest, attic, attic4, 22)
+	h.call(peer, attic, attic4, 22)
 	h.putToSleep(nas)
 	sleep()
-	h.call(guest, attic, attic6, 22)
+	h.call(peer, attic, attic6, 22)
 
 	sleep()
 	n := h.daemon.Log.Len()
@@ -82,7 +82,7 @@ func twoNetworks(h *harness, second string, add func(*lab.LAN) error) {
 	h.must(add(h.lan))
 	h.waitInterfaceEvent(n, restate, second)
 	wantReady(h)
-	h.call(guest, attic, attic4, 22)
+	h.call(peer, attic, attic4, 22)
 
 	// The parent takes its VLANs with it.
 	if !strings.Contains(second, ".") {
@@ -94,5 +94,5 @@ func twoNetworks(h *harness, second string, add func(*lab.LAN) error) {
 	h.waitInterfaceEvent(n, isOut, second)
 	h.must(porter.SetLink(lab.Interface, true))
 	h.waitInterfaceEvent(n, restate, second)
-	h.call(guest, attic, attic4, 22)
+	h.call(peer, attic, attic4, 22)
 }

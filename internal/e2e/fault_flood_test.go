@@ -127,7 +127,7 @@ func knocksOnly(t *testing.T, from netip.Addr) []bpf.RawInstruction {
 }
 
 // memory returns what the daemon has resident, in octets, and its open files.
-func daemonMemory(h *harness) (resident, files int) {
+func daemonMemory(h *harness) (rss, files int) {
 	h.Helper()
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", h.daemon.Pid()))
 	h.must(err)
@@ -135,12 +135,12 @@ func daemonMemory(h *harness) (resident, files int) {
 		if name, rest, _ := strings.Cut(line, ":"); name == "VmRSS" {
 			kib, err := strconv.Atoi(strings.Fields(rest)[0])
 			h.must(err)
-			resident = kib << 10
+			rss = kib << 10
 		}
 	}
 	open, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", h.daemon.Pid()))
 	h.must(err)
-	return resident, len(open)
+	return rss, len(open)
 }
 
 // knockAt sends one SYN from the client to a sleeper.
@@ -192,6 +192,7 @@ const mostFlooded = 50 * time.Millisecond
 // TestFaultFlood: while a host floods the LAN as fast as it can, a knock leads to
 // a magic packet within 50 ms, and an honest client is answered.
 func TestFaultFlood(t *testing.T) {
+	onlyVariants(t)
 	ctx, lan := newLANFor(t, 3*time.Minute) // not in parallel with others, whose times it would spoil
 	h := openOn(ctx, t, lan, floodConf+openRegistration+"wake: {attempts: 1, interval: 20ms, from: [10.77.0.0/26]}\n")
 	nas := h.addNAS(func(c *lab.MachineConfig) { c.IgnoreMagic = lab.IgnoreAll })
@@ -203,7 +204,7 @@ func TestFaultFlood(t *testing.T) {
 	addSleepers(h, all+1)
 	wire, err := h.lan.CapturePort(h.ctx, h.lan.Porter(), knocksOnly(t, h.lan.Client().Addr4())...)
 	h.must(err)
-	resident, files := daemonMemory(h)
+	rss, files := daemonMemory(h)
 	t.Logf("without a flood: knock to magic packet %v", measureKnocks(h, wire, 0, 5))
 	for i, c := range floodKinds {
 		flood, err := flooder.Flood(0, c.deal(h, rand.New(rand.NewPCG(uint64(i), 4))))
@@ -219,9 +220,9 @@ func TestFaultFlood(t *testing.T) {
 			t.Errorf("%s: knock to magic packet: median %v, want %v at most", c.name, median, slower*mostFlooded)
 		}
 	}
-	nowResident, nowFiles := daemonMemory(h)
-	t.Logf("resident %d MiB, %d before; files %d, %d before", nowResident>>20, resident>>20, nowFiles, files)
-	if nowResident > resident+32<<20 || nowFiles > files+8 {
+	rssNow, nowFiles := daemonMemory(h)
+	t.Logf("resident %d MiB, %d before; files %d, %d before", rssNow>>20, rss>>20, nowFiles, files)
+	if rssNow > rss+32<<20 || nowFiles > files+8 {
 		t.Error("the floods have left something behind")
 	}
 	counted, err := h.daemon.Metrics(h.within(5 * time.Second))

@@ -3,7 +3,6 @@ package e2e
 import (
 	"cmp"
 	"context"
-	"flag"
 	"fmt"
 	"maps"
 	"slices"
@@ -20,11 +19,6 @@ import (
 // are asserted with a proof only, which wants a quiet machine to itself:
 // `make connections`.
 const wholeProof = 100
-
-var (
-	connections = flag.Int("connections", 60, "first connections of TestFirstConnections; with 100 and more the figures are asserted")
-	seed        = flag.Uint64("seed", 1, "what tests draw from that do something at random")
-)
 
 // What a first connection may take after its service is ready, beside the pause
 // between two questions, which grows with the wait.

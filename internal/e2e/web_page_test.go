@@ -103,7 +103,7 @@ func TestPageWakes(t *testing.T) {
 
 // TestPageTellsOfAFailedWake, and comes back after a restart of the daemon with
 // what happened meanwhile.
-func TestPageTellsOfAFailedWake(t *testing.T) {
+func TestPageFailedWake(t *testing.T) {
 	browsertest.Need(t)
 	conf := fastProbe + "wake: {attempts: 2, interval: 300ms, timeout: 600ms}\n"
 	h := openFor(t, conf, 2*time.Minute)
@@ -132,7 +132,7 @@ func TestPageTellsOfAFailedWake(t *testing.T) {
 // TestPageGuidesToTheFirstMachine: without a machine the page says what to do, with the
 // interface and the address that the porter has, and shows the first machine once it is
 // there, under the heading that the configuration gives it.
-func TestPageGuidesToTheFirstMachine(t *testing.T) {
+func TestPageFirstMachine(t *testing.T) {
 	browsertest.Need(t)
 	h := openFor(t, fastProbe, 2*time.Minute)
 	b := openPage(h)

@@ -24,7 +24,7 @@ func addPC(h *harness) *lab.Machine {
 
 // TestWatchedMachineWakesAnother: a machine that is still settling is a client
 // like any other.
-func TestWatchedMachineWakesAnother(t *testing.T) {
+func TestSettlingMachineWakesAnother(t *testing.T) {
 	t.Parallel()
 	for _, ip := range []netip.Addr{nas4, nas6} {
 		t.Run(ip.String(), func(t *testing.T) {
@@ -70,7 +70,7 @@ func TestMachineOfOneFamily(t *testing.T) {
 
 // TestAnotherHostMayNotTakeAClaimedAddress: its own tests tell it that the
 // address is taken, as if the machine were awake.
-func TestAnotherHostMayNotTakeAClaimedAddress(t *testing.T) {
+func TestClaimedAddressDefended(t *testing.T) {
 	h := open(t, fastProbe)
 	thief, err := h.lan.AddMachine(lab.MachineConfig{
 		Name: "thief", MAC: ether.MAC{2, 0x77, 0, 0, 0, 0x99}, ARPProbe: true,
@@ -92,7 +92,7 @@ func TestAnotherHostMayNotTakeAClaimedAddress(t *testing.T) {
 }
 
 // TestAddressGoesToAnotherHost: after a conflict its new user may register it.
-func TestAddressGoesToAnotherHost(t *testing.T) {
+func TestAddressTakenByAnotherHost(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		ip   netip.Addr

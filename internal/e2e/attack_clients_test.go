@@ -68,8 +68,8 @@ var abuses = map[string]abuse{
 		_, _ = io.Copy(io.Discard, conn)
 	},
 	"slow": func(ctx context.Context, a *attacker, conn net.Conn) {
-		for _, octet := range registration(a.Name(), a.MAC(), monitored{unused, []any{22}}) {
-			if _, err := fmt.Fprintf(conn, "%c", octet); err != nil {
+		for _, data := range registration(a.Name(), a.MAC(), monitored{unused, []any{22}}) {
+			if _, err := fmt.Fprintf(conn, "%c", data); err != nil {
 				return
 			}
 			pauseWithin(ctx, 100*time.Millisecond)
