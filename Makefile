@@ -40,9 +40,9 @@ test: ## unit and end-to-end tests; these need root or user namespaces. INSTALL=
 	$(GO) -C deploy/packages test -timeout 25m ./...
 	@$(GO) test -v -run '^TestLabIsThere$$' ./internal/lab | sed -n 's/^ *[a-z_]*_test.go:[0-9]*: //p'
 
-# Without other tests beside them. internal/e2e has a test that compares the names.
+# A few at a time, since each takes the computer. TestVariantsTarget compares the names.
 variants: ## floods, web attacks and more first connections, with the race detector
-	$(GO) test $(RACE) -count 1 -timeout 25m -run '^(TestAThousandSleepersAndTheNetwork|TestAttackPinsOnTheWire|TestAttackSecuredWeb|TestAttackWeb|TestFaultFlood|TestFaultRegistrationFlood|TestFirstConnections)$$' ./internal/e2e -variants -connections 60
+	$(GO) test $(RACE) -count 1 -timeout 25m -parallel 4 -run '^(TestAThousandSleepersAndTheNetwork|TestAttackPinsOnTheWire|TestAttackRegistersItself|TestAttackRegistration|TestAttackRegistrationFromManyAddresses|TestAttackRegistrationFromManyHosts|TestAttackSecuredWeb|TestAttackWeb|TestFaultFlood|TestFaultRegistrationFlood|TestFirstConnections)$$' ./internal/e2e -variants -connections 60
 
 # Alone, one after the other and without the race detector: their figures are
 # asserted, which wants a quiet machine.

@@ -10,7 +10,8 @@ import (
 	"nightporter/internal/machine"
 )
 
-// halfReady puts nas to sleep, which is registered for three services and has one.
+// addHalfReady adds nas, which is registered for three services and has one, and puts it to
+// sleep.
 func addHalfReady(h *harness) *lab.Machine {
 	h.Helper()
 	nas := h.addNAS(func(c *lab.MachineConfig) { c.Services = []lab.ServiceConfig{{Network: "tcp", Port: 8000}} })
@@ -20,8 +21,8 @@ func addHalfReady(h *harness) *lab.Machine {
 	return nas
 }
 
-// TestOfAMachineThatIsUsedMeanwhile: a client that finds it up has not woken it, and the
-// test does not count. All that shows the machine says what is waited for.
+// TestTestCommandMachineInUse: a client that connects during a test has not woken the machine,
+// and the test is not counted. The API and the commands name the services that are not ready.
 func TestTestCommandMachineInUse(t *testing.T) {
 	h := open(t, fastProbe+"hold: {ready_timeout: 5s}\n")
 	nas := addHalfReady(h)
@@ -55,7 +56,8 @@ func TestTestCommandMachineInUse(t *testing.T) {
 	}
 }
 
-// TestWakeWaitsForTheServices of a machine that no client wants.
+// TestWakeWaitsForTheServices: a requested wake ends when the services are ready, also without
+// a client.
 func TestWakeWaitsForTheServices(t *testing.T) {
 	h := open(t, fastProbe)
 	const slow = 1200 * time.Millisecond
@@ -76,8 +78,7 @@ func TestWakeWaitsForTheServices(t *testing.T) {
 	}
 }
 
-// TestWakeOfAMachineThatIsNotReady says which service is not, and has the exit code of
-// what is not yet over.
+// TestWakeCommandNotReady: the command names the service that is not ready, and exits with 2.
 func TestWakeCommandNotReady(t *testing.T) {
 	h := open(t, fastProbe+"hold: {ready_timeout: 3s}\n")
 	addHalfReady(h)
@@ -93,8 +94,8 @@ func TestWakeCommandNotReady(t *testing.T) {
 	}
 }
 
-// TestAWakeThatWasAskedForIsPatient: a machine that boots longer than its rounds of magic
-// packets last is no failure, and one that is broken fails after wake.timeout.
+// TestRequestedWakeTimeout: a machine that boots longer than its rounds of magic packets is no
+// failure. A wake without an answer fails after wake.timeout.
 func TestRequestedWakeTimeout(t *testing.T) {
 	h := open(t, fastProbe+"wake: {attempts: 2, interval: 300ms, timeout: 4s}\n")
 	nas := h.addNAS(func(c *lab.MachineConfig) { c.Boot = 2 * time.Second })
@@ -113,7 +114,7 @@ func TestRequestedWakeTimeout(t *testing.T) {
 	failed, err := h.daemon.Log.Wait(h.within(time.Second), n, labdaemon.Moved("nas", "waking", "asleep", string(machine.WhyAttemptsGone)))
 	h.must(err)
 	began := h.waitMove(n, "nas", "asleep", "waking", machine.WhyAsked)
-	// Its rounds alone last 0.6 s. Each line of the log comes a moment after what it tells.
+	// The rounds alone last 0.6 s. A log line follows its event after a moment.
 	if took := failed.Time.Sub(began.Time); took < 3*time.Second || took > 10*time.Second {
 		t.Errorf("given up after %v, want wake.timeout of 4s", took)
 	}

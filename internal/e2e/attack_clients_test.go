@@ -17,15 +17,15 @@ import (
 	"nightporter/internal/labdaemon"
 )
 
-// attacker is an unprivileged program on one host of the LAN: it uses plain TCP
-// sockets, and all addresses that the host's one card has.
+// attacker is an unprivileged program on one host of the LAN. It uses plain TCP sockets and all
+// addresses of the host's network card.
 type attacker struct {
 	*lab.Host
 	from  []netip.Addr
 	tried atomic.Int64
 }
 
-// family says which addresses an attacker has.
+// family is the format of an attacker's addresses.
 type family string
 
 const (
@@ -33,7 +33,7 @@ const (
 	ip6 family = "fd77::bad:%x/64"
 )
 
-// addAttacker adds the n-th attacker, with so many addresses.
+// addAttacker adds the n-th attacker, with a number of addresses.
 func addAttacker(h *harness, n, addresses int, f family) *attacker {
 	h.Helper()
 	a := new(attacker)
@@ -61,7 +61,7 @@ var abuses = map[string]abuse{
 	"garbage": func(ctx context.Context, _ *attacker, conn net.Conn) {
 		_, _ = io.WriteString(conn, "x")
 		_, _ = io.Copy(io.Discard, conn)
-		pauseWithin(ctx, 200*time.Millisecond) // the server waits for the end
+		pauseWithin(ctx, 200*time.Millisecond) // the server waits for the end of the connection
 	},
 	"for an address that no host has": func(_ context.Context, a *attacker, conn net.Conn) {
 		_, _ = io.WriteString(conn, registration(a.Name(), a.MAC(), monitored{unused, []any{22}}))
@@ -84,8 +84,8 @@ func pauseWithin(ctx context.Context, d time.Duration) {
 	}
 }
 
-// attack has so many threads of a use connections to the registration, each one
-// after the other, until ctx ends.
+// attack opens connections to the registration in a number of threads, one after another in
+// each, until ctx ends.
 func (a *attacker) attack(ctx context.Context, threads int, to netip.Addr, what ...abuse) {
 	var all sync.WaitGroup
 	for i := range threads {
@@ -110,10 +110,10 @@ func (a *attacker) connect(ctx context.Context, from, to netip.Addr, what abuse)
 	what(ctx, a, conn)
 }
 
-// registrant is a host that means well, and how it registers.
+// registrant is a legitimate host, and how it registers.
 type registrant struct {
 	*lab.Host
-	fresh bool // it is forgotten each time, so that it is never known
+	fresh bool // it is removed before each registration
 	with  func(h *harness, r *registrant, i int) (answer string, err error)
 }
 
@@ -121,8 +121,8 @@ func (r *registrant) body() string {
 	return registration(r.Name(), r.MAC(), monitored{r.Addr4(), []any{22}}, monitored{r.Addr6(), []any{22}})
 }
 
-// asWakupator registers as the client that comes with Wakupator does: without a name, with
-// numbers for ports, and with one read for the answer.
+// registerAsWakupator registers as Wakupator's client does: without a name, with numbers for
+// ports, and with one read for the answer.
 func registerAsWakupator(h *harness, r *registrant, i int) (string, error) {
 	conn, err := r.Dial(h.within(10*time.Second), "tcp", registrationAddr(h, i))
 	if err != nil {
@@ -141,7 +141,7 @@ func registerAsWakupator(h *harness, r *registrant, i int) (string, error) {
 	return string(answer[:n]), err
 }
 
-// rawly registers with one connection and one try.
+// registerOnce registers with one connection and one attempt.
 func registerOnce(h *harness, r *registrant, i int) (string, error) {
 	to := porterAddrByTurns(h, i)
 	return h.daemon.RegisterIn(h.within(10*time.Second), r.Host, to, []string{r.body()}, 0)
@@ -172,7 +172,7 @@ func registrationAddr(h *harness, i int) string {
 	return netip.AddrPortFrom(porterAddrByTurns(h, i), labdaemon.RegistrationPort).String()
 }
 
-// porterAddr is the porter's IPv4 address and its IPv6 address by turns.
+// porterAddrByTurns returns the porter's IPv4 address and its IPv6 address in turn.
 func porterAddrByTurns(h *harness, i int) netip.Addr {
 	if i%2 == 0 {
 		return h.lan.Porter().Addr4()
@@ -180,7 +180,7 @@ func porterAddrByTurns(h *harness, i int) netip.Addr {
 	return h.lan.Porter().Addr6()
 }
 
-// registrants adds the hosts that mean well.
+// addRegistrants adds the legitimate hosts.
 func addRegistrants(h *harness) []*registrant {
 	h.Helper()
 	all := []*registrant{{with: registerAsWakupator}, {with: registerOnce}, {with: registerOnce, fresh: true}, {with: registerByProgram}, {with: registerByProgram, fresh: true}, {with: registerByScript, fresh: true}}
@@ -196,8 +196,8 @@ func addRegistrants(h *harness) []*registrant {
 	return all
 }
 
-// registered adds the hosts that mean well, and a machine that has been woken once, with
-// what lateBy says of it.
+// prepareRegistrants adds the legitimate hosts, and a machine that has been woken once. calm is
+// the result of measureDelay for that machine.
 func prepareRegistrants(h *harness) (good []*registrant, nas *lab.Machine, calm time.Duration) {
 	h.Helper()
 	good, nas = addRegistrants(h), h.addNAS(nil)
@@ -205,10 +205,10 @@ func prepareRegistrants(h *harness) (good []*registrant, nas *lab.Machine, calm 
 	return good, nas, measureDelay(h, nas)
 }
 
-// persevere registers n times, and returns how many were accepted.
+// registerTimes registers n times, and returns how many were accepted.
 func (r *registrant) registerTimes(h *harness, n int) (accepted int) {
 	for i := range n {
-		if r.fresh { // an error is that it is not there
+		if r.fresh { // the machine may be unknown
 			_, _, _ = h.daemon.Delete(h.within(10*time.Second), "/api/v1/machines/"+r.Name())
 		}
 		answer, err := r.with(h, r, i)
@@ -221,8 +221,7 @@ func (r *registrant) registerTimes(h *harness, n int) (accepted int) {
 	return accepted
 }
 
-// attackedBy runs f while the attackers do what they can, and for as long as the
-// attack takes at least.
+// runAttack runs f during an attack, which lasts 10 s at least, or a minute with -soak.
 func runAttack(h *harness, attackers []*attacker, threads int, what []abuse, f func()) {
 	h.Helper()
 	ctx, calm := context.WithCancel(h.ctx)
@@ -239,7 +238,7 @@ func runAttack(h *harness, attackers []*attacker, threads int, what []abuse, f f
 		all.Go(func() { a.attack(ctx, threads, to, what...) })
 	}
 	began := time.Now()
-	pauseWithin(h.ctx, 2*time.Second) // the attackers take what they can get
+	pauseWithin(h.ctx, 2*time.Second) // the attackers open all connections that they can
 	f()
 	pauseWithin(h.ctx, time.Until(began.Add(time.Duration(soak(10, 60))*time.Second)))
 	for _, a := range attackers {
@@ -250,8 +249,9 @@ func runAttack(h *harness, attackers []*attacker, threads int, what []abuse, f f
 	}
 }
 
-// wantAllRegistered has 20 of 20 registrations of each host accepted, and a machine
-// that registers once, sleeps, and is woken by its first client as fast as when all is calm.
+// wantAllRegistered expects that 20 of 20 registrations of each host are accepted. Meanwhile a
+// machine registers once, sleeps, and is woken by its first client as soon as without an
+// attack.
 func wantAllRegistered(h *harness, good []*registrant, nas *lab.Machine, calm time.Duration) {
 	h.Helper()
 	var all sync.WaitGroup
@@ -270,7 +270,7 @@ func wantAllRegistered(h *harness, good []*registrant, nas *lab.Machine, calm ti
 	wantNoLater(h, nas, calm)
 }
 
-// wantFewLines: an attack is a few lines in the log.
+// wantFewRefusalLines expects that the log has few lines about refused registrations.
 func wantFewRefusalLines(h *harness) {
 	h.Helper()
 	lines := 0

@@ -13,7 +13,7 @@ import (
 	"nightporter/internal/machine"
 )
 
-// neighborNAS adds a machine beside nas, at 10.77.0.n and fd77::n.
+// addMachineBeside adds a machine beside nas, at 10.77.0.n and fd77::n.
 func addMachineBeside(h *harness, name string, n int) *lab.Machine {
 	h.Helper()
 	return h.addNAS(func(c *lab.MachineConfig) {
@@ -22,15 +22,14 @@ func addMachineBeside(h *harness, name string, n int) *lab.Machine {
 	})
 }
 
-// wantsSSH returns a registration for SSH at all addresses of a machine. An empty name is
-// left out, as a client of Wakupator may do.
+// wantsSSH returns a registration for SSH at all addresses of a machine. An empty name is left
+// out, as clients of Wakupator may do.
 func wantsSSH(name string, m *lab.Machine) string {
 	b := registration(name, m.MAC(), monitored{m.Addr4(), []any{22}}, monitored{m.Addr6(), []any{22}})
 	return strings.Replace(b, `,"name":""`, "", 1)
 }
 
-// sleepsAs has a machine register and fall asleep, and expects that it is claimed under
-// this name.
+// wantAsleepAs registers a machine, lets it sleep, and expects that it is claimed under a name.
 func wantAsleepAs(h *harness, name string, m *lab.Machine, registration string) {
 	h.Helper()
 	n := h.daemon.Log.Len()
@@ -39,9 +38,9 @@ func wantAsleepAs(h *harness, name string, m *lab.Machine, registration string) 
 	h.waitMove(n, name, "settling", "asleep", machine.WhySilent)
 }
 
-// TestAttackTakenNames: another host registers with the name of a machine, or with its
-// MAC address for a name, before that machine does. Both are claimed, and both are woken
-// by a connection; the client is answered OK. The names last over a restart.
+// TestAttackTakenNames: another host registers with the name of a machine, or with its MAC
+// address as a name, before that machine does. Both are claimed, and both are woken by a
+// connection. Both registrations are answered OK. The names survive a restart.
 func TestAttackTakenNames(t *testing.T) {
 	h := openFor(t, fastProbe, 2*time.Minute)
 	evil, nas, old := addMachineBeside(h, "evil", 30), h.addNAS(nil), addMachineBeside(h, "old", 40)
@@ -55,7 +54,7 @@ func TestAttackTakenNames(t *testing.T) {
 	}
 	want := []string{
 		fmt.Sprintf("%s, %[1]s: the name %q is the MAC address of another machine", evil.MAC(), old.MAC()),
-		fmt.Sprintf("nas, %s: %[1]s", evil.MAC()), // by itself
+		fmt.Sprintf("nas, %s: %[1]s", evil.MAC()), // by its own MAC
 		fmt.Sprintf("nas-2, %s: the name \"nas\" belongs to %s already (`nightporter forget nas` on the porter)", nas.MAC(), evil.MAC()),
 	}
 	if fmt.Sprint(told) != fmt.Sprint(want) {
@@ -73,8 +72,8 @@ func TestAttackTakenNames(t *testing.T) {
 	}
 }
 
-// TestAttackNameOfTheConfiguration: a host registers with the name that the operator then
-// gives to another machine. The reload is carried out, and both stay claimed.
+// TestAttackNameOfTheConfiguration: a host registers with a name that the operator then gives
+// to another machine. The reload succeeds, and both machines stay claimed.
 func TestAttackNameOfTheConfiguration(t *testing.T) {
 	h := open(t, fastProbe)
 	evil := addMachineBeside(h, "evil", 30)
@@ -89,8 +88,9 @@ func TestAttackNameOfTheConfiguration(t *testing.T) {
 	h.wantMetric(1, `nightporter_machine_wakes_total{machine="nas", trigger="tcp"}`)
 }
 
-// TestAttackNoiseBeforeAFailedWake: forged ARP replies and advertisements, as many as notify.rate has messages
-// in an hour, come before a wake that fails. The message about the wake is delivered.
+// TestAttackNoiseBeforeAFailedWake: forged ARP replies and advertisements, as many as
+// notify.rate allows messages in an hour, come before a wake that fails. The message about the
+// wake is delivered.
 func TestAttackNoiseBeforeAFailedWake(t *testing.T) {
 	t.Parallel()
 	const crowd = 14
@@ -139,8 +139,8 @@ func TestAttackNoiseBeforeAFailedWake(t *testing.T) {
 	}
 }
 
-// TestAttackSecretsInTheLog: an operator reloads configurations in which secrets are
-// mistyped. None is in the log, at its finest level, nor in what check prints.
+// TestAttackSecretsInTheLog: an operator reloads configurations in which secrets are mistyped.
+// No secret is in the log at its finest level, or in the output of check.
 func TestAttackSecretsInTheLog(t *testing.T) {
 	const secret, right = "S3cretTOKENvalue", "R1ghtTOKENvalue"
 	h := open(t, fastProbe+"registration: {token: "+right+"}\nhttp: {token: "+right+"}\n")

@@ -29,7 +29,7 @@ type webAttacker struct {
 	dials atomic.Int64
 }
 
-// webAttackerWith adds a host with n addresses of a family.
+// addWebAttacker adds a host with n addresses of a family.
 func addWebAttacker(h *harness, n int, v6 bool) *webAttacker {
 	h.Helper()
 	at := func(i int) netip.Prefix {
@@ -52,8 +52,8 @@ func addWebAttacker(h *harness, n int, v6 bool) *webAttacker {
 	return s
 }
 
-// dial connects from the next of the addresses, with a receive window as small as the
-// kernel makes it.
+// dial connects from the next of the addresses, with the smallest receive window that the
+// kernel allows.
 func (s *webAttacker) dial(ctx context.Context) (conn net.Conn, err error) {
 	i := int(s.dials.Add(1)) % len(s.from)
 	d := net.Dialer{
@@ -69,24 +69,24 @@ func (s *webAttacker) dial(ctx context.Context) (conn net.Conn, err error) {
 	return conn, err
 }
 
-// webAttack is what an attacker does on one connection, which ends with ctx.
+// webAttack is what an attacker does on one connection. The connection ends with ctx.
 type webAttack struct {
 	name  string
 	slots int           // connections at once
-	pause time.Duration // before the next one
+	pause time.Duration // before the next connection
 	do    func(ctx context.Context, conn net.Conn)
 }
 
-// hold reads until the porter closes the connection.
+// readUntilClosed reads until the porter closes the connection.
 func readUntilClosed(conn net.Conn) { _, _ = io.Copy(io.Discard, conn) }
 
-// requests returns a request that is sent a number of times at once.
+// httpRequests returns n copies of a request.
 func httpRequests(n int, method, path string, headers ...string) string {
 	lines := append([]string{method + " " + path + " HTTP/1.1", "Host: porter", "Content-Length: 0"}, headers...)
 	return strings.Repeat(strings.Join(lines, "\r\n")+"\r\n\r\n", n)
 }
 
-// unread asks for something long and reads nothing for a while.
+// requestUnread requests a long page 40 times, and reads nothing for some seconds.
 func requestUnread(path string) func(context.Context, net.Conn) {
 	return func(ctx context.Context, conn net.Conn) {
 		_, _ = io.WriteString(conn, httpRequests(40, "GET", path))
@@ -97,7 +97,7 @@ func requestUnread(path string) func(context.Context, net.Conn) {
 	}
 }
 
-// sends writes a text and holds the connection.
+// writeAndHold writes a text and holds the connection.
 func writeAndHold(text string) func(context.Context, net.Conn) {
 	return func(_ context.Context, conn net.Conn) {
 		_, _ = io.WriteString(conn, text)
@@ -105,7 +105,7 @@ func writeAndHold(text string) func(context.Context, net.Conn) {
 	}
 }
 
-// plainAttacks are for a porter without passwords and TLS.
+// plainAttacks returns the attacks on a porter without passwords and TLS.
 func plainAttacks() []webAttack {
 	again := 20 * time.Millisecond
 	return []webAttack{
@@ -123,7 +123,7 @@ func plainAttacks() []webAttack {
 	}
 }
 
-// securedAttacks are for a porter with passwords and TLS.
+// securedAttacks returns the attacks on a porter with passwords and TLS.
 func securedAttacks() []webAttack {
 	return []webAttack{
 		{"silent connections", 150, 20 * time.Millisecond, writeAndHold("")},
@@ -137,8 +137,8 @@ func securedAttacks() []webAttack {
 	}
 }
 
-// run makes all attacks at once, until ctx ends. It returns when all connections
-// are closed, and how many there were.
+// run makes all attacks at once, until ctx ends. It returns the number of connections when all
+// are closed.
 func (s *webAttacker) run(ctx context.Context, all []webAttack) int64 {
 	var slots sync.WaitGroup
 	for _, a := range all {
@@ -165,7 +165,7 @@ func (s *webAttacker) repeat(ctx context.Context, a webAttack) {
 	}
 }
 
-// webClient is an honest client of the porter's pages.
+// webClient is a legitimate client of the porter's pages.
 type webClient struct {
 	scheme, user, password string
 	host                   *lab.Host
@@ -181,9 +181,9 @@ func (v webClient) client() *http.Client {
 	}}
 }
 
-// ask returns the answer to a question, whose body has to be read.
+// ask sends a request and returns the response. The caller reads its body.
 func (v webClient) ask(ctx context.Context, method, path string, headers ...string) (*http.Response, error) {
-	r, err := http.NewRequestWithContext(ctx, method, v.scheme+"://porter"+path, http.NoBody)
+	r, err := http.NewRequestWithContext(ctx, method, v.scheme+"://porter"+path, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -196,9 +196,9 @@ func (v webClient) ask(ctx context.Context, method, path string, headers ...stri
 	return v.client().Do(r)
 }
 
-// gets reports how long an answer took, or an error.
+// gets returns the time of a response that contains part, or an error.
 func (v webClient) gets(ctx context.Context, path, part string) (time.Duration, error) {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second) // as Prometheus does by default
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second) // the default timeout of Prometheus
 	defer cancel()
 	began := time.Now()
 	resp, err := v.ask(ctx, http.MethodGet, path)
@@ -208,12 +208,12 @@ func (v webClient) gets(ctx context.Context, path, part string) (time.Duration, 
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
 	if err == nil && (resp.StatusCode != http.StatusOK || !strings.Contains(string(body), part)) {
-		err = fmt.Errorf("status %d, %d octets without %q", resp.StatusCode, len(body), part)
+		err = fmt.Errorf("status %d, %d bytes without %q", resp.StatusCode, len(body), part)
 	}
 	return time.Since(began), err
 }
 
-// follows follows the events until end is called, and hands on each line.
+// followEvents follows the events until end is called, and passes each line on.
 func followEvents(h *harness, v webClient) (_ <-chan string, end func()) {
 	h.Helper()
 	resp, err := v.ask(h.ctx, http.MethodGet, "/api/v1/events", "Accept", "text/event-stream")
@@ -232,7 +232,7 @@ func followEvents(h *harness, v webClient) (_ <-chan string, end func()) {
 	return lines, func() { resp.Body.Close() }
 }
 
-// hearsOf waits until a stream tells of a machine.
+// wantStreamed waits until a stream has an event of a machine.
 func wantStreamed(h *harness, lines <-chan string, name string) {
 	h.Helper()
 	end := time.After(5 * time.Second)

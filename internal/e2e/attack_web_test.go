@@ -27,10 +27,9 @@ import (
 
 func base64Of(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }
 
-// TestAttackWeb: one host, with one, eight or 64 addresses, does at once all that can
-// be done to the HTTP port. Prometheus, the health check on the porter's own host,
-// the page and those who follow the events notice nothing of it, and the log stays
-// short.
+// TestAttackWeb: one host with one, eight or 64 addresses makes all attacks on the HTTP port at
+// once. Prometheus, the health check on the porter's own host, the page and the event streams
+// keep working, and the log stays short.
 func TestAttackWeb(t *testing.T) {
 	onlyVariants(t)
 	for _, n := range []int{1, 8, 64} {
@@ -39,7 +38,7 @@ func TestAttackWeb(t *testing.T) {
 				continue
 			}
 			t.Run(fmt.Sprintf("%d addresses, IPv6 %t", n, v6), func(t *testing.T) {
-				ctx, lan := newLANFor(t, 20*time.Minute) // alone, for it takes all there is
+				ctx, lan := newLANFor(t, 20*time.Minute) // not parallel: it takes the whole computer
 				h := openOn(ctx, t, lan, fastProbe)
 				s := addWebAttacker(h, n, v6)
 				runWebAttacks(h, s, webClient{scheme: "http"}, plainAttacks())
@@ -65,8 +64,8 @@ func TestAttackSecuredWeb(t *testing.T) {
 	}
 }
 
-// holdsAgainst checks what others see of an attack by s: of each attack by itself with
-// -soak, and of all at once.
+// runWebAttacks checks what other clients see of an attack by s: with -soak of each attack
+// alone, and of all at once.
 func runWebAttacks(h *harness, s *webAttacker, v webClient, all []webAttack) {
 	h.Helper()
 	nas := h.addNAS(nil)
@@ -83,7 +82,7 @@ func runWebAttacks(h *harness, s *webAttacker, v webClient, all []webAttack) {
 	against(0, "all", all)
 }
 
-// pause waits for d, within the time of the test.
+// pauseOrFail waits for d. The test fails if its time ends before.
 func pauseOrFail(h *harness, d time.Duration) {
 	h.Helper()
 	select {
@@ -93,8 +92,8 @@ func pauseOrFail(h *harness, d time.Duration) {
 	}
 }
 
-// heldAgainst has an attack last for some seconds, asks for pages meanwhile, has a newcomer
-// register and does something more.
+// runWebAttack makes an attack for some seconds. Meanwhile it requests pages, registers a new
+// host and calls more.
 func runWebAttack(h *harness, s *webAttacker, v webClient, name string, all []webAttack, newcomer *lab.Host, more func()) {
 	h.Helper()
 	other, local := v, v
@@ -108,7 +107,7 @@ func runWebAttack(h *harness, s *webAttacker, v webClient, name string, all []we
 	defer stop()
 	ended := make(chan int64, 1)
 	go func() { ended <- s.run(attacking, all) }()
-	pauseOrFail(h, 2*time.Second) // until it has all that it can get
+	pauseOrFail(h, 2*time.Second) // until the attacker has all its connections
 	const times = 20
 	var slowest time.Duration
 	began, failed, during := time.Now(), 0, rss
@@ -151,7 +150,7 @@ func runWebAttack(h *harness, s *webAttacker, v webClient, name string, all []we
 	}
 }
 
-// openSecured starts a house whose daemon has TLS and the user anna.
+// openSecured starts a daemon with TLS and the user anna.
 func openSecured(ctx context.Context, t testing.TB, lan *lab.LAN, dir string) *harness {
 	t.Helper()
 	cert, key := selfSigned(t)

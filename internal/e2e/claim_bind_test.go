@@ -15,7 +15,7 @@ import (
 
 const bindMode = fastProbe + "claim: {mode: bind}\n"
 
-// addresses returns what the porter's interface has, in one order.
+// porterAddresses returns the sorted addresses of the porter's interface.
 func porterAddresses(h *harness) []string {
 	h.Helper()
 	all, err := h.lan.Porter().AddrsNow()
@@ -28,7 +28,7 @@ func porterAddresses(h *harness) []string {
 	return texts
 }
 
-// becomes waits until the porter's interface has exactly these addresses.
+// waitPorterAddresses waits until the porter's interface has exactly these addresses.
 func waitPorterAddresses(h *harness, want []string) {
 	h.Helper()
 	deadline := time.Now().Add(20 * time.Second)
@@ -45,15 +45,15 @@ func waitPorterAddresses(h *harness, want []string) {
 	}
 }
 
-// with returns a list and more, in one order.
+// withSorted returns a list with more elements, sorted.
 func withSorted(list []string, more ...string) []string {
 	all := slices.Concat(list, more)
 	slices.Sort(all)
 	return all
 }
 
-// strangers gives the porter's interface addresses that look like claims and
-// are somebody else's, and returns all that it has.
+// addForeignAddresses adds addresses to the porter's interface that look like claims and are
+// none of the daemon's. It returns all addresses of the interface.
 func addForeignAddresses(h *harness) []string {
 	h.Helper()
 	for _, p := range []string{"10.77.0.77/32", "fd77::77/128"} {
@@ -62,8 +62,7 @@ func addForeignAddresses(h *harness) []string {
 	return porterAddresses(h)
 }
 
-// TestBindModeAddsAndRemoves: the kernel has the addresses of a machine that
-// sleeps, and of one that is awake no more.
+// TestBindModeAddsAndRemoves: the kernel has the addresses of a machine while it sleeps.
 func TestBindModeAddsAndRemoves(t *testing.T) {
 	h := open(t, bindMode)
 	nas := h.addNAS(nil)
@@ -85,8 +84,7 @@ func TestBindModeAddsAndRemoves(t *testing.T) {
 	}
 }
 
-// TestBindModeAfterACrash: the next run removes what the last one left, and
-// nothing else.
+// TestBindModeAfterACrash: the next run removes exactly the addresses that the killed run left.
 func TestBindModeAfterACrash(t *testing.T) {
 	t.Parallel()
 	for _, next := range []struct{ name, conf string }{{"bind", bindMode}, {"responder", fastProbe}} {

@@ -13,7 +13,7 @@ import (
 	"nightporter/internal/machine"
 )
 
-// pc adds a second machine.
+// addPC adds a second machine.
 func addPC(h *harness) *lab.Machine {
 	h.Helper()
 	pc, err := h.lan.AddMachine(lab.MachineConfig{Name: "pc", Boot: 450 * time.Millisecond,
@@ -22,7 +22,7 @@ func addPC(h *harness) *lab.Machine {
 	return pc
 }
 
-// TestWatchedMachineWakesAnother: a machine that is still settling is a client
+// TestSettlingMachineWakesAnother: a machine that is still settling is a client
 // like any other.
 func TestSettlingMachineWakesAnother(t *testing.T) {
 	t.Parallel()
@@ -40,7 +40,7 @@ func TestSettlingMachineWakesAnother(t *testing.T) {
 	}
 }
 
-// TestMachineOfOneFamily: all of it works with IPv4 or IPv6 alone.
+// TestMachineOfOneFamily: claim and wake work with IPv4 or IPv6 alone.
 func TestMachineOfOneFamily(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -68,8 +68,7 @@ func TestMachineOfOneFamily(t *testing.T) {
 	}
 }
 
-// TestAnotherHostMayNotTakeAClaimedAddress: its own tests tell it that the
-// address is taken, as if the machine were awake.
+// TestClaimedAddressDefended: another host that tests a claimed address finds it in use.
 func TestClaimedAddressDefended(t *testing.T) {
 	h := open(t, fastProbe)
 	thief, err := h.lan.AddMachine(lab.MachineConfig{
@@ -91,7 +90,7 @@ func TestClaimedAddressDefended(t *testing.T) {
 	h.wantMetric(0, `nightporter_address_conflicts_total{machine="nas"}`)
 }
 
-// TestAddressGoesToAnotherHost: after a conflict its new user may register it.
+// TestAddressTakenByAnotherHost: after a conflict the new user of the address may register it.
 func TestAddressTakenByAnotherHost(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -118,8 +117,8 @@ func TestAddressTakenByAnotherHost(t *testing.T) {
 	}
 }
 
-// TestCableOut: while our own cable is out nobody is heard, which says nothing
-// about the machine.
+// TestCableOut: without a carrier the porter hears no machine, and does not take that for
+// sleep.
 func TestCableOut(t *testing.T) {
 	h := open(t, fastProbe)
 	nas := h.addNAS(nil)
@@ -137,8 +136,8 @@ func TestCableOut(t *testing.T) {
 	}
 }
 
-// TestReloadAndNames: names in a new configuration can be swapped. A machine that has
-// registered with one of them gets a number, and stays reachable.
+// TestReloadAndNames: a new configuration can swap names. A machine that has registered with
+// one of them gets a number, and stays reachable.
 func TestReloadAndNames(t *testing.T) {
 	machines := func(names ...string) string {
 		text := fastProbe + "machines:\n"

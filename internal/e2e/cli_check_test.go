@@ -12,7 +12,7 @@ import (
 	"nightporter/internal/labdaemon"
 )
 
-// hostChecked runs check --host on the porter's host, which has a daemon.
+// checkHost runs check --host on the porter's host beside its daemon.
 func checkHost(h *harness, text string, env ...string) (code int, out string) {
 	h.Helper()
 	conf := filepath.Join(h.TempDir(), "config.yaml")
@@ -28,8 +28,8 @@ func checkHost(h *harness, text string, env ...string) (code int, out string) {
 	return cmd.ProcessState.ExitCode(), printed.String()
 }
 
-// TestCheckHost: what a daemon needs is looked at, beside one that runs, and what is
-// missing is named with what to do.
+// TestCheckHost: check --host verifies what a daemon needs, beside a running daemon, and names
+// what is missing with a remedy.
 func TestCheckHost(t *testing.T) {
 	h := open(t, fastProbe)
 	code, out := checkHost(h, "state_dir: "+t.TempDir()+"\n")
@@ -54,7 +54,8 @@ func TestCheckHost(t *testing.T) {
 	}
 }
 
-// TestForgetByCommand: a machine is forgotten, and one that is not known is named.
+// TestForgetByCommand: the command forgets a machine, and names the known ones for an unknown
+// name.
 func TestForgetByCommand(t *testing.T) {
 	h := open(t, fastProbe)
 	nas := h.addNAS(nil)
@@ -82,8 +83,8 @@ func TestForgetByCommand(t *testing.T) {
 	}
 }
 
-// TestTrial: the porter says whether it would accept a machine, and why not, and
-// takes in none.
+// TestRegisterCheck: the porter says whether it would accept a machine, and why not. It stores
+// nothing.
 func TestRegisterCheck(t *testing.T) {
 	h := open(t, fastProbe)
 	nas := h.addNAS(nil)
@@ -113,7 +114,7 @@ func TestRegisterCheck(t *testing.T) {
 	h.wantMetric(1, `nightporter_registrations_total`)
 }
 
-// TestStartIsTold: the log begins with the version, and says where the page is.
+// TestStartLogged: the log begins with the version, and has the URL of the page.
 func TestStartLogged(t *testing.T) {
 	h := open(t, fastProbe)
 	first := h.daemon.Log.Entries(0)[0]
@@ -127,8 +128,8 @@ func TestStartLogged(t *testing.T) {
 	}
 }
 
-// TestCheckHostAddresses: an address that cannot be claimed in this host's network is named
-// with its key and line, in both forms. It is no error of the configuration.
+// TestCheckHostAddresses: check --host names each address that cannot be claimed in this host's
+// network, with its key and line, in both forms. A network that is missing is no error.
 func TestCheckHostAddresses(t *testing.T) {
 	h := open(t, fastProbe)
 	state := "state_dir: " + t.TempDir() + "\n"
@@ -158,14 +159,14 @@ func TestCheckHostAddresses(t *testing.T) {
 	if code, out := checkHost(h, state+good); code != 0 || !contains(out, "ok  machines             1 machine, 3 addresses\n") {
 		t.Errorf("exit code %d\n%s", code, out)
 	}
-	// Nothing is said of a network that is not there yet.
+	// Addresses of a network that is not there yet are not reported.
 	if code, out := checkHost(h, state+"interfaces: [eth9]\nmachines: [{name: a, mac: 02:00:00:00:00:01, ip: 192.168.9.9, ports: 22}]\n"); code != 1 || strings.Contains(out, "192.168.9.9") {
 		t.Errorf("exit code %d\n%s", code, out)
 	}
 }
 
-// TestCheckHostMAC: a MAC address of this host itself is named with its key and line, that of
-// a guest as well.
+// TestCheckHostMAC: check --host names a MAC address of this host with its key and line, also
+// in guests.
 func TestCheckHostMAC(t *testing.T) {
 	h := open(t, fastProbe)
 	state, own := "state_dir: "+t.TempDir()+"\n", h.lan.Porter().MAC().String()
@@ -184,8 +185,8 @@ func TestCheckHostMAC(t *testing.T) {
 	}
 }
 
-// TestUnclaimableAddresses: a configuration with such addresses is taken at the start and by
-// a reload, and the status of the machine says what is wrong with each.
+// TestUnclaimableAddresses: a start and a reload accept a configuration with such addresses.
+// The status of the machine has the reason for each.
 func TestUnclaimableAddresses(t *testing.T) {
 	const of = "machines: [{name: tv, mac: 02:00:00:00:00:01, agentless: true, ip: [%s], ports: 22}]\n"
 	wants := func(h *harness, all map[string]string) {

@@ -9,10 +9,10 @@ import (
 	"time"
 )
 
-// step is one line that test --json prints.
+// jsonStep is one line that test --json prints.
 type jsonStep struct{ Result, Text string }
 
-// stepsOf reads what test --json printed: one object a line.
+// stepsOf reads the output of test --json: one object a line.
 func stepsOf(t *testing.T, out string) (all []jsonStep) {
 	t.Helper()
 	for line := range strings.Lines(out) {
@@ -25,7 +25,7 @@ func stepsOf(t *testing.T, out string) (all []jsonStep) {
 	return all
 }
 
-// TestOfAMachineInJSON: the steps are those for people.
+// TestTestCommandJSON: the JSON output has the steps of the text output.
 func TestTestCommandJSON(t *testing.T) {
 	h := open(t, fastProbe)
 	h.putToSleep(addSlowNAS(h, 300*time.Millisecond))
@@ -36,7 +36,7 @@ func TestTestCommandJSON(t *testing.T) {
 	}
 }
 
-// TestCheckHostInJSON: what is wrong with the host is in the same object.
+// TestCheckHostInJSON: the problems of the host are in the same object.
 func TestCheckHostInJSON(t *testing.T) {
 	h := open(t, fastProbe)
 	for text, wrong := range map[string]int{"": 0, "interfaces: [eth0, eth9]\n": 1} {

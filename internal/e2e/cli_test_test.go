@@ -14,7 +14,7 @@ import (
 	"nightporter/internal/machine"
 )
 
-// wantUncounted: a test of nas left no trace in what counts.
+// wantUncounted expects that a test of nas is in no counter.
 func wantUncounted(h *harness) {
 	h.Helper()
 	h.wantMetric(0, `nightporter_machine_wakes_total{machine="nas", trigger="api"}`)
@@ -34,7 +34,7 @@ func wantUncounted(h *harness) {
 	}
 }
 
-// TestOfAMachineThatWakes: the output has each step, with what was measured.
+// TestTestCommandWakes: the output has each step, with its measurement.
 func TestTestCommandWakes(t *testing.T) {
 	h := open(t, fastProbe)
 	nas := addSlowNAS(h, 300*time.Millisecond)
@@ -55,7 +55,7 @@ func TestTestCommandWakes(t *testing.T) {
 	}
 }
 
-// said is what a command prints, and tells of each text that was waited for.
+// output collects what a command prints, and signals each write.
 type output struct {
 	mu   sync.Mutex
 	text strings.Builder
@@ -79,7 +79,7 @@ func (s *output) String() string {
 	return s.text.String()
 }
 
-// prints waits until the command has printed a text.
+// waitPrinted waits until the command has printed a text.
 func waitPrinted(h *harness, s *running, text string) {
 	h.Helper()
 	for limit := h.within(20 * time.Second); !strings.Contains(s.String(), text); {
@@ -98,7 +98,7 @@ type running struct {
 	ended  chan int // its exit code
 }
 
-// starts runs a command from the client's host.
+// startCommand runs a command from the client's host.
 func startCommand(h *harness, args ...string) *running {
 	h.Helper()
 	cmd := h.lan.Client().Command(h.ctx, os.Args[0], append(args, "--from", h.daemon.URL(""))...)
@@ -108,13 +108,13 @@ func startCommand(h *harness, args ...string) *running {
 	h.must(h.lan.Client().Start(cmd))
 	r.signal = cmd.Process.Signal
 	go func() {
-		_ = cmd.Wait() // the exit code tells
+		_ = cmd.Wait() // the exit code is checked
 		r.ended <- cmd.ProcessState.ExitCode()
 	}()
 	return r
 }
 
-// ends waits for the exit code of a command.
+// wantExit waits for the exit code of a command.
 func wantExit(h *harness, r *running, want int) {
 	h.Helper()
 	select {
@@ -127,7 +127,7 @@ func wantExit(h *harness, r *running, want int) {
 	}
 }
 
-// TestOfAMachineThatIsAwake: it is put to sleep when the test says so.
+// TestTestCommandAwakeMachine: the user puts the machine to sleep when the test asks for it.
 func TestTestCommandAwakeMachine(t *testing.T) {
 	h := open(t, fastProbe)
 	nas := h.addNAS(nil)
@@ -145,7 +145,7 @@ func TestTestCommandAwakeMachine(t *testing.T) {
 	wantUncounted(h)
 }
 
-// TestIsStopped: Ctrl-C ends it at once, and so does its time.
+// TestTestCommandStops: Ctrl-C and the timeout end the test at once.
 func TestTestCommandStops(t *testing.T) {
 	h := open(t, fastProbe)
 	nas := h.addNAS(nil)
@@ -165,7 +165,7 @@ func TestTestCommandStops(t *testing.T) {
 	}
 }
 
-// TestOfAMachineThatDoesNotWake: the output says what to look at, and no message is sent.
+// TestTestCommandWakeFails: the output has remedies, and no notification is sent.
 func TestTestCommandWakeFails(t *testing.T) {
 	t.Parallel()
 	ctx, home := newLAN(t)
@@ -183,15 +183,15 @@ func TestTestCommandWakeFails(t *testing.T) {
 	wantUncounted(h)
 	h.wantMetric(1, `nightporter_machine_state{machine="nas", state="asleep"}`)
 
-	failWake(h, h.lan.Client(), nas4) // whose message comes first, if it is the first
+	failWake(h, h.lan.Client(), nas4) // its message is the first one
 	if m := nextMessage(h, hook); !contains(m.Message, "10.77.0.10") {
 		t.Errorf("told %q", m)
 	}
 	wantOneSent(h)
 }
 
-// TestOfAServiceThatNeverListens: the machine wakes, and the test says which service
-// does not.
+// TestTestCommandServiceNeverListens: the machine wakes, and the test names the service that is
+// not ready.
 func TestTestCommandServiceNeverListens(t *testing.T) {
 	h := open(t, fastProbe+"hold: {ready_timeout: 700ms}\n")
 	nas := h.addNAS(func(c *lab.MachineConfig) { c.Services = []lab.ServiceConfig{{Network: "udp", Port: 27015}} })
@@ -203,12 +203,12 @@ func TestTestCommandServiceNeverListens(t *testing.T) {
 	wantUncounted(h)
 }
 
-// TestOfAMistypedMAC: the address is answered for by the machine itself, at its true MAC,
-// which the test tells and `why` too.
+// TestTestCommandMistypedMAC: the machine itself answers for the address, with its true MAC.
+// The commands test and why print it.
 func TestTestCommandMistypedMAC(t *testing.T) {
 	h := openFor(t, fastProbe+"watch: {interval: 1s}\nmachines: [{name: nas, mac: '02:00:00:00:00:99', ip: 10.77.0.20, ports: [22/tcp], agentless: true}]\n", 2*time.Minute)
 	nas := h.addNAS(nil)
-	code, out := h.runCommand("test", "nas", "--timeout", "80s") // silence proves nothing for 30 s after a start
+	code, out := h.runCommand("test", "nas", "--timeout", "80s") // no silence counts for 30 s after a start
 	if code != 1 || !contains(out, nas.MAC().String()) || contains(out, "magic packets, round 2") {
 		t.Errorf("exit code %d, %s", code, out)
 	}
@@ -258,7 +258,7 @@ func TestWakeOfAMAC(t *testing.T) {
 	}
 }
 
-// TestWakeOfAMACOnEachInterface of the porter.
+// TestWakeOfAMACOnEachInterface: the magic packet is sent on each interface of the porter.
 func TestWakeOfAMACOnEachInterface(t *testing.T) {
 	t.Parallel()
 	ctx, home := newLAN(t)

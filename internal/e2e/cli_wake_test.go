@@ -16,8 +16,8 @@ import (
 	"nightporter/internal/web"
 )
 
-// asked runs a command against the daemon from the client's host, which is how
-// people do it, and returns its exit code too.
+// runCommand runs a command against the daemon from the client's host. It returns the exit code
+// and the output.
 func (h *harness) runCommand(args ...string) (code int, printed string) {
 	h.Helper()
 	cmd := h.lan.Client().Command(h.ctx, os.Args[0], append(args, "--from", h.daemon.URL(""))...)
@@ -31,7 +31,8 @@ func (h *harness) runCommand(args ...string) (code int, printed string) {
 	return cmd.ProcessState.ExitCode(), out.String()
 }
 
-// TestWakeByCommand: a sleeping machine is shown, woken, waited for, and shown.
+// TestWakeCommandWakes: the commands show a sleeping machine, wake it, wait for it, and show it
+// awake.
 func TestWakeCommandWakes(t *testing.T) {
 	h := open(t, fastProbe)
 	nas := h.addNAS(nil)
@@ -66,8 +67,7 @@ func TestWakeCommandWakes(t *testing.T) {
 	}
 }
 
-// TestWakeByCommandFails: a machine that does not start is told of, with an exit
-// code.
+// TestWakeCommandFails: the command reports a machine that does not wake, with an exit code.
 func TestWakeCommandFails(t *testing.T) {
 	h := open(t, fastProbe+"wake: {attempts: 2, interval: 300ms, timeout: 600ms}\n")
 	nas := h.addNAS(func(c *lab.MachineConfig) { c.IgnoreMagic = lab.IgnoreAll })
@@ -85,8 +85,8 @@ func TestWakeCommandFails(t *testing.T) {
 	}
 }
 
-// TestWakeTakesTheToken: with http.token nobody wakes or forgets without it, and
-// SIGHUP changes it.
+// TestTokenOfHTTP: with http.token no client wakes or forgets a machine without the token.
+// SIGHUP changes the token.
 func TestTokenOfHTTP(t *testing.T) {
 	h := open(t, fastProbe+"http: {token: open sesame}\n")
 	nas := h.addNAS(nil)
@@ -121,8 +121,8 @@ func TestTokenOfHTTP(t *testing.T) {
 	}
 }
 
-// TestOtherSitesCannotWake, neither across sites nor with a name of their own for
-// the porter's address.
+// TestOtherSitesCannotWake: a page of another site cannot wake a machine, across origins or by
+// a name of its own for the porter's address.
 func TestOtherSitesCannotWake(t *testing.T) {
 	h := open(t, fastProbe+"http: {hosts: [porter.example.org]}\n")
 	nas := h.addNAS(nil)
@@ -130,7 +130,7 @@ func TestOtherSitesCannotWake(t *testing.T) {
 	own := strings.TrimPrefix(h.daemon.URL(""), "http://")
 	send := func(method, path, host, origin string) int {
 		t.Helper()
-		r, err := http.NewRequestWithContext(h.ctx, method, h.daemon.URL(path), http.NoBody)
+		r, err := http.NewRequestWithContext(h.ctx, method, h.daemon.URL(path), nil)
 		h.must(err)
 		r.Host = host
 		r.Header.Set("Origin", origin)
@@ -162,7 +162,7 @@ func TestOtherSitesCannotWake(t *testing.T) {
 	}
 }
 
-// TestAskedElsewhere: the error of a --from that leads to no page names what was expected.
+// TestFromAddressErrors: the error of a wrong --from names what was expected.
 func TestFromAddressErrors(t *testing.T) {
 	h := open(t, fastProbe)
 	for from, want := range map[string][]string{
@@ -178,8 +178,8 @@ func TestFromAddressErrors(t *testing.T) {
 	}
 }
 
-// TestWakeAsksAMachineThatCountsAsAwake: one that was switched off a moment ago is woken, and
-// one that is up has said so.
+// TestWakeCommandMachineCountedAwake: a machine that was switched off a moment ago is woken.
+// For a machine that is up, the command says when it was heard.
 func TestWakeCommandMachineCountedAwake(t *testing.T) {
 	h, nas := openAgentless(t)
 	conf := strings.Replace(agentlessConf(nas.MAC(), nas4, nas6), "interval: 500ms", "interval: 10m", 1)
@@ -193,7 +193,7 @@ func TestWakeCommandMachineCountedAwake(t *testing.T) {
 	if code, out := h.runCommand("wake", "nas", "--wait", "1s"); code != 2 || !contains(out, "nas counts as awake, but was not heard for 1.", "(last heard ") {
 		t.Errorf("not in time: exit code %d, %s", code, out)
 	}
-	_, err := h.daemon.Log.Wait(h.within(50*time.Second), n, labdaemon.Moved("nas", "asleep", "waking", string(machine.WhyAsked))) // see watched
+	_, err := h.daemon.Log.Wait(h.within(50*time.Second), n, labdaemon.Moved("nas", "asleep", "waking", string(machine.WhyAsked))) // no silence counts for 30 s after a start
 	h.must(err)
 	nas.IgnoreMagic(0)
 	if code, out := h.runCommand("wake", "nas", "--wait", "20s"); code != 0 || !contains(out, "nas is awake after ") {
@@ -201,8 +201,8 @@ func TestWakeCommandMachineCountedAwake(t *testing.T) {
 	}
 }
 
-// TestAWakeThatWasAskedForEnds: also where the machine goes off again each time before a
-// service that never listens.
+// TestRequestedWakeEnds: a requested wake ends also if the machine goes off each time before
+// its service listens.
 func TestRequestedWakeEnds(t *testing.T) {
 	h := open(t, fastProbe+"wake: {attempts: 1, interval: 3s, timeout: 4s}\n")
 	nas := addHalfReady(h)
@@ -211,7 +211,7 @@ func TestRequestedWakeEnds(t *testing.T) {
 	}
 	for len(h.events("nas", journal.Failed)) == 0 {
 		if shownNAS(h).State == machine.Arriving {
-			_ = nas.Sleep(h.ctx) // an error: it is not up any more
+			_ = nas.Sleep(h.ctx) // the machine may be off already
 		}
 		pauseOrFail(h, 100*time.Millisecond)
 	}
@@ -220,8 +220,8 @@ func TestRequestedWakeEnds(t *testing.T) {
 	}
 }
 
-// TestWakeCommandIsToldOfEachFailure: a wake that fails a second time ends the command as
-// the first one does.
+// TestWakeCommandRepeatedFailure: the command ends with an error for a second failure as for
+// the first one.
 func TestWakeCommandRepeatedFailure(t *testing.T) {
 	h := open(t, fastProbe+"wake: {attempts: 2, interval: 300ms, timeout: 600ms}\n")
 	h.putToSleep(h.addNAS(func(c *lab.MachineConfig) { c.IgnoreMagic = lab.IgnoreAll }))

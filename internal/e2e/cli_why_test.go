@@ -16,9 +16,8 @@ import (
 	"nightporter/internal/web"
 )
 
-// wantIgnored waits for a packet that does not wake the machine, and expects its reason
-// wherever people look: in the log, the metrics, the events, the API and the command
-// "why", which names the setting that would change it.
+// wantIgnored waits for a packet that does not wake the machine. It expects the reason in the
+// log, the metrics, the events, the API and the command why, which names the setting to change.
 func wantIgnored(h *harness, reason machine.Suppression, inEvents, service, setting string) {
 	h.Helper()
 	waitSuppressed(h, 0, inEvents)
@@ -48,7 +47,7 @@ func wantIgnored(h *harness, reason machine.Suppression, inEvents, service, sett
 	}
 }
 
-// tells reports whether there is an event of a packet that did not wake the machine.
+// hasIgnoredEvent reports whether there is an event of a packet that did not wake the machine.
 func hasIgnoredEvent(h *harness, reason, service string) bool {
 	h.Helper()
 	code, out := h.runCommand("events", "--machine", "nas", "--json")
@@ -65,8 +64,7 @@ func hasIgnoredEvent(h *harness, reason, service string) bool {
 	return false
 }
 
-// TestWhyItDoesNotWake: each packet for a sleeping machine that does not wake it has a
-// reason, which is found everywhere.
+// TestWhyItDoesNotWake: each packet for a sleeping machine that does not wake it has a reason.
 func TestWhyItDoesNotWake(t *testing.T) {
 	t.Parallel()
 	only := registration("nas", ether.MAC{}, monitored{nas4, []any{"22/tcp"}}, monitored{nas6, []any{"22/tcp"}})
@@ -81,7 +79,7 @@ func TestWhyItDoesNotWake(t *testing.T) {
 	}{
 		{"port", "", "", func(h *harness, ip netip.Addr) { h.startConnecting(h.lan.Client(), ip, 445) },
 			machine.PortNotRegistered, "port", "445/tcp", "add 445/tcp to the machine's ports"},
-		{"ping", "", only, func(h *harness, ip netip.Addr) { _ = h.lan.Client().Ping(h.within(time.Second), ip) }, // nothing answers it
+		{"ping", "", only, func(h *harness, ip netip.Addr) { _ = h.lan.Client().Ping(h.within(time.Second), ip) }, // no host answers
 			machine.PingNotRegistered, "ping", "icmp", "add icmp to the machine's ports"},
 		{"wake.from", `wake: {from: ["192.0.2.0/24", "2001:db8::/32"]}` + "\n", "", func(h *harness, ip netip.Addr) { h.startConnecting(h.lan.Client(), ip, 22) },
 			machine.SourceNotAllowed, "source", "22/tcp", "add HOST to wake.from"},
@@ -114,7 +112,7 @@ func TestWhyItDoesNotWake(t *testing.T) {
 	}
 }
 
-// serviceAt writes a service as events do.
+// serviceAt formats a service as events do.
 func serviceAt(ip netip.Addr, port string) string {
 	ports, err := machine.ParsePort(port)
 	if err != nil {
@@ -134,8 +132,7 @@ func failTwice(h *harness, ip netip.Addr) {
 	sendDatagrams(h, conn, "get up")
 }
 
-// TestWhyAnOldConnectionDoesNotWake: what a client sends on a connection from before the
-// sleep.
+// TestWhyAnOldConnectionDoesNotWake: packets of a connection from before the sleep do not wake.
 func TestWhyAnOldConnectionDoesNotWake(t *testing.T) {
 	t.Parallel()
 	for _, ip := range []netip.Addr{nas4, nas6} {
@@ -153,8 +150,8 @@ func TestWhyAnOldConnectionDoesNotWake(t *testing.T) {
 	}
 }
 
-// TestWhyOwnProgramsDoNotWake: what a program of the porter's own host wants. No packet
-// of it is ever on the wire.
+// TestWhyOwnProgramsDoNotWake: packets of a program on the porter's own host do not wake. They
+// are never on the wire.
 func TestWhyOwnProgramsDoNotWake(t *testing.T) {
 	t.Parallel()
 	for _, mode := range modes {
@@ -163,8 +160,8 @@ func TestWhyOwnProgramsDoNotWake(t *testing.T) {
 				h := open(t, fastProbe+mode.conf)
 				nas, porter := h.addNAS(nil), h.lan.Porter()
 				h.putToSleep(nas)
-				// From before the machine's last frame the kernel would believe in it
-				// for up to a minute.
+				// The kernel's neighbor entry from before the sleep would stay valid for up to
+				// a minute.
 				h.must(porter.ForgetNeighbor(ip))
 				ctx, cancel := context.WithCancel(h.ctx)
 				defer cancel()
@@ -184,7 +181,7 @@ func TestWhyOwnProgramsDoNotWake(t *testing.T) {
 	}
 }
 
-// keepConnecting has a host try to connect until ctx ends, and then closes ended.
+// keepConnecting lets a host try to connect until ctx ends, and then closes ended.
 func keepConnecting(h *harness, ctx context.Context, from *lab.Host, to netip.AddrPort) (ended <-chan struct{}) {
 	done := make(chan struct{})
 	go func() {
@@ -205,8 +202,8 @@ func keepConnecting(h *harness, ctx context.Context, from *lab.Host, to netip.Ad
 	return done
 }
 
-// TestNothingIsIgnoredOfAnAwakeMachine: an ordinary night has no packet that does not
-// wake, and the porter's own questions and registrations are none.
+// TestNothingIgnoredAwake: a sleep and a wake have no ignored packet. The porter's own probes
+// and registrations do not count.
 func TestNothingIgnoredAwake(t *testing.T) {
 	h := open(t, fastProbe)
 	nas := h.addNAS(nil)
@@ -224,7 +221,7 @@ func TestNothingIgnoredAwake(t *testing.T) {
 	}
 }
 
-// TestWakeOfAnAwakeMachine: its event says who asked for it, and that it was no wake.
+// TestWakeOfAnAwakeMachine: the event names the requester, and no wake is counted.
 func TestWakeOfAnAwakeMachine(t *testing.T) {
 	h := open(t, fastProbe)
 	nas := h.addNAS(nil)

@@ -13,9 +13,9 @@ import (
 	"nightporter/internal/machine"
 )
 
-// TestHandStartsAtOnce: machines that are started by hand test their addresses,
-// by duplicate address detection and by RFC 5227, and find them theirs. A tenth
-// of the whole proof in responder mode, or all of it with -connections 100.
+// TestExternalStarts: machines that start without the porter test their addresses, by duplicate
+// address detection and by RFC 5227, and find no conflict. An ordinary run has a tenth of the
+// starts of the whole proof in responder mode.
 func TestExternalStarts(t *testing.T) {
 	for _, mode := range modes {
 		t.Run(mode.name, func(t *testing.T) {
@@ -26,7 +26,7 @@ func TestExternalStarts(t *testing.T) {
 					starts = *connections
 				}
 			}
-			ctx, network := newLANFor(t, time.Minute+time.Duration(starts)*time.Second) // alone: a test of an address waits for no busy computer
+			ctx, network := newLANFor(t, time.Minute+time.Duration(starts)*time.Second) // not parallel: the timing of address tests does not adapt to the load
 			h := openOn(ctx, t, network, fastProbe+mode.conf)
 			machines := make([]*lab.Machine, min(starts, 10))
 			for i := range machines {
@@ -51,7 +51,7 @@ func TestExternalStarts(t *testing.T) {
 	}
 }
 
-// handStart puts m to sleep and starts it by hand. An address that m found in
+// startExternally puts m to sleep and starts it without the porter. An address that m found in
 // use is an error.
 func startExternally(h *harness, m *lab.Machine) error {
 	ctx := h.within(20 * time.Second)

@@ -13,8 +13,8 @@ import (
 	"nightporter/internal/machine"
 )
 
-// TestFaultClockJournal: whatever clock a journal was written by, the machines in
-// it have slept no longer than they can have, and are claimed and woken.
+// TestFaultClockJournal: a journal was written with a wrong clock. The machines in it have
+// slept no longer than is possible, and they are claimed and woken.
 func TestFaultClockJournal(t *testing.T) {
 	h := open(t, fastProbe)
 	began := time.Now()
@@ -58,7 +58,7 @@ func TestFaultClockJournal(t *testing.T) {
 		}
 		h.daemon.Kill()
 	}
-	// One that was started meanwhile has its account closed at once.
+	// The sleep of a machine that started meanwhile ends at once.
 	h.must(os.WriteFile(file, alterJournal(h, left, []string{elsewhere, at(1970), since(1970), heard(1970)}), 0o600))
 	h.must(nas.PowerOn())
 	h.restart(fastProbe)
@@ -68,8 +68,8 @@ func TestFaultClockJournal(t *testing.T) {
 	}
 }
 
-// altered replaces fields in each record of a journal, and drops what an older
-// version did not write if a change is empty. Every line gets the checksum that it needs.
+// alterJournal replaces fields in each record of a journal. An empty change removes what an
+// older version did not write. Each line gets a valid checksum.
 func alterJournal(h *harness, file []byte, changes []string) []byte {
 	h.Helper()
 	var out strings.Builder

@@ -14,9 +14,9 @@ import (
 	"nightporter/internal/machine"
 )
 
-// TestFaultDiskFull: while nothing can be stored, nobody is told that it was,
-// what was acknowledged before survives kill -9, and all else goes on. Once there
-// is room, so do registrations.
+// TestFaultDiskFull: while the disk is full, no registration is acknowledged. What was
+// acknowledged before survives kill -9, and everything else works. Registrations work again
+// once the disk has room.
 func TestFaultDiskFull(t *testing.T) {
 	t.Parallel()
 	ctx, lan := newLAN(t)
@@ -38,8 +38,8 @@ func TestFaultDiskFull(t *testing.T) {
 	}
 	wantJournalHealth(h, false)
 
-	// The night goes on: who sleeps is answered for, woken, and claimed again,
-	// although it was told that nothing was stored.
+	// A sleeping machine is still claimed, woken, and claimed again, although its registration
+	// is refused.
 	h.connect(h.lan.Client(), nas4, 22)
 	h.waitMove(0, "nas", "arriving", "awake", machine.WhyReady)
 	n := h.daemon.Log.Len()
@@ -56,7 +56,7 @@ func TestFaultDiskFull(t *testing.T) {
 	h.restart(fastProbe)
 	h.waitReclaimed("nas")
 	if acknowledged != "" && knownServices(h, pc.Name()) != acknowledged {
-		t.Errorf("%s is known for %s, and was told OK. for %s", pc.Name(), knownServices(h, pc.Name()), acknowledged)
+		t.Errorf("%s is known for %s, and was answered OK. for %s", pc.Name(), knownServices(h, pc.Name()), acknowledged)
 	}
 	wantJournalHealth(h, false)
 	free()
@@ -73,7 +73,7 @@ func TestFaultDiskFull(t *testing.T) {
 	}
 }
 
-// filler adds a machine that only registers.
+// addRegisteringMachine adds a machine that only registers.
 func addRegisteringMachine(h *harness, n int) *lab.Machine {
 	h.Helper()
 	m, err := h.lan.AddMachine(lab.MachineConfig{
@@ -83,9 +83,8 @@ func addRegisteringMachine(h *harness, n int) *lab.Machine {
 	return m
 }
 
-// registerUntilRefused registers a machine again and again, each time for another
-// service, until the disk takes no more: its last page may still have room. It
-// returns what was acknowledged last.
+// registerUntilRefused registers a machine repeatedly, each time for another service, until the
+// disk is full: its last page may still have room. It returns what was acknowledged last.
 func registerUntilRefused(h *harness, m *lab.Machine) (acknowledged string) {
 	h.Helper()
 	for port := 1000; port < 1040; port++ {
@@ -104,7 +103,7 @@ func registerUntilRefused(h *harness, m *lab.Machine) (acknowledged string) {
 	return ""
 }
 
-// wantStored compares what the daemon says of its journal, everywhere it does.
+// wantJournalHealth compares the metric, the API and the log about the journal.
 func wantJournalHealth(h *harness, healthy bool) {
 	h.Helper()
 	const lost, found = "cannot write the journal, which a restart would miss; trying on", "the journal is written again"
@@ -114,7 +113,7 @@ func wantJournalHealth(h *harness, healthy bool) {
 	}
 	deadline := time.Now().Add(10 * time.Second)
 	for h.metric("nightporter_journal_healthy") != value && time.Now().Before(deadline) {
-		time.Sleep(10 * time.Millisecond) // after a start nothing is known until something is to be written
+		time.Sleep(10 * time.Millisecond) // after a start the first write shows the health
 	}
 	h.wantMetric(value, "nightporter_journal_healthy")
 	_, body, err := h.daemon.Get(h.within(5*time.Second), "/api/v1/status")
@@ -136,8 +135,8 @@ func wantJournalHealth(h *harness, healthy bool) {
 	}
 }
 
-// services returns for what the daemon would wake a machine, as the API has it:
-// its addresses in the order of its registration, each with its ports.
+// knownServices returns the services of a machine from the API: its addresses in the order of
+// the registration, each with its ports.
 func knownServices(h *harness, name string) string {
 	h.Helper()
 	status, body, err := h.daemon.Get(h.within(5*time.Second), "/api/v1/machines/"+name)

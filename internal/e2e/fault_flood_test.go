@@ -24,15 +24,15 @@ import (
 	"nightporter/internal/machine"
 )
 
-// A torrent is one kind of flood: frames are drawn from a store of them.
+// floodKind is one kind of flood. Its frames are drawn from a store.
 type floodKind struct {
 	name  string
 	frame func(*rand.Rand, *harness) []byte
 }
 
-// torrents are what a host on the LAN may try. Nothing of it may wake.
+// floodKinds are the floods of a host on the LAN. They may not wake a machine.
 var floodKinds = []floodKind{
-	{"arp to everybody", func(r *rand.Rand, h *harness) []byte {
+	{"broadcast arp", func(r *rand.Rand, h *harness) []byte {
 		return neighborRequest(r, ether.Broadcast, anyIPv4(r), pick(r, nas4, anyIPv4(r)))
 	}},
 	{"arp to the porter", func(r *rand.Rand, h *harness) []byte {
@@ -56,14 +56,14 @@ var floodKinds = []floodKind{
 
 func pick[T any](r *rand.Rand, of ...T) T { return of[r.IntN(len(of))] }
 
-// anyMAC returns a unicast address of nobody in the lab.
+// anyMAC returns a unicast address that no host in the lab has.
 func anyMAC(r *rand.Rand) (mac ether.MAC) {
 	binary.BigEndian.PutUint32(mac[2:], r.Uint32())
 	mac[0] = 0x06
 	return mac
 }
 
-// anyIPv4 returns an address from which nobody may wake.
+// anyIPv4 returns a source address that may not wake.
 func anyIPv4(r *rand.Rand) netip.Addr {
 	return netip.AddrFrom4([4]byte{10, 77, 0, byte(128 + r.IntN(120))})
 }
@@ -74,7 +74,7 @@ func anyIPv6(r *rand.Rand) netip.Addr {
 	return netip.AddrFrom16(b)
 }
 
-// ask returns a question for ip from a host that nobody has heard of.
+// neighborRequest returns a request for ip from an unknown host.
 func neighborRequest(r *rand.Rand, to ether.MAC, from, ip netip.Addr) []byte {
 	f, err := lan.NeighborProbe(anyMAC(r), to, from, ip)
 	if err != nil {
@@ -83,7 +83,7 @@ func neighborRequest(r *rand.Rand, to ether.MAC, from, ip netip.Addr) []byte {
 	return f
 }
 
-// spoil breaks a frame: an octet of its body is another, or its end is missing.
+// damage returns a frame with a changed byte, or a truncated one.
 func damage(r *rand.Rand, frame []byte) []byte {
 	frame = slices.Clone(frame)
 	if r.IntN(2) == 0 {
@@ -93,7 +93,7 @@ func damage(r *rand.Rand, frame []byte) []byte {
 	return frame
 }
 
-// open the store of a torrent, and return what deals from it.
+// deal fills the store, and returns a function that returns its frames in turn.
 func (c floodKind) deal(h *harness, random *rand.Rand) func([]byte) []byte {
 	store := make([][]byte, 4096)
 	for i := range store {
@@ -106,8 +106,8 @@ func (c floodKind) deal(h *harness, random *rand.Rand) func([]byte) []byte {
 	}
 }
 
-// knocksOnly records magic packets, and what comes from one IPv4 address: not a
-// flood.
+// knocksOnly returns a filter for magic packets and for packets from one IPv4 address. It drops
+// the flood.
 func knocksOnly(t *testing.T, from netip.Addr) []bpf.RawInstruction {
 	t.Helper()
 	b := from.As4()
@@ -126,7 +126,7 @@ func knocksOnly(t *testing.T, from netip.Addr) []bpf.RawInstruction {
 	return program
 }
 
-// memory returns what the daemon has resident, in octets, and its open files.
+// daemonMemory returns the daemon's resident memory in bytes, and its number of open files.
 func daemonMemory(h *harness) (rss, files int) {
 	h.Helper()
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", h.daemon.Pid()))
@@ -143,7 +143,7 @@ func daemonMemory(h *harness) (rss, files int) {
 	return rss, len(open)
 }
 
-// knockAt sends one SYN from the client to a sleeper.
+// knockSleeper sends one SYN from the client to a sleeping machine.
 func knockSleeper(h *harness, i int) {
 	h.Helper()
 	client := h.lan.Client()
@@ -151,9 +151,9 @@ func knockSleeper(h *harness, i int) {
 	h.must(client.SendFrame(lantest.SegmentFrame(client.MAC(), h.lan.Porter().MAC(), from, to, flagSYN)))
 }
 
-// knocks has the client knock at n sleepers, of which each sleeps on and so is good
-// for one: the pauses of a machine that does not wake grow. It returns how long the
-// magic packets took on the wire. One that was lost takes a second.
+// measureKnocks knocks at n sleeping machines. They do not wake, so each is used once: the
+// pauses between its wakes grow. It returns the sorted times to the magic packets on the wire.
+// A missing one counts as a second.
 func measureKnocks(h *harness, wire *lab.Capture, first, n int) (took []time.Duration) {
 	h.Helper()
 	for i := first; i < first+n; i++ {
@@ -185,15 +185,15 @@ func measureKnocks(h *harness, wire *lab.Capture, first, n int) (took []time.Dur
 	return took
 }
 
-// mostFlooded is how long a knock may take to its magic packet during a flood, in the median.
-// The race detector alone takes the reader's time at 160,000 frames a second.
+// mostFlooded is the longest median time from a knock to its magic packet during a flood. The
+// race detector alone takes the reader's time at 160,000 frames a second.
 const mostFlooded = 50 * time.Millisecond
 
-// TestFaultFlood: while a host floods the LAN as fast as it can, a knock leads to
-// a magic packet within 50 ms, and an honest client is answered.
+// TestFaultFlood: while a host floods the LAN as fast as it can, a knock leads to a magic
+// packet within 50 ms, and another client gets answers.
 func TestFaultFlood(t *testing.T) {
 	onlyVariants(t)
-	ctx, lan := newLANFor(t, 3*time.Minute) // not in parallel with others, whose times it would spoil
+	ctx, lan := newLANFor(t, 3*time.Minute) // not parallel: it would delay other tests
 	h := openOn(ctx, t, lan, floodConf+openRegistration+"wake: {attempts: 1, interval: 20ms, from: [10.77.0.0/26]}\n")
 	nas := h.addNAS(func(c *lab.MachineConfig) { c.IgnoreMagic = lab.IgnoreAll })
 	flooder, err := h.lan.AddHost("flooder", netip.MustParsePrefix("10.77.0.66/24"))
@@ -248,10 +248,9 @@ func TestFaultFlood(t *testing.T) {
 
 const floodConf = "probe: {interval: 100ms}\n"
 
-// answered: a client that has never heard of the machine finds it within a
-// second, with the questions that its kernel asks. The flood is one that a slow
-// daemon, with the race detector in it, can answer: of more questions than it has
-// the time for some are lost, whoever asks them.
+// wantAnsweredInFlood expects that a client without a neighbor entry resolves each address
+// within a second. The rate of the flood is one that a slow daemon with the race detector can
+// answer; above that it loses requests of all hosts.
 func wantAnsweredInFlood(h *harness, flooder *lab.Host, c floodKind) {
 	h.Helper()
 	client := h.lan.Client()
@@ -269,9 +268,8 @@ func wantAnsweredInFlood(h *harness, flooder *lab.Host, c floodKind) {
 	}
 }
 
-// fullQueue: what comes while the daemon cannot read fills the queue of its
-// socket. What does not fit is counted; and a knock that comes after all these
-// questions is not lost with them.
+// overflowQueue stops the daemon until its socket's queue overflows. The lost frames are
+// counted, and a later knock is not lost.
 func overflowQueue(h *harness, wire *lab.Capture, flooder *lab.Host, sleeper int) {
 	h.Helper()
 	const drops = `nightporter_capture_drops_total{interface="eth0"}`
@@ -279,7 +277,7 @@ func overflowQueue(h *harness, wire *lab.Capture, flooder *lab.Host, sleeper int
 	h.must(h.daemon.Signal(syscall.SIGSTOP))
 	flood, err := flooder.Flood(0, floodKinds[1].deal(h, rand.New(rand.NewPCG(1, 1))))
 	h.must(err)
-	h.must(waitSent(h, flood, 60000)) // several times what the queue holds
+	h.must(waitSent(h, flood, 60000)) // several times the size of the queue
 	h.must(flood.Stop())
 	knockSleeper(h, sleeper)
 	began := time.Now()
@@ -298,7 +296,7 @@ func overflowQueue(h *harness, wire *lab.Capture, flooder *lab.Host, sleeper int
 	}
 }
 
-// sees waits until a flood has sent so many more frames.
+// waitSent waits until a flood has sent a number of frames more.
 func waitSent(h *harness, flood *lab.Flood, more uint64) error {
 	goal := flood.Sent() + more
 	for ctx := h.within(30 * time.Second); flood.Sent() < goal; time.Sleep(time.Millisecond) {

@@ -14,8 +14,8 @@ import (
 	"nightporter/internal/machine"
 )
 
-// garbage makes frames that nobody should send: whole ones of all kinds, spoiled.
-// Not one of them comes from the machine, or is a knock: those do what they say.
+// garbage makes invalid frames of all kinds from valid ones. None comes from the machine or is
+// a knock.
 type garbage struct {
 	random *rand.Rand
 	porter *lab.Host
@@ -38,16 +38,16 @@ func newGarbage(seed uint64, h *harness) *garbage {
 	return g
 }
 
-// next returns one more frame, of 14 to 1514 octets.
+// next returns one more frame, of 14 to 1514 bytes.
 func (g *garbage) next() []byte {
 	r := g.random
 	f := slices.Clone(g.whole[r.IntN(len(g.whole))])
 	switch r.IntN(7) {
-	case 0: // the end is missing
+	case 0: // a truncated frame
 		f = f[:14+r.IntN(len(f)-14)]
-	case 1: // something else follows
+	case 1: // trailing bytes
 		f = append(f, make([]byte, r.IntN(1514-len(f)))...)
-	case 2: // a tag, or two
+	case 2: // one or two VLAN tags
 		for range 1 + r.IntN(2) {
 			f = slices.Insert(f, 12, 0x81, 0, byte(r.Uint32()), byte(r.Uint32()))
 		}
@@ -55,11 +55,11 @@ func (g *garbage) next() []byte {
 		f[14] = f[14]&0xf0 | byte(r.IntN(16))
 	case 4: // another protocol with the same body
 		binary.BigEndian.PutUint16(f[12:], pick(r, uint16(0x0800), 0x0806, 0x86dd, 0x0842, 0x8100, 0x88a8, uint16(r.Uint32())))
-	case 5: // nothing of it is right
+	case 5: // a random body
 		for i := 12; i < len(f); i++ {
 			f[i] = byte(r.Uint32())
 		}
-	default: // a few octets are others
+	default: // a few changed bytes
 		for range 1 + r.IntN(6) {
 			f[12+r.IntN(len(f)-12)] = byte(r.Uint32())
 		}
@@ -70,8 +70,7 @@ func (g *garbage) next() []byte {
 	return f
 }
 
-// harmless tells whether a frame is neither a knock at one of the services nor
-// another host's claim to one of the addresses.
+// harmless reports whether a frame is neither a knock nor another host's claim to an address.
 func (g *garbage) harmless(f []byte) bool {
 	var p lan.Packet
 	if p.Parse(f) != lan.Accepted {
@@ -90,8 +89,7 @@ func (g *garbage) harmless(f []byte) bool {
 	return true
 }
 
-// TestFaultGarbage: broken frames of all kinds, in every state of a machine,
-// change nothing.
+// TestFaultGarbage: invalid frames change nothing in any state of a machine.
 func TestFaultGarbage(t *testing.T) {
 	h := open(t, floodConf)
 	nas := h.addNAS(nil)
@@ -100,7 +98,7 @@ func TestFaultGarbage(t *testing.T) {
 	g := newGarbage(1, h)
 	flood, err := vandal.Flood(soak(4000, 20000), func([]byte) []byte { return g.next() })
 	h.must(err)
-	more := func(state string) { // frames come in this state too
+	more := func(state string) { // frames are sent in this state
 		t.Helper()
 		h.wantMetric(1, `nightporter_machine_state{machine="nas", state=%q}`, state)
 		h.must(waitSent(h, flood, uint64(soak(1000, 20000))))

@@ -13,25 +13,25 @@ import (
 	"nightporter/internal/lab"
 )
 
-// The guest of the tests: a virtual machine on nas.
+// The addresses of a virtual machine on nas.
 var (
 	hosted4 = netip.MustParseAddr("10.77.0.30")
 	hosted6 = netip.MustParseAddr("fd77::30")
 )
 
-// hypervisor is nas, which has an IPv4 address alone, with its guest.
+// hypervisor is nas with an IPv4 address, and its virtual machine.
 type hypervisor struct {
 	*machineTest
 	vm        *lab.Machine
-	monitor   []netip.Addr // what nas registers as its own addresses
-	vmEntries string       // what it registers as its guests; empty: nothing
+	monitor   []netip.Addr // the addresses that nas registers as its own
+	vmEntries string       // the value of guests in its registration; empty: none
 }
 
-// acquainted is how the porter gets to know of a guest.
+// hostedConfig is how the porter learns of the virtual machine.
 type hostedConfig struct {
 	name       string
 	conf       string
-	configured bool // the configuration names the guest
+	configured bool // the configuration names the virtual machine
 	agentless  bool // ... and its host
 	registered bool // the host names it
 	withMAC    bool // ... and its MAC
@@ -47,9 +47,9 @@ var hostedConfigs = []hostedConfig{
 	{name: "monitored and configured", configured: true, asOwn: true},
 }
 
-// openHypervisor opens a house for nas and its guest: that comes up 3 s after nas, and its
-// service 3 s later, which is between 7 and 9 s after the first SYN. The next ones come
-// after 7 and 11 s.
+// openHypervisor starts a daemon for nas and its virtual machine, which starts 3 s after nas.
+// Its service starts 3 s later, between 7 and 9 s after the first SYN. The next SYNs come after
+// 7 and 11 s.
 func openHypervisor(t *testing.T, by hostedConfig, conf string, talkative bool) *hypervisor {
 	t.Helper()
 	t.Parallel()
@@ -83,7 +83,7 @@ func openHypervisor(t *testing.T, by hostedConfig, conf string, talkative bool) 
 	return s
 }
 
-// guestEntries is the guest in a registration and, being JSON, in the configuration.
+// hostedEntries is the value of guests in a registration and, being JSON, in the configuration.
 func (s *hypervisor) hostedEntries(withMAC bool) string {
 	var all []string
 	for _, ip := range []netip.Addr{hosted4, hosted6} {
@@ -96,7 +96,7 @@ func (s *hypervisor) hostedEntries(withMAC bool) string {
 	return "[" + strings.Join(all, ", ") + "]"
 }
 
-// registration is what nas says before it sleeps.
+// registration returns the registration of nas.
 func (s *hypervisor) registration() string {
 	var monitor []monitored
 	for _, ip := range s.monitor {
@@ -109,7 +109,7 @@ func (s *hypervisor) registration() string {
 	return text
 }
 
-// sleeps lets both sleep until they are claimed.
+// sleepBoth lets both sleep until they are claimed.
 func (s *hypervisor) sleepBoth() {
 	s.Helper()
 	n := s.daemon.Log.Len()
@@ -118,16 +118,16 @@ func (s *hypervisor) sleepBoth() {
 	}
 	s.must(s.nas.Sleep(s.ctx))
 	limit := 20 * time.Second
-	if s.agentless { // after a start its silence proves nothing for 30 s
+	if s.agentless { // no silence counts for 30 s after a start
 		limit += max(0, time.Until(s.began.Add(30*time.Second)))
 	}
 	s.waitState(limit, n, "nas", "asleep")
 }
 
-// ofGuest is the guest in the place of nas.
+// hosted returns the virtual machine as a machineTest.
 func (s *hypervisor) hosted() *machineTest { return &machineTest{harness: s.harness, nas: s.vm} }
 
-// undisturbed expects that nobody was disturbed by the porter, and nothing woken twice.
+// wantUndisturbed expects no failed address test, no conflict and one wake.
 func (s *hypervisor) wantUndisturbed() {
 	s.Helper()
 	for _, m := range []*lab.Machine{s.nas, s.vm} {
@@ -141,9 +141,9 @@ func (s *hypervisor) wantUndisturbed() {
 	s.wantWokenOnce()
 }
 
-// TestFieldGuests: a client knocks at the guest of a machine that sleeps. The host boots,
-// the guest some seconds later with its tests, and its service later still. The client is
-// served as soon as that is up, and nothing else happens.
+// TestFieldHosted: a client knocks at the virtual machine of a machine that sleeps. The host
+// boots, the virtual machine some seconds later with its address tests, and its service later
+// still. The client is served as soon as that is up.
 func TestFieldHosted(t *testing.T) {
 	t.Parallel()
 	for _, by := range hostedConfigs {
@@ -151,7 +151,7 @@ func TestFieldHosted(t *testing.T) {
 			for _, ip := range []netip.Addr{hosted4, hosted6} {
 				for _, talkative := range []bool{false, true} {
 					if in.agentless {
-						continue // by says so
+						continue // by has it
 					}
 					t.Run(fmt.Sprintf("%s/%s/%v/talkative=%t", by.name, in.name, ip, talkative), func(t *testing.T) {
 						plain := in.name == "registered"
@@ -182,8 +182,8 @@ func TestFieldHosted(t *testing.T) {
 	}
 }
 
-// TestFieldGuestsHostAlone: who knocks at the host is served without waiting for a guest
-// that nobody knocked at. The guest's tests pass all the same, and then it is served, too.
+// TestFieldHostedHostAlone: a client of the host is served without waiting for the virtual
+// machine. The address tests of the virtual machine succeed, and then it is served, too.
 func TestFieldHostedHostAlone(t *testing.T) {
 	t.Parallel()
 	for _, in := range settings {
@@ -212,8 +212,8 @@ func TestFieldHostedHostAlone(t *testing.T) {
 	}
 }
 
-// TestFieldGuestsStraggler: a client that has missed the return sends to the porter for the
-// guest. Its packets reach the guest, and it is told where that is.
+// TestFieldHostedLateClient: a client that has missed the release sends packets for the virtual
+// machine to the porter. They reach the virtual machine, and the client learns its MAC.
 func TestFieldHostedLateClient(t *testing.T) {
 	t.Parallel()
 	for _, ip := range []netip.Addr{hosted4, hosted6} {
@@ -235,8 +235,8 @@ func TestFieldHostedLateClient(t *testing.T) {
 	}
 }
 
-// TestFieldGuestsRestart: the porter is killed while all sleep. The next one claims the
-// guest again, and serves it.
+// TestFieldHostedRestart: the porter is killed while both sleep. The next run claims the
+// virtual machine's addresses again, and serves them.
 func TestFieldHostedRestart(t *testing.T) {
 	t.Parallel()
 	for _, by := range hostedConfigs {
@@ -255,9 +255,9 @@ func TestFieldHostedRestart(t *testing.T) {
 	}
 }
 
-// TestFieldGuestsUnnamed: under trust: self nobody can prove that the address of another
-// MAC belongs to a machine. It waits, and everybody is told what to do. The operator does
-// it, and the guest is claimed.
+// TestFieldHostedUnnamed: under trust: self no registration proves that an address with another
+// MAC belongs to a machine. The address waits, and the log, the event and the API name the
+// remedy. With it in the configuration the address is claimed.
 func TestFieldHostedUnnamed(t *testing.T) {
 	t.Parallel()
 	for _, withMAC := range []bool{true, false} {
@@ -286,8 +286,8 @@ func TestFieldHostedUnnamed(t *testing.T) {
 	}
 }
 
-// TestGuestInTheAPI: an address of a guest is shown with its MAC, those of the machine
-// without.
+// TestHostedAddressInAPI: the API shows the MAC of an address of a virtual machine, and none
+// for the machine's own addresses.
 func TestHostedAddressInAPI(t *testing.T) {
 	s := openHypervisor(t, hostedConfigs[0], "", false)
 	s.register(s.nas.Host, s.registration())

@@ -9,14 +9,14 @@ import (
 	"nightporter/internal/labdaemon"
 )
 
-// lasting are the counters that a restart does not begin anew.
+// lasting are the counters that survive a restart.
 var lasting = []string{
 	"nightporter_machine_sleep_seconds_total", "nightporter_machine_energy_saved_joules_total",
 	"nightporter_machine_wakes_total", "nightporter_machine_wake_failures_total", "nightporter_machine_wake_attempts_total",
 	"nightporter_machine_external_starts_total", "nightporter_address_conflicts_total", "nightporter_machine_settle_timeouts_total",
 }
 
-// nothingLost compares counters with what was shown before the crash.
+// nothingLost compares counters with their values before the crash.
 func (f *randomMachines) nothingLost(shown labdaemon.Samples) {
 	f.Helper()
 	now, err := f.daemon.Metrics(f.within(5 * time.Second))
@@ -31,15 +31,15 @@ func (f *randomMachines) nothingLost(shown labdaemon.Samples) {
 	}
 }
 
-// plausible compares how long machines have slept with what they did. Of the one
-// that slept through everything the porter knows to the second.
+// plausible compares the metrics of sleep with the machines' logs. For the machine that slept
+// all the time the porter is exact to the second.
 func (f *randomMachines) plausible(lasted, down time.Duration) {
 	f.Helper()
 	for _, m := range f.members {
 		truth, starts := timeOff(m.Machine)
 		got := time.Duration(f.metric(`nightporter_machine_sleep_seconds_total{machine="%s"}`, m.Name()) * float64(time.Second))
-		// It is taken for asleep until its first frame, and no longer than until
-		// the next daemon began where there was none.
+		// It counts as asleep until its first frame, at most until the start of the next
+		// daemon.
 		least, most := time.Duration(0), min(lasted+time.Second, truth+down+time.Duration(starts)*2500*time.Millisecond)
 		if m == f.idle {
 			// Its claim comes after 3 s of silence.

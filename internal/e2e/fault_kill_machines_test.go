@@ -14,29 +14,29 @@ import (
 	"nightporter/internal/labdaemon"
 )
 
-// fleet is a house with machines that do all that machines do, at random.
+// randomMachines is a harness with machines that register, sleep and start at random.
 type randomMachines struct {
 	*harness
 	random  *rand.Rand
 	members []*member
-	idle    *member           // it sleeps all the time
-	last    *labdaemon.Daemon // the one before
+	idle    *member           // sleeps all the time
+	last    *labdaemon.Daemon // the daemon before
 }
 
-// member is one machine, and what it was told.
+// member is one machine, with what the daemon has acknowledged.
 type member struct {
 	*lab.Machine
 	random *rand.Rand
 	asked  int  // registrations so far; each is for another service
-	said   bool // it has said that it will sleep, and not slept since
+	said   bool // it has registered, and not slept since
 
 	mu       sync.Mutex
 	promised string   // the services of its last registration that was answered OK.
-	open     []string // those of later ones that got no answer
+	open     []string // of later registrations without an answer
 }
 
-// members of the fleet: with and without a word when they come up, with addresses
-// of one family and of both, and one that tests its IPv4 address.
+// machineConfigs have machines with and without announcements, with addresses of one family and
+// of both, and one that tests its IPv4 address.
 var machineConfigs = []lab.MachineConfig{
 	{Name: "quiet", Boot: 120 * time.Millisecond, Addrs: []netip.Prefix{netip.MustParsePrefix("10.77.0.31/24")}},
 	{Name: "loud", Boot: 250 * time.Millisecond, Announce: true,
@@ -84,8 +84,7 @@ func (m *member) anyAddr() netip.Addr {
 	return all[m.random.IntN(len(all))]
 }
 
-// register registers m for services that it never had before, and reports whether
-// that was answered with OK.
+// register registers m for new services, and reports whether the answer was OK.
 func (f *randomMachines) register(ctx context.Context, m *member) bool {
 	m.asked++
 	ports := []any{"22/tcp", fmt.Sprintf("%d/tcp", 1000+m.asked)}
@@ -115,15 +114,15 @@ func (f *randomMachines) register(ctx context.Context, m *member) bool {
 	return true
 }
 
-// knows reports whether the services that the daemon has are those that m was
-// promised, or that it asked for later.
+// knows reports whether the daemon's services are those that were acknowledged, or those of a
+// later request.
 func (m *member) knows(services string) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return services == m.promised || slices.Contains(m.open, services)
 }
 
-// fallAsleep lets a machine that is awake sleep.
+// fallAsleep puts an awake machine to sleep.
 func (f *randomMachines) fallAsleep(m *member) {
 	if err := m.Sleep(f.ctx); err != nil {
 		f.Error(err)
@@ -131,8 +130,8 @@ func (f *randomMachines) fallAsleep(m *member) {
 	m.said = false
 }
 
-// live lets m do what machines do, and others do to it, until ctx ends. promised
-// is called whenever it was told OK.
+// live lets m register, sleep and be woken until ctx ends. It calls promised after each
+// acknowledged registration.
 func (f *randomMachines) live(ctx context.Context, m *member, promised func()) {
 	for ctx.Err() == nil {
 		switch m.State() {
@@ -154,12 +153,12 @@ func (f *randomMachines) live(ctx context.Context, m *member, promised func()) {
 	}
 }
 
-// rouse has somebody wake m, or not.
+// rouse wakes m in one of several ways, or not at all.
 func (f *randomMachines) rouse(ctx context.Context, m *member) {
 	how := m.random.IntN(4)
 	if how > 1 && !f.claimed(m) {
-		// Who starts in the short silence of these tests may be in the pause of a
-		// test of its address when it is claimed.
+		// A machine that starts in the short silence of these tests may be in a pause of an
+		// address test when it is claimed.
 		pause(ctx, 20*time.Millisecond)
 		return
 	}
@@ -171,7 +170,7 @@ func (f *randomMachines) rouse(ctx context.Context, m *member) {
 			f.Errorf("%s was not woken: %v", m.Name(), err)
 		}
 	case 2:
-		// It is asked for, whether or not that can be before the end.
+		// The request may fail if the daemon is killed.
 		_, _, _ = f.daemon.Post(ctx, "/api/v1/machines/"+m.Name()+"/wake")
 		pause(ctx, 300*time.Millisecond)
 	case 3:
@@ -180,7 +179,7 @@ func (f *randomMachines) rouse(ctx context.Context, m *member) {
 	}
 }
 
-// claimed reports whether the daemon took m for asleep last.
+// claimed reports whether the daemon's last state of m is asleep.
 func (f *randomMachines) claimed(m *member) bool {
 	state := ""
 	_, _ = f.daemon.Log.Wait(cancelled(), 0, func(e labdaemon.Entry) bool {
@@ -192,7 +191,7 @@ func (f *randomMachines) claimed(m *member) bool {
 	return state == "asleep"
 }
 
-// startByHand starts a machine that somebody else may be starting.
+// startByHand starts a machine, which may be starting already.
 func (f *randomMachines) startByHand(m *member) {
 	if err := m.PowerOn(); err != nil && m.State() == lab.Asleep {
 		f.Error(err)
@@ -201,7 +200,7 @@ func (f *randomMachines) startByHand(m *member) {
 
 func lastOf[T any](all []T, n int) []T { return all[max(0, len(all)-n):] }
 
-// pause lets time pass in what happens at random.
+// pause waits for d, or until ctx ends.
 func pause(ctx context.Context, d time.Duration) {
 	select {
 	case <-time.After(d):

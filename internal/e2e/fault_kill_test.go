@@ -18,10 +18,9 @@ import (
 	"nightporter/internal/machine"
 )
 
-// TestFaultKill: the daemon is killed at random moments while machines register,
-// fall asleep, are knocked at, woken and started by hand. Whatever it was doing,
-// the next one knows what was promised, answers for those who sleep and for
-// nobody else, and has lost nothing that was counted.
+// TestFaultKill: the daemon is killed at random moments while machines register, fall asleep,
+// are woken and start. The next run knows what was acknowledged, answers for the sleeping
+// machines and no others, and has lost no counted event.
 func TestFaultKill(t *testing.T) {
 	rounds := soak(5, 100)
 	t.Logf("%d rounds, seed %d", rounds, *seed)
@@ -59,9 +58,9 @@ func TestFaultKill(t *testing.T) {
 	waitUnguarded(f.harness, free...)
 }
 
-// night lets the machines live until the daemon is killed, at a random moment or
-// the moment after a random promise. It returns what the daemon's metrics were a
-// moment before: what is written last is not awaited by anybody.
+// night lets the machines run until the daemon is killed, at a random moment or just after a
+// random acknowledgment. It returns the metrics of a moment before, because the last changes
+// are written without waiting.
 func (f *randomMachines) night() (shown labdaemon.Samples) {
 	f.Helper()
 	ctx, cancel := context.WithCancel(f.ctx)
@@ -98,14 +97,14 @@ func (f *randomMachines) night() (shown labdaemon.Samples) {
 		scrape.Stop()
 		break
 	}
-	cancel() // what fails from now on may
+	cancel() // errors are expected from here
 	f.daemon.Kill()
 	all.Wait()
 	return shown
 }
 
-// daytime is while there is no daemon: some machines are started by hand, and some
-// that have said so fall asleep.
+// daytime is the time without a daemon: some machines start, and some that have registered fall
+// asleep.
 func (f *randomMachines) daytime() {
 	for _, m := range f.members {
 		lucky := m.random.IntN(3) == 0
@@ -120,7 +119,7 @@ func (f *randomMachines) daytime() {
 	pause(f.ctx, time.Duration(f.random.IntN(400))*time.Millisecond)
 }
 
-// restart starts the next daemon, and keeps of the one before its log.
+// restart starts the next daemon, and keeps the log of the last one.
 func (f *randomMachines) restart(conf string) {
 	f.Helper()
 	f.last = f.daemon
@@ -134,7 +133,7 @@ func (f *randomMachines) restart(conf string) {
 	}
 }
 
-// states returns what the daemon takes the machines for.
+// states returns the daemon's states of the machines.
 func (f *randomMachines) states() map[string]string {
 	f.Helper()
 	_, body, err := f.daemon.Get(f.within(5*time.Second), "/api/v1/machines")
@@ -148,8 +147,8 @@ func (f *randomMachines) states() map[string]string {
 	return states
 }
 
-// inOrder waits until the daemon knows who sleeps, and then looks at everything
-// that others could see of it.
+// inOrder waits until the daemon's states are right, and then checks all that other hosts can
+// see of it.
 func (f *randomMachines) inOrder(bound bool) {
 	f.Helper()
 	f.steady()
@@ -158,10 +157,10 @@ func (f *randomMachines) inOrder(bound bool) {
 	own := []string{"10.77.0.2/24", "fd77::2/64"}
 	for _, m := range f.members {
 		if m.promised == "" {
-			continue // it never got so far
+			continue // no registration was acknowledged
 		}
 		if got := knownServices(f.harness, m.Name()); !m.knows(got) {
-			f.Errorf("%s is known for %s, and was told OK. for %s; unanswered are %v", m.Name(), got, m.promised, m.open)
+			f.Errorf("%s is known for %s, and was answered OK. for %s; unanswered are %v", m.Name(), got, m.promised, m.open)
 		}
 		if happened(m.Machine, lab.DADFailed) {
 			f.Fatalf("%s found an address of its own in use", m.Name())
@@ -186,14 +185,14 @@ func (f *randomMachines) inOrder(bound bool) {
 	f.haveOnly(own)
 }
 
-// cancelled returns a context for what has happened already or not at all.
+// cancelled returns a context for a condition that holds already or not at all.
 func cancelled() context.Context {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	return ctx
 }
 
-// agreed waits until the daemon takes each machine for what it is.
+// agreed waits until the daemon's state of each machine is right.
 func (f *randomMachines) agreed() {
 	f.Helper()
 	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
@@ -201,7 +200,7 @@ func (f *randomMachines) agreed() {
 		for name, state := range f.states() {
 			i := slices.IndexFunc(f.members, func(m *member) bool { return m.Name() == name })
 			truth := f.members[i].State()
-			// One that is awake, and has said that it will sleep, is waited for.
+			// An awake machine that has registered may be settling.
 			if ok := state == "asleep"; ok != (truth == lab.Asleep) || !ok && state != "awake" && state != "settling" {
 				wrong += fmt.Sprintf(" %s is %s, and taken for %s;", name, truth, state)
 			}
@@ -215,7 +214,7 @@ func (f *randomMachines) agreed() {
 	}
 }
 
-// haveOnly compares the addresses of the porter's interface, link-local ones apart.
+// haveOnly compares the addresses of the porter's interface without link-local ones.
 func (f *randomMachines) haveOnly(want []string) {
 	f.Helper()
 	got := slices.DeleteFunc(porterAddresses(f.harness), func(s string) bool { return strings.HasPrefix(s, "fe80:") })
@@ -225,7 +224,7 @@ func (f *randomMachines) haveOnly(want []string) {
 	}
 }
 
-// wakeSome wakes about half of those who sleep, by a client's connection.
+// wakeSome wakes about half of the sleeping machines by a client's connection.
 func (f *randomMachines) wakeSome() {
 	f.Helper()
 	var all sync.WaitGroup

@@ -14,8 +14,7 @@ import (
 	"nightporter/internal/machine"
 )
 
-// second starts another daemon on a host of its own. What it says and does is
-// watched through the house that is returned.
+// startSecondPorter starts another daemon on a host of its own, and returns a harness for it.
 func startSecondPorter(h *harness, conf string) *harness {
 	h.Helper()
 	host, err := h.lan.AddHost("porter2", netip.MustParsePrefix("10.77.0.3/24"), netip.MustParsePrefix("fd77::3/64"))
@@ -35,15 +34,14 @@ func startSecondPorter(h *harness, conf string) *harness {
 }
 
 const (
-	// quick makes a porter look again at an address that it left to another host
-	// after 1 to 2 s.
+	// fastRecheck lets a porter recheck a conceded address after 1 to 2 s.
 	fastRecheck = "probe: {interval: 120ms, misses: 2}\n"
 
-	// isOver is the event when it takes it back.
+	// isOver is the event when the porter claims it again.
 	isOver = "conflict_over"
 )
 
-// saidOf waits for an event of an address.
+// waitAddressEvent waits for an event of an address.
 func waitAddressEvent(h *harness, n int, event string, ip netip.Addr) labdaemon.Entry {
 	h.Helper()
 	e, err := h.daemon.Log.Wait(h.within(10*time.Second), n, func(e labdaemon.Entry) bool {
@@ -53,8 +51,8 @@ func waitAddressEvent(h *harness, n int, event string, ip netip.Addr) labdaemon.
 	return e
 }
 
-// answers has the client ask everybody for an address, and returns who answers
-// until the client has asked the router too, and got its answer.
+// whoAnswers lets the client broadcast a request for an address. It returns the MACs of the
+// answers until the router has answered another request.
 func whoAnswers(h *harness, capture *lab.Capture, ip netip.Addr) (macs []ether.MAC) {
 	h.Helper()
 	client, router := h.lan.Client(), h.lan.Router()
@@ -71,7 +69,7 @@ func whoAnswers(h *harness, capture *lab.Capture, ip netip.Addr) (macs []ether.M
 		}
 		var p lan.Packet
 		switch {
-		case p.Parse(f.Data) != lan.Accepted || p.Dst != client.MAC(): // an announcement is no answer
+		case p.Parse(f.Data) != lan.Accepted || p.Dst != client.MAC(): // not an answer
 		case p.Kind == lan.ARPReply && p.From == ip, p.Kind == lan.NeighborAdvertisement && p.Target == ip:
 			macs = append(macs, p.Src)
 		case p.Kind == lan.ARPReply && p.From == router.Addr4(), p.Kind == lan.NeighborAdvertisement && p.Target == router.Addr6():
@@ -83,8 +81,8 @@ func whoAnswers(h *harness, capture *lab.Capture, ip netip.Addr) (macs []ether.M
 	return macs
 }
 
-// TestFaultSecondPorter: two daemons have the same machine. The one that is
-// second notices, and leaves the addresses to the other.
+// TestFaultSecondPorter: two daemons have the same machine. The second one to claim notices the
+// first, and concedes the addresses.
 func TestFaultSecondPorter(t *testing.T) {
 	h := open(t, fastProbe)
 	nas := h.addNAS(nil)
@@ -109,8 +107,8 @@ func TestFaultSecondPorter(t *testing.T) {
 	late.wantMetric(0, `nightporter_machine_wakes_total{machine="nas", trigger="tcp"}`)
 }
 
-// shared puts the machine to sleep under the eyes of two daemons. The house's own is
-// first to believe in its silence, since the other gets one more answer.
+// sleepBeforeBoth puts the machine to sleep for two daemons. The first claims it earlier,
+// because the second one gets one more answer.
 func sleepBeforeBoth(h *harness, nas *lab.Machine, late *harness) {
 	h.Helper()
 	h.register(nas.Host, nasRegistration(nas))
@@ -133,8 +131,8 @@ func sleepBeforeBoth(h *harness, nas *lab.Machine, late *harness) {
 	}
 }
 
-// TestFaultPorterTakesOver: the one that has the addresses is gone without a
-// word. The other looks again, and answers.
+// TestFaultPorterTakesOver: the porter that has the addresses is killed. The other rechecks,
+// and claims them.
 func TestFaultPorterTakesOver(t *testing.T) {
 	h := open(t, "probe: {interval: 60ms, misses: 2}\n")
 	nas := h.addNAS(nil)
@@ -156,18 +154,18 @@ func TestFaultPorterTakesOver(t *testing.T) {
 	}
 }
 
-// TestFaultPortersGiveWayToEachOther: both have left the addresses to somebody
-// else, as after a claim in the same instant. Soon one of them has them.
+// TestFaultPortersYieldToEachOther: both porters have conceded the addresses, as after claims
+// in the same instant. Soon one of them claims them again.
 func TestFaultPortersYieldToEachOther(t *testing.T) {
 	h := open(t, fastRecheck)
 	nas := h.addNAS(nil)
 	late := startSecondPorter(h, "probe: {interval: 120ms, misses: 3}\n")
 	sleepBeforeBoth(h, nas, late)
-	nobody := ether.MAC{2, 0x77, 0, 0, 0, 0x99}
+	foreign := ether.MAC{2, 0x77, 0, 0, 0, 0x99}
 	both := []*harness{h, late}
 	after := []int{h.daemon.Log.Len(), late.daemon.Log.Len()}
 	for ip, from := range map[netip.Addr]netip.Addr{nas4: {}, nas6: h.lan.Client().Addr6()} {
-		frames, err := lan.Announcement(nobody, ether.Broadcast, nobody, ip, from, netip.Addr{})
+		frames, err := lan.Announcement(foreign, ether.Broadcast, foreign, ip, from, netip.Addr{})
 		h.must(err)
 		h.must(h.lan.Client().SendFrame(frames[0]))
 		waitAddressEvent(h, after[0], "conflict", ip)
@@ -186,8 +184,7 @@ func TestFaultPortersYieldToEachOther(t *testing.T) {
 	}
 }
 
-// firstToSay returns the MAC of the porter that is the first to log an event of an
-// address.
+// firstToSay returns the MAC of the porter that is the first to log an event of an address.
 func firstToSay(harnesses []*harness, after []int, event string, ip netip.Addr) ether.MAC {
 	harnesses[0].Helper()
 	said := make(chan ether.MAC, len(harnesses))
@@ -204,7 +201,7 @@ func firstToSay(harnesses []*harness, after []int, event string, ip netip.Addr) 
 	case mac := <-said:
 		return mac
 	case <-ctx.Done():
-		harnesses[0].Fatalf("nobody takes %v", ip)
+		harnesses[0].Fatalf("no porter claims %v", ip)
 		return ether.MAC{}
 	}
 }

@@ -19,17 +19,16 @@ import (
 	"nightporter/internal/machine"
 )
 
-// A mob is a crowd of clients of the registration that mean no good, or do not
-// know better. They come from several hosts.
+// floodClients are clients of the registration that flood it. They are on several hosts.
 type floodClients struct {
 	from []*lab.Host
 	to   string
 	done atomic.Int64
 }
 
-// pests are what one connection of the mob does, until ctx ends.
+// floodActs are what one connection of the flood does, until ctx ends.
 var floodActs = []func(ctx context.Context, r *rand.Rand, conn net.Conn){
-	func(ctx context.Context, _ *rand.Rand, conn net.Conn) { // one octet a second, and never an end
+	func(ctx context.Context, _ *rand.Rand, conn net.Conn) { // one byte a second, without an end
 		for ctx.Err() == nil {
 			if _, err := io.WriteString(conn, "{"); err != nil {
 				return
@@ -40,7 +39,7 @@ var floodActs = []func(ctx context.Context, r *rand.Rand, conn net.Conn){
 			}
 		}
 	},
-	func(_ context.Context, _ *rand.Rand, conn net.Conn) { // nothing at all
+	func(_ context.Context, _ *rand.Rand, conn net.Conn) { // silence
 		_, _ = io.Copy(io.Discard, conn)
 	},
 	func(_ context.Context, r *rand.Rand, conn net.Conn) { // garbage
@@ -51,7 +50,7 @@ var floodActs = []func(ctx context.Context, r *rand.Rand, conn net.Conn){
 		_, _ = conn.Write(b)
 		_, _ = io.Copy(io.Discard, conn)
 	},
-	func(_ context.Context, _ *rand.Rand, conn net.Conn) { // far too much
+	func(_ context.Context, _ *rand.Rand, conn net.Conn) { // a megabyte
 		_, _ = io.WriteString(conn, `{"mac":"02:77:00:00:00:14","name":"`+strings.Repeat("x", 1<<20))
 		_, _ = io.Copy(io.Discard, conn)
 	},
@@ -60,7 +59,7 @@ var floodActs = []func(ctx context.Context, r *rand.Rand, conn net.Conn){
 		_, _ = io.WriteString(conn, registration("not mine", mac, monitored{nas4, []any{22}}))
 		_, _ = io.Copy(io.Discard, conn)
 	},
-	func(_ context.Context, _ *rand.Rand, conn net.Conn) { // half a request, and half a connection
+	func(_ context.Context, _ *rand.Rand, conn net.Conn) { // half a request on a half-closed connection
 		_, _ = io.WriteString(conn, `{"mac":`)
 		if half, ok := conn.(interface{ CloseWrite() error }); ok {
 			_ = half.CloseWrite()
@@ -70,13 +69,12 @@ var floodActs = []func(ctx context.Context, r *rand.Rand, conn net.Conn){
 	func(context.Context, *rand.Rand, net.Conn) {}, // closes at once
 }
 
-// sitters is how many connections each host tries to keep open all the time,
-// without getting on with a request. All together they are more than there is
-// room for.
+// slowConnections is the number of connections that each host keeps open with an unfinished
+// request. Together they exceed the limit.
 const slowConnections = 20
 
-// rage makes n connections from each host, some hundred of them at a time, and
-// has the sitters sit until ctx ends.
+// run makes n connections from each host, up to a hundred at a time, and keeps the slow
+// connections open until ctx ends.
 func (m *floodClients) run(ctx context.Context, n int) {
 	var all sync.WaitGroup
 	for i, host := range m.from {
@@ -100,7 +98,7 @@ func (m *floodClients) run(ctx context.Context, n int) {
 	all.Wait()
 }
 
-// sit comes back as soon as it is turned away, or nearly.
+// stay reconnects soon after the daemon has closed the connection.
 func (m *floodClients) stay(ctx context.Context, host *lab.Host) {
 	for ctx.Err() == nil {
 		m.connect(ctx, nil, host, floodActs[0])
@@ -123,14 +121,13 @@ func (m *floodClients) connect(ctx context.Context, r *rand.Rand, host *lab.Host
 	pest(ctx, r, conn)
 }
 
-// nights lets nas register by itself, sleep, and be woken by a kernel client,
-// again and again while the flood goes on. It returns how many nights there were,
-// and how long a registration took at most.
+// sleepAndWakeOften lets nas register, sleep, and be woken by a client repeatedly during the
+// flood. It returns the number of rounds, and the time of the slowest registration.
 func sleepAndWakeOften(h *harness, nas *lab.Machine, going func() bool) (n int, slowest time.Duration) {
 	h.Helper()
 	for ; going() && n < 1000; n++ {
 		began := time.Now()
-		h.register(nas.Host, nasRegistration(nas)) // at the first try
+		h.register(nas.Host, nasRegistration(nas)) // at the first attempt
 		slowest = max(slowest, time.Since(began))
 		entries := h.daemon.Log.Len()
 		h.must(nas.Sleep(h.ctx))
@@ -143,12 +140,11 @@ func sleepAndWakeOften(h *harness, nas *lab.Machine, going func() bool) (n int, 
 	return n, slowest
 }
 
-// TestFaultRegistrationFlood: while several hosts do all that can be done to the
-// registration, a machine that means it registers, sleeps and is woken, and the
-// daemon stays as small as it was.
+// TestFaultRegistrationFlood: while several hosts flood the registration in all ways, a machine
+// registers, sleeps and is woken, and the daemon does not grow.
 func TestFaultRegistrationFlood(t *testing.T) {
 	onlyVariants(t)
-	ctx, lan := newLANFor(t, 5*time.Minute) // alone, for it takes all there is
+	ctx, lan := newLANFor(t, 5*time.Minute) // not parallel: it takes the whole computer
 	h := openOn(ctx, t, lan, fastProbe)
 	nas := h.addNAS(nil)
 	m := &floodClients{to: netip.AddrPortFrom(h.lan.Porter().Addr4(), labdaemon.RegistrationPort).String()}
@@ -157,7 +153,7 @@ func TestFaultRegistrationFlood(t *testing.T) {
 		h.must(err)
 		m.from = append(m.from, host)
 	}
-	h.register(nas.Host, nasRegistration(nas)) // what is made once is made
+	h.register(nas.Host, nasRegistration(nas)) // allocates what is allocated once
 	before, files := daemonMemory(h)
 	raging, calm := context.WithCancel(h.ctx)
 	defer calm()
@@ -185,19 +181,19 @@ func TestFaultRegistrationFlood(t *testing.T) {
 	wantRefusalsLogged(h, nights)
 }
 
-// calmAgain waits until the daemon has let go of all connections.
+// waitFilesClosed waits until the daemon has closed the connections.
 func waitFilesClosed(h *harness, files int) {
 	h.Helper()
 	now := 0
 	for end := time.Now().Add(15 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
-		if _, now = daemonMemory(h); now <= files+2 { // our own look at it may be one
+		if _, now = daemonMemory(h); now <= files+2 { // one may be the test's own
 			return
 		}
 	}
 	h.Errorf("%d files are open still, %d before", now, files)
 }
 
-// wantLogged: refusals are counted by reason, and a few of them logged.
+// wantRefusalsLogged expects that refusals are counted by reason, and a few of them logged.
 func wantRefusalsLogged(h *harness, nights int) {
 	h.Helper()
 	total := 0.0

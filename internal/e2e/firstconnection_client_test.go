@@ -13,24 +13,24 @@ import (
 	"nightporter/internal/lan"
 )
 
-// A result is what became of one client of a draw.
+// result is what became of one client of a draw.
 type result struct {
 	draw
 	who   string        // "first" or "second"
 	err   error         // its first connection failed
-	odd   []string      // what else is not as it is to be
+	odd   []string      // other deviations
 	after time.Duration // from ready to connected
 	wait  time.Duration // from the machine's network to the service
-	syns  int           // that the machine got
+	syns  int           // received by the machine
 	came  time.Time     // when it called connect()
 	sent  []lab.Frame   // its SYNs
 	up    time.Time     // when the service came up
-	near  bool          // that was close to a retransmission
+	near  bool          // it came up close to a retransmission
 	mine  bool          // served by the porter's replay
 }
 
-// pause is how long the porter waits between two questions to a service that it
-// has asked for so long, or to a machine that it has neither woken before nor heard.
+// pause returns how long the porter waits between two probes of a service after this wait, or
+// of a machine that it has neither woken before nor heard.
 func (r result) pause() time.Duration {
 	pause := min(r.wait/800, 250*time.Millisecond)
 	if r.mute() {
@@ -39,7 +39,7 @@ func (r result) pause() time.Duration {
 	return pause
 }
 
-// drawn adds the machine of a draw, the nth on its LAN.
+// addDrawn adds the machine of a draw, the nth on its LAN.
 func addDrawn(h *harness, d draw, n int) *lab.Machine {
 	h.Helper()
 	cfg := lab.MachineConfig{
@@ -57,7 +57,7 @@ func addDrawn(h *harness, d draw, n int) *lab.Machine {
 	return m
 }
 
-// firstConnection puts m to sleep and connects to it, also from a second client.
+// connectFirst puts m to sleep and connects to it, also from a second client.
 func connectFirst(h *harness, d draw, m *lab.Machine, clients drawClients) []result {
 	ctx, cancel := context.WithTimeout(h.ctx, 4*time.Minute)
 	defer cancel()
@@ -101,8 +101,7 @@ func connectFirst(h *harness, d draw, m *lab.Machine, clients drawClients) []res
 	return all
 }
 
-// retires lets m sleep until it is claimed, and a client have of it in its neighbour
-// table what the draw says.
+// retire lets m sleep until it is claimed, with the draw's neighbor entry at the client.
 func retire(h *harness, ctx context.Context, d draw, m *lab.Machine, client *lab.Host, ip netip.Addr) error {
 	if d.warm && !d.hardened {
 		if err := client.WarmNeighbor(ctx, ip); err != nil {
@@ -118,16 +117,16 @@ func retire(h *harness, ctx context.Context, d draw, m *lab.Machine, client *lab
 	if err := sleepRegisteredAs(h, ctx, m, registration(m.Name(), m.MAC(), monitor...)); err != nil || !d.warm {
 		return err
 	}
-	if d.hardened { // it takes no claim, only an answer
+	if d.hardened { // it ignores the announcement, and takes an answer
 		if err := client.WarmNeighbor(ctx, ip); err != nil {
 			return err
 		}
 	}
-	// What it sends before it has heard of the claim goes to the machine.
+	// Packets that it sends before it has heard of the claim go to the machine.
 	return waitNeighborAt(ctx, client, ip, h.lan.Porter().MAC())
 }
 
-// connectsTo makes the connection of one client.
+// connectAndJudge makes the connection of one client.
 func connectAndJudge(h *harness, ctx context.Context, r result, m *lab.Machine, client *lab.Host, to netip.AddrPort, atClient, atMachine *lab.Capture) result {
 	c, err := callOnce(ctx, client, to)
 	if err != nil {
@@ -139,8 +138,8 @@ func connectAndJudge(h *harness, ctx context.Context, r result, m *lab.Machine, 
 	return r
 }
 
-// story tells what happened to a machine that a client did not reach, and what the client
-// was told of its address.
+// describeFailure describes what happened to a machine that a client did not reach, and the
+// neighbor frames that the client got.
 func describeFailure(m *lab.Machine, to netip.AddrPort, atClient, atMachine *lab.Capture) string {
 	var lines []string
 	for _, e := range m.Log() {
@@ -160,7 +159,8 @@ func describeFailure(m *lab.Machine, to netip.AddrPort, atClient, atMachine *lab
 		strings.Join(lines[max(0, len(lines)-40):], "\n"), strings.Join(neighborFrames(to.Addr(), atClient), "\n"))
 }
 
-// toldOf is what a capture has of ARP, neighbour discovery and TCP about an address.
+// neighborFrames returns the captured frames of ARP, neighbor discovery and TCP about an
+// address.
 func neighborFrames(ip netip.Addr, c *lab.Capture) (lines []string) {
 	for _, f := range c.Frames() {
 		var p lan.Packet
@@ -171,7 +171,7 @@ func neighborFrames(ip netip.Addr, c *lab.Capture) (lines []string) {
 	return lines[max(0, len(lines)-60):]
 }
 
-// times returns when each frame was sent, counted from a moment.
+// sentAt returns when each frame was sent, counted from a moment.
 func sentAt(sent []lab.Frame, since time.Time) (all []time.Duration) {
 	for _, f := range sent {
 		all = append(all, f.Time.Sub(since).Round(time.Millisecond))
@@ -179,7 +179,7 @@ func sentAt(sent []lab.Frame, since time.Time) (all []time.Duration) {
 	return all
 }
 
-// judge reads from the logs and the captures how a call was served.
+// judge finds in the logs and captures how a call was served.
 func judge(h *harness, ctx context.Context, r *result, c *call, m *lab.Machine, atClient, atMachine *lab.Capture) {
 	odd := func(format string, args ...any) { r.odd = append(r.odd, fmt.Sprintf(format, args...)) }
 	if want := lab.Banner(m.Name()); c.banner != want {
@@ -193,8 +193,8 @@ func judge(h *harness, ctx context.Context, r *result, c *call, m *lab.Machine, 
 		return
 	}
 	r.syns, r.sent, r.came = len(s.got), s.sent, c.began
-	// The first SYN may wait for the answer to an ARP request, and the others not; or
-	// connect() itself is late, and so are all of them.
+	// The first SYN may wait for the answer to an ARP request, and the others not. Or connect()
+	// itself is late, and so are all of them.
 	first := s.sent[0].Time
 	r.near = r.up.Before(c.began) || min(distanceToRetransmission(r.up.Sub(c.began)), distanceToRetransmission(r.up.Sub(first))) < tooNear
 	unknown := false

@@ -9,21 +9,20 @@ import (
 	"time"
 )
 
-// retransmissions are the times at which a Linux client repeats its first SYN:
-// since 6.5 four times after a second each (net.ipv4.tcp_syn_linear_timeouts)
-// and then twice as late each time, before that twice as late from the start.
+// retransmissions are the times at which a Linux client repeats its first SYN: since 6.5 four
+// times after a second each (net.ipv4.tcp_syn_linear_timeouts), and then with doubled pauses.
+// Before 6.5 the pauses double from the start.
 var retransmissions = []time.Duration{1 * time.Second, 2 * time.Second, 3 * time.Second, 4 * time.Second, 5 * time.Second,
 	7 * time.Second, 11 * time.Second, 15 * time.Second, 19 * time.Second, 31 * time.Second, 35 * time.Second, 63 * time.Second,
 	67 * time.Second, 127 * time.Second, 131 * time.Second}
 
-// tooNear is how close to a retransmission a service may not come up: the
-// client would then be served by itself as soon as by the porter, which proves
-// nothing.
+// tooNear is the least distance of a service's start from a retransmission. A nearer one would
+// serve the client without the porter, which proves nothing.
 const tooNear = 150 * time.Millisecond
 
-// apart returns how far a moment, counted from the first SYN, is from the
-// nearest retransmission. The kernel's timers are late by up to a sixteenth (its
-// timer wheel rounds up), which adds up: no moment of that time is apart.
+// distanceToRetransmission returns how far a moment, counted from the first SYN, is from the
+// nearest retransmission. The kernel's timers are late by up to a sixteenth, because its timer
+// wheel rounds up. The whole range counts as near.
 func distanceToRetransmission(at time.Duration) time.Duration {
 	least := time.Hour
 	for _, r := range retransmissions {
@@ -32,36 +31,36 @@ func distanceToRetransmission(at time.Duration) time.Duration {
 	return least
 }
 
-// proves tells whether a client whose first SYN was that long ago cannot be served
-// by itself, also if a busy computer makes the service somewhat later.
+// provesReplay reports whether a client whose first SYN was that long ago cannot be served by a
+// retransmission, also if a busy computer delays the service.
 func provesReplay(waited time.Duration) bool {
 	return distanceToRetransmission(waited) >= 200*time.Millisecond && distanceToRetransmission(waited+200*time.Millisecond) >= 200*time.Millisecond
 }
 
-// What a machine may take in a draw until its service is ready: in the whole proof
-// what a client waits for by its kernel's default, and in a sample less.
+// The longest times until a service is ready: the time that a client waits by its kernel's
+// default for the whole proof, and less for a sample.
 const (
 	longestReady = 120 * time.Second
 	sampleReady  = 25 * time.Second
 )
 
-// A draw is one first connection to be made, and what goes on beside it.
+// draw is one first connection, with its circumstances.
 type draw struct {
 	n        int
 	six      bool // over IPv6
 	both     bool // the machine has an address of each family
 	announce bool
-	warm     bool          // the client has the machine in its neighbour table
+	warm     bool          // the client has a neighbor entry of the machine
 	hardened bool          // the client takes no announcement
-	deaf     time.Duration // what the card misses after the knock
+	deaf     time.Duration // how long the card receives nothing after the knock
 	boot     time.Duration
 	delay    time.Duration // of the service
 	checked  bool          // a health check tries each second, and gives up after one
-	second   time.Duration // when another client comes, after the first; 0: never
-	strict   bool          // that one takes no announcement
+	second   time.Duration // when another client connects, after the first; 0: none
+	strict   bool          // the second client takes no announcement
 }
 
-// String tells a draw as a sentence.
+// String describes a draw in a sentence.
 func (d draw) String() string {
 	word := func(is bool, yes, no string) string {
 		if is {
@@ -84,8 +83,8 @@ func (d draw) String() string {
 	return text + ")"
 }
 
-// detection is what duplicate address detection adds to a boot with IPv6: one
-// RetransTimer (RFC 4862, section 5.4).
+// detection returns the time of duplicate address detection in a boot with IPv6: one
+// RetransTimer (RFC 4862 section 5.4).
 func (d draw) detection() time.Duration {
 	if d.six || d.both {
 		return time.Second
@@ -93,12 +92,12 @@ func (d draw) detection() time.Duration {
 	return 0
 }
 
-// mute tells whether nothing is heard of the machine before its service is ready: it does
-// not say that it is up, and tests no address.
+// mute reports whether the machine sends nothing before its service is ready: it neither
+// announces nor tests an address.
 func (d draw) mute() bool { return !d.announce && d.detection() == 0 && d.delay == 0 }
 
-// heard is when the card hears a magic packet, counted from the knock. They come
-// after half a second, after one, and then each second.
+// heard returns when the card receives a magic packet, counted from the knock. They come after
+// half a second, after one, and then each second.
 func (d draw) heard() time.Duration {
 	if d.deaf > 0 && d.deaf <= time.Second/2 {
 		return time.Second / 2
@@ -106,16 +105,16 @@ func (d draw) heard() time.Duration {
 	return (d.deaf + time.Second - 1).Truncate(time.Second)
 }
 
-// ready is when the service will be up, counted from the knock.
+// ready returns when the service will be up, counted from the knock.
 func (d draw) ready() time.Duration { return d.heard() + d.boot + d.detection() + d.delay }
 
-// A drawer draws at random, the same for the same seed.
+// drawer draws at random, with the same result for the same seed.
 type drawer struct{ *rand.Rand }
 
-// one is true in that share of the cases.
+// one is true in that share of the draws.
 func (r drawer) one(share float64) bool { return r.Float64() < share }
 
-// between draws from a range. The higher the power, the nearer to its beginning.
+// between draws from a range. A higher power prefers its beginning.
 func (r drawer) between(from, to time.Duration, power int) time.Duration {
 	x := 1.0
 	for range power {
@@ -124,7 +123,7 @@ func (r drawer) between(from, to time.Duration, power int) time.Duration {
 	return (from + time.Duration(x*float64(to-from))).Truncate(time.Millisecond)
 }
 
-// boot is short for most machines and minutes for some servers.
+// boot draws the time of a boot: short for most machines, and minutes for some servers.
 func (r drawer) boot(longest time.Duration) time.Duration {
 	switch {
 	case r.one(0.8):
@@ -135,7 +134,8 @@ func (r drawer) boot(longest time.Duration) time.Duration {
 	return r.between(30*time.Second, longest, 1)
 }
 
-// delay is none for half of the services, short for most others, and long for some.
+// delay draws the delay of a service: none for half of them, short for most others, and long
+// for some.
 func (r drawer) delay(longest time.Duration) time.Duration {
 	switch {
 	case r.one(0.5):
@@ -148,7 +148,8 @@ func (r drawer) delay(longest time.Duration) time.Duration {
 	return r.between(20*time.Second, min(longest, 90*time.Second), 1)
 }
 
-// deaf is none for most cards. No magic packet comes about when one begins to hear.
+// deaf draws how long a card receives nothing: not at all for most. No magic packet comes at
+// the end of that time.
 func (r drawer) deaf() time.Duration {
 	if !r.one(0.25) {
 		return 0
@@ -160,8 +161,7 @@ func (r drawer) deaf() time.Duration {
 	return d
 }
 
-// second is a moment from which a client waits as the first one does, in half of the
-// draws after the network is up.
+// second draws when a second client connects, in half of the draws after the network is up.
 func (r drawer) second(d draw) time.Duration {
 	from := 100 * time.Millisecond
 	if d.delay > time.Second && r.one(0.5) {
@@ -175,8 +175,8 @@ func (r drawer) second(d draw) time.Duration {
 	return 0
 }
 
-// drawConnections returns n draws, the same for the same seed. Each kind of
-// client, machine and service occurs as often as any other; times are random.
+// drawConnections returns n draws, the same for the same seed. Each kind of client, machine and
+// service occurs equally often; times are random.
 func drawConnections(seed uint64, n int, longest time.Duration) []draw {
 	random := drawer{rand.New(rand.NewPCG(seed, 0))}
 	all := make([]draw, n)
@@ -197,8 +197,8 @@ func drawConnections(seed uint64, n int, longest time.Duration) []draw {
 	return all
 }
 
-// TestDraws: the same seed draws the same, no draw misses the point, and every kind
-// occurs.
+// TestDrawConnections: the same seed gives the same draws, all draws are within bounds, and
+// each kind occurs.
 func TestDrawConnections(t *testing.T) {
 	const n = 1000
 	all := drawConnections(1, n, longestReady)

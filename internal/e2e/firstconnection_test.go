@@ -15,33 +15,31 @@ import (
 	"nightporter/internal/lab"
 )
 
-// wholeProof is how many connections are a proof; fewer are a sample. The figures
-// are asserted with a proof only, which wants a quiet machine to itself:
-// `make connections`.
+// wholeProof is the least number of connections for a proof; fewer are a sample. The figures
+// are asserted in a proof only, which needs an idle computer: `make connections`.
 const wholeProof = 100
 
-// What a first connection may take after its service is ready, beside the pause
-// between two questions, which grows with the wait.
+// The longest times of a first connection after its service is ready, beside the pause between
+// two probes, which grows with the wait.
 const (
 	medianReady = 5 * time.Millisecond
 	mostReady   = 25 * time.Millisecond // of 99 in 100
 )
 
 const (
-	// onLAN is how many machines a LAN has at most. All namespaces share the kernel's
-	// room for neighbours, from half of which on it forgets some
-	// (net.ipv6.neigh.default.gc_thresh2); a LAN that is closed gives its part back.
+	// onLAN is the largest number of machines on a LAN. All namespaces share the kernel's
+	// neighbor table, which forgets entries when it is half full
+	// (net.ipv6.neigh.default.gc_thresh2). A closed LAN frees its part.
 	onLAN = 12
-	// pace is the pause between two knocks on a LAN: services are not to come up together.
+	// pace is the pause between two knocks on a LAN, so that services do not start together.
 	pace = 300 * time.Millisecond
-	// kindsOfHost is how many clients of each kind a LAN has.
+	// kindsOfHost is the number of clients of each kind on a LAN.
 	kindsOfHost = 2
 )
 
-// TestFirstConnections: whoever is the first to connect to a sleeping machine
-// is served with one connect(), as soon as the service is ready and by the SYN
-// that was held, whatever the machine, the client and the mode. So is a second
-// client, whenever it comes. The settings are the defaults.
+// TestFirstConnections: the first client that connects to a sleeping machine is served with one
+// connect(), as soon as the service is ready and by the held SYN, for each kind of machine,
+// client and mode. So is a second client at any time. The settings are the defaults.
 func TestFirstConnections(t *testing.T) {
 	t.Parallel()
 	if *connections < 2 || *connections > 10000 {
@@ -58,7 +56,8 @@ func TestFirstConnections(t *testing.T) {
 			t.Run(mode.name, func(t *testing.T) {
 				t.Parallel()
 				draws := drawConnections(*seed+uint64(i), *connections/len(modes), longest)
-				// Those that take as long share a LAN, or the others would wait for them.
+				// Draws of similar length share a LAN, so that short ones do not wait for long
+				// ones.
 				slices.SortFunc(draws, func(a, b draw) int { return cmp.Compare(b.ready(), a.ready()) })
 				for batch := range slices.Chunk(draws, onLAN) {
 					t.Run(fmt.Sprintf("%v and less", batch[0].ready()), func(t *testing.T) {
@@ -78,7 +77,7 @@ func TestFirstConnections(t *testing.T) {
 	}
 }
 
-// inTime asserts the figures.
+// wantInTime asserts the figures.
 func wantInTime(t *testing.T, all []result) {
 	for _, who := range []string{"first", "second"} {
 		late := sorted(resultsOf(all, who), func(r result) time.Duration { return r.after - r.pause() })
@@ -89,14 +88,14 @@ func wantInTime(t *testing.T, all []result) {
 	}
 }
 
-// A crowd is the hosts that connect.
+// drawClients are the hosts that connect.
 type drawClients struct {
-	hosts    map[bool][]*lab.Host // by whether they take no announcement
+	hosts    map[bool][]*lab.Host // by whether they ignore announcements
 	captures map[*lab.Host]*lab.Capture
 	checker  *lab.Host
 }
 
-// gather adds the clients to a LAN.
+// addDrawClients adds the clients to a LAN.
 func addDrawClients(h *harness) drawClients {
 	h.Helper()
 	c := drawClients{hosts: make(map[bool][]*lab.Host), captures: make(map[*lab.Host]*lab.Capture), checker: h.addClient("checker", 30)}
@@ -112,7 +111,7 @@ func addDrawClients(h *harness) drawClients {
 	return c
 }
 
-// pick returns one of the clients that is not the other one.
+// pick returns a client other than the given one.
 func (c drawClients) pick(n int, hardened bool, other *lab.Host) *lab.Host {
 	hosts := c.hosts[hardened]
 	if hosts[n%len(hosts)] == other {
@@ -121,7 +120,7 @@ func (c drawClients) pick(n int, hardened bool, other *lab.Host) *lab.Host {
 	return hosts[n%len(hosts)]
 }
 
-// chat has every client use the LAN now and then, as hosts do.
+// resolveRouterOften lets each client resolve the router every 30 s.
 func resolveRouterOften(h *harness, ctx context.Context, c drawClients) error {
 	for again := time.NewTicker(30 * time.Second); ; {
 		for host := range c.captures {
@@ -137,8 +136,7 @@ func resolveRouterOften(h *harness, ctx context.Context, c drawClients) error {
 	}
 }
 
-// firstConnections makes all of the connections, and complains of each that is
-// not as it is to be.
+// connectAll makes all connections, and reports each deviation.
 func connectAll(h *harness, draws []draw) (all []result) {
 	h.Helper()
 	machines := make([]*lab.Machine, len(draws))
@@ -182,13 +180,13 @@ func reportOdd(h *harness, all []result) {
 			near++
 		}
 	}
-	// A busy computer may be late for some; of a quiet one it is the draw's fault.
+	// A busy computer may delay some; on an idle one the draw is at fault.
 	if *connections >= wholeProof && near > len(all)/50 || near > len(all)/4 {
 		h.Errorf("%d of %d connections prove nothing", near, len(all))
 	}
 }
 
-// of returns the results of the first clients, or of the second.
+// resultsOf returns the results of the first clients, or of the second.
 func resultsOf(all []result, who string) (some []result) {
 	for _, r := range all {
 		if r.who == who {
@@ -198,7 +196,7 @@ func resultsOf(all []result, who string) (some []result) {
 	return some
 }
 
-// sorted returns a figure of the connections that succeeded.
+// sorted returns the sorted figures of the connections that succeeded.
 func sorted(results []result, figure func(result) time.Duration) (all []time.Duration) {
 	for _, r := range results {
 		if r.err == nil {
@@ -209,7 +207,7 @@ func sorted(results []result, figure func(result) time.Duration) (all []time.Dur
 	return all
 }
 
-// share returns what that share of sorted figures does not exceed.
+// share returns the value that the given share of sorted figures does not exceed.
 func share(figures []time.Duration, part float64) time.Duration {
 	if len(figures) == 0 {
 		return 0
@@ -217,7 +215,7 @@ func share(figures []time.Duration, part float64) time.Duration {
 	return figures[min(int(part*float64(len(figures))), len(figures)-1)]
 }
 
-// summary tells the results in one line.
+// summary describes the results in one line.
 func summary(results []result) string {
 	succeeded, replayed := 0, 0
 	syns := make(map[int]int)

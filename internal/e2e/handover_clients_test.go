@@ -13,14 +13,14 @@ import (
 	"nightporter/internal/lab"
 )
 
-// starting is a machine whose SSH takes its time after the network is up. Boot,
-// duplicate address detection and delay end 0.7 s after a SYN is repeated.
+// addSlowNAS adds nas with an SSH service that starts after the network. Boot, duplicate
+// address detection and delay end 0.7 s after a SYN is repeated.
 func addSlowNAS(h *harness, delay time.Duration, more ...lab.ServiceConfig) *lab.Machine {
 	h.Helper()
 	return h.addNAS(slowSSH(delay, more...))
 }
 
-// late has the machine say that it is up while its service is still starting.
+// slowSSH configures a machine that announces itself while its service is still starting.
 func slowSSH(delay time.Duration, more ...lab.ServiceConfig) func(*lab.MachineConfig) {
 	return func(c *lab.MachineConfig) {
 		c.Announce = true
@@ -28,8 +28,8 @@ func slowSSH(delay time.Duration, more ...lab.ServiceConfig) func(*lab.MachineCo
 	}
 }
 
-// TestClientBehindTheRouterIsHandedOver: to the porter its packets come from the
-// router, which is who has to send them to the porter a while longer.
+// TestClientBehindTheRouterIsHandedOver: the packets of a client behind the router have the
+// router's MAC. The router keeps sending them to the porter for a while.
 func TestClientBehindTheRouterIsHandedOver(t *testing.T) {
 	t.Parallel()
 	for _, ip := range []netip.Addr{nas4, nas6} {
@@ -48,8 +48,7 @@ func TestClientBehindTheRouterIsHandedOver(t *testing.T) {
 	}
 }
 
-// TestManyClientsAtOnce: everyone who knocked is served, by a machine that comes
-// up once.
+// TestManyClientsAtOnce: all clients that knocked are served by one wake.
 func TestManyClientsAtOnce(t *testing.T) {
 	t.Parallel()
 	for _, mode := range modes {
@@ -84,15 +83,15 @@ func TestManyClientsAtOnce(t *testing.T) {
 				t.Errorf("%d of %d were served by the replay", replayed, len(calls))
 			}
 			h.wantMetric(1, `nightporter_machine_wakes_total{machine="nas", trigger="tcp"}`)
-			h.wantMetric(10, `nightporter_held_packets_total{machine="nas"}`) // a SYN that is repeated counts once
+			h.wantMetric(10, `nightporter_held_packets_total{machine="nas"}`) // a repeated SYN counts once
 			h.wantMetric(10, `nightporter_replayed_packets_total{machine="nas"}`)
 			h.wantMetric(0, `nightporter_held_packets_dropped_total{machine="nas"}`)
 		})
 	}
 }
 
-// TestOpenPortWhileAnotherStarts: who waits for a service that starts, and
-// everybody else, can use meanwhile what is open, known to the porter or not.
+// TestOpenPortWhileAnotherStarts: while one service starts, its waiting client and other
+// clients can use an open port, registered or not.
 func TestOpenPortWhileAnotherStarts(t *testing.T) {
 	t.Parallel()
 	const delay = 3250 * time.Millisecond
@@ -135,12 +134,12 @@ func TestOpenPortWhileAnotherStarts(t *testing.T) {
 				t.Error(err)
 			}
 			wantEcho(h, late.conn, 1<<10)
-			wantEcho(h, own.conn, 1<<10) // its way has changed under it
+			wantEcho(h, own.conn, 1<<10) // its path has changed
 		})
 	}
 }
 
-// opened waits until a service is up, and returns when that was.
+// waitServiceUp waits until a service is up, and returns when it was.
 func waitServiceUp(h *harness, m *lab.Machine, service netip.AddrPort) time.Time {
 	h.Helper()
 	for {
@@ -150,7 +149,7 @@ func waitServiceUp(h *harness, m *lab.Machine, service netip.AddrPort) time.Time
 	}
 }
 
-// echo sends n octets to a service that sends them back, and compares.
+// wantEcho sends n bytes to an echo service, and compares the answer.
 func wantEcho(h *harness, conn net.Conn, n int) {
 	h.Helper()
 	h.must(conn.SetDeadline(time.Now().Add(5 * time.Second)))
@@ -164,7 +163,7 @@ func wantEcho(h *harness, conn net.Conn, n int) {
 	}()
 	n, err := io.ReadFull(conn, got)
 	if err != nil {
-		h.Fatalf("%d octets came back: %v", n, err)
+		h.Fatalf("%d bytes came back: %v", n, err)
 	}
 	h.must(<-written)
 	if !bytes.Equal(sent, got) {

@@ -14,26 +14,27 @@ import (
 	"nightporter/internal/machine"
 )
 
-// The tests named TestField are cases that people reported of tools like this one.
+// Tests named TestField are cases that were reported of similar tools.
 
 const (
-	// fieldProbe takes a machine for off after 0.6 s if it said that it would sleep.
+	// fieldProbe counts a machine as off after 0.6 s without an answer if it has registered.
 	fieldProbe = "probe: {interval: 300ms, misses: 2}\n"
-	// forgotten is fieldProbe, and soon no registration explains a silence.
+	// forgotten is fieldProbe with a probe.timeout of 2 s, after which a registration no longer
+	// explains silence.
 	forgotten = "probe: {interval: 300ms, misses: 2, timeout: 2s}\n"
-	// often asks machines that are awake ten times as often as the default.
+	// frequentWatch probes awake machines ten times as often as the default.
 	frequentWatch = "watch: {interval: 1s}\n"
-	// slack is what the machine under the tests may be late by.
+	// slack is the delay that a busy computer may add.
 	slack = time.Second
 )
 
-// address is an address of a machine, as the API tells how it stands.
+// address is an address of a machine in the API.
 type address struct {
 	IP               netip.Addr
 	Standing, Reason string
 }
 
-// known is what these tests look for in the API's machines.
+// knownState is a machine in the API, with the fields that these tests use.
 type knownState struct {
 	Name         string
 	MAC          ether.MAC
@@ -43,7 +44,8 @@ type knownState struct {
 	Addresses    []address
 }
 
-// inside asks the API by the loopback, for a porter whose addresses come and go.
+// getInside reads a page of the API by the loopback, because the porter's addresses may be
+// missing.
 func getInside(h *harness, path string, into any) {
 	h.Helper()
 	status, text, err := h.daemon.GetInside(h.within(5*time.Second), path)
@@ -54,14 +56,14 @@ func getInside(h *harness, path string, into any) {
 	h.must(json.Unmarshal([]byte(text), into))
 }
 
-// machines returns what the porter knows.
+// knownMachines returns the machines in the API.
 func knownMachines(h *harness) (all []knownState) {
 	h.Helper()
 	getInside(h, "/api/v1/machines", &all)
 	return all
 }
 
-// knows returns the machine of a name; without one the test fails.
+// knownMachine returns the machine of a name. The test ends if it is unknown.
 func knownMachine(h *harness, name string) knownState {
 	h.Helper()
 	all := knownMachines(h)
@@ -80,7 +82,7 @@ func (k knownState) address(ip netip.Addr) address {
 	return k.Addresses[i]
 }
 
-// stands waits until an address of nas has one of the standings.
+// waitStanding waits until an address of nas has one of the standings.
 func waitStanding(h *harness, limit time.Duration, ip netip.Addr, standings ...string) address {
 	h.Helper()
 	for deadline := time.Now().Add(limit); ; time.Sleep(20 * time.Millisecond) {
@@ -94,7 +96,7 @@ func waitStanding(h *harness, limit time.Duration, ip netip.Addr, standings ...s
 	}
 }
 
-// events returns what was told of a machine, of one kind.
+// events returns the events of a machine, of one kind.
 func (h *harness) events(name string, kind journal.Kind) (found []journal.Event) {
 	h.Helper()
 	var all []journal.Event
@@ -107,7 +109,7 @@ func (h *harness) events(name string, kind journal.Kind) (found []journal.Event)
 	return found
 }
 
-// told waits for an event that matches.
+// waitAPIEvent waits for an event that matches.
 func (h *harness) waitAPIEvent(name string, kind journal.Kind, match func(journal.Event) bool) journal.Event {
 	h.Helper()
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
@@ -121,12 +123,12 @@ func (h *harness) waitAPIEvent(name string, kind journal.Kind, match func(journa
 	}
 }
 
-// about matches an event by the address that it is about.
+// aboutAddress matches an event of an address.
 func aboutAddress(ip netip.Addr) func(journal.Event) bool {
 	return func(e journal.Event) bool { return e.IP == ip }
 }
 
-// moves returns how often a machine came to a state after the first n entries.
+// countMoves returns how often a machine changed to a state after the first n entries.
 func countMoves(h *harness, n int, name, to string) (count int) {
 	for _, e := range h.daemon.Log.Entries(n) {
 		if labdaemon.Moved(name, "", to, "")(e) {
@@ -136,7 +138,7 @@ func countMoves(h *harness, n int, name, to string) (count int) {
 	return count
 }
 
-// comes waits until a machine comes to a state, for any reason.
+// waitState waits until a machine changes to a state, for any reason.
 func (h *harness) waitState(limit time.Duration, n int, name, to string) labdaemon.Entry {
 	h.Helper()
 	e, err := h.daemon.Log.Wait(h.within(limit), n, labdaemon.Moved(name, "", to, ""))
@@ -146,7 +148,7 @@ func (h *harness) waitState(limit time.Duration, n int, name, to string) labdaem
 	return e
 }
 
-// path returns where a machine went after the first n entries, for messages.
+// transitions returns the states of a machine after the first n entries, for messages.
 func (h *harness) transitions(n int, name string) (states []string) {
 	for _, e := range h.daemon.Log.Entries(n) {
 		if e.Field("machine") == name && e.Field("to") != "" {
@@ -156,7 +158,7 @@ func (h *harness) transitions(n int, name string) (states []string) {
 	return states
 }
 
-// quietFor expects that nothing matches in the log for a while.
+// wantNoLine expects no matching log line for a while.
 func wantNoLine(h *harness, d time.Duration, n int, what string, match func(labdaemon.Entry) bool) {
 	h.Helper()
 	if e, err := h.daemon.Log.Wait(h.within(d), n, match); err == nil {
@@ -164,15 +166,14 @@ func wantNoLine(h *harness, d time.Duration, n int, what string, match func(labd
 	}
 }
 
-// says matches what an operator reads at the levels, with all of the words in it,
-// wherever.
+// lineSays matches a log line of one of the levels that has all words in its message or fields.
 func lineSays(levels string, words ...string) func(labdaemon.Entry) bool {
 	return func(e labdaemon.Entry) bool {
 		return strings.Contains(levels, e.Level) && contains(e.Message+fmt.Sprint(e.Fields), words...)
 	}
 }
 
-// named waits for a line that an operator reads, of one of the levels.
+// waitLine waits for a log line of one of the levels with all words.
 func waitLine(h *harness, n int, levels string, words ...string) {
 	h.Helper()
 	if _, err := h.daemon.Log.Wait(h.within(10*time.Second), n, lineSays(levels, words...)); err != nil {

@@ -13,11 +13,11 @@ import (
 	"nightporter/internal/lan"
 )
 
-// atReady is how late a client may be that waits for a service which is up.
+// maxReadyDelay is the longest delay of a client that waits for a service.
 const maxReadyDelay = 200 * time.Millisecond
 
-// settings are the ways in which the porter knows a machine, claims its addresses,
-// and what its host does besides.
+// settings are the ways in which the porter knows a machine and claims its addresses, and
+// whether its host forwards.
 var settings = []setting{
 	{name: "registered"},
 	{name: "agentless", agentless: true},
@@ -30,7 +30,7 @@ type setting struct {
 	agentless, forwards bool
 }
 
-// prepareIn is prepare for a setting.
+// openMachineIn is openMachine for a setting.
 func openMachineIn(t *testing.T, in setting, conf string, change func(*lab.MachineConfig)) *machineTest {
 	t.Helper()
 	s := openMachine(t, conf+in.conf, in.agentless, change)
@@ -40,7 +40,7 @@ func openMachineIn(t *testing.T, in setting, conf string, change func(*lab.Machi
 	return s
 }
 
-// another adds a client, 10.77.0.n and fd77::n.
+// addClient adds a client, 10.77.0.n and fd77::n.
 func (h *harness) addClient(name string, n int) *lab.Host {
 	h.Helper()
 	host, err := h.lan.AddHost(name, netip.MustParsePrefix(fmt.Sprintf("10.77.0.%d/24", n)), netip.MustParsePrefix(fmt.Sprintf("fd77::%d/64", n)))
@@ -48,8 +48,8 @@ func (h *harness) addClient(name string, n int) *lab.Host {
 	return host
 }
 
-// hardened adds a client that believes nobody who says unasked what MAC an address
-// has, as hardened desktops are set.
+// addHardenedClient adds a client that ignores gratuitous ARP and unsolicited advertisements,
+// as hardened desktops do.
 func (h *harness) addHardenedClient(name string, n int) *lab.Host {
 	h.Helper()
 	host := h.addClient(name, n)
@@ -58,7 +58,7 @@ func (h *harness) addHardenedClient(name string, n int) *lab.Host {
 	return host
 }
 
-// usesLAN has a host do what every host does now and then: it asks for the router.
+// resolveRouter lets a host resolve its router, as every host does now and then.
 func resolveRouter(h *harness, ctx context.Context, host *lab.Host) error {
 	for _, ip := range []netip.Addr{h.lan.Router().Addr4(), h.lan.Router().Addr6()} {
 		if err := host.ForgetNeighbor(ip); err != nil {
@@ -71,7 +71,7 @@ func resolveRouter(h *harness, ctx context.Context, host *lab.Host) error {
 	return nil
 }
 
-// atOnce waits for a call, and expects that the client was connected as soon as its
+// wantAtOnce waits for a call, and expects that the client was connected as soon as its
 // service was up.
 func (s *machineTest) wantAtOnce(who string, p pending) *call {
 	s.Helper()
@@ -93,10 +93,10 @@ func (s *machineTest) wantAtOnce(who string, p pending) *call {
 	return got.call
 }
 
-// after waits for a moment that is counted from another one.
+// sleepUntil waits until the time d after since.
 func sleepUntil(since time.Time, d time.Duration) { time.Sleep(time.Until(since.Add(d))) }
 
-// wokenOnce expects that nas was woken once, and that no wake failed.
+// wantWokenOnce expects that nas was woken once, and that no wake failed.
 func (s *machineTest) wantWokenOnce() {
 	s.Helper()
 	s.wantMetric(1, `nightporter_machine_wakes_total{machine="nas", trigger="tcp"}`)
@@ -105,7 +105,8 @@ func (s *machineTest) wantWokenOnce() {
 	}
 }
 
-// question matches the unicast question of a host for an address, where it arrives.
+// isNeighborRequest matches a unicast neighbor request of a host for an address, where it
+// arrives.
 func isNeighborRequest(from, ip netip.Addr, by ether.MAC) func(lab.Frame) bool {
 	return func(f lab.Frame) bool {
 		var p lan.Packet
@@ -116,7 +117,7 @@ func isNeighborRequest(from, ip netip.Addr, by ether.MAC) func(lab.Frame) bool {
 	}
 }
 
-// tell logs what the porter and nas say happened.
+// logStory logs the lines of the porter and the events of nas.
 func (s *machineTest) logStory() {
 	s.Helper()
 	for _, e := range s.daemon.Log.Entries(0) {

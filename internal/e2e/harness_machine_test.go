@@ -14,16 +14,16 @@ import (
 	"nightporter/internal/lab"
 )
 
-// subject is a house with nas in it, which a test has in several kinds.
+// machineTest is a harness with nas.
 type machineTest struct {
 	*harness
 	nas       *lab.Machine
 	conf      string
 	agentless bool
-	began     time.Time // when the porter was started first
+	began     time.Time // the porter's first start
 }
 
-// ways are the ways in which the porter knows a machine and claims its addresses.
+// knownBy are the ways in which the porter knows a machine and claims its addresses.
 var knownBy = []struct {
 	name, conf string
 	agentless  bool
@@ -33,8 +33,8 @@ var knownBy = []struct {
 	{"bind", "claim: {mode: bind}\n", false},
 }
 
-// prepare opens a house for nas, which is awake and known when it returns. Closed,
-// the porter's port lets nothing through, and nas is only known if it is agentless.
+// openMachine starts a daemon for nas, which is awake. An agentless nas is known when it
+// returns.
 func openMachine(t *testing.T, conf string, agentless bool, change func(*lab.MachineConfig)) *machineTest {
 	t.Helper()
 	t.Parallel()
@@ -42,7 +42,7 @@ func openMachine(t *testing.T, conf string, agentless bool, change func(*lab.Mac
 	return openMachineOn(ctx, t, network, conf, agentless, change)
 }
 
-// prepareOn is prepare on a LAN that is there already.
+// openMachineOn is openMachine on an existing LAN.
 func openMachineOn(ctx context.Context, t *testing.T, network *lab.LAN, conf string, agentless bool, change func(*lab.MachineConfig)) *machineTest {
 	t.Helper()
 	bare := &harness{TB: t, ctx: ctx, lan: network}
@@ -67,7 +67,7 @@ func (s *machineTest) addrs() (all []netip.Addr) {
 	return all
 }
 
-// sleeps lets nas sleep until it is claimed.
+// sleepClaimed registers nas and lets it sleep until it is claimed.
 func (s *machineTest) sleepClaimed() {
 	s.Helper()
 	n := s.daemon.Log.Len()
@@ -85,19 +85,19 @@ func (s *machineTest) sleepClaimed() {
 	s.waitAsleep(n)
 }
 
-// goesToSleep lets nas sleep until it is claimed; n is how long the log was before it
-// said so.
+// waitAsleep lets nas sleep until it is claimed; n is the length of the log before its
+// registration.
 func (s *machineTest) waitAsleep(n int) {
 	s.Helper()
 	s.must(s.nas.Sleep(s.ctx))
 	limit := 20 * time.Second
-	if s.agentless { // after a start its silence proves nothing for 30 s
+	if s.agentless { // no silence counts for 30 s after a start
 		limit += max(0, time.Until(s.began.Add(30*time.Second)))
 	}
 	s.waitState(limit, n, "nas", "asleep")
 }
 
-// serves connects to nas in its sleep, and expects that it was woken for that.
+// wantServed connects to the sleeping nas, and expects that it was woken by a magic packet.
 func (s *machineTest) wantServed(ip netip.Addr) {
 	s.Helper()
 	n, magic := s.daemon.Log.Len(), s.nas.MagicCount()
@@ -108,7 +108,7 @@ func (s *machineTest) wantServed(ip netip.Addr) {
 	}
 }
 
-// lines returns how many records the journal has.
+// journalLines returns the number of records in the journal.
 func journalLines(h *harness) int {
 	h.Helper()
 	b, err := os.ReadFile(filepath.Join(h.daemon.Dir(), "journal.jsonl"))
@@ -116,8 +116,8 @@ func journalLines(h *harness) int {
 	return bytes.Count(b, []byte("\n"))
 }
 
-// resolves asks everybody for ip as from, until mac answers; who else answers
-// meanwhile may.
+// waitWhoHas broadcasts requests for ip until mac answers. Other answers before that are
+// ignored.
 func waitWhoHas(h *harness, limit time.Duration, from *lab.Host, ip netip.Addr, mac ether.MAC) {
 	h.Helper()
 	for deadline := time.Now().Add(limit); ; {
@@ -131,7 +131,7 @@ func waitWhoHas(h *harness, limit time.Duration, from *lab.Host, ip netip.Addr, 
 	}
 }
 
-// whoHas asks everybody for an address, and returns who answers.
+// whoHas broadcasts a request for an address, and returns the MAC that answers.
 func whoHas(h *harness, from *lab.Host, ip netip.Addr) ether.MAC {
 	h.Helper()
 	h.must(from.ForgetNeighbor(ip))
@@ -143,8 +143,7 @@ func whoHas(h *harness, from *lab.Host, ip netip.Addr) ether.MAC {
 	return mac
 }
 
-// claiming returns how many frames of the porter since a moment say that ip is
-// at its MAC.
+// countClaims returns the number of the porter's frames since a moment that claim ip.
 func countClaims(h *harness, capture *lab.Capture, since time.Time, ip netip.Addr) (count int) {
 	for _, f := range capture.Frames() {
 		if f.Time.After(since) && f.Src() == h.lan.Porter().MAC() && isClaim(f, h.lan.Porter().MAC(), ip) {

@@ -15,14 +15,14 @@ import (
 	"nightporter/internal/lab"
 )
 
-// asServer in the environment makes the test binary be a server on a machine of the
-// lab, at the address in its first argument. Its value is the kind.
+// asServer in the environment makes the test binary a server on a machine of the lab. Its value
+// is the kind of server, and the first argument its address.
 const asServer = "TEST_AS_SERVER"
 
-// unreadyFor is how long the servers that listen before they serve do so.
+// unreadyFor is how long the servers are unready after they listen.
 const unreadyFor = 5 * time.Second
 
-// servers are the kinds.
+// servers are the functions of the kinds.
 var servers = map[string]func(addr string) error{
 	"udp-until-empty": serveUntilEmpty,
 	"http-503":        serveUnavailable,
@@ -37,13 +37,13 @@ func serveAs(kind, addr string) error {
 	return f(addr)
 }
 
-// serverCommand is one of the servers as a service of a machine.
+// serverCommand returns the command of one of the servers.
 func serverCommand(kind, addr string) *lab.Command {
 	return &lab.Command{Args: []string{os.Args[0], addr}, Env: []string{asServer + "=" + kind}}
 }
 
-// serveUntilEmpty answers datagrams, and takes an empty one for the end, as programs
-// do that read until they read nothing.
+// serveUntilEmpty echoes datagrams, and ends with an empty one, as programs do that read until
+// they read nothing.
 func serveUntilEmpty(addr string) error {
 	pc, err := new(net.ListenConfig).ListenPacket(context.Background(), "udp", addr)
 	if err != nil {
@@ -62,7 +62,7 @@ func serveUntilEmpty(addr string) error {
 	}
 }
 
-// serveUnavailable answers 503 for unreadyFor, and then since when it is ready.
+// serveUnavailable answers 503 for unreadyFor, and then with the time since which it is ready.
 func serveUnavailable(addr string) error {
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
@@ -78,8 +78,8 @@ func serveUnavailable(addr string) error {
 	}))
 }
 
-// serveBooting turns its clients away for unreadyFor, as pam_nologin has sshd do, and
-// then says what it is and since when it is ready.
+// serveBooting refuses its clients with a text for unreadyFor, as sshd does with pam_nologin.
+// Then it sends its banner with the time since which it is ready.
 func serveBooting(addr string) error {
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
@@ -102,7 +102,7 @@ func serveBooting(addr string) error {
 	}
 }
 
-// saidReady returns the time that a server gave behind text.
+// saidReady returns the time that a server sent after text.
 func saidReady(said, text string) (time.Time, error) {
 	var nanos int64
 	if _, err := fmt.Sscanf(said, text+" %d", &nanos); err != nil {
@@ -111,7 +111,7 @@ func saidReady(said, text string) (time.Time, error) {
 	return time.Unix(0, nanos), nil
 }
 
-// installed returns the path of a program, or skips the test; in CI every one is there.
+// installed returns the path of a program, or skips the test. CI has all programs.
 func installed(t testing.TB, name string) string {
 	t.Helper()
 	path, err := exec.LookPath(name)
@@ -121,8 +121,7 @@ func installed(t testing.TB, name string) string {
 	return path
 }
 
-// cannotRun skips a test for which this host lacks something. In CI, which has it all, the
-// test fails.
+// cannotRun skips a test that this host cannot run. In CI the test fails.
 func cannotRun(t testing.TB, why ...any) {
 	t.Helper()
 	if os.Getenv("CI") == "true" {

@@ -10,13 +10,13 @@ import (
 	"nightporter/internal/machine"
 )
 
-// isSYN tells whether a captured frame opens a TCP connection.
+// isSYN reports whether a captured frame opens a TCP connection.
 func isSYN(frame []byte) bool {
 	var p lan.Packet
 	return p.Parse(frame) == lan.Accepted && p.SYN()
 }
 
-// cutKnock takes "1.2.3.4:5 -> service" apart. An echo request has no port.
+// cutKnock splits "1.2.3.4:5 -> service". An echo request has no port.
 func cutKnock(s string) (source netip.AddrPort, service string, ok bool) {
 	from, service, ok := strings.Cut(s, " -> ")
 	if ip, err := netip.ParseAddr(from); err == nil {
@@ -44,14 +44,13 @@ func servicePort(trigger string) machine.Port {
 	return machine.Port{Protocol: machine.TCP, Number: 22}
 }
 
-// attempt is a connection that is being opened in the background.
+// attempt is a connection that is opened in the background.
 type attempt struct {
 	cancel context.CancelFunc
 	done   chan error
 }
 
-// startConnecting opens a connection for as long as the test lasts, or until
-// it is cancelled.
+// startConnecting opens a connection in the background, until the test ends or it is canceled.
 func (h *harness) startConnecting(from *lab.Host, ip netip.Addr, port uint16) *attempt {
 	ctx, cancel := context.WithCancel(h.ctx)
 	a := &attempt{cancel: cancel, done: make(chan error, 1)}

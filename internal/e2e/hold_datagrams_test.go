@@ -17,7 +17,7 @@ import (
 	"nightporter/internal/machine"
 )
 
-// datagrams returns the payloads that a machine's game got since its last boot.
+// datagrams returns the payloads that a machine's game received since its last boot.
 func datagrams(m *lab.Machine) (texts []string) {
 	for _, e := range m.Log() {
 		switch e.Kind {
@@ -39,7 +39,7 @@ func dialGame(h *harness, from *lab.Host, ip netip.Addr) net.Conn {
 	return conn
 }
 
-// say sends datagrams. An error would be an ICMP message to an earlier one.
+// sendDatagrams sends datagrams. An error would be an ICMP message about an earlier one.
 func sendDatagrams(h *harness, conn net.Conn, texts ...string) {
 	h.Helper()
 	for _, text := range texts {
@@ -49,7 +49,7 @@ func sendDatagrams(h *harness, conn net.Conn, texts ...string) {
 	}
 }
 
-// arrived waits until a datagram has arrived.
+// waitDatagram waits until a datagram has arrived.
 func waitDatagram(h *harness, m *lab.Machine, text string) {
 	h.Helper()
 	for {
@@ -67,8 +67,8 @@ func isDatagram(ip netip.Addr, text string) func(lab.Frame) bool {
 	}
 }
 
-// TestDatagrams sent during the boot all arrive, once each and in order, and
-// before those that the client sends then.
+// TestDatagrams: datagrams that are sent during the boot all arrive, once each and in order,
+// and before later ones.
 func TestDatagrams(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -110,8 +110,8 @@ func TestDatagrams(t *testing.T) {
 	}
 }
 
-// TestDatagramsWhileTheServiceStarts: those that a client sends once the
-// machine has come, and its service has not, wait behind those that are held.
+// TestDatagramsWhileTheServiceStarts: datagrams that a client sends when the machine is up and
+// its service is not are queued behind the held ones.
 func TestDatagramsWhileTheServiceStarts(t *testing.T) {
 	t.Parallel()
 	for _, ip := range []netip.Addr{nas4, nas6} {
@@ -125,7 +125,7 @@ func TestDatagramsWhileTheServiceStarts(t *testing.T) {
 			game := dialGame(h, h.lan.Client(), ip)
 			sendDatagrams(h, game, "0")
 			want := []string{"0"}
-			// From the network's start to beyond that of the service.
+			// From the start of the network to a moment after that of the service.
 			h.waitEvent(nas, lab.NetworkUp)
 			again := time.NewTicker(50 * time.Millisecond)
 			defer again.Stop()
@@ -147,7 +147,7 @@ func TestDatagramsWhileTheServiceStarts(t *testing.T) {
 	}
 }
 
-// TestDatagramInFragments is held and replayed as a whole.
+// TestDatagramInFragments: a fragmented datagram is held and replayed as a whole.
 func TestDatagramInFragments(t *testing.T) {
 	t.Parallel()
 	for _, ip := range []netip.Addr{nas4, nas6} {
@@ -156,7 +156,7 @@ func TestDatagramInFragments(t *testing.T) {
 			nas := h.addNAS(nil)
 			h.putToSleep(nas)
 			long := strings.Repeat("goodbye ", 500)
-			h.must(h.lan.Client().WarmNeighbor(h.within(5*time.Second), ip)) // what waits for that may be overtaken
+			h.must(h.lan.Client().WarmNeighbor(h.within(5*time.Second), ip)) // a packet that waits for the neighbor entry may be overtaken
 			sendDatagrams(h, dialGame(h, h.lan.Client(), ip), "hello", long, "the end")
 			waitDatagram(h, nas, "the end")
 			if got := datagrams(nas); !slices.Equal(got, []string{"hello", long, "the end"}) {
@@ -166,8 +166,7 @@ func TestDatagramInFragments(t *testing.T) {
 	}
 }
 
-// TestTooManyDatagrams: of more than hold.packets the oldest are dropped, and
-// counted.
+// TestTooManyDatagrams: beyond hold.packets the oldest datagrams are dropped, and counted.
 func TestTooManyDatagrams(t *testing.T) {
 	h := open(t, fastProbe+"hold: {packets: 3}\n")
 	nas := h.addNAS(nil)
@@ -185,8 +184,7 @@ func TestTooManyDatagrams(t *testing.T) {
 	h.wantMetric(2, `nightporter_held_packets_dropped_total{machine="nas"}`)
 }
 
-// TestFirstEchoIsAnswered: also an echo request is held, so that the first of
-// them has its answer.
+// TestFirstEchoIsAnswered: an echo request is held too, so that the first one is answered.
 func TestFirstEchoIsAnswered(t *testing.T) {
 	t.Parallel()
 	for _, ip := range []netip.Addr{nas4, nas6} {
@@ -210,9 +208,8 @@ func TestFirstEchoIsAnswered(t *testing.T) {
 	}
 }
 
-// answersEcho tells whether one frame has the echo reply to the other's
-// request: the addresses swapped, the same identifier and number (RFC 792, RFC
-// 4443 section 4.2).
+// answersEcho reports whether one frame is the echo reply to the other: the addresses swapped,
+// the same identifier and number (RFC 792, RFC 4443 section 4.2).
 func answersEcho(reply, request []byte) bool {
 	var a, q lan.Packet
 	if a.Parse(reply) != lan.Accepted || q.Parse(request) != lan.Accepted || a.From != q.To || a.To != q.From {
@@ -221,7 +218,7 @@ func answersEcho(reply, request []byte) bool {
 	return a.Kind == lan.EchoReply && a.EchoID == q.EchoID && a.EchoSeq == q.EchoSeq
 }
 
-// TestTwoUDPServices: both come up late, and neither loses its datagram.
+// TestTwoUDPServices: two services start late, and each gets its datagram.
 func TestTwoUDPServices(t *testing.T) {
 	h := open(t, fastProbe)
 	nas := h.addNAS(func(c *lab.MachineConfig) {

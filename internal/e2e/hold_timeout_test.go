@@ -11,8 +11,8 @@ import (
 	"nightporter/internal/machine"
 )
 
-// TestServiceThatNeverComesUp: after hold.ready_timeout and wake.timeout, and not before, the
-// client has the machine's own answer.
+// TestServiceThatNeverComesUp: the client gets the machine's own refusal after
+// hold.ready_timeout and wake.timeout, and not before.
 func TestServiceThatNeverComesUp(t *testing.T) {
 	t.Parallel()
 	const timeout = 1500 * time.Millisecond
@@ -47,8 +47,7 @@ func TestServiceThatNeverComesUp(t *testing.T) {
 	}
 }
 
-// TestNothingIsHeldForStrangers: who may not wake a machine is not helped to
-// reach it either.
+// TestForbiddenSourceNotHeld: packets of a source that may not wake a machine are not held.
 func TestForbiddenSourceNotHeld(t *testing.T) {
 	h := open(t, fastProbe+"wake: {from: [10.77.0.10, fd77::10]}\n")
 	nas := h.addNAS(nil)
@@ -67,7 +66,7 @@ func TestForbiddenSourceNotHeld(t *testing.T) {
 	for range 2 {
 		waitDatagram(h, nas, "good evening")
 	}
-	game := dialGame(h, stranger, nas4) // the machine is awake: anybody's
+	game := dialGame(h, stranger, nas4) // an awake machine is reachable by all
 	sendDatagrams(h, game, "good morning")
 	waitDatagram(h, nas, "good morning")
 	for _, e := range nas.Log() {

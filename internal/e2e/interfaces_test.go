@@ -13,7 +13,7 @@ import (
 	"nightporter/internal/machine"
 )
 
-// seconds are the kinds of a second interface, on segment 10.
+// secondInterfaces are the kinds of a second interface, on segment 10.
 var secondInterfaces = []struct {
 	name, second string
 	add          func(*lab.LAN, *lab.Host, uint16, ...netip.Prefix) (string, error)
@@ -22,8 +22,8 @@ var secondInterfaces = []struct {
 	{"VLAN", "eth0.10", (*lab.LAN).AddVLAN},
 }
 
-// TestTwoNetworks: a machine on each of two networks, the second on a card of its
-// own or in a VLAN. While that interface is gone the other works on.
+// TestTwoNetworks: the porter claims a machine on each of two networks, the second on a
+// separate card or in a VLAN. While one interface is gone the other works.
 func TestTwoNetworks(t *testing.T) {
 	t.Parallel()
 	for _, c := range secondInterfaces {
@@ -84,7 +84,7 @@ func twoNetworks(h *harness, second string, add func(*lab.LAN) error) {
 	wantReady(h)
 	h.call(peer, attic, attic4, 22)
 
-	// The parent takes its VLANs with it.
+	// The parent interface takes its VLANs with it.
 	if !strings.Contains(second, ".") {
 		return
 	}

@@ -9,8 +9,8 @@ import (
 	"nightporter/internal/promtest"
 )
 
-// TestPromtoolChecksMetrics has promtool judge what the daemon shows of a machine
-// that slept, was knocked at, and is awake again.
+// TestPromtoolChecksMetrics: promtool accepts the metrics of a machine that slept, was woken by
+// a knock, and is awake.
 func TestPromtoolChecksMetrics(t *testing.T) {
 	promtest.Need(t, promtest.Promtool)
 	h := open(t, fastProbe)
@@ -26,8 +26,8 @@ func TestPromtoolChecksMetrics(t *testing.T) {
 	promtest.Run(t, strings.NewReader(page), promtest.Promtool, "check", "metrics")
 }
 
-// TestReadyMetric: an alert hears of an interface without a cable, although the
-// daemon goes on answering scrapes.
+// TestReadyMetric: the metric follows the carrier of the interface, while the daemon answers
+// scrapes.
 func TestReadyMetric(t *testing.T) {
 	h := open(t, fastProbe)
 	h.wantMetric(1, "nightporter_ready")
@@ -42,7 +42,7 @@ func TestReadyMetric(t *testing.T) {
 	h.wantMetric(1, "nightporter_ready")
 }
 
-// TestGuardNeededMetric: it follows a host that begins to forward packets.
+// TestGuardNeededMetric: the metric is 1 when the host begins to forward packets.
 func TestGuardNeededMetric(t *testing.T) {
 	h := open(t, fastProbe)
 	h.wantMetric(0, "nightporter_guard_needed")

@@ -18,20 +18,20 @@ import (
 	"nightporter/internal/machine"
 )
 
-// night is one in which everything happens that dashboards show: machines that
-// sleep and are woken in every way, and all that can go wrong, at short notice.
+// scenario makes all events that dashboards show: machines that sleep and are woken in each
+// way, and all failures, with short timeouts.
 type scenario struct {
 	*harness
 	w     *prometheusWatch
-	hook  string            // URL of a webhook of the porter's own
-	nas   *lab.Machine      // to which most of it happens
-	tower *lab.Machine      // whose SSH never comes up
-	brick *lab.Machine      // heeds no magic packet
-	gone  *lab.Machine      // neither, and is forgotten meanwhile
-	late  *labdaemon.Daemon // another porter, which is fit for nothing
+	hook  string            // URL of the porter's webhook
+	nas   *lab.Machine      // has most of the events
+	tower *lab.Machine      // its SSH never listens
+	brick *lab.Machine      // ignores magic packets
+	gone  *lab.Machine      // ignores magic packets, and is forgotten
+	late  *labdaemon.Daemon // another porter, with all problems
 }
 
-// conf is the porter's configuration, with more about wake.
+// conf returns the porter's configuration, with more keys of wake.
 func (n *scenario) conf(more string) string {
 	return "probe: {interval: 100ms, timeout: 1500ms}\n" +
 		"wake: {attempts: 4, interval: 800ms, timeout: 2500ms" + more + "}\n" +
@@ -40,7 +40,7 @@ func (n *scenario) conf(more string) string {
 		"machines: [{name: box, mac: \"02:00:00:00:00:bb\", ip: 10.77.0.40, ports: [ssh], agentless: true}]\n"
 }
 
-// machines adds those of the night. Each has an address of its own.
+// machines adds the machines. Each has an address of its own.
 func (n *scenario) machines() {
 	n.nas = n.harness.addNAS(func(c *lab.MachineConfig) { c.Announce, c.Boot = true, 150*time.Millisecond })
 	for i, m := range []**lab.Machine{&n.tower, &n.brick, &n.gone} {
@@ -57,8 +57,8 @@ func (n *scenario) machines() {
 	}
 }
 
-// known registers all machines, and waits until Prometheus has their series: it
-// sees what is counted from now on.
+// known registers all machines, and waits until Prometheus has their series, so that it sees
+// each later change.
 func (n *scenario) known() {
 	all := []*lab.Machine{n.nas, n.tower, n.brick, n.gone}
 	for _, m := range all {
@@ -69,7 +69,7 @@ func (n *scenario) known() {
 	}
 }
 
-// said is how a machine registers.
+// said returns the registration of a machine.
 func (n *scenario) said(m *lab.Machine) string {
 	if m == n.nas {
 		return nasRegistration(m)
@@ -83,18 +83,17 @@ func (n *scenario) falls(m *lab.Machine) {
 	n.must(sleepRegisteredAs(n.harness, n.within(20*time.Second), m, n.said(m)))
 }
 
-// wakes waits until nas is awake after the first count entries of the log, and
-// lets it sleep again.
+// wakes waits until nas is awake after the first count entries of the log, and lets it sleep
+// again.
 func (n *scenario) wakes(count int, reason machine.Reason) {
 	n.Helper()
 	n.waitMove(count, "nas", "asleep", "waking", reason)
 	n.waitMove(count, "nas", "arriving", "awake", machine.WhyReady)
-	n.waitEvent(n.nas, lab.NetworkUp) // both its addresses are its own again
+	n.waitEvent(n.nas, lab.NetworkUp) // both its addresses are released
 	n.falls(n.nas)
 }
 
-// lost: a wake that is in vain is cut short by somebody who has the porter forget
-// the machine.
+// lost forgets a machine during its wake, by the API.
 func (n *scenario) lost() {
 	n.falls(n.gone)
 	n.startConnecting(n.lan.Client(), n.gone.Addr4(), 22)
@@ -106,8 +105,7 @@ func (n *scenario) lost() {
 	}
 }
 
-// notReady: a machine comes up, and the service that was knocked at does not. And
-// there are more datagrams than are held.
+// notReady wakes a machine whose service does not listen, with more datagrams than are held.
 func (n *scenario) notReady() {
 	n.falls(n.tower)
 	count := n.daemon.Log.Len()
@@ -120,7 +118,7 @@ func (n *scenario) notReady() {
 	n.waitMove(count, "tower", "arriving", "awake", machine.WhyNotReady)
 }
 
-// everyTrigger wakes nas in every way, TCP after knocks that were not to wake it.
+// everyTrigger wakes nas by each trigger; by TCP after knocks that may not wake.
 func (n *scenario) everyTrigger() {
 	n.waitMove(0, "nas", "settling", "awake", machine.WhyNeverSilent)
 	n.reload(n.conf(`, quiet_hours: "00:00-24:00"`), "configuration reloaded")
@@ -132,7 +130,7 @@ func (n *scenario) everyTrigger() {
 	n.wakes(count, machine.WhyKnock)
 
 	count = n.daemon.Log.Len()
-	n.wantNeighbor(n.lan.Client(), nas6, n.lan.Porter().MAC()) // nobody repeats a datagram
+	n.wantNeighbor(n.lan.Client(), nas6, n.lan.Porter().MAC()) // a lost datagram is not repeated
 	sendDatagrams(n.harness, dialGame(n.harness, n.lan.Client(), nas6), "hello")
 	n.wakes(count, machine.WhyKnock)
 
@@ -149,8 +147,8 @@ func (n *scenario) everyTrigger() {
 	n.wakes(count, machine.WhyAsked)
 }
 
-// misfortunes of nas: a wake fails, somebody else has its address, and it is
-// started by hand.
+// misfortunes lets a wake of nas fail, lets another host use its address, and starts it without
+// the porter.
 func (n *scenario) misfortunes() {
 	count := n.daemon.Log.Len()
 	n.nas.IgnoreMagic(lab.IgnoreAll)
@@ -172,7 +170,7 @@ func (n *scenario) misfortunes() {
 	n.waitMove(count, "nas", "settling", "awake", machine.WhyStarted)
 }
 
-// vandal returns a host that behaves badly.
+// vandal returns a hostile host.
 func (n *scenario) vandal() *lab.Host {
 	if host := n.lan.Host("vandal"); host != nil {
 		return host
@@ -182,15 +180,15 @@ func (n *scenario) vandal() *lab.Host {
 	return host
 }
 
-// nuisances are what the porter itself is troubled with: registrations that it
-// turns down, frames that are none, and more of them than it can read.
+// nuisances sends registrations that are refused, invalid frames, and more frames than the
+// porter can read.
 func (n *scenario) nuisances() {
 	vandal := n.vandal()
 	for range 3 {
 		n.wantRefused(vandal, nasRegistration(n.nas), "mac")
 	}
 	n.wantRefused(vandal, "garbage", "JSON")
-	arp := make([]byte, 60) // of hardware type 0
+	arp := make([]byte, 60) // an ARP packet of hardware type 0
 	copy(arp, ether.Broadcast[:])
 	mac := vandal.MAC()
 	copy(arp[6:], mac[:])
@@ -200,14 +198,13 @@ func (n *scenario) nuisances() {
 	n.must(n.daemon.Signal(syscall.SIGSTOP))
 	flood, err := vandal.Flood(0, floodKinds[1].deal(n.harness, rand.New(rand.NewPCG(1, 1))))
 	n.must(err)
-	n.must(waitSent(n.harness, flood, 60000)) // several times what the queue holds
+	n.must(waitSent(n.harness, flood, 60000)) // several times the size of the queue
 	n.must(flood.Stop())
 	n.must(n.daemon.Signal(syscall.SIGCONT))
 }
 
-// unfit starts the other porter. Its host forwards, and it may not have a guard
-// there; its disk is full, one of its interfaces is switched off, and its configuration
-// has an error.
+// unfit starts the other porter. Its host forwards and permits no guard, its disk is full, one
+// of its interfaces is off, and its configuration has an error.
 func (n *scenario) unfit() {
 	const second = "eth10"
 	host, err := n.lan.AddHost("porter2", netip.MustParsePrefix("10.77.0.3/24"), netip.MustParsePrefix("fd77::3/64"))
@@ -233,8 +230,8 @@ func (n *scenario) unfit() {
 	late.waitInterfaceEvent(0, isOut, second)
 }
 
-// yesterday is what Prometheus remembers of nas: it slept nine hours of ten and
-// booted in 5 s for days, until it took two minutes twice within the last day.
+// prometheusHistory is what Prometheus has stored about nas: it slept nine hours of ten and
+// booted in 5 s for days, until two boots of two minutes within the last day.
 func prometheusHistory(instance string) string {
 	var b strings.Builder
 	now := time.Now()

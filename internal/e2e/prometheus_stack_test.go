@@ -18,14 +18,14 @@ import (
 	"nightporter/internal/promtest"
 )
 
-// watch is a Prometheus with its Alertmanager, and who is told of alerts.
+// prometheusWatch is a Prometheus with its Alertmanager, and the receiver of alerts.
 type prometheusWatch struct {
 	*harness
 	stack *promtest.Stack
 	inbox *inbox
 }
 
-// inbox is a webhook.
+// inbox is a webhook for alerts.
 type inbox struct {
 	url string
 
@@ -33,7 +33,7 @@ type inbox struct {
 	mails []mail
 }
 
-// mail is one alert of what Alertmanager sends.
+// mail is one alert in a message of Alertmanager.
 type mail struct {
 	Status              string
 	Labels, Annotations map[string]string
@@ -60,7 +60,7 @@ func newInbox(t testing.TB, host *lab.Host) *inbox {
 	return in
 }
 
-// of returns what came about an alert of a machine, in order.
+// of returns the alerts of a name about a machine, in order.
 func (in *inbox) of(alert, machine string) (found []mail) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
@@ -72,8 +72,8 @@ func (in *inbox) of(alert, machine string) (found []mail) {
 	return found
 }
 
-// newWatch starts Prometheus and Alertmanager on a host. Prometheus watches some
-// porters, and itself, as it does everywhere.
+// startPrometheus starts Prometheus and Alertmanager on a host. Prometheus scrapes porters and
+// itself.
 func startPrometheus(h *harness, host *lab.Host, porters ...string) *prometheusWatch {
 	h.Helper()
 	rules, err := filepath.Glob("../../dashboards/rules/*.yml")
@@ -96,8 +96,8 @@ func startPrometheus(h *harness, host *lab.Host, porters ...string) *prometheusW
 	return w
 }
 
-// poll asks until there is nothing left that is missing. The last round is not
-// cut short, so that it says what is.
+// poll calls missing until it returns nothing. It does not interrupt the last round, whose
+// result is in the message.
 func (w *prometheusWatch) poll(limit time.Duration, missing func(context.Context) []string) {
 	w.Helper()
 	ctx := w.within(limit)
@@ -116,7 +116,7 @@ func (w *prometheusWatch) poll(limit time.Duration, missing func(context.Context
 	}
 }
 
-// until waits until a query has an answer.
+// until waits until a query has a result.
 func (w *prometheusWatch) until(expr string) {
 	w.Helper()
 	w.poll(20*time.Second, func(ctx context.Context) []string {
@@ -128,13 +128,13 @@ func (w *prometheusWatch) until(expr string) {
 	})
 }
 
-// answers is what the queries of a dashboard gave.
+// answers are the results of a dashboard's queries.
 type answers struct {
 	*promtest.Dashboard
 	series [][]promtest.Series // of each query
 }
 
-// show asks what Grafana asks to show a dashboard.
+// show makes the queries of Grafana for a dashboard.
 func (w *prometheusWatch) show(ctx context.Context, file string, choice map[string]string) (a answers, faults []string) {
 	w.Helper()
 	d, err := promtest.Load("../../dashboards/" + file)
@@ -170,7 +170,7 @@ func (w *prometheusWatch) show(ctx context.Context, file string, choice map[stri
 	return a, faults
 }
 
-// samples counts those that Grafana draws.
+// samples counts the samples that Grafana draws.
 func samples(s promtest.Series) (n int) {
 	for _, p := range s.Points {
 		if !math.IsNaN(p.Value) {
@@ -180,18 +180,18 @@ func samples(s promtest.Series) (n int) {
 	return n
 }
 
-// most is the greatest value of all.
+// maxValue returns the greatest value of all.
 func maxValue(all []promtest.Series) float64 {
 	best := math.Inf(-1)
 	for _, s := range all {
 		for _, p := range s.Points {
-			best = max(best, p.Value) // NaN would stay, but those series are gone
+			best = max(best, p.Value) // series of NaN were removed
 		}
 	}
 	return best
 }
 
-// table is what was found: panel, query, series and samples.
+// text formats the results: panel, query, series and samples.
 func (a answers) text() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s\n", a.Title)
@@ -214,7 +214,7 @@ func labels(s promtest.Series) string {
 	return strings.Join(values, " ")
 }
 
-// last is the last value that is a number.
+// lastValue returns the last value that is a number.
 func lastValue(s promtest.Series) (value float64) {
 	for _, p := range s.Points {
 		if !math.IsNaN(p.Value) {

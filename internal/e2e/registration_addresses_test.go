@@ -10,9 +10,9 @@ import (
 	"nightporter/internal/machine"
 )
 
-// TestRegistrationBeyondThePrefixes: a host that forwards IPv6 has no address by
-// SLAAC (RFC 4862 section 5.5 is for hosts), but a link-local one. Asked from
-// that, the machine proves that its global address is on the link.
+// TestRegistrationBeyondThePrefixes: a host that forwards IPv6 has only a link-local address,
+// because SLAAC is for hosts (RFC 4862 section 5.5). The machine answers a solicitation from
+// it, which proves that its global address is on the link.
 func TestRegistrationBeyondThePrefixes(t *testing.T) {
 	h := open(t, fastProbe)
 	nas := h.addNAS(nil)
@@ -25,8 +25,8 @@ func TestRegistrationBeyondThePrefixes(t *testing.T) {
 	}
 }
 
-// TestRegistrationOneAddressTooMany: what cannot be claimed at present does not
-// keep the rest from being claimed, and a client waits no longer than its patience.
+// TestRegistrationUnclaimableAddress: addresses that cannot be claimed at present do not
+// prevent the claim of the others, and the answer comes within 5 s.
 func TestRegistrationUnclaimableAddress(t *testing.T) {
 	h := open(t, fastProbe)
 	nas := h.addNAS(nil)
@@ -53,8 +53,8 @@ func TestRegistrationUnclaimableAddress(t *testing.T) {
 	}
 }
 
-// TestRegistrationOfAnAddressUnderTest: who registers the moment that it is up
-// has IPv6 addresses that it does not answer for yet (RFC 4862 section 5.4).
+// TestRegistrationOfAnAddressUnderTest: a machine that registers right after its boot has IPv6
+// addresses that it does not answer for yet (RFC 4862 section 5.4).
 func TestRegistrationOfAnAddressUnderTest(t *testing.T) {
 	h := open(t, fastProbe)
 	nas := h.addNAS(nil)

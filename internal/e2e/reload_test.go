@@ -10,9 +10,8 @@ import (
 	"nightporter/internal/machine"
 )
 
-// TestReloadKeepsTheClaim: a machine that sleeps gets another port and other watts in the
-// configuration. It stays claimed all the time, and so does one that is being woken: its
-// client is served by the first packet.
+// TestReloadKeepsTheClaim: the configuration of a sleeping machine gets another port and other
+// watts. The machine stays claimed, also during a wake, and the replay serves its client.
 func TestReloadKeepsTheClaim(t *testing.T) {
 	h, nas, conf := openAgentlessAsleep(t)
 	client, porter := h.lan.Client(), h.lan.Porter().MAC()
@@ -23,7 +22,7 @@ func TestReloadKeepsTheClaim(t *testing.T) {
 	h.reload(conf, "configuration reloaded")
 	h.wantNeighbor(client, nas4, porter)
 	h.wantNeighbor(client, nas6, porter)
-	if got := h.events("nas", journal.Asleep); len(got) != 2 { // the one before the start, and that of its claim
+	if got := h.events("nas", journal.Asleep); len(got) != 2 { // one from before the start, one of its claim
 		t.Errorf("it fell asleep %d times: %+v", len(got), got)
 	}
 

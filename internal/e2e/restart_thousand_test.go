@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// The networks of the thousand sleepers, as the porter's host is on them.
+// The networks of the thousand machines, with the porter's addresses.
 var (
 	sleepers4 = netip.MustParsePrefix("10.80.0.2/16")
 	sleepers6 = netip.MustParsePrefix("fd80::2/64")
@@ -21,10 +21,10 @@ func sleeperAddr6(i int) netip.Addr {
 	return netip.MustParseAddr(fmt.Sprintf("fd80::1:%x", i+1))
 }
 
-// TestAThousandSleepersAndTheNetwork: the porter is killed and starts before its
-// own network. Each address is claimed within 2 s of its network, and no total
-// falls. With -soak IPv6 comes a minute late, and the 2 s are asserted; without, the
-// tests of other packages run beside, and it has three times as long.
+// TestAThousandSleepersAndTheNetwork: the porter is killed and starts before its network. It
+// claims each address within 2 s of its network, and no total decreases. With -soak IPv6 comes
+// a minute late, and the 2 s are asserted. Otherwise the limit is three times as long, because
+// tests of other packages may run.
 func TestAThousandSleepersAndTheNetwork(t *testing.T) {
 	onlyVariants(t)
 	const count = 1000
@@ -54,13 +54,13 @@ func TestAThousandSleepersAndTheNetwork(t *testing.T) {
 	waitClaimed(h, time.Now(), ready, sleepers6, count)
 	slept := totalSleep(h, count)
 
-	h.daemon.Kill() // and our own network is there at once
+	h.daemon.Kill() // its network is there at once
 	h.restart(conf)
 	began := time.Now()
 	t.Logf("claimed %v (IPv4) and %v (IPv6) after the start", waitClaimed(h, began, ready, sleepers4, count), waitClaimed(h, began, ready, sleepers6, count))
 	slept = wantSleepNotLess(h, slept, count)
 
-	h.daemon.Kill() // and our own network comes late
+	h.daemon.Kill() // its network comes late
 	for _, p := range []netip.Prefix{sleepers4, porter4} {
 		h.must(porter.DelAddr(p))
 	}
@@ -81,8 +81,8 @@ func TestAThousandSleepersAndTheNetwork(t *testing.T) {
 	wantSleepNotLess(h, slept, count)
 }
 
-// claims waits until count addresses of a network are claimed, and returns how long
-// after began that was.
+// waitClaimed waits until count addresses of a network are claimed, and returns the time since
+// began.
 func waitClaimed(h *harness, began time.Time, limit time.Duration, network netip.Prefix, count int) time.Duration {
 	h.Helper()
 	for {
@@ -105,7 +105,7 @@ func waitClaimed(h *harness, began time.Time, limit time.Duration, network netip
 	}
 }
 
-// sleptInAll returns how long all machines have slept, of which there are count.
+// totalSleep returns the sum of the sleep of all machines, and expects count of them.
 func totalSleep(h *harness, count int) (slept float64) {
 	h.Helper()
 	all := knownMachines(h)
@@ -118,7 +118,7 @@ func totalSleep(h *harness, count int) (slept float64) {
 	return slept
 }
 
-// notLess expects that no total fell, and returns what it is now.
+// wantSleepNotLess expects that the total sleep has not decreased, and returns it.
 func wantSleepNotLess(h *harness, before float64, count int) float64 {
 	h.Helper()
 	now := totalSleep(h, count)

@@ -12,8 +12,7 @@ import (
 	"nightporter/internal/machine"
 )
 
-// TestSlowShutdownIsAwaited: the claim comes only when the machine has really
-// fallen silent.
+// TestSlowShutdownIsAwaited: the porter claims a machine only after it is silent.
 func TestSlowShutdownIsAwaited(t *testing.T) {
 	h := open(t, fastProbe)
 	nas := h.addNAS(nil)
@@ -25,7 +24,8 @@ func TestSlowShutdownIsAwaited(t *testing.T) {
 	}
 }
 
-// TestMachineThatNeverFallsSilent is left alone after probe.timeout.
+// TestMachineThatNeverFallsSilent: a machine that does not sleep counts as awake after
+// probe.timeout.
 func TestMachineThatNeverFallsSilent(t *testing.T) {
 	h := open(t, "probe: {interval: 100ms, timeout: 1s}\n")
 	nas := h.addNAS(nil)
@@ -38,8 +38,8 @@ func TestMachineThatNeverFallsSilent(t *testing.T) {
 	h.wantMetric(0, `nightporter_machine_sleep_seconds_total{machine="nas"}`)
 }
 
-// TestHandStart: duplicate address detection passes, for IPv6 and by RFC 5227
-// for IPv4, and the start is counted. Several times, because it is a race.
+// TestExternalStart: a machine starts without the porter. Its address tests succeed, for IPv6
+// and by RFC 5227 for IPv4, and the start is counted. Repeated, because it is a race.
 func TestExternalStart(t *testing.T) {
 	h := open(t, fastProbe)
 	nas := h.addNAS(func(c *lab.MachineConfig) { c.ARPProbe, c.Announce, c.Boot = true, true, 50*time.Millisecond })
@@ -65,8 +65,8 @@ func TestExternalStart(t *testing.T) {
 	h.wantMetric(0, `nightporter_machine_wake_attempts_total{machine="nas"}`)
 }
 
-// TestLateFrame of the shutdown sends the machine back to settling, not to
-// awake, and its addresses are claimed again.
+// TestLateFrame: a frame of the shutdown after the claim returns the machine to settling, not
+// to awake, and its addresses are claimed again.
 func TestLateFrame(t *testing.T) {
 	h := open(t, fastProbe)
 	nas := h.addNAS(nil)
@@ -82,8 +82,8 @@ func TestLateFrame(t *testing.T) {
 	}
 }
 
-// TestAddressTestsAfterWeLetGo: whatever made us let go of a machine, what we say
-// about its addresses stops before it tests them.
+// TestAddressTestsAfterRelease: after each kind of release the porter's announcements end
+// before the machine tests its addresses.
 func TestAddressTestsAfterRelease(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -122,7 +122,7 @@ func TestAddressTestsAfterRelease(t *testing.T) {
 	}
 }
 
-// TestConflict: somebody else takes a claimed address. It is left to them.
+// TestConflict: another host takes a claimed address. The porter concedes it.
 func TestConflict(t *testing.T) {
 	h := open(t, fastProbe)
 	nas := h.addNAS(nil)
@@ -140,8 +140,8 @@ func TestConflict(t *testing.T) {
 	h.must(err)
 	h.wantMetric(1, `nightporter_address_conflicts_total{machine="nas"}`)
 
-	// Our own address is asked for next, so that its answer marks the place
-	// where one for the other address would have been.
+	// The porter's own address is requested next: its answer marks the place where an answer
+	// for the other address would be.
 	client := h.lan.Client()
 	for _, ip := range []netip.Addr{nas4, h.lan.Porter().Addr4()} {
 		question, err := lan.NeighborProbe(client.MAC(), ether.Broadcast, client.Addr4(), ip)
@@ -158,7 +158,7 @@ func TestConflict(t *testing.T) {
 	h.must(err)
 	for _, f := range capture.Frames() {
 		if answered(nas4)(f) {
-			t.Error("the porter still answers for an address that somebody else uses")
+			t.Error("the porter still answers for an address that another host uses")
 		}
 	}
 	// The machine's other address is still claimed, and still wakes it.
@@ -167,12 +167,12 @@ func TestConflict(t *testing.T) {
 	}
 }
 
-// TestAddressInUseIsNotClaimed: the question before the claim finds its user.
+// TestAddressInUseIsNotClaimed: the probe before the claim finds the user of the address.
 func TestAddressInUseIsNotClaimed(t *testing.T) {
 	h := open(t, fastProbe+"registration: {trust: open}\n")
 	squatter, err := h.lan.AddHost("squatter", netip.PrefixFrom(nas4, 24))
 	h.must(err)
-	mac := ether.MAC{2, 0x77, 0, 0, 0, 0x99} // nobody's
+	mac := ether.MAC{2, 0x77, 0, 0, 0, 0x99} // of no host
 	h.register(h.lan.Client(), registration("ghost", mac, monitored{nas4, []any{22}}))
 	_, err = h.daemon.Log.Wait(h.within(5*time.Second), 0, isConflict(nas4, squatter.MAC()))
 	h.must(err)
@@ -181,7 +181,7 @@ func TestAddressInUseIsNotClaimed(t *testing.T) {
 	h.waitNeighbor(h.lan.Client(), nas4, squatter.MAC())
 }
 
-// TestRegistersAgainInEveryState: it never gets an error for that.
+// TestRegistersAgainInEveryState: a registration is accepted in each state.
 func TestRegistersAgainInEveryState(t *testing.T) {
 	h := open(t, "probe: {interval: 300ms}\nregistration: {trust: allowlist, allow: ['02:77:00:00:00:14']}\n")
 	nas := h.addNAS(func(c *lab.MachineConfig) { c.Services[0].Delay = time.Minute })
@@ -216,8 +216,8 @@ func TestRegistersAgainInEveryState(t *testing.T) {
 	h.wantMetric(5, `nightporter_registrations_total`)
 }
 
-// TestSIGTERMReleases every claim within 2 s: the LAN is told that the
-// addresses are the machine's again.
+// TestSIGTERMReleases: SIGTERM releases each claim within 2 s, with announcements of the
+// machine's MAC.
 func TestSIGTERMReleases(t *testing.T) {
 	h := open(t, fastProbe)
 	nas := h.addNAS(nil)
@@ -240,7 +240,7 @@ func TestSIGTERMReleases(t *testing.T) {
 	}
 }
 
-// TestWakeOnExit: with wake.on_exit nobody is left asleep without a porter.
+// TestWakeOnExit: with wake.on_exit the daemon wakes the sleeping machines at its exit.
 func TestWakeOnExit(t *testing.T) {
 	h := open(t, fastProbe+"wake: {on_exit: all}\n")
 	nas := h.addNAS(nil)

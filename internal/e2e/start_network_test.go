@@ -13,8 +13,8 @@ import (
 	"nightporter/internal/labdaemon"
 )
 
-// TestStartWithoutNetwork: a daemon that starts before its network says what it waits
-// for, and does its work once that is there.
+// TestStartWithoutNetwork: a daemon that starts before its network reports what it waits for,
+// and works once the network is there.
 func TestStartWithoutNetwork(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ name, conf, waits string }{
@@ -45,8 +45,8 @@ func TestStartWithoutNetwork(t *testing.T) {
 	}
 }
 
-// TestResumeWithoutNetwork: a machine that sleeps is claimed again, although the daemon
-// has crashed and starts before its network.
+// TestResumeWithoutNetwork: a sleeping machine is claimed again after the daemon crashed and
+// started before its network.
 func TestResumeWithoutNetwork(t *testing.T) {
 	t.Parallel()
 	h, late := withoutNetwork(t, fastProbe)
@@ -66,7 +66,7 @@ func TestResumeWithoutNetwork(t *testing.T) {
 	h.call(h.lan.Client(), nas, nas4, 22)
 }
 
-// withoutNetwork starts a daemon on a host that has lost its interface.
+// withoutNetwork starts a daemon on a host without its interface.
 func withoutNetwork(t *testing.T, conf string) (*harness, *lab.Host) {
 	t.Helper()
 	ctx, network := newLAN(t)
@@ -86,7 +86,7 @@ func withoutNetwork(t *testing.T, conf string) (*harness, *lab.Host) {
 	return h, late
 }
 
-// waitsFor compares what a daemon without a network says that it waits for.
+// wantWaiting compares the reason that a daemon without a network reports.
 func wantWaiting(h *harness, reason string) {
 	h.Helper()
 	var status int
@@ -111,8 +111,8 @@ func wantWaiting(h *harness, reason string) {
 	}
 }
 
-// saysThatItWaits expects the log not to call a daemon ready that has no network, and the
-// page to say why it is not.
+// wantWaitingShown expects that the log does not call the daemon ready, and that the page has
+// the reason.
 func wantWaitingShown(h *harness, reason string) {
 	h.Helper()
 	e, err := h.daemon.Log.Wait(h.within(5*time.Second), 0, func(e labdaemon.Entry) bool { return e.Event() == "waiting" || e.Event() == "ready" })
@@ -125,8 +125,8 @@ func wantWaitingShown(h *harness, reason string) {
 	}
 }
 
-// TestStartWithoutOneInterface: the daemon works on the interface that is there, and names
-// the other.
+// TestStartWithoutOneInterface: the daemon works on the existing interface, and reports the
+// missing one.
 func TestStartWithoutOneInterface(t *testing.T) {
 	ctx, network := newLAN(t)
 	d, err := labdaemon.Start(ctx, network, t.TempDir(), labdaemon.Options{

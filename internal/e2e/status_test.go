@@ -9,7 +9,7 @@ import (
 	"nightporter/internal/web"
 )
 
-// porterStatus is what the API tells of the porter.
+// porterStatus returns the porter's status from the API.
 func porterStatus(h *harness) web.Status {
 	h.Helper()
 	var s web.Status
@@ -17,8 +17,8 @@ func porterStatus(h *harness) web.Status {
 	return s
 }
 
-// TestReloadFailureIsShown: a configuration that cannot be reloaded is shown by the API,
-// by the command, on the page and by an event, until one is that can be.
+// TestReloadFailureShown: the API, the command, the page and an event show a failed reload,
+// until a reload succeeds.
 func TestReloadFailureShown(t *testing.T) {
 	h := open(t, fastProbe)
 	before := porterStatus(h).Config
@@ -54,8 +54,8 @@ func TestReloadFailureShown(t *testing.T) {
 	}
 }
 
-// TestRestartThatIsNeededIsShown by the API, the command, the page and why, also after a
-// reload that failed, until nothing waits for one.
+// TestRestartNeededShown: the API, the command, the page and why show keys that need a restart,
+// also after a failed reload.
 func TestRestartNeededShown(t *testing.T) {
 	h := open(t, fastProbe)
 	nas := h.addNAS(nil)
@@ -85,8 +85,8 @@ func TestRestartNeededShown(t *testing.T) {
 	shown(false)
 }
 
-// TestStartIsAnEvent: each start of the porter is an event, which says whether the run
-// before it ended in order.
+// TestStartIsAnEvent: each start of the porter is an event, which says whether the last run
+// ended in order.
 func TestStartIsAnEvent(t *testing.T) {
 	h := open(t, fastProbe)
 	nas := h.addNAS(nil)
@@ -110,7 +110,7 @@ func TestStartIsAnEvent(t *testing.T) {
 	}
 }
 
-// started returns the newest event of a start, of which there have to be n.
+// newestStart returns the newest event of a start, and expects n of them.
 func newestStart(h *harness, n int) journal.Event {
 	h.Helper()
 	all := h.events("", journal.Started)
@@ -120,7 +120,7 @@ func newestStart(h *harness, n int) journal.Event {
 	return all[n-1]
 }
 
-// pageShows returns the status page.
+// getPage returns the status page.
 func getPage(h *harness) string {
 	h.Helper()
 	status, page, err := h.daemon.Get(h.within(5*time.Second), "/")

@@ -21,13 +21,13 @@ import (
 	"nightporter/internal/machine"
 )
 
-// confinedTo in the environment has the program make no other system calls than
-// those with the numbers that it lists, as under the systemd unit.
+// confinedTo in the environment limits the program to the system calls with the listed numbers,
+// as under the systemd unit.
 const confinedTo = "TEST_CONFINED_TO"
 
-// confine starts this program once more, under a filter of system calls.
+// confine executes this program again under a filter of system calls.
 func confine(numbers string) error {
-	runtime.LockOSThread()                                          // the filter is the thread's own, until it executes the program
+	runtime.LockOSThread()                                          // the filter belongs to the thread until it executes the program
 	program := []bpf.Instruction{bpf.LoadAbsolute{Off: 0, Size: 4}} // struct seccomp_data: nr
 	for _, n := range strings.Split(numbers, ",") {
 		number, err := strconv.ParseUint(n, 10, 32)
@@ -60,8 +60,8 @@ func confine(numbers string) error {
 	return unix.Exec("/proc/self/exe", os.Args, os.Environ())
 }
 
-// allowedByUnit returns the numbers of the system calls that the unit allows, as
-// systemd understands its lines SystemCallFilter.
+// allowedByUnit returns the numbers of the system calls that the unit allows, with systemd's
+// rules for SystemCallFilter.
 func allowedByUnit(t testing.TB) string {
 	t.Helper()
 	if runtime.GOARCH != "amd64" {
@@ -93,7 +93,7 @@ func allowedByUnit(t testing.TB) string {
 			change(m, to)
 		}
 	}
-	change("@default", true) // what systemd allows in any case
+	change("@default", true) // systemd always allows these
 	for _, found := range regexp.MustCompile(`(?m)^SystemCallFilter=(~?)(.*)$`).FindAllStringSubmatch(string(unit), -1) {
 		for _, name := range strings.Fields(found[2]) {
 			change(name, found[1] == "")
@@ -102,8 +102,7 @@ func allowedByUnit(t testing.TB) string {
 	return numbered(t, allowed)
 }
 
-// numbered returns the numbers of the system calls that are allowed and that this
-// architecture has.
+// numbered returns the numbers of the allowed system calls on this architecture.
 func numbered(t testing.TB, allowed map[string]bool) string {
 	t.Helper()
 	dir, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "golang.org/x/sys").Output()
@@ -126,9 +125,9 @@ func numbered(t testing.TB, allowed map[string]bool) string {
 	return strings.Join(numbers, ",")
 }
 
-// TestUnderTheUnitsFilter: with the system calls that the systemd unit allows, and no
-// others, the daemon gives up its capabilities, mounts the guard, claims, wakes by a
-// program, hands over, stores, reloads, and ends in order.
+// TestUnderTheUnitsFilter: with only the system calls of the systemd unit the daemon drops its
+// capabilities, adds the guard, claims, wakes by a program, hands over, stores, reloads, and
+// ends in order.
 func TestUnderTheUnitsFilter(t *testing.T) {
 	t.Parallel()
 	allowed := allowedByUnit(t)
@@ -153,7 +152,7 @@ func TestUnderTheUnitsFilter(t *testing.T) {
 	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
 		if told, err := os.ReadFile(filepath.Join(dir, "told")); err == nil {
 			if !strings.Contains(string(told), "CapEff:\t0000000000000000\n") {
-				t.Errorf("the wake command was told\n%s", told)
+				t.Errorf("the wake command recorded\n%s", told)
 			}
 			break
 		}
@@ -175,7 +174,7 @@ func TestUnderTheUnitsFilter(t *testing.T) {
 	}
 }
 
-// seccompOf returns the mode of the daemon's filter; 2 is a program.
+// seccompOf returns the mode of the daemon's filter; 2 is a BPF program.
 func seccompOf(h *harness) string {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", h.daemon.Pid()))
 	h.must(err)

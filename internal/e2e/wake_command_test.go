@@ -15,7 +15,7 @@ import (
 	"nightporter/internal/labdaemon"
 )
 
-// witness tells what it is given and what it may do, and counts its runs.
+// witness records its environment and privileges, and counts its runs.
 const witness = `#!/bin/sh
 cd "$1" || exit 1
 { env | sort; grep -E '^(Uid|CapInh|CapPrm|CapEff|CapAmb|NoNewPrivs):' /proc/self/status; } >told.tmp
@@ -23,18 +23,18 @@ mv told.tmp told
 echo run >>runs
 `
 
-// commanded opens a house in which a script wakes nas, which heeds no magic packet.
-// The daemon runs as user, more is added to nas's entry, and conf to the configuration.
+// openCommanded starts a daemon for which a script wakes nas, which ignores magic packets. user
+// is the user of the daemon, more is added to the entry of nas, and conf to the configuration.
 func openCommanded(t *testing.T, user, script, more, conf string, change func(*lab.MachineConfig)) *machineTest {
 	t.Helper()
 	t.Parallel()
 	dir := t.TempDir()
 	h := &harness{TB: t}
-	if user == "nobody" {
+	if user == unprivilegedUser(t) {
 		if err := os.Chown(dir, unprivileged, unprivileged); err != nil {
-			t.Skip("needs root, and nobody in its user namespace:", err)
+			t.Skip("needs root, and the user 65534 in its user namespace:", err)
 		}
-		h.must(os.Chmod(filepath.Dir(dir), 0o711)) // the test's own, which nobody has to get through
+		h.must(os.Chmod(filepath.Dir(dir), 0o711)) // the directory of the test, which the user must enter
 	}
 	program := filepath.Join(dir, "wake")
 	h.must(os.WriteFile(program, []byte(script), 0o755))
@@ -44,10 +44,10 @@ func openCommanded(t *testing.T, user, script, more, conf string, change func(*l
 	return &machineTest{harness: openAs(h.ctx, t, h.lan, user, dir, fieldProbe+conf+entry), nas: nas}
 }
 
-// path of a file in the directory that the script is given.
+// scriptFile returns the path of a file in the script's directory.
 func (s *machineTest) scriptFile(name string) string { return filepath.Join(s.daemon.Dir(), name) }
 
-// waitFor waits until the script has written a file.
+// waitFile waits until the script has written a file.
 func (s *machineTest) waitFile(name string) string {
 	s.Helper()
 	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
@@ -60,14 +60,13 @@ func (s *machineTest) waitFile(name string) string {
 	}
 }
 
-// runs returns how often the script ran.
+// countRuns returns how often the script ran.
 func (s *machineTest) countRuns() int {
-	b, _ := os.ReadFile(s.scriptFile("runs")) // not there before the first run
+	b, _ := os.ReadFile(s.scriptFile("runs")) // missing before the first run
 	return strings.Count(string(b), "\n")
 }
 
-// ranOften waits until the script has run so often, and expects a second between two
-// runs.
+// waitRuns waits for count runs of the script, and expects a second between two of them.
 func (s *machineTest) waitRuns(count int) {
 	s.Helper()
 	seen, last := s.countRuns(), time.Time{}
@@ -86,11 +85,11 @@ func (s *machineTest) waitRuns(count int) {
 	}
 }
 
-// TestFieldWakeCommand: a program wakes the machine, and no magic packet goes out. It
-// has none of the daemon's capabilities, whoever that runs as.
+// TestFieldWakeCommand: a program wakes the machine without a magic packet. It has no
+// capability of the daemon, for each user.
 func TestFieldWakeCommand(t *testing.T) {
 	t.Parallel()
-	for name, uid := range map[string]int{"root": os.Getuid(), "nobody": unprivileged} {
+	for name, uid := range map[string]int{"root": os.Getuid(), unprivilegedUser(t): unprivileged} {
 		t.Run(name, func(t *testing.T) {
 			s := openCommanded(t, name, witness, "wake_transports: []", "", nil)
 			wantEveryThread(s.harness, ownPrivileges(s, uid))
@@ -117,9 +116,9 @@ func TestFieldWakeCommand(t *testing.T) {
 			if s.countRuns() != 1 || s.nas.MagicCount() > 0 {
 				t.Errorf("%d runs and %d magic packets, want one run alone", s.countRuns(), s.nas.MagicCount())
 			}
-			wantEveryThread(s.harness, ownPrivileges(s, uid)) // the daemon's own threads keep what they have
+			wantEveryThread(s.harness, ownPrivileges(s, uid)) // the daemon's threads keep their capabilities
 
-			// A machine that counts as up is left alone, though a wake is asked for.
+			// A machine that counts as awake gets no command for a requested wake.
 			status, text, err := s.daemon.Post(s.ctx, "/api/v1/machines/nas/wake")
 			s.must(err)
 			if status != http.StatusAccepted {
@@ -136,7 +135,7 @@ func TestFieldWakeCommand(t *testing.T) {
 
 const noCapabilities = "0000000000000000\n"
 
-// commandless is what the daemon itself may do.
+// ownPrivileges returns the privileges of the daemon itself.
 func ownPrivileges(s *machineTest, uid int) privileges {
 	want := daemonPrivileges(uid)
 	for _, name := range []string{"Gid", "Groups"} {
@@ -145,8 +144,8 @@ func ownPrivileges(s *machineTest, uid int) privileges {
 	return want
 }
 
-// TestFieldWakeCommandFails: a command that fails is told of once in a wake, runs
-// again in each round, and keeps no magic packet back.
+// TestFieldWakeCommandFails: a failing command is reported once in a wake, runs again in each
+// round, and does not prevent magic packets.
 func TestFieldWakeCommandFails(t *testing.T) {
 	const fails = "#!/bin/sh\necho run >>$1/runs\necho 'no such plug' >&2\nexit 3\n"
 	s := openCommanded(t, "", fails, "agentless: false", "wake: {interval: 1s, attempts: 10}\n", deafCard)
@@ -176,8 +175,8 @@ func TestFieldWakeCommandFails(t *testing.T) {
 	}
 }
 
-// TestFieldWakeCommandHangs: a command that hangs keeps no magic packet back, does
-// not run twice, and ends with the daemon.
+// TestFieldWakeCommandHangs: a hanging command does not prevent magic packets, does not run
+// twice, and ends with the daemon.
 func TestFieldWakeCommandHangs(t *testing.T) {
 	const hangs = "#!/bin/sh\necho run >>$1/runs\necho $$ >$1/pid\nsleep 1000 & sleep 1000\n"
 	s := openCommanded(t, "", hangs, "agentless: false", "wake: {interval: 1s, attempts: 10}\n", func(c *lab.MachineConfig) { c.IgnoreMagic = 7 })
@@ -204,7 +203,7 @@ func TestFieldWakeCommandHangs(t *testing.T) {
 	}
 }
 
-// TestFieldWakeCommandAtTheEnd: wake.on_exit has commands run as well.
+// TestFieldWakeCommandAtTheEnd: wake.on_exit runs commands as well.
 func TestFieldWakeCommandAtTheEnd(t *testing.T) {
 	s := openCommanded(t, "", witness, "wake_transports: []", "wake: {on_exit: all}\n", nil)
 	s.sleepClaimed()
@@ -213,11 +212,11 @@ func TestFieldWakeCommandAtTheEnd(t *testing.T) {
 		t.Errorf("exit code %d", code)
 	}
 	if told := s.waitFile("told"); !strings.Contains(told, "NIGHTPORTER_TRIGGER=exit\n") {
-		t.Errorf("the command was told\n%s", told)
+		t.Errorf("the command recorded\n%s", told)
 	}
 }
 
-// TestWakePathsReload: where magic packets go can be changed without a restart.
+// TestWakePathsReload: a reload changes the path of magic packets.
 func TestWakePathsReload(t *testing.T) {
 	s := openCommanded(t, "", witness, "wake_transports: []", "", nil)
 	s.sleepClaimed()

@@ -11,8 +11,7 @@ import (
 	"nightporter/internal/machine"
 )
 
-// carriesData matches a segment of a flow with something in it, on its way into
-// a host.
+// carriesData matches a segment of a flow with data, on its way into a host.
 func carriesData(from, to netip.AddrPort) func(lab.Frame) bool {
 	return func(f lab.Frame) bool {
 		var p lan.Packet
@@ -24,9 +23,9 @@ func carriesData(from, to netip.AddrPort) func(lab.Frame) bool {
 	}
 }
 
-// TestConnectionOutlivesTheSleep of a machine that suspends to RAM. With
-// wake.established what a client sends on a connection of yesterday wakes the
-// machine and is the first that it hears; without, somebody has to knock.
+// TestConnectionOutlivesTheSleep: a machine suspends to RAM. With wake.established a segment of
+// an old connection wakes the machine and is the first that it receives. Without the key only a
+// knock wakes it.
 func TestConnectionOutlivesTheSleep(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {

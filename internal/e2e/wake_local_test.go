@@ -13,9 +13,9 @@ import (
 	"nightporter/internal/machine"
 )
 
-// TestLocalProgramsDoNotWake: what runs on the porter's host, a monitor maybe,
-// may try as it likes. And once somebody else woke the machine it is connected
-// at once, whatever its kernel came to think of the neighbour meanwhile.
+// TestLocalProgramsDoNotWake: programs on the porter's own host, such as a monitor, do not wake
+// a machine. After another client woke it they are connected at once, whatever the kernel's
+// neighbor entry was.
 func TestLocalProgramsDoNotWake(t *testing.T) {
 	t.Parallel()
 	for _, mode := range modes {
@@ -24,11 +24,11 @@ func TestLocalProgramsDoNotWake(t *testing.T) {
 				h := open(t, fastProbe+mode.conf)
 				nas, porter := h.addNAS(nil), h.lan.Porter()
 				h.putToSleep(nas)
-				// From before the machine's last frame the kernel would believe in
-				// it for some seconds.
+				// The kernel's neighbor entry from before the sleep would stay valid for some
+				// seconds.
 				h.must(porter.ForgetNeighbor(ip))
-				// Longer than a SYN and the next, or until the kernel says that
-				// nobody is there, whichever is first.
+				// Longer than a SYN and the next, or until the kernel reports the host
+				// unreachable.
 				ctx, cancel := context.WithTimeout(h.ctx, 1500*time.Millisecond)
 				defer cancel()
 				if c, err := callOnce(ctx, porter, netip.AddrPortFrom(ip, 22)); err == nil {
@@ -51,7 +51,8 @@ func TestLocalProgramsDoNotWake(t *testing.T) {
 	}
 }
 
-// TestLocalProgramsWake with wake.local, and are served as everybody is.
+// TestLocalProgramsWake: with wake.local programs of the porter's host wake a machine, and are
+// served like other clients.
 func TestLocalProgramsWake(t *testing.T) {
 	t.Parallel()
 	for _, ip := range []netip.Addr{nas4, nas6} {
@@ -75,13 +76,13 @@ func TestLocalProgramsWake(t *testing.T) {
 			h.waitMove(n, "nas", "arriving", "awake", machine.WhyReady)
 			waitNotPinned(h, ip)
 			h.wantMetric(1, `nightporter_machine_wakes_total{machine="nas", trigger="tcp"}`)
-			// A client of the LAN is served beside it, as ever.
+			// A client of the LAN is served too.
 			h.call(h.lan.Client(), nas, ip, 22)
 		})
 	}
 }
 
-// notPinned waits until the porter's kernel has no permanent entry for ip.
+// waitNotPinned waits until the porter's kernel has no permanent entry for ip.
 func waitNotPinned(h *harness, ip netip.Addr) {
 	h.Helper()
 	deadline := time.Now().Add(20 * time.Second)
@@ -100,8 +101,8 @@ func isPinned(h *harness, ip netip.Addr) bool {
 	return state&unix.NUD_PERMANENT != 0
 }
 
-// TestLocalPinsAfterACrash: the next run removes the entries that led local
-// packets to us, with wake.local or without.
+// TestLocalPinsAfterACrash: the next run removes the neighbor entries for local packets, with
+// or without wake.local.
 func TestLocalPinsAfterACrash(t *testing.T) {
 	t.Parallel()
 	for _, conf := range []string{fastProbe, fastProbe + "wake: {local: true}\n"} {

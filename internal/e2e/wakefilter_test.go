@@ -11,7 +11,7 @@ import (
 	"nightporter/internal/machine"
 )
 
-// suppressed waits until the log says that a knock does not wake, and why.
+// waitSuppressed waits for the log line of a knock that does not wake for a reason.
 func waitSuppressed(h *harness, n int, reason string) labdaemon.Entry {
 	h.Helper()
 	e, err := h.daemon.Log.Wait(h.within(20*time.Second), n, func(e labdaemon.Entry) bool {
@@ -23,8 +23,8 @@ func waitSuppressed(h *harness, n int, reason string) labdaemon.Entry {
 	return e
 }
 
-// wantSuppressed expects so many knocks that did not wake, by reason, and none
-// for the others. Nothing of them is held.
+// wantSuppressed expects a number of suppressed knocks of one reason and none of the others.
+// None of them is held.
 func wantSuppressed(h *harness, reason string, want, held float64) {
 	h.Helper()
 	for _, why := range machine.Suppressions {
@@ -38,8 +38,8 @@ func wantSuppressed(h *harness, reason string, want, held float64) {
 	h.wantMetric(0, `nightporter_held_packets_dropped_total{machine="nas"}`)
 }
 
-// TestMinKnocks: a scan that passes by does not wake. A client knows nothing of
-// that: its SYN is repeated by its kernel until it counts.
+// TestMinKnocks: the first SYN of a scan does not wake. A client's kernel repeats its SYN until
+// it counts.
 func TestMinKnocks(t *testing.T) {
 	t.Parallel()
 	for _, ip := range []netip.Addr{nas4, nas6} {
@@ -73,7 +73,7 @@ func TestMinKnocks(t *testing.T) {
 	}
 }
 
-// TestQuietHours: no knock wakes, and a wake that is asked for does.
+// TestQuietHours: no knock wakes, and a requested wake does.
 func TestQuietHours(t *testing.T) {
 	h := open(t, fastProbe+quietAlways)
 	nas := h.addNAS(nil)
@@ -88,7 +88,7 @@ func TestQuietHours(t *testing.T) {
 	h.connect(h.lan.Client(), nas4, 22)
 }
 
-// TestQuietHoursEnd: who went on trying is served like everybody then.
+// TestQuietHoursEnd: a client that keeps trying is served at the end of the quiet hours.
 func TestQuietHoursEnd(t *testing.T) {
 	h := open(t, fastProbe+quietAlways)
 	nas := h.addNAS(nil)
@@ -104,14 +104,13 @@ func TestQuietHoursEnd(t *testing.T) {
 
 const quietAlways = `wake: {quiet_hours: "00:00-24:00"}` + "\n"
 
-// knockInVain has a client knock by TCP, which goes on trying, and by UDP. Both
-// do not wake.
+// knockSuppressed lets a client knock by TCP, which keeps trying, and by UDP. Neither wakes.
 func knockSuppressed(h *harness, nas *lab.Machine) *attempt {
 	h.Helper()
 	n := h.daemon.Log.Len()
 	waits := h.startConnecting(h.lan.Client(), nas4, 22)
 	waitSuppressed(h, n, "wake.quiet_hours")
-	sendDatagrams(h, dialGame(h, h.lan.Client(), nas6), "anybody there?")
+	sendDatagrams(h, dialGame(h, h.lan.Client(), nas6), "hello")
 	waitMetric(h, 2, `nightporter_knocks_suppressed_total{machine="nas", reason="quiet_hours"}`)
 	if happened(nas, lab.MagicPacket) {
 		h.Error("a knock woke it")
@@ -120,7 +119,7 @@ func knockSuppressed(h *harness, nas *lab.Machine) *attempt {
 	return waits
 }
 
-// counted waits until a series has come to a value.
+// waitMetric waits until a series has at least a value.
 func waitMetric(h *harness, least float64, series string) {
 	h.Helper()
 	ctx := h.within(10 * time.Second)
@@ -135,8 +134,8 @@ func waitMetric(h *harness, least float64, series string) {
 	}
 }
 
-// TestCooldown: a game server that lost its machine goes on sending for a while.
-// That does not wake; a new connection does, at once.
+// TestCooldown: datagrams that continue after the sleep do not wake. A new connection does at
+// once.
 func TestCooldown(t *testing.T) {
 	h := open(t, fastProbe+"wake: {cooldown: 1m}\n")
 	nas := h.addNAS(nil)

@@ -15,10 +15,10 @@ import (
 	"nightporter/internal/machine"
 )
 
-// following is true once the page hears of what happens.
+// following is true once the page receives events.
 const following = `document.getElementById("link").dataset.link === "live"`
 
-// browse opens the daemon's page in a browser that is on the client's host.
+// openPage opens the daemon's page in a browser on the client's host.
 func openPage(h *harness) *browsertest.Browser {
 	h.Helper()
 	b := browsertest.Open(h.TB, h.lan.Client().Dial)
@@ -28,15 +28,15 @@ func openPage(h *harness) *browsertest.Browser {
 	return b
 }
 
-// rowSays waits until a machine's row has all the words.
+// rowSays waits until a machine's row has all words.
 func rowSays(b *browsertest.Browser, name string, words ...string) {
 	for _, w := range words {
 		b.Until(fmt.Sprintf(`document.querySelector("[data-key=%s]")?.innerText.includes(%q)`, name, w))
 	}
 }
 
-// unmoved expects that nothing in the page moved by itself, that it asked nobody
-// but the porter, and that the browser does not complain.
+// wantPageUnmoved expects that the page did not shift, that it sent requests to the porter
+// only, and that the browser has no complaints.
 func wantPageUnmoved(h *harness, b *browsertest.Browser) {
 	h.Helper()
 	if sum, what := b.Shift(); sum > 0.0005 {
@@ -51,8 +51,8 @@ func wantPageUnmoved(h *harness, b *browsertest.Browser) {
 	}
 }
 
-// TestPageFollowsAKnock: whoever looks at the page sees a machine fall asleep and
-// wake up, and afterwards who woke it, what for, and how long that took.
+// TestPageFollowsAKnock: the page shows that a machine falls asleep and wakes, and then which
+// client woke it, for which service, and how long that took.
 func TestPageFollowsAKnock(t *testing.T) {
 	browsertest.Need(t)
 	h := openFor(t, fastProbe, 2*time.Minute)
@@ -85,7 +85,7 @@ func TestPageWakes(t *testing.T) {
 	nas := h.addNAS(nil)
 	h.putToSleep(nas)
 	b := openPage(h)
-	b.Press(kb.Tab) // to the row, which can be opened
+	b.Press(kb.Tab) // to the row
 	b.Press(kb.Tab)
 	var on string
 	if b.Eval(`document.activeElement.innerText`, &on); strings.Join(strings.Fields(on), " ") != "Wake nas" {
@@ -101,8 +101,8 @@ func TestPageWakes(t *testing.T) {
 	wantPageUnmoved(h, b)
 }
 
-// TestPageTellsOfAFailedWake, and comes back after a restart of the daemon with
-// what happened meanwhile.
+// TestPageFailedWake: the page shows a failed wake, and reconnects after a restart of the
+// daemon.
 func TestPageFailedWake(t *testing.T) {
 	browsertest.Need(t)
 	conf := fastProbe + "wake: {attempts: 2, interval: 300ms, timeout: 600ms}\n"
@@ -129,9 +129,8 @@ func TestPageFailedWake(t *testing.T) {
 	b.Until(`document.querySelector(".attention").innerText.includes("nas did not wake")`)
 }
 
-// TestPageGuidesToTheFirstMachine: without a machine the page says what to do, with the
-// interface and the address that the porter has, and shows the first machine once it is
-// there, under the heading that the configuration gives it.
+// TestPageFirstMachine: without a machine the page shows a guide with the porter's interface
+// and address. The first machine appears, under the configured heading.
 func TestPageFirstMachine(t *testing.T) {
 	browsertest.Need(t)
 	h := openFor(t, fastProbe, 2*time.Minute)
