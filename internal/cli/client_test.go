@@ -38,7 +38,7 @@ func TestAskErrors(t *testing.T) {
 		{[]string{"why", "tv", "--from", url}, 1, unknown},
 		{[]string{"why"}, 2, "nightporter why: found 0 names, expected one"},
 		{[]string{"wake", "tv", "--wait", "1s", "--from", url}, 1, unknown},
-		{[]string{"wake", "tv", "--from", none}, 1, `nightporter: no machine is named "tv": the porter knows none so far`},
+		{[]string{"wake", "tv", "--from", none}, 1, `nightporter: no machine is named "tv": the porter knows no machine yet`},
 		{[]string{"status", "--from", "ftp://porter"}, 2, `nightporter status: --from: found "ftp://porter", expected a URL such as http://porter:9717`},
 		{[]string{"wake", "nas", "--wait", "-1s", "--from", url}, 2, "nightporter wake: --wait: found -1s, expected a time such as 2m, or 0"},
 		{[]string{"wake", "nas", "--token-file", "/nonexistent", "--from", url}, 1, "nightporter: --token-file: open /nonexistent: no such file or directory"},
@@ -62,8 +62,8 @@ func TestWakeCommandShowsTheToken(t *testing.T) {
 	}
 	url := servePorter(t, newTwoMachines(), web.Access{Token: token})
 	withUser := strings.Replace(url, "://", "://anna:secret@", 1)
-	const none = "nas was not woken: this porter asks for a token: --token-file FILE, or NIGHTPORTER_HTTP__TOKEN"
-	const other = "nas was not woken: the token is not this porter's http.token: --token-file FILE, or NIGHTPORTER_HTTP__TOKEN"
+	const none = "nas was not woken: this porter requires a token: give --token-file FILE, or set NIGHTPORTER_HTTP__TOKEN"
+	const other = "nas was not woken: the token is not this porter's http.token: give --token-file FILE, or set NIGHTPORTER_HTTP__TOKEN"
 	for _, tt := range []struct {
 		name, from, variable string
 		args                 []string
@@ -93,8 +93,8 @@ func TestForgetShowsTheToken(t *testing.T) {
 	for _, tt := range []struct {
 		token, out, errs string
 	}{
-		{"", "", "nightporter: nas was not forgotten: this porter asks for a token: --token-file FILE, or NIGHTPORTER_HTTP__TOKEN\n"},
-		{"another", "", "nightporter: nas was not forgotten: the token is not this porter's http.token: --token-file FILE, or NIGHTPORTER_HTTP__TOKEN\n"},
+		{"", "", "nightporter: nas was not forgotten: this porter requires a token: give --token-file FILE, or set NIGHTPORTER_HTTP__TOKEN\n"},
+		{"another", "", "nightporter: nas was not forgotten: the token is not this porter's http.token: give --token-file FILE, or set NIGHTPORTER_HTTP__TOKEN\n"},
 		{"open sesame", "nas is forgotten\n", ""},
 		{"open sesame", "", "nightporter: no machine is named \"nas\"; there are: pc\uFFFD\n"},
 	} {

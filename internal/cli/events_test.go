@@ -160,7 +160,7 @@ func TestEventsAreChosen(t *testing.T) {
 			t.Errorf("%q: exit code %d, printed %q, %q; want %q", tt.args, code, out, errs, tt.want)
 		}
 	}
-	const unknown = "nightporter: --machine: no machine is named \"tv\": the porter knows none so far\n"
+	const unknown = "nightporter: --machine: no machine is named \"tv\": the porter knows no machine yet\n"
 	for _, args := range [][]string{nil, {"--json"}, {"-f"}} {
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		var out, errs bytes.Buffer

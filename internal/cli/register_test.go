@@ -25,13 +25,9 @@ func serveRegistrations(t *testing.T, answer error) (string, <-chan registration
 		t.Fatal(err)
 	}
 	asked := make(chan registration.Request, 1)
-	handler := func(_ context.Context, r registration.Request, _ registration.Peer) error {
-		asked <- r
-		return answer
-	}
 	cfg := registration.Config{Timeout: 10 * time.Second, MaxConnections: 8}
 	srv := registration.New(cfg, registration.Options{
-		Handler: registration.HandlerFunc(handler), Log: slog.New(slog.DiscardHandler), Observe: func(registration.Conclusion) {}})
+		Handler: porterStub{asked, answer}, Log: slog.New(slog.DiscardHandler), Observe: func(registration.Conclusion) {}})
 	ctx, cancel := context.WithCancel(t.Context())
 	served := make(chan error, 1)
 	go func() { served <- srv.Serve(ctx, ln) }()
@@ -42,6 +38,17 @@ func serveRegistrations(t *testing.T, answer error) (string, <-chan registration
 		}
 	})
 	return ln.Addr().String(), asked
+}
+
+// porterStub is a registration.Handler with one answer.
+type porterStub struct {
+	asked  chan<- registration.Request
+	answer error
+}
+
+func (p porterStub) Register(_ context.Context, r registration.Request, _ registration.Peer) error {
+	p.asked <- r
+	return p.answer
 }
 
 func runRegister(t *testing.T, args ...string) (string, error) {
@@ -114,7 +121,7 @@ func TestRegisterCheck(t *testing.T) {
 
 // Whatever is at the port of the page, the error says which port was meant.
 func TestRegisterAtThePage(t *testing.T) {
-	const addr, want = "192.168.1.2:9717", "9717 is the port of the page and the commands: machines register at another, 13717 if --to names none"
+	const addr, want = "192.168.1.2:9717", "9717 is the port of the page and the commands: machines register at another, 13717 by default"
 	for _, err := range []error{
 		context.DeadlineExceeded, &registration.Rejection{Answer: "HTTP/1.1 400 Bad Request"},
 		&net.OpError{Op: "dial", Err: syscall.ECONNREFUSED},
@@ -166,7 +173,7 @@ func TestRegisterErrors(t *testing.T) {
 		{"no porter", []string{"--port", "22"}, "--to is missing: expected the porter's HOST or HOST:PORT"},
 		{"no port", []string{"--to", addr}, "nothing would wake this machine: expected --port (such as --port 22/tcp), --monitor or --known"},
 		{"bad port", append(machine, "--monitor", "192.168.1.6=70000"), `--monitor: found 70000: expected 1 to 65535, "22/tcp", "51820/udp", "icmp", or a name of /etc/services such as "ssh"`},
-		{"nothing to find out", []string{"--to", addr, "--port", "22"}, `--to: found "` + addr + `", which is this host itself: expected the porter as another host. Run this on the machine that sleeps, not on the porter`},
+		{"nothing to find out", []string{"--to", addr, "--port", "22"}, `--to: found "` + addr + `", which is this host itself: expected another host. Run this on the machine that sleeps, not on the porter`},
 		{"no watts", append(machine, "--idle-watts", "-1"), `--idle-watts: found -1: expected a number of watts from 0 to 100000`},
 		{"two ways at once", append(machine, "--port", "22"), "--monitor and --port: give one of them"},
 		{"an argument", append(machine, "tower"), `found "tower", expected no argument: --to HOST names the porter`},

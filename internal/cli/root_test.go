@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// runCommand runs a command, and returns its exit code and what it printed.
+// runCommand runs a command line and returns its exit code and output.
 func runCommand(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	var out, errs bytes.Buffer
@@ -20,7 +20,7 @@ func contains(s string, words ...string) bool {
 	return !slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(s, w) })
 }
 
-// The help lists the commands by who uses them, and each has a text of its own.
+// The help lists the commands by group, and each command has a help with an example.
 func TestHelp(t *testing.T) {
 	code, out, errs := runCommand(t, "--help")
 	if code != 0 || errs != "" {
@@ -28,7 +28,7 @@ func TestHelp(t *testing.T) {
 	}
 	rest := out
 	for _, word := range []string{
-		"Examples:", "The porter:", "check", "serve", "Ask a porter:", "events", "forget", "status", "wake",
+		"Examples:", "The porter:", "check", "serve", "Use a running porter:", "events", "forget", "status", "wake",
 		"On a machine that sleeps:", "register", "More:", "completion", "help", "version", "--version",
 	} {
 		_, after, found := strings.Cut(rest, word)

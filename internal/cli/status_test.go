@@ -47,7 +47,7 @@ func TestStatusTable(t *testing.T) {
 			"magic packets      7\n" +
 			"knocks ignored     2 (quiet_hours 2)\n" +
 			"ignored            10.77.0.20:22/tcp from 10.77.0.10, 2 times, last " + at + ": it was in wake.quiet_hours\n" +
-			"started by itself  8\n" +
+			"external starts    8\n" +
 			"address conflicts  9\n"},
 	} {
 		code, out, errs := runCommand(t, append([]string{"status", "--from", url}, tt.args...)...)
@@ -86,7 +86,7 @@ func TestStatusTellsWhatIsWrong(t *testing.T) {
 	}
 	h = newTwoMachines()
 	h.machines = nil
-	if code, out, errs := runCommand(t, "status", "--from", servePorter(t, h, web.Access{})); code != 0 || !strings.HasSuffix(out, ": ready, no machine so far\n") || errs != "" {
+	if code, out, errs := runCommand(t, "status", "--from", servePorter(t, h, web.Access{})); code != 0 || !strings.HasSuffix(out, ": ready, no machine yet\n") || errs != "" {
 		t.Errorf("no machine: exit code %d, %q, %q", code, out, errs)
 	}
 }

@@ -14,7 +14,7 @@ func TestConfigFaults(t *testing.T) {
 	var out strings.Builder
 	at := time.Date(2026, 1, 2, 12, 0, 0, 0, time.Local)
 	warnConfig(&out, web.ConfigState{Reason: "wake.attempts: found 0; machines[0].mac: found \"x\"; and 2 more", Loaded: at})
-	const want = "configuration not reloaded; the porter goes on with the configuration from 2026-01-02 12:00:00:\n" +
+	const want = "configuration not reloaded; the porter still uses the configuration from 2026-01-02 12:00:00:\n" +
 		"  wake.attempts: found 0\n  machines[0].mac: found \"x\"\n  and 2 more\n"
 	if out.String() != want {
 		t.Errorf("got\n%swant\n%s", out.String(), want)

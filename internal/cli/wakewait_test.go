@@ -148,7 +148,7 @@ func TestWakeWithoutWaiting(t *testing.T) {
 	h := newTwoMachines()
 	h.machines[1].State, h.machines[1].Heard = machine.Awake, time.Time{}
 	code, out, _ := runCommand(t, "wake", "nas", "--from", servePorter(t, h, web.Access{}))
-	if want := "nas counts as awake (never heard); it got a magic packet all the same\n"; code != 0 || out != want {
+	if want := "nas counts as awake (never heard); one magic packet was sent anyway\n"; code != 0 || out != want {
 		t.Errorf("exit code %d, %q, want %q", code, out, want)
 	}
 }

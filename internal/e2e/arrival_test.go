@@ -27,7 +27,7 @@ func TestOfAMachineThatIsUsedMeanwhile(t *testing.T) {
 	nas := addHalfReady(h)
 	test := startCommand(h, "test", "nas")
 	const waits = "its services ssh (22/tcp) and smb (445/tcp) are not ready yet; the porter waits until "
-	waitPrinted(h, test, "10.77.0.20:8000/tcp takes connections")
+	waitPrinted(h, test, "10.77.0.20:8000/tcp accepts connections")
 	h.call(h.lan.Client(), nas, nas4, 8000)
 	for _, command := range []string{"why", "status"} {
 		if code, out := h.runCommand(command, "nas"); code != 0 || !contains(out, "it has answered for ", waits) {

@@ -93,7 +93,7 @@ func TestWakeTakesTheToken(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "token")
 	h.must(os.WriteFile(file, []byte("open sesame\n"), 0o600))
 
-	if code, out := h.runCommand("wake", "nas"); code != 1 || !contains(out, "nas was not woken: this porter asks for a token: --token-file FILE") {
+	if code, out := h.runCommand("wake", "nas"); code != 1 || !contains(out, "nas was not woken: this porter requires a token: give --token-file FILE") {
 		t.Errorf("without the token: exit code %d, %s", code, out)
 	}
 	status, text, err := h.daemon.Delete(h.ctx, "/api/v1/machines/nas")

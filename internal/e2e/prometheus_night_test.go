@@ -225,7 +225,7 @@ func (n *scenario) unfit() {
 	n.must(err)
 	n.killAtEnd(n.late)
 	late := &harness{TB: n.TB, ctx: n.ctx, lan: n.lan, daemon: n.late}
-	late.reload("wake: {attempts: none}\n", "configuration not reloaded, the old one stays")
+	late.reload("wake: {attempts: none}\n", "configuration not reloaded, keeping the old one")
 	disk.Fill()
 	registerUntilRefused(late, addRegisteringMachine(n.harness, 1))
 	wantJournalHealth(late, false)

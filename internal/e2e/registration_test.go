@@ -197,7 +197,7 @@ func TestReload(t *testing.T) {
 	h := open(t, fastProbe+slow)
 	nas := h.addNAS(nil)
 	h.putToSleep(nas)
-	e := h.reload(fastProbe+"wake: {attempts: -1}\n", "configuration not reloaded, the old one stays")
+	e := h.reload(fastProbe+"wake: {attempts: -1}\n", "configuration not reloaded, keeping the old one")
 	if got := e.Field("err"); !contains(got, "wake.attempts", "-1") {
 		t.Errorf("the error is %q", got)
 	}

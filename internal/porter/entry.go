@@ -7,10 +7,9 @@ import (
 	"strings"
 	"time"
 
-	"nightporter/internal/ether"
-
 	"golang.org/x/time/rate"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/fastpath"
 	"nightporter/internal/guard"
 	"nightporter/internal/handover"
@@ -29,7 +28,7 @@ type entry struct {
 	placed       []machine.Place
 	groups       []netip.Addr // whose solicited-node groups we are in
 	hold         *handover.Hold
-	guardedWays  []guard.Way // to clients: what comes by them the reader sends on, not our kernel
+	guardedFlows []guard.Flow // to clients: what comes by them the reader sends on, not our kernel
 	judge        *wakefilter.Judge
 	readiness    handover.Readiness // while it arrives
 	pinState     pinState           // likewise
@@ -95,7 +94,7 @@ func (e *entry) card() ether.MAC {
 
 // unnamed reports whether a is a guest that the configuration does not name. Nobody can
 // prove that it is one.
-func (e *entry) isUnnamedGuest(a machine.Address) bool {
+func (e *entry) isUnconfiguredHosted(a machine.Address) bool {
 	return a.Guest() && (e.configured == nil || !registration.IsConfiguredGuest(e.configured.Monitor, a))
 }
 

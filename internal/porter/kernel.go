@@ -140,19 +140,19 @@ func (k *kernel) releaseGuard(n *nic, addrs []netip.Addr) {
 
 // leaveToReader keeps the kernel from sending on what a machine sends to a client at
 // our MAC. It returns the addresses of the machine for which the guard sees to that.
-func (k *kernel) guardWays(e *entry, client netip.Addr) (guarded []netip.Addr) {
-	var added []guard.Way
+func (k *kernel) divertFlows(e *entry, client netip.Addr) (guarded []netip.Addr) {
+	var added []guard.Flow
 	for _, ip := range e.Guarded() {
 		if ip.Is4() != client.Is4() {
 			continue
 		}
 		guarded = append(guarded, ip)
-		if way := (guard.Way{From: ip, To: client}); !slices.Contains(e.guardedWays, way) {
+		if way := (guard.Flow{From: ip, To: client}); !slices.Contains(e.guardedFlows, way) {
 			added = append(added, way)
 		}
 	}
 	if len(added) > 0 {
-		e.guardedWays = append(e.guardedWays, added...)
+		e.guardedFlows = append(e.guardedFlows, added...)
 		k.guard.Divert(e.nic.name, added)
 	}
 	if !k.guard.Status().Active {
@@ -162,10 +162,10 @@ func (k *kernel) guardWays(e *entry, client netip.Addr) (guarded []netip.Addr) {
 }
 
 // leaveToKernel ends leaveToReader for some addresses of the machine.
-func (k *kernel) unguardWays(e *entry, addrs []netip.Addr) {
-	ends := func(w guard.Way) bool { return slices.Contains(addrs, w.From) }
-	if gone := slices.DeleteFunc(slices.Clone(e.guardedWays), func(w guard.Way) bool { return !ends(w) }); len(gone) > 0 {
-		e.guardedWays = slices.DeleteFunc(e.guardedWays, ends)
+func (k *kernel) undivertFlows(e *entry, addrs []netip.Addr) {
+	ends := func(w guard.Flow) bool { return slices.Contains(addrs, w.From) }
+	if gone := slices.DeleteFunc(slices.Clone(e.guardedFlows), func(w guard.Flow) bool { return !ends(w) }); len(gone) > 0 {
+		e.guardedFlows = slices.DeleteFunc(e.guardedFlows, ends)
 		k.guard.Undivert(e.nic.name, gone)
 		e.hold.EndGuard(addrs)
 	}

@@ -274,7 +274,7 @@ func (l *loop) publish() {
 			if e.nic == n && e.attention != machine.Unobserved {
 				whole := e.attention == machine.Observed
 				v.Add(e.target, whole, func(ip netip.Addr) bool { return !e.Holds(ip) })
-				v.AddGuests(e.target, whole, e.Asks)
+				v.AddHosted(e.target, whole, e.Asks)
 			}
 		}
 		n.noteForwarding()

@@ -6,11 +6,10 @@ import (
 	"testing"
 	"time"
 
-	"nightporter/internal/ether"
-
 	"github.com/google/go-cmp/cmp"
 
 	"nightporter/internal/config"
+	"nightporter/internal/ether"
 	"nightporter/internal/fastpath"
 	"nightporter/internal/handover"
 	"nightporter/internal/lan"

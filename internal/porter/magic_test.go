@@ -8,12 +8,11 @@ import (
 	"testing"
 	"time"
 
-	"nightporter/internal/ether"
-
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
 	"nightporter/internal/config"
+	"nightporter/internal/ether"
 	"nightporter/internal/lab"
 	"nightporter/internal/lan"
 	"nightporter/internal/machine"

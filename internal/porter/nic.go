@@ -12,11 +12,10 @@ import (
 	"sync/atomic"
 	"time"
 
-	"nightporter/internal/ether"
-
 	"golang.org/x/time/rate"
 
 	"nightporter/internal/claim"
+	"nightporter/internal/ether"
 	"nightporter/internal/fastpath"
 	"nightporter/internal/lan"
 	"nightporter/internal/timerqueue"

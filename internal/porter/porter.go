@@ -9,11 +9,10 @@ import (
 	"sync/atomic"
 	"time"
 
-	"nightporter/internal/ether"
-
 	"golang.org/x/sync/errgroup"
 
 	"nightporter/internal/config"
+	"nightporter/internal/ether"
 	"nightporter/internal/guard"
 	"nightporter/internal/journal"
 	"nightporter/internal/lan"

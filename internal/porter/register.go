@@ -69,7 +69,7 @@ func (p *Porter) Register(ctx context.Context, req registration.Request, peer re
 		return refused
 	}
 	for _, ip := range verdict.Unknown {
-		p.loop.log.Warn("guest left out: nobody answers for it, and its MAC is not known", "event", "guest_unknown", "machine", req.Name, "ip", ip,
+		p.loop.log.Warn("guest left out: no host answers for it, and its MAC is not known", "event", "guest_unknown", "machine", req.Name, "ip", ip,
 			"remedy", "tell its mac in guests")
 	}
 	return p.synced(ctx)
@@ -180,7 +180,7 @@ func (l *loop) checkAdmission(a *admission) (why string, err error) {
 	if err := l.machines.checkRoom(a.Request, proved, a.replaced, l.conf.Registration.MaxMachines); err != nil {
 		return "", err
 	}
-	if err := l.machines.checkGuests(a.Request, a.places, a.replaced); err != nil {
+	if err := l.machines.checkHosted(a.Request, a.places, a.replaced); err != nil {
 		return "", err
 	}
 	return why, nil

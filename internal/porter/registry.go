@@ -7,10 +7,9 @@ import (
 	"sync"
 	"time"
 
-	"nightporter/internal/ether"
-
 	"golang.org/x/time/rate"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/machine"
 )
 

@@ -6,10 +6,9 @@ import (
 	"testing"
 	"time"
 
-	"nightporter/internal/ether"
-
 	"github.com/google/go-cmp/cmp"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/journal"
 	"nightporter/internal/lan"
 	"nightporter/internal/machine"
