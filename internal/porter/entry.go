@@ -1,6 +1,7 @@
 package porter
 
 import (
+	"fmt"
 	"log/slog"
 	"net/netip"
 	"slices"
@@ -145,4 +146,13 @@ func (e *entry) precedes(other *entry, ip netip.Addr) bool {
 		return mine
 	}
 	return e.Memory().Registered.After(other.Memory().Registered)
+}
+
+// paused returns why a machine cannot be woken that is left alone, or nil.
+func (e *entry) paused(now time.Time) error {
+	until := e.PausedUntil()
+	if until.IsZero() {
+		return nil
+	}
+	return fmt.Errorf("%w: it is paused until %s, resume it first", machine.ErrConflict, machine.OnClock(until, now).Format(time.RFC3339))
 }

@@ -1,12 +1,9 @@
 package porter
 
 import (
-	"errors"
-	"fmt"
 	"log/slog"
 	"net/netip"
 	"slices"
-	"time"
 
 	"nightporter/internal/ether"
 	"nightporter/internal/guard"
@@ -36,56 +33,6 @@ func (k *kernel) runDeferred() {
 		f()
 	}
 	k.deferred = k.deferred[:0]
-}
-
-// MountGuard makes the guard for our interfaces. It comes after everything else
-// that can fail at the start: a second nightporter, started by mistake, then
-// ends before it has touched the first one's table. In bind mode there has to be
-// one: a kernel that owns the addresses refuses every connection.
-func (p *Porter) MountGuard() error {
-	k := &p.loop.kernel
-	mode, key := p.loop.conf.Claim.Guard, "claim.guard: on"
-	if k.bind {
-		mode, key = guard.ModeOn, "claim.mode: bind needs the guard"
-	}
-	err := k.guard.Mount(mode, func() (guard.Table, error) {
-		return guard.Install(guard.Options{Interfaces: p.Interfaces(), Bound: k.bind})
-	}, k.log, time.Now())
-	if err != nil {
-		return fmt.Errorf("%s, but there can be none: %w; or set claim.mode to responder and claim.guard to auto", key, err)
-	}
-	return nil
-}
-
-// Repair removes from every interface what an earlier run left in the kernel.
-// Without the right to change addresses there is nothing of ours to remove, but in
-// bind mode it is needed.
-func (p *Porter) Repair() error {
-	for _, n := range p.loop.nics {
-		err := n.repair()
-		switch {
-		case err == nil:
-		case p.loop.kernel.bind:
-			return fmt.Errorf("claim.mode: bind, but the addresses of %s cannot be changed: %w", n.name, err)
-		default:
-			p.loop.log.Debug("cannot look for what an earlier run left", "event", "repair_failed", "interface", n.name, "err", err)
-		}
-	}
-	return nil
-}
-
-// repair removes what an earlier run left in the kernel when it crashed.
-func (n *nic) repair() error {
-	if n.closed() {
-		return nil // it is done when the interface is there
-	}
-	failed := n.binder.Clear()
-	pinned, err := lan.PinnedNeighbors(n.Index(), n.MAC())
-	failed = errors.Join(failed, err)
-	for _, ip := range pinned {
-		failed = errors.Join(failed, lan.DropNeighbor(n.Index(), ip))
-	}
-	return failed
 }
 
 // own keeps the kernel silent about addresses, has it own them in bind mode, and

@@ -137,6 +137,10 @@ func (r *registry) userOf(e *entry, ip netip.Addr) (ether.MAC, bool) {
 	return ether.MAC{}, false
 }
 
+// probesPerSecond bounds the probes of all machines that wake or arrive, together. That
+// is plenty for a home, and little traffic for a LAN.
+const probesPerSecond = 4000
+
 // awaited are the machines that wake or arrive.
 type awaited map[*entry]bool
 

@@ -4,24 +4,15 @@ import (
 	"cmp"
 	"context"
 	"log/slog"
+	"net/netip"
+	"slices"
 	"time"
 
 	"nightporter/internal/config"
-	"nightporter/internal/fastpath"
 	"nightporter/internal/journal"
+	"nightporter/internal/lan"
 	"nightporter/internal/machine"
-	"nightporter/internal/wakefilter"
 )
-
-// readerRules returns what the configuration says about which knocks wake.
-func readerRules(c *config.Wake) fastpath.Rules {
-	rules := fastpath.Rules{From: c.From, Established: c.Established}
-	filter := &wakefilter.Rules{MinKnocks: c.MinKnocks, Window: c.KnockWindow, Quiet: c.QuietHours, Cooldown: c.Cooldown}
-	if !filter.None() {
-		rules.Filter = filter
-	}
-	return rules
-}
 
 // shownRules returns the same, and what else decides about knocks, as it is shown.
 func (l *loop) shownRules(now time.Time) machine.WakeRules {
@@ -33,12 +24,6 @@ func (l *loop) shownRules(now time.Time) machine.WakeRules {
 		QuietHours: c.QuietHours.String(), Quiet: c.QuietHours.Contain(now),
 		MinKnocks: c.MinKnocks, KnockWindow: c.KnockWindow, Cooldown: c.Cooldown,
 	}
-}
-
-// WakeRules returns what the configuration says about which packets wake.
-func (p *Porter) WakeRules() (rules machine.WakeRules) {
-	_ = p.inLoop(context.Background(), func() { rules = p.loop.shownRules(time.Now()) })
-	return rules
 }
 
 // ignore notes a packet of which the readers know nothing, or not that it does not
@@ -80,4 +65,19 @@ func ignoredKnock(i *machine.Ignored) string {
 		return knockText(i.Source, i.Service)
 	}
 	return i.Source.Addr().String() + " -> " + cmp.Or(i.Wanted(), "other ports")
+}
+
+// wanted notes that a program of our own host does not wake a machine. What the kernel
+// has looked for may be older than the machine's sleep.
+func (l *loop) localPacket(w localPacket) {
+	for _, e := range l.machines.byIP[w.Addr] {
+		fell, rests := e.Rests()
+		if !rests || fell.IsZero() || e.nic == nil || !slices.Contains(e.Answered(), w.Addr) {
+			continue
+		}
+		if w.index != 0 && (w.index != e.nic.Index() || time.Since(fell) < lan.UnresolvedTime) {
+			continue
+		}
+		l.ignore(e, machine.Ignored{Reason: machine.FromThisHost, Service: w.Service, Source: netip.AddrPortFrom(e.nic.ownAddressNear(w.Addr), 0)})
+	}
 }
