@@ -147,7 +147,7 @@ func newTwoMachines() *fakeBackend {
 			{IP: netip.MustParseAddr("10.77.0.20"), Standing: machine.Claimed},
 			{IP: netip.MustParseAddr("fd77::20"), Standing: machine.Waiting, Reason: "it is out\x1b"},
 		},
-		State: machine.Asleep, Since: testTime, Diary: machine.Diary{{Date: testTime.Local().AddDate(0, 0, -2).Format(time.DateOnly), Slept: 7 * time.Hour}}, LastWake: machine.LastWake{
+		State: machine.Asleep, Since: testTime, SleepLog: machine.SleepLog{{Date: testTime.Local().AddDate(0, 0, -2).Format(time.DateOnly), Slept: 7 * time.Hour}}, LastWake: machine.LastWake{
 			At: testTime.Add(-24 * time.Hour), Trigger: machine.ByTCP, Source: netip.MustParseAddrPort("10.77.0.10:40000"), Outcome: machine.Served,
 			Service:  machine.Service{Addr: netip.MustParseAddr("10.77.0.20"), Port: machine.Port{Protocol: machine.TCP, Number: 22}},
 			Attempts: 2, Boot: 12300 * time.Millisecond, Ready: 15 * time.Second,
