@@ -151,7 +151,7 @@ func TestReloadedTargets(t *testing.T) {
 	h := open(t, fastProbe)
 	h.putToSleep(h.addNAS(nil))
 	hook := newWebhook(t, h.lan.Porter())
-	h.reload(fastProbe+"notify: {urls: ['https://127.0.0.1/"+webhookSecret+"']}\n", "configuration not reloaded, the old one stays")
+	h.reload(fastProbe+"notify: {urls: ['https://127.0.0.1/"+webhookSecret+"']}\n", "configuration not reloaded, keeping the old one")
 	h.reload(fastProbe+fmt.Sprintf("notify: {urls: [%q]}\n", hook.url), "configuration reloaded")
 
 	other, err := h.lan.AddHost("other", netip.MustParsePrefix("10.77.0.66/24"))
