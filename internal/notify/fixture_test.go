@@ -130,14 +130,14 @@ func (p *inbox) texts() (texts []string) {
 // fixture is a notifier in a bubble of synctest, with what it works on.
 type fixture struct {
 	*Notifier
-	t           *testing.T
-	journal  *fakeJournal
-	log         *logtest.Log
-	inboxes     map[string]*inbox // by URL
-	mu          sync.Mutex
-	counts      map[Outcome]int
-	ended       chan error
-	stop        context.CancelFunc
+	t       *testing.T
+	journal *fakeJournal
+	log     *logtest.Log
+	inboxes map[string]*inbox // by URL
+	mu      sync.Mutex
+	counts  map[Outcome]int
+	ended   chan error
+	stop    context.CancelFunc
 }
 
 // target returns the target of a name.

@@ -15,7 +15,7 @@ import (
 
 const (
 	tryTimeout = 30 * time.Second
-	backlog    = 64               // messages that wait for one target: those of an hour at the highest rate
+	backlog    = 64 // messages that wait for one target: those of an hour at the highest rate
 )
 
 // pauses are the times before each try. They span a failure of the network of ten minutes.
