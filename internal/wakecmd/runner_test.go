@@ -13,9 +13,9 @@ import (
 	"testing"
 	"time"
 
-	"nightporter/internal/ether"
-
 	"go.uber.org/goleak"
+
+	"nightporter/internal/ether"
 )
 
 // patience is how long a test waits for what should come at once.
@@ -144,7 +144,7 @@ func TestFailure(t *testing.T) {
 	again(2, false)
 	again(1, false) // another wake
 	again(1, true)  // the machine does not wake, and that was told
-	want := "m1: exit status 3: [31mno \uFFFDsuch plug" + strings.Repeat("!", shown-len("[31mno ?such plug")) + "..."
+	want := "m1: exit status 3: [31mno \uFFFDsuch plug" + strings.Repeat("!", maxReason-len("[31mno ?such plug")) + "..."
 	if len(f.told) != 2 || f.told[0] != want || f.told[1] != want || f.logged("command_failed", "WARN") != 2 {
 		t.Errorf("told %q, want twice %q", f.told, want)
 	}
@@ -241,7 +241,7 @@ func TestAtMostAFewAtOnce(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	f.limit = 2 * time.Second
-	for i := range atOnce + 1 {
+	for i := range maxRunning + 1 {
 		f.Start(f.job(i, fmt.Sprintf("echo >began%d; until test -e go; do sleep 0.01; done", i)))
 	}
 	began := func() []string {
@@ -251,10 +251,10 @@ func TestAtMostAFewAtOnce(t *testing.T) {
 		}
 		return all
 	}
-	f.until("full", func() bool { return len(began()) == atOnce })
-	f.until("told", func() bool { return f.logged("command_failed", "WARN") == atOnce+1 })
+	f.until("full", func() bool { return len(began()) == maxRunning })
+	f.until("told", func() bool { return f.logged("command_failed", "WARN") == maxRunning+1 })
 	f.Stop()
-	if n := len(began()); n > atOnce+1 {
+	if n := len(began()); n > maxRunning+1 {
 		t.Errorf("%d have run", n)
 	}
 	f.mu.Lock()
@@ -265,7 +265,7 @@ func TestAtMostAFewAtOnce(t *testing.T) {
 			late++
 		}
 	}
-	if late != atOnce+1 {
+	if late != maxRunning+1 {
 		t.Errorf("told %q", f.told)
 	}
 }

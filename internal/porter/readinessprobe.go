@@ -51,7 +51,7 @@ func (e *entry) divert(k *kernel, g handover.Client) {
 		e.hold.Divert(g, false)
 		return
 	}
-	e.hold.Divert(g, true, k.guardWays(e, g.IP)...)
+	e.hold.Divert(g, true, k.divertFlows(e, g.IP)...)
 }
 
 // hearsRefusal reports whether what a machine sends to a client can come here.
@@ -85,7 +85,7 @@ func (e *entry) endProbes() {
 func (e *entry) forgetProbes(k *kernel) {
 	e.endProbes()
 	addrs := e.Guarded() // what is not among them ends with its claim
-	k.later(func() { k.unguardWays(e, addrs) })
+	k.later(func() { k.undivertFlows(e, addrs) })
 }
 
 // undivert tells the machine the true MAC of clients whose datagrams do not ask any

@@ -16,25 +16,25 @@ import (
 )
 
 var (
-	guestMAC = ether.MAC{0x52, 0x54, 0, 0, 0, 40}
-	guest4   = netip.MustParseAddr("10.77.0.40")
+	hostedMAC = ether.MAC{0x52, 0x54, 0, 0, 0, 40}
+	guest4    = netip.MustParseAddr("10.77.0.40")
 )
 
 // host is nas with a guest.
 func host() machine.Spec {
 	s := nas()
-	s.Monitor = append(s.Monitor, machine.Address{IP: guest4, MAC: guestMAC, Ports: []machine.Port{ssh}})
+	s.Monitor = append(s.Monitor, machine.Address{IP: guest4, MAC: hostedMAC, Ports: []machine.Port{ssh}})
 	return s
 }
 
-// theGuest is the guest of host, as a machine that answers.
-func theGuest() machine.Spec { return machine.Spec{MAC: guestMAC, Monitor: host().Monitor[2:]} }
+// hostedTarget is the guest of host, as a machine that answers.
+func hostedTarget() machine.Spec { return machine.Spec{MAC: hostedMAC, Monitor: host().Monitor[2:]} }
 
 func open(c *config.Config) { c.Registration.Trust = config.TrustOpen }
 
-// toGuest returns where the frames went that are about the guest's address, but for
+// toHosted returns where the frames went that are about the guest's address, but for
 // those to all and to clients.
-func (x *fixture) toGuest(kinds ...lan.Kind) (macs []ether.MAC) {
+func (x *fixture) toHosted(kinds ...lan.Kind) (macs []ether.MAC) {
 	for _, s := range x.sent {
 		if slices.Contains(kinds, s.Kind) && s.From == porter4 && s.To == guest4 && s.Dst != ether.Broadcast && !slices.Contains(macs, s.Dst) {
 			macs = append(macs, s.Dst)
@@ -58,7 +58,7 @@ func TestGuestIsAskedAtItsMAC(t *testing.T) {
 		x.pass(5 * time.Second) // the guest boots
 		x.want(e, machine.Arriving)
 		for _, kind := range []lan.Kind{lan.ARPRequest, lan.TCP} {
-			if got := x.toGuest(kind); !slices.Equal(got, []ether.MAC{guestMAC}) {
+			if got := x.toHosted(kind); !slices.Equal(got, []ether.MAC{hostedMAC}) {
 				t.Errorf("%v for the guest went to %v", kind, got)
 			}
 		}
@@ -66,14 +66,14 @@ func TestGuestIsAskedAtItsMAC(t *testing.T) {
 			t.Error("who asks for the guest is not answered while it boots")
 		}
 		x.forgetSent()
-		x.up(theGuest()).open = []uint16{22}
+		x.up(hostedTarget()).open = []uint16{22}
 		x.pass(time.Second)
 		x.want(e, machine.Awake)
 		replayed := slices.ContainsFunc(x.sent, func(s sentFrame) bool {
-			return s.Kind == lan.TCP && s.SYN() && s.From == client4 && s.To == guest4 && s.Dst == guestMAC
+			return s.Kind == lan.TCP && s.SYN() && s.From == client4 && s.To == guest4 && s.Dst == hostedMAC
 		})
 		announced := slices.ContainsFunc(x.sent, func(s sentFrame) bool {
-			return s.Kind == lan.ARPRequest && s.Dst == ether.Broadcast && s.From == guest4 && s.To == guest4 && s.SenderMAC == guestMAC
+			return s.Kind == lan.ARPRequest && s.Dst == ether.Broadcast && s.From == guest4 && s.To == guest4 && s.SenderMAC == hostedMAC
 		})
 		if !replayed || !announced {
 			t.Errorf("replayed to the guest: %t, announced at its MAC: %t", replayed, announced)
@@ -81,8 +81,8 @@ func TestGuestIsAskedAtItsMAC(t *testing.T) {
 	})
 }
 
-// toldGuest returns where the client was told that the guest is.
-func (x *fixture) toldGuest() (macs []ether.MAC) {
+// hostedTold returns where the client was told that the guest is.
+func (x *fixture) hostedTold() (macs []ether.MAC) {
 	for _, s := range x.sent {
 		if s.Dst == clientMAC && s.From == guest4 && (s.Kind == lan.ARPRequest || s.Kind == lan.ARPReply) && !slices.Contains(macs, s.SenderMAC) {
 			macs = append(macs, s.SenderMAC)
@@ -100,19 +100,19 @@ func TestClientsAreSentToTheGuest(t *testing.T) {
 		x.pass(time.Second)
 		x.want(e, machine.Arriving)
 		x.forgetSent()
-		x.up(theGuest()).open = []uint16{22}
-		x.hear(lantest.ARPProbe(guestMAC, guest4))
-		for len(x.toldGuest()) == 0 || e.State() != machine.Awake {
+		x.up(hostedTarget()).open = []uint16{22}
+		x.hear(lantest.ARPProbe(hostedMAC, guest4))
+		for len(x.hostedTold()) == 0 || e.State() != machine.Awake {
 			x.pass(5 * time.Millisecond)
 		}
-		if got := x.toldGuest(); got[len(got)-1] != guestMAC {
+		if got := x.hostedTold(); got[len(got)-1] != hostedMAC {
 			t.Errorf("at the handover the client was told %v", got)
 		}
 		x.pass(time.Minute)
 		x.forgetSent()
 		x.hear(syn(guest4, 443))
 		x.pass(time.Second)
-		if got := x.toldGuest(); !slices.Equal(got, []ether.MAC{guestMAC}) {
+		if got := x.hostedTold(); !slices.Equal(got, []ether.MAC{hostedMAC}) {
 			t.Errorf("later it was told %v", got)
 		}
 	})
@@ -132,15 +132,15 @@ func TestGuestOfAHostBehindItsCard(t *testing.T) {
 		x.hear(echo(guest4))
 		x.pass(time.Second)
 		x.want(e, machine.Waking, nas4, nas6, guest4)
-		if mac, used := x.machines.userOf(x.register(tv()), guest4); !used || mac != guestMAC {
+		if mac, used := x.machines.userOf(x.register(tv()), guest4); !used || mac != hostedMAC {
 			t.Errorf("the guest's address is used by %v", mac)
 		}
 		for _, s := range x.sent {
-			if s.Kind == lan.EchoRequest && s.To == guest4 && s.From == porter4 && s.Dst != guestMAC {
+			if s.Kind == lan.EchoRequest && s.To == guest4 && s.From == porter4 && s.Dst != hostedMAC {
 				t.Fatalf("the guest is pinged at %v", s.Dst)
 			}
 		}
-		x.up(theGuest()).card = true // it answers nothing but ARP
+		x.up(hostedTarget()).card = true // it answers nothing but ARP
 		x.pass(time.Second)
 		x.want(e, machine.Awake)
 	})
@@ -162,7 +162,7 @@ func TestGuestAtOurMAC(t *testing.T) {
 // A machine whose guest alone answers is up. One whose guest alone is silent is, too.
 func TestGuestIsALife(t *testing.T) {
 	withLoop(t, open, func(x *fixture) {
-		guest := x.up(theGuest())
+		hosted := x.up(hostedTarget())
 		req := request(host())
 		req.Here = true
 		x.admitted(req, x.n)
@@ -170,7 +170,7 @@ func TestGuestIsALife(t *testing.T) {
 		x.pass(time.Minute)
 		x.want(e, machine.Awake)
 		itself := x.up(nas())
-		x.down(guest)
+		x.down(hosted)
 		x.pass(time.Minute)
 		x.want(e, machine.Awake)
 		x.down(itself)
@@ -184,12 +184,12 @@ func TestGuestIsALife(t *testing.T) {
 func TestUnnamedGuest(t *testing.T) {
 	withLoop(t, nil, func(x *fixture) {
 		places := registeredPlaces(registration.Verdict{Places: []registration.Place{
-			{IP: nas4}, {IP: nas6}, {IP: guest4, Waiting: registration.UnconfiguredGuest(guestMAC)},
+			{IP: nas4}, {IP: nas6}, {IP: guest4, Waiting: registration.UnconfiguredGuest(hostedMAC)},
 		}})
 		e := x.asleepAt(request(host()), places...)
 		x.want(e, machine.Asleep, nas4, nas6)
-		x.wantWaits(e, guest4, string(registration.UnconfiguredGuest(guestMAC)))
-		x.hear(lantest.ARPRequest(guestMAC, ether.Broadcast, guest4, unused4)) // it is a stranger
+		x.wantWaits(e, guest4, string(registration.UnconfiguredGuest(hostedMAC)))
+		x.hear(lantest.ARPRequest(hostedMAC, ether.Broadcast, guest4, unused4)) // it is a stranger
 		x.want(e, machine.Asleep, nas4, nas6)
 		x.configured(host())
 		x.pass(5 * time.Second)
@@ -199,7 +199,7 @@ func TestUnnamedGuest(t *testing.T) {
 		x.configured(another)
 		x.pass(2 * time.Minute)
 		x.want(e, machine.Asleep, nas4, nas6)
-		x.wantWaits(e, guest4, string(registration.UnconfiguredGuest(guestMAC)))
+		x.wantWaits(e, guest4, string(registration.UnconfiguredGuest(hostedMAC)))
 	})
 	withLoop(t, open, func(x *fixture) { // nobody has to vouch
 		e := x.asleep(host())
@@ -214,10 +214,10 @@ func TestGuestsAreCompleted(t *testing.T) {
 		x.configured(host())
 		silent := registration.Request{Spec: machine.Spec{MAC: nasMAC}}
 		x.machines.complete(&silent)
-		if len(silent.Monitor) != 2 || len(silent.Guests) != 1 || silent.Guests[0].MAC != guestMAC {
+		if len(silent.Monitor) != 2 || len(silent.Guests) != 1 || silent.Guests[0].MAC != hostedMAC {
 			t.Errorf("of a machine that says nothing: %+v", silent)
 		}
-		if !silent.HasMonitor && silent.Monitor[0].Guest() {
+		if !silent.HasMonitor && silent.Monitor[0].Hosted() {
 			t.Error("a guest in monitor")
 		}
 	})
@@ -226,26 +226,26 @@ func TestGuestsAreCompleted(t *testing.T) {
 // A machine is no guest, and a guest no machine.
 func TestGuestIsNoMachine(t *testing.T) {
 	withLoop(t, open, func(x *fixture) {
-		alone := named(machine.Spec{MAC: guestMAC, Monitor: []machine.Address{{IP: unused4}}}, "alone")
+		alone := named(machine.Spec{MAC: hostedMAC, Monitor: []machine.Address{{IP: unused4}}}, "alone")
 		x.register(alone)
 		err := x.configure([]machine.Spec{host()})
-		if want := `machines[0].guests[0].mac: found ` + guestMAC.String() + `: "alone" has registered with that as its mac`; err == nil || err.Error() != want {
+		if want := `machines[0].guests[0].mac: found ` + hostedMAC.String() + `: "alone" has registered with that as its mac`; err == nil || err.Error() != want {
 			t.Errorf("configured: %v, want %s", err, want)
 		}
 		wantRefused(t, x.admit(admission{Request: request(host()), nic: x.n, fromMachine: true}), `which is the mac of "alone"`)
-		waits := []machine.Place{{Addr: guest4, Reason: string(registration.UnconfiguredGuest(guestMAC))}}
+		waits := []machine.Place{{Addr: guest4, Reason: string(registration.UnconfiguredGuest(hostedMAC))}}
 		x.admitted(request(host()), x.n, waits...) // the guest is not believed, and harms nobody
 	})
 	withLoop(t, open, func(x *fixture) {
 		x.register(host())
-		wantRefused(t, x.admit(admission{Request: request(machine.Spec{Name: "alone", MAC: guestMAC, Monitor: []machine.Address{{IP: unused4}}}), nic: x.n, fromMachine: true}), `which is a guest of "nas"`)
+		wantRefused(t, x.admit(admission{Request: request(machine.Spec{Name: "alone", MAC: hostedMAC, Monitor: []machine.Address{{IP: unused4}}}), nic: x.n, fromMachine: true}), `which is a guest of "nas"`)
 	})
 }
 
 // The guests of a machine that sleeps are not told who is where.
 func TestSleepingGuestsAreNotTold(t *testing.T) {
 	withLoop(t, open, func(x *fixture) {
-		x.hear(lantest.ARPRequest(guestMAC, ether.Broadcast, guest4, unused4)) // before it is known as a guest
+		x.hear(lantest.ARPRequest(hostedMAC, ether.Broadcast, guest4, unused4)) // before it is known as a guest
 		x.asleep(host())
 		e := x.asleep(tv())
 		x.hear(syn(tv4, 80))
@@ -255,7 +255,7 @@ func TestSleepingGuestsAreNotTold(t *testing.T) {
 		e.pinHosts(tv4)
 		x.turn()
 		for _, s := range x.sent {
-			if s.Dst == guestMAC {
+			if s.Dst == hostedMAC {
 				t.Error("a guest of a machine that sleeps was told")
 			}
 		}

@@ -50,3 +50,40 @@ func (l *loop) checked(r readycheck.Result) {
 	}
 	l.checks.Set(e, e.readiness.Next())
 }
+
+// checkReadiness probes the services whose turn it is.
+func (l *loop) checkReadiness(now time.Time, e *entry) {
+	due := e.readiness.Due(now, l.awaited.pace(), e.probeClient)
+	for _, s := range due.Probe {
+		e.probeReadiness(&l.kernel, s)
+	}
+	for _, s := range due.Check {
+		l.check(now, e, s)
+	}
+	l.ready(e, due.Ready)
+}
+
+// proved takes an answer of the machine for one of its addresses. One that something
+// else may have sent readies no service.
+func (l *loop) proved(e *entry, ip netip.Addr, proof machine.Proof) {
+	l.dispatch(e, machine.Answered{Addr: ip, Proof: proof})
+	if e.Proves(ip, proof) {
+		l.answered(e, ip)
+	}
+}
+
+// answered takes in that the machine is up at an address.
+func (l *loop) answered(e *entry, ip netip.Addr) {
+	if e.State() == machine.Arriving {
+		l.ready(e, e.readiness.Answered(time.Now(), ip))
+	}
+}
+
+// ready has the machine know which services can take their clients.
+func (l *loop) ready(e *entry, services []machine.Service) {
+	if all := e.readiness.Done(); all || len(services) > 0 {
+		l.dispatch(e, machine.ServicesReady{Services: services, All: all})
+		return
+	}
+	l.checks.Set(e, e.readiness.Next())
+}

@@ -43,12 +43,12 @@ func (p *post) lay(o Options, noIngress bool) *Guard {
 }
 
 // wantWays: the kernel has these, and the last four octets of their clients.
-func (p *post) wantWays(want ...Way) {
+func (p *post) wantWays(want ...Flow) {
 	p.Helper()
 	var wantWays, wantClients, ways, clients []string
 	for _, w := range want {
 		wantWays = append(wantWays, fmt.Sprintf("%x", w.key()))
-		wantClients = append(wantClients, fmt.Sprintf("%x", tailOf(w.To)))
+		wantClients = append(wantClients, fmt.Sprintf("%x", suffixOf(w.To)))
 	}
 	for _, s := range p.sets() {
 		into := &ways
@@ -80,7 +80,7 @@ func (p *post) wantWays(want ...Way) {
 func TestDivertAndUndivert(t *testing.T) {
 	client4, client6 := netip.MustParseAddr("10.77.0.10"), netip.MustParseAddr("fd77::10")
 	alike6 := netip.MustParseAddr("fd77::a4d:a") // the last octets of client4
-	way4, way6, wayTV, wayAlike := Way{nas4, client4}, Way{nas6, client6}, Way{tv4, client4}, Way{nas6, alike6}
+	way4, way6, wayTV, wayAlike := Flow{nas4, client4}, Flow{nas6, client6}, Flow{tv4, client4}, Flow{nas6, alike6}
 	for _, layout := range layouts {
 		t.Run(layout.name, func(t *testing.T) {
 			p := newHost(t)
@@ -113,7 +113,7 @@ func TestDivertAndUndivert(t *testing.T) {
 
 // Where the same is diverted on two interfaces, one of them may end it.
 func TestDivertedOnTwoInterfaces(t *testing.T) {
-	way := Way{nas4, tv4}
+	way := Flow{nas4, tv4}
 	p := newHost(t)
 	g := p.install(bound) // which has one place for both
 	p.must(g.Divert(lab.Interface, way))
@@ -128,12 +128,12 @@ func TestDivertedOnTwoInterfaces(t *testing.T) {
 // More ways than the tables have room for make them grow.
 func TestThousandsOfWays(t *testing.T) {
 	p := newPost(t)
-	var all []Way
+	var all []Flow
 	for i := range 3000 {
 		to4, to6 := nas4.As4(), nas6.As16()
 		binary.BigEndian.PutUint16(to4[2:], uint16(i))
 		binary.BigEndian.PutUint16(to6[12:], uint16(i))
-		all = append(all, Way{nas4, netip.AddrFrom4(to4)}, Way{nas6, netip.AddrFrom16(to6)})
+		all = append(all, Flow{nas4, netip.AddrFrom4(to4)}, Flow{nas6, netip.AddrFrom16(to6)})
 	}
 	p.must(p.g.Divert(lab.Interface, all...))
 	p.wantWays(all...)
@@ -154,7 +154,7 @@ func TestDivertedIsNotForwarded(t *testing.T) {
 			nas, err := p.lan.AddHost("nas", netip.PrefixFrom(nas4, 24), netip.PrefixFrom(nas6, 64))
 			p.must(err)
 			client := p.lan.Client()
-			ways := []Way{{nas4, client.Addr4()}, {nas6, client.Addr6()}}
+			ways := []Flow{{nas4, client.Addr4()}, {nas6, client.Addr6()}}
 			arrivals := p.forwarded(nas, client)
 			arrivals(1, true, ways...)
 			p.must(g.Divert("wlan-fifteen-ch", ways...))
@@ -162,7 +162,7 @@ func TestDivertedIsNotForwarded(t *testing.T) {
 			p.must(g.Undivert("wlan-fifteen-ch", ways...))
 			p.must(g.Divert(lab.Interface, ways...))
 			arrivals(3, false, ways...)
-			arrivals(4, true, Way{tv4, client.Addr4()}, Way{netip.MustParseAddr("fd77::30"), client.Addr6()})
+			arrivals(4, true, Flow{tv4, client.Addr4()}, Flow{netip.MustParseAddr("fd77::30"), client.Addr6()})
 			p.must(g.Undivert(lab.Interface, ways...))
 			arrivals(5, true, ways...)
 		})
@@ -171,30 +171,30 @@ func TestDivertedIsNotForwarded(t *testing.T) {
 
 // forwarded returns a function that has from send a packet to a port by each way, with
 // the porter for a router, and expects that they arrive at client, or not.
-func (p *post) forwarded(from, client *lab.Host) func(port uint16, arrive bool, ways ...Way) {
+func (p *post) forwarded(from, client *lab.Host) func(port uint16, arrive bool, ways ...Flow) {
 	p.Helper()
 	ctx, cancel := context.WithTimeout(p.Context(), time.Minute)
 	p.Cleanup(cancel)
 	capture, err := client.Capture(ctx)
 	p.must(err)
 	p.Cleanup(func() { capture.Close() })
-	send := func(port uint16, w Way) {
+	send := func(port uint16, w Flow) {
 		p.Helper()
 		syn, err := lan.SYNProbe(from.MAC(), p.host.MAC(), netip.AddrPortFrom(w.From, 4000), netip.AddrPortFrom(w.To, port), 1)
 		p.must(err)
 		p.must(from.SendFrame(syn))
 	}
-	came := func(port uint16, w Way) func(lab.Frame) bool {
+	came := func(port uint16, w Flow) func(lab.Frame) bool {
 		return func(f lab.Frame) bool {
 			var got lan.Packet
 			return !f.Outgoing && got.Parse(f.Data) == lan.Accepted && got.From == w.From && got.To == w.To && got.ToPort == port
 		}
 	}
-	return func(port uint16, arrive bool, ways ...Way) {
+	return func(port uint16, arrive bool, ways ...Flow) {
 		p.Helper()
 		for _, w := range ways {
 			// What is sent later and arrives shows that the earlier did not.
-			free := Way{netip.MustParseAddr("10.77.0.40"), w.To}
+			free := Flow{netip.MustParseAddr("10.77.0.40"), w.To}
 			if w.To.Is6() {
 				free.From = netip.MustParseAddr("fd77::40")
 			}

@@ -3,7 +3,10 @@ package porter
 import (
 	"errors"
 	"log/slog"
+	"net/netip"
 
+	"nightporter/internal/config"
+	"nightporter/internal/ether"
 	"nightporter/internal/lan"
 )
 
@@ -49,4 +52,41 @@ func (a *wakeInterfaces) close() {
 		}
 	}
 	clear(a.open)
+}
+
+// outlet is where magic packets go out on the wire.
+type outlet struct {
+	mac      ether.MAC
+	source   netip.Addr // of a datagram; invalid: there is none, and so no datagram
+	transmit func(frame []byte) error
+}
+
+// sendAll sends one round of magic packets.
+func (o outlet) sendAll(card ether.MAC, transports []string) error {
+	for _, frame := range o.magicFrames(card, nil, transports) {
+		if err := o.transmit(frame); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// magicFrames returns one round of magic packets: broadcast first, it needs no
+// switch to remember the port, then unicast, which reaches a Wi-Fi host that
+// missed a group key, then UDP for NICs and relays that know only that.
+func (o outlet) magicFrames(card ether.MAC, password []byte, transports []string) [][]byte {
+	var frames [][]byte
+	for _, transport := range transports {
+		switch transport {
+		case config.TransportEthernet:
+			frames = append(frames,
+				lan.MagicFrame(o.mac, ether.Broadcast, card, password),
+				lan.MagicFrame(o.mac, card, card, password))
+		case config.TransportUDP:
+			if o.source.IsValid() {
+				frames = append(frames, lan.MagicUDPFrame(o.mac, o.source, card, password))
+			}
+		}
+	}
+	return frames
 }

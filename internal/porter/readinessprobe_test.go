@@ -7,10 +7,9 @@ import (
 	"testing"
 	"time"
 
-	"nightporter/internal/ether"
-
 	"github.com/google/go-cmp/cmp"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/guard"
 	"nightporter/internal/handover"
 	"nightporter/internal/lab"
@@ -145,7 +144,7 @@ func TestWhoSendsOnWhatIsForTheClient(t *testing.T) {
 						x.forwarding()
 					}
 					e, up := x.asking(ip)
-					want := []guard.Way{{From: ip, To: clientOf(ip).Addr()}}
+					want := []guard.Flow{{From: ip, To: clientOf(ip).Addr()}}
 					if !c.diverted {
 						want = nil
 					}
