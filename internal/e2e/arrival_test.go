@@ -112,7 +112,7 @@ func TestAWakeThatWasAskedForIsPatient(t *testing.T) {
 	}
 	failed, err := h.daemon.Log.Wait(h.within(time.Second), n, labdaemon.Moved("nas", "waking", "asleep", string(machine.WhyAttemptsGone)))
 	h.must(err)
-	began := h.waitMove(n, "nas", "asleep", "waking", machine.WhyAsked)
+	began := h.waitMove(n, "nas", "asleep", "waking", machine.WhyRequested)
 	// Its rounds alone last 0.6 s. Each line of the log comes a moment after what it tells.
 	if took := failed.Time.Sub(began.Time); took < 3*time.Second || took > 10*time.Second {
 		t.Errorf("given up after %v, want wake.timeout of 4s", took)

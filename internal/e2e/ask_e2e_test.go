@@ -192,7 +192,7 @@ func TestWakeAsksAMachineThatCountsAsAwake(t *testing.T) {
 	if code, out := h.runCommand("wake", "nas", "--wait", "1s"); code != 2 || !contains(out, "nas counts as awake, but was not heard for 1.", "(last heard ") {
 		t.Errorf("not in time: exit code %d, %s", code, out)
 	}
-	_, err := h.daemon.Log.Wait(h.within(50*time.Second), n, labdaemon.Moved("nas", "asleep", "waking", string(machine.WhyAsked))) // see watched
+	_, err := h.daemon.Log.Wait(h.within(50*time.Second), n, labdaemon.Moved("nas", "asleep", "waking", string(machine.WhyRequested))) // see watched
 	h.must(err)
 	nas.IgnoreMagic(0)
 	if code, out := h.runCommand("wake", "nas", "--wait", "20s"); code != 0 || !contains(out, "nas is awake after ") {

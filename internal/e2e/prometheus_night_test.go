@@ -146,7 +146,7 @@ func (n *scenario) everyTrigger() {
 	if status != 202 {
 		n.Fatalf("a wake that is asked for is answered %d: %s", status, text)
 	}
-	n.wakes(count, machine.WhyAsked)
+	n.wakes(count, machine.WhyRequested)
 }
 
 // misfortunes of nas: a wake fails, somebody else has its address, and it is

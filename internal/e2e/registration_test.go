@@ -218,7 +218,7 @@ func TestReload(t *testing.T) {
 	if status != 202 {
 		t.Errorf("wake answered %d", status)
 	}
-	h.waitMove(0, "nas", "asleep", "waking", machine.WhyAsked) // and not by the knock
+	h.waitMove(0, "nas", "asleep", "waking", machine.WhyRequested) // and not by the knock
 	e = h.reload(fastProbe+"claim: {guard: 'off'}\n", "these keys changed, but take effect only after a restart")
 	if got := e.Field("keys"); !contains(got, "claim.guard") {
 		t.Errorf("keys %q", got)

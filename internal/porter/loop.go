@@ -111,7 +111,7 @@ func (l *loop) handleSighting(s fastpath.Sighting) {
 		l.dispatch(e, machine.Heard{Addr: s.Address.IP(), Sign: machine.Uses})
 	case fastpath.SawPacket:
 		l.dispatch(e, machine.Heard{Addr: s.Address.IP(), Sign: machine.Data})
-		if e.CardAnswers() { // it cannot have sent that
+		if e.NICAnswers() { // it cannot have sent that
 			l.answered(e, s.Address.IP())
 		}
 	case fastpath.SawOtherAnswer:

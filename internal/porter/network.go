@@ -137,7 +137,7 @@ func (l *loop) restoreNIC(n *nic, now time.Time, c lan.Course, moved bool) {
 // deafened has the machines of an interface know that nothing was heard for a while.
 func (l *loop) noteMissedFrames(n *nic, now time.Time) {
 	for _, e := range l.machines.on(n) {
-		l.dispatch(e, machine.Deafened{Until: now.Add(switchPause)})
+		l.dispatch(e, machine.ReceptionLost{Until: now.Add(switchPause)})
 	}
 }
 

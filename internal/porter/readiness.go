@@ -67,7 +67,7 @@ func (l *loop) checkReadiness(now time.Time, e *entry) {
 // else may have sent readies no service.
 func (l *loop) proved(e *entry, ip netip.Addr, proof machine.Proof) {
 	l.dispatch(e, machine.Answered{Addr: ip, Proof: proof})
-	if e.Suffices(ip, proof) {
+	if e.Proves(ip, proof) {
 		l.answered(e, ip)
 	}
 }

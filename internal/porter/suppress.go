@@ -21,7 +21,7 @@ func (l *loop) shownRules(now time.Time) machine.WakeRules {
 		From: c.From, Established: c.Established,
 		Local: l.started.Wake.Local, Bound: l.kernel.bind, // as of the start
 		LocalLater: c.Local && !l.started.Wake.Local && l.conf.Claim.Mode != config.ModeBind,
-		QuietHours: c.QuietHours.String(), Quiet: c.QuietHours.Contain(now),
+		QuietHours: c.QuietHours.String(), Quiet: c.QuietHours.Contains(now),
 		MinKnocks: c.MinKnocks, KnockWindow: c.KnockWindow, Cooldown: c.Cooldown,
 	}
 }
@@ -29,7 +29,7 @@ func (l *loop) shownRules(now time.Time) machine.WakeRules {
 // ignore notes a packet of which the readers know nothing, or not that it does not
 // wake the machine.
 func (l *loop) ignore(e *entry, seen machine.Ignored) {
-	if now := time.Now(); e.judge.Ignore(seen, now) {
+	if now := time.Now(); e.judge.CountIgnored(seen, now) {
 		e.reportIgnored(l.log, l.journal, now)
 	}
 }
@@ -38,11 +38,11 @@ func (l *loop) ignore(e *entry, seen machine.Ignored) {
 // event an hour, so that the reason is found why a machine sleeps on. More in the
 // journal would wear out the disk.
 func (e *entry) reportIgnored(log *slog.Logger, events eventLog, now time.Time) {
-	for _, i := range e.judge.Untold(now) {
+	for _, i := range e.judge.TakeUnreported(now) {
 		reason := reasonOf(i.Reason)
 		events.Append(journal.Record{Event: journal.Event{
 			Kind: journal.Suppressed, At: now, Machine: e.name(), MAC: e.Spec().MAC,
-			Source: i.Source, Service: i.Wanted(), Reason: reason,
+			Source: i.Source, Service: i.Target(), Reason: reason,
 		}})
 		log.LogAttrs(context.Background(), slog.LevelInfo, "knock does not wake", slog.String("event", "suppressed"), slog.Any("machine", e),
 			slog.String("reason", reason), slog.String("knock", ignoredKnock(&i)))
@@ -61,17 +61,17 @@ func reasonOf(s machine.Suppression) string {
 
 // ignoredKnock says from where to where the packets were.
 func ignoredKnock(i *machine.Ignored) string {
-	if i.Wanted() == i.Service.String() {
+	if i.Target() == i.Service.String() {
 		return knockText(i.Source, i.Service)
 	}
-	return i.Source.Addr().String() + " -> " + cmp.Or(i.Wanted(), "other ports")
+	return i.Source.Addr().String() + " -> " + cmp.Or(i.Target(), "other ports")
 }
 
 // wanted notes that a program of our own host does not wake a machine. What the kernel
 // has looked for may be older than the machine's sleep.
 func (l *loop) localPacket(w localPacket) {
 	for _, e := range l.machines.byIP[w.Addr] {
-		fell, rests := e.Rests()
+		fell, rests := e.AtRest()
 		if !rests || fell.IsZero() || e.nic == nil || !slices.Contains(e.Answered(), w.Addr) {
 			continue
 		}

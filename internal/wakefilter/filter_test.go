@@ -20,10 +20,10 @@ var (
 )
 
 // sleeper is the judge of a machine that has been asleep since the evening.
-func sleeper() *wakefilter.Judge {
-	j := new(wakefilter.Judge)
-	j.Follow(evening, true)
-	return j
+func sleeper() *wakefilter.Filter {
+	f := new(wakefilter.Filter)
+	f.SetAtRest(evening, true)
+	return f
 }
 
 // step is one knock and what becomes of it: "" wakes.
@@ -82,9 +82,9 @@ func TestSuppress(t *testing.T) {
 			{second(61), alice, true, "min_knocks"}, {second(62), alice, false, "cooldown"}, {second(63), alice, true, ""}}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			j := sleeper()
+			f := sleeper()
 			for i, s := range c.steps {
-				got := judged(j.Suppress(&c.rules, wakefilter.Knock{At: evening.Add(s.after), From: s.from, Opens: s.opens}))
+				got := judged(f.Check(&c.rules, wakefilter.Knock{At: evening.Add(s.after), From: s.from, Opens: s.opens}))
 				if got != s.want {
 					t.Errorf("knock %d: %q, want %q", i+1, got, s.want)
 				}
@@ -97,30 +97,30 @@ func TestSuppress(t *testing.T) {
 // breaks nobody's rest.
 func TestOnlyRestIsProtected(t *testing.T) {
 	strict := wakefilter.Rules{MinKnocks: 10, Window: time.Minute, Quiet: wakefilter.Hours{{From: 0, To: 1440}}, Cooldown: time.Hour}
-	j := new(wakefilter.Judge)
+	f := new(wakefilter.Filter)
 	ping := wakefilter.Knock{At: evening, From: alice}
-	if got := judged(j.Suppress(&strict, ping)); got != "" {
+	if got := judged(f.Check(&strict, ping)); got != "" {
 		t.Errorf("a machine that has not registered: %q", got)
 	}
-	j.Follow(evening, true)
-	if got := judged(j.Suppress(&strict, ping)); got != "quiet_hours" {
+	f.SetAtRest(evening, true)
+	if got := judged(f.Check(&strict, ping)); got != "quiet_hours" {
 		t.Errorf("one that sleeps: %q", got)
 	}
-	j.Follow(time.Time{}, false)
-	if got := judged(j.Suppress(&strict, ping)); got != "" {
+	f.SetAtRest(time.Time{}, false)
+	if got := judged(f.Check(&strict, ping)); got != "" {
 		t.Errorf("one that wakes: %q", got)
 	}
 }
 
 // Before the claim a machine is at least as close to what it served as after it.
 func TestSettlingCools(t *testing.T) {
-	j := new(wakefilter.Judge)
-	j.Follow(time.Time{}, true)
+	f := new(wakefilter.Filter)
+	f.SetAtRest(time.Time{}, true)
 	cool := wakefilter.Rules{Cooldown: time.Second}
-	if got := judged(j.Suppress(&cool, wakefilter.Knock{At: evening, From: alice})); got != "cooldown" {
+	if got := judged(f.Check(&cool, wakefilter.Knock{At: evening, From: alice})); got != "cooldown" {
 		t.Errorf("a datagram: %q", got)
 	}
-	if got := judged(j.Suppress(&cool, wakefilter.Knock{At: evening, From: alice, Opens: true})); got != "" {
+	if got := judged(f.Check(&cool, wakefilter.Knock{At: evening, From: alice, Opens: true})); got != "" {
 		t.Errorf("a SYN: %q", got)
 	}
 }
@@ -128,12 +128,12 @@ func TestSettlingCools(t *testing.T) {
 // What was knocked before a wake does not count after it.
 func TestAWakeForgets(t *testing.T) {
 	two := wakefilter.Rules{MinKnocks: 2, Window: time.Minute}
-	j := sleeper()
+	f := sleeper()
 	k := wakefilter.Knock{At: evening, From: alice}
-	j.Suppress(&two, k)
-	j.Follow(evening, false)
-	j.Follow(evening, true)
-	if got := judged(j.Suppress(&two, k)); got != "min_knocks" {
+	f.Check(&two, k)
+	f.SetAtRest(evening, false)
+	f.SetAtRest(evening, true)
+	if got := judged(f.Check(&two, k)); got != "min_knocks" {
 		t.Errorf("the first knock of the next sleep: %q", got)
 	}
 }
@@ -146,21 +146,21 @@ func source(n uint32) netip.Addr {
 // for; then the machine wakes, for the client among them as well.
 func TestInventedSources(t *testing.T) {
 	two := wakefilter.Rules{MinKnocks: 2, Window: 10 * time.Second}
-	j := sleeper()
+	f := sleeper()
 	suppressed := uint32(0)
 	for n := range uint32(10_000) {
-		if _, yes := j.Suppress(&two, wakefilter.Knock{At: evening, From: source(n)}); yes {
+		if _, yes := f.Check(&two, wakefilter.Knock{At: evening, From: source(n)}); yes {
 			suppressed++
 		}
 	}
 	if suppressed != 256 {
 		t.Errorf("%d suppressed, want as many as there is room for, 256", suppressed)
 	}
-	if got := judged(j.Suppress(&two, wakefilter.Knock{At: evening.Add(time.Second), From: alice, Opens: true})); got != "" {
+	if got := judged(f.Check(&two, wakefilter.Knock{At: evening.Add(time.Second), From: alice, Opens: true})); got != "" {
 		t.Errorf("a client in the flood: %q", got)
 	}
 	// The flood is over, and with it the excuse.
-	if got := judged(j.Suppress(&two, wakefilter.Knock{At: evening.Add(time.Minute), From: bob, Opens: true})); got != "min_knocks" {
+	if got := judged(f.Check(&two, wakefilter.Knock{At: evening.Add(time.Minute), From: bob, Opens: true})); got != "min_knocks" {
 		t.Errorf("a stray scan after the flood: %q", got)
 	}
 }
@@ -169,10 +169,10 @@ func TestInventedSources(t *testing.T) {
 // memory behind.
 func TestSlowScan(t *testing.T) {
 	two := wakefilter.Rules{MinKnocks: 2, Window: 10 * time.Second}
-	j := sleeper()
+	f := sleeper()
 	for n := range uint32(10_000) {
 		at := evening.Add(time.Duration(n) * 100 * time.Millisecond)
-		if got := judged(j.Suppress(&two, wakefilter.Knock{At: at, From: source(n), Opens: true})); got != "min_knocks" {
+		if got := judged(f.Check(&two, wakefilter.Knock{At: at, From: source(n), Opens: true})); got != "min_knocks" {
 			t.Fatalf("knock %d: %q", n, got)
 		}
 	}
@@ -184,7 +184,7 @@ func TestAgainstAPlainAccount(t *testing.T) {
 	for seed := range uint64(200) {
 		random := rand.New(rand.NewPCG(seed, 1))
 		rules := wakefilter.Rules{MinKnocks: 2 + random.IntN(5), Window: time.Duration(1+random.IntN(20)) * time.Second}
-		j := sleeper()
+		f := sleeper()
 		all := make(map[netip.Addr][]time.Time)
 		at := evening
 		for range 300 {
@@ -196,13 +196,13 @@ func TestAgainstAPlainAccount(t *testing.T) {
 					n++
 				}
 			}
-			got := judged(j.Suppress(&rules, wakefilter.Knock{At: at, From: from}))
+			got := judged(f.Check(&rules, wakefilter.Knock{At: at, From: from}))
 			if want := n >= rules.MinKnocks; (got == "") != want {
 				t.Fatalf("seed %d: knock %d of %d: %q", seed, n, rules.MinKnocks, got)
 			}
 			if got == "" {
-				j.Follow(evening, false) // it wakes, and sleeps again
-				j.Follow(evening, true)
+				f.SetAtRest(evening, false) // it wakes, and sleeps again
+				f.SetAtRest(evening, true)
 				clear(all)
 				continue
 			}
@@ -213,28 +213,28 @@ func TestAgainstAPlainAccount(t *testing.T) {
 
 func TestConcurrentUse(t *testing.T) {
 	two := wakefilter.Rules{MinKnocks: 2, Window: time.Second}
-	j := sleeper()
+	f := sleeper()
 	var all sync.WaitGroup
 	for n := range uint32(4) {
 		all.Go(func() {
 			for i := range 500 {
 				at := evening.Add(time.Duration(i) * time.Second)
-				if why, yes := j.Suppress(&two, wakefilter.Knock{At: at, From: source(n)}); yes {
-					j.Ignore(machine.Ignored{Reason: why, Service: at80}, at)
+				if why, yes := f.Check(&two, wakefilter.Knock{At: at, From: source(n)}); yes {
+					f.CountIgnored(machine.Ignored{Reason: why, Service: at80}, at)
 				}
 			}
 		})
 	}
 	all.Go(func() {
 		for range 500 {
-			j.Follow(evening, true)
-			j.Suppressed()
-			j.Ignored()
-			j.Untold(evening)
+			f.SetAtRest(evening, true)
+			f.Suppressed()
+			f.Ignored()
+			f.TakeUnreported(evening)
 		}
 	})
 	all.Wait()
-	if got := j.Suppressed(); got[machine.TooFewKnocks] == 0 {
+	if got := f.Suppressed(); got[machine.TooFewKnocks] == 0 {
 		t.Errorf("counted %v", got)
 	}
 }
@@ -275,12 +275,12 @@ func TestReasonsAreNames(t *testing.T) {
 // many knocks in mind as there is room for.
 func BenchmarkSuppress(b *testing.B) {
 	rules := wakefilter.Rules{MinKnocks: 10, Window: 10 * time.Second, Quiet: wakefilter.Hours{{From: 1, To: 2}}, Cooldown: time.Second}
-	j := sleeper()
+	f := sleeper()
 	for n := range uint32(255) {
-		j.Suppress(&rules, wakefilter.Knock{At: evening, From: source(n), Opens: true})
+		f.Check(&rules, wakefilter.Knock{At: evening, From: source(n), Opens: true})
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		j.Suppress(&rules, wakefilter.Knock{At: evening, From: alice, Opens: true})
+		f.Check(&rules, wakefilter.Knock{At: evening, From: alice, Opens: true})
 	}
 }
