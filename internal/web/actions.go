@@ -19,9 +19,9 @@ func (a *api) wake(w http.ResponseWriter, r *http.Request) {
 		writeError(w, http.StatusBadRequest, err.Error())
 		return
 	}
-	act := a.house.Wake
+	act := a.backend.Wake
 	if q.Test {
-		act = a.house.TestWake
+		act = a.backend.TestWake
 	}
 	a.act(w, r, "wake", http.StatusAccepted, func(ctx context.Context, name string) error { return act(ctx, name, r.RemoteAddr) })
 }
@@ -39,14 +39,14 @@ func (a *api) pause(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	a.act(w, r, "pause", http.StatusOK, func(ctx context.Context, name string) error {
-		return a.house.Pause(ctx, name, until, r.RemoteAddr)
+		return a.backend.Pause(ctx, name, until, r.RemoteAddr)
 	})
 }
 
 // unpause answers a request to end a pause.
 func (a *api) unpause(w http.ResponseWriter, r *http.Request) {
 	a.act(w, r, "resume", http.StatusOK, func(ctx context.Context, name string) error {
-		return a.house.Unpause(ctx, name, r.RemoteAddr)
+		return a.backend.Unpause(ctx, name, r.RemoteAddr)
 	})
 }
 
@@ -75,7 +75,7 @@ func (a *api) wakeMAC(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	var known []machine.Status
-	if a.maker.during(r, func() { known = a.house.Machines() }) != nil {
+	if a.renderer.inTurn(r, func() { known = a.backend.Machines() }) != nil {
 		writeError(w, http.StatusServiceUnavailable, lateMessage)
 		return
 	}
@@ -86,9 +86,20 @@ func (a *api) wakeMAC(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), actionTimeout)
 	defer cancel()
-	if err := a.house.WakeMAC(ctx, mac, r.RemoteAddr); err != nil {
+	if err := a.backend.WakeMAC(ctx, mac, r.RemoteAddr); err != nil {
 		a.fail(w, "wake", mac.String(), err)
 		return
 	}
 	a.write(w, http.StatusAccepted, macAnswer{mac})
+}
+
+func (a *api) forget(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), actionTimeout)
+	defer cancel()
+	name := r.PathValue("name")
+	if err := a.backend.Forget(ctx, name, r.RemoteAddr); err != nil {
+		a.fail(w, "forget", name, err)
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
 }

@@ -1,9 +1,6 @@
 package web
 
 import (
-	"fmt"
-	"slices"
-	"strings"
 	"time"
 
 	"nightporter/internal/machine"
@@ -46,40 +43,4 @@ func (a *arrivalJSON) untilInWords(now time.Time) string {
 		return words + toSecond(idle, now).Shown + ", or " + last + " while a client still tries"
 	}
 	return words + last
-}
-
-// NotReady says that services of a machine, written as machine.Service.String does, are
-// not ready.
-func NotReady(services []string) string {
-	switch names := serviceNames(services); len(names) {
-	case 0:
-		return "its services are not ready"
-	case 1:
-		return "its service " + names[0] + " is not ready"
-	default:
-		last := len(names) - 1
-		return "its services " + strings.Join(names[:last], ", ") + " and " + names[last] + " are not ready"
-	}
-}
-
-// maxNamed is how many services are named in one sentence.
-const maxNamed = 5
-
-// serviceNames names services as "ssh (22/tcp)", each port once, and counts the rest.
-func serviceNames(services []string) (names []string) {
-	for _, s := range services {
-		port := s[strings.LastIndexAny(s, ":]")+1:]
-		if p, err := machine.ParsePort(port); err == nil && wellKnown[p[0].Number] != "" {
-			port = wellKnown[p[0].Number] + " (" + port + ")"
-		} else if strings.HasSuffix(s, "/icmp") {
-			port = "ping"
-		}
-		if !slices.Contains(names, port) {
-			names = append(names, port)
-		}
-	}
-	if more := len(names) - maxNamed; more > 0 {
-		names = append(names[:maxNamed], fmt.Sprintf("%d more", more))
-	}
-	return names
 }

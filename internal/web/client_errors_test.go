@@ -57,7 +57,7 @@ func refuser(t *testing.T, line string) (host string) {
 
 // Where no porter is, or one that expects something else, the error says what.
 func TestClientIsElsewhereToo(t *testing.T) {
-	porter := newServer(t, options(&house{})).Handler()
+	porter := newServer(t, options(&fakeBackend{})).Handler()
 	plain, safe := httptest.NewServer(porter), httptest.NewUnstartedServer(porter)
 	safe.Config.ErrorLog = stdlog.New(io.Discard, "", 0)
 	safe.StartTLS()

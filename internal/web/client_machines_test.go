@@ -21,7 +21,7 @@ import (
 
 // What the client reads is what the server wrote, field by field.
 func TestClientReadsMachines(t *testing.T) {
-	h := &house{machines: []machine.Status{nas(), named("b\u00f6se Maus/50%?#")}, ready: errors.New("starting"), guard: guard.Status{Mode: "auto", Reason: "none"}}
+	h := &fakeBackend{machines: []machine.Status{nas(), named("b\u00f6se Maus/50%?#")}, ready: errors.New("starting"), guard: guard.Status{Mode: "auto", Reason: "none"}}
 	srv := httptest.NewServer(newServer(t, options(h)).Handler())
 	defer srv.Close()
 	c := newAsker(t, srv.URL)
@@ -72,7 +72,7 @@ func TestClientReadsFailedWakes(t *testing.T) {
 	s := nas()
 	s.State, s.LastWake.Outcome, s.LastWake.Test = machine.Asleep, machine.GivenUp, false
 	for kind, want := range map[journal.Kind]bool{journal.Settling: true, journal.HandStart: false} {
-		h := &house{machines: []machine.Status{s, named("pc")}}
+		h := &fakeBackend{machines: []machine.Status{s, named("pc")}}
 		h.tell(journal.Event{At: s.LastWake.At.Add(time.Minute), Kind: kind, Machine: "nas"})
 		srv := httptest.NewServer(newServer(t, options(h)).Handler())
 		c := newAsker(t, srv.URL)
@@ -116,7 +116,7 @@ func TestClientIsElsewhere(t *testing.T) {
 func TestClientSpellsNames(t *testing.T) {
 	m := nas()
 	m.Name = "Caf\u00e9"
-	srv := httptest.NewServer(newServer(t, options(&house{machines: []machine.Status{m}})).Handler())
+	srv := httptest.NewServer(newServer(t, options(&fakeBackend{machines: []machine.Status{m}})).Handler())
 	defer srv.Close()
 	if got, err := newAsker(t, srv.URL).Machine(t.Context(), "Cafe\u0301"); err != nil || got.Name != m.Name {
 		t.Errorf("%q, error %v", got.Name, err)
@@ -130,7 +130,7 @@ func TestClientKeepsTheToken(t *testing.T) {
 		user, _, _ := r.BasicAuth()
 		seen = append(seen, fmt.Sprintf("%s %s %q %q %s", r.Method, r.URL.Path, strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer "), r.Header.Get(web.TokenHeader), user))
 	}
-	porter := newServer(t, options(&house{machines: []machine.Status{nas()}})).Handler()
+	porter := newServer(t, options(&fakeBackend{machines: []machine.Status{nas()}})).Handler()
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		note(r)
 		porter.ServeHTTP(w, r)

@@ -28,9 +28,9 @@ func newAsker(t *testing.T, from string) *web.Client {
 
 // What the client reads is what happened, field by field.
 func TestClientReadsEvents(t *testing.T) {
-	h := &house{chronicle: chronicle{room: 64}}
+	h := &fakeBackend{eventLog: eventLog{room: 64}}
 	h.happen("nas", "my pc", "nas", "my pc", "my pc")
-	r, _ := runHouse(t, h)
+	r, _ := runBackend(t, h)
 	c := newAsker(t, r.urls[0])
 	since := uint64(2)
 	for _, tt := range []struct {
@@ -54,9 +54,9 @@ func TestClientReadsEvents(t *testing.T) {
 }
 
 func TestClientFollows(t *testing.T) {
-	h := &house{chronicle: chronicle{room: 64}}
+	h := &fakeBackend{eventLog: eventLog{room: 64}}
 	h.happen("nas", "pc", "nas")
-	r, _ := runHouse(t, h)
+	r, _ := runBackend(t, h)
 	c := newAsker(t, r.urls[0])
 	enough := errors.New("enough")
 	for _, tt := range []struct {
@@ -97,7 +97,7 @@ func TestClientFollows(t *testing.T) {
 
 // A porter that is killed ends the stream as one that stops does.
 func TestClientFollowsUntilCutOff(t *testing.T) {
-	h := &house{chronicle: chronicle{room: 64}}
+	h := &fakeBackend{eventLog: eventLog{room: 64}}
 	srv := httptest.NewServer(newServer(t, options(h)).Handler())
 	defer srv.Close()
 	h.happen("nas")

@@ -37,7 +37,7 @@ type addressLine struct {
 // pauseCell says whether a machine is left alone for a while.
 type pauseCell struct{ Until *moment } // nil: it is not
 
-func detailsOf(s *machine.Status, t told, now time.Time) details {
+func detailsOf(s *machine.Status, t detailSources, now time.Time) details {
 	d := details{
 		MAC: s.MAC.String(), Power: fmt.Sprintf("%g W awake, %g W asleep", s.IdleWatts, s.SleepWatts), Agentless: s.Agentless,
 		Why: whyTopics(t.Why), Strip: stripRows(t.Strip), Clients: clientLines(t.Clients, now), Pause: t.Pause,
@@ -52,7 +52,7 @@ func detailsOf(s *machine.Status, t told, now time.Time) details {
 	for i := range s.Monitor {
 		a := &s.Monitor[i]
 		l := addressLine{IP: a.IP.String(), Services: servicesOf(a)}
-		if a.Guest() {
+		if a.Hosted() {
 			l.Guest = a.MAC.String()
 		}
 		if i < len(s.Addresses) {
@@ -139,4 +139,12 @@ func clientLines(all []clientWakes, now time.Time) []clientLine {
 		}
 	}
 	return lines
+}
+
+// told is what is said of a machine in its details beside its status.
+type detailSources struct {
+	Why     []whyLine
+	Strip   []stripDay
+	Clients []clientWakes
+	Pause   *pauseCell // nil: it cannot be paused
 }

@@ -3,5 +3,5 @@
 //
 // It listens through Prometheus's exporter-toolkit, so that TLS, passwords and
 // client certificates are set up as for any exporter. What it shows comes from a
-// House; it keeps nothing itself.
+// Backend; it keeps nothing itself.
 package web

@@ -49,7 +49,7 @@ func TestGuide(t *testing.T) {
 		"nothing registers": {func(o *web.Options) { o.Networks = func() []web.Network { return nil } },
 			[]string{"watches no interface yet.", "<code>http://porter.local/</code>"}, "nightporter register"},
 	} {
-		opts := options(new(house))
+		opts := options(new(fakeBackend))
 		tt.change(&opts)
 		page := askWith(t, opts, "GET", "/").Body.String()
 		if !contains(page, tt.want...) || tt.not != "" && strings.Contains(page, tt.not) {
@@ -62,7 +62,7 @@ func TestGuide(t *testing.T) {
 func TestLook(t *testing.T) {
 	second := named("pc")
 	second.MAC = ether.MAC{2, 0, 0, 0, 0, 2}
-	h := &house{machines: []machine.Status{nas(), second, named("tv")}}
+	h := &fakeBackend{machines: []machine.Status{nas(), second, named("tv")}}
 	opts := options(h)
 	opts.Look = web.Look{
 		Machines: map[ether.MAC]web.MachineLook{

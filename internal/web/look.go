@@ -73,9 +73,3 @@ func (l *Look) links() []link {
 	}
 	return all
 }
-
-// capital returns s with a capital first letter.
-func capital(s string) string {
-	first := []rune(s)[:1]
-	return strings.ToUpper(string(first)) + strings.TrimPrefix(s, string(first))
-}

@@ -104,9 +104,6 @@ func addressWhy(a *machine.AddressStatus) whyLine {
 	return line
 }
 
-// checkPower is what to look at after a wake that failed.
-const checkPower = "check the machine's power, cable and Wake-on-LAN"
-
 // lastLine says what came of the last wake.
 func lastLine(s *machine.Status, now time.Time) whyLine {
 	line := whyLine{Topic: topicLast, Text: lastWakeInWords(&s.LastWake, now)}
@@ -216,17 +213,9 @@ func cannotBeClaimed(s *machine.Status, ip netip.Addr) bool {
 	return slices.ContainsFunc(s.Addresses, func(a machine.AddressStatus) bool { return a.IP == ip && stuck(&a) != "" })
 }
 
-func prefixes(all []netip.Prefix) string {
-	text := make([]string, len(all))
-	for i, p := range all {
-		text[i] = p.String()
-	}
-	return strings.Join(text, ", ")
-}
-
 func ignoredLine(s *machine.Status, rules *machine.WakeRules, i *machine.Ignored, now time.Time) whyLine {
 	what := "more ports"
-	if w := i.Wanted(); w != "" {
+	if w := i.Target(); w != "" {
 		what = w
 	}
 	text := what + " from " + source(i.Source)
@@ -285,19 +274,4 @@ func unaskedLine(s *machine.Status) whyLine {
 		line.Hint = "set watch: true, and watch.interval above 0"
 	}
 	return line
-}
-
-// awaitsRegistration reports whether nothing says so far that the machine is here. It
-// counts as awake until then.
-func awaitsRegistration(s *machine.Status) bool {
-	return s.State == machine.Awake && !s.Agentless && s.Registered.IsZero()
-}
-
-// atTime shows a time, and how long ago it was.
-func atTime(t, now time.Time) string {
-	m := momentOf(t, now)
-	if t.After(now) {
-		return m.Shown
-	}
-	return m.Shown + " (" + m.Ago + ")"
 }

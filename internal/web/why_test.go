@@ -242,7 +242,7 @@ func TestAwaitsItsRegistration(t *testing.T) {
 		if got := toJSON(&s, time.Time{}, whyNow).Awaits; got != waits {
 			t.Errorf("%s: the API says %v", want, got)
 		}
-		if r := rowOf(&s, told{}, &Look{}, time.Time{}, whyNow); (r.Stuck == want) != waits {
+		if r := rowOf(&s, detailSources{}, &Look{}, time.Time{}, whyNow); (r.Stuck == want) != waits {
 			t.Errorf("%s: the page says %q", want, r.Stuck)
 		}
 	}
