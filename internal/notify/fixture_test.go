@@ -1,7 +1,6 @@
 package notify
 
 import (
-	"bytes"
 	"context"
 	"log/slog"
 	"net/netip"
@@ -12,20 +11,21 @@ import (
 
 	"nightporter/internal/ether"
 	"nightporter/internal/journal"
+	"nightporter/internal/logtest"
 	"nightporter/internal/notifyconf"
 )
 
-// diary is a journal in memory, with as little room for a follower as there may be.
-type diary struct {
-	mu     sync.Mutex
-	events []journal.Event
-	news   chan journal.Event
-	room   int
-	keeps  int  // events; 0: all
-	mute   bool // tell followers nothing
+// fakeJournal is a journal in memory, with as little room for a follower as there may be.
+type fakeJournal struct {
+	mu       sync.Mutex
+	events   []journal.Event
+	follower chan journal.Event
+	room     int
+	keeps    int  // events; 0: all
+	mute     bool // tell followers nothing
 }
 
-func (d *diary) Events(since uint64, name string, limit int) []journal.Event {
+func (d *fakeJournal) Events(since uint64, name string, limit int) []journal.Event {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	var found []journal.Event
@@ -40,30 +40,30 @@ func (d *diary) Events(since uint64, name string, limit int) []journal.Event {
 	return found
 }
 
-func (d *diary) Follow(ctx context.Context) <-chan journal.Event {
+func (d *fakeJournal) Follow(ctx context.Context) <-chan journal.Event {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	news := make(chan journal.Event, d.room)
-	d.news = news
+	events := make(chan journal.Event, d.room)
+	d.follower = events
 	context.AfterFunc(ctx, func() {
 		d.mu.Lock()
 		defer d.mu.Unlock()
-		if d.news == news {
-			d.news = nil
+		if d.follower == events {
+			d.follower = nil
 		}
-		close(news)
+		close(events)
 	})
-	return news
+	return events
 }
 
-func (d *diary) followed() bool {
+func (d *fakeJournal) followed() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.news != nil
+	return d.follower != nil
 }
 
 // add has events happen now.
-func (d *diary) add(events ...journal.Event) {
+func (d *fakeJournal) add(events ...journal.Event) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, e := range events {
@@ -76,36 +76,18 @@ func (d *diary) add(events ...journal.Event) {
 		if d.keeps > 0 && len(d.events) > d.keeps {
 			d.events = d.events[1:]
 		}
-		if d.news == nil || d.mute {
+		if d.follower == nil || d.mute {
 			continue
 		}
 		select {
-		case d.news <- e:
+		case d.follower <- e:
 		default:
 		}
 	}
 }
 
-// lines is a log.
-type lines struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lines) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
-
 // post is what a target got.
-type post struct {
+type inbox struct {
 	mu   sync.Mutex
 	got  []Message
 	at   []time.Time
@@ -113,7 +95,7 @@ type post struct {
 	try  int
 }
 
-func (p *post) put(m Message) error {
+func (p *inbox) deliver(m Message) error {
 	p.mu.Lock()
 	p.try++
 	try, fail := p.try, p.fail
@@ -130,13 +112,13 @@ func (p *post) put(m Message) error {
 	return nil
 }
 
-func (p *post) tries() int {
+func (p *inbox) tries() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.try
 }
 
-func (p *post) texts() (texts []string) {
+func (p *inbox) texts() (texts []string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, m := range p.got {
@@ -145,17 +127,17 @@ func (p *post) texts() (texts []string) {
 	return texts
 }
 
-// desk is a notifier in a bubble of synctest, with what it works on.
-type desk struct {
+// fixture is a notifier in a bubble of synctest, with what it works on.
+type fixture struct {
 	*Notifier
-	t      *testing.T
-	diary  *diary
-	log    *lines
-	posts  map[string]*post // by URL
-	mu     sync.Mutex
-	counts map[Outcome]int
-	ended  chan error
-	stop   context.CancelFunc
+	t       *testing.T
+	journal *fakeJournal
+	log     *logtest.Log
+	inboxes map[string]*inbox // by URL
+	mu      sync.Mutex
+	counts  map[Outcome]int
+	ended   chan error
+	stop    context.CancelFunc
 }
 
 // target returns the target of a name.
@@ -175,30 +157,30 @@ func settings(rate int, names ...string) notifyconf.Settings {
 	return s
 }
 
-// newDesk makes a notifier that is not running yet.
-func newDesk(t *testing.T, d *diary, s notifyconf.Settings) *desk {
-	k := &desk{t: t, diary: d, log: new(lines), posts: make(map[string]*post), counts: make(map[Outcome]int), ended: make(chan error, 1)}
+// newFixture makes a notifier that is not running yet.
+func newFixture(t *testing.T, d *fakeJournal, s notifyconf.Settings) *fixture {
+	k := &fixture{t: t, journal: d, log: new(logtest.Log), inboxes: make(map[string]*inbox), counts: make(map[Outcome]int), ended: make(chan error, 1)}
 	k.Notifier = New(d, s, func(o Outcome) {
 		k.mu.Lock()
 		defer k.mu.Unlock()
 		k.counts[o]++
-	}, slog.New(slog.NewTextHandler(k.log, nil)))
-	k.put = func(t notifyconf.Target) func(Message) error { return k.post(t).put }
+	}, k.log.LoggerAt(slog.LevelInfo))
+	k.deliver = func(t notifyconf.Target) func(Message) error { return k.inbox(t).deliver }
 	return k
 }
 
-func (k *desk) post(t notifyconf.Target) *post {
+func (k *fixture) inbox(t notifyconf.Target) *inbox {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	name := strings.TrimSuffix(strings.TrimPrefix(t.URL(), "ntfy://"), "/secret")
-	if k.posts[name] == nil {
-		k.posts[name] = new(post)
+	if k.inboxes[name] == nil {
+		k.inboxes[name] = new(inbox)
 	}
-	return k.posts[name]
+	return k.inboxes[name]
 }
 
 // run starts it; it ends with the test at the latest.
-func (k *desk) run() *desk {
+func (k *fixture) run() *fixture {
 	ctx, stop := context.WithCancel(k.t.Context())
 	k.stop = stop
 	go func() { k.ended <- k.Run(ctx) }()
@@ -206,7 +188,7 @@ func (k *desk) run() *desk {
 }
 
 // end stops it, which has to take no time.
-func (k *desk) end() {
+func (k *fixture) end() {
 	k.t.Helper()
 	began := time.Now()
 	k.stop()
@@ -221,7 +203,7 @@ func (k *desk) end() {
 	}
 }
 
-func (k *desk) wantCounts(sent, failed, suppressed int) {
+func (k *fixture) wantCounts(sent, failed, suppressed int) {
 	k.t.Helper()
 	k.mu.Lock()
 	defer k.mu.Unlock()
