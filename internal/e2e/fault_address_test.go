@@ -10,14 +10,14 @@ import (
 	"nightporter/internal/labdaemon"
 )
 
-// lack is what the porter's host has not, for a time.
+// missingAddress is an address that the porter's host loses for a time.
 type missingAddress struct {
 	name       string
 	take, give func(*harness)
-	ip         netip.Addr // of nas, which is out of the porter's reach
-	other      netip.Addr // of nas, which is not
+	ip         netip.Addr // of nas; the porter cannot reach it
+	other      netip.Addr // of nas; the porter can reach it
 	porter     func(*lab.Host) netip.Addr
-	linkLocal  bool // enough to reach it all the same
+	linkLocal  bool // the remaining address is enough to reach it
 }
 
 var (
@@ -35,14 +35,13 @@ var missingAddresses = []missingAddress{
 			h.must(h.lan.Porter().Sysctl("net/ipv6/conf/eth0/disable_ipv6", "0"))
 			h.must(h.lan.Porter().AddAddr(h.ctx, porter6))
 		}},
-	// A host that forwards has no address from an advertisement of its router.
+	// A host that forwards has no address from router advertisements.
 	{name: "link-local IPv6 only", ip: nas6, other: nas4, porter: (*lab.Host).Addr4, linkLocal: true,
 		take: func(h *harness) { h.must(h.lan.Porter().DelAddr(porter6)) },
 		give: func(h *harness) { h.must(h.lan.Porter().AddAddr(h.ctx, porter6)) }},
 }
 
-// takes takes from the porter's host what it lacks, and waits until the porter
-// has noticed.
+// takeAway removes an address from the porter's host, and waits until the porter has noticed.
 func takeAway(h *harness, l missingAddress) {
 	h.Helper()
 	n := h.daemon.Log.Len()
@@ -51,10 +50,10 @@ func takeAway(h *harness, l missingAddress) {
 	h.must(err)
 }
 
-// TestFieldOneAddressTooMany: the machine tells the porter of an address that the
-// porter cannot place. The other is claimed and served; this one is named
-// everywhere, and is claimed after it could be.
-func TestFieldOneAddressTooMany(t *testing.T) {
+// TestFieldUnreachableAddress: a machine registers an address that is in no network of the
+// porter. Its other address is claimed and served. The log, the events and the API name this
+// one, and it is claimed once it can be.
+func TestFieldUnreachableAddress(t *testing.T) {
 	t.Parallel()
 	for _, mode := range modes {
 		for _, lack := range missingAddresses {
@@ -93,7 +92,7 @@ func TestFieldOneAddressTooMany(t *testing.T) {
 					}
 					h.waitAPIEvent("nas", "address_claimable", aboutAddress(lack.ip))
 				}
-				// It has answered for the address since it woke: that is proof enough.
+				// It has answered for the address since it woke: that proves the address.
 				waitStanding(h, 15*time.Second, lack.ip, "own", "returned")
 				n = h.daemon.Log.Len()
 				register()
@@ -106,14 +105,14 @@ func TestFieldOneAddressTooMany(t *testing.T) {
 	}
 }
 
-// TestFieldAddressThatIsNotThereYet: of the addresses that the machine names,
-// nobody has one at this moment, or it is on no network of the porter's.
+// TestFieldAddressThatIsNotThereYet: a machine registers an address that no host has at this
+// moment, or that is in no network of the porter.
 func TestFieldAddressThatIsNotThereYet(t *testing.T) {
 	t.Parallel()
 	for name, ip := range map[string]netip.Addr{
-		"nobody answers": netip.MustParseAddr("10.77.0.21"),
-		"no network":     netip.MustParseAddr("10.99.0.20"),
-		"IPv6":           netip.MustParseAddr("fd99::20"),
+		"no answer":  netip.MustParseAddr("10.77.0.21"),
+		"no network": netip.MustParseAddr("10.99.0.20"),
+		"IPv6":       netip.MustParseAddr("fd99::20"),
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := open(t, fieldProbe)
@@ -125,7 +124,7 @@ func TestFieldAddressThatIsNotThereYet(t *testing.T) {
 			h.must(nas.Sleep(h.ctx))
 			h.waitState(10*time.Second, 0, "nas", "asleep")
 			waitStanding(h, time.Second, nas4, "claimed")
-			// Under trust self nothing is claimed that the machine did not answer for.
+			// Under trust: self an address is claimed only if the machine has answered for it.
 			if got := knownMachine(h, "nas").address(ip).Standing; got != "waiting" {
 				t.Errorf("%v stands as %q in the machine's sleep, want it to wait", ip, got)
 			}
@@ -134,8 +133,8 @@ func TestFieldAddressThatIsNotThereYet(t *testing.T) {
 	}
 }
 
-// TestFieldAddressesNeverClaimed still refuse a registration as a whole, and so
-// does one of which nothing can be claimed.
+// TestFieldAddressesNeverClaimed: an address that can never be claimed refuses the whole
+// registration. So does a registration without any claimable address.
 func TestFieldAddressesNeverClaimed(t *testing.T) {
 	h := open(t, fieldProbe)
 	nas := h.addNAS(nil)
@@ -154,9 +153,9 @@ func TestFieldAddressesNeverClaimed(t *testing.T) {
 	h.call(h.lan.Client(), nas, nas4, 22)
 }
 
-// TestFieldRestartBeforeTheNetwork: the porter is killed, and started while a part
-// of its addresses is missing. What can be claimed is claimed at once, the rest
-// when its network is there; the machine stays known, and its totals stay.
+// TestFieldRestartBeforeTheNetwork: the porter is killed, and starts while a part of its
+// addresses is missing. It claims at once what it can, and the rest when its network is there.
+// The machine stays known, and its totals stay.
 func TestFieldRestartBeforeTheNetwork(t *testing.T) {
 	t.Parallel()
 	none := missingAddress{name: "nothing", ip: nas4, other: nas6,
@@ -195,8 +194,8 @@ func TestFieldRestartBeforeTheNetwork(t *testing.T) {
 	}
 }
 
-// knownWithout starts the daemon anew, and expects that it knows nas all the time
-// while its network is incomplete.
+// wantKnownWithout restarts the daemon, and expects that it knows nas all the time while its
+// network is incomplete.
 func (s *machineTest) wantKnownWithout(l missingAddress) {
 	s.Helper()
 	s.restartUntil(s.conf, "/-/healthy") // without a network it is not ready
@@ -207,9 +206,9 @@ func (s *machineTest) wantKnownWithout(l missingAddress) {
 	}
 }
 
-// TestFieldOurAddressGoesForAMoment: an address of the porter's own host is gone
-// while a machine boots. The client that waits is served all the same.
-func TestFieldOurAddressGoesForAMoment(t *testing.T) {
+// TestFieldPorterAddressLost: the porter's host loses an address while a machine boots. The
+// waiting client is served.
+func TestFieldPorterAddressLost(t *testing.T) {
 	t.Parallel()
 	for _, way := range knownBy {
 		for _, lack := range missingAddresses {

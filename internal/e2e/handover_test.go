@@ -16,24 +16,23 @@ import (
 	"nightporter/internal/machine"
 )
 
-// The ways to claim an address, as configurations.
+// modes are the ways to claim an address, as configurations.
 var modes = []struct{ name, conf string }{
 	{"responder", "claim: {mode: responder}\n"},
 	{"bind", "claim: {mode: bind}\n"},
 }
 
-// A call is what one connect() of a client's kernel came to.
+// call is the result of one connect() of a client's kernel.
 type call struct {
 	conn     net.Conn
 	from, to netip.AddrPort
 	began    time.Time // when the client called connect()
-	ended    time.Time // when it had its connection
-	banner   string    // what the service said first
+	ended    time.Time // when it was connected
+	banner   string    // the first line of the service
 }
 
-// callOnce opens a connection with a single connect() and reads what the
-// service says. That a client is refused, or told that nobody is there, is what
-// the handover is to prevent, and so an error.
+// callOnce opens a connection with a single connect() and reads the service's first line. A
+// refusal or an unreachable is an error: the handover must prevent them.
 func callOnce(ctx context.Context, from *lab.Host, to netip.AddrPort) (*call, error) {
 	began := time.Now()
 	conn, err := from.Dial(ctx, "tcp", to.String())
@@ -52,7 +51,7 @@ func callOnce(ctx context.Context, from *lab.Host, to netip.AddrPort) (*call, er
 	return c, nil
 }
 
-// call is callOnce for a test that ends where it fails. It expects to reach m.
+// call is callOnce for a test that ends at an error. It expects to reach m.
 func (h *harness) call(from *lab.Host, m *lab.Machine, ip netip.Addr, port uint16) *call {
 	h.Helper()
 	c, err := callOnce(h.within(30*time.Second), from, netip.AddrPortFrom(ip, port))
@@ -64,13 +63,13 @@ func (h *harness) call(from *lab.Host, m *lab.Machine, ip netip.Addr, port uint1
 	return c
 }
 
-// A pending call is made in the background.
+// pending is a call in the background.
 type pending chan struct {
 	*call
 	error
 }
 
-// callLater starts a call; answer waits for it.
+// callLater starts a call; waitCall waits for it.
 func (h *harness) callLater(from *lab.Host, ip netip.Addr, port uint16) pending {
 	return h.callFor(30*time.Second, from, ip, port)
 }
@@ -89,7 +88,7 @@ func (h *harness) callFor(limit time.Duration, from *lab.Host, ip netip.Addr, po
 	return p
 }
 
-// answer waits for a call and expects it to have reached m.
+// waitCall waits for a call and expects it to have reached m.
 func (h *harness) waitCall(p pending, m *lab.Machine) *call {
 	h.Helper()
 	got := <-p
@@ -102,7 +101,7 @@ func (h *harness) waitCall(p pending, m *lab.Machine) *call {
 }
 
 func addrPort(a net.Addr) netip.AddrPort {
-	ap := netip.MustParseAddrPort(a.String()) // of a socket, so it is one
+	ap := netip.MustParseAddrPort(a.String()) // the address of a socket
 	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
 }
 
@@ -115,8 +114,8 @@ func (h *harness) capturePort(host *lab.Host) *lab.Capture {
 	return c
 }
 
-// sleepAs registers m with a text of its own and lets it sleep until it is
-// claimed. Unlike putToSleep it may be called beside others.
+// sleepRegisteredAs registers m with the given text and lets it sleep until it is claimed.
+// Several can run at once.
 func sleepRegisteredAs(h *harness, ctx context.Context, m *lab.Machine, text string) error {
 	n := h.daemon.Log.Len()
 	answer, err := h.daemon.RegisterIn(ctx, m.Host, porterAddr(h.lan.Porter(), m), []string{text}, 0)
@@ -141,7 +140,7 @@ func porterAddr(porter *lab.Host, m *lab.Machine) netip.Addr {
 	return porter.Addr6()
 }
 
-// lastUp returns when a service came up last, or zero if it never did.
+// lastUp returns when a service came up last, or zero.
 func lastUp(m *lab.Machine, to netip.AddrPort) (at time.Time) {
 	for _, e := range m.Log() {
 		if e.Kind == lab.ServiceUp && e.Service.AddrPort() == to && e.Service.Network == "tcp" {
@@ -151,7 +150,7 @@ func lastUp(m *lab.Machine, to netip.AddrPort) (at time.Time) {
 	return at
 }
 
-// TCP's flags (RFC 9293, section 3.1).
+// The flags of a TCP segment (RFC 9293 section 3.1).
 const (
 	flagFIN = 1 << iota
 	flagSYN
@@ -160,15 +159,15 @@ const (
 	flagACK
 )
 
-// isSegment tells whether a frame carries a segment of a flow that has exactly
-// the flags, PSH and such aside.
+// isSegment reports whether a frame is a segment of a flow with exactly these flags; PSH and
+// later flags are ignored.
 func isSegment(f lab.Frame, from, to netip.AddrPort, flags byte) bool {
 	var p lan.Packet
 	return p.Parse(f.Data) == lan.Accepted && p.Kind == lan.TCP && p.Flags&(flagFIN|flagSYN|flagRST|flagACK) == flags &&
 		p.From == from.Addr() && p.FromPort == from.Port() && p.To == to.Addr() && p.ToPort == to.Port()
 }
 
-// served is how a machine came to answer a call, as two captures saw it.
+// served is how a machine came to answer a call, according to two captures.
 type served struct {
 	sent     []lab.Frame   // the SYNs that the client sent
 	got      []lab.Frame   // the SYNs that the machine got
@@ -176,8 +175,8 @@ type served struct {
 	sinceOwn time.Duration // from the client's last SYN before that one
 }
 
-// howServed reads it from the captures at the client's and at the machine's
-// port.
+// readServed finds out how a call was served, from the captures at the client's and at the
+// machine's port.
 func readServed(h *harness, ctx context.Context, c *call, client, nas *lab.Capture) (s served, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
@@ -185,7 +184,7 @@ func readServed(h *harness, ctx context.Context, c *call, client, nas *lab.Captu
 	if err != nil {
 		return s, fmt.Errorf("the machine's SYN-ACK: %w", err)
 	}
-	// By then the other capture has all of the client's SYNs.
+	// By then the other capture has all SYNs of the client.
 	if _, err := client.Wait(ctx, func(f lab.Frame) bool { return f.Outgoing && isSegment(f, c.from, c.to, flagACK) }); err != nil {
 		return s, fmt.Errorf("the client's answer to that: %w", err)
 	}
@@ -199,7 +198,7 @@ func readServed(h *harness, ctx context.Context, c *call, client, nas *lab.Captu
 	}
 	s.sinceOwn = -1
 	for _, f := range client.Frames() {
-		// Where the client is a program of the porter's host, the replay passes too.
+		// If the client is a program of the porter's host, its capture has the replay too.
 		replay := f.Src() == h.lan.Porter().MAC() && f.Dst() == s.answered.Dst()
 		if f.Outgoing && isSegment(f, c.from, c.to, flagSYN) && !replay {
 			s.sent = append(s.sent, f)
@@ -214,9 +213,9 @@ func readServed(h *harness, ctx context.Context, c *call, client, nas *lab.Captu
 	return s, nil
 }
 
-// replayed is an error unless the machine answered a SYN that the porter had
-// held: it came in a frame of the porter's, is the last that the client sent,
-// and not just now: the porter might only have passed it on.
+// replayed returns an error unless the machine answered a SYN that the porter had held: the SYN
+// came in a frame of the porter, is the last of the client, and was sent at least 50 ms before.
+// A younger SYN might only have been forwarded.
 func (s served) replayed(porter *lab.Host) error {
 	if by := s.answered.Src(); by != porter.MAC() {
 		return fmt.Errorf("the machine answered a SYN from %v, want the porter's %v", by, porter.MAC())
@@ -224,15 +223,15 @@ func (s served) replayed(porter *lab.Host) error {
 	if s.sinceOwn < 50*time.Millisecond {
 		return fmt.Errorf("the machine answered a SYN that the client had sent %v before: passed on, not replayed", s.sinceOwn)
 	}
-	// A SYN that is repeated has a timestamp of its own (RFC 7323, section 3).
+	// A repeated SYN has a new timestamp (RFC 7323 section 3).
 	if last := s.sent[len(s.sent)-1]; !bytes.Equal(segmentOf(last), segmentOf(s.answered)) {
 		return fmt.Errorf("the machine answered the SYN %x, and the client's last is %x", segmentOf(s.answered), segmentOf(last))
 	}
 	return nil
 }
 
-// segmentOf returns a frame's TCP segment without its checksum, which a kernel
-// may leave to its network card.
+// segmentOf returns a frame's TCP segment without its checksum, which a kernel may leave to its
+// network card.
 func segmentOf(f lab.Frame) []byte {
 	var p lan.Packet
 	if p.Parse(f.Data) != lan.Accepted || p.Kind != lan.TCP {
@@ -243,7 +242,7 @@ func segmentOf(f lab.Frame) []byte {
 	return segment
 }
 
-// asleepNow matches the claim of m.
+// asleepNow matches the log line of m's claim.
 func asleepNow(m *lab.Machine) func(labdaemon.Entry) bool {
 	return labdaemon.Moved(m.Name(), "settling", "asleep", string(machine.WhySilent))
 }

@@ -14,9 +14,8 @@ import (
 	"nightporter/internal/promtest"
 )
 
-// TestPrometheus: a real Prometheus has an answer to every query of the
-// dashboards and the rules after an eventful night, and a real Alertmanager tells
-// of a machine that could not be woken.
+// TestPrometheus: a real Prometheus has a result for each query of the dashboards and the rules
+// after the scenario, and a real Alertmanager reports a failed wake.
 func TestPrometheus(t *testing.T) {
 	promtest.Need(t, promtest.Promtool)
 	promtest.Need(t, promtest.Prometheus)
@@ -57,7 +56,7 @@ func TestPrometheus(t *testing.T) {
 	t.Logf("all of it took %v", time.Since(began).Round(time.Millisecond))
 }
 
-// delivered waits until the webhook was told that a machine could not be woken.
+// delivered waits until the webhook has an alert about a failed wake.
 func (w *prometheusWatch) delivered(machine string, failed time.Time) {
 	w.Helper()
 	w.poll(20*time.Second, func(context.Context) []string {
@@ -70,17 +69,17 @@ func (w *prometheusWatch) delivered(machine string, failed time.Time) {
 	w.Logf("told %v after the wake failed: %s", m.at.Sub(failed).Round(time.Millisecond), m.Annotations["summary"])
 	if m.Status != "firing" || m.Labels["severity"] != "critical" || m.Annotations["summary"] != machine+" did not wake." ||
 		!contains(m.Annotations["description"], machine, "asked for by tcp", w.lan.Porter().Addr4().String()) {
-		w.Errorf("the webhook was told %+v", m)
+		w.Errorf("the webhook received %+v", m)
 	}
 }
 
-// stays checks that the alert of a failed wake is not taken back: half an hour
-// has to pass without another.
+// stays checks that the alert of a failed wake is not resolved: that takes half an hour without
+// another.
 func (w *prometheusWatch) stays(machine string) {
 	w.Helper()
 	for _, m := range w.inbox.of("NightporterWakeFailed", machine) {
 		if m.Status != "firing" {
-			w.Errorf("the webhook was told that the failed wake of %s is %s", machine, m.Status)
+			w.Errorf("the webhook received that the failed wake of %s is %s", machine, m.Status)
 		}
 	}
 	active, err := w.stack.Told(w.within(5 * time.Second))
@@ -90,10 +89,10 @@ func (w *prometheusWatch) stays(machine string) {
 			return
 		}
 	}
-	w.Errorf("Alertmanager knows nothing of %s any more: %+v", machine, active)
+	w.Errorf("Alertmanager has no alert of %s any more: %+v", machine, active)
 }
 
-// needs waits until the overview says what is wrong.
+// needs waits until the overview shows the problems.
 func (w *prometheusWatch) needs(problems ...string) {
 	w.Helper()
 	w.poll(20*time.Second, func(ctx context.Context) (left []string) {
@@ -115,8 +114,8 @@ func (w *prometheusWatch) needs(problems ...string) {
 	})
 }
 
-// dashboards waits until every query of every dashboard has an answer, for all
-// that there is and for what somebody chose.
+// dashboards waits until each query of each dashboard has a result, for all machines and
+// porters and for a selection.
 func (w *prometheusWatch) dashboards(porters []string) {
 	w.Helper()
 	files := []string{"overview.json", "machine.json", "porter.json"}
@@ -132,8 +131,8 @@ func (w *prometheusWatch) dashboards(porters []string) {
 	}
 }
 
-// shown waits until every query of a dashboard has an answer, and one in which
-// something is to be seen of these porters.
+// shown waits until each query of a dashboard has a result that shows something of these
+// porters.
 func (w *prometheusWatch) shown(file string, choice map[string]string, porters []string) (a answers) {
 	w.Helper()
 	w.poll(20*time.Second, func(ctx context.Context) (faults []string) {
@@ -146,8 +145,7 @@ func (w *prometheusWatch) shown(file string, choice map[string]string, porters [
 	return a
 }
 
-// faults looks at the answers as somebody who looks at the dashboard: something
-// happened in the night that shows in each of them, and they are of porters only.
+// missing returns the queries whose results show nothing, and results of other instances.
 func (a answers) missing(porters []string) (faults []string) {
 	for i, q := range a.Queries {
 		where := a.Title + ", " + q.Panel + " (" + q.Legend + ")"
@@ -163,17 +161,16 @@ func (a answers) missing(porters []string) (faults []string) {
 	return faults
 }
 
-// asked are the series that a rule asks for.
+// ruleSelectors matches the series in a rule.
 var ruleSelectors = regexp.MustCompile(`(?:machine:)?nightporter_[a-z_]+(?::[a-z0-9]+)?(?:\{[^}]*\})?|\bup\b(?:\{[^}]*\})?`)
 
-// quiet are the alerts that do not come in the night.
+// silentAlerts are the alerts that the scenario does not raise, with the reason.
 var silentAlerts = map[string]string{
 	"NightporterOverrun": "takes thousands of machines that speak at once",
 }
 
-// rules waits until every rule has been evaluated, has found the series that it
-// asks for, and gave something: a recording rule its series, an alert itself, be
-// it as one that still waits.
+// rules waits until each rule has been evaluated, has found its series, and has a result: a
+// recording rule its series, an alert itself, pending or firing.
 func (w *prometheusWatch) rules() {
 	w.Helper()
 	var lines []string

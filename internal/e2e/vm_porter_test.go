@@ -24,7 +24,7 @@ import (
 	"nightporter/internal/vm/vmtest"
 )
 
-// The house of the guide docs/raspberry-pi.md: its porter, its machine, and a machine that
+// The LAN of the guide docs/raspberry-pi.md: the porter, its machine, and a machine that
 // registers.
 var (
 	piAddr    = netip.MustParseAddr("192.168.1.2")
@@ -33,18 +33,18 @@ var (
 	towerAddr = netip.MustParseAddr("192.168.1.21")
 )
 
-// Two versions of the package, one after the other.
+// Two versions of the package; the second upgrades the first.
 const (
 	olderVersion = "0.1.0"
 	newerVersion = "0.2.0"
 )
 
-// vmBringUp is how long the machines of these tests take from power-on to their service:
-// longer than an emulated porter needs, and between two SYNs of their clients.
+// vmBringUp is the time of the machines from power-on to their service: longer than an emulated
+// porter needs, and between two SYNs of their clients.
 const vmBringUp = 4500 * time.Millisecond
 
-// porterVM is a LAN whose porter is a Debian of its own, with the package installed. The
-// house has no daemon here.
+// porterVM is a LAN whose porter is a Debian with the package installed. The harness has no
+// daemon here.
 type porterVM struct {
 	*harness
 	pi         *vm.Machine
@@ -53,9 +53,9 @@ type porterVM struct {
 	web        http.Client // the client's
 }
 
-// TestVMPorter: the package is installed with apt-get on a PC and on an ARM board. Its porter
-// claims machines that sleep, wakes them and hands over the first connection; also after an
-// upgrade and after a power cut.
+// TestVMPorter: apt-get installs the package on a PC and on an ARM board. Its porter claims
+// machines that sleep, wakes them and hands over the first connection, also after an upgrade
+// and after a power cut.
 func TestVMPorter(t *testing.T) {
 	t.Parallel()
 	for _, arch := range []vm.Arch{vm.AMD64, vm.ARM64} {
@@ -76,7 +76,7 @@ func TestVMPorter(t *testing.T) {
 	}
 }
 
-// openPorterVM boots the porter's host, and puts a client and two machines beside it.
+// openPorterVM boots the porter's host, and adds a client and two machines.
 func openPorterVM(t *testing.T, arch vm.Arch) *porterVM {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 25*time.Minute)
@@ -111,7 +111,7 @@ func openPorterVM(t *testing.T, arch vm.Arch) *porterVM {
 	return p
 }
 
-// packages builds the .deb of a version into a directory.
+// buildPackage builds the .deb of a version into a directory.
 func buildPackage(h *harness, arch vm.Arch, version, dir string) {
 	h.Helper()
 	cmd := exec.CommandContext(h.ctx, "go", "run", ".", "-version", version, "-only", string(arch)+".deb", "-out", dir)
@@ -122,7 +122,7 @@ func buildPackage(h *harness, arch vm.Arch, version, dir string) {
 	}
 }
 
-// machine adds one that sleeps as a PC does that is switched off.
+// machine adds a machine that sleeps as a PC does that is switched off.
 func (p *porterVM) machine(name string, ip netip.Addr, mac ether.MAC) *lab.Machine {
 	p.Helper()
 	m, err := p.lan.AddMachine(lab.MachineConfig{
@@ -149,7 +149,7 @@ func (p *porterVM) run(command ...string) string {
 	return out
 }
 
-// installs the package, and describes the machine that does not register.
+// installs installs the package, and configures the agentless machine.
 func (p *porterVM) installs() {
 	p.Helper()
 	began := time.Now()
@@ -160,7 +160,7 @@ func (p *porterVM) installs() {
 	p.run("systemctl", "reload", "nightporter.service")
 }
 
-// followsGuide has an ordinary user of the host do what docs/raspberry-pi.md says, command by
+// followsGuide lets an ordinary user of the host follow docs/raspberry-pi.md, command by
 // command.
 func (p *porterVM) followsGuide() {
 	p.Helper()
@@ -189,7 +189,7 @@ func (p *porterVM) scraped() {
 	}
 }
 
-// serves the first connection to each machine.
+// serves checks the first connection to each machine.
 func (p *porterVM) serves() {
 	p.Helper()
 	p.isReady(olderVersion)
@@ -205,7 +205,8 @@ func (p *porterVM) serves() {
 	p.wakes(p.nas)
 }
 
-// upgrades while both machines sleep. A client that comes 2 s after the restart is served.
+// upgrades upgrades the package while both machines sleep. A client that connects 2 s after the
+// restart is served.
 func (p *porterVM) upgrades() {
 	p.Helper()
 	p.sleeps(p.nas)
@@ -221,7 +222,8 @@ func (p *porterVM) upgrades() {
 	p.forgotNothing(before)
 }
 
-// losesPower while both machines sleep, and has its network 10 s late when it is back.
+// losesPower cuts the porter's power while both machines sleep. Its network is 10 s late after
+// the boot.
 func (p *porterVM) losesPower() {
 	p.Helper()
 	p.must(p.pi.WriteFile(p.ctx, "/etc/systemd/system/systemd-networkd.service.d/late.conf", "644",
@@ -243,7 +245,7 @@ func (p *porterVM) losesPower() {
 	p.forgotNothing(before)
 }
 
-// purges the package. Nothing of it is left, on the host and in the network.
+// purges purges the package, and expects that it leaves nothing on the host and on the LAN.
 func (p *porterVM) purges() {
 	p.Helper()
 	p.sleeps(p.nas)
@@ -257,7 +259,7 @@ func (p *porterVM) purges() {
 }
 
 // sleeps puts a machine to sleep, and waits until the porter answers for it and counts it as
-// asleep. One that goes off soon after it was up is claimed before.
+// asleep. A machine that goes off soon after it was up is claimed before it counts as asleep.
 func (p *porterVM) sleeps(m *lab.Machine) {
 	p.Helper()
 	off := time.Now()
@@ -267,7 +269,7 @@ func (p *porterVM) sleeps(m *lab.Machine) {
 	p.is(m.Name(), machine.Asleep)
 }
 
-// wakes a machine by a connection, which has to be served from the SYN that the porter held.
+// wakes wakes a machine by a connection, and expects that the porter's replay serves it.
 func (p *porterVM) wakes(m *lab.Machine) {
 	p.Helper()
 	atClient, atMachine := p.capturePort(p.client), p.capturePort(m.Host)
@@ -302,7 +304,7 @@ func (p *porterVM) shows(limit time.Duration, port uint16, path, want string) {
 	}
 }
 
-// is waits until the API says that a machine is in a state.
+// is waits until the API has a machine in a state.
 func (p *porterVM) is(name string, want machine.State) {
 	p.Helper()
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) {
@@ -317,7 +319,7 @@ func (p *porterVM) is(name string, want machine.State) {
 	}
 }
 
-// known is what the porter tells of its machines.
+// known returns the porter's machines from the API.
 func (p *porterVM) known() (all []knownState) {
 	p.Helper()
 	text, err := p.get(9717, "/api/v1/machines")
@@ -326,7 +328,7 @@ func (p *porterVM) known() (all []knownState) {
 	return all
 }
 
-// forgotNothing fails the test if a machine or a part of its sleep is gone.
+// forgotNothing expects that no machine and no part of its sleep is lost.
 func (p *porterVM) forgotNothing(before []knownState) {
 	p.Helper()
 	after := p.known()
@@ -356,7 +358,7 @@ func (p *porterVM) get(port uint16, path string) (string, error) {
 	return string(b), err
 }
 
-// report logs how long something took, for who runs `make vm`.
+// report logs how long something took.
 func (p *porterVM) report(what string, from, to time.Time) {
 	p.Helper()
 	reportTime(p.TB, what, from, to)

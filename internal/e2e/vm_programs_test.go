@@ -18,9 +18,9 @@ import (
 	"nightporter/internal/vm/vmtest"
 )
 
-// TestVMPrograms: the programs for 32-bit ARM run, each on an emulated processor of its own.
-// The emulator of single programs has no packet sockets that tell of checksums, so the porter
-// is one that waits for its interface.
+// TestVMPrograms: the programs for 32-bit ARM run, each on an emulated processor. The emulator
+// of single programs has no packet sockets with checksum information, so the porter waits for
+// its interface.
 func TestVMPrograms(t *testing.T) {
 	vmtest.NeedProgram(t, vm.ARMHF)
 	t.Parallel()
@@ -49,7 +49,7 @@ func TestVMPrograms(t *testing.T) {
 	}
 }
 
-// emulated is a program for another processor, on a host of the lab.
+// emulated is a program for another processor on a host of the lab.
 type emulated struct {
 	*testing.T
 	host *lab.Host
@@ -75,7 +75,7 @@ func (p emulated) prints(want string, args ...string) {
 	}
 }
 
-// serves runs the porter until it has served its metrics and ended in good order.
+// serves runs the porter until it has served its metrics and ended in order.
 func (p emulated) serves(args ...string) {
 	p.Helper()
 	var out bytes.Buffer

@@ -19,16 +19,15 @@ import (
 )
 
 const (
-	// vmBoot is how long a boot of an emulated machine may take on a busy host, of which
-	// it gets what others leave.
+	// vmBoot is the longest boot of an emulated machine on a busy host.
 	vmBoot = 5 * time.Minute
-	// vmClaim is how long a machine may be off until it is claimed: as long as one that
-	// dies without a word.
+	// vmClaim is the longest time from a machine's power-off to its claim, without a
+	// registration.
 	vmClaim = 30 * time.Second
 )
 
-// A manager is a network manager of Debian's, and the file that has it configure the
-// machine of these tests.
+// networkManager is a network manager of Debian, with the file that configures the machine of
+// these tests.
 type networkManager struct {
 	name  string
 	units []string
@@ -36,8 +35,8 @@ type networkManager struct {
 	mode  string
 	text  string
 
-	// silent: it takes a card that is not armed for Wake-on-LAN down before the units of
-	// sleep.target run, so that the porter is not told of a suspend.
+	// silent: the manager takes down a card that is not armed for Wake-on-LAN before the units
+	// of sleep.target run, so the porter learns of no suspend.
 	silent bool
 }
 
@@ -58,14 +57,14 @@ var networkManagers = []networkManager{
 	},
 }
 
-// debian is a house with one real machine in it.
+// debianVM is a harness with a virtual machine.
 type debianVM struct {
 	*harness
 	pc *vm.Machine
 }
 
-// TestVMMachine: Debian with the files of deploy/machine goes to sleep in each of its
-// ways, is claimed, and the first connect() to its SSH server succeeds.
+// TestVMMachine: Debian with the files of deploy/machine sleeps in each of its ways and is
+// claimed, and the first connect() to its SSH server succeeds.
 func TestVMMachine(t *testing.T) {
 	vmtest.Need(t, vm.AMD64)
 	t.Parallel()
@@ -82,8 +81,8 @@ func TestVMMachine(t *testing.T) {
 	}
 }
 
-// openDebian boots a machine, and installs the machine's side of nightporter as
-// deploy/machine/README.md says.
+// openDebian boots a machine, and installs the machine's side of nightporter by
+// deploy/machine/README.md.
 func openDebian(t *testing.T, with networkManager) debianVM {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Minute)
@@ -111,8 +110,8 @@ func openDebian(t *testing.T, with networkManager) debianVM {
 	return d
 }
 
-// suspends the machine, and connects to it. It is claimed whether it tells the porter
-// before or not.
+// suspends suspends the machine, and connects to it. It is claimed with or without a
+// registration before.
 func (d debianVM) suspends(ip netip.Addr, tells bool) {
 	d.Helper()
 	events := d.pc.Len()
@@ -121,7 +120,7 @@ func (d debianVM) suspends(ip netip.Addr, tells bool) {
 	d.report("resume to served", d.awaits(events, vm.Resumed, time.Second).Time, c.ended)
 }
 
-// powersOff the machine, and connects to it.
+// powersOff powers the machine off, and connects to it.
 func (d debianVM) powersOff() {
 	d.Helper()
 	events := d.pc.Len()
@@ -134,8 +133,7 @@ func (d debianVM) powersOff() {
 	d.hasItsAddresses()
 }
 
-// leaves has the machine go to sleep by a command of systemctl, and returns when it is
-// claimed.
+// leaves puts the machine to sleep by a command of systemctl, and waits until it is claimed.
 func (d debianVM) leaves(command string, off vm.EventKind, tells bool) {
 	d.Helper()
 	n, events := d.daemon.Log.Len(), d.pc.Len()
@@ -146,7 +144,7 @@ func (d debianVM) leaves(command string, off vm.EventKind, tells bool) {
 	d.report(command+" to claimed", asked, d.claimed(n))
 }
 
-// reboots the machine: nothing is in its way, and both of its addresses are its own.
+// reboots reboots the machine, and expects that it has both of its addresses.
 func (d debianVM) reboots() {
 	d.Helper()
 	events := d.pc.Len()
@@ -169,7 +167,8 @@ func (d debianVM) reboots() {
 	d.hasItsAddresses()
 }
 
-// losesPower without a word: the machine is watched, and so claimed all the same.
+// losesPower cuts the machine's power. The porter watches the machine, and claims it without a
+// registration.
 func (d debianVM) losesPower() {
 	d.Helper()
 	n := d.daemon.Log.Len()
@@ -182,8 +181,8 @@ func (d debianVM) losesPower() {
 	d.hasItsAddresses()
 }
 
-// hasItsAddresses fails the test if the machine's system gave one of them up, because
-// another host seemed to have it (RFC 4862 section 5.4).
+// hasItsAddresses expects that the machine's system gave up no address in duplicate address
+// detection (RFC 4862 section 5.4).
 func (d debianVM) hasItsAddresses() {
 	d.Helper()
 	got := d.run("ip", "-oneline", "address", "show", "dev", "eth0", "scope", "global")
@@ -192,7 +191,8 @@ func (d debianVM) hasItsAddresses() {
 	}
 }
 
-// knocks with one connect(), which the machine has to serve, woken by the porter.
+// knocks connects with one connect(), and expects that the porter wakes the machine and that it
+// serves the client.
 func (d debianVM) knocks(ip netip.Addr) *call {
 	d.Helper()
 	client := d.lan.Client()
@@ -214,7 +214,7 @@ func (d debianVM) knocks(ip netip.Addr) *call {
 	return c
 }
 
-// claimed waits until the porter answers for the machine, and returns when that was.
+// claimed waits until the machine is claimed, and returns when it was.
 func (d debianVM) claimed(n int) time.Time {
 	d.Helper()
 	e, err := d.daemon.Log.Wait(d.within(vmClaim), n, labdaemon.Moved("pc", "settling", "asleep", string(machine.WhySilent)))
@@ -222,8 +222,8 @@ func (d debianVM) claimed(n int) time.Time {
 	return e.Time
 }
 
-// told fails the test unless the machine has told the porter whether it goes to sleep.
-// What it has had an answer to is in the log.
+// told expects that the machine registered its sleep with the porter, or that it did not.
+// Acknowledged registrations are in the log.
 func (d debianVM) told(n int, sleeps bool) {
 	d.Helper()
 	settles := labdaemon.Moved("pc", "", "settling", string(machine.WhyRegistered))
@@ -232,8 +232,7 @@ func (d debianVM) told(n int, sleeps bool) {
 	}
 }
 
-// registered waits until the machine has told the porter about itself, with both of its
-// addresses.
+// registered waits until the machine has registered with both of its addresses.
 func (d debianVM) registered(n int) {
 	d.Helper()
 	_, err := d.daemon.Log.Wait(d.within(time.Minute), n, labdaemon.Is("registration_accepted"))
@@ -245,7 +244,7 @@ func (d debianVM) registered(n int) {
 	}
 }
 
-// awaits an event of the machine's.
+// awaits waits for an event of the machine.
 func (d debianVM) awaits(n int, kind vm.EventKind, limit time.Duration) vm.Event {
 	d.Helper()
 	e, err := d.pc.Wait(d.within(limit), n, kind)
@@ -253,7 +252,7 @@ func (d debianVM) awaits(n int, kind vm.EventKind, limit time.Duration) vm.Event
 	return e
 }
 
-// installs a file of deploy/machine in a folder of the machine's.
+// installs installs a file of deploy/machine in a folder of the machine.
 func (d debianVM) installs(name, mode, folder string) {
 	d.Helper()
 	b, err := os.ReadFile(filepath.Join("../..", "deploy/machine", name))
@@ -273,7 +272,7 @@ func (d debianVM) launch(command ...string) {
 	d.must(d.pc.Launch(d.within(time.Minute), command[0], command[1:]...))
 }
 
-// report logs how long something took, for who runs `make vm`.
+// report logs how long something took.
 func (d debianVM) report(what string, from, to time.Time) {
 	d.Helper()
 	reportTime(d.TB, what, from, to)
