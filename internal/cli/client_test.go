@@ -13,7 +13,7 @@ import (
 	"nightporter/internal/web"
 )
 
-// A mistake is said with what was found and what was expected.
+// An error says what was found and what was expected.
 func TestAskErrors(t *testing.T) {
 	url := servePorter(t, newTwoMachines(), web.Access{})
 	empty := newTwoMachines()
@@ -87,7 +87,7 @@ func TestWakeCommandShowsTheToken(t *testing.T) {
 	}
 }
 
-// forget is as careful as wake, and says what it did.
+// forget sends the token like wake, and prints its result.
 func TestForgetShowsTheToken(t *testing.T) {
 	url := servePorter(t, newTwoMachines(), web.Access{Token: "open sesame"})
 	for _, tt := range []struct {
@@ -114,7 +114,7 @@ func TestNamesAreCompleted(t *testing.T) {
 		args []string
 		want string
 	}{
-		{[]string{"wake", "--from", url, ""}, "nas\tasleep\nnursery\tarriving\n:4\n"}, // :4 is "no files"; a name with an escape is left out
+		{[]string{"wake", "--from", url, ""}, "nas\tasleep\nnursery\tarriving\n:4\n"}, // :4 means no files; a name with an escape is omitted
 		{[]string{"why", "--from", url, "nu"}, "nursery\tarriving\n:4\n"},
 		{[]string{"status", "--from", url, "nu"}, "nursery\tarriving\n:4\n"},
 		{[]string{"wake", "--from", url, "nas", ""}, ":4\n"},
@@ -128,7 +128,7 @@ func TestNamesAreCompleted(t *testing.T) {
 	}
 }
 
-// A refusal is the porter's sentence, after what was not done.
+// An error says what was not done, then the porter's reason.
 func TestRefusals(t *testing.T) {
 	porter := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
@@ -152,8 +152,7 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// The environment says which porter is asked, unless a flag does. It is no key of the
-// configuration.
+// NIGHTPORTER_FROM names the porter unless --from does. It is no key of the configuration.
 func TestFromTheEnvironment(t *testing.T) {
 	const elsewhere = "no nightporter answers at 127.0.0.1:2 "
 	t.Setenv(fromVariable, "127.0.0.1:1")

@@ -33,7 +33,7 @@ func TestHelp(t *testing.T) {
 	} {
 		_, after, found := strings.Cut(rest, word)
 		if !found {
-			t.Fatalf("%q is not at its place in\n%s", word, out)
+			t.Fatalf("%q is missing or out of order in\n%s", word, out)
 		}
 		rest = after
 	}
@@ -50,7 +50,7 @@ func TestHelp(t *testing.T) {
 	}
 }
 
-// The help of completion names the shells, and each has its script.
+// The help of completion names the shells.
 func TestCompletionHelp(t *testing.T) {
 	if code, out, errs := runCommand(t, "completion"); code != 0 || errs != "" || !contains(out, "bash", "fish", "zsh") {
 		t.Errorf("exit code %d, %q, %q", code, out, errs)
@@ -60,7 +60,8 @@ func TestCompletionHelp(t *testing.T) {
 	}
 }
 
-// The placeholders of flags are in capitals, and those of the configuration stand apart.
+// Placeholders of flags are in capitals, and the keys of the configuration are a list of
+// their own.
 func TestPlaceholders(t *testing.T) {
 	_, out, _ := runCommand(t, "serve", "--help")
 	before, after, _ := strings.Cut(out, "\n\nFlags for the keys of the configuration:\n")

@@ -7,8 +7,7 @@ import (
 	"time"
 )
 
-// A command line that cannot be run is one line on stderr, in our own words, and exit
-// code 2.
+// A wrong command line is reported in one line on stderr, with exit code 2.
 func TestUsageErrors(t *testing.T) {
 	for _, tt := range []struct {
 		line, want string
@@ -52,7 +51,7 @@ func TestUsageErrors(t *testing.T) {
 	}
 }
 
-// Whatever a command waits for, Ctrl-C ends it without a word.
+// Ctrl-C ends a command that waits, without output.
 func TestInterrupted(t *testing.T) {
 	url := silentServer(t)
 	for _, line := range []string{"status", "wake nas", "forget nas", "events", "status --watch"} {

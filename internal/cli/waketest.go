@@ -192,7 +192,7 @@ func (t *wakeTest) handleStillUp(e journal.Event) error {
 	switch machine.Reason(e.Reason) {
 	case machine.WhyNeverSilent:
 		return t.fail("it registered to sleep, and still answers: check on the machine what keeps it awake")
-	case machine.WhyOnlyCard:
+	case machine.WhyOnlyNIC:
 		return t.fail("it sleeps, but its network card answers for it: switch ARP and NS offload off there, or set claim.override_offload")
 	}
 	t.requested = false // the porter drops the wake of a machine that is up

@@ -111,7 +111,7 @@ func newFixture(tb testing.TB, room int, specs ...machine.Spec) *fixture {
 	for _, spec := range specs {
 		hold := handover.NewHold(8, handover.NewBudget(1<<20, 0))
 		hold.HoldAll()
-		t := NewTarget(spec, hold, new(wakefilter.Judge))
+		t := NewTarget(spec, hold, new(wakefilter.Filter))
 		t.Answer(spec.Addrs())
 		v.Add(t, true, func(netip.Addr) bool { return false })
 		v.AddHosted(t, true, func(netip.Addr) bool { return true })

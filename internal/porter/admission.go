@@ -121,6 +121,6 @@ func (l *loop) replaceCard(old *entry, spec machine.Spec) {
 		configured = known.configured
 		l.stopAndRemove(known)
 	}
-	mem.Spec, mem.State, mem.Since, mem.Card, mem.Others = spec, machine.Awake, time.Now(), false, nil
-	l.insert(machine.Resume(mem, l.policy(), time.Now(), time.Now())).configured = configured
+	mem.Spec, mem.State, mem.Since, mem.NICAnswers, mem.OtherAddrs = spec, machine.Awake, time.Now(), false, nil
+	l.insert(machine.Restore(mem, l.policy(), time.Now(), time.Now())).configured = configured
 }

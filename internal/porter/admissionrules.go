@@ -41,7 +41,7 @@ func (r *registry) complete(req *registration.Request) (had []netip.Addr, guarde
 	} else {
 		machine.InheritSettings(req.Monitor, conf.Monitor)
 	}
-	req.UseConfiguredGuests(conf.Guests())
+	req.UseConfiguredGuests(conf.Hosted())
 	if !req.HasIdleWatts {
 		req.IdleWatts = conf.IdleWatts
 	}
@@ -143,7 +143,7 @@ func (r *registry) checkHosted(req registration.Request, places []machine.Place,
 		if mac == req.MAC || mac == gone {
 			continue
 		}
-		if err := registration.CheckGuests(registering, registration.GuestHost{Spec: e.Spec(), Counts: e.Asks}); err != nil {
+		if err := registration.CheckGuests(registering, registration.GuestHost{Spec: e.Spec(), Counts: e.Probes}); err != nil {
 			return err
 		}
 	}

@@ -30,7 +30,7 @@ type entry struct {
 	groups       []netip.Addr // whose solicited-node groups we have joined
 	hold         *handover.Hold
 	guardedFlows []guard.Flow // to clients: the reader forwards their packets, not our kernel
-	judge        *wakefilter.Judge
+	judge        *wakefilter.Filter
 	readiness    handover.Readiness // while it arrives
 	pinState     pinState           // likewise
 	unicastLimit *rate.Limiter      // of frames that correct neighbors one by one
@@ -48,7 +48,7 @@ func (e *entry) LogValue() slog.Value { return slog.StringValue(e.name()) }
 // setTarget makes a new target, which is the machine as the readers see it.
 func (e *entry) setTarget() {
 	e.target = fastpath.NewTarget(e.Spec(), e.hold, e.judge)
-	e.target.SetCardAnswers(e.CardAnswers())
+	e.target.SetCardAnswers(e.NICAnswers())
 	e.target.SetGuarded(e.Guarded(), true)
 	if e.nic != nil {
 		e.nic.viewStale = true
@@ -88,15 +88,15 @@ func (e *entry) wakePath() machine.WakePath {
 func (e *entry) card() ether.MAC {
 	spec := e.Spec()
 	if e.configured != nil && spec.WakeMAC == (ether.MAC{}) {
-		return e.configured.Woken()
+		return e.configured.MagicMAC()
 	}
-	return spec.Woken()
+	return spec.MagicMAC()
 }
 
 // unnamed reports whether a is a guest that the configuration does not name. Nobody can
 // prove that it is one.
 func (e *entry) isUnconfiguredHosted(a machine.Address) bool {
-	return a.Guest() && (e.configured == nil || !registration.IsConfiguredGuest(e.configured.Monitor, a))
+	return a.Hosted() && (e.configured == nil || !registration.IsConfiguredGuest(e.configured.Monitor, a))
 }
 
 // managed reports whether the machine has registered, or need not because it is agentless.
@@ -136,7 +136,9 @@ func monitored(spec machine.Spec) string {
 }
 
 // holds reports whether ip is an address of the machine, and the machine is observed.
-func (e *entry) holds(ip netip.Addr) bool { return e.attention != machine.Unobserved && e.Holds(ip) }
+func (e *entry) holds(ip netip.Addr) bool {
+	return e.attention != machine.ObserveNothing && e.HasAddress(ip)
+}
 
 // precedes reports whether the machine has ip before another machine that holds it too:
 // ip is claimed for it, or it registered later, and so has proved the address last.

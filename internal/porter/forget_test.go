@@ -146,7 +146,7 @@ func TestFaultClockSetAfterTheStart(t *testing.T) {
 	now := time.Now()
 	past := hosttest.Set(now.Add(-time.Hour), -50*365*24*time.Hour)
 	mem := machine.Memory{Spec: nas(), State: machine.Asleep, Since: past, Registered: past, LastWake: machine.LastWake{At: past.Add(-time.Minute)}}
-	e := x.insert(machine.Resume(mem, x.policy(), past, past))
+	e := x.insert(machine.Restore(mem, x.policy(), past, past))
 	for e.State() != machine.Asleep {
 		e.Handle(e.Next(), machine.Ticked{})
 	}
@@ -181,6 +181,6 @@ func TestFaultClockSetAfterTheStart(t *testing.T) {
 		if ago := time.Since(told.Machines[0].Since); (ago - time.Hour).Abs() > 10*time.Second {
 			t.Errorf("the journal says asleep for %v, want an hour", ago)
 		}
-		e.Machine = machine.Resume(told.Machines[0], x.policy(), told.Until, time.Now())
+		e.Machine = machine.Restore(told.Machines[0], x.policy(), told.Until, time.Now())
 	}
 }

@@ -217,7 +217,7 @@ func TestGuestsAreCompleted(t *testing.T) {
 		if len(silent.Monitor) != 2 || len(silent.Guests) != 1 || silent.Guests[0].MAC != hostedMAC {
 			t.Errorf("of a machine that says nothing: %+v", silent)
 		}
-		if !silent.HasMonitor && silent.Monitor[0].Guest() {
+		if !silent.HasMonitor && silent.Monitor[0].Hosted() {
 			t.Error("a guest in monitor")
 		}
 	})

@@ -53,6 +53,6 @@ func (e *entry) remember(r *journal.Record, known bool) {
 		return
 	}
 	mem := e.Memory()
-	mem.NameOfEntry = e.configured != nil && e.configured.Name == e.name()
+	mem.NameConfigured = e.configured != nil && e.configured.Name == e.name()
 	r.Memory = &mem
 }

@@ -111,7 +111,7 @@ func (l *loop) handleSighting(s fastpath.Sighting) {
 		l.dispatch(e, machine.Heard{Addr: s.Address.IP(), Sign: machine.Uses})
 	case fastpath.SawPacket:
 		l.dispatch(e, machine.Heard{Addr: s.Address.IP(), Sign: machine.Data})
-		if e.CardAnswers() { // the card alone sends no TCP or UDP
+		if e.NICAnswers() { // the card alone sends no TCP or UDP
 			readinessLoop{l}.answered(e, s.Address.IP())
 		}
 	case fastpath.SawOtherAnswer:

@@ -26,7 +26,7 @@ func (l *loop) policy() machine.Policy {
 
 // insert adds a machine in any state.
 func (l *loop) insert(m *machine.Machine) *entry {
-	e := &entry{Machine: m, hold: handover.NewHold(l.conf.Hold.Packets, l.budget), judge: new(wakefilter.Judge), pinState: newPinState(), unicastLimit: newUnicastLimit()}
+	e := &entry{Machine: m, hold: handover.NewHold(l.conf.Hold.Packets, l.budget), judge: new(wakefilter.Filter), pinState: newPinState(), unicastLimit: newUnicastLimit()}
 	e.setTarget()
 	l.machines.add(e)
 	l.metrics.AddMachine(e.name())
@@ -95,7 +95,7 @@ func (l *loop) configure(specs []machine.Spec) error {
 		if e := l.machines.byMAC[spec.WakeMAC]; e != nil && e.HasRegistered() {
 			return fmt.Errorf("machines[%d].wake_mac: found %s: %q has registered with that as its mac", i, spec.WakeMAC, e.name())
 		}
-		for k, a := range spec.Guests() {
+		for k, a := range spec.Hosted() {
 			if e := l.machines.byMAC[a.MAC]; e != nil && e.HasRegistered() {
 				return fmt.Errorf("machines[%d].guests[%d].mac: found %s: %q has registered with that as its mac", i, k, a.MAC, e.name())
 			}
@@ -123,7 +123,7 @@ func (l *loop) configure(specs []machine.Spec) error {
 		e := l.machines.byMAC[spec.MAC]
 		if mem, ok := changed[spec.MAC]; ok {
 			mem.Spec = spec
-			l.insertConfigured(machine.Resume(mem, l.policy(), time.Now(), time.Now()), &spec)
+			l.insertConfigured(machine.Restore(mem, l.policy(), time.Now(), time.Now()), &spec)
 		} else if e == nil {
 			l.insertConfigured(machine.New(spec, l.policy(), time.Now()), &spec)
 		} else {

@@ -71,7 +71,7 @@ func (r *registry) assignName(spec *machine.Spec, gone ether.MAC, reserved map[s
 // that is another one, or "".
 func (r *registry) restoreName(spec *machine.Spec) (why string) {
 	had := spec.Name
-	spec.Name = machine.Salvage(had, spec.MAC)
+	spec.Name = machine.CleanName(had, spec.MAC)
 	why = r.assignName(spec, ether.MAC{}, r.configuredNames())
 	if why == "" && spec.Name != had {
 		why = fmt.Sprintf("the name %q is no longer valid", had)

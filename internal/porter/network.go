@@ -140,7 +140,7 @@ func (l linkKeeper) restoreNIC(n *nic, now time.Time, c lan.Course, moved bool) 
 // noteMissedFrames tells the machines of an interface that frames may have been missed.
 func (l linkKeeper) noteMissedFrames(n *nic, now time.Time) {
 	for _, e := range l.machines.on(n) {
-		l.dispatch(e, machine.Deafened{Until: now.Add(switchPause)})
+		l.dispatch(e, machine.ReceptionLost{Until: now.Add(switchPause)})
 	}
 }
 

@@ -19,7 +19,7 @@ func (p *Porter) Pause(ctx context.Context, name string, until time.Time, by str
 			return
 		}
 		now := time.Now()
-		p.loop.dispatch(e, machine.PauseAsked{Until: now.Add(until.Sub(now)), By: by}) // on the monotonic clock
+		p.loop.dispatch(e, machine.PauseRequested{Until: now.Add(until.Sub(now)), By: by}) // on the monotonic clock
 	})
 	if err := errors.Join(err, refused); err != nil {
 		return err
@@ -36,7 +36,7 @@ func (p *Porter) Unpause(ctx context.Context, name, by string) error {
 			refused = fmt.Errorf("%w: it is not paused", machine.ErrConflict)
 			return
 		}
-		p.loop.dispatch(e, machine.ResumeAsked{By: by})
+		p.loop.dispatch(e, machine.ResumeRequested{By: by})
 	})
 	if err := errors.Join(err, refused); err != nil {
 		return err

@@ -152,15 +152,15 @@ func (p *Porter) Working() <-chan struct{} { return p.loop.interfaces.working }
 // Wake wakes a machine. by is who requested it, for the journal. It returns
 // machine.ErrUnknown or machine.ErrConflict if that is not possible.
 func (p *Porter) Wake(ctx context.Context, name, by string) error {
-	return p.wake(ctx, name, machine.WakeAsked{Trigger: machine.ByAPI, By: by})
+	return p.wake(ctx, name, machine.WakeRequested{Trigger: machine.ByAPI, By: by})
 }
 
 // TestWake is Wake for a test of the wake path, which the statistics do not count.
 func (p *Porter) TestWake(ctx context.Context, name, by string) error {
-	return p.wake(ctx, name, machine.WakeAsked{Trigger: machine.ByAPI, By: by, Test: true})
+	return p.wake(ctx, name, machine.WakeRequested{Trigger: machine.ByAPI, By: by, Test: true})
 }
 
-func (p *Porter) wake(ctx context.Context, name string, wake machine.WakeAsked) error {
+func (p *Porter) wake(ctx context.Context, name string, wake machine.WakeRequested) error {
 	var paused error
 	err := p.withMachine(ctx, name, func(e *entry) {
 		if paused = e.paused(time.Now()); paused != nil {

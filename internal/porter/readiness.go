@@ -72,7 +72,7 @@ func (l readinessLoop) checkReadiness(now time.Time, e *entry) {
 // card or firmware may have sent makes no service ready.
 func (l readinessLoop) proved(e *entry, ip netip.Addr, proof machine.Proof) {
 	l.dispatch(e, machine.Answered{Addr: ip, Proof: proof})
-	if e.Suffices(ip, proof) {
+	if e.Proves(ip, proof) {
 		l.answered(e, ip)
 	}
 }

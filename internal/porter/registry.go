@@ -128,7 +128,7 @@ func (r *registry) userOf(e *entry, ip netip.Addr) (ether.MAC, bool) {
 		return e.nic.MAC(), true
 	}
 	for _, other := range r.byIP[ip] {
-		if other != e && other.attention == machine.Observed && other.Holds(ip) {
+		if other != e && other.attention == machine.ObserveAll && other.HasAddress(ip) {
 			spec := other.Spec()
 			return spec.Owner(ip), true
 		}

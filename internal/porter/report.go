@@ -77,7 +77,7 @@ func (e *entry) logMove(log *slog.Logger, m machine.Moved, about []slog.Attr) {
 	switch {
 	case m.Repeated:
 		level = slog.LevelDebug
-	case m.Why == machine.WhyOnlyCard && m.To == machine.Awake:
+	case m.Why == machine.WhyOnlyNIC && m.To == machine.Awake:
 		level, about = slog.LevelWarn, append(about, slog.String("remedy", firmwareRemedy))
 	case m.Why == machine.WhyNeverSilent || m.Why == machine.WhyAttemptsGone || m.Why == machine.WhyNotReady:
 		level = slog.LevelWarn

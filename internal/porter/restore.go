@@ -25,14 +25,14 @@ func (l *loop) resume(mem machine.Memory, until, now time.Time) {
 		mem.Spec = *configured
 	}
 	was := mem.Spec.Name
-	if mem.NameOfEntry && configured != nil {
+	if mem.NameConfigured && configured != nil {
 		mem.Spec.Name = configured.Name
 	}
 	had, why := mem.Spec.Name, l.machines.restoreName(&mem.Spec)
 	if known != nil {
 		l.remove(known)
 	}
-	e := l.insert(machine.Resume(mem, l.policy(), until, now))
+	e := l.insert(machine.Restore(mem, l.policy(), until, now))
 	e.configured = configured
 	l.log.LogAttrs(context.Background(), slog.LevelInfo, "machine resumed", slog.String("event", "resumed"), slog.Any("machine", e),
 		slog.String("was", mem.State.String()), slog.Time("since", mem.Since), slog.String("state", e.State().String()))

@@ -74,6 +74,6 @@ func (p *Porter) Resume(events eventLog, past journal.Past) {
 	}
 	l.place()
 	for _, e := range l.machines.sorted() {
-		l.dispatch(e, machine.Deafened{Until: now.Add(switchPause)})
+		l.dispatch(e, machine.ReceptionLost{Until: now.Add(switchPause)})
 	}
 }

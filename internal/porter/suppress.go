@@ -21,14 +21,14 @@ func (l *loop) shownRules(now time.Time) machine.WakeRules {
 		From: c.From, Established: c.Established,
 		Local: l.started.Wake.Local, Bound: l.kernel.bind, // as of the start
 		LocalLater: c.Local && !l.started.Wake.Local && l.conf.Claim.Mode != config.ModeBind,
-		QuietHours: c.QuietHours.String(), Quiet: c.QuietHours.Contain(now),
+		QuietHours: c.QuietHours.String(), Quiet: c.QuietHours.Contains(now),
 		MinKnocks: c.MinKnocks, KnockWindow: c.KnockWindow, Cooldown: c.Cooldown,
 	}
 }
 
 // ignore records an ignored packet that the readers have not recorded.
 func (l *loop) ignore(e *entry, seen machine.Ignored) {
-	if now := time.Now(); e.judge.Ignore(seen, now) {
+	if now := time.Now(); e.judge.CountIgnored(seen, now) {
 		e.reportIgnored(l.log, l.journal, now)
 	}
 }
@@ -37,11 +37,11 @@ func (l *loop) ignore(e *entry, seen machine.Ignored) {
 // reason and port. So a user finds why a machine stays asleep, and the journal does not
 // wear out the disk.
 func (e *entry) reportIgnored(log *slog.Logger, events eventLog, now time.Time) {
-	for _, i := range e.judge.Untold(now) {
+	for _, i := range e.judge.TakeUnreported(now) {
 		reason := reasonOf(i.Reason)
 		events.Append(journal.Record{Event: journal.Event{
 			Kind: journal.Suppressed, At: now, Machine: e.name(), MAC: e.Spec().MAC,
-			Source: i.Source, Service: i.Wanted(), Reason: reason,
+			Source: i.Source, Service: i.Target(), Reason: reason,
 		}})
 		log.LogAttrs(context.Background(), slog.LevelInfo, "knock does not wake", slog.String("event", "suppressed"), slog.Any("machine", e),
 			slog.String("reason", reason), slog.String("knock", ignoredKnock(&i)))
@@ -60,17 +60,17 @@ func reasonOf(s machine.Suppression) string {
 
 // ignoredKnock returns source and destination of ignored packets.
 func ignoredKnock(i *machine.Ignored) string {
-	if i.Wanted() == i.Service.String() {
+	if i.Target() == i.Service.String() {
 		return knockText(i.Source, i.Service)
 	}
-	return i.Source.Addr().String() + " -> " + cmp.Or(i.Wanted(), "other ports")
+	return i.Source.Addr().String() + " -> " + cmp.Or(i.Target(), "other ports")
 }
 
 // localPacket records that a program of our own host does not wake a machine. The kernel
 // may have begun to resolve an address before the machine fell asleep.
 func (l *loop) localPacket(w localPacket) {
 	for _, e := range l.machines.byIP[w.Addr] {
-		fell, rests := e.Rests()
+		fell, rests := e.AtRest()
 		if !rests || fell.IsZero() || e.nic == nil || !slices.Contains(e.Answered(), w.Addr) {
 			continue
 		}

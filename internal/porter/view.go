@@ -19,10 +19,10 @@ func (l *loop) publish() {
 		changed = true
 		v := fastpath.NewView(readerRules(&l.conf.Wake))
 		for _, e := range l.machines.named {
-			if e.nic == n && e.attention != machine.Unobserved {
-				whole := e.attention == machine.Observed
-				v.Add(e.target, whole, func(ip netip.Addr) bool { return !e.Holds(ip) })
-				v.AddHosted(e.target, whole, e.Asks)
+			if e.nic == n && e.attention != machine.ObserveNothing {
+				whole := e.attention == machine.ObserveAll
+				v.Add(e.target, whole, func(ip netip.Addr) bool { return !e.HasAddress(ip) })
+				v.AddHosted(e.target, whole, e.Probes)
 			}
 		}
 		n.noteForwarding()

@@ -172,7 +172,7 @@ func TestNoCommandWhileItIsUp(t *testing.T) {
 		ran := new(fakeCommands)
 		x.commands = ran
 		x.configured(along(machine.WakePath{Command: []string{"/bin/wake"}}))
-		x.dispatch(x.machine(nas()), machine.WakeAsked{Trigger: machine.ByAPI, By: "test"})
+		x.dispatch(x.machine(nas()), machine.WakeRequested{Trigger: machine.ByAPI, By: "test"})
 		if len(magicFor(x, nasMAC)) == 0 || len(ran.jobs) > 0 {
 			t.Errorf("%d magic packets, jobs %+v", len(magicFor(x, nasMAC)), ran.jobs)
 		}

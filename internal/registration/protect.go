@@ -44,7 +44,7 @@ func same(req Request, known machine.Spec, rule string) error {
 	if found, expected := setDiffers(req.WakeFrom, known.WakeFrom, func(p netip.Prefix) string { return p.String() }); found != "" {
 		return differs("wake_from", found, expected)
 	}
-	if got, want := req.Woken(), known.Woken(); got != want {
+	if got, want := req.MagicMAC(), known.MagicMAC(); got != want {
 		return differs("wake_mac", got.String(), want.String())
 	}
 	if req.IdleWatts != known.IdleWatts {
@@ -91,11 +91,11 @@ func monitorDiffers(got, want []machine.Address) (path, found, expected string) 
 // entryAt returns the path of the i-th address of a machine and its guests.
 func entryAt(monitor []machine.Address, i int) string {
 	key, n := "monitor", 0
-	if monitor[i].Guest() {
+	if monitor[i].Hosted() {
 		key = "guests"
 	}
 	for j := range i {
-		if monitor[j].Guest() == monitor[i].Guest() {
+		if monitor[j].Hosted() == monitor[i].Hosted() {
 			n++
 		}
 	}
@@ -103,7 +103,7 @@ func entryAt(monitor []machine.Address, i int) string {
 }
 
 func guestMAC(a machine.Address) string {
-	if a.Guest() {
+	if a.Hosted() {
 		return a.MAC.String()
 	}
 	return "none"

@@ -118,7 +118,7 @@ func parseMAC(b []byte, known []machine.Status) (ether.MAC, error) {
 		return ether.MAC{}, fmt.Errorf("mac: found %q, expected that of one network card, such as d8:cb:8a:39:be:a1", q.MAC)
 	}
 	for i := range known {
-		if s := &known[i].Spec; s.MAC == mac || s.Woken() == mac {
+		if s := &known[i].Spec; s.MAC == mac || s.MagicMAC() == mac {
 			return ether.MAC{}, fmt.Errorf("mac: found %s, which is that of %q: expected its name instead", mac, s.Name)
 		}
 	}
