@@ -170,7 +170,7 @@ func TestWakeOfAMAC(t *testing.T) {
 	h.register(stranger.Host, nasRegistration(stranger))
 	for args, want := range map[string]string{
 		"wake --mac " + mac:                      "expected its name instead",
-		"wake --mac ff:ff:ff:ff:ff:ff":           `--mac: found "ff:ff:ff:ff:ff:ff", expected that of one network card`,
+		"wake --mac ff:ff:ff:ff:ff:ff":           `--mac: found "ff:ff:ff:ff:ff:ff", expected the MAC address of one network card`,
 		"wake --mac nas":                         `--mac: found "nas"`,
 		"wake nas --mac " + mac:                  `--mac: found the name "nas" too`,
 		"wake --wait 1m --mac 02:00:00:00:00:03": "--mac: found --wait or --json too",
