@@ -125,7 +125,7 @@ func tokenFromFile(path string) (string, error) {
 const tokenVariable = "NIGHTPORTER_HTTP__TOKEN"
 
 // tokenHelp is what the commands say that need the token.
-const tokenHelp = `If the porter asks for a token (http.token), it comes from --token-file or from the
+const tokenHelp = `If the porter requires a token (http.token), it comes from --token-file or from the
 environment variable ` + tokenVariable + `.`
 
 // changeFlags is what the commands have in common that have a porter change something.

@@ -179,7 +179,7 @@ func (f *statusFlags) printMachine(cmd *cobra.Command, client *web.Client, name 
 	for i := range m.Ignored[:min(len(m.Ignored), maxIgnored)] {
 		row("ignored", ignoredText(&m.Ignored[i]))
 	}
-	row("started by itself", m.ExternalStarts)
+	row("external starts", m.ExternalStarts)
 	row("address conflicts", m.Conflicts)
 	return table.Flush()
 }

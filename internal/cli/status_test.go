@@ -47,7 +47,7 @@ func TestStatusTable(t *testing.T) {
 			"magic packets      7\n" +
 			"knocks ignored     2 (quiet_hours 2)\n" +
 			"ignored            10.77.0.20:22/tcp from 10.77.0.10, 2 times, last " + at + ": it was in wake.quiet_hours\n" +
-			"started by itself  8\n" +
+			"external starts    8\n" +
 			"address conflicts  9\n"},
 	} {
 		code, out, errs := runCommand(t, append([]string{"status", "--from", url}, tt.args...)...)

@@ -177,7 +177,7 @@ func (t *wakeTest) handleSleep(ctx context.Context, e journal.Event) error {
 	case journal.Awake:
 		return t.handleStillUp(e)
 	case journal.HandStart:
-		return t.fail("it started by itself, before a magic packet was sent")
+		return t.fail("it started externally, before a magic packet was sent")
 	case journal.Knock:
 		t.ok("a client wakes it: %s", printable(web.InWords(e)))
 	case journal.Magic:

@@ -85,7 +85,7 @@ func (r stepPrinter) checkMachine(m *web.Machine) error {
 	}
 	switch {
 	case m.State == machine.Awake && m.HeardAt == "":
-		r.line("!", "it was not heard so far: is it up, and is %s its MAC?", []any{m.MAC})
+		r.line("!", "it was no frame received yet: is it up, and is %s its MAC?", []any{m.MAC})
 	case m.State == machine.Awake:
 		r.ok("it is awake, heard last at %s", localTime(m.HeardAt))
 	}

@@ -99,7 +99,7 @@ func addressed(e journal.Event) Message {
 			}
 		}
 		return Message{
-			Title: name + " has this name in place of its own",
+			Title: name + " uses this name instead of the requested one",
 			Text:  fmt.Sprintf("The machine %s has the name %s in place of its own: %s.", e.MAC, name, plain(e.Reason)),
 		}
 	}

@@ -73,7 +73,7 @@ func TestCompose(t *testing.T) {
 		{"renamed itself", journal.Event{Kind: journal.Renamed, Machine: "vm", MAC: mac, By: "tower"}, journal.Event{},
 			Message{"vm has another name", `The machine ` + mac.String() + ` has the name vm now, in place of tower.`}},
 		{"renamed", journal.Event{Kind: journal.Renamed, Machine: "nas-2", MAC: mac, Reason: `the name "nas" belongs to 02:00:00:00:00:07 already`}, journal.Event{},
-			Message{"nas-2 has this name in place of its own",
+			Message{"nas-2 uses this name instead of the requested one",
 				`The machine d8:cb:8a:39:be:a1 has the name nas-2 in place of its own: the name "nas" belongs to 02:00:00:00:00:07 already.`}},
 		{"started", journal.Event{Kind: journal.Started, Version: "v1", Machines: 3}, journal.Event{},
 			Message{"nightporter started", "nightporter v1 started. It knows 3 machines from before."}},

@@ -69,7 +69,7 @@ func (a *api) fail(w http.ResponseWriter, action, name string, err error) {
 	case errors.Is(err, machine.ErrConflict):
 		writeError(w, http.StatusConflict, err.Error())
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
-		writeError(w, http.StatusServiceUnavailable, "the porter did not take it up in time")
+		writeError(w, http.StatusServiceUnavailable, "the porter did not start the action in time")
 	default:
 		a.log.Error("request failed", "event", "request_failed", "action", action, "machine", name, "err", err)
 		writeError(w, http.StatusInternalServerError, err.Error())

@@ -66,9 +66,9 @@ func (a *authorizer) requireToken(next http.HandlerFunc) http.HandlerFunc {
 			next(w, r)
 			return
 		}
-		message := "the token is not the one this porter asks for (http.token)"
+		message := "wrong token (http.token)"
 		if !there {
-			message = "this porter asks for a token (http.token): expected Authorization: Bearer TOKEN, or " + TokenHeader + ": TOKEN"
+			message = "token required (http.token): expected Authorization: Bearer TOKEN, or " + TokenHeader + ": TOKEN"
 		}
 		w.Header().Set("WWW-Authenticate", `Bearer realm="nightporter"`) // RFC 6750 section 3
 		writeError(w, http.StatusUnauthorized, message)
@@ -93,8 +93,8 @@ func shownToken(r *http.Request) (string, bool) {
 func (a *authorizer) rejectRebinding(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if changes(r.Method) && fromBrowser(r) && !a.trusts(r) {
-			writeError(w, http.StatusForbidden, "found the host "+strconv.Quote(r.Host)+
-				", expected an address, a local name of this host, or one of http.hosts: a page of another site could have any other name")
+			writeError(w, http.StatusForbidden, "host "+strconv.Quote(r.Host)+
+				" is not allowed for browser requests: expected an address, a local name of this host, or one of http.hosts")
 			return
 		}
 		next.ServeHTTP(w, r)
