@@ -105,7 +105,7 @@ func TestClientFollowsUntilCutOff(t *testing.T) {
 		srv.CloseClientConnections()
 		return nil
 	})
-	if err == nil || !strings.Contains(err.Error(), "ended the stream") && !strings.Contains(err.Error(), "connection to the porter lost") {
+	if err == nil || !strings.Contains(err.Error(), "closed the event stream") && !strings.Contains(err.Error(), "connection to the porter lost") {
 		t.Errorf("%v, want that the porter is gone", err)
 	}
 }
