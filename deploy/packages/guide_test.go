@@ -69,7 +69,7 @@ func TestGuidesAreFollowed(t *testing.T) {
 			if b.Language != "sh" || b.NotRun != "" {
 				continue
 			}
-			if sections[b.Section] == "" || b.Place == guide.Desk {
+			if sections[b.Section] == "" || b.Place == guide.Workstation {
 				t.Errorf("%s:%d: no test runs the commands in %q on the %s", page, b.Line, b.Section, b.Place)
 			}
 			if place, ok := found[b.Section]; ok && place != b.Place {

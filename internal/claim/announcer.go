@@ -21,8 +21,8 @@ type Announcer struct {
 	// Send tells the LAN once that ip is at owner.
 	Send func(ip netip.Addr, owner ether.MAC)
 
-	queue timerqueue.Queue[netip.Addr]
-	told  map[netip.Addr]*announcement
+	queue         timerqueue.Queue[netip.Addr]
+	announcements map[netip.Addr]*announcement
 }
 
 type announcement struct {
@@ -35,21 +35,21 @@ type announcement struct {
 // replaces what was being told about ip.
 func (a *Announcer) Announce(now time.Time, ip netip.Addr, owner ether.MAC) {
 	a.AnnounceFrom(now, ip, owner)
-	a.tell(ip)
+	a.send(ip)
 }
 
 // AnnounceFrom is Announce, but the first time not before at.
 func (a *Announcer) AnnounceFrom(at time.Time, ip netip.Addr, owner ether.MAC) {
-	if a.told == nil {
-		a.told = make(map[netip.Addr]*announcement)
+	if a.announcements == nil {
+		a.announcements = make(map[netip.Addr]*announcement)
 	}
-	a.told[ip] = &announcement{owner: owner, since: at}
+	a.announcements[ip] = &announcement{owner: owner, since: at}
 	a.queue.Set(ip, at)
 }
 
 // Cancel stops telling about ip.
 func (a *Announcer) Cancel(ip netip.Addr) {
-	delete(a.told, ip)
+	delete(a.announcements, ip)
 	a.queue.Remove(ip)
 }
 
@@ -59,17 +59,17 @@ func (a *Announcer) Next() time.Time { return a.queue.Next() }
 // Run sends every announcement that is due.
 func (a *Announcer) Run(now time.Time) {
 	for ip, ok := a.queue.Pop(now); ok; ip, ok = a.queue.Pop(now) {
-		a.tell(ip)
+		a.send(ip)
 	}
 }
 
-func (a *Announcer) tell(ip netip.Addr) {
-	an := a.told[ip]
-	a.Send(ip, an.owner)
-	an.sent++
-	if an.sent == len(announceAt) {
+func (a *Announcer) send(ip netip.Addr) {
+	current := a.announcements[ip]
+	a.Send(ip, current.owner)
+	current.sent++
+	if current.sent == len(announceAt) {
 		a.Cancel(ip)
 		return
 	}
-	a.queue.Set(ip, an.since.Add(announceAt[an.sent]))
+	a.queue.Set(ip, current.since.Add(announceAt[current.sent]))
 }

@@ -7,11 +7,10 @@ import (
 	"testing"
 	"time"
 
-	"nightporter/internal/ether"
-
 	"github.com/google/go-cmp/cmp"
 
 	"nightporter/internal/claim"
+	"nightporter/internal/ether"
 )
 
 func sorted(s []string) []string { s = slices.Clone(s); slices.Sort(s); return s }

@@ -43,7 +43,7 @@ func (b *Binder) Bind(addrs ...netip.Addr) error {
 	for _, ip := range addrs {
 		b.held[ip] = true
 	}
-	return some(b.Add, addrs)
+	return unlessEmpty(b.Add, addrs)
 }
 
 // Unbind takes addresses away, whether they are there or not. With an error
@@ -52,7 +52,7 @@ func (b *Binder) Unbind(addrs ...netip.Addr) error {
 	for _, ip := range addrs {
 		delete(b.held, ip)
 	}
-	return some(b.Remove, addrs)
+	return unlessEmpty(b.Remove, addrs)
 }
 
 // Clear takes away every address that was ever bound, also by a run that
@@ -78,11 +78,11 @@ func (b *Binder) Check() error {
 			left = append(left, ip)
 		}
 	}
-	return errors.Join(some(b.Remove, left), some(b.Add, slices.Collect(maps.Keys(lost))))
+	return errors.Join(unlessEmpty(b.Remove, left), unlessEmpty(b.Add, slices.Collect(maps.Keys(lost))))
 }
 
 // some does nothing where there is nothing to do.
-func some(do func(...netip.Addr) error, addrs []netip.Addr) error {
+func unlessEmpty(do func(...netip.Addr) error, addrs []netip.Addr) error {
 	if len(addrs) == 0 {
 		return nil
 	}

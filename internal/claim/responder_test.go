@@ -5,11 +5,10 @@ import (
 	"net/netip"
 	"testing"
 
-	"nightporter/internal/ether"
-
 	"github.com/google/go-cmp/cmp"
 
 	"nightporter/internal/claim"
+	"nightporter/internal/ether"
 	"nightporter/internal/lan"
 )
 

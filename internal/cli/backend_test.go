@@ -18,7 +18,7 @@ import (
 	"nightporter/internal/web"
 )
 
-// eventsBackend is a House of which only the events are asked for.
+// eventsBackend is a web.Backend with events and without machines.
 type eventsBackend struct {
 	web.Backend
 	journal *journal.Journal
@@ -32,7 +32,7 @@ func (s eventsBackend) Machines() []machine.Status { return nil }
 
 func (s eventsBackend) Follow(ctx context.Context) <-chan journal.Event { return s.journal.Follow(ctx) }
 
-// serveEvents serves events, and returns where, and the journal that they are in.
+// serveEvents serves events, and returns the URL and the journal with the events.
 func serveEvents(t *testing.T, events ...journal.Event) (string, *journal.Journal) {
 	t.Helper()
 	j, _, err := journal.Open(t.TempDir(), slog.New(slog.DiscardHandler))
@@ -48,22 +48,22 @@ func serveEvents(t *testing.T, events ...journal.Event) (string, *journal.Journa
 	}
 	srv := httptest.NewServer(s.Handler())
 	t.Cleanup(func() {
-		_ = j.Close() // ends the streams; a test may have done so
+		_ = j.Close() // ends the streams; a test may have closed it
 		srv.Close()
 	})
 	return srv.URL, j
 }
 
-// fakeBackend is a House with machines. What follows a wake is the test's to say.
+// fakeBackend is a web.Backend with machines. The test decides what follows a wake.
 type fakeBackend struct {
 	eventsBackend
 	machines    []machine.Status
 	ready       error
 	guard       guard.Status
 	storage     journal.Health
-	history     journal.MachineHistory // of each
-	onWake      func(*journal.Journal) // after it was asked for; may be nil
-	onThirdRead func()                 // once the machines are looked at again; may be nil
+	history     journal.MachineHistory // of each machine
+	onWake      func(*journal.Journal) // after a wake is requested; may be nil
+	onThirdRead func()                 // may be nil
 	reads       int
 }
 
@@ -109,7 +109,7 @@ func (s *fakeBackend) Forget(_ context.Context, name, _ string) error {
 	return nil
 }
 
-// servePorter opens a house, and returns where it is.
+// servePorter serves a backend, and returns its URL.
 func servePorter(t *testing.T, s *fakeBackend, access web.Access) string {
 	t.Helper()
 	j, _, err := journal.Open(t.TempDir(), slog.New(slog.DiscardHandler))
@@ -117,7 +117,7 @@ func servePorter(t *testing.T, s *fakeBackend, access web.Access) string {
 		t.Fatal(err)
 	}
 	s.journal = j
-	j.Append(journal.Record{Event: journal.Event{At: testTime, Kind: journal.Failed, Machine: "nas"}}) // long ago
+	j.Append(journal.Record{Event: journal.Event{At: testTime, Kind: journal.Failed, Machine: "nas"}}) // an event before the command
 	server, err := web.New(web.Options{
 		Backend: s, Gatherer: prometheus.NewRegistry(), Version: "1.2.3", Access: access,
 		Now: func() time.Time { return testTime.Add(time.Hour) },
@@ -133,7 +133,7 @@ func servePorter(t *testing.T, s *fakeBackend, access web.Access) string {
 	return srv.URL
 }
 
-// newTwoMachines is a house where all is well: one machine sleeps.
+// newTwoMachines returns a backend without failures: nas sleeps and pc is awake.
 func newTwoMachines() *fakeBackend {
 	nas := machine.Status{
 		Spec: machine.Spec{
@@ -147,7 +147,7 @@ func newTwoMachines() *fakeBackend {
 			{IP: netip.MustParseAddr("10.77.0.20"), Standing: machine.Claimed},
 			{IP: netip.MustParseAddr("fd77::20"), Standing: machine.Waiting, Reason: "it is out\x1b"},
 		},
-		State: machine.Asleep, Since: testTime, Diary: machine.Diary{{Date: testTime.Local().AddDate(0, 0, -2).Format(time.DateOnly), Slept: 7 * time.Hour}}, LastWake: machine.LastWake{
+		State: machine.Asleep, Since: testTime, SleepLog: machine.SleepLog{{Date: testTime.Local().AddDate(0, 0, -2).Format(time.DateOnly), Slept: 7 * time.Hour}}, LastWake: machine.LastWake{
 			At: testTime.Add(-24 * time.Hour), Trigger: machine.ByTCP, Source: netip.MustParseAddrPort("10.77.0.10:40000"), Outcome: machine.Served,
 			Service:  machine.Service{Addr: netip.MustParseAddr("10.77.0.20"), Port: machine.Port{Protocol: machine.TCP, Number: 22}},
 			Attempts: 2, Boot: 12300 * time.Millisecond, Ready: 15 * time.Second,

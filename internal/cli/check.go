@@ -15,22 +15,22 @@ import (
 	"nightporter/internal/notifyconf"
 )
 
-const checkHelp = `Check the configuration as serve would read it. On stdout it prints all keys as they
-are in effect, as YAML, with --changed those alone that differ from their defaults.
-Then it says on stderr where each of these is from, which file it read, and in the
-last line that the configuration is OK. Otherwise it prints nothing but the errors, one
+const checkHelp = `Check the configuration as serve would read it. If it is valid, all keys in effect are
+printed on stdout as YAML, with --changed only those that differ from their defaults. On
+stderr follow the origin of each changed key, the file that was read, and as the last
+line that the configuration is OK. If it is not valid, only the errors are printed, one
 a line, each with its key and its place.
 
-It also reads the file from which the systemd unit takes the daemon's environment,
-` + config.DefaultEnvironment + `, if it is there.
+The environment file of the systemd unit, ` + config.DefaultEnvironment + `,
+is read too, if it exists.
 
-With --host it looks at this host instead of printing the configuration: the
-interfaces, the ports, the state directory, the capabilities, nftables, and whether
-the addresses of the machines can be claimed in its networks. The last line says
-whether all is well. Nothing is changed.
+With --host this host is checked instead of printing the configuration: the interfaces,
+the ports, the state directory, the capabilities, nftables, and whether the addresses
+of the machines can be claimed in its networks. The last line is the verdict. Nothing
+is changed.
 
-Exit code 0 means that all is well, 1 that something is wrong, 2 that the command
-line is.`
+Exit code 0 means that everything is correct, 1 that something is wrong, 2 that the
+command line is wrong.`
 
 const checkExample = `  nightporter check --changed
   sudo nightporter check --host
@@ -43,7 +43,7 @@ type checkFlags struct {
 	notify, changed, host bool
 	json                  bool
 
-	report checkReport // of the configuration; with --json and --host
+	report checkReport // about the configuration, with --json and --host
 }
 
 func newCheckCommand() *cobra.Command {
@@ -59,10 +59,10 @@ func newCheckCommand() *cobra.Command {
 	}
 	fs := cmd.Flags()
 	fs.BoolVar(&f.changed, "changed", false, "print only the keys that differ from their defaults")
-	fs.BoolVar(&f.host, "host", false, "look at this host: interfaces, ports, state directory, capabilities, nftables")
-	fs.BoolVar(&f.json, "json", false, "print one JSON object: what is wrong, and which keys differ from their defaults")
+	fs.BoolVar(&f.host, "host", false, "check this host: interfaces, ports, state directory, capabilities, nftables")
+	fs.BoolVar(&f.json, "json", false, "print one JSON object: the errors, and the keys that differ from their defaults")
 	fs.BoolVar(&f.notify, "notify", false, "also send a test message to each of notify.urls")
-	fs.StringVar(&f.environment, "environment", config.DefaultEnvironment, "the `FILE` with the daemon's environment, as for systemd")
+	fs.StringVar(&f.environment, "environment", config.DefaultEnvironment, "the environment `FILE` of the systemd unit")
 	addConfigFlags(cmd, &f.path)
 	return cmd
 }
@@ -98,12 +98,12 @@ func (f *checkFlags) run(cmd *cobra.Command) error {
 	return sendTest(cmd, conf.Notify.URLs)
 }
 
-// readEnvironment returns the daemon's environment, and says whether it was read.
+// readEnvironment returns the daemon's environment, and prints whether its file was read.
 func (f *checkFlags) readEnvironment(cmd *cobra.Command) ([]string, error) {
 	vars, err := unitEnvironment(f.environment, cmd.Flags().Changed("environment"))
 	switch {
 	case errors.Is(err, fs.ErrPermission) && !cmd.Flags().Changed("environment"):
-		fmt.Fprintf(cmd.ErrOrStderr(), "%s: not read, since this user may not: `sudo nightporter check` does\n", f.environment)
+		fmt.Fprintf(cmd.ErrOrStderr(), "%s: not read, permission denied: run `sudo nightporter check`\n", f.environment)
 	case err != nil:
 		return nil, fmt.Errorf("--environment: %w", err)
 	case len(vars) > 0:
@@ -112,7 +112,7 @@ func (f *checkFlags) readEnvironment(cmd *cobra.Command) ([]string, error) {
 	return vars, nil
 }
 
-// print prints the configuration that is in effect.
+// print prints the configuration in effect.
 func (f *checkFlags) print(cmd *cobra.Command, conf *config.Config) error {
 	show := conf.YAML
 	if f.changed {
@@ -125,8 +125,8 @@ func (f *checkFlags) print(cmd *cobra.Command, conf *config.Config) error {
 	return err
 }
 
-// summarize says which file was read, and with keys what in it differs from the
-// defaults. The verdict comes last, where it is seen after a long configuration.
+// summarize prints which file was read, and with keys the origin of each changed key. The
+// verdict is the last line, so that it is visible after a long configuration.
 func (f *checkFlags) summarize(cmd *cobra.Command, conf *config.Config, origins *config.Origins, keys bool) {
 	changed := config.Changed(config.Default(), conf)
 	source, w := origins.File, cmd.ErrOrStderr()
@@ -148,7 +148,7 @@ func (f *checkFlags) summarize(cmd *cobra.Command, conf *config.Config, origins 
 		source, plural(len(conf.Machines), "machine"), len(changed), len(config.Keys()))
 }
 
-// awaitingRegistration names the machines that have to register.
+// awaitingRegistration names the machines that are not agentless, and so have to register.
 func awaitingRegistration(conf *config.Config) string {
 	var names []string
 	for _, spec := range conf.Machines {
@@ -162,13 +162,13 @@ func awaitingRegistration(conf *config.Config) string {
 	return strings.Join(names, ", ")
 }
 
-// maxUnregistered is how many of them are named.
+// maxUnregistered is how many machines are named.
 const maxUnregistered = 5
 
-// similarFiles returns the YAML files beside a file that is missing.
+// similarFiles returns the YAML files in the folder of a missing file.
 func similarFiles(path string) []string {
 	var found []string
-	entries, _ := os.ReadDir(filepath.Dir(path)) // an error: there are none to name
+	entries, _ := os.ReadDir(filepath.Dir(path)) // without a folder there are no files
 	for _, e := range entries {
 		if ext := filepath.Ext(e.Name()); !e.IsDir() && (strings.EqualFold(ext, ".yaml") || strings.EqualFold(ext, ".yml")) {
 			found = append(found, filepath.Join(filepath.Dir(path), e.Name()))
@@ -177,10 +177,10 @@ func similarFiles(path string) []string {
 	return found
 }
 
-// sendTest sends a message to each target, and says where it was not delivered.
+// sendTest sends a message to each target, and prints the result for each.
 func sendTest(cmd *cobra.Command, targets []notifyconf.Target) error {
 	if len(targets) == 0 {
-		return fmt.Errorf("notify.urls is empty: nothing to test. It belongs into %s, or with the systemd unit into %s as NIGHTPORTER_NOTIFY__URLS=URL",
+		return fmt.Errorf("notify.urls is empty: nothing to test. Set it in %s, or with the systemd unit in %s as NIGHTPORTER_NOTIFY__URLS=URL",
 			config.DefaultPath, config.DefaultEnvironment)
 	}
 	host, err := os.Hostname()

@@ -10,8 +10,8 @@ import (
 	"nightporter/internal/config"
 )
 
-// runCheck runs check in a directory with files of those contents, with --config and
-// --environment for config.yaml and environment in it, and returns the directory too.
+// runCheck runs check with files in a new directory, which it returns. config.yaml and
+// environment are given by --config and --environment.
 func runCheck(t *testing.T, files map[string]string, args ...string) (dir string, code int, out, errs string) {
 	t.Helper()
 	dir = t.TempDir()
@@ -30,7 +30,7 @@ func runCheck(t *testing.T, files map[string]string, args ...string) (dir string
 	return dir, code, out, errs
 }
 
-// check prints what is in effect, and says where it is from.
+// check prints the configuration in effect and the origin of each changed key.
 func TestCheck(t *testing.T) {
 	const machine = "machines: [{name: nas, mac: 02:00:00:00:00:01, monitor: [{ip: 192.0.2.7, port: [22]}]}]\n"
 	dir, code, out, errs := runCheck(t, map[string]string{
@@ -44,7 +44,7 @@ func TestCheck(t *testing.T) {
 		"  wake.attempts (from " + file + ", line 2)\n", "  machines (from " + file + ", line 3)\n",
 	} {
 		if !strings.Contains(errs, want) {
-			t.Errorf("said\n%swithout %q", errs, want)
+			t.Errorf("printed\n%swithout %q", errs, want)
 		}
 	}
 	var terminal bytes.Buffer
@@ -60,7 +60,7 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-// --changed prints only what differs from the defaults.
+// --changed prints only keys that differ from the defaults.
 func TestCheckChanged(t *testing.T) {
 	_, code, out, errs := runCheck(t, map[string]string{"config.yaml": "wake: {attempts: 4, keep: true}\n"}, "--changed")
 	if code != 0 || out != "wake:\n  attempts: 4\n" || !contains(errs, "; 1 of ") {
@@ -68,7 +68,7 @@ func TestCheckChanged(t *testing.T) {
 	}
 }
 
-// A file of another name is not read in silence.
+// check names a configuration file with a similar name that is not read.
 func TestCheckWithoutAFile(t *testing.T) {
 	dir := t.TempDir()
 	other := filepath.Join(dir, "config.yml")
@@ -76,22 +76,22 @@ func TestCheckWithoutAFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	missing := filepath.Join(dir, "config.yaml")
-	var said strings.Builder
+	var printed strings.Builder
 	cmd := newCheckCommand()
-	cmd.SetErr(&said)
+	cmd.SetErr(&printed)
 	(&checkFlags{path: missing}).summarize(cmd, config.Default(), new(config.Origins), true)
-	if !contains(said.String(), "configuration OK: no "+missing+", 0 machines; 0 of ", other+" is there, but not read: expected the name config.yaml\n") {
-		t.Errorf("said %q", said.String())
+	if !contains(printed.String(), "configuration OK: no "+missing+", 0 machines; 0 of ", other+" is there, but not read: expected the name config.yaml\n") {
+		t.Errorf("printed %q", printed.String())
 	}
 	if code, _, errs := runCommand(t, "check", "--config", missing); code != 1 || !contains(errs, missing, "no such file") {
-		t.Errorf("one that was asked for: exit code %d, %q", code, errs)
+		t.Errorf("a missing file of --config: exit code %d, %q", code, errs)
 	}
 	if _, err := os.Stat("/etc/nightporter"); err == nil {
 		t.Skip("not tested: nightporter is configured on this host")
 	}
 	code, _, errs := runCommand(t, "check")
 	if code != 0 || !contains(errs, "configuration OK: no /etc/nightporter/config.yaml, 0 machines; 0 of ") {
-		t.Errorf("none at all: exit code %d, %q", code, errs)
+		t.Errorf("without a file: exit code %d, %q", code, errs)
 	}
 }
 
@@ -111,7 +111,7 @@ func TestCheckErrors(t *testing.T) {
 	}
 }
 
-// Without a target there is nothing to test, and the error says where one belongs.
+// Without a target, --notify fails and says where to set one.
 func TestCheckNotify(t *testing.T) {
 	_, code, _, errs := runCheck(t, map[string]string{"config.yaml": "", "environment": ""}, "--notify")
 	if code != 1 || !contains(errs, "nightporter: notify.urls is empty: nothing to test", "NIGHTPORTER_NOTIFY__URLS=URL") {

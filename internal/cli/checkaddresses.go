@@ -13,15 +13,16 @@ import (
 	"nightporter/internal/registration"
 )
 
-// hostNetworks are the networks of the interfaces that the daemon would work on.
+// hostNetworks are the networks of the interfaces that the daemon would use.
 type hostNetworks struct {
 	networks []lan.Network
-	own      []netip.Addr // of this host, on any interface
+	own      []netip.Addr // addresses of this host, on all its interfaces
 	macs     []ether.MAC
-	all      bool // each interface is there and could be read
+	all      bool // each interface exists and could be read
 }
 
-// readHostNetworks asks the kernel. checkInterfaces reports what cannot be read.
+// readHostNetworks reads the networks from the kernel. checkInterfaces reports interfaces
+// that cannot be read.
 func readHostNetworks(conf *config.Config) (hostNetworks, error) {
 	own, err := lan.HostAddrs()
 	if err != nil {
@@ -43,7 +44,7 @@ func readHostNetworks(conf *config.Config) (hostNetworks, error) {
 			n, err = lan.ReadNetwork(ifi.Index)
 		}
 		if err != nil || len(n.Prefixes) == 0 {
-			h.all = false // its network is not known yet
+			h.all = false // its network is unknown
 			continue
 		}
 		h.networks = append(h.networks, n)
@@ -53,7 +54,7 @@ func readHostNetworks(conf *config.Config) (hostNetworks, error) {
 
 func (h hostNetworks) any(is func(lan.Network) bool) bool { return slices.ContainsFunc(h.networks, is) }
 
-// Own implements registration.Addresses, and so do the next three.
+// Own, Gateway, Broadcast and Anycast implement registration.Addresses.
 func (h hostNetworks) Own(ip netip.Addr) bool { return slices.Contains(h.own, ip) }
 
 func (h hostNetworks) Gateway(ip netip.Addr) bool {
@@ -68,7 +69,7 @@ func (h hostNetworks) Anycast(ip netip.Addr) bool {
 	return h.any(func(n lan.Network) bool { return n.IsAnycast(ip) })
 }
 
-// mayContain reports whether a machine can have ip, as far as that is known.
+// mayContain reports whether a machine can have ip. It can if a network is unknown.
 func (h hostNetworks) mayContain(ip netip.Addr) bool {
 	return !h.all || h.any(func(n lan.Network) bool { return n.MayContain(ip) })
 }
@@ -82,9 +83,9 @@ func (h hostNetworks) describe() string {
 	return strings.Join(names, ", ")
 }
 
-// checkAddresses says which addresses of the machines cannot be claimed in this host's
-// networks, and which MAC addresses are this host's own. They are no error of the
-// configuration: the network may still change, and another host may read the file.
+// checkAddresses finds addresses of the machines that cannot be claimed in this host's
+// networks, and MAC addresses that are this host's own. Neither is an error of the
+// configuration: the network may change, and another host may read the file.
 func checkAddresses(conf *config.Config, origins *config.Origins) []finding {
 	const what = "machines"
 	if len(conf.Machines) == 0 {
@@ -104,7 +105,7 @@ func checkAddresses(conf *config.Config, origins *config.Origins) []finding {
 		for k, a := range spec.Monitor {
 			addresses++
 			err := h.check(a.IP, settings[k].Origin)
-			if a.Guest() && slices.Contains(h.macs, a.MAC) {
+			if a.Hosted() && slices.Contains(h.macs, a.MAC) {
 				err = ownMAC(a.MAC, settings[k].Origin, "the guest")
 			}
 			if err != nil {
@@ -125,12 +126,12 @@ func addressCount(n int) string {
 	return fmt.Sprintf("%d addresses", n)
 }
 
-// ownMAC says that a MAC address of the configuration is one of this host.
+// ownMAC is the error for a MAC address of the configuration that this host has.
 func ownMAC(mac ether.MAC, origin, of string) error {
 	return fmt.Errorf("found %s (%s), that of an interface of this host: expected the MAC address of %s", mac, origin, of)
 }
 
-// check returns nil if a machine can have ip.
+// check returns an error unless a machine can have ip.
 func (h hostNetworks) check(ip netip.Addr, origin string) error {
 	if why := registration.Forbidden(ip, h); why != "" {
 		return fmt.Errorf("found %s (%s), %s: expected an address of the machine", ip, origin, why)

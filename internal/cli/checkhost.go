@@ -22,13 +22,13 @@ import (
 	"nightporter/internal/web"
 )
 
-// finding is what one look at the host has shown.
+// finding is the result of one check of the host.
 type finding struct {
 	what, text string
-	err        error // what is wrong, and what to do
+	err        error // what is wrong, and the remedy; nil: ok
 }
 
-// checkHost says whether a daemon with this configuration can work on this host.
+// checkHost checks whether a daemon with this configuration can run on this host.
 func (f *checkFlags) checkHost(cmd *cobra.Command, conf *config.Config, origins *config.Origins) error {
 	running := portUser(cmd, conf)
 	findings := []finding{checkCapabilities(conf)}
@@ -40,10 +40,10 @@ func (f *checkFlags) checkHost(cmd *cobra.Command, conf *config.Config, origins 
 	return f.printHost(cmd, findings)
 }
 
-// portUser says that the porter itself may have its ports, or nothing.
+// portUser says that a running nightporter may use the ports. It is empty if none runs.
 func portUser(cmd *cobra.Command, conf *config.Config) string {
 	if conf.HTTP.WebConfig != "" {
-		return "in use; with http.web_config it does not show whether by nightporter"
+		return "in use; with http.web_config it is unknown whether by nightporter"
 	}
 	for _, addr := range conf.HTTP.Listen {
 		if strings.HasPrefix(addr, ":") {
@@ -82,11 +82,11 @@ func checkCapabilities(conf *config.Config) finding {
 	return found
 }
 
-// checkInterfaces opens each interface as the daemon would, and closes it again.
+// checkInterfaces opens each interface like the daemon, and closes it.
 func checkInterfaces(conf *config.Config) []finding {
 	names, err := watchedInterfaces(conf)
 	if err != nil {
-		return []finding{{what: "interfaces", err: err}} // which names those that are there
+		return []finding{{what: "interfaces", err: err}} // the error names the interfaces of this host
 	}
 	var all []finding
 	for _, name := range names {
@@ -101,7 +101,7 @@ func checkInterfaces(conf *config.Config) []finding {
 	return all
 }
 
-// watchedInterfaces returns the names of the interfaces that the daemon would work on.
+// watchedInterfaces returns the names of the interfaces that the daemon would use.
 func watchedInterfaces(conf *config.Config) ([]string, error) {
 	if len(conf.Interfaces) > 0 {
 		return conf.Interfaces, nil
@@ -127,7 +127,7 @@ func prefixesOf(name string) []string {
 	return all
 }
 
-// checkPorts listens for a moment where the daemon would.
+// checkPorts listens briefly on the daemon's addresses.
 func checkPorts(key string, addrs []string, usedBy string) []finding {
 	var all []finding
 	for _, addr := range addrs {
@@ -149,12 +149,12 @@ func checkPorts(key string, addrs []string, usedBy string) []finding {
 	return all
 }
 
-// checkStateDir looks whether this user can write to the state directory, or make it.
+// checkStateDir checks whether this user can write to the state directory or create it.
 func checkStateDir(dir string) finding {
 	found := finding{what: "state_dir", text: dir}
 	err := unix.Access(dir, unix.W_OK|unix.X_OK)
 	if errors.Is(err, unix.ENOENT) {
-		found.text += " (is made at the start)"
+		found.text += " (is created at the start)"
 		parent := filepath.Dir(dir)
 		for errors.Is(unix.Access(parent, unix.F_OK), unix.ENOENT) && parent != "/" {
 			parent = filepath.Dir(parent)

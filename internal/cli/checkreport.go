@@ -9,10 +9,10 @@ import (
 	"nightporter/internal/config"
 )
 
-// checkReport is what check --json prints.
+// checkReport is the output of check --json.
 type checkReport struct {
 	OK       bool          `json:"ok"`
-	File     string        `json:"file"` // empty: none was there
+	File     string        `json:"file"` // empty: no file was read
 	Errors   []string      `json:"errors"`
 	Machines int           `json:"machines"`
 	Changed  []changedKey  `json:"changed"`
@@ -25,14 +25,14 @@ type changedKey struct {
 	Origin string `json:"origin"`
 }
 
-// findingJSON is a finding. Its text says what is wrong, if something is.
+// findingJSON is a finding. Text is the error unless OK is true.
 type findingJSON struct {
 	What string `json:"what"`
 	OK   bool   `json:"ok"`
 	Text string `json:"text"`
 }
 
-// printErrors prints one error a line, each with its key: fit for a user and a script.
+// printErrors prints one error a line, each with its key.
 func (f *checkFlags) printErrors(cmd *cobra.Command, err error) error {
 	if !f.json {
 		fmt.Fprintln(cmd.ErrOrStderr(), err)
@@ -44,7 +44,7 @@ func (f *checkFlags) printErrors(cmd *cobra.Command, err error) error {
 	return exitCode(1)
 }
 
-// newReport describes a configuration that is right.
+// newReport describes a valid configuration.
 func (f *checkFlags) newReport(conf *config.Config, origins *config.Origins) checkReport {
 	found := checkReport{OK: true, File: origins.File, Errors: []string{}, Machines: len(conf.Machines), Changed: []changedKey{}}
 	for _, path := range config.Changed(config.Default(), conf) {
@@ -53,7 +53,7 @@ func (f *checkFlags) newReport(conf *config.Config, origins *config.Origins) che
 	return found
 }
 
-// printHost prints what was found at this host, and last whether all is well.
+// printHost prints the findings about this host, then the verdict.
 func (f *checkFlags) printHost(cmd *cobra.Command, all []finding) error {
 	var rows [][]string
 	wrong := 0

@@ -21,12 +21,13 @@ import (
 const completionTimeout = 2 * time.Second
 
 const (
-	// fromVariable stands in for --from. It is not a key of the configuration.
+	// fromVariable is the environment variable for --from. It is not a key of the
+	// configuration.
 	fromVariable = "NIGHTPORTER_FROM"
 	defaultFrom  = "http://localhost:" + web.DefaultPort
 )
 
-// clientFlags is what the commands have in common that ask a running porter.
+// clientFlags are the flags of the commands that use the API of a running porter.
 type clientFlags struct{ from string }
 
 func (a *clientFlags) addTo(fs *pflag.FlagSet) {
@@ -46,20 +47,20 @@ func (a *clientFlags) client() (*web.Client, error) {
 	return c, nil
 }
 
-// nextStep says what to try where no porter answers.
+// nextStep says what to try if no porter answers.
 func nextStep(away *web.Unreachable) string {
 	switch {
 	case away.NoAddress():
-		return "is the name right? An IP address does as well, such as --from 192.168.1.2"
+		return "is the name right? An IP address also works, such as --from 192.168.1.2"
 	case away.ForRegistrations():
-		return "that is the port at which machines register: the page and the commands have another, " + web.DefaultPort + " if --from names none"
+		return "that is the registration port: the page and the commands use another, " + web.DefaultPort + " by default"
 	case away.Local():
 		return "is it running (systemctl status nightporter)? For a porter on another host: --from HOST, or " + fromVariable
 	}
 	return "is it running there, and its port open in the firewall?"
 }
 
-// completeName completes the first argument with the names that the porter knows.
+// completeName completes the first argument with the names of the porter's machines.
 func (a *clientFlags) completeName(cmd *cobra.Command, args []string, begun string) ([]cobra.Completion, cobra.ShellCompDirective) {
 	if len(args) > 0 {
 		return nil, cobra.ShellCompDirectiveNoFileComp
@@ -77,7 +78,7 @@ func (a *clientFlags) completeName(cmd *cobra.Command, args []string, begun stri
 	}
 	var names []cobra.Completion
 	for _, m := range all {
-		// A name that a terminal cannot show cannot be typed either.
+		// A name that is not printable cannot be typed.
 		if strings.HasPrefix(m.Name, begun) && printable(m.Name) == m.Name {
 			names = append(names, cobra.CompletionWithDesc(m.Name, m.State.String()))
 		}
@@ -87,13 +88,13 @@ func (a *clientFlags) completeName(cmd *cobra.Command, args []string, begun stri
 
 // completeFlag is completeName for the value of a flag.
 func (a *clientFlags) completeFlag(cmd *cobra.Command, flag string) {
-	_ = cmd.RegisterFlagCompletionFunc(flag, // an error would mean that there is no such flag
+	_ = cmd.RegisterFlagCompletionFunc(flag, // the only error is an unknown flag
 		func(cmd *cobra.Command, _ []string, begun string) ([]cobra.Completion, cobra.ShellCompDirective) {
 			return a.completeName(cmd, nil, begun)
 		})
 }
 
-// explainUnknown says which names there are, if err means that there is not this one.
+// explainUnknown lists the names of the machines if err is machine.ErrUnknown.
 func explainUnknown(ctx context.Context, client *web.Client, name string, err error) error {
 	if !errors.Is(err, machine.ErrUnknown) {
 		return err
@@ -103,7 +104,7 @@ func explainUnknown(ctx context.Context, client *web.Client, name string, err er
 	case listErr != nil:
 		return err
 	case len(all) == 0:
-		return fmt.Errorf("no machine is named %q: the porter knows none so far", name)
+		return fmt.Errorf("no machine is named %q: the porter knows no machine yet", name)
 	}
 	names := make([]string, len(all))
 	for i, m := range all {
@@ -112,7 +113,7 @@ func explainUnknown(ctx context.Context, client *web.Client, name string, err er
 	return fmt.Errorf("no machine is named %q; there are: %s", name, strings.Join(names, ", "))
 }
 
-// tokenFromFile returns the token that a file holds, without the newline after it.
+// tokenFromFile returns the content of a file without surrounding white space.
 func tokenFromFile(path string) (string, error) {
 	b, err := os.ReadFile(path)
 	if err != nil {
@@ -121,14 +122,14 @@ func tokenFromFile(path string) (string, error) {
 	return strings.TrimSpace(string(b)), nil
 }
 
-// tokenVariable is that of the key http.token.
+// tokenVariable is the environment variable of the key http.token.
 const tokenVariable = "NIGHTPORTER_HTTP__TOKEN"
 
-// tokenHelp is what the commands say that need the token.
-const tokenHelp = `If the porter requires a token (http.token), it comes from --token-file or from the
+// tokenHelp is part of the help of each command that sends the token.
+const tokenHelp = `If the porter requires a token (http.token), give it by --token-file or by the
 environment variable ` + tokenVariable + `.`
 
-// changeFlags is what the commands have in common that have a porter change something.
+// changeFlags are the flags of the commands that change something at a porter.
 type changeFlags struct {
 	clientFlags
 	tokenFile string
@@ -145,7 +146,7 @@ func (c *changeFlags) addJSONTo(fs *pflag.FlagSet) {
 	fs.BoolVar(&c.json, "json", false, "print one JSON object")
 }
 
-// answer prints what was done: v for programs, a sentence for people.
+// answer prints the result: v as JSON with --json, otherwise a sentence.
 func (c *changeFlags) answer(w io.Writer, v any, format string, args ...any) error {
 	if c.json {
 		return printJSON(w, v)
@@ -154,7 +155,7 @@ func (c *changeFlags) answer(w io.Writer, v any, format string, args ...any) err
 	return err
 }
 
-// client returns a client that shows the token, for the caller to close.
+// client returns a client that sends the token, for the caller to close.
 func (c *changeFlags) client() (*web.Client, error) {
 	client, err := c.clientFlags.client()
 	if err != nil {
@@ -171,19 +172,18 @@ func (c *changeFlags) client() (*web.Client, error) {
 	return client, nil
 }
 
-// explainToken says where the token comes from, if err means that there was none, or
-// another one.
+// explainToken says how to give the token if err means that it is missing or wrong.
 func explainToken(err error) error {
 	switch {
 	case errors.Is(err, web.ErrWrongToken):
-		return fmt.Errorf("the token is not this porter's http.token: --token-file FILE, or %s", tokenVariable)
+		return fmt.Errorf("the token is not this porter's http.token: give --token-file FILE, or set %s", tokenVariable)
 	case errors.Is(err, web.ErrToken):
-		return fmt.Errorf("this porter asks for a token: --token-file FILE, or %s", tokenVariable)
+		return fmt.Errorf("this porter requires a token: give --token-file FILE, or set %s", tokenVariable)
 	}
 	return err
 }
 
-// unchanged says that a machine is not as it was asked for, and why.
+// unchanged says that a machine was not changed as requested, and why.
 func unchanged(name, done string, err error) error {
 	if refused, ok := errors.AsType[*web.Refused](err); ok {
 		err = errors.New(printable(refused.Reason))

@@ -13,7 +13,7 @@ import (
 	"nightporter/internal/web"
 )
 
-// A mistake is said with what was found and what was expected.
+// An error says what was found and what was expected.
 func TestAskErrors(t *testing.T) {
 	url := servePorter(t, newTwoMachines(), web.Access{})
 	empty := newTwoMachines()
@@ -38,7 +38,7 @@ func TestAskErrors(t *testing.T) {
 		{[]string{"why", "tv", "--from", url}, 1, unknown},
 		{[]string{"why"}, 2, "nightporter why: found 0 names, expected one"},
 		{[]string{"wake", "tv", "--wait", "1s", "--from", url}, 1, unknown},
-		{[]string{"wake", "tv", "--from", none}, 1, `nightporter: no machine is named "tv": the porter knows none so far`},
+		{[]string{"wake", "tv", "--from", none}, 1, `nightporter: no machine is named "tv": the porter knows no machine yet`},
 		{[]string{"status", "--from", "ftp://porter"}, 2, `nightporter status: --from: found "ftp://porter", expected a URL such as http://porter:9717`},
 		{[]string{"wake", "nas", "--wait", "-1s", "--from", url}, 2, "nightporter wake: --wait: found -1s, expected a time such as 2m, or 0"},
 		{[]string{"wake", "nas", "--token-file", "/nonexistent", "--from", url}, 1, "nightporter: --token-file: open /nonexistent: no such file or directory"},
@@ -62,8 +62,8 @@ func TestWakeCommandShowsTheToken(t *testing.T) {
 	}
 	url := servePorter(t, newTwoMachines(), web.Access{Token: token})
 	withUser := strings.Replace(url, "://", "://anna:secret@", 1)
-	const none = "nas was not woken: this porter asks for a token: --token-file FILE, or NIGHTPORTER_HTTP__TOKEN"
-	const other = "nas was not woken: the token is not this porter's http.token: --token-file FILE, or NIGHTPORTER_HTTP__TOKEN"
+	const none = "nas was not woken: this porter requires a token: give --token-file FILE, or set NIGHTPORTER_HTTP__TOKEN"
+	const other = "nas was not woken: the token is not this porter's http.token: give --token-file FILE, or set NIGHTPORTER_HTTP__TOKEN"
 	for _, tt := range []struct {
 		name, from, variable string
 		args                 []string
@@ -87,14 +87,14 @@ func TestWakeCommandShowsTheToken(t *testing.T) {
 	}
 }
 
-// forget is as careful as wake, and says what it did.
+// forget sends the token like wake, and prints its result.
 func TestForgetShowsTheToken(t *testing.T) {
 	url := servePorter(t, newTwoMachines(), web.Access{Token: "open sesame"})
 	for _, tt := range []struct {
 		token, out, errs string
 	}{
-		{"", "", "nightporter: nas was not forgotten: this porter asks for a token: --token-file FILE, or NIGHTPORTER_HTTP__TOKEN\n"},
-		{"another", "", "nightporter: nas was not forgotten: the token is not this porter's http.token: --token-file FILE, or NIGHTPORTER_HTTP__TOKEN\n"},
+		{"", "", "nightporter: nas was not forgotten: this porter requires a token: give --token-file FILE, or set NIGHTPORTER_HTTP__TOKEN\n"},
+		{"another", "", "nightporter: nas was not forgotten: the token is not this porter's http.token: give --token-file FILE, or set NIGHTPORTER_HTTP__TOKEN\n"},
 		{"open sesame", "nas is forgotten\n", ""},
 		{"open sesame", "", "nightporter: no machine is named \"nas\"; there are: pc\uFFFD\n"},
 	} {
@@ -114,7 +114,7 @@ func TestNamesAreCompleted(t *testing.T) {
 		args []string
 		want string
 	}{
-		{[]string{"wake", "--from", url, ""}, "nas\tasleep\nnursery\tarriving\n:4\n"}, // :4 is "no files"; a name with an escape is left out
+		{[]string{"wake", "--from", url, ""}, "nas\tasleep\nnursery\tarriving\n:4\n"}, // :4 means no files; a name with an escape is omitted
 		{[]string{"why", "--from", url, "nu"}, "nursery\tarriving\n:4\n"},
 		{[]string{"status", "--from", url, "nu"}, "nursery\tarriving\n:4\n"},
 		{[]string{"wake", "--from", url, "nas", ""}, ":4\n"},
@@ -128,7 +128,7 @@ func TestNamesAreCompleted(t *testing.T) {
 	}
 }
 
-// A refusal is the porter's sentence, after what was not done.
+// An error says what was not done, then the porter's reason.
 func TestRefusals(t *testing.T) {
 	porter := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
@@ -152,8 +152,7 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// The environment says which porter is asked, unless a flag does. It is no key of the
-// configuration.
+// NIGHTPORTER_FROM names the porter unless --from does. It is no key of the configuration.
 func TestFromTheEnvironment(t *testing.T) {
 	const elsewhere = "no nightporter answers at 127.0.0.1:2 "
 	t.Setenv(fromVariable, "127.0.0.1:1")

@@ -19,10 +19,11 @@ func addConfigFlags(cmd *cobra.Command, path *string) {
 	cmd.SetUsageFunc(configUsage)
 }
 
-// helpWidth is how many columns the help of the configuration's flags takes.
+// helpWidth is the width in columns of the help of the flags.
 const helpWidth = 120
 
-// configUsage prints the few flags of a command apart from those of the configuration.
+// configUsage prints the flags of a command in two lists: its own, and the keys of the
+// configuration.
 func configUsage(cmd *cobra.Command) error {
 	isKey := configKeys()
 	own, keys := new(pflag.FlagSet), new(pflag.FlagSet)
@@ -38,7 +39,7 @@ func configUsage(cmd *cobra.Command) error {
 	return err
 }
 
-// configKeys are the paths of all keys.
+// configKeys are the paths of all keys of the configuration.
 func configKeys() map[string]bool {
 	isKey := make(map[string]bool)
 	for _, k := range config.Keys() {
@@ -47,13 +48,12 @@ func configKeys() map[string]bool {
 	return isKey
 }
 
-// load reads the configuration with the layers of this command line.
+// load reads the configuration from its file, the environment and the command line.
 func load(cmd *cobra.Command, path string) (*config.Config, error) {
 	return config.Load(path, cmd.Flags().Changed("config"), environ(), cmd.Flags(), config.ReadURLs(notify.ReadURL))
 }
 
-// environ returns the environment of this process, without what is not for the
-// configuration.
+// environ returns the environment of this process without variables that are no keys.
 func environ() []string {
 	return slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, fromVariable+"=") })
 }

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// unitEnvironment reads the file from which systemd takes the daemon's environment, as
-// "NAME=value". One that need not be there may be missing.
+// unitEnvironment reads the EnvironmentFile of the systemd unit and returns it as
+// "NAME=value". Unless explicit is set, a missing file is no error.
 func unitEnvironment(path string, explicit bool) ([]string, error) {
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) && !explicit {
@@ -25,8 +25,8 @@ func unitEnvironment(path string, explicit bool) ([]string, error) {
 	return vars, nil
 }
 
-// parseEnvironment reads assignments as systemd does (systemd.exec(5), EnvironmentFile=),
-// but for values of several lines. A line that systemd would leave out is an error.
+// parseEnvironment reads assignments like systemd (systemd.exec(5), EnvironmentFile=), except
+// values of several lines. A line that systemd would ignore is an error.
 func parseEnvironment(text string) ([]string, error) {
 	var vars []string
 	number := 0
@@ -50,8 +50,8 @@ func parseEnvironment(text string) ([]string, error) {
 	return vars, nil
 }
 
-// unquote takes quotes and backslashes out of a value. It reports false if a quote is
-// not closed, or the value goes on in the next line.
+// unquote removes quotes and backslashes from a value. It reports false if a quote is not
+// closed or the value continues in the next line.
 func unquote(value string) (string, bool) {
 	var out strings.Builder
 	var quote rune
@@ -60,7 +60,7 @@ func unquote(value string) (string, bool) {
 		switch {
 		case escaped:
 			if quote == '"' && !strings.ContainsRune("\"\\$`", r) {
-				out.WriteByte('\\') // in double quotes, a backslash is one before other letters
+				out.WriteByte('\\') // in double quotes, a backslash before other characters stays
 			}
 			out.WriteRune(r)
 			escaped = false

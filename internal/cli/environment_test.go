@@ -26,7 +26,7 @@ func TestParseEnvironment(t *testing.T) {
 	}
 }
 
-// What was read is read as the same in single quotes.
+// Values that were read are the same when they are read again in single quotes.
 func FuzzParseEnvironment(f *testing.F) {
 	f.Add("A=b\nB='c \\ d'\nC=\"e\\\"\"\n# f")
 	f.Fuzz(func(t *testing.T, text string) {

@@ -16,11 +16,10 @@ import (
 	"nightporter/internal/web"
 )
 
-const eventsHelp = `Show what happened to the machines of a porter, oldest first: the newest events of
-the last 1,000 that it keeps.
+const eventsHelp = `Show the events of a porter's machines, oldest first. The porter keeps the last 1,000.
 
-With --follow it goes on with each new event as it happens, until Ctrl-C; if the
-porter stops, that is an error. Exit code 0 means that the porter answered.`
+With --follow it then shows each new event, until Ctrl-C. If the porter stops, that is an
+error. Exit code 0 means that the porter answered.`
 
 const eventsExample = `  nightporter events --machine tower -n 20
   nightporter events --from http://raspberrypi:9717 --follow --json | jq .kind`
@@ -38,7 +37,7 @@ func newEventsCommand() *cobra.Command {
 	var f eventsFlags
 	cmd := &cobra.Command{
 		Use:     "events",
-		Short:   "Show what happened to the machines",
+		Short:   "Show the events of the machines",
 		Long:    eventsHelp,
 		Example: eventsExample,
 		Args:    noArgs,
@@ -46,9 +45,9 @@ func newEventsCommand() *cobra.Command {
 	}
 	fs := cmd.Flags()
 	f.addTo(fs)
-	fs.BoolVarP(&f.follow, "follow", "f", false, "go on with new events as they happen")
-	fs.StringVar(&f.machine, "machine", "", "only those of the machine with this `NAME`")
-	fs.IntVarP(&f.number, "number", "n", 100, "show the last `N` past events; 0, with --follow, shows none")
+	fs.BoolVarP(&f.follow, "follow", "f", false, "then show new events as they happen")
+	fs.StringVar(&f.machine, "machine", "", "show only events of the machine with this `NAME`")
+	fs.IntVarP(&f.number, "number", "n", 100, "show the last `N` past events; 0 with --follow shows none")
 	fs.BoolVar(&f.json, "json", false, "print one JSON object a line")
 	f.completeFlag(cmd, "machine")
 	return cmd
@@ -110,12 +109,12 @@ func (f *eventsFlags) checkMachine(ctx context.Context, client *web.Client) erro
 	}
 	past, pastErr := client.Events(ctx, web.EventQuery{Machine: f.machine, Limit: 1})
 	if pastErr != nil || len(past) > 0 {
-		return pastErr // it was forgotten meanwhile
+		return pastErr // a machine with past events may have been forgotten
 	}
 	return fmt.Errorf("--machine: %w", explainUnknown(ctx, client, f.machine, err))
 }
 
-// stream shows events until the user has seen enough.
+// stream shows events until Ctrl-C.
 func (f *eventsFlags) stream(ctx context.Context, client *web.Client, q web.EventQuery, show func(journal.Event) error) error {
 	if f.number > 0 {
 		q.Since = new(uint64)
@@ -132,8 +131,8 @@ func showJSON(w io.Writer) func(journal.Event) error {
 	return func(e journal.Event) error { return out.Encode(e) }
 }
 
-// showTable returns what prints a line for each event: when, which machine, what.
-// A column is as wide as its longest entry yet.
+// showTable returns a function that prints one line for an event: time, machine, text.
+// The column of machines grows with the longest name so far.
 func showTable(w io.Writer) func(journal.Event) error {
 	width := 12
 	return func(e journal.Event) error {

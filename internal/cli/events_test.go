@@ -75,8 +75,8 @@ var (
 			"address conflict: fd00::20 is also used by 02:00:00:00:00:09"},
 		{journal.Event{Kind: journal.ConflictOver, IP: netip.MustParseAddr("fd00::20")},
 			"address conflict over: no other host answers for fd00::20"},
-		{journal.Event{Kind: journal.Waiting, IP: netip.MustParseAddr("fd00::20"), Reason: "nobody answers for it"},
-			"fd00::20 cannot be claimed yet: nobody answers for it"},
+		{journal.Event{Kind: journal.Waiting, IP: netip.MustParseAddr("fd00::20"), Reason: "no other host answers for it"},
+			"fd00::20 cannot be claimed yet: no other host answers for it"},
 		{journal.Event{Kind: journal.Proved, IP: netip.MustParseAddr("fd00::20")}, "fd00::20 can be claimed now"},
 		{journal.Event{Kind: journal.Elsewhere, IP: netip.MustParseAddr("10.77.0.77")}, "is up at an address that it did not register: 10.77.0.77"},
 		{journal.Event{Kind: journal.CardReplaced, MAC: nasMAC, By: "02:00:00:00:00:09"},
@@ -97,13 +97,13 @@ var (
 			"nightporter 1.2.3 started, 4 known machines: the run before did not end in order"},
 		{journal.Event{Kind: journal.Reloaded}, "configuration reloaded"},
 		{journal.Event{Kind: journal.ReloadFailed, Reason: "wake.attempts: found 0"}, "configuration not reloaded: wake.attempts: found 0"},
-		{journal.Event{Kind: "moved_house", Reason: "what a newer porter tells"}, "moved house: what a newer porter tells"},
+		{journal.Event{Kind: "new_kind", Reason: "of a newer porter"}, "new kind: of a newer porter"},
 		{journal.Event{Kind: journal.Refused, Source: clientAddr, Reason: "\x1b[2Jname: \u202egreen\n"},
 			"registration from 10.77.0.10:40000 refused: \uFFFD[2Jname: \uFFFDgreen\uFFFD"},
 	}
 )
 
-// runEvents runs the command, and returns its exit code and what it printed.
+// runEvents runs the command events and returns its exit code and output.
 func runEvents(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	var out, errs bytes.Buffer
@@ -160,7 +160,7 @@ func TestEventsAreChosen(t *testing.T) {
 			t.Errorf("%q: exit code %d, printed %q, %q; want %q", tt.args, code, out, errs, tt.want)
 		}
 	}
-	const unknown = "nightporter: --machine: no machine is named \"tv\": the porter knows none so far\n"
+	const unknown = "nightporter: --machine: no machine is named \"tv\": the porter knows no machine yet\n"
 	for _, args := range [][]string{nil, {"--json"}, {"-f"}} {
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		var out, errs bytes.Buffer
@@ -206,7 +206,7 @@ func TestEventsFollow(t *testing.T) {
 				kind, _, _ = strings.Cut(kind, `"`)
 				got = append(got, kind)
 				switch len(got) {
-				case len(tt.want) - 1: // all that has been
+				case len(tt.want) - 1: // all past events
 					j.Append(journal.Record{Event: journal.Event{At: testTime, Kind: journal.Knock, Machine: "nas"}})
 				case len(tt.want):
 					tt.end(j, cancel)
@@ -222,7 +222,7 @@ func TestEventsFollow(t *testing.T) {
 	}
 }
 
-// With -n 0 there is only what happens from now on.
+// With -n 0 only events after the start of the command are printed.
 func TestEventsFollowFromNow(t *testing.T) {
 	url, j := serveEvents(t, journal.Event{At: testTime, Kind: journal.Asleep, Machine: "nas"})
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
@@ -232,7 +232,7 @@ func TestEventsFollowFromNow(t *testing.T) {
 		Run(ctx, []string{"events", "--follow", "-n", "0", "--from", url}, written, io.Discard)
 		written.Close()
 	}()
-	go func() { // until it follows nobody hears
+	go func() { // events before the command follows are not printed
 		for ctx.Err() == nil {
 			j.Append(journal.Record{Event: journal.Event{At: testTime, Kind: journal.Magic, Machine: "nas", Attempts: 1}})
 			time.Sleep(10 * time.Millisecond)
@@ -243,7 +243,7 @@ func TestEventsFollowFromNow(t *testing.T) {
 		t.Errorf("first %q, want a magic packet", lines.Text())
 	}
 	cancel()
-	for lines.Scan() { // until the command has ended
+	for lines.Scan() { // until the command ends
 	}
 }
 

@@ -4,9 +4,9 @@ import (
 	"github.com/spf13/cobra"
 )
 
-const forgetHelp = `Have a porter forget one of its machines: its addresses are released, and its
-name is free for another network card. A machine that registers again is known
-again. One of the configuration stays known as the configuration describes it.
+const forgetHelp = `Make a porter forget one of its machines: the porter releases its addresses, and another
+network card can take its name. The machine is known again when it registers again. A
+machine of the configuration stays known as the configuration describes it.
 
 ` + tokenHelp + `
 
@@ -15,7 +15,7 @@ Exit code 0 means that the machine is forgotten.`
 // forgetFlags are the flags of the forget command.
 type forgetFlags struct{ changeFlags }
 
-// forgottenJSON is what --json prints: the API answers without a text.
+// forgottenJSON is the output of --json: the API answers without a body.
 type forgottenJSON struct {
 	Name      string `json:"name"`
 	Forgotten bool   `json:"forgotten"`

@@ -10,14 +10,15 @@ import (
 	"nightporter/internal/web"
 )
 
-func plural(n int, of string) string {
+// plural returns n with a noun, which takes an s unless n is 1.
+func plural(n int, noun string) string {
 	if n == 1 {
-		return "1 " + of
+		return "1 " + noun
 	}
-	return fmt.Sprintf("%d %ss", n, of)
+	return fmt.Sprintf("%d %ss", n, noun)
 }
 
-// localTime shows a time of the API on the clock of this host.
+// localTime is a time of the API (RFC 3339) in the time zone of this host.
 func localTime(s string) string {
 	t, err := time.Parse(time.RFC3339, s)
 	if err != nil {
@@ -26,7 +27,7 @@ func localTime(s string) string {
 	return t.Local().Format(time.DateTime)
 }
 
-// ago shows how long ago a time of the API was.
+// ago says how long ago a time of the API was.
 func ago(s string, now time.Time) string {
 	t, err := time.Parse(time.RFC3339, s)
 	if err != nil {
@@ -35,7 +36,7 @@ func ago(s string, now time.Time) string {
 	return web.Ago(t, now)
 }
 
-// localTimeAgo shows a time of the API on the clock of this host, and how long ago it was.
+// localTimeAgo is localTime, and how long ago it was.
 func localTimeAgo(s string, now time.Time) string {
 	t, err := time.Parse(time.RFC3339, s)
 	if err != nil {
@@ -44,16 +45,17 @@ func localTimeAgo(s string, now time.Time) string {
 	return t.Local().Format(time.DateTime) + " (" + web.Ago(t, now) + ")"
 }
 
+// durationText is a duration rounded to seconds.
 func durationText(seconds float64) string {
 	return time.Duration(seconds * float64(time.Second)).Round(time.Second).String()
 }
 
-// sumText lists what is not 0, by name.
-func sumText(of map[string]uint64) string {
+// sumText is the sum of counts, and the counts that are not 0 by name.
+func sumText(counts map[string]uint64) string {
 	var sum uint64
 	var parts []string
-	for _, name := range slices.Sorted(maps.Keys(of)) {
-		if n := of[name]; n > 0 {
+	for _, name := range slices.Sorted(maps.Keys(counts)) {
+		if n := counts[name]; n > 0 {
 			sum += n
 			parts = append(parts, fmt.Sprintf("%s %d", printable(name), n))
 		}
@@ -64,7 +66,7 @@ func sumText(of map[string]uint64) string {
 	return fmt.Sprintf("%d (%s)", sum, strings.Join(parts, ", "))
 }
 
-// localDate shows the date of a time of the API on the calendar of this host.
+// localDate is the date of a time of the API in the time zone of this host.
 func localDate(s string) string {
 	date, _, _ := strings.Cut(localTime(s), " ")
 	return date

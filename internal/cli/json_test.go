@@ -12,7 +12,7 @@ import (
 	"nightporter/internal/web"
 )
 
-// parseJSON is an object that a command printed with --json. Nothing may be beside it.
+// parseJSON parses the output of a command with --json, which is one object.
 func parseJSON(t *testing.T, out string) map[string]any {
 	t.Helper()
 	var v map[string]any
@@ -22,7 +22,7 @@ func parseJSON(t *testing.T, out string) map[string]any {
 	return v
 }
 
-// What changes a machine prints it as the API does.
+// Commands that change a machine print it like the API.
 func TestChangesInJSON(t *testing.T) {
 	url := servePorter(t, newTwoMachines(), web.Access{})
 	until := testTime.Add(2 * time.Hour).UTC().Format(time.RFC3339)
@@ -102,7 +102,7 @@ func TestRegisterInJSON(t *testing.T) {
 	}
 }
 
-// parseSteps reads what test --json printed: one object a line.
+// parseSteps parses the output of test --json: one object a line.
 func parseSteps(t *testing.T, out string) (all []stepJSON) {
 	t.Helper()
 	for line := range strings.Lines(out) {
@@ -115,7 +115,7 @@ func parseSteps(t *testing.T, out string) (all []stepJSON) {
 	return all
 }
 
-// Advice for people is no step.
+// The advice after a failure is not in the JSON output.
 func TestStepsInJSON(t *testing.T) {
 	var out strings.Builder
 	tested := wakeTest{name: "nas", stepPrinter: newStepPrinter(&out, true)}

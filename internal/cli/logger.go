@@ -12,8 +12,8 @@ import (
 	"nightporter/internal/config"
 )
 
-// newLogger returns a log that is written to w. The journal of systemd has the time of
-// each line, and takes its priority from "<N>" in front (sd-daemon(3)).
+// newLogger returns a logger that writes to w. The journal of systemd records the time of
+// each line itself, and reads the priority from the prefix "<N>" (sd-daemon(3)).
 func newLogger(w io.Writer, format string, level slog.Leveler) *slog.Logger {
 	opts := &slog.HandlerOptions{Level: level}
 	if !isJournalStream(w, os.Getenv("JOURNAL_STREAM")) {
@@ -40,8 +40,8 @@ func withoutTime(groups []string, a slog.Attr) slog.Attr {
 	return a
 }
 
-// isJournalStream reports whether w is the journal's: systemd tells in stream the device and
-// the inode of what it connected (systemd.exec(5), $JOURNAL_STREAM).
+// isJournalStream reports whether w is connected to the journal: stream has the device and
+// the inode of that connection (systemd.exec(5), $JOURNAL_STREAM).
 func isJournalStream(w io.Writer, stream string) bool {
 	f, isFile := w.(*os.File)
 	if !isFile || stream == "" {
@@ -75,7 +75,7 @@ func priorityOf(l slog.Level) int {
 	return priorityDebug
 }
 
-// priorityWriter writes the priority in front of each line.
+// priorityWriter prefixes each line with its priority.
 type priorityWriter struct {
 	mu       sync.Mutex
 	to       io.Writer
@@ -91,7 +91,7 @@ func (p *priorityWriter) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// journalHandler tells its writer the priority of each record.
+// journalHandler sets the priority of its writer for each record.
 type journalHandler struct {
 	slog.Handler
 	writer *priorityWriter

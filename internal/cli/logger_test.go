@@ -12,7 +12,7 @@ import (
 	"nightporter/internal/config"
 )
 
-// logLines returns what three lines of a log look like, in the journal or elsewhere.
+// logLines returns three lines as the journal or another output gets them.
 func logLines(t *testing.T, format string, toJournal bool) []string {
 	t.Helper()
 	f, err := os.Create(filepath.Join(t.TempDir(), "log"))
@@ -40,7 +40,7 @@ func logLines(t *testing.T, format string, toJournal bool) []string {
 	return strings.Split(strings.TrimSpace(string(text)), "\n")
 }
 
-// The journal has times of its own, and takes priorities.
+// Lines for the journal have a priority and, as text, no time.
 func TestLogInTheJournal(t *testing.T) {
 	got := strings.Join(logLines(t, config.FormatText, true), "\n")
 	const want = "<3>level=ERROR msg=no event=a\n<4>level=WARN msg=well time=mine event=b\n<7>level=DEBUG msg=see g.event=c"

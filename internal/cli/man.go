@@ -19,7 +19,7 @@ import (
 const manHelp = `Write the manual pages of nightporter and of each command into DIRECTORY, for
 packages.
 
-Exit code 0 means that they are written.`
+Exit code 0 means that the pages are written.`
 
 func newManCommand() *cobra.Command {
 	return &cobra.Command{
@@ -53,7 +53,7 @@ func writeManual(root *cobra.Command, dir string) error {
 	return nil
 }
 
-// documentedCommands are the commands below cmd that have a page or an entry.
+// documentedCommands are the commands below cmd that have a manual page.
 func documentedCommands(cmd *cobra.Command) []*cobra.Command {
 	return slices.DeleteFunc(slices.Clone(cmd.Commands()), func(c *cobra.Command) bool {
 		return c.Hidden || c.Name() == "help"
@@ -130,7 +130,7 @@ func writeOptions(p *roff.Page, cmd *cobra.Command) {
 	})
 	if hasKeys {
 		p.Item("--KEY VALUE", "Each key of the configuration but `machines` and the secrets is a flag too, such as "+
-			"`--wake.attempts 3`. nightporter.yaml(5) has them all.")
+			"`--wake.attempts 3`. nightporter.yaml(5) lists them.")
 	}
 }
 
@@ -146,7 +146,7 @@ func optionTerm(f *pflag.Flag) string {
 	return term
 }
 
-// optionText says what a flag does, and its default where that is not nothing.
+// optionText is the help of a flag, with its default unless that is empty or zero.
 func optionText(f *pflag.Flag) string {
 	_, text := pflag.UnquoteUsage(f)
 	if slices.Contains([]string{"", "false", "0", "0s", "[]"}, f.DefValue) || strings.Contains(text, "(default") || strings.Contains(text, f.DefValue+":") {
@@ -155,21 +155,21 @@ func optionText(f *pflag.Flag) string {
 	return fmt.Sprintf("%s (default %s)", text, f.DefValue)
 }
 
-// writeProgramSections says of the program what no command says.
+// writeProgramSections writes exit codes, environment and files of the whole program.
 func writeProgramSections(p *roff.Page) {
 	p.Section("EXIT STATUS")
-	p.Item("0", "The command did what was asked.")
-	p.Item("1", "It failed; the last line on standard error says why.")
+	p.Item("0", "The command succeeded.")
+	p.Item("1", "The command failed. The last line on standard error says why.")
 	p.Item("2", "The command line is wrong.")
-	p.Item("130", "It was interrupted.")
+	p.Item("130", "The command was interrupted.")
 	p.Section("ENVIRONMENT")
-	p.Item(fromVariable, "The porter that commands ask, unless `--from` names one.")
+	p.Item(fromVariable, "The porter that commands use, unless `--from` names one.")
 	p.Item("NIGHTPORTER_...", "Keys of the configuration: nightporter.yaml(5).")
 	p.Section("FILES")
 	p.Item(config.DefaultPath, "The configuration: nightporter.yaml(5).")
 	p.Item(config.DefaultEnvironment, "Secrets for the daemon, read by systemd.")
 	p.Item(registerConfPath, "On a machine that sleeps: settings of `nightporter register`.")
-	p.Item("/var/lib/nightporter/journal.jsonl", "What the porter remembers: machines, counters, events.")
+	p.Item("/var/lib/nightporter/journal.jsonl", "The porter's journal: machines, counters, events.")
 }
 
 func writeSeeAlso(p *roff.Page, cmd *cobra.Command) {

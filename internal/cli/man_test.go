@@ -10,8 +10,8 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// There is a page for the program and for each command, with what the command is for, its
-// flags and its examples.
+// There is a page for the program and for each command, with its purpose, flags and
+// examples.
 func TestMan(t *testing.T) {
 	dir := t.TempDir()
 	if code, out, errs := runCommand(t, "man", dir); code != 0 || out != "" || errs != "" {
@@ -46,11 +46,12 @@ func TestMan(t *testing.T) {
 		}
 	}
 	if found, err := filepath.Glob(dir + "/*"); err != nil || len(found) != len(documentedCommands(root))+1 {
-		t.Errorf("written are %q, %v", found, err)
+		t.Errorf("found %q, %v", found, err)
 	}
 }
 
-// firstWords begin the first example of a command, or its name where it has none.
+// firstWords returns the first words of a command's example, or its name without an
+// example.
 func firstWords(cmd *cobra.Command) string {
 	words := strings.Fields(cmd.Example)
 	if len(words) < 2 {
@@ -68,7 +69,7 @@ func TestManWithoutDirectory(t *testing.T) {
 	}
 }
 
-// The page has of each flag its shorthand, its value, and a default that is not nothing.
+// The page has the shorthand, the value and the default of each flag, unless that is empty.
 func TestManOption(t *testing.T) {
 	fs := pflag.NewFlagSet("", pflag.ContinueOnError)
 	fs.StringP("file", "f", "/a", "the `FILE` to read")

@@ -11,11 +11,11 @@ import (
 	"nightporter/internal/machine"
 )
 
-// newTable returns a writer of two columns.
+// newTable returns a writer of aligned columns, separated by tabs in its input.
 func newTable(w io.Writer) *tabwriter.Writer { return tabwriter.NewWriter(w, 0, 0, 2, ' ', 0) }
 
-// writeRows prints rows in columns. paint colours a cell after it has its width, since
-// what colours takes no room on the screen.
+// writeRows prints rows in columns. paint colors a cell after the cell is padded, since
+// escape sequences have no width on the screen.
 func writeRows(w io.Writer, rows [][]string, paint func(column int, cell, padded string) string) error {
 	var widths []int
 	for _, row := range rows {
@@ -42,9 +42,10 @@ func writeRows(w io.Writer, rows [][]string, paint func(column int, cell, padded
 	return nil
 }
 
+// colorOff ends a color (ECMA-48 SGR).
 const colorOff = "\x1b[0m"
 
-// stateColors are ANSI colours. What is on its way has one of its own.
+// stateColors are the ANSI colors of states. States in transition share one.
 var stateColors = map[string]string{
 	machine.Awake.String():    "\x1b[32m",
 	machine.Settling.String(): "\x1b[33m",
@@ -53,10 +54,10 @@ var stateColors = map[string]string{
 	machine.Arriving.String(): "\x1b[33m",
 }
 
-// wakeFailedSuffix is said behind the state of a machine whose last wake failed.
+// wakeFailedSuffix follows the state of a machine whose last wake failed.
 const wakeFailedSuffix = ", did not wake"
 
-// colorize returns text in the colour of a state, if it has one. A failed wake is red.
+// colorize returns text in the color of a state. A failed wake is red.
 func colorize(state, text string) string {
 	if strings.HasSuffix(state, wakeFailedSuffix) {
 		return "\x1b[31m" + text + colorOff
@@ -67,8 +68,8 @@ func colorize(state, text string) string {
 	return text
 }
 
-// printable takes out what would control a terminal: names and reasons come from
-// the network.
+// printable replaces control characters, since names and reasons come from the network
+// and could control the terminal.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {
@@ -78,7 +79,7 @@ func printable(s string) string {
 	}, s)
 }
 
-// printJSON prints v for programs.
+// printJSON prints v as indented JSON.
 func printJSON(w io.Writer, v any) error {
 	out := json.NewEncoder(w)
 	out.SetIndent("", "  ")

@@ -10,8 +10,7 @@ import (
 	"nightporter/internal/machine"
 )
 
-// FuzzShowTable: whatever a porter tells, each event is one line that does
-// nothing to a terminal.
+// FuzzShowTable: any event from a porter is one printable line.
 func FuzzShowTable(f *testing.F) {
 	f.Add(`{"kind":"knock","machine":"nas","source":"192.0.2.9:1","service":"192.0.2.5:22/tcp"}`)
 	f.Add(`{"kind":"refused","reason":"\u001b[2J\n\u202e","mac":"02:00:00:00:00:01"}`)
@@ -40,16 +39,16 @@ func FuzzShowTable(f *testing.F) {
 	})
 }
 
-// The colours take no room: columns stand as without them.
+// Columns are aligned with and without color.
 func TestRows(t *testing.T) {
 	rows := [][]string{{"MACHINE", "STATE", "SINCE"}, {"nas", "asleep", "1 h ago"}, {"küche", "awake", "just now", "! x"}}
-	var plainly, colored strings.Builder
-	if err := writeRows(&plainly, rows, func(_ int, _, padded string) string { return padded }); err != nil {
+	var withoutColor, colored strings.Builder
+	if err := writeRows(&withoutColor, rows, func(_ int, _, padded string) string { return padded }); err != nil {
 		t.Fatal(err)
 	}
 	const want = "MACHINE  STATE   SINCE\nnas      asleep  1 h ago\nküche    awake   just now  ! x\n"
-	if plainly.String() != want {
-		t.Errorf("printed\n%swant\n%s", plainly.String(), want)
+	if withoutColor.String() != want {
+		t.Errorf("printed\n%swant\n%s", withoutColor.String(), want)
 	}
 	if err := writeRows(&colored, rows, func(_ int, cell, padded string) string { return colorize(cell, padded) }); err != nil {
 		t.Fatal(err)

@@ -11,12 +11,12 @@ import (
 	"nightporter/internal/web"
 )
 
-const pauseHelp = `Have a porter leave a machine alone for a while, such as for maintenance.
+const pauseHelp = `Pause the porter's work for a machine, for instance during maintenance.
 
-Until then nothing is claimed for the machine, it is not watched, and nothing wakes
-it: neither a client nor ` + "`nightporter wake`" + `. Then the porter asks for it again, and
-claims its addresses if it is off. A pause survives restarts of the porter, and takes
-at most 30 days.
+During the pause the porter claims no address of the machine and does not watch it, and
+nothing wakes it: neither a client nor ` + "`nightporter wake`" + `. After the pause the porter
+probes the machine and claims its addresses if it is off. A pause survives restarts of the
+porter and lasts at most 30 days.
 
 ` + tokenHelp + `
 
@@ -25,7 +25,7 @@ Exit code 0 means that the machine is paused.`
 const pauseExample = `  nightporter pause nas --for 2h --from raspberrypi
   nightporter pause nas --until 2026-11-29T08:00`
 
-const resumeHelp = `End a pause of a machine before its time.
+const resumeHelp = `End a pause of a machine early.
 
 ` + tokenHelp + `
 
@@ -43,7 +43,7 @@ func newPauseCommand() *cobra.Command {
 	var f pauseFlags
 	cmd := &cobra.Command{
 		Use:               "pause NAME",
-		Short:             "Leave a machine alone for a while",
+		Short:             "Pause the work for a machine",
 		Long:              pauseHelp,
 		Example:           pauseExample,
 		Args:              oneName,
@@ -53,8 +53,8 @@ func newPauseCommand() *cobra.Command {
 	fs := cmd.Flags()
 	f.addTo(fs)
 	f.addJSONTo(fs)
-	fs.DurationVar(&f.length, "for", 0, "for so much `TIME`, such as 2h; at most 720h")
-	fs.StringVar(&f.until, "until", "", "until that `TIME` of this host's clock, such as 2026-11-29T08:00")
+	fs.DurationVar(&f.length, "for", 0, "pause for this `TIME`, such as 2h; at most 720h")
+	fs.StringVar(&f.until, "until", "", "pause until this `TIME` in this host's time zone, such as 2026-11-29T08:00")
 	return cmd
 }
 
@@ -76,7 +76,7 @@ func (f *pauseFlags) run(cmd *cobra.Command, name string) error {
 		printable(name), localTime(m.PausedUntil), resumeOf(name))
 }
 
-// request returns what the flags ask for; forGiven says that --for was given.
+// request returns the request of the flags; forGiven says that --for was given.
 func (f *pauseFlags) request(forGiven bool) (web.PauseRequest, error) {
 	switch {
 	case forGiven && f.until != "":
@@ -92,7 +92,7 @@ func (f *pauseFlags) request(forGiven bool) (web.PauseRequest, error) {
 	return web.PauseRequest{For: f.length.String()}, nil
 }
 
-// parseUntil reads a time. One without a zone is of the clock at that place.
+// parseUntil reads a time. A time without a zone is in the zone at.
 func parseUntil(s string, at *time.Location) (time.Time, error) {
 	if t, err := time.Parse(time.RFC3339, s); err == nil {
 		return t, nil
@@ -135,5 +135,5 @@ func (c *changeFlags) resume(cmd *cobra.Command, name string) error {
 	if err != nil {
 		return unchanged(name, "resumed", explainUnknown(cmd.Context(), client, name, err))
 	}
-	return c.answer(cmd.OutOrStdout(), m, "%s is not paused any more: the porter asks whether it is off", printable(name))
+	return c.answer(cmd.OutOrStdout(), m, "%s is no longer paused: the porter probes whether it is off", printable(name))
 }

@@ -20,22 +20,22 @@ import (
 const defaultRegistrationPort = "13717"
 
 const registerHelp = `Register this machine with its porter. Run it just before the machine goes to
-sleep: from then on the porter waits for the machine to fall silent. With --watch it
-says that it is up instead, to be run when it has started: the porter probes it, and
-needs no registration before it sleeps.
+sleep: the porter then waits until the machine is silent. With --watch the machine
+registers that it is up, for instance after its start: the porter probes it, and no
+registration before sleep is needed.
 
-Without --mac and --monitor the machine describes itself: the interface that
-leads to the porter, its MAC address, the one built into its network card where
-that is another, its lasting global addresses, each with the ports of --port.
+Without --mac and --monitor the registration describes this machine: the MAC address
+of the interface that leads to the porter, the permanent MAC address of its network
+card if that differs, and its permanent global addresses, each with the ports of --port.
 
-What the flags leave open is taken from ` + registerConfPath + ` (--config), if it
-is there: the file of nightporter-register.py.
+Settings that no flag gives are read from ` + registerConfPath + ` (--config), if
+it exists. nightporter-register.py reads the same file.
 
-With --check it prints what it would send, asks the porter whether it would accept
-that, and registers nothing.
+With --check it prints what it would send and asks the porter whether it would accept
+it. Nothing is registered.
 
-Exit code 0 means that the porter accepted it, or with --check would, 1 that it did
-not, 2 that the command line is wrong.`
+Exit code 0 means that the porter accepted the registration, or would with --check, 1
+that it did not, 2 that the command line is wrong.`
 
 const registerExample = `  nightporter register --to raspberrypi --port 22/tcp,25565 --check
   nightporter register --to 192.168.1.2:13717 --mac d8:cb:8a:39:be:a1 --name tower \
@@ -53,7 +53,7 @@ type registerFlags struct {
 	retries               int
 	timeout               time.Duration
 
-	settings []confSetting // those of the file that are used
+	settings []confSetting // of the file, those that no flag overrides
 }
 
 // newRegisterCommand returns the command "register".
@@ -76,27 +76,27 @@ func newRegisterCommand() *cobra.Command {
 	fs := cmd.Flags()
 	fs.StringVar(&f.to, "to", "", "the porter's `HOST[:PORT]` (default port "+defaultRegistrationPort+")")
 	fs.StringVar(&f.mac, "mac", "", "the machine's `MAC` address (default: of the interface that leads to the porter)")
-	fs.StringVar(&f.wakeMAC, "wake-mac", "", "the `MAC` address of the card that wakes the machine (default: the one built into the card, unless --mac is given)")
+	fs.StringVar(&f.wakeMAC, "wake-mac", "", "the `MAC` address of the card that wakes the machine (default: the card's permanent one, unless --mac is given)")
 	fs.StringVar(&f.name, "name", "", "the machine's `NAME` (default: the host name, unless --mac is given)")
 	fs.StringArrayVar(&f.monitor, "monitor", nil, "an address and the ports to wake for, as `IP=PORT,PORT`; may be repeated")
 	fs.StringVar(&f.port, "port", "", "the `PORTS` to wake for at each address found, such as 22/tcp,51820/udp,icmp")
-	fs.BoolVar(&f.known, "known", false, "send no addresses: the porter's configuration has them")
-	fs.BoolVar(&f.watch, "watch", false, "this machine is up and stays up: have it probed")
-	fs.BoolVar(&f.check, "check", false, "print what would be sent, ask the porter whether it would accept it, and register nothing")
-	fs.BoolVar(&f.json, "json", false, "print one JSON object: what was sent, and what the porter said")
+	fs.BoolVar(&f.known, "known", false, "send no addresses, since the porter's configuration has them")
+	fs.BoolVar(&f.watch, "watch", false, "register that this machine is up, so that the porter probes it")
+	fs.BoolVar(&f.check, "check", false, "print what would be sent, ask the porter whether it would accept it, register nothing")
+	fs.BoolVar(&f.json, "json", false, "print one JSON object: what was sent, and the porter's answer")
 	fs.StringVar(&f.config, "config", registerConfPath, "the `FILE` with the settings that no flag gives")
-	fs.StringVar(&f.token, "token", "", "the `TOKEN` the porter asks for (visible to other users; see --token-file)")
+	fs.StringVar(&f.token, "token", "", "the `TOKEN` that the porter requires (visible to other users; see --token-file)")
 	fs.StringVar(&f.tokenFile, "token-file", "", "the `FILE` that holds the token")
 	fs.Float64Var(&f.idleWatts, "idle-watts", 0, "the power drawn while awake and idle, in `WATTS`")
 	fs.Float64Var(&f.sleepWatts, "sleep-watts", 0, "the power drawn while asleep, in `WATTS`")
 	fs.StringVar(&f.password, "password", "", "the SecureOn `PASSWORD` for magic packets")
 	fs.StringSliceVar(&f.wakeFrom, "wake-from", nil, "the `PREFIXES` whose hosts may wake the machine (default: all)")
-	fs.IntVar(&f.retries, "retries", -1, "try again `N` times at most (-1: as long as --timeout allows)")
-	fs.DurationVar(&f.timeout, "timeout", 10*time.Second, "give up after this `TIME` in all")
+	fs.IntVar(&f.retries, "retries", -1, "retry at most `N` times (-1: as long as --timeout allows)")
+	fs.DurationVar(&f.timeout, "timeout", 10*time.Second, "fail after this `TIME` in total")
 	return cmd
 }
 
-// run registers, and tells the user how it went.
+// run registers, and prints the result.
 func (f *registerFlags) run(cmd *cobra.Command) error {
 	if err := errors.Join(onlyOne(cmd, "monitor", "port", "known"), onlyOne(cmd, "token", "token-file")); err != nil {
 		return err
@@ -121,7 +121,7 @@ func (f *registerFlags) run(cmd *cobra.Command) error {
 	return f.send(ctx, cmd, addr, w)
 }
 
-// wire builds the registration; changed tells which flags were given.
+// wire builds the registration; changed reports whether a flag was given.
 func (f *registerFlags) wire(ctx context.Context, addr string, changed func(string) bool) (registration.Wire, error) {
 	w := registration.Wire{MAC: f.mac, WakeMAC: f.wakeMAC, Name: f.name, Password: f.password, WakeFrom: f.wakeFrom, Watch: f.watch}
 	var err error
@@ -143,7 +143,8 @@ func (f *registerFlags) wire(ctx context.Context, addr string, changed func(stri
 	return w, nil
 }
 
-// describeSelf fills in what the flags leave to be found out.
+// describeSelf fills in the MAC address, name and addresses of this machine that no flag
+// gives.
 func (f *registerFlags) describeSelf(ctx context.Context, addr string, w *registration.Wire) error {
 	findAddrs := len(f.monitor) == 0 && !f.known
 	if f.mac != "" && !findAddrs {
@@ -155,7 +156,7 @@ func (f *registerFlags) describeSelf(ctx context.Context, addr string, w *regist
 	}
 	self, err := registration.Detect(ctx, addr)
 	if errors.Is(err, registration.ErrThisHost) {
-		return f.settingError("to", fmt.Sprintf("found %q, which is this host itself: expected the porter as another host. Run this on the machine that sleeps, not on the porter", f.to))
+		return f.settingError("to", fmt.Sprintf("found %q, which is this host itself: expected another host. Run this on the machine that sleeps, not on the porter", f.to))
 	}
 	if lost := explainUnreachable(addr, err); lost != err {
 		return lost
@@ -182,8 +183,8 @@ func (f *registerFlags) describeSelf(ctx context.Context, addr string, w *regist
 	return nil
 }
 
-// findWakeMAC fills in the card that wakes this machine, where that has another address
-// than the machine speaks with: a bond, a dock, an address that was set.
+// findWakeMAC fills in the permanent MAC address of the network card if the machine uses
+// another one: with a bond, a dock, or an address that was set.
 func (f *registerFlags) findWakeMAC(self registration.Identity, w *registration.Wire) error {
 	if f.wakeMAC != "" {
 		return nil
@@ -198,7 +199,7 @@ func (f *registerFlags) findWakeMAC(self registration.Identity, w *registration.
 	return nil
 }
 
-// readToken returns the token, from its file if there is one.
+// readToken returns the token, from its file if one is given.
 func (f *registerFlags) readToken() (string, error) {
 	if f.tokenFile == "" {
 		return f.token, nil

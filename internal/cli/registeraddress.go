@@ -11,7 +11,7 @@ import (
 	"nightporter/internal/web"
 )
 
-// porterAddress completes HOST, HOST:PORT, [IPV6]:PORT or a bare IPv6 address.
+// porterAddress adds the default port to HOST, [IPV6] or a bare IPv6 address.
 func porterAddress(to string) (string, error) {
 	const expected = "expected HOST or HOST:PORT"
 	if to == "" {
@@ -33,8 +33,8 @@ func porterAddress(to string) (string, error) {
 	return to, nil
 }
 
-// explainUnreachable says what to do if err means that nothing takes registrations at addr, and is
-// err otherwise.
+// explainUnreachable adds the remedy if err means that no porter accepts registrations at
+// addr. It returns any other err unchanged.
 func explainUnreachable(addr string, err error) error {
 	host, port, splitErr := net.SplitHostPort(addr)
 	if splitErr != nil {
@@ -48,14 +48,14 @@ func explainUnreachable(addr string, err error) error {
 	case err == nil || isRefused && !strings.HasPrefix(refused.Answer, "HTTP/"):
 		return err
 	case port == web.DefaultPort:
-		return fmt.Errorf("%w: %s is the port of the page and the commands: machines register at another, %s if --to names none", err, port, defaultRegistrationPort)
+		return fmt.Errorf("%w: %s is the port of the page and the commands: machines register at another, %s by default", err, port, defaultRegistrationPort)
 	case ok && dial.Op == "dial":
 		return fmt.Errorf("no porter answers there (%w): is it running there, and its port open in the firewall?", withoutAddress(dial.Err))
 	}
 	return err
 }
 
-// withoutAddress is err without the address and the system call, which it may begin with.
+// withoutAddress returns the errno in err, without the address and the system call.
 func withoutAddress(err error) error {
 	if errno, ok := errors.AsType[syscall.Errno](err); ok {
 		return errno

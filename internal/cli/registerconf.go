@@ -14,22 +14,22 @@ import (
 	"nightporter/internal/config"
 )
 
-// registerConfPath is where nightporter-register.py has its settings.
+// registerConfPath is the file with the settings of nightporter-register.py.
 const registerConfPath = "/etc/nightporter/register.conf"
 
-// registerKeys are the settings of that file; the flags of the same names have hyphens.
+// registerKeys are the keys of that file. Flags have the same names with hyphens.
 var registerKeys = []string{
 	"to", "mac", "wake_mac", "name", "port", "monitor", "token", "password", "wake_from",
 	"idle_watts", "sleep_watts", "timeout", "retries",
 }
 
-// confSetting is one line of a file of settings, with those that continue it.
+// confSetting is one setting of the file; line is that of its key.
 type confSetting struct {
 	key, value string
 	line       int
 }
 
-// readSettings takes from the file of settings what the command line left open.
+// readSettings sets the flags that the command line does not give from the file.
 func (f *registerFlags) readSettings(flags *pflag.FlagSet) error {
 	text, err := os.ReadFile(f.config)
 	if errors.Is(err, fs.ErrNotExist) && !flags.Changed("config") {
@@ -51,8 +51,8 @@ func (f *registerFlags) readSettings(flags *pflag.FlagSet) error {
 	return nil
 }
 
-// unset returns the settings that no flag gives: --port goes before monitor, for
-// instance, and monitor before port.
+// unset returns the settings that no flag overrides. --port, --monitor and --known each
+// override port and monitor, and monitor overrides port.
 func (f *registerFlags) unset(settings []confSetting, flags *pflag.FlagSet) []confSetting {
 	given := func(names ...string) bool { return slices.ContainsFunc(names, flags.Changed) }
 	has := func(key string) bool {
@@ -74,7 +74,7 @@ func (f *registerFlags) unset(settings []confSetting, flags *pflag.FlagSet) []co
 
 func (s confSetting) flag() string { return strings.ReplaceAll(s.key, "_", "-") }
 
-// set gives a flag the value of a setting.
+// set sets the flag of a setting.
 func (s confSetting) set(flags *pflag.FlagSet) error {
 	values := []string{s.value}
 	switch s.key {
@@ -101,7 +101,7 @@ func (s confSetting) set(flags *pflag.FlagSet) error {
 func parseRegisterConf(text string) ([]confSetting, error) {
 	var all []confSetting
 	section, number := "", 0
-	open := false // the last line of the section can be continued
+	open := false // an indented line continues the last setting
 	for line := range strings.Lines(text) {
 		number++
 		words := strings.TrimSpace(line)

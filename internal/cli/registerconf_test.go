@@ -10,7 +10,7 @@ import (
 	"nightporter/internal/registration"
 )
 
-// confFile writes a file of settings.
+// confFile writes a file of settings and returns its path.
 func confFile(t *testing.T, text string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "register.conf")
@@ -20,38 +20,38 @@ func confFile(t *testing.T, text string) string {
 	return path
 }
 
-// The file of the script is read as the script reads it. Flags go before it.
+// The command reads the file of the script like the script. Flags override it.
 func TestRegisterReadsTheScriptsSettings(t *testing.T) {
-	addr, asked := serveRegistrations(t, nil)
+	addr, requests := serveRegistrations(t, nil)
 	conf := confFile(t, "# ours\n[other]\nmac = nothing\n[register]\nto = 192.0.2.1\nName: tower\nmac = d8:cb:8a:39:be:a1\ntoken = 100%s3cret\n"+
 		"wake_mac = d8:cb:8a:39:be:a2\nidle-watts = 40\nsleep_watts = 1.5\npassword = 1.2.3.4\nwake_from = 10.0.0.0/8, fd00::/8\n"+
 		"timeout = 7.5\nretries = 0\nport = 80\nmonitor =\n  192.168.1.5=22/tcp,53\n# between\n\n  fd00::5=\n")
 	if out, err := runRegister(t, "--config", conf, "--to", addr, "--sleep-watts", "1"); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	r := <-asked
+	r := <-requests
 	if r.Name != "tower" || r.Token != "100%s3cret" || r.WakeMAC.String() != "d8:cb:8a:39:be:a2" || r.IdleWatts != 40 || r.SleepWatts != 1 ||
 		len(r.WakeFrom) != 2 || len(r.Password) != 4 || len(r.Monitor) != 2 || len(r.Monitor[0].Ports) != 3 || len(r.Monitor[1].Ports) != 0 {
-		t.Errorf("the porter was asked %+v", r)
+		t.Errorf("the porter received %+v", r)
 	}
 	if _, err := runRegister(t, "--config", conf, "--to", addr, "--monitor", "192.168.1.6=443/tcp", "--token", "other"); err != nil {
 		t.Fatal(err)
 	}
-	if r := <-asked; len(r.Monitor) != 1 || r.Monitor[0].IP.String() != "192.168.1.6" || r.Token != "other" {
-		t.Errorf("with flags the porter was asked %+v", r)
+	if r := <-requests; len(r.Monitor) != 1 || r.Monitor[0].IP.String() != "192.168.1.6" || r.Token != "other" {
+		t.Errorf("with flags the porter received %+v", r)
 	}
 }
 
-// The example of the script is good for the command.
+// The command accepts the example file of the script.
 func TestRegisterTakesTheExample(t *testing.T) {
-	addr, asked := serveRegistrations(t, &registration.Acceptable{Name: "tower"})
+	addr, requests := serveRegistrations(t, &registration.Acceptable{Name: "tower"})
 	if out, err := runRegister(t, "--config", "../../deploy/machine/register.conf.example", "--to", addr, "--mac", "d8:cb:8a:39:be:a1", "--monitor", "10.0.0.5=22", "--check"); err != nil {
 		t.Errorf("%v: %s", err, out)
 	}
-	<-asked
+	<-requests
 }
 
-// The error of a mistake in the file names the line, and is no usage error.
+// An error in the file names the line and is no usage error.
 func TestRegisterConfIsWrong(t *testing.T) {
 	for text, want := range map[string]string{
 		"[register]\nto = localhost\nport = 22\n":                                             `line 2: to: found "localhost", which is this host itself`,
@@ -81,7 +81,7 @@ func TestRegisterConfErrors(t *testing.T) {
 	}
 }
 
-// What was read is written so that it is read as the same.
+// Settings that were read are the same when they are written and read again.
 func FuzzRegisterConf(f *testing.F) {
 	f.Add("[register]\nto = a\nmonitor =\n  1.2.3.4=22\n fd00::1=\n; no\nname: b:c = d\n")
 	f.Fuzz(func(t *testing.T, text string) {

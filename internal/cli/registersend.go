@@ -12,16 +12,17 @@ import (
 	"nightporter/internal/registration"
 )
 
-// registeredJSON is what --json prints.
+// registeredJSON is the output of --json.
 type registeredJSON struct {
 	Porter       string            `json:"porter"`
-	Check        bool              `json:"check"` // nothing was registered
+	Check        bool              `json:"check"` // with --check nothing was registered
 	Accepted     bool              `json:"accepted"`
-	Answer       string            `json:"answer"` // in the porter's words
+	Answer       string            `json:"answer"` // the porter's text
 	Registration registration.Wire `json:"registration"`
 }
 
-// send registers, or asks whether the porter would accept it, and tells the user.
+// send registers, or with --check asks whether the porter would accept it, and prints the
+// answer.
 func (f *registerFlags) send(ctx context.Context, cmd *cobra.Command, addr string, w registration.Wire) error {
 	if f.check && !f.json {
 		if err := printJSON(cmd.OutOrStdout(), withoutSecrets(w)); err != nil {
@@ -43,7 +44,7 @@ func (f *registerFlags) send(ctx context.Context, cmd *cobra.Command, addr strin
 	return err
 }
 
-// exchange returns what the porter says to a registration.
+// exchange returns the porter's answer to a registration.
 func (f *registerFlags) exchange(ctx context.Context, addr string, w registration.Wire) (answer string, err error) {
 	what := "register with"
 	if f.check {
@@ -58,7 +59,8 @@ func (f *registerFlags) exchange(ctx context.Context, addr string, w registratio
 	return answer, nil
 }
 
-// printAnswer prints an answer, a refusal as well. Without an answer it returns err.
+// printAnswer prints the porter's answer, also if it refuses. Without an answer it returns
+// err.
 func (f *registerFlags) printAnswer(w io.Writer, told registeredJSON, err error) error {
 	refused, isRefused := errors.AsType[*registration.Rejection](err)
 	switch {
@@ -76,7 +78,7 @@ func (f *registerFlags) printAnswer(w io.Writer, told registeredJSON, err error)
 	return nil
 }
 
-// withoutSecrets returns a registration that may be shown.
+// withoutSecrets returns a copy in which secrets are masked.
 func withoutSecrets(w registration.Wire) registration.Wire {
 	const hidden = "********"
 	if w.Token != "" {
@@ -88,7 +90,8 @@ func withoutSecrets(w registration.Wire) registration.Wire {
 	return w
 }
 
-// fieldError is err, which names a field of the registration, for who gave the field.
+// fieldError turns an error about a field of the registration into one about the flag or
+// the line of the file that gave the field.
 func (f *registerFlags) fieldError(err error) error {
 	path, text, found := strings.Cut(err.Error(), ": ")
 	if !found {
@@ -104,7 +107,7 @@ func (f *registerFlags) fieldError(err error) error {
 	return f.settingError(key, text)
 }
 
-// settingError says what is wrong with a setting: a flag, or a line of the file.
+// settingError is an error about a setting, with its flag or its line of the file.
 func (f *registerFlags) settingError(key, text string) error {
 	for _, s := range f.settings {
 		if s.key == key {
@@ -114,7 +117,7 @@ func (f *registerFlags) settingError(key, text string) error {
 	return usagef("--%s: %s", confSetting{key: key}.flag(), text)
 }
 
-// warnNoPorts names the addresses at which nothing wakes the machine.
+// warnNoPorts prints the addresses at which no connection wakes the machine.
 func warnNoPorts(to io.Writer, w registration.Wire) {
 	for _, a := range w.Monitor {
 		if len(a.Port) == 0 {

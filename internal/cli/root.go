@@ -1,5 +1,5 @@
-// Package cli implements the commands of nightporter: it parses flags, joins the
-// packages of a command, and returns its exit code.
+// Package cli implements the commands of nightporter: it parses flags, runs the packages
+// that a command needs, and returns an exit code.
 package cli
 
 import (
@@ -28,7 +28,7 @@ func Run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return fail(ctx, cmd, args, err, stderr)
 }
 
-// The groups of commands in the help. A command without one asks a porter.
+// The groups of commands in the help. A command without a group is in groupAsk.
 const (
 	groupPorter  = "porter"
 	groupAsk     = "ask"
@@ -39,8 +39,8 @@ const (
 const rootHelp = `Keep sleeping machines reachable: nightporter answers for their addresses, and
 wakes them by Wake-on-LAN when a client connects.`
 
-const rootExample = `  nightporter check --host             before the first start: is this host ready?
-  nightporter serve                    the porter itself
+const rootExample = `  nightporter check --host             before the first start: check this host
+  nightporter serve                    run the porter
   nightporter status --from raspberrypi
   nightporter wake nas --wait 2m`
 
@@ -61,7 +61,7 @@ func NewRootCommand() *cobra.Command {
 	root.SetFlagErrorFunc(flagError)
 	root.AddGroup(
 		&cobra.Group{ID: groupPorter, Title: "The porter:"},
-		&cobra.Group{ID: groupAsk, Title: "Ask a porter:"},
+		&cobra.Group{ID: groupAsk, Title: "Use a running porter:"},
 		&cobra.Group{ID: groupMachine, Title: "On a machine that sleeps:"},
 		&cobra.Group{ID: groupMore, Title: "More:"},
 	)
@@ -91,8 +91,8 @@ func NewRootCommand() *cobra.Command {
 	return root
 }
 
-// refuseUnknownTopics makes a mistyped command an error for help as well. Cobra prints
-// all of the help instead, with exit code 0.
+// refuseUnknownTopics makes an unknown command an error of help too. Cobra would print the
+// help of the root command and exit with 0.
 func refuseUnknownTopics(root *cobra.Command) {
 	root.InitDefaultHelpCmd()
 	for _, cmd := range root.Commands() {
@@ -107,8 +107,8 @@ func refuseUnknownTopics(root *cobra.Command) {
 	}
 }
 
-// refuseUnknownShells makes a mistyped shell an error of completion. Cobra prints the help
-// instead, with exit code 0. The scripts go to the output that root has now.
+// refuseUnknownShells makes an unknown shell an error of completion. Cobra would print the
+// help and exit with 0. The scripts are written to the output that root has at this call.
 func refuseUnknownShells(root *cobra.Command) {
 	root.InitDefaultCompletionCmd()
 	for _, cmd := range root.Commands() {
@@ -128,7 +128,7 @@ func refuseUnknownShells(root *cobra.Command) {
 	}
 }
 
-// fail tells the user in one line why a command failed, and returns the exit code.
+// fail prints one line that says why a command failed, and returns the exit code.
 func fail(ctx context.Context, cmd *cobra.Command, args []string, err error, stderr io.Writer) int {
 	var code exitCode
 	var usage *usageError
@@ -142,7 +142,7 @@ func fail(ctx context.Context, cmd *cobra.Command, args []string, err error, std
 	case errors.As(err, &usage):
 		fmt.Fprintf(stderr, "%s: %s\n", cmd.CommandPath(), usage)
 		return wrongUsage
-	case !cmd.HasParent(): // cobra's error of a command that it does not find
+	case !cmd.HasParent(): // cobra found no such command
 		fmt.Fprintf(stderr, "nightporter: %s\n", unknownCommand(cmd, args))
 		return wrongUsage
 	case errors.As(err, &away):
@@ -156,7 +156,7 @@ func fail(ctx context.Context, cmd *cobra.Command, args []string, err error, std
 	return 1
 }
 
-// unknownCommand says which command was meant, if one is similar.
+// unknownCommand suggests commands with a similar name.
 func unknownCommand(root *cobra.Command, args []string) string {
 	name := ""
 	for _, a := range args {

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// runCommand runs a command, and returns its exit code and what it printed.
+// runCommand runs a command line and returns its exit code and output.
 func runCommand(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	var out, errs bytes.Buffer
@@ -20,7 +20,7 @@ func contains(s string, words ...string) bool {
 	return !slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(s, w) })
 }
 
-// The help lists the commands by who uses them, and each has a text of its own.
+// The help lists the commands by group, and each command has a help with an example.
 func TestHelp(t *testing.T) {
 	code, out, errs := runCommand(t, "--help")
 	if code != 0 || errs != "" {
@@ -28,12 +28,12 @@ func TestHelp(t *testing.T) {
 	}
 	rest := out
 	for _, word := range []string{
-		"Examples:", "The porter:", "check", "serve", "Ask a porter:", "events", "forget", "status", "wake",
+		"Examples:", "The porter:", "check", "serve", "Use a running porter:", "events", "forget", "status", "wake",
 		"On a machine that sleeps:", "register", "More:", "completion", "help", "version", "--version",
 	} {
 		_, after, found := strings.Cut(rest, word)
 		if !found {
-			t.Fatalf("%q is not at its place in\n%s", word, out)
+			t.Fatalf("%q is missing or out of order in\n%s", word, out)
 		}
 		rest = after
 	}
@@ -50,7 +50,7 @@ func TestHelp(t *testing.T) {
 	}
 }
 
-// The help of completion names the shells, and each has its script.
+// The help of completion names the shells.
 func TestCompletionHelp(t *testing.T) {
 	if code, out, errs := runCommand(t, "completion"); code != 0 || errs != "" || !contains(out, "bash", "fish", "zsh") {
 		t.Errorf("exit code %d, %q, %q", code, out, errs)
@@ -60,7 +60,8 @@ func TestCompletionHelp(t *testing.T) {
 	}
 }
 
-// The placeholders of flags are in capitals, and those of the configuration stand apart.
+// Placeholders of flags are in capitals, and the keys of the configuration are a list of
+// their own.
 func TestPlaceholders(t *testing.T) {
 	_, out, _ := runCommand(t, "serve", "--help")
 	before, after, _ := strings.Cut(out, "\n\nFlags for the keys of the configuration:\n")

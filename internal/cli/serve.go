@@ -27,19 +27,19 @@ import (
 	"nightporter/internal/shell"
 )
 
-const serveHelp = `Run the porter in the foreground until SIGTERM or Ctrl-C. SIGHUP has it read the
-configuration again; a bad one changes nothing.
+const serveHelp = `Run the porter in the foreground until SIGTERM or Ctrl-C. SIGHUP reloads the
+configuration; if the new one is not valid, the old one stays in effect.
 
 Machines register at TCP port 13717 (registration.listen). Metrics, API and status
 page are at TCP port 9717 (http.listen).
 
-The configuration is in ` + config.DefaultPath + `, which may be missing. Each of
-its keys is also an environment variable (wake.attempts: NIGHTPORTER_WAKE__ATTEMPTS)
-and, but for machines and secrets, a flag. A flag goes before a variable, a variable
-before the file. ` + "`nightporter check`" + ` prints what is in effect.
+The configuration is in ` + config.DefaultPath + `, which may be missing. Each key
+is also an environment variable (wake.attempts: NIGHTPORTER_WAKE__ATTEMPTS) and, except
+machines and secrets, a flag. A flag overrides a variable, and a variable overrides the
+file. ` + "`nightporter check`" + ` prints the configuration in effect.
 
-Exit code 0 means that it was stopped, 1 that it could not start or go on, 2 that the
-command line is wrong.`
+Exit code 0 means that the porter was stopped, 1 that it could not start or failed, 2
+that the command line is wrong.`
 
 const serveExample = `  sudo nightporter serve
   nightporter serve --config ./config.yaml --log.level debug`
@@ -65,8 +65,8 @@ func newServeCommand() *cobra.Command {
 	return cmd
 }
 
-// serve runs the daemon until ctx ends; SIGHUP loads the configuration anew, from
-// the file at path among others.
+// serve runs the daemon until ctx ends. SIGHUP reloads the configuration, of which the file
+// at path is one part.
 func serve(ctx context.Context, path string, load func() (*config.Config, error), stderr io.Writer) error {
 	conf, err := load()
 	if err != nil {
@@ -102,10 +102,9 @@ func serve(ctx context.Context, path string, load func() (*config.Config, error)
 	return err
 }
 
-// openDaemon opens the daemon, and gives up on the way what it does not
-// need: the name of root before the first file or socket is opened, so that what
-// the daemon makes is the user's, and what was for opening before the first
-// packet is looked at.
+// openDaemon opens the daemon and drops privileges on the way: it becomes the user before the
+// first file or socket is opened, so that the user owns what the daemon creates, and drops
+// the capabilities for opening before the first packet is read.
 func openDaemon(conf *config.Config, path string, log *slog.Logger, level *slog.LevelVar) (*daemon.Daemon, error) {
 	user, err := privilege.Find(conf.User)
 	if err != nil {
@@ -139,9 +138,9 @@ func openDaemon(conf *config.Config, path string, log *slog.Logger, level *slog.
 	return d, nil
 }
 
-// neededCapabilities returns what the daemon needs while it works. It is CAP_NET_RAW alone where
-// it changes nothing of the host's network: no firewall rule, no address, and no
-// neighbour that local programs wait for.
+// neededCapabilities returns the capabilities that the daemon needs while it runs. CAP_NET_RAW
+// suffices if it changes nothing in the host's network: no firewall rule, no address, and no
+// neighbor entry for local programs.
 func neededCapabilities(conf *config.Config) privilege.Set {
 	if conf.Claim.Guard == config.GuardOff && conf.Claim.Mode != config.ModeBind && !conf.Wake.Local {
 		return privilege.Watching
@@ -149,49 +148,49 @@ func neededCapabilities(conf *config.Config) privilege.Set {
 	return privilege.Working
 }
 
-// warnRoot tells once that the daemon runs as root, and why.
+// warnRoot logs that the daemon runs as root, and why.
 func warnRoot(configured string, log *slog.Logger) {
 	reason, try := "user is "+configured, "leave user empty"
 	if configured == "" {
-		reason, try = "root may become no other user here", "start it as another user with CAP_NET_RAW and CAP_NET_ADMIN"
+		reason, try = "root cannot switch to another user here", "start it as another user with CAP_NET_RAW and CAP_NET_ADMIN"
 	}
-	log.Warn("running as root: without its capabilities it can still change root's own files", "event", "runs_as_root", "reason", reason, "try", try)
+	log.Warn("running as root: without capabilities the daemon can still change root's files", "event", "runs_as_root", "reason", reason, "try", try)
 }
 
-// warnUnreadable tells at the start what would otherwise be found out at the
-// first reload, perhaps months later.
+// warnUnreadable logs that the daemon's user cannot read the configuration file. Without it
+// the first reload, perhaps months later, would reveal that.
 func warnUnreadable(path string, user privilege.User, log *slog.Logger) {
 	f, err := os.Open(path)
 	if err == nil {
 		err = f.Close()
 	}
 	if errors.Is(err, fs.ErrPermission) {
-		log.Warn("SIGHUP will change nothing: the user that the daemon runs as may not read the configuration file", "event", "reload_impossible",
+		log.Warn("SIGHUP cannot reload the configuration: the daemon's user may not read its file", "event", "reload_impossible",
 			"file", path, "user", user.Name, "try", fmt.Sprintf("chgrp %d %[2]s; chmod 640 %[2]s", user.GID, shell.Quote(path)))
 	}
 }
 
-// groupWrite is the permission of a file's group to write.
+// groupWrite is the permission bit of a file's group to write.
 const groupWrite = 0o020
 
-// warnExposed tells that more than the owner of the configuration can have the daemon
-// run a program. One that everybody may write to is not loaded.
+// warnExposed logs that a group can write to the configuration file and so make the daemon
+// run a program. A world-writable file is not loaded at all.
 func warnExposed(path string, log *slog.Logger) {
 	if info, err := os.Stat(path); err == nil && info.Mode()&groupWrite != 0 {
-		log.Warn("a group can write to the configuration file, and so have nightporter run programs (wake_command)", "event", "configuration_exposed",
+		log.Warn("configuration file is group-writable: its group can make nightporter run programs (wake_command)", "event", "configuration_exposed",
 			"file", path, "try", "chmod g-w "+shell.Quote(path))
 	}
 }
 
-// reload takes over a new configuration. A bad one changes nothing.
+// reload applies a new configuration. An invalid one changes nothing.
 func reload(ctx context.Context, d *daemon.Daemon, load func() (*config.Config, error), log *slog.Logger) {
 	if err := d.Reload(ctx, load); err != nil {
-		log.Error("configuration not reloaded, the old one stays", "event", "reload_failed", "err", err)
+		log.Error("configuration not reloaded, keeping the old one", "event", "reload_failed", "err", err)
 	}
 }
 
-// lowerGCPercent trades processor time for memory: most of what is resident is the
-// garbage of the last scrape. GOGC goes before.
+// lowerGCPercent trades processor time for memory: most resident memory is garbage of the
+// last scrape. The environment variable GOGC overrides it.
 func lowerGCPercent() {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(25)

@@ -17,11 +17,11 @@ import (
 )
 
 const statusHelp = `Show the machines of a porter: asleep or awake, and since when. With NAME it shows
-all that the porter knows of one machine.
+everything that the porter knows about one machine.
 
-With --watch it shows them again whenever something happens, until Ctrl-C.
+With --watch it shows them again after each event, until Ctrl-C.
 
-Exit code 0 means that the porter answered and does its work on every interface.`
+Exit code 0 means that the porter answered and works on every interface.`
 
 const statusExample = `  nightporter status --from raspberrypi
   nightporter status --watch
@@ -53,8 +53,8 @@ func newStatusCommand() *cobra.Command {
 		RunE:              func(cmd *cobra.Command, args []string) error { return f.run(cmd, args) },
 	}
 	f.addTo(cmd.Flags())
-	cmd.Flags().BoolVar(&f.json, "json", false, "print what the API answers")
-	cmd.Flags().BoolVarP(&f.repeat, "watch", "w", false, "show it again whenever something happens, until Ctrl-C")
+	cmd.Flags().BoolVar(&f.json, "json", false, "print the API's JSON")
+	cmd.Flags().BoolVarP(&f.repeat, "watch", "w", false, "show it again after each event, until Ctrl-C")
 	return cmd
 }
 
@@ -81,7 +81,7 @@ func (f *statusFlags) run(cmd *cobra.Command, args []string) error {
 	return nil
 }
 
-// show prints what was asked for, and how the porter is.
+// show prints one machine or all, and returns the state of the porter.
 func (f *statusFlags) show(cmd *cobra.Command, client *web.Client, args []string, warnings io.Writer) (web.Status, error) {
 	porter, err := client.Status(cmd.Context())
 	if err != nil {
@@ -139,7 +139,7 @@ func (f *statusFlags) printMachine(cmd *cobra.Command, client *web.Client, name 
 		return printJSON(cmd.OutOrStdout(), m)
 	}
 	history, err := client.History(cmd.Context(), name)
-	if err != nil && !errors.Is(err, web.ErrNotServed) { // by an older porter
+	if err != nil && !errors.Is(err, web.ErrNotServed) { // an older porter has no history
 		return err
 	}
 	table := newTable(cmd.OutOrStdout())

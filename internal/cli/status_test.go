@@ -18,7 +18,7 @@ import (
 )
 
 func TestStatusTable(t *testing.T) {
-	url := servePorter(t, newTwoMachines(), web.Access{Token: "open sesame"}) // which is not for those who look
+	url := servePorter(t, newTwoMachines(), web.Access{Token: "open sesame"}) // reading needs no token
 	at, before := testTime.Local().Format(time.DateTime), testTime.Add(-24*time.Hour).Local().Format(time.DateTime)
 	ago, agoBefore := web.Ago(testTime, time.Now()), web.Ago(testTime.Add(-24*time.Hour), time.Now())
 	wide := func(cell, other string) string { return fmt.Sprintf("%-*s", len(other), cell) }
@@ -73,7 +73,7 @@ func TestStatusJSON(t *testing.T) {
 	}
 }
 
-func TestStatusTellsWhatIsWrong(t *testing.T) {
+func TestStatusFailures(t *testing.T) {
 	h := newTwoMachines()
 	h.ready, h.guard, h.storage = errors.New("eth0: no carrier"), guard.Status{Mode: "auto", Reason: "no nf_tables"}, journal.Health{Reason: "no space left"}
 	url := servePorter(t, h, web.Access{})
@@ -86,12 +86,12 @@ func TestStatusTellsWhatIsWrong(t *testing.T) {
 	}
 	h = newTwoMachines()
 	h.machines = nil
-	if code, out, errs := runCommand(t, "status", "--from", servePorter(t, h, web.Access{})); code != 0 || !strings.HasSuffix(out, ": ready, no machine so far\n") || errs != "" {
+	if code, out, errs := runCommand(t, "status", "--from", servePorter(t, h, web.Access{})); code != 0 || !strings.HasSuffix(out, ": ready, no machine yet\n") || errs != "" {
 		t.Errorf("no machine: exit code %d, %q, %q", code, out, errs)
 	}
 }
 
-// The list shows which of the sleeping machines did not wake.
+// The list shows which machines did not wake.
 func TestStatusOfAFailedWake(t *testing.T) {
 	h := newTwoMachines()
 	h.machines[1].LastWake.Outcome = machine.GivenUp
@@ -111,10 +111,10 @@ func TestStatusOfAFailedWake(t *testing.T) {
 		seen = strings.Contains(lines.Text(), "asleep, did not wake")
 	}
 	if !seen {
-		t.Error("it is not watched")
+		t.Error("--watch does not show the failed wake")
 	}
 	cancel()
-	for lines.Scan() { // until the command has ended
+	for lines.Scan() { // until the command ends
 	}
 	m := web.Machine{State: machine.Asleep, WakeFailed: true}
 	const red = "\x1b[31m"
@@ -123,7 +123,7 @@ func TestStatusOfAFailedWake(t *testing.T) {
 	}
 }
 
-// The status shows the latest ignored packets only.
+// The status shows only the latest ignored packets.
 func TestStatusShowsSomeIgnored(t *testing.T) {
 	h := newTwoMachines()
 	for port := range uint16(5) {
@@ -137,8 +137,8 @@ func TestStatusShowsSomeIgnored(t *testing.T) {
 	}
 }
 
-// TestStatusTellsWhoWoke: the clients with most wakes, and how many more there are.
-func TestStatusTellsWhoWoke(t *testing.T) {
+// TestStatusClients: the clients with the most wakes, and how many others there are.
+func TestStatusClients(t *testing.T) {
 	s := newTwoMachines()
 	at := func(minutes int) time.Time { return testTime.Add(time.Duration(minutes-600) * time.Minute) }
 	wakes := func(minutes int, client, service string, outcome machine.Outcome) {
@@ -170,7 +170,7 @@ func TestStatusTellsWhoWoke(t *testing.T) {
 	}
 }
 
-// TestStatusOfAnOlderPorter, which does not know of that.
+// TestStatusOfAnOlderPorter: an older porter sends no history.
 func TestStatusOfAnOlderPorter(t *testing.T) {
 	from, err := url.Parse(servePorter(t, newTwoMachines(), web.Access{}))
 	if err != nil {

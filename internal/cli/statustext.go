@@ -13,21 +13,21 @@ import (
 	"nightporter/internal/web"
 )
 
-// warnConfig says that the porter does not work by the configuration that is in its file.
+// warnConfig says that the porter does not use the configuration in its file, and why.
 func warnConfig(w io.Writer, c web.ConfigState) {
 	if len(c.Restart) > 0 {
-		fmt.Fprintf(w, "configuration: restart nightporter for %s, of which the change takes effect only then\n", printable(strings.Join(c.Restart, ", ")))
+		fmt.Fprintf(w, "configuration: restart nightporter, so that changes of %s take effect\n", printable(strings.Join(c.Restart, ", ")))
 	}
-	if c.Healthy || c.Reason == "" { // an older porter says nothing of it
+	if c.Healthy || c.Reason == "" { // an older porter does not send it
 		return
 	}
-	fmt.Fprintf(w, "configuration not reloaded; the porter goes on with the configuration from %s:\n", c.Loaded.Local().Format(time.DateTime))
+	fmt.Fprintf(w, "configuration not reloaded; the porter still uses the configuration from %s:\n", c.Loaded.Local().Format(time.DateTime))
 	for line := range strings.SplitSeq(c.Reason, "; ") { // one for each error
 		fmt.Fprintln(w, "  "+printable(line))
 	}
 }
 
-// countedSince says since when SLEPT and SAVED count, or nothing where that is not known of
+// countedSince says since when SLEPT and SAVED count. It is empty unless that is known for
 // each machine.
 func countedSince(machines []web.Machine) string {
 	byTime := func(a, b web.Machine) int { return strings.Compare(a.CountedSince, b.CountedSince) }
@@ -41,7 +41,7 @@ func countedSince(machines []web.Machine) string {
 	return fmt.Sprintf("SLEPT and SAVED count since each machine was first known, the first on %s, the last on %s", localDate(first), localDate(last))
 }
 
-// sinceText adds since when something counts, where that is known.
+// sinceText says since when a figure counts. It is empty if that is unknown.
 func sinceText(s string) string {
 	if s == "" {
 		return ""
@@ -49,14 +49,14 @@ func sinceText(s string) string {
 	return ", since " + localTime(s)
 }
 
-// porterLine says in one line how the porter and its machines are.
+// porterLine is one line about the porter and its machines.
 func porterLine(host string, porter web.Status, machines []web.Machine) string {
 	line := fmt.Sprintf("porter %s at %s: ready", cmp.Or(printable(porter.Version), "of an unknown version"), host)
 	if !porter.Ready {
 		line = strings.TrimSuffix(line, "ready") + "not ready"
 	}
 	if len(machines) == 0 {
-		return line + ", no machine so far"
+		return line + ", no machine yet"
 	}
 	asleep, failed := 0, 0
 	for _, m := range machines {
@@ -74,7 +74,7 @@ func porterLine(host string, porter web.Status, machines []web.Machine) string {
 	return line
 }
 
-// stateCell is what the list says of a machine's state.
+// stateCell is a machine's state in the list.
 func stateCell(m *web.Machine) string {
 	if m.PausedUntil != "" {
 		return "paused until " + localTime(m.PausedUntil)
@@ -90,7 +90,7 @@ func stateText(m *web.Machine) string {
 	return m.State.String()
 }
 
-// coloredState is wakeable, in colour on a terminal.
+// coloredState is stateText, in color if the output takes color.
 func (f *statusFlags) coloredState(m *web.Machine) string {
 	words := stateText(m)
 	if f.color {
@@ -99,7 +99,8 @@ func (f *statusFlags) coloredState(m *web.Machine) string {
 	return words
 }
 
-// warnStatus says what is not as it should be, though the porter works.
+// warnStatus prints the failures of the guard and of the journal, with which the porter
+// still works.
 func warnStatus(w io.Writer, s web.Status) {
 	if !s.Guard.Active && s.Guard.Reason != "" {
 		fmt.Fprintln(w, "guard:", printable(s.Guard.Reason))
@@ -109,16 +110,16 @@ func warnStatus(w io.Writer, s web.Status) {
 	}
 }
 
-// maxIgnored is how many of the ignored packets are shown. The command "why" has all.
+// maxIgnored is how many ignored packets are shown. The command "why" has all.
 const maxIgnored = 3
 
-// ignoredText tells of packets that did not wake a machine, and why.
+// ignoredText describes packets that did not wake a machine, and why.
 func ignoredText(i *web.Ignored) string {
 	return fmt.Sprintf("%s from %s, %d times, last %s: %s", cmp.Or(printable(i.Service), "more ports"), i.Source.Addr(), i.Count,
 		localTime(i.Last), printable(i.Because()))
 }
 
-// ownerText says whose address it is, where it is not the machine's own.
+// ownerText names the guest that has an address. It is empty if the machine itself has it.
 func ownerText(mac ether.MAC) string {
 	if mac == (ether.MAC{}) {
 		return ""
@@ -126,11 +127,11 @@ func ownerText(mac ether.MAC) string {
 	return "of guest " + mac.String() + " "
 }
 
-// standingText says how an address stands, and why it cannot be claimed.
+// standingText is the standing of an address, and why the address cannot be claimed.
 func standingText(all []web.Standing, ip string) string {
 	i := slices.IndexFunc(all, func(s web.Standing) bool { return s.IP == ip })
 	if i < 0 {
-		return "" // an older porter says nothing of it
+		return "" // an older porter does not send it
 	}
 	words := ": " + all[i].Standing.String()
 	if all[i].Reason != "" {
@@ -139,8 +140,8 @@ func standingText(all []web.Standing, ip string) string {
 	return words
 }
 
-// warningCell is what the list says of a machine with addresses that cannot be claimed, or that
-// has not registered so far: a cell, or none.
+// warningCell is a cell about addresses that cannot be claimed, or about a registration that
+// is missing; or no cell.
 func warningCell(m *web.Machine) []string {
 	if m.Awaits {
 		return []string{"! waits for its first registration"}
@@ -155,7 +156,7 @@ func warningCell(m *web.Machine) []string {
 	return []string{fmt.Sprintf("! %d addresses cannot be claimed", len(stuck))}
 }
 
-// lastWakeCell shows when a machine was last woken.
+// lastWakeCell says how long ago a machine was last woken.
 func lastWakeCell(w *web.LastWake, now time.Time) string {
 	if w == nil {
 		return "never"
@@ -163,7 +164,7 @@ func lastWakeCell(w *web.LastWake, now time.Time) string {
 	return ago(w.At, now)
 }
 
-// lastWakeText tells who woke a machine last, what for, and what came of it.
+// lastWakeText says who woke a machine last, for which service, and with which outcome.
 func lastWakeText(w *web.LastWake) string {
 	if w == nil {
 		return "never"
@@ -175,7 +176,7 @@ func lastWakeText(w *web.LastWake) string {
 	if who := web.Wanted(w.Source, w.Service, w.By); who != "" {
 		words += ", for " + printable(who)
 	}
-	if w.Outcome != machine.Over || w.Trigger != "" { // nothing is known of one from an old journal
+	if w.Outcome != machine.Over || w.Trigger != "" { // an old journal has no outcome
 		words += ": " + outcomeText(w)
 	}
 	if w.BootSeconds > 0 {
@@ -187,7 +188,7 @@ func lastWakeText(w *web.LastWake) string {
 	return words
 }
 
-// outcomeText says what came of a wake.
+// outcomeText is the outcome of a wake.
 func outcomeText(w *web.LastWake) string {
 	if w.Outcome == machine.GivenUp {
 		return web.DidNotWake(w.Attempts)
@@ -200,10 +201,10 @@ func outcomeText(w *web.LastWake) string {
 }
 
 var outcomeWords = map[machine.Outcome]string{
-	machine.Over: "ended without us", machine.UnderWay: "under way", machine.Served: "ready", machine.Unready: "handed over unready",
+	machine.Over: "ended without the porter", machine.UnderWay: "under way", machine.Served: "ready", machine.Unready: "handed over unready",
 }
 
-// recentSleep tells of today and of this week.
+// recentSleep says how long a machine slept today and in the last days.
 func recentSleep(days []web.Day) string {
 	if len(days) == 0 {
 		return ""
@@ -215,10 +216,10 @@ func recentSleep(days []web.Day) string {
 	return fmt.Sprintf(" (today %s, last %d days %s)", durationText(days[len(days)-1].Seconds), len(days), durationText(week))
 }
 
-// maxClients is how many clients are shown of one machine.
+// maxClients is how many clients of one machine are shown.
 const maxClients = 5
 
-// recentWakes tells which clients woke a machine in the last seven days.
+// recentWakes lists the clients that woke a machine in the last seven days.
 func recentWakes(h *web.History) []string {
 	var lines []string
 	for _, c := range h.Clients[:min(maxClients, len(h.Clients))] {

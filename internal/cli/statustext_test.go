@@ -9,19 +9,19 @@ import (
 	"nightporter/internal/web"
 )
 
-// TestConfigFaults: each error of a configuration has a line.
-func TestConfigFaults(t *testing.T) {
+// TestWarnConfig: each error of a configuration has a line.
+func TestWarnConfig(t *testing.T) {
 	var out strings.Builder
 	at := time.Date(2026, 1, 2, 12, 0, 0, 0, time.Local)
 	warnConfig(&out, web.ConfigState{Reason: "wake.attempts: found 0; machines[0].mac: found \"x\"; and 2 more", Loaded: at})
-	const want = "configuration not reloaded; the porter goes on with the configuration from 2026-01-02 12:00:00:\n" +
+	const want = "configuration not reloaded; the porter still uses the configuration from 2026-01-02 12:00:00:\n" +
 		"  wake.attempts: found 0\n  machines[0].mac: found \"x\"\n  and 2 more\n"
 	if out.String() != want {
 		t.Errorf("got\n%swant\n%s", out.String(), want)
 	}
 }
 
-// TestCountedSince: what the list says of its sums.
+// TestCountedSince: the list says since when its sums count.
 func TestCountedSince(t *testing.T) {
 	of := func(times ...string) (all []web.Machine) {
 		for _, at := range times {
@@ -29,15 +29,15 @@ func TestCountedSince(t *testing.T) {
 		}
 		return all
 	}
-	noon, evening, later := "2026-01-02T12:00:00Z", "2026-01-02T12:30:00Z", "2026-03-04T12:00:00Z"
+	noon, afternoon, later := "2026-01-02T12:00:00Z", "2026-01-02T12:30:00Z", "2026-03-04T12:00:00Z"
 	for _, c := range []struct {
 		machines []web.Machine
 		want     string
 	}{
 		{of(noon), "SLEPT and SAVED count since 2026-01-02"},
-		{of(evening, noon), "SLEPT and SAVED count since 2026-01-02"},
+		{of(afternoon, noon), "SLEPT and SAVED count since 2026-01-02"},
 		{of(later, noon), "SLEPT and SAVED count since each machine was first known, the first on 2026-01-02, the last on 2026-03-04"},
-		{of(noon, ""), ""}, // of an older porter or journal
+		{of(noon, ""), ""}, // an older porter or journal has no time
 	} {
 		if got := countedSince(c.machines); got != c.want {
 			t.Errorf("%q, want %q", got, c.want)
@@ -45,8 +45,8 @@ func TestCountedSince(t *testing.T) {
 	}
 }
 
-// The list marks a machine that has addresses which cannot be claimed. An older
-// porter says nothing of them.
+// The list marks a machine with addresses that cannot be claimed. An older porter does not
+// send their standing.
 func TestAddressMarks(t *testing.T) {
 	conceded := web.Standing{IP: "10.77.0.20", Standing: machine.Conceded, Reason: "another host uses it"}
 	waiting := web.Standing{IP: "fd77::20", Standing: machine.Waiting, Reason: "no network"}

@@ -15,18 +15,18 @@ import (
 )
 
 const (
-	// redrawPause is the shortest time between two pictures: several events often
-	// come together.
+	// redrawPause is the shortest time between two drawings, since events often come
+	// several at a time.
 	redrawPause = 250 * time.Millisecond
-	// redrawEvery is when the picture is drawn again though nothing happened, since
-	// it says how long ago things were.
+	// redrawEvery is the longest time between two drawings, since the table says how
+	// long ago things were.
 	redrawEvery = 30 * time.Second
 )
 
-// clearScreen moves to the top and clears what was there.
+// clearScreen moves the cursor to the top left and clears the screen (ECMA-48 CUP, ED).
 const clearScreen = "\x1b[H\x1b[2J"
 
-// watchMachines draws the machines again after each event, until the user has seen enough.
+// watchMachines draws the machines again after each event, until Ctrl-C.
 func (f *statusFlags) watchMachines(cmd *cobra.Command, client *web.Client, args []string) error {
 	ctx, cancel := context.WithCancel(cmd.Context())
 	defer cancel()
@@ -43,7 +43,7 @@ func (f *statusFlags) watchMachines(cmd *cobra.Command, client *web.Client, args
 		ended <- client.Follow(ctx, q, func(journal.Event) error {
 			select {
 			case news <- struct{}{}:
-			default: // it is about to be drawn
+			default: // a drawing is due already
 			}
 			return nil
 		})
@@ -77,12 +77,12 @@ func (f *statusFlags) redraw(ctx context.Context, cmd *cobra.Command, client *we
 	}
 }
 
-// draw shows the machines once. On a terminal it takes the place of what was there.
+// draw shows the machines once. On a terminal it replaces the previous drawing.
 func (f *statusFlags) draw(cmd *cobra.Command, client *web.Client, args []string) error {
 	var page bytes.Buffer
 	cmd.SetOut(&page)
 	porter, err := f.show(cmd, client, args, &page)
-	cmd.SetOut(nil) // what the root command has
+	cmd.SetOut(nil) // the output of the root command
 	if err != nil {
 		return err
 	}

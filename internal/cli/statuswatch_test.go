@@ -14,10 +14,10 @@ import (
 	"nightporter/internal/web"
 )
 
-// silentServer returns the address of a server that takes connections and answers nothing.
+// silentServer returns the address of a server that accepts connections and never answers.
 func silentServer(t *testing.T) string {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0") // the kernel accepts for us
+	ln, err := net.Listen("tcp", "127.0.0.1:0") // the kernel completes the handshakes
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -25,7 +25,7 @@ func silentServer(t *testing.T) string {
 	return ln.Addr().String()
 }
 
-// startWatch runs status --watch, and returns its lines and its end.
+// startWatch runs status --watch, and returns its lines, its exit code and its errors.
 func startWatch(t *testing.T, ctx context.Context, args ...string) (*bufio.Scanner, <-chan int, *strings.Builder) {
 	t.Helper()
 	read, written := io.Pipe()
@@ -38,7 +38,7 @@ func startWatch(t *testing.T, ctx context.Context, args ...string) (*bufio.Scann
 	return bufio.NewScanner(read), code, &errs
 }
 
-// An event has the machines shown again, and Ctrl-C is an end like any other.
+// The machines are shown again after an event. Ctrl-C ends the command with exit code 0.
 func TestStatusWatch(t *testing.T) {
 	for _, name := range []string{"", "nas"} {
 		h := newTwoMachines()
@@ -66,7 +66,7 @@ func TestStatusWatch(t *testing.T) {
 				cancel()
 			}
 		}
-		for lines.Scan() { // until the command has ended
+		for lines.Scan() { // until the command ends
 		}
 		if c := <-code; c != 0 || errs.String() != "" || len(states) > 0 {
 			t.Errorf("%q: exit code %d, %q; not seen: %v", name, c, errs, states)
@@ -74,7 +74,7 @@ func TestStatusWatch(t *testing.T) {
 	}
 }
 
-// A porter that stops ends it.
+// A porter that stops ends the command with an error.
 func TestStatusWatchEnds(t *testing.T) {
 	h := newTwoMachines()
 	url := servePorter(t, h, web.Access{})

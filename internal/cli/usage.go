@@ -18,12 +18,12 @@ const (
 	interrupted = 130 // 128 + SIGINT, as shells report it
 )
 
-// exitCode is an error that the user has been told of.
+// exitCode is an error that has been reported to the user already.
 type exitCode int
 
 func (c exitCode) Error() string { return fmt.Sprintf("exit code %d", int(c)) }
 
-// usageError is a command line that cannot be run.
+// usageError is a mistake in the command line.
 type usageError struct{ text string }
 
 // Error returns one line.
@@ -38,7 +38,7 @@ func wasInterrupted(ctx context.Context, err error) bool {
 	return ctx.Err() != nil && (errors.Is(err, ctx.Err()) || errors.Is(err, context.Cause(ctx)))
 }
 
-// flagError puts an error of the flag parser into words of our own.
+// flagError words an error of the flag parser like the other errors.
 func flagError(cmd *cobra.Command, err error) error {
 	var missing *pflag.NotExistError
 	var empty *pflag.ValueRequiredError
@@ -67,7 +67,7 @@ func unknownFlag(cmd *cobra.Command, missing *pflag.NotExistError) error {
 	return usagef("unknown flag --%s: `%s --help` lists the flags", name, cmd.CommandPath())
 }
 
-// expectedOf says what a flag takes.
+// expectedOf describes the value of a flag.
 func expectedOf(f *pflag.Flag) string {
 	switch f.Value.Type() {
 	case "duration":
@@ -83,7 +83,7 @@ func expectedOf(f *pflag.Flag) string {
 	return "its " + placeholder
 }
 
-// noArgs is cobra.NoArgs with an error of our own.
+// noArgs is cobra.NoArgs with an error like the others.
 func noArgs(_ *cobra.Command, args []string) error {
 	if len(args) > 0 {
 		return usagef("found %q, expected no argument", args[0])
@@ -91,7 +91,7 @@ func noArgs(_ *cobra.Command, args []string) error {
 	return nil
 }
 
-// oneName is cobra.ExactArgs(1) with an error that says of what.
+// oneName is cobra.ExactArgs(1) with an error that says what is expected.
 func oneName(_ *cobra.Command, args []string) error {
 	if len(args) != 1 {
 		return usagef("found %d names, expected one", len(args))
@@ -99,7 +99,7 @@ func oneName(_ *cobra.Command, args []string) error {
 	return nil
 }
 
-// oneNameAtMost is cobra.MaximumNArgs(1) with an error that says of what.
+// oneNameAtMost is cobra.MaximumNArgs(1) with an error that says what is expected.
 func oneNameAtMost(_ *cobra.Command, args []string) error {
 	if len(args) > 1 {
 		return usagef("found %d names, expected one or none", len(args))
@@ -107,7 +107,7 @@ func oneNameAtMost(_ *cobra.Command, args []string) error {
 	return nil
 }
 
-// onlyOne refuses flags that exclude each other.
+// onlyOne refuses flags that exclude one another.
 func onlyOne(cmd *cobra.Command, names ...string) error {
 	var given []string
 	for _, name := range names {

@@ -7,8 +7,7 @@ import (
 	"time"
 )
 
-// A command line that cannot be run is one line on stderr, in our own words, and exit
-// code 2.
+// A wrong command line is reported in one line on stderr, with exit code 2.
 func TestUsageErrors(t *testing.T) {
 	for _, tt := range []struct {
 		line, want string
@@ -28,7 +27,7 @@ func TestUsageErrors(t *testing.T) {
 		{"status --json=x", `nightporter status: --json: found "x", expected true or false`},
 		{"register", "nightporter register: --to is missing: expected the porter's HOST or HOST:PORT"},
 		{"register --to pi --port 22 --known", "nightporter register: --port and --known: give one of them"},
-		{"register --to localhost --port 22", `nightporter register: --to: found "localhost", which is this host itself: expected the porter as another host. ` +
+		{"register --to localhost --port 22", `nightporter register: --to: found "localhost", which is this host itself: expected another host. ` +
 			"Run this on the machine that sleeps, not on the porter"},
 		{"register --to 127.0.0.1:1 --mac d8:cb:8a:39:be:a1 --monitor 192.0.2.7=foo", `nightporter register: --monitor: found "foo": expected 1 to 65535, ` +
 			`"22/tcp", "51820/udp", "icmp", or a name of /etc/services such as "ssh"`},
@@ -52,7 +51,7 @@ func TestUsageErrors(t *testing.T) {
 	}
 }
 
-// Whatever a command waits for, Ctrl-C ends it without a word.
+// Ctrl-C ends a command that waits, without output.
 func TestInterrupted(t *testing.T) {
 	url := silentServer(t)
 	for _, line := range []string{"status", "wake nas", "forget nas", "events", "status --watch"} {

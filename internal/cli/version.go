@@ -8,13 +8,13 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// versionText says in one line what this program is.
+// versionText is one line with the version, the revision, Go and the platform.
 func versionText() string {
 	return fmt.Sprintf("nightporter %s (revision %s, %s, %s/%s)", cmp.Or(version.Version, "unknown"),
 		cmp.Or(version.GetRevision(), "unknown"), version.GoVersion, version.GoOS, version.GoArch)
 }
 
-// versionJSON is what --json prints.
+// versionJSON is the output of --json.
 type versionJSON struct {
 	Version  string `json:"version"`
 	Revision string `json:"revision"`

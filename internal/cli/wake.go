@@ -16,21 +16,21 @@ import (
 const wakeHelp = `Have a porter wake one of its machines.
 
 Without --wait it returns once the porter has accepted the request. With --wait the
-events of the machine are shown until it is awake and each of its TCP services takes
+events of the machine are shown until it is awake and each of its TCP services accepts
 connections at one of its addresses, or the wake has failed. A machine that counts as
-awake is asked first: if it answers the wait is over, and its services are not asked; if it
-is silent it is woken.
+awake is probed first. If it answers, the wait ends and its services are not checked. If
+it is silent, it is woken.
 
-With --mac a magic packet goes to a card that belongs to no machine of the porter, on
-all of the porter's interfaces. What comes of it is not looked at.
+With --mac a magic packet is sent for a network card that belongs to no machine of the
+porter, on each of the porter's interfaces. Whether it wakes is not checked.
 
 ` + tokenHelp + `
 
-Exit code 0 means that the porter accepted it, and with --wait that the machine was woken
-and its services are ready, or that it was awake already and was heard after the request;
-2 that it is not awake, or was not heard, within that time, that a service is
-not ready when the porter stops waiting for it (hold.ready_timeout), or that the command
-line is wrong; 1 anything else.`
+Exit code 0 means that the porter accepted the request, and with --wait that the machine
+was woken and its services are ready, or that it was awake and was heard after the request.
+2 means that the machine was not awake or not heard within that time, that a service was
+not ready when the porter stopped waiting for it (hold.ready_timeout), or that the command
+line is wrong. 1 means any other failure.`
 
 const wakeExample = `  nightporter wake tower --from raspberrypi
   nightporter wake tower --wait 2m
@@ -58,21 +58,21 @@ func newWakeCommand() *cobra.Command {
 	}
 	fs := cmd.Flags()
 	f.addTo(fs)
-	fs.StringVar(&f.mac, "mac", "", "the `MAC` of a card that belongs to no machine of the porter")
-	fs.DurationVar(&f.wait, "wait", 0, "wait until it is ready, for this `TIME` at most, such as 2m")
+	fs.StringVar(&f.mac, "mac", "", "the `MAC` of a network card that belongs to no machine of the porter")
+	fs.DurationVar(&f.wait, "wait", 0, "wait until the machine is ready, for this `TIME` at most, such as 2m")
 	fs.BoolVar(&f.json, "json", false, "print one JSON object")
 	return cmd
 }
 
-// oneTarget is oneName unless there is a MAC.
+// oneTarget requires one name, or --mac without a name.
 func (f *wakeFlags) oneTarget(cmd *cobra.Command, args []string) error {
 	switch {
 	case f.mac == "":
 		return oneName(cmd, args)
 	case len(args) > 0:
-		return usagef("--mac: found the name %q too, expected one of them", args[0])
+		return usagef("--mac: found the name %q too, expected one of the two", args[0])
 	case f.wait != 0 || f.json:
-		return usagef("--mac: found --wait or --json too, which are for a machine with a name")
+		return usagef("--mac: found --wait or --json too, which need the name of a machine")
 	}
 	return nil
 }
@@ -92,11 +92,11 @@ func (f *wakeFlags) run(cmd *cobra.Command, args []string) error {
 	return f.wake(cmd, client, args[0])
 }
 
-// wakeMAC wakes what is no machine of the porter.
+// wakeMAC has the porter send one magic packet for a card of no machine.
 func (f *wakeFlags) wakeMAC(cmd *cobra.Command, client *web.Client) error {
 	mac, err := ether.ParseMAC(f.mac)
 	if err != nil || !mac.Unicast() {
-		return usagef("--mac: found %q, expected that of one network card, such as d8:cb:8a:39:be:a1", f.mac)
+		return usagef("--mac: found %q, expected the MAC address of one network card, such as d8:cb:8a:39:be:a1", f.mac)
 	}
 	if err := client.WakeMAC(cmd.Context(), mac); err != nil {
 		return unchanged(mac.String(), "woken", err)
@@ -133,15 +133,15 @@ func (f *wakeFlags) wake(cmd *cobra.Command, client *web.Client, name string) er
 	return done.code()
 }
 
-// atRequest says how a machine was when the wake was requested.
+// atRequest is the machine's state at the request, in words.
 func atRequest(m *web.Machine) string {
 	if m.State == machine.Awake {
-		return fmt.Sprintf("counts as awake (%s); it got a magic packet all the same", lastHeard(m.HeardAt))
+		return fmt.Sprintf("counts as awake (%s); one magic packet was sent anyway", lastHeard(m.HeardAt))
 	}
 	return "is " + m.State.String()
 }
 
-// printResult prints how it is, for programs or for people.
+// printResult prints v as JSON, or the words about a machine.
 func (f *wakeFlags) printResult(cmd *cobra.Command, v any, name, words string) error {
 	if f.json {
 		return printJSON(cmd.OutOrStdout(), v)

@@ -12,20 +12,20 @@ import (
 	"nightporter/internal/web"
 )
 
-const testHelp = `Go through one sleep and one wake of a machine, and say at each step what works.
+const testHelp = `Test one sleep and one wake of a machine, and report each step.
 
-The machine is to be put to sleep by hand, in the way that it usually goes to sleep. The
-porter then claims its addresses, sends magic packets, and waits until the machine answers
-and each of its TCP services takes connections. The test does not count: if it fails, no
-notification is sent and no metric of failures rises.
+Put the machine to sleep by hand, in the way that it usually goes to sleep. The porter
+then claims its addresses, sends magic packets, and waits until the machine answers and
+each of its TCP services accepts connections. A failed test sends no notification and
+does not count in the metrics of failures.
 
 ` + tokenHelp + `
 
-Exit code 0 means that all works, 1 that something does not.`
+Exit code 0 means that the machine sleeps and wakes, 1 that a step failed.`
 
 const testExample = `  nightporter test nas --from raspberrypi`
 
-// The time that a test may take.
+// The default and the longest duration of a test.
 const (
 	testTimeout    = 15 * time.Minute
 	maxTestTimeout = 24 * time.Hour
@@ -56,12 +56,12 @@ func newTestCommand() *cobra.Command {
 		},
 	}
 	c.addTo(cmd.Flags())
-	cmd.Flags().BoolVar(&c.json, "json", false, "print one JSON object a line, for each step")
-	cmd.Flags().DurationVar(&timeout, "timeout", testTimeout, "the `TIME` that the whole test may take")
+	cmd.Flags().BoolVar(&c.json, "json", false, "print each step as one JSON object a line")
+	cmd.Flags().DurationVar(&timeout, "timeout", testTimeout, "the longest `TIME` of the whole test")
 	return cmd
 }
 
-// wakeTest is one test of a machine.
+// wakeTest is one test of one machine.
 type wakeTest struct {
 	stepPrinter
 	client  *web.Client
@@ -69,17 +69,17 @@ type wakeTest struct {
 	timeout time.Duration
 
 	machine    web.Machine
-	since      uint64          // the last event before
-	requested  bool            // the porter knows of the test
-	settledAt  time.Time       // when it said that it would sleep, or fell silent
-	firstMagic time.Time       // when the first magic packet went out; zero: not yet
-	ready      map[string]bool // its services
+	since      uint64          // sequence number of the last event before the test
+	requested  bool            // the test wake is requested
+	settledAt  time.Time       // when the machine registered, or was silent
+	firstMagic time.Time       // when the first magic packet was sent; zero: not yet
+	ready      map[string]bool // services that accept connections
 }
 
-// errPassed ends the events of a test in which all works.
+// errPassed ends the stream of events when the test has passed.
 var errPassed = errors.New("all works")
 
-// run goes through the test, and returns exit code 1 for one that fails.
+// run runs the test, and returns exit code 1 if it fails.
 func (t *wakeTest) run(ctx context.Context) error {
 	limited, cancel := context.WithTimeout(ctx, t.timeout)
 	defer cancel()
@@ -103,7 +103,7 @@ func (t *wakeTest) run(ctx context.Context) error {
 	return unchanged(t.name, "tested", explainUnknown(ctx, t.client, t.name, err))
 }
 
-// start looks at the machine, and asks for its sleep or its wake.
+// start reads the machine's state, and asks the user for sleep or the porter for the wake.
 func (t *wakeTest) start(ctx context.Context) error {
 	last, err := t.client.Events(ctx, web.EventQuery{Limit: 1})
 	if err != nil {
@@ -124,17 +124,17 @@ func (t *wakeTest) start(ctx context.Context) error {
 		t.ok("it is asleep, and its addresses are claimed")
 		return t.wake(ctx)
 	case machine.Waking, machine.Arriving:
-		return t.fail("it is being woken already: try again when that is over")
+		return t.fail("a wake is under way already: try again when it has ended")
 	case machine.Settling:
-		t.wait("the porter asks whether it is off")
-		return t.wake(ctx) // as soon as it is off
+		t.wait("the porter probes whether it is off")
+		return t.wake(ctx) // the wake begins when the machine is off
 	default:
 		t.wait("put it to sleep now, in the way that it usually goes to sleep (up to %v)", t.timeout)
 	}
 	return nil
 }
 
-// wake asks for the test wake, once. It begins when the machine is off.
+// wake requests the test wake, once. It begins when the machine is off.
 func (t *wakeTest) wake(ctx context.Context) error {
 	if t.requested {
 		return nil
@@ -144,7 +144,7 @@ func (t *wakeTest) wake(ctx context.Context) error {
 	return err
 }
 
-// handle takes what happens to the machine.
+// handle handles an event of the machine.
 func (t *wakeTest) handle(ctx context.Context, e journal.Event) error {
 	switch e.Kind {
 	case journal.Forgotten, journal.Paused:
@@ -158,15 +158,15 @@ func (t *wakeTest) handle(ctx context.Context, e journal.Event) error {
 	return t.handleWake(ctx, e)
 }
 
-// handleSleep takes what happens until the first magic packet.
+// handleSleep handles events until the first magic packet.
 func (t *wakeTest) handleSleep(ctx context.Context, e journal.Event) error {
 	switch e.Kind {
 	case journal.Registered:
 		if e.Reason != string(machine.WhyRegistered) {
-			return nil // it is here
+			return nil // the machine is up
 		}
 		t.settledAt = e.At
-		t.ok("it said that it is about to sleep")
+		t.ok("it registered: it is about to sleep")
 		return t.wake(ctx)
 	case journal.Settling:
 		t.settledAt = e.At
@@ -177,7 +177,7 @@ func (t *wakeTest) handleSleep(ctx context.Context, e journal.Event) error {
 	case journal.Awake:
 		return t.handleStillUp(e)
 	case journal.HandStart:
-		return t.fail("it started externally, before a magic packet was sent")
+		return t.fail("it was started externally, before a magic packet was sent")
 	case journal.Knock:
 		t.ok("a client wakes it: %s", printable(web.InWords(e)))
 	case journal.Magic:
@@ -187,20 +187,20 @@ func (t *wakeTest) handleSleep(ctx context.Context, e journal.Event) error {
 	return nil
 }
 
-// handleStillUp takes in that the machine did not sleep.
+// handleStillUp handles that the machine did not sleep.
 func (t *wakeTest) handleStillUp(e journal.Event) error {
 	switch machine.Reason(e.Reason) {
 	case machine.WhyNeverSilent:
-		return t.fail("it said that it would sleep, and still answers: look at what keeps it awake, on the machine itself")
-	case machine.WhyOnlyCard:
+		return t.fail("it registered to sleep, and still answers: check on the machine what keeps it awake")
+	case machine.WhyOnlyNIC:
 		return t.fail("it sleeps, but its network card answers for it: switch ARP and NS offload off there, or set claim.override_offload")
 	}
-	t.requested = false // the porter forgets a wake of a machine that is up
+	t.requested = false // the porter drops the wake of a machine that is up
 	t.wait("it is still up: put it to sleep")
 	return nil
 }
 
-// handleWake takes what happens after the first magic packet.
+// handleWake handles events after the first magic packet.
 func (t *wakeTest) handleWake(ctx context.Context, e journal.Event) error {
 	switch e.Kind {
 	case journal.Magic:
@@ -210,14 +210,14 @@ func (t *wakeTest) handleWake(ctx context.Context, e journal.Event) error {
 		return t.reportArrival(ctx)
 	case journal.Knock, journal.Asked:
 		if e.Test {
-			return nil // it goes on
+			return nil // the test continues
 		}
-		t.wait("this is no test any more, the wake counts: %s", printable(web.InWords(e)))
+		t.wait("this wake counts, it is no longer a test: %s", printable(web.InWords(e)))
 	case journal.Settling:
 		t.wait("%s", printable(e.Reason))
 	case journal.ServiceReady:
 		t.ready[e.Service] = true
-		t.ok("%s takes connections%s", printable(e.Service), took(e.At, t.firstMagic))
+		t.ok("%s accepts connections%s", printable(e.Service), took(e.At, t.firstMagic))
 	case journal.Ready:
 		return t.reportReady(e)
 	case journal.Failed:
@@ -228,7 +228,7 @@ func (t *wakeTest) handleWake(ctx context.Context, e journal.Event) error {
 	return nil
 }
 
-// reportArrival says what the porter waits for at a machine that is up.
+// reportArrival prints what the porter still waits for.
 func (t *wakeTest) reportArrival(ctx context.Context) error {
 	m, err := t.client.Machine(ctx, t.name)
 	if err == nil && m.Arrival != nil {

@@ -14,16 +14,16 @@ import (
 	"nightporter/internal/web"
 )
 
-// stepPrinter prints the steps of a test, for people or for programs.
+// stepPrinter prints the steps of a test as text or as JSON.
 type stepPrinter struct{ out, json io.Writer }
 
-// stepJSON is one line of --json.
+// stepJSON is one line of the output with --json.
 type stepJSON struct {
 	Result string `json:"result"`
 	Text   string `json:"text"`
 }
 
-// stepResults are the words of --json for the marks of steps.
+// stepResults are the results in JSON by the marks in text.
 var stepResults = map[string]string{"ok": "ok", "...": "waiting", "FAILED": "failed", "!": "warning", "-": "untested"}
 
 func newStepPrinter(w io.Writer, inJSON bool) stepPrinter {
@@ -39,18 +39,18 @@ func (r stepPrinter) failed(format string, args ...any) { r.line("FAILED", forma
 
 func (r stepPrinter) line(mark, format string, args []any) {
 	text := fmt.Sprintf(format, args...)
-	// Without a reader the exit code tells.
+	// An error of the output is ignored: the exit code has the result.
 	fmt.Fprintf(r.out, "%-7s %s\n", mark, text)
 	_ = json.NewEncoder(r.json).Encode(stepJSON{stepResults[mark], text})
 }
 
-// fail prints why the test failed, and returns its exit code.
+// fail prints why the test failed, and returns exit code 1.
 func (r stepPrinter) fail(format string, args ...any) error {
 	r.failed(format, args...)
 	return exitCode(1)
 }
 
-// took says how long after a moment another one was, if that is known.
+// took says how long after from the time at was. It is empty if that is unknown.
 func took(at, from time.Time) string {
 	if from.IsZero() || at.Before(from) {
 		return ""
@@ -58,7 +58,8 @@ func took(at, from time.Time) string {
 	return fmt.Sprintf(" after %.1f s", at.Sub(from).Seconds())
 }
 
-// checkMachine says what the porter knows of the machine, and whether a test makes sense.
+// checkMachine prints the porter's data about the machine. It returns an error if a test is
+// impossible.
 func (r stepPrinter) checkMachine(m *web.Machine) error {
 	name := printable(m.Name)
 	switch {
@@ -85,14 +86,14 @@ func (r stepPrinter) checkMachine(m *web.Machine) error {
 	}
 	switch {
 	case m.State == machine.Awake && m.HeardAt == "":
-		r.line("!", "it was no frame received yet: is it up, and is %s its MAC?", []any{m.MAC})
+		r.line("!", "it has not been heard yet: is it up, and is %s its MAC?", []any{m.MAC})
 	case m.State == machine.Awake:
 		r.ok("it is awake, heard last at %s", localTime(m.HeardAt))
 	}
 	return nil
 }
 
-// wakeMAC returns the address that magic packets are for.
+// wakeMAC returns the MAC address in the magic packets.
 func (t *wakeTest) wakeMAC() ether.MAC {
 	if t.machine.WakeMAC != (ether.MAC{}) {
 		return t.machine.WakeMAC
@@ -104,15 +105,15 @@ func (t *wakeTest) wakeMAC() ether.MAC {
 func (t *wakeTest) reportReady(e journal.Event) error {
 	if e.Ready <= 0 {
 		for _, s := range t.unprobed("/tcp") {
-			t.failed("%s takes no connection: does it start with the machine, and does the firewall let the porter in?", s)
+			t.failed("%s accepts no connection: does the service start with the machine, and does the firewall allow the porter?", s)
 		}
 		return t.fail("Wake-on-LAN works, but not every service was ready%s", took(e.At, t.firstMagic))
 	}
 	for _, s := range t.unprobed("/tcp") {
-		t.line("-", "%s", []any{s + " was not looked at: a client woke the machine, too"})
+		t.line("-", "%s", []any{s + " was not checked: a client woke the machine, too"})
 	}
 	for _, s := range t.unprobed("/udp") {
-		t.line("-", "%s", []any{s + " is not tested: only a client's own datagram can ask it"})
+		t.line("-", "%s", []any{s + " is not tested: only a client's own datagram can probe it"})
 	}
 	limit, took := time.Duration(t.machine.WakeTimeout*float64(time.Second)), e.Ready
 	if limit > 0 && took > limit*4/5 {
@@ -123,22 +124,22 @@ func (t *wakeTest) reportReady(e journal.Event) error {
 	return errPassed
 }
 
-// unprobed returns the services of a protocol that were not seen to be ready.
-func (t *wakeTest) unprobed(protocol string) (some []string) {
+// unprobed returns the services of a protocol that have not been ready in this test.
+func (t *wakeTest) unprobed(protocol string) (services []string) {
 	for _, a := range t.machine.Monitor {
 		for _, port := range a.Port {
 			if s := net.JoinHostPort(a.IP, port); strings.HasSuffix(port, protocol) && !t.ready[s] {
-				some = append(some, printable(s))
+				services = append(services, printable(s))
 			}
 		}
 	}
-	return some
+	return services
 }
 
-// reportFailure says what to look at.
+// reportFailure prints what to check.
 func (t *wakeTest) reportFailure(e journal.Event) error {
 	t.failed("%s %s%s", printable(t.name), web.DidNotWake(e.Attempts), took(e.At, t.firstMagic))
-	fmt.Fprintf(t.out, `Look at these, in this order:
+	fmt.Fprintf(t.out, `Check these, in this order:
   * power and network cable: is the light of the network port on while the machine is off?
   * firmware (BIOS, UEFI): Wake-on-LAN or "power on by PCI-E" on, "ErP" and "deep sleep" off
   * Linux: ethtool eth0 has to show "Wake-on: g"; ethtool -s eth0 wol g sets that until the next start
@@ -148,7 +149,7 @@ func (t *wakeTest) reportFailure(e journal.Event) error {
 	return exitCode(1)
 }
 
-// reportTimeout says what did not happen in time.
+// reportTimeout prints which step did not happen in time.
 func (t *wakeTest) reportTimeout() {
 	name := printable(t.name)
 	switch {

@@ -12,17 +12,17 @@ import (
 	"nightporter/internal/web"
 )
 
-// exitNotReady is the exit code of a wake that is not over within --wait, or over without all
-// services of its machine.
+// exitNotReady is the exit code of a wake that did not end within --wait, or that ended
+// before all services were ready.
 const exitNotReady exitCode = 2
 
-// wakeWait looks at one wake from before it is asked for.
+// wakeWait follows one wake. It is made before the wake is requested.
 type wakeWait struct {
 	client *web.Client
 	name   string
 	show   func(journal.Event) error
 	began  time.Time
-	since  uint64 // the last event before
+	since  uint64 // sequence number of the last event before the request
 }
 
 // wakeOutcome is how a wake went, as --json prints it.
@@ -30,17 +30,17 @@ type wakeOutcome struct {
 	Machine  string         `json:"machine"`
 	Awake    bool           `json:"awake"`               // and its services are ready
 	NotReady []string       `json:"not_ready,omitempty"` // services of a machine that answers
-	Seconds  float64        `json:"seconds"`             // since it was asked for
-	HeardAt  string         `json:"heard_at,omitempty"`  // of a machine that counted as awake: RFC 3339
-	Event    *journal.Event `json:"event"`               // that says so; null: it was awake, or the time was over
+	Seconds  float64        `json:"seconds"`             // since the request
+	HeardAt  string         `json:"heard_at,omitempty"`  // RFC 3339, if the machine counted as awake at the request
+	Event    *journal.Event `json:"event"`               // that ended the wake; null: the machine was awake, or the time ran out
 
-	unconfirmed bool // as awake, although it was not heard
+	unconfirmed bool // the machine counts as awake, but was not heard after the request
 }
 
-// replyPause is how often a machine that counts as awake is looked at.
+// replyPause is the time between two reads of a machine that counts as awake.
 const replyPause = 200 * time.Millisecond
 
-// noteLastEvent notes what has happened, so that nothing is missed of what follows.
+// noteLastEvent notes the last event, so that following starts with the next one.
 func (w *wakeWait) noteLastEvent(ctx context.Context) error {
 	last, err := w.client.Events(ctx, web.EventQuery{Limit: 1})
 	if err == nil && len(last) > 0 {
@@ -49,11 +49,11 @@ func (w *wakeWait) noteLastEvent(ctx context.Context) error {
 	return err
 }
 
-// errWakeOver ends a stream of which enough is known.
+// errWakeOver ends the stream of events once the wake is over.
 var errWakeOver = errors.New("the wake is over")
 
-// untilOver waits until the machine is awake, will not be, or the time is over. m is how it was
-// when the wake was requested.
+// untilOver waits until the machine is awake, the wake has failed, or limit has passed since the
+// request. m is the machine's state at the request.
 func (w *wakeWait) untilOver(ctx context.Context, limit time.Duration, m web.Machine) (wakeOutcome, error) {
 	limited, cancel := context.WithDeadline(ctx, w.began.Add(limit))
 	defer cancel()
@@ -72,7 +72,7 @@ func (w *wakeWait) untilOver(ctx context.Context, limit time.Duration, m web.Mac
 }
 
 // awaitReply waits until a machine that counts as awake was heard after the request, or is in
-// another state. One that the porter cannot ask has to speak by itself.
+// another state. If the porter cannot probe the machine, a frame that it sends counts.
 func (w *wakeWait) awaitReply(ctx context.Context, m web.Machine) (web.Machine, error) {
 	for before := m.HeardAt; m.State == machine.Awake && m.Inquiry != machine.InquiryAnswered; {
 		if m.Inquiry == machine.NoInquiry && m.HeardAt != before {
@@ -90,7 +90,7 @@ func (w *wakeWait) awaitReply(ctx context.Context, m web.Machine) (web.Machine, 
 	return m, nil
 }
 
-// follow shows what happens to the machine until it is awake, or will not be.
+// follow shows the events of the machine until it is awake or the wake has failed.
 func (w *wakeWait) follow(ctx context.Context, done *wakeOutcome) error {
 	err := w.client.Follow(ctx, web.EventQuery{Since: &w.since, Machine: w.name}, func(e journal.Event) error {
 		if err := w.show(e); err != nil {
@@ -113,7 +113,7 @@ func (w *wakeWait) follow(ctx context.Context, done *wakeOutcome) error {
 	return err
 }
 
-// readUnready notes what the porter still waits for at the machine.
+// readUnready notes the services that the porter still waits for.
 func (w *wakeWait) readUnready(ctx context.Context, done *wakeOutcome) error {
 	m, err := w.client.Machine(ctx, w.name)
 	if err == nil && m.Arrival != nil {
@@ -122,13 +122,13 @@ func (w *wakeWait) readUnready(ctx context.Context, done *wakeOutcome) error {
 	return err
 }
 
-// text says how the machine is.
+// text is the outcome in words.
 func (o wakeOutcome) text() string {
 	switch {
 	case o.unconfirmed:
 		return fmt.Sprintf("counts as awake, but was not heard for %.1f s after the magic packet (%s)", o.Seconds, lastHeard(o.HeardAt))
 	case o.Awake && o.Event == nil:
-		return fmt.Sprintf("is awake: it counted as awake, and was heard %.1f s after the request; its services were not asked", o.Seconds)
+		return fmt.Sprintf("is awake: it counted as awake, and was heard %.1f s after the request; its services were not checked", o.Seconds)
 	case o.Awake:
 		return fmt.Sprintf("is awake after %.1f s", o.Seconds)
 	case len(o.NotReady) > 0:
@@ -142,7 +142,7 @@ func (o wakeOutcome) text() string {
 	}
 }
 
-// lastHeard says when a machine was heard.
+// lastHeard says when a machine was last heard.
 func lastHeard(at string) string {
 	if at == "" {
 		return "never heard"
@@ -150,7 +150,7 @@ func lastHeard(at string) string {
 	return "last heard " + localTime(at)
 }
 
-// code returns nil, or the exit code of a machine that is not awake.
+// code returns nil, or the exit code of a wake that did not succeed.
 func (o wakeOutcome) code() error {
 	switch {
 	case o.Awake:

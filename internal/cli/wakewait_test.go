@@ -15,15 +15,15 @@ import (
 
 func TestWakeWaits(t *testing.T) {
 	for _, tt := range []struct {
-		name  string
-		state machine.State // before
-		story []journal.Event
-		wait  string
-		code  int
-		last  string // begins the last line
-		lines int
-		awake bool
-		kind  journal.Kind
+		name   string
+		state  machine.State // before
+		events []journal.Event
+		wait   string
+		code   int
+		last   string // begins the last line
+		lines  int
+		awake  bool
+		kind   journal.Kind
 	}{
 		{"ready", machine.Asleep, []journal.Event{
 			{Kind: journal.Asked, By: "192.0.2.9:1"}, {Kind: journal.Magic, Attempts: 1}, {Kind: journal.Arrived},
@@ -33,7 +33,7 @@ func TestWakeWaits(t *testing.T) {
 			"20s", 1, "nas did not wake: no answer to 1 round of magic packets, for 192.0.2.9", 3, false, journal.Failed},
 		{"forgotten", machine.Asleep, []journal.Event{{Kind: journal.Forgotten}}, "20s", 1, "nas is not awake: forgotten", 2, false, journal.Forgotten},
 		{"did not fall asleep", machine.Settling, []journal.Event{{Kind: journal.Awake}}, "20s", 0, "nas is awake after ", 2, true, journal.Awake},
-		{"started by hand", machine.Settling, []journal.Event{{Kind: journal.HandStart}}, "20s", 0, "nas is awake after ", 2, true, journal.HandStart},
+		{"external start", machine.Settling, []journal.Event{{Kind: journal.HandStart}}, "20s", 0, "nas is awake after ", 2, true, journal.HandStart},
 		{"awake", machine.Awake, nil, "20s", 0, "nas is awake: it counted as awake, and was heard 0.", 1, true, ""},
 		{"awake, and not ready", machine.Asleep, []journal.Event{{Kind: journal.Ready, NotReady: []string{"192.0.2.1:445/tcp"}}},
 			"20s", 2, "nas answers, but after ", 2, false, journal.Ready},
@@ -45,7 +45,7 @@ func TestWakeWaits(t *testing.T) {
 				h.machines[1].State, h.machines[1].Inquiry = tt.state, machine.InquiryAnswered
 				h.onWake = func(j *journal.Journal) {
 					j.Append(journal.Record{Event: journal.Event{At: testTime, Kind: journal.Failed, Machine: "pc"}}) // of another
-					for _, e := range tt.story {
+					for _, e := range tt.events {
 						e.At, e.Machine = testTime, "nas"
 						j.Append(journal.Record{Event: e})
 					}
@@ -77,8 +77,8 @@ func TestWakeWaits(t *testing.T) {
 	}
 }
 
-// A porter that stops meanwhile is an error. Ctrl-C needs no words.
-func TestWakeWaitsInVain(t *testing.T) {
+// A porter that stops during the wait is an error. Ctrl-C prints nothing.
+func TestWakeWaitFails(t *testing.T) {
 	for _, tt := range []struct {
 		name string
 		end  func(*journal.Journal, context.CancelFunc)
@@ -100,18 +100,18 @@ func TestWakeWaitsInVain(t *testing.T) {
 	}
 }
 
-// TestWakeWaitsForAWord of a machine that counts as awake.
-func TestWakeWaitsForAWord(t *testing.T) {
+// TestWakeWaitsForAFrame of a machine that counts as awake.
+func TestWakeWaitsForAFrame(t *testing.T) {
 	for name, tt := range map[string]struct {
 		inquiry machine.Inquiry
 		heard   time.Time
 		code    int
 		want    string
 	}{
-		"asked, silent":          {machine.InquiryOpen, time.Time{}, 2, "(never heard)\n"},
-		"asked, a frame of it":   {machine.InquiryOpen, testTime, 2, "after the magic packet (last heard "},
-		"not asked, never heard": {machine.NoInquiry, time.Time{}, 2, "nas counts as awake, but was not heard for 0."},
-		"not asked, heard":       {machine.NoInquiry, testTime, 0, "nas is awake: it counted as awake, and was heard 0."},
+		"probed, silent":          {machine.InquiryOpen, time.Time{}, 2, "(never heard)\n"},
+		"probed, a frame of it":   {machine.InquiryOpen, testTime, 2, "after the magic packet (last heard "},
+		"not probed, never heard": {machine.NoInquiry, time.Time{}, 2, "nas counts as awake, but was not heard for 0."},
+		"not probed, heard":       {machine.NoInquiry, testTime, 0, "nas is awake: it counted as awake, and was heard 0."},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := newTwoMachines()
@@ -126,7 +126,7 @@ func TestWakeWaitsForAWord(t *testing.T) {
 	}
 }
 
-// TestWakeFollowsAMachineThatIsOff although it counted as awake.
+// TestWakeFollowsAMachineThatIsOff and counted as awake.
 func TestWakeFollowsAMachineThatIsOff(t *testing.T) {
 	h := newTwoMachines()
 	nas := &h.machines[1]
@@ -143,12 +143,12 @@ func TestWakeFollowsAMachineThatIsOff(t *testing.T) {
 	}
 }
 
-// TestWakeWithoutWaiting says what the porter knows.
+// TestWakeWithoutWaiting prints the machine's state.
 func TestWakeWithoutWaiting(t *testing.T) {
 	h := newTwoMachines()
 	h.machines[1].State, h.machines[1].Heard = machine.Awake, time.Time{}
 	code, out, _ := runCommand(t, "wake", "nas", "--from", servePorter(t, h, web.Access{}))
-	if want := "nas counts as awake (never heard); it got a magic packet all the same\n"; code != 0 || out != want {
+	if want := "nas counts as awake (never heard); one magic packet was sent anyway\n"; code != 0 || out != want {
 		t.Errorf("exit code %d, %q, want %q", code, out, want)
 	}
 }

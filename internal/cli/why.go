@@ -6,9 +6,9 @@ import (
 	"github.com/spf13/cobra"
 )
 
-const whyHelp = `Say why a machine sleeps, or does not: its state and since when, who woke it last and
-for what, what would wake it now, what was ignored lately with the setting that would
-change it, and what keeps it awake as far as the porter knows.
+const whyHelp = `Explain why a machine is asleep or awake: its state and since when, which client woke it
+last and for which service, what would wake it now, which packets were ignored lately with
+the setting that would change that, and what keeps it awake as far as the porter knows.
 
 Exit code 0 means that the porter answered.`
 
@@ -26,7 +26,7 @@ func newWhyCommand() *cobra.Command {
 	var f whyFlags
 	cmd := &cobra.Command{
 		Use:               "why NAME",
-		Short:             "Say why a machine sleeps, or does not wake",
+		Short:             "Explain why a machine is asleep or awake",
 		Long:              whyHelp,
 		Example:           whyExample,
 		Args:              oneName,
@@ -34,7 +34,7 @@ func newWhyCommand() *cobra.Command {
 		RunE:              func(cmd *cobra.Command, args []string) error { return f.run(cmd, args[0]) },
 	}
 	f.addTo(cmd.Flags())
-	cmd.Flags().BoolVar(&f.json, "json", false, "one JSON object")
+	cmd.Flags().BoolVar(&f.json, "json", false, "print one JSON object")
 	return cmd
 }
 
@@ -56,7 +56,7 @@ func (f *whyFlags) run(cmd *cobra.Command, name string) error {
 	for _, l := range why.Lines {
 		shown := printable(l.Topic)
 		if shown == topic {
-			shown = "" // once for all of its lines
+			shown = "" // a topic is printed once
 		}
 		topic = printable(l.Topic)
 		fmt.Fprintf(table, "%s\t%s\n", shown, printable(l.Text))

@@ -8,12 +8,12 @@ import (
 	"nightporter/internal/web"
 )
 
-// What the porter says is printed: a topic once, and each setting below its line. What
-// comes from the network controls no terminal.
+// The output has each topic once, and each setting below its line. Text from the network is
+// printable.
 func TestWhyCommand(t *testing.T) {
 	at := testTime.Local().Format("15:04") + " (1 h ago)"
 	yesterday := testTime.Add(-24*time.Hour).Local().Format("Mon 15:04") + " (25 h ago)"
-	url := servePorter(t, newTwoMachines(), web.Access{Token: "open sesame"}) // which is not for those who look
+	url := servePorter(t, newTwoMachines(), web.Access{Token: "open sesame"}) // reading needs no token
 	code, out, errs := runCommand(t, "why", "nas", "--from", url)
 	want := "" +
 		"state      asleep since " + at + "; the porter answers for 1 of its 2 addresses\n" +

@@ -173,7 +173,7 @@ func showAddresses(addrs []machine.Address) any {
 	shown := make([]any, len(addrs))
 	for i, a := range addrs {
 		m := ordered{{"ip", a.IP.String()}, {"port", showPorts(a)}}
-		if a.Guest() {
+		if a.Hosted() {
 			m = append(ordered{{"mac", a.MAC.String()}}, m...)
 		}
 		shown[i] = m
@@ -200,7 +200,7 @@ func showMachines(specs []machine.Spec, pages map[ether.MAC]MachinePage) any {
 			{"mac", s.MAC.String()},
 			{"monitor", showAddresses(s.Own())},
 		}
-		if guests := s.Guests(); len(guests) > 0 {
+		if guests := s.Hosted(); len(guests) > 0 {
 			m = append(m, member{"guests", showAddresses(guests)})
 		}
 		m = append(m, ordered{

@@ -46,8 +46,8 @@ func TestWakePaths(t *testing.T) {
 			if diff := cmp.Diff(tt.path, m.Path, cmpopts.EquateComparable(netip.AddrPort{})); diff != "" {
 				t.Errorf("(-want +got)\n%s", diff)
 			}
-			if want := m.WakeMAC; want == (ether.MAC{}) && m.Woken() != own || want != (ether.MAC{}) && m.Woken() != want {
-				t.Errorf("magic packets are for %v", m.Woken())
+			if want := m.WakeMAC; want == (ether.MAC{}) && m.MagicMAC() != own || want != (ether.MAC{}) && m.MagicMAC() != want {
+				t.Errorf("magic packets are for %v", m.MagicMAC())
 			}
 			printed := tt.printed
 			if printed == "" {

@@ -2,36 +2,87 @@ package conventions
 
 import (
 	"go/ast"
-	"go/parser"
-	"go/token"
-	"io/fs"
-	"os"
-	"path/filepath"
-	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"unicode"
 )
 
 // banned are words and idioms that a reader has to decode, each with what to write instead.
+// Phrases are whole words in lower case; a star at the end stands for any ending.
 var banned = []struct {
-	pattern *regexp.Regexp
 	instead string
+	phrases []string
 }{
-	{regexp.MustCompile(`(?i)\b(some|no|any|every)body\b`), "name who: a client, a host, the user"},
-	{regexp.MustCompile(`(?i)\bwh?om?ever\b|\bwhosoever\b`), "name who: the host that, a client that"},
-	{regexp.MustCompile(`(?i)\b(is|are|was|were|be|been|being|get|gets) told\b`), "receives, learns, is notified: name the packet or the call"},
-	{regexp.MustCompile(`(?i)\bfor (want|lack) of\b`), "because there is no"},
-	{regexp.MustCompile(`(?i)\bin earnest\b`), "name the real thing"},
-	{regexp.MustCompile(`(?i)\bnone of (our|its|their|your|my|his) business\b`), "is ignored"},
-	{regexp.MustCompile(`(?i)\bhand-overs?\b|\bhanding-over\b`), "handover"},
-	{regexp.MustCompile(`(?i)\bneighbour`), "neighbor"},
-	{regexp.MustCompile(`(?i)\bno more is\b|\bmore than once too often\b|\bever so\b|\bas it were\b|\bso to speak\b|\bto and fro\b|\bhenceforth\b|\bthereupon\b|\bwhereupon\b|\btherein\b|\bthereof\b|\bhitherto\b|\bforthwith\b|\blest\b|\bere\b|\bought to\b|\bnought\b|\bnaught\b|\bnot for long\b|\bof an evening\b`), "plain words"},
-	{regexp.MustCompile(`(?i)\bknows? nothing of\b|\bhas no say\b|\bhave no say\b|\bhas its say\b|\bspeaks? for itself\b|\bspeaks? up\b|\bin vain\b|\bby heart\b|\bat a loss\b|\bturned away\b|\bturns? away\b|\bgives? way\b|\bgave way\b|\bgiving way\b`), "name the act: refuses, closes, evicts, yields, releases"},
+	{"name who: a client, a host, the user", []string{"somebody", "nobody", "anybody", "everybody", "someone else", "whoever", "whomever", "whosoever"}},
+	{"receives, learns, is notified: name the packet or the call", []string{
+		"is told", "are told", "was told", "were told", "be told", "been told", "being told", "get told", "gets told",
+	}},
+	{"because there is no", []string{"for want of", "for lack of"}},
+	{"is ignored", []string{"none of our business", "none of its business", "none of their business", "none of your business"}},
+	{"handover", []string{"hand-over", "hand-overs", "handing-over"}},
+	{"neighbor", []string{"neighbour*"}},
+	{"plain words", []string{
+		"in earnest", "no more is", "more than once too often", "ever so", "as it were", "so to speak", "to and fro", "not for long", "of an evening",
+		"henceforth", "thereupon", "whereupon", "therein", "thereof", "hitherto", "forthwith", "lest", "ere", "ought to", "nought", "naught",
+	}},
+	{"name the act", []string{"know nothing of", "knows nothing of", "has no say", "have no say", "has its say", "in vain", "by heart", "at a loss"}},
+	{"name the act: answers, refuses, closes, evicts, yields, releases", []string{
+		"speak for itself", "speaks for itself", "speak up", "speaks up", "turn away", "turns away", "turned away",
+		"give way", "gives way", "gave way", "giving way",
+	}},
 }
 
-// octets is what RFCs call bytes. Only the package of packet formats may say so.
-var octets = regexp.MustCompile(`(?i)\boctets?\b`)
+// octets are what RFCs call bytes. Only the package of packet formats may say so.
+var octets = []string{"octet", "octets"}
+
+// oneLine is a text in lower case with single blanks in place of all white space, also of that
+// which ends a line of a comment.
+type oneLine struct {
+	text   string
+	starts []int // where each line begins
+}
+
+func newOneLine(text string) oneLine {
+	var b strings.Builder
+	b.Grow(len(text))
+	var starts []int
+	for line := range strings.Lines(text) {
+		starts = append(starts, b.Len())
+		fields := strings.Fields(line)
+		if len(fields) > 1 && strings.Trim(fields[0], "/#*>|") == "" {
+			fields = fields[1:]
+		}
+		for _, f := range fields {
+			b.WriteString(strings.ToLower(f))
+			b.WriteByte(' ')
+		}
+	}
+	return oneLine{b.String(), starts}
+}
+
+// find calls f with the number of each line where a phrase begins.
+func (o oneLine) find(phrase string, f func(line int)) {
+	stem, anyEnd := strings.CutSuffix(phrase, "*")
+	for from := 0; ; {
+		i := strings.Index(o.text[from:], stem)
+		if i < 0 {
+			return
+		}
+		start, end := from+i, from+i+len(stem)
+		from = end
+		if start > 0 && isLetter(o.text[start-1]) || !anyEnd && end < len(o.text) && isLetter(o.text[end]) {
+			continue
+		}
+		line, exact := slices.BinarySearch(o.starts, start)
+		if exact {
+			line++
+		}
+		f(line)
+	}
+}
+
+func isLetter(c byte) bool { return 'a' <= c && c <= 'z' || c == '_' }
 
 // hotel are nouns that say nothing about a network. No identifier has them.
 var hotel = []string{
@@ -39,56 +90,60 @@ var hotel = []string{
 	"lobby", "oblivion", "resident", "sentry", "slumber", "tale", "usher", "vigil", "visitor",
 }
 
-// TestLanguage: plain English in Go, Markdown, YAML and HTML.
+// TestLanguage: plain English in all that a person wrote.
 func TestLanguage(t *testing.T) {
-	walk(t, func(path string, text string) {
-		switch filepath.Ext(path) {
-		case ".go", ".md", ".yaml", ".yml", ".html", ".js", ".py", ".sh", ".service", ".css":
-		default:
-			return
+	for _, f := range tree(t) {
+		if f.path == languageRules {
+			continue
 		}
-		if strings.HasSuffix(path, "conventions/language_test.go") {
-			return
-		}
-		n := 0
-		for line := range strings.Lines(text) {
-			n++
-			for _, b := range banned {
-				if found := b.pattern.FindString(line); found != "" {
-					t.Errorf("%s:%d: found %q, expected: %s", path, n, found, b.instead)
-				}
-			}
-			if found := octets.FindString(line); found != "" && !strings.HasPrefix(path, "internal/lan/") {
-				t.Errorf("%s:%d: found %q, expected: bytes", path, n, found)
+		text := newOneLine(f.text)
+		check := func(instead string, phrases []string) {
+			for _, phrase := range phrases {
+				text.find(phrase, func(line int) {
+					t.Errorf("%s:%d: found %q, expected: %s", f.path, line, phrase, instead)
+				})
 			}
 		}
-	})
+		for _, b := range banned {
+			check(b.instead, b.phrases)
+		}
+		if !strings.HasPrefix(f.path, "internal/lan/") {
+			check("bytes", octets)
+		}
+	}
 }
+
+func TestOneLine(t *testing.T) {
+	text := newOneLine("// It is for\n\t// want of a Lesson,\n\n// least ERE.\nlest\n")
+	for phrase, want := range map[string][]int{"for want of": {1}, "lest": {5}, "ere": {4}, "less*": {2}, "less": nil} {
+		var got []int
+		text.find(phrase, func(line int) { got = append(got, line) })
+		if !slices.Equal(got, want) {
+			t.Errorf("%q: found in lines %v, expected %v", phrase, got, want)
+		}
+	}
+}
+
+// languageRules is the file that has the words.
+const languageRules = "internal/conventions/language_test.go"
 
 // TestIdentifiers: names are the field's own.
 func TestIdentifiers(t *testing.T) {
-	walk(t, func(path string, text string) {
-		if filepath.Ext(path) != ".go" || strings.HasSuffix(path, "conventions/language_test.go") {
-			return
+	for _, f := range goTree(t) {
+		if f.path == languageRules {
+			continue
 		}
-		set := token.NewFileSet()
-		file, err := parser.ParseFile(set, path, text, parser.SkipObjectResolution)
-		if err != nil {
-			t.Fatal(err)
-		}
-		ast.Inspect(file, func(n ast.Node) bool {
+		ast.Inspect(f.syntax, func(n ast.Node) bool {
 			if id, ok := n.(*ast.Ident); ok {
 				for _, word := range words(id.Name) {
-					for _, h := range hotel {
-						if word == h || word == h+"s" {
-							t.Errorf("%s: found identifier %s, expected no %q in it", set.Position(id.Pos()), id.Name, h)
-						}
+					if i, found := slices.BinarySearch(hotel, strings.TrimSuffix(word, "s")); found {
+						t.Errorf("%s: found identifier %s, expected no %q in it", positions.Position(id.Pos()), id.Name, hotel[i])
 					}
 				}
 			}
 			return true
 		})
-	})
+	}
 }
 
 // words returns the words of an identifier in lower case.
@@ -103,42 +158,4 @@ func words(name string) []string {
 		}
 	}
 	return all
-}
-
-// walk calls f for each file of the repository that a person wrote.
-func walk(t *testing.T, f func(path, text string)) {
-	t.Helper()
-	err := filepath.WalkDir(repository, func(path string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		if d.IsDir() {
-			switch d.Name() {
-			case ".git", "dist", "artifacts", "testdata":
-				return filepath.SkipDir
-			}
-			return nil
-		}
-		if !d.Type().IsRegular() {
-			return nil
-		}
-		switch filepath.Ext(path) {
-		case ".go", ".md", ".yaml", ".yml", ".html", ".js", ".py", ".sh", ".service", ".css":
-		default:
-			return nil
-		}
-		b, err := os.ReadFile(path)
-		if err != nil {
-			return err
-		}
-		rel, err := filepath.Rel(repository, path)
-		if err != nil {
-			return err
-		}
-		f(rel, string(b))
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
 }

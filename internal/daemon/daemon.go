@@ -4,14 +4,12 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"net"
-
-	"nightporter/internal/ether"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
 	"nightporter/internal/config"
+	"nightporter/internal/ether"
 	"nightporter/internal/journal"
 	"nightporter/internal/lan"
 	"nightporter/internal/listen"
@@ -23,21 +21,6 @@ import (
 	"nightporter/internal/registration"
 	"nightporter/internal/web"
 )
-
-// Daemon is the porter with the servers for registration and HTTP, its journal and
-// its notifier. Make it with New, then Run it.
-type Daemon struct {
-	porter    *porter.Porter
-	conf      *config.Config
-	log       *slog.Logger
-	level     *slog.LevelVar
-	registrar *registration.Server
-	listeners []net.Listener
-	journal   *journal.Journal
-	notifier  *notify.Notifier
-	web       *web.Server
-	metrics   *metrics.Metrics
-}
 
 // New opens every socket that conf asks for, or none: its error names what is
 // missing. level follows conf at each reload.
@@ -79,7 +62,7 @@ func (d *Daemon) open(version string) error {
 				return
 			}
 			m.RegistrationRejected(c.Outcome.String())
-			if c.Noted {
+			if c.Logged {
 				d.porter.Refused(c.Peer, c.MAC, c.Text)
 			}
 		},
@@ -151,33 +134,6 @@ func look(conf *config.Config) web.Look {
 		l.Machines[mac] = web.MachineLook{URL: page.URL, Group: page.Group}
 	}
 	return l
-}
-
-func (d *Daemon) networks() []web.Network {
-	known := d.porter.Networks()
-	all := make([]web.Network, len(known))
-	for i, n := range known {
-		all[i] = web.Network{Name: n.Name, Addresses: n.Prefixes}
-	}
-	return all
-}
-
-// Close closes the sockets of a daemon that is not run.
-func (d *Daemon) Close() {
-	if d.web != nil {
-		d.web.Close()
-	}
-	for _, ln := range d.listeners {
-		ln.Close()
-	}
-	if d.porter != nil {
-		d.porter.Close()
-	}
-	if d.journal != nil {
-		if err := d.journal.Close(); err != nil {
-			d.log.Error("the journal is not complete", "event", "journal_incomplete", "err", err)
-		}
-	}
 }
 
 // Run works until ctx ends, and returns nil then, with every claim released

@@ -27,7 +27,7 @@ func (d *Daemon) showReload(err error, restart []string) {
 	switch {
 	case err != nil:
 		state = d.web.Config() // goes on
-		state.Healthy, state.Reason = false, onOneLine(err)
+		state.Healthy, state.Reason = false, oneLine(err)
 		e.Kind, e.Reason = journal.ReloadFailed, state.Reason
 	case len(restart) > 0:
 		e.Reason = "only after a restart: " + strings.Join(restart, ", ")
@@ -37,13 +37,13 @@ func (d *Daemon) showReload(err error, restart []string) {
 }
 
 // shownFaults is how many errors of a configuration are shown.
-const shownFaults = 3
+const maxFaults = 3
 
 // onOneLine says what is wrong with a configuration, whose error has a line for each value.
-func onOneLine(err error) string {
+func oneLine(err error) string {
 	lines := strings.Split(err.Error(), "\n")
-	if more := len(lines) - shownFaults; more > 0 {
-		lines = append(lines[:shownFaults], fmt.Sprintf("and %d more", more))
+	if more := len(lines) - maxFaults; more > 0 {
+		lines = append(lines[:maxFaults], fmt.Sprintf("and %d more", more))
 	}
 	return strings.Join(lines, "; ")
 }

@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	systemd "github.com/coreos/go-systemd/v22/daemon"
@@ -48,4 +49,11 @@ func (d *Daemon) notify(state string) {
 	if _, err := systemd.SdNotify(false, state); err != nil {
 		d.log.Warn("cannot notify the service manager", "event", "systemd_failed", "err", err)
 	}
+}
+
+// ReportFailure tells the service manager why the daemon ends, for systemctl status: that
+// shows no log while the manager waits for the next start. The status is one line:
+// sd_notify(3). The error is in the log in any case.
+func ReportFailure(err error) {
+	_, _ = systemd.SdNotify(false, "STATUS="+strings.ReplaceAll(err.Error(), "\n", " "))
 }

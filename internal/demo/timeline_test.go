@@ -6,7 +6,7 @@ import (
 	"nightporter/internal/labdaemon"
 )
 
-// TestPorterText: a warning of the daemon ends in its error, where it has one.
+// TestPorterText: a warning of the daemon ends with its error.
 func TestPorterText(t *testing.T) {
 	for want, fields := range map[string]map[string]any{
 		"WARN: it failed":                     {"event": "some_failed"},

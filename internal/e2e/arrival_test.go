@@ -27,7 +27,7 @@ func TestOfAMachineThatIsUsedMeanwhile(t *testing.T) {
 	nas := addHalfReady(h)
 	test := startCommand(h, "test", "nas")
 	const waits = "its services ssh (22/tcp) and smb (445/tcp) are not ready yet; the porter waits until "
-	waitPrinted(h, test, "10.77.0.20:8000/tcp takes connections")
+	waitPrinted(h, test, "10.77.0.20:8000/tcp accepts connections")
 	h.call(h.lan.Client(), nas, nas4, 8000)
 	for _, command := range []string{"why", "status"} {
 		if code, out := h.runCommand(command, "nas"); code != 0 || !contains(out, "it has answered for ", waits) {
@@ -112,7 +112,7 @@ func TestAWakeThatWasAskedForIsPatient(t *testing.T) {
 	}
 	failed, err := h.daemon.Log.Wait(h.within(time.Second), n, labdaemon.Moved("nas", "waking", "asleep", string(machine.WhyAttemptsGone)))
 	h.must(err)
-	began := h.waitMove(n, "nas", "asleep", "waking", machine.WhyAsked)
+	began := h.waitMove(n, "nas", "asleep", "waking", machine.WhyRequested)
 	// Its rounds alone last 0.6 s. Each line of the log comes a moment after what it tells.
 	if took := failed.Time.Sub(began.Time); took < 3*time.Second || took > 10*time.Second {
 		t.Errorf("given up after %v, want wake.timeout of 4s", took)

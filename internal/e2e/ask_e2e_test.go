@@ -93,7 +93,7 @@ func TestWakeTakesTheToken(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "token")
 	h.must(os.WriteFile(file, []byte("open sesame\n"), 0o600))
 
-	if code, out := h.runCommand("wake", "nas"); code != 1 || !contains(out, "nas was not woken: this porter asks for a token: --token-file FILE") {
+	if code, out := h.runCommand("wake", "nas"); code != 1 || !contains(out, "nas was not woken: this porter requires a token: give --token-file FILE") {
 		t.Errorf("without the token: exit code %d, %s", code, out)
 	}
 	status, text, err := h.daemon.Delete(h.ctx, "/api/v1/machines/nas")
@@ -192,7 +192,7 @@ func TestWakeAsksAMachineThatCountsAsAwake(t *testing.T) {
 	if code, out := h.runCommand("wake", "nas", "--wait", "1s"); code != 2 || !contains(out, "nas counts as awake, but was not heard for 1.", "(last heard ") {
 		t.Errorf("not in time: exit code %d, %s", code, out)
 	}
-	_, err := h.daemon.Log.Wait(h.within(50*time.Second), n, labdaemon.Moved("nas", "asleep", "waking", string(machine.WhyAsked))) // see watched
+	_, err := h.daemon.Log.Wait(h.within(50*time.Second), n, labdaemon.Moved("nas", "asleep", "waking", string(machine.WhyRequested))) // see watched
 	h.must(err)
 	nas.IgnoreMagic(0)
 	if code, out := h.runCommand("wake", "nas", "--wait", "20s"); code != 0 || !contains(out, "nas is awake after ") {

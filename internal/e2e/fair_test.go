@@ -83,7 +83,7 @@ func TestQuietHours(t *testing.T) {
 	if err != nil || status >= 300 {
 		t.Fatalf("asked for: %d %q, %v", status, answer, err)
 	}
-	h.waitMove(0, "nas", "asleep", "waking", machine.WhyAsked)
+	h.waitMove(0, "nas", "asleep", "waking", machine.WhyRequested)
 	waitServiceUp(h, nas, netip.AddrPortFrom(nas4, 22))
 	h.connect(h.lan.Client(), nas4, 22)
 }

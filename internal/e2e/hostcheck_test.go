@@ -71,7 +71,7 @@ func TestForgetByCommand(t *testing.T) {
 	if e.Field("machine") != "nas" || !contains(e.Field("reason"), "asked for by 10.77.0.10:") {
 		h.Errorf("logged %+v", e)
 	}
-	if code, out := h.runCommand("status"); code != 0 || !contains(out, "ready, no machine so far") {
+	if code, out := h.runCommand("status"); code != 0 || !contains(out, "ready, no machine yet") {
 		t.Errorf("exit code %d, %s", code, out)
 	}
 	if code, out := h.runCommand("events", "--machine", "nas", "-n", "1"); code != 0 || !contains(out, "forgotten") {
@@ -104,7 +104,7 @@ func TestTrial(t *testing.T) {
 	if out, err := h.runOn(h.lan.Porter(), "register", "--to", to, "--port", "22"); err == nil || !contains(out, itself) {
 		t.Errorf("on the porter: %v: %s", err, out)
 	}
-	if code, out := h.runCommand("status"); code != 0 || !contains(out, "ready, no machine so far") {
+	if code, out := h.runCommand("status"); code != 0 || !contains(out, "ready, no machine yet") {
 		t.Errorf("the machine was taken in: exit code %d, %s", code, out)
 	}
 	h.wantMetric(0, `nightporter_registrations_total`)

@@ -148,7 +148,7 @@ func TestAttackSecretsInTheLog(t *testing.T) {
 		"registration: {token: &" + secret + " }\n", "registration: {token: *" + secret + " }\n", "registration:\n  token: #" + secret + "\n", "registration:\n  token: !" + secret + "\n",
 		"registration: {token: !!int " + secret + " }\n", "registration: {token:" + secret + "}\n", "notify: {urls: [" + secret + "]}\n", "http: {token: a," + secret + "}\n",
 	} {
-		h.reload(fastProbe+bad, "configuration not reloaded, the old one stays")
+		h.reload(fastProbe+bad, "configuration not reloaded, keeping the old one")
 		out, err := h.runOn(h.lan.Porter(), "check", "--config", h.daemon.Dir()+"/config.yaml")
 		if err == nil || strings.Contains(out, secret) {
 			t.Errorf("check of %q: %v\n%s", bad, err, out)

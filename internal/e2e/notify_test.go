@@ -115,7 +115,7 @@ func TestFailedWakeIsTold(t *testing.T) {
 	wantOneSent(h)
 	h.wantMetric(0, `nightporter_notifications_total{outcome="suppressed"}`)
 	first := h.daemon.Log.Text()
-	if !contains(first, "notification not delivered yet", "notification sent", `"target":"ntfy://127.0.0.1:9"`) {
+	if !contains(first, "notification failed, retrying", "notification sent", `"target":"ntfy://127.0.0.1:9"`) {
 		t.Error("the log says nothing of a target that cannot be reached")
 	}
 
@@ -125,7 +125,7 @@ func TestFailedWakeIsTold(t *testing.T) {
 	if took := time.Since(began); err != nil || code != 0 || took > 3*time.Second {
 		t.Errorf("it took %v to stop: exit code %d, %v", took, code, err)
 	}
-	if !contains(h.daemon.Log.Text(), `"msg":"notification not delivered"`, "stopping") {
+	if !contains(h.daemon.Log.Text(), `"msg":"notification failed"`, "stopping") {
 		t.Error("the log does not account for the message that was given up")
 	}
 	old := h.daemon.Log.Text()
@@ -151,7 +151,7 @@ func TestReloadedTargets(t *testing.T) {
 	h := open(t, fastProbe)
 	h.putToSleep(h.addNAS(nil))
 	hook := newWebhook(t, h.lan.Porter())
-	h.reload(fastProbe+"notify: {urls: ['https://127.0.0.1/"+webhookSecret+"']}\n", "configuration not reloaded, the old one stays")
+	h.reload(fastProbe+"notify: {urls: ['https://127.0.0.1/"+webhookSecret+"']}\n", "configuration not reloaded, keeping the old one")
 	h.reload(fastProbe+fmt.Sprintf("notify: {urls: [%q]}\n", hook.url), "configuration reloaded")
 
 	other, err := h.lan.AddHost("other", netip.MustParsePrefix("10.77.0.66/24"))

@@ -35,7 +35,7 @@ func sleepBehindCard(h *harness, m *lab.Machine) time.Duration {
 	n := h.daemon.Log.Len()
 	h.register(m.Host, nasRegistration(m))
 	h.must(m.Sleep(h.ctx))
-	return h.waitMove(n, m.Name(), "settling", "asleep", machine.WhyOnlyCard).Duration("after")
+	return h.waitMove(n, m.Name(), "settling", "asleep", machine.WhyOnlyNIC).Duration("after")
 }
 
 // TestOnlyTheCardAnswers: such a machine is not claimed, and the log says what to
@@ -45,7 +45,7 @@ func TestOnlyTheCardAnswers(t *testing.T) {
 	nas := addOffloading(h)
 	h.register(nas.Host, nasRegistration(nas))
 	h.must(nas.Sleep(h.ctx))
-	e := h.waitMove(0, "nas", "settling", "awake", machine.WhyOnlyCard)
+	e := h.waitMove(0, "nas", "settling", "awake", machine.WhyOnlyNIC)
 	if e.Level != "WARN" || !contains(e.Field("remedy"), "-ArpOffload Disabled -NSOffload Disabled", "claim.override_offload: true") {
 		t.Errorf("logged as %s with the remedy %q", e.Level, e.Field("remedy"))
 	}
@@ -68,7 +68,7 @@ func TestOnlyTheCardAnswers(t *testing.T) {
 	h.reload(overridden+"registration: {trust: open}\n", "configuration reloaded")
 	n := h.daemon.Log.Len()
 	h.register(h.lan.Client(), nasRegistration(nas))
-	if took := h.waitMove(n, "nas", "settling", "asleep", machine.WhyOnlyCard).Duration("after"); took > ordinary {
+	if took := h.waitMove(n, "nas", "settling", "asleep", machine.WhyOnlyNIC).Duration("after"); took > ordinary {
 		t.Errorf("claimed after %v", took)
 	}
 }
@@ -107,7 +107,7 @@ func TestCardIsOverridden(t *testing.T) {
 				h.waitStored("asleep", 2)
 				h.daemon.Kill()
 				h.restart(overridden + "wake: {interval: 500ms}\n")
-				h.waitMove(0, "nas", "settling", "asleep", machine.WhyOnlyCard)
+				h.waitMove(0, "nas", "settling", "asleep", machine.WhyOnlyNIC)
 				h.waitNeighbor(client, c.warm, h.lan.Porter().MAC())
 			}
 			wantServedBehindCard(h, nas, c.warm)

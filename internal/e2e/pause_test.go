@@ -98,7 +98,7 @@ func TestPause(t *testing.T) {
 			h.wantMetric(0, `nightporter_held_packets_total{machine="nas"}`)
 
 			n = h.daemon.Log.Len()
-			if code, out := h.runCommand("resume", "nas"); code != 0 || !contains(out, "nas is not paused any more") {
+			if code, out := h.runCommand("resume", "nas"); code != 0 || !contains(out, "nas is no longer paused") {
 				t.Fatalf("exit code %d, %s", code, out)
 			}
 			h.waitMove(n, "nas", "settling", "asleep", machine.WhySilent)

@@ -25,7 +25,7 @@ func TestReloadFailureIsShown(t *testing.T) {
 	if !before.Healthy || before.Reason != "" || time.Since(before.Loaded) > time.Minute {
 		t.Errorf("before: %+v", before)
 	}
-	h.reload(fastProbe+"wake: {attempts: none}\n", "configuration not reloaded, the old one stays")
+	h.reload(fastProbe+"wake: {attempts: none}\n", "configuration not reloaded, keeping the old one")
 	failed := porterStatus(h).Config
 	if failed.Healthy || !contains(failed.Reason, "wake.attempts", "line ") || !failed.Loaded.Equal(before.Loaded) {
 		t.Errorf("after a bad one: %+v", failed)
@@ -34,7 +34,7 @@ func TestReloadFailureIsShown(t *testing.T) {
 		t.Errorf("event %+v", e)
 	}
 	since := before.Loaded.Local().Format("15:04")
-	if code, out := h.runCommand("status"); code != 0 || !contains(out, "wake.attempts", "goes on with the configuration", since) {
+	if code, out := h.runCommand("status"); code != 0 || !contains(out, "wake.attempts", "still uses the configuration", since) {
 		t.Errorf("status: exit code %d, %s", code, out)
 	}
 	if page := getPage(h); !contains(page, "Configuration not reloaded", "wake.attempts", "goes on with the configuration", since) {
@@ -62,7 +62,7 @@ func TestRestartThatIsNeededIsShown(t *testing.T) {
 	h.register(nas.Host, nasRegistration(nas))
 	local := fastProbe + "wake: {local: true}\n"
 	h.reload(local, "these keys changed, but take effect only after a restart")
-	const command, page = "restart nightporter for wake.local, of which", "a change of wake.local takes effect after a restart."
+	const command, page = "restart nightporter, so that changes of wake.local take effect", "a change of wake.local takes effect after a restart."
 	shown := func(want bool) {
 		t.Helper()
 		if got := len(porterStatus(h).Config.Restart) == 1; got != want {
@@ -79,7 +79,7 @@ func TestRestartThatIsNeededIsShown(t *testing.T) {
 		}
 	}
 	shown(true)
-	h.reload(local+"hold: {packets: none}\n", "configuration not reloaded, the old one stays")
+	h.reload(local+"hold: {packets: none}\n", "configuration not reloaded, keeping the old one")
 	shown(true)
 	h.reload(fastProbe, "configuration reloaded")
 	shown(false)

@@ -132,12 +132,12 @@ func TestNightAsNobody(t *testing.T) {
 func TestReloadAsNobody(t *testing.T) {
 	h := openUnprivileged(t, fastProbe)
 	file := filepath.Join(h.daemon.Dir(), "config.yaml")
-	warned, err := h.daemon.Log.Wait(h.within(5*time.Second), 0, func(e labdaemon.Entry) bool { return strings.HasPrefix(e.Message, "SIGHUP will change nothing") })
+	warned, err := h.daemon.Log.Wait(h.within(5*time.Second), 0, func(e labdaemon.Entry) bool { return strings.HasPrefix(e.Message, "SIGHUP cannot reload") })
 	h.must(err)
 	if got, want := warned.Field("try"), fmt.Sprintf("chgrp %d %s; chmod 640 %[2]s", unprivileged, file); got != want {
 		t.Errorf("the remedy is %q, want %q", got, want)
 	}
-	refused := h.reload(fastProbe, "configuration not reloaded, the old one stays")
+	refused := h.reload(fastProbe, "configuration not reloaded, keeping the old one")
 	if said := refused.Field("err"); !contains(said, file, "permission denied") {
 		t.Errorf("said %q", said)
 	}

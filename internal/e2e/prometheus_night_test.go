@@ -146,7 +146,7 @@ func (n *scenario) everyTrigger() {
 	if status != 202 {
 		n.Fatalf("a wake that is asked for is answered %d: %s", status, text)
 	}
-	n.wakes(count, machine.WhyAsked)
+	n.wakes(count, machine.WhyRequested)
 }
 
 // misfortunes of nas: a wake fails, somebody else has its address, and it is
@@ -225,7 +225,7 @@ func (n *scenario) unfit() {
 	n.must(err)
 	n.killAtEnd(n.late)
 	late := &harness{TB: n.TB, ctx: n.ctx, lan: n.lan, daemon: n.late}
-	late.reload("wake: {attempts: none}\n", "configuration not reloaded, the old one stays")
+	late.reload("wake: {attempts: none}\n", "configuration not reloaded, keeping the old one")
 	disk.Fill()
 	registerUntilRefused(late, addRegisteringMachine(n.harness, 1))
 	wantJournalHealth(late, false)

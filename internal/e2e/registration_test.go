@@ -197,7 +197,7 @@ func TestReload(t *testing.T) {
 	h := open(t, fastProbe+slow)
 	nas := h.addNAS(nil)
 	h.putToSleep(nas)
-	e := h.reload(fastProbe+"wake: {attempts: -1}\n", "configuration not reloaded, the old one stays")
+	e := h.reload(fastProbe+"wake: {attempts: -1}\n", "configuration not reloaded, keeping the old one")
 	if got := e.Field("err"); !contains(got, "wake.attempts", "-1") {
 		t.Errorf("the error is %q", got)
 	}
@@ -218,7 +218,7 @@ func TestReload(t *testing.T) {
 	if status != 202 {
 		t.Errorf("wake answered %d", status)
 	}
-	h.waitMove(0, "nas", "asleep", "waking", machine.WhyAsked) // and not by the knock
+	h.waitMove(0, "nas", "asleep", "waking", machine.WhyRequested) // and not by the knock
 	e = h.reload(fastProbe+"claim: {guard: 'off'}\n", "these keys changed, but take effect only after a restart")
 	if got := e.Field("keys"); !contains(got, "claim.guard") {
 		t.Errorf("keys %q", got)

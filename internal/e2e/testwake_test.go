@@ -41,7 +41,7 @@ func TestOfAMachineThatWakes(t *testing.T) {
 	h.putToSleep(nas)
 	code, out := h.runCommand("test", "nas")
 	if code != 0 || !contains(out, "nas has registered", "10.77.0.20 can be claimed", "it is asleep", "magic packet sent for "+nas.MAC().String(), "it is up after ",
-		"10.77.0.20:22/tcp takes connections after ", "[fd77::20]:22/tcp takes connections after ", "10.77.0.20:27015/udp is not tested",
+		"10.77.0.20:22/tcp accepts connections after ", "[fd77::20]:22/tcp accepts connections after ", "10.77.0.20:27015/udp is not tested",
 		"Wake-on-LAN works: ready after ", "wake.timeout of 5m0s is enough") {
 		t.Errorf("exit code %d, %s", code, out)
 	}
@@ -135,7 +135,7 @@ func TestOfAMachineThatIsAwake(t *testing.T) {
 	test := startCommand(h, "test", "nas")
 	waitPrinted(h, test, "put it to sleep now")
 	h.register(nas.Host, nasRegistration(nas))
-	waitPrinted(h, test, "it said that it is about to sleep")
+	waitPrinted(h, test, "it registered: it is about to sleep")
 	h.must(nas.Sleep(h.ctx))
 	waitPrinted(h, test, "it is off, and its addresses are claimed after ")
 	wantExit(h, test, 0)
@@ -197,7 +197,7 @@ func TestOfAServiceThatNeverListens(t *testing.T) {
 	nas := h.addNAS(func(c *lab.MachineConfig) { c.Services = []lab.ServiceConfig{{Network: "udp", Port: 27015}} })
 	h.putToSleep(nas)
 	code, out := h.runCommand("test", "nas")
-	if code != 1 || !contains(out, "it is up after ", "10.77.0.20:22/tcp takes no connection", "[fd77::20]:22/tcp takes no connection", "not every service was ready") {
+	if code != 1 || !contains(out, "it is up after ", "10.77.0.20:22/tcp accepts no connection", "[fd77::20]:22/tcp accepts no connection", "not every service was ready") {
 		t.Errorf("exit code %d, %s", code, out)
 	}
 	wantUncounted(h)

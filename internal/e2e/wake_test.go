@@ -258,7 +258,7 @@ func TestWakeThroughTheAPI(t *testing.T) {
 		t.Fatalf("answered %d: %s", status, text)
 	}
 	h.waitEvent(nas, lab.PoweredOn)
-	h.waitMove(0, "nas", "asleep", "waking", machine.WhyAsked)
+	h.waitMove(0, "nas", "asleep", "waking", machine.WhyRequested)
 	h.waitMove(0, "nas", "arriving", "awake", machine.WhyReady)
 	h.wantMetric(1, `nightporter_machine_wakes_total{machine="nas", trigger="api"}`)
 }

@@ -3,10 +3,9 @@ package fastpath
 import (
 	"testing"
 
-	"nightporter/internal/ether"
-
 	"github.com/google/go-cmp/cmp"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/lan"
 	"nightporter/internal/lantest"
 )

@@ -111,10 +111,10 @@ func newFixture(tb testing.TB, room int, specs ...machine.Spec) *fixture {
 	for _, spec := range specs {
 		hold := handover.NewHold(8, handover.NewBudget(1<<20, 0))
 		hold.HoldAll()
-		t := NewTarget(spec, hold, new(wakefilter.Judge))
+		t := NewTarget(spec, hold, new(wakefilter.Filter))
 		t.Answer(spec.Addrs())
 		v.Add(t, true, func(netip.Addr) bool { return false })
-		v.AddGuests(t, true, func(netip.Addr) bool { return true })
+		v.AddHosted(t, true, func(netip.Addr) bool { return true })
 		h.names[spec.MAC] = spec.Name
 	}
 	h.SetView(v)

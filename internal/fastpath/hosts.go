@@ -7,10 +7,9 @@ import (
 	"slices"
 	"sync"
 
-	"nightporter/internal/ether"
-
 	"golang.org/x/time/rate"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/lan"
 )
 

@@ -6,10 +6,9 @@ import (
 	"testing"
 	"time"
 
-	"nightporter/internal/ether"
-
 	"github.com/google/go-cmp/cmp"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/lan"
 	"nightporter/internal/lantest"
 	"nightporter/internal/machine"
@@ -50,7 +49,7 @@ func TestFloodOfSuppressedKnocks(t *testing.T) {
 	h := newFixture(t, 8, nas())
 	h.View().rules.Filter = &wakefilter.Rules{MinKnocks: 1, Quiet: wakefilter.Hours{{From: 0, To: 24 * 60}}}
 	judge := h.View().targets[nasMAC].judge
-	judge.Follow(time.Now(), true)
+	judge.SetAtRest(time.Now(), true)
 	p := syn(nas4, 22)
 	if n := testing.AllocsPerRun(100, func() { h.Handle(p) }); n > 0 {
 		t.Errorf("%v allocations for each frame", n)
@@ -65,7 +64,7 @@ func TestFloodOfSuppressedKnocks(t *testing.T) {
 		h.Handle(p) // nothing was told so far, and so the next one is reported
 	}
 	h.seen()
-	judge.Untold(time.Now())
+	judge.TakeUnreported(time.Now())
 	h.Handle(p)
 	if got := h.seen(); got != nil {
 		t.Errorf("reported %q, which was told", got)
@@ -80,7 +79,7 @@ func TestFloodOfSuppressedKnocks(t *testing.T) {
 func TestIgnoredAtTheKernelsTime(t *testing.T) {
 	h := newFixture(t, 8, nas())
 	judge := h.View().targets[nasMAC].judge
-	judge.Follow(time.Now(), true)
+	judge.SetAtRest(time.Now(), true)
 	p := syn(nas4, 445)
 	for i, c := range []struct {
 		ago  time.Duration
@@ -89,7 +88,7 @@ func TestIgnoredAtTheKernelsTime(t *testing.T) {
 		p.Time = time.Now().Add(-c.ago).Round(0)
 		h.Handle(p)
 		h.seen()
-		if got := len(judge.Untold(p.Time)); got != c.told {
+		if got := len(judge.TakeUnreported(p.Time)); got != c.told {
 			t.Errorf("packet %d: told %d times, want %d", i+1, got, c.told)
 		}
 		if last := judge.Ignored()[0].Last; !last.Equal(p.Time) {
@@ -144,11 +143,11 @@ func TestReasons(t *testing.T) {
 			if got := judge.Ignored(); got != nil {
 				t.Errorf("noted %v of a machine that does not rest", got)
 			}
-			judge.Follow(time.Now(), true)
+			judge.SetAtRest(time.Now(), true)
 			h.Handle(c.p)
 			got := ""
 			for _, i := range judge.Ignored() {
-				got += fmt.Sprintf("%s %s from %s", i.Reason, i.Wanted(), i.Source)
+				got += fmt.Sprintf("%s %s from %s", i.Reason, i.Target(), i.Source)
 			}
 			if got != c.want {
 				t.Errorf("noted %q, want %q", got, c.want)
@@ -165,7 +164,7 @@ func TestReasons(t *testing.T) {
 func BenchmarkIgnored(b *testing.B) {
 	h, spec := benchFixture(b)
 	ip := spec.Monitor[0].IP
-	h.View().addrs[ip].target.judge.Follow(time.Now(), true)
+	h.View().addrs[ip].target.judge.SetAtRest(time.Now(), true)
 	p := syn(ip, 445)
 	p.Time = time.Now()
 	b.Run("one port", func(b *testing.B) {

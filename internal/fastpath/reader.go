@@ -6,11 +6,10 @@ import (
 	"net/netip"
 	"sync/atomic"
 
-	"nightporter/internal/ether"
-
 	"golang.org/x/time/rate"
 
 	"nightporter/internal/claim"
+	"nightporter/internal/ether"
 	"nightporter/internal/lan"
 )
 

@@ -4,10 +4,9 @@ import (
 	"net/netip"
 	"testing"
 
-	"nightporter/internal/ether"
-
 	"github.com/google/go-cmp/cmp"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/lan"
 	"nightporter/internal/lantest"
 	"nightporter/internal/machine"

@@ -5,10 +5,9 @@ import (
 	"slices"
 	"testing"
 
-	"nightporter/internal/ether"
-
 	"github.com/google/go-cmp/cmp"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/handover"
 	"nightporter/internal/lan"
 	"nightporter/internal/lantest"

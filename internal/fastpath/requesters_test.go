@@ -5,10 +5,9 @@ import (
 	"net/netip"
 	"testing"
 
-	"nightporter/internal/ether"
-
 	"github.com/google/go-cmp/cmp"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/lantest"
 )
 

@@ -9,10 +9,9 @@ import (
 	"testing/synctest"
 	"time"
 
-	"nightporter/internal/ether"
-
 	"github.com/google/go-cmp/cmp"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/lan"
 	"nightporter/internal/lantest"
 )

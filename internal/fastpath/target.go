@@ -20,7 +20,7 @@ type Target struct {
 	wakeFrom []netip.Prefix // may wake it, of those that may wake at all; empty: all of them
 	addrs    []*Address
 	hold     *handover.Hold
-	judge    *wakefilter.Judge
+	judge    *wakefilter.Filter
 
 	cardAnswers atomic.Bool // answers to our questions are its network card's and say nothing; the loop sets it
 	doubtful    atomic.Bool // it may be up after all, so traffic for it is reported; the loop sets it
@@ -69,8 +69,8 @@ type Service struct {
 
 // NewTarget returns the machine of spec, with the packets that are held for it and
 // the judge of which knocks wake it. Nothing is answered for it so far.
-func NewTarget(spec machine.Spec, hold *handover.Hold, judge *wakefilter.Judge) *Target {
-	t := &Target{MAC: spec.MAC, cardMAC: spec.Woken(), wakeFrom: spec.WakeFrom, hold: hold, judge: judge}
+func NewTarget(spec machine.Spec, hold *handover.Hold, judge *wakefilter.Filter) *Target {
+	t := &Target{MAC: spec.MAC, cardMAC: spec.MagicMAC(), wakeFrom: spec.WakeFrom, hold: hold, judge: judge}
 	for _, m := range spec.Monitor {
 		a := &Address{target: t, ip: m.IP, mac: spec.Owner(m.IP)}
 		for _, p := range m.Ports {

@@ -60,7 +60,7 @@ func (v *View) Add(t *Target, whole bool, elsewhere func(netip.Addr) bool) {
 
 // AddGuests has the readers know the guests of a target, of those at whose addresses it
 // is asked. A machine that is known by itself is nobody's guest.
-func (v *View) AddGuests(t *Target, whole bool, asked func(netip.Addr) bool) {
+func (v *View) AddHosted(t *Target, whole bool, asked func(netip.Addr) bool) {
 	for _, a := range t.addrs {
 		if a.mac == t.MAC || !asked(a.ip) {
 			continue

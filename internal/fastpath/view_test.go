@@ -4,11 +4,10 @@ import (
 	"net/netip"
 	"testing"
 
-	"nightporter/internal/ether"
-
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/lan"
 )
 

@@ -11,12 +11,11 @@ import (
 	"testing"
 	"time"
 
-	"nightporter/internal/ether"
-
 	"github.com/google/go-cmp/cmp"
 	"github.com/jsimonetti/rtnetlink/v2"
 	"golang.org/x/sys/unix"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/lab"
 	"nightporter/internal/lan"
 )

@@ -18,7 +18,6 @@ package guard
 import (
 	"cmp"
 	"errors"
-	"maps"
 	"net/netip"
 	"os"
 	"slices"
@@ -27,42 +26,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Guard is what we have in the kernel. Its methods are not for several goroutines
-// at once.
-type Guard struct {
-	dial      func() (*session, error)
-	session   *session // nil: the next transaction opens one
-	opts      Options
-	noIngress bool                           // the kernel has no ingress hook
-	held      map[string]map[netip.Addr]bool // by interface
-	diverted  map[string]map[Way]bool        // by interface
-	broken    bool                           // the kernel may have something else than held and diverted
-	mute      error                          // the kernel does not answer; nil: it does
-	room      int                            // for how many addresses and ways the tables were made
-}
-
-// Options are what a Guard has to know.
-type Options struct {
-	Interfaces []string // on which addresses may be claimed, there or not, as far as they are known
-	// Bound says that the kernel owns the claimed addresses. Then packets to them
-	// are dropped wherever they come from, and ARP requests and neighbour
-	// solicitations about them as well: the kernel would answer also the machine
-	// itself, whose duplicate address detection would fail. An address is to be
-	// held before it is bound, and until it is unbound.
-	Bound bool
-}
-
-// noIngressLimits is what a kernel without the ingress hook costs.
-const noIngressLimits = "this kernel has no ingress hook for nftables (NF_TABLES_NETDEV): knocks are not seen on a bridge with br_netfilter, " +
-	"nor those that this host routes from one of nightporter's interfaces to another"
-
 // Install puts the tables into the network namespace of the calling thread, and in
 // place of what an earlier run may have left. Nothing is held at first. The error
 // names the remedy.
 func Install(o Options) (*Guard, error) { return install(dial, o) }
 
 func install(dial func() (*session, error), o Options) (*Guard, error) {
-	g := &Guard{dial: dial, opts: o, held: make(map[string]map[netip.Addr]bool), diverted: make(map[string]map[Way]bool)}
+	g := &Guard{dial: dial, opts: o, held: make(map[string]map[netip.Addr]bool), diverted: make(map[string]map[Flow]bool)}
 	err := g.replace()
 	if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EAFNOSUPPORT) {
 		g.noIngress = true
@@ -88,71 +58,38 @@ func (g *Guard) Limits() string {
 // Hold silences the kernel about addresses that are claimed on an interface. With an
 // error they are kept in mind, and Check tries again.
 func (g *Guard) Hold(ifi string, addrs ...netip.Addr) error {
-	g.takeIn(ifi)
+	g.addInterface(ifi)
 	added := include(g.held, ifi, addrs)
-	return g.change(ifi, len(added), func(conn *nftables.Conn, p place) error {
-		return p.alter(conn, (*nftables.Conn).SetAddElements, added, nil)
+	return g.change(ifi, len(added), func(conn *nftables.Conn, p setGroup) error {
+		return p.alterAddresses(conn, (*nftables.Conn).SetAddElements, added, nil)
 	})
-}
-
-// takeIn has the tables made anew with an interface that Options did not name.
-func (g *Guard) takeIn(ifi string) {
-	if g.number(ifi) == 0 {
-		g.opts.Interfaces = append(slices.Clone(g.opts.Interfaces), ifi)
-		g.broken = true
-	}
 }
 
 // Release lets the kernel do with addresses what it likes. With an error Check
 // tries again.
 func (g *Guard) Release(ifi string, addrs ...netip.Addr) error {
 	gone := exclude(g.held, ifi, addrs)
-	return g.change(ifi, len(gone), func(conn *nftables.Conn, p place) error {
+	return g.change(ifi, len(gone), func(conn *nftables.Conn, p setGroup) error {
 		left := g.heldIn(p)
 		gone := slices.DeleteFunc(slices.Clone(gone), func(ip netip.Addr) bool { return left[ip] })
-		return p.alter(conn, (*nftables.Conn).SetDeleteElements, gone, left)
+		return p.alterAddresses(conn, (*nftables.Conn).SetDeleteElements, gone, left)
 	})
-}
-
-// include adds elements to those of an interface, and returns the new ones.
-func include[E comparable](all map[string]map[E]bool, ifi string, elements []E) (added []E) {
-	if all[ifi] == nil {
-		all[ifi] = make(map[E]bool)
-	}
-	for _, e := range elements {
-		if !all[ifi][e] {
-			all[ifi][e] = true
-			added = append(added, e)
-		}
-	}
-	return added
-}
-
-// exclude takes elements from those of an interface, and returns which were there.
-func exclude[E comparable](all map[string]map[E]bool, ifi string, elements []E) (gone []E) {
-	for _, e := range elements {
-		if all[ifi][e] {
-			delete(all[ifi], e)
-			gone = append(gone, e)
-		}
-	}
-	return gone
 }
 
 // change alters the sets, all of it or nothing. Where that fails, somebody has
 // changed our tables: then they are made anew, as they are where there is no room. A
 // kernel that does not answer is not waited for again with each claim: Check asks
 // it, once in a while.
-func (g *Guard) change(ifi string, elements int, alter func(*nftables.Conn, place) error) error {
+func (g *Guard) change(ifi string, elements int, alter func(*nftables.Conn, setGroup) error) error {
 	switch {
 	case elements == 0 && !g.broken:
 		return nil
-	case g.mute != nil:
+	case g.unresponsive != nil:
 		g.broken = true
-		return g.mute
-	case !g.broken && g.count() <= g.room && g.transact(func(conn *nftables.Conn) error {
+		return g.unresponsive
+	case !g.broken && g.count() <= g.capacity && g.transact(func(conn *nftables.Conn) error {
 		var failed error
-		for _, p := range g.places(ifi) {
+		for _, p := range g.setGroups(ifi) {
 			failed = errors.Join(failed, alter(conn, p))
 		}
 		return errors.Join(failed, conn.Flush())
@@ -162,66 +99,11 @@ func (g *Guard) change(ifi string, elements int, alter func(*nftables.Conn, plac
 	return g.replace()
 }
 
-// places returns where the addresses that are claimed on an interface are kept. What
-// the kernel owns it takes in from everywhere: those are the same for all interfaces.
-func (g *Guard) places(ifi string) []place {
-	if !g.opts.Bound && !g.noIngress {
-		return []place{{family: nftables.TableFamilyNetdev, number: g.number(ifi)}}
-	}
-	var all []place
-	for _, t := range g.tables() {
-		all = append(all, place{family: t.Family})
-	}
-	return all
-}
-
-// tables returns those that are needed.
-func (g *Guard) tables() (all []*nftables.Table) {
-	if !g.noIngress {
-		all = append(all, netdevTable())
-	}
-	if g.noIngress || g.opts.Bound {
-		all = append(all, inetTable())
-	}
-	if g.opts.Bound {
-		all = append(all, arpTable())
-	}
-	return all
-}
-
-// number is that of an interface, from 1.
-func (g *Guard) number(ifi string) int { return slices.Index(g.opts.Interfaces, ifi) + 1 }
-
-// heldIn returns what is held in a place.
-func (g *Guard) heldIn(p place) map[netip.Addr]bool { return ofPlace(g, g.held, p) }
-
-// ofPlace returns what there is of all interfaces that a place is for.
-func ofPlace[E comparable](g *Guard, byInterface map[string]map[E]bool, p place) map[E]bool {
-	if p.number > 0 {
-		return byInterface[g.opts.Interfaces[p.number-1]]
-	}
-	all := make(map[E]bool)
-	for _, elements := range byInterface {
-		maps.Copy(all, elements)
-	}
-	return all
-}
-
-func (g *Guard) count() (all int) {
-	for _, held := range g.held {
-		all += len(held)
-	}
-	for _, ways := range g.diverted {
-		all += len(ways)
-	}
-	return all
-}
-
 // Check looks whether all is still there, and puts it back where it is not:
 // reloading a firewall's rules often begins with deleting all tables, and a kernel
 // may take the chain of an interface away with it.
 func (g *Guard) Check() error {
-	if g.broken || slices.ContainsFunc(g.tables(), func(t *nftables.Table) bool { return !g.there(t) }) {
+	if g.broken || slices.ContainsFunc(g.tables(), func(t *nftables.Table) bool { return !g.tableExists(t) }) {
 		return g.replace()
 	}
 	if g.noIngress {
@@ -246,20 +128,13 @@ func (g *Guard) Check() error {
 	return err
 }
 
-func (g *Guard) there(t *nftables.Table) bool {
-	return g.transact(func(conn *nftables.Conn) error {
-		_, err := conn.ListTableOfFamily(t.Name, t.Family)
-		return err
-	}) == nil
-}
-
 // Attach makes the chain of an interface anew, which is there, or is again: the
 // chain may have gone with it, or may hang on what it was before.
 func (g *Guard) Attach(ifi string) error {
-	g.takeIn(ifi)
+	g.addInterface(ifi)
 	switch {
-	case g.mute != nil:
-		return g.mute
+	case g.unresponsive != nil:
+		return g.unresponsive
 	case g.noIngress && !g.broken:
 		return nil
 	case g.broken || g.attach(ifi) != nil:
@@ -275,7 +150,7 @@ func (g *Guard) attach(ifi string) error {
 		g.ingress(conn, ifi)
 		return conn.Flush()
 	})
-	if err == nil || errors.Is(err, unix.ENOENT) && g.there(netdevTable()) {
+	if err == nil || errors.Is(err, unix.ENOENT) && g.tableExists(netdevTable()) {
 		return nil
 	}
 	g.broken = true
@@ -285,8 +160,8 @@ func (g *Guard) attach(ifi string) error {
 // replace makes the tables as they have to be, in one transaction. Older kernels
 // refuse it for an interface that is not there, and do not say which one that is.
 func (g *Guard) replace() error {
-	g.broken, g.mute = true, nil
-	room := roomFor(g.count())
+	g.broken, g.unresponsive = true, nil
+	room := capacityFor(g.count())
 	err := g.build(room, g.opts.Interfaces)
 	missing := errors.Is(err, unix.ENOENT)
 	if missing {
@@ -295,11 +170,11 @@ func (g *Guard) replace() error {
 	if err != nil {
 		mute := errors.Is(err, os.ErrDeadlineExceeded)
 		if err = explain(err); mute {
-			g.mute = err
+			g.unresponsive = err
 		}
 		return err
 	}
-	g.broken, g.room = false, room
+	g.broken, g.capacity = false, room
 	if missing {
 		for _, name := range g.opts.Interfaces {
 			err = cmp.Or(err, g.attach(name))
@@ -311,8 +186,8 @@ func (g *Guard) replace() error {
 // Close removes the tables. The Guard is of no use afterwards. A kernel that does
 // not answer is not asked: the next Install replaces what is left.
 func (g *Guard) Close() error {
-	if g.mute != nil {
-		return errors.Join(g.mute, g.disconnect())
+	if g.unresponsive != nil {
+		return errors.Join(g.unresponsive, g.disconnect())
 	}
 	return errors.Join(g.remove(g.tables()), g.disconnect())
 }
@@ -349,4 +224,43 @@ func (g *Guard) remove(tables []*nftables.Table) error {
 		}
 	}
 	return failed
+}
+
+// Divert keeps the kernel from sending on what comes in on an interface by the ways.
+// With an error they are kept in mind, and Check tries again.
+func (g *Guard) Divert(ifi string, ways ...Flow) error {
+	added := include(g.diverted, ifi, ways)
+	return g.change(ifi, len(added), func(conn *nftables.Conn, p setGroup) error {
+		if !g.filtersIngress(p) {
+			return nil
+		}
+		return p.alterFlows(conn, (*nftables.Conn).SetAddElements, added, nil)
+	})
+}
+
+// Undivert lets the kernel do with the ways what it likes. With an error Check tries
+// again.
+func (g *Guard) Undivert(ifi string, ways ...Flow) error {
+	gone := exclude(g.diverted, ifi, ways)
+	return g.change(ifi, len(gone), func(conn *nftables.Conn, p setGroup) error {
+		if !g.filtersIngress(p) {
+			return nil
+		}
+		left := g.divertedIn(p)
+		gone := slices.DeleteFunc(slices.Clone(gone), func(w Flow) bool { return left[w] })
+		return p.alterFlows(conn, (*nftables.Conn).SetDeleteElements, gone, left)
+	})
+}
+
+// Probe reports whether nftables can be used here. It changes nothing.
+func Probe() error {
+	g := &Guard{dial: dial}
+	err := g.transact(func(conn *nftables.Conn) error {
+		_, err := conn.ListTablesOfFamily(nftables.TableFamilyINet)
+		return err
+	})
+	if err != nil {
+		err = explain(err)
+	}
+	return errors.Join(err, g.disconnect())
 }

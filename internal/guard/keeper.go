@@ -34,8 +34,8 @@ type Status struct {
 type Table interface {
 	Hold(ifi string, addrs ...netip.Addr) error
 	Release(ifi string, addrs ...netip.Addr) error
-	Divert(ifi string, ways ...Way) error
-	Undivert(ifi string, ways ...Way) error
+	Divert(ifi string, ways ...Flow) error
+	Undivert(ifi string, ways ...Flow) error
 	Attach(ifi string) error
 	Check() error
 	Limits() string
@@ -66,7 +66,7 @@ func (k *Keeper) Mount(mode string, install func() (Table, error), log *slog.Log
 		if err := Clear(); err != nil {
 			log.Debug("cannot look for an old guard", "event", "guard_unknown", "err", err)
 		}
-		k.absent("claim.guard is off", "claim.guard: auto")
+		k.setAbsent("claim.guard is off", "claim.guard: auto")
 		return nil
 	}
 	t, err := install()
@@ -83,12 +83,12 @@ func (k *Keeper) Mount(mode string, install func() (Table, error), log *slog.Log
 		k.set(err.Error())
 		return err
 	}
-	k.absent(err.Error(), "give nightporter nftables and CAP_NET_ADMIN")
+	k.setAbsent(err.Error(), "give nightporter nftables and CAP_NET_ADMIN")
 	return nil
 }
 
 // absent logs once what it means that there is no guard.
-func (k *Keeper) absent(reason, remedy string) {
+func (k *Keeper) setAbsent(reason, remedy string) {
 	const safe = "claims are safe without it: this host forwards no packets, and the kernel owns no claimed address"
 	const unsafe = "this host forwards packets, so its kernel may answer a sleeping machine's clients with ICMP errors"
 	settings := forwarding()
@@ -145,35 +145,35 @@ func (k *Keeper) Status() Status {
 // fails is logged, and tried again by Check.
 func (k *Keeper) Hold(ifi string, addrs []netip.Addr) {
 	if k.table != nil {
-		k.note(k.table.Hold(ifi, addrs...))
+		k.noteResult(k.table.Hold(ifi, addrs...))
 	}
 }
 
 // Release ends what Hold began.
 func (k *Keeper) Release(ifi string, addrs []netip.Addr) {
 	if k.table != nil {
-		k.note(k.table.Release(ifi, addrs...))
+		k.noteResult(k.table.Release(ifi, addrs...))
 	}
 }
 
 // Divert keeps the kernel from sending on what comes in on an interface by the ways.
-func (k *Keeper) Divert(ifi string, ways []Way) {
+func (k *Keeper) Divert(ifi string, ways []Flow) {
 	if k.table != nil {
-		k.note(k.table.Divert(ifi, ways...))
+		k.noteResult(k.table.Divert(ifi, ways...))
 	}
 }
 
 // Undivert ends what Divert began.
-func (k *Keeper) Undivert(ifi string, ways []Way) {
+func (k *Keeper) Undivert(ifi string, ways []Flow) {
 	if k.table != nil {
-		k.note(k.table.Undivert(ifi, ways...))
+		k.noteResult(k.table.Undivert(ifi, ways...))
 	}
 }
 
 // Attach has the guard work on an interface that is there again.
 func (k *Keeper) Attach(ifi string) {
 	if k.table != nil {
-		k.note(k.table.Attach(ifi))
+		k.noteResult(k.table.Attach(ifi))
 	}
 }
 
@@ -183,7 +183,7 @@ func (k *Keeper) Check(now time.Time) bool {
 		return false
 	}
 	k.next = now.Add(CheckInterval)
-	k.note(k.table.Check())
+	k.noteResult(k.table.Check())
 	return true
 }
 
@@ -192,7 +192,7 @@ func (k *Keeper) Next() time.Time { return k.next }
 
 // note logs what has changed. A guard that fails is tried again with every claim,
 // release and check, which would fill the log.
-func (k *Keeper) note(err error) {
+func (k *Keeper) noteResult(err error) {
 	active := k.Status().Active
 	switch {
 	case err != nil:

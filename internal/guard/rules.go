@@ -40,27 +40,27 @@ const (
 // with masks: those the kernel evaluates at once, and has to call for all else.
 //
 // Where the kernel owns the addresses it would answer solicitations about them too.
-func ingressRules(p place, bound bool) [][]expr.Any {
+func ingressRules(p setGroup, bound bool) [][]expr.Any {
 	rules := [][]expr.Any{
-		then(matched, to4(p)),
-		then(matched, to6(p)),
-		then(matched, diverted4(p)),
-		then(matched, diverted6(p)),
-		then(p.name(unreachable), masked(expr.PayloadBaseTransportHeader, 0, 0xfdf8_0000, 0x0100_0000)), // 3, 3 and 1, 4 are among those
+		gotoChain(matched, to4(p)),
+		gotoChain(matched, to6(p)),
+		gotoChain(matched, diverted4(p)),
+		gotoChain(matched, diverted6(p)),
+		gotoChain(p.name(unreachable), masked(expr.PayloadBaseTransportHeader, 0, 0xfdf8_0000, 0x0100_0000)), // 3, 3 and 1, 4 are among those
 	}
 	if bound {
-		rules = append(rules, then(matched, aboutClaimed(p)))
+		rules = append(rules, gotoChain(matched, aboutClaimed(p)))
 	}
 	return rules
 }
 
 // unreachableRules are those for what may be "port unreachable" by its first octets.
-func unreachableRules(p place) [][]expr.Any {
-	return [][]expr.Any{then(matched, unreachableFrom4(p)), then(matched, unreachableFrom6(p))}
+func unreachableRules(p setGroup) [][]expr.Any {
+	return [][]expr.Any{gotoChain(matched, unreachableFrom4(p)), gotoChain(matched, unreachableFrom6(p))}
 }
 
 // then goes to a chain.
-func then(chain string, matches []expr.Any) []expr.Any {
+func gotoChain(chain string, matches []expr.Any) []expr.Any {
 	return append(matches, &expr.Verdict{Kind: expr.VerdictGoto, Chain: chain})
 }
 
@@ -102,14 +102,14 @@ func taggedBy(etherType uint32) []expr.Any {
 // What comes in by our own interfaces is left to their chains: where one is a bridge
 // and br_netfilter asks us, the frame may be on its way from one port to another, or
 // to our packet sockets.
-func preroutingRules(p place) [][]expr.Any {
+func preroutingRules(p setGroup) [][]expr.Any {
 	return [][]expr.Any{drop(to4(p), fromOurs(false)), drop(to6(p), fromOurs(false))}
 }
 
 // withoutIngress are the rules for packets on their way through a kernel that has no
 // ingress hook. They are asked too early on a bridge with br_netfilter, and do not
 // know on which of our interfaces an address is claimed.
-func withoutIngress(p place, bound bool) [][]expr.Any {
+func preroutingRulesWithoutIngress(p setGroup, bound bool) [][]expr.Any {
 	var rules [][]expr.Any
 	for _, matches := range [][]expr.Any{diverted4(p), diverted6(p), unreachableFrom4(p), unreachableFrom6(p)} {
 		rules = append(rules, drop(matches, fromOurs(true)))
@@ -120,25 +120,25 @@ func withoutIngress(p place, bound bool) [][]expr.Any {
 	return append([][]expr.Any{drop(to4(p)), drop(to6(p))}, append(rules, drop(aboutClaimed(p), fromOurs(true)))...)
 }
 
-func to4(p place) []expr.Any {
-	return slices.Concat(version(4), in(p.claimed4(), expr.PayloadBaseNetworkHeader, destination4))
+func to4(p setGroup) []expr.Any {
+	return slices.Concat(version(4), inSet(p.claimed4(), expr.PayloadBaseNetworkHeader, destination4))
 }
 
-func to6(p place) []expr.Any {
+func to6(p setGroup) []expr.Any {
 	return slices.Concat(version(6),
-		in(p.tails6(), expr.PayloadBaseNetworkHeader, destination6+16-4), in(p.claimed6(), expr.PayloadBaseNetworkHeader, destination6))
+		inSet(p.suffixes6(), expr.PayloadBaseNetworkHeader, destination6+16-4), inSet(p.claimed6(), expr.PayloadBaseNetworkHeader, destination6))
 }
 
 // unreachableFrom4 matches "port unreachable" from a claimed address (RFC 792: type
 // 3, code 3). The readers know what to make of it. A host that forwards would pass
 // it on to the client, and the kernel would tell a program of our own.
-func unreachableFrom4(p place) []expr.Any {
-	return slices.Concat(icmp(unix.IPPROTO_ICMP, 3, 3), version(4), in(p.claimed4(), expr.PayloadBaseNetworkHeader, source4))
+func unreachableFrom4(p setGroup) []expr.Any {
+	return slices.Concat(icmp(unix.IPPROTO_ICMP, 3, 3), version(4), inSet(p.claimed4(), expr.PayloadBaseNetworkHeader, source4))
 }
 
 // unreachableFrom6 is the same for IPv6 (RFC 4443 section 3.1: type 1, code 4).
-func unreachableFrom6(p place) []expr.Any {
-	return slices.Concat(icmp(unix.IPPROTO_ICMPV6, 1, 4), version(6), in(p.claimed6(), expr.PayloadBaseNetworkHeader, source6))
+func unreachableFrom6(p setGroup) []expr.Any {
+	return slices.Concat(icmp(unix.IPPROTO_ICMPV6, 1, 4), version(6), inSet(p.claimed6(), expr.PayloadBaseNetworkHeader, source6))
 }
 
 func icmp(transport, kind, code byte) []expr.Any {
@@ -172,12 +172,12 @@ func masked(base expr.PayloadBase, offset, mask, value uint32) []expr.Any {
 // 135 and 136, whose target is claimed; it is at offset 8 of both (RFC 4861
 // sections 4.3 and 4.4). Most go to groups, not to the address. The kernel would
 // answer the one, and complain of a duplicate after the other.
-func aboutClaimed(p place) []expr.Any {
+func aboutClaimed(p setGroup) []expr.Any {
 	return slices.Concat(transported(unix.IPPROTO_ICMPV6), []expr.Any{
 		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Offset: 0, Len: 1},
 		&expr.Cmp{Op: expr.CmpOpGte, Register: 1, Data: []byte{135}},
 		&expr.Cmp{Op: expr.CmpOpLte, Register: 1, Data: []byte{136}},
-	}, in(p.claimed6(), expr.PayloadBaseTransportHeader, 8))
+	}, inSet(p.claimed6(), expr.PayloadBaseTransportHeader, 8))
 }
 
 // arpInput is the hook that ARP packets pass before the kernel reads them
@@ -188,16 +188,16 @@ func arpInput() *nftables.ChainHook { return nftables.ChainHookRef(0) }
 // interface: by default the kernel answers on each for all of its addresses
 // (arp_ignore). The operation is at offset 6, and the target's IPv4 address at 24
 // behind hardware addresses of 6 octets (RFC 826).
-func arpRules(p place) [][]expr.Any {
+func arpRules(p setGroup) [][]expr.Any {
 	request := []expr.Any{
 		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseNetworkHeader, Offset: 6, Len: 2},
 		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{0, 1}},
 	}
-	return [][]expr.Any{drop(request, in(p.claimed4(), expr.PayloadBaseNetworkHeader, 24))}
+	return [][]expr.Any{drop(request, inSet(p.claimed4(), expr.PayloadBaseNetworkHeader, 24))}
 }
 
 // in matches packets with an element of the set at an offset.
-func in(set *nftables.Set, base expr.PayloadBase, offset uint32) []expr.Any {
+func inSet(set *nftables.Set, base expr.PayloadBase, offset uint32) []expr.Any {
 	return []expr.Any{
 		&expr.Payload{DestRegister: 1, Base: base, Offset: offset, Len: set.KeyType.Bytes},
 		&expr.Lookup{SourceRegister: 1, SetName: set.Name, SetID: set.ID},
@@ -214,4 +214,16 @@ func fromOurs(ours bool) []expr.Any {
 
 func drop(matches ...[]expr.Any) []expr.Any {
 	return append(slices.Concat(matches...), &expr.Verdict{Kind: expr.VerdictDrop})
+}
+
+func diverted4(p setGroup) []expr.Any {
+	return slices.Concat(version(4),
+		inSet(p.clients(), expr.PayloadBaseNetworkHeader, destination4),
+		inSet(p.ways4(), expr.PayloadBaseNetworkHeader, source4))
+}
+
+func diverted6(p setGroup) []expr.Any {
+	return slices.Concat(version(6),
+		inSet(p.clients(), expr.PayloadBaseNetworkHeader, destination6+12),
+		inSet(p.ways6(), expr.PayloadBaseNetworkHeader, source6))
 }

@@ -44,35 +44,6 @@ func dial() (*session, error) {
 	return s, err
 }
 
-// transact has work talk to the kernel, for answerTime at most. After an error
-// the next transaction begins with a session of its own.
-func (g *Guard) transact(work func(*nftables.Conn) error) error {
-	if g.session == nil {
-		s, err := g.dial()
-		if err != nil {
-			return err
-		}
-		g.session = s
-	}
-	err := g.session.setDeadline(time.Now().Add(answerTime))
-	if err == nil {
-		err = work(g.session.Conn)
-	}
-	if err != nil {
-		_ = g.disconnect() // the error that there is says more
-	}
-	return err
-}
-
-func (g *Guard) disconnect() error {
-	if g.session == nil {
-		return nil
-	}
-	s := g.session
-	g.session = nil
-	return s.CloseLasting()
-}
-
 // explain says what was tried and what helps, in one line. Each message of a
 // transaction may have an error of its own; the first tells the cause.
 func explain(err error) error {

@@ -9,10 +9,9 @@ import (
 	"testing"
 	"time"
 
-	"nightporter/internal/ether"
-
 	"github.com/google/go-cmp/cmp"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/handover"
 	"nightporter/internal/lan"
 	"nightporter/internal/machine"

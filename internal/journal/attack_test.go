@@ -89,7 +89,7 @@ func TestAttackByAForgedLabel(t *testing.T) {
 		t.Errorf("%v joules were saved, want %v", got, mostJoules)
 	}
 	c = read(bytes.NewReader(forgedRecord(t, `"boot":"44s"`, `"boot":"2000000h"`)))
-	if got := c.machines[macOf(1)].Takes.Boot; got != longestTaken {
+	if got := c.machines[macOf(1)].BootTimes.Boot; got != longestTaken {
 		t.Errorf("it takes %v to boot, want %v", got, longestTaken)
 	}
 	c = read(bytes.NewReader(forgedRecord(t, `"ports":\["22/tcp"`, `"ports":["22/tcp","22/tcp"`)))

@@ -18,10 +18,10 @@ const beforeFile = "testdata/before.jsonl"
 // memoryBefore is memoryOf without what was not known then.
 func memoryBefore(i int) *machine.Memory {
 	m := memoryOf(i)
-	m.Spec.Unwatched, m.Spec.WakeMAC, m.Spec.Secret, m.Takes = false, ether.MAC{}, machine.Secret{}, machine.Takes{}
+	m.Spec.Unwatched, m.Spec.WakeMAC, m.Spec.Secret, m.BootTimes = false, ether.MAC{}, machine.Secret{}, machine.BootTimes{}
 	m.Spec.Monitor[1].MAC = ether.MAC{}
-	m.Heard, m.Counted, m.Failures, m.Unproved, m.Others = time.Time{}, time.Time{}, 0, nil, nil
-	m.Paused, m.LastWake.Test, m.NameOfEntry = time.Time{}, false, false
+	m.Heard, m.Counted, m.Failures, m.Unproved, m.OtherAddrs = time.Time{}, time.Time{}, 0, nil, nil
+	m.Paused, m.LastWake.Test, m.NameConfigured = time.Time{}, false, false
 	return m
 }
 
@@ -54,7 +54,7 @@ func before() []Record {
 
 	plain := memoryBefore(11)
 	plain.Spec.Password, plain.Spec.WakeFrom, plain.Spec.Agentless = nil, nil, false
-	plain.Diary, plain.Card = nil, false
+	plain.SleepLog, plain.NICAnswers = nil, false
 	plain.LastWake = machine.LastWake{At: night, Trigger: machine.ByAPI, By: "10.77.0.10:40001", Outcome: machine.UnderWay, Attempts: 1}
 	plain.State = machine.Waking
 	tell(Event{Kind: Asked, Trigger: "api", By: "10.77.0.10:40001"}, plain)

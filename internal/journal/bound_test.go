@@ -18,7 +18,7 @@ import (
 func fullMemory(i, beyond int) *machine.Memory {
 	m := memoryOf(i)
 	m.Spec.Name = strings.Repeat("\U0001F5A5", 64)
-	m.Spec.Monitor, m.Spec.WakeFrom, m.Unproved, m.Others, m.Knocks, m.Diary = nil, nil, nil, nil, nil, nil
+	m.Spec.Monitor, m.Spec.WakeFrom, m.Unproved, m.OtherAddrs, m.Knocks, m.SleepLog = nil, nil, nil, nil, nil, nil
 	for n := range machine.MaxAddresses + beyond {
 		ip := netip.MustParseAddr(fmt.Sprintf("2001:db8:1111:2222:3333:4444:%x:%x", 0x1000+i, 0x1000+n))
 		port := machine.Port{Protocol: machine.TCP, Number: uint16(60000 + n)}
@@ -37,10 +37,10 @@ func fullMemory(i, beyond int) *machine.Memory {
 		m.Spec.WakeFrom = append(m.Spec.WakeFrom, netip.PrefixFrom(netip.MustParseAddr(fmt.Sprintf("2001:db8:1111:2222:3333:4444:5555:%x", 0x1000+n)), 128))
 	}
 	for n := range maxOthers + beyond {
-		m.Others = append(m.Others, m.Spec.Monitor[n].IP)
+		m.OtherAddrs = append(m.OtherAddrs, m.Spec.Monitor[n].IP)
 	}
 	for n := range 8 + beyond {
-		m.Diary = append(m.Diary, machine.Day{Date: fmt.Sprintf("2025-%02d-%02d", 10+n/28, 1+n%28), Slept: longestDay - 1})
+		m.SleepLog = append(m.SleepLog, machine.Day{Date: fmt.Sprintf("2025-%02d-%02d", 10+n/28, 1+n%28), Slept: longestDay - 1})
 	}
 	m.LastWake.By = strings.Repeat("\x01", maxText)
 	return m
@@ -91,8 +91,8 @@ func TestLongestLine(t *testing.T) {
 		}
 		want := *m
 		want.Spec.Monitor, want.Spec.WakeFrom = within(m.Spec.Monitor), first(machine.MaxWakeFrom, m.Spec.WakeFrom)
-		want.Unproved, want.Others = first(machine.MaxAddresses, m.Unproved), first(maxOthers, m.Others)
-		want.Knocks, want.Diary = first(machine.MaxServices, m.Knocks), m.Diary.Bounded()
+		want.Unproved, want.OtherAddrs = first(machine.MaxAddresses, m.Unproved), first(maxOthers, m.OtherAddrs)
+		want.Knocks, want.SleepLog = first(machine.MaxServices, m.Knocks), m.SleepLog.Bounded()
 		same(t, "the machine", c.machines[macOf(1)], want)
 		if n := machine.CountServices(want.Spec.Monitor); n != machine.MaxServices {
 			t.Errorf("%d services", n)

@@ -67,7 +67,7 @@ func TestFaultClock(t *testing.T) {
 			near(t, "asleep when it was seen last", past.seen.Sub(m.Since), c.least)
 
 			mem.Spec.IdleWatts, mem.Spec.SleepWatts, m.Spec = 52, 2, mem.Spec
-			life := machine.Resume(m, machine.Policy{}, past.until, now)
+			life := machine.Restore(m, machine.Policy{}, past.until, now)
 			life.Handle(now, machine.Ticked{}) // it is asked
 			life.Handle(now, machine.Answered{Addr: mem.Spec.Monitor[0].IP, Proof: machine.BySystem})
 			near(t, "counted", life.Status().Tally.Slept-m.Tally.Slept, past.until.Sub(m.Since))

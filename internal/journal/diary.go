@@ -74,7 +74,7 @@ func triggerNamed(name string) (machine.Trigger, bool) {
 // diaryForm is a diary in JSON, by date.
 type diaryForm map[string]span
 
-func diaryFormOf(d machine.Diary) diaryForm {
+func diaryFormOf(d machine.SleepLog) diaryForm {
 	if len(d) == 0 {
 		return nil
 	}
@@ -88,8 +88,8 @@ func diaryFormOf(d machine.Diary) diaryForm {
 // longestDay has the hour that the end of summer time adds.
 const longestDay = 25 * time.Hour
 
-func (f diaryForm) diary() machine.Diary {
-	var d machine.Diary
+func (f diaryForm) diary() machine.SleepLog {
+	var d machine.SleepLog
 	for _, date := range slices.Sorted(maps.Keys(f)) {
 		if _, err := time.Parse(time.DateOnly, date); err == nil && f[date] > 0 {
 			d = append(d, machine.Day{Date: date, Slept: min(time.Duration(f[date]), longestDay)})

@@ -56,7 +56,7 @@ func TestDiaryFromTheFile(t *testing.T) {
 		"tomorrow": 1, "2025-11-31": 1, "2025-11-22": span(100 * time.Hour), "2025-11-21": -1, "2025-11-20": 0,
 		"2025-11-01": 1, "2025-11-02": 2, "2025-11-03": 3, "2025-11-04": 4, "2025-11-05": 5, "2025-11-06": 6, "2025-11-07": 7, "2025-11-08": 8,
 	}.diary()
-	same(t, "diary", got, machine.Diary{
+	same(t, "diary", got, machine.SleepLog{
 		{Date: "2025-11-02", Slept: 2}, {Date: "2025-11-03", Slept: 3}, {Date: "2025-11-04", Slept: 4}, {Date: "2025-11-05", Slept: 5},
 		{Date: "2025-11-06", Slept: 6}, {Date: "2025-11-07", Slept: 7}, {Date: "2025-11-08", Slept: 8}, {Date: "2025-11-22", Slept: 25 * time.Hour},
 	})

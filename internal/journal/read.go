@@ -147,7 +147,7 @@ func (c *content) take(line []byte) error {
 		m, err := r.Machine.memory()
 		if err != nil {
 			if len(c.leftOut) < mostTold {
-				c.leftOut = append(c.leftOut, leftOut{mac: r.Machine.MAC, name: machine.Salvage(r.Machine.Name, r.Machine.MAC), why: err})
+				c.leftOut = append(c.leftOut, leftOut{mac: r.Machine.MAC, name: machine.CleanName(r.Machine.Name, r.Machine.MAC), why: err})
 			}
 			return fmt.Errorf("machine %q: %w", bounded(r.Machine.Name), err)
 		}

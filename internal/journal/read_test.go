@@ -268,7 +268,7 @@ func FuzzRead(f *testing.F) {
 				if err := checkSpec(&m.Spec); err != nil || machine.CheckName(m.Spec.Name) != nil {
 					t.Fatalf("%+v is believed, although no registration could say so: %v", m.Spec, err)
 				}
-				if m.Since.After(late) || m.Registered.After(late) || m.LastWake.At.After(late) || m.Tally.Slept < 0 || len(m.Diary) > 8 || m.Tally.SavedJoules < 0 {
+				if m.Since.After(late) || m.Registered.After(late) || m.LastWake.At.After(late) || m.Tally.Slept < 0 || len(m.SleepLog) > 8 || m.Tally.SavedJoules < 0 {
 					t.Fatalf("%+v is to come, or less than nothing", m)
 				}
 			}

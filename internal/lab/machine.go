@@ -8,10 +8,10 @@ import (
 	"sync"
 	"time"
 
-	"nightporter/internal/ether"
-
 	"github.com/mdlayher/packet"
 	"golang.org/x/sys/unix"
+
+	"nightporter/internal/ether"
 )
 
 // A PowerState is what a machine is doing.
@@ -134,7 +134,7 @@ type Machine struct {
 	ignore    int // magic packets still to be ignored
 	hearing   hearing
 	magic     int
-	guests    []*Machine
+	virtual   []*Machine      // virtual machines that run on it
 	retired   bool            // the LAN is closing
 	suspended bool            // the session goes on, muted
 	neighbors []neighborEntry // when it was suspended
@@ -180,14 +180,14 @@ func (m *Machine) openNIC() error {
 func (m *Machine) firstStart() error {
 	m.log.add(Event{Kind: NetworkUp})
 	for _, s := range m.cfg.Services {
-		if err := m.openService(m.session, s); err != nil {
+		if err := (runningService{m, m.session, s}).open(); err != nil {
 			return err
 		}
 	}
-	if !m.lan.start(m.watch) {
+	if !m.lan.start((networkCard{m}).watch) {
 		return errClosed
 	}
-	if m.cfg.Mutter.Every > 0 && !m.lan.start(m.mutter) {
+	if m.cfg.Mutter.Every > 0 && !m.lan.start((networkCard{m}).sendPeriodically) {
 		return errClosed
 	}
 	m.log.skip(NetworkUp, ServiceUp)
@@ -246,3 +246,34 @@ func (m *Machine) Services() []ServiceConfig {
 
 // hasIPv6 tells whether IPv6 is on when the machine is awake.
 func (m *Machine) hasIPv6() bool { return m.Addr6().IsValid() }
+
+// Readdress gives a sleeping machine other addresses from its next boot on, as
+// when its lease went to another host: as many as it had, each in the place of one
+// of the same family. Its services move along.
+func (m *Machine) Readdress(addrs ...netip.Prefix) error {
+	m.transition.Lock()
+	defer m.transition.Unlock()
+	old := m.addresses()
+	same := len(addrs) == len(old)
+	for i := 0; same && i < len(addrs); i++ {
+		same = addrs[i].Addr().Is4() == old[i].Addr().Is4()
+	}
+	if !same {
+		return fmt.Errorf("machine %s: new addresses %v: want some like %v", m.name, addrs, old)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.state != Asleep || m.suspended {
+		return fmt.Errorf("machine %s: new addresses: it is %s, want it shut down", m.name, m.state)
+	}
+	services := slices.Clone(m.cfg.Services)
+	for i, s := range services {
+		at := slices.IndexFunc(old, func(p netip.Prefix) bool { return p.Addr() == s.Addr })
+		services[i].Addr = addrs[at].Addr()
+	}
+	m.cfg.Services = services
+	m.Host.mu.Lock()
+	defer m.Host.mu.Unlock()
+	m.addrs = slices.Clone(addrs)
+	return nil
+}

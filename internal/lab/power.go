@@ -6,10 +6,10 @@ import (
 	"fmt"
 	"time"
 
-	"nightporter/internal/wait"
-
 	"github.com/jsimonetti/rtnetlink/v2"
 	"golang.org/x/sys/unix"
+
+	"nightporter/internal/wait"
 )
 
 // Sleep shuts the machine down in order: services end (their connections with
@@ -72,7 +72,7 @@ func (m *Machine) PowerCut(ctx context.Context) error {
 		return err
 	}
 	s.abort()
-	if err := m.stopGuests(ctx); err != nil {
+	if err := m.stopVirtualMachines(ctx); err != nil {
 		return err
 	}
 	if err := m.deconfigure(); err != nil {
@@ -142,7 +142,7 @@ func (m *Machine) leave(from ...PowerState) (*session, error) {
 }
 
 func (m *Machine) shutDown(s *session) error {
-	if err := m.stopGuests(m.lan.ctx); err != nil {
+	if err := m.stopVirtualMachines(m.lan.ctx); err != nil {
 		return err
 	}
 	s.finish()
@@ -204,3 +204,56 @@ func (m *Machine) setLink(flags, mask uint32) error {
 
 // sysctlIPv6 names a parameter of the machine's interface.
 func sysctlIPv6(name string) string { return "net/ipv6/conf/" + Interface + "/" + name }
+
+// A Flap is an outage of the network card after the machine came up:
+// NetworkManager takes down a card with Wake-on-LAN, and configures it anew, after
+// a resume that has used it already. The zero Flap is none.
+type Flap struct {
+	After time.Duration // from NetworkUp until the card goes down
+	For   time.Duration // without link and addresses; 0: no flap
+}
+
+// flapLater has the session take the card down and up again, if that is configured.
+func (m *Machine) flapLater(s *session) {
+	if m.cfg.Flap.For == 0 {
+		return
+	}
+	at := time.Now().Add(m.cfg.Flap.After)
+	s.start(func() {
+		if !wait.Until(s.ctx, at) {
+			return
+		}
+		if err := m.flap(s); err != nil && s.ctx.Err() == nil {
+			m.log.add(Event{Kind: Failed, Detail: "flap: " + err.Error()})
+		}
+	})
+}
+
+func (m *Machine) flap(s *session) error {
+	if err := m.deconfigure(); err != nil {
+		return err
+	}
+	if err := m.setLink(0, unix.IFF_UP); err != nil {
+		return err
+	}
+	m.log.add(Event{Kind: CardDown})
+	goesOn := wait.For(s.ctx, m.cfg.Flap.For)
+	if err := m.setLink(unix.IFF_UP, unix.IFF_UP); err != nil || !goesOn {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(s.ctx, setupTimeout)
+	defer cancel()
+	err := m.ns.Netlink(func(c *rtnetlink.Conn) error { return waitLinkUp(ctx, c, Interface) })
+	if err != nil {
+		return err
+	}
+	if err := m.lan.waitPort(m.Host); err != nil {
+		return err
+	}
+	duplicates, err := osNetwork{m}.configure(ctx)
+	if err != nil {
+		return err
+	}
+	m.networkUp(duplicates)
+	return m.speakUp(duplicates)
+}

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"nightporter/internal/lab"
 )
 
 // nobody is an ordinary user, who need not be in the list of users.
@@ -111,4 +113,13 @@ func start(t *testing.T, cmd *exec.Cmd) *bufio.Reader {
 		t.Fatal(err)
 	}
 	return bufio.NewReader(out)
+}
+
+// TestLabIsThere says in one line whether end-to-end tests ran here; the
+// Makefile shows it.
+func TestLabIsThere(t *testing.T) {
+	if err := lab.Available(); err != nil {
+		skip(t, "end-to-end tests were SKIPPED, no LAN can be built here: "+err.Error())
+	}
+	t.Log("end-to-end tests ran: a LAN can be built here")
 }

@@ -1,11 +1,15 @@
 package lan
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"slices"
 	"strings"
 
+	"nightporter/internal/ether"
+
+	"github.com/jsimonetti/rtnetlink/v2"
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
 )
@@ -111,4 +115,53 @@ func worthNaming(all []candidate) []string {
 		}
 	}
 	return nil
+}
+
+// NotReadyError says that an interface exists and cannot be used yet: it is down or has
+// no address.
+type NotReadyError struct{ text string }
+
+// Error implements error.
+func (e *NotReadyError) Error() string { return e.text }
+
+// usable returns the interface if a porter can work on it.
+func usable(name string) (ifi *net.Interface, err error) {
+	err = withNetlink(func(c *rtnl) (err error) {
+		ifi, err = c.usable(name)
+		return err
+	})
+	return ifi, err
+}
+
+// ethernet returns an interface that can send frames.
+func (c *rtnl) ethernet(name string) (*net.Interface, error) {
+	ifi, kind, err := c.link(0, name)
+	if errors.Is(err, ErrNoInterface) {
+		return nil, fmt.Errorf("interface %q: %w; there are: %s", name, ErrNoInterface, c.interfaceNames())
+	}
+	if err != nil {
+		return nil, fmt.Errorf("interface %q: %w", name, err)
+	}
+	if kind != unix.ARPHRD_ETHER || len(ifi.HardwareAddr) != len(ether.MAC{}) {
+		return nil, fmt.Errorf("interface %q is not Ethernet (link type %d): expected an Ethernet or Wi-Fi interface", name, kind)
+	}
+	if ifi.Flags&net.FlagUp == 0 {
+		return nil, &NotReadyError{fmt.Sprintf("interface %q is down: bring it up with `ip link set %s up`", name, name)}
+	}
+	return ifi, nil
+}
+
+func (c *rtnl) usable(name string) (*net.Interface, error) {
+	ifi, err := c.ethernet(name)
+	if err != nil {
+		return nil, err
+	}
+	addrs, err := c.addresses()
+	if err != nil {
+		return nil, fmt.Errorf("interface %q: %w", name, err)
+	}
+	if !slices.ContainsFunc(addrs, func(m rtnetlink.AddressMessage) bool { return int(m.Index) == ifi.Index }) {
+		return nil, &NotReadyError{fmt.Sprintf("interface %q has no IP address: give it one first", name)}
+	}
+	return ifi, nil
 }

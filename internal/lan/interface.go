@@ -7,6 +7,10 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"sync"
+	"syscall"
+
+	"golang.org/x/sys/unix"
 
 	"nightporter/internal/ether"
 )
@@ -133,4 +137,87 @@ func isWireless(sysfs, name string) bool {
 		}
 	}
 	return false
+}
+
+// Send puts one whole Ethernet frame on the wire, or says why it could not. It
+// does not wait: a full queue (EAGAIN, ENOBUFS) is an error. It does not
+// allocate, and does not keep frame.
+func (i *Interface) Send(frame []byte) error {
+	if err := i.sender.send(frame); err != nil {
+		return i.unlessClosed(fmt.Errorf("send a frame of %d octets: %w", len(frame), err))
+	}
+	return nil
+}
+
+// sender keeps what a write needs from one frame to the next, so that none of
+// it is allocated again.
+type sender struct {
+	raw   syscall.RawConn
+	write func(fd uintptr) bool
+
+	mu    sync.Mutex
+	frame []byte
+	err   error
+}
+
+func newSender(raw syscall.RawConn) *sender {
+	s := &sender{raw: raw}
+	s.write = s.writeOnce
+	return s
+}
+
+func (s *sender) send(frame []byte) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.frame, s.err = frame, nil
+	err := s.raw.Write(s.write)
+	s.frame = nil
+	if err != nil {
+		return err
+	}
+	return s.err
+}
+
+// writeOnce always is done: to wait until the queue has room again would hold up
+// the caller for a frame that is late by then.
+func (s *sender) writeOnce(fd uintptr) bool {
+	for {
+		_, s.err = unix.Write(int(fd), s.frame)
+		if s.err != unix.EINTR {
+			return true
+		}
+	}
+}
+
+// configure sets what an Interface needs besides: to hear what is not for the
+// host, and to send.
+func (i *Interface) configure() error {
+	if err := i.tap.configure(i.setOptions); err != nil {
+		return fmt.Errorf("interface %s: %w", i.name, err)
+	}
+	if !i.wireless {
+		return nil
+	}
+	if err := i.conn.SetPromiscuous(true); err != nil {
+		return fmt.Errorf("interface %s: promiscuous mode: %w", i.name, err)
+	}
+	i.log.Info("promiscuous mode is on: this is a Wi-Fi interface, and its chip would answer ARP for its own addresses only", "event", "promiscuous")
+	return nil
+}
+
+func (i *Interface) setOptions(fd int) error {
+	// Solicitations go to groups that the NIC's own filter does not know.
+	mreq := unix.PacketMreq{Ifindex: int32(i.index), Type: unix.PACKET_MR_ALLMULTI}
+	if err := unix.SetsockoptPacketMreq(fd, unix.SOL_PACKET, unix.PACKET_ADD_MEMBERSHIP, &mreq); err != nil {
+		return fmt.Errorf("receive all multicast: %w", err)
+	}
+	// The filter drops our own frames too; this saves the way to it.
+	if err := unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_IGNORE_OUTGOING, 1); err != nil {
+		i.log.Debug("cannot ignore outgoing frames in the socket", "event", "socket_option_failed", "err", err)
+	}
+	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_MARK, ownMark); err != nil {
+		i.log.Warn("cannot mark the porter's own frames, so they look like those of local programs", "event", "mark_failed", "err", err)
+	}
+	i.setBuffer(fd, "send", sendBuffer, unix.SO_SNDBUFFORCE, unix.SO_SNDBUF)
+	return nil
 }

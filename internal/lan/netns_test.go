@@ -33,6 +33,9 @@ type namespace struct {
 // fails, because a skip there hides that nothing was tested.
 func newNamespace(tb testing.TB) *namespace {
 	tb.Helper()
+	if testing.Short() {
+		tb.Skip("needs a network namespace: not with -short")
+	}
 	made, err := netns.New()
 	switch {
 	case errors.Is(err, unix.EPERM) && os.Getenv("CI") != "true":

@@ -1,12 +1,14 @@
 package lan
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"slices"
 
 	"github.com/jsimonetti/rtnetlink/v2"
@@ -176,4 +178,15 @@ func defaultRoute(routes []route) (uint32, bool) {
 		return cmp.Or(cmp.Compare(a.dead, b.dead), cmp.Compare(a.family, b.family), cmp.Compare(a.metric, b.metric))
 	})
 	return best.index, true
+}
+
+// Forwards reports whether our kernel forwards packets of ip's family that come in on
+// the interface name.
+func Forwards(name string, ip netip.Addr) bool {
+	path := "/proc/sys/net/ipv4/conf/" + name + "/forwarding"
+	if ip.Is6() {
+		path = "/proc/sys/net/ipv6/conf/all/forwarding" // Linux looks at no other
+	}
+	b, err := os.ReadFile(path)
+	return err == nil && !bytes.Equal(bytes.TrimSpace(b), []byte("0"))
 }

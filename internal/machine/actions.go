@@ -60,9 +60,9 @@ type (
 		Repeated bool // the machine did not wake before: not worth an event
 	}
 
-	// HandOver: check when the services can take their clients, and report that
+	// CheckServices: check when the services can take their clients, and report that
 	// with ServicesReady. A later one replaces it.
-	HandOver struct{ Services []Service }
+	CheckServices struct{ Services []Service }
 
 	// AdmitClients: send on what is held for the services, and what follows.
 	AdmitClients struct{ Services []Service }
@@ -84,8 +84,8 @@ type (
 	// FilterKnocks: whether a knock would be the first reason to wake the machine,
 	// and since when it sleeps.
 	FilterKnocks struct {
-		Fell   time.Time
-		AtRest bool
+		AsleepSince time.Time
+		AtRest      bool
 	}
 
 	// Persist: store the machine's Memory. It is the last action of an event.
@@ -115,7 +115,7 @@ type (
 		By       string
 		GoesOn   bool
 		Repeated bool
-		Test     bool // see WakeAsked
+		Test     bool // see WakeRequested
 	}
 
 	// MagicRequested: a wake was requested of a machine that is in State, in which it
@@ -205,7 +205,7 @@ func (StopAnnouncing) action() {}
 func (Probe) action()          {}
 func (Recheck) action()        {}
 func (SendMagic) action()      {}
-func (HandOver) action()       {}
+func (CheckServices) action()  {}
 func (AdmitClients) action()   {}
 func (Hold) action()           {}
 func (DropPackets) action()    {}
@@ -246,9 +246,9 @@ type Attention uint8
 
 // The degrees of attention.
 const (
-	Unobserved Attention = iota
-	Attended             // to its ARP and neighbor discovery, which the kernel filter passes anyway, and to what still comes to us for it
-	Observed             // to all it sends, and all that is sent to it
+	ObserveNothing  Attention = iota
+	ObserveNeighbor           // to its ARP and neighbor discovery, which the kernel filter passes anyway, and to what still comes to us for it
+	ObserveAll                // to all it sends, and all that is sent to it
 )
 
 // Reason is why a machine changed its state, in words for the log.
@@ -259,14 +259,14 @@ const (
 	WhyRegistered   Reason = "registered"
 	WhySilent       Reason = "fell silent"
 	WhyUnanswered   Reason = "stopped answering"
-	WhyThere        Reason = "still up"
+	WhyStillUp      Reason = "still up"
 	WhyNeverSilent  Reason = "did not fall silent within probe.timeout"
-	WhyOnlyCard     Reason = "only the network card or management firmware answers"
+	WhyOnlyNIC      Reason = "only the network card or management firmware answers"
 	WhySpoke        Reason = "spoke in its sleep"
 	WhyStarted      Reason = "started externally"
 	WhyElsewhere    Reason = "up at another address"
 	WhyKnock        Reason = "knock"
-	WhyAsked        Reason = "wake requested"
+	WhyRequested    Reason = "wake requested"
 	WhyArrived      Reason = "up"
 	WhyFirmware     Reason = "silent again (boot firmware only)"
 	WhyReady        Reason = "ready"

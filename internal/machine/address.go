@@ -61,7 +61,7 @@ const (
 
 	// lookFor is how long we look for an address after its return. A start that
 	// tests its addresses is over in 9 s (RFC 5227 section 1.1).
-	lookFor = 20 * time.Second
+	seekTime = 20 * time.Second
 
 	// awayTime is how long a claim outlives the network it was made on: our own
 	// address there may be gone for a moment.
@@ -71,7 +71,7 @@ const (
 // The reasons that lie in the machine's own life.
 const (
 	unprovedReason = "the machine has not answered for it yet"
-	guestReason    = "its guest has not answered for it yet"
+	hostedReason   = "its guest has not answered for it yet"
 	concededReason = "another host uses it"
 )
 
@@ -100,8 +100,8 @@ func (a *address) status() AddressStatus {
 	s := AddressStatus{IP: a.IP, MAC: a.MAC, Standing: a.standing, Reason: a.reason}
 	if s.Reason == "" && a.unproved {
 		s.Reason = unprovedReason
-		if a.Guest() {
-			s.Reason = guestReason
+		if a.Hosted() {
+			s.Reason = hostedReason
 		}
 	}
 	switch {
@@ -121,8 +121,8 @@ func (a *address) claimable() bool { return a.reason == "" && !a.unproved && a.s
 
 // addresses are all of one machine, in the order of its registration.
 type addresses struct {
-	all      []address
-	nextLook time.Time // when to ask for returned ones that are not in use
+	all       []address
+	nextProbe time.Time // when to ask for returned ones that are not in use
 
 	machine *Machine // whose they are; for its settings and its actions
 }
@@ -170,15 +170,15 @@ func (m *Machine) Conceded(ip netip.Addr) bool {
 	return a != nil && a.standing == Conceded
 }
 
-// Holds reports whether an address is the machine's, as far as is known: it neither
+// HasAddress reports whether an address is the machine's, as far as is known: it neither
 // waits nor was left to another host.
-func (m *Machine) Holds(ip netip.Addr) bool {
+func (m *Machine) HasAddress(ip netip.Addr) bool {
 	a := m.addrs.of(ip)
 	return a != nil && (a.claimable() || claimed(a))
 }
 
-// Asks reports whether the machine is asked for an address, where it may be.
-func (m *Machine) Asks(ip netip.Addr) bool {
+// Probes reports whether the address is probed: it has a place.
+func (m *Machine) Probes(ip netip.Addr) bool {
 	a := m.addrs.of(ip)
 	return a != nil && a.reason == ""
 }
@@ -248,12 +248,12 @@ func (as *addresses) returnAll(now time.Time) {
 		if a.standing != Claimed {
 			continue
 		}
-		a.standing, a.announced, a.until, a.yielded, a.away = Returned, false, now.Add(lookFor), time.Time{}, time.Time{}
+		a.standing, a.announced, a.until, a.yielded, a.away = Returned, false, now.Add(seekTime), time.Time{}, time.Time{}
 		if a.inUse {
 			as.announce(now, a)
 		}
 	}
-	as.nextLook = now
+	as.nextProbe = now
 }
 
 // announce tells the LAN that the machine has a returned address.
@@ -264,7 +264,7 @@ func (as *addresses) announce(now time.Time, a *address) {
 
 // giveBack releases every address of a machine that uses its addresses, or is off
 // and no longer looked after, and announces them but for those that it may test.
-func (as *addresses) giveBack(now time.Time) {
+func (as *addresses) returnAddresses(now time.Time) {
 	for i := range as.all {
 		a := &as.all[i]
 		a.inUse = a.inUse || a.yielded.IsZero()
@@ -291,7 +291,7 @@ func (as *addresses) endReturns() {
 }
 
 // uses notes that the machine uses an address.
-func (as *addresses) uses(now time.Time, a *address) {
+func (as *addresses) noteUse(now time.Time, a *address) {
 	a.inUse = true
 	if a.standing == Returned && !a.announced {
 		as.announce(now, a)
@@ -307,28 +307,30 @@ func (as *addresses) endTests() {
 
 // tests notes that the machine tests an address, perhaps one that its firmware
 // has used before.
-func (as *addresses) tests(now time.Time, a *address) {
+func (as *addresses) noteTest(now time.Time, a *address) {
 	a.inUse = false
 	if a.standing == Returned && a.announced {
-		a.announced, a.until = false, now.Add(lookFor)
-		as.nextLook = now
+		a.announced, a.until = false, now.Add(seekTime)
+		as.nextProbe = now
 		as.do(StopAnnouncing{Addrs: []netip.Addr{a.IP}})
 	}
 }
 
 // looksFor reports whether a returned address has not been seen in use.
-func looksFor(a *address) bool { return a.standing == Returned && !a.announced }
+func unseen(a *address) bool { return a.standing == Returned && !a.announced }
 
 // asks reports whether a machine that is up is asked for returned addresses.
-func (as *addresses) asks() bool { return as.machine.state == Awake && !as.machine.isPaused() }
+func (as *addresses) probesReturned() bool {
+	return as.machine.state == Awake && !as.machine.isPaused()
+}
 
 // nextReturn returns when tickReturns is due, or the zero time.
 func (as *addresses) nextReturn() (next time.Time) {
 	for i := range as.all {
 		if a := &as.all[i]; a.standing == Returned {
 			next = earlier(next, a.until)
-			if looksFor(a) && as.asks() { // while it settles it is asked anyway
-				next = earlier(next, as.nextLook)
+			if unseen(a) && as.probesReturned() { // while it settles it is asked anyway
+				next = earlier(next, as.nextProbe)
 			}
 		}
 	}
@@ -343,11 +345,11 @@ func (as *addresses) tickReturns(now time.Time) (ask []netip.Addr) {
 			as.endClaim(a)
 		}
 	}
-	if !as.asks() || now.Before(as.nextLook) {
+	if !as.probesReturned() || now.Before(as.nextProbe) {
 		return nil
 	}
-	as.nextLook = now.Add(arrivalPace)
-	return as.which(looksFor)
+	as.nextProbe = now.Add(arrivalPace)
+	return as.which(unseen)
 }
 
 // placed takes in where the addresses can be claimed now. A claim outlives a gap

@@ -82,10 +82,10 @@ func TestAgentlessBehindACard(t *testing.T) {
 	if moved := actions[machine.Moved](l); len(moved) != 5 {
 		t.Fatalf("%+v although it runs", moved)
 	}
-	if o := actions[machine.Observe](l); o[len(o)-1].Attention != machine.Observed {
+	if o := actions[machine.Observe](l); o[len(o)-1].Attention != machine.ObserveAll {
 		t.Error("its answers to questions are not seen")
 	}
-	l.forget().as(onlyCard, 20*s).want(machine.Asleep).reason(machine.Settling, machine.Asleep, machine.WhyOnlyCard)
+	l.forget().as(onlyCard, 20*s).want(machine.Asleep).reason(machine.Settling, machine.Asleep, machine.WhyOnlyNIC)
 }
 
 // TestAgentlessThatTheMagicPacketReached is not claimed while it may be testing

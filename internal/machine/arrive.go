@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-func (m woken) enterArriving(now time.Time) {
+func (m waking) enterArriving(now time.Time) {
 	w := &m.wake
 	w.arrived, w.ready = now, nil
 	m.presence = doubt(now)
@@ -18,16 +18,16 @@ func (m woken) enterArriving(now time.Time) {
 	m.move(now, Arriving, WhyArrived)
 	m.stopAnnouncing()
 	m.addrs.yieldAll(now)
-	m.handOver()
+	m.checkServices()
 	m.tickArriving(now)
 }
 
 // handOver tells which services are waited for.
-func (m woken) handOver() { m.do(HandOver{Services: m.waitedFor()}) }
+func (m waking) checkServices() { m.do(CheckServices{Services: m.waitedFor()}) }
 
 // waitedFor returns the services that are waited for. At an address that was left to
 // another host the machine will never answer, and it may have registered anew.
-func (m woken) waitedFor() []Service {
+func (m waking) waitedFor() []Service {
 	return slices.DeleteFunc(slices.Clone(m.wake.services), func(s Service) bool {
 		return m.Conceded(s.Addr) || !m.spec.Serves(s)
 	})
@@ -36,7 +36,7 @@ func (m woken) waitedFor() []Service {
 // notReady returns those of them that cannot take clients yet. What no client knocked at
 // may be ready at another address of the same host instead: the requester of a wake can
 // use either.
-func (m woken) notReady() []Service {
+func (m waking) notReady() []Service {
 	w := &m.wake
 	return slices.DeleteFunc(m.waitedFor(), func(s Service) bool {
 		either := !w.began.Test && !slices.Contains(w.knocked, s)
@@ -60,29 +60,29 @@ func (m *Machine) Arrival(now time.Time) Arrival {
 	if m.state != Arriving {
 		return Arrival{}
 	}
-	return Arrival{Since: m.wake.arrived, Until: m.woken().givesUp(now), Idle: m.woken().givesUpIdle(now), NotReady: m.woken().notReady()}
+	return Arrival{Since: m.wake.arrived, Until: m.waking().arrivalDeadline(now), Idle: m.waking().idleDeadline(now), NotReady: m.waking().notReady()}
 }
 
-func (m woken) tickArriving(now time.Time) {
+func (m waking) tickArriving(now time.Time) {
 	m.presence.count()
 	switch {
 	case m.off(now, m.policy.ProbeMisses, startSilence):
-		m.wasFirmware(now)
-	case !now.Before(m.givesUp(now)):
-		m.arrive(now, WhyNotReady)
+		m.bootFirmwareSilent(now)
+	case !now.Before(m.arrivalDeadline(now)):
+		m.finishArrival(now, WhyNotReady)
 	default:
-		m.askArriving(now)
+		m.probeArriving(now)
 	}
 }
 
 // wasFirmware takes a machine back that is silent again. Its operating system gets
 // its time: the attempts go on from where they were.
-func (m woken) wasFirmware(now time.Time) {
+func (m waking) bootFirmwareSilent(now time.Time) {
 	w := &m.wake
 	if w.attempts == 0 { // it did not start after all, so the wake begins now
 		m.pending = w
-		m.settling, m.repeats = spoke, false
-		m.inDoubt().fallAsleep(now, WhySilent)
+		m.kind, m.repeats = byFrame, false
+		m.settling().fallAsleep(now, WhySilent)
 		return
 	}
 	m.lastWake.Boot = 0
@@ -94,24 +94,24 @@ func (m woken) wasFirmware(now time.Time) {
 }
 
 // servicesReady takes in which services can take their clients.
-func (m woken) servicesReady(now time.Time, e ServicesReady) {
+func (m waking) servicesReady(now time.Time, e ServicesReady) {
 	if m.state != Arriving {
 		return
 	}
 	if m.testing() {
-		m.tellReady(now, e.Services)
+		m.reportReady(now, e.Services)
 	}
 	m.wake.ready = append(m.wake.ready, e.Services...)
 	switch {
 	case e.All || len(e.Services) > 0 && len(m.notReady()) == 0:
-		m.arrive(now, WhyReady)
+		m.finishArrival(now, WhyReady)
 	case len(e.Services) > 0:
 		m.do(AdmitClients{Services: e.Services})
 	}
 }
 
 // arrive ends the wake: the machine has its addresses back.
-func (m woken) arrive(now time.Time, why Reason) {
+func (m waking) finishArrival(now time.Time, why Reason) {
 	w := &m.wake
 	if left := m.notReady(); why == WhyNotReady && len(left) > 0 {
 		m.do(LeftUnready{Services: left})
@@ -123,7 +123,7 @@ func (m woken) arrive(now time.Time, why Reason) {
 		if why == WhyNotReady {
 			l.Outcome, m.unready = Unready, m.notReady()
 		} else if w.counts() {
-			m.takes = m.takes.with(l.Boot, now.Sub(w.arrived))
+			m.bootTimes = m.bootTimes.with(l.Boot, now.Sub(w.arrived))
 		}
 		m.do(WakeEnded{Boot: l.Boot, Ready: l.Ready, Unready: l.Outcome == Unready, Test: !w.counts()})
 	} else if !w.flapped {

@@ -78,7 +78,7 @@ func TestAWakeThatWasAskedForWaitsForServices(t *testing.T) {
 	}
 
 	l = arrivingFor(t, knockSSH).forget().event(wakeAsked)
-	if over := actions[machine.HandOver](l); len(over) != 1 || !slices.Equal(over[0].Services, []machine.Service{ssh, smb, ssh6}) {
+	if over := actions[machine.CheckServices](l); len(over) != 1 || !slices.Equal(over[0].Services, []machine.Service{ssh, smb, ssh6}) {
 		t.Errorf("waits for %v after the request", over)
 	}
 	l.event(takes(ssh)).want(machine.Arriving).forget().up(61*s).reason(machine.Arriving, machine.Awake, machine.WhyNotReady)

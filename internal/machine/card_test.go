@@ -40,14 +40,14 @@ func TestOnlyTheCardAnswers(t *testing.T) {
 	for name, react := range map[string]reaction{"card": onlyCard, "firmware": firmware} {
 		t.Run(name, func(t *testing.T) {
 			l := newLife(t, nil).event(registered).as(react, 10*time.Minute-time.Millisecond).want(machine.Settling).wantDeep(false)
-			l.as(react, 4*time.Second).want(machine.Awake).reason(machine.Settling, machine.Awake, machine.WhyOnlyCard)
+			l.as(react, 4*time.Second).want(machine.Awake).reason(machine.Settling, machine.Awake, machine.WhyOnlyNIC)
 			if n := l.deep(); n != 3 {
 				t.Errorf("asked %d times for a proof of its system, want probe.misses", n)
 			}
 			if got := l.tally(); got.SettleTimeouts != 1 || got.ExternalStarts != 0 {
 				t.Errorf("tally %+v", got)
 			}
-			if l.m.CardAnswers() {
+			if l.m.NICAnswers() {
 				t.Error("overridden")
 			}
 			// Nothing has changed for it: it is not asked for more before the timeout.
@@ -60,7 +60,7 @@ func TestCardIsOverridden(t *testing.T) {
 	for name, react := range map[string]reaction{"card": onlyCard, "firmware": firmware} {
 		t.Run(name, func(t *testing.T) {
 			l := newLife(t, override).event(registered).as(react, 10*time.Minute-time.Millisecond).want(machine.Settling).wantDeep(false)
-			l.as(react, 4*time.Second).want(machine.Asleep).reason(machine.Settling, machine.Asleep, machine.WhyOnlyCard)
+			l.as(react, 4*time.Second).want(machine.Asleep).reason(machine.Settling, machine.Asleep, machine.WhyOnlyNIC)
 			if got := l.tally(); got.SettleTimeouts != 0 {
 				t.Errorf("tally %+v", got)
 			}
@@ -100,7 +100,7 @@ func TestIdleMachineRuns(t *testing.T) {
 func TestSlowShutdownUntilTheTimeout(t *testing.T) {
 	l := newLife(t, nil).event(registered).as(onlyCard, 10*time.Minute+time.Second).want(machine.Settling).wantDeep(true)
 	l.pass(4*time.Second).want(machine.Asleep).reason(machine.Settling, machine.Asleep, machine.WhySilent)
-	if mem := l.m.Memory(); mem.Card {
+	if mem := l.m.Memory(); mem.NICAnswers {
 		t.Error("it is known for a card that answers")
 	}
 }
@@ -110,7 +110,7 @@ func TestSlowShutdownUntilTheTimeout(t *testing.T) {
 func TestShortTimeout(t *testing.T) {
 	l := newLife(t, func(p *machine.Policy) { p.ProbeTimeout = time.Second }).event(registered)
 	l.as(onlyCard, 2900*time.Millisecond).want(machine.Settling)
-	l.as(onlyCard, 4*time.Second).want(machine.Awake).reason(machine.Settling, machine.Awake, machine.WhyOnlyCard)
+	l.as(onlyCard, 4*time.Second).want(machine.Awake).reason(machine.Settling, machine.Awake, machine.WhyOnlyNIC)
 }
 
 // TestCardThatAnswersLate: a link that comes back only after the claim.
@@ -119,12 +119,12 @@ func TestCardThatAnswersLate(t *testing.T) {
 		return asleep(t, change).pass(4 * time.Second).event(answer(ip4)).want(machine.Settling)
 	}
 	l := late(override).as(onlyCard, 2900*time.Millisecond).want(machine.Settling).wantDeep(true)
-	l.as(onlyCard, 4*time.Second).want(machine.Asleep).reason(machine.Settling, machine.Asleep, machine.WhyOnlyCard)
+	l.as(onlyCard, 4*time.Second).want(machine.Asleep).reason(machine.Settling, machine.Asleep, machine.WhyOnlyNIC)
 	if got := l.tally().ExternalStarts; got != 0 {
 		t.Errorf("%d external starts", got)
 	}
 	// Without the override it counts as awake, and not as started by hand.
-	l = late(nil).as(onlyCard, 4*time.Second).want(machine.Awake).reason(machine.Settling, machine.Awake, machine.WhyOnlyCard)
+	l = late(nil).as(onlyCard, 4*time.Second).want(machine.Awake).reason(machine.Settling, machine.Awake, machine.WhyOnlyNIC)
 	if got := l.tally().ExternalStarts; got != 0 {
 		t.Errorf("%d external starts", got)
 	}
@@ -132,7 +132,7 @@ func TestCardThatAnswersLate(t *testing.T) {
 	late(override).up(0).want(machine.Awake).reason(machine.Settling, machine.Awake, machine.WhyStarted).wantDeep(true)
 	// A late answer of the shutdown is only that.
 	l = late(override).pass(4 * time.Second).want(machine.Asleep)
-	if mem := l.m.Memory(); mem.Card {
+	if mem := l.m.Memory(); mem.NICAnswers {
 		t.Error("it is known for a card that answers")
 	}
 }
@@ -173,27 +173,27 @@ func TestPauseInTheShutdownBehindACard(t *testing.T) {
 	l := known(t).event(registered).as(onlyCard, 3*time.Second).want(machine.Asleep)
 	l.event(uses(ip4)).up(5*time.Second).want(machine.Awake).reason(machine.Settling, machine.Awake, machine.WhyStarted)
 	l.as(onlyCard, 20*time.Second).want(machine.Asleep).reason(machine.Awake, machine.Settling, machine.WhyUnanswered).
-		reason(machine.Settling, machine.Asleep, machine.WhyOnlyCard)
+		reason(machine.Settling, machine.Asleep, machine.WhyOnlyNIC)
 }
 
 // TestCardIsKnownAfterARestart, and the sleep goes on.
 func TestCardIsKnownAfterARestart(t *testing.T) {
 	l := known(t).pass(time.Hour)
 	mem, seen := l.m.Memory(), l.now
-	if !mem.Card {
+	if !mem.NICAnswers {
 		t.Fatal("it is not in the machine's memory")
 	}
 	p := policy()
 	override(&p)
 	l.now = l.now.Add(time.Minute)
-	l.m = machine.Resume(mem, p, seen, l.now)
+	l.m = machine.Restore(mem, p, seen, l.now)
 	l.as(onlyCard, time.Second).want(machine.Asleep)
 	status := l.m.Status()
 	if got := status.Slept(l.now); got < 61*time.Minute {
 		t.Errorf("slept %v", got)
 	}
 	// It was started meanwhile, and answers the first question.
-	l.m = machine.Resume(mem, p, seen, l.now)
+	l.m = machine.Restore(mem, p, seen, l.now)
 	l.up(0).want(machine.Awake)
 }
 
@@ -201,7 +201,7 @@ func TestCardIsKnownAfterARestart(t *testing.T) {
 func TestOverrideIsTakenBack(t *testing.T) {
 	l := known(t).event(machine.PolicyChanged{Policy: policy()}).want(machine.Asleep).wantActions()
 	l.event(answer(ip4)).want(machine.Settling)
-	l.as(onlyCard, time.Minute).want(machine.Awake).reason(machine.Settling, machine.Awake, machine.WhyOnlyCard)
+	l.as(onlyCard, time.Minute).want(machine.Awake).reason(machine.Settling, machine.Awake, machine.WhyOnlyNIC)
 	if got := l.tally().ExternalStarts; got != 0 {
 		t.Errorf("%d external starts", got)
 	}

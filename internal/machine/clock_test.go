@@ -57,7 +57,7 @@ func TestFaultClockSet(t *testing.T) {
 			t.Errorf("set by %v it has slept %v", by, got)
 		}
 		l.now = hosttest.Set(l.now, -by) // and has to be awaited
-		l.event(machine.WakeAsked{Trigger: machine.ByAPI}).want(machine.Waking)
+		l.event(machine.WakeRequested{Trigger: machine.ByAPI}).want(machine.Waking)
 		l.now = hosttest.Set(l.now, by/4)
 		l.pass(time.Second).want(machine.Waking)
 		if got := l.m.Status().Tally.Slept; got < time.Hour || got > time.Hour+time.Second {
@@ -71,7 +71,7 @@ func TestFaultMemoryOfTheFuture(t *testing.T) {
 	l := asleep(t, nil)
 	mem := l.m.Memory()
 	mem.Since, mem.Registered, mem.LastWake.At = l.now.Add(years), l.now.Add(years), l.now.Add(years)
-	l.m = machine.Resume(mem, policy(), l.now.Add(years), l.now)
+	l.m = machine.Restore(mem, policy(), l.now.Add(years), l.now)
 	l.forget().pass(time.Second).want(machine.Asleep)
 	if status := l.m.Status(); status.Slept(l.now) < 0 || status.Slept(l.now) > time.Second || status.LastWake.At.After(l.now) {
 		t.Errorf("slept %v, woken %v", status.Slept(l.now), status.LastWake.At)

@@ -15,7 +15,7 @@ import (
 type recheck struct {
 	next  time.Time // of the next question; zero: none is due
 	asked int       // questions since the last sign of another user
-	looks int       // how often that ended with the other host there
+	found int       // how often that ended with the other host there
 }
 
 // The wait before a conceded address is looked at is drawn from a span of probe
@@ -23,16 +23,16 @@ type recheck struct {
 // other host there, up to longestWait: two porters soon agree, and a host that
 // stays is hardly asked.
 const (
-	firstWait   = 8
-	longestWait = 64
+	firstRecheck   = 8
+	longestRecheck = 64
 )
 
 // wait returns how long a conceded address is left alone. It is between one and
 // two spans, and differs between porters: of two that gave way to each other one
 // asks first, and answers when the other does.
-func (as *addresses) wait(a *address) time.Duration {
-	looks := a.recheck.looks
-	span := uint64(min(firstWait<<min(looks, 10), longestWait)) * uint64(as.machine.policy.ProbeInterval)
+func (as *addresses) recheckPause(a *address) time.Duration {
+	looks := a.recheck.found
+	span := uint64(min(firstRecheck<<min(looks, 10), longestRecheck)) * uint64(as.machine.policy.ProbeInterval)
 	h := fnv.New64a()
 	h.Write(a.IP.AsSlice())
 	for _, n := range []uint64{as.machine.policy.Porter, as.machine.tally.Conflicts, uint64(looks)} {
@@ -42,9 +42,9 @@ func (as *addresses) wait(a *address) time.Duration {
 }
 
 // lookLater leaves an address alone for another wait.
-func (as *addresses) lookLater(now time.Time, a *address) {
+func (as *addresses) recheckLater(now time.Time, a *address) {
 	a.recheck.asked = 0
-	a.recheck.next = now.Add(as.wait(a))
+	a.recheck.next = now.Add(as.recheckPause(a))
 }
 
 // conflict leaves an address to the host that uses it. RFC 5227 section 2.4
@@ -56,10 +56,10 @@ func (m *Machine) conflict(now time.Time, e Conflicted, undefended bool) {
 		return
 	case a.standing == Conceded:
 		if a.recheck.asked > 0 {
-			a.recheck.looks++
+			a.recheck.found++
 		}
 		a.rival = e.By
-		m.addrs.lookLater(now, a)
+		m.addrs.recheckLater(now, a)
 		return
 	case m.state == Awake:
 		return
@@ -71,9 +71,9 @@ func (m *Machine) conflict(now time.Time, e Conflicted, undefended bool) {
 	}
 	m.do(StopAnnouncing{Addrs: []netip.Addr{e.Addr}})
 	a.standing, a.recheck, a.rival = Conceded, recheck{}, e.By
-	m.addrs.lookLater(now, a)
+	m.addrs.recheckLater(now, a)
 	if m.state == Arriving {
-		m.woken().handOver()
+		m.waking().checkServices()
 	}
 }
 
@@ -82,7 +82,7 @@ func (as *addresses) recheckFailed(now time.Time, ip netip.Addr) {
 	switch a := as.of(ip); {
 	case a == nil:
 	case a.standing == Conceded:
-		as.lookLater(now, a)
+		as.recheckLater(now, a)
 	case a.standing == Own:
 		a.recheck = recheck{next: now.Add(as.machine.policy.ProbeInterval)}
 	}

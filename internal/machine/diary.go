@@ -12,22 +12,22 @@ type Day struct {
 	Slept time.Duration // on that day
 }
 
-// Diary tells how long a machine slept on each of the last days on which it did,
+// SleepLog tells how long a machine slept on each of the last days on which it did,
 // oldest first. It is never changed once made, so that it may be shared.
-type Diary []Day
+type SleepLog []Day
 
-// diaryDays bounds a diary: a week, and one day that a wrong clock may have put
+// diaryDays bounds a sleep log: a week, and one day that a wrong clock may have put
 // into the future.
-const diaryDays = 8
+const sleepLogDays = 8
 
 // with returns d and a sleep that ended at to, on the calendar of to. What was
 // slept on days before the last diaryDays is left out.
-func (d Diary) with(slept time.Duration, to time.Time) Diary {
+func (d SleepLog) with(slept time.Duration, to time.Time) SleepLog {
 	to = to.Round(0) // days end on the wall, whatever the monotonic clock says
 	from := to.Add(-slept)
 	d = slices.Clone(d)
 	// Backwards, and no further than it lasted: a machine that is woken waits for us.
-	for before, end := 0, to; before < diaryDays && from.Before(end); before++ {
+	for before, end := 0, to; before < sleepLogDays && from.Before(end); before++ {
 		start := midnight(to, before) // days are not 24 h each: summer time begins and ends
 		if part := min(end.Sub(start), end.Sub(from)); part > 0 {
 			d = d.add(dateOf(to, before), part)
@@ -38,10 +38,10 @@ func (d Diary) with(slept time.Duration, to time.Time) Diary {
 }
 
 // Bounded returns the newest days of d, as many as are kept.
-func (d Diary) Bounded() Diary { return d[max(0, len(d)-diaryDays):] }
+func (d SleepLog) Bounded() SleepLog { return d[max(0, len(d)-sleepLogDays):] }
 
 // add changes d.
-func (d Diary) add(date string, slept time.Duration) Diary {
+func (d SleepLog) add(date string, slept time.Duration) SleepLog {
 	i, found := d.find(date)
 	if !found {
 		return slices.Insert(d, i, Day{Date: date, Slept: slept})
@@ -50,7 +50,7 @@ func (d Diary) add(date string, slept time.Duration) Diary {
 	return d
 }
 
-func (d Diary) find(date string) (int, bool) {
+func (d SleepLog) find(date string) (int, bool) {
 	return slices.BinarySearchFunc(d, date, func(day Day, date string) int { return strings.Compare(day.Date, date) })
 }
 
@@ -60,7 +60,7 @@ const Week = 7
 // SleptDays returns how long the machine slept on each of the last days, the
 // present sleep included: oldest first, and the last is the day of now.
 func (s *Status) SleptDays(now time.Time) (days [Week]Day) {
-	d := s.Diary.with(s.sleeping(now), now)
+	d := s.SleepLog.with(s.sleeping(now), now)
 	for i := range days {
 		days[i].Date = dateOf(now, Week-1-i)
 		if at, found := d.find(days[i].Date); found {

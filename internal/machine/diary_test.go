@@ -66,7 +66,7 @@ func TestDaysOfASleep(t *testing.T) {
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			m := machine.Resume(machine.Memory{Spec: spec(), State: machine.Asleep, Since: c.from}, policy(), c.to, c.to)
+			m := machine.Restore(machine.Memory{Spec: spec(), State: machine.Asleep, Since: c.from}, policy(), c.to, c.to)
 			now := c.to
 			for range 3 { // it is silent, so that its sleep has gone on
 				m.Handle(now, machine.Ticked{})
@@ -80,7 +80,7 @@ func TestDaysOfASleep(t *testing.T) {
 			if d := cmp.Diff(c.want, days(&asleep, c.to)); d != "" {
 				t.Errorf("while it sleeps (-want +got):\n%s", d)
 			}
-			m = machine.Resume(machine.Memory{Spec: spec(), State: machine.Asleep, Since: c.from}, policy(), c.to, c.to)
+			m = machine.Restore(machine.Memory{Spec: spec(), State: machine.Asleep, Since: c.from}, policy(), c.to, c.to)
 			m.Handle(c.to, machine.Registered{Spec: spec()})
 			ended := m.Status()
 			if ended.Tally.Slept != c.to.Sub(c.from) {
@@ -97,18 +97,18 @@ func TestDaysOfASleep(t *testing.T) {
 // neither are those of a clock that was wrong.
 func TestAWeekIsTold(t *testing.T) {
 	now := time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
-	s := machine.Status{State: machine.Asleep, Since: now.Add(-time.Hour), Diary: machine.Diary{
+	s := machine.Status{State: machine.Asleep, Since: now.Add(-time.Hour), SleepLog: machine.SleepLog{
 		{Date: "1970-01-01", Slept: 1}, {Date: "2026-02-23", Slept: 2}, {Date: "2026-02-24", Slept: 3}, {Date: "2026-03-01", Slept: 4},
 		{Date: "2026-03-02", Slept: time.Minute}, {Date: "2031-01-01", Slept: 5},
 	}}
-	before := cmp.Diff(s.Diary, nil)
+	before := cmp.Diff(s.SleepLog, nil)
 	want := [machine.Week]machine.Day{
 		{"2026-02-24", 3}, {"2026-02-25", 0}, {"2026-02-26", 0}, {"2026-02-27", 0}, {"2026-02-28", 0}, {"2026-03-01", 4}, {"2026-03-02", time.Hour + time.Minute},
 	}
 	if d := cmp.Diff(want, s.SleptDays(now)); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
 	}
-	if after := cmp.Diff(s.Diary, nil); after != before {
+	if after := cmp.Diff(s.SleepLog, nil); after != before {
 		t.Error("the diary was changed, which others may be reading")
 	}
 }
@@ -119,7 +119,7 @@ func TestDiaryIsBounded(t *testing.T) {
 	for range 30 {
 		l.event(registered).pass(24 * time.Hour)
 	}
-	diary := l.m.Status().Diary
+	diary := l.m.Status().SleepLog
 	if len(diary) != 8 || diary[7].Date != l.now.AddDate(0, 0, -1).Format(time.DateOnly) {
 		t.Fatalf("after a month, on %v: %v", l.now, diary)
 	}
@@ -128,7 +128,7 @@ func TestDiaryIsBounded(t *testing.T) {
 			t.Errorf("%v", diary)
 		}
 	}
-	before := append(machine.Diary(nil), diary...)
+	before := append(machine.SleepLog(nil), diary...)
 	l.event(registered)
 	if d := cmp.Diff(before, diary); d != "" {
 		t.Errorf("what was told has changed (-before +after):\n%s", d)

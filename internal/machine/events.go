@@ -64,10 +64,10 @@ type (
 	// our own: its silence says nothing about the machine.
 	ProbeFailed struct{}
 
-	// Deafened says that the porter heard nothing for a while, because it has just
+	// ReceptionLost says that the porter heard nothing for a while, because it has just
 	// started or its interface was out. Until then the silence of a machine that
 	// was awake proves nothing. One that sleeps is asked.
-	Deafened struct{ Until time.Time }
+	ReceptionLost struct{ Until time.Time }
 
 	// Knocked is a packet that may wake the machine.
 	Knocked struct {
@@ -75,28 +75,28 @@ type (
 		Source  netip.AddrPort // port 0 for an echo request
 	}
 
-	// WakeAsked is a request by a person or a program to wake the machine. A Test waits
+	// WakeRequested is a request by a person or a program to wake the machine. A Test waits
 	// for all TCP services of the machine, and counts neither as a wake nor as a failure.
-	WakeAsked struct {
+	WakeRequested struct {
 		Trigger Trigger
 		By      string
 		Test    bool
 	}
 
-	// PauseAsked is a request to leave the machine alone for a while.
-	PauseAsked struct {
+	// PauseRequested is a request to leave the machine alone for a while.
+	PauseRequested struct {
 		Until time.Time
 		By    string
 	}
 
-	// ResumeAsked is a request to end a pause before its time.
-	ResumeAsked struct{ By string }
+	// ResumeRequested is a request to end a pause before its time.
+	ResumeRequested struct{ By string }
 
 	// Ticked is due at Machine.Next. An early one does nothing. While many
 	// machines are awaited, Pace is the least time between two questions to one.
 	Ticked struct{ Pace time.Duration }
 
-	// ServicesReady answers a HandOver: these services can take their clients.
+	// ServicesReady answers a CheckServices: these services can take their clients.
 	// With All none is left that a client waits for.
 	ServicesReady struct {
 		Services []Service
@@ -129,27 +129,27 @@ type (
 	Stopped struct{ Wake bool }
 )
 
-func (Registered) event()    {}
-func (Configured) event()    {}
-func (SpecChanged) event()   {}
-func (Renamed) event()       {}
-func (Placed) event()        {}
-func (Heard) event()         {}
-func (Answered) event()      {}
-func (Visited) event()       {}
-func (ProbeFailed) event()   {}
-func (Deafened) event()      {}
-func (Knocked) event()       {}
-func (WakeAsked) event()     {}
-func (PauseAsked) event()    {}
-func (ResumeAsked) event()   {}
-func (Ticked) event()        {}
-func (ServicesReady) event() {}
-func (Conflicted) event()    {}
-func (Contested) event()     {}
-func (RecheckFailed) event() {}
-func (PolicyChanged) event() {}
-func (Stopped) event()       {}
+func (Registered) event()      {}
+func (Configured) event()      {}
+func (SpecChanged) event()     {}
+func (Renamed) event()         {}
+func (Placed) event()          {}
+func (Heard) event()           {}
+func (Answered) event()        {}
+func (Visited) event()         {}
+func (ProbeFailed) event()     {}
+func (ReceptionLost) event()   {}
+func (Knocked) event()         {}
+func (WakeRequested) event()   {}
+func (PauseRequested) event()  {}
+func (ResumeRequested) event() {}
+func (Ticked) event()          {}
+func (ServicesReady) event()   {}
+func (Conflicted) event()      {}
+func (Contested) event()       {}
+func (RecheckFailed) event()   {}
+func (PolicyChanged) event()   {}
+func (Stopped) event()         {}
 
 // Sign is what a frame shows that answers no question.
 type Sign uint8

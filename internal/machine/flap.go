@@ -15,27 +15,27 @@ const (
 
 // mayFlap reports whether we have woken the machine a moment ago. Where its network card
 // answers for it too it is not looked at so closely.
-func (m *Machine) mayFlap(now time.Time) bool { return now.Before(m.flapsUntil) && !m.CardAnswers() }
+func (m *Machine) mayFlap(now time.Time) bool { return now.Before(m.flapsUntil) && !m.NICAnswers() }
 
 // flapped reports whether the machine has lost its network again. One that tests an
 // address may pause (RFC 5227 section 1.1).
-func (m awake) flapped(now time.Time) bool {
-	return m.mayFlap(now) && m.off(now, flapMisses, flapSilence) && !now.Before(m.blind) && now.Sub(m.tested) >= startSilence
+func (m watching) flapped(now time.Time) bool {
+	return m.mayFlap(now) && m.off(now, flapMisses, flapSilence) && !now.Before(m.blindUntil) && now.Sub(m.tested) >= startSilence
 }
 
 // beginFlap answers for a machine that has lost its network again, so that new
 // clients wait as for any other that sleeps.
-func (m awake) beginFlap(now time.Time) {
+func (m watching) beginFlap(now time.Time) {
 	m.move(now, Settling, WhyFlap)
-	m.settling = flapped
+	m.kind = byFlap
 	m.addrs.claimAll(Claim{Quiet: true})
 	m.presence.next = now
 }
 
 // endFlap hands a machine back that has its network again, and that no client waits
 // for.
-func (m inDoubt) endFlap(now time.Time) {
+func (m settling) endFlap(now time.Time) {
 	m.pending = nil
 	m.addrs.returnAll(now)
-	m.move(now, Awake, WhyThere)
+	m.move(now, Awake, WhyStillUp)
 }

@@ -36,10 +36,10 @@ func TestWhereAnAddressIs(t *testing.T) {
 			t.Errorf("%v is at %v, want %v", ip, got, want)
 		}
 	}
-	if !s.Houses(guestMAC) || s.Houses(nasMAC) || s.Houses(otherMAC) {
+	if !s.Hosts(guestMAC) || s.Hosts(nasMAC) || s.Hosts(otherMAC) {
 		t.Error("wrong about who is a guest")
 	}
-	if own, guests := s.Own(), s.Guests(); len(own) != 2 || len(guests) != 1 || guests[0].IP != guest4 {
+	if own, guests := s.Own(), s.Hosted(); len(own) != 2 || len(guests) != 1 || guests[0].IP != guest4 {
 		t.Errorf("own %v, guests %v", own, guests)
 	}
 }
@@ -84,7 +84,7 @@ func TestGuestProvesItsHost(t *testing.T) {
 
 	// Where only an operating system counts, a neighbor's answer of the guest does.
 	l = lifeOf(t, host(), override).event(machine.Registered{Spec: host()}).as(onlyCard, 11*time.Minute).want(machine.Asleep)
-	if !l.m.Suffices(guest4, machine.ByNeighbor) || l.m.Suffices(ip4, machine.ByNeighbor) {
+	if !l.m.Proves(guest4, machine.ByNeighbor) || l.m.Proves(ip4, machine.ByNeighbor) {
 		t.Error("a guest is taken for the card, or the card for a guest")
 	}
 	l.event(frame).as(at(guest4), time.Second).want(machine.Awake)
@@ -96,7 +96,7 @@ func TestTCPOfAGuest(t *testing.T) {
 	s := host()
 	s.Monitor[0].Ports, s.Monitor[1].Ports = nil, nil
 	l := lifeOf(t, s, override).event(machine.Registered{Spec: s}).as(onlyCard, 11*time.Minute)
-	if got := l.m.Wanted(); got != machine.ByEcho {
+	if got := l.m.NeededProof(); got != machine.ByEcho {
 		t.Errorf("wanted is proof %d, want an echo", got)
 	}
 }
@@ -120,7 +120,7 @@ func TestGuestWithAnotherMAC(t *testing.T) {
 func TestGuestIsNotWaitedForWhereTheHostIsAskedFor(t *testing.T) {
 	for ask, want := range map[machine.Event][]machine.Service{wakeAsked: {ssh}, testAsked: {ssh, guestSSH}} {
 		l := hostAsleep(t, nil).event(ask).pass(s).forget().event(answer(ip4))
-		if over := actions[machine.HandOver](l); len(over) != 1 || !slices.Equal(over[0].Services, want) {
+		if over := actions[machine.CheckServices](l); len(over) != 1 || !slices.Equal(over[0].Services, want) {
 			t.Errorf("%+v waits for %v, want %v", ask, over, want)
 		}
 	}

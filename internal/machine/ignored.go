@@ -9,16 +9,16 @@ import (
 // reason for one port.
 type Ignored struct {
 	Reason  Suppression
-	Service Service        // of the last packet; see Wanted
+	Service Service        // of the last packet; see Target
 	Source  netip.AddrPort // of the last packet; port 0 if there is none
 	First   time.Time
 	Last    time.Time
 	Count   uint64
 }
 
-// Wanted says what the packets were for: a service, an address where the port is not
+// Target says what the packets were for: a service, an address where the port is not
 // known, and nothing where they stand for several ports.
-func (i *Ignored) Wanted() string {
+func (i *Ignored) Target() string {
 	switch {
 	case !i.Service.Addr.IsValid():
 		return ""

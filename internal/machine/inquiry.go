@@ -17,7 +17,7 @@ const (
 // inquire asks a machine that counts as awake, which can have been switched off without a
 // word. It stays awake if it answers, whether it is watched or not. Otherwise the wake
 // begins once it is surely off.
-func (m woken) inquire(now time.Time, w wake) {
+func (m waking) inquire(now time.Time, w wake) {
 	if m.pending != nil { // it is asked already
 		if m.pending.began.Test && !w.began.Test {
 			m.pending = &w // which counts
@@ -25,7 +25,7 @@ func (m woken) inquire(now time.Time, w wake) {
 		return
 	}
 	m.inquiry = NoInquiry
-	if !m.known() || len(m.questioned()) == 0 {
+	if !m.known() || len(m.probedAddrs()) == 0 {
 		return // its silence would say nothing
 	}
 	if m.presence.next.IsZero() {

@@ -57,7 +57,7 @@ type LastWake struct {
 	Attempts int           // rounds of magic packets so far
 	Boot     time.Duration // from the first magic packet to the first frame; 0: not yet
 	Ready    time.Duration // from the first magic packet to the handover; 0: not yet
-	Test     bool          // see WakeAsked
+	Test     bool          // see WakeRequested
 }
 
 // Known reports whether it is known who woke the machine: journals of the first
@@ -69,7 +69,7 @@ func (m *Machine) LastWake() LastWake { return m.lastWake }
 
 // noteOver sees that a wake under way has come to its end without us: the machine
 // was started by hand, went to sleep once more, or is no longer looked after.
-func (m *Machine) noteOver() {
+func (m *Machine) noteWakeOver() {
 	if m.lastWake.Outcome == UnderWay && m.state != Waking && m.state != Arriving && m.pending == nil {
 		m.lastWake.Outcome = Over
 	}

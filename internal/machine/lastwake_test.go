@@ -20,7 +20,7 @@ func TestLastWake(t *testing.T) {
 		change(&w)
 		return w
 	}
-	asked := machine.WakeAsked{Trigger: machine.ByAPI, By: "10.77.0.10:1"}
+	asked := machine.WakeRequested{Trigger: machine.ByAPI, By: "10.77.0.10:1"}
 	heard := answer(ip4)
 	for _, c := range []struct {
 		name string

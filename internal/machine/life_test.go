@@ -32,7 +32,7 @@ var (
 	isHere     = machine.Registered{Spec: spec(), Here: true}
 	knockSSH   = machine.Knocked{Service: ssh, Source: client}
 	knockGame  = machine.Knocked{Service: game, Source: client}
-	wakeAsked  = machine.WakeAsked{Trigger: machine.ByAPI, By: "test"}
+	wakeAsked  = machine.WakeRequested{Trigger: machine.ByAPI, By: "test"}
 	ready      = machine.ServicesReady{All: true}
 	conflict   = machine.Conflicted{Addr: ip4, By: otherMAC}
 	frame      = machine.Heard{} // such as a DHCP discovery
@@ -137,14 +137,14 @@ func (l *life) event(es ...machine.Event) *life {
 }
 
 // pass lets time go by with a machine that is off, up with one that runs.
-func (l *life) pass(d time.Duration) *life { l.t.Helper(); return l.as(silent, d) }
+func (l *life) pass(d time.Duration) *life { l.t.Helper(); return l.as(unanswered, d) }
 func (l *life) up(d time.Duration) *life   { l.t.Helper(); return l.as(running, d) }
 
 // away stops the porter with everything in l, and starts it again later.
 func (l *life) away(d time.Duration) *life {
 	mem, seen := l.m.Memory(), l.now
 	l.now = l.now.Add(d)
-	l.m = machine.Resume(mem, policy(), seen, l.now)
+	l.m = machine.Restore(mem, policy(), seen, l.now)
 	return l.forget()
 }
 

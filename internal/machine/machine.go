@@ -36,28 +36,28 @@ type Machine struct {
 	policy Policy
 	tally  Tally
 
-	state    State
-	since    time.Time
-	why      Reason // it came into the state; empty after a restart
-	lastWake LastWake
-	unready  []Service // at its handover; not kept over a restart
-	takes    Takes
-	diary    Diary
-	knocks   Knocks
+	state     State
+	since     time.Time
+	why       Reason // it came into the state; empty after a restart
+	lastWake  LastWake
+	unready   []Service // at its handover; not kept over a restart
+	bootTimes BootTimes
+	sleepLog  SleepLog
+	knocks    Knocks
 
 	addrs addresses
 
 	presence   presence
-	blind      time.Time    // until then the silence of a machine that was awake proves nothing
+	blindUntil time.Time    // until then the silence of a machine that was awake proves nothing
 	heard      time.Time    // when it was heard last
-	others     []netip.Addr // addresses that it spoke from and did not register
+	otherAddrs []netip.Addr // addresses that it spoke from and did not register
 	atOwn      time.Time    // last proof at an address of its own
 	atOther    time.Time    // ... at another one, which is other
 	other      netip.Addr
 	upSince    time.Time // when it came up; for elsewhere
 	flapsUntil time.Time // until then it may lose its network again
 	tested     time.Time // when it tested an address last
-	card       bool      // its network card or firmware answers while it sleeps
+	nicAnswers bool      // its network card or firmware answers while it sleeps
 
 	elsewhere  bool      // it is up at another address, and that was reported
 	permanent  bool      // the configuration knows it
@@ -66,12 +66,12 @@ type Machine struct {
 	paused     time.Time // until then it is left alone; zero: it is not
 	unpaused   time.Time // when the last pause ended
 
-	settling settling  // in Settling only
-	sleep    sleep     // in Settling: that the porter did not see the end of
-	reported time.Time // when it was reported last that it spoke in its sleep
-	repeats  bool      // this time it is not
-	pending  *wake     // to begin as soon as the machine is surely off
-	inquiry  Inquiry   // in Awake only
+	kind     settlingKind // in Settling only
+	sleep    sleep        // in Settling: that the porter did not see the end of
+	reported time.Time    // when it was reported last that it spoke in its sleep
+	repeats  bool         // this time it is not
+	pending  *wake        // to begin as soon as the machine is surely off
+	inquiry  Inquiry      // in Awake only
 	wake     wake
 	claimAt  time.Time     // of the present claim
 	failures int           // wakes in a row that brought no frame
@@ -80,7 +80,7 @@ type Machine struct {
 
 	actions []Action // collected while one event is handled
 	changed bool     // what has to be stored did, although no action says so
-	told    told     // what the porter does at present
+	issued  issued   // what the porter does at present
 }
 
 // New returns a machine that is awake.
@@ -98,7 +98,7 @@ func (m *Machine) Status() Status {
 		c.account(c.sleep.lasted())
 		m = &c
 	}
-	s := Status{Spec: m.spec, State: m.state, Since: m.since, LastWake: m.lastWake, Diary: m.diary, Knocks: m.knocks, Tally: m.tally}
+	s := Status{Spec: m.spec, State: m.state, Since: m.since, LastWake: m.lastWake, SleepLog: m.sleepLog, Knocks: m.knocks, Tally: m.tally}
 	s.Why, s.Heard, s.Watched, s.RetryAt = m.why, m.heard, !m.presence.next.IsZero(), m.retryAt
 	s.PausedUntil, s.Registered, s.Counted, s.WakeTimeout = m.paused, m.registered, m.counted, m.policy.WakeTimeout
 	s.Inquiry, s.Unready = m.inquiry, m.unready
@@ -124,9 +124,9 @@ func (m *Machine) Handle(now time.Time, event Event) []Action {
 	m.actions, m.changed = nil, false
 	switch e := event.(type) {
 	case Registered:
-		m.atTheDesk().register(now, e)
+		m.registering().register(now, e)
 	case Configured:
-		m.awake().configure(now, e)
+		m.watching().configure(now, e)
 	case SpecChanged:
 		m.changeSpec(now, e.Spec)
 	case Renamed:
@@ -138,39 +138,39 @@ func (m *Machine) Handle(now time.Time, event Event) []Action {
 	case Answered:
 		m.answered(now, e)
 	case Visited:
-		m.inDoubt().visited(now)
+		m.settling().visited(now)
 	case ProbeFailed:
 		m.presence.excuse(now)
-	case Deafened:
-		m.awake().deafened(now, e)
+	case ReceptionLost:
+		m.watching().receptionLost(now, e)
 	case Knocked:
-		m.woken().knock(now, e)
-	case WakeAsked:
-		m.woken().requestWake(now, e)
+		m.waking().knock(now, e)
+	case WakeRequested:
+		m.waking().requestWake(now, e)
 	case Ticked:
 		m.pace = e.Pace
 		m.tick(now)
 	case ServicesReady:
-		m.woken().servicesReady(now, e)
+		m.waking().servicesReady(now, e)
 	case Conflicted:
 		m.conflict(now, e, false)
 	case Contested:
 		m.contested(now, e)
 	case RecheckFailed:
 		m.addrs.recheckFailed(now, e.Addr)
-	case PauseAsked:
+	case PauseRequested:
 		m.pausing().begin(now, e)
-	case ResumeAsked:
+	case ResumeRequested:
 		m.pausing().end(now, e.By)
 	case PolicyChanged:
 		m.policy = e.Policy
-		m.awake().adjustWatch(now)
+		m.watching().adjustWatch(now)
 	case Stopped:
 		m.stop(now, e)
 	}
-	m.noteOver()
+	m.noteWakeOver()
 	if _, stopped := event.(Stopped); !stopped {
-		m.toPorter().sync()
+		m.issuing().sync()
 	}
 	actions := m.actions
 	m.actions = nil // not to be kept until the next event
@@ -182,11 +182,11 @@ func (m *Machine) Next() time.Time {
 	w := &m.wake
 	switch m.state {
 	case Awake:
-		return earliest(m.presence.next, m.addrs.nextReturn(), m.awake().nextOblivion(), m.paused)
+		return earliest(m.presence.next, m.addrs.nextReturn(), m.watching().nextForget(), m.paused)
 	case Settling:
 		return earliest(m.presence.next, m.addrs.nextReturn())
 	case Asleep:
-		return earliest(m.presence.next, m.addrs.nextRecheck(), m.addrs.nextAway(), m.awake().nextOblivion())
+		return earliest(m.presence.next, m.addrs.nextRecheck(), m.addrs.nextAway(), m.watching().nextForget())
 	case Waking:
 		return earliest(w.nextMagic, m.presence.next)
 	case Arriving:
@@ -202,8 +202,8 @@ func (m *Machine) placed(now time.Time, places []Place) {
 	m.addrs.placed(now, places)
 	switch {
 	case m.state == Awake && m.presence.next.IsZero():
-		m.awake().beginWatch(now)
-	case m.state == Settling && m.presence.asked.IsZero() && len(m.questioned()) > 0:
+		m.watching().beginWatch(now)
+	case m.state == Settling && m.presence.open.IsZero() && len(m.probedAddrs()) > 0:
 		m.presence.next = now
 	}
 }
@@ -231,19 +231,19 @@ func (m *Machine) tick(now time.Time) {
 	}
 	switch m.state {
 	case Awake:
-		m.awake().tickAwake(now)
+		m.watching().tickAwake(now)
 	case Settling:
 		m.addrs.tickReturns(now)
-		m.inDoubt().tickSettling(now)
+		m.settling().tickSettling(now)
 	case Asleep:
-		m.inDoubt().askAsleep(now)
+		m.settling().probeAsleep(now)
 		m.addrs.tickAway(now)
 		m.addrs.tickRechecks(now)
-		m.awake().tickOblivion(now)
+		m.watching().tickForget(now)
 	case Waking:
-		m.woken().tickWaking(now)
+		m.waking().tickWaking(now)
 	case Arriving:
-		m.woken().tickArriving(now)
+		m.waking().tickArriving(now)
 	}
 }
 
@@ -264,7 +264,7 @@ func (m *Machine) report(now time.Time, to State, why Reason, repeated bool) {
 	m.addrs.stopRechecks()
 	if to == Awake {
 		m.upSince = now
-		m.awake().beginWatch(now)
+		m.watching().beginWatch(now)
 	}
 }
 
@@ -272,7 +272,7 @@ func (m *Machine) report(now time.Time, to State, why Reason, repeated bool) {
 func (m *Machine) account(slept time.Duration, then time.Time) {
 	m.tally.Slept += slept
 	m.tally.SavedJoules += m.spec.saving(slept)
-	m.diary = m.diary.with(slept, then)
+	m.sleepLog = m.sleepLog.with(slept, then)
 }
 
 // known reports whether anything says that the machine is here: it has registered, or
@@ -281,15 +281,15 @@ func (m *Machine) known() bool { return m.spec.Agentless || m.HasRegistered() }
 
 // stop ends everything.
 func (m *Machine) stop(now time.Time, e Stopped) {
-	m.addrs.giveBack(now)
-	if m.state == Arriving || m.told.hold == AdmitAll {
+	m.addrs.returnAddresses(now)
+	if m.state == Arriving || m.issued.hold == AdmitAll {
 		m.do(Hold{Mode: AdmitAll})
 	}
 	m.addrs.endReturns()
-	m.told.hold = Ignore
+	m.issued.hold = Ignore
 	m.do(Hold{Mode: Ignore})
 	m.presence = presence{}
 	if e.Wake && (m.state == Settling || m.state == Asleep || m.state == Waking) {
-		m.woken().magic(1, false)
+		m.waking().magic(1, false)
 	}
 }

@@ -16,29 +16,29 @@ type Memory struct {
 	Counted    time.Time // since when Tally counts; zero if that is not known
 	Heard      time.Time // when a frame of it was heard last; zero if that is not known
 	LastWake   LastWake
-	Takes      Takes
+	BootTimes  BootTimes
 	Tally      Tally
-	Diary      Diary
+	SleepLog   SleepLog
 	Knocks     Knocks
-	Card       bool         // its network card or firmware answers while it sleeps
+	NICAnswers bool         // its network card or firmware answers while it sleeps
 	Unproved   []netip.Addr // addresses that it has never answered for: not claimed before it does
-	Others     []netip.Addr // addresses that it spoke from and did not register
+	OtherAddrs []netip.Addr // addresses that it spoke from and did not register
 	Failures   int          // wakes in a row that brought no frame
 	Paused     time.Time    // until then it is left alone; zero: it is not
 
-	NameOfEntry bool // the configuration gave the machine its name; the porter fills it in
+	NameConfigured bool // the configuration gave the machine its name; the porter fills it in
 }
 
 // Memory returns what has to be known of the machine.
 func (m *Machine) Memory() Memory {
 	mem := Memory{
 		Spec: m.spec, State: m.state, Since: m.since, LastWake: m.lastWake, Registered: m.registered, Heard: m.heard,
-		Takes: m.takes, Tally: m.tally, Diary: m.diary, Knocks: m.knocks, Card: m.card,
-		Unproved: m.addrs.which(func(a *address) bool { return a.unproved }), Others: m.others, Failures: m.failures,
+		BootTimes: m.bootTimes, Tally: m.tally, SleepLog: m.sleepLog, Knocks: m.knocks, NICAnswers: m.nicAnswers,
+		Unproved: m.addrs.which(func(a *address) bool { return a.unproved }), OtherAddrs: m.otherAddrs, Failures: m.failures,
 		Paused: m.paused, Counted: m.counted,
 	}
 	if m.state == Settling {
-		mem.State = before[m.settling]
+		mem.State = stateBefore[m.kind]
 	}
 	if m.sleep.known() {
 		mem.Since = m.sleep.since // nothing is known to have ended it
@@ -47,7 +47,7 @@ func (m *Machine) Memory() Memory {
 }
 
 // before is what a machine that settles was last known to be.
-var before = [...]State{said: Settling, silent: Awake, spoke: Asleep, resumed: Asleep, rewoken: Waking, flapped: Awake}
+var stateBefore = [...]State{bySaid: Settling, bySilence: Awake, byFrame: Asleep, byRestart: Asleep, byRestartInWake: Waking, byFlap: Awake}
 
 // sleep is one that the porter did not see the end of.
 type sleep struct {
@@ -60,17 +60,17 @@ func (s sleep) known() bool { return !s.since.IsZero() }
 // lasted returns how long it lasted for sure, and until when.
 func (s sleep) lasted() (time.Duration, time.Time) { return max(0, s.until.Sub(s.since)), s.until }
 
-// Resume returns the machine that mem tells of, which was true until then at the
+// Restore returns the machine that mem tells of, which was true until then at the
 // latest. One that was asleep is asked before it is claimed again, since it may
 // have been started meanwhile; while it is silent, its sleep has gone on. A wake
 // that was under way has come to its end without us, one way or the other. Nothing
 // of what mem tells is taken to be later than now.
-func Resume(mem Memory, policy Policy, until, now time.Time) *Machine {
+func Restore(mem Memory, policy Policy, until, now time.Time) *Machine {
 	m := &Machine{
 		spec: mem.Spec, policy: policy, state: mem.State, since: notAfter(mem.Since, now),
 		lastWake: mem.LastWake, registered: notAfter(mem.Registered, now), heard: notAfter(mem.Heard, now), tally: mem.Tally,
-		diary: mem.Diary, knocks: mem.Knocks.among(mem.Spec.Ports()), card: mem.Card, others: mem.Others,
-		takes: mem.Takes, failures: mem.Failures, paused: mem.Paused, counted: notAfter(mem.Counted, now),
+		sleepLog: mem.SleepLog, knocks: mem.Knocks.among(mem.Spec.Ports()), nicAnswers: mem.NICAnswers, otherAddrs: mem.OtherAddrs,
+		bootTimes: mem.BootTimes, failures: mem.Failures, paused: mem.Paused, counted: notAfter(mem.Counted, now),
 	}
 	m.addrs.machine = m
 	m.addrs.register(mem.Spec.Monitor)
@@ -89,18 +89,18 @@ func Resume(mem Memory, policy Policy, until, now time.Time) *Machine {
 	}
 	if mem.State == Awake || mem.State == Arriving || mem.State == Settling && mem.Spec.Agentless { // as far as is known it is up
 		m.state, m.upSince = Awake, now
-		m.awake().beginWatch(now)
+		m.watching().beginWatch(now)
 		return m
 	}
 	m.state, m.presence = Settling, doubt(now)
 	switch mem.State {
 	case Asleep:
-		m.settling, m.sleep = resumed, sleep{since: m.since, until: until.In(now.Location())}
+		m.kind, m.sleep = byRestart, sleep{since: m.since, until: until.In(now.Location())}
 		m.since = now
 	case Settling:
-		m.settling = said
+		m.kind = bySaid
 	case Waking:
-		m.settling, m.since = rewoken, now
+		m.kind, m.since = byRestartInWake, now
 	}
 	return m
 }

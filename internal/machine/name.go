@@ -99,9 +99,9 @@ func checkMarks(name string) error {
 	return nil
 }
 
-// Salvage returns a name that is allowed for a machine that has had another one: that
+// CleanName returns a name that is allowed for a machine that has had another one: that
 // without what is not allowed in it, or else the machine's MAC.
-func Salvage(name string, mac ether.MAC) string {
+func CleanName(name string, mac ether.MAC) string {
 	if kept, err := ParseName(name); err == nil {
 		return kept
 	}

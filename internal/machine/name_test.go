@@ -75,7 +75,7 @@ func TestSalvage(t *testing.T) {
 		"nas": "nas", "nas\u3164": "nas", "na\u034fs": "nas", "\u2800": mac.String(), "": mac.String(), "nаs": mac.String(), " a/b\x1b ": "ab", "Cafe\u0301": "Café",
 		"\u202e\xffx\n": "x", strings.Repeat("a", 200): mac.String(), "\u0301": mac.String(), "..": mac.String(),
 	} {
-		if got := machine.Salvage(s, mac); got != want {
+		if got := machine.CleanName(s, mac); got != want {
 			t.Errorf("%q: %q, want %q", s, got, want)
 		}
 	}
@@ -105,7 +105,7 @@ func FuzzParseName(f *testing.F) {
 				t.Errorf("%q begins with %v, which is %v", s, mac, again)
 			}
 		}
-		if kept := machine.Salvage(s, ether.MAC{2}); machine.CheckName(kept) != nil {
+		if kept := machine.CleanName(s, ether.MAC{2}); machine.CheckName(kept) != nil {
 			t.Errorf("%q becomes %q: %v", s, kept, machine.CheckName(kept))
 		}
 	})

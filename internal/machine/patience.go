@@ -26,7 +26,7 @@ func nextMagic(since, interval time.Duration) time.Duration {
 // continueRounds sends the next magic packet. After the last round they go on while
 // it is waited for: the card may have been deaf all the time. For a requester they end
 // with wake.timeout, or a machine that goes off again each time would never be left alone.
-func (m woken) continueRounds(now time.Time) {
+func (m waking) continueRounds(now time.Time) {
 	w, interval := &m.wake, m.policy.WakeInterval
 	first := w.attempts == 0
 	if first {
@@ -36,7 +36,7 @@ func (m woken) continueRounds(now time.Time) {
 	switch round := int(since/interval) + 1; {
 	case round == w.attempts:
 		m.magic(round, true)
-	case round <= m.policy.WakeAttempts || w.tries.going(now) || w.asked && since < m.policy.WakeTimeout:
+	case round <= m.policy.WakeAttempts || w.retries.going(now) || w.requested && since < m.policy.WakeTimeout:
 		w.attempts, m.lastWake.Attempts = round, round
 		m.magic(round, false)
 	}
@@ -49,38 +49,38 @@ func (m woken) continueRounds(now time.Time) {
 
 // wanted reports whether a wake goes on until wake.timeout: a client tries, or its
 // requester waits.
-func (w *wake) wanted(now time.Time) bool { return w.asked || w.tries.going(now) }
+func (w *wake) wanted(now time.Time) bool { return w.requested || w.retries.going(now) }
 
 // inVain reports whether a wake has failed: its rounds are over, and the longest boot
 // that is known of the machine as well, by half as much again. While it is waited for,
 // wake.timeout is.
-func (m woken) inVain(now time.Time) bool {
+func (m waking) failed(now time.Time) bool {
 	w := &m.wake
 	if w.attempts == 0 || now.Before(w.notBefore) {
 		return false
 	}
 	rounds := time.Duration(m.policy.WakeAttempts) * m.policy.WakeInterval
-	return now.Sub(w.firstMagic) >= m.patience(w.wanted(now), max(rounds, m.takes.Boot*3/2))
+	return now.Sub(w.firstMagic) >= m.patience(w.wanted(now), max(rounds, m.bootTimes.Boot*3/2))
 }
 
 // givesUp returns when a machine that is up is handed over although a service is not
 // ready. Clients that try wait for their services as long as for a wake.
-func (m woken) givesUp(now time.Time) time.Time {
-	return m.wake.arrived.Add(m.patience(m.wake.tries.going(now), m.leastWait()))
+func (m waking) arrivalDeadline(now time.Time) time.Time {
+	return m.wake.arrived.Add(m.patience(m.wake.retries.going(now), m.leastWait()))
 }
 
 // givesUpIdle is givesUp if no client tries again from now on.
-func (m woken) givesUpIdle(now time.Time) time.Time {
+func (m waking) idleDeadline(now time.Time) time.Time {
 	least := m.wake.arrived.Add(m.leastWait())
-	return earlier(m.givesUp(now), notBefore(m.wake.tries.over(), least))
+	return earlier(m.arrivalDeadline(now), notBefore(m.wake.retries.over(), least))
 }
 
 // leastWait returns how long services are waited for although no client tries.
-func (m woken) leastWait() time.Duration { return max(m.readyTimeout(), m.takes.Services*3/2) }
+func (m waking) leastWait() time.Duration { return max(m.readyTimeout(), m.bootTimes.Services*3/2) }
 
 // readyTimeout returns how long the slowest of the services may take that clients wait
 // for.
-func (m woken) readyTimeout() (longest time.Duration) {
+func (m waking) readyTimeout() (longest time.Duration) {
 	if len(m.wake.services) == 0 {
 		return m.policy.ReadyTimeout
 	}
@@ -96,7 +96,7 @@ func (m woken) readyTimeout() (longest time.Duration) {
 
 // patience returns how long something is waited for: least, and wake.timeout where it is
 // wanted.
-func (m woken) patience(wanted bool, least time.Duration) time.Duration {
+func (m waking) patience(wanted bool, least time.Duration) time.Duration {
 	if wanted {
 		return max(least, m.policy.WakeTimeout)
 	}
@@ -104,7 +104,7 @@ func (m woken) patience(wanted bool, least time.Duration) time.Duration {
 }
 
 // tries tells whether a client still tries.
-type tries struct {
+type retries struct {
 	first, last time.Time
 }
 
@@ -116,7 +116,7 @@ const (
 )
 
 // note takes in a try.
-func (t *tries) note(now time.Time) {
+func (t *retries) note(now time.Time) {
 	if t.first.IsZero() {
 		t.first = now
 	}
@@ -124,11 +124,11 @@ func (t *tries) note(now time.Time) {
 }
 
 // going reports whether a client that has tried again may do so once more.
-func (t tries) going(now time.Time) bool { return now.Before(t.over()) }
+func (t retries) going(now time.Time) bool { return now.Before(t.over()) }
 
 // over returns when such a client counts as gone, or the zero time where none has tried
 // again.
-func (t tries) over() time.Time {
+func (t retries) over() time.Time {
 	pause := t.last.Sub(t.first) * 3 / 2
 	if pause <= 0 {
 		return time.Time{}
@@ -136,20 +136,20 @@ func (t tries) over() time.Time {
 	return t.last.Add(min(max(pause, leastPatience), mostPatience))
 }
 
-// Takes is what a machine is known to take: the longest of its wakes, of which an
+// BootTimes is what a machine is known to take: the longest of its wakes, of which an
 // eighth fades with each that is faster.
-type Takes struct {
+type BootTimes struct {
 	Boot     time.Duration // from the first magic packet to its first proof of life
 	Services time.Duration // from there to the handover
 }
 
 // with returns t and what one more wake took.
-func (t Takes) with(boot, services time.Duration) Takes {
-	return Takes{Boot: max(boot, t.Boot*7/8), Services: max(services, t.Services*7/8)}
+func (t BootTimes) with(boot, services time.Duration) BootTimes {
+	return BootTimes{Boot: max(boot, t.Boot*7/8), Services: max(services, t.Services*7/8)}
 }
 
 // expected reports whether a machine that has booted before is likely to come, if it was
 // woken that long ago.
-func (t Takes) expected(waited time.Duration) bool {
+func (t BootTimes) expected(waited time.Duration) bool {
 	return waited >= t.Boot*3/4 && waited <= t.Boot*5/4
 }

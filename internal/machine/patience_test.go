@@ -60,7 +60,7 @@ func (l *life) knocks(at []time.Duration, ask func(machine.Probe) []machine.Even
 
 // TestAWakeGoesOnWhileSomebodyTries, within wake.timeout, and its magic packets do.
 func TestAWakeGoesOnWhileSomebodyTries(t *testing.T) {
-	l := asleep(t, patient).knocks(linux, silent).want(machine.Waking).forget()
+	l := asleep(t, patient).knocks(linux, unanswered).want(machine.Waking).forget()
 	l.pass(40 * s).want(machine.Waking)
 	if n := l.rounds(); n != 3 { // at 75, 90 and 105 s
 		t.Errorf("%d more rounds of magic packets", n)
@@ -78,7 +78,7 @@ func TestAWakeGoesOnWhileSomebodyTries(t *testing.T) {
 	}
 	l.event(knockSSH).pass(s).want(machine.Asleep)
 	// One that tries again after a pause is waited for as long as that.
-	asleep(t, patient).knocks([]time.Duration{0, 40 * s}, silent).pass(50 * s).want(machine.Waking).pass(11 * s).want(machine.Asleep)
+	asleep(t, patient).knocks([]time.Duration{0, 40 * s}, unanswered).pass(50 * s).want(machine.Waking).pass(11 * s).want(machine.Asleep)
 }
 
 // TestTheWaitForAServiceGoesOnWhileSomebodyTries.
@@ -98,7 +98,7 @@ func TestTheWaitForAServiceGoesOnWhileSomebodyTries(t *testing.T) {
 // the porter. An exception fades.
 func TestWhatAMachineTakesIsKnown(t *testing.T) {
 	l := asleep(t, nil).event(wakeAsked).pass(44*s).event(answer(ip4)).as(at(ip4), 59*s).event(ready).want(machine.Awake)
-	if got := l.m.Memory().Takes; got.Boot != 44*s || got.Services != 59*s {
+	if got := l.m.Memory().BootTimes; got.Boot != 44*s || got.Services != 59*s {
 		t.Fatalf("takes %+v", got)
 	}
 	l.event(registered).pass(3 * s).want(machine.Asleep).away(time.Minute).pass(s).want(machine.Asleep)
@@ -107,7 +107,7 @@ func TestWhatAMachineTakesIsKnown(t *testing.T) {
 	for range 20 {
 		l.event(registered).pass(3*s).event(knockSSH).pass(5*s).event(answer(ip4), ready).want(machine.Awake)
 	}
-	if got := l.m.Memory().Takes; got.Boot > 10*s || got.Services > 10*s {
+	if got := l.m.Memory().BootTimes; got.Boot > 10*s || got.Services > 10*s {
 		t.Errorf("takes %+v", got)
 	}
 	l.event(registered).pass(3 * s).event(knockSSH).pass(45 * s).want(machine.Asleep)

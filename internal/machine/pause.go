@@ -22,14 +22,14 @@ func (m *Machine) isPaused() bool { return !m.paused.IsZero() }
 
 // begin ends what is under way and leaves the machine alone, or changes the end of
 // the present pause.
-func (m pausing) begin(now time.Time, e PauseAsked) {
+func (m pausing) begin(now time.Time, e PauseRequested) {
 	m.paused = e.Until
 	m.endSleep(now)
 	if m.state != Arriving { // which gets what is held
 		m.do(DropPackets{})
 	}
 	m.pending, m.inquiry, m.flapsUntil = nil, NoInquiry, time.Time{}
-	m.addrs.giveBack(now)
+	m.addrs.returnAddresses(now)
 	if m.state == Awake {
 		m.presence = presence{}
 	} else {
@@ -47,7 +47,7 @@ func (m pausing) end(now time.Time, by string) {
 	m.paused, m.unpaused = time.Time{}, now
 	m.failures, m.retryAt, m.reported = 0, time.Time{}, time.Time{}
 	m.do(PauseEnded{By: by})
-	m.awake().beginWatch(now)
+	m.watching().beginWatch(now)
 	if !m.presence.next.IsZero() {
 		m.presence.next = now
 	}
@@ -65,7 +65,7 @@ func (m pausing) tick(now time.Time) bool {
 // register takes in what the machine says of itself. The rest waits for the end of
 // the pause.
 func (m pausing) register(now time.Time, e Registered) {
-	m.atTheDesk().takeSpec(now, e)
+	m.registering().takeSpec(now, e)
 	m.changed = true
 	if !e.Repeated {
 		m.do(Deferred{Until: m.paused})

@@ -19,7 +19,7 @@ const (
 	testTime = 10 * time.Second
 
 	// answerTime is how long an answer may take to be one to a question of ours.
-	answerTime = 3 * time.Second
+	answerTimeout = 3 * time.Second
 
 	// maxOthers bounds the addresses that a machine is asked for beside its own: one
 	// of each family, and a link-local one.
@@ -29,43 +29,43 @@ const (
 // presence is whether a machine is up, as far as it was proved by answers to
 // questions of ours. Frames that merely arrive decide nothing.
 type presence struct {
-	next   time.Time // of the next question; zero: none is due
-	asked  time.Time // of the question that is open; zero: none is
-	last   time.Time // of the last question
-	round  time.Time // of the first question about all addresses since a frame or a proof of life
-	misses int       // questions in a row without a proof of life
-	silent int       // of these, questions without any answer
-	since  time.Time // silence counts from here: the last proof, or when the doubt began
-	tests  series    // of all addresses
-	bare   time.Time // last answer that proved too little
-	system time.Time // last sign of an operating system
-	deep   bool      // only what an operating system answers is a proof
-	unsent bool      // no proof came since a question could not be sent
+	next       time.Time // of the next question; zero: none is due
+	open       time.Time // of the question that is open; zero: none is
+	lastProbe  time.Time // of the last question
+	round      time.Time // of the first question about all addresses since a frame or a proof of life
+	misses     int       // questions in a row without a proof of life
+	silent     int       // of these, questions without any answer
+	since      time.Time // silence counts from here: the last proof, or when the doubt began
+	tests      series    // of all addresses
+	bareAnswer time.Time // last answer that proved too little
+	osSeen     time.Time // last sign of an operating system
+	needSystem bool      // only what an operating system answers is a proof
+	unsent     bool      // no proof came since a question could not be sent
 }
 
 // doubt returns a presence of which nothing is known, with a question due now.
 func doubt(now time.Time) presence {
-	return presence{next: now, since: now, system: now}
+	return presence{next: now, since: now, osSeen: now}
 }
 
 // count closes the question that is open.
 func (p *presence) count() {
 	switch {
-	case p.asked.IsZero():
+	case p.open.IsZero():
 		return
-	case p.bare.Before(p.asked):
+	case p.bareAnswer.Before(p.open):
 		p.silent++
 	default:
 		p.silent = 0
 	}
 	p.misses++
-	p.asked = time.Time{}
+	p.open = time.Time{}
 }
 
 // prove takes a proof of life. It answers the question that is open, so that what
 // comes later does not put off the next one.
 func (p *presence) prove(now time.Time) {
-	p.since, p.tests, p.asked, p.round = now, series{}, time.Time{}, time.Time{}
+	p.since, p.tests, p.open, p.round = now, series{}, time.Time{}, time.Time{}
 	p.misses, p.silent, p.unsent = 0, 0, false
 }
 
@@ -90,7 +90,7 @@ func (p *presence) test(now time.Time, a *address) {
 
 // excuse has the silence so far count for nothing.
 func (p *presence) excuse(now time.Time) {
-	p.asked, p.round, p.since = time.Time{}, time.Time{}, now
+	p.open, p.round, p.since = time.Time{}, time.Time{}, now
 	p.misses, p.silent, p.unsent = 0, 0, true
 }
 
@@ -105,30 +105,30 @@ func (m *Machine) off(now time.Time, misses int, silence time.Duration) bool {
 
 // ask sends a question about the addresses. Without any the machine cannot be
 // asked, and its silence says nothing.
-func (m *Machine) ask(now time.Time, addrs []netip.Addr, broadcast bool) {
+func (m *Machine) probe(now time.Time, addrs []netip.Addr, broadcast bool) {
 	p := &m.presence
 	if len(addrs) == 0 {
 		p.excuse(now)
 		return
 	}
-	p.asked, p.last = now, now
-	if p.round.IsZero() && len(addrs) >= len(m.questioned()) {
+	p.open, p.lastProbe = now, now
+	if p.round.IsZero() && len(addrs) >= len(m.probedAddrs()) {
 		p.round = now
 	}
-	m.do(Probe{Addrs: addrs, Broadcast: broadcast, System: m.Wanted() > ByNeighbor})
+	m.do(Probe{Addrs: addrs, Broadcast: broadcast, System: m.NeededProof() > ByNeighbor})
 }
 
 // askSoon has a machine asked that was heard: at once, but not for each frame of many.
-func (m *Machine) askSoon(pause time.Duration) {
-	m.presence.next = earlier(m.presence.next, m.presence.last.Add(pause))
+func (m *Machine) probeSoon(pause time.Duration) {
+	m.presence.next = earlier(m.presence.next, m.presence.lastProbe.Add(pause))
 }
 
-// Wanted returns the least proof that counts. Where a network card or management
+// NeededProof returns the least proof that counts. Where a network card or management
 // firmware may answer for a machine that sleeps, only what an operating system
 // sends does.
-func (m *Machine) Wanted() Proof {
+func (m *Machine) NeededProof() Proof {
 	switch {
-	case !m.presence.deep && !m.CardAnswers():
+	case !m.presence.needSystem && !m.NICAnswers():
 		return ByNeighbor
 	case m.addrs.haveTCP():
 		return BySystem
@@ -136,31 +136,31 @@ func (m *Machine) Wanted() Proof {
 	return ByEcho
 }
 
-// Suffices reports whether an answer for ip proves that the machine is up. One of a
+// Proves reports whether an answer for ip proves that the machine is up. One of a
 // guest does: neither the machine's network card nor its firmware sends that.
-func (m *Machine) Suffices(ip netip.Addr, proof Proof) bool {
+func (m *Machine) Proves(ip netip.Addr, proof Proof) bool {
 	a := m.addrs.of(ip)
-	return proof >= m.Wanted() || a != nil && a.Guest()
+	return proof >= m.NeededProof() || a != nil && a.Hosted()
 }
 
 // haveTCP reports whether the machine itself is asked for TCP. Where it has that only at
 // an address that it cannot be asked for, its echo has to do.
 func (as *addresses) haveTCP() bool {
-	return slices.ContainsFunc(as.machine.questioned(), func(ip netip.Addr) bool {
+	return slices.ContainsFunc(as.machine.probedAddrs(), func(ip netip.Addr) bool {
 		a := as.of(ip)
-		return a != nil && !a.Guest() && slices.ContainsFunc(a.Ports, func(p Port) bool { return p.Protocol == TCP })
+		return a != nil && !a.Hosted() && slices.ContainsFunc(a.Ports, func(p Port) bool { return p.Protocol == TCP })
 	})
 }
 
-// CardAnswers reports whether something is known to answer for the machine while
+// NICAnswers reports whether something is known to answer for the machine while
 // it sleeps, and it is to be claimed all the same.
-func (m *Machine) CardAnswers() bool { return m.card && m.policy.OverrideOffload }
+func (m *Machine) NICAnswers() bool { return m.nicAnswers && m.policy.OverrideOffload }
 
 // questioned returns the addresses that the machine is asked for: its own, as far
 // as they have a place, and those it spoke from. Where all its own were left to other
 // hosts it is asked for these, at its MAC: it may be off all the same. Where none has
 // a place it is not asked: that it is silent at others says nothing.
-func (m *Machine) questioned() []netip.Addr {
+func (m *Machine) probedAddrs() []netip.Addr {
 	own := m.addrs.which(func(a *address) bool { return a.reason == "" && a.standing != Conceded })
 	if len(own) == 0 {
 		own = m.addrs.which(func(a *address) bool { return a.reason == "" })
@@ -168,14 +168,14 @@ func (m *Machine) questioned() []netip.Addr {
 	if len(own) == 0 {
 		return nil
 	}
-	return append(own, m.others...)
+	return append(own, m.otherAddrs...)
 }
 
 // answered takes an answer.
 func (m *Machine) answered(now time.Time, e Answered) {
 	p := &m.presence
 	a := m.addrs.of(e.Addr)
-	if now.Sub(p.last) < answerTime && a != nil && !a.answered {
+	if now.Sub(p.lastProbe) < answerTimeout && a != nil && !a.answered {
 		a.answered = true
 		if a.unproved {
 			a.unproved = false
@@ -183,18 +183,18 @@ func (m *Machine) answered(now time.Time, e Answered) {
 			m.addrs.claimableAgain(now, a)
 		}
 	}
-	proved := m.Suffices(e.Addr, e.Proof)
-	if e.Proof >= BySystem || e.Proof >= ByEcho && !m.addrs.haveTCP() || a != nil && a.Guest() {
-		p.system = now
+	proved := m.Proves(e.Addr, e.Proof)
+	if e.Proof >= BySystem || e.Proof >= ByEcho && !m.addrs.haveTCP() || a != nil && a.Hosted() {
+		p.osSeen = now
 	}
 	switch {
 	case !proved:
-		p.bare = now
-		if a != nil && e.Proof == ByNeighbor && !m.CardAnswers() {
+		p.bareAnswer = now
+		if a != nil && e.Proof == ByNeighbor && !m.NICAnswers() {
 			m.addrs.yield(now, a) // the readers have stopped answering for it already
 		}
 		return
-	case p.asked.IsZero() || now.Sub(p.asked) >= answerTime:
+	case p.open.IsZero() || now.Sub(p.open) >= answerTimeout:
 		m.hear(now, Heard{Addr: e.Addr, Sign: Uses}, true)
 		return
 	}
@@ -207,7 +207,7 @@ func (m *Machine) answered(now time.Time, e Answered) {
 	}
 	m.provedUp(now, e.Addr, a)
 	if a != nil {
-		m.addrs.uses(now, a)
+		m.addrs.noteUse(now, a)
 	}
 }
 
@@ -222,19 +222,19 @@ func (m *Machine) provedUp(now time.Time, ip netip.Addr, a *address) {
 	}
 	switch m.state {
 	case Awake:
-		m.presence.next = m.awake().nextWatch(now)
+		m.presence.next = m.watching().nextWatch(now)
 		m.endInquiry()
-		m.awake().findElsewhere(now)
+		m.watching().findElsewhere(now)
 	case Settling:
-		m.inDoubt().answeredSettling(now)
+		m.settling().answeredSettling(now)
 	case Asleep:
-		if m.settling != silent { // else it may have been up all the time
-			m.settling = spoke
+		if m.kind != bySilence { // else it may have been up all the time
+			m.kind = byFrame
 		}
-		m.inDoubt().answeredSettling(now)
+		m.settling().answeredSettling(now)
 	case Waking:
 		if a != nil && m.wake.attempts > 0 {
-			m.woken().enterArriving(now)
+			m.waking().enterArriving(now)
 		}
 	}
 }
@@ -247,18 +247,18 @@ func (m *Machine) hear(now time.Time, e Heard, unasked bool) {
 	m.failures, m.retryAt = 0, time.Time{}
 	a := m.addrs.of(e.Addr)
 	if e.Sign == Data {
-		p.system = now
+		p.osSeen = now
 	}
 	if a == nil && e.Sign == Uses && e.Addr.IsValid() {
-		m.remember(e.Addr)
+		m.noteOtherAddress(e.Addr)
 	}
 	switch m.state {
 	case Settling:
-		m.inDoubt().heardSettling(now, a, e, unasked)
+		m.settling().heardSettling(now, a, e, unasked)
 	case Asleep:
-		m.inDoubt().heardAsleep(now, a, e, unasked)
+		m.settling().heardAsleep(now, a, e, unasked)
 	case Waking:
-		m.woken().heardWaking(now, a, e)
+		m.waking().heardWaking(now, a, e)
 	}
 	if e.Sign == Tests && a != nil {
 		m.tested = now
@@ -270,23 +270,23 @@ func (m *Machine) hear(now time.Time, e Heard, unasked bool) {
 	switch {
 	case a == nil:
 	case e.Sign == Tests:
-		m.addrs.tests(now, a)
+		m.addrs.noteTest(now, a)
 	default:
-		m.addrs.uses(now, a)
+		m.addrs.noteUse(now, a)
 	}
 }
 
 // remember notes an address that the machine speaks from and did not register: it
 // may be up there.
-func (m *Machine) remember(ip netip.Addr) {
-	if slices.Contains(m.others, ip) || !ip.IsGlobalUnicast() && !ip.IsLinkLocalUnicast() {
+func (m *Machine) noteOtherAddress(ip netip.Addr) {
+	if slices.Contains(m.otherAddrs, ip) || !ip.IsGlobalUnicast() && !ip.IsLinkLocalUnicast() {
 		return // a frame may name anything, and not all of it can be asked for
 	}
 	same := func(o netip.Addr) bool {
 		return o.Is4() == ip.Is4() && o.IsLinkLocalUnicast() == ip.IsLinkLocalUnicast()
 	}
-	m.others = append(slices.DeleteFunc(slices.Clone(m.others), same), ip)
-	if len(m.others) > maxOthers {
-		m.others = m.others[1:]
+	m.otherAddrs = append(slices.DeleteFunc(slices.Clone(m.otherAddrs), same), ip)
+	if len(m.otherAddrs) > maxOthers {
+		m.otherAddrs = m.otherAddrs[1:]
 	}
 }

@@ -11,7 +11,7 @@ import (
 type reaction func(machine.Probe) []machine.Event
 
 // silent answers nothing: it is off.
-func silent(machine.Probe) []machine.Event { return nil }
+func unanswered(machine.Probe) []machine.Event { return nil }
 
 // running answers all it is asked.
 func running(p machine.Probe) []machine.Event {

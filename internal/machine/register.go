@@ -20,12 +20,12 @@ func (as *addresses) register(monitor []Address) {
 }
 
 // atTheDesk is the part of a life in which the machine registers.
-type atTheDesk struct{ *Machine }
+type registering struct{ *Machine }
 
-func (m *Machine) atTheDesk() atTheDesk { return atTheDesk{m} }
+func (m *Machine) registering() registering { return registering{m} }
 
 // register takes a registration, in every state.
-func (m atTheDesk) register(now time.Time, e Registered) {
+func (m registering) register(now time.Time, e Registered) {
 	m.heard, m.registered = now, now
 	m.failures, m.retryAt, m.reported = 0, time.Time{}, time.Time{}
 	m.elsewhere = false
@@ -47,30 +47,30 @@ func (m atTheDesk) register(now time.Time, e Registered) {
 		return
 	}
 	m.report(now, Settling, WhyRegistered, e.Repeated)
-	m.settling, m.presence = said, doubt(now)
+	m.kind, m.presence = bySaid, doubt(now)
 }
 
 // prepareSleep gives everything back to a machine that is up and about to sleep.
-func (m atTheDesk) prepareSleep(now time.Time) {
+func (m registering) prepareSleep(now time.Time) {
 	switch m.state {
 	case Awake:
 		m.pending = nil // it was up when the wake was requested
 	case Waking:
-		m.woken().postponeWake() // clients still wait: wake it once it has really gone
+		m.waking().postponeWake() // clients still wait: wake it once it has really gone
 	case Arriving:
 		// One that we woke and that goes to sleep at once is not woken again for
 		// the same knock, or it would be for ever.
 		if m.wake.attempts == 0 {
-			m.woken().postponeWake()
+			m.waking().postponeWake()
 		}
 		m.do(DropPackets{})
 	}
-	m.addrs.giveBack(now)
+	m.addrs.returnAddresses(now)
 }
 
 // takeSpec takes in the machine's own description and what is known of its
 // addresses.
-func (m atTheDesk) takeSpec(now time.Time, e Registered) {
+func (m registering) takeSpec(now time.Time, e Registered) {
 	for i := range m.addrs.all {
 		a := &m.addrs.all[i]
 		if a.standing != Own && a.standing != Conceded && !e.Spec.Has(a.IP) {
@@ -98,34 +98,34 @@ func (m atTheDesk) takeSpec(now time.Time, e Registered) {
 }
 
 // isHere takes in that a machine is up and asks to be watched.
-func (m atTheDesk) isHere(now time.Time, repeated bool) {
+func (m registering) isHere(now time.Time, repeated bool) {
 	switch m.state {
 	case Awake:
 		m.endInquiry()
-		m.awake().beginWatch(now)
+		m.watching().beginWatch(now)
 		if !repeated {
 			m.do(WatchBegan{})
 		}
 	case Waking:
 		if m.wake.attempts > 0 {
-			m.woken().enterArriving(now)
+			m.waking().enterArriving(now)
 			return
 		}
-		m.woken().postponeWake()
-		m.settling = spoke
-		if !m.inDoubt().joinArrival(now) {
-			m.inDoubt().startedExternally(now)
+		m.waking().postponeWake()
+		m.kind = byFrame
+		if !m.settling().joinArrival(now) {
+			m.settling().startedExternally(now)
 		}
 	case Arriving:
 		m.presence.prove(now)
-		m.woken().handOver()
+		m.waking().checkServices()
 	case Asleep:
-		m.settling = spoke
-		m.inDoubt().startedExternally(now)
+		m.kind = byFrame
+		m.settling().startedExternally(now)
 	case Settling:
-		if m.settling == said { // it changed its mind
-			m.settling, m.repeats = silent, false
+		if m.kind == bySaid { // it changed its mind
+			m.kind, m.repeats = bySilence, false
 		}
-		m.inDoubt().answeredSettling(now)
+		m.settling().answeredSettling(now)
 	}
 }

@@ -21,14 +21,14 @@ func (m *Machine) changeSpec(now time.Time, spec Spec) {
 	m.setSpec(spec)
 	m.changed = true
 	if m.state == Arriving {
-		m.woken().handOver()
+		m.waking().checkServices()
 	}
 }
 
 // setSpec replaces the description, and forgets what it makes void.
 func (m *Machine) setSpec(spec Spec) {
 	m.spec = spec
-	m.others = slices.DeleteFunc(slices.Clone(m.others), spec.Has)
+	m.otherAddrs = slices.DeleteFunc(slices.Clone(m.otherAddrs), spec.Has)
 	m.knocks = m.knocks.among(spec.Ports())
 }
 
@@ -38,7 +38,7 @@ func (as *addresses) change(was, is *Spec) {
 	stays := func(ip netip.Addr) bool { return was.Has(ip) && is.Has(ip) && was.Owner(ip) == is.Owner(ip) }
 	for i := range as.all {
 		if a := &as.all[i]; a.standing != Own && a.standing != Conceded && !stays(a.IP) {
-			as.dismiss(a)
+			as.handBack(a)
 		}
 	}
 	as.all = slices.DeleteFunc(as.all, func(a address) bool { return !stays(a.IP) })
@@ -52,7 +52,7 @@ func (as *addresses) change(was, is *Spec) {
 
 // dismiss ends what began with the claim of an address that is not the machine's any more.
 // Hosts that send to us for it are told where it is, unless the machine may test it.
-func (as *addresses) dismiss(a *address) {
+func (as *addresses) handBack(a *address) {
 	if a.standing == Claimed && a.yielded.IsZero() {
 		ips := []netip.Addr{a.IP}
 		a.standing = Returned

@@ -24,9 +24,9 @@ type Address struct {
 	Settings map[Port]Settings // of those that have some of their own; nil: none does
 }
 
-// Guest reports whether the address is that of a guest: a virtual machine or a
-// container with a MAC of its own, which lives and dies with the machine.
-func (a *Address) Guest() bool { return a.MAC != ether.MAC{} }
+// Hosted reports whether the address is that of a virtual machine or a
+// container with a MAC of its own, which runs on the machine.
+func (a *Address) Hosted() bool { return a.MAC != ether.MAC{} }
 
 // Spec is what a machine says of itself when it registers, or what the
 // configuration says of it.
@@ -46,8 +46,8 @@ type Spec struct {
 	Secret     Secret         // of the token that its first registration carried, and later ones must where Token is zero
 }
 
-// Woken returns the address that magic packets carry and go to.
-func (s *Spec) Woken() ether.MAC {
+// MagicMAC returns the address that magic packets carry and go to.
+func (s *Spec) MagicMAC() ether.MAC {
 	if s.WakeMAC == (ether.MAC{}) {
 		return s.MAC
 	}
@@ -71,27 +71,27 @@ func (s *Spec) Has(ip netip.Addr) bool {
 // Owner returns the MAC at which an address of the machine is.
 func (s *Spec) Owner(ip netip.Addr) ether.MAC {
 	for i := range s.Monitor {
-		if a := &s.Monitor[i]; a.IP == ip && a.Guest() {
+		if a := &s.Monitor[i]; a.IP == ip && a.Hosted() {
 			return a.MAC
 		}
 	}
 	return s.MAC
 }
 
-// Houses reports whether mac is that of a guest.
-func (s *Spec) Houses(mac ether.MAC) bool {
-	return slices.ContainsFunc(s.Monitor, func(a Address) bool { return a.Guest() && a.MAC == mac })
+// Hosts reports whether mac is that of a virtual machine or a container.
+func (s *Spec) Hosts(mac ether.MAC) bool {
+	return slices.ContainsFunc(s.Monitor, func(a Address) bool { return a.Hosted() && a.MAC == mac })
 }
 
 // Own returns the addresses that are the machine's own.
 func (s *Spec) Own() []Address { return s.addresses(false) }
 
-// Guests returns the addresses of the machine's guests.
-func (s *Spec) Guests() []Address { return s.addresses(true) }
+// Hosted returns the addresses of virtual machines and containers.
+func (s *Spec) Hosted() []Address { return s.addresses(true) }
 
 func (s *Spec) addresses(guests bool) (some []Address) {
 	for _, a := range s.Monitor {
-		if a.Guest() == guests {
+		if a.Hosted() == guests {
 			some = append(some, a)
 		}
 	}

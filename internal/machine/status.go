@@ -27,7 +27,7 @@ type Status struct {
 	LastWake  LastWake
 	Unready   []Service // that were not ready when LastWake ended; not known after a restart
 	Tally     Tally
-	Diary     Diary // the sleeps that have ended; SleptDays tells of all
+	SleepLog  SleepLog // the sleeps that have ended; SleptDays tells of all
 	Knocks    Knocks
 	Packets   Packets
 	Addresses []AddressStatus // in the order of Monitor

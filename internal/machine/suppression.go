@@ -42,11 +42,11 @@ func (s Suppression) String() string {
 // MarshalText implements encoding.TextMarshaler.
 func (s Suppression) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
-// Rests reports whether a knock would be the first reason to wake the machine: it
-// is asleep, or about to be, and no client has knocked or asked. fell is when it
+// AtRest reports whether a knock would be the first reason to wake the machine: it
+// is asleep, or about to be, and no client has knocked or asked. since is when it
 // fell asleep, and zero while it settles. A wake that failed and a restart of the
 // porter do not interrupt a sleep.
-func (m *Machine) Rests() (fell time.Time, rests bool) {
+func (m *Machine) AtRest() (fell time.Time, rests bool) {
 	switch m.state {
 	case Settling:
 		return m.sleep.since, m.pending == nil

@@ -8,10 +8,10 @@ import "time"
 
 // requested returns the services that a wake waits for which was asked for, and with
 // guests those of guests: a UDP service can only be asked with the datagram of a client.
-func (as *addresses) requested(guests bool) (all []Service) {
+func (as *addresses) requestedServices(guests bool) (all []Service) {
 	for i := range as.all {
 		a := &as.all[i]
-		if a.reason != "" || a.standing == Conceded || a.Guest() && !guests {
+		if a.reason != "" || a.standing == Conceded || a.Hosted() && !guests {
 			continue
 		}
 		for _, p := range a.Ports {
@@ -37,7 +37,7 @@ func (m *Machine) arrivedByTest() bool { return m.state == Arriving && m.testing
 
 // endTest makes a test the wake of the one that joins it, and counts it: its failure is
 // one for that client.
-func (m woken) endTest(joins WakeBegan) {
+func (m waking) endTest(joins WakeBegan) {
 	w := m.current()
 	if w.counts() {
 		return
@@ -51,7 +51,7 @@ func (m woken) endTest(joins WakeBegan) {
 }
 
 // tellReady tells of services that can take clients in a test.
-func (m woken) tellReady(now time.Time, services []Service) {
+func (m waking) reportReady(now time.Time, services []Service) {
 	for _, s := range services {
 		m.do(ServiceReady{Service: s, After: now.Sub(m.wake.firstMagic)})
 	}

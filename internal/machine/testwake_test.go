@@ -8,7 +8,7 @@ import (
 	"nightporter/internal/machine"
 )
 
-var testAsked = machine.WakeAsked{Trigger: machine.ByAPI, By: "test", Test: true}
+var testAsked = machine.WakeRequested{Trigger: machine.ByAPI, By: "test", Test: true}
 
 // counted returns how many wakes, failures, external starts and settle timeouts there
 // were.
@@ -23,7 +23,7 @@ func (l *life) counted() (n uint64) {
 // TestOfAMachineThatWakes waits for its TCP services, tells of each, and does not count.
 func TestOfAMachineThatWakes(t *testing.T) {
 	l := asleep(t, nil).event(testAsked).want(machine.Waking).forget().pass(5 * s).event(answer(ip4)).want(machine.Arriving)
-	over := actions[machine.HandOver](l)
+	over := actions[machine.CheckServices](l)
 	if len(over) != 1 || !slices.Equal(over[0].Services, []machine.Service{ssh}) {
 		t.Errorf("waits for %v, want %v", over, ssh)
 	}
@@ -35,8 +35,8 @@ func TestOfAMachineThatWakes(t *testing.T) {
 	if w := l.m.LastWake(); !w.Test || w.Outcome != machine.Served || w.By != "test" {
 		t.Errorf("last wake %+v", w)
 	}
-	if mem := l.m.Memory(); mem.Takes != (machine.Takes{}) {
-		t.Errorf("takes %+v", mem.Takes)
+	if mem := l.m.Memory(); mem.BootTimes != (machine.BootTimes{}) {
+		t.Errorf("takes %+v", mem.BootTimes)
 	}
 }
 

@@ -3,58 +3,58 @@ package machine
 import "slices"
 
 // told is what the porter was last asked to do until further notice.
-type told struct {
+type issued struct {
 	hold    HoldMode
 	observe Observe
 	filter  FilterKnocks
 }
 
 // toPorter is what follows for the porter from the state that a machine is in.
-type toPorter struct{ *Machine }
+type issuing struct{ *Machine }
 
-func (m *Machine) toPorter() toPorter { return toPorter{m} }
+func (m *Machine) issuing() issuing { return issuing{m} }
 
 // sync has the porter do what the present state asks for, where that is not
 // what it does already.
-func (m toPorter) sync() {
+func (m issuing) sync() {
 	m.observe()
-	fell, rests := m.Rests()
-	if f := (FilterKnocks{Fell: fell, AtRest: rests}); f != m.told.filter {
-		m.told.filter = f
+	fell, rests := m.AtRest()
+	if f := (FilterKnocks{AsleepSince: fell, AtRest: rests}); f != m.issued.filter {
+		m.issued.filter = f
 		m.do(f)
 	}
-	if mode := m.holdMode(); mode != m.told.hold {
-		m.told.hold = mode
+	if mode := m.holdMode(); mode != m.issued.hold {
+		m.issued.hold = mode
 		m.do(Hold{Mode: mode})
 	}
-	if m.changed || slices.ContainsFunc(m.actions, remembered) {
+	if m.changed || slices.ContainsFunc(m.actions, changesMemory) {
 		m.do(Persist{})
 	}
 }
 
 // observe tells the readers what to look out for.
-func (m toPorter) observe() {
-	if o := (Observe{Attention: m.attention(), IgnoreBare: m.CardAnswers(), Undefended: m.failures > 0, Doubtful: m.state == Asleep && !m.presence.next.IsZero()}); o != m.told.observe {
-		m.told.observe = o
+func (m issuing) observe() {
+	if o := (Observe{Attention: m.attention(), IgnoreBare: m.NICAnswers(), Undefended: m.failures > 0, Doubtful: m.state == Asleep && !m.presence.next.IsZero()}); o != m.issued.observe {
+		m.issued.observe = o
 		m.do(o)
 	}
 }
 
 // attention returns how closely the readers have to look. What passes between our
 // own host and a machine that is awake may be a lot, and says nothing.
-func (m toPorter) attention() Attention {
+func (m issuing) attention() Attention {
 	switch {
 	case m.state != Awake || !m.addrs.nextReturn().IsZero():
-		return Observed
+		return ObserveAll
 	case !m.known():
-		return Unobserved
-	case !m.presence.next.IsZero() && (m.CardAnswers() || m.presence.deep):
-		return Observed
+		return ObserveNothing
+	case !m.presence.next.IsZero() && (m.NICAnswers() || m.presence.needSystem):
+		return ObserveAll
 	}
-	return Attended
+	return ObserveNeighbor
 }
 
-func (m toPorter) holdMode() HoldMode {
+func (m issuing) holdMode() HoldMode {
 	switch {
 	case m.state == Arriving:
 		return HoldUnready
@@ -68,7 +68,7 @@ func (m toPorter) holdMode() HoldMode {
 
 // remembered reports whether an action changes the machine's Memory, or is told to those who
 // follow its events.
-func remembered(a Action) bool {
+func changesMemory(a Action) bool {
 	switch a := a.(type) {
 	case Moved:
 		return !a.Repeated

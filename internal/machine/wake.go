@@ -24,13 +24,13 @@ const (
 
 // wake is one wake from its reason to its end.
 type wake struct {
-	began    WakeBegan
-	services []Service // that are waited for
-	knocked  []Service // of these, those that clients knocked at
-	ready    []Service // since it arrived: those that can take clients
-	asked    bool      // its requester waits, as a client that tries does
-	attempts int       // rounds of magic packets begun
-	tries    tries     // of the clients
+	began     WakeBegan
+	services  []Service // that are waited for
+	knocked   []Service // of these, those that clients knocked at
+	ready     []Service // since it arrived: those that can take clients
+	requested bool      // its requester waits, as a client that tries does
+	attempts  int       // rounds of magic packets begun
+	retries   retries   // of the clients
 
 	firstMagic time.Time
 	nextMagic  time.Time
@@ -40,11 +40,11 @@ type wake struct {
 }
 
 // woken is the part of a life from a wake's reason to the machine's arrival.
-type woken struct{ *Machine }
+type waking struct{ *Machine }
 
-func (m *Machine) woken() woken { return woken{m} }
+func (m *Machine) waking() waking { return waking{m} }
 
-func (m woken) knock(now time.Time, e Knocked) {
+func (m waking) knock(now time.Time, e Knocked) {
 	if m.Conceded(e.Service.Addr) {
 		return // it was on its way when the address was left to another host
 	}
@@ -62,7 +62,7 @@ func (m woken) knock(now time.Time, e Knocked) {
 		m.countKnock(e.Service.Port)
 		m.endTest(w.began)
 	}
-	w.tries.note(now)
+	w.retries.note(now)
 	switch m.state {
 	case Settling:
 		if m.pending == nil {
@@ -70,8 +70,8 @@ func (m woken) knock(now time.Time, e Knocked) {
 		} else {
 			m.pending.add(now, e.Service)
 		}
-		if m.settling == spoke && !m.presence.deep && m.addrs.yielding() {
-			m.inDoubt().joinArrival(now)
+		if m.kind == byFrame && !m.presence.needSystem && m.addrs.yielding() {
+			m.settling().joinArrival(now)
 		}
 	case Asleep:
 		m.beginWake(now, w)
@@ -79,14 +79,14 @@ func (m woken) knock(now time.Time, e Knocked) {
 		m.wake.add(now, e.Service)
 	case Arriving:
 		if m.wake.add(now, e.Service) {
-			m.handOver()
+			m.checkServices()
 		}
 	}
 }
 
 // countKnock counts a knock unless its port was knocked at already in the wake that
 // is to be or under way: clients repeat themselves, and try several addresses.
-func (m woken) countKnock(p Port) {
+func (m waking) countKnock(p Port) {
 	if m.state == Awake {
 		return
 	}
@@ -98,7 +98,7 @@ func (m woken) countKnock(p Port) {
 }
 
 // current returns the wake that is to be or under way, or nil.
-func (m woken) current() *wake {
+func (m waking) current() *wake {
 	switch m.state {
 	case Settling:
 		return m.pending
@@ -111,7 +111,7 @@ func (m woken) current() *wake {
 
 // add notes a further knock, and reports whether it is at a new service.
 func (w *wake) add(now time.Time, s Service) bool {
-	w.tries.note(now)
+	w.retries.note(now)
 	if !slices.Contains(w.knocked, s) {
 		w.knocked = append(w.knocked, s)
 	}
@@ -128,14 +128,14 @@ func (w *wake) wait(services []Service) (more bool) {
 	return more
 }
 
-func (m woken) requestWake(now time.Time, e WakeAsked) {
+func (m waking) requestWake(now time.Time, e WakeRequested) {
 	if m.isPaused() {
 		return
 	}
 	w := wake{
-		began:    WakeBegan{Trigger: e.Trigger, By: e.By, Test: e.Test},
-		services: m.addrs.requested(e.Test),
-		asked:    true,
+		began:     WakeBegan{Trigger: e.Trigger, By: e.By, Test: e.Test},
+		services:  m.addrs.requestedServices(e.Test),
+		requested: true,
 	}
 	if !e.Test && !m.arrivedByTest() {
 		m.endTest(w.began)
@@ -158,24 +158,24 @@ func (m woken) requestWake(now time.Time, e WakeAsked) {
 		m.beginWake(now, w)
 	case Waking, Arriving:
 		if !e.Test && m.wake.join(w) && m.state == Arriving {
-			m.handOver()
+			m.checkServices()
 		}
 	}
 }
 
 // join has a wake wait for what a further request wants, and reports whether that is more.
 func (w *wake) join(request wake) bool {
-	w.asked = true
+	w.requested = true
 	return w.wait(request.services)
 }
 
-func (m woken) beginWake(now time.Time, w wake) {
+func (m waking) beginWake(now time.Time, w wake) {
 	w.attempts = 0
 	w.nextMagic = now
 	if earliest := m.claimAt.Add(m.policy.Holdoff); earliest.After(now) {
 		w.nextMagic = earliest
 	}
-	w.began.Repeated = m.failures > 0 && w.counts() && !w.asked // its requester waits to be told
+	w.began.Repeated = m.failures > 0 && w.counts() && !w.requested // its requester waits to be told
 	if !w.began.GoesOn {
 		m.countWake(now, &w)
 	}
@@ -185,14 +185,14 @@ func (m woken) beginWake(now time.Time, w wake) {
 	m.presence = presence{}
 	why := WhyKnock
 	if !w.began.Service.Addr.IsValid() {
-		why = WhyAsked
+		why = WhyRequested
 	}
 	m.report(now, Waking, why, w.began.Repeated)
 	m.tickWaking(now)
 }
 
 // countWake counts a wake that began then, and tells of it from now on.
-func (m woken) countWake(began time.Time, w *wake) {
+func (m waking) countWake(began time.Time, w *wake) {
 	b := w.began
 	m.unready = nil
 	m.lastWake = LastWake{
@@ -204,21 +204,21 @@ func (m woken) countWake(began time.Time, w *wake) {
 }
 
 // postponeWake keeps the present wake for when the machine is asleep again.
-func (m woken) postponeWake() {
+func (m waking) postponeWake() {
 	w := m.wake
 	m.pending = &w
 }
 
-func (m woken) tickWaking(now time.Time) {
+func (m waking) tickWaking(now time.Time) {
 	w := &m.wake
-	if m.inVain(now) {
+	if m.failed(now) {
 		m.failWake(now)
 		return
 	}
 	if !now.Before(w.nextMagic) {
 		m.continueRounds(now)
 	}
-	m.askArriving(now)
+	m.probeArriving(now)
 	m.reclaimYielded(now)
 }
 
@@ -226,7 +226,7 @@ func (m woken) tickWaking(now time.Time) {
 // would fail the test of an address. The machine takes up to a second between the
 // moment when that begins and its first packet (Linux, router_solicitation_delay;
 // RFC 5227 section 1.1, PROBE_WAIT), so that stopping then would be too late.
-func (m woken) stopAnnouncing() {
+func (m waking) stopAnnouncing() {
 	if held := m.Claimed(); len(held) > 0 {
 		m.do(StopAnnouncing{Addrs: held})
 	}
@@ -234,12 +234,12 @@ func (m woken) stopAnnouncing() {
 
 // askArriving asks a booting machine whether it is there: one that does not
 // announce itself is found no other way while we answer for its address.
-func (m woken) askArriving(now time.Time) {
+func (m waking) probeArriving(now time.Time) {
 	p := &m.presence
 	if p.next.IsZero() || now.Before(p.next) {
 		return
 	}
-	m.ask(now, m.awaited(now), false)
+	m.probe(now, m.awaitedAddrs(now), false)
 	p.next = now.Add(Pace(now.Sub(m.wake.firstMagic), max(m.pace, m.leastPause(now)), arrivalPace))
 }
 
@@ -247,11 +247,11 @@ func (m woken) askArriving(now time.Time) {
 // densely about when it is expected, and after each frame of it: a hundredth of the time
 // since then costs few questions, and next to no time. Once it has answered where its
 // clients wait it is only asked whether it is still there.
-func (m woken) leastPause(now time.Time) time.Duration {
+func (m waking) leastPause(now time.Time) time.Duration {
 	switch w := &m.wake; {
 	case m.state == Arriving && m.answersWhereAwaited(now):
 		return arrivalPace
-	case m.state == Arriving || m.takes.expected(now.Sub(w.firstMagic)):
+	case m.state == Arriving || m.bootTimes.expected(now.Sub(w.firstMagic)):
 		return 0
 	case !m.heard.Before(w.firstMagic):
 		return min(now.Sub(m.heard)/100, unheardPace)
@@ -261,8 +261,8 @@ func (m woken) leastPause(now time.Time) time.Duration {
 
 // answersWhereAwaited reports whether a machine that arrives has answered for all
 // addresses that it is asked for.
-func (m woken) answersWhereAwaited(now time.Time) bool {
-	return !slices.ContainsFunc(m.awaited(now), func(ip netip.Addr) bool {
+func (m waking) answersWhereAwaited(now time.Time) bool {
+	return !slices.ContainsFunc(m.awaitedAddrs(now), func(ip netip.Addr) bool {
 		a := m.addrs.of(ip)
 		return a != nil && !a.proved
 	})
@@ -270,28 +270,28 @@ func (m woken) answersWhereAwaited(now time.Time) bool {
 
 // heardWaking takes a frame of a machine that is being woken. A test of an address
 // is a start; other frames only make us ask.
-func (m woken) heardWaking(now time.Time, a *address, e Heard) {
+func (m waking) heardWaking(now time.Time, a *address, e Heard) {
 	switch {
 	case m.wake.attempts == 0:
 		// Still held off: we did not start this.
 		m.postponeWake()
-		m.inDoubt().enterSettling(now, WhySpoke, spoke)
+		m.settling().enterSettling(now, WhySpoke, byFrame)
 		m.presence = doubt(now)
-		m.inDoubt().heardSettling(now, a, e, false)
+		m.settling().heardSettling(now, a, e, false)
 	case a != nil && e.Sign == Tests:
 		m.addrs.yield(now, a)
 		m.enterArriving(now)
 	case a != nil:
 		m.addrs.yield(now, a)
-		m.askSoon(Pace(0, m.pace, arrivalPace))
+		m.probeSoon(Pace(0, m.pace, arrivalPace))
 	default:
-		m.askSoon(Pace(0, m.pace, arrivalPace))
+		m.probeSoon(Pace(0, m.pace, arrivalPace))
 	}
 }
 
 // reclaimYielded answers again for addresses that a frame spoke for, and whose
 // machine has not proved to be up since.
-func (m woken) reclaimYielded(now time.Time) {
+func (m waking) reclaimYielded(now time.Time) {
 	var ips []netip.Addr
 	for i := range m.addrs.all {
 		a := &m.addrs.all[i]
@@ -309,17 +309,17 @@ func (m woken) reclaimYielded(now time.Time) {
 // spoke for. It returns all where there is none, where only TCP proves the machine up,
 // where a guest is waited for, which comes later than the machine, and where it is about
 // to be taken for off: it may be up at the others alone.
-func (m woken) awaited(now time.Time) []netip.Addr {
+func (m waking) awaitedAddrs(now time.Time) []netip.Addr {
 	waking := m.state == Waking
 	addrs := m.addrs.which(func(a *address) bool {
 		return a.reason == "" && a.standing != Conceded && (waking && !a.yielded.IsZero() ||
 			slices.ContainsFunc(m.wake.services, func(s Service) bool { return s.Addr == a.IP }))
 	})
-	forGuest := slices.ContainsFunc(addrs, func(ip netip.Addr) bool { return m.addrs.of(ip).Guest() })
-	if len(addrs) == 0 || forGuest || m.Wanted() > ByNeighbor || !waking && now.Sub(m.presence.since) >= startSilence/2 {
-		return m.questioned()
+	forGuest := slices.ContainsFunc(addrs, func(ip netip.Addr) bool { return m.addrs.of(ip).Hosted() })
+	if len(addrs) == 0 || forGuest || m.NeededProof() > ByNeighbor || !waking && now.Sub(m.presence.since) >= startSilence/2 {
+		return m.probedAddrs()
 	}
-	return append(addrs, m.others...)
+	return append(addrs, m.otherAddrs...)
 }
 
 // pause returns how long knocks do not wake a machine that did not wake so often.
@@ -330,14 +330,14 @@ func pause(failures int) time.Duration {
 	return min(firstPause<<min(failures-2, 10), longestPause)
 }
 
-func (m woken) failWake(now time.Time) {
-	if now.Sub(m.atOther) < lookFor {
+func (m waking) failWake(now time.Time) {
+	if now.Sub(m.atOther) < seekTime {
 		m.foundElsewhere(now)
 		return
 	}
 	m.lastWake.Outcome = GivenUp
 	test := m.testing()
-	repeated := m.failures > 0 && !test && !m.wake.asked
+	repeated := m.failures > 0 && !test && !m.wake.requested
 	if !test {
 		m.tally.Failures[m.wake.began.Trigger]++
 		m.failures++
@@ -349,18 +349,18 @@ func (m woken) failWake(now time.Time) {
 		m.report(now, Asleep, WhyAttemptsGone, repeated)
 		m.addrs.recheckOwn(now)
 		if m.addrs.yielding() { // what it said last is still open
-			m.inDoubt().heardAsleep(now, nil, Heard{}, false)
+			m.settling().heardAsleep(now, nil, Heard{}, false)
 		}
 		return
 	}
-	m.addrs.giveBack(now)
+	m.addrs.returnAddresses(now)
 	m.addrs.endReturns()
 	m.move(now, Awake, WhyAttemptsGone)
 	m.do(Forget{Reason: "wake failed and wake.keep is false"})
 }
 
 // foundElsewhere ends a wake whose machine is up at another address.
-func (m woken) foundElsewhere(now time.Time) {
+func (m waking) foundElsewhere(now time.Time) {
 	m.do(DropPackets{})
 	m.addrs.returnAll(now)
 	m.move(now, Awake, WhyElsewhere)
@@ -370,17 +370,17 @@ func (m woken) foundElsewhere(now time.Time) {
 
 // magicOnRequest sends a magic packet to a machine that does not sleep as far as is
 // known. That is no wake, and the packet is none of a wake's attempts.
-func (m woken) magicOnRequest(e WakeAsked) {
+func (m waking) magicOnRequest(e WakeRequested) {
 	m.do(MagicRequested{Trigger: e.Trigger, By: e.By, State: m.state})
 	m.sendMagic(1, false)
 }
 
 // magic sends a magic packet of a wake and counts it.
-func (m woken) magic(attempt int, again bool) {
+func (m waking) magic(attempt int, again bool) {
 	m.tally.Attempts++
 	m.sendMagic(attempt, again)
 }
 
-func (m woken) sendMagic(attempt int, again bool) {
+func (m waking) sendMagic(attempt int, again bool) {
 	m.do(SendMagic{Attempt: attempt, Again: again, Repeated: m.failures > 0 && !m.testing()})
 }

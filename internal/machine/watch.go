@@ -11,17 +11,17 @@ const (
 	agentlessPace = 5
 
 	// oblivion is when a machine is forgotten that was neither heard nor woken.
-	oblivion = 90 * 24 * time.Hour
+	forgetAfter = 90 * 24 * time.Hour
 )
 
 // awake is the part of a life in which the machine is up and looked after.
-type awake struct{ *Machine }
+type watching struct{ *Machine }
 
-func (m *Machine) awake() awake { return awake{m} }
+func (m *Machine) watching() watching { return watching{m} }
 
 // watchPause returns how long a machine that is awake is left alone after it
 // answered, and 0 if it is not asked.
-func (m awake) watchPause(now time.Time) time.Duration {
+func (m watching) watchPause(now time.Time) time.Duration {
 	switch {
 	case !m.known() || m.isPaused():
 		return 0 // nothing says yet that it is here, or it is left alone
@@ -41,10 +41,10 @@ func (m awake) watchPause(now time.Time) time.Duration {
 
 // beginWatch begins to look after a machine that is awake. Of many machines each has
 // its first question at another moment, and where they answer it stays like that.
-func (m awake) beginWatch(now time.Time) {
+func (m watching) beginWatch(now time.Time) {
 	m.presence = doubt(now)
 	m.presence.next = time.Time{}
-	if pause := m.watchPause(now); pause > 0 && len(m.questioned()) > 0 {
+	if pause := m.watchPause(now); pause > 0 && len(m.probedAddrs()) > 0 {
 		m.presence.next = now.Add(m.share(pause))
 		if m.atOther.After(m.atOwn) { // see findElsewhere
 			m.presence.next = earlier(m.presence.next, now.Add(testTime))
@@ -53,7 +53,7 @@ func (m awake) beginWatch(now time.Time) {
 }
 
 // adjustWatch takes in that the policy changed.
-func (m awake) adjustWatch(now time.Time) {
+func (m watching) adjustWatch(now time.Time) {
 	if m.state != Awake || m.pending != nil { // which is asked already
 		return
 	}
@@ -66,7 +66,7 @@ func (m awake) adjustWatch(now time.Time) {
 }
 
 // nextWatch returns when a machine that answered is asked again, or the zero time.
-func (m awake) nextWatch(now time.Time) time.Time {
+func (m watching) nextWatch(now time.Time) time.Time {
 	if pause := m.watchPause(now); pause > 0 {
 		return now.Add(pause)
 	}
@@ -75,17 +75,17 @@ func (m awake) nextWatch(now time.Time) time.Time {
 
 // share returns a part of d that is the machine's own. A multiple of the golden
 // ratio spreads numbers evenly that follow each other, as MACs of one maker do.
-func (m awake) share(d time.Duration) time.Duration {
+func (m watching) share(d time.Duration) time.Duration {
 	const golden = 2654435769 // 2^32 divided by the golden ratio
 	own := binary.BigEndian.Uint32(m.spec.MAC[2:]) * golden
 	return time.Duration(float64(d) * float64(own) / (1 << 32))
 }
 
-func (m awake) tickAwake(now time.Time) {
+func (m watching) tickAwake(now time.Time) {
 	if ips := m.addrs.tickReturns(now); len(ips) > 0 {
-		m.ask(now, ips, false)
+		m.probe(now, ips, false)
 	}
-	if m.tickOblivion(now) || m.pausing().tick(now) {
+	if m.tickForget(now) || m.pausing().tick(now) {
 		return
 	}
 	p := &m.presence
@@ -93,7 +93,7 @@ func (m awake) tickAwake(now time.Time) {
 		return
 	}
 	p.count()
-	if now.Before(m.blind) {
+	if now.Before(m.blindUntil) {
 		p.excuse(now)
 	}
 	if m.flapped(now) {
@@ -105,27 +105,27 @@ func (m awake) tickAwake(now time.Time) {
 		return
 	}
 	m.findElsewhere(now)
-	if m.policy.OverrideOffload && !m.card && now.Sub(p.system) >= m.policy.ProbeTimeout {
-		p.deep = true // its card or firmware may answer for it
+	if m.policy.OverrideOffload && !m.nicAnswers && now.Sub(p.osSeen) >= m.policy.ProbeTimeout {
+		p.needSystem = true // its card or firmware may answer for it
 	}
-	addrs := m.questioned()
+	addrs := m.probedAddrs()
 	if m.watchPause(now) == 0 && m.pending == nil || len(addrs) == 0 {
 		m.presence, m.pending, m.inquiry = presence{}, nil, NoInquiry
 		return
 	}
-	m.ask(now, addrs, false)
+	m.probe(now, addrs, false)
 	p.next = now.Add(m.policy.ProbeInterval) // an answer puts it off
 	if m.mayFlap(now) {
 		p.next = earlier(p.next, now.Add(flapPace))
 	}
-	if pause := m.watchPause(now); pause > 0 && now.Before(m.blind) {
-		p.next = earlier(now.Add(pause), m.blind)
+	if pause := m.watchPause(now); pause > 0 && now.Before(m.blindUntil) {
+		p.next = earlier(now.Add(pause), m.blindUntil)
 	}
 }
 
 // leastSilence is how long a machine has to be silent before it settles. While it may flap
 // its questions follow each other faster.
-func (m awake) leastSilence(now time.Time) time.Duration {
+func (m watching) leastSilence(now time.Time) time.Duration {
 	if m.mayFlap(now) {
 		return time.Duration(m.policy.ProbeMisses) * m.policy.ProbeInterval
 	}
@@ -134,33 +134,33 @@ func (m awake) leastSilence(now time.Time) time.Duration {
 
 // stoppedAnswering has a machine settle that left questions unanswered. They count
 // on, and its silence does.
-func (m awake) stoppedAnswering(now time.Time) {
-	m.inDoubt().enterSettling(now, WhyUnanswered, silent)
+func (m watching) stoppedAnswering(now time.Time) {
+	m.settling().enterSettling(now, WhyUnanswered, bySilence)
 	m.presence.next = now
 }
 
 // deafened takes in that the porter heard nothing for a while. A machine that
 // slept may have been started meanwhile.
-func (m awake) deafened(now time.Time, e Deafened) {
-	m.blind = e.Until
+func (m watching) receptionLost(now time.Time, e ReceptionLost) {
+	m.blindUntil = e.Until
 	if m.state == Asleep {
-		m.ask(now, m.questioned(), false)
+		m.probe(now, m.probedAddrs(), false)
 	}
 }
 
 // findElsewhere reports once that a machine is up at another address than its own.
-func (m awake) findElsewhere(now time.Time) {
+func (m watching) findElsewhere(now time.Time) {
 	if m.elsewhere || m.atOther.Before(m.upSince) {
 		return
 	}
-	if now.Sub(m.upSince) >= testTime && now.Sub(m.atOwn) >= testTime && now.Sub(m.atOther) < lookFor {
+	if now.Sub(m.upSince) >= testTime && now.Sub(m.atOwn) >= testTime && now.Sub(m.atOther) < seekTime {
 		m.elsewhere = true
 		m.do(Elsewhere{Addr: m.other})
 	}
 }
 
 // nextOblivion returns when a machine is forgotten that keeps silent, or the zero time.
-func (m awake) nextOblivion() time.Time {
+func (m watching) nextForget() time.Time {
 	if m.permanent || m.registered.IsZero() || m.state == Awake && (m.presence.next.IsZero() || m.pending != nil) {
 		return time.Time{} // who is not watched may be up
 	}
@@ -168,22 +168,22 @@ func (m awake) nextOblivion() time.Time {
 	if m.lastWake.At.After(last) {
 		last = m.lastWake.At
 	}
-	return last.Add(oblivion)
+	return last.Add(forgetAfter)
 }
 
 // tickOblivion forgets a machine that is gone for good.
-func (m awake) tickOblivion(now time.Time) bool {
-	if at := m.nextOblivion(); at.IsZero() || now.Before(at) {
+func (m watching) tickForget(now time.Time) bool {
+	if at := m.nextForget(); at.IsZero() || now.Before(at) {
 		return false
 	}
-	m.addrs.giveBack(now)
+	m.addrs.returnAddresses(now)
 	m.addrs.endReturns()
 	m.do(Forget{Reason: "neither heard nor woken for 90 days"})
 	return true
 }
 
 // configure takes in what the configuration says.
-func (m awake) configure(now time.Time, c Configured) {
+func (m watching) configure(now time.Time, c Configured) {
 	changed := m.spec.Agentless != c.Agentless || m.spec.Unwatched != c.Unwatched
 	m.spec.Agentless, m.spec.Unwatched, m.permanent = c.Agentless, c.Unwatched, c.Permanent
 	if m.state == Awake && (changed || m.presence.next.IsZero()) {

@@ -58,7 +58,7 @@ func parsed(t *testing.T, raw string) notifyconf.Target {
 
 var hello = Message{Title: "nas did not wake", Text: "nas did not wake: Ünïcode, 6 magic packets."}
 
-// The services as they are, over HTTP on the loopback.
+// The services of the library, over HTTP on the loopback.
 func TestDelivers(t *testing.T) {
 	for _, tt := range []struct {
 		name, url string // %s: host and port
@@ -105,7 +105,7 @@ func TestDelivers(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			host, requests, _ := server(t, http.StatusOK)
 			target := parsed(t, fmt.Sprintf(tt.url, host))
-			if err := newMailbox(target).put(hello); err != nil {
+			if err := newDelivery(target).deliver(hello); err != nil {
 				t.Fatal(err)
 			}
 			tt.check(t, <-requests)
@@ -117,10 +117,10 @@ func TestDelivers(t *testing.T) {
 func TestDeliversAgain(t *testing.T) {
 	for _, url := range []string{"ntfy://%s/topic?scheme=http", "gotify://%s/Aswordfish12345?disabletls=yes", "generic+http://%s/?template=json"} {
 		host, requests, conns := server(t, http.StatusOK)
-		b := newMailbox(parsed(t, fmt.Sprintf(url, host)))
+		b := newDelivery(parsed(t, fmt.Sprintf(url, host)))
 		for i := range 3 {
 			title := fmt.Sprint("message ", i)
-			if err := b.put(Message{Title: title, Text: "text"}); err != nil {
+			if err := b.deliver(Message{Title: title, Text: "text"}); err != nil {
 				t.Fatal(err)
 			}
 			if r := <-requests; r.title != title && !strings.Contains(r.body, title) {
@@ -133,7 +133,7 @@ func TestDeliversAgain(t *testing.T) {
 	}
 }
 
-// An error says what happened, and nothing of the URL.
+// An error says why, and repeats nothing of the URL.
 func TestReasons(t *testing.T) {
 	free, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -158,7 +158,7 @@ func TestReasons(t *testing.T) {
 		{"pagerduty://" + broken + "/0123456789abcdef0123456789abcdef", "server gave HTTP response to HTTPS client"}, // no title stops it before
 		{"ntfy://me:swordfish@" + forbidden + "/swordfish?scheme=http", "status 403"},
 	} {
-		err := newMailbox(parsed(t, tt.url)).put(hello)
+		err := newDelivery(parsed(t, tt.url)).deliver(hello)
 		if err == nil || err.Error() != tt.want {
 			t.Errorf("%s: error %v, want %s", tt.url, err, tt.want)
 		}
@@ -170,7 +170,7 @@ func TestReasons(t *testing.T) {
 		"Get https://h/swordfish: context deadline exceeded (x)": "deadline exceeded",
 	} {
 		if got := reason(errors.New(text)).Error(); got != want {
-			t.Errorf("%q is told as %q, want %q", text, got, want)
+			t.Errorf("%q is shown as %q, want %q", text, got, want)
 		}
 	}
 }
@@ -178,9 +178,9 @@ func TestReasons(t *testing.T) {
 // A panic of the library over an answer or a URL that it does not expect does not end the
 // daemon.
 func TestPanicIsAnError(t *testing.T) {
-	b := newMailbox(parsed(t, "ntfy://host/topic"))
+	b := newDelivery(parsed(t, "ntfy://host/topic"))
 	b.service = struct{ types.Service }{} // each call is one of a nil interface
-	if err := b.put(hello); err == nil {
+	if err := b.deliver(hello); err == nil {
 		t.Error("no error for an answer")
 	}
 	if err := ReadURL("generic+https://%zz", notifyconf.Service{}); err == nil {

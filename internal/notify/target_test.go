@@ -16,8 +16,8 @@ import (
 // parse reads a URL with its service.
 func parse(raw string) (notifyconf.Target, error) { return notifyconf.Parse(raw, ReadURL) }
 
-// Whatever the library learns has to be looked at: whether its URLs have a key in
-// the place of the host, and whether it talks to somebody when it is set up.
+// A service that is new in the library must be added by hand: whether its URLs have a key in the
+// place of the host, and whether it sends packets when it is set up.
 func TestServicesAreTheLibrarys(t *testing.T) {
 	offered := slices.DeleteFunc(new(router.ServiceRouter).ListServices(), func(s string) bool { return s == "logger" })
 	slices.Sort(offered)
@@ -45,7 +45,7 @@ func TestTargetIsShownWithoutSecrets(t *testing.T) {
 	} {
 		target, err := parse(raw)
 		if err != nil {
-			if want != "smtp" || !strings.Contains(raw, "0/secret") { // it is as well that this one is refused
+			if want != "smtp" || !strings.Contains(raw, "0/secret") { // the library may refuse this one
 				t.Errorf("%s: %v", raw, err)
 			}
 			if target, err = notifyconf.Parse(raw, nil); err != nil {

@@ -66,7 +66,7 @@ func (l *loop) do(now time.Time, e *entry, a machine.Action) {
 		l.probe(e, a)
 	case machine.Recheck:
 		l.recheck(e, a.Addr)
-	case machine.HandOver:
+	case machine.CheckServices:
 		spec := e.Spec()
 		e.readiness.Expect(now, &spec, a.Services)
 		e.pin() // it may have announced itself with its first frame
@@ -79,7 +79,7 @@ func (l *loop) do(now time.Time, e *entry, a machine.Action) {
 	case machine.Observe:
 		e.observe(a)
 	case machine.FilterKnocks:
-		e.judge.Follow(a.Fell, a.AtRest)
+		e.judge.SetAtRest(a.AsleepSince, a.AtRest)
 	case machine.KnockIgnored:
 		l.ignore(e, machine.Ignored{Reason: machine.AfterFailures, Service: a.Service, Source: a.Source})
 	case machine.WakeEnded:

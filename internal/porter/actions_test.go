@@ -6,11 +6,10 @@ import (
 	"testing"
 	"time"
 
-	"nightporter/internal/ether"
-
 	"github.com/google/go-cmp/cmp"
 
 	"nightporter/internal/config"
+	"nightporter/internal/ether"
 	"nightporter/internal/journal"
 	"nightporter/internal/lan"
 	"nightporter/internal/lantest"
@@ -25,7 +24,7 @@ func TestEventsInOrder(t *testing.T) {
 		keep, states := x.n.transmit, []machine.State(nil)
 		x.n.transmit = func(frame []byte) error {
 			if e.State() == machine.Asleep && states == nil { // its claim is being announced
-				x.dispatch(e, machine.WakeAsked{Trigger: machine.ByAPI, By: "test"})
+				x.dispatch(e, machine.WakeRequested{Trigger: machine.ByAPI, By: "test"})
 				x.dispatch(e, machine.Registered{Spec: nas()})
 				states = append(states, e.State())
 			}
@@ -137,7 +136,7 @@ func TestLatencyOfAnotherWake(t *testing.T) {
 		x.pass(time.Second)
 		x.want(e, machine.Awake)
 		x.pass(time.Hour)
-		x.dispatch(e, machine.WakeAsked{Trigger: machine.ByAPI, By: "test"})
+		x.dispatch(e, machine.WakeRequested{Trigger: machine.ByAPI, By: "test"})
 		if n, sum := x.latencies(); n != 0 {
 			t.Errorf("%d wake latencies of %v s for a wake through the API", n, sum)
 		}

@@ -31,7 +31,7 @@ func (k *kernel) carryOut(now time.Time, e *entry, a machine.Action) {
 	case machine.EndClaim:
 		e.target.SetGuarded(a.Addrs, false)
 		k.later(func() {
-			k.unguardWays(e, a.Addrs)
+			k.undivertFlows(e, a.Addrs)
 			k.releaseGuard(e.nic, a.Addrs)
 		})
 	case machine.Announce:

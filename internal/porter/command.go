@@ -10,12 +10,6 @@ import (
 	"nightporter/internal/wakecmd"
 )
 
-// commander runs the programs that wake machines; tests replace it.
-type commander interface {
-	Start(wakecmd.Job)
-	Stop()
-}
-
 // runCommand has the program run that wakes a machine, if it has one. A machine that
 // counts as up is left alone: a magic packet does it no harm, but a program may. It
 // is asleep here only where the porter ends and wake.on_exit is all.

@@ -77,28 +77,3 @@ func (q *corrections) run(now time.Time, correct func(handover.Client)) {
 		q.queue.Set(who, c.since.Add(c.times()[c.sent]))
 	}
 }
-
-// noteRequesters takes the neighbors that have asked for an address of the machine, or
-// sent to it.
-func (e *entry) noteRequesters() {
-	now := time.Now()
-	for who, ip := range e.target.TakeRequesters() {
-		e.nic.corrections.schedule(now, who, ip, e.hold.Opened())
-	}
-}
-
-// correct sends a requester who has the address: we, if we still answer for it, or its
-// machine, if that is up.
-func (l *loop) correct(n *nic, g handover.Client) {
-	a := n.reader.View().Address(g.MachineIP)
-	if a == nil {
-		return
-	}
-	switch e := l.machines.byMAC[a.Target().MAC]; {
-	case e == nil || e.nic != n:
-	case a.AnswersClients():
-		e.sendOwnerLimited(g, n.MAC())
-	case a.Up():
-		e.sendOwnerLimited(g, a.MAC())
-	}
-}

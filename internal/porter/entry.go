@@ -1,16 +1,16 @@
 package porter
 
 import (
+	"fmt"
 	"log/slog"
 	"net/netip"
 	"slices"
 	"strings"
 	"time"
 
-	"nightporter/internal/ether"
-
 	"golang.org/x/time/rate"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/fastpath"
 	"nightporter/internal/guard"
 	"nightporter/internal/handover"
@@ -29,8 +29,8 @@ type entry struct {
 	placed       []machine.Place
 	groups       []netip.Addr // whose solicited-node groups we are in
 	hold         *handover.Hold
-	guardedWays  []guard.Way // to clients: what comes by them the reader sends on, not our kernel
-	judge        *wakefilter.Judge
+	guardedFlows []guard.Flow // to clients: what comes by them the reader sends on, not our kernel
+	judge        *wakefilter.Filter
 	readiness    handover.Readiness // while it arrives
 	pinState     pinState           // likewise
 	unicastLimit *rate.Limiter      // of neighbors, one by one
@@ -48,7 +48,7 @@ func (e *entry) LogValue() slog.Value { return slog.StringValue(e.name()) }
 // setTarget makes the readers' view of the machine anew.
 func (e *entry) setTarget() {
 	e.target = fastpath.NewTarget(e.Spec(), e.hold, e.judge)
-	e.target.SetCardAnswers(e.CardAnswers())
+	e.target.SetCardAnswers(e.NICAnswers())
 	e.target.SetGuarded(e.Guarded(), true)
 	if e.nic != nil {
 		e.nic.viewStale = true
@@ -88,15 +88,15 @@ func (e *entry) wakePath() machine.WakePath {
 func (e *entry) card() ether.MAC {
 	spec := e.Spec()
 	if e.configured != nil && spec.WakeMAC == (ether.MAC{}) {
-		return e.configured.Woken()
+		return e.configured.MagicMAC()
 	}
-	return spec.Woken()
+	return spec.MagicMAC()
 }
 
 // unnamed reports whether a is a guest that the configuration does not name. Nobody can
 // prove that it is one.
-func (e *entry) isUnnamedGuest(a machine.Address) bool {
-	return a.Guest() && (e.configured == nil || !registration.IsConfiguredGuest(e.configured.Monitor, a))
+func (e *entry) isUnconfiguredHosted(a machine.Address) bool {
+	return a.Hosted() && (e.configured == nil || !registration.IsConfiguredGuest(e.configured.Monitor, a))
 }
 
 // looked reports whether the machine is looked after: it has registered, or need
@@ -137,7 +137,9 @@ func monitored(spec machine.Spec) string {
 }
 
 // holds reports whether ip is the machine's, as far as it is looked after.
-func (e *entry) holds(ip netip.Addr) bool { return e.attention != machine.Unobserved && e.Holds(ip) }
+func (e *entry) holds(ip netip.Addr) bool {
+	return e.attention != machine.ObserveNothing && e.HasAddress(ip)
+}
 
 // before reports whether ip is rather the machine's than another's that holds it
 // too: it is claimed for it, or it registered later, and so has proved it last.
@@ -146,4 +148,13 @@ func (e *entry) precedes(other *entry, ip netip.Addr) bool {
 		return mine
 	}
 	return e.Memory().Registered.After(other.Memory().Registered)
+}
+
+// paused returns why a machine cannot be woken that is left alone, or nil.
+func (e *entry) paused(now time.Time) error {
+	until := e.PausedUntil()
+	if until.IsZero() {
+		return nil
+	}
+	return fmt.Errorf("%w: it is paused until %s, resume it first", machine.ErrConflict, machine.OnClock(until, now).Format(time.RFC3339))
 }

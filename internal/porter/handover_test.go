@@ -7,11 +7,10 @@ import (
 	"testing"
 	"time"
 
-	"nightporter/internal/ether"
-
 	"github.com/google/go-cmp/cmp"
 
 	"nightporter/internal/config"
+	"nightporter/internal/ether"
 	"nightporter/internal/lan"
 	"nightporter/internal/lantest"
 	"nightporter/internal/machine"

@@ -10,12 +10,17 @@ import (
 	"slices"
 	"time"
 
+	"nightporter/internal/claim"
 	"nightporter/internal/config"
 	"nightporter/internal/fastpath"
 	"nightporter/internal/lan"
 	"nightporter/internal/machine"
 	"nightporter/internal/metrics"
 )
+
+// sightingQueue is how many sightings may wait for the loop. Each watched machine has
+// at most a few on their way at once.
+const sightingQueue = 8192
 
 // interfaces are those that the porter works on.
 type interfaces struct {
@@ -216,4 +221,20 @@ func (i *interfaces) identity() uint64 {
 		h.Write(mac[:])
 	}
 	return h.Sum64()
+}
+
+// newNIC returns an interface that is not open, and answers for no machine; without a
+// name that of the default route. With local it looks at what our own host sends, too.
+func newNIC(name string, local bool, sightings chan<- fastpath.Sighting, replied func(lan.Kind), log *slog.Logger) *nic {
+	n := &nic{name: cmp.Or(name, ofDefaultRoute), local: local}
+	n.unnamed.Store(name == "")
+	n.log = log.With("interface", n.name)
+	n.network.Store(&lan.Network{Name: name})
+	n.unicastLimit = newUnicastLimitOfAll()
+	n.observe, n.transmit = n.observeKernel, n.Send
+	send := func(frame []byte) error { return n.transmit(frame) }
+	n.reader = fastpath.New(fastpath.Options{Send: send, Forward: n.forward, Replied: replied, Sightings: sightings})
+	n.binder = claim.NewBinder(n.Index)
+	n.announcer.Send = n.announce
+	return n
 }

@@ -1,12 +1,9 @@
 package porter
 
 import (
-	"errors"
-	"fmt"
 	"log/slog"
 	"net/netip"
 	"slices"
-	"time"
 
 	"nightporter/internal/ether"
 	"nightporter/internal/guard"
@@ -36,56 +33,6 @@ func (k *kernel) runDeferred() {
 		f()
 	}
 	k.deferred = k.deferred[:0]
-}
-
-// MountGuard makes the guard for our interfaces. It comes after everything else
-// that can fail at the start: a second nightporter, started by mistake, then
-// ends before it has touched the first one's table. In bind mode there has to be
-// one: a kernel that owns the addresses refuses every connection.
-func (p *Porter) MountGuard() error {
-	k := &p.loop.kernel
-	mode, key := p.loop.conf.Claim.Guard, "claim.guard: on"
-	if k.bind {
-		mode, key = guard.ModeOn, "claim.mode: bind needs the guard"
-	}
-	err := k.guard.Mount(mode, func() (guard.Table, error) {
-		return guard.Install(guard.Options{Interfaces: p.Interfaces(), Bound: k.bind})
-	}, k.log, time.Now())
-	if err != nil {
-		return fmt.Errorf("%s, but there can be none: %w; or set claim.mode to responder and claim.guard to auto", key, err)
-	}
-	return nil
-}
-
-// Repair removes from every interface what an earlier run left in the kernel.
-// Without the right to change addresses there is nothing of ours to remove, but in
-// bind mode it is needed.
-func (p *Porter) Repair() error {
-	for _, n := range p.loop.nics {
-		err := n.repair()
-		switch {
-		case err == nil:
-		case p.loop.kernel.bind:
-			return fmt.Errorf("claim.mode: bind, but the addresses of %s cannot be changed: %w", n.name, err)
-		default:
-			p.loop.log.Debug("cannot look for what an earlier run left", "event", "repair_failed", "interface", n.name, "err", err)
-		}
-	}
-	return nil
-}
-
-// repair removes what an earlier run left in the kernel when it crashed.
-func (n *nic) repair() error {
-	if n.closed() {
-		return nil // it is done when the interface is there
-	}
-	failed := n.binder.Clear()
-	pinned, err := lan.PinnedNeighbors(n.Index(), n.MAC())
-	failed = errors.Join(failed, err)
-	for _, ip := range pinned {
-		failed = errors.Join(failed, lan.DropNeighbor(n.Index(), ip))
-	}
-	return failed
 }
 
 // own keeps the kernel silent about addresses, has it own them in bind mode, and
@@ -140,19 +87,19 @@ func (k *kernel) releaseGuard(n *nic, addrs []netip.Addr) {
 
 // leaveToReader keeps the kernel from sending on what a machine sends to a client at
 // our MAC. It returns the addresses of the machine for which the guard sees to that.
-func (k *kernel) guardWays(e *entry, client netip.Addr) (guarded []netip.Addr) {
-	var added []guard.Way
+func (k *kernel) divertFlows(e *entry, client netip.Addr) (guarded []netip.Addr) {
+	var added []guard.Flow
 	for _, ip := range e.Guarded() {
 		if ip.Is4() != client.Is4() {
 			continue
 		}
 		guarded = append(guarded, ip)
-		if way := (guard.Way{From: ip, To: client}); !slices.Contains(e.guardedWays, way) {
+		if way := (guard.Flow{From: ip, To: client}); !slices.Contains(e.guardedFlows, way) {
 			added = append(added, way)
 		}
 	}
 	if len(added) > 0 {
-		e.guardedWays = append(e.guardedWays, added...)
+		e.guardedFlows = append(e.guardedFlows, added...)
 		k.guard.Divert(e.nic.name, added)
 	}
 	if !k.guard.Status().Active {
@@ -162,10 +109,10 @@ func (k *kernel) guardWays(e *entry, client netip.Addr) (guarded []netip.Addr) {
 }
 
 // leaveToKernel ends leaveToReader for some addresses of the machine.
-func (k *kernel) unguardWays(e *entry, addrs []netip.Addr) {
-	ends := func(w guard.Way) bool { return slices.Contains(addrs, w.From) }
-	if gone := slices.DeleteFunc(slices.Clone(e.guardedWays), func(w guard.Way) bool { return !ends(w) }); len(gone) > 0 {
-		e.guardedWays = slices.DeleteFunc(e.guardedWays, ends)
+func (k *kernel) undivertFlows(e *entry, addrs []netip.Addr) {
+	ends := func(w guard.Flow) bool { return slices.Contains(addrs, w.From) }
+	if gone := slices.DeleteFunc(slices.Clone(e.guardedFlows), func(w guard.Flow) bool { return !ends(w) }); len(gone) > 0 {
+		e.guardedFlows = slices.DeleteFunc(e.guardedFlows, ends)
 		k.guard.Undivert(e.nic.name, gone)
 		e.hold.EndGuard(addrs)
 	}

@@ -9,11 +9,10 @@ import (
 	"testing"
 	"time"
 
-	"nightporter/internal/ether"
-
 	"github.com/google/go-cmp/cmp"
 
 	"nightporter/internal/config"
+	"nightporter/internal/ether"
 	"nightporter/internal/guard"
 	"nightporter/internal/lan"
 	"nightporter/internal/lantest"
@@ -23,7 +22,7 @@ import (
 // fakeGuard remembers what it was told, and fails when it is to.
 type fakeGuard struct {
 	held      map[netip.Addr]bool
-	ways      []guard.Way
+	ways      []guard.Flow
 	did       []string
 	fails     error
 	closed    int
@@ -50,13 +49,13 @@ func (g *fakeGuard) Release(ifi string, addrs ...netip.Addr) error {
 	return g.fails
 }
 
-func (g *fakeGuard) Divert(_ string, ways ...guard.Way) error {
+func (g *fakeGuard) Divert(_ string, ways ...guard.Flow) error {
 	g.ways = append(g.ways, ways...)
 	return g.fails
 }
 
-func (g *fakeGuard) Undivert(_ string, ways ...guard.Way) error {
-	g.ways = slices.DeleteFunc(g.ways, func(w guard.Way) bool { return slices.Contains(ways, w) })
+func (g *fakeGuard) Undivert(_ string, ways ...guard.Flow) error {
+	g.ways = slices.DeleteFunc(g.ways, func(w guard.Flow) bool { return slices.Contains(ways, w) })
 	return g.fails
 }
 

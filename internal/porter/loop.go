@@ -3,7 +3,6 @@ package porter
 import (
 	"context"
 	"log/slog"
-	"net/netip"
 	"time"
 
 	"nightporter/internal/config"
@@ -13,59 +12,17 @@ import (
 	"nightporter/internal/machine"
 	"nightporter/internal/metrics"
 	"nightporter/internal/readycheck"
-	"nightporter/internal/registration"
-	"nightporter/internal/timerqueue"
 	"nightporter/internal/wakecmd"
 )
 
 const (
-	// sightingQueue is how many sightings may wait for the loop. Each watched
-	// machine has at most a few on their way at once.
-	sightingQueue = 8192
-
-	// questions is how many are sent in a second to all machines that are awaited
-	// together. It is plenty for a home, and nothing for a LAN.
-	probesPerSecond = 4000
-
-	// heldOctets is how much memory the packets that wait may take, of all machines
-	// together.
+	// heldBytes is how much memory the held packets of all machines may take together.
 	heldBytes = 16 << 20
 
-	// heldReserve is how much each machine has besides, whatever is sent to others:
+	// heldReserve is the memory that each machine has besides, whatever is sent to others:
 	// enough for a dozen connections and a large datagram.
 	heldReserve = 16 << 10
 )
-
-// loop owns the machines. Everything that happens to them happens on its
-// goroutine, one thing after the other. It executes the actions that a machine
-// returns, and decides nothing about its life.
-type loop struct {
-	interfaces
-	started *config.Config // what the sockets were opened with
-	conf    *config.Config
-	log     *slog.Logger
-	metrics *metrics.Metrics
-	kernel  kernel
-	journal eventLog
-
-	machines  registry
-	timers    timerqueue.Queue[*entry]
-	checks    timerqueue.Queue[*entry] // of services: are they ready?
-	checker   *readycheck.Checker
-	budget    *handover.Budget
-	awaited   awaited
-	asides    wakeInterfaces
-	commands  commander
-	own       ownHost
-	restraint registration.ChangeLimiter
-	pending   []pending // events that are not handled yet
-}
-
-// pending is an event on its way to a machine.
-type pending struct {
-	entry *entry
-	event machine.Event
-}
 
 func newLoop(conf *config.Config, m *metrics.Metrics, log *slog.Logger) *loop {
 	l := &loop{
@@ -154,7 +111,7 @@ func (l *loop) handleSighting(s fastpath.Sighting) {
 		l.dispatch(e, machine.Heard{Addr: s.Address.IP(), Sign: machine.Uses})
 	case fastpath.SawPacket:
 		l.dispatch(e, machine.Heard{Addr: s.Address.IP(), Sign: machine.Data})
-		if e.CardAnswers() { // it cannot have sent that
+		if e.NICAnswers() { // it cannot have sent that
 			l.answered(e, s.Address.IP())
 		}
 	case fastpath.SawOtherAnswer:
@@ -259,36 +216,6 @@ func (l *loop) next() (next time.Time) {
 		}
 	}
 	return next
-}
-
-// publish gives the readers a new view where machines came or went.
-func (l *loop) publish() {
-	changed := false
-	for _, n := range l.nics {
-		if !n.viewStale {
-			continue
-		}
-		changed = true
-		v := fastpath.NewView(readerRules(&l.conf.Wake))
-		for _, e := range l.machines.named {
-			if e.nic == n && e.attention != machine.Unobserved {
-				whole := e.attention == machine.Observed
-				v.Add(e.target, whole, func(ip netip.Addr) bool { return !e.Holds(ip) })
-				v.AddGuests(e.target, whole, e.Asks)
-			}
-		}
-		n.noteForwarding()
-		n.reader.SetView(v)
-		// A filter that is not set is tried again with the next event.
-		err := n.setInterest(v)
-		if err != nil && !n.filterFailing {
-			l.log.Error("cannot set the kernel filter", "event", "filter_failed", "interface", n.name, "err", err)
-		}
-		n.filterFailing, n.viewStale = err != nil, err != nil
-	}
-	if changed {
-		l.own.follow(l.nics)
-	}
 }
 
 // leave releases everything. The second announcement a second later is for

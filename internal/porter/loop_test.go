@@ -6,11 +6,10 @@ import (
 	"testing"
 	"time"
 
-	"nightporter/internal/ether"
-
 	"github.com/google/go-cmp/cmp"
 
 	"nightporter/internal/config"
+	"nightporter/internal/ether"
 	"nightporter/internal/fastpath"
 	"nightporter/internal/handover"
 	"nightporter/internal/lan"
@@ -196,7 +195,7 @@ func TestHandoverWaitsForEachService(t *testing.T) {
 // reader is silent, and nothing else would ever tell.
 func TestLostSightingIsRecovered(t *testing.T) {
 	flood := func(x *fixture, spec machine.Spec) {
-		other := fastpath.NewTarget(spec, handover.NewHold(1, x.budget), new(wakefilter.Judge))
+		other := fastpath.NewTarget(spec, handover.NewHold(1, x.budget), new(wakefilter.Filter))
 		for len(x.sightings) < cap(x.sightings) { // a flood of knocks
 			x.sightings <- fastpath.Sighting{Kind: fastpath.SawFrame, Target: other}
 		}

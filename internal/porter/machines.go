@@ -1,9 +1,7 @@
 package porter
 
 import (
-	"context"
 	"fmt"
-	"log/slog"
 	"reflect"
 	"slices"
 	"time"
@@ -12,20 +10,9 @@ import (
 	"nightporter/internal/ether"
 	"nightporter/internal/handover"
 	"nightporter/internal/journal"
-	"nightporter/internal/lan"
 	"nightporter/internal/machine"
 	"nightporter/internal/wakefilter"
 )
-
-// eventLog is the part of *journal.Journal that the porter uses; tests replace it.
-type eventLog interface {
-	Append(journal.Record) (seq uint64)
-	Sync(context.Context) error
-	Healthy() error
-	Events(since uint64, machine string, limit int) []journal.Event
-	Follow(context.Context) <-chan journal.Event
-	History(ether.MAC) journal.MachineHistory
-}
 
 // policy is what the configuration says about probing and waking.
 func (l *loop) policy() machine.Policy {
@@ -39,7 +26,7 @@ func (l *loop) policy() machine.Policy {
 
 // insert takes in a machine, whatever it does at present.
 func (l *loop) insert(m *machine.Machine) *entry {
-	e := &entry{Machine: m, hold: handover.NewHold(l.conf.Hold.Packets, l.budget), judge: new(wakefilter.Judge), pinState: newPinState(), unicastLimit: newUnicastLimit()}
+	e := &entry{Machine: m, hold: handover.NewHold(l.conf.Hold.Packets, l.budget), judge: new(wakefilter.Filter), pinState: newPinState(), unicastLimit: newUnicastLimit()}
 	e.setTarget()
 	l.machines.add(e)
 	l.metrics.AddMachine(e.name())
@@ -108,7 +95,7 @@ func (l *loop) configure(specs []machine.Spec) error {
 		if e := l.machines.byMAC[spec.WakeMAC]; e != nil && e.HasRegistered() {
 			return fmt.Errorf("machines[%d].wake_mac: found %s: %q has registered with that as its mac", i, spec.WakeMAC, e.name())
 		}
-		for k, a := range spec.Guests() {
+		for k, a := range spec.Hosted() {
 			if e := l.machines.byMAC[a.MAC]; e != nil && e.HasRegistered() {
 				return fmt.Errorf("machines[%d].guests[%d].mac: found %s: %q has registered with that as its mac", i, k, a.MAC, e.name())
 			}
@@ -136,7 +123,7 @@ func (l *loop) configure(specs []machine.Spec) error {
 		e := l.machines.byMAC[spec.MAC]
 		if mem, ok := changed[spec.MAC]; ok {
 			mem.Spec = spec
-			l.insertConfigured(machine.Resume(mem, l.policy(), time.Now(), time.Now()), &spec)
+			l.insertConfigured(machine.Restore(mem, l.policy(), time.Now(), time.Now()), &spec)
 		} else if e == nil {
 			l.insertConfigured(machine.New(spec, l.policy(), time.Now()), &spec)
 		} else {
@@ -194,15 +181,6 @@ func (l *loop) removeUnconfigured(e *entry, configured bool) {
 	}
 }
 
-// whyForgotten is why a machine is forgotten that has never registered, and that the
-// configuration may still name.
-func forgetReason(configured bool) string {
-	if configured {
-		return noLongerAgentless
-	}
-	return entryRemoved
-}
-
 // reload takes over a new configuration.
 func (l *loop) reload(conf *config.Config) error {
 	if err := l.configure(conf.Machines); err != nil {
@@ -220,83 +198,15 @@ func (l *loop) reload(conf *config.Config) error {
 	return nil
 }
 
-// Resume takes in the machines that were here before. What happens from now on
-// goes into the journal.
-func (p *Porter) Resume(events eventLog, past journal.Past) {
-	l := p.loop
-	l.journal = events
-	now := time.Now()
-	own, err := lan.HostMACs()
-	if err != nil {
-		l.log.Debug("cannot read the interfaces of this host", "event", "interfaces_unknown", "err", err)
-	}
-	for _, named := range []bool{true, false} { // what has a name that is allowed keeps it
-		for _, mem := range past.Machines {
-			switch {
-			case named != (machine.CheckName(mem.Spec.Name) == nil):
-			case slices.Contains(own, mem.Spec.MAC): // no registration could say so
-				l.log.Warn("cannot restore machine from journal", "event", "resume_failed", "machine", mem.Spec.Name, "mac", mem.Spec.MAC,
-					"err", "mac: found that of an interface of this host")
-				forgetInJournal(l.journal, mem.Spec, "its mac is that of an interface of this host")
-			default:
-				l.resume(mem, past.Until, now)
-			}
-		}
-	}
-	if n := len(past.Machines); n > 0 {
-		l.log.Info("machines from before the restart", "event", "resumed_all", "machines", n, "last_seen", past.Seen)
-	}
-	l.place()
-	for _, e := range l.machines.sorted() {
-		l.dispatch(e, machine.Deafened{Until: now.Add(switchPause)})
-	}
-}
-
-// resume goes on with one machine's life. Where its addresses can be claimed is
-// judged afterwards: the network may be another, or not be there yet.
-func (l *loop) resume(mem machine.Memory, until, now time.Time) {
-	known := l.machines.byMAC[mem.Spec.MAC]
-	var configured *machine.Spec
-	if known != nil {
-		configured = known.configured
-	}
-	switch {
-	case !mem.Registered.IsZero():
-	case configured == nil || !configured.Agentless:
-		forgetInJournal(l.journal, mem.Spec, forgetReason(configured != nil))
-		return
-	default: // the configuration alone speaks for it
-		mem.Spec = *configured
-	}
-	was := mem.Spec.Name
-	if mem.NameOfEntry && configured != nil {
-		mem.Spec.Name = configured.Name
-	}
-	had, why := mem.Spec.Name, l.machines.restoreName(&mem.Spec)
-	if known != nil {
-		l.remove(known)
-	}
-	e := l.insert(machine.Resume(mem, l.policy(), until, now))
-	e.configured = configured
-	l.log.LogAttrs(context.Background(), slog.LevelInfo, "machine resumed", slog.String("event", "resumed"), slog.Any("machine", e),
-		slog.String("was", mem.State.String()), slog.Time("since", mem.Since), slog.String("state", e.State().String()))
-	l.dispatch(e, e.configuration())
-	switch {
-	case why != "":
-		l.reportName(e, had, why)
-	case had != was:
-		l.reportEntryName(e, was)
-	}
-}
-
-// leftConfiguration is why a machine is forgotten that has never registered.
-const entryRemoved = "its entry was removed from the configuration"
-
-// noLongerAgentless is why one is forgotten that waits for its registration now.
-const noLongerAgentless = "its entry in the configuration does not say agentless: true any more"
-
-// forgetMemory has the journal forget a machine that the loop does not know.
-func forgetInJournal(log eventLog, spec machine.Spec, why string) {
-	log.Append(journal.Record{Forgotten: spec.MAC, Event: journal.Event{
-		Kind: journal.Forgotten, At: time.Now(), Machine: spec.Name, MAC: spec.MAC, Reason: why}})
+// describe has a machine, and the readers with it, take in another description, which an
+// event brings.
+func (l *loop) changeSpec(e *entry, spec machine.Spec, event machine.Event) {
+	was := e.Spec()
+	e.hold.Dismiss(func(s machine.Service) bool { return !spec.Serves(s) })
+	// The old target stays until the event was carried out: what it claimed is
+	// released by it.
+	l.dispatch(e, event)
+	l.machines.unlist(e, was)
+	l.machines.list(e, e.Spec())
+	e.setTarget()
 }

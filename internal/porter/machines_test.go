@@ -5,11 +5,10 @@ import (
 	"testing"
 	"time"
 
-	"nightporter/internal/ether"
-
 	"github.com/google/go-cmp/cmp"
 
 	"nightporter/internal/config"
+	"nightporter/internal/ether"
 	"nightporter/internal/journal"
 	"nightporter/internal/machine"
 )

@@ -6,7 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"nightporter/internal/config"
 	"nightporter/internal/ether"
 	"nightporter/internal/journal"
 	"nightporter/internal/lan"
@@ -70,16 +69,6 @@ func (l waker) wakeMAC(mac ether.MAC, by string) error {
 	return nil
 }
 
-// sendAll sends one round of magic packets.
-func (o outlet) sendAll(card ether.MAC, transports []string) error {
-	for _, frame := range o.magicFrames(card, nil, transports) {
-		if err := o.transmit(frame); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // measureKnock tells how long the knock waited that began the present wake. Only
 // the first call does.
 func (l waker) measureLatency(e *entry) {
@@ -119,36 +108,9 @@ func (l waker) outlets(e *entry, path machine.WakePath) ([]outlet, error) {
 	return []outlet{o}, nil
 }
 
-// outlet is where magic packets go out on the wire.
-type outlet struct {
-	mac      ether.MAC
-	source   netip.Addr // of a datagram; invalid: there is none, and so no datagram
-	transmit func(frame []byte) error
-}
-
 func (n *nic) outlet() outlet {
 	source, _ := n.magicSource()
 	return outlet{mac: n.MAC(), source: source, transmit: n.transmit}
-}
-
-// magicFrames returns one round of magic packets: broadcast first, it needs no
-// switch to remember the port, then unicast, which reaches a Wi-Fi host that
-// missed a group key, then UDP for NICs and relays that know only that.
-func (o outlet) magicFrames(card ether.MAC, password []byte, transports []string) [][]byte {
-	var frames [][]byte
-	for _, transport := range transports {
-		switch transport {
-		case config.TransportEthernet:
-			frames = append(frames,
-				lan.MagicFrame(o.mac, ether.Broadcast, card, password),
-				lan.MagicFrame(o.mac, card, card, password))
-		case config.TransportUDP:
-			if o.source.IsValid() {
-				frames = append(frames, lan.MagicUDPFrame(o.mac, o.source, card, password))
-			}
-		}
-	}
-	return frames
 }
 
 // magicSource returns the address magic datagrams come from, IPv4 if there is

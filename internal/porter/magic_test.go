@@ -8,12 +8,11 @@ import (
 	"testing"
 	"time"
 
-	"nightporter/internal/ether"
-
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
 	"nightporter/internal/config"
+	"nightporter/internal/ether"
 	"nightporter/internal/lab"
 	"nightporter/internal/lan"
 	"nightporter/internal/machine"
@@ -66,7 +65,7 @@ func TestMagicWithoutAPlace(t *testing.T) {
 	withLoop(t, nil, func(x *fixture) {
 		x.again()
 		x.configured(nas())
-		x.dispatch(x.machine(nas()), machine.WakeAsked{Trigger: machine.ByAPI, By: "test"})
+		x.dispatch(x.machine(nas()), machine.WakeRequested{Trigger: machine.ByAPI, By: "test"})
 		for _, n := range x.nics {
 			if x.count(func(s *sentFrame) bool { return s.on == n && s.Dst == nasMAC }) != 1 {
 				t.Error("an interface was left out")

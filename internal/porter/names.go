@@ -68,7 +68,7 @@ func (r *registry) assignName(spec *machine.Spec, gone ether.MAC, reserved map[s
 // and returns why that is another one, or nothing.
 func (r *registry) restoreName(spec *machine.Spec) (why string) {
 	had := spec.Name
-	spec.Name = machine.Salvage(had, spec.MAC)
+	spec.Name = machine.CleanName(had, spec.MAC)
 	why = r.assignName(spec, ether.MAC{}, r.configuredNames())
 	if why == "" && spec.Name != had {
 		why = fmt.Sprintf("the name %q is not allowed any more", had)

@@ -206,14 +206,14 @@ func TestRenamedEntryAtARestart(t *testing.T) {
 	for _, ofEntry := range []bool{true, false} {
 		withLoop(t, nil, func(x *fixture) {
 			mem := memory(nas(), machine.Asleep)
-			mem.NameOfEntry = ofEntry
+			mem.NameConfigured = ofEntry
 			x.resumes([]machine.Spec{named(nas(), "tower")}, mem)
 			if !ofEntry {
 				x.wantNames("nas")
 				return
 			}
 			x.wantNames("tower")
-			if told := x.renamings(); len(told) != 1 || told[0].Event.By != "nas" || told[0].Memory == nil || !told[0].Memory.NameOfEntry {
+			if told := x.renamings(); len(told) != 1 || told[0].Event.By != "nas" || told[0].Memory == nil || !told[0].Memory.NameConfigured {
 				t.Errorf("told %+v", told)
 			}
 			x.pass(time.Second)
@@ -223,11 +223,11 @@ func TestRenamedEntryAtARestart(t *testing.T) {
 	withLoop(t, nil, func(x *fixture) {
 		x.configured(nas(), named(tv(), "screen"))
 		x.asleep(nas())
-		if !x.events.last().Memory.NameOfEntry {
+		if !x.events.last().Memory.NameConfigured {
 			t.Error("the journal does not know that the name is that of the entry")
 		}
 		x.asleep(tv())
-		if x.events.last().Memory.NameOfEntry {
+		if x.events.last().Memory.NameConfigured {
 			t.Error("the journal takes the machine's own name for that of the entry")
 		}
 	})

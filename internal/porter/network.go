@@ -137,7 +137,7 @@ func (l *loop) restoreNIC(n *nic, now time.Time, c lan.Course, moved bool) {
 // deafened has the machines of an interface know that nothing was heard for a while.
 func (l *loop) noteMissedFrames(n *nic, now time.Time) {
 	for _, e := range l.machines.on(n) {
-		l.dispatch(e, machine.Deafened{Until: now.Add(switchPause)})
+		l.dispatch(e, machine.ReceptionLost{Until: now.Add(switchPause)})
 	}
 }
 
@@ -150,22 +150,6 @@ func (l *loop) tickNIC(now time.Time, n *nic) {
 		n.announceAnew(now, l.machines.on(n))
 	}
 	n.learnRouters(now)
-}
-
-// lose notes that nothing can be done on the interface. Its machines stay as they
-// are: that they cannot be heard says nothing about them.
-func (n *nic) setUnavailable(now time.Time, fault string) {
-	n.reannounceAt = time.Time{}
-	n.inspectAt = now.Add(inspectPause)
-	is := n.faultError(fault)
-	was := n.fault.Swap(&is)
-	switch {
-	case was == nil:
-		n.outSince = now
-		n.log.Warn("interface unavailable, its machines cannot be monitored or woken", "event", "interface_out", "reason", is.Error())
-	case (*was).Error() != is.Error():
-		n.log.Debug("interface still unavailable", "event", "interface_out", "reason", is.Error())
-	}
 }
 
 // announceAnew announces what is claimed on n once more: switches and clients may
@@ -187,4 +171,18 @@ func (n *nic) announceAnew(now time.Time, machines []*entry) {
 		}
 	}
 	n.log.Info("claims announced anew", "event", "announced", "addresses", claims)
+}
+
+// learnRouters looks where the gateways are, once a minute.
+func (n *nic) learnRouters(now time.Time) {
+	if now.Before(n.routersAt) || n.unavailable() != nil {
+		return
+	}
+	n.routersAt = now.Add(routersInterval)
+	neighbors, err := lan.KnownNeighbors(n.Index())
+	if err != nil {
+		n.log.Debug("cannot read the neighbor table", "event", "neighbors_unknown", "err", err)
+		return
+	}
+	n.routers.learn(now, n.network.Load().Gateways, neighbors, n.reader.NeighborMACs())
 }

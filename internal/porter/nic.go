@@ -1,7 +1,6 @@
 package porter
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,11 +11,10 @@ import (
 	"sync/atomic"
 	"time"
 
-	"nightporter/internal/ether"
-
 	"golang.org/x/time/rate"
 
 	"nightporter/internal/claim"
+	"nightporter/internal/ether"
 	"nightporter/internal/fastpath"
 	"nightporter/internal/lan"
 	"nightporter/internal/timerqueue"
@@ -63,22 +61,6 @@ type nic struct {
 // ofDefaultRoute is the name of an interface that is not known yet. None can be called
 // so: Linux takes no name with a space (dev_valid_name).
 const ofDefaultRoute = "of the default route"
-
-// newNIC returns an interface that is not open, and answers for no machine; without a
-// name that of the default route. With local it looks at what our own host sends, too.
-func newNIC(name string, local bool, sightings chan<- fastpath.Sighting, replied func(lan.Kind), log *slog.Logger) *nic {
-	n := &nic{name: cmp.Or(name, ofDefaultRoute), local: local}
-	n.unnamed.Store(name == "")
-	n.log = log.With("interface", n.name)
-	n.network.Store(&lan.Network{Name: name})
-	n.unicastLimit = newUnicastLimitOfAll()
-	n.observe, n.transmit = n.observeKernel, n.Send
-	send := func(frame []byte) error { return n.transmit(frame) }
-	n.reader = fastpath.New(fastpath.Options{Send: send, Forward: n.forward, Replied: replied, Sightings: sightings})
-	n.binder = claim.NewBinder(n.Index)
-	n.announcer.Send = n.announce
-	return n
-}
 
 // open gives n a link, in place of a closed one where there is any, and reads its
 // network.
@@ -257,6 +239,51 @@ func (n *nic) ownAddresses() []netip.Addr {
 	var own []netip.Addr
 	for _, p := range n.network.Load().Prefixes {
 		own = append(own, p.Addr())
+	}
+	return own
+}
+
+// repair removes what an earlier run left in the kernel when it crashed.
+func (n *nic) repair() error {
+	if n.closed() {
+		return nil // it is done when the interface is there
+	}
+	failed := n.binder.Clear()
+	pinned, err := lan.PinnedNeighbors(n.Index(), n.MAC())
+	failed = errors.Join(failed, err)
+	for _, ip := range pinned {
+		failed = errors.Join(failed, lan.DropNeighbor(n.Index(), ip))
+	}
+	return failed
+}
+
+// lose notes that nothing can be done on the interface. Its machines stay as they
+// are: that they cannot be heard says nothing about them.
+func (n *nic) setUnavailable(now time.Time, fault string) {
+	n.reannounceAt = time.Time{}
+	n.inspectAt = now.Add(inspectPause)
+	is := n.faultError(fault)
+	was := n.fault.Swap(&is)
+	switch {
+	case was == nil:
+		n.outSince = now
+		n.log.Warn("interface unavailable, its machines cannot be monitored or woken", "event", "interface_out", "reason", is.Error())
+	case (*was).Error() != is.Error():
+		n.log.Debug("interface still unavailable", "event", "interface_out", "reason", is.Error())
+	}
+}
+
+// near returns the address of ours from which the host sends to ip, as far as the
+// prefixes tell, or the invalid one.
+func (n *nic) ownAddressNear(ip netip.Addr) (own netip.Addr) {
+	for _, p := range n.network.Load().Prefixes {
+		switch {
+		case p.Addr().Is4() != ip.Is4():
+		case p.Contains(ip):
+			return p.Addr()
+		case !own.IsValid():
+			own = p.Addr()
+		}
 	}
 	return own
 }

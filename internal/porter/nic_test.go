@@ -6,10 +6,9 @@ import (
 	"testing"
 	"testing/synctest"
 
-	"nightporter/internal/ether"
-
 	"github.com/google/go-cmp/cmp"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/fastpath"
 	"nightporter/internal/handover"
 	"nightporter/internal/lan"

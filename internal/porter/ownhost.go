@@ -4,8 +4,6 @@ import (
 	"context"
 	"log/slog"
 	"net/netip"
-	"slices"
-	"time"
 
 	"golang.org/x/time/rate"
 
@@ -122,34 +120,4 @@ func (o *ownHost) follow(nics []*nic) {
 	if err := o.loopback.SetAddrs(addrs); err != nil {
 		o.log.Warn("cannot set the kernel filter", "event", "filter_failed", "interface", o.loopback.Name(), "err", err)
 	}
-}
-
-// wanted notes that a program of our own host does not wake a machine. What the kernel
-// has looked for may be older than the machine's sleep.
-func (l *loop) localPacket(w localPacket) {
-	for _, e := range l.machines.byIP[w.Addr] {
-		fell, rests := e.Rests()
-		if !rests || fell.IsZero() || e.nic == nil || !slices.Contains(e.Answered(), w.Addr) {
-			continue
-		}
-		if w.index != 0 && (w.index != e.nic.Index() || time.Since(fell) < lan.UnresolvedTime) {
-			continue
-		}
-		l.ignore(e, machine.Ignored{Reason: machine.FromThisHost, Service: w.Service, Source: netip.AddrPortFrom(e.nic.ownAddressNear(w.Addr), 0)})
-	}
-}
-
-// near returns the address of ours from which the host sends to ip, as far as the
-// prefixes tell, or the invalid one.
-func (n *nic) ownAddressNear(ip netip.Addr) (own netip.Addr) {
-	for _, p := range n.network.Load().Prefixes {
-		switch {
-		case p.Addr().Is4() != ip.Is4():
-		case p.Contains(ip):
-			return p.Addr()
-		case !own.IsValid():
-			own = p.Addr()
-		}
-	}
-	return own
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"time"
 
 	"nightporter/internal/machine"
@@ -20,7 +19,7 @@ func (p *Porter) Pause(ctx context.Context, name string, until time.Time, by str
 			return
 		}
 		now := time.Now()
-		p.loop.dispatch(e, machine.PauseAsked{Until: now.Add(until.Sub(now)), By: by}) // on the monotonic clock
+		p.loop.dispatch(e, machine.PauseRequested{Until: now.Add(until.Sub(now)), By: by}) // on the monotonic clock
 	})
 	if err := errors.Join(err, refused); err != nil {
 		return err
@@ -37,7 +36,7 @@ func (p *Porter) Unpause(ctx context.Context, name, by string) error {
 			refused = fmt.Errorf("%w: it is not paused", machine.ErrConflict)
 			return
 		}
-		p.loop.dispatch(e, machine.ResumeAsked{By: by})
+		p.loop.dispatch(e, machine.ResumeRequested{By: by})
 	})
 	if err := errors.Join(err, refused); err != nil {
 		return err
@@ -51,29 +50,4 @@ func (p *Porter) stored(ctx context.Context, what string) error {
 		return fmt.Errorf("%s, but that cannot be stored and is lost with a restart: %v", what, err)
 	}
 	return nil
-}
-
-// paused returns why a machine cannot be woken that is left alone, or nil.
-func (e *entry) paused(now time.Time) error {
-	until := e.PausedUntil()
-	if until.IsZero() {
-		return nil
-	}
-	return fmt.Errorf("%w: it is paused until %s, resume it first", machine.ErrConflict, machine.OnClock(until, now).Format(time.RFC3339))
-}
-
-// logPause tells of the beginning and the end of a pause, and of what waits for that.
-func (e *entry) logPause(log *slog.Logger, a machine.Action) {
-	switch a := a.(type) {
-	case machine.PauseBegan:
-		log.Info("machine paused", "event", "paused", "machine", e, "until", a.Until.Format(time.RFC3339), "by", a.By)
-	case machine.PauseEnded:
-		by := a.By
-		if by == "" {
-			by = "its time is over"
-		}
-		log.Info("pause over", "event", "pause_over", "machine", e, "by", by)
-	case machine.Deferred:
-		log.Info("registration waits for the end of the pause", "event", "deferred", "machine", e, "until", a.Until.Format(time.RFC3339))
-	}
 }

@@ -1,73 +1,13 @@
 package porter
 
 import (
-	"math"
 	"net/netip"
 	"slices"
 	"time"
 
-	"golang.org/x/time/rate"
-
 	"nightporter/internal/handover"
-	"nightporter/internal/lan"
 	"nightporter/internal/machine"
 )
-
-const (
-	// pinInterval is how often clients with held packets are sent a unicast ARP/NA that
-	// points the address at our MAC, if the machine says nothing: it may have spoken to
-	// one of them alone.
-	pinInterval = time.Second
-
-	// pinPause is the least time between two rounds of that, after the first pinRounds: a
-	// machine speaks several times when its network comes up, and a client that is told
-	// late meets its refusal.
-	pinPause  = 50 * time.Millisecond
-	pinRounds = 10
-
-	// toldAgain is how often hosts are told that have not asked, while the machine refuses
-	// connections: what a host does not use it may forget.
-	refusalInterval = 4 * time.Second
-
-	// pinned is how many hosts are told so for one address. Each has to remember it,
-	// and a kernel remembers a thousand neighbors (Linux, gc_thresh3).
-	maxPinnedHosts = 64
-)
-
-// pins are whom a machine that arrives has told that its addresses are at our MAC, and
-// when that is done again.
-type pinState struct {
-	roundLimit *rate.Limiter // those that need no pause
-	lastRound  time.Time     // of the last round
-	clientsAt  time.Time     // when all clients are told again
-	repeat     bool          // the next round is followed by another
-	clients    turns
-	hosts      []hostRound // the address that matters most comes first
-}
-
-// untold is an address of which the other hosts on the LAN are told, although they have
-// not asked.
-type hostRound struct {
-	ip    netip.Addr
-	turns turns
-}
-
-func newPinState() pinState {
-	return pinState{roundLimit: rate.NewLimiter(rate.Every(pinPause), pinRounds)}
-}
-
-// turns are those of neighbors in a list, when not all of them can be told at once.
-type turns struct{ at, left int }
-
-func (t *turns) begin() { t.left = math.MaxInt }
-
-// take calls tell for one neighbor of n after the other, until each has had its turn or
-// tell reports that the ration is used up.
-func (t *turns) take(n int, tell func(i int) bool) {
-	for t.left = min(t.left, n); t.left > 0 && tell(t.at%n); t.left-- {
-		t.at++
-	}
-}
 
 // pin keeps clients with held packets here, although the machine speaks for itself:
 // a machine whose service is not ready would refuse their next SYN.
@@ -199,23 +139,27 @@ func (e *entry) hostsToPin(machines *registry, addr netip.Addr) (all []handover.
 	return all
 }
 
-// remind tells the other hosts on the LAN one by one that we have an address: some take
-// no announcement. One that does not know the address learns nothing from it. Those that
-// wait for machines go before them.
-func (n *nic) announceToHosts(ip netip.Addr) {
-	for _, host := range n.reader.Hosts(ip.Is6(), maxPinnedHosts) {
-		if n.unicastLimit.Tokens() < unicastRateOfAll/2 {
-			return
-		}
-		if n.reader.View().Target(host.MAC) != nil || !n.network.Load().Contains(host.IP) {
-			continue
-		}
-		frame, err := lan.Reply(n.MAC(), host.MAC, n.MAC(), ip, host.IP)
-		if err != nil {
-			n.log.Debug("cannot remind a neighbor", "event", "correction_failed", "ip", ip, "to", host.MAC, "err", err)
-			continue
-		}
-		n.unicastLimit.Allow()
-		n.send(frame)
+// noteRequesters takes the neighbors that have asked for an address of the machine, or
+// sent to it.
+func (e *entry) noteRequesters() {
+	now := time.Now()
+	for who, ip := range e.target.TakeRequesters() {
+		e.nic.corrections.schedule(now, who, ip, e.hold.Opened())
+	}
+}
+
+// correct sends a requester who has the address: we, if we still answer for it, or its
+// machine, if that is up.
+func (l *loop) correct(n *nic, g handover.Client) {
+	a := n.reader.View().Address(g.MachineIP)
+	if a == nil {
+		return
+	}
+	switch e := l.machines.byMAC[a.Target().MAC]; {
+	case e == nil || e.nic != n:
+	case a.AnswersClients():
+		e.sendOwnerLimited(g, n.MAC())
+	case a.Up():
+		e.sendOwnerLimited(g, a.MAC())
 	}
 }

@@ -72,7 +72,7 @@ func TestMachineWithoutAPlace(t *testing.T) {
 				x.configured(spec)
 				e := x.machine(spec)
 				x.pass(time.Minute)
-				x.dispatch(e, machine.WakeAsked{Trigger: machine.ByAPI, By: "test"}) // the magic packet goes everywhere
+				x.dispatch(e, machine.WakeRequested{Trigger: machine.ByAPI, By: "test"}) // the magic packet goes everywhere
 				x.pass(time.Minute)
 				if e.State() != machine.Awake || e.Status().Tally.Attempts != 0 || x.logged("magic packet sent") != 1 {
 					t.Errorf("it is %v, with %d attempts and %d magic packets", e.State(), e.Status().Tally.Attempts, x.logged("magic packet sent"))

@@ -6,11 +6,10 @@ import (
 	"testing"
 	"time"
 
-	"nightporter/internal/ether"
-
 	"github.com/google/go-cmp/cmp"
 
 	"nightporter/internal/config"
+	"nightporter/internal/ether"
 	"nightporter/internal/lab"
 	"nightporter/internal/lan"
 	"nightporter/internal/lantest"
@@ -40,7 +39,7 @@ func TestMachineBehindItsCard(t *testing.T) {
 		e := x.register(nas())
 		x.pass(20 * time.Second)
 		x.want(e, machine.Awake)
-		if x.logged(`WARN msg="machine awake"`) != 1 || x.logged(string(machine.WhyOnlyCard)) == 0 || x.logged("-ArpOffload Disabled") != 1 {
+		if x.logged(`WARN msg="machine awake"`) != 1 || x.logged(string(machine.WhyOnlyNIC)) == 0 || x.logged("-ArpOffload Disabled") != 1 {
 			t.Errorf("the log does not say what is wrong:\n%s", &x.output)
 		}
 		lines := x.events.lines()
@@ -198,7 +197,7 @@ func TestNoQuestionIsNoSilence(t *testing.T) {
 					return keep(frame)
 				}
 				x.pass(2 * time.Minute)
-				if s := e.State(); s == machine.Asleep || x.logged(string(machine.WhyOnlyCard)) != 0 {
+				if s := e.State(); s == machine.Asleep || x.logged(string(machine.WhyOnlyNIC)) != 0 {
 					t.Errorf("it is %v:\n%s", s, &x.output)
 				}
 				if n := x.logged(`msg="cannot probe"`); set == nil && n != 1 {

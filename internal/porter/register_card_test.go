@@ -35,7 +35,7 @@ func TestRegisterItself(t *testing.T) {
 			t.Fatal(err)
 		}
 		wantRefused(t, x.registers(request(at(nas(), far4))), "which is not in a network of the porter's interface")
-		wantRefused(t, x.registers(request(at(tv(), tv4))), "nobody answers for 10.77.0.30")
+		wantRefused(t, x.registers(request(at(tv(), tv4))), "no host answers for 10.77.0.30")
 		thief := request(at(tv(), tv4, nas6))
 		x.up(tv())
 		wantRefused(t, x.registers(thief), nasMAC.String()+" answers for fd77::20")

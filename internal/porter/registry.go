@@ -7,10 +7,9 @@ import (
 	"sync"
 	"time"
 
-	"nightporter/internal/ether"
-
 	"golang.org/x/time/rate"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/machine"
 )
 
@@ -130,13 +129,17 @@ func (r *registry) userOf(e *entry, ip netip.Addr) (ether.MAC, bool) {
 		return e.nic.MAC(), true
 	}
 	for _, other := range r.byIP[ip] {
-		if other != e && other.attention == machine.Observed && other.Holds(ip) {
+		if other != e && other.attention == machine.ObserveAll && other.HasAddress(ip) {
 			spec := other.Spec()
 			return spec.Owner(ip), true
 		}
 	}
 	return ether.MAC{}, false
 }
+
+// probesPerSecond bounds the probes of all machines that wake or arrive, together. That
+// is plenty for a home, and little traffic for a LAN.
+const probesPerSecond = 4000
 
 // awaited are the machines that wake or arrive.
 type awaited map[*entry]bool

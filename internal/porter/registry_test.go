@@ -66,7 +66,7 @@ func TestAddressOfTwoMachines(t *testing.T) {
 			mine.Agentless = true
 			x.configured(mine)
 			x.wantWaits(x.machine(mine), nas4, `belongs to "nas"`)
-			if !x.machine(nas()).Holds(nas4) {
+			if !x.machine(nas()).HasAddress(nas4) {
 				t.Error("the one that registered waits too")
 			}
 		})

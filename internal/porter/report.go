@@ -7,7 +7,6 @@ import (
 	"net/netip"
 	"time"
 
-	"nightporter/internal/journal"
 	"nightporter/internal/machine"
 )
 
@@ -79,7 +78,7 @@ func (e *entry) logMove(log *slog.Logger, m machine.Moved, about []slog.Attr) {
 	switch {
 	case m.Repeated:
 		level = slog.LevelDebug
-	case m.Why == machine.WhyOnlyCard && m.To == machine.Awake:
+	case m.Why == machine.WhyOnlyNIC && m.To == machine.Awake:
 		level, about = slog.LevelWarn, append(about, slog.String("remedy", firmwareRemedy))
 	case m.Why == machine.WhyNeverSilent || m.Why == machine.WhyAttemptsGone || m.Why == machine.WhyNotReady:
 		level = slog.LevelWarn
@@ -91,34 +90,18 @@ func (e *entry) logMove(log *slog.Logger, m machine.Moved, about []slog.Attr) {
 	log.LogAttrs(context.Background(), level, "machine "+m.To.String(), attrs...)
 }
 
-// record puts what an event led to into the journal, which waits for no disk. The
-// machine's memory goes with the last of it.
-func (e *entry) record(log eventLog, actions []machine.Action, known bool) {
-	wake := e.LastWake()
-	events := journal.EventsOf(actions, &wake)
-	if len(events) == 0 {
-		events = append(events, journal.Event{}) // the memory alone
-	}
-	now := time.Now()
-	for i, event := range events {
-		if event.Kind != "" {
-			event.At, event.Machine, event.MAC = now, e.name(), e.Spec().MAC
+// logPause tells of the beginning and the end of a pause, and of what waits for that.
+func (e *entry) logPause(log *slog.Logger, a machine.Action) {
+	switch a := a.(type) {
+	case machine.PauseBegan:
+		log.Info("machine paused", "event", "paused", "machine", e, "until", a.Until.Format(time.RFC3339), "by", a.By)
+	case machine.PauseEnded:
+		by := a.By
+		if by == "" {
+			by = "its time is over"
 		}
-		r := journal.Record{Event: event}
-		if i == len(events)-1 {
-			e.remember(&r, known)
-		}
-		log.Append(r)
+		log.Info("pause over", "event", "pause_over", "machine", e, "by", by)
+	case machine.Deferred:
+		log.Info("registration waits for the end of the pause", "event", "deferred", "machine", e, "until", a.Until.Format(time.RFC3339))
 	}
-}
-
-// remember has a record carry what is to be known of the machine after a restart.
-func (e *entry) remember(r *journal.Record, known bool) {
-	if !known || !e.managed() {
-		r.Forgotten = e.Spec().MAC // it would have to register again
-		return
-	}
-	mem := e.Memory()
-	mem.NameOfEntry = e.configured != nil && e.configured.Name == e.name()
-	r.Memory = &mem
 }

@@ -6,10 +6,9 @@ import (
 	"testing"
 	"time"
 
-	"nightporter/internal/ether"
-
 	"github.com/google/go-cmp/cmp"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/journal"
 	"nightporter/internal/lan"
 	"nightporter/internal/machine"
@@ -194,7 +193,7 @@ func TestResumeOfAMachineThatDoesNotRegister(t *testing.T) {
 			t.Error("the journal goes on to remember a machine that is agentless no more")
 		}
 		// One that cannot be seen at present is not forgotten.
-		x.dispatch(x.machine(far), machine.WakeAsked{Trigger: machine.ByAPI, By: "test"})
+		x.dispatch(x.machine(far), machine.WakeRequested{Trigger: machine.ByAPI, By: "test"})
 		last := x.events.last()
 		x.pass(time.Minute)
 		if mem := last.Memory; mem == nil || mem.Spec.MAC != strangerMAC || mem.State != machine.Asleep || !mem.Since.Equal(farther.Since) {

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"nightporter/internal/ether"
-	"nightporter/internal/lan"
 )
 
 const (
@@ -94,18 +93,4 @@ func (r *routers) has(ip netip.Addr, now time.Time) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.addrs[ip].remembered(now)
-}
-
-// learnRouters looks where the gateways are, once a minute.
-func (n *nic) learnRouters(now time.Time) {
-	if now.Before(n.routersAt) || n.unavailable() != nil {
-		return
-	}
-	n.routersAt = now.Add(routersInterval)
-	neighbors, err := lan.KnownNeighbors(n.Index())
-	if err != nil {
-		n.log.Debug("cannot read the neighbor table", "event", "neighbors_unknown", "err", err)
-		return
-	}
-	n.routers.learn(now, n.network.Load().Gateways, neighbors, n.reader.NeighborMACs())
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"time"
 
 	"nightporter/internal/ether"
 	"nightporter/internal/handover"
@@ -123,4 +124,69 @@ func (n *nic) sourceNear(ip netip.Addr) (netip.Addr, bool) {
 		return network.Prefixes[i].Addr(), true
 	}
 	return network.SourceFor(ip)
+}
+
+// mayTell takes so many frames of the machine's ration and of that for all. What only some
+// neighbors need takes nothing of what is kept for clients.
+func (e *entry) allowUnicast(frames int, spare bool) bool {
+	now, all := time.Now(), e.nic.unicastLimit
+	own, rest := e.unicastLimit.TokensAt(now), all.TokensAt(now)
+	if spare && (own < unicastReserve || rest < unicastRateOfAll/2) || own < float64(frames) || rest < float64(frames) {
+		return false
+	}
+	return e.unicastLimit.AllowN(now, frames) && all.AllowN(now, frames)
+}
+
+// pointRationed tells one neighbor alone that the machine's address is at owner, as far as the
+// ration goes. The form that every neighbor on the link takes comes first.
+func (e *entry) sendOwnerLimited(g handover.Client, owner ether.MAC) bool {
+	if !e.nic.network.Load().Contains(g.IP) { // the frame goes to a router
+		if !e.allowUnicast(announcementFrames, false) {
+			return false
+		}
+		e.nic.announceOwner(g.MAC, netip.Addr{}, g.MachineIP, owner)
+		return true
+	}
+	if !e.allowUnicast(1, false) {
+		return false
+	}
+	e.nic.correct(g, owner)
+	if e.allowUnicast(announcementFrames, true) {
+		e.nic.announceOwner(g.MAC, g.IP, g.MachineIP, owner)
+	}
+	return true
+}
+
+// announcementFrames is how many frames an announcement to one neighbor is at most.
+const announcementFrames = 2
+
+// replay sends a held packet to its machine. sum is what the kernel said of its
+// checksum when it came.
+func (e *entry) replay(frame []byte, sum lan.Checksum) error {
+	p := lan.Packet{Sum: sum}
+	if v := p.Parse(frame); v != lan.Accepted {
+		return fmt.Errorf("a held frame is %v", v)
+	}
+	return e.nic.reader.Forward(&p, e.target.Owner(p.To))
+}
+
+// remind tells the other hosts on the LAN one by one that we have an address: some take
+// no announcement. One that does not know the address learns nothing from it. Those that
+// wait for machines go before them.
+func (n *nic) announceToHosts(ip netip.Addr) {
+	for _, host := range n.reader.Hosts(ip.Is6(), maxPinnedHosts) {
+		if n.unicastLimit.Tokens() < unicastRateOfAll/2 {
+			return
+		}
+		if n.reader.View().Target(host.MAC) != nil || !n.network.Load().Contains(host.IP) {
+			continue
+		}
+		frame, err := lan.Reply(n.MAC(), host.MAC, n.MAC(), ip, host.IP)
+		if err != nil {
+			n.log.Debug("cannot remind a neighbor", "event", "correction_failed", "ip", ip, "to", host.MAC, "err", err)
+			continue
+		}
+		n.unicastLimit.Allow()
+		n.send(frame)
+	}
 }

@@ -122,7 +122,7 @@ func TestWakeAskedForInQuietHours(t *testing.T) {
 		e := x.asleep(nas())
 		x.hear(syn(nas4, 22))
 		x.want(e, machine.Asleep, nas4, nas6)
-		x.dispatch(e, machine.WakeAsked{Trigger: machine.ByAPI, By: "test"})
+		x.dispatch(e, machine.WakeRequested{Trigger: machine.ByAPI, By: "test"})
 		x.want(e, machine.Waking, nas4, nas6)
 		x.wantSuppressed(e, map[machine.Suppression]uint64{machine.InQuietHours: 1})
 		x.hear(syn(nas4, 22))

@@ -26,7 +26,7 @@ func TestTrialChangesNothing(t *testing.T) {
 		if all := x.porter.Machines(); len(all) > 0 || len(x.events.records) > 0 {
 			t.Fatalf("it knows %v, and noted %q", all, x.events.lines())
 		}
-		wantRefused(t, trial(at(tv(), tv4)), "nobody answers for 10.77.0.30")
+		wantRefused(t, trial(at(tv(), tv4)), "no host answers for 10.77.0.30")
 
 		if err := x.registers(request(at(nas(), nas4))); err != nil {
 			t.Fatal(err)

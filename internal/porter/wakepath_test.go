@@ -9,11 +9,10 @@ import (
 	"testing"
 	"time"
 
-	"nightporter/internal/ether"
-
 	"github.com/google/go-cmp/cmp"
 
 	"nightporter/internal/config"
+	"nightporter/internal/ether"
 	"nightporter/internal/journal"
 	"nightporter/internal/lab"
 	"nightporter/internal/lan"
@@ -173,7 +172,7 @@ func TestNoCommandWhileItIsUp(t *testing.T) {
 		ran := new(fakeCommands)
 		x.commands = ran
 		x.configured(along(machine.WakePath{Command: []string{"/bin/wake"}}))
-		x.dispatch(x.machine(nas()), machine.WakeAsked{Trigger: machine.ByAPI, By: "test"})
+		x.dispatch(x.machine(nas()), machine.WakeRequested{Trigger: machine.ByAPI, By: "test"})
 		if len(x.magicFor(nasMAC)) == 0 || len(ran.jobs) > 0 {
 			t.Errorf("%d magic packets, jobs %+v", len(x.magicFor(nasMAC)), ran.jobs)
 		}

@@ -8,11 +8,10 @@ import (
 	"testing"
 	"time"
 
-	"nightporter/internal/ether"
-
 	"github.com/prometheus/client_golang/prometheus"
 
 	"nightporter/internal/config"
+	"nightporter/internal/ether"
 	"nightporter/internal/journal"
 	"nightporter/internal/lab"
 	"nightporter/internal/lab/labtest"

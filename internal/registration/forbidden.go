@@ -10,7 +10,7 @@ import (
 
 func monitorIP(i int) string { return fmt.Sprintf("monitor[%d].ip", i) }
 
-// path names the address of the i-th entry, of those of monitor and guests together.
+// path returns the path of the i-th address, of monitor and guests together.
 func (r *Request) path(i int) string {
 	if i < len(r.Monitor) {
 		return monitorIP(i)
@@ -25,16 +25,15 @@ func checkAddresses(req Request, n Network) error {
 		if what := Forbidden(a.IP, n); what != "" {
 			return Refuse(Refused, "%s: found %s, %s: expected an address of the machine", req.path(i), a.IP, what)
 		}
-		if what := foreignMAC(a.MAC, n); a.Guest() && what != "" {
+		if what := foreignMAC(a.MAC, n); a.Hosted() && what != "" {
 			return Refuse(Refused, "%s: found %s at %s, %s: expected a guest of the machine", req.path(i), a.IP, a.MAC, what)
 		}
 	}
 	return nil
 }
 
-// Forbidden says why ip is never claimed, whatever the trust and wherever it is,
-// or returns nothing. To claim such an address would cut the LAN off its router,
-// or ourselves off it.
+// Forbidden returns why ip is never claimed under any trust, or "". To claim such an address
+// would cut the LAN off from its router, or this host off from the LAN.
 func Forbidden(ip netip.Addr, n Addresses) string {
 	switch {
 	case !ip.IsValid() || ip.IsUnspecified():
@@ -57,7 +56,7 @@ func Forbidden(ip netip.Addr, n Addresses) string {
 	return ""
 }
 
-// foreignMAC says why a MAC is never a machine's, or returns nothing.
+// foreignMAC returns why a MAC is never a machine's, or "".
 func foreignMAC(mac ether.MAC, n Network) string {
 	switch {
 	case n.OwnMAC(mac):

@@ -29,9 +29,9 @@ func TestDecodeGuests(t *testing.T) {
 		`"guests":{}}`:                                                                                          `guests: found an object: expected a list such as [{"mac": "52:54:00:12:34:56", "ip": "192.168.1.6", "port": [22]}]`,
 		`"guests":` + addresses(17) + `}`:                                                                       "guests: found 17 entries: expected at most 16",
 		`"guests":[{"port":[]}]}`:                                                                               "guests[0].ip: missing: expected an IPv4 or IPv6 address",
-		`"guests":[{"ip":"10.0.0.1"}]}`:                                                                         "guests[0].port: missing: expected a list of ports; an empty one claims the address and wakes nobody",
+		`"guests":[{"ip":"10.0.0.1"}]}`:                                                                         "guests[0].port: missing: expected a list of ports; an empty list claims the address, but no packet wakes",
 		`"guests":[{"mac":1,"ip":"10.0.0.1"}]}`:                                                                 `guests[0].mac: found 1: expected a MAC address such as "d8:cb:8a:39:be:a1"`,
-		`"guests":[{"mac":"ff:ff:ff:ff:ff:ff"}]}`:                                                               `guests[0].mac: found "ff:ff:ff:ff:ff:ff": expected the address of one machine, not of a group or of nobody`,
+		`"guests":[{"mac":"ff:ff:ff:ff:ff:ff"}]}`:                                                               `guests[0].mac: found "ff:ff:ff:ff:ff:ff": expected the unicast address of one machine`,
 		`"guests":[{"mac":"d8:cb:8a:39:be:a1","ip":"10.0.0.1","port":[]}]}`:                                     "guests[0].mac: found d8:cb:8a:39:be:a1, the machine's own: expected that of a guest; the machine's own addresses belong in monitor",
 		`"guests":[{"mac":"d8:cb:8a:39:be:a2","ip":"10.0.0.1","port":[]}]}`:                                     "guests[0].mac: found d8:cb:8a:39:be:a2, the machine's own: expected that of a guest; the machine's own addresses belong in monitor",
 		`"monitor":[{"ip":"10.0.0.1","port":[]}],"guests":[{"ip":"10.0.0.1","port":[]}]}`:                       `guests[0].ip: found "10.0.0.1": expected an address that is not in the list already`,
@@ -52,7 +52,7 @@ func guest(ip netip.Addr, mac ether.MAC) machine.Address { return machine.Addres
 // other. Otherwise it is one that answers now. Whatever waits does not spoil the rest.
 func TestGuestPlaces(t *testing.T) {
 	const self, allow, open = registration.Self, registration.Allowlist, registration.Open
-	nobody := ether.MAC{}
+	noMAC := ether.MAC{}
 	here := registration.Place{}
 	waits := func(why registration.Reason, unproved bool) registration.Place {
 		return registration.Place{Waiting: why, Unproved: unproved}
@@ -74,15 +74,15 @@ func TestGuestPlaces(t *testing.T) {
 			want: waits(registration.GuestSilent, true), mac: guestMAC},
 		{name: "two answer", trusts: []registration.Trust{allow, open}, guest: guest(guestIP4, guestMAC), answers: []ether.MAC{guestMAC, otherMAC},
 			want: waits(registration.GuestSilent, true), mac: guestMAC},
-		{name: "its MAC is who answers", trusts: []registration.Trust{allow, open}, guest: guest(guestIP6, nobody), answers: []ether.MAC{guestMAC}, want: here, mac: guestMAC},
-		{name: "nobody knows its MAC", trusts: []registration.Trust{self, allow, open}, guest: guest(guestIP4, nobody), gone: true},
-		{name: "it is the machine itself", trusts: []registration.Trust{self, allow, open}, guest: guest(guestIP4, nobody), answers: []ether.MAC{towerMAC}, want: here},
-		{name: "nobody vouches", trusts: []registration.Trust{self}, guest: guest(guestIP4, guestMAC), answers: []ether.MAC{guestMAC},
+		{name: "its MAC is who answers", trusts: []registration.Trust{allow, open}, guest: guest(guestIP6, noMAC), answers: []ether.MAC{guestMAC}, want: here, mac: guestMAC},
+		{name: "its MAC is unknown", trusts: []registration.Trust{self, allow, open}, guest: guest(guestIP4, noMAC), gone: true},
+		{name: "it is the machine itself", trusts: []registration.Trust{self, allow, open}, guest: guest(guestIP4, noMAC), answers: []ether.MAC{towerMAC}, want: here},
+		{name: "not configured", trusts: []registration.Trust{self}, guest: guest(guestIP4, guestMAC), answers: []ether.MAC{guestMAC},
 			want: waits(registration.UnconfiguredGuest(guestMAC), false), mac: guestMAC},
-		{name: "nobody vouches, without a MAC", trusts: []registration.Trust{self}, guest: guest(guestIP4, nobody), answers: []ether.MAC{guestMAC},
+		{name: "not configured, without a MAC", trusts: []registration.Trust{self}, guest: guest(guestIP4, noMAC), answers: []ether.MAC{guestMAC},
 			want: waits(registration.UnconfiguredGuest(guestMAC), false), mac: guestMAC},
 		{name: "named", trusts: []registration.Trust{self, allow, open}, guest: guest(guestIP4, guestMAC), named: true, want: here, mac: guestMAC},
-		{name: "named, without a MAC", trusts: []registration.Trust{self, allow, open}, guest: guest(guestIP4, nobody), named: true, want: here, mac: guestMAC},
+		{name: "named, without a MAC", trusts: []registration.Trust{self, allow, open}, guest: guest(guestIP4, noMAC), named: true, want: here, mac: guestMAC},
 		{name: "named with another MAC", trusts: []registration.Trust{self}, guest: guest(guestIP4, otherMAC), named: true,
 			want: waits(registration.UnconfiguredGuest(otherMAC), false), mac: otherMAC},
 		{name: "in no network", trusts: []registration.Trust{self, allow, open}, guest: guest(far, guestMAC), named: true, want: waits(registration.NoNetwork, false), mac: guestMAC},
@@ -128,7 +128,7 @@ func TestGuestsThatRefuse(t *testing.T) {
 		guest    machine.Address
 		want     string
 	}{
-		{"only the guest could be claimed", "192.168.1.8", guest(guestIP4, guestMAC), "monitor[0].ip: nobody answers for 192.168.1.8: expected d8:cb:8a:39:be:a1 (trust: self), try again"},
+		{"only the guest could be claimed", "192.168.1.8", guest(guestIP4, guestMAC), "monitor[0].ip: no host answers for 192.168.1.8: expected d8:cb:8a:39:be:a1 (trust: self), try again"},
 		{"a gateway", "192.168.1.5", guest(netip.MustParseAddr("192.168.1.254"), guestMAC), "guests[0].ip: found 192.168.1.254, a gateway's address: expected an address of the machine"},
 		{"our own address", "192.168.1.5", guest(netip.MustParseAddr("192.168.1.1"), guestMAC), "guests[0].ip: found 192.168.1.1, an address of the porter's own host: expected an address of the machine"},
 		{"our own MAC", "192.168.1.5", guest(guestIP4, porterMAC), "guests[0].ip: found 192.168.1.9 at b8:27:eb:00:00:01, an interface of the porter's own host: expected a guest of the machine"},
@@ -167,7 +167,7 @@ func TestUseConfiguredGuests(t *testing.T) {
 	known := []machine.Address{guest(guestIP4, guestMAC), guest(guestIP6, guestMAC)}
 	silent := request(towerMAC, "192.168.1.5", "192.168.1.9")
 	silent.UseConfiguredGuests(known)
-	if silent.Monitor[0].Guest() || silent.Monitor[1].MAC != guestMAC || len(silent.Guests) != 1 || silent.Guests[0].IP != guestIP6 {
+	if silent.Monitor[0].Hosted() || silent.Monitor[1].MAC != guestMAC || len(silent.Guests) != 1 || silent.Guests[0].IP != guestIP6 {
 		t.Errorf("without guests of its own: %+v", silent)
 	}
 	speaks := request(towerMAC, "192.168.1.5")

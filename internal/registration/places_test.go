@@ -51,13 +51,13 @@ func TestPlaces(t *testing.T) {
 		{name: "in no prefix, and another's", trusts: []registration.Trust{self, allow, open}, ips: "192.168.1.5 2001:db8::5",
 			change: answered(slaac, otherMAC), text: "monitor[1].ip: aa:00:00:00:00:02 answers for 2001:db8::5: expected d8:cb:8a:39:be:a1 alone"},
 		{name: "only silent ones", trusts: []registration.Trust{self}, ips: "192.168.1.8 192.168.1.9",
-			text: "monitor[0].ip: nobody answers for 192.168.1.8: expected d8:cb:8a:39:be:a1 " + only},
+			text: "monitor[0].ip: no host answers for 192.168.1.8: expected d8:cb:8a:39:be:a1 " + only},
 		{name: "only one that is nowhere", trusts: []registration.Trust{self, allow, open}, ips: "10.0.0.5",
 			text: "monitor[0].ip: found 10.0.0.5, which is not in a network of the porter's interface: expected an address in one"},
 		{name: "trying again helps one of them", trusts: []registration.Trust{self}, ips: "10.0.0.5 192.168.1.8",
-			text: "monitor[1].ip: nobody answers for 192.168.1.8: expected d8:cb:8a:39:be:a1 " + only},
+			text: "monitor[1].ip: no host answers for 192.168.1.8: expected d8:cb:8a:39:be:a1 " + only},
 		{name: "only one that is not found", trusts: []registration.Trust{self, allow, open}, ips: "2001:db8::5", change: answered(slaac),
-			text: "monitor[0].ip: nobody answers for 2001:db8::5, which is not in a network of the porter's interface: expected d8:cb:8a:39:be:a1, try again"},
+			text: "monitor[0].ip: no host answers for 2001:db8::5, which is not in a network of the porter's interface: expected d8:cb:8a:39:be:a1, try again"},
 	} {
 		for _, trust := range tt.trusts {
 			t.Run(tt.name+", "+trust.String(), func(t *testing.T) {

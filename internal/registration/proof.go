@@ -12,22 +12,22 @@ import (
 
 const selfRule = "a machine may register only itself (trust: self)"
 
-// judgeItself is judge for a machine that has to prove that it registers itself: each
-// sign of where the peer is leads to the machine's MAC. What the kernel has learnt may
-// be one frame of another host, so the peer is asked for as well, and the kernel once
-// more at the end.
-func (p Policy) judgeItself(ctx context.Context, req Request, peer Peer, n Network) (Verdict, error) {
+// decideSelf is decideAll for a machine that must prove that it registers itself: everything
+// known of the peer must lead to the machine's MAC. An entry of the neighbor table may come
+// from one frame of another host, so the peer is resolved as well, and the table is read again
+// at the end.
+func (p Policy) decideSelf(ctx context.Context, req Request, peer Peer, n Network) (Verdict, error) {
 	if err := comesFrom(req.MAC, peer, n); err != nil {
 		return Verdict{}, err
 	}
 	ip := peer.ip()
-	var asked sync.WaitGroup
+	var resolved sync.WaitGroup
 	var unproved error
-	if !req.Has(ip) { // else it is asked for as an address of the machine
-		asked.Go(func() { unproved = answersAt(ctx, req.MAC, ip, n) })
+	if !req.Has(ip) { // else decideAll resolves it as an address of the machine
+		resolved.Go(func() { unproved = answersAt(ctx, req.MAC, ip, n) })
 	}
-	v, err := p.judge(ctx, req, n)
-	asked.Wait()
+	v, err := p.decideAll(ctx, req, n)
+	resolved.Wait()
 	if err == nil && req.Has(ip) && !v.claimable(ip) {
 		unproved = answersAt(ctx, req.MAC, ip, n)
 	}
@@ -40,8 +40,7 @@ func (p Policy) judgeItself(ctx context.Context, req Request, peer Peer, n Netwo
 	return v, nil
 }
 
-// comesFrom refuses a connection that does not come from a MAC, as far as that is
-// known without a question.
+// comesFrom refuses a connection that does not come from a MAC. It sends no packet.
 func comesFrom(mac ether.MAC, peer Peer, n Network) error {
 	ip := peer.ip()
 	switch {
@@ -57,9 +56,9 @@ func comesFrom(mac ether.MAC, peer Peer, n Network) error {
 	return knownAt(mac, ip, n)
 }
 
-// knownAt refuses a peer that is at another MAC as far as the kernel knows. It knows
-// that of those in a network of its own; another IPv6 address may be on the link all
-// the same (RFC 4861 section 2.1, "on-link").
+// knownAt refuses a peer that has another MAC in the kernel's neighbor table. The table has
+// hosts of the porter's own networks; another IPv6 address may still be on the link (RFC 4861
+// section 2.1, "on-link").
 func knownAt(mac ether.MAC, ip netip.Addr, n Network) error {
 	if !n.OnLink(ip) {
 		return nil
@@ -67,7 +66,7 @@ func knownAt(mac ether.MAC, ip netip.Addr, n Network) error {
 	seen, known, err := n.NeighborMAC(ip)
 	switch {
 	case err != nil:
-		return fmt.Errorf("look up %s in the neighbour table: %w", ip, err)
+		return fmt.Errorf("look up %s in the neighbor table: %w", ip, err)
 	case !known:
 		return Refuse(Refused, "the MAC address of %s is not known here, %s, %s", ip, selfRule, tryAgain)
 	case seen != mac:
@@ -76,11 +75,11 @@ func knownAt(mac ether.MAC, ip netip.Addr, n Network) error {
 	return nil
 }
 
-// answersAt refuses a peer that another MAC answers for on the link, or none.
+// answersAt refuses a peer if another MAC answers for it on the link, or none.
 func answersAt(ctx context.Context, mac ether.MAC, ip netip.Addr, n Network) error {
 	macs, err := n.Resolve(ctx, ip)
 	if err != nil {
-		return fmt.Errorf("ask who has %s: %w", ip, err)
+		return fmt.Errorf("resolve %s: %w", ip, err)
 	}
 	for _, seen := range macs {
 		if seen != mac {
@@ -93,7 +92,7 @@ func answersAt(ctx context.Context, mac ether.MAC, ip netip.Addr, n Network) err
 	case !n.OnLink(ip):
 		return notOurs(ip)
 	default:
-		return Refuse(Refused, "nobody answers for %s, where this connection comes from, %s, %s", ip, selfRule, tryAgain)
+		return Refuse(Refused, "no host answers for %s, where this connection comes from, %s, %s", ip, selfRule, tryAgain)
 	}
 }
 

@@ -50,7 +50,7 @@ func TestProof(t *testing.T) {
 			n.neighbors[far], n.answers[far] = towerMAC, []ether.MAC{towerMAC, otherMAC}
 		}, other},
 		{"none answers", far, func(_ *registration.Peer, n *fakeNetwork) { n.neighbors[far] = towerMAC },
-			"nobody answers for 192.168.1.77, where this connection comes from, " + rule + ", try again"},
+			"no host answers for 192.168.1.77, where this connection comes from, " + rule + ", try again"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			n, peer := newNetwork(), from(tt.peer.String())
@@ -78,8 +78,8 @@ func TestTokenOfAMachine(t *testing.T) {
 	for _, porters := range []string{"", "the porter's"} {
 		p := registration.Policy{Trust: registration.Open, Token: porters}
 		for token, want := range map[string]string{
-			"":             "token: missing: expected the one that d8:cb:8a:39:be:a1 has registered with or the configuration gives it",
-			"the porter's": "token: not the one that d8:cb:8a:39:be:a1 has registered with or the configuration gives it",
+			"":             "token: missing: expected the one that d8:cb:8a:39:be:a1 registered with or has in the configuration",
+			"the porter's": "token: not the one that d8:cb:8a:39:be:a1 registered with or has in the configuration",
 			"its own":      "",
 		} {
 			r := request(towerMAC, "192.168.1.5")

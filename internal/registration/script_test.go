@@ -21,8 +21,7 @@ import (
 	"nightporter/internal/registration"
 )
 
-// lacking skips a test for want of something, but not where everything is
-// supposed to be there.
+// lacking skips a test that needs something that is missing. In CI nothing may be missing.
 func lacking(t *testing.T, what string) {
 	t.Helper()
 	if os.Getenv("CI") != "" {
@@ -84,9 +83,10 @@ func (s *script) config(text string) string {
 }
 
 func TestScriptRegisters(t *testing.T) {
+	t.Parallel()
 	s := newScript(t)
 	got := make(chan registration.Request, 1)
-	d := newDesk(t, "127.0.0.1:0", config(), func(_ context.Context, r registration.Request, _ registration.Peer) error {
+	d := newTestServer(t, "127.0.0.1:0", config(), func(_ context.Context, r registration.Request, _ registration.Peer) error {
 		got <- r
 		return nil
 	})
@@ -112,9 +112,10 @@ func TestScriptRegisters(t *testing.T) {
 }
 
 func TestScriptAnswers(t *testing.T) {
+	t.Parallel()
 	s := newScript(t)
 	calls := atomic.Int32{}
-	d := newDesk(t, "127.0.0.1:0", config(), func(_ context.Context, r registration.Request, _ registration.Peer) error {
+	d := newTestServer(t, "127.0.0.1:0", config(), func(_ context.Context, r registration.Request, _ registration.Peer) error {
 		switch {
 		case r.Name == "stranger":
 			return errors.New("not you")
@@ -133,7 +134,7 @@ func TestScriptAnswers(t *testing.T) {
 		{"invalid", "--idle-watts -1", 1, "", "nightporter-register: the porter refused: idle_watts: found -1.0: expected a number of watts from 0 to 100000\n"},
 		{"busy", "--name later --retries 1", 1, "", d.addr + ": not now, try again: trying again\nnightporter-register: " + d.addr + ": not now, try again\n"},
 		{"no longer busy", "--name later --retries 1", 0, "OK.\n", ""},
-		{"nobody there", "--to 127.0.0.1:1 --retries 0", 1, "", "nightporter-register: 127.0.0.1:1: [Errno 111] Connection refused\n"},
+		{"no porter there", "--to 127.0.0.1:1 --retries 0", 1, "", "nightporter-register: 127.0.0.1:1: [Errno 111] Connection refused\n"},
 		{"not a port", "--to 127.0.0.1:x", 1, "", "nightporter-register: to: found '127.0.0.1:x': expected HOST or HOST:PORT\n"},
 		{"no such file", "--config /nonexistent", 1, "", "nightporter-register: /nonexistent: [Errno 2] No such file or directory: '/nonexistent'\n"},
 	} {
@@ -147,6 +148,7 @@ func TestScriptAnswers(t *testing.T) {
 }
 
 func TestScriptConfigErrors(t *testing.T) {
+	t.Parallel()
 	s := newScript(t)
 	for text, want := range map[string]string{
 		"":                                      "to: missing: expected the porter's HOST or HOST:PORT",
@@ -165,8 +167,9 @@ func TestScriptConfigErrors(t *testing.T) {
 }
 
 func TestScriptExampleConfig(t *testing.T) {
+	t.Parallel()
 	s := newScript(t)
-	d := newDesk(t, "127.0.0.1:0", config(), wouldAccept)
+	d := newTestServer(t, "127.0.0.1:0", config(), wouldAccept)
 	code, out, errs := s.run("--config", "../../deploy/machine/register.conf.example", "--to", d.addr,
 		"--mac", "d8:cb:8a:39:be:a1", "--monitor", "10.0.0.5=22", "--token", "s3cret", "--check")
 	if code != 0 || strings.Contains(out, "s3cret") || !strings.Contains(out, `"token": "********"`) {
@@ -191,10 +194,11 @@ func wouldAccept(_ context.Context, r registration.Request, _ registration.Peer)
 
 // --check prints what would be sent, and what the porter says to it.
 func TestScriptChecks(t *testing.T) {
+	t.Parallel()
 	s := newScript(t)
-	would := newDesk(t, "127.0.0.1:0", config(), wouldAccept)
-	refuses := newDesk(t, "127.0.0.1:0", config(), func(context.Context, registration.Request, registration.Peer) error { return errors.New("not you") })
-	older := newDesk(t, "127.0.0.1:0", config(), accept)
+	would := newTestServer(t, "127.0.0.1:0", config(), wouldAccept)
+	refuses := newTestServer(t, "127.0.0.1:0", config(), func(context.Context, registration.Request, registration.Peer) error { return errors.New("not you") })
+	older := newTestServer(t, "127.0.0.1:0", config(), accept)
 	for _, tt := range []struct {
 		name, to, monitor string
 		code              int
@@ -214,8 +218,9 @@ func TestScriptChecks(t *testing.T) {
 }
 
 func TestScriptAtShutdown(t *testing.T) {
+	t.Parallel()
 	s := newScript(t)
-	d := newDesk(t, "127.0.0.1:0", config(), accept)
+	d := newTestServer(t, "127.0.0.1:0", config(), accept)
 	args := []string{"--to", d.addr, "--mac", "d8:cb:8a:39:be:a1", "--monitor", "192.168.1.5=22", "--at-shutdown"}
 	const idle = "the machine does not power off: nothing to register\n"
 	for _, tt := range []struct{ name, jobs, want string }{
@@ -295,6 +300,7 @@ func lateAddress(t *testing.T) {
 }
 
 func TestDetect(t *testing.T) {
+	t.Parallel()
 	namespace(t)
 	lateAddress(t)
 	want := []string{"192.0.2.5", "192.0.2.6", "2001:db8::5", "2001:db8::7"}
@@ -319,6 +325,7 @@ func TestDetect(t *testing.T) {
 }
 
 func TestScriptDetects(t *testing.T) {
+	t.Parallel()
 	s := newScript(t)
 	namespace(t)
 	lateAddress(t)
@@ -351,9 +358,10 @@ case "$*" in
 esac
 `
 
-// The card that is active in a bond is told, unless it has the address of the bond,
+// The active card of a bond is registered, unless it has the address of the bond,
 // or another machine registers.
 func TestScriptFindsTheCard(t *testing.T) {
+	t.Parallel()
 	s := newScript(t)
 	for _, tt := range []struct{ said, mac, want string }{
 		{bondedIP, "", "d8:cb:8a:39:be:a2"},
@@ -366,7 +374,7 @@ func TestScriptFindsTheCard(t *testing.T) {
 			t.Fatal(err)
 		}
 		var got registration.Wire
-		code, out, errs := s.run("--to", "127.0.0.1:1", "--mac", tt.mac, "--port", "22/tcp", "--check")
+		code, out, errs := s.run("--to", "127.0.0.1:1", "--mac", tt.mac, "--port", "22/tcp", "--retries", "0", "--check")
 		if err := json.Unmarshal([]byte(out), &got); code != 1 || err != nil {
 			t.Fatalf("exit code %d, %s, %v", code, errs, err)
 		}

@@ -204,7 +204,7 @@ func TestTrust(t *testing.T) {
 			want: "this connection comes from the porter's own host, " + only},
 		{name: "through a router", policy: self, req: request(towerMAC, "192.168.1.5"), peer: "10.0.0.5",
 			want: "this connection comes from 10.0.0.5, which is not in a network of the porter's interface, " + only},
-		{name: "not in the neighbour table", policy: self, req: request(towerMAC, "192.168.1.5"), peer: "192.168.1.77",
+		{name: "not in the neighbor table", policy: self, req: request(towerMAC, "192.168.1.5"), peer: "192.168.1.77",
 			want: "the MAC address of 192.168.1.77 is not known here, " + only + ", try again"},
 		{name: "allowed, asleep, from afar", policy: allow, req: request(towerMAC, "192.168.1.99"), peer: "10.0.0.5"},
 		{name: "not allowed", policy: allow, req: request(ether.MAC{2}, "192.168.1.99"), peer: "192.168.1.5",
@@ -236,9 +236,9 @@ func TestToken(t *testing.T) {
 	for _, trust := range []registration.Trust{registration.Self, registration.Allowlist, registration.Open} {
 		p := registration.Policy{Trust: trust, Allow: []ether.MAC{towerMAC}, Token: "s3cret"}
 		for token, want := range map[string]string{
-			"":        "token: missing: expected the one that this porter asks for",
-			"s3cre":   "token: not the one that this porter asks for",
-			"s3cret ": "token: not the one that this porter asks for",
+			"":        "token: missing: expected the one that this porter requires",
+			"s3cre":   "token: not the one that this porter requires",
+			"s3cret ": "token: not the one that this porter requires",
 			"s3cret":  "",
 		} {
 			r := request(towerMAC, towerIP4.String())
@@ -281,7 +281,7 @@ func TestCheckFailures(t *testing.T) {
 	n := newNetwork()
 	n.broken = errors.New("netlink: broken")
 	_, err := registration.Policy{}.Check(t.Context(), request(towerMAC, "192.168.1.5"), from("192.168.1.5"), n)
-	if want := "look up 192.168.1.5 in the neighbour table: netlink: broken"; err == nil || err.Error() != want {
+	if want := "look up 192.168.1.5 in the neighbor table: netlink: broken"; err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -293,7 +293,7 @@ func TestCheckFailures(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	if _, err := (registration.Policy{Trust: 9}).Check(t.Context(), request(towerMAC), from("192.168.1.5"), newNetwork()); err == nil {
-		t.Error("an unknown trust lets everybody in")
+		t.Error("an unknown trust accepts a registration")
 	}
 }
 

@@ -20,13 +20,13 @@ const (
 	searchPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 	// said bounds what is kept of a program's errors, in octets.
-	said = 512
+	maxStderr = 512
 
 	// shown bounds what is told of it, in characters.
-	shown = 160
+	maxReason = 160
 
 	// leftovers is how long the streams of a program may outlive it.
-	leftovers = time.Second
+	streamDelay = time.Second
 )
 
 // run runs a program, and says what was wrong with it.
@@ -40,7 +40,7 @@ func run(ctx context.Context, limit time.Duration, j Job) error {
 	cmd.Stderr = &stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return killGroup(cmd.Process.Pid) }
-	cmd.WaitDelay = leftovers
+	cmd.WaitDelay = streamDelay
 	err := privilege.Without(cmd.Start)
 	if err == nil {
 		err = cmd.Wait()
@@ -73,7 +73,7 @@ type head struct{ b bytes.Buffer }
 
 // Write implements io.Writer. It takes everything.
 func (h *head) Write(p []byte) (int, error) {
-	h.b.Write(p[:min(len(p), said-h.b.Len())])
+	h.b.Write(p[:min(len(p), maxStderr-h.b.Len())])
 	return len(p), nil
 }
 
@@ -84,8 +84,8 @@ func (h *head) firstLine() string {
 		if line == "" {
 			continue
 		}
-		if r := []rune(line); len(r) > shown {
-			return string(r[:shown]) + "..."
+		if r := []rune(line); len(r) > maxReason {
+			return string(r[:maxReason]) + "..."
 		}
 		return line
 	}

@@ -7,14 +7,14 @@ import (
 	"sync"
 	"time"
 
-	"nightporter/internal/ether"
-
 	"golang.org/x/sync/errgroup"
+
+	"nightporter/internal/ether"
 )
 
 const (
 	// atOnce is how many programs run at once, for all machines.
-	atOnce = 8
+	maxRunning = 8
 
 	// limit is how long a program may run, and how long one may wait until others
 	// have ended.
@@ -37,24 +37,24 @@ type Runner struct {
 	failed func(Job, error)
 	limit  time.Duration
 
-	ctx   context.Context
-	end   context.CancelFunc
-	group errgroup.Group
-	slots chan struct{}
+	ctx    context.Context
+	cancel context.CancelFunc
+	group  errgroup.Group
+	slots  chan struct{}
 
-	mu      sync.Mutex // guards what follows
-	running map[ether.MAC]bool
-	told    map[ether.MAC]bool // that the program fails, in the present wake
+	mu       sync.Mutex // guards what follows
+	running  map[ether.MAC]bool
+	reported map[ether.MAC]bool // that the program fails, in the present wake
 }
 
 // New returns a Runner that calls failed when a program fails, once in each wake
 // and from any goroutine.
 func New(log *slog.Logger, failed func(Job, error)) *Runner {
 	r := &Runner{
-		log: log, failed: failed, limit: limit, slots: make(chan struct{}, atOnce),
-		running: make(map[ether.MAC]bool), told: make(map[ether.MAC]bool),
+		log: log, failed: failed, limit: limit, slots: make(chan struct{}, maxRunning),
+		running: make(map[ether.MAC]bool), reported: make(map[ether.MAC]bool),
 	}
-	r.ctx, r.end = context.WithCancel(context.Background())
+	r.ctx, r.cancel = context.WithCancel(context.Background())
 	return r
 }
 
@@ -67,7 +67,7 @@ func (r *Runner) Start(j Job) {
 		return
 	}
 	if j.Attempt == 1 {
-		delete(r.told, j.Machine)
+		delete(r.reported, j.Machine)
 	}
 	if r.running[j.Machine] {
 		r.log.Debug("wake command still runs", "event", "command_runs", "machine", j.Name, "attempt", j.Attempt)
@@ -75,7 +75,7 @@ func (r *Runner) Start(j Job) {
 	}
 	r.running[j.Machine] = true
 	r.group.Go(func() error {
-		r.conclude(j, r.wait(j))
+		r.report(j, r.wait(j))
 		return nil
 	})
 }
@@ -101,15 +101,15 @@ func (r *Runner) wait(j Job) error {
 }
 
 // conclude tells of a program that failed, unless the Runner has ended it.
-func (r *Runner) conclude(j Job, err error) {
+func (r *Runner) report(j Job, err error) {
 	r.mu.Lock()
 	delete(r.running, j.Machine)
 	if err == nil || r.ctx.Err() != nil {
 		r.mu.Unlock()
 		return
 	}
-	again := j.Repeated || r.told[j.Machine]
-	r.told[j.Machine] = true
+	again := j.Repeated || r.reported[j.Machine]
+	r.reported[j.Machine] = true
 	r.mu.Unlock()
 	if again {
 		r.log.Debug("wake command failed again", "event", "command_failed", "machine", j.Name, "attempt", j.Attempt, "err", err)
@@ -122,7 +122,7 @@ func (r *Runner) conclude(j Job, err error) {
 // Stop kills what runs, and returns when all has ended.
 func (r *Runner) Stop() {
 	r.mu.Lock()
-	r.end()
+	r.cancel()
 	r.mu.Unlock()
 	_ = r.group.Wait() // failures are told as they happen
 }

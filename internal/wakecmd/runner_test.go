@@ -13,9 +13,9 @@ import (
 	"testing"
 	"time"
 
-	"nightporter/internal/ether"
-
 	"go.uber.org/goleak"
+
+	"nightporter/internal/ether"
 )
 
 // patience is how long a test waits for what should come at once.
@@ -129,6 +129,7 @@ ps -o pid= -o pgid= -p $$ >group; mv all.tmp all`)
 
 // A program that fails is told of once in a wake, and not while that is no news.
 func TestFailure(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t)
 	j := f.job(1, "printf '\\n\\033[31mno \\377such\\tplug"+strings.Repeat("!", 4000)+"' >&2; exit 3") // long, and not fit for a log
 	runs := 0
@@ -143,7 +144,7 @@ func TestFailure(t *testing.T) {
 	again(2, false)
 	again(1, false) // another wake
 	again(1, true)  // the machine does not wake, and that was told
-	want := "m1: exit status 3: [31mno \uFFFDsuch plug" + strings.Repeat("!", shown-len("[31mno ?such plug")) + "..."
+	want := "m1: exit status 3: [31mno \uFFFDsuch plug" + strings.Repeat("!", maxReason-len("[31mno ?such plug")) + "..."
 	if len(f.told) != 2 || f.told[0] != want || f.told[1] != want || f.logged("command_failed", "WARN") != 2 {
 		t.Errorf("told %q, want twice %q", f.told, want)
 	}
@@ -151,6 +152,7 @@ func TestFailure(t *testing.T) {
 
 // What cannot be started is a failure like others.
 func TestNoProgram(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t)
 	j := f.job(1, "")
 	j.Command = []string{filepath.Join(f.dir, "nothing")}
@@ -177,6 +179,7 @@ const hang = "echo $$ >pid; sleep 1000 & sleep 1000; true"
 
 // A program that hangs is killed with what it has started.
 func TestHangs(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t)
 	f.limit = 300 * time.Millisecond
 	f.Start(f.job(1, "echo 'asks for a password' >&2; "+hang))
@@ -190,6 +193,7 @@ func TestHangs(t *testing.T) {
 
 // What a program leaves behind does not outlive it, and is no failure.
 func TestLeavesSomething(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t)
 	f.Start(f.job(1, "sleep 1000 & echo $$ >pid"))
 	f.until("done", func() bool { return f.logged("command_done", "DEBUG") == 1 })
@@ -198,6 +202,7 @@ func TestLeavesSomething(t *testing.T) {
 
 // All programs end with the Runner, and none begins after it.
 func TestStop(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t)
 	f.Start(f.job(1, hang))
 	f.file("pid")
@@ -212,6 +217,7 @@ func TestStop(t *testing.T) {
 
 // A machine has one run at a time.
 func TestOneAtATime(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t)
 	slow := f.job(1, "echo run >>runs; until test -e go; do sleep 0.01; done")
 	f.Start(slow)
@@ -232,9 +238,10 @@ func TestOneAtATime(t *testing.T) {
 
 // A crowd takes turns, and who waits too long is told so.
 func TestAtMostAFewAtOnce(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t)
 	f.limit = 2 * time.Second
-	for i := range atOnce + 1 {
+	for i := range maxRunning + 1 {
 		f.Start(f.job(i, fmt.Sprintf("echo >began%d; until test -e go; do sleep 0.01; done", i)))
 	}
 	began := func() []string {
@@ -244,10 +251,10 @@ func TestAtMostAFewAtOnce(t *testing.T) {
 		}
 		return all
 	}
-	f.until("full", func() bool { return len(began()) == atOnce })
-	f.until("told", func() bool { return f.logged("command_failed", "WARN") == atOnce+1 })
+	f.until("full", func() bool { return len(began()) == maxRunning })
+	f.until("told", func() bool { return f.logged("command_failed", "WARN") == maxRunning+1 })
 	f.Stop()
-	if n := len(began()); n > atOnce+1 {
+	if n := len(began()); n > maxRunning+1 {
 		t.Errorf("%d have run", n)
 	}
 	f.mu.Lock()
@@ -258,7 +265,7 @@ func TestAtMostAFewAtOnce(t *testing.T) {
 			late++
 		}
 	}
-	if late != atOnce+1 {
+	if late != maxRunning+1 {
 		t.Errorf("told %q", f.told)
 	}
 }

@@ -1,5 +1,5 @@
-// Package wakefilter decides which knocks at a sleeping machine are to wake it, so
-// that neither a stray scan nor the leftover of a connection does, nor anybody at
-// night. It knows knocks, rules and times. It has no socket, no clock and no
-// goroutine.
+// Package wakefilter decides whether a knock wakes a sleeping machine: by the number of
+// knocks of one source, by quiet hours, and by a cooldown after the machine fell asleep.
+// It counts the packets that did not wake. It has no socket, clock or goroutine of its
+// own.
 package wakefilter

@@ -11,19 +11,19 @@ import (
 // Hours are times of the day, every day.
 type Hours []Span
 
-// Span is one time of the day. Where To is not after From, it is on the next day.
+// Span is a part of the day. If To is not after From, To is on the next day.
 type Span struct {
-	From uint16 // minutes after midnight, the first that belongs to it
-	To   uint16 // minutes after midnight, the first that does not; up to 1440
+	From uint16 // first minute that belongs to it, after midnight
+	To   uint16 // first minute that does not, after midnight; at most 1440
 }
 
 const midnight = 24 * 60
 
-// maxSpans is more than anybody's day has, and keeps the look at the clock short.
+// maxSpans bounds the time that Contains takes.
 const maxSpans = 24
 
-// ParseHours reads spans such as "23:00-07:00", several separated by commas. ""
-// is no time at all, "00:00-24:00" is always. Spans may overlap.
+// ParseHours reads spans such as "23:00-07:00", separated by commas. "" means never,
+// "00:00-24:00" means always. Spans may overlap.
 func ParseHours(s string) (Hours, error) {
 	if strings.TrimSpace(s) == "" {
 		return nil, nil
@@ -70,10 +70,10 @@ func parseClock(s string) (minutes uint16, ok bool) {
 	return uint16(h*60 + m), true
 }
 
-// Contain reports whether the clock of at's time zone shows one of the hours. An
-// hour that the clock skips in spring is missing from them, one that it shows
-// twice in autumn is in them twice.
-func (h Hours) Contain(at time.Time) bool {
+// Contains reports whether the time of day of at, in its own time zone, is in the
+// hours. An hour that the clock skips in spring is left out, one that it shows
+// twice in autumn counts twice.
+func (h Hours) Contains(at time.Time) bool {
 	if len(h) == 0 {
 		return false
 	}

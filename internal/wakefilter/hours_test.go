@@ -81,7 +81,7 @@ func TestHoursContain(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if h.Contain(at) != want {
+				if h.Contains(at) != want {
 					t.Errorf("%s in %q: %t", clock, c.hours, !want)
 				}
 			}
@@ -93,7 +93,7 @@ func TestHoursContain(t *testing.T) {
 func TestHoursAreLocal(t *testing.T) {
 	at := time.Date(2026, 11, 22, 22, 30, 0, 0, time.UTC)
 	h := parse(t, "23:00-07:00")
-	if h.Contain(at) || !h.Contain(at.In(zone(t, "Europe/Berlin"))) {
+	if h.Contains(at) || !h.Contains(at.In(zone(t, "Europe/Berlin"))) {
 		t.Error("22:30 in London is 23:30 in Berlin")
 	}
 }
@@ -119,7 +119,7 @@ func TestHoursWhenTheClocksChange(t *testing.T) {
 			h, loc := parse(t, c.hours), zone(t, c.zone)
 			var quiet time.Duration
 			for at := c.noon.In(loc); at.Before(c.noon.Add(24 * time.Hour)); at = at.Add(time.Minute) {
-				if h.Contain(at) {
+				if h.Contains(at) {
 					quiet += time.Minute
 				}
 			}
@@ -150,7 +150,7 @@ func FuzzParseHours(f *testing.F) {
 		day := time.Date(2026, 11, 22, 0, 0, 0, 0, time.UTC)
 		some := false
 		for at := day; at.Before(day.Add(24 * time.Hour)); at = at.Add(time.Minute) {
-			some = some || h.Contain(at)
+			some = some || h.Contains(at)
 		}
 		if some != (len(h) > 0) {
 			t.Errorf("%q: contains a minute of the day: %t", text, some)

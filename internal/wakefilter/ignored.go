@@ -8,38 +8,38 @@ import (
 )
 
 const (
-	// maxIgnored is how many kinds of ignored packets are kept of one machine, and
-	// maxIgnoredPorts how many of these of one reason. What is beyond is counted
-	// together, once for each reason: a scan of all ports is bounded by that.
+	// maxIgnored bounds the kinds of ignored packets that are kept of one machine, and
+	// maxIgnoredPorts those of one reason. Packets beyond these bounds share one entry
+	// for each reason, which bounds the cost of a port scan.
 	maxIgnored      = 32
 	maxIgnoredPorts = 8
 
-	// toldAgain is how often the same kind is told. Failed wakes were told themselves, and a
-	// machine that is pinged for a day must not fill the journal.
-	toldAgain         = time.Hour
-	failuresToldAgain = 6 * time.Hour
+	// reportInterval is the least time between two reports of one kind. Failed wakes
+	// have events of their own, so their interval is longer.
+	reportInterval         = time.Hour
+	failuresReportInterval = 6 * time.Hour
 )
 
-// ignored is a kind of packets that did not wake the machine.
+// ignored counts the packets of one kind that did not wake the machine.
 type ignored struct {
 	machine.Ignored
-	told   time.Time // zero: it was not
-	untold bool      // packets came when it was due to be told
+	reported   time.Time // zero: never
+	unreported bool      // packets came after reportInterval
 }
 
-// due reports whether packets that come now are to be told.
+// due reports whether packets that come at this time have to be reported.
 func (i *ignored) due(at time.Time) bool {
-	again := toldAgain
+	again := reportInterval
 	if i.Reason == machine.AfterFailures {
-		again = failuresToldAgain
+		again = failuresReportInterval
 	}
-	return i.told.IsZero() || !near(at, i.told, again)
+	return i.reported.IsZero() || !near(at, i.reported, again)
 }
 
-// ignoredKind is a reason and a port, in the form in which they are searched for.
+// ignoredKind is a reason and a port as one number, which is fast to search for.
 type ignoredKind uint32
 
-// others is the protocol of what counts all other ports of a reason.
+// others is the protocol of the entry that counts all other ports of a reason.
 const others machine.Protocol = 0xff
 
 func kindOf(reason machine.Suppression, port machine.Port) ignoredKind {
@@ -49,45 +49,45 @@ func kindOf(reason machine.Suppression, port machine.Port) ignoredKind {
 func (k ignoredKind) reason() machine.Suppression { return machine.Suppression(k >> 24) }
 func (k ignoredKind) others() bool                { return machine.Protocol(k>>16) == others }
 
-// Ignore counts a packet that did not wake the machine, by the reason, the service and
-// the source of seen. It reports whether Untold has something to tell. Packets for a
-// machine that does not rest do not count: it is awake, or is woken.
-func (j *Judge) Ignore(seen machine.Ignored, at time.Time) (untold bool) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	if !j.rests {
+// CountIgnored counts a packet that did not wake the machine, by the reason, service
+// and source of seen. It reports whether TakeUnreported has something to return.
+// Packets for a machine that is not at rest do not count.
+func (f *Filter) CountIgnored(seen machine.Ignored, at time.Time) (unreported bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.atRest {
 		return false
 	}
-	j.suppressed[seen.Reason]++
-	n := slices.Index(j.kinds, kindOf(seen.Reason, seen.Service.Port))
+	f.suppressed[seen.Reason]++
+	n := slices.Index(f.kinds, kindOf(seen.Reason, seen.Service.Port))
 	if n < 0 {
-		n = j.roomFor(seen.Reason, seen.Service.Port, at)
+		n = f.placeFor(seen.Reason, seen.Service.Port, at)
 	}
-	if j.kinds[n].others() {
+	if f.kinds[n].others() {
 		seen.Service = machine.Service{}
 	}
-	i := &j.ignored[n]
+	i := &f.ignored[n]
 	i.Service, i.Source, i.Last = seen.Service, seen.Source, at
 	i.Count++
-	i.untold = i.untold || i.due(at)
-	return i.untold
+	i.unreported = i.unreported || i.due(at)
+	return i.unreported
 }
 
-// roomFor returns where packets of another kind count: at a place of their own, at that
-// of a kind of the reason that did not come for an hour, or at that of all others.
-func (j *Judge) roomFor(reason machine.Suppression, port machine.Port, at time.Time) int {
-	rest := slices.Index(j.kinds, kindOf(reason, machine.Port{Protocol: others}))
-	if rest >= 0 && near(at, j.ignored[rest].Last, time.Second) {
-		return rest // a scan goes on, and is not to cost a search for each packet
+// placeFor returns the entry of a new kind: a free one, the one of a kind of the same
+// reason that had no packet within reportInterval, or the one that all others share.
+func (f *Filter) placeFor(reason machine.Suppression, port machine.Port, at time.Time) int {
+	rest := slices.Index(f.kinds, kindOf(reason, machine.Port{Protocol: others}))
+	if rest >= 0 && near(at, f.ignored[rest].Last, time.Second) {
+		return rest // a scan is going on: do not search for each packet
 	}
 	ports, all, old := 0, 0, -1
-	for n, k := range j.kinds {
+	for n, k := range f.kinds {
 		switch {
 		case k.others():
 			continue
 		case k.reason() == reason:
 			ports++
-			if old < 0 && !near(at, j.ignored[n].Last, toldAgain) {
+			if old < 0 && !near(at, f.ignored[n].Last, reportInterval) {
 				old = n
 			}
 		}
@@ -97,41 +97,42 @@ func (j *Judge) roomFor(reason machine.Suppression, port machine.Port, at time.T
 	switch {
 	case ports < maxIgnoredPorts && all < maxIgnored:
 	case old >= 0:
-		j.kinds[old], j.ignored[old] = kind, ignored{Ignored: machine.Ignored{Reason: reason, First: at}}
+		f.kinds[old], f.ignored[old] = kind, ignored{Ignored: machine.Ignored{Reason: reason, First: at}}
 		return old
 	case rest >= 0:
 		return rest
 	default:
 		kind = kindOf(reason, machine.Port{Protocol: others})
 	}
-	j.kinds = append(j.kinds, kind)
-	j.ignored = append(j.ignored, ignored{Ignored: machine.Ignored{Reason: reason, First: at}})
-	return len(j.kinds) - 1
+	f.kinds = append(f.kinds, kind)
+	f.ignored = append(f.ignored, ignored{Ignored: machine.Ignored{Reason: reason, First: at}})
+	return len(f.kinds) - 1
 }
 
-// Untold returns what was ignored and is to be told. It takes that for told.
-func (j *Judge) Untold(at time.Time) []machine.Ignored {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	var untold []machine.Ignored
-	for n := range j.ignored {
-		if i := &j.ignored[n]; i.untold {
-			i.told, i.untold = at, false
-			untold = append(untold, i.Ignored)
+// TakeUnreported returns the kinds that are due to be reported, and marks them as
+// reported at this time.
+func (f *Filter) TakeUnreported(at time.Time) []machine.Ignored {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var unreported []machine.Ignored
+	for n := range f.ignored {
+		if i := &f.ignored[n]; i.unreported {
+			i.reported, i.unreported = at, false
+			unreported = append(unreported, i.Ignored)
 		}
 	}
-	return untold
+	return unreported
 }
 
-// Ignored returns what was ignored lately, the latest first.
-func (j *Judge) Ignored() []machine.Ignored {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	if len(j.ignored) == 0 {
+// Ignored returns the ignored packets by kind, the latest first.
+func (f *Filter) Ignored() []machine.Ignored {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.ignored) == 0 {
 		return nil
 	}
-	all := make([]machine.Ignored, len(j.ignored))
-	for n, i := range j.ignored {
+	all := make([]machine.Ignored, len(f.ignored))
+	for n, i := range f.ignored {
 		all[n] = i.Ignored
 	}
 	slices.SortStableFunc(all, func(a, b machine.Ignored) int { return b.Last.Compare(a.Last) })

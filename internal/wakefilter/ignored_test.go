@@ -27,16 +27,16 @@ func toPort(port uint16) machine.Ignored {
 }
 
 // told returns what is told, in short.
-func told(j *wakefilter.Judge, at time.Time) (all []string) {
-	for _, i := range j.Untold(at) {
-		all = append(all, fmt.Sprintf("%s %q %d", i.Reason, i.Wanted(), i.Count))
+func told(f *wakefilter.Filter, at time.Time) (all []string) {
+	for _, i := range f.TakeUnreported(at) {
+		all = append(all, fmt.Sprintf("%s %q %d", i.Reason, i.Target(), i.Count))
 	}
 	return all
 }
 
 // The first packet of each reason and port is told, and then one an hour.
 func TestIgnoredIsToldOnceAnHour(t *testing.T) {
-	j := sleeper()
+	f := sleeper()
 	ping := machine.Ignored{Reason: machine.PingNotRegistered, Service: machine.Service{Addr: nas, Port: machine.Port{Protocol: machine.ICMP}}}
 	for _, c := range []struct {
 		after time.Duration
@@ -52,14 +52,14 @@ func TestIgnoredIsToldOnceAnHour(t *testing.T) {
 		{time.Hour + 2*time.Minute, ping, []string{`ping "192.0.2.20/icmp" 2`}},
 	} {
 		at := evening.Add(c.after)
-		if untold := j.Ignore(c.seen, at); untold != (c.want != nil) {
+		if untold := f.CountIgnored(c.seen, at); untold != (c.want != nil) {
 			t.Errorf("after %v: something to tell: %t", c.after, untold)
 		}
-		if diff := cmp.Diff(c.want, told(j, at)); diff != "" {
+		if diff := cmp.Diff(c.want, told(f, at)); diff != "" {
 			t.Errorf("after %v (-want +got):\n%s", c.after, diff)
 		}
 	}
-	if got := told(j, evening.Add(24*time.Hour)); got != nil {
+	if got := told(f, evening.Add(24*time.Hour)); got != nil {
 		t.Errorf("told %q, although nothing came", got)
 	}
 	want := []machine.Ignored{
@@ -67,7 +67,7 @@ func TestIgnoredIsToldOnceAnHour(t *testing.T) {
 		{Reason: machine.PortNotRegistered, Service: at80, Source: toPort(80).Source, First: evening, Last: evening.Add(time.Hour), Count: 4},
 		{Reason: machine.PortNotRegistered, Service: tcp(81), Source: toPort(81).Source, First: evening.Add(time.Minute), Last: evening.Add(time.Minute), Count: 1},
 	}
-	if diff := cmp.Diff(want, j.Ignored(), cmp.Comparer(func(a, b netip.Addr) bool { return a == b }), cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b })); diff != "" {
+	if diff := cmp.Diff(want, f.Ignored(), cmp.Comparer(func(a, b netip.Addr) bool { return a == b }), cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b })); diff != "" {
 		t.Errorf("ignored (-want +got):\n%s", diff)
 	}
 }
@@ -75,10 +75,10 @@ func TestIgnoredIsToldOnceAnHour(t *testing.T) {
 // A machine that does not wake is told of when its wakes fail. What it is sent for a day
 // is four events.
 func TestFailedWakesAreToldRarely(t *testing.T) {
-	j, events := sleeper(), 0
+	f, events := sleeper(), 0
 	for at := evening; at.Before(evening.Add(24 * time.Hour)); at = at.Add(10 * time.Second) {
-		j.Ignore(machine.Ignored{Reason: machine.AfterFailures, Service: at80}, at)
-		events += len(j.Untold(at))
+		f.CountIgnored(machine.Ignored{Reason: machine.AfterFailures, Service: at80}, at)
+		events += len(f.TakeUnreported(at))
 	}
 	if events != 4 {
 		t.Errorf("%d events", events)
@@ -87,37 +87,37 @@ func TestFailedWakesAreToldRarely(t *testing.T) {
 
 // A scan of all ports is a few events, and keeps no other reason from being told.
 func TestScanOfAllPorts(t *testing.T) {
-	j := sleeper()
+	f := sleeper()
 	events := 0
 	for port := range 65535 {
 		at := evening.Add(time.Duration(port) * time.Millisecond)
-		j.Ignore(toPort(uint16(port+1)), at)
-		events += len(j.Untold(at))
+		f.CountIgnored(toPort(uint16(port+1)), at)
+		events += len(f.TakeUnreported(at))
 	}
 	if events != 9 {
 		t.Errorf("%d events, want 8 ports and one for the others", events)
 	}
-	all := j.Ignored()
-	if len(all) != 9 || all[0].Wanted() != "" || all[0].Count != 65527 {
+	all := f.Ignored()
+	if len(all) != 9 || all[0].Target() != "" || all[0].Count != 65527 {
 		t.Errorf("ignored %d kinds, the last of them %+v", len(all), all[0])
 	}
 	at := evening.Add(2 * time.Minute)
-	j.Ignore(machine.Ignored{Reason: machine.FromThisHost, Service: machine.Service{Addr: nas}}, at)
-	if diff := cmp.Diff([]string{`local "192.0.2.20" 1`}, told(j, at)); diff != "" {
+	f.CountIgnored(machine.Ignored{Reason: machine.FromThisHost, Service: machine.Service{Addr: nas}}, at)
+	if diff := cmp.Diff([]string{`local "192.0.2.20" 1`}, told(f, at)); diff != "" {
 		t.Errorf("told (-want +got):\n%s", diff)
 	}
 	later := evening.Add(2 * time.Hour) // the scan is over, and its ports give way
-	j.Ignore(toPort(80), later)
-	if diff := cmp.Diff([]string{`port "192.0.2.20:80/tcp" 1`}, told(j, later)); diff != "" {
+	f.CountIgnored(toPort(80), later)
+	if diff := cmp.Diff([]string{`port "192.0.2.20:80/tcp" 1`}, told(f, later)); diff != "" {
 		t.Errorf("told (-want +got):\n%s", diff)
 	}
 }
 
 // Nothing counts of a machine that does not rest.
 func TestNothingIsIgnoredWhileAwake(t *testing.T) {
-	j := new(wakefilter.Judge)
-	if j.Ignore(toPort(80), evening) || j.Ignored() != nil || j.Suppressed() != [len(machine.Suppressions)]uint64{} {
-		t.Errorf("ignored %v", j.Ignored())
+	f := new(wakefilter.Filter)
+	if f.CountIgnored(toPort(80), evening) || f.Ignored() != nil || f.Suppressed() != [len(machine.Suppressions)]uint64{} {
+		t.Errorf("ignored %v", f.Ignored())
 	}
 }
 
@@ -125,7 +125,7 @@ func TestNothingIsIgnoredWhileAwake(t *testing.T) {
 // an hour.
 func TestIgnoredIsBounded(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		j := sleeper()
+		f := sleeper()
 		at, packets := evening, uint64(0)
 		told := make(map[string]time.Time)
 		for range rapid.IntRange(1, 300).Draw(t, "packets") {
@@ -134,22 +134,22 @@ func TestIgnoredIsBounded(t *testing.T) {
 				Reason:  rapid.SampledFrom(machine.Suppressions[:]).Draw(t, "reason"),
 				Service: tcp(uint16(rapid.IntRange(1, 20).Draw(t, "port"))),
 			}
-			j.Ignore(seen, at)
+			f.CountIgnored(seen, at)
 			packets++
-			for _, i := range j.Untold(at) {
-				key := i.Reason.String() + i.Wanted()
+			for _, i := range f.TakeUnreported(at) {
+				key := i.Reason.String() + i.Target()
 				if before, again := told[key]; again && at.Sub(before) < time.Hour {
 					t.Fatalf("%s was told %v after it was", key, at.Sub(before))
 				}
 				told[key] = at
 			}
 		}
-		all := j.Ignored()
+		all := f.Ignored()
 		if len(all) > 41 {
 			t.Fatalf("%d kinds are kept", len(all))
 		}
 		var counted uint64
-		for _, n := range j.Suppressed() {
+		for _, n := range f.Suppressed() {
 			counted += n
 		}
 		if counted != packets {

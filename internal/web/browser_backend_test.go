@@ -72,7 +72,7 @@ func testMachine(name, ip string, state machine.State, since time.Duration, slep
 		if i == len(slept)-1 && state == machine.Asleep {
 			d -= since // the present sleep counts by itself
 		}
-		s.Diary = append(s.Diary, machine.Day{Date: evening.AddDate(0, 0, i+1-len(slept)).Format(time.DateOnly), Slept: d})
+		s.SleepLog = append(s.SleepLog, machine.Day{Date: evening.AddDate(0, 0, i+1-len(slept)).Format(time.DateOnly), Slept: d})
 	}
 	return s
 }

@@ -156,7 +156,7 @@ func nas() machine.Status {
 			Service: machine.Service{Addr: netip.MustParseAddr("192.0.2.5"), Port: machine.Port{Protocol: machine.TCP, Number: 22}},
 			Source:  netip.MustParseAddrPort("192.0.2.9:40000"), By: "somebody", Attempts: 2, Boot: 12300 * time.Millisecond, Ready: 15 * time.Second, Test: true,
 		},
-		Diary: machine.Diary{{Date: "2025-12-31", Slept: 7 * time.Hour}, {Date: "2026-01-01", Slept: 30 * time.Minute}},
+		SleepLog: machine.SleepLog{{Date: "2025-12-31", Slept: 7 * time.Hour}, {Date: "2026-01-01", Slept: 30 * time.Minute}},
 		Tally: machine.Tally{
 			Attempts: 7, ExternalStarts: 8, Conflicts: 9,
 			Slept: time.Hour, SavedJoules: 1000,

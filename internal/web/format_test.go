@@ -93,7 +93,7 @@ func TestPageTellsWhatAnArrivingMachineIsWaitedFor(t *testing.T) {
 // A day on which summer time ends has 25 hours, and no bar is higher than a day.
 func TestPageShowsALongDay(t *testing.T) {
 	s := named("pc")
-	s.Diary = machine.Diary{{Date: "2025-12-31", Slept: 25 * time.Hour}, {Date: "2026-01-01", Slept: 6 * time.Hour}}
+	s.SleepLog = machine.SleepLog{{Date: "2025-12-31", Slept: 25 * time.Hour}, {Date: "2026-01-01", Slept: 6 * time.Hour}}
 	page := ask(t, &fakeBackend{machines: []machine.Status{s}}, "GET", "/").Body.String()
 	if !contains(page, `<title>Wed 2025-12-31: asleep 25 h</title>`, `y="0.0" width="10" height="32.0"`, `y="24.0" width="10" height="8.0"`, `>22 %<small>today 0 s</small>`) {
 		t.Errorf("the bars are wrong:\n%s", page[strings.Index(page, "<summary"):strings.Index(page, "</summary")])

@@ -25,7 +25,7 @@ func ignoredOf(all []machine.Ignored) []ignoredJSON {
 	out := make([]ignoredJSON, len(all))
 	for i, at := range all {
 		out[i] = ignoredJSON{
-			Reason: at.Reason.String(), Service: at.Wanted(), Source: at.Source, First: rfc3339(at.First), Last: rfc3339(at.Last), Count: at.Count,
+			Reason: at.Reason.String(), Service: at.Target(), Source: at.Source, First: rfc3339(at.First), Last: rfc3339(at.Last), Count: at.Count,
 		}
 	}
 	return out
@@ -65,7 +65,7 @@ func suppressedInWords(e journal.Event) string {
 // settingFor names the setting that would have the packets wake the machine.
 func settingFor(s *machine.Status, rules *machine.WakeRules, i *machine.Ignored) string {
 	port := i.Service.Port.String()
-	if i.Wanted() == "" {
+	if i.Target() == "" {
 		port = "the ports that should wake it"
 	}
 	switch i.Reason {
@@ -117,7 +117,7 @@ func sourceSetting(s *machine.Status, rules *machine.WakeRules, i *machine.Ignor
 
 // connectionSetting names the setting that has data on a connection wake.
 func connectionSetting(s *machine.Status, rules *machine.WakeRules, i *machine.Ignored, port string) string {
-	if i.Wanted() == "" {
+	if i.Target() == "" {
 		return "set wake.established: true"
 	}
 	own := s.Settings(i.Service).Established

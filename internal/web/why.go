@@ -215,7 +215,7 @@ func cannotBeClaimed(s *machine.Status, ip netip.Addr) bool {
 
 func ignoredLine(s *machine.Status, rules *machine.WakeRules, i *machine.Ignored, now time.Time) whyLine {
 	what := "more ports"
-	if w := i.Wanted(); w != "" {
+	if w := i.Target(); w != "" {
 		what = w
 	}
 	text := what + " from " + source(i.Source)

@@ -100,7 +100,7 @@ func (l *lan) wrong(format string, args ...any) {
 func (l *lan) expect(e machine.Event) {
 	l.note(e)
 	switch e.(type) {
-	case machine.WakeAsked:
+	case machine.WakeRequested:
 		l.granted++
 	case machine.Stopped:
 		l.sent = 0 // it may send a last one
@@ -227,7 +227,7 @@ func (l *lan) claims(ip netip.Addr) {
 			l.wrong("%v is claimed, and its host has just answered", ip)
 		}
 		vain := func(q *question) bool { return q.lost && !q.at.Before(l.heardUse[ip]) }
-		if l.heardUse[ip].After(l.host.since) && !l.m.CardAnswers() && !l.waits(ip) && !slices.ContainsFunc(last, vain) {
+		if l.heardUse[ip].After(l.host.since) && !l.m.NICAnswers() && !l.waits(ip) && !slices.ContainsFunc(last, vain) {
 			l.wrong("%v is claimed, and its host was not asked since it used that", ip)
 		}
 		if l.wasAwake && l.q.now.Before(l.blind) {

@@ -30,7 +30,7 @@ func (l *lan) heardHonest(e machine.Heard) {
 // overlap reports whether the porter answers for an address that the host uses. One
 // whose card answers in its sleep can only be known to be up by TCP.
 func (l *lan) overlap() bool {
-	if l.m != nil && l.m.CardAnswers() && l.host.use[ip4] != used {
+	if l.m != nil && l.m.NICAnswers() && l.host.use[ip4] != used {
 		return false
 	}
 	for ip, answered := range l.held {
@@ -95,7 +95,7 @@ func (l *lan) missing() bool {
 	if l.m == nil || l.cut || !l.m.PausedUntil().IsZero() || l.host.power != off || !l.m.HasRegistered() && !l.agentless {
 		return false
 	}
-	if l.host.card && !l.m.CardAnswers() || l.unwatched && !l.agentless && l.m.State() == machine.Awake {
+	if l.host.card && !l.m.NICAnswers() || l.unwatched && !l.agentless && l.m.State() == machine.Awake {
 		return false
 	}
 	for _, ip := range own {

@@ -102,7 +102,7 @@ func (l *lan) register(here bool) {
 func (l *lan) hear(e machine.Heard, honest bool) {
 	switch {
 	case l.m == nil || l.cut || l.q.now.Before(l.closed) || l.lost():
-	case l.attention == machine.Unobserved, l.attention == machine.Attended && e.Sign == machine.Data:
+	case l.attention == machine.ObserveNothing, l.attention == machine.ObserveNeighbor && e.Sign == machine.Data:
 	default:
 		l.handleThen(e, func() {
 			if honest {
@@ -195,7 +195,7 @@ func (l *lan) do(a machine.Action) {
 		if l.host.power == off && !l.host.stubborn && !l.cut && !l.lost() {
 			l.host.start(l.host.boots)
 		}
-	case machine.HandOver:
+	case machine.CheckServices:
 		l.expects = true
 		l.serve()
 	case machine.Persist:
@@ -233,7 +233,7 @@ func (l *lan) ask(p machine.Probe) {
 				asked.lost = true
 				continue
 			}
-			if l.host.power == up && proof >= l.m.Wanted() {
+			if l.host.power == up && proof >= l.m.NeededProof() {
 				asked.answered = true
 			}
 			l.q.after(time.Millisecond, func() { l.handle(machine.Answered{Addr: ip, Proof: proof}) })
@@ -281,7 +281,7 @@ func (l *lan) deafen() {
 	l.blind = l.q.now.Add(30 * time.Second)
 	l.excuse()
 	l.wasAwake = l.m != nil && l.m.State() == machine.Awake
-	l.handle(machine.Deafened{Until: l.blind})
+	l.handle(machine.ReceptionLost{Until: l.blind})
 }
 
 // crash ends the porter without a word. It comes back with what was stored, or with
@@ -304,8 +304,8 @@ func (l *lan) crash(d time.Duration, lostTail bool) {
 
 // resume has the porter come back.
 func (l *lan) resume(mem machine.Memory, until time.Time) {
-	l.m = machine.Resume(mem, l.policy, until, l.q.now)
-	l.attention, l.hold = machine.Unobserved, machine.Ignore
+	l.m = machine.Restore(mem, l.policy, until, l.q.now)
+	l.attention, l.hold = machine.ObserveNothing, machine.Ignore
 	l.checkTotals()
 	if len(l.places) > 0 {
 		l.handle(machine.Placed{Places: l.places})

@@ -56,10 +56,10 @@ func steps(l *lan) map[string]func(*rapid.T) {
 		"stubborn":       func(t *rapid.T) { l.host.stubborn = rapid.Bool().Draw(t, "stubborn") },
 
 		"knock":         func(t *rapid.T) { l.knock(rapid.SampledFrom([]machine.Service{ssh, game}).Draw(t, "service")) },
-		"wake asked":    func(*rapid.T) { l.handle(machine.WakeAsked{Trigger: machine.ByAPI, By: "test"}) },
-		"test asked":    func(*rapid.T) { l.handle(machine.WakeAsked{Trigger: machine.ByAPI, By: "test", Test: true}) },
+		"wake asked":    func(*rapid.T) { l.handle(machine.WakeRequested{Trigger: machine.ByAPI, By: "test"}) },
+		"test asked":    func(*rapid.T) { l.handle(machine.WakeRequested{Trigger: machine.ByAPI, By: "test", Test: true}) },
 		"pause":         func(t *rapid.T) { l.pause(seconds(t, 1, 7200)) },
-		"pause over":    func(*rapid.T) { l.handle(machine.ResumeAsked{By: "test"}) },
+		"pause over":    func(*rapid.T) { l.handle(machine.ResumeRequested{By: "test"}) },
 		"ready, unsaid": func(*rapid.T) { l.handle(machine.ServicesReady{All: true}) },
 
 		"forged frame":   func(*rapid.T) { l.forge(machine.Heard{}) },
@@ -117,7 +117,7 @@ func (l *lan) sleeps(after time.Duration) {
 
 // pause has the porter leave the machine alone.
 func (l *lan) pause(d time.Duration) {
-	l.handle(machine.PauseAsked{Until: l.q.now.Add(d), By: "test"})
+	l.handle(machine.PauseRequested{Until: l.q.now.Add(d), By: "test"})
 }
 
 func (l *lan) registers(here bool) {

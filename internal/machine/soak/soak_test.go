@@ -86,7 +86,7 @@ func (h *house) maintain(r *rand.Rand) {
 		l := h.lans[r.IntN(len(h.lans))]
 		l.pause(between(r, time.Minute, 12*time.Hour))
 		if r.IntN(2) == 0 {
-			h.q.after(between(r, time.Second, 6*time.Hour), func() { l.handle(machine.ResumeAsked{By: "soak"}) })
+			h.q.after(between(r, time.Second, 6*time.Hour), func() { l.handle(machine.ResumeRequested{By: "soak"}) })
 		}
 		h.maintain(r)
 	})
@@ -157,7 +157,7 @@ func (h *house) furnish(l *lan) {
 	l.registers(true)
 	l.awhile(r)
 	h.nowAndThen(8*time.Hour, func() { l.client(r) })
-	h.nowAndThen(48*time.Hour, func() { l.handle(machine.WakeAsked{Trigger: machine.ByAPI, By: "soak"}) })
+	h.nowAndThen(48*time.Hour, func() { l.handle(machine.WakeRequested{Trigger: machine.ByAPI, By: "soak"}) })
 	h.nowAndThen(24*time.Hour, func() { l.switchedOn(r, false) })
 	h.nowAndThen(36*time.Hour, func() { l.timed(r) })
 	h.nowAndThen(96*time.Hour, func() { l.switchedOn(r, true) })
