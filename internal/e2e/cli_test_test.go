@@ -162,7 +162,7 @@ func TestWakeOfAMAC(t *testing.T) {
 	if len(asked) != 1 || asked[0].MAC != stranger.MAC() || asked[0].Machine != "" || !contains(asked[0].By, "10.77.0.10:") || !contains(asked[0].Reason, "eth0") {
 		t.Errorf("%+v", asked)
 	}
-	if code, out := h.runCommand("events"); code != 0 || !contains(out, "wake of "+mac+" asked for by 10.77.0.10:") {
+	if code, out := h.runCommand("events"); code != 0 || !contains(out, "wake of "+mac+" requested by 10.77.0.10:") {
 		t.Errorf("exit code %d, %s", code, out)
 	}
 
