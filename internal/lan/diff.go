@@ -2,15 +2,15 @@ package lan
 
 import "slices"
 
-// Outlook is the state of an interface and its network at one moment, as the kernel
+// Observation is the state of an interface and its network at one moment, as the kernel
 // reports it.
-type Outlook struct {
+type Observation struct {
 	Status  Status // no index: there is no such interface
 	Network Network
 }
 
-// Course is the set of acts that a change of the interface requires.
-type Course struct {
+// Update is the set of acts that a change of the interface requires.
+type Update struct {
 	Fault     string // why the interface is unusable; empty: it is usable
 	Reopen    bool   // open new sockets: the interface is another
 	Readdress bool   // the own addresses have changed
@@ -21,8 +21,8 @@ type Course struct {
 // Diff compares the present state of the interface with the status at the opening of its
 // sockets, with the network of the last comparison, and with the change that the kernel
 // reported.
-func Diff(is Outlook, opened Status, known Network, news Change, wasOut bool) Course {
-	c := Course{Fault: is.Fault()}
+func Diff(is Observation, opened Status, known Network, news Change, wasOut bool) Update {
+	c := Update{Fault: is.Fault()}
 	if c.Fault != "" {
 		return c
 	}
@@ -35,7 +35,7 @@ func Diff(is Outlook, opened Status, known Network, news Change, wasOut bool) Co
 }
 
 // Fault returns why the interface is unusable, or an empty string.
-func (o Outlook) Fault() string {
+func (o Observation) Fault() string {
 	switch {
 	case o.Status.Index == 0:
 		return "is gone"

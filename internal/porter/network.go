@@ -108,7 +108,7 @@ func texts(prefixes []netip.Prefix) string {
 }
 
 // regain puts back what an interface that works may have lost.
-func (l *loop) restoreNIC(n *nic, now time.Time, c lan.Course, moved bool) {
+func (l *loop) restoreNIC(n *nic, now time.Time, c lan.Update, moved bool) {
 	var outage time.Duration
 	wasOut := n.fault.Swap(nil) != nil
 	if wasOut {

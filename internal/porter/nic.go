@@ -54,7 +54,7 @@ type nic struct {
 	reannounceAt  time.Time                // when to announce the claims anew; zero: no need
 	routersAt     time.Time                // when to look where the gateways are
 
-	observe  func() (lan.Outlook, error) // asks the kernel; tests have it fail
+	observe  func() (lan.Observation, error) // asks the kernel; tests have it fail
 	transmit func(frame []byte) error    // puts a frame on the wire; tests look here
 }
 
@@ -210,15 +210,15 @@ func (n *nic) read(index int) error {
 }
 
 // observeKernel asks the kernel about the interface. That there is none is no error.
-func (n *nic) observeKernel() (lan.Outlook, error) {
+func (n *nic) observeKernel() (lan.Observation, error) {
 	status, err := lan.ReadStatus(n.name)
 	if errors.Is(err, lan.ErrNoInterface) {
-		return lan.Outlook{}, nil
+		return lan.Observation{}, nil
 	}
 	if err == nil {
 		err = n.read(status.Index)
 	}
-	return lan.Outlook{Status: status, Network: *n.network.Load()}, err
+	return lan.Observation{Status: status, Network: *n.network.Load()}, err
 }
 
 // carrier returns what is wrong with the cable. Frames go nowhere without a
