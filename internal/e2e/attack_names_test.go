@@ -132,7 +132,7 @@ func TestAttackNoiseBeforeAFailedWake(t *testing.T) {
 					t.Errorf("told %+v", m)
 				}
 			}
-			if m := nextMessage(h, hook); m.Title != "nas did not wake" || !contains(m.Message, fmt.Sprintf("not told because of notify.rate: %d conflict (m", crowd-c.messages)) {
+			if m := nextMessage(h, hook); m.Title != "nas did not wake" || !contains(m.Message, fmt.Sprintf("not sent because of notify.rate: %d conflict (m", crowd-c.messages)) {
 				t.Errorf("told %+v", m)
 			}
 		})

@@ -256,7 +256,7 @@ func TestResumeWhileTheInterfaceIsOut(t *testing.T) {
 		x.want(e, machine.Settling)
 		x.wantWaits(e, nas4, "the interface is unavailable")
 		x.n.observe = x.n.observeKernel
-		x.inspect(x.n, lan.Change{})
+		linkKeeper{x.loop}.inspect(x.n, lan.Change{})
 		x.turn()
 		x.pass(2 * time.Second)
 		x.want(e, machine.Asleep, nas4, nas6)
