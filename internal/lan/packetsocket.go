@@ -31,7 +31,7 @@ type packetSocket struct {
 	closed   atomic.Bool
 	rejected [verdicts]atomic.Uint64
 
-	filterMu sync.Mutex          // held while the filter is replaced
+	filterMu sync.Mutex                   // held while the filter is replaced
 	twin     atomic.Pointer[packetSocket] // the other socket of a fanout group, with the same filter; nil without one
 
 	dropsMu sync.Mutex

@@ -56,7 +56,7 @@ type nic struct {
 	routersAt     time.Time                // when to update the MACs of the gateways
 
 	observe  func() (lan.Observation, error) // reads the kernel's state; tests replace it
-	transmit func(frame []byte) error    // sends a frame; tests replace it
+	transmit func(frame []byte) error        // sends a frame; tests replace it
 }
 
 // ofDefaultRoute stands for the name of an interface that is not known yet. No interface
