@@ -19,7 +19,7 @@ TARGETS ?= amd64 arm64 arm/6 arm/7
 DIST    ?= dist
 APT     ?= $(DIST)/apt
 
-.PHONY: help check-go build install uninstall check test connections soak vm lint vuln fuzz cross image packages apt-repo release bench demo dashboards docs ci clean
+.PHONY: help check-go build install uninstall check test variants connections soak vm lint vuln fuzz cross image packages apt-repo release bench demo dashboards docs ci clean
 
 build: check-go ## build the program for this machine
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o nightporter ./cmd/nightporter
@@ -50,11 +50,15 @@ test: ## all unit and end-to-end tests; needs root or user namespaces. INSTALL=n
 	$(GO) -C deploy/packages test -timeout 25m ./...
 	@$(GO) test -v -run '^TestLabIsThere$$' ./internal/lab | sed -n 's/^ *[a-z_]*_test.go:[0-9]*: //p'
 
+# A few at a time, since each takes the computer. TestVariantsTarget compares the names.
+variants: ## floods, web attacks and more first connections, with the race detector
+	$(GO) test $(RACE) -count 1 -timeout 25m -parallel 4 -run '^(TestAThousandSleepersAndTheNetwork|TestAttackPinsOnTheWire|TestAttackRegistersItself|TestAttackRegistration|TestAttackRegistrationFromManyAddresses|TestAttackRegistrationFromManyHosts|TestAttackSecuredWeb|TestAttackWeb|TestFaultFlood|TestFaultRegistrationFlood|TestFirstConnections)$$' ./internal/e2e -variants -connections 60
+
 # One after the other and without the race detector: these tests assert figures, which needs a
 # quiet machine.
 connections: ## 1000 first connections, 100 external starts, 1000 claimed machines; SEED=n draws others
 	$(GO) test -count 1 -timeout 60m -v -run '^TestFirstConnections$$' ./internal/e2e -connections 1000 $(if $(SEED),-seed $(SEED))
-	$(GO) test -count 1 -timeout 10m -v -run '^TestHandStartsAtOnce$$' ./internal/e2e -connections 100
+	$(GO) test -count 1 -timeout 10m -v -run '^TestExternalStarts$$' ./internal/e2e -connections 100
 	$(GO) test -count 1 -timeout 10m -v -run '^TestAThousandSleepersAndTheNetwork$$' ./internal/e2e -soak
 
 # With the race detector and one fault at a time, since each needs the whole host. The flood test

@@ -1,6 +1,8 @@
 package conventions
 
 import (
+	"go/ast"
+	"path"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -36,3 +38,41 @@ func TestDocsPaths(t *testing.T) {
 		t.Errorf("only %d paths are found", checked)
 	}
 }
+
+// A name of the code in the design notes, such as `machine.Pace` or `Takes`, is declared there.
+func TestDocsIdentifiers(t *testing.T) {
+	named := regexp.MustCompile(`^(?:([a-z]+)\.)?([A-Z][A-Za-z]+)(?:\.([A-Z][A-Za-z]+))?$`)
+	anywhere, inPackage := map[string]bool{}, map[string]bool{}
+	folders := map[string]bool{}
+	for _, f := range goTree(t) {
+		folder := path.Base(f.folder())
+		folders[folder] = true
+		ast.Inspect(f.syntax, func(n ast.Node) bool {
+			if id, ok := n.(*ast.Ident); ok {
+				anywhere[id.Name] = true
+				inPackage[folder+"."+id.Name] = true
+			}
+			return true
+		})
+	}
+	checked := 0
+	for _, m := range mentions(t) {
+		if m.lang != "" || !strings.HasPrefix(m.page, "docs/internals/") && m.page != "ARCHITECTURE.md" {
+			continue
+		}
+		parts := named.FindStringSubmatch(m.text)
+		if parts == nil || strings.ToUpper(m.text) == m.text || parts[1] != "" && !folders[parts[1]] {
+			continue
+		}
+		checked++
+		if parts[1] == "" && !anywhere[parts[2]] && !documented[parts[2]] || parts[1] != "" && !inPackage[parts[1]+"."+parts[2]] || parts[3] != "" && !anywhere[parts[3]] {
+			t.Errorf("%s:%d: the code has no %s", m.page, m.line, m.text)
+		}
+	}
+	if checked < 40 {
+		t.Errorf("only %d names of the code are found", checked)
+	}
+}
+
+// documented are words in code spans that look like names of the code.
+var documented = map[string]bool{"Authorization": true, "Host": true, "InRelease": true, "Origin": true, "Release": true}

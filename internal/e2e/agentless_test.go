@@ -15,7 +15,7 @@ import (
 	"nightporter/internal/machine"
 )
 
-// mute is a configuration in which nas need not register.
+// agentlessConf returns a configuration that names nas as an agentless machine.
 func agentlessConf(mac ether.MAC, addrs ...netip.Addr) string {
 	var monitor []string
 	for _, ip := range addrs {
@@ -24,8 +24,8 @@ func agentlessConf(mac ether.MAC, addrs ...netip.Addr) string {
 	return fastProbe + "watch: {interval: 500ms}\n" + fmt.Sprintf("machines: [{name: nas, mac: %q, agentless: true, monitor: [%s]}]\n", mac, strings.Join(monitor, ", "))
 }
 
-// watched starts a house that knows nas. After the start of a porter no silence is
-// believed for 30 s.
+// openAgentless starts a daemon that knows nas as an agentless machine. The daemon accepts no
+// silence as sleep for 30 s after its start.
 func openAgentless(t *testing.T) (*harness, *lab.Machine) {
 	t.Helper()
 	t.Parallel()
@@ -37,7 +37,8 @@ func openAgentless(t *testing.T) (*harness, *lab.Machine) {
 	return h, nas
 }
 
-// watchedAsleep is watched for a machine that slept when an earlier porter ended.
+// openAgentlessAsleep is openAgentless for a machine that was asleep when an earlier run of the
+// daemon ended.
 func openAgentlessAsleep(t *testing.T) (*harness, *lab.Machine, string) {
 	t.Helper()
 	t.Parallel()
@@ -66,18 +67,18 @@ func waitPlaced(h *harness, n int) {
 	h.must(err)
 }
 
-// fallsAsleep shuts nas down without a word to the porter.
+// sleepUnannounced lets nas sleep without a registration, and waits until it is claimed.
 func sleepUnannounced(h *harness, nas *lab.Machine) {
 	h.Helper()
 	n := h.daemon.Log.Len()
 	h.must(nas.Sleep(h.ctx))
-	_, err := h.daemon.Log.Wait(h.within(40*time.Second), n, labdaemon.Moved("nas", "awake", "settling", "")) // after a wake it may be a flap
+	_, err := h.daemon.Log.Wait(h.within(40*time.Second), n, labdaemon.Moved("nas", "awake", "settling", "")) // silence soon after a wake may be a flap
 	h.must(err)
 	h.waitMove(n, "nas", "settling", "asleep", machine.WhySilent)
 }
 
-// TestAgentless: every series is there from the start; asleep without a word it is
-// claimed, the first connection succeeds, and so it goes on.
+// TestAgentless: all series exist from the start. The machine is claimed after each sleep
+// without a registration, and its first connection succeeds.
 func TestAgentless(t *testing.T) {
 	h, nas := openAgentless(t)
 	h.wantMetric(1, `nightporter_machine_state{machine="nas", state="awake"}`)
@@ -102,8 +103,8 @@ func TestAgentless(t *testing.T) {
 	h.wantMetric(0, `nightporter_machine_settle_timeouts_total{machine="nas"}`)
 }
 
-// TestAgentlessStartedByHand passes the test of its addresses, and ends awake.
-func TestAgentlessStartedByHand(t *testing.T) {
+// TestAgentlessExternalStart: the machine's address tests find no conflict, and it ends awake.
+func TestAgentlessExternalStart(t *testing.T) {
 	h, nas, _ := openAgentlessAsleep(t)
 	n := h.daemon.Log.Len()
 	h.must(nas.PowerOn())
@@ -117,7 +118,8 @@ func TestAgentlessStartedByHand(t *testing.T) {
 	h.wantNeighbor(h.lan.Client(), nas6, nas.MAC())
 }
 
-// TestAgentlessSurvivesKill: it is claimed again, and wakes.
+// TestAgentlessSurvivesKill: the machine is claimed again after the daemon was killed, and it
+// wakes.
 func TestAgentlessSurvivesKill(t *testing.T) {
 	h, nas, conf := openAgentlessAsleep(t)
 	h.waitStored("asleep", 2)
@@ -136,9 +138,9 @@ func TestAgentlessSurvivesKill(t *testing.T) {
 	}
 }
 
-// TestIdleAgentlessIsLeftAlone: it runs, and has nothing to say but its answers to
-// the porter. Each goes out half a second after the answer to the one before.
-func TestIdleAgentlessIsLeftAlone(t *testing.T) {
+// TestIdleAgentlessStaysAwake: the machine sends nothing but its answers to the porter. Each
+// request of the porter comes half a second after the last answer.
+func TestIdleAgentlessStaysAwake(t *testing.T) {
 	h, nas := openAgentless(t)
 	capture := h.capturePort(nas.Host)
 	questions := 0
@@ -155,9 +157,9 @@ func TestIdleAgentlessIsLeftAlone(t *testing.T) {
 	}
 }
 
-// TestAgentlessFindsItsPlace when the interface gets an address in its network; it
-// loses it when a reload names another machine.
-func TestAgentlessFindsItsPlace(t *testing.T) {
+// TestAgentlessAddressBecomesClaimable: an address becomes claimable when the interface gets an
+// address in its network. It is released when a reload removes the machine.
+func TestAgentlessAddressBecomesClaimable(t *testing.T) {
 	t.Parallel()
 	ctx, network := newLANFor(t, 2*time.Minute)
 	far := netip.MustParseAddr("10.80.0.20")
@@ -176,11 +178,11 @@ func TestAgentlessFindsItsPlace(t *testing.T) {
 	_, err = h.daemon.Log.Wait(h.within(45*time.Second), 0, labdaemon.Moved("nas", "settling", "asleep", string(machine.WhySilent)))
 	h.must(err)
 
-	guest, err := h.lan.AddHost("guest", netip.MustParsePrefix("10.80.0.10/24"))
+	peer, err := h.lan.AddHost("peer", netip.MustParsePrefix("10.80.0.10/24"))
 	h.must(err)
-	h.wantNeighbor(guest, far, h.lan.Porter().MAC())
+	h.wantNeighbor(peer, far, h.lan.Porter().MAC())
 	h.reload(fastProbe, "configuration reloaded")
-	h.waitNeighbor(guest, far, nas.MAC())
+	h.waitNeighbor(peer, far, nas.MAC())
 	if status, _, err := h.daemon.Get(h.ctx, "/api/v1/machines/nas"); err != nil || status != 404 {
 		t.Errorf("it is known still: %d, %v", status, err)
 	}

@@ -13,19 +13,20 @@ import (
 	"nightporter/internal/promtest"
 )
 
-// TestArpwatch: the program that many networks watch their addresses with sees the
-// night of a machine as one change of its address to the porter, and one back.
+// TestArpwatch: arpwatch sees the sleep of a machine as one change of its address to the
+// porter, and one change back.
 func TestArpwatch(t *testing.T) {
 	promtest.Need(t, "arpwatch")
 	for _, mode := range modes {
 		t.Run(mode.name, func(t *testing.T) {
 			h := openFor(t, fieldProbe+mode.conf, 2*time.Minute)
 			nas := h.addNAS(func(c *lab.MachineConfig) { c.Announce, c.ARPProbe = true, true })
-			// Without a router it looks up no names, which takes it seconds each.
+			// Without a router arpwatch cannot resolve names, which takes seconds each.
 			watcher, err := h.lan.AddHost("watcher", netip.MustParsePrefix("10.77.0.99/28"))
 			h.must(err)
 			said := runArpwatch(h, watcher, "10.77.0.0/24")
-			// It has no word for "ready", so the machine speaks until it is known.
+			// arpwatch does not say when it is ready, so the machine sends requests until it is
+			// known.
 			for deadline := time.Now().Add(10 * time.Second); !strings.Contains(said(), "new station ("+nas4.String()+")"); {
 				h.wantNeighbor(nas.Host, h.lan.Client().Addr4(), h.lan.Client().MAC())
 				if time.Now().After(deadline) {
@@ -33,7 +34,7 @@ func TestArpwatch(t *testing.T) {
 				}
 			}
 			h.putToSleep(nas)
-			// The announcements of the claim come within 7 s, those of the return too.
+			// The announcements of the claim end within 7 s, and so do those of its release.
 			sleepUntil(time.Now(), 8*time.Second)
 			h.call(h.lan.Client(), nas, nas4, 22)
 			sleepUntil(time.Now(), 9*time.Second)
@@ -42,11 +43,11 @@ func TestArpwatch(t *testing.T) {
 	}
 }
 
-// arpwatch runs arpwatch on a host until the test ends, and returns where to read what
-// it says. It sends no mail: its reports are on its standard error.
+// runArpwatch runs arpwatch on a host until the test ends, and returns a function that reads
+// its output. It sends no mail; its reports go to its standard error.
 func runArpwatch(h *harness, on *lab.Host, network string) (said func() string) {
 	h.Helper()
-	known, err := os.Create(filepath.Join(h.TempDir(), "arp.dat")) // it wants one that is there
+	known, err := os.Create(filepath.Join(h.TempDir(), "arp.dat")) // arpwatch needs an existing file
 	h.must(err)
 	h.must(known.Close())
 	reports, err := os.Create(filepath.Join(h.TempDir(), "reports"))
@@ -68,10 +69,10 @@ func runArpwatch(h *harness, on *lab.Host, network string) (said func() string) 
 
 var (
 	reported = regexp.MustCompile(`(?m)^Subject: (.*) \(([^)]*)\)`)
-	remarked = regexp.MustCompile(`(?m)^arpwatch: (.*)$`) // for its log only
+	remarked = regexp.MustCompile(`(?m)^arpwatch: (.*)$`) // lines of its log only
 )
 
-// oneNight reads what arpwatch says of the machine's IPv4 address.
+// wantOneChange checks the reports of arpwatch about the machine's IPv4 address.
 func wantOneChange(h *harness, said string) {
 	h.Helper()
 	counts := make(map[string]int)
@@ -84,8 +85,8 @@ func wantOneChange(h *harness, said string) {
 	if counts["changed ethernet address"] != 1 || counts["flip flop"] > 1 || counts["reused old ethernet address"] > 0 {
 		h.Errorf("want one change to the porter, and one flip flop back at most:\n%s", said)
 	}
-	// "ethernet mismatch": the porter tells, in frames of its own, that the machine
-	// has its address back. "bogon 0.0.0.0": the machine probes it (RFC 5227).
+	// "ethernet mismatch": the porter announces, in frames of its own, that the machine has its
+	// address back. "bogon 0.0.0.0": the machine probes its address (RFC 5227).
 	remarks := make(map[string]int)
 	for _, m := range remarked.FindAllStringSubmatch(said, -1) {
 		remarks[m[1]]++

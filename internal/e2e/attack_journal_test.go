@@ -14,7 +14,7 @@ import (
 	"nightporter/internal/ether"
 )
 
-// recordLine returns a line of a journal with a right checksum, which takes no secret.
+// recordLine returns a line of a journal with a valid checksum, which needs no secret.
 func recordLine(record string) string {
 	sum := crc32.Checksum([]byte(record), crc32.MakeTable(crc32.Castagnoli))
 	return fmt.Sprintf(`{"sum":"%08x","record":%s}`+"\n", sum, record)
@@ -26,11 +26,11 @@ func asleepRecord(name string, mac ether.MAC, ip string, more string) string {
 		`"state":"asleep","since":"2026-01-02T03:04:05Z","registered":"2026-01-02T03:04:00Z"%s}}`, mac, name, ip, more)
 }
 
-// TestAttackByAForgedJournal: a program on the porter's host that can write to its state
-// puts in machines that no registration could, beside an honest one. They are left
-// out, the porter answers for none of their addresses, and the API works; the honest
-// machine is woken by its client.
-func TestAttackByAForgedJournal(t *testing.T) {
+// TestAttackForgedJournal: a program on the porter's host that can write the state directory
+// adds machines that no registration could. They are left out, the porter answers for none of
+// their addresses, and the API works. The valid machine in the same journal is woken by its
+// client.
+func TestAttackForgedJournal(t *testing.T) {
 	t.Parallel()
 	ctx, lan := newLAN(t)
 	h := &harness{TB: t, ctx: ctx, lan: lan}
@@ -47,7 +47,7 @@ func TestAttackByAForgedJournal(t *testing.T) {
 		asleepRecord("zone", foreign(1), "fe80::1%eth0", ""),
 		asleepRecord("loop", foreign(2), "::ffff:127.0.0.1", ""),
 		asleepRecord("hot", foreign(3), unused.String(), `,"idle_watts":1e308`),
-		asleepRecord("twin", foreign(4), nas4.String(), `,"registered":"2026-01-03T00:00:00Z"`), // no registration is refused for that: its address waits
+		asleepRecord("twin", foreign(4), nas4.String(), `,"registered":"2026-01-03T00:00:00Z"`), // a registration would be accepted: its address waits
 		asleepRecord("a\nb", foreign(5), "10.77.0.201", ""),
 	} {
 		lines = append(lines, recordLine(r))

@@ -15,17 +15,18 @@ import (
 	"nightporter/internal/machine"
 )
 
-// An impossible packet is one that no kernel takes, by the reason for which it is refused.
+// impossible is a packet that no kernel accepts, with the reason of its refusal.
 type impossible struct {
 	name   string
 	reason lan.Refusal
 	frame  []byte
 }
 
-// attackPort is the port that the packets of attackers come from.
+// attackPort is the source port of the attackers' packets.
 const attackPort = 1234
 
-// impossibles are SYNs, and a ping, for both addresses of nas in frames of another host.
+// impossiblePackets returns SYNs and a ping for both addresses of nas, in frames of another
+// host.
 func impossiblePackets(h *harness, by ether.MAC) (all []impossible) {
 	porter := h.lan.Porter()
 	four := func(name string, reason lan.Refusal, from string, change func(ip []byte) []byte) {
@@ -67,8 +68,8 @@ func impossiblePackets(h *harness, by ether.MAC) (all []impossible) {
 	return all
 }
 
-// syn6 returns a SYN for nas6 behind extension headers of which the first, if there are
-// any, is a routing header.
+// syn6 returns a SYN for nas6 behind extension headers. The first of them, if there are any, is
+// a routing header.
 func syn6(src, dst ether.MAC, from netip.Addr, hops byte, headers []byte) []byte {
 	next := byte(6)
 	if len(headers) > 0 {
@@ -86,7 +87,7 @@ func summed(ip []byte) []byte {
 	return ip
 }
 
-// withOptions puts options into an IPv4 packet, a multiple of four octets.
+// withOptions inserts options into an IPv4 packet. Their length is a multiple of four bytes.
 func withOptions(options ...byte) func(ip []byte) []byte {
 	return func(ip []byte) []byte {
 		ip[0] += byte(len(options) / 4)
@@ -95,10 +96,10 @@ func withOptions(options ...byte) func(ip []byte) []byte {
 	}
 }
 
-// TestAttackImpossiblePackets: a host sends packets for a machine that no kernel would
-// take: from addresses that no client can have, the machine's or the porter's own among
-// them, with no hops left, with a way of their own, or damaged. While it sleeps, arrives and
-// is up, they neither wake it nor reach it, and a client beside them is served.
+// TestAttackImpossiblePackets: a host sends packets for a machine that no kernel would accept:
+// from addresses that no client can have, from the machine's or the porter's own address, with
+// hop limit 0, with a source route, or damaged. While the machine sleeps, arrives and is awake,
+// they neither wake it nor reach it, and a client is served.
 func TestAttackImpossiblePackets(t *testing.T) {
 	for _, conf := range []string{fastProbe, fastProbe + "claim: {mode: bind}\n", fastProbe + "wake: {local: true}\n"} {
 		t.Run(conf[len(fastProbe):], func(t *testing.T) {
@@ -148,7 +149,7 @@ func TestAttackImpossiblePackets(t *testing.T) {
 	}
 }
 
-// refusedBy waits until the porter has refused that many packets for a reason.
+// waitRejected waits until the porter has refused that many packets for a reason.
 func waitRejected(h *harness, reason lan.Refusal, want int) {
 	h.Helper()
 	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
@@ -172,7 +173,7 @@ func count(all []impossible, reason lan.Refusal, times int) (n int) {
 	return n
 }
 
-// attacks counts captured packets of attackers, pings by all included.
+// attacks counts the captured packets of attackers, including pings from the broadcast address.
 func attacks(c *lab.Capture) (n int) {
 	for _, f := range c.Frames() {
 		var p lan.Packet
@@ -183,9 +184,9 @@ func attacks(c *lab.Capture) (n int) {
 	return n
 }
 
-// TestAttackFramesOfOtherNetworks: SYNs in frames of a VLAN, to groups and to other hosts do not
-// wake. One with priority tags belongs to the network without a VLAN
-// (IEEE 802.1Q, VID 0), however many it has.
+// TestAttackFramesOfOtherNetworks: SYNs in frames of a VLAN, to groups and to other hosts do
+// not wake. A frame with priority tags belongs to the network without a VLAN (IEEE 802.1Q, VID
+// 0), for any number of tags.
 func TestAttackFramesOfOtherNetworks(t *testing.T) {
 	for tags := 1; tags <= 2; tags++ {
 		t.Run(fmt.Sprint(tags, " priority tags"), func(t *testing.T) {

@@ -24,7 +24,7 @@ var (
 	thief6 = netip.MustParseAddr("fd77::66")
 )
 
-// thief adds a host that is up to something, with a MAC of its own.
+// addThief adds a hostile host with a MAC of its own.
 func addThief(h *harness) *lab.Host {
 	h.Helper()
 	host, err := h.lan.AddHost("thief", netip.PrefixFrom(thief4, 24), netip.PrefixFrom(thief6, 64))
@@ -32,21 +32,20 @@ func addThief(h *harness) *lab.Host {
 	return host
 }
 
-// stolen is a registration that makes a machine useless: nothing wakes it.
+// uselessRegistration returns a registration with which nothing wakes the machine.
 func uselessRegistration(mac ether.MAC, ip netip.Addr) string {
 	b, err := json.Marshal(map[string]any{
 		"mac": mac, "name": "nas", "wake_from": []string{"192.0.2.1"}, "monitor": []monitored{{ip, []any{}}},
 	})
 	if err != nil {
-		panic(err) // of our own making
+		panic(err) // of constants
 	}
 	return string(b)
 }
 
-// TestAttackForgedRegistration: a host keeps its own MAC, and tells the porter in
-// frames of its own that its address, and that of a sleeping machine, are at the
-// machine's MAC: between the beginning and the end of a registration, and in answer to
-// each question of the porter.
+// TestAttackForgedRegistration: a host keeps its own MAC. It announces to the porter that its
+// own address and that of a sleeping machine are at the machine's MAC: during a registration,
+// and in answer to each request of the porter. The registration is refused.
 func TestAttackForgedRegistration(t *testing.T) {
 	t.Parallel()
 	for _, known := range []string{"registered", "configured"} {
@@ -71,7 +70,7 @@ func TestAttackForgedRegistration(t *testing.T) {
 	}
 }
 
-// forges plays that host until the porter has decided.
+// runForgery sends the forged frames until the porter has decided.
 func (s *machineTest) runForgery(thief *lab.Host, ip netip.Addr) {
 	s.Helper()
 	own := thief4
@@ -86,7 +85,7 @@ func (s *machineTest) runForgery(thief *lab.Host, ip netip.Addr) {
 	conn, err := thief.Dial(s.ctx, "tcp", netip.AddrPortFrom(to, labdaemon.RegistrationPort).String())
 	s.must(err)
 	defer conn.Close()
-	s.must(thief.Sysctl("net/ipv4/conf/eth0/arp_ignore", "8")) // its kernel answers no question truly
+	s.must(thief.Sysctl("net/ipv4/conf/eth0/arp_ignore", "8")) // its kernel answers no ARP request
 	text := uselessRegistration(s.nas.MAC(), ip)
 	_, err = io.WriteString(conn, text[:len(text)-1])
 	s.must(err)
@@ -95,7 +94,7 @@ func (s *machineTest) runForgery(thief *lab.Host, ip netip.Addr) {
 		s.must(thief.SendFrame(frame))
 	}
 	misled := s.within(10 * time.Second)
-	for { // a kernel believes nothing new of an entry that is less than a second old
+	for { // a kernel does not update an entry that is less than a second old
 		says(lan.Correction(thief.MAC(), porter.MAC(), s.nas.MAC(), own, to))
 		if mac, _, ok, err := porter.Neighbor(own); err == nil && ok && mac == s.nas.MAC() {
 			break
@@ -115,7 +114,7 @@ func (s *machineTest) runForgery(thief *lab.Host, ip netip.Addr) {
 	})
 }
 
-// untilDecided does something each 20 ms until the porter has refused the registration.
+// repeatUntilDecided calls do each 20 ms until the porter has refused the registration.
 func (s *machineTest) repeatUntilDecided(n int, do func()) {
 	s.Helper()
 	ctx, cancel := context.WithCancel(s.within(15 * time.Second))
@@ -147,8 +146,8 @@ func (s *machineTest) repeatUntilDecided(n int, do func()) {
 	}
 }
 
-// TestAttackRedefinition: under trust: open a machine that sleeps is redefined by no
-// other host. What it said itself may be said again, and it may change its own mind.
+// TestAttackRedefinition: under trust: open no other host redefines a machine that sleeps.
+// Another host may repeat the machine's registration, and the machine may change its own.
 func TestAttackRedefinition(t *testing.T) {
 	h := open(t, fieldProbe+"registration: {trust: open}\n")
 	nas, thief := h.addNAS(nil), addThief(h)
@@ -164,8 +163,8 @@ func TestAttackRedefinition(t *testing.T) {
 	}
 }
 
-// TestAttackWithoutTheToken: a machine has a token of its own, by the configuration or
-// by its first registration. Even with its MAC nobody redefines it without.
+// TestAttackWithoutTheToken: a machine has a token of its own, from the configuration or from
+// its first registration. A registration from its MAC without the token is refused.
 func TestAttackWithoutTheToken(t *testing.T) {
 	t.Parallel()
 	const token = "a secret of nas"
@@ -204,8 +203,8 @@ func TestAttackWithoutTheToken(t *testing.T) {
 	}
 }
 
-// TestAttackOnTheRouter: while the router restarts another host takes one of its other
-// addresses, and registers it. The MAC of the router is no machine's either.
+// TestAttackOnTheRouter: while the router restarts, another host takes one of its other
+// addresses and registers it. The router's MAC cannot be registered either.
 func TestAttackOnTheRouter(t *testing.T) {
 	h := openFor(t, fieldProbe+"watch: {interval: 1s}\n", 4*time.Minute)
 	router, thief := h.lan.Router(), addThief(h)

@@ -10,10 +10,10 @@ import (
 	"time"
 )
 
-// attackTime is how long a test with an attack may take.
+// attackTime limits a test with an attack.
 const attackTime = 3 * time.Minute
 
-// everyAbuse is all that an attacker does, at the same time.
+// everyAbuse returns all abuses.
 func everyAbuse() (all []abuse) {
 	for _, a := range abuses {
 		all = append(all, a)
@@ -21,12 +21,12 @@ func everyAbuse() (all []abuse) {
 	return all
 }
 
-// TestAttackRegistration: a program on one host of the LAN, without any privilege,
-// keeps as many connections to the registration as it can, and is silent, sends
-// garbage, sends slowly or has the porter look for an address that no host has. All
-// others register at the first try, known machines and new ones, and a machine goes
-// to sleep and is woken.
+// TestAttackRegistration: an unprivileged program on one host of the LAN keeps as many
+// connections to the registration as it can. It is silent, sends garbage, sends slowly, or lets
+// the porter look for an address that no host has. All others register at the first attempt,
+// known machines and new ones, and a machine goes to sleep and is woken.
 func TestAttackRegistration(t *testing.T) {
+	onlyVariants(t)
 	for name, what := range abuses {
 		t.Run(name, func(t *testing.T) {
 			h := openFor(t, fastProbe, attackTime)
@@ -37,9 +37,10 @@ func TestAttackRegistration(t *testing.T) {
 	}
 }
 
-// TestAttackRegistrationFromManyAddresses: the attacker gives its one card many
-// addresses, and does all at the same time.
+// TestAttackRegistrationFromManyAddresses: the attacker gives its network card many addresses,
+// and makes all attacks at the same time.
 func TestAttackRegistrationFromManyAddresses(t *testing.T) {
+	onlyVariants(t)
 	for _, f := range []family{ip4, ip6} {
 		for _, addresses := range []int{1, 64} {
 			t.Run(fmt.Sprintf("%d of "+string(f), addresses, 0), func(t *testing.T) {
@@ -54,6 +55,7 @@ func TestAttackRegistrationFromManyAddresses(t *testing.T) {
 
 // TestAttackRegistrationFromManyHosts: several hosts attack together.
 func TestAttackRegistrationFromManyHosts(t *testing.T) {
+	onlyVariants(t)
 	h := openFor(t, fastProbe, attackTime)
 	good, nas, calm := prepareRegistrants(h)
 	var attackers []*attacker
@@ -64,9 +66,10 @@ func TestAttackRegistrationFromManyHosts(t *testing.T) {
 	wantFewRefusalLines(h)
 }
 
-// TestAttackRegistersItself: a host registers itself again and again, each time
-// with another port. Log and history stay short, and others register.
+// TestAttackRegistersItself: a host registers itself repeatedly, each time with another port.
+// Log and history stay short, and other hosts register.
 func TestAttackRegistersItself(t *testing.T) {
+	onlyVariants(t)
 	h := openFor(t, fastProbe, attackTime)
 	good, nas, calm := prepareRegistrants(h)
 	a := addAttacker(h, 0, 1, ip4)

@@ -14,14 +14,14 @@ import (
 	"nightporter/internal/privilege"
 )
 
-// rooted is a house whose daemon is started as root, with a state directory of its
-// own: its configuration is root's, and is not to be given away with that.
+// rootDaemon is a harness whose daemon is started as root with a separate state directory. The
+// configuration stays root's when the state directory changes its owner.
 type rootDaemon struct {
 	*harness
 	state string
 }
 
-// start starts the daemon, or another one in its place. user is YAML.
+// start starts the daemon, or replaces it. user is YAML.
 func (r *rootDaemon) start(user string) {
 	r.Helper()
 	d, err := labdaemon.Start(r.ctx, r.lan, filepath.Dir(r.state), labdaemon.Options{
@@ -31,19 +31,18 @@ func (r *rootDaemon) start(user string) {
 	r.killAtEnd(d)
 }
 
-// warned reports whether the log warns that the daemon runs as root.
+// warned reports whether the log has the warning about a daemon that runs as root.
 func (r *rootDaemon) warned() bool {
 	return strings.Contains(r.daemon.Log.Text(), `"event":"runs_as_root"`)
 }
 
-// TestAttackAfterARootsUpgrade: an attacker who has taken over a daemon that was
-// started as root without a user finds an unprivileged one, also where the version
-// before ran as root: its state goes on, and is the new user's. Only user: root keeps
-// root, with a warning.
-func TestAttackAfterARootsUpgrade(t *testing.T) {
+// TestAttackUpgradeFromRoot: a daemon that root starts without a configured user becomes
+// unprivileged, also where the version before ran as root. Its state continues and belongs to
+// the new user. Only user: root keeps root, with a warning.
+func TestAttackUpgradeFromRoot(t *testing.T) {
 	t.Parallel()
 	if err := os.Chown(t.TempDir(), unprivileged, unprivileged); err != nil {
-		cannotRun(t, "needs root, and nobody in its user namespace:", err)
+		cannotRun(t, "needs root, and the user 65534 in its user namespace:", err)
 	}
 	user, err := privilege.Find("")
 	if err != nil || user.UID == 0 {
@@ -51,7 +50,7 @@ func TestAttackAfterARootsUpgrade(t *testing.T) {
 	}
 	ctx, lan := newLAN(t)
 	r := &rootDaemon{harness: &harness{TB: t, ctx: ctx, lan: lan}, state: filepath.Join(t.TempDir(), "state")}
-	r.must(os.Chmod(filepath.Dir(filepath.Dir(r.state)), 0o711)) // the test's own, which the daemon's user has to get through
+	r.must(os.Chmod(filepath.Dir(filepath.Dir(r.state)), 0o711)) // the directory of the test, which the daemon's user must enter
 	r.start("root")
 	wantEveryThread(r.harness, daemonPrivileges(0))
 	if !r.warned() {
@@ -82,9 +81,8 @@ func TestAttackAfterARootsUpgrade(t *testing.T) {
 	}
 }
 
-// TestAttackWithoutNetworkRights: an attacker who has taken over a daemon that
-// changes nothing of the host's network cannot change it either. The daemon does its
-// work with CAP_NET_RAW alone.
+// TestAttackWithoutNetworkRights: a daemon that changes nothing in the host's network has
+// CAP_NET_RAW alone, and works. An attacker who controls it cannot change the network either.
 func TestAttackWithoutNetworkRights(t *testing.T) {
 	h := open(t, fastProbe+"claim: {guard: off}\n")
 	want := daemonPrivileges(os.Geteuid())

@@ -7,21 +7,21 @@ import (
 	"nightporter/internal/machine"
 )
 
-// lateBy lets a registered machine sleep and connects to it. It returns how long after
-// the start of the service that connection, the first, was there.
+// measureDelay lets a registered machine sleep and connects to it. It returns the time from the
+// start of the service to the first connection.
 func measureDelay(h *harness, m *lab.Machine) time.Duration {
 	h.Helper()
 	return max(0, wakeByClient(h, m).late)
 }
 
-// A lateCall is a first connection to a machine that slept, and how it was served.
+// lateCall is a first connection to a machine that slept, and how it was served.
 type lateCall struct {
 	served
 	late time.Duration // from the start of the service to the connection
 	near bool          // the client repeated its SYN as the service came up
 }
 
-// wokenBy lets a registered machine sleep and connects to it.
+// wakeByClient lets a registered machine sleep and connects to it.
 func wakeByClient(h *harness, m *lab.Machine) lateCall {
 	h.Helper()
 	n := h.daemon.Log.Len()
@@ -32,7 +32,7 @@ func wakeByClient(h *harness, m *lab.Machine) lateCall {
 	defer atMachine.Close()
 	c := h.call(h.lan.Client(), m, nas4, 22)
 	h.waitMove(n, m.Name(), "arriving", "awake", machine.WhyReady)
-	s, err := readServed(h, h.ctx, c, atClient, atMachine)
+	s, err := readServed(h.ctx, h, c, atClient, atMachine)
 	h.must(err)
 	up := lastUp(m, c.to)
 	l := lateCall{served: s, late: c.ended.Sub(up), near: up.Before(c.began)}
@@ -42,10 +42,10 @@ func wakeByClient(h *harness, m *lab.Machine) lateCall {
 	return l
 }
 
-// wantNoLater has the first connection to m by the porter's replay, as without an attack.
-// With -soak, where a test has the computer for itself, it is as soon, too: calm is what
-// lateBy returned then. An attack that takes the whole computer can move the service to
-// the client's own repetition of its SYN, which says nothing: then m sleeps once more.
+// wantNoLater expects that the porter's replay makes the first connection to m, as without an
+// attack. With -soak, where no other test runs, the connection also comes as soon as calm,
+// which measureDelay returned before. An attack that takes the whole computer can delay the
+// service until the client repeats its SYN. That proves nothing, and m sleeps once more.
 func wantNoLater(h *harness, m *lab.Machine, calm time.Duration) {
 	h.Helper()
 	var l lateCall

@@ -1,254 +1,192 @@
 package e2e
 
 import (
-	"bufio"
 	"context"
-	"crypto/tls"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/pem"
 	"fmt"
-	"io"
-	"net"
+	"math/big"
 	"net/http"
 	"net/netip"
+	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
-	"sync"
-	"sync/atomic"
-	"syscall"
+	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"golang.org/x/crypto/bcrypt"
 
 	"nightporter/internal/lab"
 	"nightporter/internal/labdaemon"
 )
 
-// webAttacker is one host of the LAN that attacks the HTTP port from several addresses.
-type webAttacker struct {
-	host  *lab.Host
-	from  []netip.Addr
-	to    string
-	dials atomic.Int64
-}
+func base64Of(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }
 
-// webAttackerWith adds a host with n addresses of a family.
-func addWebAttacker(h *harness, n int, v6 bool) *webAttacker {
-	h.Helper()
-	at := func(i int) netip.Prefix {
-		if v6 {
-			return netip.MustParsePrefix(fmt.Sprintf("fd77::6:%x/64", i))
+// TestAttackWeb: one host with one, eight or 64 addresses makes all attacks on the HTTP port at
+// once. Prometheus, the health check on the porter's own host, the page and the event streams
+// keep working, and the log stays short.
+func TestAttackWeb(t *testing.T) {
+	onlyVariants(t)
+	for _, n := range []int{1, 8, 64} {
+		for _, v6 := range []bool{false, true} {
+			if !*soakFlag && v6 != (n == 8) {
+				continue
+			}
+			t.Run(fmt.Sprintf("%d addresses, IPv6 %t", n, v6), func(t *testing.T) {
+				ctx, lan := newLANFor(t, 20*time.Minute) // not parallel: it takes the whole computer
+				h := openOn(ctx, t, lan, fastProbe)
+				s := addWebAttacker(h, n, v6)
+				runWebAttacks(h, s, webClient{scheme: "http"}, plainAttacks())
+			})
 		}
-		return netip.MustParsePrefix(fmt.Sprintf("10.77.0.%d/24", 100+i))
 	}
-	host, err := h.lan.AddHost("attacker", at(0))
-	h.must(err)
-	to := h.lan.Porter().Addr4()
-	if v6 {
-		to = h.lan.Porter().Addr6()
-	}
-	s := &webAttacker{host: host, from: []netip.Addr{at(0).Addr()}, to: netip.AddrPortFrom(to, labdaemon.HTTPPort).String()}
-	for i := 1; i < n; i++ {
-		h.must(host.AddAddr(h.ctx, at(i)))
-		s.from = append(s.from, at(i).Addr())
-	}
-	return s
 }
 
-// dial connects from the next of the addresses, with a receive window as small as the
-// kernel makes it.
-func (s *webAttacker) dial(ctx context.Context) (conn net.Conn, err error) {
-	i := int(s.dials.Add(1)) % len(s.from)
-	d := net.Dialer{
-		LocalAddr: &net.TCPAddr{IP: s.from[i].AsSlice()}, Timeout: 2 * time.Second,
-		Control: func(_, _ string, c syscall.RawConn) error {
-			return c.Control(func(fd uintptr) { _ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, 1) })
-		},
+// TestAttackSecuredWeb is TestAttackWeb for a porter with TLS and passwords.
+func TestAttackSecuredWeb(t *testing.T) {
+	onlyVariants(t)
+	for _, n := range []int{1, 8, 64} {
+		if !*soakFlag && n == 8 {
+			continue
+		}
+		t.Run(fmt.Sprintf("%d addresses", n), func(t *testing.T) {
+			ctx, lan := newLANFor(t, 20*time.Minute)
+			dir := t.TempDir()
+			h := openSecured(ctx, t, lan, dir)
+			s := addWebAttacker(h, n, n == 8)
+			runWebAttacks(h, s, webClient{scheme: "https", user: "anna", password: "open sesame"}, securedAttacks())
+		})
 	}
-	err = s.host.Do(func() error {
-		conn, err = d.DialContext(ctx, "tcp", s.to)
-		return err
+}
+
+// runWebAttacks checks what other clients see of an attack by s: with -soak of each attack
+// alone, and of all at once.
+func runWebAttacks(h *harness, s *webAttacker, v webClient, all []webAttack) {
+	h.Helper()
+	nas := h.addNAS(nil)
+	h.register(nas.Host, nasRegistration(nas))
+	calm := measureDelay(h, nas)
+	against := func(i int, name string, all []webAttack) {
+		runWebAttack(h, s, v, name, all, h.addClient("another "+name, 80+i), func() { wantNoLater(h, nas, calm) })
+	}
+	if *soakFlag {
+		for i, a := range all {
+			against(i+1, a.name, []webAttack{a})
+		}
+	}
+	against(0, "all", all)
+}
+
+// runWebAttack makes an attack for some seconds. Meanwhile it requests pages, registers a new
+// host and calls more.
+func runWebAttack(h *harness, s *webAttacker, v webClient, name string, all []webAttack, newcomer *lab.Host, more func()) {
+	h.Helper()
+	other, local := v, v
+	other.host, other.via = h.lan.Client(), netip.AddrPortFrom(h.lan.Porter().Addr4(), labdaemon.HTTPPort)
+	local.host, local.via = h.lan.Porter(), netip.MustParseAddrPort(fmt.Sprintf("127.0.0.1:%d", labdaemon.HTTPPort))
+	stream, end := followEvents(h, other)
+	defer end()
+	rss, _ := daemonMemory(h)
+	lines := strings.Count(h.daemon.Log.Text(), "\n")
+	attacking, stop := context.WithCancel(h.ctx)
+	defer stop()
+	ended := make(chan int64, 1)
+	go func() { ended <- s.run(attacking, all) }()
+	pauseOrFail(h, 2*time.Second) // until the attacker has all its connections
+	const times = 20
+	var slowest time.Duration
+	began, failed, during := time.Now(), 0, rss
+	for i := 0; i < times && failed < 6; i++ {
+		for _, q := range []struct {
+			v          webClient
+			path, part string
+		}{{other, "/metrics", "nightporter_guard_active"}, {local, "/-/healthy", "healthy"}, {other, "/", "<main"}} {
+			took, err := q.v.get(h.ctx, q.path, q.part)
+			if slowest = max(slowest, took); err != nil {
+				failed++
+				h.Errorf("%s: %s for %s, time %d of %d: %v", name, q.path, q.v.host.Name(), i+1, times, err)
+			}
+		}
+		now, _ := daemonMemory(h)
+		during = max(during, now)
+		pauseOrFail(h, time.Until(began.Add(time.Duration((i+1)*soak(10, 60))*time.Second/times)))
+	}
+	more()
+	h.register(newcomer, registration("told of "+name, newcomer.MAC(), monitored{newcomer.Addr4(), []any{22}}))
+	wantStreamed(h, stream, "told of "+name)
+	resp, err := other.request(h.within(5*time.Second), http.MethodPost, "/api/v1/machines/"+url.PathEscape("told of "+name)+"/wake")
+	h.must(err)
+	if resp.Body.Close(); resp.StatusCode != http.StatusAccepted {
+		h.Errorf("%s: a wake that another host asks for: status %d, want 202", name, resp.StatusCode)
+	}
+	other.host = newcomer
+	_, endOther := followEvents(h, other)
+	defer endOther()
+	stop()
+	dials := <-ended
+	grown := strings.Count(h.daemon.Log.Text(), "\n") - lines
+	h.Logf("%s: %d connections so far; the slowest answer to others took %v; %d lines of log; resident %d MiB at most, before %d",
+		name, dials, slowest.Round(time.Millisecond), grown, during>>20, rss>>20)
+	if grown >= 100 {
+		h.Errorf("%s: the log has grown by %d lines", name, grown)
+	}
+	if during > rss+64<<20 {
+		h.Errorf("%s: the daemon has grown from %d to %d MiB", name, rss>>20, during>>20)
+	}
+}
+
+// openSecured starts a daemon with TLS and the user anna.
+func openSecured(ctx context.Context, t testing.TB, lan *lab.LAN, dir string) *harness {
+	t.Helper()
+	cert, key := selfSigned(t)
+	hash, err := bcrypt.GenerateFromPassword([]byte("open sesame"), bcrypt.DefaultCost)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(dir, "web.yml")
+	for name, text := range map[string]string{
+		filepath.Join(dir, "cert.pem"): cert, filepath.Join(dir, "key.pem"): key,
+		file: fmt.Sprintf("tls_server_config: {cert_file: cert.pem, key_file: key.pem}\nbasic_auth_users: {anna: %q}\n", hash),
+	} {
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d, err := labdaemon.Start(ctx, lan, dir, labdaemon.Options{
+		Exe: os.Args[0], Env: programEnv, Config: fastProbe + "http: {web_config: " + file + "}\n",
+		Scheme: "https", Login: url.UserPassword("anna", "open sesame"),
 	})
-	return conn, err
-}
-
-// webAttack is what an attacker does on one connection, which ends with ctx.
-type webAttack struct {
-	name  string
-	slots int           // connections at once
-	pause time.Duration // before the next one
-	do    func(ctx context.Context, conn net.Conn)
-}
-
-// hold reads until the porter closes the connection.
-func readUntilClosed(conn net.Conn) { _, _ = io.Copy(io.Discard, conn) }
-
-// requests returns a request that is sent a number of times at once.
-func httpRequests(n int, method, path string, headers ...string) string {
-	lines := append([]string{method + " " + path + " HTTP/1.1", "Host: porter", "Content-Length: 0"}, headers...)
-	return strings.Repeat(strings.Join(lines, "\r\n")+"\r\n\r\n", n)
-}
-
-// unread asks for something long and reads nothing for a while.
-func requestUnread(path string) func(context.Context, net.Conn) {
-	return func(ctx context.Context, conn net.Conn) {
-		_, _ = io.WriteString(conn, httpRequests(40, "GET", path))
-		select {
-		case <-time.After(5 * time.Second):
-		case <-ctx.Done():
-		}
-	}
-}
-
-// sends writes a text and holds the connection.
-func writeAndHold(text string) func(context.Context, net.Conn) {
-	return func(_ context.Context, conn net.Conn) {
-		_, _ = io.WriteString(conn, text)
-		readUntilClosed(conn)
-	}
-}
-
-// plainAttacks are for a porter without passwords and TLS.
-func plainAttacks() []webAttack {
-	again := 20 * time.Millisecond
-	return []webAttack{
-		{"silent connections", 40, again, writeAndHold("")},
-		{"half a header", 40, again, writeAndHold("GET / HTTP/1.1\r\nX-Slow: ")},
-		{"connections kept alive", 150, again, writeAndHold(httpRequests(1, "GET", "/-/healthy"))},
-		{"unread scrapes", 40, again, requestUnread("/metrics")},
-		{"unread pages", 40, again, requestUnread("/")},
-		{"streams", 64, again, writeAndHold(httpRequests(1, "GET", "/api/v1/events", "Accept: text/event-stream"))},
-		{"streams that end", 4, again, func(_ context.Context, conn net.Conn) {
-			_, _ = io.WriteString(conn, httpRequests(1, "GET", "/api/v1/events", "Accept: text/event-stream"))
-			_, _ = conn.Read(make([]byte, 1))
-		}},
-		{"wakes of nothing", 4, again, writeAndHold(httpRequests(1, "POST", "/api/v1/machines/nothing/wake", "Connection: close"))},
-	}
-}
-
-// securedAttacks are for a porter with passwords and TLS.
-func securedAttacks() []webAttack {
-	return []webAttack{
-		{"silent connections", 150, 20 * time.Millisecond, writeAndHold("")},
-		{"failed handshakes", 8, time.Millisecond, writeAndHold("0123456789")},
-		{"wrong passwords", 16, time.Millisecond, func(_ context.Context, conn net.Conn) {
-			c := tls.Client(conn, &tls.Config{InsecureSkipVerify: true})
-			guess := fmt.Sprintf("%d:%d", time.Now().UnixNano(), time.Now().UnixNano())
-			_, _ = io.WriteString(c, httpRequests(1, "GET", "/", "Authorization: Basic "+base64Of(guess)))
-			readUntilClosed(c)
-		}},
-	}
-}
-
-// run makes all attacks at once, until ctx ends. It returns when all connections
-// are closed, and how many there were.
-func (s *webAttacker) run(ctx context.Context, all []webAttack) int64 {
-	var slots sync.WaitGroup
-	for _, a := range all {
-		for range a.slots {
-			slots.Go(func() { s.repeat(ctx, a) })
-		}
-	}
-	slots.Wait()
-	return s.dials.Load()
-}
-
-func (s *webAttacker) repeat(ctx context.Context, a webAttack) {
-	for ctx.Err() == nil {
-		if conn, err := s.dial(ctx); err == nil {
-			stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
-			a.do(ctx, conn)
-			stop()
-			conn.Close()
-		}
-		select {
-		case <-time.After(a.pause):
-		case <-ctx.Done():
-		}
-	}
-}
-
-// webClient is an honest client of the porter's pages.
-type webClient struct {
-	scheme, user, password string
-	host                   *lab.Host
-	via                    netip.AddrPort
-}
-
-func (v webClient) client() *http.Client {
-	return &http.Client{Transport: &http.Transport{
-		DisableKeepAlives: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true},
-		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
-			return v.host.Dial(ctx, network, v.via.String())
-		},
-	}}
-}
-
-// ask returns the answer to a question, whose body has to be read.
-func (v webClient) ask(ctx context.Context, method, path string, headers ...string) (*http.Response, error) {
-	r, err := http.NewRequestWithContext(ctx, method, v.scheme+"://porter"+path, http.NoBody)
 	if err != nil {
-		return nil, err
+		t.Fatal(err)
 	}
-	if v.user != "" {
-		r.SetBasicAuth(v.user, v.password)
-	}
-	for i := 0; i < len(headers); i += 2 {
-		r.Header.Set(headers[i], headers[i+1])
-	}
-	return v.client().Do(r)
+	h := &harness{TB: t, ctx: ctx, lan: lan, daemon: d}
+	h.killAtEnd(d)
+	return h
 }
 
-// gets reports how long an answer took, or an error.
-func (v webClient) gets(ctx context.Context, path, part string) (time.Duration, error) {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second) // as Prometheus does by default
-	defer cancel()
-	began := time.Now()
-	resp, err := v.ask(ctx, http.MethodGet, path)
+// selfSigned returns a certificate and its key, as PEM.
+func selfSigned(t testing.TB) (cert, key string) {
+	t.Helper()
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return 0, err
+		t.Fatal(err)
 	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err == nil && (resp.StatusCode != http.StatusOK || !strings.Contains(string(body), part)) {
-		err = fmt.Errorf("status %d, %d octets without %q", resp.StatusCode, len(body), part)
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
+	if err != nil {
+		t.Fatal(err)
 	}
-	return time.Since(began), err
-}
-
-// follows follows the events until end is called, and hands on each line.
-func followEvents(h *harness, v webClient) (_ <-chan string, end func()) {
-	h.Helper()
-	resp, err := v.ask(h.ctx, http.MethodGet, "/api/v1/events", "Accept", "text/event-stream")
-	h.must(err)
-	if resp.StatusCode != http.StatusOK {
-		h.Fatalf("a stream: status %d", resp.StatusCode)
+	secret, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		t.Fatal(err)
 	}
-	h.Cleanup(func() { resp.Body.Close() })
-	lines := make(chan string, 1000)
-	go func() {
-		defer close(lines)
-		for text := bufio.NewScanner(resp.Body); text.Scan(); {
-			lines <- text.Text()
-		}
-	}()
-	return lines, func() { resp.Body.Close() }
-}
-
-// hearsOf waits until a stream tells of a machine.
-func wantStreamed(h *harness, lines <-chan string, name string) {
-	h.Helper()
-	end := time.After(5 * time.Second)
-	for {
-		select {
-		case line, open := <-lines:
-			if !open {
-				h.Error("a stream of another host ended")
-				return
-			}
-			if strings.HasPrefix(line, "data: ") && strings.Contains(line, `"`+name+`"`) {
-				return
-			}
-		case <-end:
-			h.Error("a stream of another host says nothing")
-			return
-		}
+	block := func(kind string, b []byte) string {
+		return string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: b}))
 	}
+	return block("CERTIFICATE", der), block("PRIVATE KEY", secret)
 }

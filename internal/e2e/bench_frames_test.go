@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 
 	"nightporter/internal/ether"
-
 	"nightporter/internal/lan"
 )
 
@@ -16,7 +15,7 @@ const (
 // matcher picks a frame.
 type matcher func(*record) bool
 
-// same matches the frame that was sent.
+// sameFrame matches the frame that was sent.
 func sameFrame(frame []byte) matcher {
 	return func(r *record) bool { return string(r.frame) == string(frame) }
 }
@@ -29,16 +28,16 @@ func magicFor(mac ether.MAC) matcher {
 	}
 }
 
-// magicMAC returns whom a magic packet of the Ethernet form wakes.
+// magicMAC returns the MAC that a magic packet of the Ethernet form wakes.
 func magicMAC(frame []byte) (mac ether.MAC, ok bool) {
-	const at = ethernetHeader + 6 // after the six octets of ones
+	const at = ethernetHeader + 6 // after the six bytes of ones
 	if len(frame) < at+len(mac) || binary.BigEndian.Uint16(frame[12:]) != etherTypeWakeOnLAN {
 		return mac, false
 	}
 	return ether.MAC(frame[at:]), true
 }
 
-// packet matches by what a well formed frame holds.
+// matchPacket matches a well-formed frame by its parsed packet.
 func matchPacket(match func(*lan.Packet) bool) matcher {
 	var p lan.Packet
 	return func(r *record) bool { return p.Parse(r.frame) == lan.Accepted && match(&p) }

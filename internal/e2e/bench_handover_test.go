@@ -15,17 +15,16 @@ import (
 
 const (
 	handoverRounds   = 5
-	machinesPerHabit = 5 // machines; all of them wake at once in every round
+	machinesPerHabit = 5 // machines; all wake at once in each round
 )
 
-// BenchmarkConnectedAfterReady measures how long after a machine's service is
-// ready its client is connected, if the client's first connect began while the
-// machine slept. Beside it is what the same client needs for a connection to
-// the same machine when that is awake.
+// BenchmarkConnectedAfterReady measures the time from a machine's service being ready to its
+// client being connected. The client's connect began while the machine slept. The kernel's
+// figure is the same client's connection to the awake machine.
 func BenchmarkConnectedAfterReady(b *testing.B) {
 	h := openBench(b, fastProbe)
 	client := h.lan.Client()
-	machines := h.machines()
+	machines := addBootingMachines(h)
 	porterTimes := make(map[string]latencies)
 	var kernelTimes latencies
 	for b.Loop() {
@@ -51,8 +50,8 @@ func BenchmarkConnectedAfterReady(b *testing.B) {
 	b.ReportMetric(millis(kernelTimes.percentile(0.99)), "kernel-p99-ms")
 }
 
-// lodger is a machine that boots when it is woken, and whom a client wants at
-// one of its addresses.
+// bootingMachine is a machine that boots when it is woken, with the address that a client
+// connects to.
 type bootingMachine struct {
 	*lab.Machine
 	habit string
@@ -60,16 +59,15 @@ type bootingMachine struct {
 	after time.Duration // from the service being ready to the client being connected
 }
 
-// lodgers adds machines of every habit: wanted at either family; either quiet,
-// their service up with their network, or such as announce themselves while
-// their service is still starting.
-func (h *harness) machines() (all []*bootingMachine) {
+// addBootingMachines adds machines of each habit: requested over either family; quiet, with
+// their service up when the network is up, or announcing, with their service still starting.
+func addBootingMachines(h *harness) (all []*bootingMachine) {
 	h.Helper()
 	random := rand.New(rand.NewPCG(3, 3)) // the same in every run
 	for i := range 4 * machinesPerHabit {
 		ip4, ip6 := netip.AddrFrom4([4]byte{10, 77, 0, byte(100 + i)}), netip.MustParseAddr(fmt.Sprintf("fd77::1:%x", i))
 		l := &bootingMachine{habit: "ipv4", ip: ip4}
-		cfg := lab.MachineConfig{Name: fmt.Sprintf("lodger%d", i), Addrs: []netip.Prefix{netip.PrefixFrom(ip4, 24)}, Boot: drawReadyTime(random)}
+		cfg := lab.MachineConfig{Name: fmt.Sprintf("booting%d", i), Addrs: []netip.Prefix{netip.PrefixFrom(ip4, 24)}, Boot: drawReadyTime(random)}
 		if i%2 == 1 {
 			l.habit, l.ip = "ipv6", ip6
 			cfg.Addrs = append(cfg.Addrs, netip.PrefixFrom(ip6, 64))
@@ -92,17 +90,16 @@ func (h *harness) machines() (all []*bootingMachine) {
 	return all
 }
 
-// readyAfter returns a time from power-on to a service that is far from the
-// client's own retransmissions, 1, 2, 3, 4, 5, 7 s after its first SYN (Linux,
-// tcp_syn_linear_timeouts): one that came when the service had just become
-// ready would make us look good, and a replay that was lost shows as 200 ms at
-// least. The second of duplicate address detection for IPv6 changes nothing.
+// drawReadyTime returns a time from power-on to a ready service that is far from the client's
+// retransmissions, 1, 2, 3, 4, 5 and 7 s after its first SYN (Linux, tcp_syn_linear_timeouts).
+// A retransmission at that moment would hide the porter's delay. A lost replay shows as 200 ms
+// or more. The second of duplicate address detection for IPv6 changes nothing.
 func drawReadyTime(random *rand.Rand) time.Duration {
 	const earliest, latest = 300 * time.Millisecond, 800 * time.Millisecond
 	return time.Duration(random.IntN(2))*time.Second + earliest + time.Duration(random.Int64N(int64(latest-earliest)))
 }
 
-// allSleep has the lodgers register and sleep until all are claimed.
+// sleepAll registers the machines and lets them sleep until all are claimed.
 func sleepAll(h *harness, machines []*bootingMachine) {
 	h.Helper()
 	n := h.daemon.Log.Len()
@@ -119,8 +116,8 @@ func sleepAll(h *harness, machines []*bootingMachine) {
 	waitAllMoved(h, n, "asleep", len(machines))
 }
 
-// knockAll connects to every lodger with its client's first attempt, and waits
-// until their wakes are over.
+// connectToAll connects to each machine with the client's first attempt, and waits until the
+// wakes are over.
 func connectToAll(h *harness, client *lab.Host, machines []*bootingMachine) {
 	h.Helper()
 	n := h.daemon.Log.Len()
@@ -138,7 +135,7 @@ func connectToAll(h *harness, client *lab.Host, machines []*bootingMachine) {
 	waitAllMoved(h, n, "awake", len(machines))
 }
 
-// each does something with all lodgers at once.
+// forEach calls do for all machines at once.
 func forEach(h *harness, machines []*bootingMachine, do func(context.Context, *bootingMachine) error) {
 	h.Helper()
 	group, ctx := errgroup.WithContext(h.within(15 * time.Second))
@@ -148,7 +145,7 @@ func forEach(h *harness, machines []*bootingMachine, do func(context.Context, *b
 	h.must(group.Wait())
 }
 
-// plainConnect returns how long a connect to a machine that is awake takes.
+// timeConnect returns the time of a connect to an awake machine.
 func timeConnect(h *harness, client *lab.Host, ip netip.Addr) time.Duration {
 	h.Helper()
 	began := time.Now()

@@ -9,17 +9,16 @@ import (
 
 const (
 	pathPairs    = 100
-	roundTrips   = 300 // of a slice; it takes some milliseconds, so that a pair sees the same weather
+	roundTrips   = 300 // in a slice; a slice takes some milliseconds, so that a pair has the same conditions
 	floodRounds  = 4
 	floodPackets = 500 // datagrams; half of net.core.netdev_max_backlog
 )
 
-// BenchmarkHostPath measures what the daemon costs the traffic between its own
-// host and others, which is none of its business. The client talks in turn to
-// the porter's host and to one like it without a daemon; the figures are the
-// ratios of the times that they take. What no neighbour can show: the kernel
-// stamps every packet in every namespace while the daemon asks for it, which
-// adds at most 1 % where nothing else (an NTP or DHCP client) asks anyway.
+// BenchmarkHostPath measures what the daemon costs the traffic between its own host and other
+// hosts. The client exchanges packets in turn with the porter's host and with a host that has
+// no daemon. The figures are the ratios of the times. They do not show one cost: while the
+// daemon requests timestamps, the kernel stamps each packet in each namespace. That adds at
+// most 1 % where no other program (an NTP or DHCP client) requests them.
 func BenchmarkHostPath(b *testing.B) {
 	b.Run("1", func(b *testing.B) {
 		h := openBench(b, fastProbe)
@@ -34,8 +33,8 @@ func BenchmarkHostPath(b *testing.B) {
 	})
 }
 
-// traffic is one kind of it: what it is called in the figures, and a slice of
-// it, which returns how long it took.
+// traffic is one kind of traffic: its name in the figures, and a function that sends one slice
+// of it and returns the time.
 type traffic struct {
 	name  string
 	v6    bool
@@ -81,12 +80,12 @@ func comparePaths(b *testing.B, h *harness) {
 	}
 	b.ReportMetric(float64(used.Microseconds())/1000/elapsed.Seconds(), "daemon-cpu-ms/s")
 	if used > elapsed/100 {
-		h.Errorf("the daemon used %v of %v for packets that are none of its business", used, elapsed)
+		h.Errorf("the daemon used %v of %v for packets of others", used, elapsed)
 	}
 }
 
-// pair returns by how much one slice takes longer than the other. Neither is
-// always the first.
+// pair returns the ratio of the times of two slices. first says which of them is measured
+// first.
 func pair(kind traffic, with, without *trafficPath, first bool) float64 {
 	var a, b time.Duration
 	if first {

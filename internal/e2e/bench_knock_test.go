@@ -9,20 +9,20 @@ import (
 )
 
 const (
-	closedPort = 9 // nothing listens there on the porter's own address
+	closedPort = 9 // no program of the porter's host listens there
 	warmUp     = 10
 )
 
-// BenchmarkKnockToMagic measures the time from a SYN for a sleeping machine to
-// its magic packet, and beside it what the kernel needs to refuse a SYN for a
-// closed port of its own.
+// BenchmarkKnockToMagic measures the time from a SYN for a sleeping machine to its magic
+// packet. The kernel's figure is the time until it refuses a SYN for a closed port of its own.
 func BenchmarkKnockToMagic(b *testing.B) {
 	runPaces(b, "ipv4", "ipv6", benchmarkKnock)
 }
 
 func benchmarkKnock(b *testing.B, f addressFamily, pace samplePace) {
 	h := openBench(b, benchTrust+"wake: {attempts: 1, interval: 10ms}\n")
-	// Each is good for one knock: one that does not wake is tried with growing pauses.
+	// Each machine gets one knock: a machine that does not wake is tried again with growing
+	// pauses.
 	machines := registerAbsent(h, min(benchMachines, warmUp+pace.samples))
 	client, porter := h.lan.Client(), h.lan.Porter()
 	h.must(porter.WarmNeighbor(h.within(benchTimeout), f.own(client)))
@@ -39,7 +39,7 @@ func benchmarkKnock(b *testing.B, f addressFamily, pace samplePace) {
 		line.skip()
 		from.send(knock)
 		porterTimes = append(porterTimes, line.interval(sameFrame(knock), magicFor(g.mac)))
-		waitAllMoved(h, n, "asleep", 1) // it does not wake, and is given up
+		waitAllMoved(h, n, "asleep", 1) // the wake fails
 
 		pace.rest()
 		line.skip()
@@ -54,14 +54,14 @@ func benchmarkKnock(b *testing.B, f addressFamily, pace samplePace) {
 		for _, g := range machines[warmUp:] {
 			round(g)
 		}
-		machines = machines[:warmUp] // each has had its knock
+		machines = machines[:warmUp] // each machine has had its knock
 	}
 	b.ReportMetric(0, "ns/op")
 	porterTimes.report(b, "")
 	kernelTimes.report(b, "kernel-")
 }
 
-// reset matches the RST from one port to another.
+// resetFrom matches the RST from one port to another.
 func resetFrom(from, to netip.AddrPort) matcher {
 	return matchPacket(func(p *lan.Packet) bool {
 		return p.Kind == lan.TCP && p.Flags&flagRST != 0 &&

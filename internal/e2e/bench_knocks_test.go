@@ -12,9 +12,9 @@ import (
 
 const (
 	benchMachines = 1000
-	knockRounds   = 2 // knocks do not wake a machine at once that did not wake twice
+	knockRounds   = 2 // after two failed wakes the porter delays the next one
 	wakingPeriod  = 5 * time.Second
-	magicTimeout  = 10 * time.Second // for the last magic packet; the figure is far below
+	magicTimeout  = 10 * time.Second // until the last magic packet
 )
 
 // BenchmarkThousandKnocks wakes a thousand machines with one knock each, sent
@@ -38,8 +38,8 @@ func BenchmarkThousandKnocks(b *testing.B) {
 	b.ReportMetric(readMemory(h).total, "rss-MiB")
 }
 
-// givenUp waits until the wakes of all machines have failed. The log does not say so of a
-// machine that fails again.
+// waitWakesFailed waits until the wakes of all machines have failed. The log does not report a
+// repeated failure.
 func waitWakesFailed(h *harness, want int) {
 	h.Helper()
 	ctx := h.within(20 * time.Second)
@@ -60,8 +60,8 @@ func waitWakesFailed(h *harness, want int) {
 	}
 }
 
-// BenchmarkThousandWaking measures what the daemon does while a thousand
-// machines have got their magic packets and none comes up.
+// BenchmarkThousandWaking measures the load of the daemon after it has sent magic packets to a
+// thousand machines that do not wake.
 func BenchmarkThousandWaking(b *testing.B) {
 	h := openBench(b, benchTrust+"wake: {attempts: 1, interval: 60s}\n")
 	machines := registerAbsent(h, benchMachines)
@@ -80,8 +80,8 @@ func BenchmarkThousandWaking(b *testing.B) {
 	b.ReportMetric(readMemory(h).total, "rss-MiB")
 }
 
-// knockEverywhere sends one knock to each guest, and returns the time from the
-// first to the last guest's magic packet. Each round comes from other ports.
+// knockEverywhere sends one knock to each machine, and returns the time from the first knock to
+// the last machine's magic packet. Each round uses other source ports.
 func knockEverywhere(h *harness, machines []absentMachine, round int, from, line *wire) time.Duration {
 	h.Helper()
 	client, porter := h.lan.Client(), h.lan.Porter()
@@ -97,8 +97,8 @@ func knockEverywhere(h *harness, machines []absentMachine, round int, from, line
 	return line.waitAllMagic(knocks[0])
 }
 
-// everyMagic returns the time between a frame and the moment when every machine
-// of the crowd has got a magic packet.
+// waitAllMagic returns the time from a frame to the moment when each machine has got a magic
+// packet.
 func (w *wire) waitAllMagic(first []byte) time.Duration {
 	w.Helper()
 	var began time.Time

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// BenchmarkMemory measures what the daemon keeps resident while its machines
-// sleep and Prometheus has scraped it.
+// BenchmarkMemory measures the resident memory of the daemon while its machines sleep, after
+// scrapes by Prometheus.
 func BenchmarkMemory(b *testing.B) {
 	b.Run("1", func(b *testing.B) {
 		h := openBench(b, fastProbe)
@@ -38,11 +38,11 @@ func reportMemory(b *testing.B, h *harness) {
 	b.ReportMetric(r.file, "file-MiB")
 }
 
-// memory is resident memory in MiB, as /proc/PID/status has it (proc(5)): the
-// program's own, and its file as far as it is in use.
-type residentMemory struct{ total, anon, file float64 }
+// processMemory is resident memory in MiB from /proc/PID/status (proc(5)): anonymous memory,
+// and the used part of the program file.
+type processMemory struct{ total, anon, file float64 }
 
-func readMemory(h *harness) (m residentMemory) {
+func readMemory(h *harness) (m processMemory) {
 	h.Helper()
 	f, err := os.Open(fmt.Sprintf("/proc/%d/status", h.daemon.Pid()))
 	h.must(err)

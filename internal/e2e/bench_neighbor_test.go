@@ -9,8 +9,8 @@ import (
 	"nightporter/internal/lan"
 )
 
-// BenchmarkNeighborAnswer measures how soon the daemon answers for a claimed
-// address, and beside it how soon the kernel answers for its own.
+// BenchmarkNeighborAnswer measures how soon the daemon answers for a claimed address. The
+// kernel's figure is its answer for its own address.
 func BenchmarkNeighborAnswer(b *testing.B) {
 	runPaces(b, "arp", "ndp", benchmarkNeighbor)
 }
@@ -45,8 +45,7 @@ func benchmarkNeighbor(b *testing.B, f addressFamily, pace samplePace) {
 	b.ReportMetric(micros(porterTimes.percentile(0.5)-kernelTimes.percentile(0.5)), "p50-over-kernel-us")
 }
 
-// answerAbout matches an ARP reply or an advertisement from a host that says
-// where ip is.
+// neighborAnswer matches an ARP reply or an advertisement from a host for ip.
 func neighborAnswer(ip netip.Addr, host ether.MAC) matcher {
 	return matchPacket(func(p *lan.Packet) bool {
 		switch p.Kind {

@@ -8,10 +8,9 @@ import (
 	"nightporter/internal/lab"
 )
 
-// pace is how quickly samples follow each other. After a pause the processor
-// has gone to sleep itself, and waking it takes longer than all the rest, most
-// of all in a virtual machine. Both paces happen: the SYN of a new client
-// follows its ARP request at once.
+// samplePace is how quickly samples follow each other. After a pause the processor is in a
+// sleep state, and waking it takes longer than the rest, above all in a virtual machine. Both
+// paces occur in practice: the SYN of a new client follows its ARP request at once.
 type samplePace struct {
 	pause   time.Duration // before each sample
 	samples int
@@ -19,15 +18,15 @@ type samplePace struct {
 
 func (p samplePace) rest() { time.Sleep(p.pause) }
 
-// family is the sleeping machine's address, and how to find the others' of the
-// same kind.
+// addressFamily is the sleeping machine's address of a family, and functions that return the
+// addresses of other hosts.
 type addressFamily struct {
 	nas    netip.Addr
 	own    func(*lab.Host) netip.Addr
 	absent func(absentMachine) netip.Addr
 }
 
-// eachPace runs a benchmark for both families, and once more at rest.
+// runPaces runs a benchmark for both families, and once more with pauses.
 func runPaces(b *testing.B, v4, v6 string, run func(*testing.B, addressFamily, samplePace)) {
 	family4 := addressFamily{nas4, (*lab.Host).Addr4, func(g absentMachine) netip.Addr { return g.ip4 }}
 	family6 := addressFamily{nas6, (*lab.Host).Addr6, func(g absentMachine) netip.Addr { return g.ip6 }}

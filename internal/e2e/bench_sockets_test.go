@@ -12,16 +12,15 @@ import (
 
 const (
 	pathPayload = 64
-	// laneBuffer holds a flood.
+	// pathBuffer holds a flood.
 	pathBuffer = 4 << 20
-	// laneTimeout, in seconds, ends a wait for what got lost.
+	// pathTimeout, in seconds, ends a wait for a lost packet.
 	pathTimeout = 2
 )
 
-// lane is a TCP connection between the client (near) and a host (far), and a
-// pair of UDP sockets. One thread plays both ends: a frame passes the whole way
-// into the far socket during the system call that sends it, so that a slice
-// costs nothing but the path, and no scheduler's moods are in it.
+// trafficPath is a TCP connection between the client (near) and a host (far), and a pair of UDP
+// sockets. One thread uses both ends: a frame passes the whole path into the far socket during
+// the system call that sends it. So a slice measures the path alone, without the scheduler.
 type trafficPath struct {
 	*harness
 	tcpNear, tcpFar int
@@ -56,7 +55,7 @@ func openTrafficPath(h *harness, far *lab.Host, v6 bool) *trafficPath {
 	return l
 }
 
-// socket makes a blocking one in a host, at any free port.
+// socket opens a blocking socket in a host, at any free port.
 func (l *trafficPath) socket(h *lab.Host, typ int, ip netip.Addr) (fd int) {
 	l.Helper()
 	l.must(h.Do(func() (err error) {
@@ -114,14 +113,14 @@ func (l *trafficPath) send(fd int) {
 
 func (l *trafficPath) receive(fd int) {
 	if n, err := unix.Read(fd, l.buf[:]); err != nil || n != pathPayload {
-		l.Fatalf("receive: %d octets of %d: %v", n, pathPayload, err)
+		l.Fatalf("receive: %d bytes of %d: %v", n, pathPayload, err)
 	}
 }
 
-// converse is a slice of requests and responses over TCP.
+// exchangeTCP is a slice of requests and responses over TCP.
 func (l *trafficPath) exchangeTCP() time.Duration { return l.exchange(l.tcpNear, l.tcpFar) }
 
-// pingPong is the same over UDP.
+// exchangeUDP is the same over UDP.
 func (l *trafficPath) exchangeUDP() time.Duration { return l.exchange(l.udpNear, l.udpFar) }
 
 func (l *trafficPath) exchange(near, far int) time.Duration {

@@ -7,17 +7,17 @@ import (
 	"time"
 )
 
-// latencies are samples of one kind.
+// latencies are samples of one measurement.
 type latencies []time.Duration
 
-// percentile returns the smallest sample that is not below a share q of all.
+// percentile returns the smallest sample that at least the share q of all does not exceed.
 func (l latencies) percentile(q float64) time.Duration {
 	s := slices.Sorted(slices.Values(l))
 	return s[max(int(math.Ceil(q*float64(len(s))))-1, 0)]
 }
 
-// report puts the median and the 99th percentile beside the benchmark's name.
-// prefix is empty for the daemon, or says whose they are.
+// report reports the median and the 99th percentile of a benchmark. prefix is empty for the
+// daemon, or names what is measured.
 func (l latencies) report(b *testing.B, prefix string) {
 	b.ReportMetric(micros(l.percentile(0.5)), prefix+"p50-us")
 	b.ReportMetric(micros(l.percentile(0.99)), prefix+"p99-us")
@@ -27,7 +27,7 @@ func micros(d time.Duration) float64 { return float64(d) / float64(time.Microsec
 
 func millis(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 
-// median of numbers, which it sorts.
+// median returns the median of numbers, and sorts them.
 func median(v []float64) float64 {
 	slices.Sort(v)
 	if n := len(v); n%2 == 0 {

@@ -13,11 +13,11 @@ import (
 	"nightporter/internal/lab"
 )
 
-// watched is how long the care of awake machines is measured.
+// watchPeriod is how long the monitoring of awake machines is measured.
 const watchPeriod = 20 * time.Second
 
-// BenchmarkThousandWatched measures what the daemon does while a thousand machines
-// are awake, and answer when they are asked whether they are.
+// BenchmarkThousandWatched measures the load of the daemon while a thousand machines are awake
+// and answer its probes.
 func BenchmarkThousandWatched(b *testing.B) {
 	for _, count := range []int{0, benchMachines} {
 		b.Run(fmt.Sprint(count), func(b *testing.B) {
@@ -41,8 +41,8 @@ func BenchmarkThousandWatched(b *testing.B) {
 	}
 }
 
-// answerFor has a host answer ARP requests that go to the MACs of guests, as they
-// would, until the benchmark ends.
+// answerARPFor lets a host answer ARP requests to the MACs of the absent machines until the
+// benchmark ends.
 func answerARPFor(h *harness, host *lab.Host) {
 	h.Helper()
 	c, err := host.Capture(h.ctx)
@@ -58,7 +58,7 @@ func answerARPFor(h *harness, host *lab.Host) {
 	}()
 }
 
-// arpReply answers an ARP request (RFC 826).
+// answerARP answers an ARP request (RFC 826).
 func answerARP(request []byte) []byte {
 	r := append([]byte(nil), request[6:12]...)
 	r = append(append(r, request[0:6]...), request[12:20]...)
@@ -67,19 +67,19 @@ func answerARP(request []byte) []byte {
 	return append(r, request[28:32]...)
 }
 
-// here registers guests that ask to be watched.
+// registerWatched registers machines with watch: true.
 func registerWatched(h *harness, count int) {
 	h.Helper()
 	addNetworks(h, h.lan.Porter(), "2")
 	for i := range count {
 		g := absentMachineAt(i)
 		ctx, cancel := context.WithTimeout(h.ctx, benchTimeout)
-		body := fmt.Sprintf(`{"name":"guest%d","mac":%q,"watch":true,"monitor":[{"ip":%q,"port":["%d/tcp"]}]}`, i, g.mac, g.ip4, benchPort)
+		body := fmt.Sprintf(`{"name":"machine%d","mac":%q,"watch":true,"monitor":[{"ip":%q,"port":["%d/tcp"]}]}`, i, g.mac, g.ip4, benchPort)
 		answer, err := h.daemon.Register(ctx, h.lan.Client(), body)
 		cancel()
 		h.must(err)
 		if answer != "OK." {
-			h.Fatalf("guest %d: %q", i, answer)
+			h.Fatalf("machine %d: %q", i, answer)
 		}
 	}
 }

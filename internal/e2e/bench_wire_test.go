@@ -13,15 +13,14 @@ import (
 )
 
 const (
-	wireBuffer   = 32 << 20 // holds everything of one round, the benchmark reads it afterwards
+	wireBuffer   = 32 << 20 // holds all frames of one round; the benchmark reads them afterwards
 	benchTimeout = 5 * time.Second
 	pollInterval = time.Millisecond
 )
 
-// wire is a packet socket on a host's interface. It records by itself, with the
-// kernel's timestamps, and is read only after what is measured is over: on a
-// small machine a reader that woke for every frame would take the processor
-// from the daemon.
+// wire is a packet socket on a host's interface. The kernel records frames with its timestamps,
+// and the benchmark reads them after the measurement. On a small computer a reader that woke
+// for each frame would take processor time from the daemon.
 type wire struct {
 	testing.TB
 	fd      int
@@ -29,16 +28,16 @@ type wire struct {
 	control []byte
 }
 
-// record is one frame as it passed, either way. It is valid until the next.
+// record is one sent or received frame. It is valid until the next one is read.
 type record struct {
 	frame []byte
 	at    time.Time
 }
 
-// sender opens a socket that only sends.
+// openSender opens a socket that only sends.
 func openSender(b testing.TB, h *lab.Host) *wire { return openWire(b, h, 0) }
 
-// tap opens a socket that records all that comes and goes.
+// recordWire opens a socket that records all frames, sent and received.
 func recordWire(b testing.TB, h *lab.Host) *wire { return openWire(b, h, unix.ETH_P_ALL) }
 
 func openWire(b testing.TB, h *lab.Host, protocol uint16) *wire {
@@ -49,7 +48,7 @@ func openWire(b testing.TB, h *lab.Host, protocol uint16) *wire {
 		if err != nil {
 			return err
 		}
-		// Protocol 0: nothing comes in before it is bound.
+		// Protocol 0: no frame is received before the socket is bound.
 		w.fd, err = unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 		if err != nil {
 			return err
@@ -70,16 +69,16 @@ func openWire(b testing.TB, h *lab.Host, protocol uint16) *wire {
 	return w
 }
 
-// close ends the recording, which costs the kernel a copy of every frame.
+// close ends the recording, which costs the kernel a copy of each frame.
 func (w *wire) close() {
 	if w.fd >= 0 {
-		unix.Close(w.fd) // nothing was written that could be lost
+		unix.Close(w.fd) // no data can be lost
 		w.fd = -1
 	}
 }
 
-// enlarge sets a socket's receive buffer, beyond the system's limit where that
-// is allowed: not in a user namespace.
+// setReceiveBuffer sets a socket's receive buffer, beyond the system's limit where that is
+// permitted. It is not permitted in a user namespace.
 func setReceiveBuffer(fd, size int) error {
 	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, size) == nil {
 		return nil
@@ -94,7 +93,7 @@ func (w *wire) send(frame []byte) {
 	}
 }
 
-// next returns the next frame that was recorded, or nil.
+// next returns the next recorded frame, or nil.
 func (w *wire) next() *record {
 	n, oobn, _, _, err := unix.Recvmsg(w.fd, w.buffer, w.control, 0)
 	if err == unix.EAGAIN {
@@ -106,7 +105,7 @@ func (w *wire) next() *record {
 	return &record{frame: w.buffer[:n], at: w.timestamp(w.control[:oobn])}
 }
 
-// timestamp reads a struct __kernel_timespec: two words of 64 bits everywhere.
+// timestamp reads a struct __kernel_timespec: two 64-bit words on each architecture.
 func (w *wire) timestamp(control []byte) time.Time {
 	header, data, _, err := unix.ParseOneSocketControlMessage(control)
 	if err != nil || header.Type != unix.SO_TIMESTAMPNS_NEW || len(data) < 16 {
@@ -115,8 +114,8 @@ func (w *wire) timestamp(control []byte) time.Time {
 	return time.Unix(int64(binary.NativeEndian.Uint64(data)), int64(binary.NativeEndian.Uint64(data[8:])))
 }
 
-// missed ends the benchmark because something was not seen, and says so if that
-// is no wonder.
+// missed ends the benchmark because a frame was not seen. The message says so if the recording
+// has lost frames.
 func (w *wire) missed(format string, args ...any) {
 	w.Helper()
 	if stats, err := unix.GetsockoptTpacketStats(w.fd, unix.SOL_PACKET, unix.PACKET_STATISTICS); err == nil && stats.Drops > 0 {
@@ -125,14 +124,14 @@ func (w *wire) missed(format string, args ...any) {
 	w.Fatalf(format, args...)
 }
 
-// skip throws away what was recorded so far.
+// skip discards the recorded frames.
 func (w *wire) skip() {
 	for w.next() != nil {
 	}
 }
 
-// interval returns the time between the first frame that cause matches and the
-// first after it that effect matches.
+// interval returns the time between the first frame that cause matches and the first later
+// frame that effect matches.
 func (w *wire) interval(cause, effect matcher) time.Duration {
 	w.Helper()
 	var began time.Time

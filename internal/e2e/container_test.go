@@ -18,13 +18,13 @@ import (
 	"nightporter/internal/privilege"
 )
 
-// contained in the environment is a file that the program executes as a container
-// engine does for a user who is not root: with nothing but a bounding set.
+// contained in the environment names a file that the program executes as a container engine
+// does for a user other than root: with a bounding set only.
 const contained = "TEST_CONTAINED"
 
 // containSelf executes the file.
 func containSelf(file string) error {
-	runtime.LockOSThread() // all this is the thread's own, until it executes the program
+	runtime.LockOSThread() // these are attributes of the thread, until it executes the program
 	if err := os.Unsetenv(contained); err != nil {
 		return err
 	}
@@ -46,7 +46,7 @@ func containSelf(file string) error {
 }
 
 // permitted copies the program to a file that permits two capabilities, as `setcap
-// cap_net_raw,cap_net_admin=p` has it (struct vfs_cap_data of linux/capability.h).
+// cap_net_raw,cap_net_admin=p` does (struct vfs_cap_data of linux/capability.h).
 func permitted(t *testing.T, dir string) string {
 	t.Helper()
 	from, err := os.Open("/proc/self/exe")
@@ -78,9 +78,8 @@ func permitted(t *testing.T, dir string) string {
 	return path
 }
 
-// TestAsInTheContainer: the daemon does its work as the image has it: a user who is
-// not root, and the capabilities that the program's file permits within those of the
-// container.
+// TestAsInTheContainer: the daemon works with the privileges of the image: a user other than
+// root, and the capabilities that both the program's file and the container permit.
 func TestAsInTheContainer(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -89,7 +88,7 @@ func TestAsInTheContainer(t *testing.T) {
 	}
 	ctx, lan := newLAN(t)
 	h := &harness{TB: t, ctx: ctx, lan: lan}
-	h.must(os.Chmod(filepath.Dir(dir), 0o711)) // the test's own, which the user has to get through
+	h.must(os.Chmod(filepath.Dir(dir), 0o711)) // the directory of the test, which the user must enter
 	conf := filepath.Join(dir, "config.yaml")
 	h.must(os.WriteFile(conf, nil, 0o600))
 	h.must(os.Chown(conf, privilege.Unused, privilege.Unused))

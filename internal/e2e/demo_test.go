@@ -34,8 +34,8 @@ func demoCommand(ctx context.Context, t *testing.T, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// TestDemo: its timeline shows the whole life of a machine, over both families,
-// and it leaves by itself.
+// TestDemo: the timeline shows the whole life of a machine over both families, and the demo
+// ends.
 func TestDemo(t *testing.T) {
 	t.Parallel()
 	labtest.Need(t)
@@ -72,8 +72,7 @@ func TestDemo(t *testing.T) {
 	}
 }
 
-// TestDemoKeep leaves it running, reachable on this host's loopback, until
-// Ctrl-C.
+// TestDemoKeep: the demo stays reachable on this host's loopback until Ctrl-C.
 func TestDemoKeep(t *testing.T) {
 	t.Parallel()
 	labtest.Need(t)

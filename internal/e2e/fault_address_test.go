@@ -10,14 +10,14 @@ import (
 	"nightporter/internal/labdaemon"
 )
 
-// lack is what the porter's host has not, for a time.
+// missingAddress is an address that the porter's host loses for a time.
 type missingAddress struct {
 	name       string
 	take, give func(*harness)
-	ip         netip.Addr // of nas, which is out of the porter's reach
-	other      netip.Addr // of nas, which is not
+	ip         netip.Addr // of nas; the porter cannot reach it
+	other      netip.Addr // of nas; the porter can reach it
 	porter     func(*lab.Host) netip.Addr
-	linkLocal  bool // enough to reach it all the same
+	linkLocal  bool // the remaining address is enough to reach it
 }
 
 var (
@@ -35,14 +35,13 @@ var missingAddresses = []missingAddress{
 			h.must(h.lan.Porter().Sysctl("net/ipv6/conf/eth0/disable_ipv6", "0"))
 			h.must(h.lan.Porter().AddAddr(h.ctx, porter6))
 		}},
-	// A host that forwards has no address from an advertisement of its router.
+	// A host that forwards has no address from router advertisements.
 	{name: "link-local IPv6 only", ip: nas6, other: nas4, porter: (*lab.Host).Addr4, linkLocal: true,
 		take: func(h *harness) { h.must(h.lan.Porter().DelAddr(porter6)) },
 		give: func(h *harness) { h.must(h.lan.Porter().AddAddr(h.ctx, porter6)) }},
 }
 
-// takes takes from the porter's host what it lacks, and waits until the porter
-// has noticed.
+// takeAway removes an address from the porter's host, and waits until the porter has noticed.
 func takeAway(h *harness, l missingAddress) {
 	h.Helper()
 	n := h.daemon.Log.Len()
@@ -51,20 +50,20 @@ func takeAway(h *harness, l missingAddress) {
 	h.must(err)
 }
 
-// TestFieldOneAddressTooMany: the machine tells the porter of an address that the
-// porter cannot place. The other is claimed and served; this one is named
-// everywhere, and is claimed after it could be.
-func TestFieldOneAddressTooMany(t *testing.T) {
+// TestFieldUnreachableAddress: a machine registers an address that is in no network of the
+// porter. Its other address is claimed and served. The log, the events and the API name this
+// one, and it is claimed once it can be.
+func TestFieldUnreachableAddress(t *testing.T) {
 	t.Parallel()
 	for _, mode := range modes {
-		for _, lack := range missingAddresses {
-			t.Run(mode.name+"/"+lack.name, func(t *testing.T) {
+		for _, missing := range missingAddresses {
+			t.Run(mode.name+"/"+missing.name, func(t *testing.T) {
 				variantUnless(t, mode.name == "responder")
 				h := openFor(t, fieldProbe+mode.conf, 2*time.Minute)
 				nas := h.addNAS(nil)
-				takeAway(h, lack)
+				takeAway(h, missing)
 				n := h.daemon.Log.Len()
-				to := netip.AddrPortFrom(lack.porter(h.lan.Porter()), labdaemon.RegistrationPort).String()
+				to := netip.AddrPortFrom(missing.porter(h.lan.Porter()), labdaemon.RegistrationPort).String()
 				register := func() {
 					t.Helper()
 					if out, err := h.runOn(nas.Host, "register", "--to", to, "--name", "nas", "--port", "22/tcp"); err != nil {
@@ -72,48 +71,48 @@ func TestFieldOneAddressTooMany(t *testing.T) {
 					}
 				}
 				register()
-				if !lack.linkLocal {
-					waitLine(h, n, "INFO WARN", lack.ip.String())
-					if e := h.waitAPIEvent("nas", "address_waiting", aboutAddress(lack.ip)); e.Reason == "" {
+				if !missing.linkLocal {
+					waitLine(h, n, "INFO WARN", missing.ip.String())
+					if e := h.waitAPIEvent("nas", "address_waiting", aboutAddress(missing.ip)); e.Reason == "" {
 						t.Error("the event has no reason")
 					}
-					if a := waitStanding(h, time.Second, lack.ip, "waiting"); a.Reason == "" {
+					if a := waitStanding(h, time.Second, missing.ip, "waiting"); a.Reason == "" {
 						t.Error("the API has no reason")
 					}
 				}
 				h.must(nas.Sleep(h.ctx))
 				h.waitState(10*time.Second, n, "nas", "asleep")
-				waitStanding(h, time.Second, lack.other, "claimed")
-				h.call(h.lan.Client(), nas, lack.other, 22)
+				waitStanding(h, time.Second, missing.other, "claimed")
+				h.call(h.lan.Client(), nas, missing.other, 22)
 				h.waitState(10*time.Second, n, "nas", "awake")
 
-				if !lack.linkLocal {
-					if lack.give(h); t.Failed() {
+				if !missing.linkLocal {
+					if missing.give(h); t.Failed() {
 						return
 					}
-					h.waitAPIEvent("nas", "address_claimable", aboutAddress(lack.ip))
+					h.waitAPIEvent("nas", "address_claimable", aboutAddress(missing.ip))
 				}
-				// It has answered for the address since it woke: that is proof enough.
-				waitStanding(h, 15*time.Second, lack.ip, "own", "returned")
+				// It has answered for the address since it woke: that proves the address.
+				waitStanding(h, 15*time.Second, missing.ip, "own", "returned")
 				n = h.daemon.Log.Len()
 				register()
 				h.must(nas.Sleep(h.ctx))
 				h.waitState(10*time.Second, n, "nas", "asleep")
-				waitStanding(h, time.Second, lack.ip, "claimed")
-				h.call(h.lan.Client(), nas, lack.ip, 22)
+				waitStanding(h, time.Second, missing.ip, "claimed")
+				h.call(h.lan.Client(), nas, missing.ip, 22)
 			})
 		}
 	}
 }
 
-// TestFieldAddressThatIsNotThereYet: of the addresses that the machine names,
-// nobody has one at this moment, or it is on no network of the porter's.
+// TestFieldAddressThatIsNotThereYet: a machine registers an address that no host has at this
+// moment, or that is in no network of the porter.
 func TestFieldAddressThatIsNotThereYet(t *testing.T) {
 	t.Parallel()
 	for name, ip := range map[string]netip.Addr{
-		"nobody answers": netip.MustParseAddr("10.77.0.21"),
-		"no network":     netip.MustParseAddr("10.99.0.20"),
-		"IPv6":           netip.MustParseAddr("fd99::20"),
+		"no answer":  netip.MustParseAddr("10.77.0.21"),
+		"no network": netip.MustParseAddr("10.99.0.20"),
+		"IPv6":       netip.MustParseAddr("fd99::20"),
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := open(t, fieldProbe)
@@ -125,7 +124,7 @@ func TestFieldAddressThatIsNotThereYet(t *testing.T) {
 			h.must(nas.Sleep(h.ctx))
 			h.waitState(10*time.Second, 0, "nas", "asleep")
 			waitStanding(h, time.Second, nas4, "claimed")
-			// Under trust self nothing is claimed that the machine did not answer for.
+			// Under trust: self an address is claimed only if the machine has answered for it.
 			if got := knownMachine(h, "nas").address(ip).Standing; got != "waiting" {
 				t.Errorf("%v stands as %q in the machine's sleep, want it to wait", ip, got)
 			}
@@ -134,8 +133,8 @@ func TestFieldAddressThatIsNotThereYet(t *testing.T) {
 	}
 }
 
-// TestFieldAddressesNeverClaimed still refuse a registration as a whole, and so
-// does one of which nothing can be claimed.
+// TestFieldAddressesNeverClaimed: an address that can never be claimed refuses the whole
+// registration. So does a registration without any claimable address.
 func TestFieldAddressesNeverClaimed(t *testing.T) {
 	h := open(t, fieldProbe)
 	nas := h.addNAS(nil)
@@ -154,18 +153,18 @@ func TestFieldAddressesNeverClaimed(t *testing.T) {
 	h.call(h.lan.Client(), nas, nas4, 22)
 }
 
-// TestFieldRestartBeforeTheNetwork: the porter is killed, and started while a part
-// of its addresses is missing. What can be claimed is claimed at once, the rest
-// when its network is there; the machine stays known, and its totals stay.
+// TestFieldRestartBeforeTheNetwork: the porter is killed, and starts while a part of its
+// addresses is missing. It claims at once what it can, and the rest when its network is there.
+// The machine stays known, and its totals stay.
 func TestFieldRestartBeforeTheNetwork(t *testing.T) {
 	t.Parallel()
 	none := missingAddress{name: "nothing", ip: nas4, other: nas6,
 		take: func(h *harness) { missingAddresses[0].take(h); missingAddresses[1].take(h) },
 		give: func(h *harness) { missingAddresses[0].give(h); missingAddresses[1].give(h) }}
 	for _, way := range knownBy {
-		for _, lack := range append(missingAddresses, none) {
-			t.Run(way.name+"/"+lack.name, func(t *testing.T) {
-				variantUnless(t, way.name == "registered" || way.agentless && lack.name == "no IPv6")
+		for _, missing := range append(missingAddresses, none) {
+			t.Run(way.name+"/"+missing.name, func(t *testing.T) {
+				variantUnless(t, way.name == "registered" || way.agentless && missing.name == "no IPv6")
 				s := openMachine(t, fieldProbe+"interfaces: [eth0]\n"+way.conf, way.agentless, nil)
 				s.sleepClaimed()
 				s.wantServed(nas4)
@@ -173,30 +172,30 @@ func TestFieldRestartBeforeTheNetwork(t *testing.T) {
 				s.waitStored(string(journal.Asleep), 2)
 				slept := knownMachine(s.harness, "nas").SleptSeconds
 				s.daemon.Kill()
-				lack.take(s.harness)
-				s.wantKnownWithout(lack)
+				missing.take(s.harness)
+				s.wantKnownWithout(missing)
 				client, porter := s.lan.Client(), s.lan.Porter().MAC()
-				if lack.name != none.name {
-					waitWhoHas(s.harness, 2*time.Second+slack, client, lack.other, porter)
+				if missing.name != none.name {
+					waitWhoHas(s.harness, 2*time.Second+slack, client, missing.other, porter)
 				}
-				lack.give(s.harness)
-				waitWhoHas(s.harness, 2*time.Second+slack, client, lack.ip, porter)
-				if lack.name == none.name {
-					waitWhoHas(s.harness, 2*time.Second+slack, client, lack.other, porter)
+				missing.give(s.harness)
+				waitWhoHas(s.harness, 2*time.Second+slack, client, missing.ip, porter)
+				if missing.name == none.name {
+					waitWhoHas(s.harness, 2*time.Second+slack, client, missing.other, porter)
 				}
 				if got := knownMachine(s.harness, "nas").SleptSeconds; got < slept {
 					t.Errorf("slept %v s, and %v before the restart", got, slept)
 				}
 				s.wantMetric(1, `nightporter_machine_wakes_total{machine="nas", trigger="tcp"}`)
-				s.wantServed(lack.ip)
+				s.wantServed(missing.ip)
 				s.wantMetric(2, `nightporter_machine_wakes_total{machine="nas", trigger="tcp"}`)
 			})
 		}
 	}
 }
 
-// knownWithout starts the daemon anew, and expects that it knows nas all the time
-// while its network is incomplete.
+// wantKnownWithout restarts the daemon, and expects that it knows nas all the time while its
+// network is incomplete.
 func (s *machineTest) wantKnownWithout(l missingAddress) {
 	s.Helper()
 	s.restartUntil(s.conf, "/-/healthy") // without a network it is not ready
@@ -207,24 +206,24 @@ func (s *machineTest) wantKnownWithout(l missingAddress) {
 	}
 }
 
-// TestFieldOurAddressGoesForAMoment: an address of the porter's own host is gone
-// while a machine boots. The client that waits is served all the same.
-func TestFieldOurAddressGoesForAMoment(t *testing.T) {
+// TestFieldPorterAddressLost: the porter's host loses an address while a machine boots. The
+// waiting client is served.
+func TestFieldPorterAddressLost(t *testing.T) {
 	t.Parallel()
 	for _, way := range knownBy {
-		for _, lack := range missingAddresses {
-			t.Run(way.name+"/"+lack.name, func(t *testing.T) {
-				variantUnless(t, lack.name == "no IPv4" && !way.agentless || way.agentless && lack.name == "no IPv6")
+		for _, missing := range missingAddresses {
+			t.Run(way.name+"/"+missing.name, func(t *testing.T) {
+				variantUnless(t, missing.name == "no IPv4" && !way.agentless || way.agentless && missing.name == "no IPv6")
 				s := openMachine(t, fieldProbe+"interfaces: [eth0]\n"+way.conf, way.agentless, func(m *lab.MachineConfig) {
 					m.Boot = 2200 * time.Millisecond
 				})
 				s.sleepClaimed()
 				n := s.daemon.Log.Len()
-				served := s.callLater(s.lan.Client(), lack.ip, 22)
+				served := s.callLater(s.lan.Client(), missing.ip, 22)
 				s.waitEvent(s.nas, lab.PoweredOn)
-				lack.take(s.harness)
+				missing.take(s.harness)
 				time.Sleep(time.Second)
-				lack.give(s.harness)
+				missing.give(s.harness)
 				s.waitCall(served, s.nas)
 				if got := countMoves(s.harness, n, "nas", "waking"); got != 1 {
 					t.Errorf("%d wakes: %v", got, s.transitions(n, "nas"))

@@ -10,7 +10,8 @@ import (
 	"nightporter/internal/lab"
 )
 
-// newCard is nas with another network card: the old one is out of the house.
+// replaceCard removes nas from the LAN and returns a machine with its addresses and another
+// network card.
 func (s *machineTest) replaceCard() *lab.Machine {
 	s.Helper()
 	s.must(s.nas.PowerCut(s.ctx))
@@ -24,19 +25,19 @@ func (s *machineTest) replaceCard() *lab.Machine {
 	return renewed
 }
 
-// shipped registers a machine by the name nas with the shipped client.
+// registerByCommand registers a machine by the name nas with the register command.
 func registerByCommand(h *harness, from *lab.Host) (string, error) {
 	h.Helper()
 	return h.runOn(from, "register", "--to", h.lan.Porter().Addr4().String(), "--name", "nas", "--port", "22/tcp")
 }
 
-// TestFieldNewCard: the machine has a new card, with the name and the addresses of
-// the old one. The new card proves the addresses, the old one neither answers nor
-// sleeps: the name moves.
+// TestFieldNewCard: the machine has a new network card, with the name and the addresses of the
+// old one. The new card proves the addresses, and the old one neither answers nor sleeps. The
+// name moves to the new card.
 func TestFieldNewCard(t *testing.T) {
 	t.Parallel()
 	for _, mode := range modes {
-		for _, woken := range []bool{true, false} { // or it only said that it would sleep, and did not
+		for _, woken := range []bool{true, false} { // false: it registered, and did not sleep
 			name := mode.name + "/awake"
 			if !woken {
 				name = mode.name + "/stayed up"
@@ -74,8 +75,8 @@ func TestFieldNewCard(t *testing.T) {
 	}
 }
 
-// TestFieldNameOfAnotherMachine: what is no new card does not get the name: the
-// machine that has it answers, or sleeps. It gets another one.
+// TestFieldNameOfAnotherMachine: another machine does not get a name whose machine answers or
+// sleeps. It gets a numbered name.
 func TestFieldNameOfAnotherMachine(t *testing.T) {
 	t.Parallel()
 	for _, asleep := range []bool{false, true} {
@@ -98,7 +99,7 @@ func TestFieldNameOfAnotherMachine(t *testing.T) {
 				t.Errorf("nas-2 is at %v", got)
 			}
 			if got := s.events("nas", "card_replaced"); len(got) > 0 {
-				t.Errorf("told as a new card: %+v", got)
+				t.Errorf("events of a new card: %+v", got)
 			}
 			if !asleep {
 				s.sleepClaimed()
@@ -109,12 +110,12 @@ func TestFieldNameOfAnotherMachine(t *testing.T) {
 	}
 }
 
-// managed is a machine whose management firmware answers while it sleeps.
+// managementFirmware configures a machine whose management firmware answers while it sleeps.
 func managementFirmware(c *lab.MachineConfig) { c.Managed, c.Boot = true, 1450*time.Millisecond }
 
-// TestFieldManagementFirmware answers ARP, solicitations and ping with the machine's
-// MAC and address, and drops the rest: no service of it answers, not even by RST. So
-// the machine sleeps, and is claimed if the operator says that it may be.
+// TestFieldManagementFirmware: the firmware answers ARP, solicitations and ping with the
+// machine's MAC and address, and drops the rest. No service answers, not even by RST. So the
+// machine sleeps, and is claimed if the operator permits it.
 func TestFieldManagementFirmware(t *testing.T) {
 	t.Parallel()
 	for _, way := range knownBy {
@@ -127,7 +128,7 @@ func TestFieldManagementFirmware(t *testing.T) {
 				}
 				s := openMachine(t, hasty+claim, way.agentless, managementFirmware)
 				client := s.lan.Client()
-				for range 2 { // it is recognised, and then it is known
+				for range 2 { // the first sleep identifies the firmware
 					s.sleepClaimed()
 					s.must(client.ForgetNeighbor(ip))
 					on := len(s.nas.Log())
@@ -148,8 +149,8 @@ func TestFieldManagementFirmware(t *testing.T) {
 	}
 }
 
-// notBefore expects that the porter did not take the machine for arrived too soon:
-// the firmware answers while the machine boots as well.
+// wantNotAwakeBefore expects that the porter did not count the machine as awake before its boot
+// ended. The firmware answers during the boot as well.
 func wantNotAwakeBefore(h *harness, n int, boot time.Time) {
 	h.Helper()
 	for _, e := range h.daemon.Log.Entries(n) {
@@ -159,8 +160,8 @@ func wantNotAwakeBefore(h *harness, n int, boot time.Time) {
 	}
 }
 
-// TestFieldManagementFirmwareIsNamed: without the override the machine counts as
-// awake, and the log says what it is that answers, and what to do.
+// TestFieldManagementFirmwareIsNamed: without the override the machine counts as awake. The log
+// names what answers, and the remedy.
 func TestFieldManagementFirmwareIsNamed(t *testing.T) {
 	s := openMachine(t, hasty, false, managementFirmware)
 	s.register(s.nas.Host, nasRegistration(s.nas))
@@ -175,8 +176,8 @@ func TestFieldManagementFirmwareIsNamed(t *testing.T) {
 	}
 }
 
-// TestFieldManagedMachineThatRuns: its services answer, so it is not claimed, however
-// little it says of its own accord and whatever else its firmware would answer.
+// TestFieldManagedMachineThatRuns: the machine's services answer, so it is not claimed,
+// although it sends nothing unprompted.
 func TestFieldManagedMachineThatRuns(t *testing.T) {
 	s := openMachine(t, overridden, false, managementFirmware)
 	s.register(s.nas.Host, nasRegistration(s.nas))

@@ -10,24 +10,24 @@ import (
 	"nightporter/internal/machine"
 )
 
-// shortWakes gives a wake up after a few seconds.
+// shortWakes ends a wake after a few seconds.
 const shortWakes = "wake: {attempts: 3, interval: 300ms}\n"
 
-// TestFieldNeverWakes: a machine that does not wake is asked for every two seconds.
-// It is tried with growing pauses, and told of once.
+// TestFieldNeverWakes: a machine that does not wake is requested every two seconds. The porter
+// wakes it with growing pauses, and reports the failure once.
 func TestFieldNeverWakes(t *testing.T) {
 	t.Parallel()
 	const pace, span = 2 * time.Second, 40 * time.Second
 	udp := func(s *machineTest, ip netip.Addr) {
 		if conn, err := s.lan.Client().Dial(s.ctx, "udp", netip.AddrPortFrom(ip, 27015).String()); err == nil {
-			_, _ = conn.Write([]byte("anybody?"))
+			_, _ = conn.Write([]byte("knock"))
 			conn.Close()
 		}
 	}
 	ping := func(s *machineTest, ip netip.Addr) {
 		_ = s.lan.Client().Ping(s.within(pace/2), ip)
 	}
-	tcp := func(s *machineTest, ip netip.Addr) { // a check that gives up each second
+	tcp := func(s *machineTest, ip netip.Addr) { // a check with a timeout of a second
 		s.startConnecting(s.lan.Client(), ip, 22).cancelAfter(pace / 2)
 	}
 	for _, c := range []struct {
@@ -58,11 +58,11 @@ func TestFieldNeverWakes(t *testing.T) {
 				t.Errorf("%d journal lines and %d magic packets", grown, packets)
 			}
 			if got := s.events("nas", journal.Failed); len(got) != 1 {
-				t.Errorf("told of %d failed wakes, want one", len(got))
+				t.Errorf("%d events of failed wakes, want one", len(got))
 			}
 			s.wantGrowingPauses(n)
 
-			// It comes up by hand, sleeps, and is woken at once as if nothing had been.
+			// It starts without the porter, sleeps, and is woken at once.
 			n = s.daemon.Log.Len()
 			s.must(s.nas.PowerOn())
 			s.waitEvent(s.nas, lab.NetworkUp)
@@ -74,7 +74,7 @@ func TestFieldNeverWakes(t *testing.T) {
 	}
 }
 
-// growing expects that the pauses between wakes do not become shorter.
+// wantGrowingPauses expects that the pauses between wakes do not become shorter.
 func (s *machineTest) wantGrowingPauses(n int) {
 	s.Helper()
 	var last time.Time
@@ -84,7 +84,7 @@ func (s *machineTest) wantGrowingPauses(n int) {
 			continue
 		}
 		if !last.IsZero() {
-			// A knock may come late by the pace of the knocks.
+			// The pause ends with the next knock.
 			if now := e.Time.Sub(last); now < pause-2*time.Second-slack {
 				s.Errorf("a pause of %v after one of %v: %v", now, pause, s.transitions(n, "nas"))
 			} else {
@@ -95,14 +95,7 @@ func (s *machineTest) wantGrowingPauses(n int) {
 	}
 }
 
-// cancelAfter gives up an attempt after a while.
-func (a *attempt) cancelAfter(d time.Duration) {
-	time.Sleep(d)
-	a.cancel()
-	<-a.done
-}
-
-// TestFieldDeadBesideOthers: a machine that never wakes costs the others nothing.
+// TestFieldDeadBesideOthers: a machine that never wakes does not delay others.
 func TestFieldDeadBesideOthers(t *testing.T) {
 	s := openMachine(t, fieldProbe+shortWakes, false, func(m *lab.MachineConfig) { m.IgnoreMagic = lab.IgnoreAll })
 	pc, err := s.lan.AddMachine(lab.MachineConfig{Name: "pc", Boot: 450 * time.Millisecond,
@@ -114,14 +107,13 @@ func TestFieldDeadBesideOthers(t *testing.T) {
 	defer dead.cancel()
 	s.waitState(10*time.Second, 0, "nas", "waking")
 	for _, ip := range []netip.Addr{pc.Addr4(), pc.Addr6()} {
-		s.must(sleepRegisteredAs(s.harness, s.within(20*time.Second), pc, registration("pc", pc.MAC(), monitored{pc.Addr4(), []any{22}}, monitored{pc.Addr6(), []any{22}})))
+		s.must(sleepRegisteredAs(s.within(20*time.Second), s.harness, pc, registration("pc", pc.MAC(), monitored{pc.Addr4(), []any{22}}, monitored{pc.Addr6(), []any{22}})))
 		s.call(s.lan.Client(), pc, ip, 22)
 	}
 }
 
-// TestFieldDeadMachineDoesNotDefend: a newcomer that tests an address of a machine
-// that did not wake may have it, and an event says so. Before the failed wake it is
-// defended.
+// TestFieldDeadMachineDoesNotDefend: another host that tests an address of a machine that did
+// not wake gets the address, with an event. Before the failed wake the address is defended.
 func TestFieldDeadMachineDoesNotDefend(t *testing.T) {
 	s := openMachine(t, fieldProbe+shortWakes, false, func(m *lab.MachineConfig) { m.IgnoreMagic = lab.IgnoreAll })
 	s.sleepClaimed()

@@ -9,12 +9,11 @@ import (
 	"nightporter/internal/lab"
 )
 
-// soonOn is how long a card may be able to hear before its machine is on.
+// maxPowerOnDelay is the longest time from the card's first ability to receive to the power-on.
 const maxPowerOnDelay = 2 * time.Second
 
-// TestFieldDeafCard: the card hears nothing for some seconds after the knock, as many
-// do after the power went. By the default of wake.interval the next round would come
-// after 15 s.
+// TestFieldDeafCard: the card receives nothing for some seconds after the knock, as many cards
+// after a loss of power. By the default of wake.interval the next round would come after 15 s.
 func TestFieldDeafCard(t *testing.T) {
 	t.Parallel()
 	for _, in := range settings[:2] {
@@ -36,7 +35,7 @@ func TestFieldDeafCard(t *testing.T) {
 	}
 }
 
-// onSoon knocks, and expects that the machine is on soon after its card can hear.
+// wantOnSoon knocks, and expects the power-on soon after the card can receive.
 func (s *machineTest) wantOnSoon(deaf time.Duration, ip netip.Addr) {
 	s.Helper()
 	able := time.Now().Add(deaf)
@@ -51,8 +50,8 @@ func (s *machineTest) wantOnSoon(deaf time.Duration, ip netip.Addr) {
 	s.wantWokenOnce()
 }
 
-// TestFieldDenseFirstRound: magic packets are dense at first, for the cards that do
-// not hear the first one, and then come once in wake.interval.
+// TestFieldDenseFirstRound: magic packets are dense at first, for cards that miss the first
+// one. Later they come once in wake.interval.
 func TestFieldDenseFirstRound(t *testing.T) {
 	t.Parallel()
 	defaults := []time.Duration{0, 500 * time.Millisecond}
@@ -90,7 +89,7 @@ func TestFieldDenseFirstRound(t *testing.T) {
 	}
 }
 
-// rounds returns when each round of magic packets began, counted from the first.
+// rounds returns the beginnings of the rounds of magic packets, from the first one.
 func rounds(log []lab.Event) (all []time.Duration) {
 	var first, last time.Time
 	for _, e := range log {
@@ -108,7 +107,7 @@ func rounds(log []lab.Event) (all []time.Duration) {
 	return all
 }
 
-// dense compares the beginnings of rounds with what they are to be.
+// wantRounds compares the beginnings of rounds.
 func (s *machineTest) wantRounds(got, want []time.Duration) {
 	s.Helper()
 	s.Logf("rounds of magic packets: %v", got)

@@ -13,9 +13,9 @@ import (
 	"nightporter/internal/lab"
 )
 
-// TestFieldElsewhere: the machine comes back with another address, and says
-// something every 5 s. The porter says so once, and lets it be: its old address
-// is announced no more, is no sleep, and wakes nobody.
+// TestFieldElsewhere: the machine returns with another address, and sends a frame every 5 s.
+// The porter reports that once. It no longer announces the old address, counts no sleep, and
+// sends no magic packet.
 func TestFieldElsewhere(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -54,7 +54,7 @@ func TestFieldElsewhere(t *testing.T) {
 					s.waitAPIEvent("nas", "elsewhere", aboutAddress(now))
 					slept, magic, lines := knownMachine(s.harness, "nas").SleptSeconds, s.nas.MagicCount(), journalLines(s.harness)
 
-					// For half a minute nothing comes of what it says, nor of a knock.
+					// For half a minute the machine's frames and a knock have no effect.
 					time.Sleep(10 * time.Second)
 					wantNoConnection(s.harness, old)
 					time.Sleep(10 * time.Second)
@@ -80,7 +80,7 @@ func TestFieldElsewhere(t *testing.T) {
 						t.Errorf("the journal grew from %d to %d lines", lines, got)
 					}
 					if !way.agentless {
-						s.sleepClaimed() // it tells the porter its new address
+						s.sleepClaimed() // it registers its new address
 						s.wantServed(now)
 					}
 				})
@@ -89,8 +89,8 @@ func TestFieldElsewhere(t *testing.T) {
 	}
 }
 
-// talkative has nas say something that everybody hears, every 5 s, until the
-// test ends: it asks for its router, and sends a datagram to all.
+// broadcastOften lets nas send broadcasts every 5 s until the test ends: a request for its
+// router, and a datagram.
 func (s *machineTest) broadcastOften(from netip.Addr) {
 	s.Helper()
 	router, all := netip.MustParseAddr("10.77.0.1"), netip.MustParseAddr("10.77.0.255")
@@ -122,7 +122,7 @@ func (s *machineTest) broadcastOften(from netip.Addr) {
 	}()
 }
 
-// knocksInVain connects to an address where nobody is, for a while.
+// wantNoConnection tries for 5 s to connect to an address that no host has.
 func wantNoConnection(h *harness, ip netip.Addr) {
 	h.Helper()
 	ctx, cancel := context.WithTimeout(h.ctx, 5*time.Second)
@@ -133,7 +133,7 @@ func wantNoConnection(h *harness, ip netip.Addr) {
 	}
 }
 
-// warnings counts those that name an address.
+// countWarnings counts the warnings that name an address.
 func countWarnings(h *harness, n int, ip netip.Addr) (count int) {
 	for _, e := range h.daemon.Log.Entries(n) {
 		if lineSays("WARN", ip.String())(e) {
@@ -143,8 +143,8 @@ func countWarnings(h *harness, n int, ip netip.Addr) (count int) {
 	return count
 }
 
-// TestFieldElsewhereAndBack: the machine has its old address again, and all is as
-// before.
+// TestFieldElsewhereAndBack: the machine returns to its old address, and is claimed and served
+// again.
 func TestFieldElsewhereAndBack(t *testing.T) {
 	s := openMachine(t, forgotten, false, func(m *lab.MachineConfig) {
 		m.Addrs, m.ARPProbe, m.Announce = []netip.Prefix{netip.PrefixFrom(nas4, 24)}, true, true

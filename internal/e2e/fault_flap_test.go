@@ -9,14 +9,14 @@ import (
 	"nightporter/internal/lab"
 )
 
-// backAgain is how late a client may be that came during a flap: a question or two of
-// its kernel later, if the flap was over before the porter could know of it.
+// maxDelayAfterFlap is the longest delay of a client that connected during a flap: its kernel
+// may repeat a neighbor request once or twice.
 const maxDelayAfterFlap = 2500 * time.Millisecond
 
-// TestFieldResumeFlap: a machine resumes, takes a connection, and some seconds later
-// its card is taken down and configured anew. Who connects meanwhile is served as
-// soon as it is back, who was connected goes on, and the porter neither wakes it again
-// nor answers when it tests its addresses.
+// TestFieldResumeFlap: a machine resumes and takes a connection. Some seconds later its network
+// card is reset. A client that connects meanwhile is served as soon as the card is back, and
+// the open connection continues. The porter neither wakes the machine again nor answers its
+// address tests.
 func TestFieldResumeFlap(t *testing.T) {
 	t.Parallel()
 	for _, in := range settings {
@@ -37,9 +37,9 @@ func TestFieldResumeFlap(t *testing.T) {
 	}
 }
 
-// flaps lets nas be woken, and connects to it while its card is down: after what the
-// porter announces 3 s after the return, and so that all three questions of the
-// client's kernel are over before the next announcement.
+// connectInFlap lets nas be woken, and connects to it while its card is down: after the
+// announcement that the porter sends 3 s after the return, and so that all three requests of
+// the client's kernel are over before the next announcement.
 func (s *machineTest) connectInFlap(ip netip.Addr, away time.Duration) {
 	s.Helper()
 	second := s.addClient("second", 30)
@@ -48,7 +48,7 @@ func (s *machineTest) connectInFlap(ip netip.Addr, away time.Duration) {
 	s.waitEvent(s.nas, lab.NetworkUp)
 	magic := s.nas.MagicCount()
 	down := s.waitEvent(s.nas, lab.CardDown)
-	s.must(second.ForgetNeighbor(ip)) // its kernel asks, and gives up after 3 s
+	s.must(second.ForgetNeighbor(ip)) // its kernel sends requests for 3 s
 	sleepUntil(down.Time, 1300*time.Millisecond)
 	waits := s.callLater(second, ip, 22)
 	up := s.waitEvent(s.nas, lab.NetworkUp).Time

@@ -11,8 +11,7 @@ import (
 	"nightporter/internal/machine"
 )
 
-// forgeries are frames that another host may send with the MAC of nas, and the
-// address that they speak for, or test.
+// forgeries are frames that another host may send with the MAC of nas, and the address in them.
 var forgeries = []struct {
 	name string
 	ip   netip.Addr
@@ -32,7 +31,7 @@ var forgeries = []struct {
 	}},
 }
 
-// forger adds a host that sends frames as nas.
+// addForger adds a host that sends frames as nas.
 func (s *machineTest) addForger() (*lab.Host, lab.Forger) {
 	s.Helper()
 	host, err := s.lan.AddHost("forger", netip.MustParsePrefix("10.77.0.66/24"), netip.MustParsePrefix("fd77::66/64"))
@@ -40,9 +39,9 @@ func (s *machineTest) addForger() (*lab.Host, lab.Forger) {
 	return host, host.Forge(s.nas.MAC())
 }
 
-// TestFieldForgedFrames: frames with the MAC of the sleeping machine come in, 1.6 s
-// apart, and no question is answered. The machine is never taken for awake, and
-// only the address that they spoke for is unanswered, as long as it takes to ask.
+// TestFieldForgedFrames: another host sends frames with the MAC of the sleeping machine, 1.6 s
+// apart. No probe is answered. The machine never counts as awake. Only the address in the
+// frames is unanswered, while the porter probes.
 func TestFieldForgedFrames(t *testing.T) {
 	t.Parallel()
 	for _, way := range knownBy {
@@ -73,7 +72,7 @@ func TestFieldForgedFrames(t *testing.T) {
 						t.Errorf("the porter answers for %v", forgery.ip)
 					}
 					if got := whoHas(s.harness, client, other); got != porter {
-						t.Errorf("%v answers for %v, which nobody spoke for", got, other)
+						t.Errorf("%v answers for %v, which is in no forged frame", got, other)
 					}
 				}
 				waitWhoHas(s.harness, time.Until(sent[2].Add(3*time.Second+slack)), client, forgery.ip, porter)
@@ -91,8 +90,7 @@ func TestFieldForgedFrames(t *testing.T) {
 	}
 }
 
-// claimedBetween tells whether the porter said to a host in that time that ip is
-// at its MAC.
+// claimedBetween reports whether the porter claimed ip to a host in that time.
 func claimedBetween(h *harness, capture *lab.Capture, from, to time.Time, ip netip.Addr) bool {
 	for _, f := range capture.Frames() {
 		if f.Time.After(from) && f.Time.Before(to) && !f.Outgoing && isClaim(f, h.lan.Porter().MAC(), ip) {
@@ -102,11 +100,11 @@ func claimedBetween(h *harness, capture *lab.Capture, from, to time.Time, ip net
 	return false
 }
 
-// TestFieldForgedWhileItWakes: such frames do not count as its arrival.
+// TestFieldForgedWhileItWakes: forged frames do not count as the machine's arrival.
 func TestFieldForgedWhileItWakes(t *testing.T) {
 	t.Parallel()
 	const boot = 5450 * time.Millisecond
-	for _, i := range []int{0, 1, 6, 7} { // who tests an address arrives
+	for _, i := range []int{0, 1, 6, 7} { // an address test counts as arrival
 		forgery := forgeries[i]
 		t.Run(forgery.name, func(t *testing.T) {
 			variantUnless(t, i < 2)
@@ -137,9 +135,9 @@ func TestFieldForgedWhileItWakes(t *testing.T) {
 	}
 }
 
-// TestFieldFirmwareTestsAnAddress: while the machine boots its firmware tests an
-// address, as an operating system would, and is silent again. The machine arrives,
-// is taken back, and its client is served when it has really started.
+// TestFieldFirmwareTestsAnAddress: during the boot the firmware tests an address, as an
+// operating system would, and is silent again. The machine arrives, returns to waking, and its
+// client is served when it has really started.
 func TestFieldFirmwareTestsAnAddress(t *testing.T) {
 	t.Parallel()
 	for _, i := range []int{2, 3} {

@@ -13,9 +13,9 @@ import (
 	"nightporter/internal/machine"
 )
 
-// bridged gives the porter's host a bridge, whose frames the firewall sees, and a
-// virtual machine on it. The host forwards, as one with containers does.
-func bridged(t *testing.T, network *lab.LAN, asked bool) (guest *lab.Host) {
+// bridged gives the porter's host a bridge with a virtual machine on it. With asked the
+// firewall sees the bridge's frames. The host forwards, as hosts with containers do.
+func bridged(t *testing.T, network *lab.LAN, asked bool) (peer *lab.Host) {
 	t.Helper()
 	porter := network.Porter()
 	if err := network.MakeBridge(porter); err != nil {
@@ -30,16 +30,16 @@ func bridged(t *testing.T, network *lab.LAN, asked bool) (guest *lab.Host) {
 			t.Fatal(err)
 		}
 	}
-	guest, err := network.AddBridged(porter, "guest", netip.MustParsePrefix("10.77.0.40/24"), netip.MustParsePrefix("fd77::40/64"))
+	peer, err := network.AddBridged(porter, "peer", netip.MustParsePrefix("10.77.0.40/24"), netip.MustParsePrefix("fd77::40/64"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return guest
+	return peer
 }
 
-// TestFieldBridge: the porter's interface is a bridge, and br_netfilter shows each
-// frame on it to the host's firewall. Its guests and the LAN are served as elsewhere,
-// and nobody is cut off from a machine that is awake.
+// TestFieldBridge: the porter's interface is a bridge, and br_netfilter passes each frame on it
+// to the host's firewall. Clients on the bridge and on the LAN are served, and all of them
+// reach a machine that is awake.
 func TestFieldBridge(t *testing.T) {
 	t.Parallel()
 	for _, way := range knownBy {
@@ -52,13 +52,13 @@ func TestFieldBridge(t *testing.T) {
 				variantUnless(t, asked && !way.agentless)
 				t.Parallel()
 				ctx, network := newLANFor(t, 3*time.Minute)
-				guest := bridged(t, network, asked)
+				peer := bridged(t, network, asked)
 				s := openMachineOn(ctx, t, network, fastProbe+way.conf, way.agentless, slowSSH(900*time.Millisecond))
 				s.wantMetric(1, `nightporter_guard_active`)
-				for _, hosts := range [][]*lab.Host{{network.Client(), guest}, {guest, network.Client()}} {
+				for _, hosts := range [][]*lab.Host{{network.Client(), peer}, {peer, network.Client()}} {
 					for _, ip := range s.addrs() {
 						s.sleepClaimed()
-						// The kernel would forward to the machine, as it was known before.
+						// The kernel would forward to the machine with its old neighbor entry.
 						s.must(network.Porter().ForgetNeighbor(ip))
 						s.wantServedOnBridge(hosts[0], hosts[1], ip)
 					}
@@ -68,27 +68,27 @@ func TestFieldBridge(t *testing.T) {
 	}
 }
 
-// TestFieldBridgeLocal: so are programs of the host itself, whose frames the bridge
-// brings back to it.
+// TestFieldBridgeLocal: programs of the host itself are served, whose frames return to it from
+// the bridge.
 func TestFieldBridgeLocal(t *testing.T) {
 	t.Parallel()
 	ctx, network := newLANFor(t, 3*time.Minute)
-	guest := bridged(t, network, true)
+	peer := bridged(t, network, true)
 	s := openMachineOn(ctx, t, network, fastProbe+"wake: {local: true}\n", false, slowSSH(900*time.Millisecond))
 	for _, ip := range s.addrs() {
 		s.sleepClaimed()
-		s.wantServedOnBridge(network.Porter(), guest, ip)
+		s.wantServedOnBridge(network.Porter(), peer, ip)
 	}
 }
 
-// servedOnTheBridge has a host knock, and expects that it is served by what was
-// held, hears no complaint, and that another one reaches the machine at once.
+// wantServedOnBridge lets a host knock, and expects that the replay serves it without a
+// complaint. Another host reaches the machine at once.
 func (s *machineTest) wantServedOnBridge(from, other *lab.Host, ip netip.Addr) {
 	s.Helper()
 	n, porter := s.daemon.Log.Len(), s.lan.Porter()
 	atClient, atMachine := captureHost(s.harness, from), s.capturePort(s.nas.Host)
 	c := s.call(from, s.nas, ip, 22)
-	served, err := readServed(s.harness, s.ctx, c, atClient, atMachine)
+	served, err := readServed(s.ctx, s.harness, c, atClient, atMachine)
 	s.must(err)
 	if err := served.replayed(porter); err != nil {
 		s.Errorf("%s to %v: %v", from.Name(), ip, err)
@@ -99,7 +99,7 @@ func (s *machineTest) wantServedOnBridge(from, other *lab.Host, ip netip.Addr) {
 		}
 	}
 	s.waitMove(n, "nas", "arriving", "awake", machine.WhyReady)
-	// The guard holds the address until all have heard of the machine.
+	// The guard holds the address until all hosts know the machine's MAC.
 	for _, host := range []*lab.Host{other, from} {
 		began := time.Now()
 		wantEcho(s.harness, s.call(host, s.nas, ip, 22).conn, 1<<16)
@@ -109,7 +109,7 @@ func (s *machineTest) wantServedOnBridge(from, other *lab.Host, ip netip.Addr) {
 	}
 }
 
-// captureOn captures at a host that may be none of the switch's.
+// captureHost captures at a host, which may be on a bridge.
 func captureHost(h *harness, host *lab.Host) *lab.Capture {
 	h.Helper()
 	c, err := host.Capture(h.ctx)
@@ -118,9 +118,8 @@ func captureHost(h *harness, host *lab.Host) *lab.Capture {
 	return c
 }
 
-// TestFieldRouter: the porter's host routes between two of its interfaces, and a
-// client of the one knocks at a machine of the other. To the host that is as if a
-// program of its own did (wake.local).
+// TestFieldRouter: the porter's host routes between two of its interfaces. A client of one
+// knocks at a machine of the other. For the host that is a packet of its own (wake.local).
 func TestFieldRouter(t *testing.T) {
 	t.Parallel()
 	for _, c := range secondInterfaces {
@@ -137,10 +136,10 @@ func TestFieldRouter(t *testing.T) {
 					t.Fatal(err)
 				}
 				h := openOn(ctx, t, network, fastProbe+"wake: {local: true}\ninterfaces: [eth0, "+c.second+"]\n")
-				guest, err := network.AddHostIn(10, "guest", netip.MustParsePrefix("10.80.0.10/24"), netip.MustParsePrefix("fd80::10/64"))
+				peer, err := network.AddHostIn(10, "peer", netip.MustParsePrefix("10.80.0.10/24"), netip.MustParsePrefix("fd80::10/64"))
 				h.must(err)
 				for _, p := range []netip.Prefix{legs[0], legs[1]} {
-					h.must(guest.AddRoute(netip.PrefixFrom(p.Addr(), 0).Masked(), p.Addr()))
+					h.must(peer.AddRoute(netip.PrefixFrom(p.Addr(), 0).Masked(), p.Addr()))
 				}
 				h.must(network.Router().AddRoute(legs[0].Masked(), porter.Addr4()))
 				h.must(network.Router().AddRoute(legs[1].Masked(), porter.Addr6()))
@@ -148,13 +147,13 @@ func TestFieldRouter(t *testing.T) {
 				nas := addSlowNAS(h, 900*time.Millisecond)
 				h.putToSleep(nas)
 				n := h.daemon.Log.Len()
-				atClient, atMachine := h.capturePort(guest), h.capturePort(nas.Host)
-				call := h.call(guest, nas, ip, 22)
+				atClient, atMachine := h.capturePort(peer), h.capturePort(nas.Host)
+				call := h.call(peer, nas, ip, 22)
 				began := h.waitMove(n, "nas", "asleep", "waking", machine.WhyKnock)
 				if source, _, _ := cutKnock(began.Field("knock")); source != call.from {
 					t.Errorf("the log says %q knocked, want %v", began.Field("knock"), call.from)
 				}
-				s, err := readServed(h, h.ctx, call, atClient, atMachine)
+				s, err := readServed(h.ctx, h, call, atClient, atMachine)
 				h.must(err)
 				if err := s.replayed(porter); err != nil {
 					t.Error(err)
@@ -162,7 +161,7 @@ func TestFieldRouter(t *testing.T) {
 				wantEcho(h, call.conn, 1<<16)
 				for _, f := range atClient.Frames() {
 					if what := complaint(f); what != "" {
-						t.Errorf("the client was told %s: %v", what, f)
+						t.Errorf("the client received %s: %v", what, f)
 					}
 				}
 				h.call(h.lan.Client(), nas, ip, 22)

@@ -11,9 +11,9 @@ import (
 	"nightporter/internal/lab"
 )
 
-// TestFieldHardenedClient: a client that takes no announcement waits for a machine
-// which asks for its router while it boots. That question tells all where the
-// machine is, and its service is not ready for seconds.
+// TestFieldHardenedClient: a client that takes no announcement waits for a machine that
+// resolves its router during the boot. That request shows all hosts where the machine is, and
+// its service is not ready for seconds.
 func TestFieldHardenedClient(t *testing.T) {
 	t.Parallel()
 	for _, in := range settings {
@@ -37,9 +37,9 @@ func TestFieldHardenedClient(t *testing.T) {
 	}
 }
 
-// TestFieldHardenedAtTheClaim: a client that takes no announcement has talked to the
-// machine, and connects when it has just been claimed. Its packets have to come to the
-// porter, not to the sleeping card.
+// TestFieldHardenedAtTheClaim: a client that takes no announcement has an entry for the
+// machine, and connects just after the claim. Its packets must reach the porter, not the
+// sleeping card.
 func TestFieldHardenedAtTheClaim(t *testing.T) {
 	t.Parallel()
 	const limit = 1500 * time.Millisecond
@@ -65,9 +65,9 @@ func TestFieldHardenedAtTheClaim(t *testing.T) {
 	}
 }
 
-// TestFieldHardenedSession: a machine resumes from RAM with its neighbour table, and
-// asks for nobody. A client that takes no announcement goes on sending to the
-// porter, and its session never stops.
+// TestFieldHardenedSession: a machine resumes from RAM with its neighbor table, and sends no
+// request. A client that takes no announcement keeps sending to the porter, and its session
+// does not stop.
 func TestFieldHardenedSession(t *testing.T) {
 	t.Parallel()
 	const span, gap, starved = 25 * time.Second, time.Second, 10 * time.Second
@@ -95,7 +95,7 @@ func TestFieldHardenedSession(t *testing.T) {
 				}
 				ordinary, hardened := <-longest["an ordinary client"], <-longest["a hardened client"]
 				t.Logf("longest gaps: %v of an ordinary client, %v of a hardened one", ordinary, hardened)
-				// A busy computer stops both at the same time.
+				// A busy computer delays both at the same time.
 				if ordinary > starved || hardened > ordinary+gap {
 					t.Errorf("the session of a hardened client stood still for %v, and that of an ordinary one for %v", hardened, ordinary)
 				}
@@ -104,17 +104,17 @@ func TestFieldHardenedSession(t *testing.T) {
 	}
 }
 
-// longestGap talks to a service that sends everything back, and returns how long it
-// took at most from one octet to the next.
+// longestGap exchanges bytes with an echo service, and returns the longest time between two of
+// them.
 func longestGap(conn net.Conn, span time.Duration) (longest time.Duration) {
 	const pace = 200 * time.Millisecond
-	last, octet := time.Now(), make([]byte, 1)
+	last, data := time.Now(), make([]byte, 1)
 	for end := last.Add(span); last.Before(end); {
 		_ = conn.SetDeadline(end.Add(time.Second))
 		if _, err := conn.Write([]byte(".")); err != nil {
 			return max(longest, time.Since(last))
 		}
-		if _, err := io.ReadFull(conn, octet); err != nil {
+		if _, err := io.ReadFull(conn, data); err != nil {
 			return max(longest, time.Since(last))
 		}
 		longest = max(longest, time.Since(last))

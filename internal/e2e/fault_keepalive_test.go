@@ -14,31 +14,31 @@ import (
 	"nightporter/internal/machine"
 )
 
-// TestFieldKeepAlive: Windows and BSD ask on an idle connection whether the other
-// side is there, by an octet that has been acknowledged already. That is no data and
-// does not wake, however often it comes. The first octet of data does.
+// TestFieldKeepAlive: Windows and BSD check an idle connection with a byte that has been
+// acknowledged already. That byte is no data and does not wake, however often it comes. The
+// first byte of data does.
 func TestFieldKeepAlive(t *testing.T) {
 	t.Parallel()
 	for _, in := range settings {
 		for _, ip := range []netip.Addr{nas4, nas6} {
-			for _, octet := range []byte{0, 'x'} { // Windows sends a zero, BSD what was there
-				t.Run(fmt.Sprintf("%s/%v/%q", in.name, ip, octet), func(t *testing.T) {
-					variantUnless(t, in.name == "registered" && (octet == 0 || ip == nas4))
+			for _, data := range []byte{0, 'x'} { // Windows sends a zero, BSD the byte that was sent
+				t.Run(fmt.Sprintf("%s/%v/%q", in.name, ip, data), func(t *testing.T) {
+					variantUnless(t, in.name == "registered" && (data == 0 || ip == nas4))
 					s := openMachineIn(t, in, fieldProbe+"wake: {established: true}\n", func(c *lab.MachineConfig) { c.Suspend = true })
-					s.wantKeepAliveIgnored(ip, octet)
+					s.wantKeepAliveIgnored(ip, data)
 				})
 			}
 		}
 	}
 }
 
-func (s *machineTest) wantKeepAliveIgnored(ip netip.Addr, octet byte) {
+func (s *machineTest) wantKeepAliveIgnored(ip netip.Addr, data byte) {
 	s.Helper()
 	client, porter := s.lan.Client(), s.lan.Porter()
 	atClient := s.capturePort(client)
 	old := s.call(client, s.nas, ip, 22)
 	wantEcho(s.harness, old.conn, 1)
-	ask := s.keepAlive(atClient, old, octet)
+	ask := s.keepAlive(atClient, old, data)
 	s.sleepClaimed()
 	s.waitNeighbor(client, ip, porter.MAC())
 	n := s.daemon.Log.Len()
@@ -58,7 +58,7 @@ func (s *machineTest) wantKeepAliveIgnored(ip netip.Addr, octet byte) {
 		s.Fatalf("the porter saw %d of 5 keep-alives, which proves nothing", seen)
 	}
 
-	// One octet of data, as a terminal sends it.
+	// One byte of data, as a terminal sends it.
 	s.must(old.conn.SetDeadline(time.Now().Add(20 * time.Second)))
 	_, err = old.conn.Write([]byte("y"))
 	s.must(err)
@@ -74,10 +74,10 @@ func (s *machineTest) wantKeepAliveIgnored(ip netip.Addr, octet byte) {
 	}
 }
 
-// keepAlive returns a frame to the porter with the last octet that was sent on a
-// connection, once more: at the sequence number before the next one, acknowledging
-// all, and without PSH (RFC 9293, section 3.8.4).
-func (s *machineTest) keepAlive(atClient *lab.Capture, c *call, octet byte) []byte {
+// keepAlive returns a frame to the porter with the last byte that was sent on a connection: at
+// the sequence number before the next one, acknowledging all, and without PSH (RFC 9293 section
+// 3.8.4).
+func (s *machineTest) keepAlive(atClient *lab.Capture, c *call, data byte) []byte {
 	s.Helper()
 	ours := func(f lab.Frame) bool { return f.Outgoing && isSegment(f, c.from, c.to, flagACK) }
 	hasData := func(f lab.Frame) bool {
@@ -86,7 +86,7 @@ func (s *machineTest) keepAlive(atClient *lab.Capture, c *call, octet byte) []by
 	}
 	sent, err := atClient.Wait(s.within(time.Second), func(f lab.Frame) bool { return ours(f) && hasData(f) })
 	s.must(err)
-	// The echo is acknowledged after the octet, with the number that follows it.
+	// The acknowledgment of the echo follows the byte, with the next sequence number.
 	acknowledged, err := atClient.Wait(s.within(time.Second), func(f lab.Frame) bool { return ours(f) && !hasData(f) && f.Time.After(sent.Time) })
 	s.must(err)
 	var last, ack lan.Packet
@@ -95,12 +95,12 @@ func (s *machineTest) keepAlive(atClient *lab.Capture, c *call, octet byte) []by
 	}
 	segment, newer := last.Frame[last.Transport:], ack.Frame[ack.Transport:]
 	if next := binary.BigEndian.Uint32(newer[4:]); binary.BigEndian.Uint32(segment[4:]) != next-1 {
-		s.Fatalf("the last octet has the number %d, the next %d", binary.BigEndian.Uint32(segment[4:]), next)
+		s.Fatalf("the last byte has the number %d, the next %d", binary.BigEndian.Uint32(segment[4:]), next)
 	}
-	copy(segment[8:12], newer[8:12]) // what it acknowledges
+	copy(segment[8:12], newer[8:12]) // the acknowledgment number
 	segment[13] = flagACK
 	header := int(segment[12]>>4) * 4
-	segment[header] = octet
+	segment[header] = data
 	last.Sum = lan.Unfinished
 	var frame []byte
 	s.must(lan.Forward(&last, s.lan.Client().MAC(), s.lan.Porter().MAC(), 1500, func(b []byte) error {

@@ -10,20 +10,18 @@ import (
 	"nightporter/internal/lan"
 )
 
-// longAfter is when the announcements of a return are long over, and what the porter
-// remembers of those who waited.
+// longAfter is when the announcements of a release are over, and the porter has forgotten the
+// waiting clients.
 const longAfter = 15 * time.Second
 
-// stale are the ways in which a client has come to believe that a machine is at the
-// porter's MAC long after it has its addresses back: it dozed. The porter may not be
-// the one that it was then.
+// staleClients are the cases in which a client still has the porter's MAC for a machine long
+// after the release: it missed the announcements. The porter may have restarted.
 var staleClients = []struct {
 	name      string
 	restarted bool
 }{{"long after", false}, {"after a restart", true}}
 
-// TestFieldMissedAnnouncements: the client's first packet goes to the porter, who
-// passes it on.
+// TestFieldMissedAnnouncements: the porter forwards the client's first packet.
 func TestFieldMissedAnnouncements(t *testing.T) {
 	t.Parallel()
 	const limit = 1500 * time.Millisecond
@@ -60,8 +58,8 @@ func TestFieldMissedAnnouncements(t *testing.T) {
 	}
 }
 
-// TestFieldQuestionIsPassedOn: what a client asks the porter for, because it had the
-// address, the machine itself answers. No frame says that one host speaks for another.
+// TestFieldQuestionIsPassedOn: a client sends a unicast neighbor request to the porter, which
+// had the address. The machine itself answers, and no frame claims an address of another host.
 func TestFieldQuestionIsPassedOn(t *testing.T) {
 	t.Parallel()
 	for _, in := range settings {
@@ -79,7 +77,7 @@ func TestFieldQuestionIsPassedOn(t *testing.T) {
 	}
 }
 
-// returned lets nas sleep, be woken by another client, and be up for long.
+// sleepAndReturn lets nas sleep, be woken by another client, and stay awake for long.
 func (s *machineTest) sleepAndReturn(restarted bool) {
 	s.Helper()
 	s.sleepClaimed()
@@ -92,14 +90,14 @@ func (s *machineTest) sleepAndReturn(restarted bool) {
 	sleepUntil(up, longAfter)
 }
 
-// passedOn asks the porter for an address as a kernel does that verifies an entry
-// (RFC 4861, section 7.3.3).
+// wantPassedOn sends a request to the porter, as a kernel does that verifies an entry (RFC 4861
+// section 7.3.3).
 func (s *machineTest) wantPassedOn(client *lab.Host, ip netip.Addr) {
 	s.Helper()
 	porter := s.lan.Porter().MAC()
 	atClient, atMachine := s.capturePort(client), s.capturePort(s.nas.Host)
 	s.must(client.SetNeighbor(ip, porter))
-	sleepUntil(time.Now(), 1100*time.Millisecond) // an answer within a second of that counts for nothing (locktime)
+	sleepUntil(time.Now(), 1100*time.Millisecond) // the kernel ignores an answer within a second (locktime)
 	asked := time.Now()
 	frame, err := lan.NeighborProbe(client.MAC(), porter, clientAddr(client, ip), ip)
 	s.must(err)
@@ -128,16 +126,16 @@ func (s *machineTest) wantPassedOn(client *lab.Host, ip netip.Addr) {
 	}
 }
 
-// speaksFor tells whether a frame says that its sender has ip. An advertisement that
-// answers a unicast question may go without the sender's MAC (RFC 4861, section
-// 7.2.4), and then only confirms what the client believes.
+// speaksFor reports whether a frame says that its sender has ip. An advertisement that answers
+// a unicast request may omit the sender's MAC (RFC 4861 section 7.2.4); it then confirms the
+// client's entry.
 func speaksFor(f lab.Frame, ip netip.Addr) bool {
 	var p lan.Packet
 	return p.Parse(f.Data) == lan.Accepted && (p.Kind == lan.ARPReply && p.From == ip || p.Kind == lan.NeighborAdvertisement && p.Target == ip)
 }
 
-// TestFieldKernelVerifies is the same with the kernel's own question: it has a stale
-// entry, and sends a datagram that nobody answers.
+// TestFieldKernelVerifies: the client's kernel itself verifies a stale entry after a datagram
+// that gets no answer.
 func TestFieldKernelVerifies(t *testing.T) {
 	t.Parallel()
 	for _, ip := range []netip.Addr{nas4, nas6} {
@@ -148,7 +146,7 @@ func TestFieldKernelVerifies(t *testing.T) {
 			s.sleepAndReturn(false)
 			s.must(client.SetNeighbor(ip, s.lan.Porter().MAC()))
 			conn := dialGame(s.harness, client, ip)
-			sendDatagrams(s.harness, conn, "nobody answers this")
+			sendDatagrams(s.harness, conn, "without an answer")
 			s.waitNeighbor(client, ip, s.nas.MAC())
 		})
 	}

@@ -10,9 +10,9 @@ import (
 	"nightporter/internal/lab"
 )
 
-// poll is a health check: it connects each second from a new port, and gives up
-// after one.
-func pollService(h *harness, ctx context.Context, from *lab.Host, ip netip.Addr) {
+// pollService is a health check: it connects each second from a new port, with a timeout of a
+// second.
+func pollService(ctx context.Context, h *harness, from *lab.Host, ip netip.Addr) {
 	for ctx.Err() == nil {
 		again, cancel := context.WithTimeout(ctx, time.Second)
 		if conn, err := from.Dial(again, "tcp", netip.AddrPortFrom(ip, 22).String()); err == nil {
@@ -23,22 +23,21 @@ func pollService(h *harness, ctx context.Context, from *lab.Host, ip netip.Addr)
 	}
 }
 
-// polls starts health checks of several hosts.
+// startPollers starts health checks of several hosts.
 func startPollers(h *harness, ip netip.Addr, hosts ...*lab.Host) {
 	for i, host := range hosts {
 		go func() {
-			time.Sleep(time.Duration(i) * 130 * time.Millisecond) // not in step
-			pollService(h, h.ctx, host, ip)
+			time.Sleep(time.Duration(i) * 130 * time.Millisecond) // at different times
+			pollService(h.ctx, h, host, ip)
 		}()
 	}
 }
 
-// TestFieldPoller: a health check gives up each second while the machine boots. Its
-// packets are worth nothing any more, and a person who comes late is served as if
-// there had been none.
+// TestFieldPoller: a health check gives up each second while the machine boots. Its packets
+// have no value any more. A later client is served as if there had been none.
 func TestFieldPoller(t *testing.T) {
 	t.Parallel()
-	// The machine is ready 13.6 s after the first check and 4.6 s after the person.
+	// The machine is ready 13.6 s after the first check and 4.6 s after the client.
 	brief := pollCase{conf: "hold: {packets: 8}\n", boot: 11100 * time.Millisecond, person: 9 * time.Second}
 	long := pollCase{boot: 70100 * time.Millisecond, person: 68 * time.Second} // the default of hold.packets is 64
 	for _, ip := range []netip.Addr{nas4, nas6} {
@@ -65,8 +64,8 @@ func TestFieldPoller(t *testing.T) {
 
 type pollCase struct {
 	conf   string
-	boot   time.Duration // until the service 2.5 s are to come: address detection takes one, the service the rest
-	person time.Duration // when the person comes, after the first check
+	boot   time.Duration // 2.5 s before the service: one of address tests, the rest of the service
+	person time.Duration // when the client connects, after the first check
 }
 
 func (c pollCase) run(t *testing.T, in setting, ip netip.Addr, announce bool, who string) {

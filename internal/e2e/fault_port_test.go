@@ -8,8 +8,8 @@ import (
 	"nightporter/internal/labdaemon"
 )
 
-// TestFieldPortOpensLate: porter and switch start together, and the port lets
-// nothing through at first. The machines that it keeps from the porter are up.
+// TestFieldPortOpensLate: porter and switch start together, and the porter's port passes no
+// frames at first. The machines behind it are awake.
 func TestFieldPortOpensLate(t *testing.T) {
 	t.Parallel()
 	for _, way := range knownBy {
@@ -35,7 +35,8 @@ func TestFieldPortOpensLate(t *testing.T) {
 	}
 }
 
-// TestFieldPortClosesAgain: the same after an outage of the porter's own.
+// TestFieldPortClosesAgain: the porter's port passes no frames after an outage of the porter's
+// cable.
 func TestFieldPortClosesAgain(t *testing.T) {
 	t.Parallel()
 	for _, way := range knownBy {
@@ -60,21 +61,21 @@ func TestFieldPortClosesAgain(t *testing.T) {
 	}
 }
 
-// unbelieving expects that for a while silence is no proof.
+// wantNoClaim expects that silence leads to no claim for a while.
 func (s *machineTest) wantNoClaim(n int, d time.Duration) {
 	s.Helper()
 	wantNoLine(s.harness, d, n, "claimed although nothing can be heard", labdaemon.Moved("nas", "", "asleep", ""))
 }
 
-// leftAlone expects that the porter answers for the machine no longer, if it did,
-// than it takes to hear of it, and that a sleep is noticed as ever.
+// wantLeftAlone expects that the porter yields an address as soon as it hears of the machine,
+// and that a later sleep is noticed.
 func (s *machineTest) wantLeftAlone(capture *lab.Capture) {
 	s.Helper()
 	opened, client := time.Now(), s.lan.Client()
 	for _, ip := range s.addrs() {
 		waitWhoHas(s.harness, 5*time.Second, client, ip, s.nas.MAC())
 	}
-	for i, e := range s.daemon.Log.Entries(0) { // the porter may hear of it a moment later than the client
+	for i, e := range s.daemon.Log.Entries(0) { // the porter may hear it a moment after the client
 		if labdaemon.Moved("nas", "", "asleep", "")(e) {
 			s.waitState(5*time.Second, i, "nas", "awake")
 		}

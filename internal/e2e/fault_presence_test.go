@@ -9,7 +9,7 @@ import (
 	"nightporter/internal/labdaemon"
 )
 
-// silences are the ways in which a machine ends without a word to the porter.
+// silences are the ways in which a machine stops without a registration.
 var silences = []struct {
 	name string
 	end  func(*machineTest)
@@ -18,12 +18,12 @@ var silences = []struct {
 	{"sleep", func(s *machineTest) { s.must(s.nas.Sleep(s.ctx)) }},
 }
 
-// claimedAgain is how long after its silence a machine may be unclaimed, by the
-// default of watch.interval.
+// maxClaimDelay is the longest time from the silence of a machine to its claim, by the default
+// of watch.interval.
 const maxClaimDelay = 20 * time.Second
 
-// TestFieldAwakeForAMoment: its own timer wakes it, it is up for some seconds, and
-// silent again without a word. Nobody said that it would sleep for long.
+// TestFieldAwakeForAMoment: the machine's own timer wakes it. It is awake for some seconds, and
+// silent again without a registration.
 func TestFieldAwakeForAMoment(t *testing.T) {
 	t.Parallel()
 	for _, way := range knownBy {
@@ -37,7 +37,7 @@ func TestFieldAwakeForAMoment(t *testing.T) {
 				s.must(s.nas.PowerOn())
 				s.waitEvent(s.nas, lab.NetworkUp)
 				s.waitState(10*time.Second, n, "nas", "awake")
-				time.Sleep(8 * time.Second) // it is up, and says nothing
+				time.Sleep(8 * time.Second) // it is awake, and sends nothing
 				n = s.daemon.Log.Len()
 				silence.end(s)
 				s.waitState(maxClaimDelay, n, "nas", "asleep")
@@ -50,8 +50,8 @@ func TestFieldAwakeForAMoment(t *testing.T) {
 	}
 }
 
-// TestFieldCrash: the porter has woken it, and it dies. No registration says that
-// it sleeps.
+// TestFieldCrash: the porter has woken the machine, and it crashes. No registration announces
+// its sleep.
 func TestFieldCrash(t *testing.T) {
 	t.Parallel()
 	for _, way := range knownBy {
@@ -70,15 +70,15 @@ func TestFieldCrash(t *testing.T) {
 	}
 }
 
-// TestFieldIdleIsNotOff: a machine that is awake, says nothing of its own accord
-// and loses every second question is no sleeper, however often it is asked.
+// TestFieldIdleIsNotOff: an awake machine that sends nothing unprompted and misses each second
+// probe does not count as asleep.
 func TestFieldIdleIsNotOff(t *testing.T) {
 	t.Parallel()
 	for _, way := range knownBy {
 		t.Run(way.name, func(t *testing.T) {
 			variantUnless(t, way.name == "registered")
 			conf := forgotten + way.conf
-			if !way.agentless { // that one is watched often anyway
+			if !way.agentless { // an agentless machine is probed often anyway
 				conf += frequentWatch
 			}
 			s := openMachine(t, conf, way.agentless, nil)
@@ -87,7 +87,7 @@ func TestFieldIdleIsNotOff(t *testing.T) {
 			n := s.daemon.Log.Len()
 			for range 6 {
 				s.must(s.lan.OpenPort(s.nas.Host, false))
-				time.Sleep(400 * time.Millisecond) // at least one question is lost
+				time.Sleep(400 * time.Millisecond) // at least one probe is lost
 				s.must(s.lan.OpenPort(s.nas.Host, true))
 				time.Sleep(1600 * time.Millisecond)
 			}
@@ -95,14 +95,14 @@ func TestFieldIdleIsNotOff(t *testing.T) {
 				t.Errorf("%d times taken for asleep", got)
 			}
 			s.must(s.nas.PowerCut(s.ctx))
-			s.waitState(20*time.Second, n, "nas", "asleep") // so soon after its wake it may be a flap
+			s.waitState(20*time.Second, n, "nas", "asleep") // silence soon after a wake may be a flap
 			s.wantServed(nas6)
 		})
 	}
 }
 
-// TestFieldMutteringCard: the card of the sleeping machine talks to its switch, in
-// protocols that say nothing of an operating system. Nothing happens.
+// TestFieldMutteringCard: the card of the sleeping machine sends frames to its switch, in
+// protocols that do not need an operating system. They have no effect.
 func TestFieldMutteringCard(t *testing.T) {
 	t.Parallel()
 	const pace = 700 * time.Millisecond
@@ -133,7 +133,8 @@ func TestFieldMutteringCard(t *testing.T) {
 	}
 }
 
-// heard waits until the porter's card has had so many of a card's frames.
+// waitMutter waits until the porter's card has received a number of frames from the machine's
+// card.
 func (s *machineTest) waitMutter(capture *lab.Capture, what lab.Mutter, count int) {
 	s.Helper()
 	seen := 0
@@ -148,7 +149,7 @@ func (s *machineTest) waitMutter(capture *lab.Capture, what lab.Mutter, count in
 	}
 }
 
-// wakesAtOnce connects, and expects that the magic packet did not wait.
+// wantMagicAtOnce connects, and expects that the magic packet is sent at once.
 func (s *machineTest) wantMagicAtOnce(ip netip.Addr) {
 	s.Helper()
 	client := s.lan.Client()

@@ -16,13 +16,13 @@ import (
 	"nightporter/internal/machine"
 )
 
-// service is an entry of a port list with settings of its own.
+// service is an entry of a port list with its own settings.
 type service struct {
 	Port  string `json:"port"`
 	Ready string `json:"ready,omitempty"`
 }
 
-// tells registers services of nas at ip, or has the configuration name them, and lets
+// registerAndSleep registers services of nas at ip, unless the configuration has them, and lets
 // it sleep until it is claimed.
 func (s *machineTest) registerAndSleep(ip netip.Addr, ports ...any) {
 	s.Helper()
@@ -33,7 +33,7 @@ func (s *machineTest) registerAndSleep(ip netip.Addr, ports ...any) {
 	s.waitAsleep(n)
 }
 
-// configures is the configuration of nas with such services.
+// readyConf returns a configuration of nas with such services.
 func readyConf(nas *lab.Machine, ip netip.Addr, ports ...service) string {
 	var list []string
 	for _, p := range ports {
@@ -43,7 +43,7 @@ func readyConf(nas *lab.Machine, ip netip.Addr, ports ...service) string {
 		nas.MAC(), ip, strings.Join(list, ", "))
 }
 
-// prepareReady opens a house for nas with one service, which is a program.
+// openReady starts a daemon for nas with one service, which is a program.
 func openReady(t *testing.T, conf string, agentless bool, ip netip.Addr, own service, command *lab.Command, more ...lab.ServiceConfig) *machineTest {
 	t.Helper()
 	t.Parallel()
@@ -73,7 +73,7 @@ func machineService(ip netip.Addr, own service) machine.Service {
 	return machine.Service{Addr: ip, Port: ports[0]}
 }
 
-// curl asks once for a page, as -f has it fail with 22 for an error of the server.
+// runCurl requests a page once. With -f it exits with 22 for an error of the server.
 func runCurl(h *harness, from *lab.Host, url string) (out string, ended time.Time, err error) {
 	h.Helper()
 	var b bytes.Buffer
@@ -84,14 +84,14 @@ func runCurl(h *harness, from *lab.Host, url string) (out string, ended time.Tim
 	return b.String(), time.Now(), err
 }
 
-// upAt returns when a service of nas was started last.
+// serviceUpAt returns the last start of a service of nas.
 func (s *machineTest) serviceUpAt() time.Time {
 	s.Helper()
 	return s.waitEvent(s.nas, lab.ServiceUp).Time
 }
 
-// servedWhenReady expects a page when the server is ready: it listens 5 s before.
-// That falls between two SYNs of the client.
+// wantServedWhenReady expects the page as soon as the server is ready, which is 5 s after it
+// listens. That falls between two SYNs of the client.
 func (s *machineTest) wantServedWhenReady(from *lab.Host, url string) {
 	s.Helper()
 	out, ended, err := runCurl(s.harness, from, url)
@@ -106,8 +106,8 @@ func (s *machineTest) wantServedWhenReady(from *lab.Host, url string) {
 	s.waitState(20*time.Second, 0, "nas", "awake")
 }
 
-// TestFieldReadyByHTTP: a server that listens at once and answers 503 for 5 s. Its
-// client asks once.
+// TestFieldReadyByHTTP: a server listens at once and answers 503 for 5 s. Its client sends one
+// request.
 func TestFieldReadyByHTTP(t *testing.T) {
 	t.Parallel()
 	for _, ready := range []string{"http:/", "http:/start?full=1=200"} {
@@ -123,8 +123,8 @@ func TestFieldReadyByHTTP(t *testing.T) {
 	}
 }
 
-// TestFieldNotReadyByDefault is the proof that the others can fail: by default a
-// server that listens is ready.
+// TestFieldNotReadyByDefault shows that the other tests can fail: by default a server that
+// listens is ready.
 func TestFieldNotReadyByDefault(t *testing.T) {
 	s := openReady(t, fieldProbe, false, nas4, service{"80/tcp", ""}, serverCommand("http-503", netip.AddrPortFrom(nas4, 80).String()))
 	out, _, err := runCurl(s.harness, s.lan.Client(), "http://"+nas4.String()+"/")
@@ -133,9 +133,9 @@ func TestFieldNotReadyByDefault(t *testing.T) {
 	}
 }
 
-// TestFieldReadyOnOtherPorters: programs of the porter's own host wait like others, and
-// the check passes them by. A porter that forwards checks as well, and one whose kernel
-// has the machine elsewhere.
+// TestFieldReadyOnOtherPorters: programs of the porter's own host wait like other clients, and
+// do not see the check. A porter that forwards checks as well, and so does one whose kernel has
+// another MAC for the machine.
 func TestFieldReadyOnOtherPorters(t *testing.T) {
 	t.Parallel()
 	for _, ip := range []netip.Addr{nas4, nas6} {
@@ -169,8 +169,7 @@ func TestFieldReadyOnOtherPorters(t *testing.T) {
 	}
 }
 
-// TestFieldReadyByNginx: it answers 502 or 503 as long as what is behind it is not
-// there.
+// TestFieldReadyByNginx: nginx answers 502 or 503 until its backend listens.
 func TestFieldReadyByNginx(t *testing.T) {
 	for _, ip := range []netip.Addr{nas4, nas6} {
 		t.Run(ip.String(), func(t *testing.T) {
@@ -190,7 +189,7 @@ func TestFieldReadyByNginx(t *testing.T) {
 	}
 }
 
-// TestFieldReadyByBanner: a server that turns its clients away while the system boots.
+// TestFieldReadyByBanner: a server refuses its clients with a text while the system boots.
 func TestFieldReadyByBanner(t *testing.T) {
 	t.Parallel()
 	for _, mode := range modes {
@@ -211,8 +210,7 @@ func TestFieldReadyByBanner(t *testing.T) {
 	}
 }
 
-// TestFieldReadyAfterADelay: of a service that says nothing it is known how long it
-// takes.
+// TestFieldReadyAfterADelay: a delay stands for the time that a service without a banner takes.
 func TestFieldReadyAfterADelay(t *testing.T) {
 	t.Parallel()
 	const delay = 2450 * time.Millisecond
@@ -240,7 +238,7 @@ func TestFieldReadyAfterADelay(t *testing.T) {
 		up := h.waitEvent(nas, lab.NetworkUp)
 		wantDatagram(h, game, lab.DatagramReply("nas", 1, []byte("one")))
 		for _, e := range nas.Log() {
-			if e.Kind == lab.Datagram && e.Time.Sub(up.Time) < delay-1500*time.Millisecond { // the address answers before the network is all up
+			if e.Kind == lab.Datagram && e.Time.Sub(up.Time) < delay-1500*time.Millisecond { // the address answers before the network is complete
 				t.Errorf("the datagram came %v after the network", e.Time.Sub(up.Time))
 			}
 		}

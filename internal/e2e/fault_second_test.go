@@ -9,13 +9,13 @@ import (
 	"nightporter/internal/lab"
 )
 
-// acquaintances are what a second client did before it connects. None of them leaves
-// an entry for the machine in its neighbour table.
+// secondClients are what a second client did before it connects. It has no neighbor entry for
+// the machine afterwards.
 var secondClients = []struct {
 	name          string
 	before, boots func(*machineTest, *lab.Host, netip.Addr)
 }{
-	{"used the LAN", func(s *machineTest, host *lab.Host, _ netip.Addr) { s.must(resolveRouter(s.harness, s.ctx, host)) }, nil},
+	{"used the LAN", func(s *machineTest, host *lab.Host, _ netip.Addr) { s.must(resolveRouter(s.ctx, s.harness, host)) }, nil},
 	{"asked in the sleep", func(s *machineTest, host *lab.Host, ip netip.Addr) { s.resolveAndForget(host, ip) }, nil},
 	{"knocked in the boot", nil, func(s *machineTest, host *lab.Host, ip netip.Addr) {
 		s.startConnecting(host, ip, 22).cancelAfter(300 * time.Millisecond)
@@ -23,15 +23,15 @@ var secondClients = []struct {
 	}},
 }
 
-// asksInVain has a host ask for an address that the porter answers for, and forget it.
+// resolveAndForget lets a host resolve a claimed address, and removes its neighbor entry.
 func (s *machineTest) resolveAndForget(host *lab.Host, ip netip.Addr) {
 	s.Helper()
 	s.wantNeighbor(host, ip, s.lan.Porter().MAC())
 	s.must(host.ForgetNeighbor(ip))
 }
 
-// TestFieldSecondClient: while the machine has its network and not yet its service,
-// a second client comes. The machine's kernel would refuse it at once.
+// TestFieldSecondClient: a second client connects while the machine has its network and not yet
+// its service. The machine's kernel would refuse it at once.
 func TestFieldSecondClient(t *testing.T) {
 	t.Parallel()
 	for _, in := range settings {
@@ -63,8 +63,8 @@ func TestFieldSecondClient(t *testing.T) {
 	}
 }
 
-// slowService has the service come up 4.15 s after the network, which is 5.6 s after
-// the knock of the first client and 3.65 s after that of the second.
+// slowService starts the service 4.15 s after the network, which is 5.6 s after the knock of
+// the first client and 3.65 s after that of the second.
 func slowService(announce bool) func(*lab.MachineConfig) {
 	return func(c *lab.MachineConfig) {
 		c.Announce = announce
@@ -72,7 +72,7 @@ func slowService(announce bool) func(*lab.MachineConfig) {
 	}
 }
 
-// later connects half a second after the network of nas is up.
+// callAfterNetworkUp connects half a second after the network of nas is up.
 func (s *machineTest) callAfterNetworkUp(second *lab.Host, ip netip.Addr) pending {
 	s.Helper()
 	up := s.waitEvent(s.nas, lab.NetworkUp)
@@ -80,9 +80,9 @@ func (s *machineTest) callAfterNetworkUp(second *lab.Host, ip netip.Addr) pendin
 	return s.callLater(second, ip, 22)
 }
 
-// TestFieldStranger: of a host that never sent a frame nobody can know. The machine's
-// own answer to its first question is the faster one. What happens is only logged.
-func TestFieldStranger(t *testing.T) {
+// TestFieldUnseenClient: the porter does not know a host that never sent a frame. The machine's
+// answer to its first request comes before the porter's. The test logs what happens.
+func TestFieldUnseenClient(t *testing.T) {
 	variantUnless(t, false)
 	for _, ip := range []netip.Addr{nas4, nas6} {
 		t.Run(fmt.Sprint(ip), func(t *testing.T) {

@@ -12,8 +12,8 @@ import (
 	"nightporter/internal/lab"
 )
 
-// TestFieldSlowServer: a server takes minutes, and its client waits with one
-// connect(). The settings are the defaults.
+// TestFieldSlowServer: a server starts for minutes, and its client waits with one connect().
+// The settings are the defaults.
 func TestFieldSlowServer(t *testing.T) {
 	t.Parallel()
 	for _, in := range settings {
@@ -42,9 +42,8 @@ func TestFieldSlowServer(t *testing.T) {
 	}
 }
 
-// TestFieldSlowAddressTest: the network has hosts wait for objections to an IPv6
-// address for longer than a pause that means off. Nothing that the porter sends meanwhile
-// is one.
+// TestFieldSlowAddressTest: in this network hosts wait longer for objections to an IPv6 address
+// than the silence that means off. The porter sends no objection meanwhile.
 func TestFieldSlowAddressTest(t *testing.T) {
 	t.Parallel()
 	for _, way := range knownBy {
@@ -69,12 +68,11 @@ func TestFieldSlowAddressTest(t *testing.T) {
 	}
 }
 
-// waits is how long a wake lasts, as in the cases below.
+// wakeLasts configures the duration of a wake.
 const wakeLasts = "wake: {attempts: 2, interval: 1s, timeout: 15s}\n"
 
-// TestFieldGivenUpWhenNobodyTries: a machine that does not come fails after its
-// attempts when its client has given up.
-func TestFieldGivenUpWhenNobodyTries(t *testing.T) {
+// TestFieldGivenUpWithoutClient: a wake fails after its attempts when its client has given up.
+func TestFieldGivenUpWithoutClient(t *testing.T) {
 	t.Parallel()
 	for _, ip := range []netip.Addr{nas4, nas6} {
 		t.Run(fmt.Sprint(ip), func(t *testing.T) {
@@ -84,16 +82,15 @@ func TestFieldGivenUpWhenNobodyTries(t *testing.T) {
 			began := time.Now()
 			s.startConnecting(s.lan.Client(), ip, 22).cancelAfter(1500 * time.Millisecond)
 			took := s.waitGivenUp(began)
-			// Its last SYN came after one second, and the next had come by the fourth.
+			// The last SYN came after one second, and the next would have come by the fourth.
 			if took < 2*time.Second || took > 8*time.Second {
-				t.Errorf("given up after %v, want 2 s (its attempts), and somewhat more as long as somebody may try", took)
+				t.Errorf("given up after %v, want 2 s (its attempts), and more while a client may try", took)
 			}
 		})
 	}
 }
 
-// TestFieldTriesToTheEnd: a client that goes on trying keeps the wake going, until
-// wake.timeout is over.
+// TestFieldTriesToTheEnd: a client that keeps trying extends the wake until wake.timeout.
 func TestFieldTriesToTheEnd(t *testing.T) {
 	t.Parallel()
 	for _, ip := range []netip.Addr{nas4, nas6} {
@@ -111,7 +108,7 @@ func TestFieldTriesToTheEnd(t *testing.T) {
 	}
 }
 
-// gaveUp waits for the failed wake, and returns how long it took.
+// waitGivenUp waits for the failed wake, and returns how long it took.
 func (s *machineTest) waitGivenUp(began time.Time) time.Duration {
 	s.Helper()
 	s.waitState(20*time.Second, 0, "nas", "waking")

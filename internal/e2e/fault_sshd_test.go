@@ -13,7 +13,7 @@ import (
 	"nightporter/internal/lab"
 )
 
-// sshd is the real one as a service of a machine.
+// sshd is OpenSSH as a service of a machine.
 type sshd struct{ path, dir, key string }
 
 func newSSHD(t *testing.T) sshd {
@@ -29,8 +29,7 @@ func newSSHD(t *testing.T) sshd {
 	return d
 }
 
-// command starts it once a script was run. It wants a directory in /run, which is not
-// the test's to make.
+// command starts sshd after a script. sshd needs a directory in /run, which is mounted for it.
 func (d sshd) command(script string, options ...string) *lab.Command {
 	for i, o := range options {
 		options[i] = "-o " + o
@@ -39,7 +38,7 @@ func (d sshd) command(script string, options ...string) *lab.Command {
 		script, d.path, d.key, strings.Join(options, " "))}}
 }
 
-// TestFieldReadyBySSHD asks the real one for its banner.
+// TestFieldReadyBySSHD: the check finds the banner of OpenSSH.
 func TestFieldReadyBySSHD(t *testing.T) {
 	d, keyscan := newSSHD(t), installed(t, "ssh-keyscan")
 	s := openReady(t, fieldProbe, false, nas4, service{"22/tcp", "banner:SSH-2.0-OpenSSH"}, d.command(""))
@@ -54,9 +53,9 @@ func TestFieldReadyBySSHD(t *testing.T) {
 	s.waitState(20*time.Second, 0, "nas", "awake")
 }
 
-// TestFieldReadyAfterNoLogin: sshd turns its clients away while the system boots, by
-// pam_nologin and behind its banner. Only a delay is known to end after that: with it ssh
-// is let in with its first attempt, and by default it is not.
+// TestFieldReadyAfterNoLogin: sshd refuses its clients while the system boots, by pam_nologin
+// and after its banner. Only a delay covers that: with it the first attempt of ssh succeeds,
+// and by default it does not.
 func TestFieldReadyAfterNoLogin(t *testing.T) {
 	t.Parallel()
 	for ready, want := range map[string]int{"delay:6450ms": 0, "": 255} {
@@ -78,8 +77,8 @@ func TestFieldReadyAfterNoLogin(t *testing.T) {
 			if err := cmd.Wait(); cmd.ProcessState.ExitCode() != want {
 				t.Errorf("ssh ended with %v, want %d: %s", err, want, out.String())
 			}
-			if turnedAway := strings.Contains(out.String(), "System is booting up."); turnedAway != (want != 0) {
-				t.Errorf("turned away: %t: %s", turnedAway, out.String())
+			if refused := strings.Contains(out.String(), "System is booting up."); refused != (want != 0) {
+				t.Errorf("refused by nologin: %t: %s", refused, out.String())
 			}
 		})
 	}

@@ -15,17 +15,17 @@ import (
 	"nightporter/internal/machine"
 )
 
-// ration is the longest pause between two questions to a UDP service.
+// ration is the longest pause between two probes of a UDP service.
 const ration = 1100 * time.Millisecond
 
-// udpServer is a program that answers datagrams with themselves.
+// udpServer is a program that echoes datagrams.
 type udpServer struct {
 	name    string
 	command func(t *testing.T, ip netip.Addr) *lab.Command
 	once    bool // it ends after one
 }
 
-// socat serves with one of socat's addresses.
+// socat returns a command of socat for one kind of its addresses.
 func socat(mode, options string) func(*testing.T, netip.Addr) *lab.Command {
 	return func(t *testing.T, ip netip.Addr) *lab.Command {
 		family := "4"
@@ -45,7 +45,7 @@ var udpServers = []udpServer{
 	}, false},
 }
 
-// playing is a machine whose game is a program, and takes a while to start.
+// playing configures a machine whose game is a program that takes a while to start.
 func playing(command *lab.Command, ip netip.Addr) func(*lab.MachineConfig) {
 	return func(c *lab.MachineConfig) {
 		c.Announce = true
@@ -53,8 +53,8 @@ func playing(command *lab.Command, ip netip.Addr) func(*lab.MachineConfig) {
 	}
 }
 
-// datagramsIn returns the datagrams for ip's game that a host got, with those that it
-// had no program for, and their payloads.
+// datagramsIn returns the datagrams for ip's game that a host received, also without a program,
+// and their payloads.
 func datagramsIn(c *lab.Capture, ip netip.Addr) (all []lan.Packet, texts []string) {
 	for _, f := range c.Frames() {
 		var p lan.Packet
@@ -66,19 +66,8 @@ func datagramsIn(c *lab.Capture, ip netip.Addr) (all []lan.Packet, texts []strin
 	return all, texts
 }
 
-// hears expects a datagram on a connected socket.
-func wantDatagram(h *harness, conn net.Conn, want string) {
-	h.Helper()
-	h.must(conn.SetReadDeadline(time.Now().Add(20 * time.Second)))
-	reply := make([]byte, 100)
-	n, err := conn.Read(reply)
-	if err != nil || string(reply[:n]) != want {
-		h.Errorf("the answer is %q, error %v, want %q", reply[:n], err, want)
-	}
-}
-
-// TestFieldUDPServices: some programs take an empty datagram for the end, or hear
-// nothing after it. What they get first is what their client sent, and it is answered.
+// TestFieldUDPServices: some programs end with an empty datagram, or receive nothing after it.
+// The first datagram that they get is the client's, and it is answered.
 func TestFieldUDPServices(t *testing.T) {
 	t.Parallel()
 	for _, server := range udpServers {
@@ -94,8 +83,8 @@ func TestFieldUDPServices(t *testing.T) {
 	}
 }
 
-// asksByDatagram lets nas sleep, and has a client with a connected socket wake it by
-// a datagram.
+// wantDatagramsServed lets nas sleep, and lets a client with a connected socket wake it by a
+// datagram.
 func (s *machineTest) wantDatagramsServed(ip netip.Addr, once bool) {
 	s.Helper()
 	s.sleepClaimed()
@@ -121,7 +110,7 @@ func (s *machineTest) wantDatagramsServed(ip netip.Addr, once bool) {
 	wantOnlyClientDatagrams(s.harness, atMachine, ip)
 	for _, f := range atClient.Frames() {
 		if what := complaint(f); what != "" {
-			s.Errorf("the client was told %s: %v", what, f)
+			s.Errorf("the client received %s: %v", what, f)
 		}
 	}
 	s.waitNeighbor(s.nas.Host, clientIn(client, ip), client.MAC())
@@ -135,7 +124,7 @@ func clientIn(host *lab.Host, ip netip.Addr) netip.Addr {
 	return host.Addr4()
 }
 
-// onlyTheClients expects that nothing but the client's datagrams came for the game.
+// wantOnlyClientDatagrams expects that the game received the client's datagrams and no others.
 func wantOnlyClientDatagrams(h *harness, c *lab.Capture, ip netip.Addr) {
 	h.Helper()
 	all, texts := datagramsIn(c, ip)
@@ -154,8 +143,8 @@ func wantOnlyClientDatagrams(h *harness, c *lab.Capture, ip netip.Addr) {
 	h.Logf("the first datagram was sent %d times", taken)
 }
 
-// TestFieldUDPInOrder: the service gets what came before it was there, each once and
-// in order, whoever sent it.
+// TestFieldUDPInOrder: the service gets the held datagrams of both clients, each once and in
+// order.
 func TestFieldUDPInOrder(t *testing.T) {
 	t.Parallel()
 	for _, mode := range modes {
@@ -187,7 +176,7 @@ func TestFieldUDPInOrder(t *testing.T) {
 				for _, c := range atClients {
 					for _, f := range c.Frames() {
 						if what := complaint(f); what != "" {
-							t.Errorf("a client was told %s: %v", what, f)
+							t.Errorf("a client received %s: %v", what, f)
 						}
 					}
 				}
@@ -199,8 +188,8 @@ func TestFieldUDPInOrder(t *testing.T) {
 	}
 }
 
-// TestFieldUDPOtherTraffic: while a client's datagram asks, what the machine sends it
-// comes by way of the porter, all of it, each packet once.
+// TestFieldUDPOtherTraffic: while the porter replays a client's datagram, it forwards what the
+// machine sends to the client, each packet once.
 func TestFieldUDPOtherTraffic(t *testing.T) {
 	t.Parallel()
 	for _, ip := range []netip.Addr{nas4, nas6} {
@@ -217,7 +206,7 @@ func TestFieldUDPOtherTraffic(t *testing.T) {
 				up = h.waitEvent(nas, lab.ServiceUp)
 			}
 			h.waitNeighbor(nas.Host, clientIn(client, ip), h.lan.Porter().MAC())
-			c, err := callOnce(h.within(10*time.Second), client, netip.AddrPortFrom(ip, 80)) // a port that nobody registered
+			c, err := callOnce(h.within(10*time.Second), client, netip.AddrPortFrom(ip, 80)) // a port that is not registered
 			h.must(err)
 			wantEcho(h, c.conn, 1<<20)
 			if got, _, _, err := nas.Neighbor(clientIn(client, ip)); err != nil || got != h.lan.Porter().MAC() {
@@ -231,8 +220,8 @@ func TestFieldUDPOtherTraffic(t *testing.T) {
 	}
 }
 
-// TestFieldUDPGivenUp: after hold.ready_timeout the client hears the machine's own
-// answer, and not before.
+// TestFieldUDPGivenUp: the client gets the machine's own refusal after hold.ready_timeout, and
+// not before.
 func TestFieldUDPGivenUp(t *testing.T) {
 	t.Parallel()
 	for _, ip := range []netip.Addr{nas4, nas6} {
@@ -264,7 +253,7 @@ func TestFieldUDPGivenUp(t *testing.T) {
 	}
 }
 
-// forwarders are hosts of the porter that forward.
+// forwarders are configurations of a porter's host that forwards.
 var forwarders = []struct {
 	name, conf string
 	walled     bool // their firewall forwards nothing, as Docker's does

@@ -13,8 +13,8 @@ import (
 	"nightporter/internal/machine"
 )
 
-// TestFieldUDPForwardingPorter: what comes for the client of a porter that forwards is
-// sent on once, by its kernel or by us, and also where its firewall forwards nothing.
+// TestFieldUDPForwardingPorter: on a host that forwards, the porter or its kernel forwards each
+// packet for the client once, also where the firewall forwards nothing.
 func TestFieldUDPForwardingPorter(t *testing.T) {
 	t.Parallel()
 	for _, forwarder := range forwarders {
@@ -40,7 +40,7 @@ func TestFieldUDPForwardingPorter(t *testing.T) {
 				wantOnce(h, atClient, one, two)
 				for _, f := range atClient.Frames() {
 					if complaint(f) == "unreachable" {
-						t.Errorf("the client was told that the port is closed: %v", f)
+						t.Errorf("the client received a port unreachable: %v", f)
 					}
 				}
 			})
@@ -48,7 +48,7 @@ func TestFieldUDPForwardingPorter(t *testing.T) {
 	}
 }
 
-// cameOnce expects that a host got a text once until a later one came.
+// wantOnce expects that a host got a text once before a later one.
 func wantOnce(h *harness, c *lab.Capture, text, later string) {
 	h.Helper()
 	_, err := c.Wait(h.within(5*time.Second), func(f lab.Frame) bool { return !f.Outgoing && bytes.Contains(f.Data, []byte(later)) })
@@ -64,9 +64,9 @@ func wantOnce(h *harness, c *lab.Capture, text, later string) {
 	}
 }
 
-// TestFieldUDPForwardingWithoutGuard: a kernel that forwards and has no guard sends on
-// what is for the client, and does that alone. It sends on the refusals too, which a
-// socket that is not connected does not hear.
+// TestFieldUDPForwardingWithoutGuard: a kernel that forwards without a guard forwards the
+// packets for the client alone. It forwards the refusals too, which an unconnected socket does
+// not receive.
 func TestFieldUDPForwardingWithoutGuard(t *testing.T) {
 	t.Parallel()
 	for _, ip := range []netip.Addr{nas4, nas6} {
@@ -101,9 +101,9 @@ func TestFieldUDPForwardingWithoutGuard(t *testing.T) {
 	}
 }
 
-// TestFieldUDPBehindTheRouter: what the machine refuses a client behind a router does
-// not come by the porter. A neighbor that waits as well asks for both; alone such a
-// client needs a delay.
+// TestFieldUDPBehindTheRouter: the porter does not see the machine's refusals to a client
+// behind a router. A waiting neighbor of the porter makes both known; a client alone needs a
+// delay.
 func TestFieldUDPBehindTheRouter(t *testing.T) {
 	t.Parallel()
 	for _, ip := range []netip.Addr{nas4, nas6} {

@@ -13,27 +13,26 @@ import (
 	"nightporter/internal/labdaemon"
 )
 
-// card is the address that a machine's network card heeds, which speaks with another.
+// card is the MAC on which a machine's network card wakes. The machine uses another one.
 var card = ether.MAC{0xd8, 0xcb, 0x8a, 0x39, 0xbe, 0xa2}
 
-// twoMACs is a machine with such a card.
+// separateWakeMAC configures a machine with such a card.
 func separateWakeMAC(c *lab.MachineConfig) { c.WakeMAC = card }
 
-// entryOf is an entry of machines for nas, with more in it.
+// nasConf returns an entry of machines for nas with more keys.
 func nasConf(more string) string {
 	return fmt.Sprintf("machines: [{name: nas, mac: %q, %s, monitor: [{ip: %s, port: [22, 27015/udp, icmp]}, {ip: %q, port: [22, 27015/udp, icmp]}]}]\n",
 		ether.MAC{0x02, 0x77, 0, 0, 0, 0x14}, more, nas4, nas6)
 }
 
-// TestFieldTwoMACs: a machine speaks with an address that was set, and its card wakes
-// on the one that was built in. It is woken by that and recognised by the other,
-// also after a restart.
+// TestFieldTwoMACs: a machine uses a MAC that was set, and its card wakes on the built-in one.
+// The porter wakes it by the second and recognizes it by the first, also after a restart.
 func TestFieldTwoMACs(t *testing.T) {
 	t.Parallel()
 	wakeMAC := fmt.Sprintf("wake_mac: %q", card)
 	for _, c := range []struct {
 		name, conf string
-		told       bool // by the client
+		told       bool // registered by the client
 	}{
 		{"client", "", true},
 		{"client, bind", "claim: {mode: bind}\n", true},
@@ -94,9 +93,8 @@ func TestFieldTwoMACs(t *testing.T) {
 	}
 }
 
-// TestFieldFirmwareOfTheCard: the boot firmware speaks with the address that was built
-// into the card, for the machine's own IP address. It is no other host that takes the
-// address away, awake or asleep.
+// TestFieldFirmwareOfTheCard: the boot firmware uses the built-in MAC for the machine's own IP
+// address. That is no conflict, awake or asleep.
 func TestFieldFirmwareOfTheCard(t *testing.T) {
 	t.Parallel()
 	for _, mode := range modes {
@@ -109,7 +107,7 @@ func TestFieldFirmwareOfTheCard(t *testing.T) {
 			s.sleepClaimed()
 			s.wantServed(nas4)
 			s.sleepClaimed()
-			s.must(s.nas.Forge(card).ARPRequest(nas4, nas4)) // once in its sleep
+			s.must(s.nas.Forge(card).ARPRequest(nas4, nas4)) // once while it sleeps
 			s.wantServed(nas4)
 			for _, e := range s.daemon.Log.Entries(n) {
 				if e.Field("event") == "conflict" {
@@ -123,7 +121,8 @@ func TestFieldFirmwareOfTheCard(t *testing.T) {
 	}
 }
 
-// A card that is another machine's is refused, and says whose it is.
+// TestCardOfAnotherMachine: a wake_mac that belongs to another machine is refused, and the
+// answer names that machine.
 func TestCardOfAnotherMachine(t *testing.T) {
 	h := open(t, fieldProbe)
 	nas, pc := h.addNAS(nil), h.addNAS(func(c *lab.MachineConfig) {
@@ -137,8 +136,8 @@ func TestCardOfAnotherMachine(t *testing.T) {
 	}
 }
 
-// heardBy waits for a magic packet of one kind for nas's card, and has the machine
-// start then: the interface that is captured is its second card.
+// powerOnAtMagic waits for a magic packet of one kind for nas's card, and then starts the
+// machine: the captured interface is its second card.
 func (s *machineTest) powerOnAtMagic(capture *lab.Capture, kind string, match func(lab.Frame) bool) {
 	s.Helper()
 	began, heard := time.Now(), make(chan error, 1)
@@ -157,11 +156,12 @@ func (s *machineTest) powerOnAtMagic(capture *lab.Capture, kind string, match fu
 	}
 }
 
-// secondCard is a machine whose card is on another segment: none of the LAN wakes it.
+// deafCard configures a machine whose card is on another segment: packets on the LAN do not
+// wake it.
 func deafCard(c *lab.MachineConfig) { c.IgnoreMagic = lab.IgnoreAll }
 
-// TestFieldWakeInterface: the card that wakes a machine is on another segment, where
-// the porter has an interface that it does not work on. That may come later, and go.
+// TestFieldWakeInterface: the card that wakes a machine is on another segment. The porter has
+// an interface there that it does not claim on, and which may come later and go.
 func TestFieldWakeInterface(t *testing.T) {
 	s := openMachine(t, fieldProbe+"wake: {interval: 1s, attempts: 30}\n"+nasConf("wake_interface: eth7"), false, deafCard)
 	s.sleepClaimed()
@@ -214,13 +214,13 @@ func TestFieldWakeInterface(t *testing.T) {
 	}
 }
 
-// magicBytes is what a card looks for.
+// magicBytes is the pattern that a card wakes on.
 func magicBytes(mac ether.MAC) string {
 	return strings.Repeat("\xff", 6) + strings.Repeat(string(mac[:]), 16)
 }
 
-// TestFieldWakeTo: the card is on a network behind a router. A datagram gets there by
-// the kernel's routes, to one address of it or to all, beside what the LAN hears.
+// TestFieldWakeTo: the card is on a network behind a router. A datagram reaches it by the
+// kernel's routes, to one address or to the broadcast address, beside the packets on the LAN.
 func TestFieldWakeTo(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -233,7 +233,7 @@ func TestFieldWakeTo(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := openMachine(t, fieldProbe+nasConf(fmt.Sprintf("%swake_mac: %q, wake_to: %s", c.more, card, c.to)), false, deafCard)
-			for _, name := range []string{"all", lab.Interface} { // a router has to let directed broadcasts through (RFC 2644)
+			for _, name := range []string{"all", lab.Interface} { // a router must forward directed broadcasts (RFC 2644)
 				s.must(s.lan.Router().Sysctl("net/ipv4/conf/"+name+"/bc_forwarding", "1"))
 			}
 			there, err := s.lan.Outside().Capture(s.ctx)

@@ -22,10 +22,10 @@ import (
 	"nightporter/internal/machine"
 )
 
-// ours is the guard's table.
+// guardTable is the guard's table.
 const guardTable = "netdev nightporter"
 
-// forward has a host forward packets, as any Docker host does.
+// forward makes a host forward packets, as Docker hosts do.
 func forward(t testing.TB, host *lab.Host) {
 	t.Helper()
 	for _, name := range []string{"net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding"} {
@@ -35,7 +35,7 @@ func forward(t testing.TB, host *lab.Host) {
 	}
 }
 
-// wallOff has the porter's host forward nothing, by a chain such as Docker's.
+// dropForwarded makes the porter's host forward nothing, by a chain like Docker's.
 func dropForwarded(h *harness) {
 	h.Helper()
 	h.must(h.lan.Porter().Do(func() error {
@@ -52,49 +52,9 @@ func dropForwarded(h *harness) {
 	}))
 }
 
-// complaint names a kernel's answer that ends or diverts a connection, or
-// nothing: RST, ICMP unreachable or redirect (RFC 792), and those of ICMPv6 (RFC
-// 4443 section 3.1, RFC 4861 section 4.5).
-func complaint(f lab.Frame) string {
-	b := f.Payload()
-	if f.Outgoing || len(b) < 40 {
-		return ""
-	}
-	var protocol byte
-	var rest []byte
-	kinds := map[byte]string{}
-	switch f.EtherType() {
-	case 0x0800:
-		protocol, rest = b[9], b[min(4*int(b[0]&0xf), len(b)):]
-		kinds[3], kinds[5] = "unreachable", "redirect"
-	case 0x86dd:
-		protocol, rest = b[6], b[40:]
-		kinds[1], kinds[137] = "unreachable", "redirect"
-	}
-	const icmp, tcp, icmpv6 = 1, 6, 58
-	switch {
-	case len(rest) < 14:
-		return ""
-	case protocol == icmp || protocol == icmpv6:
-		return kinds[rest[0]]
-	case protocol == tcp && rest[13]&4 != 0:
-		return "rst"
-	}
-	return ""
-}
-
-// opensTo matches a SYN for ip that is not older than at.
-func opensTo(ip netip.Addr, at time.Time) func(lab.Frame) bool {
-	return func(f lab.Frame) bool {
-		var p lan.Packet
-		return f.Outgoing && p.Parse(f.Data) == lan.Accepted && p.SYN() && p.To == ip && !f.Time.Before(at)
-	}
-}
-
-// unanswered has a client knock at a machine that does not wake, for longer
-// than a kernel that forwards takes to give it up, which is 3 s and on a busy
-// machine somewhat more: until the SYN that is repeated after 7 s. It returns
-// what the kernel of the porter's host said to that.
+// knockUnanswered lets a client knock at a machine that does not wake, until the SYN that is
+// repeated after 7 s. A kernel that forwards gives up after 3 s and on a busy computer later.
+// It returns the complaints of the porter's kernel.
 func knockUnanswered(h *harness, nas *lab.Machine, then func()) (complaints []lab.Frame) {
 	h.Helper()
 	nas.IgnoreMagic(lab.IgnoreAll)
@@ -103,8 +63,8 @@ func knockUnanswered(h *harness, nas *lab.Machine, then func()) (complaints []la
 	h.must(err)
 	defer capture.Close()
 	for _, ip := range []netip.Addr{nas4, nas6} {
-		// The kernel knows the machine from its registration, and would send to
-		// it for some seconds more.
+		// The kernel has an entry from the registration, and would use it for some seconds
+		// more.
 		h.must(h.lan.Porter().ForgetNeighbor(ip))
 		h.startConnecting(client, ip, 22)
 		h.startConnecting(client, ip, 81) // nothing is registered there
@@ -113,7 +73,7 @@ func knockUnanswered(h *harness, nas *lab.Machine, then func()) (complaints []la
 		first, err := capture.Wait(h.within(5*time.Second), opensTo(ip, time.Time{}))
 		h.must(err)
 		_, err = capture.Wait(h.within(20*time.Second), func(f lab.Frame) bool {
-			// Who is told that it is in vain repeats no SYN.
+			// A client that gets an unreachable repeats no SYN.
 			return complaint(f) == "unreachable" && (f.EtherType() == 0x0800) == ip.Is4() || opensTo(ip, first.Time.Add(6*time.Second))(f)
 		})
 		h.must(err)
@@ -129,12 +89,11 @@ func knockUnanswered(h *harness, nas *lab.Machine, then func()) (complaints []la
 	return complaints
 }
 
-// patient lets a wake last as long as a test wants.
+// longWakes lets a wake last for 50 s.
 const longWakes = fastProbe + "wake: {interval: 500ms, attempts: 100}\n"
 
-// TestForwardingHostStaysSilent: with forwarding on, a client of a machine that
-// takes long to wake sees neither ICMP nor RST, and is served in the end. Then
-// the host forwards as it is told to.
+// TestForwardingHostStaysSilent: with forwarding on, a client of a machine that takes long to
+// wake receives neither ICMP nor RST, and is served. After the claim the host forwards again.
 func TestForwardingHostStaysSilent(t *testing.T) {
 	t.Parallel()
 	for _, mode := range []string{"responder", "bind"} {
@@ -146,7 +105,7 @@ func forwardingHostStaysSilent(t *testing.T, conf string) {
 	h := open(t, conf)
 	porter := h.lan.Porter()
 	forward(t, porter)
-	own, err := porter.Listen(h.ctx, "tcp", ":22") // must not be taken for the machine's
+	own, err := porter.Listen(h.ctx, "tcp", ":22") // must not answer for the machine
 	h.must(err)
 	defer own.Close()
 	nas := h.addNAS(nil)
@@ -186,7 +145,7 @@ func forwardingHostStaysSilent(t *testing.T, conf string) {
 	}
 }
 
-// TestWithoutGuard is the proof that the tests of the guard can fail.
+// TestWithoutGuard shows that the tests of the guard can fail.
 func TestWithoutGuard(t *testing.T) {
 	h := open(t, longWakes+"claim: {guard: off}\n")
 	forward(t, h.lan.Porter())
@@ -203,8 +162,8 @@ func TestWithoutGuard(t *testing.T) {
 		}
 	}
 	for _, family := range []string{"IPv4", "IPv6"} {
-		// Redirects and errors to one host share a ration (Linux, inet_peer), so
-		// that the one may keep back the other.
+		// Redirects and errors to one host share a rate limit (Linux, inet_peer), so one may
+		// suppress the other.
 		if said["redirect over EtherType"+family]+said["unreachable over EtherType"+family] == 0 {
 			t.Errorf("the porter's kernel said %v, nothing over %s", said, family)
 		}
@@ -221,7 +180,7 @@ func ruleset(h *harness) map[string]string {
 	return all
 }
 
-// others gives the porter's host tables as Docker and a firewall do.
+// addOtherTables adds tables to the porter's host, as Docker and a firewall do.
 func addOtherTables(h *harness) {
 	h.Helper()
 	h.must(h.lan.Porter().Do(func() error {
@@ -243,8 +202,8 @@ func addOtherTables(h *harness) {
 	}))
 }
 
-// TestGuardComesAndGoes: its table is there from the start to the exit, a crash
-// leaves it for the next run to replace, and no other table is touched.
+// TestGuardComesAndGoes: the guard's table exists from the start to the exit. The next run
+// replaces the table of a crashed one, and no other table changes.
 func TestGuardComesAndGoes(t *testing.T) {
 	h := open(t, fastProbe)
 	h.must(h.daemon.Signal(9))
@@ -271,7 +230,7 @@ func TestGuardComesAndGoes(t *testing.T) {
 	}
 	restart()
 	h.putToSleep(nas)
-	h.wantNeighbor(h.lan.Client(), nas6, h.lan.Porter().MAC()) // the guard goes before the first answer
+	h.wantNeighbor(h.lan.Client(), nas6, h.lan.Porter().MAC()) // the guard precedes the first answer
 	if table := ruleset(h)[guardTable]; !contains(table, held) {
 		t.Errorf("the claimed address is not in\n%s", table)
 	}
@@ -288,8 +247,8 @@ func TestGuardComesAndGoes(t *testing.T) {
 	}
 }
 
-// TestGuardEndsWithTheClaim: the addresses of a machine that is awake again
-// leave the table once everybody has been told where they are.
+// TestGuardEndsWithTheClaim: the addresses of a machine that is awake again leave the table
+// after the announcements.
 func TestGuardEndsWithTheClaim(t *testing.T) {
 	h := open(t, fastProbe)
 	nas := h.addNAS(nil)
@@ -302,8 +261,7 @@ func TestGuardEndsWithTheClaim(t *testing.T) {
 	waitUnguarded(h, nas4, nas6)
 }
 
-// unguarded waits until everybody has been told where addresses are, and our
-// kernel may do with their packets what it likes.
+// waitUnguarded waits until addresses have left the guard's table.
 func waitUnguarded(h *harness, addrs ...netip.Addr) {
 	h.Helper()
 	var table string
@@ -316,8 +274,8 @@ func waitUnguarded(h *harness, addrs ...netip.Addr) {
 	h.Fatalf("the table is\n%s", table)
 }
 
-// TestGuardWithoutPermission: with CAP_NET_RAW alone everything else works, and
-// the log, the metric and the API say what that means.
+// TestGuardWithoutPermission: with CAP_NET_RAW alone the rest works, and the log, the metric
+// and the API have the reason.
 func TestGuardWithoutPermission(t *testing.T) {
 	start := func(t *testing.T, conf string, forwards bool) (*harness, error) {
 		t.Parallel()
@@ -373,7 +331,7 @@ func TestGuardWithoutPermission(t *testing.T) {
 			if g := answer.Guard; status != 200 || !answer.Ready || g.Mode != "auto" || g.Active || !contains(g.Reason, "CAP_NET_ADMIN", c.says) {
 				t.Errorf("the status is %d %s", status, text)
 			}
-			h.putToSleep(h.addNAS(nil)) // it is claimed all the same
+			h.putToSleep(h.addNAS(nil)) // it is claimed without a guard
 		})
 	}
 }

@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -9,11 +8,9 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
-	"nightporter/internal/cli"
 	"nightporter/internal/ether"
 	"nightporter/internal/lab"
 	"nightporter/internal/lab/labtest"
@@ -21,10 +18,10 @@ import (
 	"nightporter/internal/machine"
 )
 
-// brisk makes the daemon settle in 0.3 s instead of 3 s.
+// fastProbe makes the daemon settle in 0.3 s instead of 3 s.
 const fastProbe = "probe: {interval: 100ms}\n"
 
-// house is a LAN with a running daemon, for one test.
+// harness is a LAN with a running daemon, for one test.
 type harness struct {
 	testing.TB
 	ctx    context.Context
@@ -32,7 +29,7 @@ type harness struct {
 	daemon *labdaemon.Daemon
 }
 
-// newLAN builds a lab, and a context for what happens in it.
+// newLAN builds a lab, and a context of a minute.
 func newLAN(t testing.TB) (context.Context, *lab.LAN) {
 	t.Helper()
 	return newLANFor(t, time.Minute)
@@ -45,7 +42,7 @@ func newLANFor(t testing.TB, limit time.Duration) (context.Context, *lab.LAN) {
 	return ctx, labtest.New(t)
 }
 
-// open starts a house. conf is added to the daemon's configuration.
+// open starts a daemon on a new LAN. conf is added to the daemon's configuration.
 func open(t *testing.T, conf string) *harness {
 	t.Helper()
 	return openFor(t, conf, time.Minute)
@@ -59,13 +56,13 @@ func openFor(t *testing.T, conf string, limit time.Duration) *harness {
 	return openOn(ctx, t, lan, conf)
 }
 
-// openOn starts a house on a LAN that is there already.
+// openOn starts a daemon on an existing LAN.
 func openOn(ctx context.Context, t testing.TB, lan *lab.LAN, conf string) *harness {
 	t.Helper()
 	return openIn(ctx, t, lan, t.TempDir(), conf)
 }
 
-// openIn is openOn with a directory of the caller's for the daemon's state.
+// openIn is openOn with a given state directory.
 func openIn(ctx context.Context, t testing.TB, lan *lab.LAN, dir, conf string) *harness {
 	t.Helper()
 	return openAs(ctx, t, lan, "", dir, conf)
@@ -83,7 +80,7 @@ func openAs(ctx context.Context, t testing.TB, lan *lab.LAN, user, dir, conf str
 	return h
 }
 
-// endWithTest ends a daemon with the test, which then looks at its log.
+// killAtEnd kills a daemon at the end of the test, and checks its log for data races.
 func (h *harness) killAtEnd(d *labdaemon.Daemon) {
 	h.Cleanup(func() {
 		d.Kill()
@@ -110,14 +107,14 @@ func (h *harness) must(err error) {
 	}
 }
 
-// The machine most tests use.
+// The addresses of nas, the machine of most tests.
 var (
 	nas4 = netip.MustParseAddr("10.77.0.20")
 	nas6 = netip.MustParseAddr("fd77::20")
 )
 
-// nas adds a machine with SSH over TCP and a game over UDP. It boots in a time
-// that falls between a client's SYN retransmissions.
+// addNAS adds a machine with SSH over TCP and a game over UDP. Its boot ends between two SYN
+// retransmissions of a client.
 func (h *harness) addNAS(change func(*lab.MachineConfig)) *lab.Machine {
 	h.Helper()
 	cfg := lab.MachineConfig{
@@ -137,22 +134,22 @@ func (h *harness) addNAS(change func(*lab.MachineConfig)) *lab.Machine {
 	return m
 }
 
-// entry is one element of a registration's monitor.
+// monitored is an element of monitor in a registration.
 type monitored struct {
 	IP   netip.Addr `json:"ip"`
 	Port []any      `json:"port"`
 }
 
-// body returns a registration.
+// registration returns the text of a registration.
 func registration(name string, mac ether.MAC, monitor ...monitored) string {
 	b, err := json.Marshal(map[string]any{"name": name, "mac": mac, "monitor": monitor})
 	if err != nil {
-		panic(err) // of our own making
+		panic(err) // of constants
 	}
 	return string(b)
 }
 
-// everything is what nas registers.
+// nasRegistration returns the registration of nas.
 func nasRegistration(m *lab.Machine) string {
 	ports := []any{22, "27015/udp", "icmp"}
 	return registration(m.Name(), m.MAC(), monitored{nas4, ports}, monitored{nas6, ports})
@@ -167,7 +164,7 @@ func (h *harness) register(from *lab.Host, body string) {
 	}
 }
 
-// refused registers, and expects an answer that contains each of the words.
+// wantRefused registers, and expects an answer of one line that contains each of the words.
 func (h *harness) wantRefused(from *lab.Host, body string, words ...string) {
 	h.Helper()
 	answer, err := h.daemon.Register(h.within(10*time.Second), from, body)
@@ -182,7 +179,7 @@ func (h *harness) wantRefused(from *lab.Host, body string, words ...string) {
 	}
 }
 
-// moved waits for a transition that is logged after the first n entries.
+// waitMove waits for a transition that is logged after the first n entries.
 func (h *harness) waitMove(n int, name, from, to string, reason machine.Reason) labdaemon.Entry {
 	h.Helper()
 	e, err := h.daemon.Log.Wait(h.within(20*time.Second), n, labdaemon.Moved(name, from, to, string(reason)))
@@ -208,22 +205,13 @@ func (h *harness) waitEvent(m *lab.Machine, kind lab.EventKind) lab.Event {
 	return e
 }
 
-// connect opens a TCP connection from a host and returns what the service says.
-func (h *harness) connect(from *lab.Host, ip netip.Addr, port uint16) string {
-	h.Helper()
-	c, err := callOnce(h.within(30*time.Second), from, netip.AddrPortFrom(ip, port))
-	h.must(err)
-	h.must(c.conn.Close())
-	return c.banner
-}
-
-// neighbor waits until a host's kernel has ip at mac.
+// waitNeighbor waits until a host's kernel has mac as the neighbor entry of ip.
 func (h *harness) waitNeighbor(host *lab.Host, ip netip.Addr, mac ether.MAC) {
 	h.Helper()
 	h.must(waitNeighborAt(h.within(10*time.Second), host, ip, mac))
 }
 
-// follows is neighbor for many at once.
+// waitNeighborAt is waitNeighbor for use in other goroutines.
 func waitNeighborAt(ctx context.Context, host *lab.Host, ip netip.Addr, mac ether.MAC) error {
 	again := time.NewTicker(5 * time.Millisecond)
 	defer again.Stop()
@@ -240,7 +228,7 @@ func waitNeighborAt(ctx context.Context, host *lab.Host, ip netip.Addr, mac ethe
 	}
 }
 
-// metric returns a sample; series are written as in a query.
+// metric returns the value of a series, which is written as in a query.
 func (h *harness) metric(format string, args ...any) float64 {
 	h.Helper()
 	all, err := h.daemon.Metrics(h.within(5 * time.Second))
@@ -260,7 +248,7 @@ func (h *harness) wantMetric(want float64, format string, args ...any) {
 	}
 }
 
-// magicPackets returns what m saw, by transport.
+// magicPackets returns the numbers of magic packets that m received, by transport.
 func magicPackets(m *lab.Machine) map[lab.Transport]int {
 	seen := make(map[lab.Transport]int)
 	for _, e := range m.Log() {
@@ -275,7 +263,7 @@ func happened(m *lab.Machine, kind lab.EventKind) bool {
 	return slices.ContainsFunc(m.Log(), func(e lab.Event) bool { return e.Kind == kind })
 }
 
-// neighborOf makes a host resolve ip afresh, and expects mac.
+// wantNeighbor removes a host's neighbor entry of ip, lets it resolve ip, and expects mac.
 func (h *harness) wantNeighbor(host *lab.Host, ip netip.Addr, mac ether.MAC) {
 	h.Helper()
 	h.must(host.ForgetNeighbor(ip))
@@ -283,30 +271,7 @@ func (h *harness) wantNeighbor(host *lab.Host, ip netip.Addr, mac ether.MAC) {
 	h.waitNeighbor(host, ip, mac)
 }
 
-// runOn runs nightporter on a host and returns what it printed.
-func (h *harness) runOn(host *lab.Host, args ...string) (string, error) {
-	h.Helper()
-	var out bytes.Buffer
-	cmd := host.Command(h.within(20*time.Second), os.Args[0], args...)
-	cmd.Env = append(os.Environ(), programEnv...)
-	cmd.Stdout, cmd.Stderr = &out, &out
-	h.must(host.Start(cmd))
-	err := cmd.Wait()
-	return out.String(), err
-}
-
-// reload gives the daemon a new configuration, and waits for what it says.
-func (h *harness) reload(conf, message string) labdaemon.Entry {
-	h.Helper()
-	n := h.daemon.Log.Len()
-	h.must(h.daemon.Reconfigure(conf))
-	h.must(h.daemon.Signal(syscall.SIGHUP))
-	e, err := h.daemon.Log.Wait(h.within(5*time.Second), n, func(e labdaemon.Entry) bool { return e.Message == message })
-	h.must(err)
-	return e
-}
-
-// isConflict matches the warning that somebody else uses an address.
+// isConflict matches the warning that another host uses an address.
 func isConflict(ip netip.Addr, by ether.MAC) func(labdaemon.Entry) bool {
 	return func(e labdaemon.Entry) bool {
 		return e.Field("event") == "conflict" && e.Field("ip") == ip.String() && e.Field("used_by") == by.String()
@@ -317,11 +282,23 @@ func contains(s string, words ...string) bool {
 	return !slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(s, w) })
 }
 
-// command runs a command of the program in this process, and returns its exit code and
-// what it printed.
-func runInProcess(t *testing.T, args ...string) (code int, stdout, stderr string) {
-	t.Helper()
-	var out, errs bytes.Buffer
-	code = cli.Run(t.Context(), args, &out, &errs)
-	return code, out.String(), errs.String()
+// pause waits for d, or until ctx ends.
+func pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-ctx.Done():
+	}
+}
+
+// sleepUntil waits until the time d after since.
+func sleepUntil(since time.Time, d time.Duration) { time.Sleep(time.Until(since.Add(d))) }
+
+// pauseOrFail waits for d. The test fails if its time ends before.
+func pauseOrFail(h *harness, d time.Duration) {
+	h.Helper()
+	select {
+	case <-time.After(d):
+	case <-h.ctx.Done():
+		h.Fatal("the test is out of time")
+	}
 }

@@ -15,7 +15,7 @@ import (
 	"nightporter/internal/web"
 )
 
-// history returns what the API says of the last week of the nas.
+// machineHistory returns the last week of nas from the API.
 func machineHistory(h *harness) (all web.History) {
 	h.Helper()
 	status, body, err := h.daemon.Get(h.within(5*time.Second), "/api/v1/machines/nas/history")
@@ -27,7 +27,7 @@ func machineHistory(h *harness) (all web.History) {
 	return all
 }
 
-// statesIn are those of all spans, in order. A span that goes on at midnight is one.
+// statesIn returns the states of all spans in order. A span over midnight counts once.
 func statesIn(all web.History) (found []string) {
 	for _, d := range all.Days {
 		for _, s := range d.Spans {
@@ -37,7 +37,7 @@ func statesIn(all web.History) (found []string) {
 	return slices.Compact(found)
 }
 
-// wakesIn are all wakes: by which client, or how else, for what and with which outcome.
+// wakesIn returns all wakes: the client or the trigger, the service and the outcome.
 func wakesIn(all web.History) (found []string) {
 	for _, d := range all.Days {
 		for _, w := range d.Wakes {
@@ -51,8 +51,8 @@ func wakesIn(all web.History) (found []string) {
 	return found
 }
 
-// TestHistorySurvivesKill: two clients and the API wake a machine, the porter is
-// killed, and the next one tells all of it.
+// TestHistorySurvivesKill: two clients and the API wake a machine. The history has all of it
+// after the porter was killed.
 func TestHistorySurvivesKill(t *testing.T) {
 	h := open(t, fastProbe)
 	nas := h.addNAS(nil)
@@ -70,7 +70,7 @@ func TestHistorySurvivesKill(t *testing.T) {
 	wantStates := []string{"awake"}
 	for i, wake := range wakes {
 		h.putToSleep(nas)
-		h.waitStored("asleep", i+1) // what lasts no longer than a write takes is not in the file
+		h.waitStored("asleep", i+1) // a state that is shorter than a write is not stored
 		n := h.daemon.Log.Len()
 		wake()
 		h.waitMove(n, "nas", "arriving", "awake", machine.WhyReady)

@@ -10,8 +10,7 @@ import (
 	"nightporter/internal/machine"
 )
 
-// TestOnlyKnocksWake sends everything that must not wake, and then one knock:
-// it is the first that the porter speaks of.
+// TestOnlyKnocksWake: packets that are no knock do not wake. The log names the first knock.
 func TestOnlyKnocksWake(t *testing.T) {
 	h := open(t, fastProbe)
 	nas := h.addNAS(nil)
@@ -47,8 +46,8 @@ func TestOnlyKnocksWake(t *testing.T) {
 	h.wantMetric(0, `nightporter_machine_wakes_total{machine="nas", trigger="icmp"}`)
 }
 
-// TestWakeFrom: only these sources wake: those of wake.from, and of them those
-// of the machine's own wake_from.
+// TestWakeFrom: only the sources in wake.from wake, and of them those in the machine's own
+// wake_from.
 func TestWakeFrom(t *testing.T) {
 	h := open(t, fastProbe+"wake: {from: [10.77.0.10, 10.78.0.0/24]}\n")
 	nas := h.addNAS(nil)
@@ -67,7 +66,7 @@ func TestWakeFrom(t *testing.T) {
 		for _, s := range strangers {
 			conn := h.startConnecting(s, nas4, 22)
 			defer conn.cancel()
-			h.waitNeighbor(s, nas4, h.lan.Porter().MAC()) // its SYN is on the way
+			h.waitNeighbor(s, nas4, h.lan.Porter().MAC()) // its SYN is sent
 		}
 		h.connect(friend, nas4, 22)
 		e := h.waitMove(n, "nas", "asleep", "waking", machine.WhyKnock)
@@ -82,7 +81,7 @@ func TestWakeFrom(t *testing.T) {
 	wokenBy([]*lab.Host{h.lan.Client(), other}, h.lan.Outside())
 }
 
-// TestHoldoff delays the first magic packet, not the wake.
+// TestHoldoff: wake.holdoff delays the first magic packet, not the wake.
 func TestHoldoff(t *testing.T) {
 	h := open(t, fastProbe+"wake: {holdoff: 1500ms}\n")
 	nas := h.addNAS(nil)
@@ -95,11 +94,11 @@ func TestHoldoff(t *testing.T) {
 	if after := magic.Time.Sub(asleep.Time); after < 1500*time.Millisecond {
 		t.Errorf("the magic packet came %v after the claim, want 1.5 s", after)
 	}
-	h.wantMetric(0, `nightporter_wake_latency_seconds_count`) // the wait was asked for
+	h.wantMetric(0, `nightporter_wake_latency_seconds_count`) // wake.holdoff does not count
 }
 
-// TestPostponedWakeStillNamesItsKnock: a late frame puts a wake off, and does
-// not hide who wanted it.
+// TestPostponedWakeStillNamesItsKnock: a late frame postpones a wake. The log names the same
+// knock again.
 func TestPostponedWakeStillNamesItsKnock(t *testing.T) {
 	h := open(t, fastProbe+"wake: {holdoff: 10s}\n")
 	nas := h.addNAS(nil)

@@ -18,24 +18,24 @@ import (
 	"nightporter/internal/lab/labtest"
 )
 
-// asProgram in the environment makes the test binary be nightporter itself, so
-// that the end-to-end tests run the code under test, race detector included.
+// asProgram in the environment makes the test binary nightporter itself. So the end-to-end
+// tests run the code under test, with the race detector.
 const asProgram = "TEST_AS_NIGHTPORTER"
 
-// programEnv makes a child the program. Its race detector must not add the
-// second it otherwise waits at the exit.
+// programEnv makes a child process the program. Its race detector does not wait a second at the
+// exit.
 var programEnv = []string{asProgram + "=1", "GORACE=atexit_sleep_ms=0"}
 
-// asDemo in the environment makes the test binary be nightporter-demo.
+// asDemo in the environment makes the test binary nightporter-demo.
 const asDemo = "TEST_AS_DEMO"
 
-// withoutNetAdmin in the environment takes CAP_NET_ADMIN from the program.
+// withoutNetAdmin in the environment removes CAP_NET_ADMIN from the program.
 const withoutNetAdmin = "TEST_WITHOUT_NET_ADMIN"
 
-// dropNetAdmin starts this program once more, without CAP_NET_ADMIN: what the
-// bounding set lacks, root does not get either.
+// dropNetAdmin executes this program again without CAP_NET_ADMIN in the bounding set, which
+// limits root too.
 func dropNetAdmin() error {
-	runtime.LockOSThread() // both are the thread's own
+	runtime.LockOSThread() // the bounding set belongs to the thread
 	if err := unix.Prctl(unix.PR_CAPBSET_DROP, unix.CAP_NET_ADMIN, 0, 0, 0); err != nil {
 		return fmt.Errorf("drop CAP_NET_ADMIN: %w", err)
 	}
@@ -80,8 +80,8 @@ func TestMain(m *testing.M) {
 	os.Exit(runTests(m))
 }
 
-// wideByDefault has more tests run at a time than there are processors, unless the
-// command line says how many: they wait most of their time, each in a LAN of its own.
+// wideByDefault runs six tests at a time for each processor, unless the command line has
+// another number. Most tests wait most of their time, each in a LAN of its own.
 func wideByDefault() error {
 	flag.Parse()
 	chosen := false
@@ -89,5 +89,5 @@ func wideByDefault() error {
 	if chosen {
 		return nil
 	}
-	return flag.Set("test.parallel", strconv.Itoa(4*runtime.NumCPU()))
+	return flag.Set("test.parallel", strconv.Itoa(6*runtime.NumCPU()))
 }

@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -16,22 +15,13 @@ import (
 	"nightporter/internal/labdaemon"
 	"nightporter/internal/lan"
 	"nightporter/internal/machine"
+	"nightporter/internal/waittest"
 )
 
-// otherMAC is what the porter's interface gets.
+// otherMAC is the second MAC of the porter's interface.
 var otherMAC = ether.MAC{2, 0x77, 0, 0, 0xab, 0xcd}
 
-// said waits for an event of an interface after the first n lines.
-func (h *harness) waitInterfaceEvent(n int, event, ifi string, words ...string) labdaemon.Entry {
-	h.Helper()
-	e, err := h.daemon.Log.Wait(h.within(10*time.Second), n, func(e labdaemon.Entry) bool {
-		return e.Field("event") == event && e.Field("interface") == ifi && contains(e.Field("reason"), words...)
-	})
-	h.must(err)
-	return e
-}
-
-// repeated returns how often an operator reads that after the first n lines.
+// countEvents counts the log lines of an event after the first n lines, above the level DEBUG.
 func countEvents(h *harness, n int, event string) int {
 	count := 0
 	for _, line := range strings.Split(h.daemon.Log.Text(), "\n")[n:] {
@@ -49,7 +39,7 @@ const (
 	restate = "announced"
 )
 
-// ready asks the daemon by way of the loopback of its own host, which has no cable.
+// getReady requests readiness by the loopback of the daemon's host, which needs no cable.
 func getReady(h *harness) (status int, body string) {
 	h.Helper()
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: h.lan.Porter().Dial}}
@@ -77,8 +67,8 @@ func wantReady(h *harness) {
 	}
 }
 
-// misled has the client believe that the sleeping machine's addresses are at its
-// own MAC, as one that missed the claim does: only an announcement changes that.
+// misleadClient sets the client's neighbor entries of the sleeping machine to the machine's own
+// MAC, as if it had missed the claim. Only an announcement changes that.
 func misleadClient(h *harness, m *lab.Machine) {
 	h.Helper()
 	for _, ip := range []netip.Addr{nas4, nas6} {
@@ -86,8 +76,8 @@ func misleadClient(h *harness, m *lab.Machine) {
 	}
 }
 
-// longAsleep is putToSleep, until the claim has been announced for the last time:
-// what the client hears from then on is another announcement.
+// putToLongSleep is putToSleep, and waits for the last announcement of the claim. A later
+// announcement is a new one.
 func putToLongSleep(h *harness, m *lab.Machine) {
 	h.Helper()
 	capture, err := h.lan.Client().Capture(h.ctx)
@@ -104,7 +94,7 @@ func putToLongSleep(h *harness, m *lab.Machine) {
 	h.must(err)
 }
 
-// announced waits until the client was told where the machine's addresses are.
+// waitAnnounced waits until the client's neighbor entries of the machine's addresses have mac.
 func waitAnnounced(h *harness, mac ether.MAC) {
 	h.Helper()
 	for _, ip := range []netip.Addr{nas4, nas6} {
@@ -112,8 +102,8 @@ func waitAnnounced(h *harness, mac ether.MAC) {
 	}
 }
 
-// TestCableOutWhileAsleep: the porter says that it cannot work, and once it can
-// it announces its claims anew, to a LAN that may have forgotten them.
+// TestCableOutWhileAsleep: the porter reports the outage, and announces its claims again when
+// the cable is back, because the LAN may have forgotten them.
 func TestCableOutWhileAsleep(t *testing.T) {
 	h := open(t, fastProbe)
 	nas, porter := h.addNAS(nil), h.lan.Porter()
@@ -137,9 +127,9 @@ func TestCableOutWhileAsleep(t *testing.T) {
 	h.call(h.lan.Client(), nas, nas4, 22)
 }
 
-// TestStartedWhileTheCableWasOut: a machine that was started by hand meanwhile
-// answers when it is asked, and its claim is not announced to anybody.
-func TestStartedWhileTheCableWasOut(t *testing.T) {
+// TestExternalStartWithoutCable: a machine that started during the outage answers the porter's
+// probe, and its claim is not announced.
+func TestExternalStartWithoutCable(t *testing.T) {
 	h := open(t, fastProbe)
 	nas, porter := h.addNAS(nil), h.lan.Porter()
 	h.putToSleep(nas)
@@ -148,7 +138,7 @@ func TestStartedWhileTheCableWasOut(t *testing.T) {
 	h.waitInterfaceEvent(n, isOut, "eth0")
 	h.must(nas.PowerOn())
 	h.waitEvent(nas, lab.NetworkUp)
-	misleadClient(h, nas) // now it is the truth
+	misleadClient(h, nas) // now the entries are right
 	capture, err := h.lan.Client().Capture(h.ctx)
 	h.must(err)
 	defer capture.Close()
@@ -162,7 +152,7 @@ func TestStartedWhileTheCableWasOut(t *testing.T) {
 			p.Src == porter.MAC() && p.Dst == nas.MAC()
 	})
 	h.must(err)
-	h.waitMove(n, "nas", "", "awake", machine.WhyStarted) // a frame may come before the news of the cable
+	h.waitMove(n, "nas", "", "awake", machine.WhyStarted) // a frame may come before the carrier event
 	h.waitInterfaceEvent(n, restate, "eth0")
 	for _, f := range capture.Frames() {
 		if !f.Outgoing && isClaim(f, porter.MAC(), nas4, nas6) {
@@ -174,8 +164,8 @@ func TestStartedWhileTheCableWasOut(t *testing.T) {
 	}
 }
 
-// TestLinkDownAndUp: the kernel forgets addresses and neighbours with a link that
-// is switched off; the porter puts its own back.
+// TestLinkDownAndUp: the kernel forgets addresses and neighbors of a link that is switched off.
+// The porter restores its own.
 func TestLinkDownAndUp(t *testing.T) {
 	t.Parallel()
 	for _, conf := range []string{"wake: {local: true}\n", "claim: {mode: bind}\n"} {
@@ -213,20 +203,14 @@ func TestLinkDownAndUp(t *testing.T) {
 	}
 }
 
-// becomesPinned waits until the porter's kernel has a permanent entry for ip.
+// waitPinned waits until the porter's kernel has a permanent entry for ip.
 func waitPinned(h *harness, ip netip.Addr) {
 	h.Helper()
-	deadline := time.Now().Add(10 * time.Second)
-	for !isPinned(h, ip) {
-		if time.Now().After(deadline) {
-			h.Fatalf("the porter's kernel has no permanent entry for %v", ip)
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
+	waittest.UntilWithin(h, 10*time.Second, fmt.Sprintf("the porter's kernel has a permanent entry for %v", ip), func() bool { return isPinned(h, ip) })
 }
 
-// TestGroupsAfterIPv6WasOff: the solicited-node group is joined anew, which a
-// switch that snoops on MLD must hear.
+// TestGroupsAfterIPv6WasOff: the porter joins the solicited-node group again, for switches that
+// snoop on MLD.
 func TestGroupsAfterIPv6WasOff(t *testing.T) {
 	h := open(t, fastProbe)
 	nas, porter := h.addNAS(nil), h.lan.Porter()
@@ -240,11 +224,8 @@ func TestGroupsAfterIPv6WasOff(t *testing.T) {
 		return strings.Contains(string(groups), "ff0200000000000000000001ff000020")
 	}
 	become := func() {
-		for deadline := time.Now().Add(10 * time.Second); !joined(); time.Sleep(5 * time.Millisecond) {
-			if time.Now().After(deadline) {
-				t.Fatal("the porter is not in the group")
-			}
-		}
+		t.Helper()
+		waittest.UntilWithin(t, 10*time.Second, "the porter is in the group", joined)
 	}
 	become()
 	n := h.daemon.Log.Len()
@@ -252,14 +233,14 @@ func TestGroupsAfterIPv6WasOff(t *testing.T) {
 	if joined() {
 		t.Fatal("a kernel that forgets nothing proves nothing")
 	}
-	h.waitInterfaceEvent(n, restate, "eth0") // it was opened anew, without IPv6
+	h.waitInterfaceEvent(n, restate, "eth0") // it was reopened without IPv6
 	h.must(porter.SetMTU(lab.Interface, 1500))
 	h.must(porter.AddAddr(h.ctx, netip.MustParsePrefix("fd77::2/64")))
 	become()
 }
 
-// TestOurAddressChanges: a new lease. Probes leave from the address that we have.
-func TestOurAddressChanges(t *testing.T) {
+// TestPorterAddressChanges: after a new lease, probes have the porter's new address.
+func TestPorterAddressChanges(t *testing.T) {
 	h := open(t, fastProbe)
 	nas, porter := h.addNAS(nil), h.lan.Porter()
 	n := h.daemon.Log.Len()
@@ -278,15 +259,15 @@ func TestOurAddressChanges(t *testing.T) {
 	}
 	_, err = capture.Wait(h.within(10*time.Second), func(f lab.Frame) bool { return isARPRequest(f, netip.MustParseAddr("10.77.0.3"), nas4) })
 	h.must(err)
-	// That it fell silent is seen from the new address too.
+	// The porter notices the machine's silence with its new address too.
 	h.must(nas.Sleep(h.ctx))
 	h.waitMove(n, "nas", "settling", "asleep", machine.WhySilent)
 	h.call(h.lan.Client(), nas, nas4, 22)
 }
 
-// TestOurAddressIsAMachines: what DHCP has given to our own host is no longer a
-// sleeping machine's to be claimed.
-func TestOurAddressIsAMachines(t *testing.T) {
+// TestPorterTakesMachineAddress: an address that DHCP has given to the porter's own host is a
+// conflict, and no longer claimed.
+func TestPorterTakesMachineAddress(t *testing.T) {
 	h := open(t, fastProbe)
 	nas, porter := h.addNAS(nil), h.lan.Porter()
 	h.putToSleep(nas)
@@ -297,9 +278,9 @@ func TestOurAddressIsAMachines(t *testing.T) {
 	h.call(h.lan.Client(), nas, nas6, 22)
 }
 
-// TestOurMACChanges: everybody is told, and everything is answered and sent with
-// the new one.
-func TestOurMACChanges(t *testing.T) {
+// TestPorterMACChanges: the porter announces its claims with its new MAC, and answers and sends
+// with it.
+func TestPorterMACChanges(t *testing.T) {
 	h := open(t, fastProbe+"wake: {local: true}\n")
 	nas, porter, client := h.addNAS(nil), h.lan.Porter(), h.lan.Client()
 	putToLongSleep(h, nas)
@@ -319,7 +300,7 @@ func TestOurMACChanges(t *testing.T) {
 	wantReady(h)
 }
 
-// TestInterfaceComesAgain: a USB adapter is pulled out and put in again.
+// TestInterfaceComesAgain: an interface is removed and added again, as a USB adapter.
 func TestInterfaceComesAgain(t *testing.T) {
 	t.Parallel()
 	for _, mode := range []struct {
@@ -328,7 +309,7 @@ func TestInterfaceComesAgain(t *testing.T) {
 	}{
 		{modes[0].name, modes[0].conf, open},
 		{modes[1].name, modes[1].conf, open},
-		{"as nobody", modes[0].conf, openUnprivileged}, // sockets are opened without root
+		{"unprivileged", modes[0].conf, openUnprivileged}, // the sockets are reopened without root
 	} {
 		t.Run(mode.name, func(t *testing.T) {
 			h := mode.open(t, fastProbe+mode.conf)
@@ -351,13 +332,13 @@ func TestInterfaceComesAgain(t *testing.T) {
 			h.call(client, nas, nas4, 22)
 			h.putToSleep(nas)
 			h.call(client, nas, nas6, 22)
-			// Counters go on.
+			// Counters continue.
 			h.wantMetric(0, `nightporter_capture_drops_total{interface="eth0"}`)
 		})
 	}
 }
 
-// unreadyFor waits until that is the reason.
+// waitUnready waits until the daemon is unready for a reason.
 func waitUnready(h *harness, reason string) {
 	h.Helper()
 	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(5 * time.Millisecond) {
@@ -370,20 +351,4 @@ func waitUnready(h *harness, reason string) {
 			return
 		}
 	}
-}
-
-// claims tells whether a frame says that one of the addresses is at mac.
-func isClaim(f lab.Frame, mac ether.MAC, ips ...netip.Addr) bool {
-	var p lan.Packet
-	if p.Parse(f.Data) != lan.Accepted || p.SenderMAC != mac {
-		return false
-	}
-	return p.Kind == lan.NeighborAdvertisement && slices.Contains(ips, p.Target) ||
-		(p.Kind == lan.ARPRequest || p.Kind == lan.ARPReply) && slices.Contains(ips, p.From)
-}
-
-// asks tells whether a frame is an ARP request from one address for another.
-func isARPRequest(f lab.Frame, from, to netip.Addr) bool {
-	var p lan.Packet
-	return p.Parse(f.Data) == lan.Accepted && p.Kind == lan.ARPRequest && p.From == from && p.To == to
 }

@@ -17,12 +17,12 @@ import (
 	"nightporter/internal/machine"
 )
 
-// told is what a webhook gets.
+// notification is a message to a webhook.
 type notification struct {
 	Title, Message string
 }
 
-// webhook is a server on the porter's own host.
+// webhook is a server that receives notifications.
 type webhook struct {
 	url      string // as notify.urls has it, with a secret
 	messages chan notification
@@ -44,7 +44,7 @@ func newWebhook(t testing.TB, host *lab.Host) *webhook {
 	return w
 }
 
-// listening serves HTTP on a host of the lab until the test ends.
+// serveHTTP serves HTTP on a host of the lab until the test ends.
 func serveHTTP(t testing.TB, host *lab.Host, handle http.HandlerFunc) net.Addr {
 	t.Helper()
 	ln, err := host.Listen(t.Context(), "tcp", netip.AddrPortFrom(host.Addr4(), 0).String())
@@ -64,7 +64,7 @@ func serveHTTP(t testing.TB, host *lab.Host, handle http.HandlerFunc) net.Addr {
 	return ln.Addr()
 }
 
-// next waits for a message.
+// nextMessage waits for a notification.
 func nextMessage(h *harness, w *webhook) notification {
 	h.Helper()
 	select {
@@ -76,7 +76,8 @@ func nextMessage(h *harness, w *webhook) notification {
 	}
 }
 
-// wantOneSent expects that one message was sent. It counts once its receiver has answered.
+// wantOneSent expects that one notification was sent. It counts after its receiver has
+// answered.
 func wantOneSent(h *harness) {
 	h.Helper()
 	_, err := h.daemon.Log.Wait(h.within(5*time.Second), 0, labdaemon.Is("notification_sent"))
@@ -84,7 +85,8 @@ func wantOneSent(h *harness) {
 	h.wantMetric(1, `nightporter_notifications_total{outcome="sent"}`)
 }
 
-// failedWake has a client knock at a machine that does not heed magic packets.
+// failWake lets a client knock at a machine that ignores magic packets, and waits for the
+// failure.
 func failWake(h *harness, client *lab.Host, ip netip.Addr) {
 	h.Helper()
 	n := h.daemon.Log.Len()
@@ -93,11 +95,10 @@ func failWake(h *harness, client *lab.Host, ip netip.Addr) {
 	conn.cancel()
 }
 
-// TestFailedWakeIsTold: a machine that ignores magic packets leads to a message
-// that says who wanted what, also when another target cannot be reached. Neither a
-// restart repeats it nor the next wake that fails, unless the machine was there in
-// between. No secret shows.
-func TestFailedWakeIsTold(t *testing.T) {
+// TestFailedWakeNotification: a failed wake leads to a notification with the client and the
+// service, also when another target is unreachable. Neither a restart nor the next failure
+// repeats it, unless the machine was awake in between. No secret is shown.
+func TestFailedWakeNotification(t *testing.T) {
 	t.Parallel()
 	ctx, home := newLAN(t)
 	hook := newWebhook(t, home.Porter())
@@ -110,7 +111,7 @@ func TestFailedWakeIsTold(t *testing.T) {
 	failWake(h, client, nas4)
 	m := nextMessage(h, hook)
 	if m.Title != "nas did not wake" || !contains(m.Message, "no answer to 3 rounds of magic packets", client.Addr4().String()+" knocked at "+nas4.String()+":22/tcp", nas.MAC().String()) {
-		t.Errorf("told %+v", m)
+		t.Errorf("received %+v", m)
 	}
 	wantOneSent(h)
 	h.wantMetric(0, `nightporter_notifications_total{outcome="suppressed"}`)
@@ -119,7 +120,7 @@ func TestFailedWakeIsTold(t *testing.T) {
 		t.Error("the log says nothing of a target that cannot be reached")
 	}
 
-	// The end comes between two tries at the other target, and waits for none.
+	// The daemon stops between two attempts at the other target, without waiting.
 	began := time.Now()
 	code, err := h.daemon.Stop(h.within(10 * time.Second))
 	if took := time.Since(began); err != nil || code != 0 || took > 3*time.Second {
@@ -137,16 +138,16 @@ func TestFailedWakeIsTold(t *testing.T) {
 	h.putToSleep(nas)
 	failWake(h, client, nas6)
 	if m := nextMessage(h, hook); !contains(m.Message, nas6.String()) {
-		t.Errorf("told again after the restart: %+v", m)
+		t.Errorf("received again after the restart: %+v", m)
 	}
 	_, status, err := h.daemon.Get(h.within(5*time.Second), "/api/v1/status")
 	h.must(err)
 	if strings.Contains(old+h.daemon.Log.Text()+status, webhookSecret) {
-		t.Error("a secret is told")
+		t.Error("a secret is shown")
 	}
 }
 
-// TestReloadedTargets: SIGHUP brings targets, and bad ones change nothing.
+// TestReloadedTargets: SIGHUP changes the targets, and an invalid configuration does not.
 func TestReloadedTargets(t *testing.T) {
 	h := open(t, fastProbe)
 	h.putToSleep(h.addNAS(nil))
@@ -161,17 +162,17 @@ func TestReloadedTargets(t *testing.T) {
 	h.must(err)
 	h.must(other.SendFrame(frames[0]))
 	if m := nextMessage(h, hook); m.Title != "Address conflict at nas" || !contains(m.Message, other.MAC().String(), nas4.String()) {
-		t.Errorf("told %+v", m)
+		t.Errorf("received %+v", m)
 	}
 
-	// The same file, as an operator tries it out.
+	// The operator checks the same file.
 	path := h.daemon.Dir() + "/config.yaml"
 	out, err := h.runOn(h.lan.Porter(), "check", "--config", path, "--notify")
 	if err != nil || !contains(out, "/********\"]\n", "notify.urls[0]: generic://", ": sent\n") {
 		t.Errorf("check: %v\n%s", err, out)
 	}
 	if m := nextMessage(h, hook); m.Title != "nightporter: a test" {
-		t.Errorf("told %+v", m)
+		t.Errorf("received %+v", m)
 	}
 	h.must(h.daemon.Reconfigure("notify: {urls: ['generic+http://127.0.0.1:9/" + webhookSecret + "']}\n"))
 	bad, err := h.runOn(h.lan.Porter(), "check", "--config", path, "--notify")
@@ -179,6 +180,6 @@ func TestReloadedTargets(t *testing.T) {
 		t.Errorf("check of a target that cannot be reached: %v\n%s", err, bad)
 	}
 	if strings.Contains(out+bad+h.daemon.Log.Text(), webhookSecret) {
-		t.Error("a secret is told")
+		t.Error("a secret is shown")
 	}
 }

@@ -12,24 +12,24 @@ import (
 	"nightporter/internal/machine"
 )
 
-// ordinary is how long the claim of a machine takes whose card is known, as that of
-// any other: 3 s without a proof of life.
+// ordinary is the longest time of a claim if it is known that only the card answers: 3 s
+// without a frame from the operating system.
 const ordinary = 3500 * time.Millisecond
 
 const (
-	hasty      = "probe: {interval: 100ms, timeout: 1s}\n" // a machine has a second to fall silent
+	hasty      = "probe: {interval: 100ms, timeout: 1s}\n" // probe.timeout is a second
 	overridden = hasty + "claim: {override_offload: true}\n"
 )
 
-// offloading is a machine whose network card answers while it sleeps, and takes
-// the first round of magic packets for nothing.
+// addOffloading adds a machine whose network card answers while it sleeps, and ignores the
+// first round of magic packets.
 func addOffloading(h *harness) *lab.Machine {
 	h.Helper()
 	return h.addNAS(func(c *lab.MachineConfig) { c.AnswersARPAsleep, c.IgnoreMagic = true, 3 })
 }
 
-// behindItsCard lets m sleep until it is claimed although its card answers, and
-// returns how long that took.
+// sleepBehindCard lets m sleep until it is claimed although its card answers, and returns the
+// time that took.
 func sleepBehindCard(h *harness, m *lab.Machine) time.Duration {
 	h.Helper()
 	n := h.daemon.Log.Len()
@@ -38,8 +38,8 @@ func sleepBehindCard(h *harness, m *lab.Machine) time.Duration {
 	return h.waitMove(n, m.Name(), "settling", "asleep", machine.WhyOnlyNIC).Duration("after")
 }
 
-// TestOnlyTheCardAnswers: such a machine is not claimed, and the log says what to
-// do about it.
+// TestOnlyTheCardAnswers: a machine whose card answers is not claimed, and the log has the
+// remedy.
 func TestOnlyTheCardAnswers(t *testing.T) {
 	h := open(t, hasty)
 	nas := addOffloading(h)
@@ -64,7 +64,7 @@ func TestOnlyTheCardAnswers(t *testing.T) {
 		t.Errorf("magic packets %v, powered on: %t", magic, happened(nas, lab.PoweredOn))
 	}
 
-	// What is known of it is of use as soon as the operator overrides it.
+	// The porter uses what it has learned when the operator overrides it.
 	h.reload(overridden+"registration: {trust: open}\n", "configuration reloaded")
 	n := h.daemon.Log.Len()
 	h.register(h.lan.Client(), nasRegistration(nas))
@@ -73,9 +73,9 @@ func TestOnlyTheCardAnswers(t *testing.T) {
 	}
 }
 
-// TestCardIsOverridden: the machine is claimed, stays so whatever its card says,
-// and is woken by the first connection, whatever the client knew before. The next
-// sleeps are claimed as fast as others, also after a restart of the porter.
+// TestCardIsOverridden: the machine is claimed, stays claimed whatever its card answers, and is
+// woken by the first connection, with or without a neighbor entry at the client. Later sleeps
+// are claimed as fast as others, also after a restart.
 func TestCardIsOverridden(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -90,7 +90,7 @@ func TestCardIsOverridden(t *testing.T) {
 			h := open(t, overridden+"wake: {interval: 500ms}\n")
 			nas, client := addOffloading(h), h.lan.Client()
 			if took := sleepBehindCard(h, nas); took < 3*time.Second {
-				t.Errorf("claimed after %v, when nobody could know yet that only the card answers", took)
+				t.Errorf("claimed after %v, before the porter could know that only the card answers", took)
 			}
 			wantCardIgnored(h, nas)
 			wantCorrected(h, nas, c.cold)
@@ -115,8 +115,8 @@ func TestCardIsOverridden(t *testing.T) {
 	}
 }
 
-// stubborn waits until the card has answered the announcements of the claim, and
-// expects that nothing comes of it.
+// wantCardIgnored waits until the card has answered the announcements of the claim, and expects
+// no effect.
 func wantCardIgnored(h *harness, nas *lab.Machine) {
 	h.Helper()
 	n := h.daemon.Log.Len()
@@ -135,8 +135,8 @@ func wantCardIgnored(h *harness, nas *lab.Machine) {
 	}
 }
 
-// reminded has the client believe the card, and ask everybody: that alone changes
-// nothing, since the card answers too, and so it is told once more.
+// wantCorrected gives the client the card's MAC, and lets it broadcast a request. The card
+// answers too, so the porter sends the client a correction.
 func wantCorrected(h *harness, nas *lab.Machine, ip netip.Addr) {
 	h.Helper()
 	client, porter := h.lan.Client(), h.lan.Porter()
@@ -154,7 +154,7 @@ func wantCorrected(h *harness, nas *lab.Machine, ip netip.Addr) {
 	h.waitNeighbor(client, ip, porter.MAC())
 }
 
-// served connects to a machine that sleeps behind its card.
+// wantServedBehindCard connects to a machine that sleeps behind its card.
 func wantServedBehindCard(h *harness, nas *lab.Machine, ip netip.Addr) {
 	h.Helper()
 	n := h.daemon.Log.Len()
@@ -171,8 +171,8 @@ func wantServedBehindCard(h *harness, nas *lab.Machine, ip netip.Addr) {
 	h.waitMove(n, "nas", "arriving", "awake", machine.WhyReady)
 }
 
-// TestDatagramsToAMachineBehindItsCard: that the address answers does not make
-// the service ready.
+// TestDatagramsToAMachineBehindItsCard: an answer of the address does not make the service
+// ready.
 func TestDatagramsToAMachineBehindItsCard(t *testing.T) {
 	h := open(t, overridden+"wake: {interval: 500ms}\n")
 	nas, client := addOffloading(h), h.lan.Client()
@@ -189,8 +189,8 @@ func TestDatagramsToAMachineBehindItsCard(t *testing.T) {
 	}
 }
 
-// TestIdleMachineIsNotOverridden: a machine that answers pings and TCP runs, however
-// little it says of its own accord.
+// TestIdleMachineIsNotOverridden: a machine that answers pings and TCP is awake, although it
+// sends nothing unprompted.
 func TestIdleMachineIsNotOverridden(t *testing.T) {
 	h := open(t, overridden)
 	nas := h.addNAS(func(c *lab.MachineConfig) { c.AnswersARPAsleep = true })

@@ -19,15 +19,15 @@ import (
 	"nightporter/internal/web"
 )
 
-// machineNow returns nas as the API shows it.
+// shownNAS returns nas from the API.
 func shownNAS(h *harness) (m web.Machine) {
 	h.Helper()
 	getInside(h, "/api/v1/machines/nas", &m)
 	return m
 }
 
-// wantPaused: all that shows nas says that it is left alone, and none of its addresses
-// is claimed.
+// wantPaused expects that the API, the metric and the commands show the pause, and that no
+// address is claimed.
 func wantPaused(h *harness) {
 	h.Helper()
 	m := shownNAS(h)
@@ -42,7 +42,7 @@ func wantPaused(h *harness) {
 	}
 }
 
-// unreachable: a client's kernel finds no host at ip, as it would without a porter.
+// wantUnreachable expects that a client's kernel finds no host at ip.
 func wantUnreachable(h *harness, client *lab.Host, ip netip.Addr) {
 	h.Helper()
 	h.must(client.ForgetNeighbor(ip))
@@ -55,8 +55,8 @@ func wantUnreachable(h *harness, client *lab.Host, ip netip.Addr) {
 	}
 }
 
-// TestPause: while a machine is paused nothing is claimed, answered or woken, and
-// afterwards it is claimed as before.
+// TestPause: while a machine is paused the porter claims, answers and wakes nothing. After the
+// pause it claims the machine as before.
 func TestPause(t *testing.T) {
 	t.Parallel()
 	for _, mode := range modes {
@@ -73,7 +73,7 @@ func TestPause(t *testing.T) {
 				t.Fatalf("exit code %d, %s", code, out)
 			}
 			h.waitMove(n, "nas", "asleep", "awake", machine.WhyPaused)
-			h.waitNeighbor(client, nas4, nas.MAC()) // it was announced
+			h.waitNeighbor(client, nas4, nas.MAC()) // announced by the porter
 			h.waitNeighbor(client, nas6, nas.MAC())
 			waitUnguarded(h, nas4, nas6)
 			waitPorterAddresses(h, own)
@@ -118,8 +118,8 @@ func TestPause(t *testing.T) {
 	}
 }
 
-// TestPauseEnds by itself: what the machine did meanwhile moved nothing, and its
-// registration waited.
+// TestPauseEnds: a pause ends at its time. The machine's frames and registration meanwhile take
+// effect then.
 func TestPauseEnds(t *testing.T) {
 	h := open(t, fastProbe+"watch: {interval: 200ms}\n")
 	nas := h.addNAS(nil)
@@ -149,8 +149,8 @@ func TestPauseEnds(t *testing.T) {
 	h.call(h.lan.Client(), nas, nas4, 22)
 }
 
-// TestPauseOfAMachineThatArrives: it has its addresses, and its clients get what it says.
-func TestPauseOfAMachineThatArrives(t *testing.T) {
+// TestPauseWhileArriving: the machine has its addresses, and its clients get its own answers.
+func TestPauseWhileArriving(t *testing.T) {
 	h := open(t, fastProbe)
 	nas := addSlowNAS(h, 5*time.Second) // its SSH
 	h.putToSleep(nas)
@@ -171,8 +171,7 @@ func TestPauseOfAMachineThatArrives(t *testing.T) {
 	wantPaused(h)
 }
 
-// TestPauseSurvivesKill: a run that was killed left a pause that goes on, and ends at
-// its time.
+// TestPauseSurvivesKill: a pause continues after the daemon was killed, and ends at its time.
 func TestPauseSurvivesKill(t *testing.T) {
 	h := openFor(t, fastProbe, 2*time.Minute)
 	nas := h.addNAS(nil)
@@ -196,19 +195,19 @@ func TestPauseSurvivesKill(t *testing.T) {
 		t.Errorf("%v is answered for by %v", nas4, mac)
 	}
 
-	if code, out := h.runCommand("pause", "nas", "--for", "3s"); code != 0 { // instead
+	if code, out := h.runCommand("pause", "nas", "--for", "3s"); code != 0 { // replaces the pause
 		t.Fatalf("exit code %d, %s", code, out)
 	}
 	h.daemon.Kill()
 	h.restart(fastProbe)
-	h.waitState(time.Minute, 0, "nas", "asleep") // silence proves nothing for 30 s after a start
+	h.waitState(time.Minute, 0, "nas", "asleep") // no silence counts for 30 s after a start
 	h.call(h.lan.Client(), nas, nas4, 22)
 	if n := len(h.events("nas", journal.Resumed)); n != 1 {
 		t.Errorf("resumed %d times", n)
 	}
 }
 
-// TestPauseIsRefused: what is wrong is named, and changes nothing.
+// TestPauseIsRefused: the answer names what is wrong, and nothing changes.
 func TestPauseIsRefused(t *testing.T) {
 	h := open(t, fastProbe+"http: {token: open sesame}\nmachines:\n  - {name: tv, mac: '02:00:00:00:00:99', monitor: [{ip: 10.77.0.99, port: [22]}]}\n")
 	nas := h.addNAS(nil)

@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"os/user"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -20,29 +22,39 @@ import (
 	"nightporter/internal/machine"
 )
 
-// nobody is a user of every host.
+// unprivileged is the uid of the overflow user, which every host has.
 const unprivileged = 65534
 
-// openAsNobody starts a house whose daemon becomes nobody, in a directory that
-// is nobody's, beside a configuration file that is root's alone.
+// unprivilegedUser returns the name of that user.
+func unprivilegedUser(t testing.TB) string {
+	t.Helper()
+	u, err := user.LookupId(strconv.Itoa(unprivileged))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u.Username
+}
+
+// openUnprivileged starts a daemon that becomes the unprivileged user. The state directory
+// belongs to that user, and only root can read the configuration file.
 func openUnprivileged(t *testing.T, conf string) *harness {
 	t.Helper()
 	t.Parallel()
 	dir := t.TempDir()
 	if err := os.Chown(dir, unprivileged, unprivileged); err != nil {
-		t.Skip("needs root, and nobody in its user namespace:", err)
+		t.Skip("needs root, and the user 65534 in its user namespace:", err)
 	}
-	if err := os.Chmod(filepath.Dir(dir), 0o711); err != nil { // the test's own, which nobody has to get through
+	if err := os.Chmod(filepath.Dir(dir), 0o711); err != nil { // the directory of the test, which the user must enter
 		t.Fatal(err)
 	}
 	ctx, lan := newLAN(t)
-	return openAs(ctx, t, lan, "nobody", dir, conf)
+	return openAs(ctx, t, lan, unprivilegedUser(t), dir, conf)
 }
 
-// privileges are what the kernel says of a thread, as /proc/PID/status has it.
+// privileges are fields of a thread in /proc/PID/status.
 type privileges map[string]string
 
-// leastPrivileges are those of a daemon with that uid and gid.
+// daemonPrivileges returns the privileges of a daemon with that uid and gid.
 func daemonPrivileges(id int) privileges {
 	four := strings.TrimSpace(strings.Repeat(fmt.Sprint(id, " "), 4))
 	const two = "0000000000003000" // CAP_NET_ADMIN is 12, CAP_NET_RAW 13
@@ -50,7 +62,7 @@ func daemonPrivileges(id int) privileges {
 	return privileges{"Uid": four, "Gid": four, "CapInh": none, "CapPrm": two, "CapEff": two, "CapBnd": two, "CapAmb": none, "NoNewPrivs": "1"}
 }
 
-// everyThread compares what each thread of the daemon may do.
+// wantEveryThread compares the privileges of each thread of the daemon.
 func wantEveryThread(h *harness, want privileges) {
 	h.Helper()
 	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", h.daemon.Pid()))
@@ -77,10 +89,10 @@ func wantEveryThread(h *harness, want privileges) {
 	}
 }
 
-// TestNightAsNobody: a daemon that was started as root and became nobody claims,
+// TestUnprivilegedDaemon: a daemon that root started and that became unprivileged claims,
 // answers, guards, wakes, hands over and remembers as any other, also on a port
 // that only root could open.
-func TestNightAsNobody(t *testing.T) {
+func TestUnprivilegedDaemon(t *testing.T) {
 	conf := fastProbe + "claim: {guard: on}\nhttp: {listen: [':9717', ':80']}\n"
 	h := openUnprivileged(t, conf)
 	want := daemonPrivileges(unprivileged)
@@ -90,7 +102,7 @@ func TestNightAsNobody(t *testing.T) {
 	h.putToSleep(nas)
 	for _, ip := range []netip.Addr{nas4, nas6} {
 		h.wantNeighbor(h.lan.Client(), ip, h.lan.Porter().MAC())
-		// The guard holds an address before anybody answers for it.
+		// The guard holds an address before the porter answers for it.
 		if rules := ruleset(h)[guardTable]; !strings.Contains(rules, hex.EncodeToString(ip.AsSlice())) {
 			t.Errorf("the guard does not hold %v:\n%s", ip, rules)
 		}
@@ -112,7 +124,7 @@ func TestNightAsNobody(t *testing.T) {
 			t.Errorf("%q of the state directory belongs to %d", name, uid)
 		}
 	}
-	wantEveryThread(h, want) // threads that came meanwhile, too
+	wantEveryThread(h, want) // also threads that started meanwhile
 
 	h.daemon.Kill()
 	h.restart(conf)
@@ -127,9 +139,9 @@ func TestNightAsNobody(t *testing.T) {
 	}
 }
 
-// TestReloadAsNobody: a file that nobody may not read is said to be one at the
+// TestUnprivilegedReload: a file that the user cannot read is reported at the
 // start, and changes nothing; one that it may read is taken over.
-func TestReloadAsNobody(t *testing.T) {
+func TestUnprivilegedReload(t *testing.T) {
 	h := openUnprivileged(t, fastProbe)
 	file := filepath.Join(h.daemon.Dir(), "config.yaml")
 	warned, err := h.daemon.Log.Wait(h.within(5*time.Second), 0, func(e labdaemon.Entry) bool { return strings.HasPrefix(e.Message, "SIGHUP cannot reload") })
@@ -146,8 +158,8 @@ func TestReloadAsNobody(t *testing.T) {
 	h.reload(fastProbe, "configuration reloaded")
 }
 
-// TestRootGivesUpTheRest: a daemon that stays root keeps the two capabilities
-// that it needs, and no others.
+// TestRootGivesUpTheRest: a daemon that stays root keeps only the two capabilities that it
+// needs.
 func TestRootGivesUpTheRest(t *testing.T) {
 	h := open(t, fastProbe)
 	if os.Geteuid() != 0 {
@@ -156,8 +168,8 @@ func TestRootGivesUpTheRest(t *testing.T) {
 	wantEveryThread(h, daemonPrivileges(0))
 }
 
-// TestUnprivilegedStart: what stands in the way of becoming a user ends the
-// daemon, with the key and the remedy.
+// TestUnprivilegedStart: a daemon that cannot become its user ends, and names the key and the
+// remedy.
 func TestUnprivilegedStart(t *testing.T) {
 	t.Parallel()
 	_, lan := newLAN(t)
@@ -179,18 +191,18 @@ func TestUnprivilegedStart(t *testing.T) {
 	for _, c := range []struct {
 		name    string
 		args    []string
-		foreign string // a directory that is to be nobody's
+		foreign string // a directory that is to be the unprivileged user's
 		want    []string
 	}{
 		{"unknown user", []string{"--user", "no such user"}, "", []string{"user:", `"no such user"`, "--user"}},
-		{"token that everybody may read", []string{"--config", secret}, "", []string{"registration.token", secret, "0644", "chmod o-rwx"}},
-		{"state of root's", []string{"--user", "nobody", "--state_dir", theirs}, "", []string{"state_dir", theirs, "belongs to root", "chown -R 65534:"}},
-		{"state of somebody else's", []string{"--user", "root", "--state_dir", dir}, dir, []string{"state_dir", dir, "belongs to nobody", "chown -R 0:0"}},
+		{"readable token", []string{"--config", secret}, "", []string{"registration.token", secret, "0644", "chmod o-rwx"}},
+		{"state of root's", []string{"--user", unprivilegedUser(t), "--state_dir", theirs}, "", []string{"state_dir", theirs, "belongs to root", "chown -R 65534:"}},
+		{"state of another user", []string{"--user", "root", "--state_dir", dir}, dir, []string{"state_dir", dir, "belongs to " + unprivilegedUser(t), "chown -R 0:0"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if c.foreign != "" {
 				if err := os.Chown(c.foreign, unprivileged, unprivileged); err != nil {
-					t.Skip("needs root, and nobody in its user namespace:", err)
+					t.Skip("needs root, and the user 65534 in its user namespace:", err)
 				}
 			}
 			h := &harness{TB: t, ctx: t.Context(), lan: lan}

@@ -11,8 +11,8 @@ import (
 	"nightporter/internal/machine"
 )
 
-// TestRegistrationInTwoHalves: a slow client that does not close is served, and
-// so is one that comes over IPv6.
+// TestRegistrationInTwoHalves: a slow client that does not close the connection is served, over
+// IPv4 and IPv6.
 func TestRegistrationInTwoHalves(t *testing.T) {
 	h := open(t, fastProbe)
 	nas := h.addNAS(nil)
@@ -26,8 +26,8 @@ func TestRegistrationInTwoHalves(t *testing.T) {
 	}
 }
 
-// TestAMachineMayRegisterOnlyItself (trust: self).
-func TestAMachineMayRegisterOnlyItself(t *testing.T) {
+// TestTrustSelf: under trust: self a machine can register only itself.
+func TestTrustSelf(t *testing.T) {
 	h := open(t, fastProbe)
 	nas := h.addNAS(nil)
 	client, porter, router := h.lan.Client(), h.lan.Porter(), h.lan.Router()
@@ -39,16 +39,16 @@ func TestAMachineMayRegisterOnlyItself(t *testing.T) {
 	h.wantRefused(client, registration("me", client.MAC(), at(client.Addr4()), at(nas6)), "monitor[1].ip", "fd77::20")
 	h.wantRefused(client, registration("me", client.MAC(), at(router.Addr4())), "monitor[0].ip", "gateway")
 	h.wantRefused(client, registration("me", client.MAC(), at(router.Addr6())), "monitor[0].ip", "gateway")
-	h.wantRefused(client, registration("me", client.MAC(), at(porter.Addr4())), "monitor[0].ip")                                  // ours
+	h.wantRefused(client, registration("me", client.MAC(), at(porter.Addr4())), "monitor[0].ip")                                  // the porter's
 	h.wantRefused(client, registration("me", client.MAC(), at(porter.Addr6())), "monitor[0].ip")                                  //
-	h.wantRefused(client, registration("me", porter.MAC(), at(client.Addr4())), "mac")                                            // our MAC
-	h.wantRefused(client, registration("me", client.MAC(), at(netip.MustParseAddr("10.77.0.77"))), "monitor[0].ip", "10.77.0.77") // nobody's
+	h.wantRefused(client, registration("me", porter.MAC(), at(client.Addr4())), "mac")                                            // the porter's MAC
+	h.wantRefused(client, registration("me", client.MAC(), at(netip.MustParseAddr("10.77.0.77"))), "monitor[0].ip", "10.77.0.77") // unused
 	h.wantRefused(client, registration("me", client.MAC(), at(netip.MustParseAddr("fd77::77"))), "monitor[0].ip", "fd77::77")
 	h.wantRefused(client, registration("me", client.MAC(), at(netip.MustParseAddr("10.77.0.255"))), "monitor[0].ip", "broadcast")
 	h.wantRefused(client, registration("me", client.MAC(), at(netip.MustParseAddr("224.0.0.5"))), "monitor[0].ip", "multicast")
 	h.wantRefused(client, registration("me", client.MAC(), at(netip.MustParseAddr("192.0.2.1"))), "monitor[0].ip", "192.0.2.1")
 	h.wantRefused(h.lan.Outside(), registration("me", client.MAC(), at(client.Addr4()))) // from behind the router
-	h.wantRefused(porter, registration("me", nas.MAC(), at(nas4)))                       // from our own host
+	h.wantRefused(porter, registration("me", nas.MAC(), at(nas4)))                       // from the porter's host
 	h.wantRefused(client, `{"mac":"nonsense"}`, "mac", "nonsense")
 	h.wantRefused(client, `{"mac":`+"\n"+`[]}`, "mac")
 	h.wantRefused(client, `not JSON`)
@@ -58,12 +58,11 @@ func TestAMachineMayRegisterOnlyItself(t *testing.T) {
 
 	h.register(client, registration("me", client.MAC(), at(client.Addr4()), at(client.Addr6())))
 	h.register(nas.Host, registration("me", nas.MAC(), at(nas4)))
-	h.waitAPIEvent("me-2", journal.Renamed, func(e journal.Event) bool { return e.MAC == nas.MAC() }) // a name that is taken
+	h.waitAPIEvent("me-2", journal.Renamed, func(e journal.Event) bool { return e.MAC == nas.MAC() }) // the name is taken
 	h.wantMetric(2, `nightporter_registrations_total`)
 }
 
-// TestConfiguredMachineRegistersWithItsMACAlone: the configuration knows the
-// rest.
+// TestConfiguredMachineRegistersWithItsMACAlone: the configuration has the rest.
 func TestConfiguredMachineRegistersWithItsMACAlone(t *testing.T) {
 	h := open(t, fastProbe+`
 machines:
@@ -79,8 +78,9 @@ machines:
 	}
 }
 
-// TestNobodyElseRedefinesAConfiguredMachine, not even where anyone may register.
-func TestNobodyElseRedefinesAConfiguredMachine(t *testing.T) {
+// TestConfiguredMachineRedefinition: another host cannot redefine a configured machine, also
+// under trust: open. The machine itself can.
+func TestConfiguredMachineRedefinition(t *testing.T) {
 	t.Parallel()
 	const known = `
 machines:
@@ -118,7 +118,7 @@ machines:
 				t.Errorf("logged %q, %q", e.Field("peer"), e.Field("reason"))
 			}
 
-			h.register(client, said("")) // says nothing that is not so
+			h.register(client, said("")) // repeats the configuration
 			h.register(client, said(`,"password":"192.0.2.1","wake_from":["10.77.0.0/24"]`))
 			h.register(nas.Host, said(`,"name":"mine","monitor":[{"ip":"10.77.0.20","port":[80]},{"ip":"fd77::20","port":[]}],"wake_from":[],"password":"192.0.2.3"`))
 			h.wantMetric(1, `nightporter_machine_state{machine="mine", state="settling"}`)
@@ -126,8 +126,9 @@ machines:
 	}
 }
 
-// TestTooManyFromOneSource are told when to come again, others are served.
-func TestTooManyFromOneSource(t *testing.T) {
+// TestRateLimits: the answer to one request too many says when to try again, and other sources
+// are served.
+func TestRateLimits(t *testing.T) {
 	const slowly = "registration: {rate: 2, trust: open}\nhttp: {rate: 2}\n"
 	h := open(t, fastProbe+slowly)
 	nas := h.addNAS(nil)
@@ -153,7 +154,7 @@ func TestTooManyFromOneSource(t *testing.T) {
 	h.register(client, nasRegistration(nas))
 }
 
-// TestToken: who does not know it is refused, and nobody reads it in the log.
+// TestToken: a registration without the token is refused, and the log does not show the token.
 func TestToken(t *testing.T) {
 	const token = "open sesame"
 	h := open(t, "registration: {token: "+token+"}\n")
@@ -171,7 +172,7 @@ func TestToken(t *testing.T) {
 	}
 }
 
-// TestRegisterCommand registers the machine it runs on, found out by itself.
+// TestRegisterCommand: the command registers its own machine with the addresses that it finds.
 func TestRegisterCommand(t *testing.T) {
 	h := open(t, fastProbe)
 	nas := h.addNAS(nil)
@@ -190,8 +191,8 @@ func TestRegisterCommand(t *testing.T) {
 	}
 }
 
-// TestReload: SIGHUP takes over what may change while a claim is held; a bad
-// file changes nothing.
+// TestReload: SIGHUP changes keys that may change during a claim. An invalid file changes
+// nothing.
 func TestReload(t *testing.T) {
 	const slow = "wake: {attempts: 1, interval: 30s}\n"
 	h := open(t, fastProbe+slow)
@@ -218,12 +219,12 @@ func TestReload(t *testing.T) {
 	if status != 202 {
 		t.Errorf("wake answered %d", status)
 	}
-	h.waitMove(0, "nas", "asleep", "waking", machine.WhyRequested) // and not by the knock
+	h.waitMove(0, "nas", "asleep", "waking", machine.WhyRequested) // the knock did not wake it
 	e = h.reload(fastProbe+"claim: {guard: 'off'}\n", "these keys changed, but take effect only after a restart")
 	if got := e.Field("keys"); !contains(got, "claim.guard") {
 		t.Errorf("keys %q", got)
 	}
-	// Back to what runs there is nothing to restart for.
+	// A reload of the running values needs no restart.
 	h.reload(fastProbe, "configuration reloaded")
 	h.reload(fastProbe+"claim: {guard: 'off'}\n", "these keys changed, but take effect only after a restart")
 	asked := strings.Count(h.daemon.Log.Text(), "only after a restart")

@@ -1,60 +1,20 @@
 package e2e
 
 import (
-	"bytes"
 	"fmt"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
-	"nightporter/internal/ether"
-
 	"golang.org/x/sync/errgroup"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/lab"
-	"nightporter/internal/labdaemon"
 	"nightporter/internal/machine"
 )
 
-// again starts the daemon anew, with the state that the one before has left.
-func (h *harness) restart(conf string) {
-	h.Helper()
-	h.restartUntil(conf, "")
-}
-
-// againUntil is again, until a page says yes; none means readiness.
-func (h *harness) restartUntil(conf, page string) {
-	h.Helper()
-	d, err := h.daemon.AgainUntil(h.ctx, conf, page)
-	h.must(err)
-	h.daemon = d
-	h.killAtEnd(d)
-}
-
-// stored waits until the journal has so many events of a kind: a transition that
-// nobody was promised is written a moment later.
-func (h *harness) waitStored(kind string, count int) {
-	h.Helper()
-	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); time.Sleep(2 * time.Millisecond) {
-		b, err := os.ReadFile(filepath.Join(h.daemon.Dir(), "journal.jsonl"))
-		h.must(err)
-		if bytes.Count(b, []byte(`"kind":"`+kind+`"`)) >= count {
-			return
-		}
-	}
-	h.Fatalf("%q is not %d times in the journal", kind, count)
-}
-
-// resumed waits until a machine from before the restart is claimed again.
-func (h *harness) waitReclaimed(name string) labdaemon.Entry {
-	h.Helper()
-	return h.waitMove(0, name, "settling", "asleep", machine.WhySilent)
-}
-
-// TestSleepersSurviveKill: who was asleep is claimed again, is woken by the next
-// knock, and has lost nothing that was counted.
+// TestSleepersSurviveKill: a sleeping machine is claimed again and woken by the next knock, and
+// its counters survive.
 func TestSleepersSurviveKill(t *testing.T) {
 	t.Parallel()
 	for _, end := range []struct {
@@ -99,9 +59,9 @@ func TestSleepersSurviveKill(t *testing.T) {
 	}
 }
 
-// TestStartedWhileThePorterWasDown: it is not claimed, and of its sleep nothing is
-// lost that was shown.
-func TestStartedWhileThePorterWasDown(t *testing.T) {
+// TestExternalStartWithoutPorter: a machine that started without the porter is not claimed, and
+// the metric of its sleep does not decrease.
+func TestExternalStartWithoutPorter(t *testing.T) {
 	h := open(t, fastProbe)
 	nas := h.addNAS(nil)
 	h.putToSleep(nas)
@@ -125,9 +85,8 @@ func TestStartedWhileThePorterWasDown(t *testing.T) {
 	h.wantMetric(0, `nightporter_machine_wakes_total{machine="nas", trigger="tcp"}`)
 }
 
-// TestWhatWasAcknowledgedSurvives: the daemon is killed the moment that it has
-// answered OK.
-func TestWhatWasAcknowledgedSurvives(t *testing.T) {
+// TestAcknowledgedRegistrationSurvives: the daemon is killed right after it has answered OK.
+func TestAcknowledgedRegistrationSurvives(t *testing.T) {
 	h := open(t, fastProbe)
 	nas := h.addNAS(nil)
 	h.register(nas.Host, nasRegistration(nas))
@@ -138,13 +97,13 @@ func TestWhatWasAcknowledgedSurvives(t *testing.T) {
 	h.connect(h.lan.Client(), nas4, 22)
 }
 
-// crowded lets the client register machines that are not there, and many at once.
+// openRegistration lets the client register machines that have no host, many at once.
 const openRegistration = "registration: {trust: open, max_connections: 256, rate: 0}\n"
 
 func sleeperName(i int) string     { return fmt.Sprintf("sleeper%d", i) }
 func sleeperAddr(i int) netip.Addr { return netip.AddrFrom4([4]byte{10, 80, byte(1 + i>>8), byte(i)}) }
 
-// sleepers has count machines claimed that were never there.
+// addSleepers registers count machines without a host, and waits until they are claimed.
 func addSleepers(h *harness, count int) {
 	h.Helper()
 	h.must(h.lan.Porter().AddAddr(h.ctx, netip.MustParsePrefix("10.80.0.2/16")))
@@ -167,35 +126,18 @@ func addSleeper(h *harness, i int) error {
 	return err
 }
 
-// TestAThousandSleepersSurviveKill, and are claimed again soon.
+// TestAThousandSleepersSurviveKill: a thousand machines are claimed again soon after a kill.
 func TestAThousandSleepersSurviveKill(t *testing.T) {
 	const count = 1000
 	conf := fastProbe + openRegistration
 	h := openFor(t, conf, 2*time.Minute)
 	addSleepers(h, count)
-	// One more is answered when everything before it is stored: who settles when
-	// the porter is killed needs its time to be claimed.
+	// The answer to one more registration comes when everything before it is stored. A machine
+	// that is settling at the kill is claimed later.
 	h.must(addSleeper(h, count))
 	h.daemon.Kill()
 	began := time.Now()
 	h.restart(conf)
 	last := waitAllMoved(h, 0, "asleep", count)
 	t.Logf("%d machines claimed again %v after the start", count, last.Sub(began).Round(time.Millisecond))
-}
-
-// waitAllMoved waits until count different machines have gone into a state, as logged after
-// the first n entries. It returns when the last of them did.
-func waitAllMoved(h *harness, n int, to string, count int) time.Time {
-	h.Helper()
-	seen := make(map[string]bool)
-	e, err := h.daemon.Log.Wait(h.within(30*time.Second), n, func(e labdaemon.Entry) bool {
-		if name := e.Field("machine"); labdaemon.Moved(name, "", to, "")(e) {
-			seen[name] = true
-		}
-		return len(seen) == count
-	})
-	if err != nil {
-		h.Fatalf("%d of %d machines became %s: %.2000v", len(seen), count, to, err)
-	}
-	return e.Time
 }

@@ -16,8 +16,8 @@ import (
 	"nightporter/internal/labdaemon"
 )
 
-// TestBadStart: each mistake ends the daemon at once with exit code 1 and a
-// line that names the key or the remedy.
+// TestBadStart: each mistake ends the daemon at once with exit code 1 and a line with the key
+// or the remedy.
 func TestBadStart(t *testing.T) {
 	t.Parallel()
 	ctx, lan := newLAN(t)
@@ -51,8 +51,8 @@ func TestBadStart(t *testing.T) {
 			cmd.Env = append(os.Environ(), programEnv...)
 			cmd.Stdout, cmd.Stderr = &out, &out
 			if c.bare {
-				// In a user namespace below the one that owns the network it
-				// has no capability there, whoever runs the test.
+				// In a user namespace below the owner of the network the program has no
+				// capability there, for each user that runs the test.
 				cmd.SysProcAttr = &syscall.SysProcAttr{
 					Cloneflags:  syscall.CLONE_NEWUSER,
 					UidMappings: []syscall.SysProcIDMap{{ContainerID: 1000, HostID: os.Getuid(), Size: 1}},
@@ -78,7 +78,7 @@ func TestBadStart(t *testing.T) {
 	}
 }
 
-// TestStartBeforeItsAddress: a host may start before its network, and is waited for.
+// TestStartBeforeItsAddress: a daemon waits for the address of its interface.
 func TestStartBeforeItsAddress(t *testing.T) {
 	t.Parallel()
 	ctx, network := newLAN(t)

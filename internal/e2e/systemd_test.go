@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// TestStartUnderAServiceManager: the manager hears that the daemon is ready, again
-// and again that its loop turns, and that it stops (sd_notify(3)).
+// TestStartUnderAServiceManager: the daemon notifies the service manager that it is ready,
+// repeatedly that its loop runs, and that it stops (sd_notify(3)).
 func TestStartUnderAServiceManager(t *testing.T) {
 	t.Parallel()
 	ctx, lan := newLAN(t)
@@ -24,8 +24,8 @@ func TestStartUnderAServiceManager(t *testing.T) {
 	defer manager.Close()
 	host := lan.Porter()
 	state := t.TempDir()
-	// The test's own directory, which the daemon's user has to get through, and a socket
-	// as systemd's.
+	// The daemon's user must enter the directory of the test, and the socket has the mode of
+	// systemd's.
 	if err := errors.Join(os.Chmod(filepath.Dir(state), 0o711), os.Chmod(path, 0o777)); err != nil {
 		t.Fatal(err)
 	}
@@ -68,7 +68,8 @@ func TestStartUnderAServiceManager(t *testing.T) {
 	}
 }
 
-// A daemon that cannot start tells the service manager why, in one line.
+// TestFailureUnderAServiceManager: a daemon that cannot start sends the reason to the service
+// manager in one line.
 func TestFailureUnderAServiceManager(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "notify")
 	manager, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})

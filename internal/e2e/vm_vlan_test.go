@@ -15,12 +15,12 @@ import (
 	"nightporter/internal/vm/vmtest"
 )
 
-// withVLANs are the tests that need a kernel with VLANs (IEEE 802.1Q), each with the name of
-// the variant.
+// withVLANs are the tests that need a kernel with VLANs (IEEE 802.1Q), with the name of the
+// variant.
 var withVLANs = []string{"^TestTwoNetworks$/^VLAN$", "^TestFieldRouter$/^VLAN$"}
 
-// TestVMVLAN: Debian's kernel has VLANs, which that of this host may lack. The tests of
-// interfaces in one run there, each in a LAN inside the machine.
+// TestVMVLAN: Debian's kernel has VLANs, which the kernel of this host may lack. The tests of
+// VLAN interfaces run there, each in a LAN inside the machine.
 func TestVMVLAN(t *testing.T) {
 	vmtest.Need(t, vm.AMD64)
 	t.Parallel()

@@ -13,8 +13,7 @@ import (
 	"nightporter/internal/web"
 )
 
-// TestWake is the main job: a machine sleeps, somebody knocks, it wakes, and
-// has its address back.
+// TestWake: a machine sleeps, a client knocks, the machine wakes, and has its address back.
 func TestWake(t *testing.T) {
 	t.Parallel()
 	for _, family := range []struct {
@@ -90,8 +89,8 @@ func TestWake(t *testing.T) {
 	}
 }
 
-// wantStory: the last wake and the events say which client knocked at what, and how
-// long it took: until the first frame as the metrics say, and until the handover.
+// wantLastWake expects the client, the service and the times in the last wake and the events:
+// until the first frame as in the metrics, and until the handover.
 func wantLastWake(h *harness, source netip.AddrPort, service, trigger string, boot float64) {
 	h.Helper()
 	_, body, err := h.daemon.Get(h.within(5*time.Second), "/api/v1/machines/nas")
@@ -113,7 +112,8 @@ func wantLastWake(h *harness, source netip.AddrPort, service, trigger string, bo
 	}
 }
 
-// TestClientBehindTheRouterWakes: its packets come with the router's MAC.
+// TestClientBehindTheRouterWakes: a client wakes a machine with packets that have the router's
+// MAC.
 func TestClientBehindTheRouterWakes(t *testing.T) {
 	h := open(t, fastProbe)
 	nas := h.addNAS(nil)
@@ -127,8 +127,8 @@ func TestClientBehindTheRouterWakes(t *testing.T) {
 	}
 }
 
-// TestWarmClientReachesThePorterAtOnce: without announcements a client that
-// has the machine in its neighbour table would send into the void for a minute.
+// TestWarmClientReachesThePorterAtOnce: a client with a neighbor entry of the machine learns
+// the porter's MAC from the announcement. Its packets would otherwise be lost for a minute.
 func TestWarmClientReachesThePorterAtOnce(t *testing.T) {
 	t.Parallel()
 	for _, ip := range []netip.Addr{nas4, nas6} {
@@ -155,8 +155,8 @@ func TestWarmClientReachesThePorterAtOnce(t *testing.T) {
 	}
 }
 
-// TestMachineThatIgnoresMagicPackets is tried as often as configured, counted
-// as failed, and stays claimed.
+// TestMachineThatIgnoresMagicPackets: the machine gets the configured number of magic packets,
+// counts as failed, and stays claimed.
 func TestMachineThatIgnoresMagicPackets(t *testing.T) {
 	h := open(t, fastProbe+"wake: {attempts: 3, interval: 200ms, transports: [ethernet]}\n")
 	nas := h.addNAS(func(c *lab.MachineConfig) { c.IgnoreMagic = lab.IgnoreAll })
@@ -181,7 +181,7 @@ func TestMachineThatIgnoresMagicPackets(t *testing.T) {
 	h.waitNeighbor(client, nas4, h.lan.Porter().MAC())
 }
 
-// TestFailedWakeWithoutKeep forgets the machine and releases its addresses.
+// TestFailedWakeWithoutKeep: a failed wake forgets the machine and releases its addresses.
 func TestFailedWakeWithoutKeep(t *testing.T) {
 	h := open(t, fastProbe+"wake: {attempts: 1, interval: 200ms, keep: false}\n")
 	nas := h.addNAS(func(c *lab.MachineConfig) { c.IgnoreMagic = lab.IgnoreAll })
@@ -197,7 +197,7 @@ func TestFailedWakeWithoutKeep(t *testing.T) {
 	}
 }
 
-// TestSecureOn: the password travels in the magic packet.
+// TestSecureOn: the magic packet has the password.
 func TestSecureOn(t *testing.T) {
 	h := open(t, fastProbe)
 	nas := h.addNAS(func(c *lab.MachineConfig) { c.SecureOn = []byte{1, 2, 3, 4, 5, 6} })
@@ -209,8 +209,8 @@ func TestSecureOn(t *testing.T) {
 	}
 }
 
-// TestFirmwareIsNotTheMachine: boot firmware that asks for DHCP, or even speaks
-// for the machine's address once, does not end the wake.
+// TestFirmwareIsNotTheMachine: boot firmware that sends DHCP, or one frame with the machine's
+// address, does not end the wake.
 func TestFirmwareIsNotTheMachine(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -219,7 +219,7 @@ func TestFirmwareIsNotTheMachine(t *testing.T) {
 		change func(*lab.MachineConfig)
 	}{
 		{"dhcp", 1450 * time.Millisecond, func(c *lab.MachineConfig) { c.FirmwareDHCP = true }},
-		// Silent for more than 3 s behind the firmware's frame.
+		// It is silent for more than 3 s after the firmware's frame.
 		{"arp", 4450 * time.Millisecond, func(c *lab.MachineConfig) { c.FirmwareARP = true }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -232,7 +232,7 @@ func TestFirmwareIsNotTheMachine(t *testing.T) {
 			if got := h.connect(h.lan.Client(), nas4, 22); got != lab.Banner("nas") {
 				t.Errorf("the service said %q", got)
 			}
-			// Asked after each frame, it answers only once it has booted.
+			// The porter probes after each frame, and the machine answers only after its boot.
 			up, on := h.waitMove(0, "nas", "waking", "arriving", machine.WhyArrived), h.waitEvent(nas, lab.PoweredOn)
 			if took := up.Time.Sub(on.Time); took < c.boot {
 				t.Errorf("taken for up %v after power-on, which was the firmware", took)
@@ -247,7 +247,7 @@ func TestFirmwareIsNotTheMachine(t *testing.T) {
 	}
 }
 
-// TestWakeThroughTheAPI wakes by hand.
+// TestWakeThroughTheAPI: the API wakes a machine.
 func TestWakeThroughTheAPI(t *testing.T) {
 	h := open(t, fastProbe)
 	nas := h.addNAS(nil)

@@ -45,107 +45,112 @@ func nicFilter(ping bool) ([]bpf.RawInstruction, error) {
 	})
 }
 
-// watch is the network card: it reads until the LAN closes.
-func (m *Machine) watch() {
+// networkCard is what the card of a machine does by itself, with its firmware: it looks
+// for magic packets in every state, and some answer and send while the machine sleeps.
+type networkCard struct{ *Machine }
+
+// watch reads until the LAN closes.
+func (c networkCard) watch() {
 	buf := make([]byte, frameBuffer)
 	for {
-		n, _, err := m.nic.ReadFrom(buf)
+		n, _, err := c.nic.ReadFrom(buf)
 		if errors.Is(err, unix.ENETDOWN) {
 			continue // once per power cut; the link comes back
 		}
 		if err != nil {
-			if !errors.Is(err, net.ErrClosed) && m.lan.ctx.Err() == nil {
-				m.log.add(Event{Kind: Failed, Detail: "network card: " + err.Error()})
+			if !errors.Is(err, net.ErrClosed) && c.lan.ctx.Err() == nil {
+				c.log.add(Event{Kind: Failed, Detail: "network card: " + err.Error()})
 			}
 			return
 		}
-		m.handle(Frame{Data: buf[:n]})
+		c.handle(Frame{Data: buf[:n]})
 	}
 }
 
-func (m *Machine) handle(f Frame) {
-	mac := m.cardMAC()
-	if transport, ok := parseMagic(f, mac, m.cfg.SecureOn); ok {
-		m.onMagic(Event{Kind: MagicPacket, Transport: transport, Broadcast: f.Dst() != mac})
+func (c networkCard) handle(f Frame) {
+	mac := c.cardMAC()
+	if transport, ok := parseMagic(f, mac, c.cfg.SecureOn); ok {
+		c.onMagic(Event{Kind: MagicPacket, Transport: transport, Broadcast: f.Dst() != mac})
 		return
 	}
-	if !m.speaksForItself() {
+	if !c.answersNow() {
 		return
 	}
-	answer, err := m.offload(f)
+	answer, err := c.offload(f)
 	if err == nil && answer != nil {
-		err = m.writeFrame(m.nic, answer)
+		err = c.writeFrame(c.nic, answer)
 	}
-	if err != nil && m.lan.ctx.Err() == nil {
-		m.log.add(Event{Kind: Failed, Detail: "network card: " + err.Error()})
+	if err != nil && c.lan.ctx.Err() == nil {
+		c.log.add(Event{Kind: Failed, Detail: "network card: " + err.Error()})
 	}
 }
 
-// speaksForItself tells whether card or management firmware answer at present.
-func (m *Machine) speaksForItself() bool {
-	switch m.State() {
+// answersNow reports whether the card or its management firmware answers in the present
+// state of the machine.
+func (c networkCard) answersNow() bool {
+	switch c.State() {
 	case Asleep:
-		return m.cfg.AnswersARPAsleep || m.cfg.Managed
+		return c.cfg.AnswersARPAsleep || c.cfg.Managed
 	case Booting:
-		return m.cfg.Managed
+		return c.cfg.Managed
 	}
 	return false
 }
 
 // onMagic logs a magic packet and powers the machine on if that is due.
-func (m *Machine) onMagic(e Event) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.magic++
+func (c networkCard) onMagic(e Event) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.magic++
 	switch {
-	case m.state != Asleep:
-		e.Detail = "the machine is " + string(m.state)
-	case m.hearing.misses(time.Now(), m.cfg.HalfDeaf):
+	case c.state != Asleep:
+		e.Detail = "the machine is " + string(c.state)
+	case c.hearing.misses(time.Now(), c.cfg.HalfDeaf):
 		e.Detail = "missed"
-	case m.ignore != 0:
+	case c.ignore != 0:
 		e.Detail = "ignored"
-		if m.ignore > 0 {
-			m.ignore--
+		if c.ignore > 0 {
+			c.ignore--
 		}
 	default:
 		e.Detail = "wakes the machine"
 	}
-	m.log.add(e)
+	c.log.add(e)
 	if e.Detail == "wakes the machine" {
 		// It is asleep; only a closing LAN can object.
-		_ = m.powerOn("by magic packet over " + string(e.Transport))
+		_ = c.powerOn("by magic packet over " + string(e.Transport))
 	}
 }
 
 // offload returns the answer of a card that speaks for its sleeping machine,
 // or nil.
-func (m *Machine) offload(f Frame) ([]byte, error) {
+func (c networkCard) offload(f Frame) ([]byte, error) {
 	if a, ok := parseARP(f); ok {
-		if a.op != arpRequest || !m.owns(a.targetIP) {
+		if a.op != arpRequest || !c.owns(a.targetIP) {
 			return nil, nil
 		}
-		reply := arpMessage{op: arpReply, senderMAC: m.mac, senderIP: a.targetIP, targetMAC: a.senderMAC, targetIP: a.senderIP}
+		reply := arpMessage{op: arpReply, senderMAC: c.mac, senderIP: a.targetIP, targetMAC: a.senderMAC, targetIP: a.senderIP}
 		return reply.frame(a.senderMAC), nil
 	}
-	if m.cfg.Managed {
-		if reply := m.echoReply(f); reply != nil {
+	if c.cfg.Managed {
+		if reply := c.echoReply(f); reply != nil {
 			return reply, nil
 		}
 	}
 	s, ok := parseSolicitation(f)
-	if !ok || !m.owns(s.target) {
+	if !ok || !c.owns(s.target) {
 		return nil, nil
 	}
 	if s.src.IsUnspecified() {
-		// Duplicate address detection is answered to all (RFC 4861, 7.2.4).
+		// Duplicate address detection is answered to all (RFC 4861 section 7.2.4).
 		all := netip.IPv6LinkLocalAllNodes()
-		return advertisement(m.mac, s.target, all, multicastMAC(all), false)
+		return advertisement(c.mac, s.target, all, multicastMAC(all), false)
 	}
-	return advertisement(m.mac, s.target, s.src, s.srcMAC, true)
+	return advertisement(c.mac, s.target, s.src, s.srcMAC, true)
 }
 
-func (m *Machine) owns(ip netip.Addr) bool {
-	return slices.ContainsFunc(m.addresses(), func(p netip.Prefix) bool { return p.Addr() == ip })
+func (c networkCard) owns(ip netip.Addr) bool {
+	return slices.ContainsFunc(c.addresses(), func(p netip.Prefix) bool { return p.Addr() == ip })
 }
 
 const (
@@ -155,20 +160,20 @@ const (
 
 // echoReply returns what management firmware answers to a ping of one of its
 // machine's addresses, or nil.
-func (m *Machine) echoReply(f Frame) []byte {
-	if f.Dst() != m.mac {
+func (c networkCard) echoReply(f Frame) []byte {
+	if f.Dst() != c.mac {
 		return nil
 	}
 	switch f.EtherType() {
 	case ethernet.EtherTypeIPv4:
-		return m.echoReply4(f)
+		return c.echoReply4(f)
 	case ethernet.EtherTypeIPv6:
-		return m.echoReply6(f)
+		return c.echoReply6(f)
 	}
 	return nil
 }
 
-func (m *Machine) echoReply4(f Frame) []byte {
+func (c networkCard) echoReply4(f Frame) []byte {
 	b := f.Payload()
 	if len(b) < ipv4Header+icmpHeader || b[0] != 0x45 || b[9] != unix.IPPROTO_ICMP || b[ipv4Header] != echoRequest4 {
 		return nil
@@ -179,7 +184,7 @@ func (m *Machine) echoReply4(f Frame) []byte {
 	}
 	b = slices.Clone(b[:length])
 	src, dst := [4]byte(b[12:16]), [4]byte(b[16:20])
-	if !m.owns(netip.AddrFrom4(dst)) {
+	if !c.owns(netip.AddrFrom4(dst)) {
 		return nil
 	}
 	// The sum of the header stays: the addresses only change their places.
@@ -188,10 +193,10 @@ func (m *Machine) echoReply4(f Frame) []byte {
 	icmp := b[ipv4Header:]
 	icmp[0] = echoReply4
 	setChecksum(icmp, func() uint16 { return checksum(icmp) })
-	return buildFrame(f.Src(), m.mac, ethernet.EtherTypeIPv4, b)
+	return buildFrame(f.Src(), c.mac, ethernet.EtherTypeIPv4, b)
 }
 
-func (m *Machine) echoReply6(f Frame) []byte {
+func (c networkCard) echoReply6(f Frame) []byte {
 	b := f.Payload()
 	if len(b) < ipv6Header+icmpHeader || b[6] != protocolICMPv6 || b[ipv6Header] != echoRequest6 {
 		return nil
@@ -202,7 +207,7 @@ func (m *Machine) echoReply6(f Frame) []byte {
 	}
 	b = slices.Clone(b[:length])
 	src, dst := [16]byte(b[8:24]), [16]byte(b[24:40])
-	if !m.owns(netip.AddrFrom16(dst)) {
+	if !c.owns(netip.AddrFrom16(dst)) {
 		return nil
 	}
 	copy(b[8:], dst[:])
@@ -210,7 +215,7 @@ func (m *Machine) echoReply6(f Frame) []byte {
 	icmp := b[ipv6Header:]
 	icmp[0] = echoReply6
 	setChecksum(icmp, func() uint16 { return checksum6(dst, src, protocolICMPv6, icmp) })
-	return buildFrame(f.Src(), m.mac, ethernet.EtherTypeIPv6, b)
+	return buildFrame(f.Src(), c.mac, ethernet.EtherTypeIPv6, b)
 }
 
 // setChecksum puts the sum of a message into it.
@@ -268,20 +273,21 @@ func EAPOL(every time.Duration) Mutter {
 	return Mutter{Every: every, Dst: GroupMAC(groupEAPOL), Type: EtherTypeEAPOL, Payload: []byte{1, 1, 0, 0}}
 }
 
-// mutter has the card speak until the LAN is closed.
-func (m *Machine) mutter() {
-	what := m.cfg.Mutter
-	frame := buildFrame(what.Dst, m.mac, what.Type, what.Payload)
-	for ctx := m.lan.ctx; wait.For(ctx, what.Every); {
-		if m.State() == Asleep {
-			m.utter(ctx, frame)
+// sendPeriodically sends the configured frame while the machine sleeps, until the LAN is
+// closed.
+func (c networkCard) sendPeriodically() {
+	what := c.cfg.Mutter
+	frame := buildFrame(what.Dst, c.mac, what.Type, what.Payload)
+	for ctx := c.lan.ctx; wait.For(ctx, what.Every); {
+		if c.State() == Asleep {
+			c.send(ctx, frame)
 		}
 	}
 }
 
-func (m *Machine) utter(ctx context.Context, frame []byte) {
-	if err := m.writeFrame(m.nic, frame); err != nil && ctx.Err() == nil && m.State() == Asleep {
-		m.log.add(Event{Kind: Failed, Detail: "network card: " + err.Error()})
+func (c networkCard) send(ctx context.Context, frame []byte) {
+	if err := c.writeFrame(c.nic, frame); err != nil && ctx.Err() == nil && c.State() == Asleep {
+		c.log.add(Event{Kind: Failed, Detail: "network card: " + err.Error()})
 	}
 }
 

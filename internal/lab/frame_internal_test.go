@@ -73,7 +73,7 @@ func TestDHCPDiscoverIsWhole(t *testing.T) {
 }
 
 func TestChecksum(t *testing.T) {
-	// The example of RFC 1071, section 3, and the same with an odd byte.
+	// The example of RFC 1071 section 3, and the same with an odd byte.
 	b := []byte{0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7}
 	if got := checksum(b); got != ^uint16(0xddf2) {
 		t.Errorf("checksum %#04x, want %#04x", got, ^uint16(0xddf2))
@@ -106,7 +106,7 @@ func TestOffloadKeepsToItsAddresses(t *testing.T) {
 		a := arpMessage{op: op, senderMAC: asker, senderIP: netip.MustParseAddr("10.77.0.2"), targetIP: netip.MustParseAddr(target)}
 		return Frame{Data: a.frame(ether.Broadcast)}
 	}
-	answer, err := m.offload(ask(arpRequest, "10.77.0.20"))
+	answer, err := (networkCard{m}).offload(ask(arpRequest, "10.77.0.20"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,7 +116,7 @@ func TestOffloadKeepsToItsAddresses(t *testing.T) {
 		t.Errorf("answer %+v, want %+v", got, want)
 	}
 	for _, f := range []Frame{ask(arpRequest, "10.77.0.21"), ask(arpReply, "10.77.0.20"), {Data: answer[:20]}, {}} {
-		if answer, err := m.offload(f); answer != nil || err != nil {
+		if answer, err := (networkCard{m}).offload(f); answer != nil || err != nil {
 			t.Errorf("%s is answered with %x (%v)", f, answer, err)
 		}
 	}
@@ -146,7 +146,7 @@ func FuzzFrames(f *testing.F) {
 		if a, ok := parseARP(frame); ok && string(a.frame(frame.Dst())[ethernetHeader:]) != string(data[ethernetHeader:ethernetHeader+arpPacket]) {
 			t.Errorf("ARP packet %x reads as %+v", data, a)
 		}
-		if _, err := m.offload(frame); err != nil {
+		if _, err := (networkCard{m}).offload(frame); err != nil {
 			t.Errorf("%x: %v", data, err)
 		}
 	})

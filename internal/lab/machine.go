@@ -71,9 +71,9 @@ type MachineConfig struct {
 
 	HalfDeaf         bool // the card hears only every second round of magic packets
 	IgnoreMagic      int  // after each power-off, this many magic packets do nothing; or IgnoreAll
-	AnswersARPAsleep bool // the sleeping network card answers ARP and neighbour solicitations
+	AnswersARPAsleep bool // the sleeping network card answers ARP and neighbor solicitations
 	// Managed has management firmware (AMT, a BMC on a shared port) answer ARP,
-	// neighbour solicitations and ping with the machine's MAC and addresses until
+	// neighbor solicitations and ping with the machine's MAC and addresses until
 	// the operating system is up. Everything else it drops.
 	Managed bool
 	// Mutter is what the card of the sleeping machine says of its own accord.
@@ -134,7 +134,7 @@ type Machine struct {
 	ignore    int // magic packets still to be ignored
 	hearing   hearing
 	magic     int
-	guests    []*Machine
+	virtual   []*Machine      // virtual machines that run on it
 	retired   bool            // the LAN is closing
 	suspended bool            // the session goes on, muted
 	neighbors []neighborEntry // when it was suspended
@@ -180,14 +180,14 @@ func (m *Machine) openNIC() error {
 func (m *Machine) firstStart() error {
 	m.log.add(Event{Kind: NetworkUp})
 	for _, s := range m.cfg.Services {
-		if err := m.openService(m.session, s); err != nil {
+		if err := (runningService{m, m.session, s}).open(); err != nil {
 			return err
 		}
 	}
-	if !m.lan.start(m.watch) {
+	if !m.lan.start((networkCard{m}).watch) {
 		return errClosed
 	}
-	if m.cfg.Mutter.Every > 0 && !m.lan.start(m.mutter) {
+	if m.cfg.Mutter.Every > 0 && !m.lan.start((networkCard{m}).sendPeriodically) {
 		return errClosed
 	}
 	m.log.skip(NetworkUp, ServiceUp)

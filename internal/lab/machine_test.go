@@ -85,8 +85,8 @@ func TestReaddress(t *testing.T) {
 	}
 }
 
-// TestBridge: a host whose interface is a bridge is where it was, and so are its
-// guests.
+// TestBridge: a host whose interface is a bridge keeps its addresses and its MAC, and a
+// bridged host is on the same LAN.
 func TestBridge(t *testing.T) {
 	t.Parallel()
 	l := newLAN(t)
@@ -94,12 +94,12 @@ func TestBridge(t *testing.T) {
 	if err := l.MakeBridge(porter); err != nil {
 		t.Fatal(err)
 	}
-	guest, err := l.AddBridged(porter, "guest", netip.MustParsePrefix("10.77.0.40/24"), netip.MustParsePrefix("fd77::40/64"))
+	bridged, err := l.AddBridged(porter, "bridged", netip.MustParsePrefix("10.77.0.40/24"), netip.MustParsePrefix("fd77::40/64"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, from := range []*lab.Host{client, guest, l.Outside()} {
-		for _, to := range []*lab.Host{porter, guest, client} {
+	for _, from := range []*lab.Host{client, bridged, l.Outside()} {
+		for _, to := range []*lab.Host{porter, bridged, client} {
 			for _, ip := range []netip.Addr{to.Addr4(), to.Addr6()} {
 				if err := from.Ping(testContext(t), ip); err != nil {
 					t.Errorf("from %s: %v", from.Name(), err)
@@ -107,11 +107,11 @@ func TestBridge(t *testing.T) {
 			}
 		}
 	}
-	mac, _, _, err := guest.Neighbor(porter.Addr4())
+	mac, _, _, err := bridged.Neighbor(porter.Addr4())
 	if err != nil || mac != porter.MAC() {
 		t.Errorf("the bridge is at %v (%v), want %v", mac, err, porter.MAC())
 	}
-	if err := l.Outside().AddRoute(netip.MustParsePrefix("10.99.0.0/24"), guest.Addr4()); err == nil {
+	if err := l.Outside().AddRoute(netip.MustParsePrefix("10.99.0.0/24"), bridged.Addr4()); err == nil {
 		t.Error("there is a route by a host that is not on the link")
 	}
 }

@@ -72,7 +72,7 @@ func (m *Machine) PowerCut(ctx context.Context) error {
 		return err
 	}
 	s.abort()
-	if err := m.stopGuests(ctx); err != nil {
+	if err := m.stopVirtualMachines(ctx); err != nil {
 		return err
 	}
 	if err := m.deconfigure(); err != nil {
@@ -142,7 +142,7 @@ func (m *Machine) leave(from ...PowerState) (*session, error) {
 }
 
 func (m *Machine) shutDown(s *session) error {
-	if err := m.stopGuests(m.lan.ctx); err != nil {
+	if err := m.stopVirtualMachines(m.lan.ctx); err != nil {
 		return err
 	}
 	s.finish()
@@ -164,7 +164,7 @@ func (m *Machine) fallAsleep(detail string) {
 }
 
 // deconfigure takes everything away that could make the kernel speak. With
-// ARP off the kernel also forgets its neighbours and their timers.
+// ARP off the kernel also forgets its neighbors and their timers.
 func (m *Machine) deconfigure() error {
 	err := m.ns.Netlink(func(c *rtnetlink.Conn) error {
 		addrs, err := listAddrs(c, m.index)
@@ -250,7 +250,7 @@ func (m *Machine) flap(s *session) error {
 	if err := m.lan.waitPort(m.Host); err != nil {
 		return err
 	}
-	duplicates, err := m.configureNetwork(ctx)
+	duplicates, err := osNetwork{m}.configure(ctx)
 	if err != nil {
 		return err
 	}

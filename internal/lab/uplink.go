@@ -90,7 +90,7 @@ func (l *LAN) AddBridged(of *Host, name string, addrs ...netip.Prefix) (*Host, e
 	}
 	if err != nil {
 		l.unregister(h)
-		return nil, fmt.Errorf("host %s: a guest of %s: %w", name, of.name, err)
+		return nil, fmt.Errorf("host %s: a bridged host on %s: %w", name, of.name, err)
 	}
 	l.publish(h)
 	return h, nil

@@ -7,50 +7,51 @@ import (
 	"slices"
 )
 
-// AddGuest puts a guest of a machine on the LAN: a virtual machine with a port, a MAC
-// and addresses of its own, which lives and dies with the machine. It is up when AddGuest
-// returns, as the machine is. From the next start on it is powered on when the network of
-// the machine is up, and takes cfg.Boot from there. No magic packet wakes it.
-func (l *LAN) AddGuest(of *Machine, cfg MachineConfig) (*Machine, error) {
-	if of.cfg.Suspend || of.State() != Awake {
-		return nil, fmt.Errorf("guest %s: %s is %s: want a machine that is up, and is shut down to sleep", cfg.Name, of.name, of.State())
+// AddVirtualMachine puts a virtual machine of another machine on the LAN. It has a port, a
+// MAC and addresses of its own, and runs only while its host is up. It is up when
+// AddVirtualMachine returns, as its host is. From the next start of the host on it is
+// powered on when the network of the host is up, and takes cfg.Boot from there. No magic
+// packet wakes it.
+func (l *LAN) AddVirtualMachine(host *Machine, cfg MachineConfig) (*Machine, error) {
+	if host.cfg.Suspend || host.State() != Awake {
+		return nil, fmt.Errorf("virtual machine %s: %s is %s: want a machine that is up, and is shut down to sleep", cfg.Name, host.name, host.State())
 	}
 	cfg.IgnoreMagic = IgnoreAll
-	g, err := l.AddMachine(cfg)
+	vm, err := l.AddMachine(cfg)
 	if err != nil {
 		return nil, err
 	}
-	of.mu.Lock()
-	defer of.mu.Unlock()
-	of.guests = append(of.guests, g)
-	return g, nil
+	host.mu.Lock()
+	defer host.mu.Unlock()
+	host.virtual = append(host.virtual, vm)
+	return vm, nil
 }
 
-func (m *Machine) guestsNow() []*Machine {
+func (m *Machine) virtualMachines() []*Machine {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return slices.Clone(m.guests)
+	return slices.Clone(m.virtual)
 }
 
-// startGuests powers the guests on.
-func (m *Machine) startGuests() {
-	for _, g := range m.guestsNow() {
-		if err := g.PowerOn(); err != nil && m.lan.ctx.Err() == nil {
-			g.log.add(Event{Kind: Failed, Detail: err.Error()})
+// startVirtualMachines powers them on.
+func (m *Machine) startVirtualMachines() {
+	for _, vm := range m.virtualMachines() {
+		if err := vm.PowerOn(); err != nil && m.lan.ctx.Err() == nil {
+			vm.log.add(Event{Kind: Failed, Detail: err.Error()})
 		}
 	}
 }
 
-// stopGuests ends the guests, in order if they are up.
-func (m *Machine) stopGuests(ctx context.Context) error {
+// stopVirtualMachines shuts down those that are up, and cuts the power of those that start.
+func (m *Machine) stopVirtualMachines(ctx context.Context) error {
 	var failed error
-	for _, g := range m.guestsNow() {
-		switch g.State() {
+	for _, vm := range m.virtualMachines() {
+		switch vm.State() {
 		case Asleep:
 		case Awake:
-			failed = errors.Join(failed, g.Sleep(ctx))
+			failed = errors.Join(failed, vm.Sleep(ctx))
 		default:
-			failed = errors.Join(failed, g.PowerCut(ctx))
+			failed = errors.Join(failed, vm.PowerCut(ctx))
 		}
 	}
 	return failed

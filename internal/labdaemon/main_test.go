@@ -65,16 +65,16 @@ func serve(how string) int {
 	})
 	pages, err := net.Listen("tcp", fmt.Sprintf(":%d", HTTPPort))
 	if err != nil {
-		log.Error("no page", "err", err)
+		log.Error("no HTTP port", "err", err)
 		return 1
 	}
-	desk, err := net.Listen("tcp", fmt.Sprintf(":%d", RegistrationPort))
+	registrations, err := net.Listen("tcp", fmt.Sprintf(":%d", RegistrationPort))
 	if err != nil {
-		log.Error("no desk", "err", err)
+		log.Error("no registration port", "err", err)
 		return 1
 	}
 	go http.Serve(pages, mux)
-	go attend(desk)
+	go serveRegistrations(registrations)
 	<-ctx.Done()
 	if how == "deaf" {
 		stop()
@@ -85,10 +85,10 @@ func serve(how string) int {
 	return 3
 }
 
-// attend answers a registration with what it was.
-func attend(desk net.Listener) {
+// serveRegistrations answers a registration with what it was.
+func serveRegistrations(registrations net.Listener) {
 	for {
-		conn, err := desk.Accept()
+		conn, err := registrations.Accept()
 		if err != nil {
 			return
 		}
