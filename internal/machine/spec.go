@@ -222,5 +222,5 @@ func ParsePassword(s string) ([]byte, error) {
 		return a.AsSlice(), nil
 	}
 	// The text is a secret, so it is not repeated here.
-	return nil, errors.New("not a SecureOn password: expected six octets such as 01:23:45:67:89:ab, or four such as 192.0.2.1")
+	return nil, errors.New("not a SecureOn password: expected six bytes such as 01:23:45:67:89:ab, or four such as 192.0.2.1")
 }
