@@ -112,7 +112,7 @@ func TestTestCommandWakeFails(t *testing.T) {
 
 	failWake(h, h.lan.Client(), nas4) // its message is the first one
 	if m := nextMessage(h, hook); !contains(m.Message, "10.77.0.10") {
-		t.Errorf("told %q", m)
+		t.Errorf("received %q", m)
 	}
 	wantOneSent(h)
 }
