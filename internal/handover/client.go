@@ -34,7 +34,9 @@ func (h *Hold) ClientsOnlyOf(service machine.Service) []Client {
 }
 
 // sameNeighbor reports whether both have the same neighbor entry for the machine.
-func (g Client) sameNeighbor(o Client) bool { return g.MachineIP == o.MachineIP && g.MAC == o.MAC }
+func (g Client) sameNeighbor(other Client) bool {
+	return g.MachineIP == other.MachineIP && g.MAC == other.MAC
+}
 
 func (h *Hold) clients(of func(machine.Service) bool) (all []Client) {
 	for _, w := range h.packets {

@@ -93,9 +93,9 @@ func (h *Hold) ProbeClient(service machine.Service, heard func(Client) bool) (as
 }
 
 // CanDivert reports whether there is room for a client to be diverted.
-func (h *Hold) CanDivert(g Client) bool {
+func (h *Hold) CanDivert(client Client) bool {
 	r := h.replies.Load()
-	return r == nil || len(r.clients) < maxDiverted || r.client(g.IP) != nil
+	return r == nil || len(r.clients) < maxDiverted || r.client(client.IP) != nil
 }
 
 // client returns the diverted client of an address, or nil.
@@ -111,12 +111,12 @@ func (r *replies) client(ip netip.Addr) *diverted {
 // Divert records that the machine's neighbor entry of a client gets our MAC. byKernel means
 // that our own kernel forwards packets for the client, except those from the guarded
 // addresses of the machine.
-func (h *Hold) Divert(g Client, byKernel bool, guarded ...netip.Addr) {
+func (h *Hold) Divert(client Client, byKernel bool, guarded ...netip.Addr) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	r := h.repliesNow()
-	d := diverted{Client: g, undivertDue: true, byKernel: byKernel, guarded: guarded}
-	if c := r.client(g.IP); c != nil {
+	d := diverted{Client: client, undivertDue: true, byKernel: byKernel, guarded: guarded}
+	if c := r.client(client.IP); c != nil {
 		*c = d
 	} else {
 		r.clients = append(r.clients, d)
