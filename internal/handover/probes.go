@@ -9,36 +9,6 @@ import (
 	"nightporter/internal/machine"
 )
 
-// maxDiverted bounds how many clients of a machine are diverted at a time.
-const maxDiverted = 64
-
-// replies is what the machine may send in reply to datagrams that probe their service. It
-// never changes, so readers take no lock.
-type replies struct {
-	probes  []probe
-	clients []diverted
-}
-
-// probe is a datagram that went to the machine and may be refused.
-type probe struct {
-	service machine.Service
-	client  netip.AddrPort
-}
-
-// diverted is a client for which the machine's neighbor entry has our MAC. Packets of the
-// machine to that MAC are for the client, also after the entry was corrected.
-type diverted struct {
-	Client
-	undivertDue bool         // the machine's entry still has to be corrected
-	byKernel    bool         // our own kernel forwards what comes for the client
-	guarded     []netip.Addr // addresses of the machine whose packets it does not forward
-}
-
-// routed reports whether our own kernel forwards packets from an address.
-func (d *diverted) routed(from netip.Addr) bool {
-	return d.byKernel && !slices.Contains(d.guarded, from)
-}
-
 // Reply is the kind of a machine's packet that came to our MAC but is for another host.
 type Reply uint8
 
