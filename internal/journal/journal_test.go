@@ -66,8 +66,8 @@ func TestRoundTrip(t *testing.T) {
 func TestFormat(t *testing.T) {
 	var got strings.Builder
 	b, err := encode(&batch{lines: []line{
-		{event: Event{Kind: Magic, Seq: 9, At: night, Attempts: 2, Boot: 1500 * time.Millisecond}, memory: *memoryOf(1), carries: itsMemory},
-		{forgotten: macOf(2), carries: itsOblivion},
+		{event: Event{Kind: Magic, Seq: 9, At: night, Attempts: 2, Boot: 1500 * time.Millisecond}, memory: *memoryOf(1), carries: newestMemory},
+		{forgotten: macOf(2), carries: removal},
 		{carries: theEnd},
 	}}, stamp{wall: night, boot: "1a2b3c4d", up: 90 * time.Second}, headerLine())
 	if err != nil {

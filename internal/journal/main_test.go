@@ -147,8 +147,8 @@ func trySync(tb testing.TB, j *Journal) error {
 	return syncFor(tb, j, deadline)
 }
 
-func syncFor(tb testing.TB, j *Journal, patience time.Duration) error {
-	ctx, cancel := context.WithTimeout(tb.Context(), patience)
+func syncFor(tb testing.TB, j *Journal, eventDelay time.Duration) error {
+	ctx, cancel := context.WithTimeout(tb.Context(), eventDelay)
 	defer cancel()
 	return j.Sync(ctx)
 }
