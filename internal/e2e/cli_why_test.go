@@ -237,7 +237,7 @@ func TestWakeOfAnAwakeMachine(t *testing.T) {
 	_, after := h.runCommand("events", "--machine", "nas")
 	told := strings.TrimPrefix(after, before)
 	if strings.Count(told, "\n") != 1 || !contains(told, "wake requested by 10.77.0.", " while it counts as awake: one magic packet sent") {
-		t.Errorf("told\n%s", told)
+		t.Errorf("new events\n%s", told)
 	}
 	h.wantMetric(0, `nightporter_machine_wakes_total{machine="nas", trigger="api"}`)
 	h.wantMetric(attempts, `nightporter_machine_wake_attempts_total{machine="nas"}`)

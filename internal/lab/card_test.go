@@ -26,7 +26,7 @@ func TestCardAnswersForSleepingMachine(t *testing.T) {
 			t.Fatal(err)
 		}
 		if mac, _, ok, err := l.Client().Neighbor(ip); mac != m.MAC() || !ok || err != nil {
-			t.Errorf("neighbour %s is %s (%v), want %s", ip, mac, err, m.MAC())
+			t.Errorf("neighbor %s is %s (%v), want %s", ip, mac, err, m.MAC())
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 		defer cancel()

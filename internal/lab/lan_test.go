@@ -144,7 +144,7 @@ func TestNeighbors(t *testing.T) {
 		}
 		mac, state, ok, err := l.Client().Neighbor(ip)
 		if err != nil || !ok || mac != l.Porter().MAC() || state&(unix.NUD_REACHABLE|unix.NUD_DELAY|unix.NUD_STALE) == 0 {
-			t.Errorf("neighbour %s: %s state %#x %t (%v), want %s", ip, mac, state, ok, err, l.Porter().MAC())
+			t.Errorf("neighbor %s: %s state %#x %t (%v), want %s", ip, mac, state, ok, err, l.Porter().MAC())
 		}
 		for range 2 { // also where it is forgotten already
 			if err := l.Client().ForgetNeighbor(ip); err != nil {
@@ -158,7 +158,7 @@ func TestNeighbors(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
 	if err := l.Client().WarmNeighbor(ctx, netip.MustParseAddr("10.77.0.250")); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("warm a neighbour that is not there: %v, want a timeout", err)
+		t.Errorf("warm a neighbor that is not there: %v, want a timeout", err)
 	}
 }
 

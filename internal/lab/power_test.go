@@ -64,7 +64,7 @@ func TestSleepingMachineIsSilent(t *testing.T) {
 			if addrs, err := m.AddrsNow(); err != nil || len(addrs) != 0 {
 				t.Errorf("asleep with addresses %v (%v)", addrs, err)
 			}
-			// The client goes on with its warm neighbour entry, others ask anew.
+			// The client goes on with its warm neighbor entry, others ask anew.
 			var both sync.WaitGroup
 			both.Go(func() { knockEverywhere(t, l.Client(), m, 2*time.Second) })
 			both.Go(func() { knockEverywhere(t, l.Porter(), m, 2*time.Second) })

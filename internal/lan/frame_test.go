@@ -214,7 +214,7 @@ func TestAnnouncementErrors(t *testing.T) {
 }
 
 func TestAnswerARP(t *testing.T) {
-	probe := with(arpBody(1), 14, 0, 0, 0, 0) // RFC 5227, section 2.1.1
+	probe := with(arpBody(1), 14, 0, 0, 0, 0) // RFC 5227 section 2.1.1
 	for name, c := range map[string]struct {
 		body  []byte
 		asker netip.Addr
@@ -236,7 +236,7 @@ func TestAnswerARP(t *testing.T) {
 	}
 }
 
-// TestAnswerSolicitation has one case for each rule of RFC 4861, section 7.2.4.
+// TestAnswerSolicitation has one case for each rule of RFC 4861 section 7.2.4.
 func TestAnswerSolicitation(t *testing.T) {
 	solicited := lan.Packet{
 		Src: porterMAC, Dst: clientMAC, Kind: lan.NeighborAdvertisement, Solicited: true,

@@ -18,7 +18,7 @@ func TestSolicitedNodeGroups(t *testing.T) {
 	i, peer := porter.open("porter0"), client.open("client0")
 	reports := make(chan struct{}, 1000)
 	run(t, peer, func(p *lan.Packet) {
-		// A report of version 2 (RFC 3810, section 5.2) names the group.
+		// A report of version 2 (RFC 3810 section 5.2) names the group.
 		if p.Kind == lan.IP && p.Src == porterMAC && strings.Contains(string(p.Frame), string(group6.AsSlice())) {
 			reports <- struct{}{}
 		}

@@ -133,7 +133,7 @@ func (n *namespace) openings(name string) <-chan opening {
 	return seen
 }
 
-// state returns the state of an entry of the neighbour table, or 0.
+// state returns the state of an entry of the neighbor table, or 0.
 func (n *namespace) state(index int, who netip.Addr) (state uint16) {
 	n.tb.Helper()
 	n.netlink(func(c *rtnetlink.Conn) error {

@@ -111,7 +111,7 @@ func texts(prefixes []netip.Prefix) string {
 }
 
 // restoreNIC restores what an interface may have lost.
-func (l linkKeeper) restoreNIC(n *nic, now time.Time, c lan.Course, moved bool) {
+func (l linkKeeper) restoreNIC(n *nic, now time.Time, c lan.Update, moved bool) {
 	var outage time.Duration
 	wasOut := n.fault.Swap(nil) != nil
 	if wasOut {

@@ -131,7 +131,7 @@ func TestFaultObserve(t *testing.T) {
 				x.pass(10 * time.Second)
 				x.announced(nas4)
 				looks := 0
-				x.n.observe = func() (lan.Outlook, error) { looks++; return lan.Outlook{}, fault }
+				x.n.observe = func() (lan.Observation, error) { looks++; return lan.Observation{}, fault }
 				linkKeeper{x.loop}.inspect(x.n, lan.Change{LinkLost: true})
 				x.pass(10 * time.Second)
 				if looks != 11 {

@@ -55,8 +55,8 @@ type nic struct {
 	reannounceAt  time.Time                // when to announce the claims again; zero: never
 	routersAt     time.Time                // when to update the MACs of the gateways
 
-	observe  func() (lan.Outlook, error) // reads the kernel's state; tests replace it
-	transmit func(frame []byte) error    // sends a frame; tests replace it
+	observe  func() (lan.Observation, error) // reads the kernel's state; tests replace it
+	transmit func(frame []byte) error        // sends a frame; tests replace it
 }
 
 // ofDefaultRoute stands for the name of an interface that is not known yet. No interface
@@ -211,15 +211,15 @@ func (n *nic) read(index int) error {
 
 // observeKernel reads the interface's state from the kernel. A missing interface is no
 // error: it returns the zero value.
-func (n *nic) observeKernel() (lan.Outlook, error) {
+func (n *nic) observeKernel() (lan.Observation, error) {
 	status, err := lan.ReadStatus(n.name)
 	if errors.Is(err, lan.ErrNoInterface) {
-		return lan.Outlook{}, nil
+		return lan.Observation{}, nil
 	}
 	if err == nil {
 		err = n.read(status.Index)
 	}
-	return lan.Outlook{Status: status, Network: *n.network.Load()}, err
+	return lan.Observation{Status: status, Network: *n.network.Load()}, err
 }
 
 // carrier returns an error if the interface has no carrier. The kernel reports no error for

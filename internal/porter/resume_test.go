@@ -249,7 +249,7 @@ func TestResumeWithANameThatIsTaken(t *testing.T) {
 func TestResumeWhileTheInterfaceIsOut(t *testing.T) {
 	withLoop(t, nil, func(x *fixture) {
 		x.n.setUnavailable(time.Now(), "has no carrier")
-		x.n.observe = func() (lan.Outlook, error) { return lan.Outlook{}, nil } // it is gone
+		x.n.observe = func() (lan.Observation, error) { return lan.Observation{}, nil } // it is gone
 		x.resumes(nil, memory(nas(), machine.Asleep), memory(tv(), machine.Awake))
 		x.pass(time.Minute)
 		e := x.machine(nas())
