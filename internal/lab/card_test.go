@@ -54,7 +54,7 @@ func TestCardAnswersForSleepingMachine(t *testing.T) {
 }
 
 // TestCardAnswersWhoeverAsks: a question to the card's own MAC is answered like one
-// to all, and so is an announcement of its address by somebody else, which is a
+// to all, and so is an announcement of its address by another host, which is a
 // question for ARP.
 func TestCardAnswersWhoeverAsks(t *testing.T) {
 	t.Parallel()

@@ -33,13 +33,13 @@ func (f Forger) Frame(dst ether.MAC, typ ethernet.EtherType, payload []byte) err
 	return f.host.SendFrame(buildFrame(dst, f.mac, typ, payload))
 }
 
-// ARPRequest asks everybody for an address, from another.
+// ARPRequest broadcasts a request for an address, with another one as its sender.
 func (f Forger) ARPRequest(from, to netip.Addr) error {
 	m := arpMessage{op: arpRequest, senderMAC: f.mac, senderIP: from, targetIP: to}
 	return f.host.SendFrame(m.frame(ether.Broadcast))
 }
 
-// ARPReply tells everybody that an address is at the forged MAC.
+// ARPReply broadcasts that an address is at the forged MAC.
 func (f Forger) ARPReply(ip netip.Addr) error {
 	m := arpMessage{op: arpReply, senderMAC: f.mac, senderIP: ip, targetMAC: ether.Broadcast, targetIP: ip}
 	return f.host.SendFrame(m.frame(ether.Broadcast))

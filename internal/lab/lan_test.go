@@ -17,7 +17,7 @@ import (
 	"nightporter/internal/lab"
 )
 
-func TestEverybodyReachesEverybody(t *testing.T) {
+func TestAllHostsReachEachOther(t *testing.T) {
 	t.Parallel()
 	l := newLAN(t)
 	hosts := []*lab.Host{l.Router(), l.Outside(), l.Porter(), l.Client()}
@@ -78,7 +78,7 @@ func TestHostNamesAndAddresses(t *testing.T) {
 			t.Errorf("second host named %q was accepted", name)
 		}
 	}
-	if h := l.Host("nobody"); h != nil {
+	if h := l.Host("absent"); h != nil {
 		t.Errorf("Host of an unknown name is %v, want nil", h)
 	}
 }

@@ -8,7 +8,7 @@ import (
 	"nightporter/internal/lab"
 )
 
-// udp4 is a datagram to 10.77.0.255 over IPv4; nobody here checks checksums.
+// udp4 is a datagram to 10.77.0.255 over IPv4; no receiver here verifies its checksum.
 func udp4(port uint16, payload []byte) []byte {
 	ip := []byte{0x45, 0, 0, 0, 0, 0, 0, 0, 64, 17, 0, 0, 10, 77, 0, 2, 10, 77, 0, 255}
 	binary.BigEndian.PutUint16(ip[2:], uint16(28+len(payload)))

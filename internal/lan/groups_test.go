@@ -78,7 +78,7 @@ func (n *namespace) joinedGroups(name string) (joined []string) {
 }
 
 // TestNoGroupIsLeft: whatever happens to a link, nothing is left of its groups once
-// nobody needs them, and what is still needed is joined on its successor.
+// none is needed, and what is still needed is joined on its successor.
 func TestNoGroupIsLeft(t *testing.T) {
 	porter, _ := neighbors(t)
 	before := porter.joinedGroups("porter0")
@@ -159,7 +159,7 @@ func TestNoGroupIsLeft(t *testing.T) {
 	adopt(fourth, third)
 	want("after two links", 1)
 	leave(fourth, other)
-	want("nobody needs any", 0)
+	want("none is needed", 0)
 }
 
 // One socket has room for only so many groups.

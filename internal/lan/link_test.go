@@ -127,7 +127,7 @@ func TestLinkGoesOnWithTheCounts(t *testing.T) {
 	}
 }
 
-// Readers that end by themselves say why, and Close does not wait for them in vain.
+// Readers that end by themselves report why, and Close returns.
 func TestLinkFails(t *testing.T) {
 	porter, _ := neighbors(t)
 	l := porter.openLink("porter0", true, nil)
