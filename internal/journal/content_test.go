@@ -203,7 +203,7 @@ func TestFewSetAside(t *testing.T) {
 	}
 }
 
-// What is no file at all does not stop anybody either.
+// Something other than a regular file does not stop the porter either.
 func TestNoFile(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.Mkdir(fileIn(dir), 0o700); err != nil {
