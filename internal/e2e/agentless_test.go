@@ -178,7 +178,7 @@ func TestAgentlessAddressBecomesClaimable(t *testing.T) {
 	_, err = h.daemon.Log.Wait(h.within(45*time.Second), 0, labdaemon.Moved("nas", "settling", "asleep", string(machine.WhySilent)))
 	h.must(err)
 
-	peer, err := h.lan.AddHost("guest", netip.MustParsePrefix("10.80.0.10/24"))
+	peer, err := h.lan.AddHost("peer", netip.MustParsePrefix("10.80.0.10/24"))
 	h.must(err)
 	h.wantNeighbor(peer, far, h.lan.Porter().MAC())
 	h.reload(fastProbe, "configuration reloaded")

@@ -61,7 +61,7 @@ var abuses = map[string]abuse{
 	"garbage": func(ctx context.Context, _ *attacker, conn net.Conn) {
 		_, _ = io.WriteString(conn, "x")
 		_, _ = io.Copy(io.Discard, conn)
-		pauseWithin(ctx, 200*time.Millisecond) // the server waits for the end of the connection
+		pause(ctx, 200*time.Millisecond) // the server waits for the end of the connection
 	},
 	"for an address that no host has": func(_ context.Context, a *attacker, conn net.Conn) {
 		_, _ = io.WriteString(conn, registration(a.Name(), a.MAC(), monitored{unused, []any{22}}))
@@ -72,16 +72,9 @@ var abuses = map[string]abuse{
 			if _, err := fmt.Fprintf(conn, "%c", data); err != nil {
 				return
 			}
-			pauseWithin(ctx, 100*time.Millisecond)
+			pause(ctx, 100*time.Millisecond)
 		}
 	},
-}
-
-func pauseWithin(ctx context.Context, d time.Duration) {
-	select {
-	case <-time.After(d):
-	case <-ctx.Done():
-	}
 }
 
 // attack opens connections to the registration in a number of threads, one after another in
@@ -92,7 +85,7 @@ func (a *attacker) attack(ctx context.Context, threads int, to netip.Addr, what 
 		all.Go(func() {
 			for ctx.Err() == nil {
 				a.connect(ctx, a.from[i%len(a.from)], to, what[i%len(what)])
-				pauseWithin(ctx, time.Millisecond)
+				pause(ctx, time.Millisecond)
 			}
 		})
 	}
@@ -238,9 +231,9 @@ func runAttack(h *harness, attackers []*attacker, threads int, what []abuse, f f
 		all.Go(func() { a.attack(ctx, threads, to, what...) })
 	}
 	began := time.Now()
-	pauseWithin(h.ctx, 2*time.Second) // the attackers open all connections that they can
+	pause(h.ctx, 2*time.Second) // the attackers open all connections that they can
 	f()
-	pauseWithin(h.ctx, time.Until(began.Add(time.Duration(soak(10, 60))*time.Second)))
+	pause(h.ctx, time.Until(began.Add(time.Duration(soak(10, 60))*time.Second)))
 	for _, a := range attackers {
 		if a.tried.Load() < 20 {
 			h.Errorf("%s made %d connections: that is no attack", a.Name(), a.tried.Load())

@@ -32,7 +32,7 @@ func wakeByClient(h *harness, m *lab.Machine) lateCall {
 	defer atMachine.Close()
 	c := h.call(h.lan.Client(), m, nas4, 22)
 	h.waitMove(n, m.Name(), "arriving", "awake", machine.WhyReady)
-	s, err := readServed(h, h.ctx, c, atClient, atMachine)
+	s, err := readServed(h.ctx, h, c, atClient, atMachine)
 	h.must(err)
 	up := lastUp(m, c.to)
 	l := lateCall{served: s, late: c.ended.Sub(up), near: up.Before(c.began)}

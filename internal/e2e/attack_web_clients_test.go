@@ -181,8 +181,8 @@ func (v webClient) client() *http.Client {
 	}}
 }
 
-// ask sends a request and returns the response. The caller reads its body.
-func (v webClient) ask(ctx context.Context, method, path string, headers ...string) (*http.Response, error) {
+// request sends a request and returns the response. The caller reads its body.
+func (v webClient) request(ctx context.Context, method, path string, headers ...string) (*http.Response, error) {
 	r, err := http.NewRequestWithContext(ctx, method, v.scheme+"://porter"+path, nil)
 	if err != nil {
 		return nil, err
@@ -196,12 +196,12 @@ func (v webClient) ask(ctx context.Context, method, path string, headers ...stri
 	return v.client().Do(r)
 }
 
-// gets returns the time of a response that contains part, or an error.
-func (v webClient) gets(ctx context.Context, path, part string) (time.Duration, error) {
+// get returns the time of a response that contains part, or an error.
+func (v webClient) get(ctx context.Context, path, part string) (time.Duration, error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second) // the default timeout of Prometheus
 	defer cancel()
 	began := time.Now()
-	resp, err := v.ask(ctx, http.MethodGet, path)
+	resp, err := v.request(ctx, http.MethodGet, path)
 	if err != nil {
 		return 0, err
 	}
@@ -216,7 +216,7 @@ func (v webClient) gets(ctx context.Context, path, part string) (time.Duration, 
 // followEvents follows the events until end is called, and passes each line on.
 func followEvents(h *harness, v webClient) (_ <-chan string, end func()) {
 	h.Helper()
-	resp, err := v.ask(h.ctx, http.MethodGet, "/api/v1/events", "Accept", "text/event-stream")
+	resp, err := v.request(h.ctx, http.MethodGet, "/api/v1/events", "Accept", "text/event-stream")
 	h.must(err)
 	if resp.StatusCode != http.StatusOK {
 		h.Fatalf("a stream: status %d", resp.StatusCode)

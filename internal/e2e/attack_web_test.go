@@ -82,16 +82,6 @@ func runWebAttacks(h *harness, s *webAttacker, v webClient, all []webAttack) {
 	against(0, "all", all)
 }
 
-// pauseOrFail waits for d. The test fails if its time ends before.
-func pauseOrFail(h *harness, d time.Duration) {
-	h.Helper()
-	select {
-	case <-time.After(d):
-	case <-h.ctx.Done():
-		h.Fatal("the test is out of time")
-	}
-}
-
 // runWebAttack makes an attack for some seconds. Meanwhile it requests pages, registers a new
 // host and calls more.
 func runWebAttack(h *harness, s *webAttacker, v webClient, name string, all []webAttack, newcomer *lab.Host, more func()) {
@@ -116,7 +106,7 @@ func runWebAttack(h *harness, s *webAttacker, v webClient, name string, all []we
 			v          webClient
 			path, part string
 		}{{other, "/metrics", "nightporter_guard_active"}, {local, "/-/healthy", "healthy"}, {other, "/", "<main"}} {
-			took, err := q.v.gets(h.ctx, q.path, q.part)
+			took, err := q.v.get(h.ctx, q.path, q.part)
 			if slowest = max(slowest, took); err != nil {
 				failed++
 				h.Errorf("%s: %s for %s, time %d of %d: %v", name, q.path, q.v.host.Name(), i+1, times, err)
@@ -129,7 +119,7 @@ func runWebAttack(h *harness, s *webAttacker, v webClient, name string, all []we
 	more()
 	h.register(newcomer, registration("told of "+name, newcomer.MAC(), monitored{newcomer.Addr4(), []any{22}}))
 	wantStreamed(h, stream, "told of "+name)
-	resp, err := other.ask(h.within(5*time.Second), http.MethodPost, "/api/v1/machines/"+url.PathEscape("told of "+name)+"/wake")
+	resp, err := other.request(h.within(5*time.Second), http.MethodPost, "/api/v1/machines/"+url.PathEscape("told of "+name)+"/wake")
 	h.must(err)
 	if resp.Body.Close(); resp.StatusCode != http.StatusAccepted {
 		h.Errorf("%s: a wake that another host asks for: status %d, want 202", name, resp.StatusCode)

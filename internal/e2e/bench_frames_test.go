@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 
 	"nightporter/internal/ether"
-
 	"nightporter/internal/lan"
 )
 

@@ -24,7 +24,7 @@ const (
 func BenchmarkConnectedAfterReady(b *testing.B) {
 	h := openBench(b, fastProbe)
 	client := h.lan.Client()
-	machines := h.machines()
+	machines := addBootingMachines(h)
 	porterTimes := make(map[string]latencies)
 	var kernelTimes latencies
 	for b.Loop() {
@@ -61,13 +61,13 @@ type bootingMachine struct {
 
 // addBootingMachines adds machines of each habit: requested over either family; quiet, with
 // their service up when the network is up, or announcing, with their service still starting.
-func (h *harness) machines() (all []*bootingMachine) {
+func addBootingMachines(h *harness) (all []*bootingMachine) {
 	h.Helper()
 	random := rand.New(rand.NewPCG(3, 3)) // the same in every run
 	for i := range 4 * machinesPerHabit {
 		ip4, ip6 := netip.AddrFrom4([4]byte{10, 77, 0, byte(100 + i)}), netip.MustParseAddr(fmt.Sprintf("fd77::1:%x", i))
 		l := &bootingMachine{habit: "ipv4", ip: ip4}
-		cfg := lab.MachineConfig{Name: fmt.Sprintf("lodger%d", i), Addrs: []netip.Prefix{netip.PrefixFrom(ip4, 24)}, Boot: drawReadyTime(random)}
+		cfg := lab.MachineConfig{Name: fmt.Sprintf("booting%d", i), Addrs: []netip.Prefix{netip.PrefixFrom(ip4, 24)}, Boot: drawReadyTime(random)}
 		if i%2 == 1 {
 			l.habit, l.ip = "ipv6", ip6
 			cfg.Addrs = append(cfg.Addrs, netip.PrefixFrom(ip6, 64))

@@ -7,11 +7,10 @@ import (
 	"testing"
 	"time"
 
-	"nightporter/internal/ether"
-
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/lab"
 	"nightporter/internal/labdaemon"
 )

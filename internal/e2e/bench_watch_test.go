@@ -74,12 +74,12 @@ func registerWatched(h *harness, count int) {
 	for i := range count {
 		g := absentMachineAt(i)
 		ctx, cancel := context.WithTimeout(h.ctx, benchTimeout)
-		body := fmt.Sprintf(`{"name":"guest%d","mac":%q,"watch":true,"monitor":[{"ip":%q,"port":["%d/tcp"]}]}`, i, g.mac, g.ip4, benchPort)
+		body := fmt.Sprintf(`{"name":"machine%d","mac":%q,"watch":true,"monitor":[{"ip":%q,"port":["%d/tcp"]}]}`, i, g.mac, g.ip4, benchPort)
 		answer, err := h.daemon.Register(ctx, h.lan.Client(), body)
 		cancel()
 		h.must(err)
 		if answer != "OK." {
-			h.Fatalf("guest %d: %q", i, answer)
+			h.Fatalf("machine %d: %q", i, answer)
 		}
 	}
 }

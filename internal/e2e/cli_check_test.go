@@ -177,7 +177,7 @@ func TestCheckHostMAC(t *testing.T) {
 	code, out = checkHost(h, state+"machines:\n  - name: b\n    mac: 02:00:00:00:00:02\n    ip: 10.77.0.32\n    ports: 22\n"+
 		"    guests: [{mac: '"+own+"', ip: 10.77.0.33, port: [80]}]\n")
 	if code != 1 || !contains(out, "machines[0].guests[0].ip ", "found "+own, "line 7), that of an interface of this host: expected the MAC address of the guest\n") {
-		t.Errorf("of a guest: exit code %d\n%s", code, out)
+		t.Errorf("in guests: exit code %d\n%s", code, out)
 	}
 	code, out = checkHost(h, state+"machines: [{name: a, mac: 02:00:00:00:00:01, ip: 10.77.0.31, ports: 22}]\n")
 	if code != 0 || !contains(out, "1 machine, 1 address\n") {

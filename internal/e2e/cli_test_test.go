@@ -4,7 +4,6 @@ import (
 	"net/netip"
 	"os"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -52,78 +51,6 @@ func TestTestCommandWakes(t *testing.T) {
 	}
 	if got := h.events("nas", journal.ServiceReady); len(got) != 2 || !got[0].Test || got[0].Ready <= 0 {
 		t.Errorf("%+v", got)
-	}
-}
-
-// output collects what a command prints, and signals each write.
-type output struct {
-	mu   sync.Mutex
-	text strings.Builder
-	news chan struct{} // capacity 1
-}
-
-func (s *output) Write(b []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.text.Write(b)
-	select {
-	case s.news <- struct{}{}:
-	default:
-	}
-	return len(b), nil
-}
-
-func (s *output) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.text.String()
-}
-
-// waitPrinted waits until the command has printed a text.
-func waitPrinted(h *harness, s *running, text string) {
-	h.Helper()
-	for limit := h.within(20 * time.Second); !strings.Contains(s.String(), text); {
-		select {
-		case <-s.news:
-		case <-limit.Done():
-			h.Fatalf("it did not print %q, only\n%s", text, s)
-		}
-	}
-}
-
-// running is a command of nightporter in the background.
-type running struct {
-	*output
-	signal func(os.Signal) error
-	ended  chan int // its exit code
-}
-
-// startCommand runs a command from the client's host.
-func startCommand(h *harness, args ...string) *running {
-	h.Helper()
-	cmd := h.lan.Client().Command(h.ctx, os.Args[0], append(args, "--from", h.daemon.URL(""))...)
-	cmd.Env = append(os.Environ(), programEnv...)
-	r := &running{output: &output{news: make(chan struct{}, 1)}, ended: make(chan int, 1)}
-	cmd.Stdout, cmd.Stderr = r.output, r.output
-	h.must(h.lan.Client().Start(cmd))
-	r.signal = cmd.Process.Signal
-	go func() {
-		_ = cmd.Wait() // the exit code is checked
-		r.ended <- cmd.ProcessState.ExitCode()
-	}()
-	return r
-}
-
-// wantExit waits for the exit code of a command.
-func wantExit(h *harness, r *running, want int) {
-	h.Helper()
-	select {
-	case code := <-r.ended:
-		if code != want {
-			h.Errorf("exit code %d, want %d, after\n%s", code, want, r)
-		}
-	case <-h.within(30 * time.Second).Done():
-		h.Fatalf("it goes on, after\n%s", r)
 	}
 }
 

@@ -16,21 +16,6 @@ import (
 	"nightporter/internal/web"
 )
 
-// runCommand runs a command against the daemon from the client's host. It returns the exit code
-// and the output.
-func (h *harness) runCommand(args ...string) (code int, printed string) {
-	h.Helper()
-	cmd := h.lan.Client().Command(h.ctx, os.Args[0], append(args, "--from", h.daemon.URL(""))...)
-	cmd.Env = append(os.Environ(), programEnv...)
-	var out strings.Builder
-	cmd.Stdout, cmd.Stderr = &out, &out
-	h.must(h.lan.Client().Start(cmd))
-	if err := cmd.Wait(); err != nil && cmd.ProcessState == nil {
-		h.Fatal(err)
-	}
-	return cmd.ProcessState.ExitCode(), out.String()
-}
-
 // TestWakeCommandWakes: the commands show a sleeping machine, wake it, wait for it, and show it
 // awake.
 func TestWakeCommandWakes(t *testing.T) {

@@ -102,7 +102,7 @@ func TestWhyItDoesNotWake(t *testing.T) {
 				if c.register != "" {
 					text = strings.Replace(c.register, ether.MAC{}.String(), nas.MAC().String(), 1)
 				}
-				h.must(sleepRegisteredAs(h, h.ctx, nas, text))
+				h.must(sleepRegisteredAs(h.ctx, h, nas, text))
 				c.act(h, ip)
 				from := clientAddr(h.lan.Client(), ip)
 				setting := strings.ReplaceAll(c.setting, "HOST", netip.PrefixFrom(from, from.BitLen()).String())
@@ -165,7 +165,7 @@ func TestWhyOwnProgramsDoNotWake(t *testing.T) {
 				h.must(porter.ForgetNeighbor(ip))
 				ctx, cancel := context.WithCancel(h.ctx)
 				defer cancel()
-				tries := keepConnecting(h, ctx, porter, netip.AddrPortFrom(ip, 22))
+				tries := keepConnecting(ctx, h, porter, netip.AddrPortFrom(ip, 22))
 				service, setting := ip.String(), "set wake.local: true, and restart nightporter"
 				if mode.name == "bind" {
 					service, setting = serviceAt(ip, "22/tcp"), "set claim.mode: responder and wake.local: true, and restart nightporter"
@@ -182,7 +182,7 @@ func TestWhyOwnProgramsDoNotWake(t *testing.T) {
 }
 
 // keepConnecting lets a host try to connect until ctx ends, and then closes ended.
-func keepConnecting(h *harness, ctx context.Context, from *lab.Host, to netip.AddrPort) (ended <-chan struct{}) {
+func keepConnecting(ctx context.Context, h *harness, from *lab.Host, to netip.AddrPort) (ended <-chan struct{}) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)

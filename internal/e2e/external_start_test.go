@@ -56,7 +56,7 @@ func TestExternalStarts(t *testing.T) {
 func startExternally(h *harness, m *lab.Machine) error {
 	ctx := h.within(20 * time.Second)
 	n := h.daemon.Log.Len()
-	if err := sleepRegisteredAs(h, ctx, m, registration(m.Name(), m.MAC(), monitored{m.Addr4(), []any{22}}, monitored{m.Addr6(), []any{22}})); err != nil {
+	if err := sleepRegisteredAs(ctx, h, m, registration(m.Name(), m.MAC(), monitored{m.Addr4(), []any{22}}, monitored{m.Addr6(), []any{22}})); err != nil {
 		return err
 	}
 	if err := m.PowerOn(); err != nil {

@@ -56,14 +56,14 @@ func takeAway(h *harness, l missingAddress) {
 func TestFieldUnreachableAddress(t *testing.T) {
 	t.Parallel()
 	for _, mode := range modes {
-		for _, lack := range missingAddresses {
-			t.Run(mode.name+"/"+lack.name, func(t *testing.T) {
+		for _, missing := range missingAddresses {
+			t.Run(mode.name+"/"+missing.name, func(t *testing.T) {
 				variantUnless(t, mode.name == "responder")
 				h := openFor(t, fieldProbe+mode.conf, 2*time.Minute)
 				nas := h.addNAS(nil)
-				takeAway(h, lack)
+				takeAway(h, missing)
 				n := h.daemon.Log.Len()
-				to := netip.AddrPortFrom(lack.porter(h.lan.Porter()), labdaemon.RegistrationPort).String()
+				to := netip.AddrPortFrom(missing.porter(h.lan.Porter()), labdaemon.RegistrationPort).String()
 				register := func() {
 					t.Helper()
 					if out, err := h.runOn(nas.Host, "register", "--to", to, "--name", "nas", "--port", "22/tcp"); err != nil {
@@ -71,35 +71,35 @@ func TestFieldUnreachableAddress(t *testing.T) {
 					}
 				}
 				register()
-				if !lack.linkLocal {
-					waitLine(h, n, "INFO WARN", lack.ip.String())
-					if e := h.waitAPIEvent("nas", "address_waiting", aboutAddress(lack.ip)); e.Reason == "" {
+				if !missing.linkLocal {
+					waitLine(h, n, "INFO WARN", missing.ip.String())
+					if e := h.waitAPIEvent("nas", "address_waiting", aboutAddress(missing.ip)); e.Reason == "" {
 						t.Error("the event has no reason")
 					}
-					if a := waitStanding(h, time.Second, lack.ip, "waiting"); a.Reason == "" {
+					if a := waitStanding(h, time.Second, missing.ip, "waiting"); a.Reason == "" {
 						t.Error("the API has no reason")
 					}
 				}
 				h.must(nas.Sleep(h.ctx))
 				h.waitState(10*time.Second, n, "nas", "asleep")
-				waitStanding(h, time.Second, lack.other, "claimed")
-				h.call(h.lan.Client(), nas, lack.other, 22)
+				waitStanding(h, time.Second, missing.other, "claimed")
+				h.call(h.lan.Client(), nas, missing.other, 22)
 				h.waitState(10*time.Second, n, "nas", "awake")
 
-				if !lack.linkLocal {
-					if lack.give(h); t.Failed() {
+				if !missing.linkLocal {
+					if missing.give(h); t.Failed() {
 						return
 					}
-					h.waitAPIEvent("nas", "address_claimable", aboutAddress(lack.ip))
+					h.waitAPIEvent("nas", "address_claimable", aboutAddress(missing.ip))
 				}
 				// It has answered for the address since it woke: that proves the address.
-				waitStanding(h, 15*time.Second, lack.ip, "own", "returned")
+				waitStanding(h, 15*time.Second, missing.ip, "own", "returned")
 				n = h.daemon.Log.Len()
 				register()
 				h.must(nas.Sleep(h.ctx))
 				h.waitState(10*time.Second, n, "nas", "asleep")
-				waitStanding(h, time.Second, lack.ip, "claimed")
-				h.call(h.lan.Client(), nas, lack.ip, 22)
+				waitStanding(h, time.Second, missing.ip, "claimed")
+				h.call(h.lan.Client(), nas, missing.ip, 22)
 			})
 		}
 	}
@@ -162,9 +162,9 @@ func TestFieldRestartBeforeTheNetwork(t *testing.T) {
 		take: func(h *harness) { missingAddresses[0].take(h); missingAddresses[1].take(h) },
 		give: func(h *harness) { missingAddresses[0].give(h); missingAddresses[1].give(h) }}
 	for _, way := range knownBy {
-		for _, lack := range append(missingAddresses, none) {
-			t.Run(way.name+"/"+lack.name, func(t *testing.T) {
-				variantUnless(t, way.name == "registered" || way.agentless && lack.name == "no IPv6")
+		for _, missing := range append(missingAddresses, none) {
+			t.Run(way.name+"/"+missing.name, func(t *testing.T) {
+				variantUnless(t, way.name == "registered" || way.agentless && missing.name == "no IPv6")
 				s := openMachine(t, fieldProbe+"interfaces: [eth0]\n"+way.conf, way.agentless, nil)
 				s.sleepClaimed()
 				s.wantServed(nas4)
@@ -172,22 +172,22 @@ func TestFieldRestartBeforeTheNetwork(t *testing.T) {
 				s.waitStored(string(journal.Asleep), 2)
 				slept := knownMachine(s.harness, "nas").SleptSeconds
 				s.daemon.Kill()
-				lack.take(s.harness)
-				s.wantKnownWithout(lack)
+				missing.take(s.harness)
+				s.wantKnownWithout(missing)
 				client, porter := s.lan.Client(), s.lan.Porter().MAC()
-				if lack.name != none.name {
-					waitWhoHas(s.harness, 2*time.Second+slack, client, lack.other, porter)
+				if missing.name != none.name {
+					waitWhoHas(s.harness, 2*time.Second+slack, client, missing.other, porter)
 				}
-				lack.give(s.harness)
-				waitWhoHas(s.harness, 2*time.Second+slack, client, lack.ip, porter)
-				if lack.name == none.name {
-					waitWhoHas(s.harness, 2*time.Second+slack, client, lack.other, porter)
+				missing.give(s.harness)
+				waitWhoHas(s.harness, 2*time.Second+slack, client, missing.ip, porter)
+				if missing.name == none.name {
+					waitWhoHas(s.harness, 2*time.Second+slack, client, missing.other, porter)
 				}
 				if got := knownMachine(s.harness, "nas").SleptSeconds; got < slept {
 					t.Errorf("slept %v s, and %v before the restart", got, slept)
 				}
 				s.wantMetric(1, `nightporter_machine_wakes_total{machine="nas", trigger="tcp"}`)
-				s.wantServed(lack.ip)
+				s.wantServed(missing.ip)
 				s.wantMetric(2, `nightporter_machine_wakes_total{machine="nas", trigger="tcp"}`)
 			})
 		}
@@ -211,19 +211,19 @@ func (s *machineTest) wantKnownWithout(l missingAddress) {
 func TestFieldPorterAddressLost(t *testing.T) {
 	t.Parallel()
 	for _, way := range knownBy {
-		for _, lack := range missingAddresses {
-			t.Run(way.name+"/"+lack.name, func(t *testing.T) {
-				variantUnless(t, lack.name == "no IPv4" && !way.agentless || way.agentless && lack.name == "no IPv6")
+		for _, missing := range missingAddresses {
+			t.Run(way.name+"/"+missing.name, func(t *testing.T) {
+				variantUnless(t, missing.name == "no IPv4" && !way.agentless || way.agentless && missing.name == "no IPv6")
 				s := openMachine(t, fieldProbe+"interfaces: [eth0]\n"+way.conf, way.agentless, func(m *lab.MachineConfig) {
 					m.Boot = 2200 * time.Millisecond
 				})
 				s.sleepClaimed()
 				n := s.daemon.Log.Len()
-				served := s.callLater(s.lan.Client(), lack.ip, 22)
+				served := s.callLater(s.lan.Client(), missing.ip, 22)
 				s.waitEvent(s.nas, lab.PoweredOn)
-				lack.take(s.harness)
+				missing.take(s.harness)
 				time.Sleep(time.Second)
-				lack.give(s.harness)
+				missing.give(s.harness)
 				s.waitCall(served, s.nas)
 				if got := countMoves(s.harness, n, "nas", "waking"); got != 1 {
 					t.Errorf("%d wakes: %v", got, s.transitions(n, "nas"))

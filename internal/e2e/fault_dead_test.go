@@ -95,13 +95,6 @@ func (s *machineTest) wantGrowingPauses(n int) {
 	}
 }
 
-// cancelAfter cancels an attempt after d.
-func (a *attempt) cancelAfter(d time.Duration) {
-	time.Sleep(d)
-	a.cancel()
-	<-a.done
-}
-
 // TestFieldDeadBesideOthers: a machine that never wakes does not delay others.
 func TestFieldDeadBesideOthers(t *testing.T) {
 	s := openMachine(t, fieldProbe+shortWakes, false, func(m *lab.MachineConfig) { m.IgnoreMagic = lab.IgnoreAll })
@@ -114,7 +107,7 @@ func TestFieldDeadBesideOthers(t *testing.T) {
 	defer dead.cancel()
 	s.waitState(10*time.Second, 0, "nas", "waking")
 	for _, ip := range []netip.Addr{pc.Addr4(), pc.Addr6()} {
-		s.must(sleepRegisteredAs(s.harness, s.within(20*time.Second), pc, registration("pc", pc.MAC(), monitored{pc.Addr4(), []any{22}}, monitored{pc.Addr6(), []any{22}})))
+		s.must(sleepRegisteredAs(s.within(20*time.Second), s.harness, pc, registration("pc", pc.MAC(), monitored{pc.Addr4(), []any{22}}, monitored{pc.Addr6(), []any{22}})))
 		s.call(s.lan.Client(), pc, ip, 22)
 	}
 }

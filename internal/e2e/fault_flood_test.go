@@ -13,14 +13,13 @@ import (
 	"testing"
 	"time"
 
-	"nightporter/internal/ether"
-	"nightporter/internal/lantest"
-
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/lab"
 	"nightporter/internal/lan"
+	"nightporter/internal/lantest"
 	"nightporter/internal/machine"
 )
 

@@ -30,7 +30,7 @@ func bridged(t *testing.T, network *lab.LAN, asked bool) (peer *lab.Host) {
 			t.Fatal(err)
 		}
 	}
-	peer, err := network.AddBridged(porter, "guest", netip.MustParsePrefix("10.77.0.40/24"), netip.MustParsePrefix("fd77::40/64"))
+	peer, err := network.AddBridged(porter, "peer", netip.MustParsePrefix("10.77.0.40/24"), netip.MustParsePrefix("fd77::40/64"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,7 +88,7 @@ func (s *machineTest) wantServedOnBridge(from, other *lab.Host, ip netip.Addr) {
 	n, porter := s.daemon.Log.Len(), s.lan.Porter()
 	atClient, atMachine := captureHost(s.harness, from), s.capturePort(s.nas.Host)
 	c := s.call(from, s.nas, ip, 22)
-	served, err := readServed(s.harness, s.ctx, c, atClient, atMachine)
+	served, err := readServed(s.ctx, s.harness, c, atClient, atMachine)
 	s.must(err)
 	if err := served.replayed(porter); err != nil {
 		s.Errorf("%s to %v: %v", from.Name(), ip, err)
@@ -136,7 +136,7 @@ func TestFieldRouter(t *testing.T) {
 					t.Fatal(err)
 				}
 				h := openOn(ctx, t, network, fastProbe+"wake: {local: true}\ninterfaces: [eth0, "+c.second+"]\n")
-				peer, err := network.AddHostIn(10, "guest", netip.MustParsePrefix("10.80.0.10/24"), netip.MustParsePrefix("fd80::10/64"))
+				peer, err := network.AddHostIn(10, "peer", netip.MustParsePrefix("10.80.0.10/24"), netip.MustParsePrefix("fd80::10/64"))
 				h.must(err)
 				for _, p := range []netip.Prefix{legs[0], legs[1]} {
 					h.must(peer.AddRoute(netip.PrefixFrom(p.Addr(), 0).Masked(), p.Addr()))
@@ -153,7 +153,7 @@ func TestFieldRouter(t *testing.T) {
 				if source, _, _ := cutKnock(began.Field("knock")); source != call.from {
 					t.Errorf("the log says %q knocked, want %v", began.Field("knock"), call.from)
 				}
-				s, err := readServed(h, h.ctx, call, atClient, atMachine)
+				s, err := readServed(h.ctx, h, call, atClient, atMachine)
 				h.must(err)
 				if err := s.replayed(porter); err != nil {
 					t.Error(err)

@@ -60,7 +60,7 @@ func openHypervisor(t *testing.T, by hostedConfig, conf string, talkative bool) 
 	}), agentless: by.agentless}, monitor: []netip.Addr{nas4}}
 	var err error
 	s.vm, err = network.AddVirtualMachine(s.nas, lab.MachineConfig{
-		Name: "guest", Addrs: []netip.Prefix{netip.PrefixFrom(hosted4, 24), netip.PrefixFrom(hosted6, 64)},
+		Name: "vm", Addrs: []netip.Prefix{netip.PrefixFrom(hosted4, 24), netip.PrefixFrom(hosted6, 64)},
 		Boot: 3 * time.Second, ARPProbe: true, Announce: talkative,
 		Services: []lab.ServiceConfig{{Network: "tcp", Port: 22, Delay: 3 * time.Second}},
 	})

@@ -16,8 +16,8 @@ var lasting = []string{
 	"nightporter_machine_external_starts_total", "nightporter_address_conflicts_total", "nightporter_machine_settle_timeouts_total",
 }
 
-// nothingLost compares counters with their values before the crash.
-func (f *randomMachines) nothingLost(shown labdaemon.Samples) {
+// wantNothingLost compares counters with their values before the crash.
+func (f *randomMachines) wantNothingLost(shown labdaemon.Samples) {
 	f.Helper()
 	now, err := f.daemon.Metrics(f.within(5 * time.Second))
 	f.must(err)
@@ -31,9 +31,9 @@ func (f *randomMachines) nothingLost(shown labdaemon.Samples) {
 	}
 }
 
-// plausible compares the metrics of sleep with the machines' logs. For the machine that slept
+// wantPlausibleSleep compares the metrics of sleep with the machines' logs. For the machine that slept
 // all the time the porter is exact to the second.
-func (f *randomMachines) plausible(lasted, down time.Duration) {
+func (f *randomMachines) wantPlausibleSleep(lasted, down time.Duration) {
 	f.Helper()
 	for _, m := range f.members {
 		truth, starts := timeOff(m.Machine)

@@ -12,6 +12,7 @@ import (
 
 	"nightporter/internal/lab"
 	"nightporter/internal/labdaemon"
+	"nightporter/internal/waittest"
 )
 
 // randomMachines is a harness with machines that register, sleep and start at random.
@@ -130,9 +131,9 @@ func (f *randomMachines) fallAsleep(m *member) {
 	m.said = false
 }
 
-// live lets m register, sleep and be woken until ctx ends. It calls promised after each
+// act lets m register, sleep and be woken until ctx ends. It calls promised after each
 // acknowledged registration.
-func (f *randomMachines) live(ctx context.Context, m *member, promised func()) {
+func (f *randomMachines) act(ctx context.Context, m *member, promised func()) {
 	for ctx.Err() == nil {
 		switch m.State() {
 		case lab.Awake:
@@ -146,15 +147,15 @@ func (f *randomMachines) live(ctx context.Context, m *member, promised func()) {
 				pause(ctx, time.Duration(m.random.IntN(900))*time.Millisecond)
 			}
 		case lab.Asleep:
-			f.rouse(ctx, m)
+			f.wakeSomehow(ctx, m)
 		default:
 			pause(ctx, 5*time.Millisecond)
 		}
 	}
 }
 
-// rouse wakes m in one of several ways, or not at all.
-func (f *randomMachines) rouse(ctx context.Context, m *member) {
+// wakeSomehow wakes m in one of several ways, or not at all.
+func (f *randomMachines) wakeSomehow(ctx context.Context, m *member) {
 	how := m.random.IntN(4)
 	if how > 1 && !f.claimed(m) {
 		// A machine that starts in the short silence of these tests may be in a pause of an
@@ -174,7 +175,7 @@ func (f *randomMachines) rouse(ctx context.Context, m *member) {
 		_, _, _ = f.daemon.Post(ctx, "/api/v1/machines/"+m.Name()+"/wake")
 		pause(ctx, 300*time.Millisecond)
 	case 3:
-		f.startByHand(m)
+		f.powerOn(m)
 		pause(ctx, 300*time.Millisecond)
 	}
 }
@@ -191,8 +192,8 @@ func (f *randomMachines) claimed(m *member) bool {
 	return state == "asleep"
 }
 
-// startByHand starts a machine, which may be starting already.
-func (f *randomMachines) startByHand(m *member) {
+// powerOn starts a machine, which may be starting already.
+func (f *randomMachines) powerOn(m *member) {
 	if err := m.PowerOn(); err != nil && m.State() == lab.Asleep {
 		f.Error(err)
 	}
@@ -200,23 +201,12 @@ func (f *randomMachines) startByHand(m *member) {
 
 func lastOf[T any](all []T, n int) []T { return all[max(0, len(all)-n):] }
 
-// pause waits for d, or until ctx ends.
-func pause(ctx context.Context, d time.Duration) {
-	select {
-	case <-time.After(d):
-	case <-ctx.Done():
-	}
-}
-
-// steady waits until no machine is starting or shutting down.
-func (f *randomMachines) steady() {
+// waitSteady waits until no machine is starting or shutting down.
+func (f *randomMachines) waitSteady() {
 	f.Helper()
 	for _, m := range f.members {
-		for deadline := time.Now().Add(10 * time.Second); m.State() != lab.Awake && m.State() != lab.Asleep; {
-			if time.Now().After(deadline) {
-				f.Fatalf("%s is %s for ever", m.Name(), m.State())
-			}
-			time.Sleep(5 * time.Millisecond)
-		}
+		waittest.UntilWithin(f, 10*time.Second, m.Name()+" neither starts nor shuts down", func() bool {
+			return m.State() == lab.Awake || m.State() == lab.Asleep
+		})
 	}
 }

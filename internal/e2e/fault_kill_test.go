@@ -35,20 +35,20 @@ func TestFaultKill(t *testing.T) {
 	began := time.Now()
 	var down time.Duration
 	for round := range rounds {
-		shown := f.night()
+		shown := f.runUntilKilled()
 		killed := time.Now()
-		f.daytime()
+		f.actWithoutDaemon()
 		mode, trust := modes[round/2%2], []string{"self", "open"}[round%2]
 		f.restart(fmt.Sprintf("%sregistration: {trust: %s}\n%s", conf, trust, mode.conf))
 		down += time.Since(killed)
-		f.inOrder(mode.name == "bind")
-		f.nothingLost(shown)
+		f.wantConsistent(mode.name == "bind")
+		f.wantNothingLost(shown)
 		f.wakeSome()
 		if t.Failed() {
 			t.Fatalf("in round %d (%s, trust: %s)", round, mode.name, trust)
 		}
 	}
-	f.plausible(time.Since(began), down)
+	f.wantPlausibleSleep(time.Since(began), down)
 	var free []netip.Addr
 	for _, m := range f.members {
 		if m.State() == lab.Awake {
@@ -58,10 +58,10 @@ func TestFaultKill(t *testing.T) {
 	waitUnguarded(f.harness, free...)
 }
 
-// night lets the machines run until the daemon is killed, at a random moment or just after a
+// runUntilKilled lets the machines run until the daemon is killed, at a random moment or just after a
 // random acknowledgment. It returns the metrics of a moment before, because the last changes
 // are written without waiting.
-func (f *randomMachines) night() (shown labdaemon.Samples) {
+func (f *randomMachines) runUntilKilled() (shown labdaemon.Samples) {
 	f.Helper()
 	ctx, cancel := context.WithCancel(f.ctx)
 	defer cancel()
@@ -75,7 +75,7 @@ func (f *randomMachines) night() (shown labdaemon.Samples) {
 			continue
 		}
 		all.Go(func() {
-			f.live(ctx, m, func() {
+			f.act(ctx, m, func() {
 				if promises.Add(-1) == 0 {
 					now <- struct{}{}
 				}
@@ -103,15 +103,15 @@ func (f *randomMachines) night() (shown labdaemon.Samples) {
 	return shown
 }
 
-// daytime is the time without a daemon: some machines start, and some that have registered fall
+// actWithoutDaemon is the time without a daemon: some machines start, and some that have registered fall
 // asleep.
-func (f *randomMachines) daytime() {
+func (f *randomMachines) actWithoutDaemon() {
 	for _, m := range f.members {
 		lucky := m.random.IntN(3) == 0
 		switch {
 		case m == f.idle:
 		case m.State() == lab.Asleep && f.claimed(m) && lucky:
-			f.startByHand(m)
+			f.powerOn(m)
 		case m.State() == lab.Awake && m.said && !lucky:
 			f.fallAsleep(m)
 		}
@@ -147,12 +147,12 @@ func (f *randomMachines) states() map[string]string {
 	return states
 }
 
-// inOrder waits until the daemon's states are right, and then checks all that other hosts can
+// wantConsistent waits until the daemon's states are right, and then checks all that other hosts can
 // see of it.
-func (f *randomMachines) inOrder(bound bool) {
+func (f *randomMachines) wantConsistent(bound bool) {
 	f.Helper()
-	f.steady()
-	f.agreed()
+	f.waitSteady()
+	f.waitStatesRight()
 	table := ruleset(f.harness)[guardTable]
 	own := []string{"10.77.0.2/24", "fd77::2/64"}
 	for _, m := range f.members {
@@ -182,7 +182,7 @@ func (f *randomMachines) inOrder(bound bool) {
 			}
 		}
 	}
-	f.haveOnly(own)
+	f.wantAddresses(own)
 }
 
 // cancelled returns a context for a condition that holds already or not at all.
@@ -192,8 +192,8 @@ func cancelled() context.Context {
 	return ctx
 }
 
-// agreed waits until the daemon's state of each machine is right.
-func (f *randomMachines) agreed() {
+// waitStatesRight waits until the daemon's state of each machine is right.
+func (f *randomMachines) waitStatesRight() {
 	f.Helper()
 	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
 		wrong := ""
@@ -214,8 +214,8 @@ func (f *randomMachines) agreed() {
 	}
 }
 
-// haveOnly compares the addresses of the porter's interface without link-local ones.
-func (f *randomMachines) haveOnly(want []string) {
+// wantAddresses compares the addresses of the porter's interface without link-local ones.
+func (f *randomMachines) wantAddresses(want []string) {
 	f.Helper()
 	got := slices.DeleteFunc(porterAddresses(f.harness), func(s string) bool { return strings.HasPrefix(s, "fe80:") })
 	slices.Sort(want)

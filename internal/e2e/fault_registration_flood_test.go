@@ -149,7 +149,7 @@ func TestFaultRegistrationFlood(t *testing.T) {
 	nas := h.addNAS(nil)
 	m := &floodClients{to: netip.AddrPortFrom(h.lan.Porter().Addr4(), labdaemon.RegistrationPort).String()}
 	for i := range 5 {
-		host, err := h.lan.AddHost(fmt.Sprintf("mob%d", i), netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 77, 0, byte(60 + i)}), 24))
+		host, err := h.lan.AddHost(fmt.Sprintf("flooder%d", i), netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 77, 0, byte(60 + i)}), 24))
 		h.must(err)
 		m.from = append(m.from, host)
 	}
@@ -162,23 +162,23 @@ func TestFaultRegistrationFlood(t *testing.T) {
 	go func() { defer close(ended); m.run(raging, each) }()
 	began := time.Now()
 	during, most := before, files
-	nights, slowest := sleepAndWakeOften(h, nas, func() bool {
+	sleeps, slowest := sleepAndWakeOften(h, nas, func() bool {
 		rss, open := daemonMemory(h)
 		during, most = max(during, rss), max(most, open)
 		return m.done.Load() < int64(len(m.from)*each) || time.Since(began) < time.Duration(soak(5, 60))*time.Second
 	})
 	calm()
 	<-ended
-	t.Logf("%d connections of the mob in %v; %d nights, the slowest registration took %v; resident %d MiB at most, before %d; files %d at most, before %d",
-		m.done.Load(), time.Since(began).Round(time.Millisecond), nights, slowest.Round(time.Millisecond), during>>20, before>>20, most, files)
-	if nights == 0 || slowest > 3*time.Second {
+	t.Logf("%d connections of the flood in %v; %d sleeps, the slowest registration took %v; resident %d MiB at most, before %d; files %d at most, before %d",
+		m.done.Load(), time.Since(began).Round(time.Millisecond), sleeps, slowest.Round(time.Millisecond), during>>20, before>>20, most, files)
+	if sleeps == 0 || slowest > 3*time.Second {
 		t.Error("the machine hardly got in")
 	}
 	if during > before+48<<20 || most > files+64+64+32 {
 		t.Error("the daemon has grown")
 	}
 	waitFilesClosed(h, files)
-	wantRefusalsLogged(h, nights)
+	wantRefusalsLogged(h, sleeps)
 }
 
 // waitFilesClosed waits until the daemon has closed the connections.
@@ -194,7 +194,7 @@ func waitFilesClosed(h *harness, files int) {
 }
 
 // wantRefusalsLogged expects that refusals are counted by reason, and a few of them logged.
-func wantRefusalsLogged(h *harness, nights int) {
+func wantRefusalsLogged(h *harness, sleeps int) {
 	h.Helper()
 	total := 0.0
 	for _, reason := range []string{"invalid", "refused", "limited"} {

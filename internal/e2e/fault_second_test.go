@@ -15,7 +15,7 @@ var secondClients = []struct {
 	name          string
 	before, boots func(*machineTest, *lab.Host, netip.Addr)
 }{
-	{"used the LAN", func(s *machineTest, host *lab.Host, _ netip.Addr) { s.must(resolveRouter(s.harness, s.ctx, host)) }, nil},
+	{"used the LAN", func(s *machineTest, host *lab.Host, _ netip.Addr) { s.must(resolveRouter(s.ctx, s.harness, host)) }, nil},
 	{"asked in the sleep", func(s *machineTest, host *lab.Host, ip netip.Addr) { s.resolveAndForget(host, ip) }, nil},
 	{"knocked in the boot", nil, func(s *machineTest, host *lab.Host, ip netip.Addr) {
 		s.startConnecting(host, ip, 22).cancelAfter(300 * time.Millisecond)

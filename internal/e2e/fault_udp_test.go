@@ -66,17 +66,6 @@ func datagramsIn(c *lab.Capture, ip netip.Addr) (all []lan.Packet, texts []strin
 	return all, texts
 }
 
-// wantDatagram expects a datagram on a connected socket.
-func wantDatagram(h *harness, conn net.Conn, want string) {
-	h.Helper()
-	h.must(conn.SetReadDeadline(time.Now().Add(20 * time.Second)))
-	reply := make([]byte, 100)
-	n, err := conn.Read(reply)
-	if err != nil || string(reply[:n]) != want {
-		h.Errorf("the answer is %q, error %v, want %q", reply[:n], err, want)
-	}
-}
-
 // TestFieldUDPServices: some programs end with an empty datagram, or receive nothing after it.
 // The first datagram that they get is the client's, and it is answered.
 func TestFieldUDPServices(t *testing.T) {

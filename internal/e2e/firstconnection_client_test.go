@@ -16,17 +16,17 @@ import (
 // result is what became of one client of a draw.
 type result struct {
 	draw
-	who   string        // "first" or "second"
-	err   error         // its first connection failed
-	odd   []string      // other deviations
-	after time.Duration // from ready to connected
-	wait  time.Duration // from the machine's network to the service
-	syns  int           // received by the machine
-	came  time.Time     // when it called connect()
-	sent  []lab.Frame   // its SYNs
-	up    time.Time     // when the service came up
-	near  bool          // it came up close to a retransmission
-	mine  bool          // served by the porter's replay
+	who        string        // "first" or "second"
+	err        error         // its first connection failed
+	deviations []string      // other deviations
+	after      time.Duration // from ready to connected
+	wait       time.Duration // from the machine's network to the service
+	syns       int           // received by the machine
+	came       time.Time     // when it called connect()
+	sent       []lab.Frame   // its SYNs
+	up         time.Time     // when the service came up
+	near       bool          // it came up close to a retransmission
+	replayed   bool          // served by the porter's replay
 }
 
 // pause returns how long the porter waits between two probes of a service after this wait, or
@@ -68,7 +68,7 @@ func connectFirst(h *harness, d draw, m *lab.Machine, clients drawClients) []res
 	first := clients.pick(d.n, d.hardened, nil)
 	second := clients.pick(d.n/2, d.strict, first)
 	one := result{draw: d, who: "first"}
-	if one.err = retire(h, ctx, d, m, first, to.Addr()); one.err != nil {
+	if one.err = retire(ctx, h, d, m, first, to.Addr()); one.err != nil {
 		return []result{one}
 	}
 	atMachine, err := h.lan.CapturePort(ctx, m.Host)
@@ -84,17 +84,17 @@ func connectFirst(h *harness, d draw, m *lab.Machine, clients drawClients) []res
 		defer stop()
 		go func() {
 			time.Sleep(50 * time.Millisecond) // the client is the first
-			pollService(h, checks, clients.checker, to.Addr())
+			pollService(checks, h, clients.checker, to.Addr())
 		}()
 	}
 	others := make(chan result, 1)
 	if d.second > 0 {
 		go func() {
 			time.Sleep(d.second)
-			others <- connectAndJudge(h, ctx, result{draw: d, who: "second"}, m, second, to, clients.captures[second], atMachine)
+			others <- connectAndJudge(ctx, h, result{draw: d, who: "second"}, m, second, to, clients.captures[second], atMachine)
 		}()
 	}
-	all := []result{connectAndJudge(h, ctx, one, m, first, to, clients.captures[first], atMachine)}
+	all := []result{connectAndJudge(ctx, h, one, m, first, to, clients.captures[first], atMachine)}
 	if d.second > 0 {
 		all = append(all, <-others)
 	}
@@ -102,7 +102,7 @@ func connectFirst(h *harness, d draw, m *lab.Machine, clients drawClients) []res
 }
 
 // retire lets m sleep until it is claimed, with the draw's neighbor entry at the client.
-func retire(h *harness, ctx context.Context, d draw, m *lab.Machine, client *lab.Host, ip netip.Addr) error {
+func retire(ctx context.Context, h *harness, d draw, m *lab.Machine, client *lab.Host, ip netip.Addr) error {
 	if d.warm && !d.hardened {
 		if err := client.WarmNeighbor(ctx, ip); err != nil {
 			return err
@@ -114,7 +114,7 @@ func retire(h *harness, ctx context.Context, d draw, m *lab.Machine, client *lab
 			monitor = append(monitor, monitored{ip, []any{"22/tcp"}})
 		}
 	}
-	if err := sleepRegisteredAs(h, ctx, m, registration(m.Name(), m.MAC(), monitor...)); err != nil || !d.warm {
+	if err := sleepRegisteredAs(ctx, h, m, registration(m.Name(), m.MAC(), monitor...)); err != nil || !d.warm {
 		return err
 	}
 	if d.hardened { // it ignores the announcement, and takes an answer
@@ -127,14 +127,14 @@ func retire(h *harness, ctx context.Context, d draw, m *lab.Machine, client *lab
 }
 
 // connectAndJudge makes the connection of one client.
-func connectAndJudge(h *harness, ctx context.Context, r result, m *lab.Machine, client *lab.Host, to netip.AddrPort, atClient, atMachine *lab.Capture) result {
+func connectAndJudge(ctx context.Context, h *harness, r result, m *lab.Machine, client *lab.Host, to netip.AddrPort, atClient, atMachine *lab.Capture) result {
 	c, err := callOnce(ctx, client, to)
 	if err != nil {
 		r.err = fmt.Errorf("%w; %s; the porter: %v", err, describeFailure(m, to, atClient, atMachine), h.transitions(0, m.Name()))
 		return r
 	}
 	defer c.conn.Close()
-	judge(h, ctx, &r, c, m, atClient, atMachine)
+	judge(ctx, h, &r, c, m, atClient, atMachine)
 	return r
 }
 
@@ -180,14 +180,14 @@ func sentAt(sent []lab.Frame, since time.Time) (all []time.Duration) {
 }
 
 // judge finds in the logs and captures how a call was served.
-func judge(h *harness, ctx context.Context, r *result, c *call, m *lab.Machine, atClient, atMachine *lab.Capture) {
-	odd := func(format string, args ...any) { r.odd = append(r.odd, fmt.Sprintf(format, args...)) }
+func judge(ctx context.Context, h *harness, r *result, c *call, m *lab.Machine, atClient, atMachine *lab.Capture) {
+	odd := func(format string, args ...any) { r.deviations = append(r.deviations, fmt.Sprintf(format, args...)) }
 	if want := lab.Banner(m.Name()); c.banner != want {
 		odd("the service said %q, want %q", c.banner, want)
 	}
 	r.up = lastUp(m, c.to)
 	r.after, r.wait = c.ended.Sub(r.up), r.delay
-	s, err := readServed(h, ctx, c, atClient, atMachine)
+	s, err := readServed(ctx, h, c, atClient, atMachine)
 	if err != nil {
 		odd("%v", err)
 		return
@@ -206,7 +206,7 @@ func judge(h *harness, ctx context.Context, r *result, c *call, m *lab.Machine, 
 		odd("the client's kernel sent its SYNs at %v, which the draw did not reckon with", sentAt(s.sent, c.began))
 	}
 	err = s.replayed(h.lan.Porter())
-	r.mine = err == nil
+	r.replayed = err == nil
 	if err != nil && !r.near {
 		odd("%v; it sent SYNs at %v, and its service was up at %v", err, sentAt(s.sent, c.began), r.up.Sub(c.began))
 	}

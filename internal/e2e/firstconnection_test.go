@@ -121,10 +121,10 @@ func (c drawClients) pick(n int, hardened bool, other *lab.Host) *lab.Host {
 }
 
 // resolveRouterOften lets each client resolve the router every 30 s.
-func resolveRouterOften(h *harness, ctx context.Context, c drawClients) error {
+func resolveRouterOften(ctx context.Context, h *harness, c drawClients) error {
 	for again := time.NewTicker(30 * time.Second); ; {
 		for host := range c.captures {
-			if err := resolveRouter(h, h.ctx, host); err != nil {
+			if err := resolveRouter(h.ctx, h, host); err != nil {
 				return err
 			}
 		}
@@ -146,7 +146,7 @@ func connectAll(h *harness, draws []draw) (all []result) {
 	clients := addDrawClients(h)
 	ctx, cancel := context.WithCancel(h.ctx)
 	var talk errgroup.Group
-	talk.Go(func() error { return resolveRouterOften(h, ctx, clients) })
+	talk.Go(func() error { return resolveRouterOften(ctx, h, clients) })
 	defer func() { cancel(); h.must(talk.Wait()) }()
 
 	results := make([][]result, len(draws))
@@ -171,7 +171,7 @@ func reportOdd(h *harness, all []result) {
 		if r.err != nil {
 			h.Errorf("%v: the %s client: %v", r.draw, r.who, r.err)
 		}
-		for _, what := range r.odd {
+		for _, what := range r.deviations {
 			h.Errorf("%v: the %s client: %s", r.draw, r.who, what)
 		}
 		if r.near {
@@ -225,7 +225,7 @@ func summary(results []result) string {
 		}
 		succeeded++
 		syns[r.syns]++
-		if r.mine {
+		if r.replayed {
 			replayed++
 		}
 	}

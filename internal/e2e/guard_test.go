@@ -52,45 +52,6 @@ func dropForwarded(h *harness) {
 	}))
 }
 
-// complaint names a kernel's answer that ends or diverts a connection: RST, ICMP unreachable or
-// redirect (RFC 792), and those of ICMPv6 (RFC 4443 section 3.1, RFC 4861 section 4.5). It is
-// empty for other frames.
-func complaint(f lab.Frame) string {
-	b := f.Payload()
-	if f.Outgoing || len(b) < 40 {
-		return ""
-	}
-	var protocol byte
-	var rest []byte
-	kinds := map[byte]string{}
-	switch f.EtherType() {
-	case 0x0800:
-		protocol, rest = b[9], b[min(4*int(b[0]&0xf), len(b)):]
-		kinds[3], kinds[5] = "unreachable", "redirect"
-	case 0x86dd:
-		protocol, rest = b[6], b[40:]
-		kinds[1], kinds[137] = "unreachable", "redirect"
-	}
-	const icmp, tcp, icmpv6 = 1, 6, 58
-	switch {
-	case len(rest) < 14:
-		return ""
-	case protocol == icmp || protocol == icmpv6:
-		return kinds[rest[0]]
-	case protocol == tcp && rest[13]&4 != 0:
-		return "rst"
-	}
-	return ""
-}
-
-// opensTo matches an outgoing SYN for ip that is not older than at.
-func opensTo(ip netip.Addr, at time.Time) func(lab.Frame) bool {
-	return func(f lab.Frame) bool {
-		var p lan.Packet
-		return f.Outgoing && p.Parse(f.Data) == lan.Accepted && p.SYN() && p.To == ip && !f.Time.Before(at)
-	}
-}
-
 // knockUnanswered lets a client knock at a machine that does not wake, until the SYN that is
 // repeated after 7 s. A kernel that forwards gives up after 3 s and on a busy computer later.
 // It returns the complaints of the porter's kernel.

@@ -180,3 +180,13 @@ func waitLine(h *harness, n int, levels string, words ...string) {
 		h.Fatalf("no line of %s with %q", levels, words)
 	}
 }
+
+// waitInterfaceEvent waits for an event of an interface after the first n lines.
+func (h *harness) waitInterfaceEvent(n int, event, ifi string, words ...string) labdaemon.Entry {
+	h.Helper()
+	e, err := h.daemon.Log.Wait(h.within(10*time.Second), n, func(e labdaemon.Entry) bool {
+		return e.Field("event") == event && e.Field("interface") == ifi && contains(e.Field("reason"), words...)
+	})
+	h.must(err)
+	return e
+}

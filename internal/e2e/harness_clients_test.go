@@ -7,10 +7,8 @@ import (
 	"testing"
 	"time"
 
-	"nightporter/internal/ether"
 	"nightporter/internal/journal"
 	"nightporter/internal/lab"
-	"nightporter/internal/lan"
 )
 
 // maxReadyDelay is the longest delay of a client that waits for a service.
@@ -59,7 +57,7 @@ func (h *harness) addHardenedClient(name string, n int) *lab.Host {
 }
 
 // resolveRouter lets a host resolve its router, as every host does now and then.
-func resolveRouter(h *harness, ctx context.Context, host *lab.Host) error {
+func resolveRouter(ctx context.Context, h *harness, host *lab.Host) error {
 	for _, ip := range []netip.Addr{h.lan.Router().Addr4(), h.lan.Router().Addr6()} {
 		if err := host.ForgetNeighbor(ip); err != nil {
 			return err
@@ -93,27 +91,12 @@ func (s *machineTest) wantAtOnce(who string, p pending) *call {
 	return got.call
 }
 
-// sleepUntil waits until the time d after since.
-func sleepUntil(since time.Time, d time.Duration) { time.Sleep(time.Until(since.Add(d))) }
-
 // wantWokenOnce expects that nas was woken once, and that no wake failed.
 func (s *machineTest) wantWokenOnce() {
 	s.Helper()
 	s.wantMetric(1, `nightporter_machine_wakes_total{machine="nas", trigger="tcp"}`)
 	if got := s.events("nas", journal.Failed); len(got) > 0 {
 		s.Errorf("told of a failed wake: %+v", got)
-	}
-}
-
-// isNeighborRequest matches a unicast neighbor request of a host for an address, where it
-// arrives.
-func isNeighborRequest(from, ip netip.Addr, by ether.MAC) func(lab.Frame) bool {
-	return func(f lab.Frame) bool {
-		var p lan.Packet
-		if p.Parse(f.Data) != lan.Accepted || f.Dst() != by {
-			return false
-		}
-		return p.Kind == lan.ARPRequest && p.From == from && p.To == ip || p.Kind == lan.NeighborSolicitation && p.From == from && p.Target == ip
 	}
 }
 

@@ -3,6 +3,7 @@ package e2e
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -12,6 +13,8 @@ import (
 
 	"nightporter/internal/ether"
 	"nightporter/internal/lab"
+	"nightporter/internal/labdaemon"
+	"nightporter/internal/machine"
 )
 
 // machineTest is a harness with nas.
@@ -151,4 +154,51 @@ func countClaims(h *harness, capture *lab.Capture, since time.Time, ip netip.Add
 		}
 	}
 	return count
+}
+
+// sleepRegisteredAs registers m with the given text and lets it sleep until it is claimed.
+// Several can run at once.
+func sleepRegisteredAs(ctx context.Context, h *harness, m *lab.Machine, text string) error {
+	n := h.daemon.Log.Len()
+	answer, err := h.daemon.RegisterIn(ctx, m.Host, porterAddr(h.lan.Porter(), m), []string{text}, 0)
+	if err != nil {
+		return err
+	}
+	if answer != "OK." {
+		return fmt.Errorf("registration answered %q", answer)
+	}
+	if err := m.Sleep(ctx); err != nil {
+		return err
+	}
+	_, err = h.daemon.Log.Wait(ctx, n, asleepNow(m))
+	return err
+}
+
+// porterAddr returns the porter's address of a family that m has.
+func porterAddr(porter *lab.Host, m *lab.Machine) netip.Addr {
+	if m.Addr4().IsValid() {
+		return porter.Addr4()
+	}
+	return porter.Addr6()
+}
+
+// lastUp returns when a service came up last, or zero.
+func lastUp(m *lab.Machine, to netip.AddrPort) (at time.Time) {
+	for _, e := range m.Log() {
+		if e.Kind == lab.ServiceUp && e.Service.AddrPort() == to && e.Service.Network == "tcp" {
+			at = e.Time
+		}
+	}
+	return at
+}
+
+// asleepNow matches the log line of m's claim.
+func asleepNow(m *lab.Machine) func(labdaemon.Entry) bool {
+	return labdaemon.Moved(m.Name(), "settling", "asleep", string(machine.WhySilent))
+}
+
+// modes are the ways to claim an address, as configurations.
+var modes = []struct{ name, conf string }{
+	{"responder", "claim: {mode: responder}\n"},
+	{"bind", "claim: {mode: bind}\n"},
 }

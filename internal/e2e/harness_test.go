@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -9,11 +8,9 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
-	"nightporter/internal/cli"
 	"nightporter/internal/ether"
 	"nightporter/internal/lab"
 	"nightporter/internal/lab/labtest"
@@ -208,15 +205,6 @@ func (h *harness) waitEvent(m *lab.Machine, kind lab.EventKind) lab.Event {
 	return e
 }
 
-// connect opens a TCP connection from a host and returns the service's first line.
-func (h *harness) connect(from *lab.Host, ip netip.Addr, port uint16) string {
-	h.Helper()
-	c, err := callOnce(h.within(30*time.Second), from, netip.AddrPortFrom(ip, port))
-	h.must(err)
-	h.must(c.conn.Close())
-	return c.banner
-}
-
 // waitNeighbor waits until a host's kernel has mac as the neighbor entry of ip.
 func (h *harness) waitNeighbor(host *lab.Host, ip netip.Addr, mac ether.MAC) {
 	h.Helper()
@@ -283,29 +271,6 @@ func (h *harness) wantNeighbor(host *lab.Host, ip netip.Addr, mac ether.MAC) {
 	h.waitNeighbor(host, ip, mac)
 }
 
-// runOn runs nightporter on a host and returns what it printed.
-func (h *harness) runOn(host *lab.Host, args ...string) (string, error) {
-	h.Helper()
-	var out bytes.Buffer
-	cmd := host.Command(h.within(20*time.Second), os.Args[0], args...)
-	cmd.Env = append(os.Environ(), programEnv...)
-	cmd.Stdout, cmd.Stderr = &out, &out
-	h.must(host.Start(cmd))
-	err := cmd.Wait()
-	return out.String(), err
-}
-
-// reload gives the daemon a new configuration, and waits for a message in the log.
-func (h *harness) reload(conf, message string) labdaemon.Entry {
-	h.Helper()
-	n := h.daemon.Log.Len()
-	h.must(h.daemon.Reconfigure(conf))
-	h.must(h.daemon.Signal(syscall.SIGHUP))
-	e, err := h.daemon.Log.Wait(h.within(5*time.Second), n, func(e labdaemon.Entry) bool { return e.Message == message })
-	h.must(err)
-	return e
-}
-
 // isConflict matches the warning that another host uses an address.
 func isConflict(ip netip.Addr, by ether.MAC) func(labdaemon.Entry) bool {
 	return func(e labdaemon.Entry) bool {
@@ -317,11 +282,23 @@ func contains(s string, words ...string) bool {
 	return !slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(s, w) })
 }
 
-// runInProcess runs a command of the program in this process, and returns its exit code and
-// what it printed.
-func runInProcess(t *testing.T, args ...string) (code int, stdout, stderr string) {
-	t.Helper()
-	var out, errs bytes.Buffer
-	code = cli.Run(t.Context(), args, &out, &errs)
-	return code, out.String(), errs.String()
+// pause waits for d, or until ctx ends.
+func pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-ctx.Done():
+	}
+}
+
+// sleepUntil waits until the time d after since.
+func sleepUntil(since time.Time, d time.Duration) { time.Sleep(time.Until(since.Add(d))) }
+
+// pauseOrFail waits for d. The test fails if its time ends before.
+func pauseOrFail(h *harness, d time.Duration) {
+	h.Helper()
+	select {
+	case <-time.After(d):
+	case <-h.ctx.Done():
+		h.Fatal("the test is out of time")
+	}
 }

@@ -1,9 +1,7 @@
 package e2e
 
 import (
-	"bytes"
 	"fmt"
-	"net"
 	"net/netip"
 	"slices"
 	"strings"
@@ -16,56 +14,6 @@ import (
 	"nightporter/internal/lan"
 	"nightporter/internal/machine"
 )
-
-// datagrams returns the payloads that a machine's game received since its last boot.
-func datagrams(m *lab.Machine) (texts []string) {
-	for _, e := range m.Log() {
-		switch e.Kind {
-		case lab.PoweredOn:
-			texts = nil
-		case lab.Datagram:
-			texts = append(texts, e.Detail)
-		}
-	}
-	return texts
-}
-
-// dialGame opens a socket to the machine's game.
-func dialGame(h *harness, from *lab.Host, ip netip.Addr) net.Conn {
-	h.Helper()
-	conn, err := from.Dial(h.ctx, "udp", netip.AddrPortFrom(ip, 27015).String())
-	h.must(err)
-	h.Cleanup(func() { conn.Close() })
-	return conn
-}
-
-// sendDatagrams sends datagrams. An error would be an ICMP message about an earlier one.
-func sendDatagrams(h *harness, conn net.Conn, texts ...string) {
-	h.Helper()
-	for _, text := range texts {
-		if _, err := conn.Write([]byte(text)); err != nil {
-			h.Errorf("datagram %q: %v", text, err)
-		}
-	}
-}
-
-// waitDatagram waits until a datagram has arrived.
-func waitDatagram(h *harness, m *lab.Machine, text string) {
-	h.Helper()
-	for {
-		if e := h.waitEvent(m, lab.Datagram); e.Detail == text {
-			return
-		}
-	}
-}
-
-// isDatagram matches a datagram to ip's game on its way into a host.
-func isDatagram(ip netip.Addr, text string) func(lab.Frame) bool {
-	return func(f lab.Frame) bool {
-		var p lan.Packet
-		return !f.Outgoing && p.Parse(f.Data) == lan.Accepted && p.Kind == lan.UDP && p.To == ip && bytes.HasSuffix(f.Data, []byte(text))
-	}
-}
 
 // TestDatagrams: datagrams that are sent during the boot all arrive, once each and in order,
 // and before later ones.

@@ -47,7 +47,7 @@ func TestTwoNetworks(t *testing.T) {
 func twoNetworks(h *harness, second string, add func(*lab.LAN) error) {
 	nas, porter := h.addNAS(nil), h.lan.Porter()
 	attic4, attic6 := netip.MustParseAddr("10.80.0.20"), netip.MustParseAddr("fd80::20")
-	peer, err := h.lan.AddHostIn(10, "guest", netip.MustParsePrefix("10.80.0.10/24"), netip.MustParsePrefix("fd80::10/64"))
+	peer, err := h.lan.AddHostIn(10, "peer", netip.MustParsePrefix("10.80.0.10/24"), netip.MustParsePrefix("fd80::10/64"))
 	h.must(err)
 	attic := h.addNAS(func(c *lab.MachineConfig) {
 		c.Name, c.Segment = "attic", 10

@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -16,20 +15,11 @@ import (
 	"nightporter/internal/labdaemon"
 	"nightporter/internal/lan"
 	"nightporter/internal/machine"
+	"nightporter/internal/waittest"
 )
 
 // otherMAC is the second MAC of the porter's interface.
 var otherMAC = ether.MAC{2, 0x77, 0, 0, 0xab, 0xcd}
-
-// waitInterfaceEvent waits for an event of an interface after the first n lines.
-func (h *harness) waitInterfaceEvent(n int, event, ifi string, words ...string) labdaemon.Entry {
-	h.Helper()
-	e, err := h.daemon.Log.Wait(h.within(10*time.Second), n, func(e labdaemon.Entry) bool {
-		return e.Field("event") == event && e.Field("interface") == ifi && contains(e.Field("reason"), words...)
-	})
-	h.must(err)
-	return e
-}
 
 // countEvents counts the log lines of an event after the first n lines, above the level DEBUG.
 func countEvents(h *harness, n int, event string) int {
@@ -216,13 +206,7 @@ func TestLinkDownAndUp(t *testing.T) {
 // waitPinned waits until the porter's kernel has a permanent entry for ip.
 func waitPinned(h *harness, ip netip.Addr) {
 	h.Helper()
-	deadline := time.Now().Add(10 * time.Second)
-	for !isPinned(h, ip) {
-		if time.Now().After(deadline) {
-			h.Fatalf("the porter's kernel has no permanent entry for %v", ip)
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
+	waittest.UntilWithin(h, 10*time.Second, fmt.Sprintf("the porter's kernel has a permanent entry for %v", ip), func() bool { return isPinned(h, ip) })
 }
 
 // TestGroupsAfterIPv6WasOff: the porter joins the solicited-node group again, for switches that
@@ -240,11 +224,8 @@ func TestGroupsAfterIPv6WasOff(t *testing.T) {
 		return strings.Contains(string(groups), "ff0200000000000000000001ff000020")
 	}
 	become := func() {
-		for deadline := time.Now().Add(10 * time.Second); !joined(); time.Sleep(5 * time.Millisecond) {
-			if time.Now().After(deadline) {
-				t.Fatal("the porter is not in the group")
-			}
-		}
+		t.Helper()
+		waittest.UntilWithin(t, 10*time.Second, "the porter is in the group", joined)
 	}
 	become()
 	n := h.daemon.Log.Len()
@@ -370,20 +351,4 @@ func waitUnready(h *harness, reason string) {
 			return
 		}
 	}
-}
-
-// isClaim reports whether a frame says that one of the addresses is at mac.
-func isClaim(f lab.Frame, mac ether.MAC, ips ...netip.Addr) bool {
-	var p lan.Packet
-	if p.Parse(f.Data) != lan.Accepted || p.SenderMAC != mac {
-		return false
-	}
-	return p.Kind == lan.NeighborAdvertisement && slices.Contains(ips, p.Target) ||
-		(p.Kind == lan.ARPRequest || p.Kind == lan.ARPReply) && slices.Contains(ips, p.From)
-}
-
-// isARPRequest reports whether a frame is an ARP request from one address for another.
-func isARPRequest(f lab.Frame, from, to netip.Addr) bool {
-	var p lan.Packet
-	return p.Parse(f.Data) == lan.Accepted && p.Kind == lan.ARPRequest && p.From == from && p.To == to
 }

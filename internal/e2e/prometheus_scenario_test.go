@@ -22,13 +22,13 @@ import (
 // way, and all failures, with short timeouts.
 type scenario struct {
 	*harness
-	w     *prometheusWatch
-	hook  string            // URL of the porter's webhook
-	nas   *lab.Machine      // has most of the events
-	tower *lab.Machine      // its SSH never listens
-	brick *lab.Machine      // ignores magic packets
-	gone  *lab.Machine      // ignores magic packets, and is forgotten
-	late  *labdaemon.Daemon // another porter, with all problems
+	prometheus *prometheusWatch
+	hook       string            // URL of the porter's webhook
+	nas        *lab.Machine      // has most of the events
+	tower      *lab.Machine      // its SSH never listens
+	brick      *lab.Machine      // ignores magic packets
+	gone       *lab.Machine      // ignores magic packets, and is forgotten
+	late       *labdaemon.Daemon // another porter, with all problems
 }
 
 // conf returns the porter's configuration, with more keys of wake.
@@ -40,8 +40,8 @@ func (n *scenario) conf(more string) string {
 		"machines: [{name: box, mac: \"02:00:00:00:00:bb\", ip: 10.77.0.40, ports: [ssh], agentless: true}]\n"
 }
 
-// machines adds the machines. Each has an address of its own.
-func (n *scenario) machines() {
+// addMachines adds the machines. Each has an address of its own.
+func (n *scenario) addMachines() {
 	n.nas = n.harness.addNAS(func(c *lab.MachineConfig) { c.Announce, c.Boot = true, 150*time.Millisecond })
 	for i, m := range []**lab.Machine{&n.tower, &n.brick, &n.gone} {
 		cfg := lab.MachineConfig{
@@ -57,47 +57,47 @@ func (n *scenario) machines() {
 	}
 }
 
-// known registers all machines, and waits until Prometheus has their series, so that it sees
+// registerAll registers all machines, and waits until Prometheus has their series, so that it sees
 // each later change.
-func (n *scenario) known() {
+func (n *scenario) registerAll() {
 	all := []*lab.Machine{n.nas, n.tower, n.brick, n.gone}
 	for _, m := range all {
-		n.register(m.Host, n.said(m))
+		n.register(m.Host, n.registrationOf(m))
 	}
 	for _, m := range all {
-		n.w.until(`nightporter_machine_info{machine="` + m.Name() + `"}`)
+		n.prometheus.waitQuery(`nightporter_machine_info{machine="` + m.Name() + `"}`)
 	}
 }
 
-// said returns the registration of a machine.
-func (n *scenario) said(m *lab.Machine) string {
+// registrationOf returns the registration of a machine.
+func (n *scenario) registrationOf(m *lab.Machine) string {
 	if m == n.nas {
 		return nasRegistration(m)
 	}
 	return registration(m.Name(), m.MAC(), monitored{m.Addr4(), []any{"22/tcp", "27015/udp"}})
 }
 
-// falls registers a machine and lets it sleep until it is claimed.
-func (n *scenario) falls(m *lab.Machine) {
+// sleepUntilClaimed registers a machine and lets it sleep until it is claimed.
+func (n *scenario) sleepUntilClaimed(m *lab.Machine) {
 	n.Helper()
-	n.must(sleepRegisteredAs(n.harness, n.within(20*time.Second), m, n.said(m)))
+	n.must(sleepRegisteredAs(n.within(20*time.Second), n.harness, m, n.registrationOf(m)))
 }
 
-// wakes waits until nas is awake after the first count entries of the log, and lets it sleep
+// wantWoken waits until nas is awake after the first count entries of the log, and lets it sleep
 // again.
-func (n *scenario) wakes(count int, reason machine.Reason) {
+func (n *scenario) wantWoken(count int, reason machine.Reason) {
 	n.Helper()
 	n.waitMove(count, "nas", "asleep", "waking", reason)
 	n.waitMove(count, "nas", "arriving", "awake", machine.WhyReady)
 	n.waitEvent(n.nas, lab.NetworkUp) // both its addresses are released
-	n.falls(n.nas)
+	n.sleepUntilClaimed(n.nas)
 }
 
-// lost forgets a machine during its wake, by the API.
-func (n *scenario) lost() {
-	n.falls(n.gone)
+// forgetDuringWake forgets a machine during its wake, by the API.
+func (n *scenario) forgetDuringWake() {
+	n.sleepUntilClaimed(n.gone)
 	n.startConnecting(n.lan.Client(), n.gone.Addr4(), 22)
-	n.w.until(`nightporter_machine_state{machine="gone", state="waking"} == 1`)
+	n.prometheus.waitQuery(`nightporter_machine_state{machine="gone", state="waking"} == 1`)
 	status, text, err := n.daemon.Delete(n.within(5*time.Second), "/api/v1/machines/gone")
 	n.must(err)
 	if status >= 300 {
@@ -105,9 +105,9 @@ func (n *scenario) lost() {
 	}
 }
 
-// notReady wakes a machine whose service does not listen, with more datagrams than are held.
-func (n *scenario) notReady() {
-	n.falls(n.tower)
+// wakeUnready wakes a machine whose service does not listen, with more datagrams than are held.
+func (n *scenario) wakeUnready() {
+	n.sleepUntilClaimed(n.tower)
 	count := n.daemon.Log.Len()
 	client := n.lan.Client()
 	n.startConnecting(client, n.tower.Addr4(), 22)
@@ -118,25 +118,25 @@ func (n *scenario) notReady() {
 	n.waitMove(count, "tower", "arriving", "awake", machine.WhyNotReady)
 }
 
-// everyTrigger wakes nas by each trigger; by TCP after knocks that may not wake.
-func (n *scenario) everyTrigger() {
+// wakeByEachTrigger wakes nas by each trigger; by TCP after knocks that may not wake.
+func (n *scenario) wakeByEachTrigger() {
 	n.waitMove(0, "nas", "settling", "awake", machine.WhyNeverSilent)
 	n.reload(n.conf(`, quiet_hours: "00:00-24:00"`), "configuration reloaded")
-	n.falls(n.nas)
+	n.sleepUntilClaimed(n.nas)
 	count := n.daemon.Log.Len()
 	waits := knockSuppressed(n.harness, n.nas)
 	n.reload(n.conf(""), "configuration reloaded")
 	n.must(<-waits.done)
-	n.wakes(count, machine.WhyKnock)
+	n.wantWoken(count, machine.WhyKnock)
 
 	count = n.daemon.Log.Len()
 	n.wantNeighbor(n.lan.Client(), nas6, n.lan.Porter().MAC()) // a lost datagram is not repeated
 	sendDatagrams(n.harness, dialGame(n.harness, n.lan.Client(), nas6), "hello")
-	n.wakes(count, machine.WhyKnock)
+	n.wantWoken(count, machine.WhyKnock)
 
 	count = n.daemon.Log.Len()
 	n.must(n.lan.Client().Ping(n.within(20*time.Second), nas4))
-	n.wakes(count, machine.WhyKnock)
+	n.wantWoken(count, machine.WhyKnock)
 
 	count = n.daemon.Log.Len()
 	status, text, err := n.daemon.Post(n.within(5*time.Second), "/api/v1/machines/nas/wake")
@@ -144,19 +144,19 @@ func (n *scenario) everyTrigger() {
 	if status != 202 {
 		n.Fatalf("a wake that is asked for is answered %d: %s", status, text)
 	}
-	n.wakes(count, machine.WhyRequested)
+	n.wantWoken(count, machine.WhyRequested)
 }
 
-// misfortunes lets a wake of nas fail, lets another host use its address, and starts it without
+// failAndConflict lets a wake of nas fail, lets another host use its address, and starts it without
 // the porter.
-func (n *scenario) misfortunes() {
+func (n *scenario) failAndConflict() {
 	count := n.daemon.Log.Len()
 	n.nas.IgnoreMagic(lab.IgnoreAll)
 	conn := n.startConnecting(n.lan.Client(), nas4, 22)
 	n.waitMove(count, "nas", "waking", "asleep", machine.WhyAttemptsGone)
 	conn.cancel()
 
-	vandal := n.vandal()
+	vandal := n.hostileHost()
 	own := netip.PrefixFrom(nas4, 24)
 	n.must(vandal.AddAddr(n.ctx, own))
 	frames, err := lan.Announcement(vandal.MAC(), ether.Broadcast, vandal.MAC(), nas4, netip.Addr{}, netip.Addr{})
@@ -170,8 +170,8 @@ func (n *scenario) misfortunes() {
 	n.waitMove(count, "nas", "settling", "awake", machine.WhyStarted)
 }
 
-// vandal returns a hostile host.
-func (n *scenario) vandal() *lab.Host {
+// hostileHost returns a hostile host.
+func (n *scenario) hostileHost() *lab.Host {
 	if host := n.lan.Host("vandal"); host != nil {
 		return host
 	}
@@ -180,10 +180,10 @@ func (n *scenario) vandal() *lab.Host {
 	return host
 }
 
-// nuisances sends registrations that are refused, invalid frames, and more frames than the
+// sendInvalid sends registrations that are refused, invalid frames, and more frames than the
 // porter can read.
-func (n *scenario) nuisances() {
-	vandal := n.vandal()
+func (n *scenario) sendInvalid() {
+	vandal := n.hostileHost()
 	for range 3 {
 		n.wantRefused(vandal, nasRegistration(n.nas), "mac")
 	}
@@ -203,9 +203,9 @@ func (n *scenario) nuisances() {
 	n.must(n.daemon.Signal(syscall.SIGCONT))
 }
 
-// unfit starts the other porter. Its host forwards and permits no guard, its disk is full, one
+// startUnfitPorter starts the other porter. Its host forwards and permits no guard, its disk is full, one
 // of its interfaces is off, and its configuration has an error.
-func (n *scenario) unfit() {
+func (n *scenario) startUnfitPorter() {
 	const second = "eth10"
 	host, err := n.lan.AddHost("porter2", netip.MustParsePrefix("10.77.0.3/24"), netip.MustParsePrefix("fd77::3/64"))
 	n.must(err)

@@ -116,8 +116,8 @@ func (w *prometheusWatch) poll(limit time.Duration, missing func(context.Context
 	}
 }
 
-// until waits until a query has a result.
-func (w *prometheusWatch) until(expr string) {
+// waitQuery waits until a query has a result.
+func (w *prometheusWatch) waitQuery(expr string) {
 	w.Helper()
 	w.poll(20*time.Second, func(ctx context.Context) []string {
 		answer, err := w.stack.Query(ctx, expr)
@@ -134,8 +134,8 @@ type answers struct {
 	series [][]promtest.Series // of each query
 }
 
-// show makes the queries of Grafana for a dashboard.
-func (w *prometheusWatch) show(ctx context.Context, file string, choice map[string]string) (a answers, faults []string) {
+// queryDashboard makes the queries of Grafana for a dashboard.
+func (w *prometheusWatch) queryDashboard(ctx context.Context, file string, choice map[string]string) (a answers, faults []string) {
 	w.Helper()
 	d, err := promtest.Load("../../dashboards/" + file)
 	w.must(err)

@@ -30,34 +30,34 @@ func TestPrometheus(t *testing.T) {
 	phone := newWebhook(t, host)
 	n := &scenario{hook: phone.url}
 	n.harness = openOn(ctx, t, home, n.conf(""))
-	n.unfit()
+	n.startUnfitPorter()
 	porters := []string{n.lan.Porter().Addr4().String() + ":9717", n.late.Host().Addr4().String() + ":9717"}
-	n.w = startPrometheus(n.harness, host, porters...)
-	n.machines()
-	n.w.until(`count(up{job="nightporter"} == 1) == 2`)
+	n.prometheus = startPrometheus(n.harness, host, porters...)
+	n.addMachines()
+	n.prometheus.waitQuery(`count(up{job="nightporter"} == 1) == 2`)
 
-	n.known()
-	n.falls(n.brick)
+	n.registerAll()
+	n.sleepUntilClaimed(n.brick)
 	n.startConnecting(n.lan.Client(), n.brick.Addr4(), 22)
-	n.lost()
-	n.notReady()
-	n.everyTrigger()
-	n.misfortunes()
-	n.nuisances()
-	n.w.delivered("brick", n.waitMove(0, "brick", "waking", "asleep", machine.WhyAttemptsGone).Time)
-	n.w.needs("porter not ready", "porter without its guard", "porter cannot store", "configuration not reloaded")
+	n.forgetDuringWake()
+	n.wakeUnready()
+	n.wakeByEachTrigger()
+	n.failAndConflict()
+	n.sendInvalid()
+	n.prometheus.wantDelivered("brick", n.waitMove(0, "brick", "waking", "asleep", machine.WhyAttemptsGone).Time)
+	n.prometheus.waitProblems("porter not ready", "porter without its guard", "porter cannot store", "configuration not reloaded")
 	n.late.Kill()
 	t.Logf("the night took %v", time.Since(began).Round(time.Millisecond))
 
-	n.w.needs("wake failed", "wake failed, and forgotten", "service not ready in time", "address used by another host", "did not fall asleep", "porter down")
-	n.w.dashboards(porters)
-	n.w.rules()
-	n.w.stays("brick")
+	n.prometheus.waitProblems("wake failed", "wake failed, and forgotten", "service not ready in time", "address used by another host", "did not fall asleep", "porter down")
+	n.prometheus.waitDashboards(porters)
+	n.prometheus.waitRules()
+	n.prometheus.wantUnresolved("brick")
 	t.Logf("all of it took %v", time.Since(began).Round(time.Millisecond))
 }
 
-// delivered waits until the webhook has an alert about a failed wake.
-func (w *prometheusWatch) delivered(machine string, failed time.Time) {
+// wantDelivered waits until the webhook has an alert about a failed wake.
+func (w *prometheusWatch) wantDelivered(machine string, failed time.Time) {
 	w.Helper()
 	w.poll(20*time.Second, func(context.Context) []string {
 		if len(w.inbox.of("NightporterWakeFailed", machine)) > 0 {
@@ -73,9 +73,9 @@ func (w *prometheusWatch) delivered(machine string, failed time.Time) {
 	}
 }
 
-// stays checks that the alert of a failed wake is not resolved: that takes half an hour without
+// wantUnresolved checks that the alert of a failed wake is not resolved: that takes half an hour without
 // another.
-func (w *prometheusWatch) stays(machine string) {
+func (w *prometheusWatch) wantUnresolved(machine string) {
 	w.Helper()
 	for _, m := range w.inbox.of("NightporterWakeFailed", machine) {
 		if m.Status != "firing" {
@@ -92,11 +92,11 @@ func (w *prometheusWatch) stays(machine string) {
 	w.Errorf("Alertmanager has no alert of %s any more: %+v", machine, active)
 }
 
-// needs waits until the overview shows the problems.
-func (w *prometheusWatch) needs(problems ...string) {
+// waitProblems waits until the overview shows the problems.
+func (w *prometheusWatch) waitProblems(problems ...string) {
 	w.Helper()
 	w.poll(20*time.Second, func(ctx context.Context) (left []string) {
-		a, _ := w.show(ctx, "overview.json", nil)
+		a, _ := w.queryDashboard(ctx, "overview.json", nil)
 		var found []string
 		for i, q := range a.Queries {
 			for _, s := range a.series[i] {
@@ -114,9 +114,9 @@ func (w *prometheusWatch) needs(problems ...string) {
 	})
 }
 
-// dashboards waits until each query of each dashboard has a result, for all machines and
+// waitDashboards waits until each query of each dashboard has a result, for all machines and
 // porters and for a selection.
-func (w *prometheusWatch) dashboards(porters []string) {
+func (w *prometheusWatch) waitDashboards(porters []string) {
 	w.Helper()
 	files := []string{"overview.json", "machine.json", "porter.json"}
 	for _, file := range files {
@@ -124,19 +124,19 @@ func (w *prometheusWatch) dashboards(porters []string) {
 		if file == "machine.json" {
 			choice["machine"] = "nas"
 		}
-		w.Log(w.shown(file, choice, porters).text())
+		w.Log(w.waitShown(file, choice, porters).text())
 	}
 	for _, file := range files {
-		w.shown(file, map[string]string{"machine": "nas", "instance": porters[0], "job": "nightporter"}, nil)
+		w.waitShown(file, map[string]string{"machine": "nas", "instance": porters[0], "job": "nightporter"}, nil)
 	}
 }
 
-// shown waits until each query of a dashboard has a result that shows something of these
+// waitShown waits until each query of a dashboard has a result that shows something of these
 // porters.
-func (w *prometheusWatch) shown(file string, choice map[string]string, porters []string) (a answers) {
+func (w *prometheusWatch) waitShown(file string, choice map[string]string, porters []string) (a answers) {
 	w.Helper()
 	w.poll(20*time.Second, func(ctx context.Context) (faults []string) {
-		a, faults = w.show(ctx, file, choice)
+		a, faults = w.queryDashboard(ctx, file, choice)
 		if len(faults) == 0 && porters != nil {
 			faults = a.missing(porters)
 		}
@@ -169,9 +169,9 @@ var silentAlerts = map[string]string{
 	"NightporterOverrun": "takes thousands of machines that speak at once",
 }
 
-// rules waits until each rule has been evaluated, has found its series, and has a result: a
+// waitRules waits until each rule has been evaluated, has found its series, and has a result: a
 // recording rule its series, an alert itself, pending or firing.
-func (w *prometheusWatch) rules() {
+func (w *prometheusWatch) waitRules() {
 	w.Helper()
 	var lines []string
 	w.poll(20*time.Second, func(ctx context.Context) (faults []string) {
@@ -181,7 +181,7 @@ func (w *prometheusWatch) rules() {
 			return []string{fmt.Sprintf("%d rules, %v", len(all), err)}
 		}
 		for _, r := range all {
-			line, wrong := w.rule(ctx, r)
+			line, wrong := w.checkRule(ctx, r)
 			lines, faults = append(lines, line), append(faults, wrong...)
 		}
 		return faults
@@ -189,7 +189,7 @@ func (w *prometheusWatch) rules() {
 	w.Log("rules\n" + strings.Join(lines, "\n"))
 }
 
-func (w *prometheusWatch) rule(ctx context.Context, r promtest.Rule) (line string, faults []string) {
+func (w *prometheusWatch) checkRule(ctx context.Context, r promtest.Rule) (line string, faults []string) {
 	const night = "[10m])"
 	if r.Health != "ok" || r.LastError != "" {
 		faults = append(faults, fmt.Sprintf("%s is %s: %s", r.Name, r.Health, r.LastError))

@@ -31,7 +31,7 @@ func TestReloadKeepsTheClaim(t *testing.T) {
 	h.waitMove(n, "nas", "asleep", "waking", machine.WhyKnock)
 	h.reload(strings.ReplaceAll(conf, "agentless: true", "agentless: true, idle_watts: 7"), "configuration reloaded")
 	c := h.waitCall(waits, nas)
-	s, err := readServed(h, h.ctx, c, atClient, atMachine)
+	s, err := readServed(h.ctx, h, c, atClient, atMachine)
 	h.must(err)
 	if err := s.replayed(h.lan.Porter()); err != nil {
 		t.Error(err)

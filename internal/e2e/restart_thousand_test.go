@@ -6,9 +6,9 @@ import (
 	"testing"
 	"time"
 
-	"nightporter/internal/ether"
-
 	"golang.org/x/sync/errgroup"
+
+	"nightporter/internal/ether"
 )
 
 // The networks of the thousand machines, with the porter's addresses.

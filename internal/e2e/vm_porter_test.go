@@ -64,14 +64,14 @@ func TestVMPorter(t *testing.T) {
 			t.Parallel()
 			p := openPorterVM(t, arch)
 			if arch == vm.ARM64 {
-				p.followsGuide()
+				p.followGuide()
 			} else {
-				p.installs()
+				p.install()
 			}
-			p.serves()
-			p.upgrades()
-			p.losesPower()
-			p.purges()
+			p.wantServed()
+			p.upgrade()
+			p.cutPower()
+			p.purge()
 		})
 	}
 }
@@ -91,8 +91,8 @@ func openPorterVM(t *testing.T, arch vm.Arch) *porterVM {
 	var err error
 	p.client, err = h.lan.AddHost("laptop", netip.MustParsePrefix("192.168.1.10/24"))
 	h.must(err)
-	p.nas = p.machine("nas", guideNAS, guideMAC)
-	p.tower = p.machine("tower", towerAddr, ether.MAC{})
+	p.nas = p.addMachine("nas", guideNAS, guideMAC)
+	p.tower = p.addMachine("tower", towerAddr, ether.MAC{})
 	p.web.Transport = &http.Transport{DisableKeepAlives: true, DialContext: p.client.Dial}
 
 	h.Cleanup(func() {
@@ -103,7 +103,7 @@ func openPorterVM(t *testing.T, arch vm.Arch) *porterVM {
 	})
 	on := time.Now()
 	h.must(p.pi.PowerOn())
-	p.boots(0, on)
+	p.waitBoot(0, on)
 	h.must(p.pi.WriteFile(ctx, "/etc/systemd/network/10-lan.network", "644",
 		"[Match]\nName=eth0\n[Network]\nAddress=192.168.1.2/24\nGateway=192.168.1.1\nLinkLocalAddressing=ipv6\nIPv6AcceptRA=no\n"))
 	p.run("systemctl", "enable", "--now", "systemd-networkd.service")
@@ -122,8 +122,8 @@ func buildPackage(h *harness, arch vm.Arch, version, dir string) {
 	}
 }
 
-// machine adds a machine that sleeps as a PC does that is switched off.
-func (p *porterVM) machine(name string, ip netip.Addr, mac ether.MAC) *lab.Machine {
+// addMachine adds a machine that sleeps as a PC does that is switched off.
+func (p *porterVM) addMachine(name string, ip netip.Addr, mac ether.MAC) *lab.Machine {
 	p.Helper()
 	m, err := p.lan.AddMachine(lab.MachineConfig{
 		Name: name, MAC: mac, Addrs: []netip.Prefix{netip.PrefixFrom(ip, 24)}, Boot: vmBringUp,
@@ -133,8 +133,8 @@ func (p *porterVM) machine(name string, ip netip.Addr, mac ether.MAC) *lab.Machi
 	return m
 }
 
-// boots waits for the end of a boot.
-func (p *porterVM) boots(n int, on time.Time) {
+// waitBoot waits for the end of a boot.
+func (p *porterVM) waitBoot(n int, on time.Time) {
 	p.Helper()
 	up, err := p.pi.Wait(p.within(vmBoot), n, vm.CommandsUp)
 	p.must(err)
@@ -149,8 +149,8 @@ func (p *porterVM) run(command ...string) string {
 	return out
 }
 
-// installs installs the package, and configures the agentless machine.
-func (p *porterVM) installs() {
+// install installs the package, and configures the agentless machine.
+func (p *porterVM) install() {
 	p.Helper()
 	began := time.Now()
 	p.run("sh", "-ec", "apt-get install --yes /mnt/files/nightporter_"+olderVersion+"-1_*.deb")
@@ -160,9 +160,9 @@ func (p *porterVM) installs() {
 	p.run("systemctl", "reload", "nightporter.service")
 }
 
-// followsGuide lets an ordinary user of the host follow docs/raspberry-pi.md, command by
+// followGuide lets an ordinary user of the host follow docs/raspberry-pi.md, command by
 // command.
-func (p *porterVM) followsGuide() {
+func (p *porterVM) followGuide() {
 	p.Helper()
 	scripts, err := guide.Scripts(filepath.Join("../..", "docs/raspberry-pi.md"), guide.Porter)
 	p.must(err)
@@ -175,80 +175,80 @@ cp /mnt/files/nightporter_`+olderVersion+`-1_*.deb /home/pi/`)
 		p.report(fmt.Sprintf("line %d of the guide", s.Line), began, time.Now())
 		p.Logf("%s%s", s.Text, out)
 	}
-	p.scraped()
+	p.waitScraped()
 }
 
-// scraped waits until the Prometheus of the guide has the porter's metrics, and the rules.
-func (p *porterVM) scraped() {
+// waitScraped waits until the Prometheus of the guide has the porter's metrics, and the rules.
+func (p *porterVM) waitScraped() {
 	p.Helper()
 	for path, want := range map[string]string{
 		"/api/v1/query?query=nightporter_build_info": `"version":"` + olderVersion + `"`,
 		"/api/v1/rules": "NightporterWakeFailed",
 	} {
-		p.shows(2*time.Minute, 9090, path, want)
+		p.waitPage(2*time.Minute, 9090, path, want)
 	}
 }
 
-// serves checks the first connection to each machine.
-func (p *porterVM) serves() {
+// wantServed checks the first connection to each machine.
+func (p *porterVM) wantServed() {
 	p.Helper()
-	p.isReady(olderVersion)
+	p.waitReady(olderVersion)
 	answer, err := p.daemon.RegisterIn(p.within(time.Minute), p.tower.Host, piAddr,
 		[]string{registration("tower", p.tower.MAC(), monitored{towerAddr, []any{"22/tcp"}})}, 0)
 	p.must(err)
 	if answer != "OK." {
 		p.Fatalf("the registration is answered %q", answer)
 	}
-	p.sleeps(p.tower)
-	p.wakes(p.tower)
-	p.sleeps(p.nas)
-	p.wakes(p.nas)
+	p.sleepMachine(p.tower)
+	p.wakeMachine(p.tower)
+	p.sleepMachine(p.nas)
+	p.wakeMachine(p.nas)
 }
 
-// upgrades upgrades the package while both machines sleep. A client that connects 2 s after the
+// upgrade upgrades the package while both machines sleep. A client that connects 2 s after the
 // restart is served.
-func (p *porterVM) upgrades() {
+func (p *porterVM) upgrade() {
 	p.Helper()
-	p.sleeps(p.nas)
-	p.sleeps(p.tower)
-	before := p.known()
+	p.sleepMachine(p.nas)
+	p.sleepMachine(p.tower)
+	before := p.knownMachines()
 	began := time.Now()
 	p.run("sh", "-ec", "apt-get install --yes /mnt/files/nightporter_"+newerVersion+"-1_*.deb")
 	p.report("apt-get upgrade", began, time.Now())
-	p.isReady(newerVersion)
+	p.waitReady(newerVersion)
 	pauseOrFail(p.harness, 2*time.Second)
-	p.wakes(p.nas)
-	p.wakes(p.tower)
-	p.forgotNothing(before)
+	p.wakeMachine(p.nas)
+	p.wakeMachine(p.tower)
+	p.wantNothingForgotten(before)
 }
 
-// losesPower cuts the porter's power while both machines sleep. Its network is 10 s late after
+// cutPower cuts the porter's power while both machines sleep. Its network is 10 s late after
 // the boot.
-func (p *porterVM) losesPower() {
+func (p *porterVM) cutPower() {
 	p.Helper()
 	p.must(p.pi.WriteFile(p.ctx, "/etc/systemd/system/systemd-networkd.service.d/late.conf", "644",
 		"[Service]\nExecStartPre=/bin/sleep 10\n"))
 	p.run("sync")
-	p.sleeps(p.nas)
-	p.sleeps(p.tower)
-	before := p.known()
+	p.sleepMachine(p.nas)
+	p.sleepMachine(p.tower)
+	before := p.knownMachines()
 	p.must(p.pi.PowerCut(p.within(time.Minute)))
 	n, on := p.pi.Len(), time.Now()
 	p.must(p.pi.PowerOn())
-	p.boots(n, on)
+	p.waitBoot(n, on)
 	for _, m := range []*lab.Machine{p.nas, p.tower} {
 		waitWhoHas(p.harness, vmBoot, p.client, m.Addr4(), p.pi.MAC())
 		p.report("power on to "+m.Name()+" claimed", on, time.Now())
 	}
-	p.wakes(p.nas)
-	p.wakes(p.tower)
-	p.forgotNothing(before)
+	p.wakeMachine(p.nas)
+	p.wakeMachine(p.tower)
+	p.wantNothingForgotten(before)
 }
 
-// purges purges the package, and expects that it leaves nothing on the host and on the LAN.
-func (p *porterVM) purges() {
+// purge purges the package, and expects that it leaves nothing on the host and on the LAN.
+func (p *porterVM) purge() {
 	p.Helper()
-	p.sleeps(p.nas)
+	p.sleepMachine(p.nas)
 	p.run("apt-get", "purge", "--yes", "nightporter")
 	if left := p.run("find", "/etc", "/usr", "/var", "/run", "/lib", "-xdev", "-name", "*nightporter*", "-not", "-path", "/var/log/*"); left != "" {
 		p.Errorf("the purge leaves\n%s", left)
@@ -258,40 +258,40 @@ func (p *porterVM) purges() {
 	}
 }
 
-// sleeps puts a machine to sleep, and waits until the porter answers for it and counts it as
+// sleepMachine puts a machine to sleep, and waits until the porter answers for it and counts it as
 // asleep. A machine that goes off soon after it was up is claimed before it counts as asleep.
-func (p *porterVM) sleeps(m *lab.Machine) {
+func (p *porterVM) sleepMachine(m *lab.Machine) {
 	p.Helper()
 	off := time.Now()
 	p.must(m.Sleep(p.ctx))
 	waitWhoHas(p.harness, vmClaim, p.client, m.Addr4(), p.pi.MAC())
 	p.report(m.Name()+": off to claimed", off, time.Now())
-	p.is(m.Name(), machine.Asleep)
+	p.waitMachineState(m.Name(), machine.Asleep)
 }
 
-// wakes wakes a machine by a connection, and expects that the porter's replay serves it.
-func (p *porterVM) wakes(m *lab.Machine) {
+// wakeMachine wakes a machine by a connection, and expects that the porter's replay serves it.
+func (p *porterVM) wakeMachine(m *lab.Machine) {
 	p.Helper()
 	atClient, atMachine := p.capturePort(p.client), p.capturePort(m.Host)
 	c := p.call(p.client, m, m.Addr4(), 22)
 	p.report(m.Name()+": knock to served", c.began, c.ended)
 	p.report(m.Name()+": service to served", lastUp(m, c.to), c.ended)
-	s, err := readServed(p.harness, p.ctx, c, atClient, atMachine)
+	s, err := readServed(p.ctx, p.harness, c, atClient, atMachine)
 	p.must(err)
 	if err := s.replayed(p.pi.Host); err != nil {
 		p.Error(err)
 	}
-	p.is(m.Name(), machine.Awake)
+	p.waitMachineState(m.Name(), machine.Awake)
 }
 
-// isReady waits until the porter of a version serves its pages.
-func (p *porterVM) isReady(version string) {
+// waitReady waits until the porter of a version serves its pages.
+func (p *porterVM) waitReady(version string) {
 	p.Helper()
-	p.shows(vmBoot, 9717, "/metrics", `version="`+version+`"`)
+	p.waitPage(vmBoot, 9717, "/metrics", `version="`+version+`"`)
 }
 
-// shows waits until a page of the porter's host contains a text.
-func (p *porterVM) shows(limit time.Duration, port uint16, path, want string) {
+// waitPage waits until a page of the porter's host contains a text.
+func (p *porterVM) waitPage(limit time.Duration, port uint16, path, want string) {
 	p.Helper()
 	for deadline := time.Now().Add(limit); ; time.Sleep(50 * time.Millisecond) {
 		text, err := p.get(port, path)
@@ -304,11 +304,11 @@ func (p *porterVM) shows(limit time.Duration, port uint16, path, want string) {
 	}
 }
 
-// is waits until the API has a machine in a state.
-func (p *porterVM) is(name string, want machine.State) {
+// waitMachineState waits until the API has a machine in a state.
+func (p *porterVM) waitMachineState(name string, want machine.State) {
 	p.Helper()
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) {
-		all := p.known()
+		all := p.knownMachines()
 		i := slices.IndexFunc(all, func(k knownState) bool { return k.Name == name })
 		if i >= 0 && all[i].State == want {
 			return
@@ -319,8 +319,8 @@ func (p *porterVM) is(name string, want machine.State) {
 	}
 }
 
-// known returns the porter's machines from the API.
-func (p *porterVM) known() (all []knownState) {
+// knownMachines returns the porter's machines from the API.
+func (p *porterVM) knownMachines() (all []knownState) {
 	p.Helper()
 	text, err := p.get(9717, "/api/v1/machines")
 	p.must(err)
@@ -328,10 +328,10 @@ func (p *porterVM) known() (all []knownState) {
 	return all
 }
 
-// forgotNothing expects that no machine and no part of its sleep is lost.
-func (p *porterVM) forgotNothing(before []knownState) {
+// wantNothingForgotten expects that no machine and no part of its sleep is lost.
+func (p *porterVM) wantNothingForgotten(before []knownState) {
 	p.Helper()
-	after := p.known()
+	after := p.knownMachines()
 	for _, b := range before {
 		i := slices.IndexFunc(after, func(k knownState) bool { return k.Name == b.Name })
 		if i < 0 || after[i].SleptSeconds < b.SleptSeconds || after[i].MAC != b.MAC {

@@ -37,14 +37,14 @@ func TestVMPrograms(t *testing.T) {
 			if out, err := build.CombinedOutput(); err != nil {
 				t.Fatalf("%v\n%s", err, out)
 			}
-			p.prints("linux/arm", "version")
+			p.wantOutput("linux/arm", "version")
 			config := filepath.Join(t.TempDir(), "config.yaml")
 			const text = "interfaces: [eth9]\nuser: root\nmachines:\n  - {name: nas, mac: d8:cb:8a:39:be:a1, ip: 10.77.0.20, ports: [22/tcp], agentless: true}\n"
 			if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			p.prints("configuration OK", "check", "--config", config)
-			p.serves("serve", "--config", config, "--state_dir", t.TempDir())
+			p.wantOutput("configuration OK", "check", "--config", config)
+			p.wantServed("serve", "--config", config, "--state_dir", t.TempDir())
 		})
 	}
 }
@@ -66,8 +66,8 @@ func (p emulated) command(output *bytes.Buffer, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// prints runs the program to its end.
-func (p emulated) prints(want string, args ...string) {
+// wantOutput runs the program to its end.
+func (p emulated) wantOutput(want string, args ...string) {
 	p.Helper()
 	var out bytes.Buffer
 	if err := p.command(&out, args...).Wait(); err != nil || !strings.Contains(out.String(), want) {
@@ -75,8 +75,8 @@ func (p emulated) prints(want string, args ...string) {
 	}
 }
 
-// serves runs the porter until it has served its metrics and ended in order.
-func (p emulated) serves(args ...string) {
+// wantServed runs the porter until it has served its metrics and ended in order.
+func (p emulated) wantServed(args ...string) {
 	p.Helper()
 	var out bytes.Buffer
 	cmd := p.command(&out, args...)

@@ -72,11 +72,11 @@ func TestVMMachine(t *testing.T) {
 		t.Run(with.name, func(t *testing.T) {
 			t.Parallel()
 			d := openDebian(t, with)
-			d.suspends(nas4, !with.silent)
-			d.suspends(nas6, !with.silent)
-			d.powersOff()
-			d.reboots()
-			d.losesPower()
+			d.suspend(nas4, !with.silent)
+			d.suspend(nas6, !with.silent)
+			d.powerOff()
+			d.reboot()
+			d.cutPower()
 		})
 	}
 }
@@ -91,72 +91,72 @@ func openDebian(t *testing.T, with networkManager) debianVM {
 	h := openOn(ctx, t, lan, "")
 	d := debianVM{h, vmtest.New(t, lan, "pc", netip.PrefixFrom(nas4, 24), netip.PrefixFrom(nas6, 64))}
 	h.must(d.pc.PowerOn())
-	on := d.awaits(0, vm.PoweredOn, time.Second)
-	d.report("boot to a shell", on.Time, d.awaits(0, vm.CommandsUp, vmBoot).Time)
+	on := d.waitVMEvent(0, vm.PoweredOn, time.Second)
+	d.report("boot to a shell", on.Time, d.waitVMEvent(0, vm.CommandsUp, vmBoot).Time)
 
 	h.must(d.pc.WriteFile(ctx, with.file, with.mode, with.text))
 	d.run(append([]string{"systemctl", "enable", "--now"}, with.units...)...)
-	d.installs("nightporter-register.py", "755", "/usr/local/lib/nightporter/")
+	d.install("nightporter-register.py", "755", "/usr/local/lib/nightporter/")
 	for _, unit := range []string{"nightporter-register.service", "nightporter-register-sleep.service"} {
-		d.installs(unit, "644", "/etc/systemd/system/")
+		d.install(unit, "644", "/etc/systemd/system/")
 	}
 	h.must(d.pc.WriteFile(ctx, "/etc/nightporter/register.conf", "600", "[register]\nto = 10.77.0.2\nname = pc\nport = 22/tcp\n"))
 	d.run("systemctl", "daemon-reload")
 	n := h.daemon.Log.Len()
 	d.run("systemctl", "enable", "--now", "nightporter-register.service")
 	d.run("systemctl", "enable", "nightporter-register-sleep.service")
-	d.registered(n)
-	d.told(n, false)
+	d.waitRegistered(n)
+	d.wantSleepRegistered(n, false)
 	return d
 }
 
-// suspends suspends the machine, and connects to it. It is claimed with or without a
+// suspend suspends the machine, and connects to it. It is claimed with or without a
 // registration before.
-func (d debianVM) suspends(ip netip.Addr, tells bool) {
+func (d debianVM) suspend(ip netip.Addr, tells bool) {
 	d.Helper()
 	events := d.pc.Len()
-	d.leaves("suspend", vm.Suspended, tells)
-	c := d.knocks(ip)
-	d.report("resume to served", d.awaits(events, vm.Resumed, time.Second).Time, c.ended)
+	d.sleepByCommand("suspend", vm.Suspended, tells)
+	c := d.wantServedByKnock(ip)
+	d.report("resume to served", d.waitVMEvent(events, vm.Resumed, time.Second).Time, c.ended)
 }
 
-// powersOff powers the machine off, and connects to it.
-func (d debianVM) powersOff() {
+// powerOff powers the machine off, and connects to it.
+func (d debianVM) powerOff() {
 	d.Helper()
 	events := d.pc.Len()
-	d.leaves("poweroff", vm.PoweredOff, true)
+	d.sleepByCommand("poweroff", vm.PoweredOff, true)
 	n := d.daemon.Log.Len()
-	d.knocks(nas4)
-	d.awaits(events, vm.PoweredOn, time.Second)
-	d.awaits(events, vm.CommandsUp, vmBoot)
-	d.registered(n)
-	d.hasItsAddresses()
+	d.wantServedByKnock(nas4)
+	d.waitVMEvent(events, vm.PoweredOn, time.Second)
+	d.waitVMEvent(events, vm.CommandsUp, vmBoot)
+	d.waitRegistered(n)
+	d.wantAddresses()
 }
 
-// leaves puts the machine to sleep by a command of systemctl, and waits until it is claimed.
-func (d debianVM) leaves(command string, off vm.EventKind, tells bool) {
+// sleepByCommand puts the machine to sleep by a command of systemctl, and waits until it is claimed.
+func (d debianVM) sleepByCommand(command string, off vm.EventKind, tells bool) {
 	d.Helper()
 	n, events := d.daemon.Log.Len(), d.pc.Len()
 	asked := time.Now()
 	d.launch("systemctl", command)
-	d.report(command, asked, d.awaits(events, off, time.Minute).Time)
-	d.told(n, tells)
-	d.report(command+" to claimed", asked, d.claimed(n))
+	d.report(command, asked, d.waitVMEvent(events, off, time.Minute).Time)
+	d.wantSleepRegistered(n, tells)
+	d.report(command+" to claimed", asked, d.waitClaimed(n))
 }
 
-// reboots reboots the machine, and expects that it has both of its addresses.
-func (d debianVM) reboots() {
+// reboot reboots the machine, and expects that it has both of its addresses.
+func (d debianVM) reboot() {
 	d.Helper()
 	events := d.pc.Len()
 	asked := time.Now()
 	n := d.daemon.Log.Len()
 	d.launch("systemctl", "reboot")
-	d.awaits(events, vm.Restarted, time.Minute)
-	d.told(n, false)
+	d.waitVMEvent(events, vm.Restarted, time.Minute)
+	d.wantSleepRegistered(n, false)
 	n = d.daemon.Log.Len()
-	d.awaits(d.pc.Len(), vm.CommandsUp, vmBoot)
-	d.registered(n)
-	d.told(n, false)
+	d.waitVMEvent(d.pc.Len(), vm.CommandsUp, vmBoot)
+	d.waitRegistered(n)
+	d.wantSleepRegistered(n, false)
 	d.report("reboot to registered", asked, time.Now())
 	for _, ip := range []netip.Addr{nas4, nas6} {
 		began := time.Now()
@@ -164,26 +164,26 @@ func (d debianVM) reboots() {
 		d.report("connect after the reboot", began, time.Now())
 		d.wantNeighbor(d.lan.Router(), ip, d.pc.MAC())
 	}
-	d.hasItsAddresses()
+	d.wantAddresses()
 }
 
-// losesPower cuts the machine's power. The porter watches the machine, and claims it without a
+// cutPower cuts the machine's power. The porter watches the machine, and claims it without a
 // registration.
-func (d debianVM) losesPower() {
+func (d debianVM) cutPower() {
 	d.Helper()
 	n := d.daemon.Log.Len()
 	cut := time.Now()
 	d.must(d.pc.PowerCut(d.ctx))
-	d.report("power cut to claimed", cut, d.claimed(n))
+	d.report("power cut to claimed", cut, d.waitClaimed(n))
 	events := d.pc.Len()
-	d.knocks(nas6)
-	d.awaits(events, vm.CommandsUp, vmBoot)
-	d.hasItsAddresses()
+	d.wantServedByKnock(nas6)
+	d.waitVMEvent(events, vm.CommandsUp, vmBoot)
+	d.wantAddresses()
 }
 
-// hasItsAddresses expects that the machine's system gave up no address in duplicate address
+// wantAddresses expects that the machine's system gave up no address in duplicate address
 // detection (RFC 4862 section 5.4).
-func (d debianVM) hasItsAddresses() {
+func (d debianVM) wantAddresses() {
 	d.Helper()
 	got := d.run("ip", "-oneline", "address", "show", "dev", "eth0", "scope", "global")
 	if !contains(got, nas4.String(), nas6.String()) || contains(got, "dadfailed") {
@@ -191,9 +191,9 @@ func (d debianVM) hasItsAddresses() {
 	}
 }
 
-// knocks connects with one connect(), and expects that the porter wakes the machine and that it
+// wantServedByKnock connects with one connect(), and expects that the porter wakes the machine and that it
 // serves the client.
-func (d debianVM) knocks(ip netip.Addr) *call {
+func (d debianVM) wantServedByKnock(ip netip.Addr) *call {
 	d.Helper()
 	client := d.lan.Client()
 	atClient, atMachine := d.capturePort(client), d.capturePort(d.pc.Host)
@@ -205,7 +205,7 @@ func (d debianVM) knocks(ip netip.Addr) *call {
 		d.Errorf("the machine said %q", c.banner)
 	}
 	d.report(fmt.Sprintf("knock at %s to served", ip), c.began, c.ended)
-	s, err := readServed(d.harness, d.ctx, c, atClient, atMachine)
+	s, err := readServed(d.ctx, d.harness, c, atClient, atMachine)
 	d.must(err)
 	if by := s.answered.Src(); by != d.lan.Porter().MAC() {
 		d.Errorf("the machine answered a SYN from %v, want the porter's %v", by, d.lan.Porter().MAC())
@@ -214,17 +214,17 @@ func (d debianVM) knocks(ip netip.Addr) *call {
 	return c
 }
 
-// claimed waits until the machine is claimed, and returns when it was.
-func (d debianVM) claimed(n int) time.Time {
+// waitClaimed waits until the machine is claimed, and returns when it was.
+func (d debianVM) waitClaimed(n int) time.Time {
 	d.Helper()
 	e, err := d.daemon.Log.Wait(d.within(vmClaim), n, labdaemon.Moved("pc", "settling", "asleep", string(machine.WhySilent)))
 	d.must(err)
 	return e.Time
 }
 
-// told expects that the machine registered its sleep with the porter, or that it did not.
+// wantSleepRegistered expects that the machine registered its sleep with the porter, or that it did not.
 // Acknowledged registrations are in the log.
-func (d debianVM) told(n int, sleeps bool) {
+func (d debianVM) wantSleepRegistered(n int, sleeps bool) {
 	d.Helper()
 	settles := labdaemon.Moved("pc", "", "settling", string(machine.WhyRegistered))
 	if got := slices.ContainsFunc(d.daemon.Log.Entries(n), settles); got != sleeps {
@@ -232,8 +232,8 @@ func (d debianVM) told(n int, sleeps bool) {
 	}
 }
 
-// registered waits until the machine has registered with both of its addresses.
-func (d debianVM) registered(n int) {
+// waitRegistered waits until the machine has registered with both of its addresses.
+func (d debianVM) waitRegistered(n int) {
 	d.Helper()
 	_, err := d.daemon.Log.Wait(d.within(time.Minute), n, labdaemon.Is("registration_accepted"))
 	d.must(err)
@@ -244,16 +244,16 @@ func (d debianVM) registered(n int) {
 	}
 }
 
-// awaits waits for an event of the machine.
-func (d debianVM) awaits(n int, kind vm.EventKind, limit time.Duration) vm.Event {
+// waitVMEvent waits for an event of the machine.
+func (d debianVM) waitVMEvent(n int, kind vm.EventKind, limit time.Duration) vm.Event {
 	d.Helper()
 	e, err := d.pc.Wait(d.within(limit), n, kind)
 	d.must(err)
 	return e
 }
 
-// installs installs a file of deploy/machine in a folder of the machine.
-func (d debianVM) installs(name, mode, folder string) {
+// install installs a file of deploy/machine in a folder of the machine.
+func (d debianVM) install(name, mode, folder string) {
 	d.Helper()
 	b, err := os.ReadFile(filepath.Join("../..", "deploy/machine", name))
 	d.must(err)

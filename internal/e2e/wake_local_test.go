@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
 	"os"
 	"testing"
@@ -11,6 +12,7 @@ import (
 
 	"nightporter/internal/labdaemon"
 	"nightporter/internal/machine"
+	"nightporter/internal/waittest"
 )
 
 // TestLocalProgramsDoNotWake: programs on the porter's own host, such as a monitor, do not wake
@@ -67,7 +69,7 @@ func TestLocalProgramsWake(t *testing.T) {
 			if source, _, _ := cutKnock(began.Field("knock")); source.Addr() != clientAddr(porter, ip) {
 				t.Errorf("the log says %q knocked, want %v", began.Field("knock"), clientAddr(porter, ip))
 			}
-			s, err := readServed(h, h.ctx, c, atPorter, atMachine)
+			s, err := readServed(h.ctx, h, c, atPorter, atMachine)
 			h.must(err)
 			if err := s.replayed(porter); err != nil {
 				t.Error(err)
@@ -85,13 +87,7 @@ func TestLocalProgramsWake(t *testing.T) {
 // waitNotPinned waits until the porter's kernel has no permanent entry for ip.
 func waitNotPinned(h *harness, ip netip.Addr) {
 	h.Helper()
-	deadline := time.Now().Add(20 * time.Second)
-	for isPinned(h, ip) {
-		if time.Now().After(deadline) {
-			h.Fatalf("the porter's kernel still has a permanent entry for %v", ip)
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
+	waittest.Until(h, fmt.Sprintf("the porter's kernel has no permanent entry for %v", ip), func() bool { return !isPinned(h, ip) })
 }
 
 func isPinned(h *harness, ip netip.Addr) bool {
@@ -110,13 +106,8 @@ func TestLocalPinsAfterACrash(t *testing.T) {
 			h := open(t, fastProbe+"wake: {local: true}\n")
 			nas := h.addNAS(nil)
 			h.putToSleep(nas)
-			deadline := time.Now().Add(5 * time.Second)
-			for !isPinned(h, nas4) || !isPinned(h, nas6) {
-				if time.Now().After(deadline) {
-					t.Fatal("the porter's kernel has no permanent entry for the claimed addresses")
-				}
-				time.Sleep(5 * time.Millisecond)
-			}
+			waitPinned(h, nas4)
+			waitPinned(h, nas6)
 			h.daemon.Kill()
 			if !isPinned(h, nas4) || !isPinned(h, nas6) {
 				t.Fatal("a crash that leaves nothing proves nothing")

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"fmt"
 	"net/netip"
 	"testing"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"nightporter/internal/labdaemon"
 	"nightporter/internal/lantest"
 	"nightporter/internal/machine"
+	"nightporter/internal/waittest"
 )
 
 // waitSuppressed waits for the log line of a knock that does not wake for a reason.
@@ -122,16 +124,9 @@ func knockSuppressed(h *harness, nas *lab.Machine) *attempt {
 // waitMetric waits until a series has at least a value.
 func waitMetric(h *harness, least float64, series string) {
 	h.Helper()
-	ctx := h.within(10 * time.Second)
-	again := time.NewTicker(20 * time.Millisecond)
-	defer again.Stop()
-	for h.metric("%s", series) < least {
-		select {
-		case <-again.C:
-		case <-ctx.Done():
-			h.Fatalf("%s is %v, want at least %v", series, h.metric("%s", series), least)
-		}
-	}
+	waittest.UntilWithin(h, 10*time.Second, fmt.Sprintf("%s is at least %v", series, least), func() bool {
+		return h.metric("%s", series) >= least
+	})
 }
 
 // TestCooldown: datagrams that continue after the sleep do not wake. A new connection does at

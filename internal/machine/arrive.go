@@ -1,9 +1,6 @@
 package machine
 
-import (
-	"slices"
-	"time"
-)
+import "time"
 
 func (m waking) enterArriving(now time.Time) {
 	w := &m.wake
@@ -20,47 +17,6 @@ func (m waking) enterArriving(now time.Time) {
 	m.addrs.yieldAll(now)
 	m.checkServices()
 	m.tickArriving(now)
-}
-
-// handOver tells which services are waited for.
-func (m waking) checkServices() { m.do(CheckServices{Services: m.waitedFor()}) }
-
-// waitedFor returns the services that are waited for. At an address that was left to
-// another host the machine will never answer, and it may have registered anew.
-func (m waking) waitedFor() []Service {
-	return slices.DeleteFunc(slices.Clone(m.wake.services), func(s Service) bool {
-		return m.Conceded(s.Addr) || !m.spec.Serves(s)
-	})
-}
-
-// notReady returns those of them that cannot take clients yet. What no client knocked at
-// may be ready at another address of the same host instead: the requester of a wake can
-// use either.
-func (m waking) notReady() []Service {
-	w := &m.wake
-	return slices.DeleteFunc(m.waitedFor(), func(s Service) bool {
-		either := !w.began.Test && !slices.Contains(w.knocked, s)
-		return slices.ContainsFunc(w.ready, func(r Service) bool {
-			return r == s || either && r.Port == s.Port && m.spec.Owner(r.Addr) == m.spec.Owner(s.Addr)
-		})
-	})
-}
-
-// Arrival is what is waited for at a machine that is up. The zero Arrival is that of a
-// machine that does not arrive.
-type Arrival struct {
-	Since    time.Time // it answers
-	Until    time.Time // it is handed over then, whatever is ready
-	Idle     time.Time // the same if no client tries again; no later than Until
-	NotReady []Service // empty: it is asked whether it uses its addresses
-}
-
-// Arrival returns what is waited for at the machine.
-func (m *Machine) Arrival(now time.Time) Arrival {
-	if m.state != Arriving {
-		return Arrival{}
-	}
-	return Arrival{Since: m.wake.arrived, Until: m.waking().arrivalDeadline(now), Idle: m.waking().idleDeadline(now), NotReady: m.waking().notReady()}
 }
 
 func (m waking) tickArriving(now time.Time) {

@@ -36,3 +36,18 @@ func notAfter(t, now time.Time) time.Time {
 	}
 	return t
 }
+
+// earlier returns the earlier of two times, where zero means never.
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || (!b.IsZero() && b.Before(a)) {
+		return b
+	}
+	return a
+}
+
+func earliest(times ...time.Time) (first time.Time) {
+	for _, t := range times {
+		first = earlier(first, t)
+	}
+	return first
+}

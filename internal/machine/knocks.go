@@ -1,9 +1,6 @@
 package machine
 
-import (
-	"cmp"
-	"slices"
-)
+import "slices"
 
 // PortKnocks says how often clients wanted a port of a sleeping machine,
 // whichever of its addresses it was. Within one wake a port counts once, however
@@ -49,20 +46,4 @@ func (k Knocks) among(ports []Port) Knocks {
 		}
 	}
 	return kept
-}
-
-// Compare orders ports by protocol and number.
-func (p Port) Compare(q Port) int {
-	return cmp.Or(cmp.Compare(p.Protocol, q.Protocol), cmp.Compare(p.Number, q.Number))
-}
-
-// Ports returns what a packet for any of the machine's addresses may wake it at:
-// sorted, each port once.
-func (s *Spec) Ports() []Port {
-	var ports []Port
-	for _, a := range s.Monitor {
-		ports = append(ports, a.Ports...)
-	}
-	slices.SortFunc(ports, Port.Compare)
-	return slices.Compact(ports)
 }

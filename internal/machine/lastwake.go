@@ -64,13 +64,20 @@ type LastWake struct {
 // versions only say when that was.
 func (w *LastWake) Known() bool { return w.Service.Addr.IsValid() || w.By != "" }
 
-// LastWake returns what is known of the last wake.
-func (m *Machine) LastWake() LastWake { return m.lastWake }
+// BootTimes is what a machine is known to take: the longest of its wakes, of which an
+// eighth fades with each that is faster.
+type BootTimes struct {
+	Boot     time.Duration // from the first magic packet to its first proof of life
+	Services time.Duration // from there to the handover
+}
 
-// noteOver sees that a wake under way has come to its end without us: the machine
-// was started by hand, went to sleep once more, or is no longer looked after.
-func (m *Machine) noteWakeOver() {
-	if m.lastWake.Outcome == UnderWay && m.state != Waking && m.state != Arriving && m.pending == nil {
-		m.lastWake.Outcome = Over
-	}
+// with returns t and what one more wake took.
+func (t BootTimes) with(boot, services time.Duration) BootTimes {
+	return BootTimes{Boot: max(boot, t.Boot*7/8), Services: max(services, t.Services*7/8)}
+}
+
+// expected reports whether a machine that has booted before is likely to come, if it was
+// woken that long ago.
+func (t BootTimes) expected(waited time.Duration) bool {
+	return waited >= t.Boot*3/4 && waited <= t.Boot*5/4
 }

@@ -5,30 +5,6 @@ import (
 	"time"
 )
 
-// Policy is what the operator decided about probing and waking.
-type Policy struct {
-	ProbeInterval time.Duration // between two probes of a settling machine
-	ProbeMisses   int           // unanswered probes in a row that mean it is off
-	ProbeTimeout  time.Duration // how long a machine may take to fall silent
-	WatchInterval time.Duration // between two probes of a machine that is awake; 0: none
-	WakeAttempts  int           // rounds of magic packets of one wake
-	WakeInterval  time.Duration // between two of them
-	WakeTimeout   time.Duration // how long a wake goes on that is waited for, and the wait for a service while a client tries
-	Keep          bool          // keep a machine whose wake failed
-	Holdoff       time.Duration // no magic packet sooner than this after the claim
-	ReadyTimeout  time.Duration // from the first proof of life to a handover to a service that is not ready
-	Porter        uint64        // tells this porter from others on the LAN, so that they do not do the same at the same time
-
-	OverrideOffload bool // claim a machine also where its network card or firmware answers while it sleeps
-}
-
-// Pace returns how long to wait with the next question to a machine that is
-// awaited since waited: an 800th of that, so that we notice hardly later than it
-// takes anyway, but no less than 5 ms or fastest, and no more than slowest.
-func Pace(waited, fastest, slowest time.Duration) time.Duration {
-	return min(max(waited/800, 5*time.Millisecond, fastest), slowest)
-}
-
 // Machine is one machine and where it is in its life. It is not safe for
 // concurrent use.
 type Machine struct {
@@ -83,31 +59,54 @@ type Machine struct {
 	issued  issued   // what the porter does at present
 }
 
-// New returns a machine that is awake.
-func New(spec Spec, policy Policy, now time.Time) *Machine {
-	m := &Machine{spec: spec, policy: policy, state: Awake, since: now, counted: now}
-	m.addrs.machine = m
-	m.addrs.register(spec.Monitor)
-	return m
+// told is what the porter was last asked to do until further notice.
+type issued struct {
+	hold    HoldMode
+	observe Observe
+	filter  FilterKnocks
 }
 
-// Status returns what can be told of the machine. It changes with Handle.
-func (m *Machine) Status() Status {
-	if m.sleep.known() { // what was shown of it stays shown
-		c := *m
-		c.account(c.sleep.lasted())
-		m = &c
-	}
-	s := Status{Spec: m.spec, State: m.state, Since: m.since, LastWake: m.lastWake, SleepLog: m.sleepLog, Knocks: m.knocks, Tally: m.tally}
-	s.Why, s.Heard, s.Watched, s.RetryAt = m.why, m.heard, !m.presence.next.IsZero(), m.retryAt
-	s.PausedUntil, s.Registered, s.Counted, s.WakeTimeout = m.paused, m.registered, m.counted, m.policy.WakeTimeout
-	s.Inquiry, s.Unready = m.inquiry, m.unready
-	s.Addresses = make([]AddressStatus, len(m.addrs.all))
-	for i := range m.addrs.all {
-		s.Addresses[i] = m.addrs.all[i].status()
-	}
-	return s
-}
+// awake is the part of a life in which the machine is up and looked after.
+type watching struct{ *Machine }
+
+func (m *Machine) watching() watching { return watching{m} }
+
+// inDoubt is the part of a life in which it is open whether the machine is off.
+type settling struct{ *Machine }
+
+func (m *Machine) settling() settling { return settling{m} }
+
+// woken is the part of a life from a wake's reason to the machine's arrival.
+type waking struct{ *Machine }
+
+func (m *Machine) waking() waking { return waking{m} }
+
+// atTheDesk is the part of a life in which the machine registers.
+type registering struct{ *Machine }
+
+func (m *Machine) registering() registering { return registering{m} }
+
+// pausing is the part of a life in which the porter leaves the machine alone, for
+// maintenance. The machine counts as awake meanwhile: nothing is claimed, asked or woken.
+type pausing struct{ *Machine }
+
+func (m *Machine) pausing() pausing { return pausing{m} }
+
+// toPorter is what follows for the porter from the state that a machine is in.
+type issuing struct{ *Machine }
+
+func (m *Machine) issuing() issuing { return issuing{m} }
+
+func (m *Machine) do(a Action) { m.actions = append(m.actions, a) }
+
+func (as *addresses) do(a Action) { as.machine.do(a) }
+
+// known reports whether anything says that the machine is here: it has registered, or
+// need not.
+func (m *Machine) known() bool { return m.spec.Agentless || m.HasRegistered() }
+
+// isPaused reports whether the machine is left alone.
+func (m *Machine) isPaused() bool { return !m.paused.IsZero() }
 
 // State returns the machine's present state.
 func (m *Machine) State() State { return m.state }
@@ -118,155 +117,63 @@ func (m *Machine) Spec() Spec { return m.spec }
 // HasRegistered reports whether the machine ever did, also before a restart.
 func (m *Machine) HasRegistered() bool { return !m.registered.IsZero() }
 
-// Handle takes an event that happened now, and returns what follows from it,
-// in the order in which it has to be done.
-func (m *Machine) Handle(now time.Time, event Event) []Action {
-	m.actions, m.changed = nil, false
-	switch e := event.(type) {
-	case Registered:
-		m.registering().register(now, e)
-	case Configured:
-		m.watching().configure(now, e)
-	case SpecChanged:
-		m.changeSpec(now, e.Spec)
-	case Renamed:
-		m.spec.Name, m.changed = e.Name, true
-	case Placed:
-		m.placed(now, e.Places)
-	case Heard:
-		m.hear(now, e, false)
-	case Answered:
-		m.answered(now, e)
-	case Visited:
-		m.settling().visited(now)
-	case ProbeFailed:
-		m.presence.excuse(now)
-	case ReceptionLost:
-		m.watching().receptionLost(now, e)
-	case Knocked:
-		m.waking().knock(now, e)
-	case WakeRequested:
-		m.waking().requestWake(now, e)
-	case Ticked:
-		m.pace = e.Pace
-		m.tick(now)
-	case ServicesReady:
-		m.waking().servicesReady(now, e)
-	case Conflicted:
-		m.conflict(now, e, false)
-	case Contested:
-		m.contested(now, e)
-	case RecheckFailed:
-		m.addrs.recheckFailed(now, e.Addr)
-	case PauseRequested:
-		m.pausing().begin(now, e)
-	case ResumeRequested:
-		m.pausing().end(now, e.By)
-	case PolicyChanged:
-		m.policy = e.Policy
-		m.watching().adjustWatch(now)
-	case Stopped:
-		m.stop(now, e)
-	}
-	m.noteWakeOver()
-	if _, stopped := event.(Stopped); !stopped {
-		m.issuing().sync()
-	}
-	actions := m.actions
-	m.actions = nil // not to be kept until the next event
-	return actions
+// LastWake returns what is known of the last wake.
+func (m *Machine) LastWake() LastWake { return m.lastWake }
+
+// PausedUntil returns when the present pause ends, or the zero time.
+func (m *Machine) PausedUntil() time.Time { return m.paused }
+
+// Claimed returns the addresses that are held for the machine.
+func (m *Machine) Claimed() []netip.Addr { return m.addrs.which(claimed) }
+
+// Guarded returns the addresses that our own kernel is kept silent about: what is
+// claimed, or was until a moment ago.
+func (m *Machine) Guarded() []netip.Addr {
+	return m.addrs.which((*address).reaches)
 }
 
-// Next returns when Ticked is due, or the zero time when nothing is.
-func (m *Machine) Next() time.Time {
-	w := &m.wake
+// Answered returns the addresses that the readers answer for.
+func (m *Machine) Answered() []netip.Addr {
+	return m.addrs.which(func(a *address) bool { return a.standing == Claimed && a.yielded.IsZero() })
+}
+
+// Conceded reports whether an address of the machine was left to another host.
+func (m *Machine) Conceded(ip netip.Addr) bool {
+	a := m.addrs.of(ip)
+	return a != nil && a.standing == Conceded
+}
+
+// HasAddress reports whether an address is the machine's, as far as is known: it neither
+// waits nor was left to another host.
+func (m *Machine) HasAddress(ip netip.Addr) bool {
+	a := m.addrs.of(ip)
+	return a != nil && (a.claimable() || claimed(a))
+}
+
+// Probes reports whether the address is probed: it has a place.
+func (m *Machine) Probes(ip netip.Addr) bool {
+	a := m.addrs.of(ip)
+	return a != nil && a.reason == ""
+}
+
+// AtRest reports whether a knock would be the first reason to wake the machine: it
+// is asleep, or about to be, and no client has knocked or asked. since is when it
+// fell asleep, and zero while it settles. A wake that failed and a restart of the
+// porter do not interrupt a sleep.
+func (m *Machine) AtRest() (fell time.Time, rests bool) {
 	switch m.state {
-	case Awake:
-		return earliest(m.presence.next, m.addrs.nextReturn(), m.watching().nextForget(), m.paused)
 	case Settling:
-		return earliest(m.presence.next, m.addrs.nextReturn())
+		return m.sleep.since, m.pending == nil
 	case Asleep:
-		return earliest(m.presence.next, m.addrs.nextRecheck(), m.addrs.nextAway(), m.watching().nextForget())
-	case Waking:
-		return earliest(w.nextMagic, m.presence.next)
-	case Arriving:
-		return m.presence.next
+		return earlier(m.claimAt, m.since), true
 	default:
-		return time.Time{}
+		return time.Time{}, false
 	}
 }
 
-// placed takes in where the addresses can be claimed now. A machine that could not
-// be asked before is asked.
-func (m *Machine) placed(now time.Time, places []Place) {
-	m.addrs.placed(now, places)
-	switch {
-	case m.state == Awake && m.presence.next.IsZero():
-		m.watching().beginWatch(now)
-	case m.state == Settling && m.presence.open.IsZero() && len(m.probedAddrs()) > 0:
-		m.presence.next = now
-	}
-}
-
-// earlier returns the earlier of two times, where zero means never.
-func earlier(a, b time.Time) time.Time {
-	if a.IsZero() || (!b.IsZero() && b.Before(a)) {
-		return b
-	}
-	return a
-}
-
-func earliest(times ...time.Time) (first time.Time) {
-	for _, t := range times {
-		first = earlier(first, t)
-	}
-	return first
-}
-
-func (m *Machine) do(a Action) { m.actions = append(m.actions, a) }
-
-func (m *Machine) tick(now time.Time) {
-	if due := m.Next(); due.IsZero() || now.Before(due) {
-		return
-	}
-	switch m.state {
-	case Awake:
-		m.watching().tickAwake(now)
-	case Settling:
-		m.addrs.tickReturns(now)
-		m.settling().tickSettling(now)
-	case Asleep:
-		m.settling().probeAsleep(now)
-		m.addrs.tickAway(now)
-		m.addrs.tickRechecks(now)
-		m.watching().tickForget(now)
-	case Waking:
-		m.waking().tickWaking(now)
-	case Arriving:
-		m.waking().tickArriving(now)
-	}
-}
-
-// move changes the state.
-func (m *Machine) move(now time.Time, to State, why Reason) { m.report(now, to, why, false) }
-
-// report changes the state. With repeated the same was reported lately.
-func (m *Machine) report(now time.Time, to State, why Reason, repeated bool) {
-	after := now.Sub(m.since)
-	if m.state == Asleep {
-		m.account(after, now)
-	}
-	m.do(Moved{From: m.state, To: to, Why: why, After: after, Repeated: repeated})
-	m.state, m.since, m.why, m.inquiry = to, now, why, NoInquiry
-	if to == Asleep {
-		m.presence.next = time.Time{} // some cards wake for any unicast frame
-	}
-	m.addrs.stopRechecks()
-	if to == Awake {
-		m.upSince = now
-		m.watching().beginWatch(now)
-	}
-}
+// NICAnswers reports whether something is known to answer for the machine while
+// it sleeps, and it is to be claimed all the same.
+func (m *Machine) NICAnswers() bool { return m.nicAnswers && m.policy.OverrideOffload }
 
 // account enters a sleep that ended then.
 func (m *Machine) account(slept time.Duration, then time.Time) {
@@ -275,21 +182,14 @@ func (m *Machine) account(slept time.Duration, then time.Time) {
 	m.sleepLog = m.sleepLog.with(slept, then)
 }
 
-// known reports whether anything says that the machine is here: it has registered, or
-// need not.
-func (m *Machine) known() bool { return m.spec.Agentless || m.HasRegistered() }
-
-// stop ends everything.
-func (m *Machine) stop(now time.Time, e Stopped) {
-	m.addrs.returnAddresses(now)
-	if m.state == Arriving || m.issued.hold == AdmitAll {
-		m.do(Hold{Mode: AdmitAll})
+// endSleep closes the account of a sleep that ended while we were away. When it
+// ended is not known, and it counts as long as it may have been shown: a total that
+// is less after a restart is taken for one that began anew at 0, and counted twice.
+func (m *Machine) endSleep(now time.Time) {
+	if !m.sleep.known() {
+		return
 	}
-	m.addrs.endReturns()
-	m.issued.hold = Ignore
-	m.do(Hold{Mode: Ignore})
-	m.presence = presence{}
-	if e.Wake && (m.state == Settling || m.state == Asleep || m.state == Waking) {
-		m.waking().magic(1, false)
-	}
+	slept, until := m.sleep.lasted()
+	m.account(slept, OnClock(until, now))
+	m.since, m.sleep = now, sleep{}
 }

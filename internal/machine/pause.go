@@ -8,18 +8,6 @@ const (
 	MaxPause = 30 * 24 * time.Hour
 )
 
-// pausing is the part of a life in which the porter leaves the machine alone, for
-// maintenance. The machine counts as awake meanwhile: nothing is claimed, asked or woken.
-type pausing struct{ *Machine }
-
-func (m *Machine) pausing() pausing { return pausing{m} }
-
-// PausedUntil returns when the present pause ends, or the zero time.
-func (m *Machine) PausedUntil() time.Time { return m.paused }
-
-// isPaused reports whether the machine is left alone.
-func (m *Machine) isPaused() bool { return !m.paused.IsZero() }
-
 // begin ends what is under way and leaves the machine alone, or changes the end of
 // the present pause.
 func (m pausing) begin(now time.Time, e PauseRequested) {

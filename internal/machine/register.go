@@ -1,28 +1,6 @@
 package machine
 
-import (
-	"slices"
-	"time"
-)
-
-// register takes in the addresses of a registration. What is known of one that was
-// there before stays known.
-func (as *addresses) register(monitor []Address) {
-	all := make([]address, len(monitor))
-	for i, a := range monitor {
-		if old := as.of(a.IP); old != nil {
-			all[i] = *old
-			all[i].answered = old.answered && old.MAC == a.MAC
-		}
-		all[i].Address = a
-	}
-	as.all = all
-}
-
-// atTheDesk is the part of a life in which the machine registers.
-type registering struct{ *Machine }
-
-func (m *Machine) registering() registering { return registering{m} }
+import "time"
 
 // register takes a registration, in every state.
 func (m registering) register(now time.Time, e Registered) {
@@ -66,35 +44,6 @@ func (m registering) prepareSleep(now time.Time) {
 		m.do(DropPackets{})
 	}
 	m.addrs.returnAddresses(now)
-}
-
-// takeSpec takes in the machine's own description and what is known of its
-// addresses.
-func (m registering) takeSpec(now time.Time, e Registered) {
-	for i := range m.addrs.all {
-		a := &m.addrs.all[i]
-		if a.standing != Own && a.standing != Conceded && !e.Spec.Has(a.IP) {
-			m.addrs.endClaim(a)
-		}
-	}
-	m.setSpec(e.Spec)
-	m.addrs.register(e.Spec.Monitor)
-	for i := range m.addrs.all {
-		a := &m.addrs.all[i]
-		place := Place{Addr: a.IP}
-		if j := slices.IndexFunc(e.Places, func(p Place) bool { return p.Addr == a.IP }); j >= 0 {
-			place = e.Places[j]
-		}
-		before := a.status().Reason
-		if a.standing == Conceded {
-			a.standing, a.recheck = Own, recheck{}
-		}
-		a.answered = a.answered || !place.Unproved
-		a.reason, a.unproved = place.Reason, !a.answered
-		if why := a.status().Reason; why != "" && !(e.Repeated && why == before) {
-			m.do(AddressWaits{Addr: a.IP, Reason: why})
-		}
-	}
 }
 
 // isHere takes in that a machine is up and asks to be watched.

@@ -1,6 +1,7 @@
 package machine
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"strconv"
@@ -40,6 +41,11 @@ func (p Port) String() string {
 		return "icmp"
 	}
 	return strconv.Itoa(int(p.Number)) + "/" + p.Protocol.String()
+}
+
+// Compare orders ports by protocol and number.
+func (p Port) Compare(q Port) int {
+	return cmp.Or(cmp.Compare(p.Protocol, q.Protocol), cmp.Compare(p.Number, q.Number))
 }
 
 // ParsePort reads one entry of a "port" list: "22/tcp", "51820/udp", "icmp",

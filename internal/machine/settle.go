@@ -2,41 +2,13 @@ package machine
 
 import "time"
 
-// settling is why a machine settles.
-type settlingKind uint8
-
-const (
-	bySaid          settlingKind = iota // it said that it will sleep: its answers do not end that
-	bySilence                           // it left our questions unanswered
-	byFrame                             // it spoke in its sleep
-	byRestart                           // it slept when the porter was last there
-	byRestartInWake                     // it was being woken when the porter was last there
-	byFlap                              // it had come up, and lost its network again
-)
-
-// A machine that slept before is asked quickly: it is hardly just shutting down,
-// and its clients wait for an answer.
-const (
-	quickMisses   = 3
-	quickInterval = 300 * time.Millisecond
-)
-
-// answerPace is how soon a settling machine may be asked again, and the least time
-// that it has for its answer.
-func (p *Policy) answerPace() time.Duration { return min(p.ProbeInterval, quickInterval) }
+// repeatAfter is how often a change is reported that comes again and again.
+const repeatAfter = time.Hour
 
 // doubtfulFor is how long after an outage of ours a machine is asked on although it
 // sleeps, because nothing but its silence says so: a switch may keep a port to
 // itself for longer than it should.
 const doubtfulFor = 5 * time.Minute
-
-// repeatAfter is how often a change is reported that comes again and again.
-const repeatAfter = time.Hour
-
-// inDoubt is the part of a life in which it is open whether the machine is off.
-type settling struct{ *Machine }
-
-func (m *Machine) settling() settling { return settling{m} }
 
 // enterSettling begins to doubt a machine. Doubts that come to nothing are reported
 // once an hour.
@@ -126,6 +98,14 @@ func (m settling) startedExternally(now time.Time) {
 	m.move(now, Awake, WhyStarted)
 }
 
+// endFlap hands a machine back that has its network again, and that no client waits
+// for.
+func (m settling) endFlap(now time.Time) {
+	m.pending = nil
+	m.addrs.returnAll(now)
+	m.move(now, Awake, WhyStillUp)
+}
+
 func (m settling) tickSettling(now time.Time) {
 	p := &m.presence
 	if now.Before(p.next) {
@@ -207,26 +187,6 @@ func (m settling) neverSilent(now time.Time, why Reason) {
 	m.move(now, Awake, why)
 }
 
-// askAsleep asks a machine whose silence may have been that of our own network.
-func (m settling) probeAsleep(now time.Time) {
-	p := &m.presence
-	switch {
-	case p.next.IsZero() || now.Before(p.next):
-	case now.Before(m.blindUntil.Add(doubtfulFor)):
-		m.probe(now, m.probedAddrs(), false)
-		p.next = m.watching().nextWatch(now)
-	default:
-		p.next = time.Time{}
-	}
-}
-
-// visited asks such a machine at once, because it is wanted.
-func (m settling) visited(now time.Time) {
-	if m.state == Asleep && !m.presence.next.IsZero() {
-		m.probeSoon(arrivalPace)
-	}
-}
-
 // fallAsleep claims the addresses of a machine that is off.
 func (m settling) fallAsleep(now time.Time, why Reason) {
 	slept := m.sleep.since
@@ -250,5 +210,25 @@ func (m settling) fallAsleep(now time.Time, why Reason) {
 	if w := m.pending; w != nil {
 		m.pending = nil
 		m.waking().beginWake(now, *w)
+	}
+}
+
+// askAsleep asks a machine whose silence may have been that of our own network.
+func (m settling) probeAsleep(now time.Time) {
+	p := &m.presence
+	switch {
+	case p.next.IsZero() || now.Before(p.next):
+	case now.Before(m.blindUntil.Add(doubtfulFor)):
+		m.probe(now, m.probedAddrs(), false)
+		p.next = m.watching().nextWatch(now)
+	default:
+		p.next = time.Time{}
+	}
+}
+
+// visited asks such a machine at once, because it is wanted.
+func (m settling) visited(now time.Time) {
+	if m.state == Asleep && !m.presence.next.IsZero() {
+		m.probeSoon(arrivalPace)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/netip"
 	"slices"
+	"time"
 
 	"nightporter/internal/ether"
 )
@@ -14,6 +15,18 @@ var ErrUnknown = errors.New("unknown machine")
 // ErrConflict says that what was asked for does not go with the state that the machine
 // is in.
 var ErrConflict = errors.New("not possible in the machine's state")
+
+// What a Spec holds at most, registered or configured. Without bounds one machine
+// could take the memory, the questions and the journal of all.
+const (
+	MaxServices  = 256 // (address, protocol, port)
+	MaxAddresses = 256 // services or not
+	MaxWakeFrom  = 256 // entries of WakeFrom
+
+	// MaxWatts is beyond any machine that a magic packet wakes; it catches
+	// milliwatts and slips of the finger.
+	MaxWatts = 100_000
+)
 
 // Address is one address of a machine, and the ports at which a packet for it
 // is a reason to wake. An address without ports is claimed, and wakes nothing.
@@ -27,6 +40,19 @@ type Address struct {
 // Hosted reports whether the address is that of a virtual machine or a
 // container with a MAC of its own, which runs on the machine.
 func (a *Address) Hosted() bool { return a.MAC != ether.MAC{} }
+
+// Set gives services of the address settings of their own.
+func (a *Address) Set(ports []Port, s Settings) {
+	if s.IsZero() {
+		return
+	}
+	if a.Settings == nil {
+		a.Settings = make(map[Port]Settings)
+	}
+	for _, p := range ports {
+		a.Settings[p] = s
+	}
+}
 
 // Spec is what a machine says of itself when it registers, or what the
 // configuration says of it.
@@ -44,6 +70,14 @@ type Spec struct {
 	Path       WakePath       // how it is woken. Only the configuration says so
 	Token      Secret         // of the token that its registrations must carry; zero: none. Only the configuration says so
 	Secret     Secret         // of the token that its first registration carried, and later ones must where Token is zero
+}
+
+// WakePath is how one machine is woken, as far as that differs from others.
+type WakePath struct {
+	Interface  string         // where its magic packets go out; empty: where the machine is
+	Transports []string       // in place of wake.transports; nil: those
+	To         netip.AddrPort // where a magic datagram goes besides, by the kernel's routes
+	Command    []string       // a program, and what it is given; empty: none
 }
 
 // MagicMAC returns the address that magic packets carry and go to.
@@ -103,6 +137,79 @@ func (s *Spec) Serves(service Service) bool {
 	return slices.ContainsFunc(s.Monitor, func(a Address) bool {
 		return a.IP == service.Addr && slices.Contains(a.Ports, service.Port)
 	})
+}
+
+// Ports returns what a packet for any of the machine's addresses may wake it at:
+// sorted, each port once.
+func (s *Spec) Ports() []Port {
+	var ports []Port
+	for _, a := range s.Monitor {
+		ports = append(ports, a.Ports...)
+	}
+	slices.SortFunc(ports, Port.Compare)
+	return slices.Compact(ports)
+}
+
+// Settings returns what a service has of its own.
+func (s *Spec) Settings(service Service) Settings {
+	for _, a := range s.Monitor {
+		if a.IP == service.Addr {
+			return a.Settings[service.Port]
+		}
+	}
+	return Settings{}
+}
+
+// ReadyTimeout returns how long a service may take in place of hold.ready_timeout,
+// if it has such a time.
+func (s *Spec) ReadyTimeout(service Service) (time.Duration, bool) {
+	d := s.Settings(service).ReadyTimeout
+	return d, d > 0
+}
+
+func (s *Spec) saving(slept time.Duration) float64 {
+	return slept.Seconds() * max(0, s.IdleWatts-s.SleepWatts)
+}
+
+// InheritSettings gives services of monitor that have no settings those that they
+// have in from.
+func InheritSettings(monitor, from []Address) {
+	known := Spec{Monitor: from}
+	for i := range monitor {
+		a := &monitor[i]
+		for _, p := range a.Ports {
+			if _, has := a.Settings[p]; !has {
+				a.Set([]Port{p}, known.Settings(Service{Addr: a.IP, Port: p}))
+			}
+		}
+	}
+}
+
+// CountSettings returns how many services of these addresses have settings of their
+// own.
+func CountSettings(monitor []Address) int {
+	n := 0
+	for _, a := range monitor {
+		n += len(a.Settings)
+	}
+	return n
+}
+
+// CountServices returns how many services these addresses have.
+func CountServices(monitor []Address) int {
+	n := 0
+	for _, a := range monitor {
+		n += len(a.Ports)
+	}
+	return n
+}
+
+// IsHostAddress reports whether ip can be the address of one machine, in the one form
+// that addresses are compared in: no zone, and not IPv4-mapped. What is forbidden on a
+// network of ours besides is known only there.
+func IsHostAddress(ip netip.Addr) bool {
+	broadcast := netip.AddrFrom4([4]byte{255, 255, 255, 255}) // RFC 919 section 7
+	return ip.IsValid() && ip.Zone() == "" && !ip.Is4In6() && !ip.IsUnspecified() && !ip.IsLoopback() && !ip.IsMulticast() && ip != broadcast
 }
 
 // ParsePassword reads a SecureOn password: six octets written as a MAC

@@ -43,6 +43,27 @@ type Status struct {
 	Inquiry     Inquiry       // in Awake
 }
 
+// Inquiry is whether a machine that counts as awake has answered since a wake of it was
+// requested.
+type Inquiry string
+
+// The inquiries. There is none before a request, in another state than Awake, and for a
+// machine that cannot be asked.
+const (
+	NoInquiry       Inquiry = ""
+	InquiryOpen     Inquiry = "open"     // it is asked: if it stays silent it is woken
+	InquiryAnswered Inquiry = "answered" // it is up
+)
+
+// Arrival is what is waited for at a machine that is up. The zero Arrival is that of a
+// machine that does not arrive.
+type Arrival struct {
+	Since    time.Time // it answers
+	Until    time.Time // it is handed over then, whatever is ready
+	Idle     time.Time // the same if no client tries again; no later than Until
+	NotReady []Service // empty: it is asked whether it uses its addresses
+}
+
 // Packets counts what was kept for a machine until it could take it. It only
 // ever grows.
 type Packets struct {
@@ -70,6 +91,15 @@ func (s *Status) sleeping(now time.Time) time.Duration {
 	return max(0, now.Sub(s.Since))
 }
 
-func (s *Spec) saving(slept time.Duration) float64 {
-	return slept.Seconds() * max(0, s.IdleWatts-s.SleepWatts)
+// SleptDays returns how long the machine slept on each of the last days, the
+// present sleep included: oldest first, and the last is the day of now.
+func (s *Status) SleptDays(now time.Time) (days [Week]Day) {
+	d := s.SleepLog.with(s.sleeping(now), now)
+	for i := range days {
+		days[i].Date = dateOf(now, Week-1-i)
+		if at, found := d.find(days[i].Date); found {
+			days[i].Slept = d[at].Slept
+		}
+	}
+	return days
 }

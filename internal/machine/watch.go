@@ -14,10 +14,20 @@ const (
 	forgetAfter = 90 * 24 * time.Hour
 )
 
-// awake is the part of a life in which the machine is up and looked after.
-type watching struct{ *Machine }
+// A machine that has just come up may lose its network once more: NetworkManager takes
+// a card with Wake-on-LAN down and up again after the resume, for up to 8 s. Until then
+// the machine may have taken a connection already.
+const (
+	flapsWithin = 30 * time.Second       // of its arrival
+	flapPace    = 500 * time.Millisecond // of the questions meanwhile
+	flapMisses  = 2
+	flapSilence = time.Second      // the least
+	flapTime    = 10 * time.Second // a longer silence is no flap
+)
 
-func (m *Machine) watching() watching { return watching{m} }
+// mayFlap reports whether we have woken the machine a moment ago. Where its network card
+// answers for it too it is not looked at so closely.
+func (m *Machine) mayFlap(now time.Time) bool { return now.Before(m.flapsUntil) && !m.NICAnswers() }
 
 // watchPause returns how long a machine that is awake is left alone after it
 // answered, and 0 if it is not asked.
@@ -81,73 +91,6 @@ func (m watching) share(d time.Duration) time.Duration {
 	return time.Duration(float64(d) * float64(own) / (1 << 32))
 }
 
-func (m watching) tickAwake(now time.Time) {
-	if ips := m.addrs.tickReturns(now); len(ips) > 0 {
-		m.probe(now, ips, false)
-	}
-	if m.tickForget(now) || m.pausing().tick(now) {
-		return
-	}
-	p := &m.presence
-	if p.next.IsZero() || now.Before(p.next) {
-		return
-	}
-	p.count()
-	if now.Before(m.blindUntil) {
-		p.excuse(now)
-	}
-	if m.flapped(now) {
-		m.beginFlap(now)
-		return
-	}
-	if p.misses >= m.policy.ProbeMisses && now.Sub(p.since) >= m.leastSilence(now) {
-		m.stoppedAnswering(now)
-		return
-	}
-	m.findElsewhere(now)
-	if m.policy.OverrideOffload && !m.nicAnswers && now.Sub(p.osSeen) >= m.policy.ProbeTimeout {
-		p.needSystem = true // its card or firmware may answer for it
-	}
-	addrs := m.probedAddrs()
-	if m.watchPause(now) == 0 && m.pending == nil || len(addrs) == 0 {
-		m.presence, m.pending, m.inquiry = presence{}, nil, NoInquiry
-		return
-	}
-	m.probe(now, addrs, false)
-	p.next = now.Add(m.policy.ProbeInterval) // an answer puts it off
-	if m.mayFlap(now) {
-		p.next = earlier(p.next, now.Add(flapPace))
-	}
-	if pause := m.watchPause(now); pause > 0 && now.Before(m.blindUntil) {
-		p.next = earlier(now.Add(pause), m.blindUntil)
-	}
-}
-
-// leastSilence is how long a machine has to be silent before it settles. While it may flap
-// its questions follow each other faster.
-func (m watching) leastSilence(now time.Time) time.Duration {
-	if m.mayFlap(now) {
-		return time.Duration(m.policy.ProbeMisses) * m.policy.ProbeInterval
-	}
-	return 0
-}
-
-// stoppedAnswering has a machine settle that left questions unanswered. They count
-// on, and its silence does.
-func (m watching) stoppedAnswering(now time.Time) {
-	m.settling().enterSettling(now, WhyUnanswered, bySilence)
-	m.presence.next = now
-}
-
-// deafened takes in that the porter heard nothing for a while. A machine that
-// slept may have been started meanwhile.
-func (m watching) receptionLost(now time.Time, e ReceptionLost) {
-	m.blindUntil = e.Until
-	if m.state == Asleep {
-		m.probe(now, m.probedAddrs(), false)
-	}
-}
-
 // findElsewhere reports once that a machine is up at another address than its own.
 func (m watching) findElsewhere(now time.Time) {
 	if m.elsewhere || m.atOther.Before(m.upSince) {
@@ -157,6 +100,14 @@ func (m watching) findElsewhere(now time.Time) {
 		m.elsewhere = true
 		m.do(Elsewhere{Addr: m.other})
 	}
+}
+
+// endInquiry takes in that the machine answered.
+func (m *Machine) endInquiry() {
+	if m.inquiry == InquiryOpen {
+		m.inquiry = InquiryAnswered
+	}
+	m.pending = nil // it was up when the wake was requested
 }
 
 // nextOblivion returns when a machine is forgotten that keeps silent, or the zero time.

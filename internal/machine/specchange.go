@@ -50,14 +50,31 @@ func (as *addresses) change(was, is *Spec) {
 	}
 }
 
-// dismiss ends what began with the claim of an address that is not the machine's any more.
-// Hosts that send to us for it are told where it is, unless the machine may test it.
-func (as *addresses) handBack(a *address) {
-	if a.standing == Claimed && a.yielded.IsZero() {
-		ips := []netip.Addr{a.IP}
-		a.standing = Returned
-		as.do(Release{Addrs: ips})
-		as.do(Announce{Addrs: ips})
+// takeSpec takes in the machine's own description and what is known of its
+// addresses.
+func (m registering) takeSpec(now time.Time, e Registered) {
+	for i := range m.addrs.all {
+		a := &m.addrs.all[i]
+		if a.standing != Own && a.standing != Conceded && !e.Spec.Has(a.IP) {
+			m.addrs.endClaim(a)
+		}
 	}
-	as.endClaim(a)
+	m.setSpec(e.Spec)
+	m.addrs.register(e.Spec.Monitor)
+	for i := range m.addrs.all {
+		a := &m.addrs.all[i]
+		place := Place{Addr: a.IP}
+		if j := slices.IndexFunc(e.Places, func(p Place) bool { return p.Addr == a.IP }); j >= 0 {
+			place = e.Places[j]
+		}
+		before := a.status().Reason
+		if a.standing == Conceded {
+			a.standing, a.recheck = Own, recheck{}
+		}
+		a.answered = a.answered || !place.Unproved
+		a.reason, a.unproved = place.Reason, !a.answered
+		if why := a.status().Reason; why != "" && !(e.Repeated && why == before) {
+			m.do(AddressWaits{Addr: a.IP, Reason: why})
+		}
+	}
 }

@@ -2,18 +2,6 @@ package machine
 
 import "slices"
 
-// told is what the porter was last asked to do until further notice.
-type issued struct {
-	hold    HoldMode
-	observe Observe
-	filter  FilterKnocks
-}
-
-// toPorter is what follows for the porter from the state that a machine is in.
-type issuing struct{ *Machine }
-
-func (m *Machine) issuing() issuing { return issuing{m} }
-
 // sync has the porter do what the present state asks for, where that is not
 // what it does already.
 func (m issuing) sync() {

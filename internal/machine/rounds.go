@@ -47,9 +47,25 @@ func (m waking) continueRounds(now time.Time) {
 	}
 }
 
-// wanted reports whether a wake goes on until wake.timeout: a client tries, or its
-// requester waits.
-func (w *wake) wanted(now time.Time) bool { return w.requested || w.retries.going(now) }
+// magic sends a magic packet of a wake and counts it.
+func (m waking) magic(attempt int, again bool) {
+	m.tally.Attempts++
+	m.sendMagic(attempt, again)
+}
+
+func (m waking) sendMagic(attempt int, again bool) {
+	m.do(SendMagic{Attempt: attempt, Again: again, Repeated: m.failures > 0 && !m.testing()})
+}
+
+// stopAnnouncing ends the announcements of a claim whose machine boots: any of them
+// would fail the test of an address. The machine takes up to a second between the
+// moment when that begins and its first packet (Linux, router_solicitation_delay;
+// RFC 5227 section 1.1, PROBE_WAIT), so that stopping then would be too late.
+func (m waking) stopAnnouncing() {
+	if held := m.Claimed(); len(held) > 0 {
+		m.do(StopAnnouncing{Addrs: held})
+	}
+}
 
 // inVain reports whether a wake has failed: its rounds are over, and the longest boot
 // that is known of the machine as well, by half as much again. While it is waited for,
@@ -63,16 +79,13 @@ func (m waking) failed(now time.Time) bool {
 	return now.Sub(w.firstMagic) >= m.patience(w.wanted(now), max(rounds, m.bootTimes.Boot*3/2))
 }
 
-// givesUp returns when a machine that is up is handed over although a service is not
-// ready. Clients that try wait for their services as long as for a wake.
-func (m waking) arrivalDeadline(now time.Time) time.Time {
-	return m.wake.arrived.Add(m.patience(m.wake.retries.going(now), m.leastWait()))
-}
-
-// givesUpIdle is givesUp if no client tries again from now on.
-func (m waking) idleDeadline(now time.Time) time.Time {
-	least := m.wake.arrived.Add(m.leastWait())
-	return earlier(m.arrivalDeadline(now), notBefore(m.wake.retries.over(), least))
+// patience returns how long something is waited for: least, and wake.timeout where it is
+// wanted.
+func (m waking) patience(wanted bool, least time.Duration) time.Duration {
+	if wanted {
+		return max(least, m.policy.WakeTimeout)
+	}
+	return least
 }
 
 // leastWait returns how long services are waited for although no client tries.
@@ -94,62 +107,14 @@ func (m waking) readyTimeout() (longest time.Duration) {
 	return longest
 }
 
-// patience returns how long something is waited for: least, and wake.timeout where it is
-// wanted.
-func (m waking) patience(wanted bool, least time.Duration) time.Duration {
-	if wanted {
-		return max(least, m.policy.WakeTimeout)
-	}
-	return least
+// givesUp returns when a machine that is up is handed over although a service is not
+// ready. Clients that try wait for their services as long as for a wake.
+func (m waking) arrivalDeadline(now time.Time) time.Time {
+	return m.wake.arrived.Add(m.patience(m.wake.retries.going(now), m.leastWait()))
 }
 
-// tries tells whether a client still tries.
-type retries struct {
-	first, last time.Time
-}
-
-// A client repeats a SYN after twice the time that it has waited, or sooner (RFC 6298
-// section 5.5), and hardly one that it has waited for more than a minute.
-const (
-	leastPatience = 4 * time.Second
-	mostPatience  = 100 * time.Second
-)
-
-// note takes in a try.
-func (t *retries) note(now time.Time) {
-	if t.first.IsZero() {
-		t.first = now
-	}
-	t.last = now
-}
-
-// going reports whether a client that has tried again may do so once more.
-func (t retries) going(now time.Time) bool { return now.Before(t.over()) }
-
-// over returns when such a client counts as gone, or the zero time where none has tried
-// again.
-func (t retries) over() time.Time {
-	pause := t.last.Sub(t.first) * 3 / 2
-	if pause <= 0 {
-		return time.Time{}
-	}
-	return t.last.Add(min(max(pause, leastPatience), mostPatience))
-}
-
-// BootTimes is what a machine is known to take: the longest of its wakes, of which an
-// eighth fades with each that is faster.
-type BootTimes struct {
-	Boot     time.Duration // from the first magic packet to its first proof of life
-	Services time.Duration // from there to the handover
-}
-
-// with returns t and what one more wake took.
-func (t BootTimes) with(boot, services time.Duration) BootTimes {
-	return BootTimes{Boot: max(boot, t.Boot*7/8), Services: max(services, t.Services*7/8)}
-}
-
-// expected reports whether a machine that has booted before is likely to come, if it was
-// woken that long ago.
-func (t BootTimes) expected(waited time.Duration) bool {
-	return waited >= t.Boot*3/4 && waited <= t.Boot*5/4
+// givesUpIdle is givesUp if no client tries again from now on.
+func (m waking) idleDeadline(now time.Time) time.Time {
+	least := m.wake.arrived.Add(m.leastWait())
+	return earlier(m.arrivalDeadline(now), notBefore(m.wake.retries.over(), least))
 }

@@ -57,19 +57,6 @@ func (d SleepLog) find(date string) (int, bool) {
 // Week is how many days Status.SleptDays tells of.
 const Week = 7
 
-// SleptDays returns how long the machine slept on each of the last days, the
-// present sleep included: oldest first, and the last is the day of now.
-func (s *Status) SleptDays(now time.Time) (days [Week]Day) {
-	d := s.SleepLog.with(s.sleeping(now), now)
-	for i := range days {
-		days[i].Date = dateOf(now, Week-1-i)
-		if at, found := d.find(days[i].Date); found {
-			days[i].Slept = d[at].Slept
-		}
-	}
-	return days
-}
-
 // DayBounds is when a day begins and ends.
 type DayBounds struct {
 	Date     string // "2026-11-22"

@@ -1,0 +1,88 @@
+package machine
+
+import (
+	"slices"
+	"time"
+)
+
+// testing reports whether the present wake is a test.
+func (m *Machine) testing() bool {
+	return (m.state == Waking || m.state == Arriving) && m.wake.began.Test
+}
+
+// arrivedByTest reports whether a test has brought the machine up: a client that comes
+// then has not woken it.
+func (m *Machine) arrivedByTest() bool { return m.state == Arriving && m.testing() }
+
+// current returns the wake that is to be or under way, or nil.
+func (m waking) current() *wake {
+	switch m.state {
+	case Settling:
+		return m.pending
+	case Waking, Arriving:
+		return &m.wake
+	default:
+		return nil
+	}
+}
+
+// countWake counts a wake that began then, and tells of it from now on.
+func (m waking) countWake(began time.Time, w *wake) {
+	b := w.began
+	m.unready = nil
+	m.lastWake = LastWake{
+		At: began, Trigger: b.Trigger, Service: b.Service, Source: b.Source, By: b.By, Outcome: UnderWay, Attempts: w.attempts, Test: b.Test,
+	}
+	if w.counts() {
+		m.tally.Wakes[b.Trigger]++
+	}
+}
+
+// countKnock counts a knock unless its port was knocked at already in the wake that
+// is to be or under way: clients repeat themselves, and try several addresses.
+func (m waking) countKnock(p Port) {
+	if m.state == Awake {
+		return
+	}
+	if w := m.current(); w != nil && slices.ContainsFunc(w.knocked, func(s Service) bool { return s.Port == p }) {
+		return
+	}
+	m.knocks = m.knocks.with(p)
+	m.changed = true // a counter must not fall after a crash
+}
+
+// endTest makes a test the wake of the one that joins it, and counts it: its failure is
+// one for that client.
+func (m waking) endTest(joins WakeBegan) {
+	w := m.current()
+	if w.counts() {
+		return
+	}
+	joins.GoesOn, joins.Repeated = w.began.GoesOn, m.failures > 0 && joins.By == ""
+	w.began = joins
+	if w.began.GoesOn { // it has begun, and was not counted then
+		m.countWake(m.lastWake.At, w)
+		m.do(w.began)
+	}
+}
+
+// tellReady tells of services that can take clients in a test.
+func (m waking) reportReady(now time.Time, services []Service) {
+	for _, s := range services {
+		m.do(ServiceReady{Service: s, After: now.Sub(m.wake.firstMagic)})
+	}
+}
+
+// postponeWake keeps the present wake for when the machine is asleep again.
+func (m waking) postponeWake() {
+	w := m.wake
+	m.pending = &w
+}
+
+// noteOver sees that a wake under way has come to its end without us: the machine
+// was started by hand, went to sleep once more, or is no longer looked after.
+func (m *Machine) noteWakeOver() {
+	if m.lastWake.Outcome == UnderWay && m.state != Waking && m.state != Arriving && m.pending == nil {
+		m.lastWake.Outcome = Over
+	}
+}

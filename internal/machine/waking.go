@@ -1,0 +1,112 @@
+package machine
+
+import "time"
+
+// A machine that does not wake is tried with growing pauses. The first wake that
+// fails may be an accident, and the next knock wakes again.
+const (
+	firstPause   = time.Minute
+	longestPause = time.Hour
+)
+
+// pause returns how long knocks do not wake a machine that did not wake so often.
+func pause(failures int) time.Duration {
+	if failures < 2 {
+		return 0
+	}
+	return min(firstPause<<min(failures-2, 10), longestPause)
+}
+
+func (m waking) beginWake(now time.Time, w wake) {
+	w.attempts = 0
+	w.nextMagic = now
+	if earliest := m.claimAt.Add(m.policy.Holdoff); earliest.After(now) {
+		w.nextMagic = earliest
+	}
+	w.began.Repeated = m.failures > 0 && w.counts() && !w.requested // its requester waits to be told
+	if !w.began.GoesOn {
+		m.countWake(now, &w)
+	}
+	m.do(w.began)
+	w.began.GoesOn = true // if it has to begin again
+	m.wake = w
+	m.presence = presence{}
+	why := WhyKnock
+	if !w.began.Service.Addr.IsValid() {
+		why = WhyRequested
+	}
+	m.report(now, Waking, why, w.began.Repeated)
+	m.tickWaking(now)
+}
+
+func (m waking) tickWaking(now time.Time) {
+	w := &m.wake
+	if m.failed(now) {
+		m.failWake(now)
+		return
+	}
+	if !now.Before(w.nextMagic) {
+		m.continueRounds(now)
+	}
+	m.probeArriving(now)
+	m.reclaimYielded(now)
+}
+
+// heardWaking takes a frame of a machine that is being woken. A test of an address
+// is a start; other frames only make us ask.
+func (m waking) heardWaking(now time.Time, a *address, e Heard) {
+	switch {
+	case m.wake.attempts == 0:
+		// Still held off: we did not start this.
+		m.postponeWake()
+		m.settling().enterSettling(now, WhySpoke, byFrame)
+		m.presence = doubt(now)
+		m.settling().heardSettling(now, a, e, false)
+	case a != nil && e.Sign == Tests:
+		m.addrs.yield(now, a)
+		m.enterArriving(now)
+	case a != nil:
+		m.addrs.yield(now, a)
+		m.probeSoon(Pace(0, m.pace, arrivalPace))
+	default:
+		m.probeSoon(Pace(0, m.pace, arrivalPace))
+	}
+}
+
+func (m waking) failWake(now time.Time) {
+	if now.Sub(m.atOther) < seekTime {
+		m.foundElsewhere(now)
+		return
+	}
+	m.lastWake.Outcome = GivenUp
+	test := m.testing()
+	repeated := m.failures > 0 && !test && !m.wake.requested
+	if !test {
+		m.tally.Failures[m.wake.began.Trigger]++
+		m.failures++
+		m.retryAt = now.Add(pause(m.failures))
+	}
+	m.do(WakeFailed{Trigger: m.wake.began.Trigger, Attempts: m.wake.attempts, Repeated: repeated, Test: test})
+	m.do(DropPackets{})
+	if m.policy.Keep || test {
+		m.report(now, Asleep, WhyAttemptsGone, repeated)
+		m.addrs.recheckOwn(now)
+		if m.addrs.yielding() { // what it said last is still open
+			m.settling().heardAsleep(now, nil, Heard{}, false)
+		}
+		return
+	}
+	m.addrs.returnAddresses(now)
+	m.addrs.endReturns()
+	m.move(now, Awake, WhyAttemptsGone)
+	m.do(Forget{Reason: "wake failed and wake.keep is false"})
+}
+
+// foundElsewhere ends a wake whose machine is up at another address.
+func (m waking) foundElsewhere(now time.Time) {
+	m.do(DropPackets{})
+	m.addrs.returnAll(now)
+	m.move(now, Awake, WhyElsewhere)
+	m.elsewhere = true
+	m.do(Elsewhere{Addr: m.other})
+}
