@@ -28,7 +28,7 @@ func asNobody(t *testing.T, cmd *exec.Cmd) *exec.Cmd {
 		t.Logf("this run is in a user namespace already (%q): all of it is the test", f)
 		return nil
 	}
-	if max, err := os.ReadFile("/proc/sys/user/max_user_namespaces"); err == nil && strings.TrimSpace(string(max)) == "0" {
+	if limit, err := os.ReadFile("/proc/sys/user/max_user_namespaces"); err == nil && strings.TrimSpace(string(limit)) == "0" {
 		skip(t, "user.max_user_namespaces is 0: ordinary users have no namespaces here")
 	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}

@@ -53,7 +53,7 @@ func (m pausing) tick(now time.Time) bool {
 // register takes in what the machine says of itself. The rest waits for the end of
 // the pause.
 func (m pausing) register(now time.Time, e Registered) {
-	m.registering().takeSpec(now, e)
+	m.registering().takeSpec(e)
 	m.changed = true
 	if !e.Repeated {
 		m.do(Deferred{Until: m.paused})

@@ -27,12 +27,12 @@ func (m settling) heardAsleep(now time.Time, a *address, e Heard, unasked bool) 
 	m.enterSettling(now, WhySpoke, byFrame)
 	m.presence = doubt(now)
 	m.presence.needSystem = unasked
-	m.heardSettling(now, a, e, unasked)
+	m.heardSettling(now, a, unasked)
 }
 
 // heardSettling takes a frame: nothing is answered for the address that it speaks
 // for until the question is settled.
-func (m settling) heardSettling(now time.Time, a *address, e Heard, unasked bool) {
+func (m settling) heardSettling(now time.Time, a *address, unasked bool) {
 	if m.kind == byRestart {
 		m.kind, m.presence = byFrame, doubt(now)
 	}
@@ -227,7 +227,7 @@ func (m settling) probeAsleep(now time.Time) {
 }
 
 // visited asks such a machine at once, because it is wanted.
-func (m settling) visited(now time.Time) {
+func (m settling) visited() {
 	if m.state == Asleep && !m.presence.next.IsZero() {
 		m.probeSoon(arrivalPace)
 	}
