@@ -169,7 +169,7 @@ func TestInstallWhereItCannotWork(t *testing.T) {
 		h.must("systemd-run", "--unit=other", "--service-type=exec", "perl", "-MIO::Socket::INET",
 			"-e", `my $s = IO::Socket::INET->new(LocalPort => 9717, Listen => 1) or die; sleep 300`)
 		h.within(10*time.Second, "the port to be taken", "sh", "-ec", "ss -Hltn sport = :9717 | grep -q .")
-		expect(t, "the installation", h.install(h.copy(built(t, older, ".deb"))), "nightporter is installed, and does not run", "nightporter check --host")
+		expect(t, "the installation", h.install(h.copy(built(t, older, ".deb"))), "nightporter is installed, but does not run", "nightporter check --host")
 		expect(t, "the log", h.must("journalctl", "--no-pager", "--unit", unitName), "cannot listen on :9717: address already in use: `ss -ltnp 'sport = :9717'` shows by what")
 		h.within(10*time.Second, "the reason in the status", "sh", "-c", "systemctl status --no-pager --full "+unitName+" | grep 'Status: .*:9717: address already in use'")
 		check, err := h.try("nightporter", "check", "--host")
@@ -210,7 +210,7 @@ func TestInstallOverMakeInstall(t *testing.T) {
 // Without systemd, as in a container, the package installs too.
 func TestInstallWithoutSystemd(t *testing.T) {
 	h := newHost(t)
-	expect(t, "the installation", h.install(h.copy(built(t, older, ".deb"))), "not started: systemd does not run here", "nightporter serve")
+	expect(t, "the installation", h.install(h.copy(built(t, older, ".deb"))), "not started: systemd does not run on this host", "nightporter serve")
 	expect(t, "the program", h.must("nightporter", "version"), "nightporter 0.1.0 ")
 	expect(t, "what starts at boot", h.must("ls", "/etc/systemd/system/multi-user.target.wants"), unitName)
 	h.must("apt-get", "purge", "--yes", "nightporter")

@@ -8,17 +8,16 @@ import (
 	"nightporter/internal/timerqueue"
 )
 
-// announceAt is when an address that changed hands is announced, counted from
-// the change: a client with a warm neighbour entry learns of it by nothing
-// else, and one announcement can be lost. RFC 5227 section 1.1 asks for two,
-// 2 s apart.
+// announceAt is when an address with a new owner is announced, counted from the change. A
+// client with a valid neighbor entry learns of the change by nothing else, and an
+// announcement can be lost. RFC 5227 section 1.1 requires two, 2 s apart.
 var announceAt = [...]time.Duration{0, time.Second, 3 * time.Second, 7 * time.Second}
 
-// Announcer tells the LAN who has an address, several times. It is driven from
-// outside: Run sends what is due, Next says when to come again. It is not safe
-// for concurrent use.
+// Announcer announces the owners of addresses to the LAN, several times each. It has no
+// timer: Run sends what is due, and Next returns when to call it again. It is not safe for
+// concurrent use.
 type Announcer struct {
-	// Send tells the LAN once that ip is at owner.
+	// Send announces once that ip is at owner.
 	Send func(ip netip.Addr, owner ether.MAC)
 
 	queue         timerqueue.Queue[netip.Addr]
@@ -31,14 +30,14 @@ type announcement struct {
 	sent  int
 }
 
-// Announce begins to tell that ip is at owner, the first time at once. It
-// replaces what was being told about ip.
+// Announce begins to announce that ip is at owner, the first time at once. It replaces
+// earlier announcements of ip.
 func (a *Announcer) Announce(now time.Time, ip netip.Addr, owner ether.MAC) {
 	a.AnnounceFrom(now, ip, owner)
 	a.send(ip)
 }
 
-// AnnounceFrom is Announce, but the first time not before at.
+// AnnounceFrom is Announce with the first announcement at a time.
 func (a *Announcer) AnnounceFrom(at time.Time, ip netip.Addr, owner ether.MAC) {
 	if a.announcements == nil {
 		a.announcements = make(map[netip.Addr]*announcement)
@@ -47,7 +46,7 @@ func (a *Announcer) AnnounceFrom(at time.Time, ip netip.Addr, owner ether.MAC) {
 	a.queue.Set(ip, at)
 }
 
-// Cancel stops telling about ip.
+// Cancel stops the announcements of ip.
 func (a *Announcer) Cancel(ip netip.Addr) {
 	delete(a.announcements, ip)
 	a.queue.Remove(ip)

@@ -67,7 +67,7 @@ func TestVerdicts(t *testing.T) {
 		{"another host answers", arp(lan.ARPReply, other, other, ip4, client4), claim.Conflict},
 		{"another host asks from the address", arp(lan.ARPRequest, other, other, ip4, client4), claim.Conflict},
 		{"another host uses an address we are quiet about", arp(lan.ARPReply, other, other, quiet4, client4), claim.Conflict},
-		{"a reply between strangers", arp(lan.ARPReply, other, other, client4, somebodyElse), claim.NotAQuestion},
+		{"a reply between strangers", arp(lan.ARPReply, other, other, client4, somebodyElse), claim.NotARequest},
 
 		{"a client solicits", nd(lan.NeighborSolicitation, client, solicitedBySLL, client6, ip6), claim.Answered},
 		{"a router verifies, without an option (RFC 4861 7.2.2)", nd(lan.NeighborSolicitation, client, noLinkLayer, client6, ip6), claim.Answered},
@@ -77,7 +77,7 @@ func TestVerdicts(t *testing.T) {
 		{"another host advertises", nd(lan.NeighborAdvertisement, other, other, ip6, ip6), claim.Conflict},
 		{"another host advertises without an option", nd(lan.NeighborAdvertisement, other, noLinkLayer, ip6, ip6), claim.Conflict},
 		{"the machine advertises", nd(lan.NeighborAdvertisement, sleeper, sleeper, ip6, ip6), claim.FromOwner},
-		{"a data packet", lan.Packet{Kind: lan.TCP, Src: client, From: client4, To: ip4}, claim.NotAQuestion},
+		{"a data packet", lan.Packet{Kind: lan.TCP, Src: client, From: client4, To: ip4}, claim.NotARequest},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			sent, replied := 0, 0

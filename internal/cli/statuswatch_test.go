@@ -85,7 +85,7 @@ func TestStatusWatchEnds(t *testing.T) {
 	go h.journal.Close()
 	for lines.Scan() {
 	}
-	if c := <-code; c != 1 || errs.String() != "nightporter: the porter ended the stream of events\n" {
+	if c := <-code; c != 1 || errs.String() != "nightporter: the porter closed the event stream\n" {
 		t.Errorf("exit code %d, %q", c, errs)
 	}
 }

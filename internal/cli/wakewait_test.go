@@ -85,7 +85,7 @@ func TestWakeWaitFails(t *testing.T) {
 		code int
 		want string
 	}{
-		{"the porter stops", func(j *journal.Journal, _ context.CancelFunc) { go j.Close() }, 1, "nightporter: the porter ended the stream of events\n"},
+		{"the porter stops", func(j *journal.Journal, _ context.CancelFunc) { go j.Close() }, 1, "nightporter: the porter closed the event stream\n"},
 		{"Ctrl-C", func(_ *journal.Journal, cancel context.CancelFunc) { cancel() }, interrupted, ""},
 	} {
 		ctx, cancel := context.WithCancel(t.Context())

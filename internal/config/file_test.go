@@ -85,7 +85,7 @@ func TestAttackThroughAnOpenFile(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err := config.Load(path, true, nil, nil)
-		want := fmt.Sprintf("configuration file %s: found mode %04o, expected a file that not everybody may write to: try `chmod o-w %[1]s`", path, mode)
+		want := fmt.Sprintf("configuration file %s: found mode %04o, expected a file that other users may not write to: try `chmod o-w %[1]s`", path, mode)
 		if open != (err != nil) || open && err.Error() != want {
 			t.Errorf("%04o: error %v, want %q", mode, err, want)
 		}
@@ -200,7 +200,7 @@ func TestWorldReadableToken(t *testing.T) {
 	if err := os.Chmod(path, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	want := "registration.token: found a hidden value (from " + path + "): expected a file that not everybody may read, " +
+	want := "registration.token: found a hidden value (from " + path + "): expected a file that other users may not read, " +
 		"since it holds a secret, and its mode is 0644: put it into /etc/nightporter/environment (mode 600) as NIGHTPORTER_REGISTRATION__TOKEN=..., or `chmod o-rwx " + path + "` if the daemon's user is in the file's group"
 	if _, err := config.Load(path, true, nil, nil); err == nil || withoutLines(err) != want {
 		t.Errorf("error differs\n got: %v\nwant: %s", err, want)

@@ -42,7 +42,7 @@ func fileLayer(t table, path string, explicit bool, r *report) (layer, error) {
 		return layer{}, fmt.Errorf("configuration file: %w", err)
 	}
 	if mode&othersWrite != 0 {
-		return layer{}, fmt.Errorf("configuration file %s: found mode %04o, expected a file that not everybody may write to: try `chmod o-w %s`", path, mode.Perm(), path)
+		return layer{}, fmt.Errorf("configuration file %s: found mode %04o, expected a file that other users may not write to: try `chmod o-w %s`", path, mode.Perm(), path)
 	}
 	text := &parser{table: t, report: r, origin: origin}
 	l, err := newLayer(content(b), text, func(key) string { return origin })
@@ -84,9 +84,9 @@ func flagLayer(t table, flags *pflag.FlagSet, r *report) (layer, error) {
 		if !ok || k.noun == "" {
 			return "", nil // a flag of somebody else, such as --config
 		}
-		if k.unseen && f.Changed {
+		if k.notAsFlag && f.Changed {
 			place{report: r, key: k.path, path: k.path, origin: "from --" + k.path, secret: true}.
-				wrong(f.Value.String(), "a value in the configuration file or in "+k.env()+", since everyone on this host can see a command line")
+				wrong(f.Value.String(), "a value in the configuration file or in "+k.env()+", since all users of this host can see a command line")
 			return "", nil
 		}
 		return k.path, k.text(f.Value.String())

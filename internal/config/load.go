@@ -127,7 +127,7 @@ func (s *stack) read() *Config {
 // place says where the effective value of a key comes from.
 func (s *stack) place(path string) place {
 	k, _ := s.table.find(path)
-	p := place{report: s.report, key: path, path: path, secret: k.secrecy != open}
+	p := place{report: s.report, key: path, path: path, secret: k.secret != notSecret}
 	if l, ok := s.source(path); ok {
 		p.origin, p.line = l.origin(k), l.line
 	}

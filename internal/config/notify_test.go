@@ -49,7 +49,7 @@ func TestSecretsNotOnTheCommandLine(t *testing.T) {
 	for key, variable := range map[string]string{"notify.urls": "NIGHTPORTER_NOTIFY__URLS", "http.token": "NIGHTPORTER_HTTP__TOKEN"} {
 		fs := parseFlags(t, "--"+key+"=ntfy://ntfy.sh/hunter2")
 		refused(t, write(t, "config.yaml", ""), nil, fs, key+": found a hidden value (from --"+key+"): "+
-			"expected a value in the configuration file or in "+variable+", since everyone on this host can see a command line")
+			"expected a value in the configuration file or in "+variable+", since all users of this host can see a command line")
 		if !fs.Lookup(key).Hidden {
 			t.Errorf("the help shows --%s, which is refused", key)
 		}
@@ -79,7 +79,7 @@ func TestWorldReadableTargets(t *testing.T) {
 		}
 		want := ""
 		if tt.refused {
-			want = "notify.urls: found a hidden value (from " + path + "): expected a file that not everybody may read, " +
+			want = "notify.urls: found a hidden value (from " + path + "): expected a file that other users may not read, " +
 				"since it holds a secret, and its mode is 0644: put it into /etc/nightporter/environment (mode 600) as NIGHTPORTER_NOTIFY__URLS=..., or `chmod o-rwx " + path + "` if the daemon's user is in the file's group"
 		}
 		_, err := config.Load(path, true, tt.environ, nil, readURLs)

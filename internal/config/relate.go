@@ -79,7 +79,7 @@ func (s *stack) relateSecret(path string) {
 	}
 	k, _ := s.table.find(path)
 	s.place(path).wrong(s.merged.Get(path), fmt.Sprintf(
-		"a file that not everybody may read, since it holds a secret, and its mode is %04o: put it into %s (mode 600) as %s=..., "+
+		"a file that other users may not read, since it holds a secret, and its mode is %04o: put it into %s (mode 600) as %s=..., "+
 			"or `chmod o-rwx %s` if the daemon's user is in the file's group", l.mode.Perm(), DefaultEnvironment, k.env(), shell.Quote(l.file)))
 }
 

@@ -77,9 +77,9 @@ const (
 	maxToken = 256
 )
 
-// mask is printed in place of a secret. It is refused as a secret, so that a
+// redacted is printed in place of a secret. It is refused as a secret, so that a
 // printed configuration that became a file never runs with a known one.
-const mask = notifyconf.Hidden
+const redacted = notifyconf.Hidden
 
 // token reads a secret of at least so many bytes, or "".
 func token(least int) codec[string] {
@@ -91,8 +91,8 @@ func token(least int) codec[string] {
 	c := text("text", expected, func(s string) bool { return s == "" || len(s) >= least && len(s) <= maxToken })
 	read := c.read
 	c.read = func(p place, raw any) (string, bool) {
-		if raw == mask {
-			return "", p.wrong(raw, "the token itself: "+mask+" is printed in its place")
+		if raw == redacted {
+			return "", p.wrong(raw, "the token itself: "+redacted+" is printed in its place")
 		}
 		return read(p, raw)
 	}
@@ -182,3 +182,5 @@ func hostAddress() codec[netip.Addr] {
 			return a, err == nil && machine.IsHostAddress(a)
 		}, func(a netip.Addr) any { return a.String() })
 }
+
+func transport() codec[string] { return oneOf(TransportEthernet, TransportUDP) }

@@ -87,8 +87,6 @@ func showWakePath(s machine.Spec) (shown ordered) {
 	return shown
 }
 
-func transport() codec[string] { return oneOf(TransportEthernet, TransportUDP) }
-
 // wakeTarget reads where a magic datagram is to go. A link-local address would need
 // an interface, which wake_interface is for.
 func wakeTarget() codec[netip.AddrPort] {

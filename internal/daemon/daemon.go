@@ -22,8 +22,8 @@ import (
 	"nightporter/internal/web"
 )
 
-// New opens every socket that conf asks for, or none: its error names what is
-// missing. level follows conf at each reload.
+// New opens every socket of conf, or none: its error names what is missing. level is set at
+// each reload.
 func New(conf *config.Config, version string, log *slog.Logger, level *slog.LevelVar) (*Daemon, error) {
 	d := &Daemon{conf: conf, log: log, level: level}
 	if err := d.open(version); err != nil {
@@ -41,8 +41,8 @@ func (d *Daemon) open(version string) error {
 		Drops:    func() map[string]uint64 { return d.porter.Drops() },
 		Rejected: func() map[string]map[string]uint64 { return d.porter.Rejected() },
 		Guarded:  func() bool { return d.porter.Guard().Active },
-		// Read at each scrape: a host begins to forward when containers are
-		// installed on it, long after we have started.
+		// Read at each scrape: a host begins to forward when containers are installed on
+		// it, perhaps long after the start.
 		GuardNeeded: func() bool { return d.porter.GuardNeeded() },
 		Ready:       func() bool { return d.porter.Ready() == nil },
 		Stored:      func() bool { return d.porter.Storage().Healthy },
@@ -86,7 +86,7 @@ func (d *Daemon) open(version string) error {
 	if err := d.web.Listen(context.Background()); err != nil {
 		return err
 	}
-	// From here on something of an earlier run is changed.
+	// From here on the state of an earlier run is changed.
 	var past journal.Past
 	if d.journal, past, err = journal.Open(conf.StateDir, log); err != nil {
 		return fmt.Errorf("state_dir: %w: expected a directory that nightporter can write to, and no other nightporter does", err)
@@ -110,9 +110,9 @@ func registrarConfig(conf *config.Config) registration.Config {
 	}
 }
 
-// turns returns how many registrations of one source are decided at a time. Under
-// self a source registers one machine, itself, and what it asks for may take
-// seconds. Otherwise it may speak for several.
+// turns returns how many registrations of one source are checked at a time. Under trust self
+// a source registers only itself, and the check may take seconds. Otherwise it may
+// register several machines.
 func turns(r config.Registration) int {
 	if r.Trust == config.TrustSelf {
 		return 1
@@ -124,7 +124,7 @@ func access(conf *config.Config) web.Access {
 	return web.Access{Token: conf.HTTP.Token, Hosts: conf.HTTP.Hosts}
 }
 
-// look is what the configuration says of the status page.
+// look returns the settings of the status page.
 func look(conf *config.Config) web.Look {
 	l := web.Look{
 		Links: conf.HTTP.Links, Machines: make(map[ether.MAC]web.MachineLook, len(conf.Pages)),
@@ -136,8 +136,8 @@ func look(conf *config.Config) web.Look {
 	return l
 }
 
-// Run works until ctx ends, and returns nil then, with every claim released
-// within 2 s. It returns an error when a part of it fails.
+// Run works until ctx ends, releases every claim within 2 s, and returns nil. It returns an
+// error when a part fails.
 func (d *Daemon) Run(ctx context.Context) error {
 	defer d.Close()
 	g, ctx := errgroup.WithContext(ctx)
@@ -155,8 +155,8 @@ func (d *Daemon) Run(ctx context.Context) error {
 	return g.Wait()
 }
 
-// Reload loads the configuration anew, and logs what has to wait for a restart. An
-// error means that the old one stays.
+// Reload loads the configuration and applies it. It logs which keys need a restart. After an
+// error the old configuration stays.
 func (d *Daemon) Reload(ctx context.Context, load func() (*config.Config, error)) error {
 	conf, err := load()
 	var restart []string
@@ -175,8 +175,8 @@ func (d *Daemon) Reload(ctx context.Context, load func() (*config.Config, error)
 	return nil
 }
 
-// takeOver takes over what may change without dropping a claim, and returns the keys
-// that have to wait for a restart.
+// takeOver applies the keys that may change without a restart, and returns the changed keys
+// that need one.
 func (d *Daemon) takeOver(ctx context.Context, conf *config.Config) ([]string, error) {
 	restart, err := d.porter.Reload(ctx, conf)
 	if err != nil {

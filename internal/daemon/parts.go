@@ -13,8 +13,8 @@ import (
 	"nightporter/internal/web"
 )
 
-// Daemon is the porter with the servers for registration and HTTP, its journal and
-// its notifier. Make it with New, then Run it.
+// Daemon runs the porter with its registration and HTTP servers, the journal and the
+// notifier. Make it with New, then Run it.
 type Daemon struct {
 	porter    *porter.Porter
 	conf      *config.Config
@@ -28,7 +28,7 @@ type Daemon struct {
 	metrics   *metrics.Metrics
 }
 
-// Close closes the sockets of a daemon that is not run.
+// Close closes all sockets and the journal. Run does it too.
 func (d *Daemon) Close() {
 	if d.web != nil {
 		d.web.Close()

@@ -58,7 +58,7 @@ func TestAttackTakenNames(t *testing.T) {
 		fmt.Sprintf("nas-2, %s: the name \"nas\" belongs to %s already (`nightporter forget nas` on the porter)", nas.MAC(), evil.MAC()),
 	}
 	if fmt.Sprint(told) != fmt.Sprint(want) {
-		t.Errorf("told %q, want %q", told, want)
+		t.Errorf("renamed %q, want %q", told, want)
 	}
 	h.daemon.Kill()
 	h.restart(fastProbe)
@@ -129,11 +129,11 @@ func TestAttackNoiseBeforeAFailedWake(t *testing.T) {
 			failWake(h, client, nas4)
 			for range c.messages {
 				if m := nextMessage(h, hook); !strings.HasPrefix(m.Title, "Address conflict at m") {
-					t.Errorf("told %+v", m)
+					t.Errorf("received %+v", m)
 				}
 			}
-			if m := nextMessage(h, hook); m.Title != "nas did not wake" || !contains(m.Message, fmt.Sprintf("not told because of notify.rate: %d conflict (m", crowd-c.messages)) {
-				t.Errorf("told %+v", m)
+			if m := nextMessage(h, hook); m.Title != "nas did not wake" || !contains(m.Message, fmt.Sprintf("not sent because of notify.rate: %d conflict (m", crowd-c.messages)) {
+				t.Errorf("received %+v", m)
 			}
 		})
 	}

@@ -101,7 +101,7 @@ func TestRegisterCheck(t *testing.T) {
 	if out, err := h.runOn(nas.Host, "register", "--to", to, "--port", "22,foo"); err == nil || !strings.HasPrefix(out, noPort) {
 		t.Errorf("with a bad port: %v: %s", err, out)
 	}
-	const itself = `--to: found "10.77.0.2", which is this host itself: expected the porter`
+	const itself = `--to: found "10.77.0.2", which is this host itself: expected another host. Run this on the machine that sleeps`
 	if out, err := h.runOn(h.lan.Porter(), "register", "--to", to, "--port", "22"); err == nil || !contains(out, itself) {
 		t.Errorf("on the porter: %v: %s", err, out)
 	}

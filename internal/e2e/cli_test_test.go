@@ -112,7 +112,7 @@ func TestTestCommandWakeFails(t *testing.T) {
 
 	failWake(h, h.lan.Client(), nas4) // its message is the first one
 	if m := nextMessage(h, hook); !contains(m.Message, "10.77.0.10") {
-		t.Errorf("told %q", m)
+		t.Errorf("received %q", m)
 	}
 	wantOneSent(h)
 }
@@ -162,7 +162,7 @@ func TestWakeOfAMAC(t *testing.T) {
 	if len(asked) != 1 || asked[0].MAC != stranger.MAC() || asked[0].Machine != "" || !contains(asked[0].By, "10.77.0.10:") || !contains(asked[0].Reason, "eth0") {
 		t.Errorf("%+v", asked)
 	}
-	if code, out := h.runCommand("events"); code != 0 || !contains(out, "wake of "+mac+" asked for by 10.77.0.10:") {
+	if code, out := h.runCommand("events"); code != 0 || !contains(out, "wake of "+mac+" requested by 10.77.0.10:") {
 		t.Errorf("exit code %d, %s", code, out)
 	}
 
@@ -170,7 +170,7 @@ func TestWakeOfAMAC(t *testing.T) {
 	h.register(stranger.Host, nasRegistration(stranger))
 	for args, want := range map[string]string{
 		"wake --mac " + mac:                      "expected its name instead",
-		"wake --mac ff:ff:ff:ff:ff:ff":           `--mac: found "ff:ff:ff:ff:ff:ff", expected that of one network card`,
+		"wake --mac ff:ff:ff:ff:ff:ff":           `--mac: found "ff:ff:ff:ff:ff:ff", expected the MAC address of one network card`,
 		"wake --mac nas":                         `--mac: found "nas"`,
 		"wake nas --mac " + mac:                  `--mac: found the name "nas" too`,
 		"wake --wait 1m --mac 02:00:00:00:00:03": "--mac: found --wait or --json too",

@@ -35,7 +35,7 @@ func TestWakeCommandWakes(t *testing.T) {
 	}
 	n := h.daemon.Log.Len()
 	code, out = h.runCommand("wake", "nas", "--wait", "20s")
-	if code != 0 || !contains(out, "wake asked for by 10.77.0.", "magic packets, round 1", "nas is awake after ") {
+	if code != 0 || !contains(out, "wake requested by 10.77.0.", "magic packets, round 1", "nas is awake after ") {
 		t.Errorf("exit code %d, %s", code, out)
 	}
 	h.waitMove(n, "nas", "arriving", "awake", machine.WhyReady)
@@ -151,9 +151,9 @@ func TestOtherSitesCannotWake(t *testing.T) {
 func TestFromAddressErrors(t *testing.T) {
 	h := open(t, fastProbe)
 	for from, want := range map[string][]string{
-		"10.77.0.2:13717":        {"(what answers there does not speak HTTP): that is the port at which machines register: ", "9717 if --from names none"},
+		"10.77.0.2:13717":        {"(the server there does not speak HTTP): that is the registration port: ", "9717 by default"},
 		"10.77.0.2:9718":         {"no nightporter answers at 10.77.0.2:9718 (connection refused): is it running there, and its port open in the firewall?"},
-		"nosuchhost":             {`no address was found for "nosuchhost"`, ": is the name right? An IP address does as well, such as --from 192.168.1.2\n"},
+		"nosuchhost":             {`no address was found for "nosuchhost"`, ": is the name right? An IP address also works, such as --from 192.168.1.2\n"},
 		"10.77.0.2:9717/path":    {`below the path "/path" of 10.77.0.2:9717 (404 Not Found)`},
 		"https://10.77.0.2:9717": {"10.77.0.2:9717 speaks HTTP without TLS: expected http://10.77.0.2:9717\n"},
 	} {

@@ -92,7 +92,7 @@ func TestWhyItDoesNotWake(t *testing.T) {
 		{"cooldown", "wake: {cooldown: 1m}\n", "", func(h *harness, ip netip.Addr) { sendDatagrams(h, dialGame(h, h.lan.Client(), ip), "going on") },
 			machine.WhileCooling, "wake.cooldown", "27015/udp", "set wake.cooldown: 0s"},
 		{"failed_wakes", "wake: {attempts: 2, interval: 300ms}\n", "", failTwice,
-			machine.AfterFailures, "failed_wakes", "27015/udp", "check the machine's power, cable and Wake-on-LAN; a wake that you ask for is tried at once"},
+			machine.AfterFailures, "failed_wakes", "27015/udp", "check the machine's power, cable and Wake-on-LAN; a requested wake is tried at once"},
 	} {
 		for _, ip := range []netip.Addr{nas4, nas6} {
 			t.Run(c.name+"/"+ip.String(), func(t *testing.T) {
@@ -216,7 +216,7 @@ func TestNothingIgnoredAwake(t *testing.T) {
 	h.call(h.lan.Porter(), nas, nas4, 22)
 	wantSuppressed(h, "", 0, 1)
 	code, out := h.runCommand("why", "nas")
-	if code != 0 || !contains(out, "awake since", "for 10.77.0.10 at 10.77.0.20:22/tcp: ready after", "who keeps it awake is not known") || strings.Contains(out, "ignored") {
+	if code != 0 || !contains(out, "awake since", "for 10.77.0.10 at 10.77.0.20:22/tcp: ready after", "what keeps it awake is not known") || strings.Contains(out, "ignored") {
 		t.Errorf("exit code %d, %s", code, out)
 	}
 }
@@ -236,8 +236,8 @@ func TestWakeOfAnAwakeMachine(t *testing.T) {
 	}
 	_, after := h.runCommand("events", "--machine", "nas")
 	told := strings.TrimPrefix(after, before)
-	if strings.Count(told, "\n") != 1 || !contains(told, "wake asked for by 10.77.0.", " while it counts as awake: one magic packet sent") {
-		t.Errorf("told\n%s", told)
+	if strings.Count(told, "\n") != 1 || !contains(told, "wake requested by 10.77.0.", " while it counts as awake: one magic packet sent") {
+		t.Errorf("new events\n%s", told)
 	}
 	h.wantMetric(0, `nightporter_machine_wakes_total{machine="nas", trigger="api"}`)
 	h.wantMetric(attempts, `nightporter_machine_wake_attempts_total{machine="nas"}`)

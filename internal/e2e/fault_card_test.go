@@ -99,7 +99,7 @@ func TestFieldNameOfAnotherMachine(t *testing.T) {
 				t.Errorf("nas-2 is at %v", got)
 			}
 			if got := s.events("nas", "card_replaced"); len(got) > 0 {
-				t.Errorf("told as a new card: %+v", got)
+				t.Errorf("events of a new card: %+v", got)
 			}
 			if !asleep {
 				s.sleepClaimed()

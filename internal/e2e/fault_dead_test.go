@@ -58,7 +58,7 @@ func TestFieldNeverWakes(t *testing.T) {
 				t.Errorf("%d journal lines and %d magic packets", grown, packets)
 			}
 			if got := s.events("nas", journal.Failed); len(got) != 1 {
-				t.Errorf("told of %d failed wakes, want one", len(got))
+				t.Errorf("%d events of failed wakes, want one", len(got))
 			}
 			s.wantGrowingPauses(n)
 

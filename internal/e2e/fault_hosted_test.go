@@ -136,7 +136,7 @@ func (s *hypervisor) wantUndisturbed() {
 		}
 	}
 	if got := s.events("nas", journal.Conflict); len(got) > 0 {
-		s.Errorf("told of conflicts: %+v", got)
+		s.Errorf("events of conflicts: %+v", got)
 	}
 	s.wantWokenOnce()
 }

@@ -96,7 +96,7 @@ func (s *machineTest) wantWokenOnce() {
 	s.Helper()
 	s.wantMetric(1, `nightporter_machine_wakes_total{machine="nas", trigger="tcp"}`)
 	if got := s.events("nas", journal.Failed); len(got) > 0 {
-		s.Errorf("told of a failed wake: %+v", got)
+		s.Errorf("events of failed wakes: %+v", got)
 	}
 }
 

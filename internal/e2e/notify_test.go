@@ -111,7 +111,7 @@ func TestFailedWakeNotification(t *testing.T) {
 	failWake(h, client, nas4)
 	m := nextMessage(h, hook)
 	if m.Title != "nas did not wake" || !contains(m.Message, "no answer to 3 rounds of magic packets", client.Addr4().String()+" knocked at "+nas4.String()+":22/tcp", nas.MAC().String()) {
-		t.Errorf("told %+v", m)
+		t.Errorf("received %+v", m)
 	}
 	wantOneSent(h)
 	h.wantMetric(0, `nightporter_notifications_total{outcome="suppressed"}`)
@@ -138,7 +138,7 @@ func TestFailedWakeNotification(t *testing.T) {
 	h.putToSleep(nas)
 	failWake(h, client, nas6)
 	if m := nextMessage(h, hook); !contains(m.Message, nas6.String()) {
-		t.Errorf("told again after the restart: %+v", m)
+		t.Errorf("received again after the restart: %+v", m)
 	}
 	_, status, err := h.daemon.Get(h.within(5*time.Second), "/api/v1/status")
 	h.must(err)
@@ -162,7 +162,7 @@ func TestReloadedTargets(t *testing.T) {
 	h.must(err)
 	h.must(other.SendFrame(frames[0]))
 	if m := nextMessage(h, hook); m.Title != "Address conflict at nas" || !contains(m.Message, other.MAC().String(), nas4.String()) {
-		t.Errorf("told %+v", m)
+		t.Errorf("received %+v", m)
 	}
 
 	// The operator checks the same file.
@@ -172,7 +172,7 @@ func TestReloadedTargets(t *testing.T) {
 		t.Errorf("check: %v\n%s", err, out)
 	}
 	if m := nextMessage(h, hook); m.Title != "nightporter: a test" {
-		t.Errorf("told %+v", m)
+		t.Errorf("received %+v", m)
 	}
 	h.must(h.daemon.Reconfigure("notify: {urls: ['generic+http://127.0.0.1:9/" + webhookSecret + "']}\n"))
 	bad, err := h.runOn(h.lan.Porter(), "check", "--config", path, "--notify")

@@ -68,7 +68,7 @@ func (w *prometheusWatch) wantDelivered(machine string, failed time.Time) {
 	m := w.inbox.of("NightporterWakeFailed", machine)[0]
 	w.Logf("told %v after the wake failed: %s", m.at.Sub(failed).Round(time.Millisecond), m.Annotations["summary"])
 	if m.Status != "firing" || m.Labels["severity"] != "critical" || m.Annotations["summary"] != machine+" did not wake." ||
-		!contains(m.Annotations["description"], machine, "asked for by tcp", w.lan.Porter().Addr4().String()) {
+		!contains(m.Annotations["description"], machine, "requested by tcp", w.lan.Porter().Addr4().String()) {
 		w.Errorf("the webhook received %+v", m)
 	}
 }

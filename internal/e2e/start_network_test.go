@@ -20,7 +20,7 @@ func TestStartWithoutNetwork(t *testing.T) {
 	for _, c := range []struct{ name, conf, waits string }{
 		{"no default route", "", "no default route; to watch a certain interface, name it in interfaces (there are: none)"},
 		{"no default route, bind mode", "claim: {mode: bind}\n", "no default route; to watch a certain interface, name it in interfaces (there are: none)"},
-		{"no interface", "interfaces: eth0\n", "interface eth0 is not there (there are: none): it is waited for; to watch another one, change interfaces and restart"},
+		{"no interface", "interfaces: eth0\n", "interface eth0 does not exist (existing: none): nightporter waits for it; to use another one, change interfaces and restart"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

@@ -62,7 +62,7 @@ func TestRestartNeededShown(t *testing.T) {
 	h.register(nas.Host, nasRegistration(nas))
 	local := fastProbe + "wake: {local: true}\n"
 	h.reload(local, "these keys changed, but take effect only after a restart")
-	const command, page = "restart nightporter, so that changes of wake.local take effect", "a change of wake.local takes effect only then."
+	const command, page = "restart nightporter, so that changes of wake.local take effect", "a change of wake.local takes effect after a restart."
 	shown := func(want bool) {
 		t.Helper()
 		if got := len(porterStatus(h).Config.Restart) == 1; got != want {
@@ -105,7 +105,7 @@ func TestStartIsAnEvent(t *testing.T) {
 	if e := newestStart(h, 3); !contains(e.Reason, "did not end in order") || e.Machines != 1 {
 		t.Errorf("after a crash: %+v", e)
 	}
-	if _, out := h.runCommand("events"); !contains(out, "nightporter ", " started, knows 1 machine from before: the run before did not end in order") {
+	if _, out := h.runCommand("events"); !contains(out, "nightporter ", " started, 1 known machine: the run before did not end in order") {
 		t.Errorf("events: %s", out)
 	}
 }

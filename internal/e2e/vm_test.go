@@ -228,7 +228,7 @@ func (d debianVM) wantSleepRegistered(n int, sleeps bool) {
 	d.Helper()
 	settles := labdaemon.Moved("pc", "", "settling", string(machine.WhyRegistered))
 	if got := slices.ContainsFunc(d.daemon.Log.Entries(n), settles); got != sleeps {
-		d.Errorf("the machine told the porter that it goes to sleep: %v, want %v", got, sleeps)
+		d.Errorf("the machine has registered its sleep: %v, want %v", got, sleeps)
 	}
 }
 

@@ -107,7 +107,7 @@ func TestFieldWakeCommand(t *testing.T) {
 				fmt.Sprintf("Uid:\t%d\t", uid), "CapInh:\t" + noCapabilities, "CapPrm:\t" + noCapabilities, "CapEff:\t" + noCapabilities, "CapAmb:\t" + noCapabilities, "NoNewPrivs:\t1\n",
 			} {
 				if !strings.Contains(told, want) {
-					t.Errorf("the command was not told %q:\n%s", want, told)
+					t.Errorf("the command did not record %q:\n%s", want, told)
 				}
 			}
 			s.must(s.nas.PowerOn())

@@ -71,7 +71,7 @@ func TestPageFollowsAKnock(t *testing.T) {
 	rowSays(b, "nas", "awake", "ready in ", client+" for ssh 22")
 	b.Until(`document.querySelector(".events .good")`)
 	line := b.Text(".events .good")
-	if !contains(line, "nas ready after ", " s (first sign after ", "for "+client+" at "+nas4.String()+":22/tcp") {
+	if !contains(line, "nas ready after ", " s (first frame after ", "for "+client+" at "+nas4.String()+":22/tcp") {
 		t.Errorf("the event says %q, want who woke it, what for, and how long that took", line)
 	}
 	wantPageUnmoved(h, b)
@@ -96,7 +96,7 @@ func TestPageWakes(t *testing.T) {
 	h.waitEvent(nas, lab.MagicPacket)
 	h.waitMove(n, "nas", "arriving", "awake", machine.WhyReady)
 	b.Until(`document.querySelector("#said p").textContent.startsWith("nas is awake after ")`)
-	rowSays(b, "nas", "awake", "asked for by "+h.lan.Client().Addr4().String())
+	rowSays(b, "nas", "awake", "requested by "+h.lan.Client().Addr4().String())
 	h.wantMetric(1, `nightporter_machine_wakes_total{machine="nas", trigger="api"}`)
 	wantPageUnmoved(h, b)
 }

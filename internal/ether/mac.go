@@ -14,7 +14,7 @@ type MAC [6]byte
 // Broadcast is the Ethernet broadcast address.
 var Broadcast = MAC{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
 
-// ParseMAC reads six octets in hexadecimal, separated by colons or dashes
+// ParseMAC reads six bytes in hexadecimal, separated by colons or dashes
 // ("d8:cb:8a:39:be:a1"). It accepts any address, also group addresses; see
 // Unicast.
 func ParseMAC(s string) (MAC, error) {

@@ -1,6 +1,6 @@
 // Package fastpath handles the frames of one network interface. It answers ARP
-// and neighbour discovery for sleeping machines, holds or forwards the packets
-// that clients send to them, and reports to the event loop what it saw.
+// and neighbor discovery for sleeping machines, holds or forwards the packets
+// that clients send to them, and reports sightings to the event loop.
 //
 // Three kinds of goroutines use it:
 //

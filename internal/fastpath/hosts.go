@@ -14,12 +14,12 @@ import (
 )
 
 const (
-	// maxHosts bounds how many other hosts are known: a flood of invented ones must not
-	// fill the memory. It pushes out those that were not heard since.
+	// maxHosts bounds the remembered hosts, so that a flood of invented ones does not fill
+	// the memory. The hosts that were heard least recently are dropped.
 	maxHosts = 512
 
-	// newHosts and newHostsAtOnce ration, in hosts a second, those that were not known: a
-	// flood of invented ones takes a minute to push out a host that is silent.
+	// newHostRate and newHostBurst limit new hosts, in hosts per second: a flood of invented
+	// ones takes a minute to displace a silent host.
 	newHostRate  = 4
 	newHostBurst = 128
 )
@@ -30,13 +30,13 @@ type Host struct {
 	IP  netip.Addr
 }
 
-// hosts are the other hosts on the LAN, as they were heard by ARP and neighbour
-// discovery: of each MAC the latest address of a family, however many it speaks for.
+// hosts are the other hosts on the LAN that sent ARP or neighbor discovery: for each MAC the
+// latest address of a family, however many it has.
 type hosts struct {
 	mu            sync.Mutex
 	newHosts      *rate.Limiter
-	clock         uint64                // counts what was heard
-	recent, older map[hostKey]heardHost // before is dropped when recent is half of maxHosts
+	clock         uint64                // counts frames
+	recent, older map[hostKey]heardHost // older is dropped when recent is half of maxHosts
 }
 
 type hostKey struct {
@@ -65,8 +65,8 @@ func (h *hosts) note(ip netip.Addr, mac ether.MAC) {
 	h.recent[key] = heardHost{ip, h.clock}
 }
 
-// Hosts returns the other hosts that were heard on the LAN, with an address of the
-// family each, the latest first and at most so many.
+// Hosts returns at most limit other hosts on the LAN with an address of the family each, the
+// latest first.
 func (r *Reader) Hosts(ipv6 bool, limit int) []Host {
 	h := &r.hosts
 	h.mu.Lock()
@@ -82,7 +82,7 @@ func (r *Reader) Hosts(ipv6 bool, limit int) []Host {
 	return all
 }
 
-// Heard returns at which MAC the latest address of each other host was heard last.
+// NeighborMACs returns the MACs of the addresses that other hosts on the LAN used last.
 func (r *Reader) NeighborMACs() map[netip.Addr]ether.MAC {
 	at := make(map[netip.Addr]ether.MAC)
 	for _, ipv6 := range []bool{false, true} {
@@ -93,8 +93,8 @@ func (r *Reader) NeighborMACs() map[netip.Addr]ether.MAC {
 	return at
 }
 
-// noteHost takes ARP or neighbour discovery of a host that is not watched: it may
-// become a client. What it tests it will use.
+// noteHost records a host that is not monitored and sent ARP or neighbor discovery: it may
+// become a client. A tested address counts as used.
 func (r *Reader) noteHost(v *View, p *lan.Packet) {
 	ip := p.From
 	if kind, tested := senderAddress(p); kind == SawTest {

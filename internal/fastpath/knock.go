@@ -10,7 +10,7 @@ import (
 	"nightporter/internal/wakefilter"
 )
 
-// visit takes a packet that came to our MAC for the address of a machine.
+// handleTraffic handles a packet to our MAC for the address of a machine.
 func (r *Reader) handleTraffic(v *View, a *Address, p *lan.Packet) {
 	if a.target.hold.Opened() {
 		r.forwardStraggler(a, p)
@@ -33,18 +33,18 @@ func (r *Reader) handleTraffic(v *View, a *Address, p *lan.Packet) {
 		})
 	}
 	if a.target.hold.Take(now, p, knocks, service) == handover.Forward {
-		// The client repeats what was not sent, and that is forwarded again.
+		// After an error the client retransmits, and that is forwarded again.
 		_ = r.forward(p, a.mac)
 	}
 }
 
-// knocks reports whether p is to wake the machine, by the service that it knocks at or
-// nil. What is not is noted with its reason. The reader does that and not the loop: of
-// many packets at once the loop hears of one, so that the others would be missing in
-// the count, and it hears of it when the packet may be held already.
+// wakes reports whether p wakes the machine. s is the service at which it knocks, or nil. A
+// packet that does not wake is counted with its reason. The reader decides and not the
+// loop: of many packets at once only one is reported to the loop, and after that packet
+// may be held already.
 //
-// The time by which a knock is judged is that of the monotonic clock, where p has the
-// kernel's, which can be set.
+// A knock is judged by the monotonic clock, because the kernel's time in p is that of the
+// wall clock, which can be set.
 func (r *Reader) wakes(v *View, a *Address, s *Service, p *lan.Packet) bool {
 	switch {
 	case s == nil:
@@ -66,8 +66,8 @@ func (r *Reader) wakes(v *View, a *Address, s *Service, p *lan.Packet) bool {
 	return !suppressed
 }
 
-// ignoredAt returns why a packet that knocks at no service does not, and its port. Of
-// answers, and of what has no port, nothing is noted: no client waits for them.
+// ignoreReason returns why a packet knocks at no service, and its port. Replies and packets
+// without a port are not counted: no client waits for them.
 func ignoreReason(p *lan.Packet) (machine.Suppression, machine.Port, bool) {
 	switch p.Kind {
 	case lan.TCP:
@@ -84,9 +84,9 @@ func ignoreReason(p *lan.Packet) (machine.Suppression, machine.Port, bool) {
 	return 0, machine.Port{}, false
 }
 
-// ignore notes that p does not wake the machine, and why. The loop hears of it where
-// there is something to tell. The kernel's time is exact enough, and in a flood another
-// look at the clock would cost more than all else here.
+// ignore counts p as a packet that does not wake the machine, and reports it to the loop if
+// an event is due. The kernel's time is exact enough, and in a flood reading the clock
+// would cost more than everything else here.
 func (r *Reader) ignore(a *Address, reason machine.Suppression, port machine.Port, p *lan.Packet) {
 	t, at := a.target, p.Time
 	if at.IsZero() {
@@ -98,8 +98,8 @@ func (r *Reader) ignore(a *Address, reason machine.Suppression, port machine.Por
 	}
 }
 
-// knockedAt returns the service that p knocks at, or nil. A knock is a SYN, any
-// datagram, an echo request, or data on a connection where that counts.
+// knockedService returns the service at which p knocks, or nil. A knock is a SYN, any
+// datagram, an echo request, or data on a connection if wake.established is set.
 func (a *Address) knockedService(p *lan.Packet, established bool) *Service {
 	var want machine.Port
 	switch p.Kind {

@@ -11,9 +11,9 @@ import (
 	"nightporter/internal/wakefilter"
 )
 
-// Target is one machine as the readers see it. What it registered never changes:
-// a machine that registers anew gets a new Target. Its flags for sightings on
-// their way to the loop bound what a flood of frames can queue: one of each kind.
+// Target is one machine as the readers see it. Its spec never changes: a machine that
+// registers anew gets a new Target. Its flags for queued sightings bound what a flood of
+// frames can queue: one of each kind.
 type Target struct {
 	MAC      ether.MAC      // by which the loop finds its own state of the machine
 	cardMAC  ether.MAC      // that wakes it, often MAC; its boot firmware speaks with it
@@ -22,7 +22,7 @@ type Target struct {
 	hold     *handover.Hold
 	judge    *wakefilter.Filter
 
-	cardAnswers atomic.Bool // answers to our questions are its network card's and say nothing; the loop sets it
+	cardAnswers atomic.Bool // its network card answers our requests, so an answer proves nothing; the loop sets it
 	doubtful    atomic.Bool // it may be up after all, so traffic for it is reported; the loop sets it
 	undefended  atomic.Bool // another host that tests an address may have it; the loop sets it
 	requesters  requesters
@@ -133,14 +133,14 @@ func (t *Target) Services() []machine.Service {
 	return all
 }
 
-// Answer has the readers answer for these addresses too.
+// Answer makes the readers answer for these addresses.
 func (t *Target) Answer(ips []netip.Addr) {
 	t.SetGuarded(ips, true)
 	t.setAnswer(ips, true)
 }
 
-// SetOurs says whether our kernel is kept silent about these addresses, so that only
-// the readers send on what comes for them.
+// SetGuarded sets whether our kernel is kept silent about these addresses, so that only the
+// readers forward packets for them.
 func (t *Target) SetGuarded(ips []netip.Addr, ours bool) {
 	for _, a := range t.addrs {
 		if slices.Contains(ips, a.ip) {
@@ -149,7 +149,7 @@ func (t *Target) SetGuarded(ips []netip.Addr, ours bool) {
 	}
 }
 
-// Silence stops answering for these addresses.
+// Silence makes the readers stop answering for these addresses.
 func (t *Target) Silence(ips []netip.Addr) { t.setAnswer(ips, false) }
 
 func (t *Target) setAnswer(ips []netip.Addr, answer bool) {
@@ -160,7 +160,8 @@ func (t *Target) setAnswer(ips []netip.Addr, answer bool) {
 	}
 }
 
-// Silent returns one of these addresses that is not answered for, if there is any.
+// Silent returns one of these addresses for which the readers do not answer, if there is
+// any.
 func (t *Target) Silent(ips []netip.Addr) (netip.Addr, bool) {
 	for _, a := range t.addrs {
 		if !a.answering.Load() && slices.Contains(ips, a.ip) {
@@ -179,21 +180,20 @@ func (t *Target) Concede(ip netip.Addr, conceded bool) {
 	}
 }
 
-// SetCardAnswers says whether the machine's network card answers while the
-// machine sleeps, so that an answer to our questions proves nothing.
+// SetCardAnswers sets whether the machine's network card answers while the machine sleeps,
+// so that an answer proves nothing.
 func (t *Target) SetCardAnswers(answers bool) { t.cardAnswers.Store(answers) }
 
-// SetDoubtful says whether traffic for the machine is to be reported: it may be up
-// after all.
+// SetDoubtful sets whether traffic for the machine is reported because it may be up after
+// all.
 func (t *Target) SetDoubtful(doubtful bool) { t.doubtful.Store(doubtful) }
 
-// SetUndefended says whether another host that tests an address may have it: the
+// SetUndefended sets whether another host that tests an address may have it because the
 // machine did not wake.
 func (t *Target) SetUndefended(undefended bool) { t.undefended.Store(undefended) }
 
-// Spoken returns those of the addresses for which the machine spoke, as far as
-// that is on its way to the loop. What its network card may have sent does not
-// count, as the readers go on answering then.
+// Silenced returns those of the addresses for which the readers have stopped answering and
+// the sighting is still queued. Frames that its network card may have sent do not count.
 func (t *Target) Silenced(ips []netip.Addr) []netip.Addr {
 	var spoken []netip.Addr
 	for _, a := range t.addrs {
@@ -204,8 +204,8 @@ func (t *Target) Silenced(ips []netip.Addr) []netip.Addr {
 	return spoken
 }
 
-// spokenFor reports whether a sighting of the address is underway that has
-// silenced it.
+// silenced reports whether a sighting of the address is queued for which the reader stopped
+// answering.
 func (a *Address) silenced() bool {
 	for _, kind := range []Kind{SawTest, SawUse, SawPacket, SawAnswer} {
 		if a.reported[kind].Load() && !(kind == SawAnswer && a.cardAnswers()) {
@@ -215,8 +215,8 @@ func (a *Address) silenced() bool {
 	return slices.ContainsFunc(a.services, func(s *Service) bool { return s.accept.Load() || s.reset.Load() })
 }
 
-// cardAnswers reports whether an answer for the address may be the network card's. A
-// guest has none.
+// cardAnswers reports whether an answer for the address may be that of the network card. The
+// card does not answer for a guest.
 func (a *Address) cardAnswers() bool { return a.mac == a.target.MAC && a.target.cardAnswers.Load() }
 
 // IP returns the address itself.
@@ -231,14 +231,13 @@ func (a *Address) Target() *Target { return a.target }
 // Answered reports whether the readers answer for the address.
 func (a *Address) Answering() bool { return a.answering.Load() }
 
-// Kept reports whether the readers answer those who ask for the address: also while
-// its machine speaks for itself and its services are not ready, since the machine
-// would refuse the client.
+// AnswersClients reports whether the readers answer clients: also while the machine is up
+// and its services are not ready, because it would refuse the clients.
 func (a *Address) AnswersClients() bool {
 	return a.answering.Load() || a.guarded.Load() && a.target.hold.HoldsUnready()
 }
 
-// Up reports whether the machine takes all packets for the address itself.
+// Up reports whether all packets for the address go to the machine.
 func (a *Address) Up() bool { return a.target.hold.Opened() && !a.conceded.Load() }
 
 // service returns the service at a port, or nil.

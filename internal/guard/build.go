@@ -7,7 +7,7 @@ import (
 	"github.com/google/nftables"
 )
 
-// build makes the tables anew, with chains for the interfaces that are there.
+// build creates the tables again, with chains for existing interfaces.
 func (g *Guard) build(room int, there []string) error {
 	return g.transact(func(conn *nftables.Conn) error {
 		failed := g.buildSets(conn, room)
@@ -31,7 +31,7 @@ func (g *Guard) build(room int, there []string) error {
 // buildSets queues the tables, with the sets of claimed addresses.
 func (g *Guard) buildSets(conn *nftables.Conn, room int) error {
 	for _, t := range g.tables() {
-		conn.AddTable(t) // so that there is one to be deleted
+		conn.AddTable(t) // a table that does not exist cannot be deleted
 		conn.DelTable(t)
 		conn.AddTable(t)
 	}
@@ -40,7 +40,7 @@ func (g *Guard) buildSets(conn *nftables.Conn, room int) error {
 		all = append(all, g.setGroups(name)...)
 	}
 	if g.opts.Bound || g.noIngress {
-		all = append(all, g.setGroups("")...) // rules of all interfaces need them, also where none is known so far
+		all = append(all, g.setGroups("")...) // the rules for all interfaces need them, also before an interface is known
 	}
 	slices.SortFunc(all, setGroup.compare)
 	if !g.noIngress {
@@ -59,7 +59,7 @@ func (g *Guard) buildSets(conn *nftables.Conn, room int) error {
 	return failed
 }
 
-// prerouting queues the chain for packets on their way through the kernel.
+// prerouting queues the chain at the prerouting hook.
 func (g *Guard) prerouting(conn *nftables.Conn) error {
 	names := make([]nftables.SetElement, len(g.opts.Interfaces))
 	for i, name := range g.opts.Interfaces {
@@ -77,12 +77,11 @@ func (g *Guard) prerouting(conn *nftables.Conn) error {
 	return failed
 }
 
-// ingress queues the chain of an interface anew. It comes after the packet sockets
-// of the interface and before all else. A frame that only passes through a bridge
-// does not come by.
+// ingress queues the chain of an interface. It comes after the packet sockets of the
+// interface and before everything else. Frames between two ports of a bridge do not pass it.
 func (g *Guard) ingress(conn *nftables.Conn, ifi string) {
 	c := &nftables.Chain{Name: chainName(g.number(ifi)), Table: netdevTable()}
-	conn.AddChain(c) // so that there is one to be deleted
+	conn.AddChain(c) // a chain that does not exist cannot be deleted
 	conn.DelChain(c)
 	hook(conn, &nftables.Chain{
 		Name: c.Name, Table: c.Table, Hooknum: nftables.ChainHookIngress, Priority: nftables.ChainPriorityRaw, Device: ifi,

@@ -1,18 +1,16 @@
-// Package guard keeps the kernel of our own host silent about claimed
-// addresses. Their packets come to our MAC, so a host that forwards answers
-// them with ICMP redirects and "host unreachable", and one that owns the
-// address with RST. Tables of nftables of our own drop them before the kernel
-// looks at them. No other table is touched.
+// Package guard keeps the kernel of our own host silent about claimed addresses. Their
+// packets come to our MAC, so a host that forwards answers them with ICMP redirects and
+// "host unreachable", and one that owns the address with RST. nftables tables of our own
+// drop these packets before the kernel handles them. No other table is changed.
 //
-// An address is claimed on an interface, and dropped is what came in there: at the
-// ingress hook, behind the packet sockets of the interface and before all else. A
-// frame that a bridge passes from one port to another does not come by, and a packet
-// for the address that came in elsewhere goes its way. Solicitations go to groups
-// and ARP is no IP packet: neither is touched, unless the kernel owns the addresses
-// and would answer those too.
+// Packets for an address are dropped only on the interface where it is claimed: at the
+// ingress hook, which comes after the packet sockets of the interface and before everything
+// else. Frames between two ports of a bridge do not pass that hook, and packets that arrive
+// on another interface are not dropped. Solicitations go to groups, and ARP is no IP
+// packet: both pass, unless the kernel owns the addresses and would answer them.
 //
-// What a machine sends to a client that it has at our MAC is dropped as well: our
-// readers send it on, which the kernel of a host that forwards would do again.
+// Packets of a machine to a diverted client are dropped as well: our readers forward them,
+// and the kernel of a host that forwards would do it again.
 package guard
 
 import (
@@ -26,9 +24,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Install puts the tables into the network namespace of the calling thread, and in
-// place of what an earlier run may have left. Nothing is held at first. The error
-// names the remedy.
+// Install creates the tables in the network namespace of the calling thread, and replaces
+// those of an earlier run. No address is held at first. The error names the remedy.
 func Install(o Options) (*Guard, error) { return install(dial, o) }
 
 func install(dial func() (*session, error), o Options) (*Guard, error) {
@@ -47,7 +44,7 @@ func install(dial func() (*session, error), o Options) (*Guard, error) {
 	return g, nil
 }
 
-// Limits says what the guard cannot do on this kernel; empty: nothing.
+// Limits returns what the guard cannot do on this kernel, or "".
 func (g *Guard) Limits() string {
 	if g.noIngress {
 		return noIngressLimits
@@ -55,8 +52,8 @@ func (g *Guard) Limits() string {
 	return ""
 }
 
-// Hold silences the kernel about addresses that are claimed on an interface. With an
-// error they are kept in mind, and Check tries again.
+// Hold silences the kernel about addresses that are claimed on an interface. After an error
+// Check tries again.
 func (g *Guard) Hold(ifi string, addrs ...netip.Addr) error {
 	g.addInterface(ifi)
 	added := include(g.held, ifi, addrs)
@@ -65,8 +62,7 @@ func (g *Guard) Hold(ifi string, addrs ...netip.Addr) error {
 	})
 }
 
-// Release lets the kernel do with addresses what it likes. With an error Check
-// tries again.
+// Release ends Hold for addresses. After an error Check tries again.
 func (g *Guard) Release(ifi string, addrs ...netip.Addr) error {
 	gone := exclude(g.held, ifi, addrs)
 	return g.change(ifi, len(gone), func(conn *nftables.Conn, p setGroup) error {
@@ -76,10 +72,9 @@ func (g *Guard) Release(ifi string, addrs ...netip.Addr) error {
 	})
 }
 
-// change alters the sets, all of it or nothing. Where that fails, somebody has
-// changed our tables: then they are made anew, as they are where there is no room. A
-// kernel that does not answer is not waited for again with each claim: Check asks
-// it, once in a while.
+// change alters the sets in one transaction. If that fails another program has changed our
+// tables, and they are replaced, as they are if a set is full. If the kernel does not
+// answer, no claim waits for it again: only Check tries again.
 func (g *Guard) change(ifi string, elements int, alter func(*nftables.Conn, setGroup) error) error {
 	switch {
 	case elements == 0 && !g.broken:
@@ -99,9 +94,8 @@ func (g *Guard) change(ifi string, elements int, alter func(*nftables.Conn, setG
 	return g.replace()
 }
 
-// Check looks whether all is still there, and puts it back where it is not:
-// reloading a firewall's rules often begins with deleting all tables, and a kernel
-// may take the chain of an interface away with it.
+// Check restores missing tables and chains: a firewall that loads its rules often deletes
+// all tables first, and a kernel removes the chain of an interface together with it.
 func (g *Guard) Check() error {
 	if g.broken || slices.ContainsFunc(g.tables(), func(t *nftables.Table) bool { return !g.tableExists(t) }) {
 		return g.replace()
@@ -128,8 +122,8 @@ func (g *Guard) Check() error {
 	return err
 }
 
-// Attach makes the chain of an interface anew, which is there, or is again: the
-// chain may have gone with it, or may hang on what it was before.
+// Attach creates the chain of an interface again. The old chain was removed with the
+// interface, or may belong to an earlier interface of that name.
 func (g *Guard) Attach(ifi string) error {
 	g.addInterface(ifi)
 	switch {
@@ -143,8 +137,8 @@ func (g *Guard) Attach(ifi string) error {
 	return nil
 }
 
-// attach is Attach. It is no error if there is no such interface, which older
-// kernels mind: it is tried again with each Check.
+// attach is Attach in one transaction. A missing interface, for which older kernels return
+// an error, is no error: each Check tries again.
 func (g *Guard) attach(ifi string) error {
 	err := g.transact(func(conn *nftables.Conn) error {
 		g.ingress(conn, ifi)
@@ -157,8 +151,8 @@ func (g *Guard) attach(ifi string) error {
 	return explain(err)
 }
 
-// replace makes the tables as they have to be, in one transaction. Older kernels
-// refuse it for an interface that is not there, and do not say which one that is.
+// replace creates the tables in one transaction. Older kernels refuse that if an interface
+// is missing, and do not return which one.
 func (g *Guard) replace() error {
 	g.broken, g.unresponsive = true, nil
 	room := capacityFor(g.count())
@@ -183,8 +177,8 @@ func (g *Guard) replace() error {
 	return err
 }
 
-// Close removes the tables. The Guard is of no use afterwards. A kernel that does
-// not answer is not asked: the next Install replaces what is left.
+// Close removes the tables. The Guard cannot be used afterwards. If the kernel does not
+// answer, the tables stay until the next Install replaces them.
 func (g *Guard) Close() error {
 	if g.unresponsive != nil {
 		return errors.Join(g.unresponsive, g.disconnect())
@@ -198,8 +192,7 @@ func Clear() error {
 	return errors.Join(g.remove([]*nftables.Table{netdevTable(), inetTable(), arpTable()}), g.disconnect())
 }
 
-// removeUnused removes the tables of an earlier run that was in another mode, or of
-// another version.
+// removeUnused removes tables of an earlier run in another mode or of another version.
 func (g *Guard) removeUnused() error {
 	var unused []*nftables.Table
 	for _, t := range []*nftables.Table{inetTable(), arpTable()} {
@@ -210,8 +203,8 @@ func (g *Guard) removeUnused() error {
 	return g.remove(unused)
 }
 
-// remove has a transaction of its own for each table: one that is not there
-// ends it, and a kernel may know no ARP tables at all.
+// remove removes each table in its own transaction: a missing table ends the transaction,
+// and some kernels have no ARP tables.
 func (g *Guard) remove(tables []*nftables.Table) error {
 	var failed error
 	for _, t := range tables {
@@ -226,8 +219,8 @@ func (g *Guard) remove(tables []*nftables.Table) error {
 	return failed
 }
 
-// Divert keeps the kernel from sending on what comes in on an interface by the ways.
-// With an error they are kept in mind, and Check tries again.
+// Divert keeps the kernel from forwarding packets of flows that arrive on an interface.
+// After an error Check tries again.
 func (g *Guard) Divert(ifi string, ways ...Flow) error {
 	added := include(g.diverted, ifi, ways)
 	return g.change(ifi, len(added), func(conn *nftables.Conn, p setGroup) error {
@@ -238,8 +231,7 @@ func (g *Guard) Divert(ifi string, ways ...Flow) error {
 	})
 }
 
-// Undivert lets the kernel do with the ways what it likes. With an error Check tries
-// again.
+// Undivert ends Divert for flows. After an error Check tries again.
 func (g *Guard) Undivert(ifi string, ways ...Flow) error {
 	gone := exclude(g.diverted, ifi, ways)
 	return g.change(ifi, len(gone), func(conn *nftables.Conn, p setGroup) error {

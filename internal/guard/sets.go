@@ -13,21 +13,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// chunk is how many elements go into one message: the length of a netlink
-// attribute has 16 bits, and the largest element, an IPv6 way, 44 octets.
+// maxElements is how many elements fit into one message: the length of a netlink attribute
+// has 16 bits, and the largest element, an IPv6 flow, 44 bytes.
 const maxElements = 1024
 
-// tableName is that of all our tables. The one of the family netdev has a chain for
-// each interface. The others are for packets on their way through the kernel, and
-// for ARP.
+// tableName is the name of all our tables. The netdev table has a chain for each interface.
+// The inet table is for packets at the prerouting hook, the arp table for ARP.
 const tableName = "nightporter"
 
 func netdevTable() *nftables.Table { return setGroup{family: nftables.TableFamilyNetdev}.table() }
 func inetTable() *nftables.Table   { return setGroup{family: nftables.TableFamilyINet}.table() }
 func arpTable() *nftables.Table    { return setGroup{family: nftables.TableFamilyARP}.table() }
 
-// place is where a table keeps claimed addresses. The netdev table has one for each
-// interface, the others have one for all.
+// setGroup is a group of sets in a table. The netdev table has one for each interface, the
+// others have one for all interfaces.
 type setGroup struct {
 	family nftables.TableFamily // of the table
 	number int                  // of the interface, from 1; 0: all
@@ -39,7 +38,7 @@ func (p setGroup) compare(o setGroup) int {
 	return cmp.Or(cmp.Compare(p.family, o.family), cmp.Compare(p.number, o.number))
 }
 
-// name is that of something in the table that belongs to the place.
+// name returns the name of a set or chain of the group.
 func (p setGroup) name(what string) string {
 	if p.number == 0 {
 		return what
@@ -47,7 +46,7 @@ func (p setGroup) name(what string) string {
 	return fmt.Sprintf("%s_%d", what, p.number)
 }
 
-// set has a number of its own, which tells it apart within a transaction.
+// set returns a set of the group. Its ID identifies it within a transaction.
 func (p setGroup) set(kind uint32, name string, key nftables.SetDatatype) *nftables.Set {
 	id := uint32(p.number)<<8 | uint32(p.family)<<4 | kind
 	return &nftables.Set{Table: p.table(), ID: id, Name: p.name(name), KeyType: key, KeyByteOrder: binaryutil.BigEndian}
@@ -56,19 +55,18 @@ func (p setGroup) set(kind uint32, name string, key nftables.SetDatatype) *nftab
 func (p setGroup) claimed4() *nftables.Set { return p.set(1, "claimed4", nftables.TypeIPAddr) }
 func (p setGroup) claimed6() *nftables.Set { return p.set(2, "claimed6", nftables.TypeIP6Addr) }
 
-// tails6 has the last four octets of the elements of claimed6. Four octets are
-// read and looked up in much less time than sixteen, and nearly every packet that
-// is not for us ends there.
+// suffixes6 has the last four bytes of the elements of claimed6. Four bytes are compared
+// much faster than sixteen, and nearly every packet for another host ends there.
 func (p setGroup) suffixes6() *nftables.Set { return p.set(3, "tails6", nftables.TypeInteger) }
 
-// roomFor is the size of a set that has so many elements now.
+// capacityFor returns the size of a set that has so many elements now.
 func capacityFor(held int) int { return max(1024, 2*held) }
 
-// onlyIPv4 reports whether the table knows no IPv6 addresses.
+// onlyIPv4 reports whether the table has no IPv6 addresses.
 func (p setGroup) onlyIPv4() bool { return p.family == nftables.TableFamilyARP }
 
-// make queues the sets, with addresses in them and room for so many. A known size
-// lets the kernel take its hash table for keys of four octets.
+// makeAddresses queues the sets with their addresses. With a known size the kernel uses its
+// hash table for keys of four bytes.
 func (p setGroup) makeAddresses(conn *nftables.Conn, held map[netip.Addr]bool, room int) error {
 	four, tails := p.claimed4(), p.suffixes6()
 	four.Size, tails.Size = uint32(room), uint32(room)
@@ -79,10 +77,11 @@ func (p setGroup) makeAddresses(conn *nftables.Conn, held map[netip.Addr]bool, r
 	return errors.Join(failed, p.alterAddresses(conn, (*nftables.Conn).SetAddElements, slices.Collect(maps.Keys(held)), nil))
 }
 
-// alteration is what is done to the elements of a set: they are added, or deleted.
+// alteration adds elements to a set, or deletes them.
 type alteration func(*nftables.Conn, *nftables.Set, []nftables.SetElement) error
 
-// alter has do take addresses, and tails of them that none of others has.
+// alterAddresses calls do with addresses, and with those suffixes of them that none of
+// others has.
 func (p setGroup) alterAddresses(conn *nftables.Conn, do alteration, addrs []netip.Addr, others map[netip.Addr]bool) error {
 	four, six := byFamily(addrs)
 	failed := alterSet(conn, do, p.claimed4(), four, netip.Addr.AsSlice)
@@ -94,7 +93,7 @@ func (p setGroup) alterAddresses(conn *nftables.Conn, do alteration, addrs []net
 	return failed
 }
 
-// byFamily parts IPv4 from IPv6 addresses.
+// byFamily separates IPv4 and IPv6 addresses.
 func byFamily(addrs []netip.Addr) (four, six []netip.Addr) {
 	for _, ip := range addrs {
 		if ip.Is4() {
@@ -106,7 +105,7 @@ func byFamily(addrs []netip.Addr) (four, six []netip.Addr) {
 	return four, six
 }
 
-// alterSet has do take the elements of one set, in as many messages as it takes.
+// alterSet calls do with the elements of one set, in as many messages as necessary.
 func alterSet[E any](conn *nftables.Conn, do alteration, set *nftables.Set, all []E, key func(E) []byte) (failed error) {
 	for some := range slices.Chunk(all, maxElements) {
 		elements := make([]nftables.SetElement, len(some))
@@ -118,7 +117,7 @@ func alterSet[E any](conn *nftables.Conn, do alteration, set *nftables.Set, all 
 	return failed
 }
 
-// tail is the last four octets of an address.
+// suffix is the last four bytes of an address.
 type suffix [4]byte
 
 func suffixOf(ip netip.Addr) suffix {
@@ -128,9 +127,8 @@ func suffixOf(ip netip.Addr) suffix {
 
 func (t suffix) key() []byte { return t[:] }
 
-// newTails returns the tails of addresses, each once, without those that one of the
-// others has too: a machine often has the same interface identifier in each of its
-// networks.
+// newSuffixes returns the suffixes of addresses, each once, without those that one of the
+// others has too: a machine often has the same interface identifier in several networks.
 func newSuffixes(addrs, others []netip.Addr) (all []suffix) {
 	seen := make(map[suffix]bool)
 	for _, ip := range others {
@@ -150,32 +148,32 @@ func interfaceSet() *nftables.Set {
 	return &nftables.Set{Table: inetTable(), ID: 1, Name: "interfaces", KeyType: nftables.TypeIFName, KeyByteOrder: binaryutil.NativeEndian}
 }
 
-// interfaceKey is a name as the kernel compares it: in a field of fixed length.
+// interfaceKey returns a name as the kernel compares it: in a field of fixed length.
 func interfaceKey(name string) []byte {
 	key := make([]byte, unix.IFNAMSIZ)
 	copy(key, name)
 	return key
 }
 
-// Flow leads from an address of a machine to a client's, of the same family.
+// Flow is the packets from an address of a machine to that of a client, of the same family.
 type Flow struct{ From, To netip.Addr }
 
-// key is both as they stand in the headers, one behind the other.
+// key returns both addresses in the order of the headers.
 func (f Flow) key() []byte { return append(f.From.AsSlice(), f.To.AsSlice()...) }
 
-// ways4 and ways6 have what is diverted.
+// ways4 and ways6 have the diverted flows.
 func (p setGroup) ways4() *nftables.Set { return p.set(4, "ways4", pairOf(nftables.TypeIPAddr)) }
 func (p setGroup) ways6() *nftables.Set { return p.set(5, "ways6", pairOf(nftables.TypeIP6Addr)) }
 
-// clients has the last four octets of the destinations of ways, of both families: an
-// IPv4 address, or what is looked at first of an IPv6 one.
+// clients has the last four bytes of the destinations of flows, of both families: an IPv4
+// address, or the suffix of an IPv6 address, which is compared first.
 func (p setGroup) clients() *nftables.Set { return p.set(6, "clients", nftables.TypeInteger) }
 
 func pairOf(key nftables.SetDatatype) nftables.SetDatatype {
 	return nftables.MustConcatSetType(key, key)
 }
 
-// makeFlows is make for what is diverted.
+// makeFlows is makeAddresses for diverted flows.
 func (p setGroup) makeFlows(conn *nftables.Conn, diverted map[Flow]bool, room int) error {
 	clients := p.clients()
 	clients.Size = uint32(room)
@@ -183,7 +181,8 @@ func (p setGroup) makeFlows(conn *nftables.Conn, diverted map[Flow]bool, room in
 	return errors.Join(failed, p.alterFlows(conn, (*nftables.Conn).SetAddElements, slices.Collect(maps.Keys(diverted)), nil))
 }
 
-// alterFlows has do take ways, and tails of clients to whom none of others leads.
+// alterFlows calls do with flows, and with those suffixes of their clients that none of
+// others has.
 func (p setGroup) alterFlows(conn *nftables.Conn, do alteration, flows []Flow, others map[Flow]bool) error {
 	var four, six []Flow
 	var to, toOthers []netip.Addr

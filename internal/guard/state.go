@@ -10,8 +10,7 @@ import (
 	"github.com/google/nftables"
 )
 
-// Guard is what we have in the kernel. Its methods are not for several goroutines
-// at once.
+// Guard is the set of our tables in the kernel. It is not safe for concurrent use.
 type Guard struct {
 	dial         func() (*session, error)
 	session      *session // nil: the next transaction opens one
@@ -19,27 +18,28 @@ type Guard struct {
 	noIngress    bool                           // the kernel has no ingress hook
 	held         map[string]map[netip.Addr]bool // by interface
 	diverted     map[string]map[Flow]bool       // by interface
-	broken       bool                           // the kernel may have something else than held and diverted
+	broken       bool                           // the kernel's tables may differ from held and diverted
 	unresponsive error                          // the kernel does not answer; nil: it does
-	capacity     int                            // for how many addresses and ways the tables were made
+	capacity     int                            // number of addresses and flows for which the tables have room
 }
 
-// Options are what a Guard has to know.
+// Options are the settings of a Guard.
 type Options struct {
-	Interfaces []string // on which addresses may be claimed, there or not, as far as they are known
-	// Bound says that the kernel owns the claimed addresses. Then packets to them
-	// are dropped wherever they come from, and ARP requests and neighbour
-	// solicitations about them as well: the kernel would answer also the machine
-	// itself, whose duplicate address detection would fail. An address is to be
-	// held before it is bound, and until it is unbound.
+	Interfaces []string // known interfaces on which addresses may be claimed; they need not exist
+	// Bound means that the kernel owns the claimed addresses. Then packets to them are
+	// dropped on every interface, and ARP requests and neighbor solicitations for them
+	// too: the kernel would also answer the machine itself, whose duplicate address
+	// detection would fail. An address must be held before it is bound and until it is
+	// unbound.
 	Bound bool
 }
 
-// noIngressLimits is what a kernel without the ingress hook costs.
+// noIngressLimits is what the guard cannot do on a kernel without the ingress hook.
 const noIngressLimits = "this kernel has no ingress hook for nftables (NF_TABLES_NETDEV): knocks are not seen on a bridge with br_netfilter, " +
 	"nor those that this host routes from one of nightporter's interfaces to another"
 
-// takeIn has the tables made anew with an interface that Options did not name.
+// addInterface adds an interface that Options did not name. The tables are replaced with the
+// next change.
 func (g *Guard) addInterface(ifi string) {
 	if g.number(ifi) == 0 {
 		g.opts.Interfaces = append(slices.Clone(g.opts.Interfaces), ifi)
@@ -47,7 +47,7 @@ func (g *Guard) addInterface(ifi string) {
 	}
 }
 
-// include adds elements to those of an interface, and returns the new ones.
+// include adds elements to an interface, and returns the new ones.
 func include[E comparable](all map[string]map[E]bool, ifi string, elements []E) (added []E) {
 	if all[ifi] == nil {
 		all[ifi] = make(map[E]bool)
@@ -61,7 +61,7 @@ func include[E comparable](all map[string]map[E]bool, ifi string, elements []E) 
 	return added
 }
 
-// exclude takes elements from those of an interface, and returns which were there.
+// exclude removes elements of an interface, and returns those that existed.
 func exclude[E comparable](all map[string]map[E]bool, ifi string, elements []E) (gone []E) {
 	for _, e := range elements {
 		if all[ifi][e] {
@@ -72,8 +72,9 @@ func exclude[E comparable](all map[string]map[E]bool, ifi string, elements []E) 
 	return gone
 }
 
-// places returns where the addresses that are claimed on an interface are kept. What
-// the kernel owns it takes in from everywhere: those are the same for all interfaces.
+// setGroups returns the set groups for the addresses that are claimed on an interface. If
+// the kernel owns the addresses it accepts their packets on every interface, so the groups
+// are the same for all.
 func (g *Guard) setGroups(ifi string) []setGroup {
 	if !g.opts.Bound && !g.noIngress {
 		return []setGroup{{family: nftables.TableFamilyNetdev, number: g.number(ifi)}}
@@ -99,13 +100,13 @@ func (g *Guard) tables() (all []*nftables.Table) {
 	return all
 }
 
-// number is that of an interface, from 1.
+// number returns the number of an interface, from 1, or 0 if it is not known.
 func (g *Guard) number(ifi string) int { return slices.Index(g.opts.Interfaces, ifi) + 1 }
 
-// heldIn returns what is held in a place.
+// heldIn returns the addresses that are held in a set group.
 func (g *Guard) heldIn(p setGroup) map[netip.Addr]bool { return inGroup(g, g.held, p) }
 
-// ofPlace returns what there is of all interfaces that a place is for.
+// inGroup returns the elements of all interfaces of a set group.
 func inGroup[E comparable](g *Guard, byInterface map[string]map[E]bool, p setGroup) map[E]bool {
 	if p.number > 0 {
 		return byInterface[g.opts.Interfaces[p.number-1]]
@@ -134,8 +135,8 @@ func (g *Guard) tableExists(t *nftables.Table) bool {
 	}) == nil
 }
 
-// transact has work talk to the kernel, for answerTime at most. After an error
-// the next transaction begins with a session of its own.
+// transact runs work with a session, for at most answerTime. After an error the next
+// transaction opens a new session.
 func (g *Guard) transact(work func(*nftables.Conn) error) error {
 	if g.session == nil {
 		s, err := g.dial()
@@ -149,7 +150,7 @@ func (g *Guard) transact(work func(*nftables.Conn) error) error {
 		err = work(g.session.Conn)
 	}
 	if err != nil {
-		_ = g.disconnect() // the error that there is says more
+		_ = g.disconnect() // the first error says more
 	}
 	return err
 }
@@ -163,11 +164,11 @@ func (g *Guard) disconnect() error {
 	return s.CloseLasting()
 }
 
-// divertedIn returns which ways are diverted in a place.
+// divertedIn returns the flows that are diverted in a set group.
 func (g *Guard) divertedIn(p setGroup) map[Flow]bool { return inGroup(g, g.diverted, p) }
 
-// judges reports whether a place is for what comes in by our interfaces, which may be
-// diverted.
+// filtersIngress reports whether a set group is for packets that arrive on our interfaces.
+// Only these are diverted.
 func (g *Guard) filtersIngress(p setGroup) bool { return p.family == g.tables()[0].Family }
 
 func chainName(number int) string { return fmt.Sprint("ingress_", number) }

@@ -8,22 +8,22 @@ import (
 	"nightporter/internal/machine"
 )
 
-// Guest is a client that waits, as its neighbours see it: behind a router it
-// has the router's MAC.
+// Client is a client with held packets, as its neighbors see it: behind a router it has the
+// router's MAC.
 type Client struct {
-	MachineIP netip.Addr // of the machine
-	MAC       ether.MAC  // in whose frames its packets come
-	IP        netip.Addr // of the client
+	MachineIP netip.Addr // the machine's address to which it sends
+	MAC       ether.MAC  // source MAC of its frames
+	IP        netip.Addr // the client's own address
 }
 
-// Guests returns everybody who waits, each once.
+// Clients returns all clients with held packets, each once.
 func (h *Hold) Clients() []Client {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.clients(allServices)
 }
 
-// Leaving returns those who wait for nothing but service.
+// ClientsOnlyOf returns the clients whose held packets are all for service.
 func (h *Hold) ClientsOnlyOf(service machine.Service) []Client {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -33,7 +33,7 @@ func (h *Hold) ClientsOnlyOf(service machine.Service) []Client {
 	})
 }
 
-// together reports whether o is reached by the same neighbour entry.
+// sameNeighbor reports whether both have the same neighbor entry for the machine.
 func (g Client) sameNeighbor(o Client) bool { return g.MachineIP == o.MachineIP && g.MAC == o.MAC }
 
 func (h *Hold) clients(of func(machine.Service) bool) (all []Client) {
@@ -45,8 +45,8 @@ func (h *Hold) clients(of func(machine.Service) bool) (all []Client) {
 	return all
 }
 
-// Waits reports whether a client with this MAC waits at ip, and has to be kept
-// with us because the machine is about to take others.
+// HasClient reports whether packets of a client with this MAC to ip are held while other
+// services of the machine are ready.
 func (h *Hold) HasClient(ip netip.Addr, mac ether.MAC) bool {
 	if !h.HoldsUnready() {
 		return false

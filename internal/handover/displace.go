@@ -5,20 +5,20 @@ import (
 	"time"
 )
 
-// A client that still waits repeats its SYN after no more than twice the time that
-// it has waited, the first time after 1 to 3 s (RFC 6298 section 5.5 and 2.1).
+// minRepeat is the time within which a waiting client repeats its SYN at least: the first
+// time after 1 to 3 s, then after at most twice the time so far (RFC 6298 sections 2.1
+// and 5.5).
 const minRepeat = 4 * time.Second
 
-// alive reports whether a client waits for the packet at now: it is a SYN, and its
+// clientWaits reports whether a client waits for the packet at now: it is a SYN, and its
 // next repetition may still come. machine.tries judges a whole wake in the same way.
 func (w *packet) clientWaits(now time.Time) bool {
 	return w.flow.syn && now.Sub(w.last) < max(minRepeat, 2*w.last.Sub(w.first))
 }
 
-// room makes room for w, at the cost of another packet, which it returns. A
-// sender of datagrams expects to lose some, and no client waits for a SYN that is not
-// repeated: the source that has most loses its oldest of these. Where a client waits
-// for each packet, w takes the place of one only if its source has fewer.
+// makeRoom makes room for w. If it displaces another packet it returns that. Datagrams and
+// SYNs that are no longer repeated go first: the oldest of the source with most packets.
+// If a client waits for each packet, w displaces one only if its own source has fewer.
 func (h *Hold) makeRoom(w *packet) (displaced *packet, ok bool) {
 	if len(h.packets) < h.limit {
 		return nil, true
@@ -37,15 +37,15 @@ func (h *Hold) makeRoom(w *packet) (displaced *packet, ok bool) {
 	return displaced, true
 }
 
-// lose counts a packet that gave way. A SYN that its client has given up is no loss.
+// countDropped counts a displaced packet, unless it is a SYN that its client has given up.
 func (h *Hold) countDropped(now time.Time, w *packet) {
 	if !w.flow.syn || w.clientWaits(now) {
 		h.dropped.Add(1)
 	}
 }
 
-// mostOf returns the oldest of the packets that may go, of the source that has most
-// packets of all, or -1 if none may.
+// oldestOfBiggestSource returns the index of the oldest packet that may go, of the source
+// with most packets, or -1 if none may.
 func (h *Hold) oldestOfBiggestSource(may func(*packet) bool) int {
 	most, share := -1, 0
 	for i, o := range h.packets {
@@ -56,8 +56,8 @@ func (h *Hold) oldestOfBiggestSource(may func(*packet) bool) int {
 	return most
 }
 
-// pay takes octets of memory for a packet. A SYN has those of the oldest packets
-// that no client waits for, if there are no others: its own client waits.
+// takeMemory takes bytes for a packet. If there are none, a SYN gets those of the oldest
+// packets that no client waits for.
 func (h *Hold) takeMemory(now time.Time, bytes int64, syn bool) bool {
 	if h.account.take(bytes) {
 		return true
@@ -65,8 +65,8 @@ func (h *Hold) takeMemory(now time.Time, bytes int64, syn bool) bool {
 	return syn && h.displaceAbandoned(now, bytes) && h.account.take(bytes)
 }
 
-// displace gives up the oldest packets that no client waits for, until octets could be
-// taken. It gives up none if all of them would not be enough.
+// displaceAbandoned drops the oldest packets that no client waits for, until the bytes could
+// be taken. It drops none if all of them would not be enough.
 func (h *Hold) displaceAbandoned(now time.Time, bytes int64) bool {
 	var given int64
 	for i := range h.packets {

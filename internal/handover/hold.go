@@ -11,28 +11,28 @@ import (
 	"nightporter/internal/machine"
 )
 
-// Verdict is what to do with a packet.
+// Verdict is what the reader does with a packet.
 type Verdict uint8
 
 // The verdicts.
 const (
-	Ignore  Verdict = iota // it is not for this machine
-	Held                   // it waits for its service
-	Forward                // the machine can take it now
+	Ignore  Verdict = iota // leave it to the kernel
+	Held                   // it is held until its service is ready
+	Forward                // send it to the machine now
 )
 
 // mode is what happens to packets for a machine.
 type mode uint32
 
 const (
-	closed         mode = iota // the machine takes them itself
-	holdingAll                 // it cannot take any: knocks are kept
-	holdingUnready             // it takes those for services that are ready
-	open                       // it takes all
+	closed         mode = iota // the machine gets them itself
+	holdingAll                 // knocks are held
+	holdingUnready             // knocks at services that are not ready are held
+	open                       // all are forwarded
 )
 
-// Hold keeps what cannot wait for its machine to wake. Its methods are safe for
-// concurrent use: packets come from the readers, decisions from the loop.
+// Hold holds the packets of clients while a machine boots. Its methods are safe for
+// concurrent use: the readers bring packets, the loop changes the mode.
 type Hold struct {
 	held, replayed, dropped atomic.Uint64
 
@@ -44,34 +44,33 @@ type Hold struct {
 	limit   int // packets
 	packets []*packet
 	shares  map[netip.Addr]int // packets by source
-	ready   []machine.Service  // of those that take their packets
+	ready   []machine.Service  // services that are ready
 }
 
-// NewHold returns a Hold for at most limit packets out of budget, which is
-// closed.
+// NewHold returns a closed Hold for at most limit packets, with memory from budget.
 func NewHold(limit int, budget *Budget) *Hold {
 	return &Hold{limit: limit, account: account{budget: budget}}
 }
 
-// SetLimit changes how many packets may wait. Those that do stay.
+// SetLimit changes how many packets may be held. Packets that are held already stay.
 func (h *Hold) SetLimit(limit int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.limit = limit
 }
 
-// Counts returns what happened so far.
+// Counts returns the numbers of held, replayed and dropped packets so far.
 func (h *Hold) Counts() machine.Packets {
 	return machine.Packets{Held: h.held.Load(), Replayed: h.replayed.Load(), Dropped: h.dropped.Load()}
 }
 
-// Close has the machine take its packets itself; what still waits is dropped.
+// Close leaves packets to the machine itself, and drops the held ones.
 func (h *Hold) Close() { h.set(closed) }
 
-// Keep has knocks wait: the machine can take nothing.
+// HoldAll holds knocks at all services.
 func (h *Hold) HoldAll() { h.set(holdingAll) }
 
-// Pass has knocks wait only for services that are not ready.
+// HoldUnready holds knocks at services that are not ready, and forwards other packets.
 func (h *Hold) HoldUnready() { h.set(holdingUnready) }
 
 func (h *Hold) set(m mode) {
@@ -88,14 +87,14 @@ func (h *Hold) set(m mode) {
 	}
 }
 
-// Passing reports whether the machine takes some packets, and not others.
+// HoldsUnready reports whether HoldUnready is in effect.
 func (h *Hold) HoldsUnready() bool { return mode(h.mode.Load()) == holdingUnready }
 
-// Opened reports whether the machine takes every packet.
+// Opened reports whether every packet is forwarded.
 func (h *Hold) Opened() bool { return mode(h.mode.Load()) == open }
 
-// Take decides about a packet for the machine, which came now. A knock at a service
-// that cannot take it yet is kept. The frame is copied.
+// Take decides about a packet for the machine that came at now. A knock at a service that is
+// not ready is held. The frame is copied.
 func (h *Hold) Take(now time.Time, p *lan.Packet, knocks bool, service machine.Service) Verdict {
 	m := mode(h.mode.Load())
 	switch {
@@ -125,7 +124,7 @@ func (h *Hold) Take(now time.Time, p *lan.Packet, knocks bool, service machine.S
 	return Held
 }
 
-// otherwise is what happens to a packet that is not worth waiting for.
+// forOtherPackets returns the verdict on packets that do not knock.
 func (m mode) forOtherPackets() Verdict {
 	if m == holdingAll {
 		return Ignore
@@ -133,7 +132,8 @@ func (m mode) forOtherPackets() Verdict {
 	return Forward
 }
 
-// rest finds the service of the datagram to which a later fragment belongs.
+// serviceOfFragment returns the service of the held datagram to which a later fragment
+// belongs.
 func (h *Hold) serviceOfFragment(p *lan.Packet) (machine.Service, bool) {
 	for _, w := range h.packets {
 		if w.datagram == datagramOf(p) && w.client.IP == p.From && w.client.MachineIP == p.To {
@@ -143,12 +143,12 @@ func (h *Hold) serviceOfFragment(p *lan.Packet) (machine.Service, bool) {
 	return machine.Service{}, false
 }
 
-// Send sends a frame that has waited to its machine. sum is what the kernel said
-// of its checksum when it came.
+// Send sends a held frame to its machine. sum is the checksum state that the kernel reported
+// at reception.
 type Send func(frame []byte, sum lan.Checksum) error
 
-// Admit lets those in who wait for service, oldest first, and from now on all
-// who come for it. Nobody who comes meanwhile overtakes them.
+// Admit replays the held packets for a service, oldest first, and forwards later ones at
+// once. Packets that arrive meanwhile do not overtake them. It returns how many were sent.
 func (h *Hold) Admit(service machine.Service, send Send) (replayed int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -156,11 +156,12 @@ func (h *Hold) Admit(service machine.Service, send Send) (replayed int) {
 	return h.replay(func(s machine.Service) bool { return s == service }, send)
 }
 
-// Open lets everybody in, oldest first, and from now on all who come.
+// Open replays all held packets, oldest first, and forwards later ones at once. It returns
+// how many were sent.
 func (h *Hold) Open(send Send) (replayed int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	// Only then: who finds it open does not wait for the lock.
+	// Only after the replay: a reader that finds it open does not wait for the lock.
 	defer h.mode.Store(uint32(open))
 	return h.replay(allServices, send)
 }
@@ -182,7 +183,7 @@ func (h *Hold) replay(of func(machine.Service) bool, send Send) (replayed int) {
 	return replayed
 }
 
-// Dismiss forgets those who wait for some of the services, and returns them.
+// Dismiss drops the held packets for some services, and returns their clients.
 func (h *Hold) Dismiss(of func(machine.Service) bool) []Client {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -191,7 +192,7 @@ func (h *Hold) Dismiss(of func(machine.Service) bool) []Client {
 	return gone
 }
 
-// Drop forgets everybody who waits, and returns how many packets that were.
+// Drop drops all held packets, and returns how many.
 func (h *Hold) Drop() int {
 	h.mu.Lock()
 	defer h.mu.Unlock()

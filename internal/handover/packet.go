@@ -9,11 +9,11 @@ import (
 	"nightporter/internal/machine"
 )
 
-// largest is how large a frame may be that is kept, in octets: a jumbo frame.
-// Segments that the kernel has merged into more are sent again by their client.
+// maxFrame is the largest frame that is held, in bytes: a jumbo frame. Segments that the
+// kernel has merged into a larger one are sent again by their client.
 const maxFrame = 9216
 
-// packet is one that waits.
+// packet is a held packet.
 type packet struct {
 	frame    []byte
 	sum      lan.Checksum
@@ -22,13 +22,13 @@ type packet struct {
 	client   Client
 	datagram datagramID
 	port     uint16 // of the client; UDP only
-	probed   bool   // it went to the machine, which has not refused it (Ask)
+	probed   bool   // it went to the machine as a probe, and was not refused
 
-	first, last time.Time // when it came, and when it was repeated last
+	first, last time.Time // when it arrived, and when it was repeated last
 }
 
-// whole tells the parts of a fragmented packet, together with its ends, from those
-// of others. The zero value is that of a packet which is none.
+// datagramID, together with both addresses, identifies the datagram of a fragment. The zero
+// value is that of a packet that is no fragment.
 type datagramID struct {
 	fragment bool
 	of       byte
@@ -37,7 +37,7 @@ type datagramID struct {
 
 func datagramOf(p *lan.Packet) datagramID { return datagramID{p.Fragment, p.FragmentOf, p.FragmentID} }
 
-// flow tells a TCP segment's retransmission from a new one. A SYN stands for
+// flow identifies a TCP segment, so that a retransmission is recognized. A SYN stands for
 // its whole connection.
 type flow struct {
 	from, to netip.AddrPort
@@ -78,9 +78,8 @@ func (h *Hold) hold(now time.Time, p *lan.Packet, service machine.Service) {
 	h.held.Add(1)
 }
 
-// repeat puts a retransmission in the place of the packet i: the client's clock
-// has gone on, so that the later one is the better. One that is larger than there
-// is memory for is not worth the place of others.
+// repeat replaces packet i with its retransmission, whose TCP timestamp is newer. It keeps
+// the old one if there is no memory for a larger one.
 func (h *Hold) repeat(i int, w packet, frame []byte) {
 	before := h.packets[i].frame
 	w.first, h.packets[i].last = h.packets[i].first, w.last
@@ -91,8 +90,8 @@ func (h *Hold) repeat(i int, w packet, frame []byte) {
 	*h.packets[i] = w
 }
 
-// overwrite returns a copy of frame, in the place of another of the same length:
-// the packets of a flood are alike, and so cost no allocation.
+// overwrite returns a copy of frame, in the memory of another of the same length. So the
+// packets of a flood, which are alike, cost no allocation.
 func overwrite(before, frame []byte) []byte {
 	if len(before) != len(frame) {
 		return slices.Clone(frame)
@@ -101,7 +100,7 @@ func overwrite(before, frame []byte) []byte {
 	return before
 }
 
-// remove takes out the chosen packets, and returns how many.
+// remove removes the chosen packets, and returns how many.
 func (h *Hold) remove(chosen func(*packet) bool) int {
 	before := len(h.packets)
 	h.packets = slices.DeleteFunc(h.packets, func(w *packet) bool {
@@ -113,12 +112,12 @@ func (h *Hold) remove(chosen func(*packet) bool) int {
 	})
 	n := before - len(h.packets)
 	if n == before {
-		h.packets, h.shares = nil, nil // the room for as many as there were once is memory too
+		h.packets, h.shares = nil, nil // free the memory of the slice and the map
 	}
 	return n
 }
 
-// leave gives back what a packet has taken.
+// releaseMemory gives back the memory of a packet, and updates its source's share.
 func (h *Hold) releaseMemory(w *packet) {
 	h.account.give(w.memory())
 	if h.shares[w.client.IP]--; h.shares[w.client.IP] == 0 {
@@ -126,7 +125,7 @@ func (h *Hold) releaseMemory(w *packet) {
 	}
 }
 
-// flowOf returns the zero flow for what is not TCP.
+// flowOf returns the flow of a packet, or the zero flow if it is not TCP.
 func flowOf(p *lan.Packet) flow {
 	if p.Kind != lan.TCP {
 		return flow{}

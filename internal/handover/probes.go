@@ -9,49 +9,49 @@ import (
 	"nightporter/internal/machine"
 )
 
-// maxDiverted bounds how many clients a machine is told to find at our MAC.
+// maxDiverted bounds how many clients of a machine are diverted at a time.
 const maxDiverted = 64
 
-// replies is what the machine may send in reply to datagrams that ask whether their
-// service is there. It never changes, so that readers take no lock.
+// replies is what the machine may send in reply to datagrams that probe their service. It
+// never changes, so readers take no lock.
 type replies struct {
 	probes  []probe
 	clients []diverted
 }
 
-// ask is a datagram that went to the machine and may be refused.
+// probe is a datagram that went to the machine and may be refused.
 type probe struct {
 	service machine.Service
 	client  netip.AddrPort
 }
 
-// diverted is a client that the machine was told to find at our MAC. What it sends
-// there is for the client, also after it was told better.
+// diverted is a client for which the machine's neighbor entry has our MAC. Packets of the
+// machine to that MAC are for the client, also after the entry was corrected.
 type diverted struct {
 	Client
-	undivertDue bool         // the machine is still to be told its true MAC
+	undivertDue bool         // the machine's entry still has to be corrected
 	byKernel    bool         // our own kernel forwards what comes for the client
-	guarded     []netip.Addr // addresses of the machine: what comes from them it does not forward
+	guarded     []netip.Addr // addresses of the machine whose packets it does not forward
 }
 
-// routed reports whether our own kernel sends on what comes from an address.
+// routed reports whether our own kernel forwards packets from an address.
 func (d *diverted) routed(from netip.Addr) bool {
 	return d.byKernel && !slices.Contains(d.guarded, from)
 }
 
-// Reply is what a packet of the machine is that came to our MAC for somebody else.
+// Reply is the kind of a machine's packet that came to our MAC but is for another host.
 type Reply uint8
 
 // The kinds of replies.
 const (
-	NoReply  Reply = iota // it has to do with no datagram that asks
-	Refusal               // it refuses one; its client must not hear of that
-	ToClient              // it is for the client, and has to be sent on
-	Routed                // it is for the client, and our own kernel sends it on
+	NoReply  Reply = iota // for no diverted client
+	Refusal               // a "port unreachable" to a probe; its client must not get it
+	ToClient              // for the client; the reader forwards it
+	Routed                // for the client; our own kernel forwards it
 )
 
-// Reply says what the IP packet p is that the machine sent to our MAC: with a Refusal
-// for which service, and otherwise where the client is.
+// Reply returns the kind of the IP packet p that the machine sent to our MAC: for a Refusal
+// the service, otherwise the client's MAC.
 func (h *Hold) Reply(p *lan.Packet) (kind Reply, service machine.Service, client ether.MAC) {
 	r := h.replies.Load()
 	if r == nil {
@@ -75,8 +75,8 @@ func (h *Hold) Reply(p *lan.Packet) (kind Reply, service machine.Service, client
 	}
 }
 
-// Asker returns the client whose datagram is to ask for service: the one that has
-// waited longest, of those whose refusal is heard if there are any.
+// ProbeClient returns the client whose datagram is to probe a service: the one that has
+// waited longest, if possible one whose "port unreachable" is seen.
 func (h *Hold) ProbeClient(service machine.Service, heard func(Client) bool) (asker Client, ok bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -108,8 +108,8 @@ func (r *replies) client(ip netip.Addr) *diverted {
 	return nil
 }
 
-// Divert notes that the machine is told to find a client at our MAC. byKernel says
-// that our own kernel forwards what comes for it, but for what comes from the guarded
+// Divert records that the machine's neighbor entry of a client gets our MAC. byKernel means
+// that our own kernel forwards packets for the client, except those from the guarded
 // addresses of the machine.
 func (h *Hold) Divert(g Client, byKernel bool, guarded ...netip.Addr) {
 	h.mu.Lock()
@@ -124,7 +124,7 @@ func (h *Hold) Divert(g Client, byKernel bool, guarded ...netip.Addr) {
 	h.replies.Store(r)
 }
 
-// EndGuard has our own kernel forward what comes from some addresses again, if it does.
+// EndGuard records that packets from some addresses are no longer kept from our own kernel.
 func (h *Hold) EndGuard(addrs []netip.Addr) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -138,7 +138,7 @@ func (h *Hold) EndGuard(addrs []netip.Addr) {
 	}
 }
 
-// repliesNow returns a copy of the replies, to be changed.
+// repliesNow returns a copy of the replies to change.
 func (h *Hold) repliesNow() *replies {
 	r := h.replies.Load()
 	if r == nil {
@@ -147,8 +147,8 @@ func (h *Hold) repliesNow() *replies {
 	return &replies{probes: slices.Clone(r.probes), clients: slices.Clone(r.clients)}
 }
 
-// Ask sends the oldest datagram of a client that waits for service, with all its
-// fragments that are there. It stays, for the case that it is refused.
+// SendProbe sends the oldest held datagram of a client for a service, with all its held
+// fragments. They stay held in case the machine refuses them.
 func (h *Hold) SendProbe(service machine.Service, asker Client, send Send) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -167,8 +167,8 @@ func (h *Hold) SendProbe(service machine.Service, asker Client, send Send) {
 	}
 }
 
-// Refused says that the machine refused the datagram that asked for service: it has
-// not had it.
+// ProbeRefused records that the machine refused the datagram that probed a service, so the
+// service has not received it.
 func (h *Hold) ProbeRefused(service machine.Service) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -180,8 +180,7 @@ func (h *Hold) ProbeRefused(service machine.Service) {
 	h.endProbes(func(s machine.Service) bool { return s == service })
 }
 
-// endAsks forgets the datagrams that asked for some of the services: what the machine
-// says of them from now on is for their clients.
+// endProbes ends the probes of some services: later replies are for their clients.
 func (h *Hold) endProbes(of func(machine.Service) bool) {
 	r := h.repliesNow()
 	if len(r.probes) == 0 {
@@ -191,14 +190,14 @@ func (h *Hold) endProbes(of func(machine.Service) bool) {
 	h.replies.Store(r)
 }
 
-// EndAsks ends all questions, without an outcome.
+// EndProbes ends all probes without a result.
 func (h *Hold) EndProbes() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.endProbes(allServices)
 }
 
-// forgetAsks forgets all that was sent to ask: nothing came of it.
+// forgetProbes ends all probes, and treats their datagrams as not sent.
 func (h *Hold) forgetProbes() {
 	h.replies.Store(nil)
 	for _, w := range h.packets {
@@ -206,8 +205,8 @@ func (h *Hold) forgetProbes() {
 	}
 }
 
-// Undivert returns the clients that the machine is to be told the true MAC of: those
-// whose datagrams do not ask any more. They are returned once.
+// Undivert returns the diverted clients whose datagrams no longer probe, each once. The
+// machine's entries for them have to be corrected.
 func (h *Hold) Undivert() (clients []Client) {
 	r := h.replies.Load()
 	if r == nil {

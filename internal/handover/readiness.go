@@ -9,60 +9,58 @@ import (
 )
 
 const (
-	// slowest is the pace of the questions to a service that takes long.
+	// slowestPace is the longest pause between two SYNs to a service.
 	slowestPace = 250 * time.Millisecond
 
-	// overdue is how late a question may be without costing a later one its turn:
-	// a loop that sleeps wakes to the millisecond (epoll_wait(2)), and turns follow
-	// each other faster.
+	// turnSlack is how late a probe may be without delaying the next turn: a sleeping loop
+	// wakes with a precision of a millisecond (epoll_wait(2)), and turns are shorter.
 	turnSlack = 2 * time.Millisecond
 
-	// recheck is the pause between two checks of a service by a connection of ours.
+	// checkPause is the pause between two checks of a service by a connection of ours.
 	checkPause = 250 * time.Millisecond
 )
 
-// Readiness finds out when the services that somebody waits for can take their
-// clients. TCP services are asked with a SYN, and are ready with the SYN-ACK, unless
-// they are to show more (machine.Ready). A UDP service is asked with the datagram of
-// a client that waits, and is ready when the machine does not object to it. For an
-// echo request an address that answers is enough. The zero value waits for nothing.
-// It is not safe for concurrent use.
+// Readiness finds out when the services with held packets accept their clients. A TCP
+// service is probed with a SYN, and is ready with the SYN-ACK, unless machine.Ready asks
+// for a check. A UDP service is probed with a held datagram, and is ready if the machine
+// sends no "port unreachable". For an echo request an address that answers is enough. The
+// zero value waits for nothing. It is not safe for concurrent use.
 type Readiness struct {
 	began      time.Time
-	anyAddress bool // nobody waits for a service: any address will do
+	anyAddress bool // no service is awaited: any address that answers is enough
 	pending    []*serviceState
 	ready      []machine.Service
-	turn       time.Time // no TCP service is asked before
+	turn       time.Time // no TCP service is probed before
 
-	unreachables map[netip.Addr]time.Time // of each client: when all objections to it will be there again
+	unreachables map[netip.Addr]time.Time // by client: when the machine may send a full burst again
 }
 
-// wait is what is known about one service that is not ready.
+// serviceState is the state of a service that is not ready.
 type serviceState struct {
 	machine.Service
 	rule            machine.Ready
-	next            time.Time  // of the next question; zero: none before something happens
-	probed          bool       // there was one; TCP only
-	accepted        bool       // it has accepted a connection, and is to show more
-	readyAt         time.Time  // then it is, if nothing happens before; zero: not by itself
+	next            time.Time  // of the next probe or check; zero: none before another event
+	probed          bool       // it was probed; TCP only
+	accepted        bool       // it has accepted a connection, and has to pass a check or a delay
+	readyAt         time.Time  // when it becomes ready without another event; zero: never
 	client          netip.Addr // whose datagram was sent last
 	refusals        int        // datagrams that were refused
-	withoutDatagram int        // times that there was no datagram to ask with
+	withoutDatagram int        // times that there was no datagram for a probe
 }
 
-// Due is what has to be done about services at a moment.
+// Due is what is due for services at a moment.
 type Due struct {
-	Probe []machine.Service // with a SYN, or with the datagram of a client
-	Check []machine.Service // with a connection of our own; Checked has to follow for each
-	Ready []machine.Service // they can take their clients
+	Probe []machine.Service // by a SYN, or by the datagram of a client
+	Check []machine.Service // by a connection of our own; Checked must follow for each
+	Ready []machine.Service // they accept their clients
 }
 
-// Asker returns the client whose datagram a UDP service would be asked with.
+// ProbeClient returns the client whose datagram would probe a UDP service.
 type ProbeClient func(machine.Service) (client netip.Addr, ok bool)
 
-// Expect waits for services of the machine of spec. A later call replaces the list;
-// what is known of a service already stays known. Without services, an address that
-// answers is all that is waited for.
+// Expect waits for services of the machine of spec. A later call replaces the list; the
+// state of a service that stays is kept. Without services, any address that answers is
+// enough.
 func (r *Readiness) Expect(now time.Time, spec *machine.Spec, services []machine.Service) {
 	if r.began.IsZero() {
 		r.began = now
@@ -86,16 +84,16 @@ func (r *Readiness) Expect(now time.Time, spec *machine.Spec, services []machine
 	}
 }
 
-// Reset waits for nothing, and knows nothing.
+// Reset returns to the zero value.
 func (r *Readiness) Reset() { *r = Readiness{} }
 
-// Done reports whether nothing is waited for any more.
+// Done reports whether all services are ready.
 func (r *Readiness) Done() bool { return !r.began.IsZero() && !r.anyAddress && len(r.pending) == 0 }
 
-// Began returns when the present waiting began. Each has its own moment.
+// Began returns when the first Expect since Reset was. It identifies the present wait.
 func (r *Readiness) Began() time.Time { return r.began }
 
-// Next returns when Due has something to say, or the zero time.
+// Next returns when Due is to be called, or the zero time.
 func (r *Readiness) Next() time.Time {
 	var next time.Time
 	for _, w := range r.pending {
@@ -108,12 +106,12 @@ func (r *Readiness) Next() time.Time {
 	return next
 }
 
-// opens reports whether the next question to w is a SYN.
+// probedBySYN reports whether the next probe of w is a SYN.
 func (w *serviceState) probedBySYN() bool { return w.Protocol == machine.TCP && !w.accepted }
 
-// Due returns what has to be done now. pace is the least time between two questions
-// to TCP services, which take turns: the more of them are waited for, the more
-// rarely each is asked. UDP services have their ration.
+// Due returns what is due now. pace is the minimum time between two SYNs; TCP services take
+// turns, so each is probed less often if there are more of them. The datagrams to UDP
+// services have a limit of their own.
 func (r *Readiness) Due(now time.Time, pace time.Duration, asker ProbeClient) (d Due) {
 	for _, w := range r.others(now) {
 		switch {
@@ -136,7 +134,7 @@ func (r *Readiness) Due(now time.Time, pace time.Duration, asker ProbeClient) (d
 	return d
 }
 
-// others returns the services for which something else than a SYN is due.
+// others returns the services for which anything but a SYN is due.
 func (r *Readiness) others(now time.Time) (due []*serviceState) {
 	for _, w := range r.pending {
 		at := sooner(w.next, w.readyAt) // one of them is zero
@@ -147,9 +145,8 @@ func (r *Readiness) others(now time.Time) (due []*serviceState) {
 	return due
 }
 
-// first returns the TCP service that is to be asked before the others, or nil if
-// none is due. One that was never asked goes before all that were, so that it
-// does not wait for a whole round.
+// first returns the TCP service to probe next, or nil if none is due. Services that were
+// never probed come first, so that they do not wait for a whole round.
 func (r *Readiness) first(now time.Time) (first *serviceState) {
 	for _, w := range r.pending {
 		if w.probedBySYN() && !w.next.IsZero() && !now.Before(w.next) && (first == nil || w.before(first)) {
@@ -166,7 +163,7 @@ func (w *serviceState) before(o *serviceState) bool {
 	return w.next.Before(o.next)
 }
 
-// sooner returns the earlier of two times of which either may be zero: never.
+// sooner returns the earlier of two times. Zero means never.
 func sooner(a, b time.Time) time.Time {
 	if a.IsZero() || !b.IsZero() && b.Before(a) {
 		return b
@@ -181,8 +178,8 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
-// Answered says that the machine answers for ip. It returns the services that
-// are ready by that.
+// Answered records that the machine answers for ip. It returns the services that are ready
+// by that.
 func (r *Readiness) Answered(now time.Time, ip netip.Addr) (ready []machine.Service) {
 	r.anyAddress = false
 	for _, w := range slices.Clone(r.pending) {
@@ -200,8 +197,7 @@ func (r *Readiness) Answered(now time.Time, ip netip.Addr) (ready []machine.Serv
 	return ready
 }
 
-// Accepted says that s has taken a connection. It reports whether somebody waited
-// for that, and no more has to be shown.
+// Accepted records that s has accepted a connection. It reports whether s is ready by that.
 func (r *Readiness) Accepted(now time.Time, s machine.Service) bool {
 	w := r.find(s)
 	if w == nil || w.accepted {
@@ -220,8 +216,8 @@ func (r *Readiness) Accepted(now time.Time, s machine.Service) bool {
 	return false
 }
 
-// Checked tells what came of a check of s in the waiting that began then. It reports
-// whether s is ready by that.
+// Checked records the result of a check of s. began is that of the wait in which it
+// started. It reports whether s is ready by that.
 func (r *Readiness) Checked(now, began time.Time, s machine.Service, passed bool) bool {
 	w := r.find(s)
 	if w == nil || !w.accepted || !w.next.IsZero() || !r.began.Equal(began) {

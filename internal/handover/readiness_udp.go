@@ -10,24 +10,24 @@ import (
 )
 
 const (
-	// objection is how long a machine has to answer a datagram with "port
-	// unreachable". On a wire it takes well below a millisecond.
+	// unreachableTime is how long a machine has to answer a datagram with "port
+	// unreachable". On a wire that takes well below a millisecond.
 	unreachableTime = 50 * time.Millisecond
 
-	// rationed is how many "port unreachable" a machine sends to one client at once,
-	// about all its ports together; from then on one each second (Linux,
-	// icmp_ratelimit). An answer that was saved would look like a service that
-	// is there, so no more datagrams go out than can be objected to.
+	// unreachableBurst is how many "port unreachable" a machine sends to one client at
+	// once, for all its ports together; from then on one each second (Linux,
+	// icmp_ratelimit). A suppressed one would look like a service that listens, so no more
+	// datagrams go out than the machine can refuse.
 	unreachableBurst = 5
 	unreachablePause = 1100 * time.Millisecond
 
-	// eased is the longest pause between two datagrams to one service that is
-	// not kept waiting by the ration.
+	// maxUDPPause is the longest pause between two datagrams to one service, unless the
+	// rate of refusals needs a longer one.
 	maxUDPPause = 400 * time.Millisecond
 )
 
-// askUDP asks a UDP service with a datagram that waits. Where there is none, nobody
-// waits: a reader tells of a knock before it keeps the datagram, but not long before.
+// probeUDP probes a UDP service with a held datagram. If there is none the second time, no
+// client waits: a reader reports a knock shortly before it holds the datagram.
 func (r *Readiness) probeUDP(now time.Time, w *serviceState, asker ProbeClient, d *Due) {
 	client, ok := asker(w.Service)
 	switch {
@@ -43,8 +43,8 @@ func (r *Readiness) probeUDP(now time.Time, w *serviceState, asker ProbeClient, 
 	}
 }
 
-// spend takes one of the objections that the machine may send to a client, or has w
-// wait for the next. Who was asked stands behind the others then.
+// takeUnreachable takes one of the "port unreachable" that the machine may send to a client,
+// or delays w until the next. A probed service goes to the end of the queue.
 func (r *Readiness) takeUnreachable(now time.Time, w *serviceState, client netip.Addr) bool {
 	if free := r.nextUnreachable(client); now.Before(free) {
 		w.next = free
@@ -59,12 +59,12 @@ func (r *Readiness) takeUnreachable(now time.Time, w *serviceState, client netip
 	return true
 }
 
-// free returns when the machine may send one more objection to a client.
+// nextUnreachable returns when the machine may send one more "port unreachable" to a client.
 func (r *Readiness) nextUnreachable(client netip.Addr) time.Time {
 	return r.unreachables[client].Add(-(unreachableBurst - 1) * unreachablePause)
 }
 
-// Objected says that nobody takes datagrams at s.
+// Unreachable records that no program accepts datagrams at s.
 func (r *Readiness) Unreachable(now time.Time, s machine.Service) {
 	w := r.find(s)
 	if w == nil || w.readyAt.IsZero() || w.rule.By == machine.ByDelay {

@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Disk is a file system that nobody else sees: it is mounted nowhere, and reached
+// Disk is a file system without a mount point: no other process sees it, and it is reached
 // through a descriptor. Processes that the test starts inherit it: what is open in
 // another process is out of a daemon's reach once that has dropped its privileges.
 type Disk struct {
@@ -22,7 +22,7 @@ type Disk struct {
 }
 
 // New makes a disk of a size such as "64k", until the test ends. Without the
-// right to do so the test is skipped; in CI, where nobody would notice, it fails.
+// right to do so the test is skipped; in CI it fails, because a skip would go unnoticed.
 func New(tb testing.TB, size string) *Disk {
 	tb.Helper()
 	d := &Disk{tb: tb, fd: -1}

@@ -109,7 +109,7 @@ func configure(ctx context.Context, c *rtnetlink.Conn, index uint32, addrs []net
 	}
 	failed, err := waitAddrs(ctx, c, index, addrs)
 	if err == nil && len(failed) > 0 {
-		return fmt.Errorf("addresses %v: somebody else uses them", failed)
+		return fmt.Errorf("addresses %v: other hosts use them", failed)
 	}
 	return err
 }

@@ -179,7 +179,7 @@ func TestBootDetectsDuplicateAddresses(t *testing.T) {
 	}
 	for _, f := range capture.Frames() {
 		if f.Outgoing && f.Time.Before(up.Time) && isARP(f) {
-			t.Errorf("a quiet machine sent %s before anybody spoke to it", f)
+			t.Errorf("a quiet machine sent %s before any host sent to it", f)
 		}
 	}
 }

@@ -65,7 +65,7 @@ func (h *Host) SetMAC(mac ether.MAC) error {
 	})
 }
 
-// SetMTU gives one of the host's interfaces another MTU, in octets. Below 1280
+// SetMTU gives one of the host's interfaces another MTU, in bytes. Below 1280
 // the kernel ends IPv6 on it.
 func (h *Host) SetMTU(name string, mtu uint32) error {
 	return h.alter(fmt.Sprintf("set the MTU of %s to %d", name, mtu), func(c *rtnetlink.Conn) error {

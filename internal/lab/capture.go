@@ -273,7 +273,7 @@ func (c *Capture) since(index int) ([]Frame, <-chan struct{}, error) {
 	return c.frames[index:len(c.frames):len(c.frames)], c.changed, c.err
 }
 
-// Close ends the capture and returns how many frames it missed, for lack of
+// Close ends the capture and returns how many frames it missed because of missing
 // room. What was recorded stays readable.
 func (c *Capture) Close() (missed int) {
 	c.cancel()

@@ -114,11 +114,11 @@ func TestProxy(t *testing.T) {
 			t.Errorf("through the proxy came %q, want %q", got, want)
 		}
 	}
-	nobody, err := l.Proxy(l.Porter(), "10.77.0.20:23")
+	closed, err := l.Proxy(l.Porter(), "10.77.0.20:23")
 	if err != nil {
 		t.Fatal(err)
 	}
-	conn, err := net.Dial("tcp", nobody.String())
+	conn, err := net.Dial("tcp", closed.String())
 	if err != nil {
 		t.Fatal(err)
 	}

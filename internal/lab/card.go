@@ -142,7 +142,7 @@ func (c networkCard) offload(f Frame) ([]byte, error) {
 		return nil, nil
 	}
 	if s.src.IsUnspecified() {
-		// Duplicate address detection is answered to all (RFC 4861, 7.2.4).
+		// Duplicate address detection is answered to all (RFC 4861 section 7.2.4).
 		all := netip.IPv6LinkLocalAllNodes()
 		return advertisement(c.mac, s.target, all, multicastMAC(all), false)
 	}

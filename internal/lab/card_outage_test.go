@@ -114,8 +114,8 @@ func TestSleepEndsAFlap(t *testing.T) {
 	wait(t, m, lab.NetworkUp)
 }
 
-// TestResumeKeepsTheNeighbours: it does not ask for those whom it knows.
-func TestResumeKeepsTheNeighbours(t *testing.T) {
+// TestResumeKeepsTheNeighbors: it does not ask for those whom it knows.
+func TestResumeKeepsTheNeighbors(t *testing.T) {
 	t.Parallel()
 	l := newLAN(t)
 	cfg := nas6()

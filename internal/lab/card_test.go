@@ -26,7 +26,7 @@ func TestCardAnswersForSleepingMachine(t *testing.T) {
 			t.Fatal(err)
 		}
 		if mac, _, ok, err := l.Client().Neighbor(ip); mac != m.MAC() || !ok || err != nil {
-			t.Errorf("neighbour %s is %s (%v), want %s", ip, mac, err, m.MAC())
+			t.Errorf("neighbor %s is %s (%v), want %s", ip, mac, err, m.MAC())
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 		defer cancel()
@@ -54,7 +54,7 @@ func TestCardAnswersForSleepingMachine(t *testing.T) {
 }
 
 // TestCardAnswersWhoeverAsks: a question to the card's own MAC is answered like one
-// to all, and so is an announcement of its address by somebody else, which is a
+// to all, and so is an announcement of its address by another host, which is a
 // question for ARP.
 func TestCardAnswersWhoeverAsks(t *testing.T) {
 	t.Parallel()

@@ -162,7 +162,7 @@ func (l *LAN) Proxy(h *Host, addr string) (net.Addr, error) {
 }
 
 // relay copies both ways until both sides are done or the LAN closes. A
-// browser learns by the closed connection that there is nobody.
+// browser learns by the closed connection that no service listens.
 func (l *LAN) relay(h *Host, addr string, near net.Conn) {
 	defer near.Close()
 	far, err := h.Dial(l.ctx, "tcp", addr)

@@ -22,7 +22,7 @@ const (
 	ServiceUp   EventKind = "service up"     // listening
 	Accepted    EventKind = "accepted"       // a TCP connection
 	Datagram    EventKind = "datagram"       // to a UDP service
-	DADFailed   EventKind = "duplicate"      // an address of the machine is in use by somebody else
+	DADFailed   EventKind = "duplicate"      // an address of the machine is in use by another host
 	Failed      EventKind = "machine failed" // the lab could not do what it should
 )
 

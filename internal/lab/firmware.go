@@ -72,7 +72,7 @@ func (f bootFirmware) discover(ctx context.Context, conn *packet.Conn, start tim
 	return f.writeFrame(conn, dhcpDiscover(f.cardMAC()))
 }
 
-// dhcpDiscover builds a DHCPDISCOVER as of RFC 2131, sections 2 and 4.4.1.
+// dhcpDiscover builds a DHCPDISCOVER as of RFC 2131 sections 2 and 4.4.1.
 func dhcpDiscover(mac ether.MAC) []byte {
 	const (
 		fixedPart  = 236
@@ -94,7 +94,7 @@ func dhcpDiscover(mac ether.MAC) []byte {
 
 // LateFrame sends one last frame of the shutdown although the machine is
 // asleep: an ARP request for the router, from its address; with IPv6 only, a
-// neighbour solicitation.
+// neighbor solicitation.
 func (m *Machine) LateFrame() error {
 	gw := gateways()
 	if src := m.Addr4(); src.IsValid() {

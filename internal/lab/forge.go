@@ -33,19 +33,19 @@ func (f Forger) Frame(dst ether.MAC, typ ethernet.EtherType, payload []byte) err
 	return f.host.SendFrame(buildFrame(dst, f.mac, typ, payload))
 }
 
-// ARPRequest asks everybody for an address, from another.
+// ARPRequest broadcasts a request for an address, with another one as its sender.
 func (f Forger) ARPRequest(from, to netip.Addr) error {
 	m := arpMessage{op: arpRequest, senderMAC: f.mac, senderIP: from, targetIP: to}
 	return f.host.SendFrame(m.frame(ether.Broadcast))
 }
 
-// ARPReply tells everybody that an address is at the forged MAC.
+// ARPReply broadcasts that an address is at the forged MAC.
 func (f Forger) ARPReply(ip netip.Addr) error {
 	m := arpMessage{op: arpReply, senderMAC: f.mac, senderIP: ip, targetMAC: ether.Broadcast, targetIP: ip}
 	return f.host.SendFrame(m.frame(ether.Broadcast))
 }
 
-// ARPProbe tests an address as its next owner does (RFC 5227, section 2.1.1).
+// ARPProbe tests an address as its next owner does (RFC 5227 section 2.1.1).
 func (f Forger) ARPProbe(ip netip.Addr) error {
 	return f.ARPRequest(netip.IPv4Unspecified(), ip)
 }
@@ -103,7 +103,7 @@ func udp6Frame(dstMAC, srcMAC ether.MAC, src, dst netip.AddrPort, payload []byte
 	udp = append(append(udp, 0, 0), payload...)
 	sum := checksum6(s, d, protocolUDP, udp)
 	if sum == 0 {
-		sum = 0xffff // IPv6 has no "no checksum" (RFC 8200, section 8.1)
+		sum = 0xffff // IPv6 has no "no checksum" (RFC 8200 section 8.1)
 	}
 	binary.BigEndian.PutUint16(udp[6:], sum)
 
@@ -113,7 +113,7 @@ func udp6Frame(dstMAC, srcMAC ether.MAC, src, dst netip.AddrPort, payload []byte
 	return buildFrame(dstMAC, srcMAC, ethernet.EtherTypeIPv6, ip)
 }
 
-// checksum6 is the checksum of an upper layer over IPv6 (RFC 8200, section 8.1).
+// checksum6 is the checksum of an upper layer over IPv6 (RFC 8200 section 8.1).
 func checksum6(src, dst [16]byte, protocol byte, body []byte) uint16 {
 	pseudo := append(append([]byte{}, src[:]...), dst[:]...)
 	pseudo = binary.BigEndian.AppendUint32(pseudo, uint32(len(body)))

@@ -23,8 +23,8 @@ const (
 	arpPacket      = 28
 	protocolUDP    = 17
 	protocolICMPv6 = 58
-	// ndpHopLimit is what every neighbour discovery message must carry
-	// (RFC 4861, section 7.1): proof that no router forwarded it.
+	// ndpHopLimit is what every neighbor discovery message must carry
+	// (RFC 4861 section 7.1): proof that no router forwarded it.
 	ndpHopLimit = 255
 )
 
@@ -127,7 +127,7 @@ func multicastMAC(ip netip.Addr) ether.MAC {
 	return ether.MAC{0x33, 0x33, b[12], b[13], b[14], b[15]}
 }
 
-// ndpFrame wraps a neighbour discovery message.
+// ndpFrame wraps a neighbor discovery message.
 func ndpFrame(dstMAC, srcMAC ether.MAC, dst, src netip.Addr, m ndp.Message) ([]byte, error) {
 	body, err := ndp.MarshalMessageChecksum(m, src, dst)
 	if err != nil {
@@ -142,7 +142,7 @@ func ndpFrame(dstMAC, srcMAC ether.MAC, dst, src netip.Addr, m ndp.Message) ([]b
 }
 
 // advertisement says that mac has ip: unsolicited to all nodes, or solicited
-// to the one who asked (RFC 4861, section 4.4).
+// to the one who asked (RFC 4861 section 4.4).
 func advertisement(mac ether.MAC, ip, dst netip.Addr, dstMAC ether.MAC, solicited bool) ([]byte, error) {
 	return ndpFrame(dstMAC, mac, dst, ip, &ndp.NeighborAdvertisement{
 		Solicited: solicited, Override: true, TargetAddress: ip,
@@ -150,14 +150,14 @@ func advertisement(mac ether.MAC, ip, dst netip.Addr, dstMAC ether.MAC, solicite
 	})
 }
 
-// A solicitation is a neighbour solicitation with its envelope.
+// A solicitation is a neighbor solicitation with its envelope.
 type solicitation struct {
 	src    netip.Addr // unspecified: duplicate address detection
 	srcMAC ether.MAC
 	target netip.Addr
 }
 
-// parseSolicitation reads a frame's neighbour solicitation; false if it is
+// parseSolicitation reads a frame's neighbor solicitation; false if it is
 // none, or did not come from the link itself.
 func parseSolicitation(f Frame) (solicitation, bool) {
 	b := f.Payload()

@@ -73,7 +73,7 @@ func TestDHCPDiscoverIsWhole(t *testing.T) {
 }
 
 func TestChecksum(t *testing.T) {
-	// The example of RFC 1071, section 3, and the same with an odd byte.
+	// The example of RFC 1071 section 3, and the same with an odd byte.
 	b := []byte{0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7}
 	if got := checksum(b); got != ^uint16(0xddf2) {
 		t.Errorf("checksum %#04x, want %#04x", got, ^uint16(0xddf2))

@@ -16,7 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A mourner is a namespace that gave others numbers, and is told by the kernel
+// A mourner is a namespace that gave others numbers, and is notified by the kernel
 // when one of them is gone.
 type mourner struct {
 	ns   *netns.Namespace

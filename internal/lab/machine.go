@@ -71,9 +71,9 @@ type MachineConfig struct {
 
 	HalfDeaf         bool // the card hears only every second round of magic packets
 	IgnoreMagic      int  // after each power-off, this many magic packets do nothing; or IgnoreAll
-	AnswersARPAsleep bool // the sleeping network card answers ARP and neighbour solicitations
+	AnswersARPAsleep bool // the sleeping network card answers ARP and neighbor solicitations
 	// Managed has management firmware (AMT, a BMC on a shared port) answer ARP,
-	// neighbour solicitations and ping with the machine's MAC and addresses until
+	// neighbor solicitations and ping with the machine's MAC and addresses until
 	// the operating system is up. Everything else it drops.
 	Managed bool
 	// Mutter is what the card of the sleeping machine says of its own accord.

@@ -15,7 +15,7 @@ import (
 	"nightporter/internal/lab"
 )
 
-// TestManagementFirmware answers who asks and who pings, and nobody else, until
+// TestManagementFirmware: it answers ARP, solicitations and pings, and nothing else, until
 // the operating system is up.
 func TestManagementFirmware(t *testing.T) {
 	t.Parallel()

@@ -62,7 +62,7 @@ func (o osNetwork) configure(ctx context.Context) (duplicates []netip.Addr, err 
 }
 
 // startIPv6 switches IPv6 on, with duplicate address detection: one probe and
-// a RetransTimer of waiting (RFC 4862, section 5.4).
+// a RetransTimer of waiting (RFC 4862 section 5.4).
 func (o osNetwork) startIPv6(c *rtnetlink.Conn) error {
 	if !o.hasIPv6() {
 		return nil

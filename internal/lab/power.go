@@ -164,7 +164,7 @@ func (m *Machine) fallAsleep(detail string) {
 }
 
 // deconfigure takes everything away that could make the kernel speak. With
-// ARP off the kernel also forgets its neighbours and their timers.
+// ARP off the kernel also forgets its neighbors and their timers.
 func (m *Machine) deconfigure() error {
 	err := m.ns.Netlink(func(c *rtnetlink.Conn) error {
 		addrs, err := listAddrs(c, m.index)

@@ -64,7 +64,7 @@ func TestSleepingMachineIsSilent(t *testing.T) {
 			if addrs, err := m.AddrsNow(); err != nil || len(addrs) != 0 {
 				t.Errorf("asleep with addresses %v (%v)", addrs, err)
 			}
-			// The client goes on with its warm neighbour entry, others ask anew.
+			// The client goes on with its warm neighbor entry, others ask anew.
 			var both sync.WaitGroup
 			both.Go(func() { knockEverywhere(t, l.Client(), m, 2*time.Second) })
 			both.Go(func() { knockEverywhere(t, l.Porter(), m, 2*time.Second) })
@@ -86,7 +86,7 @@ func TestSleepingMachineIsSilent(t *testing.T) {
 			for range m.Services() {
 				wait(t, m, lab.ServiceUp)
 			}
-			// What knocked in vain may still be about to fail.
+			// Connection attempts may still be about to fail.
 			if err := l.Porter().ForgetNeighbor(m.Addr6()); err != nil {
 				t.Fatal(err)
 			}
@@ -136,7 +136,7 @@ func TestPowerCutEndsNothing(t *testing.T) {
 	if _, err := conn.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("after the power cut the client read %v, want nothing", err)
 	}
-	// The next system knows nothing of the old connection.
+	// The next system has no state of the old connection.
 	if err := m.PowerOn(); err != nil {
 		t.Fatal(err)
 	}

@@ -82,12 +82,12 @@ func (s *session) finish() {
 	s.closed = true
 	s.closeSockets()
 	for conn := range s.conns {
-		conn.CloseWrite() // the peer may have gone: nobody to tell
+		conn.CloseWrite() // the peer may have closed it already
 	}
 }
 
 // abort drops everything and waits for the goroutines. Without an address or
-// a link, the resets that this makes leave nothing behind and reach nobody.
+// a link, the resets that this makes leave nothing behind and reach no host.
 func (s *session) abort() {
 	s.cancel()
 	s.mu.Lock()

@@ -28,7 +28,7 @@ func (m *Machine) suspend() error {
 	m.mu.Lock()
 	m.suspended, m.neighbors = true, known
 	m.mu.Unlock()
-	// This drops the neighbours and their timers.
+	// This drops the neighbors and their timers.
 	if err := m.setLink(unix.IFF_NOARP, unix.IFF_NOARP); err != nil {
 		return err
 	}
@@ -88,7 +88,7 @@ func (m *Machine) resume(s *session) {
 	}
 }
 
-// remember restores the neighbour table that the machine had when it was suspended:
+// remember restores the neighbor table that the machine had when it was suspended:
 // it need not ask for those whom it knows.
 func (m *Machine) remember() error {
 	m.mu.Lock()

@@ -137,7 +137,7 @@ func exitCode(err error) (int, error) {
 	return exit.ExitCode(), nil
 }
 
-// explain adds a remedy to an error for lack of permission.
+// explain adds a remedy to a permission error.
 func explain(err error) error {
 	refused := errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES) ||
 		errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EUSERS)

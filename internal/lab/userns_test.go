@@ -13,8 +13,8 @@ import (
 	"nightporter/internal/lab"
 )
 
-// nobody is an ordinary user, who need not be in the list of users.
-const nobody = 65534
+// nobodyID is an ordinary user, who need not be in the list of users.
+const nobodyID = 65534
 
 // asNobody makes cmd run as an ordinary user without privileges.
 func asNobody(t *testing.T, cmd *exec.Cmd) *exec.Cmd {
@@ -31,7 +31,7 @@ func asNobody(t *testing.T, cmd *exec.Cmd) *exec.Cmd {
 	if limit, err := os.ReadFile("/proc/sys/user/max_user_namespaces"); err == nil && strings.TrimSpace(string(limit)) == "0" {
 		skip(t, "user.max_user_namespaces is 0: ordinary users have no namespaces here")
 	}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobodyID, Gid: nobodyID}}
 	cmd.Dir = "/"
 	return cmd
 }

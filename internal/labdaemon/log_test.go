@@ -12,13 +12,13 @@ import (
 	"time"
 )
 
-// write gives the log a text in pieces of n octets.
+// write gives the log a text in pieces of n bytes.
 func write(t *testing.T, l *Log, text string, n int) {
 	t.Helper()
 	for b := []byte(text); len(b) > 0; {
 		piece := b[:min(n, len(b))]
 		if written, err := l.Write(piece); err != nil || written != len(piece) {
-			t.Fatalf("%d octets written, %v", written, err)
+			t.Fatalf("%d bytes written, %v", written, err)
 		}
 		b = b[len(piece):]
 	}

@@ -14,18 +14,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// candidate is an interface that a porter might be told to work on.
+// candidate is an interface of the host on which a porter might work.
 type candidate struct {
 	net.Interface
 	ethernet bool
-	kind     string // of a virtual one, such as "bridge"
+	kind     string // of a virtual interface, such as "bridge"
 }
 
-// inner are the kinds of Ethernet interfaces that lead to no LAN of their own: ends of
-// tunnels, of containers and of virtual machines, and those that only queue or discard.
+// inner are the kinds of Ethernet interfaces without a LAN of their own: the ends of
+// tunnels, containers and virtual machines, and those that only queue or discard.
 var inner = []string{"dummy", "erspan", "geneve", "gretap", "ifb", "ip6erspan", "ip6gretap", "tun", "veth", "vxlan"}
 
-// InterfaceNames lists the interfaces of the host that a porter can work on, for an error.
+// InterfaceNames lists the interfaces of the host on which a porter can work, for an
+// error message.
 func InterfaceNames() (names string) {
 	err := withNetlink(func(c *rtnl) error {
 		names = c.interfaceNames()
@@ -68,8 +69,8 @@ func (c *rtnl) links() ([]candidate, error) {
 	return all, nil
 }
 
-// linkKind reads the kind of a virtual interface behind a struct ifinfomsg that
-// parseLink has read. A card has none.
+// linkKind returns the kind of a virtual interface from the attributes after a struct
+// ifinfomsg that parseLink has accepted. It is empty for a network card.
 func linkKind(data []byte) (kind string, err error) {
 	attributes, err := netlink.NewAttributeDecoder(data[unix.SizeofIfInfomsg:])
 	if err != nil {
@@ -94,8 +95,8 @@ func linkKind(data []byte) (kind string, err error) {
 	return kind, nil
 }
 
-// worthNaming returns the names of those that may lead to a LAN. Without such, it
-// returns those that are up, which a container has, and else all but the loopback.
+// worthNaming returns the names of the interfaces that may lead to a LAN. Without any it
+// returns those that are up, as in a container, and otherwise all but the loopback.
 func worthNaming(all []candidate) []string {
 	up := func(c candidate) bool { return c.ethernet && c.Flags&(net.FlagUp|net.FlagRunning) != 0 }
 	for _, fit := range []func(candidate) bool{

@@ -9,7 +9,7 @@ import (
 	"nightporter/internal/lan"
 )
 
-// The tests have checksums of their own, which know nothing of offsets that the
+// The tests have checksums of their own, independent of offsets that the
 // code under test has found.
 
 // fold adds up b as 16-bit words in ones' complement. Over data that carries its

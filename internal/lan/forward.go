@@ -10,25 +10,25 @@ import (
 	"nightporter/internal/ether"
 )
 
-// minFrame is what Ethernet asks for at least (IEEE 802.3, without the checksum).
+// minFrame is the minimum length of an Ethernet frame without its checksum (IEEE 802.3).
 const minFrame = 60
 
-// Forward hands the IP packet p to send in frames from src to the host dst, of at
-// most mtu octets of IP packet each. Nothing but the Ethernet addresses is
-// changed, and no time to live is counted: for the two ends nobody stands between
-// them. What was damaged on its way to us arrives as damaged, and is dropped. But
-//   - a checksum of TCP, UDP or ICMP that is unfinished (see Packet.Sum) is
-//     computed. A fragment's, and that of a source route's stopover, cover what is
-//     not in the frame, and stay as they are;
-//   - a TCP segment that is larger than the MTU, because the NIC or the kernel has
-//     merged several or cuts it later, becomes several, with checksums of their
-//     own. Unless a card has verified it, it is not sent if it is damaged;
-//   - an Ethernet trailer and a priority tag are left out.
+// Forward passes the IP packet p to send, in frames from src to the host dst, each with
+// an IP packet of at most mtu octets. It changes the Ethernet addresses only and does not
+// decrement the TTL: the two ends see no router. A packet that arrived damaged leaves
+// damaged, and its receiver drops it. There are three exceptions:
+//   - Forward computes an unfinished checksum of TCP, UDP or ICMP (see Packet.Sum). Those
+//     of a fragment and of a packet with a source route cover data outside of the frame,
+//     and stay as they are.
+//   - It cuts a TCP segment that is larger than the MTU, because the NIC or the kernel
+//     has merged several or cuts it later, into segments with their own checksums. It
+//     does not send a damaged one, unless a network card has verified it.
+//   - It drops an Ethernet trailer and a priority tag.
 //
-// Forward works in place: p and its frame are of no more use afterwards. It
-// allocates only for frames shorter than Ethernet's least. send must not keep the
-// frame; its first error ends Forward, and comes back as it is. Other errors
-// name what is wrong with p: not IP, damaged, or too large and not to be cut.
+// Forward works in place: p and its frame are invalid afterwards. It allocates only for
+// frames below the minimum length of Ethernet. send must not keep the frame. Its first
+// error ends Forward and is returned unchanged. Other errors state the fault of p: not
+// IP, damaged, or too large and impossible to cut.
 func Forward(p *Packet, src, dst ether.MAC, mtu int, send func(frame []byte) error) error {
 	if err := checkDestination(dst); err != nil {
 		return fmt.Errorf("forward: %w", err)
@@ -50,14 +50,14 @@ func Forward(p *Packet, src, dst ether.MAC, mtu int, send func(frame []byte) err
 	return send(padded(o.frame))
 }
 
-// Redirect puts other Ethernet addresses on a frame, in place.
+// Redirect replaces the Ethernet addresses of a frame in place.
 func Redirect(frame []byte, src, dst ether.MAC) {
 	copy(frame, dst[:])
 	copy(frame[len(dst):], src[:])
 }
 
-// padded returns frame with zeros up to Ethernet's least length. The octets that
-// follow it in memory may be somebody else's.
+// padded returns frame with zeros up to the minimum length of Ethernet. It copies the
+// frame, because the octets behind it in memory may belong to another one.
 func padded(frame []byte) []byte {
 	if len(frame) >= minFrame {
 		return frame
@@ -65,16 +65,16 @@ func padded(frame []byte) []byte {
 	return append(make([]byte, 0, minFrame), frame...)[:minFrame]
 }
 
-// outbound is an IP packet on its way out, in a frame with new addresses.
+// outbound is an IP packet to be sent, in a frame with new addresses.
 type outbound struct {
 	p         *Packet
 	frame     []byte // without tag and trailer, so the IP header follows the Ethernet header
-	transport int    // offset of the transport header, 0 if its checksum is to stay as it is
+	transport int    // offset of the transport header; 0 if its checksum must not change
 	protocol  byte
 }
 
-// outbound puts a new Ethernet header in front of p's IP packet. An 802.1Q tag
-// lies between the addresses and the type, so it falls away.
+// outbound puts a new Ethernet header before the IP packet of p. An 802.1Q tag lies
+// between the addresses and the type, so the new header overwrites it.
 func (p *Packet) outbound(src, dst ether.MAC) (outbound, error) {
 	if p.Network == 0 {
 		return outbound{}, errors.New("expected an ip packet")
@@ -83,7 +83,7 @@ func (p *Packet) outbound(src, dst ether.MAC) (outbound, error) {
 	length, rerouted := int(be16(rest[2:])), false
 	if rest[0]>>4 == 6 {
 		length = ipv6Header + int(be16(rest[4:]))
-		if length == ipv6Header && rest[6] == unix.IPPROTO_HOPOPTS { // RFC 2675, section 2
+		if length == ipv6Header && rest[6] == unix.IPPROTO_HOPOPTS { // RFC 2675 section 2
 			return outbound{}, errors.New("expected a packet of at most 65535 octets of payload, found a jumbogram")
 		}
 		rerouted = skipExtensions(rest[:length], rest[6], ipv6Header).rerouted
@@ -112,12 +112,12 @@ func (p *Packet) protocol() byte {
 	return unix.IPPROTO_ICMPV6
 }
 
-// finish sets the checksum of the transport header in frame, which begins like
-// o.frame and has one.
+// finish sets the checksum of the transport header in frame, which has the headers of
+// o.frame.
 func (o *outbound) finish(frame []byte) {
 	b := frame[o.transport:]
 	if o.protocol == unix.IPPROTO_UDP {
-		b = b[:be16(b[4:])] // what follows is the IP packet's, not the datagram's
+		b = b[:be16(b[4:])] // what follows is part of the IP packet, not of the datagram
 		if o.p.From.Is4() && be16(b[6:]) == 0 {
 			return // the sender left it out (RFC 768)
 		}
@@ -125,8 +125,8 @@ func (o *outbound) finish(frame []byte) {
 	setChecksum(b, o.protocol, o.p.From, o.p.To)
 }
 
-// header returns the IPv4 header of frame, which begins like o.frame, or nil if it
-// is one of IPv6.
+// header returns the IPv4 header of frame, which has the headers of o.frame. It is nil
+// for IPv6.
 func (o *outbound) header(frame []byte) []byte {
 	packet := frame[ethernetHeader:]
 	if packet[0]>>4 != 4 {
@@ -135,7 +135,7 @@ func (o *outbound) header(frame []byte) []byte {
 	return packet[:int(packet[0]&0x0f)*4]
 }
 
-// cuttable says why o cannot be cut to the MTU.
+// cuttable returns an error if o cannot be cut to the MTU.
 func (o *outbound) cuttable(mtu int) error {
 	switch {
 	case o.p.Kind != TCP:
@@ -151,11 +151,11 @@ func (o *outbound) cuttable(mtu int) error {
 	return o.intact()
 }
 
-// headers returns the length of all the headers of a TCP segment.
+// headers returns the length of the headers of a TCP segment.
 func (o *outbound) headers() int { return o.transport + tcpLength(o.frame[o.transport:]) }
 
-// cut sends o, a TCP segment that is cuttable, as several. Each gets its headers
-// directly in front of its share of the payload, over what has been sent already.
+// cut sends o, a TCP segment that is cuttable, in several segments. Each gets its headers
+// directly before its part of the payload, over data that was sent already.
 func (o *outbound) cut(mtu int, send func([]byte) error) error {
 	headers := o.headers()
 	share := ethernetHeader + mtu - headers
@@ -185,9 +185,9 @@ func (o *outbound) cut(mtu int, send func([]byte) error) error {
 	return nil
 }
 
-// mark sets the sequence number and the flags of the segment that carries the
-// payload from offset at on. Of the flags that mean one moment of the stream, FIN
-// and PSH belong to the end of it, CWR to its first octet (RFC 3168, section 6.1.2).
+// mark sets the sequence number and the flags of the segment with the payload from offset
+// at on. FIN and PSH belong to the last segment, CWR to the first (RFC 3168 section
+// 6.1.2).
 func (o *outbound) mark(tcp []byte, at int, last bool) {
 	flags := o.p.Flags
 	if !last {
@@ -200,7 +200,7 @@ func (o *outbound) mark(tcp []byte, at int, last bool) {
 	tcp[13] = flags
 }
 
-// intact says which checksum of o, a TCP segment, is wrong.
+// intact returns an error if a checksum of o, a TCP segment, is wrong.
 func (o *outbound) intact() error {
 	if h := o.header(o.frame); h != nil && checksum(h, 0) != 0 {
 		return errors.New("the header's checksum is wrong")

@@ -199,7 +199,7 @@ func TestForwardErrors(t *testing.T) {
 		want  string
 	}{
 		{"arp", arp, sleepyMAC, "forward: arp request from 192.168.7.2 to 192.168.7.3: expected an ip packet"},
-		{"to everybody", to(sleepy4), ether.Broadcast, "forward: destination ff:ff:ff:ff:ff:ff: expected a unicast MAC address"},
+		{"to all hosts", to(sleepy4), ether.Broadcast, "forward: destination ff:ff:ff:ff:ff:ff: expected a unicast MAC address"},
 		{"a large datagram", ethernetFrame(0x0800, packet4(17, udp(1500))...), sleepyMAC,
 			"forward: udp packet of 1528 octets from 192.168.7.2 to 192.168.7.3: expected at most the mtu, 1500 octets: only tcp can be cut"},
 		{"a large fragment", ethernetFrame(0x0800, fragment4(packet4(6, data(0x10, 1, 2, long)), 0x2000)...), sleepyMAC, "a fragment"},

@@ -13,8 +13,8 @@ import (
 	"nightporter/internal/ether"
 )
 
-// ethernetFrame puts an Ethernet header before payload, and pads the frame to
-// the 60 octets that Ethernet asks for (IEEE 802.3, without the checksum).
+// ethernetFrame puts an Ethernet header before payload and pads the frame to 60 octets,
+// the minimum of Ethernet without its checksum (IEEE 802.3).
 func ethernetFrame(src, dst ether.MAC, etherType ethernet.EtherType, payload []byte) ([]byte, error) {
 	frame := ethernet.Frame{
 		Destination: dst[:],
@@ -30,21 +30,21 @@ func ethernetFrame(src, dst ether.MAC, etherType ethernet.EtherType, payload []b
 }
 
 // multicastMAC returns the group address that carries IPv6 packets for the
-// multicast address ip: 33:33 and its last four octets (RFC 2464, section 7).
+// multicast address ip: 33:33 and its last four octets (RFC 2464 section 7).
 func multicastMAC(ip netip.Addr) ether.MAC {
 	b := ip.As16()
 	return ether.MAC{0x33, 0x33, b[12], b[13], b[14], b[15]}
 }
 
-// NeighborProbe returns a frame that asks who has target: an ARP request with
-// from as the sender address, or a neighbour solicitation with from as its
-// source and src as its source link-layer option.
+// NeighborProbe returns a request for the link-layer address of target: an ARP request
+// with the sender address from, or a neighbor solicitation with the source from and the
+// source link-layer option src.
 //
-// It goes to the machine dst alone. With ether.Broadcast it goes to everybody:
-// the ARP request as a broadcast, the solicitation to target's solicited-node
-// group. It is an error if from is not an address to speak from (an ARP request
-// without a sender address confuses the proxy-ARP tables of some access points),
-// or if target is not a unicast address of the same family.
+// It goes to the machine dst alone. With ether.Broadcast it goes to all hosts: the ARP
+// request as a broadcast, the solicitation to the solicited-node group of target. It is
+// an error if from is not a usable source address (an ARP request without a sender
+// address confuses the proxy-ARP tables of some access points), or if target is not a
+// unicast address of the same family.
 func NeighborProbe(src, dst ether.MAC, from, target netip.Addr) ([]byte, error) {
 	if err := checkPair(from, target); err != nil {
 		return nil, fmt.Errorf("neighbor probe: %w", err)
@@ -55,13 +55,12 @@ func NeighborProbe(src, dst ether.MAC, from, target netip.Addr) ([]byte, error) 
 	return solicitation(src, dst, src, from, target)
 }
 
-// Correction returns a frame that has the one host dst know that ip is at owner: a
-// question for the host's own address that seems to come from ip. Who is asked
-// remembers the asker, at once and in place of what it knew (RFC 826, "Packet
-// Reception"; RFC 4861, section 7.2.3), and answers to owner. Linux does so also where
-// it takes no announcement (drop_gratuitous_arp and drop_unsolicited_na). It is an
-// error if own is no unicast address of ip's family, or if dst or owner is not the
-// address of one host.
+// Correction returns a frame that makes the host dst record ip at owner: a request for
+// the own address of dst with ip as its sender. The receiver of a request records its
+// sender at once, in place of the previous entry (RFC 826, "Packet Reception"; RFC 4861
+// section 7.2.3), and replies to owner. Linux does so even with drop_gratuitous_arp and
+// drop_unsolicited_na, which drop announcements. It is an error if own is not a unicast
+// address of the family of ip, or if dst or owner is not the address of one host.
 func Correction(src, dst, owner ether.MAC, ip, own netip.Addr) ([]byte, error) {
 	err := checkPair(ip, own)
 	if err == nil {
@@ -78,16 +77,15 @@ func Correction(src, dst, owner ether.MAC, ip, own netip.Addr) ([]byte, error) {
 	return solicitation(src, dst, owner, ip, own)
 }
 
-// Announcement returns the frames that tell dst that ip is at the link-layer
-// address owner: everybody, with ether.Broadcast, or one client in frames that
-// nobody else receives. They leave from our own address src.
+// Announcement returns the frames that announce ip at the link-layer address owner to
+// dst: to all hosts with ether.Broadcast, or to one client by unicast. Their source
+// address is src.
 //
-// For IPv4 they are two gratuitous ARP packets, in request and in reply form:
-// some kernels take only the one, some only the other. For IPv6 it is one
-// unsolicited neighbour advertisement with the override flag, which comes from our
-// own address from; for IPv4 from is not used. The address of the one client, if
-// it is known, becomes the destination of the advertisement; without one the
-// all-nodes address serves, in a unicast frame too (RFC 6085).
+// For IPv4 they are two gratuitous ARP packets, a request and a reply: some kernels
+// accept only the one, some only the other. For IPv6 it is one unsolicited neighbor
+// advertisement with the override flag and the source from; IPv4 does not use from. The
+// destination of the advertisement is the address of the one client if it is known, or
+// else the all-nodes address, also in a unicast frame (RFC 6085).
 func Announcement(src, dst, owner ether.MAC, ip, from, client netip.Addr) ([][]byte, error) {
 	if err := checkUnicast("address", ip); err != nil {
 		return nil, fmt.Errorf("announcement: %w", err)
@@ -111,10 +109,10 @@ func Announcement(src, dst, owner ether.MAC, ip, from, client netip.Addr) ([][]b
 	return [][]byte{frame}, nil
 }
 
-// Reply returns the frame that tells the one client dst that ip is at owner, in the form
-// of an answer to a question of the client's. Linux takes it where it has an entry for ip
-// that is older than a second, also where it takes no announcement, and makes none. The
-// errors are those of Correction.
+// Reply returns an ARP reply or a solicited neighbor advertisement that tells the client
+// dst that ip is at owner, although the client has sent no request. Linux accepts it for
+// an existing neighbor entry that is older than a second, even where it drops
+// announcements, and creates no entry. The errors are those of Correction.
 func Reply(src, dst, owner ether.MAC, ip, client netip.Addr) ([]byte, error) {
 	err := checkPair(ip, client)
 	if err == nil {
@@ -131,10 +129,9 @@ func Reply(src, dst, owner ether.MAC, ip, client netip.Addr) ([]byte, error) {
 	return ndFrame(src, dst, ip, client, advertisement(owner, ip, true))
 }
 
-// AnswerTo returns the frame that answers p, an ARP request or a neighbour
-// solicitation, and says that what it asks for is at the link-layer address
-// owner. It leaves from our own address src. It is an error if p is of another
-// kind, or does not say whom to answer.
+// AnswerTo returns the reply to p, an ARP request or a neighbor solicitation, with owner
+// as the link-layer address of the target. Its source address is src. It is an error if p
+// is of another kind or names no sender to reply to.
 func AnswerTo(p *Packet, src, owner ether.MAC) ([]byte, error) {
 	if !owner.Unicast() {
 		return nil, fmt.Errorf("answer: owner %v: expected a unicast MAC address", owner)
@@ -148,7 +145,7 @@ func AnswerTo(p *Packet, src, owner ether.MAC) ([]byte, error) {
 	return nil, fmt.Errorf("answer: %v from %v: expected an arp request or a neighbor solicitation", p.Kind, p.Src)
 }
 
-// checkUnicast says what is wrong with ip as the address of one host.
+// checkUnicast returns an error if ip is not the address of one host.
 func checkUnicast(field string, ip netip.Addr) error {
 	switch {
 	case !ip.IsValid() || ip.IsUnspecified() || ip.IsMulticast() || ip.Is4In6():
@@ -159,7 +156,7 @@ func checkUnicast(field string, ip netip.Addr) error {
 	return nil
 }
 
-// checkPair says what is wrong with from and target as the two ends of a packet.
+// checkPair returns an error if from and target cannot be the two ends of a packet.
 func checkPair(from, target netip.Addr) error {
 	if err := checkUnicast("target", target); err != nil {
 		return err
@@ -173,7 +170,7 @@ func checkPair(from, target netip.Addr) error {
 	return nil
 }
 
-// arpFields are what the ARP packets of this package differ in.
+// arpFields are the fields in which the ARP packets of this package differ.
 type arpFields struct {
 	op                   arp.Operation
 	senderMAC, targetMAC ether.MAC
@@ -193,8 +190,8 @@ func arpFrame(src, dst ether.MAC, f arpFields) ([]byte, error) {
 	return ethernetFrame(src, dst, ethernet.EtherTypeARP, payload)
 }
 
-// arpRequest asks for target. The target hardware address is what the request
-// is about to find out, so it is left zero (RFC 5227, section 2.1.1).
+// arpRequest requests the address of target. The target hardware address is unknown, so
+// it is zero (RFC 5227 section 2.1.1).
 func arpRequest(src, dst, sender ether.MAC, from, target netip.Addr) ([]byte, error) {
 	return arpFrame(src, dst, arpFields{
 		op:        arp.OperationRequest,
@@ -203,10 +200,10 @@ func arpRequest(src, dst, sender ether.MAC, from, target netip.Addr) ([]byte, er
 	})
 }
 
-// gratuitousARP says that ip is at owner, as a request (an ARP announcement:
-// RFC 5227, section 2.3) and as a reply. The reply names owner as its target
-// too: Linux takes a reply for gratuitous only then, and any other reply has to
-// wait until the neighbour entry is a second old.
+// gratuitousARP announces ip at owner, in a request (an ARP announcement: RFC 5227
+// section 2.3) and in a reply. The reply has owner as its target too: only then does
+// Linux treat it as gratuitous. It ignores any other reply until the neighbor entry is a
+// second old.
 func gratuitousARP(src, dst, owner ether.MAC, ip netip.Addr) ([][]byte, error) {
 	request, err := arpRequest(src, dst, owner, ip, ip)
 	if err != nil {
@@ -223,8 +220,8 @@ func gratuitousARP(src, dst, owner ether.MAC, ip netip.Addr) ([][]byte, error) {
 	return [][]byte{request, reply}, nil
 }
 
-// arpAnswer turns the request p around (RFC 826, "Packet Reception"): the reply
-// goes to the sender hardware address that the request names.
+// arpAnswer returns the reply to the request p (RFC 826, "Packet Reception"). It goes to
+// the sender hardware address in the request.
 func arpAnswer(p *Packet, src, owner ether.MAC) ([]byte, error) {
 	if !p.SenderMAC.Unicast() {
 		return nil, fmt.Errorf("answer to an arp request for %v: sender %v: expected a unicast MAC address", p.To, p.SenderMAC)
@@ -241,7 +238,7 @@ func arpReply(src, dst, owner ether.MAC, ip, target netip.Addr) ([]byte, error) 
 	})
 }
 
-// allNodes is ff02::1 (RFC 4291, section 2.7.1).
+// allNodes is ff02::1 (RFC 4291 section 2.7.1).
 func allNodes() netip.Addr { return netip.IPv6LinkLocalAllNodes() }
 
 // ndFrame returns the ND message m in an IPv6 packet, in an Ethernet frame.
@@ -264,9 +261,9 @@ func appendIPv6(b []byte, from, to netip.Addr, next, hopLimit byte, length int) 
 	return append(b, destination[:]...)
 }
 
-// solicitation asks for target: everybody in its solicited-node group, or the
-// one machine dst, as when a neighbour's reachability is verified (RFC 4861,
-// section 7.3.3). It says that from is at sender.
+// solicitation solicits target: in its solicited-node group, or from the machine dst
+// alone, as for the test of reachability (RFC 4861 section 7.3.3). The source link-layer
+// option of from is sender.
 func solicitation(src, dst, sender ether.MAC, from, target netip.Addr) ([]byte, error) {
 	to := target
 	if dst == ether.Broadcast {
@@ -282,9 +279,9 @@ func solicitation(src, dst, sender ether.MAC, from, target netip.Addr) ([]byte, 
 	})
 }
 
-// unsolicitedAdvertisement says that target is at owner (RFC 4861, section
-// 7.2.6). The override flag replaces what the neighbours remember; the router
-// flag is clear, since a router is never claimed.
+// unsolicitedAdvertisement announces target at owner (RFC 4861 section 7.2.6). The
+// override flag replaces the entries of the neighbors. The router flag is clear, because
+// routers are never claimed.
 func unsolicitedAdvertisement(src, dst, owner ether.MAC, target, from, client netip.Addr) ([]byte, error) {
 	to := client
 	if dst == ether.Broadcast {
@@ -295,10 +292,10 @@ func unsolicitedAdvertisement(src, dst, owner ether.MAC, target, from, client ne
 	return ndFrame(src, dst, from, to, advertisement(owner, target, false))
 }
 
-// solicitedAdvertisement answers the solicitation p (RFC 4861, section 7.2.4).
-// One from the unspecified address is another host's duplicate address
-// detection: it has no address to answer to yet, so the answer goes to all nodes
-// and is not called solicited.
+// solicitedAdvertisement replies to the solicitation p (RFC 4861 section 7.2.4). A
+// solicitation from the unspecified address is duplicate address detection by another
+// host, which has no address yet: the reply goes to all nodes with the solicited flag
+// clear.
 func solicitedAdvertisement(p *Packet, src, owner ether.MAC) ([]byte, error) {
 	if err := checkUnicast("target", p.Target); err != nil {
 		return nil, fmt.Errorf("answer to a neighbor solicitation: %w", err)

@@ -62,7 +62,7 @@ func TestNeighborProbe(t *testing.T) {
 		from, target netip.Addr
 		want         lan.Packet
 	}{
-		{"arp, everybody", ether.Broadcast, porter4, sleepy4, arpAll},
+		{"arp, all hosts", ether.Broadcast, porter4, sleepy4, arpAll},
 		{"arp, one machine", sleepyMAC, porter4, sleepy4, arpOne},
 		{"solicitation, the group", ether.Broadcast, porter6, sleepy6, nsAll},
 		{"solicitation, one machine", sleepyMAC, porter6, sleepy6, nsOne},
@@ -138,7 +138,7 @@ func TestNeighborProbeErrors(t *testing.T) {
 }
 
 func TestAnnouncementIPv4(t *testing.T) {
-	for name, dst := range map[string]ether.MAC{"everybody": ether.Broadcast, "one client": clientMAC} {
+	for name, dst := range map[string]ether.MAC{"all hosts": ether.Broadcast, "one client": clientMAC} {
 		t.Run(name, func(t *testing.T) {
 			frames, err := lan.Announcement(porterMAC, dst, sleepyMAC, sleepy4, none, client4)
 			if err != nil {
@@ -214,7 +214,7 @@ func TestAnnouncementErrors(t *testing.T) {
 }
 
 func TestAnswerARP(t *testing.T) {
-	probe := with(arpBody(1), 14, 0, 0, 0, 0) // RFC 5227, section 2.1.1
+	probe := with(arpBody(1), 14, 0, 0, 0, 0) // RFC 5227 section 2.1.1
 	for name, c := range map[string]struct {
 		body  []byte
 		asker netip.Addr
@@ -236,7 +236,7 @@ func TestAnswerARP(t *testing.T) {
 	}
 }
 
-// TestAnswerSolicitation has one case for each rule of RFC 4861, section 7.2.4.
+// TestAnswerSolicitation has one case for each rule of RFC 4861 section 7.2.4.
 func TestAnswerSolicitation(t *testing.T) {
 	solicited := lan.Packet{
 		Src: porterMAC, Dst: clientMAC, Kind: lan.NeighborAdvertisement, Solicited: true,
@@ -283,7 +283,7 @@ func TestAnswerErrors(t *testing.T) {
 	}{
 		{"a reply", other, sleepyMAC, "arp reply"},
 		{"group owner", arp, ether.Broadcast, "owner ff:ff:ff:ff:ff:ff"},
-		{"asked by nobody", zero, sleepyMAC, "sender 00:00:00:00:00:00"},
+		{"without a sender", zero, sleepyMAC, "sender 00:00:00:00:00:00"},
 		{"asked by a group", group, sleepyMAC, "asked by fe80::2 at 33:33:00:00:00:01"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

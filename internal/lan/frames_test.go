@@ -126,7 +126,7 @@ func udp(payload int) []byte {
 
 func echo(typ byte) []byte { return []byte{typ, 0, 0, 0, 0, 1, 0, 2} }
 
-// lost4 and lost6 are datagrams of ours that nobody wanted: packets from client4
+// lost4 and lost6 are datagrams of ours to closed ports: packets from client4
 // and client6.
 func lost4() []byte { return packet4(17, udp(4)) }
 func lost6() []byte { return extended6(17, udp(4)) }

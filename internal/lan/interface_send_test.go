@@ -37,7 +37,7 @@ func TestFaultFullQueue(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := newSender(raw)
+	s := newFrameWriter(raw)
 	for what, c := range map[string]struct {
 		octets int
 		want   error

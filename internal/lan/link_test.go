@@ -68,7 +68,7 @@ func TestLinkReadsAllItsSockets(t *testing.T) {
 	if !got["arp"] || !got["packet"] {
 		t.Errorf("received %v", got)
 	}
-	// A program of the host sends, and its frame goes to a neighbour that is known.
+	// A program of the host sends, and its frame goes to a neighbor that is known.
 	porter.do(func() error { return lan.SetNeighbor(l.Index(), sleepy4, sleepyMAC) })
 	porter.do(func() error {
 		c, err := net.Dial("udp", netip.AddrPortFrom(sleepy4, 9).String())
@@ -127,7 +127,7 @@ func TestLinkGoesOnWithTheCounts(t *testing.T) {
 	}
 }
 
-// Readers that end by themselves say why, and Close does not wait for them in vain.
+// Readers that end by themselves report why, and Close returns.
 func TestLinkFails(t *testing.T) {
 	porter, _ := neighbors(t)
 	l := porter.openLink("porter0", true, nil)

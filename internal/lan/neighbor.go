@@ -14,17 +14,16 @@ import (
 	"nightporter/internal/ether"
 )
 
-// NeighborMAC returns the link-layer address of ip as the kernel's neighbour
-// table has it for the interface index. It is false where there is no entry, or
-// one without an answer so far.
+// NeighborMAC returns the link-layer address of ip from the neighbor table of the kernel
+// for the interface index. It is false without an entry that was resolved.
 func NeighborMAC(index int, ip netip.Addr) (ether.MAC, bool, error) {
 	known, err := KnownNeighbors(index)
 	mac, ok := known[plain(ip)]
 	return mac, ok, err
 }
 
-// KnownNeighbors returns the link-layer addresses of all that the kernel's neighbour
-// table has for the interface index, without those that did not answer.
+// KnownNeighbors returns the link-layer addresses of all resolved entries of the neighbor
+// table for the interface index.
 func KnownNeighbors(index int) (map[netip.Addr]ether.MAC, error) {
 	entries, err := neighborsOf(index)
 	if err != nil {
@@ -39,16 +38,15 @@ func KnownNeighbors(index int) (map[netip.Addr]ether.MAC, error) {
 	return known, nil
 }
 
-// PinNeighbor has the kernel send to mac whatever the host has for ip on the
-// interface index. Nothing that is heard changes that, until SetNeighbor or
-// DropNeighbor.
+// PinNeighbor makes the kernel send to mac all packets to ip on the interface index
+// (state PERMANENT). No ARP or ND packet changes that until SetNeighbor or DropNeighbor.
 func PinNeighbor(index int, ip netip.Addr, mac ether.MAC) error {
 	return replaceNeighbor(index, ip, mac, unix.NUD_PERMANENT)
 }
 
-// SetNeighbor tells the kernel that ip is at mac, in place of what it knew. It
-// believes that at once, sends what waits for an answer, and verifies it
-// afterwards (state STALE, RFC 4861 section 7.3.2).
+// SetNeighbor replaces the neighbor entry of ip by mac. The kernel uses it at once, sends
+// the packets in its queue, and verifies the entry afterwards (state STALE, RFC 4861
+// section 7.3.2).
 func SetNeighbor(index int, ip netip.Addr, mac ether.MAC) error {
 	return replaceNeighbor(index, ip, mac, unix.NUD_STALE)
 }
@@ -62,8 +60,8 @@ func replaceNeighbor(index int, ip netip.Addr, mac ether.MAC, state uint16) erro
 	return nil
 }
 
-// DropNeighbor has the kernel forget where ip is, and ask again. It is no error
-// if it does not know.
+// DropNeighbor removes the neighbor entry of ip, so that the kernel resolves it again. A
+// missing entry is no error.
 func DropNeighbor(index int, ip netip.Addr) error {
 	err := changeNeighbor(neighborMessage(index, ip), unix.RTM_DELNEIGH, 0)
 	if err != nil && !errors.Is(err, unix.ENOENT) {
@@ -89,7 +87,7 @@ func PinnedNeighbors(index int, mac ether.MAC) ([]netip.Addr, error) {
 	return found, nil
 }
 
-// neighborEntry is an entry of the kernel's table.
+// neighborEntry is an entry of the neighbor table of the kernel.
 type neighborEntry struct {
 	ip     netip.Addr
 	state  uint16 // unix.NUD_*
@@ -97,13 +95,13 @@ type neighborEntry struct {
 	hasMAC bool
 }
 
-// resolved reports whether the host has answered.
+// resolved reports whether the entry has a link-layer address from an answer.
 func (e neighborEntry) resolved() bool {
 	const known = unix.NUD_REACHABLE | unix.NUD_STALE | unix.NUD_DELAY | unix.NUD_PROBE | unix.NUD_PERMANENT
 	return e.state&known != 0 && e.hasMAC
 }
 
-// neighborsOf reads the table of the interface index.
+// neighborsOf reads the neighbor table of the interface index.
 func neighborsOf(index int) ([]neighborEntry, error) {
 	var messages []rtnetlink.NeighMessage
 	err := withNetlink(func(c *rtnl) (err error) {
@@ -147,11 +145,10 @@ func changeNeighbor(m *rtnetlink.NeighMessage, kind uint16, flags netlink.Header
 	return withNetlink(func(c *rtnl) error { return c.change(kind, flags, m) })
 }
 
-// Locate returns whether ip is on a link of this host, without a router between,
-// as the kernel sends to it, and the MAC that the neighbour table has for it
-// there; zero if there is none. Two questions to the kernel answer that, and no
-// table is read. An address of this host is on link, and has no MAC. One that the
-// kernel has no way to is not.
+// Locate reports whether ip is on a link of this host, without a router in between, by
+// the route that the kernel has to it. mac is the one of the neighbor table there, zero
+// without an entry. It sends the kernel two requests and reads no table. An address of
+// this host is on link and has no MAC. An address without a route is not on link.
 func Locate(ip netip.Addr) (mac ether.MAC, onLink bool) {
 	err := withNetlink(func(c *rtnl) (err error) {
 		mac, onLink, err = c.locate(ip)
@@ -178,8 +175,7 @@ func (c *rtnl) locate(ip netip.Addr) (mac ether.MAC, onLink bool, err error) {
 	}
 }
 
-// routeTo returns the route that a packet of this host takes to ip. A zone says
-// by which interface.
+// routeTo returns the route of a packet of this host to ip. A zone selects the interface.
 func (c *rtnl) routeTo(ip netip.Addr) (*route, error) {
 	index := 0
 	if zone := ip.Zone(); zone != "" {
@@ -201,8 +197,8 @@ func (c *rtnl) routeTo(ip netip.Addr) (*route, error) {
 	return r, r.UnmarshalBinary(data)
 }
 
-// neighbor returns the MAC of ip on the interface index. An interface that
-// resolves no addresses, such as a tunnel, has no link in that sense.
+// neighbor returns the MAC of ip on the interface index. An interface without address
+// resolution, such as a tunnel, counts as not on link.
 func (c *rtnl) neighbor(index int, ip netip.Addr) (mac ether.MAC, onLink bool, err error) {
 	data, err := c.get(unix.RTM_GETNEIGH, unix.RTM_NEWNEIGH, neighborQuery{index, plain(ip)})
 	if errors.Is(err, unix.ENOENT) {
@@ -226,9 +222,8 @@ func (c *rtnl) neighbor(index int, ip netip.Addr) (mac ether.MAC, onLink bool, e
 	return mac, true, nil
 }
 
-// neighborQuery asks for one entry of the neighbour table. Linux answers that
-// since 5.0, and takes nothing but the address beside the header (neigh_get of
-// net/core/neighbour.c).
+// neighborQuery requests one entry of the neighbor table. Linux answers that since 5.0,
+// and accepts only the address beside the header (neigh_get of the kernel).
 type neighborQuery struct {
 	index int
 	ip    netip.Addr

@@ -31,7 +31,7 @@ func TestNeighborMAC(t *testing.T) {
 		return mac, ok
 	}
 	if mac, ok := ask(i.Index(), client4); ok {
-		t.Fatalf("%v is at %v before anybody asked", client4, mac)
+		t.Fatalf("%v is at %v before a request", client4, mac)
 	}
 	for _, who := range []netip.Addr{client4, ip("2001:db8::2")} {
 		call(porter, who)
@@ -43,7 +43,7 @@ func TestNeighborMAC(t *testing.T) {
 			t.Errorf("%v is at %v on another interface", who, mac)
 		}
 	}
-	// Nobody answers for this one: its entry is there, but without an answer.
+	// No host answers for this address: its entry stays unresolved.
 	call(porter, sleepy4)
 	if mac, ok := ask(i.Index(), sleepy4); ok {
 		t.Errorf("%v is at %v, want no answer", sleepy4, mac)
@@ -91,7 +91,7 @@ type opening struct {
 	dst ether.MAC
 }
 
-// openings returns the SYNs that come out of a cable, whomever they are for.
+// openings returns the SYNs that come out of a cable, to any destination.
 func (n *namespace) openings(name string) <-chan opening {
 	n.tb.Helper()
 	var conn *raw.Conn
@@ -133,7 +133,7 @@ func (n *namespace) openings(name string) <-chan opening {
 	return seen
 }
 
-// state returns the state of an entry of the neighbour table, or 0.
+// state returns the state of an entry of the neighbor table, or 0.
 func (n *namespace) state(index int, who netip.Addr) (state uint16) {
 	n.tb.Helper()
 	n.netlink(func(c *rtnetlink.Conn) error {

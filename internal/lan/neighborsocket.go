@@ -11,23 +11,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Neighbors is a second packet socket on an interface, for ARP and neighbour
-// discovery. Each question is answered, which costs several times what it takes
-// to look at a packet: in one queue with them a knock would wait behind all the
-// questions of a flood, or be lost when the queue is full. All its methods are
-// safe for concurrent use.
+// Neighbors is a second packet socket on an interface, for ARP and neighbor discovery.
+// Each request is answered, which takes several times as long as to examine a packet: in
+// one queue with them a knock would wait behind the requests of a flood, or be lost when
+// the queue is full. Its methods are safe for concurrent use.
 type Neighbors struct {
-	tap
+	packetSocket
 }
 
-// OpenNeighbors opens that socket, and has i see no ARP, no solicitations and no
-// advertisements from then on. Close closes it; i does not. The errors are those
-// of Open.
+// OpenNeighbors opens that socket. From then on i receives no ARP, no solicitations and
+// no advertisements. Close of i does not close it. The errors are those of Open.
 //
-// The two are a group (packet(7), PACKET_FANOUT), in which the kernel chooses the
-// socket of each frame: the host pays for one look at its packets, not for two.
-// Both have the filter of i, because the kernel may change their places in the
-// group while the interface is down.
+// The two sockets are a fanout group (packet(7), PACKET_FANOUT), in which the kernel
+// chooses the socket of each frame, so the host examines its packets once, not twice.
+// Both have the filter of i, because the kernel may exchange their places in the group
+// while the interface is down.
 func (i *Interface) OpenNeighbors(log *slog.Logger) (*Neighbors, error) {
 	n := new(Neighbors)
 	ifi := &net.Interface{Index: i.index, Name: i.name, HardwareAddr: i.mac.HardwareAddr()}
@@ -35,7 +33,7 @@ func (i *Interface) OpenNeighbors(log *slog.Logger) (*Neighbors, error) {
 		return nil, err
 	}
 	var group int
-	err := i.tap.configure(func(fd int) (err error) {
+	err := i.packetSocket.configure(func(fd int) (err error) {
 		group, err = foundGroup(fd)
 		return err
 	})
@@ -45,20 +43,19 @@ func (i *Interface) OpenNeighbors(log *slog.Logger) (*Neighbors, error) {
 	if err != nil {
 		return nil, errors.Join(i.unlessClosed(fmt.Errorf("dividing the frames between two packet sockets: %w", err)), n.close())
 	}
-	i.twin.Store(&n.tap)
+	i.twin.Store(&n.packetSocket)
 	return n, nil
 }
 
-// Close closes the socket. Run, if it is running, returns an error that is
-// net.ErrClosed, and so does everything that is called later.
+// Close closes the socket. A running Run returns net.ErrClosed, and so do later calls.
 func (n *Neighbors) Close() error { return n.close() }
 
-// fanout is the kind of a group: a program of ours chooses, nobody else's socket
-// gets into it, and what the host itself sends is not for it.
+// fanout is the kind of the group: a program chooses the socket, no other process can
+// join, and frames of the host itself are left out.
 const fanout = unix.PACKET_FANOUT_CBPF | unix.PACKET_FANOUT_FLAG_UNIQUEID | unix.PACKET_FANOUT_FLAG_IGNORE_OUTGOING
 
-// foundGroup makes the socket the first of a group, and returns what another
-// joins it with.
+// foundGroup makes the socket the first of a fanout group and returns the value with
+// which another one joins it.
 func foundGroup(fd int) (group int, err error) {
 	if err := unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_FANOUT, fanout<<16); err != nil {
 		return 0, err
@@ -78,12 +75,12 @@ func foundGroup(fd int) (group int, err error) {
 	return unix.GetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_FANOUT) // with its kind
 }
 
-// networkHeader is where the kernel's program finds the packet behind the link
-// layer (SKF_NET_OFF of linux/filter.h).
+// networkHeader is the offset of the packet behind the link layer in a program of the
+// kernel (SKF_NET_OFF of linux/filter.h).
 const networkHeader = 0xfff00000
 
-// chooser returns the program that has the second of two sockets see ARP,
-// solicitations and advertisements, and the first all else.
+// chooser returns the program that gives ARP, solicitations and advertisements to the
+// second of two sockets, and the rest to the first.
 func chooser() []bpf.Instruction {
 	return []bpf.Instruction{
 		bpf.LoadExtension{Num: bpf.ExtProto},

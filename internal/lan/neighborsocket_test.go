@@ -42,7 +42,7 @@ func TestNeighborsSeeTheQuestions(t *testing.T) {
 			porter.setUp("porter0", false)
 			porter.setUp("porter0", true)
 			waittest.Until(t, "a link that runs", func() bool { return client.running("client0") && porter.running("porter0") })
-			client.setUp("client0", false) // it forgets its neighbours
+			client.setUp("client0", false) // it forgets its neighbors
 			client.setUp("client0", true)
 			client.address("client0", "fe80::2/64", noDAD) // and its addresses
 			client.address("client0", "2001:db8::2/64", noDAD)

@@ -125,7 +125,7 @@ func FuzzEntries(f *testing.F) {
 		if all, err := decode[rtnetlink.NeighMessage]([][]byte{data}, nil); err == nil {
 			for _, e := range entriesOf(all, index) {
 				if !e.ip.IsValid() || !e.hasMAC && e.mac != (ether.MAC{}) {
-					t.Errorf("neighbour %+v", e)
+					t.Errorf("neighbor %+v", e)
 				}
 			}
 		}

@@ -331,7 +331,7 @@ func advertise(t *testing.T, from *lan.Interface, prefix string, onLink, autonom
 
 // TestRouterAdvertisements: a prefix that a router says is on the link is so
 // without an address of ours in it, as on a host that forwards; an address from
-// one that is not on the link makes it none (RFC 5942, section 4).
+// one that is not on the link makes it none (RFC 5942 section 4).
 func TestRouterAdvertisements(t *testing.T) {
 	porter, client := neighbors(t)
 	conf := func(name, value string) {

@@ -91,7 +91,7 @@ func TestOutgoing(t *testing.T) {
 			}
 		}
 		for _, ip := range []netip.Addr{client4, clientGlobal6} {
-			datagram(w.porter, ip, 7) // after ARP and neighbour discovery, which nobody wants to see
+			datagram(w.porter, ip, 7) // after ARP and neighbor discovery, which the filter drops
 			datagram(w.client, map[bool]netip.Addr{true: porter4, false: porterGlobal6}[ip.Is4()], 8)
 		}
 		// What an Interface sends looks the same, but for its mark.

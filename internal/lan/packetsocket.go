@@ -18,9 +18,9 @@ import (
 	"nightporter/internal/shell"
 )
 
-// tap is a packet socket on one network interface, with a kernel filter and a
-// reader: what an Interface and an Outgoing have in common.
-type tap struct {
+// packetSocket is a packet socket on one network interface, with a kernel filter and a
+// reader. It is the common part of Interface, Neighbors, Outgoing and Loopback.
+type packetSocket struct {
 	name  string
 	index int
 	log   *slog.Logger
@@ -31,14 +31,14 @@ type tap struct {
 	closed   atomic.Bool
 	rejected [verdicts]atomic.Uint64
 
-	filterMu sync.Mutex          // one swap of the filter at a time
-	twin     atomic.Pointer[tap] // has the same filter; nil: there is none
+	filterMu sync.Mutex                   // held while the filter is replaced
+	twin     atomic.Pointer[packetSocket] // the other socket of a fanout group, with the same filter; nil without one
 
 	dropsMu sync.Mutex
 	drops   uint64
 }
 
-// packetConn is what a tap needs of a *packet.Conn.
+// packetConn are the methods of *packet.Conn that a packetSocket uses.
 type packetConn interface {
 	Close() error
 	SetBPF([]bpf.RawInstruction) error
@@ -48,8 +48,8 @@ type packetConn interface {
 	SyscallConn() (syscall.RawConn, error)
 }
 
-// open opens t's socket, with a filter that passes what s wants.
-func (t *tap) open(ifi *net.Interface, s sets, log *slog.Logger) error {
+// open opens the socket with a filter for s.
+func (t *packetSocket) open(ifi *net.Interface, s sets, log *slog.Logger) error {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
@@ -73,36 +73,36 @@ func (t *tap) open(ifi *net.Interface, s sets, log *slog.Logger) error {
 	return nil
 }
 
-// Name returns the interface's name, as it was when the interface was opened.
-func (t *tap) Name() string { return t.name }
+// Name returns the name of the interface when it was opened.
+func (t *packetSocket) Name() string { return t.name }
 
-// Index returns the kernel's number of the interface.
-func (t *tap) Index() int { return t.index }
+// Index returns the index of the interface.
+func (t *packetSocket) Index() int { return t.index }
 
-// close closes the socket. Only the first call does.
-func (t *tap) close() error {
+// close closes the socket. Only the first call has an effect.
+func (t *packetSocket) close() error {
 	if t.closed.Swap(true) {
 		return t.unlessClosed(net.ErrClosed)
 	}
 	return t.conn.Close()
 }
 
-// unlessClosed puts t's name before err, and says that t is closed if that is
-// the reason: the socket's own errors for it are of several kinds.
-func (t *tap) unlessClosed(err error) error {
+// unlessClosed adds the name of the interface to err, and replaces err by net.ErrClosed
+// if the socket is closed, for which the kernel has several errors.
+func (t *packetSocket) unlessClosed(err error) error {
 	if t.closed.Load() {
 		err = net.ErrClosed
 	}
 	return fmt.Errorf("interface %s: %w", t.name, err)
 }
 
-// swap puts the filter for s in the place of the one before.
-func (t *tap) swap(s sets) error {
+// swap replaces the filter by one for s.
+func (t *packetSocket) swap(s sets) error {
 	t.filterMu.Lock()
 	defer t.filterMu.Unlock()
-	// The kernel charges a filter to the socket's option memory, which is small,
-	// and the old one is still there while the new one comes in. A coarse filter
-	// in between makes room; it passes more than is wanted, never less.
+	// The kernel charges a filter to the small option memory of the socket, and holds
+	// the old and the new filter at once. A coarse filter in between makes room. It
+	// passes more frames, never fewer.
 	whole, err := t.attach(s, maxInstructions)
 	for limit := maxInstructions; errors.Is(err, unix.ENOMEM) && limit >= minInstructions; limit /= 2 {
 		if _, err = t.attach(s, coarse); err != nil {
@@ -116,20 +116,20 @@ func (t *tap) swap(s sets) error {
 			macs, addrs, err))
 	}
 	if !whole {
-		t.log.Warn("too many addresses for the kernel filter, so it passes more traffic than needed; a larger net.core.optmem_max may help", "event", "filter_coarse",
+		t.log.Warn("too many addresses for the kernel filter: it passes more traffic than needed; a larger net.core.optmem_max may help", "event", "filter_coarse",
 			"machines", macs, "addresses", addrs)
 	}
 	return nil
 }
 
 const (
-	coarse          = 0   // no room: every set is given up
-	minInstructions = 128 // swap tries no smaller filter
+	coarse          = 0   // no room for any set
+	minInstructions = 128 // the smallest filter that swap tries
 )
 
-// attach puts in place the filter for s of at most limit instructions, on t and
-// its twin, and tells whether it holds all of the sets.
-func (t *tap) attach(s sets, limit int) (whole bool, err error) {
+// attach sets the filter for s with at most limit instructions, on t and its twin. whole
+// reports whether the filter holds all sets.
+func (t *packetSocket) attach(s sets, limit int) (whole bool, err error) {
 	program, whole, err := s.program(limit)
 	if err != nil {
 		return false, err
@@ -141,22 +141,22 @@ func (t *tap) attach(s sets, limit int) (whole bool, err error) {
 	return whole, err
 }
 
-// Drops returns how many frames the kernel has dropped on this socket since
-// Open because the reader was too slow.
-func (t *tap) Drops() uint64 {
+// Drops returns how many frames the kernel has dropped on this socket since Open because
+// the reader was too slow.
+func (t *packetSocket) Drops() uint64 {
 	t.dropsMu.Lock()
 	defer t.dropsMu.Unlock()
-	// The kernel starts again from 0 after every read. On an error (the socket
-	// is closed) what is known already is still true.
+	// The kernel resets its count at every read. After an error (the socket is closed)
+	// the count so far is valid.
 	if stats, err := t.conn.Stats(); err == nil {
 		t.drops += uint64(stats.Drops)
 	}
 	return t.drops
 }
 
-// Rejected returns how many frames Run has thrown away since Open, by reason.
-// Every reason is there, also at 0.
-func (t *tap) Rejected() map[Verdict]uint64 {
+// Rejected returns how many frames Run has rejected since Open, by reason. Every reason
+// has an entry, also with 0.
+func (t *packetSocket) Rejected() map[Verdict]uint64 {
 	counts := make(map[Verdict]uint64, verdicts-1)
 	for v := Accepted + 1; v < verdicts; v++ {
 		counts[v] = t.rejected[v].Load()
@@ -164,7 +164,7 @@ func (t *tap) Rejected() map[Verdict]uint64 {
 	return counts
 }
 
-// openError names the remedy where there is one.
+// openError adds the remedy for a missing capability.
 func openError(name string, err error) error {
 	if !errors.Is(err, unix.EPERM) && !errors.Is(err, unix.EACCES) {
 		return fmt.Errorf("interface %q: packet socket: %w", name, err)
@@ -178,19 +178,19 @@ func openError(name string, err error) error {
 }
 
 const (
-	// Room for a burst: a thousand knocks at once are some 2 MiB of socket
-	// memory, as the kernel counts it. None of it is used while nothing is queued.
+	// The room for a burst: the kernel charges some 2 MiB of socket memory for a
+	// thousand knocks at once. An empty queue uses none.
 	receiveBuffer = 4 << 20
 	sendBuffer    = 1 << 20
 
-	// The mark (SO_MARK) of the frames that an Interface sends, by which the
-	// filter of an Outgoing knows them. Marks are the host's own affair and no
-	// part of a frame; this one only has to be one that nobody else uses.
+	// The mark (SO_MARK) of the frames that an Interface sends, by which the filter of
+	// an Outgoing recognizes them. A mark is local to the host and not part of the
+	// frame. The value has to be unused by other programs.
 	ownMark = 0x6e707472
 )
 
-// configure sets options of t's socket.
-func (t *tap) configure(set func(fd int) error) error {
+// configure sets options of the socket.
+func (t *packetSocket) configure(set func(fd int) error) error {
 	var failed error
 	if err := t.raw.Control(func(fd uintptr) { failed = set(int(fd)) }); err != nil {
 		return err
@@ -198,23 +198,23 @@ func (t *tap) configure(set func(fd int) error) error {
 	return failed
 }
 
-// setReceiveOptions sets the options that every socket needs. Those that only make
-// things better are allowed to fail, and leave a line in the log.
-func (t *tap) setReceiveOptions(fd int) error {
+// setReceiveOptions sets the options that every socket needs. The failure of an optional
+// one leads to a log line only.
+func (t *packetSocket) setReceiveOptions(fd int) error {
 	if err := unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_AUXDATA, 1); err != nil {
-		return fmt.Errorf("what the kernel says of checksums: %w", err)
+		return fmt.Errorf("checksum status: %w", err)
 	}
-	// The newer of the two forms has 64-bit seconds on 32-bit hosts too.
+	// The newer of the two options has 64-bit seconds on 32-bit hosts too.
 	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS_NEW, 1); err != nil {
-		t.log.Warn("no kernel timestamps, so wake latency will not be measured", "event", "timestamps_missing", "err", err)
+		t.log.Warn("no kernel timestamps: wake latency is not measured", "event", "timestamps_missing", "err", err)
 	}
 	t.setBuffer(fd, "receive", receiveBuffer, unix.SO_RCVBUFFORCE, unix.SO_RCVBUF)
 	return nil
 }
 
-// setBuffer goes beyond the system's limit where we may (CAP_NET_ADMIN), and up
-// to it otherwise.
-func (t *tap) setBuffer(fd int, which string, size, force, ordinary int) {
+// setBuffer sets a buffer size beyond the limit of the system if CAP_NET_ADMIN allows it,
+// and otherwise up to the limit.
+func (t *packetSocket) setBuffer(fd int, which string, size, force, ordinary int) {
 	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, force, size) == nil {
 		return
 	}

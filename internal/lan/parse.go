@@ -22,13 +22,12 @@ const (
 	arpEthernet = 1 // hardware type (RFC 826)
 )
 
-// Parse takes frame apart and sets every field of p but Time and Sum, which are
-// not in the frame, and which it leaves as they are. It does not allocate and keeps frame in p.Frame. Unless the verdict
-// is Accepted, only Frame and, where the frame has them, Src and Dst mean
-// something.
+// Parse parses frame and sets every field of p but Time and Sum, which are not in the
+// frame. It does not allocate, and keeps frame in p.Frame. Unless the verdict is
+// Accepted, only Frame and, where the frame has them, Src and Dst are valid.
 //
-// TCP and UDP checksums are not verified: a frame that never left the host (a
-// virtual link) may carry one that is unfinished.
+// Parse does not verify TCP and UDP checksums: a frame that never left the host (a
+// virtual link) may carry an unfinished one.
 func (p *Packet) Parse(frame []byte) Verdict {
 	*p = Packet{Time: p.Time, Sum: p.Sum, Frame: frame}
 	if len(frame) < ethernetHeader {
@@ -60,8 +59,8 @@ func (p *Packet) Parse(frame []byte) Verdict {
 	return Accepted
 }
 
-// parseARP reads the ARP packet that begins at offset at. Only what RFC 826
-// makes of Ethernet and IPv4 is let in, lengths first: they place the fields.
+// parseARP parses the ARP packet at offset at. It accepts Ethernet and IPv4 only (RFC
+// 826), and checks the lengths first, because they place the fields.
 func (p *Packet) parseARP(at int) Verdict {
 	b := p.Frame[at:]
 	if len(b) < arpLength {
@@ -89,22 +88,22 @@ func be32(b []byte) uint32 { return binary.BigEndian.Uint32(b) }
 
 // Lengths of the headers, without options, and bits of their fields.
 const (
-	ipv4Header = 20 // RFC 791, section 3.1
-	ipv6Header = 40 // RFC 8200, section 3
-	tcpHeader  = 20 // RFC 9293, section 3.1
+	ipv4Header = 20 // RFC 791 section 3.1
+	ipv6Header = 40 // RFC 8200 section 3
+	tcpHeader  = 20 // RFC 9293 section 3.1
 	udpHeader  = 8  // RFC 768
-	icmpHeader = 8  // of an echo or an error: RFC 792; RFC 4443, sections 3.1 and 4.1
+	icmpHeader = 8  // of an echo or an error: RFC 792; RFC 4443 sections 3.1 and 4.1
 
 	moreFragments  = 0x2000
 	fragmentOffset = 0x1fff
-	reservedBits   = 0x0006 // of the fragment header's field: RFC 8200, section 4.5
+	reservedBits   = 0x0006 // of the fragment header's field: RFC 8200 section 4.5
 
-	// A packet with more extension headers than this is nothing an honest
-	// client sends; RFC 8200 has six kinds of them.
+	// RFC 8200 has six kinds of extension headers. No legitimate packet has more than
+	// this.
 	maxExtensions = 8
 )
 
-// parseIPv4 reads the IPv4 packet that begins at offset at.
+// parseIPv4 parses the IPv4 packet at offset at.
 func (p *Packet) parseIPv4(at int) Verdict {
 	b := p.Frame[at:]
 	if len(b) < ipv4Header {
@@ -137,7 +136,7 @@ func (p *Packet) parseIPv4(at int) Verdict {
 	return Accepted
 }
 
-// parseIPv6 reads the IPv6 packet that begins at offset at.
+// parseIPv6 parses the IPv6 packet at offset at.
 func (p *Packet) parseIPv6(at int) Verdict {
 	b := p.Frame[at:]
 	if len(b) < ipv6Header {
@@ -161,7 +160,7 @@ func (p *Packet) parseIPv6(at int) Verdict {
 	if next == unix.IPPROTO_ICMPV6 && start < end {
 		switch p.Frame[start] {
 		case byte(ipv6.ICMPTypeNeighborSolicitation), byte(ipv6.ICMPTypeNeighborAdvertisement):
-			if fragmentHeader { // RFC 6980, section 5
+			if fragmentHeader { // RFC 6980 section 5
 				return BadNDP
 			}
 			return p.parseND(start, end)
@@ -179,16 +178,16 @@ func (p *Packet) parseIPv6(at int) Verdict {
 
 // upper is what follows the extension headers of an IPv6 packet.
 type upper struct {
-	// The type of the header there. unix.IPPROTO_NONE stands for everything that
-	// has no transport header here: a later fragment, a header that is cut off,
-	// too many headers.
+	// The type of the header at offset at. It is unix.IPPROTO_NONE if there is no
+	// transport header to read: in a later fragment, after a header that is cut off,
+	// after too many headers.
 	next byte
 	at   int // its offset
 
 	fragmentHeader bool   // there is a fragment header
-	fragment       bool   // the packet is part of a larger one; an atomic fragment (RFC 6946) is not
+	fragment       bool   // the packet is part of a larger one, which an atomic fragment (RFC 6946) is not
 	id             uint32 // of the larger one
-	rerouted       bool   // a routing header names more stops, so that the destination is not the last
+	rerouted       bool   // a routing header has segments left, so the destination is not the last one
 	deprecated     bool   // a routing header is of type 0 (RFC 5095)
 }
 
@@ -200,8 +199,8 @@ func isExtension(next byte) bool {
 	return false
 }
 
-// skipExtensions walks the extension headers of packet (RFC 8200, section 4)
-// from the one of type next at offset at.
+// skipExtensions walks the extension headers of packet (RFC 8200 section 4), starting
+// with the header of type next at offset at.
 func skipExtensions(packet []byte, next byte, at int) (u upper) {
 	u.next, u.at = next, at
 	for range maxExtensions {
@@ -219,17 +218,17 @@ func skipExtensions(packet []byte, next byte, at int) (u upper) {
 	return u
 }
 
-// extension returns the length of the extension header at the beginning of b,
-// and notes what it says. It is 0 if nothing that follows can be read.
+// extension returns the length of the extension header at the beginning of b and notes
+// its content. The length is 0 if nothing that follows can be read.
 func (u *upper) extension(b []byte) int {
-	if len(b) < 8 { // none is shorter
+	if len(b) < 8 { // the shortest extension header
 		return 0
 	}
 	length := (int(b[1]) + 1) * 8
 	switch u.next {
 	case unix.IPPROTO_ROUTING:
 		u.rerouted, u.deprecated = u.rerouted || b[3] != 0, u.deprecated || b[2] == 0
-	case unix.IPPROTO_AH: // counts in units of four octets, minus two (RFC 4302, section 2.2)
+	case unix.IPPROTO_AH: // in units of four octets, minus two (RFC 4302 section 2.2)
 		length = (int(b[1]) + 2) * 4
 	case unix.IPPROTO_FRAGMENT:
 		length = 8
@@ -247,9 +246,8 @@ func (u *upper) extension(b []byte) int {
 	return length
 }
 
-// parsePorts reads the TCP or UDP header in p.Frame[at:end]. Where it is not
-// whole, or impossible, p stays an IP packet: the machine could do nothing with
-// it either.
+// parsePorts parses the TCP or UDP header in p.Frame[at:end]. A truncated or impossible
+// header leaves p an IP packet: the machine could not use it either.
 func (p *Packet) parsePorts(protocol byte, at, end int) {
 	b := p.Frame[at:end]
 	switch protocol {
@@ -267,7 +265,7 @@ func (p *Packet) parsePorts(protocol byte, at, end int) {
 		if len(b) < udpHeader {
 			return
 		}
-		// The length counts the whole datagram, so in a fragment it is larger.
+		// The length is that of the whole datagram, so it is larger than a fragment.
 		length := int(be16(b[4:]))
 		if length < udpHeader || length > len(b) && !p.Fragment {
 			return
@@ -281,5 +279,5 @@ func (p *Packet) parsePorts(protocol byte, at, end int) {
 }
 
 // tcpLength returns the length of the TCP header at the beginning of b, with its
-// options (RFC 9293, section 3.1: the data offset).
+// options (RFC 9293 section 3.1: the data offset).
 func tcpLength(b []byte) int { return int(b[12]>>4) * 4 }

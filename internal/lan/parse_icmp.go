@@ -14,11 +14,11 @@ import (
 // The codes for "port unreachable".
 const (
 	codePort4 = 3 // of ICMP destination unreachable (RFC 792)
-	codePort6 = 4 // of ICMPv6 destination unreachable (RFC 4443, section 3.1)
+	codePort6 = 4 // of ICMPv6 destination unreachable (RFC 4443 section 3.1)
 )
 
-// parseICMP reads the ICMP message in p.Frame[at:end]. Anything but a whole echo
-// request or reply, or port unreachable, stays an IP packet.
+// parseICMP parses the ICMP message in p.Frame[at:end]. Everything but a whole echo
+// request, echo reply or port unreachable stays an IP packet.
 func (p *Packet) parseICMP(at, end int) {
 	b := p.Frame[at:end]
 	switch {
@@ -50,14 +50,14 @@ func (p *Packet) parseICMPv6(at, end int) {
 	}
 }
 
-// echo takes the echo message at offset at (RFC 792; RFC 4443, section 4).
+// echo parses the echo message at offset at (RFC 792; RFC 4443 section 4).
 func (p *Packet) echo(kind Kind, at int) {
 	p.Kind, p.Transport = kind, at
 	p.EchoID, p.EchoSeq = be16(p.Frame[at+4:]), be16(p.Frame[at+6:])
 }
 
-// parseUnreachable4 reads the beginning of the datagram that an ICMP error is
-// about. It reports whether this is a UDP datagram with its ports.
+// parseUnreachable4 parses the beginning of the datagram inside an ICMP error. It reports
+// whether this is a UDP datagram with its ports.
 func (p *Packet) parseUnreachable4(b []byte) bool {
 	if len(b) < ipv4Header || b[0]>>4 != 4 || b[9] != unix.IPPROTO_UDP || be16(b[6:])&fragmentOffset != 0 {
 		return false
@@ -81,9 +81,9 @@ func (p *Packet) parseUnreachable6(b []byte) bool {
 	return p.parseUnreachable(netip.AddrFrom16([16]byte(b[8:24])), netip.AddrFrom16([16]byte(b[24:40])), b[u.at:])
 }
 
-// parseUnreachable takes what p says of a datagram, of which udp is the header.
-// An error goes to the sender of the datagram (RFC 1122, section 3.2.2; RFC 4443,
-// section 2.2); one that does not is no more believed than any other IP packet.
+// parseUnreachable notes the addresses and ports of the datagram with the header udp
+// inside an ICMP error. It accepts only an error that goes to the sender of that datagram
+// (RFC 1122 section 3.2.2; RFC 4443 section 2.2).
 func (p *Packet) parseUnreachable(from, to netip.Addr, udp []byte) bool {
 	if len(udp) < 4 || from != p.To {
 		return false
@@ -94,17 +94,17 @@ func (p *Packet) parseUnreachable(from, to netip.Addr, udp []byte) bool {
 }
 
 const (
-	// RFC 4861, section 7.1: a message that a router forwarded has a smaller
-	// hop limit, so 255 proves that the sender is on this link.
+	// RFC 4861 section 7.1: a router decrements the hop limit, so 255 proves that the
+	// sender is on this link.
 	ndHopLimit = 255
 
-	ndLength = 24 // NS and NA without options: RFC 4861, sections 4.3 and 4.4
+	ndLength = 24 // NS and NA without options: RFC 4861 sections 4.3 and 4.4
 
-	flagSolicited = 0x40 // of the NA flags octet: RFC 4861, section 4.4
+	flagSolicited = 0x40 // of the NA flags octet: RFC 4861 section 4.4
 )
 
-// parseND reads and validates (RFC 4861, sections 7.1.1 and 7.1.2) the
-// neighbour solicitation or advertisement in p.Frame[at:end].
+// parseND parses and validates the neighbor solicitation or advertisement in
+// p.Frame[at:end] (RFC 4861 sections 7.1.1 and 7.1.2).
 func (p *Packet) parseND(at, end int) Verdict {
 	b := p.Frame[at:end]
 	if len(b) < ndLength || p.Frame[p.Network+7] != ndHopLimit || b[1] != 0 {
@@ -139,10 +139,10 @@ func (p *Packet) parseND(at, end int) Verdict {
 	return Accepted
 }
 
-// linkLayerOption returns the six octets of the first link-layer address option
-// of type code, or nil without one. It is not ok if an option has length 0 or
-// reaches beyond the message. An address of another length is not Ethernet's
-// (RFC 2464, section 6), and passed over.
+// linkLayerOption returns the six octets of the first link-layer address option of type
+// code, or nil without one. It is not ok if an option has length 0 or reaches beyond the
+// message. An address of another length is not an Ethernet address (RFC 2464 section 6)
+// and is skipped.
 func linkLayerOption(options []byte, code byte) (address []byte, ok bool) {
 	for len(options) > 0 {
 		if len(options) < 2 {
@@ -160,8 +160,7 @@ func linkLayerOption(options []byte, code byte) (address []byte, ok bool) {
 	return address, true
 }
 
-// isSolicitedNode reports whether ip is in ff02::1:ff00:0/104 (RFC 4291,
-// section 2.7.1).
+// isSolicitedNode reports whether ip is in ff02::1:ff00:0/104 (RFC 4291 section 2.7.1).
 func isSolicitedNode(ip netip.Addr) bool {
 	b := ip.As16()
 	return [13]byte(b[:13]) == [13]byte{0: 0xff, 1: 0x02, 11: 0x01, 12: 0xff}

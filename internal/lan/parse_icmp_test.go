@@ -38,7 +38,7 @@ func TestParsePortUnreachable(t *testing.T) {
 		{"icmp, about another version", unreachable4(with(lost4(), 0, 0x65)), plain4},
 		{"icmp, about TCP", unreachable4(packet4(6, tcp(2))), plain4},
 		{"icmp, about a later fragment", unreachable4(fragment4(lost4(), 1)), plain4},
-		{"icmp, about somebody else's datagram", unreachable4(stranger), plain4},
+		{"icmp, about the datagram of another host", unreachable4(stranger), plain4},
 		{"icmp, another code", with(unreachable4(lost4()), 35, 1), plain4},
 		{"icmp, another type", with(unreachable4(lost4()), 34, 11), plain4},
 		{"icmpv6", unreachable6(lost6()), want6},
@@ -49,7 +49,7 @@ func TestParsePortUnreachable(t *testing.T) {
 		{"icmpv6, about a later fragment", unreachable6(extended6(44, fragment6(17, 8), udp(3))), plain6},
 		{"icmpv6, about TCP", unreachable6(extended6(6, tcp(2))), plain6},
 		{"icmpv6, about another version", unreachable6(with(lost6(), 0, 0x45)), plain6},
-		{"icmpv6, about somebody else's datagram", unreachable6(packet6(sleepy6, client6, 17, 64, udp(1))), plain6},
+		{"icmpv6, about the datagram of another host", unreachable6(packet6(sleepy6, client6, 17, 64, udp(1))), plain6},
 		{"icmpv6, another code", with(unreachable6(lost6()), 55, 3), plain6},
 		{"icmpv6, another type", with(unreachable6(lost6()), 54, 3), plain6},
 	} {

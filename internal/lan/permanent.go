@@ -11,9 +11,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// PermanentMAC returns the address that was built into the network card of the
-// interface name: of a bond that of the card that is active. It is nought where the
-// kernel knows of none, as for a virtual interface, or before Linux 5.6.
+// PermanentMAC returns the built-in address of the network card of the interface name.
+// For a bond it is that of the active card. It is the zero MAC if the kernel has none, as
+// for a virtual interface or before Linux 5.6.
 func PermanentMAC(name string) (mac ether.MAC, err error) {
 	err = withNetlink(func(c *rtnl) (err error) {
 		mac, err = c.permanent(linkQuery{name: name})
@@ -34,14 +34,14 @@ func (c *rtnl) permanent(of linkQuery) (ether.MAC, error) {
 		return ether.MAC{}, err
 	}
 	mac, active, err := parsePermanent(data)
-	if err == nil && active > 0 && of.index == 0 { // a bond within a bond cannot be
+	if err == nil && active > 0 && of.index == 0 { // a bond cannot contain a bond
 		return c.permanent(linkQuery{index: active})
 	}
 	return mac, err
 }
 
-// parsePermanent reads a link's permanent address, and of a bond the index of the
-// interface that is active in it.
+// parsePermanent parses the permanent address of a link, and for a bond the index of its
+// active interface.
 func parsePermanent(data []byte) (mac ether.MAC, active int, err error) {
 	if len(data) < unix.SizeofIfInfomsg {
 		return mac, 0, fmt.Errorf("link: found an answer of %d octets, expected %d at least", len(data), unix.SizeofIfInfomsg)
@@ -69,14 +69,14 @@ func parsePermanent(data []byte) (mac ether.MAC, active int, err error) {
 	return mac, active, nil
 }
 
-// activeIn returns the index of the interface that is active in a bond, or 0.
+// activeIn returns the index of the active interface of a bond, or 0.
 func activeIn(info *netlink.AttributeDecoder) (active int, err error) {
 	bond := false
 	for info.Next() {
 		switch info.Type() {
 		case unix.IFLA_INFO_KIND:
 			bond = info.String() == "bond"
-		case unix.IFLA_INFO_DATA: // comes after the kind, on which its meaning depends
+		case unix.IFLA_INFO_DATA: // follows the kind, which defines its content
 			if !bond {
 				continue
 			}

@@ -67,7 +67,7 @@ func (n *namespace) halfOpen() int {
 }
 
 // TestKernelTakesProbes asks services of a real kernel. The probes come from
-// addresses that no kernel has, so nobody but us can answer for them.
+// addresses that no kernel has, so only the test can answer for them.
 func TestKernelTakesProbes(t *testing.T) {
 	porter, client := neighbors(t)
 	i := porter.open("porter0")

@@ -97,7 +97,7 @@ func TestProbeErrors(t *testing.T) {
 		{"two families", sleepyMAC, from6, to4, "source fe80::1 and target 192.168.7.3: expected one address family"},
 		{"no source port", sleepyMAC, netip.AddrPortFrom(porter4, 0), to4, "source 192.168.7.1:0: expected a port from 1 to 65535"},
 		{"no target port", sleepyMAC, from4, netip.AddrPortFrom(sleepy4, 0), "target 192.168.7.3:0: expected a port from 1 to 65535"},
-		{"to everybody", ether.Broadcast, from4, to4, "destination ff:ff:ff:ff:ff:ff: expected a unicast MAC address"},
+		{"to all hosts", ether.Broadcast, from4, to4, "destination ff:ff:ff:ff:ff:ff: expected a unicast MAC address"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, syn := lan.SYNProbe(porterMAC, c.dst, c.from, c.to, 1)

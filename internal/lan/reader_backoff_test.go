@@ -36,9 +36,9 @@ func (s *faultySocket) Read(func(uintptr) bool) error {
 }
 
 func (s *faultySocket) run(ctx context.Context) error {
-	tap := &tap{name: "eth0", log: slog.New(slog.DiscardHandler), conn: s, raw: s}
+	socket := &packetSocket{name: "eth0", log: slog.New(slog.DiscardHandler), conn: s, raw: s}
 	s.reader = newReader(func(*Packet) {}, new([verdicts]atomic.Uint64))
-	return tap.read(ctx, s.reader)
+	return socket.read(ctx, s.reader)
 }
 
 // A read error that may pass must not make the reader spin.

@@ -99,7 +99,7 @@ func TestAttackRefusal(t *testing.T) {
 	}
 }
 
-// ARP and neighbour discovery from no address at all are tests of one.
+// ARP and neighbor discovery from no address at all are tests of one.
 func TestRefusalIsOfPackets(t *testing.T) {
 	for _, frame := range [][]byte{ethernetFrame(0x0806, with(arpBody(1), 14, 0, 0, 0, 0)...), question().frame(t), advice().frame(t), ethernetFrame(0x88cc, 1, 2, 3)} {
 		p := view(t, frame)

@@ -14,18 +14,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Sender is a packet socket that sends on one interface and hears nothing. Unlike
-// an Interface it can do without an IP address.
+// Sender is a packet socket that sends on one interface and receives nothing. Unlike an
+// Interface it needs no IP address.
 type Sender struct {
 	name   string
 	mac    ether.MAC
 	source netip.Addr
 	conn   *packet.Conn
-	sender *sender
+	sender *frameWriter
 }
 
-// OpenSender opens a packet socket on the interface name, which must be an Ethernet
-// (or Wi-Fi) interface that is up.
+// OpenSender opens a packet socket on the interface name, which must be an Ethernet or
+// Wi-Fi interface that is up.
 func OpenSender(name string) (*Sender, error) {
 	s := &Sender{name: name}
 	err := withNetlink(func(c *rtnl) error {
@@ -39,7 +39,7 @@ func OpenSender(name string) (*Sender, error) {
 		}
 		s.mac = macOf(ifi)
 		s.source = sourceAmong(addrsOf(addrs, func(m rtnetlink.AddressMessage) bool { return int(m.Index) == ifi.Index && !isBound(m) }))
-		if s.conn, err = packet.Listen(ifi, packet.Raw, 0, nil); err != nil { // protocol 0: hears nothing (packet(7))
+		if s.conn, err = packet.Listen(ifi, packet.Raw, 0, nil); err != nil { // protocol 0: receives nothing (packet(7))
 			return openError(name, err)
 		}
 		return nil
@@ -51,12 +51,12 @@ func OpenSender(name string) (*Sender, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("interface %s: packet socket: %w", name, err), s.conn.Close())
 	}
-	s.sender = newSender(raw)
+	s.sender = newFrameWriter(raw)
 	return s, nil
 }
 
-// sourceAmong returns the address that a datagram comes from, IPv4 if there is one.
-// A host without an address uses 0.0.0.0 (RFC 1122 section 3.2.1.3).
+// sourceAmong returns the source of datagrams: an IPv4 address if there is one. A host
+// without an address uses 0.0.0.0 (RFC 1122 section 3.2.1.3).
 func sourceAmong(own []netip.Addr) netip.Addr {
 	if i := slices.IndexFunc(own, netip.Addr.Is4); i >= 0 {
 		return own[i]
@@ -67,14 +67,13 @@ func sourceAmong(own []netip.Addr) netip.Addr {
 	return netip.IPv4Unspecified()
 }
 
-// MAC returns the interface's own address, as it was when the Sender was opened.
+// MAC returns the link-layer address of the interface when the Sender was opened.
 func (s *Sender) MAC() ether.MAC { return s.mac }
 
-// Source returns what a datagram comes from, as it was then.
+// Source returns the source address of datagrams when the Sender was opened.
 func (s *Sender) Source() netip.Addr { return s.source }
 
-// Send puts one whole Ethernet frame on the wire, or says why it could not. It does
-// not wait.
+// Send sends one whole Ethernet frame. It does not wait: a full queue is an error.
 func (s *Sender) Send(frame []byte) error {
 	if err := s.sender.send(frame); err != nil {
 		return fmt.Errorf("interface %s: send a frame of %d octets: %w", s.name, len(frame), err)
@@ -85,8 +84,8 @@ func (s *Sender) Send(frame []byte) error {
 // Close closes the socket.
 func (s *Sender) Close() error { return s.conn.Close() }
 
-// SendDatagram sends one UDP datagram by the kernel's routes, to a broadcast address
-// as well. It does not wait; whether anybody gets it is not known.
+// SendDatagram sends one UDP datagram by the routes of the kernel, also to a broadcast
+// address. It does not wait. Success does not mean that a host received it.
 func SendDatagram(to netip.AddrPort, payload []byte) error {
 	domain, address := unix.AF_INET, unix.Sockaddr(nil)
 	if ip := to.Addr(); ip.Is4() {

@@ -8,20 +8,21 @@ import (
 	"nightporter/internal/ether"
 )
 
-// ErrNoInterface says that the host has no interface of a name.
+// ErrNoInterface reports that the host has no interface of the given name or index.
 var ErrNoInterface = errors.New("there is no such interface")
 
-// Status is what the kernel says of an interface's link at one moment.
+// Status is the state of the link of an interface at one moment, as the kernel reports
+// it.
 type Status struct {
 	Index   int
 	MAC     ether.MAC
 	MTU     int
-	Up      bool // it was not switched off
-	Carrier bool // its cable, or what stands for one, leads somewhere
+	Up      bool // the interface is enabled (IFF_UP)
+	Carrier bool // the link is connected (IFF_RUNNING)
 }
 
-// ReadStatus asks the kernel about the interface name. Without one the error is
-// ErrNoInterface.
+// ReadStatus reads the status of the interface name from the kernel. If there is none the
+// error is ErrNoInterface.
 func ReadStatus(name string) (Status, error) {
 	var s Status
 	err := withNetlink(func(c *rtnl) (err error) {
@@ -45,8 +46,8 @@ func (c *rtnl) status(name string) (Status, error) {
 	}, nil
 }
 
-// HostMACs returns the link-layer addresses of the host's interfaces, as far as
-// they are like those of Ethernet.
+// HostMACs returns the link-layer addresses of all interfaces of the host that have the
+// length of an Ethernet address.
 func HostMACs() ([]ether.MAC, error) {
 	var macs []ether.MAC
 	err := withNetlink(func(c *rtnl) error {
@@ -61,7 +62,7 @@ func HostMACs() ([]ether.MAC, error) {
 	return macs, err
 }
 
-// macOf returns a link's address; nought if it has none, or one of another kind.
+// macOf returns the address of a link, or the zero MAC if it has none of six octets.
 func macOf(link *net.Interface) (mac ether.MAC) {
 	if len(link.HardwareAddr) == len(mac) {
 		mac = ether.MAC(link.HardwareAddr)

@@ -111,7 +111,7 @@ func TestCheckGroups(t *testing.T) {
 	}
 }
 
-// What was joined is joined by whoever takes the place, with its counts.
+// The groups of a closed interface are joined by its successor, with their counts.
 func TestAdoptGroups(t *testing.T) {
 	porter, _ := neighbors(t)
 	old := porter.open("porter0")

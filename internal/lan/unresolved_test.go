@@ -12,13 +12,13 @@ import (
 	"nightporter/internal/waittest"
 )
 
-// sought is an address that the kernel has looked for in vain.
+// sought is an address that the kernel could not resolve.
 type sought struct {
 	index int
 	ip    netip.Addr
 }
 
-// TestUnresolved: what a local program sends to an address that no host has is told, of
+// TestUnresolved: what a local program sends to an address that no host has is reported, of
 // both families, and what it sends to a host is not.
 func TestUnresolved(t *testing.T) {
 	porter, _ := neighbors(t)
@@ -51,7 +51,7 @@ func TestUnresolved(t *testing.T) {
 	}
 	want := map[sought]bool{{index, none4}: true, {index, none6}: true}
 	for len(want) > 0 {
-		got := receive(t, "what is looked for in vain", seen)
+		got := receive(t, "an unresolved neighbor", seen)
 		if !want[got] {
 			t.Fatalf("told %+v, want %v", got, want)
 		}

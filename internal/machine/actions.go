@@ -7,10 +7,10 @@ import (
 	"nightporter/internal/ether"
 )
 
-// Action is something that the porter has to do or to report.
+// Action is what the porter has to do or to report.
 type Action interface{ action() }
 
-// What has to be done.
+// Actions to execute.
 type (
 	// Claim: answer ARP and NDP for the addresses with our own MAC, and announce
 	// that AnnounceAfter from now. Quiet has nothing announced, and stops what is: the
@@ -22,7 +22,7 @@ type (
 	}
 
 	// Yield: stop answering for the addresses and stop announcing them. Packets
-	// for them are taken as before.
+	// for them are still handled.
 	Yield struct{ Addrs []netip.Addr }
 
 	// Release: the claim on the addresses is over. Clients may still send to us.
@@ -32,15 +32,15 @@ type (
 	// the last step of a claim.
 	EndClaim struct{ Addrs []netip.Addr }
 
-	// Announce: tell the LAN that the addresses are at the machine's own MAC,
+	// Announce: announce the addresses at the machine's own MAC,
 	// several times (see AnnouncedFor).
 	Announce struct{ Addrs []netip.Addr }
 
-	// StopAnnouncing: the machine tests the addresses, or is about to.
+	// StopAnnouncing: stop announcing the addresses: the machine tests them, or is about to.
 	StopAnnouncing struct{ Addrs []netip.Addr }
 
-	// Probe: ask the machine's own MAC for the addresses by unicast. With
-	// Broadcast ask all hosts too, to find another user of an address before it is
+	// Probe: send unicast requests for the addresses to the machine's MAC. With
+	// Broadcast also broadcast them, to find another user of an address before it is
 	// claimed (RFC 5227 section 2.1). With System ask for what only an operating
 	// system answers as well. If nothing could be sent the answer is ProbeFailed.
 	Probe struct {
@@ -49,7 +49,7 @@ type (
 		System    bool
 	}
 
-	// Recheck: ask all hosts for an address that is to be claimed while the
+	// Recheck: broadcast a request for an address that will be claimed while the
 	// machine sleeps. An answer is Conflicted; RecheckFailed if it cannot be sent.
 	Recheck struct{ Addr netip.Addr }
 
@@ -64,21 +64,21 @@ type (
 	// with ServicesReady. A later one replaces it.
 	CheckServices struct{ Services []Service }
 
-	// AdmitClients: send on what is held for the services, and what follows.
+	// AdmitClients: replay the held packets for the services, and forward later ones.
 	AdmitClients struct{ Services []Service }
 
 	// Hold: do this with packets for the machine from now on.
 	Hold struct{ Mode HoldMode }
 
-	// DropPackets: forget what is held.
+	// DropPackets: drop all held packets.
 	DropPackets struct{}
 
 	// Observe: this is what the readers have to look out for from now on.
 	Observe struct {
 		Attention  Attention
-		IgnoreBare bool // answers that a network card can give say nothing
-		Undefended bool // another host that tests an address may have it
-		Doubtful   bool // it may be up after all: traffic for it is to be reported with Visited
+		IgnoreBare bool // ignore answers that a network card can give
+		Undefended bool // do not defend an address that another host tests
+		Doubtful   bool // it may be up: report traffic for it with Visited
 	}
 
 	// FilterKnocks: whether a knock would be the first reason to wake the machine,
@@ -91,11 +91,11 @@ type (
 	// Persist: store the machine's Memory. It is the last action of an event.
 	Persist struct{}
 
-	// Forget: drop the machine.
+	// Forget: remove the machine.
 	Forget struct{ Reason string }
 )
 
-// What has to be reported.
+// Actions that report an event.
 type (
 	// Moved: the machine went from one state to another.
 	Moved struct {
@@ -145,7 +145,7 @@ type (
 	// LeftUnready: these services were not ready when the machine was handed over.
 	LeftUnready struct{ Services []Service }
 
-	// WakeFailed: so many rounds of magic packets brought nothing, and nobody tries any more.
+	// WakeFailed: so many rounds of magic packets brought nothing, and no client retries.
 	WakeFailed struct {
 		Trigger  Trigger
 		Attempts int
@@ -159,11 +159,11 @@ type (
 		After   time.Duration
 	}
 
-	// ConflictSeen: the address is left to the other host.
+	// ConflictSeen: the address is conceded to the other host.
 	ConflictSeen struct {
 		Addr       netip.Addr
 		By         ether.MAC
-		Undefended bool // it was not defended, since the machine did not wake
+		Undefended bool // the address was not defended, since the machine did not wake
 	}
 
 	// ConflictOver: no other host answers for the address any more. Its Claim
@@ -177,10 +177,10 @@ type (
 		Reason string
 	}
 
-	// WatchBegan: the machine registered to be looked after while it is awake.
+	// WatchBegan: the machine registered to be monitored while it is awake.
 	WatchBegan struct{}
 
-	// PauseBegan: the machine is left alone from now on.
+	// PauseBegan: the machine is paused from now on.
 	PauseBegan struct {
 		Until time.Time
 		By    string
@@ -189,7 +189,7 @@ type (
 	// PauseEnded: by request of By, or because its time is over.
 	PauseEnded struct{ By string }
 
-	// Deferred: the machine registered during a pause, which has to end first.
+	// Deferred: the machine registered during a pause, and is handled after it.
 	Deferred struct{ Until time.Time }
 
 	// Elsewhere: the machine is up, and answers for Addr instead of its own.
@@ -230,28 +230,28 @@ func (PauseBegan) action()     {}
 func (PauseEnded) action()     {}
 func (Deferred) action()       {}
 
-// HoldMode is what is done with packets that come to us for a machine.
+// HoldMode is what is done with packets for a machine.
 type HoldMode uint8
 
 // The modes.
 const (
-	Ignore      HoldMode = iota // they are not ours: the machine has its addresses
-	HoldAll                     // keep knocks
-	HoldUnready                 // keep knocks at services that are not ready, forward the rest
-	AdmitAll                    // send on what is held, forward the rest, and tell its clients where the machine is
+	Ignore      HoldMode = iota // not for the porter: the machine has its addresses
+	HoldAll                     // hold knocks
+	HoldUnready                 // hold knocks at services that are not ready, forward the rest
+	AdmitAll                    // replay held packets, forward the rest, and correct the clients' neighbor caches
 )
 
-// Attention is how closely the readers have to look.
+// Attention is how closely the readers observe a machine.
 type Attention uint8
 
 // The degrees of attention.
 const (
 	ObserveNothing  Attention = iota
-	ObserveNeighbor           // to its ARP and neighbor discovery, which the kernel filter passes anyway, and to what still comes to us for it
-	ObserveAll                // to all it sends, and all that is sent to it
+	ObserveNeighbor           // its ARP and neighbor discovery, and packets for it that still come to the porter
+	ObserveAll                // all frames from it and to it
 )
 
-// Reason is why a machine changed its state, in words for the log.
+// Reason is why a machine changed its state, as text for the log.
 type Reason string
 
 // The reasons.
@@ -262,7 +262,7 @@ const (
 	WhyStillUp      Reason = "still up"
 	WhyNeverSilent  Reason = "did not fall silent within probe.timeout"
 	WhyOnlyNIC      Reason = "only the network card or management firmware answers"
-	WhySpoke        Reason = "spoke in its sleep"
+	WhySpoke        Reason = "sent a frame while asleep"
 	WhyStarted      Reason = "started externally"
 	WhyElsewhere    Reason = "up at another address"
 	WhyKnock        Reason = "knock"

@@ -12,54 +12,53 @@ const (
 	// AnnouncedFor bounds how long an Announce takes with its repetitions.
 	AnnouncedFor = 8 * time.Second
 
-	// lookFor is how long we look for an address after its return. A start that
+	// seekTime is how long a returned address is probed for. A start that
 	// tests its addresses is over in 9 s (RFC 5227 section 1.1).
 	seekTime = 20 * time.Second
 
-	// awayTime is how long a claim outlives the network it was made on: our own
-	// address there may be gone for a moment.
+	// awayTime is how long a claim outlives its network: the porter's own address there
+	// may be gone for a moment.
 	awayTime = time.Minute
 )
 
-// The reasons that lie in the machine's own life.
+// The reasons that depend on the machine.
 const (
 	unprovedReason = "the machine has not answered for it yet"
 	hostedReason   = "its guest has not answered for it yet"
 	concededReason = "another host uses it"
 )
 
-// recheck is how an address is looked at that is to be claimed while its machine
-// sleeps: it was left to another host, or had no place before. All hosts are asked
-// for it some times, as before any claim (RFC 5227 section 2.1). These are
-// ordinary questions from our own address: a host that uses it answers, and is not
-// disturbed.
+// recheck is the state of the check of an address that will be claimed while the
+// machine sleeps: it was conceded, or had no place. The porter broadcasts ordinary
+// requests for it, as before any claim (RFC 5227 section 2.1); a host that uses the
+// address answers and is not disturbed.
 type recheck struct {
-	next  time.Time // of the next question; zero: none is due
-	asked int       // questions since the last sign of another user
-	found int       // how often that ended with the other host there
+	next     time.Time // of the next probe; zero: none is due
+	requests int       // since the last sign of another user
+	found    int       // how often the other host was found
 }
 
-// address is one address of a machine and where it is in its life.
+// address is one address of a machine and its state.
 type address struct {
 	Address
 	standing Standing
 	reason   string    // why it cannot be claimed at present; empty: it can
-	unproved bool      // the machine has to answer for it before it is claimed
-	answered bool      // it has, or need not
-	away     time.Time // of a claimed one with a reason: since when
-	yielded  time.Time // of a claimed one: since when the machine speaks for it; zero: it does not
+	unproved bool      // the machine must answer for it before it is claimed
+	answered bool      // the machine has answered for it, or need not
+	away     time.Time // claimed: since when its network is gone; zero: it is there
+	yielded  time.Time // claimed: since when the machine answers for it; zero: it does not
 	inUse    bool      // the machine uses it since it came up
-	proved   bool      // it has answered for it since the claim
-	tests    series    // of the machine, whether it may use it
-	rival    ether.MAC // of a conceded one: the host that uses it; zero: not known since a restart
+	proved   bool      // the machine has answered for it since the claim
+	tests    series    // the machine's tests of the address
+	rival    ether.MAC // conceded: the host that uses it; zero: not known since a restart
 
-	announced bool      // of a returned one: its machine was seen to use it
-	until     time.Time // of a returned one: the end of the return
+	announced bool      // returned: the machine was seen to use it
+	until     time.Time // returned: the end of the return
 
 	recheck recheck
 }
 
-// status returns what is shown of the address.
+// status returns the address as the API shows it.
 func (a *address) status() AddressStatus {
 	s := AddressStatus{IP: a.IP, MAC: a.MAC, Standing: a.standing, Reason: a.reason}
 	if s.Reason == "" && a.unproved {
@@ -83,15 +82,16 @@ func (a *address) status() AddressStatus {
 // claimable reports whether the address may be claimed.
 func (a *address) claimable() bool { return a.reason == "" && !a.unproved && a.standing != Conceded }
 
-// reaches reports whether clients may still send packets for the address to us.
+// reaches reports whether clients may still send packets for the address to the
+// porter.
 func (a *address) reaches() bool { return a.standing == Claimed || a.standing == Returned }
 
-// addresses are all of one machine, in the order of its registration.
+// addresses are the addresses of one machine, in the order of its registration.
 type addresses struct {
 	all       []address
-	nextProbe time.Time // when to ask for returned ones that are not in use
+	nextProbe time.Time // when to probe returned addresses that are not in use
 
-	machine *Machine // whose they are; for its settings and its actions
+	machine *Machine // the owner, for its policy and actions
 }
 
 // of returns one address, or nil.
@@ -113,12 +113,12 @@ func (as *addresses) which(match func(*address) bool) []netip.Addr {
 	return ips
 }
 
-// yielding reports whether the machine speaks for a claimed address.
+// yielding reports whether an address is yielded.
 func (as *addresses) yielding() bool {
 	return slices.ContainsFunc(as.all, func(a address) bool { return !a.yielded.IsZero() })
 }
 
-// endTests ends every series of tests: the machine is up.
+// endTests ends all series of tests: the machine is up.
 func (as *addresses) endTests() {
 	for i := range as.all {
 		as.all[i].tests = series{}
@@ -127,11 +127,11 @@ func (as *addresses) endTests() {
 
 func claimed(a *address) bool { return a.standing == Claimed }
 
-// looksFor reports whether a returned address has not been seen in use.
+// unseen reports whether the machine has not used the returned address yet.
 func unseen(a *address) bool { return a.standing == Returned && !a.announced }
 
-// register takes in the addresses of a registration. What is known of one that was
-// there before stays known.
+// register replaces the addresses by those of a registration. An address that was
+// there before keeps its state.
 func (as *addresses) register(monitor []Address) {
 	all := make([]address, len(monitor))
 	for i, a := range monitor {
@@ -144,7 +144,7 @@ func (as *addresses) register(monitor []Address) {
 	as.all = all
 }
 
-// test takes a test of an address: the machine may pause before the next frame.
+// test handles a test of an address: the machine may pause before its next frame.
 func (p *presence) test(now time.Time, a *address) {
 	if own, all := a.tests.note(now), p.tests.note(now); own < testTime && all < 2*testTime {
 		p.since = now

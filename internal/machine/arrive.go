@@ -31,8 +31,8 @@ func (m waking) tickArriving(now time.Time) {
 	}
 }
 
-// wasFirmware takes a machine back that is silent again. Its operating system gets
-// its time: the attempts go on from where they were.
+// bootFirmwareSilent goes back to Waking: only boot firmware had answered. The rounds
+// of magic packets continue.
 func (m waking) bootFirmwareSilent(now time.Time) {
 	w := &m.wake
 	if w.attempts == 0 { // it did not start after all, so the wake begins now
@@ -49,7 +49,7 @@ func (m waking) bootFirmwareSilent(now time.Time) {
 	m.tickWaking(now)
 }
 
-// servicesReady takes in which services can take their clients.
+// servicesReady handles the result of a check of services.
 func (m waking) servicesReady(now time.Time, e ServicesReady) {
 	if m.state != Arriving {
 		return
@@ -66,7 +66,7 @@ func (m waking) servicesReady(now time.Time, e ServicesReady) {
 	}
 }
 
-// arrive ends the wake: the machine has its addresses back.
+// finishArrival ends the wake and returns the addresses to the machine.
 func (m waking) finishArrival(now time.Time, why Reason) {
 	w := &m.wake
 	if left := m.notReady(); why == WhyNotReady && len(left) > 0 {

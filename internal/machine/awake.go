@@ -44,14 +44,14 @@ func (m watching) tickAwake(now time.Time) {
 	}
 }
 
-// flapped reports whether the machine has lost its network again. One that tests an
-// address may pause (RFC 5227 section 1.1).
+// flapped reports whether the machine lost its network shortly after it arrived. A
+// machine that tests an address may pause (RFC 5227 section 1.1).
 func (m watching) flapped(now time.Time) bool {
 	return m.mayFlap(now) && m.off(now, flapMisses, flapSilence) && !now.Before(m.blindUntil) && now.Sub(m.tested) >= startSilence
 }
 
-// beginFlap answers for a machine that has lost its network again, so that new
-// clients wait as for any other that sleeps.
+// beginFlap claims the addresses of a machine that lost its network, so that new
+// clients wait as for a sleeping one.
 func (m watching) beginFlap(now time.Time) {
 	m.move(now, Settling, WhyFlap)
 	m.kind = byFlap
@@ -59,8 +59,8 @@ func (m watching) beginFlap(now time.Time) {
 	m.presence.next = now
 }
 
-// leastSilence is how long a machine has to be silent before it settles. While it may flap
-// its questions follow each other faster.
+// leastSilence returns the least silence before a machine settles. Shortly after its
+// arrival it is probed more often.
 func (m watching) leastSilence(now time.Time) time.Duration {
 	if m.mayFlap(now) {
 		return time.Duration(m.policy.ProbeMisses) * m.policy.ProbeInterval
@@ -68,15 +68,15 @@ func (m watching) leastSilence(now time.Time) time.Duration {
 	return 0
 }
 
-// stoppedAnswering has a machine settle that left questions unanswered. They count
-// on, and its silence does.
+// stoppedAnswering makes a machine settle that left probes unanswered. They count for
+// the settling as well.
 func (m watching) stoppedAnswering(now time.Time) {
 	m.settling().enterSettling(now, WhyUnanswered, bySilence)
 	m.presence.next = now
 }
 
-// deafened takes in that the porter heard nothing for a while. A machine that
-// slept may have been started meanwhile.
+// receptionLost handles that the porter received nothing for a while. A sleeping
+// machine may have been started meanwhile.
 func (m watching) receptionLost(now time.Time, e ReceptionLost) {
 	m.blindUntil = e.Until
 	if m.state == Asleep {

@@ -6,13 +6,13 @@ import (
 	"time"
 )
 
-// unheardPace is how soon a booting machine is asked again while nothing says that it is
-// about to come: a switch floods the questions to all ports, and one forged SYN begins
-// them. A boot is noticed so much later at most.
+// unheardPace is the least time between probes of a booting machine that was not heard
+// and is not expected yet: a switch floods the probes to all ports, and one forged SYN
+// starts them. A boot is noticed at most that much later.
 const unheardPace = 20 * time.Millisecond
 
-// askArriving asks a booting machine whether it is there: one that does not
-// announce itself is found no other way while we answer for its address.
+// probeArriving probes a booting machine: while its address is claimed, no other way
+// finds a machine that does not announce itself.
 func (m waking) probeArriving(now time.Time) {
 	p := &m.presence
 	if p.next.IsZero() || now.Before(p.next) {
@@ -22,10 +22,10 @@ func (m waking) probeArriving(now time.Time) {
 	p.next = now.Add(Pace(now.Sub(m.wake.firstMagic), max(m.pace, m.leastPause(now)), arrivalPace))
 }
 
-// leastPause returns how soon a machine that is awaited may be asked again. It is asked
-// densely about when it is expected, and after each frame of it: a hundredth of the time
-// since then costs few questions, and next to no time. Once it has answered where its
-// clients wait it is only asked whether it is still there.
+// leastPause returns the least time to the next probe of a booting machine. Probes are
+// dense near the expected end of its boot, and after each frame of it: a hundredth of
+// the time since the frame. Once the machine has answered at all awaited addresses, it
+// is probed only to see that it stays up.
 func (m waking) leastPause(now time.Time) time.Duration {
 	switch w := &m.wake; {
 	case m.state == Arriving && m.answersWhereAwaited(now):
@@ -38,25 +38,25 @@ func (m waking) leastPause(now time.Time) time.Duration {
 	return unheardPace
 }
 
-// awaited returns the addresses that clients wait for, and those that the machine
-// spoke for. It returns all where there is none, where only TCP proves the machine up,
-// where a guest is waited for, which comes later than the machine, and where it is about
-// to be taken for off: it may be up at the others alone.
+// awaitedAddrs returns the addresses that clients wait for and those that the machine
+// has spoken for. It returns all probed addresses if there are none, if only TCP
+// proves the machine up, if a virtual machine is awaited, and before the machine is
+// considered off: it may be up at the others alone.
 func (m waking) awaitedAddrs(now time.Time) []netip.Addr {
 	waking := m.state == Waking
 	addrs := m.addrs.which(func(a *address) bool {
 		return a.reason == "" && a.standing != Conceded && (waking && !a.yielded.IsZero() ||
 			slices.ContainsFunc(m.wake.services, func(s Service) bool { return s.Addr == a.IP }))
 	})
-	forGuest := slices.ContainsFunc(addrs, func(ip netip.Addr) bool { return m.addrs.of(ip).Hosted() })
-	if len(addrs) == 0 || forGuest || m.NeededProof() > ByNeighbor || !waking && now.Sub(m.presence.since) >= startSilence/2 {
+	forHosted := slices.ContainsFunc(addrs, func(ip netip.Addr) bool { return m.addrs.of(ip).Hosted() })
+	if len(addrs) == 0 || forHosted || m.NeededProof() > ByNeighbor || !waking && now.Sub(m.presence.since) >= startSilence/2 {
 		return m.probedAddrs()
 	}
 	return append(addrs, m.otherAddrs...)
 }
 
-// answersWhereAwaited reports whether a machine that arrives has answered for all
-// addresses that it is asked for.
+// answersWhereAwaited reports whether the machine has answered for all awaited
+// addresses.
 func (m waking) answersWhereAwaited(now time.Time) bool {
 	return !slices.ContainsFunc(m.awaitedAddrs(now), func(ip netip.Addr) bool {
 		a := m.addrs.of(ip)
@@ -64,8 +64,8 @@ func (m waking) answersWhereAwaited(now time.Time) bool {
 	})
 }
 
-// reclaimYielded answers again for addresses that a frame spoke for, and whose
-// machine has not proved to be up since.
+// reclaimYielded answers again for addresses that a frame spoke for, if no proof of
+// life followed within startSilence.
 func (m waking) reclaimYielded(now time.Time) {
 	var ips []netip.Addr
 	for i := range m.addrs.all {

@@ -5,9 +5,8 @@ import (
 	"time"
 )
 
-// claimAll claims what may be claimed for a machine that is off, and answers again
-// for what it spoke for. What is claimed already is announced anew, unless the claim is
-// quiet: when the machine spoke, that had to stop.
+// claimAll claims the claimable addresses of a machine that is off, and answers again
+// for yielded ones. Claimed addresses are announced again unless the claim is quiet.
 func (as *addresses) claimAll(c Claim) {
 	for i := range as.all {
 		a := &as.all[i]
@@ -24,16 +23,16 @@ func (as *addresses) claimAll(c Claim) {
 	}
 }
 
-// claimableAgain has an address of a machine that sleeps claimed, once all hosts
-// have been asked for it.
+// claimableAgain starts the recheck of an address of a sleeping machine that got a
+// place. The address is claimed if no host answers.
 func (as *addresses) claimableAgain(now time.Time, a *address) {
 	if as.machine.state == Asleep && a.standing == Own && a.claimable() {
 		a.recheck = recheck{next: now}
 	}
 }
 
-// placed takes in where the addresses can be claimed now. A claim outlives a gap
-// of its network, unless the address must not be claimed.
+// placed stores where the addresses can be claimed. A claim outlives an outage of its
+// network unless the address is forbidden.
 func (as *addresses) placed(now time.Time, places []Place) {
 	for _, p := range places {
 		a := as.of(p.Addr)
@@ -57,7 +56,7 @@ func (as *addresses) placed(now time.Time, places []Place) {
 	}
 }
 
-// yield stops answering for an address that the machine speaks for.
+// yield stops answering for addresses that the machine speaks for.
 func (as *addresses) yield(now time.Time, some ...*address) {
 	var ips []netip.Addr
 	for _, a := range some {
@@ -71,7 +70,7 @@ func (as *addresses) yield(now time.Time, some ...*address) {
 	}
 }
 
-// yieldAll stops answering for a machine that is up.
+// yieldAll stops answering for all addresses: the machine is up.
 func (as *addresses) yieldAll(now time.Time) {
 	every := make([]*address, len(as.all))
 	for i := range as.all {
@@ -80,7 +79,7 @@ func (as *addresses) yieldAll(now time.Time) {
 	as.yield(now, every...)
 }
 
-// endClaim ends what began with the claim of an address.
+// endClaim ends the claim of an address, with its guard and its forwarding.
 func (as *addresses) endClaim(a *address) {
 	if a.standing == Claimed {
 		as.do(Release{Addrs: []netip.Addr{a.IP}})
@@ -89,7 +88,7 @@ func (as *addresses) endClaim(a *address) {
 	as.do(EndClaim{Addrs: []netip.Addr{a.IP}})
 }
 
-// tickAway ends claims whose network is gone for good.
+// tickAway ends claims whose network has been gone for awayTime.
 func (as *addresses) tickAway(now time.Time) {
 	for i := range as.all {
 		if a := &as.all[i]; a.standing == Claimed && !a.away.IsZero() && now.Sub(a.away) >= awayTime {

@@ -37,7 +37,7 @@ func TestOnClock(t *testing.T) {
 	}
 	// A clock that is steered a little shows the same moment again and again.
 	if at := now.Add(-time.Hour); machine.OnClock(at, now) != at {
-		t.Error("a time changed although nobody set the clock")
+		t.Error("a time changed although the clock was not set")
 	}
 }
 

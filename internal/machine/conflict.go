@@ -5,15 +5,15 @@ import (
 	"time"
 )
 
-// conflict leaves an address to the host that uses it. RFC 5227 section 2.4
-// lets a host defend its address; it is not ours, so we never do.
+// conflict concedes an address to the host that uses it. RFC 5227 section 2.4 lets a
+// host defend its own address; this is the machine's, so the porter never defends it.
 func (m *Machine) conflict(now time.Time, e Conflicted, undefended bool) {
 	a := m.addrs.of(e.Addr)
 	switch {
 	case a == nil:
 		return
 	case a.standing == Conceded:
-		if a.recheck.asked > 0 {
+		if a.recheck.requests > 0 {
 			a.recheck.found++
 		}
 		a.rival = e.By
@@ -35,8 +35,8 @@ func (m *Machine) conflict(now time.Time, e Conflicted, undefended bool) {
 	}
 }
 
-// contested leaves an address to a host that tests it, where the machine did not
-// wake and was not heard since.
+// contested concedes an address to a host that tests it, if the machine did not wake
+// and was not heard since.
 func (m *Machine) contested(now time.Time, e Contested) {
 	if m.failures > 0 && (m.state == Asleep || m.state == Waking) {
 		m.conflict(now, Conflicted(e), true)

@@ -7,13 +7,13 @@ import (
 	"nightporter/internal/ether"
 )
 
-// Event is something that happened to a machine, or that is wanted of it.
+// Event is what happened to a machine, or what is requested of it.
 type Event interface{ event() }
 
 // The events of a machine's life.
 type (
 	// Registered says that the machine is about to sleep, and what shall wake it.
-	// With Here the machine is up and asks only to be watched. Places holds what
+	// With Here the machine is up and asks only to be monitored. Places holds what
 	// is known of its addresses; an address without an entry can be claimed.
 	Registered struct {
 		Spec   Spec
@@ -41,15 +41,15 @@ type (
 	// Placed says which addresses can be claimed now, and why others cannot.
 	Placed struct{ Places []Place }
 
-	// Heard is a frame from the machine's MAC that answers no question of ours.
-	// Addr is the address that it speaks for, and invalid if it speaks for none:
-	// boot firmware asks for DHCP with the same MAC. A frame proves nothing.
+	// Heard is a frame from the machine's MAC that answers no probe.
+	// Addr is the address that it names as its own, and invalid if there is none:
+	// boot firmware uses DHCP with the same MAC. A frame proves nothing.
 	Heard struct {
 		Addr netip.Addr
 		Sign Sign
 	}
 
-	// Answered is an answer to a question of ours about Addr, or a frame that has
+	// Answered is an answer to a probe of Addr, or a frame that has
 	// the form of one.
 	Answered struct {
 		Addr  netip.Addr
@@ -60,13 +60,13 @@ type (
 	// (see Observe.Doubtful).
 	Visited struct{}
 
-	// ProbeFailed says that the last question could not be sent for a reason of
+	// ProbeFailed says that the last probe could not be sent for a reason of
 	// our own: its silence says nothing about the machine.
 	ProbeFailed struct{}
 
 	// ReceptionLost says that the porter heard nothing for a while, because it has just
 	// started or its interface was out. Until then the silence of a machine that
-	// was awake proves nothing. One that sleeps is asked.
+	// was awake proves nothing. A sleeping machine is probed.
 	ReceptionLost struct{ Until time.Time }
 
 	// Knocked is a packet that may wake the machine.
@@ -75,7 +75,7 @@ type (
 		Source  netip.AddrPort // port 0 for an echo request
 	}
 
-	// WakeRequested is a request by a person or a program to wake the machine. A Test waits
+	// WakeRequested is a request of a user or a program to wake the machine. A Test waits
 	// for all TCP services of the machine, and counts neither as a wake nor as a failure.
 	WakeRequested struct {
 		Trigger Trigger
@@ -83,7 +83,7 @@ type (
 		Test    bool
 	}
 
-	// PauseRequested is a request to leave the machine alone for a while.
+	// PauseRequested is a request to pause the machine.
 	PauseRequested struct {
 		Until time.Time
 		By    string
@@ -124,7 +124,7 @@ type (
 	// PolicyChanged brings new settings. It moves nothing by itself.
 	PolicyChanged struct{ Policy Policy }
 
-	// Stopped says that the porter ends: nothing of ours may stay behind. With
+	// Stopped says that the porter ends: all claims end. With
 	// Wake, a sleeping machine gets a last magic packet.
 	Stopped struct{ Wake bool }
 )
@@ -151,7 +151,7 @@ func (RecheckFailed) event()   {}
 func (PolicyChanged) event()   {}
 func (Stopped) event()         {}
 
-// Sign is what a frame shows that answers no question.
+// Sign is what an unsolicited frame shows.
 type Sign uint8
 
 // The signs.
@@ -177,5 +177,5 @@ type Place struct {
 	Addr      netip.Addr
 	Reason    string // why it cannot; empty: it can
 	Forbidden bool   // it must not be claimed, so a claim ends at once
-	Unproved  bool   // the machine has to answer for it before it is claimed, unless it has already
+	Unproved  bool   // the machine must answer for it before it is claimed, unless it has already
 }

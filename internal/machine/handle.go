@@ -10,8 +10,8 @@ func New(spec Spec, policy Policy, now time.Time) *Machine {
 	return m
 }
 
-// Handle takes an event that happened now, and returns what follows from it,
-// in the order in which it has to be done.
+// Handle handles an event that happened now. It returns the resulting actions in the
+// order in which they have to be executed.
 func (m *Machine) Handle(now time.Time, event Event) []Action {
 	m.actions, m.changed = nil, false
 	switch e := event.(type) {
@@ -65,7 +65,7 @@ func (m *Machine) Handle(now time.Time, event Event) []Action {
 		m.issuing().sync()
 	}
 	actions := m.actions
-	m.actions = nil // not to be kept until the next event
+	m.actions = nil // must not last until the next event
 	return actions
 }
 
@@ -110,8 +110,8 @@ func (m *Machine) tick(now time.Time) {
 	}
 }
 
-// placed takes in where the addresses can be claimed now. A machine that could not
-// be asked before is asked.
+// placed stores where the addresses can be claimed. A machine that could not be probed
+// before is probed.
 func (m *Machine) placed(now time.Time, places []Place) {
 	m.addrs.placed(now, places)
 	switch {
@@ -122,7 +122,7 @@ func (m *Machine) placed(now time.Time, places []Place) {
 	}
 }
 
-// stop ends everything.
+// stop releases everything: the porter ends.
 func (m *Machine) stop(now time.Time, e Stopped) {
 	m.addrs.returnAddresses(now)
 	if m.state == Arriving || m.issued.hold == AdmitAll {

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// hear takes a frame that proves nothing. unasked says that it has the form of an
+// hear handles a frame that proves nothing. unasked means that it has the form of an
 // answer, which a network card may have sent.
 func (m *Machine) hear(now time.Time, e Heard, unasked bool) {
 	p := &m.presence
@@ -43,11 +43,11 @@ func (m *Machine) hear(now time.Time, e Heard, unasked bool) {
 	}
 }
 
-// remember notes an address that the machine speaks from and did not register: it
-// may be up there.
+// noteOtherAddress records an address that the machine uses without having registered
+// it: the machine may be up there.
 func (m *Machine) noteOtherAddress(ip netip.Addr) {
 	if slices.Contains(m.otherAddrs, ip) || !ip.IsGlobalUnicast() && !ip.IsLinkLocalUnicast() {
-		return // a frame may name anything, and not all of it can be asked for
+		return // a frame may name any address, and some cannot be probed
 	}
 	same := func(o netip.Addr) bool {
 		return o.Is4() == ip.Is4() && o.IsLinkLocalUnicast() == ip.IsLinkLocalUnicast()
@@ -58,7 +58,7 @@ func (m *Machine) noteOtherAddress(ip netip.Addr) {
 	}
 }
 
-// answered takes an answer.
+// answered handles an answer to a probe.
 func (m *Machine) answered(now time.Time, e Answered) {
 	p := &m.presence
 	a := m.addrs.of(e.Addr)
@@ -78,7 +78,7 @@ func (m *Machine) answered(now time.Time, e Answered) {
 	case !proved:
 		p.bareAnswer = now
 		if a != nil && e.Proof == ByNeighbor && !m.NICAnswers() {
-			m.addrs.yield(now, a) // the readers have stopped answering for it already
+			m.addrs.yield(now, a) // the readers stopped answering for it already
 		}
 		return
 	case p.open.IsZero() || now.Sub(p.open) >= answerTimeout:
@@ -98,13 +98,12 @@ func (m *Machine) answered(now time.Time, e Answered) {
 	}
 }
 
-// provedUp does what follows from a proof of life at ip, which is the machine's own
-// unless a is nil.
+// provedUp handles a proof of life at ip. a is nil unless ip is registered.
 func (m *Machine) provedUp(now time.Time, ip netip.Addr, a *address) {
 	switch {
 	case a != nil:
 		m.atOwn, m.elsewhere = now, false
-	case !ip.IsLinkLocalUnicast(): // which a machine has whatever its network gives it
+	case !ip.IsLinkLocalUnicast(): // a machine has one on any network
 		m.atOther, m.other = now, ip
 	}
 	switch m.state {
@@ -115,7 +114,7 @@ func (m *Machine) provedUp(now time.Time, ip netip.Addr, a *address) {
 	case Settling:
 		m.settling().answeredSettling(now)
 	case Asleep:
-		if m.kind != bySilence { // else it may have been up all the time
+		if m.kind != bySilence { // otherwise it may have been up all the time
 			m.kind = byFrame
 		}
 		m.settling().answeredSettling(now)

@@ -2,8 +2,8 @@ package machine
 
 import "slices"
 
-// sync has the porter do what the present state asks for, where that is not
-// what it does already.
+// sync issues the standing actions (Observe, FilterKnocks, Hold) that changed with the
+// state, and Persist.
 func (m issuing) sync() {
 	m.observe()
 	fell, rests := m.AtRest()
@@ -20,7 +20,7 @@ func (m issuing) sync() {
 	}
 }
 
-// observe tells the readers what to look out for.
+// observe issues Observe if it changed.
 func (m issuing) observe() {
 	if o := (Observe{Attention: m.attention(), IgnoreBare: m.NICAnswers(), Undefended: m.failures > 0, Doubtful: m.state == Asleep && !m.presence.next.IsZero()}); o != m.issued.observe {
 		m.issued.observe = o
@@ -28,8 +28,8 @@ func (m issuing) observe() {
 	}
 }
 
-// attention returns how closely the readers have to look. What passes between our
-// own host and a machine that is awake may be a lot, and says nothing.
+// attention returns how closely the readers observe the machine. Traffic between the
+// porter's host and an awake machine is not read: it may be a lot, and proves nothing.
 func (m issuing) attention() Attention {
 	switch {
 	case m.state != Awake || !m.addrs.nextReturn().IsZero():
@@ -49,13 +49,13 @@ func (m issuing) holdMode() HoldMode {
 	case m.state != Awake:
 		return HoldAll
 	case m.known() || len(m.Guarded()) > 0:
-		return AdmitAll // clients may still send to us, also hours later
+		return AdmitAll // clients may still send to the porter, even hours later
 	}
 	return Ignore
 }
 
-// remembered reports whether an action changes the machine's Memory, or is told to those who
-// follow its events.
+// changesMemory reports whether an action changes the Memory or is an event of the
+// journal.
 func changesMemory(a Action) bool {
 	switch a := a.(type) {
 	case Moved:

@@ -2,16 +2,15 @@ package machine
 
 import "slices"
 
-// PortKnocks says how often clients wanted a port of a sleeping machine,
-// whichever of its addresses it was. Within one wake a port counts once, however
-// often its clients repeat themselves.
+// PortKnocks counts how often clients knocked at a port of the sleeping machine, at
+// any of its addresses. Within one wake a port counts once.
 type PortKnocks struct {
 	Port  Port
 	Count uint64
 }
 
-// Knocks counts knocks by port, in the order of Port.Compare. It is never changed
-// once made, so that it may be shared.
+// Knocks counts knocks by port, in the order of Port.Compare. It is never changed once
+// made, so it may be shared.
 type Knocks []PortKnocks
 
 // Of returns how often a port was knocked at.
@@ -26,7 +25,7 @@ func (k Knocks) find(p Port) (int, bool) {
 	return slices.BinarySearchFunc(k, p, func(at PortKnocks, p Port) int { return at.Port.Compare(p) })
 }
 
-// with returns k and one more knock at a port.
+// with returns k with one more knock at a port.
 func (k Knocks) with(p Port) Knocks {
 	k = slices.Clone(k)
 	i, found := k.find(p)
@@ -37,7 +36,7 @@ func (k Knocks) with(p Port) Knocks {
 	return k
 }
 
-// among returns what k knows of these ports, which are sorted.
+// among returns the counts of k for these ports, which are sorted.
 func (k Knocks) among(ports []Port) Knocks {
 	var kept Knocks
 	for _, at := range k {

@@ -45,7 +45,8 @@ func (o *Outcome) UnmarshalText(b []byte) error {
 	return fmt.Errorf("outcome: found %q, expected one of %v", b, Outcomes)
 }
 
-// LastWake tells who woke a machine last, what for, and what came of it.
+// LastWake describes the last wake of a machine: who requested it, for what, and its
+// outcome.
 type LastWake struct {
 	At      time.Time // when it began; zero if the machine was never woken
 	Trigger Trigger
@@ -60,24 +61,24 @@ type LastWake struct {
 	Test     bool          // see WakeRequested
 }
 
-// Known reports whether it is known who woke the machine: journals of the first
-// versions only say when that was.
+// Known reports whether the cause of the wake is known: journals of the first versions
+// hold only its time.
 func (w *LastWake) Known() bool { return w.Service.Addr.IsValid() || w.By != "" }
 
-// BootTimes is what a machine is known to take: the longest of its wakes, of which an
-// eighth fades with each that is faster.
+// BootTimes are the longest durations of the machine's wakes. They shrink by an eighth
+// with each faster wake.
 type BootTimes struct {
 	Boot     time.Duration // from the first magic packet to its first proof of life
 	Services time.Duration // from there to the handover
 }
 
-// with returns t and what one more wake took.
+// with returns t with the durations of one more wake.
 func (t BootTimes) with(boot, services time.Duration) BootTimes {
 	return BootTimes{Boot: max(boot, t.Boot*7/8), Services: max(services, t.Services*7/8)}
 }
 
-// expected reports whether a machine that has booted before is likely to come, if it was
-// woken that long ago.
+// expected reports whether a machine that has booted before is likely to come up at
+// this time after its first magic packet.
 func (t BootTimes) expected(waited time.Duration) bool {
 	return waited >= t.Boot*3/4 && waited <= t.Boot*5/4
 }

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// Memory is what has to be known of a machine to go on with its life after the
-// porter was away.
+// Memory is what is stored of a machine to restore it after the porter was not
+// running.
 type Memory struct {
 	Spec       Spec
 	State      State
@@ -19,31 +19,31 @@ type Memory struct {
 	Tally      Tally
 	SleepLog   SleepLog
 	Knocks     Knocks
-	NICAnswers bool         // its network card or firmware answers while it sleeps
+	NICAnswers bool         // the network card or firmware answers while it sleeps
 	Unproved   []netip.Addr // addresses that it has never answered for: not claimed before it does
-	OtherAddrs []netip.Addr // addresses that it spoke from and did not register
+	OtherAddrs []netip.Addr // addresses that it uses and did not register
 	Failures   int          // wakes in a row that brought no frame
-	Paused     time.Time    // until then it is left alone; zero: it is not
+	Paused     time.Time    // end of the pause; zero: none
 
 	NameConfigured bool // the configuration gave the machine its name; the porter fills it in
 }
 
-// before is what a machine that settles was last known to be.
+// stateBefore is the state that a settling machine was last known to be in.
 var stateBefore = [...]State{bySaid: Settling, bySilence: Awake, byFrame: Asleep, byRestart: Asleep, byRestartInWake: Waking, byFlap: Awake}
 
-// settling is why a machine settles.
+// settlingKind is why a machine settles.
 type settlingKind uint8
 
 const (
-	bySaid          settlingKind = iota // it said that it will sleep: its answers do not end that
-	bySilence                           // it left our questions unanswered
-	byFrame                             // it spoke in its sleep
-	byRestart                           // it slept when the porter was last there
-	byRestartInWake                     // it was being woken when the porter was last there
-	byFlap                              // it had come up, and lost its network again
+	bySaid          settlingKind = iota // it registered: its answers do not end that
+	bySilence                           // it left probes unanswered
+	byFrame                             // it sent a frame while it slept
+	byRestart                           // it slept before the porter's restart
+	byRestartInWake                     // it was being woken before the porter's restart
+	byFlap                              // it came up, and lost its network again
 )
 
-// sleep is one that the porter did not see the end of.
+// sleep is a sleep whose end the porter did not see.
 type sleep struct {
 	since time.Time // when it began
 	until time.Time // it lasted no longer, if it had ended
@@ -51,5 +51,5 @@ type sleep struct {
 
 func (s sleep) known() bool { return !s.since.IsZero() }
 
-// lasted returns how long it lasted for sure, and until when.
+// lasted returns how long the sleep lasted for sure, and until when.
 func (s sleep) lasted() (time.Duration, time.Time) { return max(0, s.until.Sub(s.since)), s.until }

@@ -36,8 +36,8 @@ func ParseName(s string) (string, error) {
 	return name, CheckName(name)
 }
 
-// CheckName says what is wrong with a machine's name, or returns nil. A name is to be
-// seen, and to be told from others by what is seen of it.
+// CheckName returns what is wrong with a machine's name, or nil. A name has to be
+// visible, and distinguishable by what is visible.
 func CheckName(name string) error {
 	n := utf8.RuneCountInString(name)
 	switch {
@@ -80,8 +80,8 @@ func invisible(r rune) bool {
 	return unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
 }
 
-// checkMarks refuses marks that stand on nothing, and piles of them, of which one hides
-// another.
+// checkMarks rejects combining marks without a letter, and stacks of marks, of which
+// one can hide another.
 func checkMarks(name string) error {
 	marks, before := maxMarks, rune(0)
 	for _, r := range name {
@@ -100,8 +100,8 @@ func checkMarks(name string) error {
 	return nil
 }
 
-// CleanName returns a name that is allowed for a machine that has had another one: that
-// without what is not allowed in it, or else the machine's MAC.
+// CleanName returns an allowed name for a machine that had another one: that name
+// without the characters that are not allowed, or else the MAC.
 func CleanName(name string, mac ether.MAC) string {
 	if kept, err := ParseName(name); err == nil {
 		return kept
@@ -118,8 +118,7 @@ func CleanName(name string, mac ether.MAC) string {
 	return kept
 }
 
-// Numbered returns the n-th name for another machine that wants to be called name:
-// "nas-2".
+// Numbered returns the n-th variant of a name that is taken: "nas-2".
 func Numbered(name string, n int) string {
 	suffix := "-" + strconv.Itoa(n)
 	all := []rune(name)
@@ -138,8 +137,9 @@ func NumberOf(one, name string) int {
 	return n
 }
 
-// MACInName returns the MAC address that a name begins with: six octets in hexadecimal,
-// whatever stands between two of them, since many signs look like a colon or a dash.
+// MACInName returns the MAC address that a name begins with: six bytes in hexadecimal,
+// with any separator between two of them, since many characters look like a colon or a
+// dash.
 func MACInName(name string) (mac ether.MAC, ok bool) {
 	rest := []rune(name)
 	for i := range mac {
@@ -152,11 +152,11 @@ func MACInName(name string) (mac ether.MAC, ok bool) {
 		if len(rest) < 2 {
 			return ether.MAC{}, false
 		}
-		octet, err := strconv.ParseUint(string(rest[:2]), 16, 8)
+		value, err := strconv.ParseUint(string(rest[:2]), 16, 8)
 		if err != nil {
 			return ether.MAC{}, false
 		}
-		mac[i], rest = byte(octet), rest[2:]
+		mac[i], rest = byte(value), rest[2:]
 	}
 	return mac, len(rest) == 0 || !unicode.In(rest[0], unicode.L, unicode.Nd)
 }
@@ -168,9 +168,9 @@ var writingSystems = [][]string{
 	{"Latin", "Han", "Hangul"},
 }
 
-// checkScripts refuses a word whose letters are of several scripts, as in "nаs" with a
-// Cyrillic a. That is level "highly restrictive" of UTS 39 section 5.2, for each word by
-// itself: a name such as "NAS дом" is of two scripts and misleads no reader.
+// checkScripts rejects a word with letters of several scripts, such as "nаs" with a
+// Cyrillic a. This is level "highly restrictive" of UTS 39 section 5.2, for each word
+// by itself: a name such as "NAS дом" has two scripts and misleads no reader.
 func checkScripts(name string) error {
 	var word []string
 	for _, r := range name {
@@ -192,8 +192,8 @@ func checkScripts(name string) error {
 	return nil
 }
 
-// scriptOf returns the script that a letter belongs to, or nothing for what many scripts
-// have in common.
+// scriptOf returns the script of a letter, or nothing for characters that many scripts
+// share.
 func scriptOf(r rune) string {
 	switch {
 	case !unicode.IsLetter(r):

@@ -8,12 +8,12 @@ const (
 	MaxPause = 30 * 24 * time.Hour
 )
 
-// begin ends what is under way and leaves the machine alone, or changes the end of
-// the present pause.
+// begin ends what is under way and starts a pause, or changes the end of the present
+// pause.
 func (m pausing) begin(now time.Time, e PauseRequested) {
 	m.paused = e.Until
 	m.endSleep(now)
-	if m.state != Arriving { // which gets what is held
+	if m.state != Arriving { // an arriving machine gets the held packets
 		m.do(DropPackets{})
 	}
 	m.pending, m.inquiry, m.flapsUntil = nil, NoInquiry, time.Time{}
@@ -26,8 +26,8 @@ func (m pausing) begin(now time.Time, e PauseRequested) {
 	m.do(PauseBegan(e))
 }
 
-// end goes on as after a restart: the machine is asked, and settles if it is silent.
-// One that is not watched is asked as after a registration.
+// end ends the pause as a restart would: the machine is probed, and settles if it is
+// silent.
 func (m pausing) end(now time.Time, by string) {
 	if !m.isPaused() {
 		return
@@ -50,7 +50,7 @@ func (m pausing) tick(now time.Time) bool {
 	return true
 }
 
-// register takes in what the machine says of itself. The rest waits for the end of
+// register stores the specification. The rest of the registration waits for the end of
 // the pause.
 func (m pausing) register(now time.Time, e Registered) {
 	m.registering().takeSpec(e)

@@ -5,50 +5,50 @@ import "time"
 const (
 	// startSilence is the least silence that means off. A machine that starts
 	// pauses for up to 2 s while it tests its addresses (RFC 5227 section 1.1,
-	// PROBE_MAX and ANNOUNCE_WAIT; RFC 4862 section 5.4 for 1 s), and would take an
-	// announcement of ours for a duplicate.
+	// PROBE_MAX and ANNOUNCE_WAIT; RFC 4862 section 5.4 for 1 s), and an announcement of
+	// the porter would fail that test.
 	startSilence = 3 * time.Second
 
-	// testTime bounds how long tests of an address, and frames, put the verdict off: a test is
-	// over in 9 s (RFC 5227 section 1.1). Forged ones must not do so for ever, so those of
-	// several addresses do for twice as long at most.
+	// testTime bounds how long tests of an address, and frames, postpone the decision that
+	// the machine is off: a test is over in 9 s (RFC 5227 section 1.1). Tests of several
+	// addresses postpone it for at most twice as long, so forged ones cannot for ever.
 	testTime = 10 * time.Second
 
-	// answerTime is how long an answer may take to be one to a question of ours.
+	// answerTimeout is how long after a probe an answer counts as one to it.
 	answerTimeout = 3 * time.Second
 
-	// maxOthers bounds the addresses that a machine is asked for beside its own: one
+	// maxOthers bounds the other addresses at which a machine is probed: one
 	// of each family, and a link-local one.
 	maxOthers = 3
 )
 
-// arrivalPace is the slowest pace of the questions that look for a booting machine
-// which does not announce itself, and for addresses not yet in use.
+// arrivalPace is the longest time between probes of a booting machine, and of returned
+// addresses that are not yet in use.
 const arrivalPace = 100 * time.Millisecond
 
-// presence is whether a machine is up, as far as it was proved by answers to
-// questions of ours. Frames that merely arrive decide nothing.
+// presence is whether a machine is up, as proved by answers to probes. Frames that
+// merely arrive prove nothing.
 type presence struct {
-	next       time.Time // of the next question; zero: none is due
-	open       time.Time // of the question that is open; zero: none is
-	lastProbe  time.Time // of the last question
-	round      time.Time // of the first question about all addresses since a frame or a proof of life
-	misses     int       // questions in a row without a proof of life
-	silent     int       // of these, questions without any answer
+	next       time.Time // of the next probe; zero: none is due
+	open       time.Time // of the open probe; zero: none
+	lastProbe  time.Time // of the last probe
+	round      time.Time // of the first probe of all addresses since a frame or a proof of life
+	misses     int       // probes in a row without a proof of life
+	silent     int       // of these, probes without any answer
 	since      time.Time // silence counts from here: the last proof, or when the doubt began
 	tests      series    // of all addresses
-	bareAnswer time.Time // last answer that proved too little
+	bareAnswer time.Time // last answer that was no proof
 	osSeen     time.Time // last sign of an operating system
 	needSystem bool      // only what an operating system answers is a proof
-	unsent     bool      // no proof came since a question could not be sent
+	unsent     bool      // no proof came since a probe could not be sent
 }
 
-// doubt returns a presence of which nothing is known, with a question due now.
+// doubt returns a presence without any proof, with a probe due now.
 func doubt(now time.Time) presence {
 	return presence{next: now, since: now, osSeen: now}
 }
 
-// count closes the question that is open.
+// count closes the open probe.
 func (p *presence) count() {
 	switch {
 	case p.open.IsZero():
@@ -62,23 +62,23 @@ func (p *presence) count() {
 	p.open = time.Time{}
 }
 
-// prove takes a proof of life. It answers the question that is open, so that what
-// comes later does not put off the next one.
+// prove records a proof of life. It answers the open probe, so that a later answer
+// does not postpone the next one.
 func (p *presence) prove(now time.Time) {
 	p.since, p.tests, p.open, p.round = now, series{}, time.Time{}, time.Time{}
 	p.misses, p.silent, p.unsent = 0, 0, false
 }
 
-// excuse has the silence so far count for nothing.
+// excuse discards the silence so far.
 func (p *presence) excuse(now time.Time) {
 	p.open, p.round, p.since = time.Time{}, time.Time{}, now
 	p.misses, p.silent, p.unsent = 0, 0, true
 }
 
-// series are tests of an address since the last proof of life that follow each other.
+// series is consecutive tests of an address since the last proof of life.
 type series struct{ first, last time.Time }
 
-// note takes in one more test, and returns for how long they go on.
+// note records one more test, and returns how long the series has lasted.
 func (s *series) note(now time.Time) time.Duration {
 	if s.first.IsZero() || now.Sub(s.last) >= startSilence {
 		s.first = now

@@ -6,10 +6,10 @@ import (
 	"time"
 )
 
-// questioned returns the addresses that the machine is asked for: its own, as far
-// as they have a place, and those it spoke from. Where all its own were left to other
-// hosts it is asked for these, at its MAC: it may be off all the same. Where none has
-// a place it is not asked: that it is silent at others says nothing.
+// probedAddrs returns the addresses that are probed: those of the registration that
+// have a place, and other addresses that the machine has used. If all its own are
+// conceded, these are probed at the machine's MAC. If none has a place, nothing is
+// probed.
 func (m *Machine) probedAddrs() []netip.Addr {
 	own := m.addrs.which(func(a *address) bool { return a.reason == "" && a.standing != Conceded })
 	if len(own) == 0 {
@@ -21,8 +21,7 @@ func (m *Machine) probedAddrs() []netip.Addr {
 	return append(own, m.otherAddrs...)
 }
 
-// haveTCP reports whether the machine itself is asked for TCP. Where it has that only at
-// an address that it cannot be asked for, its echo has to do.
+// haveTCP reports whether a TCP service of the machine itself can be probed.
 func (as *addresses) haveTCP() bool {
 	return slices.ContainsFunc(as.machine.probedAddrs(), func(ip netip.Addr) bool {
 		a := as.of(ip)
@@ -30,9 +29,9 @@ func (as *addresses) haveTCP() bool {
 	})
 }
 
-// NeededProof returns the least proof that counts. Where a network card or management
-// firmware may answer for a machine that sleeps, only what an operating system
-// sends does.
+// NeededProof returns the weakest proof of life that counts. If the network card or
+// management firmware may answer for a sleeping machine, only an answer of an
+// operating system counts.
 func (m *Machine) NeededProof() Proof {
 	switch {
 	case !m.presence.needSystem && !m.NICAnswers():
@@ -43,15 +42,15 @@ func (m *Machine) NeededProof() Proof {
 	return ByEcho
 }
 
-// Proves reports whether an answer for ip proves that the machine is up. One of a
-// guest does: neither the machine's network card nor its firmware sends that.
+// Proves reports whether an answer for ip proves that the machine is up. An answer of
+// a virtual machine always does: neither network card nor firmware sends it.
 func (m *Machine) Proves(ip netip.Addr, proof Proof) bool {
 	a := m.addrs.of(ip)
 	return proof >= m.NeededProof() || a != nil && a.Hosted()
 }
 
-// ask sends a question about the addresses. Without any the machine cannot be
-// asked, and its silence says nothing.
+// probe probes the addresses. Without any address the machine cannot be probed, and
+// its silence proves nothing.
 func (m *Machine) probe(now time.Time, addrs []netip.Addr, broadcast bool) {
 	p := &m.presence
 	if len(addrs) == 0 {
@@ -65,14 +64,15 @@ func (m *Machine) probe(now time.Time, addrs []netip.Addr, broadcast bool) {
 	m.do(Probe{Addrs: addrs, Broadcast: broadcast, System: m.NeededProof() > ByNeighbor})
 }
 
-// askSoon has a machine asked that was heard: at once, but not for each frame of many.
+// probeSoon makes the next probe due at once, but no sooner than pause after the last
+// one.
 func (m *Machine) probeSoon(pause time.Duration) {
 	m.presence.next = earlier(m.presence.next, m.presence.lastProbe.Add(pause))
 }
 
-// off reports whether so many questions in a row went without a proof, and the
-// last one is long ago enough. Since the machine was last heard it was asked at all
-// its addresses, and had time to answer.
+// off reports whether the machine has left at least so many probes in a row unanswered
+// for at least silence. All its addresses were probed since it was last heard, and it
+// had time to answer.
 func (m *Machine) off(now time.Time, misses int, silence time.Duration) bool {
 	p := &m.presence
 	return p.misses >= misses && now.Sub(p.since) >= silence &&

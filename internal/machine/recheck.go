@@ -7,18 +7,17 @@ import (
 	"time"
 )
 
-// The wait before a conceded address is looked at is drawn from a span of probe
-// intervals that begins with firstWait, and doubles with each look that finds the
-// other host there, up to longestWait: two porters soon agree, and a host that
-// stays is hardly asked.
+// The pause before a conceded address is checked is drawn from a span of probe
+// intervals. The span begins with firstRecheck and doubles with each check that finds
+// the other host, up to longestRecheck.
 const (
 	firstRecheck   = 8
 	longestRecheck = 64
 )
 
-// wait returns how long a conceded address is left alone. It is between one and
-// two spans, and differs between porters: of two that gave way to each other one
-// asks first, and answers when the other does.
+// recheckPause returns the time until a conceded address is checked again. It is
+// between one and two spans and differs between porters: of two porters that conceded
+// to each other, one checks first, and answers when the other checks.
 func (as *addresses) recheckPause(a *address) time.Duration {
 	looks := a.recheck.found
 	span := uint64(min(firstRecheck<<min(looks, 10), longestRecheck)) * uint64(as.machine.policy.ProbeInterval)
@@ -30,13 +29,13 @@ func (as *addresses) recheckPause(a *address) time.Duration {
 	return time.Duration(span + h.Sum64()%span)
 }
 
-// lookLater leaves an address alone for another wait.
+// recheckLater starts another pause before the address is checked.
 func (as *addresses) recheckLater(now time.Time, a *address) {
-	a.recheck.asked = 0
+	a.recheck.requests = 0
 	a.recheck.next = now.Add(as.recheckPause(a))
 }
 
-// recheckFailed leaves an address alone that could not be asked for.
+// recheckFailed postpones the check of an address for which no request could be sent.
 func (as *addresses) recheckFailed(now time.Time, ip netip.Addr) {
 	switch a := as.of(ip); {
 	case a == nil:
@@ -47,15 +46,15 @@ func (as *addresses) recheckFailed(now time.Time, ip netip.Addr) {
 	}
 }
 
-// recheckOwn looks at addresses that got a place while the machine was woken.
+// recheckOwn checks addresses that got a place while the machine was woken.
 func (as *addresses) recheckOwn(now time.Time) {
 	for i := range as.all {
 		as.claimableAgain(now, &as.all[i])
 	}
 }
 
-// tickRechecks asks for addresses that may be claimed while the machine sleeps, and
-// claims those for which no other host has answered.
+// tickRechecks sends the requests of rechecks, and claims the addresses for which no
+// other host has answered.
 func (as *addresses) tickRechecks(now time.Time) {
 	var free []netip.Addr
 	for i := range as.all {
@@ -68,8 +67,8 @@ func (as *addresses) tickRechecks(now time.Time) {
 		switch {
 		case r.next.IsZero() || now.Before(r.next):
 		case a.standing == Own && !a.claimable():
-			*r = recheck{} // its place is gone again
-		case r.asked >= misses:
+			*r = recheck{} // it has no place any more
+		case r.requests >= misses:
 			if a.standing == Conceded {
 				as.do(ConflictOver{Addr: a.IP})
 			}
@@ -80,7 +79,7 @@ func (as *addresses) tickRechecks(now time.Time) {
 				free = append(free, a.IP)
 			}
 		default:
-			r.asked++
+			r.requests++
 			r.next = now.Add(pause)
 			as.do(Recheck{Addr: a.IP})
 		}
@@ -98,12 +97,12 @@ func (as *addresses) nextRecheck() (next time.Time) {
 	return next
 }
 
-// stopRechecks ends looks that are under way. What was asked before the machine
-// spoke, or before its wake, says nothing about the time after it.
+// stopRechecks ends rechecks that are under way: their result says nothing about the
+// time after the machine spoke or was woken.
 func (as *addresses) stopRechecks() {
 	for i := range as.all {
 		a := &as.all[i]
-		a.recheck.asked = 0
+		a.recheck.requests = 0
 		if a.standing == Own {
 			a.recheck = recheck{}
 		}

@@ -2,7 +2,7 @@ package machine
 
 import "time"
 
-// register takes a registration, in every state.
+// register handles a registration, in every state.
 func (m registering) register(now time.Time, e Registered) {
 	m.heard, m.registered = now, now
 	m.failures, m.retryAt, m.reported = 0, time.Time{}, time.Time{}
@@ -28,16 +28,16 @@ func (m registering) register(now time.Time, e Registered) {
 	m.kind, m.presence = bySaid, doubt(now)
 }
 
-// prepareSleep gives everything back to a machine that is up and about to sleep.
+// prepareSleep returns the addresses to a machine that is up and about to sleep.
 func (m registering) prepareSleep(now time.Time) {
 	switch m.state {
 	case Awake:
 		m.pending = nil // it was up when the wake was requested
 	case Waking:
-		m.waking().postponeWake() // clients still wait: wake it once it has really gone
+		m.waking().postponeWake() // clients still wait: wake it once it is off
 	case Arriving:
-		// One that we woke and that goes to sleep at once is not woken again for
-		// the same knock, or it would be for ever.
+		// A machine that was woken and sleeps again at once is not woken again for
+		// the same knock, or this would repeat for ever.
 		if m.wake.attempts == 0 {
 			m.waking().postponeWake()
 		}
@@ -46,7 +46,7 @@ func (m registering) prepareSleep(now time.Time) {
 	m.addrs.returnAddresses(now)
 }
 
-// isHere takes in that a machine is up and asks to be watched.
+// isHere handles the registration of a machine that is up and asks to be monitored.
 func (m registering) isHere(now time.Time, repeated bool) {
 	switch m.state {
 	case Awake:
@@ -72,7 +72,7 @@ func (m registering) isHere(now time.Time, repeated bool) {
 		m.kind = byFrame
 		m.settling().startedExternally(now)
 	case Settling:
-		if m.kind == bySaid { // it changed its mind
+		if m.kind == bySaid { // it had registered to sleep
 			m.kind, m.repeats = bySilence, false
 		}
 		m.settling().answeredSettling(now)

@@ -5,10 +5,10 @@ import (
 	"time"
 )
 
-// returnAll gives a machine that is up its addresses back. While it still tests
-// one, a packet that says who has it would make the test fail, even one that names
-// the machine itself (RFC 4862 section 5.4.4, RFC 5227 section 2.1.1). So each is
-// announced once it is in use.
+// returnAll releases all claimed addresses of a machine that is up. While the machine
+// tests an address, any packet that says who has it fails the test, even one that
+// names the machine itself (RFC 4862 section 5.4.4, RFC 5227 section 2.1.1). So each
+// address is announced once it is in use.
 func (as *addresses) returnAll(now time.Time) {
 	held := as.machine.Claimed()
 	if len(held) == 0 {
@@ -28,8 +28,8 @@ func (as *addresses) returnAll(now time.Time) {
 	as.nextProbe = now
 }
 
-// giveBack releases every address of a machine that uses its addresses, or is off
-// and no longer looked after, and announces them but for those that it may test.
+// returnAddresses releases all addresses of a machine that uses them, or is off and no
+// longer monitored. Addresses that the machine may be testing are not announced.
 func (as *addresses) returnAddresses(now time.Time) {
 	for i := range as.all {
 		a := &as.all[i]
@@ -38,14 +38,14 @@ func (as *addresses) returnAddresses(now time.Time) {
 	as.returnAll(now)
 }
 
-// announce tells the LAN that the machine has a returned address.
+// announce announces a returned address at the machine's MAC.
 func (as *addresses) announce(now time.Time, a *address) {
 	a.announced, a.until = true, now.Add(AnnouncedFor)
 	as.do(Announce{Addrs: []netip.Addr{a.IP}})
 }
 
-// dismiss ends what began with the claim of an address that is not the machine's any more.
-// Hosts that send to us for it are told where it is, unless the machine may test it.
+// handBack ends the claim of an address that no longer belongs to the machine. The
+// address is announced at its owner's MAC unless the machine may be testing it.
 func (as *addresses) handBack(a *address) {
 	if a.standing == Claimed && a.yielded.IsZero() {
 		ips := []netip.Addr{a.IP}
@@ -65,7 +65,7 @@ func (as *addresses) endReturns() {
 	}
 }
 
-// uses notes that the machine uses an address.
+// noteUse records that the machine uses an address.
 func (as *addresses) noteUse(now time.Time, a *address) {
 	a.inUse = true
 	if a.standing == Returned && !a.announced {
@@ -73,8 +73,8 @@ func (as *addresses) noteUse(now time.Time, a *address) {
 	}
 }
 
-// tests notes that the machine tests an address, perhaps one that its firmware
-// has used before.
+// noteTest records that the machine tests an address, possibly after its firmware used
+// it.
 func (as *addresses) noteTest(now time.Time, a *address) {
 	a.inUse = false
 	if a.standing == Returned && a.announced {
@@ -84,7 +84,7 @@ func (as *addresses) noteTest(now time.Time, a *address) {
 	}
 }
 
-// asks reports whether a machine that is up is asked for returned addresses.
+// probesReturned reports whether returned addresses are probed.
 func (as *addresses) probesReturned() bool {
 	return as.machine.state == Awake && !as.machine.isPaused()
 }
@@ -94,7 +94,7 @@ func (as *addresses) nextReturn() (next time.Time) {
 	for i := range as.all {
 		if a := &as.all[i]; a.standing == Returned {
 			next = earlier(next, a.until)
-			if unseen(a) && as.probesReturned() { // while it settles it is asked anyway
+			if unseen(a) && as.probesReturned() { // a settling machine is probed anyway
 				next = earlier(next, as.nextProbe)
 			}
 		}
@@ -102,8 +102,8 @@ func (as *addresses) nextReturn() (next time.Time) {
 	return next
 }
 
-// tickReturns ends returns whose time is over, and returns the addresses that a
-// machine which is awake has not shown yet.
+// tickReturns ends returns whose time is over. It returns the addresses of an awake
+// machine that have to be probed because the machine has not used them yet.
 func (as *addresses) tickReturns(now time.Time) (ask []netip.Addr) {
 	for i := range as.all {
 		if a := &as.all[i]; a.standing == Returned && !now.Before(a.until) {

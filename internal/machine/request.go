@@ -4,7 +4,7 @@ import "time"
 
 func (m waking) knock(now time.Time, e Knocked) {
 	if m.Conceded(e.Service.Addr) {
-		return // it was on its way when the address was left to another host
+		return // it was read before the address was conceded
 	}
 	w := wake{
 		began:    WakeBegan{Trigger: e.Service.Protocol.trigger(), Service: e.Service, Source: e.Source},
@@ -12,7 +12,7 @@ func (m waking) knock(now time.Time, e Knocked) {
 		knocked:  []Service{e.Service},
 	}
 	if m.state == Asleep && now.Before(m.retryAt) {
-		m.do(DropPackets{}) // what waits now must not fill the hold
+		m.do(DropPackets{}) // packets that cannot wake must not fill the hold
 		m.do(KnockIgnored(e))
 		return
 	}
@@ -56,10 +56,10 @@ func (m waking) requestWake(now time.Time, e WakeRequested) {
 	}
 	switch m.state {
 	case Awake:
-		m.magicOnRequest(e) // which does no harm to a machine that runs
+		m.magicOnRequest(e) // harmless to a machine that is up
 		m.inquire(now, w)
 	case Settling:
-		if !e.Test { // which is to find the machine off
+		if !e.Test { // a test has to find the machine off
 			m.magicOnRequest(e)
 			m.presence.since = now // it may be starting from now on
 		}
@@ -77,29 +77,29 @@ func (m waking) requestWake(now time.Time, e WakeRequested) {
 	}
 }
 
-// inquire asks a machine that counts as awake, which can have been switched off without a
-// word. It stays awake if it answers, whether it is watched or not. Otherwise the wake
-// begins once it is surely off.
+// inquire probes a machine that counts as awake, because a wake was requested: it may
+// be off without having registered. If it answers it stays awake. Otherwise the wake
+// begins once the machine is off.
 func (m waking) inquire(now time.Time, w wake) {
-	if m.pending != nil { // it is asked already
+	if m.pending != nil { // it is probed already
 		if m.pending.began.Test && !w.began.Test {
-			m.pending = &w // which counts
+			m.pending = &w // a wake that counts replaces a test
 		}
 		return
 	}
 	m.inquiry = NoInquiry
 	if !m.known() || len(m.probedAddrs()) == 0 {
-		return // its silence would say nothing
+		return // its silence would prove nothing
 	}
 	if m.presence.next.IsZero() {
 		m.presence = doubt(now)
 	}
 	m.pending, m.inquiry = &w, InquiryOpen
-	m.presence.next, m.presence.since = now, now // if it was off it starts now
+	m.presence.next, m.presence.since = now, now // silence counts from the magic packet
 }
 
 // magicOnRequest sends a magic packet to a machine that does not sleep as far as is
-// known. That is no wake, and the packet is none of a wake's attempts.
+// known. It is neither a wake nor an attempt of one.
 func (m waking) magicOnRequest(e WakeRequested) {
 	m.do(MagicRequested{Trigger: e.Trigger, By: e.By, State: m.state})
 	m.sendMagic(1, false)

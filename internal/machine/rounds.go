@@ -2,16 +2,16 @@ package machine
 
 import "time"
 
-// Magic packets of the first round are repeated, since many cards hear nothing for
-// some seconds after their machine went off, or not every packet.
+// Magic packets of the first round are repeated: many network cards receive nothing for
+// some seconds after their machine went off, or lose packets.
 const (
 	denseFor    = 15 * time.Second
 	firstRepeat = 500 * time.Millisecond
 	thenRepeat  = time.Second
 )
 
-// nextMagic returns how long after its first magic packet a wake sends the next one,
-// if the last went out that long after it.
+// nextMagic returns the time of the next magic packet after the first one, if the last
+// one was sent since after the first.
 func nextMagic(since, interval time.Duration) time.Duration {
 	round := (since/interval + 1) * interval
 	switch {
@@ -23,9 +23,9 @@ func nextMagic(since, interval time.Duration) time.Duration {
 	return min(since+thenRepeat, round)
 }
 
-// continueRounds sends the next magic packet. After the last round they go on while
-// it is waited for: the card may have been deaf all the time. For a requester they end
-// with wake.timeout, or a machine that goes off again each time would never be left alone.
+// continueRounds sends the next magic packet. After the last round they go on while a
+// client or requester waits: the card may not have received any. For a requester they
+// end at wake.timeout.
 func (m waking) continueRounds(now time.Time) {
 	w, interval := &m.wake, m.policy.WakeInterval
 	first := w.attempts == 0
@@ -57,19 +57,20 @@ func (m waking) sendMagic(attempt int, again bool) {
 	m.do(SendMagic{Attempt: attempt, Again: again, Repeated: m.failures > 0 && !m.testing()})
 }
 
-// stopAnnouncing ends the announcements of a claim whose machine boots: any of them
-// would fail the test of an address. The machine takes up to a second between the
-// moment when that begins and its first packet (Linux, router_solicitation_delay;
-// RFC 5227 section 1.1, PROBE_WAIT), so that stopping then would be too late.
+// stopAnnouncing ends the announcements of the claim when the machine boots: an
+// announcement would fail its duplicate address detection. The machine waits up to a
+// second between the start of a test and its first packet (Linux,
+// router_solicitation_delay; RFC 5227 section 1.1, PROBE_WAIT), so stopping at that
+// packet would be too late.
 func (m waking) stopAnnouncing() {
 	if held := m.Claimed(); len(held) > 0 {
 		m.do(StopAnnouncing{Addrs: held})
 	}
 }
 
-// inVain reports whether a wake has failed: its rounds are over, and the longest boot
-// that is known of the machine as well, by half as much again. While it is waited for,
-// wake.timeout is.
+// failed reports whether the wake has failed: its rounds are over, and 1.5 times the
+// longest known boot. While a client or requester waits, wake.timeout must be over
+// too.
 func (m waking) failed(now time.Time) bool {
 	w := &m.wake
 	if w.attempts == 0 || now.Before(w.notBefore) {
@@ -79,8 +80,7 @@ func (m waking) failed(now time.Time) bool {
 	return now.Sub(w.firstMagic) >= m.patience(w.wanted(now), max(rounds, m.bootTimes.Boot*3/2))
 }
 
-// patience returns how long something is waited for: least, and wake.timeout where it is
-// wanted.
+// patience returns how long to wait: least, and at least wake.timeout if wanted.
 func (m waking) patience(wanted bool, least time.Duration) time.Duration {
 	if wanted {
 		return max(least, m.policy.WakeTimeout)
@@ -88,10 +88,10 @@ func (m waking) patience(wanted bool, least time.Duration) time.Duration {
 	return least
 }
 
-// leastWait returns how long services are waited for although no client tries.
+// leastWait returns how long to wait for services while no client retries.
 func (m waking) leastWait() time.Duration { return max(m.readyTimeout(), m.bootTimes.Services*3/2) }
 
-// readyTimeout returns how long the slowest of the services may take that clients wait
+// readyTimeout returns the longest ready timeout of the services that clients wait
 // for.
 func (m waking) readyTimeout() (longest time.Duration) {
 	if len(m.wake.services) == 0 {
@@ -107,13 +107,14 @@ func (m waking) readyTimeout() (longest time.Duration) {
 	return longest
 }
 
-// givesUp returns when a machine that is up is handed over although a service is not
-// ready. Clients that try wait for their services as long as for a wake.
+// arrivalDeadline returns when the machine is handed over even if services are not
+// ready. While clients retry it is no sooner than wake.timeout.
 func (m waking) arrivalDeadline(now time.Time) time.Time {
 	return m.wake.arrived.Add(m.patience(m.wake.retries.going(now), m.leastWait()))
 }
 
-// givesUpIdle is givesUp if no client tries again from now on.
+// idleDeadline returns arrivalDeadline for the case that no client retries from now
+// on.
 func (m waking) idleDeadline(now time.Time) time.Time {
 	least := m.wake.arrived.Add(m.leastWait())
 	return earlier(m.arrivalDeadline(now), notBefore(m.wake.retries.over(), least))

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// Protocol is what a service speaks, and so what counts as a knock on it.
+// Protocol is the protocol of a service, which defines what counts as a knock on it.
 type Protocol uint8
 
 // The protocols a service can be registered for.

@@ -2,16 +2,13 @@ package machine
 
 import "slices"
 
-// A test is a wake that shows whether waking works. It counts neither as a wake nor as
-// a failure. A client or a requester that joins it while the machine is off makes it
-// a wake of its own.
-
-// requested returns the services that a wake waits for which was asked for, and with
-// guests those of guests: a UDP service can only be asked with the datagram of a client.
-func (as *addresses) requestedServices(guests bool) (all []Service) {
+// requestedServices returns the services that a requested wake waits for: all TCP
+// services, with hosted also those of virtual machines. A UDP service can only be
+// probed with the datagram of a client.
+func (as *addresses) requestedServices(hosted bool) (all []Service) {
 	for i := range as.all {
 		a := &as.all[i]
-		if a.reason != "" || a.standing == Conceded || a.Hosted() && !guests {
+		if a.reason != "" || a.standing == Conceded || a.Hosted() && !hosted {
 			continue
 		}
 		for _, p := range a.Ports {
@@ -23,20 +20,19 @@ func (as *addresses) requestedServices(guests bool) (all []Service) {
 	return all
 }
 
-// waitedFor returns the services that are waited for. At an address that was left to
-// another host the machine will never answer, and it may have registered anew.
+// waitedFor returns the services that the wake waits for. It leaves out those that are
+// no longer registered, and those at conceded addresses.
 func (m waking) waitedFor() []Service {
 	return slices.DeleteFunc(slices.Clone(m.wake.services), func(s Service) bool {
 		return m.Conceded(s.Addr) || !m.spec.Serves(s)
 	})
 }
 
-// handOver tells which services are waited for.
+// checkServices starts the check of the services that the wake waits for.
 func (m waking) checkServices() { m.do(CheckServices{Services: m.waitedFor()}) }
 
-// notReady returns those of them that cannot take clients yet. What no client knocked at
-// may be ready at another address of the same host instead: the requester of a wake can
-// use either.
+// notReady returns the services of waitedFor that are not ready. A service that no
+// client knocked at may be ready at another address of the same host instead.
 func (m waking) notReady() []Service {
 	w := &m.wake
 	return slices.DeleteFunc(m.waitedFor(), func(s Service) bool {

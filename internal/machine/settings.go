@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// Settings are what one service has of its own, in place of what holds for all. The
-// zero value is nothing.
+// Settings are what is configured for one service in place of the general settings.
+// The zero value sets nothing.
 type Settings struct {
 	Ready        Ready
 	ReadyTimeout time.Duration  // in place of hold.ready_timeout; 0: that
@@ -25,16 +25,16 @@ const (
 	MaxReadyTimeout = time.Hour
 )
 
-// IsZero reports whether there is nothing.
+// IsZero reports whether nothing is set.
 func (s Settings) IsZero() bool {
 	return s.Ready == Ready{} && s.ReadyTimeout == 0 && s.Established == nil && len(s.WakeFrom) == 0
 }
 
-// Equal reports whether two services have the same.
+// Equal reports whether two services have the same settings.
 func (s Settings) Equal(o Settings) bool { return reflect.DeepEqual(s, o) }
 
-// Check says which field does not fit the others for a service at these ports, and
-// what was expected there. Both are empty if all is well.
+// Check returns the field that does not fit the others for a service at these ports,
+// and what was expected. Both are empty if all fits.
 func (s Settings) Check(ports []Port) (field, expected string) {
 	byTCP := s.Ready.By == ByHTTP || s.Ready.By == ByHTTPS || s.Ready.By == ByBanner
 	for _, p := range ports {

@@ -2,16 +2,16 @@ package machine
 
 import "time"
 
-// repeatAfter is how often a change is reported that comes again and again.
+// repeatAfter is the least time between two reports of the same doubt.
 const repeatAfter = time.Hour
 
-// doubtfulFor is how long after an outage of ours a machine is asked on although it
-// sleeps, because nothing but its silence says so: a switch may keep a port to
-// itself for longer than it should.
+// doubtfulFor is how long after an outage of the porter's network a sleeping machine is
+// still probed, because only its silence says that it sleeps: a switch may block a port
+// for long after the link is up.
 const doubtfulFor = 5 * time.Minute
 
-// enterSettling begins to doubt a machine. Doubts that come to nothing are reported
-// once an hour.
+// enterSettling moves the machine to Settling. The same doubt is reported at most once
+// in repeatAfter.
 func (m settling) enterSettling(now time.Time, why Reason, kind settlingKind) {
 	m.repeats = !m.reported.IsZero() && now.Sub(m.reported) < repeatAfter
 	if !m.repeats {
@@ -21,18 +21,18 @@ func (m settling) enterSettling(now time.Time, why Reason, kind settlingKind) {
 	m.kind = kind
 }
 
-// heardAsleep takes a frame of a machine that sleeps, which may have been started.
+// heardAsleep handles a frame of a sleeping machine: it may have been started.
 func (m settling) heardAsleep(now time.Time, a *address, e Heard, unasked bool) {
 	m.waking().stopAnnouncing()
 	m.enterSettling(now, WhySpoke, byFrame)
 	m.presence = doubt(now)
 	m.presence.needSystem = unasked
-	m.heardSettling(now, a, unasked)
+	m.heardSettling(now, a, e, unasked)
 }
 
-// heardSettling takes a frame: nothing is answered for the address that it speaks
-// for until the question is settled.
-func (m settling) heardSettling(now time.Time, a *address, unasked bool) {
+// heardSettling handles a frame of a settling machine. The address that it uses
+// is yielded until the machine is settled.
+func (m settling) heardSettling(now time.Time, a *address, e Heard, unasked bool) {
 	if m.kind == byRestart {
 		m.kind, m.presence = byFrame, doubt(now)
 	}
@@ -51,8 +51,8 @@ func (m settling) heardSettling(now time.Time, a *address, unasked bool) {
 	}
 }
 
-// answeredSettling takes a proof of life. A machine that registered may go on
-// answering until probe.timeout: it is shutting down.
+// answeredSettling handles a proof of life. A machine that registered may answer until
+// probe.timeout: it is shutting down.
 func (m settling) answeredSettling(now time.Time) {
 	switch m.kind {
 	case bySaid:
@@ -74,8 +74,8 @@ func (m settling) answeredSettling(now time.Time) {
 	}
 }
 
-// joinArrival treats a machine that starts although we did not wake it, and that
-// clients wait for, like one that arrives: so they wait for its services.
+// joinArrival treats an external start that clients wait for like an arrival, so that
+// they wait for the services.
 func (m settling) joinArrival(now time.Time) bool {
 	if m.pending == nil || len(m.pending.services) == 0 || len(m.Claimed()) == 0 {
 		return false
@@ -89,7 +89,7 @@ func (m settling) joinArrival(now time.Time) bool {
 }
 
 func (m settling) startedExternally(now time.Time) {
-	if m.kind != byRestartInWake { // else we may have woken it ourselves
+	if m.kind != byRestartInWake { // otherwise the porter may have woken it
 		m.tally.ExternalStarts++
 	}
 	m.pending = nil
@@ -98,8 +98,8 @@ func (m settling) startedExternally(now time.Time) {
 	m.move(now, Awake, WhyStarted)
 }
 
-// endFlap hands a machine back that has its network again, and that no client waits
-// for.
+// endFlap returns the addresses of a machine whose network is back and that no client
+// waits for.
 func (m settling) endFlap(now time.Time) {
 	m.pending = nil
 	m.addrs.returnAll(now)
@@ -118,7 +118,7 @@ func (m settling) tickSettling(now time.Time) {
 	interval, misses, silence := m.policy.ProbeInterval, m.policy.ProbeMisses, startSilence
 	switch m.kind {
 	case bySilence:
-		misses *= 2 // it did not say that it would sleep: a lossy Wi-Fi is no sleep
+		misses *= 2 // it did not register: lossy Wi-Fi is no sleep
 	case byRestart:
 		interval, misses, silence = m.policy.answerPace(), quickMisses, 0
 	case byFlap:
@@ -131,7 +131,7 @@ func (m settling) tickSettling(now time.Time) {
 		m.neverSilent(now, WhyNeverSilent)
 		return
 	}
-	// The last question before the claim goes to all hosts.
+	// The last probe before the claim is also broadcast.
 	m.probe(now, m.probedAddrs(), p.misses >= misses-1 && !now.Add(interval).Before(p.since.Add(silence)))
 	p.next = now.Add(interval)
 	if due := p.since.Add(silence); p.misses >= misses-1 && due.After(now) {
@@ -139,8 +139,9 @@ func (m settling) tickSettling(now time.Time) {
 	}
 }
 
-// suspects reports whether a machine that answers may sleep behind its network
-// card: it gave no other sign lately. It is then asked for one.
+// suspects reports whether only the network card of the machine may be answering:
+// there was no other sign of the operating system lately. The machine is then probed
+// for one.
 func (m settling) suspects(now time.Time) bool {
 	p := &m.presence
 	if p.needSystem {
@@ -150,8 +151,8 @@ func (m settling) suspects(now time.Time) bool {
 	return p.needSystem
 }
 
-// settled ends the settling of a machine that gave no proof, unless it has just
-// stopped giving even answers that a network card can give.
+// settled ends the settling of a machine that gave no proof of life. It waits while
+// answers of a network card have just stopped.
 func (m settling) settled(now time.Time, misses int) bool {
 	p := &m.presence
 	switch {
@@ -167,7 +168,8 @@ func (m settling) settled(now time.Time, misses int) bool {
 	return true
 }
 
-// foundCard takes note that something answers for the machine while it sleeps.
+// foundOffload records that the network card or firmware answers for the sleeping
+// machine.
 func (m settling) foundOffload(now time.Time) {
 	m.nicAnswers = true
 	if m.policy.OverrideOffload {
@@ -182,7 +184,7 @@ func (m settling) neverSilent(now time.Time, why Reason) {
 		m.tally.SettleTimeouts++
 	}
 	m.pending = nil
-	m.do(DropPackets{}) // whoever sent them has repeated them, or given up
+	m.do(DropPackets{}) // their clients have repeated them, or given up
 	m.addrs.returnAll(now)
 	m.move(now, Awake, why)
 }
@@ -192,11 +194,11 @@ func (m settling) fallAsleep(now time.Time, why Reason) {
 	slept := m.sleep.since
 	m.sleep = sleep{}
 	m.report(now, Asleep, why, m.repeats && m.kind == byFrame)
-	m.presence.needSystem = false // a later answer is looked into anew
+	m.presence.needSystem = false // a later answer is examined again
 	m.issuing().observe()         // before the first answer of its network card
 	var claim Claim
 	if !slept.IsZero() {
-		m.since = earlier(slept, now) // it slept on
+		m.since = earlier(slept, now) // its sleep continued
 	}
 	if m.kind == byRestart {
 		claim.AnnounceAfter = startSilence // it may be in the middle of a test of its addresses
@@ -213,7 +215,8 @@ func (m settling) fallAsleep(now time.Time, why Reason) {
 	}
 }
 
-// askAsleep asks a machine whose silence may have been that of our own network.
+// probeAsleep probes a sleeping machine that may have seemed silent because of an
+// outage of our own network.
 func (m settling) probeAsleep(now time.Time) {
 	p := &m.presence
 	switch {
@@ -226,8 +229,8 @@ func (m settling) probeAsleep(now time.Time) {
 	}
 }
 
-// visited asks such a machine at once, because it is wanted.
-func (m settling) visited() {
+// visited probes such a machine at once, because traffic came for it.
+func (m settling) visited(now time.Time) {
 	if m.state == Asleep && !m.presence.next.IsZero() {
 		m.probeSoon(arrivalPace)
 	}

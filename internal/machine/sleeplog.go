@@ -12,16 +12,16 @@ type Day struct {
 	Slept time.Duration // on that day
 }
 
-// SleepLog tells how long a machine slept on each of the last days on which it did,
-// oldest first. It is never changed once made, so that it may be shared.
+// SleepLog holds how long a machine slept on each of the last days on which it slept,
+// oldest first. It is never changed once made, so it may be shared.
 type SleepLog []Day
 
-// diaryDays bounds a sleep log: a week, and one day that a wrong clock may have put
+// sleepLogDays bounds a SleepLog: a week, and one day that a wrong clock may have put
 // into the future.
 const sleepLogDays = 8
 
-// with returns d and a sleep that ended at to, on the calendar of to. What was
-// slept on days before the last diaryDays is left out.
+// with returns d with a sleep that ended at to, by the calendar of to. Sleep before
+// the last sleepLogDays is left out.
 func (d SleepLog) with(slept time.Duration, to time.Time) SleepLog {
 	to = to.Round(0) // days end on the wall, whatever the monotonic clock says
 	from := to.Add(-slept)
@@ -37,7 +37,7 @@ func (d SleepLog) with(slept time.Duration, to time.Time) SleepLog {
 	return d.Bounded()
 }
 
-// Bounded returns the newest days of d, as many as are kept.
+// Bounded returns the newest sleepLogDays of d.
 func (d SleepLog) Bounded() SleepLog { return d[max(0, len(d)-sleepLogDays):] }
 
 // add changes d.
@@ -54,7 +54,7 @@ func (d SleepLog) find(date string) (int, bool) {
 	return slices.BinarySearchFunc(d, date, func(day Day, date string) int { return strings.Compare(day.Date, date) })
 }
 
-// Week is how many days Status.SleptDays tells of.
+// Week is the number of days that Status.SleptDays returns.
 const Week = 7
 
 // DayBounds is when a day begins and ends.

@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// Status returns what can be told of the machine. It changes with Handle.
+// Status returns a snapshot of the machine. Handle changes it.
 func (m *Machine) Status() Status {
-	if m.sleep.known() { // what was shown of it stays shown
+	if m.sleep.known() { // totals that were shown must not fall
 		c := *m
 		c.account(c.sleep.lasted())
 		m = &c
@@ -23,7 +23,7 @@ func (m *Machine) Status() Status {
 	return s
 }
 
-// Arrival returns what is waited for at the machine.
+// Arrival returns what the arrival of the machine waits for.
 func (m *Machine) Arrival(now time.Time) Arrival {
 	if m.state != Arriving {
 		return Arrival{}
@@ -31,7 +31,7 @@ func (m *Machine) Arrival(now time.Time) Arrival {
 	return Arrival{Since: m.wake.arrived, Until: m.waking().arrivalDeadline(now), Idle: m.waking().idleDeadline(now), NotReady: m.waking().notReady()}
 }
 
-// Memory returns what has to be known of the machine.
+// Memory returns what has to be stored to restore the machine.
 func (m *Machine) Memory() Memory {
 	mem := Memory{
 		Spec: m.spec, State: m.state, Since: m.since, LastWake: m.lastWake, Registered: m.registered, Heard: m.heard,
@@ -43,16 +43,15 @@ func (m *Machine) Memory() Memory {
 		mem.State = stateBefore[m.kind]
 	}
 	if m.sleep.known() {
-		mem.Since = m.sleep.since // nothing is known to have ended it
+		mem.Since = m.sleep.since // no end of it is known
 	}
 	return mem
 }
 
-// Restore returns the machine that mem tells of, which was true until then at the
-// latest. One that was asleep is asked before it is claimed again, since it may
-// have been started meanwhile; while it is silent, its sleep has gone on. A wake
-// that was under way has come to its end without us, one way or the other. Nothing
-// of what mem tells is taken to be later than now.
+// Restore returns the machine of mem, which was last written at until. A machine that
+// slept is probed before it is claimed again, since it may have been started
+// meanwhile; while it is silent its sleep continues. A wake that was under way is
+// over. Times later than now count as now.
 func Restore(mem Memory, policy Policy, until, now time.Time) *Machine {
 	m := &Machine{
 		spec: mem.Spec, policy: policy, state: mem.State, since: notAfter(mem.Since, now),
@@ -75,7 +74,7 @@ func Restore(mem Memory, policy Policy, until, now time.Time) *Machine {
 	if m.heard.IsZero() || mem.State == Awake && until.After(m.heard) {
 		m.heard = until // a machine that was awake answered until then
 	}
-	if mem.State == Awake || mem.State == Arriving || mem.State == Settling && mem.Spec.Agentless { // as far as is known it is up
+	if mem.State == Awake || mem.State == Arriving || mem.State == Settling && mem.Spec.Agentless { // it is up as far as is known
 		m.state, m.upSince = Awake, now
 		m.watching().beginWatch(now)
 		return m

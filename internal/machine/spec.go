@@ -12,8 +12,7 @@ import (
 // ErrUnknown says that no machine has the name.
 var ErrUnknown = errors.New("unknown machine")
 
-// ErrConflict says that what was asked for does not go with the state that the machine
-// is in.
+// ErrConflict says that a request does not fit the state of the machine.
 var ErrConflict = errors.New("not possible in the machine's state")
 
 // What a Spec holds at most, registered or configured. Without bounds one machine
@@ -32,7 +31,7 @@ const (
 // is a reason to wake. An address without ports is claimed, and wakes nothing.
 type Address struct {
 	IP       netip.Addr        // never IPv4-mapped, never with a zone
-	MAC      ether.MAC         // of the guest whose address it is; zero: it is the machine's own
+	MAC      ether.MAC         // of the virtual machine or container that has the address; zero: the machine's own
 	Ports    []Port            // without duplicates
 	Settings map[Port]Settings // of those that have some of their own; nil: none does
 }
@@ -41,7 +40,7 @@ type Address struct {
 // container with a MAC of its own, which runs on the machine.
 func (a *Address) Hosted() bool { return a.MAC != ether.MAC{} }
 
-// Set gives services of the address settings of their own.
+// Set sets the settings of services of the address.
 func (a *Address) Set(ports []Port, s Settings) {
 	if s.IsZero() {
 		return
@@ -54,16 +53,15 @@ func (a *Address) Set(ports []Port, s Settings) {
 	}
 }
 
-// Spec is what a machine says of itself when it registers, or what the
-// configuration says of it.
+// Spec is the specification of a machine, from its registration or the configuration.
 type Spec struct {
 	Name       string
 	MAC        ether.MAC
-	Monitor    []Address      // its own and its guests', no address twice
+	Monitor    []Address      // its own and those of virtual machines, no address twice
 	IdleWatts  float64        // drawn while awake and idle, in watts
 	SleepWatts float64        // drawn while asleep, in watts
 	Password   []byte         // SecureOn password for magic packets: 0, 4 or 6 bytes
-	WakeFrom   []netip.Prefix // who may wake it; empty: everyone
+	WakeFrom   []netip.Prefix // sources that may wake it; empty: all
 	Agentless  bool           // it need not register: its silence is enough. Only the configuration says so
 	Unwatched  bool           // the configuration says watch: false
 	WakeMAC    ether.MAC      // the card that wakes it, where that is not MAC; zero: it is
@@ -72,7 +70,7 @@ type Spec struct {
 	Secret     Secret         // of the token that its first registration carried, and later ones must where Token is zero
 }
 
-// WakePath is how one machine is woken, as far as that differs from others.
+// WakePath is how one machine is woken, where that differs from the general settings.
 type WakePath struct {
 	Interface  string         // where its magic packets go out; empty: where the machine is
 	Transports []string       // in place of wake.transports; nil: those
@@ -80,7 +78,7 @@ type WakePath struct {
 	Command    []string       // a program, and what it is given; empty: none
 }
 
-// MagicMAC returns the address that magic packets carry and go to.
+// MagicMAC returns the MAC address that magic packets carry and go to.
 func (s *Spec) MagicMAC() ether.MAC {
 	if s.WakeMAC == (ether.MAC{}) {
 		return s.MAC
@@ -102,7 +100,7 @@ func (s *Spec) Has(ip netip.Addr) bool {
 	return slices.ContainsFunc(s.Monitor, func(a Address) bool { return a.IP == ip })
 }
 
-// Owner returns the MAC at which an address of the machine is.
+// Owner returns the MAC of the host that has the address.
 func (s *Spec) Owner(ip netip.Addr) ether.MAC {
 	for i := range s.Monitor {
 		if a := &s.Monitor[i]; a.IP == ip && a.Hosted() {
@@ -123,9 +121,9 @@ func (s *Spec) Own() []Address { return s.addresses(false) }
 // Hosted returns the addresses of virtual machines and containers.
 func (s *Spec) Hosted() []Address { return s.addresses(true) }
 
-func (s *Spec) addresses(guests bool) (some []Address) {
+func (s *Spec) addresses(hosted bool) (some []Address) {
 	for _, a := range s.Monitor {
-		if a.Hosted() == guests {
+		if a.Hosted() == hosted {
 			some = append(some, a)
 		}
 	}
@@ -139,8 +137,7 @@ func (s *Spec) Serves(service Service) bool {
 	})
 }
 
-// Ports returns what a packet for any of the machine's addresses may wake it at:
-// sorted, each port once.
+// Ports returns the registered ports of all addresses: sorted, each once.
 func (s *Spec) Ports() []Port {
 	var ports []Port
 	for _, a := range s.Monitor {
@@ -150,7 +147,7 @@ func (s *Spec) Ports() []Port {
 	return slices.Compact(ports)
 }
 
-// Settings returns what a service has of its own.
+// Settings returns the settings of a service.
 func (s *Spec) Settings(service Service) Settings {
 	for _, a := range s.Monitor {
 		if a.IP == service.Addr {
@@ -160,8 +157,7 @@ func (s *Spec) Settings(service Service) Settings {
 	return Settings{}
 }
 
-// ReadyTimeout returns how long a service may take in place of hold.ready_timeout,
-// if it has such a time.
+// ReadyTimeout returns the service's own hold.ready_timeout, if it has one.
 func (s *Spec) ReadyTimeout(service Service) (time.Duration, bool) {
 	d := s.Settings(service).ReadyTimeout
 	return d, d > 0
@@ -171,8 +167,8 @@ func (s *Spec) saving(slept time.Duration) float64 {
 	return slept.Seconds() * max(0, s.IdleWatts-s.SleepWatts)
 }
 
-// InheritSettings gives services of monitor that have no settings those that they
-// have in from.
+// InheritSettings copies settings from the services of from to those of monitor that
+// have none.
 func InheritSettings(monitor, from []Address) {
 	known := Spec{Monitor: from}
 	for i := range monitor {
@@ -185,8 +181,7 @@ func InheritSettings(monitor, from []Address) {
 	}
 }
 
-// CountSettings returns how many services of these addresses have settings of their
-// own.
+// CountSettings returns how many services of these addresses have settings.
 func CountSettings(monitor []Address) int {
 	n := 0
 	for _, a := range monitor {
@@ -204,16 +199,16 @@ func CountServices(monitor []Address) int {
 	return n
 }
 
-// IsHostAddress reports whether ip can be the address of one machine, in the one form
-// that addresses are compared in: no zone, and not IPv4-mapped. What is forbidden on a
-// network of ours besides is known only there.
+// IsHostAddress reports whether ip can be the address of one machine in the form in
+// which addresses are compared: no zone, not IPv4-mapped. Whether a local network
+// forbids the address is checked elsewhere.
 func IsHostAddress(ip netip.Addr) bool {
 	broadcast := netip.AddrFrom4([4]byte{255, 255, 255, 255}) // RFC 919 section 7
 	return ip.IsValid() && ip.Zone() == "" && !ip.Is4In6() && !ip.IsUnspecified() && !ip.IsLoopback() && !ip.IsMulticast() && ip != broadcast
 }
 
-// ParsePassword reads a SecureOn password: six octets written as a MAC
-// address, or four written as an IPv4 address (the two lengths that NICs know).
+// ParsePassword reads a SecureOn password: six bytes written as a MAC address, or four
+// written as an IPv4 address (the two lengths that NICs know).
 func ParsePassword(s string) ([]byte, error) {
 	if m, err := ether.ParseMAC(s); err == nil {
 		return m[:], nil
@@ -222,5 +217,5 @@ func ParsePassword(s string) ([]byte, error) {
 		return a.AsSlice(), nil
 	}
 	// The text is a secret, so it is not repeated here.
-	return nil, errors.New("not a SecureOn password: expected six octets such as 01:23:45:67:89:ab, or four such as 192.0.2.1")
+	return nil, errors.New("not a SecureOn password: expected six bytes such as 01:23:45:67:89:ab, or four such as 192.0.2.1")
 }

@@ -6,11 +6,11 @@ import (
 	"time"
 )
 
-// unplacedReason is that of a new address until Placed says otherwise.
+// unplacedReason is the reason of a new address until Placed arrives.
 const unplacedReason = "it is new, and its network was not looked at yet"
 
-// changeSpec takes in another description of a machine that has not registered, in every
-// state: what is claimed and goes on being its own stays claimed.
+// changeSpec replaces the specification of a machine that has not registered, in every
+// state. Addresses that stay its own stay claimed.
 func (m *Machine) changeSpec(now time.Time, spec Spec) {
 	if m.state == Asleep && (m.spec.IdleWatts != spec.IdleWatts || m.spec.SleepWatts != spec.SleepWatts) {
 		m.account(now.Sub(m.since), now) // closed with the power figures of before
@@ -25,15 +25,15 @@ func (m *Machine) changeSpec(now time.Time, spec Spec) {
 	}
 }
 
-// setSpec replaces the description, and forgets what it makes void.
+// setSpec replaces the specification and drops data that it makes obsolete.
 func (m *Machine) setSpec(spec Spec) {
 	m.spec = spec
 	m.otherAddrs = slices.DeleteFunc(slices.Clone(m.otherAddrs), spec.Has)
 	m.knocks = m.knocks.among(spec.Ports())
 }
 
-// change takes in the addresses of another description. One that has another owner now
-// is another address.
+// change replaces the addresses by those of another specification. An address with
+// another owner counts as another address.
 func (as *addresses) change(was, is *Spec) {
 	stays := func(ip netip.Addr) bool { return was.Has(ip) && is.Has(ip) && was.Owner(ip) == is.Owner(ip) }
 	for i := range as.all {
@@ -50,9 +50,8 @@ func (as *addresses) change(was, is *Spec) {
 	}
 }
 
-// takeSpec takes in the machine's own description and what is known of its
-// addresses.
-func (m registering) takeSpec(e Registered) {
+// takeSpec stores the specification of a registration and the places of its addresses.
+func (m registering) takeSpec(now time.Time, e Registered) {
 	for i := range m.addrs.all {
 		a := &m.addrs.all[i]
 		if a.standing != Own && a.standing != Conceded && !e.Spec.Has(a.IP) {

@@ -8,7 +8,7 @@ import (
 	"nightporter/internal/ether"
 )
 
-// Standing is how one address of a machine stands.
+// Standing is the state of one address of a machine.
 type Standing uint8
 
 // The standings.
@@ -46,10 +46,10 @@ func (s *Standing) UnmarshalText(b []byte) error {
 	return nil
 }
 
-// AddressStatus tells how one address stands, and why it cannot be claimed.
+// AddressStatus is the state of one address, and why it cannot be claimed.
 type AddressStatus struct {
 	IP       netip.Addr
-	MAC      ether.MAC // of a guest
+	MAC      ether.MAC // of a virtual machine; zero: the machine's own
 	Standing Standing
 	Reason   string
 }

@@ -2,7 +2,7 @@ package machine
 
 import "time"
 
-// Tally counts what happened to one machine. It only ever grows.
+// Tally counts what happened to one machine. It only grows.
 type Tally struct {
 	Attempts       uint64                // magic packets sent
 	Wakes          [len(Triggers)]uint64 // wakes begun, by trigger
@@ -14,20 +14,20 @@ type Tally struct {
 	SavedJoules    float64               // saved in those, an estimate
 }
 
-// Status is what can be told of a machine at one moment. Its slices are never
-// changed after it was made, so that it may be shared.
+// Status is a snapshot of a machine. Its slices are never changed after it was made,
+// so it may be shared.
 type Status struct {
 	Spec
 	State     State
 	Since     time.Time // when State was entered
 	Why       Reason    // State was entered; empty where that was before a restart
 	Heard     time.Time // the last frame of the machine
-	Watched   bool      // it is asked whether it is there
+	Watched   bool      // it is probed while it is awake
 	RetryAt   time.Time // no knock wakes before; zero: the last wakes did not fail
 	LastWake  LastWake
 	Unready   []Service // that were not ready when LastWake ended; not known after a restart
 	Tally     Tally
-	SleepLog  SleepLog // the sleeps that have ended; SleptDays tells of all
+	SleepLog  SleepLog // of the sleeps that have ended; SleptDays includes the present one
 	Knocks    Knocks
 	Packets   Packets
 	Addresses []AddressStatus // in the order of Monitor
@@ -43,29 +43,28 @@ type Status struct {
 	Inquiry     Inquiry       // in Awake
 }
 
-// Inquiry is whether a machine that counts as awake has answered since a wake of it was
+// Inquiry is whether a machine that counts as awake has answered since a wake was
 // requested.
 type Inquiry string
 
 // The inquiries. There is none before a request, in another state than Awake, and for a
-// machine that cannot be asked.
+// machine that cannot be probed.
 const (
 	NoInquiry       Inquiry = ""
-	InquiryOpen     Inquiry = "open"     // it is asked: if it stays silent it is woken
+	InquiryOpen     Inquiry = "open"     // it is probed: if it stays silent it is woken
 	InquiryAnswered Inquiry = "answered" // it is up
 )
 
-// Arrival is what is waited for at a machine that is up. The zero Arrival is that of a
-// machine that does not arrive.
+// Arrival is what the arrival of a machine waits for. The zero Arrival is that of a
+// machine in another state.
 type Arrival struct {
 	Since    time.Time // it answers
 	Until    time.Time // it is handed over then, whatever is ready
 	Idle     time.Time // the same if no client tries again; no later than Until
-	NotReady []Service // empty: it is asked whether it uses its addresses
+	NotReady []Service // empty: only the use of its addresses is awaited
 }
 
-// Packets counts what was kept for a machine until it could take it. It only
-// ever grows.
+// Packets counts the held packets of a machine. It only grows.
 type Packets struct {
 	Held     uint64 // kept, each packet once
 	Replayed uint64 // sent to the machine
@@ -91,8 +90,8 @@ func (s *Status) sleeping(now time.Time) time.Duration {
 	return max(0, now.Sub(s.Since))
 }
 
-// SleptDays returns how long the machine slept on each of the last days, the
-// present sleep included: oldest first, and the last is the day of now.
+// SleptDays returns how long the machine slept on each of the last days, including the
+// present sleep: oldest first, the last is the day of now.
 func (s *Status) SleptDays(now time.Time) (days [Week]Day) {
 	d := s.SleepLog.with(s.sleeping(now), now)
 	for i := range days {

@@ -14,7 +14,7 @@ const (
 	TooFewKnocks      Suppression = iota // its source has not knocked often enough
 	InQuietHours                         // no knock wakes at this time of day
 	WhileCooling                         // it may be a leftover of what ended with the machine's sleep
-	AfterFailures                        // the machine did not wake several times, and is left alone for a while
+	AfterFailures                        // the machine did not wake several times, and knocks do not wake it for a while
 	FromThisHost                         // a program of the porter's own host sent it
 	PortNotRegistered                    // nothing is registered at its port
 	SourceNotAllowed                     // its source may not wake the machine, or the service
@@ -43,7 +43,7 @@ func (s Suppression) String() string {
 // MarshalText implements encoding.TextMarshaler.
 func (s Suppression) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
-// Ignored are packets for a sleeping machine that did not wake it: those of one
+// Ignored counts packets for a sleeping machine that did not wake it: those of one
 // reason for one port.
 type Ignored struct {
 	Reason  Suppression
@@ -54,8 +54,8 @@ type Ignored struct {
 	Count   uint64
 }
 
-// Target says what the packets were for: a service, an address where the port is not
-// known, and nothing where they stand for several ports.
+// Target returns what the packets were for: a service, an address if the port is not
+// known, or nothing if they were for several ports.
 func (i *Ignored) Target() string {
 	switch {
 	case !i.Service.Addr.IsValid():
@@ -66,13 +66,13 @@ func (i *Ignored) Target() string {
 	return i.Service.String()
 }
 
-// WakeRules are what the operator decided about which packets wake a machine, as they
-// are shown.
+// WakeRules are the configured rules about which packets wake a machine, as the page
+// and the API show them.
 type WakeRules struct {
 	From        []netip.Prefix // may wake at all; empty: every client
 	Local       bool           // programs of the porter's own host wake
 	LocalLater  bool           // Local is configured, and takes effect after a restart
-	Bound       bool           // its kernel owns claimed addresses, so that Local is impossible
+	Bound       bool           // the kernel owns claimed addresses, so Local is impossible
 	Established bool           // data on a connection wakes
 	QuietHours  string         // as configured; empty: none
 	Quiet       bool           // they are now

@@ -8,21 +8,21 @@ import (
 // wake is one wake from its reason to its end.
 type wake struct {
 	began     WakeBegan
-	services  []Service // that are waited for
-	knocked   []Service // of these, those that clients knocked at
-	ready     []Service // since it arrived: those that can take clients
-	requested bool      // its requester waits, as a client that tries does
+	services  []Service // that the wake waits for
+	knocked   []Service // services that clients knocked at
+	ready     []Service // services that are ready since the arrival
+	requested bool      // a requester waits
 	attempts  int       // rounds of magic packets begun
 	retries   retries   // of the clients
 
 	firstMagic time.Time
 	nextMagic  time.Time
-	arrived    time.Time // its last first proof of life
+	arrived    time.Time // first proof of life of the present arrival
 	notBefore  time.Time // it does not fail before
-	flapped    bool      // its machine had arrived before, and lost its network again
+	flapped    bool      // the machine had arrived before, and lost its network again
 }
 
-// add notes a further knock, and reports whether it is at a new service.
+// add records a further knock, and reports whether it is at a new service.
 func (w *wake) add(now time.Time, s Service) bool {
 	w.retries.note(now)
 	if !slices.Contains(w.knocked, s) {
@@ -31,7 +31,7 @@ func (w *wake) add(now time.Time, s Service) bool {
 	return w.wait([]Service{s})
 }
 
-// wait has the wake wait for services, and reports whether one is new.
+// wait makes the wake wait for services, and reports whether one is new.
 func (w *wake) wait(services []Service) (more bool) {
 	for _, s := range services {
 		if !slices.Contains(w.services, s) {
@@ -41,32 +41,33 @@ func (w *wake) wait(services []Service) (more bool) {
 	return more
 }
 
-// join has a wake wait for what a further request wants, and reports whether that is more.
+// join adds a further request to the wake, and reports whether it waits for more
+// services.
 func (w *wake) join(request wake) bool {
 	w.requested = true
 	return w.wait(request.services)
 }
 
-// counts reports whether a wake counts, or what happens without any.
+// counts reports whether a wake is counted: it is not a test. No wake counts as well.
 func (w *wake) counts() bool { return w == nil || !w.began.Test }
 
-// wanted reports whether a wake goes on until wake.timeout: a client tries, or its
+// wanted reports whether the wake lasts until wake.timeout: a client retries, or a
 // requester waits.
 func (w *wake) wanted(now time.Time) bool { return w.requested || w.retries.going(now) }
 
-// tries tells whether a client still tries.
+// retries are the times of the knocks of the clients that wait.
 type retries struct {
 	first, last time.Time
 }
 
-// A client repeats a SYN after twice the time that it has waited, or sooner (RFC 6298
-// section 5.5), and hardly one that it has waited for more than a minute.
+// A client repeats a SYN after at most twice the time that it has waited (RFC 6298
+// section 5.5), and rarely after more than a minute.
 const (
 	leastPatience = 4 * time.Second
 	mostPatience  = 100 * time.Second
 )
 
-// note takes in a try.
+// note records a knock.
 func (t *retries) note(now time.Time) {
 	if t.first.IsZero() {
 		t.first = now
@@ -74,11 +75,11 @@ func (t *retries) note(now time.Time) {
 	t.last = now
 }
 
-// going reports whether a client that has tried again may do so once more.
+// going reports whether a client that has retried may do so again.
 func (t retries) going(now time.Time) bool { return now.Before(t.over()) }
 
-// over returns when such a client counts as gone, or the zero time where none has tried
-// again.
+// over returns when such a client counts as gone, or the zero time if none has
+// retried.
 func (t retries) over() time.Time {
 	pause := t.last.Sub(t.first) * 3 / 2
 	if pause <= 0 {

@@ -5,16 +5,18 @@ import (
 	"time"
 )
 
-// testing reports whether the present wake is a test.
+// testing reports whether the present wake is a test: it shows whether waking works, and
+// counts neither as a wake nor as a failure. A client or requester that joins it while the
+// machine is off turns it into a wake.
 func (m *Machine) testing() bool {
 	return (m.state == Waking || m.state == Arriving) && m.wake.began.Test
 }
 
-// arrivedByTest reports whether a test has brought the machine up: a client that comes
+// arrivedByTest reports whether a test brought the machine up. A client that knocks
 // then has not woken it.
 func (m *Machine) arrivedByTest() bool { return m.state == Arriving && m.testing() }
 
-// current returns the wake that is to be or under way, or nil.
+// current returns the wake that is pending or under way, or nil.
 func (m waking) current() *wake {
 	switch m.state {
 	case Settling:
@@ -26,7 +28,7 @@ func (m waking) current() *wake {
 	}
 }
 
-// countWake counts a wake that began then, and tells of it from now on.
+// countWake counts a wake that began then, and makes it the last wake.
 func (m waking) countWake(began time.Time, w *wake) {
 	b := w.began
 	m.unready = nil
@@ -38,8 +40,8 @@ func (m waking) countWake(began time.Time, w *wake) {
 	}
 }
 
-// countKnock counts a knock unless its port was knocked at already in the wake that
-// is to be or under way: clients repeat themselves, and try several addresses.
+// countKnock counts a knock, once for each port and wake: clients repeat knocks and
+// try several addresses.
 func (m waking) countKnock(p Port) {
 	if m.state == Awake {
 		return
@@ -51,8 +53,8 @@ func (m waking) countKnock(p Port) {
 	m.changed = true // a counter must not fall after a crash
 }
 
-// endTest makes a test the wake of the one that joins it, and counts it: its failure is
-// one for that client.
+// endTest turns a test into the wake of the client or requester that joins it, and
+// counts that wake.
 func (m waking) endTest(joins WakeBegan) {
 	w := m.current()
 	if w.counts() {
@@ -66,21 +68,21 @@ func (m waking) endTest(joins WakeBegan) {
 	}
 }
 
-// tellReady tells of services that can take clients in a test.
+// reportReady reports services that became ready in a test.
 func (m waking) reportReady(now time.Time, services []Service) {
 	for _, s := range services {
 		m.do(ServiceReady{Service: s, After: now.Sub(m.wake.firstMagic)})
 	}
 }
 
-// postponeWake keeps the present wake for when the machine is asleep again.
+// postponeWake keeps the present wake pending until the machine is asleep again.
 func (m waking) postponeWake() {
 	w := m.wake
 	m.pending = &w
 }
 
-// noteOver sees that a wake under way has come to its end without us: the machine
-// was started by hand, went to sleep once more, or is no longer looked after.
+// noteWakeOver ends a wake under way whose machine came up without it: an external
+// start, a registration, or the end of monitoring.
 func (m *Machine) noteWakeOver() {
 	if m.lastWake.Outcome == UnderWay && m.state != Waking && m.state != Arriving && m.pending == nil {
 		m.lastWake.Outcome = Over

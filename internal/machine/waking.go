@@ -2,14 +2,15 @@ package machine
 
 import "time"
 
-// A machine that does not wake is tried with growing pauses. The first wake that
-// fails may be an accident, and the next knock wakes again.
+// After failed wakes, knocks do not wake the machine for a growing pause. The first
+// failure may be an accident, so the next knock wakes again.
 const (
 	firstPause   = time.Minute
 	longestPause = time.Hour
 )
 
-// pause returns how long knocks do not wake a machine that did not wake so often.
+// pause returns how long knocks do not wake a machine after so many failed wakes in a
+// row.
 func pause(failures int) time.Duration {
 	if failures < 2 {
 		return 0
@@ -23,7 +24,7 @@ func (m waking) beginWake(now time.Time, w wake) {
 	if earliest := m.claimAt.Add(m.policy.Holdoff); earliest.After(now) {
 		w.nextMagic = earliest
 	}
-	w.began.Repeated = m.failures > 0 && w.counts() && !w.requested // its requester waits to be told
+	w.began.Repeated = m.failures > 0 && w.counts() && !w.requested // its requester waits for the event
 	if !w.began.GoesOn {
 		m.countWake(now, &w)
 	}
@@ -52,12 +53,12 @@ func (m waking) tickWaking(now time.Time) {
 	m.reclaimYielded(now)
 }
 
-// heardWaking takes a frame of a machine that is being woken. A test of an address
-// is a start; other frames only make us ask.
+// heardWaking handles a frame of a machine that is being woken. A test of an address
+// means that it starts; other frames make the next probe due.
 func (m waking) heardWaking(now time.Time, a *address, e Heard) {
 	switch {
 	case m.wake.attempts == 0:
-		// Still held off: we did not start this.
+		// No magic packet was sent yet: an external start.
 		m.postponeWake()
 		m.settling().enterSettling(now, WhySpoke, byFrame)
 		m.presence = doubt(now)
@@ -91,7 +92,7 @@ func (m waking) failWake(now time.Time) {
 	if m.policy.Keep || test {
 		m.report(now, Asleep, WhyAttemptsGone, repeated)
 		m.addrs.recheckOwn(now)
-		if m.addrs.yielding() { // what it said last is still open
+		if m.addrs.yielding() { // its last frame is still in doubt
 			m.settling().heardAsleep(now, nil, Heard{}, false)
 		}
 		return

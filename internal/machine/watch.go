@@ -7,10 +7,10 @@ import (
 
 const (
 	// agentlessPace is how many times probe.interval a machine that is not
-	// registered is left alone where watch.interval is 0.
+	// registered is not probed where watch.interval is 0.
 	agentlessPace = 5
 
-	// oblivion is when a machine is forgotten that was neither heard nor woken.
+	// forgetAfter is when a machine is forgotten that was neither heard nor woken.
 	forgetAfter = 90 * 24 * time.Hour
 )
 
@@ -19,22 +19,22 @@ const (
 // the machine may have taken a connection already.
 const (
 	flapsWithin = 30 * time.Second       // of its arrival
-	flapPace    = 500 * time.Millisecond // of the questions meanwhile
+	flapPace    = 500 * time.Millisecond // of the probes meanwhile
 	flapMisses  = 2
 	flapSilence = time.Second      // the least
 	flapTime    = 10 * time.Second // a longer silence is no flap
 )
 
-// mayFlap reports whether we have woken the machine a moment ago. Where its network card
-// answers for it too it is not looked at so closely.
+// mayFlap reports whether the machine arrived within flapsWithin. It is false if the
+// network card answers for the machine.
 func (m *Machine) mayFlap(now time.Time) bool { return now.Before(m.flapsUntil) && !m.NICAnswers() }
 
-// watchPause returns how long a machine that is awake is left alone after it
-// answered, and 0 if it is not asked.
+// watchPause returns the time between probes of an awake machine, and 0 if it is not
+// probed.
 func (m watching) watchPause(now time.Time) time.Duration {
 	switch {
 	case !m.known() || m.isPaused():
-		return 0 // nothing says yet that it is here, or it is left alone
+		return 0 // it never registered, or is paused
 	case m.mayFlap(now):
 		return flapPace
 	case !m.spec.Unwatched && m.policy.WatchInterval > 0:
@@ -42,15 +42,15 @@ func (m watching) watchPause(now time.Time) time.Duration {
 	case m.spec.Agentless:
 		return agentlessPace * m.policy.ProbeInterval
 	case now.Sub(notBefore(m.registered, m.unpaused)) < m.policy.ProbeTimeout:
-		// What passes for an external start can be a pause in a long shutdown:
-		// hibernation stops the network, and speaks on while it writes to the disk.
+		// An apparent external start can be a pause in a long shutdown: hibernation
+		// stops the network, and uses it again while it writes to the disk.
 		return m.policy.ProbeInterval
 	}
 	return 0
 }
 
-// beginWatch begins to look after a machine that is awake. Of many machines each has
-// its first question at another moment, and where they answer it stays like that.
+// beginWatch starts to monitor an awake machine. The first probe is at a time that
+// depends on the machine, so that many machines are not probed at once.
 func (m watching) beginWatch(now time.Time) {
 	m.presence = doubt(now)
 	m.presence.next = time.Time{}
@@ -62,9 +62,9 @@ func (m watching) beginWatch(now time.Time) {
 	}
 }
 
-// adjustWatch takes in that the policy changed.
+// adjustWatch applies a new policy.
 func (m watching) adjustWatch(now time.Time) {
-	if m.state != Awake || m.pending != nil { // which is asked already
+	if m.state != Awake || m.pending != nil { // it is probed already
 		return
 	}
 	pause := m.watchPause(now)
@@ -75,7 +75,7 @@ func (m watching) adjustWatch(now time.Time) {
 	m.presence.next = earlier(m.presence.next, now.Add(m.share(pause)))
 }
 
-// nextWatch returns when a machine that answered is asked again, or the zero time.
+// nextWatch returns the time of the next probe after an answer, or the zero time.
 func (m watching) nextWatch(now time.Time) time.Time {
 	if pause := m.watchPause(now); pause > 0 {
 		return now.Add(pause)
@@ -83,15 +83,16 @@ func (m watching) nextWatch(now time.Time) time.Time {
 	return time.Time{}
 }
 
-// share returns a part of d that is the machine's own. A multiple of the golden
-// ratio spreads numbers evenly that follow each other, as MACs of one maker do.
+// share returns a part of d that depends on the MAC. Multiples of the golden ratio
+// spread consecutive numbers evenly, such as MACs of one vendor.
 func (m watching) share(d time.Duration) time.Duration {
 	const golden = 2654435769 // 2^32 divided by the golden ratio
 	own := binary.BigEndian.Uint32(m.spec.MAC[2:]) * golden
 	return time.Duration(float64(d) * float64(own) / (1 << 32))
 }
 
-// findElsewhere reports once that a machine is up at another address than its own.
+// findElsewhere reports once that the machine is up at an address that is not
+// registered.
 func (m watching) findElsewhere(now time.Time) {
 	if m.elsewhere || m.atOther.Before(m.upSince) {
 		return
@@ -102,7 +103,7 @@ func (m watching) findElsewhere(now time.Time) {
 	}
 }
 
-// endInquiry takes in that the machine answered.
+// endInquiry records that the machine answered after a wake was requested.
 func (m *Machine) endInquiry() {
 	if m.inquiry == InquiryOpen {
 		m.inquiry = InquiryAnswered
@@ -110,10 +111,10 @@ func (m *Machine) endInquiry() {
 	m.pending = nil // it was up when the wake was requested
 }
 
-// nextOblivion returns when a machine is forgotten that keeps silent, or the zero time.
+// nextForget returns when a silent machine is forgotten, or the zero time.
 func (m watching) nextForget() time.Time {
 	if m.permanent || m.registered.IsZero() || m.state == Awake && (m.presence.next.IsZero() || m.pending != nil) {
-		return time.Time{} // who is not watched may be up
+		return time.Time{} // a machine that is not monitored may be up
 	}
 	last := m.heard
 	if m.lastWake.At.After(last) {
@@ -122,7 +123,7 @@ func (m watching) nextForget() time.Time {
 	return last.Add(forgetAfter)
 }
 
-// tickOblivion forgets a machine that is gone for good.
+// tickForget forgets a machine that was neither heard nor woken for forgetAfter.
 func (m watching) tickForget(now time.Time) bool {
 	if at := m.nextForget(); at.IsZero() || now.Before(at) {
 		return false
@@ -133,7 +134,7 @@ func (m watching) tickForget(now time.Time) bool {
 	return true
 }
 
-// configure takes in what the configuration says.
+// configure applies the configuration of the machine.
 func (m watching) configure(now time.Time, c Configured) {
 	changed := m.spec.Agentless != c.Agentless || m.spec.Unwatched != c.Unwatched
 	m.spec.Agentless, m.spec.Unwatched, m.permanent = c.Agentless, c.Unwatched, c.Permanent

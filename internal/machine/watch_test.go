@@ -254,9 +254,9 @@ func TestQuestionsAreSpread(t *testing.T) {
 	}
 }
 
-// TestOblivion: a machine that was neither heard nor woken for 90 days is forgotten,
+// TestForget: a machine that was neither heard nor woken for 90 days is forgotten,
 // and nothing of it stays behind.
-func TestOblivion(t *testing.T) {
+func TestForget(t *testing.T) {
 	const days = 24 * time.Hour
 	gone := machine.Forget{Reason: "neither heard nor woken for 90 days"}
 	l := asleep(t, nil).pass(90*days - 4*s).wantActions()

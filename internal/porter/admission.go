@@ -11,17 +11,17 @@ import (
 	"nightporter/internal/registration"
 )
 
-// admission is a registration that the rules of trust allow.
+// admission is a registration that passed the rules of trust.
 type admission struct {
 	registration.Request
 	peer        netip.AddrPort
 	places      []machine.Place
 	nic         *nic
-	fromMachine bool      // the machine has sent it, or who knows its token
-	replaced    ether.MAC // the card that it replaces
+	fromMachine bool      // the machine itself sent it, or a client with its token
+	replaced    ether.MAC // MAC of the machine that it replaces
 }
 
-// admit takes in a machine that registered, or says why not.
+// admit accepts a registration, or returns why not.
 func (l *loop) admit(a admission) error {
 	wanted, had := a.Name, ""
 	if e := l.machines.byMAC[a.MAC]; e != nil {
@@ -44,7 +44,7 @@ func (l *loop) admit(a admission) error {
 	switch {
 	case had == a.Name:
 	case why != "":
-		l.reportName(e, wanted, why)
+		naming{l}.reportName(e, wanted, why)
 	case had != "":
 		l.log.Info("machine renamed", "event", "renamed_itself", "machine", e, "mac", a.MAC, "before", had)
 		l.journal.Append(journal.Record{Event: journal.Event{Kind: journal.Renamed, At: time.Now(), Machine: a.Name, MAC: a.MAC, By: had}})
@@ -52,8 +52,8 @@ func (l *loop) admit(a admission) error {
 	return nil
 }
 
-// judge gives a machine its name, and says why that is not the one it asked for, or why
-// the machine is not taken in.
+// checkAdmission gives a machine its name, and returns why that is not the requested one. An
+// error says why the machine is not accepted.
 func (l *loop) checkAdmission(a *admission) (why string, err error) {
 	why = l.machines.assignName(&a.Spec, a.replaced, l.machines.configuredNames())
 	if err := l.machines.protect(a.Request, a.fromMachine); err != nil {
@@ -72,7 +72,7 @@ func (l *loop) checkAdmission(a *admission) (why string, err error) {
 	return why, nil
 }
 
-// register has a known machine take in its registration.
+// register passes a registration to a known machine.
 func (l *loop) register(e *entry, a admission) error {
 	now, was, spec, n := time.Now(), e.Spec(), a.Spec, a.nic
 	spec.Agentless = e.configured != nil && e.configured.Agentless
@@ -86,17 +86,17 @@ func (l *loop) register(e *entry, a admission) error {
 		if err := l.restraint.Rename(spec.MAC, was.Name, spec.Name, now); err != nil {
 			return err
 		}
-		l.changeName(e, was.Name, spec.Name)
+		naming{l}.changeName(e, was.Name, spec.Name)
 	}
 	if e.nic != nil && e.nic != n {
-		// It moved to another network: nothing of it stays on the old one.
+		// It moved to another network: its claims on the old one are released.
 		l.dispatch(e, machine.Stopped{})
 		e.nic.viewStale = true
 	}
 	e.nic, e.placed = n, a.places
 	repeated := e.HasRegistered() && !changed && !l.restraint.Record(spec.MAC, now)
 	if changed && e.HasRegistered() && e.sleeps() {
-		l.log.Warn("the registration of a machine that sleeps has changed", "event", "redefined", "machine", spec.Name, "mac", spec.MAC, "peer", a.peer.String())
+		l.log.Warn("the registration of a sleeping machine has changed", "event", "redefined", "machine", spec.Name, "mac", spec.MAC, "peer", a.peer.String())
 		l.journal.Append(journal.Record{Event: journal.Event{Kind: journal.Redefined, At: now, Machine: spec.Name, MAC: spec.MAC, Source: a.peer}})
 	}
 	if !repeated {
@@ -104,12 +104,12 @@ func (l *loop) register(e *entry, a admission) error {
 	}
 	l.changeSpec(e, spec, machine.Registered{Spec: spec, Here: a.Here, Places: a.places, Repeated: repeated})
 	if l.machines.share(e) {
-		l.place() // one of the two loses the address
+		l.place() // one of the two machines loses the address
 	}
 	return nil
 }
 
-// replaceCard gives the name of a machine, and what is known of it, to a new card.
+// replaceCard gives the name and the memory of a machine to a new network card.
 func (l *loop) replaceCard(old *entry, spec machine.Spec) {
 	l.log.Info("network card replaced", "event", "card_replaced", "machine", old, "mac", spec.MAC, "mac_before", old.Spec().MAC)
 	mac := old.Spec().MAC

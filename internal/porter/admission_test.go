@@ -69,7 +69,7 @@ func TestFindRoom(t *testing.T) {
 				for _, prepare := range c.prepare {
 					prepare(x)
 				}
-				x.wantRoom(c.spec, c.limited, c.text)
+				wantRoom(x, c.spec, c.limited, c.text)
 			})
 		})
 	}
@@ -77,7 +77,7 @@ func TestFindRoom(t *testing.T) {
 
 // wantRoom fails the test unless there is room for a machine, or it is refused with
 // this text.
-func (x *fixture) wantRoom(spec machine.Spec, limited bool, text string) {
+func wantRoom(x *fixture, spec machine.Spec, limited bool, text string) {
 	x.Helper()
 	var proved []netip.Addr
 	if x.conf.Registration.Trust == config.TrustSelf {

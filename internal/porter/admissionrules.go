@@ -9,9 +9,9 @@ import (
 	"nightporter/internal/registration"
 )
 
-// complete fills in from what is known of the machine already. It returns the addresses
-// that the machine has had, and whether protect asks for more than that the rules of
-// trust allow it.
+// complete fills in what the registration left out from the configuration and the last
+// registration. It returns the machine's previous addresses, and whether protect needs
+// to know if the machine itself registers.
 func (r *registry) complete(req *registration.Request) (had []netip.Addr, guarded bool) {
 	e := r.byMAC[req.MAC]
 	if e == nil {
@@ -32,7 +32,7 @@ func (r *registry) complete(req *registration.Request) (had []netip.Addr, guarde
 	if conf.Token != (machine.Secret{}) {
 		req.RequiredSecret = conf.Token
 	}
-	req.Unwatched = conf.Unwatched // the configuration alone says so
+	req.Unwatched = conf.Unwatched // only the configuration can set it
 	if !req.HasName {
 		req.Name = conf.Name
 	}
@@ -60,9 +60,9 @@ func (r *registry) complete(req *registration.Request) (had []netip.Addr, guarde
 	return known.Addrs(), true
 }
 
-// replaceable returns the machine that has the name of a registration, if a new card
-// with another MAC may replace it: it shares an address that the card has proved,
-// and is not answered for there.
+// replaceable returns the machine that has the name of a registration, if a new network
+// card with another MAC may replace it: the machine has an address that the new card has
+// proved, and the porter does not answer for that address.
 func (r *registry) replaceable(req registration.Request, verdict registration.Verdict) machine.Spec {
 	e := r.named[req.Name]
 	if e == nil || e.Spec().MAC == req.MAC || e.configured != nil {
@@ -80,9 +80,9 @@ func (r *registry) replaceable(req registration.Request, verdict registration.Ve
 	return spec
 }
 
-// protect refuses what would change a machine that sleeps or that the configuration
-// knows: its fields, unless it registers itself, and addresses that the configuration
-// gives to another MAC.
+// protect refuses a registration that would change a sleeping or configured machine: its
+// fields, unless the machine itself registers (fromMachine), and addresses that the
+// configuration gives to another MAC.
 func (r *registry) protect(req registration.Request, itself bool) error {
 	if e := r.byMAC[req.MAC]; e != nil && e.configured == nil && e.sleeps() && !itself {
 		if err := registration.CheckAsleep(req, e.Spec()); err != nil {
@@ -105,9 +105,9 @@ func (r *registry) protect(req registration.Request, itself bool) error {
 	return nil
 }
 
-// findRoom refuses a machine for which there is no room: an address or the card that
-// wakes it belongs to another, or there are too many. A machine that is up has lost the
-// addresses that this one has proved.
+// checkRoom refuses a machine if one of its addresses or its wake_mac belongs to another
+// machine, or if there are too many machines. A machine that is up loses the addresses
+// that the new machine has proved.
 func (r *registry) checkRoom(req registration.Request, proved []netip.Addr, gone ether.MAC, most int) error {
 	for mac, e := range r.byMAC {
 		if mac == req.MAC || mac == gone {
@@ -150,7 +150,7 @@ func (r *registry) checkHosted(req registration.Request, places []machine.Place,
 	return nil
 }
 
-// free returns the addresses that can be claimed at once.
+// claimable returns the addresses that can be claimed at once.
 func claimable(places []machine.Place) []netip.Addr {
 	var ips []netip.Addr
 	for _, p := range places {

@@ -9,7 +9,7 @@ import (
 	"nightporter/internal/machine"
 )
 
-// carryOut carries out what changes who answers for addresses.
+// carryOut carries out the actions that change who answers for addresses.
 func (k *kernel) carryOut(now time.Time, e *entry, a machine.Action) {
 	if e.nic == nil {
 		return // nothing was ever claimed
@@ -35,7 +35,7 @@ func (k *kernel) carryOut(now time.Time, e *entry, a machine.Action) {
 			k.releaseGuard(e.nic, a.Addrs)
 		})
 	case machine.Announce:
-		target := e.target // the machine may have registered anew when it is served
+		target := e.target // the machine may have registered anew before the deferred call runs
 		for _, ip := range a.Addrs {
 			k.later(func() { k.setNeighbor(e.nic, []netip.Addr{ip}, target.Owner(ip)) })
 			e.nic.announcer.Announce(now, ip, target.Owner(ip))
@@ -52,9 +52,9 @@ func (e *entry) stopAnnouncing(addrs []netip.Addr) {
 	}
 }
 
-// claim takes addresses. What the kernel has to be told before can take long: a
-// machine that has spoken for one meanwhile tests it perhaps, and must not hear of
-// us there. What it said is on its way here, and yields that address.
+// claim claims addresses. The kernel calls before it can take long, and the machine may
+// have sent a frame from an address meanwhile, perhaps to test it. Such an address is not
+// answered for or announced: the sighting of that frame is on its way, and yields it.
 func (k *kernel) claim(now time.Time, e *entry, c machine.Claim) {
 	k.own(e.nic, c.Addrs) // before the first packet can come to us
 	e.target.Answer(c.Addrs)
@@ -73,8 +73,8 @@ func (k *kernel) claim(now time.Time, e *entry, c machine.Claim) {
 	e.nic.announcer.Run(now)
 }
 
-// concede leaves an address to the host that uses it: clients that wait there are
-// sent to that host, and nothing that comes for it is kept or forwarded any more.
+// concede leaves an address to the host that uses it. Clients with held packets are
+// pointed to that host, and no packet for the address is held or forwarded any more.
 func (e *entry) concede(log *slog.Logger, c machine.ConflictSeen) {
 	e.target.Concede(c.Addr, true)
 	for _, g := range e.hold.Dismiss(func(s machine.Service) bool { return s.Addr == c.Addr }) {

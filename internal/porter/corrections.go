@@ -9,19 +9,18 @@ import (
 	"nightporter/internal/timerqueue"
 )
 
-// correctAt is when a neighbor that asked for an address is sent once more who has
-// it, where the machine answers too, or its network card. Linux ignores a second ordinary
-// reply within a second (locktime) and takes the last of two advertisements, so that
-// it is left with the machine's answer in half of all cases; what it is sent by itself
-// counts at once. A card may be slow.
+// cardCorrections is when a neighbor gets our MAC again after a request that the machine or
+// its network card answers too, counted from the request. Linux ignores a second ARP reply
+// within a second (locktime) and takes the last of two advertisements, so without a
+// correction it keeps the machine's answer in half of all cases. It takes an unsolicited
+// correction at once. Some cards answer late.
 var cardCorrections = []time.Duration{5 * time.Millisecond, 50 * time.Millisecond, 300 * time.Millisecond, 1100 * time.Millisecond}
 
-// directAt is the same for one that still sends to us for a machine that is up. One
-// that does not learn from it is not told more often.
+// directCorrections is the same for a neighbor that still sends packets to us for a machine
+// that is up. A neighbor that ignores them gets no more.
 var directCorrections = []time.Duration{0, 1100 * time.Millisecond, 10 * time.Second}
 
-// corrections are the neighbors to correct on one interface, and when. The zero
-// value is empty. It is the loop's own.
+// corrections is the schedule of corrections on one interface. The zero value is empty.
 type corrections struct {
 	queue   timerqueue.Queue[fastpath.Requester]
 	pending map[fastpath.Requester]*correction
@@ -34,7 +33,7 @@ type correction struct {
 	machineUp bool // the machine was up
 }
 
-// at is when the correction is due.
+// times returns when the correction is sent.
 func (c *correction) times() []time.Duration {
 	if c.machineUp {
 		return directCorrections
@@ -42,7 +41,7 @@ func (c *correction) times() []time.Duration {
 	return cardCorrections
 }
 
-// add has a requester be corrected from now on, or anew. up says that the machine is up.
+// schedule begins to correct a requester, or begins again. up means that the machine is up.
 func (q *corrections) schedule(now time.Time, who fastpath.Requester, ip netip.Addr, up bool) {
 	c := q.pending[who]
 	if c == nil {
@@ -64,7 +63,7 @@ func (q *corrections) schedule(now time.Time, who fastpath.Requester, ip netip.A
 // next returns when run is due, or the zero time.
 func (q *corrections) next() time.Time { return q.queue.Next() }
 
-// run calls correct for every requester whose time has come.
+// run calls correct for every requester that is due.
 func (q *corrections) run(now time.Time, correct func(handover.Client)) {
 	for who, ok := q.queue.Pop(now); ok; who, ok = q.queue.Pop(now) {
 		c := q.pending[who]

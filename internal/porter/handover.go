@@ -9,7 +9,7 @@ import (
 	"nightporter/internal/machine"
 )
 
-// setHold changes what is done with packets for a machine.
+// setHold changes how packets for a machine are treated.
 func (e *entry) setHold(k *kernel, mode machine.HoldMode) {
 	switch mode {
 	case machine.HoldAll:
@@ -18,7 +18,7 @@ func (e *entry) setHold(k *kernel, mode machine.HoldMode) {
 	case machine.HoldUnready:
 		e.refusedAt = time.Time{}
 		e.hold.HoldUnready()
-		return // the readiness of its services is found out from now on
+		return // Readiness goes on
 	case machine.AdmitAll:
 		e.admitAll(k)
 	case machine.Ignore:
@@ -28,9 +28,8 @@ func (e *entry) setHold(k *kernel, mode machine.HoldMode) {
 	e.readiness.Reset()
 }
 
-// admitClients sends on what is held for services. Where the machine's addresses
-// are is announced before the first packet reaches it, so that its client's next
-// one does too.
+// admitClients replays the held packets of services. Their clients get the machine's MAC
+// first, so that the client's next packet goes to the machine.
 func (e *entry) admitClients(k *kernel, services []machine.Service) {
 	for _, s := range services {
 		e.unpin(k, e.hold.ClientsOnlyOf(s))
@@ -39,7 +38,7 @@ func (e *entry) admitClients(k *kernel, services []machine.Service) {
 	e.undivert()
 }
 
-// admitAll sends on all that is held.
+// admitAll replays all held packets.
 func (e *entry) admitAll(k *kernel) {
 	if e.nic != nil {
 		e.endProbes()
@@ -54,7 +53,7 @@ func (e *entry) logReplay(log *slog.Logger, service string, packets int) {
 	}
 }
 
-// unpin sends clients to the machine.
+// unpin points clients to the machine's own MAC.
 func (e *entry) unpin(k *kernel, guests []handover.Client) {
 	for _, g := range guests {
 		if g.MAC == e.nic.MAC() {

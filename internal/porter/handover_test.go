@@ -45,7 +45,7 @@ func (x *fixture) done() (lines []string) {
 	return lines
 }
 
-func (x *fixture) wantDone(want ...string) {
+func wantDone(x *fixture, want ...string) {
 	x.Helper()
 	if diff := cmp.Diff(want, x.done()); diff != "" {
 		x.Errorf("done (-want +got):\n%s", diff)
@@ -72,11 +72,11 @@ func TestEachIsLetInWhenItsServiceIsReady(t *testing.T) {
 		x.hear(syn(nas4, 22))
 		x.hear(datagramFrom(otherMAC, nas4, game.Number))
 		x.hear(synFrom(otherMAC, nas4, 81)) // not registered
-		x.wantDone()
+		wantDone(x)
 		x.hear(lantest.ARPProbe(nasMAC, nas4))
-		x.wantDone("point client to us", "point other to us", "probe 22/tcp")
+		wantDone(x, "point client to us", "point other to us", "probe 22/tcp")
 		x.hear(synFrom(otherMAC, nas4, 81))
-		x.wantDone("forward tcp from 10.77.0.10")
+		wantDone(x, "forward tcp from 10.77.0.10")
 
 		up := x.up(nas())
 		x.pass(300 * time.Millisecond)
@@ -112,14 +112,14 @@ func TestEachIsLetInWhenItsServiceIsReady(t *testing.T) {
 			t.Errorf("done %q at the handover", got)
 		}
 		x.hear(syn(nas4, 23))
-		x.wantDone("forward tcp from 10.77.0.10", "point client to nas")
+		wantDone(x, "forward tcp from 10.77.0.10", "point client to nas")
 		if got := e.hold.Counts(); got != (machine.Packets{Held: 2, Replayed: 2}) {
 			t.Errorf("counts %+v", got)
 		}
 		x.pass(time.Hour)
 		x.done()
 		x.hear(syn(nas4, 23))
-		x.wantDone("forward tcp from 10.77.0.10", "point client to nas")
+		wantDone(x, "forward tcp from 10.77.0.10", "point client to nas")
 	})
 }
 
@@ -132,12 +132,12 @@ func TestPinsAreRenewed(t *testing.T) {
 		x.done()
 		x.hear(syn(nas4, 22))
 		x.hear(lantest.ARPProbe(nasMAC, nas4))
-		x.wantDone("point client to us", "probe 22/tcp")
+		wantDone(x, "point client to us", "probe 22/tcp")
 		x.hear(lantest.ARPRequest(nasMAC, ether.Broadcast, nas4, unused4))
-		x.wantDone("point client to us")
+		wantDone(x, "point client to us")
 		x.hear(lantest.ARPReply(nasMAC, x.n.MAC(), nas4, porter4)) // to us alone
 		x.hear(lantest.Segment(nasMAC, nas4, porter4, lan.ProbePort(0), lantest.RST|lantest.ACK))
-		x.wantDone()
+		wantDone(x)
 		x.hear(lantest.ARPRequest(otherMAC, ether.Broadcast, client4, nas4)) // perhaps answered by both
 		x.pass(5 * time.Millisecond)
 		if got := x.done(); !slices.Contains(got, "point other to us") || slices.Contains(got, "point client to us") {
@@ -207,7 +207,7 @@ func TestNoClientWaitsAtAConcededAddress(t *testing.T) {
 			}
 			x.done()
 			x.hear(arpUse(strangerMAC, nas4))
-			x.wantDone("point client to stranger")
+			wantDone(x, "point client to stranger")
 			x.hear(lantest.DAD(nasMAC, nas6))
 			if x.answersTo(clientMAC, nas4) {
 				t.Error("answered for the address of another host")
@@ -216,7 +216,7 @@ func TestNoClientWaitsAtAConcededAddress(t *testing.T) {
 			x.hear(lantest.Advertise(nasMAC, x.n.MAC(), nasMAC, nas6))
 			x.want(e, machine.Awake)
 			x.hear(syn(nas4, 22))
-			x.wantDone("announce fd77::20 at nas")
+			wantDone(x, "announce fd77::20 at nas")
 		})
 	}
 }
@@ -266,7 +266,7 @@ func TestAGroupIsNoGuest(t *testing.T) {
 		copy(frame[6:12], ether.Broadcast[:])
 		x.hear(parsed(frame, err))
 		x.hear(lantest.ARPProbe(nasMAC, nas4))
-		x.wantDone()
+		wantDone(x)
 	})
 }
 
@@ -281,9 +281,9 @@ func TestKnockWhileItStartsByHand(t *testing.T) {
 		x.done()
 		x.hear(syn(nas4, 22))
 		x.want(e, machine.Arriving)
-		x.wantDone("point client to us", "probe 22/tcp")
+		wantDone(x, "point client to us", "probe 22/tcp")
 		x.hear(arpUse(nasMAC, nas4))
-		x.wantDone("point client to us")
+		wantDone(x, "point client to us")
 		x.up(nas()).open = []uint16{22}
 		x.pass(time.Second)
 		x.want(e, machine.Awake)

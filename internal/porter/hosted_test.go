@@ -34,7 +34,7 @@ func open(c *config.Config) { c.Registration.Trust = config.TrustOpen }
 
 // toHosted returns where the frames went that are about the guest's address, but for
 // those to all and to clients.
-func (x *fixture) toHosted(kinds ...lan.Kind) (macs []ether.MAC) {
+func toHosted(x *fixture, kinds ...lan.Kind) (macs []ether.MAC) {
 	for _, s := range x.sent {
 		if slices.Contains(kinds, s.Kind) && s.From == porter4 && s.To == guest4 && s.Dst != ether.Broadcast && !slices.Contains(macs, s.Dst) {
 			macs = append(macs, s.Dst)
@@ -58,7 +58,7 @@ func TestGuestIsAskedAtItsMAC(t *testing.T) {
 		x.pass(5 * time.Second) // the guest boots
 		x.want(e, machine.Arriving)
 		for _, kind := range []lan.Kind{lan.ARPRequest, lan.TCP} {
-			if got := x.toHosted(kind); !slices.Equal(got, []ether.MAC{hostedMAC}) {
+			if got := toHosted(x, kind); !slices.Equal(got, []ether.MAC{hostedMAC}) {
 				t.Errorf("%v for the guest went to %v", kind, got)
 			}
 		}
@@ -82,7 +82,7 @@ func TestGuestIsAskedAtItsMAC(t *testing.T) {
 }
 
 // hostedTold returns where the client was told that the guest is.
-func (x *fixture) hostedTold() (macs []ether.MAC) {
+func hostedTold(x *fixture) (macs []ether.MAC) {
 	for _, s := range x.sent {
 		if s.Dst == clientMAC && s.From == guest4 && (s.Kind == lan.ARPRequest || s.Kind == lan.ARPReply) && !slices.Contains(macs, s.SenderMAC) {
 			macs = append(macs, s.SenderMAC)
@@ -102,17 +102,17 @@ func TestClientsAreSentToTheGuest(t *testing.T) {
 		x.forgetSent()
 		x.up(hostedTarget()).open = []uint16{22}
 		x.hear(lantest.ARPProbe(hostedMAC, guest4))
-		for len(x.hostedTold()) == 0 || e.State() != machine.Awake {
+		for len(hostedTold(x)) == 0 || e.State() != machine.Awake {
 			x.pass(5 * time.Millisecond)
 		}
-		if got := x.hostedTold(); got[len(got)-1] != hostedMAC {
+		if got := hostedTold(x); got[len(got)-1] != hostedMAC {
 			t.Errorf("at the handover the client was told %v", got)
 		}
 		x.pass(time.Minute)
 		x.forgetSent()
 		x.hear(syn(guest4, 443))
 		x.pass(time.Second)
-		if got := x.hostedTold(); !slices.Equal(got, []ether.MAC{hostedMAC}) {
+		if got := hostedTold(x); !slices.Equal(got, []ether.MAC{hostedMAC}) {
 			t.Errorf("later it was told %v", got)
 		}
 	})
@@ -252,7 +252,7 @@ func TestSleepingGuestsAreNotTold(t *testing.T) {
 		x.hear(lantest.ARPProbe(tvMAC, tv4))
 		x.want(e, machine.Arriving)
 		x.forgetSent()
-		e.pinHosts(tv4)
+		pinner{e}.pinHosts(tv4)
 		x.turn()
 		for _, s := range x.sent {
 			if s.Dst == hostedMAC {

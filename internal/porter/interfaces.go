@@ -22,15 +22,15 @@ import (
 // at most a few on their way at once.
 const sightingQueue = 8192
 
-// interfaces are those that the porter works on.
+// interfaces are the network interfaces that the porter works on.
 type interfaces struct {
-	nics    []*nic // never others; what is open on each is
+	nics    []*nic // never changes; the link of each may
 	log     *slog.Logger
 	metrics *metrics.Metrics
 
 	working        chan struct{} // closed once there is one to work on
 	sightings      chan fastpath.Sighting
-	readerFailures chan struct{}   // a reader has failed
+	readerFailures chan struct{}   // a reader has ended with an error
 	reading        context.Context // of the readers; nil while there are none
 }
 
@@ -38,9 +38,9 @@ func newInterfaces(m *metrics.Metrics, log *slog.Logger) interfaces {
 	return interfaces{log: log, metrics: m, working: make(chan struct{}), sightings: make(chan fastpath.Sighting, sightingQueue), readerFailures: make(chan struct{}, 1)}
 }
 
-// open opens the interfaces that the configuration names, or the one of the
-// default route. What is not there yet is waited for. Another failure is an error
-// if all of them fail.
+// open opens the configured interfaces, or that of the default route. An interface that
+// does not exist yet is opened when it appears. Any other failure is an error only if all
+// interfaces fail.
 func (i *interfaces) open(conf *config.Config) error {
 	names := conf.Interfaces
 	if len(names) == 0 {
@@ -69,14 +69,14 @@ func (i *interfaces) open(conf *config.Config) error {
 	return nil
 }
 
-// mayCome reports whether an interface that cannot be opened may be on its way: the
-// host has just started, or its cable is out.
+// mayAppear reports whether an interface that cannot be opened may work later: the host
+// has just started, or the cable is out.
 func mayAppear(err error) bool {
 	_, notReady := errors.AsType[*lan.NotReadyError](err)
 	return notReady || errors.Is(err, lan.ErrNoInterface) || errors.Is(err, lan.ErrNoDefaultRoute)
 }
 
-// unopened says why an interface could not be opened.
+// openFault returns why an interface could not be opened.
 func openFault(err error) string {
 	if errors.Is(err, lan.ErrNoDefaultRoute) {
 		return "is not known yet: " + err.Error()
@@ -89,7 +89,7 @@ func (i *interfaces) named() []*nic {
 	return slices.DeleteFunc(slices.Clone(i.nics), func(n *nic) bool { return n.unnamed.Load() })
 }
 
-// replied counts an answer that a reader gave.
+// replied counts an ARP or NDP answer of a reader.
 func (i *interfaces) replied(k lan.Kind) {
 	if k == lan.NeighborSolicitation {
 		i.metrics.NDPReplied()
@@ -115,7 +115,7 @@ func (i *interfaces) listen(ctx context.Context) {
 	}
 }
 
-// works notes that there is an interface to work on.
+// works records that an interface works.
 func (i *interfaces) works() {
 	select {
 	case <-i.working:
@@ -124,11 +124,11 @@ func (i *interfaces) works() {
 	}
 }
 
-// kick has the loop look at what is wrong with a link. It never blocks.
+// reportReaderFailure makes the loop look for failed readers. It never blocks.
 func (i *interfaces) reportReaderFailure() {
 	select {
 	case i.readerFailures <- struct{}{}:
-	default: // it is about to look
+	default: // a report is queued already
 	}
 }
 
@@ -157,8 +157,8 @@ func (i *interfaces) reopen(n *nic) error {
 	return nil
 }
 
-// of returns where a machine lives. One that has no place so far may live
-// anywhere.
+// nicsOf returns the interfaces on which a machine may be: its own, or all while that is
+// not known.
 func (i *interfaces) nicsOf(e *entry) []*nic {
 	if e.nic != nil {
 		return []*nic{e.nic}
@@ -166,8 +166,8 @@ func (i *interfaces) nicsOf(e *entry) []*nic {
 	return i.nics
 }
 
-// where returns the interface on whose network a machine is to be looked for, or
-// nil. An IPv6 link-local address may be on any network, so it does not tell which.
+// nicForSpec returns the interface whose network has an address of the machine, or nil.
+// An IPv6 link-local address fits every interface, so it selects none.
 func (i *interfaces) nicForSpec(spec machine.Spec, views map[*nic]*netView) *nic {
 	if len(i.nics) == 1 {
 		return i.nics[0]
@@ -182,9 +182,9 @@ func (i *interfaces) nicForSpec(spec machine.Spec, views map[*nic]*netView) *nic
 	return nil
 }
 
-// find returns the interface of a machine: the one its peer's zone names, the
-// one on whose network the machine is to be found, else the one the peer is on,
-// else the first, where the rules of trust will refuse it with a reason. It is
+// nicForPeer returns the interface of a machine that registers: that of the peer's zone,
+// else the one whose network has an address of the machine, else the one whose network
+// has the peer, else the first, where the rules of trust refuse it with a reason. It is
 // for any goroutine.
 func (i *interfaces) nicForPeer(addrs []netip.Addr, peer netip.Addr) (*nic, error) {
 	for _, n := range i.named() {
@@ -200,7 +200,7 @@ func (i *interfaces) nicForPeer(addrs []netip.Addr, peer netip.Addr) (*nic, erro
 				}
 			}
 		}
-		// An interface may have got its address since we looked last.
+		// An interface may have a new address since the last read.
 		for _, n := range i.nics {
 			if n.unavailable() != nil {
 				continue
@@ -213,7 +213,8 @@ func (i *interfaces) nicForPeer(addrs []netip.Addr, peer netip.Addr) (*nic, erro
 	return i.nics[0], nil
 }
 
-// number tells this porter from others, from one start to the next.
+// identity distinguishes this porter from others on the LAN. It is the same after a
+// restart.
 func (i *interfaces) identity() uint64 {
 	h := fnv.New64a()
 	for _, n := range i.nics {
@@ -223,8 +224,8 @@ func (i *interfaces) identity() uint64 {
 	return h.Sum64()
 }
 
-// newNIC returns an interface that is not open, and answers for no machine; without a
-// name that of the default route. With local it looks at what our own host sends, too.
+// newNIC returns an interface that is not open; without a name that of the default route.
+// With local its readers also see what our own host sends.
 func newNIC(name string, local bool, sightings chan<- fastpath.Sighting, replied func(lan.Kind), log *slog.Logger) *nic {
 	n := &nic{name: cmp.Or(name, ofDefaultRoute), local: local}
 	n.unnamed.Store(name == "")

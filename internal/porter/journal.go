@@ -19,19 +19,19 @@ type eventLog interface {
 	History(ether.MAC) journal.MachineHistory
 }
 
-// forgetMemory has the journal forget a machine that the loop does not know.
+// forgetInJournal removes a machine that the loop does not know from the journal.
 func forgetInJournal(log eventLog, spec machine.Spec, why string) {
 	log.Append(journal.Record{Forgotten: spec.MAC, Event: journal.Event{
 		Kind: journal.Forgotten, At: time.Now(), Machine: spec.Name, MAC: spec.MAC, Reason: why}})
 }
 
-// record puts what an event led to into the journal, which waits for no disk. The
-// machine's memory goes with the last of it.
+// record writes the journal events of some actions. It does not wait for the disk. The last
+// record carries the machine's memory.
 func (e *entry) record(log eventLog, actions []machine.Action, known bool) {
 	wake := e.LastWake()
 	events := journal.EventsOf(actions, &wake)
 	if len(events) == 0 {
-		events = append(events, journal.Event{}) // the memory alone
+		events = append(events, journal.Event{}) // only the memory
 	}
 	now := time.Now()
 	for i, event := range events {
@@ -46,7 +46,7 @@ func (e *entry) record(log eventLog, actions []machine.Action, known bool) {
 	}
 }
 
-// remember has a record carry what is to be known of the machine after a restart.
+// remember adds to a record what a restart has to know of the machine.
 func (e *entry) remember(r *journal.Record, known bool) {
 	if !known || !e.managed() {
 		r.Forgotten = e.Spec().MAC // it would have to register again

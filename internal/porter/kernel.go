@@ -10,10 +10,9 @@ import (
 	"nightporter/internal/lan"
 )
 
-// kernel is what our own host's kernel has to know about claimed addresses: the
-// guard keeps it silent about them; in bind mode it owns them; under wake.local its
-// programs wait here like any client; and once a machine is up it learns where that
-// is.
+// kernel changes what our own host's kernel does with claimed addresses. The guard keeps it
+// silent about them, in bind mode it owns them, under wake.local its neighbor entries lead
+// to our MAC, and once a machine is up they get the machine's MAC.
 type kernel struct {
 	guard    guard.Keeper
 	bind     bool // claim.mode: bind
@@ -23,11 +22,11 @@ type kernel struct {
 	deferred []func() // until no client waits
 }
 
-// whenServed puts off what the kernel may take its time for, as its lock on all
-// network settings can be held for long, until no client waits for it.
+// later defers a call to the kernel until no client waits: the kernel's lock on network
+// settings (RTNL) can be held for long.
 func (k *kernel) later(f func()) { k.deferred = append(k.deferred, f) }
 
-// catchUp does what was put off.
+// runDeferred makes the deferred calls.
 func (k *kernel) runDeferred() {
 	for _, f := range k.deferred {
 		f()
@@ -35,8 +34,8 @@ func (k *kernel) runDeferred() {
 	k.deferred = k.deferred[:0]
 }
 
-// own keeps the kernel silent about addresses, has it own them in bind mode, and
-// leads what programs of our own host send to them to us.
+// own makes the kernel silent about addresses, gives them to it in bind mode, and leads
+// packets of our own host's programs to our MAC.
 func (k *kernel) own(n *nic, addrs []netip.Addr) {
 	k.guard.Hold(n.name, addrs)
 	// A kernel that owned addresses without the guard would refuse all connections.
@@ -50,7 +49,8 @@ func (k *kernel) own(n *nic, addrs []netip.Addr) {
 	k.pin(n, addrs)
 }
 
-// pin leads what programs of our own host send to addresses to us.
+// pin sets permanent neighbor entries under wake.local, so that packets of our own host's
+// programs to the addresses go to our MAC.
 func (k *kernel) pin(n *nic, addrs []netip.Addr) {
 	if !n.local {
 		return
@@ -62,8 +62,8 @@ func (k *kernel) pin(n *nic, addrs []netip.Addr) {
 	}
 }
 
-// disown has the kernel own addresses no more: their machine tests them, or has
-// them again.
+// disown removes addresses from the interface in bind mode: their machine tests them, or
+// uses them again.
 func (k *kernel) disown(n *nic, addrs []netip.Addr) {
 	if !k.bind {
 		return
@@ -73,9 +73,9 @@ func (k *kernel) disown(n *nic, addrs []netip.Addr) {
 	}
 }
 
-// forget ends what own began.
+// releaseGuard ends what own began.
 func (k *kernel) releaseGuard(n *nic, addrs []netip.Addr) {
-	if n.local { // the kernel finds out by itself where they are
+	if n.local { // the kernel resolves them itself from now on
 		for _, ip := range addrs {
 			if err := lan.DropNeighbor(n.Index(), ip); err != nil {
 				k.log.Debug("cannot drop a neighbor entry", "event", "pin_failed", "ip", ip, "err", err)
@@ -85,8 +85,9 @@ func (k *kernel) releaseGuard(n *nic, addrs []netip.Addr) {
 	k.guard.Release(n.name, addrs)
 }
 
-// leaveToReader keeps the kernel from sending on what a machine sends to a client at
-// our MAC. It returns the addresses of the machine for which the guard sees to that.
+// divertFlows keeps the kernel from forwarding packets of a machine for a client whose MAC
+// the machine believes is ours. It returns the addresses of the machine whose packets the
+// guard drops.
 func (k *kernel) divertFlows(e *entry, client netip.Addr) (guarded []netip.Addr) {
 	var added []guard.Flow
 	for _, ip := range e.Guarded() {
@@ -108,7 +109,7 @@ func (k *kernel) divertFlows(e *entry, client netip.Addr) (guarded []netip.Addr)
 	return guarded
 }
 
-// leaveToKernel ends leaveToReader for some addresses of the machine.
+// undivertFlows ends divertFlows for some addresses of the machine.
 func (k *kernel) undivertFlows(e *entry, addrs []netip.Addr) {
 	ends := func(w guard.Flow) bool { return slices.Contains(addrs, w.From) }
 	if gone := slices.DeleteFunc(slices.Clone(e.guardedFlows), func(w guard.Flow) bool { return !ends(w) }); len(gone) > 0 {
@@ -118,8 +119,8 @@ func (k *kernel) undivertFlows(e *entry, addrs []netip.Addr) {
 	}
 }
 
-// guide has the kernel know that addresses are at their machine: its own entry
-// went bad while the machine slept, and would keep local programs waiting.
+// setNeighbor gives the kernel the machine's MAC. Its own entry failed while the machine
+// slept, and would delay programs of this host.
 func (k *kernel) setNeighbor(n *nic, addrs []netip.Addr, mac ether.MAC) {
 	for _, ip := range addrs {
 		if err := lan.SetNeighbor(n.Index(), ip, mac); err != nil {
@@ -128,7 +129,7 @@ func (k *kernel) setNeighbor(n *nic, addrs []netip.Addr, mac ether.MAC) {
 	}
 }
 
-// checkBound makes the interface have what our kernel is to own.
+// checkBound restores missing claimed addresses of the interface in bind mode.
 func (k *kernel) checkBound(n *nic) {
 	err := n.binder.Check()
 	switch {
@@ -140,8 +141,8 @@ func (k *kernel) checkBound(n *nic) {
 	n.bindFailing = err != nil
 }
 
-// checkOwned puts back what was removed from the interfaces by others. The kernel
-// owns addresses only while the guard works.
+// checkOwned restores claimed addresses that other programs removed from the interfaces.
+// The kernel owns addresses only while the guard works.
 func (k *kernel) checkOwned(machines []*entry, nics []*nic) {
 	if guarded := k.guard.Status().Active; guarded == k.disowned {
 		k.disowned = !guarded
@@ -156,13 +157,13 @@ func (k *kernel) checkOwned(machines []*entry, nics []*nic) {
 		}
 	}
 	for _, n := range nics {
-		if n.unavailable() == nil { // else it is looked after when it is back
+		if n.unavailable() == nil { // else restore does it when the interface works again
 			k.checkBound(n)
 		}
 	}
 }
 
-// restore tells the kernel again what it forgets with a link or an address.
+// restore sets again what the kernel drops with a link or an address.
 func (k *kernel) restore(n *nic, machines []*entry) {
 	k.guard.Attach(n.name) // before the kernel owns addresses there
 	if err := n.link.Load().CheckGroups(); err != nil {

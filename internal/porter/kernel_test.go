@@ -224,7 +224,7 @@ func TestGuardOfAnInterfaceThatIsBack(t *testing.T) {
 			g.did = append(g.did, "bind")
 			return bind(ips...)
 		}
-		x.inspect(x.n, lan.Change{LinkLost: true})
+		linkKeeper{x.loop}.inspect(x.n, lan.Change{LinkLost: true})
 		if want := []string{"attach eth0", "bind"}; !slices.Equal(g.did, want) {
 			t.Errorf("did %q, want %q", g.did, want)
 		}
@@ -268,7 +268,7 @@ func TestProgramsOfOurOwnHost(t *testing.T) {
 		if err := lan.DropNeighbor(x.n.Index(), nas4); err != nil {
 			t.Fatal(err)
 		}
-		x.inspect(x.n, lan.Change{AddrLost: true})
+		linkKeeper{x.loop}.inspect(x.n, lan.Change{AddrLost: true})
 		if got := pinned(); !slices.Equal(got, []netip.Addr{nas4, nas6}) {
 			t.Errorf("pinned %v after the kernel forgot one", got)
 		}

@@ -40,10 +40,10 @@ func newLoop(conf *config.Config, m *metrics.Metrics, log *slog.Logger) *loop {
 	return l
 }
 
-// run works until ctx ends, and releases everything then.
+// run handles events until ctx ends, and then releases all claims.
 func (l *loop) run(ctx context.Context, requests <-chan func(), changes <-chan lan.Changes, running func()) {
 	for _, n := range l.nics {
-		l.inspect(n, lan.Change{}) // the cable may be out from the start
+		linkKeeper{l}.inspect(n, lan.Change{}) // the cable may be out from the start
 	}
 	defer l.checker.Close()
 	l.place()
@@ -61,11 +61,11 @@ func (l *loop) run(ctx context.Context, requests <-chan func(), changes <-chan l
 			l.drain()
 			f()
 		case c := <-changes:
-			l.linksChanged(c)
+			linkKeeper{l}.linksChanged(c)
 		case <-l.readerFailures:
-			l.readersFailed()
+			linkKeeper{l}.readersFailed()
 		case r := <-l.checker.Results():
-			l.checked(r)
+			readinessLoop{l}.checked(r)
 		case w := <-l.own.packets:
 			l.localPacket(w)
 		case <-timer.C:
@@ -78,8 +78,8 @@ func (l *loop) run(ctx context.Context, requests <-chan func(), changes <-chan l
 	}
 }
 
-// drain takes what else the readers saw, so that a crowd of machines costs one
-// new view and not one each. It is bounded, requests and timers wait.
+// drain handles the queued sightings, so that many machines at once cost one new view. It
+// is bounded, because requests and timers wait meanwhile.
 func (l *loop) drain() {
 	for range sightingQueue {
 		select {
@@ -91,12 +91,12 @@ func (l *loop) drain() {
 	}
 }
 
-// see turns a sighting into the event that its machine has to know.
+// handleSighting passes a sighting to its machine as an event.
 func (l *loop) handleSighting(s fastpath.Sighting) {
 	s.Taken()
 	e := l.machines.byMAC[s.Target.MAC]
 	if e == nil || e.target != s.Target {
-		return // it registered anew or was forgotten meanwhile
+		return // the machine registered anew or was forgotten meanwhile
 	}
 	switch s.Kind {
 	case fastpath.SawFrame:
@@ -111,24 +111,24 @@ func (l *loop) handleSighting(s fastpath.Sighting) {
 		l.dispatch(e, machine.Heard{Addr: s.Address.IP(), Sign: machine.Uses})
 	case fastpath.SawPacket:
 		l.dispatch(e, machine.Heard{Addr: s.Address.IP(), Sign: machine.Data})
-		if e.NICAnswers() { // it cannot have sent that
-			l.answered(e, s.Address.IP())
+		if e.NICAnswers() { // the card alone sends no TCP or UDP
+			readinessLoop{l}.answered(e, s.Address.IP())
 		}
 	case fastpath.SawOtherAnswer:
 		l.dispatch(e, machine.Answered{Addr: s.Other, Proof: machine.ByNeighbor})
 	case fastpath.SawAnswer:
-		l.proved(e, s.Address.IP(), machine.ByNeighbor)
-		l.recover(e) // the reader may not have known of the card
+		readinessLoop{l}.proved(e, s.Address.IP(), machine.ByNeighbor)
+		l.recover(e) // the reader may have stopped answering before it knew of the card
 	case fastpath.SawEcho:
-		l.proved(e, s.Address.IP(), machine.ByEcho)
+		readinessLoop{l}.proved(e, s.Address.IP(), machine.ByEcho)
 	case fastpath.SawAccept:
-		l.proved(e, s.Address.IP(), machine.BySystem)
+		readinessLoop{l}.proved(e, s.Address.IP(), machine.BySystem)
 		if e.State() == machine.Arriving {
-			l.accepted(e, s.Service.ID)
+			readinessLoop{l}.accepted(e, s.Service.ID)
 		}
 	case fastpath.SawReset:
-		l.proved(e, s.Address.IP(), machine.BySystem)
-		e.noteRefusal(s.Address.IP())
+		readinessLoop{l}.proved(e, s.Address.IP(), machine.BySystem)
+		pinner{e}.noteRefusal(s.Address.IP())
 	case fastpath.SawReject:
 		e.hold.ProbeRefused(s.Service.ID)
 		e.readiness.Unreachable(time.Now(), s.Service.ID)
@@ -145,16 +145,16 @@ func (l *loop) handleSighting(s fastpath.Sighting) {
 	case fastpath.SawContest:
 		l.dispatch(e, machine.Contested{Addr: s.Address.IP(), By: s.By})
 	case fastpath.SawRequest:
-		e.noteRequesters()
+		pinner{e}.noteRequesters()
 	case fastpath.SawTraffic:
 		l.dispatch(e, machine.Visited{})
 	case fastpath.SawDiversion:
-		e.noteDiversion(s.Address.IP())
+		pinner{e}.noteDiversion(s.Address.IP())
 	}
 }
 
-// tick delivers what is due. What the readers saw goes first: a frame that has
-// come in already must not be overtaken by the claim of its sender's address.
+// tick runs the timers that are due. Queued sightings go first: the sender's address must
+// not be claimed before the sender's frame is handled.
 func (l *loop) tick() {
 	now := time.Now()
 	l.drain()
@@ -162,19 +162,19 @@ func (l *loop) tick() {
 		l.dispatch(e, machine.Ticked{Pace: l.awaited.pace()})
 		l.drain()
 	}
-	l.pinRounds(now) // before the machine is asked whether it takes clients
+	l.pinRounds(now) // before the services are probed
 	for e, ok := l.checks.Pop(now); ok; e, ok = l.checks.Pop(now) {
-		l.checkReadiness(now, e)
+		readinessLoop{l}.checkReadiness(now, e)
 	}
 	for _, n := range l.nics {
-		l.tickNIC(now, n)
+		linkKeeper{l}.tickNIC(now, n)
 		n.announcer.Run(now)
 		n.corrections.run(now, func(g handover.Client) { l.correct(n, g) })
 		l.recoverLost(n)
 	}
 	if l.kernel.guard.Check(now) {
 		for _, n := range l.nics {
-			n.noteForwarding() // it may have been set since
+			n.noteForwarding() // the setting may have changed
 		}
 		if l.kernel.bind {
 			l.kernel.checkOwned(l.machines.sorted(), l.nics)
@@ -182,8 +182,8 @@ func (l *loop) tick() {
 	}
 }
 
-// recoverLost treats every machine whose frame may not have reached us as having
-// spoken: its reader has stopped answering for it already.
+// recoverLost handles skipped sightings: a reader that skipped the frame of a machine has
+// stopped answering for its address already.
 func (l *loop) recoverLost(n *nic) {
 	lost := n.reader.Lost()
 	if lost == n.skippedBefore {
@@ -196,8 +196,8 @@ func (l *loop) recoverLost(n *nic) {
 	}
 }
 
-// recover treats a machine as having spoken for an address for which its reader has
-// stopped answering, if there is one.
+// recover treats a machine as heard from an address for which its reader has stopped
+// answering, if there is one.
 func (l *loop) recover(e *entry) {
 	if ip, silent := e.target.Silent(e.Answered()); silent {
 		l.dispatch(e, machine.Heard{Addr: ip, Sign: machine.Tests})
@@ -218,10 +218,10 @@ func (l *loop) next() (next time.Time) {
 	return next
 }
 
-// leave releases everything. The second announcement a second later is for
-// neighbors that missed the first.
+// releaseAll releases all claims. The second announcement, a second later, is for neighbors
+// that missed the first.
 func (l *loop) releaseAll() {
-	l.drain() // a machine that tests an address must not hear of it
+	l.drain() // an address that its machine tests must not be announced
 	held := false
 	for _, e := range l.machines.named {
 		held = held || len(e.Claimed()) > 0
@@ -237,11 +237,11 @@ func (l *loop) releaseAll() {
 	l.log.Info("all claims released", "event", "released")
 }
 
-// lastWord is when the last announcement goes out; the porter has 2 s to end.
+// lastAnnouncement is when the last announcement goes out; the porter has 2 s to stop.
 const lastAnnouncement = 1010 * time.Millisecond
 
-// waitSilently waits, and stops announcing each address that its machine tests
-// meanwhile: it may have been woken a moment ago.
+// waitForLastAnnouncement waits, and cancels the announcement of each address that its
+// machine tests meanwhile: the machine may have been woken a moment ago.
 func (l *loop) waitForLastAnnouncement(d time.Duration) {
 	for end := time.After(d); ; {
 		select {

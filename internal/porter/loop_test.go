@@ -29,7 +29,7 @@ func TestOneSleep(t *testing.T) {
 		x.pass(200 * time.Millisecond)
 		x.want(e, machine.Asleep, nas4, nas6)
 		x.pass(10 * time.Second)
-		x.wantClaimAnnounced(claimed)
+		wantClaimAnnounced(x, claimed)
 		if !slices.Equal(e.groups, []netip.Addr{nas6}) {
 			t.Errorf("in the solicited-node groups of %v", e.groups)
 		}
@@ -73,7 +73,7 @@ func TestOneSleep(t *testing.T) {
 }
 
 // wantClaimAnnounced fails the test unless the claim of nas was announced four times.
-func (x *fixture) wantClaimAnnounced(claimed time.Time) {
+func wantClaimAnnounced(x *fixture, claimed time.Time) {
 	x.Helper()
 	var at []time.Duration
 	for _, s := range x.sent {

@@ -14,7 +14,7 @@ import (
 	"nightporter/internal/wakefilter"
 )
 
-// policy is what the configuration says about probing and waking.
+// policy returns the configuration's settings for probing and waking.
 func (l *loop) policy() machine.Policy {
 	c := l.conf
 	return machine.Policy{
@@ -24,7 +24,7 @@ func (l *loop) policy() machine.Policy {
 	}
 }
 
-// insert takes in a machine, whatever it does at present.
+// insert adds a machine in any state.
 func (l *loop) insert(m *machine.Machine) *entry {
 	e := &entry{Machine: m, hold: handover.NewHold(l.conf.Hold.Packets, l.budget), judge: new(wakefilter.Filter), pinState: newPinState(), unicastLimit: newUnicastLimit()}
 	e.setTarget()
@@ -34,8 +34,8 @@ func (l *loop) insert(m *machine.Machine) *entry {
 	return e
 }
 
-// forget drops a machine whose claims are released. One that the configuration
-// knows comes back as if it had never registered.
+// forget removes a machine whose claims are released. A configured machine is added again
+// as one that has never registered.
 func (l *loop) forget(e *entry, why string) {
 	l.log.Info("machine forgotten", "event", "forgotten", "machine", e, "reason", why)
 	l.remove(e)
@@ -62,12 +62,12 @@ func (l *loop) remove(e *entry) {
 	e.nic.viewStale = true
 	for _, ip := range e.target.Addrs() {
 		if !e.Conceded(ip) { // else it may be announced for another machine
-			e.nic.announcer.Cancel(ip) // a start and its tests would not be noticed
+			e.nic.announcer.Cancel(ip) // nothing reports the machine's own tests from now on
 		}
 	}
 }
 
-// know takes in a machine that the configuration names.
+// insertConfigured adds a machine of the configuration.
 func (l *loop) insertConfigured(m *machine.Machine, configured *machine.Spec) *entry {
 	e := l.insert(m)
 	e.configured = configured
@@ -75,7 +75,7 @@ func (l *loop) insertConfigured(m *machine.Machine, configured *machine.Spec) *e
 	return e
 }
 
-// configuration is what the configuration says of a machine's care.
+// configuration returns the event that passes the machine's configuration entry to it.
 func (e *entry) configuration() machine.Configured {
 	c := e.configured
 	if c == nil {
@@ -84,9 +84,9 @@ func (e *entry) configuration() machine.Configured {
 	return machine.Configured{Agentless: c.Agentless, Unwatched: c.Unwatched, Permanent: true}
 }
 
-// configure takes in what the configuration says of the machines. One that has
-// registered keeps what it said itself until it registers again; but for its name it
-// goes before the configuration.
+// configure applies the configured machines. A machine that has registered keeps its
+// registration until it registers again, except its name: the configuration's names take
+// precedence.
 func (l *loop) configure(specs []machine.Spec) error {
 	said := make(map[ether.MAC]machine.Spec, len(specs))
 	given := make(map[string]ether.MAC, len(specs))
@@ -101,8 +101,8 @@ func (l *loop) configure(specs []machine.Spec) error {
 			}
 		}
 	}
-	follow := l.renamedEntries(said)
-	l.freeNames(given)
+	follow := naming{l}.renamedEntries(said)
+	naming{l}.freeNames(given)
 	changed := make(map[ether.MAC]machine.Memory)
 	var redefined []*entry
 	for _, e := range l.machines.sorted() {
@@ -111,7 +111,7 @@ func (l *loop) configure(specs []machine.Spec) error {
 		case e.HasRegistered() || known && reflect.DeepEqual(spec, e.Spec()):
 		case known && spec.Agentless && shareAddress(spec, e.Spec()):
 			redefined = append(redefined, e)
-		case known && spec.Agentless: // perhaps in another network
+		case known && spec.Agentless: // no address in common: it may be in another network
 			changed[spec.MAC] = l.stopAndRemove(e)
 		default:
 			l.removeUnconfigured(e, known)
@@ -130,20 +130,20 @@ func (l *loop) configure(specs []machine.Spec) error {
 			e.configured = &spec
 		}
 	}
-	l.followEntries(follow)
+	naming{l}.followEntries(follow)
 	for _, e := range l.machines.sorted() {
 		l.dispatch(e, e.configuration())
 	}
 	return nil
 }
 
-// meet reports whether two descriptions have an address in common.
+// shareAddress reports whether two specs have an address in common.
 func shareAddress(a, b machine.Spec) bool { return slices.ContainsFunc(a.Addrs(), b.Has) }
 
-// redefine gives machines that have not registered what the configuration says of them
-// now. What they have claimed stays claimed.
+// redefine gives machines that have not registered their new configuration. Claimed
+// addresses stay claimed.
 func (l *loop) redefine(some []*entry, said map[ether.MAC]machine.Spec) {
-	for _, e := range some { // two may exchange their names
+	for _, e := range some { // two machines may exchange their names
 		if e.name() != said[e.Spec().MAC].Name {
 			delete(l.machines.named, e.name())
 			l.metrics.RemoveMachine(e.name())
@@ -161,8 +161,8 @@ func (l *loop) redefine(some []*entry, said map[ether.MAC]machine.Spec) {
 	}
 }
 
-// retire takes a machine out, with nothing left on its interface, and returns what
-// is known of it.
+// stopAndRemove releases all claims of a machine and removes it. It returns the machine's
+// memory.
 func (l *loop) stopAndRemove(e *entry) machine.Memory {
 	l.dispatch(e, machine.Stopped{})
 	mem := e.Memory()
@@ -170,8 +170,8 @@ func (l *loop) stopAndRemove(e *entry) machine.Memory {
 	return mem
 }
 
-// dismiss is retire for a machine that the configuration does not name, or does
-// not call agentless, any more.
+// removeUnconfigured is stopAndRemove for a machine that is no longer in the configuration,
+// or no longer agentless there.
 func (l *loop) removeUnconfigured(e *entry, configured bool) {
 	l.stopAndRemove(e)
 	if e.Spec().Agentless {
@@ -181,7 +181,7 @@ func (l *loop) removeUnconfigured(e *entry, configured bool) {
 	}
 }
 
-// reload takes over a new configuration.
+// reload applies a new configuration.
 func (l *loop) reload(conf *config.Config) error {
 	if err := l.configure(conf.Machines); err != nil {
 		return err
@@ -192,19 +192,19 @@ func (l *loop) reload(conf *config.Config) error {
 		e.hold.SetLimit(conf.Hold.Packets)
 	}
 	for _, n := range l.nics {
-		n.viewStale = true // which clients may wake, and what does, may have changed
+		n.viewStale = true // the rules for clients and knocks may have changed
 	}
 	l.place()
 	return nil
 }
 
-// describe has a machine, and the readers with it, take in another description, which an
-// event brings.
+// changeSpec dispatches an event that changes the machine's spec, and updates the registry
+// and the readers' target.
 func (l *loop) changeSpec(e *entry, spec machine.Spec, event machine.Event) {
 	was := e.Spec()
 	e.hold.Dismiss(func(s machine.Service) bool { return !spec.Serves(s) })
-	// The old target stays until the event was carried out: what it claimed is
-	// released by it.
+	// The old target stays until the event is carried out, because that may release
+	// claims of the old target.
 	l.dispatch(e, event)
 	l.machines.unlist(e, was)
 	l.machines.list(e, e.Spec())

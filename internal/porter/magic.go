@@ -17,8 +17,8 @@ type waker struct{ *loop }
 
 func (l *loop) waker() waker { return waker{l} }
 
-// sendMagic sends one round of magic packets, and measures how long the knock
-// waited for the first of them.
+// sendMagic sends one round of magic packets, and measures the time from the knock to the
+// first of them.
 func (l waker) sendMagic(e *entry) (failed error) {
 	card, password, path := e.card(), e.Spec().Password, e.wakePath()
 	transports := l.conf.Wake.Transports
@@ -43,8 +43,8 @@ func (l waker) sendMagic(e *entry) (failed error) {
 	return failed
 }
 
-// wakeMAC sends one round of magic packets for a card that belongs to no machine, on
-// each interface that works.
+// wakeMAC sends one round of magic packets for a MAC that no machine has, on each
+// interface that works.
 func (l waker) wakeMAC(mac ether.MAC, by string) error {
 	var failed error
 	var sent []string
@@ -69,24 +69,24 @@ func (l waker) wakeMAC(mac ether.MAC, by string) error {
 	return nil
 }
 
-// measureKnock tells how long the knock waited that began the present wake. Only
-// the first call does.
+// measureLatency reports the time since the knock that began the present wake. Only the
+// first call of a wake does.
 func (l waker) measureLatency(e *entry) {
 	if e.knockedAt.IsZero() {
 		return
 	}
-	if d := time.Since(e.knockedAt); d < time.Minute { // else the clock of the kernel's times was set
+	if d := time.Since(e.knockedAt); d < time.Minute { // else the wall clock was set meanwhile
 		l.metrics.WakeLatency(d)
 	}
 	e.knockedAt = time.Time{}
 }
 
-// outlets returns where a machine's magic packets go out: on the interface that the
-// configuration names, else where it lives.
+// outlets returns the interfaces for a machine's magic packets: the configured
+// wake_interface, else the machine's own.
 func (l waker) outlets(e *entry, path machine.WakePath) ([]outlet, error) {
 	name := path.Interface
 	if path.Transports != nil && len(path.Transports) == 0 {
-		return nil, nil // it needs none
+		return nil, nil // no transport is configured
 	}
 	if name == "" {
 		nics := l.interfaces.nicsOf(e)
@@ -113,8 +113,8 @@ func (n *nic) outlet() outlet {
 	return outlet{mac: n.MAC(), source: source, transmit: n.transmit}
 }
 
-// magicSource returns the address magic datagrams come from, IPv4 if there is
-// one: NICs that look into UDP know it best.
+// magicSource returns the source address of magic datagrams. IPv4 comes first: more NICs
+// recognize it.
 func (n *nic) magicSource() (netip.Addr, bool) {
 	own := n.ownAddresses()
 	for _, ip := range own {

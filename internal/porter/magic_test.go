@@ -88,7 +88,7 @@ func TestMagicComesFirst(t *testing.T) {
 }
 
 // setLink changes the host's interface.
-func (x *fixture) setLink(up bool, mtu uint32) {
+func setLink(x *fixture, up bool, mtu uint32) {
 	x.Helper()
 	if err := errors.Join(x.host.SetLink(lab.Interface, up), x.host.SetMTU(lab.Interface, mtu)); err != nil {
 		x.Fatal(err)
@@ -108,7 +108,7 @@ func TestFaultSend(t *testing.T) {
 				e := x.asleep(tv())
 				x.pass(10 * time.Second)
 				x.n.transmit = x.n.Send
-				x.setLink(c.up, c.mtu)
+				setLink(x, c.up, c.mtu)
 				x.hear(syn(tv4, 80))
 				x.pass(x.conf.Wake.Interval)
 				for attempt := 1; attempt <= 2; attempt++ {
@@ -120,7 +120,7 @@ func TestFaultSend(t *testing.T) {
 				if x.logged(c.fault.Error()) == 0 {
 					t.Errorf("the log lacks %q:\n%s", c.fault, &x.output)
 				}
-				x.setLink(true, 1500)
+				setLink(x, true, 1500)
 				x.pass(x.conf.Wake.Interval)
 				if x.logged(`msg="magic packet sent" event=magic machine=tv attempt=3`) != 1 {
 					t.Errorf("the log:\n%s", &x.output)

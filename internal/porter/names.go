@@ -10,10 +10,13 @@ import (
 	"nightporter/internal/registration"
 )
 
-// A name is a label: that another machine has it is no reason to leave a machine
-// unclaimed. It gets another name, and an event says so.
+// naming is the part of the loop that gives machines their names.
+type naming struct{ *loop }
 
-// reserved returns the names that the configuration gives, and to which machine.
+// A name is only a label. A machine whose name is taken is accepted with another name, and
+// an event reports that.
+
+// configuredNames returns the names in the configuration and the MACs of their machines.
 func (r *registry) configuredNames() map[string]ether.MAC {
 	names := make(map[string]ether.MAC)
 	for mac, e := range r.byMAC {
@@ -24,8 +27,8 @@ func (r *registry) configuredNames() map[string]ether.MAC {
 	return names
 }
 
-// label gives spec the name that its machine gets, and returns why that is not the one
-// it has in spec, or nothing. The name of a machine that is gone is free.
+// assignName sets spec.Name to a free name. It returns why that is not the name that spec
+// had, or "". The name of the machine with the MAC gone is free.
 func (r *registry) assignName(spec *machine.Spec, gone ether.MAC, reserved map[string]ether.MAC) (why string) {
 	owner := func(name string) (ether.MAC, bool) {
 		if mac, ok := reserved[name]; ok && mac != spec.MAC {
@@ -53,7 +56,7 @@ func (r *registry) assignName(spec *machine.Spec, gone ether.MAC, reserved map[s
 	}
 	if e := r.byMAC[spec.MAC]; e != nil && machine.NumberOf(e.name(), wanted) > 0 {
 		if _, taken := owner(e.name()); !taken {
-			spec.Name = e.name() // it has one of these already: it keeps its series
+			spec.Name = e.name() // it has a numbered form already, and keeps its metric series
 			return why
 		}
 	}
@@ -64,20 +67,20 @@ func (r *registry) assignName(spec *machine.Spec, gone ether.MAC, reserved map[s
 	return why
 }
 
-// salvage gives spec, which is from before a restart, a name that is allowed and free,
-// and returns why that is another one, or nothing.
+// restoreName gives spec, which is from the journal, a valid and free name. It returns why
+// that is another one, or "".
 func (r *registry) restoreName(spec *machine.Spec) (why string) {
 	had := spec.Name
 	spec.Name = machine.CleanName(had, spec.MAC)
 	why = r.assignName(spec, ether.MAC{}, r.configuredNames())
 	if why == "" && spec.Name != had {
-		why = fmt.Sprintf("the name %q is not allowed any more", had)
+		why = fmt.Sprintf("the name %q is no longer valid", had)
 	}
 	return why
 }
 
-// relist has a machine known by another name.
-func (l *loop) changeName(e *entry, was, name string) {
+// changeName changes a machine's name in the registry and the metrics.
+func (l naming) changeName(e *entry, was, name string) {
 	delete(l.machines.named, was)
 	l.machines.named[name] = e
 	l.metrics.RemoveMachine(was)
@@ -85,24 +88,24 @@ func (l *loop) changeName(e *entry, was, name string) {
 }
 
 // rename gives a machine another name than it has.
-func (l *loop) rename(e *entry, name, why string) {
+func (l naming) rename(e *entry, name, why string) {
 	was := e.name()
 	l.changeName(e, was, name)
 	l.dispatch(e, machine.Renamed{Name: name})
 	l.reportName(e, was, why)
 }
 
-// tellName tells that a machine has another name than it wanted.
-func (l *loop) reportName(e *entry, wanted, why string) {
-	l.log.Warn("machine has another name than it wanted", "event", "renamed", "machine", e, "mac", e.Spec().MAC, "wanted", wanted, "reason", why)
+// reportName logs and records that a machine got another name than it requested.
+func (l naming) reportName(e *entry, wanted, why string) {
+	l.log.Warn("machine renamed, its requested name is not available", "event", "renamed", "machine", e, "mac", e.Spec().MAC, "wanted", wanted, "reason", why)
 	r := journal.Record{Event: journal.Event{Kind: journal.Renamed, At: time.Now(), Machine: e.name(), MAC: e.Spec().MAC, Reason: why}}
 	e.remember(&r, true)
 	l.journal.Append(r)
 }
 
-// makeWay renames the machines that registered with a name that the configuration gives
-// to another one.
-func (l *loop) freeNames(given map[string]ether.MAC) {
+// freeNames renames registered machines whose name the configuration gives to another
+// machine.
+func (l naming) freeNames(given map[string]ether.MAC) {
 	for _, e := range l.machines.sorted() {
 		spec := e.Spec()
 		if why := l.machines.assignName(&spec, ether.MAC{}, given); e.HasRegistered() && spec.Name != e.name() {
@@ -111,9 +114,9 @@ func (l *loop) freeNames(given map[string]ether.MAC) {
 	}
 }
 
-// renamedEntries returns the machines that registered, have the name of their entry, and
-// whose entry has another name now.
-func (l *loop) renamedEntries(said map[ether.MAC]machine.Spec) (follow []*entry) {
+// renamedEntries returns the registered machines that have the name of their entry in the
+// configuration, if that entry has a new name.
+func (l naming) renamedEntries(said map[ether.MAC]machine.Spec) (follow []*entry) {
 	for _, e := range l.machines.sorted() {
 		spec, known := said[e.Spec().MAC]
 		if known && e.HasRegistered() && e.configured != nil && e.configured.Name == e.name() && spec.Name != e.name() {
@@ -123,8 +126,8 @@ func (l *loop) renamedEntries(said map[ether.MAC]machine.Spec) (follow []*entry)
 	return follow
 }
 
-// followEntries gives machines the names of their entries, which are free by now.
-func (l *loop) followEntries(all []*entry) {
+// followEntries gives machines the new names of their entries. The names are free by now.
+func (l naming) followEntries(all []*entry) {
 	for _, e := range all {
 		was, name := e.name(), e.configured.Name
 		l.changeName(e, was, name)
@@ -133,8 +136,8 @@ func (l *loop) followEntries(all []*entry) {
 	}
 }
 
-// tellFollowed tells that a machine got the new name of its entry.
-func (l *loop) reportEntryName(e *entry, was string) {
+// reportEntryName logs and records that a machine got the new name of its entry.
+func (l naming) reportEntryName(e *entry, was string) {
 	l.log.Info("machine renamed as its entry in the configuration", "event", "renamed_entry", "machine", e, "mac", e.Spec().MAC, "before", was)
 	r := journal.Record{Event: journal.Event{Kind: journal.Renamed, At: time.Now(), Machine: e.name(), MAC: e.Spec().MAC, By: was}}
 	e.remember(&r, true)

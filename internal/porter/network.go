@@ -10,18 +10,21 @@ import (
 	"nightporter/internal/machine"
 )
 
+// linkKeeper is the part of the loop that follows the state of the interfaces.
+type linkKeeper struct{ *loop }
+
 const (
-	// lookAgain is when an interface that cannot be worked on is looked at, should
-	// the kernel's news of it not be enough.
+	// inspectPause is the pause between two inspections of an unavailable interface, in
+	// case the kernel's notifications are not enough.
 	inspectPause = time.Second
 
-	// longOutage is what a machine takes at least to start unnoticed: after as
-	// long each is asked before its claim is announced anew.
+	// minUnnoticedStart is the shortest outage in which a machine may have started
+	// unnoticed. After one, each machine is probed before its claim is announced again.
 	minUnnoticedStart = time.Second
 
-	// switchPause is how long a switch may keep a port to itself whose link came up
-	// (IEEE 802.1D-2004 table 17-1: twice a Bridge Forward Delay of 15 s). Nothing
-	// can be heard by then.
+	// switchPause is how long a switch may block a port after its link came up (IEEE
+	// 802.1D-2004 table 17-1: twice a Bridge Forward Delay of 15 s). No frame arrives
+	// meanwhile.
 	switchPause = 30 * time.Second
 
 	// reprobeTimeout is how long a machine has to answer before its claim is
@@ -29,12 +32,12 @@ const (
 	reprobeTimeout = 300 * time.Millisecond
 )
 
-// changed takes the kernel's news.
-func (l *loop) linksChanged(c lan.Changes) {
-	l.drain()        // a machine that has spoken is not to be announced for
-	l.asides.close() // one of them may be another now
+// linksChanged handles the kernel's notifications.
+func (l linkKeeper) linksChanged(c lan.Changes) {
+	l.drain()        // a machine whose frame is queued must not be announced
+	l.asides.close() // a name may belong to another interface now
 	for _, n := range l.nics {
-		// One that is not there comes back with another index.
+		// A removed interface comes back with another index.
 		if news, told := c.To(n.Index()); told || n.unavailable() != nil {
 			l.inspect(n, news)
 		}
@@ -42,15 +45,15 @@ func (l *loop) linksChanged(c lan.Changes) {
 	l.place()
 }
 
-// failed looks which readers have ended.
-func (l *loop) readersFailed() {
+// readersFailed handles readers that have ended with an error.
+func (l linkKeeper) readersFailed() {
 	for _, n := range l.nics {
 		select {
 		case err := <-n.failed:
 			l.log.Debug("a reader has ended", "event", "reader_ended", "interface", n.name, "err", err)
-			// Most often because the interface is gone, which the kernel tells of
-			// too. Otherwise the sockets are opened anew, after a pause: a reader
-			// that fails again and again is not to keep us busy.
+			// Most often the interface was removed, and the kernel notifies of that too.
+			// Otherwise the sockets are opened anew after inspectPause, so that a reader
+			// that always fails does not keep the loop busy.
 			n.setUnavailable(time.Now(), "cannot be read: "+err.Error())
 			n.Close()
 		default:
@@ -58,8 +61,8 @@ func (l *loop) readersFailed() {
 	}
 }
 
-// inspect looks at an interface and does what its state asks for.
-func (l *loop) inspect(n *nic, news lan.Change) {
+// inspect reads the state of an interface and acts on changes.
+func (l linkKeeper) inspect(n *nic, news lan.Change) {
 	now := time.Now()
 	news.LinkLost = news.LinkLost || n.pendingChange.LinkLost
 	news.AddrLost = news.AddrLost || n.pendingChange.AddrLost
@@ -72,7 +75,7 @@ func (l *loop) inspect(n *nic, news lan.Change) {
 	}
 	is, err := n.observe()
 	if err != nil {
-		l.log.Debug("cannot look at an interface", "event", "interface_unknown", "interface", n.name, "err", err)
+		l.log.Debug("cannot read the state of an interface", "event", "interface_unknown", "interface", n.name, "err", err)
 		n.inspectAt, n.pendingChange = now.Add(inspectPause), news
 		return
 	}
@@ -84,7 +87,7 @@ func (l *loop) inspect(n *nic, news lan.Change) {
 		}
 	}
 	if is.Status.Index == 0 && n.link.Load() == nil {
-		c.Fault = "is not there (there are: " + lan.InterfaceNames() + "): it is waited for; to watch another one, change interfaces and restart"
+		c.Fault = "does not exist (existing: " + lan.InterfaceNames() + "): nightporter waits for it; to use another one, change interfaces and restart"
 	}
 	if c.Fault != "" {
 		n.setUnavailable(now, c.Fault)
@@ -107,8 +110,8 @@ func texts(prefixes []netip.Prefix) string {
 	return strings.Join(all, " ")
 }
 
-// regain puts back what an interface that works may have lost.
-func (l *loop) restoreNIC(n *nic, now time.Time, c lan.Course, moved bool) {
+// restoreNIC restores what an interface may have lost.
+func (l linkKeeper) restoreNIC(n *nic, now time.Time, c lan.Update, moved bool) {
 	var outage time.Duration
 	wasOut := n.fault.Swap(nil) != nil
 	if wasOut {
@@ -122,7 +125,7 @@ func (l *loop) restoreNIC(n *nic, now time.Time, c lan.Course, moved bool) {
 	if wasOut {
 		l.noteMissedFrames(n, now)
 	}
-	l.publish() // a client that hears of a claim may knock at once
+	l.publish() // a client that receives an announcement may knock at once
 	if c.Restore {
 		l.kernel.restore(n, l.machines.on(n))
 	}
@@ -134,15 +137,15 @@ func (l *loop) restoreNIC(n *nic, now time.Time, c lan.Course, moved bool) {
 	}
 }
 
-// deafened has the machines of an interface know that nothing was heard for a while.
-func (l *loop) noteMissedFrames(n *nic, now time.Time) {
+// noteMissedFrames tells the machines of an interface that frames may have been missed.
+func (l linkKeeper) noteMissedFrames(n *nic, now time.Time) {
 	for _, e := range l.machines.on(n) {
 		l.dispatch(e, machine.ReceptionLost{Until: now.Add(switchPause)})
 	}
 }
 
-// tickNIC does what is due about the interface itself.
-func (l *loop) tickNIC(now time.Time, n *nic) {
+// tickNIC runs the timers of an interface.
+func (l linkKeeper) tickNIC(now time.Time, n *nic) {
 	if !n.inspectAt.IsZero() && !now.Before(n.inspectAt) {
 		l.inspect(n, n.pendingChange)
 	}
@@ -152,17 +155,17 @@ func (l *loop) tickNIC(now time.Time, n *nic) {
 	n.learnRouters(now)
 }
 
-// announceAnew announces what is claimed on n once more: switches and clients may
-// have forgotten it, or know it with a MAC that we no longer have. Nothing is
-// announced for machines that wake, for they may be testing their addresses; the
-// clients of one that arrives are pinned by unicast.
+// announceAnew announces the claimed addresses of n again: switches and clients may have
+// dropped their entries, or have an old MAC of ours. Addresses of waking machines are not
+// announced, because the machine may be testing them. Clients of an arriving machine are
+// pinned by unicast.
 func (n *nic) announceAnew(now time.Time, machines []*entry) {
 	n.reannounceAt = time.Time{}
 	claims := 0
 	for _, e := range machines {
 		switch {
 		case e.State() == machine.Arriving:
-			e.pin()
+			pinner{e}.pin()
 		case e.State() == machine.Asleep:
 			for _, ip := range e.Answered() {
 				n.announcer.Announce(now, ip, n.MAC())
@@ -170,10 +173,10 @@ func (n *nic) announceAnew(now time.Time, machines []*entry) {
 			}
 		}
 	}
-	n.log.Info("claims announced anew", "event", "announced", "addresses", claims)
+	n.log.Info("claims announced again", "event", "announced", "addresses", claims)
 }
 
-// learnRouters looks where the gateways are, once a minute.
+// learnRouters updates the known MACs of the gateways, once in routersInterval.
 func (n *nic) learnRouters(now time.Time) {
 	if now.Before(n.routersAt) || n.unavailable() != nil {
 		return

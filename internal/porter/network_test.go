@@ -22,7 +22,7 @@ func (x *fixture) outage(d time.Duration) {
 	x.n.setUnavailable(time.Now(), "has no carrier")
 	x.n.inspectAt = time.Time{} // the test says when it is back
 	x.pass(d)
-	x.inspect(x.n, lan.Change{})
+	linkKeeper{x.loop}.inspect(x.n, lan.Change{})
 	x.turn()
 }
 
@@ -114,7 +114,7 @@ func TestReadyTellsTheTruth(t *testing.T) {
 		if _, err := x.n.readNetView(); err == nil || !strings.Contains(err.Error(), "has no carrier") {
 			t.Errorf("readNetView: %v", err)
 		}
-		x.inspect(x.n, lan.Change{})
+		linkKeeper{x.loop}.inspect(x.n, lan.Change{})
 		if err := x.porter.Ready(); err == nil || err.Error() != "interface eth0 is down" {
 			t.Errorf("ready: %v", err)
 		}
@@ -131,8 +131,8 @@ func TestFaultObserve(t *testing.T) {
 				x.pass(10 * time.Second)
 				x.announced(nas4)
 				looks := 0
-				x.n.observe = func() (lan.Outlook, error) { looks++; return lan.Outlook{}, fault }
-				x.inspect(x.n, lan.Change{LinkLost: true})
+				x.n.observe = func() (lan.Observation, error) { looks++; return lan.Observation{}, fault }
+				linkKeeper{x.loop}.inspect(x.n, lan.Change{LinkLost: true})
 				x.pass(10 * time.Second)
 				if looks != 11 {
 					t.Errorf("looked %d times in 10 s, want once a second", looks)
@@ -161,7 +161,7 @@ func TestInterfaceMadeAnew(t *testing.T) {
 		if err := x.host.RemoveLink(lab.Interface); err != nil {
 			t.Fatal(err)
 		}
-		x.linksChanged(lan.Changes{Everything: true})
+		linkKeeper{x.loop}.linksChanged(lan.Changes{Everything: true})
 		if err := x.n.unavailable(); err == nil || !strings.Contains(err.Error(), "is gone") {
 			t.Errorf("out: %v", err)
 		}
@@ -169,7 +169,7 @@ func TestInterfaceMadeAnew(t *testing.T) {
 		if err := network.RestoreLink(x.host); err != nil {
 			t.Fatal(err)
 		}
-		x.linksChanged(lan.Changes{Everything: true})
+		linkKeeper{x.loop}.linksChanged(lan.Changes{Everything: true})
 		x.turn()
 		x.pass(5 * time.Second)
 		if second := x.n.link.Load(); second == first || x.n.unavailable() != nil {

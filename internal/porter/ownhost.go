@@ -13,18 +13,18 @@ import (
 )
 
 const (
-	// ownHostRoom is how many packets of our own host may wait for the loop, and
-	// ownHostRate how many of them are looked at in a second.
+	// ownHostQueue is how many packets of our own host may wait for the loop, and
+	// ownHostRate how many are handled in a second.
 	ownHostQueue = 64
 	ownHostRate  = 50
 )
 
-// ownHost sees what programs of our own host want of machines where they do not wake
-// them (wake.local: false), so that this can be told. Nothing of it is held.
+// ownHost reports packets of our own host's programs to sleeping machines while they do not
+// wake (wake.local: false). It holds none of them.
 //
-// Our kernel owns claimed addresses in bind mode, and sends to them over lo. Otherwise
-// it finds no neighbour there: it asks by ARP or neighbour discovery, and no packet of
-// the program ever leaves.
+// In bind mode our kernel owns claimed addresses and sends to them over lo. Otherwise it
+// gets no answer to its ARP request or neighbor solicitation, and no packet of the program
+// leaves the host.
 type ownHost struct {
 	log        *slog.Logger
 	limit      *rate.Limiter
@@ -33,9 +33,9 @@ type ownHost struct {
 	loopback   *lan.Loopback
 }
 
-// wanted is what a program of our own host wants.
+// localPacket is what a program of our own host sent.
 type localPacket struct {
-	index int // of the interface where the kernel looked for the address; 0: it owns it
+	index int // of the interface on which the kernel resolved the address; 0: it owns the address
 	machine.Service
 }
 
@@ -43,7 +43,7 @@ func newOwnHost(log *slog.Logger) ownHost {
 	return ownHost{log: log, limit: rate.NewLimiter(ownHostRate, ownHostQueue), packets: make(chan localPacket, ownHostQueue)}
 }
 
-// open begins to look, where programs of our host do not wake.
+// open opens the sockets, unless programs of our host wake machines.
 func (o *ownHost) open(conf *config.Config) {
 	var err error
 	switch {
@@ -54,7 +54,7 @@ func (o *ownHost) open(conf *config.Config) {
 		o.unresolved, err = lan.WatchUnresolved(o.log)
 	}
 	if err != nil {
-		o.log.Warn("what programs of this host want of sleeping machines cannot be told", "event", "own_host_unseen", "err", err)
+		o.log.Warn("packets of this host's programs to sleeping machines cannot be reported", "event", "own_host_unseen", "err", err)
 	}
 }
 
@@ -67,7 +67,7 @@ func (o *ownHost) close() {
 	}
 }
 
-// run looks until ctx ends.
+// run reads packets until ctx ends.
 func (o *ownHost) run(ctx context.Context) {
 	switch {
 	case o.unresolved != nil:
@@ -76,12 +76,12 @@ func (o *ownHost) run(ctx context.Context) {
 		})
 	case o.loopback != nil:
 		if err := o.loopback.Run(ctx, o.handleLoopback); err != nil {
-			o.log.Warn("what programs of this host want of sleeping machines cannot be told", "event", "own_host_unseen", "err", err)
+			o.log.Warn("packets of this host's programs to sleeping machines cannot be reported", "event", "own_host_unseen", "err", err)
 		}
 	}
 }
 
-// looped takes a packet that our host sends to an address that its kernel owns.
+// handleLoopback handles a packet of our host to an address that its kernel owns.
 func (o *ownHost) handleLoopback(p *lan.Packet) {
 	w := localPacket{Service: machine.Service{Addr: p.To}}
 	switch {
@@ -97,7 +97,7 @@ func (o *ownHost) handleLoopback(p *lan.Packet) {
 	o.report(w)
 }
 
-// noteWant passes on what is wanted, as far as there is room.
+// report queues a packet for the loop, within the rate and the queue's length.
 func (o *ownHost) report(w localPacket) {
 	if !o.limit.Allow() {
 		return
@@ -108,7 +108,7 @@ func (o *ownHost) report(w localPacket) {
 	}
 }
 
-// follow has it look at packets for the addresses of machines that may sleep.
+// follow sets the kernel filter to the addresses of machines that may sleep.
 func (o *ownHost) follow(nics []*nic) {
 	if o.loopback == nil {
 		return

@@ -9,8 +9,8 @@ import (
 	"nightporter/internal/machine"
 )
 
-// Pause leaves a machine alone until then, on behalf of by. It returns once that is
-// stored.
+// Pause stops all work for a machine until a time, requested by by. It returns once that
+// is on the disk.
 func (p *Porter) Pause(ctx context.Context, name string, until time.Time, by string) error {
 	var refused error
 	err := p.withMachine(ctx, name, func(e *entry) {
@@ -27,8 +27,8 @@ func (p *Porter) Pause(ctx context.Context, name string, until time.Time, by str
 	return p.stored(ctx, "it is paused")
 }
 
-// Unpause ends a machine's pause before its time, on behalf of by. It returns once
-// that is stored.
+// Unpause ends a machine's pause early, requested by by. It returns once that is on the
+// disk.
 func (p *Porter) Unpause(ctx context.Context, name, by string) error {
 	var refused error
 	err := p.withMachine(ctx, name, func(e *entry) {
@@ -44,7 +44,7 @@ func (p *Porter) Unpause(ctx context.Context, name, by string) error {
 	return p.stored(ctx, "it is resumed")
 }
 
-// stored returns once what was done is sure to be known after a crash.
+// stored waits until the journal is on the disk. what is the change, for the error.
 func (p *Porter) stored(ctx context.Context, what string) error {
 	if err := p.loop.journal.Sync(ctx); err != nil {
 		return fmt.Errorf("%s, but that cannot be stored and is lost with a restart: %v", what, err)

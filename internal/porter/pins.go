@@ -9,19 +9,21 @@ import (
 	"nightporter/internal/machine"
 )
 
-// pin keeps clients with held packets here, although the machine speaks for itself:
-// a machine whose service is not ready would refuse their next SYN.
-func (e *entry) pin() {
+// pinner is the part of an entry that keeps its address at our MAC while it arrives.
+type pinner struct{ *entry }
+
+// pin starts a round for the clients with held packets: the machine announces itself, but
+// its service is not ready and would answer the next SYN with a RST.
+func (e pinner) pin() {
 	if e.State() == machine.Arriving && e.nic != nil {
 		e.pinState.clientsAt = time.Time{}
 		e.pinSoon(time.Now())
 	}
 }
 
-// pinHosts has the other hosts on the LAN told that an address of the machine is at our
-// MAC, before they are told so of others. Those that were not told the last time come
-// first.
-func (e *entry) pinHosts(addr netip.Addr) {
+// pinHosts starts a round for the other hosts on the LAN, with this address of the machine
+// first. Hosts that were not reached in the last round come first.
+func (e pinner) pinHosts(addr netip.Addr) {
 	if e.State() != machine.Arriving || e.nic == nil {
 		return
 	}
@@ -35,20 +37,20 @@ func (e *entry) pinHosts(addr netip.Addr) {
 	e.pinSoon(time.Now())
 }
 
-// pinSoon begins a round as soon as the machine may have one.
-func (e *entry) pinSoon(now time.Time) {
+// pinSoon starts a round as soon as the rate allows.
+func (e pinner) pinSoon(now time.Time) {
 	at := now
 	if e.pinState.roundLimit.TokensAt(now) < 1 {
 		at = e.pinState.lastRound.Add(pinPause)
 	}
-	e.nic.pins.Set(e, at)
+	e.nic.pins.Set(e.entry, at)
 }
 
-// refused takes in that a machine which arrives refuses connections at an address. A
-// newcomer would meet that refusal: the answer of the machine's own kernel to its
-// question is faster than ours. So hosts that were heard on the LAN are told before
-// they ask, and again while it lasts.
-func (e *entry) noteRefusal(addr netip.Addr) {
+// noteRefusal handles a RST of an arriving machine at an address. A new client would get
+// that RST too, because the machine answers its ARP request or solicitation faster than
+// we do. So the hosts on the LAN are pinned before they send one, and again while the
+// machine refuses.
+func (e pinner) noteRefusal(addr netip.Addr) {
 	if now := time.Now(); e.State() == machine.Arriving && now.Sub(e.refusedAt) >= refusalInterval {
 		e.refusedAt = now
 		for _, other := range e.Claimed() {
@@ -58,15 +60,16 @@ func (e *entry) noteRefusal(addr netip.Addr) {
 	}
 }
 
-// diverted takes in that a machine which arrives said that it has an address.
-func (e *entry) noteDiversion(addr netip.Addr) {
+// noteDiversion handles an ARP or NDP frame by which an arriving machine may have drawn
+// clients to its own MAC.
+func (e pinner) noteDiversion(addr netip.Addr) {
 	e.pin()
 	if !e.refusedAt.IsZero() {
 		e.pinHosts(addr)
 	}
 }
 
-// pinRounds has the rounds that are due.
+// pinRounds runs the rounds that are due.
 func (l *loop) pinRounds(now time.Time) {
 	for _, n := range l.nics {
 		for e, ok := n.pins.Pop(now); ok; e, ok = n.pins.Pop(now) {
@@ -75,7 +78,7 @@ func (l *loop) pinRounds(now time.Time) {
 	}
 }
 
-// pinRound tells those whose turn it is. Clients with held packets go before other hosts.
+// pinRound pins clients with held packets first, then other hosts.
 func (l *loop) pinRound(now time.Time, n *nic, e *entry) {
 	if e.nic != n || e.State() != machine.Arriving || !l.machines.has(e) {
 		e.pinState.hosts = nil
@@ -92,7 +95,7 @@ func (l *loop) pinRound(now time.Time, n *nic, e *entry) {
 	}
 	clients := slices.DeleteFunc(e.hold.Clients(), func(g handover.Client) bool { return g.MAC == n.MAC() }) // our own host's entry is permanent
 	p.clients.take(len(clients), func(i int) bool { return e.sendOwnerLimited(clients[i], n.MAC()) })
-	e.sendHostPins(&l.machines)
+	pinner{e}.sendHostPins(&l.machines)
 	next := p.clientsAt
 	if p.repeat || p.clients.left > 0 || len(p.hosts) > 0 {
 		next = now.Add(pinPause)
@@ -103,8 +106,8 @@ func (l *loop) pinRound(now time.Time, n *nic, e *entry) {
 	n.pins.Set(e, next)
 }
 
-// pinHostsNow tells hosts that have not asked, as far as the ration goes.
-func (e *entry) sendHostPins(machines *registry) {
+// sendHostPins pins other hosts, as far as the rate allows.
+func (e pinner) sendHostPins(machines *registry) {
 	n := e.nic
 	for p := &e.pinState; len(p.hosts) > 0; p.hosts = p.hosts[1:] {
 		u := &p.hosts[0]
@@ -122,34 +125,34 @@ func (e *entry) sendHostPins(machines *registry) {
 	}
 }
 
-// newcomers are the hosts that may ask for an address of the machine next, none where it is
-// left to another host. One that sleeps is left alone, with its guests: some cards wake on any
-// unicast frame.
-func (e *entry) hostsToPin(machines *registry, addr netip.Addr) (all []handover.Client) {
+// hostsToPin returns the hosts that may send to an address of the machine next; none if the
+// address is conceded. A sleeping machine and its guests are left out: some network cards
+// wake on any unicast frame.
+func (e pinner) hostsToPin(machines *registry, addr netip.Addr) (all []handover.Client) {
 	if !slices.Contains(e.Claimed(), addr) {
 		return nil
 	}
 	for _, host := range e.nic.reader.Hosts(addr.Is6(), maxPinnedHosts) {
 		other := machines.at(e.nic, host.MAC)
 		asleep := other != nil && other.State() != machine.Awake
-		if other != e && !asleep && e.nic.network.Load().Contains(host.IP) {
+		if other != e.entry && !asleep && e.nic.network.Load().Contains(host.IP) {
 			all = append(all, handover.Client{MachineIP: addr, MAC: host.MAC, IP: host.IP})
 		}
 	}
 	return all
 }
 
-// noteRequesters takes the neighbors that have asked for an address of the machine, or
-// sent to it.
-func (e *entry) noteRequesters() {
+// noteRequesters schedules corrections for the neighbors that requested an address of the
+// machine, or sent to it.
+func (e pinner) noteRequesters() {
 	now := time.Now()
 	for who, ip := range e.target.TakeRequesters() {
 		e.nic.corrections.schedule(now, who, ip, e.hold.Opened())
 	}
 }
 
-// correct sends a requester who has the address: we, if we still answer for it, or its
-// machine, if that is up.
+// correct sends a requester the MAC of an address: ours if we still answer for it, or the
+// machine's if that is up.
 func (l *loop) correct(n *nic, g handover.Client) {
 	a := n.reader.View().Address(g.MachineIP)
 	if a == nil {

@@ -67,7 +67,7 @@ func TestNewcomersAreTold(t *testing.T) {
 }
 
 // hearsHosts has as many hosts speak on the LAN, each with an address of both families.
-func (x *fixture) hearsHosts(hosts int) {
+func hearsHosts(x *fixture, hosts int) {
 	for i := range hosts {
 		mac, ip4 := invented(i, false)
 		_, ip6 := invented(i, true)
@@ -77,7 +77,7 @@ func (x *fixture) hearsHosts(hosts int) {
 }
 
 // about returns how many hosts were told of each address since the last look.
-func (x *fixture) about() (hosts map[netip.Addr]int) {
+func about(x *fixture) (hosts map[netip.Addr]int) {
 	hosts = make(map[netip.Addr]int)
 	for _, s := range x.sent {
 		if s.Dst != nasMAC && s.SenderMAC == x.n.MAC() && (s.From == nas4 || s.From == nas6) {
@@ -92,13 +92,13 @@ func (x *fixture) about() (hosts map[netip.Addr]int) {
 // of its addresses, has them told again at once: until then it refuses newcomers.
 func TestNewcomersAreToldAgainAtOnce(t *testing.T) {
 	withLoop(t, nil, func(x *fixture) {
-		x.hearsHosts(20)
+		hearsHosts(x, 20)
 		x.refusing(nas6)
 		x.pass(refusalInterval + 1500*time.Millisecond) // the ration is whole again
-		x.about()
+		about(x)
 		for _, ip := range []netip.Addr{nas4, nas6, nas6} {
 			x.hear(speaks(ip))
-			if got := x.about(); got[ip] < 20 {
+			if got := about(x); got[ip] < 20 {
 				t.Errorf("after it spoke of %v the hosts were told %v times of its addresses", ip, got)
 			}
 		}
@@ -109,20 +109,20 @@ func TestNewcomersAreToldAgainAtOnce(t *testing.T) {
 // last comes first, and the hosts that were not told the last time.
 func TestNewcomersOfTheLatestAddressComeFirst(t *testing.T) {
 	withLoop(t, nil, func(x *fixture) {
-		x.hearsHosts(maxPinnedHosts)
+		hearsHosts(x, maxPinnedHosts)
 		x.refusing(nas6)
 		x.pass(3 * time.Second)
-		x.about()
+		about(x)
 		x.hear(speaks(nas4))
 		x.pass(200 * time.Millisecond)
-		x.about()
+		about(x)
 		x.hear(speaks(nas6))
 		x.pass(time.Second)
-		if got := x.about(); got[nas6] < unicastRate/2 || got[nas4] > 0 {
+		if got := about(x); got[nas6] < unicastRate/2 || got[nas4] > 0 {
 			t.Errorf("in the second after it spoke of %v hosts were told %v times of its addresses", nas6, got)
 		}
 		x.pass(5 * time.Second)
-		if got := x.about(); got[nas4] == 0 {
+		if got := about(x); got[nas4] == 0 {
 			t.Errorf("later hosts were told %v times of its addresses", got)
 		}
 	})
@@ -132,7 +132,7 @@ func TestNewcomersOfTheLatestAddressComeFirst(t *testing.T) {
 // speaks for it.
 func TestNewcomersAreNotToldOfAConcededAddress(t *testing.T) {
 	withLoop(t, nil, func(x *fixture) {
-		x.hearsHosts(20)
+		hearsHosts(x, 20)
 		e := x.asleep(nas())
 		x.pass(time.Minute)
 		x.hear(lantest.Advertise(otherMAC, ether.MAC{0x33, 0x33, 0, 0, 0, 1}, otherMAC, nas6))
@@ -141,11 +141,11 @@ func TestNewcomersAreNotToldOfAConcededAddress(t *testing.T) {
 		}
 		x.hear(syn(nas4, 22))
 		x.upAt(e, nas4)
-		x.about()
+		about(x)
 		x.hear(speaks(nas6))
 		x.pass(time.Second)
 		x.want(e, machine.Arriving)
-		if got := x.about(); got[nas6] > 0 {
+		if got := about(x); got[nas6] > 0 {
 			t.Errorf("hosts were told %v times of its addresses", got)
 		}
 	})

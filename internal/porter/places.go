@@ -16,22 +16,22 @@ import (
 	"nightporter/internal/registration"
 )
 
-// netView is what the rules have to know of an interface and its network, as it is
-// at one moment.
+// netView is the state of an interface and its network at one moment, for the rules of
+// trust.
 type netView struct {
 	*nic
 	network lan.Network
-	local   []netip.Addr // of the host, on any interface
-	macs    []ether.MAC  // of the host's interfaces
+	local   []netip.Addr // our host's addresses, on any interface
+	macs    []ether.MAC  // of our host's interfaces
 
-	neighbors map[netip.Addr]ether.MAC // where other hosts are, as the kernel knows it
-	heard     map[netip.Addr]ether.MAC // the same, as the readers heard it
+	neighbors map[netip.Addr]ether.MAC // MACs of other hosts, from the kernel
+	heard     map[netip.Addr]ether.MAC // the same, from the readers
 	gateways  []ether.MAC              // the MACs of the gateways
 
-	previous []netip.Addr // by the machine that it is about: a gateway may have answered for it there
+	previous []netip.Addr // previous addresses of the machine in question: a gateway may answer for them
 }
 
-// readNetView asks the kernel.
+// readNetView reads the view from the kernel.
 func (n *nic) readNetView() (*netView, error) {
 	if err := n.unavailable(); err != nil {
 		return nil, err
@@ -67,14 +67,14 @@ func (v *netView) Gateway(ip netip.Addr) bool {
 	return v.routers.has(ip, time.Now()) || v.GatewayMAC(v.neighbors[ip]) || v.GatewayMAC(v.heard[ip])
 }
 
-// of returns the view for a machine that has had these addresses.
+// withHistory returns the view for a machine that had these addresses before.
 func (v *netView) withHistory(had []netip.Addr) *netView {
 	own := *v
 	own.previous = had
 	return &own
 }
 
-// surroundings returns what the readers have to know.
+// surroundings returns the part of the view that the readers need.
 func (v *netView) surroundings() fastpath.Surroundings {
 	own := make(map[netip.Addr]bool)
 	for _, ip := range v.local {
@@ -104,12 +104,12 @@ func (v *netView) Resolve(ctx context.Context, ip netip.Addr) ([]ether.MAC, erro
 	return v.reader.Resolve(ctx, ip, func() error { return v.probe(ether.Broadcast, ip) })
 }
 
-// mostChanges is how many addresses are logged one by one when their network comes
-// or goes.
+// maxLoggedChanges is how many addresses are logged one by one when their network appears
+// or disappears.
 const maxLoggedChanges = 8
 
-// place judges where each address of each machine can be claimed now, and has the
-// machines know where that changed.
+// place decides for each address of each machine whether it can be claimed now, and tells
+// the machines about changes.
 func (l *loop) place() {
 	views := make(map[*nic]*netView)
 	for _, n := range l.nics {
@@ -121,17 +121,17 @@ func (l *loop) place() {
 	holders := l.machines.holders()
 	changed := 0
 	for _, e := range l.machines.sorted() {
-		if e.managed() { // else nothing says yet that it is here
+		if e.managed() { // else nothing shows yet that it is here
 			changed = l.placeEntry(e, views, holders, changed)
 		}
 	}
 	if changed > maxLoggedChanges {
-		l.log.Info("many addresses came to a network or lost theirs", "event", "addresses_moved", "addresses", changed)
+		l.log.Info("many addresses gained or lost their network", "event", "addresses_moved", "addresses", changed)
 	}
 }
 
-// placeEntry is place for one machine. changed is how many addresses got or lost their
-// place so far.
+// placeEntry is place for one machine. changed is the number of changed addresses so far;
+// the new number is returned.
 func (l *loop) placeEntry(e *entry, views map[*nic]*netView, holders map[netip.Addr]*entry, changed int) int {
 	spec := e.Spec()
 	if e.nic == nil {
@@ -141,7 +141,7 @@ func (l *loop) placeEntry(e *entry, views map[*nic]*netView, holders map[netip.A
 	}
 	v := views[e.nic]
 	if e.nic != nil && v == nil && e.placed != nil {
-		return changed // the interface is out: what was known of its network stays
+		return changed // the interface is unavailable: the last known places stay
 	}
 	if v != nil {
 		v = v.withHistory(spec.Addrs())
@@ -171,10 +171,10 @@ func (l *loop) placeEntry(e *entry, views map[*nic]*netView, holders map[netip.A
 	}
 	e.placed = places
 	if e.nic != nil {
-		e.nic.viewStale = true // an address may be another machine's now, or no more
+		e.nic.viewStale = true // an address may have come from or gone to another machine
 	}
 	for _, a := range spec.Monitor {
-		// What our host uses now cannot be a machine's.
+		// An address of our own host cannot be a machine's.
 		if v != nil && v.Own(a.IP) {
 			l.dispatch(e, machine.Conflicted{Addr: a.IP, By: e.nic.MAC()})
 		}
@@ -183,16 +183,16 @@ func (l *loop) placeEntry(e *entry, views map[*nic]*netView, holders map[netip.A
 	return changed
 }
 
-// settleOn begins to look for a machine on an interface.
+// settleOn makes an interface that of the machine.
 func (e *entry) settleOn(n *nic, log *slog.Logger) {
 	spec := e.Spec()
-	log.Info("machine is looked for", "event", "placed", "machine", e, "mac", spec.MAC, "monitor", monitored(spec), "interface", n.name, "state", e.State().String())
+	log.Info("machine assigned to an interface", "event", "placed", "machine", e, "mac", spec.MAC, "monitor", monitored(spec), "interface", n.name, "state", e.State().String())
 	e.nic = n
 	n.viewStale = true
 }
 
-// placeOf judges one address on an interface; v is that of the machine, and nil where
-// the interface is out.
+// placeOf decides for one address whether it can be claimed. v is the view of the machine's
+// interface, and nil if that is unavailable.
 func (e *entry) placeOf(a machine.Address, v *netView, interfaces []string) machine.Place {
 	ip, spec := a.IP, e.Spec()
 	p := machine.Place{Addr: ip}
@@ -214,15 +214,14 @@ func (e *entry) placeOf(a machine.Address, v *netView, interfaces []string) mach
 	switch {
 	case v.OnLink(ip):
 	case v.CanResolve(ip):
-		p.Unproved = true // its own answer proves that it is on this link
+		p.Unproved = true // only an answer of the machine proves that it is on this link
 	default:
 		p.Reason = string(registration.NoNetwork)
 	}
 	return p
 }
 
-// registeredPlaces turns what the rules say of a registration's addresses into what
-// the machine has to know.
+// registeredPlaces converts the verdict on a registration's addresses for the machine.
 func registeredPlaces(v registration.Verdict) []machine.Place {
 	places := make([]machine.Place, len(v.Places))
 	for i, p := range v.Places {

@@ -46,7 +46,7 @@ func TestAddressWithoutAPlace(t *testing.T) {
 				x.pass(10 * time.Minute)
 				x.want(e, machine.Asleep, nas4, claimed)
 				x.wantWaits(e, ip, strings.ReplaceAll(c.says, `\"`, `"`))
-				if n := x.logged("address waits"); n != 1 || x.logged(c.says) != 1 {
+				if n := x.logged("address cannot be claimed"); n != 1 || x.logged(c.says) != 1 {
 					t.Errorf("said %d times, want once with %q:\n%s", n, c.says, &x.output)
 				}
 			})
@@ -123,7 +123,7 @@ func (x *fixture) setAddrs(want ...string) {
 			}
 		}
 	}
-	x.linksChanged(lan.Changes{Of: map[int]lan.Change{x.n.Index(): change}})
+	linkKeeper{x.loop}.linksChanged(lan.Changes{Of: map[int]lan.Change{x.n.Index(): change}})
 	x.turn()
 }
 

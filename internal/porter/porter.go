@@ -18,11 +18,12 @@ import (
 	"nightporter/internal/registration"
 )
 
-// errStopping answers requests that come while the porter ends.
+// errStopping is the error of requests while the porter stops.
 var errStopping = errors.New("nightporter is stopping")
 
-// Porter is the daemon's core, as other goroutines see it: it sends requests to
-// the loop. Make it with New, then Resume and Run it.
+// Porter is the daemon's core. Its methods send requests to the loop and are safe for any
+// goroutine, except New, Resume, Repair, MountGuard, Run and Close, which belong to the
+// goroutine that starts it, in this order.
 type Porter struct {
 	loop    *loop
 	watcher *lan.Watcher
@@ -33,12 +34,12 @@ type Porter struct {
 	stopped  chan struct{} // closed once the loop has ended
 }
 
-// New opens the interfaces that conf names. One that is not there is waited for.
-// Resume has to come before Run; nothing is answered earlier.
+// New opens the interfaces that conf names. A missing interface is opened when it appears.
+// Resume must come before Run. No frame is answered before Run.
 func New(conf *config.Config, m *metrics.Metrics, log *slog.Logger) (*Porter, error) {
 	p := newPorter(conf, m, log)
 	var err error
-	if p.watcher, err = lan.Watch(log); err != nil { // before the first look, so that nothing is missed
+	if p.watcher, err = lan.Watch(log); err != nil { // before the interfaces are read, so that no change is missed
 		return nil, err
 	}
 	p.loop.own.open(conf)
@@ -52,15 +53,15 @@ func New(conf *config.Config, m *metrics.Metrics, log *slog.Logger) (*Porter, er
 	return p, nil
 }
 
-// newPorter returns a porter that works on no interface so far.
+// newPorter returns a porter without interfaces.
 func newPorter(conf *config.Config, m *metrics.Metrics, log *slog.Logger) *Porter {
 	p := &Porter{loop: newLoop(conf, m, log), requests: make(chan func()), running: make(chan struct{}), stopped: make(chan struct{})}
 	p.setTrust(conf)
 	return p
 }
 
-// Close removes the guard and closes the interfaces. Run has ended, or was not
-// called.
+// Close removes the guard and closes the interfaces. Run must have ended, or not have
+// begun.
 func (p *Porter) Close() {
 	p.loop.kernel.guard.Close()
 	p.loop.asides.close()
@@ -82,13 +83,13 @@ func (p *Porter) setTrust(conf *config.Config) {
 	p.trust.Store(&registration.Policy{Trust: t, Allow: conf.Registration.Allow, Token: conf.Registration.Token})
 }
 
-// Run answers, watches and wakes until ctx ends; then it releases every claim. An
-// interface that goes is waited for.
+// Run works until ctx ends, and then releases every claim. A removed interface is opened
+// again when it appears.
 func (p *Porter) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	// The readers outlive the loop, so that a machine which speaks during the
-	// release is not answered in the meantime.
+	// The readers outlive the loop, so that no address is answered for during the
+	// release after a frame of its machine.
 	reading, stopReading := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopReading()
 	p.loop.interfaces.listen(reading)
@@ -120,7 +121,7 @@ func (p *Porter) Run(ctx context.Context) error {
 	return g.Wait()
 }
 
-// inLoop runs f on the loop and waits for it.
+// inLoop runs f on the loop's goroutine and waits for it.
 func (p *Porter) inLoop(ctx context.Context, f func()) error {
 	done := make(chan struct{})
 	request := func() {
@@ -139,21 +140,22 @@ func (p *Porter) inLoop(ctx context.Context, f func()) error {
 	return nil
 }
 
-// Alive returns nil if the loop still turns.
+// Alive returns nil if the loop handles requests.
 func (p *Porter) Alive(ctx context.Context) error { return p.inLoop(ctx, func() {}) }
 
-// Started is closed once machines can register and be answered for.
+// Started returns a channel that is closed once the loop runs.
 func (p *Porter) Started() <-chan struct{} { return p.running }
 
-// Working is closed once there is an interface to work on.
+// Working returns a channel that is closed once an interface works.
 func (p *Porter) Working() <-chan struct{} { return p.loop.interfaces.working }
 
-// Wake wakes a machine on behalf of by.
+// Wake wakes a machine. by is who requested it, for the journal. It returns
+// machine.ErrUnknown or machine.ErrConflict if that is not possible.
 func (p *Porter) Wake(ctx context.Context, name, by string) error {
 	return p.wake(ctx, name, machine.WakeRequested{Trigger: machine.ByAPI, By: by})
 }
 
-// TestWake is Wake for a wake that shows whether waking works, and does not count.
+// TestWake is Wake for a test of the wake path, which the statistics do not count.
 func (p *Porter) TestWake(ctx context.Context, name, by string) error {
 	return p.wake(ctx, name, machine.WakeRequested{Trigger: machine.ByAPI, By: by, Test: true})
 }
@@ -177,11 +179,11 @@ func (p *Porter) WakeMAC(ctx context.Context, mac ether.MAC, by string) error {
 	return errors.Join(err, failed)
 }
 
-// Forget releases a machine and drops it.
+// Forget releases the claims of a machine and removes it.
 func (p *Porter) Forget(ctx context.Context, name, by string) error {
 	return p.withMachine(ctx, name, func(e *entry) {
 		p.loop.dispatch(e, machine.Stopped{})
-		p.loop.forget(e, "asked for by "+by)
+		p.loop.forget(e, "requested by "+by)
 	})
 }
 
@@ -197,9 +199,8 @@ func (p *Porter) withMachine(ctx context.Context, name string, f func(*entry)) e
 	return errors.Join(err, unknown)
 }
 
-// Reload takes over what may change while claims are held. It returns the keys
-// whose change takes effect only after a restart. An error means that nothing has
-// changed.
+// Reload applies a new configuration. It returns the changed keys that take effect only
+// after a restart. After an error the old configuration stays.
 func (p *Porter) Reload(ctx context.Context, conf *config.Config) ([]string, error) {
 	var bad error
 	err := p.inLoop(ctx, func() {

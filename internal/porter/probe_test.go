@@ -238,7 +238,7 @@ func TestNoAddressToAskFrom(t *testing.T) {
 		x.pass(20 * time.Second)
 		x.want(e, machine.Settling)
 		for _, ip := range []netip.Addr{nas4, nas6} {
-			if n := x.logged("has no address to ask for " + ip.String() + " from"); n != 1 {
+			if n := x.logged("has no source address for a probe of " + ip.String()); n != 1 {
 				t.Errorf("said %d times for %v:\n%s", n, ip, &x.output)
 			}
 		}

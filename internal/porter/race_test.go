@@ -93,13 +93,13 @@ func TestReadersAndLoop(t *testing.T) {
 		stop()
 		x.drain()
 		x.keep(x.n)
-		x.wantQuiet(specs)
+		wantQuiet(x, specs)
 	})
 }
 
 // wantQuiet fails the test if a machine is answered for, or if a sighting is stuck
 // on its way to the loop: then no other of its kind is reported.
-func (x *fixture) wantQuiet(specs []machine.Spec) {
+func wantQuiet(x *fixture, specs []machine.Spec) {
 	x.Helper()
 	reader := x.n.reader
 	for _, spec := range specs {

@@ -8,8 +8,12 @@ import (
 	"nightporter/internal/readycheck"
 )
 
-// accepted takes in that a service has answered a SYN. That may be all that it takes.
-func (l *loop) accepted(e *entry, s machine.Service) {
+// readinessLoop is the part of the loop that finds out which services are ready.
+type readinessLoop struct{ *loop }
+
+// accepted records that a service has answered a SYN. Without a ready check in the
+// configuration the service is ready by that.
+func (l readinessLoop) accepted(e *entry, s machine.Service) {
 	if e.readiness.Accepted(time.Now(), s) {
 		l.ready(e, []machine.Service{s})
 		return
@@ -17,14 +21,15 @@ func (l *loop) accepted(e *entry, s machine.Service) {
 	l.checks.Set(e, e.readiness.Next())
 }
 
-// check has a service be checked by a connection of our own. Under wake.local our
-// kernel has the machine at our MAC: the reader forwards what the check sends.
-func (l *loop) check(now time.Time, e *entry, s machine.Service) {
+// check starts a readiness check of a service, with a TCP connection of our own. Under
+// wake.local our kernel's neighbor entry has the machine at our MAC, and the reader
+// forwards the packets of the check.
+func (l readinessLoop) check(now time.Time, e *entry, s machine.Service) {
 	subject := readycheck.Subject{Machine: e.target.Owner(s.Addr), Service: s, Began: e.readiness.Began()}
 	spec := e.Spec()
 	source, ok := e.nic.sourceNear(s.Addr)
 	if !ok {
-		l.log.Debug("no address to check a service from", "event", "check_failed", "machine", e, "service", s)
+		l.log.Debug("no source address to check a service", "event", "check_failed", "machine", e, "service", s)
 	}
 	t := readycheck.Target{
 		Interface: e.nic.name, From: source, To: netip.AddrPortFrom(s.Addr, s.Number), Ready: spec.Settings(s).Ready,
@@ -34,8 +39,8 @@ func (l *loop) check(now time.Time, e *entry, s machine.Service) {
 	}
 }
 
-// checked takes in what came of a check.
-func (l *loop) checked(r readycheck.Result) {
+// checked records the result of a readiness check.
+func (l readinessLoop) checked(r readycheck.Result) {
 	l.checker.Done(r)
 	e := l.machines.byMAC[r.Machine]
 	if e == nil || e.State() != machine.Arriving {
@@ -51,8 +56,8 @@ func (l *loop) checked(r readycheck.Result) {
 	l.checks.Set(e, e.readiness.Next())
 }
 
-// checkReadiness probes the services whose turn it is.
-func (l *loop) checkReadiness(now time.Time, e *entry) {
+// checkReadiness probes the services that are due.
+func (l readinessLoop) checkReadiness(now time.Time, e *entry) {
 	due := e.readiness.Due(now, l.awaited.pace(), e.probeClient)
 	for _, s := range due.Probe {
 		e.probeReadiness(&l.kernel, s)
@@ -63,24 +68,24 @@ func (l *loop) checkReadiness(now time.Time, e *entry) {
 	l.ready(e, due.Ready)
 }
 
-// proved takes an answer of the machine for one of its addresses. One that something
-// else may have sent readies no service.
-func (l *loop) proved(e *entry, ip netip.Addr, proof machine.Proof) {
+// proved records an answer from one of the machine's addresses. An answer that the network
+// card or firmware may have sent makes no service ready.
+func (l readinessLoop) proved(e *entry, ip netip.Addr, proof machine.Proof) {
 	l.dispatch(e, machine.Answered{Addr: ip, Proof: proof})
 	if e.Proves(ip, proof) {
 		l.answered(e, ip)
 	}
 }
 
-// answered takes in that the machine is up at an address.
-func (l *loop) answered(e *entry, ip netip.Addr) {
+// answered records that the machine is up at an address.
+func (l readinessLoop) answered(e *entry, ip netip.Addr) {
 	if e.State() == machine.Arriving {
 		l.ready(e, e.readiness.Answered(time.Now(), ip))
 	}
 }
 
-// ready has the machine know which services can take their clients.
-func (l *loop) ready(e *entry, services []machine.Service) {
+// ready passes to the machine which services accept their clients.
+func (l readinessLoop) ready(e *entry, services []machine.Service) {
 	if all := e.readiness.Done(); all || len(services) > 0 {
 		l.dispatch(e, machine.ServicesReady{Services: services, All: all})
 		return

@@ -46,7 +46,7 @@ func TestWhoseAnswersComeHere(t *testing.T) {
 }
 
 // placedClients returns where the machine was told that a client is, oldest first.
-func (x *fixture) placedClients() (owners []ether.MAC) {
+func placedClients(x *fixture) (owners []ether.MAC) {
 	for _, s := range x.sent {
 		if s.Dst == nasMAC && (s.From == client4 || s.From == client6) && (s.Kind == lan.ARPRequest || s.Kind == lan.NeighborSolicitation) {
 			owners = append(owners, s.SenderMAC)
@@ -72,9 +72,9 @@ func TestMachineIsToldWhereItsClientIs(t *testing.T) {
 		} {
 			t.Run(name+"/"+ip.String(), func(t *testing.T) {
 				withLoop(t, nil, func(x *fixture) {
-					e, up := x.asking(ip)
+					e, up := asking(x, ip)
 					end(x, e, up)
-					if told := x.placedClients(); told[len(told)-1] != clientMAC {
+					if told := placedClients(x); told[len(told)-1] != clientMAC {
 						t.Errorf("the client was told last to be at %v", told[len(told)-1])
 					}
 				})
@@ -94,7 +94,7 @@ func (x *fixture) forwarding() {
 }
 
 // asking has a client's datagram ask nas, which arrives.
-func (x *fixture) asking(ip netip.Addr) (*entry, *peer) {
+func asking(x *fixture, ip netip.Addr) (*entry, *peer) {
 	x.Helper()
 	e, up := x.asleep(nas()), x.up(nas())
 	x.down(up) // it sleeps still
@@ -102,7 +102,7 @@ func (x *fixture) asking(ip netip.Addr) (*entry, *peer) {
 	x.peers = append(x.peers, up)
 	x.hear(lantest.ARPProbe(nasMAC, nas4))
 	x.pass(300 * time.Millisecond)
-	if told := x.placedClients(); len(told) < 3 || told[len(told)-1] != x.n.MAC() {
+	if told := placedClients(x); len(told) < 3 || told[len(told)-1] != x.n.MAC() {
 		x.Fatalf("the client was told to be at %v, and the machine is %v", told, e.State())
 	}
 	return e, up
@@ -143,7 +143,7 @@ func TestWhoSendsOnWhatIsForTheClient(t *testing.T) {
 					if c.forwards {
 						x.forwarding()
 					}
-					e, up := x.asking(ip)
+					e, up := asking(x, ip)
 					want := []guard.Flow{{From: ip, To: clientOf(ip).Addr()}}
 					if !c.diverted {
 						want = nil
@@ -184,7 +184,7 @@ func TestNothingStaysDiverted(t *testing.T) {
 			onLab(t, nil, func(x *fixture) {
 				g := x.guarded()
 				x.forwarding()
-				e, up := x.asking(nas4)
+				e, up := asking(x, nas4)
 				if len(g.ways) != 1 {
 					t.Fatalf("diverted while the service starts: %v", g.ways)
 				}

@@ -12,12 +12,12 @@ import (
 	"nightporter/internal/registration"
 )
 
-// Register takes a registration: it is judged by the rules of trust, on the
-// caller's goroutine because that asks the LAN, and then the machine begins to
-// settle, or to be watched. It implements registration.Handler.
+// Register handles a registration. The rules of trust are checked on the caller's
+// goroutine, because that sends probes to the LAN; then the machine settles or is
+// monitored. It implements registration.Handler.
 func (p *Porter) Register(ctx context.Context, req registration.Request, peer registration.Peer) error {
-	// What the configuration says of the machine fills in what the client
-	// left out, and so has to be known before it is judged.
+	// The configuration fills in what the client left out, so it is needed before the
+	// check.
 	var guarded bool
 	var had []netip.Addr
 	if err := p.inLoop(ctx, func() { had, guarded = p.loop.machines.complete(&req) }); err != nil {
@@ -38,8 +38,8 @@ func (p *Porter) Register(ctx context.Context, req registration.Request, peer re
 		return err
 	}
 	req.Monitor, req.Guests = verdict.Monitor, nil
-	itself := req.RequiredSecret != machine.Secret{} // and it was shown
-	if !itself && (guarded || req.Token != "") {     // else it need not be known
+	itself := req.RequiredSecret != machine.Secret{} // policy.Check has verified it
+	if !itself && (guarded || req.Token != "") {     // else protect does not need it
 		if itself, err = policy.FromItself(ctx, req, peer, v); err != nil {
 			return err
 		}
@@ -69,12 +69,13 @@ func (p *Porter) Register(ctx context.Context, req registration.Request, peer re
 	}
 	for _, ip := range verdict.Unknown {
 		p.loop.log.Warn("guest left out: no host answers for it, and its MAC is not known", "event", "guest_unknown", "machine", req.Name, "ip", ip,
-			"remedy", "tell its mac in guests")
+			"remedy", "give its mac in guests")
 	}
 	return p.synced(ctx)
 }
 
-// tryAdmission says whether a machine would be taken in, and how. It changes nothing.
+// tryAdmission returns how a machine would be accepted, as registration.Acceptable, or why
+// not. It changes nothing.
 func (p *Porter) tryAdmission(ctx context.Context, a admission) error {
 	var refused error
 	would := new(registration.Acceptable)
@@ -93,7 +94,7 @@ func (p *Porter) tryAdmission(ctx context.Context, a admission) error {
 	return would
 }
 
-// synced returns once what was promised is sure to be known after a crash.
+// synced waits until the registration is on the disk.
 func (p *Porter) synced(ctx context.Context) error {
 	if err := p.loop.journal.Sync(ctx); err != nil {
 		return registration.Refuse(registration.Limited,
@@ -102,8 +103,8 @@ func (p *Porter) synced(ctx context.Context) error {
 	return nil
 }
 
-// replacedCard returns the MAC of the machine whose name a new card may take over:
-// it has proved one of its addresses, and the old card answers for none.
+// replacedCard returns the MAC of the machine whose name a new network card may take over:
+// the new card has proved one of its addresses, and the old card answers for none.
 func (p *Porter) replacedCard(ctx context.Context, req registration.Request, verdict registration.Verdict, v *netView) (ether.MAC, error) {
 	var old machine.Spec
 	if err := p.inLoop(ctx, func() { old = p.loop.machines.replaceable(req, verdict) }); err != nil || old.MAC == (ether.MAC{}) {
@@ -124,7 +125,7 @@ func (p *Porter) replacedCard(ctx context.Context, req registration.Request, ver
 	return old.MAC, nil
 }
 
-// Refused notes a registration that was turned down.
+// Refused records a refused registration in the journal. It is for any goroutine.
 func (p *Porter) Refused(peer netip.AddrPort, mac ether.MAC, reason string) {
 	p.loop.journal.Append(journal.Record{Event: journal.Event{Kind: journal.Refused, At: time.Now(), Source: peer, MAC: mac, Reason: reason}})
 }

@@ -106,7 +106,7 @@ func TestNewCard(t *testing.T) {
 				case c.another:
 					x.wantNames("nas", "nas-2")
 				default:
-					x.wantReplaced(newCard, x.events.records[records:])
+					wantReplaced(x, newCard, x.events.records[records:])
 				}
 			})
 		})
@@ -115,7 +115,7 @@ func TestNewCard(t *testing.T) {
 
 // wantReplaced fails the test unless a new card has the name of the old one, and
 // what was known of it.
-func (x *fixture) wantReplaced(newCard machine.Spec, since []journal.Record) {
+func wantReplaced(x *fixture, newCard machine.Spec, since []journal.Record) {
 	x.Helper()
 	x.wantNames("nas")
 	if s := x.machine(newCard).Status(); s.Slept(time.Now()) < time.Hour || s.Tally.ExternalStarts != 1 || s.State != machine.Settling {

@@ -129,7 +129,7 @@ func TestRegistrationWithAnAddressThatWaits(t *testing.T) {
 		x.want(e, machine.Asleep, nas4)
 		x.wantWaits(e, far4, string(registration.NoNetwork))
 		x.wantWaits(e, nas6, "the machine has not answered for it yet")
-		if x.logged("address waits") != 2 {
+		if x.logged("address cannot be claimed") != 2 {
 			t.Errorf("the log:\n%s", &x.output)
 		}
 		x.place() // nothing has changed

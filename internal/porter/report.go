@@ -10,17 +10,16 @@ import (
 	"nightporter/internal/machine"
 )
 
-// logWaits tells that an address waits, or does no more.
+// logPlace logs that an address cannot be claimed, with the reason, or can be again.
 func (e *entry) logPlace(log *slog.Logger, ip netip.Addr, reason string) {
 	if reason == "" {
 		log.Info("address can be claimed", "event", "address_claimable", "machine", e, "ip", ip)
 		return
 	}
-	log.Warn("address waits: it cannot be claimed at present", "event", "address_waiting", "machine", e, "ip", ip, "reason", reason)
+	log.Warn("address cannot be claimed at present", "event", "address_waiting", "machine", e, "ip", ip, "reason", reason)
 }
 
-// logMagic tells of a magic packet. Of those of one round that cannot be sent only the
-// first is a warning.
+// logMagic logs a magic packet. Only the first failure of a wake is a warning.
 func (e *entry) logMagic(log *slog.Logger, m machine.SendMagic, err error) {
 	if err == nil {
 		log.Debug("magic packet sent", "event", "magic", "machine", e, "attempt", m.Attempt)
@@ -33,7 +32,7 @@ func (e *entry) logMagic(log *slog.Logger, m machine.SendMagic, err error) {
 	log.Log(context.Background(), level, "magic packet not sent", "event", "magic_failed", "machine", e, "attempt", m.Attempt, "err", err)
 }
 
-// wakeAttrs returns what a transition's log line says of the wake.
+// wakeAttrs returns the attributes about a wake for a transition's log line.
 func wakeAttrs(a machine.Action) []slog.Attr {
 	switch a := a.(type) {
 	case machine.WakeBegan:
@@ -55,7 +54,7 @@ func wakeAttrs(a machine.Action) []slog.Attr {
 	return nil
 }
 
-// knock says which client knocked where. An echo request comes from no port.
+// knockText returns source and destination of a knock. An echo request has no port.
 func knockText(from netip.AddrPort, at machine.Service) string {
 	source := from.String()
 	if at.Protocol == machine.ICMP {
@@ -66,13 +65,13 @@ func knockText(from netip.AddrPort, at machine.Service) string {
 
 func round(d time.Duration) time.Duration { return d.Round(time.Millisecond) }
 
-// firmwareRemedy goes with the warning that a machine is not claimed because
-// something else answers for it.
+// firmwareRemedy is the remedy if a machine is not claimed because its network card or
+// firmware answers while it sleeps.
 const firmwareRemedy = `switch ARP offload and NS offload off for the machine's network card ` +
 	`(Windows: Set-NetAdapterPowerManagement -Name NAME -ArpOffload Disabled -NSOffload Disabled, or the adapter's advanced properties; ` +
 	`elsewhere in its driver or firmware), give its management firmware (AMT, BMC) an address of its own, or set claim.override_offload: true`
 
-// logMove tells of a transition, with what is known about it.
+// logMove logs a transition with the attributes of the wake.
 func (e *entry) logMove(log *slog.Logger, m machine.Moved, about []slog.Attr) {
 	level := slog.LevelInfo
 	switch {
@@ -90,7 +89,8 @@ func (e *entry) logMove(log *slog.Logger, m machine.Moved, about []slog.Attr) {
 	log.LogAttrs(context.Background(), level, "machine "+m.To.String(), attrs...)
 }
 
-// logPause tells of the beginning and the end of a pause, and of what waits for that.
+// logPause logs the begin and the end of a pause, and a registration that waits for its
+// end.
 func (e *entry) logPause(log *slog.Logger, a machine.Action) {
 	switch a := a.(type) {
 	case machine.PauseBegan:
@@ -98,7 +98,7 @@ func (e *entry) logPause(log *slog.Logger, a machine.Action) {
 	case machine.PauseEnded:
 		by := a.By
 		if by == "" {
-			by = "its time is over"
+			by = "timeout"
 		}
 		log.Info("pause over", "event", "pause_over", "machine", e, "by", by)
 	case machine.Deferred:

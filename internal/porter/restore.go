@@ -8,8 +8,8 @@ import (
 	"nightporter/internal/machine"
 )
 
-// resume goes on with one machine's life. Where its addresses can be claimed is
-// judged afterwards: the network may be another, or not be there yet.
+// resume restores one machine from its memory. Where its addresses can be claimed is
+// decided afterwards, by place: the network may be another, or not be available yet.
 func (l *loop) resume(mem machine.Memory, until, now time.Time) {
 	known := l.machines.byMAC[mem.Spec.MAC]
 	var configured *machine.Spec
@@ -21,7 +21,7 @@ func (l *loop) resume(mem machine.Memory, until, now time.Time) {
 	case configured == nil || !configured.Agentless:
 		forgetInJournal(l.journal, mem.Spec, forgetReason(configured != nil))
 		return
-	default: // the configuration alone speaks for it
+	default: // an agentless machine has only its configuration
 		mem.Spec = *configured
 	}
 	was := mem.Spec.Name
@@ -39,20 +39,20 @@ func (l *loop) resume(mem machine.Memory, until, now time.Time) {
 	l.dispatch(e, e.configuration())
 	switch {
 	case why != "":
-		l.reportName(e, had, why)
+		naming{l}.reportName(e, had, why)
 	case had != was:
-		l.reportEntryName(e, was)
+		naming{l}.reportEntryName(e, was)
 	}
 }
 
-// leftConfiguration is why a machine is forgotten that has never registered.
+// entryRemoved is the reason if a machine without a registration left the configuration.
 const entryRemoved = "its entry was removed from the configuration"
 
-// noLongerAgentless is why one is forgotten that waits for its registration now.
+// noLongerAgentless is the reason if a machine has to register from now on.
 const noLongerAgentless = "its entry in the configuration does not say agentless: true any more"
 
-// whyForgotten is why a machine is forgotten that has never registered, and that the
-// configuration may still name.
+// forgetReason returns why a machine without a registration is forgotten. configured means
+// that it is still in the configuration.
 func forgetReason(configured bool) string {
 	if configured {
 		return noLongerAgentless

@@ -249,14 +249,14 @@ func TestResumeWithANameThatIsTaken(t *testing.T) {
 func TestResumeWhileTheInterfaceIsOut(t *testing.T) {
 	withLoop(t, nil, func(x *fixture) {
 		x.n.setUnavailable(time.Now(), "has no carrier")
-		x.n.observe = func() (lan.Outlook, error) { return lan.Outlook{}, nil } // it is gone
+		x.n.observe = func() (lan.Observation, error) { return lan.Observation{}, nil } // it is gone
 		x.resumes(nil, memory(nas(), machine.Asleep), memory(tv(), machine.Awake))
 		x.pass(time.Minute)
 		e := x.machine(nas())
 		x.want(e, machine.Settling)
 		x.wantWaits(e, nas4, "the interface is unavailable")
 		x.n.observe = x.n.observeKernel
-		x.inspect(x.n, lan.Change{})
+		linkKeeper{x.loop}.inspect(x.n, lan.Change{})
 		x.turn()
 		x.pass(2 * time.Second)
 		x.want(e, machine.Asleep, nas4, nas6)

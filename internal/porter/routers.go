@@ -9,35 +9,35 @@ import (
 )
 
 const (
-	// routersEvery is how often it is looked where the gateways are.
+	// routersInterval is how often the MACs of the gateways are updated.
 	routersInterval = time.Minute
 
-	// routersFor is how long it is remembered: a gateway that restarts is off
-	// meanwhile.
+	// routersMemory is how long a gateway is remembered. It may restart meanwhile.
 	routersMemory = time.Hour
 
-	// maxRouters bounds what is remembered, of addresses and of MACs.
+	// maxRouters bounds the remembered addresses, and the remembered MACs.
 	maxRouters = 64
 )
 
-// routers remembers where the gateways of an interface are, and which other addresses
-// they have. While one restarts another host must not get its addresses.
+// routers remembers the MACs of the gateways of an interface, and the other addresses at
+// these MACs. No host may register them while a gateway restarts. It is safe for
+// concurrent use.
 type routers struct {
 	mu    sync.Mutex
 	macs  map[ether.MAC]interval
 	addrs map[netip.Addr]interval
 }
 
-// seen is when something was known to be so. One forged frame can have it known for a
-// moment: what is remembered was so for a while.
+// interval is when an entry was seen first and last. A single forged frame makes an entry
+// for a moment; only an entry that was seen for a while is remembered.
 type interval struct{ first, last time.Time }
 
 func (s interval) remembered(now time.Time) bool {
 	return s.last.Sub(s.first) >= routersInterval && now.Sub(s.last) < routersMemory
 }
 
-// learn takes in where the gateways are as far as the kernel and the readers know, and
-// which other addresses are there. It returns their MACs.
+// learn updates the MACs and other addresses of the gateways from what the kernel and the
+// readers know. It returns the MACs.
 func (r *routers) learn(now time.Time, gateways []netip.Addr, known ...map[netip.Addr]ether.MAC) []ether.MAC {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -64,8 +64,8 @@ func (r *routers) learn(now time.Time, gateways []netip.Addr, known ...map[netip
 	return macs
 }
 
-// note takes in that something is so now. What is not so any more, and was not for long,
-// makes room.
+// noteSeen records that k was seen now. When the table is full, entries that were seen only
+// briefly are removed.
 func noteSeen[K comparable](all *map[K]interval, k K, now time.Time) {
 	if *all == nil {
 		*all = make(map[K]interval)
@@ -88,7 +88,7 @@ func noteSeen[K comparable](all *map[K]interval, k K, now time.Time) {
 	(*all)[k] = s
 }
 
-// has reports whether a gateway has ip, or had it.
+// has reports whether ip is or was an address of a gateway.
 func (r *routers) has(ip netip.Addr, now time.Time) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()

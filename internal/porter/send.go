@@ -12,17 +12,17 @@ import (
 	"nightporter/internal/machine"
 )
 
-// send is for frames whose loss is repaired by the next of their kind.
+// send sends a frame whose loss does no harm, because another one follows.
 func (n *nic) send(frame []byte) {
 	if err := n.transmit(frame); err != nil {
 		n.log.Debug("frame not sent", "event", "send_failed", "err", err)
 	}
 }
 
-// announce tells all hosts once that ip is at owner.
+// announce announces once to all hosts that ip is at owner.
 func (n *nic) announce(ip netip.Addr, owner ether.MAC) {
 	if a := n.reader.View().Address(ip); owner == n.MAC() && a != nil && !a.Answering() {
-		return // its machine spoke, and the loop is about to hear of it
+		return // a frame of its machine was seen, and the sighting is queued
 	}
 	n.announceOwner(ether.Broadcast, netip.Addr{}, ip, owner)
 	if owner == n.MAC() {
@@ -30,7 +30,7 @@ func (n *nic) announce(ip netip.Addr, owner ether.MAC) {
 	}
 }
 
-// point tells one client alone that the machine's address is at owner.
+// sendOwner sends one client the MAC owner of a machine's address.
 func (n *nic) sendOwner(g handover.Client, owner ether.MAC) {
 	client := g.IP
 	if !n.network.Load().Contains(client) {
@@ -42,8 +42,8 @@ func (n *nic) sendOwner(g handover.Client, owner ether.MAC) {
 	}
 }
 
-// correctOnce tells a client on the link that the machine's address is at owner, in the
-// form that every client takes.
+// correct sends a client on the link the MAC owner of a machine's address, in the form that
+// every client accepts.
 func (n *nic) correct(g handover.Client, owner ether.MAC) {
 	frame, err := lan.Correction(n.MAC(), g.MAC, owner, g.MachineIP, g.IP)
 	if err != nil {
@@ -53,12 +53,12 @@ func (n *nic) correct(g handover.Client, owner ether.MAC) {
 	n.send(frame)
 }
 
-// tellOwner tells a neighbor, or all, that ip is at owner. client is the neighbor's
-// address, if it is known.
+// announceOwner announces to a neighbor or to all that ip is at owner. client is the
+// neighbor's address, if it is known.
 func (n *nic) announceOwner(to ether.MAC, client, ip netip.Addr, owner ether.MAC) {
 	from, ok := n.network.Load().SourceFor(ip)
 	if !ok {
-		from = ip // better announced by the address itself than not at all
+		from = ip // better announced from the address itself than not at all
 	}
 	frames, err := lan.Announcement(n.MAC(), to, owner, ip, from, client)
 	if err != nil {
@@ -70,12 +70,13 @@ func (n *nic) announceOwner(to ether.MAC, client, ip netip.Addr, owner ether.MAC
 	}
 }
 
-// probe asks for ip at a MAC: a machine's own, or broadcast. The sender is our own
-// address: a zero sender poisons the table of some access points.
+// probe sends an ARP request or a solicitation for ip to a MAC: a machine's own, or
+// broadcast. The sender is our own address: a zero sender corrupts the table of some
+// access points.
 func (n *nic) probe(to ether.MAC, ip netip.Addr) error {
 	from, ok := n.network.Load().SourceFor(ip)
 	if !ok {
-		return fmt.Errorf("interface %s has no address to ask for %s from", n.name, ip)
+		return fmt.Errorf("interface %s has no source address for a probe of %s", n.name, ip)
 	}
 	frame, err := lan.NeighborProbe(n.MAC(), to, from, ip)
 	if err != nil {
@@ -84,11 +85,11 @@ func (n *nic) probe(to ether.MAC, ip netip.Addr) error {
 	return n.transmit(frame)
 }
 
-// ping asks the machine itself for an echo reply.
+// ping sends the machine an echo request.
 func (n *nic) ping(mac ether.MAC, ip netip.Addr) error {
 	source, ok := n.sourceNear(ip)
 	if !ok {
-		return fmt.Errorf("interface %s has no address to ask %s from", n.name, ip)
+		return fmt.Errorf("interface %s has no source address for an echo request to %s", n.name, ip)
 	}
 	n.probeCount++
 	frame, err := lan.EchoProbe(n.MAC(), mac, source, ip, lan.ProbePort(0), n.probeCount)
@@ -98,11 +99,11 @@ func (n *nic) ping(mac ether.MAC, ip netip.Addr) error {
 	return n.transmit(frame)
 }
 
-// probeService probes whether a TCP service of the machine takes clients.
+// probeService sends a SYN to a TCP service of the machine.
 func (n *nic) probeService(mac ether.MAC, s machine.Service) {
 	source, ok := n.sourceNear(s.Addr)
 	if !ok {
-		n.log.Debug("no address to probe a service from", "event", "probe_failed", "service", s)
+		n.log.Debug("no source address to probe a service", "event", "probe_failed", "service", s)
 		return
 	}
 	n.probeCount++
@@ -115,8 +116,8 @@ func (n *nic) probeService(mac ether.MAC, s machine.Service) {
 	n.send(frame)
 }
 
-// sourceNear returns our address in the network of ip, which the machine's own
-// firewall lets in where it lets its neighbors in.
+// sourceNear returns our address in the network of ip: the machine's firewall may accept
+// packets from its own network only.
 func (n *nic) sourceNear(ip netip.Addr) (netip.Addr, bool) {
 	network := n.network.Load()
 	i := slices.IndexFunc(network.Prefixes, func(p netip.Prefix) bool { return p.Masked().Contains(ip) })
@@ -126,8 +127,9 @@ func (n *nic) sourceNear(ip netip.Addr) (netip.Addr, bool) {
 	return network.SourceFor(ip)
 }
 
-// mayTell takes so many frames of the machine's ration and of that for all. What only some
-// neighbors need takes nothing of what is kept for clients.
+// allowUnicast takes frames from the machine's limit and from that of the interface, or
+// returns false. spare frames, which only some neighbors need, leave the reserve for
+// clients.
 func (e *entry) allowUnicast(frames int, spare bool) bool {
 	now, all := time.Now(), e.nic.unicastLimit
 	own, rest := e.unicastLimit.TokensAt(now), all.TokensAt(now)
@@ -137,8 +139,8 @@ func (e *entry) allowUnicast(frames int, spare bool) bool {
 	return e.unicastLimit.AllowN(now, frames) && all.AllowN(now, frames)
 }
 
-// pointRationed tells one neighbor alone that the machine's address is at owner, as far as the
-// ration goes. The form that every neighbor on the link takes comes first.
+// sendOwnerLimited is sendOwner within the limits; it reports whether a frame was sent. The
+// form that every neighbor accepts comes first.
 func (e *entry) sendOwnerLimited(g handover.Client, owner ether.MAC) bool {
 	if !e.nic.network.Load().Contains(g.IP) { // the frame goes to a router
 		if !e.allowUnicast(announcementFrames, false) {
@@ -157,11 +159,11 @@ func (e *entry) sendOwnerLimited(g handover.Client, owner ether.MAC) bool {
 	return true
 }
 
-// announcementFrames is how many frames an announcement to one neighbor is at most.
+// announcementFrames is the largest number of frames of an announcement to one neighbor.
 const announcementFrames = 2
 
-// replay sends a held packet to its machine. sum is what the kernel said of its
-// checksum when it came.
+// replay sends a held packet to its machine. sum is the checksum state that the kernel
+// reported at reception.
 func (e *entry) replay(frame []byte, sum lan.Checksum) error {
 	p := lan.Packet{Sum: sum}
 	if v := p.Parse(frame); v != lan.Accepted {
@@ -170,9 +172,9 @@ func (e *entry) replay(frame []byte, sum lan.Checksum) error {
 	return e.nic.reader.Forward(&p, e.target.Owner(p.To))
 }
 
-// remind tells the other hosts on the LAN one by one that we have an address: some take
-// no announcement. One that does not know the address learns nothing from it. Those that
-// wait for machines go before them.
+// announceToHosts sends the other hosts on the LAN one by one that we have an address, since
+// some ignore announcements. A host without an entry for the address ignores the frame.
+// Half of the rate stays reserved for clients that wait.
 func (n *nic) announceToHosts(ip netip.Addr) {
 	for _, host := range n.reader.Hosts(ip.Is6(), maxPinnedHosts) {
 		if n.unicastLimit.Tokens() < unicastRateOfAll/2 {
@@ -183,7 +185,7 @@ func (n *nic) announceToHosts(ip netip.Addr) {
 		}
 		frame, err := lan.Reply(n.MAC(), host.MAC, n.MAC(), ip, host.IP)
 		if err != nil {
-			n.log.Debug("cannot remind a neighbor", "event", "correction_failed", "ip", ip, "to", host.MAC, "err", err)
+			n.log.Debug("cannot announce to a neighbor", "event", "correction_failed", "ip", ip, "to", host.MAC, "err", err)
 			continue
 		}
 		n.unicastLimit.Allow()

@@ -11,10 +11,10 @@ import (
 	"nightporter/internal/machine"
 )
 
-// MountGuard makes the guard for our interfaces. It comes after everything else
-// that can fail at the start: a second nightporter, started by mistake, then
-// ends before it has touched the first one's table. In bind mode there has to be
-// one: a kernel that owns the addresses refuses every connection.
+// MountGuard installs the guard for our interfaces. It is the last step of the start that
+// can fail, so that a second nightporter, started by mistake, ends before it replaces the
+// tables of the first. Bind mode needs the guard: a kernel that owns the addresses would
+// refuse every connection.
 func (p *Porter) MountGuard() error {
 	k := &p.loop.kernel
 	mode, key := p.loop.conf.Claim.Guard, "claim.guard: on"
@@ -30,9 +30,9 @@ func (p *Porter) MountGuard() error {
 	return nil
 }
 
-// Repair removes from every interface what an earlier run left in the kernel.
-// Without the right to change addresses there is nothing of ours to remove, but in
-// bind mode it is needed.
+// Repair removes from every interface the addresses and neighbor entries that a crashed
+// run left in the kernel. An error matters only in bind mode: without the right to change
+// addresses, no earlier run can have left any.
 func (p *Porter) Repair() error {
 	for _, n := range p.loop.nics {
 		err := n.repair()
@@ -47,8 +47,7 @@ func (p *Porter) Repair() error {
 	return nil
 }
 
-// Resume takes in the machines that were here before. What happens from now on
-// goes into the journal.
+// Resume restores the machines of the journal, and writes later events to it.
 func (p *Porter) Resume(events eventLog, past journal.Past) {
 	l := p.loop
 	l.journal = events
@@ -57,11 +56,11 @@ func (p *Porter) Resume(events eventLog, past journal.Past) {
 	if err != nil {
 		l.log.Debug("cannot read the interfaces of this host", "event", "interfaces_unknown", "err", err)
 	}
-	for _, named := range []bool{true, false} { // what has a name that is allowed keeps it
+	for _, named := range []bool{true, false} { // machines with allowed names keep them
 		for _, mem := range past.Machines {
 			switch {
 			case named != (machine.CheckName(mem.Spec.Name) == nil):
-			case slices.Contains(own, mem.Spec.MAC): // no registration could say so
+			case slices.Contains(own, mem.Spec.MAC): // no registration would be accepted
 				l.log.Warn("cannot restore machine from journal", "event", "resume_failed", "machine", mem.Spec.Name, "mac", mem.Spec.MAC,
 					"err", "mac: found that of an interface of this host")
 				forgetInJournal(l.journal, mem.Spec, "its mac is that of an interface of this host")
@@ -71,7 +70,7 @@ func (p *Porter) Resume(events eventLog, past journal.Past) {
 		}
 	}
 	if n := len(past.Machines); n > 0 {
-		l.log.Info("machines from before the restart", "event", "resumed_all", "machines", n, "last_seen", past.Seen)
+		l.log.Info("machines restored from the journal", "event", "resumed_all", "machines", n, "last_seen", past.Seen)
 	}
 	l.place()
 	for _, e := range l.machines.sorted() {

@@ -13,12 +13,12 @@ import (
 	"nightporter/internal/wakecmd"
 )
 
-// loop owns the machines. Everything that happens to them happens on its
-// goroutine, one thing after the other. It executes the actions that a machine
-// returns, and decides nothing about its life.
+// loop owns the machines. All their events are handled on its goroutine, one after the
+// other. It carries out the actions that a machine returns; the decisions are the
+// machine's.
 type loop struct {
 	interfaces
-	started *config.Config // what the sockets were opened with
+	started *config.Config // the configuration at the start, for keys that need a restart
 	conf    *config.Config
 	log     *slog.Logger
 	metrics *metrics.Metrics
@@ -27,7 +27,7 @@ type loop struct {
 
 	machines  registry
 	timers    timerqueue.Queue[*entry]
-	checks    timerqueue.Queue[*entry] // of services: are they ready?
+	checks    timerqueue.Queue[*entry] // readiness of services
 	checker   *readycheck.Checker
 	budget    *handover.Budget
 	awaited   awaited
@@ -38,13 +38,13 @@ type loop struct {
 	pending   []pending // events that are not handled yet
 }
 
-// pending is an event on its way to a machine.
+// pending is an event that is queued for a machine.
 type pending struct {
 	entry *entry
 	event machine.Event
 }
 
-// commander runs the programs that wake machines; tests replace it.
+// commander runs wake commands; tests replace it.
 type commander interface {
 	Start(wakecmd.Job)
 	Stop()

@@ -13,8 +13,8 @@ import (
 	"nightporter/internal/machine"
 )
 
-// Ready returns nil when the porter does its work on every interface, or why it
-// does not.
+// Ready returns nil when the porter works on every interface, or an error that names the
+// ones on which it does not.
 func (p *Porter) Ready() error {
 	select {
 	case <-p.stopped:
@@ -38,8 +38,8 @@ func (p *Porter) Ready() error {
 	return nil
 }
 
-// Machines returns every machine as it is now, by name; nothing once the porter
-// has stopped.
+// Machines returns the status of every machine, sorted by name; nil once the porter has
+// stopped.
 func (p *Porter) Machines() []machine.Status {
 	var all []machine.Status
 	_ = p.inLoop(context.Background(), func() {
@@ -51,21 +51,20 @@ func (p *Porter) Machines() []machine.Status {
 	return all
 }
 
-// Knows reports whether a machine with that MAC has registered, or is in the
-// configuration. It does not wait for the loop.
+// Knows reports whether a machine with that MAC has registered or is configured. It does
+// not wait for the loop.
 func (p *Porter) Knows(mac ether.MAC) bool { return p.loop.machines.knows(mac) }
 
-// Guard tells whether our kernel is kept silent about claimed addresses.
+// Guard returns whether our kernel is kept silent about claimed addresses.
 func (p *Porter) Guard() guard.Status { return p.loop.kernel.guard.Status() }
 
-// GuardNeeded tells whether the absence of the guard would matter.
+// GuardNeeded reports whether a missing guard matters.
 func (p *Porter) GuardNeeded() bool { return p.loop.kernel.guard.Needed() }
 
 // Interfaces returns the names of the interfaces that the porter works on.
 func (p *Porter) Interfaces() []string { return p.loop.interfaces.names() }
 
-// Networks returns what is known of each interface; nothing once the porter has
-// stopped.
+// Networks returns the network of each interface; nil once the porter has stopped.
 func (p *Porter) Networks() []lan.Network {
 	var all []lan.Network
 	_ = p.inLoop(context.Background(), func() {
@@ -78,7 +77,8 @@ func (p *Porter) Networks() []lan.Network {
 	return all
 }
 
-// Drops returns how many packets the kernel dropped, by interface.
+// Drops returns how many packets the kernel dropped because a socket was full, by
+// interface.
 func (p *Porter) Drops() map[string]uint64 {
 	drops := make(map[string]uint64)
 	for _, n := range p.loop.interfaces.named() {
@@ -90,11 +90,11 @@ func (p *Porter) Drops() map[string]uint64 {
 	return drops
 }
 
-// Rejected returns how many frames could not be used, by interface and reason.
+// Rejected returns how many frames were rejected, by interface and reason.
 func (p *Porter) Rejected() map[string]map[string]uint64 {
 	rejected := make(map[string]map[string]uint64)
 	for _, n := range p.loop.interfaces.named() {
-		by := map[string]uint64{"overrun": n.reader.Lost()} // the loop was too far behind
+		by := map[string]uint64{"overrun": n.reader.Lost()} // the event queue was full
 		if l := n.link.Load(); l != nil {
 			for v, count := range l.Rejected() {
 				by[v.String()] = count
@@ -108,22 +108,21 @@ func (p *Porter) Rejected() map[string]map[string]uint64 {
 	return rejected
 }
 
-// Events returns what happened after since, to the machine of that name or to
-// all: the newest limit of it, oldest first.
+// Events returns the journal's events with a sequence number above since, of the machine
+// of that name, or of all with an empty name: the newest limit events, oldest first.
 func (p *Porter) Events(since uint64, name string, limit int) []journal.Event {
 	return p.loop.journal.Events(since, name, limit)
 }
 
-// Follow returns a channel that gets every event from now on, until ctx ends.
+// Follow returns a channel that receives every later event until ctx ends.
 func (p *Porter) Follow(ctx context.Context) <-chan journal.Event { return p.loop.journal.Follow(ctx) }
 
-// History returns what is kept of the last days of a machine. It does not wait for
-// the loop.
+// History returns the recorded days of a machine. It does not wait for the loop.
 func (p *Porter) History(mac ether.MAC) journal.MachineHistory {
 	return p.loop.journal.History(mac)
 }
 
-// Storage tells whether what happens can be stored.
+// Storage returns whether events can be written to the disk.
 func (p *Porter) Storage() journal.Health {
 	if err := p.loop.journal.Healthy(); err != nil {
 		return journal.Health{Reason: err.Error()}
@@ -131,7 +130,8 @@ func (p *Porter) Storage() journal.Health {
 	return journal.Health{Healthy: true}
 }
 
-// WakeRules returns what the configuration says about which packets wake.
+// WakeRules returns the configured rules about which packets wake, or the zero value once
+// the porter has stopped.
 func (p *Porter) WakeRules() (rules machine.WakeRules) {
 	_ = p.inLoop(context.Background(), func() { rules = p.loop.shownRules(time.Now()) })
 	return rules

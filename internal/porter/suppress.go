@@ -14,7 +14,7 @@ import (
 	"nightporter/internal/machine"
 )
 
-// shownRules returns the same, and what else decides about knocks, as it is shown.
+// shownRules returns all rules about knocks for the status page and the API.
 func (l *loop) shownRules(now time.Time) machine.WakeRules {
 	c := &l.conf.Wake
 	return machine.WakeRules{
@@ -26,17 +26,16 @@ func (l *loop) shownRules(now time.Time) machine.WakeRules {
 	}
 }
 
-// ignore notes a packet of which the readers know nothing, or not that it does not
-// wake the machine.
+// ignore records an ignored packet that the readers have not recorded.
 func (l *loop) ignore(e *entry, seen machine.Ignored) {
 	if now := time.Now(); e.judge.CountIgnored(seen, now) {
 		e.reportIgnored(l.log, l.journal, now)
 	}
 }
 
-// tellIgnored reports packets that do not wake the machine: of each reason and port one
-// event an hour, so that the reason is found why a machine sleeps on. More in the
-// journal would wear out the disk.
+// reportIgnored reports packets that do not wake the machine, one event an hour for each
+// reason and port. So a user finds why a machine stays asleep, and the journal does not
+// wear out the disk.
 func (e *entry) reportIgnored(log *slog.Logger, events eventLog, now time.Time) {
 	for _, i := range e.judge.TakeUnreported(now) {
 		reason := reasonOf(i.Reason)
@@ -49,8 +48,8 @@ func (e *entry) reportIgnored(log *slog.Logger, events eventLog, now time.Time) 
 	}
 }
 
-// reasonOf returns a reason as events show it: with the key of the configuration, where
-// one alone decides.
+// reasonOf returns a reason as events show it: with the configuration key if a single key
+// decides.
 func reasonOf(s machine.Suppression) string {
 	switch s {
 	case machine.TooFewKnocks, machine.InQuietHours, machine.WhileCooling, machine.FromThisHost, machine.OldConnection:
@@ -59,7 +58,7 @@ func reasonOf(s machine.Suppression) string {
 	return s.String()
 }
 
-// ignoredKnock says from where to where the packets were.
+// ignoredKnock returns source and destination of ignored packets.
 func ignoredKnock(i *machine.Ignored) string {
 	if i.Target() == i.Service.String() {
 		return knockText(i.Source, i.Service)
@@ -67,8 +66,8 @@ func ignoredKnock(i *machine.Ignored) string {
 	return i.Source.Addr().String() + " -> " + cmp.Or(i.Target(), "other ports")
 }
 
-// wanted notes that a program of our own host does not wake a machine. What the kernel
-// has looked for may be older than the machine's sleep.
+// localPacket records that a program of our own host does not wake a machine. The kernel
+// may have begun to resolve an address before the machine fell asleep.
 func (l *loop) localPacket(w localPacket) {
 	for _, e := range l.machines.byIP[w.Addr] {
 		fell, rests := e.AtRest()

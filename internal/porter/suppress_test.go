@@ -29,7 +29,7 @@ func established(to netip.Addr, port uint16) *lan.Packet {
 
 // wantSuppressed fails the test unless so many knocks at the machine did not
 // wake it, and none of them is held.
-func (x *fixture) wantSuppressed(e *entry, want map[machine.Suppression]uint64) {
+func wantSuppressed(x *fixture, e *entry, want map[machine.Suppression]uint64) {
 	x.Helper()
 	got := make(map[machine.Suppression]uint64)
 	for why, n := range e.judge.Suppressed() {
@@ -61,7 +61,7 @@ func TestStrayScanDoesNotWake(t *testing.T) {
 		x.hear(third)
 		x.want(e, machine.Waking, nas4, nas6)
 		x.hear(scan(nas4, 22)) // it wakes anyway: what comes now may wait
-		x.wantSuppressed(e, map[machine.Suppression]uint64{machine.TooFewKnocks: 4, machine.PortNotRegistered: 1})
+		wantSuppressed(x, e, map[machine.Suppression]uint64{machine.TooFewKnocks: 4, machine.PortNotRegistered: 1})
 		if held := e.hold.Counts().Held; held != 2 {
 			t.Errorf("%d packets held, want the client's third SYN and the last one", held)
 		}
@@ -83,7 +83,7 @@ func TestKnocksInOneBurst(t *testing.T) {
 		x.want(e, machine.Asleep, nas4, nas6)
 		x.hear(datagram(nas4, 27015))
 		x.want(e, machine.Waking, nas4, nas6)
-		x.wantSuppressed(e, map[machine.Suppression]uint64{machine.TooFewKnocks: 4})
+		wantSuppressed(x, e, map[machine.Suppression]uint64{machine.TooFewKnocks: 4})
 	})
 }
 
@@ -108,7 +108,7 @@ func TestQuietHours(t *testing.T) {
 		x.pass(9 * time.Minute)
 		x.hear(syn(nas4, 22))
 		x.want(e, machine.Asleep, nas4, nas6)
-		x.wantSuppressed(e, map[machine.Suppression]uint64{machine.InQuietHours: 5})
+		wantSuppressed(x, e, map[machine.Suppression]uint64{machine.InQuietHours: 5})
 		x.pass(time.Minute)
 		x.hear(datagram(nas4, 27015))
 		x.want(e, machine.Waking, nas4, nas6)
@@ -124,7 +124,7 @@ func TestWakeAskedForInQuietHours(t *testing.T) {
 		x.want(e, machine.Asleep, nas4, nas6)
 		x.dispatch(e, machine.WakeRequested{Trigger: machine.ByAPI, By: "test"})
 		x.want(e, machine.Waking, nas4, nas6)
-		x.wantSuppressed(e, map[machine.Suppression]uint64{machine.InQuietHours: 1})
+		wantSuppressed(x, e, map[machine.Suppression]uint64{machine.InQuietHours: 1})
 		x.hear(syn(nas4, 22))
 		up := x.up(nas())
 		x.pass(200 * time.Millisecond)
@@ -174,7 +174,7 @@ func TestCooldown(t *testing.T) {
 				x.pass(9 * time.Second)
 				x.hear(p)
 				x.want(e, machine.Asleep, nas4, nas6)
-				x.wantSuppressed(e, map[machine.Suppression]uint64{machine.WhileCooling: 2})
+				wantSuppressed(x, e, map[machine.Suppression]uint64{machine.WhileCooling: 2})
 				x.pass(time.Second)
 				x.hear(p)
 				x.want(e, machine.Waking, nas4, nas6)
@@ -189,7 +189,7 @@ func TestCooldown(t *testing.T) {
 			}
 			x.hear(syn(nas4, 22))
 			x.want(e, machine.Waking, nas4, nas6)
-			x.wantSuppressed(e, map[machine.Suppression]uint64{machine.WhileCooling: 3})
+			wantSuppressed(x, e, map[machine.Suppression]uint64{machine.WhileCooling: 3})
 		})
 	})
 }
@@ -216,7 +216,7 @@ func TestStrangersAreNotJudged(t *testing.T) {
 		e := x.asleep(nas())
 		x.hear(scan(nas4, 22))
 		x.hear(syn(nas4, 23)) // not a knock
-		x.wantSuppressed(e, map[machine.Suppression]uint64{machine.SourceNotAllowed: 1, machine.PortNotRegistered: 1})
+		wantSuppressed(x, e, map[machine.Suppression]uint64{machine.SourceNotAllowed: 1, machine.PortNotRegistered: 1})
 	})
 }
 
@@ -334,10 +334,10 @@ func TestOwnHostIsTold(t *testing.T) {
 		}, x.suppressed()); diff != "" || !own6.Is6() {
 			t.Errorf("in the journal (-want +got), from %v:\n%s", own6, diff)
 		}
-		x.wantSuppressed(e, map[machine.Suppression]uint64{machine.FromThisHost: 3})
+		wantSuppressed(x, e, map[machine.Suppression]uint64{machine.FromThisHost: 3})
 		x.hear(syn(nas4, 22))
 		x.want(e, machine.Waking, nas4, nas6)
 		x.localPacket(localPacket{Service: machine.Service{Addr: nas4}})
-		x.wantSuppressed(e, map[machine.Suppression]uint64{machine.FromThisHost: 3})
+		wantSuppressed(x, e, map[machine.Suppression]uint64{machine.FromThisHost: 3})
 	})
 }

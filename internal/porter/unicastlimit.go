@@ -5,18 +5,16 @@ import (
 )
 
 const (
-	// tellRate and tellBurst ration, in frames a second, what neighbors are told of one
-	// machine's addresses one by one. Any host can have a machine of its own that arrives
-	// and never serves, and clients with invented MACs that wait for it. A machine speaks
-	// for itself several times while its network comes up, and twenty hosts are told again
-	// at once each time.
+	// unicastRate and unicastBurst limit the frames per second that correct neighbors one by
+	// one about one machine. Otherwise a host could register a machine that never gets ready,
+	// and invent clients of it. A machine announces itself several times while its network
+	// comes up, and each time twenty hosts are corrected at once.
 	unicastRate  = 30
 	unicastBurst = 120
-	// tellClients is the part of tellBurst that is kept for clients with held packets.
+	// unicastReserve is the part of unicastBurst for clients with held packets.
 	unicastReserve = 30
 
-	// tellAll is the ration of all machines on one interface together, in a second and at
-	// once.
+	// unicastRateOfAll is the rate and the burst of all machines on one interface together.
 	unicastRateOfAll = 1000
 )
 

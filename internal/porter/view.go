@@ -9,7 +9,7 @@ import (
 	"nightporter/internal/wakefilter"
 )
 
-// publish gives the readers a new view where machines came or went.
+// publish gives the readers a new view where machines were added, removed or changed.
 func (l *loop) publish() {
 	changed := false
 	for _, n := range l.nics {
@@ -39,7 +39,7 @@ func (l *loop) publish() {
 	}
 }
 
-// readerRules returns what the configuration says about which knocks wake.
+// readerRules returns the configured rules for knocks.
 func readerRules(c *config.Wake) fastpath.Rules {
 	rules := fastpath.Rules{From: c.From, Established: c.Established}
 	filter := &wakefilter.Rules{MinKnocks: c.MinKnocks, Window: c.KnockWindow, Quiet: c.QuietHours, Cooldown: c.Cooldown}

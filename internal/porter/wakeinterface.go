@@ -10,23 +10,23 @@ import (
 	"nightporter/internal/lan"
 )
 
-// asides are the interfaces that only magic packets go out on: those that a machine's
-// wake_interface names and the porter does not work on. Each is opened when it is
-// needed first.
+// wakeInterfaces are the interfaces that a machine's wake_interface names and that are not
+// in the porter's own list. Only magic packets go out on them. Each is opened at its
+// first use.
 type wakeInterfaces struct {
 	log     *slog.Logger
 	open    map[string]*lan.Sender
-	missing map[string]bool // it cannot be opened, and the log says so
+	missing map[string]bool // it cannot be opened, and that is logged
 }
 
 func newWakeInterfaces(log *slog.Logger) wakeInterfaces {
 	return wakeInterfaces{log: log, open: make(map[string]*lan.Sender), missing: make(map[string]bool)}
 }
 
-// errNoAside says that an interface cannot be used, which the log has said before.
+// errNoWakeInterface means that an interface cannot be used. The cause is in the log.
 var errNoWakeInterface = errors.New("wake_interface cannot be used")
 
-// outlet returns an interface. Where it cannot be used the log says why, once.
+// outlet returns an interface, opened if necessary. The cause of a failure is logged once.
 func (a *wakeInterfaces) outlet(e *entry, name string) (outlet, error) {
 	s := a.open[name]
 	if s == nil {
@@ -44,7 +44,7 @@ func (a *wakeInterfaces) outlet(e *entry, name string) (outlet, error) {
 	return outlet{mac: s.MAC(), source: s.Source(), transmit: s.Send}, nil
 }
 
-// close closes all. What is needed again is opened anew, as the interface is then.
+// close closes all of them. The next outlet opens the interface as it is then.
 func (a *wakeInterfaces) close() {
 	for name, s := range a.open {
 		if err := s.Close(); err != nil {
@@ -54,14 +54,14 @@ func (a *wakeInterfaces) close() {
 	clear(a.open)
 }
 
-// outlet is where magic packets go out on the wire.
+// outlet is an interface on which magic packets are sent.
 type outlet struct {
 	mac      ether.MAC
-	source   netip.Addr // of a datagram; invalid: there is none, and so no datagram
+	source   netip.Addr // of a UDP datagram; invalid: no datagram is sent
 	transmit func(frame []byte) error
 }
 
-// sendAll sends one round of magic packets.
+// sendAll sends one round of magic packets without a SecureOn password.
 func (o outlet) sendAll(card ether.MAC, transports []string) error {
 	for _, frame := range o.magicFrames(card, nil, transports) {
 		if err := o.transmit(frame); err != nil {
@@ -71,9 +71,9 @@ func (o outlet) sendAll(card ether.MAC, transports []string) error {
 	return nil
 }
 
-// magicFrames returns one round of magic packets: broadcast first, it needs no
-// switch to remember the port, then unicast, which reaches a Wi-Fi host that
-// missed a group key, then UDP for NICs and relays that know only that.
+// magicFrames returns one round of magic packets. Broadcast comes first, because it needs
+// no switch that remembers the port. Unicast reaches a Wi-Fi host that missed a group key.
+// UDP is for NICs and relays that accept nothing else.
 func (o outlet) magicFrames(card ether.MAC, password []byte, transports []string) [][]byte {
 	var frames [][]byte
 	for _, transport := range transports {

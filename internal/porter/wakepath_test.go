@@ -24,7 +24,7 @@ import (
 var cardMAC = ether.MAC{0xd8, 0xcb, 0x8a, 0x39, 0xbe, 0xa2}
 
 // magicFor returns where the magic packets for a card went.
-func (x *fixture) magicFor(mac ether.MAC) (to []ether.MAC) {
+func magicFor(x *fixture, mac ether.MAC) (to []ether.MAC) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	for _, s := range x.sent {
@@ -35,9 +35,9 @@ func (x *fixture) magicFor(mac ether.MAC) (to []ether.MAC) {
 	return to
 }
 
-func (x *fixture) wantMagic(mac ether.MAC, to ...ether.MAC) {
+func wantMagic(x *fixture, mac ether.MAC, to ...ether.MAC) {
 	x.Helper()
-	if got := x.magicFor(mac); !slices.Equal(got, to) {
+	if got := magicFor(x, mac); !slices.Equal(got, to) {
 		x.Errorf("magic packets for %v went to %v, want %v", mac, got, to)
 	}
 }
@@ -77,9 +77,9 @@ func TestWakePath(t *testing.T) {
 				x.configured(c.configured)
 				x.forgetSent()
 				x.hear(syn(nas4, 22))
-				x.wantMagic(c.card, c.want...)
+				wantMagic(x, c.card, c.want...)
 				other := map[ether.MAC]ether.MAC{nasMAC: cardMAC, cardMAC: nasMAC}[c.card]
-				x.wantMagic(other)
+				wantMagic(x, other)
 				if got, want := e.shown(time.Now()).WakeMAC, (map[ether.MAC]ether.MAC{cardMAC: cardMAC}[c.card]); got != want {
 					t.Errorf("shown with the card %v, want %v", got, want)
 				}
@@ -99,7 +99,7 @@ func TestWakeInterfaceMissing(t *testing.T) {
 		x.forgetSent()
 		x.hear(syn(nas4, 22))
 		x.pass(2 * x.conf.Wake.Interval)
-		x.wantMagic(nasMAC)
+		wantMagic(x, nasMAC)
 		if n := x.logged("event=wake_interface_failed machine=nas interface=none0"); n != 1 || x.logged("level=WARN") != 1 {
 			t.Errorf("%d lines, want one warning:\n%s", n, &x.output)
 		}
@@ -116,7 +116,7 @@ func TestWakeToUnreachable(t *testing.T) {
 		x.configured(along(machine.WakePath{To: netip.MustParseAddrPort("10.77.0.10:0")})) // no datagram goes to port 0
 		x.forgetSent()
 		x.hear(syn(nas4, 22))
-		x.wantMagic(nasMAC, ether.Broadcast, nasMAC, ether.Broadcast)
+		wantMagic(x, nasMAC, ether.Broadcast, nasMAC, ether.Broadcast)
 		if x.logged("event=magic_failed machine=nas attempt=1 err=\"send a datagram to 10.77.0.10:0: ") != 1 {
 			t.Errorf("the log:\n%s", &x.output)
 		}
@@ -173,8 +173,8 @@ func TestNoCommandWhileItIsUp(t *testing.T) {
 		x.commands = ran
 		x.configured(along(machine.WakePath{Command: []string{"/bin/wake"}}))
 		x.dispatch(x.machine(nas()), machine.WakeRequested{Trigger: machine.ByAPI, By: "test"})
-		if len(x.magicFor(nasMAC)) == 0 || len(ran.jobs) > 0 {
-			t.Errorf("%d magic packets, jobs %+v", len(x.magicFor(nasMAC)), ran.jobs)
+		if len(magicFor(x, nasMAC)) == 0 || len(ran.jobs) > 0 {
+			t.Errorf("%d magic packets, jobs %+v", len(magicFor(x, nasMAC)), ran.jobs)
 		}
 	})
 }

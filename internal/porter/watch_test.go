@@ -176,7 +176,7 @@ func TestWatchAfterAnOutage(t *testing.T) {
 		x.n.inspectAt = time.Time{} // the test says when it is back
 		x.pass(time.Minute)
 		x.down(up)
-		x.inspect(x.n, lan.Change{})
+		linkKeeper{x.loop}.inspect(x.n, lan.Change{})
 		x.turn()
 		x.pass(switchPause)
 		x.want(e, machine.Awake)

@@ -13,7 +13,7 @@ const preferred = "nightporter"
 
 // Unused is what a root becomes on other hosts: a number that no user has.
 // Debian reserves 65000 to 65533, and systemd gives out nothing above 65519 but
-// nobody, 65534. That one is not used, since other services run as nobody too:
+// 65534 (the user nobody). It is not used, because other services run as that user too:
 // they could read the journal and stop the daemon.
 const Unused = 65521
 

@@ -270,7 +270,7 @@ func TestDecodeErrors(t *testing.T) {
 		{"wake_mac of a group", `{"wake_mac":"01:00:5e:00:00:01"}`, `wake_mac: found "01:00:5e:00:00:01": expected the unicast address of one machine`},
 		{"wake_mac of zeros", `{"wake_mac":"00:00:00:00:00:00"}`, `wake_mac: found "00:00:00:00:00:00": expected the unicast address of one machine`},
 		{"wake_mac of a wrong type", `{"wake_mac":7}`, `wake_mac: found 7: expected a MAC address such as "d8:cb:8a:39:be:a1"`},
-		{"password is not repeated", `{"password":"hunter2"}`, "password: not a SecureOn password: expected six octets such as 01:23:45:67:89:ab, or four such as 192.0.2.1"},
+		{"password is not repeated", `{"password":"hunter2"}`, "password: not a SecureOn password: expected six bytes such as 01:23:45:67:89:ab, or four such as 192.0.2.1"},
 		{"password of a wrong type", `{"password":12}`, "password: expected a string"},
 		{"token of a wrong type", `{"token":12}`, "token: expected a string"},
 		{"watch", `{"watch":1}`, `watch: found 1: expected true (up, and to be watched) or false (about to sleep)`},

@@ -12,7 +12,7 @@ import (
 // path is the file of services(5). The host may have none.
 const path = "/etc/services"
 
-// maxFile bounds what is read of it, in octets.
+// maxFile bounds the bytes that are read of the file.
 const maxFile = 1 << 20
 
 // Names are port numbers by the name of their service, in small letters.

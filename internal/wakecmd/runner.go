@@ -16,19 +16,18 @@ const (
 	// atOnce is how many programs run at once, for all machines.
 	maxRunning = 8
 
-	// limit is how long a program may run, and how long one may wait until others
-	// have ended.
+	// limit is how long a program may run, and how long it may wait for others to end.
 	limit = 30 * time.Second
 )
 
 // Job is one run of a machine's program.
 type Job struct {
-	Machine  ether.MAC // whose it is; there is one run of each at a time
+	Machine  ether.MAC // each machine has one run at a time
 	Name     string
 	Command  []string // the program's path, and its arguments
 	Env      []string // "KEY=value"
 	Attempt  int      // of the present wake
-	Repeated bool     // the wakes before failed as well, and that was told
+	Repeated bool     // the wakes before failed too, and that was reported
 }
 
 // Runner runs programs. Make it with New; Stop ends it.
@@ -44,11 +43,11 @@ type Runner struct {
 
 	mu       sync.Mutex // guards what follows
 	running  map[ether.MAC]bool
-	reported map[ether.MAC]bool // that the program fails, in the present wake
+	reported map[ether.MAC]bool // its failure in the present wake
 }
 
-// New returns a Runner that calls failed when a program fails, once in each wake
-// and from any goroutine.
+// New returns a Runner that calls failed when a program fails, once in each wake, on a
+// goroutine of its own.
 func New(log *slog.Logger, failed func(Job, error)) *Runner {
 	r := &Runner{
 		log: log, failed: failed, limit: limit, slots: make(chan struct{}, maxRunning),
@@ -58,8 +57,7 @@ func New(log *slog.Logger, failed func(Job, error)) *Runner {
 	return r
 }
 
-// Start has a program run, unless that of the same machine runs. It waits for
-// nothing.
+// Start starts a program, unless one of the same machine is running. It does not wait.
 func (r *Runner) Start(j Job) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -80,7 +78,7 @@ func (r *Runner) Start(j Job) {
 	})
 }
 
-// wait runs a program as soon as there is room.
+// wait runs a program as soon as a slot is free.
 func (r *Runner) wait(j Job) error {
 	patience := time.NewTimer(r.limit)
 	defer patience.Stop()
@@ -100,7 +98,7 @@ func (r *Runner) wait(j Job) error {
 	return err
 }
 
-// conclude tells of a program that failed, unless the Runner has ended it.
+// report reports a failed program, unless Stop has killed it.
 func (r *Runner) report(j Job, err error) {
 	r.mu.Lock()
 	delete(r.running, j.Machine)
@@ -119,10 +117,10 @@ func (r *Runner) report(j Job, err error) {
 	r.failed(j, err)
 }
 
-// Stop kills what runs, and returns when all has ended.
+// Stop kills all programs, and returns when they have ended.
 func (r *Runner) Stop() {
 	r.mu.Lock()
 	r.cancel()
 	r.mu.Unlock()
-	_ = r.group.Wait() // failures are told as they happen
+	_ = r.group.Wait() // report has reported the failures
 }

@@ -186,7 +186,7 @@ func TestHangs(t *testing.T) {
 	f.gone("pid")
 	f.until("told", func() bool { return f.logged("command_failed", "WARN") == 1 })
 	f.Stop()
-	if want := "m1: killed, since it took longer than 300ms: asks for a password"; len(f.told) != 1 || f.told[0] != want {
+	if want := "m1: killed after 300ms: asks for a password"; len(f.told) != 1 || f.told[0] != want {
 		t.Errorf("told %q, want %q", f.told, want)
 	}
 }
@@ -261,7 +261,7 @@ func TestAtMostAFewAtOnce(t *testing.T) {
 	defer f.mu.Unlock()
 	late := 0
 	for _, s := range f.told {
-		if strings.Contains(s, "not run: 8 others have been running for 2s") || strings.Contains(s, "killed, since it took longer than 2s") {
+		if strings.Contains(s, "not run: 8 others have been running for 2s") || strings.Contains(s, "killed after 2s") {
 			late++
 		}
 	}

@@ -19,7 +19,7 @@ var (
 	evening = time.Date(2026, 11, 22, 21, 0, 0, 0, time.UTC)
 )
 
-// sleeper is the judge of a machine that has been asleep since the evening.
+// sleeper is the filter of a machine that has been asleep since the evening.
 func sleeper() *wakefilter.Filter {
 	f := new(wakefilter.Filter)
 	f.SetAtRest(evening, true)
@@ -57,7 +57,7 @@ func TestSuppress(t *testing.T) {
 		{"the first knock is enough", wakefilter.Rules{MinKnocks: 1, Window: second(10)}, []step{{0, alice, true, ""}}},
 		{"a client repeats its SYN", three, []step{
 			{0, alice, true, "min_knocks"}, {second(1), alice, true, "min_knocks"}, {second(3), alice, true, ""}}},
-		{"it goes on while it wakes nobody", three, []step{
+		{"it goes on while it does not wake", three, []step{
 			{0, alice, true, "min_knocks"}, {1, alice, true, "min_knocks"}, {2, alice, true, ""}, {3, alice, true, ""}}},
 		{"too slow", three, []step{
 			{0, alice, true, "min_knocks"}, {second(1), alice, true, "min_knocks"}, {second(10), alice, true, "min_knocks"}, {second(10.5), alice, true, ""}}},
@@ -93,8 +93,7 @@ func TestSuppress(t *testing.T) {
 	}
 }
 
-// Who knocks at a machine that is awake, or wakes, is nobody's leftover, and
-// breaks nobody's rest.
+// A knock at a machine that is awake or waking is never suppressed.
 func TestOnlyRestIsProtected(t *testing.T) {
 	strict := wakefilter.Rules{MinKnocks: 10, Window: time.Minute, Quiet: wakefilter.Hours{{From: 0, To: 1440}}, Cooldown: time.Hour}
 	f := new(wakefilter.Filter)

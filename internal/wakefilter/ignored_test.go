@@ -26,16 +26,16 @@ func toPort(port uint16) machine.Ignored {
 	return machine.Ignored{Reason: machine.PortNotRegistered, Service: tcp(port), Source: netip.AddrPortFrom(alice, 40000)}
 }
 
-// told returns what is told, in short.
-func told(f *wakefilter.Filter, at time.Time) (all []string) {
+// reported returns what is reported, in short.
+func reported(f *wakefilter.Filter, at time.Time) (all []string) {
 	for _, i := range f.TakeUnreported(at) {
 		all = append(all, fmt.Sprintf("%s %q %d", i.Reason, i.Target(), i.Count))
 	}
 	return all
 }
 
-// The first packet of each reason and port is told, and then one an hour.
-func TestIgnoredIsToldOnceAnHour(t *testing.T) {
+// The first packet of each reason and port is reported, and then one an hour.
+func TestIgnoredIsReportedOnceAnHour(t *testing.T) {
 	f := sleeper()
 	ping := machine.Ignored{Reason: machine.PingNotRegistered, Service: machine.Service{Addr: nas, Port: machine.Port{Protocol: machine.ICMP}}}
 	for _, c := range []struct {
@@ -53,14 +53,14 @@ func TestIgnoredIsToldOnceAnHour(t *testing.T) {
 	} {
 		at := evening.Add(c.after)
 		if untold := f.CountIgnored(c.seen, at); untold != (c.want != nil) {
-			t.Errorf("after %v: something to tell: %t", c.after, untold)
+			t.Errorf("after %v: unreported: %t", c.after, untold)
 		}
-		if diff := cmp.Diff(c.want, told(f, at)); diff != "" {
+		if diff := cmp.Diff(c.want, reported(f, at)); diff != "" {
 			t.Errorf("after %v (-want +got):\n%s", c.after, diff)
 		}
 	}
-	if got := told(f, evening.Add(24*time.Hour)); got != nil {
-		t.Errorf("told %q, although nothing came", got)
+	if got := reported(f, evening.Add(24*time.Hour)); got != nil {
+		t.Errorf("reported %q, although nothing came", got)
 	}
 	want := []machine.Ignored{
 		{Reason: ping.Reason, Service: ping.Service, First: evening.Add(time.Minute), Last: evening.Add(time.Hour + 2*time.Minute), Count: 2},
@@ -72,9 +72,9 @@ func TestIgnoredIsToldOnceAnHour(t *testing.T) {
 	}
 }
 
-// A machine that does not wake is told of when its wakes fail. What it is sent for a day
-// is four events.
-func TestFailedWakesAreToldRarely(t *testing.T) {
+// Failed wakes are reported by themselves. The packets for such a machine are four events
+// a day.
+func TestFailedWakesAreReportedRarely(t *testing.T) {
 	f, events := sleeper(), 0
 	for at := evening; at.Before(evening.Add(24 * time.Hour)); at = at.Add(10 * time.Second) {
 		f.CountIgnored(machine.Ignored{Reason: machine.AfterFailures, Service: at80}, at)
@@ -85,7 +85,7 @@ func TestFailedWakesAreToldRarely(t *testing.T) {
 	}
 }
 
-// A scan of all ports is a few events, and keeps no other reason from being told.
+// A scan of all ports is a few events, and does not prevent the report of other reasons.
 func TestScanOfAllPorts(t *testing.T) {
 	f := sleeper()
 	events := 0
@@ -103,12 +103,12 @@ func TestScanOfAllPorts(t *testing.T) {
 	}
 	at := evening.Add(2 * time.Minute)
 	f.CountIgnored(machine.Ignored{Reason: machine.FromThisHost, Service: machine.Service{Addr: nas}}, at)
-	if diff := cmp.Diff([]string{`local "192.0.2.20" 1`}, told(f, at)); diff != "" {
+	if diff := cmp.Diff([]string{`local "192.0.2.20" 1`}, reported(f, at)); diff != "" {
 		t.Errorf("told (-want +got):\n%s", diff)
 	}
-	later := evening.Add(2 * time.Hour) // the scan is over, and its ports give way
+	later := evening.Add(2 * time.Hour) // the scan is over, and its ports are replaced
 	f.CountIgnored(toPort(80), later)
-	if diff := cmp.Diff([]string{`port "192.0.2.20:80/tcp" 1`}, told(f, later)); diff != "" {
+	if diff := cmp.Diff([]string{`port "192.0.2.20:80/tcp" 1`}, reported(f, later)); diff != "" {
 		t.Errorf("told (-want +got):\n%s", diff)
 	}
 }
@@ -139,7 +139,7 @@ func TestIgnoredIsBounded(t *testing.T) {
 			for _, i := range f.TakeUnreported(at) {
 				key := i.Reason.String() + i.Target()
 				if before, again := told[key]; again && at.Sub(before) < time.Hour {
-					t.Fatalf("%s was told %v after it was", key, at.Sub(before))
+					t.Fatalf("%s was reported %v after it was", key, at.Sub(before))
 				}
 				told[key] = at
 			}

@@ -26,7 +26,7 @@ func (a *api) wake(w http.ResponseWriter, r *http.Request) {
 	a.act(w, r, "wake", http.StatusAccepted, func(ctx context.Context, name string) error { return act(ctx, name, r.RemoteAddr) })
 }
 
-// pause answers a request to leave a machine alone.
+// pause answers a request to pause a machine.
 func (a *api) pause(w http.ResponseWriter, r *http.Request) {
 	b, err := readBody(w, r)
 	if err != nil {
@@ -50,7 +50,7 @@ func (a *api) unpause(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// act has something done to the machine of the path, and answers with the machine.
+// act calls do for the machine in the path, and answers with the machine.
 func (a *api) act(w http.ResponseWriter, r *http.Request, action string, done int, do func(ctx context.Context, name string) error) {
 	ctx, cancel := context.WithTimeout(r.Context(), actionTimeout)
 	defer cancel()
@@ -62,12 +62,12 @@ func (a *api) act(w http.ResponseWriter, r *http.Request, action string, done in
 	a.writeMachine(w, done, name)
 }
 
-// macAnswer says that a magic packet went out.
+// macAnswer is the answer once a magic packet was sent.
 type macAnswer struct {
 	MAC ether.MAC `json:"mac"`
 }
 
-// wakeMAC answers a request to wake what is no machine.
+// wakeMAC answers a request to send a magic packet to a MAC that no machine has.
 func (a *api) wakeMAC(w http.ResponseWriter, r *http.Request) {
 	b, err := readBody(w, r)
 	if err != nil {

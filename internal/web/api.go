@@ -13,12 +13,11 @@ import (
 	"nightporter/internal/machine"
 )
 
-// actionTimeout bounds how long a client waits for the porter to take up what
-// it asked for.
+// actionTimeout bounds how long a client waits for the porter to start the requested
+// action.
 const actionTimeout = 5 * time.Second
 
-// api serves /api. All its answers are JSON, the errors too:
-// {"error": "what is wrong"}.
+// api serves /api. All answers are JSON, also the errors: {"error": "reason"}.
 type api struct {
 	backend     Backend
 	log         *slog.Logger
@@ -31,7 +30,7 @@ type api struct {
 	streams     *streams
 }
 
-// known is next for machines that there are, and status 404 for others.
+// known wraps next; a request for an unknown machine gets 404.
 func (a *api) known(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		name, there := r.PathValue("name"), false
@@ -49,7 +48,7 @@ func (a *api) known(next http.HandlerFunc) http.HandlerFunc {
 	}
 }
 
-// withMachine answers with the machine of that name, or that there is none.
+// withMachine calls answer with the machine of that name; an unknown name gets 404.
 func (a *api) withMachine(w http.ResponseWriter, name string, answer func(*machine.Status, time.Time)) {
 	now := a.now()
 	all := a.backend.Machines()
@@ -61,7 +60,7 @@ func (a *api) withMachine(w http.ResponseWriter, name string, answer func(*machi
 	answer(&all[i], now)
 }
 
-// fail answers for an error of the Backend.
+// fail answers with the status for an error of the Backend.
 func (a *api) fail(w http.ResponseWriter, action, name string, err error) {
 	switch {
 	case errors.Is(err, machine.ErrUnknown):
@@ -69,19 +68,19 @@ func (a *api) fail(w http.ResponseWriter, action, name string, err error) {
 	case errors.Is(err, machine.ErrConflict):
 		writeError(w, http.StatusConflict, err.Error())
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
-		writeError(w, http.StatusServiceUnavailable, "the porter did not take it up in time")
+		writeError(w, http.StatusServiceUnavailable, "the porter did not start the action in time")
 	default:
 		a.log.Error("request failed", "event", "request_failed", "action", action, "machine", name, "err", err)
 		writeError(w, http.StatusInternalServerError, err.Error())
 	}
 }
 
-// notNamed begins the answer about a machine that is not known.
+// notNamed is the beginning of the 404 error for an unknown machine. Client matches it.
 const notNamed = "no machine is named"
 
 func unknown(name string) string { return fmt.Sprintf("%s %q", notNamed, name) }
 
-// write sends v. It is encoded first, so that an error can still be told.
+// write sends v. It encodes v first, so that an encoding error still gets status 500.
 func (a *api) write(w http.ResponseWriter, status int, v any) {
 	body, err := json.Marshal(v)
 	if err != nil {

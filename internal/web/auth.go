@@ -13,33 +13,33 @@ import (
 	"sync/atomic"
 )
 
-// TokenHeader carries the token where Authorization carries a password already,
-// or a proxy keeps that for itself.
+// TokenHeader carries the token where Authorization carries a password, or where a
+// proxy removes Authorization.
 const TokenHeader = "X-Nightporter-Token"
 
-// Access says who may wake and forget machines.
+// Access configures which requests may change machines.
 type Access struct {
-	Token string   // what a request has to carry; empty: nothing
-	Hosts []string // names by which a browser's pages may ask, beside those of authorizer.local
+	Token string   // required in a request; empty: no token is required
+	Hosts []string // host names allowed for browser requests, besides those of authorizer.local
 }
 
-// gate keeps out those who may look but not change anything.
+// authorizer refuses changes from clients without the token and from other sites.
 type authorizer struct {
 	own    string // the name of this host; may be empty
 	access atomic.Pointer[accessRule]
 }
 
-// accessRule is an Access, ready to be compared with.
+// accessRule is an Access in the form in which requests are compared with it.
 type accessRule struct {
-	required bool              // for a token
-	token    [sha256.Size]byte // its hash: of hashes not even the length shows in the time it takes to compare
+	required bool              // a token
+	token    [sha256.Size]byte // SHA-256, so that the time of the comparison does not depend on the token's length
 	hosts    []string
 }
 
 func newAuthorizer() *authorizer {
 	own, err := os.Hostname()
 	if err != nil {
-		own = "" // then pages are found by addresses and the names in Hosts
+		own = "" // only addresses and the names in Hosts are then allowed
 	}
 	return &authorizer{own: hostOf(own)}
 }
@@ -52,7 +52,7 @@ func (a *authorizer) set(access Access) {
 	a.access.Store(rule)
 }
 
-// of is next for whoever shows the token, and status 401 for others.
+// requireToken wraps next; a request without the configured token gets 401.
 func (a *authorizer) requireToken(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		rule := a.access.Load()
@@ -66,17 +66,17 @@ func (a *authorizer) requireToken(next http.HandlerFunc) http.HandlerFunc {
 			next(w, r)
 			return
 		}
-		message := "the token is not the one this porter asks for (http.token)"
+		message := "wrong token (http.token)"
 		if !there {
-			message = "this porter asks for a token (http.token): expected Authorization: Bearer TOKEN, or " + TokenHeader + ": TOKEN"
+			message = "token required (http.token): expected Authorization: Bearer TOKEN, or " + TokenHeader + ": TOKEN"
 		}
 		w.Header().Set("WWW-Authenticate", `Bearer realm="nightporter"`) // RFC 6750 section 3
 		writeError(w, http.StatusUnauthorized, message)
 	}
 }
 
-// shownToken returns the token that a request carries, if it does. Our own header
-// goes first: the other may hold a password, for the toolkit or a proxy.
+// shownToken returns the token of a request, if it has one. TokenHeader precedes
+// Authorization, which may hold a password for the toolkit or a proxy.
 func shownToken(r *http.Request) (string, bool) {
 	if own := r.Header.Get(TokenHeader); own != "" {
 		return own, true
@@ -86,29 +86,29 @@ func shownToken(r *http.Request) (string, bool) {
 	return token, strings.EqualFold(scheme, "Bearer") && token != "" // RFC 9110 section 11.1
 }
 
-// rejectRebinding keeps out pages of other sites that had their own name resolve
-// to our address (DNS rebinding): to a browser their requests are of one origin.
-// Their name is in the Host header, so that has to be one that nobody else can
-// have resolved. Programs that are no browsers are not concerned.
+// rejectRebinding wraps next; changes from pages of other sites get 403. With DNS
+// rebinding, another site's name resolves to our address, so that a browser treats its
+// requests as same-origin. The Host header has that name, so it must be one that no
+// other site can have. Requests that do not come from a browser pass.
 func (a *authorizer) rejectRebinding(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if changes(r.Method) && fromBrowser(r) && !a.trusts(r) {
-			writeError(w, http.StatusForbidden, "found the host "+strconv.Quote(r.Host)+
-				", expected an address, a local name of this host, or one of http.hosts: a page of another site could have any other name")
+			writeError(w, http.StatusForbidden, "host "+strconv.Quote(r.Host)+
+				" is not allowed for browser requests: expected an address, a local name of this host, or one of http.hosts")
 			return
 		}
 		next.ServeHTTP(w, r)
 	})
 }
 
-// changes reports whether a method may change anything (RFC 9110 section 9.2.1).
+// changes reports whether a method is not safe (RFC 9110 section 9.2.1).
 func changes(method string) bool {
 	return !slices.Contains([]string{http.MethodGet, http.MethodHead, http.MethodOptions}, method)
 }
 
-// fromBrowser reports whether a request that changes something comes from a page.
-// Every browser sends Origin with it (the Fetch standard, "`Origin` header"), and over
-// TLS and to this host Sec-Fetch-Site.
+// fromBrowser reports whether a request with an unsafe method comes from a browser.
+// Browsers send Origin with it (Fetch standard, "`Origin` header"), and Sec-Fetch-Site
+// over TLS and to localhost.
 func fromBrowser(r *http.Request) bool {
 	return r.Header.Get("Origin") != "" || r.Header.Get("Sec-Fetch-Site") != ""
 }
@@ -119,9 +119,9 @@ func (a *authorizer) trusts(r *http.Request) bool {
 	return rule.required || r.TLS != nil || a.local(r.Host) || slices.Contains(rule.hosts, hostOf(r.Host))
 }
 
-// local reports whether the host of a Host header is one that the public DNS does
-// not resolve: an address, a name of one label, one below a domain that is kept
-// for local networks, or this host's own.
+// local reports whether the public DNS cannot resolve the host of a Host header: an
+// address, a name of one label, a name in a domain for local networks, or the name of
+// this host.
 func (a *authorizer) local(host string) bool {
 	name := hostOf(host)
 	if _, err := netip.ParseAddr(name); err == nil {
@@ -131,8 +131,8 @@ func (a *authorizer) local(host string) bool {
 		return name != ""
 	}
 	// RFC 6762 section 3 (local), RFC 8375 (home.arpa), RFC 6761 section 6.3
-	// (localhost); internal and home will never be delegated by ICANN (resolutions of
-	// 2024 and 2018), lan is what many routers use.
+	// (localhost). ICANN does not delegate internal and home (resolutions of 2024 and
+	// 2018). Many routers use lan.
 	for _, domain := range [...]string{".local", ".home.arpa", ".localhost", ".internal", ".home", ".lan"} {
 		if strings.HasSuffix(name, domain) {
 			return true

@@ -43,14 +43,14 @@ func TestToken(t *testing.T) {
 		{"our header", []string{web.TokenHeader, secret}, true, ""},
 		{"our header beside a password", []string{"Authorization", "Basic YTpi", web.TokenHeader, secret}, true, ""},
 		{"our header goes first", []string{"Authorization", "Bearer wrong", web.TokenHeader, secret}, true, ""},
-		{"also if it is wrong", []string{"Authorization", "Bearer open sesame", web.TokenHeader, "wrong"}, false, "not the one"},
-		{"none", nil, false, "asks for a token (http.token): expected Authorization: Bearer TOKEN, or X-Nightporter-Token: TOKEN"},
-		{"empty", []string{"Authorization", "Bearer "}, false, "asks for a token"},
-		{"another", []string{"Authorization", "Bearer open sesam"}, false, "not the one"},
-		{"longer", []string{"Authorization", "Bearer open sesame!"}, false, "not the one"},
-		{"another case", []string{"Authorization", "Bearer Open sesame"}, false, "not the one"},
-		{"as a password", []string{"Authorization", "Basic b3BlbiBzZXNhbWU="}, false, "asks for a token"},
-		{"no scheme", []string{"Authorization", secret}, false, "asks for a token"},
+		{"also if it is wrong", []string{"Authorization", "Bearer open sesame", web.TokenHeader, "wrong"}, false, "wrong token"},
+		{"none", nil, false, "token required (http.token): expected Authorization: Bearer TOKEN, or X-Nightporter-Token: TOKEN"},
+		{"empty", []string{"Authorization", "Bearer "}, false, "token required"},
+		{"another", []string{"Authorization", "Bearer open sesam"}, false, "wrong token"},
+		{"longer", []string{"Authorization", "Bearer open sesame!"}, false, "wrong token"},
+		{"another case", []string{"Authorization", "Bearer Open sesame"}, false, "wrong token"},
+		{"as a password", []string{"Authorization", "Basic b3BlbiBzZXNhbWU="}, false, "token required"},
+		{"no scheme", []string{"Authorization", secret}, false, "token required"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			for _, action := range actions {
@@ -246,8 +246,8 @@ func TestRebindingOverTLS(t *testing.T) {
 func TestRefusedHostIsTold(t *testing.T) {
 	opts, _ := withAccess(web.Access{})
 	w := call(newServer(t, opts), "POST", "http://evil.example"+actions[0][1], "Origin", "http://evil.example")
-	const want = `{"error":"found the host \"evil.example\", expected an address, a local name of this host, or one of http.hosts: ` +
-		`a page of another site could have any other name"}` + "\n"
+	const want = `{"error":"host \"evil.example\" is not allowed for browser requests: ` +
+		`expected an address, a local name of this host, or one of http.hosts"}` + "\n"
 	if w.Body.String() != want {
 		t.Errorf("%s\nwant %s", w.Body, want)
 	}

@@ -218,7 +218,7 @@ func TestPageWakesOneThatCountsAsAwake(t *testing.T) {
 	h := newLiveBackend()
 	b := opened(t, h, nil)
 	b.Click("[data-key=nas] .do button")
-	says(b, "nas seems to be awake. A magic packet was sent to be sure.")
+	says(b, "nas counts as awake. A magic packet was sent anyway.")
 	content(t, b)
 }
 

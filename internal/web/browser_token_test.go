@@ -15,11 +15,11 @@ func TestPageToken(t *testing.T) {
 	const asks = `document.getElementById("ask").open && document.activeElement.id === "token"`
 	b.Click("[data-key=tower] .do button")
 	b.Until(asks)
-	if got := b.Text("#ask-why"); got != "Waking takes the token of this porter (http.token in its configuration)." {
+	if got := b.Text("#ask-why"); got != "Waking requires the token of this porter (http.token in its configuration)." {
 		t.Errorf("it asks %q", got)
 	}
 	b.Press("wrong" + kb.Enter)
-	b.Until(`document.getElementById("ask-why").textContent.startsWith("That is not this porter's token.")`)
+	b.Until(`document.getElementById("ask-why").textContent.startsWith("Wrong token.")`)
 	b.Until(asks)
 	b.Press("open sésame" + kb.Enter)
 	says(b, "tower is being woken.")

@@ -47,10 +47,10 @@ func (c *Client) SetToken(token string) { c.token = token }
 // of theirs to somebody else.
 func sameHost(r *http.Request, before []*http.Request) error {
 	if first := before[0].URL.Hostname(); r.URL.Hostname() != first {
-		return fmt.Errorf("it points to %q: expected the porter itself", r.URL.Hostname())
+		return fmt.Errorf("redirect to %q: expected the porter itself", r.URL.Hostname())
 	}
 	if len(before) >= maxRedirects {
-		return fmt.Errorf("it points from one address to another %d times: expected the porter itself", len(before))
+		return fmt.Errorf("%d redirects: expected the porter itself", len(before))
 	}
 	return nil
 }

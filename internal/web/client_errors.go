@@ -17,13 +17,13 @@ import (
 )
 
 // ErrToken says that the porter wants a token, or another one.
-var ErrToken = errors.New("the porter asks for a token")
+var ErrToken = errors.New("the porter requires a token")
 
 // ErrNotServed says that what was asked has no such path.
 var ErrNotServed = errors.New("is it nightporter, and not older than this command?")
 
 // ErrWrongToken is an ErrToken though a token was shown.
-var ErrWrongToken = errors.New("not the token of this porter")
+var ErrWrongToken = errors.New("wrong token")
 
 // Refused says that the porter does not do what it was asked for.
 type Refused struct {
@@ -98,7 +98,7 @@ func (t target) unanswered(err error) error {
 	}
 	// net/http has no value for this error.
 	if strings.Contains(err.Error(), "malformed HTTP") {
-		err = errors.New("what answers there does not speak HTTP")
+		err = errors.New("the server there does not speak HTTP")
 	}
 	return &Unreachable{Host: t.base.Host, Err: err}
 }
@@ -121,9 +121,9 @@ func (t target) statusError(q apiRequest, resp *http.Response) error {
 	case code == http.StatusUnauthorized && inWords:
 		return tokenError(q.token && t.token != "")
 	case code == http.StatusUnauthorized && t.base.User != nil: // by the toolkit of http.web_config
-		return fmt.Errorf("%s does not take this user with this password", t.base.Host)
+		return fmt.Errorf("%s rejects this user and password", t.base.Host)
 	case code == http.StatusUnauthorized:
-		return fmt.Errorf("%s asks for a user and a password: expected %s://USER:PASSWORD@%[1]s", t.base.Host, t.base.Scheme)
+		return fmt.Errorf("%s requires a user and a password: expected %s://USER:PASSWORD@%[1]s", t.base.Host, t.base.Scheme)
 	case code == http.StatusNotFound && inWords && strings.HasPrefix(answer.Error, notNamed):
 		return t.failed(q.failed, machine.ErrUnknown)
 	case code == http.StatusNotFound && !inWords && strings.Trim(t.base.Path, "/") != "":

@@ -74,9 +74,9 @@ func TestClientIsElsewhereToo(t *testing.T) {
 		at(safe):                      at(safe) + " speaks HTTP with TLS alone: expected https://" + at(safe),
 		"https://" + at(safe):         "the certificate of " + at(safe) + " is not trusted (x509: certificate signed by unknown authority): SSL_CERT_FILE=FILE in the environment names one that is",
 		at(plain) + "/porter":         "no nightporter answers below the path \"/porter\" of " + at(plain) + " (404 Not Found): expected the porter's own address, http://" + at(plain) + ", or its path at a reverse proxy",
-		at(locked):                    at(locked) + " asks for a user and a password: expected http://USER:PASSWORD@" + at(locked),
-		"http://anna:x@" + at(locked): at(locked) + " does not take this user with this password",
-		other:                         "no nightporter answers at " + other + " (what answers there does not speak HTTP)",
+		at(locked):                    at(locked) + " requires a user and a password: expected http://USER:PASSWORD@" + at(locked),
+		"http://anna:x@" + at(locked): at(locked) + " rejects this user and password",
+		other:                         "no nightporter answers at " + other + " (the server there does not speak HTTP)",
 	} {
 		_, err := newAsker(t, from).Status(t.Context())
 		if err == nil || err.Error() != want {

@@ -13,7 +13,7 @@ import (
 
 // ErrStreamEnded says that the porter follows no more: it stopped, or the client
 // was too slow for it.
-var ErrStreamEnded = errors.New("the porter ended the stream of events")
+var ErrStreamEnded = errors.New("the porter closed the event stream")
 
 // Events returns events that have been, oldest first.
 func (c *Client) Events(ctx context.Context, q EventQuery) ([]journal.Event, error) {
@@ -69,7 +69,7 @@ func (c *Client) pass(body io.Reader, each func(journal.Event) error) error {
 		}
 	}
 	if err := lines.Err(); err != nil {
-		return c.failed("lost the porter", err)
+		return c.failed("connection to the porter lost", err)
 	}
 	return nil
 }

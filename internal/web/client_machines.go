@@ -133,7 +133,7 @@ func (c *Client) ask(ctx context.Context, q apiRequest, into any) error {
 	}
 	defer body.Close()
 	if err := json.NewDecoder(io.LimitReader(body, maxMachineBytes)).Decode(into); err != nil {
-		return c.failed("cannot read its answer", err)
+		return c.failed("cannot read the response", err)
 	}
 	return nil
 }

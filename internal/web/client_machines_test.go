@@ -96,9 +96,9 @@ func TestClientIsElsewhere(t *testing.T) {
 	}
 	for body, want := range map[string]string{
 		"{}":                   "",
-		`{"state":"dreaming"`:  "cannot read its answer: unexpected EOF",
-		`{"state":"dreaming"}`: `cannot read its answer: state: found "dreaming", expected one of [awake settling asleep waking arriving]`,
-		"[]":                   "cannot read its answer: json: cannot unmarshal array",
+		`{"state":"dreaming"`:  "cannot read the response: unexpected EOF",
+		`{"state":"dreaming"}`: `cannot read the response: state: found "dreaming", expected one of [awake settling asleep waking arriving]`,
+		"[]":                   "cannot read the response: json: cannot unmarshal array",
 	} {
 		srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "application/json")
@@ -169,14 +169,14 @@ func TestClientKeepsTheToken(t *testing.T) {
 	c := newAsker(t, strings.Replace(away.URL, "://", "://anna:x@", 1))
 	c.SetToken(secret)
 	_, err := c.Wake(t.Context(), "nas")
-	if err == nil || !strings.Contains(err.Error(), `it points to "localhost": expected the porter itself`) || len(seen) != 0 {
-		t.Errorf("%v, and somebody else saw %q", err, seen)
+	if err == nil || !strings.Contains(err.Error(), `redirect to "localhost": expected the porter itself`) || len(seen) != 0 {
+		t.Errorf("%v, and another server saw %q", err, seen)
 	}
 	loop := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, r.URL.Path, http.StatusTemporaryRedirect)
 	}))
 	defer loop.Close()
-	if _, err := newAsker(t, loop.URL).Status(t.Context()); err == nil || !strings.Contains(err.Error(), "from one address to another") {
-		t.Errorf("%v, want that it leads in circles", err)
+	if _, err := newAsker(t, loop.URL).Status(t.Context()); err == nil || !strings.Contains(err.Error(), "3 redirects: expected the porter itself") {
+		t.Errorf("%v, want a limit of redirects", err)
 	}
 }

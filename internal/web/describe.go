@@ -70,12 +70,12 @@ func InWords(e journal.Event) string {
 		return suppressedInWords(e)
 	case journal.Asked:
 		if e.Machine == "" {
-			return fmt.Sprintf("wake of %s asked for%s%s", e.MAC, ifAny(" by ", e.By), ifAny(": ", e.Reason))
+			return fmt.Sprintf("wake of %s requested%s%s", e.MAC, ifAny(" by ", e.By), ifAny(": ", e.Reason))
 		}
 		if e.Test {
-			return "test asked for" + ifAny(" by ", e.By)
+			return "test requested" + ifAny(" by ", e.By)
 		}
-		words := "wake asked for" + ifAny(" by ", e.By)
+		words := "wake requested" + ifAny(" by ", e.By)
 		if e.Reason != "" {
 			words += " " + e.Reason + ": one magic packet sent"
 		}
@@ -84,9 +84,9 @@ func InWords(e journal.Event) string {
 		return "paused until " + e.Until.Local().Format(time.DateTime) + ifAny(", by ", e.By) + slept(e)
 	case journal.Resumed:
 		if e.By == "" {
-			return "no longer paused: its time is over"
+			return "pause ended"
 		}
-		return "no longer paused, by " + e.By
+		return "pause ended by " + e.By
 	case journal.ServiceReady:
 		return fmt.Sprintf("%s ready after %.1f s", e.Service, e.Ready.Seconds())
 	case journal.Magic:
@@ -98,20 +98,20 @@ func InWords(e journal.Event) string {
 	case journal.Failed:
 		return DidNotWake(e.Attempts) + ifAny(", for ", Wanted(e.Source, e.Service, e.By))
 	case journal.HandStart:
-		return "started by itself" + slept(e)
+		return "started externally" + slept(e)
 	case journal.Conflict:
 		if e.Reason != "" {
-			return fmt.Sprintf("%s is left to %s, which tests it: %s", e.IP, e.By, e.Reason)
+			return fmt.Sprintf("%s conceded to %s: %s", e.IP, e.By, e.Reason)
 		}
 		return fmt.Sprintf("address conflict: %s is also used by %s", e.IP, e.By)
 	case journal.ConflictOver:
 		return fmt.Sprintf("address conflict over: no other host answers for %s", e.IP)
 	case journal.Waiting:
-		return fmt.Sprintf("%s waits, it cannot be claimed at present%s", e.IP, ifAny(": ", e.Reason))
+		return fmt.Sprintf("%s cannot be claimed yet%s", e.IP, ifAny(": ", e.Reason))
 	case journal.Proved:
 		return fmt.Sprintf("%s can be claimed now", e.IP)
 	case journal.Elsewhere:
-		return fmt.Sprintf("is up at another address than it registered: %s", e.IP)
+		return fmt.Sprintf("is up at an address that it did not register: %s", e.IP)
 	case journal.Redefined:
 		return fmt.Sprintf("registration changed while it slept, from %s", source(e.Source))
 	case journal.CardReplaced:
@@ -120,7 +120,7 @@ func InWords(e journal.Event) string {
 		if e.By != "" {
 			return "renamed from " + e.By
 		}
-		return "has this name in place of its own" + ifAny(": ", e.Reason)
+		return "uses this name instead of the requested one" + ifAny(": ", e.Reason)
 	case journal.CommandFailed:
 		return "wake command failed" + ifAny(": ", e.Reason)
 	case journal.Asleep:
@@ -146,9 +146,9 @@ func porterInWords(e journal.Event) string {
 	words := "nightporter " + e.Version + " started"
 	switch {
 	case e.Machines == 1:
-		words += ", knows 1 machine from before"
+		words += ", 1 known machine"
 	case e.Machines > 1:
-		words += fmt.Sprintf(", knows %d machines from before", e.Machines)
+		words += fmt.Sprintf(", %d known machines", e.Machines)
 	}
 	return words + ifAny(": ", e.Reason)
 }
@@ -167,7 +167,7 @@ func readyInWords(e journal.Event) string {
 		words += ": " + NotReady(e.NotReady)
 	}
 	if e.Boot > 0 {
-		words += fmt.Sprintf(" (first sign after %s)", seconds(e.Boot))
+		words += fmt.Sprintf(" (first frame after %s)", seconds(e.Boot))
 	}
 	return words + ifAny(", for ", Wanted(e.Source, e.Service, e.By))
 }
@@ -213,9 +213,9 @@ func whyWoken(w *machine.LastWake) string {
 	case w.Trigger == machine.BySchedule:
 		return "on schedule"
 	case w.Trigger == machine.ByAPI && w.Test:
-		return "a test asked for" + ifAny(" by ", hostPart(w.By))
+		return "a test requested" + ifAny(" by ", hostPart(w.By))
 	case w.Trigger == machine.ByAPI:
-		return "asked for" + ifAny(" by ", hostPart(w.By))
+		return "requested" + ifAny(" by ", hostPart(w.By))
 	}
 	who := "an unknown client"
 	if w.Source.Addr().IsValid() {
@@ -230,7 +230,7 @@ func stuck(a *machine.AddressStatus) string {
 	case machine.Waiting:
 		return "waits: " + a.Reason
 	case machine.Conceded:
-		return "is left alone: " + a.Reason
+		return "is conceded: " + a.Reason
 	}
 	return ""
 }

@@ -104,7 +104,7 @@ func TestBadEventQueries(t *testing.T) {
 // A writer that cannot be given a deadline cannot be rid of a slow client.
 func TestNoStreamWithoutDeadlines(t *testing.T) {
 	w := ask(t, new(fakeBackend), "GET", "/api/v1/events", "Accept", "text/event-stream")
-	if w.Code != 500 || !strings.Contains(w.Body.String(), "cannot be followed") {
+	if w.Code != 500 || !strings.Contains(w.Body.String(), "cannot carry an event stream") {
 		t.Errorf("status %d, %s; want 500", w.Code, w.Body)
 	}
 }

@@ -46,11 +46,11 @@ func TestPageTellsLastWakes(t *testing.T) {
 		wake machine.LastWake
 		want []string
 	}{
-		"old journal": {machine.LastWake{At: at}, []string{"ended without the porter", "cause not recorded", "1 h ago"}},
+		"old journal": {machine.LastWake{At: at}, []string{"result not recorded", "cause not recorded", "1 h ago"}},
 		"under way": {machine.LastWake{At: at, Trigger: machine.ByAPI, By: "192.0.2.9:5000", Outcome: machine.UnderWay, Attempts: 2},
-			[]string{"under way, 2 rounds of magic packets", "</span>asked for by 192.0.2.9 · "}},
+			[]string{"under way, 2 rounds of magic packets", "</span>requested by 192.0.2.9 · "}},
 		"test": {machine.LastWake{At: at, Trigger: machine.ByAPI, By: "192.0.2.9:5000", Outcome: machine.Served, Ready: time.Second, Test: true},
-			[]string{"ready in 1.0 s", "</span>a test asked for by 192.0.2.9 · "}},
+			[]string{"ready in 1.0 s", "</span>a test requested by 192.0.2.9 · "}},
 		"just begun": {machine.LastWake{At: at, Trigger: machine.BySchedule, By: "the schedule", Outcome: machine.UnderWay},
 			[]string{">under way<", "</span>on schedule · "}},
 		"unready": {machine.LastWake{At: at, Service: ssh, Source: netip.MustParseAddrPort("[2001:db8::9]:0"), Outcome: machine.Unready, Ready: time.Minute},

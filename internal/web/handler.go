@@ -34,7 +34,7 @@ func (s *parts) newHandler() (http.Handler, error) {
 	// through the browser of somebody who may.
 	guard := http.NewCrossOriginProtection()
 	guard.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		writeError(w, http.StatusForbidden, "a request from another site")
+		writeError(w, http.StatusForbidden, "cross-site request")
 	}))
 	return secure(guard.Handler(s.auth.rejectRebinding(mux))), nil
 }

@@ -60,19 +60,19 @@ func ownNotices(b Backend, c *ConfigState, now time.Time) []notice {
 		found = append(found, notice{Key: "ready:" + err.Error(), Lead: "Not ready:", Text: err.Error()})
 	}
 	if g := b.Guard(); !g.Active && g.Reason != "" {
-		found = append(found, notice{Key: "guard:" + g.Reason, Lead: "No guard:", Text: g.Reason, How: docs + "network.md"})
+		found = append(found, notice{Key: "guard:" + g.Reason, Lead: "Guard not active:", Text: g.Reason, How: docs + "network.md"})
 	}
 	if s := b.Storage(); !s.Healthy && s.Reason != "" {
-		found = append(found, notice{Key: "journal:" + s.Reason, Lead: "Not stored:", Text: s.Reason})
+		found = append(found, notice{Key: "journal:" + s.Reason, Lead: "Journal not written:", Text: s.Reason})
 	}
 	if len(c.Restart) > 0 {
 		keys := strings.Join(c.Restart, ", ")
-		found = append(found, notice{Key: "restart:" + keys, Lead: "Restart needed:", Text: "a change of " + keys + " takes effect only then."})
+		found = append(found, notice{Key: "restart:" + keys, Lead: "Restart needed:", Text: "a change of " + keys + " takes effect after a restart."})
 	}
 	if !c.Healthy {
 		found = append(found, notice{
 			Key: "config:" + rfc3339(c.Loaded) + ":" + c.Reason, Lead: "Configuration not reloaded:", Text: c.Reason + ".",
-			Hint: "The porter goes on with the configuration from " + momentOf(c.Loaded, now).Shown + ".",
+			Hint: "The porter uses the configuration from " + momentOf(c.Loaded, now).Shown + ".",
 		})
 	}
 	return found
@@ -102,7 +102,7 @@ func conflicts(all []machine.Status) (found []notice) {
 			if a.Standing == machine.Conceded {
 				found = append(found, notice{
 					Key: "conflict:" + all[i].Name + ":" + a.IP.String(), Name: all[i].Name, Lead: "has an address in conflict",
-					Text: a.IP.String() + " is left alone: " + a.Reason,
+					Text: a.IP.String() + " is conceded: " + a.Reason,
 				})
 			}
 		}
@@ -160,7 +160,7 @@ func renamed(all []machine.Status, events []journal.Event, now time.Time) (found
 		if holder := blockingMachine(e.Reason, all); there && holder != "" {
 			at := momentOf(e.At, now)
 			found = append(found, notice{
-				Key: "renamed:" + e.Machine, Name: e.Machine, Lead: "could not have its own name", At: &at, Text: e.Reason + ".",
+				Key: "renamed:" + e.Machine, Name: e.Machine, Lead: "did not get the requested name", At: &at, Text: e.Reason + ".",
 				Hint: "If that is an old network card of the same machine, forget it.", Forget: holder,
 			})
 		}

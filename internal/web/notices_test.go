@@ -23,7 +23,7 @@ import (
 func band(t *testing.T, h *fakeBackend) string {
 	t.Helper()
 	page := ask(t, h, "GET", "/").Body.String()
-	_, rest, _ := strings.Cut(page, `aria-label="Needs attention">`)
+	_, rest, _ := strings.Cut(page, `aria-label="Problems">`)
 	found, _, ok := strings.Cut(rest, "</ul>")
 	if !ok {
 		t.Fatalf("no band:\n%s", page)
@@ -36,7 +36,7 @@ func TestAttentionForThePorter(t *testing.T) {
 		machines: []machine.Status{nas()},
 		ready:    errors.New("eth0 has no carrier"), guard: guard.Status{Reason: "no nftables"}, storage: journal.Health{Reason: "disk full"},
 	}
-	if got := band(t, h); !contains(got, "Not ready:</b> eth0 has no carrier", "No guard:</b> no nftables", "Not stored:</b> disk full") {
+	if got := band(t, h); !contains(got, "Not ready:</b> eth0 has no carrier", "Guard not active:</b> no nftables", "Journal not written:</b> disk full") {
 		t.Errorf("what is wrong is not told: %s", got)
 	}
 	if got := band(t, &fakeBackend{machines: []machine.Status{nas()}}); got != "" {
@@ -87,7 +87,7 @@ func TestAttentionEndsWithAStart(t *testing.T) {
 func TestAttentionForAConflict(t *testing.T) {
 	s := nas()
 	s.Addresses = []machine.AddressStatus{{IP: netip.MustParseAddr("192.0.2.5"), Standing: machine.Conceded, Reason: "another host uses it"}}
-	if got := band(t, &fakeBackend{machines: []machine.Status{s}}); !contains(got, `<bdi>nas</bdi> has an address in conflict`, "192.0.2.5 is left alone: another host uses it") {
+	if got := band(t, &fakeBackend{machines: []machine.Status{s}}); !contains(got, `<bdi>nas</bdi> has an address in conflict`, "192.0.2.5 is conceded: another host uses it") {
 		t.Errorf("told: %s", got)
 	}
 }
@@ -118,7 +118,7 @@ func TestAttentionForARefusal(t *testing.T) {
 		"as its name":    {[]journal.Event{refused(0, guest, fmt.Sprintf(`name: found %q: bad`, taken))}, []string{"refused"}, "data-name"},
 		"hostile":        {[]journal.Event{refused(0, guest, "<img src=x>")}, []string{"&lt;img src=x&gt;"}, "<img"},
 		"renamed": {[]journal.Event{{At: midnight, Kind: journal.Renamed, Machine: "nas-2", MAC: guest, Reason: fmt.Sprintf("the name %q belongs to %s already", "nas", nas().MAC)}},
-			[]string{"<bdi>nas-2</bdi> could not have its own name", "If that is an old network card", forget}, ""},
+			[]string{"<bdi>nas-2</bdi> did not get the requested name", "If that is an old network card", forget}, ""},
 	} {
 		h := &fakeBackend{machines: []machine.Status{nas(), {Spec: machine.Spec{Name: "nas-2", MAC: guest}, Since: midnight}}}
 		for _, e := range tt.events {
@@ -163,7 +163,7 @@ func TestAttentionIsDismissedOnce(t *testing.T) {
 		change(h, s)
 		w := httptest.NewRecorder()
 		s.Handler().ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
-		_, rest, _ := strings.Cut(w.Body.String(), `aria-label="Needs attention">`)
+		_, rest, _ := strings.Cut(w.Body.String(), `aria-label="Problems">`)
 		_, rest, _ = strings.Cut(rest, `<li data-key="`)
 		found, _, _ := strings.Cut(rest, `"`)
 		return found
@@ -202,7 +202,7 @@ func TestPageTellsOfABadConfiguration(t *testing.T) {
 		b.Go(home)
 		b.Until(live)
 		if got := b.Text(".attention li"); !strings.HasPrefix(got, "Configuration not reloaded: machines[0].monitor[0].ip: ") ||
-			!strings.Contains(got, "line 4") || !strings.Contains(got, "The porter goes on with the configuration from Thu 18:36.") {
+			!strings.Contains(got, "line 4") || !strings.Contains(got, "The porter uses the configuration from Thu 18:36.") {
 			t.Errorf("it says %q", got)
 		}
 		fits(t, b, "config", width, 3000)

@@ -91,7 +91,7 @@ func (p *page) write(w http.ResponseWriter, status int, name string, data any) {
 	var body bytes.Buffer
 	if err := p.template.ExecuteTemplate(&body, name, data); err != nil {
 		p.log.Error("status page failed", "event", "page_failed", "err", err)
-		text(w, http.StatusInternalServerError, "the page cannot be shown; see the log")
+		text(w, http.StatusInternalServerError, "the page cannot be rendered: see the log")
 		return
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")

@@ -50,7 +50,7 @@ func TestPage(t *testing.T) {
 		`since <time datetime="2026-01-02T00:00:00Z"`, `>ready in 15.0 s<`, `192.0.2.9 for ssh 22`,
 		`<span class="service">ssh 22</span> <span class="service">wireguard 51820/udp</span> <span class="service">ping</span>`,
 		`guest 52:54:00:00:00:05</small></span> <small>no port wakes it</small>`,
-		`50 W awake, 2 W asleep`, `its silence (agentless)`, `magic packets for d8:cb:8a:39:be:a2`,
+		`50 W awake, 2 W asleep`, `missing answers (agentless)`, `magic packets for d8:cb:8a:39:be:a2`,
 	} {
 		if !strings.Contains(page, want) {
 			t.Errorf("the page lacks %s", want)
@@ -82,7 +82,7 @@ func TestPageTellsOfAddresses(t *testing.T) {
 		{"well", []machine.AddressStatus{at(1, machine.Own, ""), at(2, machine.Returned, "")}, `<small>192.0.2.1 <i>+1</i></small></span>`},
 		{"claimed while the network is out", []machine.AddressStatus{at(1, machine.Claimed, "the interface is unavailable")}, `<small>192.0.2.1</small></span>`},
 		{"conceded", []machine.AddressStatus{at(1, machine.Claimed, ""), at(2, machine.Conceded, "another host uses it")},
-			`<small class="stuck" title="192.0.2.2 is left alone: another host uses it">192.0.2.2 is left alone</small></span>`},
+			`<small class="stuck" title="192.0.2.2 is conceded: another host uses it">192.0.2.2 is conceded</small></span>`},
 		{"all wait", []machine.AddressStatus{at(1, machine.Waiting, "a"), at(2, machine.Waiting, "b")}, ` title="192.0.2.1 waits: a">192.0.2.1 waits</small></span>`},
 		{"in its details", []machine.AddressStatus{at(1, machine.Waiting, "a"), at(2, machine.Waiting, "b")}, `<small class="stuck">waits: b</small></p>`},
 		{"hostile", []machine.AddressStatus{at(1, machine.Waiting, "<b>")}, ` title="192.0.2.1 waits: &lt;b&gt;">192.0.2.1 waits</small></span>`},

@@ -37,7 +37,7 @@ type errorFormat struct {
 	late        string // the body, in full
 }
 
-const lateMessage = "the answer was not made in time: try again later"
+const lateMessage = "the response was not ready in time: try again later"
 
 func textErrors() errorFormat {
 	return errorFormat{"text/plain; charset=utf-8", text, lateMessage + "\n"}
@@ -59,7 +59,7 @@ func (m *renderer) buffer(next http.Handler, in errorFormat) http.HandlerFunc {
 		if err != nil {
 			w.Header().Set("Retry-After", strconv.Itoa(int(renderTimeout/time.Second)))
 			in.refuse(w, http.StatusServiceUnavailable,
-				source.String()+" has not read its last answers: expected at most "+strconv.Itoa(maxUnread)+" unread ones")
+				source.String()+" has not read its last responses (limit "+strconv.Itoa(maxUnread)+")")
 			return
 		}
 		defer end()

@@ -23,7 +23,7 @@ func (a *api) follow(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if !sameOrigin(r) {
-		writeError(w, http.StatusForbidden, "a page of another site: expected one of the porter's own to follow the events")
+		writeError(w, http.StatusForbidden, "a page of another site may not follow the events")
 		return
 	}
 	// A browser that connects again names the last event that it has got. The
@@ -41,7 +41,7 @@ func (a *api) follow(w http.ResponseWriter, r *http.Request) {
 	if held == nil {
 		w.Header().Set("Retry-After", "60")
 		writeError(w, http.StatusServiceUnavailable, fmt.Sprintf(
-			"too many streams of events: expected at most %d of %s and %d in all, try again later", eachStreams, from.source, maxStreams))
+			"too many event streams (limit %d for %s, %d in all): try again later", eachStreams, from.source, maxStreams))
 		return
 	}
 	defer held.release()
@@ -54,7 +54,7 @@ func (a *api) follow(w http.ResponseWriter, r *http.Request) {
 	}
 	if err != nil {
 		a.log.Error("events cannot be followed", "event", "stream_failed", "err", err)
-		writeError(w, http.StatusInternalServerError, "events cannot be followed over this connection")
+		writeError(w, http.StatusInternalServerError, "this connection cannot carry an event stream")
 		return
 	}
 	// What is left of the answer when the stream ends must not wait for ever either.

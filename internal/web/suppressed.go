@@ -39,7 +39,7 @@ var because = map[string]string{
 	machine.TooFewKnocks.String():      "there were fewer than wake.min_knocks",
 	machine.InQuietHours.String():      "it was in wake.quiet_hours",
 	machine.WhileCooling.String():      "it was within wake.cooldown, and opens no connection",
-	machine.AfterFailures.String():     "the last wakes failed, and the next one waits",
+	machine.AfterFailures.String():     "the last wakes failed, and the next attempt is delayed",
 	machine.FromThisHost.String():      "a program of the porter's host sent it, and wake.local is false",
 	machine.PortNotRegistered.String(): "the port is not registered",
 	machine.SourceNotAllowed.String():  "this source may not wake it",
@@ -66,7 +66,7 @@ func suppressedInWords(e journal.Event) string {
 func settingFor(s *machine.Status, rules *machine.WakeRules, i *machine.Ignored) string {
 	port := i.Service.Port.String()
 	if i.Target() == "" {
-		port = "the ports that are to wake it"
+		port = "the ports that should wake it"
 	}
 	switch i.Reason {
 	case machine.TooFewKnocks:
@@ -76,7 +76,7 @@ func settingFor(s *machine.Status, rules *machine.WakeRules, i *machine.Ignored)
 	case machine.WhileCooling:
 		return "set wake.cooldown: 0s"
 	case machine.AfterFailures:
-		return checkPower + "; a wake that you ask for is tried at once"
+		return checkPower + "; a requested wake is tried at once"
 	case machine.FromThisHost:
 		if rules.LocalLater {
 			return "restart nightporter: wake.local: true is set already"

@@ -149,7 +149,7 @@ func (l *lan) seePause(a machine.Action) {
 }
 
 // most is how many magic packets a wake may take: the first round has 15, and after
-// the last one they go on while somebody tries.
+// the last one they go on while a client retries.
 func (l *lan) most() int {
 	p := &l.policy
 	return 15 + max(p.WakeAttempts, int(p.WakeTimeout/p.WakeInterval)+1)

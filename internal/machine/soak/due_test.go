@@ -45,7 +45,7 @@ func (l *lan) watchBoth() {
 	from := l.q.now
 	l.twice.set(l.q, from.Add(askedFor), func() {
 		if slices.ContainsFunc(l.questions, func(q *question) bool { return q.lost && !q.at.Before(from) }) {
-			l.watchBoth() // it was asked in vain
+			l.watchBoth() // it was probed without an answer
 			return
 		}
 		l.wrong("answered for %v after its host was heard", askedFor)

@@ -139,7 +139,7 @@ func (l *lan) forge(e machine.Heard) {
 }
 
 // forgeAnswer has another host send what has the form of an answer. While a question
-// is open it cannot be told from one: the liar does not know of it.
+// is open it cannot be distinguished from one: the liar does not know of it.
 func (l *lan) forgeAnswer(e machine.Answered) {
 	if n := len(l.questions); l.host.use[e.Addr] != probing && (n == 0 || l.q.now.Sub(l.questions[n-1].at) >= 3*time.Second) {
 		l.handle(e)

@@ -32,7 +32,7 @@ var failed = []struct {
 	{97, 20, "a flap, and heard but not asked since"},
 }
 
-// TestMonth plays months in a house of 20 machines.
+// TestMonth plays months of a network of 20 machines.
 func TestMonth(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes seconds")
@@ -51,21 +51,21 @@ func TestMonth(t *testing.T) {
 	}
 }
 
-// house is 20 machines whose porters share their fate.
-type house struct {
+// network is 20 machines whose porters stop and lose their link together.
+type network struct {
 	q    *queue
 	rand *rand.Rand
 	lans []*lan
 }
 
 func play(t *testing.T, seed uint64, days int, pauses bool) {
-	h := &house{q: &queue{now: time.Date(2026, 11, 1, 6, 0, 0, 0, time.UTC)}, rand: rand.New(rand.NewPCG(seed, 2))}
+	h := &network{q: &queue{now: time.Date(2026, 11, 1, 6, 0, 0, 0, time.UTC)}, rand: rand.New(rand.NewPCG(seed, 2))}
 	for i := range 20 {
 		l := newLAN(h.q, seed<<8+uint64(i), func(format string, args ...any) {
 			t.Fatalf("seed %d, machine %d: %s", seed, i, fmt.Sprintf(format, args...))
 		})
 		h.lans = append(h.lans, l)
-		h.furnish(l)
+		h.equip(l)
 	}
 	h.nowAndThen(3*24*time.Hour, h.porterFails)
 	h.nowAndThen(2*24*time.Hour, h.linkFails)
@@ -81,7 +81,7 @@ func play(t *testing.T, seed uint64, days int, pauses bool) {
 
 // maintain has a machine paused, two a day on average, for up to half a day. Some
 // pauses are ended before their time.
-func (h *house) maintain(r *rand.Rand) {
+func (h *network) maintain(r *rand.Rand) {
 	h.q.after(time.Duration(r.ExpFloat64()*float64(12*time.Hour)), func() {
 		l := h.lans[r.IntN(len(h.lans))]
 		l.pause(between(r, time.Minute, 12*time.Hour))
@@ -93,21 +93,21 @@ func (h *house) maintain(r *rand.Rand) {
 }
 
 // nowAndThen has something happen again and again, so far apart on average.
-func (h *house) nowAndThen(apart time.Duration, do func()) {
+func (h *network) nowAndThen(apart time.Duration, do func()) {
 	h.q.after(time.Duration(h.rand.ExpFloat64()*float64(apart)), func() {
 		do()
 		h.nowAndThen(apart, do)
 	})
 }
 
-func (h *house) porterFails() {
+func (h *network) porterFails() {
 	gone, lostTail := between(h.rand, time.Second, 10*time.Minute), h.rand.IntN(5) == 0
 	for _, l := range h.lans {
 		l.crash(gone, lostTail)
 	}
 }
 
-func (h *house) linkFails() {
+func (h *network) linkFails() {
 	for _, l := range h.lans {
 		l.link(true)
 	}
@@ -119,7 +119,7 @@ func (h *house) linkFails() {
 }
 
 // prefixChanges: our own IPv6 address is away for a while.
-func (h *house) prefixChanges() {
+func (h *network) prefixChanges() {
 	for _, l := range h.lans {
 		l.place(ip6, "on none of our networks")
 	}
@@ -130,8 +130,8 @@ func (h *house) prefixChanges() {
 	})
 }
 
-// furnish gives a machine its ways, and what happens to it.
-func (h *house) furnish(l *lan) {
+// equip draws the properties of a machine, and schedules what happens to it.
+func (h *network) equip(l *lan) {
 	r := h.rand
 	l.agentless = r.IntN(4) == 0
 	l.unwatched = r.IntN(5) == 0

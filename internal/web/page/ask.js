@@ -17,7 +17,7 @@ export async function ask(method, path, why, body) {
     });
     if (answer.status !== 401) return answer;
     const known = forgetToken();
-    if (!(await askToken(wrong || known ? "That is not this porter's token." : "", why))) return null;
+    if (!(await askToken(wrong || known ? "Wrong token." : "", why))) return null;
   }
 }
 
@@ -53,7 +53,7 @@ let answered; // of a token
 
 // askToken returns whether there is one now.
 function askToken(wrong, why) {
-  tokenDialog.querySelector("#ask-why").textContent = `${wrong} ${why} takes the token of this porter (http.token in its configuration).`.trim();
+  tokenDialog.querySelector("#ask-why").textContent = `${wrong} ${why} requires the token of this porter (http.token in its configuration).`.trim();
   const input = tokenDialog.querySelector("#token");
   input.value = "";
   tokenDialog.showModal();

@@ -135,9 +135,9 @@ func TestAWakeThatWasAskedForEnds(t *testing.T) {
 	}
 }
 
-// TestEachFailureOfAWakeThatWasAskedForIsTold: its requester waits. Those of knocks are told
+// TestEachFailureOfARequestedWakeIsReported: its requester waits. Those of knocks are reported
 // once.
-func TestEachFailureOfAWakeThatWasAskedForIsTold(t *testing.T) {
+func TestEachFailureOfARequestedWakeIsReported(t *testing.T) {
 	for _, c := range []struct {
 		event machine.Event
 		want  bool
@@ -151,7 +151,7 @@ func TestEachFailureOfAWakeThatWasAskedForIsTold(t *testing.T) {
 	}
 }
 
-// TestTheArrivalEndsSoonerIfNoClientTries: both times are told.
+// TestTheArrivalEndsSoonerIfNoClientTries: both times are reported.
 func TestTheArrivalEndsSoonerIfNoClientTries(t *testing.T) {
 	l := asleep(t, patient).event(knockSSH).pass(5 * s).event(answer(ip4)).up(50 * s).event(knockSSH)
 	a := l.m.Arrival(l.now)

@@ -58,7 +58,7 @@ func FuzzParsePort(f *testing.F) {
 	})
 }
 
-// FuzzParsePassword: four octets or six, and the error never repeats a secret.
+// FuzzParsePassword: four bytes or six, and the error never repeats a secret.
 func FuzzParsePassword(f *testing.F) {
 	for _, s := range []string{"01:23:45:67:89:ab", "192.0.2.1", "::1", "::ffff:192.0.2.1", "hunter2", ""} {
 		f.Add(s)

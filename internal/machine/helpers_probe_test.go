@@ -10,7 +10,7 @@ import (
 // reaction is how a machine takes a question.
 type reaction func(machine.Probe) []machine.Event
 
-// silent answers nothing: it is off.
+// unanswered is the reaction of a machine that is off.
 func unanswered(machine.Probe) []machine.Event { return nil }
 
 // running answers all it is asked.

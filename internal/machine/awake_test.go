@@ -32,12 +32,12 @@ func TestFlap(t *testing.T) {
 	if len(actions[machine.SendMagic](l))+len(actions[machine.WakeEnded](l)) > 0 || l.tally() != before {
 		t.Errorf("woken again: %+v\n%s", l.tally(), l.story())
 	}
-	// Nobody came.
+	// No client came.
 	woken(t).pass(4 * s).want(machine.Settling).up(s).want(machine.Awake)
 	// It was no flap.
 	l = woken(t).pass(9 * s).want(machine.Settling).pass(3 * s).want(machine.Asleep)
 	if len(actions[machine.SendMagic](l)) > 0 {
-		t.Error("woken for nobody")
+		t.Error("woken without a client")
 	}
 	// A knock in the meantime wakes it then.
 	woken(t).pass(4 * s).event(knockSSH).pass(10 * s).want(machine.Waking)

@@ -43,7 +43,7 @@ func TestFirstRoundIsDense(t *testing.T) {
 	}
 }
 
-// patient is a policy with wakes of 45 s, of 5 min while somebody tries.
+// patient is a policy with wakes of 45 s, of 5 min while a client retries.
 func patient(p *machine.Policy) { p.WakeTimeout = 5 * time.Minute }
 
 // linux are the times at which a Linux client sends its SYN.
@@ -69,7 +69,7 @@ func TestAWakeGoesOnWhileSomebodyTries(t *testing.T) {
 	if got := l.tally(); got.Failures[machine.ByTCP] != 0 || got.ExternalStarts != 0 {
 		t.Errorf("tally %+v", got)
 	}
-	// Nobody tries any more.
+	// No client retries any more.
 	asleep(t, patient).event(knockSSH).pass(44 * s).want(machine.Waking).pass(s).want(machine.Asleep)
 	// A check each second tries for ever.
 	l = asleep(t, patient)
@@ -113,7 +113,7 @@ func TestWhatAMachineTakesIsKnown(t *testing.T) {
 	l.event(registered).pass(3 * s).event(knockSSH).pass(45 * s).want(machine.Asleep)
 }
 
-// TestAServiceHasItsOwnTime, and the slowest one that somebody waits for counts.
+// TestAServiceHasItsOwnTime, and the slowest one that a client waits for counts.
 func TestAServiceHasItsOwnTime(t *testing.T) {
 	for own, want := range map[time.Duration]time.Duration{10 * s: 10 * s, 3 * time.Minute: 3 * time.Minute} {
 		nas := spec()

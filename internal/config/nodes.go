@@ -7,6 +7,55 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
+// atPath returns the values that a file has for a key of the table.
+func atPath(root *yaml.Node, path string) []*yaml.Node {
+	section, name, nested := strings.Cut(path, ".")
+	if !nested {
+		return valuesOf(root, path)
+	}
+	var found []*yaml.Node
+	for _, n := range valuesOf(root, section) {
+		found = append(found, valuesOf(n, name)...)
+	}
+	return found
+}
+
+// valuesOf returns the values of a key of a mapping, also those that it takes over from
+// others with "<<".
+func valuesOf(n *yaml.Node, name string) (found []*yaml.Node) {
+	n = resolve(n)
+	if n.Kind != yaml.MappingNode {
+		return nil
+	}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key, value := resolve(n.Content[i]), n.Content[i+1]
+		switch {
+		case key.Tag == "!!merge":
+			found = append(found, valuesOfMerged(value, name)...)
+		case key.Value == name:
+			found = append(found, value)
+		}
+	}
+	return found
+}
+
+func valuesOfMerged(n *yaml.Node, name string) (found []*yaml.Node) {
+	if n = resolve(n); n.Kind != yaml.SequenceNode {
+		return valuesOf(n, name)
+	}
+	for _, m := range n.Content {
+		found = append(found, valuesOf(m, name)...)
+	}
+	return found
+}
+
+func resolve(n *yaml.Node) *yaml.Node {
+	if n.Kind == yaml.AliasNode {
+		return n.Alias
+	}
+	return n
+}
+
 // lineOf returns the line of what a path such as "machines[1].mac" leads to in a file,
 // or of the nearest above it that is there, or 0.
 func lineOf(root *yaml.Node, path string) int {

@@ -31,7 +31,7 @@ func TestAChangedSpecMovesNothing(t *testing.T) {
 		if got := l.m.Claimed(); len(got) != len(held) {
 			t.Errorf("%v: claimed %v, then %v", was.State, held, got)
 		}
-		if was.State != machine.Arriving { // which is told anew what its clients wait for
+		if was.State != machine.Arriving { // its services are checked anew
 			l.wantActions()
 		}
 	}

@@ -93,7 +93,7 @@ func TestDaysOfASleep(t *testing.T) {
 	}
 }
 
-// All days of a week are told, also those without a sleep; older ones are not, and
+// All days of a week are returned, also those without a sleep; older ones are not, and
 // neither are those of a clock that was wrong.
 func TestAWeekIsTold(t *testing.T) {
 	now := time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
@@ -131,6 +131,6 @@ func TestDiaryIsBounded(t *testing.T) {
 	before := append(machine.SleepLog(nil), diary...)
 	l.event(registered)
 	if d := cmp.Diff(before, diary); d != "" {
-		t.Errorf("what was told has changed (-before +after):\n%s", d)
+		t.Errorf("a returned value has changed (-before +after):\n%s", d)
 	}
 }

@@ -54,7 +54,7 @@ func TestOfAMachineThatDoesNotWake(t *testing.T) {
 	l.event(knockSSH).want(machine.Waking)
 }
 
-// TestOfAMachineThatFailedBefore is told of as if it were the first.
+// TestOfAMachineThatFailedBefore is reported as if it were the first.
 func TestOfAMachineThatFailedBefore(t *testing.T) {
 	l := asleep(t, func(p *machine.Policy) { p.WakeAttempts = 1 }).event(knockSSH).pass(16 * s).want(machine.Asleep).forget()
 	l.event(testAsked).pass(16 * s)
