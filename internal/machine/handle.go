@@ -30,7 +30,7 @@ func (m *Machine) Handle(now time.Time, event Event) []Action {
 	case Answered:
 		m.answered(now, e)
 	case Visited:
-		m.settling().visited()
+		m.settling().visited(now)
 	case ProbeFailed:
 		m.presence.excuse(now)
 	case ReceptionLost:

@@ -21,7 +21,7 @@ func (m *Machine) hear(now time.Time, e Heard, unasked bool) {
 	}
 	switch m.state {
 	case Settling:
-		m.settling().heardSettling(now, a, unasked)
+		m.settling().heardSettling(now, a, e, unasked)
 	case Asleep:
 		m.settling().heardAsleep(now, a, e, unasked)
 	case Waking:

@@ -19,7 +19,7 @@ func (m registering) register(now time.Time, e Registered) {
 		m.account(now.Sub(m.since), now)
 		m.since = now
 	}
-	m.takeSpec(e)
+	m.takeSpec(now, e)
 	if e.Here {
 		m.isHere(now, e.Repeated)
 		return

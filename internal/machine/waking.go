@@ -62,7 +62,7 @@ func (m waking) heardWaking(now time.Time, a *address, e Heard) {
 		m.postponeWake()
 		m.settling().enterSettling(now, WhySpoke, byFrame)
 		m.presence = doubt(now)
-		m.settling().heardSettling(now, a, false)
+		m.settling().heardSettling(now, a, e, false)
 	case a != nil && e.Sign == Tests:
 		m.addrs.yield(now, a)
 		m.enterArriving(now)
