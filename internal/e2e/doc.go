@@ -11,5 +11,5 @@
 // Each compares the daemon with the kernel in one run, because absolute times depend on the
 // computer. ConnectedAfterReady measures what a program sees; KnockToMagic and NeighborAnswer
 // measure differences of kernel timestamps on the porter's interface. A missing sample fails
-// the benchmark.
+// the benchmark. The program is built as it is delivered; -nightporter FILE measures another.
 package e2e

@@ -211,7 +211,7 @@ func TestRepliesToProbes(t *testing.T) {
 	}
 }
 
-// While packets are held for a machine that is up, what neighbours hear of it is
+// While packets are held for a machine that is up, what neighbors hear of it is
 // reported: they may send the next packet to it.
 func TestDiversion(t *testing.T) {
 	for _, c := range []struct {

@@ -29,9 +29,9 @@ func host() machine.Spec {
 	return s
 }
 
-// What a guest sends for its address is the owner's: nobody answers its tests, and the
+// What a guest sends for its address is the owner's: no test of it is answered, and the
 // reader is silent about that address at once, and about no other.
-func TestGuestSpeaks(t *testing.T) {
+func TestFrameOfAHosted(t *testing.T) {
 	accept := lantest.Segment(hostedMAC, guest4, porter4, lan.ProbePort(1), lantest.SYN|lantest.ACK)
 	accept.FromPort = ssh.Number
 	for _, c := range []struct {
@@ -70,7 +70,7 @@ func TestGuestSpeaks(t *testing.T) {
 // The machine does not speak for its guest, nor the guest for the machine: each of them is
 // another host at the other's address. And what a guest says of other addresses tells only
 // that it is up.
-func TestGuestAndHostAreTwo(t *testing.T) {
+func TestHostedAndHostAreTwo(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		p    *lan.Packet
@@ -107,8 +107,8 @@ func TestGuestAndHostAreTwo(t *testing.T) {
 	}
 }
 
-// A guest that tests its address does not contest it, although nobody defends that.
-func TestGuestDoesNotContest(t *testing.T) {
+// A guest that tests its address does not contest it, although that is not defended.
+func TestHostedTestIsNoContest(t *testing.T) {
 	h := newFixture(t, 8, host())
 	h.View().Address(guest4).Target().SetUndefended(true)
 	h.Handle(lantest.ARPProbe(hostedMAC, guest4))
@@ -120,7 +120,7 @@ func TestGuestDoesNotContest(t *testing.T) {
 }
 
 // The network card of the machine does not answer for a guest.
-func TestGuestIsNotTheCard(t *testing.T) {
+func TestHostedIsNotTheCard(t *testing.T) {
 	h := newFixture(t, 8, host())
 	target := h.View().Address(guest4).Target()
 	target.SetCardAnswers(true)
@@ -156,7 +156,7 @@ func TestPacketsForAGuest(t *testing.T) {
 }
 
 // A question for a guest that came to us alone is passed on to the guest.
-func TestQuestionIsPassedOnToTheGuest(t *testing.T) {
+func TestRequestIsForwardedToTheHosted(t *testing.T) {
 	h := newFixture(t, 8, host())
 	target := h.View().Address(guest4).Target()
 	target.Silence(target.Addrs())
@@ -170,8 +170,8 @@ func TestQuestionIsPassedOnToTheGuest(t *testing.T) {
 }
 
 // The readers know the guests of those addresses at which a machine is asked. A machine
-// that is known by itself is nobody's guest, in whatever order they come.
-func TestGuestsOfAView(t *testing.T) {
+// of its own is no guest, in any order.
+func TestHostedOfAView(t *testing.T) {
 	none := func(netip.Addr) bool { return false }
 	all := func(netip.Addr) bool { return true }
 	hypervisor, itself := NewTarget(host(), nil, nil), NewTarget(machine.Spec{MAC: hostedMAC}, nil, nil)

@@ -61,13 +61,13 @@ func TestFloodOfSuppressedKnocks(t *testing.T) {
 		if diff := cmp.Diff([]string{"nas ignored"}, h.seen()); diff != "" {
 			t.Errorf("sightings (-want +got):\n%s", diff)
 		}
-		h.Handle(p) // nothing was told so far, and so the next one is reported
+		h.Handle(p) // nothing was reported so far, so the next one is
 	}
 	h.seen()
 	judge.TakeUnreported(time.Now())
 	h.Handle(p)
 	if got := h.seen(); got != nil {
-		t.Errorf("reported %q, which was told", got)
+		t.Errorf("reported %q a second time", got)
 	}
 	if got := judge.Suppressed(); got[machine.InQuietHours] != 114 {
 		t.Errorf("counted %v", got)
@@ -75,7 +75,7 @@ func TestFloodOfSuppressedKnocks(t *testing.T) {
 }
 
 // What does not wake is noted at the kernel's time, which has no monotonic reading, and is
-// told once an hour by any clock.
+// reported once an hour by any clock.
 func TestIgnoredAtTheKernelsTime(t *testing.T) {
 	h := newFixture(t, 8, nas())
 	judge := h.View().targets[nasMAC].judge

@@ -92,7 +92,7 @@ func TestRefusalAfterTheQuestion(t *testing.T) {
 	h := asking(t, false)
 	hold := h.View().targets[nasMAC].hold
 	hold.Admit(machine.Service{Addr: nas4, Port: game}, func([]byte, lan.Checksum) error { return nil })
-	for range 2 { // also when the machine was told where the client is
+	for range 2 { // also after the machine's entry was corrected
 		h.forwarded = nil
 		h.Handle(unreachable())
 		if !slices.Equal(h.forwarded, []ether.MAC{clientMAC}) {
@@ -155,7 +155,7 @@ func TestServiceHasItsOwnRules(t *testing.T) {
 		p           *lan.Packet
 		want        bool
 	}{
-		{"anybody", machine.Settings{}, false, syn(nas4, 22), true},
+		{"any client", machine.Settings{}, false, syn(nas4, 22), true},
 		{"of its network", machine.Settings{WakeFrom: []netip.Prefix{netip.MustParsePrefix("10.77.0.0/24")}}, false, syn(nas4, 22), true},
 		{"of another network", machine.Settings{WakeFrom: []netip.Prefix{netip.MustParsePrefix("10.78.0.0/24")}}, false, syn(nas4, 22), false},
 		{"data", machine.Settings{}, false, data, false},

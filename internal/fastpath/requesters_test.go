@@ -11,7 +11,7 @@ import (
 	"nightporter/internal/lantest"
 )
 
-// A neighbour that asks everyone gets two answers, and is noted once, however often
+// A neighbor that asks everyone gets two answers, and is noted once, however often
 // it asks.
 func TestReaderNotesRequesters(t *testing.T) {
 	h := newFixture(t, 8, nas(), tv())

@@ -44,7 +44,7 @@ func TestStraggler(t *testing.T) {
 	}
 	want := map[Requester]netip.Addr{{nas4, clientMAC}: client4, {nas6, clientMAC}: client6}
 	if got := target.TakeRequesters(); fmt.Sprint(got) != fmt.Sprint(want) {
-		t.Errorf("to be told: %v, want %v", got, want)
+		t.Errorf("to correct: %v, want %v", got, want)
 	}
 	// Its own frames, ours, and what is not for our MAC are not.
 	own := syn(nas4, 22)
@@ -57,7 +57,7 @@ func TestStraggler(t *testing.T) {
 	target.Concede(nas4, true)
 	f.Handle(syn(nas4, 22))
 	if *forwarded != 0 {
-		t.Errorf("%d forwarded that are none of our business", *forwarded)
+		t.Errorf("%d forwarded that are not for us", *forwarded)
 	}
 }
 
@@ -103,9 +103,9 @@ func TestQuestionIsPassedOn(t *testing.T) {
 	}
 }
 
-// TestArrivingKeepsEverybody who asks, and nobody who tests an address: its machine
+// TestArrivingAnswersAll clients that send requests, and no host that tests an address: its machine
 // defends that.
-func TestArrivingKeepsEverybody(t *testing.T) {
+func TestArrivingAnswersAll(t *testing.T) {
 	f, target, _ := up(t)
 	target.SetGuarded(target.Addrs(), true)
 	target.hold.HoldUnready()
@@ -117,7 +117,7 @@ func TestArrivingKeepsEverybody(t *testing.T) {
 		}
 	}
 	if got := target.TakeRequesters(); len(got) != 2 {
-		t.Errorf("to be told again: %v", got)
+		t.Errorf("to correct again: %v", got)
 	}
 	f.sent = nil
 	f.Handle(lantest.ARPProbe(otherMAC, nas4))
@@ -129,7 +129,7 @@ func TestArrivingKeepsEverybody(t *testing.T) {
 	}
 }
 
-// TestHosts are learnt from what they say by ARP and neighbour discovery, as many as
+// TestHosts are learnt from what they say by ARP and neighbor discovery, as many as
 // there is room for.
 func TestHosts(t *testing.T) {
 	f := newFixture(t, 16, nas())

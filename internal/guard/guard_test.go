@@ -248,7 +248,7 @@ func TestReplacesALeftover(t *testing.T) {
 	again := p.install(options)
 	p.wantAddrs()
 	if got := len(p.tables()["netdev nightporter"]); got != fresh {
-		t.Errorf("the table is %d octets, the first was %d", got, fresh)
+		t.Errorf("the table is %d bytes, the first was %d", got, fresh)
 	}
 	p.must(again.Hold(lab.Interface, tv4))
 	p.wantAddrs(tv4)

@@ -11,9 +11,9 @@ import (
 	"nightporter/internal/machine"
 )
 
-// sized names a packet, and gives its frame so many octets.
-func sized(p *lan.Packet, octets int) *lan.Packet {
-	p.Frame = append(p.Frame, strings.Repeat(".", octets-len(p.Frame))...)
+// sized names a packet, and gives its frame so many bytes.
+func sized(p *lan.Packet, bytes int) *lan.Packet {
+	p.Frame = append(p.Frame, strings.Repeat(".", bytes-len(p.Frame))...)
 	return p
 }
 
@@ -56,16 +56,16 @@ func TestMemoryIsBounded(t *testing.T) {
 			used := heap() - before
 			t.Logf("%d machines take %d KiB, of %d", machines, used>>10, (shared+machines*reserve)>>10)
 			if used > shared+machines*reserve {
-				t.Errorf("%d octets of memory, want at most %d", used, shared+machines*reserve)
+				t.Errorf("%d bytes of memory, want at most %d", used, shared+machines*reserve)
 			}
 			if used < shared/4 {
-				t.Errorf("%d octets of memory: the flood has not filled it", used)
+				t.Errorf("%d bytes of memory: the flood has not filled it", used)
 			}
 			for _, h := range holds {
 				h.Close()
 			}
 			if left := heap() - before; left > shared/16 {
-				t.Errorf("%d octets of memory when nobody waits any more", left)
+				t.Errorf("%d bytes of memory when no packet is held", left)
 			}
 		})
 	}
@@ -124,7 +124,7 @@ func TestFloodLeavesOthersTheirReserve(t *testing.T) {
 // oldest datagrams of its own machine, of no more than it has to, and of none if
 // that would not be enough.
 func TestSYNDisplacesDatagrams(t *testing.T) {
-	small, large := handover.CostOf(100), handover.CostOf(1500)
+	small, large := handover.MemoryOf(100), handover.MemoryOf(1500)
 	budget := handover.NewBudget(4*small, small)
 	h, other := handover.NewHold(64, budget), handover.NewHold(64, budget)
 	h.HoldAll()
@@ -156,7 +156,7 @@ func TestSYNDisplacesDatagrams(t *testing.T) {
 // TestRepeatedSYNIsCharged: a retransmission takes what its predecessor had. If
 // it is larger than can be had, the predecessor stays.
 func TestRepeatedSYNIsCharged(t *testing.T) {
-	budget := handover.NewBudget(0, handover.CostOf(1000))
+	budget := handover.NewBudget(0, handover.MemoryOf(1000))
 	h := handover.NewHold(64, budget)
 	h.HoldAll()
 	take(t, h, sized(syn("first", 1), 100), ssh, handover.Held)
@@ -175,7 +175,7 @@ func TestRepeatedSYNIsCharged(t *testing.T) {
 
 // TestWhatWaitsNoMoreMakesRoom, whichever way it went.
 func TestWhatWaitsNoMoreMakesRoom(t *testing.T) {
-	budget := handover.NewBudget(handover.CostOf(100), 0)
+	budget := handover.NewBudget(handover.MemoryOf(100), 0)
 	h, other := handover.NewHold(8, budget), handover.NewHold(8, budget)
 	h.HoldAll()
 	other.HoldAll()

@@ -74,7 +74,7 @@ func take(t *testing.T, h *handover.Hold, p *lan.Packet, s machine.Service, want
 	}
 }
 
-var nobody machine.Service // the packet does not knock
+var notKnocking machine.Service // the packet does not knock
 
 func TestWhatBecomesOfAPacket(t *testing.T) {
 	h := handover.NewHold(8, plenty())
@@ -90,12 +90,12 @@ func TestWhatBecomesOfAPacket(t *testing.T) {
 		{"its service is ready", func() { h.Admit(ssh, (&door{}).send) }, handover.Forward, handover.Forward},
 		{"it turns out to be firmware", h.HoldAll, handover.Held, handover.Ignore},
 		{"it has all its addresses back", func() { h.Open((&door{}).send) }, handover.Forward, handover.Forward},
-		{"nobody sends to us any more", h.Close, handover.Ignore, handover.Ignore},
+		{"closed", h.Close, handover.Ignore, handover.Ignore},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			c.enter()
 			take(t, h, syn("syn", 1), ssh, c.knock)
-			take(t, h, other, nobody, c.nothing)
+			take(t, h, other, notKnocking, c.nothing)
 		})
 	}
 }
@@ -128,7 +128,7 @@ func TestPacketsAreLetInInOrder(t *testing.T) {
 	d.want(t, "")
 }
 
-// TestFull: the oldest datagram gives way, and no SYN.
+// TestFull: the oldest datagram is displaced, and no SYN.
 func TestFull(t *testing.T) {
 	var d door
 	h := handover.NewHold(3, plenty())
@@ -140,7 +140,7 @@ func TestFull(t *testing.T) {
 	wantCounts(t, h, machine.Packets{Held: 5, Dropped: 2})
 	take(t, h, syn("syn2", 2), ssh, handover.Held)
 	take(t, h, syn("syn3", 3), ssh, handover.Held)
-	take(t, h, syn("syn4", 4), ssh, handover.Held)       // no room, and nobody who could give way
+	take(t, h, syn("syn4", 4), ssh, handover.Held)       // no room, and no packet to displace
 	take(t, h, syn("syn1-again", 1), ssh, handover.Held) // needs none
 	h.SetLimit(4)
 	take(t, h, datagram("last"), game, handover.Held)
@@ -168,7 +168,7 @@ func TestLostPacketsAreCounted(t *testing.T) {
 	wantCounts(t, h, machine.Packets{Held: 4, Dropped: 5})
 }
 
-func TestGuests(t *testing.T) {
+func TestClients(t *testing.T) {
 	h := handover.NewHold(8, plenty())
 	h.HoldAll()
 	take(t, h, syn("syn1", 1), ssh, handover.Held)

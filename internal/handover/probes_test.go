@@ -22,7 +22,7 @@ func TestWhoAsks(t *testing.T) {
 	h.HoldAll()
 	heard := func(g handover.Client) bool { return g.MAC == clientMAC }
 	if g, ok := h.ProbeClient(game, heard); ok {
-		t.Errorf("%v asks, and nobody waits", g)
+		t.Errorf("%v probes, and no client waits", g)
 	}
 	take(t, h, syn("syn", 5), ssh, handover.Held)
 	take(t, h, datagram("far"), game, handover.Held)
@@ -94,10 +94,10 @@ func TestQuestionWithoutAnOutcome(t *testing.T) {
 		between func(*handover.Hold)
 		want    string
 	}{
-		"the service opens":     {func(*handover.Hold) {}, ""},
-		"the firmware goes":     {func(h *handover.Hold) { h.HoldAll(); h.HoldUnready() }, "one"},
-		"it is refused":         {func(h *handover.Hold) { h.ProbeRefused(game) }, "one"},
-		"nobody waits any more": {func(h *handover.Hold) { h.EndProbes() }, ""},
+		"the service opens":        {func(*handover.Hold) {}, ""},
+		"the firmware goes":        {func(h *handover.Hold) { h.HoldAll(); h.HoldUnready() }, "one"},
+		"it is refused":            {func(h *handover.Hold) { h.ProbeRefused(game) }, "one"},
+		"no client waits any more": {func(h *handover.Hold) { h.EndProbes() }, ""},
 		"the next cannot be sent": {func(h *handover.Hold) {
 			h.ProbeRefused(game)
 			h.SendProbe(game, stranger, func([]byte, lan.Checksum) error { return errors.New("full") })
@@ -126,9 +126,9 @@ func TestFragmentsAsk(t *testing.T) {
 	first.Kind, first.FromPort, first.ToPort = lan.UDP, 5000, 27015
 	other.Kind, other.FromPort, other.ToPort = lan.UDP, 5000, 27015
 	take(t, h, first, game, handover.Held)
-	take(t, h, fragment("2", outside, 17, 7), nobody, handover.Held)
+	take(t, h, fragment("2", outside, 17, 7), notKnocking, handover.Held)
 	take(t, h, other, game, handover.Held)
-	take(t, h, fragment("3", outside, 17, 7), nobody, handover.Held)
+	take(t, h, fragment("3", outside, 17, 7), notKnocking, handover.Held)
 	h.HoldUnready()
 	var d door
 	h.SendProbe(game, stranger, d.send)

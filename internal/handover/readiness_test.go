@@ -92,7 +92,7 @@ func TestServicesBecomeReadyOneByOne(t *testing.T) {
 	}
 	r.Expect(start, unset, []machine.Service{web6, ping})
 	if !r.Done() {
-		t.Error("waits for services that nobody waits for")
+		t.Error("waits for services without clients")
 	}
 	r.Reset()
 	if r.Done() {
@@ -205,7 +205,7 @@ func TestTwoUDPServicesShareTheRation(t *testing.T) {
 			}
 		}
 		if len(ready) > 0 {
-			t.Fatalf("%v is ready after %v, though nobody listens at either", ready, now.Sub(start))
+			t.Fatalf("%v is ready after %v, though neither listens", ready, now.Sub(start))
 		}
 	}
 }
@@ -227,8 +227,8 @@ func TestEachClientHasItsRation(t *testing.T) {
 	}
 }
 
-// Where no datagram waits there is nothing to ask with, and nobody to wait for. A
-// knock may be told of before its datagram is kept.
+// Where no datagram waits there is nothing to probe with, and no client to wait for. A
+// knock may be reported before its datagram is held.
 func TestNoDatagramToAskWith(t *testing.T) {
 	var r handover.Readiness
 	nothing := func(machine.Service) (netip.Addr, bool) { return netip.Addr{}, false }
@@ -246,7 +246,7 @@ func TestNoDatagramToAskWith(t *testing.T) {
 	r.Due(now, 0, nothing)
 	now = r.Next()
 	if d := r.Due(now, 0, nothing); !slices.Equal(d.Ready, []machine.Service{game}) || !r.Done() {
-		t.Errorf("due %+v, and nobody waits", d)
+		t.Errorf("due %+v, and no client waits", d)
 	}
 }
 
@@ -279,7 +279,7 @@ func TestServiceIsChecked(t *testing.T) {
 			}
 		}
 		if r.Checked(now, r.Began(), ssh, true) {
-			t.Errorf("%s: ready by a check that nobody asked for", ready)
+			t.Errorf("%s: ready by a check that was not requested", ready)
 		}
 		if d := r.Due(r.Next(), 0, waiting); len(d.Probe) > 0 || !slices.Equal(d.Check, []machine.Service{ssh}) {
 			t.Fatalf("%s: due %+v after the SYN-ACK", ready, d)

@@ -11,26 +11,33 @@ import (
 // SegmentFrame returns an Ethernet frame with a TCP segment over IPv4 or, for flags 0, with a
 // UDP datagram. The checksum of the transport is zero: the porter does not verify it.
 func SegmentFrame(src, dst ether.MAC, from, to netip.AddrPort, flags byte) []byte {
-	f := make([]byte, 14+20+20)
-	copy(f, dst[:])
-	copy(f[6:], src[:])
-	binary.BigEndian.PutUint16(f[12:], 0x0800)
-	ip := f[14:]
-	ip[0], ip[8] = 0x45, 64
-	binary.BigEndian.PutUint16(ip[2:], 40)
-	copy(ip[12:], from.Addr().AsSlice())
-	copy(ip[16:], to.Addr().AsSlice())
-	transport := ip[20:]
+	transport, protocol := make([]byte, 20), byte(17)
 	binary.BigEndian.PutUint16(transport, from.Port())
 	binary.BigEndian.PutUint16(transport[2:], to.Port())
-	if ip[9] = 17; flags != 0 {
-		ip[9] = 6
-		transport[12], transport[13] = 5<<4, flags
+	if flags != 0 {
+		protocol, transport[12], transport[13] = 6, 5<<4, flags
 	} else {
 		binary.BigEndian.PutUint16(transport[4:], 20)
 	}
-	SetHeaderSum(ip)
-	return f
+	return ipv4Frame(src, dst, from.Addr(), to.Addr(), protocol, transport)
+}
+
+// ipv4Frame returns an Ethernet frame with an IPv4 packet whose header has its checksum.
+func ipv4Frame(src, dst ether.MAC, from, to netip.Addr, protocol byte, content []byte) []byte {
+	f := append(slices.Clone(dst[:]), src[:]...)
+	f = append(f, 0x08, 0x00, 0x45, 0)
+	f = binary.BigEndian.AppendUint16(f, uint16(20+len(content)))
+	f = append(f, 0, 0, 0, 0, 64, protocol, 0, 0)
+	f = append(append(f, from.AsSlice()...), to.AsSlice()...)
+	SetHeaderSum(f[14:])
+	return append(f, content...)
+}
+
+// SetHeaderSum sets the checksum of the header of an IPv4 packet (RFC 1071). Kernels drop a
+// packet with a wrong one.
+func SetHeaderSum(packet []byte) {
+	packet[10], packet[11] = 0, 0
+	binary.BigEndian.PutUint16(packet[10:], ^sum(packet[:int(packet[0]&15)*4]))
 }
 
 // IPv6Frame returns an Ethernet frame with an IPv6 packet. next is the type of the first

@@ -1,18 +1,17 @@
-// Package lantest has packets and machines for tests: the frames of a LAN as package
-// lan parses them, and crowds of machines. The addresses are those of the lab.
+// Package lantest builds frames and machines for tests: parsed packets of package lan, whole
+// frames, and crowds of machines. The addresses are those of the lab.
 package lantest
 
 import (
 	"encoding/binary"
 	"net/netip"
-	"slices"
 
 	"nightporter/internal/ether"
 	"nightporter/internal/lan"
 	"nightporter/internal/machine"
 )
 
-// PorterMAC is the porter's.
+// PorterMAC is the MAC of the porter.
 var PorterMAC = ether.MAC{2, 0x77, 0, 0, 0, 2}
 
 // The services of machines.
@@ -22,33 +21,34 @@ var (
 	Ping = machine.Port{Protocol: machine.ICMP}
 )
 
-// ARPRequest asks who has an address.
+// ARPRequest is an ARP request for the address to.
 func ARPRequest(src, dst ether.MAC, from, to netip.Addr) *lan.Packet {
 	return &lan.Packet{Kind: lan.ARPRequest, Src: src, Dst: dst, SenderMAC: src, From: from, To: to}
 }
 
-// ARPProbe asks whether ip is free (RFC 5227 section 2.1.1).
+// ARPProbe is an ARP probe for ip (RFC 5227 section 2.1.1).
 func ARPProbe(src ether.MAC, ip netip.Addr) *lan.Packet {
 	return ARPRequest(src, ether.Broadcast, netip.IPv4Unspecified(), ip)
 }
 
-// ARPReply says who has an address.
+// ARPReply is an ARP reply: the address from is at src.
 func ARPReply(src, dst ether.MAC, from, to netip.Addr) *lan.Packet {
 	return &lan.Packet{Kind: lan.ARPReply, Src: src, Dst: dst, SenderMAC: src, From: from, To: to}
 }
 
-// Solicit asks who has an IPv6 address.
+// Solicit is a neighbor solicitation for target.
 func Solicit(src ether.MAC, from, target netip.Addr) *lan.Packet {
 	return &lan.Packet{Kind: lan.NeighborSolicitation, Src: src, From: from, To: target, SenderMAC: src, Target: target}
 }
 
-// DAD asks whether ip is free (RFC 4862 section 5.4.2). It carries no option.
+// DAD is a solicitation of duplicate address detection (RFC 4862 section 5.4.2), which has no
+// option.
 func DAD(src ether.MAC, ip netip.Addr) *lan.Packet {
 	return &lan.Packet{Kind: lan.NeighborSolicitation, Src: src, From: netip.IPv6Unspecified(), Target: ip}
 }
 
-// Advertise names its own sender; without an option it does so by the frame. One that
-// goes to the porter answers it.
+// Advertise is a neighbor advertisement for target, with a target link-layer option unless
+// that is zero. It is solicited if it goes to the porter.
 func Advertise(src, dst, option ether.MAC, target netip.Addr) *lan.Packet {
 	return &lan.Packet{Kind: lan.NeighborAdvertisement, Src: src, Dst: dst, From: target,
 		To: netip.IPv6LinkLocalAllNodes(), SenderMAC: option, Target: target, Solicited: dst == PorterMAC}
@@ -95,39 +95,19 @@ func Unreachable(src, dst ether.MAC, about *lan.Packet) *lan.Packet {
 	return whole(src, dst, about.To, about.From, protocol, append(icmp, about.Frame[about.Network:]...))
 }
 
-// whole returns what is read of an IP packet with this content.
+// whole returns the parsed frame of an IP packet with this content.
 func whole(src, dst ether.MAC, from, to netip.Addr, protocol byte, content []byte) *lan.Packet {
-	frame := append(slices.Clone(dst[:]), src[:]...)
+	var frame []byte
 	if from.Is4() {
-		frame = append(frame, 0x08, 0x00, 0x45, 0)
-		frame = binary.BigEndian.AppendUint16(frame, uint16(20+len(content)))
-		frame = append(frame, 0, 0, 0, 0, 64, protocol, 0, 0)
+		frame = ipv4Frame(src, dst, from, to, protocol, content)
 	} else {
-		frame = append(frame, 0x86, 0xdd, 0x60, 0, 0, 0)
-		frame = binary.BigEndian.AppendUint16(frame, uint16(len(content)))
-		frame = append(frame, protocol, 64)
-	}
-	frame = append(append(frame, from.AsSlice()...), to.AsSlice()...)
-	if from.Is4() {
-		SetHeaderSum(frame[14:])
+		frame = IPv6Frame(src, dst, from, to, protocol, 64, content)
 	}
 	p := new(lan.Packet)
-	if v := p.Parse(append(frame, content...)); v != lan.Accepted {
-		panic(v) // of our own making
+	if v := p.Parse(frame); v != lan.Accepted {
+		panic(v) // a fault of this package
 	}
 	return p
-}
-
-// SetHeaderSum sets the checksum of the header of an IPv4 packet (RFC 1071): no kernel
-// takes one without it.
-func SetHeaderSum(packet []byte) {
-	packet[10], packet[11] = 0, 0
-	var sum uint32
-	for at := 0; at < int(packet[0]&15)*4; at += 2 {
-		sum += uint32(binary.BigEndian.Uint16(packet[at:]))
-	}
-	sum = sum>>16 + sum&0xffff
-	binary.BigEndian.PutUint16(packet[10:], ^uint16(sum>>16+sum))
 }
 
 // Crowd returns n machines with both families.

@@ -207,7 +207,7 @@ func TestProtected(t *testing.T) {
 	}
 }
 
-// A client that knows nothing of settings keeps those of the configuration; one that
+// A client without settings keeps those of the configuration; one that
 // sets its own has them.
 func TestRegistrationKeepsTheSettingsOfTheConfiguration(t *testing.T) {
 	withLoop(t, nil, func(x *fixture) {
@@ -230,7 +230,7 @@ func TestRegistrationKeepsTheSettingsOfTheConfiguration(t *testing.T) {
 	})
 }
 
-// A machine that sleeps is redefined by itself alone, whoever may register it; an event
+// A machine that sleeps is redefined only by itself, even if others may register it; an event
 // tells that. What it said may be said again.
 func TestRedefinedInItsSleep(t *testing.T) {
 	for _, trust := range []string{config.TrustOpen, config.TrustAllowlist, config.TrustSelf} {
@@ -251,13 +251,13 @@ func TestRedefinedInItsSleep(t *testing.T) {
 				return count
 			}
 			if got := told(); got != 0 {
-				t.Errorf("trust %s: %d redefinitions are told", trust, got)
+				t.Errorf("trust %s: %d redefinitions are reported", trust, got)
 			}
 			if err := x.admit(admission{Request: request(redefined), nic: x.n, fromMachine: true}); err != nil {
 				t.Errorf("trust %s, by itself: %v", trust, err)
 			}
 			if got := told(); got != 1 {
-				t.Errorf("trust %s: %d redefinitions are told, want 1", trust, got)
+				t.Errorf("trust %s: %d redefinitions are reported, want 1", trust, got)
 			}
 		})
 	}

@@ -93,8 +93,8 @@ func (e *entry) card() ether.MAC {
 	return spec.MagicMAC()
 }
 
-// unnamed reports whether a is a guest that the configuration does not name. Nobody can
-// prove that it is one.
+// isUnconfiguredHosted reports whether a is an address of a guest that is not configured. A
+// registration cannot prove that a guest belongs to its machine.
 func (e *entry) isUnconfiguredHosted(a machine.Address) bool {
 	return a.Hosted() && (e.configured == nil || !registration.IsConfiguredGuest(e.configured.Monitor, a))
 }

@@ -14,7 +14,7 @@ func TestMonitored(t *testing.T) {
 }
 
 // The readers look out for a machine that has registered, more closely while it
-// does not speak for itself.
+// does not register.
 func TestAttention(t *testing.T) {
 	withLoop(t, nil, func(x *fixture) {
 		x.configured(nas())

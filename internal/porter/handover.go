@@ -54,8 +54,8 @@ func (e *entry) logReplay(log *slog.Logger, service string, packets int) {
 }
 
 // unpin points clients to the machine's own MAC.
-func (e *entry) unpin(k *kernel, guests []handover.Client) {
-	for _, g := range guests {
+func (e *entry) unpin(k *kernel, clients []handover.Client) {
+	for _, g := range clients {
 		if g.MAC == e.nic.MAC() {
 			k.setNeighbor(e.nic, []netip.Addr{g.MachineIP}, e.target.Owner(g.MachineIP))
 			continue

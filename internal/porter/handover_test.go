@@ -63,7 +63,7 @@ func inOrder(got, want []string) bool {
 }
 
 // Clients that wait for different services are let in one after the other, each
-// when its own is ready, and are told where the machine is before that.
+// when its own is ready, and get its MAC before that.
 func TestEachIsLetInWhenItsServiceIsReady(t *testing.T) {
 	withLoop(t, nil, func(x *fixture) {
 		e := x.asleep(nas())
@@ -258,7 +258,7 @@ func TestNothingOldIsSentToAMachineThatNeverSlept(t *testing.T) {
 }
 
 // Nothing is sent to a group address.
-func TestAGroupIsNoGuest(t *testing.T) {
+func TestAGroupIsNoClient(t *testing.T) {
 	withLoop(t, nil, func(x *fixture) {
 		x.asleep(nas())
 		x.done()

@@ -44,8 +44,8 @@ func toHosted(x *fixture, kinds ...lan.Kind) (macs []ether.MAC) {
 }
 
 // Whatever a guest is asked, and whatever is sent on to it, goes to its MAC, and the LAN
-// is told that. The host is asked at its own.
-func TestGuestIsAskedAtItsMAC(t *testing.T) {
+// is reported. The host is probed at its own.
+func TestHostedIsProbedAtItsMAC(t *testing.T) {
 	withLoop(t, open, func(x *fixture) {
 		e := x.asleep(host())
 		x.pass(8 * time.Second) // nothing is announced any more
@@ -81,7 +81,7 @@ func TestGuestIsAskedAtItsMAC(t *testing.T) {
 	})
 }
 
-// hostedTold returns where the client was told that the guest is.
+// hostedTold returns the MACs that the client got for the guest.
 func hostedTold(x *fixture) (macs []ether.MAC) {
 	for _, s := range x.sent {
 		if s.Dst == clientMAC && s.From == guest4 && (s.Kind == lan.ARPRequest || s.Kind == lan.ARPReply) && !slices.Contains(macs, s.SenderMAC) {
@@ -91,8 +91,8 @@ func hostedTold(x *fixture) (macs []ether.MAC) {
 	return macs
 }
 
-// Whoever waited for a guest is sent to it, and whoever still sends to us for it later.
-func TestClientsAreSentToTheGuest(t *testing.T) {
+// A client that waited for a guest is pointed to it, and so is one that sends to us later.
+func TestClientsArePointedToTheHosted(t *testing.T) {
 	withLoop(t, open, func(x *fixture) {
 		e := x.asleep(host())
 		x.hear(syn(guest4, 22))
@@ -106,21 +106,21 @@ func TestClientsAreSentToTheGuest(t *testing.T) {
 			x.pass(5 * time.Millisecond)
 		}
 		if got := hostedTold(x); got[len(got)-1] != hostedMAC {
-			t.Errorf("at the handover the client was told %v", got)
+			t.Errorf("at the handover the client got %v", got)
 		}
 		x.pass(time.Minute)
 		x.forgetSent()
 		x.hear(syn(guest4, 443))
 		x.pass(time.Second)
 		if got := hostedTold(x); !slices.Equal(got, []ether.MAC{hostedMAC}) {
-			t.Errorf("later it was told %v", got)
+			t.Errorf("later it got %v", got)
 		}
 	})
 }
 
 // Where the network card of a host answers while it sleeps, a guest is ready all the same
 // with its first answer, and is pinged at its own MAC.
-func TestGuestOfAHostBehindItsCard(t *testing.T) {
+func TestHostedBehindTheCard(t *testing.T) {
 	withLoop(t, func(c *config.Config) { overridden(c); open(c) }, func(x *fixture) {
 		spec := host()
 		spec.Monitor[2].Ports = []machine.Port{ping}
@@ -147,7 +147,7 @@ func TestGuestOfAHostBehindItsCard(t *testing.T) {
 }
 
 // No guest is at a MAC of ours.
-func TestGuestAtOurMAC(t *testing.T) {
+func TestHostedAtOurMAC(t *testing.T) {
 	withLoop(t, open, func(x *fixture) {
 		spec := host()
 		spec.Monitor[2].MAC = x.n.MAC()
@@ -160,7 +160,7 @@ func TestGuestAtOurMAC(t *testing.T) {
 }
 
 // A machine whose guest alone answers is up. One whose guest alone is silent is, too.
-func TestGuestIsALife(t *testing.T) {
+func TestHostedAnswerIsALife(t *testing.T) {
 	withLoop(t, open, func(x *fixture) {
 		hosted := x.up(hostedTarget())
 		req := request(host())
@@ -181,7 +181,7 @@ func TestGuestIsALife(t *testing.T) {
 
 // Under self a guest waits that the configuration does not name, until it does, and when
 // it does no more.
-func TestUnnamedGuest(t *testing.T) {
+func TestUnconfiguredHosted(t *testing.T) {
 	withLoop(t, nil, func(x *fixture) {
 		places := registeredPlaces(registration.Verdict{Places: []registration.Place{
 			{IP: nas4}, {IP: nas6}, {IP: guest4, Waiting: registration.UnconfiguredGuest(hostedMAC)},
@@ -201,7 +201,7 @@ func TestUnnamedGuest(t *testing.T) {
 		x.want(e, machine.Asleep, nas4, nas6)
 		x.wantWaits(e, guest4, string(registration.UnconfiguredGuest(hostedMAC)))
 	})
-	withLoop(t, open, func(x *fixture) { // nobody has to vouch
+	withLoop(t, open, func(x *fixture) { // no proof is needed
 		e := x.asleep(host())
 		x.place()
 		x.want(e, machine.Asleep, nas4, nas6, guest4)
@@ -209,7 +209,7 @@ func TestUnnamedGuest(t *testing.T) {
 }
 
 // What the configuration names stays where the machine names no guests.
-func TestGuestsAreCompleted(t *testing.T) {
+func TestHostedAreCompleted(t *testing.T) {
 	withLoop(t, nil, func(x *fixture) {
 		x.configured(host())
 		silent := registration.Request{Spec: machine.Spec{MAC: nasMAC}}
@@ -224,7 +224,7 @@ func TestGuestsAreCompleted(t *testing.T) {
 }
 
 // A machine is no guest, and a guest no machine.
-func TestGuestIsNoMachine(t *testing.T) {
+func TestHostedIsNoMachine(t *testing.T) {
 	withLoop(t, open, func(x *fixture) {
 		alone := named(machine.Spec{MAC: hostedMAC, Monitor: []machine.Address{{IP: unused4}}}, "alone")
 		x.register(alone)
@@ -234,7 +234,7 @@ func TestGuestIsNoMachine(t *testing.T) {
 		}
 		wantRefused(t, x.admit(admission{Request: request(host()), nic: x.n, fromMachine: true}), `which is the mac of "alone"`)
 		waits := []machine.Place{{Addr: guest4, Reason: string(registration.UnconfiguredGuest(hostedMAC))}}
-		x.admitted(request(host()), x.n, waits...) // the guest is not believed, and harms nobody
+		x.admitted(request(host()), x.n, waits...) // the guest is not believed, and does no harm
 	})
 	withLoop(t, open, func(x *fixture) {
 		x.register(host())
@@ -243,7 +243,7 @@ func TestGuestIsNoMachine(t *testing.T) {
 }
 
 // The guests of a machine that sleeps are not told who is where.
-func TestSleepingGuestsAreNotTold(t *testing.T) {
+func TestSleepingHostedAreNotPinned(t *testing.T) {
 	withLoop(t, open, func(x *fixture) {
 		x.hear(lantest.ARPRequest(hostedMAC, ether.Broadcast, guest4, unused4)) // before it is known as a guest
 		x.asleep(host())
@@ -256,14 +256,14 @@ func TestSleepingGuestsAreNotTold(t *testing.T) {
 		x.turn()
 		for _, s := range x.sent {
 			if s.Dst == hostedMAC {
-				t.Error("a guest of a machine that sleeps was told")
+				t.Error("a guest of a sleeping machine was pinned")
 			}
 		}
 	})
 }
 
-// A guest whose MAC nobody knows is left out, and the log says so.
-func TestGuestOfUnknownMAC(t *testing.T) {
+// A guest with an unknown MAC is left out, and the log says so.
+func TestHostedOfUnknownMAC(t *testing.T) {
 	withLoop(t, open, func(x *fixture) {
 		stop := x.serve()
 		req := request(nas())

@@ -19,7 +19,7 @@ import (
 	"nightporter/internal/machine"
 )
 
-// fakeGuard remembers what it was told, and fails when it is to.
+// fakeGuard records its calls, and fails if the test says so.
 type fakeGuard struct {
 	held      map[netip.Addr]bool
 	ways      []guard.Flow
@@ -113,7 +113,7 @@ func TestGuardFollowsTheClaim(t *testing.T) {
 		var wrong []string
 		announce := x.n.announcer.Send
 		x.n.announcer.Send = func(ip netip.Addr, owner ether.MAC) {
-			if !g.held[ip] { // clients may send us its packets until all have been told
+			if !g.held[ip] { // clients may send us its packets until all are corrected
 				wrong = append(wrong, fmt.Sprintf("%v announced at %v, and not held", ip, owner))
 			}
 			announce(ip, owner)
@@ -135,16 +135,16 @@ func TestGuardFollowsTheClaim(t *testing.T) {
 		x.pass(time.Second)
 		x.want(e, machine.Awake)
 		if !g.held[nas4] || !g.held[nas6] {
-			t.Errorf("held while clients are told: %v", g.held)
+			t.Errorf("held while clients are corrected: %v", g.held)
 		}
 		x.pass(machine.AnnouncedFor)
 		if len(g.held) != 0 {
-			t.Errorf("held when all have been told: %v", g.held)
+			t.Errorf("held when all are corrected: %v", g.held)
 		}
 		g.did = slices.DeleteFunc(g.did, func(s string) bool { return s == "check" })
 		slices.Sort(g.did)
 		if want := []string{"hold eth0 [10.77.0.20 fd77::20]", "release eth0 10.77.0.20", "release eth0 fd77::20"}; !slices.Equal(g.did, want) {
-			t.Errorf("the guard was told %q, want %q", g.did, want)
+			t.Errorf("the guard got %q, want %q", g.did, want)
 		}
 		if len(x.announced(nas4)) == 0 || len(wrong) > 0 {
 			t.Errorf("announced against the guard: %q", wrong)

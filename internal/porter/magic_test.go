@@ -37,7 +37,7 @@ func TestMagicFrames(t *testing.T) {
 				p := parsed(f, nil)
 				got = append(got, p.Dst)
 				if p.Src != self || !strings.HasSuffix(string(f), string(lan.MagicPacket(nasMAC, spec.Password))) {
-					t.Errorf("%v: a frame from %v of %d octets", c.transports, p.Src, len(f))
+					t.Errorf("%v: a frame from %v of %d bytes", c.transports, p.Src, len(f))
 				}
 			}
 			if diff := cmp.Diff(c.want, got); diff != "" {

@@ -102,7 +102,7 @@ func TestRenamedWhileItWakes(t *testing.T) {
 		x.configured(named(tv(), "nas"))
 		x.wantRenamed(nas(), "nas-2", `the name "nas" belongs to `+tvMAC.String()+" already")
 		if told := renamings(x); strings.Contains(told[len(told)-1].Event.Reason, "nightporter forget") {
-			t.Error("it is told to forget a machine that the configuration names")
+			t.Error("the remedy is to forget a machine that the configuration names")
 		}
 		x.want(e, machine.Waking, nas4, nas6)
 		if now := e.shown(time.Now()).Packets; now != held {

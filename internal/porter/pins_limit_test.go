@@ -91,7 +91,7 @@ func TestAttackPinsToInventedMACs(t *testing.T) {
 					for i := range x.conf.Hold.Packets {
 						mac, _ := invented(i, ip.Is6())
 						if at, ok := told[mac]; !ok || began.Add(lasts).Sub(at) > 3*time.Second {
-							t.Errorf("client %d was told last at %v", i, at.Sub(began))
+							t.Errorf("client %d was pinned last at %v", i, at.Sub(began))
 						}
 					}
 				})
@@ -101,7 +101,7 @@ func TestAttackPinsToInventedMACs(t *testing.T) {
 }
 
 // TestAttackCorrectionsToInventedMACs: while a machine arrives, hosts that are not there ask
-// for it. Each is answered, as by any host, and a few are told again.
+// for it. Each is answered, as by any host, and a few are pinned again.
 func TestAttackCorrectionsToInventedMACs(t *testing.T) {
 	withLoop(t, nil, func(x *fixture) {
 		x.refusing(nas4)
@@ -119,7 +119,7 @@ func TestAttackCorrectionsToInventedMACs(t *testing.T) {
 
 // TestAttackStragglersFromInventedMACs: hosts that are not there send to the porter for a
 // machine that is up. Each packet is sent on, as a kernel does that was sent it, and a few
-// are told where the machine is.
+// get its MAC.
 func TestAttackStragglersFromInventedMACs(t *testing.T) {
 	withLoop(t, nil, func(x *fixture) {
 		e := x.asleep(nas())

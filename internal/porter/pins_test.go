@@ -13,7 +13,7 @@ import (
 	"nightporter/internal/machine"
 )
 
-// told returns whom was told since the last look that an address is at our MAC,
+// told returns which hosts learnt since the last call that an address is at our MAC,
 // in the form that makes an entry.
 func (x *fixture) told() (lines []string) {
 	who := map[ether.MAC]string{clientMAC: "client", otherMAC: "other", tvMAC: "tv"}
@@ -42,7 +42,7 @@ func TestNewcomersAreTold(t *testing.T) {
 		x.told()
 		x.hear(lantest.ARPRequest(nasMAC, ether.Broadcast, nas4, unused4))
 		if got := x.told(); slices.Contains(got, "other 10.77.0.20") {
-			t.Errorf("told %q before it refuses anybody", got)
+			t.Errorf("told %q before it refuses a connection", got)
 		}
 		refusal := lantest.Segment(nasMAC, nas4, porter4, lan.ProbePort(0), lantest.RST|lantest.ACK)
 		refusal.FromPort, refusal.Ack = 22, x.n.reader.Sequence()+1
@@ -76,7 +76,7 @@ func hearsHosts(x *fixture, hosts int) {
 	}
 }
 
-// about returns how many hosts were told of each address since the last look.
+// about returns how many hosts were pinned for each address since the last call.
 func about(x *fixture) (hosts map[netip.Addr]int) {
 	hosts = make(map[netip.Addr]int)
 	for _, s := range x.sent {
@@ -88,7 +88,7 @@ func about(x *fixture) (hosts map[netip.Addr]int) {
 	return hosts
 }
 
-// A machine that speaks for itself again, as soon as the hosts on the LAN were told of both
+// A machine that announces itself again, as soon as the hosts on the LAN were pinned for both
 // of its addresses, has them told again at once: until then it refuses newcomers.
 func TestNewcomersAreToldAgainAtOnce(t *testing.T) {
 	withLoop(t, nil, func(x *fixture) {
@@ -99,7 +99,7 @@ func TestNewcomersAreToldAgainAtOnce(t *testing.T) {
 		for _, ip := range []netip.Addr{nas4, nas6, nas6} {
 			x.hear(speaks(ip))
 			if got := about(x); got[ip] < 20 {
-				t.Errorf("after it spoke of %v the hosts were told %v times of its addresses", ip, got)
+				t.Errorf("after it spoke of %v the hosts were pinned %v times for its addresses", ip, got)
 			}
 		}
 	})
@@ -119,11 +119,11 @@ func TestNewcomersOfTheLatestAddressComeFirst(t *testing.T) {
 		x.hear(speaks(nas6))
 		x.pass(time.Second)
 		if got := about(x); got[nas6] < unicastRate/2 || got[nas4] > 0 {
-			t.Errorf("in the second after it spoke of %v hosts were told %v times of its addresses", nas6, got)
+			t.Errorf("in the second after it spoke of %v hosts were pinned %v times for its addresses", nas6, got)
 		}
 		x.pass(5 * time.Second)
 		if got := about(x); got[nas4] == 0 {
-			t.Errorf("later hosts were told %v times of its addresses", got)
+			t.Errorf("later hosts were pinned %v times for its addresses", got)
 		}
 	})
 }
@@ -146,7 +146,7 @@ func TestNewcomersAreNotToldOfAConcededAddress(t *testing.T) {
 		x.pass(time.Second)
 		x.want(e, machine.Arriving)
 		if got := about(x); got[nas6] > 0 {
-			t.Errorf("hosts were told %v times of its addresses", got)
+			t.Errorf("hosts were pinned %v times for its addresses", got)
 		}
 	})
 }

@@ -44,7 +44,7 @@ func (x *fixture) want(e *entry, state machine.State, answered ...netip.Addr) {
 	}
 	spec := e.Spec()
 	for _, ip := range spec.Addrs() {
-		if state == machine.Arriving { // everybody is answered, and told again
+		if state == machine.Arriving { // every host is answered, and pinned again
 			if got := x.n.reader.View().Address(ip).AnswersClients(); got != slices.Contains(e.Claimed(), ip) {
 				x.Errorf("%s arrives, and clients of %v are kept here: %t", e.name(), ip, got)
 			}

@@ -18,7 +18,7 @@ import (
 	"nightporter/internal/machine"
 )
 
-// A machine is told that a client is at our MAC only where that leads nobody else
+// A machine gets our MAC for a client only where that leads no other host
 // here: a router is the way to others too.
 func TestWhoseAnswersComeHere(t *testing.T) {
 	withLoop(t, nil, func(x *fixture) {
@@ -45,7 +45,7 @@ func TestWhoseAnswersComeHere(t *testing.T) {
 	})
 }
 
-// placedClients returns where the machine was told that a client is, oldest first.
+// placedClients returns the MACs that the machine got for a client, oldest first.
 func placedClients(x *fixture) (owners []ether.MAC) {
 	for _, s := range x.sent {
 		if s.Dst == nasMAC && (s.From == client4 || s.From == client6) && (s.Kind == lan.ARPRequest || s.Kind == lan.NeighborSolicitation) {
@@ -55,7 +55,7 @@ func placedClients(x *fixture) (owners []ether.MAC) {
 	return owners
 }
 
-// However the arrival ends, the machine is told where the client is.
+// However the arrival ends, the machine gets the MAC of the client.
 func TestMachineIsToldWhereItsClientIs(t *testing.T) {
 	for _, ip := range []netip.Addr{nas4, nas6} {
 		for name, end := range map[string]func(*fixture, *entry, *peer){
@@ -75,7 +75,7 @@ func TestMachineIsToldWhereItsClientIs(t *testing.T) {
 					e, up := asking(x, ip)
 					end(x, e, up)
 					if told := placedClients(x); told[len(told)-1] != clientMAC {
-						t.Errorf("the client was told last to be at %v", told[len(told)-1])
+						t.Errorf("the client was stated last at %v", told[len(told)-1])
 					}
 				})
 			})
@@ -103,7 +103,7 @@ func asking(x *fixture, ip netip.Addr) (*entry, *peer) {
 	x.hear(lantest.ARPProbe(nasMAC, nas4))
 	x.pass(300 * time.Millisecond)
 	if told := placedClients(x); len(told) < 3 || told[len(told)-1] != x.n.MAC() {
-		x.Fatalf("the client was told to be at %v, and the machine is %v", told, e.State())
+		x.Fatalf("the client was stated at %v, and the machine is %v", told, e.State())
 	}
 	return e, up
 }

@@ -148,7 +148,7 @@ func TestNoWakeIsLeftBehindWhileSettling(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			withLoop(t, rules, func(x *fixture) {
 				e := x.register(nas())
-				x.hear(datagram(nas4, 27015)) // by a stale neighbour entry
+				x.hear(datagram(nas4, 27015)) // by a stale neighbor entry
 				x.pass(claimTime)
 				x.want(e, machine.Asleep, nas4, nas6)
 				if held := e.hold.Counts().Held; held != 0 {
@@ -281,7 +281,7 @@ func (x *fixture) suppressed() (noted []string) {
 	return noted
 }
 
-// After failed wakes the loop notes what does not wake: the readers know nothing of them.
+// After failed wakes the loop notes what does not wake: the readers have not seen them.
 func TestKnockAfterFailedWakes(t *testing.T) {
 	withLoop(t, nil, func(x *fixture) {
 		e := x.asleep(nas())
@@ -308,7 +308,7 @@ func TestKnockAfterFailedWakes(t *testing.T) {
 	})
 }
 
-// What our own host wants of a machine is told, where the kernel looked for it in the
+// A packet of our own host to a machine is reported if the kernel resolved it in the
 // machine's present sleep and on its interface.
 func TestOwnHostIsTold(t *testing.T) {
 	withLoop(t, nil, func(x *fixture) {

@@ -127,7 +127,7 @@ ps -o pid= -o pgid= -p $$ >group; mv all.tmp all`)
 	}
 }
 
-// A program that fails is told of once in a wake, and not while that is no news.
+// A failed program is reported once in a wake, and not again while it keeps failing.
 func TestFailure(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
@@ -143,7 +143,7 @@ func TestFailure(t *testing.T) {
 	again(1, false)
 	again(2, false)
 	again(1, false) // another wake
-	again(1, true)  // the machine does not wake, and that was told
+	again(1, true)  // the machine does not wake, and that was reported
 	want := "m1: exit status 3: [31mno \uFFFDsuch plug" + strings.Repeat("!", maxReason-len("[31mno ?such plug")) + "..."
 	if len(f.told) != 2 || f.told[0] != want || f.told[1] != want || f.logged("command_failed", "WARN") != 2 {
 		t.Errorf("told %q, want twice %q", f.told, want)
@@ -236,7 +236,7 @@ func TestOneAtATime(t *testing.T) {
 	f.until("run again", func() bool { return f.file("runs") == "run\nrun\n" })
 }
 
-// A crowd takes turns, and who waits too long is told so.
+// A crowd takes turns, and a job that waits too long fails.
 func TestAtMostAFewAtOnce(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)

@@ -11,7 +11,7 @@ import (
 	"nightporter/internal/lantest"
 )
 
-// question is a frame that asks everybody for an address, as a client sends it.
+// question is a broadcast request for an address, as a client sends it.
 func question(t *testing.T, ip netip.Addr) []byte {
 	t.Helper()
 	from := client4
@@ -25,7 +25,7 @@ func question(t *testing.T, ip netip.Addr) []byte {
 	return frame[:min(len(frame), 14+40+32)] // without padding
 }
 
-// changed returns a copy of b with other octets.
+// changed returns a copy of b with other bytes.
 func changed(b []byte, at int, values ...byte) []byte {
 	b = slices.Clone(b)
 	copy(b[at:], values)
@@ -67,42 +67,42 @@ func TestAttackMalformedQuestions(t *testing.T) {
 		frame []byte
 		to    ether.MAC // of the one answer; zero: there is none
 	}{
-		"as it should be":                         {arp, clientMAC},
-		"as it should be, IPv6":                   {ns, clientMAC},
-		"a priority tag":                          {withTag(arp, 0), clientMAC},
-		"a VLAN":                                  {withTag(arp, 5), none},
-		"two priority tags":                       {withTag(withTag(arp, 0), 0), none}, // of these the kernel takes one out
-		"two tags":                                {withTag(withTag(arp, 5), 0), none},
-		"a VLAN, IPv6":                            {withTag(ns, 5), none},
-		"ARP for hardware addresses of 8 octets":  {changed(arp, 18, 8), none},
-		"ARP for protocol addresses of 16 octets": {changed(arp, 19, 16), none},
-		"ARP for IPv6":                            {changed(arp, 16, 0x86, 0xdd), none},
-		"ARP for Token Ring":                      {changed(arp, 15, 6), none},
-		"RARP":                                    {changed(arp, 12, 0x80, 0x35), none},
-		"RARP in ARP":                             {changed(arp, 21, 3), none},
-		"InARP":                                   {changed(arp, 21, 8), none},
-		"ARP, truncated":                          {arp[:41], none},
-		"ARP, a header alone":                     {arp[:14], none},
-		"ARP by all":                              {changed(arp, 22, all[:]...), none},
-		"ARP by a group":                          {changed(arp, 22, group[:]...), none},
-		"ARP by nobody":                           {changed(arp, 22, none[:]...), none},
-		"ARP by another":                          {changed(arp, 22, otherMAC[:]...), otherMAC}, // RFC 826
-		"ARP with a frame by a group":             {changed(arp, 6, group[:]...), clientMAC},
-		"hop limit 254":                           {changed(ns, 21, 254), none},
-		"a wrong checksum":                        {changed(ns, 56, ns[56]^1), none},
-		"a code":                                  {icmp6(changed(ns, 55, 1)), none},
-		"an option of no length":                  {options(1, 0, 0, 0, 0, 0, 0, 0), none},
-		"an option that is too long":              {options(1, 9, 0, 0, 0, 0, 0, 0), none},
-		"an option that is cut off":               {options(1, 1, 2), none},
-		"150 options":                             {some, clientMAC},
-		"an address option of a group":            {options(1, 1, 0x33, 0x33, 0, 0, 0, 1), clientMAC},
-		"an address option of all":                {options(1, 1, 255, 255, 255, 255, 255, 255), clientMAC},
-		"from all nodes":                          {icmp6(changed(ns, 22, allNodes.AsSlice()...)), none},
-		"from all nodes, in a frame by a group":   {icmp6(changed(changed(ns, 22, allNodes.AsSlice()...), 6, group[:]...)), none},
-		"in a frame by a group":                   {changed(ns, 6, group[:]...), none},
-		"in a frame by all":                       {changed(ns, 6, all[:]...), none},
-		"about a group":                           {icmp6(changed(ns, 62, allNodes.AsSlice()...)), none},
-		"truncated":                               {ns[:70], none},
+		"as it should be":                        {arp, clientMAC},
+		"as it should be, IPv6":                  {ns, clientMAC},
+		"a priority tag":                         {withTag(arp, 0), clientMAC},
+		"a VLAN":                                 {withTag(arp, 5), none},
+		"two priority tags":                      {withTag(withTag(arp, 0), 0), none}, // of these the kernel takes one out
+		"two tags":                               {withTag(withTag(arp, 5), 0), none},
+		"a VLAN, IPv6":                           {withTag(ns, 5), none},
+		"ARP for hardware addresses of 8 bytes":  {changed(arp, 18, 8), none},
+		"ARP for protocol addresses of 16 bytes": {changed(arp, 19, 16), none},
+		"ARP for IPv6":                           {changed(arp, 16, 0x86, 0xdd), none},
+		"ARP for Token Ring":                     {changed(arp, 15, 6), none},
+		"RARP":                                   {changed(arp, 12, 0x80, 0x35), none},
+		"RARP in ARP":                            {changed(arp, 21, 3), none},
+		"InARP":                                  {changed(arp, 21, 8), none},
+		"ARP, truncated":                         {arp[:41], none},
+		"ARP, a header alone":                    {arp[:14], none},
+		"ARP by all":                             {changed(arp, 22, all[:]...), none},
+		"ARP by a group":                         {changed(arp, 22, group[:]...), none},
+		"ARP without sender":                     {changed(arp, 22, none[:]...), none},
+		"ARP by another":                         {changed(arp, 22, otherMAC[:]...), otherMAC}, // RFC 826
+		"ARP with a frame by a group":            {changed(arp, 6, group[:]...), clientMAC},
+		"hop limit 254":                          {changed(ns, 21, 254), none},
+		"a wrong checksum":                       {changed(ns, 56, ns[56]^1), none},
+		"a code":                                 {icmp6(changed(ns, 55, 1)), none},
+		"an option of no length":                 {options(1, 0, 0, 0, 0, 0, 0, 0), none},
+		"an option that is too long":             {options(1, 9, 0, 0, 0, 0, 0, 0), none},
+		"an option that is cut off":              {options(1, 1, 2), none},
+		"150 options":                            {some, clientMAC},
+		"an address option of a group":           {options(1, 1, 0x33, 0x33, 0, 0, 0, 1), clientMAC},
+		"an address option of all":               {options(1, 1, 255, 255, 255, 255, 255, 255), clientMAC},
+		"from all nodes":                         {icmp6(changed(ns, 22, allNodes.AsSlice()...)), none},
+		"from all nodes, in a frame by a group":  {icmp6(changed(changed(ns, 22, allNodes.AsSlice()...), 6, group[:]...)), none},
+		"in a frame by a group":                  {changed(ns, 6, group[:]...), none},
+		"in a frame by all":                      {changed(ns, 6, all[:]...), none},
+		"about a group":                          {icmp6(changed(ns, 62, allNodes.AsSlice()...)), none},
+		"truncated":                              {ns[:70], none},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := newFixture(t, 8, nas())

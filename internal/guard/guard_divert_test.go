@@ -42,7 +42,7 @@ func (p *post) lay(o Options, noIngress bool) *Guard {
 	return g
 }
 
-// wantWays: the kernel has these, and the last four octets of their clients.
+// wantWays: the kernel has these, and the last four bytes of their clients.
 func (p *post) wantWays(want ...Flow) {
 	p.Helper()
 	var wantWays, wantClients, ways, clients []string
@@ -79,7 +79,7 @@ func (p *post) wantWays(want ...Flow) {
 // What is diverted is kept like what is held, whatever becomes of the tables.
 func TestDivertAndUndivert(t *testing.T) {
 	client4, client6 := netip.MustParseAddr("10.77.0.10"), netip.MustParseAddr("fd77::10")
-	alike6 := netip.MustParseAddr("fd77::a4d:a") // the last octets of client4
+	alike6 := netip.MustParseAddr("fd77::a4d:a") // the last bytes of client4
 	way4, way6, wayTV, wayAlike := Flow{nas4, client4}, Flow{nas6, client6}, Flow{tv4, client4}, Flow{nas6, alike6}
 	for _, layout := range layouts {
 		t.Run(layout.name, func(t *testing.T) {

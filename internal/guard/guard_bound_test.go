@@ -21,7 +21,7 @@ import (
 )
 
 // In these tests the kernel of the porter's host owns the claimed addresses, has
-// services of its own on all addresses, and nobody but it could answer.
+// services of its own on all addresses, and only the host could answer.
 
 const (
 	ownPort  = 22 // of the host's own service
@@ -52,7 +52,7 @@ func (p *post) open() {
 	}
 }
 
-// attempt is a connection that somebody has begun.
+// attempt is a connection that a client has begun.
 type attempt struct {
 	name string
 	fd   int
@@ -230,7 +230,7 @@ func (p *post) detectDuplicate() (duplicate bool) {
 }
 
 // TestBoundAddressesAreSilent with the guard, and without it, or after its end,
-// they are not: the kernel answers whoever asks, and every service of the host is
+// they are not: the kernel answers every request, and every service of the host is
 // the machine's.
 func TestBoundAddressesAreSilent(t *testing.T) {
 	p := newHost(t)

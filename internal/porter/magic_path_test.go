@@ -91,7 +91,7 @@ func TestWakePath(t *testing.T) {
 	}
 }
 
-// An interface that is not there is told of once, until it has been there.
+// An interface that does not exist is reported once, until it has existed.
 func TestWakeInterfaceMissing(t *testing.T) {
 	withLoop(t, nil, func(x *fixture) {
 		x.asleep(nas())
@@ -130,7 +130,7 @@ func (f *fakeCommands) Start(j wakecmd.Job) { f.jobs = append(f.jobs, j) }
 
 func (f *fakeCommands) Stop() {}
 
-// A command runs with each round of a wake, and is told what it is for.
+// A command runs with each round of a wake, and its environment says what it is for.
 func TestWakeCommand(t *testing.T) {
 	withLoop(t, nil, func(x *fixture) {
 		ran := new(fakeCommands)

@@ -205,7 +205,7 @@ func fieldIs(offset uint32, value []byte) []expr.Any {
 	}
 }
 
-// TestPortUnreachable: while an address is claimed nobody but our readers hears that
+// TestPortUnreachable: while an address is claimed only our readers get it, and know that
 // a port there is closed, and all else from it is heard. The client stands for a
 // machine that arrives.
 func TestPortUnreachable(t *testing.T) {

@@ -18,7 +18,7 @@ import (
 )
 
 // script is a kernel's part: what it answers to messages, or, without any, to
-// whoever waits for more. until is the deadline.
+// a caller that waits for more. until is the deadline.
 type script func(reqs []netlink.Message, until time.Time) ([]netlink.Message, error)
 
 // refusing answers every message with an error number.
@@ -76,8 +76,8 @@ func (g *Guard) spoil(dial func() (*session, error)) {
 	g.dial = dial
 }
 
-// TestFaultsOfTheKernel: whatever is wrong between the guard and the kernel is
-// told in a line, waited for only so long, and made good once it is over.
+// TestFaultsOfTheKernel: a fault between the guard and the kernel is
+// reported in one line, waited for with a limit, and repaired once it is over.
 func TestFaultsOfTheKernel(t *testing.T) {
 	for _, c := range []struct {
 		name   string
@@ -174,7 +174,7 @@ func TestFaultUnreadAnswers(t *testing.T) {
 	}
 	p.must(p.g.Hold(lab.Interface, all...))
 	for range 2 {
-		p.conn.FlushRuleset() // somebody deletes the table under us
+		p.conn.FlushRuleset() // another program deletes the table
 		p.must(p.conn.Flush())
 		done := make(chan error, 1)
 		go func() {

@@ -278,10 +278,10 @@ func TestAttackByForgedMachines(t *testing.T) {
 		x.resumes(nil, memory(us, machine.Asleep), memory(twin, machine.Asleep), memory(nas(), machine.Asleep))
 		x.wantNames("nas", "twin")
 		if len(x.events.records) == 0 {
-			t.Fatal("the journal was told nothing")
+			t.Fatal("the journal got no record")
 		}
 		if r := x.events.records[0]; r.Forgotten != us.MAC || r.Event.Kind != journal.Forgotten || r.Event.Reason == "" {
-			t.Errorf("the journal was told %+v", r)
+			t.Errorf("the journal got %+v", r)
 		}
 		x.pass(time.Second)
 		claimed := slices.Concat(x.machine(nas()).Claimed(), x.machine(twin).Claimed())
