@@ -167,7 +167,7 @@ demo: build ## run a demo LAN where a machine sleeps and is woken; KEEP=yes keep
 dashboards: ## write the Grafana dashboards from their Go code
 	cd dashboards && $(GO) run .
 
-docs: ## write docs/configuration.md from the table of keys
+docs: ## write config.example.yaml and docs/configuration.md from the table of keys
 	$(GO) run ./internal/configdoc
 
 ci: ## run everything that continuous integration runs

@@ -96,7 +96,7 @@ machines[0].ip: found nothing (from FILE): expected the address of the machine, 
 	{oneMachine("wake_command: [wake]"), `machines[0].wake_command[0]: found "wake" (from FILE): expected the absolute path of a program`},
 	{oneMachine("wake_command: [/bin/wake, 5]"), `machines[0].wake_command[1]: found 5 (from FILE): expected text of printable characters, in quotes if it looks like a number`},
 	{oneMachine("wake_command: [/bin/wake" + strings.Repeat(", a", 64) + "]"), `machines[0].wake_command: found 65 entries (from FILE): expected at most 64`},
-	{oneMachine("wake_command: [/" + strings.Repeat("a", 4096) + "]"), `machines[0].wake_command: found 4097 octets (from FILE): expected at most 4096`},
+	{oneMachine("wake_command: [/" + strings.Repeat("a", 4096) + "]"), `machines[0].wake_command: found 4097 bytes (from FILE): expected at most 4096`},
 	{twoMachines("02-00-00-00-00-01", "02:00:00:00:00:02", "192.0.2.8"), `machines[1].name: found "02-00-00-00-00-01" (from FILE): expected a name that is not the MAC address of another machine`},
 	{twoMachines("nаs", "02:00:00:00:00:02", "192.0.2.8"), `machines[1].name: found "nаs" (from FILE): expected a name of 1 to 64 visible characters, no slash, no space at either end, no word in letters of two scripts, in quotes if it looks like a number`},
 	{twoMachines(`"Caf\u00e9"`, "02:00:00:00:00:02", "192.0.2.8") + `

@@ -77,7 +77,7 @@ func TestForbiddenFile(t *testing.T) {
 }
 
 // TestAttackThroughAnOpenFile: a user of the host writes a wake_command into a
-// configuration that everybody may write to. It is not loaded.
+// configuration that all users may write to. It is not loaded.
 func TestAttackThroughAnOpenFile(t *testing.T) {
 	path := write(t, "config.yaml", "wake: {attempts: 3}\n")
 	for mode, open := range map[fs.FileMode]bool{0o600: false, 0o644: false, 0o664: false, 0o666: true, 0o602: true} {
@@ -158,7 +158,7 @@ func manyLines(format string, n int) string {
 	return b.String()
 }
 
-// A token in a file that everybody may read is refused, unless it is not the one
+// A token in a file that all users may read is refused, unless it is not the one
 // in use; a group may read it.
 func TestWorldReadableToken(t *testing.T) {
 	const token = "registration: {token: hunter2hunter2}\n"
@@ -170,16 +170,16 @@ func TestWorldReadableToken(t *testing.T) {
 		environ []string
 		refused bool
 	}{
-		{"everybody", token, 0o644, nil, true},
-		{"everybody but the group", token, 0o604, nil, true},
+		{"all users", token, 0o644, nil, true},
+		{"all users but the group", token, 0o604, nil, true},
 		{"the group", token, 0o640, nil, false},
 		{"the owner", token, 0o600, nil, false},
-		{"everybody, no token", "registration: {token: ''}\n", 0o644, nil, false},
-		{"everybody, token in the environment", "log: {level: info}\n", 0o644, override, false},
-		{"everybody, another token in the environment", token, 0o644, override, false},
-		{"everybody, the token of HTTP", "http: {token: hunter2hunter2}\n", 0o644, nil, true},
+		{"all users, no token", "registration: {token: ''}\n", 0o644, nil, false},
+		{"all users, token in the environment", "log: {level: info}\n", 0o644, override, false},
+		{"all users, another token in the environment", token, 0o644, override, false},
+		{"all users, the token of HTTP", "http: {token: hunter2hunter2}\n", 0o644, nil, true},
 		{"the group, the token of HTTP", "http: {token: hunter2hunter2}\n", 0o640, nil, false},
-		{"everybody, a bad token", "registration: {token: short}\n", 0o644, nil, true},
+		{"all users, a bad token", "registration: {token: short}\n", 0o644, nil, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			path := write(t, "config.yaml", tt.content)

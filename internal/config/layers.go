@@ -13,12 +13,12 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// layer is one source of values. Its values hold known keys only.
+// layer is one source of values. It has values of known keys only.
 type layer struct {
 	values *koanf.Koanf
-	origin func(k key) string    // where its value of k stands
-	line   func(path string) int // in its file; nil: it is none
-	file   string                // the path of its file; empty: it is none, or is missing
+	origin func(k key) string    // returns where its value of k is set
+	line   func(path string) int // in its file; nil: not a file
+	file   string                // the path of its file; empty: not a file, or missing
 	mode   fs.FileMode           // of that file
 }
 
@@ -82,7 +82,7 @@ func flagLayer(t table, flags *pflag.FlagSet, r *report) (layer, error) {
 	read := func(f *pflag.Flag) (string, any) {
 		k, ok := t.find(f.Name)
 		if !ok || k.noun == "" {
-			return "", nil // a flag of somebody else, such as --config
+			return "", nil // not a key, such as --config
 		}
 		if k.notAsFlag && f.Changed {
 			place{report: r, key: k.path, path: k.path, origin: "from --" + k.path, secret: true}.

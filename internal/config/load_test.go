@@ -50,7 +50,7 @@ func settings(t *testing.T) map[string]setting {
 	return map[string]setting{
 		"interfaces":                   {"eth0,br-lan", "[eth0, br-lan]", func(c *config.Config) { c.Interfaces = []string{"eth0", "br-lan"} }},
 		"state_dir":                    {"/srv/porter", "/srv/porter", func(c *config.Config) { c.StateDir = "/srv/porter" }},
-		"user":                         {"nobody", "nobody", func(c *config.Config) { c.User = "nobody" }},
+		"user":                         {"daemon", "daemon", func(c *config.Config) { c.User = "daemon" }},
 		"log.level":                    {"debug", "debug", func(c *config.Config) { c.Log.Level = slog.LevelDebug }},
 		"log.format":                   {"json", "json", func(c *config.Config) { c.Log.Format = config.FormatJSON }},
 		"registration.listen":          {"[::1]:1, porter.lan:2", `["[::1]:1", "porter.lan:2"]`, func(c *config.Config) { c.Registration.Listen = []string{"[::1]:1", "porter.lan:2"} }},

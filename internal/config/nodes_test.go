@@ -35,7 +35,7 @@ func TestLines(t *testing.T) {
 	}
 }
 
-// What differs from the defaults is told with where it comes from.
+// Origins have the source of each value.
 func TestOrigins(t *testing.T) {
 	path := write(t, "config.yaml", "# mine\nwake:\n  attempts: 3\n  keep: true\nprobe: {misses: 5}\n")
 	c, origins, err := config.Examine(path, false, []string{"NIGHTPORTER_HOLD__PACKETS=9"}, parseFlags(t, "--probe.misses=4"))

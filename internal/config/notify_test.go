@@ -99,6 +99,6 @@ func TestTargetsAreMasked(t *testing.T) {
 		t.Errorf("got\n%s\nwithout %s", got, want)
 	}
 	if s := fmt.Sprintf("%v %+v %#v %s", c.Notify, *c, c.Notify, got); strings.Contains(s, "hunter2") {
-		t.Errorf("the secret is told: %s", s)
+		t.Errorf("the secret is shown: %s", s)
 	}
 }

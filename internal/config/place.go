@@ -9,7 +9,7 @@ import (
 	"nightporter/internal/services"
 )
 
-// place is where a value stands. It turns a bad value into an Error.
+// place is where a value is set. It turns a bad value into an Error.
 type place struct {
 	report *report
 	key    string // the table's key
@@ -19,7 +19,7 @@ type place struct {
 	secret bool
 }
 
-// where says where the value stands, with its line in a file.
+// where returns where the value is set, with its line in a file.
 func (p place) where() string {
 	if p.line == nil {
 		return p.origin
@@ -75,11 +75,10 @@ func (p place) unknown(name string, value any, known []string) {
 	p.report.add(err)
 }
 
-// maxReported bounds the errors of one report: more help nobody, and a hostile
-// file could cause hundreds of thousands.
+// maxReported bounds the errors of one report: a hostile file could cause hundreds of thousands.
 const maxReported = 20
 
-// report collects what is wrong.
+// report collects errors.
 type report struct {
 	errs   []error
 	failed map[string]bool // keys of the table without a usable value
@@ -110,8 +109,7 @@ func (r *report) add(err error) {
 	r.errs = append(r.errs, err)
 }
 
-// sound reports whether all those keys have usable values, so that it makes
-// sense to compare them.
+// sound reports whether all those keys have valid values, so that they can be compared.
 func (r *report) sound(paths ...string) bool {
 	for _, p := range paths {
 		if r.failed[p] {
@@ -129,10 +127,10 @@ func (r *report) err() error {
 	return errors.Join(errs...)
 }
 
-// amount is how much there is of something. An error tells it instead of the value.
+// amount is a number of things. An error shows it instead of the value.
 type amount string
 
-// exceeds reports that there is too much of something. It returns false.
+// exceeds reports too many things. It returns false.
 func (p place) exceeds(n int, of string, most int) bool {
 	return p.wrong(amount(fmt.Sprintf("%d %s", n, of)), fmt.Sprintf("at most %d", most))
 }

@@ -11,7 +11,7 @@ import (
 
 // YAML returns the effective configuration as a file that Load reads. In place
 // of secrets (registration.token, http.token, the passwords of machines) it shows
-// "********", which Load refuses: whoever makes a file of it must fill them in.
+// "********", which Load refuses.
 func (c *Config) YAML() ([]byte, error) { return c.render(false, func(key) bool { return true }) }
 
 // ChangedYAML is YAML of those keys that do not have their default.
