@@ -104,6 +104,9 @@ func unmarshal(t *testing.T, text string, into any) {
 // state. The program gets only the capabilities that the porter needs, which are those of the
 // container in compose.yaml. The image has the program of the health check.
 func TestImage(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds the image: not with -short")
+	}
 	made := makeImage(t)
 	if found, want := made.config.User, fmt.Sprintf("%d:%[1]d", privilege.Unused); found != want {
 		t.Errorf("user: found %s, expected %s", found, want)

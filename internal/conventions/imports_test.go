@@ -73,7 +73,7 @@ func TestLowerPackages(t *testing.T) {
 		"shell":       nil,
 		"wait":        nil,
 		"lan":         nil,
-		"lantest":     {"lan"},
+		"lantest":     {"lan", "machine"},
 		"lab":         nil,
 		"lab/labtest": {"lab"},
 		"vm":          {"lab"},

@@ -165,7 +165,7 @@ func TestWhyOwnProgramsDoNotWake(t *testing.T) {
 				h.must(porter.ForgetNeighbor(ip))
 				ctx, cancel := context.WithCancel(h.ctx)
 				defer cancel()
-				tries := keepConnecting(ctx, h, porter, netip.AddrPortFrom(ip, 22))
+				tries := keepConnecting(ctx, porter, netip.AddrPortFrom(ip, 22))
 				service, setting := ip.String(), "set wake.local: true, and restart nightporter"
 				if mode.name == "bind" {
 					service, setting = serviceAt(ip, "22/tcp"), "set claim.mode: responder and wake.local: true, and restart nightporter"
@@ -182,7 +182,7 @@ func TestWhyOwnProgramsDoNotWake(t *testing.T) {
 }
 
 // keepConnecting lets a host try to connect until ctx ends, and then closes ended.
-func keepConnecting(ctx context.Context, h *harness, from *lab.Host, to netip.AddrPort) (ended <-chan struct{}) {
+func keepConnecting(ctx context.Context, from *lab.Host, to netip.AddrPort) (ended <-chan struct{}) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)

@@ -106,7 +106,7 @@ func registerUntilRefused(h *harness, m *lab.Machine) (acknowledged string) {
 // wantJournalHealth compares the metric, the API and the log about the journal.
 func wantJournalHealth(h *harness, healthy bool) {
 	h.Helper()
-	const lost, found = "cannot write the journal, which a restart would miss; trying on", "the journal is written again"
+	const lost, found = "cannot write the journal, a restart would lose data: retrying", "the journal is written again"
 	value, lines := 0.0, map[string]int{lost: 1}
 	if healthy {
 		value, lines[found] = 1, 1

@@ -31,7 +31,7 @@ type floodKind struct {
 
 // floodKinds are the floods of a host on the LAN. They may not wake a machine.
 var floodKinds = []floodKind{
-	{"broadcast arp", func(r *rand.Rand, h *harness) []byte {
+	{"broadcast arp", func(r *rand.Rand, _ *harness) []byte {
 		return neighborRequest(r, ether.Broadcast, anyIPv4(r), pick(r, nas4, anyIPv4(r)))
 	}},
 	{"arp to the porter", func(r *rand.Rand, h *harness) []byte {

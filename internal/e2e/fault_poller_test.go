@@ -12,7 +12,7 @@ import (
 
 // pollService is a health check: it connects each second from a new port, with a timeout of a
 // second.
-func pollService(ctx context.Context, h *harness, from *lab.Host, ip netip.Addr) {
+func pollService(ctx context.Context, from *lab.Host, ip netip.Addr) {
 	for ctx.Err() == nil {
 		again, cancel := context.WithTimeout(ctx, time.Second)
 		if conn, err := from.Dial(again, "tcp", netip.AddrPortFrom(ip, 22).String()); err == nil {
@@ -28,7 +28,7 @@ func startPollers(h *harness, ip netip.Addr, hosts ...*lab.Host) {
 	for i, host := range hosts {
 		go func() {
 			time.Sleep(time.Duration(i) * 130 * time.Millisecond) // at different times
-			pollService(h.ctx, h, host, ip)
+			pollService(h.ctx, host, ip)
 		}()
 	}
 }

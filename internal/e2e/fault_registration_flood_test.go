@@ -178,7 +178,7 @@ func TestFaultRegistrationFlood(t *testing.T) {
 		t.Error("the daemon has grown")
 	}
 	waitFilesClosed(h, files)
-	wantRefusalsLogged(h, sleeps)
+	wantRefusalsLogged(h)
 }
 
 // waitFilesClosed waits until the daemon has closed the connections.
@@ -194,7 +194,7 @@ func waitFilesClosed(h *harness, files int) {
 }
 
 // wantRefusalsLogged expects that refusals are counted by reason, and a few of them logged.
-func wantRefusalsLogged(h *harness, sleeps int) {
+func wantRefusalsLogged(h *harness) {
 	h.Helper()
 	total := 0.0
 	for _, reason := range []string{"invalid", "refused", "limited"} {

@@ -84,7 +84,7 @@ func connectFirst(h *harness, d draw, m *lab.Machine, clients drawClients) []res
 		defer stop()
 		go func() {
 			time.Sleep(50 * time.Millisecond) // the client is the first
-			pollService(checks, h, clients.checker, to.Addr())
+			pollService(checks, clients.checker, to.Addr())
 		}()
 	}
 	others := make(chan result, 1)

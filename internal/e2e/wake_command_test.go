@@ -92,7 +92,7 @@ func TestFieldWakeCommand(t *testing.T) {
 	for name, uid := range map[string]int{"root": os.Getuid(), unprivilegedUser(t): unprivileged} {
 		t.Run(name, func(t *testing.T) {
 			s := openCommanded(t, name, witness, "wake_transports: []", "", nil)
-			wantEveryThread(s.harness, ownPrivileges(s, uid))
+			wantEveryThread(s.harness, ownPrivileges(uid))
 			s.sleepClaimed()
 			n := s.daemon.Log.Len()
 			began := time.Now()
@@ -116,7 +116,7 @@ func TestFieldWakeCommand(t *testing.T) {
 			if s.countRuns() != 1 || s.nas.MagicCount() > 0 {
 				t.Errorf("%d runs and %d magic packets, want one run alone", s.countRuns(), s.nas.MagicCount())
 			}
-			wantEveryThread(s.harness, ownPrivileges(s, uid)) // the daemon's threads keep their capabilities
+			wantEveryThread(s.harness, ownPrivileges(uid)) // the daemon's threads keep their capabilities
 
 			// A machine that counts as awake gets no command for a requested wake.
 			status, text, err := s.daemon.Post(s.ctx, "/api/v1/machines/nas/wake")
@@ -124,7 +124,7 @@ func TestFieldWakeCommand(t *testing.T) {
 			if status != http.StatusAccepted {
 				t.Errorf("a wake was answered %d: %s", status, text)
 			}
-			s.waitAPIEvent("nas", journal.Magic, func(e journal.Event) bool { return true })
+			s.waitAPIEvent("nas", journal.Magic, func(journal.Event) bool { return true })
 			s.sleepClaimed()
 			if s.countRuns() != 1 {
 				t.Errorf("%d runs, although it was up", s.countRuns())
@@ -136,7 +136,7 @@ func TestFieldWakeCommand(t *testing.T) {
 const noCapabilities = "0000000000000000\n"
 
 // ownPrivileges returns the privileges of the daemon itself.
-func ownPrivileges(s *machineTest, uid int) privileges {
+func ownPrivileges(uid int) privileges {
 	want := daemonPrivileges(uid)
 	for _, name := range []string{"Gid", "Groups"} {
 		delete(want, name)

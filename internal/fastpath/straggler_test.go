@@ -18,7 +18,7 @@ func up(t *testing.T) (*fixture, *Target, *int) {
 	target.SetGuarded(target.Addrs(), false)
 	target.hold.Open(nil)
 	forwarded := new(int)
-	f.forward = func(p *lan.Packet, to ether.MAC) error {
+	f.forward = func(_ *lan.Packet, to ether.MAC) error {
 		if to != nasMAC {
 			t.Errorf("forwarded to %v", to)
 		}

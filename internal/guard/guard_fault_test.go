@@ -60,7 +60,7 @@ func refusingOnce(t *testing.T, errno unix.Errno) script {
 }
 
 // scripted dials sessions whose other end is s.
-func scripted(t *testing.T, s script) func() (*session, error) {
+func scripted(s script) func() (*session, error) {
 	return func() (*session, error) {
 		var until time.Time
 		conn, err := nftables.New(nftables.AsLasting(), nftables.WithTestDial(func(reqs []netlink.Message) ([]netlink.Message, error) {
@@ -98,7 +98,7 @@ func TestFaultsOfTheKernel(t *testing.T) {
 			p.must(p.g.Hold(lab.Interface, nas4))
 			broken := func() (*session, error) { return nil, unix.EMFILE }
 			if c.script != nil {
-				broken = scripted(t, c.script)
+				broken = scripted(c.script)
 			}
 			p.g.spoil(broken)
 			for what, err := range map[string]error{"hold": p.g.Hold(lab.Interface, nas6), "release": p.g.Release(lab.Interface, nas4), "check": p.g.Check()} {
@@ -121,7 +121,7 @@ func TestFaultsOfTheKernel(t *testing.T) {
 func TestFaultOnce(t *testing.T) {
 	p := newPost(t)
 	p.must(p.g.Hold(lab.Interface, nas4))
-	ill, err := scripted(t, failing(unix.ENOBUFS))()
+	ill, err := scripted(failing(unix.ENOBUFS))()
 	p.must(err)
 	p.must(p.g.disconnect())
 	p.g.session = ill
@@ -140,7 +140,7 @@ func TestFaultOnce(t *testing.T) {
 func TestFaultMuteKernel(t *testing.T) {
 	p := newPost(t)
 	asked := 0
-	deaf := scripted(t, silent(t))
+	deaf := scripted(silent(t))
 	p.g.spoil(func() (*session, error) { asked++; return deaf() })
 	for range 100 {
 		if err := errors.Join(p.g.Hold(lab.Interface, nas4), p.g.Release(lab.Interface, nas4)); !errors.Is(err, os.ErrDeadlineExceeded) {

@@ -371,7 +371,7 @@ func TestErrorsNameTheRemedy(t *testing.T) {
 		{unix.EPERM, []string{"nftables tables nightporter", "operation not permitted", "CAP_NET_ADMIN", "setcap"}},
 		{unix.EOPNOTSUPP, []string{"nftables tables nightporter", "operation not supported", "modprobe nf_tables"}},
 	} {
-		_, err := install(scripted(t, refusing(c.errno)), options)
+		_, err := install(scripted(refusing(c.errno)), options)
 		if err == nil {
 			t.Fatalf("%v: installed", c.errno)
 		}

@@ -23,6 +23,7 @@ import (
 // Place is the computer on which a block runs.
 type Place string
 
+// The places of the guides.
 const (
 	Porter      Place = "porter"      // the host that is always on; the default
 	Machine     Place = "machine"     // a machine that sleeps

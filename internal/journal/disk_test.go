@@ -74,7 +74,7 @@ func TestOpenOnFullDisk(t *testing.T) {
 	put(t, m.Dir, append(written(t, 3), `{"sum":`...))
 	free := m.Fill()
 	j, past, l := opened(t, m.Dir)
-	if len(past.Machines) != 3 || len(l.lines("cut off")) != 1 || j.Healthy() != nil {
+	if len(past.Machines) != 3 || len(l.lines("journal_torn")) != 1 || j.Healthy() != nil {
 		t.Errorf("%d machines, health %v, log %q", len(past.Machines), j.Healthy(), l.lines(""))
 	}
 	closed(t, j)

@@ -53,7 +53,7 @@ func memoryOf(i int) *machine.Memory {
 		Counted: night.Add(-72 * time.Hour), Heard: night.Add(-2 * time.Second), Failures: 7, BootTimes: machine.BootTimes{Boot: 44 * time.Second, Services: time.Minute},
 		Unproved: []netip.Addr{netip.MustParseAddr("fd77::20")}, OtherAddrs: []netip.Addr{netip.MustParseAddr("10.77.0.77")},
 		LastWake: machine.LastWake{
-			At: night.Add(-time.Hour), Trigger: machine.ByUDP, Source: netip.MustParseAddrPort("[fd77::9]:40000"), By: "somebody",
+			At: night.Add(-time.Hour), Trigger: machine.ByUDP, Source: netip.MustParseAddrPort("[fd77::9]:40000"), By: "automation",
 			Service: machine.Service{Addr: netip.MustParseAddr("10.77.0.20"), Port: machine.Port{Protocol: machine.UDP, Number: 53}},
 			Outcome: machine.Served, Attempts: 2, Boot: 12345678 * time.Microsecond, Ready: 15 * time.Second, Test: true,
 		},
@@ -147,8 +147,8 @@ func trySync(tb testing.TB, j *Journal) error {
 	return syncFor(tb, j, deadline)
 }
 
-func syncFor(tb testing.TB, j *Journal, patience time.Duration) error {
-	ctx, cancel := context.WithTimeout(tb.Context(), patience)
+func syncFor(tb testing.TB, j *Journal, eventDelay time.Duration) error {
+	ctx, cancel := context.WithTimeout(tb.Context(), eventDelay)
 	defer cancel()
 	return j.Sync(ctx)
 }

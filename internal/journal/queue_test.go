@@ -83,10 +83,10 @@ func TestQueue(t *testing.T) {
 		flying = s.pending()
 		seen := map[ether.MAC]bool{}
 		for _, l := range flying.lines {
-			if l.carries == itsMemory && seen[l.memory.Spec.MAC] {
+			if l.carries == newestMemory && seen[l.memory.Spec.MAC] {
 				t.Fatal("the same memory is written twice")
 			}
-			seen[l.memory.Spec.MAC] = l.carries == itsMemory
+			seen[l.memory.Spec.MAC] = l.carries == newestMemory
 		}
 		finish(true)
 		c := read(bytes.NewReader(file))

@@ -186,7 +186,7 @@ func TestTimeline(t *testing.T) {
 				}
 				r.write()
 			},
-			"many": func(t *rapid.T) {
+			"many": func(*rapid.T) {
 				for range 2 * maxSteps {
 					become(PhaseWaking)
 					r.be(machine.Waking, time.Second)

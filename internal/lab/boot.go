@@ -55,7 +55,7 @@ func (m *Machine) networkUp(duplicates []netip.Addr) {
 	m.log.add(Event{Kind: NetworkUp})
 }
 
-// speakUp is what the machine says as soon as it has its addresses, if anything.
+// speakUp sends the configured packets of a machine that has just got its addresses.
 func (m *Machine) speakUp(except []netip.Addr) error {
 	if m.cfg.AsksRouter {
 		for _, gateway := range gateways() {

@@ -118,7 +118,7 @@ func (l *LAN) OpenPort(h *Host, open bool) error {
 	if h.port == "" {
 		return fmt.Errorf("host %s: port: it is not on the switch", h.name)
 	}
-	var bridge uint32 // a port of none hears and says nothing
+	var bridge uint32 // a port without a bridge receives and sends nothing
 	if open {
 		var err error
 		if bridge, err = l.bridge(h.segment); err != nil {

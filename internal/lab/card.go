@@ -122,7 +122,7 @@ func (c networkCard) onMagic(e Event) {
 	}
 }
 
-// offload returns the answer of a card that speaks for its sleeping machine,
+// offload returns the answer of a card that answers for its sleeping machine,
 // or nil.
 func (c networkCard) offload(f Frame) ([]byte, error) {
 	if a, ok := parseARP(f); ok {
@@ -245,7 +245,7 @@ func groupsForwarded() uint16 { return 1<<groupEAPOL | 1<<groupLLDP }
 // GroupMAC returns 01:80:c2:00:00:0x.
 func GroupMAC(x byte) ether.MAC { return ether.MAC{0x01, 0x80, 0xc2, 0, 0, x} }
 
-// A Mutter is a frame that a card sends of its own accord while its machine
+// A Mutter is a frame that a card sends by itself while its machine
 // sleeps. The zero Mutter is none.
 type Mutter struct {
 	Every   time.Duration // 0: never
@@ -268,7 +268,7 @@ func LLDP(every time.Duration) Mutter {
 	return Mutter{Every: every, Dst: GroupMAC(groupLLDP), Type: EtherTypeLLDP, Payload: payload}
 }
 
-// EAPOL asks the switch for its authenticator (IEEE 802.1X, EAPOL-Start).
+// EAPOL is the request for an authenticator (IEEE 802.1X, EAPOL-Start).
 func EAPOL(every time.Duration) Mutter {
 	return Mutter{Every: every, Dst: GroupMAC(groupEAPOL), Type: EtherTypeEAPOL, Payload: []byte{1, 1, 0, 0}}
 }

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// An EventKind tells what happened to a machine.
+// An EventKind is the kind of an event of a machine.
 type EventKind string
 
 // What happens to machines.

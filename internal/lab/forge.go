@@ -19,7 +19,7 @@ import (
 
 // A Forger sends frames with another host's MAC: a bridge that reflects, a clone,
 // an attacker. The switch learns from such a frame, as a real one does: what is
-// sent to that MAC alone reaches the forger until its owner speaks again.
+// sent to that MAC alone reaches the forger until its owner sends a frame again.
 type Forger struct {
 	host *Host
 	mac  ether.MAC
@@ -50,7 +50,7 @@ func (f Forger) ARPProbe(ip netip.Addr) error {
 	return f.ARPRequest(netip.IPv4Unspecified(), ip)
 }
 
-// Solicit asks for an IPv6 address, from another.
+// Solicit sends a solicitation for an IPv6 address, with another one as its source.
 func (f Forger) Solicit(from, to netip.Addr) error {
 	return f.solicit(from, to, &ndp.LinkLayerAddress{Direction: ndp.Source, Addr: net.HardwareAddr(f.mac[:])})
 }
@@ -73,7 +73,7 @@ func (f Forger) solicit(from, to netip.Addr, options ...ndp.Option) error {
 	return f.host.SendFrame(frame)
 }
 
-// Advertise tells all nodes that an IPv6 address is at the forged MAC.
+// Advertise announces to all nodes that an IPv6 address is at the forged MAC.
 func (f Forger) Advertise(ip netip.Addr) error {
 	all := netip.IPv6LinkLocalAllNodes()
 	frame, err := advertisement(f.mac, ip, all, multicastMAC(all), false)

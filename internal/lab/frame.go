@@ -141,7 +141,7 @@ func ndpFrame(dstMAC, srcMAC ether.MAC, dst, src netip.Addr, m ndp.Message) ([]b
 	return buildFrame(dstMAC, srcMAC, ethernet.EtherTypeIPv6, b), nil
 }
 
-// advertisement says that mac has ip: unsolicited to all nodes, or solicited
+// advertisement announces ip at mac: unsolicited to all nodes, or solicited
 // to the one who asked (RFC 4861 section 4.4).
 func advertisement(mac ether.MAC, ip, dst netip.Addr, dstMAC ether.MAC, solicited bool) ([]byte, error) {
 	return ndpFrame(dstMAC, mac, dst, ip, &ndp.NeighborAdvertisement{

@@ -61,7 +61,7 @@ func (l *LAN) build() error {
 	if l.fabric, err = netns.New(); err != nil {
 		return err
 	}
-	err = l.fabric.Netlink(func(c *rtnetlink.Conn) error {
+	err = l.fabric.Netlink(func(*rtnetlink.Conn) error {
 		if err := writeSysctls(switchSettings()); err != nil {
 			return err
 		}

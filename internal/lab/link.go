@@ -24,7 +24,7 @@ const (
 func bridgeMAC() ether.MAC { return ether.MAC{0x02, 0x77, 0xff, 0xff, 0xff, 0xfe} }
 
 // addBridge makes the switch: no spanning tree, no forward delay, no multicast
-// snooping, so that it forwards at once and says nothing itself. It is a cheap
+// snooping, so that it forwards at once and sends nothing itself. It is a cheap
 // one, which forwards what is meant for switches.
 func addBridge(c *rtnetlink.Conn, name string, mac ether.MAC) (index uint32, err error) {
 	delay, stp, snooping, groups := uint32(0), driver.BridgeStpStateDisabled, driver.BridgeEnableDisabled, groupsForwarded()

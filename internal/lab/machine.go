@@ -48,7 +48,7 @@ type MachineConfig struct {
 
 	Announce bool // gratuitous ARP and unsolicited NA once the network is up
 	// AsksRouter has the machine send the router a datagram as soon as the network
-	// is up. Its kernel asks all where the router is, which names its own MAC.
+	// is up. Its kernel resolves the router by broadcast with its own MAC as the sender.
 	AsksRouter bool
 	ARPProbe   bool // probe IPv4 addresses before use (RFC 5227), shortened to 300 ms
 	// RetransTimer is how long a test of an IPv6 address waits for objections. Routers
@@ -56,7 +56,7 @@ type MachineConfig struct {
 	RetransTimer time.Duration
 
 	// Suspend has Sleep suspend to RAM instead of shutting down: services,
-	// connections and addresses stay, off the wire. Firmware says nothing then.
+	// connections and addresses stay, off the wire. The firmware sends nothing then.
 	Suspend bool
 
 	// Firmware is the time from power-on until the boot firmware speaks with
@@ -76,7 +76,7 @@ type MachineConfig struct {
 	// neighbor solicitations and ping with the machine's MAC and addresses until
 	// the operating system is up. Everything else it drops.
 	Managed bool
-	// Mutter is what the card of the sleeping machine says of its own accord.
+	// Mutter is what the card of the sleeping machine sends by itself.
 	Mutter   Mutter
 	SecureOn []byte // password (4 or 6 bytes) that a magic packet must carry
 }
@@ -244,7 +244,7 @@ func (m *Machine) Services() []ServiceConfig {
 	return slices.Clone(m.cfg.Services)
 }
 
-// hasIPv6 tells whether IPv6 is on when the machine is awake.
+// hasIPv6 reports whether IPv6 is on when the machine is awake.
 func (m *Machine) hasIPv6() bool { return m.Addr6().IsValid() }
 
 // Readdress gives a sleeping machine other addresses from its next boot on, as

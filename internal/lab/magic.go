@@ -18,7 +18,7 @@ const (
 	magicRepeats = 16
 )
 
-// parseMagic tells whether a frame is a magic packet for mac, and how it came.
+// parseMagic reports whether a frame is a magic packet for mac, and how it came.
 // A card looks for the synchronisation stream anywhere in the payload; the
 // SecureOn password, where there is one, follows it at once.
 func parseMagic(f Frame, mac ether.MAC, password []byte) (Transport, bool) {

@@ -120,7 +120,7 @@ func (h *Host) ForgetNeighbor(ip netip.Addr) error {
 	return h.neighborRequest(unix.RTM_DELNEIGH, 0, 0, ip)
 }
 
-// neighborRequest speaks netlink directly: rtnetlink's message always carries
+// neighborRequest uses netlink directly: rtnetlink's message always carries
 // a link-layer address, which neither "resolve this" nor "drop this" may have.
 func (h *Host) neighborRequest(kind netlink.HeaderType, flags netlink.HeaderFlags, use uint8, ip netip.Addr) error {
 	data := make([]byte, unix.SizeofNdMsg)

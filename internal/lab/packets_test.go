@@ -32,14 +32,14 @@ func udpDatagram(port uint16, payload []byte) []byte {
 
 func isARP(f lab.Frame) bool { return f.EtherType() == 0x0806 }
 
-// isARPFrom tells whether f is an ARP packet with these senders and target.
+// isARPFrom reports whether f is an ARP packet with these senders and target.
 func isARPFrom(f lab.Frame, mac ether.MAC, sender, target netip.Addr) bool {
 	b := f.Payload()
 	return isARP(f) && len(b) >= 28 && ether.MAC(b[8:14]) == mac &&
 		netip.AddrFrom4([4]byte(b[14:18])) == sender && netip.AddrFrom4([4]byte(b[24:28])) == target
 }
 
-// isUnsolicited tells whether f is an unsolicited neighbor advertisement to
+// isUnsolicited reports whether f is an unsolicited neighbor advertisement to
 // all nodes that says that mac has ip.
 func isUnsolicited(f lab.Frame, mac ether.MAC, ip netip.Addr) bool {
 	b := f.Payload()
@@ -49,7 +49,7 @@ func isUnsolicited(f lab.Frame, mac ether.MAC, ip netip.Addr) bool {
 		b[24] == 0xff && ether.MAC(b[66:72]) == mac
 }
 
-// isAnswer tells whether f is a solicited neighbor advertisement for ip.
+// isAnswer reports whether f is a solicited neighbor advertisement for ip.
 func isAnswer(f lab.Frame, ip netip.Addr) bool {
 	b := f.Payload()
 	const advertisement, icmpAt, flagsAt, targetAt, solicited = 136, 40, 44, 48, 0x40
@@ -57,7 +57,7 @@ func isAnswer(f lab.Frame, ip netip.Addr) bool {
 		b[flagsAt]&solicited != 0 && netip.AddrFrom16([16]byte(b[targetAt:targetAt+16])) == ip
 }
 
-// isSolicitation tells whether f is a neighbor solicitation for target.
+// isSolicitation reports whether f is a neighbor solicitation for target.
 func isSolicitation(f lab.Frame, src, target netip.Addr) bool {
 	b := f.Payload()
 	const solicitation, icmpAt, targetAt = 135, 40, 48

@@ -32,7 +32,7 @@ func (m *Machine) Sleep(ctx context.Context) error {
 }
 
 // SleepAfter begins a shutdown (never a suspension) that takes d: until then the machine serves as
-// before, and only its state tells. It returns at once; AsleepNow follows.
+// before, and only its state shows it. It returns at once; AsleepNow follows.
 func (m *Machine) SleepAfter(d time.Duration) error {
 	at := time.Now().Add(d)
 	s, err := m.leave(Awake)
@@ -163,7 +163,7 @@ func (m *Machine) fallAsleep(detail string) {
 	m.log.add(Event{Kind: AsleepNow, Detail: detail})
 }
 
-// deconfigure takes everything away that could make the kernel speak. With
+// deconfigure takes everything away that could make the kernel send. With
 // ARP off the kernel also forgets its neighbors and their timers.
 func (m *Machine) deconfigure() error {
 	err := m.ns.Netlink(func(c *rtnetlink.Conn) error {

@@ -10,7 +10,7 @@ import (
 )
 
 // Ruleset returns the nftables tables of the host, by family and name such as
-// "inet filter", each as everything that the kernel tells of it: chains, rules,
+// "inet filter", each as everything that the kernel returns of it: chains, rules,
 // sets and elements. Two that are equal are the same byte by byte.
 func (h *Host) Ruleset() (map[string]string, error) {
 	tables := make(map[string]string)

@@ -74,7 +74,7 @@ func (s *session) accept(conn *net.TCPConn, serve func()) {
 
 // finish ends the services as an orderly shutdown does: no more listening, and
 // a FIN on every connection. The connections stay with the session: a closed
-// one would live on in the kernel and speak again after the next boot.
+// one would live on in the kernel and send again after the next boot.
 func (s *session) finish() {
 	s.cancel()
 	s.mu.Lock()

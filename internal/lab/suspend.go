@@ -15,7 +15,7 @@ import (
 const suspendTable = "lab-suspended"
 
 // suspend takes the machine off the wire as it is. Its kernel goes on, but
-// nothing that it says is heard and nothing reaches it, except a packet socket:
+// no frame of it leaves and none reaches it, except a packet socket:
 // its network card.
 func (m *Machine) suspend() error {
 	if err := m.ns.Do(mute); err != nil {

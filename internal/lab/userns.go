@@ -20,7 +20,7 @@ import (
 	"nightporter/internal/netns"
 )
 
-// userNamespaceMark in the environment tells a process that it was started
+// userNamespaceMark in the environment marks a process that it was started
 // inside a user namespace by EnterUserNamespace.
 const userNamespaceMark = "LAB_IN_USER_NAMESPACE"
 
@@ -30,7 +30,7 @@ const userNamespaceMark = "LAB_IN_USER_NAMESPACE"
 // A process that may make network namespaces goes on at once. Any other runs
 // itself again, same arguments and standard streams, in a user namespace where
 // it is root, and waits: then reexeced is true and the caller exits with code.
-// SIGINT and SIGTERM are passed on. The error tells what the kernel forbids
+// SIGINT and SIGTERM are passed on. The error states what the kernel forbids
 // and what would help.
 //
 // A worker of `go test -fuzz` goes on as it is: it talks to its parent through
@@ -66,7 +66,7 @@ func tryNamespace() error {
 	return ns.Close()
 }
 
-// hasCapabilities tells whether the process has what namespaces, links and
+// hasCapabilities reports whether the process has what namespaces, links and
 // packet sockets take.
 func hasCapabilities() (bool, error) {
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
@@ -168,7 +168,7 @@ func remedy(root string) string {
 	return strings.Join(found, "; ") + "; or run as root"
 }
 
-// Available tries whether a LAN can be built here and, if not, says what is
+// Available tries whether a LAN can be built here and, if not, returns what is
 // missing: privileges, a kernel module, IPv6, or a writable /proc/sys.
 func Available() error {
 	ns, err := netns.New()

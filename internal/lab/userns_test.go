@@ -16,8 +16,8 @@ import (
 // nobodyID is an ordinary user, who need not be in the list of users.
 const nobodyID = 65534
 
-// asNobody makes cmd run as an ordinary user without privileges.
-func asNobody(t *testing.T, cmd *exec.Cmd) *exec.Cmd {
+// asOrdinaryUser makes cmd run as an ordinary user without privileges.
+func asOrdinaryUser(t *testing.T, cmd *exec.Cmd) *exec.Cmd {
 	t.Helper()
 	need(t)
 	uids, err := os.ReadFile("/proc/self/uid_map")
@@ -28,7 +28,7 @@ func asNobody(t *testing.T, cmd *exec.Cmd) *exec.Cmd {
 		t.Logf("this run is in a user namespace already (%q): all of it is the test", f)
 		return nil
 	}
-	if max, err := os.ReadFile("/proc/sys/user/max_user_namespaces"); err == nil && strings.TrimSpace(string(max)) == "0" {
+	if limit, err := os.ReadFile("/proc/sys/user/max_user_namespaces"); err == nil && strings.TrimSpace(string(limit)) == "0" {
 		skip(t, "user.max_user_namespaces is 0: ordinary users have no namespaces here")
 	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobodyID, Gid: nobodyID}}
@@ -38,8 +38,8 @@ func asNobody(t *testing.T, cmd *exec.Cmd) *exec.Cmd {
 
 func TestOrdinaryUser(t *testing.T) {
 	t.Parallel()
-	cmd := asNobody(t, exec.CommandContext(testContext(t), "/proc/self/exe", "-test.v",
-		"-test.run=^(TestEverybodyReachesEverybody|TestServiceDelay|TestSleepAfterServesMeanwhile|TestProxy|TestProcessRunsInTheHost.*)$"))
+	cmd := asOrdinaryUser(t, exec.CommandContext(testContext(t), "/proc/self/exe", "-test.v",
+		"-test.run=^(TestAllHostsReachEachOther|TestServiceDelay|TestSleepAfterServesMeanwhile|TestProxy|TestProcessRunsInTheHost.*)$"))
 	if cmd == nil {
 		return
 	}
@@ -52,7 +52,7 @@ func TestOrdinaryUser(t *testing.T) {
 
 func TestUserNamespaceHandsTheExitCodeBack(t *testing.T) {
 	t.Parallel()
-	cmd := asNobody(t, helper(testContext(t), "exit"))
+	cmd := asOrdinaryUser(t, helper(testContext(t), "exit"))
 	if cmd == nil {
 		return
 	}
@@ -64,7 +64,7 @@ func TestUserNamespaceHandsTheExitCodeBack(t *testing.T) {
 
 func TestUserNamespacePassesSignalsOn(t *testing.T) {
 	t.Parallel()
-	cmd := asNobody(t, helper(testContext(t), "signal"))
+	cmd := asOrdinaryUser(t, helper(testContext(t), "signal"))
 	if cmd == nil {
 		return
 	}
@@ -84,7 +84,7 @@ func TestUserNamespacePassesSignalsOn(t *testing.T) {
 // The inner process must die with the outer one, which ends the output.
 func TestUserNamespaceDiesWithItsParent(t *testing.T) {
 	t.Parallel()
-	cmd := asNobody(t, helper(context.Background(), "signal"))
+	cmd := asOrdinaryUser(t, helper(context.Background(), "signal"))
 	if cmd == nil {
 		return
 	}

@@ -41,7 +41,7 @@ func check(t *testing.T, frame []byte, want lan.Packet) {
 	if len(frame) < 60 {
 		t.Errorf("a frame of %d octets, want at least 60", len(frame))
 	}
-	if diff := cmp.Diff(want, view(t, frame), comparable); diff != "" {
+	if diff := cmp.Diff(want, view(t, frame), compareAddr); diff != "" {
 		t.Errorf("frame (-want +got):\n%s", diff)
 	}
 }

@@ -271,7 +271,7 @@ func TestPinnedNeighbors(t *testing.T) {
 		{index + 1000, porterMAC, nil},
 	} {
 		if got := pinned(c.index, c.mac); !slices.Equal(got, c.want) {
-			t.Errorf("pinned to %v on %d (-want +got):\n%s", c.mac, c.index, cmp.Diff(c.want, got, comparable))
+			t.Errorf("pinned to %v on %d (-want +got):\n%s", c.mac, c.index, cmp.Diff(c.want, got, compareAddr))
 		}
 	}
 }

@@ -123,7 +123,7 @@ func TestReadNetwork(t *testing.T) {
 		OnLink:   prefixList("192.168.7.0/24", "192.168.7.77/32", "2001:db8::/64", "fe80::/64"),
 		Gateways: []netip.Addr{ip("192.168.7.253"), ip("192.168.7.254"), ip("fe80::fe")},
 	}
-	if diff := cmp.Diff(want, got, comparable, cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); diff != "" {
+	if diff := cmp.Diff(want, got, compareAddr, cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); diff != "" {
 		t.Errorf("network (-want +got):\n%s", diff)
 	}
 	porter.do(func() error {

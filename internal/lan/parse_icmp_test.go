@@ -54,7 +54,7 @@ func TestParsePortUnreachable(t *testing.T) {
 		{"icmpv6, another type", with(unreachable6(lost6()), 54, 3), plain6},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if diff := cmp.Diff(c.want, view(t, c.frame), comparable); diff != "" {
+			if diff := cmp.Diff(c.want, view(t, c.frame), compareAddr); diff != "" {
 				t.Errorf("packet (-want +got):\n%s", diff)
 			}
 		})
@@ -137,7 +137,7 @@ func TestParseNeighborDiscovery(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			if diff := cmp.Diff(c.want, view(t, ethernetFrame(0x86dd, c.packet...)), comparable); diff != "" {
+			if diff := cmp.Diff(c.want, view(t, ethernetFrame(0x86dd, c.packet...)), compareAddr); diff != "" {
 				t.Errorf("packet (-want +got):\n%s", diff)
 			}
 		})

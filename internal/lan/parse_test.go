@@ -23,7 +23,7 @@ func view(tb testing.TB, frame []byte) lan.Packet {
 	return p
 }
 
-var comparable = cmpopts.EquateComparable(netip.Addr{})
+var compareAddr = cmpopts.EquateComparable(netip.Addr{})
 
 // packet fills in the addresses that most test frames have.
 func packet(p lan.Packet) lan.Packet {
@@ -147,7 +147,7 @@ func TestParseAccepts(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			if diff := cmp.Diff(c.want, view(t, c.frame), comparable); diff != "" {
+			if diff := cmp.Diff(c.want, view(t, c.frame), compareAddr); diff != "" {
 				t.Errorf("packet (-want +got):\n%s", diff)
 			}
 		})
@@ -212,7 +212,7 @@ func TestParseKeepsTimeAndForgetsTheLastFrame(t *testing.T) {
 		t.Fatalf("verdict %v", v)
 	}
 	want := lan.Packet{Time: now, Frame: frame, Src: clientMAC, Dst: porterMAC}
-	if diff := cmp.Diff(want, p, comparable); diff != "" {
+	if diff := cmp.Diff(want, p, compareAddr); diff != "" {
 		t.Errorf("packet (-want +got):\n%s", diff)
 	}
 }

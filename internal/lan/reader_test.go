@@ -205,7 +205,7 @@ func TestDrops(t *testing.T) {
 	porter, client := neighbors(t)
 	i, peer := porter.open("porter0"), client.open("client0")
 	hold, held := make(chan struct{}), make(chan struct{}, 1)
-	run(t, i, func(p *lan.Packet) {
+	run(t, i, func(*lan.Packet) {
 		select {
 		case held <- struct{}{}:
 		default:

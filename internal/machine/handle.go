@@ -20,15 +20,15 @@ func (m *Machine) Handle(now time.Time, event Event) []Action {
 	case Configured:
 		m.watching().configure(now, e)
 	case SpecChanged:
-		m.changeSpec(now, e.Spec)
+		m.registering().changeSpec(now, e.Spec)
 	case Renamed:
 		m.spec.Name, m.changed = e.Name, true
 	case Placed:
 		m.placed(now, e.Places)
 	case Heard:
-		m.hear(now, e, false)
+		m.receiving().hear(now, e, false)
 	case Answered:
-		m.answered(now, e)
+		m.receiving().answered(now, e)
 	case Visited:
 		m.settling().visited(now)
 	case ProbeFailed:
@@ -60,7 +60,7 @@ func (m *Machine) Handle(now time.Time, event Event) []Action {
 	case Stopped:
 		m.stop(now, e)
 	}
-	m.noteWakeOver()
+	m.waking().noteWakeOver()
 	if _, stopped := event.(Stopped); !stopped {
 		m.issuing().sync()
 	}

@@ -8,7 +8,7 @@ import (
 
 // hear handles a frame that proves nothing. unasked means that it has the form of an
 // answer, which a network card may have sent.
-func (m *Machine) hear(now time.Time, e Heard, unasked bool) {
+func (m receiving) hear(now time.Time, e Heard, unasked bool) {
 	p := &m.presence
 	m.heard = now
 	m.failures, m.retryAt = 0, time.Time{}
@@ -45,7 +45,7 @@ func (m *Machine) hear(now time.Time, e Heard, unasked bool) {
 
 // noteOtherAddress records an address that the machine uses without having registered
 // it: the machine may be up there.
-func (m *Machine) noteOtherAddress(ip netip.Addr) {
+func (m receiving) noteOtherAddress(ip netip.Addr) {
 	if slices.Contains(m.otherAddrs, ip) || !ip.IsGlobalUnicast() && !ip.IsLinkLocalUnicast() {
 		return // a frame may name any address, and some cannot be probed
 	}
@@ -59,7 +59,7 @@ func (m *Machine) noteOtherAddress(ip netip.Addr) {
 }
 
 // answered handles an answer to a probe.
-func (m *Machine) answered(now time.Time, e Answered) {
+func (m receiving) answered(now time.Time, e Answered) {
 	p := &m.presence
 	a := m.addrs.of(e.Addr)
 	if now.Sub(p.lastProbe) < answerTimeout && a != nil && !a.answered {
@@ -99,7 +99,7 @@ func (m *Machine) answered(now time.Time, e Answered) {
 }
 
 // provedUp handles a proof of life at ip. a is nil unless ip is registered.
-func (m *Machine) provedUp(now time.Time, ip netip.Addr, a *address) {
+func (m receiving) provedUp(now time.Time, ip netip.Addr, a *address) {
 	switch {
 	case a != nil:
 		m.atOwn, m.elsewhere = now, false
@@ -109,7 +109,7 @@ func (m *Machine) provedUp(now time.Time, ip netip.Addr, a *address) {
 	switch m.state {
 	case Awake:
 		m.presence.next = m.watching().nextWatch(now)
-		m.endInquiry()
+		m.watching().endInquiry()
 		m.watching().findElsewhere(now)
 	case Settling:
 		m.settling().answeredSettling(now)

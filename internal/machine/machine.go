@@ -80,6 +80,11 @@ type waking struct{ *Machine }
 
 func (m *Machine) waking() waking { return waking{m} }
 
+// receiving are the methods that handle frames and answers of the machine.
+type receiving struct{ *Machine }
+
+func (m *Machine) receiving() receiving { return receiving{m} }
+
 // registering are the methods that handle registrations.
 type registering struct{ *Machine }
 

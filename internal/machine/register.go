@@ -50,7 +50,7 @@ func (m registering) prepareSleep(now time.Time) {
 func (m registering) isHere(now time.Time, repeated bool) {
 	switch m.state {
 	case Awake:
-		m.endInquiry()
+		m.watching().endInquiry()
 		m.watching().beginWatch(now)
 		if !repeated {
 			m.do(WatchBegan{})

@@ -11,7 +11,7 @@ const unplacedReason = "it is new, and its network was not looked at yet"
 
 // changeSpec replaces the specification of a machine that has not registered, in every
 // state. Addresses that stay its own stay claimed.
-func (m *Machine) changeSpec(now time.Time, spec Spec) {
+func (m registering) changeSpec(now time.Time, spec Spec) {
 	if m.state == Asleep && (m.spec.IdleWatts != spec.IdleWatts || m.spec.SleepWatts != spec.SleepWatts) {
 		m.account(now.Sub(m.since), now) // closed with the power figures of before
 		m.since = now
@@ -26,7 +26,7 @@ func (m *Machine) changeSpec(now time.Time, spec Spec) {
 }
 
 // setSpec replaces the specification and drops data that it makes obsolete.
-func (m *Machine) setSpec(spec Spec) {
+func (m registering) setSpec(spec Spec) {
 	m.spec = spec
 	m.otherAddrs = slices.DeleteFunc(slices.Clone(m.otherAddrs), spec.Has)
 	m.knocks = m.knocks.among(spec.Ports())

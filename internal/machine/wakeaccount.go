@@ -8,13 +8,13 @@ import (
 // testing reports whether the present wake is a test: it shows whether waking works, and
 // counts neither as a wake nor as a failure. A client or requester that joins it while the
 // machine is off turns it into a wake.
-func (m *Machine) testing() bool {
+func (m waking) testing() bool {
 	return (m.state == Waking || m.state == Arriving) && m.wake.began.Test
 }
 
 // arrivedByTest reports whether a test brought the machine up. A client that knocks
 // then has not woken it.
-func (m *Machine) arrivedByTest() bool { return m.state == Arriving && m.testing() }
+func (m waking) arrivedByTest() bool { return m.state == Arriving && m.testing() }
 
 // current returns the wake that is pending or under way, or nil.
 func (m waking) current() *wake {
@@ -83,7 +83,7 @@ func (m waking) postponeWake() {
 
 // noteWakeOver ends a wake under way whose machine came up without it: an external
 // start, a registration, or the end of monitoring.
-func (m *Machine) noteWakeOver() {
+func (m waking) noteWakeOver() {
 	if m.lastWake.Outcome == UnderWay && m.state != Waking && m.state != Arriving && m.pending == nil {
 		m.lastWake.Outcome = Over
 	}

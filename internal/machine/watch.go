@@ -27,7 +27,7 @@ const (
 
 // mayFlap reports whether the machine arrived within flapsWithin. It is false if the
 // network card answers for the machine.
-func (m *Machine) mayFlap(now time.Time) bool { return now.Before(m.flapsUntil) && !m.NICAnswers() }
+func (m watching) mayFlap(now time.Time) bool { return now.Before(m.flapsUntil) && !m.NICAnswers() }
 
 // watchPause returns the time between probes of an awake machine, and 0 if it is not
 // probed.
@@ -104,7 +104,7 @@ func (m watching) findElsewhere(now time.Time) {
 }
 
 // endInquiry records that the machine answered after a wake was requested.
-func (m *Machine) endInquiry() {
+func (m watching) endInquiry() {
 	if m.inquiry == InquiryOpen {
 		m.inquiry = InquiryAnswered
 	}

@@ -10,7 +10,7 @@ import (
 	"nightporter/internal/machine"
 )
 
-// facts is the Collector of what is read from its owner at each scrape.
+// facts is the Collector of the values that are read from the Source at each scrape.
 type facts struct {
 	src Source
 
@@ -39,7 +39,7 @@ func newFacts(src Source) *facts {
 		info: desc("machine_info",
 			"Always 1; the labels are the machine's name and MAC address.", "machine", "mac"),
 		agentless: desc("machine_agentless",
-			"1 if the machine need not register, 0 if it has to.", "machine"),
+			"1 if the machine is agentless and need not register, else 0.", "machine"),
 		idleWatts: desc("machine_idle_watts",
 			"Power of the machine while it is awake and idle, as configured or registered.", "machine"),
 		sleepWatts: desc("machine_sleep_watts",
@@ -55,31 +55,31 @@ func newFacts(src Source) *facts {
 		saved: desc("machine_energy_saved_joules_total",
 			"Estimated energy saved by sleeping: sleep time by the difference of idle and sleep power.", "machine"),
 		attempts: desc("machine_wake_attempts_total",
-			"Magic packets sent.", "machine"),
+			"Magic packets sent to wake the machine.", "machine"),
 		wakes: desc("machine_wakes_total",
-			"Wakes begun.", "machine", "trigger"),
+			"Wakes started, by trigger.", "machine", "trigger"),
 		knocks: desc("machine_knocks_total",
 			"Wakes in which the service was requested, counted once per wake.", "machine", "service"),
 		failures: desc("machine_wake_failures_total",
-			"Wakes given up after the last attempt.", "machine", "trigger"),
+			"Wakes without an answer after the last attempt, by trigger.", "machine", "trigger"),
 		suppressed: desc("knocks_suppressed_total",
 			"Knocks that did not wake the machine, by reason.", "machine", "reason"),
 		externalStarts: desc("machine_external_starts_total",
-			"Starts of the machine that the porter did not cause.", "machine"),
+			"External starts: starts of the machine without the porter.", "machine"),
 		conflicts: desc("address_conflicts_total",
-			"Times that an address of the machine was left to another host.", "machine"),
+			"Address conflicts in which the porter conceded an address of the machine to another host.", "machine"),
 		settleTimeouts: desc("machine_settle_timeouts_total",
-			"Times that the machine still answered probe.timeout after it had said that it would sleep.", "machine"),
+			"Times that the machine still answered probe.timeout after it registered for sleep.", "machine"),
 		held: desc("held_packets_total",
-			"Packets kept for the machine until it could take them.", "machine"),
+			"Packets held for the machine until its services are ready.", "machine"),
 		replayed: desc("replayed_packets_total",
-			"Held packets that were sent to the machine when it could take them.", "machine"),
+			"Held packets replayed to the machine after the handover.", "machine"),
 		dropped: desc("held_packets_dropped_total",
-			"Packets lost because there was no room to hold them, or because the wake failed.", "machine"),
+			"Packets dropped because the hold was full or the wake failed.", "machine"),
 		captureDrops: desc("capture_drops_total",
 			"Packets that the kernel dropped because they were not read in time.", "interface"),
 		framesRejected: desc("frames_rejected_total",
-			"Frames that were read but could not be used.", "interface", "reason"),
+			"Frames rejected after reading, by reason.", "interface", "reason"),
 		switches: newSwitches(src),
 		marks:    make(map[string]mark),
 	}
@@ -116,8 +116,8 @@ func (f *facts) Describe(ch chan<- *prometheus.Desc) {
 
 // Collect implements prometheus.Collector.
 func (f *facts) Collect(ch chan<- prometheus.Metric) {
-	// The time first: a machine that wakes between the two calls then shows at
-	// most as much sleep as its tally has afterwards.
+	// Now is read before Machines: a machine that wakes between the two calls then
+	// shows no more sleep than its tally has afterwards.
 	now := f.src.Now()
 	machines := f.src.Machines()
 	marks := f.raise(machines, now)

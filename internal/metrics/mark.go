@@ -6,7 +6,7 @@ import (
 	"nightporter/internal/machine"
 )
 
-// mark is the most that was shown of a machine's growing totals.
+// mark is the highest exported value of each counter of a machine.
 //
 // While a machine sleeps its totals are computed from the clock, and could fall:
 // the clock is set back, a knock's kernel time lies before a scrape that saw the

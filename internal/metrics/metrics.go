@@ -21,16 +21,15 @@ const (
 	Limited = "limited" // too large, too slow or too many
 )
 
-// What becomes of a notification.
+// The outcomes of a notification.
 const (
 	NotificationSent       = "sent"
 	NotificationFailed     = "failed"     // given up after several tries
 	NotificationSuppressed = "suppressed" // more than notify.rate allows
 )
 
-// Source gives the facts that are read at each scrape. Its functions are
-// called from the goroutine of the scrape, several at once where scrapes
-// overlap.
+// Source has the functions that are called at each scrape, in the goroutine of the
+// scrape. They must be safe for concurrent use.
 type Source struct {
 	// Machines returns every machine known at this moment. Required.
 	Machines func() []machine.Status
@@ -40,15 +39,14 @@ type Source struct {
 	// Rejected returns, by interface and reason, how many frames were read but
 	// could not be used. Optional.
 	Rejected func() map[string]map[string]uint64
-	// Guarded tells whether our kernel is kept silent about claimed addresses,
-	// GuardNeeded whether it would speak otherwise. Optional.
+	// Guarded returns whether the guard keeps this host's kernel silent about claimed
+	// addresses, GuardNeeded whether the kernel would answer without it. Optional.
 	Guarded, GuardNeeded func() bool
-	// Ready tells whether the porter does its work on every interface. Optional.
+	// Ready returns whether the porter works on every interface. Optional.
 	Ready func() bool
-	// Stored tells whether what has to outlive a restart gets written. Optional.
+	// Stored returns whether the journal can be written. Optional.
 	Stored func() bool
-	// Now tells the time on the clock of the machines' Since. Optional:
-	// time.Now.
+	// Now returns the time on the clock of the machines' Since. Optional: time.Now.
 	Now func() time.Time
 }
 
@@ -78,11 +76,11 @@ func New(reg prometheus.Registerer, src Source) (*Metrics, error) {
 	}
 	replies := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Namespace: namespace, Name: "neighbor_replies_total",
-		Help: "Answers given for the addresses of sleeping machines.",
+		Help: "ARP and NDP replies for addresses of sleeping machines.",
 	}, []string{"protocol"})
 	rejections := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Namespace: namespace, Name: "registrations_rejected_total",
-		Help: "Registrations that were turned down.",
+		Help: "Rejected registrations by reason.",
 	}, []string{"reason"})
 	notifications := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Namespace: namespace, Name: "notifications_total",
@@ -96,7 +94,7 @@ func New(reg prometheus.Registerer, src Source) (*Metrics, error) {
 		ndpReplies: replies.WithLabelValues("ndp"),
 		registrations: prometheus.NewCounter(prometheus.CounterOpts{
 			Namespace: namespace, Name: "registrations_total",
-			Help: "Registrations that were accepted, repeated ones included.",
+			Help: "Accepted registrations, including repeated ones.",
 		}),
 		rejections:    make(map[string]prometheus.Counter),
 		notifications: make(map[string]prometheus.Counter),
@@ -158,14 +156,14 @@ func (m *Metrics) WakeLatency(d time.Duration) { observe(m.wakeLatency, d) }
 // ARPReplied counts an ARP reply given for a sleeping machine.
 func (m *Metrics) ARPReplied() { m.arpReplies.Inc() }
 
-// NDPReplied counts a neighbour advertisement given in answer to a solicitation
+// NDPReplied counts a neighbor advertisement sent in reply to a solicitation
 // for a sleeping machine.
 func (m *Metrics) NDPReplied() { m.ndpReplies.Inc() }
 
 // Registered counts an accepted registration.
 func (m *Metrics) Registered() { m.registrations.Inc() }
 
-// RegistrationRejected counts a registration that was turned down. A reason
+// RegistrationRejected counts a rejected registration. A reason
 // other than Invalid, Refused and Limited is counted as Refused, so that no
 // rejection goes uncounted and no caller can make new series.
 func (m *Metrics) RegistrationRejected(reason string) {

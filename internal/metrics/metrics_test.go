@@ -115,12 +115,12 @@ func TestEvents(t *testing.T) {
 	m.Registered()
 	m.RegistrationRejected(metrics.Invalid)
 	m.RegistrationRejected(metrics.Limited)
-	m.RegistrationRejected("something that nobody foresaw")
+	m.RegistrationRejected("an unknown value")
 	m.Notified(metrics.NotificationSent)
 	m.Notified(metrics.NotificationSuppressed)
-	m.Notified("something that nobody foresaw")
+	m.Notified("an unknown value")
 	expect(t, reg, `
-# HELP nightporter_neighbor_replies_total Answers given for the addresses of sleeping machines.
+# HELP nightporter_neighbor_replies_total ARP and NDP replies for addresses of sleeping machines.
 # TYPE nightporter_neighbor_replies_total counter
 nightporter_neighbor_replies_total{protocol="arp"} 2
 nightporter_neighbor_replies_total{protocol="ndp"} 1
@@ -129,19 +129,19 @@ nightporter_neighbor_replies_total{protocol="ndp"} 1
 nightporter_notifications_total{outcome="failed"} 1
 nightporter_notifications_total{outcome="sent"} 1
 nightporter_notifications_total{outcome="suppressed"} 1
-# HELP nightporter_registrations_rejected_total Registrations that were turned down.
+# HELP nightporter_registrations_rejected_total Rejected registrations by reason.
 # TYPE nightporter_registrations_rejected_total counter
 nightporter_registrations_rejected_total{reason="invalid"} 1
 nightporter_registrations_rejected_total{reason="limited"} 1
 nightporter_registrations_rejected_total{reason="refused"} 1
-# HELP nightporter_registrations_total Registrations that were accepted, repeated ones included.
+# HELP nightporter_registrations_total Accepted registrations, including repeated ones.
 # TYPE nightporter_registrations_total counter
 nightporter_registrations_total 1
 `, "nightporter_neighbor_replies_total", "nightporter_notifications_total", "nightporter_registrations_total",
 		"nightporter_registrations_rejected_total")
 }
 
-// With nobody registered every event counter is there already, at 0, and no
+// With no machine registered every event counter is there already, at 0, and no
 // series of a machine is.
 func TestEmptyHouse(t *testing.T) {
 	_, reg := newMetrics(t, new(house).source())
@@ -259,7 +259,7 @@ func TestConcurrentUse(t *testing.T) {
 	}
 	all.Wait()
 	expect(t, reg, `
-# HELP nightporter_neighbor_replies_total Answers given for the addresses of sleeping machines.
+# HELP nightporter_neighbor_replies_total ARP and NDP replies for addresses of sleeping machines.
 # TYPE nightporter_neighbor_replies_total counter
 nightporter_neighbor_replies_total{protocol="arp"} 200
 nightporter_neighbor_replies_total{protocol="ndp"} 200

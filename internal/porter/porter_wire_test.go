@@ -60,13 +60,13 @@ func started(t *testing.T, host *lab.Host, set func(*config.Config)) *Porter {
 }
 
 // eventually waits until what is true.
-func eventually(t *testing.T, what string, true func() bool) {
+func eventually(t *testing.T, what string, done func() bool) {
 	t.Helper()
 	deadline := time.NewTimer(patience)
 	defer deadline.Stop()
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
-	for !true() {
+	for !done() {
 		select {
 		case <-deadline.C:
 			t.Fatalf("not within %v: %s", patience, what)

@@ -199,7 +199,7 @@ func TestNothingStaysDiverted(t *testing.T) {
 
 // The kernel's own word on forwarding is asked for by family.
 func TestForwardingIsRead(t *testing.T) {
-	withLoop(t, nil, func(x *fixture) {
+	withLoop(t, nil, func(*fixture) {
 		for _, ip := range []netip.Addr{nas4, nas6} {
 			if lan.Forwards(lab.Interface, ip) {
 				t.Errorf("the lab's porter forwards packets to %v", ip)

@@ -112,7 +112,7 @@ func (p panelJSON) queries() (all []Query, err error) {
 	return all, nil
 }
 
-// Selection is what somebody has chosen in a dashboard: for each variable its
+// Selection is the selected values of a dashboard: for each variable its
 // text in a query.
 type Selection map[string]string
 

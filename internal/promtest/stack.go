@@ -24,7 +24,7 @@ const (
 	alertmanagerPort = 9093
 )
 
-// Options says what is watched, and who is told.
+// Options configures the targets, the rules and the webhook of a Stack.
 type Options struct {
 	Host    *lab.Host // where both programs run
 	Dir     string    // for their configuration, data and logs

@@ -55,7 +55,7 @@ func TestHTTP(t *testing.T) {
 	var from netip.AddrPort
 	var host string
 	mux := http.NewServeMux()
-	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+	mux.HandleFunc("/", func(_ http.ResponseWriter, r *http.Request) {
 		from, host = netip.MustParseAddrPort(r.RemoteAddr), r.Host
 		if r.Method != http.MethodGet || !r.Close {
 			t.Errorf("%s, and the connection is kept: %t", r.Method, !r.Close)

@@ -111,7 +111,7 @@ func TestAttackOneHostTakesAllPlaces(t *testing.T) {
 				t.Run(fmt.Sprintf("%s from %d of %s", what, addresses, format), func(t *testing.T) {
 					cfg := config()
 					cfg.Turns = 1
-					inBubble(t, cfg, slowHandler, func(t *testing.T, r *bubbleServer) {
+					inBubble(t, cfg, slowHandler, func(_ *testing.T, r *bubbleServer) {
 						r.underLoad(64, func(i int) string { return fmt.Sprintf(format, 100+i%addresses) }, body, func() {
 							r.wantAllAccepted("192.168.1.6", "192.168.1.5", "fd77::6:1", "fd77::5:1", "192.0.2.9", "2001:db8::9")
 						})
@@ -147,7 +147,7 @@ func TestAttackManyHosts(t *testing.T) {
 		t.Run(fmt.Sprintf("%d hosts", hosts), func(t *testing.T) {
 			cfg := config()
 			cfg.Turns = 1
-			inBubble(t, cfg, slowHandler, func(t *testing.T, r *bubbleServer) {
+			inBubble(t, cfg, slowHandler, func(_ *testing.T, r *bubbleServer) {
 				r.underLoad(4*hosts, func(i int) string { return fmt.Sprintf("fd77::%x:1", 20+i%hosts) }, unusedBody, func() {
 					r.wantAllAccepted("192.168.1.5", "fd77::5:1")
 					if strangers {
@@ -275,7 +275,7 @@ func TestTurnsHaveAnEnd(t *testing.T) {
 // TestAttackLogs: a host that registers or is refused again and again takes few lines of the
 // log.
 func TestAttackLogs(t *testing.T) {
-	inBubble(t, config(), slowHandler, func(t *testing.T, r *bubbleServer) {
+	inBubble(t, config(), slowHandler, func(_ *testing.T, r *bubbleServer) {
 		for i := range 60 {
 			r.registerMany(20, "192.168.1.6")
 			r.register(fmt.Sprintf("192.168.1.%d", 100+i), "x")

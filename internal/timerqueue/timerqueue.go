@@ -1,5 +1,5 @@
-// Package timerqueue keeps what has to happen at which time: a queue of keys ordered
-// by their moment, in which each key stands at most once.
+// Package timerqueue is a priority queue of keys by time, which holds each key at most
+// once.
 package timerqueue
 
 import (
@@ -11,7 +11,7 @@ import (
 // for concurrent use.
 type Queue[K comparable] struct {
 	items []item[K]
-	index map[K]int // where a key stands in items
+	index map[K]int // position of a key in items
 }
 
 type item[K comparable] struct {
@@ -19,7 +19,7 @@ type item[K comparable] struct {
 	at  time.Time
 }
 
-// Set puts k at a moment, replacing its earlier one. The zero time removes k.
+// Set sets the time of k and replaces an earlier one. The zero time removes k.
 func (q *Queue[K]) Set(k K, at time.Time) {
 	i, known := q.index[k]
 	switch {
@@ -33,14 +33,14 @@ func (q *Queue[K]) Set(k K, at time.Time) {
 	}
 }
 
-// Remove takes k out, if it is there.
+// Remove removes k, if it is in the queue.
 func (q *Queue[K]) Remove(k K) {
 	if i, known := q.index[k]; known {
 		heap.Remove((*order[K])(q), i)
 	}
 }
 
-// Next returns the earliest moment, or the zero time when the queue is empty.
+// Next returns the earliest time, or the zero time if the queue is empty.
 func (q *Queue[K]) Next() time.Time {
 	if len(q.items) == 0 {
 		return time.Time{}
@@ -48,7 +48,7 @@ func (q *Queue[K]) Next() time.Time {
 	return q.items[0].at
 }
 
-// Pop takes out the earliest key whose moment has come.
+// Pop removes and returns the earliest key whose time is not after now.
 func (q *Queue[K]) Pop(now time.Time) (k K, ok bool) {
 	if len(q.items) == 0 || q.items[0].at.After(now) {
 		return k, false

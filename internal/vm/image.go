@@ -132,7 +132,7 @@ func Debian(ctx context.Context, arch Arch) (Image, error) {
 	if _, err := os.Stat(image.dir); err == nil {
 		return image, nil
 	}
-	if err := clear(cache, arch); err != nil {
+	if err := removeOlder(cache, arch); err != nil {
 		return Image{}, err
 	}
 	if err := image.build(ctx, filepath.Join(cache, arch.prefix()+"building")); err != nil {
@@ -153,8 +153,8 @@ func lock(path string) (unlock func(), err error) {
 	return func() { f.Close() }, nil // closing releases the lock
 }
 
-// clear removes the images of other recipes, and files of an interrupted build.
-func clear(cache string, arch Arch) error {
+// removeOlder removes the images of other recipes, and files of an interrupted build.
+func removeOlder(cache string, arch Arch) error {
 	old, err := filepath.Glob(filepath.Join(cache, arch.prefix()+"*"))
 	for _, dir := range old {
 		err = errors.Join(err, os.RemoveAll(dir))

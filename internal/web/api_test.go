@@ -76,7 +76,7 @@ const nasJSON = `{
     "trigger": "tcp",
     "source": "192.0.2.9:40000",
     "service": "192.0.2.5:22/tcp",
-    "by": "somebody",
+    "by": "automation",
     "attempts": 2,
     "boot_seconds": 12.3,
     "ready_seconds": 15,
@@ -276,12 +276,12 @@ func TestActions(t *testing.T) {
 		done               string
 	}{
 		{"wake", "POST", "/api/v1/machines/nas/wake", nil, 202, `"name":"nas"`, "wake nas"},
-		{"wake of nobody", "POST", "/api/v1/machines/tv/wake", nil, 404, `no machine is named \"tv\"`, ""},
+		{"wake of an unknown machine", "POST", "/api/v1/machines/tv/wake", nil, 404, `no machine is named \"tv\"`, ""},
 		{"wake of one that goes", "POST", "/api/v1/machines/nas/wake", machine.ErrUnknown, 404, `no machine is named \"nas\"`, "wake nas"},
 		{"wake too late", "POST", "/api/v1/machines/nas/wake", fmt.Errorf("%w: arriving", machine.ErrConflict), 409, `state: arriving`, "wake nas"},
 		{"wake that fails", "POST", "/api/v1/machines/nas/wake", full, 500, `the queue is full`, "wake nas"},
 		{"forget", "DELETE", "/api/v1/machines/nas", nil, 204, "", "forget nas"},
-		{"forget nobody", "DELETE", "/api/v1/machines/tv", nil, 404, `no machine is named \"tv\"`, ""},
+		{"forget an unknown machine", "DELETE", "/api/v1/machines/tv", nil, 404, `no machine is named \"tv\"`, ""},
 		{"forget that fails", "DELETE", "/api/v1/machines/nas", full, 500, `the queue is full`, "forget nas"},
 	}
 	for _, tt := range tests {
@@ -304,7 +304,7 @@ func TestActions(t *testing.T) {
 	}
 }
 
-// A porter that is busy makes nobody wait for ever.
+// A busy porter answers 503 after a timeout.
 func TestActionTimesOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := ask(t, &fakeBackend{machines: []machine.Status{nas()}, block: true}, "POST", "/api/v1/machines/nas/wake")

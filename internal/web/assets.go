@@ -36,7 +36,7 @@ func addFiles(mux *router) error {
 			w.Write(content) // an error here is the client's going away
 		}
 		mux.addFunc("GET /"+e.Name(), serve)
-		if e.Name() == "icon-32.png" { // browsers ask for this without being told to
+		if e.Name() == "icon-32.png" { // browsers request it without a link
 			mux.addFunc("GET /favicon.ico", serve)
 		}
 	}

@@ -107,7 +107,7 @@ func TestTokenChanges(t *testing.T) {
 	}
 }
 
-// Guesses use up the ration of whoever guesses.
+// Wrong tokens count against the rate limit of their source.
 func TestGuessesAreRationed(t *testing.T) {
 	opts, _ := withAccess(web.Access{Token: secret})
 	opts.Rate = 4

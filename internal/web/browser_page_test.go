@@ -23,7 +23,7 @@ func evaluated(t *testing.T, expression string, eval func(string, any)) (s strin
 	return s
 }
 
-// A problem that comes up while somebody looks moves nothing: it is announced, and comes
+// A problem that appears while the user looks moves nothing: it is announced, and comes
 // to the top when it is asked for.
 func TestPageAnnouncesProblems(t *testing.T) {
 	h := newLiveBackend()

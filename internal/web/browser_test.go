@@ -30,7 +30,7 @@ func says(b *browsertest.Browser, words string) {
 	b.Until(fmt.Sprintf(`document.querySelector("#said p").textContent.includes(%q)`, words))
 }
 
-// content expects what nobody complains of: no error, no other host, no violation
+// content expects a page without complaints: no error, no other host, no violation
 // of the policy.
 func content(t *testing.T, b *browsertest.Browser) {
 	t.Helper()

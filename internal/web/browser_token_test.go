@@ -31,7 +31,7 @@ func TestPageToken(t *testing.T) {
 	var kept bool
 	b.Eval(`localStorage.length === 0 && sessionStorage.length === 1`, &kept)
 	if !kept {
-		t.Error("the token outlives the tab, and nobody asked for that")
+		t.Error("the token outlives the tab, and remember is not checked")
 	}
 	b.Eval("sessionStorage.clear()", nil)
 	b.Click("[data-key=desk] .do button")

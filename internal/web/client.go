@@ -17,7 +17,7 @@ import (
 // DefaultPort is the port of http.listen.
 const DefaultPort = "9717"
 
-// Client asks a porter about its machines and its events, and to wake machines.
+// Client calls the API of a porter.
 type Client struct {
 	target
 	http *http.Client
@@ -40,11 +40,11 @@ func NewClient(from string) (*Client, error) {
 // Host returns where the porter is, as HOST:PORT.
 func (c *Client) Host() string { return c.base.Host }
 
-// SetToken sets what Wake and Forget show to the porter: the value of its http.token.
+// SetToken sets the token for requests that change machines: the porter's http.token.
 func (c *Client) SetToken(token string) { c.token = token }
 
-// sameHost lets a porter move its clients to TLS or another path, but send no token
-// of theirs to somebody else.
+// sameHost is the redirect policy: a redirect may lead to TLS or another path, but not
+// to another host, which would get the token.
 func sameHost(r *http.Request, before []*http.Request) error {
 	if first := before[0].URL.Hostname(); r.URL.Hostname() != first {
 		return fmt.Errorf("redirect to %q: expected the porter itself", r.URL.Hostname())

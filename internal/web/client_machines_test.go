@@ -85,7 +85,7 @@ func TestClientReadsFailedWakes(t *testing.T) {
 	}
 }
 
-// A page of somebody else that is not there is no unknown machine.
+// The 404 of another server is not an unknown machine.
 func TestClientIsElsewhere(t *testing.T) {
 	srv := httptest.NewServer(http.NotFoundHandler())
 	defer srv.Close()
@@ -123,7 +123,7 @@ func TestClientSpellsNames(t *testing.T) {
 	}
 }
 
-// The token goes with what needs it, to the porter and nobody else.
+// The token goes only with requests that need it, and only to the porter.
 func TestClientKeepsTheToken(t *testing.T) {
 	var seen []string
 	note := func(r *http.Request) {

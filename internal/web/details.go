@@ -8,7 +8,7 @@ import (
 	"nightporter/internal/machine"
 )
 
-// details is what a row shows once it is opened.
+// details is the content of an opened row.
 type details struct {
 	Addresses []addressLine
 	MAC       string
@@ -34,7 +34,7 @@ type addressLine struct {
 	Services []service
 }
 
-// pauseCell says whether a machine is left alone for a while.
+// pauseCell is the pause of a machine.
 type pauseCell struct{ Until *moment } // nil: it is not
 
 func detailsOf(s *machine.Status, t detailSources, now time.Time) details {
@@ -141,7 +141,7 @@ func clientLines(all []clientWakes, now time.Time) []clientLine {
 	return lines
 }
 
-// told is what is said of a machine in its details beside its status.
+// detailSources is what the details show of a machine besides its status.
 type detailSources struct {
 	Why     []whyLine
 	Strip   []stripDay

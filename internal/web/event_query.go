@@ -15,7 +15,7 @@ const defaultEvents = 100
 // eventStream is the media type of server-sent events.
 const eventStream = "text/event-stream"
 
-// EventQuery says which events are asked for.
+// EventQuery selects events.
 type EventQuery struct {
 	// Since asks for those with a Seq above it; nil: from the first. To follow,
 	// nil means nothing of what has been.
@@ -24,8 +24,7 @@ type EventQuery struct {
 	Limit   int    // only the newest of them, 1 to 1,000; 0: as the server likes
 }
 
-// parseEventQuery reads the part of an address after the "?". Its errors are
-// told to the client.
+// parseEventQuery parses the query of a URL. Its errors are sent to the client.
 func parseEventQuery(raw string) (EventQuery, error) {
 	values, err := url.ParseQuery(raw)
 	if err != nil {

@@ -41,7 +41,7 @@ func FuzzEventQuery(f *testing.F) {
 	})
 }
 
-// FuzzBase: whatever somebody types is refused, or an address to ask at which
+// FuzzBase: every input is refused, or an address to ask at which
 // stays the same when it is typed.
 func FuzzBase(f *testing.F) {
 	for _, s := range []string{

@@ -35,7 +35,7 @@ type fakeBackend struct {
 	guard    guard.Status
 	storage  journal.Health
 	history  journal.MachineHistory // of each machine
-	fail     error                  // of whatever is to be done, whoever is meant
+	fail     error                  // the error of every action on every machine
 	block    bool                   // whatever is to be done waits for its context
 
 	mu   sync.Mutex
@@ -154,7 +154,7 @@ func nas() machine.Status {
 		LastWake: machine.LastWake{
 			At: midnight.Add(-time.Hour), Trigger: machine.ByTCP, Outcome: machine.Served,
 			Service: machine.Service{Addr: netip.MustParseAddr("192.0.2.5"), Port: machine.Port{Protocol: machine.TCP, Number: 22}},
-			Source:  netip.MustParseAddrPort("192.0.2.9:40000"), By: "somebody", Attempts: 2, Boot: 12300 * time.Millisecond, Ready: 15 * time.Second, Test: true,
+			Source:  netip.MustParseAddrPort("192.0.2.9:40000"), By: "automation", Attempts: 2, Boot: 12300 * time.Millisecond, Ready: 15 * time.Second, Test: true,
 		},
 		SleepLog: machine.SleepLog{{Date: "2025-12-31", Slept: 7 * time.Hour}, {Date: "2026-01-01", Slept: 30 * time.Minute}},
 		Tally: machine.Tally{

@@ -30,8 +30,8 @@ func (s *parts) newHandler() (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	// A page of another site must not be able to wake or forget a machine
-	// through the browser of somebody who may.
+	// A page of another site must not wake or forget a machine through the browser of
+	// an authorized user.
 	guard := http.NewCrossOriginProtection()
 	guard.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		writeError(w, http.StatusForbidden, "cross-site request")

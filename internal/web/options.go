@@ -17,7 +17,7 @@ type Options struct {
 	// Registerer is for the metrics of the metrics page itself. Optional.
 	Registerer prometheus.Registerer
 	Log        *slog.Logger // optional: nothing is logged
-	Listen     []string     // addresses "host:port" or ":port"; none: Run serves nobody
+	Listen     []string     // addresses "host:port" or ":port"; none: Run only waits
 	WebConfig  string       // exporter-toolkit's file for TLS and passwords; empty: neither
 	Rate       int          // wakes and forgets a minute from one source, half of them at once; zero: any number
 	Access     Access       // who may wake and forget

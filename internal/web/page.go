@@ -55,7 +55,7 @@ type pageData struct {
 	Events []line
 }
 
-// sum is what is told of all machines together.
+// totals are the figures of all machines together.
 type totals struct {
 	Machines, Asleep, Awake, Trouble int
 

@@ -9,7 +9,7 @@ import (
 	"nightporter/internal/ratelimit"
 )
 
-// ration limits how often one source may change something.
+// changeLimit limits how often one source may change something.
 type changeLimit struct {
 	peers     peers
 	limiter   ratelimit.Limiter
@@ -21,8 +21,8 @@ func (l *changeLimit) set(perMinute int) {
 	l.limiter.SetLimit(ratelimit.PerMinute(perMinute))
 }
 
-// of is next for whoever has not asked too often, and status 429 for others (RFC
-// 6585 section 4). The source is the peer of the connection.
+// limit wraps next; requests over the rate get 429 (RFC 6585 section 4). The source is
+// the peer of the connection.
 func (l *changeLimit) limit(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, req *http.Request) {
 		source := l.peers.ofRequest(req).source

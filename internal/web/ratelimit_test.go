@@ -18,7 +18,7 @@ import (
 func callFrom(s *web.Server, peer, method, path string) *httptest.ResponseRecorder {
 	r := httptest.NewRequest(method, "http://porter.example"+path, http.NoBody)
 	r.RemoteAddr = peer
-	r.Header.Set("X-Forwarded-For", "198.51.100.1") // anybody could write that
+	r.Header.Set("X-Forwarded-For", "198.51.100.1") // any client can write that
 	w := httptest.NewRecorder()
 	s.Handler().ServeHTTP(w, r)
 	return w
@@ -41,8 +41,8 @@ func TestWakesAreRationed(t *testing.T) {
 			got = nil
 		}
 		ask("192.0.2.7:1001", "POST", wake)
-		ask("192.0.2.7:1002", "DELETE", nas)                          // shares the ration
-		ask("192.0.2.7:1003", "POST", "/api/v1/machines/nobody/wake") // costs nothing
+		ask("192.0.2.7:1002", "DELETE", nas)                           // shares the ration
+		ask("192.0.2.7:1003", "POST", "/api/v1/machines/unknown/wake") // costs nothing
 		ask("[::ffff:192.0.2.7]:1004", "POST", wake)
 		ask("192.0.2.7:1004", "POST", wake)
 		ask("192.0.2.7:1005", "DELETE", nas)
@@ -99,7 +99,7 @@ func TestTooManyWakesAreToldWhen(t *testing.T) {
 	})
 }
 
-// A page of another site cannot use up the ration of somebody who may.
+// A page of another site cannot use up the rate limit of an authorized client.
 func TestOtherSitesCostNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		opts := options(&fakeBackend{machines: []machine.Status{nas()}})

@@ -14,8 +14,8 @@ const (
 	maxUnread     = 4                // of one source
 )
 
-// maker has answers made in memory, a few at a time. The next one is made while a
-// client still reads its own, however slowly it does that.
+// renderer renders answers in memory, a few at a time. A client that reads its answer
+// slowly does not block the next one.
 type renderer struct {
 	peers     peers
 	rendering *turns // one at a time for one source
@@ -47,7 +47,7 @@ func jsonErrors() errorFormat {
 	return errorFormat{"application/json", writeError, `{"error":"` + lateMessage + `"}` + "\n"}
 }
 
-// of is next with its answer made in memory, and status 503 where that takes too
+// buffer wraps next: the answer is rendered in memory, and gets 503 if that takes too
 // long.
 func (m *renderer) buffer(next http.Handler, in errorFormat) http.HandlerFunc {
 	made := http.TimeoutHandler(m.waitTurn(next, in), renderTimeout, in.late)

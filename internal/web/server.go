@@ -75,7 +75,7 @@ func (s *Server) SetAccess(a Access) { s.auth.set(a) }
 // SetLook changes Options.Look.
 func (s *Server) SetLook(l Look) { s.look.Store(&l) }
 
-// SetConfig changes what is told of the configuration. New takes it for loaded.
+// SetConfig changes the state of the configuration. New sets it to loaded.
 func (s *Server) SetConfig(c ConfigState) { s.config.Store(&c) }
 
 // Config returns what was shown of the configuration last.

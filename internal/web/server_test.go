@@ -218,7 +218,7 @@ func TestBadAddresses(t *testing.T) {
 	}
 }
 
-// A configuration without http.listen serves nobody, and is no error.
+// A configuration without http.listen is no error: no client is served.
 func TestNoListener(t *testing.T) {
 	r := run(t, options(new(fakeBackend)))
 	select {

@@ -120,7 +120,7 @@ func (s *stream) run(ctx context.Context, q EventQuery, stopped <-chan struct{})
 	return s.sendNew(ctx, news, stopped)
 }
 
-// sendNew sends what happens from now on.
+// sendNew sends the events from now on.
 func (s *stream) sendNew(ctx context.Context, news <-chan journal.Event, stopped <-chan struct{}) error {
 	silence := time.NewTicker(keepAlive)
 	defer silence.Stop()
@@ -151,7 +151,7 @@ func (s *stream) sendNew(ctx context.Context, news <-chan journal.Event, stopped
 	}
 }
 
-// pass sends on what the Backend told of. What is missing before it is looked up.
+// receive sends an event of the Backend, after looking up missing earlier ones.
 func (s *stream) receive(e journal.Event) error {
 	if s.received != 0 && e.Seq > s.received+1 {
 		if err := s.catchUp(); err != nil {
@@ -164,8 +164,7 @@ func (s *stream) receive(e journal.Event) error {
 	return s.relay(e)
 }
 
-// catchUp sends what the Backend did not tell of, because this stream did not take
-// it in time.
+// catchUp sends the events that the channel dropped because this stream was too slow.
 func (s *stream) catchUp() error {
 	missing := s.backend.Events(s.received, "", MaxEvents)
 	if len(missing) > 0 && missing[0].Seq > s.received+1 {

@@ -185,7 +185,7 @@ func (h journalBackend) History(mac ether.MAC) journal.MachineHistory {
 	return h.Journal.History(mac)
 }
 
-// movingBackend has something happen just before and just after somebody follows.
+// movingBackend has something happen just before and just after a client follows.
 type movingBackend struct{ *fakeBackend }
 
 func (h movingBackend) Follow(ctx context.Context) <-chan journal.Event {
@@ -292,7 +292,7 @@ func TestClientThatGoesIsForgotten(t *testing.T) {
 		t.Fatalf("%d follow, want 1", n)
 	}
 	l.hangs()
-	eventually(t, "nobody follows", func() bool { return h.following() == 0 })
+	eventually(t, "no client follows", func() bool { return h.following() == 0 })
 }
 
 func TestHeadDoesNotFollow(t *testing.T) {

@@ -158,9 +158,9 @@ func (h *network) equip(l *lan) {
 	l.awhile(r)
 	h.nowAndThen(8*time.Hour, func() { l.client(r) })
 	h.nowAndThen(48*time.Hour, func() { l.handle(machine.WakeRequested{Trigger: machine.ByAPI, By: "soak"}) })
-	h.nowAndThen(24*time.Hour, func() { l.switchedOn(r, false) })
+	h.nowAndThen(24*time.Hour, func() { l.switchedOn(false) })
 	h.nowAndThen(36*time.Hour, func() { l.timed(r) })
-	h.nowAndThen(96*time.Hour, func() { l.switchedOn(r, true) })
+	h.nowAndThen(96*time.Hour, func() { l.switchedOn(true) })
 	h.nowAndThen(48*time.Hour, func() { l.liar(r) })
 	h.nowAndThen(96*time.Hour, func() { l.stalls(r) })
 	h.nowAndThen(120*time.Hour, func() { l.deaf(r) })
@@ -178,7 +178,7 @@ func (l *lan) awhile(r *rand.Rand) {
 			l.sleeps(between(r, 0, 8*time.Second))
 		case n == 7: // a restart without a word
 			l.host.cut()
-			l.q.after(between(r, 0, 20*time.Second), func() { l.switchedOn(r, false) })
+			l.q.after(between(r, 0, 20*time.Second), func() { l.switchedOn(false) })
 		default:
 			l.host.cut()
 		}
@@ -186,7 +186,7 @@ func (l *lan) awhile(r *rand.Rand) {
 }
 
 // switchedOn starts a host by hand, perhaps at another address.
-func (l *lan) switchedOn(r *rand.Rand, elsewhere bool) {
+func (l *lan) switchedOn(elsewhere bool) {
 	if l.host.power != off {
 		return
 	}
@@ -199,7 +199,7 @@ func (l *lan) timed(r *rand.Rand) {
 	if l.host.power != off {
 		return
 	}
-	l.switchedOn(r, false)
+	l.switchedOn(false)
 	turns := l.host.turns + 1 // its firmware, and then its system
 	l.q.after(l.host.boots+between(r, 8*time.Second, time.Minute), func() {
 		if l.host.turns == turns {

@@ -26,8 +26,8 @@ export async function problem(answer) {
   const after = answer.headers.get("Retry-After");
   if (answer.status === 429) return `too many requests from here. Try again in ${after ?? "some"} s.`;
   if (answer.status === 503) return "the porter did not answer in time. Try again.";
-  const told = await answer.json().catch(() => ({}));
-  return told.error ?? `status ${answer.status}`;
+  const body = await answer.json().catch(() => ({}));
+  return body.error ?? `status ${answer.status}`;
 }
 
 function token() {

@@ -1,8 +1,10 @@
 package journal
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
+	"time"
 
 	"nightporter/internal/ether"
 	"nightporter/internal/machine"
@@ -53,39 +55,47 @@ func addressesOf(forms []addressForm) ([]machine.Address, error) {
 	return within(monitor), nil
 }
 
-// within returns the addresses with no more services than a machine may have: of
-// those beyond it the address stays, so that it is claimed still.
-func within(monitor []machine.Address) []machine.Address {
-	monitor = slices.Clone(first(machine.MaxAddresses, monitor))
-	left, settings := machine.MaxServices, machine.MaxSettings
-	for i := range monitor {
-		a := &monitor[i]
-		a.Ports = first(left, a.Ports)
-		left -= len(a.Ports)
-		all := a.Settings
-		a.Settings = nil
-		for _, p := range a.Ports {
-			if s, has := all[p]; has && settings > 0 {
-				s.WakeFrom = first(machine.MaxServiceWakeFrom, s.WakeFrom)
-				a.Set([]machine.Port{p}, s)
-				settings--
-			}
-		}
-	}
-	return monitor
-}
-
 // maxOthers bounds the addresses that a machine was seen at without having
 // registered them.
 const maxOthers = 16
 
-// first returns the first n elements of s, or all if there are fewer.
-func first[S ~[]E, E any](n int, s S) S {
-	n = min(n, len(s))
-	return s[:n:n]
+// settingsForm is the settings of one service in JSON.
+type settingsForm struct {
+	Ready        string         `json:"ready,omitempty"`
+	ReadyTimeout span           `json:"ready_timeout,omitempty"`
+	Established  *bool          `json:"established,omitempty"`
+	WakeFrom     []netip.Prefix `json:"wake_from,omitempty"`
 }
 
-// hostAddresses leaves out what is no address of one machine.
-func hostAddresses(addrs []netip.Addr) []netip.Addr {
-	return slices.DeleteFunc(addrs, func(a netip.Addr) bool { return !machine.IsHostAddress(a) })
+func settingsFormsOf(settings map[machine.Port]machine.Settings) map[string]settingsForm {
+	if len(settings) == 0 {
+		return nil
+	}
+	forms := make(map[string]settingsForm, len(settings))
+	for p, s := range settings {
+		f := settingsForm{ReadyTimeout: span(s.ReadyTimeout), Established: s.Established, WakeFrom: s.WakeFrom}
+		if s.Ready != (machine.Ready{}) {
+			f.Ready = s.Ready.String()
+		}
+		forms[p.String()] = f
+	}
+	return forms
+}
+
+// settings is the inverse of settingsFormsOf.
+func (f *addressForm) settings(a *machine.Address) error {
+	for name, s := range f.Settings {
+		ports, err := machine.ParsePort(name)
+		if err != nil {
+			return err
+		}
+		own := machine.Settings{ReadyTimeout: time.Duration(max(0, s.ReadyTimeout)), Established: s.Established, WakeFrom: s.WakeFrom}
+		if s.Ready != "" {
+			if own.Ready, err = machine.ParseReady(s.Ready); err != nil {
+				return fmt.Errorf("ready: found %q, expected %w", s.Ready, err)
+			}
+		}
+		a.Set(ports, own)
+	}
+	return nil
 }

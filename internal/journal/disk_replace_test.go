@@ -17,7 +17,7 @@ func TestFaultReplace(t *testing.T) {
 		spoil    func(*testing.T, *folder)
 		unlinked bool
 	}{
-		{"no new file", func(t *testing.T, d *folder) { d.path += "/gone" }, false},
+		{"no new file", func(_ *testing.T, d *folder) { d.path += "/gone" }, false},
 		{"rename", func(t *testing.T, d *folder) {
 			// A directory is not replaced by a file (rename(2), EISDIR).
 			if err := errors.Join(os.Remove(d.file()), os.Mkdir(d.file(), dirMode)); err != nil {

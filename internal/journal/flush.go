@@ -6,27 +6,6 @@ import (
 	"time"
 )
 
-const (
-	// gather is how long a transition waits for others to be written with: what
-	// happens at one moment is one write, and the magic packet is out before.
-	gather = 10 * time.Millisecond
-
-	// patience is how long an event waits that changes no machine. A flood of
-	// refused registrations must not wear the disk out.
-	patience = 5 * time.Second
-
-	// retry is how long after a failed write the next one is tried.
-	retry = 5 * time.Second
-
-	// markEvery is how often a record is written while machines are known and nothing
-	// else is to be written. What a restart does not know of a sleep is no longer.
-	markEvery = time.Hour
-
-	// minLimit is how long the file may be, in bytes, however little of it
-	// still counts.
-	minLimit = 1 << 20
-)
-
 // run writes what is due until the journal is closed.
 func (j *Journal) run() {
 	defer close(j.done)
@@ -65,7 +44,7 @@ func (j *Journal) next() (due time.Time, closing bool) {
 	return due, j.closing
 }
 
-// flush writes what waits to be written.
+// flush writes the queue.
 func (j *Journal) flush() {
 	j.mu.Lock()
 	j.due = time.Time{}
@@ -97,9 +76,8 @@ func (j *Journal) flush() {
 	j.answer(stored.changes, err)
 }
 
-// answer tells those who wait for no more than these changes. The others came
-// after the write had begun, and have had the next one made due. The caller holds
-// j.mu.
+// answer sends err to the waiters for these changes. Later waiters have made the next
+// write due. The caller holds j.mu.
 func (j *Journal) answer(changes uint64, err error) {
 	var left []waiter
 	for _, w := range j.waiters {
@@ -112,7 +90,7 @@ func (j *Journal) answer(changes uint64, err error) {
 	j.waiters = left
 }
 
-// giveUp tells those who came too late.
+// giveUp answers the remaining waiters with ErrClosed.
 func (j *Journal) giveUp() {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -122,18 +100,18 @@ func (j *Journal) giveUp() {
 	j.waiters = nil
 }
 
-// failed takes note of an error, and says so if all was well before.
+// failed records an error of a write, and logs the first one.
 func (j *Journal) failed(err error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if j.err == nil {
-		j.log.Error("cannot write the journal, which a restart would miss; trying on", "event", "journal_failed", "file", j.folder.file(), "err", err)
+		j.log.Error("cannot write the journal, a restart would lose data: retrying", "event", "journal_failed", "file", j.folder.file(), "err", err)
 	}
 	j.err = err
 }
 
-// store puts b in the file, or everything if that is the better way or the only
-// one. It returns what it put there, or tried to.
+// store writes b to the file, or rewrites the file if b does not fit or cannot be
+// appended. It returns the batch that it wrote or tried to write.
 func (j *Journal) store(b *batch) (*batch, error) {
 	w := &j.writer
 	var lines []byte
@@ -154,14 +132,14 @@ func (j *Journal) store(b *batch) (*batch, error) {
 	case rewriteErr == nil:
 		return all, nil
 	case w.file != nil && !b.whole && !tried && w.size+int64(len(lines)) <= w.most:
-		// Too long is better than not written, while it can be read.
+		// A file over the limit is better than a lost record, while it can be read.
 		w.limit = min(w.size+int64(len(lines))+w.least, w.most)
 		return b, w.append(lines)
 	}
 	return all, errors.Join(err, rewriteErr)
 }
 
-// rewrite puts everything in a new file; b is what would do.
+// rewrite writes the whole state to a new file. B is the batch that was due.
 func (j *Journal) rewrite(b *batch) (*batch, error) {
 	if !b.whole {
 		j.mu.Lock()
@@ -186,10 +164,10 @@ func (j *Journal) replace(content []byte) error {
 	if j.unfit {
 		name, err := j.folder.setAside(time.Now())
 		if name == "" {
-			return fmt.Errorf("set an unfit journal aside: %w", err)
+			return fmt.Errorf("set the damaged journal aside: %w", err)
 		}
 		j.unfit = false
-		j.log.Info("the unfit journal is set aside", "event", "journal_aside", "set_aside", name)
+		j.log.Info("the damaged journal is set aside", "event", "journal_aside", "set_aside", name)
 	}
 	return j.writer.replace(content)
 }
@@ -201,7 +179,7 @@ func encode(b *batch, now stamp, buf []byte) ([]byte, error) {
 		if l.event.Kind != "" {
 			r.Event = &l.event
 		}
-		if l.carries == itsMemory {
+		if l.carries == newestMemory {
 			r.Machine, r.Timeline = formOf(&l.memory, now.wall), timelineFormOf(l.timeline, now.wall.Sub(b.base), now.wall)
 		}
 		var err error

@@ -48,8 +48,8 @@ func TestAttackByAForgedRecord(t *testing.T) {
 		"more watts than there are": {watts, `"idle_watts":1e308`, "idle_watts: found 1e+308"},
 		"negative watts":            {watts, `"idle_watts":-1`, "idle_watts: found -1"},
 		"watts that grow in sleep":  {`"sleep_watts":2`, `"sleep_watts":53`, "sleep_watts: found 53"},
-		"half a password":           {`"password":"01020304"`, `"password":"010203"`, "password: found 3 octets"},
-		"a prefix that is none":     {`"wake_from":\["10.77.0.0/16"\]`, `"wake_from":[""]`, "wake_from: found a prefix that is none"},
+		"half a password":           {`"password":"01020304"`, `"password":"010203"`, "password: found 3 bytes"},
+		"a prefix that is none":     {`"wake_from":\["10.77.0.0/16"\]`, `"wake_from":[""]`, "wake_from: found an invalid prefix"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -99,7 +99,7 @@ func TestAttackByAForgedLabel(t *testing.T) {
 	c = read(bytes.NewReader(forgedRecord(t, `"reason":"r"`, `"reason":"`+strings.Repeat("r", maxText+1)+`"`)))
 	for e := range c.events.all {
 		if len(e.Reason) > maxText {
-			t.Errorf("an event has a reason of %d octets", len(e.Reason))
+			t.Errorf("an event has a reason of %d bytes", len(e.Reason))
 		}
 	}
 }
@@ -117,11 +117,11 @@ func TestAttackByManyForgedRecords(t *testing.T) {
 	dir := t.TempDir()
 	put(t, dir, resummed(b.String()))
 	j, past, l := opened(t, dir)
-	if told := l.lines("record_left_out"); len(past.Machines) != 0 || len(told) != mostTold {
-		t.Errorf("%d machines, %d lines, want %d", len(past.Machines), len(told), mostTold)
+	if told := l.lines("record_left_out"); len(past.Machines) != 0 || len(told) != maxLeftOut {
+		t.Errorf("%d machines, %d lines, want %d", len(past.Machines), len(told), maxLeftOut)
 	}
-	if n := len(j.Events(0, "", 0)); n != mostTold {
-		t.Errorf("%d events, want %d", n, mostTold)
+	if n := len(j.Events(0, "", 0)); n != maxLeftOut {
+		t.Errorf("%d events, want %d", n, maxLeftOut)
 	}
 }
 

@@ -74,7 +74,7 @@ func TestLongestLine(t *testing.T) {
 	now := stamp{wall: night, boot: "1a2b3c4d", up: century}
 	for _, beyond := range []int{0, 30} {
 		m := fullMemory(1, beyond)
-		b, err := encode(&batch{lines: []line{{event: fullEventText(), memory: *m, carries: itsMemory}}}, now, headerLine())
+		b, err := encode(&batch{lines: []line{{event: fullEventText(), memory: *m, carries: newestMemory}}}, now, headerLine())
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -60,7 +60,7 @@ func TestCrashedSoon(t *testing.T) {
 	j, _, _ := opened(t, dir)
 	j.Append(Record{Event: Event{Kind: Started}})
 	left := filepath.Join(t.TempDir(), "left")
-	for deadline := time.Now().Add(patience - time.Second); ; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(eventDelay - time.Second); ; time.Sleep(10 * time.Millisecond) {
 		if err := os.MkdirAll(left, 0o700); err != nil {
 			t.Fatal(err)
 		}
@@ -89,7 +89,7 @@ func TestAppendedAtTheEnd(t *testing.T) {
 	j.state.mark(true)
 	j.mu.Unlock()
 	j.Append(Record{Event: Event{Kind: ReloadFailed}})
-	j.rouse()
+	j.wakeWriter()
 	<-j.done
 	left := t.TempDir()
 	if err := os.WriteFile(filepath.Join(left, "journal.jsonl"), contentOf(t, dir), 0o600); err != nil {

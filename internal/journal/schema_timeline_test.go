@@ -92,7 +92,7 @@ func TestLongestTimeline(t *testing.T) {
 	now := stamp{wall: night.Add(kept), boot: "1a2b3c4d", up: century}
 	m := fullMemory(1, 0)
 	m.State = machine.Awake // as the last step
-	b := &batch{base: night, lines: []line{{event: fullEventText(), memory: *m, timeline: longestTimeline(), carries: itsMemory}}}
+	b := &batch{base: night, lines: []line{{event: fullEventText(), memory: *m, timeline: longestTimeline(), carries: newestMemory}}}
 	text, err := encode(b, now, nil)
 	if err != nil {
 		t.Fatal(err)

@@ -95,7 +95,7 @@ func (f *followers) drop(ch chan Event) {
 }
 
 // tell passes an event on. Whoever has no room for it misses it.
-func (f *followers) tell(e Event) {
+func (f *followers) send(e Event) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for ch := range f.all {

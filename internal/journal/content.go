@@ -8,33 +8,27 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
 	"slices"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"nightporter/internal/ether"
 	"nightporter/internal/machine"
 )
 
-const (
-	// maxLine bounds a line that is read, in bytes. The bounds of a record (formOf,
-	// Event.bound) keep those that are written far below it.
-	maxLine = 1 << 20
-
-	// maxRead bounds a file that is read, in bytes. The writer keeps to it.
-	maxRead = 256 << 20
-)
-
-// content is what a file was found to hold.
+// content is the content of a file.
 type content struct {
 	machines  map[ether.MAC]machine.Memory
 	events    history
 	timelines timelines             // since the first record; once it is onClock, since base
 	base      time.Time             // when it was put onClock
 	writings  map[ether.MAC]writing // of the machines
-	leftOut   []leftOut             // records of machines that were not believed
+	leftOut   []leftOut             // invalid records of machines
 	last      *stamp                // of the last record; nil if there is none
 	elapsed   time.Duration         // from the first record to the last, or once it is onClock to base
-	ended     bool                  // the last record tells that the run ended in order
+	ended     bool                  // the last record is that of a normal end
 	seen      time.Time             // when the last record was written, once it is onClock
 	until     time.Time             // likewise: when the run had ended at the latest
 	mode      fs.FileMode           // of the file; 0 if it was not read
@@ -43,8 +37,8 @@ type content struct {
 	fault     error                 // why the file cannot be gone on with; nil if it can
 }
 
-// crashed reports whether the earlier run did not end in order. One of an older porter that
-// knew no machine left no word of its end.
+// crashed reports whether the earlier run did not end normally. An older porter without
+// machines wrote no mark of its end.
 func (c *content) crashed() bool {
 	started := func(e Event) bool { return e.Kind == Started }
 	return c.last != nil && !c.ended && (len(c.machines) > 0 || slices.ContainsFunc(c.events.ring, started))
@@ -56,11 +50,11 @@ func (c *content) fail(line int, err error) {
 	}
 }
 
-// read reads a file. It always returns what can be had from it: each line stands
-// for itself, so one that is damaged takes nothing away from the others.
+// read reads a file. It returns all readable records: each line is independent, so a
+// damaged line does not affect others.
 //
-// Only the end of the file may be unfinished. A write that a power cut came into
-// was never acknowledged, so nothing is lost by cutting it off.
+// Only the last line may be unfinished. An interrupted write was never acknowledged, so
+// removing the line loses nothing.
 func read(r io.Reader) *content {
 	c := &content{machines: make(map[ether.MAC]machine.Memory), timelines: make(timelines), writings: make(map[ether.MAC]writing)}
 	in := bufio.NewReaderSize(r, 1<<16)
@@ -85,7 +79,7 @@ func read(r io.Reader) *content {
 		if err != nil {
 			c.fail(n, err)
 			if errors.Is(err, errVersion) {
-				return c // the lines may not mean what they say
+				return c // the lines may have another meaning
 			}
 		}
 		if c.fault == nil {
@@ -128,7 +122,7 @@ func checkHeader(line []byte) error {
 	return nil
 }
 
-// take puts what a line tells in its place.
+// take adds the record of a line.
 func (c *content) take(line []byte) error {
 	raw, err := recordIn(line)
 	if err != nil {
@@ -136,7 +130,7 @@ func (c *content) take(line []byte) error {
 	}
 	var r record
 	if err := json.Unmarshal(raw, &r); err != nil {
-		return fmt.Errorf("a record that cannot be understood: %w", err)
+		return fmt.Errorf("cannot parse the record: %w", err)
 	}
 	at := stamp{wall: r.At.Time, boot: r.Boot, up: min(max(0, time.Duration(r.Up)), century)}
 	if c.last != nil {
@@ -146,7 +140,7 @@ func (c *content) take(line []byte) error {
 	if r.Machine != nil {
 		m, err := r.Machine.memory()
 		if err != nil {
-			if len(c.leftOut) < mostTold {
+			if len(c.leftOut) < maxLeftOut {
 				c.leftOut = append(c.leftOut, leftOut{mac: r.Machine.MAC, name: machine.CleanName(r.Machine.Name, r.Machine.MAC), why: err})
 			}
 			return fmt.Errorf("machine %q: %w", bounded(r.Machine.Name), err)
@@ -157,7 +151,7 @@ func (c *content) take(line []byte) error {
 		delete(c.machines, r.Forgotten)
 		c.timelines.forget(r.Forgotten, r.Event)
 	}
-	// A history in disorder could not be followed.
+	// Seq must increase, or clients could not follow the events.
 	if r.Event != nil && r.Event.Kind != "" && r.Event.Seq > c.events.last() {
 		r.Event.bound()
 		c.events.add(*r.Event)
@@ -165,7 +159,7 @@ func (c *content) take(line []byte) error {
 	return nil
 }
 
-// remember takes in the memory of a machine, and its timeline if the record has one.
+// remember stores the memory of a machine, and its timeline if the record has one.
 func (c *content) remember(m *machine.Memory, f *timelineForm, w writing) {
 	mac := m.Spec.MAC
 	c.machines[mac], c.writings[mac] = *m, w
@@ -174,3 +168,84 @@ func (c *content) remember(m *machine.Memory, f *timelineForm, w writing) {
 	}
 	c.timelines.of(mac).take(m, w.after, func(t time.Time) time.Duration { return w.age(t, w.at.boot == "") })
 }
+
+// onClock converts the times of machines to the present clock, so that their ages are
+// right and stay right when the wall clock is set later. Each record may have been
+// written with another setting of the clock.
+func (c *content) onClock(now stamp) {
+	c.base = now.wall
+	if c.last == nil {
+		return
+	}
+	gap := between(*c.last, now)
+	c.seen = now.wall.Add(-gap)
+	c.until = now.wall.Add(-c.away(gap))
+	c.pass(gap)
+	for _, t := range c.timelines {
+		t.shift(c.elapsed)
+		if n := len(t.wakes); n > 0 && t.wakes[n-1].outcome == machine.UnderWay {
+			t.settle(machine.Over)
+		}
+	}
+	for mac, m := range c.machines {
+		w := c.writings[mac]
+		then := now.wall.Add(-(c.elapsed - w.after))
+		m.Since = w.moved(m.Since, then, w.at.boot == "")
+		m.LastWake.At = w.moved(m.LastWake.At, then, false)
+		m.Registered = w.moved(m.Registered, then, false)
+		m.Heard = w.moved(m.Heard, then, false)
+		m.Counted = w.moved(m.Counted, then, false)
+		m.Paused = w.ahead(m.Paused, then)
+		c.machines[mac] = m
+	}
+}
+
+// away returns for how much of gap, the time since the last record, the porter did not
+// run. A killed run ended at most markEvery after its last record.
+func (c *content) away(gap time.Duration) time.Duration {
+	if c.ended {
+		return gap
+	}
+	return max(0, gap-markEvery)
+}
+
+// pass adds the time since the last record.
+func (c *content) pass(gap time.Duration) {
+	away := c.away(gap)
+	c.elapsed = min(c.elapsed+gap, century)
+	c.timelines.absent(c.elapsed-away, c.elapsed)
+}
+
+// read reads the present file. An error is of the file system; what is wrong with
+// the file itself is in the content.
+func (d *folder) read() (*content, error) {
+	// Without O_NONBLOCK the open blocks on a FIFO of that name.
+	f, err := d.openFile(os.O_RDONLY | unix.O_NONBLOCK)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case !info.Mode().IsRegular():
+		return &content{fault: fmt.Errorf("not a regular file: mode %v", info.Mode())}, nil
+	case info.Size() > d.most:
+		return &content{fault: fmt.Errorf("%d bytes long, expected at most %d", info.Size(), d.most)}, nil
+	}
+	c := read(f)
+	c.mode = info.Mode()
+	return c, nil
+}
+
+// leftOut is an invalid record of a machine.
+type leftOut struct {
+	mac  ether.MAC
+	name string
+	why  error
+}
+
+// maxLeftOut is how many invalid records are logged one by one.
+const maxLeftOut = 16

@@ -4,7 +4,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"math"
 	"net/netip"
 	"time"
 
@@ -46,7 +45,7 @@ type machineForm struct {
 	NameOfEntry bool `json:"name_of_entry,omitempty"`
 }
 
-// takesForm is what a machine is known to take.
+// takesForm is the known boot and start times of a machine in JSON.
 type takesForm struct {
 	Boot     span `json:"boot,omitempty"`
 	Services span `json:"services,omitempty"`
@@ -64,7 +63,7 @@ type tallyForm struct {
 }
 
 // formOf returns m in JSON, for a record of now. Its times are on the clock of now,
-// so that those who read the record know how long ago they were.
+// so that a reader of the record knows their ages.
 func formOf(m *machine.Memory, now time.Time) *machineForm {
 	f := &machineForm{
 		MAC: m.Spec.MAC, WakeMAC: m.Spec.WakeMAC, Name: bounded(m.Spec.Name), WakeFrom: first(machine.MaxWakeFrom, m.Spec.WakeFrom),
@@ -140,7 +139,7 @@ func secretText(s machine.Secret) string {
 func secretOf(text string) (s machine.Secret, err error) {
 	b, err := hex.DecodeString(text)
 	if err != nil || len(b) != 0 && len(b) != len(s) {
-		return machine.Secret{}, fmt.Errorf("secret: expected %d octets in hexadecimal", len(s)) // it is not repeated
+		return machine.Secret{}, fmt.Errorf("secret: expected %d bytes in hexadecimal", len(s)) // it is not repeated
 	}
 	copy(s[:], b)
 	return s, nil
@@ -176,65 +175,4 @@ func ofTriggers(m map[string]uint64) (counts [len(machine.Triggers)]uint64) {
 		counts[t] = m[t.String()]
 	}
 	return counts
-}
-
-// finite replaces what JSON has no word for: one bad figure must not keep a
-// machine from being written.
-func finite(x float64) float64 {
-	if math.IsNaN(x) || math.IsInf(x, 0) {
-		return 0
-	}
-	return x
-}
-
-// moment is a time in UTC (RFC 3339). One outside of the years 0 to 9999, which a
-// broken clock can show, is written as zero.
-type moment struct{ time.Time }
-
-// MarshalJSON implements json.Marshaler.
-func (m moment) MarshalJSON() ([]byte, error) { return writable(m.Time).UTC().MarshalJSON() }
-
-// UnmarshalJSON implements json.Unmarshaler. With its zone a time may look like one of the
-// year 9999, and is not.
-func (m *moment) UnmarshalJSON(b []byte) error {
-	err := m.Time.UnmarshalJSON(b)
-	m.Time = writable(m.Time)
-	return err
-}
-
-// writable returns t if it can be written in UTC, or else no time.
-func writable(t time.Time) time.Time {
-	if y := t.UTC().Year(); y < 0 || y > 9999 {
-		return time.Time{}
-	}
-	return t
-}
-
-// span is an exact duration, such as "8h0m3.2s".
-type span time.Duration
-
-func (s span) MarshalText() ([]byte, error) { return []byte(time.Duration(s).String()), nil }
-
-// within returns the duration, from 0 to most.
-func (s span) within(most time.Duration) time.Duration { return min(max(0, time.Duration(s)), most) }
-
-func (s *span) UnmarshalText(b []byte) error {
-	d, err := time.ParseDuration(string(b))
-	*s = span(d)
-	return err
-}
-
-// seconds is a duration for those who read the history.
-type seconds float64
-
-// maxSeconds keeps durations where seconds are exact to the microsecond.
-const maxSeconds = 1e9
-
-func inSeconds(d time.Duration) seconds {
-	return seconds(min(d.Round(time.Microsecond).Seconds(), maxSeconds))
-}
-
-func (s seconds) duration() time.Duration {
-	s = max(-maxSeconds, min(s, maxSeconds))
-	return time.Duration(float64(s) * float64(time.Second)).Round(time.Microsecond)
 }

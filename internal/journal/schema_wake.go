@@ -85,7 +85,7 @@ func diaryFormOf(d machine.SleepLog) diaryForm {
 	return f
 }
 
-// longestDay has the hour that the end of summer time adds.
+// longestDay is the day on which summer time ends.
 const longestDay = 25 * time.Hour
 
 func (f diaryForm) diary() machine.SleepLog {

@@ -46,7 +46,7 @@ func TestTimelinesAreSmall(t *testing.T) {
 			inMemory := (heap() - before) / c.machines
 			r := all[0]
 			size := func(tl *timeline) int {
-				b, err := encode(&batch{base: night, lines: []line{{memory: r.mem, timeline: tl, carries: itsMemory}}}, stamp{wall: night.Add(r.at)}, nil)
+				b, err := encode(&batch{base: night, lines: []line{{memory: r.mem, timeline: tl, carries: newestMemory}}}, stamp{wall: night.Add(r.at)}, nil)
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -8,8 +8,8 @@ import (
 	"nightporter/internal/machine"
 )
 
-// EventsOf returns what a machine's actions report, without time, name and MAC.
-// What ends a wake also says whose it was.
+// EventsOf returns the events for the actions of a machine, without time, name and MAC.
+// Events that end a wake have the cause of the wake.
 func EventsOf(actions []machine.Action, wake *machine.LastWake) []Event {
 	var events []Event
 	for _, a := range actions {
@@ -20,8 +20,8 @@ func EventsOf(actions []machine.Action, wake *machine.LastWake) []Event {
 	return events
 }
 
-// eventOf returns one action as an event, or nothing. What belongs to a transition
-// stands in the actions beside it.
+// eventOf returns the event for one action, or the zero Event. The actions beside it
+// have the details of a transition.
 func eventOf(a machine.Action, beside []machine.Action, wake *machine.LastWake) Event {
 	switch a := a.(type) {
 	case machine.WakeBegan:
@@ -73,12 +73,12 @@ func eventOf(a machine.Action, beside []machine.Action, wake *machine.LastWake) 
 	return Event{}
 }
 
-// magicReasons say what a requested wake finds, where it is but a magic packet.
+// magicReasons are the reasons of a requested wake that only sends a magic packet.
 var magicReasons = map[machine.State]string{
 	machine.Awake: "while it counts as awake", machine.Settling: "while it settles",
 }
 
-// magicRequested reports whether the magic packet beside is told with its request.
+// magicRequested reports whether an event for the request covers the magic packet.
 func magicRequested(beside []machine.Action) bool {
 	return slices.ContainsFunc(beside, func(a machine.Action) bool {
 		_, is := a.(machine.MagicRequested)
@@ -96,7 +96,7 @@ func sleptBefore(actions []machine.Action) time.Duration {
 	return 0
 }
 
-// setCause has e tell why a machine is woken.
+// setCause sets the cause of a wake in e.
 func setCause(e *Event, t machine.Trigger, s machine.Service, source netip.AddrPort, by string) {
 	e.Trigger, e.By = t.String(), by
 	if s.Addr.IsValid() {
@@ -159,7 +159,7 @@ func kindOfMove(m machine.Moved) Kind {
 	case machine.WhyAttemptsGone:
 		return Failed
 	case machine.WhyPaused:
-		return "" // PauseBegan tells it
+		return "" // the event of PauseBegan covers it
 	}
 	return Awake
 }

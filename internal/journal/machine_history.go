@@ -7,12 +7,11 @@ import (
 	"nightporter/internal/machine"
 )
 
-// MachineHistory is what is kept of the last days of one machine, on the clock as it
-// is now.
+// MachineHistory is the last days of one machine, on the present clock.
 type MachineHistory struct {
 	Spans []Span // oldest first, without gaps; the last one ends now
 	Wakes []Wake // oldest first
-	More  int    // older wakes, which there was no room for
+	More  int    // number of older wakes that are not listed
 }
 
 // Span is a time in which a machine was in one phase.
@@ -25,19 +24,19 @@ type Span struct {
 type Wake struct {
 	At      time.Time // when it began
 	Trigger machine.Trigger
-	Client  string // the address that it was for, or who else asked; empty: not known
-	Service string // that was knocked at; empty: it was no knock
+	Client  string // address of the client, or another requester; empty: not known
+	Service string // destination of the knock; empty: it was no knock
 	Outcome machine.Outcome
 }
 
-// DayHistory is what a machine did on one day.
+// DayHistory is the history of a machine on one day.
 type DayHistory struct {
 	machine.DayBounds
 	Spans []Span
 	Wakes []Wake
 }
 
-// History returns what is kept of the last days of a machine.
+// History returns the last days of a machine.
 func (j *Journal) History(mac ether.MAC) MachineHistory {
 	j.mu.Lock()
 	t := j.state.timelines.copy(mac)
@@ -48,7 +47,7 @@ func (j *Journal) History(mac ether.MAC) MachineHistory {
 	return t.history(j.state.base, time.Now())
 }
 
-// history returns what is kept by now. Base is that of the timeline.
+// history returns the timeline as a MachineHistory. Base is that of the timeline.
 func (t *timeline) history(base, now time.Time) MachineHistory {
 	end := now.Sub(base)
 	t.dropBefore(end - kept)
@@ -82,8 +81,8 @@ func (t *timeline) spans(end time.Duration, when func(time.Duration) time.Time) 
 	return spans
 }
 
-// Days returns what the machine did on each of the last days on the calendar of now:
-// oldest first, and the last is the day of now.
+// Days splits the history into the last days on the calendar of now, oldest first. The
+// last one is the day of now.
 func (h *MachineHistory) Days(now time.Time) (days [machine.Week]DayHistory) {
 	for i, bounds := range machine.LastDays(now) {
 		d := DayHistory{DayBounds: bounds}

@@ -22,12 +22,12 @@ type header struct {
 
 func headerLine() []byte { return fmt.Appendf(nil, `{"nightporter_journal":%d}`+"\n", formatVersion) }
 
-// record is what one line tells.
+// record is the content of one line.
 type record struct {
 	At        moment        `json:"at,omitzero"`    // when it was written
-	Boot      string        `json:"boot,omitempty"` // in which start of the host
-	Up        span          `json:"up,omitempty"`   // how long after it
-	End       bool          `json:"end,omitempty"`  // the last of a run that ended in order
+	Boot      string        `json:"boot,omitempty"` // ID of the host's boot
+	Up        span          `json:"up,omitempty"`   // time since that boot
+	End       bool          `json:"end,omitempty"`  // last record of a run that ended normally
 	Event     *Event        `json:"event,omitempty"`
 	Machine   *machineForm  `json:"machine,omitempty"`
 	Timeline  *timelineForm `json:"timeline,omitempty"` // of Machine

@@ -11,17 +11,17 @@ import (
 	"nightporter/internal/machine"
 )
 
-// A journal is trusted no more than a registration: who can write to it could
-// otherwise have the porter claim what no registration could.
+// The journal is validated like a registration: otherwise a user who can write to the
+// file could make the porter claim addresses that no registration may have.
 
-// longestTaken bounds what a machine is said to take for a start, which bounds how
-// long a wake is tried.
+// longestTaken bounds the boot and start times from the file, which determine how long
+// a wake is tried.
 const longestTaken = 24 * time.Hour
 
 // mostJoules is what a machine of machine.MaxWatts draws in a century.
 const mostJoules = machine.MaxWatts * float64(century/time.Second)
 
-// checkSpec says what is wrong with what a record says of a machine, or returns nil.
+// checkSpec returns an error if the spec of a machine in a record is invalid.
 func checkSpec(s *machine.Spec) error {
 	switch {
 	case !s.MAC.Unicast():
@@ -35,7 +35,7 @@ func checkSpec(s *machine.Spec) error {
 	case !(s.SleepWatts >= 0 && s.SleepWatts <= s.IdleWatts):
 		return fmt.Errorf("sleep_watts: found %v, expected 0 to idle_watts (%v)", s.SleepWatts, s.IdleWatts)
 	case !slices.Contains([]int{0, 4, 6}, len(s.Password)):
-		return fmt.Errorf("password: found %d octets, expected 4 or 6", len(s.Password))
+		return fmt.Errorf("password: found %d bytes, expected 4 or 6", len(s.Password))
 	}
 	if err := checkPrefixes("wake_from", s.WakeFrom); err != nil {
 		return err
@@ -78,31 +78,29 @@ func checkSettings(at string, a *machine.Address) error {
 
 func checkPrefixes(at string, prefixes []netip.Prefix) error {
 	if slices.ContainsFunc(prefixes, func(p netip.Prefix) bool { return !p.IsValid() }) {
-		return fmt.Errorf("%s: found a prefix that is none, expected one such as 192.168.1.0/24", at)
+		return fmt.Errorf("%s: found an invalid prefix, expected one such as 192.168.1.0/24", at)
 	}
 	return nil
 }
 
-// leftOut is a machine's record that was not believed.
-type leftOut struct {
-	mac  ether.MAC
-	name string
-	why  error
-}
-
-// mostTold is how many of them are told of one by one.
-const mostTold = 16
-
-// tellLeftOut logs what was not believed, and takes an event of each machine in that
-// is not known any more.
-func (j *Journal) tellLeftOut(c *content) {
-	for _, l := range c.leftOut {
-		j.log.Warn("a record of the journal is left out", "event", "record_left_out", "file", j.folder.file(), "machine", l.name, "mac", l.mac, "err", l.why)
-		if _, known := c.machines[l.mac]; known {
-			continue // by another record
+// within limits the number of services to that of a machine. An address without
+// services stays, so that it is still claimed.
+func within(monitor []machine.Address) []machine.Address {
+	monitor = slices.Clone(first(machine.MaxAddresses, monitor))
+	left, settings := machine.MaxServices, machine.MaxSettings
+	for i := range monitor {
+		a := &monitor[i]
+		a.Ports = first(left, a.Ports)
+		left -= len(a.Ports)
+		all := a.Settings
+		a.Settings = nil
+		for _, p := range a.Ports {
+			if s, has := all[p]; has && settings > 0 {
+				s.WakeFrom = first(machine.MaxServiceWakeFrom, s.WakeFrom)
+				a.Set([]machine.Port{p}, s)
+				settings--
+			}
 		}
-		j.Append(Record{Event: Event{
-			At: j.clock().wall, Kind: Forgotten, Machine: l.name, MAC: l.mac, Reason: "its record in the journal was left out: " + l.why.Error(),
-		}})
 	}
+	return monitor
 }

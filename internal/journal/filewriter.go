@@ -6,22 +6,18 @@ import (
 	"io"
 )
 
-// errUnlinked tells that a file has lost its name to a new one, although that
-// is not known to be durable.
-var errUnlinked = errors.New("the former journal is gone")
-
-// writer changes the file. Only one goroutine uses it at a time.
+// writer writes the file. One goroutine uses it at a time.
 type writer struct {
 	disk  disk
-	file  file  // nil when the present file cannot be gone on with
+	file  file  // nil if the present file cannot be appended to
 	size  int64 // of the part that is durable, in bytes
 	least int64 // what limit is at least
 	limit int64 // how long it may get before it is written anew, in bytes
 	most  int64 // how long it may ever be, in bytes: no longer one is read
 }
 
-// resume goes on with the present file after its sound part of size bytes. What
-// follows that, if torn, is cut off.
+// resume opens the present file to append after its first size bytes. If torn, it
+// truncates the file there.
 func (w *writer) resume(size int64, torn bool) error {
 	f, err := w.disk.open()
 	if err != nil {
@@ -41,8 +37,8 @@ func (w *writer) resume(size int64, torn bool) error {
 	return nil
 }
 
-// append adds whole lines, durably. After an error the file is as long as before,
-// or given up.
+// append writes whole lines durably. After an error the file is as long as before, or
+// closed.
 func (w *writer) append(lines []byte) error {
 	n, err := w.file.Write(lines)
 	if err == nil && n < len(lines) {
@@ -56,8 +52,8 @@ func (w *writer) append(lines []byte) error {
 		return err
 	}
 	if err := w.file.Sync(); err != nil {
-		// The kernel may have dropped what it could not write, and would not
-		// tell a second time (fsync(2), EIO): this file is not to be trusted.
+		// The kernel may have dropped the data and reports the error only once
+		// (fsync(2), EIO), so this file is not used any more.
 		return errors.Join(err, w.file.Truncate(w.size), w.close())
 	}
 	w.size += int64(len(lines))
@@ -94,7 +90,7 @@ func (w *writer) longest(wanted int64) int64 {
 	return wanted
 }
 
-// close gives the file up.
+// close closes the file.
 func (w *writer) close() error {
 	if w.file == nil {
 		return nil

@@ -7,8 +7,8 @@ import (
 	"unique"
 )
 
-// timelineForm is a timeline in JSON. It goes with the memory of its machine where
-// the records before that do not tell it: in a file that is written anew.
+// timelineForm is a timeline in JSON. It is written with the memory of its machine if
+// earlier records do not have it: in a rewritten file.
 type timelineForm struct {
 	// Spans are phases, oldest first: a letter and for how many seconds. The last one
 	// goes on.
@@ -33,8 +33,8 @@ type bundleForm struct {
 // phaseLetters has a letter for each phase.
 const phaseLetters = "uasw"
 
-// timelineFormOf returns t in JSON, for a record of now, which is so long after the
-// base of the journal. Its times are on the clock of now.
+// timelineFormOf returns t in JSON, for a record of now. At is the time from the base of
+// the journal to now. The times in JSON are on the clock of now.
 func timelineFormOf(t *timeline, at time.Duration, now time.Time) *timelineForm {
 	if t == nil {
 		return nil
@@ -69,8 +69,8 @@ func spansText(steps []step, now time.Duration) string {
 	return string(text)
 }
 
-// stepsIn reads spans that end at now. What is no span is left out, and a phase that
-// only a newer version knows is unknown.
+// stepsIn parses spans that end at now. It ignores invalid spans; a phase of a newer
+// version is unknown.
 func stepsIn(spans string, now time.Duration) []step {
 	var steps []step
 	var sum time.Duration
@@ -91,7 +91,7 @@ func stepsIn(spans string, now time.Duration) []step {
 	return steps
 }
 
-// timeline returns what a record of w tells.
+// timeline returns the timeline in a record of w.
 func (f *timelineForm) timeline(w writing) *timeline {
 	at := func(t moment) time.Duration { return w.after - w.age(t.Time, false) }
 	t := &timeline{steps: stepsIn(f.Spans, w.after)}

@@ -18,7 +18,7 @@ func written(tb testing.TB, machines int) []byte {
 	for i := range machines {
 		e := fullEvent()
 		e.Seq = uint64(i + 1)
-		b.lines = append(b.lines, line{event: e, memory: *memoryOf(i), carries: itsMemory})
+		b.lines = append(b.lines, line{event: e, memory: *memoryOf(i), carries: newestMemory})
 	}
 	content, err := encode(b, hostClock()(), headerLine())
 	if err != nil {
@@ -53,7 +53,7 @@ func TestTorn(t *testing.T) {
 		if len(past.Machines) != whole || len(past.Events) != whole || past.SetAside != "" {
 			t.Fatalf("cut at %d: %d machines, %d events, set aside %q; want %d of each", cut, len(past.Machines), len(past.Events), past.SetAside, whole)
 		}
-		if told := len(l.lines("level=")); told != len(l.lines("cut off")) || (told == 1) != torn || told > 1 {
+		if told := len(l.lines("level=")); told != len(l.lines("journal_torn")) || (told == 1) != torn || told > 1 {
 			t.Fatalf("cut at %d: log %q", cut, l.lines(""))
 		}
 		j.Append(Record{Memory: memoryOf(100)})
@@ -203,7 +203,7 @@ func TestFewSetAside(t *testing.T) {
 	}
 }
 
-// What is no file at all does not stop anybody either.
+// Something other than a regular file does not stop the porter either.
 func TestNoFile(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.Mkdir(fileIn(dir), 0o700); err != nil {

@@ -180,7 +180,7 @@ func TestHistoryAcrossClocks(t *testing.T) {
 			asleep, waking := asleep, waking
 			asleep.Since = c.slept.wall
 			waking.Since, waking.LastWake = c.wakes.wall, wokenBy(c.wakes.wall, "10.77.0.9", machine.UnderWay)
-			past := pastOf(t, c.opened, []batchAt{{c.slept, line{memory: asleep, carries: itsMemory}}, {c.wakes, line{memory: waking, carries: itsMemory}}})
+			past := pastOf(t, c.opened, []batchAt{{c.slept, line{memory: asleep, carries: newestMemory}}, {c.wakes, line{memory: waking, carries: newestMemory}}})
 			now := past.base
 			h := past.timelines[macOf(1)].history(past.base, now)
 			same(t, "phases", phases(h), c.phases)
