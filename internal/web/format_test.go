@@ -46,7 +46,7 @@ func TestPageTellsLastWakes(t *testing.T) {
 		wake machine.LastWake
 		want []string
 	}{
-		"old journal": {machine.LastWake{At: at}, []string{"result not recorded", "cause not recorded", "1 h ago"}},
+		"old journal": {machine.LastWake{At: at}, []string{"ended without the porter", "cause not recorded", "1 h ago"}},
 		"under way": {machine.LastWake{At: at, Trigger: machine.ByAPI, By: "192.0.2.9:5000", Outcome: machine.UnderWay, Attempts: 2},
 			[]string{"under way, 2 rounds of magic packets", "</span>requested by 192.0.2.9 · "}},
 		"test": {machine.LastWake{At: at, Trigger: machine.ByAPI, By: "192.0.2.9:5000", Outcome: machine.Served, Ready: time.Second, Test: true},
