@@ -69,7 +69,7 @@ func (i *Interface) MTU() int { return i.mtu }
 // Wireless reports whether this is a Wi-Fi interface.
 func (i *Interface) Wireless() bool { return i.wireless }
 
-// Close closes the socket and leaves all groups. A running Run returns net.ErrClosed, and
+// Closed closes the socket and leaves all groups. A running Run returns net.ErrClosed, and
 // so do later calls, except those that join and leave groups: these count for the
 // Interface that adopts them.
 func (i *Interface) Closed() bool { return i.closed.Load() }
