@@ -91,7 +91,7 @@ var (
 		{journal.Event{Kind: journal.Resumed}, "pause ended"},
 		{journal.Event{Kind: journal.Asked, By: "10.77.0.10:40002", Test: true}, "test requested by 10.77.0.10:40002"},
 		{journal.Event{Kind: journal.ServiceReady, Service: "10.77.0.20:22/tcp", Ready: 2 * time.Second}, "10.77.0.20:22/tcp ready after 2.0 s"},
-		{journal.Event{Kind: journal.Forgotten, Reason: "asked for by 10.77.0.10:40002"}, "forgotten: asked for by 10.77.0.10:40002"},
+		{journal.Event{Kind: journal.Forgotten, Reason: "requested by 10.77.0.10:40002"}, "forgotten: requested by 10.77.0.10:40002"},
 		{journal.Event{Kind: journal.Started, Version: "1.2.3"}, "nightporter 1.2.3 started"},
 		{journal.Event{Kind: journal.Started, Version: "1.2.3", Machines: 4, Reason: "the run before did not end in order"},
 			"nightporter 1.2.3 started, 4 known machines: the run before did not end in order"},
