@@ -69,7 +69,7 @@ func TestForgetByCommand(t *testing.T) {
 	}
 	e, err := h.daemon.Log.Wait(h.within(10*time.Second), n, labdaemon.Is("forgotten"))
 	h.must(err)
-	if e.Field("machine") != "nas" || !contains(e.Field("reason"), "asked for by 10.77.0.10:") {
+	if e.Field("machine") != "nas" || !contains(e.Field("reason"), "requested by 10.77.0.10:") {
 		h.Errorf("logged %+v", e)
 	}
 	if code, out := h.runCommand("status"); code != 0 || !contains(out, "ready, no machine yet") {
