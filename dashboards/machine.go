@@ -121,7 +121,7 @@ func stateOverTime() panel {
 func problemsOverTime() panel {
 	return eventsPanel("Problems over time",
 		"What should not happen: another host used an address of the machine; the machine registered for sleep and went on answering for probe.timeout; "+
-			"a wake failed. Investigate each, and most about conflicts.",
+			"a wake failed. Investigate each, above all conflicts.",
 		query(`sum(increase(nightporter_address_conflicts_total{@machine}[$__rate_interval]))`, "address conflicts"),
 		query(`sum(increase(nightporter_machine_settle_timeouts_total{@machine}[$__rate_interval]))`, "did not fall asleep"),
 		query(`sum(increase(nightporter_machine_wake_failures_total{@machine}[$__rate_interval]))`, "failed wakes"))

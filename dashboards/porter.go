@@ -121,9 +121,9 @@ func latencyHeatmap() panel {
 }
 
 func neighborReplies() panel {
-	return linesPanel("Neighbour replies",
+	return linesPanel("Neighbor replies",
 		"ARP and NDP answers given for sleeping machines. Routers and neighbors ask all day, so some are normal. "+
-			"Investigate none while machines sleep, since then no client reaches them; and about hundreds a second: something scans the network.",
+			"Investigate when there are none while machines sleep, since then no client reaches them, and when there are hundreds a second: something scans the network.",
 		units.PacketsPerSecond,
 		query(`sum by (protocol) (rate(nightporter_neighbor_replies_total{@porters}[$__rate_interval]))`, "{{protocol}}"))
 }
@@ -146,8 +146,8 @@ func captureDrops() panel {
 func framesRejected() panel {
 	return linesPanel("Frames rejected",
 		"Frames that were read but could not be used, by reason. A few are normal on any network. "+
-			"Investigate overrun, which means that the porter was too far behind, and about many of the others: a broken card, "+
-			"or a host that forges neighbour messages (bad_arp, bad_ndp).",
+			"Investigate overrun, which means that the porter was too far behind, and many of the others: a broken card, "+
+			"or a host that forges neighbor messages (bad_arp, bad_ndp).",
 		units.PacketsPerSecond,
 		query(`sum by (reason) (rate(nightporter_frames_rejected_total{@porters}[$__rate_interval]))`, "{{reason}}"))
 }

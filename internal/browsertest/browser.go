@@ -271,7 +271,7 @@ func (b *Browser) Picture(name string, whole bool) {
 	}
 }
 
-// Shift returns how much has moved in the page without anybody's doing: the sum of
+// Shift returns how much has moved in the page without user input: the sum of
 // the layout shifts (the Layout Instability API), and what moved.
 func (b *Browser) Shift() (sum float64, what []string) {
 	b.tb.Helper()

@@ -105,7 +105,7 @@ func checkAddresses(conf *config.Config, origins *config.Origins) []finding {
 		for k, a := range spec.Monitor {
 			addresses++
 			err := h.check(a.IP, settings[k].Origin)
-			if a.Hosted() && slices.Contains(h.macs, a.MAC) {
+			if a.Guest() && slices.Contains(h.macs, a.MAC) {
 				err = ownMAC(a.MAC, settings[k].Origin, "the guest")
 			}
 			if err != nil {

@@ -175,7 +175,7 @@ func showMachines(specs []machine.Spec, pages map[ether.MAC]MachinePage) any {
 			{"mac", s.MAC.String()},
 			{"monitor", showAddresses(s.Own())},
 		}
-		if guests := s.Hosted(); len(guests) > 0 {
+		if guests := s.Guests(); len(guests) > 0 {
 			m = append(m, member{"guests", showAddresses(guests)})
 		}
 		m = append(m, ordered{

@@ -171,7 +171,7 @@ func showAddresses(addrs []machine.Address) any {
 	shown := make([]any, len(addrs))
 	for i, a := range addrs {
 		m := ordered{{"ip", a.IP.String()}, {"port", showPorts(a)}}
-		if a.Hosted() {
+		if a.Guest() {
 			m = append(ordered{{"mac", a.MAC.String()}}, m...)
 		}
 		shown[i] = m

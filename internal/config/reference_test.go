@@ -93,7 +93,7 @@ func TestReferenceMachine(t *testing.T) {
 	_, _, example := parts(t)
 	example = uncomment(example)
 	c := load(t, example, nil)
-	if len(c.Machines) != 1 || c.Machines[0].Name != "tower" || len(c.Machines[0].Own()) != 2 || len(c.Machines[0].Hosted()) != 1 || len(c.Machines[0].Password) != 6 {
+	if len(c.Machines) != 1 || c.Machines[0].Name != "tower" || len(c.Machines[0].Own()) != 2 || len(c.Machines[0].Guests()) != 1 || len(c.Machines[0].Password) != 6 {
 		t.Errorf("got %+v", c.Machines)
 	}
 	for line := range strings.Lines(effective(t, c)) {

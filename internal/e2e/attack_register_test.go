@@ -101,7 +101,7 @@ func (s *machineTest) runForgery(thief *lab.Host, ip netip.Addr) {
 		}
 		select {
 		case <-misled.Done():
-			s.Fatal("the porter's kernel never took the thief for nas: the attack proves nothing")
+			s.Fatal("the porter's kernel has no entry of the thief for nas: the test checks nothing")
 		case <-time.After(50 * time.Millisecond):
 		}
 	}

@@ -97,7 +97,7 @@ func TestBindModeAfterACrash(t *testing.T) {
 			waitPorterAddresses(h, claimed)
 			h.daemon.Kill()
 			if diff := cmp.Diff(claimed, porterAddresses(h)); diff != "" {
-				t.Fatalf("a crash that leaves nothing proves nothing (-want +got):\n%s", diff)
+				t.Fatalf("the crash left no claimed addresses, so the test checks nothing (-want +got):\n%s", diff)
 			}
 			d, err := labdaemon.Start(h.ctx, h.lan, t.TempDir(), labdaemon.Options{Exe: os.Args[0], Env: programEnv, Config: next.conf})
 			h.must(err)

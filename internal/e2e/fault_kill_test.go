@@ -126,7 +126,7 @@ func (f *randomMachines) restart(conf string) {
 	d, err := f.daemon.Again(f.ctx, conf)
 	f.must(err)
 	f.daemon = d
-	for _, unwanted := range []string{"DATA RACE", "unfit", "cannot be taken back"} {
+	for _, unwanted := range []string{"DATA RACE", "unfit", "resume_failed"} {
 		if strings.Contains(f.last.Log.Text(), unwanted) {
 			f.Errorf("the last daemon said %q:\n%s", unwanted, f.last.Log.Text())
 		}

@@ -47,7 +47,7 @@ func TestFieldMissedAnnouncements(t *testing.T) {
 						first, err := atClient.Wait(s.within(time.Second), opensTo(ip, began))
 						s.must(err)
 						if first.Dst() != porter {
-							t.Errorf("the client's first packet went to %v, which proves nothing", first.Dst())
+							t.Errorf("the client's first packet went to %v, want the porter: otherwise the test checks nothing", first.Dst())
 						}
 						s.waitNeighbor(client, ip, s.nas.MAC())
 					}

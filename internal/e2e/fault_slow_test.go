@@ -61,7 +61,7 @@ func TestFieldSlowAddressTest(t *testing.T) {
 			}
 			s.waitState(10*time.Second, n, "nas", "awake")
 			if want := "waking (silent again (boot firmware only))"; !slices.ContainsFunc(s.transitions(n, "nas"), func(p string) bool { return strings.HasSuffix(p, want) }) {
-				t.Errorf("the porter did not take it for off, which proves nothing: %v", s.transitions(n, "nas"))
+				t.Errorf("the porter did not count it as off, so the test checks nothing: %v", s.transitions(n, "nas"))
 			}
 			s.wantWokenOnce()
 		})

@@ -210,7 +210,7 @@ func TestFieldUDPOtherTraffic(t *testing.T) {
 			h.must(err)
 			wantEcho(h, c.conn, 1<<20)
 			if got, _, _, err := nas.Neighbor(clientIn(client, ip)); err != nil || got != h.lan.Porter().MAC() {
-				t.Errorf("the machine has the client at %v, error %v: the test proves nothing", got, err)
+				t.Errorf("the machine has the client at %v, error %v: the test checks nothing", got, err)
 			}
 			waitDatagram(h, nas, "one")
 			h.waitNeighbor(nas.Host, clientIn(client, ip), client.MAC())

@@ -139,7 +139,7 @@ func TestStartWithoutOneInterface(t *testing.T) {
 	h.killAtEnd(d)
 	ready, err := h.daemon.Log.Wait(h.within(5*time.Second), 0, labdaemon.Is("ready"))
 	h.must(err)
-	if !contains(ready.Field("interfaces"), "eth0 10.77.0.2/24") || !contains(ready.Field("unavailable"), "interface eth9 is not there") {
+	if !contains(ready.Field("interfaces"), "eth0 10.77.0.2/24") || !contains(ready.Field("unavailable"), "interface eth9 does not exist") {
 		t.Errorf("ready: %+v", ready.Fields)
 	}
 	if code, out := h.runCommand("status"); code != 1 || !contains(out, "not ready", "eth9") {

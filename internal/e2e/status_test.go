@@ -37,7 +37,7 @@ func TestReloadFailureShown(t *testing.T) {
 	if code, out := h.runCommand("status"); code != 0 || !contains(out, "wake.attempts", "still uses the configuration", since) {
 		t.Errorf("status: exit code %d, %s", code, out)
 	}
-	if page := getPage(h); !contains(page, "Configuration not reloaded", "wake.attempts", "goes on with the configuration", since) {
+	if page := getPage(h); !contains(page, "Configuration not reloaded", "wake.attempts", "The porter uses the configuration from", since) {
 		t.Errorf("the page does not tell of it")
 	}
 

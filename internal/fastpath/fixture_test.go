@@ -114,7 +114,7 @@ func newFixture(tb testing.TB, room int, specs ...machine.Spec) *fixture {
 		t := NewTarget(spec, hold, new(wakefilter.Filter))
 		t.Answer(spec.Addrs())
 		v.Add(t, true, func(netip.Addr) bool { return false })
-		v.AddHosted(t, true, func(netip.Addr) bool { return true })
+		v.AddGuests(t, true, func(netip.Addr) bool { return true })
 		h.names[spec.MAC] = spec.Name
 	}
 	h.SetView(v)

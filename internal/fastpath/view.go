@@ -57,9 +57,9 @@ func (v *View) Add(t *Target, whole bool, elsewhere func(netip.Addr) bool) {
 	}
 }
 
-// AddHosted adds the guests of a target at those addresses that are probed. A machine of its
+// AddGuests adds the guests of a target at those addresses that are probed. A machine of its
 // own is no guest.
-func (v *View) AddHosted(t *Target, whole bool, asked func(netip.Addr) bool) {
+func (v *View) AddGuests(t *Target, whole bool, asked func(netip.Addr) bool) {
 	for _, a := range t.addrs {
 		if a.mac == t.MAC || !asked(a.ip) {
 			continue

@@ -138,7 +138,7 @@ func resummed(content string) []byte {
 	return b
 }
 
-// Such files lose nothing, so that nothing has to be told.
+// Such files lose nothing, so that nothing is logged.
 func TestAlmostNothing(t *testing.T) {
 	for _, content := range []string{"", string(headerLine()), `{"nightp`, strings.TrimSpace(string(headerLine()))} {
 		dir := t.TempDir()

@@ -10,7 +10,7 @@ import (
 )
 
 // TestFaultReplace: a new file that cannot take the place of the present one
-// leaves that, and nothing else; one that may not stay there is told from it.
+// leaves that, and nothing else. The error says whether the new file is in place but not durable.
 func TestFaultReplace(t *testing.T) {
 	for _, c := range []struct {
 		name     string

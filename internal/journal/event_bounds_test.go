@@ -59,7 +59,7 @@ func longestSettings(beyond int) machine.Settings {
 	return s
 }
 
-// fullEventText is as long as an event can be: each octet is six in JSON.
+// fullEventText is as long as an event can be: each byte is six in JSON.
 func fullEventText() Event {
 	e := fullEvent()
 	long := strings.Repeat("\x01", 2*maxText)

@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestFailures: a disk that fails in one way or another loses nothing, is told
-// of once, and is good again when it works again.
+// TestFailures: a disk that fails in one way or another loses nothing, is
+// logged once, and is good again when it works again.
 func TestFailures(t *testing.T) {
 	for _, c := range []struct {
 		name  string

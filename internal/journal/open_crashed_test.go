@@ -54,7 +54,7 @@ func TestCrashed(t *testing.T) {
 	}
 }
 
-// TestCrashedSoon: a run that dies right after its start is told of as well.
+// TestCrashedSoon: a run that dies right after its start is reported as well.
 func TestCrashedSoon(t *testing.T) {
 	dir := t.TempDir()
 	j, _, _ := opened(t, dir)

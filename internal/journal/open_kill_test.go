@@ -22,7 +22,7 @@ const (
 )
 
 // victim appends until it is killed, and prints the number of each record that
-// it was told is durable.
+// the journal reported durable.
 func victim(dir string) error {
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
 	d, err := openFolder(dir, log)

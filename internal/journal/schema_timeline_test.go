@@ -77,7 +77,7 @@ func longestTimeline() *timeline {
 		tl.steps = append(tl.steps, newStep(time.Duration(i)*20*time.Minute, Phases[1+i%3]))
 	}
 	for i := range MaxWakes {
-		name := unique.Make(string(make([]byte, maxClient))) // each octet is six in JSON
+		name := unique.Make(string(make([]byte, maxClient))) // each byte is six in JSON
 		tl.wakes = append(tl.wakes, wakeStep{at: time.Duration(i) * 20 * time.Minute, client: name, service: name})
 	}
 	for i := range maxBundles {

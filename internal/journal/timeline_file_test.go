@@ -130,8 +130,8 @@ func TestHistoryFromTheFile(t *testing.T) {
 	})
 }
 
-// sameHistory compares what was told on a clock with what is told now that it was set.
-// It allows for what is written in seconds.
+// sameHistory compares the history before the clock was set with the history after.
+// It allows for times that are written in seconds.
 func sameHistory(t fataler, got, want MachineHistory, set time.Duration) {
 	near := func(got, want time.Time) bool { return got.Sub(want.Add(set)).Abs() <= 2*time.Second }
 	got.Spans = slices.DeleteFunc(got.Spans, func(s Span) bool { return s.To.Sub(s.From) <= 4*time.Second })
@@ -154,7 +154,7 @@ func sameHistory(t fataler, got, want MachineHistory, set time.Duration) {
 	}
 }
 
-// TestHistoryAcrossClocks: what was written by a clock that was wrong is told on the
+// TestHistoryAcrossClocks: what was written by a clock that was wrong is returned in times of the
 // present one.
 func TestHistoryAcrossClocks(t *testing.T) {
 	at := func(off time.Duration, boot string, up time.Duration) stamp {

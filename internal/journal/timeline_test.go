@@ -59,7 +59,7 @@ func TestPhasesOfALife(t *testing.T) {
 	same(t, "phases", phases(r.history()), []string{"awake 1h1m0s", "asleep 2h0m0s", "waking 50s", "awake 1h0m0s"})
 	r.absent(r.at-30*time.Minute, r.at)
 	r.at += time.Minute
-	r.absent(r.at-briefest/2, r.at) // too short to be told
+	r.absent(r.at-briefest/2, r.at) // too short to be shown
 	same(t, "phases", phases(r.history()),
 		[]string{"awake 1h1m0s", "asleep 2h0m0s", "waking 50s", "awake 30m0s", "unknown 30m0s", "awake 1m0s"})
 	r.at += 30 * day

@@ -49,7 +49,7 @@ func checkSpec(s *machine.Spec) error {
 			return fmt.Errorf("%s.ip: found %q, expected the address of one machine, without a zone", at, a.IP)
 		case seen[a.IP]:
 			return fmt.Errorf("%s.ip: found %s again, expected each address once", at, a.IP)
-		case a.Hosted() && (!a.MAC.Unicast() || a.MAC == s.MAC || a.MAC == s.WakeMAC):
+		case a.Guest() && (!a.MAC.Unicast() || a.MAC == s.MAC || a.MAC == s.WakeMAC):
 			return fmt.Errorf("%s.mac: found %s, expected that of a guest", at, a.MAC)
 		}
 		seen[a.IP] = true

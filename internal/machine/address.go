@@ -24,7 +24,7 @@ const (
 // The reasons that depend on the machine.
 const (
 	unprovedReason = "the machine has not answered for it yet"
-	hostedReason   = "its guest has not answered for it yet"
+	guestReason    = "its guest has not answered for it yet"
 	concededReason = "another host uses it"
 )
 
@@ -63,8 +63,8 @@ func (a *address) status() AddressStatus {
 	s := AddressStatus{IP: a.IP, MAC: a.MAC, Standing: a.standing, Reason: a.reason}
 	if s.Reason == "" && a.unproved {
 		s.Reason = unprovedReason
-		if a.Hosted() {
-			s.Reason = hostedReason
+		if a.Guest() {
+			s.Reason = guestReason
 		}
 	}
 	switch {

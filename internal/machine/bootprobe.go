@@ -48,8 +48,8 @@ func (m waking) awaitedAddrs(now time.Time) []netip.Addr {
 		return a.reason == "" && a.standing != Conceded && (waking && !a.yielded.IsZero() ||
 			slices.ContainsFunc(m.wake.services, func(s Service) bool { return s.Addr == a.IP }))
 	})
-	forHosted := slices.ContainsFunc(addrs, func(ip netip.Addr) bool { return m.addrs.of(ip).Hosted() })
-	if len(addrs) == 0 || forHosted || m.NeededProof() > ByNeighbor || !waking && now.Sub(m.presence.since) >= startSilence/2 {
+	forGuest := slices.ContainsFunc(addrs, func(ip netip.Addr) bool { return m.addrs.of(ip).Guest() })
+	if len(addrs) == 0 || forGuest || m.NeededProof() > ByNeighbor || !waking && now.Sub(m.presence.since) >= startSilence/2 {
 		return m.probedAddrs()
 	}
 	return append(addrs, m.otherAddrs...)

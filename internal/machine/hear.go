@@ -71,7 +71,7 @@ func (m receiving) answered(now time.Time, e Answered) {
 		}
 	}
 	proved := m.Proves(e.Addr, e.Proof)
-	if e.Proof >= BySystem || e.Proof >= ByEcho && !m.addrs.haveTCP() || a != nil && a.Hosted() {
+	if e.Proof >= BySystem || e.Proof >= ByEcho && !m.addrs.haveTCP() || a != nil && a.Guest() {
 		p.osSeen = now
 	}
 	switch {

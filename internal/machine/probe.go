@@ -25,7 +25,7 @@ func (m *Machine) probedAddrs() []netip.Addr {
 func (as *addresses) haveTCP() bool {
 	return slices.ContainsFunc(as.machine.probedAddrs(), func(ip netip.Addr) bool {
 		a := as.of(ip)
-		return a != nil && !a.Hosted() && slices.ContainsFunc(a.Ports, func(p Port) bool { return p.Protocol == TCP })
+		return a != nil && !a.Guest() && slices.ContainsFunc(a.Ports, func(p Port) bool { return p.Protocol == TCP })
 	})
 }
 
@@ -46,7 +46,7 @@ func (m *Machine) NeededProof() Proof {
 // a virtual machine always does: neither network card nor firmware sends it.
 func (m *Machine) Proves(ip netip.Addr, proof Proof) bool {
 	a := m.addrs.of(ip)
-	return proof >= m.NeededProof() || a != nil && a.Hosted()
+	return proof >= m.NeededProof() || a != nil && a.Guest()
 }
 
 // probe probes the addresses. Without any address the machine cannot be probed, and

@@ -3,12 +3,12 @@ package machine
 import "slices"
 
 // requestedServices returns the services that a requested wake waits for: all TCP
-// services, with hosted also those of virtual machines. A UDP service can only be
+// services, with guests also those of virtual machines. A UDP service can only be
 // probed with the datagram of a client.
-func (as *addresses) requestedServices(hosted bool) (all []Service) {
+func (as *addresses) requestedServices(guests bool) (all []Service) {
 	for i := range as.all {
 		a := &as.all[i]
-		if a.reason != "" || a.standing == Conceded || a.Hosted() && !hosted {
+		if a.reason != "" || a.standing == Conceded || a.Guest() && !guests {
 			continue
 		}
 		for _, p := range a.Ports {

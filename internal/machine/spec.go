@@ -36,9 +36,9 @@ type Address struct {
 	Settings map[Port]Settings // of those that have some of their own; nil: none does
 }
 
-// Hosted reports whether the address is that of a virtual machine or a
+// Guest reports whether the address is that of a virtual machine or a
 // container with a MAC of its own, which runs on the machine.
-func (a *Address) Hosted() bool { return a.MAC != ether.MAC{} }
+func (a *Address) Guest() bool { return a.MAC != ether.MAC{} }
 
 // Set sets the settings of services of the address.
 func (a *Address) Set(ports []Port, s Settings) {
@@ -103,7 +103,7 @@ func (s *Spec) Has(ip netip.Addr) bool {
 // Owner returns the MAC of the host that has the address.
 func (s *Spec) Owner(ip netip.Addr) ether.MAC {
 	for i := range s.Monitor {
-		if a := &s.Monitor[i]; a.IP == ip && a.Hosted() {
+		if a := &s.Monitor[i]; a.IP == ip && a.Guest() {
 			return a.MAC
 		}
 	}
@@ -112,18 +112,18 @@ func (s *Spec) Owner(ip netip.Addr) ether.MAC {
 
 // Hosts reports whether mac is that of a virtual machine or a container.
 func (s *Spec) Hosts(mac ether.MAC) bool {
-	return slices.ContainsFunc(s.Monitor, func(a Address) bool { return a.Hosted() && a.MAC == mac })
+	return slices.ContainsFunc(s.Monitor, func(a Address) bool { return a.Guest() && a.MAC == mac })
 }
 
 // Own returns the addresses that are the machine's own.
 func (s *Spec) Own() []Address { return s.addresses(false) }
 
-// Hosted returns the addresses of virtual machines and containers.
-func (s *Spec) Hosted() []Address { return s.addresses(true) }
+// Guests returns the addresses of virtual machines and containers.
+func (s *Spec) Guests() []Address { return s.addresses(true) }
 
-func (s *Spec) addresses(hosted bool) (some []Address) {
+func (s *Spec) addresses(guests bool) (some []Address) {
 	for _, a := range s.Monitor {
-		if a.Hosted() == hosted {
+		if a.Guest() == guests {
 			some = append(some, a)
 		}
 	}

@@ -36,7 +36,7 @@ var machineFacts = []string{
 }
 
 func TestMachineFacts(t *testing.T) {
-	h := new(house)
+	h := new(fakePorter)
 	nas := asleep("nas", midnight)
 	nas.Agentless = true
 	nas.PausedUntil = midnight.Add(time.Hour)
@@ -143,7 +143,7 @@ nightporter_replayed_packets_total{machine="nas"} 11
 }
 
 func TestExactlyOneState(t *testing.T) {
-	h := new(house)
+	h := new(fakePorter)
 	_, reg := newMetrics(t, h.source())
 	for _, state := range machine.States {
 		s := asleep("nas", midnight)
@@ -162,7 +162,7 @@ func TestExactlyOneState(t *testing.T) {
 }
 
 func TestNeverWokenIsZero(t *testing.T) {
-	h := new(house)
+	h := new(fakePorter)
 	h.set(midnight, asleep("nas", midnight))
 	_, reg := newMetrics(t, h.source())
 	if v := value(t, reg, "nightporter_machine_last_wake_timestamp_seconds"); v != 0 {
@@ -171,7 +171,7 @@ func TestNeverWokenIsZero(t *testing.T) {
 }
 
 func TestForgottenAndRenamed(t *testing.T) {
-	h := new(house)
+	h := new(fakePorter)
 	h.set(midnight, asleep("nas", midnight), asleep("pc", midnight))
 	m, reg := newMetrics(t, h.source())
 	m.AddMachine("nas")
@@ -218,7 +218,7 @@ func TestTimeIsReadFirst(t *testing.T) {
 }
 
 func TestInterfaces(t *testing.T) {
-	src := new(house).source()
+	src := new(fakePorter).source()
 	drops := map[string]uint64{"eth0": 5, "wlan0": 0}
 	src.Drops = func() map[string]uint64 { return drops }
 	src.Rejected = func() map[string]map[string]uint64 {
@@ -254,7 +254,7 @@ func TestSwitches(t *testing.T) {
 			func(s *metrics.Source) *func() bool { return &s.Stored }},
 	} {
 		on := false
-		src := new(house).source()
+		src := new(fakePorter).source()
 		*c.source(&src) = func() bool { return on }
 		_, reg := newMetrics(t, src)
 		for _, value := range []string{"0", "1", "0"} {
@@ -268,7 +268,7 @@ func TestSwitches(t *testing.T) {
 // A name that is no UTF-8 cannot be exported. The scrape says so; nothing else
 // is lost and nothing panics.
 func TestBadNameIsAnError(t *testing.T) {
-	h := new(house)
+	h := new(fakePorter)
 	h.set(midnight, asleep("n\xffs", midnight), asleep("pc", midnight))
 	m, reg := newMetrics(t, h.source())
 	m.AddMachine("n\xffs")
@@ -290,7 +290,7 @@ func TestBadNameIsAnError(t *testing.T) {
 
 // A machine that registers thousands of services does not get as many series.
 func TestServicesAreBounded(t *testing.T) {
-	h := new(house)
+	h := new(fakePorter)
 	nas := asleep("nas", midnight)
 	nas.Monitor[0].Ports = nil
 	for n := range 40 {

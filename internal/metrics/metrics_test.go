@@ -19,20 +19,20 @@ import (
 
 var midnight = time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC)
 
-// house is what the daemon would know, changed by the tests.
-type house struct {
+// fakePorter is what the daemon would know, changed by the tests.
+type fakePorter struct {
 	mu       sync.Mutex
 	machines []machine.Status
 	now      time.Time
 }
 
-func (h *house) set(now time.Time, machines ...machine.Status) {
+func (h *fakePorter) set(now time.Time, machines ...machine.Status) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.now, h.machines = now, machines
 }
 
-func (h *house) source() metrics.Source {
+func (h *fakePorter) source() metrics.Source {
 	return metrics.Source{
 		Machines: func() []machine.Status {
 			h.mu.Lock()
@@ -108,7 +108,7 @@ func family(t *testing.T, g prometheus.Gatherer, name string) *dto.MetricFamily 
 }
 
 func TestEvents(t *testing.T) {
-	m, reg := newMetrics(t, new(house).source())
+	m, reg := newMetrics(t, new(fakePorter).source())
 	m.ARPReplied()
 	m.ARPReplied()
 	m.NDPReplied()
@@ -143,8 +143,8 @@ nightporter_registrations_total 1
 
 // With no machine registered every event counter is there already, at 0, and no
 // series of a machine is.
-func TestEmptyHouse(t *testing.T) {
-	_, reg := newMetrics(t, new(house).source())
+func TestNoMachines(t *testing.T) {
+	_, reg := newMetrics(t, new(fakePorter).source())
 	families, err := reg.Gather()
 	if err != nil {
 		t.Fatal(err)
@@ -177,7 +177,7 @@ func TestEmptyHouse(t *testing.T) {
 }
 
 func TestRuntimeCollectors(t *testing.T) {
-	_, reg := newMetrics(t, new(house).source())
+	_, reg := newMetrics(t, new(fakePorter).source())
 	for _, name := range []string{"go_goroutines", "process_open_fds", "nightporter_build_info"} {
 		if family(t, reg, name) == nil {
 			t.Errorf("no %s", name)
@@ -186,7 +186,7 @@ func TestRuntimeCollectors(t *testing.T) {
 }
 
 func TestLint(t *testing.T) {
-	h := new(house)
+	h := new(fakePorter)
 	h.set(midnight, asleep("nas", midnight))
 	src := h.source()
 	src.Drops = func() map[string]uint64 { return map[string]uint64{"eth0": 3} }
@@ -210,17 +210,17 @@ func TestNewErrors(t *testing.T) {
 	if _, err := metrics.New(reg, metrics.Source{}); err == nil {
 		t.Error("a source without machines was accepted")
 	}
-	if _, err := metrics.New(reg, new(house).source()); err != nil {
+	if _, err := metrics.New(reg, new(fakePorter).source()); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := metrics.New(reg, new(house).source()); err == nil {
+	if _, err := metrics.New(reg, new(fakePorter).source()); err == nil {
 		t.Error("the same names were registered twice")
 	}
 }
 
 func TestConcurrentUse(t *testing.T) {
 	const rounds = 200
-	h := new(house)
+	h := new(fakePorter)
 	h.set(midnight, asleep("nas", midnight.Add(-time.Hour)))
 	m, reg := newMetrics(t, h.source())
 	m.AddMachine("nas")

@@ -16,7 +16,7 @@ import (
 
 // everything is a source that knows of all there is to know.
 func everything() metrics.Source {
-	h := new(house)
+	h := new(fakePorter)
 	h.set(midnight, asleep("nas", midnight))
 	src := h.source()
 	yes := func() bool { return true }

@@ -66,7 +66,7 @@ func (l *loop) checkAdmission(a *admission) (why string, err error) {
 	if err := l.machines.checkRoom(a.Request, proved, a.replaced, l.conf.Registration.MaxMachines); err != nil {
 		return "", err
 	}
-	if err := l.machines.checkHosted(a.Request, a.places, a.replaced); err != nil {
+	if err := l.machines.checkGuests(a.Request, a.places, a.replaced); err != nil {
 		return "", err
 	}
 	return why, nil

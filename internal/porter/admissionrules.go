@@ -41,7 +41,7 @@ func (r *registry) complete(req *registration.Request) (had []netip.Addr, guarde
 	} else {
 		machine.InheritSettings(req.Monitor, conf.Monitor)
 	}
-	req.UseConfiguredGuests(conf.Hosted())
+	req.UseConfiguredGuests(conf.Guests())
 	if !req.HasIdleWatts {
 		req.IdleWatts = conf.IdleWatts
 	}
@@ -135,7 +135,7 @@ func (r *registry) checkRoom(req registration.Request, proved []netip.Addr, gone
 
 // checkGuests refuses a machine that is the guest of another, or has another one as its
 // guest.
-func (r *registry) checkHosted(req registration.Request, places []machine.Place, gone ether.MAC) error {
+func (r *registry) checkGuests(req registration.Request, places []machine.Place, gone ether.MAC) error {
 	registering := registration.GuestHost{Spec: req.Spec, Counts: func(ip netip.Addr) bool {
 		return !slices.ContainsFunc(places, func(p machine.Place) bool { return p.Addr == ip && p.Reason != "" })
 	}}

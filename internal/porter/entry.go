@@ -93,10 +93,10 @@ func (e *entry) card() ether.MAC {
 	return spec.MagicMAC()
 }
 
-// isUnconfiguredHosted reports whether a is an address of a guest that is not configured. A
+// isUnconfiguredGuest reports whether a is an address of a guest that is not configured. A
 // registration cannot prove that a guest belongs to its machine.
-func (e *entry) isUnconfiguredHosted(a machine.Address) bool {
-	return a.Hosted() && (e.configured == nil || !registration.IsConfiguredGuest(e.configured.Monitor, a))
+func (e *entry) isUnconfiguredGuest(a machine.Address) bool {
+	return a.Guest() && (e.configured == nil || !registration.IsConfiguredGuest(e.configured.Monitor, a))
 }
 
 // managed reports whether the machine has registered, or need not because it is agentless.

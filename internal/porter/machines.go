@@ -95,7 +95,7 @@ func (l *loop) configure(specs []machine.Spec) error {
 		if e := l.machines.byMAC[spec.WakeMAC]; e != nil && e.HasRegistered() {
 			return fmt.Errorf("machines[%d].wake_mac: found %s: %q has registered with that as its mac", i, spec.WakeMAC, e.name())
 		}
-		for k, a := range spec.Hosted() {
+		for k, a := range spec.Guests() {
 			if e := l.machines.byMAC[a.MAC]; e != nil && e.HasRegistered() {
 				return fmt.Errorf("machines[%d].guests[%d].mac: found %s: %q has registered with that as its mac", i, k, a.MAC, e.name())
 			}

@@ -149,7 +149,7 @@ func (l *loop) placeEntry(e *entry, views map[*nic]*netView, holders map[netip.A
 	places := make([]machine.Place, len(spec.Monitor))
 	for i, a := range spec.Monitor {
 		p := e.placeOf(a, v, l.interfaces.names())
-		if p.Reason == "" && l.conf.Registration.Trust == registration.Self.String() && e.isUnconfiguredHosted(a) {
+		if p.Reason == "" && l.conf.Registration.Trust == registration.Self.String() && e.isUnconfiguredGuest(a) {
 			p.Reason = string(registration.UnconfiguredGuest(a.MAC))
 		}
 		if other := holders[a.IP]; p.Reason == "" && other != nil && other != e {

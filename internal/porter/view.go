@@ -22,7 +22,7 @@ func (l *loop) publish() {
 			if e.nic == n && e.attention != machine.ObserveNothing {
 				whole := e.attention == machine.ObserveAll
 				v.Add(e.target, whole, func(ip netip.Addr) bool { return !e.HasAddress(ip) })
-				v.AddHosted(e.target, whole, e.Probes)
+				v.AddGuests(e.target, whole, e.Probes)
 			}
 		}
 		n.noteForwarding()

@@ -120,7 +120,7 @@ func TestAlertsSayWhatToDo(t *testing.T) {
 			t.Errorf("%s: summary: found %q, expected one sentence", r.Alert, s)
 		}
 		if d := r.Annotations["description"]; !strings.Contains(d, " First ") {
-			t.Errorf("%s: description: found %q, expected to be told what to do first", r.Alert, d)
+			t.Errorf("%s: description: found %q, expected it to say what to do first", r.Alert, d)
 		}
 		anchor, ok := strings.CutPrefix(r.Annotations["runbook_url"], runbookURL)
 		if !ok || anchor != strings.ToLower(r.Alert) {

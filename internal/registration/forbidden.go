@@ -25,7 +25,7 @@ func checkAddresses(req Request, n Network) error {
 		if what := Forbidden(a.IP, n); what != "" {
 			return Refuse(Refused, "%s: found %s, %s: expected an address of the machine", req.path(i), a.IP, what)
 		}
-		if what := foreignMAC(a.MAC, n); a.Hosted() && what != "" {
+		if what := foreignMAC(a.MAC, n); a.Guest() && what != "" {
 			return Refuse(Refused, "%s: found %s at %s, %s: expected a guest of the machine", req.path(i), a.IP, a.MAC, what)
 		}
 	}

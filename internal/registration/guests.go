@@ -20,7 +20,7 @@ func (r *reader) guests(path string, raw json.RawMessage) error {
 // checkGuests refuses a guest that is the machine itself.
 func (r *reader) checkGuests() error {
 	for i, a := range r.req.Guests {
-		if a.MAC == r.req.MAC || a.Hosted() && a.MAC == r.req.WakeMAC {
+		if a.MAC == r.req.MAC || a.Guest() && a.MAC == r.req.WakeMAC {
 			return Refuse(Invalid, "guests[%d].mac: found %s, the machine's own: expected that of a guest; the machine's own addresses belong in monitor", i, a.MAC)
 		}
 	}
@@ -34,7 +34,7 @@ func (r *Request) UseConfiguredGuests(known []machine.Address) {
 	r.ConfiguredGuests = known
 	for _, list := range [][]machine.Address{r.Monitor, r.Guests} {
 		for i, a := range list {
-			if k := named(known, a.IP); k != nil && !a.Hosted() {
+			if k := named(known, a.IP); k != nil && !a.Guest() {
 				list[i].MAC = k.MAC
 			}
 		}
@@ -72,7 +72,7 @@ func UnconfiguredGuest(mac ether.MAC) Reason {
 // guest decides whether the address of a guest can be claimed. It returns the address with its
 // MAC, if that is known.
 func (p Policy) guest(ctx context.Context, path string, a machine.Address, req Request, n Network) (machine.Address, Place, error) {
-	isNamed := a.Hosted() && IsConfiguredGuest(req.ConfiguredGuests, a)
+	isNamed := a.Guest() && IsConfiguredGuest(req.ConfiguredGuests, a)
 	place := Place{IP: a.IP, Unproved: !isNamed}
 	switch {
 	case !n.CanResolve(a.IP):
@@ -80,14 +80,14 @@ func (p Policy) guest(ctx context.Context, path string, a machine.Address, req R
 		return a, place, nil
 	case isNamed && n.OnLink(a.IP): // the operator confirmed it
 		return a, place, nil
-	case p.Trust == Self && a.Hosted() && !isNamed:
+	case p.Trust == Self && a.Guest() && !isNamed:
 		return a, Place{IP: a.IP, Waiting: UnconfiguredGuest(a.MAC)}, nil
 	}
 	macs, err := resolve(ctx, a.IP, n)
 	if err != nil {
 		return a, place, fmt.Errorf("%s: resolve %s: %w", path, a.IP, err)
 	}
-	if !a.Hosted() && len(macs) > 0 {
+	if !a.Guest() && len(macs) > 0 {
 		a.MAC = macs[0]
 	}
 	switch {
@@ -112,7 +112,7 @@ type GuestHost struct {
 
 // hasGuest reports whether a machine has a guest with a MAC.
 func (h GuestHost) hasGuest(mac ether.MAC) bool {
-	return slices.ContainsFunc(h.Monitor, func(a machine.Address) bool { return a.Hosted() && a.MAC == mac && h.Counts(a.IP) })
+	return slices.ContainsFunc(h.Monitor, func(a machine.Address) bool { return a.Guest() && a.MAC == mac && h.Counts(a.IP) })
 }
 
 // CheckGuests returns nil if neither of two machines is a guest of the other. The error is a

@@ -167,7 +167,7 @@ func TestUseConfiguredGuests(t *testing.T) {
 	known := []machine.Address{guest(guestIP4, guestMAC), guest(guestIP6, guestMAC)}
 	silent := request(towerMAC, "192.168.1.5", "192.168.1.9")
 	silent.UseConfiguredGuests(known)
-	if silent.Monitor[0].Hosted() || silent.Monitor[1].MAC != guestMAC || len(silent.Guests) != 1 || silent.Guests[0].IP != guestIP6 {
+	if silent.Monitor[0].Guest() || silent.Monitor[1].MAC != guestMAC || len(silent.Guests) != 1 || silent.Guests[0].IP != guestIP6 {
 		t.Errorf("without guests of its own: %+v", silent)
 	}
 	speaks := request(towerMAC, "192.168.1.5")

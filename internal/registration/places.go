@@ -59,7 +59,7 @@ func (p Policy) decideAll(ctx context.Context, req Request, n Network) (Verdict,
 	var resolved sync.WaitGroup
 	for i, a := range v.Monitor {
 		resolved.Go(func() {
-			if path := req.path(i); i >= len(req.Monitor) || a.Hosted() {
+			if path := req.path(i); i >= len(req.Monitor) || a.Guest() {
 				v.Monitor[i], v.Places[i], errs[i] = p.guest(ctx, path, a, req, n)
 			} else {
 				v.Places[i], errs[i] = p.place(ctx, path, a.IP, req.MAC, n)
@@ -81,13 +81,13 @@ func (p Policy) decideAll(ctx context.Context, req Request, n Network) (Verdict,
 // claimable reports whether ip is an address of the machine that can be claimed.
 func (v Verdict) claimable(ip netip.Addr) bool {
 	i := slices.IndexFunc(v.Monitor, func(a machine.Address) bool { return a.IP == ip })
-	return i >= 0 && !v.Monitor[i].Hosted() && v.Places[i].Waiting == ""
+	return i >= 0 && !v.Monitor[i].Guest() && v.Places[i].Waiting == ""
 }
 
 // leaveOut removes the guests, which are the entries from first on, whose MAC is not known.
 func (v *Verdict) leaveOut(first int) {
 	for i := len(v.Monitor) - 1; i >= first; i-- {
-		if a := v.Monitor[i]; !a.Hosted() && v.Places[i].Waiting != "" {
+		if a := v.Monitor[i]; !a.Guest() && v.Places[i].Waiting != "" {
 			v.Unknown = append(v.Unknown, a.IP)
 			v.Monitor, v.Places = slices.Delete(v.Monitor, i, i+1), slices.Delete(v.Places, i, i+1)
 		}

@@ -91,11 +91,11 @@ func monitorDiffers(got, want []machine.Address) (path, found, expected string) 
 // entryAt returns the path of the i-th address of a machine and its guests.
 func entryAt(monitor []machine.Address, i int) string {
 	key, n := "monitor", 0
-	if monitor[i].Hosted() {
+	if monitor[i].Guest() {
 		key = "guests"
 	}
 	for j := range i {
-		if monitor[j].Hosted() == monitor[i].Hosted() {
+		if monitor[j].Guest() == monitor[i].Guest() {
 			n++
 		}
 	}
@@ -103,7 +103,7 @@ func entryAt(monitor []machine.Address, i int) string {
 }
 
 func guestMAC(a machine.Address) string {
-	if a.Hosted() {
+	if a.Guest() {
 		return a.MAC.String()
 	}
 	return "none"

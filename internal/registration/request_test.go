@@ -377,7 +377,7 @@ func checkRequest(t *testing.T, r registration.Request) {
 		t.Errorf("%d addresses of guests", len(r.Guests))
 	}
 	for _, a := range r.Guests {
-		if a.MAC == r.MAC || a.Hosted() && !a.MAC.Unicast() {
+		if a.MAC == r.MAC || a.Guest() && !a.MAC.Unicast() {
 			t.Errorf("guest at %v", a.MAC)
 		}
 	}

@@ -387,7 +387,7 @@ func TestOtherSitesAreKeptOut(t *testing.T) {
 	}
 }
 
-// A value that JSON does not have is an error that is told, not half an answer.
+// A value that JSON does not have is answered with an error, not with half an answer.
 func TestNotEncodable(t *testing.T) {
 	s := nas()
 	s.IdleWatts = math.Inf(1)

@@ -50,8 +50,8 @@ func newLiveBackend() *liveBackend {
 	printer := testMachine("printer", "192.168.1.61", machine.Asleep, 9*time.Hour+4*time.Minute, 24, 24, 21, 24, 24, 22, 14.7)
 	printer.LastWake = knockedAt(9*time.Hour+6*time.Minute, "192.168.1.31:40000", "192.168.1.61", 631)
 	printer.LastWake.Outcome, printer.LastWake.Attempts = machine.GivenUp, 6
-	desk := testMachine("desk", "192.168.1.71", machine.Settling, 2*time.Second)
-	h.machines = []machine.Status{tower, nas, media, printer, desk}
+	workstation := testMachine("desk", "192.168.1.71", machine.Settling, 2*time.Second)
+	h.machines = []machine.Status{tower, nas, media, printer, workstation}
 	h.tellStory()
 	return h
 }

@@ -131,7 +131,7 @@ func TestPageFollows(t *testing.T) {
 	if !same {
 		t.Error("the focus is not kept")
 	}
-	// Whoever reads older ones is left where he is.
+	// The list does not scroll while the user reads older ones.
 	var before, after float64
 	const third = `document.querySelector(".events li[data-key='3']").getBoundingClientRect().top`
 	b.Eval(`document.querySelector(".events").scrollTop = 120; `+third, &before)

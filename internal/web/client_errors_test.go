@@ -14,7 +14,7 @@ import (
 	"nightporter/internal/web"
 )
 
-// What the porter refuses is told in its own words, without those of HTTP.
+// The error has the porter's own reason, without the words of HTTP.
 func TestClientIsRefused(t *testing.T) {
 	for answer, want := range map[string]string{
 		`{"error":"32 are enough\u001b"}`:                                   "32 are enough\x1b",
@@ -103,7 +103,7 @@ func TestUnreachable(t *testing.T) {
 	}
 }
 
-// A name server that is silent is told as such, before the time for the whole answer is
+// A name server that is silent is reported as such, before the time for the whole answer is
 // over.
 func TestClientFindsNoAddress(t *testing.T) {
 	over, end := context.WithCancel(context.Background())

@@ -67,7 +67,7 @@ func TestClientReadsMachines(t *testing.T) {
 	}
 }
 
-// A failed wake is told until the machine is up, as on the page.
+// A failed wake is shown until the machine is up, as on the page.
 func TestClientReadsFailedWakes(t *testing.T) {
 	s := nas()
 	s.State, s.LastWake.Outcome, s.LastWake.Test = machine.Asleep, machine.GivenUp, false

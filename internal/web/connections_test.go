@@ -248,8 +248,8 @@ func closed(all []net.Conn) (n int) {
 	return n
 }
 
-// A source has a quarter of the connections, and only its own oldest ones that wait
-// give way to more of it. Those on the loopback are not counted with others.
+// A source has a quarter of the connections, and a new one evicts only
+// its own oldest ones that wait. Those on the loopback are not counted with others.
 func TestConnectionsOfOneSource(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b, stop := attackable(t, nil)

@@ -204,8 +204,8 @@ func rounds(n int) string {
 	return fmt.Sprintf("%d rounds of magic packets", n)
 }
 
-// whyWoken says who wanted what of a machine. Journals of older versions know
-// nothing of that.
+// whyWoken says who wanted what of a machine. Journals of older versions do
+// not have it.
 func whyWoken(w *machine.LastWake) string {
 	switch {
 	case !w.Known():

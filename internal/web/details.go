@@ -52,7 +52,7 @@ func detailsOf(s *machine.Status, t detailSources, now time.Time) details {
 	for i := range s.Monitor {
 		a := &s.Monitor[i]
 		l := addressLine{IP: a.IP.String(), Services: servicesOf(a)}
-		if a.Hosted() {
+		if a.Guest() {
 			l.Guest = a.MAC.String()
 		}
 		if i < len(s.Addresses) {

@@ -93,7 +93,7 @@ func FuzzStream(f *testing.F) {
 			for _, e := range first {
 				b, err := json.Marshal(e)
 				if err != nil {
-					t.Fatalf("%+v cannot be told: %v", e, err)
+					t.Fatalf("%+v cannot be sent: %v", e, err)
 				}
 				fmt.Fprintf(&out, "id: %d\ndata: %s\n\n", e.Seq, b)
 			}

@@ -46,7 +46,7 @@ func TestPageTellsLastWakes(t *testing.T) {
 		wake machine.LastWake
 		want []string
 	}{
-		"old journal": {machine.LastWake{At: at}, []string{"result not recorded", "cause not recorded", "1 h ago"}},
+		"old journal": {machine.LastWake{At: at}, []string{"ended without the porter", "cause not recorded", "1 h ago"}},
 		"under way": {machine.LastWake{At: at, Trigger: machine.ByAPI, By: "192.0.2.9:5000", Outcome: machine.UnderWay, Attempts: 2},
 			[]string{"under way, 2 rounds of magic packets", "</span>requested by 192.0.2.9 · "}},
 		"test": {machine.LastWake{At: at, Trigger: machine.ByAPI, By: "192.0.2.9:5000", Outcome: machine.Served, Ready: time.Second, Test: true},
@@ -86,7 +86,7 @@ func TestPageTellsWhatAnArrivingMachineIsWaitedFor(t *testing.T) {
 	}
 	s.Arrival.Since = midnight.Add(10 * time.Second)
 	if page := ask(t, &fakeBackend{machines: []machine.Status{s}}, "GET", "/").Body.String(); !contains(page, "it answers; "+waits) {
-		t.Error("one that has just come up is told otherwise")
+		t.Error("a machine that has just come up is shown otherwise")
 	}
 }
 
@@ -122,7 +122,7 @@ func TestShortTimes(t *testing.T) {
 	}
 }
 
-// TestSumsSaySinceWhen: what was saved is told with since when it counts, on the page.
+// TestSumsSaySinceWhen: the page shows since when saved energy is counted.
 func TestSumsSaySinceWhen(t *testing.T) {
 	first, second := nas(), nas()
 	second.Name, second.Counted = "tower", midnight.Add(-100*24*time.Hour)

@@ -116,10 +116,10 @@ func example(prefix netip.Prefix) string {
 	if !ip.Is4() || prefix.Bits() > 24 {
 		return "192.168.1.20"
 	}
-	octets := ip.As4()
-	octets[3] = 20
-	if netip.AddrFrom4(octets) == ip {
-		octets[3] = 21
+	host := ip.As4()
+	host[3] = 20
+	if netip.AddrFrom4(host) == ip {
+		host[3] = 21
 	}
-	return netip.AddrFrom4(octets).String()
+	return netip.AddrFrom4(host).String()
 }

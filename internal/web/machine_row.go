@@ -138,7 +138,7 @@ func wakeCellOf(w *machine.LastWake, now time.Time) *wakeCell {
 	case machine.GivenUp:
 		c.Outcome, c.Class = DidNotWake(w.Attempts), "bad"
 	default:
-		c.Outcome = "result not recorded"
+		c.Outcome = "ended without the porter"
 	}
 	c.Detail = c.Outcome
 	return c

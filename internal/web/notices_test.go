@@ -44,7 +44,7 @@ func TestAttentionForThePorter(t *testing.T) {
 	}
 }
 
-// A failed wake is told until the machine is up, whatever brought it up.
+// A failed wake is shown until the machine is up, whatever brought it up.
 func TestAttentionForAFailedWake(t *testing.T) {
 	s := nas()
 	s.LastWake.Outcome, s.LastWake.Attempts, s.LastWake.Test = machine.GivenUp, 3, false
@@ -92,7 +92,7 @@ func TestAttentionForAConflict(t *testing.T) {
 	}
 }
 
-// A refused registration is told with its reason, until the machine is accepted. Where
+// A refused registration is shown with its reason, until the machine is accepted. Where
 // another machine is in the way, that one can be forgotten.
 func TestAttentionForARefusal(t *testing.T) {
 	guest := ether.MAC{2, 0, 0, 0, 0, 9}

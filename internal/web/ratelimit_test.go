@@ -92,9 +92,9 @@ func TestTooManyWakesAreToldWhen(t *testing.T) {
 		if body.Error != want {
 			t.Errorf("error %q\nwant  %q", body.Error, want)
 		}
-		time.Sleep(30 * time.Second) // as it was told
+		time.Sleep(30 * time.Second) // as Retry-After said
 		if w := callFrom(s, "192.0.2.7:1", "POST", "/api/v1/machines/nas/wake"); w.Code != 202 {
-			t.Errorf("after the time it was told: %d", w.Code)
+			t.Errorf("after the time of Retry-After: %d", w.Code)
 		}
 	})
 }

@@ -120,7 +120,7 @@ func TestAttackScrapesInTheMaking(t *testing.T) {
 	})
 }
 
-// A scrape that does not end is answered in time to be told, and nothing is left of
+// A scrape that does not end is answered before its client gives up, and nothing is left of
 // it afterwards.
 func TestLateAnswers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -133,7 +133,7 @@ func (c candidate) evictable(source ratelimit.Source, own int) bool {
 	}
 }
 
-// compare puts those that give way first in front: of the source that holds most, what
+// compare orders slots by who is evicted first: of the source that holds most, what
 // has waited for minHold, and then what is oldest. What has not waited for so long
 // has a request on its way.
 func (c candidate) compare(other candidate) int {
@@ -165,7 +165,7 @@ func (p *pool) remove(c *slot) {
 	}
 }
 
-// leave gives the slot back. A slot that gave way before is given back already.
+// release gives the slot back. An evicted slot is given back already.
 func (c *slot) release() {
 	c.pool.mu.Lock()
 	defer c.pool.mu.Unlock()

@@ -130,7 +130,7 @@ func outlive(t *testing.T, encrypted bool) {
 	stop()
 }
 
-// piped has a client follow h that reads only when it is told to.
+// piped has a client follow h that reads only when the test says so.
 func piped(t *testing.T, h *fakeBackend) (l *listener, stop func()) {
 	t.Helper()
 	p, stopServer := runPiped(t, h, "")

@@ -15,8 +15,8 @@ import (
 
 // The addresses of a virtual machine on nas.
 var (
-	hosted4 = netip.MustParseAddr("10.77.0.30")
-	hosted6 = netip.MustParseAddr("fd77::30")
+	guest4 = netip.MustParseAddr("10.77.0.30")
+	guest6 = netip.MustParseAddr("fd77::30")
 )
 
 // hypervisor is nas with an IPv4 address, and its virtual machine.
@@ -27,8 +27,8 @@ type hypervisor struct {
 	vmEntries string       // the value of guests in its registration; empty: none
 }
 
-// hostedConfig is how the porter learns of the virtual machine.
-type hostedConfig struct {
+// guestConfig is how the porter learns of the virtual machine.
+type guestConfig struct {
 	name       string
 	conf       string
 	configured bool // the configuration names the virtual machine
@@ -38,7 +38,7 @@ type hostedConfig struct {
 	asOwn      bool // ... as an address of its own
 }
 
-var hostedConfigs = []hostedConfig{
+var guestConfigs = []guestConfig{
 	{name: "configured", configured: true},
 	{name: "agentless", configured: true, agentless: true},
 	{name: "open", conf: "registration: {trust: open}\n", registered: true, withMAC: true},
@@ -50,7 +50,7 @@ var hostedConfigs = []hostedConfig{
 // openHypervisor starts a daemon for nas and its virtual machine, which starts 3 s after nas.
 // Its service starts 3 s later, between 7 and 9 s after the first SYN. The next SYNs come after
 // 7 and 11 s.
-func openHypervisor(t *testing.T, by hostedConfig, conf string, talkative bool) *hypervisor {
+func openHypervisor(t *testing.T, by guestConfig, conf string, talkative bool) *hypervisor {
 	t.Helper()
 	t.Parallel()
 	ctx, network := newLANFor(t, 3*time.Minute)
@@ -60,21 +60,21 @@ func openHypervisor(t *testing.T, by hostedConfig, conf string, talkative bool) 
 	}), agentless: by.agentless}, monitor: []netip.Addr{nas4}}
 	var err error
 	s.vm, err = network.AddVirtualMachine(s.nas, lab.MachineConfig{
-		Name: "vm", Addrs: []netip.Prefix{netip.PrefixFrom(hosted4, 24), netip.PrefixFrom(hosted6, 64)},
+		Name: "vm", Addrs: []netip.Prefix{netip.PrefixFrom(guest4, 24), netip.PrefixFrom(guest6, 64)},
 		Boot: 3 * time.Second, ARPProbe: true, Announce: talkative,
 		Services: []lab.ServiceConfig{{Network: "tcp", Port: 22, Delay: 3 * time.Second}},
 	})
 	bare.must(err)
 	if by.asOwn {
-		s.monitor = append(s.monitor, hosted4, hosted6)
+		s.monitor = append(s.monitor, guest4, guest6)
 	}
 	if by.registered {
-		s.vmEntries = s.hostedEntries(by.withMAC)
+		s.vmEntries = s.guestEntries(by.withMAC)
 	}
 	s.conf = fieldProbe + by.conf + conf
 	if by.configured {
 		s.conf += fmt.Sprintf("machines: [{name: nas, mac: %q, agentless: %t, monitor: [{ip: %s, port: [22, icmp]}], guests: %s}]\n",
-			s.nas.MAC(), by.agentless, nas4, s.hostedEntries(true))
+			s.nas.MAC(), by.agentless, nas4, s.guestEntries(true))
 	}
 	if by.agentless {
 		s.conf += "watch: {interval: 500ms}\n"
@@ -83,10 +83,10 @@ func openHypervisor(t *testing.T, by hostedConfig, conf string, talkative bool) 
 	return s
 }
 
-// hostedEntries is the value of guests in a registration and, being JSON, in the configuration.
-func (s *hypervisor) hostedEntries(withMAC bool) string {
+// guestEntries is the value of guests in a registration and, being JSON, in the configuration.
+func (s *hypervisor) guestEntries(withMAC bool) string {
 	var all []string
-	for _, ip := range []netip.Addr{hosted4, hosted6} {
+	for _, ip := range []netip.Addr{guest4, guest6} {
 		mac := ""
 		if withMAC {
 			mac = fmt.Sprintf(`"mac": %q, `, s.vm.MAC())
@@ -124,8 +124,8 @@ func (s *hypervisor) sleepBoth() {
 	s.waitState(limit, n, "nas", "asleep")
 }
 
-// hosted returns the virtual machine as a machineTest.
-func (s *hypervisor) hosted() *machineTest { return &machineTest{harness: s.harness, nas: s.vm} }
+// guest returns the virtual machine as a machineTest.
+func (s *hypervisor) guest() *machineTest { return &machineTest{harness: s.harness, nas: s.vm} }
 
 // wantUndisturbed expects no failed address test, no conflict and one wake.
 func (s *hypervisor) wantUndisturbed() {
@@ -141,33 +141,33 @@ func (s *hypervisor) wantUndisturbed() {
 	s.wantWokenOnce()
 }
 
-// TestFieldHosted: a client knocks at the virtual machine of a machine that sleeps. The host
+// TestFieldGuests: a client knocks at the virtual machine of a machine that sleeps. The host
 // boots, the virtual machine some seconds later with its address tests, and its service later
 // still. The client is served as soon as that is up.
-func TestFieldHosted(t *testing.T) {
+func TestFieldGuests(t *testing.T) {
 	t.Parallel()
-	for _, by := range hostedConfigs {
+	for _, by := range guestConfigs {
 		for _, in := range settings {
-			for _, ip := range []netip.Addr{hosted4, hosted6} {
+			for _, ip := range []netip.Addr{guest4, guest6} {
 				for _, talkative := range []bool{false, true} {
 					if in.agentless {
 						continue // by has it
 					}
 					t.Run(fmt.Sprintf("%s/%s/%v/talkative=%t", by.name, in.name, ip, talkative), func(t *testing.T) {
 						plain := in.name == "registered"
-						variantUnless(t, by.name == "configured" && plain || talkative == (ip == hosted4) && (plain && ip == hosted6 || by.name == "configured" && ip == hosted4))
+						variantUnless(t, by.name == "configured" && plain || talkative == (ip == guest4) && (plain && ip == guest6 || by.name == "configured" && ip == guest4))
 						s := openHypervisor(t, by, in.conf, talkative)
 						if in.forwards {
 							forward(t, s.lan.Porter())
 						}
 						s.sleepBoth()
-						for _, a := range []netip.Addr{nas4, hosted4, hosted6} {
+						for _, a := range []netip.Addr{nas4, guest4, guest6} {
 							if got := knownMachine(s.harness, "nas").address(a); got.Standing != "claimed" {
 								t.Errorf("%v is %s (%s), want claimed", a, got.Standing, got.Reason)
 							}
 						}
 						n := s.daemon.Log.Len()
-						s.hosted().wantAtOnce("the client", s.callLater(s.lan.Client(), ip, 22))
+						s.guest().wantAtOnce("the client", s.callLater(s.lan.Client(), ip, 22))
 						s.waitState(10*time.Second, n, "nas", "awake")
 						s.wantUndisturbed()
 						s.wantNeighbor(s.lan.Client(), ip, s.vm.MAC())
@@ -182,9 +182,9 @@ func TestFieldHosted(t *testing.T) {
 	}
 }
 
-// TestFieldHostedHostAlone: a client of the host is served without waiting for the virtual
+// TestFieldGuestsHostAlone: a client of the host is served without waiting for the virtual
 // machine. The address tests of the virtual machine succeed, and then it is served, too.
-func TestFieldHostedHostAlone(t *testing.T) {
+func TestFieldGuestsHostAlone(t *testing.T) {
 	t.Parallel()
 	for _, in := range settings {
 		for _, talkative := range []bool{false, true} {
@@ -193,7 +193,7 @@ func TestFieldHostedHostAlone(t *testing.T) {
 			}
 			t.Run(fmt.Sprintf("%s/talkative=%t", in.name, talkative), func(t *testing.T) {
 				variantUnless(t, in.name == "registered")
-				s := openHypervisor(t, hostedConfigs[0], in.conf, talkative)
+				s := openHypervisor(t, guestConfigs[0], in.conf, talkative)
 				if in.forwards {
 					forward(t, s.lan.Porter())
 				}
@@ -202,25 +202,25 @@ func TestFieldHostedHostAlone(t *testing.T) {
 				s.wantAtOnce("the client", s.callLater(s.lan.Client(), nas4, 22))
 				s.waitState(time.Second, n, "nas", "awake")
 				s.waitEvent(s.vm, lab.ServiceUp)
-				for _, ip := range []netip.Addr{hosted4, hosted6} {
+				for _, ip := range []netip.Addr{guest4, guest6} {
 					s.wantNeighbor(s.lan.Client(), ip, s.vm.MAC())
 				}
-				s.call(s.lan.Client(), s.vm, hosted4, 22)
+				s.call(s.lan.Client(), s.vm, guest4, 22)
 				s.wantUndisturbed()
 			})
 		}
 	}
 }
 
-// TestFieldHostedLateClient: a client that has missed the release sends packets for the virtual
+// TestFieldGuestsLateClient: a client that has missed the release sends packets for the virtual
 // machine to the porter. They reach the virtual machine, and the client learns its MAC.
-func TestFieldHostedLateClient(t *testing.T) {
+func TestFieldGuestsLateClient(t *testing.T) {
 	t.Parallel()
-	for _, ip := range []netip.Addr{hosted4, hosted6} {
+	for _, ip := range []netip.Addr{guest4, guest6} {
 		t.Run(fmt.Sprint(ip), func(t *testing.T) {
-			s := openHypervisor(t, hostedConfigs[0], "", false)
+			s := openHypervisor(t, guestConfigs[0], "", false)
 			s.sleepBoth()
-			s.hosted().wantAtOnce("the client", s.callLater(s.lan.Client(), ip, 22))
+			s.guest().wantAtOnce("the client", s.callLater(s.lan.Client(), ip, 22))
 			s.waitState(10*time.Second, 0, "nas", "awake")
 			late := s.addClient("late", 40)
 			s.must(late.SetNeighbor(ip, s.lan.Porter().MAC()))
@@ -235,11 +235,11 @@ func TestFieldHostedLateClient(t *testing.T) {
 	}
 }
 
-// TestFieldHostedRestart: the porter is killed while both sleep. The next run claims the
+// TestFieldGuestsRestart: the porter is killed while both sleep. The next run claims the
 // virtual machine's addresses again, and serves them.
-func TestFieldHostedRestart(t *testing.T) {
+func TestFieldGuestsRestart(t *testing.T) {
 	t.Parallel()
-	for _, by := range hostedConfigs {
+	for _, by := range guestConfigs {
 		t.Run(by.name, func(t *testing.T) {
 			variantUnless(t, by.withMAC || by.name == "configured")
 			s := openHypervisor(t, by, "", false)
@@ -248,24 +248,24 @@ func TestFieldHostedRestart(t *testing.T) {
 			s.daemon.Kill()
 			s.restart(s.conf)
 			s.waitState(20*time.Second, 0, "nas", "asleep")
-			s.hosted().wantAtOnce("the client", s.callLater(s.lan.Client(), hosted6, 22))
+			s.guest().wantAtOnce("the client", s.callLater(s.lan.Client(), guest6, 22))
 			s.waitState(10*time.Second, 0, "nas", "awake")
 			s.wantUndisturbed()
 		})
 	}
 }
 
-// TestFieldHostedUnnamed: under trust: self no registration proves that an address with another
+// TestFieldGuestsUnnamed: under trust: self no registration proves that an address with another
 // MAC belongs to a machine. The address waits, and the log, the event and the API name the
 // remedy. With it in the configuration the address is claimed.
-func TestFieldHostedUnnamed(t *testing.T) {
+func TestFieldGuestsUnnamed(t *testing.T) {
 	t.Parallel()
 	for _, withMAC := range []bool{true, false} {
 		t.Run(fmt.Sprintf("mac=%t", withMAC), func(t *testing.T) {
-			s := openHypervisor(t, hostedConfig{registered: true, withMAC: withMAC}, "", true)
+			s := openHypervisor(t, guestConfig{registered: true, withMAC: withMAC}, "", true)
 			n := s.daemon.Log.Len()
 			s.sleepBoth()
-			for _, ip := range []netip.Addr{hosted4, hosted6} {
+			for _, ip := range []netip.Addr{guest4, guest6} {
 				got := knownMachine(s.harness, "nas").address(ip)
 				if got.Standing != "waiting" || !contains(got.Reason, s.vm.MAC().String(), "machines[].guests") {
 					t.Errorf("%v is %s (%s), want waiting, and why", ip, got.Standing, got.Reason)
@@ -275,21 +275,21 @@ func TestFieldHostedUnnamed(t *testing.T) {
 					t.Errorf("%v answers for %v", mac, ip)
 				}
 			}
-			waitLine(s.harness, n, "WARN", hosted4.String(), s.vm.MAC().String(), "machines[].guests")
-			s.reload(s.conf+fmt.Sprintf("machines: [{name: nas, mac: %q, monitor: [{ip: %s, port: [22, icmp]}], guests: %s}]\n", s.nas.MAC(), nas4, s.hostedEntries(true)),
+			waitLine(s.harness, n, "WARN", guest4.String(), s.vm.MAC().String(), "machines[].guests")
+			s.reload(s.conf+fmt.Sprintf("machines: [{name: nas, mac: %q, monitor: [{ip: %s, port: [22, icmp]}], guests: %s}]\n", s.nas.MAC(), nas4, s.guestEntries(true)),
 				"configuration reloaded")
-			waitStanding(s.harness, 10*time.Second, hosted4, "claimed")
-			s.hosted().wantAtOnce("the client", s.callLater(s.lan.Client(), hosted4, 22))
+			waitStanding(s.harness, 10*time.Second, guest4, "claimed")
+			s.guest().wantAtOnce("the client", s.callLater(s.lan.Client(), guest4, 22))
 			s.waitState(10*time.Second, n, "nas", "awake")
 			s.wantUndisturbed()
 		})
 	}
 }
 
-// TestHostedAddressInAPI: the API shows the MAC of an address of a virtual machine, and none
+// TestGuestAddressInAPI: the API shows the MAC of an address of a virtual machine, and none
 // for the machine's own addresses.
-func TestHostedAddressInAPI(t *testing.T) {
-	s := openHypervisor(t, hostedConfigs[0], "", false)
+func TestGuestAddressInAPI(t *testing.T) {
+	s := openHypervisor(t, guestConfigs[0], "", false)
 	s.register(s.nas.Host, s.registration())
 	var all []struct{ Monitor, Addresses []map[string]any }
 	getInside(s.harness, "/api/v1/machines", &all)

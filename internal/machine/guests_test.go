@@ -11,15 +11,15 @@ import (
 )
 
 var (
-	hostedMAC = ether.MAC{0x52, 0x54, 0, 0, 0, 0x1e}
-	guest4    = netip.MustParseAddr("10.77.0.30")
-	hostedSSH = machine.Service{Addr: guest4, Port: ssh.Port}
+	guestMAC = ether.MAC{0x52, 0x54, 0, 0, 0, 0x1e}
+	guest4   = netip.MustParseAddr("10.77.0.30")
+	guestSSH = machine.Service{Addr: guest4, Port: ssh.Port}
 )
 
 // host is spec with a guest.
 func host() machine.Spec {
 	s := spec()
-	s.Monitor = append(s.Monitor, machine.Address{IP: guest4, MAC: hostedMAC, Ports: []machine.Port{hostedSSH.Port}})
+	s.Monitor = append(s.Monitor, machine.Address{IP: guest4, MAC: guestMAC, Ports: []machine.Port{guestSSH.Port}})
 	return s
 }
 
@@ -31,24 +31,24 @@ func hostAsleep(t *testing.T, change func(*machine.Policy)) *life {
 
 func TestWhereAnAddressIs(t *testing.T) {
 	s := host()
-	for ip, want := range map[netip.Addr]ether.MAC{ip4: nasMAC, ip6: nasMAC, guest4: hostedMAC, away4: nasMAC} {
+	for ip, want := range map[netip.Addr]ether.MAC{ip4: nasMAC, ip6: nasMAC, guest4: guestMAC, away4: nasMAC} {
 		if got := s.Owner(ip); got != want {
 			t.Errorf("%v is at %v, want %v", ip, got, want)
 		}
 	}
-	if !s.Hosts(hostedMAC) || s.Hosts(nasMAC) || s.Hosts(otherMAC) {
+	if !s.Hosts(guestMAC) || s.Hosts(nasMAC) || s.Hosts(otherMAC) {
 		t.Error("wrong about who is a guest")
 	}
-	if own, hosted := s.Own(), s.Hosted(); len(own) != 2 || len(hosted) != 1 || hosted[0].IP != guest4 {
-		t.Errorf("own %v, hosted %v", own, hosted)
+	if own, guests := s.Own(), s.Guests(); len(own) != 2 || len(guests) != 1 || guests[0].IP != guest4 {
+		t.Errorf("own %v, guests %v", own, guests)
 	}
 }
 
-// TestHostedIsAwaited: a machine whose guest is wanted is asked at its own addresses too,
+// TestGuestIsAwaited: a machine whose guest is wanted is asked at its own addresses too,
 // since the guest comes later. The machine keeps the claim up to then, and the guest's
 // silence is not the machine's.
-func TestHostedIsAwaited(t *testing.T) {
-	l := hostAsleep(t, nil).event(machine.Knocked{Service: hostedSSH, Source: client}).want(machine.Waking).pass(5 * time.Second)
+func TestGuestIsAwaited(t *testing.T) {
+	l := hostAsleep(t, nil).event(machine.Knocked{Service: guestSSH, Source: client}).want(machine.Waking).pass(5 * time.Second)
 	if !slices.ContainsFunc(actions[machine.Probe](l), func(p machine.Probe) bool { return slices.Contains(p.Addrs, ip4) }) {
 		t.Fatal("the machine itself is not asked")
 	}
@@ -66,18 +66,18 @@ func TestHostedIsAwaited(t *testing.T) {
 	}
 }
 
-// TestHostedWithoutClients: the machine is handed over without it, and its address is
+// TestGuestWithoutClients: the machine is handed over without it, and its address is
 // announced when it uses that.
-func TestHostedWithoutClients(t *testing.T) {
+func TestGuestWithoutClients(t *testing.T) {
 	l := hostAsleep(t, nil).event(knockSSH).pass(5*time.Second).event(answer(ip4), ready).want(machine.Awake)
 	l.as(at(ip4), 5*time.Second).want(machine.Awake).forget()
 	l.event(tests(guest4)).wantActions()
 	l.event(uses(guest4)).wantActions(machine.Announce{Addrs: []netip.Addr{guest4}})
 }
 
-// TestHostedProvesItsHost: whatever a guest answers, neither the network card nor the
+// TestGuestProvesItsHost: whatever a guest answers, neither the network card nor the
 // firmware of its host sent it. Its silence says nothing while the host answers.
-func TestHostedProvesItsHost(t *testing.T) {
+func TestGuestProvesItsHost(t *testing.T) {
 	l := hostAsleep(t, nil).event(tests(guest4)).as(at(guest4), time.Second).want(machine.Awake)
 	l.as(at(ip4), time.Hour).want(machine.Awake).as(at(guest4), time.Hour).want(machine.Awake)
 	l.pass(20 * time.Second).want(machine.Asleep)
@@ -101,8 +101,8 @@ func TestTCPOfAGuest(t *testing.T) {
 	}
 }
 
-// TestHostedWithAnotherMAC has to answer anew, where that is asked for.
-func TestHostedWithAnotherMAC(t *testing.T) {
+// TestGuestWithAnotherMAC has to answer anew, where that is asked for.
+func TestGuestWithAnotherMAC(t *testing.T) {
 	unproved := []machine.Place{{Addr: guest4, Unproved: true}}
 	l := lifeOf(t, host(), nil).event(machine.Registered{Spec: host(), Here: true}).up(time.Minute)
 	s := host()
@@ -116,15 +116,15 @@ func TestHostedWithAnotherMAC(t *testing.T) {
 	}
 }
 
-// TestHostedIsNotAwaitedWhereOnlyTheHostIsRequested, but for a test.
-func TestHostedIsNotAwaitedWhereOnlyTheHostIsRequested(t *testing.T) {
-	for ask, want := range map[machine.Event][]machine.Service{wakeAsked: {ssh}, testAsked: {ssh, hostedSSH}} {
+// TestGuestIsNotAwaitedWhereOnlyTheHostIsRequested, but for a test.
+func TestGuestIsNotAwaitedWhereOnlyTheHostIsRequested(t *testing.T) {
+	for ask, want := range map[machine.Event][]machine.Service{wakeAsked: {ssh}, testAsked: {ssh, guestSSH}} {
 		l := hostAsleep(t, nil).event(ask).pass(s).forget().event(answer(ip4))
 		if over := actions[machine.CheckServices](l); len(over) != 1 || !slices.Equal(over[0].Services, want) {
 			t.Errorf("%+v waits for %v, want %v", ask, over, want)
 		}
 	}
 	// That a guest is ready says nothing of its host.
-	l := hostAsleep(t, nil).event(machine.Knocked{Service: hostedSSH, Source: client}, wakeAsked).pass(s).event(answer(ip4), answer(guest4))
-	l.event(machine.ServicesReady{Services: []machine.Service{hostedSSH}}).want(machine.Arriving)
+	l := hostAsleep(t, nil).event(machine.Knocked{Service: guestSSH, Source: client}, wakeAsked).pass(s).event(answer(ip4), answer(guest4))
+	l.event(machine.ServicesReady{Services: []machine.Service{guestSSH}}).want(machine.Arriving)
 }

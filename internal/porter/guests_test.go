@@ -16,25 +16,25 @@ import (
 )
 
 var (
-	hostedMAC = ether.MAC{0x52, 0x54, 0, 0, 0, 40}
-	guest4    = netip.MustParseAddr("10.77.0.40")
+	guestMAC = ether.MAC{0x52, 0x54, 0, 0, 0, 40}
+	guest4   = netip.MustParseAddr("10.77.0.40")
 )
 
 // host is nas with a guest.
 func host() machine.Spec {
 	s := nas()
-	s.Monitor = append(s.Monitor, machine.Address{IP: guest4, MAC: hostedMAC, Ports: []machine.Port{ssh}})
+	s.Monitor = append(s.Monitor, machine.Address{IP: guest4, MAC: guestMAC, Ports: []machine.Port{ssh}})
 	return s
 }
 
-// hostedTarget is the guest of host, as a machine that answers.
-func hostedTarget() machine.Spec { return machine.Spec{MAC: hostedMAC, Monitor: host().Monitor[2:]} }
+// guestTarget is the guest of host, as a machine that answers.
+func guestTarget() machine.Spec { return machine.Spec{MAC: guestMAC, Monitor: host().Monitor[2:]} }
 
 func open(c *config.Config) { c.Registration.Trust = config.TrustOpen }
 
-// toHosted returns where the frames went that are about the guest's address, but for
+// toGuest returns where the frames went that are about the guest's address, but for
 // those to all and to clients.
-func toHosted(x *fixture, kinds ...lan.Kind) (macs []ether.MAC) {
+func toGuest(x *fixture, kinds ...lan.Kind) (macs []ether.MAC) {
 	for _, s := range x.sent {
 		if slices.Contains(kinds, s.Kind) && s.From == porter4 && s.To == guest4 && s.Dst != ether.Broadcast && !slices.Contains(macs, s.Dst) {
 			macs = append(macs, s.Dst)
@@ -45,7 +45,7 @@ func toHosted(x *fixture, kinds ...lan.Kind) (macs []ether.MAC) {
 
 // Whatever a guest is asked, and whatever is sent on to it, goes to its MAC, and the LAN
 // is reported. The host is probed at its own.
-func TestHostedIsProbedAtItsMAC(t *testing.T) {
+func TestGuestIsProbedAtItsMAC(t *testing.T) {
 	withLoop(t, open, func(x *fixture) {
 		e := x.asleep(host())
 		x.pass(8 * time.Second) // nothing is announced any more
@@ -58,7 +58,7 @@ func TestHostedIsProbedAtItsMAC(t *testing.T) {
 		x.pass(5 * time.Second) // the guest boots
 		x.want(e, machine.Arriving)
 		for _, kind := range []lan.Kind{lan.ARPRequest, lan.TCP} {
-			if got := toHosted(x, kind); !slices.Equal(got, []ether.MAC{hostedMAC}) {
+			if got := toGuest(x, kind); !slices.Equal(got, []ether.MAC{guestMAC}) {
 				t.Errorf("%v for the guest went to %v", kind, got)
 			}
 		}
@@ -66,14 +66,14 @@ func TestHostedIsProbedAtItsMAC(t *testing.T) {
 			t.Error("who asks for the guest is not answered while it boots")
 		}
 		x.forgetSent()
-		x.up(hostedTarget()).open = []uint16{22}
+		x.up(guestTarget()).open = []uint16{22}
 		x.pass(time.Second)
 		x.want(e, machine.Awake)
 		replayed := slices.ContainsFunc(x.sent, func(s sentFrame) bool {
-			return s.Kind == lan.TCP && s.SYN() && s.From == client4 && s.To == guest4 && s.Dst == hostedMAC
+			return s.Kind == lan.TCP && s.SYN() && s.From == client4 && s.To == guest4 && s.Dst == guestMAC
 		})
 		announced := slices.ContainsFunc(x.sent, func(s sentFrame) bool {
-			return s.Kind == lan.ARPRequest && s.Dst == ether.Broadcast && s.From == guest4 && s.To == guest4 && s.SenderMAC == hostedMAC
+			return s.Kind == lan.ARPRequest && s.Dst == ether.Broadcast && s.From == guest4 && s.To == guest4 && s.SenderMAC == guestMAC
 		})
 		if !replayed || !announced {
 			t.Errorf("replayed to the guest: %t, announced at its MAC: %t", replayed, announced)
@@ -81,8 +81,8 @@ func TestHostedIsProbedAtItsMAC(t *testing.T) {
 	})
 }
 
-// hostedTold returns the MACs that the client got for the guest.
-func hostedTold(x *fixture) (macs []ether.MAC) {
+// guestTold returns the MACs that the client got for the guest.
+func guestTold(x *fixture) (macs []ether.MAC) {
 	for _, s := range x.sent {
 		if s.Dst == clientMAC && s.From == guest4 && (s.Kind == lan.ARPRequest || s.Kind == lan.ARPReply) && !slices.Contains(macs, s.SenderMAC) {
 			macs = append(macs, s.SenderMAC)
@@ -92,7 +92,7 @@ func hostedTold(x *fixture) (macs []ether.MAC) {
 }
 
 // A client that waited for a guest is pointed to it, and so is one that sends to us later.
-func TestClientsArePointedToTheHosted(t *testing.T) {
+func TestClientsArePointedToTheGuest(t *testing.T) {
 	withLoop(t, open, func(x *fixture) {
 		e := x.asleep(host())
 		x.hear(syn(guest4, 22))
@@ -100,19 +100,19 @@ func TestClientsArePointedToTheHosted(t *testing.T) {
 		x.pass(time.Second)
 		x.want(e, machine.Arriving)
 		x.forgetSent()
-		x.up(hostedTarget()).open = []uint16{22}
-		x.hear(lantest.ARPProbe(hostedMAC, guest4))
-		for len(hostedTold(x)) == 0 || e.State() != machine.Awake {
+		x.up(guestTarget()).open = []uint16{22}
+		x.hear(lantest.ARPProbe(guestMAC, guest4))
+		for len(guestTold(x)) == 0 || e.State() != machine.Awake {
 			x.pass(5 * time.Millisecond)
 		}
-		if got := hostedTold(x); got[len(got)-1] != hostedMAC {
+		if got := guestTold(x); got[len(got)-1] != guestMAC {
 			t.Errorf("at the handover the client got %v", got)
 		}
 		x.pass(time.Minute)
 		x.forgetSent()
 		x.hear(syn(guest4, 443))
 		x.pass(time.Second)
-		if got := hostedTold(x); !slices.Equal(got, []ether.MAC{hostedMAC}) {
+		if got := guestTold(x); !slices.Equal(got, []ether.MAC{guestMAC}) {
 			t.Errorf("later it got %v", got)
 		}
 	})
@@ -120,7 +120,7 @@ func TestClientsArePointedToTheHosted(t *testing.T) {
 
 // Where the network card of a host answers while it sleeps, a guest is ready all the same
 // with its first answer, and is pinged at its own MAC.
-func TestHostedBehindTheCard(t *testing.T) {
+func TestGuestBehindTheCard(t *testing.T) {
 	withLoop(t, func(c *config.Config) { overridden(c); open(c) }, func(x *fixture) {
 		spec := host()
 		spec.Monitor[2].Ports = []machine.Port{ping}
@@ -132,22 +132,22 @@ func TestHostedBehindTheCard(t *testing.T) {
 		x.hear(echo(guest4))
 		x.pass(time.Second)
 		x.want(e, machine.Waking, nas4, nas6, guest4)
-		if mac, used := x.machines.userOf(x.register(tv()), guest4); !used || mac != hostedMAC {
+		if mac, used := x.machines.userOf(x.register(tv()), guest4); !used || mac != guestMAC {
 			t.Errorf("the guest's address is used by %v", mac)
 		}
 		for _, s := range x.sent {
-			if s.Kind == lan.EchoRequest && s.To == guest4 && s.From == porter4 && s.Dst != hostedMAC {
+			if s.Kind == lan.EchoRequest && s.To == guest4 && s.From == porter4 && s.Dst != guestMAC {
 				t.Fatalf("the guest is pinged at %v", s.Dst)
 			}
 		}
-		x.up(hostedTarget()).card = true // it answers nothing but ARP
+		x.up(guestTarget()).card = true // it answers nothing but ARP
 		x.pass(time.Second)
 		x.want(e, machine.Awake)
 	})
 }
 
 // No guest is at a MAC of ours.
-func TestHostedAtOurMAC(t *testing.T) {
+func TestGuestAtOurMAC(t *testing.T) {
 	withLoop(t, open, func(x *fixture) {
 		spec := host()
 		spec.Monitor[2].MAC = x.n.MAC()
@@ -160,9 +160,9 @@ func TestHostedAtOurMAC(t *testing.T) {
 }
 
 // A machine whose guest alone answers is up. One whose guest alone is silent is, too.
-func TestHostedAnswerIsALife(t *testing.T) {
+func TestGuestAnswerIsALife(t *testing.T) {
 	withLoop(t, open, func(x *fixture) {
-		hosted := x.up(hostedTarget())
+		guest := x.up(guestTarget())
 		req := request(host())
 		req.Here = true
 		x.admitted(req, x.n)
@@ -170,7 +170,7 @@ func TestHostedAnswerIsALife(t *testing.T) {
 		x.pass(time.Minute)
 		x.want(e, machine.Awake)
 		itself := x.up(nas())
-		x.down(hosted)
+		x.down(guest)
 		x.pass(time.Minute)
 		x.want(e, machine.Awake)
 		x.down(itself)
@@ -181,15 +181,15 @@ func TestHostedAnswerIsALife(t *testing.T) {
 
 // Under self a guest waits that the configuration does not name, until it does, and when
 // it does no more.
-func TestUnconfiguredHosted(t *testing.T) {
+func TestUnconfiguredGuest(t *testing.T) {
 	withLoop(t, nil, func(x *fixture) {
 		places := registeredPlaces(registration.Verdict{Places: []registration.Place{
-			{IP: nas4}, {IP: nas6}, {IP: guest4, Waiting: registration.UnconfiguredGuest(hostedMAC)},
+			{IP: nas4}, {IP: nas6}, {IP: guest4, Waiting: registration.UnconfiguredGuest(guestMAC)},
 		}})
 		e := x.asleepAt(request(host()), places...)
 		x.want(e, machine.Asleep, nas4, nas6)
-		x.wantWaits(e, guest4, string(registration.UnconfiguredGuest(hostedMAC)))
-		x.hear(lantest.ARPRequest(hostedMAC, ether.Broadcast, guest4, unused4)) // it is a stranger
+		x.wantWaits(e, guest4, string(registration.UnconfiguredGuest(guestMAC)))
+		x.hear(lantest.ARPRequest(guestMAC, ether.Broadcast, guest4, unused4)) // it is a stranger
 		x.want(e, machine.Asleep, nas4, nas6)
 		x.configured(host())
 		x.pass(5 * time.Second)
@@ -199,7 +199,7 @@ func TestUnconfiguredHosted(t *testing.T) {
 		x.configured(another)
 		x.pass(2 * time.Minute)
 		x.want(e, machine.Asleep, nas4, nas6)
-		x.wantWaits(e, guest4, string(registration.UnconfiguredGuest(hostedMAC)))
+		x.wantWaits(e, guest4, string(registration.UnconfiguredGuest(guestMAC)))
 	})
 	withLoop(t, open, func(x *fixture) { // no proof is needed
 		e := x.asleep(host())
@@ -209,43 +209,43 @@ func TestUnconfiguredHosted(t *testing.T) {
 }
 
 // What the configuration names stays where the machine names no guests.
-func TestHostedAreCompleted(t *testing.T) {
+func TestGuestsAreCompleted(t *testing.T) {
 	withLoop(t, nil, func(x *fixture) {
 		x.configured(host())
 		silent := registration.Request{Spec: machine.Spec{MAC: nasMAC}}
 		x.machines.complete(&silent)
-		if len(silent.Monitor) != 2 || len(silent.Guests) != 1 || silent.Guests[0].MAC != hostedMAC {
+		if len(silent.Monitor) != 2 || len(silent.Guests) != 1 || silent.Guests[0].MAC != guestMAC {
 			t.Errorf("of a machine that says nothing: %+v", silent)
 		}
-		if !silent.HasMonitor && silent.Monitor[0].Hosted() {
+		if !silent.HasMonitor && silent.Monitor[0].Guest() {
 			t.Error("a guest in monitor")
 		}
 	})
 }
 
 // A machine is no guest, and a guest no machine.
-func TestHostedIsNoMachine(t *testing.T) {
+func TestGuestIsNoMachine(t *testing.T) {
 	withLoop(t, open, func(x *fixture) {
-		alone := named(machine.Spec{MAC: hostedMAC, Monitor: []machine.Address{{IP: unused4}}}, "alone")
+		alone := named(machine.Spec{MAC: guestMAC, Monitor: []machine.Address{{IP: unused4}}}, "alone")
 		x.register(alone)
 		err := x.configure([]machine.Spec{host()})
-		if want := `machines[0].guests[0].mac: found ` + hostedMAC.String() + `: "alone" has registered with that as its mac`; err == nil || err.Error() != want {
+		if want := `machines[0].guests[0].mac: found ` + guestMAC.String() + `: "alone" has registered with that as its mac`; err == nil || err.Error() != want {
 			t.Errorf("configured: %v, want %s", err, want)
 		}
 		wantRefused(t, x.admit(admission{Request: request(host()), nic: x.n, fromMachine: true}), `which is the mac of "alone"`)
-		waits := []machine.Place{{Addr: guest4, Reason: string(registration.UnconfiguredGuest(hostedMAC))}}
+		waits := []machine.Place{{Addr: guest4, Reason: string(registration.UnconfiguredGuest(guestMAC))}}
 		x.admitted(request(host()), x.n, waits...) // the guest is not believed, and does no harm
 	})
 	withLoop(t, open, func(x *fixture) {
 		x.register(host())
-		wantRefused(t, x.admit(admission{Request: request(machine.Spec{Name: "alone", MAC: hostedMAC, Monitor: []machine.Address{{IP: unused4}}}), nic: x.n, fromMachine: true}), `which is a guest of "nas"`)
+		wantRefused(t, x.admit(admission{Request: request(machine.Spec{Name: "alone", MAC: guestMAC, Monitor: []machine.Address{{IP: unused4}}}), nic: x.n, fromMachine: true}), `which is a guest of "nas"`)
 	})
 }
 
 // The guests of a machine that sleeps are not told who is where.
-func TestSleepingHostedAreNotPinned(t *testing.T) {
+func TestSleepingGuestsAreNotPinned(t *testing.T) {
 	withLoop(t, open, func(x *fixture) {
-		x.hear(lantest.ARPRequest(hostedMAC, ether.Broadcast, guest4, unused4)) // before it is known as a guest
+		x.hear(lantest.ARPRequest(guestMAC, ether.Broadcast, guest4, unused4)) // before it is known as a guest
 		x.asleep(host())
 		e := x.asleep(tv())
 		x.hear(syn(tv4, 80))
@@ -255,7 +255,7 @@ func TestSleepingHostedAreNotPinned(t *testing.T) {
 		pinner{e}.pinHosts(tv4)
 		x.turn()
 		for _, s := range x.sent {
-			if s.Dst == hostedMAC {
+			if s.Dst == guestMAC {
 				t.Error("a guest of a sleeping machine was pinned")
 			}
 		}
@@ -263,7 +263,7 @@ func TestSleepingHostedAreNotPinned(t *testing.T) {
 }
 
 // A guest with an unknown MAC is left out, and the log says so.
-func TestHostedOfUnknownMAC(t *testing.T) {
+func TestGuestOfUnknownMAC(t *testing.T) {
 	withLoop(t, open, func(x *fixture) {
 		stop := x.serve()
 		req := request(nas())

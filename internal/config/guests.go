@@ -58,7 +58,7 @@ func checkGuestMACs(specs []machine.Spec, at []place) {
 	for i := range specs {
 		for k, entry := range addressPlaces(at[i], &specs[i]) {
 			a, entry := &specs[i].Monitor[k], entry.member("mac")
-			if !a.Hosted() {
+			if !a.Guest() {
 				continue
 			}
 			house, known := houses[a.MAC]
