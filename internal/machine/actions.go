@@ -12,9 +12,9 @@ type Action interface{ action() }
 
 // Actions to execute.
 type (
-	// Claim: answer ARP and NDP for the addresses with our own MAC, and announce
-	// that AnnounceAfter from now. Quiet has nothing announced, and stops what is: the
-	// machine may be about to test the addresses, and would fail for it.
+	// Claim: answer ARP and NDP for the addresses with the porter's MAC, and announce
+	// them AnnounceAfter from now. With Quiet do not announce them, and stop present
+	// announcements: they would fail a test of the addresses by the machine.
 	Claim struct {
 		Addrs         []netip.Addr
 		AnnounceAfter time.Duration
@@ -25,24 +25,25 @@ type (
 	// for them are still handled.
 	Yield struct{ Addrs []netip.Addr }
 
-	// Release: the claim on the addresses is over. Clients may still send to us.
+	// Release: end the claim of the addresses. Clients may still send to the porter.
 	Release struct{ Addrs []netip.Addr }
 
 	// EndClaim: stop forwarding packets for the addresses and end the guard. It is
 	// the last step of a claim.
 	EndClaim struct{ Addrs []netip.Addr }
 
-	// Announce: announce the addresses at the machine's own MAC,
-	// several times (see AnnouncedFor).
+	// Announce: announce the addresses at the machine's own MAC, several times (see
+	// AnnouncedFor).
 	Announce struct{ Addrs []netip.Addr }
 
-	// StopAnnouncing: stop announcing the addresses: the machine tests them, or is about to.
+	// StopAnnouncing: stop announcing the addresses. The machine tests them, or may
+	// test them soon.
 	StopAnnouncing struct{ Addrs []netip.Addr }
 
 	// Probe: send unicast requests for the addresses to the machine's MAC. With
 	// Broadcast also broadcast them, to find another user of an address before it is
-	// claimed (RFC 5227 section 2.1). With System ask for what only an operating
-	// system answers as well. If nothing could be sent the answer is ProbeFailed.
+	// claimed (RFC 5227 section 2.1). With System also send requests that only an
+	// operating system answers. If nothing can be sent, the answer is ProbeFailed.
 	Probe struct {
 		Addrs     []netip.Addr
 		Broadcast bool
@@ -50,39 +51,39 @@ type (
 	}
 
 	// Recheck: broadcast a request for an address that will be claimed while the
-	// machine sleeps. An answer is Conflicted; RecheckFailed if it cannot be sent.
+	// machine sleeps. The answer of a host is Conflicted. If the request cannot be
+	// sent, the answer is RecheckFailed.
 	Recheck struct{ Addr netip.Addr }
 
-	// SendMagic: send a magic packet, in the Attempt-th round of this wake.
+	// SendMagic: send a magic packet of round Attempt of this wake.
 	SendMagic struct {
 		Attempt  int
 		Again    bool // not the first of its round
-		Repeated bool // the machine did not wake before: not worth an event
+		Repeated bool // the wake before failed: it is not reported
 	}
 
-	// CheckServices: check when the services can take their clients, and report that
-	// with ServicesReady. A later one replaces it.
+	// CheckServices: check when the services accept clients, and answer with
+	// ServicesReady. It replaces an earlier CheckServices.
 	CheckServices struct{ Services []Service }
 
 	// AdmitClients: replay the held packets for the services, and forward later ones.
 	AdmitClients struct{ Services []Service }
 
-	// Hold: do this with packets for the machine from now on.
+	// Hold: handle packets for the machine in this mode from now on.
 	Hold struct{ Mode HoldMode }
 
 	// DropPackets: drop all held packets.
 	DropPackets struct{}
 
-	// Observe: this is what the readers have to look out for from now on.
+	// Observe: observe the machine like this from now on.
 	Observe struct {
 		Attention  Attention
 		IgnoreBare bool // ignore answers that a network card can give
 		Undefended bool // do not defend an address that another host tests
-		Doubtful   bool // it may be up: report traffic for it with Visited
+		Doubtful   bool // the machine may be up: report traffic for it with Visited
 	}
 
-	// FilterKnocks: whether a knock would be the first reason to wake the machine,
-	// and since when it sleeps.
+	// FilterKnocks: filter knocks if AtRest. See Machine.AtRest for both values.
 	FilterKnocks struct {
 		AsleepSince time.Time
 		AtRest      bool
@@ -105,9 +106,9 @@ type (
 		Repeated bool          // the same was reported within the hour
 	}
 
-	// WakeBegan: this is who woke it and why. Service and Source are set for
-	// a knock, By for a wake that was requested. One that goes on after the
-	// machine spoke is reported again, and not counted.
+	// WakeBegan: a wake began. Service and Source are set for a knock, By for a
+	// requested wake. With GoesOn the wake had begun before: it continues after a frame
+	// of the machine, and is not counted again.
 	WakeBegan struct {
 		Trigger  Trigger
 		Service  Service
@@ -118,24 +119,24 @@ type (
 		Test     bool // see WakeRequested
 	}
 
-	// MagicRequested: a wake was requested of a machine that is in State, in which it
-	// gets one magic packet and nothing more.
+	// MagicRequested: a wake was requested in State, in which the machine gets only one
+	// magic packet.
 	MagicRequested struct {
 		Trigger Trigger
 		By      string
 		State   State
 	}
 
-	// KnockIgnored: a client knocked, and the machine did not wake too often to be woken
-	// now.
+	// KnockIgnored: a client knocked, and the machine is not woken because its last
+	// wakes failed.
 	KnockIgnored struct {
 		Service Service
 		Source  netip.AddrPort
 	}
 
-	// WakeEnded: it is up. Boot is the time from the first magic packet to its
-	// first proof of life, Ready that to the handover. An Unready one means that a
-	// service with a waiting client was not there in time.
+	// WakeEnded: the machine is up. Boot is the time from the first magic packet to the
+	// first proof of life, Ready the time to the handover. Unready means that a service
+	// with a waiting client was not ready in time.
 	WakeEnded struct {
 		Boot, Ready time.Duration
 		Unready     bool
@@ -145,7 +146,7 @@ type (
 	// LeftUnready: these services were not ready when the machine was handed over.
 	LeftUnready struct{ Services []Service }
 
-	// WakeFailed: so many rounds of magic packets brought nothing, and no client retries.
+	// WakeFailed: the machine did not wake after Attempts rounds of magic packets.
 	WakeFailed struct {
 		Trigger  Trigger
 		Attempts int
@@ -153,7 +154,7 @@ type (
 		Test     bool
 	}
 
-	// ServiceReady: in a test the service takes clients so long after the first magic packet.
+	// ServiceReady: in a test, the service was ready After the first magic packet.
 	ServiceReady struct {
 		Service Service
 		After   time.Duration
@@ -163,15 +164,14 @@ type (
 	ConflictSeen struct {
 		Addr       netip.Addr
 		By         ether.MAC
-		Undefended bool // the address was not defended, since the machine did not wake
+		Undefended bool // the address was not defended, because the machine did not wake
 	}
 
-	// ConflictOver: no other host answers for the address any more. Its Claim
-	// follows.
+	// ConflictOver: no other host answers for the address any more. Claim follows.
 	ConflictOver struct{ Addr netip.Addr }
 
-	// AddressWaits: an address of a registration cannot be claimed at present, or
-	// can from now on where Reason is empty.
+	// AddressWaits: an address of a registration cannot be claimed at present, or, if
+	// Reason is empty, can be claimed from now on.
 	AddressWaits struct {
 		Addr   netip.Addr
 		Reason string
@@ -186,7 +186,7 @@ type (
 		By    string
 	}
 
-	// PauseEnded: by request of By, or because its time is over.
+	// PauseEnded: the pause ended by request of By, or because its time is over.
 	PauseEnded struct{ By string }
 
 	// Deferred: the machine registered during a pause, and is handled after it.
@@ -233,7 +233,7 @@ func (Deferred) action()       {}
 // HoldMode is what is done with packets for a machine.
 type HoldMode uint8
 
-// The modes.
+// The modes of holding.
 const (
 	Ignore      HoldMode = iota // not for the porter: the machine has its addresses
 	HoldAll                     // hold knocks

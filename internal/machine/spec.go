@@ -16,14 +16,14 @@ var ErrUnknown = errors.New("unknown machine")
 var ErrConflict = errors.New("not possible in the machine's state")
 
 // What a Spec holds at most, registered or configured. Without bounds one machine
-// could take the memory, the questions and the journal of all.
+// could take the memory, the probes and the journal of all.
 const (
 	MaxServices  = 256 // (address, protocol, port)
 	MaxAddresses = 256 // services or not
 	MaxWakeFrom  = 256 // entries of WakeFrom
 
 	// MaxWatts is beyond any machine that a magic packet wakes; it catches
-	// milliwatts and slips of the finger.
+	// milliwatts and typing errors.
 	MaxWatts = 100_000
 )
 

@@ -13,7 +13,7 @@ type Suppression uint8
 const (
 	TooFewKnocks      Suppression = iota // its source has not knocked often enough
 	InQuietHours                         // no knock wakes at this time of day
-	WhileCooling                         // it may be a leftover of what ended with the machine's sleep
+	WhileCooling                         // it may be a late packet of a connection from before the machine's sleep
 	AfterFailures                        // the machine did not wake several times, and knocks do not wake it for a while
 	FromThisHost                         // a program of the porter's own host sent it
 	PortNotRegistered                    // nothing is registered at its port

@@ -27,7 +27,7 @@ func TestRests(t *testing.T) {
 		{"settling, and knocked at", settling().event(knockSSH), false, 0},
 		{"settling, and a wake asked for", settling().event(machine.WakeRequested{Trigger: machine.ByAPI}), false, 0},
 		{"asleep", asleep(t, nil).pass(time.Minute), true, 3 * time.Second},
-		{"settling after it spoke in its sleep", asleep(t, nil).event(frame).want(machine.Settling), true, 0},
+		{"settling after a frame while asleep", asleep(t, nil).event(frame).want(machine.Settling), true, 0},
 		{"waking", waking(t, nil), false, 0},
 		{"arriving", arriving(t, nil), false, 0},
 		{"asleep after a wake that failed", waking(t, nil).pass(time.Minute).want(machine.Asleep), true, 3 * time.Second},

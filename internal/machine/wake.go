@@ -48,7 +48,7 @@ func (w *wake) join(request wake) bool {
 	return w.wait(request.services)
 }
 
-// counts reports whether a wake is counted: it is not a test. No wake counts as well.
+// counts reports whether a wake is counted: it is not a test. nil counts.
 func (w *wake) counts() bool { return w == nil || !w.began.Test }
 
 // wanted reports whether the wake lasts until wake.timeout: a client retries, or a
