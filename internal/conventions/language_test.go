@@ -86,7 +86,7 @@ func isLetter(c byte) bool { return 'a' <= c && c <= 'z' || c == '_' }
 
 // hotel are nouns that say nothing about a network. No identifier has them.
 var hotel = []string{
-	"chore", "chronicle", "clerk", "courier", "desk", "farewell", "guest", "house", "inhabitant",
+	"chore", "chronicle", "clerk", "courier", "desk", "farewell", "house", "inhabitant",
 	"lobby", "oblivion", "resident", "sentry", "slumber", "tale", "usher", "vigil", "visitor",
 }
 

@@ -228,7 +228,7 @@ func (a *Address) MAC() ether.MAC { return a.mac }
 // Target returns the machine whose address it is.
 func (a *Address) Target() *Target { return a.target }
 
-// Answered reports whether the readers answer for the address.
+// Answering reports whether the readers answer for the address.
 func (a *Address) Answering() bool { return a.answering.Load() }
 
 // AnswersClients reports whether the readers answer clients: also while the machine is up

@@ -63,7 +63,7 @@ func (k *Keeper) Mount(mode string, install func() (Table, error), log *slog.Log
 	if mode == ModeOff {
 		// A crashed run may have left one. Without nftables there is nothing to clear.
 		if err := Clear(); err != nil {
-			log.Debug("cannot look for an old guard", "event", "guard_unknown", "err", err)
+			log.Debug("cannot remove the guard of an earlier run", "event", "guard_unknown", "err", err)
 		}
 		k.setAbsent("claim.guard is off", "claim.guard: auto")
 		return nil
@@ -75,7 +75,7 @@ func (k *Keeper) Mount(mode string, install func() (Table, error), log *slog.Log
 		k.set("")
 		log.Info("the guard keeps this host's kernel silent about claimed addresses", "event", "guard_up", "mode", mode)
 		if limits := t.Limits(); limits != "" {
-			log.Warn("the guard is an older kind", "event", "guard_limited", "reason", limits)
+			log.Warn("the guard is limited on this kernel", "event", "guard_limited", "reason", limits)
 		}
 		return nil
 	case mode == ModeOn:

@@ -8,14 +8,6 @@ import (
 	"nightporter/internal/machine"
 )
 
-// Client is a client with held packets, as its neighbors see it: behind a router it has the
-// router's MAC.
-type Client struct {
-	MachineIP netip.Addr // the machine's address to which it sends
-	MAC       ether.MAC  // source MAC of its frames
-	IP        netip.Addr // the client's own address
-}
-
 // Clients returns all clients with held packets, each once.
 func (h *Hold) Clients() []Client {
 	h.mu.Lock()
@@ -32,9 +24,6 @@ func (h *Hold) ClientsOnlyOf(service machine.Service) []Client {
 		return slices.ContainsFunc(stay, g.sameNeighbor)
 	})
 }
-
-// sameNeighbor reports whether both have the same neighbor entry for the machine.
-func (g Client) sameNeighbor(o Client) bool { return g.MachineIP == o.MachineIP && g.MAC == o.MAC }
 
 func (h *Hold) clients(of func(machine.Service) bool) (all []Client) {
 	for _, w := range h.packets {

@@ -3,8 +3,6 @@ package handover
 import (
 	"net/netip"
 	"slices"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"nightporter/internal/lan"
@@ -20,32 +18,6 @@ const (
 	Held                   // it is held until its service is ready
 	Forward                // send it to the machine now
 )
-
-// mode is what happens to packets for a machine.
-type mode uint32
-
-const (
-	closed         mode = iota // the machine gets them itself
-	holdingAll                 // knocks are held
-	holdingUnready             // knocks at services that are not ready are held
-	open                       // all are forwarded
-)
-
-// Hold holds the packets of clients while a machine boots. Its methods are safe for
-// concurrent use: the readers bring packets, the loop changes the mode.
-type Hold struct {
-	held, replayed, dropped atomic.Uint64
-
-	mode    atomic.Uint32           // written under mu
-	replies atomic.Pointer[replies] // written under mu
-
-	mu      sync.Mutex
-	account account
-	limit   int // packets
-	packets []*packet
-	shares  map[netip.Addr]int // packets by source
-	ready   []machine.Service  // services that are ready
-}
 
 // NewHold returns a closed Hold for at most limit packets, with memory from budget.
 func NewHold(limit int, budget *Budget) *Hold {
@@ -207,3 +179,62 @@ func (h *Hold) drop(of func(machine.Service) bool) int {
 	h.dropped.Add(uint64(n))
 	return n
 }
+
+func (h *Hold) hold(now time.Time, p *lan.Packet, service machine.Service) {
+	if len(p.Frame) > maxFrame {
+		h.dropped.Add(1)
+		return
+	}
+	w := packet{
+		flow: flowOf(p), service: service, datagram: datagramOf(p), sum: p.Sum,
+		client: Client{MachineIP: p.To, MAC: p.Src, IP: p.From}, port: p.FromPort, first: now, last: now,
+	}
+	if w.flow != (flow{}) {
+		if i := slices.IndexFunc(h.packets, func(o *packet) bool { return o.flow == w.flow }); i >= 0 {
+			h.repeat(i, w, p.Frame)
+			return
+		}
+	}
+	kept, ok := h.makeRoom(&w)
+	if !ok || !h.takeMemory(now, memoryOf(len(p.Frame)), w.flow.syn) {
+		h.dropped.Add(1)
+		return
+	}
+	if kept == nil {
+		kept = new(packet)
+	}
+	w.frame = overwrite(kept.frame, p.Frame)
+	*kept = w
+	h.packets = append(h.packets, kept)
+	if h.shares == nil {
+		h.shares = make(map[netip.Addr]int)
+	}
+	h.shares[w.client.IP]++
+	h.held.Add(1)
+}
+
+// repeat replaces packet i with its retransmission, whose TCP timestamp is newer. It keeps
+// the old one if there is no memory for a larger one.
+func (h *Hold) repeat(i int, w packet, frame []byte) {
+	before := h.packets[i].frame
+	w.first, h.packets[i].last = h.packets[i].first, w.last
+	if !h.account.take(memoryOf(len(frame)) - memoryOf(len(before))) {
+		return
+	}
+	w.frame = overwrite(before, frame)
+	*h.packets[i] = w
+}
+
+// overwrite returns a copy of frame, in the memory of another of the same length. So the
+// packets of a flood, which are alike, cost no allocation.
+func overwrite(before, frame []byte) []byte {
+	if len(before) != len(frame) {
+		return slices.Clone(frame)
+	}
+	copy(before, frame)
+	return before
+}
+
+// maxFrame is the largest frame that is held, in bytes: a jumbo frame. Segments that the
+// kernel has merged into a larger one are sent again by their client.
+const maxFrame = 9216

@@ -9,36 +9,6 @@ import (
 	"nightporter/internal/machine"
 )
 
-// maxDiverted bounds how many clients of a machine are diverted at a time.
-const maxDiverted = 64
-
-// replies is what the machine may send in reply to datagrams that probe their service. It
-// never changes, so readers take no lock.
-type replies struct {
-	probes  []probe
-	clients []diverted
-}
-
-// probe is a datagram that went to the machine and may be refused.
-type probe struct {
-	service machine.Service
-	client  netip.AddrPort
-}
-
-// diverted is a client for which the machine's neighbor entry has our MAC. Packets of the
-// machine to that MAC are for the client, also after the entry was corrected.
-type diverted struct {
-	Client
-	undivertDue bool         // the machine's entry still has to be corrected
-	byKernel    bool         // our own kernel forwards what comes for the client
-	guarded     []netip.Addr // addresses of the machine whose packets it does not forward
-}
-
-// routed reports whether our own kernel forwards packets from an address.
-func (d *diverted) routed(from netip.Addr) bool {
-	return d.byKernel && !slices.Contains(d.guarded, from)
-}
-
 // Reply is the kind of a machine's packet that came to our MAC but is for another host.
 type Reply uint8
 
@@ -93,9 +63,9 @@ func (h *Hold) ProbeClient(service machine.Service, heard func(Client) bool) (as
 }
 
 // CanDivert reports whether there is room for a client to be diverted.
-func (h *Hold) CanDivert(g Client) bool {
+func (h *Hold) CanDivert(client Client) bool {
 	r := h.replies.Load()
-	return r == nil || len(r.clients) < maxDiverted || r.client(g.IP) != nil
+	return r == nil || len(r.clients) < maxDiverted || r.client(client.IP) != nil
 }
 
 // client returns the diverted client of an address, or nil.
@@ -111,12 +81,12 @@ func (r *replies) client(ip netip.Addr) *diverted {
 // Divert records that the machine's neighbor entry of a client gets our MAC. byKernel means
 // that our own kernel forwards packets for the client, except those from the guarded
 // addresses of the machine.
-func (h *Hold) Divert(g Client, byKernel bool, guarded ...netip.Addr) {
+func (h *Hold) Divert(client Client, byKernel bool, guarded ...netip.Addr) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	r := h.repliesNow()
-	d := diverted{Client: g, undivertDue: true, byKernel: byKernel, guarded: guarded}
-	if c := r.client(g.IP); c != nil {
+	d := diverted{Client: client, undivertDue: true, byKernel: byKernel, guarded: guarded}
+	if c := r.client(client.IP); c != nil {
 		*c = d
 	} else {
 		r.clients = append(r.clients, d)

@@ -77,9 +77,9 @@ func (k *kernel) claim(now time.Time, e *entry, c machine.Claim) {
 // pointed to that host, and no packet for the address is held or forwarded any more.
 func (e *entry) concede(log *slog.Logger, c machine.ConflictSeen) {
 	e.target.Concede(c.Addr, true)
-	for _, g := range e.hold.Dismiss(func(s machine.Service) bool { return s.Addr == c.Addr }) {
-		if e.nic != nil && g.MAC != e.nic.MAC() {
-			e.nic.sendOwner(g, c.By)
+	for _, client := range e.hold.Dismiss(func(s machine.Service) bool { return s.Addr == c.Addr }) {
+		if e.nic != nil && client.MAC != e.nic.MAC() {
+			e.nic.sendOwner(client, c.By)
 		}
 	}
 	if c.Undefended {
@@ -90,13 +90,13 @@ func (e *entry) concede(log *slog.Logger, c machine.ConflictSeen) {
 		"remedy", "give the machine or the other host another address, then register the machine again")
 }
 
-// takeBack takes an address back that was left to another host.
+// takeBack ends the conceding of an address.
 func (k *kernel) takeBack(e *entry, ip netip.Addr) {
 	e.target.Concede(ip, false)
 	if e.nic != nil {
-		e.nic.viewStale = true // it may have been another machine's meanwhile
+		e.nic.viewStale = true // another machine may have had it meanwhile
 	}
-	k.later(func() { // when we answer for it
+	k.later(func() { // once the porter answers for it
 		k.log.Info("address conflict over: no other host answers for it", "event", "conflict_over", "machine", e, "ip", ip)
 	})
 }

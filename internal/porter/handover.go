@@ -55,11 +55,11 @@ func (e *entry) logReplay(log *slog.Logger, service string, packets int) {
 
 // unpin points clients to the machine's own MAC.
 func (e *entry) unpin(k *kernel, clients []handover.Client) {
-	for _, g := range clients {
-		if g.MAC == e.nic.MAC() {
-			k.setNeighbor(e.nic, []netip.Addr{g.MachineIP}, e.target.Owner(g.MachineIP))
+	for _, client := range clients {
+		if client.MAC == e.nic.MAC() {
+			k.setNeighbor(e.nic, []netip.Addr{client.MachineIP}, e.target.Owner(client.MachineIP))
 			continue
 		}
-		e.nic.sendOwner(g, e.target.Owner(g.MachineIP))
+		e.nic.sendOwner(client, e.target.Owner(client.MachineIP))
 	}
 }

@@ -134,7 +134,7 @@ func (k *kernel) checkBound(n *nic) {
 	err := n.binder.Check()
 	switch {
 	case err != nil && !n.bindFailing:
-		k.log.Error("cannot look after the claimed addresses of the interface", "event", "bind_failed", "interface", n.name, "err", err, "again_every", guard.CheckInterval)
+		k.log.Error("cannot check the claimed addresses of the interface", "event", "bind_failed", "interface", n.name, "err", err, "again_every", guard.CheckInterval)
 	case err == nil && n.bindFailing:
 		k.log.Info("the interface has the claimed addresses again", "event", "bound", "interface", n.name)
 	}

@@ -104,7 +104,7 @@ func TestFaultBind(t *testing.T) {
 				x.pass(time.Minute)
 				x.hear(syn(nas4, 22))
 				x.want(e, machine.Waking, nas4, nas6)
-				if n := x.logged("cannot look after the claimed addresses"); n != 1 || len(bound) > 0 {
+				if n := x.logged("cannot check the claimed addresses"); n != 1 || len(bound) > 0 {
 					t.Errorf("said %d times, want once; bound are %v", n, bound)
 				}
 				*fails = nil

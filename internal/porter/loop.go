@@ -169,7 +169,7 @@ func (l *loop) tick() {
 	for _, n := range l.nics {
 		linkKeeper{l}.tickNIC(now, n)
 		n.announcer.Run(now)
-		n.corrections.run(now, func(g handover.Client) { l.correct(n, g) })
+		n.corrections.run(now, func(client handover.Client) { l.correct(n, client) })
 		l.recoverLost(n)
 	}
 	if l.kernel.guard.Check(now) {

@@ -93,7 +93,7 @@ func (l *loop) pinRound(now time.Time, n *nic, e *entry) {
 		p.clientsAt = now.Add(pinInterval)
 		p.clients.begin()
 	}
-	clients := slices.DeleteFunc(e.hold.Clients(), func(g handover.Client) bool { return g.MAC == n.MAC() }) // our own host's entry is permanent
+	clients := slices.DeleteFunc(e.hold.Clients(), func(client handover.Client) bool { return client.MAC == n.MAC() }) // our own host's entry is permanent
 	p.clients.take(len(clients), func(i int) bool { return e.sendOwnerLimited(clients[i], n.MAC()) })
 	pinner{e}.sendHostPins(&l.machines)
 	next := p.clientsAt
@@ -153,16 +153,16 @@ func (e pinner) noteRequesters() {
 
 // correct sends a requester the MAC of an address: ours if we still answer for it, or the
 // machine's if that is up.
-func (l *loop) correct(n *nic, g handover.Client) {
-	a := n.reader.View().Address(g.MachineIP)
+func (l *loop) correct(n *nic, client handover.Client) {
+	a := n.reader.View().Address(client.MachineIP)
 	if a == nil {
 		return
 	}
 	switch e := l.machines.byMAC[a.Target().MAC]; {
 	case e == nil || e.nic != n:
 	case a.AnswersClients():
-		e.sendOwnerLimited(g, n.MAC())
+		e.sendOwnerLimited(client, n.MAC())
 	case a.Up():
-		e.sendOwnerLimited(g, a.MAC())
+		e.sendOwnerLimited(client, a.MAC())
 	}
 }

@@ -56,10 +56,10 @@ type turns struct{ at, left int }
 
 func (t *turns) begin() { t.left = math.MaxInt }
 
-// take calls tell for one neighbor of n after the other, until each had its turn or tell
+// take calls send for one neighbor of n after the other, until each had its turn or send
 // returns false because the rate is used up.
-func (t *turns) take(n int, tell func(i int) bool) {
-	for t.left = min(t.left, n); t.left > 0 && tell(t.at%n); t.left-- {
+func (t *turns) take(n int, send func(i int) bool) {
+	for t.left = min(t.left, n); t.left > 0 && send(t.at%n); t.left-- {
 		t.at++
 	}
 }

@@ -21,8 +21,8 @@ func (e *entry) probeReadiness(k *kernel, s machine.Service) {
 
 // probeClient returns the address of the client whose datagram would probe a service.
 func (e *entry) probeClient(s machine.Service) (netip.Addr, bool) {
-	g, ok := e.hold.ProbeClient(s, e.nic.seesRefusal)
-	return g.IP, ok
+	client, ok := e.hold.ProbeClient(s, e.nic.seesRefusal)
+	return client.IP, ok
 }
 
 // probeUDP probes a UDP service with the oldest datagram that is held for it: some programs
@@ -33,43 +33,45 @@ func (e *entry) probeClient(s machine.Service) (netip.Addr, bool) {
 // A client behind a router is not diverted, and its datagram is used only if no other is
 // held: the machine sends to the router's MAC, so its "port unreachable" is not seen.
 func (e *entry) probeUDP(k *kernel, s machine.Service) {
-	g, ok := e.hold.ProbeClient(s, e.nic.seesRefusal)
+	client, ok := e.hold.ProbeClient(s, e.nic.seesRefusal)
 	if !ok {
 		return
 	}
-	if e.nic.divertible(g) && e.hold.CanDivert(g) {
-		e.divert(k, g)
-		e.nic.sendClientMAC(e.target.Owner(g.MachineIP), g, e.nic.MAC())
+	if e.nic.divertible(client) && e.hold.CanDivert(client) {
+		e.divert(k, client)
+		e.nic.sendClientMAC(e.target.Owner(client.MachineIP), client, e.nic.MAC())
 	}
-	e.hold.SendProbe(s, g, e.replay)
+	e.hold.SendProbe(s, client, e.replay)
 }
 
 // divert makes the reader forward what the machine sends to a client at our MAC. If our
 // kernel forwards packets and the guard does not stop it, the kernel forwards them.
-func (e *entry) divert(k *kernel, g handover.Client) {
-	if !lan.Forwards(e.nic.name, g.IP) {
-		e.hold.Divert(g, false)
+func (e *entry) divert(k *kernel, client handover.Client) {
+	if !lan.Forwards(e.nic.name, client.IP) {
+		e.hold.Divert(client, false)
 		return
 	}
-	e.hold.Divert(g, true, k.divertFlows(e, g.IP)...)
+	e.hold.Divert(client, true, k.divertFlows(e, client.IP)...)
 }
 
 // seesRefusal reports whether a machine's packets to a client can come here.
-func (n *nic) seesRefusal(g handover.Client) bool { return g.MAC == n.MAC() || n.divertible(g) }
+func (n *nic) seesRefusal(client handover.Client) bool {
+	return client.MAC == n.MAC() || n.divertible(client)
+}
 
 // divertible reports whether the machine's neighbor entry of a client may point to our MAC.
 // That of a gateway may not, because it is the way to other hosts too, and packets to our
 // own host come here anyway.
-func (n *nic) divertible(g handover.Client) bool {
+func (n *nic) divertible(client handover.Client) bool {
 	network := n.network.Load()
-	return g.MAC != n.MAC() && network.Contains(g.IP) && !network.Own(g.IP) && !slices.Contains(network.Gateways, g.IP)
+	return client.MAC != n.MAC() && network.Contains(client.IP) && !network.Own(client.IP) && !slices.Contains(network.Gateways, client.IP)
 }
 
 // sendClientMAC sends a machine a neighbor entry for a client, with the MAC owner.
-func (n *nic) sendClientMAC(mac ether.MAC, g handover.Client, owner ether.MAC) {
-	frame, err := lan.Correction(n.MAC(), mac, owner, g.IP, g.MachineIP)
+func (n *nic) sendClientMAC(mac ether.MAC, client handover.Client, owner ether.MAC) {
+	frame, err := lan.Correction(n.MAC(), mac, owner, client.IP, client.MachineIP)
 	if err != nil {
-		n.log.Warn("cannot send a machine its client's MAC", "event", "divert_failed", "ip", g.IP, "err", err)
+		n.log.Warn("cannot send a machine its client's MAC", "event", "divert_failed", "ip", client.IP, "err", err)
 		return
 	}
 	n.send(frame)
@@ -92,12 +94,12 @@ func (e *entry) forgetProbes(k *kernel) {
 // undivert sends the machine the true MAC of clients whose datagrams no longer probe. The
 // machine may answer to the client, which is pinned again if other packets of it are held.
 func (e *entry) undivert() {
-	for _, g := range e.hold.Undivert() {
+	for _, client := range e.hold.Undivert() {
 		if e.nic == nil {
 			continue
 		}
-		e.nic.sendClientMAC(e.target.Owner(g.MachineIP), g, g.MAC)
-		if e.hold.HasClient(g.MachineIP, g.MAC) {
+		e.nic.sendClientMAC(e.target.Owner(client.MachineIP), client, client.MAC)
+		if e.hold.HasClient(client.MachineIP, client.MAC) {
 			pinner{e}.pin()
 			e.pinState.repeat = true // once more, after the machine's answer
 		}

@@ -31,23 +31,23 @@ func (n *nic) announce(ip netip.Addr, owner ether.MAC) {
 }
 
 // sendOwner sends one client the MAC owner of a machine's address.
-func (n *nic) sendOwner(g handover.Client, owner ether.MAC) {
-	client := g.IP
-	if !n.network.Load().Contains(client) {
-		client = netip.Addr{} // the frame goes to a router
+func (n *nic) sendOwner(client handover.Client, owner ether.MAC) {
+	clientIP := client.IP
+	if !n.network.Load().Contains(clientIP) {
+		clientIP = netip.Addr{} // the frame goes to a router
 	}
-	n.announceOwner(g.MAC, client, g.MachineIP, owner)
-	if client.IsValid() {
-		n.correct(g, owner)
+	n.announceOwner(client.MAC, clientIP, client.MachineIP, owner)
+	if clientIP.IsValid() {
+		n.correct(client, owner)
 	}
 }
 
 // correct sends a client on the link the MAC owner of a machine's address, in the form that
 // every client accepts.
-func (n *nic) correct(g handover.Client, owner ether.MAC) {
-	frame, err := lan.Correction(n.MAC(), g.MAC, owner, g.MachineIP, g.IP)
+func (n *nic) correct(client handover.Client, owner ether.MAC) {
+	frame, err := lan.Correction(n.MAC(), client.MAC, owner, client.MachineIP, client.IP)
 	if err != nil {
-		n.log.Debug("cannot correct a neighbor", "event", "correction_failed", "ip", g.MachineIP, "to", g.MAC, "err", err)
+		n.log.Debug("cannot correct a neighbor", "event", "correction_failed", "ip", client.MachineIP, "to", client.MAC, "err", err)
 		return
 	}
 	n.send(frame)
@@ -141,20 +141,20 @@ func (e *entry) allowUnicast(frames int, spare bool) bool {
 
 // sendOwnerLimited is sendOwner within the limits; it reports whether a frame was sent. The
 // form that every neighbor accepts comes first.
-func (e *entry) sendOwnerLimited(g handover.Client, owner ether.MAC) bool {
-	if !e.nic.network.Load().Contains(g.IP) { // the frame goes to a router
+func (e *entry) sendOwnerLimited(client handover.Client, owner ether.MAC) bool {
+	if !e.nic.network.Load().Contains(client.IP) { // the frame goes to a router
 		if !e.allowUnicast(announcementFrames, false) {
 			return false
 		}
-		e.nic.announceOwner(g.MAC, netip.Addr{}, g.MachineIP, owner)
+		e.nic.announceOwner(client.MAC, netip.Addr{}, client.MachineIP, owner)
 		return true
 	}
 	if !e.allowUnicast(1, false) {
 		return false
 	}
-	e.nic.correct(g, owner)
+	e.nic.correct(client, owner)
 	if e.allowUnicast(announcementFrames, true) {
-		e.nic.announceOwner(g.MAC, g.IP, g.MachineIP, owner)
+		e.nic.announceOwner(client.MAC, client.IP, client.MachineIP, owner)
 	}
 	return true
 }

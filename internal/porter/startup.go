@@ -41,7 +41,7 @@ func (p *Porter) Repair() error {
 		case p.loop.kernel.bind:
 			return fmt.Errorf("claim.mode: bind, but the addresses of %s cannot be changed: %w", n.name, err)
 		default:
-			p.loop.log.Debug("cannot look for what an earlier run left", "event", "repair_failed", "interface", n.name, "err", err)
+			p.loop.log.Debug("cannot remove what an earlier run left in the kernel", "event", "repair_failed", "interface", n.name, "err", err)
 		}
 	}
 	return nil
