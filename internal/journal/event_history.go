@@ -94,7 +94,7 @@ func (f *followers) drop(ch chan Event) {
 	}
 }
 
-// tell passes an event on. Whoever has no room for it misses it.
+// send passes an event on. A follower without room for it misses it.
 func (f *followers) send(e Event) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -69,14 +69,12 @@ func (i *Interface) MTU() int { return i.mtu }
 // Wireless reports whether this is a Wi-Fi interface.
 func (i *Interface) Wireless() bool { return i.wireless }
 
-// Closed closes the socket and leaves all groups. A running Run returns net.ErrClosed, and
-// so do later calls, except those that join and leave groups: these count for the
-// Interface that adopts them.
+// Closed reports whether Close was called.
 func (i *Interface) Closed() bool { return i.closed.Load() }
 
-// Close closes the socket and leaves all groups. Run, if it is running, returns
-// an error that is net.ErrClosed, and so does everything that is called later, but
-// for joining and leaving groups: that counts for the interface that adopts them.
+// Close closes the socket and leaves all groups. A running Run returns net.ErrClosed, and
+// so do later calls, except those that join and leave groups: these count for the
+// Interface that adopts them.
 func (i *Interface) Close() error {
 	return errors.Join(i.close(), i.groups.close())
 }

@@ -165,21 +165,21 @@ func (p *pool) remove(c *slot) {
 	}
 }
 
-// leave gives the slot back. A slot that gave way before is given back already.
+// release gives the slot back. A slot that the pool took before is back already.
 func (c *slot) release() {
 	c.pool.mu.Lock()
 	defer c.pool.mu.Unlock()
 	c.pool.remove(c)
 }
 
-// now notes what the connection does from now on.
+// setActivity sets what the connection does from now on.
 func (c *slot) setActivity(doing activity) {
 	c.pool.mu.Lock()
 	defer c.pool.mu.Unlock()
 	c.doing, c.since = doing, time.Now()
 }
 
-// keep has the slot not be taken back, nor counted as its source's, until release is
+// exempt has the pool neither take the slot back nor count it for its source, until end is
 // called: something on its connection has a slot of its own.
 func (c *slot) exempt() (end func()) {
 	if c == nil { // a request without a connection of ours
