@@ -194,7 +194,7 @@ func arpRules(p setGroup) [][]expr.Any {
 	return [][]expr.Any{drop(request, inSet(p.claimed4(), expr.PayloadBaseNetworkHeader, 24))}
 }
 
-// in matches packets with an element of the set at an offset.
+// inSet matches packets with an element of the set at an offset.
 func inSet(set *nftables.Set, base expr.PayloadBase, offset uint32) []expr.Any {
 	return []expr.Any{
 		&expr.Payload{DestRegister: 1, Base: base, Offset: offset, Len: set.KeyType.Bytes},

@@ -133,7 +133,7 @@ func (r *registry) checkRoom(req registration.Request, proved []netip.Addr, gone
 	return nil
 }
 
-// checkGuests refuses a machine that is the guest of another, or has another one as its
+// checkHosted refuses a machine that is the guest of another, or has another one as its
 // guest.
 func (r *registry) checkGuests(req registration.Request, places []machine.Place, gone ether.MAC) error {
 	registering := registration.GuestHost{Spec: req.Spec, Counts: func(ip netip.Addr) bool {

@@ -235,7 +235,7 @@ func (n *nic) carrier() error {
 	return n.faultError(s.Fault())
 }
 
-// own returns the host's addresses on this interface.
+// ownAddresses returns the host's addresses on this interface.
 func (n *nic) ownAddresses() []netip.Addr {
 	var own []netip.Addr
 	for _, p := range n.network.Load().Prefixes {

@@ -122,8 +122,8 @@ const (
 	maxRequests    = 16 // at once on one connection of HTTP/2
 )
 
-// of returns the client of a request. What a header says of an earlier one is not
-// asked: any client can write it.
+// ofRequest returns the client of a request. It ignores headers that name an earlier
+// client: any client can write them.
 func (p peers) ofRequest(r *http.Request) peer {
 	if held := slotOf(r); held != nil {
 		return held.peer // found out once for the connection

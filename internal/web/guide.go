@@ -78,7 +78,7 @@ func ownAddress(networks []Network) (own string, prefix netip.Prefix) {
 	return "PORTER", netip.Prefix{}
 }
 
-// address returns where this page is in the LAN. A reverse proxy may have another
+// page returns where this page is in the LAN. A reverse proxy may have another
 // address for it.
 func (p guideAddresses) page(r *http.Request, own string) string {
 	host, port, err := net.SplitHostPort(first(p.listen))

@@ -17,8 +17,8 @@ const (
 	logInterval = 20 * time.Second
 )
 
-// quiet is a slog.Handler that leaves out most lines when there are many. The next
-// one says how many it left out.
+// limitedHandler is a slog.Handler that leaves out most lines when there are many. The
+// next line has the number of those left out.
 type limitedHandler struct {
 	slog.Handler
 	shared *logLimit

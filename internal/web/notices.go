@@ -44,7 +44,7 @@ func notices(b Backend, c *ConfigState, all []machine.Status, events []journal.E
 	return append(found, limitNotices(conflicts(all), "addresses are in use by other hosts")...)
 }
 
-// bounded leaves out what is too much, and counts it.
+// limitNotices leaves out what is more than maxNotices, and counts it.
 func limitNotices(all []notice, what string) []notice {
 	if len(all) <= maxNotices {
 		return all

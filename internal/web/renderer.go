@@ -68,7 +68,7 @@ func (m *renderer) buffer(next http.Handler, in errorFormat) http.HandlerFunc {
 	}
 }
 
-// inTurn is next when it is the client's turn.
+// waitTurn is next when it is the client's turn.
 func (m *renderer) waitTurn(next http.Handler, in errorFormat) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		// After an error the answer is late already, whether or not it is this that says so.
@@ -78,7 +78,7 @@ func (m *renderer) waitTurn(next http.Handler, in errorFormat) http.Handler {
 	})
 }
 
-// during calls do when it is the turn of the client of r.
+// inTurn calls do when it is the turn of the client of r.
 func (m *renderer) inTurn(r *http.Request, do func()) error {
 	ctx, cancel := context.WithTimeout(r.Context(), renderTimeout)
 	defer cancel()
