@@ -2,7 +2,7 @@ package soak
 
 import "time"
 
-// queue is what is to happen, in order of time.
+// queue holds the events to come, in order of time.
 type queue struct {
 	now   time.Time
 	heap  []entry
@@ -11,7 +11,7 @@ type queue struct {
 
 type entry struct {
 	at  time.Time
-	seq uint64 // what was put in first happens first
+	seq uint64 // of two events at one time, the one that was added first happens first
 	do  func()
 }
 
@@ -22,9 +22,10 @@ func (e *entry) before(o *entry) bool {
 	return e.seq < o.seq
 }
 
-// after has something happen in d from now.
+// after schedules an event in d from now.
 func (q *queue) after(d time.Duration, do func()) { q.at(q.now.Add(d), do) }
 
+// at schedules an event at a time, or now if the time is past.
 func (q *queue) at(at time.Time, do func()) {
 	if at.Before(q.now) {
 		at = q.now
@@ -41,7 +42,7 @@ func (q *queue) at(at time.Time, do func()) {
 	}
 }
 
-// run lets everything happen until end.
+// run lets all events up to and including end happen.
 func (q *queue) run(end time.Time) {
 	for len(q.heap) > 0 && !q.heap[0].at.After(end) {
 		e := q.pop()
@@ -71,7 +72,7 @@ func (q *queue) pop() entry {
 	}
 }
 
-// timer is something that is to happen once, unless it is stopped before.
+// timer is an event that happens once, unless it is stopped before.
 type timer struct{ version uint64 }
 
 func (t *timer) stop() { t.version++ }
