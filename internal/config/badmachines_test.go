@@ -78,9 +78,9 @@ machines[0].ip: found nothing (from FILE): expected the address of the machine, 
 	{guestIs("mac: 02:00:00:00:00:01, ip: 192.0.2.8, port: []"), `machines[0].guests[0].mac: found "02:00:00:00:00:01" (from FILE): expected the MAC address of a guest, not of a machine: machines[0].mac is the same`},
 	{oneMachine("wake_mac: 02:00:00:00:00:09, guests: [{mac: 02:00:00:00:00:09, ip: 192.0.2.8, port: []}]"), `machines[0].guests[0].mac: found "02:00:00:00:00:09" (from FILE): expected the MAC address of a guest, not of a machine: machines[0].wake_mac is the same`},
 	{oneMachine("wake_to: 192.0.2.8, guests: [{mac: 02:00:00:00:00:09, ip: 192.0.2.8, port: []}]"), `machines[0].wake_to: found "192.0.2.8" (from FILE): expected an address other than the machine's own: while it sleeps the porter answers for that`},
-	{twoHouses("02:00:00:00:00:01", "192.0.2.9"), `machines[1].guests[0].mac: found "02:00:00:00:00:01" (from FILE): expected the MAC address of a guest, not of a machine: machines[0].mac is the same`},
-	{twoHouses("02:00:00:00:00:09", "192.0.2.9"), `machines[1].guests[0].mac: found "02:00:00:00:00:09" (from FILE): expected that of a guest of this machine alone: machines[0] has it too`},
-	{twoHouses("02:00:00:00:00:0a", "192.0.2.10"), `machines[1].guests[0].ip: found "192.0.2.10" (from FILE): expected one that is not used yet: machines[0].guests[0].ip is the same`},
+	{twoHosts("02:00:00:00:00:01", "192.0.2.9"), `machines[1].guests[0].mac: found "02:00:00:00:00:01" (from FILE): expected the MAC address of a guest, not of a machine: machines[0].mac is the same`},
+	{twoHosts("02:00:00:00:00:09", "192.0.2.9"), `machines[1].guests[0].mac: found "02:00:00:00:00:09" (from FILE): expected that of a guest of this machine alone: machines[0] has it too`},
+	{twoHosts("02:00:00:00:00:0a", "192.0.2.10"), `machines[1].guests[0].ip: found "192.0.2.10" (from FILE): expected one that is not used yet: machines[0].guests[0].ip is the same`},
 	{oneMachine("wake_interface: a/b"), `machines[0].wake_interface: found "a/b" (from FILE): expected the name of a network interface, such as eth0`},
 	{oneMachine("wake_transports: [wifi]"), `machines[0].wake_transports[0]: found "wifi" (from FILE): expected ethernet or udp`},
 	{oneMachine("wake_transports: []"), `machines[0].wake_transports: found an empty list (from FILE): expected at least one of ethernet and udp, or wake_to or wake_command beside none`},
@@ -113,8 +113,8 @@ func wakenBy(card string) string {
 // guestIs is a file with one machine that has a guest.
 func guestIs(members string) string { return oneMachine("guests: [{" + members + "}]") }
 
-// twoHouses is two machines with a guest each, of which the second one's is given.
-func twoHouses(mac, ip string) string {
+// twoHosts is two machines with a guest each, of which the second one's is given.
+func twoHosts(mac, ip string) string {
 	s := strings.Replace(twoMachines("b", "02:00:00:00:00:02", "192.0.2.8"), "name: a,", `name: a, guests: [{mac: "02:00:00:00:00:09", ip: 192.0.2.10, port: []}],`, 1)
 	return strings.Replace(s, "name: b,", fmt.Sprintf(`name: b, guests: [{mac: %q, ip: %s, port: []}],`, mac, ip), 1)
 }

@@ -18,7 +18,8 @@ what differs from the defaults.
 * ` + "`machines`" + ` and keys marked **[file only]** can only be set in the file. Secrets are not for the
   command line: [where they belong](install.md#user-privileges-and-secrets).
 * ` + "`sudo systemctl reload nightporter`" + ` (or SIGHUP) reads the file again, without dropping a claim. A
-  file with an error changes nothing. A key marked **[restart]** keeps its old value until a restart.
+  file with an error changes nothing. A key marked **[restart]** keeps its old value until a
+  restart.
 * Durations are written with their unit: ` + "`10s`, `5m`, `1h30m`" + `. A single value is a list of
   one: ` + "`interfaces: eth0`" + `. An unknown key is an error, with a suggestion.
 * [config.example.yaml](../config.example.yaml) has the same keys, as a file to start from.

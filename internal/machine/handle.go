@@ -30,7 +30,7 @@ func (m *Machine) Handle(now time.Time, event Event) []Action {
 	case Answered:
 		m.receiving().answered(now, e)
 	case Visited:
-		m.settling().visited(now)
+		m.settling().visited()
 	case ProbeFailed:
 		m.presence.excuse(now)
 	case ReceptionLost:

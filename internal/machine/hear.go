@@ -21,9 +21,9 @@ func (m receiving) hear(now time.Time, e Heard, unasked bool) {
 	}
 	switch m.state {
 	case Settling:
-		m.settling().heardSettling(now, a, e, unasked)
+		m.settling().heardSettling(now, a, unasked)
 	case Asleep:
-		m.settling().heardAsleep(now, a, e, unasked)
+		m.settling().heardAsleep(now, a, unasked)
 	case Waking:
 		m.waking().heardWaking(now, a, e)
 	}

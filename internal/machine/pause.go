@@ -52,8 +52,8 @@ func (m pausing) tick(now time.Time) bool {
 
 // register stores the specification. The rest of the registration waits for the end of
 // the pause.
-func (m pausing) register(now time.Time, e Registered) {
-	m.registering().takeSpec(now, e)
+func (m pausing) register(e Registered) {
+	m.registering().takeSpec(e)
 	m.changed = true
 	if !e.Repeated {
 		m.do(Deferred{Until: m.paused})

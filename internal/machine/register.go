@@ -9,7 +9,7 @@ func (m registering) register(now time.Time, e Registered) {
 	m.elsewhere = false
 	m.endSleep(now)
 	if m.isPaused() {
-		m.pausing().register(now, e)
+		m.pausing().register(e)
 		return
 	}
 	if !e.Here {
@@ -19,7 +19,7 @@ func (m registering) register(now time.Time, e Registered) {
 		m.account(now.Sub(m.since), now)
 		m.since = now
 	}
-	m.takeSpec(now, e)
+	m.takeSpec(e)
 	if e.Here {
 		m.isHere(now, e.Repeated)
 		return

@@ -22,17 +22,17 @@ func (m settling) enterSettling(now time.Time, why Reason, kind settlingKind) {
 }
 
 // heardAsleep handles a frame of a sleeping machine: it may have been started.
-func (m settling) heardAsleep(now time.Time, a *address, e Heard, unasked bool) {
+func (m settling) heardAsleep(now time.Time, a *address, unasked bool) {
 	m.waking().stopAnnouncing()
 	m.enterSettling(now, WhySpoke, byFrame)
 	m.presence = doubt(now)
 	m.presence.needSystem = unasked
-	m.heardSettling(now, a, e, unasked)
+	m.heardSettling(now, a, unasked)
 }
 
 // heardSettling handles a frame of a settling machine. The address that it uses
 // is yielded until the machine is settled.
-func (m settling) heardSettling(now time.Time, a *address, e Heard, unasked bool) {
+func (m settling) heardSettling(now time.Time, a *address, unasked bool) {
 	if m.kind == byRestart {
 		m.kind, m.presence = byFrame, doubt(now)
 	}
@@ -230,7 +230,7 @@ func (m settling) probeAsleep(now time.Time) {
 }
 
 // visited probes such a machine at once, because traffic came for it.
-func (m settling) visited(now time.Time) {
+func (m settling) visited() {
 	if m.state == Asleep && !m.presence.next.IsZero() {
 		m.probeSoon(arrivalPace)
 	}

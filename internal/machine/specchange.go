@@ -51,7 +51,7 @@ func (as *addresses) change(was, is *Spec) {
 }
 
 // takeSpec stores the specification of a registration and the places of its addresses.
-func (m registering) takeSpec(now time.Time, e Registered) {
+func (m registering) takeSpec(e Registered) {
 	for i := range m.addrs.all {
 		a := &m.addrs.all[i]
 		if a.standing != Own && a.standing != Conceded && !e.Spec.Has(a.IP) {

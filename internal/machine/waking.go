@@ -62,7 +62,7 @@ func (m waking) heardWaking(now time.Time, a *address, e Heard) {
 		m.postponeWake()
 		m.settling().enterSettling(now, WhySpoke, byFrame)
 		m.presence = doubt(now)
-		m.settling().heardSettling(now, a, e, false)
+		m.settling().heardSettling(now, a, false)
 	case a != nil && e.Sign == Tests:
 		m.addrs.yield(now, a)
 		m.enterArriving(now)
@@ -93,7 +93,7 @@ func (m waking) failWake(now time.Time) {
 		m.report(now, Asleep, WhyAttemptsGone, repeated)
 		m.addrs.recheckOwn(now)
 		if m.addrs.yielding() { // its last frame is still in doubt
-			m.settling().heardAsleep(now, nil, Heard{}, false)
+			m.settling().heardAsleep(now, nil, false)
 		}
 		return
 	}

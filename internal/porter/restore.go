@@ -1,8 +1,6 @@
 package porter
 
 import (
-	"context"
-	"log/slog"
 	"time"
 
 	"nightporter/internal/machine"
@@ -34,8 +32,8 @@ func (l *loop) resume(mem machine.Memory, until, now time.Time) {
 	}
 	e := l.insert(machine.Restore(mem, l.policy(), until, now))
 	e.configured = configured
-	l.log.LogAttrs(context.Background(), slog.LevelInfo, "machine resumed", slog.String("event", "resumed"), slog.Any("machine", e),
-		slog.String("was", mem.State.String()), slog.Time("since", mem.Since), slog.String("state", e.State().String()))
+	l.log.Info("machine resumed", "event", "resumed", "machine", e,
+		"was", mem.State.String(), "since", mem.Since, "state", e.State().String())
 	l.dispatch(e, e.configuration())
 	switch {
 	case why != "":

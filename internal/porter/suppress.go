@@ -2,7 +2,6 @@ package porter
 
 import (
 	"cmp"
-	"context"
 	"log/slog"
 	"net/netip"
 	"slices"
@@ -43,8 +42,7 @@ func (e *entry) reportIgnored(log *slog.Logger, events eventLog, now time.Time) 
 			Kind: journal.Suppressed, At: now, Machine: e.name(), MAC: e.Spec().MAC,
 			Source: i.Source, Service: i.Target(), Reason: reason,
 		}})
-		log.LogAttrs(context.Background(), slog.LevelInfo, "knock does not wake", slog.String("event", "suppressed"), slog.Any("machine", e),
-			slog.String("reason", reason), slog.String("knock", ignoredKnock(&i)))
+		log.Info("knock does not wake", "event", "suppressed", "machine", e, "reason", reason, "knock", ignoredKnock(&i))
 	}
 }
 

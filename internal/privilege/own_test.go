@@ -145,7 +145,7 @@ func TestOwnRefuses(t *testing.T) {
 	}
 }
 
-// Nobody but root changes owners: the journal makes the directory then.
+// Only root changes owners: the journal makes the directory then.
 func TestOwnAsOrdinaryUser(t *testing.T) {
 	if os.Geteuid() == 0 {
 		t.Skip("needs an ordinary user")

@@ -180,7 +180,7 @@ func TestUseConfiguredGuests(t *testing.T) {
 
 // A machine is no guest of another, nor another its guest, where that is believed.
 func TestCheckGuests(t *testing.T) {
-	house := func(counts bool) registration.GuestHost {
+	host := func(counts bool) registration.GuestHost {
 		s := configured()
 		s.Monitor = append(s.Monitor, guest(guestIP4, guestMAC))
 		return registration.GuestHost{Spec: s, Counts: func(netip.Addr) bool { return counts }}
@@ -190,10 +190,10 @@ func TestCheckGuests(t *testing.T) {
 		registering, known registration.GuestHost
 		want               string
 	}{
-		{house(true), itself, `guests: found 52:54:00:00:00:09, which is the mac of "guest": expected that of a guest, or "guest" to be forgotten first (` + "`nightporter forget guest`" + ` on the porter)`},
-		{itself, house(true), `mac: found 52:54:00:00:00:09, which is a guest of "tower": expected that of a machine, or the guest to be left out there first`},
-		{house(false), itself, ""},
-		{itself, house(false), ""},
+		{host(true), itself, `guests: found 52:54:00:00:00:09, which is the mac of "guest": expected that of a guest, or "guest" to be forgotten first (` + "`nightporter forget guest`" + ` on the porter)`},
+		{itself, host(true), `mac: found 52:54:00:00:00:09, which is a guest of "tower": expected that of a machine, or the guest to be left out there first`},
+		{host(false), itself, ""},
+		{itself, host(false), ""},
 	} {
 		if got := refusal(t, registration.CheckGuests(tt.registering, tt.known)); got != tt.want {
 			t.Errorf("got  %s\nwant %s", got, tt.want)
