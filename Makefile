@@ -41,9 +41,11 @@ check: check-go ## gofmt and the tests that need no lab and no other program; le
 	@$(GOFMT)
 	$(GO) test -short ./...
 
+# The end-to-end tests run alone: they wait for deadlines, many at a time.
 test: ## all unit and end-to-end tests; needs root or user namespaces. INSTALL=no installs nothing
 	@[ "$(INSTALL)" = no ] || .ci/tools
-	$(GO) test $(RACE) -timeout 25m ./...
+	$(GO) test $(RACE) -timeout 15m $$($(GO) list ./... | grep -v '/e2e$$')
+	$(GO) test $(RACE) -timeout 25m ./internal/e2e
 	$(GO) -C dashboards test ./...
 	$(GO) -C deploy/compose/schema test ./...
 	$(GO) -C deploy/image test ./...
@@ -51,8 +53,8 @@ test: ## all unit and end-to-end tests; needs root or user namespaces. INSTALL=n
 	@$(GO) test -v -run '^TestLabIsThere$$' ./internal/lab | sed -n 's/^ *[a-z_]*_test.go:[0-9]*: //p'
 
 # A few at a time, since each takes the computer. TestVariantsTarget compares the names.
-variants: ## floods, web attacks and more first connections, with the race detector
-	$(GO) test $(RACE) -count 1 -timeout 25m -parallel 4 -run '^(TestAThousandSleepersAndTheNetwork|TestAttackPinsOnTheWire|TestAttackRegistersItself|TestAttackRegistration|TestAttackRegistrationFromManyAddresses|TestAttackRegistrationFromManyHosts|TestAttackSecuredWeb|TestAttackWeb|TestFaultFlood|TestFaultRegistrationFlood|TestFirstConnections)$$' ./internal/e2e -variants -connections 60
+variants: ## floods, web attacks, a thousand machines, more first connections; with the race detector
+	$(GO) test $(RACE) -count 1 -timeout 25m -parallel 4 -run '^(TestAThousandSleepersAndTheNetwork|TestAThousandSleepersSurviveKill|TestAttackPinsOnTheWire|TestAttackRegistersItself|TestAttackRegistration|TestAttackRegistrationFromManyAddresses|TestAttackRegistrationFromManyHosts|TestAttackSecuredWeb|TestAttackWeb|TestFaultFlood|TestFaultRegistrationFlood|TestFirstConnections)$$' ./internal/e2e -variants -connections 60
 
 # One after the other and without the race detector: these tests assert figures, which needs a
 # quiet machine.

@@ -17,6 +17,7 @@ import (
 // porter, and one change back.
 func TestArpwatch(t *testing.T) {
 	promtest.Need(t, "arpwatch")
+	t.Parallel()
 	for _, mode := range modes {
 		t.Run(mode.name, func(t *testing.T) {
 			h := openFor(t, fieldProbe+mode.conf, 2*time.Minute)

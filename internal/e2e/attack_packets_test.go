@@ -101,6 +101,7 @@ func withOptions(options ...byte) func(ip []byte) []byte {
 // hop limit 0, with a source route, or damaged. While the machine sleeps, arrives and is awake,
 // they neither wake it nor reach it, and a client is served.
 func TestAttackImpossiblePackets(t *testing.T) {
+	t.Parallel()
 	for _, conf := range []string{fastProbe, fastProbe + "claim: {mode: bind}\n", fastProbe + "wake: {local: true}\n"} {
 		t.Run(conf[len(fastProbe):], func(t *testing.T) {
 			h := open(t, conf)
@@ -188,6 +189,7 @@ func attacks(c *lab.Capture) (n int) {
 // not wake. A frame with priority tags belongs to the network without a VLAN (IEEE 802.1Q, VID
 // 0), for any number of tags.
 func TestAttackFramesOfOtherNetworks(t *testing.T) {
+	t.Parallel()
 	for tags := 1; tags <= 2; tags++ {
 		t.Run(fmt.Sprint(tags, " priority tags"), func(t *testing.T) {
 			h := open(t, fastProbe)

@@ -78,6 +78,7 @@ func TestAttackPinsOnTheWire(t *testing.T) {
 // TestAttackOneSYNOnTheWire: a host sends one forged SYN for a machine that does not wake. The
 // porter sends few frames for it, over both families.
 func TestAttackOneSYNOnTheWire(t *testing.T) {
+	t.Parallel()
 	for _, ip := range []netip.Addr{nas4, nas6} {
 		t.Run(ip.String(), func(t *testing.T) {
 			h := open(t, fastProbe)

@@ -52,32 +52,38 @@ func waitAddressEvent(h *harness, n int, event string, ip netip.Addr) labdaemon.
 }
 
 // whoAnswers lets the client broadcast a request for an address. It returns the MACs of the
-// answers until the router has answered another request.
+// answers: the first one, and those before the router has answered another request.
 func whoAnswers(h *harness, capture *lab.Capture, ip netip.Addr) (macs []ether.MAC) {
 	h.Helper()
 	client, router := h.lan.Client(), h.lan.Router()
-	seen := len(capture.Frames())
 	own := clientAddr(client, ip)
-	for _, target := range []netip.Addr{ip, clientAddr(router, ip)} {
+	// ask sends a request and waits for an answer about its target.
+	ask := func(target netip.Addr) {
+		seen := len(capture.Frames())
 		question, err := lan.NeighborProbe(client.MAC(), ether.Broadcast, own, target)
 		h.must(err)
 		h.must(client.SendFrame(question))
+		_, err = capture.Wait(h.within(5*time.Second), func(f lab.Frame) bool {
+			if seen--; seen >= 0 || f.Outgoing {
+				return false
+			}
+			var p lan.Packet
+			if p.Parse(f.Data) != lan.Accepted || p.Dst != client.MAC() {
+				return false
+			}
+			about := p.Target // of a neighbor advertisement
+			if p.Kind == lan.ARPReply {
+				about = p.From
+			}
+			if about == ip {
+				macs = append(macs, p.Src)
+			}
+			return about == target
+		})
+		h.must(err)
 	}
-	_, err := capture.Wait(h.within(5*time.Second), func(f lab.Frame) bool {
-		if seen--; seen >= 0 || f.Outgoing {
-			return false
-		}
-		var p lan.Packet
-		switch {
-		case p.Parse(f.Data) != lan.Accepted || p.Dst != client.MAC(): // not an answer
-		case p.Kind == lan.ARPReply && p.From == ip, p.Kind == lan.NeighborAdvertisement && p.Target == ip:
-			macs = append(macs, p.Src)
-		case p.Kind == lan.ARPReply && p.From == router.Addr4(), p.Kind == lan.NeighborAdvertisement && p.Target == router.Addr6():
-			return true
-		}
-		return false
-	})
-	h.must(err)
+	ask(ip)
+	ask(clientAddr(router, ip))
 	return macs
 }
 

@@ -171,6 +171,7 @@ func TestFieldReadyOnOtherPorters(t *testing.T) {
 
 // TestFieldReadyByNginx: nginx answers 502 or 503 until its backend listens.
 func TestFieldReadyByNginx(t *testing.T) {
+	t.Parallel()
 	for _, ip := range []netip.Addr{nas4, nas6} {
 		t.Run(ip.String(), func(t *testing.T) {
 			path, dir := installed(t, "nginx"), t.TempDir()

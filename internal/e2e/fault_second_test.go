@@ -84,6 +84,7 @@ func (s *machineTest) callAfterNetworkUp(second *lab.Host, ip netip.Addr) pendin
 // answer to its first request comes before the porter's. The test logs what happens.
 func TestFieldUnseenClient(t *testing.T) {
 	variantUnless(t, false)
+	t.Parallel()
 	for _, ip := range []netip.Addr{nas4, nas6} {
 		t.Run(fmt.Sprint(ip), func(t *testing.T) {
 			s := openMachine(t, fieldProbe, false, slowService(true))

@@ -16,6 +16,7 @@ import (
 
 	"nightporter/internal/lab"
 	"nightporter/internal/promtest"
+	"nightporter/internal/wait"
 )
 
 // prometheusWatch is a Prometheus with its Alertmanager, and the receiver of alerts.
@@ -119,13 +120,22 @@ func (w *prometheusWatch) poll(limit time.Duration, missing func(context.Context
 // waitQuery waits until a query has a result.
 func (w *prometheusWatch) waitQuery(expr string) {
 	w.Helper()
-	w.poll(20*time.Second, func(ctx context.Context) []string {
-		answer, err := w.stack.Query(ctx, expr)
-		if err == nil && len(answer) > 0 {
-			return nil
+	if !w.answers(20*time.Second, expr) {
+		w.Fatalf("no result: %s", expr)
+	}
+}
+
+// answers waits for the result of a query. It returns false after the limit.
+func (w *prometheusWatch) answers(limit time.Duration, expr string) bool {
+	w.Helper()
+	for ctx := w.within(limit); ; {
+		if result, err := w.stack.Query(w.ctx, expr); err == nil && len(result) > 0 {
+			return true
 		}
-		return []string{fmt.Sprintf("%s: no answer, %v", expr, err)}
-	})
+		if !wait.For(ctx, promtest.Interval/5) {
+			return false
+		}
+	}
 }
 
 // answers are the results of a dashboard's queries.

@@ -128,6 +128,7 @@ func wantWaitingShown(h *harness, reason string) {
 // TestStartWithoutOneInterface: the daemon works on the existing interface, and reports the
 // missing one.
 func TestStartWithoutOneInterface(t *testing.T) {
+	t.Parallel()
 	ctx, network := newLAN(t)
 	d, err := labdaemon.Start(ctx, network, t.TempDir(), labdaemon.Options{
 		Exe: os.Args[0], Env: programEnv, Config: fastProbe + "interfaces: [eth0, eth9]\n", Await: "/-/healthy",

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"net/http"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -90,21 +91,21 @@ func TestStartBeforeItsAddress(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	added := make(chan error, 1)
-	go func() {
-		time.Sleep(time.Second)
-		added <- late.AddAddr(ctx, address)
-	}()
-	began := time.Now()
-	d, err := labdaemon.Start(ctx, network, t.TempDir(), labdaemon.Options{Exe: os.Args[0], Env: programEnv, Host: late, Config: "interfaces: [eth0]\n"})
-	if err := errors.Join(err, <-added); err != nil {
+	d, err := labdaemon.Start(ctx, network, t.TempDir(), labdaemon.Options{
+		Exe: os.Args[0], Env: programEnv, Host: late, Config: "interfaces: [eth0]\n", Await: "/-/healthy",
+	})
+	if err != nil {
 		t.Fatal(err)
 	}
 	h := &harness{TB: t, ctx: ctx, lan: network, daemon: d}
 	h.killAtEnd(d)
-	if took := time.Since(began); took < time.Second {
-		t.Errorf("ready after %v, without an address", took)
-	}
 	h.waitInterfaceEvent(0, isOut, "eth0", "no IP address")
+	if status, _, err := d.GetInside(h.within(5*time.Second), "/-/ready"); err != nil || status != http.StatusServiceUnavailable {
+		t.Errorf("without an address: status %d, error %v", status, err)
+	}
+	h.must(late.AddAddr(ctx, address))
 	h.waitInterfaceEvent(0, isBack, "eth0")
+	if status, _, err := d.GetInside(h.within(5*time.Second), "/-/ready"); err != nil || status != http.StatusOK {
+		t.Errorf("with an address: status %d, error %v", status, err)
+	}
 }

@@ -60,10 +60,13 @@ func newEventLog() *eventLog {
 	return &eventLog{next: make(map[EventKind]int), changed: make(chan struct{})}
 }
 
+// add appends an event. Without a time of its own it is one of now.
 func (l *eventLog) add(e Event) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	e.Time = time.Now()
+	if e.Time.IsZero() {
+		e.Time = time.Now()
+	}
 	l.events = append(l.events, e)
 	close(l.changed)
 	l.changed = make(chan struct{})

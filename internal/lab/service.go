@@ -92,12 +92,13 @@ func (r runningService) open() error {
 		return r.startProgram()
 	}
 	addr := r.config.AddrPort().String()
+	began := time.Now() // a client may be served before Listen has returned
 	if r.config.Network == "udp" {
 		pc, err := r.machine.ListenPacket(r.session.ctx, "udp", addr)
 		if err != nil {
 			return fmt.Errorf("service %s: %w", r.config, err)
 		}
-		r.log(Event{Kind: ServiceUp, Detail: r.config.String()})
+		r.log(Event{Kind: ServiceUp, Time: began, Detail: r.config.String()})
 		r.session.listen(pc, func() { r.serveDatagrams(pc) })
 		return nil
 	}
@@ -105,7 +106,7 @@ func (r runningService) open() error {
 	if err != nil {
 		return fmt.Errorf("service %s: %w", r.config, err)
 	}
-	r.log(Event{Kind: ServiceUp, Detail: r.config.String()})
+	r.log(Event{Kind: ServiceUp, Time: began, Detail: r.config.String()})
 	r.session.listen(ln, func() { r.serveConns(ln) })
 	return nil
 }

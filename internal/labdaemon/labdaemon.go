@@ -120,7 +120,7 @@ func (d *Daemon) AgainUntil(ctx context.Context, config, await string) (*Daemon,
 func (d *Daemon) waitFor(ctx context.Context, page string) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	again := time.NewTicker(10 * time.Millisecond)
+	again := time.NewTicker(30 * time.Millisecond) // each request takes a thread of its own
 	defer again.Stop()
 	for {
 		if status, _, err := d.GetInside(ctx, page); err == nil && status == http.StatusOK {

@@ -1,9 +1,6 @@
 package metrics
 
 import (
-	"sync"
-	"time"
-
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
 
@@ -27,8 +24,7 @@ type facts struct {
 	triggers [len(machine.Triggers)]*dto.LabelPair
 	reasons  [len(machine.Suppressions)]*dto.LabelPair
 
-	mu    sync.Mutex
-	marks map[string]mark // by machine
+	marks marks
 }
 
 func newFacts(src Source) *facts {
@@ -81,7 +77,6 @@ func newFacts(src Source) *facts {
 		framesRejected: desc("frames_rejected_total",
 			"Frames rejected after reading, by reason.", "interface", "reason"),
 		switches: newSwitches(src),
-		marks:    make(map[string]mark),
 	}
 	for _, s := range machine.States {
 		f.states[s] = label("state", s.String())
@@ -93,10 +88,6 @@ func newFacts(src Source) *facts {
 		f.reasons[s] = label("reason", s.String())
 	}
 	return f
-}
-
-func desc(name, help string, labels ...string) *prometheus.Desc {
-	return prometheus.NewDesc(prometheus.BuildFQName(namespace, "", name), help, labels, nil)
 }
 
 // Describe implements prometheus.Collector.
@@ -120,7 +111,7 @@ func (f *facts) Collect(ch chan<- prometheus.Metric) {
 	// shows no more sleep than its tally has afterwards.
 	now := f.src.Now()
 	machines := f.src.Machines()
-	marks := f.raise(machines, now)
+	marks := f.marks.raise(machines, now)
 	services := make(serviceLabels)
 	for i := range machines {
 		f.collectMachine(ch, &machines[i], marks[i], services)
@@ -203,20 +194,4 @@ func (f *facts) collectKnocks(ch chan<- prometheus.Metric, s *machine.Status, na
 	if len(ports) > shownServices {
 		counter(ch, f.knocks, float64(others), name, label("service", "other"))
 	}
-}
-
-// one returns 1 for true and 0 for false.
-func one(is bool) float64 {
-	if is {
-		return 1
-	}
-	return 0
-}
-
-// unix returns t in seconds since 1970, and 0 for no time.
-func unix(t time.Time) float64 {
-	if t.IsZero() {
-		return 0
-	}
-	return float64(t.UnixMilli()) / 1000
 }

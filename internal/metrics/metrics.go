@@ -8,11 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/collectors/version"
-
-	"nightporter/internal/machine"
 )
-
-const namespace = "nightporter"
 
 // The reasons for which a registration is rejected.
 const (
@@ -27,28 +23,6 @@ const (
 	NotificationFailed     = "failed"     // given up after several tries
 	NotificationSuppressed = "suppressed" // more than notify.rate allows
 )
-
-// Source has the functions that are called at each scrape, in the goroutine of the
-// scrape. They must be safe for concurrent use.
-type Source struct {
-	// Machines returns every machine known at this moment. Required.
-	Machines func() []machine.Status
-	// Drops returns, by interface, how many packets the kernel dropped because
-	// the porter did not read them in time. Optional.
-	Drops func() map[string]uint64
-	// Rejected returns, by interface and reason, how many frames were read but
-	// could not be used. Optional.
-	Rejected func() map[string]map[string]uint64
-	// Guarded returns whether the guard keeps this host's kernel silent about claimed
-	// addresses, GuardNeeded whether the kernel would answer without it. Optional.
-	Guarded, GuardNeeded func() bool
-	// Ready returns whether the porter works on every interface. Optional.
-	Ready func() bool
-	// Stored returns whether the journal can be written. Optional.
-	Stored func() bool
-	// Now returns the time on the clock of the machines' Since. Optional: time.Now.
-	Now func() time.Time
-}
 
 // Metrics counts what happens. Its methods are safe for concurrent use.
 type Metrics struct {
@@ -129,7 +103,7 @@ func (m *Metrics) AddMachine(name string) { m.machines.add(name) }
 // that comes later starts anew.
 func (m *Metrics) RemoveMachine(name string) {
 	m.machines.remove(name)
-	m.facts.forget(name)
+	m.facts.marks.forget(name)
 }
 
 // Booted records the time from the first magic packet to the machine's first
@@ -148,6 +122,9 @@ func (m *Metrics) Ready(name string, d time.Duration) {
 		observe(h.ready, d)
 	}
 }
+
+// Reloaded records whether the configuration could be reloaded.
+func (m *Metrics) Reloaded(ok bool) { m.reloads.note(ok) }
 
 // WakeLatency records the time from a knock's arrival in the kernel to the
 // magic packet's handing over to the kernel.

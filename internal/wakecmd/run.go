@@ -12,6 +12,7 @@ import (
 	"time"
 	"unicode"
 
+	"nightporter/internal/ether"
 	"nightporter/internal/privilege"
 )
 
@@ -28,6 +29,16 @@ const (
 	// streamDelay is how long a child of the program may keep its streams open.
 	streamDelay = time.Second
 )
+
+// Job is one run of a machine's program.
+type Job struct {
+	Machine  ether.MAC // each machine has one run at a time
+	Name     string
+	Command  []string // the program's path, and its arguments
+	Env      []string // "KEY=value"
+	Attempt  int      // of the present wake
+	Repeated bool     // the wakes before failed too, and that was reported
+}
 
 // run runs a program until it ends or limit is over. The error has the first line of its
 // stderr.

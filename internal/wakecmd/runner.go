@@ -13,22 +13,12 @@ import (
 )
 
 const (
-	// atOnce is how many programs run at once, for all machines.
+	// maxRunning is how many programs run at once, for all machines.
 	maxRunning = 8
 
-	// limit is how long a program may run, and how long it may wait for others to end.
-	limit = 30 * time.Second
+	// runLimit is how long a program may run, and how long it may wait for others to end.
+	runLimit = 30 * time.Second
 )
-
-// Job is one run of a machine's program.
-type Job struct {
-	Machine  ether.MAC // each machine has one run at a time
-	Name     string
-	Command  []string // the program's path, and its arguments
-	Env      []string // "KEY=value"
-	Attempt  int      // of the present wake
-	Repeated bool     // the wakes before failed too, and that was reported
-}
 
 // Runner runs programs. Make it with New; Stop ends it.
 type Runner struct {
@@ -50,7 +40,7 @@ type Runner struct {
 // goroutine of its own.
 func New(log *slog.Logger, failed func(Job, error)) *Runner {
 	r := &Runner{
-		log: log, failed: failed, limit: limit, slots: make(chan struct{}, maxRunning),
+		log: log, failed: failed, limit: runLimit, slots: make(chan struct{}, maxRunning),
 		running: make(map[ether.MAC]bool), reported: make(map[ether.MAC]bool),
 	}
 	r.ctx, r.cancel = context.WithCancel(context.Background())
