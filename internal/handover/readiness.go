@@ -45,6 +45,7 @@ type serviceState struct {
 	accepted        bool       // it has accepted a connection, and has to pass a check or a delay
 	readyAt         time.Time  // when it becomes ready without another event; zero: never
 	client          netip.Addr // whose datagram was sent last
+	sent            time.Time  // when that was
 	refusals        int        // datagrams that were refused
 	withoutDatagram int        // times that there was no datagram for a probe
 }
@@ -249,6 +250,12 @@ const (
 	// unreachable". On a wire that takes well below a millisecond.
 	unreachableTime = 50 * time.Millisecond
 
+	// A "port unreachable" may wait behind other frames, if a client downloads from the
+	// machine meanwhile. Whether frames wait is looked at again after unreadPause, and for
+	// unreadLimit at most: a full queue of the socket takes less.
+	unreadPause = 10 * time.Millisecond
+	unreadLimit = time.Second
+
 	// unreachableBurst is how many "port unreachable" a machine sends to one client at
 	// once, for all its ports together; from then on one each second (Linux,
 	// icmp_ratelimit). A suppressed one would look like a service that listens, so no more
@@ -273,7 +280,7 @@ func (r *Readiness) probeUDP(now time.Time, w *serviceState, asker ProbeClient, 
 		w.withoutDatagram++
 		w.next = now.Add(unreachableTime)
 	case r.takeUnreachable(now, w, client):
-		w.next, w.readyAt, w.withoutDatagram, w.client = time.Time{}, now.Add(unreachableTime), 0, client
+		w.next, w.readyAt, w.withoutDatagram, w.client, w.sent = time.Time{}, now.Add(unreachableTime), 0, client, now
 		d.Probe = append(d.Probe, w.Service)
 	}
 }
@@ -297,6 +304,26 @@ func (r *Readiness) takeUnreachable(now time.Time, w *serviceState, client netip
 // nextUnreachable returns when the machine may send one more "port unreachable" to a client.
 func (r *Readiness) nextUnreachable(client netip.Addr) time.Time {
 	return r.unreachables[client].Add(-(unreachableBurst - 1) * unreachablePause)
+}
+
+// Accepts reports whether Due would return a UDP service as ready because its datagram was
+// not refused.
+func (r *Readiness) Accepts(now time.Time) bool {
+	return slices.ContainsFunc(r.pending, func(w *serviceState) bool { return w.accepts(now) })
+}
+
+// Unread records that there are frames that were received and not handled yet: one of them
+// may be the refusal of a datagram. For a while no service is ready without it.
+func (r *Readiness) Unread(now time.Time) {
+	for _, w := range r.pending {
+		if w.accepts(now) && now.Before(w.sent.Add(unreachableTime+unreadLimit)) {
+			w.readyAt = now.Add(unreadPause)
+		}
+	}
+}
+
+func (w *serviceState) accepts(now time.Time) bool {
+	return w.Protocol == machine.UDP && w.rule.By != machine.ByDelay && !w.readyAt.IsZero() && !now.Before(w.readyAt)
 }
 
 // Unreachable records that no program accepts datagrams at s.

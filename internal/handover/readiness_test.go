@@ -148,6 +148,47 @@ func TestDatagramsAreObjectedTo(t *testing.T) {
 	}
 }
 
+// A refusal may be among frames that nobody has handled yet. They are waited for, but not for ever.
+func TestDatagramsWaitForUnreadFrames(t *testing.T) {
+	var r handover.Readiness
+	r.Expect(start, unset, []machine.Service{ssh, game})
+	r.Answered(start, nas4)
+	r.Due(start, 0, waiting)
+	now := start.Add(49 * time.Millisecond)
+	if r.Accepts(now) {
+		t.Error("accepts before the machine could refuse")
+	}
+	for range 5 {
+		now = now.Add(11 * time.Millisecond)
+		if !r.Accepts(now) {
+			t.Fatalf("after %v nothing is accepted", now.Sub(start))
+		}
+		r.Unread(now)
+		if ready := r.Due(now, 0, waiting).Ready; ready != nil {
+			t.Fatalf("after %v %v is ready, with unread frames", now.Sub(start), ready)
+		}
+	}
+	r.Unreachable(now, game)
+	if r.Accepts(now.Add(time.Minute)) {
+		t.Error("accepts what was refused")
+	}
+	var d handover.Due
+	for now = r.Next(); !slices.Contains(d.Probe, game); now = now.Add(time.Millisecond) {
+		d = r.Due(now, 0, waiting)
+	}
+	sent := now
+	for ; !slices.Contains(d.Ready, game); now = now.Add(time.Millisecond) {
+		if now.Sub(sent) > 2*time.Second {
+			t.Fatal("waits for ever")
+		}
+		r.Unread(now)
+		d = r.Due(now, 0, waiting)
+	}
+	if took := now.Sub(sent); took < time.Second {
+		t.Errorf("ready after %v, with unread frames", took)
+	}
+}
+
 func TestNobodyWaits(t *testing.T) {
 	var r handover.Readiness
 	r.Expect(start, unset, nil)

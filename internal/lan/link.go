@@ -92,6 +92,9 @@ func (l *Link) SetInterest(in Interest) error {
 // before it.
 func (l *Link) Drops() uint64 { return l.drops + l.Interface.Drops() + l.neighbors.Drops() }
 
+// Unread reports whether received frames wait for a reader.
+func (l *Link) Unread() bool { return l.Interface.unread() || l.neighbors.unread() }
+
 // Rejected returns how many frames were rejected on this Link and those before it, by
 // reason. Every reason has an entry, also with 0.
 func (l *Link) Rejected() map[Verdict]uint64 {

@@ -87,6 +87,34 @@ func TestLinkReadsAllItsSockets(t *testing.T) {
 	}
 }
 
+// Frames are unread until a reader has received them, whatever their socket is.
+func TestLinkUnread(t *testing.T) {
+	porter, client := neighbors(t)
+	l, far := porter.openLink("porter0", false, nil), client.open("client0")
+	if err := l.SetInterest(lan.Interest{Addrs: []netip.Addr{sleepy4}}); err != nil {
+		t.Fatal(err)
+	}
+	for _, frame := range [][]byte{named("arp", ethernetFrame(0x0806, arpBody(1)...)), named("packet", dst(porterMAC, to(sleepy4)))} {
+		if l.Unread() {
+			t.Error("a frame is unread before it was sent")
+		}
+		if err := far.Send(frame); err != nil {
+			t.Fatal(err)
+		}
+		waittest.Until(t, "the frame is unread", l.Unread)
+		ctx, cancel := context.WithCancel(t.Context())
+		s := listen(ctx, l)
+		receive(t, "a frame", s.received)
+		cancel()
+		if err := l.Wait(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := l.Close(); err != nil || l.Unread() {
+		t.Errorf("closed: %v, unread %v", err, l.Unread())
+	}
+}
+
 // A new link says with what it was opened, and goes on with the counts of the one
 // before it.
 func TestLinkGoesOnWithTheCounts(t *testing.T) {

@@ -154,6 +154,13 @@ func (t *packetSocket) Drops() uint64 {
 	return t.drops
 }
 
+// unread reports whether received frames wait for Run.
+func (t *packetSocket) unread() bool {
+	next := 0 // the length of the next frame in bytes
+	err := t.raw.Control(func(fd uintptr) { next, _ = unix.IoctlGetInt(int(fd), unix.SIOCINQ) })
+	return err == nil && next > 0
+}
+
 // Rejected returns how many frames Run has rejected since Open, by reason. Every reason
 // has an entry, also with 0.
 func (t *packetSocket) Rejected() map[Verdict]uint64 {

@@ -125,6 +125,12 @@ func (n *nic) closed() bool {
 	return link == nil || link.Closed()
 }
 
+// unread reports whether there are received frames that no reader has handled yet.
+func (n *nic) unread() bool {
+	link := n.link.Load()
+	return link != nil && link.Unread()
+}
+
 // opened returns the status with which the link was opened, or the zero one if it is
 // closed.
 func (n *nic) opened() lan.Status {

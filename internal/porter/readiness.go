@@ -58,6 +58,9 @@ func (l readinessLoop) checked(r readycheck.Result) {
 
 // checkReadiness probes the services that are due.
 func (l readinessLoop) checkReadiness(now time.Time, e *entry) {
+	if e.readiness.Accepts(now) && (len(l.sightings) > 0 || e.nic.unread()) {
+		e.readiness.Unread(now)
+	}
 	due := e.readiness.Due(now, l.awaited.pace(), e.probeClient)
 	for _, s := range due.Probe {
 		e.probeReadiness(&l.kernel, s)
