@@ -36,17 +36,7 @@ func New(conf *config.Config, version string, log *slog.Logger, level *slog.Leve
 func (d *Daemon) open(version string) error {
 	conf, log := d.conf, d.log
 	reg := prometheus.NewRegistry()
-	m, err := metrics.New(reg, metrics.Source{
-		Machines: func() []machine.Status { return d.porter.Machines() },
-		Drops:    func() map[string]uint64 { return d.porter.Drops() },
-		Rejected: func() map[string]map[string]uint64 { return d.porter.Rejected() },
-		Guarded:  func() bool { return d.porter.Guard().Active },
-		// Read at each scrape: a host begins to forward when containers are installed on
-		// it, perhaps long after the start.
-		GuardNeeded: func() bool { return d.porter.GuardNeeded() },
-		Ready:       func() bool { return d.porter.Ready() == nil },
-		Stored:      func() bool { return d.porter.Storage().Healthy },
-	})
+	m, err := metrics.New(reg, d.source())
 	if err != nil {
 		return err
 	}
@@ -98,6 +88,21 @@ func (d *Daemon) open(version string) error {
 		return err
 	}
 	return d.porter.MountGuard()
+}
+
+// source returns what the metrics read at each scrape.
+func (d *Daemon) source() metrics.Source {
+	return metrics.Source{
+		Machines: func() []machine.Status { return d.porter.Machines() },
+		Drops:    func() map[string]uint64 { return d.porter.Drops() },
+		Rejected: func() map[string]map[string]uint64 { return d.porter.Rejected() },
+		Guarded:  func() bool { return d.porter.Guard().Active },
+		// Read at each scrape: a host begins to forward when containers are installed on
+		// it, perhaps long after the start.
+		GuardNeeded: func() bool { return d.porter.GuardNeeded() },
+		Ready:       func() bool { return d.porter.Ready() == nil },
+		Stored:      func() bool { return d.porter.Storage().Healthy },
+	}
 }
 
 func registrarConfig(conf *config.Config) registration.Config {

@@ -15,6 +15,7 @@ import (
 
 	"nightporter/internal/lab"
 	"nightporter/internal/labdaemon"
+	"nightporter/internal/waittest"
 )
 
 // TestBadStart: each mistake ends the daemon at once with exit code 1 and a line with the key
@@ -105,7 +106,8 @@ func TestStartBeforeItsAddress(t *testing.T) {
 	}
 	h.must(late.AddAddr(ctx, address))
 	h.waitInterfaceEvent(0, isBack, "eth0")
-	if status, _, err := d.GetInside(h.within(5*time.Second), "/-/ready"); err != nil || status != http.StatusOK {
-		t.Errorf("with an address: status %d, error %v", status, err)
-	}
+	waittest.Until(t, "the daemon is ready", func() bool {
+		status, _, err := d.GetInside(h.within(5*time.Second), "/-/ready")
+		return err == nil && status == http.StatusOK
+	})
 }

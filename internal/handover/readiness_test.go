@@ -148,7 +148,7 @@ func TestDatagramsAreObjectedTo(t *testing.T) {
 	}
 }
 
-// A refusal may be among frames that nobody has handled yet. They are waited for, but not for ever.
+// A refusal may be among unread frames. The service is not ready before they are read, or a second later.
 func TestDatagramsWaitForUnreadFrames(t *testing.T) {
 	var r handover.Readiness
 	r.Expect(start, unset, []machine.Service{ssh, game})
