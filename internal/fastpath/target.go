@@ -84,9 +84,9 @@ func NewTarget(spec machine.Spec, hold *handover.Hold, judge *wakefilter.Filter)
 	return t
 }
 
-// Succeed takes over from an earlier target of the machine how it and the addresses that
-// stay stand, before the readers see t. For an address that the machine has spoken for it
-// does not answer: the loop hears of that.
+// Succeed copies the flags of an earlier target of the machine, also for addresses that
+// remain, before the readers see t. For an address from which the machine has sent a frame
+// it does not answer: that was reported to the loop.
 func (t *Target) Succeed(old *Target) {
 	t.cardAnswers.Store(old.cardAnswers.Load())
 	t.doubtful.Store(old.doubtful.Load())

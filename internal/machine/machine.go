@@ -42,9 +42,9 @@ type Machine struct {
 	unpaused   time.Time // when the last pause ended
 
 	kind     settlingKind // in Settling only
-	sleep    sleep        // in Settling: that the porter did not see the end of
+	sleep    sleep        // in Settling: the sleep whose end is not yet known
 	reported time.Time    // last report of a frame while it slept
-	repeats  bool         // this time it is not
+	repeats  bool         // the doubt was reported within the hour, and is not again
 	pending  *wake        // to begin as soon as the machine is surely off
 	inquiry  Inquiry      // in Awake only
 	wake     wake
@@ -161,7 +161,7 @@ func (m *Machine) Probes(ip netip.Addr) bool {
 }
 
 // AtRest reports whether a knock would be the first reason to wake the machine: it is
-// asleep or settling, and no wake is pending. since is when it fell asleep, and zero
+// asleep or settling, and no wake is pending. fell is when it fell asleep, and zero
 // while it settles. A failed wake and a restart of the porter do not interrupt a
 // sleep.
 func (m *Machine) AtRest() (fell time.Time, rests bool) {

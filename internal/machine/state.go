@@ -50,7 +50,7 @@ const (
 	ByUDP                     // a datagram to a registered port
 	ByICMP                    // an echo request
 	ByAPI                     // requested by a user or a program
-	BySchedule                // the porter itself, by its configuration
+	BySchedule                // unused; kept for programs that read it
 )
 
 // Triggers lists every trigger.

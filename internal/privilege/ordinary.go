@@ -17,8 +17,8 @@ const preferred = "nightporter"
 // they could read the journal and stop the daemon.
 const Unused = 65521
 
-// ordinary returns the user that a root becomes which was not told whom to become.
-// A root that can become no other user is returned itself, as is any other user.
+// ordinary returns the user to become if the daemon was started as root without a user.
+// It returns the present user if that is not root, or cannot become another user.
 func ordinary() User {
 	now := runner()
 	if now.UID != 0 {
