@@ -80,7 +80,7 @@ func TestMain(m *testing.M) {
 	os.Exit(runTests(m))
 }
 
-// wideByDefault runs four tests at a time for each processor, unless the command line has
+// wideByDefault runs five tests at a time for each processor, unless the command line has
 // another number. Most tests wait most of their time, each in a LAN of its own.
 func wideByDefault() error {
 	flag.Parse()
@@ -89,5 +89,5 @@ func wideByDefault() error {
 	if chosen {
 		return nil
 	}
-	return flag.Set("test.parallel", strconv.Itoa(4*runtime.NumCPU()))
+	return flag.Set("test.parallel", strconv.Itoa(5*runtime.NumCPU()))
 }
