@@ -11,7 +11,7 @@ import (
 	"github.com/grafana/grafana-foundation-sdk/go/units"
 )
 
-// machine is about one machine: its nights, its wakes, and how fast it boots.
+// machine is about one machine: its sleep, its wakes, and how fast it boots.
 func machine() board {
 	return board{
 		uid:   machineUID,
@@ -53,7 +53,7 @@ func machineEvents() []annotation {
 		},
 		failedWakes("@machine"),
 		{
-			name: "Starts by hand", text: "{{machine}} was started by hand", color: "green",
+			name: "External starts", text: "{{machine}} was started without nightporter", color: "green",
 			expr: `sum by (machine) (increase(nightporter_machine_external_starts_total{@machine}[$__rate_interval])) > 0`,
 		},
 		{

@@ -57,7 +57,7 @@ func sleepShare(machines string) *stat.PanelBuilder {
 func energySaved(machines string) *stat.PanelBuilder {
 	return statPanel("Energy saved",
 		"Energy saved by sleeping in the selected time range: the time asleep by the difference of each machine's idle and sleep power. "+
-			"An estimate, as good as the watts that the machines registered or that the configuration has. Investigate when a night adds nothing.",
+			"An estimate, as good as the watts that the machines registered or that the configuration has. Investigate when it does not grow in a night.",
 		units.WattHour,
 		total(`sum(increase(nightporter_machine_energy_saved_joules_total{`+machines+`}[$__range])) / 3600`, "saved")).
 		Decimals(1).
@@ -86,7 +86,7 @@ func stateOfEach() panel {
 
 func machinesByStateOverTime() panel {
 	p := linesPanel("Machines by state, over time",
-		"How many machines were in each state. Days and nights should be seen; investigate when the sleepers grow fewer.",
+		"How many machines were in each state. Days and nights should be seen; investigate when fewer machines sleep.",
 		units.Short,
 		query(`sum by (state) (nightporter_machine_state{@machines})`, "{{state}}")).
 		Decimals(0).LineWidth(0).FillOpacity(70).

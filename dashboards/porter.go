@@ -159,7 +159,7 @@ func heldByPorter() panel {
 func registrations() panel {
 	return eventsPanel("Registrations",
 		"Registrations that were accepted, and those rejected because they could not be understood (invalid), were not allowed (refused), "+
-			"or were too many, too large or too slow (limited). Investigate refused ones that repeat: a machine believes that it is looked after.",
+			"or were too many, too large or too slow (limited). Investigate refused ones that repeat: such a machine will not be claimed and woken.",
 		query(`sum(increase(nightporter_registrations_total{@porters}[$__rate_interval]))`, "accepted"),
 		query(`sum by (reason) (increase(nightporter_registrations_rejected_total{@porters}[$__rate_interval]))`, "{{reason}}"))
 }

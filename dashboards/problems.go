@@ -55,7 +55,7 @@ func lastWakes() panel {
 	return tablePanel("Last wakes",
 		"When each machine was last woken, how often in the selected time range, and how long its boots took on average: until its first "+
 			"frame (boot), and until the services that were knocked at were ready (ready). With one wake in the selected time range, those "+
-			"are its own figures. Investigate when boots grow slower. Starts by hand are not wakes.",
+			"are its own figures. Investigate when boots grow slower. External starts are not wakes.",
 		machineColumn(),
 		porterColumn(),
 		column{title: "State", looks: coloured(stateNames()), expr: stateNumber("@machines")},

@@ -11,10 +11,10 @@ import (
 func startsByTrigger(machines string) *timeseries.PanelBuilder {
 	return eventsPanel("Starts by trigger",
 		"Wakes by what caused them: a packet to a registered service (tcp, udp, icmp), or a request by the page, a command or the API (api). "+
-			"And starts by hand, in which the porter had no part. Investigate wakes at regular intervals: a monitor or a scanner causes them. "+
+			"And external starts: those without a wake by the porter. Investigate wakes at regular intervals: a monitor or a scanner causes them. "+
 			"Which client knocked is in the event list: the porter's page, or nightporter events.",
 		query(`sum by (trigger) (increase(nightporter_machine_wakes_total{`+machines+`, trigger!="schedule"}[$__rate_interval]))`, "{{trigger}}"), // no schedule wakes so far
-		query(`sum(increase(nightporter_machine_external_starts_total{`+machines+`}[$__rate_interval]))`, "by hand"))
+		query(`sum(increase(nightporter_machine_external_starts_total{`+machines+`}[$__rate_interval]))`, "external"))
 }
 
 func wakesByOutcome() *timeseries.PanelBuilder {

@@ -68,7 +68,7 @@ var (
 		{journal.Event{Kind: journal.Failed, Attempts: 6, Trigger: "icmp", Source: pingSource, Service: "10.77.0.20/icmp"},
 			"did not wake: no answer to 6 rounds of magic packets, for 10.77.0.10 at 10.77.0.20/icmp"},
 		{journal.Event{Kind: journal.Failed, Attempts: 6}, "did not wake: no answer to 6 rounds of magic packets"},
-		{journal.Event{Kind: journal.HandStart, Slept: 90 * time.Second}, "started externally, slept 1m30s"},
+		{journal.Event{Kind: journal.ExternalStart, Slept: 90 * time.Second}, "started externally, slept 1m30s"},
 		{journal.Event{Kind: journal.Awake, Reason: "did not fall silent within probe.timeout"},
 			"awake: did not fall silent within probe.timeout"},
 		{journal.Event{Kind: journal.Conflict, IP: netip.MustParseAddr("fd00::20"), By: "02:00:00:00:00:09"},

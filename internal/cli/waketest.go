@@ -176,7 +176,7 @@ func (t *wakeTest) handleSleep(ctx context.Context, e journal.Event) error {
 		return t.wake(ctx)
 	case journal.Awake:
 		return t.handleStillUp(e)
-	case journal.HandStart:
+	case journal.ExternalStart:
 		return t.fail("it was started externally, before a magic packet was sent")
 	case journal.Knock:
 		t.ok("a client wakes it: %s", printable(web.InWords(e)))
@@ -222,7 +222,7 @@ func (t *wakeTest) handleWake(ctx context.Context, e journal.Event) error {
 		return t.reportReady(e)
 	case journal.Failed:
 		return t.reportFailure(e)
-	case journal.HandStart, journal.Awake:
+	case journal.ExternalStart, journal.Awake:
 		return t.fail("it is up, but not by the magic packet: %s", printable(web.InWords(e)))
 	}
 	return nil

@@ -97,7 +97,7 @@ func (w *wakeWait) follow(ctx context.Context, done *wakeOutcome) error {
 			return err
 		}
 		switch e.Kind {
-		case journal.Ready, journal.Awake, journal.HandStart:
+		case journal.Ready, journal.Awake, journal.ExternalStart:
 			done.Awake, done.NotReady, done.Event = len(e.NotReady) == 0, e.NotReady, &e
 			return errWakeOver
 		case journal.Failed, journal.Forgotten:

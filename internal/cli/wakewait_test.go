@@ -33,7 +33,7 @@ func TestWakeWaits(t *testing.T) {
 			"20s", 1, "nas did not wake: no answer to 1 round of magic packets, for 192.0.2.9", 3, false, journal.Failed},
 		{"forgotten", machine.Asleep, []journal.Event{{Kind: journal.Forgotten}}, "20s", 1, "nas is not awake: forgotten", 2, false, journal.Forgotten},
 		{"did not fall asleep", machine.Settling, []journal.Event{{Kind: journal.Awake}}, "20s", 0, "nas is awake after ", 2, true, journal.Awake},
-		{"external start", machine.Settling, []journal.Event{{Kind: journal.HandStart}}, "20s", 0, "nas is awake after ", 2, true, journal.HandStart},
+		{"external start", machine.Settling, []journal.Event{{Kind: journal.ExternalStart}}, "20s", 0, "nas is awake after ", 2, true, journal.ExternalStart},
 		{"awake", machine.Awake, nil, "20s", 0, "nas is awake: it counted as awake, and was heard 0.", 1, true, ""},
 		{"awake, and not ready", machine.Asleep, []journal.Event{{Kind: journal.Ready, NotReady: []string{"192.0.2.1:445/tcp"}}},
 			"20s", 2, "nas answers, but after ", 2, false, journal.Ready},

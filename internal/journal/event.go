@@ -16,22 +16,22 @@ type Kind string
 
 // The kinds of events.
 const (
-	Registered   Kind = "registered"    // the machine registered that it goes to sleep, or that it is up
-	Refused      Kind = "refused"       // a registration was not accepted
-	Settling     Kind = "settling"      // the porter probes whether the machine is off
-	Asleep       Kind = "asleep"        // its addresses are claimed
-	Knock        Kind = "knock"         // a client wants one of its services
-	Asked        Kind = "asked"         // a wake was requested
-	Magic        Kind = "magic"         // a magic packet went out
-	Arrived      Kind = "arrived"       // it is up, its services are not ready
-	Ready        Kind = "ready"         // it was handed over
-	Failed       Kind = "failed"        // a wake was given up
-	HandStart    Kind = "hand_start"    // external start: the porter did not wake it
-	Awake        Kind = "awake"         // it is up for any other reason
-	Conflict     Kind = "conflict"      // one of its addresses was conceded to another host
-	ConflictOver Kind = "conflict_over" // no other host answers for that address any more
-	Forgotten    Kind = "forgotten"     // it is no longer known
-	Suppressed   Kind = "suppressed"    // a knock that was not allowed to wake
+	Registered    Kind = "registered"    // the machine registered that it goes to sleep, or that it is up
+	Refused       Kind = "refused"       // a registration was not accepted
+	Settling      Kind = "settling"      // the porter probes whether the machine is off
+	Asleep        Kind = "asleep"        // its addresses are claimed
+	Knock         Kind = "knock"         // a client wants one of its services
+	Asked         Kind = "asked"         // a wake was requested
+	Magic         Kind = "magic"         // a magic packet went out
+	Arrived       Kind = "arrived"       // it is up, its services are not ready
+	Ready         Kind = "ready"         // it was handed over
+	Failed        Kind = "failed"        // a wake was given up
+	ExternalStart Kind = "hand_start"    // external start: the porter did not wake it
+	Awake         Kind = "awake"         // it is up for any other reason
+	Conflict      Kind = "conflict"      // one of its addresses was conceded to another host
+	ConflictOver  Kind = "conflict_over" // no other host answers for that address any more
+	Forgotten     Kind = "forgotten"     // it is no longer known
+	Suppressed    Kind = "suppressed"    // a knock that was not allowed to wake
 
 	Waiting      Kind = "address_waiting"   // an address of it cannot be claimed at present
 	Proved       Kind = "address_claimable" // that address can be claimed now

@@ -155,7 +155,7 @@ func kindOfMove(m machine.Moved) Kind {
 	case machine.WhyReady, machine.WhyNotReady:
 		return Ready
 	case machine.WhyStarted:
-		return HandStart
+		return ExternalStart
 	case machine.WhyAttemptsGone:
 		return Failed
 	case machine.WhyPaused:

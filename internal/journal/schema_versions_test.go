@@ -42,7 +42,7 @@ func before() []Record {
 		m.State = state
 		tell(Event{Kind: Registered, Reason: "registered"}, m)
 	}
-	for i, kind := range []Kind{Refused, Settling, Asleep, Knock, Asked, Magic, Arrived, Ready, Failed, HandStart, Awake, Conflict, ConflictOver, Suppressed} {
+	for i, kind := range []Kind{Refused, Settling, Asleep, Knock, Asked, Magic, Arrived, Ready, Failed, ExternalStart, Awake, Conflict, ConflictOver, Suppressed} {
 		e := fullEvent()
 		e.Kind, e.Attempts, e.Until, e.NotReady, e.Test = kind, i, time.Time{}, nil, false
 		tell(e, nil)

@@ -123,7 +123,7 @@ func TestTooManyWakes(t *testing.T) {
 	}
 }
 
-// A machine that is up and down all day is still told of, and its nights are as they
+// A machine that is up and down all day is still reported, and its sleeps are as they
 // were.
 func TestTooManyPhases(t *testing.T) {
 	r := new(recorder)

@@ -24,7 +24,7 @@ func agentless(t *testing.T, change func(*machine.Policy)) *life {
 	return l.want(machine.Awake).forget()
 }
 
-// TestAgentlessReboots: the porter took it for asleep, so it is a start by hand, and
+// TestAgentlessReboots: the porter took it for asleep, so it is an external start, and
 // it may test its addresses in peace.
 func TestAgentlessReboots(t *testing.T) {
 	l := agentless(t, nil).pass(25 * s).want(machine.Asleep).forget()

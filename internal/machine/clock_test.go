@@ -76,7 +76,7 @@ func TestFaultMemoryOfTheFuture(t *testing.T) {
 	if status := l.m.Status(); status.Slept(l.now) < 0 || status.Slept(l.now) > time.Second || status.LastWake.At.After(l.now) {
 		t.Errorf("slept %v, woken %v", status.Slept(l.now), status.LastWake.At)
 	}
-	// Started by hand it is looked after until probe.timeout, and not for years.
+	// Started externally it is probed until probe.timeout, and not for years.
 	p := policy()
 	unwatched(&p)
 	l.event(machine.PolicyChanged{Policy: p}, uses(ip4)).up(4 * time.Second).want(machine.Awake)

@@ -15,7 +15,7 @@ const (
 	UnderWay                // it has not ended
 	Served                  // the machine was handed over, its services ready
 	Unready                 // it was handed over after hold.ready_timeout, with a service not ready
-	GivenUp                 // the last attempt brought nothing
+	GivenUp                 // no answer after the last attempt
 )
 
 // Outcomes lists every outcome.

@@ -130,7 +130,7 @@ func TestResumeInEveryState(t *testing.T) {
 	}
 }
 
-// TestWokenBeforeTheRestart is no start by hand, however often the porter restarts.
+// TestWokenBeforeTheRestart is no external start, however often the porter restarts.
 func TestWokenBeforeTheRestart(t *testing.T) {
 	for _, l := range []*life{
 		waking(t, nil).away(time.Minute), waking(t, nil).away(time.Minute).away(s), arriving(t, nil).away(time.Minute).away(s),

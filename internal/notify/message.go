@@ -40,7 +40,7 @@ func compose(e, began journal.Event) Message {
 			Title: "Registration refused",
 			Text:  fmt.Sprintf("The registration of %s from %s was refused: %s", e.MAC, who(e.Source), plain(e.Reason)),
 		}
-	case journal.HandStart:
+	case journal.ExternalStart:
 		return simple(name, "was started externally"+after(e.Slept))
 	case journal.Asleep:
 		return simple(name, "is asleep")

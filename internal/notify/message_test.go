@@ -51,7 +51,7 @@ func TestCompose(t *testing.T) {
 				"Give one of the two another address, and reserve it in the DHCP server."}},
 		{"refused", journal.Event{Kind: journal.Refused, MAC: mac, Source: netip.MustParseAddrPort("10.77.0.9:1"), Reason: "no such name: <b>@everyone</b>"}, journal.Event{},
 			Message{"Registration refused", "The registration of d8:cb:8a:39:be:a1 from 10.77.0.9 was refused: no such name: ?b??everyone?/b?"}},
-		{"external start", journal.Event{Kind: journal.HandStart, Machine: "nas", Slept: 3*time.Hour + 4*time.Millisecond}, journal.Event{},
+		{"external start", journal.Event{Kind: journal.ExternalStart, Machine: "nas", Slept: 3*time.Hour + 4*time.Millisecond}, journal.Event{},
 			Message{"nas was started externally, after 3h0m0s asleep", "nas was started externally, after 3h0m0s asleep."}},
 		{"asleep", journal.Event{Kind: journal.Asleep, Machine: "nas"}, journal.Event{}, Message{"nas is asleep", "nas is asleep."}},
 		{"ready", journal.Event{Kind: journal.Ready, Machine: "nas", Ready: 12340 * time.Millisecond}, knocked,

@@ -16,7 +16,7 @@ type Settings struct {
 // Kinds returns the events that can be sent.
 func Kinds() []journal.Kind {
 	return []journal.Kind{
-		journal.Failed, journal.Conflict, journal.Refused, journal.HandStart, journal.Asleep, journal.Ready, journal.Forgotten,
+		journal.Failed, journal.Conflict, journal.Refused, journal.ExternalStart, journal.Asleep, journal.Ready, journal.Forgotten,
 		journal.Waiting, journal.Proved, journal.Elsewhere, journal.CardReplaced, journal.Renamed, journal.Redefined, journal.CommandFailed,
 		journal.Started, journal.ReloadFailed,
 	}

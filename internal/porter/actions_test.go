@@ -47,7 +47,7 @@ func TestEventsInOrder(t *testing.T) {
 	})
 }
 
-// Late frames, starts by hand and firmware, as the reader and the loop take them
+// Late frames, external starts and firmware, as the reader and the loop take them
 // together. A frame alone proves nothing.
 func TestSpeaksInItsSleep(t *testing.T) {
 	withLoop(t, nil, func(x *fixture) {
@@ -102,7 +102,7 @@ func TestStartedByHand(t *testing.T) {
 		if s := e.Status(); s.Tally.ExternalStarts != 1 || s.Tally.Attempts != 0 || s.Slept(time.Now()) < time.Minute {
 			t.Errorf("%+v", s.Tally)
 		}
-		if last := x.events.last().Event; last.Kind != journal.HandStart {
+		if last := x.events.last().Event; last.Kind != journal.ExternalStart {
 			t.Errorf("the last event is %s", last.Kind)
 		}
 	})

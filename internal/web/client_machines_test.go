@@ -71,7 +71,7 @@ func TestClientReadsMachines(t *testing.T) {
 func TestClientReadsFailedWakes(t *testing.T) {
 	s := nas()
 	s.State, s.LastWake.Outcome, s.LastWake.Test = machine.Asleep, machine.GivenUp, false
-	for kind, want := range map[journal.Kind]bool{journal.Settling: true, journal.HandStart: false} {
+	for kind, want := range map[journal.Kind]bool{journal.Settling: true, journal.ExternalStart: false} {
 		h := &fakeBackend{machines: []machine.Status{s, named("pc")}}
 		h.tell(journal.Event{At: s.LastWake.At.Add(time.Minute), Kind: kind, Machine: "nas"})
 		srv := httptest.NewServer(newServer(t, options(h)).Handler())

@@ -39,7 +39,7 @@ func lineOf(e *journal.Event, now time.Time) line {
 		l.Icon = "settling"
 	case journal.Arrived:
 		l.Icon = "arriving"
-	case journal.Awake, journal.HandStart:
+	case journal.Awake, journal.ExternalStart:
 		l.Icon = "awake"
 	case journal.Magic:
 		l.Icon = "waking"
@@ -97,7 +97,7 @@ func InWords(e journal.Event) string {
 		return readyInWords(e)
 	case journal.Failed:
 		return DidNotWake(e.Attempts) + ifAny(", for ", Wanted(e.Source, e.Service, e.By))
-	case journal.HandStart:
+	case journal.ExternalStart:
 		return "started externally" + slept(e)
 	case journal.Conflict:
 		if e.Reason != "" {

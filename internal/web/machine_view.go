@@ -188,7 +188,7 @@ func lastWakeOf(w *machine.LastWake) *lastWakeJSON {
 func lastUp(events []journal.Event) map[string]time.Time {
 	up := make(map[string]time.Time)
 	for i := range events {
-		if e := &events[i]; e.Kind == journal.Ready || e.Kind == journal.Awake || e.Kind == journal.HandStart {
+		if e := &events[i]; e.Kind == journal.Ready || e.Kind == journal.Awake || e.Kind == journal.ExternalStart {
 			up[e.Machine] = e.At
 		}
 	}

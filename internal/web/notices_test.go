@@ -75,7 +75,7 @@ func TestAttentionForAFailedTest(t *testing.T) {
 func TestAttentionEndsWithAStart(t *testing.T) {
 	s := nas()
 	s.LastWake.Outcome, s.LastWake.Test = machine.GivenUp, false
-	for kind, want := range map[journal.Kind]bool{journal.HandStart: false, journal.Awake: false, journal.Ready: false, journal.Settling: true} {
+	for kind, want := range map[journal.Kind]bool{journal.ExternalStart: false, journal.Awake: false, journal.Ready: false, journal.Settling: true} {
 		h := &fakeBackend{machines: []machine.Status{s}}
 		h.tell(journal.Event{At: s.LastWake.At.Add(time.Minute), Kind: kind, Machine: "nas"})
 		if got := band(t, h); (got != "") != want {

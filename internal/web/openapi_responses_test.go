@@ -305,7 +305,7 @@ func kinds(t *testing.T) []string {
 		}
 		return true
 	})
-	if !slices.Contains(all, string(journal.HandStart)) {
+	if !slices.Contains(all, string(journal.ExternalStart)) {
 		t.Errorf("found the kinds %q", all)
 	}
 	return all
