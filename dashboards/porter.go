@@ -131,7 +131,7 @@ func neighborReplies() panel {
 func conflicts() panel {
 	return eventsPanel("Address conflicts",
 		"Times that another host was found to use the address of a machine, to which the porter then concedes it. "+
-			"Investigate each: an address is given twice, or two porters look after the same machine.",
+			"Investigate each: an address is given twice, or two porters have the same machine.",
 		query(`sum by (instance) (increase(nightporter_address_conflicts_total{@porters}[$__rate_interval]))`, "{{instance}}"))
 }
 

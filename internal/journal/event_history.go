@@ -59,7 +59,7 @@ func (h *history) newest(since uint64, machine string, limit int) []Event {
 // followerRoom is how many events a follower may be behind.
 const followerRoom = 64
 
-// followers are those who want to hear of every event.
+// followers receive every event.
 type followers struct {
 	mu     sync.Mutex
 	all    map[chan Event]struct{}
