@@ -53,8 +53,8 @@ func porters() panel {
 		Height(6)
 }
 
-// scraped is 1 for a porter whose last scrape worked. A porter is what has ever
-// said so in the selected time range: one that is down says nothing.
+// scraped is 1 for a porter whose last scrape worked. A porter is what exported
+// nightporter_build_info in the selected time range: one that is down exports nothing.
 const scraped = `max by (instance) (up{@porters} and on (job, instance) last_over_time(nightporter_build_info{@porters}[$__range]))`
 
 // guarded is 1 for a porter whose kernel is silent about claimed addresses: the
