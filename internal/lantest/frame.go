@@ -8,6 +8,14 @@ import (
 	"nightporter/internal/ether"
 )
 
+// The flags of a TCP segment (RFC 9293 section 3.1).
+const (
+	FIN byte = 1
+	SYN byte = 2
+	RST byte = 4
+	ACK byte = 16
+)
+
 // SegmentFrame returns an Ethernet frame with a TCP segment over IPv4 or, for flags 0, with a
 // UDP datagram. The checksum of the transport is zero: the porter does not verify it.
 func SegmentFrame(src, dst ether.MAC, from, to netip.AddrPort, flags byte) []byte {

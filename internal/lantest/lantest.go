@@ -62,14 +62,6 @@ func IP(kind lan.Kind, src ether.MAC, from, to netip.Addr) *lan.Packet {
 // ClientPort is the port that clients send from.
 const ClientPort = 40000
 
-// The flags of a TCP segment (RFC 9293 section 3.1).
-const (
-	FIN byte = 1
-	SYN byte = 2
-	RST byte = 4
-	ACK byte = 16
-)
-
 // Segment is a TCP segment that goes to the porter's MAC.
 func Segment(src ether.MAC, from, to netip.Addr, port uint16, flags byte) *lan.Packet {
 	p := IP(lan.TCP, src, from, to)
