@@ -101,12 +101,11 @@ vuln: ## find known vulnerabilities, if the database can be reached
 # minimizing would take most of the time. FUZZTIME is a number of runs by default, because Go before
 # 1.27 may fail at the end of a time (go.dev/issue/75804).
 fuzz: ## fuzz each parser; FUZZTIME=2000x runs, or FUZZTIME=5m
-	@for pkg in $$($(GO) list ./...); do \
-	  for target in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz'); do \
-	    echo "$$pkg $$target"; \
-	    $(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x $$pkg || exit 1; \
-	  done; \
-	done
+	@grep -r --include '*_test.go' '^func Fuzz' internal | sort | \
+	  sed 's/^\(.*\)\/[^/]*:func \(Fuzz[A-Za-z0-9_]*\).*/\1 \2/' | while read -r dir target; do \
+	    echo "$$dir $$target"; \
+	    $(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x "./$$dir" </dev/null || exit 1; \
+	  done
 
 PREFIX  ?= /usr/local
 DESTDIR ?=
