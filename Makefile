@@ -41,11 +41,11 @@ check: check-go ## gofmt and the tests that need no lab and no other program; le
 	@$(GOFMT)
 	$(GO) test -short ./...
 
-# The end-to-end tests run alone: they wait for deadlines, many at a time. The simulation of months
-# has one goroutine, in which the race detector finds nothing.
+# The packages that take longest come first. The end-to-end tests run alone: they wait for deadlines,
+# many at a time. The simulation of months has one goroutine, in which the race detector finds nothing.
 test: ## all unit and end-to-end tests; needs root or user namespaces. INSTALL=no installs nothing
 	@[ "$(INSTALL)" = no ] || .ci/tools
-	$(GO) test $(RACE) -timeout 15m $$($(GO) list ./... | grep -v -e '/e2e$$' -e '/machine/soak$$')
+	$(GO) test $(RACE) -timeout 15m ./internal/web ./internal/journal ./internal/porter ./internal/registration $$($(GO) list ./... | grep -v -e '/e2e$$' -e '/machine/soak$$')
 	$(GO) test -timeout 15m ./internal/machine/soak
 	$(GO) test $(RACE) -timeout 25m ./internal/e2e
 	$(GO) -C dashboards test ./...
