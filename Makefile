@@ -54,9 +54,10 @@ test: ## all unit and end-to-end tests; needs root or user namespaces. INSTALL=n
 	$(GO) -C deploy/packages test -timeout 25m ./...
 	@$(GO) test -v -run '^TestLabIsThere$$' ./internal/lab | sed -n 's/^ *[a-z_]*_test.go:[0-9]*: //p'
 
-# A few at a time, since each takes the computer. TestVariantsTarget compares the names.
-variants: ## floods, web attacks, a thousand machines, more first connections; with the race detector
-	$(GO) test $(RACE) -count 1 -timeout 25m -parallel 4 -run '^(TestAThousandSleepersAndTheNetwork|TestAThousandSleepersSurviveKill|TestAttackPinsOnTheWire|TestAttackRegistersItself|TestAttackRegistration|TestAttackRegistrationFromManyAddresses|TestAttackRegistrationFromManyHosts|TestAttackSecuredWeb|TestAttackWeb|TestFaultFlood|TestFaultRegistrationFlood|TestFirstConnections)$$' ./internal/e2e -variants -connections 60
+# One at a time, since each takes the computer. TestVariantsTarget compares the names.
+VARIANTS ?= TestAThousandSleepersAndTheNetwork|TestAThousandSleepersSurviveKill|TestAttackPinsOnTheWire|TestAttackRegistersItself|TestAttackRegistration|TestAttackRegistrationFromManyAddresses|TestAttackRegistrationFromManyHosts|TestAttackSecuredWeb|TestAttackWeb|TestFaultFlood|TestFaultRegistrationFlood
+variants: ## floods, attacks and a thousand machines, with the race detector
+	$(GO) test $(RACE) -count 1 -timeout 25m -parallel 1 -run '^($(VARIANTS))$$' ./internal/e2e -variants
 
 # One after the other and without the race detector: these tests assert figures, which needs a
 # quiet machine.

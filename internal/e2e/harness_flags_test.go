@@ -54,12 +54,12 @@ func TestVariantsTarget(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	target := regexp.MustCompile(`(?m)-run '\^\(([\w|]+)\)\$\$' \./internal/e2e -variants`).FindSubmatch(makefile)
-	if target == nil {
-		t.Fatal("found no command with -variants in the Makefile")
+	names := regexp.MustCompile(`(?m)^VARIANTS \?= ([\w|]+)$`).FindSubmatch(makefile)
+	if names == nil {
+		t.Fatal("found no list of VARIANTS in the Makefile")
 	}
-	named := strings.Split(string(target[1]), "|")
-	want := []string{"TestFirstConnections"} // more of them than in an ordinary run
+	named := strings.Split(string(names[1]), "|")
+	var want []string
 	files, err := filepath.Glob("*_test.go")
 	if err != nil {
 		t.Fatal(err)
