@@ -7,7 +7,7 @@
 //   - Reader goroutines, one for each packet socket of the interface, call
 //     Reader.Handle or Reader.HandleOutgoing with each frame. They work on one
 //     View, which never changes once it is set. They lock only the hold of a
-//     machine that a packet is for, its judge where there are rules, the list of
+//     machine that a packet is for, its wake filter if there are rules, the list of
 //     requesters of a machine that answers too or that is sent to by mistake, the
 //     list of other hosts, and the resolver while a question is open. They never wait
 //     for the event loop: a sighting for which there is no room is counted and dropped.

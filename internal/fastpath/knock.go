@@ -59,7 +59,7 @@ func (r *Reader) wakes(v *View, a *Address, s *Service, p *lan.Packet) bool {
 		return true
 	}
 	knock := wakefilter.Knock{At: time.Now(), From: p.From, Opens: p.Kind == lan.TCP && p.SYN()}
-	reason, suppressed := a.target.judge.Check(v.rules.Filter, knock)
+	reason, suppressed := a.target.filter.Check(v.rules.Filter, knock)
 	if suppressed {
 		r.ignore(a, reason, s.ID.Port, p)
 	}
@@ -93,7 +93,7 @@ func (r *Reader) ignore(a *Address, reason machine.Suppression, port machine.Por
 		at = time.Now()
 	}
 	seen := machine.Ignored{Reason: reason, Service: machine.Service{Addr: a.ip, Port: port}, Source: netip.AddrPortFrom(p.From, p.FromPort)}
-	if t.judge.CountIgnored(seen, at) {
+	if t.filter.CountIgnored(seen, at) {
 		r.report(&t.ignored, Sighting{Kind: SawSuppressed, Target: t})
 	}
 }

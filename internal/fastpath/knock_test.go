@@ -48,8 +48,8 @@ func TestHandleOutgoing(t *testing.T) {
 func TestFloodOfSuppressedKnocks(t *testing.T) {
 	h := newFixture(t, 8, nas())
 	h.View().rules.Filter = &wakefilter.Rules{MinKnocks: 1, Quiet: wakefilter.Hours{{From: 0, To: 24 * 60}}}
-	judge := h.View().targets[nasMAC].judge
-	judge.SetAtRest(time.Now(), true)
+	filter := h.View().targets[nasMAC].filter
+	filter.SetAtRest(time.Now(), true)
 	p := syn(nas4, 22)
 	if n := testing.AllocsPerRun(100, func() { h.Handle(p) }); n > 0 {
 		t.Errorf("%v allocations for each frame", n)
@@ -64,12 +64,12 @@ func TestFloodOfSuppressedKnocks(t *testing.T) {
 		h.Handle(p) // nothing was reported so far, so the next one is
 	}
 	h.seen()
-	judge.TakeUnreported(time.Now())
+	filter.TakeUnreported(time.Now())
 	h.Handle(p)
 	if got := h.seen(); got != nil {
 		t.Errorf("reported %q a second time", got)
 	}
-	if got := judge.Suppressed(); got[machine.InQuietHours] != 114 {
+	if got := filter.Suppressed(); got[machine.InQuietHours] != 114 {
 		t.Errorf("counted %v", got)
 	}
 }
@@ -78,8 +78,8 @@ func TestFloodOfSuppressedKnocks(t *testing.T) {
 // reported once an hour by any clock.
 func TestIgnoredAtTheKernelsTime(t *testing.T) {
 	h := newFixture(t, 8, nas())
-	judge := h.View().targets[nasMAC].judge
-	judge.SetAtRest(time.Now(), true)
+	filter := h.View().targets[nasMAC].filter
+	filter.SetAtRest(time.Now(), true)
 	p := syn(nas4, 445)
 	for i, c := range []struct {
 		ago  time.Duration
@@ -88,10 +88,10 @@ func TestIgnoredAtTheKernelsTime(t *testing.T) {
 		p.Time = time.Now().Add(-c.ago).Round(0)
 		h.Handle(p)
 		h.seen()
-		if got := len(judge.TakeUnreported(p.Time)); got != c.told {
+		if got := len(filter.TakeUnreported(p.Time)); got != c.told {
 			t.Errorf("packet %d: told %d times, want %d", i+1, got, c.told)
 		}
-		if last := judge.Ignored()[0].Last; !last.Equal(p.Time) {
+		if last := filter.Ignored()[0].Last; !last.Equal(p.Time) {
 			t.Errorf("packet %d is noted at %v, want %v", i+1, last, p.Time)
 		}
 	}
@@ -138,15 +138,15 @@ func TestReasons(t *testing.T) {
 			}
 			h := newFixture(t, 8, spec)
 			h.View().rules = rules
-			judge := h.View().targets[nasMAC].judge
+			filter := h.View().targets[nasMAC].filter
 			h.Handle(c.p)
-			if got := judge.Ignored(); got != nil {
+			if got := filter.Ignored(); got != nil {
 				t.Errorf("noted %v of a machine that does not rest", got)
 			}
-			judge.SetAtRest(time.Now(), true)
+			filter.SetAtRest(time.Now(), true)
 			h.Handle(c.p)
 			got := ""
-			for _, i := range judge.Ignored() {
+			for _, i := range filter.Ignored() {
 				got += fmt.Sprintf("%s %s from %s", i.Reason, i.Target(), i.Source)
 			}
 			if got != c.want {
@@ -164,7 +164,7 @@ func TestReasons(t *testing.T) {
 func BenchmarkIgnored(b *testing.B) {
 	h, spec := benchFixture(b)
 	ip := spec.Monitor[0].IP
-	h.View().addrs[ip].target.judge.SetAtRest(time.Now(), true)
+	h.View().addrs[ip].target.filter.SetAtRest(time.Now(), true)
 	p := syn(ip, 445)
 	p.Time = time.Now()
 	b.Run("one port", func(b *testing.B) {

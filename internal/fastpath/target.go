@@ -20,7 +20,7 @@ type Target struct {
 	wakeFrom []netip.Prefix // may wake it, of those that may wake at all; empty: all of them
 	addrs    []*Address
 	hold     *handover.Hold
-	judge    *wakefilter.Filter
+	filter   *wakefilter.Filter
 
 	cardAnswers atomic.Bool // its network card answers our requests, so an answer proves nothing; the loop sets it
 	doubtful    atomic.Bool // it may be up after all, so traffic for it is reported; the loop sets it
@@ -68,9 +68,9 @@ type Service struct {
 }
 
 // NewTarget returns the machine of spec, with the packets that are held for it and
-// the judge of which knocks wake it. Nothing is answered for it so far.
-func NewTarget(spec machine.Spec, hold *handover.Hold, judge *wakefilter.Filter) *Target {
-	t := &Target{MAC: spec.MAC, cardMAC: spec.MagicMAC(), wakeFrom: spec.WakeFrom, hold: hold, judge: judge}
+// the filter that decides which knocks wake it. Nothing is answered for it so far.
+func NewTarget(spec machine.Spec, hold *handover.Hold, filter *wakefilter.Filter) *Target {
+	t := &Target{MAC: spec.MAC, cardMAC: spec.MagicMAC(), wakeFrom: spec.WakeFrom, hold: hold, filter: filter}
 	for _, m := range spec.Monitor {
 		a := &Address{target: t, ip: m.IP, mac: spec.Owner(m.IP)}
 		for _, p := range m.Ports {

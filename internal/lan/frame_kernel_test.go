@@ -13,7 +13,7 @@ import (
 	"nightporter/internal/waittest"
 )
 
-// The kernel of the client is the judge in these tests: does it take the frames
+// The kernel of the client decides in these tests: does it accept the frames
 // of this package for what they are meant to be?
 
 // knows returns the link-layer address that the client has for ip.

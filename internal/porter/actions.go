@@ -79,7 +79,7 @@ func (l *loop) do(now time.Time, e *entry, a machine.Action) {
 	case machine.Observe:
 		e.observe(a)
 	case machine.FilterKnocks:
-		e.judge.SetAtRest(a.AsleepSince, a.AtRest)
+		e.filter.SetAtRest(a.AsleepSince, a.AtRest)
 	case machine.KnockIgnored:
 		l.ignore(e, machine.Ignored{Reason: machine.AfterFailures, Service: a.Service, Source: a.Source})
 	case machine.WakeEnded:

@@ -30,7 +30,7 @@ type entry struct {
 	groups       []netip.Addr // whose solicited-node groups we have joined
 	hold         *handover.Hold
 	guardedFlows []guard.Flow // to clients: the reader forwards their packets, not our kernel
-	judge        *wakefilter.Filter
+	filter       *wakefilter.Filter
 	readiness    handover.Readiness // while it arrives
 	pinState     pinState           // likewise
 	unicastLimit *rate.Limiter      // of frames that correct neighbors one by one
@@ -47,7 +47,7 @@ func (e *entry) LogValue() slog.Value { return slog.StringValue(e.name()) }
 
 // setTarget makes a new target, which is the machine as the readers see it.
 func (e *entry) setTarget() {
-	e.target = fastpath.NewTarget(e.Spec(), e.hold, e.judge)
+	e.target = fastpath.NewTarget(e.Spec(), e.hold, e.filter)
 	e.target.SetCardAnswers(e.NICAnswers())
 	e.target.SetGuarded(e.Guarded(), true)
 	if e.nic != nil {
@@ -64,7 +64,7 @@ func (e *entry) shown(now time.Time) machine.Status {
 	s.Arrival = e.Arrival(now)
 	s.Arrival.Since, s.Arrival.Until = machine.OnClock(s.Arrival.Since, now), machine.OnClock(s.Arrival.Until, now)
 	s.Arrival.Idle = machine.OnClock(s.Arrival.Idle, now)
-	s.Packets, s.Suppressed, s.Ignored = e.hold.Counts(), e.judge.Suppressed(), e.judge.Ignored()
+	s.Packets, s.Suppressed, s.Ignored = e.hold.Counts(), e.filter.Suppressed(), e.filter.Ignored()
 	for i := range s.Ignored {
 		s.Ignored[i].First, s.Ignored[i].Last = machine.OnClock(s.Ignored[i].First, now), machine.OnClock(s.Ignored[i].Last, now)
 	}

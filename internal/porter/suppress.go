@@ -27,7 +27,7 @@ func (l *loop) shownRules(now time.Time) machine.WakeRules {
 
 // ignore records an ignored packet that the readers have not recorded.
 func (l *loop) ignore(e *entry, seen machine.Ignored) {
-	if now := time.Now(); e.judge.CountIgnored(seen, now) {
+	if now := time.Now(); e.filter.CountIgnored(seen, now) {
 		e.reportIgnored(l.log, l.journal, now)
 	}
 }
@@ -36,7 +36,7 @@ func (l *loop) ignore(e *entry, seen machine.Ignored) {
 // reason and port. So a user finds why a machine stays asleep, and the journal does not
 // wear out the disk.
 func (e *entry) reportIgnored(log *slog.Logger, events eventLog, now time.Time) {
-	for _, i := range e.judge.TakeUnreported(now) {
+	for _, i := range e.filter.TakeUnreported(now) {
 		reason := reasonOf(i.Reason)
 		events.Append(journal.Record{Event: journal.Event{
 			Kind: journal.Suppressed, At: now, Machine: e.name(), MAC: e.Spec().MAC,

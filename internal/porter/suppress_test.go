@@ -32,7 +32,7 @@ func established(to netip.Addr, port uint16) *lan.Packet {
 func wantSuppressed(x *fixture, e *entry, want map[machine.Suppression]uint64) {
 	x.Helper()
 	got := make(map[machine.Suppression]uint64)
-	for why, n := range e.judge.Suppressed() {
+	for why, n := range e.filter.Suppressed() {
 		if n > 0 {
 			got[machine.Suppression(why)] = n
 		}
@@ -293,7 +293,7 @@ func TestKnockAfterFailedWakes(t *testing.T) {
 		x.hear(syn(nas4, 22))
 		x.hear(datagram(nas4, 27015))
 		x.want(e, machine.Asleep, nas4, nas6)
-		if got := e.judge.Suppressed()[machine.AfterFailures]; got != 2 {
+		if got := e.filter.Suppressed()[machine.AfterFailures]; got != 2 {
 			t.Errorf("%d packets are counted, want 2", got)
 		}
 		if diff := cmp.Diff([]string{
